@@ -1,0 +1,44 @@
+//! The stable tokens of [`Error::reason`](crate::Error).
+
+/// The body or frame could not be understood.
+pub const MALFORMED: &str = "malformed";
+/// No token, or one that is not valid.
+pub const INVALID_TOKEN: &str = "invalid_token";
+/// A refresh token was used twice: the family is revoked.
+pub const REUSE_DETECTED: &str = "reuse_detected";
+/// The registration proof was refused.
+pub const PROOF_REFUSED: &str = "proof_refused";
+/// Not existing, or not yours: one answer.
+pub const NOT_FOUND: &str = "not_found";
+/// A direct thread of these two users exists; the error carries its id.
+pub const EXISTING_THREAD: &str = "existing_thread";
+/// The send was made for an older roster.
+pub const STALE_ROSTER: &str = "stale_roster";
+/// The copies do not name exactly the live devices.
+pub const MISMATCHED_DEVICES: &str = "mismatched_devices";
+/// A copy was made for an older registration of a device.
+pub const STALE_DEVICES: &str = "stale_devices";
+/// The same `client_msg_id` with another body.
+pub const MSG_ID_REUSE: &str = "msg_id_reuse";
+/// The `client_msg_id` is older than the dedupe window.
+pub const TOO_OLD: &str = "too_old";
+/// The `client_msg_id` is ahead of the relay's clock.
+pub const CLOCK_SKEW: &str = "clock_skew";
+/// A key id that was used before.
+pub const KEY_ID_USED: &str = "key_id_used";
+/// Too many keys, or keys of the wrong length or type.
+pub const BAD_KEYS: &str = "bad_keys";
+/// The body is larger than allowed.
+pub const TOO_LARGE: &str = "too_large";
+/// The content type is not `application/x-protobuf`.
+pub const MEDIA_TYPE: &str = "unsupported_media_type";
+/// Too many requests.
+pub const RATE_LIMITED: &str = "rate_limited";
+/// The relay is draining.
+pub const DRAINING: &str = "draining";
+/// The store does not answer: the outcome is unknown.
+pub const STORE_UNAVAILABLE: &str = "store_unavailable";
+/// The disk of the relay is full.
+pub const STORE_FULL: &str = "store_full";
+/// A schema version this relay does not speak.
+pub const SCHEMA: &str = "schema";
