@@ -2,6 +2,12 @@
 
 /// Largest frame, in bytes, checked before decoding.
 pub const MAX_FRAME: usize = 65_536;
+/// Largest ciphertext of one copy, in bytes: its `Deliver` frame carries more about it than the `Send` did.
+pub const MAX_CIPHERTEXT: usize = MAX_FRAME - 512;
+/// Largest REST body, in bytes, but for the two that carry keys.
+pub const MAX_BODY: usize = 65_536;
+/// Largest body of `POST /v1/accounts` and `PUT /v1/keys`, in bytes: 100 one-time KEM keys alone have 164 kB.
+pub const MAX_KEYS_BODY: usize = 256 << 10;
 /// Most `Deliver` frames that may wait for an `Ack` on one connection.
 pub const MAX_CREDIT: u32 = 256;
 /// Most unacknowledged `Deliver` bytes on one connection.

@@ -8,6 +8,8 @@ pub const INVALID_TOKEN: &str = "invalid_token";
 pub const REUSE_DETECTED: &str = "reuse_detected";
 /// The registration proof was refused.
 pub const PROOF_REFUSED: &str = "proof_refused";
+/// Seen, but not allowed: revoking another device of one's own account.
+pub const FORBIDDEN: &str = "forbidden";
 /// Not existing, or not yours: one answer.
 pub const NOT_FOUND: &str = "not_found";
 /// A direct thread of these two users exists; the error carries its id.
@@ -28,6 +30,8 @@ pub const CLOCK_SKEW: &str = "clock_skew";
 pub const KEY_ID_USED: &str = "key_id_used";
 /// Too many keys, or keys of the wrong length or type.
 pub const BAD_KEYS: &str = "bad_keys";
+/// An ephemeral envelope: this relay carries only what it stores.
+pub const EPHEMERAL_REFUSED: &str = "ephemeral_refused";
 /// The body is larger than allowed.
 pub const TOO_LARGE: &str = "too_large";
 /// The content type is not `application/x-protobuf`.
