@@ -1,0 +1,154 @@
+//! `IK`: the long-term key of an account.
+
+use std::fmt;
+
+use prost::Message as _;
+use rand_core::CryptoRng;
+use zeroize::{Zeroize as _, Zeroizing};
+
+use crate::error::DecodeError;
+use crate::primitives::secret::Secret;
+use crate::primitives::x25519::{KeyPair, PUBLIC_KEY_LEN, PublicKey};
+use crate::primitives::xeddsa::{self, SIGNATURE_LEN};
+
+/// Who somebody is: the public half of their identity key.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct IdentityKey(PublicKey);
+
+impl IdentityKey {
+    /// From its serialized form: type byte and 32 bytes. Bytes behind those are ignored.
+    ///
+    /// # Errors
+    /// [`DecodeError::KeyType`] or [`DecodeError::Length`].
+    pub fn parse(bytes: &[u8]) -> Result<Self, DecodeError> {
+        PublicKey::parse(bytes).map(Self)
+    }
+
+    /// Type byte and 32 bytes.
+    pub fn serialize(&self) -> [u8; PUBLIC_KEY_LEN] {
+        *self.0.as_bytes()
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8; PUBLIC_KEY_LEN] {
+        self.0.as_bytes()
+    }
+
+    pub(crate) fn public_key(&self) -> &PublicKey {
+        &self.0
+    }
+
+    /// Whether `signature` is one of `message` by this identity.
+    pub(crate) fn verify(&self, message: &[u8], signature: &[u8; SIGNATURE_LEN]) -> bool {
+        xeddsa::verify(&self.0, message, signature)
+    }
+}
+
+/// Two bytes: enough to tell keys apart in a log, not enough to name a person.
+impl fmt::Debug for IdentityKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [_, a, b, ..] = self.0.as_bytes();
+        write!(f, "IdentityKey({a:02x}{b:02x}..)")
+    }
+}
+
+/// Our identity key, with the secret half.
+pub struct IdentityKeyPair {
+    public: IdentityKey,
+    pair: KeyPair,
+}
+
+impl IdentityKeyPair {
+    /// A new identity.
+    pub fn generate<R: CryptoRng + ?Sized>(rng: &mut R) -> Self {
+        Self::new(KeyPair::generate(rng))
+    }
+
+    /// The half that others know.
+    pub fn public(&self) -> &IdentityKey {
+        &self.public
+    }
+
+    /// The stored form: protobuf, 1 public (33 bytes), 2 private (32 bytes).
+    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let form =
+            Form { public: self.public.as_bytes().to_vec(), private: self.pair.private().expose().to_vec() };
+        Zeroizing::new(form.encode_to_vec())
+    }
+
+    /// From its stored form.
+    ///
+    /// # Errors
+    /// [`DecodeError`] when it is not protobuf, or a key in it is not one.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let form = Form::decode(bytes).map_err(|_| DecodeError::Malformed)?;
+        let public = PublicKey::parse(&form.public)?;
+        let private = Secret::from_slice(&form.private).ok_or(DecodeError::Length)?;
+        Ok(Self::new(KeyPair::from_parts(public, private)))
+    }
+
+    pub(crate) fn key_pair(&self) -> &KeyPair {
+        &self.pair
+    }
+
+    pub(crate) fn sign<R: CryptoRng + ?Sized>(&self, message: &[u8], rng: &mut R) -> [u8; SIGNATURE_LEN] {
+        xeddsa::sign(&self.pair, message, rng)
+    }
+
+    fn new(pair: KeyPair) -> Self {
+        Self { public: IdentityKey(*pair.public()), pair }
+    }
+}
+
+impl fmt::Debug for IdentityKeyPair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { public, pair: _ } = self;
+        f.debug_struct("IdentityKeyPair").field("public", public).finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
+struct Form {
+    #[prost(bytes = "vec", tag = "1")]
+    public: Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    private: Vec<u8>,
+}
+
+impl Drop for Form {
+    fn drop(&mut self) {
+        self.private.zeroize();
+    }
+}
+
+impl fmt::Debug for Form {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Form(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vectors::{self, bytes};
+
+    #[test]
+    fn a_stored_identity_is_the_same_one() {
+        let file = vectors::load("session-v4-nospqr");
+        let (public, private) =
+            (bytes(&file["alice"]["identity_public"]), bytes(&file["alice"]["identity_private"]));
+        let stored = Form { public: public.clone(), private }.encode_to_vec();
+        let identity = IdentityKeyPair::from_bytes(&stored).unwrap();
+        assert_eq!(identity.public().serialize().as_slice(), public);
+        assert_eq!(*identity.to_bytes(), stored);
+        assert_eq!(KeyPair::from_private(identity.pair.private()).public(), identity.pair.public());
+    }
+
+    #[test]
+    fn a_short_private_half_is_refused() {
+        let stored = Form { public: vec![5; 33], private: vec![1; 31] }.encode_to_vec();
+        assert_eq!(IdentityKeyPair::from_bytes(&stored).err(), Some(DecodeError::Length));
+        assert_eq!(IdentityKeyPair::from_bytes(&[0xff]).err(), Some(DecodeError::Malformed));
+        assert_eq!(IdentityKeyPair::from_bytes(&[]).err(), Some(DecodeError::KeyType));
+    }
+}

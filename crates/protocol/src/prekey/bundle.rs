@@ -1,0 +1,181 @@
+//! What one fetches to meet a device: bytes, then [`PreKeyBundle`], then [`VerifiedBundle`].
+
+use super::{KemPreKeyId, OneTimePreKeyId, PreKeyKind, SignedPreKeyId};
+use crate::address::DeviceId;
+use crate::error::DecodeError;
+use crate::identity::IdentityKey;
+use crate::primitives::kem::KemPublicKey;
+use crate::primitives::x25519::PublicKey;
+use crate::primitives::xeddsa::SIGNATURE_LEN;
+
+/// A bundle as the relay gives it.
+#[derive(Debug, Clone, Copy)]
+pub struct RawPreKeyBundle<'a> {
+    /// What the device drew when it registered.
+    pub registration_id: u32,
+    /// Which device, 1 to 127.
+    pub device_id: u32,
+    /// Serialized identity key.
+    pub identity_key: &'a [u8],
+    /// The signed pre-key.
+    pub signed_pre_key: RawSigned<'a>,
+    /// Id and serialized one-time pre-key, unless they have run out.
+    pub one_time_pre_key: Option<(u32, &'a [u8])>,
+    /// The KEM pre-key, one-time or last-resort. A device from before PQXDH has none.
+    pub kem_pre_key: Option<RawSigned<'a>>,
+}
+
+/// A signed key as the relay gives it.
+#[derive(Debug, Clone, Copy)]
+pub struct RawSigned<'a> {
+    /// Its id.
+    pub id: u32,
+    /// The serialized key, with its type byte.
+    pub key: &'a [u8],
+    /// The signature of the identity key over the serialized key, 64 bytes.
+    pub signature: &'a [u8],
+}
+
+/// A bundle whose keys are keys. Nobody has checked whose.
+#[derive(Debug, Clone)]
+pub struct PreKeyBundle {
+    registration_id: u32,
+    device: DeviceId,
+    identity_key: IdentityKey,
+    signed: TheirPreKey<SignedPreKeyId>,
+    signature: [u8; SIGNATURE_LEN],
+    one_time: Option<TheirPreKey<OneTimePreKeyId>>,
+    kem: Option<(TheirKemPreKey, [u8; SIGNATURE_LEN])>,
+}
+
+/// Proof that both signatures of a bundle are of the identity key in it. Whether that is the key of the right person is
+/// for people to find out, with a [`SafetyNumber`](crate::SafetyNumber).
+#[derive(Debug, Clone)]
+pub struct VerifiedBundle {
+    pub(crate) registration_id: u32,
+    pub(crate) device: DeviceId,
+    pub(crate) identity_key: IdentityKey,
+    pub(crate) signed: TheirPreKey<SignedPreKeyId>,
+    pub(crate) one_time: Option<TheirPreKey<OneTimePreKeyId>>,
+    pub(crate) kem: Option<TheirKemPreKey>,
+}
+
+/// Why a bundle is of no use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BundleError {
+    /// The device id is outside 1 to 127.
+    #[error("device id outside 1 to 127")]
+    DeviceId,
+    /// The identity key is not a key.
+    #[error("bad identity key: {0}")]
+    IdentityKey(DecodeError),
+    /// A pre-key is not a key, or its signature not 64 bytes.
+    #[error("bad {0:?} pre-key: {1}")]
+    PreKey(PreKeyKind, DecodeError),
+    /// A key that would make the agreement with it known to everybody.
+    #[error("low-order point")]
+    LowOrderPoint,
+    /// The identity key did not sign this pre-key.
+    #[error("bad signature of the {0:?} pre-key")]
+    Signature(PreKeyKind),
+}
+
+/// A pre-key of theirs, without the secret half.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TheirPreKey<Id> {
+    pub(crate) id: Id,
+    pub(crate) key: PublicKey,
+}
+
+/// A KEM pre-key of theirs, without the secret half.
+#[derive(Debug, Clone)]
+pub(crate) struct TheirKemPreKey {
+    pub(crate) id: KemPreKeyId,
+    pub(crate) key: KemPublicKey,
+}
+
+impl PreKeyBundle {
+    /// Checks, in this order: device id, identity key, then of each pre-key type, length and order.
+    ///
+    /// # Errors
+    /// [`BundleError`], except [`BundleError::Signature`].
+    pub fn parse(raw: RawPreKeyBundle<'_>) -> Result<Self, BundleError> {
+        let device = DeviceId::new(raw.device_id).map_err(|_| BundleError::DeviceId)?;
+        let identity_key = IdentityKey::parse(raw.identity_key).map_err(BundleError::IdentityKey)?;
+        high_order(identity_key.public_key())?;
+        let signed = parse_key(raw.signed_pre_key.key, PreKeyKind::Signed)?;
+        let signature = parse_signature(raw.signed_pre_key.signature, PreKeyKind::Signed)?;
+        let one_time = raw.one_time_pre_key.map(|(id, key)| {
+            Ok(TheirPreKey { id: OneTimePreKeyId(id), key: parse_key(key, PreKeyKind::OneTime)? })
+        });
+        let kem = raw.kem_pre_key.map(|kem| {
+            let key = KemPublicKey::parse(kem.key).map_err(|e| BundleError::PreKey(PreKeyKind::Kem, e))?;
+            let signature = parse_signature(kem.signature, PreKeyKind::Kem)?;
+            Ok((TheirKemPreKey { id: KemPreKeyId(kem.id), key }, signature))
+        });
+        Ok(Self {
+            registration_id: raw.registration_id,
+            device,
+            identity_key,
+            signed: TheirPreKey { id: SignedPreKeyId(raw.signed_pre_key.id), key: signed },
+            signature,
+            one_time: one_time.transpose()?,
+            kem: kem.transpose()?,
+        })
+    }
+
+    /// Checks the signatures (X3DH, section 3.3; PQXDH, section 3.3).
+    ///
+    /// # Errors
+    /// [`BundleError::Signature`].
+    pub fn verify(self) -> Result<VerifiedBundle, BundleError> {
+        if !self.identity_key.verify(self.signed.key.as_bytes(), &self.signature) {
+            return Err(BundleError::Signature(PreKeyKind::Signed));
+        }
+        let kem = match self.kem {
+            Some((kem, signature)) if self.identity_key.verify(kem.key.as_bytes(), &signature) => Some(kem),
+            Some(_) => return Err(BundleError::Signature(PreKeyKind::Kem)),
+            None => None,
+        };
+        Ok(VerifiedBundle {
+            registration_id: self.registration_id,
+            device: self.device,
+            identity_key: self.identity_key,
+            signed: self.signed,
+            one_time: self.one_time,
+            kem,
+        })
+    }
+}
+
+impl VerifiedBundle {
+    /// Whose bundle it says it is.
+    pub fn identity_key(&self) -> &IdentityKey {
+        &self.identity_key
+    }
+
+    /// What the device drew when it registered.
+    pub fn registration_id(&self) -> u32 {
+        self.registration_id
+    }
+
+    /// Which device of theirs.
+    pub fn device(&self) -> DeviceId {
+        self.device
+    }
+}
+
+fn parse_key(bytes: &[u8], kind: PreKeyKind) -> Result<PublicKey, BundleError> {
+    let key = PublicKey::parse(bytes).map_err(|e| BundleError::PreKey(kind, e))?;
+    high_order(&key)?;
+    Ok(key)
+}
+
+fn high_order(key: &PublicKey) -> Result<(), BundleError> {
+    if key.is_low_order() { Err(BundleError::LowOrderPoint) } else { Ok(()) }
+}
+
+fn parse_signature(bytes: &[u8], kind: PreKeyKind) -> Result<[u8; SIGNATURE_LEN], BundleError> {
+    bytes.try_into().map_err(|_| BundleError::PreKey(kind, DecodeError::Length))
+}

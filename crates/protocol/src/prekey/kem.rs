@@ -1,0 +1,103 @@
+//! `PQOPK` and `PQSPK`: KEM pre-keys, signed. A one-time one is deleted after use, the last-resort one serves when those
+//! have run out. They differ in what their owner does with them, not in what they are.
+
+use prost::Message as _;
+use rand_core::CryptoRng;
+use zeroize::Zeroizing;
+
+use super::{Form, KemPreKeyId};
+use crate::error::DecodeError;
+use crate::identity::IdentityKeyPair;
+use crate::primitives::kem::KemKeyPair;
+use crate::primitives::xeddsa::SIGNATURE_LEN;
+
+/// Ours, with the secret half.
+#[derive(Debug)]
+pub struct KemPreKey {
+    id: KemPreKeyId,
+    pair: KemKeyPair,
+    signature: [u8; SIGNATURE_LEN],
+    created_ms: u64,
+}
+
+impl KemPreKey {
+    /// A new one, signed by `me`. `created_ms` is the time, in milliseconds since 1970.
+    pub fn generate<R: CryptoRng + ?Sized>(
+        id: KemPreKeyId,
+        me: &IdentityKeyPair,
+        created_ms: u64,
+        rng: &mut R,
+    ) -> Self {
+        let pair = KemKeyPair::generate(rng);
+        let signature = me.sign(pair.public().as_bytes(), rng);
+        Self { id, pair, signature, created_ms }
+    }
+
+    /// Which one this is.
+    pub fn id(&self) -> KemPreKeyId {
+        self.id
+    }
+
+    /// The public half: type byte and 1,568 bytes.
+    pub fn public_key(&self) -> Vec<u8> {
+        self.pair.public().as_bytes().to_vec()
+    }
+
+    /// The signature of the identity key over [`public_key`](Self::public_key).
+    pub fn signature(&self) -> &[u8; SIGNATURE_LEN] {
+        &self.signature
+    }
+
+    /// When it was made, in milliseconds since 1970.
+    pub fn created_ms(&self) -> u64 {
+        self.created_ms
+    }
+
+    /// The stored form.
+    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let form = Form {
+            id: self.id.0,
+            public: self.public_key(),
+            secret: self.pair.secret_bytes().to_vec(),
+            signature: self.signature.to_vec(),
+            created_ms: self.created_ms,
+        };
+        Zeroizing::new(form.encode_to_vec())
+    }
+
+    /// From its stored form.
+    ///
+    /// # Errors
+    /// [`DecodeError`] when it is not protobuf, or a key or signature in it is not one.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let form = Form::decode(bytes).map_err(|_| DecodeError::Malformed)?;
+        Ok(Self {
+            id: KemPreKeyId(form.id),
+            pair: KemKeyPair::parse(&form.public, &form.secret)?,
+            signature: form.signature.as_slice().try_into().map_err(|_| DecodeError::Length)?,
+            created_ms: form.created_ms,
+        })
+    }
+
+    pub(crate) fn key_pair(&self) -> &KemKeyPair {
+        &self.pair
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{SeedableRng as _, rngs::StdRng};
+
+    use super::*;
+
+    #[test]
+    fn the_stored_form_keeps_everything() {
+        let mut rng = StdRng::seed_from_u64(1);
+        let me = IdentityKeyPair::generate(&mut rng);
+        let key = KemPreKey::generate(KemPreKeyId(7), &me, 1_700_000_000_123, &mut rng);
+        let read = KemPreKey::from_bytes(&key.to_bytes()).unwrap();
+        assert_eq!(read.to_bytes(), key.to_bytes());
+        assert_eq!((read.id(), read.created_ms()), (KemPreKeyId(7), 1_700_000_000_123));
+        assert!(me.public().verify(&read.public_key(), read.signature()));
+    }
+}

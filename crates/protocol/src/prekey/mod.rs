@@ -1,0 +1,64 @@
+//! Pre-keys: what a device leaves at the relay so that others can meet it while it is away.
+
+mod bundle;
+mod kem;
+mod one_time;
+mod signed;
+
+pub use bundle::{BundleError, PreKeyBundle, RawPreKeyBundle, RawSigned, VerifiedBundle};
+pub(crate) use bundle::{TheirKemPreKey, TheirPreKey};
+pub use kem::KemPreKey;
+pub use one_time::OneTimePreKey;
+pub use signed::SignedPreKey;
+
+/// Which signed pre-key of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SignedPreKeyId(pub u32);
+
+/// Which one-time pre-key of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OneTimePreKeyId(pub u32);
+
+/// Which KEM pre-key of a device, one-time or last-resort.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KemPreKeyId(pub u32);
+
+/// The kinds of pre-key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PreKeyKind {
+    /// [`SignedPreKey`].
+    Signed,
+    /// [`OneTimePreKey`].
+    OneTime,
+    /// [`KemPreKey`].
+    Kem,
+}
+
+/// The stored form of a pre-key: 1 id, 2 public, 3 secret, 4 signature, 5 creation time in milliseconds. One-time
+/// pre-keys have neither of the last two.
+#[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
+struct Form {
+    #[prost(uint32, tag = "1")]
+    id: u32,
+    #[prost(bytes = "vec", tag = "2")]
+    public: Vec<u8>,
+    #[prost(bytes = "vec", tag = "3")]
+    secret: Vec<u8>,
+    #[prost(bytes = "vec", tag = "4")]
+    signature: Vec<u8>,
+    #[prost(fixed64, tag = "5")]
+    created_ms: u64,
+}
+
+impl Drop for Form {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.secret);
+    }
+}
+
+impl std::fmt::Debug for Form {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Form(..)")
+    }
+}

@@ -1,0 +1,77 @@
+//! `OPK`: used for one session, then deleted.
+
+use prost::Message as _;
+use rand_core::CryptoRng;
+use zeroize::Zeroizing;
+
+use super::{Form, OneTimePreKeyId};
+use crate::error::DecodeError;
+use crate::primitives::secret::Secret;
+use crate::primitives::x25519::{KeyPair, PUBLIC_KEY_LEN, PublicKey};
+
+/// Ours, with the secret half.
+#[derive(Debug)]
+pub struct OneTimePreKey {
+    id: OneTimePreKeyId,
+    pair: KeyPair,
+}
+
+impl OneTimePreKey {
+    /// A new one.
+    pub fn generate<R: CryptoRng + ?Sized>(id: OneTimePreKeyId, rng: &mut R) -> Self {
+        Self { id, pair: KeyPair::generate(rng) }
+    }
+
+    /// Which one this is.
+    pub fn id(&self) -> OneTimePreKeyId {
+        self.id
+    }
+
+    /// The public half: type byte and 32 bytes.
+    pub fn public_key(&self) -> [u8; PUBLIC_KEY_LEN] {
+        *self.pair.public().as_bytes()
+    }
+
+    /// The stored form.
+    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let form = Form {
+            id: self.id.0,
+            public: self.pair.public().as_bytes().to_vec(),
+            secret: self.pair.private().expose().to_vec(),
+            signature: Vec::new(),
+            created_ms: 0,
+        };
+        Zeroizing::new(form.encode_to_vec())
+    }
+
+    /// From its stored form.
+    ///
+    /// # Errors
+    /// [`DecodeError`] when it is not protobuf, or a key in it is not one.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let form = Form::decode(bytes).map_err(|_| DecodeError::Malformed)?;
+        let private = Secret::from_slice(&form.secret).ok_or(DecodeError::Length)?;
+        let pair = KeyPair::from_parts(PublicKey::parse(&form.public)?, private);
+        Ok(Self { id: OneTimePreKeyId(form.id), pair })
+    }
+
+    pub(crate) fn key_pair(&self) -> &KeyPair {
+        &self.pair
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{SeedableRng as _, rngs::StdRng};
+
+    use super::*;
+
+    #[test]
+    fn the_stored_form_keeps_everything() {
+        let key = OneTimePreKey::generate(OneTimePreKeyId(0), &mut StdRng::seed_from_u64(1));
+        let read = OneTimePreKey::from_bytes(&key.to_bytes()).unwrap();
+        assert_eq!(read.to_bytes(), key.to_bytes());
+        assert_eq!((read.id(), read.public_key()), (OneTimePreKeyId(0), key.public_key()));
+        assert_eq!(OneTimePreKey::from_bytes(&key.to_bytes()[..40]).err(), Some(DecodeError::Malformed));
+    }
+}

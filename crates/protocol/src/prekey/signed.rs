@@ -1,0 +1,104 @@
+//! `SPK`: signed by the identity key, used by everybody until it is rotated.
+
+use prost::Message as _;
+use rand_core::CryptoRng;
+use zeroize::Zeroizing;
+
+use super::{Form, SignedPreKeyId};
+use crate::error::DecodeError;
+use crate::identity::IdentityKeyPair;
+use crate::primitives::secret::Secret;
+use crate::primitives::x25519::{KeyPair, PUBLIC_KEY_LEN, PublicKey};
+use crate::primitives::xeddsa::SIGNATURE_LEN;
+
+/// Ours, with the secret half.
+#[derive(Debug)]
+pub struct SignedPreKey {
+    id: SignedPreKeyId,
+    pair: KeyPair,
+    signature: [u8; SIGNATURE_LEN],
+    created_ms: u64,
+}
+
+impl SignedPreKey {
+    /// A new one, signed by `me`. `created_ms` is the time, in milliseconds since 1970.
+    pub fn generate<R: CryptoRng + ?Sized>(
+        id: SignedPreKeyId,
+        me: &IdentityKeyPair,
+        created_ms: u64,
+        rng: &mut R,
+    ) -> Self {
+        let pair = KeyPair::generate(rng);
+        let signature = me.sign(pair.public().as_bytes(), rng);
+        Self { id, pair, signature, created_ms }
+    }
+
+    /// Which one this is.
+    pub fn id(&self) -> SignedPreKeyId {
+        self.id
+    }
+
+    /// The public half: type byte and 32 bytes.
+    pub fn public_key(&self) -> [u8; PUBLIC_KEY_LEN] {
+        *self.pair.public().as_bytes()
+    }
+
+    /// The signature of the identity key over [`public_key`](Self::public_key).
+    pub fn signature(&self) -> &[u8; SIGNATURE_LEN] {
+        &self.signature
+    }
+
+    /// When it was made, in milliseconds since 1970.
+    pub fn created_ms(&self) -> u64 {
+        self.created_ms
+    }
+
+    /// The stored form.
+    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let form = Form {
+            id: self.id.0,
+            public: self.pair.public().as_bytes().to_vec(),
+            secret: self.pair.private().expose().to_vec(),
+            signature: self.signature.to_vec(),
+            created_ms: self.created_ms,
+        };
+        Zeroizing::new(form.encode_to_vec())
+    }
+
+    /// From its stored form.
+    ///
+    /// # Errors
+    /// [`DecodeError`] when it is not protobuf, or a key or signature in it is not one.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let form = Form::decode(bytes).map_err(|_| DecodeError::Malformed)?;
+        let private = Secret::from_slice(&form.secret).ok_or(DecodeError::Length)?;
+        Ok(Self {
+            id: SignedPreKeyId(form.id),
+            pair: KeyPair::from_parts(PublicKey::parse(&form.public)?, private),
+            signature: form.signature.as_slice().try_into().map_err(|_| DecodeError::Length)?,
+            created_ms: form.created_ms,
+        })
+    }
+
+    pub(crate) fn key_pair(&self) -> &KeyPair {
+        &self.pair
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{SeedableRng as _, rngs::StdRng};
+
+    use super::*;
+
+    #[test]
+    fn the_stored_form_keeps_everything() {
+        let mut rng = StdRng::seed_from_u64(1);
+        let me = IdentityKeyPair::generate(&mut rng);
+        let key = SignedPreKey::generate(SignedPreKeyId(u32::MAX), &me, 1_700_000_000_123, &mut rng);
+        let read = SignedPreKey::from_bytes(&key.to_bytes()).unwrap();
+        assert_eq!(read.to_bytes(), key.to_bytes());
+        assert_eq!((read.id(), read.created_ms()), (SignedPreKeyId(u32::MAX), 1_700_000_000_123));
+        assert!(me.public().verify(&read.public_key(), read.signature()));
+    }
+}

@@ -1,0 +1,122 @@
+//! HMAC-SHA256, HKDF-SHA256 (RFC 5869) and every label of the protocol.
+
+use hkdf::HkdfExtract;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::{Digest as _, Sha256, Sha512};
+use zeroize::Zeroizing;
+
+use super::secret::Secret;
+
+/// Session secret of X3DH, session version 3.
+pub(crate) const X3DH: &[u8] = b"WhisperText";
+/// Session secret of PQXDH, session version 4.
+pub(crate) const PQXDH: &[u8] = b"WhisperText_X25519_SHA-256_CRYSTALS-KYBER-1024";
+/// `KDF_RK`: a DH ratchet step.
+pub(crate) const ROOT: &[u8] = b"WhisperRatchet";
+/// The keys of one message, out of its message key.
+pub(crate) const MESSAGE_KEYS: &[u8] = b"WhisperMessageKeys";
+
+/// `KDF_CK` inputs (Double Ratchet, section 7.2): the message key, and the next chain key.
+const MESSAGE_KEY_INPUT: [u8; 1] = [1];
+const CHAIN_KEY_INPUT: [u8; 1] = [2];
+
+/// HKDF with `N` bytes of output. Without a salt, HKDF uses 32 zero bytes.
+pub(crate) fn hkdf<const N: usize>(salt: Option<&Secret<32>>, input: &[&[u8]], label: &[u8]) -> Secret<N> {
+    Secret::fill(|out| expand(salt, input, label, out))
+}
+
+/// HKDF whose output is cut into `K` keys of 32 bytes.
+pub(crate) fn hkdf_keys<const K: usize>(
+    salt: Option<&Secret<32>>,
+    input: &[&[u8]],
+    label: &[u8],
+) -> [Secret<32>; K] {
+    let mut out = Zeroizing::new([[0; 32]; K]);
+    expand(salt, input, label, out.as_flattened_mut());
+    out.each_ref().map(|key| Secret::new(*key))
+}
+
+/// `KDF_CK`: the chain key that follows `chain_key`, and the message key at its place.
+pub(crate) fn chain_step(chain_key: &Secret<32>) -> (Secret<32>, Secret<32>) {
+    let keyed = keyed(chain_key.expose());
+    (finish(keyed.clone(), &CHAIN_KEY_INPUT), finish(keyed, &MESSAGE_KEY_INPUT))
+}
+
+/// `KDF_CK` without the message key: one step of a long jump.
+pub(crate) fn chain_skip(chain_key: &Secret<32>) -> Secret<32> {
+    finish(keyed(chain_key.expose()), &CHAIN_KEY_INPUT)
+}
+
+/// HMAC of the concatenated `parts`.
+pub(crate) fn hmac(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
+    let mut mac = keyed(key);
+    for part in parts {
+        mac.update(part);
+    }
+    mac.finalize().into_bytes().into()
+}
+
+/// SHA-512 of the concatenated `parts`.
+pub(crate) fn sha512(parts: &[&[u8]]) -> [u8; 64] {
+    let mut hash = Sha512::new();
+    for part in parts {
+        hash.update(part);
+    }
+    hash.finalize().into()
+}
+
+/// The keyed state, which several inputs may share: half the work of a short HMAC is in the key.
+fn keyed(key: &[u8; 32]) -> Hmac<Sha256> {
+    let mut block = Zeroizing::new([0; 64]);
+    if let Some(head) = block.first_chunk_mut() {
+        *head = *key;
+    }
+    Hmac::new((&*block).into())
+}
+
+fn finish(mut mac: Hmac<Sha256>, input: &[u8]) -> Secret<32> {
+    mac.update(input);
+    Secret::new(mac.finalize().into_bytes().into())
+}
+
+fn expand(salt: Option<&Secret<32>>, input: &[&[u8]], label: &[u8], out: &mut [u8]) {
+    let mut extract = HkdfExtract::<Sha256>::new(salt.map(|salt| salt.expose().as_slice()));
+    for part in input {
+        extract.input_ikm(part);
+    }
+    let (_, hkdf) = extract.finalize();
+    #[expect(clippy::expect_used, reason = "fails only above 8,160 bytes; our longest output is 96")]
+    hkdf.expand(label, out).expect("the output is short");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hkdf_agrees_with_rfc_5869() {
+        // Appendix A.3: no salt, no info.
+        let out: Secret<42> = hkdf(None, &[&[0x0b; 11], &[0x0b; 11]], b"");
+        assert_eq!(
+            hex::encode(out.expose()),
+            "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8"
+        );
+    }
+
+    #[test]
+    fn hmac_agrees_with_rfc_4231() {
+        // Test case 3, whose key of 20 bytes is padded with zeros as ours of 32 is.
+        let mut key = [0; 32];
+        key[..20].fill(0xaa);
+        let mac = hmac(&key, &[&[0xdd; 25], &[0xdd; 25]]);
+        assert_eq!(hex::encode(mac), "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe");
+    }
+
+    #[test]
+    fn a_skip_is_a_step_without_its_message_key() {
+        let chain_key = Secret::new([9; 32]);
+        let (next, message_key) = chain_step(&chain_key);
+        assert_eq!(chain_skip(&chain_key).expose(), next.expose());
+        assert_ne!(message_key.expose(), next.expose());
+    }
+}

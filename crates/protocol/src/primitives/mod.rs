@@ -1,0 +1,8 @@
+//! The primitives of the protocol, each behind a type of ours. No other folder names a cryptographic crate.
+
+pub(crate) mod cipher;
+pub(crate) mod kdf;
+pub(crate) mod kem;
+pub(crate) mod secret;
+pub(crate) mod x25519;
+pub(crate) mod xeddsa;

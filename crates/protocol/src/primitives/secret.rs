@@ -1,0 +1,92 @@
+//! Bytes that are wiped, cannot be printed and are compared in constant time.
+
+use std::fmt;
+
+use rand_core::CryptoRng;
+use subtle::{Choice, ConstantTimeEq};
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+/// `N` secret bytes: on the heap, so that a move leaves no copy behind; wiped on drop; without `Clone`, `==` or a
+/// printable form. [`expose`](Self::expose) is the one door.
+pub struct Secret<const N: usize>(Box<[u8; N]>);
+
+impl<const N: usize> Secret<N> {
+    /// Takes the bytes in. The caller's own copy is the caller's to wipe; [`fill`](Self::fill) needs none.
+    pub fn new(bytes: [u8; N]) -> Self {
+        Self(Box::new(bytes))
+    }
+
+    /// The bytes.
+    pub fn expose(&self) -> &[u8; N] {
+        &self.0
+    }
+
+    /// Lets `write` produce the bytes in their final place.
+    pub(crate) fn fill(write: impl FnOnce(&mut [u8; N])) -> Self {
+        let mut secret = Self(Box::new([0; N]));
+        write(&mut secret.0);
+        secret
+    }
+
+    /// Fresh random bytes.
+    pub(crate) fn random<R: CryptoRng + ?Sized>(rng: &mut R) -> Self {
+        Self::fill(|bytes| rng.fill_bytes(bytes))
+    }
+
+    /// `None` unless there are exactly `N` bytes.
+    pub(crate) fn from_slice(bytes: &[u8]) -> Option<Self> {
+        let bytes: &[u8; N] = bytes.try_into().ok()?;
+        Some(Self::fill(|own| own.copy_from_slice(bytes)))
+    }
+
+    /// A second copy. Not `Clone`: a copy of a secret is a decision.
+    pub(crate) fn copy(&self) -> Self {
+        Self::fill(|own| own.copy_from_slice(self.expose()))
+    }
+}
+
+impl<const N: usize> Drop for Secret<N> {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl<const N: usize> ZeroizeOnDrop for Secret<N> {}
+
+impl<const N: usize> ConstantTimeEq for Secret<N> {
+    fn ct_eq(&self, other: &Self) -> Choice {
+        self.0.as_slice().ct_eq(other.0.as_slice())
+    }
+}
+
+impl<const N: usize> fmt::Debug for Secret<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_compared_by_value() {
+        let secret = Secret::new([7; 32]);
+        assert!(bool::from(secret.ct_eq(&secret.copy())));
+        let mut other = [7; 32];
+        other[31] = 8;
+        assert!(!bool::from(secret.ct_eq(&Secret::new(other))));
+    }
+
+    #[test]
+    fn only_the_exact_length_is_taken() {
+        assert!(Secret::<4>::from_slice(&[1, 2, 3]).is_none());
+        assert!(Secret::<4>::from_slice(&[1, 2, 3, 4, 5]).is_none());
+        assert_eq!(Secret::<4>::from_slice(&[1, 2, 3, 4]).unwrap().expose(), &[1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn printing_tells_nothing() {
+        assert_eq!(format!("{:?}", Secret::new([42; 32])), "Secret(..)");
+    }
+}
