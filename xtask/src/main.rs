@@ -1,2 +1,59 @@
-//! Sealpost.
-fn main() {}
+//! The tasks behind `./dev`: run the programs, run every check, guard who may depend on whom.
+//!
+//! Standard library only, so that a task starts in a moment and never builds the SDK to say `help`.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the tasks talk to a person at a terminal")]
+
+mod bench;
+mod checks;
+mod deps;
+mod error;
+mod programs;
+mod workspace;
+
+use std::process::ExitCode;
+
+use error::Error;
+use workspace::Workspace;
+
+const HELP: &str = "\
+./dev VERB [ARGUMENTS]
+
+  demo [--input FILE]            two people, a relay, and messages that survive crashes
+  chat --name NAME [--with NAME] a conversation in this terminal
+  relay [ARGUMENTS]              a development relay on port 8470, data in .cache/relay
+  test                           every check and every test
+  lint                           format, clippy, dependency rules
+  check-deps                     dependency rules alone
+  bench [protocol|relay|client|all]
+  help                           this text
+
+Arguments after demo, chat and relay reach the program; each of the three knows --help.";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let verb = arguments.next().unwrap_or_else(|| "help".to_owned());
+    match run(&verb, arguments.collect()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("dev: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(verb: &str, arguments: Vec<String>) -> Result<ExitCode, Error> {
+    let workspace = Workspace::locate()?;
+    match verb {
+        "demo" => return programs::demo(&workspace, &arguments),
+        "chat" => return programs::chat(&workspace, &arguments),
+        "relay" => return programs::relay(&workspace, &arguments),
+        "bench" => bench::run_part(&workspace, &arguments)?,
+        "test" => checks::test(&workspace)?,
+        "lint" => checks::lint(&workspace)?,
+        "check-deps" => deps::check(&workspace)?,
+        "help" | "--help" | "-h" => println!("{HELP}"),
+        unknown => return Err(Error::UnknownVerb(unknown.to_owned())),
+    }
+    Ok(ExitCode::SUCCESS)
+}

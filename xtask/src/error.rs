@@ -1,0 +1,56 @@
+//! What can go wrong in a task, as a sentence for the person who called it.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use crate::deps::Violation;
+
+/// Why a task stopped.
+#[derive(Debug)]
+pub(crate) enum Error {
+    /// The caller named a verb that is not there.
+    UnknownVerb(String),
+    /// The caller named a group of benchmarks that is not there.
+    UnknownBench(String),
+    /// A program could not be started, or a file not be read.
+    Io {
+        /// The program or file.
+        subject: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A command ran and failed; it has printed why.
+    Failed(String),
+    /// Some steps of a check failed, in this order.
+    Steps(Vec<&'static str>),
+    /// Dependency rules are broken.
+    Rules(Vec<Violation>),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownVerb(verb) => write!(f, "no verb {verb:?}; ./dev help lists them"),
+            Self::UnknownBench(name) => {
+                write!(f, "no benchmarks {name:?}; there are protocol, relay, client and all")
+            }
+            Self::Io { subject, source } => write!(f, "{}: {source}", subject.display()),
+            Self::Failed(command) => write!(f, "failed: {command}"),
+            Self::Steps(names) => write!(f, "failed: {}", names.join(", ")),
+            Self::Rules(violations) => {
+                write!(f, "{} dependency rules broken", violations.len())?;
+                violations.iter().try_for_each(|violation| write!(f, "\n  {violation}"))
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
