@@ -91,3 +91,31 @@ fn doc_tests(workspace: &Workspace) -> Result<(), Error> {
     command.args(FAULTS);
     run(command)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn passes(_: &Workspace) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn fails(_: &Workspace) -> Result<(), Error> {
+        Err(Error::Failed("a command".to_owned()))
+    }
+
+    #[test]
+    fn every_step_runs_and_the_failed_ones_are_named() {
+        let workspace = Workspace::locate().unwrap();
+        let steps: &[Step] = &[("first", fails), ("second", passes), ("third", fails)];
+        let error = run_steps(&workspace, steps.iter()).unwrap_err();
+        assert!(matches!(error, Error::Steps(names) if names == ["first", "third"]));
+    }
+
+    #[test]
+    fn steps_that_all_pass_are_no_error() {
+        let workspace = Workspace::locate().unwrap();
+        let steps: &[Step] = &[("only", passes)];
+        assert!(run_steps(&workspace, steps.iter()).is_ok());
+    }
+}
