@@ -11,6 +11,7 @@ use crate::error::Error;
 const LAYERS: &[&[&str]] = &[
     &["id", "env", "error", "event", "content", "message", "config", "fault"],
     &["store", "transport"],
+    &["context"],
     &["account", "contact", "thread", "group", "media"],
     &["send", "receive"],
     &["sync"],
