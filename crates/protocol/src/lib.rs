@@ -3,16 +3,28 @@
 mod address;
 mod error;
 mod identity;
+mod message;
+mod pqxdh;
 mod prekey;
 mod primitives;
+mod ratchet;
+mod session;
+mod session_id;
 #[cfg(test)]
 mod vectors;
 
 pub use address::{Address, DeviceId, InvalidDeviceId};
 pub use error::{DecodeError, LowOrderPoint};
 pub use identity::{IdentityKey, IdentityKeyPair, Party, SafetyNumber};
+pub use message::{Ciphertext, MessageType, PreKeySignalMessage, SignalMessage};
 pub use prekey::{
-    BundleError, KemPreKey, KemPreKeyId, OneTimePreKey, OneTimePreKeyId, PreKeyBundle, PreKeyKind,
-    RawPreKeyBundle, RawSigned, SignedPreKey, SignedPreKeyId, VerifiedBundle,
+    BundleError, KemPreKey, KemPreKeyId, OneTimePreKey, OneTimePreKeyId, OurPreKeys, PreKeyBundle,
+    PreKeyKind, RawPreKeyBundle, RawSigned, SignedPreKey, SignedPreKeyId, VerifiedBundle,
 };
 pub use primitives::secret::Secret;
+pub use ratchet::skipped::{SkippedChange, SkippedKey, SkippedKeyId, SkippedKeys};
+pub use session::{
+    Accepted, Advanced, Consumed, DecryptError, EncryptError, InitiateError, LocalDevice, Plaintext,
+    SessionChange, SessionPolicy, SessionRecord, StoredSession, UnixSeconds,
+};
+pub use session_id::{SessionId, SessionVersion};

@@ -6,7 +6,6 @@ mod one_time;
 mod signed;
 
 pub use bundle::{BundleError, PreKeyBundle, RawPreKeyBundle, RawSigned, VerifiedBundle};
-pub(crate) use bundle::{TheirKemPreKey, TheirPreKey};
 pub use kem::KemPreKey;
 pub use one_time::OneTimePreKey;
 pub use signed::SignedPreKey;
@@ -32,6 +31,17 @@ pub enum PreKeyKind {
     OneTime,
     /// [`KemPreKey`].
     Kem,
+}
+
+/// The pre-keys of ours that a [`PreKeySignalMessage`](crate::PreKeySignalMessage) names, as far as we still have them.
+#[derive(Debug, Clone, Copy)]
+pub struct OurPreKeys<'a> {
+    /// The one of its `signed_pre_key_id()`.
+    pub signed: &'a SignedPreKey,
+    /// The one of its `one_time_pre_key_id()`, if it names one.
+    pub one_time: Option<&'a OneTimePreKey>,
+    /// The one of its `kem_pre_key_id()`.
+    pub kem: Option<&'a KemPreKey>,
 }
 
 /// The stored form of a pre-key: 1 id, 2 public, 3 secret, 4 signature, 5 creation time in milliseconds. One-time

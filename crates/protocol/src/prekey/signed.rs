@@ -1,5 +1,7 @@
 //! `SPK`: signed by the identity key, used by everybody until it is rotated.
 
+use std::sync::Arc;
+
 use prost::Message as _;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
@@ -15,7 +17,7 @@ use crate::primitives::xeddsa::SIGNATURE_LEN;
 #[derive(Debug)]
 pub struct SignedPreKey {
     id: SignedPreKeyId,
-    pair: KeyPair,
+    pair: Arc<KeyPair>,
     signature: [u8; SIGNATURE_LEN],
     created_ms: u64,
 }
@@ -28,7 +30,7 @@ impl SignedPreKey {
         created_ms: u64,
         rng: &mut R,
     ) -> Self {
-        let pair = KeyPair::generate(rng);
+        let pair = Arc::new(KeyPair::generate(rng));
         let signature = me.sign(pair.public().as_bytes(), rng);
         Self { id, pair, signature, created_ms }
     }
@@ -74,13 +76,13 @@ impl SignedPreKey {
         let private = Secret::from_slice(&form.secret).ok_or(DecodeError::Length)?;
         Ok(Self {
             id: SignedPreKeyId(form.id),
-            pair: KeyPair::from_parts(PublicKey::parse(&form.public)?, private),
+            pair: Arc::new(KeyPair::from_parts(PublicKey::parse(&form.public)?, private)),
             signature: form.signature.as_slice().try_into().map_err(|_| DecodeError::Length)?,
             created_ms: form.created_ms,
         })
     }
 
-    pub(crate) fn key_pair(&self) -> &KeyPair {
+    pub(crate) fn key_pair(&self) -> &Arc<KeyPair> {
         &self.pair
     }
 }

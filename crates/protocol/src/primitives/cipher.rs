@@ -59,6 +59,11 @@ impl CipherKeys {
         Ok(buffer)
     }
 
+    #[cfg(test)]
+    pub(crate) fn expose(&self) -> &[u8; 80] {
+        self.0.expose()
+    }
+
     fn split(&self) -> (&Array<u8, U32>, &Array<u8, U32>, &Array<u8, U16>) {
         let keys: &Array<u8, U80> = self.0.expose().into();
         let (cipher_key, rest) = keys.split_ref::<U32>();

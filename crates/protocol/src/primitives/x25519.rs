@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use curve25519_dalek::edwards::EdwardsPoint;
+use curve25519_dalek::EdwardsPoint;
 use curve25519_dalek::montgomery::MontgomeryPoint;
 use curve25519_dalek::scalar::clamp_integer;
 use rand_core::CryptoRng;

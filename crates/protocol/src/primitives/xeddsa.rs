@@ -3,8 +3,8 @@
 //! The paper fixes the sign of the Edwards key and negates the scalar to match. Here the key keeps its sign, and the
 //! unused top bit of the signature tells it to the verifier.
 
-use curve25519_dalek::edwards::EdwardsPoint;
-use curve25519_dalek::scalar::Scalar;
+use curve25519_dalek::EdwardsPoint;
+use curve25519_dalek::Scalar;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 

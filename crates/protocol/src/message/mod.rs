@@ -1,0 +1,54 @@
+//! The messages of a session: bytes ↔ parsed. Nothing here is decrypted.
+
+mod pre_key;
+mod signal;
+
+pub use pre_key::PreKeySignalMessage;
+pub(crate) use pre_key::{Handshake, KemPart};
+pub use signal::SignalMessage;
+pub(crate) use signal::{Associated, Header};
+
+/// What leaves: a message of an established session, or one that also carries the handshake.
+#[derive(Debug, Clone)]
+pub enum Ciphertext {
+    /// The peer has answered: an ordinary message.
+    Signal(SignalMessage),
+    /// The peer has not answered yet: the handshake comes along.
+    PreKey(PreKeySignalMessage),
+}
+
+/// Tells the receiver how to parse a ciphertext.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MessageType {
+    /// [`SignalMessage`].
+    Signal = 2,
+    /// [`PreKeySignalMessage`].
+    PreKey = 3,
+}
+
+impl Ciphertext {
+    /// Which of the two.
+    pub fn message_type(&self) -> MessageType {
+        match self {
+            Self::Signal(_) => MessageType::Signal,
+            Self::PreKey(_) => MessageType::PreKey,
+        }
+    }
+
+    /// The bytes for the wire.
+    pub fn serialize(&self) -> &[u8] {
+        match self {
+            Self::Signal(message) => message.serialize(),
+            Self::PreKey(message) => message.serialize(),
+        }
+    }
+}
+
+/// `first || form || room`, in one allocation.
+fn encode(first: u8, form: &impl prost::Message, room: usize) -> Vec<u8> {
+    let length = form.encoded_len().saturating_add(1).saturating_add(room);
+    let mut out = Vec::with_capacity(length);
+    out.push(first);
+    form.encode_raw(&mut out);
+    out
+}

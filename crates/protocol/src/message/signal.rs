@@ -1,0 +1,232 @@
+//! The ordinary message: `version || protobuf || MAC`.
+
+use std::fmt;
+
+use bytes::Bytes;
+use prost::Message as _;
+use zeroize::Zeroizing;
+
+use super::encode;
+use crate::error::DecodeError;
+use crate::identity::IdentityKey;
+use crate::primitives::cipher::{CipherKeys, MAC_LEN, NotAuthentic};
+use crate::primitives::x25519::{PUBLIC_KEY_LEN, PublicKey};
+use crate::session_id::SessionVersion;
+
+/// Which message key: the header of the Double Ratchet (section 3.4), which travels in the clear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Header {
+    /// `DHs` of the sender.
+    pub(crate) ratchet_key: PublicKey,
+    /// `N`: the number of this message in its chain.
+    pub(crate) number: u32,
+    /// Number of the last message of the sender's previous chain, 0 if there was none. Written, never used.
+    pub(crate) previous: u32,
+}
+
+/// What a message is bound to beyond its own bytes. Sender and receiver are those of the message, not of the session.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Associated<'a> {
+    pub(crate) sender: &'a IdentityKey,
+    pub(crate) receiver: &'a IdentityKey,
+    /// [`Address::pair`](crate::Address::pair) of the two: written by the sender of a pre-key message, compared by
+    /// every receiver of a message that has it.
+    pub(crate) addresses: Option<[u8; 36]>,
+}
+
+/// A message of an established session.
+#[derive(Clone)]
+pub struct SignalMessage {
+    version: SessionVersion,
+    header: Header,
+    ciphertext: Bytes,
+    pq_ratchet: Bytes,
+    addresses: Option<Bytes>,
+    mac: [u8; MAC_LEN],
+    serialized: Bytes,
+}
+
+impl SignalMessage {
+    /// Parses; of the MAC only the presence is checked.
+    ///
+    /// # Errors
+    /// [`DecodeError`] for: fewer than 9 bytes, a version other than 3 and 4, not protobuf, a field missing, no key.
+    pub fn parse(bytes: &[u8]) -> Result<Self, DecodeError> {
+        Self::parse_shared(Bytes::copy_from_slice(bytes))
+    }
+
+    /// The bytes for the wire.
+    pub fn serialize(&self) -> &[u8] {
+        &self.serialized
+    }
+
+    /// The version of the session it belongs to.
+    pub fn version(&self) -> SessionVersion {
+        self.version
+    }
+
+    /// The ratchet key of the sender, serialized.
+    pub fn ratchet_key(&self) -> &[u8; PUBLIC_KEY_LEN] {
+        self.header.ratchet_key.as_bytes()
+    }
+
+    /// The number of this message in the sender's chain, from 0.
+    pub fn counter(&self) -> u32 {
+        self.header.number
+    }
+
+    /// What the sender's post-quantum ratchet says; empty when it has none.
+    pub fn pq_ratchet(&self) -> &[u8] {
+        &self.pq_ratchet
+    }
+
+    pub(crate) fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The bytes for the wire, shared.
+    pub(crate) fn shared(&self) -> Bytes {
+        self.serialized.clone()
+    }
+
+    /// Encrypts, then authenticates.
+    pub(crate) fn seal(
+        version: SessionVersion,
+        header: Header,
+        pq_ratchet: Bytes,
+        plaintext: &[u8],
+        keys: CipherKeys,
+        associated: &Associated<'_>,
+    ) -> Self {
+        let addresses = associated.addresses.map(|pair| Bytes::copy_from_slice(&pair));
+        let ciphertext = Bytes::from(keys.encrypt(plaintext));
+        let form = Form {
+            ratchet_key: Some(Bytes::copy_from_slice(header.ratchet_key.as_bytes())),
+            counter: Some(header.number),
+            previous_counter: Some(header.previous),
+            ciphertext: Some(ciphertext.clone()),
+            pq_ratchet: (!pq_ratchet.is_empty()).then(|| pq_ratchet.clone()),
+            addresses: addresses.clone(),
+        };
+        let mut serialized = encode(version.message_byte(), &form, MAC_LEN);
+        let mac = keys.mac(&[associated.sender.as_bytes(), associated.receiver.as_bytes(), &serialized]);
+        serialized.extend_from_slice(&mac);
+        Self { version, header, ciphertext, pq_ratchet, addresses, mac, serialized: serialized.into() }
+    }
+
+    /// Checks that it is authentic and meant for the two of `associated`, then decrypts.
+    pub(crate) fn open(
+        &self,
+        keys: CipherKeys,
+        associated: &Associated<'_>,
+    ) -> Result<Zeroizing<Vec<u8>>, NotAuthentic> {
+        let (body, _) = self.serialized.split_last_chunk::<MAC_LEN>().ok_or(NotAuthentic)?;
+        let parts: [&[u8]; 3] = [associated.sender.as_bytes(), associated.receiver.as_bytes(), body];
+        let plaintext = keys.open(&parts, &self.mac, &self.ciphertext)?;
+        match (&self.addresses, &associated.addresses) {
+            (None, _) => Ok(plaintext),
+            (Some(theirs), Some(ours)) if theirs == ours.as_slice() => Ok(plaintext),
+            (Some(_), _) => Err(NotAuthentic),
+        }
+    }
+
+    /// As [`parse`](Self::parse), without a copy.
+    pub(crate) fn parse_shared(serialized: Bytes) -> Result<Self, DecodeError> {
+        let (body, mac) = serialized.split_last_chunk::<MAC_LEN>().ok_or(DecodeError::TooShort)?;
+        let version = SessionVersion::of_message(*body.first().ok_or(DecodeError::TooShort)?)?;
+        let form = Form::decode(serialized.slice(1..body.len())).map_err(|_| DecodeError::Malformed)?;
+        Ok(Self {
+            version,
+            header: Header {
+                ratchet_key: PublicKey::parse(&form.ratchet_key.ok_or(DecodeError::MissingField)?)?,
+                number: form.counter.ok_or(DecodeError::MissingField)?,
+                previous: form.previous_counter.unwrap_or(0),
+            },
+            ciphertext: form.ciphertext.ok_or(DecodeError::MissingField)?,
+            pq_ratchet: form.pq_ratchet.unwrap_or_default(),
+            addresses: form.addresses,
+            mac: *mac,
+            serialized,
+        })
+    }
+}
+
+impl fmt::Debug for SignalMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { version, header, ciphertext, pq_ratchet: _, addresses: _, mac: _, serialized: _ } = self;
+        f.debug_struct("SignalMessage")
+            .field("version", version)
+            .field("header", header)
+            .field("ciphertext_len", &ciphertext.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Fields are optional so that a zero is written, and its absence noticed.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Form {
+    #[prost(bytes = "bytes", optional, tag = "1")]
+    ratchet_key: Option<Bytes>,
+    #[prost(uint32, optional, tag = "2")]
+    counter: Option<u32>,
+    #[prost(uint32, optional, tag = "3")]
+    previous_counter: Option<u32>,
+    #[prost(bytes = "bytes", optional, tag = "4")]
+    ciphertext: Option<Bytes>,
+    #[prost(bytes = "bytes", optional, tag = "5")]
+    pq_ratchet: Option<Bytes>,
+    #[prost(bytes = "bytes", optional, tag = "6")]
+    addresses: Option<Bytes>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::primitives::secret::Secret;
+
+    fn seal(
+        pq_ratchet: &'static [u8],
+        addresses: Option<[u8; 36]>,
+    ) -> (SignalMessage, IdentityKey, IdentityKey) {
+        let sender = IdentityKey::parse(&[5; 33]).unwrap();
+        let receiver = IdentityKey::parse(&[5, 6].repeat(17)).unwrap();
+        let header = Header { ratchet_key: PublicKey::parse(&[5; 33]).unwrap(), number: 0, previous: 0 };
+        let keys = CipherKeys::new(Secret::new([1; 80]));
+        let bound = Associated { sender: &sender, receiver: &receiver, addresses };
+        let pq_ratchet = Bytes::from_static(pq_ratchet);
+        let message = SignalMessage::seal(SessionVersion::V4, header, pq_ratchet, b"hello", keys, &bound);
+        (SignalMessage::parse(message.serialize()).unwrap(), sender, receiver)
+    }
+
+    #[test]
+    fn zeros_are_written_and_an_empty_pq_ratchet_is_not() {
+        let (message, ..) = seal(b"", None);
+        let bytes = message.serialize();
+        assert_eq!(bytes.len(), 1 + (2 + 33) + 2 + 2 + (2 + 16) + MAC_LEN);
+        assert_eq!(&bytes[36..40], [0x10, 0, 0x18, 0]);
+        let (message, ..) = seal(b"pq", None);
+        assert_eq!(message.pq_ratchet(), b"pq");
+    }
+
+    #[test]
+    fn a_message_opens_for_its_receiver_only() {
+        let keys = || CipherKeys::new(Secret::new([1; 80]));
+        let (message, sender, receiver) = seal(b"", None);
+        let open = |sender, receiver| message.open(keys(), &Associated { sender, receiver, addresses: None });
+        assert_eq!(**open(&sender, &receiver).unwrap(), *b"hello");
+        assert_eq!(open(&receiver, &sender), Err(NotAuthentic));
+    }
+
+    #[test]
+    fn addresses_are_compared_when_present() {
+        let keys = || CipherKeys::new(Secret::new([1; 80]));
+        let open = |sent: Option<[u8; 36]>, addresses| {
+            let (message, sender, receiver) = seal(b"", sent);
+            message.open(keys(), &Associated { sender: &sender, receiver: &receiver, addresses }).is_ok()
+        };
+        assert!(open(None, Some([1; 36])));
+        assert!(open(Some([1; 36]), Some([1; 36])));
+        assert!(!open(Some([1; 36]), Some([2; 36])));
+        assert!(!open(Some([1; 36]), None));
+    }
+}

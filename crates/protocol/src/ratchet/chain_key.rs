@@ -1,0 +1,71 @@
+//! `CK`: the key of a chain, which gives a message key at every step.
+
+use super::message_key::MessageKey;
+use crate::primitives::kdf;
+use crate::primitives::secret::Secret;
+
+/// A chain key and the number of the message key it gives next.
+#[derive(Debug)]
+pub(crate) struct ChainKey {
+    key: Secret<32>,
+    index: u32,
+}
+
+impl ChainKey {
+    /// The first of a chain.
+    pub(crate) fn new(key: Secret<32>) -> Self {
+        Self::at(key, 0)
+    }
+
+    pub(crate) fn at(key: Secret<32>, index: u32) -> Self {
+        Self { key, index }
+    }
+
+    pub(crate) fn index(&self) -> u32 {
+        self.index
+    }
+
+    pub(crate) fn expose(&self) -> &[u8; 32] {
+        self.key.expose()
+    }
+
+    pub(crate) fn copy(&self) -> Self {
+        Self { key: self.key.copy(), index: self.index }
+    }
+
+    /// `CK, MK = KDF_CK(CK)` (Double Ratchet, section 3.5). `None` at the end of the chain, after 2^32 - 1 messages.
+    pub(crate) fn step(self) -> Option<(Self, MessageKey)> {
+        let index = self.index.checked_add(1)?;
+        let (key, message_key) = kdf::chain_step(&self.key);
+        Some((Self { key, index }, MessageKey::new(message_key)))
+    }
+
+    /// A [`step`](Self::step) whose message key nobody wants.
+    pub(crate) fn skip(self) -> Option<Self> {
+        let index = self.index.checked_add(1)?;
+        Some(Self { key: kdf::chain_skip(&self.key), index })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vectors::{self, bytes, secret};
+
+    #[test]
+    fn a_step_agrees_with_the_vector() {
+        let case = &vectors::load("misc-kats")["chain_key_kat"];
+        let (next, message_key) = ChainKey::new(secret(&case["chain_key"])).step().unwrap();
+        assert_eq!(next.expose(), bytes(&case["next_chain_key"]).as_slice());
+        assert_eq!(next.index(), 1);
+        let keys = ["cipher_key", "mac_key", "iv"].map(|name| bytes(&case[name])).concat();
+        assert_eq!(message_key.into_cipher_keys(None).expose(), keys.as_slice());
+    }
+
+    #[test]
+    fn a_chain_ends() {
+        let chain = || ChainKey::at(Secret::new([1; 32]), u32::MAX);
+        assert!(chain().step().is_none());
+        assert!(chain().skip().is_none());
+    }
+}

@@ -1,0 +1,254 @@
+//! The Double Ratchet: one state, and the steps to the next.
+
+use std::sync::Arc;
+
+use rand_core::CryptoRng;
+
+use super::chain_key::ChainKey;
+use super::message_key::MessageKey;
+use super::root_key::RootKey;
+use super::skipped::{MAX_KEPT, SkippedChange, SkippedKey, SkippedKeyId};
+use crate::error::LowOrderPoint;
+use crate::message::Header;
+use crate::primitives::x25519::{KeyPair, PublicKey};
+use crate::session_id::SessionId;
+
+/// Receiving chains that are remembered.
+const MAX_RECEIVING: usize = 5;
+/// Most messages that one message may skip.
+const MAX_JUMP: u32 = 25_000;
+
+/// One state. Copies share everything that did not change.
+#[derive(Debug, Clone)]
+pub(crate) struct DoubleRatchet {
+    pub(crate) root_key: Arc<RootKey>,
+    pub(crate) sending: Arc<SendingChain>,
+    /// Oldest first.
+    pub(crate) receiving: Vec<Arc<ReceivingChain>>,
+}
+
+/// Our chain.
+#[derive(Debug)]
+pub(crate) struct SendingChain {
+    pub(crate) ratchet_key: Arc<KeyPair>,
+    pub(crate) chain_key: ChainKey,
+    /// Number of the last message of the chain before, 0 if there was none.
+    pub(crate) previous: u32,
+}
+
+/// A chain of theirs.
+#[derive(Debug)]
+pub(crate) struct ReceivingChain {
+    pub(crate) ratchet_key: PublicKey,
+    pub(crate) chain_key: ChainKey,
+    /// How many skipped keys are kept for it.
+    pub(crate) kept: u32,
+}
+
+/// How far ahead a message may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Jump {
+    /// 25,000 messages.
+    Limited,
+    /// With oneself: an own device that was away may be any number behind.
+    Unlimited,
+}
+
+/// Why there is no key for a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoKey {
+    /// It was used, or is too old to have been kept.
+    Duplicate,
+    /// The message cannot be of this session: too far ahead, or its ratchet key is no point to agree with.
+    Impossible,
+}
+
+/// What becomes of a state once a message has proved authentic. Dropped otherwise: then nothing happened.
+#[derive(Debug)]
+#[must_use = "the message key was used, and this forgets it"]
+pub(crate) struct Step<'a> {
+    ratchet: &'a DoubleRatchet,
+    session: SessionId,
+    change: Change,
+    skipped: Vec<SkippedChange>,
+}
+
+#[derive(Debug)]
+enum Change {
+    /// A chain we know moves on.
+    Symmetric { position: usize, chain: ReceivingChain },
+    /// Their new ratchet key began a chain, and asks for a new one of ours.
+    Dh { root_key: RootKey, chain: ReceivingChain },
+}
+
+impl DoubleRatchet {
+    /// The initiator sends first: `theirs` is the signed pre-key of the responder, whose first chain is `chain_key`.
+    pub(crate) fn initiator<R: CryptoRng + ?Sized>(
+        root_key: RootKey,
+        chain_key: ChainKey,
+        theirs: PublicKey,
+        rng: &mut R,
+    ) -> Result<Self, LowOrderPoint> {
+        let ratchet_key = KeyPair::generate(rng);
+        let (root_key, sending) = root_key.step(&ratchet_key, &theirs)?;
+        let receiving = ReceivingChain { ratchet_key: theirs, chain_key, kept: 0 };
+        Ok(Self {
+            root_key: Arc::new(root_key),
+            sending: Arc::new(SendingChain {
+                ratchet_key: Arc::new(ratchet_key),
+                chain_key: sending,
+                previous: 0,
+            }),
+            receiving: vec![Arc::new(receiving)],
+        })
+    }
+
+    /// The responder's first ratchet key is its signed pre-key. The first message replaces it.
+    pub(crate) fn responder(root_key: RootKey, chain_key: ChainKey, ours: Arc<KeyPair>) -> Self {
+        Self {
+            root_key: Arc::new(root_key),
+            sending: Arc::new(SendingChain { ratchet_key: ours, chain_key, previous: 0 }),
+            receiving: Vec::new(),
+        }
+    }
+
+    /// `RatchetSendKey` (section 3.4). `None` at the end of the sending chain.
+    pub(crate) fn send(&self) -> Option<(Self, Header, MessageKey)> {
+        let SendingChain { ratchet_key, chain_key, previous } = &*self.sending;
+        let header =
+            Header { ratchet_key: *ratchet_key.public(), number: chain_key.index(), previous: *previous };
+        let (chain_key, message_key) = chain_key.copy().step()?;
+        let sending = SendingChain { ratchet_key: ratchet_key.clone(), chain_key, previous: *previous };
+        Some((Self { sending: Arc::new(sending), ..self.clone() }, header, message_key))
+    }
+
+    /// `RatchetReceiveKey` (section 3.5): the message key, and the step to take when it has opened the message.
+    pub(crate) fn receive(
+        &self,
+        session: SessionId,
+        header: &Header,
+        jump: Jump,
+        skipped: &[SkippedKey],
+    ) -> Result<(MessageKey, Step<'_>), NoKey> {
+        let known =
+            self.receiving.iter().enumerate().find(|(_, chain)| chain.ratchet_key == header.ratchet_key);
+        let (message_key, change, skipped) = match known {
+            None => self.begin_chain(session, header, jump)?,
+            Some((position, chain)) if header.number < chain.chain_key.index() => {
+                let (chain, message_key, skipped) = chain.take_kept(session, header.number, skipped)?;
+                (message_key, Change::Symmetric { position, chain }, skipped)
+            }
+            Some((position, chain)) => {
+                let (chain, message_key, skipped) = chain.advance(session, header.number, jump)?;
+                (message_key, Change::Symmetric { position, chain }, skipped)
+            }
+        };
+        Ok((message_key, Step { ratchet: self, session, change, skipped }))
+    }
+
+    /// The first half of a DH ratchet step; [`Step::take`] does the second.
+    fn begin_chain(
+        &self,
+        session: SessionId,
+        header: &Header,
+        jump: Jump,
+    ) -> Result<(MessageKey, Change, Vec<SkippedChange>), NoKey> {
+        let ours = &self.sending.ratchet_key;
+        let (root_key, chain_key) = self
+            .root_key
+            .copy()
+            .step(ours, &header.ratchet_key)
+            .map_err(|LowOrderPoint| NoKey::Impossible)?;
+        let chain = ReceivingChain { ratchet_key: header.ratchet_key, chain_key, kept: 0 };
+        let (chain, message_key, skipped) = chain.advance(session, header.number, jump)?;
+        Ok((message_key, Change::Dh { root_key, chain }, skipped))
+    }
+}
+
+impl Step<'_> {
+    /// The next state, and what it changes about the skipped keys. Two of the three agreements of a DH ratchet step are
+    /// here, where only authentic messages come: a trial with the wrong session costs one.
+    pub(crate) fn take<R: CryptoRng + ?Sized>(
+        self,
+        rng: &mut R,
+    ) -> Result<(DoubleRatchet, Vec<SkippedChange>), LowOrderPoint> {
+        let Self { ratchet, session, change, mut skipped } = self;
+        let mut receiving = ratchet.receiving.clone();
+        match change {
+            Change::Symmetric { position, chain } => {
+                if let Some(old) = receiving.get_mut(position) {
+                    *old = Arc::new(chain);
+                }
+                Ok((DoubleRatchet { receiving, ..ratchet.clone() }, skipped))
+            }
+            Change::Dh { root_key, chain } => {
+                let ratchet_key = KeyPair::generate(rng);
+                let (root_key, chain_key) = root_key.step(&ratchet_key, &chain.ratchet_key)?;
+                let previous = ratchet.sending.chain_key.index().saturating_sub(1);
+                let sending = SendingChain { ratchet_key: Arc::new(ratchet_key), chain_key, previous };
+                receiving.push(Arc::new(chain));
+                if receiving.len() > MAX_RECEIVING {
+                    let oldest = receiving.remove(0);
+                    let ratchet_key = *oldest.ratchet_key.as_bytes();
+                    skipped.push(SkippedChange::ForgetChain { session, ratchet_key });
+                }
+                let next =
+                    DoubleRatchet { root_key: Arc::new(root_key), sending: Arc::new(sending), receiving };
+                Ok((next, skipped))
+            }
+        }
+    }
+}
+
+impl ReceivingChain {
+    /// The chain after message `number`, which is not behind it, and the keys of those between.
+    fn advance(
+        &self,
+        session: SessionId,
+        number: u32,
+        jump: Jump,
+    ) -> Result<(Self, MessageKey, Vec<SkippedChange>), NoKey> {
+        let mut chain_key = self.chain_key.copy();
+        let ahead = number.checked_sub(chain_key.index()).ok_or(NoKey::Duplicate)?;
+        if ahead > MAX_JUMP && jump == Jump::Limited {
+            return Err(NoKey::Impossible);
+        }
+        let keep = ahead.min(MAX_KEPT);
+        let kept = self.kept.saturating_add(keep).min(MAX_KEPT);
+        let forget = self.kept.saturating_sub(kept.saturating_sub(keep));
+        let mut changes = Vec::with_capacity(usize::try_from(keep).unwrap_or(0).saturating_add(1));
+        if forget > 0 {
+            let ratchet_key = *self.ratchet_key.as_bytes();
+            changes.push(SkippedChange::ForgetOldest { session, ratchet_key, count: forget });
+        }
+        for _ in keep..ahead {
+            chain_key = chain_key.skip().ok_or(NoKey::Impossible)?;
+        }
+        for _ in 0..keep {
+            let id = self.key_id(session, chain_key.index());
+            let (next, message_key) = chain_key.step().ok_or(NoKey::Impossible)?;
+            changes.push(SkippedChange::Keep(SkippedKey { id, seed: message_key.into_seed() }));
+            chain_key = next;
+        }
+        let (chain_key, message_key) = chain_key.step().ok_or(NoKey::Impossible)?;
+        Ok((Self { ratchet_key: self.ratchet_key, chain_key, kept }, message_key, changes))
+    }
+
+    /// The chain without the kept key of message `number`, and that key.
+    fn take_kept(
+        &self,
+        session: SessionId,
+        number: u32,
+        skipped: &[SkippedKey],
+    ) -> Result<(Self, MessageKey, Vec<SkippedChange>), NoKey> {
+        let id = self.key_id(session, number);
+        let key = skipped.iter().find(|key| key.id == id).ok_or(NoKey::Duplicate)?;
+        let kept = self.kept.saturating_sub(1);
+        let chain = Self { ratchet_key: self.ratchet_key, chain_key: self.chain_key.copy(), kept };
+        Ok((chain, MessageKey::new(key.seed.copy()), vec![SkippedChange::Forget(id)]))
+    }
+
+    fn key_id(&self, session: SessionId, number: u32) -> SkippedKeyId {
+        SkippedKeyId { session, ratchet_key: *self.ratchet_key.as_bytes(), number }
+    }
+}

@@ -1,0 +1,34 @@
+//! The Double Ratchet (revision 1, section 3), as a value that each message replaces by the next.
+//!
+//! | Spec | Here | |
+//! |---|---|---|
+//! | `DHs` | [`SendingChain::ratchet_key`](double::SendingChain) | our ratchet key pair |
+//! | `DHr` | [`ReceivingChain::ratchet_key`](double::ReceivingChain) | theirs; the newest chain has the newest |
+//! | `RK` | [`RootKey`](root_key::RootKey) | |
+//! | `CKs`, `CKr` | [`ChainKey`](chain_key::ChainKey) | one for sending, up to five for receiving |
+//! | `Ns`, `Nr` | [`ChainKey::index`](chain_key::ChainKey::index) | number of the next message |
+//! | `PN` | [`Header::previous`](crate::message::Header) | one less than in the specification |
+//! | `MK` | [`MessageKey`](message_key::MessageKey) | |
+//! | `MKSKIPPED` | [`SkippedKey`](skipped::SkippedKey) | kept by the caller |
+//!
+//! ```text
+//!          DH(DHs, DHr)            DH(DHs', DHr)
+//!               │                       │
+//!   RK ─────▶ KDF_RK ──────▶ RK ─────▶ KDF_RK ──────▶ RK          a new DHr: two steps of the root chain
+//!               │                       │
+//!              CKr                     CKs
+//!               │                       │
+//!             KDF_CK ─▶ MK            KDF_CK ─▶ MK                 every message: one step of a chain
+//!               │                       │
+//!              CKr'                    CKs'
+//! ```
+//!
+//! Two things differ from the specification, for the sake of those who already speak this protocol. Chains are not
+//! closed at `PN`: each of the last five receiving chains keeps its chain key, and late messages continue it. And the
+//! message key stays a seed until its message is there, so that a post-quantum ratchet can add its own key.
+
+pub(crate) mod chain_key;
+pub(crate) mod double;
+pub(crate) mod message_key;
+pub(crate) mod root_key;
+pub(crate) mod skipped;

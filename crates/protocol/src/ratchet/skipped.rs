@@ -1,0 +1,262 @@
+//! `MKSKIPPED`: keys of messages that have not come yet.
+//!
+//! They are not part of the session: a store keeps each as a row of its own, reads at most one for a message, and never
+//! rewrites the others. The session only counts them, and says what is to be kept and what forgotten.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::RangeInclusive;
+
+use prost::Message as _;
+use zeroize::{Zeroize as _, Zeroizing};
+
+use crate::error::DecodeError;
+use crate::message::SignalMessage;
+use crate::primitives::secret::Secret;
+use crate::primitives::x25519::PUBLIC_KEY_LEN;
+use crate::session_id::SessionId;
+
+/// Most keys kept for one receiving chain.
+pub(crate) const MAX_KEPT: u32 = 2000;
+
+/// Names the message a skipped key is for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SkippedKeyId {
+    /// The session.
+    pub session: SessionId,
+    /// The chain: the serialized ratchet key of the sender.
+    pub ratchet_key: [u8; PUBLIC_KEY_LEN],
+    /// The number in the chain.
+    pub number: u32,
+}
+
+impl fmt::Debug for SkippedKeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { session, ratchet_key, number } = self;
+        let [_, a, b, ..] = ratchet_key;
+        write!(f, "SkippedKeyId({session:?}, {a:02x}{b:02x}.., {number})")
+    }
+}
+
+/// The key of a message that has not come yet.
+#[derive(Debug)]
+pub struct SkippedKey {
+    /// Which message.
+    pub id: SkippedKeyId,
+    /// The message key.
+    pub seed: Secret<32>,
+}
+
+impl SkippedKey {
+    /// From a stored row.
+    pub fn new(id: SkippedKeyId, seed: [u8; 32]) -> Self {
+        Self { id, seed: Secret::new(seed) }
+    }
+}
+
+/// What a decryption changes about the skipped keys. Apply all of them, in order, in the transaction that stores the
+/// session.
+#[derive(Debug)]
+pub enum SkippedChange {
+    /// A message was skipped: keep its key.
+    Keep(SkippedKey),
+    /// A late message came: its key is spent.
+    Forget(SkippedKeyId),
+    /// More than 2,000 would be kept: forget the `count` lowest numbers of a chain.
+    ForgetOldest {
+        /// The session.
+        session: SessionId,
+        /// The chain.
+        ratchet_key: [u8; PUBLIC_KEY_LEN],
+        /// How many.
+        count: u32,
+    },
+    /// The session dropped a chain: forget all of it.
+    ForgetChain {
+        /// The session.
+        session: SessionId,
+        /// The chain.
+        ratchet_key: [u8; PUBLIC_KEY_LEN],
+    },
+    /// The record dropped a session: forget all of it.
+    ForgetSession(SessionId),
+}
+
+/// Skipped keys in memory, for tests and for those who keep a whole record as one value.
+#[derive(Default)]
+pub struct SkippedKeys {
+    /// By chain and number first, since that is what a message names.
+    by_message: BTreeMap<([u8; PUBLIC_KEY_LEN], u32, SessionId), Secret<32>>,
+}
+
+impl SkippedKeys {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.by_message.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.by_message.is_empty()
+    }
+
+    /// The keys that may be for this message: what [`decrypt`](crate::SessionRecord::decrypt) asks for.
+    pub fn find(&self, message: &SignalMessage) -> Vec<SkippedKey> {
+        let (ratchet_key, number) = (*message.ratchet_key(), message.counter());
+        self.chain(ratchet_key, number..=number)
+            .map(|(id, seed)| SkippedKey { id, seed: seed.copy() })
+            .collect()
+    }
+
+    /// Applies the changes of one step.
+    pub fn apply(&mut self, changes: Vec<SkippedChange>) {
+        for change in changes {
+            match change {
+                SkippedChange::Keep(SkippedKey { id, seed }) => {
+                    self.by_message.insert(order(&id), seed);
+                }
+                SkippedChange::Forget(id) => {
+                    self.by_message.remove(&order(&id));
+                }
+                SkippedChange::ForgetOldest { session, ratchet_key, count } => {
+                    let ids = self
+                        .chain(ratchet_key, 0..=u32::MAX)
+                        .map(|(id, _)| id)
+                        .filter(|id| id.session == session);
+                    let oldest: Vec<_> = ids.take(usize::try_from(count).unwrap_or(usize::MAX)).collect();
+                    for id in oldest {
+                        self.by_message.remove(&order(&id));
+                    }
+                }
+                SkippedChange::ForgetChain { session, ratchet_key } => {
+                    self.by_message.retain(|(key, _, of), _| (*of, *key) != (session, ratchet_key));
+                }
+                SkippedChange::ForgetSession(session) => {
+                    self.by_message.retain(|(_, _, of), _| *of != session);
+                }
+            }
+        }
+    }
+
+    /// The stored form.
+    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let keys = self.by_message.iter().map(|((ratchet_key, number, session), seed)| KeyForm {
+            session: session.as_bytes().to_vec(),
+            ratchet_key: ratchet_key.to_vec(),
+            number: *number,
+            seed: seed.expose().to_vec(),
+        });
+        Zeroizing::new(Form { keys: keys.collect() }.encode_to_vec())
+    }
+
+    /// From the stored form.
+    ///
+    /// # Errors
+    /// [`DecodeError`] when it is not protobuf, or something in it has the wrong length.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let form = Form::decode(bytes).map_err(|_| DecodeError::Malformed)?;
+        let keys = form.keys.iter().map(|key| {
+            let session = SessionId::from_bytes(&key.session)?;
+            let ratchet_key = key.ratchet_key.as_slice().try_into().map_err(|_| DecodeError::Length)?;
+            let seed = Secret::from_slice(&key.seed).ok_or(DecodeError::Length)?;
+            Ok(((ratchet_key, key.number, session), seed))
+        });
+        Ok(Self { by_message: keys.collect::<Result<_, DecodeError>>()? })
+    }
+
+    fn chain(
+        &self,
+        ratchet_key: [u8; PUBLIC_KEY_LEN],
+        numbers: RangeInclusive<u32>,
+    ) -> impl Iterator<Item = (SkippedKeyId, &Secret<32>)> {
+        let (from, to) = (*numbers.start(), *numbers.end());
+        self.by_message.range((ratchet_key, from, SessionId::MIN)..=(ratchet_key, to, SessionId::MAX)).map(
+            |((ratchet_key, number, session), seed)| {
+                (SkippedKeyId { session: *session, ratchet_key: *ratchet_key, number: *number }, seed)
+            },
+        )
+    }
+}
+
+impl fmt::Debug for SkippedKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SkippedKeys({})", self.len())
+    }
+}
+
+fn order(id: &SkippedKeyId) -> ([u8; PUBLIC_KEY_LEN], u32, SessionId) {
+    (id.ratchet_key, id.number, id.session)
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Form {
+    #[prost(message, repeated, tag = "1")]
+    keys: Vec<KeyForm>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
+struct KeyForm {
+    #[prost(bytes = "vec", tag = "1")]
+    session: Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    ratchet_key: Vec<u8>,
+    #[prost(uint32, tag = "3")]
+    number: u32,
+    #[prost(bytes = "vec", tag = "4")]
+    seed: Vec<u8>,
+}
+
+impl Drop for KeyForm {
+    fn drop(&mut self) {
+        self.seed.zeroize();
+    }
+}
+
+impl fmt::Debug for KeyForm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyForm(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHAIN: [u8; PUBLIC_KEY_LEN] = [5; PUBLIC_KEY_LEN];
+
+    fn session(version: u8) -> SessionId {
+        SessionId::from_bytes(&[&[version][..], &[5; 33]].concat()).unwrap()
+    }
+
+    fn id(session: SessionId, number: u32) -> SkippedKeyId {
+        SkippedKeyId { session, ratchet_key: CHAIN, number }
+    }
+
+    fn numbers(keys: &SkippedKeys) -> Vec<u32> {
+        keys.by_message.keys().map(|(_, number, _)| *number).collect()
+    }
+
+    #[test]
+    fn changes_are_applied_in_order_and_to_one_session() {
+        let (old, new) = (session(3), session(4));
+        let mut keys = SkippedKeys::default();
+        let keep = |session, number| SkippedChange::Keep(SkippedKey::new(id(session, number), [1; 32]));
+        keys.apply((0..6).map(|number| keep(new, number)).chain([keep(old, 2)]).collect());
+        assert_eq!(numbers(&keys), [0, 1, 2, 2, 3, 4, 5]);
+        keys.apply(vec![
+            SkippedChange::Forget(id(new, 1)),
+            SkippedChange::ForgetOldest { session: new, ratchet_key: CHAIN, count: 2 },
+            keep(new, 7),
+        ]);
+        assert_eq!(numbers(&keys), [2, 3, 4, 5, 7]);
+        let read = SkippedKeys::from_bytes(&keys.to_bytes()).unwrap();
+        assert_eq!(read.to_bytes(), keys.to_bytes());
+        keys.apply(vec![SkippedChange::ForgetSession(new)]);
+        assert_eq!(numbers(&keys), [2]);
+        keys.apply(vec![SkippedChange::ForgetChain { session: new, ratchet_key: CHAIN }]);
+        assert_eq!(keys.len(), 1);
+        keys.apply(vec![SkippedChange::ForgetChain { session: old, ratchet_key: CHAIN }]);
+        assert!(keys.is_empty());
+    }
+}

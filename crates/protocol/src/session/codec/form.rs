@@ -1,0 +1,124 @@
+//! The protobuf of the stored form. Field numbers are never reused.
+
+use std::fmt;
+
+use bytes::Bytes;
+use zeroize::Zeroize as _;
+
+#[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
+pub(super) struct RecordForm {
+    #[prost(uint32, tag = "1")]
+    pub(super) form: u32,
+    #[prost(message, repeated, tag = "2")]
+    pub(super) rows: Vec<RowForm>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
+pub(super) struct RowForm {
+    #[prost(bytes = "vec", tag = "1")]
+    pub(super) id: Vec<u8>,
+    #[prost(sint64, tag = "2")]
+    pub(super) rank: i64,
+    #[prost(bool, tag = "3")]
+    pub(super) active: bool,
+    #[prost(bytes = "vec", tag = "4")]
+    pub(super) bytes: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
+pub(super) struct SessionForm {
+    #[prost(uint32, tag = "1")]
+    pub(super) form: u32,
+    #[prost(bytes = "vec", tag = "2")]
+    pub(super) id: Vec<u8>,
+    #[prost(bytes = "vec", tag = "3")]
+    pub(super) local_identity: Vec<u8>,
+    #[prost(bytes = "vec", tag = "4")]
+    pub(super) remote_identity: Vec<u8>,
+    #[prost(uint32, tag = "5")]
+    pub(super) remote_registration_id: u32,
+    #[prost(bytes = "vec", tag = "6")]
+    pub(super) root_key: Vec<u8>,
+    #[prost(message, optional, tag = "7")]
+    pub(super) sending: Option<SendingForm>,
+    /// Oldest first.
+    #[prost(message, repeated, tag = "8")]
+    pub(super) receiving: Vec<ReceivingForm>,
+    #[prost(message, optional, tag = "9")]
+    pub(super) unanswered: Option<UnansweredForm>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
+pub(super) struct SendingForm {
+    #[prost(bytes = "vec", tag = "1")]
+    pub(super) ratchet_key: Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub(super) ratchet_private: Vec<u8>,
+    #[prost(bytes = "vec", tag = "3")]
+    pub(super) chain_key: Vec<u8>,
+    #[prost(uint32, tag = "4")]
+    pub(super) index: u32,
+    #[prost(uint32, tag = "5")]
+    pub(super) previous: u32,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
+pub(super) struct ReceivingForm {
+    #[prost(bytes = "vec", tag = "1")]
+    pub(super) ratchet_key: Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub(super) chain_key: Vec<u8>,
+    #[prost(uint32, tag = "3")]
+    pub(super) index: u32,
+    #[prost(uint32, tag = "4")]
+    pub(super) kept: u32,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
+pub(super) struct UnansweredForm {
+    /// Seconds since 1970.
+    #[prost(uint64, tag = "1")]
+    pub(super) since: u64,
+    #[prost(uint32, optional, tag = "2")]
+    pub(super) one_time: Option<u32>,
+    #[prost(uint32, tag = "3")]
+    pub(super) signed: u32,
+    #[prost(uint32, optional, tag = "4")]
+    pub(super) kem: Option<u32>,
+    #[prost(bytes = "bytes", optional, tag = "5")]
+    pub(super) kem_ciphertext: Option<Bytes>,
+}
+
+/// Secrets in a form are wiped with it, and no form is printable.
+macro_rules! guarded {
+    ($($name:ident: $($secret:ident),*;)*) => {$(
+        impl Drop for $name {
+            fn drop(&mut self) {
+                $(self.$secret.zeroize();)*
+            }
+        }
+        guarded!(@debug $name);
+    )*};
+    (@debug $name:ident) => {
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "(..)"))
+            }
+        }
+    };
+}
+
+guarded! {
+    RowForm: bytes;
+    SessionForm: root_key;
+    SendingForm: ratchet_private, chain_key;
+    ReceivingForm: chain_key;
+}
+guarded!(@debug RecordForm);
+guarded!(@debug UnansweredForm);

@@ -1,0 +1,250 @@
+//! One session: a ratchet between two identities, and the handshake until it is answered.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rand_core::CryptoRng;
+use zeroize::Zeroizing;
+
+use super::{DecryptError, EncryptError, InitiateError, LocalDevice, SessionPolicy, UnixSeconds};
+use crate::address::Address;
+use crate::error::LowOrderPoint;
+use crate::identity::IdentityKey;
+use crate::message::{Associated, Ciphertext, Handshake, KemPart, PreKeySignalMessage, SignalMessage};
+use crate::pqxdh;
+use crate::prekey::{OurPreKeys, PreKeyKind, VerifiedBundle};
+use crate::primitives::x25519::{KeyPair, PublicKey};
+use crate::ratchet::double::{DoubleRatchet, Jump, NoKey};
+use crate::ratchet::skipped::{SkippedChange, SkippedKey};
+use crate::session_id::{SessionId, SessionVersion};
+
+/// How long a session may wait for its first answer: 30 days.
+const MAX_UNANSWERED_SECONDS: u64 = 30 * 24 * 3600;
+
+/// One state of one session. Copies share everything that did not change.
+#[derive(Debug, Clone)]
+pub(super) struct Session {
+    pub(super) parties: Arc<Parties>,
+    pub(super) ratchet: DoubleRatchet,
+    /// The handshake, which every message carries until the peer has answered.
+    pub(super) unanswered: Option<Arc<Unanswered>>,
+}
+
+/// What never changes.
+#[derive(Debug)]
+pub(super) struct Parties {
+    pub(super) id: SessionId,
+    pub(super) base_key: PublicKey,
+    pub(super) local_identity: IdentityKey,
+    pub(super) remote_identity: IdentityKey,
+    pub(super) remote_registration_id: u32,
+}
+
+#[derive(Debug)]
+pub(super) struct Unanswered {
+    pub(super) handshake: Handshake,
+    pub(super) since: UnixSeconds,
+}
+
+/// A message that opened, and the state after it.
+pub(super) struct Opened {
+    pub(super) next: Session,
+    pub(super) skipped: Vec<SkippedChange>,
+    pub(super) plaintext: Zeroizing<Vec<u8>>,
+}
+
+impl Session {
+    /// Begins a session with the owner of `bundle`.
+    pub(super) fn initiate<R: CryptoRng + ?Sized>(
+        local: &LocalDevice<'_>,
+        bundle: &VerifiedBundle,
+        policy: SessionPolicy,
+        now: UnixSeconds,
+        rng: &mut R,
+    ) -> Result<Self, InitiateError> {
+        let low_order = |LowOrderPoint| InitiateError::Bug("a low-order point in a verified bundle");
+        let (version, kem, kem_secret) = match (&bundle.kem, policy) {
+            (Some(kem), _) => {
+                let encapsulated = kem.key.encapsulate(rng);
+                let (ciphertext, secret) =
+                    encapsulated.map_err(|_| InitiateError::Bug("a KEM key that is none in a bundle"))?;
+                (SessionVersion::V4, Some(KemPart { id: kem.id, ciphertext }), Some(secret))
+            }
+            (None, SessionPolicy::X3dh) => (SessionVersion::V3, None, None),
+            (None, SessionPolicy::Pqxdh) => return Err(InitiateError::NoKemPreKey),
+        };
+        let ephemeral = KeyPair::generate(rng);
+        let secret =
+            pqxdh::initiate(local.identity, &ephemeral, bundle, kem_secret.as_ref()).map_err(low_order)?;
+        let ratchet = DoubleRatchet::initiator(secret.root_key, secret.chain_key, bundle.signed.key, rng)
+            .map_err(low_order)?;
+        let one_time = bundle.one_time.map(|one_time| one_time.id);
+        Ok(Self {
+            parties: Arc::new(Parties {
+                id: SessionId::new(version, ephemeral.public()),
+                base_key: *ephemeral.public(),
+                local_identity: *local.identity.public(),
+                remote_identity: bundle.identity_key,
+                remote_registration_id: bundle.registration_id,
+            }),
+            ratchet,
+            unanswered: Some(Arc::new(Unanswered {
+                handshake: Handshake { one_time, signed: bundle.signed.id, kem },
+                since: now,
+            })),
+        })
+    }
+
+    /// Joins the session that `message` begins. That the sender is who they say is proved by the message inside.
+    pub(super) fn accept(
+        local: &LocalDevice<'_>,
+        message: &PreKeySignalMessage,
+        keys: Option<OurPreKeys<'_>>,
+        policy: SessionPolicy,
+    ) -> Result<Self, DecryptError> {
+        if message.version() == SessionVersion::V3 && policy != SessionPolicy::X3dh {
+            return Err(DecryptError::UnsupportedVersion);
+        }
+        let keys = named_keys(message, keys)?;
+        if !message.base_key().is_canonical() {
+            return Err(DecryptError::BadBaseKey);
+        }
+        let kem_secret = match (&message.handshake().kem, keys.kem) {
+            (Some(kem), Some(key)) => {
+                let decapsulated = key.key_pair().decapsulate(&kem.ciphertext);
+                Some(decapsulated.map_err(|_| DecryptError::BadKemCiphertext)?)
+            }
+            _ => None,
+        };
+        let secret = pqxdh::accept(
+            local.identity,
+            &keys,
+            message.identity_key(),
+            message.base_key(),
+            kem_secret.as_ref(),
+        )
+        .map_err(|LowOrderPoint| DecryptError::BadIdentityKey)?;
+        let ratchet_key = keys.signed.key_pair().clone();
+        Ok(Self {
+            parties: Arc::new(Parties {
+                id: message.session_id(),
+                base_key: *message.base_key(),
+                local_identity: *local.identity.public(),
+                remote_identity: *message.identity_key(),
+                remote_registration_id: message.registration_id(),
+            }),
+            ratchet: DoubleRatchet::responder(secret.root_key, secret.chain_key, ratchet_key),
+            unanswered: None,
+        })
+    }
+
+    /// Whether the peer has left our handshake without an answer for too long.
+    pub(super) fn is_stale(&self, now: UnixSeconds) -> bool {
+        let deadline =
+            |unanswered: &Arc<Unanswered>| unanswered.since.0.saturating_add(MAX_UNANSWERED_SECONDS);
+        self.unanswered.as_ref().is_some_and(|unanswered| deadline(unanswered) < now.0)
+    }
+
+    /// The same session without the wish to be answered, as it is kept once another is active.
+    pub(super) fn retired(self: &Arc<Self>) -> Arc<Self> {
+        match self.unanswered {
+            None => self.clone(),
+            Some(_) => Arc::new(Self { unanswered: None, ..(**self).clone() }),
+        }
+    }
+
+    pub(super) fn encrypt(
+        &self,
+        local: &LocalDevice<'_>,
+        remote: &Address,
+        plaintext: &[u8],
+    ) -> Result<(Self, Ciphertext), EncryptError> {
+        let parties = &self.parties;
+        let (ratchet, header, message_key) = self.ratchet.send().ok_or(EncryptError::ChainUsedUp)?;
+        let addresses = self.unanswered.as_ref().and_then(|_| Address::pair(local.address, remote));
+        let associated =
+            Associated { sender: &parties.local_identity, receiver: &parties.remote_identity, addresses };
+        // Sessions have no post-quantum ratchet so far: it has nothing to say, and adds no key.
+        let (pq_ratchet, keys) = (Bytes::new(), message_key.into_cipher_keys(None));
+        let message =
+            SignalMessage::seal(parties.id.version(), header, pq_ratchet, plaintext, keys, &associated);
+        let next = Self { ratchet, ..self.clone() };
+        let ciphertext = match &self.unanswered {
+            None => Ciphertext::Signal(message),
+            Some(unanswered) => Ciphertext::PreKey(PreKeySignalMessage::wrap(
+                parties.base_key,
+                parties.local_identity,
+                local.registration_id,
+                &unanswered.handshake,
+                message,
+            )),
+        };
+        Ok((next, ciphertext))
+    }
+
+    pub(super) fn decrypt<R: CryptoRng + ?Sized>(
+        &self,
+        local: &LocalDevice<'_>,
+        remote: &Address,
+        message: &SignalMessage,
+        skipped: &[SkippedKey],
+        rng: &mut R,
+    ) -> Result<Opened, DecryptError> {
+        let parties = &self.parties;
+        if message.version() != parties.id.version() {
+            return Err(DecryptError::NotDecryptable);
+        }
+        let (message_key, step) =
+            self.ratchet.receive(parties.id, message.header(), self.jump(local, remote), skipped)?;
+        let associated = Associated {
+            sender: &parties.remote_identity,
+            receiver: &parties.local_identity,
+            addresses: Address::pair(remote, local.address),
+        };
+        // An empty post-quantum ratchet ignores what the peer's says.
+        let opened = message.open(message_key.into_cipher_keys(None), &associated);
+        let plaintext = opened.map_err(|_| DecryptError::NotDecryptable)?;
+        let (ratchet, skipped) = step.take(rng).map_err(|LowOrderPoint| DecryptError::NotDecryptable)?;
+        let next = Self { parties: parties.clone(), ratchet, unanswered: None };
+        Ok(Opened { next, skipped, plaintext })
+    }
+
+    fn jump(&self, local: &LocalDevice<'_>, remote: &Address) -> Jump {
+        let same_identity = self.parties.local_identity == self.parties.remote_identity;
+        if same_identity && local.address.same_service(remote) { Jump::Unlimited } else { Jump::Limited }
+    }
+}
+
+/// Those of `keys` that `message` names, all of them.
+fn named_keys<'a>(
+    message: &PreKeySignalMessage,
+    keys: Option<OurPreKeys<'a>>,
+) -> Result<OurPreKeys<'a>, DecryptError> {
+    let Handshake { one_time, signed, kem } = message.handshake();
+    let missing = |kind| move || DecryptError::MissingPreKey(kind);
+    let keys = keys.filter(|keys| keys.signed.id() == *signed).ok_or_else(missing(PreKeyKind::Signed))?;
+    let kem = match kem {
+        Some(kem) if message.version() == SessionVersion::V4 => {
+            let key = keys.kem.filter(|key| key.id() == kem.id);
+            Some(key.ok_or_else(missing(PreKeyKind::Kem))?)
+        }
+        _ => None,
+    };
+    let one_time = match one_time {
+        Some(id) => {
+            let key = keys.one_time.filter(|key| key.id() == *id);
+            Some(key.ok_or_else(missing(PreKeyKind::OneTime))?)
+        }
+        None => None,
+    };
+    Ok(OurPreKeys { signed: keys.signed, one_time, kem })
+}
+
+impl From<NoKey> for DecryptError {
+    fn from(reason: NoKey) -> Self {
+        match reason {
+            NoKey::Duplicate => Self::Duplicate,
+            NoKey::Impossible => Self::NotDecryptable,
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! Alice meets Bob, with the public API and nothing else.
+
+use rand::{SeedableRng as _, rngs::StdRng};
+use sealpost_protocol::{
+    Address, Ciphertext, DecryptError, DeviceId, EncryptError, IdentityKeyPair, InitiateError, KemPreKey,
+    KemPreKeyId, LocalDevice, OneTimePreKey, OneTimePreKeyId, OurPreKeys, PreKeyBundle, PreKeyKind,
+    PreKeySignalMessage, RawPreKeyBundle, RawSigned, SessionPolicy, SessionRecord, SignalMessage,
+    SignedPreKey, SignedPreKeyId, SkippedKeys, UnixSeconds, VerifiedBundle,
+};
+
+const NOW: UnixSeconds = UnixSeconds(1_764_000_000);
+const DAY: u64 = 24 * 3600;
+
+struct Device {
+    identity: IdentityKeyPair,
+    address: Address,
+    signed: SignedPreKey,
+    one_time: OneTimePreKey,
+    kem: KemPreKey,
+}
+
+impl Device {
+    fn new(name: &str, rng: &mut StdRng) -> Self {
+        let identity = IdentityKeyPair::generate(rng);
+        Self {
+            address: Address::new(name, DeviceId::new(1).unwrap()),
+            signed: SignedPreKey::generate(SignedPreKeyId(0), &identity, 0, rng),
+            one_time: OneTimePreKey::generate(OneTimePreKeyId(u32::MAX), rng),
+            kem: KemPreKey::generate(KemPreKeyId(3), &identity, 0, rng),
+            identity,
+        }
+    }
+
+    fn local(&self) -> LocalDevice<'_> {
+        LocalDevice { identity: &self.identity, address: &self.address, registration_id: 77 }
+    }
+
+    fn keys(&self) -> OurPreKeys<'_> {
+        OurPreKeys { signed: &self.signed, one_time: Some(&self.one_time), kem: Some(&self.kem) }
+    }
+
+    fn bundle(&self, with_kem: bool) -> VerifiedBundle {
+        let kem_key = self.kem.public_key();
+        let raw = RawPreKeyBundle {
+            registration_id: 77,
+            device_id: 1,
+            identity_key: &self.identity.public().serialize(),
+            signed_pre_key: RawSigned {
+                id: self.signed.id().0,
+                key: &self.signed.public_key(),
+                signature: self.signed.signature(),
+            },
+            one_time_pre_key: Some((self.one_time.id().0, &self.one_time.public_key())),
+            kem_pre_key: with_kem.then_some(RawSigned {
+                id: self.kem.id().0,
+                key: &kem_key,
+                signature: self.kem.signature(),
+            }),
+        };
+        PreKeyBundle::parse(raw).unwrap().verify().unwrap()
+    }
+
+    fn meet(&self, peer: &Self, rng: &mut StdRng) -> SessionRecord {
+        let (local, policy) = (self.local(), SessionPolicy::Pqxdh);
+        SessionRecord::empty().initiate(&local, &peer.address, peer.bundle(true), policy, NOW, rng).unwrap()
+    }
+
+    fn send(&self, record: &mut SessionRecord, peer: &Self, text: &str, rng: &mut StdRng) -> Ciphertext {
+        let sent = record.encrypt(&self.local(), &peer.address, text.as_bytes(), NOW, rng).unwrap();
+        *record = sent.next;
+        sent.output
+    }
+
+    fn receive(
+        &self,
+        record: &mut SessionRecord,
+        peer: &Self,
+        ciphertext: &Ciphertext,
+        rng: &mut StdRng,
+    ) -> Result<String, DecryptError> {
+        let (local, policy) = (self.local(), SessionPolicy::Pqxdh);
+        let advanced = match ciphertext {
+            Ciphertext::Signal(message) => {
+                let message = SignalMessage::parse(message.serialize()).unwrap();
+                record.decrypt(&local, &peer.address, &message, &[], rng)?
+            }
+            Ciphertext::PreKey(message) => {
+                let message = PreKeySignalMessage::parse(message.serialize()).unwrap();
+                let keys = Some(self.keys());
+                record.decrypt_pre_key(&local, &peer.address, &message, keys, &[], policy, rng)?.advanced
+            }
+        };
+        *record = advanced.next;
+        Ok(String::from_utf8(advanced.output.expose().to_vec()).unwrap())
+    }
+}
+
+fn two() -> (Device, Device, StdRng) {
+    let mut rng = StdRng::seed_from_u64(7);
+    let alice = Device::new("9d0652a3-dcc3-4d11-975f-74d61598733f", &mut rng);
+    let bob = Device::new("796abedb-ca4e-4f18-8803-1fde5b921f9f", &mut rng);
+    (alice, bob, rng)
+}
+
+#[test]
+fn the_first_message_carries_the_handshake_until_the_answer() {
+    let (alice, bob, mut rng) = two();
+    let mut at_alice = alice.meet(&bob, &mut rng);
+    let mut at_bob = SessionRecord::empty();
+    for text in ["one", "two"] {
+        let sent = alice.send(&mut at_alice, &bob, text, &mut rng);
+        assert!(matches!(sent, Ciphertext::PreKey(_)));
+        assert_eq!(bob.receive(&mut at_bob, &alice, &sent, &mut rng).unwrap(), text);
+    }
+    for text in ["three", "four"] {
+        let sent = bob.send(&mut at_bob, &alice, text, &mut rng);
+        assert!(matches!(sent, Ciphertext::Signal(_)));
+        assert_eq!(alice.receive(&mut at_alice, &bob, &sent, &mut rng).unwrap(), text);
+    }
+    let sent = alice.send(&mut at_alice, &bob, "five", &mut rng);
+    assert!(matches!(sent, Ciphertext::Signal(_)));
+    assert_eq!(bob.receive(&mut at_bob, &alice, &sent, &mut rng).unwrap(), "five");
+    assert_eq!(bob.receive(&mut at_bob, &alice, &sent, &mut rng), Err(DecryptError::Duplicate));
+    assert_eq!(at_bob.remote_identity(), Some(alice.identity.public()));
+    assert_eq!(at_bob.remote_registration_id(), Some(77));
+}
+
+#[test]
+fn the_handshake_names_its_pre_keys_once() {
+    let (alice, bob, mut rng) = two();
+    let mut at_alice = alice.meet(&bob, &mut rng);
+    let [first, second] = ["one", "two"].map(|text| alice.send(&mut at_alice, &bob, text, &mut rng));
+    let (Ciphertext::PreKey(first), Ciphertext::PreKey(second)) = (first, second) else { panic!() };
+    let (empty, local, policy) = (SessionRecord::empty(), bob.local(), SessionPolicy::Pqxdh);
+
+    let accept = |record: &SessionRecord, message, keys, rng: &mut StdRng| {
+        record.decrypt_pre_key(&local, &alice.address, message, keys, &[], policy, rng)
+    };
+    assert!(!empty.knows(&first));
+    let accepted = accept(&empty, &first, Some(bob.keys()), &mut rng).unwrap();
+    let consumed = accepted.consumed.unwrap();
+    assert_eq!(consumed.one_time, Some(OneTimePreKeyId(u32::MAX)));
+    assert_eq!(consumed.kem, Some(KemPreKeyId(3)));
+    assert_eq!(consumed.signed, SignedPreKeyId(0));
+    let record = accepted.advanced.next;
+    assert!(record.knows(&second));
+    assert!(accept(&record, &second, None, &mut rng).unwrap().consumed.is_none());
+
+    let without_one_time = OurPreKeys { one_time: None, ..bob.keys() };
+    let without_kem = OurPreKeys { kem: None, ..bob.keys() };
+    for (keys, kind) in [
+        (None, PreKeyKind::Signed),
+        (Some(without_one_time), PreKeyKind::OneTime),
+        (Some(without_kem), PreKeyKind::Kem),
+    ] {
+        let refused = accept(&empty, &first, keys, &mut rng);
+        assert_eq!(refused.err(), Some(DecryptError::MissingPreKey(kind)));
+    }
+}
+
+#[test]
+fn version_3_begins_only_where_the_policy_allows_it() {
+    let (alice, bob, mut rng) = two();
+    let local = alice.local();
+    let meet = |policy, with_kem, rng: &mut StdRng| {
+        let bundle = bob.bundle(with_kem);
+        SessionRecord::empty().initiate(&local, &bob.address, bundle, policy, NOW, rng)
+    };
+    assert_eq!(meet(SessionPolicy::default(), false, &mut rng).err(), Some(InitiateError::NoKemPreKey));
+    let version = |record: &SessionRecord| record.sessions().next().unwrap().id.as_bytes()[0];
+    assert_eq!(version(&meet(SessionPolicy::X3dh, true, &mut rng).unwrap()), 4);
+    let mut at_alice = meet(SessionPolicy::X3dh, false, &mut rng).unwrap();
+    assert_eq!(version(&at_alice), 3);
+
+    let Ciphertext::PreKey(sent) = alice.send(&mut at_alice, &bob, "old", &mut rng) else { panic!() };
+    let sent = PreKeySignalMessage::parse(sent.serialize()).unwrap();
+    assert_eq!(sent.serialize()[0], 0x34);
+    assert_eq!(sent.kem_pre_key_id(), None);
+    let (empty, local) = (SessionRecord::empty(), bob.local());
+    let accept = |policy, rng: &mut StdRng| {
+        empty.decrypt_pre_key(&local, &alice.address, &sent, Some(bob.keys()), &[], policy, rng)
+    };
+    assert_eq!(accept(SessionPolicy::Pqxdh, &mut rng).err(), Some(DecryptError::UnsupportedVersion));
+    let accepted = accept(SessionPolicy::X3dh, &mut rng).unwrap();
+    assert_eq!(accepted.advanced.output.expose(), b"old");
+    // A session that exists goes on.
+    let next = accepted.advanced.next;
+    let policy = SessionPolicy::Pqxdh;
+    let again = next.decrypt_pre_key(&local, &alice.address, &sent, None, &[], policy, &mut rng);
+    assert_eq!(again.err(), Some(DecryptError::Duplicate));
+}
+
+#[test]
+fn an_unanswered_session_goes_stale_after_30_days() {
+    let (alice, bob, mut rng) = two();
+    let mut record = alice.meet(&bob, &mut rng);
+    let last = UnixSeconds(NOW.0 + 30 * DAY);
+    let late = UnixSeconds(last.0 + 1);
+    let mut encrypt = |record: &SessionRecord, now| {
+        record.encrypt(&alice.local(), &bob.address, b"hello", now, &mut rng).map(drop)
+    };
+    assert!(record.usable_for_sending(last));
+    assert_eq!(encrypt(&record, last), Ok(()));
+    assert!(record.has_active() && !record.usable_for_sending(late));
+    assert_eq!(encrypt(&record, late), Err(EncryptError::Stale));
+    assert_eq!(encrypt(&record.archive(), NOW), Err(EncryptError::NoSession));
+
+    let mut rng = StdRng::seed_from_u64(8);
+    let mut at_bob = SessionRecord::empty();
+    let sent = alice.send(&mut record, &bob, "hello", &mut rng);
+    bob.receive(&mut at_bob, &alice, &sent, &mut rng).unwrap();
+    let answer = bob.send(&mut at_bob, &alice, "hi", &mut rng);
+    alice.receive(&mut record, &bob, &answer, &mut rng).unwrap();
+    assert!(record.usable_for_sending(late));
+}
+
+#[test]
+fn a_bundle_of_another_device_is_refused() {
+    let (alice, bob, mut rng) = two();
+    let other = Address::new(bob.address.name(), DeviceId::new(2).unwrap());
+    let (local, policy) = (alice.local(), SessionPolicy::Pqxdh);
+    let refused = SessionRecord::empty().initiate(&local, &other, bob.bundle(true), policy, NOW, &mut rng);
+    assert_eq!(refused.err(), Some(InitiateError::WrongDevice));
+}
+
+#[test]
+fn forty_inactive_sessions_are_kept() {
+    let (alice, bob, mut rng) = two();
+    let mut at_bob = SessionRecord::empty();
+    let mut firsts = Vec::new();
+    for text in 0..42 {
+        let mut at_alice = alice.meet(&bob, &mut rng);
+        let sent = alice.send(&mut at_alice, &bob, &text.to_string(), &mut rng);
+        bob.receive(&mut at_bob, &alice, &sent, &mut rng).unwrap();
+        firsts.push((at_alice, sent));
+    }
+    assert_eq!(at_bob.sessions().count(), 41);
+    // The second session is the oldest that is left; a message brings it back, and the others stay.
+    let (at_alice, first) = &mut firsts[1];
+    assert_eq!(bob.receive(&mut at_bob, &alice, first, &mut rng), Err(DecryptError::Duplicate));
+    let sent = alice.send(at_alice, &bob, "back", &mut rng);
+    assert_eq!(bob.receive(&mut at_bob, &alice, &sent, &mut rng).unwrap(), "back");
+    assert_eq!(at_bob.sessions().count(), 41);
+    let sessions: Vec<_> = at_bob.sessions().collect();
+    assert!(sessions.windows(2).all(|pair| pair[0].rank > pair[1].rank));
+    // The first one is forgotten: its messages ask for pre-keys again.
+    let Ciphertext::PreKey(first) = &firsts[0].1 else { panic!() };
+    assert!(!at_bob.knows(first));
+}
+
+#[test]
+fn a_record_survives_rows_and_bytes() {
+    let (alice, bob, mut rng) = two();
+    let mut at_alice = alice.meet(&bob, &mut rng);
+    let before = at_alice.clone();
+    assert_eq!(at_alice.changes_since(&SessionRecord::empty()).len(), 1);
+    alice.send(&mut at_alice, &bob, "x", &mut rng);
+    assert_eq!(at_alice.changes_since(&before).len(), 1);
+    assert!(at_alice.changes_since(&at_alice.clone()).is_empty());
+    at_alice = at_alice.archive();
+    let policy = SessionPolicy::Pqxdh;
+    at_alice =
+        at_alice.initiate(&alice.local(), &bob.address, bob.bundle(true), policy, NOW, &mut rng).unwrap();
+    let rows = at_alice.sessions().map(|row| (row.id, row.rank, row.active, row.bytes));
+    let read = SessionRecord::from_stored(rows).unwrap();
+    assert_eq!(read.to_bytes(), at_alice.to_bytes());
+    let read = SessionRecord::from_bytes(&at_alice.to_bytes()).unwrap();
+    assert_eq!(read.to_bytes(), at_alice.to_bytes());
+    assert!(SkippedKeys::default().is_empty());
+}
