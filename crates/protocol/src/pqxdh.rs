@@ -92,3 +92,161 @@ fn derive(
 fn or_nothing(secret: Option<&Secret<32>>) -> &[u8] {
     secret.map_or(&[], |secret| secret.expose())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::message::PreKeySignalMessage;
+    use crate::prekey::{KemPreKey, OneTimePreKey, PreKeyBundle, RawPreKeyBundle, RawSigned, SignedPreKey};
+    use crate::session_id::SessionVersion;
+    use crate::vectors::{self, bytes, secret};
+
+    const SESSIONS: [&str; 3] = ["session-v4-nospqr", "session-v3-x3dh", "session-v3-x3dh-0x33"];
+
+    fn identity(public: &Value, private: &Value) -> IdentityKeyPair {
+        let (public, private) = (bytes(public), bytes(private));
+        let stored = [&[0x0a, 33], &public[..], &[0x12, 32], &private[..]].concat();
+        IdentityKeyPair::from_bytes(&stored).unwrap()
+    }
+
+    /// The responder of a session vector: every agreement, what is derived from them, and the first message key.
+    #[test]
+    fn the_responder_agrees_with_the_vectors() {
+        for name in SESSIONS {
+            let file = vectors::load(name);
+            let (bob, bundle, expected) =
+                (&file["bob"], &file["bob"]["bundle"], &file["handshake_recomputed"]);
+            let private = &bob["prekey_private"];
+            let ours = identity(&bob["identity_public"], &bob["identity_private"]);
+            let stored =
+                vectors::pre_key(&bundle["spkId"], &bundle["spk"], &private["spk"], &bundle["spkSig"]);
+            let signed = SignedPreKey::from_bytes(&stored).unwrap();
+            let stored = vectors::pre_key(&bundle["pkId"], &bundle["pk"], &private["pk"], &Value::Null);
+            let one_time = OneTimePreKey::from_bytes(&stored).unwrap();
+            let message = PreKeySignalMessage::parse(&bytes(&file["steps"][0]["message"])).unwrap();
+            let (theirs, ephemeral) = (message.identity_key(), message.base_key());
+
+            let kem_secret = (message.version() == SessionVersion::V4).then(|| {
+                let stored = vectors::pre_key(&bundle["kId"], &bundle["k"], &private["k"], &bundle["kSig"]);
+                let kem = KemPreKey::from_bytes(&stored).unwrap();
+                kem.key_pair().decapsulate(&message.handshake().kem.as_ref().unwrap().ciphertext).unwrap()
+            });
+            let secrets = [
+                ("dh1", signed.key_pair().agree(theirs.public_key()).unwrap()),
+                ("dh2", ours.key_pair().agree(ephemeral).unwrap()),
+                ("dh3", signed.key_pair().agree(ephemeral).unwrap()),
+                ("dh4", one_time.key_pair().agree(ephemeral).unwrap()),
+            ];
+            for (name, secret) in &secrets {
+                assert_eq!(secret.expose(), bytes(&expected[*name]).as_slice(), "{name}");
+            }
+            if let Some(kem_secret) = &kem_secret {
+                assert_eq!(kem_secret.expose(), bytes(&expected["kem_shared_secret"]).as_slice());
+            }
+
+            let keys = OurPreKeys { signed: &signed, one_time: Some(&one_time), kem: None };
+            let sk = accept(&ours, &keys, theirs, ephemeral, kem_secret.as_ref()).unwrap();
+            assert_eq!(sk.root_key.expose(), bytes(&expected["root_key"]).as_slice());
+            assert_eq!(sk.chain_key.expose(), bytes(&expected["chain_key"]).as_slice());
+            let pq_key = sk.pq_key.map(|key| hex::encode(key.expose()));
+            assert_eq!(pq_key.as_deref(), expected["pqr_key"].as_str());
+
+            let ratchet_key = PublicKey::parse(message.signal_message().ratchet_key()).unwrap();
+            let (root_key, chain_key) = sk.root_key.step(signed.key_pair(), &ratchet_key).unwrap();
+            assert_eq!(root_key.expose(), bytes(&expected["alice_sending_root"]).as_slice());
+            assert_eq!(chain_key.expose(), bytes(&expected["alice_sending_chain"]).as_slice());
+            let (_, message_key) = chain_key.step().unwrap();
+            let seed = message_key.into_seed();
+            assert_eq!(seed.expose(), bytes(&expected["message_seed_0"]).as_slice());
+        }
+    }
+
+    /// The initiator's identity key and ephemeral key, one after the other, come to what the responder's side has.
+    #[test]
+    fn the_initiator_agrees_with_the_vector() {
+        let case = &vectors::load("misc-kats")["x3dh_v3_alice"];
+        let alice = KeyPair::from_private(&secret(&case["alice_identity_private"]));
+        let public = Value::from(hex::encode(alice.public().as_bytes()));
+        let alice = identity(&public, &case["alice_identity_private"]);
+        let ephemeral = KeyPair::from_private(&secret(&case["alice_base_private"]));
+        let bundle = VerifiedBundle {
+            registration_id: 0,
+            device: crate::DeviceId::new(1).unwrap(),
+            identity_key: IdentityKey::parse(&bytes(&case["bob_identity_public"])).unwrap(),
+            signed: crate::prekey::TheirPreKey {
+                id: crate::SignedPreKeyId(1),
+                key: PublicKey::parse(&bytes(&case["bob_signed_prekey_public"])).unwrap(),
+            },
+            one_time: None,
+            kem: None,
+        };
+        let sk = initiate(&alice, &ephemeral, &bundle, None).unwrap();
+        assert_eq!(sk.chain_key.expose(), bytes(&case["expected_chain_key"]).as_slice());
+        assert!(sk.pq_key.is_none());
+    }
+
+    #[test]
+    fn the_responder_without_a_one_time_key_agrees_with_the_vector() {
+        let case = &vectors::load("misc-kats")["x3dh_v3_bob"];
+        let public = |private: &Value| {
+            Value::from(hex::encode(KeyPair::from_private(&secret(private)).public().as_bytes()))
+        };
+        let private = &case["bob_identity_private"];
+        let bob = identity(&public(private), private);
+        let private = &case["bob_signed_prekey_private"];
+        let signature = Value::from("00".repeat(64));
+        let stored = vectors::pre_key(&json!(1), &public(private), private, &signature);
+        let signed = SignedPreKey::from_bytes(&stored).unwrap();
+        let keys = OurPreKeys { signed: &signed, one_time: None, kem: None };
+        let alice = IdentityKey::parse(&bytes(&case["alice_identity_public"])).unwrap();
+        let ephemeral = PublicKey::parse(&bytes(&case["alice_base_public"])).unwrap();
+        let sk = accept(&bob, &keys, &alice, &ephemeral, None).unwrap();
+        assert_eq!(sk.chain_key.expose(), bytes(&case["expected_chain_key"]).as_slice());
+        assert_eq!(sk.root_key.expose(), bytes(&case["expected_root_key_recomputed"]).as_slice());
+    }
+
+    /// Real bundles are signed as we verify, and with the initiator's secrets both sides of a handshake meet.
+    #[test]
+    fn both_sides_come_to_the_same_secret() {
+        for name in SESSIONS {
+            let file = vectors::load(name);
+            let bundle = &file["bob"]["bundle"];
+            let [identity_key, spk, spk_sig, pk] =
+                ["identity", "spk", "spkSig", "pk"].map(|name| bytes(&bundle[name]));
+            let id = |name: &str| u32::try_from(bundle[name].as_u64().unwrap()).unwrap();
+            let kem = bundle.get("k").map(|k| (bytes(k), bytes(&bundle["kSig"])));
+            let raw = RawPreKeyBundle {
+                registration_id: id("reg"),
+                device_id: id("dev"),
+                identity_key: &identity_key,
+                signed_pre_key: RawSigned { id: id("spkId"), key: &spk, signature: &spk_sig },
+                one_time_pre_key: Some((id("pkId"), &pk)),
+                kem_pre_key: kem.as_ref().map(|(key, signature)| RawSigned { id: id("kId"), key, signature }),
+            };
+            let bundle = PreKeyBundle::parse(raw).unwrap().verify().unwrap();
+
+            let private = &file["bob"]["prekey_private"];
+            let stored = vectors::pre_key(
+                &json!(22),
+                &file["bob"]["bundle"]["spk"],
+                &private["spk"],
+                &json!("00".repeat(64)),
+            );
+            let signed = SignedPreKey::from_bytes(&stored).unwrap();
+            let stored =
+                vectors::pre_key(&json!(1), &file["bob"]["bundle"]["pk"], &private["pk"], &Value::Null);
+            let one_time = OneTimePreKey::from_bytes(&stored).unwrap();
+            let [alice, bob] = ["alice", "bob"]
+                .map(|who| identity(&file[who]["identity_public"], &file[who]["identity_private"]));
+            let ephemeral = KeyPair::from_private(&Secret::new([0x55; 32]));
+            let kem_secret = bundle.kem.is_some().then(|| Secret::new([0x66; 32]));
+            let keys = OurPreKeys { signed: &signed, one_time: Some(&one_time), kem: None };
+            let a = initiate(&alice, &ephemeral, &bundle, kem_secret.as_ref()).unwrap();
+            let b = accept(&bob, &keys, alice.public(), ephemeral.public(), kem_secret.as_ref()).unwrap();
+            assert_eq!(a.root_key.expose(), b.root_key.expose());
+            assert_eq!(a.chain_key.expose(), b.chain_key.expose());
+        }
+    }
+}

@@ -43,13 +43,15 @@ impl SessionVersion {
     }
 }
 
+const ID_LEN: usize = 1 + PUBLIC_KEY_LEN;
+
 /// Names a session: version and ephemeral key of the initiator. Both sides know both.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SessionId([u8; SessionId::LEN]);
+pub struct SessionId([u8; ID_LEN]);
 
 impl SessionId {
     /// Length, in bytes.
-    pub const LEN: usize = 1 + PUBLIC_KEY_LEN;
+    pub const LEN: usize = ID_LEN;
 
     /// Below and above all ids, for ranges.
     pub(crate) const MIN: Self = Self([0; Self::LEN]);

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use prost::Message as _;
 use serde_json::Value;
 
 use crate::primitives::secret::Secret;
@@ -22,4 +23,25 @@ pub(crate) fn bytes(value: &Value) -> Vec<u8> {
 
 pub(crate) fn secret<const N: usize>(value: &Value) -> Secret<N> {
     Secret::from_slice(&bytes(value)).unwrap()
+}
+
+/// The stored form of a pre-key of ours.
+pub(crate) fn pre_key(id: &Value, public: &Value, secret: &Value, signature: &Value) -> Vec<u8> {
+    let [public, secret, signature] = [public, secret, signature].map(|value| match value {
+        Value::Null => Vec::new(),
+        value => bytes(value),
+    });
+    PreKeyForm { id: id.as_u64().unwrap().try_into().unwrap(), public, secret, signature }.encode_to_vec()
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct PreKeyForm {
+    #[prost(uint32, tag = "1")]
+    id: u32,
+    #[prost(bytes = "vec", tag = "2")]
+    public: Vec<u8>,
+    #[prost(bytes = "vec", tag = "3")]
+    secret: Vec<u8>,
+    #[prost(bytes = "vec", tag = "4")]
+    signature: Vec<u8>,
 }

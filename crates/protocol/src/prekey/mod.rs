@@ -5,6 +5,8 @@ mod kem;
 mod one_time;
 mod signed;
 
+#[cfg(test)]
+pub(crate) use bundle::TheirPreKey;
 pub use bundle::{BundleError, PreKeyBundle, RawPreKeyBundle, RawSigned, VerifiedBundle};
 pub use kem::KemPreKey;
 pub use one_time::OneTimePreKey;

@@ -64,13 +64,16 @@ impl CipherKeys {
         self.0.expose()
     }
 
-    fn split(&self) -> (&Array<u8, U32>, &Array<u8, U32>, &Array<u8, U16>) {
+    fn split(&self) -> Parts<'_> {
         let keys: &Array<u8, U80> = self.0.expose().into();
         let (cipher_key, rest) = keys.split_ref::<U32>();
         let (mac_key, iv) = rest.split_ref::<U32>();
         (cipher_key, mac_key, iv)
     }
 }
+
+/// Cipher key, MAC key, IV.
+type Parts<'a> = (&'a Array<u8, U32>, &'a Array<u8, U32>, &'a Array<u8, U16>);
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,162 @@
+//! Sessions of another implementation, continued by ours: known answers, then failures.
+//!
+//! The handshakes and primitives are compared with the same files beside their code, where their insides are visible.
+
+mod support;
+
+use rand::{SeedableRng as _, rngs::StdRng};
+use sealpost_protocol::{
+    Ciphertext, DecryptError, Plaintext, PreKeySignalMessage, SessionPolicy, SessionRecord, SignalMessage,
+    SkippedKeys, UnixSeconds,
+};
+use serde_json::Value;
+use support::records::{OurSession, TheirRecord, ours};
+use support::{Peer, PreKeys, bytes, load};
+
+const SESSIONS: [&str; 3] = ["session-v4-nospqr", "session-v3-x3dh", "session-v3-x3dh-0x33"];
+
+/// One end of a vector: receives what the other implementation sent.
+struct Receiver<'a> {
+    peer: &'a Peer,
+    sender: &'a Peer,
+    keys: &'a PreKeys,
+    record: SessionRecord,
+    skipped: SkippedKeys,
+    rng: StdRng,
+}
+
+impl Receiver<'_> {
+    fn receive(&mut self, kind: u64, message: &[u8]) -> Result<Plaintext, DecryptError> {
+        let (local, remote, policy) = (self.peer.local(), &self.sender.address, SessionPolicy::X3dh);
+        let advanced = if kind == 3 {
+            let message = PreKeySignalMessage::parse(message).unwrap();
+            let (keys, skipped) = (Some(self.keys.ours()), self.skipped.find(message.signal_message()));
+            let accepted = self.record.decrypt_pre_key(
+                &local,
+                remote,
+                &message,
+                keys,
+                &skipped,
+                policy,
+                &mut self.rng,
+            )?;
+            accepted.advanced
+        } else {
+            let message = SignalMessage::parse(message).unwrap();
+            let skipped = self.skipped.find(&message);
+            self.record.decrypt(&local, remote, &message, &skipped, &mut self.rng)?
+        };
+        self.record = advanced.next;
+        self.skipped.apply(advanced.skipped);
+        Ok(advanced.output)
+    }
+}
+
+fn import(record: &Value) -> SessionRecord {
+    if record.is_null() { SessionRecord::empty() } else { TheirRecord::parse(&bytes(record)).import() }
+}
+
+/// Everything but our next ratchet key, which is random: until they answer it, it is ours alone, and with it the root
+/// key and the sending chain.
+fn comparable(mut session: OurSession, stepped: bool) -> OurSession {
+    if stepped {
+        session.root_key.clear();
+        let sending = session.sending.as_mut().unwrap();
+        sending.ratchet_key.clear();
+        sending.ratchet_private.clear();
+        sending.chain_key.clear();
+    }
+    session
+}
+
+#[test]
+fn every_message_is_received_and_leaves_the_same_session() {
+    for name in SESSIONS {
+        let file = load(name);
+        let (alice, bob, keys) = (Peer::new(&file, "alice"), Peer::new(&file, "bob"), PreKeys::new(&file));
+        for (position, step) in file["steps"].as_array().unwrap().iter().enumerate() {
+            let (sender, peer) = if step["from"] == "alice" { (&alice, &bob) } else { (&bob, &alice) };
+            let record = import(&step["receiver_record_before"]);
+            let before = ours(&record);
+            let rng = StdRng::seed_from_u64(1);
+            let mut receiver =
+                Receiver { peer, sender, keys: &keys, record, skipped: SkippedKeys::default(), rng };
+            let plaintext =
+                receiver.receive(step["type"].as_u64().unwrap(), &bytes(&step["message"])).unwrap();
+            assert_eq!(plaintext.expose(), bytes(&step["plaintext"]), "{name}, step {position}");
+
+            let theirs = TheirRecord::parse(&bytes(&step["receiver_record_after"])).sessions();
+            let own = ours(&receiver.record);
+            assert_eq!(own.len(), theirs.len());
+            let chains =
+                |sessions: &[OurSession]| sessions.first().map_or(0, |session| session.receiving.len());
+            let stepped = before.is_empty()
+                || chains(&before) != chains(&own)
+                || before[0].receiving.last().map(|chain| &chain.ratchet_key)
+                    != own[0].receiving.last().map(|chain| &chain.ratchet_key);
+            for (own, theirs) in own.into_iter().zip(theirs) {
+                assert_eq!(comparable(own, stepped), comparable(theirs, stepped), "{name}, step {position}");
+            }
+            let again = receiver.receive(step["type"].as_u64().unwrap(), &bytes(&step["message"]));
+            assert_eq!(again.err(), Some(DecryptError::Duplicate));
+        }
+    }
+}
+
+#[test]
+fn messages_are_received_out_of_order() {
+    for name in SESSIONS {
+        let file = load(name);
+        let (alice, bob, keys) = (Peer::new(&file, "alice"), Peer::new(&file, "bob"), PreKeys::new(&file));
+        let case = &file["out_of_order"];
+        let mut receiver = Receiver {
+            peer: &bob,
+            sender: &alice,
+            keys: &keys,
+            record: import(&case["bob_record_before"]),
+            skipped: SkippedKeys::default(),
+            rng: StdRng::seed_from_u64(1),
+        };
+        for position in case["delivery_order"].as_array().unwrap() {
+            let position = usize::try_from(position.as_u64().unwrap()).unwrap();
+            let message = bytes(&case["messages"][position]);
+            let plaintext = receiver.receive(case["type"].as_u64().unwrap(), &message).unwrap();
+            assert_eq!(plaintext.expose(), bytes(&case["plaintexts"][position]), "{name}");
+        }
+        assert!(receiver.skipped.is_empty());
+        let theirs = TheirRecord::parse(&bytes(&case["bob_record_after"])).sessions();
+        let own = ours(&receiver.record);
+        assert_eq!(own, theirs, "{name}: no DH ratchet step, so nothing random");
+    }
+}
+
+/// What we send from an imported session, the other side of the imported session receives.
+#[test]
+fn imported_sessions_are_answered() {
+    for name in SESSIONS {
+        let file = load(name);
+        let (alice, bob, keys) = (Peer::new(&file, "alice"), Peer::new(&file, "bob"), PreKeys::new(&file));
+        let at_alice = import(&file["alice_record_after_bundle"]);
+        let mut rng = StdRng::seed_from_u64(1);
+        let now = UnixSeconds(ours(&at_alice)[0].unanswered.as_ref().unwrap().since);
+        let sent = at_alice.encrypt(&alice.local(), &bob.address, b"imported", now, &mut rng).unwrap();
+        let Ciphertext::PreKey(message) = &sent.output else { panic!("nobody has answered") };
+        assert_eq!(message.registration_id(), alice.registration_id);
+        let record = SessionRecord::empty();
+        let mut receiver = Receiver {
+            peer: &bob,
+            sender: &alice,
+            keys: &keys,
+            record,
+            skipped: SkippedKeys::default(),
+            rng,
+        };
+        assert_eq!(receiver.receive(3, sent.output.serialize()).unwrap().expose(), b"imported");
+        // The answer to the first message they sent continues the session they began.
+        let mut rng = StdRng::seed_from_u64(2);
+        let answer = receiver.record.encrypt(&bob.local(), &alice.address, b"answer", now, &mut rng).unwrap();
+        let Ciphertext::Signal(message) = &answer.output else { panic!("bob has received") };
+        let read = sent.next.decrypt(&alice.local(), &bob.address, message, &[], &mut rng).unwrap();
+        assert_eq!(read.output.expose(), b"answer");
+    }
+}
