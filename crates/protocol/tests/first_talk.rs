@@ -1,5 +1,13 @@
 //! Alice meets Bob, with the public API and nothing else.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test fails by panicking"
+)]
+
 use rand::{SeedableRng as _, rngs::StdRng};
 use sealpost_protocol::{
     Address, Ciphertext, DecryptError, DeviceId, EncryptError, IdentityKeyPair, InitiateError, KemPreKey,

@@ -2,16 +2,18 @@
 //!
 //! The handshakes and primitives are compared with the same files beside their code, where their insides are visible.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
 mod support;
 
 use rand::{SeedableRng as _, rngs::StdRng};
 use sealpost_protocol::{
-    Ciphertext, DecryptError, Plaintext, PreKeySignalMessage, SessionPolicy, SessionRecord, SignalMessage,
-    SkippedKeys, UnixSeconds,
+    Ciphertext, DecryptError, Plaintext, PreKeyBundle, PreKeySignalMessage, RawPreKeyBundle, RawSigned,
+    SessionPolicy, SessionRecord, SignalMessage, SkippedKeys, UnixSeconds,
 };
 use serde_json::Value;
 use support::records::{OurSession, TheirRecord, ours};
-use support::{Peer, PreKeys, bytes, load};
+use support::{Peer, PreKeys, bytes, load, number};
 
 const SESSIONS: [&str; 3] = ["session-v4-nospqr", "session-v3-x3dh", "session-v3-x3dh-0x33"];
 
@@ -158,5 +160,74 @@ fn imported_sessions_are_answered() {
         let Ciphertext::Signal(message) = &answer.output else { panic!("bob has received") };
         let read = sent.next.decrypt(&alice.local(), &bob.address, message, &[], &mut rng).unwrap();
         assert_eq!(read.output.expose(), b"answer");
+    }
+}
+
+/// What became of the bytes, in the words of `failures.json`.
+fn outcome(receiver: &mut Receiver<'_>, policy: SessionPolicy, kind: u64, message: &[u8]) -> Option<String> {
+    let (local, remote) = (receiver.peer.local(), &receiver.sender.address);
+    let opened = if kind == 3 {
+        let message = match PreKeySignalMessage::parse(message) {
+            Ok(message) => message,
+            Err(reason) => return Some(format!("{reason:?}")),
+        };
+        let (keys, rng) = (Some(receiver.keys.ours()), &mut receiver.rng);
+        receiver.record.decrypt_pre_key(&local, remote, &message, keys, &[], policy, rng).map(drop)
+    } else {
+        let message = match SignalMessage::parse(message) {
+            Ok(message) => message,
+            Err(reason) => return Some(format!("{reason:?}")),
+        };
+        receiver.record.decrypt(&local, remote, &message, &[], &mut receiver.rng).map(drop)
+    };
+    opened.err().map(|reason| format!("{reason:?}"))
+}
+
+#[test]
+fn every_failure_is_the_one_it_must_be_and_changes_nothing() {
+    for case in load("failures")["messages"].as_array().unwrap() {
+        let file = load(case["vector"].as_str().unwrap());
+        let (alice, bob, keys) = (Peer::new(&file, "alice"), Peer::new(&file, "bob"), PreKeys::new(&file));
+        let step = &file["steps"][usize::try_from(case["step"].as_u64().unwrap()).unwrap()];
+        let (sender, peer) = if step["from"] == "alice" { (&alice, &bob) } else { (&bob, &alice) };
+        let record = match case.get("record").and_then(Value::as_str) {
+            None => import(&step["receiver_record_before"]),
+            Some("none") => SessionRecord::empty(),
+            Some("after") => import(&step["receiver_record_after"]),
+            Some(other) => panic!("{other}"),
+        };
+        let before = record.to_bytes();
+        let policy = if case.get("policy").is_some() { SessionPolicy::Pqxdh } else { SessionPolicy::X3dh };
+        let rng = StdRng::seed_from_u64(1);
+        let mut receiver =
+            Receiver { peer, sender, keys: &keys, record, skipped: SkippedKeys::default(), rng };
+        let outcome =
+            outcome(&mut receiver, policy, case["type"].as_u64().unwrap(), &bytes(&case["message"]));
+        assert_eq!(outcome.as_deref(), case["error"].as_str(), "{}", case["name"]);
+        assert_eq!(receiver.record.to_bytes(), before);
+    }
+}
+
+#[test]
+fn every_bad_bundle_is_refused_for_its_reason() {
+    let file = load("session-v4-nospqr");
+    for case in load("failures")["bundles"].as_array().unwrap() {
+        let mut bundle = file["bob"]["bundle"].clone();
+        for (name, value) in case["change"].as_object().unwrap() {
+            bundle[name] = value.clone();
+        }
+        let [identity_key, spk, spk_sig, pk, k, k_sig] =
+            ["identity", "spk", "spkSig", "pk", "k", "kSig"].map(|name| bytes(&bundle[name]));
+        let raw = RawPreKeyBundle {
+            registration_id: number(&bundle["reg"]),
+            device_id: number(&bundle["dev"]),
+            identity_key: &identity_key,
+            signed_pre_key: RawSigned { id: number(&bundle["spkId"]), key: &spk, signature: &spk_sig },
+            one_time_pre_key: Some((number(&bundle["pkId"]), &pk)),
+            kem_pre_key: Some(RawSigned { id: number(&bundle["kId"]), key: &k, signature: &k_sig }),
+        };
+        let outcome = PreKeyBundle::parse(raw).and_then(PreKeyBundle::verify).err();
+        let outcome = outcome.map(|reason| format!("{reason:?}"));
+        assert_eq!(outcome.as_deref(), case["error"].as_str(), "{}", case["name"]);
     }
 }
