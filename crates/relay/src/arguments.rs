@@ -1,0 +1,130 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use sealpost_relay::{Config, Registration, TlsFiles};
+
+/// What the program accepts.
+pub(crate) const USAGE: &str = "\
+sealpost-relay --data DIR [--listen ADDR] [--registration dev|closed]
+               [--tls-cert FILE --tls-key FILE | --insecure-plain] [--new-epoch]
+
+  --data DIR            where the database and the signing key are
+  --listen ADDR         address and port, 127.0.0.1:8443 by default; port 0 takes a free one
+  --registration dev    anybody may register: for development
+  --registration closed nobody may register (the default)
+  --tls-cert, --tls-key PEM files; without them the relay speaks plain HTTP, on loopback only
+  --insecure-plain      plain HTTP on any address: behind a proxy that ends TLS
+  --new-epoch           after restoring a backup: void the sequence numbers given since, and exit";
+
+/// What is wrong with a command line.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BadArguments {
+    #[error("an argument is not understood")]
+    Unknown,
+    #[error("{0} needs a value")]
+    NoValue(&'static str),
+    #[error("the value of {0} is not understood")]
+    BadValue(&'static str),
+    #[error("--data is missing")]
+    NoData,
+    #[error("--tls-cert and --tls-key go together")]
+    HalfTls,
+}
+
+/// What to do.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    Serve,
+    NewEpoch,
+    Help,
+}
+
+/// A command line that was understood.
+#[derive(Debug)]
+pub(crate) struct Arguments {
+    pub(crate) command: Command,
+    pub(crate) config: Config,
+}
+
+impl Arguments {
+    pub(crate) fn parse(mut arguments: impl Iterator<Item = OsString>) -> Result<Self, BadArguments> {
+        let (mut data, mut cert, mut key) = (None, None, None);
+        let mut listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8443);
+        let mut registration = Registration::Closed;
+        let (mut command, mut insecure_plain) = (Command::Serve, false);
+        while let Some(name) = arguments.next() {
+            let mut path = |name| arguments.next().map(PathBuf::from).ok_or(BadArguments::NoValue(name));
+            match name.to_str() {
+                Some("--data") => data = Some(path("--data")?),
+                Some("--tls-cert") => cert = Some(path("--tls-cert")?),
+                Some("--tls-key") => key = Some(path("--tls-key")?),
+                Some("--listen") => {
+                    let addr = path("--listen")?;
+                    let addr = addr.to_str().and_then(|addr| addr.parse().ok());
+                    listen = addr.ok_or(BadArguments::BadValue("--listen"))?;
+                }
+                Some("--registration") => {
+                    registration = match path("--registration")?.to_str() {
+                        Some("dev") => Registration::Dev,
+                        Some("closed") => Registration::Closed,
+                        _ => return Err(BadArguments::BadValue("--registration")),
+                    }
+                }
+                Some("--insecure-plain") => insecure_plain = true,
+                Some("--new-epoch") => command = Command::NewEpoch,
+                Some("--help" | "-h") => command = Command::Help,
+                _ => return Err(BadArguments::Unknown),
+            }
+        }
+        let tls = match (cert, key) {
+            (Some(cert), Some(key)) => Some(TlsFiles { cert, key }),
+            (None, None) => None,
+            _ => return Err(BadArguments::HalfTls),
+        };
+        let data = match (data, &command) {
+            (Some(data), _) => data,
+            (None, Command::Help) => PathBuf::new(),
+            (None, _) => return Err(BadArguments::NoData),
+        };
+        let config = Config { listen, tls, insecure_plain, registration, ..Config::local(data) };
+        Ok(Self { command, config })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Arguments, BadArguments> {
+        Arguments::parse(line.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn a_full_command_line() {
+        let line = "--data d --listen 0.0.0.0:9 --registration dev --tls-cert c --tls-key k";
+        let Arguments { command, config } = parse(line).unwrap();
+        assert_eq!(command, Command::Serve);
+        assert_eq!(config.listen.to_string(), "0.0.0.0:9");
+        assert_eq!(config.registration, Registration::Dev);
+        assert_eq!(config.tls.unwrap().key, PathBuf::from("k"));
+        assert!(!config.insecure_plain);
+    }
+
+    #[test]
+    fn nobody_may_register_unless_it_is_said() {
+        assert_eq!(parse("--data d").unwrap().config.registration, Registration::Closed);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        assert_eq!(parse("").unwrap_err(), BadArguments::NoData);
+        assert_eq!(parse("--data").unwrap_err(), BadArguments::NoValue("--data"));
+        assert_eq!(parse("--data d --tls-key k").unwrap_err(), BadArguments::HalfTls);
+        assert_eq!(parse("--data d --listen here").unwrap_err(), BadArguments::BadValue("--listen"));
+        assert_eq!(parse("--data d --quick").unwrap_err(), BadArguments::Unknown);
+        assert_eq!(parse("--help").unwrap().command, Command::Help);
+    }
+}

@@ -1,0 +1,167 @@
+//! Between a request and the connections of other devices: wake-ups that may get lost.
+//!
+//! Losing one loses no message: each connection looks into its mailbox every 30 seconds anyway.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use tokio::sync::Notify;
+
+use crate::address::Address;
+
+/// Why a connection is woken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Nudge {
+    /// Rows came into the mailbox.
+    Mail = 1,
+    /// One-time keys were taken and few are left.
+    KeysLow = 2,
+    /// The same device connected again: this connection is over.
+    ConnectedElsewhere = 4,
+    /// The device or its tokens were revoked: this connection is over.
+    Revoked = 8,
+}
+
+/// The lossy side of the relay.
+pub trait Bus: Send + Sync + fmt::Debug + 'static {
+    /// Registers a connection of this device. An older one is told that it is over.
+    fn attach(&self, address: Address) -> Attached;
+
+    /// Tells the connection of this device something, if there is one.
+    fn nudge(&self, address: Address, nudge: Nudge);
+}
+
+/// A registered connection, until it drops.
+pub struct Attached {
+    inbox: Arc<Nudges>,
+    leave: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Attached {
+    /// Waits for the next nudges; several of one kind count once.
+    pub async fn nudged(&self) -> Nudged {
+        loop {
+            let waiting = self.inbox.waiting.swap(0, Ordering::AcqRel);
+            if waiting != 0 {
+                return Nudged(waiting);
+            }
+            self.inbox.notify.notified().await;
+        }
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        (self.leave)();
+    }
+}
+
+impl fmt::Debug for Attached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Attached")
+    }
+}
+
+/// Some nudges at once.
+#[derive(Debug, Clone, Copy)]
+pub struct Nudged(u8);
+
+impl Nudged {
+    /// Whether this one is among them.
+    pub fn has(self, nudge: Nudge) -> bool {
+        self.0 & nudge as u8 != 0
+    }
+}
+
+#[derive(Debug, Default)]
+struct Nudges {
+    waiting: AtomicU8,
+    notify: Notify,
+}
+
+impl Nudges {
+    fn add(&self, nudge: Nudge) {
+        self.waiting.fetch_or(nudge as u8, Ordering::AcqRel);
+        self.notify.notify_one();
+    }
+}
+
+/// The bus of a relay that is alone.
+#[derive(Debug, Default)]
+pub struct LocalBus {
+    connections: Arc<Connections>,
+}
+
+type Connections = Mutex<HashMap<Address, Arc<Nudges>>>;
+
+impl Bus for LocalBus {
+    fn attach(&self, address: Address) -> Attached {
+        let inbox = Arc::new(Nudges::default());
+        let older = lock(&self.connections).insert(address, Arc::clone(&inbox));
+        if let Some(older) = older {
+            older.add(Nudge::ConnectedElsewhere);
+        }
+        let leave = leave(Arc::downgrade(&self.connections), address, Arc::downgrade(&inbox));
+        Attached { inbox, leave }
+    }
+
+    fn nudge(&self, address: Address, nudge: Nudge) {
+        if let Some(connection) = lock(&self.connections).get(&address) {
+            connection.add(nudge);
+        }
+    }
+}
+
+/// Removes the connection, unless a newer one has taken its place.
+fn leave(connections: Weak<Connections>, address: Address, me: Weak<Nudges>) -> Box<dyn Fn() + Send + Sync> {
+    Box::new(move || {
+        let Some(connections) = connections.upgrade() else { return };
+        let mut connections = lock(&connections);
+        if connections.get(&address).is_some_and(|there| std::ptr::eq(Arc::as_ptr(there), me.as_ptr())) {
+            connections.remove(&address);
+        }
+    })
+}
+
+fn lock(connections: &Connections) -> std::sync::MutexGuard<'_, HashMap<Address, Arc<Nudges>>> {
+    connections.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use sealpost_wire::id::{DeviceId, UserId};
+
+    use super::*;
+
+    const SOMEONE: Address = Address { user: UserId::from_bytes([1; 16]), device: DeviceId::PRIMARY };
+
+    #[tokio::test]
+    async fn nudges_wait_and_count_once() {
+        let bus = LocalBus::default();
+        bus.nudge(SOMEONE, Nudge::Mail);
+        let connection = bus.attach(SOMEONE);
+        bus.nudge(SOMEONE, Nudge::Mail);
+        bus.nudge(SOMEONE, Nudge::Mail);
+        bus.nudge(SOMEONE, Nudge::KeysLow);
+        let nudged = connection.nudged().await;
+        assert!(nudged.has(Nudge::Mail) && nudged.has(Nudge::KeysLow) && !nudged.has(Nudge::Revoked));
+        bus.nudge(SOMEONE, Nudge::Revoked);
+        assert!(!connection.nudged().await.has(Nudge::Mail));
+    }
+
+    #[tokio::test]
+    async fn the_newer_connection_wins_and_the_older_one_leaving_does_not_remove_it() {
+        let bus = LocalBus::default();
+        let older = bus.attach(SOMEONE);
+        let newer = bus.attach(SOMEONE);
+        assert!(older.nudged().await.has(Nudge::ConnectedElsewhere));
+        drop(older);
+        bus.nudge(SOMEONE, Nudge::Mail);
+        assert!(newer.nudged().await.has(Nudge::Mail));
+        drop(newer);
+        assert!(lock(&bus.connections).is_empty());
+    }
+}

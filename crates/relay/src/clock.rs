@@ -1,0 +1,44 @@
+//! The time, as an argument: nothing else in the relay asks the system.
+
+use std::fmt;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Where the relay reads the time. Tests move it by hand.
+pub trait Clock: Send + Sync + fmt::Debug + 'static {
+    /// Wall time in milliseconds since 1970-01-01 UTC. May step back.
+    fn unix_ms(&self) -> u64;
+
+    /// Time since some fixed moment; never steps back. For time-outs, rates and histograms.
+    fn monotonic(&self) -> Duration;
+}
+
+/// The clock of the machine.
+#[derive(Debug)]
+pub struct SystemClock {
+    origin: Instant,
+}
+
+impl SystemClock {
+    /// A clock whose monotonic time starts now.
+    pub fn new() -> Self {
+        Self { origin: Instant::now() }
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for SystemClock {
+    fn unix_ms(&self) -> u64 {
+        // A machine whose clock stands before 1970 gets 0, and refuses every message as ahead of time.
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.origin.elapsed()
+    }
+}

@@ -1,0 +1,153 @@
+//! Which rows of its mailbox a connection is pushed next.
+//!
+//! Rows are read in the order in which they arrived, each once on a connection, from one cursor that nobody else
+//! knows. A new connection starts from the beginning: what is still in the mailbox was not acknowledged.
+
+use crate::store::{Arrival, MailboxState};
+
+/// Where a connection is in its mailbox.
+#[derive(Debug)]
+pub(super) struct Feed {
+    /// The last row pushed on this connection.
+    cursor: Arrival,
+    /// The last row pushed on any connection, as far as is known.
+    pushed: Arrival,
+    /// Rows may be waiting after the cursor.
+    due: bool,
+    drain: Drain,
+    /// What was pushed in this drain.
+    since: Drained,
+}
+
+/// What a client asked for with `Sync{inbox}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Drain {
+    /// Nothing yet.
+    Unasked,
+    /// To be told when the mailbox is empty.
+    Asked,
+    /// It was told.
+    Told,
+}
+
+/// What was pushed until the mailbox was empty, as `QueueEmpty` reports it.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Drained {
+    pub(super) rows: u64,
+    pub(super) last_hlc: u64,
+}
+
+impl Feed {
+    /// From the beginning of the mailbox.
+    pub(super) fn start(mailbox: MailboxState) -> Self {
+        Self {
+            cursor: 0,
+            pushed: mailbox.pushed,
+            due: true,
+            drain: Drain::Unasked,
+            since: Drained::default(),
+        }
+    }
+
+    /// Rows came, or may have come.
+    pub(super) fn wake(&mut self) {
+        self.due = true;
+    }
+
+    /// The client asks for everything, then `QueueEmpty`. A drain that is under way, or that began with the
+    /// connection, is the one it means; after that, it begins anew.
+    pub(super) fn ask(&mut self) {
+        if self.drain == Drain::Told {
+            self.cursor = 0;
+            self.since = Drained::default();
+        }
+        self.drain = Drain::Asked;
+        self.due = true;
+    }
+
+    /// Takes up reading after the cursor, if rows may be waiting.
+    pub(super) fn begin_read(&mut self) -> Option<Arrival> {
+        std::mem::take(&mut self.due).then_some(self.cursor)
+    }
+
+    /// Whether rows may be waiting.
+    pub(super) fn is_due(&self) -> bool {
+        self.due
+    }
+
+    /// The number of the next attempt to push this row: 1 for the first push on any connection.
+    pub(super) fn attempt(&self, arrival: Arrival) -> u32 {
+        if arrival <= self.pushed { 2 } else { 1 }
+    }
+
+    /// A row went out.
+    pub(super) fn pushed_row(&mut self, arrival: Arrival, hlc: u64) {
+        self.cursor = self.cursor.max(arrival);
+        self.pushed = self.pushed.max(arrival);
+        self.since.rows = self.since.rows.saturating_add(1);
+        self.since.last_hlc = self.since.last_hlc.max(hlc);
+    }
+
+    /// There is nothing after the cursor. `Some`: the client waits to hear that.
+    pub(super) fn reached_end(&mut self) -> Option<Drained> {
+        if self.due || self.drain != Drain::Asked {
+            return None;
+        }
+        self.drain = Drain::Told;
+        Some(self.since)
+    }
+
+    /// The last row pushed on any connection.
+    pub(super) fn pushed(&self) -> Arrival {
+        self.pushed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn feed() -> Feed {
+        Feed::start(MailboxState { trimmed: false, pushed: 5 })
+    }
+
+    #[test]
+    fn rows_pushed_before_are_a_second_attempt() {
+        let mut feed = feed();
+        assert_eq!(feed.begin_read(), Some(0));
+        assert_eq!(feed.begin_read(), None);
+        assert_eq!([4, 5, 6].map(|arrival| feed.attempt(arrival)), [2, 2, 1]);
+        feed.pushed_row(6, 0);
+        assert_eq!(feed.attempt(6), 2);
+        feed.wake();
+        assert_eq!(feed.begin_read(), Some(6));
+    }
+
+    #[test]
+    fn the_end_is_told_once_and_only_to_a_client_that_asked() {
+        let mut feed = feed();
+        feed.begin_read();
+        feed.pushed_row(6, 40);
+        assert_eq!(feed.reached_end(), None);
+        feed.ask();
+        assert_eq!(feed.reached_end(), None, "it must look once more first");
+        assert_eq!(feed.begin_read(), Some(6), "what was pushed since the connection began counts");
+        feed.pushed_row(7, 41);
+        assert_eq!(feed.reached_end(), Some(Drained { rows: 2, last_hlc: 41 }));
+        assert_eq!(feed.reached_end(), None);
+    }
+
+    #[test]
+    fn asking_again_starts_again() {
+        let mut feed = feed();
+        feed.ask();
+        feed.begin_read();
+        feed.pushed_row(6, 40);
+        feed.reached_end();
+        feed.ask();
+        assert_eq!(feed.begin_read(), Some(0));
+        assert_eq!(feed.attempt(6), 2);
+        feed.pushed_row(6, 40);
+        assert_eq!(feed.reached_end(), Some(Drained { rows: 1, last_hlc: 40 }));
+    }
+}

@@ -1,0 +1,108 @@
+//! The beginning of a connection: `Hello`, and `Welcome` or a refusal.
+
+use std::error::Error as _;
+
+use axum::extract::ws::{Message as WsMessage, WebSocket};
+use prost::Message as _;
+use sealpost_wire::frame::Body;
+use sealpost_wire::limits::{MAX_FRAME, PING_INTERVAL_S, close};
+use sealpost_wire::{FRAME_VERSION, Frame, Hello, Welcome};
+use tokio::time::timeout;
+
+use super::window::Window;
+use super::{Closing, send};
+use crate::bus::Attached;
+use crate::problem::Problem;
+use crate::state::State;
+use crate::store::MailboxState;
+use crate::tokens::Access;
+
+/// Proof that a connection has said who it is and was let in.
+#[derive(Debug)]
+pub(super) struct Greeted {
+    pub(super) access: Access,
+    pub(super) attached: Attached,
+    pub(super) window: Window,
+    pub(super) mailbox: MailboxState,
+}
+
+/// Waits for `Hello`, and answers it.
+pub(super) async fn greet(socket: &mut WebSocket, state: &State) -> Result<Greeted, Closing> {
+    let (id, hello) = match timeout(state.timing.patience, first_frame(socket)).await {
+        Ok(first) => first?,
+        Err(_) => return Err(Closing::Because(close::BAD_FRAME)),
+    };
+    match admit(state, &hello).await {
+        Ok((access, mailbox)) => {
+            // Before the mailbox is read: a row that comes in between wakes this connection.
+            let attached = state.bus.attach(access.address);
+            let epoch_changed = hello.epoch_seen != 0 && hello.epoch_seen != state.store.epoch();
+            let welcome = welcome(state, access, epoch_changed, mailbox.trimmed);
+            send(socket, state, id, Body::Welcome(welcome)).await?;
+            let window = Window::new(hello.credit, hello.max_batch_bytes);
+            Ok(Greeted { access, attached, window, mailbox })
+        }
+        Err(problem) => {
+            send(socket, state, id, Body::Error(problem.to_wire())).await?;
+            let code = match problem {
+                Problem::StoreUnavailable | Problem::StoreFull => close::STORE_ERROR,
+                _ => close::UNAUTHORIZED,
+            };
+            Err(Closing::Because(code))
+        }
+    }
+}
+
+/// What the client learns of the relay, and of its own token.
+pub(super) fn welcome(state: &State, access: Access, epoch_changed: bool, needs_full_sync: bool) -> Welcome {
+    Welcome {
+        session_id: uuid::Builder::from_random_bytes(rand::random()).into_uuid().to_string(),
+        epoch: state.store.epoch(),
+        server_time_ms: state.clock.unix_ms(),
+        ping_interval_s: PING_INTERVAL_S,
+        max_frame: u32::try_from(MAX_FRAME).unwrap_or(u32::MAX),
+        access_expires_ms: access.expires_ms,
+        epoch_changed,
+        needs_full_sync,
+    }
+}
+
+/// What a failed read means for the connection.
+pub(super) fn read_error(error: &axum::Error) -> Closing {
+    let Some(cause) = error.source() else { return Closing::Gone };
+    // The library's error type is not exported by axum; what it says of a frame over the cap is.
+    let text = cause.to_string();
+    if text.contains("too long") || text.contains("too big") {
+        Closing::Because(close::TOO_BIG)
+    } else if text.contains("WebSocket protocol error") || text.contains("UTF-8") {
+        Closing::Because(close::BAD_FRAME)
+    } else {
+        Closing::Gone
+    }
+}
+
+async fn admit(state: &State, hello: &Hello) -> Result<(Access, MailboxState), Problem> {
+    let access = state.authenticate(&hello.access_token).await?;
+    // The token of one device does not open the mailbox of another.
+    if access.address.device.get() != hello.device_id {
+        return Err(Problem::InvalidToken);
+    }
+    Ok((access, state.store.mailbox(access.address).await?))
+}
+
+async fn first_frame(socket: &mut WebSocket) -> Result<(u64, Hello), Closing> {
+    loop {
+        let frame = match socket.recv().await {
+            Some(Ok(WsMessage::Binary(bytes))) => Frame::decode(bytes),
+            Some(Ok(WsMessage::Ping(_) | WsMessage::Pong(_))) => continue,
+            Some(Ok(WsMessage::Text(_))) => return Err(Closing::Because(close::BAD_FRAME)),
+            Some(Ok(WsMessage::Close(_))) | None => return Err(Closing::Gone),
+            Some(Err(error)) => return Err(read_error(&error)),
+        };
+        return match frame {
+            Ok(Frame { v, .. }) if v != FRAME_VERSION => Err(Closing::Because(close::SCHEMA)),
+            Ok(Frame { id, body: Some(Body::Hello(hello)), .. }) => Ok((id, hello)),
+            Ok(_) | Err(_) => Err(Closing::Because(close::BAD_FRAME)),
+        };
+    }
+}

@@ -1,0 +1,492 @@
+//! A WebSocket connection, from its `Hello` to its close.
+//!
+//! One task serves one connection. It waits for whatever comes first (a frame, the answer to an earlier one, rows
+//! in the mailbox, a nudge, the clock, a drain) and handles it whole. Sends and acknowledgements go to the store
+//! the moment they are read and are answered in that order, so a client may send many without waiting, and the
+//! store can commit them together.
+
+mod feed;
+mod hello;
+mod window;
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ws::{CloseFrame, Message as WsMessage, WebSocket};
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesOrdered;
+use prost::Message as _;
+use sealpost_wire::frame::Body;
+use sealpost_wire::id::ThreadId;
+use sealpost_wire::limits::{IDLE_CLOSE_S, close};
+use sealpost_wire::{
+    Ack, AckOk, FRAME_VERSION, Frame, Hello, KeysLow, Ping, Pong, QueueEmpty, Reconnect, Send, Sync,
+};
+use tokio::time::{MissedTickBehavior, timeout};
+
+use self::feed::Feed;
+use self::window::Window;
+use crate::bus::{Attached, Nudge, Nudged};
+use crate::fault::{self, Station};
+use crate::limits::Bucket;
+use crate::problem::Problem;
+use crate::routes::{are_low, parse_keys};
+use crate::sending::{self, Sent};
+use crate::state::State;
+use crate::store::{InboxKey, Page, PageLimit, Pushed, Row, StoreError};
+use crate::tokens::Access;
+
+/// Most answers that one connection may wait for before the relay stops reading from it.
+const MAX_PENDING: usize = 64;
+/// Rows in one page of the mailbox.
+const PAGE_ROWS: u32 = 100;
+/// Bytes of ciphertext in one page: what a connection may hold in memory at a time.
+const PAGE_BYTES: usize = 256 << 10;
+/// Most threads in one `Sync`.
+const MAX_CURSORS: usize = 64;
+/// How long clients spread their return after a drain, in milliseconds.
+const JITTER_MS: u32 = 30_000;
+/// How long a token may be overdue before its connection is closed, in milliseconds.
+const EXPIRY_GRACE_MS: u64 = 30_000;
+
+/// Serves a connection until it ends, then says why.
+pub(crate) async fn serve(mut socket: WebSocket, state: Arc<State>) {
+    let _entered = state.connections.enter();
+    let closing = match hello::greet(&mut socket, &state).await {
+        Ok(greeted) => Connection::new(&mut socket, &state, greeted).run().await,
+        Err(closing) => closing,
+    };
+    if let Closing::Because(code) = closing {
+        let frame = CloseFrame { code, reason: "".into() };
+        let farewell = async {
+            socket.send(WsMessage::Close(Some(frame))).await.ok();
+            // Until the peer has read it: a socket dropped too early would take the frame with it.
+            while let Some(Ok(_)) = socket.recv().await {}
+        };
+        timeout(Duration::from_secs(1), farewell).await.ok();
+    }
+}
+
+/// Why a connection is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Closing {
+    /// The peer left, or the network did.
+    Gone,
+    /// The relay ends it, with a close code.
+    Because(u16),
+}
+
+/// The answer to an earlier frame.
+enum Reply {
+    Sent { id: u64, began: Duration, outcome: Result<Sent, Problem> },
+    Acknowledged { id: u64, keys: Vec<InboxKey>, outcome: Result<u32, StoreError> },
+    Renewed { id: u64, outcome: Result<Access, Problem> },
+    Rows(Result<Vec<Row>, StoreError>),
+    KeysLeft(Result<sealpost_wire::KeyCounts, StoreError>),
+}
+
+struct Connection<'a> {
+    socket: &'a mut WebSocket,
+    state: &'a Arc<State>,
+    access: Access,
+    attached: Attached,
+    window: Window,
+    feed: Feed,
+    replies: FuturesOrdered<BoxFuture<'static, Reply>>,
+    page: Option<BoxFuture<'static, Result<Page, StoreError>>>,
+    controls: Bucket,
+    heard: Duration,
+    scanned: Duration,
+}
+
+impl<'a> Connection<'a> {
+    fn new(socket: &'a mut WebSocket, state: &'a Arc<State>, greeted: hello::Greeted) -> Self {
+        let now = state.clock.monotonic();
+        let mut connection = Self {
+            socket,
+            state,
+            access: greeted.access,
+            attached: greeted.attached,
+            window: greeted.window,
+            feed: Feed::start(greeted.mailbox),
+            replies: FuturesOrdered::new(),
+            page: None,
+            controls: Bucket::full(now),
+            heard: now,
+            scanned: now,
+        };
+        connection.ask_keys();
+        connection
+    }
+
+    async fn run(mut self) -> Closing {
+        let closing = match self.serve().await {
+            Ok(never) => match never {},
+            Err(closing) => closing,
+        };
+        self.mark_pushed(false);
+        closing
+    }
+
+    async fn serve(&mut self) -> Result<std::convert::Infallible, Closing> {
+        let mut drain = pin!(self.state.draining.turn());
+        let mut tick = tokio::time::interval(self.state.timing.tick);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            self.read_ahead();
+            let reading = self.replies.len() < MAX_PENDING;
+            tokio::select! {
+                message = self.socket.recv(), if reading => self.on_message(message).await?,
+                Some(reply) = self.replies.next() => self.on_reply(reply).await?,
+                page = take_page(&mut self.page) => self.on_page(page).await?,
+                nudged = self.attached.nudged() => self.on_nudge(nudged)?,
+                _ = tick.tick() => self.on_tick()?,
+                () = &mut drain => return Err(self.leave().await),
+            }
+        }
+    }
+
+    /// Starts to read the next page, if there is room for it.
+    fn read_ahead(&mut self) {
+        if self.page.is_some() || !self.feed.is_due() {
+            return;
+        }
+        let now = self.state.clock.monotonic();
+        let Some((rows, bytes)) = self.window.room() else { return self.window.note_stall(now) };
+        let Some(after) = self.feed.begin_read() else { return };
+        let limit = PageLimit {
+            rows: rows.min(PAGE_ROWS),
+            bytes: bytes.min(PAGE_BYTES),
+            now_ms: self.state.clock.unix_ms(),
+        };
+        self.scanned = now;
+        self.page = Some(self.state.store.inbox_arrivals(self.access.address, after, limit));
+    }
+
+    // What comes from the client.
+
+    async fn on_message(&mut self, message: Option<Result<WsMessage, axum::Error>>) -> Result<(), Closing> {
+        self.heard = self.state.clock.monotonic();
+        match message {
+            Some(Ok(WsMessage::Binary(bytes))) => match Frame::decode(bytes) {
+                Ok(frame) => self.on_frame(frame).await,
+                Err(_) => self.bad_frame(),
+            },
+            Some(Ok(WsMessage::Text(_))) => self.bad_frame(),
+            Some(Ok(WsMessage::Ping(_) | WsMessage::Pong(_))) => self.control(),
+            Some(Ok(WsMessage::Close(_))) | None => Err(Closing::Gone),
+            Some(Err(error)) => Err(hello::read_error(&error)),
+        }
+    }
+
+    async fn on_frame(&mut self, frame: Frame) -> Result<(), Closing> {
+        let Frame { v, id, body } = frame;
+        if v != FRAME_VERSION {
+            return Err(Closing::Because(close::SCHEMA));
+        }
+        let frames = &self.state.metrics.frames;
+        match &body {
+            Some(Body::Send(_)) => frames.send.count(),
+            Some(Body::Ack(_)) => frames.ack.count(),
+            Some(Body::Hello(_) | Body::Sync(_) | Body::Ping(_) | Body::Credit(_)) => {
+                frames.other.count();
+                self.control()?;
+            }
+            _ => {}
+        }
+        match body {
+            Some(Body::Send(send)) => self.on_send(id, &send).await,
+            Some(Body::Ack(ack)) => self.on_ack(id, &ack).await,
+            Some(Body::Hello(hello)) => self.on_hello(id, hello),
+            Some(Body::Sync(sync)) => self.on_sync(id, &sync).await,
+            Some(Body::Ping(Ping { t })) => {
+                let server_time_ms = self.state.clock.unix_ms();
+                self.push(id, Body::Pong(Pong { t, server_time_ms })).await
+            }
+            Some(Body::Credit(credit)) => {
+                self.window.grant(credit.more);
+                Ok(())
+            }
+            _ => self.bad_frame(),
+        }
+    }
+
+    async fn on_send(&mut self, id: u64, send: &Send) -> Result<(), Closing> {
+        let began = self.state.clock.monotonic();
+        let sending = sending::submit(self.state, self.access.address, send);
+        self.replies.push_back(Box::pin(async move {
+            let outcome = match sending {
+                Ok(sending) => sending.await,
+                Err(problem) => Err(problem),
+            };
+            Reply::Sent { id, began, outcome }
+        }));
+        Ok(())
+    }
+
+    async fn on_ack(&mut self, id: u64, ack: &Ack) -> Result<(), Closing> {
+        let keys = match parse_keys(ack) {
+            Ok(keys) => keys,
+            Err(problem) => return self.push(id, Body::Error(problem.to_wire())).await,
+        };
+        let removed = self.state.store.inbox_ack(self.access.address, keys.clone());
+        self.replies.push_back(Box::pin(async move {
+            let outcome = removed.await;
+            Reply::Acknowledged { id, keys, outcome }
+        }));
+        Ok(())
+    }
+
+    /// A fresh token for the same device, on the same socket.
+    fn on_hello(&mut self, id: u64, hello: Hello) -> Result<(), Closing> {
+        let state = Arc::clone(self.state);
+        self.replies.push_back(Box::pin(async move {
+            let outcome = state.authenticate(&hello.access_token).await;
+            Reply::Renewed { id, outcome }
+        }));
+        Ok(())
+    }
+
+    async fn on_sync(&mut self, id: u64, sync: &Sync) -> Result<(), Closing> {
+        if sync.threads.len() > MAX_CURSORS {
+            return self.push(id, Body::Error(Problem::Malformed.to_wire())).await;
+        }
+        for cursor in &sync.threads {
+            let Ok(thread) = ThreadId::from_slice(&cursor.thread_id) else {
+                return self.push(id, Body::Error(Problem::Malformed.to_wire())).await;
+            };
+            let after = InboxKey { thread, server_seq: cursor.after_seq };
+            let limit = PageLimit {
+                rows: cursor.limit.clamp(1, PAGE_ROWS),
+                bytes: PAGE_BYTES,
+                now_ms: self.state.clock.unix_ms(),
+            };
+            let page = self.state.store.inbox_after(self.access.address, Some(after), limit);
+            self.replies.push_back(Box::pin(async move {
+                let mut rows = page.await.map(|page| page.rows);
+                // The page runs on into the next thread.
+                rows.iter_mut().for_each(|rows| rows.retain(|row| row.key.thread == thread));
+                Reply::Rows(rows)
+            }));
+        }
+        if sync.inbox {
+            self.feed.ask();
+        }
+        Ok(())
+    }
+
+    /// Counts a frame that is cheap to send and not limited by anything else.
+    fn control(&mut self) -> Result<(), Closing> {
+        let policy = self.state.limiter.limits().pings;
+        self.controls.take(policy, self.heard).map_err(|_wait| Closing::Because(close::FLOODING))
+    }
+
+    fn bad_frame(&self) -> Result<(), Closing> {
+        self.state.metrics.frames.bad.count();
+        Err(Closing::Because(close::BAD_FRAME))
+    }
+
+    // What goes to the client.
+
+    async fn on_reply(&mut self, reply: Reply) -> Result<(), Closing> {
+        match reply {
+            Reply::Sent { id, began, outcome } => self.answer_send(id, began, outcome).await,
+            Reply::Acknowledged { id, keys, outcome: Ok(removed) } => {
+                fault::at(Station::AckAfterCommit);
+                self.window.acknowledge(&keys);
+                self.answer(id, Body::AckOk(AckOk { removed })).await
+            }
+            Reply::Acknowledged { id, outcome: Err(error), .. } => {
+                self.answer(id, Body::Error(Problem::from(error).to_wire())).await
+            }
+            Reply::Renewed { id, outcome } => self.renew(id, outcome).await,
+            Reply::Rows(rows) => {
+                for row in rows.map_err(store_failed)? {
+                    if !self.deliver(row).await? {
+                        break;
+                    }
+                }
+                Ok(())
+            }
+            Reply::KeysLeft(left) => match left.map_err(store_failed)? {
+                left if are_low(left) => {
+                    self.push(0, Body::KeysLow(KeysLow { ec_left: left.ec, kem_left: left.kem })).await
+                }
+                _ => Ok(()),
+            },
+        }
+    }
+
+    async fn answer_send(
+        &mut self,
+        id: u64,
+        began: Duration,
+        outcome: Result<Sent, Problem>,
+    ) -> Result<(), Closing> {
+        match outcome {
+            Ok(sent) => {
+                let answered = self.answer(id, Body::SendAck(sent.ack.clone())).await;
+                fault::at(Station::SendAcked);
+                // Also when the sender has hung up: the message is stored.
+                sent.wake(self.state);
+                let took = self.state.clock.monotonic().saturating_sub(began);
+                self.state.metrics.send_ack.socket.observe(took);
+                answered
+            }
+            Err(problem) => self.answer(id, Body::Error(problem.to_wire())).await,
+        }
+    }
+
+    async fn renew(&mut self, id: u64, outcome: Result<Access, Problem>) -> Result<(), Closing> {
+        match outcome {
+            Ok(access) if access.address == self.access.address => {
+                self.access = access;
+                let welcome = hello::welcome(self.state, access, false, false);
+                self.push(id, Body::Welcome(welcome)).await
+            }
+            Ok(_) | Err(Problem::InvalidToken) => {
+                self.push(id, Body::Error(Problem::InvalidToken.to_wire())).await?;
+                Err(Closing::Because(close::UNAUTHORIZED))
+            }
+            Err(problem) => self.push(id, Body::Error(problem.to_wire())).await,
+        }
+    }
+
+    async fn on_page(&mut self, page: Result<Page, StoreError>) -> Result<(), Closing> {
+        let page = page.map_err(store_failed)?;
+        let mut more = page.more;
+        for row in page.rows {
+            let (arrival, hlc) = (row.arrival, row.message.hlc);
+            if !self.deliver(row).await? {
+                more = true;
+                break;
+            }
+            self.feed.pushed_row(arrival, hlc);
+        }
+        if more {
+            self.feed.wake();
+        } else if let Some(drained) = self.feed.reached_end() {
+            self.mark_pushed(true);
+            let empty = QueueEmpty { drained: drained.rows, hlc: drained.last_hlc };
+            self.push(0, Body::QueueEmpty(empty)).await?;
+        }
+        Ok(())
+    }
+
+    /// Pushes a row. `false`: there is no room for it.
+    async fn deliver(&mut self, row: Row) -> Result<bool, Closing> {
+        let (key, hlc) = (row.key, row.message.hlc);
+        let attempt = self.feed.attempt(row.arrival);
+        let deliver = row.into_deliver(self.state.store.epoch(), attempt);
+        let bytes = deliver.encoded_len();
+        if !self.window.fits(key, bytes) {
+            return Ok(false);
+        }
+        self.push(0, Body::Deliver(deliver)).await?;
+        fault::at(Station::Delivered);
+        self.window.push(key, bytes);
+        if attempt == 1 {
+            let waited = Duration::from_millis(self.state.clock.unix_ms().saturating_sub(hlc >> 16));
+            self.state.metrics.send_deliver.observe(waited);
+        }
+        Ok(true)
+    }
+
+    fn on_nudge(&mut self, nudged: Nudged) -> Result<(), Closing> {
+        if nudged.has(Nudge::Revoked) {
+            return Err(Closing::Because(close::UNAUTHORIZED));
+        }
+        if nudged.has(Nudge::ConnectedElsewhere) {
+            return Err(Closing::Because(close::CONNECTED_ELSEWHERE));
+        }
+        if nudged.has(Nudge::Mail) {
+            self.feed.wake();
+        }
+        if nudged.has(Nudge::KeysLow) {
+            self.ask_keys();
+        }
+        Ok(())
+    }
+
+    fn ask_keys(&mut self) {
+        let left = self.state.store.key_counts(self.access.address);
+        self.replies.push_back(Box::pin(async move { Reply::KeysLeft(left.await) }));
+    }
+
+    fn on_tick(&mut self) -> Result<(), Closing> {
+        let (now, timing) = (self.state.clock.monotonic(), &self.state.timing);
+        if now.saturating_sub(self.heard) > Duration::from_secs(IDLE_CLOSE_S) {
+            return Err(Closing::Because(close::TRY_LATER));
+        }
+        if self.state.clock.unix_ms() > self.access.expires_ms.saturating_add(EXPIRY_GRACE_MS) {
+            return Err(Closing::Because(close::UNAUTHORIZED));
+        }
+        if self.window.stalled_for(now) > timing.stall {
+            return Err(Closing::Because(close::SLOW_CONSUMER));
+        }
+        // A wake-up may have been lost.
+        if now.saturating_sub(self.scanned) > timing.rescan {
+            self.feed.wake();
+        }
+        Ok(())
+    }
+
+    /// Asks the client to go elsewhere, finishes what is in flight, and ends.
+    async fn leave(&mut self) -> Closing {
+        let reconnect = Reconnect { jitter_ms: JITTER_MS, reason: "drain".into() };
+        let grace = self.state.timing.drain_grace;
+        let finish = async {
+            self.push(0, Body::Reconnect(reconnect)).await?;
+            while let Some(reply) = self.replies.next().await {
+                self.on_reply(reply).await?;
+            }
+            Ok::<_, Closing>(())
+        };
+        match timeout(grace, finish).await {
+            Ok(Err(closing)) => closing,
+            Ok(Ok(())) | Err(_) => Closing::Because(close::RESTART),
+        }
+    }
+
+    /// Remembers how far this connection came. Nobody waits for it: at worst a row counts as new once more.
+    fn mark_pushed(&self, drained: bool) {
+        let pushed = Pushed { up_to: self.feed.pushed(), drained };
+        drop(self.state.store.mark_pushed(self.access.address, pushed));
+    }
+
+    /// Answers a request, unless it wanted no reply.
+    async fn answer(&mut self, id: u64, body: Body) -> Result<(), Closing> {
+        if id == 0 { Ok(()) } else { self.push(id, body).await }
+    }
+
+    async fn push(&mut self, id: u64, body: Body) -> Result<(), Closing> {
+        send(self.socket, self.state, id, body).await
+    }
+}
+
+/// Writes a frame. A peer that does not read is given up like one that does not acknowledge.
+async fn send(socket: &mut WebSocket, state: &State, id: u64, body: Body) -> Result<(), Closing> {
+    let frame = Frame { v: FRAME_VERSION, id, body: Some(body) };
+    let message = WsMessage::Binary(frame.encode_to_vec().into());
+    match timeout(state.timing.stall, socket.send(message)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(Closing::Gone),
+        Err(_) => Err(Closing::Because(close::SLOW_CONSUMER)),
+    }
+}
+
+/// Waits for the page that is being read, and for ever if there is none.
+async fn take_page(
+    page: &mut Option<BoxFuture<'static, Result<Page, StoreError>>>,
+) -> Result<Page, StoreError> {
+    let Some(reading) = page else { return std::future::pending().await };
+    let read = reading.await;
+    *page = None;
+    read
+}
+
+fn store_failed(_: StoreError) -> Closing {
+    Closing::Because(close::STORE_ERROR)
+}

@@ -1,0 +1,139 @@
+//! What one connection has been pushed and not acknowledged: so many frames, so many bytes.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use sealpost_wire::limits::{MAX_CREDIT, MAX_UNACKED_BYTES};
+
+use crate::store::InboxKey;
+
+/// The room a client has given, and what is in it. Rows that do not fit stay in the store.
+#[derive(Debug)]
+pub(super) struct Window {
+    max_frames: u32,
+    max_bytes: usize,
+    unacked: HashMap<InboxKey, usize>,
+    unacked_bytes: usize,
+    /// Since when there has been no room, and no acknowledgement.
+    stalled: Option<Duration>,
+}
+
+impl Window {
+    /// As much as the client asks for, up to the caps; 0 asks for the cap.
+    pub(super) fn new(credit: u32, bytes: u32) -> Self {
+        let max_frames = if credit == 0 { MAX_CREDIT } else { credit.min(MAX_CREDIT) };
+        let max_bytes = match usize::try_from(bytes) {
+            Ok(0) | Err(_) => MAX_UNACKED_BYTES,
+            Ok(bytes) => bytes.min(MAX_UNACKED_BYTES),
+        };
+        Self { max_frames, max_bytes, unacked: HashMap::new(), unacked_bytes: 0, stalled: None }
+    }
+
+    /// The client can buffer more frames.
+    pub(super) fn grant(&mut self, more: u32) {
+        self.max_frames = self.max_frames.saturating_add(more).min(MAX_CREDIT);
+        self.stalled = None;
+    }
+
+    /// Rows and bytes that may be pushed now; `None` when there is no room.
+    pub(super) fn room(&self) -> Option<(u32, usize)> {
+        let frames = u32::try_from(self.unacked.len()).unwrap_or(u32::MAX);
+        let rows = self.max_frames.saturating_sub(frames);
+        let bytes = self.max_bytes.saturating_sub(self.unacked_bytes);
+        (rows > 0 && bytes > 0).then_some((rows, bytes))
+    }
+
+    /// Whether a frame of that many bytes fits. One that alone is more than the client's cap must still pass.
+    pub(super) fn fits(&self, key: InboxKey, bytes: usize) -> bool {
+        let again = self.unacked.contains_key(&key);
+        let room = self.room().is_some_and(|(_, room)| bytes <= room);
+        again || room || self.unacked.is_empty()
+    }
+
+    /// A frame was pushed. Pushed again, it takes no more room.
+    pub(super) fn push(&mut self, key: InboxKey, bytes: usize) {
+        if self.unacked.insert(key, bytes).is_none() {
+            self.unacked_bytes = self.unacked_bytes.saturating_add(bytes);
+        }
+    }
+
+    /// Rows were acknowledged.
+    pub(super) fn acknowledge(&mut self, keys: &[InboxKey]) {
+        for key in keys {
+            if let Some(bytes) = self.unacked.remove(key) {
+                self.unacked_bytes = self.unacked_bytes.saturating_sub(bytes);
+                self.stalled = None;
+            }
+        }
+        if self.unacked.is_empty() {
+            // A connection that has caught up should cost no more than one that never had mail.
+            self.unacked.shrink_to_fit();
+        }
+    }
+
+    /// A row was waiting and found no room.
+    pub(super) fn note_stall(&mut self, now: Duration) {
+        self.stalled.get_or_insert(now);
+    }
+
+    /// How long rows have waited without room.
+    pub(super) fn stalled_for(&self, now: Duration) -> Duration {
+        self.stalled.map_or(Duration::ZERO, |since| now.saturating_sub(since))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sealpost_wire::id::ThreadId;
+
+    use super::*;
+
+    fn key(server_seq: u64) -> InboxKey {
+        InboxKey { thread: ThreadId::from_bytes([1; 16]), server_seq }
+    }
+
+    #[test]
+    fn a_client_gets_what_it_asks_for_up_to_the_cap() {
+        assert_eq!(Window::new(0, 0).room(), Some((MAX_CREDIT, MAX_UNACKED_BYTES)));
+        assert_eq!(Window::new(u32::MAX, u32::MAX).room(), Some((MAX_CREDIT, MAX_UNACKED_BYTES)));
+        assert_eq!(Window::new(3, 500).room(), Some((3, 500)));
+    }
+
+    #[test]
+    fn room_is_used_up_by_frames_and_given_back_by_acknowledgements() {
+        let mut window = Window::new(2, 500);
+        window.push(key(1), 100);
+        window.push(key(1), 100);
+        assert_eq!(window.room(), Some((1, 400)));
+        assert!(window.fits(key(2), 400) && !window.fits(key(2), 401) && window.fits(key(1), 9_999));
+        window.push(key(2), 400);
+        assert_eq!(window.room(), None);
+        window.acknowledge(&[key(1), key(7)]);
+        assert_eq!(window.room(), Some((1, 100)));
+        window.acknowledge(&[key(2), key(2)]);
+        assert_eq!(window.room(), Some((2, 500)));
+        window.grant(5);
+        assert_eq!(window.room(), Some((7, 500)));
+    }
+
+    #[test]
+    fn a_row_larger_than_the_window_still_passes_alone() {
+        let mut window = Window::new(2, 10);
+        assert!(window.fits(key(1), 60_000));
+        window.push(key(1), 60_000);
+        assert!(!window.fits(key(2), 1));
+    }
+
+    #[test]
+    fn a_stall_lasts_until_something_is_acknowledged() {
+        let mut window = Window::new(1, 0);
+        window.push(key(1), 1);
+        window.note_stall(Duration::from_secs(10));
+        window.note_stall(Duration::from_secs(40));
+        assert_eq!(window.stalled_for(Duration::from_secs(50)), Duration::from_secs(40));
+        window.acknowledge(&[key(2)]);
+        assert_eq!(window.stalled_for(Duration::from_secs(50)), Duration::from_secs(40));
+        window.acknowledge(&[key(1)]);
+        assert_eq!(window.stalled_for(Duration::from_secs(50)), Duration::ZERO);
+    }
+}

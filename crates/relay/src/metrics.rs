@@ -1,0 +1,200 @@
+//! What the relay counts, in the Prometheus text format. No label ever names a user.
+
+use std::fmt::{self, Write as _};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// The numbers of one relay.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    /// From the receipt of a send to its answer.
+    pub send_ack: PerTransport<Histogram>,
+    /// From the storing of a message to its push on a live connection.
+    pub send_deliver: Histogram,
+    /// One commit of the store.
+    pub store_commit: Histogram,
+    /// Operations in one commit.
+    pub store_batch: Counted,
+    /// Frames that came in.
+    pub frames: Frames,
+    /// Sends answered from memory.
+    pub dedupe_hits: Counter,
+    /// Bundles that had to use the last-resort key.
+    pub last_resort: Counter,
+    /// Requests refused by a limit.
+    pub limited: Limited,
+}
+
+/// A number that grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// One more.
+    pub fn count(&self) {
+        self.add(1);
+    }
+
+    /// That many more.
+    pub fn add(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Count and sum of something.
+#[derive(Debug, Default)]
+pub struct Counted {
+    count: Counter,
+    sum: Counter,
+}
+
+impl Counted {
+    /// One more, of that size.
+    pub fn observe(&self, size: u64) {
+        self.count.count();
+        self.sum.add(size);
+    }
+}
+
+/// Upper bounds of the buckets of a [`Histogram`], in microseconds, as seconds for the reader.
+const BUCKETS: [(u64, &str); 12] = [
+    (500, "0.0005"),
+    (1_000, "0.001"),
+    (2_500, "0.0025"),
+    (5_000, "0.005"),
+    (10_000, "0.01"),
+    (25_000, "0.025"),
+    (50_000, "0.05"),
+    (100_000, "0.1"),
+    (250_000, "0.25"),
+    (500_000, "0.5"),
+    (1_000_000, "1"),
+    (5_000_000, "5"),
+];
+
+/// How long something took.
+#[derive(Debug, Default)]
+pub struct Histogram {
+    buckets: [Counter; BUCKETS.len()],
+    count: Counter,
+    sum_micros: Counter,
+}
+
+impl Histogram {
+    /// One more, of that length.
+    pub fn observe(&self, took: Duration) {
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let bucket = BUCKETS.iter().zip(&self.buckets).find(|((bound, _), _)| micros <= *bound);
+        if let Some((_, bucket)) = bucket {
+            bucket.count();
+        }
+        self.count.count();
+        self.sum_micros.add(micros);
+    }
+
+    fn write(&self, out: &mut String, name: &str, label: &str) -> fmt::Result {
+        let comma = if label.is_empty() { "" } else { "," };
+        let mut below: u64 = 0;
+        for ((_, bound), bucket) in BUCKETS.iter().zip(&self.buckets) {
+            below = below.saturating_add(bucket.get());
+            writeln!(out, "{name}_bucket{{{label}{comma}le=\"{bound}\"}} {below}")?;
+        }
+        let (count, sum) = (self.count.get(), Duration::from_micros(self.sum_micros.get()).as_secs_f64());
+        writeln!(out, "{name}_bucket{{{label}{comma}le=\"+Inf\"}} {count}")?;
+        writeln!(out, "{name}_sum{{{label}}} {sum}\n{name}_count{{{label}}} {count}")
+    }
+}
+
+/// One for each way in.
+#[derive(Debug, Default)]
+pub struct PerTransport<T> {
+    /// `GET /v1/ws`.
+    pub socket: T,
+    /// The HTTP twin.
+    pub http: T,
+}
+
+/// Incoming frames, by what they were.
+#[derive(Debug, Default)]
+pub struct Frames {
+    /// Sends.
+    pub send: Counter,
+    /// Acknowledgements.
+    pub ack: Counter,
+    /// Everything else that is allowed.
+    pub other: Counter,
+    /// Garbage.
+    pub bad: Counter,
+}
+
+/// Refused requests, by policy.
+#[derive(Debug, Default)]
+pub struct Limited {
+    /// Sends of one device.
+    pub send: Counter,
+    /// Bundles of one device by one requester.
+    pub pre_keys: Counter,
+}
+
+impl Metrics {
+    /// Everything, in the Prometheus text format.
+    pub fn render(&self, epoch: u64, connections: usize) -> String {
+        let mut out = String::with_capacity(4_096);
+        // Writing to a String does not fail.
+        let _ = self.write(&mut out, epoch, connections);
+        out
+    }
+
+    fn write(&self, out: &mut String, epoch: u64, connections: usize) -> fmt::Result {
+        writeln!(out, "# TYPE relay_send_ack_seconds histogram")?;
+        self.send_ack.socket.write(out, "relay_send_ack_seconds", "transport=\"ws\"")?;
+        self.send_ack.http.write(out, "relay_send_ack_seconds", "transport=\"http\"")?;
+        writeln!(out, "# TYPE relay_send_deliver_seconds histogram")?;
+        self.send_deliver.write(out, "relay_send_deliver_seconds", "")?;
+        writeln!(out, "# TYPE relay_store_commit_seconds histogram")?;
+        self.store_commit.write(out, "relay_store_commit_seconds", "")?;
+        let (batches, operations) = (self.store_batch.count.get(), self.store_batch.sum.get());
+        writeln!(out, "# TYPE relay_store_batch_size summary")?;
+        writeln!(out, "relay_store_batch_size_sum {operations}\nrelay_store_batch_size_count {batches}")?;
+        writeln!(out, "# TYPE relay_connections gauge\nrelay_connections {}", connections)?;
+        writeln!(out, "# TYPE relay_frames_total counter")?;
+        for (label, counter) in [
+            ("type=\"send\",result=\"ok\"", &self.frames.send),
+            ("type=\"ack\",result=\"ok\"", &self.frames.ack),
+            ("type=\"other\",result=\"ok\"", &self.frames.other),
+            ("type=\"unknown\",result=\"bad\"", &self.frames.bad),
+        ] {
+            writeln!(out, "relay_frames_total{{{label}}} {}", counter.get())?;
+        }
+        writeln!(out, "# TYPE relay_dedupe_hits_total counter")?;
+        writeln!(out, "relay_dedupe_hits_total {}", self.dedupe_hits.get())?;
+        writeln!(out, "# TYPE relay_prekeys_last_resort_total counter")?;
+        writeln!(out, "relay_prekeys_last_resort_total {}", self.last_resort.get())?;
+        writeln!(out, "# TYPE relay_rate_limited_total counter")?;
+        writeln!(out, "relay_rate_limited_total{{policy=\"send\"}} {}", self.limited.send.get())?;
+        writeln!(out, "relay_rate_limited_total{{policy=\"pre_keys\"}} {}", self.limited.pre_keys.get())?;
+        writeln!(out, "# TYPE relay_epoch gauge\nrelay_epoch {epoch}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_are_cumulative() {
+        let metrics = Metrics::default();
+        metrics.store_commit.observe(Duration::from_millis(4));
+        metrics.store_commit.observe(Duration::from_secs(60));
+        let text = metrics.render(3, 0);
+        assert!(text.contains("relay_store_commit_seconds_bucket{le=\"0.0025\"} 0\n"));
+        assert!(text.contains("relay_store_commit_seconds_bucket{le=\"0.005\"} 1\n"));
+        assert!(text.contains("relay_store_commit_seconds_bucket{le=\"5\"} 1\n"));
+        assert!(text.contains("relay_store_commit_seconds_bucket{le=\"+Inf\"} 2\n"));
+        assert!(text.ends_with("relay_epoch 3\n"));
+    }
+}

@@ -1,0 +1,180 @@
+//! Every refusal, by whose fault it is, and its one form on the wire.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use prost::Message as _;
+use sealpost_wire::id::{InvalidId, ThreadId};
+use sealpost_wire::{DeviceMismatch, Error, MEDIA_TYPE, reason};
+
+use crate::keys::BadKeys;
+use crate::store::StoreError;
+
+/// Why a request was refused. Carries nothing secret and nothing about other people.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Problem {
+    // The requester's fault.
+    /// The body, frame or path could not be understood.
+    #[error("malformed")]
+    Malformed,
+    /// An ephemeral envelope, which this relay does not carry.
+    #[error("ephemeral envelopes are not carried")]
+    EphemeralRefused,
+    /// A schema version this relay does not speak.
+    #[error("unknown schema")]
+    Schema,
+    /// No token, or one that is not valid now.
+    #[error("no valid token")]
+    InvalidToken,
+    /// A refresh token came twice: its family is revoked.
+    #[error("refresh token reused")]
+    ReuseDetected,
+    /// The registration proof was refused.
+    #[error("registration proof refused")]
+    ProofRefused,
+    /// The requester may see this, but not do that to it.
+    #[error("forbidden")]
+    Forbidden,
+    /// Not existing, or not the requester's: one answer.
+    #[error("not found")]
+    NotFound,
+    /// The body is over the cap.
+    #[error("too large")]
+    TooLarge,
+    /// The body is not plain protobuf.
+    #[error("unsupported media type")]
+    MediaType,
+    /// Keys of the wrong number, length or type.
+    #[error("bad keys")]
+    BadKeys,
+    /// The `client_msg_id` is older than the dedupe window.
+    #[error("message id too old")]
+    TooOld,
+    /// The `client_msg_id` is ahead of the relay's clock.
+    #[error("message id ahead of time")]
+    ClockSkew,
+    /// Too many requests.
+    #[error("rate limited")]
+    RateLimited {
+        /// When the next one may pass.
+        retry_after_ms: u32,
+    },
+    // The state of the world; the requester refreshes and tries again.
+    /// A direct thread of these two users exists.
+    #[error("the direct thread exists")]
+    ExistingThread(ThreadId),
+    /// A key id was used before.
+    #[error("key id used")]
+    KeyIdUsed,
+    /// The send was made for another roster.
+    #[error("stale roster")]
+    StaleRoster {
+        /// The roster of now.
+        current: u64,
+    },
+    /// The copies do not name exactly the live devices.
+    #[error("mismatched devices")]
+    MismatchedDevices(Vec<DeviceMismatch>),
+    /// A copy was made for an older registration of a device.
+    #[error("stale devices")]
+    StaleDevices(Vec<DeviceMismatch>),
+    /// The same `client_msg_id` with another body.
+    #[error("message id reused")]
+    MsgIdReuse,
+    // The relay's fault.
+    /// The relay is about to stop.
+    #[error("draining")]
+    Draining,
+    /// The store does not answer: the outcome is unknown.
+    #[error("store unavailable")]
+    StoreUnavailable,
+    /// The disk is full; nothing was stored.
+    #[error("store full")]
+    StoreFull,
+}
+
+impl Problem {
+    /// The refusal as it stands in a frame or in the body of an answer.
+    pub fn to_wire(&self) -> Error {
+        let (status, reason) = self.token();
+        let mut error = Error { code: u32::from(status.as_u16()), reason: reason.into(), ..Error::default() };
+        match self {
+            Self::RateLimited { retry_after_ms } => error.retry_after_ms = *retry_after_ms,
+            Self::Draining | Self::StoreUnavailable | Self::StoreFull => error.retry_after_ms = 1_000,
+            Self::StaleRoster { current } => error.current_roster_version = *current,
+            Self::MismatchedDevices(devices) | Self::StaleDevices(devices) => {
+                error.mismatches.clone_from(devices);
+            }
+            Self::ExistingThread(thread) => error.thread_id = thread.to_wire(),
+            _ => {}
+        }
+        error
+    }
+
+    /// HTTP status and stable token.
+    fn token(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Malformed => (StatusCode::BAD_REQUEST, reason::MALFORMED),
+            Self::EphemeralRefused => (StatusCode::BAD_REQUEST, reason::EPHEMERAL_REFUSED),
+            Self::Schema => (StatusCode::BAD_REQUEST, reason::SCHEMA),
+            Self::InvalidToken => (StatusCode::UNAUTHORIZED, reason::INVALID_TOKEN),
+            Self::ReuseDetected => (StatusCode::UNAUTHORIZED, reason::REUSE_DETECTED),
+            Self::ProofRefused => (StatusCode::FORBIDDEN, reason::PROOF_REFUSED),
+            Self::Forbidden => (StatusCode::FORBIDDEN, reason::FORBIDDEN),
+            Self::NotFound => (StatusCode::NOT_FOUND, reason::NOT_FOUND),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, reason::TOO_LARGE),
+            Self::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, reason::MEDIA_TYPE),
+            Self::BadKeys => (StatusCode::UNPROCESSABLE_ENTITY, reason::BAD_KEYS),
+            Self::TooOld => (StatusCode::BAD_REQUEST, reason::TOO_OLD),
+            Self::ClockSkew => (StatusCode::BAD_REQUEST, reason::CLOCK_SKEW),
+            Self::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, reason::RATE_LIMITED),
+            Self::ExistingThread(_) => (StatusCode::CONFLICT, reason::EXISTING_THREAD),
+            Self::KeyIdUsed => (StatusCode::CONFLICT, reason::KEY_ID_USED),
+            Self::StaleRoster { .. } => (StatusCode::CONFLICT, reason::STALE_ROSTER),
+            Self::MismatchedDevices(_) => (StatusCode::CONFLICT, reason::MISMATCHED_DEVICES),
+            Self::StaleDevices(_) => (StatusCode::GONE, reason::STALE_DEVICES),
+            Self::MsgIdReuse => (StatusCode::CONFLICT, reason::MSG_ID_REUSE),
+            Self::Draining => (StatusCode::SERVICE_UNAVAILABLE, reason::DRAINING),
+            Self::StoreUnavailable => (StatusCode::SERVICE_UNAVAILABLE, reason::STORE_UNAVAILABLE),
+            Self::StoreFull => (StatusCode::INSUFFICIENT_STORAGE, reason::STORE_FULL),
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable => Self::StoreUnavailable,
+            StoreError::Full => Self::StoreFull,
+        }
+    }
+}
+
+impl From<InvalidId> for Problem {
+    fn from(InvalidId: InvalidId) -> Self {
+        Self::Malformed
+    }
+}
+
+impl From<BadKeys> for Problem {
+    fn from(BadKeys: BadKeys) -> Self {
+        Self::BadKeys
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let (status, _) = self.token();
+        let error = self.to_wire();
+        let mut response =
+            (status, [(header::CONTENT_TYPE, MEDIA_TYPE)], error.encode_to_vec()).into_response();
+        let headers = response.headers_mut();
+        if status == StatusCode::UNAUTHORIZED {
+            let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        if error.retry_after_ms > 0 {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(error.retry_after_ms.div_ceil(1_000)));
+        }
+        response
+    }
+}

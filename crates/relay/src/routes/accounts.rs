@@ -1,0 +1,51 @@
+//! `POST /v1/accounts`
+
+use std::sync::Arc;
+
+use axum::extract::State as Shared;
+use axum::http::StatusCode;
+use sealpost_wire::id::{DeviceId, UserId};
+use sealpost_wire::{RegisterRequest, RegisterResponse};
+
+use super::{auth, random_id};
+use crate::address::Address;
+use crate::body::{KeysBody, Proto};
+use crate::fault::{self, Station};
+use crate::keys::{self, CheckedKeys};
+use crate::problem::Problem;
+use crate::state::State;
+use crate::store::{FamilyId, NewAccount, NewFamily};
+use crate::tokens::{REFRESH_LIFE_MS, RefreshToken};
+
+/// Makes an account with its first device. A lost answer leaves an account that nobody uses.
+pub(super) async fn register(
+    Shared(state): Shared<Arc<State>>,
+    KeysBody(request): KeysBody<RegisterRequest>,
+) -> Result<(StatusCode, Proto<RegisterResponse>), Problem> {
+    state.registration.check(&request.proof)?;
+    keys::check_identity(request.registration_id, &request.identity_key)?;
+    let keys = CheckedKeys::parse_first(request.keys.ok_or(Problem::BadKeys)?)?;
+    let address = Address { user: UserId::from_bytes(random_id()), device: DeviceId::PRIMARY };
+    let now_ms = state.clock.unix_ms();
+    let refresh = RefreshToken::random(FamilyId(random_id()));
+    let new = NewAccount {
+        address,
+        registration_id: request.registration_id,
+        identity_key: request.identity_key,
+        keys,
+        family: NewFamily {
+            id: refresh.family(),
+            refresh: refresh.hash(),
+            expires_ms: now_ms.saturating_add(REFRESH_LIFE_MS),
+        },
+        now_ms,
+    };
+    state.store.create_account(new).await?;
+    fault::at(Station::RegisterAfterCommit);
+    let answer = RegisterResponse {
+        user_id: address.user.to_wire(),
+        device_id: address.device.get(),
+        tokens: Some(auth::token_pair(&state, address, &refresh, now_ms)?),
+    };
+    Ok((StatusCode::CREATED, Proto(answer)))
+}

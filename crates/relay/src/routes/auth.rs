@@ -1,0 +1,63 @@
+//! `POST /v1/auth/refresh` and `POST /v1/auth/logout`
+
+use std::sync::Arc;
+
+use axum::extract::State as Shared;
+use axum::http::StatusCode;
+use sealpost_wire::{RefreshRequest, TokenPair};
+
+use crate::address::Address;
+use crate::auth::Authenticated;
+use crate::body::Proto;
+use crate::bus::Nudge;
+use crate::problem::Problem;
+use crate::state::State;
+use crate::store::{Rotated, Rotation};
+use crate::tokens::{GRACE_MS, REFRESH_LIFE_MS, RefreshToken};
+
+/// Exchanges a refresh token, which is then used up.
+pub(super) async fn refresh(
+    Shared(state): Shared<Arc<State>>,
+    Proto(request): Proto<RefreshRequest>,
+) -> Result<Proto<TokenPair>, Problem> {
+    let presented = RefreshToken::parse(&request.refresh_token)?;
+    let next = RefreshToken::random(presented.family());
+    let now_ms = state.clock.unix_ms();
+    let rotation = Rotation {
+        family: presented.family(),
+        presented: presented.hash(),
+        next: next.hash(),
+        expires_ms: now_ms.saturating_add(REFRESH_LIFE_MS),
+        grace_until_ms: now_ms.saturating_add(GRACE_MS),
+        now_ms,
+    };
+    match state.store.rotate_refresh(rotation).await? {
+        Rotated::Next(address) => token_pair(&state, address, &next, now_ms).map(Proto),
+        Rotated::Unknown => Err(Problem::InvalidToken),
+        Rotated::ReuseDetected(address) => {
+            state.bus.nudge(address, Nudge::Revoked);
+            Err(Problem::ReuseDetected)
+        }
+    }
+}
+
+/// Ends the token family. The device stays, and so does its mailbox.
+pub(super) async fn logout(
+    Shared(state): Shared<Arc<State>>,
+    Authenticated(access): Authenticated,
+) -> Result<StatusCode, Problem> {
+    state.store.end_family(access.family).await?;
+    state.bus.nudge(access.address, Nudge::Revoked);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// A fresh access token, beside the refresh token that the store already knows.
+pub(super) fn token_pair(
+    state: &State,
+    address: Address,
+    refresh: &RefreshToken,
+    now_ms: u64,
+) -> Result<TokenPair, Problem> {
+    let (access_token, access_expires_ms) = state.signer.issue(address, refresh.family(), now_ms)?;
+    Ok(TokenPair { access_token, access_expires_ms, refresh_token: refresh.expose(), server_time_ms: now_ms })
+}

@@ -1,0 +1,44 @@
+//! `GET /v1/devices` and `DELETE /v1/devices/{id}`
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State as Shared};
+use axum::http::StatusCode;
+use sealpost_wire::DeviceList;
+use sealpost_wire::id::DeviceId;
+
+use super::device_in_path;
+use crate::address::Address;
+use crate::auth::Authenticated;
+use crate::body::Proto;
+use crate::bus::Nudge;
+use crate::problem::Problem;
+use crate::state::State;
+
+/// One's own live devices.
+pub(super) async fn list(
+    Shared(state): Shared<Arc<State>>,
+    Authenticated(access): Authenticated,
+) -> Result<Proto<DeviceList>, Problem> {
+    let devices = state.store.devices(access.address.user).await?;
+    Ok(Proto(DeviceList { devices }))
+}
+
+/// Revokes one's own device: any by the first one, itself by each.
+pub(super) async fn revoke(
+    Shared(state): Shared<Arc<State>>,
+    Authenticated(access): Authenticated,
+    Path(device): Path<String>,
+) -> Result<StatusCode, Problem> {
+    let me = access.address;
+    let device = device_in_path(&device)?;
+    if me.device != DeviceId::PRIMARY && me.device != device {
+        return Err(Problem::Forbidden);
+    }
+    let revoked = Address { user: me.user, device };
+    if !state.store.revoke_device(revoked).await? {
+        return Err(Problem::NotFound);
+    }
+    state.bus.nudge(revoked, Nudge::Revoked);
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,91 @@
+//! `GET` and `PUT /v1/keys`, `GET /v1/users/{user}/devices/{device or *}/prekeys`
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State as Shared};
+use axum::http::HeaderMap;
+use sealpost_wire::id::UserId;
+use sealpost_wire::{Bundles, KeyCounts, KeyUpload};
+use sha2::{Digest as _, Sha256};
+
+use super::{device_in_path, in_path};
+use crate::auth::Authenticated;
+use crate::body::{KeysBody, Proto};
+use crate::bus::Nudge;
+use crate::fault::{self, Station};
+use crate::keys::CheckedKeys;
+use crate::problem::Problem;
+use crate::state::State;
+use crate::store::{IdempotencyKey, Selector, Take};
+
+/// A device with fewer one-time keys of a kind is told to upload more.
+const FEW: u32 = 20;
+
+/// Longest idempotency key, in bytes.
+const MAX_IDEMPOTENCY_KEY: usize = 64;
+
+/// Whether a device should upload keys.
+pub(crate) fn are_low(counts: KeyCounts) -> bool {
+    counts.ec.min(counts.kem) < FEW
+}
+
+/// One's own one-time keys left.
+pub(super) async fn counts(
+    Shared(state): Shared<Arc<State>>,
+    Authenticated(access): Authenticated,
+) -> Result<Proto<KeyCounts>, Problem> {
+    Ok(Proto(state.store.key_counts(access.address).await?))
+}
+
+/// Replaces one's own signed keys and adds one-time keys.
+pub(super) async fn put(
+    Shared(state): Shared<Arc<State>>,
+    Authenticated(access): Authenticated,
+    KeysBody(upload): KeysBody<KeyUpload>,
+) -> Result<Proto<KeyCounts>, Problem> {
+    let keys = CheckedKeys::parse(upload)?;
+    let counts = state.store.put_keys(access.address, keys).await?;
+    counts.map(Proto).map_err(|_| Problem::KeyIdUsed)
+}
+
+/// Takes the bundles of somebody's devices.
+pub(super) async fn take(
+    Shared(state): Shared<Arc<State>>,
+    Authenticated(access): Authenticated,
+    Path((user, device)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Proto<Bundles>, Problem> {
+    let target: UserId = in_path(&user)?;
+    let selector = match device.as_str() {
+        "*" => Selector::All,
+        device => Selector::One(device_in_path(device)?),
+    };
+    let requester = access.address;
+    let idempotency = idempotency_key(&headers)?;
+    if let Err(limited) = state.limiter.pre_keys(requester, target, selector, state.clock.monotonic()) {
+        state.metrics.limited.pre_keys.count();
+        return Err(limited);
+    }
+    let now_ms = state.clock.unix_ms();
+    let taken = state.store.take_bundles(Take { requester, target, selector, idempotency, now_ms }).await?;
+    fault::at(Station::PreKeyAfterCommit);
+    for (owner, left) in taken.left {
+        if are_low(left) {
+            state.bus.nudge(owner, Nudge::KeysLow);
+        }
+    }
+    if taken.bundles.is_empty() {
+        return Err(Problem::NotFound);
+    }
+    state.metrics.last_resort.add(taken.last_resort);
+    Ok(Proto(Bundles { bundles: taken.bundles }))
+}
+
+/// What makes a repeated request the same: a header of at most 64 bytes, of which a hash is kept.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    if value.is_empty() || value.len() > MAX_IDEMPOTENCY_KEY {
+        return Err(Problem::Malformed);
+    }
+    Ok(Some(IdempotencyKey(Sha256::digest(value.as_bytes()).into())))
+}

@@ -1,0 +1,35 @@
+//! `POST /v1/threads/{id}/messages`: the HTTP twin of the `Send` frame.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State as Shared};
+use axum::http::StatusCode;
+use sealpost_wire::id::ThreadId;
+use sealpost_wire::send_ack::Status;
+use sealpost_wire::{Send, SendAck};
+
+use super::in_path;
+use crate::auth::Authenticated;
+use crate::body::Proto;
+use crate::problem::Problem;
+use crate::sending;
+use crate::state::State;
+
+/// Stores a message: 201, or 200 when it was stored before.
+pub(super) async fn send(
+    Shared(state): Shared<Arc<State>>,
+    Authenticated(access): Authenticated,
+    Path(thread): Path<String>,
+    Proto(send): Proto<Send>,
+) -> Result<(StatusCode, Proto<SendAck>), Problem> {
+    let began = state.clock.monotonic();
+    let thread: ThreadId = in_path(&thread)?;
+    if ThreadId::from_slice(&send.thread_id)? != thread {
+        return Err(Problem::Malformed);
+    }
+    let sent = sending::submit(&state, access.address, &send)?.await?;
+    sent.wake(&state);
+    state.metrics.send_ack.http.observe(state.clock.monotonic().saturating_sub(began));
+    let status = if sent.ack.status() == Status::Duplicate { StatusCode::OK } else { StatusCode::CREATED };
+    Ok((status, Proto(sent.ack)))
+}

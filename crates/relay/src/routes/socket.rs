@@ -1,0 +1,36 @@
+//! `GET /v1/ws`
+
+use std::sync::Arc;
+
+use axum::extract::State as Shared;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::response::Response;
+use sealpost_wire::SUBPROTOCOL;
+use sealpost_wire::limits::MAX_FRAME;
+
+use crate::connection;
+use crate::problem::Problem;
+use crate::state::State;
+
+/// Read buffer of one connection, in bytes. The default of 128 KiB would be most of what a connection costs.
+const READ_BUFFER: usize = 4_096;
+
+/// Turns the request into a connection. Who it is, its first frame says.
+pub(super) async fn upgrade(
+    Shared(state): Shared<Arc<State>>,
+    upgrade: WebSocketUpgrade,
+) -> Result<Response, Problem> {
+    if state.draining.has_begun() {
+        return Err(Problem::Draining);
+    }
+    let upgrade = upgrade
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(0)
+        .max_message_size(MAX_FRAME)
+        .max_frame_size(MAX_FRAME)
+        .protocols([SUBPROTOCOL]);
+    if upgrade.selected_protocol().is_none() {
+        return Err(Problem::Schema);
+    }
+    Ok(upgrade.on_upgrade(move |socket| connection::serve(socket, state)))
+}

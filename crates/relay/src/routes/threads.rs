@@ -1,0 +1,58 @@
+//! `POST /v1/threads` and `GET /v1/threads/{id}`
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State as Shared};
+use axum::http::StatusCode;
+use sealpost_wire::id::{ThreadId, UserId};
+use sealpost_wire::{CreateThread, Thread};
+
+use super::{in_path, random_id};
+use crate::auth::Authenticated;
+use crate::body::Proto;
+use crate::problem::Problem;
+use crate::state::State;
+use crate::store::{Created, NewThread, ThreadRow};
+
+/// Opens the direct thread with somebody.
+pub(super) async fn create(
+    Shared(state): Shared<Arc<State>>,
+    Authenticated(access): Authenticated,
+    Proto(request): Proto<CreateThread>,
+) -> Result<(StatusCode, Proto<Thread>), Problem> {
+    let creator = access.address.user;
+    let peer = UserId::from_slice(&request.peer_user_id)?;
+    if peer == creator {
+        return Err(Problem::Malformed);
+    }
+    let id = ThreadId::from_bytes(random_id());
+    let new = NewThread { id, creator, peer, now_ms: state.clock.unix_ms() };
+    match state.store.create_thread(new).await? {
+        Created::New => {
+            let row = state.store.thread(id, creator).await?.ok_or(Problem::NotFound)?;
+            Ok((StatusCode::CREATED, Proto(to_wire(id, row))))
+        }
+        Created::Existing(id) => Err(Problem::ExistingThread(id)),
+        Created::NoSuchPeer => Err(Problem::NotFound),
+    }
+}
+
+/// A thread of one's own.
+pub(super) async fn show(
+    Shared(state): Shared<Arc<State>>,
+    Authenticated(access): Authenticated,
+    Path(thread): Path<String>,
+) -> Result<Proto<Thread>, Problem> {
+    let id: ThreadId = in_path(&thread)?;
+    let row = state.store.thread(id, access.address.user).await?.ok_or(Problem::NotFound)?;
+    Ok(Proto(to_wire(id, row)))
+}
+
+fn to_wire(id: ThreadId, row: ThreadRow) -> Thread {
+    Thread {
+        thread_id: id.to_wire(),
+        roster_version: row.roster_version,
+        member_user_ids: row.members.into_iter().map(UserId::to_wire).collect(),
+        last_seq: row.last_seq,
+    }
+}

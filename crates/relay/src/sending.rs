@@ -1,0 +1,121 @@
+//! A send, whichever way it came: parsed, appended, answered. The socket and its HTTP twin share this.
+
+use futures_util::future::BoxFuture;
+use prost::Message as _;
+use sealpost_wire::id::{ClientMsgId, ThreadId};
+use sealpost_wire::limits::{CLOCK_AHEAD_MS, DEDUPE_WINDOW_MS, MAILBOX_TTL_S, MAX_CIPHERTEXT};
+use sealpost_wire::send_ack::Status;
+use sealpost_wire::{DeviceCopy, Send, SendAck};
+use sha2::{Digest as _, Sha256};
+
+use crate::address::Address;
+use crate::bus::Nudge;
+use crate::fault::{self, Station};
+use crate::problem::Problem;
+use crate::state::State;
+use crate::store::{Append, Appended, Copy, Stored};
+
+/// A send that is in the store, and who waits for it.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    pub(crate) ack: SendAck,
+    recipients: Vec<Address>,
+}
+
+impl Sent {
+    /// Tells the recipients' connections. Called once the sender has its answer.
+    pub(crate) fn wake(&self, state: &State) {
+        for recipient in &self.recipients {
+            state.bus.nudge(*recipient, Nudge::Mail);
+        }
+    }
+}
+
+/// What becomes of a send.
+pub(crate) type Sending = BoxFuture<'static, Result<Sent, Problem>>;
+
+/// Hands a send to the store *now*, so that sends called one after another are appended in that order.
+pub(crate) fn submit(state: &State, sender: Address, send: &Send) -> Result<Sending, Problem> {
+    if let Err(limited) = state.limiter.send(sender, state.clock.monotonic()) {
+        state.metrics.limited.send.count();
+        return Err(limited);
+    }
+    let append = parse(sender, send, state.clock.unix_ms())?;
+    fault::at(Station::SendDecoded);
+    let (id, thread, epoch) = (append.client_msg_id, append.thread, state.store.epoch());
+    let recipients = append.copies.iter().map(|copy| copy.to).collect();
+    let metrics = std::sync::Arc::clone(&state.metrics);
+    let appended = state.store.append(append);
+    Ok(Box::pin(async move {
+        let appended = appended.await?;
+        fault::at(Station::SendAfterCommit);
+        let ack = |stored: Stored, status: Status| SendAck {
+            client_msg_id: id.to_wire(),
+            thread_id: thread.to_wire(),
+            server_seq: stored.server_seq,
+            hlc: stored.hlc,
+            epoch,
+            status: status.into(),
+        };
+        match appended {
+            Appended::Stored(stored) => Ok(Sent { ack: ack(stored, Status::Stored), recipients }),
+            Appended::Duplicate(stored) => {
+                metrics.dedupe_hits.count();
+                Ok(Sent { ack: ack(stored, Status::Duplicate), recipients: Vec::new() })
+            }
+            Appended::MsgIdReuse => Err(Problem::MsgIdReuse),
+            Appended::SenderRevoked => Err(Problem::InvalidToken),
+            Appended::NotMember => Err(Problem::NotFound),
+            Appended::StaleRoster { current } => Err(Problem::StaleRoster { current }),
+            Appended::MismatchedDevices(devices) => Err(Problem::MismatchedDevices(devices)),
+            Appended::StaleDevices(devices) => Err(Problem::StaleDevices(devices)),
+        }
+    }))
+}
+
+/// Checks what can be checked without the store.
+fn parse(sender: Address, send: &Send, now_ms: u64) -> Result<Append, Problem> {
+    let client_msg_id = ClientMsgId::from_slice(&send.client_msg_id)?;
+    let id_ms = client_msg_id.time_ms()?;
+    if id_ms < now_ms.saturating_sub(DEDUPE_WINDOW_MS) {
+        return Err(Problem::TooOld);
+    }
+    if id_ms > now_ms.saturating_add(CLOCK_AHEAD_MS) {
+        return Err(Problem::ClockSkew);
+    }
+    Ok(Append {
+        sender,
+        client_msg_id,
+        id_ms,
+        thread: ThreadId::from_slice(&send.thread_id)?,
+        roster_version: send.roster_version,
+        body_hash: Sha256::digest(send.encode_to_vec()).into(),
+        copies: send.copies.iter().map(|copy| parse_copy(copy, now_ms)).collect::<Result<_, _>>()?,
+        now_ms,
+    })
+}
+
+fn parse_copy(copy: &DeviceCopy, now_ms: u64) -> Result<Copy, Problem> {
+    let envelope = copy.envelope.clone().ok_or(Problem::Malformed)?;
+    if envelope.ephemeral {
+        return Err(Problem::EphemeralRefused);
+    }
+    if envelope.ciphertext.len() > MAX_CIPHERTEXT {
+        return Err(Problem::TooLarge);
+    }
+    // 1 session message, 2 pre-key message.
+    let known = matches!(envelope.kind, 1 | 2) && !envelope.ciphertext.is_empty();
+    let ttl_s = match u64::from(envelope.ttl_s) {
+        0 => MAILBOX_TTL_S,
+        ttl_s => ttl_s,
+    };
+    if !known || ttl_s > MAILBOX_TTL_S {
+        return Err(Problem::Malformed);
+    }
+    Ok(Copy {
+        to: Address::from_wire(&copy.user_id, copy.device_id)?,
+        registration_id: copy.registration_id,
+        envelope,
+        expires_ms: now_ms.saturating_add(ttl_s.saturating_mul(1_000)),
+    })
+}

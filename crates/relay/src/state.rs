@@ -1,0 +1,107 @@
+//! What every request shares.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::bus::Bus;
+use crate::clock::Clock;
+use crate::config::{Registration, Timing};
+use crate::limits::Limiter;
+use crate::metrics::Metrics;
+use crate::problem::Problem;
+use crate::store::Store;
+use crate::tokens::{Access, Signer};
+
+/// The parts of a running relay.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) signer: Signer,
+    pub(crate) limiter: Limiter,
+    pub(crate) registration: Registration,
+    pub(crate) timing: Timing,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) draining: Draining,
+    pub(crate) connections: Connections,
+}
+
+impl State {
+    /// Whom an access token speaks for, checked by its signature and with the store: a revoked device is out
+    /// before its token expires.
+    pub(crate) async fn authenticate(&self, token: &str) -> Result<Access, Problem> {
+        let access = self.signer.verify(token, self.clock.unix_ms())?;
+        if self.store.is_live(access.address, access.family).await? {
+            Ok(access)
+        } else {
+            Err(Problem::InvalidToken)
+        }
+    }
+}
+
+/// Whether the relay is about to stop, and over how long its connections are told.
+#[derive(Debug)]
+pub(crate) struct Draining(watch::Sender<Option<Duration>>);
+
+impl Draining {
+    pub(crate) fn not_yet() -> Self {
+        Self(watch::Sender::new(None))
+    }
+
+    pub(crate) fn begin(&self, spread: Duration) {
+        self.0.send_replace(Some(spread));
+    }
+
+    pub(crate) fn has_begun(&self) -> bool {
+        self.0.borrow().is_some()
+    }
+
+    /// Waits for the drain, then for this connection's turn in it.
+    pub(crate) fn turn(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut draining = self.0.subscribe();
+        async move {
+            let spread = draining.wait_for(Option::is_some).await.ok().and_then(|spread| *spread);
+            let turn = spread.unwrap_or_default().mul_f64(rand::random::<f64>());
+            tokio::time::sleep(turn).await;
+        }
+    }
+}
+
+/// How many connections are open.
+#[derive(Debug)]
+pub(crate) struct Connections(watch::Sender<usize>);
+
+impl Connections {
+    pub(crate) fn none() -> Self {
+        Self(watch::Sender::new(0))
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        *self.0.borrow()
+    }
+
+    /// Counts one more, until the guard drops.
+    pub(crate) fn enter(&self) -> Entered<'_> {
+        self.0.send_modify(|count| *count = count.saturating_add(1));
+        Entered(self)
+    }
+
+    /// Waits until all are gone.
+    pub(crate) async fn gone(&self) {
+        // The sender is this very value: it does not go away while it is waited for.
+        let _ = self.0.subscribe().wait_for(|count| *count == 0).await;
+    }
+}
+
+/// An open connection.
+#[derive(Debug)]
+pub(crate) struct Entered<'a>(&'a Connections);
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        self.0.0.send_modify(|count| *count = count.saturating_sub(1));
+    }
+}

@@ -1,0 +1,56 @@
+//! Accounts and devices.
+
+use rusqlite::{Connection, Result, params};
+use sealpost_wire::DeviceInfo;
+use sealpost_wire::id::UserId;
+
+use super::columns::{blob, one};
+use super::{keys, tokens};
+use crate::address::Address;
+use crate::store::NewAccount;
+
+pub(super) fn create(tx: &Connection, new: &NewAccount) -> Result<()> {
+    let Address { user, device } = new.address;
+    one(tx
+        .prepare_cached("INSERT INTO account (user_id, created_ms) VALUES (?1, ?2)")?
+        .execute(params![user.as_bytes(), new.now_ms])?)?;
+    one(tx
+        .prepare_cached(
+            "INSERT INTO device (user_id, device_id, registration_id, identity_key) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute(params![user.as_bytes(), device.get(), new.registration_id, &new.identity_key[..]])?)?;
+    one(tx
+        .prepare_cached(
+            "INSERT INTO mailbox (user_id, device_id, bytes, trimmed, pushed) VALUES (?1, ?2, 0, 0, 0)",
+        )?
+        .execute(params![user.as_bytes(), device.get()])?)?;
+    keys::insert(tx, new.address, new.keys.get())?;
+    tokens::insert(tx, new.address, &new.family)
+}
+
+pub(super) fn devices(tx: &Connection, user: UserId) -> Result<Vec<DeviceInfo>> {
+    tx.prepare_cached(
+        "SELECT device_id, registration_id, identity_key FROM device WHERE user_id = ?1 ORDER BY device_id",
+    )?
+    .query_map([user.as_bytes()], |row| {
+        Ok(DeviceInfo { device_id: row.get(0)?, registration_id: row.get(1)?, identity_key: blob(row, 2)? })
+    })?
+    .collect()
+}
+
+pub(super) fn is_device(tx: &Connection, address: Address) -> Result<bool> {
+    tx.prepare_cached("SELECT 1 FROM device WHERE user_id = ?1 AND device_id = ?2")?
+        .exists(params![address.user.as_bytes(), address.device.get()])
+}
+
+/// Removes a device and all that is its own. Its number is never given out again.
+pub(super) fn revoke(tx: &Connection, address: Address) -> Result<bool> {
+    let owner = params![address.user.as_bytes(), address.device.get()];
+    if tx.execute("DELETE FROM device WHERE user_id = ?1 AND device_id = ?2", owner)? == 0 {
+        return Ok(false);
+    }
+    for table in ["token_family", "signed_pre_key", "one_time_pre_key", "pre_key_mark", "inbox", "mailbox"] {
+        tx.execute(&format!("DELETE FROM {table} WHERE user_id = ?1 AND device_id = ?2"), owner)?;
+    }
+    Ok(true)
+}

@@ -1,0 +1,196 @@
+//! The hot path: a message gets its place and its rows, in one savepoint.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension as _, Result, params};
+use sealpost_wire::DeviceMismatch;
+use sealpost_wire::id::{ClientMsgId, ThreadId, UserId};
+use sealpost_wire::limits::MAX_MAILBOX_BYTES;
+
+use super::accounts;
+use super::columns::{address, one};
+use crate::address::Address;
+use crate::fault::{self, Station};
+use crate::store::{Append, Appended, BodyHash, Copy, Stored};
+
+/// Decides first, in the order in which a refusal may say something (membership before all else), then writes.
+pub(super) fn append(tx: &Connection, append: &Append) -> Result<Appended> {
+    let Some(lane) = lane(tx, append.thread, append.sender.user)? else { return Ok(Appended::NotMember) };
+    if !accounts::is_device(tx, append.sender)? {
+        return Ok(Appended::SenderRevoked);
+    }
+    if let Some((body_hash, stored)) = earlier(tx, append.sender.user, append.client_msg_id)? {
+        let same = body_hash == append.body_hash;
+        return Ok(if same { Appended::Duplicate(stored) } else { Appended::MsgIdReuse });
+    }
+    if append.roster_version != lane.roster_version {
+        return Ok(Appended::StaleRoster { current: lane.roster_version });
+    }
+    let live = live_devices(tx, append.thread)?;
+    if let Err(refused) = check_copies(append, &live) {
+        return Ok(refused);
+    }
+    let stored = lane.next(append.now_ms);
+    advance(tx, append, stored)?;
+    for copy in &append.copies {
+        deliver(tx, append, copy, stored)?;
+    }
+    fault::at(Station::SendBeforeCommit);
+    Ok(Appended::Stored(stored))
+}
+
+/// The end of a thread, where the next message goes.
+struct Lane {
+    last: Stored,
+    roster_version: u64,
+}
+
+impl Lane {
+    /// The next place: the clock grows even when the time stands still or steps back.
+    fn next(&self, now_ms: u64) -> Stored {
+        Stored {
+            server_seq: self.last.server_seq.saturating_add(1),
+            hlc: self.last.hlc.saturating_add(1).max(now_ms.saturating_mul(1 << 16)),
+        }
+    }
+}
+
+fn lane(tx: &Connection, thread: ThreadId, member: UserId) -> Result<Option<Lane>> {
+    tx.prepare_cached(
+        "SELECT last_seq, last_hlc, roster_version FROM thread JOIN thread_member USING (thread_id)
+         WHERE thread_id = ?1 AND user_id = ?2",
+    )?
+    .query_row([thread.as_bytes(), member.as_bytes()], |row| {
+        let last = Stored { server_seq: row.get(0)?, hlc: row.get(1)? };
+        Ok(Lane { last, roster_version: row.get(2)? })
+    })
+    .optional()
+}
+
+fn earlier(tx: &Connection, sender: UserId, id: ClientMsgId) -> Result<Option<(BodyHash, Stored)>> {
+    tx.prepare_cached(
+        "SELECT body_hash, server_seq, hlc FROM dedupe WHERE sender = ?1 AND client_msg_id = ?2",
+    )?
+    .query_row([sender.as_bytes(), id.as_bytes()], |row| {
+        Ok((row.get(0)?, Stored { server_seq: row.get(1)?, hlc: row.get(2)? }))
+    })
+    .optional()
+}
+
+/// The live devices of all members, with their registrations.
+fn live_devices(tx: &Connection, thread: ThreadId) -> Result<BTreeMap<Address, u32>> {
+    tx.prepare_cached(
+        "SELECT user_id, device_id, registration_id FROM thread_member JOIN device USING (user_id)
+         WHERE thread_id = ?1",
+    )?
+    .query_map([thread.as_bytes()], |row| Ok((address(row, 0, 1)?, row.get(2)?)))?
+    .collect()
+}
+
+/// The copies must name each live device once, but for the sending one, in its present registration.
+fn check_copies(append: &Append, live: &BTreeMap<Address, u32>) -> std::result::Result<(), Appended> {
+    let named: BTreeMap<Address, u32> =
+        append.copies.iter().map(|copy| (copy.to, copy.registration_id)).collect();
+    let wanted = |address: &Address| *address != append.sender && live.contains_key(address);
+    let missing = live.keys().filter(|address| wanted(address) && !named.contains_key(address));
+    let extra = named.keys().filter(|address| !wanted(address));
+    let (missing, extra): (Vec<_>, Vec<_>) = (missing.collect(), extra.collect());
+    if !missing.is_empty() || !extra.is_empty() || named.len() != append.copies.len() {
+        let mut by_user = Differences::default();
+        missing.into_iter().for_each(|address| by_user.of(address).missing.push(address.device.get()));
+        extra.into_iter().for_each(|address| by_user.of(address).extra.push(address.device.get()));
+        return Err(Appended::MismatchedDevices(by_user.into_list()));
+    }
+    let stale = named.iter().filter(|(address, registration)| live.get(address) != Some(registration));
+    let mut by_user = Differences::default();
+    stale.for_each(|(address, _)| by_user.of(address).stale.push(address.device.get()));
+    let stale = by_user.into_list();
+    if stale.is_empty() { Ok(()) } else { Err(Appended::StaleDevices(stale)) }
+}
+
+#[derive(Default)]
+struct Differences(BTreeMap<UserId, DeviceMismatch>);
+
+impl Differences {
+    fn of(&mut self, address: &Address) -> &mut DeviceMismatch {
+        self.0.entry(address.user).or_insert_with(|| DeviceMismatch {
+            user_id: address.user.to_wire(),
+            ..DeviceMismatch::default()
+        })
+    }
+
+    fn into_list(self) -> Vec<DeviceMismatch> {
+        self.0.into_values().collect()
+    }
+}
+
+fn advance(tx: &Connection, append: &Append, stored: Stored) -> Result<()> {
+    one(tx
+        .prepare_cached("UPDATE thread SET last_seq = ?2, last_hlc = ?3 WHERE thread_id = ?1")?
+        .execute(params![append.thread.as_bytes(), stored.server_seq, stored.hlc])?)?;
+    one(tx
+        .prepare_cached(
+            "INSERT INTO dedupe (sender, client_msg_id, id_ms, thread_id, server_seq, hlc, body_hash)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![
+            append.sender.user.as_bytes(),
+            append.client_msg_id.as_bytes(),
+            append.id_ms,
+            append.thread.as_bytes(),
+            stored.server_seq,
+            stored.hlc,
+            append.body_hash
+        ])?)
+}
+
+fn deliver(tx: &Connection, append: &Append, copy: &Copy, stored: Stored) -> Result<()> {
+    let (user, device) = (copy.to.user.as_bytes(), copy.to.device.get());
+    one(tx
+        .prepare_cached(
+            "INSERT INTO inbox (user_id, device_id, thread_id, server_seq, hlc, sender_user, sender_device,
+                client_msg_id, roster_version, kind, urgent, ttl_s, expires_ms, ciphertext)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        )?
+        .execute(params![
+            user,
+            device,
+            append.thread.as_bytes(),
+            stored.server_seq,
+            stored.hlc,
+            append.sender.user.as_bytes(),
+            append.sender.device.get(),
+            append.client_msg_id.as_bytes(),
+            append.roster_version,
+            copy.envelope.kind,
+            copy.envelope.urgent,
+            copy.envelope.ttl_s,
+            copy.expires_ms,
+            &copy.envelope.ciphertext[..]
+        ])?)?;
+    let bytes: u64 = tx
+        .prepare_cached(
+            "UPDATE mailbox SET bytes = bytes + ?3 WHERE user_id = ?1 AND device_id = ?2 RETURNING bytes",
+        )?
+        .query_row(params![user, device, copy.envelope.ciphertext.len()], |row| row.get(0))?;
+    if bytes > MAX_MAILBOX_BYTES { trim(tx, copy.to, bytes) } else { Ok(()) }
+}
+
+/// Drops the oldest rows until the mailbox fits again, and notes that the device must be told.
+fn trim(tx: &Connection, owner: Address, mut bytes: u64) -> Result<()> {
+    let (user, device) = (owner.user.as_bytes(), owner.device.get());
+    while bytes > MAX_MAILBOX_BYTES {
+        let freed: u64 = tx
+            .prepare_cached(
+                "DELETE FROM inbox WHERE arrival =
+                    (SELECT min(arrival) FROM inbox WHERE user_id = ?1 AND device_id = ?2)
+                 RETURNING length(ciphertext)",
+            )?
+            .query_row(params![user, device], |row| row.get(0))?;
+        bytes = bytes.saturating_sub(freed);
+    }
+    one(tx.execute(
+        "UPDATE mailbox SET bytes = ?3, trimmed = 1 WHERE user_id = ?1 AND device_id = ?2",
+        params![user, device, bytes],
+    )?)
+}

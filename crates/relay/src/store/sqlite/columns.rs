@@ -1,0 +1,38 @@
+//! Between columns and the words of the relay.
+
+use rusqlite::types::FromSqlError;
+use rusqlite::{Error, Result, Row};
+use sealpost_wire::id::{ClientMsgId, DeviceId, ThreadId, UserId};
+
+use crate::address::Address;
+
+/// Asserts that a statement changed exactly one row.
+pub(super) fn one(changed: usize) -> Result<()> {
+    if changed == 1 { Ok(()) } else { Err(Error::StatementChangedRows(changed)) }
+}
+
+pub(super) fn user(row: &Row<'_>, column: usize) -> Result<UserId> {
+    row.get(column).map(UserId::from_bytes)
+}
+
+pub(super) fn thread(row: &Row<'_>, column: usize) -> Result<ThreadId> {
+    row.get(column).map(ThreadId::from_bytes)
+}
+
+pub(super) fn client_msg_id(row: &Row<'_>, column: usize) -> Result<ClientMsgId> {
+    row.get(column).map(ClientMsgId::from_bytes)
+}
+
+pub(super) fn device(row: &Row<'_>, column: usize) -> Result<DeviceId> {
+    let number: u32 = row.get(column)?;
+    DeviceId::new(number).map_err(|_| FromSqlError::OutOfRange(number.into()).into())
+}
+
+/// A user column followed by a device column.
+pub(super) fn address(row: &Row<'_>, user_column: usize, device_column: usize) -> Result<Address> {
+    Ok(Address { user: user(row, user_column)?, device: device(row, device_column)? })
+}
+
+pub(super) fn blob(row: &Row<'_>, column: usize) -> Result<bytes::Bytes> {
+    row.get::<_, Vec<u8>>(column).map(Into::into)
+}

@@ -1,0 +1,131 @@
+//! Mailboxes: read, acknowledged, expired.
+
+use rusqlite::{Connection, Result, Row as SqlRow, Statement, params};
+use sealpost_wire::Envelope;
+
+use super::columns::{address, blob, client_msg_id, thread};
+use crate::address::Address;
+use crate::fault::{self, Station};
+use crate::store::{Arrival, InboxKey, MailboxState, Message, Page, PageLimit, Pushed, Row};
+
+pub(super) fn state(tx: &Connection, owner: Address) -> Result<MailboxState> {
+    tx.prepare_cached("SELECT trimmed, pushed FROM mailbox WHERE user_id = ?1 AND device_id = ?2")?
+        .query_row(params![owner.user.as_bytes(), owner.device.get()], |row| {
+            Ok(MailboxState { trimmed: row.get(0)?, pushed: row.get(1)? })
+        })
+}
+
+const COLUMNS: &str = "arrival, thread_id, server_seq, hlc, sender_user, sender_device, client_msg_id,
+    roster_version, kind, urgent, ttl_s, ciphertext";
+
+pub(super) fn arrivals(tx: &Connection, owner: Address, after: Arrival, limit: PageLimit) -> Result<Page> {
+    let mut statement = tx.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM inbox WHERE user_id = ?1 AND device_id = ?2 AND expires_ms > ?3 AND arrival > ?4
+         ORDER BY arrival"
+    ))?;
+    page(&mut statement, params![owner.user.as_bytes(), owner.device.get(), limit.now_ms, after], limit)
+}
+
+pub(super) fn after(
+    tx: &Connection,
+    owner: Address,
+    after: Option<InboxKey>,
+    limit: PageLimit,
+) -> Result<Page> {
+    // No row comes before the smallest thread id with seq 0, for seqs start at 1.
+    let (thread, seq) = after.map_or(([0; 16], 0), |key| (*key.thread.as_bytes(), key.server_seq));
+    let mut statement = tx.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM inbox WHERE user_id = ?1 AND device_id = ?2 AND expires_ms > ?3
+         AND (thread_id, server_seq) > (?4, ?5) ORDER BY thread_id, server_seq"
+    ))?;
+    page(&mut statement, params![owner.user.as_bytes(), owner.device.get(), limit.now_ms, thread, seq], limit)
+}
+
+/// Reads rows until the page is full, and looks whether one more is there.
+fn page(statement: &mut Statement<'_>, params: &[&dyn rusqlite::ToSql], limit: PageLimit) -> Result<Page> {
+    let mut page = Page::default();
+    let mut bytes: usize = 0;
+    let mut rows = statement.query(params)?;
+    while let Some(row) = rows.next()? {
+        let row = inbox_row(row)?;
+        bytes = bytes.saturating_add(row.message.envelope.ciphertext.len());
+        let full =
+            page.rows.len() >= usize::try_from(limit.rows).unwrap_or(usize::MAX) || bytes > limit.bytes;
+        if full && !page.rows.is_empty() {
+            page.more = true;
+            break;
+        }
+        page.rows.push(row);
+    }
+    Ok(page)
+}
+
+fn inbox_row(row: &SqlRow<'_>) -> Result<Row> {
+    Ok(Row {
+        arrival: row.get(0)?,
+        key: InboxKey { thread: thread(row, 1)?, server_seq: row.get(2)? },
+        message: Message {
+            hlc: row.get(3)?,
+            sender: address(row, 4, 5)?,
+            client_msg_id: client_msg_id(row, 6)?,
+            roster_version: row.get(7)?,
+            envelope: Envelope {
+                kind: row.get(8)?,
+                urgent: row.get(9)?,
+                ephemeral: false,
+                ttl_s: row.get(10)?,
+                ciphertext: blob(row, 11)?,
+            },
+        },
+    })
+}
+
+pub(super) fn acknowledge(tx: &Connection, owner: Address, keys: &[InboxKey]) -> Result<u32> {
+    let (user, device) = (owner.user.as_bytes(), owner.device.get());
+    let (mut removed, mut freed): (u32, u64) = (0, 0);
+    let mut delete = tx.prepare_cached(
+        "DELETE FROM inbox WHERE user_id = ?1 AND device_id = ?2 AND thread_id = ?3 AND server_seq = ?4
+         RETURNING length(ciphertext)",
+    )?;
+    for key in keys {
+        let mut gone = delete.query(params![user, device, key.thread.as_bytes(), key.server_seq])?;
+        while let Some(row) = gone.next()? {
+            removed = removed.saturating_add(1);
+            freed = freed.saturating_add(row.get(0)?);
+        }
+    }
+    shrink(tx, owner, freed)?;
+    fault::at(Station::AckBeforeCommit);
+    Ok(removed)
+}
+
+pub(super) fn mark_pushed(tx: &Connection, owner: Address, pushed: Pushed) -> Result<()> {
+    tx.prepare_cached(
+        "UPDATE mailbox SET pushed = max(pushed, ?3), trimmed = trimmed AND NOT ?4
+         WHERE user_id = ?1 AND device_id = ?2",
+    )?
+    .execute(params![owner.user.as_bytes(), owner.device.get(), pushed.up_to, pushed.drained])
+    .map(drop)
+}
+
+/// Removes rows that expired, oldest expiry first.
+pub(super) fn expire(tx: &Connection, now_ms: u64, budget: u32) -> Result<u64> {
+    let expired: Vec<(Address, u64)> = tx
+        .prepare_cached(
+            "DELETE FROM inbox WHERE arrival IN
+                (SELECT arrival FROM inbox WHERE expires_ms <= ?1 ORDER BY expires_ms LIMIT ?2)
+             RETURNING user_id, device_id, length(ciphertext)",
+        )?
+        .query_map(params![now_ms, budget], |row| Ok((address(row, 0, 1)?, row.get(2)?)))?
+        .collect::<Result<_>>()?;
+    for (owner, freed) in &expired {
+        shrink(tx, *owner, *freed)?;
+    }
+    Ok(u64::try_from(expired.len()).unwrap_or(u64::MAX))
+}
+
+fn shrink(tx: &Connection, owner: Address, freed: u64) -> Result<()> {
+    tx.prepare_cached("UPDATE mailbox SET bytes = bytes - ?3 WHERE user_id = ?1 AND device_id = ?2")?
+        .execute(params![owner.user.as_bytes(), owner.device.get(), freed])
+        .map(drop)
+}

@@ -1,0 +1,182 @@
+//! The default engine: SQLite in the process, one writer, several readers.
+
+mod accounts;
+mod append;
+mod columns;
+mod inbox;
+mod keys;
+mod readers;
+mod schema;
+mod sweep;
+mod threads;
+mod tokens;
+mod writer;
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension as _};
+use sealpost_wire::id::{ThreadId, UserId};
+use sealpost_wire::{DeviceInfo, KeyCounts};
+
+use self::readers::Readers;
+use self::writer::Writer;
+use super::{
+    Answer, Append, Appended, Arrival, Created, FamilyId, Health, InboxKey, KeyIdUsed, MailboxState,
+    NewAccount, NewThread, Page, PageLimit, Pushed, Rotated, Rotation, Store, Swept, Take, Taken, ThreadRow,
+};
+use crate::address::Address;
+use crate::clock::Clock;
+use crate::fault::{self, Station};
+use crate::keys::CheckedKeys;
+use crate::metrics::Metrics;
+
+pub use schema::OpenError;
+
+/// The store of one relay, in one folder.
+#[derive(Debug)]
+pub struct SqliteStore {
+    // Dropped in this order: the writer closes the database before the folder is let go.
+    writer: Writer,
+    readers: Readers,
+    epoch: u64,
+    _lock: File,
+}
+
+impl SqliteStore {
+    /// Opens the store in this folder, or makes one.
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing was changed but for migrations that went through.
+    pub fn open(folder: &Path, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Result<Self, OpenError> {
+        let (lock, db) = open_files(folder)?;
+        let epoch = read_epoch(&db)?;
+        let writer = Writer::start(db, clock, metrics)?;
+        Ok(Self { writer, readers: Readers::new(&database(folder)), epoch, _lock: lock })
+    }
+
+    /// Starts a new epoch, after an operator restored a backup: (thread, seq) pairs given since are void.
+    ///
+    /// # Errors
+    /// [`OpenError`], also when the relay is running.
+    pub fn new_epoch(folder: &Path) -> Result<u64, OpenError> {
+        let (_lock, db) = open_files(folder)?;
+        db.execute("UPDATE store_meta SET v = v + 1 WHERE k = 'epoch'", [])?;
+        Ok(read_epoch(&db)?)
+    }
+}
+
+impl Store for SqliteStore {
+    fn create_account(&self, new: NewAccount) -> Answer<()> {
+        self.writer.write(move |tx| {
+            accounts::create(tx, &new)?;
+            fault::at(Station::RegisterBeforeCommit);
+            Ok(())
+        })
+    }
+
+    fn devices(&self, user: UserId) -> Answer<Vec<DeviceInfo>> {
+        self.readers.read(move |tx| accounts::devices(tx, user))
+    }
+
+    fn revoke_device(&self, address: Address) -> Answer<bool> {
+        self.writer.write(move |tx| accounts::revoke(tx, address))
+    }
+
+    fn is_live(&self, address: Address, family: FamilyId) -> Answer<bool> {
+        self.readers.read(move |tx| tokens::is_live(tx, address, family))
+    }
+
+    fn rotate_refresh(&self, rotation: Rotation) -> Answer<Rotated> {
+        self.writer.write(move |tx| tokens::rotate(tx, &rotation))
+    }
+
+    fn end_family(&self, family: FamilyId) -> Answer<()> {
+        self.writer.write(move |tx| tokens::end(tx, family))
+    }
+
+    fn put_keys(&self, address: Address, keys: CheckedKeys) -> Answer<Result<KeyCounts, KeyIdUsed>> {
+        self.writer.write(move |tx| keys::put(tx, address, keys.get()))
+    }
+
+    fn key_counts(&self, address: Address) -> Answer<KeyCounts> {
+        self.readers.read(move |tx| keys::counts(tx, address))
+    }
+
+    fn take_bundles(&self, take: Take) -> Answer<Taken> {
+        self.writer.write(move |tx| keys::take(tx, &take))
+    }
+
+    fn create_thread(&self, new: NewThread) -> Answer<Created> {
+        self.writer.write(move |tx| threads::create(tx, &new))
+    }
+
+    fn thread(&self, thread: ThreadId, member: UserId) -> Answer<Option<ThreadRow>> {
+        self.readers.read(move |tx| threads::get(tx, thread, member))
+    }
+
+    fn append(&self, append: Append) -> Answer<Appended> {
+        self.writer.write(move |tx| append::append(tx, &append))
+    }
+
+    fn mailbox(&self, address: Address) -> Answer<MailboxState> {
+        self.readers.read(move |tx| Ok(inbox::state(tx, address).optional()?.unwrap_or_default()))
+    }
+
+    fn inbox_arrivals(&self, address: Address, after: Arrival, limit: PageLimit) -> Answer<Page> {
+        self.readers.read(move |tx| inbox::arrivals(tx, address, after, limit))
+    }
+
+    fn inbox_after(&self, address: Address, after: Option<InboxKey>, limit: PageLimit) -> Answer<Page> {
+        self.readers.read(move |tx| inbox::after(tx, address, after, limit))
+    }
+
+    fn inbox_ack(&self, address: Address, keys: Vec<InboxKey>) -> Answer<u32> {
+        self.writer.write(move |tx| inbox::acknowledge(tx, address, &keys))
+    }
+
+    fn mark_pushed(&self, address: Address, pushed: Pushed) -> Answer<()> {
+        self.writer.write(move |tx| inbox::mark_pushed(tx, address, pushed))
+    }
+
+    fn sweep(&self, now_ms: u64, budget: u32) -> Answer<Swept> {
+        self.writer.write(move |tx| sweep::sweep(tx, now_ms, budget))
+    }
+
+    fn health(&self) -> Health {
+        self.writer.health()
+    }
+
+    fn epoch(&self) -> u64 {
+        self.epoch
+    }
+}
+
+fn database(folder: &Path) -> std::path::PathBuf {
+    folder.join("relay.db")
+}
+
+/// Takes the folder for this process alone and opens the database for writing.
+fn open_files(folder: &Path) -> Result<(File, Connection), OpenError> {
+    std::fs::create_dir_all(folder)?;
+    let lock = OpenOptions::new().create(true).truncate(false).write(true).open(folder.join("lock"))?;
+    lock.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => OpenError::InUse,
+        TryLockError::Error(error) => OpenError::Io(error),
+    })?;
+    let mut db = Connection::open(database(folder))?;
+    db.busy_timeout(Duration::from_secs(5))?;
+    db.set_prepared_statement_cache_capacity(64);
+    db.pragma_update(None, "journal_mode", "WAL")?;
+    // An answer promises that a power cut loses nothing, so every commit reaches the disk.
+    db.pragma_update(None, "synchronous", "FULL")?;
+    db.pragma_update(None, "secure_delete", "ON")?;
+    schema::migrate(&mut db)?;
+    Ok((lock, db))
+}
+
+fn read_epoch(db: &Connection) -> rusqlite::Result<u64> {
+    db.query_row("SELECT v FROM store_meta WHERE k = 'epoch'", [], |row| row.get(0))
+}

@@ -1,0 +1,205 @@
+//! The tables, as numbered migrations that are only ever appended to.
+
+use rusqlite::Connection;
+
+/// Why a database was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The folder or a file in it.
+    #[error("the data folder cannot be used")]
+    Io(#[from] std::io::Error),
+    /// Another relay has the same data folder.
+    #[error("another relay uses this data folder")]
+    InUse,
+    /// SQLite.
+    #[error("the database cannot be opened")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The database was written by a newer relay.
+    #[error("the database has schema {found}, this relay knows {known}")]
+    Newer {
+        /// What the file says.
+        found: usize,
+        /// The last migration of this build.
+        known: usize,
+    },
+}
+
+/// Identifiers are 16-byte BLOBs, times are milliseconds since 1970.
+const MIGRATIONS: &[&str] = &["
+    CREATE TABLE store_meta (
+        k TEXT NOT NULL PRIMARY KEY,
+        v INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO store_meta (k, v) VALUES ('epoch', 1), ('swept_ms', 0);
+
+    CREATE TABLE account (
+        user_id        BLOB    NOT NULL PRIMARY KEY,
+        created_ms     INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE device (
+        user_id         BLOB    NOT NULL,
+        device_id       INTEGER NOT NULL,
+        registration_id INTEGER NOT NULL,
+        identity_key    BLOB    NOT NULL,
+        PRIMARY KEY (user_id, device_id)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE token_family (
+        family_id     BLOB    NOT NULL PRIMARY KEY,
+        user_id       BLOB    NOT NULL,
+        device_id     INTEGER NOT NULL,
+        token_hash    BLOB    NOT NULL,
+        previous_hash BLOB,             -- the token before, while it may be replayed
+        grace_ms      INTEGER NOT NULL, -- until when
+        expires_ms    INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX token_family_device ON token_family (user_id, device_id);
+    CREATE INDEX token_family_expiry ON token_family (expires_ms);
+
+    -- kind: 0 the signed EC pre-key, 1 the last-resort KEM pre-key
+    CREATE TABLE signed_pre_key (
+        user_id    BLOB    NOT NULL,
+        device_id  INTEGER NOT NULL,
+        kind       INTEGER NOT NULL,
+        key_id     INTEGER NOT NULL,
+        public_key BLOB    NOT NULL,
+        signature  BLOB    NOT NULL,
+        PRIMARY KEY (user_id, device_id, kind)
+    ) STRICT, WITHOUT ROWID;
+
+    -- kind: 0 EC (the signature is empty), 1 KEM. A row is deleted when it is given out.
+    CREATE TABLE one_time_pre_key (
+        user_id    BLOB    NOT NULL,
+        device_id  INTEGER NOT NULL,
+        kind       INTEGER NOT NULL,
+        key_id     INTEGER NOT NULL,
+        public_key BLOB    NOT NULL,
+        signature  BLOB    NOT NULL,
+        PRIMARY KEY (user_id, device_id, kind, key_id)
+    ) STRICT, WITHOUT ROWID;
+
+    -- The highest one-time id ever seen: a consumed id is never accepted again.
+    CREATE TABLE pre_key_mark (
+        user_id   BLOB    NOT NULL,
+        device_id INTEGER NOT NULL,
+        kind      INTEGER NOT NULL,
+        key_id    INTEGER NOT NULL,
+        PRIMARY KEY (user_id, device_id, kind)
+    ) STRICT, WITHOUT ROWID;
+
+    -- What a requester was given, for as long as a repetition must get the same. device_id 0: all devices.
+    CREATE TABLE taken_bundles (
+        requester_user   BLOB    NOT NULL,
+        requester_device INTEGER NOT NULL,
+        user_id          BLOB    NOT NULL,
+        device_id        INTEGER NOT NULL,
+        idempotency_key  BLOB    NOT NULL,
+        bundles          BLOB    NOT NULL,
+        until_ms         INTEGER NOT NULL,
+        PRIMARY KEY (requester_user, requester_device, user_id, device_id, idempotency_key)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX taken_bundles_until ON taken_bundles (until_ms);
+
+    CREATE TABLE thread (
+        thread_id      BLOB    NOT NULL PRIMARY KEY,
+        last_seq       INTEGER NOT NULL,
+        last_hlc       INTEGER NOT NULL,
+        roster_version INTEGER NOT NULL,
+        created_ms     INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE direct_pair (
+        lo        BLOB NOT NULL,
+        hi        BLOB NOT NULL,
+        thread_id BLOB NOT NULL,
+        PRIMARY KEY (lo, hi)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE thread_member (
+        thread_id BLOB NOT NULL,
+        user_id   BLOB NOT NULL,
+        PRIMARY KEY (thread_id, user_id)
+    ) STRICT, WITHOUT ROWID;
+
+    -- id_ms: the time inside the id, from which it follows when the row may go.
+    CREATE TABLE dedupe (
+        sender        BLOB    NOT NULL,
+        client_msg_id BLOB    NOT NULL,
+        id_ms         INTEGER NOT NULL,
+        thread_id     BLOB    NOT NULL,
+        server_seq    INTEGER NOT NULL,
+        hlc           INTEGER NOT NULL,
+        body_hash     BLOB    NOT NULL,
+        PRIMARY KEY (sender, client_msg_id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX dedupe_time ON dedupe (id_ms);
+
+    CREATE TABLE inbox (
+        arrival        INTEGER PRIMARY KEY AUTOINCREMENT,
+        user_id        BLOB    NOT NULL,
+        device_id      INTEGER NOT NULL,
+        thread_id      BLOB    NOT NULL,
+        server_seq     INTEGER NOT NULL,
+        hlc            INTEGER NOT NULL,
+        sender_user    BLOB    NOT NULL,
+        sender_device  INTEGER NOT NULL,
+        client_msg_id  BLOB    NOT NULL,
+        roster_version INTEGER NOT NULL,
+        kind           INTEGER NOT NULL,
+        urgent         INTEGER NOT NULL,
+        ttl_s          INTEGER NOT NULL,
+        expires_ms     INTEGER NOT NULL,
+        ciphertext     BLOB    NOT NULL,
+        UNIQUE (user_id, device_id, thread_id, server_seq)
+    ) STRICT;
+    CREATE INDEX inbox_arrivals ON inbox (user_id, device_id, arrival);
+    CREATE INDEX inbox_expiry ON inbox (expires_ms);
+
+    CREATE TABLE mailbox (
+        user_id   BLOB    NOT NULL,
+        device_id INTEGER NOT NULL,
+        bytes     INTEGER NOT NULL, -- of ciphertext in its rows
+        trimmed   INTEGER NOT NULL, -- 1: rows were dropped since it was last drained
+        pushed    INTEGER NOT NULL, -- rows up to this arrival were pushed before
+        PRIMARY KEY (user_id, device_id)
+    ) STRICT, WITHOUT ROWID;
+"];
+
+/// Brings the tables up to date, one migration in one transaction.
+pub(super) fn migrate(db: &mut Connection) -> Result<(), OpenError> {
+    let found: usize = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found > MIGRATIONS.len() {
+        return Err(OpenError::Newer { found, known: MIGRATIONS.len() });
+    }
+    for (version, migration) in (1_usize..).zip(MIGRATIONS).skip(found) {
+        let tx = db.transaction()?;
+        tx.execute_batch(migration)?;
+        tx.pragma_update(None, "user_version", version)?;
+        tx.commit()?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn migrations_run_once() {
+        let mut db = Connection::open_in_memory().unwrap();
+        migrate(&mut db).unwrap();
+        db.execute("UPDATE store_meta SET v = 7 WHERE k = 'epoch'", []).unwrap();
+        migrate(&mut db).unwrap();
+        let epoch: u64 =
+            db.query_row("SELECT v FROM store_meta WHERE k = 'epoch'", [], |row| row.get(0)).unwrap();
+        assert_eq!(epoch, 7);
+    }
+
+    #[test]
+    fn a_newer_database_is_left_alone() {
+        let mut db = Connection::open_in_memory().unwrap();
+        db.pragma_update(None, "user_version", 99).unwrap();
+        assert!(matches!(migrate(&mut db), Err(OpenError::Newer { found: 99, .. })));
+    }
+}

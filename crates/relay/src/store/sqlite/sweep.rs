@@ -1,0 +1,41 @@
+//! What time removes.
+
+use rusqlite::{Connection, Result, params};
+use sealpost_wire::limits::{CLOCK_AHEAD_MS, DEDUPE_WINDOW_MS};
+
+use super::inbox;
+use crate::store::Swept;
+
+/// Small steps, so that sends never wait long behind a sweep.
+pub(super) fn sweep(tx: &Connection, now_ms: u64, budget: u32) -> Result<Swept> {
+    // Always a write, so that a store that was full finds out that it is not any more.
+    tx.execute("UPDATE store_meta SET v = ?1 WHERE k = 'swept_ms'", [now_ms])?;
+    // An id outlives the time in which it is accepted by an hour, should the clock step back.
+    let forgotten_ms = now_ms.saturating_sub(DEDUPE_WINDOW_MS).saturating_sub(CLOCK_AHEAD_MS);
+    let dedupe = tx.execute(
+        "DELETE FROM dedupe WHERE (sender, client_msg_id) IN
+            (SELECT sender, client_msg_id FROM dedupe WHERE id_ms < ?1 ORDER BY id_ms LIMIT ?2)",
+        params![forgotten_ms, budget],
+    )?;
+    let bundles = tx.execute(
+        "DELETE FROM taken_bundles
+         WHERE (requester_user, requester_device, user_id, device_id, idempotency_key) IN
+            (SELECT requester_user, requester_device, user_id, device_id, idempotency_key
+             FROM taken_bundles WHERE until_ms <= ?1 LIMIT ?2)",
+        params![now_ms, budget],
+    )?;
+    let families = tx.execute(
+        "DELETE FROM token_family WHERE family_id IN
+            (SELECT family_id FROM token_family WHERE expires_ms <= ?1 LIMIT ?2)",
+        params![now_ms, budget],
+    )?;
+    Ok(Swept {
+        inbox: inbox::expire(tx, now_ms, budget)?,
+        dedupe: count(dedupe),
+        other: count(bundles.max(families)),
+    })
+}
+
+fn count(rows: usize) -> u64 {
+    u64::try_from(rows).unwrap_or(u64::MAX)
+}

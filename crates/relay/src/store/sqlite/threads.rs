@@ -1,0 +1,55 @@
+//! Threads and their members.
+
+use rusqlite::{Connection, OptionalExtension as _, Result, params};
+use sealpost_wire::id::{ThreadId, UserId};
+
+use super::accounts;
+use super::columns::{one, thread, user};
+use crate::store::{Created, NewThread, ThreadRow};
+
+pub(super) fn create(tx: &Connection, new: &NewThread) -> Result<Created> {
+    let (lo, hi) = (new.creator.min(new.peer), new.creator.max(new.peer));
+    let existing = tx
+        .prepare_cached("SELECT thread_id FROM direct_pair WHERE lo = ?1 AND hi = ?2")?
+        .query_row([lo.as_bytes(), hi.as_bytes()], |row| thread(row, 0))
+        .optional()?;
+    if let Some(existing) = existing {
+        return Ok(Created::Existing(existing));
+    }
+    if accounts::devices(tx, new.peer)?.is_empty() {
+        return Ok(Created::NoSuchPeer);
+    }
+    one(tx.execute(
+        "INSERT INTO thread (thread_id, last_seq, last_hlc, roster_version, created_ms) VALUES (?1, 0, 0, 1, ?2)",
+        params![new.id.as_bytes(), new.now_ms],
+    )?)?;
+    one(tx.execute(
+        "INSERT INTO direct_pair (lo, hi, thread_id) VALUES (?1, ?2, ?3)",
+        [lo.as_bytes(), hi.as_bytes(), new.id.as_bytes()],
+    )?)?;
+    for member in [lo, hi] {
+        one(tx.execute(
+            "INSERT INTO thread_member (thread_id, user_id) VALUES (?1, ?2)",
+            [new.id.as_bytes(), member.as_bytes()],
+        )?)?;
+    }
+    Ok(Created::New)
+}
+
+pub(super) fn get(tx: &Connection, id: ThreadId, member: UserId) -> Result<Option<ThreadRow>> {
+    let members = members(tx, id)?;
+    if !members.contains(&member) {
+        return Ok(None);
+    }
+    tx.prepare_cached("SELECT roster_version, last_seq FROM thread WHERE thread_id = ?1")?
+        .query_row([id.as_bytes()], |row| {
+            Ok(ThreadRow { roster_version: row.get(0)?, last_seq: row.get(1)?, members })
+        })
+        .optional()
+}
+
+fn members(tx: &Connection, id: ThreadId) -> Result<Vec<UserId>> {
+    tx.prepare_cached("SELECT user_id FROM thread_member WHERE thread_id = ?1 ORDER BY user_id")?
+        .query_map([id.as_bytes()], |row| user(row, 0))?
+        .collect()
+}

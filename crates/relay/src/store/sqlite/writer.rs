@@ -1,0 +1,271 @@
+//! The one writer: a thread that owns the connection and commits in groups.
+//!
+//! It takes what is queued, up to 256 operations, and runs each in a savepoint of one transaction. One fsync
+//! makes them all durable; only then are they answered. While it waits for the disk the next group gathers, so
+//! the groups grow with the load and the time for an answer hardly does.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::thread::JoinHandle;
+
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::clock::Clock;
+use crate::metrics::Metrics;
+use crate::store::{Answer, Health, StoreError};
+
+/// Most operations in one commit.
+const MAX_GROUP: usize = 256;
+/// Most operations that wait. More are refused at once: their callers would time out anyway.
+const MAX_QUEUE: usize = 16_384;
+
+/// Hands operations to the writing thread.
+#[derive(Debug)]
+pub(super) struct Writer {
+    queue: Option<mpsc::Sender<Box<dyn Operation>>>,
+    thread: Option<JoinHandle<()>>,
+    health: Arc<AtomicU8>,
+}
+
+impl Writer {
+    /// Starts the thread.
+    pub(super) fn start(
+        db: Connection,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+    ) -> std::io::Result<Self> {
+        let (queue, waiting) = mpsc::channel(MAX_QUEUE);
+        let health = Arc::new(AtomicU8::new(GOOD));
+        let committer = Committer { db, clock, metrics, health: Arc::clone(&health) };
+        let thread =
+            std::thread::Builder::new().name("store-writer".into()).spawn(move || committer.run(waiting))?;
+        Ok(Self { queue: Some(queue), thread: Some(thread), health })
+    }
+
+    /// Queues `work` now; it runs in a savepoint, and its result is answered once it is durable.
+    pub(super) fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Answer<T> {
+        let (reply, answer) = oneshot::channel();
+        let operation = Box::new(Pending { work: Some(work), done: None, reply });
+        let queued = self.queue.as_ref().is_some_and(|queue| queue.try_send(operation).is_ok());
+        Box::pin(async move {
+            if !queued {
+                return Err(StoreError::Unavailable);
+            }
+            answer.await.unwrap_or(Err(StoreError::Unavailable))
+        })
+    }
+
+    pub(super) fn health(&self) -> Health {
+        match self.health.load(Ordering::Relaxed) {
+            GOOD => Health::Good,
+            FULL => Health::Full,
+            _ => Health::Failing,
+        }
+    }
+}
+
+impl Drop for Writer {
+    /// Lets the queued operations finish, then closes the database.
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the store writer panicked");
+        }
+    }
+}
+
+const GOOD: u8 = 0;
+const FULL: u8 = 1;
+const FAILING: u8 = 2;
+
+/// Work in the queue: it runs, and later it is answered.
+trait Operation: Send {
+    fn run(&mut self, tx: &Connection) -> rusqlite::Result<()>;
+    fn answer(self: Box<Self>, outcome: Result<(), StoreError>);
+}
+
+struct Pending<T, F> {
+    work: Option<F>,
+    done: Option<T>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F> Operation for Pending<T, F>
+where
+    T: Send,
+    F: FnOnce(&Connection) -> rusqlite::Result<T> + Send,
+{
+    fn run(&mut self, tx: &Connection) -> rusqlite::Result<()> {
+        if let Some(work) = self.work.take() {
+            self.done = Some(work(tx)?);
+        }
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<(), StoreError>) {
+        let Self { done, reply, .. } = *self;
+        let answer = outcome.and_then(|()| done.ok_or(StoreError::Unavailable));
+        // Nobody waits any more when the requester hung up; what was stored stays stored.
+        let _ = reply.send(answer);
+    }
+}
+
+struct Committer {
+    db: Connection,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    health: Arc<AtomicU8>,
+}
+
+impl Committer {
+    fn run(mut self, mut waiting: mpsc::Receiver<Box<dyn Operation>>) {
+        while let Some(first) = waiting.blocking_recv() {
+            let mut group = vec![first];
+            while group.len() < MAX_GROUP
+                && let Ok(next) = waiting.try_recv()
+            {
+                group.push(next);
+            }
+            self.commit(group);
+        }
+    }
+
+    fn commit(&mut self, mut group: Vec<Box<dyn Operation>>) {
+        let began = self.clock.monotonic();
+        let outcomes = self.transaction(&mut group);
+        self.metrics.store_commit.observe(self.clock.monotonic().saturating_sub(began));
+        self.metrics.store_batch.observe(u64::try_from(group.len()).unwrap_or(u64::MAX));
+        match outcomes {
+            Ok(outcomes) => {
+                self.note(outcomes.iter().find_map(|outcome| outcome.err()));
+                for (operation, outcome) in group.into_iter().zip(outcomes) {
+                    operation.answer(outcome);
+                }
+            }
+            Err(error) => {
+                self.note(Some(error));
+                for operation in group {
+                    operation.answer(Err(error));
+                }
+            }
+        }
+    }
+
+    /// Runs the group in one transaction. `Err`: none of it took effect, or (if [`StoreError::Unavailable`])
+    /// nobody knows.
+    fn transaction(
+        &mut self,
+        group: &mut [Box<dyn Operation>],
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(store_error)?;
+        let mut outcomes = Vec::with_capacity(group.len());
+        for operation in group {
+            tx.execute_batch("SAVEPOINT operation").map_err(store_error)?;
+            match operation.run(&tx) {
+                Ok(()) => {
+                    tx.execute_batch("RELEASE operation").map_err(store_error)?;
+                    outcomes.push(Ok(()));
+                }
+                Err(error) => {
+                    let error = store_error(error);
+                    // A full disk may have ended the whole transaction; then nothing of the group is left.
+                    if tx.is_autocommit() {
+                        return Err(error);
+                    }
+                    tx.execute_batch("ROLLBACK TO operation; RELEASE operation").map_err(store_error)?;
+                    outcomes.push(Err(error));
+                }
+            }
+        }
+        tx.commit().map_err(store_error)?;
+        Ok(outcomes)
+    }
+
+    fn note(&self, error: Option<StoreError>) {
+        let health = match error {
+            None => GOOD,
+            Some(StoreError::Full) => FULL,
+            Some(StoreError::Unavailable) => FAILING,
+        };
+        if self.health.swap(health, Ordering::Relaxed) != health {
+            match error {
+                None => tracing::info!("the store writes again"),
+                Some(error) => tracing::error!(%error, "the store does not write"),
+            }
+        }
+    }
+}
+
+/// What SQLite's error means to the callers. Its text may hold values, so only the code is logged.
+pub(super) fn store_error(error: rusqlite::Error) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => StoreError::Full,
+        code => {
+            tracing::error!(?code, "an SQLite operation failed");
+            StoreError::Unavailable
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+
+    fn writer() -> Writer {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch("CREATE TABLE t (n INTEGER NOT NULL UNIQUE) STRICT").unwrap();
+        Writer::start(db, Arc::new(SystemClock::new()), Arc::default()).unwrap()
+    }
+
+    fn insert(writer: &Writer, n: u64) -> Answer<usize> {
+        writer.write(move |tx| tx.execute("INSERT INTO t (n) VALUES (?1)", [n]))
+    }
+
+    #[tokio::test]
+    async fn a_failed_operation_leaves_the_rest_of_its_group() {
+        let writer = writer();
+        let answers = [insert(&writer, 1), insert(&writer, 1), insert(&writer, 2)];
+        let answers = futures_util::future::join_all(answers).await;
+        assert_eq!(answers, [Ok(1), Err(StoreError::Unavailable), Ok(1)]);
+        let rows = writer.write(|tx| tx.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, u64>(0)));
+        assert_eq!(rows.await, Ok(2));
+    }
+
+    #[tokio::test]
+    async fn operations_run_in_the_order_of_the_calls() {
+        let writer = writer();
+        let answers: Vec<_> = (0..1_000).map(|n| insert(&writer, n)).collect();
+        for answer in futures_util::future::join_all(answers).await {
+            assert_eq!(answer, Ok(1));
+        }
+        let ordered = writer.write(|tx| {
+            tx.query_row("SELECT count(*) FROM t WHERE n = rowid - 1", [], |row| row.get::<_, u64>(0))
+        });
+        assert_eq!(ordered.await, Ok(1_000));
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_told_apart_and_heals() {
+        let writer = writer();
+        let set_pages = |pages: u32| writer.write(move |tx| tx.pragma_update(None, "max_page_count", pages));
+        set_pages(1).await.unwrap();
+        let fill = |bytes: i64| {
+            writer.write(move |tx| {
+                tx.execute("CREATE TABLE IF NOT EXISTS big (b BLOB) STRICT", [])?;
+                tx.execute("INSERT INTO big (b) VALUES (zeroblob(?1))", [bytes])
+            })
+        };
+        assert_eq!(fill(1 << 20).await, Err(StoreError::Full));
+        assert_eq!(writer.health(), Health::Full);
+        set_pages(10_000).await.unwrap();
+        assert_eq!(fill(1 << 20).await, Ok(1));
+        assert_eq!(writer.health(), Health::Good);
+    }
+}

@@ -1,0 +1,25 @@
+//! The task that removes what expired, in steps small enough that no send waits long.
+
+use std::sync::Arc;
+
+use tokio::time::MissedTickBehavior;
+
+use crate::state::State;
+
+/// Rows of each kind in one step.
+const BUDGET: u32 = 1_000;
+
+/// Sweeps now and then, until it is aborted.
+pub(crate) async fn run(state: Arc<State>) {
+    let mut tick = tokio::time::interval(state.timing.sweep);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        while let Ok(swept) = state.store.sweep(state.clock.unix_ms(), BUDGET).await {
+            tracing::debug!(inbox = swept.inbox, dedupe = swept.dedupe, other = swept.other, "swept");
+            if !swept.is_full(BUDGET) {
+                break;
+            }
+        }
+    }
+}

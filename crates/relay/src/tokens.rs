@@ -1,0 +1,243 @@
+//! Tokens: short-lived access tokens that are checked without the store, and the refresh tokens behind them.
+//!
+//! An access token is a JWT (RFC 7519) signed with Ed25519 (RFC 8037), for one device. A refresh token is the
+//! name of its family and a 256-bit secret; the store holds only the SHA-256 of the secret.
+
+use std::fmt;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use rand::RngExt as _;
+use sealpost_wire::id::{DeviceId, UserId};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+use crate::address::Address;
+use crate::problem::Problem;
+use crate::store::{FamilyId, TokenHash};
+
+/// How long an access token is valid, in milliseconds: 10 minutes.
+pub(crate) const ACCESS_LIFE_MS: u64 = 10 * 60 * 1_000;
+/// How long a refresh token is valid, in milliseconds: 90 days.
+pub(crate) const REFRESH_LIFE_MS: u64 = 90 * 24 * 3_600 * 1_000;
+/// How long a used refresh token is accepted once more, in milliseconds.
+pub(crate) const GRACE_MS: u64 = 60_000;
+/// How far the clocks of two relays may differ, in seconds.
+const LEEWAY_S: u64 = 60;
+
+const ISSUER: &str = "sealpost-relay";
+const AUDIENCE: &str = "sealpost-client";
+
+/// Proof that an access token was valid: whom it speaks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Access {
+    /// The device.
+    pub address: Address,
+    /// The line of tokens it comes from.
+    pub family: FamilyId,
+    /// When it expires, in milliseconds.
+    pub expires_ms: u64,
+}
+
+/// A refresh token as its device holds it.
+pub(crate) struct RefreshToken {
+    family: FamilyId,
+    secret: Box<Zeroizing<[u8; 32]>>,
+}
+
+impl RefreshToken {
+    /// A new token of a family.
+    pub(crate) fn random(family: FamilyId) -> Self {
+        Self { family, secret: Box::new(Zeroizing::new(rand::rng().random())) }
+    }
+
+    /// From the text that a client presents.
+    ///
+    /// # Errors
+    /// [`Problem::InvalidToken`] when it is no refresh token.
+    pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
+        let (family, secret) = text.split_once('.').ok_or(Problem::InvalidToken)?;
+        let family = from_hex(family).ok_or(Problem::InvalidToken)?;
+        let secret = from_hex(secret).ok_or(Problem::InvalidToken)?;
+        Ok(Self { family: FamilyId(family), secret: Box::new(Zeroizing::new(secret)) })
+    }
+
+    /// The text for the client. The only way in which the secret leaves.
+    pub(crate) fn expose(&self) -> String {
+        format!("{}.{}", to_hex(&self.family.0), to_hex(&self.secret[..]))
+    }
+
+    /// What the store may know of it.
+    pub(crate) fn hash(&self) -> TokenHash {
+        TokenHash(Sha256::digest(&self.secret[..]).into())
+    }
+
+    /// Its family.
+    pub(crate) fn family(&self) -> FamilyId {
+        self.family
+    }
+}
+
+impl fmt::Debug for RefreshToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RefreshToken(..)")
+    }
+}
+
+/// Signs and verifies access tokens.
+pub(crate) struct Signer {
+    signing: EncodingKey,
+    verifying: DecodingKey,
+    validation: Validation,
+}
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Signer(..)")
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Claims {
+    iss: String,
+    aud: String,
+    /// The user.
+    sub: String,
+    /// The device.
+    did: u32,
+    /// The token family.
+    fam: String,
+    /// In seconds.
+    iat: u64,
+    /// In seconds.
+    exp: u64,
+}
+
+impl Signer {
+    /// Reads the signing key of this data folder, or makes one that only its owner can read.
+    ///
+    /// # Errors
+    /// When the file cannot be used, or others may read it.
+    pub(crate) fn open(folder: &Path) -> io::Result<Self> {
+        let path = folder.join("signing.key");
+        match Self::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                create(&path)?;
+                Self::read(&path)
+            }
+            done => done,
+        }
+    }
+
+    fn read(path: &Path) -> io::Result<Self> {
+        let mode = fs::metadata(path)?.permissions().mode();
+        if mode & 0o077 != 0 {
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                "the signing key is readable by others",
+            ));
+        }
+        let pkcs8 = fs::read(path)?;
+        let pair = Ed25519KeyPair::from_pkcs8(&pkcs8)
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the signing key is damaged"))?;
+        // The algorithm is pinned here: what the header of a token asks for is never obeyed. The times are
+        // checked against the relay's clock, not against the one this library would ask.
+        let mut validation = Validation::new(Algorithm::EdDSA);
+        validation.set_issuer(&[ISSUER]);
+        validation.set_audience(&[AUDIENCE]);
+        validation.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
+        validation.validate_exp = false;
+        Ok(Self {
+            signing: EncodingKey::from_ed_der(&pkcs8),
+            verifying: DecodingKey::from_ed_der(pair.public_key().as_ref()),
+            validation,
+        })
+    }
+
+    /// An access token for a device, and when it expires (in milliseconds).
+    ///
+    /// # Errors
+    /// [`Problem::StoreUnavailable`] when the key refuses to sign.
+    pub(crate) fn issue(
+        &self,
+        address: Address,
+        family: FamilyId,
+        now_ms: u64,
+    ) -> Result<(String, u64), Problem> {
+        let expires_s = now_ms.saturating_add(ACCESS_LIFE_MS) / 1_000;
+        let claims = Claims {
+            iss: ISSUER.into(),
+            aud: AUDIENCE.into(),
+            sub: address.user.to_string(),
+            did: address.device.get(),
+            fam: to_hex(&family.0),
+            iat: now_ms / 1_000,
+            exp: expires_s,
+        };
+        let token = jsonwebtoken::encode(&Header::new(Algorithm::EdDSA), &claims, &self.signing)
+            .map_err(|_| Problem::StoreUnavailable)?;
+        Ok((token, expires_s.saturating_mul(1_000)))
+    }
+
+    /// Checks signature, issuer, audience and expiry. That the family still lives is for the store to say.
+    ///
+    /// # Errors
+    /// [`Problem::InvalidToken`], whatever is wrong with it.
+    pub(crate) fn verify(&self, token: &str, now_ms: u64) -> Result<Access, Problem> {
+        let claims = jsonwebtoken::decode::<Claims>(token, &self.verifying, &self.validation)
+            .map_err(|_| Problem::InvalidToken)?
+            .claims;
+        if now_ms / 1_000 > claims.exp.saturating_add(LEEWAY_S) {
+            return Err(Problem::InvalidToken);
+        }
+        let user: UserId = claims.sub.parse().map_err(|_| Problem::InvalidToken)?;
+        let device = DeviceId::new(claims.did).map_err(|_| Problem::InvalidToken)?;
+        let family = from_hex(&claims.fam).ok_or(Problem::InvalidToken)?;
+        Ok(Access {
+            address: Address { user, device },
+            family: FamilyId(family),
+            expires_ms: claims.exp.saturating_mul(1_000),
+        })
+    }
+}
+
+/// Makes the key file whole under another name first: a crash leaves no half key behind.
+fn create(path: &Path) -> io::Result<()> {
+    let key = Ed25519KeyPair::generate_pkcs8(&aws_lc_rs::rand::SystemRandom::new())
+        .map_err(|_| io::Error::other("no randomness for the signing key"))?;
+    let draft = path.with_extension("new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+    file.write_all(key.as_ref())?;
+    file.sync_all()?;
+    fs::rename(&draft, path)
+}
+
+fn to_hex(bytes: &[u8]) -> String {
+    use fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let digits = text.as_bytes();
+    if digits.len() != N.checked_mul(2)? {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        let pair = std::str::from_utf8(pair).ok().filter(|pair| !pair.starts_with('+'))?;
+        *byte = u8::from_str_radix(pair, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests;

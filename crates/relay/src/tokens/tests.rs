@@ -1,0 +1,117 @@
+use super::*;
+
+const NOW_MS: u64 = 1_764_000_000_000;
+const OURS: Address = Address { user: UserId::from_bytes([0x11; 16]), device: DeviceId::PRIMARY };
+const FAMILY: FamilyId = FamilyId([0x22; 16]);
+
+fn signer() -> (tempfile::TempDir, Signer) {
+    let folder = tempfile::tempdir().unwrap();
+    let signer = Signer::open(folder.path()).unwrap();
+    (folder, signer)
+}
+
+/// Signs other claims, or with another header, with the relay's own key.
+fn forge(folder: &Path, header: &Header, change: impl FnOnce(&mut Claims)) -> String {
+    let mut claims = Claims {
+        iss: ISSUER.into(),
+        aud: AUDIENCE.into(),
+        sub: OURS.user.to_string(),
+        did: 1,
+        fam: to_hex(&FAMILY.0),
+        iat: NOW_MS / 1_000,
+        exp: NOW_MS / 1_000 + 600,
+    };
+    change(&mut claims);
+    let key = EncodingKey::from_ed_der(&fs::read(folder.join("signing.key")).unwrap());
+    jsonwebtoken::encode(header, &claims, &key).unwrap()
+}
+
+#[test]
+fn a_token_speaks_for_its_device_until_it_expires() {
+    let (_folder, signer) = signer();
+    let (token, expires_ms) = signer.issue(OURS, FAMILY, NOW_MS).unwrap();
+    assert_eq!(expires_ms, NOW_MS + ACCESS_LIFE_MS);
+    let access = Access { address: OURS, family: FAMILY, expires_ms };
+    assert_eq!(signer.verify(&token, NOW_MS), Ok(access));
+    assert_eq!(signer.verify(&token, expires_ms + 60_999), Ok(access));
+    assert_eq!(signer.verify(&token, expires_ms + 61_000), Err(Problem::InvalidToken));
+}
+
+#[test]
+fn the_key_survives_a_restart_and_is_private() {
+    let (folder, signer) = signer();
+    let (token, _) = signer.issue(OURS, FAMILY, NOW_MS).unwrap();
+    assert!(Signer::open(folder.path()).unwrap().verify(&token, NOW_MS).is_ok());
+    let path = folder.path().join("signing.key");
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    assert!(Signer::open(folder.path()).is_err());
+}
+
+#[test]
+fn wrong_audience_issuer_and_foreign_keys_are_refused() {
+    let (folder, signer) = signer();
+    let header = Header::new(Algorithm::EdDSA);
+    let refused = [
+        forge(folder.path(), &header, |claims| claims.aud = "someone-else".into()),
+        forge(folder.path(), &header, |claims| claims.iss = "someone-else".into()),
+        forge(folder.path(), &header, |claims| claims.did = 0),
+        forge(folder.path(), &header, |claims| claims.sub = "../1".into()),
+        self::signer().1.issue(OURS, FAMILY, NOW_MS).unwrap().0,
+        String::new(),
+    ];
+    for token in refused {
+        assert_eq!(signer.verify(&token, NOW_MS), Err(Problem::InvalidToken));
+    }
+    assert!(signer.verify(&forge(folder.path(), &header, |_| ()), NOW_MS).is_ok(), "the control");
+}
+
+#[test]
+fn the_header_does_not_choose_the_algorithm() {
+    let (folder, signer) = signer();
+    let (token, _) = signer.issue(OURS, FAMILY, NOW_MS).unwrap();
+    let claims = token.split('.').nth(1).unwrap();
+    // {"alg":"none","typ":"JWT"}, with no signature.
+    let unsigned = format!("eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.{claims}.");
+    assert_eq!(signer.verify(&unsigned, NOW_MS), Err(Problem::InvalidToken));
+
+    // HS256 with the public key as the shared secret.
+    let pkcs8 = fs::read(folder.path().join("signing.key")).unwrap();
+    let public = Ed25519KeyPair::from_pkcs8(&pkcs8).unwrap().public_key().as_ref().to_vec();
+    let access = signer.verify(&token, NOW_MS).unwrap();
+    let confused = jsonwebtoken::encode(
+        &Header::new(Algorithm::HS256),
+        &Claims {
+            iss: ISSUER.into(),
+            aud: AUDIENCE.into(),
+            sub: access.address.user.to_string(),
+            did: 1,
+            fam: to_hex(&FAMILY.0),
+            iat: 0,
+            exp: u64::MAX / 2_000,
+        },
+        &EncodingKey::from_secret(&public),
+    )
+    .unwrap();
+    assert_eq!(signer.verify(&confused, NOW_MS), Err(Problem::InvalidToken));
+
+    // A key id that looks like a path changes nothing.
+    let header = Header { kid: Some("../../../dev/null".into()), ..Header::new(Algorithm::EdDSA) };
+    assert!(signer.verify(&forge(folder.path(), &header, |_| ()), NOW_MS).is_ok());
+}
+
+#[test]
+fn a_refresh_token_comes_back_from_its_text_and_never_prints() {
+    let token = RefreshToken::random(FAMILY);
+    let again = RefreshToken::parse(&token.expose()).unwrap();
+    assert_eq!(again.hash().0, token.hash().0);
+    assert_eq!(again.family(), FAMILY);
+    assert_eq!(
+        format!("{token:?}{:?}{:?}", token.hash(), token.family()),
+        "RefreshToken(..)TokenHash(..)FamilyId(..)"
+    );
+    let text = token.expose();
+    for bad in ["", ".", &text[1..], &text.replace('.', ""), &text.replacen('2', "+", 1), "é.é"] {
+        assert!(RefreshToken::parse(bad).is_err());
+    }
+}

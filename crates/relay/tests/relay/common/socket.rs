@@ -1,0 +1,126 @@
+//! The client side of a WebSocket, frame by frame.
+
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use prost::Message as _;
+use sealpost_wire::frame::Body;
+use sealpost_wire::{Ack, Deliver, Frame, Hello, InboxKey, Welcome};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::{self, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+use super::{Party, World};
+
+/// Nothing in these tests takes this long; a test that waits this long has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) struct Socket {
+    pub(crate) raw: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    next_id: u64,
+}
+
+/// What a client reads: a frame, or the end.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Read {
+    Frame(u64, Body),
+    Closed(u16),
+}
+
+pub(crate) fn hello(party: &Party) -> Hello {
+    Hello { access_token: party.tokens.access_token.clone(), device_id: 1, ..Hello::default() }
+}
+
+impl Socket {
+    /// Opens a socket and says nothing.
+    pub(crate) async fn open(world: &World) -> Self {
+        let mut request = world.url("/v1/ws").replace("http", "ws").into_client_request().unwrap();
+        request.headers_mut().insert("sec-websocket-protocol", "relay.v1".parse().unwrap());
+        let (raw, _) = tokio_tungstenite::connect_async(request).await.unwrap();
+        Self { raw, next_id: 1 }
+    }
+
+    /// Opens a socket and says who it is.
+    pub(crate) async fn connect(world: &World, party: &Party) -> Self {
+        Self::connect_with(world, hello(party)).await.0
+    }
+
+    pub(crate) async fn connect_with(world: &World, hello: Hello) -> (Self, Welcome) {
+        let mut socket = Self::open(world).await;
+        let id = socket.send(Body::Hello(hello)).await;
+        match socket.read().await {
+            Read::Frame(reply, Body::Welcome(welcome)) if reply == id => (socket, welcome),
+            other => panic!("no welcome: {other:?}"),
+        }
+    }
+
+    /// Sends a frame, and the id that its answer will carry.
+    pub(crate) async fn send(&mut self, body: Body) -> u64 {
+        let id = self.next_id;
+        self.next_id += 1;
+        let frame = Frame { v: 1, id, body: Some(body) };
+        self.raw.send(Message::Binary(frame.encode_to_vec().into())).await.unwrap();
+        id
+    }
+
+    pub(crate) async fn read(&mut self) -> Read {
+        loop {
+            let message = tokio::time::timeout(PATIENCE, self.raw.next()).await.expect("the relay is silent");
+            match message {
+                Some(Ok(Message::Binary(bytes))) => {
+                    let frame = Frame::decode(bytes).unwrap();
+                    return Read::Frame(frame.id, frame.body.unwrap());
+                }
+                Some(Ok(Message::Close(frame))) => return Read::Closed(frame.unwrap().code.into()),
+                Some(Ok(_)) => {}
+                Some(Err(tungstenite::Error::ConnectionClosed)) | None => panic!("closed without a reason"),
+                Some(Err(error)) => panic!("{error}"),
+            }
+        }
+    }
+
+    /// The next frame that is not about keys running low.
+    pub(crate) async fn frame(&mut self) -> (u64, Body) {
+        loop {
+            match self.read().await {
+                Read::Frame(_, Body::KeysLow(_)) => {}
+                Read::Frame(id, body) => return (id, body),
+                Read::Closed(code) => panic!("closed: {code}"),
+            }
+        }
+    }
+
+    pub(crate) async fn deliver(&mut self) -> Deliver {
+        match self.frame().await {
+            (0, Body::Deliver(deliver)) => deliver,
+            other => panic!("no delivery: {other:?}"),
+        }
+    }
+
+    /// Reads on until the relay closes.
+    pub(crate) async fn closed(&mut self) -> u16 {
+        loop {
+            if let Read::Closed(code) = self.read().await {
+                return code;
+            }
+        }
+    }
+
+    /// Acknowledges rows, and how many were there.
+    pub(crate) async fn acknowledge(&mut self, keys: Vec<InboxKey>) -> u32 {
+        let id = self.send(Body::Ack(Ack { keys })).await;
+        match self.frame().await {
+            (reply, Body::AckOk(ok)) if reply == id => ok.removed,
+            other => panic!("no AckOk: {other:?}"),
+        }
+    }
+
+    /// Sends and waits for the answer; nothing else may come in between.
+    pub(crate) async fn ask(&mut self, body: Body) -> Body {
+        let id = self.send(body).await;
+        let (reply, body) = self.frame().await;
+        assert_eq!(reply, id);
+        body
+    }
+}

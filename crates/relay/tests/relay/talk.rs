@@ -1,0 +1,131 @@
+//! The main path: two people register, meet, and talk over the socket and over HTTP.
+
+use sealpost_wire::frame::Body;
+use sealpost_wire::send_ack::Status;
+use sealpost_wire::{Ack, AckOk, Deliver, InboxPage, QueueEmpty, SendAck, Sync, Thread, reason};
+
+use crate::common::socket::{Read, Socket, hello};
+use crate::common::{START_MS, World, copy};
+
+#[tokio::test]
+async fn a_message_reaches_the_other_socket_and_leaves_when_acknowledged() {
+    let world = World::start().await;
+    let (alice, bob, thread) = world.pair().await;
+    let mut alices = Socket::connect(&world, &alice).await;
+    let mut bobs = Socket::connect(&world, &bob).await;
+
+    let send = world.message(thread, &bob, b"sealed");
+    let Body::SendAck(ack) = alices.ask(Body::Send(send.clone())).await else { panic!() };
+    assert_eq!((ack.server_seq, ack.status(), ack.epoch), (1, Status::Stored, 1));
+
+    let deliver = bobs.deliver().await;
+    assert_eq!(deliver.envelope.as_ref().unwrap().ciphertext, b"sealed"[..]);
+    assert_eq!((deliver.sender_user_id.clone(), deliver.sender_device_id), (alice.user.to_wire(), 1));
+    assert_eq!((deliver.attempt, deliver.hlc, deliver.epoch), (1, ack.hlc, 1));
+    assert_eq!(deliver.client_msg_id, send.client_msg_id);
+
+    assert_eq!(bobs.acknowledge(vec![deliver.key.clone().unwrap()]).await, 1);
+    assert_eq!(bobs.acknowledge(vec![deliver.key.unwrap()]).await, 0);
+    let page: InboxPage = world.get("/v1/inbox", Some(&bob)).await.body();
+    assert!(page.rows.is_empty());
+    world.relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_is_not_acknowledged_comes_again_on_the_next_connection_and_after_a_restart() {
+    let world = World::start().await;
+    let (alice, bob, thread) = world.pair().await;
+    for text in [b"one", b"two"] {
+        assert_eq!(world.send(&alice, &world.message(thread, &bob, text)).await.status, 201);
+    }
+    let mut bobs = Socket::connect(&world, &bob).await;
+    assert_eq!(bobs.deliver().await.attempt, 1);
+    let second = bobs.deliver().await;
+    assert_eq!(bobs.acknowledge(vec![second.key.unwrap()]).await, 1);
+    let mut again = Socket::connect(&world, &bob).await;
+    assert_eq!(bobs.read().await, Read::Closed(4409));
+    let first = again.deliver().await;
+    assert_eq!(first.key.as_ref().unwrap().server_seq, 1);
+    drop(again);
+
+    let world = world.restart().await;
+    let mut bobs = Socket::connect(&world, &bob).await;
+    bobs.send(Body::Sync(Sync { inbox: true, threads: vec![] })).await;
+    assert_eq!(bobs.deliver().await, Deliver { attempt: 2, ..first.clone() });
+    let empty = QueueEmpty { drained: 1, hlc: first.hlc };
+    assert_eq!(bobs.frame().await, (0, Body::QueueEmpty(empty)));
+    world.relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_http_twin_sends_reads_and_acknowledges() {
+    let world = World::start().await;
+    let (alice, bob, thread) = world.pair().await;
+    let send = world.message(thread, &bob, b"sealed");
+    let stored = world.send(&alice, &send).await;
+    let again = world.send(&alice, &send).await;
+    assert_eq!((stored.status, again.status), (201, 200));
+    let (stored, again): (SendAck, SendAck) = (stored.body(), again.body());
+    assert_eq!(again, SendAck { status: Status::Duplicate.into(), ..stored });
+
+    let mut other = send.clone();
+    other.copies = vec![copy(bob.user, 77, b"another")];
+    world.send(&alice, &other).await.refused(409, reason::MSG_ID_REUSE);
+
+    world.send(&bob, &world.message(thread, &alice, b"answer")).await;
+    for text in [b"3", b"4"] {
+        world.send(&alice, &world.message(thread, &bob, text)).await;
+    }
+    let page: InboxPage = world.get("/v1/inbox?limit=2", Some(&bob)).await.body();
+    let seqs: Vec<_> = page.rows.iter().map(|row| row.key.as_ref().unwrap().server_seq).collect();
+    assert_eq!((seqs, page.more), (vec![1, 3], true));
+    let rest: InboxPage = world.get(&format!("/v1/inbox?after={thread}:3"), Some(&bob)).await.body();
+    assert_eq!((rest.rows.len(), rest.more), (1, false));
+
+    let ack = Ack { keys: page.rows.into_iter().map(|row| row.key.unwrap()).collect() };
+    let ok: AckOk = world.post("/v1/inbox:ack", Some(&bob), &ack).await.body();
+    assert_eq!(ok.removed, 2);
+    let shown: Thread = world.get(&format!("/v1/threads/{thread}"), Some(&bob)).await.body();
+    assert_eq!((shown.last_seq, shown.roster_version, shown.member_user_ids.len()), (4, 1, 2));
+    world.relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_thread_of_two_exists_once() {
+    let world = World::start().await;
+    let (alice, bob, thread) = world.pair().await;
+    let request = sealpost_wire::CreateThread { peer_user_id: alice.user.to_wire() };
+    let answer = world.post("/v1/threads", Some(&bob), &request).await;
+    answer.refused(409, reason::EXISTING_THREAD);
+    assert_eq!(answer.error().thread_id, thread.to_wire());
+    world.relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn pipelined_sends_are_answered_in_order() {
+    let world = World::start().await;
+    let (alice, bob, thread) = world.pair().await;
+    let mut alices = Socket::connect(&world, &alice).await;
+    let mut ids = Vec::new();
+    for _ in 0..200 {
+        ids.push(alices.send(Body::Send(world.message(thread, &bob, b"x"))).await);
+    }
+    for (seq, id) in (1..).zip(ids) {
+        let (reply, body) = alices.frame().await;
+        let Body::SendAck(ack) = body else { panic!("{body:?}") };
+        assert_eq!((reply, ack.server_seq), (id, seq));
+    }
+    world.relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_socket_is_welcomed_with_what_it_must_know() {
+    let world = World::start().await;
+    let alice = world.register().await;
+    let (_socket, welcome) = Socket::connect_with(&world, hello(&alice)).await;
+    assert_eq!(welcome.max_frame, 65_536);
+    assert_eq!((welcome.epoch, welcome.epoch_changed, welcome.needs_full_sync), (1, false, false));
+    assert_eq!(welcome.access_expires_ms, alice.tokens.access_expires_ms);
+    assert_eq!(welcome.server_time_ms, START_MS);
+    world.relay.shutdown().await;
+}
