@@ -1,0 +1,5 @@
+//! Ourselves: registration, tokens, pre-keys.
+
+pub(crate) mod pre_keys;
+pub(crate) mod registration;
+pub(crate) mod tokens;

@@ -1,0 +1,84 @@
+//! Becoming somebody: an identity here, an account at the relay.
+//!
+//! Identity and pre-keys are on disk before the relay sees their public halves. A registration whose answer was
+//! lost is made again with the same keys; the account that nobody knows of stays empty.
+
+use rand::Rng as _;
+use sealpost_protocol::{Address, DeviceId as ProtocolDeviceId, IdentityKeyPair, LocalDevice};
+use sealpost_wire as wire;
+use zeroize::Zeroizing;
+
+use super::pre_keys::{self, upload_form};
+use crate::context::Context;
+use crate::error::{Error, Offline, Result};
+use crate::fault::{self, Station};
+use crate::id::{DeviceId, UserId};
+use crate::store::{Account, Registered, Tokens};
+
+/// Registration ids have 14 bits, and 0 is none.
+const MAX_REGISTRATION_ID: u32 = 0x3FFF;
+
+/// Registers this device as a new account, with what the relay asks for as proof.
+pub(crate) async fn register(ctx: &Context, proof: Vec<u8>) -> Result<Registered> {
+    let now_ms = ctx.env.now_ms();
+    let mut rng = ctx.env.rng();
+    let prepared = ctx.store.write(move |tx| {
+        if tx.account()?.is_none() {
+            let registration_id = (rng.next_u32() % MAX_REGISTRATION_ID).saturating_add(1);
+            tx.insert_account(&IdentityKeyPair::generate(&mut rng), registration_id)?;
+        }
+        let account = tx.account()?.ok_or(Error::Bug("no account"))?;
+        if account.registered.is_some() {
+            return Err(Error::Misuse("already registered"));
+        }
+        let keys = pre_keys::prepare(tx, &account, wire::KeyCounts::default(), now_ms, &mut rng)?;
+        Ok((account, keys))
+    });
+    let (account, keys) = prepared.await?;
+    fault::at(Station::RegisterBeforeSubmit);
+    let request = wire::RegisterRequest {
+        proof: proof.into(),
+        registration_id: account.registration_id,
+        identity_key: account.identity.public().serialize().to_vec().into(),
+        keys: Some(upload_form(&keys)),
+    };
+    let response = ctx.transport.http.register(&request).await?;
+    fault::at(Station::RegisterAnswered);
+    let (registered, tokens, server_time_ms) = parse(response)?;
+    let offset = ctx.learn_server_time(server_time_ms);
+    let stored = ctx.store.write(move |tx| {
+        tx.set_registered(registered, &tokens)?;
+        tx.set_clock_offset(offset)?;
+        tx.set_pre_keys_uploaded(&keys)
+    });
+    stored.await?;
+    Ok(registered)
+}
+
+/// How the protocol names a device: user and number.
+pub(crate) fn address(user: UserId, device: DeviceId) -> Result<Address> {
+    let device = ProtocolDeviceId::new(device.get()).map_err(|_| Error::Bug("a device id out of range"))?;
+    Ok(Address::new(&user.to_string(), device))
+}
+
+/// Ourselves, as the protocol wants to know us.
+pub(crate) const fn local_device<'a>(account: &'a Account, address: &'a Address) -> LocalDevice<'a> {
+    LocalDevice { identity: &account.identity, address, registration_id: account.registration_id }
+}
+
+fn parse(response: wire::RegisterResponse) -> Result<(Registered, Tokens, u64)> {
+    let not_a_relay = |_| Error::Offline(Offline::NotARelay);
+    let registered = Registered {
+        user: UserId::from_slice(&response.user_id).map_err(not_a_relay)?,
+        device: DeviceId::new(response.device_id).map_err(not_a_relay)?,
+    };
+    let tokens = response.tokens.ok_or(Error::Offline(Offline::NotARelay))?;
+    let server_time_ms = tokens.server_time_ms;
+    Ok((registered, super::tokens::from_wire(tokens), server_time_ms))
+}
+
+impl Tokens {
+    pub(crate) fn new(access: String, access_expires_ms: u64, refresh: String) -> Self {
+        Self { access: Zeroizing::new(access), access_expires_ms, refresh: Zeroizing::new(refresh) }
+    }
+}

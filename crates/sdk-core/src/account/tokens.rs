@@ -1,0 +1,71 @@
+//! Tokens: a short one that opens doors, a long one that buys the next pair.
+
+use std::future::Future;
+
+use sealpost_wire as wire;
+use zeroize::Zeroizing;
+
+use crate::context::Context;
+use crate::error::Result;
+use crate::store::Tokens;
+use crate::transport::{self, Http};
+
+/// An access token.
+pub(crate) type Token = Zeroizing<String>;
+
+/// A token is replaced when it has less than this left, in milliseconds.
+pub(crate) const MARGIN_MS: u64 = 60_000;
+
+/// A token that is good for a while: the one we have, or a new one.
+pub(crate) async fn access(ctx: &Context) -> Result<Token> {
+    let _one_at_a_time = ctx.refreshing.lock().await;
+    let tokens = ctx.store.read(|rows| rows.tokens()).await?;
+    if tokens.access_expires_ms > ctx.server_now_ms().saturating_add(MARGIN_MS) {
+        return Ok(tokens.access);
+    }
+    replace(ctx, &tokens).await
+}
+
+/// A new token, because the relay did not take the one we have.
+pub(crate) async fn replace_refused(ctx: &Context, refused: &str) -> Result<Token> {
+    let _one_at_a_time = ctx.refreshing.lock().await;
+    let tokens = ctx.store.read(|rows| rows.tokens()).await?;
+    if tokens.access.as_str() != refused {
+        return Ok(tokens.access);
+    }
+    replace(ctx, &tokens).await
+}
+
+/// Runs a call with a token; once more with a new one when the relay does not take it.
+pub(crate) async fn with_access<T, F>(ctx: &Context, call: impl Fn(Http, Token) -> F) -> Result<T>
+where
+    F: Future<Output = transport::Result<T>>,
+{
+    let http = &ctx.transport.http;
+    let token = access(ctx).await?;
+    match call(http.clone(), token.clone()).await {
+        Err(transport::Error::Unauthorized) => {
+            let token = replace_refused(ctx, &token).await?;
+            Ok(call(http.clone(), token).await?)
+        }
+        other => Ok(other?),
+    }
+}
+
+pub(crate) fn from_wire(pair: wire::TokenPair) -> Tokens {
+    Tokens::new(pair.access_token, pair.access_expires_ms, pair.refresh_token)
+}
+
+/// The pair is stored before it is used: the relay takes the old one only once more.
+async fn replace(ctx: &Context, tokens: &Tokens) -> Result<Token> {
+    let pair = ctx.transport.http.refresh(&tokens.refresh).await?;
+    let offset = ctx.learn_server_time(pair.server_time_ms);
+    let tokens = from_wire(pair);
+    let access = tokens.access.clone();
+    let stored = ctx.store.write(move |tx| {
+        tx.set_tokens(&tokens)?;
+        tx.set_clock_offset(offset)
+    });
+    stored.await?;
+    Ok(access)
+}

@@ -1,0 +1,76 @@
+//! Opening: to a client, or to something that can become one.
+
+use std::fmt;
+
+use crate::account::registration;
+use crate::client::Client;
+use crate::config::Config;
+use crate::context::Context;
+use crate::env::Env;
+use crate::error::{Error, Result};
+use crate::event::EventBus;
+use crate::store::Store;
+use crate::transport::Transport;
+
+/// What a database turned out to hold.
+#[derive(Debug)]
+pub enum Opened {
+    /// No account yet: register.
+    Unregistered(Unregistered),
+    /// An account; connecting has begun.
+    Ready(Client),
+}
+
+/// A database without an account.
+pub struct Unregistered {
+    ctx: Context,
+}
+
+impl Client {
+    /// Opens the database, or creates it. Must be called on a tokio runtime, which then runs the connection.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] says what is wrong with the database; [`Error::Misuse`] what is wrong with the
+    /// configuration.
+    pub async fn open(config: Config) -> Result<Opened> {
+        let Config { database, key, relay, trust, policy, clock } = config;
+        let transport = Transport::new(&relay, &trust)?;
+        let events = EventBus::new();
+        let for_store = events.clone();
+        let opening = tokio::task::spawn_blocking(move || Store::open(database, key, for_store));
+        let store = opening.await.map_err(|_| Error::Bug("a panic while opening the database"))??;
+        let account = store.read(|rows| rows.account()).await?;
+        let ctx = Context::new(store, transport, Env::new(clock), events, policy);
+        let registered = account.and_then(|account| {
+            ctx.set_clock_offset(account.clock_offset_ms);
+            account.registered
+        });
+        Ok(match registered {
+            Some(registered) => Opened::Ready(Self::start(ctx, registered)),
+            None => Opened::Unregistered(Unregistered { ctx }),
+        })
+    }
+}
+
+impl Unregistered {
+    /// Makes an account at the relay, with what it asks for as proof (nothing, in development), and this device
+    /// its first. May be tried again after a failure.
+    ///
+    /// # Errors
+    /// [`Error::Offline`], with [`Refused`](crate::Offline::Refused) when the proof is not accepted;
+    /// [`Error::Storage`].
+    pub async fn register(&self, proof: &[u8]) -> Result<Client> {
+        let (ctx, proof) = (self.ctx.clone(), proof.to_owned());
+        let running = tokio::spawn(async move {
+            let registered = registration::register(&ctx, proof).await?;
+            Ok(Client::start(ctx, registered))
+        });
+        running.await.map_err(|_| Error::Bug("a panic while registering"))?
+    }
+}
+
+impl fmt::Debug for Unregistered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Unregistered")
+    }
+}

@@ -1,0 +1,50 @@
+//! Others, and how far we trust who they say they are.
+
+use sealpost_protocol::{Party, SafetyNumber};
+
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::id::{DeviceId, UserId};
+use crate::message::FailReason;
+use crate::store::{Rows, TrustState};
+
+/// The safety number with a user: 60 digits, the same on both sides. Made from the keys of both primary devices.
+pub(crate) async fn safety_number(ctx: &Context, user: UserId) -> Result<String> {
+    let reading = ctx.store.read(move |rows| {
+        let (account, us) = rows.our_account()?;
+        let theirs = rows.identity(user, DeviceId::PRIMARY)?.ok_or(Error::NotFound)?;
+        let number = SafetyNumber::new(
+            Party { stable_id: us.user.as_bytes(), key: account.identity.public() },
+            Party { stable_id: user.as_bytes(), key: &theirs },
+        );
+        Ok(number.to_string())
+    });
+    reading.await
+}
+
+/// How far the person trusts a user.
+pub(crate) async fn trust(ctx: &Context, user: UserId) -> Result<TrustState> {
+    ctx.store.read(move |rows| rows.trust(user)?.ok_or(Error::NotFound)).await
+}
+
+/// The person has compared the safety number, and it is the same: given back, lest it changed meanwhile.
+pub(crate) async fn verify(ctx: &Context, user: UserId, compared: String) -> Result<bool> {
+    if safety_number(ctx, user).await? != compared {
+        return Ok(false);
+    }
+    ctx.store.write(move |tx| tx.set_trust(user, TrustState::Verified)).await?;
+    Ok(true)
+}
+
+/// The person goes on with a changed identity without comparing.
+pub(crate) async fn accept(ctx: &Context, user: UserId) -> Result<()> {
+    ctx.store.write(move |tx| tx.set_trust(user, TrustState::FirstUse)).await
+}
+
+/// Whether anything may be sealed for this user.
+pub(crate) fn check(rows: &Rows<'_>, user: UserId) -> Result<Result<(), FailReason>> {
+    Ok(match rows.trust(user)? {
+        Some(TrustState::ChangedSinceVerified) => Err(FailReason::IdentityChanged),
+        _ => Ok(()),
+    })
+}

@@ -1,0 +1,75 @@
+//! What every path needs: the two edges, the clock, the rules.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use sealpost_protocol::SessionPolicy;
+use tokio::sync::{Mutex, Notify};
+
+use crate::env::Env;
+use crate::event::EventBus;
+use crate::id::ClientMsgId;
+use crate::store::Store;
+use crate::transport::Transport;
+
+/// Clones share everything.
+#[derive(Clone)]
+pub(crate) struct Context {
+    pub(crate) store: Store,
+    pub(crate) transport: Transport,
+    pub(crate) env: Env,
+    pub(crate) events: EventBus,
+    pub(crate) policy: SessionPolicy,
+    /// Wakes the dispatcher: something was queued.
+    pub(crate) outbox: Arc<Notify>,
+    /// Wakes the keeper of our pre-keys: the relay runs low.
+    pub(crate) keys_low: Arc<Notify>,
+    /// One token refresh at a time: a token that is used twice signs the device out.
+    pub(crate) refreshing: Arc<Mutex<()>>,
+    clock_offset_ms: Arc<AtomicI64>,
+}
+
+impl Context {
+    pub(crate) fn new(
+        store: Store,
+        transport: Transport,
+        env: Env,
+        events: EventBus,
+        policy: SessionPolicy,
+    ) -> Self {
+        Self {
+            store,
+            transport,
+            env,
+            events,
+            policy,
+            outbox: Arc::default(),
+            keys_low: Arc::default(),
+            refreshing: Arc::default(),
+            clock_offset_ms: Arc::default(),
+        }
+    }
+
+    /// The relay's time, as far as we know it, in milliseconds.
+    pub(crate) fn server_now_ms(&self) -> u64 {
+        self.env.now_ms().saturating_add_signed(self.clock_offset_ms.load(Ordering::Relaxed))
+    }
+
+    /// The relay said what time it is; returns the offset, to be stored.
+    pub(crate) fn learn_server_time(&self, server_time_ms: u64) -> i64 {
+        let offset = server_time_ms.checked_signed_diff(self.env.now_ms()).unwrap_or(0);
+        self.set_clock_offset(offset);
+        offset
+    }
+
+    pub(crate) fn set_clock_offset(&self, offset_ms: i64) {
+        self.clock_offset_ms.store(offset_ms, Ordering::Relaxed);
+    }
+
+    /// A fresh id for a message, on server time.
+    pub(crate) fn new_client_msg_id(&self) -> ClientMsgId {
+        let mut random = [0; 10];
+        rand::Rng::fill_bytes(&mut self.env.rng(), &mut random);
+        ClientMsgId::new(self.server_now_ms(), &random)
+    }
+}

@@ -1,0 +1,64 @@
+//! Clock and randomness: the only place that asks the operating system for either.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+/// A source of wall-clock time. The default asks the operating system; tests bring their own.
+pub trait Clock: Send + Sync + 'static {
+    /// Milliseconds since the Unix epoch. May jump: nothing here relies on it being right, only on the relay
+    /// telling how wrong it is.
+    fn now_ms(&self) -> u64;
+}
+
+/// The clock of the operating system.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now_ms(&self) -> u64 {
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .ok()
+            .and_then(|since| u64::try_from(since.as_millis()).ok())
+            .unwrap_or(0)
+    }
+}
+
+/// What a client needs from outside.
+#[derive(Clone)]
+pub(crate) struct Env {
+    clock: Arc<dyn Clock>,
+}
+
+impl Env {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock }
+    }
+
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.clock.now_ms()
+    }
+
+    /// A fresh generator, seeded by the operating system. One per operation: it is never stored.
+    pub(crate) fn rng(&self) -> StdRng {
+        StdRng::from_rng(&mut rand::rng())
+    }
+
+    /// A number in `0..=max`, for jitter.
+    pub(crate) fn jitter(&self, max: u64) -> u64 {
+        match max.checked_add(1) {
+            Some(bound) => self.rng().next_u64().checked_rem(bound).unwrap_or(0),
+            None => self.rng().next_u64(),
+        }
+    }
+}
+
+impl fmt::Debug for Env {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Env")
+    }
+}

@@ -1,0 +1,102 @@
+//! What can go wrong for the app, sorted by what it can do about it.
+//!
+//! A message that cannot be opened is not here: it is a row with a cause
+//! ([`Undecryptable`](crate::Undecryptable)) and an event.
+
+use std::time::Duration;
+
+/// The one error of the API. Each variant names its remedy.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The relay did not do it: try again when there is a connection.
+    #[error("the relay could not be used: {0}")]
+    Offline(#[from] Offline),
+    /// The relay does not know this device any more: register again.
+    #[error("the relay no longer accepts this device")]
+    Unauthorized,
+    /// There is no such user, thread or message.
+    #[error("no such user, thread or message")]
+    NotFound,
+    /// The text is longer than a message can carry: shorten it.
+    #[error("the text is longer than {max} bytes")]
+    TooLong {
+        /// The most bytes a text may have, in UTF-8.
+        max: usize,
+    },
+    /// The database cannot be used.
+    #[error("the database cannot be used: {0}")]
+    Storage(#[from] Storage),
+    /// The call is not allowed now: a mistake in the app.
+    #[error("not allowed now: {0}")]
+    Misuse(&'static str),
+    /// A mistake of ours: please report it.
+    #[error("a bug in the library: {0}")]
+    Bug(&'static str),
+}
+
+impl Error {
+    /// Whether the same call may succeed later without anything being changed.
+    pub const fn is_retryable(&self) -> bool {
+        matches!(self, Self::Offline(_) | Self::Storage(Storage::Full | Storage::InUse))
+    }
+}
+
+/// Why the relay could not be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Offline {
+    /// No connection, or none that lasted.
+    #[error("it is not reachable")]
+    Unreachable,
+    /// No answer in time: whether the relay did it is unknown.
+    #[error("no answer in time")]
+    TimedOut,
+    /// It asked to come back later.
+    #[error("it asks to come back in {0:?}")]
+    Busy(Duration),
+    /// What answers there does not speak our protocol: a captive portal, another server, a proxy.
+    #[error("what answers there is not a relay")]
+    NotARelay,
+    /// It refused the request, with a status we have no remedy for.
+    #[error("it refused with status {0}")]
+    Refused(u16),
+    /// Its certificate is not trusted.
+    #[error("its certificate is not trusted")]
+    Untrusted,
+}
+
+/// Why the database could not be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Storage {
+    /// The key does not open this database. (Damage to its very first page looks the same.)
+    #[error("the key does not open it")]
+    WrongKey,
+    /// The file is damaged, cut short, or not a database of ours.
+    #[error("it is damaged or not a database")]
+    Corrupt,
+    /// The database was written by a newer version of this library.
+    #[error("it has schema version {found}, this library knows {known}")]
+    Newer {
+        /// The version in the file.
+        found: u32,
+        /// The newest version this library knows.
+        known: u32,
+    },
+    /// The file or its folder cannot be written.
+    #[error("it cannot be written")]
+    ReadOnly,
+    /// The disk is full: nothing was changed.
+    #[error("the disk is full")]
+    Full,
+    /// Another process, or another client of this process, has it open.
+    #[error("it is open elsewhere")]
+    InUse,
+    /// Any other failure of the disk.
+    #[error("the disk failed")]
+    Io,
+}
+
+/// Short for what most calls return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,0 +1,104 @@
+//! What the app is told, after it is durable.
+//!
+//! Events are hints: the database is the truth. Who is too slow for them loses some and is told so
+//! ([`Lagged`]); what was lost is in the database.
+
+use tokio::sync::broadcast;
+
+use crate::id::{ThreadId, UserId};
+use crate::message::Message;
+
+/// How many events wait for a slow listener before it lags.
+const CAPACITY: usize = 1024;
+
+/// Something changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A thread is new here.
+    ThreadAdded(ThreadId),
+    /// A message is new here, ours or theirs.
+    MessageAdded(Message),
+    /// A message changed: its state, or its place.
+    MessageChanged(Message),
+    /// A message is gone: its sending was cancelled.
+    MessageRemoved {
+        /// Where it stood.
+        thread: ThreadId,
+        /// Which it was.
+        id: crate::id::MessageId,
+    },
+    /// The safety number with this user changed. Sends to a verified contact stop until the person accepts.
+    IdentityChanged(UserId),
+    /// Messages of this thread are missing: the relay no longer has them.
+    MessagesMissing {
+        /// The thread.
+        thread: ThreadId,
+        /// The first missing place.
+        first: u64,
+        /// The last missing place.
+        last: u64,
+    },
+    /// The connection changed.
+    Connection(ConnectionState),
+}
+
+/// The connection to the relay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConnectionState {
+    /// No connection; trying again by itself.
+    Offline,
+    /// Connecting.
+    Connecting,
+    /// Connected; what arrived in the meantime is coming in.
+    CatchingUp,
+    /// Connected, nothing waits.
+    Live,
+    /// The relay no longer accepts this device. Nothing is tried any more.
+    SignedOut,
+    /// [`Client::suspend`](crate::Client::suspend) was called.
+    Suspended,
+}
+
+/// The listener was too slow: this many events are lost. What they told is in the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0} events were lost")]
+pub struct Lagged(pub u64);
+
+/// The way from commits to listeners.
+#[derive(Debug, Clone)]
+pub(crate) struct EventBus(broadcast::Sender<Event>);
+
+impl EventBus {
+    pub(crate) fn new() -> Self {
+        Self(broadcast::channel(CAPACITY).0)
+    }
+
+    /// Tells everyone who listens; nobody may.
+    pub(crate) fn publish(&self, event: Event) {
+        let _ = self.0.send(event);
+    }
+
+    pub(crate) fn subscribe(&self) -> Events {
+        Events(self.0.subscribe())
+    }
+}
+
+/// A listener's end. Bounded: who is too slow lags.
+#[derive(Debug)]
+pub struct Events(broadcast::Receiver<Event>);
+
+impl Events {
+    /// The next event; `None` when the client is gone. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// [`Lagged`] once, when events were lost; the next call goes on.
+    pub async fn next(&mut self) -> Option<Result<Event, Lagged>> {
+        match self.0.recv().await {
+            Ok(event) => Some(Ok(event)),
+            Err(broadcast::error::RecvError::Lagged(lost)) => Some(Err(Lagged(lost))),
+            Err(broadcast::error::RecvError::Closed) => None,
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! A message as the app sees it.
+
+use std::fmt;
+
+use crate::id::{MessageId, ThreadId, UserId};
+
+/// A row of a thread.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Message {
+    /// What names it on this device.
+    pub id: MessageId,
+    /// Where it stands.
+    pub thread: ThreadId,
+    /// Who wrote it.
+    pub sender: UserId,
+    /// Whether it came or went, and how far.
+    pub direction: Direction,
+    /// What it says.
+    pub body: MessageBody,
+    /// When its sender wrote it, by server time, in milliseconds since the Unix epoch.
+    pub sent_ms: u64,
+    /// Its place in the thread; none while the relay has not answered.
+    pub server_seq: Option<u64>,
+}
+
+/// Whether a message came or went, and how far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// Ours.
+    Outgoing(Delivery),
+    /// Theirs.
+    Incoming {
+        /// Whether the person here has read it.
+        read: bool,
+    },
+}
+
+/// How far one of our messages came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Delivery {
+    /// Written down here; the relay has not answered yet.
+    Queued,
+    /// The relay has it on disk.
+    Sent,
+    /// A device of the other side has opened it.
+    Delivered,
+    /// The person on the other side has read it.
+    Read,
+    /// It will not be sent unless the person tries again.
+    Failed(FailReason),
+}
+
+/// Why a message was not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FailReason {
+    /// The safety number of a verified contact changed: accept it first.
+    #[error("the safety number of a verified contact has changed")]
+    IdentityChanged,
+    /// The recipient has no devices any more.
+    #[error("the recipient is gone")]
+    UnknownRecipient,
+    /// The recipient's keys are not valid: the relay, or their client, is at fault.
+    #[error("the recipient's keys are not valid")]
+    BadKeys,
+    /// We are not, or no longer, a member of this thread.
+    #[error("not a member of this thread")]
+    NotAMember,
+    /// It waited for longer than the relay remembers ids (7 days): whether it arrived is unknown.
+    #[error("it waited for too long")]
+    TooOld,
+    /// With a copy for each of the recipient's devices it is larger than the relay takes.
+    #[error("it is too large for the recipient's devices")]
+    TooLarge,
+    /// The relay refuses it for good.
+    #[error("the relay refuses it")]
+    Refused,
+}
+
+/// What a message says.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MessageBody {
+    /// Text.
+    Text(String),
+    /// Something arrived that could not be opened.
+    Undecryptable(Undecryptable),
+}
+
+impl fmt::Debug for MessageBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(_) => f.write_str("Text(..)"),
+            Self::Undecryptable(cause) => write!(f, "Undecryptable({cause:?})"),
+        }
+    }
+}
+
+/// Why a message could not be opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Undecryptable {
+    /// There is no session with the sending device.
+    #[error("no session with the sending device")]
+    NoSession,
+    /// It was sealed to a pre-key that is not here, or not any more.
+    #[error("sealed to a pre-key that is gone")]
+    MissingPreKey,
+    /// No session opens it: it was damaged, or its key is gone.
+    #[error("no session opens it")]
+    NotDecryptable,
+    /// Its version is not spoken here.
+    #[error("a version that is not spoken here")]
+    UnsupportedVersion,
+    /// Its bytes are not a message.
+    #[error("not a message")]
+    Malformed,
+    /// What is inside says that it belongs elsewhere: the relay, or the sender, lies.
+    #[error("it belongs elsewhere")]
+    Misrouted,
+    /// It was opened, but says something this version does not understand.
+    #[error("a kind of content that is not understood here")]
+    UnknownContent,
+}
+
+/// Fixed numbers for the database: append, never renumber.
+macro_rules! stored_as {
+    ($type:ident { $($variant:ident = $number:literal),+ $(,)? } else $unknown:ident) => {
+        impl $type {
+            pub(crate) const fn to_stored(self) -> i64 {
+                match self { $(Self::$variant => $number),+ }
+            }
+
+            /// A number from a newer version reads as the vaguest variant: a row is never fatal.
+            pub(crate) const fn from_stored(number: i64) -> Self {
+                match number { $($number => Self::$variant,)+ _ => Self::$unknown }
+            }
+        }
+    };
+}
+
+stored_as!(FailReason {
+    IdentityChanged = 1,
+    UnknownRecipient = 2,
+    BadKeys = 3,
+    NotAMember = 4,
+    TooOld = 5,
+    Refused = 6,
+    TooLarge = 7,
+} else Refused);
+
+stored_as!(Undecryptable {
+    NoSession = 1,
+    MissingPreKey = 2,
+    NotDecryptable = 3,
+    UnsupportedVersion = 4,
+    Malformed = 5,
+    Misrouted = 6,
+    UnknownContent = 7,
+} else NotDecryptable);

@@ -1,0 +1,196 @@
+//! Stations 2 to 8 for a batch of envelopes, in one transaction.
+
+use std::collections::HashMap;
+
+use rand::rngs::StdRng;
+use sealpost_protocol::Address;
+use sealpost_wire as wire;
+
+use super::apply::{Applied, apply};
+use super::open::{Lock, NamedPreKeys, Opened, Parsed, open, parse};
+use crate::account::registration::{address, local_device};
+use crate::content::ReceiptKind;
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::fault::{self, Station};
+use crate::id::{ClientMsgId, DeviceId, InvalidId, ThreadId, UserId};
+use crate::message::Undecryptable;
+use crate::store::{Account, Device, Durable, PeerSessions, Registered, Thread, Tx};
+use crate::thread;
+use crate::transport::EnvelopeId;
+
+/// Most envelopes in one transaction.
+pub(crate) const BATCH: usize = 256;
+
+/// Opens, applies and stores a batch. What comes back may be acknowledged.
+///
+/// # Errors
+/// [`Error::Storage`]: nothing of the batch has happened, and the relay will deliver it again.
+pub(crate) async fn receive(ctx: &Context, batch: Vec<wire::Deliver>) -> Result<Durable<Vec<EnvelopeId>>> {
+    fault::at(Station::Arrive);
+    let ctx_in_tx = ctx.clone();
+    let mut rng = ctx.env.rng();
+    let work = move |tx: &mut Tx<'_>| {
+        let (account, us) = tx.our_account()?;
+        let our_address = address(us.user, us.device)?;
+        let mut batch_work = Batch {
+            ctx: &ctx_in_tx,
+            tx,
+            account: &account,
+            us,
+            our_address: &our_address,
+            sessions: HashMap::new(),
+            delivered: HashMap::new(),
+        };
+        let mut handled = Vec::with_capacity(batch.len());
+        for deliver in batch {
+            // An envelope that names no place cannot even be acknowledged; the relay is broken.
+            let Ok(envelope) = Envelope::parse(deliver) else {
+                tracing::warn!("the relay delivered an envelope without a place");
+                continue;
+            };
+            let place = EnvelopeId { thread: envelope.thread, server_seq: envelope.server_seq };
+            batch_work.handle(envelope, &mut rng)?;
+            handled.push(place);
+        }
+        batch_work.finish()?;
+        fault::at(Station::ApplyBeforeCommit);
+        Ok(tx.durable(handled))
+    };
+    let handled = ctx.store.write(work).await?;
+    fault::at(Station::ApplyAfterCommit);
+    // A receipt may wait in the outbox now.
+    ctx.outbox.notify_one();
+    Ok(handled)
+}
+
+/// A delivery whose fields have the right form.
+pub(super) struct Envelope {
+    pub(super) thread: ThreadId,
+    pub(super) server_seq: u64,
+    pub(super) epoch: u64,
+    pub(super) sender: UserId,
+    pub(super) sender_device: DeviceId,
+    pub(super) client_msg_id: ClientMsgId,
+    roster_version: u64,
+    sealed: wire::Envelope,
+}
+
+impl Envelope {
+    fn parse(deliver: wire::Deliver) -> Result<Self, InvalidId> {
+        let key = deliver.key.ok_or(InvalidId)?;
+        Ok(Self {
+            thread: ThreadId::from_slice(&key.thread_id)?,
+            server_seq: key.server_seq,
+            epoch: deliver.epoch,
+            sender: UserId::from_slice(&deliver.sender_user_id)?,
+            sender_device: DeviceId::new(deliver.sender_device_id)?,
+            client_msg_id: ClientMsgId::from_slice(&deliver.client_msg_id)?,
+            roster_version: deliver.roster_version,
+            sealed: deliver.envelope.unwrap_or_default(),
+        })
+    }
+}
+
+/// One transaction's work. Sessions are loaded once, and stored at the end.
+struct Batch<'b, 'c> {
+    ctx: &'b Context,
+    tx: &'b mut Tx<'c>,
+    account: &'b Account,
+    us: Registered,
+    our_address: &'b Address,
+    sessions: HashMap<(UserId, DeviceId), (Address, PeerSessions)>,
+    /// Texts that are new here, by thread: to be told to their sender.
+    delivered: HashMap<ThreadId, Vec<ClientMsgId>>,
+}
+
+impl Batch<'_, '_> {
+    fn handle(&mut self, envelope: Envelope, rng: &mut StdRng) -> Result<()> {
+        if self.tx.is_handled(envelope.thread, envelope.sender, envelope.client_msg_id)? {
+            return Ok(());
+        }
+        let thread = self.thread_of(&envelope)?;
+        let opened = if thread.peer == envelope.sender {
+            self.open(&envelope, rng)?
+        } else {
+            // Only its two members write into a direct thread.
+            Opened::Undecryptable(Undecryptable::Misrouted)
+        };
+        let now_ms = self.ctx.server_now_ms();
+        if apply(self.tx, &envelope, opened, self.us, now_ms)? == Applied::Text {
+            self.delivered.entry(envelope.thread).or_default().push(envelope.client_msg_id);
+        }
+        self.tx.account_for(envelope.thread, envelope.epoch, envelope.server_seq)
+    }
+
+    fn finish(mut self) -> Result<()> {
+        for (_, sessions) in self.sessions.values_mut() {
+            self.tx.store_sessions(sessions)?;
+        }
+        for (thread, messages) in &self.delivered {
+            thread::queue_receipts(self.ctx, self.tx, *thread, ReceiptKind::Delivered, messages)?;
+        }
+        Ok(())
+    }
+
+    /// The thread, which begins for us with its first message.
+    fn thread_of(&mut self, envelope: &Envelope) -> Result<Thread> {
+        if let Some(thread) = self.tx.thread(envelope.thread)? {
+            return Ok(thread);
+        }
+        let thread =
+            Thread { id: envelope.thread, peer: envelope.sender, roster_version: envelope.roster_version };
+        self.tx.put_thread(thread, self.ctx.server_now_ms())?;
+        Ok(thread)
+    }
+
+    fn open(&mut self, envelope: &Envelope, rng: &mut StdRng) -> Result<Opened> {
+        let message = match parse(&envelope.sealed) {
+            Ok(message) => message,
+            Err(cause) => return Ok(Opened::Undecryptable(cause)),
+        };
+        let (user, device) = (envelope.sender, envelope.sender_device);
+        if !self.sessions.contains_key(&(user, device)) {
+            let loaded = (address(user, device)?, self.tx.sessions(user, device)?);
+            self.sessions.insert((user, device), loaded);
+        }
+        let (remote, sessions) =
+            self.sessions.get_mut(&(user, device)).ok_or(Error::Bug("sessions were not loaded"))?;
+        let skipped = self.tx.skipped_keys(user, device, message.signal())?;
+        let keys = named_pre_keys(self.tx, sessions, &message)?;
+        let lock = Lock {
+            local: local_device(self.account, self.our_address),
+            remote,
+            record: &sessions.record,
+            skipped: &skipped,
+            policy: self.ctx.policy,
+        };
+        let (opened, changes) = open(&lock, &message, &keys, rng)?;
+        let Some(changes) = changes else { return Ok(opened) };
+        if let Some(consumed) = &changes.consumed
+            && !self.tx.consume_pre_keys(consumed)?
+        {
+            // The same first message was here before, and its session is gone: somebody repeats it.
+            return Ok(Opened::Undecryptable(Undecryptable::NotDecryptable));
+        }
+        if let Some((identity, registration_id)) = changes.sender {
+            self.tx.see_device(&Device { user, device, registration_id, identity })?;
+        }
+        self.tx.store_skipped(user, device, changes.skipped)?;
+        sessions.record = changes.record;
+        Ok(opened)
+    }
+}
+
+/// Station 5, Load: a message of a session that is known needs no pre-keys.
+fn named_pre_keys(tx: &Tx<'_>, sessions: &PeerSessions, message: &Parsed) -> Result<NamedPreKeys> {
+    let message = match message {
+        Parsed::PreKey(message) if !sessions.record.knows(message) => message,
+        _ => return Ok(NamedPreKeys::default()),
+    };
+    Ok(NamedPreKeys {
+        signed: tx.signed_pre_key(message.signed_pre_key_id())?,
+        one_time: message.one_time_pre_key_id().map(|id| tx.one_time_pre_key(id)).transpose()?.flatten(),
+        kem: message.kem_pre_key_id().map(|id| tx.kem_pre_key(id)).transpose()?.flatten(),
+    })
+}

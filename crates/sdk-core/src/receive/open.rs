@@ -1,0 +1,141 @@
+//! Stations 3 and 6: from bytes to content. Pure.
+
+use rand::rngs::StdRng;
+use sealpost_protocol::{
+    Accepted, Address, Advanced, Consumed, DecodeError, DecryptError, IdentityKey, KemPreKey, LocalDevice,
+    OneTimePreKey, OurPreKeys, Plaintext, PreKeySignalMessage, SessionPolicy, SessionRecord, SignalMessage,
+    SignedPreKey, SkippedChange, SkippedKey,
+};
+use sealpost_wire as wire;
+
+use crate::content::{Content, ContentError};
+use crate::error::{Error, Result};
+use crate::message::Undecryptable;
+
+/// What an envelope turned out to be.
+pub(super) enum Opened {
+    Content(Content),
+    /// Seen before: not a failure.
+    Duplicate,
+    Undecryptable(Undecryptable),
+}
+
+/// A ciphertext, by its kind.
+pub(super) enum Parsed {
+    Signal(SignalMessage),
+    PreKey(PreKeySignalMessage),
+}
+
+/// What opening changes: to be stored together with what was opened.
+pub(super) struct Changes {
+    pub(super) record: SessionRecord,
+    pub(super) skipped: Vec<SkippedChange>,
+    pub(super) consumed: Option<Consumed>,
+    /// Of a first message: who the sender says it is.
+    pub(super) sender: Option<(IdentityKey, u32)>,
+}
+
+/// The pre-keys that a first message names, as far as they are here.
+#[derive(Default)]
+pub(super) struct NamedPreKeys {
+    pub(super) signed: Option<SignedPreKey>,
+    pub(super) one_time: Option<OneTimePreKey>,
+    pub(super) kem: Option<KemPreKey>,
+}
+
+/// Everything that opening needs to know.
+pub(super) struct Lock<'a> {
+    pub(super) local: LocalDevice<'a>,
+    pub(super) remote: &'a Address,
+    pub(super) record: &'a SessionRecord,
+    pub(super) skipped: &'a [SkippedKey],
+    pub(super) policy: SessionPolicy,
+}
+
+/// Station 3, Parse.
+pub(super) fn parse(envelope: &wire::Envelope) -> Result<Parsed, Undecryptable> {
+    let bytes = &envelope.ciphertext;
+    match envelope.kind {
+        wire::envelope::SIGNAL => SignalMessage::parse(bytes).map(Parsed::Signal).map_err(malformed),
+        wire::envelope::PRE_KEY => PreKeySignalMessage::parse(bytes).map(Parsed::PreKey).map_err(malformed),
+        _ => Err(Undecryptable::UnsupportedVersion),
+    }
+}
+
+impl Parsed {
+    /// The message that carries the content.
+    pub(super) fn signal(&self) -> &SignalMessage {
+        match self {
+            Self::Signal(message) => message,
+            Self::PreKey(message) => message.signal_message(),
+        }
+    }
+}
+
+/// Station 6, Open. Nothing changes unless the caller stores the changes.
+///
+/// # Errors
+/// Only [`Error::Bug`]: what a peer sent is never an error.
+pub(super) fn open(
+    lock: &Lock<'_>,
+    message: &Parsed,
+    keys: &NamedPreKeys,
+    rng: &mut StdRng,
+) -> Result<(Opened, Option<Changes>)> {
+    let decrypted = match message {
+        Parsed::Signal(message) => {
+            let advanced = lock.record.decrypt(&lock.local, lock.remote, message, lock.skipped, rng);
+            advanced.map(|advanced| (advanced, None, None))
+        }
+        Parsed::PreKey(message) => {
+            let signed = keys.signed.as_ref();
+            let keys = signed.map(|signed| OurPreKeys {
+                signed,
+                one_time: keys.one_time.as_ref(),
+                kem: keys.kem.as_ref(),
+            });
+            let accepted = lock.record.decrypt_pre_key(
+                &lock.local,
+                lock.remote,
+                message,
+                keys,
+                lock.skipped,
+                lock.policy,
+                rng,
+            );
+            let sender = (*message.identity_key(), message.registration_id());
+            accepted.map(|Accepted { advanced, consumed }| (advanced, consumed, Some(sender)))
+        }
+    };
+    let (Advanced { next, skipped, output }, consumed, sender) = match decrypted {
+        Ok(decrypted) => decrypted,
+        Err(DecryptError::Duplicate) => return Ok((Opened::Duplicate, None)),
+        Err(DecryptError::Bug(what)) => return Err(Error::Bug(what)),
+        Err(error) => return Ok((Opened::Undecryptable(cause(error)), None)),
+    };
+    Ok((read(&output), Some(Changes { record: next, skipped, consumed, sender })))
+}
+
+fn read(plaintext: &Plaintext) -> Opened {
+    match Content::open_form(plaintext.expose()) {
+        Ok(content) => Opened::Content(content),
+        Err(ContentError::Malformed) => Opened::Undecryptable(Undecryptable::Malformed),
+        Err(ContentError::Unknown) => Opened::Undecryptable(Undecryptable::UnknownContent),
+    }
+}
+
+fn malformed(error: DecodeError) -> Undecryptable {
+    match error {
+        DecodeError::UnknownVersion | DecodeError::VersionTooOld => Undecryptable::UnsupportedVersion,
+        _ => Undecryptable::Malformed,
+    }
+}
+
+fn cause(error: DecryptError) -> Undecryptable {
+    match error {
+        DecryptError::NoSession => Undecryptable::NoSession,
+        DecryptError::MissingPreKey(_) => Undecryptable::MissingPreKey,
+        DecryptError::UnsupportedVersion => Undecryptable::UnsupportedVersion,
+        _ => Undecryptable::NotDecryptable,
+    }
+}

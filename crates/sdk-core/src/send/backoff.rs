@@ -1,0 +1,28 @@
+//! How long to wait before trying again: exponential, full jitter, at most a minute.
+
+use crate::env::Env;
+
+const FIRST_MS: u64 = 500;
+const MOST_MS: u64 = 60_000;
+
+/// A random wait for the n-th attempt (1 is the first retry): anything between nothing and the ceiling, so that
+/// many clients that failed together do not come back together.
+pub(crate) fn backoff_ms(env: &Env, attempt: u32) -> u64 {
+    env.jitter(ceiling_ms(attempt))
+}
+
+fn ceiling_ms(attempt: u32) -> u64 {
+    FIRST_MS.saturating_mul(1 << attempt.saturating_sub(1).min(20)).min(MOST_MS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ceiling_doubles_up_to_a_minute() {
+        let ceilings: Vec<_> = (0..10).map(ceiling_ms).collect();
+        assert_eq!(ceilings, [500, 500, 1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000]);
+        assert_eq!(ceiling_ms(u32::MAX), MOST_MS);
+    }
+}

@@ -1,0 +1,133 @@
+//! Station 3, Next: the loop that empties the outbox, a lane for each thread.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::time::sleep;
+
+use super::answer::{Flow, judge, learn, settle};
+use super::meet::meet;
+use super::prepare::{Prepared, Sealed, prepare};
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::fault::{self, Station};
+use crate::id::{DeviceId, MessageId, ThreadId, UserId};
+use crate::store::{Entry, Settlement};
+
+/// Most threads that are served at the same time.
+const MAX_LANES: usize = 8;
+/// Pause after a failure of the disk.
+const STORAGE_PAUSE: Duration = Duration::from_secs(1);
+
+/// Serves the outbox for as long as it is polled. It may be dropped at any time: all it knows is on disk.
+pub(crate) async fn run(ctx: Context) {
+    let mut lanes = FuturesUnordered::new();
+    let mut busy = HashSet::new();
+    loop {
+        ctx.transport.online().await;
+        let now_ms = ctx.env.now_ms();
+        let (due, next_due) =
+            match ctx.store.read(move |rows| Ok((rows.due_threads(now_ms)?, rows.next_due()?))).await {
+                Ok(due) => due,
+                Err(error) => {
+                    tracing::warn!(%error, "the outbox cannot be read");
+                    sleep(STORAGE_PAUSE).await;
+                    continue;
+                }
+            };
+        for thread in due {
+            if busy.len() < MAX_LANES && busy.insert(thread) {
+                lanes.push(lane(ctx.clone(), thread));
+            }
+        }
+        // What is due and has no lane yet gets one when another ends.
+        let wait_ms = next_due.map(|due| due.saturating_sub(now_ms)).filter(|wait| *wait > 0);
+        tokio::select! {
+            Some((thread, result)) = lanes.next() => {
+                busy.remove(&thread);
+                if let Err(error) = result {
+                    tracing::warn!(%error, "sending is interrupted");
+                    sleep(STORAGE_PAUSE).await;
+                }
+            }
+            () = ctx.outbox.notified() => {}
+            () = sleep(Duration::from_millis(wait_ms.unwrap_or(60_000))) => {}
+        }
+    }
+}
+
+/// Empties the outbox of one thread, or stops where it cannot go on now.
+async fn lane(ctx: Context, thread: ThreadId) -> (ThreadId, Result<()>) {
+    loop {
+        let step = match prepare(&ctx, thread).await {
+            Ok(Prepared::Nothing) => return (thread, Ok(())),
+            Ok(Prepared::Submit(entries)) => submit(&ctx, thread, entries).await,
+            Ok(Prepared::Meet(user, device)) => make_session(&ctx, thread, user, device).await,
+            Err(error) => Err(error),
+        };
+        match step {
+            Ok(Flow::GoOn | Flow::Again) => {}
+            Ok(Flow::Stop) => return (thread, Ok(())),
+            Err(error) => return (thread, Err(error)),
+        }
+    }
+}
+
+/// Station 9, Submit: one after the other; the next leaves when the one before is answered.
+async fn submit(ctx: &Context, thread: ThreadId, entries: Vec<Sealed>) -> Result<Flow> {
+    let mut settled = Vec::with_capacity(entries.len());
+    let mut lesson = None;
+    let mut flow = Flow::GoOn;
+    for entry in entries {
+        let answer = ctx.transport.submit(&entry.send).await;
+        fault::at(Station::SubmitAnswered);
+        let verdict = judge(ctx, &entry, answer);
+        settled.push((entry.id, verdict.settlement));
+        lesson = verdict.lesson;
+        flow = verdict.flow;
+        if flow != Flow::GoOn {
+            break;
+        }
+    }
+    settle(ctx, settled).await?;
+    if let Some(lesson) = lesson {
+        learn(ctx, thread, lesson).await?;
+    }
+    Ok(flow)
+}
+
+/// Station 5, Meet: a session for the next entry, or the reason why there is none.
+async fn make_session(
+    ctx: &Context,
+    thread: ThreadId,
+    user: UserId,
+    device: Option<DeviceId>,
+) -> Result<Flow> {
+    match meet(ctx, user, device).await {
+        Ok(Ok(())) => Ok(Flow::GoOn),
+        Ok(Err(reason)) => settle_oldest(ctx, thread, Settlement::Failed(reason)).await.map(|()| Flow::GoOn),
+        Err(Error::Offline(_) | Error::Unauthorized) => {
+            let wait_ms = super::backoff_ms(&ctx.env, 4);
+            let due_ms = ctx.env.now_ms().saturating_add(wait_ms);
+            settle_oldest(ctx, thread, Settlement::Later { due_ms }).await.map(|()| Flow::Stop)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn settle_oldest(ctx: &Context, thread: ThreadId, settlement: Settlement) -> Result<()> {
+    let work = ctx.store.write(move |tx| {
+        let oldest = tx.outbox(thread, 1)?.into_iter().next();
+        oldest.map_or(Ok(()), |entry| tx.settle(entry_id(&entry), settlement))
+    });
+    work.await
+}
+
+const fn entry_id(entry: &Entry) -> MessageId {
+    match entry {
+        Entry::ToSeal(outgoing) => outgoing.id,
+        Entry::Sealed { id, .. } => *id,
+    }
+}

@@ -1,0 +1,92 @@
+//! Station 5, Meet: from a bundle of the relay to a session.
+
+use sealpost_protocol::{
+    BundleError, InitiateError, PreKeyBundle, RawPreKeyBundle, RawSigned, UnixSeconds, VerifiedBundle,
+};
+use sealpost_wire as wire;
+
+use crate::account::registration::{address, local_device};
+use crate::account::tokens;
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::fault::{self, Station};
+use crate::id::{DeviceId, UserId};
+use crate::message::FailReason;
+use crate::store::Device;
+
+/// Fetches bundles of a user's device (or of all) and makes a session with each. The reason why nothing can be
+/// sent to this user, when there is one.
+pub(super) async fn meet(
+    ctx: &Context,
+    user: UserId,
+    device: Option<DeviceId>,
+) -> Result<Result<(), FailReason>> {
+    let once = &ctx.new_client_msg_id().to_string();
+    let fetched =
+        tokens::with_access(ctx, |http, token| async move { http.bundles(&token, user, device, once).await });
+    let bundles = match fetched.await {
+        Ok(bundles) => bundles.bundles,
+        Err(Error::NotFound) => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    if bundles.is_empty() {
+        return forget(ctx, user, device).await;
+    }
+    let verified: Result<Vec<_>, _> = bundles.iter().map(verify).collect();
+    let Ok(verified) = verified else { return Ok(Err(FailReason::BadKeys)) };
+    let (now_ms, policy) = (ctx.server_now_ms(), ctx.policy);
+    let mut rng = ctx.env.rng();
+    let met = ctx.store.write(move |tx| {
+        let (account, us) = tx.our_account()?;
+        let our_address = address(us.user, us.device)?;
+        for bundle in verified {
+            let device = DeviceId::new(bundle.device().get())?;
+            tx.see_device(&Device {
+                user,
+                device,
+                registration_id: bundle.registration_id(),
+                identity: *bundle.identity_key(),
+            })?;
+            let mut sessions = tx.sessions(user, device)?;
+            let local = local_device(&account, &our_address);
+            let now = UnixSeconds(now_ms / 1000);
+            let remote = address(user, device)?;
+            match sessions.record.initiate(&local, &remote, bundle, policy, now, &mut rng) {
+                Ok(record) => sessions.record = record,
+                Err(InitiateError::Bug(what)) => return Err(Error::Bug(what)),
+                Err(_) => return Ok(Err(FailReason::BadKeys)),
+            }
+            tx.store_sessions(&mut sessions)?;
+        }
+        fault::at(Station::MeetBeforeCommit);
+        Ok(Ok(()))
+    });
+    let met = met.await?;
+    fault::at(Station::MeetAfterCommit);
+    Ok(met)
+}
+
+/// The relay knows no such device, or none of this user.
+async fn forget(ctx: &Context, user: UserId, device: Option<DeviceId>) -> Result<Result<(), FailReason>> {
+    let Some(device) = device else { return Ok(Err(FailReason::UnknownRecipient)) };
+    ctx.store.write(move |tx| tx.forget_device(user, device)).await?;
+    Ok(Ok(()))
+}
+
+fn verify(bundle: &wire::Bundle) -> Result<VerifiedBundle, BundleError> {
+    // A key that is absent is an empty one, which is not a key.
+    let signed = bundle.signed_pre_key.clone().unwrap_or_default();
+    let raw = RawPreKeyBundle {
+        registration_id: bundle.registration_id,
+        device_id: bundle.device_id,
+        identity_key: &bundle.identity_key,
+        signed_pre_key: raw_signed(&signed),
+        one_time_pre_key: bundle.one_time.as_ref().map(|key| (key.id, key.public_key.as_ref())),
+        kem_pre_key: bundle.kem.as_ref().map(raw_signed),
+    };
+    PreKeyBundle::parse(raw)?.verify()
+}
+
+fn raw_signed(key: &wire::SignedKey) -> RawSigned<'_> {
+    RawSigned { id: key.id, key: &key.public_key, signature: &key.signature }
+}

@@ -1,0 +1,28 @@
+//! The outgoing path, station by station. ◆ marks a commit.
+//!
+//! | # | Station | Where | Takes → gives |
+//! |--:|---|---|---|
+//! | 1 | Ask | `client::Thread::send_text` | text |
+//! | 2 | Queue ◆ | `thread::send_text` | text → message row, to be sealed; the person sees it now |
+//! | 3 | Next | [`dispatch`] | the oldest due entries of each thread; a sealed one goes straight to 9 |
+//! | 4 | Address | [`recipients`] | thread → the devices to seal for; a changed identity of a verified contact stops here |
+//! | 5 | Meet ◆ | [`meet`] | a device without a session: bundle → verified bundle → session |
+//! | 6 | Encode | `content` | content → padded plaintext |
+//! | 7 | Seal | [`seal`] | plaintext and sessions → ciphertexts and advanced sessions |
+//! | 8 | Commit ◆ | [`prepare`] | sessions and bytes → `Durable` bytes |
+//! | 9 | Submit | `transport::submit` | durable bytes → answer |
+//! | 10 | Settle ◆ | [`answer`] | answer → accepted, sealed anew, later, or failed |
+//!
+//! Stations 3, 4 and 6 to 8 are one transaction. A crash before its commit repeats from 3; after it the same
+//! bytes are submitted again until the relay has answered, so no message key serves two plaintexts. Within a
+//! thread nothing overtakes: the next entry is submitted when the one before is answered.
+
+mod answer;
+mod backoff;
+pub(crate) mod dispatch;
+mod meet;
+mod prepare;
+mod recipients;
+mod seal;
+
+pub(crate) use backoff::backoff_ms;

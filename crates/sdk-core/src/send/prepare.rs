@@ -1,0 +1,149 @@
+//! Stations 3, 4 and 6 to 8 in one transaction: the next entries of a thread, sealed and durable.
+
+use bytes::Bytes;
+use rand::rngs::StdRng;
+use sealpost_protocol::UnixSeconds;
+
+use super::recipients::{Recipients, recipients};
+use super::seal::seal;
+use crate::account::registration::{address, local_device};
+use crate::content::Content;
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::fault::{self, Station};
+use crate::id::{ClientMsgId, DeviceId, MessageId, ThreadId, UserId};
+use crate::message::FailReason;
+use crate::store::{Device, Durable, Entry, Outgoing, PeerSessions, Settlement, Thread, Tx};
+
+/// Most entries of a thread that are sealed in one transaction.
+const BATCH: u32 = 16;
+/// An entry that was refused and sealed anew this often will not be accepted.
+const MAX_ATTEMPTS_REFUSED: u32 = 12;
+/// An id that was never sealed is made anew when its time is so far from the server's, in milliseconds: it was
+/// made while the clock was wrong, or long ago. Well inside of what the relay takes (an hour, seven days).
+const ID_AHEAD_MS: u64 = 10 * 60 * 1000;
+const ID_BEHIND_MS: u64 = 5 * 24 * 3600 * 1000;
+
+/// What there is to do for a thread.
+pub(super) enum Prepared {
+    /// Nothing waits.
+    Nothing,
+    /// These are to be submitted, in this order.
+    Submit(Vec<Sealed>),
+    /// First a session with this user's device (or all of them) is needed.
+    Meet(UserId, Option<DeviceId>),
+}
+
+/// An entry whose bytes may leave.
+pub(super) struct Sealed {
+    pub(super) id: MessageId,
+    pub(super) attempts: u32,
+    pub(super) send: Durable<Bytes>,
+}
+
+pub(super) async fn prepare(ctx: &Context, thread: ThreadId) -> Result<Prepared> {
+    let ctx_in_tx = ctx.clone();
+    let mut rng = ctx.env.rng();
+    let work = move |tx: &mut Tx<'_>| {
+        let entries = tx.outbox(thread, BATCH)?;
+        let thread = tx.thread(thread)?.ok_or(Error::Bug("an outbox without a thread"))?;
+        let prepared = Work { ctx: &ctx_in_tx, tx, thread, ready: None }.run(entries, &mut rng)?;
+        fault::at(Station::SealBeforeCommit);
+        Ok(prepared)
+    };
+    let prepared = ctx.store.write(work).await?;
+    fault::at(Station::SealAfterCommit);
+    Ok(prepared)
+}
+
+struct Work<'w, 'c> {
+    ctx: &'w Context,
+    tx: &'w mut Tx<'c>,
+    thread: Thread,
+    /// The recipients, once they are known to be ready.
+    ready: Option<Vec<(Device, PeerSessions)>>,
+}
+
+impl Work<'_, '_> {
+    fn run(mut self, entries: Vec<Entry>, rng: &mut StdRng) -> Result<Prepared> {
+        let mut sealed = Vec::with_capacity(entries.len());
+        let mut meet = None;
+        for entry in entries {
+            match entry {
+                Entry::Sealed { id, attempts, send } => sealed.push(Sealed { id, attempts, send }),
+                Entry::ToSeal(outgoing) => match self.seal(outgoing, rng)? {
+                    Step::Sealed(entry) => sealed.push(entry),
+                    Step::Settled => {}
+                    Step::Meet(device) => {
+                        meet = Some(device);
+                        break;
+                    }
+                },
+            }
+        }
+        for (_, sessions) in self.ready.iter_mut().flatten() {
+            self.tx.store_sessions(sessions)?;
+        }
+        Ok(match (sealed.is_empty(), meet) {
+            (false, _) => Prepared::Submit(sealed),
+            (true, Some(device)) => Prepared::Meet(self.thread.peer, device),
+            (true, None) => Prepared::Nothing,
+        })
+    }
+
+    fn seal(&mut self, outgoing: Outgoing, rng: &mut StdRng) -> Result<Step> {
+        let (account, us) = self.tx.our_account()?;
+        let now = UnixSeconds(self.ctx.server_now_ms() / 1000);
+        if outgoing.attempts >= MAX_ATTEMPTS_REFUSED {
+            return self.fail(outgoing.id, FailReason::Refused);
+        }
+        if self.ready.is_none() {
+            match recipients(self.tx, &self.thread, us, now)? {
+                Recipients::Ready(devices) => self.ready = Some(devices),
+                Recipients::Unknown => return Ok(Step::Meet(None)),
+                Recipients::NoSession(device) => return Ok(Step::Meet(Some(device))),
+                Recipients::Blocked(reason) => return self.fail(outgoing.id, reason),
+            }
+        }
+        let (id, sent_ms) = self.plausible_id(&outgoing)?;
+        let content = Content { thread: self.thread.id, id, sent_ms, body: outgoing.body };
+        let our_address = address(us.user, us.device)?;
+        let local = local_device(&account, &our_address);
+        let ready = self.ready.as_deref_mut().unwrap_or_default();
+        match seal(&content, &self.thread, ready, &local, now, rng)? {
+            Ok(send) => Ok(Step::Sealed(Sealed {
+                id: outgoing.id,
+                attempts: outgoing.attempts,
+                send: self.tx.set_sealed(outgoing.id, send)?,
+            })),
+            Err(reason) => self.fail(outgoing.id, reason),
+        }
+    }
+
+    /// The id of an entry is fixed once it was sealed; until then it can be mended.
+    fn plausible_id(&mut self, outgoing: &Outgoing) -> Result<(ClientMsgId, u64)> {
+        let now_ms = self.ctx.server_now_ms();
+        let made_ms = outgoing.client_msg_id.time_ms().unwrap_or(0);
+        let earliest = now_ms.saturating_sub(ID_BEHIND_MS);
+        let latest = now_ms.saturating_add(ID_AHEAD_MS);
+        if (earliest..=latest).contains(&made_ms) {
+            return Ok((outgoing.client_msg_id, outgoing.sent_ms));
+        }
+        // What was written long ago keeps its time; what was written in the future did not.
+        let sent_ms = outgoing.sent_ms.min(now_ms);
+        let id = self.ctx.new_client_msg_id();
+        self.tx.rename(outgoing.id, id, sent_ms)?;
+        Ok((id, sent_ms))
+    }
+
+    fn fail(&mut self, id: MessageId, reason: FailReason) -> Result<Step> {
+        self.tx.settle(id, Settlement::Failed(reason))?;
+        Ok(Step::Settled)
+    }
+}
+
+enum Step {
+    Sealed(Sealed),
+    Settled,
+    Meet(Option<DeviceId>),
+}

@@ -1,0 +1,74 @@
+//! Station 7, Seal: one ciphertext for each device. Pure: what it yields is to be stored, or nothing happened.
+
+use bytes::Bytes;
+use prost::Message as _;
+use rand::rngs::StdRng;
+use sealpost_protocol::{Advanced, Ciphertext, EncryptError, LocalDevice, UnixSeconds};
+use sealpost_wire as wire;
+
+use crate::account::registration::address;
+use crate::content::Content;
+use crate::error::{Error, Result};
+use crate::message::FailReason;
+use crate::store::{Device, PeerSessions, Thread};
+
+/// Room for what the frame adds around a `Send`.
+const MAX_SEND: usize = wire::limits::MAX_FRAME - 64;
+
+/// Seals a content for every recipient and puts the copies into one `relay.v1.Send`. The sessions advance; their
+/// caller stores them, or drops them with the bytes.
+pub(super) fn seal(
+    content: &Content,
+    thread: &Thread,
+    recipients: &mut [(Device, PeerSessions)],
+    local: &LocalDevice<'_>,
+    now: UnixSeconds,
+    rng: &mut StdRng,
+) -> Result<Result<Bytes, FailReason>> {
+    let plaintext = content.seal_form();
+    let mut copies = Vec::with_capacity(recipients.len());
+    let mut advanced = Vec::with_capacity(recipients.len());
+    for (device, sessions) in recipients.iter() {
+        let remote = address(device.user, device.device)?;
+        let Advanced { next, skipped: _, output } =
+            sessions.record.encrypt(local, &remote, &plaintext, now, rng).map_err(bug)?;
+        copies.push(wire::DeviceCopy {
+            user_id: device.user.to_wire(),
+            device_id: device.device.get(),
+            registration_id: device.registration_id,
+            envelope: Some(envelope(&output)),
+        });
+        advanced.push(next);
+    }
+    let send = wire::Send {
+        client_msg_id: content.id.to_wire(),
+        thread_id: thread.id.to_wire(),
+        roster_version: thread.roster_version,
+        copies,
+    };
+    if send.encoded_len() > MAX_SEND {
+        return Ok(Err(FailReason::TooLarge));
+    }
+    for ((_, sessions), next) in recipients.iter_mut().zip(advanced) {
+        sessions.record = next;
+    }
+    Ok(Ok(send.encode_to_vec().into()))
+}
+
+fn envelope(ciphertext: &Ciphertext) -> wire::Envelope {
+    wire::Envelope {
+        kind: match ciphertext {
+            Ciphertext::Signal(_) => wire::envelope::SIGNAL,
+            Ciphertext::PreKey(_) => wire::envelope::PRE_KEY,
+        },
+        ciphertext: Bytes::copy_from_slice(ciphertext.serialize()),
+        urgent: true,
+        ephemeral: false,
+        ttl_s: 0,
+    }
+}
+
+/// Recipients are only ready with a usable session, so sealing cannot fail for a reason of theirs.
+fn bug(_: EncryptError) -> Error {
+    Error::Bug("a usable session does not encrypt")
+}

@@ -1,0 +1,139 @@
+//! Who we are: one row.
+
+use rusqlite::{OptionalExtension as _, params};
+use sealpost_protocol::IdentityKeyPair;
+use zeroize::Zeroizing;
+
+use super::{Rows, Tx, from_sql, narrow, to_sql};
+use crate::error::{Error, Result};
+use crate::id::{DeviceId, UserId};
+
+/// Our account as it is stored.
+pub(crate) struct Account {
+    pub(crate) identity: IdentityKeyPair,
+    pub(crate) registration_id: u32,
+    /// None until the relay has made the account.
+    pub(crate) registered: Option<Registered>,
+    pub(crate) epoch: u64,
+    /// Server time less local time, in milliseconds.
+    pub(crate) clock_offset_ms: i64,
+}
+
+/// Who the relay says we are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Registered {
+    pub(crate) user: UserId,
+    pub(crate) device: DeviceId,
+}
+
+/// What proves it to the relay.
+#[derive(Clone)]
+pub(crate) struct Tokens {
+    pub(crate) access: Zeroizing<String>,
+    /// Server time, in milliseconds.
+    pub(crate) access_expires_ms: u64,
+    pub(crate) refresh: Zeroizing<String>,
+}
+
+impl Rows<'_> {
+    pub(crate) fn account(&self) -> Result<Option<Account>> {
+        let sql = "SELECT identity, registration_id, user_id, device_id, epoch, clock_offset FROM account";
+        let row = self.connection.prepare_cached(sql)?.query_row([], |row| {
+            Ok((
+                Zeroizing::new(row.get::<_, Vec<u8>>(0)?),
+                row.get::<_, i64>(1)?,
+                row.get::<_, Option<Vec<u8>>>(2)?,
+                row.get::<_, Option<i64>>(3)?,
+                row.get::<_, i64>(4)?,
+                row.get::<_, i64>(5)?,
+            ))
+        });
+        let Some((identity, registration_id, user, device, epoch, clock_offset_ms)) = row.optional()? else {
+            return Ok(None);
+        };
+        let registered = match (user, device) {
+            (Some(user), Some(device)) => {
+                Some(Registered { user: UserId::from_slice(&user)?, device: DeviceId::new(narrow(device)?)? })
+            }
+            _ => None,
+        };
+        Ok(Some(Account {
+            identity: IdentityKeyPair::from_bytes(&identity)?,
+            registration_id: narrow(registration_id)?,
+            registered,
+            epoch: from_sql(epoch)?,
+            clock_offset_ms,
+        }))
+    }
+
+    /// The account, which every path but registration can count on.
+    pub(crate) fn our_account(&self) -> Result<(Account, Registered)> {
+        let account = self.account()?.ok_or(Error::Bug("no account"))?;
+        let registered = account.registered.ok_or(Error::Bug("not registered"))?;
+        Ok((account, registered))
+    }
+
+    pub(crate) fn tokens(&self) -> Result<Tokens> {
+        let sql = "SELECT access_token, access_expires, refresh_token FROM account WHERE user_id IS NOT NULL";
+        let row = self.connection.prepare_cached(sql)?.query_row([], |row| {
+            Ok((
+                Zeroizing::new(row.get::<_, String>(0)?),
+                row.get::<_, i64>(1)?,
+                Zeroizing::new(row.get::<_, String>(2)?),
+            ))
+        });
+        let (access, expires, refresh) = row.optional()?.ok_or(Error::Bug("not registered"))?;
+        Ok(Tokens { access, access_expires_ms: from_sql(expires)?, refresh })
+    }
+
+    pub(crate) fn indexed_up_to(&self) -> Result<i64> {
+        let sql = "SELECT indexed_up_to FROM account";
+        Ok(self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0)).optional()?.unwrap_or(0))
+    }
+}
+
+impl Tx<'_> {
+    pub(crate) fn insert_account(&mut self, identity: &IdentityKeyPair, registration_id: u32) -> Result<()> {
+        self.change_one(
+            "INSERT INTO account (only, identity, registration_id) VALUES (1, ?1, ?2)",
+            params![identity.to_bytes().as_slice(), registration_id],
+        )
+    }
+
+    pub(crate) fn set_registered(&mut self, registered: Registered, tokens: &Tokens) -> Result<()> {
+        self.change_one(
+            "UPDATE account SET user_id = ?1, device_id = ?2",
+            params![registered.user.as_bytes(), registered.device.get()],
+        )?;
+        self.set_tokens(tokens)
+    }
+
+    pub(crate) fn set_tokens(&mut self, tokens: &Tokens) -> Result<()> {
+        self.change_one(
+            "UPDATE account SET access_token = ?1, access_expires = ?2, refresh_token = ?3",
+            params![tokens.access.as_str(), to_sql(tokens.access_expires_ms)?, tokens.refresh.as_str()],
+        )
+    }
+
+    pub(crate) fn set_epoch(&mut self, epoch: u64) -> Result<()> {
+        self.change_one("UPDATE account SET epoch = ?1", params![to_sql(epoch)?])
+    }
+
+    pub(crate) fn set_clock_offset(&mut self, offset_ms: i64) -> Result<()> {
+        self.change_one("UPDATE account SET clock_offset = ?1", params![offset_ms])
+    }
+
+    pub(crate) fn set_indexed_up_to(&mut self, message: i64) -> Result<()> {
+        self.change_one("UPDATE account SET indexed_up_to = ?1", params![message])
+    }
+
+    /// Takes `count` consecutive pre-key ids, and returns the first.
+    pub(crate) fn take_key_ids(&mut self, count: u32) -> Result<u32> {
+        let next: i64 = self
+            .connection
+            .prepare_cached("UPDATE account SET next_key_id = next_key_id + ?1 RETURNING next_key_id")?
+            .query_row([count], |row| row.get(0))?;
+        let next: u32 = narrow(next)?;
+        next.checked_sub(count).ok_or(Error::Bug("key ids ran backwards"))
+    }
+}

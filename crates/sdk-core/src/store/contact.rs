@@ -1,0 +1,147 @@
+//! Others: users, their devices, the identity key of each, and how far the person trusts them.
+
+use rusqlite::{OptionalExtension as _, params};
+use sealpost_protocol::IdentityKey;
+
+use super::{Rows, Tx, narrow};
+use crate::error::{Error, Result, Storage};
+use crate::event::Event;
+use crate::id::{DeviceId, UserId};
+
+/// A device of another user, as last seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Device {
+    pub(crate) user: UserId,
+    pub(crate) device: DeviceId,
+    pub(crate) registration_id: u32,
+    pub(crate) identity: IdentityKey,
+}
+
+/// How far the person trusts a contact's identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TrustState {
+    /// Believed since the first message, never compared.
+    FirstUse,
+    /// The person has compared the safety number.
+    Verified,
+    /// It was verified, and has changed since: sends stop until the person accepts.
+    ChangedSinceVerified,
+}
+
+/// What an identity key turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum IdentitySeen {
+    /// The first of this device.
+    First,
+    /// The one we know.
+    Same,
+    /// Another one than the one we knew.
+    Changed,
+}
+
+impl Rows<'_> {
+    /// The live devices of a user.
+    pub(crate) fn devices(&self, user: UserId) -> Result<Vec<Device>> {
+        let sql = "SELECT device_id, registration_id, identity FROM device WHERE user_id = ?1 AND live = 1";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map([user.as_bytes()], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, Vec<u8>>(2)?))
+        })?;
+        rows.map(|row| {
+            let (device, registration_id, identity) = row?;
+            Ok(Device {
+                user,
+                device: DeviceId::new(narrow(device)?)?,
+                registration_id: narrow(registration_id)?,
+                identity: IdentityKey::parse(&identity)?,
+            })
+        })
+        .collect()
+    }
+
+    /// The identity key of one device, live or not.
+    pub(crate) fn identity(&self, user: UserId, device: DeviceId) -> Result<Option<IdentityKey>> {
+        let sql = "SELECT identity FROM device WHERE user_id = ?1 AND device_id = ?2";
+        let bytes: Option<Vec<u8>> = self
+            .connection
+            .prepare_cached(sql)?
+            .query_row(params![user.as_bytes(), device.get()], |row| row.get(0))
+            .optional()?;
+        Ok(bytes.map(|bytes| IdentityKey::parse(&bytes)).transpose()?)
+    }
+
+    pub(crate) fn trust(&self, user: UserId) -> Result<Option<TrustState>> {
+        let trust: Option<i64> = self
+            .connection
+            .prepare_cached("SELECT trust FROM contact WHERE user_id = ?1")?
+            .query_row([user.as_bytes()], |row| row.get(0))
+            .optional()?;
+        match trust {
+            None => Ok(None),
+            Some(0) => Ok(Some(TrustState::FirstUse)),
+            Some(1) => Ok(Some(TrustState::Verified)),
+            Some(2) => Ok(Some(TrustState::ChangedSinceVerified)),
+            Some(_) => Err(Error::Storage(Storage::Corrupt)),
+        }
+    }
+}
+
+impl Tx<'_> {
+    pub(crate) fn ensure_contact(&mut self, user: UserId) -> Result<()> {
+        self.change(
+            "INSERT INTO contact (user_id, trust) VALUES (?1, 0) ON CONFLICT DO NOTHING",
+            [user.as_bytes()],
+        )?;
+        Ok(())
+    }
+
+    /// Writes down the identity key of a device. A change is told in the same commit, never silently, and a
+    /// contact that was verified is not any more.
+    pub(crate) fn see_device(&mut self, seen: &Device) -> Result<IdentitySeen> {
+        let Device { user, device, registration_id, identity } = seen;
+        self.ensure_contact(*user)?;
+        let known = self.identity(*user, *device)?;
+        self.change_one(
+            "INSERT INTO device (user_id, device_id, registration_id, identity, live) VALUES (?1, ?2, ?3, ?4, 1)
+             ON CONFLICT (user_id, device_id) DO UPDATE
+                SET registration_id = excluded.registration_id, identity = excluded.identity, live = 1",
+            params![user.as_bytes(), device.get(), registration_id, identity.serialize().as_slice()],
+        )?;
+        match known {
+            None => Ok(IdentitySeen::First),
+            Some(known) if known == *identity => Ok(IdentitySeen::Same),
+            Some(_) => {
+                self.change(
+                    "UPDATE contact SET trust = 2 WHERE user_id = ?1 AND trust = 1",
+                    [user.as_bytes()],
+                )?;
+                self.emit(Event::IdentityChanged(*user));
+                Ok(IdentitySeen::Changed)
+            }
+        }
+    }
+
+    /// The device is gone: its sessions are forgotten, its identity key is not.
+    pub(crate) fn forget_device(&mut self, user: UserId, device: DeviceId) -> Result<()> {
+        self.change(
+            "UPDATE device SET live = 0 WHERE user_id = ?1 AND device_id = ?2",
+            params![user.as_bytes(), device.get()],
+        )?;
+        self.forget_sessions(user, device)
+    }
+
+    pub(crate) fn set_trust(&mut self, user: UserId, trust: TrustState) -> Result<()> {
+        let trust = match trust {
+            TrustState::FirstUse => 0,
+            TrustState::Verified => 1,
+            TrustState::ChangedSinceVerified => 2,
+        };
+        match self
+            .change("UPDATE contact SET trust = ?2 WHERE user_id = ?1", params![user.as_bytes(), trust])?
+        {
+            1 => Ok(()),
+            _ => Err(Error::NotFound),
+        }
+    }
+}

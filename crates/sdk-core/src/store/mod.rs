@@ -1,0 +1,219 @@
+//! One encrypted file, one writer, a few readers.
+//!
+//! [`Store::write`] runs a closure in one transaction on the one writer thread: all of it happens, or none, and
+//! its events are published after the commit. The closure is synchronous, so nothing can wait for the network
+//! inside it. What must not leave this device before it is on disk travels as [`Durable`].
+
+mod account;
+mod contact;
+mod error;
+mod message;
+mod outbox;
+mod pre_key;
+mod readers;
+mod schema;
+mod search;
+mod session;
+mod thread;
+mod vault;
+mod writer;
+
+use std::fmt;
+use std::ops::Deref;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::{Connection, Params};
+
+use crate::config::DatabaseKey;
+use crate::error::{Error, Result, Storage};
+use crate::event::{Event, EventBus};
+
+pub(crate) use account::{Account, Registered, Tokens};
+pub use contact::TrustState;
+pub use message::Cursor;
+
+pub(crate) use contact::Device;
+pub(crate) use message::NewIncoming;
+pub(crate) use outbox::{Entry, NewOutgoing, Outgoing, Settlement};
+pub(crate) use pre_key::PreKeys;
+pub(crate) use session::PeerSessions;
+pub(crate) use thread::{Gap, Thread};
+
+use readers::Readers;
+use vault::Vault;
+use writer::Writer;
+
+/// Proof that `T` is on disk: only a transaction makes it, and only a commit lets it out.
+#[must_use]
+#[derive(Debug, Clone)]
+pub(crate) struct Durable<T>(T);
+
+impl<T> Durable<T> {
+    pub(crate) fn get(&self) -> &T {
+        &self.0
+    }
+}
+
+/// The database of one account. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Store {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    vault: Vault,
+    events: EventBus,
+    /// None while suspended.
+    open: Mutex<Option<Arc<Open>>>,
+}
+
+struct Open {
+    writer: Writer,
+    readers: Readers,
+}
+
+impl Store {
+    /// Opens or creates the file. Blocking.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub(crate) fn open(path: PathBuf, key: DatabaseKey, events: EventBus) -> Result<Self> {
+        let vault = Vault::new(path, key);
+        let store = Self { shared: Arc::new(Shared { vault, events, open: Mutex::new(None) }) };
+        store.reopen()?;
+        Ok(store)
+    }
+
+    /// Opens the file again after [`Store::close`]; nothing when it is open. Blocking.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub(crate) fn reopen(&self) -> Result<()> {
+        let mut open = self.shared.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.is_none() {
+            // Held for as long as the file is open: a second owner would fork the ratchets.
+            let lock = self.shared.vault.lock()?;
+            let mut connection = self.shared.vault.connect()?;
+            schema::migrate(&mut connection)?;
+            let writer = Writer::start(connection, lock)?;
+            *open = Some(Arc::new(Open { writer, readers: Readers::new() }));
+        }
+        Ok(())
+    }
+
+    /// Lets every transaction that was handed over finish, then closes the file and its lock.
+    pub(crate) async fn close(&self) {
+        let open = self.shared.open.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(open) = open {
+            open.readers.close().await;
+            open.writer.close().await;
+        }
+    }
+
+    /// Runs `work` in one transaction on the one writer. Once this was called the work is done, whether or not
+    /// the future is awaited to its end.
+    ///
+    /// # Errors
+    /// What `work` returns (its changes are undone), or [`Error::Storage`].
+    pub(crate) async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let open = self.current()?;
+        open.writer.run(work, self.shared.events.clone()).await
+    }
+
+    /// Runs `work` on a snapshot, beside the writer.
+    ///
+    /// # Errors
+    /// What `work` returns, or [`Error::Storage`].
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Rows<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let shared = Arc::clone(&self.shared);
+        let open = self.current()?;
+        let permit = open.readers.permit().await?;
+        let reading = tokio::task::spawn_blocking(move || {
+            let result = open.readers.run(&shared.vault, work);
+            drop(permit);
+            result
+        });
+        reading.await.map_err(|_| Error::Bug("a panic in a read"))?
+    }
+
+    fn current(&self) -> Result<Arc<Open>> {
+        let open = self.shared.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.clone().ok_or(Error::Misuse("the client is suspended"))
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Store")
+    }
+}
+
+/// What can be read, inside a transaction or beside it.
+pub(crate) struct Rows<'c> {
+    connection: &'c Connection,
+}
+
+/// A transaction: what can be read, and what can be changed.
+pub(crate) struct Tx<'c> {
+    rows: Rows<'c>,
+    events: Vec<Event>,
+}
+
+impl<'c> Tx<'c> {
+    const fn new(connection: &'c Connection) -> Self {
+        Self { rows: Rows { connection }, events: Vec::new() }
+    }
+
+    /// To be published after the commit, in this order.
+    pub(crate) fn emit(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    /// What this transaction has written or read is on disk once it is committed, and not out before.
+    pub(crate) const fn durable<T>(&self, value: T) -> Durable<T> {
+        Durable(value)
+    }
+
+    /// Changes exactly one row.
+    fn change_one(&self, sql: &str, params: impl Params) -> Result<()> {
+        match self.change(sql, params)? {
+            1 => Ok(()),
+            _ => Err(Error::Bug("a statement did not change exactly one row")),
+        }
+    }
+
+    /// Changes any number of rows, and says how many.
+    fn change(&self, sql: &str, params: impl Params) -> Result<usize> {
+        Ok(self.connection.prepare_cached(sql)?.execute(params)?)
+    }
+}
+
+impl<'c> Deref for Tx<'c> {
+    type Target = Rows<'c>;
+
+    fn deref(&self) -> &Rows<'c> {
+        &self.rows
+    }
+}
+
+/// SQLite has no unsigned integers: what would not fit is a bug, as nothing we count comes near.
+fn to_sql(number: u64) -> Result<i64> {
+    i64::try_from(number).map_err(|_| Error::Bug("a number too large for the database"))
+}
+
+/// The inverse of [`to_sql`]: a negative number was not written by us.
+fn from_sql(number: i64) -> Result<u64> {
+    u64::try_from(number).map_err(|_| Error::Storage(Storage::Corrupt))
+}
+
+/// A number that was written from a narrower type.
+fn narrow<T: TryFrom<i64>>(number: i64) -> Result<T> {
+    T::try_from(number).map_err(|_| Error::Storage(Storage::Corrupt))
+}

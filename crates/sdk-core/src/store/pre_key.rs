@@ -1,0 +1,161 @@
+//! Our pre-keys: what others need to meet us, and what we need to answer.
+
+use rusqlite::{OptionalExtension as _, params};
+use sealpost_protocol::{
+    Consumed, KemPreKey, KemPreKeyId, OneTimePreKey, OneTimePreKeyId, SignedPreKey, SignedPreKeyId,
+};
+use zeroize::Zeroizing;
+
+use super::{Rows, Tx, from_sql, to_sql};
+use crate::error::Result;
+
+impl Rows<'_> {
+    pub(crate) fn signed_pre_key(&self, id: SignedPreKeyId) -> Result<Option<SignedPreKey>> {
+        let record = self.record("SELECT record FROM signed_pre_key WHERE id = ?1", id.0)?;
+        Ok(record.map(|record| SignedPreKey::from_bytes(&record)).transpose()?)
+    }
+
+    pub(crate) fn one_time_pre_key(&self, id: OneTimePreKeyId) -> Result<Option<OneTimePreKey>> {
+        let record = self.record("SELECT record FROM one_time_pre_key WHERE id = ?1", id.0)?;
+        Ok(record.map(|record| OneTimePreKey::from_bytes(&record)).transpose()?)
+    }
+
+    pub(crate) fn kem_pre_key(&self, id: KemPreKeyId) -> Result<Option<KemPreKey>> {
+        let record = self.record("SELECT record FROM kem_pre_key WHERE id = ?1", id.0)?;
+        Ok(record.map(|record| KemPreKey::from_bytes(&record)).transpose()?)
+    }
+
+    /// When the signed pre-key in use was made; none when there is none.
+    pub(crate) fn signed_pre_key_created(&self) -> Result<Option<u64>> {
+        let sql = "SELECT max(created) FROM signed_pre_key WHERE replaced IS NULL";
+        let created: Option<i64> = self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+        created.map(from_sql).transpose()
+    }
+
+    /// Keys that the relay may not have: the newest signed ones, and one-time ones.
+    pub(crate) fn pre_keys_to_upload(&self) -> Result<PreKeys> {
+        let signed =
+            self.records("SELECT record FROM signed_pre_key WHERE uploaded = 0 AND replaced IS NULL")?;
+        let last_resort = self.records(
+            "SELECT record FROM kem_pre_key WHERE uploaded = 0 AND last_resort = 1 AND replaced IS NULL",
+        )?;
+        let one_time = self.records("SELECT record FROM one_time_pre_key WHERE uploaded = 0 ORDER BY id")?;
+        let one_time_kem = self
+            .records("SELECT record FROM kem_pre_key WHERE uploaded = 0 AND last_resort = 0 ORDER BY id")?;
+        Ok(PreKeys {
+            signed: signed.last().map(|record| SignedPreKey::from_bytes(record)).transpose()?,
+            last_resort: last_resort.last().map(|record| KemPreKey::from_bytes(record)).transpose()?,
+            one_time: one_time.iter().map(|r| OneTimePreKey::from_bytes(r)).collect::<Result<_, _>>()?,
+            one_time_kem: one_time_kem.iter().map(|r| KemPreKey::from_bytes(r)).collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn record(&self, sql: &str, id: u32) -> Result<Option<Zeroizing<Vec<u8>>>> {
+        let record = self.connection.prepare_cached(sql)?.query_row([id], |row| row.get(0)).optional()?;
+        Ok(record.map(Zeroizing::new))
+    }
+
+    fn records(&self, sql: &str) -> Result<Vec<Zeroizing<Vec<u8>>>> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let records = statement.query_map([], |row| row.get(0).map(Zeroizing::new))?;
+        Ok(records.collect::<Result<_, _>>()?)
+    }
+}
+
+/// A set of our pre-keys.
+#[derive(Default)]
+pub(crate) struct PreKeys {
+    pub(crate) signed: Option<SignedPreKey>,
+    pub(crate) last_resort: Option<KemPreKey>,
+    pub(crate) one_time: Vec<OneTimePreKey>,
+    pub(crate) one_time_kem: Vec<KemPreKey>,
+}
+
+impl PreKeys {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.signed.is_none()
+            && self.last_resort.is_none()
+            && self.one_time.is_empty()
+            && self.one_time_kem.is_empty()
+    }
+}
+
+impl Tx<'_> {
+    /// Stores fresh keys; a new signed or last-resort key takes over from the one before.
+    pub(crate) fn insert_pre_keys(&mut self, keys: &PreKeys, now_ms: u64) -> Result<()> {
+        let now = to_sql(now_ms)?;
+        if let Some(key) = &keys.signed {
+            self.change("UPDATE signed_pre_key SET replaced = ?1 WHERE replaced IS NULL", [now])?;
+            self.change_one(
+                "INSERT INTO signed_pre_key (id, record, created, uploaded) VALUES (?1, ?2, ?3, 0)",
+                params![key.id().0, key.to_bytes().as_slice(), now],
+            )?;
+        }
+        if let Some(key) = &keys.last_resort {
+            self.change(
+                "UPDATE kem_pre_key SET replaced = ?1 WHERE last_resort = 1 AND replaced IS NULL",
+                [now],
+            )?;
+            self.insert_kem(key, true, now)?;
+        }
+        for key in &keys.one_time {
+            self.change_one(
+                "INSERT INTO one_time_pre_key (id, record, uploaded) VALUES (?1, ?2, 0)",
+                params![key.id().0, key.to_bytes().as_slice()],
+            )?;
+        }
+        for key in &keys.one_time_kem {
+            self.insert_kem(key, false, now)?;
+        }
+        Ok(())
+    }
+
+    /// The relay has them now.
+    pub(crate) fn set_pre_keys_uploaded(&mut self, keys: &PreKeys) -> Result<()> {
+        let one_time = "UPDATE one_time_pre_key SET uploaded = 1 WHERE id = ?1";
+        let kem = "UPDATE kem_pre_key SET uploaded = 1 WHERE id = ?1";
+        if let Some(key) = &keys.signed {
+            self.change_one("UPDATE signed_pre_key SET uploaded = 1 WHERE id = ?1", [key.id().0])?;
+        }
+        // A one-time key may be used, and gone, before the upload is answered.
+        for key in &keys.one_time {
+            self.change(one_time, [key.id().0])?;
+        }
+        for key in keys.one_time_kem.iter().chain(&keys.last_resort) {
+            self.change(kem, [key.id().0])?;
+        }
+        Ok(())
+    }
+
+    /// One-time keys die in the commit that stores the session they made; the use of a last-resort key is
+    /// remembered. False when this very use was seen before.
+    pub(crate) fn consume_pre_keys(&mut self, consumed: &Consumed) -> Result<bool> {
+        if let Some(id) = consumed.one_time {
+            self.change_one("DELETE FROM one_time_pre_key WHERE id = ?1", [id.0])?;
+        }
+        let Some(kem) = consumed.kem else { return Ok(true) };
+        if self.change("DELETE FROM kem_pre_key WHERE id = ?1 AND last_resort = 0", [kem.0])? == 1 {
+            return Ok(true);
+        }
+        let used = self.change(
+            "INSERT INTO last_resort_use (kem_id, signed_id, base_key) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+            params![kem.0, consumed.signed.0, consumed.base_key.as_slice()],
+        )?;
+        Ok(used == 1)
+    }
+
+    /// Forgets keys that were replaced before `before_ms`.
+    pub(crate) fn forget_replaced_pre_keys(&mut self, before_ms: u64) -> Result<()> {
+        let before = to_sql(before_ms)?;
+        self.change("DELETE FROM signed_pre_key WHERE replaced < ?1", [before])?;
+        self.change("DELETE FROM kem_pre_key WHERE replaced < ?1", [before])?;
+        Ok(())
+    }
+
+    fn insert_kem(&mut self, key: &KemPreKey, last_resort: bool, now: i64) -> Result<()> {
+        self.change_one(
+            "INSERT INTO kem_pre_key (id, record, last_resort, created, uploaded) VALUES (?1, ?2, ?3, ?4, 0)",
+            params![key.id().0, key.to_bytes().as_slice(), last_resort, now],
+        )
+    }
+}

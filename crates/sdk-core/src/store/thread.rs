@@ -1,0 +1,182 @@
+//! Threads, and which places of them are accounted for.
+//!
+//! The relay numbers the messages of a thread without holes, ours and theirs. `seen_up_to` says up to where all
+//! are accounted for; places beyond it wait in `seen_ahead` until the ones between arrive. What lies between is a
+//! gap, to be fetched.
+
+use rusqlite::{OptionalExtension as _, params};
+
+use super::{Rows, Tx, from_sql, to_sql};
+use crate::error::Result;
+use crate::event::Event;
+use crate::id::{ThreadId, UserId};
+
+/// A direct thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Thread {
+    pub(crate) id: ThreadId,
+    pub(crate) peer: UserId,
+    pub(crate) roster_version: u64,
+}
+
+/// Places that are missing, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Gap {
+    pub(crate) thread: ThreadId,
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+}
+
+impl Rows<'_> {
+    pub(crate) fn thread(&self, id: ThreadId) -> Result<Option<Thread>> {
+        self.one_thread(
+            "SELECT thread_id, peer, roster_version FROM thread WHERE thread_id = ?1",
+            id.as_bytes(),
+        )
+    }
+
+    /// The direct thread with a user: the newest, should a relay that lost its store have made a second.
+    pub(crate) fn thread_with(&self, peer: UserId) -> Result<Option<Thread>> {
+        let sql = "SELECT thread_id, peer, roster_version FROM thread WHERE peer = ?1 ORDER BY created DESC LIMIT 1";
+        self.one_thread(sql, peer.as_bytes())
+    }
+
+    /// Every thread, the one with the newest message first.
+    pub(crate) fn threads(&self) -> Result<Vec<Thread>> {
+        let sql = "SELECT thread_id, peer, roster_version FROM thread AS t
+                   ORDER BY (SELECT max(id) FROM message AS m WHERE m.thread_id = t.thread_id AND m.kind <> 3) DESC";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map([], thread_columns)?;
+        rows.map(|row| to_thread(row?)).collect()
+    }
+
+    /// The first gap of each thread that has one.
+    pub(crate) fn gaps(&self) -> Result<Vec<Gap>> {
+        let sql = "SELECT t.thread_id, t.seen_up_to, min(s.server_seq)
+                   FROM seen_ahead AS s JOIN thread AS t USING (thread_id) GROUP BY t.thread_id";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map([], |row| {
+            Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+        })?;
+        rows.map(|row| {
+            let (thread, seen, ahead) = row?;
+            Ok(Gap {
+                thread: ThreadId::from_slice(&thread)?,
+                first: from_sql(seen)?.saturating_add(1),
+                last: from_sql(ahead)?.saturating_sub(1),
+            })
+        })
+        .collect()
+    }
+
+    fn one_thread(&self, sql: &str, key: &[u8; 16]) -> Result<Option<Thread>> {
+        self.connection
+            .prepare_cached(sql)?
+            .query_row([key], thread_columns)
+            .optional()?
+            .map(to_thread)
+            .transpose()
+    }
+}
+
+impl Tx<'_> {
+    /// Adds a thread, or brings its roster version up to date.
+    pub(crate) fn put_thread(&mut self, thread: Thread, now_ms: u64) -> Result<()> {
+        let Thread { id, peer, roster_version } = thread;
+        self.ensure_contact(peer)?;
+        let version = to_sql(roster_version)?;
+        let added = self.change(
+            "INSERT INTO thread (thread_id, peer, roster_version, created) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (thread_id) DO NOTHING",
+            params![id.as_bytes(), peer.as_bytes(), version, to_sql(now_ms)?],
+        )?;
+        if added == 1 {
+            self.emit(Event::ThreadAdded(id));
+            return Ok(());
+        }
+        self.change_one(
+            "UPDATE thread SET roster_version = max(roster_version, ?2) WHERE thread_id = ?1",
+            params![id.as_bytes(), version],
+        )
+    }
+
+    /// A place of the thread is accounted for: its message is here, or was ours.
+    pub(crate) fn account_for(&mut self, thread: ThreadId, epoch: u64, server_seq: u64) -> Result<()> {
+        let (known_epoch, mut seen) = self.seen(thread)?;
+        if epoch < known_epoch {
+            return Ok(());
+        }
+        if epoch > known_epoch {
+            // Numbers of another epoch mean nothing here: after a restore the relay may give them out again.
+            self.change("DELETE FROM seen_ahead WHERE thread_id = ?1", [thread.as_bytes()])?;
+            seen = if known_epoch == 0 { 0 } else { server_seq.saturating_sub(1) };
+        }
+        if server_seq == seen.saturating_add(1) {
+            seen = self.advance_over(thread, server_seq)?;
+        } else if server_seq > seen {
+            self.change(
+                "INSERT INTO seen_ahead (thread_id, server_seq) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+                params![thread.as_bytes(), to_sql(server_seq)?],
+            )?;
+        }
+        self.set_seen(thread, epoch, seen)
+    }
+
+    /// The relay does not have them any more: goes on behind them, and says so.
+    pub(crate) fn give_up_on(&mut self, gap: Gap) -> Result<()> {
+        let Gap { thread, first, last } = gap;
+        let (epoch, seen) = self.seen(thread)?;
+        if seen.saturating_add(1) != first || self.has_unanswered(thread)? {
+            return Ok(());
+        }
+        let seen = self.advance_over(thread, last)?;
+        self.set_seen(thread, epoch, seen)?;
+        self.emit(Event::MessagesMissing { thread, first, last });
+        Ok(())
+    }
+
+    fn seen(&self, thread: ThreadId) -> Result<(u64, u64)> {
+        let sql = "SELECT epoch, seen_up_to FROM thread WHERE thread_id = ?1";
+        let (epoch, seen): (i64, i64) = self
+            .connection
+            .prepare_cached(sql)?
+            .query_row([thread.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok((from_sql(epoch)?, from_sql(seen)?))
+    }
+
+    fn set_seen(&mut self, thread: ThreadId, epoch: u64, seen: u64) -> Result<()> {
+        self.change_one(
+            "UPDATE thread SET epoch = ?2, seen_up_to = ?3 WHERE thread_id = ?1",
+            params![thread.as_bytes(), to_sql(epoch)?, to_sql(seen)?],
+        )
+    }
+
+    /// From `seen` on over every place that waits without a gap; returns the last.
+    fn advance_over(&mut self, thread: ThreadId, mut seen: u64) -> Result<u64> {
+        loop {
+            let next = seen.saturating_add(1);
+            let waited = self.change(
+                "DELETE FROM seen_ahead WHERE thread_id = ?1 AND server_seq = ?2",
+                params![thread.as_bytes(), to_sql(next)?],
+            )?;
+            if waited == 0 {
+                return Ok(seen);
+            }
+            seen = next;
+        }
+    }
+}
+
+type ThreadColumns = (Vec<u8>, Vec<u8>, i64);
+
+fn thread_columns(row: &rusqlite::Row<'_>) -> rusqlite::Result<ThreadColumns> {
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+}
+
+fn to_thread((id, peer, roster_version): ThreadColumns) -> Result<Thread> {
+    Ok(Thread {
+        id: ThreadId::from_slice(&id)?,
+        peer: UserId::from_slice(&peer)?,
+        roster_version: from_sql(roster_version)?,
+    })
+}

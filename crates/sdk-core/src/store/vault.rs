@@ -1,0 +1,144 @@
+//! The file at rest: its key, its lock, its settings.
+//!
+//! SQLCipher with a raw key: no passphrase derivation, which would cost most of a second at every start. The
+//! first 32 bytes of the file stay readable, because iOS suspends an app that holds a lock in a file it does not
+//! recognise as SQLite; the salt that would stand there is derived from the key.
+
+use std::fmt::Write as _;
+use std::fs::{self, File, TryLockError};
+use std::io::{ErrorKind, Read as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hkdf::Hkdf;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use crate::config::DatabaseKey;
+use crate::error::{Error, Result, Storage};
+
+const PAGE_SIZE: u64 = 4096;
+const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+const SALT_INFO: &[u8] = b"Sealpost database salt v1";
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+pub(super) struct Vault {
+    path: PathBuf,
+    key: DatabaseKey,
+}
+
+impl Vault {
+    pub(super) const fn new(path: PathBuf, key: DatabaseKey) -> Self {
+        Self { path, key }
+    }
+
+    /// Takes the lock on the sibling file `<database>.lock`; the operating system drops it with the process.
+    /// (Never on the database itself: closing any descriptor of it would drop SQLite's own locks.)
+    pub(super) fn lock(&self) -> Result<File> {
+        let mut path = self.path.clone().into_os_string();
+        path.push(".lock");
+        let file = File::options().create(true).truncate(false).write(true).open(path).map_err(io_error)?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => Err(Storage::InUse.into()),
+            Err(TryLockError::Error(error)) => Err(io_error(error)),
+        }
+    }
+
+    /// A connection that may write; creates the file when it is missing.
+    pub(super) fn connect(&self) -> Result<Connection> {
+        check_header(&self.path)?;
+        let connection = self.unlock(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+        connection.pragma_update(None, "journal_mode", "wal")?;
+        connection.pragma_update(None, "synchronous", "full")?;
+        connection.pragma_update(None, "fullfsync", true)?;
+        connection.pragma_update(None, "secure_delete", true)?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        connection.set_prepared_statement_cache_capacity(128);
+        Ok(connection)
+    }
+
+    /// A connection that only reads.
+    pub(super) fn connect_reader(&self) -> Result<Connection> {
+        let connection = self.unlock(OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        connection.pragma_update(None, "query_only", true)?;
+        connection.set_prepared_statement_cache_capacity(32);
+        Ok(connection)
+    }
+
+    fn unlock(&self, flags: OpenFlags) -> Result<Connection> {
+        let connection = Connection::open_with_flags(&self.path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        // SQLCipher would write to stderr when the key is wrong.
+        connection.execute_batch("PRAGMA cipher_log = off;")?;
+        connection.execute_batch(&self.key_statement()?)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        match connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())) {
+            Ok(()) => Ok(connection),
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
+                Err(Storage::WrongKey.into())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn key_statement(&self) -> Result<Zeroizing<String>> {
+        let mut salt = [0; 16];
+        Hkdf::<Sha256>::new(None, self.key.expose())
+            .expand(SALT_INFO, &mut salt)
+            .map_err(|_| Error::Bug("the salt is too long"))?;
+        // Enough room from the start: a reallocation would leave a copy of the key behind.
+        let mut sql = Zeroizing::new(String::with_capacity(256));
+        sql.push_str("PRAGMA key = \"x'");
+        for byte in self.key.expose().iter().chain(&salt) {
+            write!(sql, "{byte:02x}").map_err(|_| Error::Bug("a string refused text"))?;
+        }
+        sql.push_str("'\"; PRAGMA cipher_plaintext_header_size = 32;");
+        Ok(sql)
+    }
+}
+
+/// Tells a file that is not ours, or was cut short, from one whose key is wrong.
+fn check_header(path: &Path) -> Result<()> {
+    let mut header = [0; 32];
+    let length = match File::open(path) {
+        Ok(mut file) => {
+            let length = file.metadata().map_err(io_error)?.len();
+            if length == 0 {
+                return Ok(());
+            }
+            file.read_exact(&mut header).map_err(|_| Storage::Corrupt)?;
+            length
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(io_error(error)),
+    };
+    let (magic, rest) = header.split_at(MAGIC.len());
+    if magic != MAGIC {
+        return Err(Storage::Corrupt.into());
+    }
+    // Bytes 28 to 31: the number of pages (SQLite file format, section 1.3). With a write-ahead log beside it
+    // the file itself may still be shorter.
+    let pages = rest.last_chunk::<4>().map_or(0, |bytes| u32::from_be_bytes(*bytes));
+    if length < u64::from(pages).saturating_mul(PAGE_SIZE) && !has_log(path) {
+        return Err(Storage::Corrupt.into());
+    }
+    Ok(())
+}
+
+fn has_log(path: &Path) -> bool {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    fs::metadata(log).is_ok_and(|log| log.len() > 0)
+}
+
+fn io_error(error: std::io::Error) -> Error {
+    match error.kind() {
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem | ErrorKind::NotFound => {
+            Storage::ReadOnly
+        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Storage::Full,
+        _ => Storage::Io,
+    }
+    .into()
+}

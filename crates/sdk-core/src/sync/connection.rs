@@ -1,0 +1,221 @@
+//! The connection: connect, catch up, live, and again.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use sealpost_wire as wire;
+use tokio::time::{Instant, sleep};
+
+use super::State;
+use crate::account::tokens;
+use crate::context::Context;
+use crate::error::{Error, Offline, Result};
+use crate::event::ConnectionState;
+use crate::fault::{self, Station};
+use crate::receive::inbox;
+use crate::send::backoff_ms;
+use crate::store::Gap;
+use crate::transport::{self, Arrival, Arrivals, Socket};
+
+/// A gap that was asked for and is still there after this is given up.
+const GAP_GRACE: Duration = Duration::from_secs(10);
+/// How often gaps are looked at.
+const GAP_PERIOD: Duration = Duration::from_secs(5);
+
+/// Keeps a connection for as long as it is polled, or until the relay no longer accepts this device.
+pub(crate) async fn run(ctx: Context, state: State) {
+    let mut failures = 0;
+    loop {
+        state.set(ConnectionState::Connecting);
+        let mut connection = Connection::new(&ctx, &state);
+        let error = connection.run().await;
+        let was_connected = connection.connected;
+        ctx.transport.go_offline();
+        let wait_ms = match error {
+            End::Drain(jitter) => ctx.env.jitter(u64::try_from(jitter.as_millis()).unwrap_or(0)),
+            End::Failed(Error::Unauthorized) => {
+                state.set(ConnectionState::SignedOut);
+                return;
+            }
+            End::Failed(error) => {
+                tracing::debug!(%error, "the connection ended");
+                failures = if was_connected { 1 } else { u32::saturating_add(failures, 1) };
+                let asked = match error {
+                    Error::Offline(Offline::Busy(wait)) => u64::try_from(wait.as_millis()).unwrap_or(0),
+                    _ => 0,
+                };
+                backoff_ms(&ctx.env, failures).saturating_add(asked)
+            }
+        };
+        state.set(ConnectionState::Offline);
+        sleep(Duration::from_millis(wait_ms)).await;
+    }
+}
+
+/// How a connection ends.
+enum End {
+    /// The relay goes away, and asks for this much jitter.
+    Drain(Duration),
+    Failed(Error),
+}
+
+impl<E: Into<Error>> From<E> for End {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+struct Connection<'c> {
+    ctx: &'c Context,
+    state: &'c State,
+    connected: bool,
+    /// Gaps that were asked for on this connection, and when.
+    asked: HashMap<Gap, Instant>,
+}
+
+impl<'c> Connection<'c> {
+    fn new(ctx: &'c Context, state: &'c State) -> Self {
+        Self { ctx, state, connected: false, asked: HashMap::new() }
+    }
+
+    async fn run(&mut self) -> End {
+        match self.connect_and_serve().await {
+            Err(end) => end,
+            Ok(never) => match never {},
+        }
+    }
+
+    async fn connect_and_serve(&mut self) -> Result<std::convert::Infallible, End> {
+        let (socket, mut arrivals, mut expires_ms) = self.connect().await?;
+        self.connected = true;
+        self.state.set(ConnectionState::CatchingUp);
+        // Catching up comes first, then our own sends, so that they are made with what we should know.
+        socket.drain_mailbox().await?;
+        self.ctx.transport.go_live(std::sync::Arc::clone(&socket));
+        let mut gap_check = tokio::time::interval(GAP_PERIOD);
+        loop {
+            let until_refresh =
+                expires_ms.saturating_sub(tokens::MARGIN_MS).saturating_sub(self.ctx.server_now_ms());
+            tokio::select! {
+                arrival = arrivals.recv() => match arrival {
+                    Some(arrival) => self.arrived(arrival, &socket, &mut arrivals).await?,
+                    None => return Err(socket.ended().into()),
+                },
+                () = sleep(Duration::from_millis(until_refresh)) => {
+                    let token = tokens::access(self.ctx).await?;
+                    expires_ms = self.present(&socket, &token).await?;
+                }
+                _ = gap_check.tick() => self.check_gaps(&socket).await?,
+            }
+        }
+    }
+
+    /// A socket that was greeted, and when its token expires. A token that is refused is replaced once.
+    async fn connect(&self) -> Result<(std::sync::Arc<Socket>, Arrivals, u64)> {
+        let token = tokens::access(self.ctx).await?;
+        let hello = self.hello(&token).await?;
+        let (socket, arrivals, welcome) = match self.ctx.transport.connect(hello).await {
+            Err(transport::Error::Unauthorized) => {
+                let token = tokens::replace_refused(self.ctx, &token).await?;
+                let hello = self.hello(&token).await?;
+                self.ctx.transport.connect(hello).await?
+            }
+            other => other?,
+        };
+        let expires_ms = self.welcomed(&welcome).await?;
+        Ok((socket, arrivals, expires_ms))
+    }
+
+    /// Presents a fresh token on the live socket.
+    async fn present(&self, socket: &Socket, token: &str) -> Result<u64> {
+        let welcome = socket.hello(self.hello(token).await?).await?;
+        self.welcomed(&welcome).await
+    }
+
+    async fn hello(&self, token: &str) -> Result<wire::Hello> {
+        let (account, us) = self.ctx.store.read(|rows| rows.our_account()).await?;
+        Ok(wire::Hello {
+            access_token: token.to_owned(),
+            device_id: us.device.get(),
+            epoch_seen: account.epoch,
+            credit: wire::limits::MAX_CREDIT,
+            max_batch_bytes: 0,
+            features: Vec::new(),
+        })
+    }
+
+    /// Writes down what the relay says about itself. When its store was restored from a backup (a new epoch),
+    /// what it may have lost is submitted again.
+    async fn welcomed(&self, welcome: &wire::Welcome) -> Result<u64> {
+        let offset = self.ctx.learn_server_time(welcome.server_time_ms);
+        let epoch = welcome.epoch;
+        let work = self.ctx.store.write(move |tx| {
+            let (account, _) = tx.our_account()?;
+            if account.epoch != 0 && epoch > account.epoch {
+                let again = tx.resubmit_unproven()?;
+                tracing::info!(again, "the relay has a new epoch");
+            }
+            tx.set_epoch(epoch.max(account.epoch))?;
+            tx.set_clock_offset(offset)?;
+            tx.hurry_outbox()
+        });
+        work.await?;
+        self.ctx.outbox.notify_one();
+        Ok(welcome.access_expires_ms)
+    }
+
+    async fn arrived(&mut self, first: Arrival, socket: &Socket, arrivals: &mut Arrivals) -> Result<(), End> {
+        let mut batch = Vec::new();
+        let mut next = Some(first);
+        let mut drained = false;
+        // What has arrived by now goes into one transaction.
+        while let Some(arrival) = next.take() {
+            match arrival {
+                Arrival::Deliver(deliver) => batch.push(deliver),
+                Arrival::QueueEmpty => drained = true,
+                Arrival::KeysLow => self.ctx.keys_low.notify_one(),
+                Arrival::Reconnect(jitter) => {
+                    self.receive(batch, socket).await?;
+                    return Err(End::Drain(jitter));
+                }
+            }
+            if batch.len() < inbox::BATCH {
+                next = arrivals.try_recv().ok();
+            }
+        }
+        self.receive(batch, socket).await?;
+        if drained {
+            self.state.set(ConnectionState::Live);
+            self.check_gaps(socket).await?;
+        }
+        Ok(())
+    }
+
+    async fn receive(&self, batch: Vec<wire::Deliver>, socket: &Socket) -> Result<()> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let handled = inbox::receive(self.ctx, batch).await?;
+        socket.acknowledge(handled).await?;
+        fault::at(Station::Acknowledged);
+        Ok(())
+    }
+
+    /// Asks for the places that are missing; gives up on those that did not come.
+    async fn check_gaps(&mut self, socket: &Socket) -> Result<()> {
+        let gaps = self.ctx.store.read(|rows| rows.gaps()).await?;
+        self.asked.retain(|gap, _| gaps.contains(gap));
+        let (old, new): (Vec<_>, Vec<_>) = gaps.into_iter().partition(|gap| self.asked.contains_key(gap));
+        if !new.is_empty() {
+            socket.fetch_gaps(&new).await?;
+            self.asked.extend(new.into_iter().map(|gap| (gap, Instant::now())));
+        }
+        let over = |gap: &Gap| self.asked.get(gap).is_some_and(|asked| asked.elapsed() > GAP_GRACE);
+        let lost: Vec<_> = old.into_iter().filter(over).collect();
+        if !lost.is_empty() {
+            let work = self.ctx.store.write(|tx| lost.into_iter().try_for_each(|gap| tx.give_up_on(gap)));
+            work.await?;
+        }
+        Ok(())
+    }
+}

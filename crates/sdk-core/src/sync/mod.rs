@@ -1,0 +1,83 @@
+//! Who runs when: the connection, the outbox, the pre-keys, the search index.
+//!
+//! Each is a task of its own that may be stopped at any time: all that counts is on disk. A task that panics is
+//! started again.
+
+mod connection;
+mod indexer;
+mod upkeep;
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use crate::context::Context;
+use crate::event::{ConnectionState, Event, EventBus};
+use crate::send::dispatch;
+
+/// Pause before a task that panicked is started again.
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
+
+/// The state of the connection: kept for who asks, told to who listens.
+#[derive(Clone)]
+pub(crate) struct State {
+    current: watch::Sender<ConnectionState>,
+    events: EventBus,
+}
+
+impl State {
+    pub(crate) fn new(events: EventBus) -> Self {
+        Self { current: watch::Sender::new(ConnectionState::Offline), events }
+    }
+
+    pub(crate) fn get(&self) -> ConnectionState {
+        *self.current.borrow()
+    }
+
+    pub(crate) fn set(&self, state: ConnectionState) {
+        let changed = self.current.send_if_modified(|current| std::mem::replace(current, state) != state);
+        if changed {
+            self.events.publish(Event::Connection(state));
+        }
+    }
+}
+
+/// The running tasks. Dropping it stops them.
+pub(crate) struct Tasks(JoinSet<()>);
+
+impl Tasks {
+    pub(crate) fn start(ctx: &Context, state: &State) -> Self {
+        let mut tasks = JoinSet::new();
+        let (c, s) = (ctx.clone(), state.clone());
+        tasks.spawn(supervise("connection", move || connection::run(c.clone(), s.clone())));
+        let c = ctx.clone();
+        tasks.spawn(supervise("outbox", move || dispatch::run(c.clone())));
+        let c = ctx.clone();
+        tasks.spawn(supervise("pre-keys", move || upkeep::run(c.clone())));
+        let c = ctx.clone();
+        tasks.spawn(supervise("search index", move || indexer::run(c.clone())));
+        Self(tasks)
+    }
+
+    /// Stops every task, and waits until they have stopped.
+    pub(crate) async fn stop(mut self) {
+        self.0.shutdown().await;
+    }
+}
+
+/// Runs a task until it ends by itself; again when it panics.
+async fn supervise<F: Future<Output = ()> + Send + 'static>(name: &'static str, task: impl Fn() -> F) {
+    loop {
+        // A set of one, so that stopping the supervisor stops the task.
+        let mut running = JoinSet::new();
+        running.spawn(task());
+        match running.join_next().await {
+            Some(Err(error)) if error.is_panic() => tracing::error!(name, "a background task panicked"),
+            _ => return,
+        }
+        sleep(RESTART_PAUSE).await;
+    }
+}

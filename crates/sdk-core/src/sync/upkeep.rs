@@ -1,0 +1,42 @@
+//! Pre-keys and old rows: looked after on every connection, when the relay says that keys run low, and daily.
+
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+
+use crate::account::pre_keys;
+use crate::context::Context;
+use crate::error::{Error, Result};
+
+const PERIOD: Duration = Duration::from_secs(6 * 3600);
+const RETRY: Duration = Duration::from_secs(60);
+const DAY_MS: u64 = 24 * 3600 * 1000;
+/// A mailbox row lives 30 days: what was handled longer ago cannot come again.
+const HANDLED_MS: u64 = 31 * DAY_MS;
+/// The relay remembers ids for 7 days: older bytes are not submitted again.
+const RESUBMIT_MS: u64 = 7 * DAY_MS;
+
+pub(crate) async fn run(ctx: Context) {
+    loop {
+        ctx.transport.online().await;
+        let pause = match keep_up(&ctx).await {
+            Ok(()) => PERIOD,
+            Err(Error::Unauthorized) => return,
+            Err(error) => {
+                tracing::debug!(%error, "pre-keys are not replenished");
+                RETRY
+            }
+        };
+        // Early when the relay runs low.
+        let _ = timeout(pause, ctx.keys_low.notified()).await;
+        // A relay that keeps on complaining is not answered faster than this.
+        sleep(Duration::from_millis(200)).await;
+    }
+}
+
+async fn keep_up(ctx: &Context) -> Result<()> {
+    pre_keys::replenish(ctx).await?;
+    let now_ms = ctx.server_now_ms();
+    let (handled, proven) = (now_ms.saturating_sub(HANDLED_MS), now_ms.saturating_sub(RESUBMIT_MS));
+    ctx.store.write(move |tx| tx.forget_handled(handled, proven)).await
+}

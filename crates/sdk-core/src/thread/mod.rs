@@ -1,0 +1,132 @@
+//! Threads: finding one, writing into it, reading it.
+
+pub(crate) mod timeline;
+
+use sealpost_wire as wire;
+
+use crate::account::tokens;
+use crate::content::{Body, MAX_TEXT, ReceiptKind};
+use crate::context::Context;
+use crate::error::{Error, Offline, Result};
+use crate::fault::{self, Station};
+use crate::id::{MessageId, ThreadId, UserId};
+use crate::message::Message;
+use crate::store::{Cursor, NewOutgoing, Thread, Tx};
+use crate::transport::CreatedThread;
+
+/// Most messages in one receipt: it fits a frame many times over.
+const RECEIPT_MESSAGES: usize = 256;
+
+/// The direct thread with a user: the one we know, the one the relay knows, or a new one.
+pub(crate) async fn direct(ctx: &Context, peer: UserId) -> Result<Thread> {
+    let known = ctx.store.read(move |rows| {
+        let (_, us) = rows.our_account()?;
+        if us.user == peer {
+            return Err(Error::Misuse("a direct thread with oneself"));
+        }
+        rows.thread_with(peer)
+    });
+    if let Some(thread) = known.await? {
+        return Ok(thread);
+    }
+    let created = tokens::with_access(ctx, |http, token| async move {
+        match http.create_direct_thread(&token, peer).await? {
+            CreatedThread::New(thread) => Ok(thread),
+            CreatedThread::Existing(id) => http.thread(&token, id).await,
+        }
+    });
+    let thread = parse(&created.await?, peer)?;
+    let now_ms = ctx.server_now_ms();
+    ctx.store.write(move |tx| tx.put_thread(thread, now_ms)).await?;
+    Ok(thread)
+}
+
+/// Queues a text; it is on disk, and will be sent, when this returns.
+pub(crate) async fn send_text(ctx: &Context, thread: ThreadId, text: &str) -> Result<Message> {
+    if text.len() > MAX_TEXT {
+        return Err(Error::TooLong { max: MAX_TEXT });
+    }
+    let (client_msg_id, sent_ms) = (ctx.new_client_msg_id(), ctx.server_now_ms());
+    let body = Body::Text(text.to_owned());
+    let queued = ctx.store.write(move |tx| {
+        let (_, us) = tx.our_account()?;
+        if tx.thread(thread)?.is_none() {
+            return Err(Error::NotFound);
+        }
+        let id = tx.enqueue(NewOutgoing { thread, us: us.user, client_msg_id, sent_ms, body })?;
+        fault::at(Station::QueueBeforeCommit);
+        tx.message(id)?.ok_or(Error::Bug("a queued message is not there"))
+    });
+    let message = queued.await?;
+    fault::at(Station::QueueAfterCommit);
+    ctx.outbox.notify_one();
+    Ok(message)
+}
+
+/// A page of history, newest first.
+pub(crate) async fn page(
+    ctx: &Context,
+    thread: ThreadId,
+    before: Option<Cursor>,
+    limit: u32,
+) -> Result<(Vec<Message>, Option<Cursor>)> {
+    ctx.store.read(move |rows| rows.page(thread, before, limit)).await
+}
+
+/// The person has read the thread up to and including this message: it is marked, and the other side is told.
+pub(crate) async fn mark_read(ctx: &Context, thread: ThreadId, up_to: MessageId) -> Result<()> {
+    let ctx_ids = ctx.clone();
+    let marked = ctx.store.write(move |tx| {
+        let unread = tx.unread(thread, up_to)?;
+        for (id, _) in &unread {
+            tx.set_seen_by_us(*id)?;
+        }
+        let ids: Vec<_> = unread.into_iter().map(|(_, client_msg_id)| client_msg_id).collect();
+        queue_receipts(&ctx_ids, tx, thread, ReceiptKind::Read, &ids)
+    });
+    marked.await?;
+    ctx.outbox.notify_one();
+    Ok(())
+}
+
+/// Queues receipts; they leave like any other message, sealed, in their turn.
+pub(crate) fn queue_receipts(
+    ctx: &Context,
+    tx: &mut Tx<'_>,
+    thread: ThreadId,
+    kind: ReceiptKind,
+    messages: &[crate::id::ClientMsgId],
+) -> Result<()> {
+    let (_, us) = tx.our_account()?;
+    for messages in messages.chunks(RECEIPT_MESSAGES) {
+        tx.enqueue(NewOutgoing {
+            thread,
+            us: us.user,
+            client_msg_id: ctx.new_client_msg_id(),
+            sent_ms: ctx.server_now_ms(),
+            body: Body::Receipt { kind, messages: messages.to_vec() },
+        })?;
+    }
+    Ok(())
+}
+
+/// Queues a failed message anew.
+pub(crate) async fn retry(ctx: &Context, id: MessageId) -> Result<()> {
+    let (client_msg_id, sent_ms) = (ctx.new_client_msg_id(), ctx.server_now_ms());
+    ctx.store.write(move |tx| tx.retry(id, client_msg_id, sent_ms)).await?;
+    ctx.outbox.notify_one();
+    Ok(())
+}
+
+/// Takes a message back that has not left, or that failed. False when it may have left.
+pub(crate) async fn cancel(ctx: &Context, id: MessageId) -> Result<bool> {
+    ctx.store.write(move |tx| tx.cancel(id)).await
+}
+
+fn parse(thread: &wire::Thread, peer: UserId) -> Result<Thread> {
+    let id = ThreadId::from_slice(&thread.thread_id).map_err(|_| Offline::NotARelay)?;
+    if !thread.member_user_ids.iter().any(|member| member.as_ref() == peer.as_bytes()) {
+        return Err(Offline::NotARelay.into());
+    }
+    Ok(Thread { id, peer, roster_version: thread.roster_version })
+}

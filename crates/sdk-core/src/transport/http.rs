@@ -1,0 +1,164 @@
+//! REST: one method for each question.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use prost::Message;
+use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
+use sealpost_wire as wire;
+
+use super::tls::{Connector, is_certificate_error};
+use super::{Error, Result};
+use crate::error::{self, Offline};
+use crate::id::{DeviceId, ThreadId, UserId};
+
+const TIMEOUT: Duration = Duration::from_secs(15);
+/// No answer of a relay is larger; what is, is not one.
+const MAX_ANSWER: usize = 256 << 10;
+
+/// The REST side of a relay. Clones share its connections.
+#[derive(Clone)]
+pub(crate) struct Http {
+    client: Client,
+    base: Url,
+}
+
+/// A direct thread that the relay made, or had made before.
+pub(crate) enum CreatedThread {
+    New(wire::Thread),
+    Existing(ThreadId),
+}
+
+impl Http {
+    pub(super) fn new(connector: &Connector) -> error::Result<Self> {
+        let client = Client::builder()
+            .tls_backend_preconfigured(connector.tls.as_ref().clone())
+            .timeout(TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|_| error::Error::Bug("the HTTP client cannot be built"))?;
+        Ok(Self { client, base: connector.base.clone() })
+    }
+
+    pub(crate) async fn register(&self, request: &wire::RegisterRequest) -> Result<wire::RegisterResponse> {
+        let call = self.call(Method::POST, "v1/accounts", None)?;
+        match self.answer(with_body(call, request)).await {
+            // There is no token to be wrong: the proof is.
+            Err(Error::Unauthorized) => Err(Offline::Refused(401).into()),
+            other => other,
+        }
+    }
+
+    pub(crate) async fn refresh(&self, refresh_token: &str) -> Result<wire::TokenPair> {
+        let request = wire::RefreshRequest { refresh_token: refresh_token.to_owned() };
+        self.answer(with_body(self.call(Method::POST, "v1/auth/refresh", None)?, &request)).await
+    }
+
+    pub(crate) async fn upload_keys(&self, token: &str, keys: &wire::KeyUpload) -> Result<wire::KeyCounts> {
+        self.answer(with_body(self.call(Method::PUT, "v1/keys", Some(token))?, keys)).await
+    }
+
+    pub(crate) async fn key_counts(&self, token: &str) -> Result<wire::KeyCounts> {
+        self.answer(self.call(Method::GET, "v1/keys", Some(token))?).await
+    }
+
+    /// Bundles of one device, or of all. `once` makes a repeated request take no second one-time key.
+    pub(crate) async fn bundles(
+        &self,
+        token: &str,
+        user: UserId,
+        device: Option<DeviceId>,
+        once: &str,
+    ) -> Result<wire::Bundles> {
+        let device = device.map_or_else(|| "*".to_owned(), |device| device.to_string());
+        let path = format!("v1/users/{user}/devices/{device}/prekeys");
+        let call = self.call(Method::GET, &path, Some(token))?.header("idempotency-key", once);
+        self.answer(call).await
+    }
+
+    pub(crate) async fn create_direct_thread(&self, token: &str, peer: UserId) -> Result<CreatedThread> {
+        let request = wire::CreateThread { peer_user_id: peer.to_wire() };
+        let call = with_body(self.call(Method::POST, "v1/threads", Some(token))?, &request);
+        match self.answer(call).await {
+            Ok(thread) => Ok(CreatedThread::New(thread)),
+            Err(Error::Refused(refusal)) if refusal.reason == wire::reason::EXISTING_THREAD => {
+                let id = ThreadId::from_slice(&refusal.thread_id).map_err(|_| Offline::NotARelay)?;
+                Ok(CreatedThread::Existing(id))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(crate) async fn thread(&self, token: &str, id: ThreadId) -> Result<wire::Thread> {
+        self.answer(self.call(Method::GET, &format!("v1/threads/{id}"), Some(token))?).await
+    }
+
+    fn call(&self, method: Method, path: &str, token: Option<&str>) -> Result<RequestBuilder> {
+        let url = self.base.join(path).map_err(|_| Offline::NotARelay)?;
+        let call = self.client.request(method, url);
+        Ok(match token {
+            Some(token) => call.bearer_auth(token),
+            None => call,
+        })
+    }
+
+    async fn answer<T: Message + Default>(&self, call: RequestBuilder) -> Result<T> {
+        let response = call.send().await.map_err(|error| offline(&error))?;
+        let status = response.status();
+        let retry_after_s: Option<u32> =
+            response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        if !is_protobuf(&response) {
+            // A proxy in between may refuse in its own words.
+            return Err(match status {
+                StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY => {
+                    Offline::Busy(Duration::from_secs(retry_after_s.unwrap_or(5).into())).into()
+                }
+                _ => Offline::NotARelay.into(),
+            });
+        }
+        let body = read_capped(response).await?;
+        if status.is_success() {
+            return T::decode(body.as_slice()).map_err(|_| Offline::NotARelay.into());
+        }
+        let refusal = wire::Error::decode(body.as_slice()).map_err(|_| Offline::NotARelay)?;
+        Err(Error::refused(wire::Error { code: status.as_u16().into(), ..refusal }))
+    }
+}
+
+fn with_body(call: RequestBuilder, body: &impl Message) -> RequestBuilder {
+    call.header(CONTENT_TYPE, wire::MEDIA_TYPE).body(body.encode_to_vec())
+}
+
+fn is_protobuf(response: &Response) -> bool {
+    response.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes() == wire::MEDIA_TYPE.as_bytes())
+}
+
+/// Reads no more than an answer can have, whatever is sent.
+async fn read_capped(mut response: Response) -> Result<Vec<u8>> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| offline(&error))? {
+        if body.len().saturating_add(chunk.len()) > MAX_ANSWER {
+            return Err(Offline::NotARelay.into());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+fn offline(error: &reqwest::Error) -> Error {
+    if error.is_timeout() {
+        return Offline::TimedOut.into();
+    }
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if error.downcast_ref::<std::io::Error>().is_some_and(is_certificate_error) {
+            return Offline::Untrusted.into();
+        }
+        cause = error.source();
+    }
+    if error.is_connect() || error.is_request() || error.is_body() {
+        return Offline::Unreachable.into();
+    }
+    Offline::NotARelay.into()
+}

@@ -1,0 +1,163 @@
+//! The relay, as the client sees it: REST for single questions, one WebSocket for the rest.
+//!
+//! Of the store this module knows one word: [`Durable`]. Nothing sealed leaves without it, and nothing is
+//! acknowledged without it.
+
+mod http;
+mod socket;
+mod tls;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use prost::Message as _;
+use sealpost_wire as wire;
+use sealpost_wire::frame::Body;
+use tokio::sync::watch;
+
+use crate::config::Trust;
+use crate::error::{self, Offline};
+use crate::id::ThreadId;
+use crate::store::{Durable, Gap};
+
+pub(crate) use http::{CreatedThread, Http};
+pub(crate) use socket::{Arrival, Arrivals, Socket};
+
+use tls::Connector;
+
+/// The place of an envelope in our mailbox, once its effects are on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct EnvelopeId {
+    pub(crate) thread: ThreadId,
+    pub(crate) server_seq: u64,
+}
+
+/// Why the relay did not do it.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Offline(#[from] Offline),
+    #[error("the token is not, or no longer, valid")]
+    Unauthorized,
+    #[error("refused: {}", .0.code)]
+    Refused(Box<wire::Error>),
+}
+
+pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// Sorts a refusal of the relay.
+    fn refused(error: wire::Error) -> Self {
+        match error.code {
+            401 => Self::Unauthorized,
+            429 | 503 | 507 => {
+                Self::Offline(Offline::Busy(Duration::from_millis(error.retry_after_ms.max(1000).into())))
+            }
+            _ => Self::Refused(Box::new(error)),
+        }
+    }
+}
+
+impl From<Error> for error::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Offline(offline) => Self::Offline(offline),
+            Error::Unauthorized => Self::Unauthorized,
+            Error::Refused(refusal) if refusal.code == 404 => Self::NotFound,
+            Error::Refused(refusal) => {
+                Self::Offline(Offline::Refused(u16::try_from(refusal.code).unwrap_or(u16::MAX)))
+            }
+        }
+    }
+}
+
+/// Both ways to the relay. Clones share them.
+#[derive(Clone)]
+pub(crate) struct Transport {
+    pub(crate) http: Http,
+    connector: Arc<Connector>,
+    /// The socket, while there is one.
+    live: watch::Sender<Option<Arc<Socket>>>,
+}
+
+impl Transport {
+    /// # Errors
+    /// [`error::Error::Misuse`] when the address is not one of a relay, or the pinned certificate not one.
+    pub(crate) fn new(relay: &str, trust: &Trust) -> error::Result<Self> {
+        let connector = Connector::new(relay, trust)?;
+        let http = Http::new(&connector)?;
+        Ok(Self { http, connector: Arc::new(connector), live: watch::Sender::new(None) })
+    }
+
+    /// Opens a socket and says hello. It is not used for sending before [`Transport::go_live`].
+    pub(crate) async fn connect(&self, hello: wire::Hello) -> Result<(Arc<Socket>, Arrivals, wire::Welcome)> {
+        let (socket, arrivals) = socket::connect(&self.connector).await?;
+        let welcome = socket.hello(hello).await?;
+        Ok((Arc::new(socket), arrivals, welcome))
+    }
+
+    /// Sends go through this socket from now on.
+    pub(crate) fn go_live(&self, socket: Arc<Socket>) {
+        self.live.send_replace(Some(socket));
+    }
+
+    /// There is no socket any more.
+    pub(crate) fn go_offline(&self) {
+        self.live.send_replace(None);
+    }
+
+    /// Waits until there is a socket.
+    pub(crate) async fn online(&self) {
+        // The sender lives as long as this.
+        let _ = self.live.subscribe().wait_for(Option::is_some).await;
+    }
+
+    /// Submits sealed bytes; the same bytes may be submitted again until they are answered.
+    pub(crate) async fn submit(&self, sealed: &Durable<Bytes>) -> Result<wire::SendAck> {
+        let send = wire::Send::decode(sealed.get().clone()).map_err(|_| Offline::NotARelay)?;
+        let socket = self.live.borrow().clone().ok_or(Offline::Unreachable)?;
+        match socket.request(Body::Send(send)).await? {
+            Body::SendAck(ack) => Ok(ack),
+            _ => Err(Offline::NotARelay.into()),
+        }
+    }
+}
+
+impl Socket {
+    /// Presents a token: the first thing on a socket, and again when the token is replaced.
+    pub(crate) async fn hello(&self, hello: wire::Hello) -> Result<wire::Welcome> {
+        match self.request(Body::Hello(hello)).await? {
+            Body::Welcome(welcome) => Ok(welcome),
+            _ => Err(Offline::NotARelay.into()),
+        }
+    }
+
+    /// Tells the relay that it may forget these envelopes.
+    pub(crate) async fn acknowledge(&self, handled: Durable<Vec<EnvelopeId>>) -> Result<()> {
+        for keys in handled.get().chunks(wire::limits::MAX_ACK_KEYS) {
+            let keys = keys
+                .iter()
+                .map(|id| wire::InboxKey { thread_id: id.thread.to_wire(), server_seq: id.server_seq });
+            self.notify(Body::Ack(wire::Ack { keys: keys.collect() })).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks for everything in our mailbox.
+    pub(crate) async fn drain_mailbox(&self) -> Result<()> {
+        self.notify(Body::Sync(wire::Sync { inbox: true, threads: Vec::new() })).await
+    }
+
+    /// Asks for the places that are missing.
+    pub(crate) async fn fetch_gaps(&self, gaps: &[Gap]) -> Result<()> {
+        const LIMIT: u64 = 100;
+        let threads = gaps.iter().map(|gap| wire::ThreadCursor {
+            thread_id: gap.thread.to_wire(),
+            after_seq: gap.first.saturating_sub(1),
+            limit: u32::try_from(gap.last.saturating_sub(gap.first).saturating_add(1).min(LIMIT))
+                .unwrap_or(100),
+        });
+        self.notify(Body::Sync(wire::Sync { inbox: false, threads: threads.collect() })).await
+    }
+}

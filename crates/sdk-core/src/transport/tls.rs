@@ -1,0 +1,126 @@
+//! Where the relay is, and whom to believe that it is the relay.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::Url;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use rustls_platform_verifier::BuilderVerifierExt as _;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use super::Result;
+use crate::config::Trust;
+use crate::error::{self, Offline};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Either side of TLS.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// How to reach the relay.
+pub(super) struct Connector {
+    pub(super) base: Url,
+    pub(super) tls: Arc<ClientConfig>,
+}
+
+impl Connector {
+    pub(super) fn new(relay: &str, trust: &Trust) -> error::Result<Self> {
+        let base = Url::parse(relay).map_err(|_| error::Error::Misuse("the relay's address is not a URL"))?;
+        let host = base.host_str().ok_or(error::Error::Misuse("the relay's address has no host"))?;
+        match base.scheme() {
+            "https" => {}
+            "http" if is_loopback(host) => {}
+            _ => return Err(error::Error::Misuse("the relay's address must be https, or http on loopback")),
+        }
+        Ok(Self { tls: Arc::new(tls_config(trust)?), base })
+    }
+
+    pub(super) async fn connect(&self) -> Result<Box<dyn Stream>> {
+        let host = self.base.host_str().unwrap_or_default();
+        let port = self.base.port_or_known_default().unwrap_or(443);
+        let target = (host.trim_matches(['[', ']']), port);
+        let tcp = timeout(CONNECT_TIMEOUT, TcpStream::connect(target)).await;
+        let tcp = tcp.map_err(|_| Offline::TimedOut)?.map_err(|_| Offline::Unreachable)?;
+        // Frames are small and each is waited for.
+        tcp.set_nodelay(true).map_err(|_| Offline::Unreachable)?;
+        if self.base.scheme() == "http" {
+            return Ok(Box::new(tcp));
+        }
+        let name = ServerName::try_from(target.0.to_owned()).map_err(|_| Offline::Untrusted)?;
+        let connecting = TlsConnector::from(Arc::clone(&self.tls)).connect(name, tcp);
+        match timeout(CONNECT_TIMEOUT, connecting).await {
+            Ok(Ok(stream)) => Ok(Box::new(stream)),
+            Ok(Err(error)) if is_certificate_error(&error) => Err(Offline::Untrusted.into()),
+            Ok(Err(_)) => Err(Offline::NotARelay.into()),
+            Err(_) => Err(Offline::TimedOut.into()),
+        }
+    }
+}
+
+fn tls_config(trust: &Trust) -> error::Result<ClientConfig> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(|_| error::Error::Bug("the TLS provider does not speak TLS 1.3"))?;
+    let builder = match trust {
+        Trust::Platform => builder
+            .with_platform_verifier()
+            .map_err(|_| error::Error::Misuse("the platform's certificates cannot be used"))?,
+        Trust::Pinned(der) => {
+            let mut roots = RootCertStore::empty();
+            roots
+                .add(CertificateDer::from(der.clone()))
+                .map_err(|_| error::Error::Misuse("the pinned certificate is not one"))?;
+            builder.with_root_certificates(roots)
+        }
+    };
+    Ok(builder.with_no_client_auth())
+}
+
+pub(super) fn is_certificate_error(error: &std::io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(inner, Some(rustls::Error::InvalidCertificate(_)))
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost"
+        || host
+            .trim_matches(['[', ']'])
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accepts(relay: &str) -> bool {
+        Connector::new(relay, &Trust::Pinned(test_certificate())).is_ok()
+    }
+
+    fn test_certificate() -> Vec<u8> {
+        rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap().cert.der().to_vec()
+    }
+
+    #[test]
+    fn plain_http_is_for_loopback() {
+        assert!(accepts("http://127.0.0.1:8470"));
+        assert!(accepts("http://[::1]:8470"));
+        assert!(accepts("http://localhost"));
+        assert!(accepts("https://relay.example"));
+        assert!(!accepts("http://relay.example"));
+        assert!(!accepts("http://127.0.0.1.example"));
+        assert!(!accepts("ftp://127.0.0.1"));
+        assert!(!accepts("relay.example"));
+    }
+
+    #[test]
+    fn a_pinned_certificate_must_be_one() {
+        assert!(Connector::new("https://relay.example", &Trust::Pinned(vec![1, 2, 3])).is_err());
+    }
+}
