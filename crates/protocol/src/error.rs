@@ -39,4 +39,4 @@ pub enum DecodeError {
 /// A public key that would make every Diffie-Hellman output zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("low-order point")]
-pub struct LowOrderPoint;
+pub(crate) struct LowOrderPoint;

@@ -1,4 +1,16 @@
-//! The Signal protocol as pure functions.
+#![doc = include_str!("../README.md")]
+//!
+//! ## Where is what
+//!
+//! ```text
+//!   session     records of sessions: initiate, accept, encrypt, decrypt, store
+//!      │
+//!   pqxdh  ratchet  message     the handshake; the keys; the bytes
+//!      │
+//!   prekey  identity  session_id  address
+//!      │
+//!   primitives  error           the only folder that names a cryptographic crate
+//! ```
 
 mod address;
 mod error;
@@ -14,7 +26,7 @@ mod session_id;
 mod vectors;
 
 pub use address::{Address, DeviceId, InvalidDeviceId};
-pub use error::{DecodeError, LowOrderPoint};
+pub use error::DecodeError;
 pub use identity::{IdentityKey, IdentityKeyPair, Party, SafetyNumber};
 pub use message::{Ciphertext, MessageType, PreKeySignalMessage, SignalMessage};
 pub use prekey::{

@@ -9,7 +9,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 use crate::error::DecodeError;
 use crate::primitives::secret::Secret;
 use crate::primitives::x25519::{KeyPair, PUBLIC_KEY_LEN, PublicKey};
-use crate::primitives::xeddsa::{self, SIGNATURE_LEN};
+use crate::primitives::xeddsa::{self, Signature};
 
 /// Who somebody is: the public half of their identity key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,7 +38,7 @@ impl IdentityKey {
     }
 
     /// Whether `signature` is one of `message` by this identity.
-    pub(crate) fn verify(&self, message: &[u8], signature: &[u8; SIGNATURE_LEN]) -> bool {
+    pub(crate) fn verify(&self, message: &[u8], signature: &Signature) -> bool {
         xeddsa::verify(&self.0, message, signature)
     }
 }
@@ -90,7 +90,7 @@ impl IdentityKeyPair {
         &self.pair
     }
 
-    pub(crate) fn sign<R: CryptoRng + ?Sized>(&self, message: &[u8], rng: &mut R) -> [u8; SIGNATURE_LEN] {
+    pub(crate) fn sign<R: CryptoRng + ?Sized>(&self, message: &[u8], rng: &mut R) -> Signature {
         xeddsa::sign(&self.pair, message, rng)
     }
 

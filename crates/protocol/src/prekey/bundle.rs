@@ -1,15 +1,17 @@
 //! What one fetches to meet a device: bytes, then [`PreKeyBundle`], then [`VerifiedBundle`].
 
+use std::fmt;
+
 use super::{KemPreKeyId, OneTimePreKeyId, PreKeyKind, SignedPreKeyId};
 use crate::address::DeviceId;
 use crate::error::DecodeError;
 use crate::identity::IdentityKey;
 use crate::primitives::kem::KemPublicKey;
 use crate::primitives::x25519::PublicKey;
-use crate::primitives::xeddsa::SIGNATURE_LEN;
+use crate::primitives::xeddsa::Signature;
 
 /// A bundle as the relay gives it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct RawPreKeyBundle<'a> {
     /// What the device drew when it registered.
     pub registration_id: u32,
@@ -26,7 +28,7 @@ pub struct RawPreKeyBundle<'a> {
 }
 
 /// A signed key as the relay gives it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct RawSigned<'a> {
     /// Its id.
     pub id: u32,
@@ -36,6 +38,32 @@ pub struct RawSigned<'a> {
     pub signature: &'a [u8],
 }
 
+impl fmt::Debug for RawPreKeyBundle<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            registration_id: _,
+            device_id,
+            identity_key: _,
+            signed_pre_key,
+            one_time_pre_key,
+            kem_pre_key,
+        } = self;
+        f.debug_struct("RawPreKeyBundle")
+            .field("device_id", device_id)
+            .field("signed_pre_key", signed_pre_key)
+            .field("one_time_pre_key", &one_time_pre_key.map(|(id, _)| id))
+            .field("kem_pre_key", kem_pre_key)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for RawSigned<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, key: _, signature: _ } = self;
+        f.debug_struct("RawSigned").field("id", id).finish_non_exhaustive()
+    }
+}
+
 /// A bundle whose keys are keys. Nobody has checked whose.
 #[derive(Debug, Clone)]
 pub struct PreKeyBundle {
@@ -43,9 +71,9 @@ pub struct PreKeyBundle {
     device: DeviceId,
     identity_key: IdentityKey,
     signed: TheirPreKey<SignedPreKeyId>,
-    signature: [u8; SIGNATURE_LEN],
+    signature: Signature,
     one_time: Option<TheirPreKey<OneTimePreKeyId>>,
-    kem: Option<(TheirKemPreKey, [u8; SIGNATURE_LEN])>,
+    kem: Option<(TheirKemPreKey, Signature)>,
 }
 
 /// Proof that both signatures of a bundle are of the identity key in it. Whether that is the key of the right person is
@@ -176,6 +204,6 @@ fn high_order(key: &PublicKey) -> Result<(), BundleError> {
     if key.is_low_order() { Err(BundleError::LowOrderPoint) } else { Ok(()) }
 }
 
-fn parse_signature(bytes: &[u8], kind: PreKeyKind) -> Result<[u8; SIGNATURE_LEN], BundleError> {
-    bytes.try_into().map_err(|_| BundleError::PreKey(kind, DecodeError::Length))
+fn parse_signature(bytes: &[u8], kind: PreKeyKind) -> Result<Signature, BundleError> {
+    Signature::parse(bytes).map_err(|e| BundleError::PreKey(kind, e))
 }

@@ -9,14 +9,14 @@ use super::{Form, KemPreKeyId};
 use crate::error::DecodeError;
 use crate::identity::IdentityKeyPair;
 use crate::primitives::kem::KemKeyPair;
-use crate::primitives::xeddsa::SIGNATURE_LEN;
+use crate::primitives::xeddsa::{SIGNATURE_LEN, Signature};
 
 /// Ours, with the secret half.
 #[derive(Debug)]
 pub struct KemPreKey {
     id: KemPreKeyId,
     pair: KemKeyPair,
-    signature: [u8; SIGNATURE_LEN],
+    signature: Signature,
     created_ms: u64,
 }
 
@@ -45,7 +45,7 @@ impl KemPreKey {
 
     /// The signature of the identity key over [`public_key`](Self::public_key).
     pub fn signature(&self) -> &[u8; SIGNATURE_LEN] {
-        &self.signature
+        self.signature.as_bytes()
     }
 
     /// When it was made, in milliseconds since 1970.
@@ -59,7 +59,7 @@ impl KemPreKey {
             id: self.id.0,
             public: self.public_key(),
             secret: self.pair.secret_bytes().to_vec(),
-            signature: self.signature.to_vec(),
+            signature: self.signature.as_bytes().to_vec(),
             created_ms: self.created_ms,
         };
         Zeroizing::new(form.encode_to_vec())
@@ -74,7 +74,7 @@ impl KemPreKey {
         Ok(Self {
             id: KemPreKeyId(form.id),
             pair: KemKeyPair::parse(&form.public, &form.secret)?,
-            signature: form.signature.as_slice().try_into().map_err(|_| DecodeError::Length)?,
+            signature: Signature::parse(&form.signature)?,
             created_ms: form.created_ms,
         })
     }
@@ -98,6 +98,6 @@ mod tests {
         let read = KemPreKey::from_bytes(&key.to_bytes()).unwrap();
         assert_eq!(read.to_bytes(), key.to_bytes());
         assert_eq!((read.id(), read.created_ms()), (KemPreKeyId(7), 1_700_000_000_123));
-        assert!(me.public().verify(&read.public_key(), read.signature()));
+        assert!(me.public().verify(&read.public_key(), &read.signature));
     }
 }

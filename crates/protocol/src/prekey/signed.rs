@@ -11,14 +11,14 @@ use crate::error::DecodeError;
 use crate::identity::IdentityKeyPair;
 use crate::primitives::secret::Secret;
 use crate::primitives::x25519::{KeyPair, PUBLIC_KEY_LEN, PublicKey};
-use crate::primitives::xeddsa::SIGNATURE_LEN;
+use crate::primitives::xeddsa::{SIGNATURE_LEN, Signature};
 
 /// Ours, with the secret half.
 #[derive(Debug)]
 pub struct SignedPreKey {
     id: SignedPreKeyId,
     pair: Arc<KeyPair>,
-    signature: [u8; SIGNATURE_LEN],
+    signature: Signature,
     created_ms: u64,
 }
 
@@ -47,7 +47,7 @@ impl SignedPreKey {
 
     /// The signature of the identity key over [`public_key`](Self::public_key).
     pub fn signature(&self) -> &[u8; SIGNATURE_LEN] {
-        &self.signature
+        self.signature.as_bytes()
     }
 
     /// When it was made, in milliseconds since 1970.
@@ -61,7 +61,7 @@ impl SignedPreKey {
             id: self.id.0,
             public: self.pair.public().as_bytes().to_vec(),
             secret: self.pair.private().expose().to_vec(),
-            signature: self.signature.to_vec(),
+            signature: self.signature.as_bytes().to_vec(),
             created_ms: self.created_ms,
         };
         Zeroizing::new(form.encode_to_vec())
@@ -77,7 +77,7 @@ impl SignedPreKey {
         Ok(Self {
             id: SignedPreKeyId(form.id),
             pair: Arc::new(KeyPair::from_parts(PublicKey::parse(&form.public)?, private)),
-            signature: form.signature.as_slice().try_into().map_err(|_| DecodeError::Length)?,
+            signature: Signature::parse(&form.signature)?,
             created_ms: form.created_ms,
         })
     }
@@ -101,6 +101,6 @@ mod tests {
         let read = SignedPreKey::from_bytes(&key.to_bytes()).unwrap();
         assert_eq!(read.to_bytes(), key.to_bytes());
         assert_eq!((read.id(), read.created_ms()), (SignedPreKeyId(u32::MAX), 1_700_000_000_123));
-        assert!(me.public().verify(&read.public_key(), read.signature()));
+        assert!(me.public().verify(&read.public_key(), &read.signature));
     }
 }

@@ -3,6 +3,8 @@
 //! The paper fixes the sign of the Edwards key and negates the scalar to match. Here the key keeps its sign, and the
 //! unused top bit of the signature tells it to the verifier.
 
+use std::fmt;
+
 use curve25519_dalek::EdwardsPoint;
 use curve25519_dalek::Scalar;
 use rand_core::CryptoRng;
@@ -11,9 +13,30 @@ use zeroize::Zeroizing;
 use super::kdf::sha512;
 use super::secret::Secret;
 use super::x25519::{KeyPair, PublicKey};
+use crate::error::DecodeError;
 
 /// Length of a signature, in bytes.
 pub(crate) const SIGNATURE_LEN: usize = 64;
+
+/// A signature, `R || s`. Whether it is valid is another question.
+#[derive(Clone, Copy)]
+pub(crate) struct Signature([u8; SIGNATURE_LEN]);
+
+impl Signature {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, DecodeError> {
+        bytes.try_into().map(Self).map_err(|_| DecodeError::Length)
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8; SIGNATURE_LEN] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Signature(..)")
+    }
+}
 
 /// Separates the nonce from every other use of SHA-512: `2^256 - 2` in little-endian.
 const NONCE_PREFIX: [u8; 32] = {
@@ -25,12 +48,12 @@ const NONCE_PREFIX: [u8; 32] = {
 const SIGN_BIT: u8 = 0x80;
 
 /// Signs `message`. Two signatures of one message differ.
-pub(crate) fn sign<R: CryptoRng + ?Sized>(key: &KeyPair, message: &[u8], rng: &mut R) -> [u8; SIGNATURE_LEN] {
+pub(crate) fn sign<R: CryptoRng + ?Sized>(key: &KeyPair, message: &[u8], rng: &mut R) -> Signature {
     sign_with(key, message, &Secret::random(rng))
 }
 
 /// `r = H(2^256 - 2 || k || M || Z)`, `R = rB`, `h = H(R || A || M)`, `s = r + ha`; the signature is `R || s`.
-fn sign_with(key: &KeyPair, message: &[u8], random: &Secret<64>) -> [u8; SIGNATURE_LEN] {
+fn sign_with(key: &KeyPair, message: &[u8], random: &Secret<64>) -> Signature {
     let private = key.private().expose();
     let a = Zeroizing::new(Scalar::from_bytes_mod_order(*private));
     let public = EdwardsPoint::mul_base(&a).compress().to_bytes();
@@ -46,13 +69,16 @@ fn sign_with(key: &KeyPair, message: &[u8], random: &Secret<64>) -> [u8; SIGNATU
     let (left, right) = signature.split_at_mut(32);
     left.copy_from_slice(&commitment);
     right.copy_from_slice(&s);
-    signature
+    Signature(signature)
 }
 
 /// Whether `signature` is one of `message` by `key`: `sB - hA` must be `R`. Not constant-time: nothing here is secret.
-pub(crate) fn verify(key: &PublicKey, message: &[u8], signature: &[u8]) -> bool {
-    let Some((commitment, s)) = signature.split_first_chunk::<32>() else { return false };
-    let Ok(mut s) = <[u8; 32]>::try_from(s) else { return false };
+pub(crate) fn verify(key: &PublicKey, message: &[u8], Signature(signature): &Signature) -> bool {
+    let (Some(commitment), Some(mut s)) =
+        (signature.first_chunk::<32>(), signature.last_chunk::<32>().copied())
+    else {
+        return false;
+    };
     let [.., top] = &mut s;
     let sign = *top >> 7;
     *top &= !SIGN_BIT;
@@ -89,7 +115,7 @@ mod tests {
             let key = KeyPair::from_private(&secret(&case["private"]));
             assert_eq!(key.public().as_bytes(), bytes(&case["public"]).as_slice());
             let signature = sign_with(&key, &bytes(&case["msg"]), &secret(&case["Z"]));
-            assert_eq!(signature.as_slice(), bytes(&case["sig"]));
+            assert_eq!(signature.as_bytes(), bytes(&case["sig"]).as_slice());
             assert!(verify(key.public(), &bytes(&case["msg"]), &signature));
         }
     }
@@ -104,15 +130,16 @@ mod tests {
         };
         for (public, message, signature) in [of("xeddsa_verify", "pub"), of("xeddsa_js", "public")].concat() {
             let key = PublicKey::parse(&public).unwrap();
-            assert!(verify(&key, &message, &signature));
+            assert!(verify(&key, &message, &Signature::parse(&signature).unwrap()));
             for bit in [0, 7, 255, 256, 504, 509, 510, 511] {
                 let mut wrong = signature.clone();
                 wrong[bit / 8] ^= 1 << (bit % 8);
-                assert!(!verify(&key, &message, &wrong), "bit {bit}");
+                assert!(!verify(&key, &message, &Signature::parse(&wrong).unwrap()), "bit {bit}");
             }
-            assert!(!verify(&key, &[&message[..], b"x"].concat(), &signature));
-            assert!(!verify(&key, &message, &signature[..63]));
-            assert!(!verify(&key, &message, &[&signature[..], b"x"].concat()));
+            let right = Signature::parse(&signature).unwrap();
+            assert!(!verify(&key, &[&message[..], b"x"].concat(), &right));
+            assert!(Signature::parse(&signature[..63]).is_err());
+            assert!(Signature::parse(&[&signature[..], b"x"].concat()).is_err());
         }
     }
 
@@ -124,7 +151,7 @@ mod tests {
                 .try_into()
                 .unwrap();
         let key = KeyPair::from_private(&Secret::new([0x31; 32]));
-        let mut signature = sign_with(&key, b"message", &Secret::new([5; 64]));
+        let Signature(mut signature) = sign_with(&key, b"message", &Secret::new([5; 64]));
         let sign = signature[63] & SIGN_BIT;
         signature[63] &= !SIGN_BIT;
         let mut carry = 0;
@@ -137,6 +164,7 @@ mod tests {
         signature[63] |= sign;
         let mut high = *key.public().as_bytes();
         high[32] |= 0x80;
+        let signature = Signature(signature);
         assert!(verify(key.public(), b"message", &signature));
         assert!(verify(&PublicKey::parse(&high).unwrap(), b"message", &signature));
     }

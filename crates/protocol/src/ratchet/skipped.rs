@@ -56,7 +56,6 @@ impl SkippedKey {
 
 /// What a decryption changes about the skipped keys. Apply all of them, in order, in the transaction that stores the
 /// session.
-#[derive(Debug)]
 pub enum SkippedChange {
     /// A message was skipped: keep its key.
     Keep(SkippedKey),
@@ -80,6 +79,20 @@ pub enum SkippedChange {
     },
     /// The record dropped a session: forget all of it.
     ForgetSession(SessionId),
+}
+
+impl fmt::Debug for SkippedChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Keep(SkippedKey { id, seed: _ }) => write!(f, "Keep({id:?})"),
+            Self::Forget(id) => write!(f, "Forget({id:?})"),
+            Self::ForgetOldest { session, ratchet_key: _, count } => {
+                write!(f, "ForgetOldest({session:?}, {count})")
+            }
+            Self::ForgetChain { session, ratchet_key: _ } => write!(f, "ForgetChain({session:?})"),
+            Self::ForgetSession(session) => write!(f, "ForgetSession({session:?})"),
+        }
+    }
 }
 
 /// Skipped keys in memory, for tests and for those who keep a whole record as one value.

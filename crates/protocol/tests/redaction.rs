@@ -1,0 +1,126 @@
+//! What `{:?}` prints of every public type: no secret, no plaintext, no name, and of public keys two bytes.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::fmt::Debug;
+
+use rand::{SeedableRng as _, rngs::StdRng};
+use sealpost_protocol::*;
+
+const NOW: UnixSeconds = UnixSeconds(1_764_000_000);
+
+#[track_caller]
+fn prints(value: &impl Debug, expected: &str) {
+    assert_eq!(format!("{value:?}"), expected);
+}
+
+#[test]
+fn debug_tells_nothing_that_may_not_be_in_a_log() {
+    let mut rng = StdRng::seed_from_u64(1);
+    let (alice, bob) = (IdentityKeyPair::generate(&mut rng), IdentityKeyPair::generate(&mut rng));
+    let address = Address::new("9d0652a3-dcc3-4d11-975f-74d61598733f", DeviceId::new(3).unwrap());
+    let signed = SignedPreKey::generate(SignedPreKeyId(1), &bob, 9, &mut rng);
+    let one_time = OneTimePreKey::generate(OneTimePreKeyId(2), &mut rng);
+    let kem = KemPreKey::generate(KemPreKeyId(3), &bob, 9, &mut rng);
+    let kem_public = kem.public_key();
+    let raw = RawPreKeyBundle {
+        registration_id: 4,
+        device_id: 3,
+        identity_key: &bob.public().serialize(),
+        signed_pre_key: RawSigned { id: 1, key: &signed.public_key(), signature: signed.signature() },
+        one_time_pre_key: Some((2, &one_time.public_key())),
+        kem_pre_key: Some(RawSigned { id: 3, key: &kem_public, signature: kem.signature() }),
+    };
+    let local = LocalDevice { identity: &alice, address: &address, registration_id: 5 };
+    let keys = OurPreKeys { signed: &signed, one_time: Some(&one_time), kem: Some(&kem) };
+    let parsed = PreKeyBundle::parse(raw).unwrap();
+    let verified = parsed.clone().verify().unwrap();
+    let (policy, party) = (SessionPolicy::Pqxdh, Party { stable_id: b"alice", key: alice.public() });
+
+    prints(&address, "Address(.., 3)");
+    prints(&address.device(), "DeviceId(3)");
+    prints(&alice, "IdentityKeyPair { public: IdentityKey(e496..), .. }");
+    prints(alice.public(), "IdentityKey(e496..)");
+    prints(&party, "Party { key: IdentityKey(e496..), .. }");
+    prints(&SafetyNumber::new(party, Party { stable_id: b"bob", key: bob.public() }), "SafetyNumber(..)");
+    prints(
+        &signed,
+        "SignedPreKey { id: SignedPreKeyId(1), pair: KeyPair { public: PublicKey(5f50..), private: Secret(..) }, signature: Signature(..), created_ms: 9 }",
+    );
+    prints(
+        &one_time,
+        "OneTimePreKey { id: OneTimePreKeyId(2), pair: KeyPair { public: PublicKey(b2d5..), private: Secret(..) } }",
+    );
+    prints(
+        &kem,
+        "KemPreKey { id: KemPreKeyId(3), pair: KemKeyPair { public: KemPublicKey(..), secret: Secret(..) }, signature: Signature(..), created_ms: 9 }",
+    );
+    prints(
+        &keys,
+        "OurPreKeys { signed: SignedPreKey { id: SignedPreKeyId(1), pair: KeyPair { public: PublicKey(5f50..), private: Secret(..) }, signature: Signature(..), created_ms: 9 }, one_time: Some(OneTimePreKey { id: OneTimePreKeyId(2), pair: KeyPair { public: PublicKey(b2d5..), private: Secret(..) } }), kem: Some(KemPreKey { id: KemPreKeyId(3), pair: KemKeyPair { public: KemPublicKey(..), secret: Secret(..) }, signature: Signature(..), created_ms: 9 }) }",
+    );
+    prints(
+        &raw,
+        "RawPreKeyBundle { device_id: 3, signed_pre_key: RawSigned { id: 1, .. }, one_time_pre_key: Some(2), kem_pre_key: Some(RawSigned { id: 3, .. }), .. }",
+    );
+    prints(
+        &parsed,
+        "PreKeyBundle { registration_id: 4, device: DeviceId(3), identity_key: IdentityKey(86dd..), signed: TheirPreKey { id: SignedPreKeyId(1), key: PublicKey(5f50..) }, signature: Signature(..), one_time: Some(TheirPreKey { id: OneTimePreKeyId(2), key: PublicKey(b2d5..) }), kem: Some((TheirKemPreKey { id: KemPreKeyId(3), key: KemPublicKey(..) }, Signature(..))) }",
+    );
+    prints(
+        &verified,
+        "VerifiedBundle { registration_id: 4, device: DeviceId(3), identity_key: IdentityKey(86dd..), signed: TheirPreKey { id: SignedPreKeyId(1), key: PublicKey(5f50..) }, one_time: Some(TheirPreKey { id: OneTimePreKeyId(2), key: PublicKey(b2d5..) }), kem: Some(TheirKemPreKey { id: KemPreKeyId(3), key: KemPublicKey(..) }) }",
+    );
+    prints(
+        &local,
+        "LocalDevice { identity: IdentityKeyPair { public: IdentityKey(e496..), .. }, address: Address(.., 3), registration_id: 5 }",
+    );
+
+    let record = SessionRecord::empty().initiate(&local, &address, verified, policy, NOW, &mut rng).unwrap();
+    let sent = record.encrypt(&local, &address, b"secret", NOW, &mut rng).unwrap();
+    let Ciphertext::PreKey(message) = &sent.output else { panic!() };
+    prints(
+        &sent,
+        "Advanced { next: SessionRecord { active: Some(SessionId(v4, 5435..)), inactive: 0 }, skipped: [], output: PreKey(PreKeySignalMessage { version: V4, identity_key: IdentityKey(e496..), handshake: Handshake(Some(OneTimePreKeyId(2)), SignedPreKeyId(1), Some(KemPreKeyId(3))), message: SignalMessage { version: V4, header: Header { ratchet_key: PublicKey(4417..), number: 0, previous: 0 }, ciphertext_len: 16, .. }, .. }) }",
+    );
+    prints(
+        message.signal_message(),
+        "SignalMessage { version: V4, header: Header { ratchet_key: PublicKey(4417..), number: 0, previous: 0 }, ciphertext_len: 16, .. }",
+    );
+    prints(&message.session_id(), "SessionId(v4, 5435..)");
+    prints(&record.sessions().next().unwrap(), "StoredSession(SessionId(v4, 5435..), rank 0, active true)");
+    prints(
+        &record.changes_since(&SessionRecord::empty()),
+        "[Put(SessionId(v4, 5435..), rank 0, active true)]",
+    );
+    prints(&SessionRecord::empty().changes_since(&record), "[Remove(SessionId(v4, 5435..))]");
+
+    let to_bob = LocalDevice { identity: &bob, ..local };
+    let empty = SessionRecord::empty();
+    let accepted =
+        empty.decrypt_pre_key(&to_bob, &address, message, Some(keys), &[], policy, &mut rng).unwrap();
+    prints(
+        &accepted,
+        "Accepted { advanced: Advanced { next: SessionRecord { active: Some(SessionId(v4, 5435..)), inactive: 0 }, skipped: [], output: Plaintext(..) }, consumed: Some(Consumed { one_time: Some(OneTimePreKeyId(2)), kem: Some(KemPreKeyId(3)), signed: SignedPreKeyId(1), .. }) }",
+    );
+
+    let id = SkippedKeyId { session: message.session_id(), ratchet_key: [5; 33], number: 6 };
+    prints(&Secret::new([7; 32]), "Secret(..)");
+    prints(
+        &SkippedKey::new(id, [7; 32]),
+        "SkippedKey { id: SkippedKeyId(SessionId(v4, 5435..), 0505.., 6), seed: Secret(..) }",
+    );
+    prints(
+        &SkippedChange::Keep(SkippedKey::new(id, [7; 32])),
+        "Keep(SkippedKeyId(SessionId(v4, 5435..), 0505.., 6))",
+    );
+    prints(&SkippedChange::Forget(id), "Forget(SkippedKeyId(SessionId(v4, 5435..), 0505.., 6))");
+    let (session, ratchet_key) = (id.session, id.ratchet_key);
+    prints(
+        &SkippedChange::ForgetOldest { session, ratchet_key, count: 8 },
+        "ForgetOldest(SessionId(v4, 5435..), 8)",
+    );
+    prints(&SkippedChange::ForgetChain { session, ratchet_key }, "ForgetChain(SessionId(v4, 5435..))");
+    prints(&SkippedChange::ForgetSession(session), "ForgetSession(SessionId(v4, 5435..))");
+    prints(&SkippedKeys::default(), "SkippedKeys(0)");
+}
