@@ -22,7 +22,10 @@ impl Workspace {
         let here = std::env::current_dir().map_err(|source| Error::Io { subject: ".".into(), source })?;
         let program =
             std::env::current_exe().map_err(|source| Error::Io { subject: "xtask".into(), source })?;
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(&here).to_owned();
+        // `cargo run` says where it found us; what was true at build time may be another checkout with this cache.
+        let manifest =
+            std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| here.join("xtask"), PathBuf::from);
+        let root = manifest.parent().unwrap_or(&here).to_owned();
         // target/debug/xtask: this holds wherever CARGO_TARGET_DIR or a cargo configuration put `target`.
         let target = program.ancestors().nth(2).map_or_else(|| root.join("target"), Path::to_owned);
         let caller = std::env::var_os("SEALPOST_CALLER_DIR").map_or(here, PathBuf::from);
