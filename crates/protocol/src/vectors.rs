@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::primitives::secret::Secret;
 
+#[expect(clippy::disallowed_methods, reason = "vectors are files")]
 pub(crate) fn load(name: &str) -> Value {
     let file =
         PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors").join(name).with_extension("json");

@@ -10,6 +10,7 @@ use sealpost_protocol::{
 };
 use serde_json::Value;
 
+#[expect(clippy::disallowed_methods, reason = "vectors are files")]
 pub(crate) fn load(name: &str) -> Value {
     let file =
         PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors").join(name).with_extension("json");
