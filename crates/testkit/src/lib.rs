@@ -1,1 +1,39 @@
-//! Sealpost.
+//! For tests and demonstrations: people with real clients, a real relay in this process or in one of its own,
+//! clocks that are set by hand.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "what goes wrong here fails a test, and says why")]
+
+mod clock;
+mod party;
+mod relay_process;
+mod world;
+
+pub use clock::ManualClock;
+pub use party::{Party, PartyDisk, texts};
+pub use relay_process::{RelayProcess, relay_binary};
+pub use world::World;
+
+use std::future::Future;
+use std::time::Duration;
+
+/// How long [`eventually`] waits before it gives up: much longer than anything takes that works.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until `check` gives something.
+///
+/// # Panics
+/// When it does not within a minute; `what` says what was waited for.
+pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut check: impl FnMut() -> F) -> T {
+    let waiting = async {
+        loop {
+            if let Some(found) = check().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    match tokio::time::timeout(PATIENCE, waiting).await {
+        Ok(found) => found,
+        Err(_) => panic!("did not happen: {what}"),
+    }
+}

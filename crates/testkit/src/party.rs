@@ -1,0 +1,141 @@
+//! A person with a device.
+
+use std::path::{Path, PathBuf};
+
+use sealpost_core::{
+    Client, Config, ConnectionState, DatabaseKey, Direction, Message, MessageBody, MessageId, Opened, Thread,
+};
+
+use crate::eventually;
+
+/// What of a person outlives the process: a file, its key, and where the relay is.
+#[derive(Debug, Clone)]
+pub struct PartyDisk {
+    name: String,
+    database: PathBuf,
+    key: [u8; 32],
+    relay: String,
+}
+
+impl PartyDisk {
+    /// A person whose database is `<dir>/<name>.db`, under a key made from the name: good for tests only.
+    pub fn new(dir: &Path, name: &str, relay: &str) -> Self {
+        let mut key = [0x5a; 32];
+        for (slot, byte) in key.iter_mut().zip(name.bytes()) {
+            *slot ^= byte;
+        }
+        Self { name: name.to_owned(), database: dir.join(format!("{name}.db")), key, relay: relay.to_owned() }
+    }
+
+    /// The database file.
+    pub fn database(&self) -> &Path {
+        &self.database
+    }
+
+    /// How this person opens the database.
+    pub fn config(&self) -> Config {
+        Config::new(&self.database, DatabaseKey::new(self.key), &self.relay)
+    }
+
+    /// Registers, and connects.
+    pub async fn register(self) -> Party {
+        match Client::open(self.config()).await.expect("the database opens") {
+            Opened::Unregistered(new) => {
+                let client = new.register(&[]).await.expect("registration");
+                Party { disk: self, client }
+            }
+            Opened::Ready(_) => panic!("{} is registered already", self.name),
+        }
+    }
+
+    /// Opens the database of somebody who is registered.
+    pub async fn open(self) -> Party {
+        match Client::open(self.config()).await.expect("the database opens") {
+            Opened::Ready(client) => Party { disk: self, client },
+            Opened::Unregistered(_) => panic!("{} is not registered", self.name),
+        }
+    }
+}
+
+/// A person with an open client.
+#[derive(Debug)]
+pub struct Party {
+    disk: PartyDisk,
+    /// The client.
+    pub client: Client,
+}
+
+impl Party {
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.disk.name
+    }
+
+    /// Closes the client; what is left is on the disk.
+    pub async fn close(self) -> PartyDisk {
+        self.client.suspend().await.expect("suspend");
+        self.disk
+    }
+
+    /// The direct thread with somebody.
+    pub async fn thread_with(&self, other: &Self) -> Thread {
+        self.client.direct_thread(other.client.user_id()).await.expect("a direct thread")
+    }
+
+    /// Waits until everything that waited at the relay is here.
+    pub async fn live(&self) {
+        eventually("a live connection", async || {
+            (self.client.connection_state() == ConnectionState::Live).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until a message has come as far as `reached` wants.
+    pub async fn message_reaches(
+        &self,
+        thread: &Thread,
+        id: MessageId,
+        reached: impl Fn(&Direction) -> bool,
+    ) -> Message {
+        eventually("a message comes that far", async || {
+            let all = history(thread).await;
+            all.into_iter().find(|message| message.id == id && reached(&message.direction))
+        })
+        .await
+    }
+
+    /// Waits until the thread has as many messages as this, and returns what they say, oldest first.
+    pub async fn texts_when(&self, thread: &Thread, count: usize) -> Vec<String> {
+        eventually("enough messages", async || {
+            let texts = texts(thread).await;
+            (texts.len() >= count).then_some(texts)
+        })
+        .await
+    }
+}
+
+/// What a thread says, oldest first; what could not be opened says so.
+pub async fn texts(thread: &Thread) -> Vec<String> {
+    history(thread).await.into_iter().map(|message| text(message.body)).collect()
+}
+
+async fn history(thread: &Thread) -> Vec<Message> {
+    let mut all = Vec::new();
+    let mut before = None;
+    loop {
+        let page = thread.history_of(before, 500).await.expect("history");
+        all.extend(page.messages);
+        before = page.next;
+        if before.is_none() {
+            all.reverse();
+            return all;
+        }
+    }
+}
+
+fn text(body: MessageBody) -> String {
+    match body {
+        MessageBody::Text(text) => text,
+        other => format!("{other:?}"),
+    }
+}

@@ -1,0 +1,84 @@
+//! A relay in a process of its own, to be killed.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+/// The relay binary: `SEALPOST_RELAY_BIN`, or the one beside the running program (which cargo puts into `deps`).
+pub fn relay_binary() -> PathBuf {
+    if let Some(path) = std::env::var_os("SEALPOST_RELAY_BIN") {
+        return path.into();
+    }
+    let program = std::env::current_exe().expect("the path of this program");
+    let folders = program.ancestors().skip(1).take(2);
+    let candidates =
+        folders.map(|folder| folder.join(format!("sealpost-relay{}", std::env::consts::EXE_SUFFIX)));
+    candidates
+        .into_iter()
+        .find(|path| path.exists())
+        .expect("the relay is built: run the tests with ./dev test, or cargo build -p sealpost-relay first")
+}
+
+/// A running relay process. Dropping it kills it.
+#[derive(Debug)]
+pub struct RelayProcess {
+    child: Child,
+    addr: SocketAddr,
+}
+
+impl RelayProcess {
+    /// Starts `binary` on `listen` (port 0: a free one) with its data in `data` and its log in `log`, and waits
+    /// until it listens. `fault` names a station at which it is to abort.
+    pub async fn start(
+        binary: &Path,
+        data: &Path,
+        listen: SocketAddr,
+        log: &Path,
+        fault: Option<&str>,
+    ) -> std::io::Result<Self> {
+        let log = std::fs::File::options().create(true).append(true).open(log)?;
+        let mut command = Command::new(binary);
+        command
+            .arg("--data")
+            .arg(data)
+            .args(["--listen", &listen.to_string(), "--registration", "dev"])
+            .env_remove("SEALPOST_RELAY_FAULT")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .kill_on_drop(true);
+        if let Some(fault) = fault {
+            command.env("SEALPOST_RELAY_FAULT", fault);
+        }
+        let mut child = command.spawn()?;
+        let stdout = child.stdout.take().ok_or(std::io::ErrorKind::BrokenPipe)?;
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line).await?;
+        let addr = line.trim().rsplit("//").next().and_then(|addr| addr.parse().ok());
+        let addr = addr.ok_or_else(|| std::io::Error::other("the relay did not say where it listens"))?;
+        Ok(Self { child, addr })
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Its base URL.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    /// Kills it with SIGKILL: no drain, no goodbye.
+    pub async fn kill(mut self) -> std::io::Result<()> {
+        self.child.kill().await
+    }
+
+    /// Waits until it ends by itself, at a fault.
+    pub async fn wait(&mut self) -> std::io::Result<ExitStatus> {
+        self.child.wait().await
+    }
+}

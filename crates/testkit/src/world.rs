@@ -1,0 +1,75 @@
+//! A relay and the people who use it, all in one folder that goes away with it.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use sealpost_relay::{Config, Relay};
+use tempfile::TempDir;
+
+use crate::party::{Party, PartyDisk};
+
+/// A relay in this process, which can go away and come back at the same address.
+#[derive(Debug)]
+pub struct World {
+    dir: TempDir,
+    relay: Option<Relay>,
+    addr: SocketAddr,
+    configure: fn(Config) -> Config,
+}
+
+impl World {
+    /// Starts a relay that lets everybody in.
+    pub async fn start() -> Self {
+        Self::start_with(|config| config).await
+    }
+
+    /// Starts a relay with a configuration of its own, which it also gets when it comes back.
+    pub async fn start_with(configure: fn(Config) -> Config) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let relay = Relay::start(configure(Config::local(dir.path().join("relay")))).await;
+        let relay = relay.expect("the relay starts");
+        let addr = relay.addr();
+        Self { dir, relay: Some(relay), addr, configure }
+    }
+
+    /// Where the relay is, or was.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    /// The folder with everybody's files.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The relay's own folder.
+    pub fn relay_dir(&self) -> PathBuf {
+        self.dir.path().join("relay")
+    }
+
+    /// The relay drains and goes away.
+    pub async fn stop_relay(&mut self) {
+        if let Some(relay) = self.relay.take() {
+            relay.shutdown().await;
+        }
+    }
+
+    /// The relay comes back at the same address with the same data.
+    pub async fn start_relay(&mut self) {
+        if self.relay.is_none() {
+            let mut config = (self.configure)(Config::local(self.relay_dir()));
+            config.listen = self.addr;
+            self.relay = Some(Relay::start(config).await.expect("the relay starts again"));
+        }
+    }
+
+    /// A person who has a disk and is not registered.
+    pub fn disk(&self, name: &str) -> PartyDisk {
+        PartyDisk::new(self.dir.path(), name, &self.url())
+    }
+
+    /// A person who is registered and connected.
+    pub async fn party(&self, name: &str) -> Party {
+        self.disk(name).register().await
+    }
+}

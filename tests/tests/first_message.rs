@@ -1,0 +1,149 @@
+//! Two devices meet over a real relay, talk, go offline, come back, and see the same conversation.
+
+use sealpost_core::{Delivery, Direction, Error, MessageBody};
+use sealpost_testkit::{World, eventually, texts};
+
+fn sent(direction: &Direction) -> bool {
+    matches!(direction, Direction::Outgoing(Delivery::Sent | Delivery::Delivered | Delivery::Read))
+}
+
+fn delivered(direction: &Direction) -> bool {
+    matches!(direction, Direction::Outgoing(Delivery::Delivered | Delivery::Read))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_message_arrives_and_is_answered() {
+    let world = World::start().await;
+    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    let hers = ada.thread_with(&ben).await;
+    let hello = hers.send_text("hello").await.unwrap();
+    assert_eq!(hello.direction, Direction::Outgoing(Delivery::Queued));
+    ada.message_reaches(&hers, hello.id, delivered).await;
+
+    let his = ben.thread_with(&ada).await;
+    assert_eq!(his.id(), hers.id());
+    assert_eq!(texts(&his).await, ["hello"]);
+    let answer = his.send_text("hello yourself").await.unwrap();
+    ben.message_reaches(&his, answer.id, delivered).await;
+    assert_eq!(texts(&hers).await, ["hello", "hello yourself"]);
+    assert_eq!(texts(&his).await, ["hello", "hello yourself"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reading_is_told() {
+    let world = World::start().await;
+    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    let hers = ada.thread_with(&ben).await;
+    let question = hers.send_text("did you read this?").await.unwrap();
+    ada.message_reaches(&hers, question.id, delivered).await;
+    let his = ben.thread_with(&ada).await;
+    let newest = his.history(None).await.unwrap().messages[0].id;
+    his.mark_read(newest).await.unwrap();
+    ada.message_reaches(&hers, question.id, |direction| *direction == Direction::Outgoing(Delivery::Read))
+        .await;
+    assert_eq!(his.history(None).await.unwrap().messages[0].direction, Direction::Incoming { read: true });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_offline_catches_up() {
+    let world = World::start().await;
+    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    let hers = ada.thread_with(&ben).await;
+    let bens_disk = ben.close().await;
+    let lines: Vec<String> = (0..700).map(|n| format!("line {n}")).collect();
+    let mut last = None;
+    for line in &lines {
+        last = Some(hers.send_text(line).await.unwrap().id);
+    }
+    ada.message_reaches(&hers, last.unwrap(), sent).await;
+    let ben = bens_disk.open().await;
+    let his = ben.thread_with(&ada).await;
+    assert_eq!(ben.texts_when(&his, lines.len()).await, lines);
+    ada.message_reaches(&hers, last.unwrap(), delivered).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_while_the_relay_is_away_is_sent_when_it_is_back() {
+    let mut world = World::start().await;
+    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    let hers = ada.thread_with(&ben).await;
+    let first = hers.send_text("before").await.unwrap();
+    ada.message_reaches(&hers, first.id, delivered).await;
+    world.stop_relay().await;
+    let mut lines = vec!["before".to_owned()];
+    for n in 0..20 {
+        let line = format!("written in the dark, {n}");
+        hers.send_text(&line).await.unwrap();
+        lines.push(line);
+    }
+    assert_eq!(texts(&hers).await, lines);
+    world.start_relay().await;
+    let his = ben.thread_with(&ada).await;
+    assert_eq!(ben.texts_when(&his, lines.len()).await, lines);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_write_first_at_the_same_time() {
+    let world = World::start().await;
+    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
+    let (a, b) = tokio::join!(hers.send_text("I was first"), his.send_text("no, I was"));
+    ada.message_reaches(&hers, a.unwrap().id, delivered).await;
+    ben.message_reaches(&his, b.unwrap().id, delivered).await;
+    for n in 0..10 {
+        let (a, b) = (hers.send_text(&format!("ada {n}")).await, his.send_text(&format!("ben {n}")).await);
+        ada.message_reaches(&hers, a.unwrap().id, delivered).await;
+        ben.message_reaches(&his, b.unwrap().id, delivered).await;
+    }
+    assert_eq!(texts(&hers).await.len(), 22);
+    assert_eq!(texts(&hers).await, texts(&his).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn safety_numbers_are_the_same_on_both_sides() {
+    let world = World::start().await;
+    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    let hers = ada.thread_with(&ben).await;
+    assert_eq!(hers.peer().safety_number().await, Err(Error::NotFound));
+    let hello = hers.send_text("hello").await.unwrap();
+    ada.message_reaches(&hers, hello.id, delivered).await;
+    let number = hers.peer().safety_number().await.unwrap();
+    assert_eq!(number.len(), 60);
+    let his = ben.client.contact(ada.client.user_id());
+    assert_eq!(his.safety_number().await.unwrap(), number);
+    assert!(his.verify(&number).await.unwrap());
+    assert!(!his.verify("00000").await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn history_is_paged_and_searched() {
+    let world = World::start().await;
+    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    let hers = ada.thread_with(&ben).await;
+    for n in 0..120 {
+        hers.send_text(&format!("Überraschung number {n}")).await.unwrap();
+    }
+    let mut seen = Vec::new();
+    let mut before = None;
+    let mut sizes = Vec::new();
+    loop {
+        let page = hers.history(before).await.unwrap();
+        sizes.push(page.messages.len());
+        seen.extend(page.messages.into_iter().map(|message| message.body));
+        before = page.next;
+        if before.is_none() {
+            break;
+        }
+    }
+    assert_eq!(sizes, [50, 50, 20]);
+    let newest_first: Vec<_> =
+        (0..120).rev().map(|n| MessageBody::Text(format!("Überraschung number {n}"))).collect();
+    assert_eq!(seen, newest_first);
+    let found = eventually("the index is fed", async || {
+        let found = ada.client.search("uberr 77", 10).await.unwrap();
+        found.into_iter().next()
+    })
+    .await;
+    assert_eq!(found.body, MessageBody::Text("Überraschung number 77".into()));
+    assert!(ada.client.search("\"OR * ) nothing", 10).await.unwrap().is_empty());
+}
