@@ -31,9 +31,6 @@ pub enum DecodeError {
     /// A key, signature or ciphertext of the wrong length.
     #[error("wrong length")]
     Length,
-    /// A number outside its range.
-    #[error("out of range")]
-    OutOfRange,
 }
 
 /// A public key that would make every Diffie-Hellman output zero.

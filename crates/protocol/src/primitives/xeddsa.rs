@@ -1,4 +1,4 @@
-//! XEdDSA signatures with X25519 keys (XEdDSA, section 4, in the variant that carries the sign bit).
+//! XEdDSA signatures with X25519 keys (XEdDSA, section 3, in the variant that carries the sign bit).
 //!
 //! The paper fixes the sign of the Edwards key and negates the scalar to match. Here the key keeps its sign, and the
 //! unused top bit of the signature tells it to the verifier.

@@ -112,7 +112,7 @@ impl DoubleRatchet {
         }
     }
 
-    /// `RatchetSendKey` (section 3.4). `None` at the end of the sending chain.
+    /// The sending half of a message (section 3.4). `None` at the end of the sending chain.
     pub(crate) fn send(&self) -> Option<(Self, Header, MessageKey)> {
         let SendingChain { ratchet_key, chain_key, previous } = &*self.sending;
         let header =
@@ -122,7 +122,7 @@ impl DoubleRatchet {
         Some((Self { sending: Arc::new(sending), ..self.clone() }, header, message_key))
     }
 
-    /// `RatchetReceiveKey` (section 3.5): the message key, and the step to take when it has opened the message.
+    /// The receiving half (section 3.5): the message key, and the step to take when it has opened the message.
     pub(crate) fn receive(
         &self,
         session: SessionId,

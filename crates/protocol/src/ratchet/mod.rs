@@ -1,4 +1,4 @@
-//! The Double Ratchet (revision 1, section 3), as a value that each message replaces by the next.
+//! The Double Ratchet (revision 3, section 3), as a value that each message replaces by the next.
 //!
 //! | Spec | Here | |
 //! |---|---|---|

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use form::{ReceivingForm, RecordForm, RowForm, SendingForm, SessionForm, UnansweredForm};
 
 use super::UnixSeconds;
-use super::record::{Entry, SessionRecord};
+use super::record::{Entry, Place, SessionRecord};
 use super::state::{Parties, Session, Unanswered};
 use crate::error::DecodeError;
 use crate::identity::IdentityKey;
@@ -61,7 +61,7 @@ pub enum SessionChange {
 impl SessionRecord {
     /// All sessions as rows, the active one first.
     pub fn sessions(&self) -> impl Iterator<Item = StoredSession> {
-        self.entries().map(|(entry, active)| StoredSession {
+        self.rows().map(|(entry, active)| StoredSession {
             id: entry.session.parties.id,
             rank: entry.rank,
             active,
@@ -71,13 +71,12 @@ impl SessionRecord {
 
     /// What to write where `old` is stored: only the sessions whose state or place is another.
     pub fn changes_since(&self, old: &Self) -> Vec<SessionChange> {
-        // Almost always only the active session moved on.
-        let inactive_differs = !Arc::ptr_eq(&self.inactive, &old.inactive);
-        let put = self
-            .entries()
-            .filter(|(entry, active)| (inactive_differs || *active) && !old.has(entry, *active));
-        let gone =
-            old.entries().filter(|(entry, active)| (inactive_differs || *active) && !self.names(entry));
+        // Almost always only the active session moved on, and the list of the others is the very same.
+        let same_inactive = Arc::ptr_eq(&self.inactive, &old.inactive);
+        let may_differ = |(_, active): &(&Entry, bool)| *active || !same_inactive;
+        let put = self.rows().filter(may_differ).filter(|(entry, active)| !old.has(entry, *active));
+        let is_gone = |(entry, _): &(&Entry, bool)| self.find(entry.session.parties.id).is_none();
+        let gone = old.rows().filter(may_differ).filter(is_gone);
         let put = put.map(|(entry, active)| SessionChange::Put {
             id: entry.session.parties.id,
             rank: entry.rank,
@@ -134,21 +133,15 @@ impl SessionRecord {
         Self::from_stored(rows.collect::<Result<Vec<_>, DecodeError>>()?)
     }
 
-    fn entries(&self) -> impl Iterator<Item = (&Entry, bool)> {
-        let active = self.active.iter().map(|entry| (entry, true));
-        active.chain(self.inactive.iter().map(|entry| (entry, false)))
+    fn rows(&self) -> impl Iterator<Item = (&Entry, bool)> {
+        self.entries().map(|(place, entry)| (entry, place == Place::Active))
     }
 
     /// Whether this very state is here, in the same place.
     fn has(&self, entry: &Entry, active: bool) -> bool {
-        self.entries().any(|(own, own_active)| {
+        self.rows().any(|(own, own_active)| {
             Arc::ptr_eq(&own.session, &entry.session) && (own.rank, own_active) == (entry.rank, active)
         })
-    }
-
-    /// Whether this session is here, in any state.
-    fn names(&self, entry: &Entry) -> bool {
-        self.entries().any(|(own, _)| own.session.parties.id == entry.session.parties.id)
     }
 }
 

@@ -1,4 +1,4 @@
-//! All sessions with one address: the active one and the inactive ones (Sesame, section 3.2).
+//! All sessions with one address: the active one and the inactive ones (Sesame, section 3).
 //!
 //! ```text
 //!   initiate, accept, a message on an inactive session: that session becomes active
@@ -102,7 +102,7 @@ impl SessionRecord {
             return Err(InitiateError::WrongDevice);
         }
         let session = Session::initiate(local, &bundle, policy, now, rng)?;
-        Ok(self.promote(Arc::new(session), None))
+        Ok(self.promote(session, None))
     }
 
     /// Encrypts with the active session. `rng` is for the post-quantum ratchet of sessions that have one.
@@ -141,18 +141,12 @@ impl SessionRecord {
         if self.is_empty() {
             return Err(DecryptError::NoSession);
         }
-        if let Some(active) = &self.active {
-            match active.session.decrypt(local, remote, message, skipped, rng) {
-                Err(DecryptError::NotDecryptable) => {}
-                Err(reason) => return Err(reason),
-                Ok(opened) => return Ok(self.advance_active(active.rank, opened)),
-            }
-        }
-        for (position, entry) in self.inactive.iter().enumerate() {
+        for (place, entry) in self.entries() {
             match entry.session.decrypt(local, remote, message, skipped, rng) {
+                Ok(opened) => return Ok(self.advance(Some(place), opened)),
+                // Another session's, perhaps.
                 Err(DecryptError::NotDecryptable) => {}
                 Err(reason) => return Err(reason),
-                Ok(opened) => return Ok(self.advance_promoted(Some(position), opened)),
             }
         }
         Err(DecryptError::NotDecryptable)
@@ -174,7 +168,7 @@ impl SessionRecord {
         policy: SessionPolicy,
         rng: &mut R,
     ) -> Result<Accepted, DecryptError> {
-        let Some(place) = self.find(message.session_id()) else {
+        let Some((place, entry)) = self.find(message.session_id()) else {
             let session = Session::accept(local, message, keys, policy)?;
             let opened = session.decrypt(local, remote, message.signal_message(), skipped, rng)?;
             let consumed = Consumed {
@@ -183,34 +177,39 @@ impl SessionRecord {
                 signed: message.signed_pre_key_id(),
                 base_key: *message.base_key().as_bytes(),
             };
-            let advanced = self.advance_promoted(None, opened);
-            return Ok(Accepted { advanced, consumed: Some(consumed) });
+            return Ok(Accepted { advanced: self.advance(None, opened), consumed: Some(consumed) });
         };
-        let entry = self.entry(place).ok_or(DecryptError::Bug("a session was found and is not there"))?;
         // The message inside proves the identity of the session; the one around it must not claim another.
         if entry.session.parties.remote_identity != *message.identity_key() {
             return Err(DecryptError::NotDecryptable);
         }
         let opened = entry.session.decrypt(local, remote, message.signal_message(), skipped, rng)?;
-        let advanced = match place {
-            Place::Active => self.advance_active(entry.rank, opened),
-            Place::Inactive(position) => self.advance_promoted(Some(position), opened),
+        Ok(Accepted { advanced: self.advance(Some(place), opened), consumed: None })
+    }
+
+    /// All sessions, in the order in which they are tried.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (Place, &Entry)> {
+        let active = self.active.iter().map(|entry| (Place::Active, entry));
+        let inactive = self.inactive.iter().enumerate();
+        active.chain(inactive.map(|(position, entry)| (Place::Inactive(position), entry)))
+    }
+
+    pub(super) fn find(&self, id: SessionId) -> Option<(Place, &Entry)> {
+        self.entries().find(|(_, entry)| entry.session.parties.id == id)
+    }
+
+    /// The record after a session, that of `place` or a new one, opened a message: it becomes active.
+    fn advance(&self, place: Option<Place>, opened: Opened) -> Advanced<Plaintext> {
+        let Opened { next: session, mut skipped, plaintext } = opened;
+        let next = match (place, &self.active) {
+            (Some(Place::Active), Some(active)) => self.replace_active(active.rank, session),
+            (Some(Place::Inactive(position)), _) => self.promote(session, Some(position)),
+            (Some(Place::Active), None) | (None, _) => self.promote(session, None),
         };
-        Ok(Accepted { advanced, consumed: None })
-    }
-
-    fn find(&self, id: SessionId) -> Option<Place> {
-        if self.active.as_ref().is_some_and(|active| active.session.parties.id == id) {
-            return Some(Place::Active);
-        }
-        self.inactive.iter().position(|entry| entry.session.parties.id == id).map(Place::Inactive)
-    }
-
-    fn entry(&self, place: Place) -> Option<&Entry> {
-        match place {
-            Place::Active => self.active.as_ref(),
-            Place::Inactive(position) => self.inactive.get(position),
-        }
+        let dropped = self.inactive.last().map(|oldest| oldest.session.parties.id);
+        let dropped = dropped.filter(|id| next.find(*id).is_none());
+        skipped.extend(dropped.map(SkippedChange::ForgetSession));
+        Advanced { next, skipped, output: Plaintext(plaintext) }
     }
 
     fn replace_active(&self, rank: i64, session: Session) -> Self {
@@ -218,22 +217,8 @@ impl SessionRecord {
         Self { active, inactive: self.inactive.clone() }
     }
 
-    fn advance_active(&self, rank: i64, opened: Opened) -> Advanced<Plaintext> {
-        let Opened { next, skipped, plaintext } = opened;
-        Advanced { next: self.replace_active(rank, next), skipped, output: Plaintext(plaintext) }
-    }
-
-    fn advance_promoted(&self, from: Option<usize>, opened: Opened) -> Advanced<Plaintext> {
-        let Opened { next, mut skipped, plaintext } = opened;
-        let next = self.promote(Arc::new(next), from);
-        let kept = |entry: &&Entry| next.find(entry.session.parties.id).is_some();
-        let dropped = self.inactive.last().filter(|entry| !kept(entry));
-        skipped.extend(dropped.map(|entry| SkippedChange::ForgetSession(entry.session.parties.id)));
-        Advanced { next, skipped, output: Plaintext(plaintext) }
-    }
-
     /// Makes `session` active, which was the inactive one at `from`, or new.
-    fn promote(&self, session: Arc<Session>, from: Option<usize>) -> Self {
+    fn promote(&self, session: Session, from: Option<usize>) -> Self {
         let newest = self.active.as_ref().or_else(|| self.inactive.first());
         let rank = newest.map_or(0, |entry| entry.rank.saturating_add(1));
         let inactive = match (&self.active, from) {
@@ -241,7 +226,7 @@ impl SessionRecord {
             (None, Some(_)) => self.without(from).cloned().collect(),
             (None, None) => self.inactive.clone(),
         };
-        Self { active: Some(Entry { rank, session }), inactive }
+        Self { active: Some(Entry { rank, session: Arc::new(session) }), inactive }
     }
 
     /// The inactive sessions with `active` in front and without the one at `from`.
@@ -266,8 +251,9 @@ impl fmt::Debug for SessionRecord {
     }
 }
 
-#[derive(Clone, Copy)]
-enum Place {
+/// Where a session is in its record.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
     Active,
     Inactive(usize),
 }
