@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::body::{Body, to_bytes};
-use axum::extract::{FromRequest, Request};
-use axum::http::{HeaderMap, header};
+use axum::extract::{DefaultBodyLimit, FromRequest, Request};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use prost::Message;
 use sealpost_wire::MEDIA_TYPE;
 use sealpost_wire::limits::{MAX_BODY, MAX_KEYS_BODY};
+use tokio::time::timeout;
 
 use crate::problem::Problem;
 use crate::state::State;
@@ -44,10 +44,15 @@ impl<T: Message> IntoResponse for Proto<T> {
     }
 }
 
-async fn read<T: Message + Default>(request: Request, state: &State, cap: usize) -> Result<T, Problem> {
+async fn read<T: Message + Default>(mut request: Request, state: &State, cap: usize) -> Result<T, Problem> {
     check_headers(request.headers(), cap)?;
-    let whole = tokio::time::timeout(state.timing.patience, whole(request.into_body(), cap));
-    let body = whole.await.map_err(|_elapsed| Problem::Malformed)??;
+    DefaultBodyLimit::max(cap).apply(&mut request);
+    let whole = timeout(state.timing.patience, Bytes::from_request(request, &()));
+    let body = whole.await.map_err(|_elapsed| Problem::Malformed)?;
+    let body = body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::TooLarge,
+        _ => Problem::Malformed,
+    })?;
     T::decode(body).map_err(|_| Problem::Malformed)
 }
 
@@ -60,15 +65,4 @@ fn check_headers(headers: &HeaderMap, cap: usize) -> Result<(), Problem> {
     }
     let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if length.is_some_and(|length: usize| length > cap) { Err(Problem::TooLarge) } else { Ok(()) }
-}
-
-async fn whole(body: Body, cap: usize) -> Result<Bytes, Problem> {
-    to_bytes(body, cap).await.map_err(|error| {
-        // Over the cap, or the connection broke; the latter nobody hears.
-        if std::error::Error::source(&error).is_some_and(|source| source.to_string().contains("limit")) {
-            Problem::TooLarge
-        } else {
-            Problem::Malformed
-        }
-    })
 }

@@ -8,6 +8,8 @@ use sealpost_wire::frame::Body;
 use sealpost_wire::limits::{MAX_FRAME, PING_INTERVAL_S, close};
 use sealpost_wire::{FRAME_VERSION, Frame, Hello, Welcome};
 use tokio::time::timeout;
+use tungstenite::Error as WsError;
+use tungstenite::error::ProtocolError;
 
 use super::window::Window;
 use super::{Closing, send};
@@ -69,15 +71,13 @@ pub(super) fn welcome(state: &State, access: Access, epoch_changed: bool, needs_
 
 /// What a failed read means for the connection.
 pub(super) fn read_error(error: &axum::Error) -> Closing {
-    let Some(cause) = error.source() else { return Closing::Gone };
-    // The library's error type is not exported by axum; what it says of a frame over the cap is.
-    let text = cause.to_string();
-    if text.contains("too long") || text.contains("too big") {
-        Closing::Because(close::TOO_BIG)
-    } else if text.contains("WebSocket protocol error") || text.contains("UTF-8") {
-        Closing::Because(close::BAD_FRAME)
-    } else {
-        Closing::Gone
+    match error.source().and_then(|cause| cause.downcast_ref()) {
+        Some(WsError::Capacity(_)) => Closing::Because(close::TOO_BIG),
+        Some(WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => Closing::Gone,
+        Some(WsError::Protocol(_) | WsError::Utf8(_) | WsError::AttackAttempt) => {
+            Closing::Because(close::BAD_FRAME)
+        }
+        _ => Closing::Gone,
     }
 }
 

@@ -154,7 +154,7 @@ impl<'a> Connection<'a> {
             return;
         }
         let now = self.state.clock.monotonic();
-        let Some((rows, bytes)) = self.window.room() else { return self.window.note_stall(now) };
+        let Some((rows, bytes)) = self.window.room() else { return self.window.refuse(now) };
         let Some(after) = self.feed.begin_read() else { return };
         let limit = PageLimit {
             rows: rows.min(PAGE_ROWS),
@@ -360,6 +360,7 @@ impl<'a> Connection<'a> {
         for row in page.rows {
             let (arrival, hlc) = (row.arrival, row.message.hlc);
             if !self.deliver(row).await? {
+                self.window.refuse(self.state.clock.monotonic());
                 more = true;
                 break;
             }

@@ -14,7 +14,9 @@ pub(super) struct Window {
     max_bytes: usize,
     unacked: HashMap<InboxKey, usize>,
     unacked_bytes: usize,
-    /// Since when there has been no room, and no acknowledgement.
+    /// A row did not fit: nothing is read until something is acknowledged.
+    full: bool,
+    /// Since when rows have waited without an acknowledgement.
     stalled: Option<Duration>,
 }
 
@@ -26,13 +28,13 @@ impl Window {
             Ok(0) | Err(_) => MAX_UNACKED_BYTES,
             Ok(bytes) => bytes.min(MAX_UNACKED_BYTES),
         };
-        Self { max_frames, max_bytes, unacked: HashMap::new(), unacked_bytes: 0, stalled: None }
+        Self { max_frames, max_bytes, unacked: HashMap::new(), unacked_bytes: 0, full: false, stalled: None }
     }
 
     /// The client can buffer more frames.
     pub(super) fn grant(&mut self, more: u32) {
         self.max_frames = self.max_frames.saturating_add(more).min(MAX_CREDIT);
-        self.stalled = None;
+        self.reopen();
     }
 
     /// Rows and bytes that may be pushed now; `None` when there is no room.
@@ -40,7 +42,7 @@ impl Window {
         let frames = u32::try_from(self.unacked.len()).unwrap_or(u32::MAX);
         let rows = self.max_frames.saturating_sub(frames);
         let bytes = self.max_bytes.saturating_sub(self.unacked_bytes);
-        (rows > 0 && bytes > 0).then_some((rows, bytes))
+        (!self.full && rows > 0 && bytes > 0).then_some((rows, bytes))
     }
 
     /// Whether a frame of that many bytes fits. One that alone is more than the client's cap must still pass.
@@ -62,7 +64,7 @@ impl Window {
         for key in keys {
             if let Some(bytes) = self.unacked.remove(key) {
                 self.unacked_bytes = self.unacked_bytes.saturating_sub(bytes);
-                self.stalled = None;
+                self.reopen();
             }
         }
         if self.unacked.is_empty() {
@@ -71,14 +73,20 @@ impl Window {
         }
     }
 
-    /// A row was waiting and found no room.
-    pub(super) fn note_stall(&mut self, now: Duration) {
+    /// A row is waiting and has no room.
+    pub(super) fn refuse(&mut self, now: Duration) {
+        self.full = true;
         self.stalled.get_or_insert(now);
     }
 
     /// How long rows have waited without room.
     pub(super) fn stalled_for(&self, now: Duration) -> Duration {
         self.stalled.map_or(Duration::ZERO, |since| now.saturating_sub(since))
+    }
+
+    fn reopen(&mut self) {
+        self.full = false;
+        self.stalled = None;
     }
 }
 
@@ -125,11 +133,21 @@ mod tests {
     }
 
     #[test]
+    fn a_row_that_did_not_fit_closes_the_window_until_an_acknowledgement() {
+        let mut window = Window::new(5, 500);
+        window.push(key(1), 300);
+        window.refuse(Duration::ZERO);
+        assert_eq!(window.room(), None);
+        window.acknowledge(&[key(1)]);
+        assert_eq!(window.room(), Some((5, 500)));
+    }
+
+    #[test]
     fn a_stall_lasts_until_something_is_acknowledged() {
         let mut window = Window::new(1, 0);
         window.push(key(1), 1);
-        window.note_stall(Duration::from_secs(10));
-        window.note_stall(Duration::from_secs(40));
+        window.refuse(Duration::from_secs(10));
+        window.refuse(Duration::from_secs(40));
         assert_eq!(window.stalled_for(Duration::from_secs(50)), Duration::from_secs(40));
         window.acknowledge(&[key(2)]);
         assert_eq!(window.stalled_for(Duration::from_secs(50)), Duration::from_secs(40));

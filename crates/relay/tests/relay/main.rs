@@ -1,5 +1,17 @@
 //! The whole relay from outside: real sockets on loopback, real SQLite, a clock that the tests move.
+#![cfg(test)]
+#![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
 
 mod common;
 
+mod authorisation;
+mod backlog;
+mod bombs;
+#[cfg(feature = "faults")]
+mod crash;
+mod drain;
+mod lane;
+mod pre_keys;
+mod process;
 mod talk;
+mod tokens;

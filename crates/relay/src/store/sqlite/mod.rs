@@ -38,9 +38,10 @@ pub use schema::OpenError;
 /// The store of one relay, in one folder.
 #[derive(Debug)]
 pub struct SqliteStore {
-    // Dropped in this order: the writer closes the database before the folder is let go.
-    writer: Writer,
+    // Dropped in this order: the writer is the last to close the database, and thereby empties its log; then
+    // the folder is let go.
     readers: Readers,
+    writer: Writer,
     epoch: u64,
     _lock: File,
 }
@@ -54,7 +55,7 @@ impl SqliteStore {
         let (lock, db) = open_files(folder)?;
         let epoch = read_epoch(&db)?;
         let writer = Writer::start(db, clock, metrics)?;
-        Ok(Self { writer, readers: Readers::new(&database(folder)), epoch, _lock: lock })
+        Ok(Self { readers: Readers::new(&database(folder)), writer, epoch, _lock: lock })
     }
 
     /// Starts a new epoch, after an operator restored a backup: (thread, seq) pairs given since are void.
@@ -142,6 +143,7 @@ impl Store for SqliteStore {
     }
 
     fn sweep(&self, now_ms: u64, budget: u32) -> Answer<Swept> {
+        self.writer.tidy();
         self.writer.write(move |tx| sweep::sweep(tx, now_ms, budget))
     }
 
@@ -167,7 +169,8 @@ fn open_files(folder: &Path) -> Result<(File, Connection), OpenError> {
         TryLockError::Error(error) => OpenError::Io(error),
     })?;
     let mut db = Connection::open(database(folder))?;
-    db.busy_timeout(Duration::from_secs(5))?;
+    // Nobody else writes; only emptying the log ever waits for readers.
+    db.busy_timeout(Duration::from_millis(100))?;
     db.set_prepared_statement_cache_capacity(64);
     db.pragma_update(None, "journal_mode", "WAL")?;
     // An answer promises that a power cut loses nothing, so every commit reaches the disk.

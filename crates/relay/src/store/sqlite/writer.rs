@@ -5,7 +5,7 @@
 //! the groups grow with the load and the time for an answer hardly does.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::thread::JoinHandle;
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
@@ -26,6 +26,7 @@ pub(super) struct Writer {
     queue: Option<mpsc::Sender<Box<dyn Operation>>>,
     thread: Option<JoinHandle<()>>,
     health: Arc<AtomicU8>,
+    tidy: Arc<AtomicBool>,
 }
 
 impl Writer {
@@ -36,11 +37,12 @@ impl Writer {
         metrics: Arc<Metrics>,
     ) -> std::io::Result<Self> {
         let (queue, waiting) = mpsc::channel(MAX_QUEUE);
-        let health = Arc::new(AtomicU8::new(GOOD));
-        let committer = Committer { db, clock, metrics, health: Arc::clone(&health) };
+        let (health, tidy) = (Arc::new(AtomicU8::new(GOOD)), Arc::new(AtomicBool::new(false)));
+        let committer =
+            Committer { db, clock, metrics, health: Arc::clone(&health), tidy: Arc::clone(&tidy) };
         let thread =
             std::thread::Builder::new().name("store-writer".into()).spawn(move || committer.run(waiting))?;
-        Ok(Self { queue: Some(queue), thread: Some(thread), health })
+        Ok(Self { queue: Some(queue), thread: Some(thread), health, tidy })
     }
 
     /// Queues `work` now; it runs in a savepoint, and its result is answered once it is durable.
@@ -57,6 +59,11 @@ impl Writer {
             }
             answer.await.unwrap_or(Err(StoreError::Unavailable))
         })
+    }
+
+    /// After the next group, empties the write-ahead log: it still holds the pages of deleted rows.
+    pub(super) fn tidy(&self) {
+        self.tidy.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn health(&self) -> Health {
@@ -121,6 +128,7 @@ struct Committer {
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     health: Arc<AtomicU8>,
+    tidy: Arc<AtomicBool>,
 }
 
 impl Committer {
@@ -133,6 +141,11 @@ impl Committer {
                 group.push(next);
             }
             self.commit(group);
+            if self.tidy.swap(false, Ordering::Relaxed) {
+                // A reader in the way makes it do less; the next one does the rest.
+                let log = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+                log.map_err(store_error).ok();
+            }
         }
     }
 

@@ -155,7 +155,7 @@ impl World {
             Some(party) => request.bearer_auth(&party.tokens.access_token),
             None => request,
         };
-        Answer::of(request.send().await.unwrap()).await
+        Answer::of(request.send().await.unwrap()).await.unwrap()
     }
 
     pub(crate) async fn take(&self, by: &Party, of: &Party, idempotency: &str) -> Answer {
@@ -211,9 +211,10 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    async fn of(response: reqwest::Response) -> Self {
+    /// `None`: the connection broke before the answer was whole.
+    pub(crate) async fn of(response: reqwest::Response) -> Option<Self> {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Self { status, headers, bytes: response.bytes().await.unwrap() }
+        Some(Self { status, headers, bytes: response.bytes().await.ok()? })
     }
 
     pub(crate) fn body<T: Message + Default>(&self) -> T {

@@ -110,9 +110,13 @@ impl Socket {
     /// Acknowledges rows, and how many were there.
     pub(crate) async fn acknowledge(&mut self, keys: Vec<InboxKey>) -> u32 {
         let id = self.send(Body::Ack(Ack { keys })).await;
-        match self.frame().await {
-            (reply, Body::AckOk(ok)) if reply == id => ok.removed,
-            other => panic!("no AckOk: {other:?}"),
+        loop {
+            match self.frame().await {
+                (reply, Body::AckOk(ok)) if reply == id => return ok.removed,
+                // Of one that was not waited for.
+                (_, Body::AckOk(_)) => {}
+                other => panic!("no AckOk: {other:?}"),
+            }
         }
     }
 

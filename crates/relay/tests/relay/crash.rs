@@ -1,0 +1,84 @@
+//! The process dies at every station in turn; what was promised before must hold after.
+
+use sealpost_relay::fault::Station;
+use sealpost_wire::send_ack::Status;
+use sealpost_wire::{Ack, AckOk, Bundles, InboxPage, KeyCounts, SendAck};
+
+use crate::process::Process;
+
+#[tokio::test]
+async fn a_send_is_stored_once_wherever_the_relay_dies() {
+    // Where it dies, and whether the message was durable by then.
+    let cases =
+        [(Station::SendDecoded, false), (Station::SendBeforeCommit, false), (Station::SendAfterCommit, true)];
+    for (station, durable) in cases {
+        let folder = tempfile::tempdir().unwrap();
+        let process = Process::start(folder.path(), Some(station.name()));
+        let (alice, bob, path, send) = process.cast().await;
+        assert!(process.post(&path, Some(&alice), &send).await.is_none(), "{station:?} was not passed");
+        assert_eq!(process.ended().0, None, "ended by a signal");
+
+        let process = Process::start(folder.path(), None);
+        let ack: SendAck = process.post(&path, Some(&alice), &send).await.unwrap().body();
+        let expected = if durable { Status::Duplicate } else { Status::Stored };
+        assert_eq!((ack.status(), ack.server_seq), (expected, 1), "{station:?}");
+        let page: InboxPage = process.get("/v1/inbox", &bob).await.unwrap().body();
+        assert_eq!(page.rows.len(), 1, "{station:?}");
+        process.kill();
+    }
+}
+
+#[tokio::test]
+async fn an_acknowledged_row_is_gone_or_there_as_a_whole() {
+    for (station, left) in [(Station::AckBeforeCommit, 1), (Station::AckAfterCommit, 0)] {
+        let folder = tempfile::tempdir().unwrap();
+        let process = Process::start(folder.path(), Some(station.name()));
+        let (alice, bob, path, send) = process.cast().await;
+        process.post(&path, Some(&alice), &send).await.unwrap();
+        let page: InboxPage = process.get("/v1/inbox", &bob).await.unwrap().body();
+        let ack = Ack { keys: page.rows.into_iter().map(|row| row.key.unwrap()).collect() };
+        assert!(process.post("/v1/inbox:ack", Some(&bob), &ack).await.is_none());
+        process.ended();
+
+        let process = Process::start(folder.path(), None);
+        let page: InboxPage = process.get("/v1/inbox", &bob).await.unwrap().body();
+        assert_eq!(page.rows.len(), left, "{station:?}");
+        let ok: AckOk = process.post("/v1/inbox:ack", Some(&bob), &ack).await.unwrap().body();
+        assert_eq!(ok.removed as usize, left);
+        process.kill();
+    }
+}
+
+#[tokio::test]
+async fn a_one_time_key_lost_in_a_crash_is_never_given_out_again() {
+    for (station, left) in [(Station::PreKeyBeforeCommit, 10), (Station::PreKeyAfterCommit, 9)] {
+        let folder = tempfile::tempdir().unwrap();
+        let process = Process::start(folder.path(), Some(station.name()));
+        let (alice, bob, ..) = process.cast().await;
+        let path = format!("/v1/users/{}/devices/1/prekeys", bob.user);
+        assert!(process.get(&path, &alice).await.is_none());
+        process.ended();
+
+        let process = Process::start(folder.path(), None);
+        let counts: KeyCounts = process.get("/v1/keys", &bob).await.unwrap().body();
+        assert_eq!((counts.ec, counts.kem), (left, left), "{station:?}");
+        let Bundles { bundles } = process.get(&path, &alice).await.unwrap().body();
+        assert_eq!(bundles[0].one_time.as_ref().unwrap().id, 10 - left);
+        process.kill();
+    }
+}
+
+#[tokio::test]
+async fn a_registration_that_dies_leaves_a_relay_that_goes_on() {
+    for station in [Station::RegisterBeforeCommit, Station::RegisterAfterCommit] {
+        let folder = tempfile::tempdir().unwrap();
+        let process = Process::start(folder.path(), Some(&format!("{}:2", station.name())));
+        let first = process.register().await.unwrap();
+        assert!(process.register().await.is_none());
+        process.ended();
+        let process = Process::start(folder.path(), None);
+        assert!(process.get("/v1/keys", &first).await.unwrap().status == 200);
+        assert!(process.register().await.is_some());
+        process.kill();
+    }
+}

@@ -1,0 +1,143 @@
+//! The order of a thread and the once-ness of a message, under repetition and concurrency.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use sealpost_wire::frame::Body;
+use sealpost_wire::id::ClientMsgId;
+use sealpost_wire::send_ack::Status;
+use sealpost_wire::{InboxPage, SendAck, reason};
+
+use crate::common::socket::Socket;
+use crate::common::{START_MS, World};
+
+const DAY: Duration = Duration::from_secs(24 * 3_600);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_message_sent_a_thousand_times_at_once_is_one_message() {
+    let world = World::start().await;
+    let (alice, bob, thread) = world.pair().await;
+    let send = world.message(thread, &bob, b"sealed");
+    let mut alices = Socket::connect(&world, &alice).await;
+    for _ in 0..500 {
+        alices.send(Body::Send(send.clone())).await;
+    }
+    let mut acks: Vec<SendAck> = Vec::new();
+    for chunk in 0..10 {
+        let answers = join_all((0..50).map(|_| world.send(&alice, &send))).await;
+        acks.extend(answers.iter().map(|answer| answer.body::<SendAck>()));
+        assert!(chunk == 0 || answers.iter().all(|answer| answer.status == 200));
+    }
+    for _ in 0..500 {
+        let (_, Body::SendAck(ack)) = alices.frame().await else { panic!() };
+        acks.push(ack);
+    }
+    assert_eq!(acks.iter().filter(|ack| ack.status() == Status::Stored).count(), 1);
+    let places: BTreeSet<_> = acks.iter().map(|ack| (ack.server_seq, ack.hlc)).collect();
+    assert_eq!(places.len(), 1);
+    let page: InboxPage = world.get("/v1/inbox", Some(&bob)).await.body();
+    assert_eq!(page.rows.len(), 1);
+    world.relay.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sequence_numbers_have_no_gap_whoever_sends() {
+    let world = World::start().await;
+    let (alice, bob, thread) = world.pair().await;
+    let mut answers = Vec::new();
+    for _ in 0..10 {
+        let here: Vec<_> = (0..10).map(|_| world.message(thread, &bob, b"a")).collect();
+        let there: Vec<_> = (0..10).map(|_| world.message(thread, &alice, b"b")).collect();
+        // In between, sends that are refused must not use up a number.
+        let stale = sealpost_wire::Send { roster_version: 9, ..world.message(thread, &bob, b"c") };
+        let here = here.iter().chain([&stale]).map(|send| world.send(&alice, send));
+        let there = there.iter().map(|send| world.send(&bob, send));
+        let (here, there) = tokio::join!(join_all(here), join_all(there));
+        answers.extend(here.into_iter().chain(there));
+    }
+    let acks = answers.iter().filter(|answer| answer.status == 201).map(|answer| answer.body::<SendAck>());
+    let mut places: Vec<_> = acks.map(|ack| (ack.server_seq, ack.hlc)).collect();
+    places.sort_unstable();
+    let seqs: Vec<_> = places.iter().map(|(seq, _)| *seq).collect();
+    assert_eq!(seqs, (1..=200).collect::<Vec<_>>());
+    assert!(places.is_sorted_by(|(_, a), (_, b)| a < b), "the clock of a thread grows with its numbers");
+    world.relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_clock_of_a_thread_grows_when_the_wall_clock_steps_back() {
+    let world = World::start().await;
+    let (alice, bob, thread) = world.pair().await;
+    let first: SendAck = world.send(&alice, &world.message(thread, &bob, b"1")).await.body();
+    world.clock.step_back(Duration::from_secs(3_600));
+    let second: SendAck = world.send(&alice, &world.message(thread, &bob, b"2")).await.body();
+    assert_eq!((first.hlc >> 16, second.hlc), (START_MS, first.hlc + 1));
+    world.relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_message_id_is_good_for_seven_days_and_an_hour_ahead() {
+    let world = World::start().await;
+    let (alice, bob, thread) = world.pair().await;
+    let send = world.message(thread, &bob, b"sealed");
+    let first: SendAck = world.send(&alice, &send).await.body();
+    world.clock.advance(7 * DAY - Duration::from_secs(60));
+    let alice = refreshed(&world, &alice).await;
+    let again: SendAck = world.send(&alice, &send).await.body();
+    assert_eq!((again.status(), again.server_seq), (Status::Duplicate, first.server_seq));
+    world.clock.advance(Duration::from_secs(61));
+    world.send(&alice, &send).await.refused(400, reason::TOO_OLD);
+
+    let ahead = |ms| sealpost_wire::Send {
+        client_msg_id: ClientMsgId::new(START_MS + 7 * 24 * 3_600_000 + 1_000 + ms, &[1; 10]).to_wire(),
+        ..world.message(thread, &bob, b"ahead")
+    };
+    assert_eq!(world.send(&alice, &ahead(3_600_000)).await.status, 201);
+    world.send(&alice, &ahead(3_600_001)).await.refused(400, reason::CLOCK_SKEW);
+    world.relay.shutdown().await;
+}
+
+async fn refreshed(world: &World, party: &crate::common::Party) -> crate::common::Party {
+    let request = sealpost_wire::RefreshRequest { refresh_token: party.tokens.refresh_token.clone() };
+    let tokens = world.post("/v1/auth/refresh", None, &request).await.body();
+    crate::common::Party { tokens, ..party.clone() }
+}
+
+#[tokio::test]
+async fn a_row_expires_when_its_sender_said_so() {
+    let world = World::start().await;
+    let (alice, bob, thread) = world.pair().await;
+    let mut short = world.message(thread, &bob, b"short");
+    short.copies[0].envelope.as_mut().unwrap().ttl_s = 60;
+    world.send(&alice, &short).await;
+    world.send(&alice, &world.message(thread, &bob, b"long")).await;
+    world.clock.advance(Duration::from_secs(59));
+    let page: InboxPage = world.get("/v1/inbox", Some(&bob)).await.body();
+    assert_eq!(page.rows.len(), 2);
+    world.clock.advance(Duration::from_secs(1));
+    let page: InboxPage = world.get("/v1/inbox", Some(&bob)).await.body();
+    assert_eq!(page.rows.len(), 1);
+    assert_eq!(page.rows[0].key.as_ref().unwrap().server_seq, 2);
+    world.relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn sends_over_the_limit_are_told_when_to_come_back() {
+    let world = World::start_with(|config| {
+        config.limits.sends =
+            sealpost_relay::limits::Policy { burst: 2, refill: Duration::from_millis(1_500) };
+    })
+    .await;
+    let (alice, bob, thread) = world.pair().await;
+    for _ in 0..2 {
+        assert_eq!(world.send(&alice, &world.message(thread, &bob, b"x")).await.status, 201);
+    }
+    let answer = world.send(&alice, &world.message(thread, &bob, b"x")).await;
+    answer.refused(429, reason::RATE_LIMITED);
+    assert_eq!(answer.error().retry_after_ms, 1_500);
+    assert_eq!(answer.headers["retry-after"], "2");
+    world.clock.advance(Duration::from_millis(1_500));
+    assert_eq!(world.send(&alice, &world.message(thread, &bob, b"x")).await.status, 201);
+    world.relay.shutdown().await;
+}

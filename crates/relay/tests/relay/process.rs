@@ -1,0 +1,204 @@
+//! The program itself: its one line, its log, its end by signal and by force.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, Command, Stdio};
+
+use sealpost_wire::send_ack::Status;
+use sealpost_wire::{CreateThread, InboxPage, RegisterResponse, SendAck};
+
+use crate::common::{Answer, Party, keys, public, with_body};
+
+/// A relay in a process of its own.
+pub(crate) struct Process {
+    child: Child,
+    url: String,
+    http: reqwest::Client,
+}
+
+impl Process {
+    pub(crate) fn start(folder: &std::path::Path, fault: Option<&str>) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sealpost-relay"));
+        command.args(["--listen", "127.0.0.1:0", "--registration", "dev", "--data"]).arg(folder);
+        command.env("RUST_LOG", "trace").stdout(Stdio::piped()).stderr(Stdio::piped());
+        if let Some(fault) = fault {
+            command.env("SEALPOST_RELAY_FAULT", fault);
+        }
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let url = line.strip_prefix("listening on ").expect("it started").trim_end().to_owned();
+        Self { child, url, http: reqwest::Client::new() }
+    }
+
+    /// `None`: the process died before it answered.
+    pub(crate) async fn post(
+        &self,
+        path: &str,
+        by: Option<&Party>,
+        body: &impl prost::Message,
+    ) -> Option<Answer> {
+        let request = with_body(self.http.post(format!("{}{path}", self.url)), body);
+        let request = match by {
+            Some(party) => request.bearer_auth(&party.tokens.access_token),
+            None => request,
+        };
+        let response = request.send().await.ok()?;
+        Answer::of(response).await
+    }
+
+    pub(crate) async fn get(&self, path: &str, by: &Party) -> Option<Answer> {
+        let request = self.http.get(format!("{}{path}", self.url));
+        let response = request.bearer_auth(&by.tokens.access_token).send().await.ok()?;
+        Answer::of(response).await
+    }
+
+    pub(crate) async fn register(&self) -> Option<Party> {
+        let request = sealpost_wire::RegisterRequest {
+            registration_id: 77,
+            identity_key: public(0x05, 33, 1),
+            keys: Some(keys(0, 10)),
+            ..Default::default()
+        };
+        let answer: RegisterResponse = self.post("/v1/accounts", None, &request).await?.body();
+        let user = sealpost_wire::id::UserId::from_slice(&answer.user_id).unwrap();
+        Some(Party { user, tokens: answer.tokens.unwrap() })
+    }
+
+    /// Two people and a message from one to the other, not yet sent.
+    pub(crate) async fn cast(&self) -> (Party, Party, String, sealpost_wire::Send) {
+        let (alice, bob) = (self.register().await.unwrap(), self.register().await.unwrap());
+        let request = CreateThread { peer_user_id: bob.user.to_wire() };
+        let thread: sealpost_wire::Thread =
+            self.post("/v1/threads", Some(&alice), &request).await.unwrap().body();
+        let id = sealpost_wire::id::ThreadId::from_slice(&thread.thread_id).unwrap();
+        let now_ms = alice.tokens.server_time_ms;
+        let send = sealpost_wire::Send {
+            client_msg_id: sealpost_wire::id::ClientMsgId::new(now_ms, &[1; 10]).to_wire(),
+            thread_id: thread.thread_id,
+            roster_version: 1,
+            copies: vec![crate::common::copy(bob.user, 77, CANARY)],
+        };
+        (alice, bob, format!("/v1/threads/{id}/messages"), send)
+    }
+
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits for the process to end by itself: its exit code, if it was not a signal, and its log.
+    pub(crate) fn ended(mut self) -> (Option<i32>, String) {
+        let mut log = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        (self.child.wait().unwrap().code(), log)
+    }
+
+    fn terminate(&self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    }
+}
+
+/// A ciphertext that would be seen anywhere.
+const CANARY: &[u8] = b"CANARY-ciphertext-7f3a";
+
+#[tokio::test]
+async fn what_was_answered_outlives_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path(), None);
+    let (alice, bob, path, send) = process.cast().await;
+    let stored: SendAck = process.post(&path, Some(&alice), &send).await.unwrap().body();
+    process.kill();
+
+    let process = Process::start(folder.path(), None);
+    let again: SendAck = process.post(&path, Some(&alice), &send).await.unwrap().body();
+    assert_eq!(again, SendAck { status: Status::Duplicate.into(), ..stored });
+    let page: InboxPage = process.get("/v1/inbox", &bob).await.unwrap().body();
+    assert_eq!(page.rows.len(), 1);
+    process.kill();
+}
+
+#[tokio::test]
+async fn a_term_signal_ends_it_in_order_and_its_log_tells_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path(), None);
+    let (alice, bob, path, send) = process.cast().await;
+    process.post(&path, Some(&alice), &send).await.unwrap();
+    // A failing request must not talk either.
+    process.post(&path, Some(&bob), &send).await.unwrap();
+    process
+        .post(
+            "/v1/auth/refresh",
+            None,
+            &sealpost_wire::RefreshRequest { refresh_token: alice.tokens.refresh_token.clone() + "0" },
+        )
+        .await
+        .unwrap();
+    process.terminate();
+    let (code, log) = process.ended();
+    assert_eq!(code, Some(0));
+    assert!(log.contains("for development only"), "the log was read: {log}");
+    for party in [&alice, &bob] {
+        let secrets = [&party.tokens.access_token, &party.tokens.refresh_token, &party.user.to_string()];
+        assert!(secrets.iter().all(|secret| !log.contains(secret.as_str())));
+    }
+    assert!(!log.contains("CANARY"));
+    assert!(!log.contains(&path), "no thread id in the log");
+}
+
+#[tokio::test]
+async fn deleted_ciphertext_and_tokens_are_not_in_the_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path(), None);
+    let (alice, bob, path, send) = process.cast().await;
+    process.post(&path, Some(&alice), &send).await.unwrap();
+    let there = |needle: &[u8]| {
+        let files = std::fs::read_dir(folder.path()).unwrap();
+        files.flatten().any(|file| {
+            let bytes = std::fs::read(file.path()).unwrap();
+            bytes.windows(needle.len()).any(|window| window == needle)
+        })
+    };
+    assert!(there(CANARY), "the control: it is found while it waits");
+    let page: InboxPage = process.get("/v1/inbox", &bob).await.unwrap().body();
+    let keys = page.rows.into_iter().map(|row| row.key.unwrap()).collect();
+    process.post("/v1/inbox:ack", Some(&bob), &sealpost_wire::Ack { keys }).await.unwrap();
+    process.terminate();
+    process.ended();
+    assert!(!there(CANARY));
+    let secret = alice.tokens.refresh_token.split_once('.').unwrap().1.to_owned();
+    assert!(!there(secret.as_bytes()));
+    let raw: Vec<u8> =
+        (0..secret.len()).step_by(2).map(|at| u8::from_str_radix(&secret[at..at + 2], 16).unwrap()).collect();
+    assert!(!there(&raw));
+}
+
+#[tokio::test]
+async fn two_relays_cannot_share_a_folder_and_a_new_epoch_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path(), None);
+    let second = |flag: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sealpost-relay"));
+        command.args([flag, "--listen", "127.0.0.1:0", "--data"]).arg(folder.path());
+        command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().code()
+    };
+    assert_eq!(second("--insecure-plain"), Some(1));
+    assert_eq!(second("--new-epoch"), Some(1));
+    let alice = process.register().await.unwrap();
+    process.terminate();
+    process.ended();
+    assert_eq!(second("--new-epoch"), Some(0));
+    let process = Process::start(folder.path(), None);
+    let page: InboxPage = process.get("/v1/inbox", &alice).await.unwrap().body();
+    assert_eq!(page.epoch, 2);
+    process.kill();
+}
+
+#[test]
+fn plain_http_is_for_loopback_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sealpost-relay"));
+    command.args(["--listen", "0.0.0.0:0", "--data"]).arg(folder.path());
+    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+    assert_eq!(status.code(), Some(1));
+}
