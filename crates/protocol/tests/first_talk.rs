@@ -12,8 +12,8 @@ use rand::{SeedableRng as _, rngs::StdRng};
 use sealpost_protocol::{
     Address, Ciphertext, DecryptError, DeviceId, EncryptError, IdentityKeyPair, InitiateError, KemPreKey,
     KemPreKeyId, LocalDevice, OneTimePreKey, OneTimePreKeyId, OurPreKeys, PreKeyBundle, PreKeyKind,
-    PreKeySignalMessage, RawPreKeyBundle, RawSigned, SessionPolicy, SessionRecord, SignalMessage,
-    SignedPreKey, SignedPreKeyId, SkippedKeys, UnixSeconds, VerifiedBundle,
+    PreKeySignalMessage, RawPreKeyBundle, RawSigned, SessionChange, SessionPolicy, SessionRecord,
+    SignalMessage, SignedPreKey, SignedPreKeyId, SkippedChange, SkippedKeys, UnixSeconds, VerifiedBundle,
 };
 
 const NOW: UnixSeconds = UnixSeconds(1_764_000_000);
@@ -223,6 +223,18 @@ fn an_unanswered_session_goes_stale_after_30_days() {
 }
 
 #[test]
+fn a_pre_key_message_is_for_one_address() {
+    let (alice, mut bob, mut rng) = two();
+    let sent = alice.send(&mut alice.meet(&bob, &mut rng), &bob, "hello", &mut rng);
+    let at_home = bob.address.clone();
+    bob.address = Address::new(at_home.name(), DeviceId::new(2).unwrap());
+    let elsewhere = bob.receive(&mut SessionRecord::empty(), &alice, &sent, &mut rng);
+    assert_eq!(elsewhere, Err(DecryptError::NotDecryptable));
+    bob.address = at_home;
+    assert_eq!(bob.receive(&mut SessionRecord::empty(), &alice, &sent, &mut rng).unwrap(), "hello");
+}
+
+#[test]
 fn a_bundle_of_another_device_is_refused() {
     let (alice, bob, mut rng) = two();
     let other = Address::new(bob.address.name(), DeviceId::new(2).unwrap());
@@ -243,6 +255,16 @@ fn forty_inactive_sessions_are_kept() {
         firsts.push((at_alice, sent));
     }
     assert_eq!(at_bob.sessions().count(), 41);
+    // What is forgotten is said: its skipped keys go with it.
+    let another = alice.send(&mut alice.meet(&bob, &mut rng), &bob, "more", &mut rng);
+    let Ciphertext::PreKey(message) = &another else { panic!() };
+    let (keys, policy) = (Some(bob.keys()), SessionPolicy::Pqxdh);
+    let accepted =
+        at_bob.decrypt_pre_key(&bob.local(), &alice.address, message, keys, &[], policy, &mut rng).unwrap();
+    let oldest = at_bob.sessions().last().unwrap().id;
+    assert!(matches!(accepted.advanced.skipped[..], [SkippedChange::ForgetSession(id)] if id == oldest));
+    let changes = accepted.advanced.next.changes_since(&at_bob);
+    assert!(matches!(changes.last(), Some(SessionChange::Remove(id)) if *id == oldest));
     // The second session is the oldest that is left; a message brings it back, and the others stay.
     let (at_alice, first) = &mut firsts[1];
     assert_eq!(bob.receive(&mut at_bob, &alice, first, &mut rng), Err(DecryptError::Duplicate));
@@ -265,7 +287,10 @@ fn a_record_survives_rows_and_bytes() {
     alice.send(&mut at_alice, &bob, "x", &mut rng);
     assert_eq!(at_alice.changes_since(&before).len(), 1);
     assert!(at_alice.changes_since(&at_alice.clone()).is_empty());
+    let with_handshake = at_alice.sessions().next().unwrap().bytes.len();
     at_alice = at_alice.archive();
+    // What is put away is not sent with again: the handshake goes.
+    assert!(at_alice.sessions().next().unwrap().bytes.len() + 1_569 < with_handshake);
     let policy = SessionPolicy::Pqxdh;
     at_alice =
         at_alice.initiate(&alice.local(), &bob.address, bob.bundle(true), policy, NOW, &mut rng).unwrap();

@@ -143,29 +143,39 @@ mod tests {
         }
     }
 
-    #[test]
-    fn an_unreduced_s_and_a_high_bit_in_the_key_are_accepted() {
+    /// `s + n * order`, with its sign bit kept.
+    #[expect(clippy::arithmetic_side_effects, reason = "two bytes and a carry fit in 16 bits")]
+    fn unreduced(Signature(mut signature): Signature, n: u8) -> Signature {
         // 2^252 + 27742317777372353535851937790883648493
-        let order: [u8; 32] =
-            vectors::hex("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010")
-                .try_into()
-                .unwrap();
-        let key = KeyPair::from_private(&Secret::new([0x31; 32]));
-        let Signature(mut signature) = sign_with(&key, b"message", &Secret::new([5; 64]));
+        let order = vectors::hex("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010");
         let sign = signature[63] & SIGN_BIT;
         signature[63] &= !SIGN_BIT;
-        let mut carry = 0;
-        for (byte, add) in signature[32..].iter_mut().zip(order) {
-            let sum = u16::from(*byte) + u16::from(add) + carry;
-            *byte = sum as u8;
-            carry = sum >> 8;
+        for _ in 0..n {
+            let mut carry = 0;
+            for (byte, add) in signature[32..].iter_mut().zip(&order) {
+                let sum = u16::from(*byte) + u16::from(*add) + carry;
+                *byte = sum as u8;
+                carry = sum >> 8;
+            }
         }
-        assert_eq!(signature[63] & 0xe0, 0, "this s is below 2^253 even after adding the order");
         signature[63] |= sign;
+        Signature(signature)
+    }
+
+    #[test]
+    fn an_unreduced_s_is_accepted_below_2_to_the_253() {
+        let key = KeyPair::from_private(&Secret::new([0x31; 32]));
+        let signature = sign_with(&key, b"message", &Secret::new([5; 64]));
+        assert!(verify(key.public(), b"message", &unreduced(signature, 1)));
+        assert!(!verify(key.public(), b"message", &unreduced(signature, 2)));
+    }
+
+    #[test]
+    fn the_high_bit_of_the_key_is_ignored() {
+        let key = KeyPair::from_private(&Secret::new([0x31; 32]));
+        let signature = sign_with(&key, b"message", &Secret::new([5; 64]));
         let mut high = *key.public().as_bytes();
         high[32] |= 0x80;
-        let signature = Signature(signature);
-        assert!(verify(key.public(), b"message", &signature));
         assert!(verify(&PublicKey::parse(&high).unwrap(), b"message", &signature));
     }
 }

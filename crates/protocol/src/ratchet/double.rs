@@ -166,8 +166,8 @@ impl DoubleRatchet {
 }
 
 impl Step<'_> {
-    /// The next state, and what it changes about the skipped keys. Two of the three agreements of a DH ratchet step are
-    /// here, where only authentic messages come: a trial with the wrong session costs one.
+    /// The next state, and what it changes about the skipped keys. The second half of a DH ratchet step is here, where
+    /// only authentic messages come: a trial with the wrong session costs one agreement.
     pub(crate) fn take<R: CryptoRng + ?Sized>(
         self,
         rng: &mut R,
