@@ -7,6 +7,7 @@
 
 mod feed;
 mod hello;
+mod incoming;
 mod window;
 
 use std::pin::pin;
@@ -19,11 +20,8 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
 use prost::Message as _;
 use sealpost_wire::frame::Body;
-use sealpost_wire::id::ThreadId;
 use sealpost_wire::limits::{IDLE_CLOSE_S, close};
-use sealpost_wire::{
-    Ack, AckOk, FRAME_VERSION, Frame, Hello, KeysLow, Ping, Pong, QueueEmpty, Reconnect, Send, Sync,
-};
+use sealpost_wire::{AckOk, FRAME_VERSION, Frame, KeysLow, QueueEmpty, Reconnect};
 use tokio::time::{MissedTickBehavior, timeout};
 
 use self::feed::Feed;
@@ -32,8 +30,8 @@ use crate::bus::{Attached, Nudge, Nudged};
 use crate::fault::{self, Station};
 use crate::limits::Bucket;
 use crate::problem::Problem;
-use crate::routes::{are_low, parse_keys};
-use crate::sending::{self, Sent};
+use crate::routes::are_low;
+use crate::sending::Sent;
 use crate::state::State;
 use crate::store::{InboxKey, Page, PageLimit, Pushed, Row, StoreError};
 use crate::tokens::Access;
@@ -44,8 +42,6 @@ const MAX_PENDING: usize = 64;
 const PAGE_ROWS: u32 = 100;
 /// Bytes of ciphertext in one page: what a connection may hold in memory at a time.
 const PAGE_BYTES: usize = 256 << 10;
-/// Most threads in one `Sync`.
-const MAX_CURSORS: usize = 64;
 /// How long clients spread their return after a drain, in milliseconds.
 const JITTER_MS: u32 = 30_000;
 /// How long a token may be overdue before its connection is closed, in milliseconds.
@@ -164,131 +160,6 @@ impl<'a> Connection<'a> {
         self.scanned = now;
         self.page = Some(self.state.store.inbox_arrivals(self.access.address, after, limit));
     }
-
-    // What comes from the client.
-
-    async fn on_message(&mut self, message: Option<Result<WsMessage, axum::Error>>) -> Result<(), Closing> {
-        self.heard = self.state.clock.monotonic();
-        match message {
-            Some(Ok(WsMessage::Binary(bytes))) => match Frame::decode(bytes) {
-                Ok(frame) => self.on_frame(frame).await,
-                Err(_) => self.bad_frame(),
-            },
-            Some(Ok(WsMessage::Text(_))) => self.bad_frame(),
-            Some(Ok(WsMessage::Ping(_) | WsMessage::Pong(_))) => self.control(),
-            Some(Ok(WsMessage::Close(_))) | None => Err(Closing::Gone),
-            Some(Err(error)) => Err(hello::read_error(&error)),
-        }
-    }
-
-    async fn on_frame(&mut self, frame: Frame) -> Result<(), Closing> {
-        let Frame { v, id, body } = frame;
-        if v != FRAME_VERSION {
-            return Err(Closing::Because(close::SCHEMA));
-        }
-        let frames = &self.state.metrics.frames;
-        match &body {
-            Some(Body::Send(_)) => frames.send.count(),
-            Some(Body::Ack(_)) => frames.ack.count(),
-            Some(Body::Hello(_) | Body::Sync(_) | Body::Ping(_) | Body::Credit(_)) => {
-                frames.other.count();
-                self.control()?;
-            }
-            _ => {}
-        }
-        match body {
-            Some(Body::Send(send)) => self.on_send(id, &send).await,
-            Some(Body::Ack(ack)) => self.on_ack(id, &ack).await,
-            Some(Body::Hello(hello)) => self.on_hello(id, hello),
-            Some(Body::Sync(sync)) => self.on_sync(id, &sync).await,
-            Some(Body::Ping(Ping { t })) => {
-                let server_time_ms = self.state.clock.unix_ms();
-                self.push(id, Body::Pong(Pong { t, server_time_ms })).await
-            }
-            Some(Body::Credit(credit)) => {
-                self.window.grant(credit.more);
-                Ok(())
-            }
-            _ => self.bad_frame(),
-        }
-    }
-
-    async fn on_send(&mut self, id: u64, send: &Send) -> Result<(), Closing> {
-        let began = self.state.clock.monotonic();
-        let sending = sending::submit(self.state, self.access.address, send);
-        self.replies.push_back(Box::pin(async move {
-            let outcome = match sending {
-                Ok(sending) => sending.await,
-                Err(problem) => Err(problem),
-            };
-            Reply::Sent { id, began, outcome }
-        }));
-        Ok(())
-    }
-
-    async fn on_ack(&mut self, id: u64, ack: &Ack) -> Result<(), Closing> {
-        let keys = match parse_keys(ack) {
-            Ok(keys) => keys,
-            Err(problem) => return self.push(id, Body::Error(problem.to_wire())).await,
-        };
-        let removed = self.state.store.inbox_ack(self.access.address, keys.clone());
-        self.replies.push_back(Box::pin(async move {
-            let outcome = removed.await;
-            Reply::Acknowledged { id, keys, outcome }
-        }));
-        Ok(())
-    }
-
-    /// A fresh token for the same device, on the same socket.
-    fn on_hello(&mut self, id: u64, hello: Hello) -> Result<(), Closing> {
-        let state = Arc::clone(self.state);
-        self.replies.push_back(Box::pin(async move {
-            let outcome = state.authenticate(&hello.access_token).await;
-            Reply::Renewed { id, outcome }
-        }));
-        Ok(())
-    }
-
-    async fn on_sync(&mut self, id: u64, sync: &Sync) -> Result<(), Closing> {
-        if sync.threads.len() > MAX_CURSORS {
-            return self.push(id, Body::Error(Problem::Malformed.to_wire())).await;
-        }
-        for cursor in &sync.threads {
-            let Ok(thread) = ThreadId::from_slice(&cursor.thread_id) else {
-                return self.push(id, Body::Error(Problem::Malformed.to_wire())).await;
-            };
-            let after = InboxKey { thread, server_seq: cursor.after_seq };
-            let limit = PageLimit {
-                rows: cursor.limit.clamp(1, PAGE_ROWS),
-                bytes: PAGE_BYTES,
-                now_ms: self.state.clock.unix_ms(),
-            };
-            let page = self.state.store.inbox_after(self.access.address, Some(after), limit);
-            self.replies.push_back(Box::pin(async move {
-                let mut rows = page.await.map(|page| page.rows);
-                // The page runs on into the next thread.
-                rows.iter_mut().for_each(|rows| rows.retain(|row| row.key.thread == thread));
-                Reply::Rows(rows)
-            }));
-        }
-        if sync.inbox {
-            self.feed.ask();
-        }
-        Ok(())
-    }
-
-    /// Counts a frame that is cheap to send and not limited by anything else.
-    fn control(&mut self) -> Result<(), Closing> {
-        let policy = self.state.limiter.limits().pings;
-        self.controls.take(policy, self.heard).map_err(|_wait| Closing::Because(close::FLOODING))
-    }
-
-    fn bad_frame(&self) -> Result<(), Closing> {
-        self.state.metrics.frames.bad.count();
-        Err(Closing::Because(close::BAD_FRAME))
-    }
-
-    // What goes to the client.
 
     async fn on_reply(&mut self, reply: Reply) -> Result<(), Closing> {
         match reply {

@@ -1,6 +1,7 @@
 //! The process dies at every station in turn; what was promised before must hold after.
 
 use sealpost_relay::fault::Station;
+use sealpost_wire::frame::Body;
 use sealpost_wire::send_ack::Status;
 use sealpost_wire::{Ack, AckOk, Bundles, InboxPage, KeyCounts, SendAck};
 
@@ -24,6 +25,28 @@ async fn a_send_is_stored_once_wherever_the_relay_dies() {
         assert_eq!((ack.status(), ack.server_seq), (expected, 1), "{station:?}");
         let page: InboxPage = process.get("/v1/inbox", &bob).await.unwrap().body();
         assert_eq!(page.rows.len(), 1, "{station:?}");
+        process.kill();
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_was_acknowledged_or_pushed_is_still_there() {
+    for station in [Station::SendAcked, Station::Delivered] {
+        let folder = tempfile::tempdir().unwrap();
+        let process = Process::start(folder.path(), Some(station.name()));
+        let (alice, bob, _, send) = process.cast().await;
+        let mut alices = process.connect(&alice).await;
+        let mut bobs = process.connect(&bob).await;
+        let Body::SendAck(ack) = alices.ask(Body::Send(send.clone())).await else { panic!() };
+        if station == Station::Delivered {
+            assert_eq!(bobs.deliver().await.client_msg_id, send.client_msg_id);
+        }
+        process.ended();
+
+        let process = Process::start(folder.path(), None);
+        let mut bobs = process.connect(&bob).await;
+        let deliver = bobs.deliver().await;
+        assert_eq!((deliver.client_msg_id, deliver.hlc), (send.client_msg_id, ack.hlc), "{station:?}");
         process.kill();
     }
 }

@@ -14,4 +14,5 @@ mod lane;
 mod pre_keys;
 mod process;
 mod talk;
+mod tls;
 mod tokens;

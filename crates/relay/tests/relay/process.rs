@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use sealpost_wire::send_ack::Status;
 use sealpost_wire::{CreateThread, InboxPage, RegisterResponse, SendAck};
 
+use crate::common::socket::{Socket, hello};
 use crate::common::{Answer, Party, keys, public, with_body};
 
 /// A relay in a process of its own.
@@ -79,6 +80,10 @@ impl Process {
             copies: vec![crate::common::copy(bob.user, 77, CANARY)],
         };
         (alice, bob, format!("/v1/threads/{id}/messages"), send)
+    }
+
+    pub(crate) async fn connect(&self, party: &Party) -> Socket {
+        Socket::open_at(&self.url).await.greet(hello(party)).await.0
     }
 
     pub(crate) fn kill(mut self) {

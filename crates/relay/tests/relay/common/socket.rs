@@ -35,7 +35,11 @@ pub(crate) fn hello(party: &Party) -> Hello {
 impl Socket {
     /// Opens a socket and says nothing.
     pub(crate) async fn open(world: &World) -> Self {
-        let mut request = world.url("/v1/ws").replace("http", "ws").into_client_request().unwrap();
+        Self::open_at(&world.relay.url()).await
+    }
+
+    pub(crate) async fn open_at(url: &str) -> Self {
+        let mut request = format!("{url}/v1/ws").replace("http", "ws").into_client_request().unwrap();
         request.headers_mut().insert("sec-websocket-protocol", "relay.v1".parse().unwrap());
         let (raw, _) = tokio_tungstenite::connect_async(request).await.unwrap();
         Self { raw, next_id: 1 }
@@ -47,7 +51,12 @@ impl Socket {
     }
 
     pub(crate) async fn connect_with(world: &World, hello: Hello) -> (Self, Welcome) {
-        let mut socket = Self::open(world).await;
+        Self::open(world).await.greet(hello).await
+    }
+
+    /// Says who it is.
+    pub(crate) async fn greet(self, hello: Hello) -> (Self, Welcome) {
+        let mut socket = self;
         let id = socket.send(Body::Hello(hello)).await;
         match socket.read().await {
             Read::Frame(reply, Body::Welcome(welcome)) if reply == id => (socket, welcome),

@@ -1,0 +1,320 @@
+//! The promises of `Store`, each a function over any engine.
+
+use std::collections::BTreeSet;
+
+use futures_util::future::join_all;
+use sealpost_relay::keys::CheckedKeys;
+use sealpost_relay::store::{
+    Append, Appended, Created, FamilyId, IdempotencyKey, InboxKey, KeyIdUsed, MailboxState, NewThread,
+    PageLimit, Pushed, Rotated, Rotation, Selector, Store, Stored, Swept, Take, ThreadRow, TokenHash,
+};
+use sealpost_wire::id::ThreadId;
+use sealpost_wire::{DeviceMismatch, KeyCounts};
+
+use crate::world::*;
+
+const WEEK_MS: u64 = 7 * 24 * 3_600_000;
+
+pub(crate) async fn appends_get_places_without_a_gap(store: &dyn Store) {
+    let pair = pair(store).await;
+    let answers = join_all((1..=100).map(|n| store.append(append(&pair, n)))).await;
+    let places: Vec<_> = answers.into_iter().map(|answer| seq(&answer.unwrap())).collect();
+    assert_eq!(places, (1..=100).collect::<Vec<_>>());
+    let row = store.thread(pair.thread, pair.b.user).await.unwrap().unwrap();
+    assert_eq!(row, ThreadRow { roster_version: 1, members: vec![pair.a.user, pair.b.user], last_seq: 100 });
+}
+
+pub(crate) async fn a_message_is_stored_once(store: &dyn Store) {
+    let pair = pair(store).await;
+    let first = store.append(append(&pair, 1)).await.unwrap();
+    assert_eq!(first, Appended::Stored(Stored { server_seq: 1, hlc: NOW_MS << 16 }));
+    store.append(append(&pair, 2)).await.unwrap();
+    for again in join_all((0..50).map(|_| store.append(append(&pair, 1)))).await {
+        assert_eq!(again, Ok(duplicate_of(&first)));
+    }
+    let other_body = Append { body_hash: [2; 32], ..append(&pair, 1) };
+    assert_eq!(store.append(other_body).await, Ok(Appended::MsgIdReuse));
+    // The name belongs to its sender: another may use it for something else.
+    let theirs = Append { sender: pair.b, copies: vec![copy(pair.a, b"x")], ..append(&pair, 1) };
+    assert_eq!(seq(&store.append(theirs).await.unwrap()), 3);
+    assert_eq!(store.inbox_arrivals(pair.b, 0, ALL).await.unwrap().rows.len(), 2);
+}
+
+pub(crate) async fn a_refused_append_changes_nothing(store: &dyn Store) {
+    let pair = pair(store).await;
+    let stranger = register(store, 3, 0..0).await;
+    let nowhere = ThreadId::from_bytes([0xee; 16]);
+    let unknown = address(0x44);
+    let refused = [
+        (Append { thread: nowhere, ..append(&pair, 1) }, Appended::NotMember),
+        (Append { sender: stranger, ..append(&pair, 1) }, Appended::NotMember),
+        (Append { sender: unknown, ..append(&pair, 1) }, Appended::NotMember),
+        (Append { roster_version: 2, ..append(&pair, 1) }, Appended::StaleRoster { current: 1 }),
+        (Append { roster_version: 0, ..append(&pair, 1) }, Appended::StaleRoster { current: 1 }),
+    ];
+    for (append, expected) in refused {
+        assert_eq!(store.append(append).await, Ok(expected));
+    }
+    assert_eq!(seq(&store.append(append(&pair, 1)).await.unwrap()), 1);
+    assert_eq!(store.inbox_arrivals(pair.b, 0, ALL).await.unwrap().rows.len(), 1);
+}
+
+pub(crate) async fn devices_must_be_named_exactly(store: &dyn Store) {
+    let pair = pair(store).await;
+    let stranger = register(store, 3, 0..0).await;
+    let of = |address: sealpost_relay::address::Address| DeviceMismatch {
+        user_id: address.user.to_wire(),
+        ..DeviceMismatch::default()
+    };
+    let with = |copies| Append { copies, ..append(&pair, 1) };
+    let missing = DeviceMismatch { missing: vec![1], ..of(pair.b) };
+    assert_eq!(store.append(with(vec![])).await, Ok(Appended::MismatchedDevices(vec![missing.clone()])));
+    // To oneself, and to somebody who is not in the thread.
+    let extra = |address| DeviceMismatch { extra: vec![1], ..of(address) };
+    let copies = vec![copy(pair.a, b"x"), copy(stranger, b"x")];
+    assert_eq!(
+        store.append(with(copies)).await,
+        Ok(Appended::MismatchedDevices(vec![extra(pair.a), missing, extra(stranger)]))
+    );
+    let mut stale = copy(pair.b, b"x");
+    stale.registration_id = 76;
+    let stale_device = DeviceMismatch { stale: vec![1], ..of(pair.b) };
+    assert_eq!(store.append(with(vec![stale])).await, Ok(Appended::StaleDevices(vec![stale_device])));
+    assert_eq!(seq(&store.append(append(&pair, 1)).await.unwrap()), 1);
+}
+
+pub(crate) async fn pages_hold_rows_in_both_orders(store: &dyn Store) {
+    let pair = pair(store).await;
+    let other = register(store, 3, 0..0).await;
+    let early = thread(store, other, pair.b, 1).await;
+    for n in 1..=3 {
+        store.append(append(&pair, n)).await.unwrap();
+        store.append(Append { sender: other, thread: early, ..append(&pair, n) }).await.unwrap();
+    }
+    let key = |thread, server_seq| InboxKey { thread, server_seq };
+    let late = pair.thread;
+    let arrived = store.inbox_arrivals(pair.b, 0, ALL).await.unwrap().rows;
+    let keys: Vec<_> = arrived.iter().map(|row| row.key).collect();
+    assert_eq!(keys, [key(late, 1), key(early, 1), key(late, 2), key(early, 2), key(late, 3), key(early, 3)]);
+    assert!(arrived.is_sorted_by(|a, b| a.arrival < b.arrival));
+    let rest = store.inbox_arrivals(pair.b, arrived[3].arrival, ALL).await.unwrap().rows;
+    assert_eq!(rest.iter().map(|row| row.key).collect::<Vec<_>>(), keys[4..]);
+
+    let in_order = async |after| {
+        let page = store.inbox_after(pair.b, after, ALL).await.unwrap();
+        page.rows.into_iter().map(|row| row.key).collect::<Vec<_>>()
+    };
+    let ordered: Vec<_> =
+        [early, late].into_iter().flat_map(|t| (1..=3).map(move |seq| key(t, seq))).collect();
+    assert_eq!(in_order(None).await, ordered);
+    assert_eq!(in_order(Some(key(early, 2))).await, ordered[2..]);
+    // The cursor need not exist.
+    assert_eq!(in_order(Some(key(early, 99))).await, ordered[3..]);
+    assert_eq!(store.inbox_after(pair.a, None, ALL).await.unwrap().rows.len(), 0);
+}
+
+pub(crate) async fn pages_end_at_their_limits(store: &dyn Store) {
+    let pair = pair(store).await;
+    for n in 1..=4 {
+        store.append(Append { copies: vec![copy(pair.b, &[7; 100])], ..append(&pair, n) }).await.unwrap();
+    }
+    let page = async |rows, bytes| {
+        let page = store.inbox_arrivals(pair.b, 0, PageLimit { rows, bytes, now_ms: NOW_MS }).await.unwrap();
+        (page.rows.len(), page.more)
+    };
+    assert_eq!(page(4, 1_000).await, (4, false));
+    assert_eq!(page(3, 1_000).await, (3, true));
+    assert_eq!(page(9, 299).await, (2, true));
+    assert_eq!(page(9, 400).await, (4, false));
+    assert_eq!(page(1, 1).await, (1, true), "one row always");
+}
+
+pub(crate) async fn an_acknowledgement_removes_own_rows_only(store: &dyn Store) {
+    let pair = pair(store).await;
+    for n in 1..=3 {
+        store.append(append(&pair, n)).await.unwrap();
+    }
+    let key = |server_seq| InboxKey { thread: pair.thread, server_seq };
+    assert_eq!(store.inbox_ack(pair.a, vec![key(1)]).await, Ok(0));
+    assert_eq!(store.inbox_ack(pair.b, vec![key(1), key(1), key(3), key(8)]).await, Ok(2));
+    assert_eq!(store.inbox_ack(pair.b, vec![key(1)]).await, Ok(0));
+    let rows = store.inbox_arrivals(pair.b, 0, ALL).await.unwrap().rows;
+    assert_eq!(rows.iter().map(|row| row.key).collect::<Vec<_>>(), [key(2)]);
+    assert_eq!(seq(&store.append(append(&pair, 4)).await.unwrap()), 4, "its place is not used again");
+}
+
+pub(crate) async fn rows_expire_and_are_swept(store: &dyn Store) {
+    let pair = pair(store).await;
+    for n in 1..=3 {
+        let mut expiring = copy(pair.b, b"x");
+        expiring.expires_ms = NOW_MS + n * 1_000;
+        store.append(Append { copies: vec![expiring], ..append(&pair, n) }).await.unwrap();
+    }
+    let at = |now_ms| PageLimit { now_ms, ..ALL };
+    let left = async |now_ms| store.inbox_arrivals(pair.b, 0, at(now_ms)).await.unwrap().rows.len();
+    assert_eq!(left(NOW_MS + 999).await, 3);
+    assert_eq!(left(NOW_MS + 1_000).await, 2, "also before the sweep");
+    assert_eq!(store.sweep(NOW_MS + 2_000, 1).await.unwrap().inbox, 1, "no more than the budget");
+    assert!(store.sweep(NOW_MS + 2_000, 1).await.unwrap().is_full(1));
+    assert_eq!(store.sweep(NOW_MS + 2_000, 10).await, Ok(Swept::default()));
+    assert_eq!(left(NOW_MS).await, 1);
+}
+
+pub(crate) async fn ids_are_forgotten_an_hour_after_they_are_refused(store: &dyn Store) {
+    let pair = pair(store).await;
+    let first = store.append(append(&pair, 1)).await.unwrap();
+    let forgotten_ms = NOW_MS + 1 + WEEK_MS + 3_600_000;
+    assert_eq!(store.sweep(forgotten_ms, 10).await.unwrap().dedupe, 0);
+    assert_eq!(store.append(append(&pair, 1)).await, Ok(duplicate_of(&first)));
+    assert_eq!(store.sweep(forgotten_ms + 1, 10).await.unwrap().dedupe, 1);
+}
+
+pub(crate) async fn an_overfull_mailbox_is_trimmed_from_the_oldest(store: &dyn Store) {
+    let pair = pair(store).await;
+    assert_eq!(store.mailbox(pair.b).await, Ok(MailboxState { trimmed: false, pushed: 0 }));
+    // 64 rows of 1 MiB fill it exactly.
+    let big = vec![7; 1 << 20];
+    let answers =
+        (1..=64).map(|n| store.append(Append { copies: vec![copy(pair.b, &big)], ..append(&pair, n) }));
+    join_all(answers.collect::<Vec<_>>()).await;
+    assert!(!store.mailbox(pair.b).await.unwrap().trimmed);
+    store.append(append(&pair, 65)).await.unwrap();
+    assert!(store.mailbox(pair.b).await.unwrap().trimmed);
+    let limit = PageLimit { rows: 1, bytes: 1, now_ms: NOW_MS };
+    let oldest = store.inbox_arrivals(pair.b, 0, limit).await.unwrap().rows[0].clone();
+    assert_eq!(oldest.key.server_seq, 2);
+    // Told only when it is drained; acknowledged room is room again.
+    store.mark_pushed(pair.b, Pushed { up_to: oldest.arrival, drained: false }).await.unwrap();
+    let state = MailboxState { trimmed: true, pushed: oldest.arrival };
+    assert_eq!(store.mailbox(pair.b).await, Ok(state));
+    store.mark_pushed(pair.b, Pushed { up_to: 0, drained: true }).await.unwrap();
+    assert_eq!(store.mailbox(pair.b).await, Ok(MailboxState { trimmed: false, ..state }));
+    store.inbox_ack(pair.b, vec![oldest.key]).await.unwrap();
+    store.append(append(&pair, 66)).await.unwrap();
+    assert!(!store.mailbox(pair.b).await.unwrap().trimmed);
+}
+
+pub(crate) async fn a_revoked_device_leaves_nothing(store: &dyn Store) {
+    let pair = pair(store).await;
+    store.append(append(&pair, 1)).await.unwrap();
+    let family = FamilyId([2; 16]);
+    assert_eq!(store.is_live(pair.b, family).await, Ok(true));
+    assert_eq!(store.is_live(pair.a, family).await, Ok(false), "a family is of one device");
+    assert_eq!(store.revoke_device(pair.b).await, Ok(true));
+    assert_eq!(store.revoke_device(pair.b).await, Ok(false));
+    assert_eq!(store.is_live(pair.b, family).await, Ok(false));
+    assert_eq!(store.devices(pair.b.user).await, Ok(vec![]));
+    assert_eq!(store.key_counts(pair.b).await, Ok(KeyCounts::default()));
+    assert_eq!(store.inbox_arrivals(pair.b, 0, ALL).await.unwrap().rows.len(), 0);
+    let theirs = Append { sender: pair.b, copies: vec![copy(pair.a, b"x")], ..append(&pair, 2) };
+    assert_eq!(store.append(theirs).await, Ok(Appended::SenderRevoked));
+    // The one who stays may write to nobody.
+    let to_nobody = Append { copies: vec![], ..append(&pair, 3) };
+    assert_eq!(seq(&store.append(to_nobody).await.unwrap()), 2);
+}
+
+pub(crate) async fn a_refresh_token_is_exchanged_once(store: &dyn Store) {
+    let (a, b) = (register(store, 1, 0..0).await, register(store, 2, 0..0).await);
+    let rotation = |presented: u8, next: u8, now_ms: u64| Rotation {
+        family: FamilyId([1; 16]),
+        presented: TokenHash([presented; 32]),
+        next: TokenHash([next; 32]),
+        expires_ms: now_ms + 1_000_000,
+        grace_until_ms: now_ms + 60_000,
+        now_ms,
+    };
+    let rotate = async |presented, next, now_ms| {
+        store.rotate_refresh(rotation(presented, next, now_ms)).await.unwrap()
+    };
+    assert_eq!(rotate(1, 11, NOW_MS).await, Rotated::Next(a));
+    assert_eq!(rotate(1, 12, NOW_MS + 60_000).await, Rotated::Next(a), "its answer was lost");
+    assert_eq!(rotate(12, 13, NOW_MS + 60_000).await, Rotated::Next(a));
+    assert_eq!(rotate(13, 14, NOW_MS + 2_000_000).await, Rotated::Unknown, "too late");
+    assert_eq!(rotate(11, 15, NOW_MS + 60_000).await, Rotated::ReuseDetected(a));
+    assert_eq!(rotate(13, 14, NOW_MS + 60_000).await, Rotated::Unknown, "the family is gone");
+    assert_eq!(store.is_live(a, FamilyId([1; 16])).await, Ok(false));
+    assert_eq!(store.is_live(b, FamilyId([2; 16])).await, Ok(true));
+    store.end_family(FamilyId([2; 16])).await.unwrap();
+    assert_eq!(store.is_live(b, FamilyId([2; 16])).await, Ok(false));
+}
+
+fn take(requester: u8, target: u8, idempotency: Option<u8>) -> Take {
+    Take {
+        requester: address(requester),
+        target: address(target).user,
+        selector: Selector::All,
+        idempotency: idempotency.map(|key| IdempotencyKey([key; 32])),
+        now_ms: NOW_MS,
+    }
+}
+
+pub(crate) async fn one_time_keys_are_taken_once(store: &dyn Store) {
+    let (_, b) = (register(store, 1, 0..0).await, register(store, 2, 0..30).await);
+    let taken = join_all((0..40).map(|_| store.take_bundles(take(1, 2, None)))).await;
+    let bundles: Vec<_> = taken.iter().map(|taken| taken.as_ref().unwrap().bundles[0].clone()).collect();
+    let ec: Vec<_> = bundles.iter().filter_map(|bundle| bundle.one_time.as_ref().map(|key| key.id)).collect();
+    assert_eq!(ec, (0..30).collect::<Vec<_>>());
+    let kems: BTreeSet<_> = bundles.iter().map(|bundle| bundle.kem.as_ref().unwrap().id).collect();
+    assert_eq!(kems.len(), 31, "30 one-time keys and the last resort");
+    assert!(bundles.iter().all(|bundle| bundle.signed_pre_key.is_some()));
+    let last = taken[39].as_ref().unwrap();
+    assert_eq!((last.left.clone(), last.last_resort), (vec![(b, KeyCounts::default())], 1));
+    assert_eq!(taken[0].as_ref().unwrap().left, [(b, KeyCounts { ec: 29, kem: 29 })]);
+    assert!(store.take_bundles(take(1, 0x44, None)).await.unwrap().bundles.is_empty());
+}
+
+pub(crate) async fn a_repeated_take_gets_the_same_bundles(store: &dyn Store) {
+    for user in [1, 2, 3] {
+        register(store, user, 0..5).await;
+    }
+    let bundles = async |take| store.take_bundles(take).await.unwrap().bundles;
+    let first = bundles(take(1, 2, Some(1))).await;
+    assert_eq!(bundles(take(1, 2, Some(1))).await, first);
+    assert_ne!(bundles(take(1, 2, Some(2))).await, first);
+    assert_ne!(bundles(take(3, 2, Some(1))).await, first);
+    let one = Take { selector: Selector::One(address(2).device), ..take(1, 2, Some(1)) };
+    assert_ne!(bundles(one).await, first);
+    let later = |ms| Take { now_ms: NOW_MS + ms, ..take(1, 2, Some(1)) };
+    assert_eq!(bundles(later(59_999)).await, first);
+    assert_ne!(bundles(later(60_000)).await, first);
+    assert_eq!(store.sweep(NOW_MS + 60_000, 10).await.unwrap().other, 3);
+}
+
+pub(crate) async fn key_ids_are_used_once(store: &dyn Store) {
+    let a = register(store, 1, 5..10).await;
+    let put = async |ids| store.put_keys(a, CheckedKeys::parse(one_time(ids)).unwrap()).await.unwrap();
+    assert_eq!(put(5..10).await, Ok(KeyCounts { ec: 5, kem: 5 }), "a lost answer");
+    assert_eq!(put(8..12).await, Ok(KeyCounts { ec: 7, kem: 7 }));
+    assert_eq!(put(0..1).await, Err(KeyIdUsed), "below what was seen");
+    store.take_bundles(take(1, 1, None)).await.unwrap();
+    assert_eq!(put(5..6).await, Err(KeyIdUsed), "given out");
+    let mut other = one_time(11..13);
+    other.one_time_kem[0] = kem(99);
+    other.one_time_kem[0].id = 11;
+    let refused = store.put_keys(a, CheckedKeys::parse(other).unwrap()).await.unwrap();
+    assert_eq!(refused, Err(KeyIdUsed), "another key under the id of one that waits");
+    assert_eq!(store.key_counts(a).await, Ok(KeyCounts { ec: 6, kem: 6 }), "all or nothing");
+    assert_eq!(put(12..13).await, Ok(KeyCounts { ec: 7, kem: 7 }));
+}
+
+pub(crate) async fn a_pair_has_one_thread(store: &dyn Store) {
+    let (a, b) = (register(store, 1, 0..0).await, register(store, 2, 0..0).await);
+    let new =
+        |id, creator, peer| NewThread { id: ThreadId::from_bytes([id; 16]), creator, peer, now_ms: NOW_MS };
+    let both = [new(1, a.user, b.user), new(2, b.user, a.user)].map(|new| store.create_thread(new));
+    let first = ThreadId::from_bytes([1; 16]);
+    assert_eq!(join_all(both).await, [Ok(Created::New), Ok(Created::Existing(first))]);
+    let unknown = address(0x44).user;
+    assert_eq!(store.create_thread(new(3, a.user, unknown)).await, Ok(Created::NoSuchPeer));
+    assert_eq!(store.thread(first, unknown).await, Ok(None));
+    assert_eq!(store.thread(ThreadId::from_bytes([3; 16]), a.user).await, Ok(None));
+}
+
+pub(crate) async fn operations_take_effect_in_the_order_of_the_calls(store: &dyn Store) {
+    let pair = pair(store).await;
+    let answers: Vec<_> = (1..=1_000).map(|n| (n, store.append(append(&pair, n)))).collect();
+    // Waited for in the opposite order.
+    for (n, answer) in answers.into_iter().rev() {
+        assert_eq!(seq(&answer.await.unwrap()), n);
+    }
+}

@@ -1,0 +1,78 @@
+//! What every storage engine must do, and SQLite held to it.
+#![cfg(test)]
+#![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
+
+mod contract;
+mod oracle;
+mod world;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use sealpost_relay::clock::SystemClock;
+use sealpost_relay::store::Store;
+use sealpost_relay::store::sqlite::SqliteStore;
+
+fn open(folder: &Path) -> Arc<dyn Store> {
+    Arc::new(SqliteStore::open(folder, Arc::new(SystemClock::new()), Arc::default()).unwrap())
+}
+
+/// Each function of the contract, as a test of one engine.
+macro_rules! hold_to_contract {
+    ($engine:ident, $open:expr, [$($promise:ident,)+]) => {
+        mod $engine {
+            $(
+                #[tokio::test]
+                async fn $promise() {
+                    let folder = tempfile::tempdir().unwrap();
+                    crate::contract::$promise($open(folder.path()).as_ref()).await;
+                }
+            )+
+        }
+    };
+}
+
+hold_to_contract!(
+    sqlite,
+    crate::open,
+    [
+        appends_get_places_without_a_gap,
+        a_message_is_stored_once,
+        a_refused_append_changes_nothing,
+        devices_must_be_named_exactly,
+        pages_hold_rows_in_both_orders,
+        pages_end_at_their_limits,
+        an_acknowledgement_removes_own_rows_only,
+        rows_expire_and_are_swept,
+        ids_are_forgotten_an_hour_after_they_are_refused,
+        an_overfull_mailbox_is_trimmed_from_the_oldest,
+        a_revoked_device_leaves_nothing,
+        a_refresh_token_is_exchanged_once,
+        one_time_keys_are_taken_once,
+        a_repeated_take_gets_the_same_bundles,
+        key_ids_are_used_once,
+        a_pair_has_one_thread,
+        operations_take_effect_in_the_order_of_the_calls,
+    ]
+);
+
+#[tokio::test]
+async fn a_store_opened_again_is_the_same_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let pair = world::pair(store.as_ref()).await;
+    let first = store.append(world::append(&pair, 1)).await.unwrap();
+    drop(store);
+    let store = open(folder.path());
+    let again = store.append(world::append(&pair, 1)).await.unwrap();
+    assert_eq!(world::duplicate_of(&first), again);
+    assert_eq!(store.epoch(), 1);
+}
+
+#[test]
+fn a_folder_belongs_to_one_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let _store = open(folder.path());
+    let second = SqliteStore::open(folder.path(), Arc::new(SystemClock::new()), Arc::default());
+    assert!(matches!(second, Err(sealpost_relay::store::sqlite::OpenError::InUse)));
+}

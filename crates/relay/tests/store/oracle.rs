@@ -1,0 +1,220 @@
+//! A state machine: whatever happens to a store, it says what a few maps would say.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use sealpost_relay::keys::CheckedKeys;
+use sealpost_relay::store::{
+    Append, Appended, IdempotencyKey, InboxKey, KeyIdUsed, Selector, Store, Stored, Take,
+};
+use sealpost_wire::KeyCounts;
+use sealpost_wire::id::{ClientMsgId, ThreadId};
+
+use crate::world::*;
+
+const USERS: u8 = 3;
+
+/// What may happen. Users are numbered from 0.
+#[derive(Debug, Clone)]
+enum Event {
+    /// A message under one of a few names, with one of two bodies; the roster may be wrong.
+    Send {
+        from: u8,
+        to: u8,
+        name: u8,
+        body: u8,
+        roster: u64,
+    },
+    /// The n-th waiting row, and a row that was never there.
+    Ack {
+        who: u8,
+        nth: usize,
+    },
+    Take {
+        by: u8,
+        of: u8,
+        idempotency: Option<u8>,
+    },
+    Put {
+        who: u8,
+        first: u32,
+        count: u32,
+    },
+    /// Time passes and the sweeper comes.
+    Sweep {
+        minutes: u64,
+    },
+    /// The process ends and starts.
+    Reopen,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let user = || 0..USERS;
+    prop_oneof![
+        6 => (user(), user(), 0..12_u8, 0..2_u8, prop_oneof![9 => Just(1_u64), 1 => Just(2)])
+            .prop_map(|(from, to, name, body, roster)| Event::Send { from, to, name, body, roster }),
+        3 => (user(), 0..6_usize).prop_map(|(who, nth)| Event::Ack { who, nth }),
+        3 => (user(), user(), proptest::option::of(0..3_u8))
+            .prop_map(|(by, of, idempotency)| Event::Take { by, of, idempotency }),
+        1 => (user(), 0..30_u32, 1..4_u32).prop_map(|(who, first, count)| Event::Put { who, first, count }),
+        1 => (0..3_u64).prop_map(|minutes| Event::Sweep { minutes }),
+        1 => Just(Event::Reopen),
+    ]
+}
+
+/// What the store should know.
+#[derive(Default)]
+struct Oracle {
+    now_ms: u64,
+    last: HashMap<(u8, u8), Stored>,
+    sent: HashMap<(u8, u8), ((u8, u8), u8, Stored)>,
+    mailboxes: HashMap<u8, Vec<InboxKey>>,
+    keys: HashMap<u8, BTreeSet<u32>>,
+    marks: HashMap<u8, u32>,
+    taken: BTreeMap<(u8, u8, u8), (u64, Option<u32>)>,
+}
+
+fn sorted(a: u8, b: u8) -> (u8, u8) {
+    (a.min(b), a.max(b))
+}
+
+fn thread_of(pair: (u8, u8)) -> ThreadId {
+    ThreadId::from_bytes([0x10 + pair.0 * USERS + pair.1; 16])
+}
+
+impl Oracle {
+    fn send(&mut self, (from, to): (u8, u8), name: u8, body: u8, roster: u64) -> Appended {
+        let lane = sorted(from, to);
+        if let Some((_, earlier, stored)) = self.sent.get(&(from, name)) {
+            return if *earlier == body { Appended::Duplicate(*stored) } else { Appended::MsgIdReuse };
+        }
+        if roster != 1 {
+            return Appended::StaleRoster { current: 1 };
+        }
+        let last = self.last.entry(lane).or_insert(Stored { server_seq: 0, hlc: 0 });
+        *last = Stored { server_seq: last.server_seq + 1, hlc: (last.hlc + 1).max(self.now_ms << 16) };
+        self.sent.insert((from, name), (lane, body, *last));
+        let key = InboxKey { thread: thread_of(lane), server_seq: last.server_seq };
+        self.mailboxes.entry(to).or_default().push(key);
+        Appended::Stored(*last)
+    }
+
+    /// The id of the one-time key that is given out.
+    fn take(&mut self, by: u8, of: u8, idempotency: Option<u8>) -> Option<u32> {
+        let remembered = idempotency.and_then(|key| self.taken.get(&(by, of, key)));
+        if let Some((until_ms, id)) = remembered
+            && self.now_ms < *until_ms
+        {
+            return *id;
+        }
+        let id = self.keys.entry(of).or_default().pop_first();
+        if let Some(key) = idempotency {
+            self.taken.insert((by, of, key), (self.now_ms + 60_000, id));
+        }
+        id
+    }
+
+    fn put(&mut self, who: u8, ids: std::ops::Range<u32>) -> Result<KeyCounts, KeyIdUsed> {
+        let (keys, mark) = (self.keys.entry(who).or_default(), self.marks.entry(who).or_default());
+        if ids.clone().any(|id| id <= *mark && !keys.contains(&id)) {
+            return Err(KeyIdUsed);
+        }
+        *mark = (*mark).max(ids.end - 1);
+        keys.extend(ids);
+        let left = u32::try_from(keys.len()).unwrap();
+        Ok(KeyCounts { ec: left, kem: left })
+    }
+}
+
+async fn run(folder: &Path, events: Vec<Event>) {
+    let mut store = crate::open(folder);
+    let mut oracle = Oracle { now_ms: NOW_MS, ..Oracle::default() };
+    for user in 0..USERS {
+        register(store.as_ref(), user, 0..5).await;
+        oracle.keys.insert(user, (0..5).collect());
+        oracle.marks.insert(user, 4);
+    }
+    for a in 0..USERS {
+        for b in a + 1..USERS {
+            let id = 0x10 + a * USERS + b;
+            thread(store.as_ref(), address(a), address(b), id).await;
+        }
+    }
+    for event in events {
+        store = step(store, folder, &mut oracle, event).await;
+        for user in 0..USERS {
+            let rows = store.inbox_arrivals(address(user), 0, ALL).await.unwrap().rows;
+            let keys: Vec<_> = rows.into_iter().map(|row| row.key).collect();
+            assert_eq!(&keys, oracle.mailboxes.entry(user).or_default());
+        }
+    }
+}
+
+async fn step(mut store: Arc<dyn Store>, folder: &Path, oracle: &mut Oracle, event: Event) -> Arc<dyn Store> {
+    match event {
+        Event::Send { from, to, .. } if from == to => {}
+        Event::Send { from, to, name, body, roster } => {
+            // A name is for one thread: the other body stands for another thread as well.
+            let expected = oracle.send((from, to), name, body.wrapping_add(to * 2), roster);
+            let append = Append {
+                sender: address(from),
+                client_msg_id: ClientMsgId::new(NOW_MS, &[name; 10]),
+                id_ms: NOW_MS,
+                thread: thread_of(sorted(from, to)),
+                roster_version: roster,
+                body_hash: [body.wrapping_add(to * 2); 32],
+                copies: vec![copy(address(to), &[body])],
+                now_ms: oracle.now_ms,
+            };
+            assert_eq!(store.append(append).await, Ok(expected));
+        }
+        Event::Ack { who, nth } => {
+            let mailbox = oracle.mailboxes.entry(who).or_default();
+            let key = (nth < mailbox.len()).then(|| mailbox.remove(nth));
+            let never = InboxKey { thread: thread_of((0, 1)), server_seq: 1_000_000 };
+            let removed = store.inbox_ack(address(who), key.into_iter().chain([never]).collect()).await;
+            assert_eq!(removed, Ok(u32::from(key.is_some())));
+        }
+        Event::Take { by, of, idempotency } => {
+            let expected = oracle.take(by, of, idempotency);
+            let take = Take {
+                requester: address(by),
+                target: address(of).user,
+                selector: Selector::All,
+                idempotency: idempotency.map(|key| IdempotencyKey([key; 32])),
+                now_ms: oracle.now_ms,
+            };
+            let bundle = store.take_bundles(take).await.unwrap().bundles.remove(0);
+            assert_eq!(bundle.one_time.map(|key| key.id), expected);
+            assert_eq!(bundle.kem.unwrap().id, expected.unwrap_or(u32::MAX));
+        }
+        Event::Put { who, first, count } => {
+            let expected = oracle.put(who, first..first + count);
+            let keys = CheckedKeys::parse(one_time(first..first + count)).unwrap();
+            assert_eq!(store.put_keys(address(who), keys).await, Ok(expected));
+        }
+        Event::Sweep { minutes } => {
+            oracle.now_ms += minutes * 60_000;
+            let swept = store.sweep(oracle.now_ms, 100).await.unwrap();
+            assert_eq!((swept.inbox, swept.dedupe), (0, 0));
+        }
+        Event::Reopen => {
+            drop(store);
+            store = crate::open(folder);
+        }
+    }
+    store
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_store_says_what_the_oracle_says(events in proptest::collection::vec(event(), 1..60)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        runtime.block_on(run(folder.path(), events));
+    }
+}

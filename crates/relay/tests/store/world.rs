@@ -1,0 +1,119 @@
+//! People and messages for the store's tests.
+
+use bytes::Bytes;
+use sealpost_relay::address::Address;
+use sealpost_relay::keys::CheckedKeys;
+use sealpost_relay::store::{
+    Append, Appended, Copy, Created, FamilyId, NewAccount, NewFamily, NewThread, PageLimit, Store, TokenHash,
+};
+use sealpost_wire::id::{ClientMsgId, DeviceId, ThreadId, UserId};
+use sealpost_wire::{Envelope, KeyUpload, OneTimeKey, SignedKey};
+
+/// 2026-11-22.
+pub(crate) const NOW_MS: u64 = 1_795_305_600_000;
+
+/// A limit that no test reaches.
+pub(crate) const ALL: PageLimit = PageLimit { rows: 10_000, bytes: usize::MAX, now_ms: NOW_MS };
+
+/// Two members of a thread.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pair {
+    pub(crate) a: Address,
+    pub(crate) b: Address,
+    pub(crate) thread: ThreadId,
+}
+
+pub(crate) fn address(user: u8) -> Address {
+    Address { user: UserId::from_bytes([user; 16]), device: DeviceId::PRIMARY }
+}
+
+pub(crate) async fn register(store: &dyn Store, user: u8, one_time: std::ops::Range<u32>) -> Address {
+    let new = NewAccount {
+        address: address(user),
+        registration_id: 77,
+        identity_key: public(0x05, 33, 0),
+        keys: CheckedKeys::parse_first(keys(one_time)).unwrap(),
+        family: NewFamily {
+            id: FamilyId([user; 16]),
+            refresh: TokenHash([user; 32]),
+            expires_ms: NOW_MS + 1_000_000,
+        },
+        now_ms: NOW_MS,
+    };
+    store.create_account(new).await.unwrap();
+    address(user)
+}
+
+pub(crate) async fn thread(store: &dyn Store, a: Address, b: Address, id: u8) -> ThreadId {
+    let id = ThreadId::from_bytes([id; 16]);
+    let new = NewThread { id, creator: a.user, peer: b.user, now_ms: NOW_MS };
+    assert_eq!(store.create_thread(new).await, Ok(Created::New));
+    id
+}
+
+pub(crate) async fn pair(store: &dyn Store) -> Pair {
+    let (a, b) = (register(store, 1, 0..5).await, register(store, 2, 0..5).await);
+    Pair { a, b, thread: thread(store, a, b, 9).await }
+}
+
+/// The n-th message from a to b.
+pub(crate) fn append(pair: &Pair, n: u64) -> Append {
+    Append {
+        sender: pair.a,
+        client_msg_id: ClientMsgId::new(NOW_MS + n, &[1; 10]),
+        id_ms: NOW_MS + n,
+        thread: pair.thread,
+        roster_version: 1,
+        body_hash: [1; 32],
+        copies: vec![copy(pair.b, b"sealed")],
+        now_ms: NOW_MS,
+    }
+}
+
+pub(crate) fn copy(to: Address, ciphertext: &[u8]) -> Copy {
+    Copy {
+        to,
+        registration_id: 77,
+        envelope: Envelope { kind: 1, ciphertext: Bytes::copy_from_slice(ciphertext), ..Envelope::default() },
+        expires_ms: NOW_MS + 30 * 24 * 3_600_000,
+    }
+}
+
+/// What the same append must be answered when it comes again.
+pub(crate) fn duplicate_of(first: &Appended) -> Appended {
+    match first {
+        Appended::Stored(stored) => Appended::Duplicate(*stored),
+        other => panic!("not stored: {other:?}"),
+    }
+}
+
+pub(crate) fn seq(appended: &Appended) -> u64 {
+    match appended {
+        Appended::Stored(stored) | Appended::Duplicate(stored) => stored.server_seq,
+        other => panic!("not stored: {other:?}"),
+    }
+}
+
+pub(crate) fn public(type_byte: u8, len: usize, id: u32) -> Bytes {
+    let mut key = vec![0; len];
+    key[0] = type_byte;
+    key[1..5].copy_from_slice(&id.to_be_bytes());
+    key.into()
+}
+
+pub(crate) fn kem(id: u32) -> SignedKey {
+    SignedKey { id, public_key: public(0x08, 1569, id), signature: vec![7; 64].into() }
+}
+
+pub(crate) fn one_time(ids: std::ops::Range<u32>) -> KeyUpload {
+    KeyUpload {
+        one_time: ids.clone().map(|id| OneTimeKey { id, public_key: public(0x05, 33, id) }).collect(),
+        one_time_kem: ids.map(kem).collect(),
+        ..KeyUpload::default()
+    }
+}
+
+pub(crate) fn keys(ids: std::ops::Range<u32>) -> KeyUpload {
+    let signed = SignedKey { id: 1, public_key: public(0x05, 33, 1), signature: vec![7; 64].into() };
+    KeyUpload { signed_pre_key: Some(signed), last_resort_kem: Some(kem(u32::MAX)), ..one_time(ids) }
+}
