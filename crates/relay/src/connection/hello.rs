@@ -35,14 +35,11 @@ pub(super) async fn greet(socket: &mut WebSocket, state: &State) -> Result<Greet
         Err(_) => return Err(Closing::Because(close::BAD_FRAME)),
     };
     match admit(state, &hello).await {
-        Ok((access, mailbox)) => {
-            // Before the mailbox is read: a row that comes in between wakes this connection.
-            let attached = state.bus.attach(access.address);
+        Ok(greeted) => {
             let epoch_changed = hello.epoch_seen != 0 && hello.epoch_seen != state.store.epoch();
-            let welcome = welcome(state, access, epoch_changed, mailbox.trimmed);
+            let welcome = welcome(state, greeted.access, epoch_changed, greeted.mailbox.trimmed);
             send(socket, state, id, Body::Welcome(welcome)).await?;
-            let window = Window::new(hello.credit, hello.max_batch_bytes);
-            Ok(Greeted { access, attached, window, mailbox })
+            Ok(greeted)
         }
         Err(problem) => {
             send(socket, state, id, Body::Error(problem.to_wire())).await?;
@@ -81,13 +78,20 @@ pub(super) fn read_error(error: &axum::Error) -> Closing {
     }
 }
 
-async fn admit(state: &State, hello: &Hello) -> Result<(Access, MailboxState), Problem> {
+async fn admit(state: &State, hello: &Hello) -> Result<Greeted, Problem> {
     let access = state.authenticate(&hello.access_token).await?;
     // The token of one device does not open the mailbox of another.
     if access.address.device.get() != hello.device_id {
         return Err(Problem::InvalidToken);
     }
-    Ok((access, state.store.mailbox(access.address).await?))
+    // Before the mailbox is read: a row that comes in between wakes this connection.
+    let attached = state.bus.attach(access.address);
+    // And once more: a revocation just before would not have reached it.
+    if !state.store.is_live(access.address, access.family).await? {
+        return Err(Problem::InvalidToken);
+    }
+    let mailbox = state.store.mailbox(access.address).await?;
+    Ok(Greeted { access, attached, window: Window::new(hello.credit, hello.max_batch_bytes), mailbox })
 }
 
 async fn first_frame(socket: &mut WebSocket) -> Result<(u64, Hello), Closing> {

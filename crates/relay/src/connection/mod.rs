@@ -123,7 +123,17 @@ impl<'a> Connection<'a> {
             Err(closing) => closing,
         };
         self.mark_pushed(false);
+        timeout(self.state.timing.drain_grace, self.wake_recipients()).await.ok();
         closing
+    }
+
+    /// A client may send and be gone. What is stored all the same, its recipients should hear of at once.
+    async fn wake_recipients(&mut self) {
+        while let Some(reply) = self.replies.next().await {
+            if let Reply::Sent { outcome: Ok(sent), .. } = reply {
+                sent.wake(self.state);
+            }
+        }
     }
 
     async fn serve(&mut self) -> Result<std::convert::Infallible, Closing> {

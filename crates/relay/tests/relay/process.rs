@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
 
+use sealpost_wire::frame::Body;
 use sealpost_wire::send_ack::Status;
 use sealpost_wire::{CreateThread, InboxPage, RegisterResponse, SendAck};
 
@@ -112,7 +113,8 @@ async fn what_was_answered_outlives_a_kill() {
     let folder = tempfile::tempdir().unwrap();
     let process = Process::start(folder.path(), None);
     let (alice, bob, path, send) = process.cast().await;
-    let stored: SendAck = process.post(&path, Some(&alice), &send).await.unwrap().body();
+    let mut socket = process.connect(&alice).await;
+    let Body::SendAck(stored) = socket.ask(Body::Send(send.clone())).await else { panic!() };
     process.kill();
 
     let process = Process::start(folder.path(), None);

@@ -129,3 +129,19 @@ async fn a_socket_is_welcomed_with_what_it_must_know() {
     assert_eq!(welcome.server_time_ms, START_MS);
     world.relay.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_client_that_sends_and_is_gone_still_reaches_a_live_recipient() {
+    let world = World::start().await;
+    let (alice, bob, thread) = world.pair().await;
+    let mut bobs = Socket::connect(&world, &bob).await;
+    let mut alices = Socket::connect(&world, &alice).await;
+    for _ in 0..20 {
+        alices.send(Body::Send(world.message(thread, &bob, b"sealed"))).await;
+    }
+    alices.raw.close(None).await.unwrap();
+    for seq in 1..=20 {
+        assert_eq!(bobs.deliver().await.key.unwrap().server_seq, seq);
+    }
+    world.relay.shutdown().await;
+}

@@ -68,11 +68,15 @@ fn event() -> impl Strategy<Value = Event> {
 #[derive(Default)]
 struct Oracle {
     now_ms: u64,
+    /// By pair of users.
     last: HashMap<(u8, u8), Stored>,
-    sent: HashMap<(u8, u8), ((u8, u8), u8, Stored)>,
+    /// By sender and name: the body and its place.
+    sent: HashMap<(u8, u8), (u8, Stored)>,
     mailboxes: HashMap<u8, Vec<InboxKey>>,
     keys: HashMap<u8, BTreeSet<u32>>,
+    /// The highest id ever seen.
     marks: HashMap<u8, u32>,
+    /// By requester, target and idempotency key: until when, and which key.
     taken: BTreeMap<(u8, u8, u8), (u64, Option<u32>)>,
 }
 
@@ -87,7 +91,7 @@ fn thread_of(pair: (u8, u8)) -> ThreadId {
 impl Oracle {
     fn send(&mut self, (from, to): (u8, u8), name: u8, body: u8, roster: u64) -> Appended {
         let lane = sorted(from, to);
-        if let Some((_, earlier, stored)) = self.sent.get(&(from, name)) {
+        if let Some((earlier, stored)) = self.sent.get(&(from, name)) {
             return if *earlier == body { Appended::Duplicate(*stored) } else { Appended::MsgIdReuse };
         }
         if roster != 1 {
@@ -95,7 +99,7 @@ impl Oracle {
         }
         let last = self.last.entry(lane).or_insert(Stored { server_seq: 0, hlc: 0 });
         *last = Stored { server_seq: last.server_seq + 1, hlc: (last.hlc + 1).max(self.now_ms << 16) };
-        self.sent.insert((from, name), (lane, body, *last));
+        self.sent.insert((from, name), (body, *last));
         let key = InboxKey { thread: thread_of(lane), server_seq: last.server_seq };
         self.mailboxes.entry(to).or_default().push(key);
         Appended::Stored(*last)
