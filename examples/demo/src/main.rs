@@ -1,0 +1,94 @@
+//! The main job, end to end: two people talk over a relay while things go wrong, and nothing is lost, doubled or
+//! readable by others.
+//!
+//! `./dev demo [--input FILE]`
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it talks to a person at a terminal")]
+
+mod cut;
+mod figures;
+mod run;
+mod scan;
+mod side;
+mod talk;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use talk::Talk;
+
+const HELP: &str = "\
+sealpost-demo [--input FILE] [--relay-bin PATH]
+
+  --input FILE      the talk: UTF-8, lines `name: text`, two names; a sample is built in
+  --relay-bin PATH  the relay to start";
+
+struct Arguments {
+    input: Option<PathBuf>,
+    relay: Option<PathBuf>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = match parse(std::env::args().skip(1)) {
+        Ok(Some(arguments)) => arguments,
+        Ok(None) => {
+            println!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        Err(what) => {
+            eprintln!("demo: {what}\n\n{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    let talk = match &arguments.input {
+        Some(path) => Talk::read(path),
+        None => Talk::parse(include_bytes!("../talk.txt")),
+    };
+    let talk = match talk {
+        Ok(talk) => talk,
+        Err(error) => {
+            eprintln!("demo: the input is not a talk: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    let relay = arguments.relay.unwrap_or_else(sealpost_testkit::relay_binary);
+    match run::run(&talk, &relay).await {
+        Ok(table) => {
+            println!("\n{table}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("demo: FAILED: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// None when help was asked for.
+fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments>, String> {
+    let mut arguments = Arguments { input: None, relay: None };
+    while let Some(word) = words.next() {
+        let (flag, value) = match word.split_once('=') {
+            Some((flag, value)) => (flag.to_owned(), Some(value.to_owned())),
+            None => (word, None),
+        };
+        let slot = match flag.as_str() {
+            "--help" | "-h" => return Ok(None),
+            "--input" => &mut arguments.input,
+            "--relay-bin" => &mut arguments.relay,
+            _ => return Err(format!("{flag} is not known")),
+        };
+        let value = value.or_else(|| words.next()).ok_or_else(|| format!("{flag} needs a value"))?;
+        *slot = Some(from_where_the_person_stands(value.into()));
+    }
+    Ok(Some(arguments))
+}
+
+/// `./dev` runs at the top of the checkout, wherever it was called from.
+fn from_where_the_person_stands(path: PathBuf) -> PathBuf {
+    match std::env::var_os("SEALPOST_CALLER_DIR") {
+        Some(folder) if path.is_relative() => PathBuf::from(folder).join(path),
+        _ => path,
+    }
+}

@@ -1,0 +1,151 @@
+//! Looks for every line of the talk in every file that was left behind.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use aho_corasick::AhoCorasick;
+
+/// Lines of fewer characters are not looked for.
+const SHORTEST: usize = 4;
+/// Patterns of fewer bytes can occur in encrypted data by chance: 8 random bytes take half the age of the sun.
+const CERTAIN: usize = 8;
+/// How unlikely it must be that short patterns were found by chance, before it counts as a leak.
+const DOUBT: f64 = 1e-6;
+
+/// What was looked for, and where.
+#[derive(Debug, Default)]
+pub(crate) struct Scan {
+    pub(crate) files: usize,
+    pub(crate) bytes: u64,
+    pub(crate) patterns: usize,
+    /// Lines that also stand in the files of a relay that has carried nothing: words of its schema or its log.
+    pub(crate) common: usize,
+}
+
+/// A line of the talk that can be read in a file.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ScanError {
+    #[error("a line of the talk can be read in {}", .0.display())]
+    Leak(PathBuf),
+    #[error("short lines of the talk were found {found} times where chance explains {expected:.2}")]
+    ShortLeaks { found: u32, expected: f64 },
+    #[error("the files cannot be searched: {0}")]
+    Io(#[from] io::Error),
+    #[error("the talk cannot be searched for: {0}")]
+    Search(#[from] aho_corasick::BuildError),
+}
+
+/// Reads all files below a folder.
+pub(crate) fn read_all(folder: &Path) -> io::Result<Vec<(PathBuf, Vec<u8>)>> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                files.push((path.clone(), fs::read(path)?));
+            }
+        }
+    }
+    Ok(files)
+}
+
+/// Looks for lines in files. `control` are files from before the talk: what stands in them was not leaked.
+pub(crate) fn scan<'l>(
+    lines: impl Iterator<Item = &'l str>,
+    files: &[(PathBuf, Vec<u8>)],
+    control: &[(PathBuf, Vec<u8>)],
+) -> Result<Scan, ScanError> {
+    let mut patterns: Vec<&str> = lines.filter(|line| line.chars().count() >= SHORTEST).collect();
+    patterns.sort_unstable();
+    patterns.dedup();
+    let all = AhoCorasick::new(&patterns)?;
+    let mut is_common = vec![false; patterns.len()];
+    for (_, bytes) in control {
+        for found in all.find_overlapping_iter(bytes) {
+            if let Some(common) = is_common.get_mut(found.pattern().as_usize()) {
+                *common = true;
+            }
+        }
+    }
+    let common = is_common.iter().filter(|common| **common).count();
+    let mut is_common = is_common.into_iter();
+    patterns.retain(|_| !is_common.next().unwrap_or(false));
+
+    let search = AhoCorasick::new(&patterns)?;
+    let mut scan = Scan { patterns: patterns.len(), common, ..Scan::default() };
+    let mut short_found = 0_u32;
+    for (path, bytes) in files {
+        scan.files = scan.files.saturating_add(1);
+        scan.bytes = scan.bytes.saturating_add(bytes.len() as u64);
+        for found in search.find_overlapping_iter(bytes) {
+            if found.len() >= CERTAIN {
+                return Err(ScanError::Leak(path.clone()));
+            }
+            short_found = short_found.saturating_add(1);
+        }
+    }
+    let short = patterns.iter().map(|pattern| pattern.len()).filter(|len| *len < CERTAIN);
+    let expected: f64 = short.map(|len| scan.bytes as f64 / 256_f64.powi(len as i32)).sum();
+    if at_least(short_found, expected) < DOUBT {
+        return Err(ScanError::ShortLeaks { found: short_found, expected });
+    }
+    Ok(scan)
+}
+
+/// The probability of `found` or more events where `expected` are expected (Poisson).
+fn at_least(found: u32, expected: f64) -> f64 {
+    let mut term = (-expected).exp();
+    let mut fewer = 0.0;
+    for n in 0..found {
+        fewer += term;
+        term *= expected / f64::from(n.saturating_add(1));
+    }
+    1.0 - fewer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(bytes: &[u8]) -> Vec<(PathBuf, Vec<u8>)> {
+        vec![(PathBuf::from("file"), bytes.to_vec())]
+    }
+
+    #[test]
+    fn a_line_in_a_file_is_a_leak() {
+        let found = scan(["good morning"].into_iter(), &file(b"\x00\x01good morning\xff"), &[]);
+        assert!(matches!(found, Err(ScanError::Leak(_))));
+        assert!(scan(["good morning"].into_iter(), &file(b"good evening"), &[]).is_ok());
+    }
+
+    #[test]
+    fn a_short_line_in_a_small_file_is_a_leak() {
+        let found = scan(["tea?"].into_iter(), &file(b"....tea?...."), &[]);
+        assert!(matches!(found, Err(ScanError::ShortLeaks { found: 1, .. })));
+    }
+
+    #[test]
+    fn a_short_line_in_much_noise_is_chance() {
+        let noise = vec![0_u8; 40_000_000];
+        let mut noise = noise;
+        noise.splice(5..9, *b"tea?");
+        assert!(scan(["tea?"].into_iter(), &file(&noise), &[]).is_ok());
+    }
+
+    #[test]
+    fn words_of_an_empty_relay_are_not_leaks() {
+        let schema = b"CREATE TABLE message";
+        let scanned = scan(["message", "CREATE TABLE"].into_iter(), &file(schema), &file(schema)).unwrap();
+        assert_eq!((scanned.common, scanned.patterns), (2, 0));
+    }
+
+    #[test]
+    fn three_characters_are_not_looked_for() {
+        assert_eq!(scan(["tea"].into_iter(), &file(b"tea"), &[]).unwrap().patterns, 0);
+        assert_eq!(scan(["тайн"].into_iter(), &file(b""), &[]).unwrap().patterns, 1);
+    }
+}

@@ -1,0 +1,136 @@
+//! One side of the talk.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sealpost_core::{
+    Client, Config, ConnectionState, DatabaseKey, Delivery, Direction, Error, Event, Message, MessageBody,
+    MessageId, Opened, Thread,
+};
+use tokio::time::{sleep, timeout};
+
+use crate::figures::Listener;
+use crate::run::{Failure, PATIENCE, Result};
+
+/// One of the two people, with a client.
+pub(crate) struct Side {
+    pub(crate) name: String,
+    database: PathBuf,
+    key: [u8; 32],
+    pub(crate) client: Client,
+    thread: Option<Thread>,
+    pub(crate) listener: Listener,
+}
+
+impl Side {
+    pub(crate) async fn register(dir: &Path, name: &str, number: u8, relay: &str) -> Result<Self> {
+        let folder = dir.join(format!("client-{number}"));
+        std::fs::create_dir(&folder)?;
+        let database = folder.join("account.db");
+        let key: [u8; 32] =
+            std::array::from_fn(|n| number.wrapping_mul(31).wrapping_add(n as u8).wrapping_mul(97));
+        match Client::open(Config::new(&database, DatabaseKey::new(key), relay)).await? {
+            Opened::Unregistered(new) => {
+                let client = new.register(&[]).await?;
+                let listener = Listener::listen(&client);
+                Ok(Self { name: name.to_owned(), database, key, client, thread: None, listener })
+            }
+            Opened::Ready(_) => Err(Failure::Patience("a new database")),
+        }
+    }
+
+    /// Closes the client and opens it again, perhaps by another way to the relay.
+    pub(crate) async fn reopen(&mut self, relay: &str) -> Result<()> {
+        self.client.suspend().await?;
+        self.thread = None;
+        match Client::open(Config::new(&self.database, DatabaseKey::new(self.key), relay)).await? {
+            Opened::Ready(client) => {
+                self.listener.follow(&client);
+                self.client = client;
+                Ok(())
+            }
+            Opened::Unregistered(_) => Err(Failure::Patience("a known database")),
+        }
+    }
+
+    pub(crate) async fn wait_until_live(&self) -> Result<()> {
+        let live = async {
+            while self.client.connection_state() != ConnectionState::Live {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(PATIENCE, live).await.map_err(|_| Failure::Patience("a connection"))
+    }
+
+    pub(crate) async fn thread_with(&mut self, peer: sealpost_core::UserId) -> Result<Thread> {
+        if let Some(thread) = &self.thread {
+            return Ok(thread.clone());
+        }
+        let thread = self.client.direct_thread(peer).await?;
+        Ok(self.thread.insert(thread).clone())
+    }
+
+    pub(crate) fn folder_name(&self) -> String {
+        let folder = self.database.parent().and_then(Path::file_name);
+        folder.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+}
+
+/// Waits for the answer to a message. Listening begins before the message is sent.
+pub(crate) struct Settled(sealpost_core::Events);
+
+impl Settled {
+    pub(crate) fn listen(client: &Client) -> Self {
+        Self(client.events())
+    }
+
+    pub(crate) async fn wait(mut self, thread: &Thread, id: MessageId) -> Result<Message> {
+        let waiting = async {
+            loop {
+                match self.0.next().await {
+                    Some(Ok(Event::MessageChanged(message))) if message.id == id && is_settled(&message) => {
+                        return Ok(message);
+                    }
+                    // What was missed is in the history.
+                    Some(Err(_)) => {
+                        let newest = thread.history(None).await?.messages.into_iter();
+                        if let Some(message) = newest.into_iter().find(|m| m.id == id && is_settled(m)) {
+                            return Ok(message);
+                        }
+                    }
+                    Some(Ok(_)) => {}
+                    None => return Err(Failure::Patience("an answer")),
+                }
+            }
+        };
+        timeout(PATIENCE, waiting).await.map_err(|_| Failure::Patience("an answer of the relay"))?
+    }
+}
+
+/// Whether the relay has answered, or the client given up.
+fn is_settled(message: &Message) -> bool {
+    message.server_seq.is_some() || matches!(message.direction, Direction::Outgoing(Delivery::Failed(_)))
+}
+
+/// A thread, oldest first.
+pub(crate) async fn history(thread: &Thread) -> Result<Vec<Message>, Error> {
+    let mut all = Vec::new();
+    let mut before = None;
+    loop {
+        let page = thread.history_of(before, 500).await?;
+        all.extend(page.messages);
+        before = page.next;
+        if before.is_none() {
+            all.reverse();
+            return Ok(all);
+        }
+    }
+}
+
+/// What a message says; what could not be opened says so.
+pub(crate) fn text(body: MessageBody) -> String {
+    match body {
+        MessageBody::Text(text) => text,
+        other => format!("{other:?}"),
+    }
+}
