@@ -155,6 +155,28 @@ async fn a_client_may_ask_for_everything_again() {
     world.relay.shutdown().await;
 }
 
+#[tokio::test]
+async fn a_row_that_nobody_told_of_is_found_within_half_a_minute() {
+    let world = World::start().await;
+    let (alice, bob, thread) = world.pair().await;
+    let mut bobs = Socket::connect(&world, &bob).await;
+    fill(&world, &alice, &bob, thread, 1, 10).await;
+    assert_eq!(bobs.deliver().await.key.unwrap().server_seq, 1);
+    // As if its wake-up had been lost: written behind the back of the relay.
+    let db = rusqlite::Connection::open(world.folder.path().join("relay.db")).unwrap();
+    let columns =
+        "user_id, device_id, thread_id, hlc, sender_user, sender_device, client_msg_id, roster_version,
+        kind, urgent, ttl_s, expires_ms, ciphertext";
+    let copied = format!("INSERT INTO inbox (server_seq, {columns}) SELECT 2, {columns} FROM inbox");
+    assert_eq!(db.execute(&copied, []).unwrap(), 1);
+
+    world.clock.advance(Duration::from_secs(29));
+    let Body::Pong(_) = bobs.ask(Body::Ping(sealpost_wire::Ping { t: 1 })).await else { panic!() };
+    world.clock.advance(Duration::from_secs(2));
+    assert_eq!(bobs.deliver().await.key.unwrap().server_seq, 2);
+    world.relay.shutdown().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_mailbox_over_64_mib_loses_its_oldest_rows_and_says_so() {
     let world = World::start().await;
