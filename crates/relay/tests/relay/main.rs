@@ -10,6 +10,7 @@ mod bombs;
 #[cfg(feature = "faults")]
 mod crash;
 mod drain;
+mod full_disk;
 mod lane;
 mod pre_keys;
 mod process;
