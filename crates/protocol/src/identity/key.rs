@@ -83,7 +83,7 @@ impl IdentityKeyPair {
         let form = Form::decode(bytes).map_err(|_| DecodeError::Malformed)?;
         let public = PublicKey::parse(&form.public)?;
         let private = Secret::from_slice(&form.private).ok_or(DecodeError::Length)?;
-        Ok(Self::new(KeyPair::from_parts(public, private)))
+        Ok(Self::new(KeyPair::from_parts(public, &private)))
     }
 
     pub(crate) fn key_pair(&self) -> &KeyPair {

@@ -51,7 +51,7 @@ impl OneTimePreKey {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
         let form = Form::decode(bytes).map_err(|_| DecodeError::Malformed)?;
         let private = Secret::from_slice(&form.secret).ok_or(DecodeError::Length)?;
-        let pair = KeyPair::from_parts(PublicKey::parse(&form.public)?, private);
+        let pair = KeyPair::from_parts(PublicKey::parse(&form.public)?, &private);
         Ok(Self { id: OneTimePreKeyId(form.id), pair })
     }
 

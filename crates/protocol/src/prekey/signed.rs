@@ -76,7 +76,7 @@ impl SignedPreKey {
         let private = Secret::from_slice(&form.secret).ok_or(DecodeError::Length)?;
         Ok(Self {
             id: SignedPreKeyId(form.id),
-            pair: Arc::new(KeyPair::from_parts(PublicKey::parse(&form.public)?, private)),
+            pair: Arc::new(KeyPair::from_parts(PublicKey::parse(&form.public)?, &private)),
             signature: Signature::parse(&form.signature)?,
             created_ms: form.created_ms,
         })

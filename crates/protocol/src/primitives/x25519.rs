@@ -105,15 +105,15 @@ impl KeyPair {
 
     /// Clamps `private` and computes the public half.
     pub(crate) fn from_private(private: &Secret<32>) -> Self {
-        let private = Secret::new(clamp_integer(*private.expose()));
+        let private = clamped(private);
         // The table of multiples of the base point is for the Edwards form.
         let public = EdwardsPoint::mul_base_clamped(*private.expose()).to_montgomery();
         Self { public: PublicKey::from_point(public), private }
     }
 
     /// From a stored pair; the public half is taken at its word, for it was computed when the pair was made.
-    pub(crate) fn from_parts(public: PublicKey, private: Secret<32>) -> Self {
-        Self { public, private }
+    pub(crate) fn from_parts(public: PublicKey, private: &Secret<32>) -> Self {
+        Self { public, private: clamped(private) }
     }
 
     pub(crate) fn public(&self) -> &PublicKey {
@@ -132,6 +132,11 @@ impl KeyPair {
         }
         Ok(shared)
     }
+}
+
+/// A multiple of the cofactor, of fixed length (RFC 7748, section 5).
+fn clamped(private: &Secret<32>) -> Secret<32> {
+    Secret::new(clamp_integer(*private.expose()))
 }
 
 #[cfg(test)]
@@ -164,6 +169,14 @@ mod tests {
         }
         assert!(!ours.public().is_low_order());
         assert!(ours.public().is_canonical());
+    }
+
+    #[test]
+    fn a_private_half_is_clamped_wherever_it_comes_from() {
+        let made = KeyPair::from_private(&Secret::new([0xff; 32]));
+        let stored = KeyPair::from_parts(*made.public(), &Secret::new([0xff; 32]));
+        assert_eq!(made.private().expose(), stored.private().expose());
+        assert_eq!((made.private().expose()[0], made.private().expose()[31]), (0xf8, 0x7f));
     }
 
     #[test]

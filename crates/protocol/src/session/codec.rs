@@ -207,7 +207,7 @@ fn decode(bytes: &[u8]) -> Result<Session, DecodeError> {
     let id = SessionId::from_bytes(&form.id)?;
     let sending = form.sending.as_ref().ok_or(DecodeError::MissingField)?;
     let ratchet_key =
-        KeyPair::from_parts(PublicKey::parse(&sending.ratchet_key)?, secret(&sending.ratchet_private)?);
+        KeyPair::from_parts(PublicKey::parse(&sending.ratchet_key)?, &secret(&sending.ratchet_private)?);
     let receiving = form.receiving.iter().map(|chain| {
         Ok(Arc::new(ReceivingChain {
             ratchet_key: PublicKey::parse(&chain.ratchet_key)?,

@@ -1,0 +1,61 @@
+//! What an earlier version stored still opens. One file for each version of the stored form; none is ever changed.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use rand::{SeedableRng as _, rngs::StdRng};
+use sealpost_protocol::{
+    Address, DecryptError, DeviceId, IdentityKeyPair, KemPreKey, LocalDevice, OneTimePreKey, OurPreKeys,
+    PreKeySignalMessage, SessionPolicy, SessionRecord, SignalMessage, SignedPreKey, SkippedKeys, UnixSeconds,
+};
+use serde_json::Value;
+
+const FORMS: [&str; 1] = [include_str!("fixtures/form-1.json")];
+
+fn bytes(value: &Value) -> Vec<u8> {
+    hex::decode(value.as_str().unwrap()).unwrap()
+}
+
+#[test]
+fn every_form_still_opens() {
+    for form in FORMS {
+        let file: Value = serde_json::from_str(form).unwrap();
+        let rng = &mut StdRng::seed_from_u64(1);
+        let address = |who: &str| Address::new(file[who].as_str().unwrap(), DeviceId::new(1).unwrap());
+        let (remote, here) = (address("remote"), address("local"));
+        let identity = IdentityKeyPair::from_bytes(&bytes(&file["identity"])).unwrap();
+        let local = LocalDevice { identity: &identity, address: &here, registration_id: 1 };
+        let mut record = SessionRecord::from_bytes(&bytes(&file["record"])).unwrap();
+        let mut skipped = SkippedKeys::from_bytes(&bytes(&file["skipped"])).unwrap();
+
+        // A late message, whose key was kept, then the next one, then one of a session that was put away.
+        for case in file["messages"].as_array().unwrap() {
+            let message = SignalMessage::parse(&bytes(&case["message"])).unwrap();
+            let opened = record.decrypt(&local, &remote, &message, &skipped.find(&message), rng).unwrap();
+            assert_eq!(opened.output.expose(), bytes(&case["plaintext"]));
+            (record, _) = (opened.next, skipped.apply(opened.skipped));
+            let again = record.decrypt(&local, &remote, &message, &skipped.find(&message), rng);
+            assert_eq!(again.err(), Some(DecryptError::Duplicate));
+        }
+
+        // Pre-keys, and a message that begins a session with them.
+        let signed = SignedPreKey::from_bytes(&bytes(&file["signed_pre_key"])).unwrap();
+        let one_time = OneTimePreKey::from_bytes(&bytes(&file["one_time_pre_key"])).unwrap();
+        let kem = KemPreKey::from_bytes(&bytes(&file["kem_pre_key"])).unwrap();
+        let keys = OurPreKeys { signed: &signed, one_time: Some(&one_time), kem: Some(&kem) };
+        let message = PreKeySignalMessage::parse(&bytes(&file["pre_key_message"])).unwrap();
+        let policy = SessionPolicy::Pqxdh;
+        let accepted =
+            record.decrypt_pre_key(&local, &remote, &message, Some(keys), &[], policy, rng).unwrap();
+        assert_eq!(accepted.advanced.output.expose(), bytes(&file["pre_key_plaintext"]));
+
+        // A session that nobody has answered keeps its handshake, and its age.
+        let unanswered = SessionRecord::from_bytes(&bytes(&file["unanswered"])).unwrap();
+        let since = file["unanswered_since"].as_u64().unwrap();
+        assert!(unanswered.usable_for_sending(UnixSeconds(since + 30 * 24 * 3600)));
+        assert!(!unanswered.usable_for_sending(UnixSeconds(since + 30 * 24 * 3600 + 1)));
+        let sent = unanswered.encrypt(&local, &remote, b"?", UnixSeconds(since), rng).unwrap();
+        let sent = PreKeySignalMessage::parse(sent.output.serialize()).unwrap();
+        assert_eq!(sent.identity_key(), identity.public());
+        assert!(sent.one_time_pre_key_id().is_some() && sent.kem_pre_key_id().is_some());
+    }
+}
