@@ -11,7 +11,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 pub struct Secret<const N: usize>(Box<[u8; N]>);
 
 impl<const N: usize> Secret<N> {
-    /// Takes the bytes in. The caller's own copy is the caller's to wipe; [`fill`](Self::fill) needs none.
+    /// Takes the bytes in. The caller's own copy is the caller's to wipe.
     pub fn new(bytes: [u8; N]) -> Self {
         Self(Box::new(bytes))
     }
