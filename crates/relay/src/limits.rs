@@ -40,10 +40,10 @@ impl Default for Limits {
     }
 }
 
-/// One bucket that leaks: tokens left, and when that was counted.
+/// One bucket: what was taken from it, and when that was counted.
 #[derive(Debug, Clone, Copy)]
 pub struct Bucket {
-    /// In nanoseconds of refill, so that nothing is lost to rounding.
+    /// What was taken, as the time in which it comes back: nothing is lost to rounding.
     spent: Duration,
     at: Duration,
 }
@@ -89,13 +89,32 @@ const MANY: usize = 100_000;
 #[derive(Debug)]
 pub struct Limiter {
     limits: Limits,
-    buckets: Mutex<HashMap<Key, Bucket>>,
+    buckets: Mutex<Buckets>,
+}
+
+#[derive(Debug)]
+struct Buckets {
+    by_key: HashMap<Key, Bucket>,
+    /// When there are this many, the full ones go. Grows with what has to stay, so that a crowd of requesters
+    /// does not make each request look at all of them.
+    tidy_at: usize,
+}
+
+impl Buckets {
+    fn of(&mut self, key: Key, now: Duration) -> &mut Bucket {
+        if self.by_key.len() >= self.tidy_at {
+            self.by_key.retain(|_, bucket| !bucket.spent_at(now).is_zero());
+            self.tidy_at = self.by_key.len().saturating_mul(2).max(MANY);
+        }
+        self.by_key.entry(key).or_insert(Bucket::full(now))
+    }
 }
 
 impl Limiter {
     /// All buckets full.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, buckets: Mutex::default() }
+        let buckets = Buckets { by_key: HashMap::new(), tidy_at: MANY };
+        Self { limits, buckets: Mutex::new(buckets) }
     }
 
     /// The limits.
@@ -131,10 +150,7 @@ impl Limiter {
 
     fn take(&self, key: Key, policy: Policy, now: Duration) -> Result<(), Problem> {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        if buckets.len() >= MANY {
-            buckets.retain(|_, bucket| !bucket.spent_at(now).is_zero());
-        }
-        let bucket = buckets.entry(key).or_insert(Bucket::full(now));
+        let bucket = buckets.of(key, now);
         bucket.take(policy, now).map_err(|wait| Problem::RateLimited {
             // At least one, so that the answer carries it.
             retry_after_ms: u32::try_from(wait.as_millis()).unwrap_or(u32::MAX).max(1),

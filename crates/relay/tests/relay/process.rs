@@ -131,6 +131,9 @@ async fn a_term_signal_ends_it_in_order_and_its_log_tells_nothing() {
     let process = Process::start(folder.path(), None);
     let (alice, bob, path, send) = process.cast().await;
     process.post(&path, Some(&alice), &send).await.unwrap();
+    let (mut alices, mut bobs) = (process.connect(&alice).await, process.connect(&bob).await);
+    let Body::SendAck(_) = alices.ask(Body::Send(send.clone())).await else { panic!() };
+    assert_eq!(bobs.deliver().await.envelope.unwrap().ciphertext, CANARY);
     // A failing request must not talk either.
     process.post(&path, Some(&bob), &send).await.unwrap();
     process

@@ -12,7 +12,8 @@ mod threads;
 mod tokens;
 mod writer;
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -162,7 +163,8 @@ fn database(folder: &Path) -> std::path::PathBuf {
 
 /// Takes the folder for this process alone and opens the database for writing.
 fn open_files(folder: &Path) -> Result<(File, Connection), OpenError> {
-    std::fs::create_dir_all(folder)?;
+    // Who talks to whom, and when, is nobody else's business on this machine.
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let lock = OpenOptions::new().create(true).truncate(false).write(true).open(folder.join("lock"))?;
     lock.try_lock().map_err(|error| match error {
         TryLockError::WouldBlock => OpenError::InUse,
