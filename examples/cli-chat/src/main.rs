@@ -1,2 +1,207 @@
-//! Sealpost.
-fn main() {}
+//! A conversation in a terminal, over the same library that an app uses.
+//!
+//! `./dev chat --name ada --with ben` in one terminal, `./dev chat --name ben --with ada` in another,
+//! `./dev relay` in a third.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it talks to a person at a terminal")]
+
+mod arguments;
+mod home;
+mod screen;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use sealpost_core::{Client, Cursor, Direction, Error, Event, Message, Thread};
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines, Stdin};
+use tokio::time::sleep;
+
+use arguments::Arguments;
+use home::{Home, HomeError};
+use screen::Screen;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = match arguments::parse(std::env::args().skip(1)) {
+        Ok(Some(arguments)) => arguments,
+        Ok(None) => {
+            println!("{}", arguments::HELP);
+            return ExitCode::SUCCESS;
+        }
+        Err(what) => {
+            eprintln!("chat: {what}\n\n{}", arguments::HELP);
+            return ExitCode::from(2);
+        }
+    };
+    match chat(arguments).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("chat: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn chat(arguments: Arguments) -> Result<(), HomeError> {
+    let home = Home::at(&arguments.state)?;
+    let client = home.client(&arguments.name, &arguments.relay).await?;
+    println!("  · you are {}, user id {}", arguments.name, client.user_id());
+    let (thread, them) = meet(&client, &home, arguments.with).await?;
+    let conversation = Conversation {
+        screen: Screen::new(&arguments.name, &them),
+        // Before the history is shown, so that nothing falls in between.
+        events: client.events(),
+        input: BufReader::new(tokio::io::stdin()).lines(),
+
+        thread,
+        older: None,
+    };
+    conversation.run().await?;
+    Ok(client.suspend().await?)
+}
+
+/// The thread with somebody, and what to call them; waits for them if need be.
+async fn meet(client: &Client, home: &Home, with: Option<String>) -> Result<(Thread, String), HomeError> {
+    let mut events = client.events();
+    let Some(with) = with else {
+        if let Some(thread) = client.threads().await?.into_iter().next() {
+            return Ok((thread, "them".to_owned()));
+        }
+        println!("  · waiting for somebody to write");
+        loop {
+            match events.next().await {
+                Some(Ok(Event::ThreadAdded(id))) => return Ok((client.thread(id).await?, "them".to_owned())),
+                Some(_) => {}
+                None => return Err(Error::Bug("the events ended").into()),
+            }
+        }
+    };
+    let mut told = false;
+    loop {
+        let problem = match home.user(&with) {
+            None => format!("waiting for {with} to run ./dev chat --name {with}"),
+            Some(user) => match client.direct_thread(user).await {
+                Ok(thread) => return Ok((thread, with)),
+                Err(error) if error.is_retryable() => format!("waiting: {error}"),
+                Err(error) => return Err(error.into()),
+            },
+        };
+        if !std::mem::replace(&mut told, true) {
+            println!("  · {problem}");
+        }
+        sleep(Duration::from_millis(500)).await;
+    }
+}
+
+struct Conversation {
+    thread: Thread,
+    screen: Screen,
+    events: sealpost_core::Events,
+    input: Lines<BufReader<Stdin>>,
+    older: Option<Cursor>,
+}
+
+impl Conversation {
+    async fn run(mut self) -> Result<(), Error> {
+        let newest = self.show_page(None).await?;
+        if let Some(message) = newest {
+            self.thread.mark_read(message.id).await?;
+        }
+        self.screen.note("write, and press enter; /help for more");
+        loop {
+            tokio::select! {
+                line = self.input.next_line() => match line {
+                    Ok(Some(line)) => {
+                        if !self.entered(line.trim()).await? {
+                            return Ok(());
+                        }
+                    }
+                    // The end of the input: what was written is sent first.
+                    _ => return self.let_it_leave().await,
+                },
+                event = self.events.next() => match event {
+                    Some(Ok(event)) => self.happened(event).await?,
+                    Some(Err(lagged)) => self.screen.note(&lagged.to_string()),
+                    None => return Ok(()),
+                },
+            }
+        }
+    }
+
+    /// False when the person is done.
+    async fn entered(&mut self, line: &str) -> Result<bool, Error> {
+        match line {
+            "" => {}
+            "/quit" => {
+                self.let_it_leave().await?;
+                return Ok(false);
+            }
+            "/help" => self.screen.note("/safety shows the safety number, /older an older page, /quit ends"),
+            "/safety" => match self.thread.peer().safety_number().await {
+                Ok(number) => self.screen.note(&format!("safety number {number}")),
+                Err(_) => self.screen.note("no safety number before the first message"),
+            },
+            "/older" => {
+                if let Some(older) = self.older {
+                    self.show_page(Some(older)).await?;
+                } else {
+                    self.screen.note("nothing older");
+                }
+            }
+            text => match self.thread.send_text(text).await {
+                Ok(_) => {}
+                Err(error @ Error::TooLong { .. }) => self.screen.note(&error.to_string()),
+                Err(error) => return Err(error),
+            },
+        }
+        Ok(true)
+    }
+
+    async fn happened(&mut self, event: Event) -> Result<(), Error> {
+        match event {
+            Event::MessageAdded(message) if message.thread == self.thread.id() => {
+                self.screen.message(&message);
+                if matches!(message.direction, Direction::Incoming { .. }) {
+                    self.thread.mark_read(message.id).await?;
+                }
+            }
+            Event::MessageChanged(message) if message.thread == self.thread.id() => {
+                self.screen.progress(&message)
+            }
+            Event::IdentityChanged(user) if user == self.thread.peer().user_id() => {
+                self.screen.note("the safety number has changed; /safety shows it");
+            }
+            Event::MessagesMissing { first, last, .. } => {
+                self.screen.note(&format!("messages {first} to {last} are missing"));
+            }
+            Event::Connection(state) => self.screen.connection(state),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Shows a page, oldest first; returns the newest message of it.
+    async fn show_page(&mut self, before: Option<Cursor>) -> Result<Option<Message>, Error> {
+        let page = self.thread.history_of(before, 20).await?;
+        for message in page.messages.iter().rev() {
+            self.screen.message(message);
+        }
+        self.older = page.next;
+        Ok(page.messages.into_iter().next())
+    }
+
+    /// Gives what was written a moment to leave; what does not is on disk, and leaves next time.
+    async fn let_it_leave(&mut self) -> Result<(), Error> {
+        for _ in 0..20 {
+            let page = self.thread.history_of(None, 20).await?;
+            let waits = |message: &Message| message.server_seq.is_none();
+            if !page.messages.iter().any(waits) {
+                return Ok(());
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        let unsent = "not everything was sent; it will be when you are back";
+        self.screen.note(unsent);
+        Ok(())
+    }
+}

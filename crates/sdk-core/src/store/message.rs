@@ -86,10 +86,11 @@ impl Rows<'_> {
         Ok(self.connection.prepare_cached(sql)?.query_row(key, |row| row.get(0))?)
     }
 
-    /// The unread messages of a thread, up to and including one of them, oldest first.
+    /// The unread messages of a thread that stand no later than one of its messages.
     pub(crate) fn unread(&self, thread: ThreadId, up_to: MessageId) -> Result<Vec<(MessageId, ClientMsgId)>> {
         let sql = format!(
-            "SELECT id, client_msg_id FROM message WHERE thread_id = ?1 AND state = {STATE_UNREAD} AND id <= ?2
+            "SELECT id, client_msg_id FROM message WHERE thread_id = ?1 AND state = {STATE_UNREAD}
+                AND position <= (SELECT position FROM message WHERE id = ?2 AND thread_id = ?1)
              ORDER BY id"
         );
         let mut statement = self.connection.prepare_cached(&sql)?;

@@ -18,6 +18,9 @@ mod thread;
 mod vault;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::ops::Deref;
 use std::path::PathBuf;

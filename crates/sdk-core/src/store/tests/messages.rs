@@ -1,0 +1,154 @@
+//! History: paging, unread, handled, search, and that the lists use their indexes.
+
+use super::*;
+use crate::message::{MessageBody, Undecryptable};
+use crate::store::NewIncoming;
+
+fn incoming(text: &str, server_seq: u64) -> NewIncoming {
+    NewIncoming {
+        thread: THREAD,
+        client_msg_id: fresh_id(),
+        sender: PEER,
+        body: MessageBody::Text(text.to_owned()),
+        sent_ms: 1000,
+        epoch: 1,
+        server_seq,
+    }
+}
+
+impl Fixture {
+    async fn receive(&self, new: NewIncoming) {
+        self.store.write(move |tx| tx.insert_incoming(new)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn pages_meet_without_overlap_even_where_a_relay_numbers_twice() {
+    let fixture = Fixture::new().await;
+    for n in 0..25_u64 {
+        fixture.receive(incoming(&n.to_string(), n / 2 + 1)).await;
+    }
+    let mut seen = Vec::new();
+    let mut before = None;
+    loop {
+        let (page, next) = fixture.store.read(move |rows| rows.page(THREAD, before, 7)).await.unwrap();
+        seen.extend(page.into_iter().map(|message| message.id.0));
+        before = next;
+        if before.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen.len(), 25);
+    assert!(seen.is_sorted_by(|a, b| a > b));
+}
+
+#[tokio::test]
+async fn a_later_epoch_stands_after_an_earlier_one() {
+    let fixture = Fixture::new().await;
+    fixture.receive(NewIncoming { epoch: 2, ..incoming("restored", 3) }).await;
+    fixture.receive(NewIncoming { epoch: 1, ..incoming("before", 900) }).await;
+    assert_eq!(fixture.texts().await, ["restored", "before"]);
+}
+
+#[tokio::test]
+async fn what_is_handled_is_known_by_its_sender_and_thread() {
+    let fixture = Fixture::new().await;
+    let (text, receipt) = (incoming("a", 1), fresh_id());
+    let text_id = text.client_msg_id;
+    fixture.receive(text).await;
+    fixture.store.write(move |tx| tx.insert_handled(THREAD, PEER, receipt, 50)).await.unwrap();
+    let known = |id| {
+        fixture
+            .store
+            .read(move |rows| Ok((rows.is_handled(THREAD, PEER, id)?, rows.is_handled(THREAD, US, id)?)))
+    };
+    assert_eq!(known(text_id).await, Ok((true, false)));
+    assert_eq!(known(receipt).await, Ok((true, false)));
+    assert_eq!(known(fresh_id()).await, Ok((false, false)));
+    fixture.store.write(|tx| tx.forget_handled(51, 0)).await.unwrap();
+    assert_eq!(known(receipt).await, Ok((false, false)));
+    assert_eq!(known(text_id).await, Ok((true, false)));
+}
+
+#[tokio::test]
+async fn unread_is_what_stands_no_later_than_what_was_read() {
+    let fixture = Fixture::new().await;
+    for (text, place) in [("late", 9), ("a", 1), ("b", 2)] {
+        fixture.receive(incoming(text, place)).await;
+    }
+    let (messages, _) = fixture.store.read(|rows| rows.page(THREAD, None, 10)).await.unwrap();
+    let b = messages[1].id;
+    assert_eq!(fixture.texts().await[1], "b");
+    let unread = fixture.store.read(move |rows| rows.unread(THREAD, b)).await.unwrap();
+    assert_eq!(unread.len(), 2);
+}
+
+#[tokio::test]
+async fn search_finds_words_by_their_beginning_in_any_script() {
+    let fixture = Fixture::new().await;
+    for (place, text) in (1..).zip(["Crème brûlée", "Привет, мир", "say \"hello\" AND go", "a NOT b"])
+    {
+        fixture.receive(incoming(text, place)).await;
+    }
+    fixture
+        .receive(NewIncoming {
+            body: MessageBody::Undecryptable(Undecryptable::Malformed),
+            ..incoming("", 9)
+        })
+        .await;
+    assert_eq!(fixture.store.write(|tx| tx.feed_index(3)).await, Ok(3));
+    assert_eq!(fixture.store.write(|tx| tx.feed_index(100)).await, Ok(2));
+    assert_eq!(fixture.store.write(|tx| tx.feed_index(100)).await, Ok(0));
+    let found = async |words: &'static str| {
+        fixture.store.read(move |rows| rows.search(words, 10)).await.unwrap().len()
+    };
+    assert_eq!(found("creme bru").await, 1);
+    assert_eq!(found("прив").await, 1);
+    assert_eq!(found("\"hello\"").await, 1);
+    assert_eq!(found("AND").await, 1);
+    assert_eq!(found("a NOT b").await, 1);
+    assert_eq!(found("* ( \" ^ -").await, 0);
+    assert_eq!(found("absent").await, 0);
+}
+
+#[tokio::test]
+async fn what_is_taken_back_is_found_no_more() {
+    let fixture = Fixture::new().await;
+    let id = fixture.enqueue("regret").await;
+    fixture.store.write(|tx| tx.feed_index(10)).await.unwrap();
+    assert_eq!(fixture.store.read(|rows| rows.search("regret", 10)).await.unwrap().len(), 1);
+    assert_eq!(fixture.store.write(move |tx| tx.cancel(id)).await, Ok(true));
+    assert_eq!(fixture.store.read(|rows| rows.search("regret", 10)).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn lists_use_their_indexes() {
+    let fixture = Fixture::new().await;
+    let plans = [
+        (
+            "SELECT id FROM message WHERE thread_id = x'00' AND kind <> 3 AND (position, id) < (1, 1)
+             ORDER BY position DESC, id DESC LIMIT 50",
+            "message_page",
+        ),
+        (
+            "SELECT id FROM message WHERE thread_id = x'00' AND outbox <> 0 ORDER BY id LIMIT 16",
+            "message_outbox",
+        ),
+        (
+            "SELECT thread_id, min(id), due FROM message WHERE outbox <> 0 GROUP BY thread_id",
+            "message_outbox",
+        ),
+        ("SELECT id FROM message WHERE thread_id = x'00' AND state = 10 ORDER BY id", "message_unread"),
+        ("UPDATE message SET due = 0 WHERE outbox <> 0 AND due <> 0", "message_outbox"),
+        ("UPDATE message SET outbox = 2 WHERE sealed IS NOT NULL AND outbox = 0", "message_unproven"),
+    ];
+    for (sql, index) in plans {
+        let plan = fixture.store.read(move |rows| {
+            let mut statement = rows.connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+            let steps = statement.query_map([], |row| row.get::<_, String>(3))?;
+            Ok(steps.collect::<Result<Vec<_>, _>>()?.join("; "))
+        });
+        let plan = plan.await.unwrap();
+        assert!(plan.contains(index) && !plan.contains("TEMP B-TREE"), "{sql}: {plan}");
+    }
+}

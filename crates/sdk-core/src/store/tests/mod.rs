@@ -1,0 +1,92 @@
+//! What the store promises, on a real encrypted file.
+
+mod messages;
+mod outbox;
+mod threads;
+mod transactions;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sealpost_protocol::IdentityKeyPair;
+use tempfile::TempDir;
+
+use super::{NewOutgoing, Registered, Store, Thread, Tokens};
+use crate::config::DatabaseKey;
+use crate::content::Body;
+use crate::event::{Event, EventBus, Events};
+use crate::id::{ClientMsgId, DeviceId, ThreadId, UserId};
+
+const US: UserId = UserId::from_bytes([1; 16]);
+const PEER: UserId = UserId::from_bytes([2; 16]);
+const THREAD: ThreadId = ThreadId::from_bytes([3; 16]);
+
+/// A store with an account and one thread.
+struct Fixture {
+    dir: TempDir,
+    store: Store,
+    events: EventBus,
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let events = EventBus::new();
+        let store = open(&dir, events.clone()).unwrap();
+        let work = store.write(|tx| {
+            tx.insert_account(&IdentityKeyPair::generate(&mut rand::rng()), 7)?;
+            let registered = Registered { user: US, device: DeviceId::PRIMARY };
+            tx.set_registered(registered, &Tokens::new("access".into(), 1, "refresh".into()))?;
+            tx.put_thread(Thread { id: THREAD, peer: PEER, roster_version: 1 }, 1)
+        });
+        work.await.unwrap();
+        Self { dir, store, events }
+    }
+
+    /// Queues a text.
+    async fn enqueue(&self, text: &str) -> crate::id::MessageId {
+        let new = outgoing(Body::Text(text.to_owned()));
+        self.store.write(move |tx| tx.enqueue(new)).await.unwrap()
+    }
+
+    /// What the thread shows, newest first.
+    async fn texts(&self) -> Vec<String> {
+        let (messages, _) = self.store.read(|rows| rows.page(THREAD, None, 500)).await.unwrap();
+        messages.into_iter().map(|message| format!("{:?}", TextOf(message.body))).collect()
+    }
+}
+
+fn open(dir: &TempDir, events: EventBus) -> crate::Result<Store> {
+    Store::open(dir.path().join("a.db"), DatabaseKey::new([9; 32]), events)
+}
+
+fn outgoing(body: Body) -> NewOutgoing {
+    NewOutgoing { thread: THREAD, us: US, client_msg_id: fresh_id(), sent_ms: 1000, body }
+}
+
+/// A different id at every call.
+fn fresh_id() -> ClientMsgId {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let mut random = [0; 10];
+    random[..8].copy_from_slice(&NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+    ClientMsgId::new(1000, &random)
+}
+
+/// Everything that was told so far.
+fn drain(events: &mut Events) -> Vec<Event> {
+    let mut told = Vec::new();
+    while let Some(Some(Ok(event))) = futures_util::FutureExt::now_or_never(events.next()) {
+        told.push(event);
+    }
+    told
+}
+
+struct TextOf(crate::MessageBody);
+
+impl std::fmt::Debug for TextOf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.0 {
+            crate::MessageBody::Text(text) => f.write_str(text),
+            other => write!(f, "{other:?}"),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! All of it happens, or none; nobody is told before the commit.
+
+use super::*;
+use crate::error::{Error, Storage};
+
+#[tokio::test]
+async fn a_write_that_fails_leaves_nothing_behind_and_tells_nobody() {
+    let fixture = Fixture::new().await;
+    let mut events = fixture.events.subscribe();
+    let new = outgoing(Body::Text("never".into()));
+    let failed: Result<(), Error> = fixture
+        .store
+        .write(move |tx| {
+            tx.enqueue(new)?;
+            Err(Error::NotFound)
+        })
+        .await;
+    assert_eq!(failed, Err(Error::NotFound));
+    assert!(fixture.texts().await.is_empty());
+    assert_eq!(drain(&mut events), []);
+}
+
+#[tokio::test]
+async fn writes_that_share_a_commit_do_not_share_a_failure() {
+    let fixture = Fixture::new().await;
+    // The first holds the writer until the others wait behind it: they share the next commit.
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let store = fixture.store.clone();
+    let first = tokio::spawn(async move {
+        store.write(move |_| held.recv().map_err(|_| Error::Bug("the test is gone"))).await
+    });
+    tokio::task::yield_now().await;
+    let others: Vec<_> = (0..9)
+        .map(|n| {
+            let (store, new) = (fixture.store.clone(), outgoing(Body::Text(format!("{n}"))));
+            tokio::spawn(async move {
+                store
+                    .write(move |tx| {
+                        tx.enqueue(new)?;
+                        match n % 3 {
+                            0 => Ok(n),
+                            1 => Err(Error::NotFound),
+                            _ => panic!("on purpose"),
+                        }
+                    })
+                    .await
+            })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    release.send(()).unwrap();
+    first.await.unwrap().unwrap();
+    for (n, other) in others.into_iter().enumerate() {
+        let expected = match n % 3 {
+            0 => Ok(n),
+            1 => Err(Error::NotFound),
+            _ => Err(Error::Bug("a panic in a transaction")),
+        };
+        assert_eq!(other.await.unwrap(), expected);
+    }
+    assert_eq!(fixture.texts().await, ["6", "3", "0"]);
+}
+
+#[tokio::test]
+async fn a_write_nobody_waits_for_is_done_all_the_same() {
+    let fixture = Fixture::new().await;
+    for n in 0..20 {
+        let new = outgoing(Body::Text(format!("{n}")));
+        let mut writing = Box::pin(fixture.store.write(move |tx| tx.enqueue(new)));
+        // Polled once, then dropped.
+        let _ = futures_util::FutureExt::now_or_never(&mut writing);
+    }
+    fixture.store.write(|_| Ok(())).await.unwrap();
+    assert_eq!(fixture.texts().await.len(), 20);
+}
+
+#[tokio::test]
+async fn closing_finishes_what_was_handed_over_and_lets_go_of_the_file() {
+    let fixture = Fixture::new().await;
+    let again = open(&fixture.dir, EventBus::new());
+    assert_eq!(again.unwrap_err(), Error::Storage(Storage::InUse));
+    let new = outgoing(Body::Text("handed over".into()));
+    let mut writing = Box::pin(fixture.store.write(move |tx| tx.enqueue(new)));
+    let _ = futures_util::FutureExt::now_or_never(&mut writing);
+    fixture.store.close().await;
+    writing.await.unwrap();
+    let misuse = fixture.store.read(|rows| rows.threads()).await.unwrap_err();
+    assert_eq!(misuse, Error::Misuse("the client is suspended"));
+    let other = open(&fixture.dir, EventBus::new()).unwrap();
+    other.close().await;
+    fixture.store.reopen().unwrap();
+    fixture.store.reopen().unwrap();
+    assert_eq!(fixture.texts().await, ["handed over"]);
+}
