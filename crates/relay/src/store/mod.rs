@@ -68,8 +68,8 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 
     /// Replaces the signed keys that are present and adds the one-time keys, all or nothing.
     ///
-    /// An id at or below the highest one ever seen is refused, unless the very same key still waits there:
-    /// a lost answer may be repeated, a consumed key never comes back.
+    /// An id at or below the highest one ever seen is refused, unless it comes with the very same key: an upload
+    /// whose answer was lost may be repeated. A key that was given out does not come back by that.
     fn put_keys(&self, address: Address, keys: CheckedKeys) -> Answer<Result<KeyCounts, KeyIdUsed>>;
     /// One-time keys left.
     fn key_counts(&self, address: Address) -> Answer<KeyCounts>;

@@ -356,7 +356,7 @@ pub struct Swept {
     pub inbox: u64,
     /// Remembered message ids.
     pub dedupe: u64,
-    /// Remembered bundles and token families.
+    /// Of remembered bundles, token families and given-out keys, the kind with the most.
     pub other: u64,
 }
 

@@ -277,7 +277,7 @@ pub(crate) async fn a_repeated_take_gets_the_same_bundles(store: &dyn Store) {
     let later = |ms| Take { now_ms: NOW_MS + ms, ..take(1, 2, Some(1)) };
     assert_eq!(bundles(later(59_999)).await, first);
     assert_ne!(bundles(later(60_000)).await, first);
-    assert_eq!(store.sweep(NOW_MS + 60_000, 10).await.unwrap().other, 3);
+    assert_eq!(store.sweep(NOW_MS + 60_000, 10).await.unwrap().other, 3, "the one taken again lives on");
 }
 
 pub(crate) async fn key_ids_are_used_once(store: &dyn Store) {
@@ -286,15 +286,24 @@ pub(crate) async fn key_ids_are_used_once(store: &dyn Store) {
     assert_eq!(put(5..10).await, Ok(KeyCounts { ec: 5, kem: 5 }), "a lost answer");
     assert_eq!(put(8..12).await, Ok(KeyCounts { ec: 7, kem: 7 }));
     assert_eq!(put(0..1).await, Err(KeyIdUsed), "below what was seen");
-    store.take_bundles(take(1, 1, None)).await.unwrap();
-    assert_eq!(put(5..6).await, Err(KeyIdUsed), "given out");
+    let given = store.take_bundles(take(1, 1, None)).await.unwrap().bundles.remove(0);
+    assert_eq!(given.one_time.unwrap().id, 5);
+    assert_eq!(put(5..6).await, Ok(KeyCounts { ec: 6, kem: 6 }), "a lost answer brings no key back");
+    let given = store.take_bundles(take(1, 1, None)).await.unwrap().bundles.remove(0);
+    assert_eq!(given.one_time.unwrap().id, 6);
+    let mut spent = one_time(5..6);
+    spent.one_time[0].public_key = public(0x05, 33, 99);
+    let refused = store.put_keys(a, CheckedKeys::parse(spent).unwrap()).await.unwrap();
+    assert_eq!(refused, Err(KeyIdUsed), "another key under the id of one that was given out");
     let mut other = one_time(11..13);
     other.one_time_kem[0] = kem(99);
     other.one_time_kem[0].id = 11;
     let refused = store.put_keys(a, CheckedKeys::parse(other).unwrap()).await.unwrap();
     assert_eq!(refused, Err(KeyIdUsed), "another key under the id of one that waits");
-    assert_eq!(store.key_counts(a).await, Ok(KeyCounts { ec: 6, kem: 6 }), "all or nothing");
-    assert_eq!(put(12..13).await, Ok(KeyCounts { ec: 7, kem: 7 }));
+    assert_eq!(store.key_counts(a).await, Ok(KeyCounts { ec: 5, kem: 5 }), "all or nothing");
+    assert_eq!(put(12..13).await, Ok(KeyCounts { ec: 6, kem: 6 }));
+    let month_ms = 30 * 24 * 3_600_000;
+    assert_eq!(store.sweep(NOW_MS + month_ms, 100).await.unwrap().other, 4, "two keys of each kind");
 }
 
 pub(crate) async fn a_pair_has_one_thread(store: &dyn Store) {

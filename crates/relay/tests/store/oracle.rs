@@ -74,8 +74,8 @@ struct Oracle {
     sent: HashMap<(u8, u8), (u8, Stored)>,
     mailboxes: HashMap<u8, Vec<InboxKey>>,
     keys: HashMap<u8, BTreeSet<u32>>,
-    /// The highest id ever seen.
-    marks: HashMap<u8, u32>,
+    /// The highest id ever seen, and all of them.
+    marks: HashMap<u8, (u32, BTreeSet<u32>)>,
     /// By requester, target and idempotency key: until when, and which key.
     taken: BTreeMap<(u8, u8, u8), (u64, Option<u32>)>,
 }
@@ -121,12 +121,14 @@ impl Oracle {
     }
 
     fn put(&mut self, who: u8, ids: std::ops::Range<u32>) -> Result<KeyCounts, KeyIdUsed> {
-        let (keys, mark) = (self.keys.entry(who).or_default(), self.marks.entry(who).or_default());
-        if ids.clone().any(|id| id <= *mark && !keys.contains(&id)) {
+        let keys = self.keys.entry(who).or_default();
+        let (mark, seen) = self.marks.entry(who).or_default();
+        if ids.clone().any(|id| id <= *mark && !seen.contains(&id)) {
             return Err(KeyIdUsed);
         }
+        keys.extend(ids.clone().filter(|id| id > mark));
         *mark = (*mark).max(ids.end - 1);
-        keys.extend(ids);
+        seen.extend(ids);
         let left = u32::try_from(keys.len()).unwrap();
         Ok(KeyCounts { ec: left, kem: left })
     }
@@ -138,7 +140,7 @@ async fn run(folder: &Path, events: Vec<Event>) {
     for user in 0..USERS {
         register(store.as_ref(), user, 0..5).await;
         oracle.keys.insert(user, (0..5).collect());
-        oracle.marks.insert(user, 4);
+        oracle.marks.insert(user, (4, (0..5).collect()));
     }
     for a in 0..USERS {
         for b in a + 1..USERS {

@@ -49,7 +49,15 @@ pub(super) fn revoke(tx: &Connection, address: Address) -> Result<bool> {
     if tx.execute("DELETE FROM device WHERE user_id = ?1 AND device_id = ?2", owner)? == 0 {
         return Ok(false);
     }
-    for table in ["token_family", "signed_pre_key", "one_time_pre_key", "pre_key_mark", "inbox", "mailbox"] {
+    for table in [
+        "token_family",
+        "signed_pre_key",
+        "one_time_pre_key",
+        "pre_key_mark",
+        "spent_pre_key",
+        "inbox",
+        "mailbox",
+    ] {
         tx.execute(&format!("DELETE FROM {table} WHERE user_id = ?1 AND device_id = ?2"), owner)?;
     }
     Ok(true)

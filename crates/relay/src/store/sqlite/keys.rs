@@ -3,6 +3,7 @@
 use prost::Message as _;
 use rusqlite::{Connection, OptionalExtension as _, Result, params};
 use sealpost_wire::{Bundle, Bundles, DeviceInfo, KeyCounts, KeyUpload, OneTimeKey, SignedKey};
+use sha2::{Digest as _, Sha256};
 
 use super::accounts;
 use super::columns::{blob, one};
@@ -26,7 +27,8 @@ fn one_time_rows(keys: &KeyUpload) -> impl Iterator<Item = (u8, u32, &[u8], &[u8
 
 pub(super) fn put(tx: &Connection, owner: Address, keys: &KeyUpload) -> Result<Result<KeyCounts, KeyIdUsed>> {
     for (kind, id, public_key, _) in one_time_rows(keys) {
-        if i64::from(id) <= mark(tx, owner, kind)? && !is_waiting(tx, owner, kind, id, public_key)? {
+        let old = i64::from(id) <= mark(tx, owner, kind)?;
+        if old && !is_known(tx, owner, kind, id, public_key)? {
             return Ok(Err(KeyIdUsed));
         }
     }
@@ -34,9 +36,11 @@ pub(super) fn put(tx: &Connection, owner: Address, keys: &KeyUpload) -> Result<R
     counts(tx, owner).map(Ok)
 }
 
-/// Writes keys that were found to be new, or the same as before.
+/// Writes keys that were found to be new, or the same as before. Of the latter there is nothing to write: they
+/// wait already, or were given out.
 pub(super) fn insert(tx: &Connection, owner: Address, keys: &KeyUpload) -> Result<()> {
     let (user, device) = (owner.user.as_bytes(), owner.device.get());
+    let (ec_mark, kem_mark) = (mark(tx, owner, EC)?, mark(tx, owner, KEM)?);
     for (kind, key) in [(EC, &keys.signed_pre_key), (KEM, &keys.last_resort_kem)] {
         let Some(key) = key else { continue };
         one(tx
@@ -47,12 +51,17 @@ pub(super) fn insert(tx: &Connection, owner: Address, keys: &KeyUpload) -> Resul
             )?
             .execute(params![user, device, kind, key.id, &key.public_key[..], &key.signature[..]])?)?;
     }
-    for (kind, id, public_key, signature) in one_time_rows(keys) {
-        tx.prepare_cached(
-            "INSERT INTO one_time_pre_key (user_id, device_id, kind, key_id, public_key, signature)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
-        )?
-        .execute(params![user, device, kind, id, public_key, signature])?;
+    let new = one_time_rows(keys).filter(|(kind, id, ..)| {
+        let mark = if *kind == EC { ec_mark } else { kem_mark };
+        i64::from(*id) > mark
+    });
+    for (kind, id, public_key, signature) in new {
+        one(tx
+            .prepare_cached(
+                "INSERT INTO one_time_pre_key (user_id, device_id, kind, key_id, public_key, signature)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute(params![user, device, kind, id, public_key, signature])?)?;
         one(tx
             .prepare_cached(
                 "INSERT INTO pre_key_mark (user_id, device_id, kind, key_id) VALUES (?1, ?2, ?3, ?4)
@@ -86,7 +95,7 @@ pub(super) fn take(tx: &Connection, take: &Take) -> Result<Taken> {
             continue;
         }
         // Devices have both signed keys from their registration on.
-        if let Some(bundle) = take_bundle(tx, owner, device, &mut taken.last_resort)? {
+        if let Some(bundle) = take_bundle(tx, owner, device, take.now_ms, &mut taken.last_resort)? {
             taken.bundles.push(bundle);
             taken.left.push((owner, counts(tx, owner)?));
         }
@@ -104,6 +113,7 @@ fn take_bundle(
     tx: &Connection,
     owner: Address,
     device: DeviceInfo,
+    now_ms: u64,
     last_resorts: &mut u64,
 ) -> Result<Option<Bundle>> {
     let signed_pre_key = signed(tx, owner, EC)?;
@@ -111,8 +121,8 @@ fn take_bundle(
     if signed_pre_key.is_none() || last_resort.is_none() {
         return Ok(None);
     }
-    let one_time = take_one_time(tx, owner, EC)?;
-    let one_time_kem = take_one_time(tx, owner, KEM)?;
+    let one_time = take_one_time(tx, owner, EC, now_ms)?;
+    let one_time_kem = take_one_time(tx, owner, KEM, now_ms)?;
     if one_time_kem.is_none() {
         *last_resorts = last_resorts.saturating_add(1);
     }
@@ -127,14 +137,25 @@ fn take_bundle(
 }
 
 /// The oldest one-time key: deleted, and thereby given to this caller alone.
-fn take_one_time(tx: &Connection, owner: Address, kind: u8) -> Result<Option<SignedKey>> {
-    tx.prepare_cached(
-        "DELETE FROM one_time_pre_key WHERE user_id = ?1 AND device_id = ?2 AND kind = ?3 AND key_id =
-            (SELECT min(key_id) FROM one_time_pre_key WHERE user_id = ?1 AND device_id = ?2 AND kind = ?3)
-         RETURNING key_id, public_key, signature",
-    )?
-    .query_row(params![owner.user.as_bytes(), owner.device.get(), kind], signed_key)
-    .optional()
+fn take_one_time(tx: &Connection, owner: Address, kind: u8, now_ms: u64) -> Result<Option<SignedKey>> {
+    let (user, device) = (owner.user.as_bytes(), owner.device.get());
+    let taken = tx
+        .prepare_cached(
+            "DELETE FROM one_time_pre_key WHERE user_id = ?1 AND device_id = ?2 AND kind = ?3 AND key_id =
+                (SELECT min(key_id) FROM one_time_pre_key WHERE user_id = ?1 AND device_id = ?2 AND kind = ?3)
+             RETURNING key_id, public_key, signature",
+        )?
+        .query_row(params![user, device, kind], signed_key)
+        .optional()?;
+    if let Some(key) = &taken {
+        one(tx
+            .prepare_cached(
+                "INSERT INTO spent_pre_key (user_id, device_id, kind, key_id, key_hash, spent_ms)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute(params![user, device, kind, key.id, key_hash(&key.public_key), now_ms])?)?;
+    }
+    Ok(taken)
 }
 
 fn signed(tx: &Connection, owner: Address, kind: u8) -> Result<Option<SignedKey>> {
@@ -158,12 +179,26 @@ fn mark(tx: &Connection, owner: Address, kind: u8) -> Result<i64> {
         .map(|mark| mark.unwrap_or(-1))
 }
 
-fn is_waiting(tx: &Connection, owner: Address, kind: u8, id: u32, public_key: &[u8]) -> Result<bool> {
-    tx.prepare_cached(
-        "SELECT 1 FROM one_time_pre_key
-         WHERE user_id = ?1 AND device_id = ?2 AND kind = ?3 AND key_id = ?4 AND public_key = ?5",
-    )?
-    .exists(params![owner.user.as_bytes(), owner.device.get(), kind, id, public_key])
+/// Whether this very key waits under this id, or was given out.
+fn is_known(tx: &Connection, owner: Address, kind: u8, id: u32, public_key: &[u8]) -> Result<bool> {
+    let (user, device) = (owner.user.as_bytes(), owner.device.get());
+    let waits = tx
+        .prepare_cached(
+            "SELECT 1 FROM one_time_pre_key
+             WHERE user_id = ?1 AND device_id = ?2 AND kind = ?3 AND key_id = ?4 AND public_key = ?5",
+        )?
+        .exists(params![user, device, kind, id, public_key])?;
+    let spent = tx
+        .prepare_cached(
+            "SELECT 1 FROM spent_pre_key
+             WHERE user_id = ?1 AND device_id = ?2 AND kind = ?3 AND key_id = ?4 AND key_hash = ?5",
+        )?
+        .exists(params![user, device, kind, id, key_hash(public_key)])?;
+    Ok(waits || spent)
+}
+
+fn key_hash(public_key: &[u8]) -> [u8; 32] {
+    Sha256::digest(public_key).into()
 }
 
 fn remembered(tx: &Connection, take: &Take, key: IdempotencyKey) -> Result<Option<Vec<Bundle>>> {

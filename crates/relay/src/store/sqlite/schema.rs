@@ -88,6 +88,18 @@ const MIGRATIONS: &[&str] = &["
         PRIMARY KEY (user_id, device_id, kind)
     ) STRICT, WITHOUT ROWID;
 
+    -- Keys that were given out: SHA-256 of the public key, so that an upload whose answer was lost can be repeated.
+    CREATE TABLE spent_pre_key (
+        user_id   BLOB    NOT NULL,
+        device_id INTEGER NOT NULL,
+        kind      INTEGER NOT NULL,
+        key_id    INTEGER NOT NULL,
+        key_hash  BLOB    NOT NULL,
+        spent_ms  INTEGER NOT NULL,
+        PRIMARY KEY (user_id, device_id, kind, key_id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX spent_pre_key_time ON spent_pre_key (spent_ms);
+
     -- What a requester was given, for as long as a repetition must get the same. device_id 0: all devices.
     CREATE TABLE taken_bundles (
         requester_user   BLOB    NOT NULL,

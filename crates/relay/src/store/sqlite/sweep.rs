@@ -1,7 +1,7 @@
 //! What time removes.
 
 use rusqlite::{Connection, Result, params};
-use sealpost_wire::limits::{CLOCK_AHEAD_MS, DEDUPE_WINDOW_MS};
+use sealpost_wire::limits::{CLOCK_AHEAD_MS, DEDUPE_WINDOW_MS, MAILBOX_TTL_S};
 
 use super::inbox;
 use crate::store::Swept;
@@ -29,10 +29,16 @@ pub(super) fn sweep(tx: &Connection, now_ms: u64, budget: u32) -> Result<Swept> 
             (SELECT family_id FROM token_family WHERE expires_ms <= ?1 LIMIT ?2)",
         params![now_ms, budget],
     )?;
+    let spent_ms = now_ms.saturating_sub(MAILBOX_TTL_S.saturating_mul(1_000));
+    let spent = tx.execute(
+        "DELETE FROM spent_pre_key WHERE (user_id, device_id, kind, key_id) IN
+            (SELECT user_id, device_id, kind, key_id FROM spent_pre_key WHERE spent_ms <= ?1 LIMIT ?2)",
+        params![spent_ms, budget],
+    )?;
     Ok(Swept {
         inbox: inbox::expire(tx, now_ms, budget)?,
         dedupe: count(dedupe),
-        other: count(bundles.max(families)),
+        other: count(bundles.max(families).max(spent)),
     })
 }
 
