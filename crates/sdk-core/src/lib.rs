@@ -1,5 +1,37 @@
 //! The client: an encrypted database, an outbox, an inbox, and the connection that serves them.
 //!
+//! ```
+//! use sealpost_core::{Client, Config, DatabaseKey, Event, MessageBody, Opened};
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let world = sealpost_testkit::World::start().await;
+//! # let (folder, relay, key) = (world.dir(), world.url(), [7; 32]);
+//! # let friend = world.party("friend").await;
+//! # let friend_id = friend.client.user_id();
+//! // `key` is 32 random bytes that the app keeps in the Keychain or the Keystore.
+//! let config = Config::new(folder.join("account.db"), DatabaseKey::new(key), relay);
+//! let client = match Client::open(config).await? {
+//!     Opened::Ready(client) => client,
+//!     Opened::Unregistered(new) => new.register(b"what the relay asks for").await?,
+//! };
+//! let mut events = client.events();
+//! let thread = client.direct_thread(friend_id).await?;
+//! thread.send_text("hello").await?; // On disk now; it leaves as soon as there is a connection.
+//! # let theirs = friend.client.direct_thread(client.user_id()).await?;
+//! # theirs.send_text("hello yourself").await?;
+//! while let Some(Ok(event)) = events.next().await {
+//!     if let Event::MessageAdded(message) = event
+//!         && message.sender == friend_id
+//!     {
+//!         assert_eq!(message.body, MessageBody::Text("hello yourself".into()));
+//!         break;
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! [`Client::open`] gives either a [`Client`] or an [`Unregistered`] that becomes one. A [`Thread`] takes texts
 //! and shows its history; [`Client::events`] and [`Thread::subscribe`] tell what changes, after it is durable.
 //!

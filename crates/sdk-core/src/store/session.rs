@@ -86,6 +86,7 @@ impl Tx<'_> {
                         "DELETE FROM session WHERE user_id = ?1 AND device_id = ?2 AND session_id = ?3",
                         params![user, device, id.as_bytes()],
                     )?;
+                    self.forget_skipped_of(user, device, &id)?;
                 }
             }
         }
@@ -163,14 +164,16 @@ impl Tx<'_> {
                 )?;
                 Ok(())
             }
-            SkippedChange::ForgetSession(session) => {
-                self.change(
-                    "DELETE FROM skipped_key WHERE user_id = ?1 AND device_id = ?2 AND session_id = ?3",
-                    params![user, device, session.as_bytes()],
-                )?;
-                Ok(())
-            }
+            SkippedChange::ForgetSession(session) => self.forget_skipped_of(user, device, &session),
         }
+    }
+
+    fn forget_skipped_of(&mut self, user: &[u8; 16], device: u32, session: &SessionId) -> Result<()> {
+        self.change(
+            "DELETE FROM skipped_key WHERE user_id = ?1 AND device_id = ?2 AND session_id = ?3",
+            params![user, device, session.as_bytes()],
+        )?;
+        Ok(())
     }
 }
 

@@ -1,0 +1,217 @@
+//! Figures of the client with a real relay on loopback and real files: `./dev bench client`.
+//!
+//! Client and relay share one process and its cores. Nothing here is asserted: it prints.
+
+#![expect(clippy::print_stdout, reason = "it prints figures")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    reason = "what goes wrong ends the benchmark, and says why"
+)]
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use sealpost_core::{Client, Direction, Event, MessageId, Opened, Thread};
+use sealpost_testkit::{Party, PartyDisk, World};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+const TALK: usize = 500;
+const BACKLOG: usize = 50_000;
+const SENDERS: usize = 8;
+const HISTORY: usize = 100_000;
+
+#[tokio::main]
+async fn main() {
+    // `cargo test` runs benchmarks too, to see that they run.
+    if std::env::args().any(|argument| argument == "--test") {
+        return;
+    }
+    talk().await;
+    backlog().await;
+    history().await;
+}
+
+/// One message after the other, each waited for.
+async fn talk() {
+    let world = World::start().await;
+    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    let hers = ada.thread_with(&ben).await;
+    say(&ada, &ben, &hers).await;
+    let (mut acks, mut deliveries) = (Vec::new(), Vec::new());
+    for _ in 0..TALK {
+        let (ack, delivery) = say(&ada, &ben, &hers).await;
+        acks.push(ack);
+        deliveries.push(delivery);
+    }
+    print("send → ack", &percentiles(acks));
+    print("send → delivered to the other app", &percentiles(deliveries));
+}
+
+/// Sends one message; how long until the relay had it, and until the other side showed it.
+async fn say(ada: &Party, ben: &Party, hers: &Thread) -> (Duration, Duration) {
+    let (mut at_ada, mut at_ben) = (ada.client.events(), ben.client.events());
+    let begun = Instant::now();
+    let sent = hers.send_text("as long as a line that people write to each other tends to be").await.unwrap();
+    let acked = async {
+        loop {
+            if let Some(Ok(Event::MessageChanged(message))) = at_ada.next().await
+                && message.id == sent.id
+                && message.server_seq.is_some()
+            {
+                return begun.elapsed();
+            }
+        }
+    };
+    let shown = async {
+        loop {
+            if let Some(Ok(Event::MessageAdded(message))) = at_ben.next().await
+                && message.direction == (Direction::Incoming { read: false })
+            {
+                return begun.elapsed();
+            }
+        }
+    };
+    tokio::join!(acked, shown)
+}
+
+/// A device that was away comes back to many messages.
+async fn backlog() {
+    let world = World::start().await;
+    let ben = world.party("ben").await;
+    let ben_id = ben.client.user_id();
+    let away = ben.close().await;
+    let mut senders = Vec::new();
+    for n in 0..SENDERS {
+        senders.push(world.party(&format!("sender-{n}")).await);
+    }
+    let mut sending = JoinSet::new();
+    for sender in senders {
+        sending.spawn(async move {
+            let thread = sender.client.direct_thread(ben_id).await.expect("a thread");
+            let mut last = None;
+            for n in 0..BACKLOG / SENDERS {
+                last = Some(
+                    thread
+                        .send_text(&format!("message {n} of a long absence, about as long as a line"))
+                        .await,
+                );
+            }
+            sent(&thread, last.expect("a message").expect("queued").id).await;
+            sender.close().await
+        });
+    }
+    sending.join_all().await;
+
+    let before_kb = resident_kb();
+    let begun = Instant::now();
+    let ben = away.open().await;
+    let mut peak_kb = before_kb;
+    while count_incoming(&ben.client).await < BACKLOG {
+        peak_kb = peak_kb.max(resident_kb());
+        sleep(Duration::from_millis(20)).await;
+    }
+    let took = begun.elapsed();
+    print("backlog into SQLCipher", &format!("{:.0} messages/s", BACKLOG as f64 / took.as_secs_f64()));
+    print(
+        "memory on top while it drains",
+        &format!("{:.1} MB", peak_kb.saturating_sub(before_kb) as f64 / 1000.0),
+    );
+}
+
+/// The newest place of every thread, summed: places of a direct thread with one speaker are its messages.
+async fn count_incoming(client: &Client) -> usize {
+    let mut count = 0;
+    for thread in client.threads().await.expect("threads") {
+        let newest = thread.history_of(None, 1).await.expect("a page").messages.into_iter().next();
+        count = newest.and_then(|message| message.server_seq).map_or(count, |seq| seq as usize + count);
+    }
+    count
+}
+
+/// Opening, and the first page, of a long history.
+async fn history() {
+    let mut world = World::start().await;
+    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    let thread = ada.thread_with(&ben).await;
+    ben.close().await;
+    world.stop_relay().await;
+    let mut writing = JoinSet::new();
+    for _ in 0..64 {
+        let thread = thread.clone();
+        writing.spawn(async move {
+            for n in 0..HISTORY / 64 {
+                thread.send_text(&format!("line {n} of a long history")).await.expect("queued");
+            }
+        });
+    }
+    writing.join_all().await;
+    let pages = repeat(1000, async || {
+        thread.history(None).await.expect("a page");
+    })
+    .await;
+    print("page of 50 of 100,000 messages", &percentiles(pages));
+    let mut disk = ada.close().await;
+    let mut opens = Vec::new();
+    for _ in 0..20 {
+        let (took, again) = open_and_close(disk).await;
+        disk = again;
+        opens.push(took);
+    }
+    print("open with 100,000 messages", &percentiles(opens));
+}
+
+async fn open_and_close(disk: PartyDisk) -> (Duration, PartyDisk) {
+    let begun = Instant::now();
+    let Opened::Ready(client) = Client::open(disk.config()).await.expect("opens") else {
+        panic!("registered")
+    };
+    let took = begun.elapsed();
+    client.suspend().await.expect("suspend");
+    (took, disk)
+}
+
+async fn repeat<F: Future<Output = ()>>(times: usize, mut work: impl FnMut() -> F) -> Vec<Duration> {
+    let mut took = Vec::with_capacity(times);
+    for _ in 0..times {
+        let begun = Instant::now();
+        work().await;
+        took.push(begun.elapsed());
+    }
+    took
+}
+
+fn percentiles(mut times: Vec<Duration>) -> String {
+    times.sort_unstable();
+    let at = |percent: usize| {
+        let at = times.len().saturating_sub(1).saturating_mul(percent) / 100;
+        times.get(at).map_or(0.0, Duration::as_secs_f64) * 1000.0
+    };
+    format!("p50 {:.3} ms, p99 {:.3} ms", at(50), at(99))
+}
+
+fn print(what: &str, value: &str) {
+    println!("{what:<36} {value}");
+}
+
+/// What this process has in memory, in kB. Linux only; elsewhere 0.
+fn resident_kb() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.trim().trim_end_matches(" kB").trim().parse().ok()).unwrap_or(0)
+}
+
+/// Waits until the relay has a message and all before it. Looks seldom, so that looking costs nothing.
+async fn sent(thread: &Thread, id: MessageId) {
+    loop {
+        let page = thread.history_of(None, 1).await.expect("a page");
+        let newest = page.messages.first();
+        if newest.is_some_and(|message| message.id == id && message.server_seq.is_some()) {
+            return;
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+}
