@@ -18,13 +18,6 @@ const REMEMBERED_MS: u64 = 60_000;
 const EC: u8 = 0;
 const KEM: u8 = 1;
 
-/// One-time keys of both kinds as they stand in the table; an EC key has no signature of its own.
-fn one_time_rows(keys: &KeyUpload) -> impl Iterator<Item = (u8, u32, &[u8], &[u8])> {
-    let ec = keys.one_time.iter().map(|key| (EC, key.id, &key.public_key[..], &[][..]));
-    let kem = keys.one_time_kem.iter().map(|key| (KEM, key.id, &key.public_key[..], &key.signature[..]));
-    ec.chain(kem)
-}
-
 pub(super) fn put(tx: &Connection, owner: Address, keys: &KeyUpload) -> Result<Result<KeyCounts, KeyIdUsed>> {
     for (kind, id, public_key, _) in one_time_rows(keys) {
         let old = i64::from(id) <= mark(tx, owner, kind)?;
@@ -169,6 +162,13 @@ fn signed(tx: &Connection, owner: Address, kind: u8) -> Result<Option<SignedKey>
 
 fn signed_key(row: &rusqlite::Row<'_>) -> Result<SignedKey> {
     Ok(SignedKey { id: row.get(0)?, public_key: blob(row, 1)?, signature: blob(row, 2)? })
+}
+
+/// One-time keys of both kinds as they stand in the table; an EC key has no signature of its own.
+fn one_time_rows(keys: &KeyUpload) -> impl Iterator<Item = (u8, u32, &[u8], &[u8])> {
+    let ec = keys.one_time.iter().map(|key| (EC, key.id, &key.public_key[..], &[][..]));
+    let kem = keys.one_time_kem.iter().map(|key| (KEM, key.id, &key.public_key[..], &key.signature[..]));
+    ec.chain(kem)
 }
 
 /// The highest one-time id ever seen, or -1: ids may start at 0.
