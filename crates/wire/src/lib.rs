@@ -9,6 +9,14 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/relay.v1.rs"));
 }
 
+/// What [`Envelope::kind`] says.
+pub mod envelope {
+    /// An ordinary message of a session.
+    pub const SIGNAL: u32 = 1;
+    /// A message that carries the handshake of a new session.
+    pub const PRE_KEY: u32 = 2;
+}
+
 pub mod id;
 pub mod limits;
 pub mod reason;
