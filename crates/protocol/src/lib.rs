@@ -14,6 +14,7 @@
 
 mod address;
 mod error;
+mod guarded;
 mod identity;
 mod message;
 mod pqxdh;
@@ -34,7 +35,7 @@ pub use prekey::{
     PreKeyKind, RawPreKeyBundle, RawSigned, SignedPreKey, SignedPreKeyId, VerifiedBundle,
 };
 pub use primitives::secret::Secret;
-pub use ratchet::skipped::{SkippedChange, SkippedKey, SkippedKeyId, SkippedKeys};
+pub use ratchet::skipped::{SkippedChange, SkippedKey, SkippedKeyId, SkippedKeyName, SkippedKeys};
 pub use session::{
     Accepted, Advanced, Consumed, DecryptError, EncryptError, InitiateError, LocalDevice, Plaintext,
     SessionChange, SessionPolicy, SessionRecord, StoredSession, UnixSeconds,

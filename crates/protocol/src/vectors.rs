@@ -7,10 +7,18 @@ use serde_json::Value;
 
 use crate::primitives::secret::Secret;
 
-#[expect(clippy::disallowed_methods, reason = "vectors are files")]
 pub(crate) fn load(name: &str) -> Value {
-    let file =
-        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors").join(name).with_extension("json");
+    load_from("tests/vectors", name)
+}
+
+/// Those of the post-quantum ratchet alone.
+pub(crate) fn load_spqr(name: &str) -> Value {
+    load_from("tests/vectors-spqr", name)
+}
+
+#[expect(clippy::disallowed_methods, reason = "vectors are files")]
+fn load_from(folder: &str, name: &str) -> Value {
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(folder).join(format!("{name}.json"));
     serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
 }
 

@@ -16,13 +16,37 @@ pub(crate) const ROOT: &[u8] = b"WhisperRatchet";
 /// The keys of one message, out of its message key.
 pub(crate) const MESSAGE_KEYS: &[u8] = b"WhisperMessageKeys";
 
+/// The epoch secret of SPQR, out of the shared secret of its KEM. The number of the epoch follows, as in the next three.
+pub(crate) const PQ_EPOCH: &[u8] = b"Signal_PQCKA_V1_MLKEM768:SCKA Key";
+/// The next authenticator of SPQR.
+pub(crate) const PQ_AUTHENTICATOR: &[u8] = b"Signal_PQCKA_V1_MLKEM768:Authenticator Update";
+/// The MAC of a header of SPQR.
+pub(crate) const PQ_HEADER_MAC: &[u8] = b"Signal_PQCKA_V1_MLKEM768:ekheader";
+/// The MAC of a ciphertext of SPQR.
+pub(crate) const PQ_CIPHERTEXT_MAC: &[u8] = b"Signal_PQCKA_V1_MLKEM768:ciphertext";
+/// The first chains of SPQR. Both spaces are meant.
+pub(crate) const PQ_CHAIN_START: &[u8] = b"Signal PQ Ratchet V1 Chain  Start";
+/// The chains of SPQR for another epoch.
+pub(crate) const PQ_CHAIN_ADD: &[u8] = b"Signal PQ Ratchet V1 Chain Add Epoch";
+/// A step of a chain of SPQR. The number of the message comes before it.
+pub(crate) const PQ_CHAIN_NEXT: &[u8] = b"Signal PQ Ratchet V1 Chain Next";
+
 /// `KDF_CK` inputs (Double Ratchet, section 7.2): the message key, and the next chain key.
 const MESSAGE_KEY_INPUT: [u8; 1] = [1];
 const CHAIN_KEY_INPUT: [u8; 1] = [2];
 
 /// HKDF with `N` bytes of output. Without a salt, HKDF uses 32 zero bytes.
 pub(crate) fn hkdf<const N: usize>(salt: Option<&Secret<32>>, input: &[&[u8]], label: &[u8]) -> Secret<N> {
-    Secret::fill(|out| expand(salt, input, label, out))
+    hkdf_about(salt, input, &[label])
+}
+
+/// [`hkdf`] with an info string of several parts.
+pub(crate) fn hkdf_about<const N: usize>(
+    salt: Option<&Secret<32>>,
+    input: &[&[u8]],
+    info: &[&[u8]],
+) -> Secret<N> {
+    Secret::fill(|out| expand(salt, input, info, out))
 }
 
 /// HKDF whose output is cut into `K` keys of 32 bytes.
@@ -31,8 +55,17 @@ pub(crate) fn hkdf_keys<const K: usize>(
     input: &[&[u8]],
     label: &[u8],
 ) -> [Secret<32>; K] {
+    hkdf_keys_about(salt, input, &[label])
+}
+
+/// [`hkdf_keys`] with an info string of several parts.
+pub(crate) fn hkdf_keys_about<const K: usize>(
+    salt: Option<&Secret<32>>,
+    input: &[&[u8]],
+    info: &[&[u8]],
+) -> [Secret<32>; K] {
     let mut out = Zeroizing::new([[0; 32]; K]);
-    expand(salt, input, label, out.as_flattened_mut());
+    expand(salt, input, info, out.as_flattened_mut());
     out.each_ref().map(|key| Secret::new(*key))
 }
 
@@ -79,14 +112,14 @@ fn finish(mut mac: Hmac<Sha256>, input: &[u8]) -> Secret<32> {
     Secret::new(mac.finalize().into_bytes().into())
 }
 
-fn expand(salt: Option<&Secret<32>>, input: &[&[u8]], label: &[u8], out: &mut [u8]) {
+fn expand(salt: Option<&Secret<32>>, input: &[&[u8]], info: &[&[u8]], out: &mut [u8]) {
     let mut extract = HkdfExtract::<Sha256>::new(salt.map(|salt| salt.expose().as_slice()));
     for part in input {
         extract.input_ikm(part);
     }
     let (_, hkdf) = extract.finalize();
     #[expect(clippy::expect_used, reason = "fails only above 8,160 bytes; our longest output is 96")]
-    hkdf.expand(label, out).expect("the output is short");
+    hkdf.expand_multi_info(info, out).expect("the output is short");
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 pub(crate) mod cipher;
 pub(crate) mod kdf;
 pub(crate) mod kem;
+pub(crate) mod mlkem;
 pub(crate) mod secret;
 pub(crate) mod x25519;
 pub(crate) mod xeddsa;

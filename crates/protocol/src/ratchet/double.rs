@@ -16,7 +16,7 @@ use crate::session_id::SessionId;
 /// Receiving chains that are remembered.
 const MAX_RECEIVING: usize = 5;
 /// Most messages that one message may skip.
-const MAX_JUMP: u32 = 25_000;
+pub(crate) const MAX_JUMP: u32 = 25_000;
 
 /// One state. Copies share everything that did not change.
 #[derive(Debug, Clone)]

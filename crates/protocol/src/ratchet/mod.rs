@@ -30,5 +30,7 @@
 pub(crate) mod chain_key;
 pub(crate) mod double;
 pub(crate) mod message_key;
+#[allow(dead_code, reason = "sessions do not have it yet")]
+pub(crate) mod pq;
 pub(crate) mod root_key;
 pub(crate) mod skipped;

@@ -10,6 +10,7 @@ use std::ops::RangeInclusive;
 use prost::Message as _;
 use zeroize::{Zeroize as _, Zeroizing};
 
+use super::pq::message::Preamble;
 use crate::error::DecodeError;
 use crate::message::SignalMessage;
 use crate::primitives::secret::Secret;
@@ -24,7 +25,7 @@ pub(crate) const MAX_KEPT: u32 = 2000;
 pub struct SkippedKeyId {
     /// The session.
     pub session: SessionId,
-    /// The chain: the serialized ratchet key of the sender.
+    /// The chain: the serialized ratchet key of the sender, or 25 zeros and the epoch of the post-quantum ratchet.
     pub ratchet_key: [u8; PUBLIC_KEY_LEN],
     /// The number in the chain.
     pub number: u32,
@@ -36,6 +37,50 @@ impl fmt::Debug for SkippedKeyId {
         let [_, a, b, ..] = ratchet_key;
         write!(f, "SkippedKeyId({session:?}, {a:02x}{b:02x}.., {number})")
     }
+}
+
+/// What a message says about a skipped key it may need. Whose session it is of is not known yet.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SkippedKeyName {
+    /// The chain, as in [`SkippedKeyId`].
+    pub ratchet_key: [u8; PUBLIC_KEY_LEN],
+    /// The number in the chain.
+    pub number: u32,
+}
+
+impl SkippedKeyName {
+    /// One for each ratchet that speaks in the message: those to look for before decrypting it.
+    pub fn of(message: &SignalMessage) -> impl Iterator<Item = Self> {
+        let double = Self { ratchet_key: *message.ratchet_key(), number: message.counter() };
+        [double].into_iter().chain(Self::of_pq(message.pq_ratchet()))
+    }
+
+    /// The one in what the post-quantum ratchet says. Later versions begin with the chain of epoch 0.
+    pub(crate) fn of_pq(message: &[u8]) -> Option<Self> {
+        let (epoch, number) = match Preamble::parse(message).ok()? {
+            Preamble::Silent => return None,
+            Preamble::Known(keyed) => (keyed.chain_epoch(), keyed.index),
+            Preamble::Later(keyed) => (0, keyed.index),
+        };
+        Some(Self { ratchet_key: pq_chain(epoch), number })
+    }
+}
+
+impl fmt::Debug for SkippedKeyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { ratchet_key: _, number } = self;
+        write!(f, "SkippedKeyName(.., {number})")
+    }
+}
+
+/// What stands for the ratchet key where a skipped key is one of the post-quantum ratchet: its epoch. No ratchet key
+/// begins with a zero.
+pub(crate) fn pq_chain(epoch: u64) -> [u8; PUBLIC_KEY_LEN] {
+    let mut chain = [0; PUBLIC_KEY_LEN];
+    if let Some(end) = chain.last_chunk_mut() {
+        *end = epoch.to_be_bytes();
+    }
+    chain
 }
 
 /// The key of a message that has not come yet.
@@ -115,10 +160,12 @@ impl SkippedKeys {
 
     /// The keys that may be for this message: what [`decrypt`](crate::SessionRecord::decrypt) asks for.
     pub fn find(&self, message: &SignalMessage) -> Vec<SkippedKey> {
-        let (ratchet_key, number) = (*message.ratchet_key(), message.counter());
-        self.chain(ratchet_key, number..=number)
-            .map(|(id, seed)| SkippedKey { id, seed: seed.copy() })
-            .collect()
+        SkippedKeyName::of(message).flat_map(|name| self.named(name)).collect()
+    }
+
+    pub(crate) fn named(&self, name: SkippedKeyName) -> impl Iterator<Item = SkippedKey> {
+        let SkippedKeyName { ratchet_key, number } = name;
+        self.chain(ratchet_key, number..=number).map(|(id, seed)| SkippedKey { id, seed: seed.copy() })
     }
 
     /// Applies the changes of one step.

@@ -1,9 +1,8 @@
 //! The protobuf of the stored form. Field numbers are never reused.
 
-use std::fmt;
-
 use bytes::Bytes;
-use zeroize::Zeroize as _;
+
+use crate::guarded::guarded;
 
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
@@ -95,30 +94,11 @@ pub(super) struct UnansweredForm {
     pub(super) kem_ciphertext: Option<Bytes>,
 }
 
-/// Secrets in a form are wiped with it, and no form is printable.
-macro_rules! guarded {
-    ($($name:ident: $($secret:ident),*;)*) => {$(
-        impl Drop for $name {
-            fn drop(&mut self) {
-                $(self.$secret.zeroize();)*
-            }
-        }
-        guarded!(@debug $name);
-    )*};
-    (@debug $name:ident) => {
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(concat!(stringify!($name), "(..)"))
-            }
-        }
-    };
-}
-
 guarded! {
+    RecordForm: ;
     RowForm: bytes;
     SessionForm: root_key;
     SendingForm: ratchet_private, chain_key;
     ReceivingForm: chain_key;
+    UnansweredForm: ;
 }
-guarded!(@debug RecordForm);
-guarded!(@debug UnansweredForm);

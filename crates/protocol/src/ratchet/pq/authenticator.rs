@@ -1,0 +1,90 @@
+//! What proves that keys and ciphertexts of the braid come from the peer (ML-KEM Braid, "ratcheted authenticator").
+//!
+//! ```text
+//! root || MAC key = HKDF(0, root || secret of epoch e, "..:Authenticator Update" || e)
+//! ```
+//!
+//! The header of epoch `e` is authenticated with the key before the update with that epoch's secret, the ciphertext with
+//! the key after it.
+
+use subtle::ConstantTimeEq as _;
+
+use crate::primitives::kdf;
+use crate::primitives::mlkem::{Ct1, Ct2, Header};
+use crate::primitives::secret::Secret;
+
+/// A MAC of the braid, not truncated.
+pub(crate) type Mac = [u8; 32];
+
+#[derive(Debug)]
+pub(crate) struct Authenticator {
+    root: Secret<32>,
+    mac_key: Secret<32>,
+}
+
+impl Authenticator {
+    /// From what the handshake gave.
+    pub(crate) fn new(auth_key: &Secret<32>) -> Self {
+        Self::derive(&Secret::new([0; 32]), 1, auth_key)
+    }
+
+    pub(crate) fn from_parts(root: Secret<32>, mac_key: Secret<32>) -> Self {
+        Self { root, mac_key }
+    }
+
+    pub(crate) fn expose(&self) -> (&[u8; 32], &[u8; 32]) {
+        (self.root.expose(), self.mac_key.expose())
+    }
+
+    /// The one after the secret of `epoch`.
+    pub(crate) fn update(&self, epoch: u64, secret: &Secret<32>) -> Self {
+        Self::derive(&self.root, epoch, secret)
+    }
+
+    pub(crate) fn header_mac(&self, epoch: u64, [rho, hash]: &Header) -> Mac {
+        let epoch = epoch.to_be_bytes();
+        kdf::hmac(self.mac_key.expose(), &[kdf::PQ_HEADER_MAC, &epoch, rho, hash])
+    }
+
+    pub(crate) fn ciphertext_mac(&self, epoch: u64, ct1: &Ct1, ct2: &Ct2) -> Mac {
+        let epoch = epoch.to_be_bytes();
+        let parts = [kdf::PQ_CIPHERTEXT_MAC, &epoch, ct1.as_flattened(), ct2.as_flattened()];
+        kdf::hmac(self.mac_key.expose(), &parts)
+    }
+
+    /// Whether `mac` is that of the header.
+    pub(crate) fn verifies_header(&self, epoch: u64, header: &Header, mac: &Mac) -> bool {
+        self.header_mac(epoch, header).ct_eq(mac).into()
+    }
+
+    /// Whether `mac` is that of the ciphertext.
+    pub(crate) fn verifies_ciphertext(&self, epoch: u64, ct1: &Ct1, ct2: &Ct2, mac: &Mac) -> bool {
+        self.ciphertext_mac(epoch, ct1, ct2).ct_eq(mac).into()
+    }
+
+    fn derive(root: &Secret<32>, epoch: u64, key: &Secret<32>) -> Self {
+        let info: [&[u8]; 2] = [kdf::PQ_AUTHENTICATOR, &epoch.to_be_bytes()];
+        let [root, mac_key] = kdf::hkdf_keys_about(None, &[root.expose(), key.expose()], &info);
+        Self { root, mac_key }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vectors::{self, bytes, secret};
+
+    #[test]
+    fn updates_agree_with_the_vectors() {
+        let file = vectors::load_spqr("kat_components");
+        let mut authenticator = Authenticator::new(&secret(&file["auth_key"]));
+        assert_eq!(authenticator.root.expose(), bytes(&file["auth_init"]["root"]).as_slice());
+        for epoch in file["epochs"].as_array().unwrap() {
+            assert_eq!(authenticator.mac_key.expose(), bytes(&epoch["hdr_mac_key"]).as_slice());
+            let number = epoch["epoch"].as_u64().unwrap();
+            authenticator = authenticator.update(number, &secret(&epoch["epoch_secret"]));
+            assert_eq!(authenticator.root.expose(), bytes(&epoch["auth_root_after"]).as_slice());
+            assert_eq!(authenticator.mac_key.expose(), bytes(&epoch["auth_mac_key_after"]).as_slice());
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! What SPQR says in a message: `version || epoch || index || type [|| chunk index || chunk]`.
+//!
+//! Epoch, index and chunk index are varints, of 7 bits a byte from the lowest. What follows the last part is ignored.
+
+use bytes::Bytes;
+
+use super::chunks::{Chunk, Row};
+
+/// The version that is spoken here. 0 is silence.
+pub(crate) const VERSION: u8 = 1;
+
+/// Version, epoch, index, type, chunk index, chunk.
+const MAX_LEN: usize = 1 + 10 + 5 + 1 + 3 + size_of::<Row>();
+
+/// Not what a message of SPQR can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Malformed;
+
+/// What comes first in every version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Preamble<'a> {
+    /// Version 0: nothing, or something behind a zero.
+    Silent,
+    /// The version of this library.
+    Known(Keyed<'a>),
+    /// A version that comes later.
+    Later(Keyed<'a>),
+}
+
+/// Which key, and what else there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Keyed<'a> {
+    /// The epoch of the sender's braid, at least 1. The key is of the chain of the epoch before.
+    pub(crate) epoch: u64,
+    /// The number of the key in its chain, from 1; 0 for none.
+    pub(crate) index: u32,
+    rest: &'a [u8],
+}
+
+/// One step of the braid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Payload {
+    /// Nothing to say.
+    None,
+    /// Of the header and its MAC.
+    Header(Chunk),
+    /// Of the encapsulation key.
+    Ek(Chunk),
+    /// The same, and all of the first half of the ciphertext is there.
+    EkCt1Ack(Chunk),
+    /// All of the first half of the ciphertext is there.
+    Ct1Ack,
+    /// Of the first half of the ciphertext.
+    Ct1(Chunk),
+    /// Of the second half and the MAC.
+    Ct2(Chunk),
+}
+
+impl<'a> Preamble<'a> {
+    pub(crate) fn parse(message: &'a [u8]) -> Result<Self, Malformed> {
+        let Some((version, rest)) = message.split_first() else { return Ok(Self::Silent) };
+        let (epoch, rest) = varint(rest)?;
+        let (index, rest) = varint(rest)?;
+        let index = u32::try_from(index).map_err(|_| Malformed)?;
+        if epoch == 0 {
+            return Err(Malformed);
+        }
+        let keyed = Keyed { epoch, index, rest };
+        Ok(match *version {
+            0 => Self::Silent,
+            VERSION => Self::Known(keyed),
+            _ => Self::Later(keyed),
+        })
+    }
+}
+
+impl Keyed<'_> {
+    /// The epoch of the chain of the key.
+    pub(crate) fn chain_epoch(&self) -> u64 {
+        self.epoch.saturating_sub(1)
+    }
+
+    /// What follows in version 1.
+    pub(crate) fn payload(&self) -> Result<Payload, Malformed> {
+        let (kind, rest) = self.rest.split_first().ok_or(Malformed)?;
+        Ok(match kind {
+            0 => Payload::None,
+            1 => Payload::Header(chunk(rest)?),
+            2 => Payload::Ek(chunk(rest)?),
+            3 => Payload::EkCt1Ack(chunk(rest)?),
+            4 => Payload::Ct1Ack,
+            5 => Payload::Ct1(chunk(rest)?),
+            6 => Payload::Ct2(chunk(rest)?),
+            _ => return Err(Malformed),
+        })
+    }
+}
+
+/// The message of version 1.
+pub(crate) fn serialize(epoch: u64, index: u32, payload: &Payload) -> Bytes {
+    let mut out = Vec::with_capacity(MAX_LEN);
+    out.push(VERSION);
+    put_varint(&mut out, epoch);
+    put_varint(&mut out, index.into());
+    let (kind, chunk) = match payload {
+        Payload::None => (0, None),
+        Payload::Header(chunk) => (1, Some(chunk)),
+        Payload::Ek(chunk) => (2, Some(chunk)),
+        Payload::EkCt1Ack(chunk) => (3, Some(chunk)),
+        Payload::Ct1Ack => (4, None),
+        Payload::Ct1(chunk) => (5, Some(chunk)),
+        Payload::Ct2(chunk) => (6, Some(chunk)),
+    };
+    out.push(kind);
+    if let Some(Chunk { index, row }) = chunk {
+        put_varint(&mut out, (*index).into());
+        out.extend_from_slice(row);
+    }
+    out.into()
+}
+
+fn chunk(bytes: &[u8]) -> Result<Chunk, Malformed> {
+    let (index, rest) = varint(bytes)?;
+    let index = index.try_into().map_err(|_| Malformed)?;
+    let row = *rest.first_chunk().ok_or(Malformed)?;
+    Ok(Chunk { index, row })
+}
+
+/// A number of at most ten bytes, and what follows it. Leading zeros are fine.
+fn varint(bytes: &[u8]) -> Result<(u64, &[u8]), Malformed> {
+    let mut value = 0;
+    let mut rest = bytes;
+    for shift in (0..u64::BITS).step_by(7) {
+        let (byte, after) = rest.split_first().ok_or(Malformed)?;
+        let bits = u64::from(byte & 0x7f);
+        let shifted = bits.wrapping_shl(shift);
+        if shifted.wrapping_shr(shift) != bits {
+            return Err(Malformed);
+        }
+        value |= shifted;
+        rest = after;
+        if byte & 0x80 == 0 {
+            return Ok((value, rest));
+        }
+    }
+    Err(Malformed)
+}
+
+fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+    while value > 0x7f {
+        out.push((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn payload(kind: u8, chunk: Chunk) -> Payload {
+        match kind {
+            0 => Payload::None,
+            1 => Payload::Header(chunk),
+            2 => Payload::Ek(chunk),
+            3 => Payload::EkCt1Ack(chunk),
+            4 => Payload::Ct1Ack,
+            5 => Payload::Ct1(chunk),
+            _ => Payload::Ct2(chunk),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(
+            epoch in 1..=u64::MAX, index: u32, kind in 0_u8..7, at: u16, row: Row, more: Vec<u8>,
+        ) {
+            let payload = payload(kind, Chunk { index: at, row });
+            let bytes = [&serialize(epoch, index, &payload)[..], &more].concat();
+            let Ok(Preamble::Known(keyed)) = Preamble::parse(&bytes) else { panic!("version 1") };
+            prop_assert_eq!((keyed.epoch, keyed.index, keyed.payload()), (epoch, index, Ok(payload)));
+        }
+
+        #[test]
+        fn anything_may_come(bytes: Vec<u8>) {
+            if let Ok(Preamble::Known(keyed) | Preamble::Later(keyed)) = Preamble::parse(&bytes) {
+                prop_assert!(keyed.epoch > 0);
+                let _ = keyed.payload();
+            }
+        }
+    }
+
+    #[test]
+    fn a_number_has_at_most_ten_bytes_and_64_bits() {
+        let read = |bytes: &[u8]| varint(bytes).map(|(value, rest)| (value, rest.len()));
+        assert_eq!(read(&[0x81, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0, 7]), Ok((1, 1)));
+        assert_eq!(read(&[[0xff; 9].as_slice(), &[1]].concat()), Ok((u64::MAX, 0)));
+        assert_eq!(read(&[[0xff; 9].as_slice(), &[2]].concat()), Err(Malformed));
+        assert_eq!(read(&[[0x80; 10].as_slice(), &[0]].concat()), Err(Malformed));
+        assert_eq!(read(&[0x80]), Err(Malformed));
+        assert_eq!(read(&[]), Err(Malformed));
+    }
+}
