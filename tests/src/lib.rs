@@ -1,1 +1,5 @@
-//! End-to-end tests: real clients, the real relay, real files. They are in `tests/`.
+//! End-to-end tests: real clients, the real relay, real files. They are in `tests/`; here is what they share.
+
+mod key_use;
+
+pub use key_use::KeyUse;

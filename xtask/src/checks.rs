@@ -14,7 +14,7 @@ const TEST: &[Step] =
     &[("documents", documents), ("build", build), ("tests", tests), ("doc tests", doc_tests)];
 
 /// The failure tests kill processes at named stations; only builds with these features have them.
-const FAULTS: &[&str] = &["--features", "sealpost-core/faults,sealpost-relay/faults"];
+const FAULTS: &[&str] = &["--features", "sealpost-e2e/faults,sealpost-relay/faults"];
 
 /// Everything that must hold before a commit reaches others.
 pub(crate) fn test(workspace: &Workspace) -> Result<(), Error> {

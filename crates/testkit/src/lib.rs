@@ -4,12 +4,15 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "what goes wrong here fails a test, and says why")]
 
 mod clock;
+mod http;
 mod party;
+mod proxy;
 mod relay_process;
 mod world;
 
 pub use clock::ManualClock;
-pub use party::{Party, PartyDisk, texts};
+pub use party::{Party, PartyDisk, history, texts};
+pub use proxy::{Honest, Meddle, Proxy, SocketMessage};
 pub use relay_process::{RelayProcess, relay_binary};
 pub use world::World;
 

@@ -1,20 +1,23 @@
 //! A person with a device.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sealpost_core::{
     Client, Config, ConnectionState, DatabaseKey, Direction, Message, MessageBody, MessageId, Opened, Thread,
 };
 
-use crate::eventually;
+use crate::{ManualClock, eventually};
 
 /// What of a person outlives the process: a file, its key, and where the relay is.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct PartyDisk {
     name: String,
     database: PathBuf,
     key: [u8; 32],
     relay: String,
+    clock: Option<ManualClock>,
 }
 
 impl PartyDisk {
@@ -24,7 +27,25 @@ impl PartyDisk {
         for (slot, byte) in key.iter_mut().zip(name.bytes()) {
             *slot ^= byte;
         }
-        Self { name: name.to_owned(), database: dir.join(format!("{name}.db")), key, relay: relay.to_owned() }
+        Self {
+            name: name.to_owned(),
+            database: dir.join(format!("{name}.db")),
+            key,
+            relay: relay.to_owned(),
+            clock: None,
+        }
+    }
+
+    /// The same person, who reaches the relay at another address.
+    #[must_use]
+    pub fn through(self, relay: &str) -> Self {
+        Self { relay: relay.to_owned(), ..self }
+    }
+
+    /// The same person, with a clock that is set by hand.
+    #[must_use]
+    pub fn with_clock(self, clock: &ManualClock) -> Self {
+        Self { clock: Some(clock.clone()), ..self }
     }
 
     /// The database file.
@@ -34,7 +55,11 @@ impl PartyDisk {
 
     /// How this person opens the database.
     pub fn config(&self) -> Config {
-        Config::new(&self.database, DatabaseKey::new(self.key), &self.relay)
+        let config = Config::new(&self.database, DatabaseKey::new(self.key), &self.relay);
+        match &self.clock {
+            Some(clock) => config.clock(Arc::new(clock.clone())),
+            None => config,
+        }
     }
 
     /// Registers, and connects.
@@ -48,12 +73,29 @@ impl PartyDisk {
         }
     }
 
+    /// Opens the database; registers if nobody has, however often the relay has to be asked.
+    pub async fn come(self) -> Party {
+        match Client::open(self.config()).await.expect("the database opens") {
+            Opened::Ready(client) => Party { disk: self, client },
+            Opened::Unregistered(new) => {
+                let client = eventually("registration", async || new.register(&[]).await.ok()).await;
+                Party { disk: self, client }
+            }
+        }
+    }
+
     /// Opens the database of somebody who is registered.
     pub async fn open(self) -> Party {
         match Client::open(self.config()).await.expect("the database opens") {
             Opened::Ready(client) => Party { disk: self, client },
             Opened::Unregistered(_) => panic!("{} is not registered", self.name),
         }
+    }
+}
+
+impl fmt::Debug for PartyDisk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PartyDisk").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -119,7 +161,8 @@ pub async fn texts(thread: &Thread) -> Vec<String> {
     history(thread).await.into_iter().map(|message| text(message.body)).collect()
 }
 
-async fn history(thread: &Thread) -> Vec<Message> {
+/// Every message of a thread, oldest first.
+pub async fn history(thread: &Thread) -> Vec<Message> {
     let mut all = Vec::new();
     let mut before = None;
     loop {

@@ -9,13 +9,14 @@ use tempfile::TempDir;
 use crate::party::{Party, PartyDisk};
 
 /// A relay in this process, which can go away and come back at the same address.
-#[derive(Debug)]
 pub struct World {
     dir: TempDir,
     relay: Option<Relay>,
     addr: SocketAddr,
-    configure: fn(Config) -> Config,
+    configure: Configure,
 }
+
+type Configure = Box<dyn Fn(Config) -> Config + Send + Sync>;
 
 impl World {
     /// Starts a relay that lets everybody in.
@@ -24,17 +25,22 @@ impl World {
     }
 
     /// Starts a relay with a configuration of its own, which it also gets when it comes back.
-    pub async fn start_with(configure: fn(Config) -> Config) -> Self {
+    pub async fn start_with(configure: impl Fn(Config) -> Config + Send + Sync + 'static) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let relay = Relay::start(configure(Config::local(dir.path().join("relay")))).await;
         let relay = relay.expect("the relay starts");
         let addr = relay.addr();
-        Self { dir, relay: Some(relay), addr, configure }
+        Self { dir, relay: Some(relay), addr, configure: Box::new(configure) }
     }
 
     /// Where the relay is, or was.
     pub fn url(&self) -> String {
         format!("http://{}", self.addr)
+    }
+
+    /// The address of the relay.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
     }
 
     /// The folder with everybody's files.
@@ -71,5 +77,12 @@ impl World {
     /// A person who is registered and connected.
     pub async fn party(&self, name: &str) -> Party {
         self.disk(name).register().await
+    }
+}
+
+impl std::fmt::Debug for World {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { dir, relay, addr, configure: _ } = self;
+        f.debug_struct("World").field("dir", dir).field("relay", relay).field("addr", addr).finish()
     }
 }

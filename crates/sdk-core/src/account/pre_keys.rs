@@ -11,6 +11,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::fault::{self, Station};
 use crate::store::{Account, PreKeys, Tx};
+use crate::transport;
 
 /// One-time keys of each kind that the relay should hold.
 const FULL: u32 = 100;
@@ -24,6 +25,22 @@ const KEEP_MS: u64 = 30 * DAY_MS;
 
 /// Makes and uploads what the relay lacks.
 pub(crate) async fn replenish(ctx: &Context) -> Result<()> {
+    match upload_missing(ctx).await? {
+        Upload::Arrived => Ok(()),
+        // What was to go with them, and what is missing now that they are known to be there.
+        Upload::ArrivedBefore => upload_missing(ctx).await.map(|_| ()),
+    }
+}
+
+/// What became of an upload.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Upload {
+    Arrived,
+    /// The relay knows these one-time keys from an upload whose answer was lost, and has given some of them out.
+    ArrivedBefore,
+}
+
+async fn upload_missing(ctx: &Context) -> Result<Upload> {
     let counts = tokens::with_access(ctx, |http, token| async move { http.key_counts(&token).await }).await?;
     let now_ms = ctx.server_now_ms();
     let mut rng = ctx.env.rng();
@@ -31,16 +48,29 @@ pub(crate) async fn replenish(ctx: &Context) -> Result<()> {
         let (account, _) = tx.our_account()?;
         prepare(tx, &account, counts, now_ms, &mut rng)
     });
-    let keys = prepared.await?;
+    let mut keys = prepared.await?;
     if keys.is_empty() {
-        return Ok(());
+        return Ok(Upload::Arrived);
     }
     fault::at(Station::PreKeysBeforeUpload);
-    let upload = upload_form(&keys);
-    let upload = &upload;
-    tokens::with_access(ctx, |http, token| async move { http.upload_keys(&token, upload).await }).await?;
+    let form = upload_form(&keys);
+    let form = &form;
+    let upload = tokens::with_access(ctx, |http, token| async move {
+        match http.upload_keys(&token, form).await {
+            Ok(_) => Ok(Upload::Arrived),
+            Err(transport::Error::Refused(refusal)) if refusal.reason == wire::reason::KEY_ID_USED => {
+                Ok(Upload::ArrivedBefore)
+            }
+            Err(error) => Err(error),
+        }
+    });
+    let upload = upload.await?;
     fault::at(Station::PreKeysUploaded);
-    ctx.store.write(move |tx| tx.set_pre_keys_uploaded(&keys)).await
+    if upload == Upload::ArrivedBefore {
+        (keys.signed, keys.last_resort) = (None, None);
+    }
+    ctx.store.write(move |tx| tx.set_pre_keys_uploaded(&keys)).await?;
+    Ok(upload)
 }
 
 /// Makes what is missing, and returns all that the relay may not have yet: an upload whose answer was lost is

@@ -1,0 +1,183 @@
+//! A proxy between client and relay that understands what passes, and may change it: the network as an attacker
+//! or a broken relay would have it, around the real relay.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use prost::Message as _;
+use sealpost_wire::{Frame, SUBPROTOCOL};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::broadcast;
+use tokio::task::JoinSet;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
+use tokio_tungstenite::tungstenite::http::{HeaderValue, header};
+use tokio_tungstenite::{WebSocketStream, accept_hdr_async, client_async};
+
+use crate::http::{first_line, read_message};
+
+pub use tokio_tungstenite::tungstenite::Message as SocketMessage;
+
+/// What happens to what passes. By default nothing.
+pub trait Meddle: Send + Sync + 'static {
+    /// A frame from the client: what the relay gets instead.
+    fn up(&self, frame: Frame) -> Vec<Frame> {
+        vec![frame]
+    }
+
+    /// A frame from the relay: what the client gets instead.
+    fn down(&self, frame: Frame) -> Vec<Frame> {
+        vec![frame]
+    }
+
+    /// A REST answer of the relay to a request line such as `GET /v1/keys HTTP/1.1`: the body that the client
+    /// gets instead.
+    fn answer(&self, _request: &str, body: Vec<u8>) -> Vec<u8> {
+        body
+    }
+}
+
+/// Leaves everything as it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Honest;
+
+impl Meddle for Honest {}
+
+/// A running proxy on an address of its own. Dropping it ends every connection through it.
+#[derive(Debug)]
+pub struct Proxy {
+    addr: SocketAddr,
+    injected: broadcast::Sender<SocketMessage>,
+    _server: JoinSet<()>,
+}
+
+impl Proxy {
+    /// Stands before the relay at `upstream`, which may come and go.
+    pub async fn start(upstream: SocketAddr, meddle: impl Meddle) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+        let addr = listener.local_addr().expect("an address");
+        let (injected, _) = broadcast::channel(4096);
+        let passage = Passage { upstream, meddle: Arc::new(meddle), injected: injected.clone() };
+        let mut server = JoinSet::new();
+        server.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                connections.spawn(passage.clone().serve(stream));
+                while connections.try_join_next().is_some() {}
+            }
+        });
+        Self { addr, injected, _server: server }
+    }
+
+    /// Its base URL.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    /// Says something to every client that is connected now, as if the relay had said it.
+    pub fn say(&self, frame: &Frame) {
+        self.say_raw(SocketMessage::Binary(frame.encode_to_vec().into()));
+    }
+
+    /// As [`Proxy::say`], for what is not a frame.
+    pub fn say_raw(&self, message: SocketMessage) {
+        // Nobody may be connected.
+        let _ = self.injected.send(message);
+    }
+}
+
+/// What every connection needs.
+#[derive(Clone)]
+struct Passage {
+    upstream: SocketAddr,
+    meddle: Arc<dyn Meddle>,
+    injected: broadcast::Sender<SocketMessage>,
+}
+
+impl Passage {
+    /// One connection; whatever fails on it ends it, as a network would.
+    async fn serve(self, stream: TcpStream) {
+        let mut start = [0; 10];
+        let is_socket = loop {
+            match stream.peek(&mut start).await {
+                Ok(length) if length == start.len() => break &start == b"GET /v1/ws",
+                Ok(1..) => tokio::task::yield_now().await,
+                _ => return,
+            }
+        };
+        let _ = stream.set_nodelay(true);
+        let Ok(upstream) = TcpStream::connect(self.upstream).await else { return };
+        let _ = upstream.set_nodelay(true);
+        if is_socket {
+            let _ = self.pass_frames(stream, upstream).await;
+        } else {
+            let _ = self.pass_requests(stream, upstream).await;
+        }
+    }
+
+    async fn pass_requests(self, mut client: TcpStream, mut relay: TcpStream) -> std::io::Result<()> {
+        loop {
+            let Some((request, _)) = read_message(&mut client).await? else { return Ok(()) };
+            relay.write_all(&request).await?;
+            let Some((answer, head)) = read_message(&mut relay).await? else { return Ok(()) };
+            let line = first_line(&request);
+            let body = answer.get(head..).unwrap_or_default().to_vec();
+            let body = self.meddle.answer(&line, body);
+            let head = String::from_utf8_lossy(answer.get(..head).unwrap_or_default()).into_owned();
+            let kept: Vec<&str> = head.lines().filter(|line| !line.is_empty() && !is_length(line)).collect();
+            let head = format!("{}\r\ncontent-length: {}\r\n\r\n", kept.join("\r\n"), body.len());
+            client.write_all(head.as_bytes()).await?;
+            client.write_all(&body).await?;
+        }
+    }
+
+    async fn pass_frames(self, client: TcpStream, relay: TcpStream) -> Option<()> {
+        let mut request = format!("ws://{}/v1/ws", self.upstream).into_client_request().ok()?;
+        request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+        let (mut relay, _) = client_async(request, relay).await.ok()?;
+        let mut client = accept_hdr_async(client, speak_our_protocol).await.ok()?;
+        let mut injected = self.injected.subscribe();
+        loop {
+            tokio::select! {
+                message = client.next() => {
+                    pass(message?.ok()?, &mut relay, |frame| self.meddle.up(frame)).await?;
+                }
+                message = relay.next() => {
+                    pass(message?.ok()?, &mut client, |frame| self.meddle.down(frame)).await?;
+                }
+                Ok(message) = injected.recv() => client.send(message).await.ok()?,
+            }
+        }
+    }
+}
+
+/// Passes one message on; none when the other side is gone.
+async fn pass(
+    message: SocketMessage,
+    to: &mut WebSocketStream<TcpStream>,
+    meddle: impl FnOnce(Frame) -> Vec<Frame>,
+) -> Option<()> {
+    let SocketMessage::Binary(bytes) = &message else {
+        return to.send(message).await.ok();
+    };
+    let Ok(frame) = Frame::decode(bytes.clone()) else {
+        return to.send(message).await.ok();
+    };
+    for frame in meddle(frame) {
+        to.send(SocketMessage::Binary(frame.encode_to_vec().into())).await.ok()?;
+    }
+    Some(())
+}
+
+#[expect(clippy::result_large_err, reason = "the signature is tungstenite's")]
+#[expect(clippy::unnecessary_wraps, reason = "the signature is tungstenite's")]
+fn speak_our_protocol(_: &Request, mut response: Response) -> Result<Response, ErrorResponse> {
+    response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+    Ok(response)
+}
+
+fn is_length(line: &str) -> bool {
+    line.to_ascii_lowercase().starts_with("content-length:")
+}

@@ -1,0 +1,34 @@
+//! A person who writes lines until the process is killed at the station that `SEALPOST_FAULT` names.
+//!
+//! `crash-client FOLDER NAME RELAY PEER`: opens (or registers) `NAME` in `FOLDER`, and writes "NAME 0",
+//! "NAME 1" and so on to `PEER`, each when the relay has the one before. Lines that are in the history are not
+//! written again.
+
+#![expect(clippy::expect_used, reason = "what goes wrong here fails a test, and says why")]
+
+use std::path::Path;
+
+use sealpost_core::{Delivery, Direction};
+use sealpost_testkit::{PartyDisk, texts};
+
+/// Many more than any test needs to reach its station.
+const LINES: usize = 500;
+
+#[tokio::main]
+async fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [folder, name, relay, peer] = arguments.as_slice() else {
+        std::process::exit(2);
+    };
+    let me = PartyDisk::new(Path::new(folder), name, relay).come().await;
+    let peer = peer.parse().expect("a user id");
+    let thread = me.client.direct_thread(peer).await.expect("a direct thread");
+    let written = texts(&thread).await.iter().filter(|text| text.starts_with(name)).count();
+    for line in written..LINES {
+        let message = thread.send_text(&format!("{name} {line}")).await.expect("a queued line");
+        me.message_reaches(&thread, message.id, |direction| {
+            *direction != Direction::Outgoing(Delivery::Queued)
+        })
+        .await;
+    }
+}

@@ -1,0 +1,75 @@
+//! Watches from outside that no message key is used twice: a device that crashes may send the same bytes again,
+//! never other bytes under the same key.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sealpost_protocol::{PreKeySignalMessage, SignalMessage};
+use sealpost_testkit::Meddle;
+use sealpost_wire::frame::Body;
+use sealpost_wire::{DeviceCopy, Envelope, Frame, envelope};
+
+/// What names a message key to somebody outside: the ratchet key of its chain, and its number there.
+type KeyName = ([u8; 33], u32);
+
+/// Everything that clients have sent through a proxy. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct KeyUse(Arc<Mutex<Seen>>);
+
+#[derive(Debug, Default)]
+struct Seen {
+    ciphertexts: HashMap<KeyName, Vec<u8>>,
+    used_twice: usize,
+    unreadable: usize,
+}
+
+impl KeyUse {
+    /// How many different message keys were used.
+    ///
+    /// # Errors
+    /// Says what was wrong, when a key was used for two ciphertexts, or something was sent that is not one.
+    pub fn judge(&self) -> Result<usize, String> {
+        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match (seen.used_twice, seen.unreadable) {
+            (0, 0) => Ok(seen.ciphertexts.len()),
+            (twice, unreadable) => {
+                Err(format!("{twice} message keys used twice, {unreadable} unreadable ciphertexts"))
+            }
+        }
+    }
+
+    fn see(&self, copy: &DeviceCopy) {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let envelope = copy.envelope.clone().unwrap_or_default();
+        let Some(key) = key_name(&envelope) else {
+            seen.unreadable = seen.unreadable.saturating_add(1);
+            return;
+        };
+        let ciphertext = envelope.ciphertext.to_vec();
+        let first = seen.ciphertexts.entry(key).or_insert_with(|| ciphertext.clone());
+        if *first != ciphertext {
+            seen.used_twice = seen.used_twice.saturating_add(1);
+        }
+    }
+}
+
+impl Meddle for KeyUse {
+    fn up(&self, frame: Frame) -> Vec<Frame> {
+        if let Some(Body::Send(send)) = &frame.body {
+            send.copies.iter().for_each(|copy| self.see(copy));
+        }
+        vec![frame]
+    }
+}
+
+fn key_name(envelope: &Envelope) -> Option<KeyName> {
+    let bytes = &envelope.ciphertext;
+    let name = |message: &SignalMessage| (*message.ratchet_key(), message.counter());
+    match envelope.kind {
+        envelope::SIGNAL => SignalMessage::parse(bytes).ok().as_ref().map(name),
+        envelope::PRE_KEY => {
+            PreKeySignalMessage::parse(bytes).ok().map(|message| name(message.signal_message()))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,310 @@
+//! Processes are killed at every named station of the client and of the relay, and started again. Whatever the
+//! station: no message is lost, none is doubled, both sides see the same order, and no message key is used twice.
+
+#![cfg(test)]
+#![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sealpost_core::fault::Station;
+use sealpost_core::{Delivery, Direction, Message, Thread, UserId};
+use sealpost_e2e::KeyUse;
+use sealpost_relay::fault::Station as RelayStation;
+use sealpost_testkit::{
+    Meddle, Party, PartyDisk, Proxy, RelayProcess, World, eventually, history, relay_binary, texts,
+};
+use sealpost_wire::Frame;
+use sealpost_wire::frame::Body;
+use tokio::process::{Child, Command};
+use tokio::sync::Semaphore;
+use tokio::task::{Id, JoinSet};
+use tokio::time::timeout;
+
+/// Cases that run at the same time.
+const AT_ONCE: usize = 6;
+/// Lines that each writes while the relay dies.
+const LINES: usize = 12;
+const PATIENCE: Duration = Duration::from_secs(60);
+const SIGABRT: i32 = 6;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_may_die_at_every_station() {
+    let mut cases = Cases::new();
+    for station in Station::ALL {
+        for pass in 1..=passes(station) {
+            cases.spawn(format!("{}:{pass}", station.name()), move |fault: String| async move {
+                client_dies(station, &fault).await;
+            });
+        }
+    }
+    cases.all_pass().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_relay_may_die_at_every_station() {
+    let mut cases = Cases::new();
+    for station in RelayStation::ALL {
+        for pass in 1..=relay_passes(*station) {
+            cases.spawn(format!("{}:{pass}", station.name()), |fault| async move {
+                relay_dies(&fault).await;
+            });
+        }
+    }
+    cases.all_pass().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_used_twice_is_noticed() {
+    let world = World::start().await;
+    let (honest, forged) = (KeyUse::default(), KeyUse::default());
+    let proxy = Proxy::start(world.addr(), TwoCiphertexts(honest.clone(), forged.clone())).await;
+    let ada = world.disk("ada").through(&proxy.url()).come().await;
+    let ben = world.party("ben").await;
+    let hers = ada.thread_with(&ben).await;
+    write(&ada, &hers, 0).await;
+    assert_eq!(honest.judge(), Ok(1));
+    assert_eq!(forged.judge(), Err("1 message keys used twice, 0 unreadable ciphertexts".to_owned()));
+}
+
+/// Shows one watcher what was sent, and another what a client would send that used a key again.
+struct TwoCiphertexts(KeyUse, KeyUse);
+
+impl Meddle for TwoCiphertexts {
+    fn up(&self, frame: Frame) -> Vec<Frame> {
+        let mut again = frame.clone();
+        if let Some(Body::Send(send)) = &mut again.body {
+            for envelope in send.copies.iter_mut().filter_map(|copy| copy.envelope.as_mut()) {
+                let mut ciphertext = envelope.ciphertext.to_vec();
+                // Somewhere in the sealed bytes, behind the header.
+                let behind = ciphertext.len() - 20;
+                ciphertext[behind] ^= 1;
+                envelope.ciphertext = ciphertext.into();
+            }
+        }
+        self.1.up(frame.clone());
+        self.1.up(again);
+        self.0.up(frame)
+    }
+}
+
+/// How often a station is passed on the way into and through a talk, as far as it is worth trying.
+const fn passes(station: Station) -> u64 {
+    match station {
+        Station::MeetBeforeCommit
+        | Station::MeetAfterCommit
+        | Station::RegisterBeforeSubmit
+        | Station::RegisterAnswered
+        | Station::PreKeysBeforeUpload
+        | Station::PreKeysUploaded => 1,
+        _ => 3,
+    }
+}
+
+const fn relay_passes(station: RelayStation) -> u64 {
+    match station {
+        RelayStation::PreKeyBeforeCommit | RelayStation::PreKeyAfterCommit => 1,
+        RelayStation::RegisterBeforeCommit | RelayStation::RegisterAfterCommit => 2,
+        _ => 3,
+    }
+}
+
+/// Ada is a process that dies; Ben, in this one, goes on writing to her.
+async fn client_dies(station: Station, fault: &str) {
+    let world = World::start().await;
+    let keys = KeyUse::default();
+    let proxy = Proxy::start(world.addr(), keys.clone()).await;
+    let ada = world.disk("ada").through(&proxy.url());
+    let ben = world.disk("ben").through(&proxy.url()).come().await;
+    let about_keys = matches!(station, Station::PreKeysBeforeUpload | Station::PreKeysUploaded);
+    if !matches!(station, Station::RegisterBeforeSubmit | Station::RegisterAnswered) {
+        ada.clone().come().await.close().await;
+    }
+    if about_keys {
+        take_keys(&world, usize::MAX);
+    }
+    let child = crash_client(world.dir(), &proxy.url(), ben.client.user_id(), fault);
+    let status = write_until_dead(&ben, child).await;
+    assert_eq!(status.signal(), Some(SIGABRT), "did not die at {fault}: {status}");
+    if about_keys {
+        take_keys(&world, 1);
+    }
+    let ada = ada.come().await;
+    same_conversation(&ada, &ben, fault).await;
+    if about_keys {
+        keys_are_made_again(&world, ada).await;
+    }
+    keys.judge().unwrap_or_else(|wrong| panic!("{fault}: {wrong}"));
+}
+
+/// The relay is a process that dies; Ada and Ben write to each other all the time.
+async fn relay_dies(fault: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let start = async |listen: SocketAddr, fault: Option<&str>| {
+        let log = dir.path().join("relay.log");
+        RelayProcess::start(&relay_binary(), &dir.path().join("relay"), listen, &log, fault).await.unwrap()
+    };
+    let mut relay = start(([127, 0, 0, 1], 0).into(), Some(fault)).await;
+    let addr = relay.addr();
+    let keys = KeyUse::default();
+    let proxy = Proxy::start(addr, keys.clone()).await;
+    let disk = |name| PartyDisk::new(dir.path(), name, &proxy.url());
+    let talk = tokio::spawn(talk_in_spite_of_everything(disk("ada"), disk("ben")));
+    let status = timeout(PATIENCE, relay.wait()).await;
+    let status = status.unwrap_or_else(|_| panic!("not reached: {fault}")).unwrap();
+    assert_eq!(status.signal(), Some(SIGABRT), "did not die at {fault}: {status}");
+    let _relay = start(addr, None).await;
+    let (ada, ben) = talk.await.unwrap();
+    same_conversation(&ada, &ben, fault).await;
+    keys.judge().unwrap_or_else(|wrong| panic!("{fault}: {wrong}"));
+}
+
+fn crash_client(folder: &Path, relay: &str, peer: UserId, fault: &str) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_crash-client"))
+        .arg(folder)
+        .args(["ada", relay, &peer.to_string()])
+        .env("SEALPOST_FAULT", fault)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap()
+}
+
+/// Writes lines into the thread with the child, as soon as there is one, for as long as the child lives.
+async fn write_until_dead(ben: &Party, mut child: Child) -> ExitStatus {
+    let writing = async {
+        for line in 0.. {
+            let thread = eventually("a thread", async || ben.client.threads().await.unwrap().pop()).await;
+            write(ben, &thread, line).await;
+        }
+    };
+    tokio::select! {
+        status = child.wait() => status.unwrap(),
+        () = writing => unreachable!("there is always another line"),
+    }
+}
+
+async fn talk_in_spite_of_everything(ada: PartyDisk, ben: PartyDisk) -> (Party, Party) {
+    let (ada, ben) = (ada.come().await, ben.come().await);
+    let (hers, his) = (thread(&ada, &ben).await, thread(&ben, &ada).await);
+    for line in 0..LINES {
+        tokio::join!(write(&ada, &hers, line), write(&ben, &his, line));
+    }
+    (ada, ben)
+}
+
+/// Writes one line, and waits until the relay has it.
+async fn write(party: &Party, thread: &Thread, line: usize) {
+    let message = thread.send_text(&format!("{} {line}", party.name())).await.unwrap();
+    let left = |direction: &Direction| *direction != Direction::Outgoing(Delivery::Queued);
+    party.message_reaches(thread, message.id, left).await;
+}
+
+/// The thread with somebody, however often the relay has to be asked.
+async fn thread(party: &Party, other: &Party) -> Thread {
+    let user = other.client.user_id();
+    eventually("a thread", async || party.client.direct_thread(user).await.ok()).await
+}
+
+/// Both write one more line. Then everything that was ever written is on both sides: once, and in one order.
+async fn same_conversation(ada: &Party, ben: &Party, fault: &str) {
+    let (hers, his) = (thread(ada, ben).await, thread(ben, ada).await);
+    for (party, thread) in [(ada, &hers), (ben, &his)] {
+        let next = lines_of(party.name(), &texts(thread).await).len();
+        write(party, thread, next).await;
+    }
+    for (party, thread) in [(ada, &hers), (ben, &his)] {
+        all_delivered(party, thread).await;
+    }
+    let (here, there) = (texts(&hers).await, texts(&his).await);
+    assert_eq!(here, there, "after {fault}");
+    for party in [ada, ben] {
+        let lines = lines_of(party.name(), &here);
+        assert_eq!(lines, (0..lines.len()).collect::<Vec<_>>(), "of {} after {fault}", party.name());
+    }
+    let all = [ada, ben].map(|party| lines_of(party.name(), &here).len()).iter().sum::<usize>();
+    assert_eq!(here.len(), all, "something else was said after {fault}: {here:?}");
+}
+
+/// The numbers of the lines that somebody wrote, in the order of the thread.
+fn lines_of(name: &str, texts: &[String]) -> Vec<usize> {
+    let lines = texts.iter().filter_map(|text| text.strip_prefix(name)?.strip_prefix(' '));
+    lines.map(|line| line.parse().unwrap()).collect()
+}
+
+async fn all_delivered(party: &Party, thread: &Thread) {
+    eventually(&format!("everything of {} arrives", party.name()), async || {
+        let messages = history(thread).await;
+        let waits = |message: &Message| {
+            matches!(message.direction, Direction::Outgoing(state) if state != Delivery::Delivered)
+        };
+        (!messages.iter().any(waits)).then_some(())
+    })
+    .await;
+}
+
+/// After a crash around an upload of which a key was taken in the meantime, the next uploads still arrive.
+async fn keys_are_made_again(world: &World, ada: Party) {
+    take_keys(world, usize::MAX);
+    let user = ada.client.user_id();
+    let _ada = ada.close().await.come().await;
+    eventually("a full pool of keys", async || {
+        let sql = "SELECT count(*) FROM one_time_pre_key WHERE user_id = ?1";
+        let keys: i64 = relay_db(world).query_row(sql, [user.as_bytes()], |row| row.get(0)).unwrap();
+        (keys == 200).then_some(())
+    })
+    .await;
+}
+
+/// One-time keys of everybody are taken by somebody who then never writes.
+fn take_keys(world: &World, most: usize) {
+    let oldest = "SELECT key_id FROM one_time_pre_key ORDER BY key_id LIMIT ?1";
+    let taking = format!("DELETE FROM one_time_pre_key WHERE key_id IN ({oldest})");
+    relay_db(world).execute(&taking, [i64::try_from(most).unwrap_or(i64::MAX)]).unwrap();
+}
+
+fn relay_db(world: &World) -> rusqlite::Connection {
+    let db = rusqlite::Connection::open(world.relay_dir().join("relay.db")).unwrap();
+    db.busy_timeout(PATIENCE).unwrap();
+    db
+}
+
+/// Cases that run beside each other, each with its name.
+struct Cases {
+    running: JoinSet<()>,
+    turns: Arc<Semaphore>,
+    names: HashMap<Id, String>,
+}
+
+impl Cases {
+    fn new() -> Self {
+        Self { running: JoinSet::new(), turns: Arc::new(Semaphore::new(AT_ONCE)), names: HashMap::new() }
+    }
+
+    fn spawn<F>(&mut self, fault: String, case: impl FnOnce(String) -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send,
+    {
+        let (turns, name) = (Arc::clone(&self.turns), fault.clone());
+        let task = self.running.spawn(async move {
+            let _turn = turns.acquire_owned().await.unwrap();
+            case(fault).await;
+        });
+        self.names.insert(task.id(), name);
+    }
+
+    async fn all_pass(mut self) {
+        let mut failed = Vec::new();
+        while let Some(case) = self.running.join_next_with_id().await {
+            if let Err(error) = case {
+                failed.push(self.names[&error.id()].clone());
+            }
+        }
+        assert!(failed.is_empty(), "failed: {failed:?}");
+    }
+}
