@@ -1,0 +1,299 @@
+//! What may be wrong with a database, and what the app is told. Nothing is ever lost by being told.
+
+#![cfg(test)]
+#![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use hkdf::Hkdf;
+use sealpost_core::{Client, Config, DatabaseKey, Error, Opened, Storage, Thread};
+use sealpost_testkit::{Party, PartyDisk, World, texts};
+use sha2::Sha256;
+
+const PAGE: usize = 4096;
+
+/// Ada's disk, after she has written to Ben.
+async fn written(world: &World) -> PartyDisk {
+    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    let thread = ada.thread_with(&ben).await;
+    for line in 0..20 {
+        thread.send_text(&format!("line {line}")).await.unwrap();
+    }
+    let his = ben.thread_with(&ada).await;
+    ben.texts_when(&his, 20).await;
+    ada.close().await
+}
+
+async fn refusal(config: Config) -> Error {
+    match Client::open(config).await {
+        Err(error) => error,
+        Ok(opened) => panic!("opened: {opened:?}"),
+    }
+}
+
+/// Everything is as it was.
+async fn is_whole(disk: &PartyDisk) {
+    let ada = disk.clone().open().await;
+    let thread = only_thread(&ada).await;
+    assert_eq!(texts(&thread).await, (0..20).map(|line| format!("line {line}")).collect::<Vec<_>>());
+    ada.close().await;
+}
+
+async fn only_thread(party: &Party) -> Thread {
+    party.client.threads().await.unwrap().pop().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_key_is_told_and_harms_nothing() {
+    let world = World::start().await;
+    let disk = written(&world).await;
+    let wrong = Config::new(disk.database(), DatabaseKey::new([7; 32]), world.url());
+    assert_eq!(refusal(wrong).await, Error::Storage(Storage::WrongKey));
+    is_whole(&disk).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_a_database_is_left_as_it_is() {
+    let world = World::start().await;
+    let disk = world.disk("ada");
+    for content in ["a".repeat(31), "shopping: milk, bread\n".repeat(1000)] {
+        fs::write(disk.database(), &content).unwrap();
+        assert_eq!(refusal(disk.config()).await, Error::Storage(Storage::Corrupt));
+        assert_eq!(fs::read_to_string(disk.database()).unwrap(), content);
+    }
+    fs::remove_file(disk.database()).unwrap();
+    fs::create_dir(disk.database()).unwrap();
+    assert_eq!(refusal(disk.config()).await, Error::Storage(Storage::Corrupt));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plain_database_of_somebody_else_is_not_opened() {
+    let world = World::start().await;
+    let disk = world.disk("ada");
+    let plain = rusqlite::Connection::open(disk.database()).unwrap();
+    plain.execute_batch("CREATE TABLE recipe (name TEXT); INSERT INTO recipe VALUES ('bread');").unwrap();
+    drop(plain);
+    assert_eq!(refusal(disk.config()).await, Error::Storage(Storage::Corrupt));
+    let plain = rusqlite::Connection::open(disk.database()).unwrap();
+    let name: String = plain.query_row("SELECT name FROM recipe", [], |row| row.get(0)).unwrap();
+    assert_eq!(name, "bread");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_was_cut_short_is_told_from_a_wrong_key() {
+    let world = World::start().await;
+    let disk = written(&world).await;
+    let whole = fs::read(disk.database()).unwrap();
+    for length in [1, 31, 32, 100, PAGE, PAGE * 2 + 17, whole.len() - PAGE, whole.len() - 1] {
+        fs::write(disk.database(), &whole[..length]).unwrap();
+        assert_eq!(refusal(disk.config()).await, Error::Storage(Storage::Corrupt), "at {length} bytes");
+    }
+    fs::write(disk.database(), &whole).unwrap();
+    is_whole(&disk).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_to_any_page_is_found_and_never_read_as_data() {
+    let world = World::start().await;
+    let disk = written(&world).await;
+    let whole = fs::read(disk.database()).unwrap();
+    let mut found = 0;
+    for page in 0..whole.len() / PAGE {
+        let mut damaged = whole.clone();
+        damaged[page * PAGE + 1234] ^= 0x10;
+        fs::write(disk.database(), &damaged).unwrap();
+        let told = read_everything(&disk).await;
+        match told {
+            // A page that holds nothing we read: an index, the search index, a free one.
+            Ok(lines) => assert_eq!(lines, 20, "page {page}"),
+            Err(Error::Storage(Storage::WrongKey)) => assert_eq!(page, 0),
+            Err(error) => {
+                assert_eq!(error, Error::Storage(Storage::Corrupt), "page {page}");
+                found += 1;
+            }
+        }
+    }
+    assert!(found > 0, "no damage was found");
+    fs::write(disk.database(), &whole).unwrap();
+    for log in ["-wal", "-shm"] {
+        fs::remove_file(beside(disk.database(), log)).ok();
+    }
+    is_whole(&disk).await;
+}
+
+async fn read_everything(disk: &PartyDisk) -> Result<usize, Error> {
+    let Opened::Ready(client) = Client::open(disk.config()).await? else { return Ok(0) };
+    let mut lines = 0;
+    let read = async {
+        for thread in client.threads().await? {
+            lines += thread.history(None).await?.messages.len();
+        }
+        Ok(())
+    };
+    let read = read.await;
+    client.suspend().await?;
+    read.map(|()| lines)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_of_a_newer_version_is_left_alone() {
+    let world = World::start().await;
+    let key = [9; 32];
+    let path = world.dir().join("ada.db");
+    let config = || Config::new(&path, DatabaseKey::new(key), world.url());
+    drop(Client::open(config()).await.unwrap());
+    // The file is let go of when its last transaction is over.
+    let unlocked = sealpost_testkit::eventually("the file is closed", async || {
+        Client::open(config()).await.is_ok().then_some(())
+    });
+    unlocked.await;
+    let set_version = |version: u32| {
+        let db = as_documented(&path, &key);
+        db.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+        let found: u32 = db.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+        db.pragma_update(None, "user_version", version).unwrap();
+        found
+    };
+    let known = set_version(99);
+    assert_eq!(refusal(config()).await, Error::Storage(Storage::Newer { found: 99, known }));
+    assert_eq!(set_version(known), 99);
+    assert!(Client::open(config()).await.is_ok());
+}
+
+/// Opens the file as docs/storage.md describes it.
+fn as_documented(path: &Path, key: &[u8; 32]) -> rusqlite::Connection {
+    let mut salt = [0; 16];
+    Hkdf::<Sha256>::new(None, key).expand(b"Sealpost database salt v1", &mut salt).unwrap();
+    let db = rusqlite::Connection::open(path).unwrap();
+    let (key, salt) = (hex::encode(key), hex::encode(salt));
+    db.execute_batch(&format!("PRAGMA key = \"x'{key}{salt}'\"; PRAGMA cipher_plaintext_header_size = 32;"))
+        .unwrap();
+    db
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_open_elsewhere_is_in_use_until_it_is_closed() {
+    let world = World::start().await;
+    let disk = written(&world).await;
+    let first = disk.clone().open().await;
+    assert_eq!(refusal(disk.config()).await, Error::Storage(Storage::InUse));
+    assert!(Error::Storage(Storage::InUse).is_retryable());
+    first.close().await;
+    is_whole(&disk).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_is_missing_is_told() {
+    let world = World::start().await;
+    let disk = PartyDisk::new(&world.dir().join("no such folder"), "ada", &world.url());
+    assert_eq!(refusal(disk.config()).await, Error::Storage(Storage::ReadOnly));
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_told() {
+    inside_a_namespace("a_folder_that_cannot_be_written_is_told", async |mount| {
+        let world = World::start().await;
+        let disk = written(&world).await;
+        let ro = mount.join("ro");
+        fs::create_dir(&ro).unwrap();
+        run("mount", &["--bind", &text(world.dir()), &text(&ro)]);
+        run("mount", &["-o", "remount,bind,ro", &text(&ro)]);
+        let unwritable = PartyDisk::new(&ro, "ada", &world.url());
+        assert_eq!(refusal(unwritable.config()).await, Error::Storage(Storage::ReadOnly));
+        let missing = PartyDisk::new(&ro, "cyd", &world.url());
+        assert_eq!(refusal(missing.config()).await, Error::Storage(Storage::ReadOnly));
+        is_whole(&disk).await;
+    });
+}
+
+#[test]
+fn a_full_disk_loses_nothing_and_heals() {
+    inside_a_namespace("a_full_disk_loses_nothing_and_heals", async |mount| {
+        run("mount", &["-t", "tmpfs", "-o", "size=8m", "tmpfs", &text(mount)]);
+        let world = World::start().await;
+        let ben = world.party("ben").await;
+        let ada = PartyDisk::new(mount, "ada", &world.url()).come().await;
+        let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
+        let mut said = Vec::new();
+        say(&hers, "before", &mut said).await.unwrap();
+        ben.texts_when(&his, 1).await;
+        let ballast = mount.join("ballast");
+        fill(&ballast);
+        // What fits into the space that the file has left is still taken; then the app is told.
+        let mut refused = None;
+        for line in 0..2000 {
+            let text = format!("{line} {}", "x".repeat(8000));
+            if let Err(error) = say(&hers, &text, &mut said).await {
+                refused = Some(error);
+                break;
+            }
+        }
+        assert_eq!(refused, Some(Error::Storage(Storage::Full)));
+        // Reading goes on, and what others say is not acknowledged, so not lost.
+        assert_eq!(texts(&hers).await.len(), said.len());
+        his.send_text("are you there?").await.unwrap();
+        fs::remove_file(&ballast).unwrap();
+        say(&hers, "after", &mut said).await.unwrap();
+        ben.texts_when(&his, said.len() + 1).await;
+        let all = ada.texts_when(&hers, said.len() + 1).await;
+        let ours: Vec<_> = all.into_iter().filter(|text| text != "are you there?").collect();
+        assert_eq!(ours, said);
+    });
+}
+
+async fn say(thread: &Thread, text: &str, said: &mut Vec<String>) -> Result<(), Error> {
+    thread.send_text(text).await?;
+    said.push(text.to_owned());
+    Ok(())
+}
+
+/// Takes all the space there is.
+fn fill(path: &Path) {
+    use std::io::Write as _;
+    let mut file = File::create(path).unwrap();
+    for chunk in [65_536, 4096, 1] {
+        while file.write_all(&vec![0; chunk]).is_ok() {}
+    }
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(suffix);
+    path.into()
+}
+
+/// Says that the test runs in a mount namespace of its own, and which folder it may mount on.
+const INSIDE: &str = "SEALPOST_E2E_MOUNT";
+
+/// Runs the named test again in a process that may mount without anybody else seeing it. Needs root, as in CI.
+fn inside_a_namespace(test: &str, work: impl AsyncFnOnce(&Path)) {
+    if let Some(mount) = std::env::var_os(INSIDE) {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(work(Path::new(&mount)));
+        return;
+    }
+    if !Command::new("unshare").args(["-m", "true"]).status().is_ok_and(|status| status.success()) {
+        println!("skipped: {test} needs mount namespaces (root, and unshare)");
+        return;
+    }
+    let mount = tempfile::tempdir().unwrap();
+    let status = Command::new("unshare")
+        .args(["-m", "--propagation", "private"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(INSIDE, mount.path())
+        .status()
+        .unwrap();
+    assert!(status.success(), "in its namespace: {status}");
+}
+
+fn run(program: &str, arguments: &[&str]) {
+    let status = Command::new(program).args(arguments).status().unwrap();
+    assert!(status.success(), "{program} {arguments:?}: {status}");
+}
+
+fn text(path: &Path) -> String {
+    path.to_str().unwrap().to_owned()
+}
