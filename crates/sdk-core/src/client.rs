@@ -113,6 +113,14 @@ impl Client {
         self.inner.state.get()
     }
 
+    /// The app knows that it is worth trying to connect now: there is a network again, or a person waits. Nothing
+    /// when there is a connection.
+    pub fn reconnect(&self) {
+        if matches!(self.connection_state(), ConnectionState::Offline) {
+            self.inner.ctx.reconnect.notify_one();
+        }
+    }
+
     /// Ends the connection, lets every transaction finish, and closes the database and its lock. For an app that
     /// goes to the background: the system may freeze or kill it from here on.
     ///

@@ -22,6 +22,8 @@ pub(crate) struct Context {
     pub(crate) policy: SessionPolicy,
     /// Wakes the dispatcher: something was queued.
     pub(crate) outbox: Arc<Notify>,
+    /// Cuts the wait before the next attempt to connect short.
+    pub(crate) reconnect: Arc<Notify>,
     /// Wakes the keeper of our pre-keys: the relay runs low.
     pub(crate) keys_low: Arc<Notify>,
     /// One token refresh at a time: a token that is used twice signs the device out.
@@ -44,6 +46,7 @@ impl Context {
             events,
             policy,
             outbox: Arc::default(),
+            reconnect: Arc::default(),
             keys_low: Arc::default(),
             refreshing: Arc::default(),
             clock_offset_ms: Arc::default(),

@@ -53,6 +53,7 @@ async fn chat(arguments: Arguments) -> Result<(), HomeError> {
         events: client.events(),
         input: BufReader::new(tokio::io::stdin()).lines(),
 
+        client: client.clone(),
         thread,
         older: None,
     };
@@ -94,6 +95,7 @@ async fn meet(client: &Client, home: &Home, with: Option<String>) -> Result<(Thr
 }
 
 struct Conversation {
+    client: Client,
     thread: Thread,
     screen: Screen,
     events: sealpost_core::Events,
@@ -149,7 +151,8 @@ impl Conversation {
                 }
             }
             text => match self.thread.send_text(text).await {
-                Ok(_) => {}
+                // A person waits.
+                Ok(_) => self.client.reconnect(),
                 Err(error @ Error::TooLong { .. }) => self.screen.note(&error.to_string()),
                 Err(error) => return Err(error),
             },

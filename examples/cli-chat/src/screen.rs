@@ -6,11 +6,13 @@ use sealpost_core::{ConnectionState, Delivery, Direction, Message, MessageBody};
 pub(crate) struct Screen {
     us: String,
     them: String,
+    /// What was last said about the connection.
+    online: Option<bool>,
 }
 
 impl Screen {
     pub(crate) fn new(us: &str, them: &str) -> Self {
-        Self { us: us.to_owned(), them: them.to_owned() }
+        Self { us: us.to_owned(), them: them.to_owned(), online: None }
     }
 
     pub(crate) fn note(&self, note: &str) {
@@ -39,12 +41,16 @@ impl Screen {
         }
     }
 
-    pub(crate) fn connection(&self, state: ConnectionState) {
-        match state {
-            ConnectionState::Offline => self.note("offline; what you write is sent later"),
-            ConnectionState::Live => self.note("online"),
-            ConnectionState::SignedOut => self.note("the relay does not know this account any more"),
-            _ => {}
+    pub(crate) fn connection(&mut self, state: ConnectionState) {
+        let (online, note) = match state {
+            ConnectionState::Offline => (false, "offline; what you write is sent later"),
+            ConnectionState::Live => (true, "online"),
+            ConnectionState::SignedOut => (false, "the relay does not know this account any more"),
+            _ => return,
+        };
+        // Every attempt to connect that fails ends offline: once is enough.
+        if self.online.replace(online) != Some(online) {
+            self.note(note);
         }
     }
 }

@@ -48,7 +48,10 @@ pub(crate) async fn run(ctx: Context, state: State) {
             }
         };
         state.set(ConnectionState::Offline);
-        sleep(Duration::from_millis(wait_ms)).await;
+        tokio::select! {
+            () = sleep(Duration::from_millis(wait_ms)) => {}
+            () = ctx.reconnect.notified() => {}
+        }
     }
 }
 
