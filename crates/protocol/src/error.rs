@@ -1,6 +1,6 @@
 //! What is wrong with bytes that do not parse.
 //!
-//! Errors of an operation stand beside it: `BundleError` in `prekey`, the others in `session`. All of them are small,
+//! Errors of an operation stand beside it: in `prekey`, `session`, `group`, `sealed`. All of them are small,
 //! and none repeats anything of its input: they end up in logs.
 
 /// Bytes from a peer, or from our own store, that are not what they should be.
@@ -31,9 +31,16 @@ pub enum DecodeError {
     /// A key, signature or ciphertext of the wrong length.
     #[error("wrong length")]
     Length,
+    /// A number outside its range: a device, a kind of message, a registration id.
+    #[error("out of range")]
+    OutOfRange,
 }
 
 /// A public key that would make every Diffie-Hellman output zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("low-order point")]
 pub(crate) struct LowOrderPoint;
+
+/// The MAC, the tag, the padding or the length is wrong. Which of them is not told: that would be an oracle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NotAuthentic;

@@ -3,7 +3,7 @@
 //! ## Where is what
 //!
 //! ```text
-//!   session     records of sessions: initiate, accept, encrypt, decrypt, store
+//!   session  group     records: begin, encrypt, decrypt, store; with one device, and for a group
 //!      │
 //!   pqxdh  ratchet  message     the handshake; the keys; the bytes
 //!      │
@@ -13,10 +13,13 @@
 //! ```
 
 mod address;
+mod distribution_id;
 mod error;
+pub mod group;
 mod guarded;
 mod identity;
 mod message;
+mod plaintext;
 mod pqxdh;
 mod prekey;
 mod primitives;
@@ -27,9 +30,14 @@ mod session_id;
 mod vectors;
 
 pub use address::{Address, DeviceId, InvalidDeviceId};
+pub use distribution_id::DistributionId;
 pub use error::DecodeError;
 pub use identity::{IdentityKey, IdentityKeyPair, Party, SafetyNumber};
-pub use message::{Ciphertext, MessageType, PreKeySignalMessage, SignalMessage};
+pub use message::{
+    Ciphertext, MessageType, PreKeySignalMessage, SenderKeyDistributionMessage, SenderKeyMessage,
+    SignalMessage,
+};
+pub use plaintext::Plaintext;
 pub use prekey::{
     BundleError, KemPreKey, KemPreKeyId, OneTimePreKey, OneTimePreKeyId, OurPreKeys, PreKeyBundle,
     PreKeyKind, RawPreKeyBundle, RawSigned, SignedPreKey, SignedPreKeyId, VerifiedBundle,
@@ -37,7 +45,7 @@ pub use prekey::{
 pub use primitives::secret::Secret;
 pub use ratchet::skipped::{SkippedChange, SkippedKey, SkippedKeyId, SkippedKeyName, SkippedKeys};
 pub use session::{
-    Accepted, Advanced, Consumed, DecryptError, EncryptError, InitiateError, LocalDevice, Plaintext,
-    SessionChange, SessionPolicy, SessionRecord, StoredSession, UnixSeconds,
+    Accepted, Advanced, Consumed, DecryptError, EncryptError, InitiateError, LocalDevice, SessionChange,
+    SessionPolicy, SessionRecord, StoredSession, UnixSeconds,
 };
 pub use session_id::{SessionId, SessionVersion};

@@ -1,10 +1,14 @@
-//! The messages of a session: bytes ↔ parsed. Nothing here is decrypted.
+//! Messages: bytes ↔ parsed. Nothing here is decrypted.
 
+mod distribution;
 mod pre_key;
+mod sender_key;
 mod signal;
 
+pub use distribution::SenderKeyDistributionMessage;
 pub use pre_key::PreKeySignalMessage;
 pub(crate) use pre_key::{Handshake, KemPart};
+pub use sender_key::SenderKeyMessage;
 pub use signal::SignalMessage;
 pub(crate) use signal::{Associated, Header};
 

@@ -7,9 +7,9 @@ use prost::Message as _;
 use zeroize::Zeroizing;
 
 use super::encode;
-use crate::error::DecodeError;
+use crate::error::{DecodeError, NotAuthentic};
 use crate::identity::IdentityKey;
-use crate::primitives::cipher::{CipherKeys, MAC_LEN, NotAuthentic};
+use crate::primitives::cipher::{CipherKeys, MAC_LEN};
 use crate::primitives::x25519::{PUBLIC_KEY_LEN, PublicKey};
 use crate::session_id::SessionVersion;
 

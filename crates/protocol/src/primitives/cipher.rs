@@ -1,21 +1,17 @@
 //! The cipher of one message: AES-256-CBC with PKCS#7 padding, then HMAC-SHA256 over what the caller binds to it.
 
-use aes::Aes256;
-use aes::cipher::block_padding::Pkcs7;
-use aes::cipher::consts::{U16, U32, U80};
-use aes::cipher::{Array, BlockModeDecrypt as _, BlockModeEncrypt as _, KeyIvInit as _};
+use aes::cipher::Array;
+use aes::cipher::consts::{U32, U80};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
+use super::cbc;
 use super::kdf;
 use super::secret::Secret;
+use crate::error::NotAuthentic;
 
 /// Length of the truncated MAC, in bytes.
 pub(crate) const MAC_LEN: usize = 8;
-
-/// The MAC, the padding or the length is wrong. Which of them is not told: that would be an oracle.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct NotAuthentic;
 
 /// `cipher key (32) || MAC key (32) || IV (16)`, for one message.
 #[derive(Debug)]
@@ -29,13 +25,13 @@ impl CipherKeys {
     /// The ciphertext. [`mac`](Self::mac) must follow.
     pub(crate) fn encrypt(&self, plaintext: &[u8]) -> Vec<u8> {
         let (key, _, iv) = self.split();
-        cbc::Encryptor::<Aes256>::new(key, iv).encrypt_padded_vec::<Pkcs7>(plaintext)
+        cbc::encrypt(key, iv, plaintext)
     }
 
     /// The MAC over the concatenated `parts`.
     pub(crate) fn mac(&self, parts: &[&[u8]]) -> [u8; MAC_LEN] {
         let (_, key, _) = self.split();
-        let [a, b, c, d, e, f, g, h, ..] = kdf::hmac(key.as_ref(), parts);
+        let [a, b, c, d, e, f, g, h, ..] = kdf::hmac(key, parts);
         [a, b, c, d, e, f, g, h]
     }
 
@@ -46,17 +42,11 @@ impl CipherKeys {
         mac: &[u8; MAC_LEN],
         ciphertext: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, NotAuthentic> {
-        if !bool::from(self.mac(parts).ct_eq(mac)) || ciphertext.is_empty() {
+        if !bool::from(self.mac(parts).ct_eq(mac)) {
             return Err(NotAuthentic);
         }
         let (key, _, iv) = self.split();
-        let mut buffer = Zeroizing::new(ciphertext.to_vec());
-        let length = cbc::Decryptor::<Aes256>::new(key, iv)
-            .decrypt_padded::<Pkcs7>(&mut buffer)
-            .map_err(|_| NotAuthentic)?
-            .len();
-        buffer.truncate(length);
-        Ok(buffer)
+        cbc::decrypt(key, iv, ciphertext)
     }
 
     #[cfg(test)]
@@ -68,12 +58,12 @@ impl CipherKeys {
         let keys: &Array<u8, U80> = self.0.expose().into();
         let (cipher_key, rest) = keys.split_ref::<U32>();
         let (mac_key, iv) = rest.split_ref::<U32>();
-        (cipher_key, mac_key, iv)
+        (cipher_key.into(), mac_key.into(), iv.into())
     }
 }
 
 /// Cipher key, MAC key, IV.
-type Parts<'a> = (&'a Array<u8, U32>, &'a Array<u8, U32>, &'a Array<u8, U16>);
+type Parts<'a> = (&'a [u8; 32], &'a [u8; 32], &'a [u8; 16]);
 
 #[cfg(test)]
 mod tests {

@@ -15,6 +15,8 @@ pub(crate) const PQXDH: &[u8] = b"WhisperText_X25519_SHA-256_CRYSTALS-KYBER-1024
 pub(crate) const ROOT: &[u8] = b"WhisperRatchet";
 /// The keys of one message, out of its message key.
 pub(crate) const MESSAGE_KEYS: &[u8] = b"WhisperMessageKeys";
+/// The keys of one message of a sender key.
+pub(crate) const SENDER_KEY_MESSAGE: &[u8] = b"WhisperGroup";
 
 /// The epoch secret of SPQR, out of the shared secret of its KEM. The number of the epoch follows, as in the next three.
 pub(crate) const PQ_EPOCH: &[u8] = b"Signal_PQCKA_V1_MLKEM768:SCKA Key";

@@ -1,5 +1,6 @@
 //! The primitives of the protocol, each behind a type of ours. No other folder names a cryptographic crate.
 
+pub(crate) mod cbc;
 pub(crate) mod cipher;
 pub(crate) mod kdf;
 pub(crate) mod kem;

@@ -11,10 +11,9 @@ mod state;
 
 use std::fmt;
 
-use zeroize::Zeroizing;
-
 use crate::address::Address;
 use crate::identity::IdentityKeyPair;
+use crate::plaintext::Plaintext;
 use crate::prekey::{KemPreKeyId, OneTimePreKeyId, SignedPreKeyId};
 use crate::primitives::x25519::PUBLIC_KEY_LEN;
 use crate::ratchet::skipped::SkippedChange;
@@ -95,21 +94,5 @@ impl fmt::Debug for Consumed {
             .field("kem", kem)
             .field("signed", signed)
             .finish_non_exhaustive()
-    }
-}
-
-/// What a message said. Wiped on drop, not printable.
-pub struct Plaintext(Zeroizing<Vec<u8>>);
-
-impl Plaintext {
-    /// The bytes.
-    pub fn expose(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Plaintext {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Plaintext(..)")
     }
 }

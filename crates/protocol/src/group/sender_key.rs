@@ -1,0 +1,182 @@
+//! One chain of one sender, and the steps along it.
+
+use rand_core::CryptoRng;
+
+use super::skipped::{SkippedChange, SkippedKey, SkippedKeyId};
+use crate::distribution_id::DistributionId;
+use crate::message::SenderKeyDistributionMessage;
+use crate::primitives::cbc::IvAndKey;
+use crate::primitives::kdf;
+use crate::primitives::secret::Secret;
+use crate::primitives::x25519::{KeyPair, PublicKey};
+use crate::ratchet::chain_key::ChainKey;
+use crate::ratchet::double::MAX_JUMP;
+use crate::ratchet::message_key::MessageKey;
+use crate::ratchet::skipped::MAX_KEPT;
+
+/// A chain, and the key that signs its messages.
+#[derive(Debug)]
+pub(super) struct SenderKey {
+    pub(super) chain_id: u32,
+    pub(super) chain_key: ChainKey,
+    pub(super) signing: SigningKey,
+    /// How many skipped keys are kept for it.
+    pub(super) kept: u32,
+}
+
+/// Whose chain it is.
+#[derive(Debug)]
+pub(super) enum SigningKey {
+    Ours(KeyPair),
+    Theirs(PublicKey),
+}
+
+/// Why there is no key for a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoKey {
+    /// It was used, or is too old to have been kept.
+    Duplicate,
+    /// More than 25,000 messages would be skipped, or the chain ends before.
+    TooFarAhead,
+}
+
+/// The key of one message, and what becomes of the chain once it has opened the message.
+pub(super) type Step = (IvAndKey, SenderKey, Vec<SkippedChange>);
+
+impl SigningKey {
+    pub(super) fn public(&self) -> &PublicKey {
+        match self {
+            Self::Ours(pair) => pair.public(),
+            Self::Theirs(key) => key,
+        }
+    }
+
+    fn copy(&self) -> Self {
+        match self {
+            Self::Ours(pair) => Self::Ours(KeyPair::from_parts(*pair.public(), pair.private())),
+            Self::Theirs(key) => Self::Theirs(*key),
+        }
+    }
+}
+
+impl SenderKey {
+    /// A new chain of ours.
+    pub(super) fn generate<R: CryptoRng + ?Sized>(rng: &mut R) -> Self {
+        Self {
+            // Others read it as a signed number.
+            chain_id: rng.next_u32() >> 1,
+            chain_key: ChainKey::new(Secret::random(rng)),
+            signing: SigningKey::Ours(KeyPair::generate(rng)),
+            kept: 0,
+        }
+    }
+
+    /// A chain that somebody handed us.
+    pub(super) fn of(message: &SenderKeyDistributionMessage) -> Self {
+        Self {
+            chain_id: message.chain_id(),
+            chain_key: ChainKey::at(message.chain_key().copy(), message.iteration()),
+            signing: SigningKey::Theirs(*message.signing_key()),
+            kept: 0,
+        }
+    }
+
+    /// The chain as it is now, for others.
+    pub(super) fn distribution(&self, distribution_id: DistributionId) -> SenderKeyDistributionMessage {
+        let Self { chain_id, chain_key, signing, kept: _ } = self;
+        let key = Secret::new(*chain_key.expose());
+        SenderKeyDistributionMessage::new(
+            distribution_id,
+            *chain_id,
+            chain_key.index(),
+            key,
+            *signing.public(),
+        )
+    }
+
+    /// The key of the next message, and the chain after it. `None` at the end of the chain.
+    pub(super) fn send(&self) -> Option<(IvAndKey, Self)> {
+        let (chain_key, message_key) = self.chain_key.copy().step()?;
+        Some((cipher_key(message_key), self.at(chain_key, self.kept)))
+    }
+
+    /// The key of message `id`, out of the chain or, when it is late, out of `skipped`.
+    pub(super) fn receive(&self, id: SkippedKeyId, skipped: Option<&SkippedKey>) -> Result<Step, NoKey> {
+        match id.iteration.checked_sub(self.chain_key.index()) {
+            Some(ahead) => self.advance(id, ahead),
+            None => {
+                let key = skipped.filter(|key| key.id == id).ok_or(NoKey::Duplicate)?;
+                let next = self.at(self.chain_key.copy(), self.kept.saturating_sub(1));
+                let message_key = MessageKey::new(key.seed.copy());
+                Ok((cipher_key(message_key), next, vec![SkippedChange::Forget(id)]))
+            }
+        }
+    }
+
+    /// The key of message `id`, `ahead` of the chain, which keeps the keys of those between.
+    fn advance(&self, id: SkippedKeyId, ahead: u32) -> Result<Step, NoKey> {
+        if ahead > MAX_JUMP {
+            return Err(NoKey::TooFarAhead);
+        }
+        let SkippedKeyId { distribution_id, chain_id, .. } = id;
+        let keep = ahead.min(MAX_KEPT);
+        let kept = self.kept.saturating_add(keep).min(MAX_KEPT);
+        let forget = self.kept.saturating_sub(kept.saturating_sub(keep));
+        let mut changes = Vec::new();
+        if forget > 0 {
+            changes.push(SkippedChange::ForgetOldest { distribution_id, chain_id, count: forget });
+        }
+        let mut chain_key = self.chain_key.copy();
+        for _ in keep..ahead {
+            chain_key = chain_key.skip().ok_or(NoKey::TooFarAhead)?;
+        }
+        for _ in 0..keep {
+            let id = SkippedKeyId { iteration: chain_key.index(), ..id };
+            let (next, message_key) = chain_key.step().ok_or(NoKey::TooFarAhead)?;
+            changes.push(SkippedChange::Keep(SkippedKey { id, seed: message_key.into_seed() }));
+            chain_key = next;
+        }
+        let (chain_key, message_key) = chain_key.step().ok_or(NoKey::TooFarAhead)?;
+        Ok((cipher_key(message_key), self.at(chain_key, kept), changes))
+    }
+
+    fn at(&self, chain_key: ChainKey, kept: u32) -> Self {
+        Self { chain_id: self.chain_id, chain_key, signing: self.signing.copy(), kept }
+    }
+}
+
+/// `IV || cipher key = HKDF(MK)`.
+fn cipher_key(message_key: MessageKey) -> IvAndKey {
+    IvAndKey::new(kdf::hkdf(None, &[message_key.into_seed().expose()], kdf::SENDER_KEY_MESSAGE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vectors::{self, bytes};
+
+    #[test]
+    fn every_key_of_the_chain_agrees_with_the_vectors() {
+        let file = vectors::load("sender-keys");
+        let message = SenderKeyDistributionMessage::parse(&bytes(&file["skdm"])).unwrap();
+        let mut chain = SenderKey::of(&message);
+        for case in file["keys"].as_array().unwrap() {
+            assert_eq!(chain.chain_key.index(), u32::try_from(case["iteration"].as_u64().unwrap()).unwrap());
+            assert_eq!(chain.chain_key.expose(), bytes(&case["chain_key"]).as_slice());
+            let (_, seed) = chain.chain_key.copy().step().unwrap();
+            assert_eq!(seed.into_seed().expose(), bytes(&case["message_seed"]).as_slice());
+            let (keys, next) = chain.send().unwrap();
+            let expected = [bytes(&case["iv"]), bytes(&case["cipher_key"])].concat();
+            assert_eq!(keys.expose(), expected.as_slice());
+            chain = next;
+        }
+    }
+
+    #[test]
+    fn a_chain_of_ours_has_a_31_bit_id() {
+        let mut rng = <rand::rngs::StdRng as rand::SeedableRng>::seed_from_u64(1);
+        let ids: Vec<_> = (0..64).map(|_| SenderKey::generate(&mut rng).chain_id).collect();
+        assert!(ids.iter().all(|id| i32::try_from(*id).is_ok()));
+        assert!(ids.iter().any(|id| *id > u32::MAX >> 2));
+    }
+}

@@ -1,0 +1,85 @@
+//! Keys of group messages that have not come yet: rows of the caller, as those of sessions are.
+
+use std::fmt;
+
+use crate::distribution_id::DistributionId;
+use crate::message::SenderKeyMessage;
+use crate::primitives::secret::Secret;
+
+/// Names the message a skipped key is for, among those of one sender.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SkippedKeyId {
+    /// The distribution.
+    pub distribution_id: DistributionId,
+    /// The chain.
+    pub chain_id: u32,
+    /// The number in the chain.
+    pub iteration: u32,
+}
+
+impl SkippedKeyId {
+    /// The key that `message` would need if it came late.
+    pub fn of(message: &SenderKeyMessage) -> Self {
+        Self {
+            distribution_id: message.distribution_id(),
+            chain_id: message.chain_id(),
+            iteration: message.iteration(),
+        }
+    }
+}
+
+/// The key of a message that has not come yet.
+#[derive(Debug)]
+pub struct SkippedKey {
+    /// Which message.
+    pub id: SkippedKeyId,
+    /// The message key.
+    pub seed: Secret<32>,
+}
+
+impl SkippedKey {
+    /// From a stored row.
+    pub fn new(id: SkippedKeyId, seed: [u8; 32]) -> Self {
+        Self { id, seed: Secret::new(seed) }
+    }
+}
+
+/// What a step changes about the skipped keys of its sender. Apply all of them, in order, in the transaction that stores
+/// the record.
+pub enum SkippedChange {
+    /// A message was skipped: keep its key.
+    Keep(SkippedKey),
+    /// A late message came: its key is spent.
+    Forget(SkippedKeyId),
+    /// More than 2,000 would be kept: forget the `count` lowest numbers of a chain.
+    ForgetOldest {
+        /// The distribution.
+        distribution_id: DistributionId,
+        /// The chain.
+        chain_id: u32,
+        /// How many.
+        count: u32,
+    },
+    /// The record dropped a chain: forget all of it.
+    ForgetChain {
+        /// The distribution.
+        distribution_id: DistributionId,
+        /// The chain.
+        chain_id: u32,
+    },
+}
+
+impl fmt::Debug for SkippedChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Keep(SkippedKey { id, seed: _ }) => write!(f, "Keep({id:?})"),
+            Self::Forget(id) => write!(f, "Forget({id:?})"),
+            Self::ForgetOldest { distribution_id, chain_id, count } => {
+                write!(f, "ForgetOldest({distribution_id:?}, {chain_id}, {count})")
+            }
+            Self::ForgetChain { distribution_id, chain_id } => {
+                write!(f, "ForgetChain({distribution_id:?}, {chain_id})")
+            }
+        }
+    }
+}

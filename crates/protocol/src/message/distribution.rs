@@ -1,0 +1,157 @@
+//! How a sender key is handed out: `version || protobuf`, inside an encrypted message to each member.
+
+use std::fmt;
+
+use prost::Message as _;
+use zeroize::Zeroizing;
+
+use super::encode;
+use super::sender_key::{VERSION_BYTE, check_version};
+use crate::distribution_id::DistributionId;
+use crate::error::DecodeError;
+use crate::guarded::guarded;
+use crate::primitives::secret::Secret;
+use crate::primitives::x25519::{PUBLIC_KEY_LEN, PublicKey};
+
+/// Fewer bytes than this cannot be one.
+const MIN_LEN: usize = 65;
+
+/// What a member needs to read a sender's messages to a group, from a certain message on. A secret of that group, and
+/// not signed: the session that carries it says whose it is.
+pub struct SenderKeyDistributionMessage {
+    distribution_id: DistributionId,
+    chain_id: u32,
+    iteration: u32,
+    chain_key: Secret<32>,
+    signing_key: PublicKey,
+    serialized: Zeroizing<Vec<u8>>,
+}
+
+impl SenderKeyDistributionMessage {
+    /// Parses.
+    ///
+    /// # Errors
+    /// [`DecodeError`] for: fewer than 65 bytes, a version other than 3, not protobuf, a field missing, an id or a key
+    /// of another length, no key.
+    pub fn parse(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let (_, body) = bytes.split_first().ok_or(DecodeError::TooShort)?;
+        if bytes.len() < MIN_LEN {
+            return Err(DecodeError::TooShort);
+        }
+        check_version(bytes)?;
+        let form = Form::decode(body).map_err(|_| DecodeError::Malformed)?;
+        let [id, chain_key, signing_key] = [&form.distribution_id, &form.chain_key, &form.signing_key]
+            .map(|field| field.as_deref().ok_or(DecodeError::MissingField));
+        let signing_key = signing_key?;
+        if signing_key.len() > PUBLIC_KEY_LEN {
+            return Err(DecodeError::Length);
+        }
+        Ok(Self {
+            distribution_id: DistributionId::parse(id?)?,
+            chain_id: form.chain_id.ok_or(DecodeError::MissingField)?,
+            iteration: form.iteration.ok_or(DecodeError::MissingField)?,
+            chain_key: Secret::from_slice(chain_key?).ok_or(DecodeError::Length)?,
+            signing_key: PublicKey::parse(signing_key)?,
+            serialized: Zeroizing::new(bytes.to_vec()),
+        })
+    }
+
+    /// The bytes to be encrypted for each member.
+    pub fn serialize(&self) -> &[u8] {
+        &self.serialized
+    }
+
+    /// Which of the sender's distributions.
+    pub fn distribution_id(&self) -> DistributionId {
+        self.distribution_id
+    }
+
+    /// Which chain of that distribution.
+    pub fn chain_id(&self) -> u32 {
+        self.chain_id
+    }
+
+    /// The number of the first message that can be read with it.
+    pub fn iteration(&self) -> u32 {
+        self.iteration
+    }
+
+    pub(crate) fn chain_key(&self) -> &Secret<32> {
+        &self.chain_key
+    }
+
+    pub(crate) fn signing_key(&self) -> &PublicKey {
+        &self.signing_key
+    }
+
+    pub(crate) fn new(
+        distribution_id: DistributionId,
+        chain_id: u32,
+        iteration: u32,
+        chain_key: Secret<32>,
+        signing_key: PublicKey,
+    ) -> Self {
+        let form = Form {
+            distribution_id: Some(distribution_id.as_bytes().to_vec()),
+            chain_id: Some(chain_id),
+            iteration: Some(iteration),
+            chain_key: Some(chain_key.expose().to_vec()),
+            signing_key: Some(signing_key.as_bytes().to_vec()),
+        };
+        let serialized = Zeroizing::new(encode(VERSION_BYTE, &form, 0));
+        Self { distribution_id, chain_id, iteration, chain_key, signing_key, serialized }
+    }
+}
+
+impl fmt::Debug for SenderKeyDistributionMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { distribution_id, chain_id, iteration, chain_key: _, signing_key, serialized: _ } = self;
+        f.debug_struct("SenderKeyDistributionMessage")
+            .field("distribution_id", distribution_id)
+            .field("chain_id", chain_id)
+            .field("iteration", iteration)
+            .field("signing_key", signing_key)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Fields are optional so that a zero is written, and its absence noticed.
+#[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
+struct Form {
+    #[prost(bytes = "vec", optional, tag = "1")]
+    distribution_id: Option<Vec<u8>>,
+    #[prost(uint32, optional, tag = "2")]
+    chain_id: Option<u32>,
+    #[prost(uint32, optional, tag = "3")]
+    iteration: Option<u32>,
+    #[prost(bytes = "vec", optional, tag = "4")]
+    chain_key: Option<Vec<u8>>,
+    #[prost(bytes = "vec", optional, tag = "5")]
+    signing_key: Option<Vec<u8>>,
+}
+
+guarded! {
+    Form: chain_key;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vectors::{self, bytes};
+
+    #[test]
+    fn a_distribution_message_is_written_as_in_the_vectors() {
+        let theirs = bytes(&vectors::load("sender-keys")["skdm"]);
+        let parsed = SenderKeyDistributionMessage::parse(&theirs).unwrap();
+        let chain_key = parsed.chain_key().copy();
+        let ours = SenderKeyDistributionMessage::new(
+            parsed.distribution_id(),
+            parsed.chain_id(),
+            parsed.iteration(),
+            chain_key,
+            *parsed.signing_key(),
+        );
+        assert_eq!(ours.serialize(), theirs);
+    }
+}

@@ -1,0 +1,63 @@
+//! AES-256-CBC with PKCS#7 padding. It hides and does not authenticate: a MAC or a signature comes with it.
+
+use aes::Aes256;
+use aes::cipher::block_padding::Pkcs7;
+use aes::cipher::consts::{U16, U48};
+use aes::cipher::{Array, BlockModeDecrypt as _, BlockModeEncrypt as _, KeyIvInit as _};
+use zeroize::Zeroizing;
+
+use super::secret::Secret;
+use crate::error::NotAuthentic;
+
+/// `IV (16) || cipher key (32)`, for one message of a sender key.
+#[derive(Debug)]
+pub(crate) struct IvAndKey(Secret<48>);
+
+impl IvAndKey {
+    pub(crate) fn new(keys: Secret<48>) -> Self {
+        Self(keys)
+    }
+
+    pub(crate) fn encrypt(self, plaintext: &[u8]) -> Vec<u8> {
+        let (key, iv) = self.split();
+        encrypt(key, iv, plaintext)
+    }
+
+    pub(crate) fn decrypt(self, ciphertext: &[u8]) -> Result<Zeroizing<Vec<u8>>, NotAuthentic> {
+        let (key, iv) = self.split();
+        decrypt(key, iv, ciphertext)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn expose(&self) -> &[u8; 48] {
+        self.0.expose()
+    }
+
+    fn split(&self) -> (&[u8; 32], &[u8; 16]) {
+        let keys: &Array<u8, U48> = self.0.expose().into();
+        let (iv, key) = keys.split_ref::<U16>();
+        (key.into(), iv.into())
+    }
+}
+
+pub(super) fn encrypt(key: &[u8; 32], iv: &[u8; 16], plaintext: &[u8]) -> Vec<u8> {
+    cbc::Encryptor::<Aes256>::new(key.into(), iv.into()).encrypt_padded_vec::<Pkcs7>(plaintext)
+}
+
+pub(super) fn decrypt(
+    key: &[u8; 32],
+    iv: &[u8; 16],
+    ciphertext: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, NotAuthentic> {
+    // There is always padding.
+    if ciphertext.is_empty() {
+        return Err(NotAuthentic);
+    }
+    let mut buffer = Zeroizing::new(ciphertext.to_vec());
+    let length = cbc::Decryptor::<Aes256>::new(key.into(), iv.into())
+        .decrypt_padded::<Pkcs7>(&mut buffer)
+        .map_err(|_| NotAuthentic)?
+        .len();
+    buffer.truncate(length);
+    Ok(buffer)
+}
