@@ -157,7 +157,7 @@ impl Device {
     }
 
     fn meet(&self, peer: &Self, rng: &mut StdRng) -> SessionRecord {
-        let (bundle, policy) = (peer.bundle().verify().unwrap(), SessionPolicy::Pqxdh);
+        let (bundle, policy) = (peer.bundle().verify().unwrap(), SessionPolicy::TripleRatchet);
         SessionRecord::empty().initiate(&self.local(), &peer.address, bundle, policy, NOW, rng).unwrap()
     }
 
@@ -174,7 +174,7 @@ impl Device {
             Ciphertext::PreKey(message) => {
                 let keys =
                     OurPreKeys { signed: &self.signed, one_time: Some(&self.one_time), kem: Some(&self.kem) };
-                let policy = SessionPolicy::Pqxdh;
+                let policy = SessionPolicy::TripleRatchet;
                 let accepted = record.decrypt_pre_key(&local, remote, message, Some(keys), &[], policy, rng);
                 accepted.unwrap().advanced
             }

@@ -28,11 +28,7 @@ const DISCONTINUITY: [u8; 32] = [0xff; 32];
 pub(crate) struct SessionSecret {
     pub(crate) root_key: RootKey,
     pub(crate) chain_key: ChainKey,
-    /// What a post-quantum ratchet of this session authenticates with. Version 4 only.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "seeds the post-quantum ratchet, which sessions lack so far")
-    )]
+    /// What SPQR begins with. Version 4 only.
     pub(crate) pq_key: Option<Secret<32>>,
 }
 
@@ -103,7 +99,13 @@ mod tests {
     use crate::session_id::SessionVersion;
     use crate::vectors::{self, bytes, secret};
 
-    const SESSIONS: [&str; 3] = ["session-v4-nospqr", "session-v3-x3dh", "session-v3-x3dh-0x33"];
+    const SESSIONS: [&str; 5] = [
+        "session-v4-spqr",
+        "session-v4-spqr-old-initiator",
+        "session-v4-nospqr",
+        "session-v3-x3dh",
+        "session-v3-x3dh-0x33",
+    ];
 
     fn identity(public: &Value, private: &Value) -> IdentityKeyPair {
         let (public, private) = (bytes(public), bytes(private));

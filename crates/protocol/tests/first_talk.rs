@@ -69,7 +69,7 @@ impl Device {
     }
 
     fn meet(&self, peer: &Self, rng: &mut StdRng) -> SessionRecord {
-        let (local, policy) = (self.local(), SessionPolicy::Pqxdh);
+        let (local, policy) = (self.local(), SessionPolicy::TripleRatchet);
         SessionRecord::empty().initiate(&local, &peer.address, peer.bundle(true), policy, NOW, rng).unwrap()
     }
 
@@ -86,7 +86,7 @@ impl Device {
         ciphertext: &Ciphertext,
         rng: &mut StdRng,
     ) -> Result<String, DecryptError> {
-        let (local, policy) = (self.local(), SessionPolicy::Pqxdh);
+        let (local, policy) = (self.local(), SessionPolicy::TripleRatchet);
         let advanced = match ciphertext {
             Ciphertext::Signal(message) => {
                 let message = SignalMessage::parse(message.serialize()).unwrap();
@@ -139,7 +139,7 @@ fn the_handshake_names_its_pre_keys_once() {
     let mut at_alice = alice.meet(&bob, &mut rng);
     let [first, second] = ["one", "two"].map(|text| alice.send(&mut at_alice, &bob, text, &mut rng));
     let (Ciphertext::PreKey(first), Ciphertext::PreKey(second)) = (first, second) else { panic!() };
-    let (empty, local, policy) = (SessionRecord::empty(), bob.local(), SessionPolicy::Pqxdh);
+    let (empty, local, policy) = (SessionRecord::empty(), bob.local(), SessionPolicy::TripleRatchet);
 
     let accept = |record: &SessionRecord, message, keys, rng: &mut StdRng| {
         record.decrypt_pre_key(&local, &alice.address, message, keys, &[], policy, rng)
@@ -188,12 +188,12 @@ fn version_3_begins_only_where_the_policy_allows_it() {
     let accept = |policy, rng: &mut StdRng| {
         empty.decrypt_pre_key(&local, &alice.address, &sent, Some(bob.keys()), &[], policy, rng)
     };
-    assert_eq!(accept(SessionPolicy::Pqxdh, &mut rng).err(), Some(DecryptError::UnsupportedVersion));
+    assert_eq!(accept(SessionPolicy::TripleRatchet, &mut rng).err(), Some(DecryptError::UnsupportedVersion));
     let accepted = accept(SessionPolicy::X3dh, &mut rng).unwrap();
     assert_eq!(accepted.advanced.output.expose(), b"old");
     // A session that exists goes on.
     let next = accepted.advanced.next;
-    let policy = SessionPolicy::Pqxdh;
+    let policy = SessionPolicy::TripleRatchet;
     let again = next.decrypt_pre_key(&local, &alice.address, &sent, None, &[], policy, &mut rng);
     assert_eq!(again.err(), Some(DecryptError::Duplicate));
 }
@@ -238,7 +238,7 @@ fn a_pre_key_message_is_for_one_address() {
 fn a_bundle_of_another_device_is_refused() {
     let (alice, bob, mut rng) = two();
     let other = Address::new(bob.address.name(), DeviceId::new(2).unwrap());
-    let (local, policy) = (alice.local(), SessionPolicy::Pqxdh);
+    let (local, policy) = (alice.local(), SessionPolicy::TripleRatchet);
     let refused = SessionRecord::empty().initiate(&local, &other, bob.bundle(true), policy, NOW, &mut rng);
     assert_eq!(refused.err(), Some(InitiateError::WrongDevice));
 }
@@ -258,7 +258,7 @@ fn forty_inactive_sessions_are_kept() {
     // What is forgotten is said: its skipped keys go with it.
     let another = alice.send(&mut alice.meet(&bob, &mut rng), &bob, "more", &mut rng);
     let Ciphertext::PreKey(message) = &another else { panic!() };
-    let (keys, policy) = (Some(bob.keys()), SessionPolicy::Pqxdh);
+    let (keys, policy) = (Some(bob.keys()), SessionPolicy::TripleRatchet);
     let accepted =
         at_bob.decrypt_pre_key(&bob.local(), &alice.address, message, keys, &[], policy, &mut rng).unwrap();
     let oldest = at_bob.sessions().last().unwrap().id;
@@ -291,7 +291,7 @@ fn a_record_survives_rows_and_bytes() {
     at_alice = at_alice.archive();
     // What is put away is not sent with again: the handshake goes.
     assert!(at_alice.sessions().next().unwrap().bytes.len() + 1_569 < with_handshake);
-    let policy = SessionPolicy::Pqxdh;
+    let policy = SessionPolicy::TripleRatchet;
     at_alice =
         at_alice.initiate(&alice.local(), &bob.address, bob.bundle(true), policy, NOW, &mut rng).unwrap();
     let rows = at_alice.sessions().map(|row| (row.id, row.rank, row.active, row.bytes));

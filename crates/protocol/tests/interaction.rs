@@ -67,6 +67,7 @@ struct Stored {
 struct Party {
     identity: IdentityKeyPair,
     address: Address,
+    policy: SessionPolicy,
     signed: SignedPreKey,
     kem: KemPreKey,
     record: SessionRecord,
@@ -91,7 +92,7 @@ fn text(number: usize) -> Vec<u8> {
 }
 
 impl Party {
-    fn new(name: &str, identity: IdentityKeyPair, rng: &mut StdRng) -> Self {
+    fn new(name: &str, identity: IdentityKeyPair, policy: SessionPolicy, rng: &mut StdRng) -> Self {
         let stored = Stored {
             rows: BTreeMap::new(),
             skipped: SkippedKeys::default().to_bytes().to_vec(),
@@ -102,6 +103,7 @@ impl Party {
             signed: SignedPreKey::generate(SignedPreKeyId(1), &identity, 0, rng),
             kem: KemPreKey::generate(KemPreKeyId(1), &identity, 0, rng),
             identity,
+            policy,
             record: SessionRecord::empty(),
             skipped: SkippedKeys::default(),
             backup: stored.clone(),
@@ -175,7 +177,7 @@ impl Party {
                 let keys =
                     OurPreKeys { signed: &self.signed, one_time: one_time.as_ref(), kem: Some(&self.kem) };
                 let skipped = self.skipped.find(message.signal_message());
-                let policy = SessionPolicy::Pqxdh;
+                let policy = self.policy;
                 let accepted =
                     self.record.decrypt_pre_key(&local, peer, message, Some(keys), &skipped, policy, rng)?;
                 if let Some(OneTimePreKeyId(spent)) = accepted.consumed.and_then(|consumed| consumed.one_time)
@@ -202,9 +204,12 @@ impl Stored {
 }
 
 impl World {
-    fn new() -> Self {
+    fn new(policies: [SessionPolicy; 2]) -> Self {
         let mut rng = StdRng::seed_from_u64(1);
-        let parties = NAMES.map(|name| Party::new(name, IdentityKeyPair::generate(&mut rng), &mut rng));
+        let parties = [0, 1].map(|at| {
+            let identity = IdentityKeyPair::generate(&mut rng);
+            Party::new(NAMES[at], identity, policies[at], &mut rng)
+        });
         Self { parties, sent: 0, restored: false, rng }
     }
 
@@ -260,7 +265,7 @@ impl World {
         let remote = self.parties[1 - at].address.clone();
         let party = &mut self.parties[at];
         let local = LocalDevice { identity: &party.identity, address: &party.address, registration_id: 1 };
-        let policy = SessionPolicy::Pqxdh;
+        let policy = party.policy;
         let next = party.record.initiate(&local, &remote, bundle, policy, NOW, &mut self.rng).unwrap();
         party.commit(next, Vec::new());
     }
@@ -345,7 +350,11 @@ impl World {
     }
 
     fn talk(events: &[Event]) -> Self {
-        let mut world = Self::new();
+        Self::talk_under([SessionPolicy::default(); 2], events)
+    }
+
+    fn talk_under(policies: [SessionPolicy; 2], events: &[Event]) -> Self {
+        let mut world = Self::new(policies);
         for event in events {
             world.happen(*event);
         }
@@ -356,6 +365,12 @@ impl World {
         }
         world
     }
+}
+
+/// SPQR required or offered, on either side.
+fn policies() -> impl Strategy<Value = [SessionPolicy; 2]> {
+    let policy = || prop_oneof![Just(SessionPolicy::TripleRatchet), Just(SessionPolicy::Pqxdh)];
+    [policy(), policy()]
 }
 
 fn party() -> impl Strategy<Value = usize> {
@@ -395,15 +410,21 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn in_order_everything_arrives_once(events in prop::collection::vec(orderly(), 1..60)) {
-        let world = World::talk(&events);
+    fn in_order_everything_arrives_once(
+        policies in policies(),
+        events in prop::collection::vec(orderly(), 1..60),
+    ) {
+        let world = World::talk_under(policies, &events);
         let received = world.parties[0].received.len() + world.parties[1].received.len();
         prop_assert_eq!(received, world.sent);
     }
 
     #[test]
-    fn on_a_hostile_network_nothing_arrives_twice_or_changed(events in prop::collection::vec(hostile(), 1..80)) {
-        World::talk(&events);
+    fn on_a_hostile_network_nothing_arrives_twice_or_changed(
+        policies in policies(),
+        events in prop::collection::vec(hostile(), 1..80),
+    ) {
+        World::talk_under(policies, &events);
     }
 
     #[test]
@@ -457,13 +478,13 @@ fn of_skipped_keys_2000_are_kept() {
     let late = world.parties[1].inbox.split_off(2_500);
     let held = std::mem::replace(&mut world.parties[1].inbox, late);
     world.happen(Receive(1));
-    assert_eq!(world.parties[1].skipped.len(), 2_000);
+    assert_eq!(world.parties[1].skipped.len(), 2 * 2_000, "of each ratchet");
     let remote = world.parties[0].address.clone();
     for (position, opens) in [(0, false), (499, false), (500, true), (2_499, true)] {
         let opened = world.parties[1].open(&remote, &held[position].ciphertext, &mut world.rng);
         assert_eq!(opened.err(), (!opens).then_some(DecryptError::Duplicate), "message {position}");
     }
-    assert_eq!(world.parties[1].skipped.len(), 1_998);
+    assert_eq!(world.parties[1].skipped.len(), 2 * 1_998);
     // Three more are skipped: one more than there is room for, and the oldest makes it. The count is stored, too.
     world.happen(Event::Snapshot(1));
     world.happen(Event::Restore(1));
@@ -472,7 +493,7 @@ fn of_skipped_keys_2000_are_kept() {
     }
     world.parties[1].inbox.drain(..3);
     world.happen(Receive(1));
-    assert_eq!(world.parties[1].skipped.len(), 2_000);
+    assert_eq!(world.parties[1].skipped.len(), 2 * 2_000);
     let oldest = world.parties[1].open(&remote, &held[501].ciphertext, &mut world.rng);
     assert_eq!(oldest.err(), Some(DecryptError::Duplicate));
 }
@@ -491,7 +512,7 @@ fn five_chains_are_remembered() {
             world.happen(event);
         }
     }
-    assert_eq!(world.parties[1].skipped.len(), CHAINS);
+    assert_eq!(world.parties[1].skipped.len(), CHAINS + held.len(), "one epoch of SPQR outlives many chains");
     let remote = world.parties[0].address.clone();
     for (position, envelope) in held.iter().enumerate() {
         let opened = world.parties[1].open(&remote, &envelope.ciphertext, &mut world.rng);
@@ -507,10 +528,11 @@ fn a_session_with_oneself_jumps_any_distance() {
         let identity = IdentityKeyPair::generate(&mut rng);
         let other = IdentityKeyPair::generate(&mut rng);
         let other = if same { IdentityKeyPair::from_bytes(&identity.to_bytes()).unwrap() } else { other };
-        let phone = Party::new(name, identity, &mut rng);
-        let mut laptop = Party::new(name, other, &mut rng);
+        let policy = SessionPolicy::TripleRatchet;
+        let phone = Party::new(name, identity, policy, &mut rng);
+        let mut laptop = Party::new(name, other, policy, &mut rng);
         let local = LocalDevice { identity: &phone.identity, address: &phone.address, registration_id: 1 };
-        let (bundle, policy) = (laptop.bundle(&mut rng), SessionPolicy::Pqxdh);
+        let bundle = laptop.bundle(&mut rng);
         let mut record =
             SessionRecord::empty().initiate(&local, &laptop.address, bundle, policy, NOW, &mut rng).unwrap();
         let mut last = None;

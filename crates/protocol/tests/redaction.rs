@@ -35,7 +35,7 @@ fn debug_tells_nothing_that_may_not_be_in_a_log() {
     let keys = OurPreKeys { signed: &signed, one_time: Some(&one_time), kem: Some(&kem) };
     let parsed = PreKeyBundle::parse(raw).unwrap();
     let verified = parsed.clone().verify().unwrap();
-    let (policy, party) = (SessionPolicy::Pqxdh, Party { stable_id: b"alice", key: alice.public() });
+    let (policy, party) = (SessionPolicy::TripleRatchet, Party { stable_id: b"alice", key: alice.public() });
 
     prints(&address, "Address(.., 3)");
     prints(&address.device(), "DeviceId(3)");

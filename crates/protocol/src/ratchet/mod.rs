@@ -26,11 +26,13 @@
 //! Two things differ from the specification, for the sake of those who already speak this protocol. Chains are not
 //! closed at `PN`: each of the last five receiving chains keeps its chain key, and late messages continue it. And the
 //! message key stays a seed until its message is there, so that a post-quantum ratchet can add its own key.
+//!
+//! That is [SPQR](pq); the two of them are the [Triple Ratchet](triple).
 
 pub(crate) mod chain_key;
 pub(crate) mod double;
 pub(crate) mod message_key;
-#[allow(dead_code, reason = "sessions do not have it yet")]
 pub(crate) mod pq;
 pub(crate) mod root_key;
 pub(crate) mod skipped;
+pub(crate) mod triple;

@@ -23,11 +23,13 @@ use crate::primitives::secret::Secret;
 use crate::primitives::x25519::{KeyPair, PublicKey};
 use crate::ratchet::chain_key::ChainKey;
 use crate::ratchet::double::{DoubleRatchet, ReceivingChain, SendingChain};
+use crate::ratchet::pq::Spqr;
 use crate::ratchet::root_key::RootKey;
+use crate::ratchet::triple::TripleRatchet;
 use crate::session_id::SessionId;
 
-/// The version of the form that is written. Older ones are read for ever.
-const FORM: u32 = 1;
+/// The version of the form that is written. Older ones are read for ever: version 1 had no SPQR.
+const FORM: u32 = 2;
 
 /// One session as a row.
 pub struct StoredSession {
@@ -165,7 +167,7 @@ impl fmt::Debug for SessionChange {
 
 fn encode(session: &Session) -> Zeroizing<Vec<u8>> {
     let Session { parties, ratchet, unanswered } = session;
-    let DoubleRatchet { root_key, sending, receiving } = ratchet;
+    let TripleRatchet { double: DoubleRatchet { root_key, sending, receiving }, spqr } = ratchet;
     let receiving = receiving.iter().map(|chain| ReceivingForm {
         ratchet_key: chain.ratchet_key.as_bytes().to_vec(),
         chain_key: chain.chain_key.expose().to_vec(),
@@ -187,6 +189,7 @@ fn encode(session: &Session) -> Zeroizing<Vec<u8>> {
             previous: sending.previous,
         }),
         receiving: receiving.collect(),
+        spqr: std::mem::take(&mut *spqr.to_bytes()),
         unanswered: unanswered.as_ref().map(|unanswered| {
             let Unanswered { handshake: Handshake { one_time, signed, kem }, since } = &**unanswered;
             UnansweredForm {
@@ -215,6 +218,15 @@ fn decode(bytes: &[u8]) -> Result<Session, DecodeError> {
             kept: chain.kept,
         }))
     });
+    let double = DoubleRatchet {
+        root_key: Arc::new(RootKey::new(secret(&form.root_key)?)),
+        sending: Arc::new(SendingChain {
+            ratchet_key: Arc::new(ratchet_key),
+            chain_key: ChainKey::at(secret(&sending.chain_key)?, sending.index),
+            previous: sending.previous,
+        }),
+        receiving: receiving.collect::<Result<_, DecodeError>>()?,
+    };
     Ok(Session {
         parties: Arc::new(Parties {
             id,
@@ -223,15 +235,7 @@ fn decode(bytes: &[u8]) -> Result<Session, DecodeError> {
             remote_identity: IdentityKey::parse(&form.remote_identity)?,
             remote_registration_id: form.remote_registration_id,
         }),
-        ratchet: DoubleRatchet {
-            root_key: Arc::new(RootKey::new(secret(&form.root_key)?)),
-            sending: Arc::new(SendingChain {
-                ratchet_key: Arc::new(ratchet_key),
-                chain_key: ChainKey::at(secret(&sending.chain_key)?, sending.index),
-                previous: sending.previous,
-            }),
-            receiving: receiving.collect::<Result<_, DecodeError>>()?,
-        },
+        ratchet: TripleRatchet { double, spqr: Spqr::from_bytes(&form.spqr)? },
         unanswered: form.unanswered.as_ref().map(decode_unanswered).transpose()?.map(Arc::new),
     })
 }
@@ -249,7 +253,7 @@ fn decode_unanswered(form: &UnansweredForm) -> Result<Unanswered, DecodeError> {
 fn check_form(form: u32) -> Result<(), DecodeError> {
     match form {
         0 => Err(DecodeError::VersionTooOld),
-        FORM => Ok(()),
+        1..=FORM => Ok(()),
         _ => Err(DecodeError::UnknownVersion),
     }
 }

@@ -30,6 +30,9 @@ pub enum EncryptError {
     /// After 2^32 - 1 messages without an answer: begin a new session.
     #[error("the sending chain is used up")]
     ChainUsedUp,
+    /// Our own fault.
+    #[error("bug: {0}")]
+    Bug(&'static str),
 }
 
 /// Why a message was not decrypted. The record is as it was.
@@ -57,7 +60,7 @@ pub enum DecryptError {
     /// It begins a session with something that is no ciphertext of our KEM.
     #[error("bad KEM ciphertext")]
     BadKemCiphertext,
-    /// It begins a session of a version that the policy does not allow.
+    /// It begins a session of a version that the policy does not allow, or without the SPQR that the policy asks for.
     #[error("unsupported version")]
     UnsupportedVersion,
     /// Our own fault.

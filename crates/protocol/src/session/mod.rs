@@ -15,7 +15,10 @@ use crate::address::Address;
 use crate::identity::IdentityKeyPair;
 use crate::plaintext::Plaintext;
 use crate::prekey::{KemPreKeyId, OneTimePreKeyId, SignedPreKeyId};
+use crate::primitives::secret::Secret;
 use crate::primitives::x25519::PUBLIC_KEY_LEN;
+use crate::ratchet::pq::chain::Direction;
+use crate::ratchet::pq::{Negotiation, Spqr};
 use crate::ratchet::skipped::SkippedChange;
 
 pub use codec::{SessionChange, StoredSession};
@@ -41,11 +44,25 @@ pub struct LocalDevice<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum SessionPolicy {
-    /// Version 4 only.
+    /// Version 4 only, and only with SPQR: every message is safe against a quantum computer.
     #[default]
+    TripleRatchet,
+    /// Version 4 only. SPQR is offered, and goes on where the peer takes it up: with a peer from before it, only the
+    /// handshake is safe against a quantum computer.
     Pqxdh,
     /// Also version 3, with a peer whose bundle has no KEM pre-key. Not safe against a quantum computer.
     X3dh,
+}
+
+impl SessionPolicy {
+    /// What a new session with a KEM secret begins with: both sides derive the key, and need not use it.
+    fn spqr(self, direction: Direction, auth_key: Option<&Secret<32>>) -> Spqr {
+        let negotiation = match self {
+            Self::TripleRatchet => Negotiation::Required,
+            Self::Pqxdh | Self::X3dh => Negotiation::Offered,
+        };
+        auth_key.map_or(Spqr::Off, |auth_key| Spqr::new(direction, negotiation, auth_key))
+    }
 }
 
 /// What an operation yields, with the record that must replace the old one.

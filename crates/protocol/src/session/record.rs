@@ -105,7 +105,7 @@ impl SessionRecord {
         Ok(self.promote(session, None))
     }
 
-    /// Encrypts with the active session. `rng` is for the post-quantum ratchet of sessions that have one.
+    /// Encrypts with the active session. `rng` is for SPQR.
     ///
     /// # Errors
     /// [`EncryptError`]; each of them asks for a new session.
@@ -115,14 +115,14 @@ impl SessionRecord {
         remote: &Address,
         plaintext: &[u8],
         now: UnixSeconds,
-        _rng: &mut R,
+        rng: &mut R,
     ) -> Result<Advanced<Ciphertext>, EncryptError> {
         let active = self.active.as_ref().ok_or(EncryptError::NoSession)?;
         if active.session.is_stale(now) {
             return Err(EncryptError::Stale);
         }
-        let (session, output) = active.session.encrypt(local, remote, plaintext)?;
-        Ok(Advanced { next: self.replace_active(active.rank, session), skipped: Vec::new(), output })
+        let (session, output, skipped) = active.session.encrypt(local, remote, plaintext, rng)?;
+        Ok(Advanced { next: self.replace_active(active.rank, session), skipped, output })
     }
 
     /// Decrypts a message of an established session: with the active one or an inactive one, which then becomes active.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
@@ -15,7 +14,10 @@ use crate::pqxdh;
 use crate::prekey::{OurPreKeys, PreKeyKind, VerifiedBundle};
 use crate::primitives::x25519::{KeyPair, PublicKey};
 use crate::ratchet::double::{DoubleRatchet, Jump, NoKey};
+use crate::ratchet::pq::SendError;
+use crate::ratchet::pq::chain::Direction;
 use crate::ratchet::skipped::{SkippedChange, SkippedKey};
+use crate::ratchet::triple::{Sent, TripleRatchet};
 use crate::session_id::{SessionId, SessionVersion};
 
 /// How long a session may wait for its first answer: 30 days.
@@ -25,7 +27,7 @@ const MAX_UNANSWERED_SECONDS: u64 = 30 * 24 * 3600;
 #[derive(Debug, Clone)]
 pub(super) struct Session {
     pub(super) parties: Arc<Parties>,
-    pub(super) ratchet: DoubleRatchet,
+    pub(super) ratchet: TripleRatchet,
     /// The handshake, which every message carries until the peer has answered.
     pub(super) unanswered: Option<Arc<Unanswered>>,
 }
@@ -71,12 +73,13 @@ impl Session {
                 (SessionVersion::V4, Some(KemPart { id: kem.id, ciphertext }), Some(secret))
             }
             (None, SessionPolicy::X3dh) => (SessionVersion::V3, None, None),
-            (None, SessionPolicy::Pqxdh) => return Err(InitiateError::NoKemPreKey),
+            (None, _) => return Err(InitiateError::NoKemPreKey),
         };
         let ephemeral = KeyPair::generate(rng);
         let secret =
             pqxdh::initiate(local.identity, &ephemeral, bundle, kem_secret.as_ref()).map_err(low_order)?;
-        let ratchet = DoubleRatchet::initiator(secret.root_key, secret.chain_key, bundle.signed.key, rng)
+        let spqr = policy.spqr(Direction::Initiator, secret.pq_key.as_ref());
+        let double = DoubleRatchet::initiator(secret.root_key, secret.chain_key, bundle.signed.key, rng)
             .map_err(low_order)?;
         let one_time = bundle.one_time.map(|one_time| one_time.id);
         Ok(Self {
@@ -87,7 +90,7 @@ impl Session {
                 remote_identity: bundle.identity_key,
                 remote_registration_id: bundle.registration_id,
             }),
-            ratchet,
+            ratchet: TripleRatchet { double, spqr },
             unanswered: Some(Arc::new(Unanswered {
                 handshake: Handshake { one_time, signed: bundle.signed.id, kem },
                 since: now,
@@ -103,6 +106,9 @@ impl Session {
         policy: SessionPolicy,
     ) -> Result<Self, DecryptError> {
         if message.version() == SessionVersion::V3 && policy != SessionPolicy::X3dh {
+            return Err(DecryptError::UnsupportedVersion);
+        }
+        if policy == SessionPolicy::TripleRatchet && message.signal_message().pq_ratchet().is_empty() {
             return Err(DecryptError::UnsupportedVersion);
         }
         let keys = named_keys(message, keys)?;
@@ -124,7 +130,9 @@ impl Session {
             kem_secret.as_ref(),
         )
         .map_err(|LowOrderPoint| DecryptError::BadIdentityKey)?;
+        let spqr = policy.spqr(Direction::Responder, secret.pq_key.as_ref());
         let ratchet_key = keys.signed.key_pair().clone();
+        let double = DoubleRatchet::responder(secret.root_key, secret.chain_key, ratchet_key);
         Ok(Self {
             parties: Arc::new(Parties {
                 id: message.session_id(),
@@ -133,7 +141,7 @@ impl Session {
                 remote_identity: *message.identity_key(),
                 remote_registration_id: message.registration_id(),
             }),
-            ratchet: DoubleRatchet::responder(secret.root_key, secret.chain_key, ratchet_key),
+            ratchet: TripleRatchet { double, spqr },
             unanswered: None,
         })
     }
@@ -153,19 +161,19 @@ impl Session {
         }
     }
 
-    pub(super) fn encrypt(
+    /// The message, the state after it, and what that changes about the skipped keys.
+    pub(super) fn encrypt<R: CryptoRng + ?Sized>(
         &self,
         local: &LocalDevice<'_>,
         remote: &Address,
         plaintext: &[u8],
-    ) -> Result<(Self, Ciphertext), EncryptError> {
+        rng: &mut R,
+    ) -> Result<(Self, Ciphertext, Vec<SkippedChange>), EncryptError> {
         let parties = &self.parties;
-        let (ratchet, header, message_key) = self.ratchet.send().ok_or(EncryptError::ChainUsedUp)?;
+        let Sent { next: ratchet, header, pq_ratchet, keys, skipped } = self.ratchet.send(parties.id, rng)?;
         let addresses = self.unanswered.as_ref().and_then(|_| Address::pair(local.address, remote));
         let associated =
             Associated { sender: &parties.local_identity, receiver: &parties.remote_identity, addresses };
-        // Sessions have no post-quantum ratchet so far: it has nothing to say, and adds no key.
-        let (pq_ratchet, keys) = (Bytes::new(), message_key.into_cipher_keys(None));
         let message =
             SignalMessage::seal(parties.id.version(), header, pq_ratchet, plaintext, keys, &associated);
         let next = Self { ratchet, ..self.clone() };
@@ -179,7 +187,7 @@ impl Session {
                 message,
             )),
         };
-        Ok((next, ciphertext))
+        Ok((next, ciphertext, skipped))
     }
 
     pub(super) fn decrypt<R: CryptoRng + ?Sized>(
@@ -194,16 +202,13 @@ impl Session {
         if message.version() != parties.id.version() {
             return Err(DecryptError::NotDecryptable);
         }
-        let (message_key, step) =
-            self.ratchet.receive(parties.id, message.header(), self.jump(local, remote), skipped)?;
+        let (keys, step) = self.ratchet.receive(parties.id, message, self.jump(local, remote), skipped)?;
         let associated = Associated {
             sender: &parties.remote_identity,
             receiver: &parties.local_identity,
             addresses: Address::pair(remote, local.address),
         };
-        // An empty post-quantum ratchet ignores what the peer's says.
-        let opened = message.open(message_key.into_cipher_keys(None), &associated);
-        let plaintext = opened.map_err(|_| DecryptError::NotDecryptable)?;
+        let plaintext = message.open(keys, &associated).map_err(|_| DecryptError::NotDecryptable)?;
         let (ratchet, skipped) = step.take(rng).map_err(|LowOrderPoint| DecryptError::NotDecryptable)?;
         let next = Self { parties: parties.clone(), ratchet, unanswered: None };
         Ok(Opened { next, skipped, plaintext })
@@ -238,6 +243,15 @@ fn named_keys<'a>(
         None => None,
     };
     Ok(OurPreKeys { signed: keys.signed, one_time, kem })
+}
+
+impl From<SendError> for EncryptError {
+    fn from(reason: SendError) -> Self {
+        match reason {
+            SendError::ChainUsedUp => Self::ChainUsedUp,
+            SendError::OutOfStep => Self::Bug("braid and chains are in different epochs"),
+        }
+    }
 }
 
 impl From<NoKey> for DecryptError {

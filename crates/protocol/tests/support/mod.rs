@@ -1,6 +1,7 @@
 //! The vector files, and the peers in them.
 
 pub(crate) mod records;
+pub(crate) mod spqr;
 
 use std::path::PathBuf;
 

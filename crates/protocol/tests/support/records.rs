@@ -2,6 +2,7 @@
 //!
 //! Both forms are written down here a second time, so that a change of ours that would lose stored sessions is noticed.
 
+use super::spqr;
 use prost::Message;
 use sealpost_protocol::{SessionId, SessionRecord};
 
@@ -38,6 +39,9 @@ pub(crate) struct TheirSession {
     pub(crate) base_key: Vec<u8>,
     #[prost(message, optional, tag = "14")]
     pub(crate) pending_kem: Option<TheirPendingKem>,
+    /// Empty without SPQR.
+    #[prost(bytes = "vec", tag = "15")]
+    pub(crate) spqr: Vec<u8>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -102,6 +106,9 @@ pub(crate) struct OurSession {
     pub(crate) receiving: Vec<OurReceiving>,
     #[prost(message, optional, tag = "9")]
     pub(crate) unanswered: Option<OurUnanswered>,
+    /// Empty without SPQR.
+    #[prost(bytes = "vec", tag = "10")]
+    pub(crate) spqr: Vec<u8>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -176,7 +183,7 @@ impl TheirSession {
             OurReceiving { ratchet_key: chain.public.clone(), chain_key: key, index, kept: 0 }
         });
         OurSession {
-            form: 1,
+            form: 2,
             id: [&[u8::try_from(self.version).unwrap()], &self.base_key[..]].concat(),
             local_identity: self.local_identity.clone(),
             remote_identity: self.remote_identity.clone(),
@@ -197,6 +204,7 @@ impl TheirSession {
                 kem: self.pending_kem.as_ref().map(|kem| kem.id),
                 kem_ciphertext: self.pending_kem.as_ref().map(|kem| kem.ciphertext.clone()),
             }),
+            spqr: spqr::import(&self.spqr),
         }
     }
 }

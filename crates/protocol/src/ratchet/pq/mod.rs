@@ -173,10 +173,10 @@ impl Spqr {
         limits: Limits,
         skipped: &[SkippedKey],
     ) -> Result<Received, ReceiveError> {
-        let preamble = Preamble::parse(message)?;
         match self {
+            // Whatever it says.
             Self::Off => Ok(Received { next: Self::Off, key: None, skipped: Vec::new() }),
-            Self::On(running) => running.receive(session, preamble, limits, skipped),
+            Self::On(running) => running.receive(session, Preamble::parse(message)?, limits, skipped),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Two parties, alone with SPQR: what others have recorded, and what chance brings.
 
+#![allow(clippy::arithmetic_side_effects, reason = "a test fails by panicking")]
+
 use std::collections::HashSet;
 
 use proptest::prelude::*;
@@ -233,11 +235,18 @@ enum Event {
     Restore(usize),
 }
 
+#[derive(Clone)]
+struct Envelope {
+    number: usize,
+    message: Bytes,
+    key: Option<[u8; 32]>,
+}
+
 struct World {
     sides: [Side; 2],
     backups: [(Vec<u8>, Vec<u8>); 2],
-    /// Under way to each: number, message, key.
-    inboxes: [Vec<(usize, Bytes, Option<[u8; 32]>)>; 2],
+    /// Under way to each.
+    inboxes: [Vec<Envelope>; 2],
     received: [HashSet<usize>; 2],
     sent: usize,
     restored: bool,
@@ -276,7 +285,7 @@ impl World {
         match event {
             Event::Send(at) => {
                 let (message, key) = self.sides[at].send(&mut self.rng);
-                self.inboxes[1 - at].push((self.sent, message, key));
+                self.inboxes[1 - at].push(Envelope { number: self.sent, message, key });
                 self.sent += 1;
             }
             Event::Deliver(at) => self.deliver(at, 0, true),
@@ -284,7 +293,7 @@ impl World {
             Event::Repeat(at, pick) => self.deliver(at, pick, false),
             Event::Damage(at, pick) => {
                 if let Some(picked) = self.pick(at, pick) {
-                    let mut message = self.inboxes[at][picked].1.to_vec();
+                    let mut message = self.inboxes[at][picked].message.to_vec();
                     let byte = usize::from(pick) % message.len();
                     message[byte] ^= 1 << (pick % 8);
                     // Whatever it leads to, the MAC of the message around it will not be right.
@@ -312,7 +321,7 @@ impl World {
 
     fn deliver(&mut self, at: usize, pick: u8, last: bool) {
         let Some(picked) = self.pick(at, pick) else { return };
-        let (number, message, key) = self.inboxes[at][picked].clone();
+        let Envelope { number, message, key } = self.inboxes[at][picked].clone();
         if last {
             self.inboxes[at].remove(picked);
         }

@@ -48,6 +48,9 @@ pub(super) struct SessionForm {
     pub(super) receiving: Vec<ReceivingForm>,
     #[prost(message, optional, tag = "9")]
     pub(super) unanswered: Option<UnansweredForm>,
+    /// SPQR in its own form, or nothing. From version 2 on.
+    #[prost(bytes = "vec", tag = "10")]
+    pub(super) spqr: Vec<u8>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -97,7 +100,7 @@ pub(super) struct UnansweredForm {
 guarded! {
     RecordForm: ;
     RowForm: bytes;
-    SessionForm: root_key;
+    SessionForm: root_key, spqr;
     SendingForm: ratchet_private, chain_key;
     ReceivingForm: chain_key;
     UnansweredForm: ;
