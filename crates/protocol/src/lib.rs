@@ -32,10 +32,12 @@ mod vectors;
 pub use address::{Address, DeviceId, InvalidDeviceId};
 pub use distribution_id::DistributionId;
 pub use error::DecodeError;
-pub use identity::{IdentityKey, IdentityKeyPair, Party, SafetyNumber};
+pub use identity::{
+    IdentityKey, IdentityKeyPair, InvalidIterations, Party, SafetyNumber, ScanError, StableIdKind,
+};
 pub use message::{
-    Ciphertext, MessageType, PreKeySignalMessage, SenderKeyDistributionMessage, SenderKeyMessage,
-    SignalMessage,
+    Ciphertext, DecryptionErrorMessage, MessageType, PlaintextContent, PreKeySignalMessage, RetryError,
+    SenderKeyDistributionMessage, SenderKeyMessage, SignalMessage,
 };
 pub use plaintext::Plaintext;
 pub use prekey::{

@@ -10,10 +10,11 @@
 
 use rand::{SeedableRng as _, rngs::StdRng};
 use sealpost_protocol::{
-    Address, Ciphertext, DecryptError, DeviceId, EncryptError, IdentityKeyPair, InitiateError, KemPreKey,
-    KemPreKeyId, LocalDevice, OneTimePreKey, OneTimePreKeyId, OurPreKeys, PreKeyBundle, PreKeyKind,
-    PreKeySignalMessage, RawPreKeyBundle, RawSigned, SessionChange, SessionPolicy, SessionRecord,
-    SignalMessage, SignedPreKey, SignedPreKeyId, SkippedChange, SkippedKeys, UnixSeconds, VerifiedBundle,
+    Address, Ciphertext, DecryptError, DecryptionErrorMessage, DeviceId, EncryptError, IdentityKeyPair,
+    InitiateError, KemPreKey, KemPreKeyId, LocalDevice, OneTimePreKey, OneTimePreKeyId, OurPreKeys,
+    PlaintextContent, PreKeyBundle, PreKeyKind, PreKeySignalMessage, RawPreKeyBundle, RawSigned,
+    SessionChange, SessionPolicy, SessionRecord, SignalMessage, SignedPreKey, SignedPreKeyId, SkippedChange,
+    SkippedKeys, UnixSeconds, VerifiedBundle,
 };
 
 const NOW: UnixSeconds = UnixSeconds(1_764_000_000);
@@ -232,6 +233,32 @@ fn a_pre_key_message_is_for_one_address() {
     assert_eq!(elsewhere, Err(DecryptError::NotDecryptable));
     bob.address = at_home;
     assert_eq!(bob.receive(&mut SessionRecord::empty(), &alice, &sent, &mut rng).unwrap(), "hello");
+}
+
+#[test]
+fn a_retry_request_names_the_session_that_is_out_of_step() {
+    let (alice, bob, mut rng) = two();
+    let (mut at_alice, mut at_bob) = (alice.meet(&bob, &mut rng), SessionRecord::empty());
+    let first = alice.send(&mut at_alice, &bob, "one", &mut rng);
+    bob.receive(&mut at_bob, &alice, &first, &mut rng).unwrap();
+
+    // Bob lost his session: what Alice sends he cannot read, and he says so without one.
+    let lost = alice.send(&mut at_alice, &bob, "two", &mut rng);
+    let about = |sent: &Ciphertext| {
+        let device = alice.address.device();
+        DecryptionErrorMessage::about(sent.serialize(), sent.message_type(), 1_764_000_000_123, device)
+    };
+    let request = PlaintextContent::new(&about(&lost).unwrap());
+    let request = PlaintextContent::parse(request.serialize()).unwrap().decryption_error().unwrap();
+    let ratchet_key = *request.ratchet_key().unwrap();
+    assert_eq!(request.device_id(), alice.address.device().get());
+    assert!(at_alice.sends_with(&ratchet_key));
+    // Once there is another ratchet key, or no active session, the request is about the past.
+    assert!(!at_alice.archive().sends_with(&ratchet_key));
+    let answer = bob.send(&mut at_bob, &alice, "three", &mut rng);
+    alice.receive(&mut at_alice, &bob, &answer, &mut rng).unwrap();
+    assert!(!at_alice.sends_with(&ratchet_key));
+    assert!(!at_bob.sends_with(&ratchet_key));
 }
 
 #[test]

@@ -1,12 +1,17 @@
 //! Safety numbers: what two people compare to know that nobody stands between them.
 
 use std::fmt;
+use std::ops::RangeInclusive;
+
+use prost::Message as _;
 
 use super::key::IdentityKey;
 use crate::primitives::kdf::sha512;
 
 /// Hash rounds, each of which an attacker who searches for a similar number has to pay.
 const ITERATIONS: u32 = 5200;
+/// Fewer would hash the key once, more would take seconds.
+const ALLOWED_ITERATIONS: RangeInclusive<u32> = 2..=1_000_000;
 /// Version of the fingerprint, hashed in front.
 const VERSION: [u8; 2] = [0, 0];
 /// Groups of five digits for each party.
@@ -28,24 +33,106 @@ impl fmt::Debug for Party<'_> {
     }
 }
 
-/// The number: sixty digits, the same on both sides.
-#[derive(Clone, PartialEq, Eq)]
-pub struct SafetyNumber([[u32; GROUPS]; 2]);
+/// What the stable ids are. Both sides must use the same: their scannable numbers are of that version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StableIdKind {
+    /// The telephone number as text. Version 1, which nobody begins with any more.
+    PhoneNumber = 1,
+    /// The 16 bytes of the account id. Version 2.
+    AccountId = 2,
+}
+
+/// A number of rounds outside 2 to 1,000,000.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("rounds outside 2 to 1,000,000")]
+pub struct InvalidIterations;
+
+/// Why what was scanned says nothing, neither yes nor no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ScanError {
+    /// It is no safety number.
+    #[error("not a safety number")]
+    Malformed,
+    /// It is of another version: the two apps use different stable ids.
+    #[error("a safety number of another version")]
+    OtherVersion,
+}
+
+/// The number: sixty digits, the same on both sides, or a picture to be scanned, which each side shows the other.
+#[derive(Clone)]
+pub struct SafetyNumber {
+    ours: Fingerprint,
+    theirs: Fingerprint,
+}
+
+/// The half of one party.
+type Fingerprint = [u8; 32];
 
 impl SafetyNumber {
     /// The number of these two people, in either order.
     pub fn new(ours: Party<'_>, theirs: Party<'_>) -> Self {
-        let mut halves = [half(ours), half(theirs)];
-        // Groups have equal width, so that their order is the order of their digits.
+        Self { ours: fingerprint(ours, ITERATIONS), theirs: fingerprint(theirs, ITERATIONS) }
+    }
+
+    /// With another number of hash rounds than 5,200. Both sides must use the same.
+    ///
+    /// # Errors
+    /// [`InvalidIterations`].
+    pub fn with_iterations(
+        iterations: u32,
+        ours: Party<'_>,
+        theirs: Party<'_>,
+    ) -> Result<Self, InvalidIterations> {
+        if !ALLOWED_ITERATIONS.contains(&iterations) {
+            return Err(InvalidIterations);
+        }
+        Ok(Self { ours: fingerprint(ours, iterations), theirs: fingerprint(theirs, iterations) })
+    }
+
+    /// What our screen shows as a picture, for them to scan.
+    pub fn scannable(&self, kind: StableIdKind) -> Vec<u8> {
+        let half = |fingerprint: &Fingerprint| Some(HalfForm { fingerprint: fingerprint.to_vec() });
+        let form = ScannableForm { version: kind as u32, ours: half(&self.ours), theirs: half(&self.theirs) };
+        form.encode_to_vec()
+    }
+
+    /// Whether `scanned`, which their screen shows, is the number of the same two people.
+    ///
+    /// # Errors
+    /// [`ScanError`], which is not a "no".
+    pub fn matches(&self, kind: StableIdKind, scanned: &[u8]) -> Result<bool, ScanError> {
+        let form = ScannableForm::decode(scanned).map_err(|_| ScanError::Malformed)?;
+        if form.version != kind as u32 {
+            return Err(ScanError::OtherVersion);
+        }
+        let (Some(their_own), Some(of_us)) = (form.ours, form.theirs) else {
+            return Err(ScanError::Malformed);
+        };
+        Ok(their_own.fingerprint == self.theirs && of_us.fingerprint == self.ours)
+    }
+
+    /// The digits of both, the smaller half first. Groups have equal width, so that their order is that of the digits.
+    fn groups(&self) -> [[u32; GROUPS]; 2] {
+        let mut halves = [groups(&self.ours), groups(&self.theirs)];
         halves.sort_unstable();
-        Self(halves)
+        halves
     }
 }
+
+/// The same digits: it does not matter which of the two computed it.
+impl PartialEq for SafetyNumber {
+    fn eq(&self, other: &Self) -> bool {
+        self.groups() == other.groups()
+    }
+}
+
+impl Eq for SafetyNumber {}
 
 /// Sixty digits without separators.
 impl fmt::Display for SafetyNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.as_flattened().iter().try_for_each(|group| write!(f, "{group:05}"))
+        self.groups().as_flattened().iter().try_for_each(|group| write!(f, "{group:05}"))
     }
 }
 
@@ -56,39 +143,117 @@ impl fmt::Debug for SafetyNumber {
     }
 }
 
-/// `h = SHA-512(version || key || id || key)`, then repeatedly `h = SHA-512(h || key)`; five bytes of it for each group,
-/// modulo 100,000.
-fn half(party: Party<'_>) -> [u32; GROUPS] {
+/// `h = SHA-512(version || key || id || key)`, then repeatedly `h = SHA-512(h || key)`; 32 bytes of it.
+fn fingerprint(party: Party<'_>, iterations: u32) -> Fingerprint {
     let key = party.key.as_bytes();
     let mut hash = sha512(&[&VERSION, key, party.stable_id, key]);
-    for _ in 1..ITERATIONS {
+    for _ in 1..iterations {
         hash = sha512(&[&hash, key]);
     }
+    let mut fingerprint = [0; 32];
+    fingerprint.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
+    fingerprint
+}
+
+/// Five bytes for each group, modulo 100,000.
+fn groups(fingerprint: &Fingerprint) -> [u32; GROUPS] {
     let mut groups = [0; GROUPS];
-    for (group, bytes) in groups.iter_mut().zip(hash.as_chunks::<5>().0) {
+    for (group, bytes) in groups.iter_mut().zip(fingerprint.as_chunks::<5>().0) {
         *group = bytes.iter().fold(0, |rest, byte| ((rest << 8) | u32::from(*byte)) % 100_000);
     }
     groups
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct ScannableForm {
+    #[prost(uint32, tag = "1")]
+    version: u32,
+    #[prost(message, optional, tag = "2")]
+    ours: Option<HalfForm>,
+    #[prost(message, optional, tag = "3")]
+    theirs: Option<HalfForm>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct HalfForm {
+    #[prost(bytes = "vec", tag = "1")]
+    fingerprint: Vec<u8>,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::vectors::{self, bytes};
+    use serde_json::Value;
+
+    /// The number as our side of the case computes it, and as theirs does.
+    fn both(case: &Value) -> [SafetyNumber; 2] {
+        let [local_id, remote_id] = ["local_id", "remote_id"].map(|name| bytes(&case[name]));
+        let [local, remote] =
+            ["local_key", "remote_key"].map(|name| IdentityKey::parse(&bytes(&case[name])).unwrap());
+        let ours = Party { stable_id: &local_id, key: &local };
+        let theirs = Party { stable_id: &remote_id, key: &remote };
+        [SafetyNumber::new(ours, theirs), SafetyNumber::new(theirs, ours)]
+    }
+
+    fn kind(case: &Value) -> StableIdKind {
+        if case["version"] == 1 { StableIdKind::PhoneNumber } else { StableIdKind::AccountId }
+    }
 
     #[test]
     fn displays_agree_with_the_vectors() {
         let file = vectors::load("fingerprint");
         assert_eq!(file["iterations"], ITERATIONS);
         for case in file["cases"].as_array().unwrap() {
-            let [local_id, remote_id] = ["local_id", "remote_id"].map(|name| bytes(&case[name]));
-            let [local, remote] =
-                ["local_key", "remote_key"].map(|name| IdentityKey::parse(&bytes(&case[name])).unwrap());
-            let ours = Party { stable_id: &local_id, key: &local };
-            let theirs = Party { stable_id: &remote_id, key: &remote };
-            let number = SafetyNumber::new(ours, theirs);
-            assert_eq!(number.to_string(), case["display"].as_str().unwrap());
-            assert_eq!(number, SafetyNumber::new(theirs, ours));
+            let [ours, theirs] = both(case);
+            assert_eq!(ours.to_string(), case["display"].as_str().unwrap());
+            assert_eq!(ours, theirs);
+        }
+    }
+
+    #[test]
+    fn scannable_numbers_agree_with_the_vectors_and_match_the_other_side() {
+        let file = vectors::load("fingerprint");
+        let cases = file["cases"].as_array().unwrap();
+        for case in cases {
+            let ([ours, theirs], kind) = (both(case), kind(case));
+            assert_eq!(ours.scannable(kind), bytes(&case["scan"]));
+            assert_eq!(ours.matches(kind, &theirs.scannable(kind)), Ok(true));
+            // Our own screen is not theirs.
+            assert_eq!(ours.matches(kind, &ours.scannable(kind)), Ok(false));
+        }
+        let ([one, _], [_, other]) = (both(&cases[1]), both(&cases[2]));
+        assert_ne!(one, other);
+        assert_eq!(
+            one.matches(StableIdKind::AccountId, &other.scannable(StableIdKind::AccountId)),
+            Ok(false)
+        );
+    }
+
+    #[test]
+    fn another_version_and_nonsense_are_neither_yes_nor_no() {
+        let [ours, theirs] = both(&vectors::load("fingerprint")["cases"][1]);
+        let scanned = theirs.scannable(StableIdKind::AccountId);
+        let matches = |scanned: &[u8]| ours.matches(StableIdKind::AccountId, scanned);
+        assert_eq!(ours.matches(StableIdKind::PhoneNumber, &scanned), Err(ScanError::OtherVersion));
+        assert_eq!(matches(&[]), Err(ScanError::OtherVersion));
+        assert_eq!(matches(&scanned[2..]), Err(ScanError::OtherVersion));
+        assert_eq!(matches(&scanned[..2]), Err(ScanError::Malformed));
+        assert_eq!(matches(&scanned[..38]), Err(ScanError::Malformed));
+        assert_eq!(matches(&scanned[..50]), Err(ScanError::Malformed));
+    }
+
+    #[test]
+    fn two_rounds_are_two_hashes() {
+        let key = IdentityKey::parse(&[5; 33]).unwrap();
+        let party = Party { stable_id: b"id", key: &key };
+        let number = |rounds| SafetyNumber::with_iterations(rounds, party, party);
+        let first = sha512(&[&[0, 0], &[5; 33], b"id", &[5; 33]]);
+        let second = sha512(&[&first, &[5; 33]]);
+        assert_eq!(number(2).unwrap().ours, second[..32]);
+        assert_eq!(number(ITERATIONS).unwrap(), SafetyNumber::new(party, party));
+        for rounds in [0, 1, 1_000_001] {
+            assert_eq!(number(rounds).err(), Some(InvalidIterations));
         }
     }
 }

@@ -3,5 +3,5 @@
 mod fingerprint;
 mod key;
 
-pub use fingerprint::{Party, SafetyNumber};
+pub use fingerprint::{InvalidIterations, Party, SafetyNumber, ScanError, StableIdKind};
 pub use key::{IdentityKey, IdentityKeyPair};

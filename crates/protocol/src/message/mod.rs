@@ -2,17 +2,19 @@
 
 mod distribution;
 mod pre_key;
+mod retry;
 mod sender_key;
 mod signal;
 
 pub use distribution::SenderKeyDistributionMessage;
 pub use pre_key::PreKeySignalMessage;
 pub(crate) use pre_key::{Handshake, KemPart};
+pub use retry::{DecryptionErrorMessage, PlaintextContent, RetryError};
 pub use sender_key::SenderKeyMessage;
 pub use signal::SignalMessage;
 pub(crate) use signal::{Associated, Header};
 
-/// What leaves: a message of an established session, or one that also carries the handshake.
+/// What a session puts out: a message of an established session, or one that also carries the handshake.
 #[derive(Debug, Clone)]
 pub enum Ciphertext {
     /// The peer has answered: an ordinary message.
@@ -28,6 +30,10 @@ pub enum MessageType {
     Signal = 2,
     /// [`PreKeySignalMessage`].
     PreKey = 3,
+    /// [`SenderKeyMessage`].
+    SenderKey = 7,
+    /// [`PlaintextContent`].
+    Plaintext = 8,
 }
 
 impl Ciphertext {

@@ -22,6 +22,7 @@ use crate::address::Address;
 use crate::identity::IdentityKey;
 use crate::message::{Ciphertext, PreKeySignalMessage, SignalMessage};
 use crate::prekey::{OurPreKeys, VerifiedBundle};
+use crate::primitives::x25519::PUBLIC_KEY_LEN;
 use crate::ratchet::skipped::{SkippedChange, SkippedKey};
 use crate::session_id::SessionId;
 
@@ -72,6 +73,13 @@ impl SessionRecord {
     /// What the peer of the active session drew when it registered.
     pub fn remote_registration_id(&self) -> Option<u32> {
         self.active.as_ref().map(|active| active.session.parties.remote_registration_id)
+    }
+
+    /// Whether `ratchet_key`, serialized, is the one that the active session sends with now. A
+    /// [`DecryptionErrorMessage`](crate::DecryptionErrorMessage) that names it is about this session, and no older one.
+    pub fn sends_with(&self, ratchet_key: &[u8; PUBLIC_KEY_LEN]) -> bool {
+        let current = |active: &Entry| *active.session.ratchet.double.sending.ratchet_key.public().as_bytes();
+        self.active.as_ref().map(current) == Some(*ratchet_key)
     }
 
     /// Whether the session that `message` begins is here, so that decrypting it needs no pre-keys.
