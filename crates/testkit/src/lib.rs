@@ -4,6 +4,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "what goes wrong here fails a test, and says why")]
 
 mod clock;
+mod hostile;
 mod http;
 mod party;
 mod proxy;
@@ -11,6 +12,7 @@ mod relay_process;
 mod world;
 
 pub use clock::ManualClock;
+pub use hostile::{Hostile, Hostility};
 pub use party::{Party, PartyDisk, history, texts};
 pub use proxy::{Honest, Meddle, Proxy, SocketMessage};
 pub use relay_process::{RelayProcess, relay_binary};

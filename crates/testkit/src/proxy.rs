@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use prost::Message as _;
@@ -50,6 +51,7 @@ impl Meddle for Honest {}
 pub struct Proxy {
     addr: SocketAddr,
     injected: broadcast::Sender<SocketMessage>,
+    sockets: Arc<AtomicUsize>,
     _server: JoinSet<()>,
 }
 
@@ -59,7 +61,13 @@ impl Proxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let addr = listener.local_addr().expect("an address");
         let (injected, _) = broadcast::channel(4096);
-        let passage = Passage { upstream, meddle: Arc::new(meddle), injected: injected.clone() };
+        let sockets = Arc::<AtomicUsize>::default();
+        let passage = Passage {
+            upstream,
+            meddle: Arc::new(meddle),
+            injected: injected.clone(),
+            sockets: Arc::clone(&sockets),
+        };
         let mut server = JoinSet::new();
         server.spawn(async move {
             let mut connections = JoinSet::new();
@@ -68,12 +76,17 @@ impl Proxy {
                 while connections.try_join_next().is_some() {}
             }
         });
-        Self { addr, injected, _server: server }
+        Self { addr, injected, sockets, _server: server }
     }
 
     /// Its base URL.
     pub fn url(&self) -> String {
         format!("http://{}", self.addr)
+    }
+
+    /// How many sockets it has connected so far.
+    pub fn sockets(&self) -> usize {
+        self.sockets.load(Ordering::SeqCst)
     }
 
     /// Says something to every client that is connected now, as if the relay had said it.
@@ -94,6 +107,7 @@ struct Passage {
     upstream: SocketAddr,
     meddle: Arc<dyn Meddle>,
     injected: broadcast::Sender<SocketMessage>,
+    sockets: Arc<AtomicUsize>,
 }
 
 impl Passage {
@@ -139,6 +153,7 @@ impl Passage {
         let (mut relay, _) = client_async(request, relay).await.ok()?;
         let mut client = accept_hdr_async(client, speak_our_protocol).await.ok()?;
         let mut injected = self.injected.subscribe();
+        self.sockets.fetch_add(1, Ordering::SeqCst);
         loop {
             tokio::select! {
                 message = client.next() => {

@@ -1,0 +1,118 @@
+//! Servers that are no relay: what a client meets behind a captive portal, a broken proxy, or a wrong address.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use crate::http::read_message;
+
+/// What a server does with every request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hostility {
+    /// Accepts, and says nothing.
+    Silent,
+    /// Closes the connection at once.
+    Closes,
+    /// Answers bytes that are no HTTP.
+    Garbage,
+    /// Answers a web page.
+    WebPage,
+    /// Answers ten megabytes under our media type.
+    TenMegabytes,
+    /// Answers another media type.
+    OtherMediaType,
+    /// Answers our media type, with bytes that are no message.
+    BrokenBody,
+    /// Answers that it has failed.
+    Fails,
+    /// Answers that something behind it does not answer.
+    BadGateway,
+}
+
+impl Hostility {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Silent,
+        Self::Closes,
+        Self::Garbage,
+        Self::WebPage,
+        Self::TenMegabytes,
+        Self::OtherMediaType,
+        Self::BrokenBody,
+        Self::Fails,
+        Self::BadGateway,
+    ];
+
+    fn answer(self) -> Vec<u8> {
+        match self {
+            Self::Silent | Self::Closes => Vec::new(),
+            Self::Garbage => vec![0xee; 300],
+            Self::WebPage => response("200 OK", "text/html", b"<html>Please log in to the Wi-Fi</html>"),
+            Self::TenMegabytes => response("200 OK", sealpost_wire::MEDIA_TYPE, &vec![0; 10 << 20]),
+            Self::OtherMediaType => response("200 OK", "application/json", b"{}"),
+            Self::BrokenBody => response("200 OK", sealpost_wire::MEDIA_TYPE, &[0xff; 20]),
+            Self::Fails => response("500 Internal Server Error", "text/plain", b"oops"),
+            Self::BadGateway => response("502 Bad Gateway", "text/plain", b"try later"),
+        }
+    }
+}
+
+/// A running server that is no relay. Dropping it ends it.
+#[derive(Debug)]
+pub struct Hostile {
+    addr: SocketAddr,
+    requests: Arc<AtomicUsize>,
+    _server: JoinSet<()>,
+}
+
+impl Hostile {
+    /// Starts one on a free port.
+    pub async fn start(hostility: Hostility) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+        let addr = listener.local_addr().expect("an address");
+        let requests = Arc::<AtomicUsize>::default();
+        let count = Arc::clone(&requests);
+        let mut server = JoinSet::new();
+        server.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                connections.spawn(serve(stream, hostility, Arc::clone(&count)));
+            }
+        });
+        Self { addr, requests, _server: server }
+    }
+
+    /// Its base URL.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    /// How often something was asked of it.
+    pub fn requests(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
+    }
+}
+
+async fn serve(mut stream: TcpStream, hostility: Hostility, count: Arc<AtomicUsize>) {
+    if hostility == Hostility::Closes {
+        count.fetch_add(1, Ordering::SeqCst);
+        return;
+    }
+    while let Ok(Some(_)) = read_message(&mut stream).await {
+        count.fetch_add(1, Ordering::SeqCst);
+        // The client may have seen enough.
+        if stream.write_all(&hostility.answer()).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn response(status: &str, media_type: &str, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
+    let head = format!("HTTP/1.1 {status}\r\ncontent-type: {media_type}\r\ncontent-length: {length}\r\n\r\n");
+    [head.as_bytes(), body].concat()
+}
