@@ -9,7 +9,7 @@ use sealpost_protocol::{
 };
 use serde_json::Value;
 
-const FORMS: [&str; 1] = [include_str!("fixtures/form-1.json")];
+const FORMS: [&str; 2] = [include_str!("fixtures/form-1.json"), include_str!("fixtures/form-2.json")];
 
 fn bytes(value: &Value) -> Vec<u8> {
     hex::decode(value.as_str().unwrap()).unwrap()
