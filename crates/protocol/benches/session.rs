@@ -247,14 +247,19 @@ impl Floor {
         }
     }
 
-    /// One encapsulation, two key pairs, four agreements and the first root step.
+    /// One encapsulation, two key pairs, four agreements and the first root step; SPQR begins.
     fn initiate(&self) -> f64 {
-        self.encapsulate + 2.0 * self.key_pair + 5.0 * self.agree + self.hkdf_96 + self.hkdf_64
+        self.encapsulate + 2.0 * self.key_pair + 5.0 * self.agree + self.hkdf_96 + self.hkdf_64 + self.spqr()
     }
 
-    /// The check of the base key, one decapsulation, four agreements and the first DH ratchet step.
+    /// The check of the base key, one decapsulation, four agreements and the first DH ratchet step; SPQR begins.
     fn accept(&self) -> f64 {
-        self.canonical + self.decapsulate + 4.0 * self.agree + self.hkdf_96 + self.dh_ratchet()
+        self.canonical + self.decapsulate + 4.0 * self.agree + self.hkdf_96 + self.dh_ratchet() + self.spqr()
+    }
+
+    /// The first chains and the first authenticator of SPQR.
+    fn spqr(&self) -> f64 {
+        self.hkdf_96 + self.hkdf_64
     }
 
     /// Two steps of the root chain and a key pair.
@@ -262,11 +267,12 @@ impl Floor {
         2.0 * (self.agree + self.hkdf_64) + self.key_pair
     }
 
+    /// A step of each ratchet, the keys, the cipher and the MAC.
     fn seal(&self) -> f64 {
-        2.0 * self.hmac + self.hkdf_80 + self.cipher + self.mac
+        2.0 * self.hmac + self.hkdf_64 + self.hkdf_80 + self.cipher + self.mac
     }
 
     fn open(&self) -> f64 {
-        2.0 * self.hmac + self.hkdf_80 + self.decipher + self.mac
+        2.0 * self.hmac + self.hkdf_64 + self.hkdf_80 + self.decipher + self.mac
     }
 }

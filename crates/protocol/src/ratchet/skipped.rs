@@ -68,8 +68,8 @@ impl SkippedKeyName {
 
 impl fmt::Debug for SkippedKeyName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { ratchet_key: _, number } = self;
-        write!(f, "SkippedKeyName(.., {number})")
+        let Self { ratchet_key: [_, a, b, ..], number } = self;
+        write!(f, "SkippedKeyName({a:02x}{b:02x}.., {number})")
     }
 }
 

@@ -24,7 +24,8 @@
 //! | chain | [`Chains`](chain::Chains) | |
 //! | version 0, 1 | [`Spqr::Off`], [`Spqr::On`] | |
 //!
-//! The secrets of two epochs and of the handshake would all have to be broken to read what comes after the second one.
+//! The chains of an epoch rest on the secrets of all epochs before. Whoever has seen our state once is shut out again by
+//! the next secret, even with a quantum computer.
 
 pub(crate) mod authenticator;
 pub(crate) mod braid;
@@ -67,11 +68,13 @@ pub(crate) struct Running {
 /// What is known about the version of the peer.
 ///
 /// ```text
-///   Offered ───────▶ Outpaced        they spoke a later version: it will be 1 in the end, or 0
-///      │ ╲            ╱ │
-///      │  ╲── silent ╱──┼───▶ Off    they speak none
-///      ▼                ▼
-///    Agreed ◀─────── Required        they spoke version 1
+///   Offered ── a later version ─▶ Outpaced              Required
+///      │  ╲                       ╱  │                     │
+///      │   ╲── silence ─▶ Off ◀──╱   │                     │
+///      │                             │                     │
+///      └──────── version 1 ──────────┴───── version 1 ─────┘
+///                                    ▼
+///                                  Agreed
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Negotiation {

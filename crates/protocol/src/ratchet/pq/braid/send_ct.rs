@@ -1,6 +1,7 @@
 //! The encapsulator: receives header and key, sends the ciphertext.
 //!
-//! What is kept of an encapsulation is its header and message, from which making it again takes less than to store it.
+//! What is kept of an encapsulation is the header and the message it was made from: 96 bytes instead of 2,080, whose
+//! encoding is the private affair of a library. It is made again once.
 
 use std::sync::Arc;
 

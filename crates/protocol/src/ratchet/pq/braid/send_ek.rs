@@ -1,6 +1,6 @@
 //! The owner of the KEM key: sends header and key, receives the ciphertext.
 //!
-//! What is kept of the key pair is its seed, from which making it again takes less than to store it.
+//! What is kept of the key pair is its seed: 64 bytes instead of 2,400, and it is made again at most twice.
 
 use std::sync::Arc;
 

@@ -1,0 +1,70 @@
+//! Two parties, alone with SPQR: what others have recorded, and what chance brings.
+
+#![allow(clippy::arithmetic_side_effects, reason = "a test fails by panicking")]
+
+mod chance;
+mod replay;
+
+use super::*;
+use crate::ratchet::skipped::{SkippedKeyName, SkippedKeys};
+
+fn session() -> SessionId {
+    SessionId::from_bytes(&[&[4][..], &[5; 33]].concat()).unwrap()
+}
+
+/// One side, and what it would have in a store.
+struct Side {
+    spqr: Spqr,
+    limits: Limits,
+    skipped: SkippedKeys,
+}
+
+impl Side {
+    fn new(direction: Direction, negotiation: Negotiation) -> Self {
+        Self {
+            spqr: Spqr::new(direction, negotiation, &Secret::new([7; 32])),
+            limits: Limits::new(Jump::Limited),
+            skipped: SkippedKeys::default(),
+        }
+    }
+
+    /// Goes on with what a store gives back, having checked that it is the same.
+    fn store(&mut self, next: Spqr, skipped: Vec<SkippedChange>) {
+        let bytes = next.to_bytes();
+        self.spqr = Spqr::from_bytes(&bytes).unwrap();
+        assert_eq!(self.spqr.to_bytes(), bytes);
+        self.skipped.apply(skipped);
+        if let Spqr::On(running) = &self.spqr {
+            let kept: u32 = running.chains.receiving.iter().map(|chain| chain.kept).sum();
+            assert_eq!(self.skipped.len(), kept as usize, "the chains count the rows");
+        }
+    }
+
+    fn send(&mut self, rng: &mut impl CryptoRng) -> (Bytes, Option<[u8; 32]>) {
+        let sent = self.spqr.send(session(), rng).unwrap();
+        self.store(sent.next, sent.skipped);
+        (sent.message, sent.key.map(|key| *key.expose()))
+    }
+
+    fn receive(&mut self, message: &[u8]) -> Result<Option<[u8; 32]>, ReceiveError> {
+        let received = self.try_receive(message)?;
+        self.store(received.next, received.skipped);
+        Ok(received.key.map(|key| *key.expose()))
+    }
+
+    fn try_receive(&self, message: &[u8]) -> Result<Received, ReceiveError> {
+        let name = SkippedKeyName::of_pq(message);
+        let skipped: Vec<_> = name.into_iter().flat_map(|name| self.skipped.named(name)).collect();
+        self.spqr.receive(session(), message, self.limits, &skipped)
+    }
+
+    fn everything(&self) -> (Vec<u8>, Vec<u8>) {
+        (self.spqr.to_bytes().to_vec(), self.skipped.to_bytes().to_vec())
+    }
+
+    fn state(&self) -> String {
+        let Spqr::On(Running { braid, .. }) = &self.spqr else { return "V0".into() };
+        let state = format!("{:?}", braid.state);
+        state.split('(').next().unwrap().into()
+    }
+}
