@@ -104,7 +104,7 @@ fn debug_tells_nothing_that_may_not_be_in_a_log() {
         "Accepted { advanced: Advanced { next: SessionRecord { active: Some(SessionId(v4, 5435..)), inactive: 0 }, skipped: [], output: Plaintext(..) }, consumed: Some(Consumed { one_time: Some(OneTimePreKeyId(2)), kem: Some(KemPreKeyId(3)), signed: SignedPreKeyId(1), .. }) }",
     );
 
-    let id = SkippedKeyId, SkippedKeyName { session: message.session_id(), ratchet_key: [5; 33], number: 6 };
+    let id = SkippedKeyId { session: message.session_id(), ratchet_key: [5; 33], number: 6 };
     prints(&Secret::new([7; 32]), "Secret(..)");
     let name = SkippedKeyName { ratchet_key: [5; 33], number: 6 };
     prints(&name, "SkippedKeyName(0505.., 6)");
