@@ -520,6 +520,25 @@ fn five_chains_are_remembered() {
     }
 }
 
+/// Two epochs of SPQR later nobody can use the key of a lost message any more, and nobody keeps it.
+#[test]
+fn keys_of_lost_messages_go_with_their_epoch() {
+    use Event::{Drop, Receive, Send};
+    let mut world = World::talk(&[Send(0), Receive(1), Send(1), Receive(0)]);
+    for event in [Send(0), Drop(1, 0), Send(0), Receive(1), Send(1), Drop(0, 0)] {
+        world.happen(event);
+    }
+    assert_eq!(world.parties[1].skipped.len(), 2, "one of each ratchet");
+    for _ in 0..100 {
+        for event in [Send(1), Receive(0), Send(0), Receive(1)] {
+            world.happen(event);
+        }
+    }
+    assert!(world.parties.iter().all(|party| party.skipped.is_empty()));
+    let received = world.parties.iter().map(|party| party.received.len()).sum::<usize>();
+    assert_eq!(received, world.sent - 2);
+}
+
 /// Oneself is the same identity under the same service id.
 #[test]
 fn a_session_with_oneself_jumps_any_distance() {

@@ -8,10 +8,11 @@ use std::fmt;
 use std::ops::RangeInclusive;
 
 use prost::Message as _;
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::pq::message::Preamble;
 use crate::error::DecodeError;
+use crate::guarded::guarded;
 use crate::message::SignalMessage;
 use crate::primitives::secret::Secret;
 use crate::primitives::x25519::PUBLIC_KEY_LEN;
@@ -267,16 +268,8 @@ struct KeyForm {
     seed: Vec<u8>,
 }
 
-impl Drop for KeyForm {
-    fn drop(&mut self) {
-        self.seed.zeroize();
-    }
-}
-
-impl fmt::Debug for KeyForm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("KeyForm(..)")
-    }
+guarded! {
+    KeyForm: seed;
 }
 
 #[cfg(test)]
