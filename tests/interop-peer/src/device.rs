@@ -1,0 +1,136 @@
+//! Everything one device knows, in memory.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use curve25519_dalek::EdwardsPoint;
+use curve25519_dalek::scalar::clamp_integer;
+use sealpost_protocol::group::SenderKeyRecord;
+use sealpost_protocol::{
+    Address, Consumed, DistributionId, IdentityKeyPair, KemPreKey, KemPreKeyId, LocalDevice, OneTimePreKey,
+    OneTimePreKeyId, OurPreKeys, PreKeySignalMessage, SessionPolicy, SessionRecord, SignedPreKey,
+    SignedPreKeyId, SkippedKeys, UnixSeconds,
+};
+
+use crate::failure::Failure;
+use crate::skipped::SenderSkippedKeys;
+
+/// One device.
+pub(crate) struct Device {
+    pub(crate) identity: IdentityKeyPair,
+    pub(crate) address: Address,
+    pub(crate) registration_id: u32,
+    pub(crate) policy: SessionPolicy,
+    pub(crate) pre_keys: PreKeys,
+    pub(crate) peers: BTreeMap<Address, Peer>,
+    /// By sender, ourselves included, and distribution.
+    pub(crate) sender_keys: BTreeMap<(Address, DistributionId), SenderKey>,
+}
+
+/// Our pre-keys.
+#[derive(Default)]
+pub(crate) struct PreKeys {
+    pub(crate) signed: BTreeMap<SignedPreKeyId, SignedPreKey>,
+    /// Each is deleted by the session that it begins.
+    pub(crate) one_time: BTreeMap<OneTimePreKeyId, OneTimePreKey>,
+    /// Each is a last-resort one, and stays.
+    pub(crate) kem: BTreeMap<KemPreKeyId, KemPreKey>,
+    /// What the last-resort ones have begun sessions with: a repeat is a replay.
+    pub(crate) used: BTreeSet<(KemPreKeyId, SignedPreKeyId, [u8; 33])>,
+}
+
+/// Another device, as far as sessions go.
+#[derive(Default)]
+pub(crate) struct Peer {
+    pub(crate) record: SessionRecord,
+    pub(crate) skipped: SkippedKeys,
+}
+
+/// The chains of one sender for one distribution.
+pub(crate) struct SenderKey {
+    pub(crate) record: SenderKeyRecord,
+    pub(crate) skipped: SenderSkippedKeys,
+}
+
+impl Device {
+    pub(crate) fn new(
+        identity: IdentityKeyPair,
+        address: Address,
+        registration_id: u32,
+        policy: SessionPolicy,
+    ) -> Self {
+        Self {
+            identity,
+            address,
+            registration_id,
+            policy,
+            pre_keys: PreKeys::default(),
+            peers: BTreeMap::new(),
+            sender_keys: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn local(&self) -> LocalDevice<'_> {
+        LocalDevice {
+            identity: &self.identity,
+            address: &self.address,
+            registration_id: self.registration_id,
+        }
+    }
+
+    /// The sessions with `remote`; an empty record when there are none.
+    pub(crate) fn record(&self, remote: &Address) -> SessionRecord {
+        self.peers.get(remote).map(|peer| peer.record.clone()).unwrap_or_default()
+    }
+}
+
+impl PreKeys {
+    /// Those that `message` names. `None` when the signed one is not there, without which there is no session.
+    pub(crate) fn named_by(&self, message: &PreKeySignalMessage) -> Option<OurPreKeys<'_>> {
+        Some(OurPreKeys {
+            signed: self.signed.get(&message.signed_pre_key_id())?,
+            one_time: message.one_time_pre_key_id().and_then(|id| self.one_time.get(&id)),
+            kem: message.kem_pre_key_id().and_then(|id| self.kem.get(&id)),
+        })
+    }
+
+    /// Notes what a session was begun with. Refuses a second session from the same last-resort key and base key.
+    pub(crate) fn spend(&mut self, consumed: &Consumed) -> Result<(), Failure> {
+        let Consumed { one_time, kem, signed, base_key } = consumed;
+        if let Some(kem) = kem
+            && !self.used.insert((*kem, *signed, *base_key))
+        {
+            return Err(Failure::new("reused_base_key", "this session was begun before"));
+        }
+        if let Some(id) = one_time {
+            self.one_time.remove(id);
+        }
+        Ok(())
+    }
+}
+
+impl SenderKey {
+    pub(crate) fn empty(distribution_id: DistributionId) -> Self {
+        Self { record: SenderKeyRecord::empty(distribution_id), skipped: SenderSkippedKeys::default() }
+    }
+}
+
+/// The identity with this private key.
+pub(crate) fn identity_from_private(private: [u8; 32]) -> Result<IdentityKeyPair, Failure> {
+    let private = clamp_integer(private);
+    let public = EdwardsPoint::mul_base_clamped(private).to_montgomery().to_bytes();
+    // The stored form: 1 public (type byte in front), 2 private.
+    let stored = [&[0x0a, 33, 5], &public[..], &[0x12, 32], &private[..]].concat();
+    Ok(IdentityKeyPair::from_bytes(&stored)?)
+}
+
+/// The private key, which the stored form ends with.
+pub(crate) fn private_of(identity: &IdentityKeyPair) -> Vec<u8> {
+    identity.to_bytes().last_chunk::<32>().map(|private| private.to_vec()).unwrap_or_default()
+}
+
+/// The time: `milliseconds` since 1970 when the request says so, else the clock's.
+pub(crate) fn now(milliseconds: Option<u64>) -> UnixSeconds {
+    let clock = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    UnixSeconds(milliseconds.map_or_else(clock, |milliseconds| milliseconds / 1000))
+}

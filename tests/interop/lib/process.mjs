@@ -1,0 +1,32 @@
+// A program that answers one JSON line for each JSON line.
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+
+export class LineProcess {
+  #child;
+  #waiting = [];
+
+  constructor(program, args) {
+    this.#child = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+    this.#child.on('error', (error) => this.#fail(error));
+    this.#child.on('exit', (code, signal) => this.#fail(new Error(`${program} ended: ${signal ?? code}`)));
+    this.#child.stdin.on('error', () => {}); // The exit says why.
+    createInterface({ input: this.#child.stdout }).on('line', (line) => this.#waiting.shift().resolve(line));
+  }
+
+  /** The next line of output after this line of input. */
+  ask(line) {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ resolve, reject });
+      this.#child.stdin.write(`${line}\n`);
+    });
+  }
+
+  stop() {
+    this.#child.stdin.end();
+  }
+
+  #fail(error) {
+    this.#waiting.splice(0).forEach(({ reject }) => reject(error));
+  }
+}

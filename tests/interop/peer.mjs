@@ -1,0 +1,38 @@
+// One device of Signal's own library as a program, any published version: JSON lines in, JSON lines out. The commands are
+// those of tests/interop-peer, so that a test does not need to know which of the two it talks to.
+//
+//   node peer.mjs <version>
+import { createInterface } from 'node:readline';
+import { S, hex, privateKey, version } from './theirs/library.mjs';
+import { Device } from './theirs/stores.mjs';
+import { commands as sessions } from './theirs/sessions.mjs';
+import { commands as groups } from './theirs/groups.mjs';
+
+let device;
+
+const commands = {
+  version: () => ({ version }),
+  init(_device, c) {
+    const identity = c.identityPriv ? privateKey(c.identityPriv) : S.PrivateKey.generate();
+    device = new Device(c.name, c.dev, c.reg, identity);
+    return { identityPriv: hex(identity.serialize()), identityPub: hex(identity.getPublicKey().serialize()) };
+  },
+  save: () => ({ state: device.save() }),
+  load(_device, c) {
+    device = Device.load(c.state);
+    return {};
+  },
+  ...sessions,
+  ...groups,
+};
+
+/** What the library says went wrong: the name of the kind where there is one, and its words. */
+const failure = (error) => ({ ok: false, err: error.code ?? 0, msg: String(error.message ?? error) });
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const request = JSON.parse(line);
+  const answer = await Promise.resolve()
+    .then(() => commands[request.cmd](device, request))
+    .then((r) => ({ ok: true, r }), failure);
+  process.stdout.write(`${JSON.stringify(answer)}\n`);
+}
