@@ -42,7 +42,7 @@ pub(crate) fn hkdf<const N: usize>(salt: Option<&Secret<32>>, input: &[&[u8]], l
     hkdf_about(salt, input, &[label])
 }
 
-/// [`hkdf`] with an info string of several parts.
+/// [`hkdf`](fn@hkdf) with an info string of several parts.
 pub(crate) fn hkdf_about<const N: usize>(
     salt: Option<&Secret<32>>,
     input: &[&[u8]],

@@ -19,9 +19,9 @@
 //!
 //! | Spec | Here | |
 //! |---|---|---|
-//! | SCKA | [`Braid`](braid::Braid) | agrees on a secret for each epoch, in some 45 messages each way |
+//! | SCKA | [`Braid`] | agrees on a secret for each epoch, in some 45 messages each way |
 //! | epoch | `epoch` | a message of epoch `e` of the braid has a key of the chains of `e - 1`, which both have |
-//! | chain | [`Chains`](chain::Chains) | |
+//! | chain | [`Chains`] | |
 //! | version 0, 1 | [`Spqr::Off`], [`Spqr::On`] | |
 //!
 //! The chains of an epoch rest on the secrets of all epochs before. Whoever has seen our state once is shut out again by
