@@ -4,14 +4,20 @@ use std::time::Instant;
 
 use crate::deps;
 use crate::error::Error;
+use crate::interop;
 use crate::workspace::{Profile, Workspace, run};
 
 /// A step: its name, and what it does.
 type Step = (&'static str, fn(&Workspace) -> Result<(), Error>);
 
 const LINT: &[Step] = &[("format", format), ("clippy", clippy), ("dependencies", deps::check)];
-const TEST: &[Step] =
-    &[("documents", documents), ("build", build), ("tests", tests), ("doc tests", doc_tests)];
+const TEST: &[Step] = &[
+    ("documents", documents),
+    ("build", build),
+    ("tests", tests),
+    ("doc tests", doc_tests),
+    ("interop", interop::test),
+];
 
 /// The failure tests kill processes at named stations; only builds with these features have them.
 const FAULTS: &[&str] = &["--features", "sealpost-e2e/faults,sealpost-relay/faults"];

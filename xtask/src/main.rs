@@ -8,6 +8,7 @@ mod bench;
 mod checks;
 mod deps;
 mod error;
+mod interop;
 mod programs;
 mod workspace;
 
@@ -23,6 +24,7 @@ const HELP: &str = "\
   chat --name NAME [--with NAME] a conversation in this terminal
   relay [ARGUMENTS]              a development relay on port 8470, data in .cache/relay
   test                           every check and every test
+  interop                        Signal's own library against ours, alone; part of test
   lint                           format, clippy, dependency rules
   check-deps                     dependency rules alone
   bench [protocol|relay|client|all]
@@ -50,6 +52,7 @@ fn run(verb: &str, arguments: Vec<String>) -> Result<ExitCode, Error> {
         "relay" => return programs::relay(&workspace, &arguments),
         "bench" => bench::run_part(&workspace, &arguments)?,
         "test" => checks::test(&workspace)?,
+        "interop" => interop::build_and_test(&workspace)?,
         "lint" => checks::lint(&workspace)?,
         "check-deps" => deps::check(&workspace)?,
         "help" | "--help" | "-h" => println!("{HELP}"),

@@ -1,0 +1,40 @@
+//! The suite in `tests/interop`: ours against Signal's own published library, in both directions.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::error::Error;
+use crate::workspace::{Profile, Workspace, run};
+
+/// Builds our program, and runs the suite against it.
+pub(crate) fn build_and_test(workspace: &Workspace) -> Result<(), Error> {
+    run(workspace.cargo(&["build", "-q", "-p", "interop-peer"]))?;
+    test(workspace)
+}
+
+/// Runs the suite against the program that was built.
+pub(crate) fn test(workspace: &Workspace) -> Result<(), Error> {
+    let folder = workspace.path("tests/interop");
+    install(&folder)?;
+    let mut suite = Command::new("node");
+    suite.args(["--test", "--test-reporter=spec"]).current_dir(folder);
+    suite.env("SEALPOST_INTEROP_PEER", workspace.binary(Profile::Debug, "interop-peer"));
+    run(suite)
+}
+
+/// Installs what the lock file names, unless that is what is there.
+fn install(folder: &Path) -> Result<(), Error> {
+    let lock_file = folder.join("package-lock.json");
+    let lock = fs::read(&lock_file).map_err(|source| Error::Io { subject: lock_file, source })?;
+    let installed = folder.join("node_modules/.installed-lock.json");
+    if fs::read(&installed).is_ok_and(|installed| installed == lock) {
+        return Ok(());
+    }
+    eprintln!("installing the published versions of Signal's library in tests/interop (once, 400 MB)");
+    let mut npm = Command::new("npm");
+    npm.args(["ci", "--loglevel=error"]).current_dir(folder);
+    run(npm)?;
+    // Only now: a half-finished installation is begun again.
+    fs::write(&installed, lock).map_err(|source| Error::Io { subject: installed, source })
+}
