@@ -1,6 +1,9 @@
 //! Opening: to a client, or to something that can become one.
 
 use std::fmt;
+use std::sync::Arc;
+
+use tokio::sync::OnceCell;
 
 use crate::account::registration;
 use crate::client::Client;
@@ -24,6 +27,8 @@ pub enum Opened {
 /// A database without an account.
 pub struct Unregistered {
     ctx: Context,
+    /// What it became: one client, however often it was asked for.
+    client: Arc<OnceCell<Client>>,
 }
 
 impl Client {
@@ -47,23 +52,26 @@ impl Client {
         });
         Ok(match registered {
             Some(registered) => Opened::Ready(Self::start(ctx, registered)),
-            None => Opened::Unregistered(Unregistered { ctx }),
+            None => Opened::Unregistered(Unregistered { ctx, client: Arc::default() }),
         })
     }
 }
 
 impl Unregistered {
     /// Makes an account at the relay, with what it asks for as proof (nothing, in development), and this device
-    /// its first. May be tried again after a failure.
+    /// its first. May be tried again after a failure. Once it has worked, every call gives the same client.
     ///
     /// # Errors
     /// [`Error::Offline`], with [`Refused`](crate::Offline::Refused) when the proof is not accepted;
     /// [`Error::Storage`].
     pub async fn register(&self, proof: &[u8]) -> Result<Client> {
-        let (ctx, proof) = (self.ctx.clone(), proof.to_owned());
+        let (ctx, client, proof) = (self.ctx.clone(), Arc::clone(&self.client), proof.to_owned());
         let running = tokio::spawn(async move {
-            let registered = registration::register(&ctx, proof).await?;
-            Ok(Client::start(ctx, registered))
+            let become_client = || async {
+                let registered = registration::register(&ctx, proof).await?;
+                Ok(Client::start(ctx, registered))
+            };
+            client.get_or_try_init(become_client).await.cloned()
         });
         running.await.map_err(|_| Error::Bug("a panic while registering"))?
     }

@@ -231,7 +231,7 @@ impl Thread {
 
     /// A live view: a snapshot of the newest [`PAGE`] messages, then what changes.
     pub fn subscribe(&self) -> Timeline {
-        Timeline::new(self.ctx().clone(), self.id, PAGE)
+        Timeline::new(self.ctx(), self.id, PAGE)
     }
 
     /// The person has read up to and including this message; the other side is told.

@@ -1,16 +1,20 @@
 //! What every path needs: the two edges, the clock, the rules.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, PoisonError};
 
 use sealpost_protocol::SessionPolicy;
 use tokio::sync::{Mutex, Notify};
+use tokio::time::Instant;
 
 use crate::env::Env;
 use crate::event::EventBus;
 use crate::id::ClientMsgId;
 use crate::store::Store;
 use crate::transport::Transport;
+
+/// A clock that is this far from where it should be was set: ids made by it could be refused.
+const JUMP_MS: u64 = 60_000;
 
 /// Clones share everything.
 #[derive(Clone)]
@@ -29,6 +33,8 @@ pub(crate) struct Context {
     /// One token refresh at a time: a token that is used twice signs the device out.
     pub(crate) refreshing: Arc<Mutex<()>>,
     clock_offset_ms: Arc<AtomicI64>,
+    /// When the relay last said what time it is: by our clock, and by one that does not jump.
+    learnt: Arc<std::sync::Mutex<Option<(u64, Instant)>>>,
 }
 
 impl Context {
@@ -50,6 +56,7 @@ impl Context {
             keys_low: Arc::default(),
             refreshing: Arc::default(),
             clock_offset_ms: Arc::default(),
+            learnt: Arc::default(),
         }
     }
 
@@ -60,9 +67,20 @@ impl Context {
 
     /// The relay said what time it is; returns the offset, to be stored.
     pub(crate) fn learn_server_time(&self, server_time_ms: u64) -> i64 {
-        let offset = server_time_ms.checked_signed_diff(self.env.now_ms()).unwrap_or(0);
+        let now_ms = self.env.now_ms();
+        let offset = server_time_ms.checked_signed_diff(now_ms).unwrap_or(0);
         self.set_clock_offset(offset);
+        *self.learnt.lock().unwrap_or_else(PoisonError::into_inner) = Some((now_ms, Instant::now()));
         offset
+    }
+
+    /// Whether our clock was set, or stood still with the whole device, since the relay said what time it is.
+    pub(crate) fn clock_has_jumped(&self) -> bool {
+        let learnt = *self.learnt.lock().unwrap_or_else(PoisonError::into_inner);
+        learnt.is_some_and(|(then_ms, at)| {
+            let passed_ms = u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX);
+            then_ms.saturating_add(passed_ms).abs_diff(self.env.now_ms()) > JUMP_MS
+        })
     }
 
     pub(crate) fn set_clock_offset(&self, offset_ms: i64) {

@@ -90,6 +90,11 @@ impl EventBus {
 pub struct Events(broadcast::Receiver<Event>);
 
 impl Events {
+    /// Listens anew, from now on.
+    pub(crate) fn restarted(&self) -> Self {
+        Self(self.0.resubscribe())
+    }
+
     /// The next event; `None` when the client is gone. Dropping the future loses nothing.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ const OURS = {
   duplicate: ['duplicate'],
   no_session: ['no_session', 'stale_session'],
   no_sender_key: ['no_sender_key'],
+  too_far_ahead: ['too_far_ahead'],
   missing_pre_key: ['missing_signed_pre_key', 'missing_one_time_pre_key', 'missing_kem_pre_key'],
   reused: ['reused_base_key'],
   malformed: [
@@ -16,6 +17,7 @@ const THEIRS = {
   duplicate: /old counter/,
   no_session: /session with .* not found/,
   no_sender_key: /missing sender key state/,
+  too_far_ahead: /too far into the future/,
   missing_pre_key: /prekey not found/,
   reused: /reused base key/,
   malformed: new RegExp([

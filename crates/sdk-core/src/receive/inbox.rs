@@ -9,7 +9,7 @@ use sealpost_wire as wire;
 use super::apply::{Applied, apply};
 use super::open::{Lock, NamedPreKeys, Opened, Parsed, open, parse};
 use crate::account::registration::{address, local_device};
-use crate::content::ReceiptKind;
+use crate::content::{Content, ReceiptKind};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::fault::{self, Station};
@@ -21,6 +21,9 @@ use crate::transport::EnvelopeId;
 
 /// Most envelopes in one transaction.
 pub(crate) const BATCH: usize = 256;
+
+/// Highest number that the database can hold.
+const MAX_COUNT: u64 = u64::MAX >> 1;
 
 /// Opens, applies and stores a batch. What comes back may be acknowledged.
 ///
@@ -79,6 +82,10 @@ pub(super) struct Envelope {
 impl Envelope {
     fn parse(deliver: wire::Deliver) -> Result<Self, InvalidId> {
         let key = deliver.key.ok_or(InvalidId)?;
+        // No honest relay counts this far; the database could not.
+        if [key.server_seq, deliver.epoch, deliver.roster_version].iter().any(|count| *count > MAX_COUNT) {
+            return Err(InvalidId);
+        }
         Ok(Self {
             thread: ThreadId::from_slice(&key.thread_id)?,
             server_seq: key.server_seq,
@@ -166,6 +173,12 @@ impl Batch<'_, '_> {
             policy: self.ctx.policy,
         };
         let (opened, changes) = open(&lock, &message, &keys, rng)?;
+        if let Opened::Content(content) = &opened
+            && is_misrouted(envelope, content)
+        {
+            // Nothing changes, so that the message can still be opened where it belongs.
+            return Ok(Opened::Undecryptable(Undecryptable::Misrouted));
+        }
         let Some(changes) = changes else { return Ok(opened) };
         if let Some(consumed) = &changes.consumed
             && !self.tx.consume_pre_keys(consumed)?
@@ -180,6 +193,11 @@ impl Batch<'_, '_> {
         sessions.record = changes.record;
         Ok(opened)
     }
+}
+
+/// The relay says where a message stands and which it is; so does its sender, inside. They must agree.
+fn is_misrouted(envelope: &Envelope, content: &Content) -> bool {
+    content.thread != envelope.thread || content.id != envelope.client_msg_id
 }
 
 /// Station 5, Load: a message of a session that is known needs no pre-keys.

@@ -20,6 +20,8 @@ use crate::store::{Entry, Settlement};
 const MAX_LANES: usize = 8;
 /// Pause after a failure of the disk.
 const STORAGE_PAUSE: Duration = Duration::from_secs(1);
+/// The outbox is looked at this often, lest a clock that was set delays what is due.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Serves the outbox for as long as it is polled. It may be dropped at any time: all it knows is on disk.
 pub(crate) async fn run(ctx: Context) {
@@ -27,6 +29,11 @@ pub(crate) async fn run(ctx: Context) {
     let mut busy = HashSet::new();
     loop {
         ctx.transport.online().await;
+        if let Err(error) = set_clock(&ctx).await {
+            tracing::debug!(%error, "the relay does not say what time it is");
+            sleep(STORAGE_PAUSE).await;
+            continue;
+        }
         let now_ms = ctx.env.now_ms();
         let (due, next_due) =
             match ctx.store.read(move |rows| Ok((rows.due_threads(now_ms)?, rows.next_due()?))).await {
@@ -53,9 +60,23 @@ pub(crate) async fn run(ctx: Context) {
                 }
             }
             () = ctx.outbox.notified() => {}
-            () = sleep(Duration::from_millis(wait_ms.unwrap_or(60_000))) => {}
+            () = sleep(LONGEST_PAUSE.min(Duration::from_millis(wait_ms.unwrap_or(u64::MAX)))) => {}
         }
     }
+}
+
+/// When our clock was set, asks the relay for the time: what is sealed by a wrong one would be refused for good.
+async fn set_clock(ctx: &Context) -> Result<()> {
+    if !ctx.clock_has_jumped() {
+        return Ok(());
+    }
+    let offset = ctx.learn_server_time(ctx.transport.server_time().await?);
+    let work = ctx.store.write(move |tx| {
+        tx.set_clock_offset(offset)?;
+        // What is due is written in the time of the clock as it was.
+        tx.hurry_outbox()
+    });
+    work.await
 }
 
 /// Empties the outbox of one thread, or stops where it cannot go on now.

@@ -39,23 +39,27 @@ pub(super) async fn meet(
     let met = ctx.store.write(move |tx| {
         let (account, us) = tx.our_account()?;
         let our_address = address(us.user, us.device)?;
+        let (local, now) = (local_device(&account, &our_address), UnixSeconds(now_ms / 1000));
+        let mut met = Vec::with_capacity(verified.len());
         for bundle in verified {
-            let device = DeviceId::new(bundle.device().get())?;
-            tx.see_device(&Device {
+            let device = Device {
                 user,
-                device,
+                device: DeviceId::new(bundle.device().get())?,
                 registration_id: bundle.registration_id(),
                 identity: *bundle.identity_key(),
-            })?;
-            let mut sessions = tx.sessions(user, device)?;
-            let local = local_device(&account, &our_address);
-            let now = UnixSeconds(now_ms / 1000);
-            let remote = address(user, device)?;
+            };
+            let mut sessions = tx.sessions(user, device.device)?;
+            let remote = address(user, device.device)?;
             match sessions.record.initiate(&local, &remote, bundle, policy, now, &mut rng) {
                 Ok(record) => sessions.record = record,
                 Err(InitiateError::Bug(what)) => return Err(Error::Bug(what)),
+                // Of a user with bad keys nothing is written down, not even who they say they are.
                 Err(_) => return Ok(Err(FailReason::BadKeys)),
             }
+            met.push((device, sessions));
+        }
+        for (device, mut sessions) in met {
+            tx.see_device(&device)?;
             tx.store_sessions(&mut sessions)?;
         }
         fault::at(Station::MeetBeforeCommit);

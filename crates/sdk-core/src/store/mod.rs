@@ -24,7 +24,7 @@ mod tests;
 use std::fmt;
 use std::ops::Deref;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use rusqlite::{Connection, Params};
 
@@ -146,9 +146,31 @@ impl Store {
         reading.await.map_err(|_| Error::Bug("a panic in a read"))?
     }
 
+    pub(crate) fn downgrade(&self) -> WeakStore {
+        WeakStore { shared: Arc::downgrade(&self.shared) }
+    }
+
     fn current(&self) -> Result<Arc<Open>> {
         let open = self.shared.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.clone().ok_or(Error::Misuse("the client is suspended"))
+    }
+}
+
+/// A store that may be gone: who only watches does not keep the file open.
+#[derive(Clone)]
+pub(crate) struct WeakStore {
+    shared: Weak<Shared>,
+}
+
+impl WeakStore {
+    pub(crate) fn upgrade(&self) -> Option<Store> {
+        self.shared.upgrade().map(|shared| Store { shared })
+    }
+}
+
+impl fmt::Debug for WeakStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WeakStore")
     }
 }
 

@@ -33,7 +33,8 @@ pub(crate) async fn run(ctx: Context, state: State) {
         ctx.transport.go_offline();
         let wait_ms = match error {
             End::Drain(jitter) => ctx.env.jitter(u64::try_from(jitter.as_millis()).unwrap_or(0)),
-            End::Failed(Error::Unauthorized) => {
+            // On a connection that was let in, a token ran out: the next connection presents a new one.
+            End::Failed(Error::Unauthorized) if !was_connected => {
                 state.set(ConnectionState::SignedOut);
                 return;
             }

@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::event::{Event, Events};
 use crate::id::{MessageId, ThreadId};
 use crate::message::Message;
+use crate::store::WeakStore;
 
 /// What changed in a thread.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,27 +24,18 @@ pub enum Change {
 /// A live view of a thread. Bounded: who is too slow gets a fresh snapshot instead of what was missed.
 #[derive(Debug)]
 pub struct Timeline {
-    ctx: ContextRef,
+    store: WeakStore,
     thread: ThreadId,
     size: u32,
     events: Events,
     needs_snapshot: bool,
 }
 
-/// The context, without its contents in `Debug`.
-struct ContextRef(Context);
-
-impl std::fmt::Debug for ContextRef {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Context")
-    }
-}
-
 impl Timeline {
-    pub(crate) fn new(ctx: Context, thread: ThreadId, size: u32) -> Self {
+    pub(crate) fn new(ctx: &Context, thread: ThreadId, size: u32) -> Self {
         // Listening begins before the snapshot is taken: nothing falls in between.
         let events = ctx.events.subscribe();
-        Self { ctx: ContextRef(ctx), thread, size, events, needs_snapshot: true }
+        Self { store: ctx.store.downgrade(), thread, size, events, needs_snapshot: true }
     }
 
     /// The next change; `None` when the client is gone. Dropping the future loses nothing.
@@ -53,7 +45,8 @@ impl Timeline {
     pub async fn next(&mut self) -> Option<Result<Change>> {
         loop {
             if self.needs_snapshot {
-                let snapshot = super::page(&self.ctx.0, self.thread, None, self.size).await;
+                let (thread, size) = (self.thread, self.size);
+                let snapshot = self.store.upgrade()?.read(move |rows| rows.page(thread, None, size)).await;
                 return Some(snapshot.map(|(messages, _)| {
                     self.needs_snapshot = false;
                     Change::Snapshot(messages)
@@ -62,7 +55,7 @@ impl Timeline {
             match self.events.next().await? {
                 Err(_) => {
                     // What is buffered is older than the snapshot to come.
-                    self.events = self.ctx.0.events.subscribe();
+                    self.events = self.events.restarted();
                     self.needs_snapshot = true;
                 }
                 Ok(Event::MessageAdded(message)) if message.thread == self.thread => {

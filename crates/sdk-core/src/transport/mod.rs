@@ -113,6 +113,15 @@ impl Transport {
         let _ = self.live.subscribe().wait_for(Option::is_some).await;
     }
 
+    /// What time it is at the relay, in milliseconds.
+    pub(crate) async fn server_time(&self) -> Result<u64> {
+        let socket = self.live.borrow().clone().ok_or(Offline::Unreachable)?;
+        match socket.request(Body::Ping(wire::Ping { t: 0 })).await? {
+            Body::Pong(pong) => Ok(pong.server_time_ms),
+            _ => Err(Offline::NotARelay.into()),
+        }
+    }
+
     /// Submits sealed bytes; the same bytes may be submitted again until they are answered.
     pub(crate) async fn submit(&self, sealed: &Durable<Bytes>) -> Result<wire::SendAck> {
         let send = wire::Send::decode(sealed.get().clone()).map_err(|_| Offline::NotARelay)?;

@@ -26,9 +26,6 @@ pub(super) fn apply(
     now_ms: u64,
 ) -> Result<Applied> {
     match opened {
-        Opened::Content(content) if is_misrouted(envelope, &content) => {
-            undecryptable(tx, envelope, Undecryptable::Misrouted, now_ms)
-        }
         Opened::Content(Content { body: Body::Text(text), sent_ms, .. }) => {
             text::apply(tx, envelope, text, sent_ms)
         }
@@ -41,11 +38,6 @@ pub(super) fn apply(
         }
         Opened::Undecryptable(cause) => undecryptable(tx, envelope, cause, now_ms),
     }
-}
-
-/// The relay says where a message stands and which it is; so does its sender, inside. They must agree.
-fn is_misrouted(envelope: &Envelope, content: &Content) -> bool {
-    content.thread != envelope.thread || content.id != envelope.client_msg_id
 }
 
 fn undecryptable(tx: &mut Tx<'_>, envelope: &Envelope, cause: Undecryptable, now_ms: u64) -> Result<Applied> {

@@ -1,0 +1,300 @@
+//! A relay that changes what it carries: bundles, messages, and where they belong. The client says what is wrong,
+//! keeps what is right, and goes on.
+
+#![cfg(test)]
+#![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use prost::Message as _;
+use sealpost_core::{Delivery, Direction, Error, FailReason, MessageBody, Undecryptable};
+use sealpost_testkit::{Meddle, Party, Proxy, World, eventually, history};
+use sealpost_wire::frame::Body;
+use sealpost_wire::{Bundle, Bundles, Deliver, Frame, OneTimeKey};
+
+/// Changes every bundle, while it is on.
+struct BadBundles {
+    change: Spoil,
+    on: Arc<AtomicBool>,
+}
+
+impl Meddle for BadBundles {
+    fn answer(&self, request: &str, body: Vec<u8>) -> Vec<u8> {
+        if !request.contains("/prekeys") || !self.on.load(Ordering::SeqCst) {
+            return body;
+        }
+        let mut bundles = Bundles::decode(body.as_slice()).unwrap();
+        bundles.bundles.iter_mut().for_each(self.change);
+        bundles.encode_to_vec()
+    }
+}
+
+/// A public key of low order: with it every shared secret is zero.
+fn low_order() -> Vec<u8> {
+    let mut key = vec![0; 33];
+    key[0] = 5;
+    key
+}
+
+/// How a bundle can be bad.
+type Spoil = fn(&mut Bundle);
+
+const BAD_BUNDLES: &[(&str, Spoil)] = &[
+    ("a bad signature", |bundle| {
+        let key = bundle.signed_pre_key.as_mut().unwrap();
+        key.signature = flipped(&key.signature, 40);
+    }),
+    ("a bad signature on the KEM key", |bundle| {
+        let key = bundle.kem.as_mut().unwrap();
+        key.signature = flipped(&key.signature, 3);
+    }),
+    ("another signed key", |bundle| {
+        let key = bundle.signed_pre_key.as_mut().unwrap();
+        key.public_key = flipped(&key.public_key, 20);
+    }),
+    ("a short key", |bundle| {
+        let key = bundle.signed_pre_key.as_mut().unwrap();
+        key.public_key = key.public_key.slice(..32);
+    }),
+    ("no signed key", |bundle| bundle.signed_pre_key = None),
+    ("no KEM key", |bundle| bundle.kem = None),
+    ("a short KEM key", |bundle| {
+        let key = bundle.kem.as_mut().unwrap();
+        key.public_key = key.public_key.slice(..1000);
+    }),
+    ("a short identity key", |bundle| bundle.identity_key = bundle.identity_key.slice(..5)),
+    ("an identity key of low order", |bundle| bundle.identity_key = low_order().into()),
+    ("a one-time key of low order", |bundle| {
+        bundle.one_time = Some(OneTimeKey { id: 1, public_key: low_order().into() });
+    }),
+    ("a device that cannot be", |bundle| bundle.device_id = 200),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_bundle_fails_the_message_and_leaves_nothing_behind() {
+    let world = World::start().await;
+    for (number, (name, change)) in BAD_BUNDLES.iter().enumerate() {
+        let on = Arc::new(AtomicBool::new(true));
+        let proxy = Proxy::start(world.addr(), BadBundles { change: *change, on: Arc::clone(&on) }).await;
+        let ada = world.disk(&format!("ada {number}")).through(&proxy.url()).come().await;
+        let ben = world.party(&format!("ben {number}")).await;
+        let hers = ada.thread_with(&ben).await;
+        let message = hers.send_text("to whom?").await.unwrap();
+        let failed =
+            |direction: &Direction| *direction == Direction::Outgoing(Delivery::Failed(FailReason::BadKeys));
+        let failed = eventually(name, async || {
+            history(&hers).await.into_iter().find(|message| failed(&message.direction))
+        });
+        failed.await;
+        assert_eq!(hers.peer().safety_number().await, Err(Error::NotFound), "{name}");
+        on.store(false, Ordering::SeqCst);
+        hers.retry(message.id).await.unwrap();
+        ada.message_reaches(&hers, message.id, delivered).await;
+        ada.close().await;
+        ben.close().await;
+    }
+}
+
+/// What becomes of one envelope on its way down.
+type Change = fn(Deliver) -> Vec<Deliver>;
+
+/// Changes the next envelope, once armed.
+#[derive(Clone, Default)]
+struct NextEnvelope(Arc<Mutex<Option<Change>>>);
+
+impl NextEnvelope {
+    fn arm(&self, change: Change) {
+        *self.0.lock().unwrap() = Some(change);
+    }
+}
+
+impl Meddle for NextEnvelope {
+    fn down(&self, frame: Frame) -> Vec<Frame> {
+        let Some(Body::Deliver(deliver)) = &frame.body else { return vec![frame] };
+        let Some(change) = self.0.lock().unwrap().take() else { return vec![frame] };
+        let changed = change(deliver.clone()).into_iter();
+        changed.map(|deliver| Frame { body: Some(Body::Deliver(deliver)), ..frame.clone() }).collect()
+    }
+}
+
+fn with_ciphertext(mut deliver: Deliver, change: impl FnOnce(&mut Vec<u8>)) -> Vec<Deliver> {
+    let envelope = deliver.envelope.as_mut().unwrap();
+    let mut ciphertext = envelope.ciphertext.to_vec();
+    change(&mut ciphertext);
+    envelope.ciphertext = ciphertext.into();
+    vec![deliver]
+}
+
+const CHANGES: &[(&str, Change, Undecryptable)] = &[
+    (
+        "a kind from the future",
+        |mut deliver| {
+            deliver.envelope.as_mut().unwrap().kind = 9;
+            vec![deliver]
+        },
+        Undecryptable::UnsupportedVersion,
+    ),
+    (
+        "a version from the future",
+        |deliver| with_ciphertext(deliver, |bytes| bytes[0] = 0x99),
+        Undecryptable::UnsupportedVersion,
+    ),
+    ("nothing", |deliver| with_ciphertext(deliver, Vec::clear), Undecryptable::Malformed),
+    (
+        "half a message",
+        |deliver| with_ciphertext(deliver, |bytes| bytes.truncate(20)),
+        Undecryptable::Malformed,
+    ),
+    ("garbage", |deliver| with_ciphertext(deliver, |bytes| bytes[1..].fill(0xa5)), Undecryptable::Malformed),
+    (
+        "a flipped bit",
+        |deliver| {
+            with_ciphertext(deliver, |bytes| {
+                let middle = bytes.len() - 30;
+                bytes[middle] ^= 1;
+            })
+        },
+        Undecryptable::NotDecryptable,
+    ),
+    (
+        "a name that is not its own",
+        |mut deliver| {
+            deliver.client_msg_id = flipped(&deliver.client_msg_id, 15);
+            vec![deliver]
+        },
+        Undecryptable::Misrouted,
+    ),
+    (
+        "a sender who is not of this thread",
+        |mut deliver| {
+            deliver.sender_user_id = flipped(&deliver.sender_user_id, 0);
+            vec![deliver]
+        },
+        Undecryptable::Misrouted,
+    ),
+    ("no envelope", |deliver| vec![Deliver { envelope: None, ..deliver }], Undecryptable::UnsupportedVersion),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_message_becomes_a_row_with_its_cause_and_the_next_is_read() {
+    let world = World::start().await;
+    let next = NextEnvelope::default();
+    let proxy = Proxy::start(world.addr(), next.clone()).await;
+    let ada = world.party("ada").await;
+    let ben = world.disk("ben").through(&proxy.url()).come().await;
+    let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
+    let mut expected = Vec::new();
+    for (name, change, cause) in CHANGES {
+        // Nothing else is on its way: what is changed is the message.
+        nothing_waits(&world).await;
+        next.arm(*change);
+        hers.send_text(name).await.unwrap();
+        expected.push(MessageBody::Undecryptable(*cause));
+        bodies(&ben, &his, &expected, name).await;
+        let after = hers.send_text("after").await.unwrap();
+        ada.message_reaches(&hers, after.id, delivered).await;
+        expected.push(MessageBody::Text("after".to_owned()));
+        bodies(&ben, &his, &expected, name).await;
+    }
+    nothing_waits(&world).await;
+}
+
+/// What a relay does that shows a message in the wrong place first.
+fn moved_then_right(deliver: Deliver) -> Vec<Deliver> {
+    let mut moved = deliver.clone();
+    let key = moved.key.as_mut().unwrap();
+    key.thread_id = flipped(&key.thread_id, 7);
+    vec![moved, deliver]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_in_the_wrong_thread_is_not_shown_there_and_still_opens_where_it_belongs() {
+    let world = World::start().await;
+    let next = NextEnvelope::default();
+    let proxy = Proxy::start(world.addr(), next.clone()).await;
+    let ada = world.party("ada").await;
+    let ben = world.disk("ben").through(&proxy.url()).come().await;
+    let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
+    // A first message, with its handshake, and one of a session that is known.
+    for text in ["first", "second"] {
+        nothing_waits(&world).await;
+        next.arm(moved_then_right);
+        let message = hers.send_text(text).await.unwrap();
+        ada.message_reaches(&hers, message.id, delivered).await;
+    }
+    let texts = ["first", "second"].map(|text| MessageBody::Text(text.to_owned()));
+    bodies(&ben, &his, &texts, "in its place").await;
+    let elsewhere = ben.client.threads().await.unwrap().into_iter().find(|thread| thread.id() != his.id());
+    let misrouted = MessageBody::Undecryptable(Undecryptable::Misrouted);
+    bodies(&ben, &elsewhere.unwrap(), &[misrouted.clone(), misrouted], "elsewhere").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_delivered_again_and_again_is_shown_once() {
+    let world = World::start().await;
+    let next = NextEnvelope::default();
+    let proxy = Proxy::start(world.addr(), next.clone()).await;
+    let ada = world.party("ada").await;
+    let ben = world.disk("ben").through(&proxy.url()).come().await;
+    let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
+    for text in ["first", "second", "third"] {
+        nothing_waits(&world).await;
+        next.arm(|deliver| vec![deliver; 20]);
+        let message = hers.send_text(text).await.unwrap();
+        ada.message_reaches(&hers, message.id, delivered).await;
+    }
+    let texts = ["first", "second", "third"].map(|text| MessageBody::Text(text.to_owned()));
+    bodies(&ben, &his, &texts, "once each").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_that_no_relay_counts_to_are_not_believed() {
+    let world = World::start().await;
+    let next = NextEnvelope::default();
+    let proxy = Proxy::start(world.addr(), next.clone()).await;
+    let ada = world.party("ada").await;
+    let ben = world.disk("ben").through(&proxy.url()).come().await;
+    let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
+    next.arm(|deliver| {
+        let mut lie = deliver.clone();
+        lie.key.as_mut().unwrap().server_seq = u64::MAX;
+        let nowhere = Deliver { key: None, ..deliver.clone() };
+        let epoch = Deliver { epoch: u64::MAX, ..deliver.clone() };
+        vec![lie, nowhere, epoch, deliver]
+    });
+    let message = hers.send_text("true").await.unwrap();
+    ada.message_reaches(&hers, message.id, delivered).await;
+    bodies(&ben, &his, &[MessageBody::Text("true".to_owned())], "the true one").await;
+}
+
+/// Waits until a thread has these bodies, in this order.
+async fn bodies(party: &Party, thread: &sealpost_core::Thread, expected: &[MessageBody], what: &str) {
+    let of_thread = async || {
+        let messages = history(thread).await;
+        messages.into_iter().map(|message| message.body).collect::<Vec<_>>()
+    };
+    party.texts_when(thread, expected.len()).await;
+    assert_eq!(of_thread().await, expected, "{what}");
+}
+
+/// Waits until everything that the relay held was acknowledged.
+async fn nothing_waits(world: &World) {
+    eventually("an empty mailbox", async || {
+        let db = rusqlite::Connection::open(world.relay_dir().join("relay.db")).unwrap();
+        let rows: i64 = db.query_row("SELECT count(*) FROM inbox", [], |row| row.get(0)).unwrap();
+        (rows == 0).then_some(())
+    })
+    .await;
+}
+
+fn flipped(bytes: &[u8], at: usize) -> prost::bytes::Bytes {
+    let mut bytes = bytes.to_vec();
+    bytes[at] ^= 1;
+    bytes.into()
+}
+
+fn delivered(direction: &Direction) -> bool {
+    *direction == Direction::Outgoing(Delivery::Delivered)
+}

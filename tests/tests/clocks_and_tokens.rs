@@ -1,0 +1,181 @@
+//! Clocks that are wrong or are set, and tokens that run out. People notice nothing, unless the relay does not
+//! want them any more.
+
+#![cfg(test)]
+#![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use futures_util::future::join_all;
+use sealpost_core::{ConnectionState, Delivery, Direction, Message};
+use sealpost_testkit::{ManualClock, Meddle, Party, Proxy, World, eventually, texts};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY_MS: i64 = 24 * 3600 * 1000;
+
+fn now_ms() -> u64 {
+    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
+}
+
+/// A relay on a clock that is set by hand.
+async fn world_at(clock: &ManualClock) -> World {
+    let clock = clock.clone();
+    World::start_with(move |config| sealpost_relay::Config { clock: Arc::new(clock.clone()), ..config }).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_wrong_clock_everything_is_delivered_also_when_it_is_set_right() {
+    let world = &World::start().await;
+    let cases = [-3650 * DAY_MS, -8 * DAY_MS, -DAY_MS, DAY_MS, 8 * DAY_MS, 3650 * DAY_MS];
+    let cases = cases.map(|wrong_by| async move {
+        let clock = ManualClock::at(now_ms().saturating_add_signed(wrong_by));
+        let ada = world.disk(&format!("ada {wrong_by}")).with_clock(&clock).come().await;
+        let ben = world.party(&format!("ben {wrong_by}")).await;
+        talk(&ada, &ben).await;
+        // Somebody sets the clock, on the live connection.
+        clock.set(now_ms());
+        talk(&ada, &ben).await;
+        clock.set(now_ms().saturating_add_signed(-wrong_by));
+        talk(&ada, &ben).await;
+        // And once more while nothing runs.
+        let disk = ada.close().await;
+        clock.set(now_ms().saturating_add_signed(wrong_by));
+        let ada = disk.open().await;
+        talk(&ada, &ben).await;
+    });
+    join_all(cases).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_offline_with_a_wrong_clock_is_delivered() {
+    let mut world = World::start().await;
+    let clock = ManualClock::at(now_ms());
+    let ada = world.disk("ada").with_clock(&clock).come().await;
+    let ben = world.party("ben").await;
+    let hers = talk(&ada, &ben).await;
+    world.stop_relay().await;
+    for wrong_by in [-3650 * DAY_MS, 3650 * DAY_MS, 0] {
+        clock.set(now_ms().saturating_add_signed(wrong_by));
+        hers.send_text(&format!("written at {wrong_by}")).await.unwrap();
+    }
+    world.start_relay().await;
+    // The relay asked to come back within half a minute.
+    ada.client.reconnect();
+    ben.client.reconnect();
+    let his = ben.thread_with(&ada).await;
+    let said = ben.texts_when(&his, 5).await;
+    assert_eq!(said[2..], ["written at -315360000000", "written at 315360000000", "written at 0"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_replaced_on_the_live_socket() {
+    let clock = ManualClock::at(now_ms());
+    let world = world_at(&clock).await;
+    let refreshes = Refreshes::default();
+    let proxy = Proxy::start(world.addr(), refreshes.clone()).await;
+    let ada = world.disk("ada").through(&proxy.url()).with_clock(&clock).come().await;
+    let ben = world.disk("ben").with_clock(&clock).come().await;
+    talk(&ada, &ben).await;
+    for times in 1..=2 {
+        // Tokens live for ten minutes; one with less than a minute left is replaced.
+        clock.advance(MINUTE * 9 + Duration::from_secs(30));
+        eventually("a new token", async || (refreshes.count() == times).then_some(())).await;
+        talk(&ada, &ben).await;
+    }
+    assert_eq!(proxy.sockets(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_ran_out_meanwhile_is_replaced_on_connecting() {
+    let clock = ManualClock::at(now_ms());
+    let world = world_at(&clock).await;
+    let refreshes = Refreshes::default();
+    let proxy = Proxy::start(world.addr(), refreshes.clone()).await;
+    let ada = world.disk("ada").through(&proxy.url()).with_clock(&clock).come().await;
+    let ben = world.disk("ben").with_clock(&clock).come().await;
+    talk(&ada, &ben).await;
+    let disk = ada.close().await;
+    clock.advance(MINUTE * 60 * 24 * 20);
+    let ada = disk.open().await;
+    talk(&ada, &ben).await;
+    assert_eq!(refreshes.count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_slept_until_its_token_ran_out_is_let_in_again() {
+    let relay_clock = ManualClock::at(now_ms());
+    let world = world_at(&relay_clock).await;
+    let proxy = Proxy::start(world.addr(), sealpost_testkit::Honest).await;
+    // Its own clock has not noticed the time that passed.
+    let ada = world.disk("ada").through(&proxy.url()).with_clock(&ManualClock::at(now_ms())).come().await;
+    let ben = world.disk("ben").with_clock(&relay_clock).come().await;
+    talk(&ada, &ben).await;
+    relay_clock.advance(MINUTE * 30);
+    eventually("a new connection", async || (proxy.sockets() > 1).then_some(())).await;
+    ada.live().await;
+    talk(&ada, &ben).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_was_revoked_is_told_and_keeps_its_history() {
+    let clock = ManualClock::at(now_ms());
+    let world = world_at(&clock).await;
+    let ada = world.disk("ada").with_clock(&clock).come().await;
+    let ben = world.disk("ben").with_clock(&clock).come().await;
+    let hers = talk(&ada, &ben).await;
+    let relay = rusqlite::Connection::open(world.relay_dir().join("relay.db")).unwrap();
+    relay.busy_timeout(MINUTE).unwrap();
+    let user = ada.client.user_id();
+    relay.execute("DELETE FROM token_family WHERE user_id = ?1", [user.as_bytes()]).unwrap();
+    clock.advance(MINUTE * 11);
+    let signed_out = async || (ada.client.connection_state() == ConnectionState::SignedOut).then_some(());
+    eventually("signed out", signed_out).await;
+    let cyd = world.disk("cyd").with_clock(&clock).come().await;
+    let error = ada.client.direct_thread(cyd.client.user_id()).await.unwrap_err();
+    assert_eq!(error, sealpost_core::Error::Unauthorized);
+    assert_eq!(texts(&hers).await.len(), 2);
+    hers.send_text("kept for later").await.unwrap();
+    let again = ada.close().await.open().await;
+    eventually("signed out again", async || {
+        (again.client.connection_state() == ConnectionState::SignedOut).then_some(())
+    })
+    .await;
+    let kept = again.client.thread(hers.id()).await.unwrap();
+    assert_eq!(texts(&kept).await.pop().unwrap(), "kept for later");
+}
+
+/// Counts how often tokens are replaced.
+#[derive(Clone, Default)]
+struct Refreshes(Arc<AtomicUsize>);
+
+impl Refreshes {
+    fn count(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl Meddle for Refreshes {
+    fn answer(&self, request: &str, body: Vec<u8>) -> Vec<u8> {
+        if request.starts_with("POST /v1/auth/refresh") {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+        body
+    }
+}
+
+/// Both say hello, and both hear it. Ada's thread.
+async fn talk(ada: &Party, ben: &Party) -> sealpost_core::Thread {
+    let (hers, his) = (ada.thread_with(ben).await, ben.thread_with(ada).await);
+    for (party, thread) in [(ada, &hers), (ben, &his)] {
+        let hello = thread.send_text("hello").await.unwrap();
+        let Message { direction, .. } = party
+            .message_reaches(thread, hello.id, |direction| {
+                matches!(direction, Direction::Outgoing(Delivery::Delivered | Delivery::Failed(_)))
+            })
+            .await;
+        assert_eq!(direction, Direction::Outgoing(Delivery::Delivered), "{}", party.name());
+    }
+    hers
+}
