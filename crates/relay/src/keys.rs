@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use sealpost_wire::limits::MAX_UPLOAD_KEYS;
+use sealpost_wire::limits::{MAX_REGISTRATION_ID, MAX_UPLOAD_KEYS};
 use sealpost_wire::{KeyUpload, OneTimeKey, SignedKey};
 
 /// Type byte and u-coordinate of an X25519 public key (PQXDH, section 2.3).
@@ -14,8 +14,6 @@ const EC_PUBLIC: (u8, usize) = (0x05, 33);
 const KEM_PUBLIC: (u8, usize) = (0x08, 1569);
 /// An XEdDSA signature.
 const SIGNATURE: usize = 64;
-/// Registration ids have 14 bits; 0 is no id.
-const REGISTRATION_IDS: std::ops::RangeInclusive<u32> = 1..=16_380;
 
 /// Too many keys, a repeated id, or a key of the wrong length or type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -71,7 +69,7 @@ impl std::fmt::Debug for CheckedKeys {
 /// # Errors
 /// [`BadKeys`] when they do not.
 pub fn check_identity(registration_id: u32, identity_key: &[u8]) -> Result<(), BadKeys> {
-    let good = REGISTRATION_IDS.contains(&registration_id) && is_public(identity_key, EC_PUBLIC);
+    let good = (1..=MAX_REGISTRATION_ID).contains(&registration_id) && is_public(identity_key, EC_PUBLIC);
     good.then_some(()).ok_or(BadKeys)
 }
 

@@ -25,8 +25,6 @@ use crate::store::{FamilyId, TokenHash};
 pub(crate) const ACCESS_LIFE_MS: u64 = 10 * 60 * 1_000;
 /// How long a refresh token is valid, in milliseconds: 90 days.
 pub(crate) const REFRESH_LIFE_MS: u64 = 90 * 24 * 3_600 * 1_000;
-/// How long a used refresh token is accepted once more, in milliseconds.
-pub(crate) const GRACE_MS: u64 = 60_000;
 /// How far the clocks of two relays may differ, in seconds.
 const LEEWAY_S: u64 = 60;
 

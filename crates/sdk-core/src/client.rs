@@ -36,7 +36,7 @@ struct Inner {
     state: State,
     /// None while suspended. Held while suspending and resuming, so that they do not overlap.
     tasks: Mutex<Option<Tasks>>,
-    /// None when the client was made outside of a runtime, which it cannot be.
+    /// The one that the client was opened on; calls finish there.
     runtime: tokio::runtime::Handle,
 }
 
@@ -129,9 +129,12 @@ impl Client {
     pub async fn suspend(&self) -> Result<()> {
         self.finish_here(|inner| async move {
             let mut tasks = inner.tasks.lock().await;
+            // A token that is being exchanged is stored first.
+            let exchanged = inner.ctx.refreshing.lock().await;
             if let Some(tasks) = tasks.take() {
                 tasks.stop().await;
             }
+            drop(exchanged);
             inner.ctx.transport.go_offline();
             inner.ctx.store.close().await;
             inner.state.set(ConnectionState::Suspended);

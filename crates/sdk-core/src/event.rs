@@ -28,7 +28,8 @@ pub enum Event {
         /// Which it was.
         id: crate::id::MessageId,
     },
-    /// The safety number with this user changed. Sends to a verified contact stop until the person accepts.
+    /// The safety number with this user changed, or a device joined theirs that nobody vouches for. Sends to a
+    /// verified contact stop until the person accepts.
     IdentityChanged(UserId),
     /// Messages of this thread are missing: the relay no longer has them.
     MessagesMissing {

@@ -16,6 +16,12 @@ pub const MAX_UNACKED_BYTES: usize = 1 << 20;
 pub const MAX_ACK_KEYS: usize = 512;
 /// Most one-time keys of each kind in one upload.
 pub const MAX_UPLOAD_KEYS: usize = 100;
+/// Most threads in one `Sync`.
+pub const MAX_CURSORS: usize = 64;
+/// Largest registration id; the smallest is 1.
+pub const MAX_REGISTRATION_ID: u32 = 16_380;
+/// Largest `server_seq`, `epoch` and `roster_version` that an honest relay comes to.
+pub const MAX_COUNT: u64 = 1 << 40;
 /// Most rows in one inbox page.
 pub const MAX_PAGE: u32 = 256;
 /// How long a mailbox row lives, in seconds: 30 days.

@@ -6,7 +6,7 @@ use axum::extract::ws::Message as WsMessage;
 use prost::Message as _;
 use sealpost_wire::frame::Body;
 use sealpost_wire::id::ThreadId;
-use sealpost_wire::limits::close;
+use sealpost_wire::limits::{MAX_CURSORS, close};
 use sealpost_wire::{Ack, FRAME_VERSION, Frame, Hello, Ping, Pong, Send, Sync};
 
 use super::{Closing, Connection, PAGE_BYTES, PAGE_ROWS, Reply, hello};
@@ -14,9 +14,6 @@ use crate::problem::Problem;
 use crate::routes::parse_keys;
 use crate::sending;
 use crate::store::{InboxKey, PageLimit};
-
-/// Most threads in one `Sync`.
-const MAX_CURSORS: usize = 64;
 
 impl Connection<'_> {
     pub(super) async fn on_message(

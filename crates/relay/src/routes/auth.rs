@@ -13,7 +13,7 @@ use crate::bus::Nudge;
 use crate::problem::Problem;
 use crate::state::State;
 use crate::store::{Rotated, Rotation};
-use crate::tokens::{GRACE_MS, REFRESH_LIFE_MS, RefreshToken};
+use crate::tokens::{REFRESH_LIFE_MS, RefreshToken};
 
 /// Exchanges a refresh token, which is then used up.
 pub(super) async fn refresh(
@@ -28,7 +28,6 @@ pub(super) async fn refresh(
         presented: presented.hash(),
         next: next.hash(),
         expires_ms: now_ms.saturating_add(REFRESH_LIFE_MS),
-        grace_until_ms: now_ms.saturating_add(GRACE_MS),
         now_ms,
     };
     match state.store.rotate_refresh(rotation).await? {

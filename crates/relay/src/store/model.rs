@@ -68,8 +68,6 @@ pub struct Rotation {
     pub next: TokenHash,
     /// When the successor expires.
     pub expires_ms: u64,
-    /// Until when the presented token is accepted once more, should the answer get lost.
-    pub grace_until_ms: u64,
     /// Now.
     pub now_ms: u64,
 }

@@ -6,7 +6,7 @@
 use rand::Rng as _;
 use sealpost_protocol::{Address, DeviceId as ProtocolDeviceId, IdentityKeyPair, LocalDevice};
 use sealpost_wire as wire;
-use zeroize::Zeroizing;
+use sealpost_wire::limits::MAX_REGISTRATION_ID;
 
 use super::pre_keys::{self, upload_form};
 use crate::context::Context;
@@ -14,9 +14,6 @@ use crate::error::{Error, Offline, Result};
 use crate::fault::{self, Station};
 use crate::id::{DeviceId, UserId};
 use crate::store::{Account, Registered, Tokens};
-
-/// Registration ids have 14 bits, and 0 is none.
-const MAX_REGISTRATION_ID: u32 = 0x3FFF;
 
 /// Registers this device as a new account, with what the relay asks for as proof.
 pub(crate) async fn register(ctx: &Context, proof: Vec<u8>) -> Result<Registered> {
@@ -75,10 +72,4 @@ fn parse(response: wire::RegisterResponse) -> Result<(Registered, Tokens, u64)> 
     let tokens = response.tokens.ok_or(Error::Offline(Offline::NotARelay))?;
     let server_time_ms = tokens.server_time_ms;
     Ok((registered, super::tokens::from_wire(tokens), server_time_ms))
-}
-
-impl Tokens {
-    pub(crate) fn new(access: String, access_expires_ms: u64, refresh: String) -> Self {
-        Self { access: Zeroizing::new(access), access_expires_ms, refresh: Zeroizing::new(refresh) }
-    }
 }

@@ -1,12 +1,13 @@
 //! Tokens: a short one that opens doors, a long one that buys the next pair.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use sealpost_wire as wire;
 use zeroize::Zeroizing;
 
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::store::Tokens;
 use crate::transport::{self, Http};
 
@@ -18,22 +19,27 @@ pub(crate) const MARGIN_MS: u64 = 60_000;
 
 /// A token that is good for a while: the one we have, or a new one.
 pub(crate) async fn access(ctx: &Context) -> Result<Token> {
-    let _one_at_a_time = ctx.refreshing.lock().await;
-    let tokens = ctx.store.read(|rows| rows.tokens()).await?;
-    if tokens.access_expires_ms > ctx.server_now_ms().saturating_add(MARGIN_MS) {
-        return Ok(tokens.access);
-    }
-    replace(ctx, &tokens).await
+    let now_ms = ctx.server_now_ms();
+    token(ctx, move |tokens| tokens.access_expires_ms > now_ms.saturating_add(MARGIN_MS)).await
 }
 
 /// A new token, because the relay did not take the one we have.
 pub(crate) async fn replace_refused(ctx: &Context, refused: &str) -> Result<Token> {
-    let _one_at_a_time = ctx.refreshing.lock().await;
-    let tokens = ctx.store.read(|rows| rows.tokens()).await?;
-    if tokens.access.as_str() != refused {
-        return Ok(tokens.access);
-    }
-    replace(ctx, &tokens).await
+    let refused = Zeroizing::new(refused.to_owned());
+    token(ctx, move |tokens| tokens.access != refused).await
+}
+
+/// The token we have when it will do, else a new one. Once begun, an exchange is finished whoever waits for it: its
+/// answer must not get lost.
+async fn token(ctx: &Context, will_do: impl FnOnce(&Tokens) -> bool + Send + 'static) -> Result<Token> {
+    let one_at_a_time = Arc::clone(&ctx.refreshing).lock_owned().await;
+    let ctx = ctx.clone();
+    let exchange = tokio::spawn(async move {
+        let _one_at_a_time = one_at_a_time;
+        let tokens = ctx.store.read(|rows| rows.tokens()).await?;
+        if will_do(&tokens) { Ok(tokens.access) } else { replace(&ctx, &tokens).await }
+    });
+    exchange.await.map_err(|_| Error::Bug("a panic while refreshing a token"))?
 }
 
 /// Runs a call with a token; once more with a new one when the relay does not take it.
@@ -68,4 +74,10 @@ async fn replace(ctx: &Context, tokens: &Tokens) -> Result<Token> {
     });
     stored.await?;
     Ok(access)
+}
+
+impl Tokens {
+    pub(crate) fn new(access: String, access_expires_ms: u64, refresh: String) -> Self {
+        Self { access: Zeroizing::new(access), access_expires_ms, refresh: Zeroizing::new(refresh) }
+    }
 }

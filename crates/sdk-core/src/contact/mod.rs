@@ -10,16 +10,7 @@ use crate::store::{Rows, TrustState};
 
 /// The safety number with a user: 60 digits, the same on both sides. Made from the keys of both primary devices.
 pub(crate) async fn safety_number(ctx: &Context, user: UserId) -> Result<String> {
-    let reading = ctx.store.read(move |rows| {
-        let (account, us) = rows.our_account()?;
-        let theirs = rows.identity(user, DeviceId::PRIMARY)?.ok_or(Error::NotFound)?;
-        let number = SafetyNumber::new(
-            Party { stable_id: us.user.as_bytes(), key: account.identity.public() },
-            Party { stable_id: user.as_bytes(), key: &theirs },
-        );
-        Ok(number.to_string())
-    });
-    reading.await
+    ctx.store.read(move |rows| number(rows, user)).await
 }
 
 /// How far the person trusts a user.
@@ -29,11 +20,14 @@ pub(crate) async fn trust(ctx: &Context, user: UserId) -> Result<TrustState> {
 
 /// The person has compared the safety number, and it is the same: given back, lest it changed meanwhile.
 pub(crate) async fn verify(ctx: &Context, user: UserId, compared: String) -> Result<bool> {
-    if safety_number(ctx, user).await? != compared {
-        return Ok(false);
-    }
-    ctx.store.write(move |tx| tx.set_trust(user, TrustState::Verified)).await?;
-    Ok(true)
+    let work = ctx.store.write(move |tx| {
+        let same = number(tx, user)? == compared;
+        if same {
+            tx.set_trust(user, TrustState::Verified)?;
+        }
+        Ok(same)
+    });
+    work.await
 }
 
 /// The person goes on with a changed identity without comparing.
@@ -47,4 +41,14 @@ pub(crate) fn check(rows: &Rows<'_>, user: UserId) -> Result<Result<(), FailReas
         Some(TrustState::ChangedSinceVerified) => Err(FailReason::IdentityChanged),
         _ => Ok(()),
     })
+}
+
+fn number(rows: &Rows<'_>, user: UserId) -> Result<String> {
+    let (account, us) = rows.our_account()?;
+    let theirs = rows.identity(user, DeviceId::PRIMARY)?.ok_or(Error::NotFound)?;
+    let number = SafetyNumber::new(
+        Party { stable_id: us.user.as_bytes(), key: account.identity.public() },
+        Party { stable_id: user.as_bytes(), key: &theirs },
+    );
+    Ok(number.to_string())
 }

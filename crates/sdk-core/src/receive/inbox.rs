@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use rand::rngs::StdRng;
 use sealpost_protocol::Address;
 use sealpost_wire as wire;
+use sealpost_wire::limits::MAX_COUNT;
 
 use super::apply::{Applied, apply};
 use super::open::{Lock, NamedPreKeys, Opened, Parsed, open, parse};
@@ -21,9 +22,6 @@ use crate::transport::EnvelopeId;
 
 /// Most envelopes in one transaction.
 pub(crate) const BATCH: usize = 256;
-
-/// Highest number that the database can hold.
-const MAX_COUNT: u64 = u64::MAX >> 1;
 
 /// Opens, applies and stores a batch. What comes back may be acknowledged.
 ///
@@ -47,13 +45,15 @@ pub(crate) async fn receive(ctx: &Context, batch: Vec<wire::Deliver>) -> Result<
         };
         let mut handled = Vec::with_capacity(batch.len());
         for deliver in batch {
-            // An envelope that names no place cannot even be acknowledged; the relay is broken.
-            let Ok(envelope) = Envelope::parse(deliver) else {
+            // What names no place cannot even be acknowledged, what names no sender can only be: the relay is broken.
+            let Ok(place) = place(&deliver) else {
                 tracing::warn!("the relay delivered an envelope without a place");
                 continue;
             };
-            let place = EnvelopeId { thread: envelope.thread, server_seq: envelope.server_seq };
-            batch_work.handle(envelope, &mut rng)?;
+            match Envelope::parse(place, deliver) {
+                Ok(envelope) => batch_work.handle(envelope, &mut rng)?,
+                Err(InvalidId) => tracing::warn!("the relay delivered an envelope without a sender"),
+            }
             handled.push(place);
         }
         batch_work.finish()?;
@@ -79,16 +79,20 @@ pub(super) struct Envelope {
     sealed: wire::Envelope,
 }
 
+fn place(deliver: &wire::Deliver) -> Result<EnvelopeId, InvalidId> {
+    let key = deliver.key.as_ref().ok_or(InvalidId)?;
+    Ok(EnvelopeId { thread: ThreadId::from_slice(&key.thread_id)?, server_seq: key.server_seq })
+}
+
 impl Envelope {
-    fn parse(deliver: wire::Deliver) -> Result<Self, InvalidId> {
-        let key = deliver.key.ok_or(InvalidId)?;
-        // No honest relay counts this far; the database could not.
-        if [key.server_seq, deliver.epoch, deliver.roster_version].iter().any(|count| *count > MAX_COUNT) {
+    fn parse(place: EnvelopeId, deliver: wire::Deliver) -> Result<Self, InvalidId> {
+        // No honest relay counts this far.
+        if [place.server_seq, deliver.epoch, deliver.roster_version].iter().any(|count| *count > MAX_COUNT) {
             return Err(InvalidId);
         }
         Ok(Self {
-            thread: ThreadId::from_slice(&key.thread_id)?,
-            server_seq: key.server_seq,
+            thread: place.thread,
+            server_seq: place.server_seq,
             epoch: deliver.epoch,
             sender: UserId::from_slice(&deliver.sender_user_id)?,
             sender_device: DeviceId::new(deliver.sender_device_id)?,
@@ -114,9 +118,12 @@ struct Batch<'b, 'c> {
 impl Batch<'_, '_> {
     fn handle(&mut self, envelope: Envelope, rng: &mut StdRng) -> Result<()> {
         if self.tx.is_handled(envelope.thread, envelope.sender, envelope.client_msg_id)? {
-            return Ok(());
+            return self.tx.account_for(envelope.thread, envelope.epoch, envelope.server_seq);
         }
-        let thread = self.thread_of(&envelope)?;
+        let Some(thread) = self.thread_of(&envelope)? else {
+            tracing::warn!("the relay delivered what we have not written, in a thread that is not ours");
+            return Ok(());
+        };
         let opened = if thread.peer == envelope.sender {
             self.open(&envelope, rng)?
         } else {
@@ -141,14 +148,15 @@ impl Batch<'_, '_> {
     }
 
     /// The thread, which begins for us with its first message.
-    fn thread_of(&mut self, envelope: &Envelope) -> Result<Thread> {
-        if let Some(thread) = self.tx.thread(envelope.thread)? {
-            return Ok(thread);
+    fn thread_of(&mut self, envelope: &Envelope) -> Result<Option<Thread>> {
+        let known = self.tx.thread(envelope.thread)?;
+        if known.is_some() || envelope.sender == self.us.user {
+            return Ok(known);
         }
         let thread =
             Thread { id: envelope.thread, peer: envelope.sender, roster_version: envelope.roster_version };
         self.tx.put_thread(thread, self.ctx.server_now_ms())?;
-        Ok(thread)
+        Ok(Some(thread))
     }
 
     fn open(&mut self, envelope: &Envelope, rng: &mut StdRng) -> Result<Opened> {
@@ -187,7 +195,7 @@ impl Batch<'_, '_> {
             return Ok(Opened::Undecryptable(Undecryptable::NotDecryptable));
         }
         if let Some((identity, registration_id)) = changes.sender {
-            self.tx.see_device(&Device { user, device, registration_id, identity })?;
+            self.tx.see_devices(user, &[Device { user, device, registration_id, identity }])?;
         }
         self.tx.store_skipped(user, device, changes.skipped)?;
         sessions.record = changes.record;

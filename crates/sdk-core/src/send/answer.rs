@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use sealpost_wire as wire;
+use sealpost_wire::limits::MAX_COUNT;
 use sealpost_wire::reason;
 
 use super::backoff_ms;
 use super::prepare::Sealed;
 use crate::context::Context;
-use crate::error::{Offline, Result};
+use crate::error::{Error, Offline, Result};
 use crate::fault::{self, Station};
 use crate::id::{DeviceId, MessageId, ThreadId, UserId};
 use crate::message::FailReason;
@@ -50,14 +51,18 @@ pub(super) fn judge(ctx: &Context, entry: &Sealed, answer: transport::Result<wir
     match answer {
         Ok(ack) => settled(Settlement::Accepted { epoch: ack.epoch, server_seq: ack.server_seq }, Flow::GoOn),
         Err(transport::Error::Refused(refusal)) => judge_refusal(*refusal),
-        Err(transport::Error::Offline(Offline::Busy(wait))) => {
-            later(u64::try_from(wait.min(Duration::from_secs(3600)).as_millis()).unwrap_or(0))
-        }
+        Err(transport::Error::Offline(Offline::Busy(wait))) => later(asked_ms(wait)),
         // The outcome is unknown: the same bytes are submitted again.
         Err(transport::Error::Offline(_) | transport::Error::Unauthorized) => {
             later(backoff_ms(&ctx.env, entry.attempts.saturating_add(1)))
         }
     }
+}
+
+/// A wait that the relay asks for, in milliseconds, within reason.
+pub(super) fn asked_ms(wait: Duration) -> u64 {
+    const LONGEST: Duration = Duration::from_secs(300);
+    u64::try_from(wait.min(LONGEST).as_millis()).unwrap_or(0)
 }
 
 fn judge_refusal(refusal: wire::Error) -> Verdict {
@@ -66,7 +71,7 @@ fn judge_refusal(refusal: wire::Error) -> Verdict {
     match refusal.reason.as_str() {
         reason::STALE_ROSTER => anew(Some(Lesson::Roster(refusal.current_roster_version))),
         reason::MISMATCHED_DEVICES | reason::STALE_DEVICES => anew(Some(Lesson::Devices(refusal.mismatches))),
-        // The clock was wrong when the id was made; by now it is right.
+        // The clock was wrong when the id was made. By the next attempt the relay has said what time it is.
         reason::CLOCK_SKEW => anew(None),
         reason::TOO_OLD => failed(FailReason::TooOld),
         reason::NOT_FOUND => failed(FailReason::NotAMember),
@@ -92,43 +97,33 @@ pub(super) async fn settle(ctx: &Context, settled: Vec<(MessageId, Settlement)>)
     Ok(())
 }
 
-/// Acts on what a refusal taught, so that the next attempt differs.
-pub(super) async fn learn(ctx: &Context, thread: ThreadId, lesson: Lesson) -> Result<()> {
-    match lesson {
-        Lesson::Roster(roster_version) => {
-            let now_ms = ctx.server_now_ms();
-            let work = ctx.store.write(move |tx| match tx.thread(thread)? {
-                Some(known) => tx.put_thread(Thread { roster_version, ..known }, now_ms),
-                None => Ok(()),
-            });
-            work.await
-        }
-        Lesson::Devices(mismatches) => {
-            for mismatch in mismatches {
-                learn_devices(ctx, mismatch).await?;
+/// Acts on what a refusal taught, so that the next attempt differs. What is left to do: these devices of this user
+/// are to be met.
+pub(super) async fn learn(
+    ctx: &Context,
+    thread: ThreadId,
+    lesson: Lesson,
+) -> Result<(UserId, Vec<DeviceId>)> {
+    let work = ctx.store.write(move |tx| {
+        let Thread { peer, .. } = tx.thread(thread)?.ok_or(Error::Bug("a refusal without a thread"))?;
+        let mut to_meet = Vec::new();
+        match lesson {
+            Lesson::Roster(version) => tx.set_roster_version(thread, version.min(MAX_COUNT))?,
+            Lesson::Devices(mismatches) => {
+                // Of other users the relay has nothing to say in this thread.
+                for of_peer in mismatches.iter().filter(|mismatch| mismatch.user_id == peer.as_bytes()[..]) {
+                    for gone in devices(&of_peer.extra).chain(devices(&of_peer.stale)) {
+                        tx.forget_device(peer, gone)?;
+                    }
+                    to_meet.extend(devices(&of_peer.missing).chain(devices(&of_peer.stale)));
+                }
             }
-            Ok(())
         }
-    }
+        Ok((peer, to_meet))
+    });
+    work.await
 }
 
-async fn learn_devices(ctx: &Context, mismatch: wire::DeviceMismatch) -> Result<()> {
-    let Ok(user) = UserId::from_slice(&mismatch.user_id) else { return Ok(()) };
-    let gone: Vec<u32> = mismatch.extra.iter().chain(&mismatch.stale).copied().collect();
-    let forgetting = ctx.store.write(move |tx| {
-        for device in gone {
-            if let Ok(device) = DeviceId::new(device) {
-                tx.forget_device(user, device)?;
-            }
-        }
-        Ok(())
-    });
-    forgetting.await?;
-    for device in mismatch.missing.into_iter().chain(mismatch.stale) {
-        if let Ok(device) = DeviceId::new(device) {
-            // A device with bad keys is found out again, with a reason, when the entry is next sealed.
-            let _ = super::meet::meet(ctx, user, Some(device)).await?;
-        }
-    }
-    Ok(())
+fn devices(numbers: &[u32]) -> impl Iterator<Item = DeviceId> {
+    numbers.iter().filter_map(|number| DeviceId::new(*number).ok())
 }

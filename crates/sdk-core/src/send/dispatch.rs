@@ -7,14 +7,15 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::sleep;
 
-use super::answer::{Flow, judge, learn, settle};
+use super::answer::{Flow, asked_ms, judge, learn, settle};
+use super::backoff_ms;
 use super::meet::meet;
 use super::prepare::{Prepared, Sealed, prepare};
 use crate::context::Context;
-use crate::error::{Error, Result};
+use crate::error::{Error, Offline, Result};
 use crate::fault::{self, Station};
 use crate::id::{DeviceId, MessageId, ThreadId, UserId};
-use crate::store::{Entry, Settlement};
+use crate::store::Settlement;
 
 /// Most threads that are served at the same time.
 const MAX_LANES: usize = 8;
@@ -36,7 +37,7 @@ pub(crate) async fn run(ctx: Context) {
         }
         let now_ms = ctx.env.now_ms();
         let (due, next_due) =
-            match ctx.store.read(move |rows| Ok((rows.due_threads(now_ms)?, rows.next_due()?))).await {
+            match ctx.store.read(move |rows| Ok((rows.due_threads(now_ms)?, rows.next_due(now_ms)?))).await {
                 Ok(due) => due,
                 Err(error) => {
                     tracing::warn!(%error, "the outbox cannot be read");
@@ -50,14 +51,10 @@ pub(crate) async fn run(ctx: Context) {
             }
         }
         // What is due and has no lane yet gets one when another ends.
-        let wait_ms = next_due.map(|due| due.saturating_sub(now_ms)).filter(|wait| *wait > 0);
+        let wait_ms = next_due.map(|due| due.saturating_sub(now_ms));
         tokio::select! {
-            Some((thread, result)) = lanes.next() => {
+            Some(thread) = lanes.next() => {
                 busy.remove(&thread);
-                if let Err(error) = result {
-                    tracing::warn!(%error, "sending is interrupted");
-                    sleep(STORAGE_PAUSE).await;
-                }
             }
             () = ctx.outbox.notified() => {}
             () = sleep(LONGEST_PAUSE.min(Duration::from_millis(wait_ms.unwrap_or(u64::MAX)))) => {}
@@ -79,19 +76,23 @@ async fn set_clock(ctx: &Context) -> Result<()> {
     work.await
 }
 
-/// Empties the outbox of one thread, or stops where it cannot go on now.
-async fn lane(ctx: Context, thread: ThreadId) -> (ThreadId, Result<()>) {
+/// Empties the outbox of one thread, or stops where it cannot go on now. Gives the thread back.
+async fn lane(ctx: Context, thread: ThreadId) -> ThreadId {
     loop {
         let step = match prepare(&ctx, thread).await {
-            Ok(Prepared::Nothing) => return (thread, Ok(())),
+            Ok(Prepared::Nothing) => return thread,
             Ok(Prepared::Submit(entries)) => submit(&ctx, thread, entries).await,
-            Ok(Prepared::Meet(user, device)) => make_session(&ctx, thread, user, device).await,
+            Ok(Prepared::Meet { entry, user, device }) => make_session(&ctx, entry, user, device).await,
             Err(error) => Err(error),
         };
         match step {
             Ok(Flow::GoOn | Flow::Again) => {}
-            Ok(Flow::Stop) => return (thread, Ok(())),
-            Err(error) => return (thread, Err(error)),
+            Ok(Flow::Stop) => return thread,
+            Err(error) => {
+                tracing::warn!(%error, "sending is interrupted");
+                sleep(STORAGE_PAUSE).await;
+                return thread;
+            }
         }
     }
 }
@@ -99,56 +100,49 @@ async fn lane(ctx: Context, thread: ThreadId) -> (ThreadId, Result<()>) {
 /// Station 9, Submit: one after the other; the next leaves when the one before is answered.
 async fn submit(ctx: &Context, thread: ThreadId, entries: Vec<Sealed>) -> Result<Flow> {
     let mut settled = Vec::with_capacity(entries.len());
-    let mut lesson = None;
+    let mut refused = None;
     let mut flow = Flow::GoOn;
     for entry in entries {
         let answer = ctx.transport.submit(&entry.send).await;
         fault::at(Station::SubmitAnswered);
         let verdict = judge(ctx, &entry, answer);
         settled.push((entry.id, verdict.settlement));
-        lesson = verdict.lesson;
+        refused = verdict.lesson.map(|lesson| (entry.id, lesson));
         flow = verdict.flow;
         if flow != Flow::GoOn {
             break;
         }
     }
     settle(ctx, settled).await?;
-    if let Some(lesson) = lesson {
-        learn(ctx, thread, lesson).await?;
+    let Some((entry, lesson)) = refused else { return Ok(flow) };
+    let (user, devices) = learn(ctx, thread, lesson).await?;
+    for device in devices {
+        if make_session(ctx, entry, user, Some(device)).await? == Flow::Stop {
+            return Ok(Flow::Stop);
+        }
     }
     Ok(flow)
 }
 
-/// Station 5, Meet: a session for the next entry, or the reason why there is none.
+/// Station 5, Meet: a session for an entry, or the reason why there is none.
 async fn make_session(
     ctx: &Context,
-    thread: ThreadId,
+    entry: MessageId,
     user: UserId,
     device: Option<DeviceId>,
 ) -> Result<Flow> {
-    match meet(ctx, user, device).await {
-        Ok(Ok(())) => Ok(Flow::GoOn),
-        Ok(Err(reason)) => settle_oldest(ctx, thread, Settlement::Failed(reason)).await.map(|()| Flow::GoOn),
-        Err(Error::Offline(_) | Error::Unauthorized) => {
-            let wait_ms = super::backoff_ms(&ctx.env, 4);
-            let due_ms = ctx.env.now_ms().saturating_add(wait_ms);
-            settle_oldest(ctx, thread, Settlement::Later { due_ms }).await.map(|()| Flow::Stop)
+    let (settlement, flow) = match meet(ctx, user, device).await {
+        Ok(Ok(())) => return Ok(Flow::GoOn),
+        Ok(Err(reason)) => (Settlement::Failed(reason), Flow::GoOn),
+        Err(Error::Offline(offline)) => {
+            let wait_ms = match offline {
+                Offline::Busy(wait) => asked_ms(wait),
+                _ => backoff_ms(&ctx.env, 4),
+            };
+            (Settlement::Later { due_ms: ctx.env.now_ms().saturating_add(wait_ms) }, Flow::Stop)
         }
-        Err(error) => Err(error),
-    }
-}
-
-async fn settle_oldest(ctx: &Context, thread: ThreadId, settlement: Settlement) -> Result<()> {
-    let work = ctx.store.write(move |tx| {
-        let oldest = tx.outbox(thread, 1)?.into_iter().next();
-        oldest.map_or(Ok(()), |entry| tx.settle(entry_id(&entry), settlement))
-    });
-    work.await
-}
-
-const fn entry_id(entry: &Entry) -> MessageId {
-    match entry {
-        Entry::ToSeal(outgoing) => outgoing.id,
-        Entry::Sealed { id, .. } => *id,
-    }
+        Err(error) => return Err(error),
+    };
+    settle(ctx, vec![(entry, settlement)]).await?;
+    Ok(flow)
 }

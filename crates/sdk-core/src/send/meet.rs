@@ -34,6 +34,9 @@ pub(super) async fn meet(
     }
     let verified: Result<Vec<_>, _> = bundles.iter().map(verify).collect();
     let Ok(verified) = verified else { return Ok(Err(FailReason::BadKeys)) };
+    if device.is_some_and(|asked| verified.iter().any(|bundle| bundle.device().get() != asked.get())) {
+        return Ok(Err(FailReason::BadKeys));
+    }
     let (now_ms, policy) = (ctx.server_now_ms(), ctx.policy);
     let mut rng = ctx.env.rng();
     let met = ctx.store.write(move |tx| {
@@ -58,8 +61,9 @@ pub(super) async fn meet(
             }
             met.push((device, sessions));
         }
-        for (device, mut sessions) in met {
-            tx.see_device(&device)?;
+        let devices: Vec<_> = met.iter().map(|(device, _)| *device).collect();
+        tx.see_devices(user, &devices)?;
+        for (_, mut sessions) in met {
             tx.store_sessions(&mut sessions)?;
         }
         fault::at(Station::MeetBeforeCommit);

@@ -5,7 +5,7 @@ use rand::rngs::StdRng;
 use sealpost_protocol::UnixSeconds;
 
 use super::recipients::{Recipients, recipients};
-use super::seal::seal;
+use super::seal::{Sealing, seal};
 use crate::account::registration::{address, local_device};
 use crate::content::Content;
 use crate::context::Context;
@@ -18,7 +18,7 @@ use crate::store::{Device, Durable, Entry, Outgoing, PeerSessions, Settlement, T
 /// Most entries of a thread that are sealed in one transaction.
 const BATCH: u32 = 16;
 /// An entry that was refused and sealed anew this often will not be accepted.
-const MAX_ATTEMPTS_REFUSED: u32 = 12;
+const MAX_REFUSALS: u32 = 12;
 /// An id that was never sealed is made anew when its time is so far from the server's, in milliseconds: it was
 /// made while the clock was wrong, or long ago. Well inside of what the relay takes (an hour, seven days).
 const ID_AHEAD_MS: u64 = 10 * 60 * 1000;
@@ -30,8 +30,8 @@ pub(super) enum Prepared {
     Nothing,
     /// These are to be submitted, in this order.
     Submit(Vec<Sealed>),
-    /// First a session with this user's device (or all of them) is needed.
-    Meet(UserId, Option<DeviceId>),
+    /// First a session with this user's device (or all of them) is needed, for this entry.
+    Meet { entry: MessageId, user: UserId, device: Option<DeviceId> },
 }
 
 /// An entry whose bytes may leave.
@@ -71,14 +71,17 @@ impl Work<'_, '_> {
         for entry in entries {
             match entry {
                 Entry::Sealed { id, attempts, send } => sealed.push(Sealed { id, attempts, send }),
-                Entry::ToSeal(outgoing) => match self.seal(outgoing, rng)? {
-                    Step::Sealed(entry) => sealed.push(entry),
-                    Step::Settled => {}
-                    Step::Meet(device) => {
-                        meet = Some(device);
-                        break;
+                Entry::ToSeal(outgoing) => {
+                    let entry = outgoing.id;
+                    match self.seal(outgoing, rng)? {
+                        Step::Sealed(entry) => sealed.push(entry),
+                        Step::Settled => {}
+                        Step::Meet(device) => {
+                            meet = Some((entry, device));
+                            break;
+                        }
                     }
-                },
+                }
             }
         }
         for (_, sessions) in self.ready.iter_mut().flatten() {
@@ -86,7 +89,7 @@ impl Work<'_, '_> {
         }
         Ok(match (sealed.is_empty(), meet) {
             (false, _) => Prepared::Submit(sealed),
-            (true, Some(device)) => Prepared::Meet(self.thread.peer, device),
+            (true, Some((entry, device))) => Prepared::Meet { entry, user: self.thread.peer, device },
             (true, None) => Prepared::Nothing,
         })
     }
@@ -94,11 +97,11 @@ impl Work<'_, '_> {
     fn seal(&mut self, outgoing: Outgoing, rng: &mut StdRng) -> Result<Step> {
         let (account, us) = self.tx.our_account()?;
         let now = UnixSeconds(self.ctx.server_now_ms() / 1000);
-        if outgoing.attempts >= MAX_ATTEMPTS_REFUSED {
+        if outgoing.refusals >= MAX_REFUSALS {
             return self.fail(outgoing.id, FailReason::Refused);
         }
         if self.ready.is_none() {
-            match recipients(self.tx, &self.thread, us, now)? {
+            match recipients(self.tx, &self.thread, now)? {
                 Recipients::Ready(devices) => self.ready = Some(devices),
                 Recipients::Unknown => return Ok(Step::Meet(None)),
                 Recipients::NoSession(device) => return Ok(Step::Meet(Some(device))),
@@ -111,12 +114,15 @@ impl Work<'_, '_> {
         let local = local_device(&account, &our_address);
         let ready = self.ready.as_deref_mut().unwrap_or_default();
         match seal(&content, &self.thread, ready, &local, now, rng)? {
-            Ok(send) => Ok(Step::Sealed(Sealed {
-                id: outgoing.id,
-                attempts: outgoing.attempts,
-                send: self.tx.set_sealed(outgoing.id, send)?,
-            })),
-            Err(reason) => self.fail(outgoing.id, reason),
+            Sealing::Sealed { send, skipped } => {
+                for ((device, _), changes) in ready.iter().zip(skipped) {
+                    self.tx.store_skipped(device.user, device.device, changes)?;
+                }
+                let send = self.tx.set_sealed(outgoing.id, send)?;
+                Ok(Step::Sealed(Sealed { id: outgoing.id, attempts: 0, send }))
+            }
+            Sealing::TooLarge => self.fail(outgoing.id, FailReason::TooLarge),
+            Sealing::SpentSession(device) => Ok(Step::Meet(Some(device))),
         }
     }
 

@@ -1,10 +1,12 @@
 //! Station 4, Address: for which devices, and whether at all.
 
+use sealpost_protocol::UnixSeconds;
+
 use crate::contact;
 use crate::error::Result;
 use crate::id::DeviceId;
 use crate::message::FailReason;
-use crate::store::{Device, PeerSessions, Registered, Rows, Thread};
+use crate::store::{Device, PeerSessions, Rows, Thread};
 
 /// Whom an entry is to be sealed for.
 pub(super) enum Recipients {
@@ -18,25 +20,21 @@ pub(super) enum Recipients {
     Blocked(FailReason),
 }
 
-/// The devices of the thread's other member, and our own others.
-pub(super) fn recipients(
-    rows: &Rows<'_>,
-    thread: &Thread,
-    us: Registered,
-    now: sealpost_protocol::UnixSeconds,
-) -> Result<Recipients> {
+/// The devices of the thread's other member. (Our own others come with device linking.)
+pub(super) fn recipients(rows: &Rows<'_>, thread: &Thread, now: UnixSeconds) -> Result<Recipients> {
     if let Err(reason) = contact::check(rows, thread.peer)? {
         return Ok(Recipients::Blocked(reason));
     }
-    let theirs = rows.devices(thread.peer)?;
-    if theirs.is_empty() {
+    let devices = rows.devices(thread.peer)?;
+    if devices.is_empty() {
         return Ok(Recipients::Unknown);
     }
-    let ours = rows.devices(us.user)?.into_iter().filter(|device| device.device != us.device);
-    let mut ready = Vec::new();
-    for device in theirs.into_iter().chain(ours) {
+    let mut ready = Vec::with_capacity(devices.len());
+    for device in devices {
         let sessions = rows.sessions(device.user, device.device)?;
-        if !sessions.record.usable_for_sending(now) {
+        // An old session may have been revived by a late message: nothing is sealed for a key that was replaced.
+        let is_theirs = sessions.record.remote_identity() == Some(&device.identity);
+        if !is_theirs || !sessions.record.usable_for_sending(now) {
             return Ok(Recipients::NoSession(device.device));
         }
         ready.push((device, sessions));

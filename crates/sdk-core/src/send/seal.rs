@@ -3,17 +3,27 @@
 use bytes::Bytes;
 use prost::Message as _;
 use rand::rngs::StdRng;
-use sealpost_protocol::{Advanced, Ciphertext, EncryptError, LocalDevice, UnixSeconds};
+use sealpost_protocol::{Advanced, Ciphertext, EncryptError, LocalDevice, SkippedChange, UnixSeconds};
 use sealpost_wire as wire;
 
 use crate::account::registration::address;
 use crate::content::Content;
 use crate::error::{Error, Result};
-use crate::message::FailReason;
+use crate::id::DeviceId;
 use crate::store::{Device, PeerSessions, Thread};
 
 /// Room for what the frame adds around a `Send`.
 const MAX_SEND: usize = wire::limits::MAX_FRAME - 64;
+
+/// What sealing leads to.
+pub(super) enum Sealing {
+    /// The bytes of the `Send`, and for each recipient what becomes of the skipped keys.
+    Sealed { send: Bytes, skipped: Vec<Vec<SkippedChange>> },
+    /// With a copy for each device it does not fit a frame.
+    TooLarge,
+    /// The session with this device does not seal any more: a new one is needed.
+    SpentSession(DeviceId),
+}
 
 /// Seals a content for every recipient and puts the copies into one `relay.v1.Send`. The sessions advance; their
 /// caller stores them, or drops them with the bytes.
@@ -24,14 +34,22 @@ pub(super) fn seal(
     local: &LocalDevice<'_>,
     now: UnixSeconds,
     rng: &mut StdRng,
-) -> Result<Result<Bytes, FailReason>> {
+) -> Result<Sealing> {
     let plaintext = content.seal_form();
     let mut copies = Vec::with_capacity(recipients.len());
     let mut advanced = Vec::with_capacity(recipients.len());
-    for (device, sessions) in recipients.iter() {
+    let mut changes = Vec::with_capacity(recipients.len());
+    for (device, sessions) in recipients.iter_mut() {
         let remote = address(device.user, device.device)?;
-        let Advanced { next, skipped: _, output } =
-            sessions.record.encrypt(local, &remote, &plaintext, now, rng).map_err(bug)?;
+        let Advanced { next, skipped, output } =
+            match sessions.record.encrypt(local, &remote, &plaintext, now, rng) {
+                Ok(sealed) => sealed,
+                Err(EncryptError::Bug(what)) => return Err(Error::Bug(what)),
+                Err(_) => {
+                    sessions.record = sessions.record.archive();
+                    return Ok(Sealing::SpentSession(device.device));
+                }
+            };
         copies.push(wire::DeviceCopy {
             user_id: device.user.to_wire(),
             device_id: device.device.get(),
@@ -39,6 +57,7 @@ pub(super) fn seal(
             envelope: Some(envelope(&output)),
         });
         advanced.push(next);
+        changes.push(skipped);
     }
     let send = wire::Send {
         client_msg_id: content.id.to_wire(),
@@ -47,12 +66,12 @@ pub(super) fn seal(
         copies,
     };
     if send.encoded_len() > MAX_SEND {
-        return Ok(Err(FailReason::TooLarge));
+        return Ok(Sealing::TooLarge);
     }
     for ((_, sessions), next) in recipients.iter_mut().zip(advanced) {
         sessions.record = next;
     }
-    Ok(Ok(send.encode_to_vec().into()))
+    Ok(Sealing::Sealed { send: send.encode_to_vec().into(), skipped: changes })
 }
 
 fn envelope(ciphertext: &Ciphertext) -> wire::Envelope {
@@ -66,9 +85,4 @@ fn envelope(ciphertext: &Ciphertext) -> wire::Envelope {
         ephemeral: false,
         ttl_s: 0,
     }
-}
-
-/// Recipients are only ready with a usable session, so sealing cannot fail for a reason of theirs.
-fn bug(_: EncryptError) -> Error {
-    Error::Bug("a usable session does not encrypt")
 }

@@ -29,17 +29,6 @@ pub enum TrustState {
     ChangedSinceVerified,
 }
 
-/// What an identity key turned out to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum IdentitySeen {
-    /// The first of this device.
-    First,
-    /// The one we know.
-    Same,
-    /// Another one than the one we knew.
-    Changed,
-}
-
 impl Rows<'_> {
     /// The live devices of a user.
     pub(crate) fn devices(&self, user: UserId) -> Result<Vec<Device>> {
@@ -58,6 +47,12 @@ impl Rows<'_> {
             })
         })
         .collect()
+    }
+
+    /// Whether any device of a user is known, live or not.
+    fn has_devices(&self, user: UserId) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM device WHERE user_id = ?1)";
+        Ok(self.connection.prepare_cached(sql)?.query_row([user.as_bytes()], |row| row.get(0))?)
     }
 
     /// The identity key of one device, live or not.
@@ -96,39 +91,37 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Writes down the identity key of a device. A change is told in the same commit, never silently, and a
-    /// contact that was verified is not any more.
-    pub(crate) fn see_device(&mut self, seen: &Device) -> Result<IdentitySeen> {
-        let Device { user, device, registration_id, identity } = seen;
-        self.ensure_contact(*user)?;
-        let known = self.identity(*user, *device)?;
-        self.change_one(
-            "INSERT INTO device (user_id, device_id, registration_id, identity, live) VALUES (?1, ?2, ?3, ?4, 1)
-             ON CONFLICT (user_id, device_id) DO UPDATE
-                SET registration_id = excluded.registration_id, identity = excluded.identity, live = 1",
-            params![user.as_bytes(), device.get(), registration_id, identity.serialize().as_slice()],
-        )?;
-        match known {
-            None => Ok(IdentitySeen::First),
-            Some(known) if known == *identity => Ok(IdentitySeen::Same),
-            Some(_) => {
-                self.change(
-                    "UPDATE contact SET trust = 2 WHERE user_id = ?1 AND trust = 1",
-                    [user.as_bytes()],
-                )?;
-                self.emit(Event::IdentityChanged(*user));
-                Ok(IdentitySeen::Changed)
-            }
+    /// Writes down the devices that a user turns out to have. A changed identity key, and a device that joins those
+    /// we know (which nobody vouches for yet), is told in the same commit, never silently; and a contact that was
+    /// verified is not any more.
+    pub(crate) fn see_devices(&mut self, user: UserId, seen: &[Device]) -> Result<()> {
+        self.ensure_contact(user)?;
+        let is_known = self.has_devices(user)?;
+        let mut changed = false;
+        for Device { user: _, device, registration_id, identity } in seen {
+            changed |= is_known && self.identity(user, *device)?.as_ref() != Some(identity);
+            self.change_one(
+                "INSERT INTO device (user_id, device_id, registration_id, identity, live)
+                 VALUES (?1, ?2, ?3, ?4, 1)
+                 ON CONFLICT (user_id, device_id) DO UPDATE
+                    SET registration_id = excluded.registration_id, identity = excluded.identity, live = 1",
+                params![user.as_bytes(), device.get(), registration_id, identity.serialize().as_slice()],
+            )?;
         }
+        if changed {
+            self.change("UPDATE contact SET trust = 2 WHERE user_id = ?1 AND trust = 1", [user.as_bytes()])?;
+            self.emit(Event::IdentityChanged(user));
+        }
+        Ok(())
     }
 
-    /// The device is gone: its sessions are forgotten, its identity key is not.
+    /// The device is gone: nothing is sealed for it any more. Its identity key is remembered.
     pub(crate) fn forget_device(&mut self, user: UserId, device: DeviceId) -> Result<()> {
         self.change(
             "UPDATE device SET live = 0 WHERE user_id = ?1 AND device_id = ?2",
             params![user.as_bytes(), device.get()],
         )?;
-        self.forget_sessions(user, device)
+        self.archive_sessions(user, device)
     }
 
     pub(crate) fn set_trust(&mut self, user: UserId, trust: TrustState) -> Result<()> {

@@ -86,20 +86,26 @@ impl Rows<'_> {
         Ok(self.connection.prepare_cached(sql)?.query_row(key, |row| row.get(0))?)
     }
 
-    /// The unread messages of a thread that stand no later than one of its messages.
-    pub(crate) fn unread(&self, thread: ThreadId, up_to: MessageId) -> Result<Vec<(MessageId, ClientMsgId)>> {
+    /// The unread messages of a thread that stand no later than one of its messages; with the id of those that
+    /// there was something to read in.
+    pub(crate) fn unread(
+        &self,
+        thread: ThreadId,
+        up_to: MessageId,
+    ) -> Result<Vec<(MessageId, Option<ClientMsgId>)>> {
         let sql = format!(
-            "SELECT id, client_msg_id FROM message WHERE thread_id = ?1 AND state = {STATE_UNREAD}
+            "SELECT id, CASE kind WHEN {KIND_TEXT} THEN client_msg_id END FROM message
+             WHERE thread_id = ?1 AND state = {STATE_UNREAD}
                 AND position <= (SELECT position FROM message WHERE id = ?2 AND thread_id = ?1)
              ORDER BY id"
         );
         let mut statement = self.connection.prepare_cached(&sql)?;
         let rows = statement.query_map(params![thread.as_bytes(), up_to.0], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))
+            Ok((row.get::<_, i64>(0)?, row.get::<_, Option<Vec<u8>>>(1)?))
         })?;
         rows.map(|row| {
             let (id, client_msg_id) = row?;
-            Ok((MessageId(id), ClientMsgId::from_slice(&client_msg_id)?))
+            Ok((MessageId(id), client_msg_id.map(|id| ClientMsgId::from_slice(&id)).transpose()?))
         })
         .collect()
     }
@@ -165,15 +171,15 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// One of our messages came as far as this, says the other side. Never goes back. False when there is no
-    /// such message, or it was there already.
+    /// One of our messages came as far as this, says the other side. Never goes back; one that we had given up came
+    /// after all. Nothing when there is no such message.
     pub(crate) fn advance_delivery(
         &mut self,
         thread: ThreadId,
         us: UserId,
         id: ClientMsgId,
         kind: ReceiptKind,
-    ) -> Result<bool> {
+    ) -> Result<()> {
         let state = match kind {
             ReceiptKind::Delivered => STATE_DELIVERED,
             ReceiptKind::Read => STATE_READ,
@@ -181,7 +187,8 @@ impl Tx<'_> {
         // A receipt can be faster than the relay's answer to us: then the sealed bytes are still needed.
         let sql = format!(
             "UPDATE message SET state = ?4, sealed = CASE WHEN outbox = 0 THEN NULL ELSE sealed END
-             WHERE thread_id = ?1 AND sender = ?2 AND client_msg_id = ?3 AND kind = {KIND_TEXT} AND state < ?4
+             WHERE thread_id = ?1 AND sender = ?2 AND client_msg_id = ?3 AND kind = {KIND_TEXT}
+                AND (state < ?4 OR state = {STATE_FAILED})
              RETURNING id"
         );
         let changed: Option<i64> = self
@@ -190,8 +197,8 @@ impl Tx<'_> {
             .query_row(params![thread.as_bytes(), us.as_bytes(), id.as_bytes(), state], |row| row.get(0))
             .optional()?;
         match changed {
-            Some(id) => self.emit_changed(MessageId(id)).map(|()| true),
-            None => Ok(false),
+            Some(id) => self.emit_changed(MessageId(id)),
+            None => Ok(()),
         }
     }
 

@@ -38,7 +38,8 @@ pub(crate) struct Outgoing {
     pub(crate) client_msg_id: ClientMsgId,
     pub(crate) sent_ms: u64,
     pub(crate) body: Body,
-    pub(crate) attempts: u32,
+    /// How often its bytes were refused, so that it was to be sealed anew.
+    pub(crate) refusals: u32,
 }
 
 /// The next thing to do for a thread.
@@ -76,40 +77,42 @@ impl Rows<'_> {
         rows.map(|row| Ok(ThreadId::from_slice(&row?)?)).collect()
     }
 
-    /// When the next thread becomes due; none when the outbox is empty.
-    pub(crate) fn next_due(&self) -> Result<Option<u64>> {
+    /// When the next thread becomes due that is not yet; none when there is none.
+    pub(crate) fn next_due(&self, now_ms: u64) -> Result<Option<u64>> {
+        let now = to_sql(now_ms)?;
         let sql =
-            "SELECT min(due) FROM (SELECT min(id), due FROM message WHERE outbox <> 0 GROUP BY thread_id)";
-        let due: Option<i64> = self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+            "SELECT min(due) FROM (SELECT min(id), due FROM message WHERE outbox <> 0 GROUP BY thread_id)
+                   WHERE due > ?1";
+        let due: Option<i64> = self.connection.prepare_cached(sql)?.query_row([now], |row| row.get(0))?;
         due.map(from_sql).transpose()
     }
 
     /// Whether something of ours may have a place in the thread that we do not know yet.
     pub(super) fn has_unanswered(&self, thread: ThreadId) -> Result<bool> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM message WHERE thread_id = ?1 AND outbox = 2)";
+        let sql = "SELECT EXISTS (SELECT 1 FROM message WHERE thread_id = ?1 AND outbox <> 0 AND outbox = 2)";
         Ok(self.connection.prepare_cached(sql)?.query_row([thread.as_bytes()], |row| row.get(0))?)
     }
 
     /// The oldest entries of a thread, oldest first.
     pub(crate) fn outbox(&self, thread: ThreadId, limit: u32) -> Result<Vec<Entry>> {
-        let sql = "SELECT id, client_msg_id, sent, kind, body, outbox, sealed, attempts FROM message
+        let sql =
+            "SELECT id, client_msg_id, sent, kind, body, outbox, sealed, attempts, refusals FROM message
                    WHERE thread_id = ?1 AND outbox <> 0 ORDER BY id LIMIT ?2";
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut rows = statement.query(params![thread.as_bytes(), limit])?;
         let mut entries = Vec::new();
         while let Some(row) = rows.next()? {
             let id = MessageId(row.get(0)?);
-            let attempts: u32 = row.get(7)?;
             if row.get::<_, i64>(5)? == OUTBOX_SEALED {
                 let send = row.get::<_, Option<Vec<u8>>>(6)?.ok_or(Error::Storage(Storage::Corrupt))?;
-                entries.push(Entry::Sealed { id, attempts, send: Durable(send.into()) });
+                entries.push(Entry::Sealed { id, attempts: row.get(7)?, send: Durable(send.into()) });
             } else {
                 entries.push(Entry::ToSeal(Outgoing {
                     id,
                     client_msg_id: ClientMsgId::from_slice(&row.get::<_, Vec<u8>>(1)?)?,
                     sent_ms: from_sql(row.get(2)?)?,
                     body: body_from_stored(row.get(3)?, row.get(4)?)?,
-                    attempts,
+                    refusals: row.get(8)?,
                 }));
             }
         }
@@ -168,7 +171,7 @@ impl Tx<'_> {
             }
             Settlement::Requeue => {
                 self.change(
-                    "UPDATE message SET outbox = 1, sealed = NULL, attempts = attempts + 1
+                    "UPDATE message SET outbox = 1, sealed = NULL, refusals = refusals + 1
                      WHERE id = ?1 AND outbox <> 0",
                     [id.0],
                 )?;
@@ -180,10 +183,12 @@ impl Tx<'_> {
                 )?;
             }
             Settlement::Failed(reason) => {
-                // A receipt that cannot be sent is nobody's concern.
+                // A receipt that cannot be sent is nobody's concern. What the other side has seen did arrive, whatever
+                // the relay says now.
                 self.change("DELETE FROM message WHERE id = ?1 AND kind = 3", [id.0])?;
                 self.change(
-                    "UPDATE message SET outbox = 0, state = ?2, cause = ?3, sealed = NULL WHERE id = ?1 AND outbox <> 0",
+                    "UPDATE message SET outbox = 0, state = CASE WHEN state IN (2, 3) THEN state ELSE ?2 END,
+                        cause = ?3, sealed = NULL WHERE id = ?1 AND outbox <> 0",
                     params![id.0, STATE_FAILED, reason.to_stored()],
                 )?;
                 self.emit_changed(id)?;
@@ -195,7 +200,7 @@ impl Tx<'_> {
     /// Queues a failed message anew, under a fresh id: the old one is spent.
     pub(crate) fn retry(&mut self, id: MessageId, client_msg_id: ClientMsgId, sent_ms: u64) -> Result<()> {
         let changed = self.change(
-            "UPDATE message SET outbox = 1, state = 0, cause = NULL, due = 0, attempts = 0, client_msg_id = ?2,
+            "UPDATE message SET outbox = 1, state = 0, cause = NULL, due = 0, attempts = 0, refusals = 0, client_msg_id = ?2,
                 sent = ?3, position = ?4 WHERE id = ?1 AND state = 4",
             params![id.0, client_msg_id.as_bytes(), to_sql(sent_ms)?, POSITION_PENDING],
         )?;
@@ -220,9 +225,12 @@ impl Tx<'_> {
     }
 
     /// The relay's store was restored from a backup: what it may have lost is submitted again, the same bytes
-    /// under the same id. Returns how many.
-    pub(crate) fn resubmit_unproven(&mut self) -> Result<usize> {
-        self.change("UPDATE message SET outbox = 2, due = 0 WHERE sealed IS NOT NULL AND outbox = 0", [])
+    /// under the same id, unless that is older than the relay takes. Returns how many.
+    pub(crate) fn resubmit_unproven(&mut self, not_before_ms: u64) -> Result<usize> {
+        self.change(
+            "UPDATE message SET outbox = 2, due = 0 WHERE sealed IS NOT NULL AND outbox = 0 AND sent >= ?1",
+            [to_sql(not_before_ms)?],
+        )
     }
 
     /// Everything that waits is tried at once: there is a connection again.

@@ -137,7 +137,8 @@ CREATE TABLE message (
     outbox        INTEGER NOT NULL DEFAULT 0,      -- 0 nothing to do, 1 to be sealed, 2 to be submitted
     sealed        BLOB,                            -- the bytes that leave, the same at every attempt
     due           INTEGER NOT NULL DEFAULT 0,      -- local time before which it is not tried again
-    attempts      INTEGER NOT NULL DEFAULT 0,
+    attempts      INTEGER NOT NULL DEFAULT 0,      -- without an answer, or put off: how long to wait next
+    refusals      INTEGER NOT NULL DEFAULT 0,      -- sealed, refused, and to be sealed anew
     UNIQUE (thread_id, sender, client_msg_id)
 ) STRICT;
 

@@ -6,6 +6,7 @@
 use rusqlite::{OptionalExtension as _, params};
 use sealpost_protocol::{
     SessionChange, SessionId, SessionRecord, SignalMessage, SkippedChange, SkippedKey, SkippedKeyId,
+    SkippedKeyName,
 };
 use zeroize::Zeroizing;
 
@@ -43,7 +44,7 @@ impl Rows<'_> {
         Ok(PeerSessions { user, device, record: loaded.clone(), loaded })
     }
 
-    /// The skipped keys that a message may need: one at the most per session with its sender.
+    /// The skipped keys that a message may need: one at the most for each ratchet of each session with its sender.
     pub(crate) fn skipped_keys(
         &self,
         user: UserId,
@@ -53,17 +54,17 @@ impl Rows<'_> {
         let sql = "SELECT session_id, seed FROM skipped_key
                    WHERE user_id = ?1 AND device_id = ?2 AND ratchet_key = ?3 AND number = ?4";
         let mut statement = self.connection.prepare_cached(sql)?;
-        let ratchet_key = *message.ratchet_key();
-        let number = message.counter();
-        let rows = statement
-            .query_map(params![user.as_bytes(), device.get(), ratchet_key.as_slice(), number], |row| {
-                Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, [u8; 32]>(1).map(Zeroizing::new)?))
-            })?;
-        rows.map(|row| {
-            let (session, seed) = row?;
-            Ok(SkippedKey::new(SkippedKeyId { session: session_id(&session)?, ratchet_key, number }, *seed))
-        })
-        .collect()
+        let mut keys = Vec::new();
+        for SkippedKeyName { ratchet_key, number } in SkippedKeyName::of(message) {
+            let mut rows =
+                statement.query(params![user.as_bytes(), device.get(), ratchet_key.as_slice(), number])?;
+            while let Some(row) = rows.next()? {
+                let session = session_id(&row.get::<_, Vec<u8>>(0)?)?;
+                let seed = Zeroizing::new(row.get::<_, [u8; 32]>(1)?);
+                keys.push(SkippedKey::new(SkippedKeyId { session, ratchet_key, number }, *seed));
+            }
+        }
+        Ok(keys)
     }
 }
 
@@ -104,12 +105,11 @@ impl Tx<'_> {
         changes.into_iter().try_for_each(|change| self.store_skipped_change(user, device, change))
     }
 
-    /// Forgets every session with a device.
-    pub(crate) fn forget_sessions(&mut self, user: UserId, device: DeviceId) -> Result<()> {
-        let key = params![user.as_bytes(), device.get()];
-        self.change("DELETE FROM session WHERE user_id = ?1 AND device_id = ?2", key)?;
-        self.change("DELETE FROM skipped_key WHERE user_id = ?1 AND device_id = ?2", key)?;
-        Ok(())
+    /// Nothing is sealed with the sessions of a device any more; what it sent still opens.
+    pub(crate) fn archive_sessions(&mut self, user: UserId, device: DeviceId) -> Result<()> {
+        let mut sessions = self.sessions(user, device)?;
+        sessions.record = sessions.record.archive();
+        self.store_sessions(&mut sessions)
     }
 
     fn store_skipped_change(&mut self, user: UserId, device: DeviceId, change: SkippedChange) -> Result<()> {

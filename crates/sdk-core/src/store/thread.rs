@@ -44,7 +44,8 @@ impl Rows<'_> {
     /// Every thread, the one with the newest message first.
     pub(crate) fn threads(&self) -> Result<Vec<Thread>> {
         let sql = "SELECT thread_id, peer, roster_version FROM thread AS t
-                   ORDER BY (SELECT max(id) FROM message AS m WHERE m.thread_id = t.thread_id AND m.kind <> 3) DESC";
+                   ORDER BY (SELECT sent FROM message AS m WHERE m.thread_id = t.thread_id AND m.kind <> 3
+                             ORDER BY position DESC, id DESC LIMIT 1) DESC";
         let mut statement = self.connection.prepare_cached(sql)?;
         let rows = statement.query_map([], thread_columns)?;
         rows.map(|row| to_thread(row?)).collect()
@@ -80,23 +81,26 @@ impl Rows<'_> {
 }
 
 impl Tx<'_> {
-    /// Adds a thread, or brings its roster version up to date.
+    /// Adds a thread; nothing when it is here already.
     pub(crate) fn put_thread(&mut self, thread: Thread, now_ms: u64) -> Result<()> {
         let Thread { id, peer, roster_version } = thread;
         self.ensure_contact(peer)?;
-        let version = to_sql(roster_version)?;
         let added = self.change(
             "INSERT INTO thread (thread_id, peer, roster_version, created) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT (thread_id) DO NOTHING",
-            params![id.as_bytes(), peer.as_bytes(), version, to_sql(now_ms)?],
+            params![id.as_bytes(), peer.as_bytes(), to_sql(roster_version)?, to_sql(now_ms)?],
         )?;
         if added == 1 {
             self.emit(Event::ThreadAdded(id));
-            return Ok(());
         }
+        Ok(())
+    }
+
+    /// The relay says which version the roster has now.
+    pub(crate) fn set_roster_version(&mut self, thread: ThreadId, version: u64) -> Result<()> {
         self.change_one(
-            "UPDATE thread SET roster_version = max(roster_version, ?2) WHERE thread_id = ?1",
-            params![id.as_bytes(), version],
+            "UPDATE thread SET roster_version = ?2 WHERE thread_id = ?1",
+            params![thread.as_bytes(), to_sql(version)?],
         )
     }
 
@@ -107,9 +111,10 @@ impl Tx<'_> {
             return Ok(());
         }
         if epoch > known_epoch {
-            // Numbers of another epoch mean nothing here: after a restore the relay may give them out again.
+            // After a restore the relay may give numbers out again, and delivers old places under the new epoch:
+            // what is up to here counts as seen, and the search for gaps goes on behind it.
             self.change("DELETE FROM seen_ahead WHERE thread_id = ?1", [thread.as_bytes()])?;
-            seen = if known_epoch == 0 { 0 } else { server_seq.saturating_sub(1) };
+            seen = if known_epoch == 0 { 0 } else { seen.max(server_seq.saturating_sub(1)) };
         }
         if server_seq == seen.saturating_add(1) {
             seen = self.advance_over(thread, server_seq)?;
@@ -125,8 +130,9 @@ impl Tx<'_> {
     /// The relay does not have them any more: goes on behind them, and says so.
     pub(crate) fn give_up_on(&mut self, gap: Gap) -> Result<()> {
         let Gap { thread, first, last } = gap;
-        let (epoch, seen) = self.seen(thread)?;
-        if seen.saturating_add(1) != first || self.has_unanswered(thread)? {
+        let (epoch, _) = self.seen(thread)?;
+        // It may have been filled, in part or whole, or be about to be.
+        if !self.gaps()?.contains(&gap) || self.has_unanswered(thread)? {
             return Ok(());
         }
         let seen = self.advance_over(thread, last)?;

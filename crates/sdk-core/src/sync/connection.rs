@@ -19,6 +19,8 @@ use crate::transport::{self, Arrival, Arrivals, Socket};
 
 /// A gap that was asked for and is still there after this is given up.
 const GAP_GRACE: Duration = Duration::from_secs(10);
+/// Longest wait that the relay can ask for.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// How often gaps are looked at.
 const GAP_PERIOD: Duration = Duration::from_secs(5);
 
@@ -29,20 +31,20 @@ pub(crate) async fn run(ctx: Context, state: State) {
         state.set(ConnectionState::Connecting);
         let mut connection = Connection::new(&ctx, &state);
         let error = connection.run().await;
-        let was_connected = connection.connected;
+        let Connection { let_in, was_live, .. } = connection;
         ctx.transport.go_offline();
         let wait_ms = match error {
-            End::Drain(jitter) => ctx.env.jitter(u64::try_from(jitter.as_millis()).unwrap_or(0)),
+            End::Drain(jitter) => ctx.env.jitter(within_reason_ms(jitter)),
             // On a connection that was let in, a token ran out: the next connection presents a new one.
-            End::Failed(Error::Unauthorized) if !was_connected => {
+            End::Failed(Error::Unauthorized) if !let_in => {
                 state.set(ConnectionState::SignedOut);
                 return;
             }
             End::Failed(error) => {
                 tracing::debug!(%error, "the connection ended");
-                failures = if was_connected { 1 } else { u32::saturating_add(failures, 1) };
+                failures = if was_live { 1 } else { u32::saturating_add(failures, 1) };
                 let asked = match error {
-                    Error::Offline(Offline::Busy(wait)) => u64::try_from(wait.as_millis()).unwrap_or(0),
+                    Error::Offline(Offline::Busy(wait)) => within_reason_ms(wait),
                     _ => 0,
                 };
                 backoff_ms(&ctx.env, failures).saturating_add(asked)
@@ -54,6 +56,11 @@ pub(crate) async fn run(ctx: Context, state: State) {
             () = ctx.reconnect.notified() => {}
         }
     }
+}
+
+/// A wait that the relay asks for, in milliseconds; not longer than a person would believe.
+fn within_reason_ms(wait: Duration) -> u64 {
+    u64::try_from(wait.min(LONGEST_WAIT).as_millis()).unwrap_or(0)
 }
 
 /// How a connection ends.
@@ -72,14 +79,17 @@ impl<E: Into<Error>> From<E> for End {
 struct Connection<'c> {
     ctx: &'c Context,
     state: &'c State,
-    connected: bool,
+    /// Whether the relay took our token.
+    let_in: bool,
+    /// Whether it got as far as to have nothing waiting: one that always breaks before counts as none.
+    was_live: bool,
     /// Gaps that were asked for on this connection, and when.
     asked: HashMap<Gap, Instant>,
 }
 
 impl<'c> Connection<'c> {
     fn new(ctx: &'c Context, state: &'c State) -> Self {
-        Self { ctx, state, connected: false, asked: HashMap::new() }
+        Self { ctx, state, let_in: false, was_live: false, asked: HashMap::new() }
     }
 
     async fn run(&mut self) -> End {
@@ -91,9 +101,8 @@ impl<'c> Connection<'c> {
 
     async fn connect_and_serve(&mut self) -> Result<std::convert::Infallible, End> {
         let (socket, mut arrivals, mut expires_ms) = self.connect().await?;
-        self.connected = true;
+        self.let_in = true;
         self.state.set(ConnectionState::CatchingUp);
-        // Catching up comes first, then our own sends, so that they are made with what we should know.
         socket.drain_mailbox().await?;
         self.ctx.transport.go_live(std::sync::Arc::clone(&socket));
         let mut gap_check = tokio::time::interval(GAP_PERIOD);
@@ -153,10 +162,11 @@ impl<'c> Connection<'c> {
     async fn welcomed(&self, welcome: &wire::Welcome) -> Result<u64> {
         let offset = self.ctx.learn_server_time(welcome.server_time_ms);
         let epoch = welcome.epoch;
+        let resubmit_from_ms = self.ctx.server_now_ms().saturating_sub(wire::limits::DEDUPE_WINDOW_MS);
         let work = self.ctx.store.write(move |tx| {
             let (account, _) = tx.our_account()?;
             if account.epoch != 0 && epoch > account.epoch {
-                let again = tx.resubmit_unproven()?;
+                let again = tx.resubmit_unproven(resubmit_from_ms)?;
                 tracing::info!(again, "the relay has a new epoch");
             }
             tx.set_epoch(epoch.max(account.epoch))?;
@@ -189,6 +199,7 @@ impl<'c> Connection<'c> {
         }
         self.receive(batch, socket).await?;
         if drained {
+            self.was_live = true;
             self.state.set(ConnectionState::Live);
             self.check_gaps(socket).await?;
         }
@@ -209,7 +220,9 @@ impl<'c> Connection<'c> {
     async fn check_gaps(&mut self, socket: &Socket) -> Result<()> {
         let gaps = self.ctx.store.read(|rows| rows.gaps()).await?;
         self.asked.retain(|gap, _| gaps.contains(gap));
-        let (old, new): (Vec<_>, Vec<_>) = gaps.into_iter().partition(|gap| self.asked.contains_key(gap));
+        let (old, mut new): (Vec<_>, Vec<_>) = gaps.into_iter().partition(|gap| self.asked.contains_key(gap));
+        // The others have their turn at the next look.
+        new.truncate(wire::limits::MAX_CURSORS);
         if !new.is_empty() {
             socket.fetch_gaps(&new).await?;
             self.asked.extend(new.into_iter().map(|gap| (gap, Instant::now())));

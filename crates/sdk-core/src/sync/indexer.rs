@@ -10,7 +10,6 @@ use crate::context::Context;
 const BATCH: u32 = 200;
 /// The database is left alone until nothing was told for this long.
 const QUIET: Duration = Duration::from_millis(500);
-const BETWEEN_BATCHES: Duration = Duration::from_millis(20);
 const AFTER_ERROR: Duration = Duration::from_secs(10);
 
 pub(crate) async fn run(ctx: Context) {
@@ -18,20 +17,14 @@ pub(crate) async fn run(ctx: Context) {
     loop {
         // Quiet means that no event came for a while.
         while let Ok(Some(_)) = timeout(QUIET, events.next()).await {}
-        let pause = match ctx.store.write(|tx| tx.feed_index(BATCH)).await {
-            Ok(0) => {
-                // Nothing to do until something happens.
-                if events.next().await.is_none() {
-                    return;
-                }
-                continue;
-            }
-            Ok(_) => BETWEEN_BATCHES,
+        match ctx.store.write(|tx| tx.feed_index(BATCH)).await {
+            // Nothing to do until something happens.
+            Ok(0) if events.next().await.is_none() => return,
+            Ok(_) => {}
             Err(error) => {
                 tracing::warn!(%error, "the search index is not fed");
-                AFTER_ERROR
+                sleep(AFTER_ERROR).await;
             }
-        };
-        sleep(pause).await;
+        }
     }
 }

@@ -8,8 +8,10 @@ mod indexer;
 mod upkeep;
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -70,14 +72,9 @@ impl Tasks {
 
 /// Runs a task until it ends by itself; again when it panics.
 async fn supervise<F: Future<Output = ()> + Send + 'static>(name: &'static str, task: impl Fn() -> F) {
-    loop {
-        // A set of one, so that stopping the supervisor stops the task.
-        let mut running = JoinSet::new();
-        running.spawn(task());
-        match running.join_next().await {
-            Some(Err(error)) if error.is_panic() => tracing::error!(name, "a background task panicked"),
-            _ => return,
-        }
+    // What a panic leaves half done is in memory only, and goes with the task.
+    while AssertUnwindSafe(task()).catch_unwind().await.is_err() {
+        tracing::error!(name, "a background task panicked");
         sleep(RESTART_PAUSE).await;
     }
 }

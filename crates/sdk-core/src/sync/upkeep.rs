@@ -1,4 +1,5 @@
-//! Pre-keys and old rows: looked after on every connection, when the relay says that keys run low, and daily.
+//! Pre-keys and old rows: looked after when there is a connection at last, when the relay says that keys run low, and
+//! four times a day.
 
 use std::time::Duration;
 
@@ -6,7 +7,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::account::pre_keys;
 use crate::context::Context;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 const PERIOD: Duration = Duration::from_secs(6 * 3600);
 const RETRY: Duration = Duration::from_secs(60);
@@ -21,7 +22,6 @@ pub(crate) async fn run(ctx: Context) {
         ctx.transport.online().await;
         let pause = match keep_up(&ctx).await {
             Ok(()) => PERIOD,
-            Err(Error::Unauthorized) => return,
             Err(error) => {
                 tracing::debug!(%error, "pre-keys are not replenished");
                 RETRY

@@ -81,7 +81,7 @@ pub(crate) async fn mark_read(ctx: &Context, thread: ThreadId, up_to: MessageId)
         for (id, _) in &unread {
             tx.set_seen_by_us(*id)?;
         }
-        let ids: Vec<_> = unread.into_iter().map(|(_, client_msg_id)| client_msg_id).collect();
+        let ids: Vec<_> = unread.into_iter().filter_map(|(_, client_msg_id)| client_msg_id).collect();
         queue_receipts(&ctx_ids, tx, thread, ReceiptKind::Read, &ids)
     });
     marked.await?;

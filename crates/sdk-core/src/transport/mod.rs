@@ -14,6 +14,7 @@ use bytes::Bytes;
 use prost::Message as _;
 use sealpost_wire as wire;
 use sealpost_wire::frame::Body;
+use sealpost_wire::limits::MAX_COUNT;
 use tokio::sync::watch;
 
 use crate::config::Trust;
@@ -127,7 +128,7 @@ impl Transport {
         let send = wire::Send::decode(sealed.get().clone()).map_err(|_| Offline::NotARelay)?;
         let socket = self.live.borrow().clone().ok_or(Offline::Unreachable)?;
         match socket.request(Body::Send(send)).await? {
-            Body::SendAck(ack) => Ok(ack),
+            Body::SendAck(ack) if ack.server_seq.max(ack.epoch) <= MAX_COUNT => Ok(ack),
             _ => Err(Offline::NotARelay.into()),
         }
     }
@@ -137,7 +138,7 @@ impl Socket {
     /// Presents a token: the first thing on a socket, and again when the token is replaced.
     pub(crate) async fn hello(&self, hello: wire::Hello) -> Result<wire::Welcome> {
         match self.request(Body::Hello(hello)).await? {
-            Body::Welcome(welcome) => Ok(welcome),
+            Body::Welcome(welcome) if welcome.epoch <= MAX_COUNT => Ok(welcome),
             _ => Err(Offline::NotARelay.into()),
         }
     }

@@ -50,8 +50,7 @@ const MIGRATIONS: &[&str] = &["
         user_id       BLOB    NOT NULL,
         device_id     INTEGER NOT NULL,
         token_hash    BLOB    NOT NULL,
-        previous_hash BLOB,             -- the token before, while it may be replayed
-        grace_ms      INTEGER NOT NULL, -- until when
+        previous_hash BLOB,             -- the token before, accepted while this one is unused
         expires_ms    INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX token_family_device ON token_family (user_id, device_id);

@@ -10,8 +10,8 @@ use crate::store::{FamilyId, NewFamily, Rotated, Rotation};
 pub(super) fn insert(tx: &Connection, owner: Address, family: &NewFamily) -> Result<()> {
     one(tx
         .prepare_cached(
-            "INSERT INTO token_family (family_id, user_id, device_id, token_hash, previous_hash, grace_ms, expires_ms)
-             VALUES (?1, ?2, ?3, ?4, NULL, 0, ?5)",
+            "INSERT INTO token_family (family_id, user_id, device_id, token_hash, previous_hash, expires_ms)
+             VALUES (?1, ?2, ?3, ?4, NULL, ?5)",
         )?
         .execute(params![
             family.id.0,
@@ -27,23 +27,19 @@ pub(super) fn is_live(tx: &Connection, owner: Address, family: FamilyId) -> Resu
         .exists(params![family.0, owner.user.as_bytes(), owner.device.get()])
 }
 
-/// A token is exchanged once. The one before the current one is exchanged once more while its grace lasts: its
-/// answer was lost, for had the current one been used, it would not be the current one. Any other token of the
-/// family was used up before, by its owner or by a thief; nobody can tell, so both are out.
+/// A token is exchanged once. The one before the current one is exchanged again: its answer was lost, for had the
+/// current one been used, it would not be the current one. Any other token of the family was used up before, by its
+/// owner or by a thief; nobody can tell, so both are out.
 pub(super) fn rotate(tx: &Connection, rotation: &Rotation) -> Result<Rotated> {
     let Some(family) = load(tx, rotation.family)? else { return Ok(Rotated::Unknown) };
     let presented = rotation.presented.0;
     let current = bool::from(family.token.ct_eq(&presented));
     let previous = family.previous.is_some_and(|hash| bool::from(hash.ct_eq(&presented)));
-    if current && rotation.now_ms >= family.expires_ms {
+    if (current || previous) && rotation.now_ms >= family.expires_ms {
         return Ok(Rotated::Unknown);
     }
-    if current {
-        replace(tx, rotation, Some(presented), rotation.grace_until_ms)?;
-        return Ok(Rotated::Next(family.owner));
-    }
-    if previous && rotation.now_ms <= family.grace_ms {
-        replace(tx, rotation, None, 0)?;
+    if current || previous {
+        replace(tx, rotation)?;
         return Ok(Rotated::Next(family.owner));
     }
     end(tx, rotation.family)?;
@@ -58,13 +54,12 @@ struct Family {
     owner: Address,
     token: [u8; 32],
     previous: Option<[u8; 32]>,
-    grace_ms: u64,
     expires_ms: u64,
 }
 
 fn load(tx: &Connection, family: FamilyId) -> Result<Option<Family>> {
     tx.prepare_cached(
-        "SELECT user_id, device_id, token_hash, previous_hash, grace_ms, expires_ms
+        "SELECT user_id, device_id, token_hash, previous_hash, expires_ms
          FROM token_family WHERE family_id = ?1",
     )?
     .query_row([family.0], |row| {
@@ -72,18 +67,18 @@ fn load(tx: &Connection, family: FamilyId) -> Result<Option<Family>> {
             owner: address(row, 0, 1)?,
             token: row.get(2)?,
             previous: row.get(3)?,
-            grace_ms: row.get(4)?,
-            expires_ms: row.get(5)?,
+            expires_ms: row.get(4)?,
         })
     })
     .optional()
 }
 
-fn replace(tx: &Connection, rotation: &Rotation, previous: Option<[u8; 32]>, grace_ms: u64) -> Result<()> {
+/// The successor takes over; the token presented stays good until the successor is used.
+fn replace(tx: &Connection, rotation: &Rotation) -> Result<()> {
     one(tx
         .prepare_cached(
-            "UPDATE token_family SET token_hash = ?2, previous_hash = ?3, grace_ms = ?4, expires_ms = ?5
+            "UPDATE token_family SET token_hash = ?2, previous_hash = ?3, expires_ms = ?4
              WHERE family_id = ?1",
         )?
-        .execute(params![rotation.family.0, rotation.next.0, previous, grace_ms, rotation.expires_ms])?)
+        .execute(params![rotation.family.0, rotation.next.0, rotation.presented.0, rotation.expires_ms])?)
 }

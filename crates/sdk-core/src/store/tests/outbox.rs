@@ -43,7 +43,7 @@ impl Fixture {
         }
     }
 
-    async fn receipt(&self, id: MessageId, kind: ReceiptKind) -> bool {
+    async fn receipt(&self, id: MessageId, kind: ReceiptKind) {
         let work = self.store.write(move |tx| {
             let of = tx.connection.query_row(
                 "SELECT client_msg_id FROM message WHERE id = ?1",
@@ -52,7 +52,7 @@ impl Fixture {
             )?;
             tx.advance_delivery(THREAD, US, ClientMsgId::from_bytes(of), kind)
         });
-        work.await.unwrap()
+        work.await.unwrap();
     }
 }
 
@@ -84,11 +84,11 @@ async fn the_oldest_entry_of_a_thread_decides_when_it_is_due() {
     let a = fixture.enqueue("a").await;
     fixture.enqueue("b").await;
     fixture.settle(a, Settlement::Later { due_ms: 5000 }).await;
-    let due = |now| fixture.store.read(move |rows| Ok((rows.due_threads(now)?.len(), rows.next_due()?)));
+    let due = |now| fixture.store.read(move |rows| Ok((rows.due_threads(now)?.len(), rows.next_due(now)?)));
     assert_eq!(due(4999).await.unwrap(), (0, Some(5000)));
-    assert_eq!(due(5000).await.unwrap(), (1, Some(5000)));
+    assert_eq!(due(5000).await.unwrap(), (1, None));
     fixture.store.write(|tx| tx.hurry_outbox()).await.unwrap();
-    assert_eq!(due(0).await.unwrap(), (1, Some(0)));
+    assert_eq!(due(0).await.unwrap(), (1, None));
 }
 
 #[tokio::test]
@@ -137,12 +137,12 @@ async fn receipts_only_go_forward() {
     let id = fixture.enqueue("a").await;
     fixture.seal(id).await;
     // The other side can be faster than the relay's answer to us: the bytes are still to be answered.
-    assert!(fixture.receipt(id, ReceiptKind::Delivered).await);
+    fixture.receipt(id, ReceiptKind::Delivered).await;
     assert_eq!(fixture.outbox().await, [(id.0, true)]);
     fixture.accept(id, 1).await;
     assert_eq!(fixture.delivery(id).await, Delivery::Delivered);
-    assert!(fixture.receipt(id, ReceiptKind::Read).await);
-    assert!(!fixture.receipt(id, ReceiptKind::Delivered).await);
+    fixture.receipt(id, ReceiptKind::Read).await;
+    fixture.receipt(id, ReceiptKind::Delivered).await;
     assert_eq!(fixture.delivery(id).await, Delivery::Read);
 }
 
@@ -170,7 +170,38 @@ async fn after_a_restore_of_the_relay_only_what_is_unproven_leaves_again() {
         fixture.seal(id).await;
         fixture.accept(id, place).await;
     }
-    assert!(fixture.receipt(b, ReceiptKind::Delivered).await);
-    assert_eq!(fixture.store.write(|tx| tx.resubmit_unproven()).await, Ok(2));
+    fixture.receipt(b, ReceiptKind::Delivered).await;
+    // Older than the relay remembers: it would be refused.
+    assert_eq!(fixture.store.write(|tx| tx.resubmit_unproven(1001)).await, Ok(0));
+    assert_eq!(fixture.store.write(|tx| tx.resubmit_unproven(1000)).await, Ok(2));
     assert_eq!(fixture.outbox().await, [(a.0, true), (c.0, true)]);
+}
+
+#[tokio::test]
+async fn what_the_other_side_has_seen_is_not_called_failed() {
+    let fixture = Fixture::new().await;
+    let (seen, given_up) = (fixture.enqueue("seen").await, fixture.enqueue("given up").await);
+    for id in [seen, given_up] {
+        fixture.seal(id).await;
+    }
+    fixture.receipt(seen, ReceiptKind::Delivered).await;
+    fixture.settle(seen, Settlement::Failed(FailReason::TooOld)).await;
+    assert_eq!(fixture.delivery(seen).await, Delivery::Delivered);
+    fixture.settle(given_up, Settlement::Failed(FailReason::TooOld)).await;
+    fixture.receipt(given_up, ReceiptKind::Delivered).await;
+    assert_eq!(fixture.delivery(given_up).await, Delivery::Delivered);
+    assert_eq!(fixture.outbox().await, []);
+}
+
+#[tokio::test]
+async fn waiting_is_not_being_refused() {
+    let fixture = Fixture::new().await;
+    let id = fixture.enqueue("patient").await;
+    for _ in 0..20 {
+        fixture.settle(id, Settlement::Later { due_ms: 0 }).await;
+    }
+    fixture.seal(id).await;
+    fixture.settle(id, Settlement::Requeue).await;
+    let entries = fixture.store.read(|rows| rows.outbox(THREAD, 10)).await.unwrap();
+    assert!(matches!(entries.as_slice(), [Entry::ToSeal(outgoing)] if outgoing.refusals == 1));
 }
