@@ -192,6 +192,15 @@ fn version_3_begins_only_where_the_policy_allows_it() {
     assert_eq!(accept(SessionPolicy::TripleRatchet, &mut rng).err(), Some(DecryptError::UnsupportedVersion));
     let accepted = accept(SessionPolicy::X3dh, &mut rng).unwrap();
     assert_eq!(accepted.advanced.output.expose(), b"old");
+    // KEM fields mean nothing in version 3: they use up no key of ours.
+    let fields_7_and_8 = [&[0x38, 3, 0x42, 0xa1, 0x0c, 8][..], &[0; 1568]].concat();
+    let padded = PreKeySignalMessage::parse(&[sent.serialize(), &fields_7_and_8].concat()).unwrap();
+    assert_eq!(padded.kem_pre_key_id(), Some(KemPreKeyId(3)));
+    let policy = SessionPolicy::X3dh;
+    let joined = empty
+        .decrypt_pre_key(&local, &alice.address, &padded, Some(bob.keys()), &[], policy, &mut rng)
+        .unwrap();
+    assert_eq!(joined.consumed.unwrap().kem, None);
     // A session that exists goes on.
     let next = accepted.advanced.next;
     let policy = SessionPolicy::TripleRatchet;

@@ -24,7 +24,7 @@ use crate::message::{Ciphertext, PreKeySignalMessage, SignalMessage};
 use crate::prekey::{OurPreKeys, VerifiedBundle};
 use crate::primitives::x25519::PUBLIC_KEY_LEN;
 use crate::ratchet::skipped::{SkippedChange, SkippedKey};
-use crate::session_id::SessionId;
+use crate::session_id::{SessionId, SessionVersion};
 
 /// Inactive sessions that are remembered.
 const MAX_INACTIVE: usize = 40;
@@ -181,7 +181,8 @@ impl SessionRecord {
             let opened = session.decrypt(local, remote, message.signal_message(), skipped, rng)?;
             let consumed = Consumed {
                 one_time: message.one_time_pre_key_id(),
-                kem: message.kem_pre_key_id(),
+                // In version 3 the field means nothing, whatever the sender put there.
+                kem: message.kem_pre_key_id().filter(|_| message.version() == SessionVersion::V4),
                 signed: message.signed_pre_key_id(),
                 base_key: *message.base_key().as_bytes(),
             };
