@@ -1,6 +1,6 @@
 // A device of ours or of theirs, spoken to in the same words.
 import { fileURLToPath } from 'node:url';
-import { LineProcess } from './process.mjs';
+import { giveBack, takeProcess } from './process.mjs';
 import { ofOurs, ofTheirs } from './verdict.mjs';
 
 const OURS = process.env.SEALPOST_INTEROP_PEER
@@ -28,12 +28,12 @@ export class Device {
 
   /** Ours. `policy` says which sessions may begin. */
   static async ours({ policy = 'triple', ...who }) {
-    return new Device(new LineProcess(OURS, []), ofOurs, who).#init({ policy });
+    return new Device(takeProcess(OURS, []), ofOurs, who).#init({ policy });
   }
 
   /** Theirs, of one version. */
   static async theirs(version, who) {
-    return new Device(new LineProcess(process.execPath, [THEIRS, version]), ofTheirs, who).#init({});
+    return new Device(takeProcess(process.execPath, [THEIRS, version]), ofTheirs, who).#init({});
   }
 
   /** Runs a command. Throws a Refusal. */
@@ -71,8 +71,9 @@ export class Device {
     await this.call('load', await this.call('save'));
   }
 
-  stop() {
-    this.#process.stop();
+  /** Leaves its process to others, which begin with `init`. */
+  retire() {
+    giveBack(this.#process);
   }
 
   async #init(fields) {

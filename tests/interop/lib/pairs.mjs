@@ -16,6 +16,11 @@ export const PAIRINGS = [
   { version: '0.21.1', policy: 'x3dh', spqr: false, kem: false, number: 3 },
 ];
 
+/** One pairing for each version. */
+export const VERSIONS = PAIRINGS.filter(
+  ({ version }, at) => PAIRINGS.findIndex((other) => other.version === version) === at,
+);
+
 const ADA = '9d0652a3-dcc3-4d11-975f-74d61598733f';
 const BEN = '796abedb-ca4e-4f18-8803-1fde5b921f9f';
 
@@ -39,8 +44,8 @@ export async function withPair({ version, policy }, body) {
   try {
     await body({ ours, theirs });
   } finally {
-    ours.stop();
-    theirs.stop();
+    ours.retire();
+    theirs.retire();
   }
 }
 

@@ -1,5 +1,6 @@
 // A program that answers one JSON line for each JSON line.
 import { spawn } from 'node:child_process';
+import { after } from 'node:test';
 import { createInterface } from 'node:readline';
 
 export class LineProcess {
@@ -7,6 +8,7 @@ export class LineProcess {
   #waiting = [];
 
   constructor(program, args) {
+    this.name = [program, ...args].join(' ');
     this.#child = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] });
     this.#child.on('error', (error) => this.#fail(error));
     this.#child.on('exit', (code, signal) => this.#fail(new Error(`${program} ended: ${signal ?? code}`)));
@@ -30,3 +32,18 @@ export class LineProcess {
     this.#waiting.splice(0).forEach(({ reject }) => reject(error));
   }
 }
+
+const idle = new Map();
+
+/** One that an earlier test is done with, or a new one: some take a while to start. */
+export function takeProcess(program, args) {
+  return idle.get([program, ...args].join(' '))?.pop() ?? new LineProcess(program, args);
+}
+
+/** For the tests to come. */
+export function giveBack(process) {
+  if (!idle.has(process.name)) idle.set(process.name, []);
+  idle.get(process.name).push(process);
+}
+
+after(() => [...idle.values()].flat().forEach((process) => process.stop()));
