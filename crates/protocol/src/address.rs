@@ -35,6 +35,11 @@ impl DeviceId {
     pub fn get(self) -> u32 {
         u32::from(self.0)
     }
+
+    /// The number where it has one byte.
+    pub(crate) fn byte(self) -> u8 {
+        self.0
+    }
 }
 
 /// A user and one of their devices: the other end of a session.

@@ -34,6 +34,9 @@ pub enum DecodeError {
     /// A number outside its range: a device, a kind of message, a registration id.
     #[error("out of range")]
     OutOfRange,
+    /// Somebody is named as a recipient and as none, or as none twice.
+    #[error("redundant")]
+    Redundant,
 }
 
 /// A public key that would make every Diffie-Hellman output zero.

@@ -3,11 +3,11 @@
 //! ## Where is what
 //!
 //! ```text
-//!   session  group     records: begin, encrypt, decrypt, store; with one device, and for a group
+//!   session  group  sealed     records of one device, and of a group; the envelope that hides the sender
 //!      │
 //!   pqxdh  ratchet  message     the handshake; the keys; the bytes
 //!      │
-//!   prekey  identity  session_id  address
+//!   prekey  identity  session_id  distribution_id  address
 //!      │
 //!   primitives  error           the only folder that names a cryptographic crate
 //! ```
@@ -24,6 +24,7 @@ mod pqxdh;
 mod prekey;
 mod primitives;
 mod ratchet;
+pub mod sealed;
 mod session;
 mod session_id;
 #[cfg(test)]

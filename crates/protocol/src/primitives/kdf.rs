@@ -18,6 +18,17 @@ pub(crate) const MESSAGE_KEYS: &[u8] = b"WhisperMessageKeys";
 /// The keys of one message of a sender key.
 pub(crate) const SENDER_KEY_MESSAGE: &[u8] = b"WhisperGroup";
 
+/// Sealed sender for one recipient: begins the salt of the outer keys.
+pub(crate) const SEALED_ONE: &[u8] = b"UnidentifiedDelivery";
+/// Sealed sender for many recipients: the ephemeral key, out of the seed of the message.
+pub(crate) const SEALED_EPHEMERAL: &[u8] = b"Sealed Sender v2: r (2023-08)";
+/// Its cipher key, out of the same seed.
+pub(crate) const SEALED_CIPHER: &[u8] = b"Sealed Sender v2: K";
+/// What hides the seed from all but one recipient.
+pub(crate) const SEALED_SEED: &[u8] = b"Sealed Sender v2: DH";
+/// What proves the sender to one recipient.
+pub(crate) const SEALED_SENDER: &[u8] = b"Sealed Sender v2: DH-sender";
+
 /// The epoch secret of SPQR, out of the shared secret of its KEM. The number of the epoch follows, as in the next three.
 pub(crate) const PQ_EPOCH: &[u8] = b"Signal_PQCKA_V1_MLKEM768:SCKA Key";
 /// The next authenticator of SPQR.
@@ -48,7 +59,7 @@ pub(crate) fn hkdf_about<const N: usize>(
     input: &[&[u8]],
     info: &[&[u8]],
 ) -> Secret<N> {
-    Secret::fill(|out| expand(salt, input, info, out))
+    Secret::fill(|out| expand(salt.map(|salt| salt.expose().as_slice()), input, info, out))
 }
 
 /// HKDF whose output is cut into `K` keys of 32 bytes.
@@ -66,9 +77,13 @@ pub(crate) fn hkdf_keys_about<const K: usize>(
     input: &[&[u8]],
     info: &[&[u8]],
 ) -> [Secret<32>; K] {
-    let mut out = Zeroizing::new([[0; 32]; K]);
-    expand(salt, input, info, out.as_flattened_mut());
-    out.each_ref().map(|key| Secret::new(*key))
+    expand_keys(salt.map(|salt| salt.expose().as_slice()), input, info)
+}
+
+/// HKDF without a label, whose salt is of several parts, cut into `K` keys of 32 bytes.
+pub(crate) fn hkdf_keys_salted<const K: usize>(salt: &[&[u8]], input: &Secret<32>) -> [Secret<32>; K] {
+    let salt = Zeroizing::new(salt.concat());
+    expand_keys(Some(&salt), &[input.expose()], &[])
 }
 
 /// `KDF_CK`: the chain key that follows `chain_key`, and the message key at its place.
@@ -114,8 +129,14 @@ fn finish(mut mac: Hmac<Sha256>, input: &[u8]) -> Secret<32> {
     Secret::new(mac.finalize().into_bytes().into())
 }
 
-fn expand(salt: Option<&Secret<32>>, input: &[&[u8]], info: &[&[u8]], out: &mut [u8]) {
-    let mut extract = HkdfExtract::<Sha256>::new(salt.map(|salt| salt.expose().as_slice()));
+fn expand_keys<const K: usize>(salt: Option<&[u8]>, input: &[&[u8]], info: &[&[u8]]) -> [Secret<32>; K] {
+    let mut out = Zeroizing::new([[0; 32]; K]);
+    expand(salt, input, info, out.as_flattened_mut());
+    out.each_ref().map(|key| Secret::new(*key))
+}
+
+fn expand(salt: Option<&[u8]>, input: &[&[u8]], info: &[&[u8]], out: &mut [u8]) {
+    let mut extract = HkdfExtract::<Sha256>::new(salt);
     for part in input {
         extract.input_ikm(part);
     }

@@ -2,9 +2,11 @@
 
 pub(crate) mod cbc;
 pub(crate) mod cipher;
+pub(crate) mod gcm_siv;
 pub(crate) mod kdf;
 pub(crate) mod kem;
 pub(crate) mod mlkem;
 pub(crate) mod secret;
+pub(crate) mod stream;
 pub(crate) mod x25519;
 pub(crate) mod xeddsa;

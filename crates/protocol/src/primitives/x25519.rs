@@ -56,12 +56,17 @@ impl PublicKey {
         &self.0
     }
 
-    fn from_point(point: MontgomeryPoint) -> Self {
+    /// From the 32 bytes without the type.
+    pub(crate) fn from_coordinate(coordinate: [u8; 32]) -> Self {
         let mut bytes = [KEY_TYPE; PUBLIC_KEY_LEN];
         if let Some(u) = bytes.last_chunk_mut() {
-            *u = point.to_bytes();
+            *u = coordinate;
         }
         Self(bytes)
+    }
+
+    fn from_point(point: MontgomeryPoint) -> Self {
+        Self::from_coordinate(point.to_bytes())
     }
 
     pub(crate) fn point(&self) -> MontgomeryPoint {

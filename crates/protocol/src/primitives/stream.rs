@@ -1,0 +1,82 @@
+//! AES-256-CTR, then HMAC-SHA256 cut to 10 bytes: the cipher of sealed sender for one recipient.
+
+use aes::Aes256;
+use ctr::Ctr32BE;
+use ctr::cipher::{KeyIvInit as _, StreamCipher as _};
+use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
+
+use super::kdf;
+use super::secret::Secret;
+use crate::error::NotAuthentic;
+
+/// Length of the truncated MAC, in bytes.
+const MAC_LEN: usize = 10;
+
+/// The keys of one ciphertext. The counter begins at zero, for they serve once.
+#[derive(Debug)]
+pub(crate) struct StreamKeys {
+    pub(crate) cipher: Secret<32>,
+    pub(crate) mac: Secret<32>,
+}
+
+impl StreamKeys {
+    /// `ciphertext || MAC`.
+    pub(crate) fn seal(self, plaintext: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(plaintext.len().saturating_add(MAC_LEN));
+        out.extend_from_slice(plaintext);
+        self.apply(&mut out);
+        let mac = self.tag(&out);
+        out.extend_from_slice(&mac);
+        out
+    }
+
+    /// Checks the MAC, and only then decrypts.
+    pub(crate) fn open(self, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, NotAuthentic> {
+        let (ciphertext, mac) = sealed.split_last_chunk::<MAC_LEN>().ok_or(NotAuthentic)?;
+        if !bool::from(self.tag(ciphertext).ct_eq(mac)) {
+            return Err(NotAuthentic);
+        }
+        let mut out = Zeroizing::new(ciphertext.to_vec());
+        self.apply(&mut out);
+        Ok(out)
+    }
+
+    fn apply(&self, buffer: &mut [u8]) {
+        Ctr32BE::<Aes256>::new(self.cipher.expose().into(), &[0; 16].into()).apply_keystream(buffer);
+    }
+
+    fn tag(&self, ciphertext: &[u8]) -> [u8; MAC_LEN] {
+        let [a, b, c, d, e, f, g, h, i, j, ..] = kdf::hmac(self.mac.expose(), &[ciphertext]);
+        [a, b, c, d, e, f, g, h, i, j]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vectors::{self, bytes, secret};
+
+    #[test]
+    fn the_stream_agrees_with_the_vector() {
+        let case = &vectors::load("misc-kats")["aes_ctr_zero_iv"];
+        let keys = StreamKeys { cipher: secret(&case["key"]), mac: Secret::new([7; 32]) };
+        let sealed = keys.seal(&bytes(&case["plaintext"]));
+        assert_eq!(sealed[..35], bytes(&case["ciphertext"]));
+    }
+
+    #[test]
+    fn any_change_is_noticed() {
+        let keys = || StreamKeys { cipher: Secret::new([1; 32]), mac: Secret::new([2; 32]) };
+        let sealed = keys().seal(b"hello");
+        assert_eq!(sealed.len(), 15);
+        assert_eq!(**keys().open(&sealed).unwrap(), *b"hello");
+        for position in 0..sealed.len() {
+            let mut wrong = sealed.clone();
+            wrong[position] ^= 1;
+            assert_eq!(keys().open(&wrong), Err(NotAuthentic));
+        }
+        assert_eq!(keys().open(&sealed[..9]), Err(NotAuthentic));
+        assert_eq!(**keys().open(&keys().seal(b"")).unwrap(), *b"");
+    }
+}

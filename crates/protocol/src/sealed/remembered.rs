@@ -1,0 +1,132 @@
+//! What sealed sender need not compute twice.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use crate::error::LowOrderPoint;
+use crate::identity::{IdentityKey, IdentityKeyPair};
+use crate::primitives::kdf::sha512;
+use crate::primitives::secret::Secret;
+use crate::primitives::x25519::PublicKey;
+use crate::primitives::xeddsa::{self, Signature};
+
+/// Signatures remembered: two for each sender.
+const MAX_SIGNATURES: usize = 512;
+/// Agreements remembered: more than the largest group has members.
+const MAX_AGREEMENTS: usize = 2_048;
+
+/// Signatures that were good, and agreements with the identity keys of others, so that the next message of the same
+/// sender costs neither. Bounded, wiped on drop, owned by the caller: forgetting it costs time and nothing else.
+#[derive(Default)]
+pub struct Remembered {
+    /// Hashes of key, signature and what was signed, oldest first.
+    signatures: VecDeque<[u8; 32]>,
+    /// Oldest first.
+    agreements: VecDeque<Agreement>,
+}
+
+/// `DH(ours, theirs)` of two identity keys.
+struct Agreement {
+    ours: IdentityKey,
+    theirs: IdentityKey,
+    secret: Secret<32>,
+}
+
+impl Remembered {
+    /// Whether `signature` is one of `message` by `key`. Only good ones are remembered: to be good is for ever.
+    pub(super) fn verify(&mut self, key: &PublicKey, message: &[u8], signature: &Signature) -> bool {
+        // Key and signature have fixed lengths, so that nothing else hashes to the same.
+        let [hash, _] = halves(sha512(&[key.as_bytes(), signature.as_bytes(), message]));
+        if self.signatures.contains(&hash) {
+            return true;
+        }
+        let good = xeddsa::verify(key, message, signature);
+        if good {
+            push(&mut self.signatures, hash, MAX_SIGNATURES);
+        }
+        good
+    }
+
+    /// `DH(ours, theirs)`.
+    pub(super) fn agree(
+        &mut self,
+        ours: &IdentityKeyPair,
+        theirs: &IdentityKey,
+    ) -> Result<Secret<32>, LowOrderPoint> {
+        let is_this = |known: &&Agreement| known.theirs == *theirs && known.ours == *ours.public();
+        if let Some(known) = self.agreements.iter().find(is_this) {
+            return Ok(known.secret.copy());
+        }
+        let secret = ours.key_pair().agree(theirs.public_key())?;
+        let agreement = Agreement { ours: *ours.public(), theirs: *theirs, secret: secret.copy() };
+        push(&mut self.agreements, agreement, MAX_AGREEMENTS);
+        Ok(secret)
+    }
+}
+
+/// How much it is, not what.
+impl fmt::Debug for Remembered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { signatures, agreements } = self;
+        write!(f, "Remembered({}, {})", signatures.len(), agreements.len())
+    }
+}
+
+fn push<T>(queue: &mut VecDeque<T>, item: T, max: usize) {
+    if queue.len() >= max {
+        queue.pop_front();
+    }
+    queue.push_back(item);
+}
+
+fn halves(hash: [u8; 64]) -> [[u8; 32]; 2] {
+    let mut halves = [[0; 32]; 2];
+    halves.as_flattened_mut().copy_from_slice(&hash);
+    halves
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::primitives::x25519::KeyPair;
+    use rand::{SeedableRng as _, rngs::StdRng};
+
+    #[test]
+    fn only_good_signatures_are_remembered_and_not_too_many() {
+        let rng = &mut StdRng::seed_from_u64(1);
+        let (key, mut remembered) = (KeyPair::generate(rng), Remembered::default());
+        let signature = xeddsa::sign(&key, b"message", rng);
+        assert!(!remembered.verify(key.public(), b"other", &signature));
+        assert_eq!(remembered.signatures.len(), 0);
+        for _ in 0..2 {
+            assert!(remembered.verify(key.public(), b"message", &signature));
+            assert!(!remembered.verify(key.public(), b"other", &signature));
+            assert_eq!(remembered.signatures.len(), 1);
+        }
+        let first = remembered.signatures[0];
+        for number in 0..MAX_SIGNATURES {
+            let message = number.to_be_bytes();
+            let signature = xeddsa::sign(&key, &message, rng);
+            assert!(remembered.verify(key.public(), &message, &signature));
+        }
+        assert_eq!(remembered.signatures.len(), MAX_SIGNATURES);
+        assert!(!remembered.signatures.contains(&first));
+    }
+
+    #[test]
+    fn an_agreement_is_remembered_for_both_keys() {
+        let rng = &mut StdRng::seed_from_u64(1);
+        let [alice, bob, carol] = [(); 3].map(|()| IdentityKeyPair::generate(rng));
+        let mut remembered = Remembered::default();
+        for _ in 0..2 {
+            for (ours, theirs) in [(&alice, &bob), (&carol, &bob), (&alice, &carol), (&bob, &alice)] {
+                let fresh = ours.key_pair().agree(theirs.public().public_key()).unwrap();
+                assert_eq!(remembered.agree(ours, theirs.public()).unwrap().expose(), fresh.expose());
+            }
+            assert_eq!(remembered.agreements.len(), 4);
+        }
+        let low_order = IdentityKey::parse(&[&[5], &[0; 32][..]].concat()).unwrap();
+        assert_eq!(remembered.agree(&alice, &low_order).err(), Some(LowOrderPoint));
+        assert_eq!(remembered.agreements.len(), 4);
+    }
+}

@@ -1,0 +1,239 @@
+//! Version 2: for many recipients and devices, with one ciphertext.
+//!
+//! ```text
+//!   r, k = HKDF(M)                           M: the seed, random; E = r·G
+//!   ciphertext = AES-GCM-SIV(k, content)
+//!
+//!   for each recipient R, from the sender S:
+//!   C  = M xor HKDF(DH(E, R) || E || R)      who has R finds the seed, and from it that E is the right one
+//!   AT = HKDF(DH(S, R) || E || C || S || R)  S or R wrote this, and R knows that it was not R
+//! ```
+
+use bytes::Bytes;
+use rand_core::CryptoRng;
+use subtle::ConstantTimeEq as _;
+
+use super::content::UnidentifiedContent;
+use super::error::{OpenError, SealError};
+use super::remembered::Remembered;
+use super::sent::{EPHEMERAL_LEN, SentMessage, SentRecipient, TAG_LEN};
+use crate::address::Address;
+use crate::error::{DecodeError, LowOrderPoint};
+use crate::identity::{IdentityKey, IdentityKeyPair};
+use crate::primitives::secret::Secret;
+use crate::primitives::x25519::{KeyPair, PublicKey};
+use crate::primitives::{gcm_siv, kdf};
+
+/// One device of a recipient.
+#[derive(Debug, Clone, Copy)]
+pub struct Recipient<'a> {
+    /// The device. The name of the user must be a service id.
+    pub address: &'a Address,
+    /// The identity key of the user, as the session with that device has it.
+    pub identity_key: &'a IdentityKey,
+    /// What the device drew when it registered, as the session with it has it.
+    pub registration_id: u32,
+}
+
+/// Seals `content` for all `recipients`. `excluded` are service ids of fixed width of members who get nothing: the relay
+/// learns that they were not forgotten.
+///
+/// # Errors
+/// [`SealError`].
+pub fn seal_v2<R: CryptoRng + ?Sized>(
+    content: &UnidentifiedContent,
+    sender: &IdentityKeyPair,
+    recipients: &[Recipient<'_>],
+    excluded: &[[u8; 17]],
+    remembered: &mut Remembered,
+    rng: &mut R,
+) -> Result<SentMessage, SealError> {
+    seal_with(Seed(Secret::random(rng)), content, sender, recipients, excluded, remembered)
+}
+
+fn seal_with(
+    seed: Seed,
+    content: &UnidentifiedContent,
+    sender: &IdentityKeyPair,
+    recipients: &[Recipient<'_>],
+    excluded: &[[u8; 17]],
+    remembered: &mut Remembered,
+) -> Result<SentMessage, SealError> {
+    if content.certificate.identity_key() != sender.public() {
+        return Err(SealError::WrongCertificate);
+    }
+    let ephemeral = seed.ephemeral();
+    let mut sent: Vec<(SentRecipient, &IdentityKey)> = Vec::new();
+    for recipient in recipients {
+        let service_id = recipient.address.service_id().ok_or(SealError::NotServiceId)?;
+        let device = (recipient.address.device(), registration_id(recipient)?);
+        match sent.iter_mut().find(|(known, _)| known.service_id() == service_id) {
+            Some((known, key)) if *key == recipient.identity_key && !known.has(device.0) => known.add(device),
+            Some(_) => return Err(SealError::Contradiction),
+            None => {
+                let shared = ephemeral.agree(recipient.identity_key.public_key())?;
+                let wrapped = seed.masked(&shared, ephemeral.public(), recipient.identity_key);
+                let shared = remembered.agree(sender, recipient.identity_key)?;
+                let identities = (sender.public(), recipient.identity_key);
+                let tag = tag(&shared, ephemeral.public(), wrapped.expose(), identities);
+                let entry = SentRecipient::new(*service_id, device, *wrapped.expose(), *tag.expose());
+                sent.push((entry, recipient.identity_key));
+            }
+        }
+    }
+    let ciphertext = gcm_siv::seal(seed.cipher_key(), content.serialize()).ok_or(SealError::TooLong)?;
+    let sent = sent.into_iter().map(|(recipient, _)| recipient).collect();
+    SentMessage::compose(sent, excluded, &coordinate(ephemeral.public()), &ciphertext)
+}
+
+/// Opens what follows the version byte of the received form.
+pub(super) fn open(
+    body: &[u8],
+    ours: &IdentityKeyPair,
+    remembered: &mut Remembered,
+) -> Result<UnidentifiedContent, OpenError> {
+    let (wrapped, rest) = body.split_first_chunk::<32>().ok_or(DecodeError::TooShort)?;
+    let (their_tag, rest) = rest.split_first_chunk::<TAG_LEN>().ok_or(DecodeError::TooShort)?;
+    let (coordinate, ciphertext) = rest.split_first_chunk::<EPHEMERAL_LEN>().ok_or(DecodeError::TooShort)?;
+    let ephemeral = PublicKey::from_coordinate(*coordinate);
+
+    let shared = ours.key_pair().agree(&ephemeral).map_err(|LowOrderPoint| OpenError::NotDecryptable)?;
+    let seed = Seed(Seed(Secret::new(*wrapped)).masked(&shared, &ephemeral, ours.public()));
+    if *seed.ephemeral().public() != ephemeral {
+        return Err(OpenError::NotDecryptable);
+    }
+    let content = Bytes::copy_from_slice(&gcm_siv::open(seed.cipher_key(), ciphertext)?);
+    let content = UnidentifiedContent::parse(content).map_err(OpenError::Content)?;
+
+    let sender = content.certificate.identity_key();
+    let shared = remembered.agree(ours, sender).map_err(|LowOrderPoint| OpenError::WrongSender)?;
+    let tag = tag(&shared, &ephemeral, wrapped, (sender, ours.public()));
+    if !bool::from(tag.expose().ct_eq(their_tag)) {
+        return Err(OpenError::WrongSender);
+    }
+    Ok(content)
+}
+
+/// `M`.
+struct Seed(Secret<32>);
+
+impl Seed {
+    fn ephemeral(&self) -> KeyPair {
+        KeyPair::from_private(&kdf::hkdf(None, &[self.0.expose()], kdf::SEALED_EPHEMERAL))
+    }
+
+    fn cipher_key(&self) -> Secret<32> {
+        kdf::hkdf(None, &[self.0.expose()], kdf::SEALED_CIPHER)
+    }
+
+    /// `C` out of `M`, and back.
+    fn masked(&self, shared: &Secret<32>, ephemeral: &PublicKey, recipient: &IdentityKey) -> Secret<32> {
+        let input: [&[u8]; 3] = [shared.expose(), ephemeral.as_bytes(), recipient.as_bytes()];
+        let mask: Secret<32> = kdf::hkdf(None, &input, kdf::SEALED_SEED);
+        Secret::fill(|out| {
+            for (out, (seed, mask)) in out.iter_mut().zip(self.0.expose().iter().zip(mask.expose())) {
+                *out = seed ^ mask;
+            }
+        })
+    }
+}
+
+/// `AT`; `identities` are those of the sender and the recipient.
+fn tag(
+    shared: &Secret<32>,
+    ephemeral: &PublicKey,
+    wrapped: &[u8; 32],
+    (sender, recipient): (&IdentityKey, &IdentityKey),
+) -> Secret<TAG_LEN> {
+    let input: [&[u8]; 5] =
+        [shared.expose(), ephemeral.as_bytes(), wrapped, sender.as_bytes(), recipient.as_bytes()];
+    kdf::hkdf(None, &input, kdf::SEALED_SENDER)
+}
+
+fn registration_id(recipient: &Recipient<'_>) -> Result<u16, SealError> {
+    let id = u16::try_from(recipient.registration_id).map_err(|_| SealError::RegistrationId)?;
+    if id > SentRecipient::MAX_REGISTRATION_ID {
+        return Err(SealError::RegistrationId);
+    }
+    Ok(id)
+}
+
+/// Without the type byte.
+fn coordinate(key: &PublicKey) -> [u8; EPHEMERAL_LEN] {
+    let [_, coordinate @ ..] = *key.as_bytes();
+    coordinate
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address::DeviceId;
+    use crate::sealed::{ContentHint, SenderCertificate};
+    use crate::vectors::{self, bytes, secret};
+
+    fn identity(private: &serde_json::Value) -> IdentityKeyPair {
+        let pair = KeyPair::from_private(&secret(private));
+        let stored =
+            [&[0x0a, 33], &pair.public().as_bytes()[..], &[0x12, 32], pair.private().expose()].concat();
+        IdentityKeyPair::from_bytes(&stored).unwrap()
+    }
+
+    #[test]
+    fn what_is_sent_is_the_vector_byte_for_byte() {
+        let file = vectors::load("sealed-sender");
+        let case = &file["v2"];
+        let sender = identity(&file["sender_identity_private"]);
+        let first = *identity(&file["recipient_identity_private"]).public();
+        let second = *identity(&case["second_recipient_identity_private"]).public();
+        let address = |name, device| Address::new(name, DeviceId::new(device).unwrap());
+        let addresses = [
+            address("796abedb-ca4e-4f18-8803-1fde5b921f9f", 3),
+            address("e80f7bbe-5b94-471e-bd8c-2173654ea3d1", 1),
+            address("e80f7bbe-5b94-471e-bd8c-2173654ea3d1", 2),
+        ];
+        let theirs = bytes(&case["sent_message"]);
+        let parsed = SentMessage::parse(&theirs).unwrap();
+        let numbers: Vec<_> = parsed.recipients().iter().flat_map(SentRecipient::devices).collect();
+        let recipients: Vec<_> = addresses
+            .iter()
+            .zip([&first, &second, &second])
+            .zip(numbers)
+            .map(|((address, identity_key), (device, registration_id))| {
+                assert_eq!(address.device(), device);
+                Recipient { address, identity_key, registration_id: registration_id.into() }
+            })
+            .collect();
+        let excluded = *address("PNI:22222222-2222-2222-2222-222222222222", 1).service_id().unwrap();
+
+        let content = UnidentifiedContent::parse(bytes(&case["usmc"]).into()).unwrap();
+        let seed = Seed(secret(&case["M"]));
+        let remembered = &mut Remembered::default();
+        let ours = seal_with(seed, &content, &sender, &recipients, &[excluded], remembered).unwrap();
+        assert_eq!(ours.serialize(), theirs);
+        let [for_first, for_second] = ours.recipients() else { panic!() };
+        assert_eq!(ours.received_by(for_first), bytes(&case["received_for_first"]));
+
+        for (recipient, private) in [
+            (for_first, &file["recipient_identity_private"]),
+            (for_second, &case["second_recipient_identity_private"]),
+        ] {
+            let received = ours.received_by(recipient);
+            let opened = crate::sealed::open(&received, &identity(private), remembered).unwrap();
+            assert_eq!(opened.serialize(), bytes(&case["usmc"]));
+        }
+    }
+
+    #[test]
+    fn a_content_is_written_as_in_the_vectors() {
+        let file = vectors::load("sealed-sender");
+        for case in ["v1", "v2"] {
+            let theirs = bytes(&file[case]["usmc"]);
+            let parsed = UnidentifiedContent::parse(theirs.clone().into()).unwrap();
+            let UnidentifiedContent { kind, hint, .. } = parsed;
+            let certificate = SenderCertificate::parse(&bytes(&file["sender_certificate"])).unwrap();
+            let ours = UnidentifiedContent::new(kind, certificate, &parsed.message, hint, &parsed.group_id);
+            assert_eq!(ours.serialize(), theirs);
+            assert_ne!(hint, ContentHint::Unknown(0));
+        }
+    }
+}
