@@ -1,0 +1,279 @@
+//! Suspending and resuming, futures that are dropped at any point, clients that go away, and live views.
+
+#![cfg(test)]
+#![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
+
+use std::collections::HashSet;
+use std::fs;
+use std::future::poll_fn;
+use std::path::Path;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use sealpost_core::{
+    Change, Client, Delivery, Direction, Error, Message, MessageBody, Opened, Thread, Timeline,
+};
+use sealpost_testkit::{Party, World, eventually, history, texts};
+use tokio::time::timeout;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How many descriptors of this process are open on a file, or on one that belongs to it.
+fn open_descriptors(database: &Path) -> usize {
+    let name = database.to_str().unwrap();
+    let descriptors = fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| {
+        let target = fs::read_link(entry.unwrap().path()).ok()?;
+        target.to_str().map(|target| target.starts_with(name))
+    });
+    descriptors.filter(|is_ours| *is_ours).count()
+}
+
+/// Both sides see the same, and nothing twice.
+async fn same_conversation(ada: (&Party, &Thread), ben: (&Party, &Thread)) -> Vec<String> {
+    for (party, thread) in [ada, ben] {
+        eventually(&format!("everything of {} arrives", party.name()), async || {
+            let waits = |message: &Message| match message.direction {
+                Direction::Outgoing(state) => state != Delivery::Delivered && state != Delivery::Read,
+                Direction::Incoming { .. } => false,
+            };
+            (!history(thread).await.iter().any(waits)).then_some(())
+        })
+        .await;
+    }
+    let (hers, his) = (texts(ada.1).await, texts(ben.1).await);
+    assert_eq!(hers, his);
+    assert_eq!(hers.iter().collect::<HashSet<_>>().len(), hers.len(), "something is there twice: {hers:?}");
+    hers
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn suspending_under_load_closes_the_file_and_loses_nothing() {
+    let world = World::start().await;
+    let disk = world.disk("ada");
+    let (ada, ben) = (disk.clone().come().await, world.party("ben").await);
+    let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
+    let mut written = Vec::new();
+    for round in 0..5 {
+        for line in 0..10 {
+            for (name, thread) in [("ada", &hers), ("ben", &his)] {
+                let text = format!("{name} {round} {line}");
+                thread.send_text(&text).await.unwrap();
+                written.push(text);
+            }
+        }
+        // While both are busy with what was written.
+        ada.client.suspend().await.unwrap();
+        assert_eq!(open_descriptors(disk.database()), 0, "round {round}");
+        assert!(matches!(hers.send_text("too late").await, Err(Error::Misuse(_))));
+        // Another client may have the file now.
+        let other = disk.clone().open().await;
+        assert_eq!(other.client.resume().await, Ok(()));
+        assert_eq!(ada.client.resume().await, Err(Error::Storage(sealpost_core::Storage::InUse)));
+        other.close().await;
+        ada.client.resume().await.unwrap();
+    }
+    let all = same_conversation((&ada, &hers), (&ben, &his)).await;
+    assert_eq!(all.iter().collect::<HashSet<_>>(), written.iter().collect());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_is_dropped_ends_its_tasks_and_its_views() {
+    let world = World::start().await;
+    let disk = world.disk("ada");
+    let (ada, ben) = (disk.clone().come().await, world.party("ben").await);
+    let hers = ada.thread_with(&ben).await;
+    hers.send_text("hello").await.unwrap();
+    ada.live().await;
+    let (mut events, mut view) = (ada.client.events(), hers.subscribe());
+    assert!(matches!(view.next().await, Some(Ok(Change::Snapshot(_)))));
+    assert!(open_descriptors(disk.database()) > 0);
+    drop((hers, ada));
+    eventually("the file is closed", async || (open_descriptors(disk.database()) == 0).then_some(())).await;
+    while events.next().await.is_some() {}
+    while view.next().await.is_some() {}
+    // What was queued is still sent, by the next.
+    let (ada, ben_user) = (disk.open().await, ben.client.user_id());
+    let hers = ada.client.direct_thread(ben_user).await.unwrap();
+    let his = ben.thread_with(&ada).await;
+    assert_eq!(same_conversation((&ada, &hers), (&ben, &his)).await, ["hello"]);
+}
+
+/// Numbers that look random and are the same in every run.
+struct Dice(u64);
+
+impl Dice {
+    /// A number below `bound` (xorshift64*; Vigna, 2016).
+    fn roll(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % bound
+    }
+}
+
+/// Polls up to `polls` times, then drops the future; what it gave, if it was done by then.
+async fn interrupted<T>(polls: u64, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    for _ in 0..polls {
+        let polled = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;
+        if let Poll::Ready(value) = polled {
+            return Some(value);
+        }
+        tokio::task::yield_now().await;
+    }
+    None
+}
+
+/// Whether a text was taken. A suspension that nobody waited for may have come in between.
+fn was_taken(answer: Option<Result<Message, Error>>) -> bool {
+    match answer {
+        None | Some(Err(Error::Misuse(_))) => false,
+        Some(sent) => sent.is_ok() || panic!("{sent:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn futures_may_be_dropped_at_any_point() {
+    let world = World::start().await;
+    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
+    hers.send_text("the first").await.unwrap();
+    ben.texts_when(&his, 1).await;
+    let mut view = hers.subscribe();
+    let mut dice = Dice(20_261_122);
+    let mut kept = vec!["the first".to_owned()];
+    for step in 0..600 {
+        let polls = dice.roll(6);
+        let newest = history(&his).await.last().map(|message| message.id);
+        match dice.roll(12) {
+            0..=3 => {
+                let text = format!("ada {step}");
+                if was_taken(interrupted(polls, hers.send_text(&text)).await) {
+                    kept.push(text);
+                }
+            }
+            4 | 5 => {
+                let text = format!("ben {step}");
+                if was_taken(interrupted(polls, his.send_text(&text)).await) {
+                    kept.push(text);
+                }
+            }
+            6 => {
+                interrupted(polls, his.mark_read(newest.unwrap())).await;
+            }
+            7 => {
+                interrupted(polls, ada.client.threads()).await;
+            }
+            8 => {
+                interrupted(polls, hers.history(None)).await;
+            }
+            9 => {
+                interrupted(polls, view.next()).await;
+            }
+            10 => {
+                interrupted(polls, ada.client.suspend()).await;
+            }
+            _ => {
+                interrupted(polls, ada.client.direct_thread(ben.client.user_id())).await;
+            }
+        }
+        ada.client.resume().await.unwrap();
+    }
+    eventually("a resumed client", async || {
+        ada.client.resume().await.unwrap();
+        hers.send_text("the last").await.ok()
+    })
+    .await;
+    let all = same_conversation((&ada, &hers), (&ben, &his)).await;
+    // What was dropped was written as a whole, or not at all; what was answered is there.
+    assert!(
+        all.iter()
+            .all(|text| text.starts_with("ada ") || text.starts_with("ben ") || text.starts_with("the "))
+    );
+    assert!(kept.iter().all(|text| all.contains(text)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn registration_may_be_dropped_and_asked_for_again() {
+    let world = World::start().await;
+    let mut dice = Dice(7);
+    for name in 0..6 {
+        let disk = world.disk(&format!("ada {name}"));
+        let Opened::Unregistered(new) = Client::open(disk.config()).await.unwrap() else { panic!() };
+        let _ = interrupted(1 + dice.roll(400), new.register(&[])).await;
+        let (one, other) = tokio::join!(new.register(&[]), new.register(&[]));
+        let (one, other) = (one.unwrap(), other.unwrap());
+        assert_eq!(one.user_id(), other.user_id());
+        let user = one.user_id();
+        one.suspend().await.unwrap();
+        drop((new, one, other));
+        let again = disk.open().await;
+        assert_eq!(again.client.user_id(), user);
+    }
+}
+
+/// What a view shows that applies every change to its last snapshot.
+#[derive(Default)]
+struct Model {
+    messages: Vec<Message>,
+    snapshots: usize,
+}
+
+impl Model {
+    /// Applies what is told until the model is as it should be.
+    async fn watch(&mut self, view: &mut Timeline, what: &str, is_as_wanted: impl Fn(&Self) -> bool) {
+        while !is_as_wanted(self) {
+            let change = timeout(PATIENCE, view.next()).await;
+            self.apply(change.unwrap_or_else(|_| panic!("not shown: {what}")).unwrap().unwrap());
+        }
+    }
+
+    fn apply(&mut self, change: Change) {
+        match change {
+            Change::Snapshot(messages) => {
+                self.messages = messages;
+                self.snapshots += 1;
+            }
+            Change::Added(message) => self.messages.insert(0, message),
+            Change::Changed(message) => {
+                if let Some(slot) = self.messages.iter_mut().find(|known| known.id == message.id) {
+                    *slot = message;
+                }
+            }
+            Change::Removed(id) => self.messages.retain(|message| message.id != id),
+            other => panic!("a change of a new kind: {other:?}"),
+        }
+    }
+
+    fn shows(&self, text: &str) -> bool {
+        self.messages.iter().any(|message| message.body == MessageBody::Text(text.to_owned()))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_shows_a_snapshot_then_changes_and_a_new_snapshot_when_it_was_too_slow() {
+    let world = World::start().await;
+    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
+    his.send_text("before").await.unwrap();
+    ada.texts_when(&hers, 1).await;
+    let mut view = hers.subscribe();
+    let mut model = Model::default();
+    let sent = hers.send_text("after").await.unwrap();
+    let is_delivered = |model: &Model| {
+        let shown = model.messages.iter().find(|message| message.id == sent.id);
+        shown.is_some_and(|shown| shown.direction == Direction::Outgoing(Delivery::Delivered))
+    };
+    model.watch(&mut view, "the delivery", is_delivered).await;
+    assert!(model.shows("before"));
+    assert_eq!(model.snapshots, 1);
+    // More than anybody keeps for a slow listener: each is added, sent, and delivered.
+    for line in 0..600 {
+        hers.send_text(&format!("line {line}")).await.unwrap();
+    }
+    same_conversation((&ada, &hers), (&ben, &his)).await;
+    model.watch(&mut view, "a new snapshot", |model| model.snapshots == 2).await;
+    let newest = hers.history(None).await.unwrap().messages;
+    assert_eq!(model.messages[..newest.len()], newest);
+}
