@@ -126,3 +126,107 @@ fn debug_tells_nothing_that_may_not_be_in_a_log() {
     prints(&SkippedChange::ForgetSession(session), "ForgetSession(SessionId(v4, 5435..))");
     prints(&SkippedKeys::default(), "SkippedKeys(0)");
 }
+
+#[test]
+fn debug_tells_nothing_of_groups() {
+    use sealpost_protocol::group::{
+        DecryptError, EncryptError, SenderKeyRecord, SkippedChange, SkippedKey, SkippedKeyId,
+    };
+    let rng = &mut StdRng::seed_from_u64(1);
+    let distribution_id = DistributionId::new([0xab; 16]);
+    let made = SenderKeyRecord::empty(distribution_id).create_distribution(rng);
+    prints(
+        &made,
+        "Advanced { next: SenderKeyRecord { distribution_id: DistributionId(abab..), chains: 1 }, skipped: [], output: SenderKeyDistributionMessage { distribution_id: DistributionId(abab..), chain_id: 1771572272, iteration: 0, signing_key: PublicKey(825b..), .. } }",
+    );
+    let sent = made.next.encrypt(b"secret", rng).unwrap();
+    prints(
+        &sent,
+        "Advanced { next: SenderKeyRecord { distribution_id: DistributionId(abab..), chains: 1 }, skipped: [], output: SenderKeyMessage { distribution_id: DistributionId(abab..), chain_id: 1771572272, iteration: 0, ciphertext_len: 16, .. } }",
+    );
+    let read = SenderKeyRecord::empty(distribution_id).process(&made.output).unwrap().next;
+    prints(
+        &read.decrypt(&sent.output, None).unwrap(),
+        "Advanced { next: SenderKeyRecord { distribution_id: DistributionId(abab..), chains: 1 }, skipped: [], output: Plaintext(..) }",
+    );
+    prints(&(EncryptError::NoSenderKey, DecryptError::Duplicate), "(NoSenderKey, Duplicate)");
+
+    let id = SkippedKeyId { distribution_id, chain_id: 7, iteration: 6 };
+    prints(
+        &SkippedKey::new(id, [7; 32]),
+        "SkippedKey { id: SkippedKeyId { distribution_id: DistributionId(abab..), chain_id: 7, iteration: 6 }, seed: Secret(..) }",
+    );
+    prints(
+        &SkippedChange::Keep(SkippedKey::new(id, [7; 32])),
+        "Keep(SkippedKeyId { distribution_id: DistributionId(abab..), chain_id: 7, iteration: 6 })",
+    );
+    prints(
+        &SkippedChange::Forget(id),
+        "Forget(SkippedKeyId { distribution_id: DistributionId(abab..), chain_id: 7, iteration: 6 })",
+    );
+    prints(
+        &SkippedChange::ForgetOldest { distribution_id, chain_id: 7, count: 8 },
+        "ForgetOldest(DistributionId(abab..), 7, 8)",
+    );
+    prints(
+        &SkippedChange::ForgetChain { distribution_id, chain_id: 7 },
+        "ForgetChain(DistributionId(abab..), 7)",
+    );
+    let device = DeviceId::new(3).unwrap();
+    let error =
+        DecryptionErrorMessage::about(sent.output.serialize(), MessageType::SenderKey, 9, device).unwrap();
+    prints(&error, "DecryptionErrorMessage { ratchet_key: None, timestamp_ms: 9, device_id: 3 }");
+    prints(&PlaintextContent::new(&error), "PlaintextContent { serialized_len: 8 }");
+}
+
+#[test]
+fn debug_tells_nothing_of_sealed_senders() {
+    use sealpost_protocol::sealed::*;
+    let rng = &mut StdRng::seed_from_u64(1);
+    let (alice, bob) = (IdentityKeyPair::generate(rng), IdentityKeyPair::generate(rng));
+    let address = Address::new("9d0652a3-dcc3-4d11-975f-74d61598733f", DeviceId::new(3).unwrap());
+    let here = Address::new("796abedb-ca4e-4f18-8803-1fde5b921f9f", DeviceId::new(2).unwrap());
+    let (root, server) = (ServerKeyPair::generate(rng), ServerKeyPair::generate(rng));
+    prints(&root, "ServerKeyPair(ServerKey(5f50..), ..)");
+    prints(&root.public(), "ServerKey(5f50..)");
+    let issued = ServerCertificate::issue(1, &server.public(), &root, rng);
+    prints(&issued, "ServerCertificate { id: 1, key: ServerKey(d527..), .. }");
+    let claims = SenderClaims {
+        address: &address,
+        e164: Some("+15550100"),
+        identity_key: alice.public(),
+        expires: UnixMillis(9),
+    };
+    prints(
+        &claims,
+        "SenderClaims { address: Address(.., 3), identity_key: IdentityKey(e496..), expires: UnixMillis(9), .. }",
+    );
+    let certificate = SenderCertificate::issue(&claims, Signer::Embedded(issued), &server, rng);
+    let trust = Trust::new(vec![root.public()]);
+    let receiver = Receiver { address: &here, e164: Some("+15550101"), trust: &trust, now: UnixMillis(9) };
+    prints(
+        &receiver,
+        "Receiver { address: Address(.., 2), trust: Trust { roots: [ServerKey(5f50..)], servers: [] }, now: UnixMillis(9), .. }",
+    );
+
+    let hint = ContentHint::Resendable;
+    let content = UnidentifiedContent::new(MessageType::Signal, certificate, b"secret", hint, b"group");
+    prints(
+        &content,
+        "UnidentifiedContent { kind: Signal, certificate: SenderCertificate { address: Address(.., 3), identity_key: IdentityKey(e496..), expires: UnixMillis(9), signer: Embedded(ServerCertificate { id: 1, key: ServerKey(d527..), .. }), .. }, message_len: 6, hint: Resendable, .. }",
+    );
+    let remembered = &mut Remembered::default();
+    prints(
+        &content.verify(&receiver, remembered).unwrap(),
+        "VerifiedContent { sender: Address(.., 3), identity_key: IdentityKey(e496..), kind: Signal, message_len: 6, hint: Resendable, .. }",
+    );
+    let recipient = Recipient { address: &here, identity_key: bob.public(), registration_id: 5 };
+    prints(
+        &recipient,
+        "Recipient { address: Address(.., 2), identity_key: IdentityKey(86dd..), registration_id: 5 }",
+    );
+    let sent = seal_v2(&content, &alice, &[recipient], &[[1; 17]], remembered, rng).unwrap();
+    prints(&sent, "SentMessage { recipients: 1, excluded: 1, shared_len: 341, .. }");
+    prints(&sent.recipients(), "[SentRecipient { devices: [DeviceId(2)], .. }]");
+    prints(remembered, "Remembered(2, 1)");
+}

@@ -3,6 +3,8 @@
 //! A session that is out of step cannot carry the request for its own repair, so the request is not encrypted by a
 //! session. It says nothing that the sender of the failed message does not know, and sealed sender hides it from others.
 
+use std::fmt;
+
 use bytes::Bytes;
 use prost::Message as _;
 
@@ -104,7 +106,7 @@ impl DecryptionErrorMessage {
 }
 
 /// A message that is not encrypted. It may say one thing only: [`DecryptionErrorMessage`].
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct PlaintextContent {
     serialized: Bytes,
 }
@@ -150,6 +152,14 @@ impl PlaintextContent {
         };
         let form = ContentForm::decode(content).map_err(|_| DecodeError::Malformed)?;
         DecryptionErrorMessage::parse(&form.decryption_error.ok_or(DecodeError::MissingField)?)
+    }
+}
+
+/// Nobody has looked at what is inside.
+impl fmt::Debug for PlaintextContent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { serialized } = self;
+        f.debug_struct("PlaintextContent").field("serialized_len", &serialized.len()).finish()
     }
 }
 
