@@ -3,7 +3,7 @@
 //! ## Where is what
 //!
 //! ```text
-//!   session  group  sealed     records of one device, and of a group; the envelope that hides the sender
+//!   session  group  sealed  hpke    records of one device, and of a group; envelopes
 //!      │
 //!   pqxdh  ratchet  message     the handshake; the keys; the bytes
 //!      │
@@ -17,6 +17,7 @@ mod distribution_id;
 mod error;
 pub mod group;
 mod guarded;
+pub mod hpke;
 mod identity;
 mod message;
 mod plaintext;

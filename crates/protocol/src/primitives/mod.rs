@@ -3,6 +3,7 @@
 pub(crate) mod cbc;
 pub(crate) mod cipher;
 pub(crate) mod gcm_siv;
+pub(crate) mod hpke;
 pub(crate) mod kdf;
 pub(crate) mod kem;
 pub(crate) mod mlkem;

@@ -1,0 +1,62 @@
+//! HPKE (RFC 9180), base mode, in one suite: DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM.
+
+use hpke::aead::AesGcm256;
+use hpke::kdf::HkdfSha256;
+use hpke::kem::X25519HkdfSha256 as Kem;
+use hpke::{
+    Deserializable as _, Kem as KemTrait, OpModeR, OpModeS, Serializable as _, single_shot_open,
+    single_shot_seal_with_rng,
+};
+use rand_core::CryptoRng;
+use zeroize::Zeroizing;
+
+use super::x25519::{KeyPair, PublicKey};
+use crate::error::{LowOrderPoint, NotAuthentic};
+
+/// Length of the encapsulated key, which has no type byte.
+pub(crate) const ENCAPSULATED_LEN: usize = 32;
+
+/// The encapsulated key, and `ciphertext || tag`.
+pub(crate) fn seal<R: CryptoRng + ?Sized>(
+    recipient: &PublicKey,
+    info: &[u8],
+    associated: &[u8],
+    plaintext: &[u8],
+    mut rng: &mut R,
+) -> Result<([u8; ENCAPSULATED_LEN], Vec<u8>), LowOrderPoint> {
+    let recipient = <Kem as KemTrait>::PublicKey::from_bytes(recipient.point().as_bytes());
+    let recipient = recipient.map_err(|_| LowOrderPoint)?;
+    let (encapsulated, ciphertext) = single_shot_seal_with_rng::<AesGcm256, HkdfSha256, Kem>(
+        &OpModeS::Base,
+        &recipient,
+        info,
+        plaintext,
+        associated,
+        &mut rng,
+    )
+    .map_err(|_| LowOrderPoint)?;
+    Ok((encapsulated.to_bytes().into(), ciphertext))
+}
+
+/// The plaintext, if all is as it was sealed.
+pub(crate) fn open(
+    ours: &KeyPair,
+    info: &[u8],
+    associated: &[u8],
+    encapsulated: &[u8; ENCAPSULATED_LEN],
+    ciphertext: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, NotAuthentic> {
+    let ours = <Kem as KemTrait>::PrivateKey::from_bytes(ours.private().expose());
+    let encapsulated = <Kem as KemTrait>::EncappedKey::from_bytes(encapsulated);
+    let (ours, encapsulated) = (ours.map_err(|_| NotAuthentic)?, encapsulated.map_err(|_| NotAuthentic)?);
+    single_shot_open::<AesGcm256, HkdfSha256, Kem>(
+        &OpModeR::Base,
+        &ours,
+        &encapsulated,
+        info,
+        ciphertext,
+        associated,
+    )
+    .map(Zeroizing::new)
+    .map_err(|_| NotAuthentic)
+}
