@@ -1,6 +1,6 @@
 //! Named stations of the two paths at which a crash test can kill the process.
 //!
-//! Without the cargo feature `faults`, [`at`] is nothing at all. With it, the environment variable
+//! Without the cargo feature `faults` they are nothing at all. With it, the environment variable
 //! `SEALPOST_FAULT=<station>[:<n>]` aborts the process at the n-th pass of that station.
 
 /// A place between two steps of the sending or the receiving path (ARCHITECTURE.md has both drawn).
