@@ -44,7 +44,14 @@ impl Client {
         let for_store = events.clone();
         let opening = tokio::task::spawn_blocking(move || Store::open(database, key, for_store));
         let store = opening.await.map_err(|_| Error::Bug("a panic while opening the database"))??;
-        let account = store.read(|rows| rows.account()).await?;
+        let account = match store.read(|rows| rows.account()).await {
+            Ok(account) => account,
+            Err(error) => {
+                // Who is told so may try again at once: nothing of this attempt must be in the way.
+                store.close().await;
+                return Err(error);
+            }
+        };
         let ctx = Context::new(store, transport, Env::new(clock), events, policy);
         let registered = account.and_then(|account| {
             ctx.set_clock_offset(account.clock_offset_ms);
