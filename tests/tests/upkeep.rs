@@ -1,0 +1,240 @@
+//! What goes on by itself: missing messages are fetched, a restored relay is made whole, pre-keys are replaced.
+
+#![cfg(test)]
+#![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use sealpost_core::{Delivery, Direction, Event, Thread, UserId};
+use sealpost_relay::Config;
+use sealpost_testkit::{ManualClock, Meddle, Party, Proxy, World, eventually, relay_binary, texts};
+use sealpost_wire::Frame;
+use sealpost_wire::frame::Body;
+use tokio::time::timeout;
+
+/// Withholds the first place of every thread: once, or for as long as it is told to.
+#[derive(Clone, Default)]
+struct Withhold {
+    happened: Arc<AtomicBool>,
+    always: bool,
+}
+
+impl Meddle for Withhold {
+    fn down(&self, frame: Frame) -> Vec<Frame> {
+        let place = match &frame.body {
+            Some(Body::Deliver(deliver)) => deliver.key.as_ref().map_or(0, |key| key.server_seq),
+            _ => 0,
+        };
+        if place == 2 && (self.always || !self.happened.load(Ordering::SeqCst)) {
+            self.happened.store(true, Ordering::SeqCst);
+            return Vec::new();
+        }
+        vec![frame]
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_did_not_come_is_fetched() {
+    let world = World::start().await;
+    let withhold = Withhold::default();
+    let proxy = Proxy::start(world.addr(), withhold.clone()).await;
+    let (ada, ben) = (world.party("ada").await, world.disk("ben").through(&proxy.url()).come().await);
+    let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
+    let lines = ["one", "two", "three", "four"];
+    for line in lines {
+        hers.send_text(line).await.unwrap();
+    }
+    assert_eq!(ben.texts_when(&his, lines.len()).await, lines);
+    assert!(withhold.happened.load(Ordering::SeqCst));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_never_comes_is_given_up_and_told() {
+    let world = World::start().await;
+    let proxy = Proxy::start(world.addr(), Withhold { always: true, ..Withhold::default() }).await;
+    let (ada, ben) = (world.party("ada").await, world.disk("ben").through(&proxy.url()).come().await);
+    let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
+    let mut events = ben.client.events();
+    for line in ["one", "two", "three"] {
+        hers.send_text(line).await.unwrap();
+    }
+    let told = async {
+        loop {
+            if let Event::MessagesMissing { thread, first, last } = events.next().await.unwrap().unwrap() {
+                return (thread, first, last);
+            }
+        }
+    };
+    let missing = timeout(Duration::from_secs(60), told).await.expect("the loss is told");
+    assert_eq!(missing, (his.id(), 2, 2));
+    hers.send_text("four").await.unwrap();
+    let all = ben.texts_when(&his, 3).await;
+    assert_eq!(all, ["one", "three", "four"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_was_restored_from_a_backup_gets_again_what_it_lost() {
+    let mut world = World::start().await;
+    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
+    for line in ["one", "two"] {
+        let message = hers.send_text(line).await.unwrap();
+        reaches(&ada, &hers, message.id, Delivery::Delivered).await;
+    }
+    let his_disk = ben.close().await;
+    world.stop_relay().await;
+    copy_folder(&world.relay_dir(), &world.dir().join("backup"));
+    come_back(&mut world, &ada).await;
+    // The relay has these, and is going to lose them.
+    for line in ["three", "four"] {
+        let message = hers.send_text(line).await.unwrap();
+        reaches(&ada, &hers, message.id, Delivery::Sent).await;
+    }
+    world.stop_relay().await;
+    std::fs::remove_dir_all(world.relay_dir()).unwrap();
+    copy_folder(&world.dir().join("backup"), &world.relay_dir());
+    let new_epoch =
+        Command::new(relay_binary()).arg("--data").arg(world.relay_dir()).arg("--new-epoch").status();
+    assert!(new_epoch.unwrap().success());
+    // And this was never there.
+    hers.send_text("five").await.unwrap();
+    come_back(&mut world, &ada).await;
+    let ben = his_disk.open().await;
+    let lines = ["one", "two", "three", "four", "five"];
+    assert_eq!(ben.texts_when(&his_again(&ben, his.id()).await, lines.len()).await, lines);
+    assert_eq!(texts(&hers).await, lines);
+    let last = hers.send_text("six").await.unwrap();
+    reaches(&ada, &hers, last.id, Delivery::Delivered).await;
+    assert_eq!(ben.texts_when(&his_again(&ben, his.id()).await, 6).await, texts(&hers).await);
+}
+
+async fn his_again(ben: &Party, id: sealpost_core::ThreadId) -> Thread {
+    ben.client.thread(id).await.unwrap()
+}
+
+/// The relay is there again, and Ada does not wait the half minute that it asked for.
+async fn come_back(world: &mut World, party: &Party) {
+    world.start_relay().await;
+    eventually("a live connection", async || {
+        party.client.reconnect();
+        (party.client.connection_state() == sealpost_core::ConnectionState::Live).then_some(())
+    })
+    .await;
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+async fn reaches(party: &Party, thread: &Thread, id: sealpost_core::MessageId, delivery: Delivery) {
+    party.message_reaches(thread, id, |state| *state == Direction::Outgoing(delivery)).await;
+}
+
+/// One-time keys of both kinds that the relay has of a user.
+fn one_time_keys(world: &World, user: UserId) -> i64 {
+    let sql = "SELECT count(*) FROM one_time_pre_key WHERE user_id = ?1";
+    relay_db(world).query_row(sql, [user.as_bytes()], |row| row.get(0)).unwrap()
+}
+
+/// The ids of a user's signed pre-key and last-resort key.
+fn signed_keys(world: &World, user: UserId) -> Vec<i64> {
+    let db = relay_db(world);
+    let mut keys = db.prepare("SELECT key_id FROM signed_pre_key WHERE user_id = ?1 ORDER BY kind").unwrap();
+    let ids = keys.query_map([user.as_bytes()], |row| row.get(0)).unwrap();
+    ids.collect::<Result<_, _>>().unwrap()
+}
+
+fn relay_db(world: &World) -> rusqlite::Connection {
+    let db = rusqlite::Connection::open(world.relay_dir().join("relay.db")).unwrap();
+    db.busy_timeout(Duration::from_secs(60)).unwrap();
+    db
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_time_keys_are_made_again_when_few_are_left() {
+    let world = World::start().await;
+    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    let user = ben.client.user_id();
+    ben.live().await;
+    assert_eq!(one_time_keys(&world, user), 200);
+    // 15 of each kind are left.
+    let few = "DELETE FROM one_time_pre_key WHERE user_id = ?1 AND key_id NOT IN
+        (SELECT key_id FROM (SELECT key_id, row_number() OVER (PARTITION BY kind ORDER BY key_id) AS n
+         FROM one_time_pre_key WHERE user_id = ?1) WHERE n <= 15)";
+    relay_db(&world).execute(few, [user.as_bytes()]).unwrap();
+    assert_eq!(one_time_keys(&world, user), 30);
+    let hers = ada.thread_with(&ben).await;
+    let message = hers.send_text("this takes one of each").await.unwrap();
+    reaches(&ada, &hers, message.id, Delivery::Delivered).await;
+    eventually("a full pool", async || (one_time_keys(&world, user) == 200).then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_one_time_keys_the_last_resort_key_is_used() {
+    let world = World::start().await;
+    let ben = world.party("ben").await;
+    let user = ben.client.user_id();
+    ben.live().await;
+    let disk = ben.close().await;
+    relay_db(&world).execute("DELETE FROM one_time_pre_key", []).unwrap();
+    // Two who meet him by the same key, while he is away.
+    let mut threads = Vec::new();
+    for name in ["ada", "cyd"] {
+        let party = world.party(name).await;
+        relay_db(&world)
+            .execute("DELETE FROM one_time_pre_key WHERE user_id = ?1", [user.as_bytes()])
+            .unwrap();
+        let thread = party.client.direct_thread(user).await.unwrap();
+        let message = thread.send_text(name).await.unwrap();
+        reaches(&party, &thread, message.id, Delivery::Sent).await;
+        threads.push((party, thread, message));
+    }
+    let ben = disk.open().await;
+    for (party, thread, message) in &threads {
+        reaches(party, thread, message.id, Delivery::Delivered).await;
+        let his = ben.thread_with(party).await;
+        assert_eq!(texts(&his).await, [party.name()]);
+        let answer = his.send_text("welcome").await.unwrap();
+        reaches(&ben, &his, answer.id, Delivery::Delivered).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signed_keys_are_replaced_after_two_days_and_the_old_ones_still_open_what_comes_late() {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let clock = ManualClock::at(u64::try_from(now.as_millis()).unwrap());
+    let for_relay = clock.clone();
+    let world =
+        World::start_with(move |config| Config { clock: Arc::new(for_relay.clone()), ..config }).await;
+    let ben = world.disk("ben").with_clock(&clock).come().await;
+    let user = ben.client.user_id();
+    ben.live().await;
+    let first = signed_keys(&world, user);
+    let disk = ben.close().await;
+    // Written to the old keys, read when there are new ones.
+    let ada = world.disk("ada").with_clock(&clock).come().await;
+    let hers = ada.client.direct_thread(user).await.unwrap();
+    let early = hers.send_text("sealed to the old keys").await.unwrap();
+    reaches(&ada, &hers, early.id, Delivery::Sent).await;
+    clock.advance(Duration::from_secs(2 * 24 * 3600 + 60));
+    let late = world.disk("cyd").with_clock(&clock).come().await;
+    let theirs = late.client.direct_thread(user).await.unwrap();
+    let message = theirs.send_text("also").await.unwrap();
+    reaches(&late, &theirs, message.id, Delivery::Sent).await;
+    let _ben = disk.open().await;
+    let replaced = async || {
+        let now = signed_keys(&world, user);
+        now.iter().zip(&first).all(|(now, before)| now > before).then_some(())
+    };
+    eventually("new signed keys", replaced).await;
+    reaches(&late, &theirs, message.id, Delivery::Delivered).await;
+    reaches(&ada, &hers, early.id, Delivery::Delivered).await;
+}
