@@ -177,8 +177,11 @@ impl Spqr {
         skipped: &[SkippedKey],
     ) -> Result<Received, ReceiveError> {
         match self {
-            // Whatever it says.
-            Self::Off => Ok(Received { next: Self::Off, key: None, skipped: Vec::new() }),
+            // Whatever it says, as long as it says something.
+            Self::Off => {
+                Preamble::parse(message)?;
+                Ok(Received { next: Self::Off, key: None, skipped: Vec::new() })
+            }
             Self::On(running) => running.receive(session, Preamble::parse(message)?, limits, skipped),
         }
     }
