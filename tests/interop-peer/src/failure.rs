@@ -3,7 +3,8 @@
 use std::fmt::Display;
 
 use sealpost_protocol::{
-    BundleError, DecodeError, DecryptError, EncryptError, InitiateError, InvalidDeviceId, PreKeyKind, group,
+    BundleError, DecodeError, DecryptError, EncryptError, InitiateError, InvalidDeviceId, InvalidIterations,
+    PreKeyKind, RetryError, group,
 };
 
 /// What goes into the answer.
@@ -146,5 +147,21 @@ impl From<group::DecryptError> for Failure {
 impl From<group::WrongDistribution> for Failure {
     fn from(error: group::WrongDistribution) -> Self {
         Self::new("wrong_distribution", error)
+    }
+}
+
+impl From<InvalidIterations> for Failure {
+    fn from(error: InvalidIterations) -> Self {
+        Self::new("invalid_iterations", error)
+    }
+}
+
+impl From<RetryError> for Failure {
+    fn from(error: RetryError) -> Self {
+        match error {
+            RetryError::NotEncrypted => Self::new("not_encrypted", error),
+            RetryError::Failed(reason) => reason.into(),
+            _ => Self::new("no_retry", error),
+        }
     }
 }

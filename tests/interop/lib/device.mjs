@@ -71,6 +71,13 @@ export class Device {
     await this.call('load', await this.call('save'));
   }
 
+  /** The same device of theirs after an update of its app. */
+  async updated(version) {
+    const device = new Device(takeProcess(process.execPath, [THEIRS, version]), ofTheirs, this);
+    await device.call('load', await this.call('save'));
+    return device;
+  }
+
   /** Leaves its process to others, which begin with `init`. */
   retire() {
     giveBack(this.#process);

@@ -5,9 +5,13 @@
 //! | [`device`] | `version`, `init`, `bundle`, `save`, `load` |
 //! | [`session`] | `processBundle`, `encrypt`, `decrypt`, `archive`, `hasCurrent`, `parseSignal` |
 //! | [`group`] | `skdmCreate`, `skdmProcess`, `groupEncrypt`, `groupDecrypt` |
+//! | [`fingerprint`] | `fingerprint` |
+//! | [`retry`] | `dem`, `demParse`, `demExtract`, `ratchetMatch` |
 
 mod device;
+mod fingerprint;
 mod group;
+mod retry;
 mod session;
 
 use sealpost_protocol::{Address, DeviceId, SessionPolicy};
@@ -36,34 +40,41 @@ pub(crate) enum Command {
     SkdmProcess(group::SkdmProcess),
     GroupEncrypt(group::GroupEncrypt),
     GroupDecrypt(group::GroupDecrypt),
+    Fingerprint(fingerprint::Fingerprint),
+    Dem(retry::Dem),
+    DemParse(retry::DemParse),
+    DemExtract(retry::DemExtract),
+    RatchetMatch(retry::RatchetMatch),
 }
 
 /// Runs one command, and gives what stands behind `r`.
 pub(crate) fn run(command: Command, place: &mut Option<Device>) -> Result<Value, Failure> {
     match command {
-        Command::Version => return Ok(device::version()),
-        Command::Init(request) => return request.run(place),
-        Command::Load(request) => return request.run(place),
-        Command::ParseSignal(request) => return request.run(),
-        _ => {}
+        Command::Version => Ok(device::version()),
+        Command::Init(request) => request.run(place),
+        Command::Bundle(request) => request.run(initialized(place)?),
+        Command::Save => device::save(initialized(place)?),
+        Command::Load(request) => request.run(place),
+        Command::ProcessBundle(request) => request.run(initialized(place)?),
+        Command::Encrypt(request) => request.run(initialized(place)?),
+        Command::Decrypt(request) => request.run(initialized(place)?),
+        Command::Archive(remote) => session::archive(&remote, initialized(place)?),
+        Command::HasCurrent(request) => request.run(initialized(place)?),
+        Command::ParseSignal(request) => request.run(),
+        Command::SkdmCreate(request) => request.run(initialized(place)?),
+        Command::SkdmProcess(request) => request.run(initialized(place)?),
+        Command::GroupEncrypt(request) => request.run(initialized(place)?),
+        Command::GroupDecrypt(request) => request.run(initialized(place)?),
+        Command::Fingerprint(request) => request.run(),
+        Command::Dem(request) => request.run(),
+        Command::DemParse(request) => request.run(),
+        Command::DemExtract(request) => request.run(),
+        Command::RatchetMatch(request) => request.run(initialized(place)?),
     }
-    let device = place.as_mut().ok_or_else(Failure::no_device)?;
-    match command {
-        Command::Bundle(request) => request.run(device),
-        Command::Save => device::save(device),
-        Command::ProcessBundle(request) => request.run(device),
-        Command::Encrypt(request) => request.run(device),
-        Command::Decrypt(request) => request.run(device),
-        Command::Archive(remote) => session::archive(&remote, device),
-        Command::HasCurrent(request) => request.run(device),
-        Command::SkdmCreate(request) => request.run(device),
-        Command::SkdmProcess(request) => request.run(device),
-        Command::GroupEncrypt(request) => request.run(device),
-        Command::GroupDecrypt(request) => request.run(device),
-        Command::Version | Command::Init(_) | Command::Load(_) | Command::ParseSignal(_) => {
-            Err(Failure::new("bug", "a command without a device came through"))
-        }
-    }
+}
+
+fn initialized(place: &mut Option<Device>) -> Result<&mut Device, Failure> {
+    place.as_mut().ok_or_else(Failure::no_device)
 }
 
 /// The other device, in most requests.
