@@ -231,6 +231,19 @@ mod tests {
     }
 
     #[test]
+    fn both_halves_have_to_match() {
+        let [a, b, c] = [1, 2, 3].map(|byte| IdentityKey::parse(&[&[5], &[byte; 32][..]].concat()).unwrap());
+        let party = |key| Party { stable_id: b"id", key };
+        let number = |ours, theirs| SafetyNumber::with_iterations(2, party(ours), party(theirs)).unwrap();
+        let kind = StableIdKind::AccountId;
+        let scanned = |ours, theirs| number(&a, &b).matches(kind, &number(ours, theirs).scannable(kind));
+        assert_eq!(scanned(&b, &a), Ok(true));
+        // The other side sees somebody else in our place, or is somebody else.
+        assert_eq!(scanned(&b, &c), Ok(false));
+        assert_eq!(scanned(&c, &a), Ok(false));
+    }
+
+    #[test]
     fn another_version_and_nonsense_are_neither_yes_nor_no() {
         let [ours, theirs] = both(&vectors::load("fingerprint")["cases"][1]);
         let scanned = theirs.scannable(StableIdKind::AccountId);

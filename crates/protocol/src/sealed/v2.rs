@@ -236,4 +236,26 @@ mod tests {
             assert_ne!(hint, ContentHint::Unknown(0));
         }
     }
+
+    #[test]
+    fn an_ephemeral_key_that_is_not_of_the_seed_is_refused() {
+        let file = vectors::load("sealed-sender");
+        let case = &file["v2"];
+        let [sender, recipient] =
+            ["sender_identity_private", "recipient_identity_private"].map(|name| identity(&file[name]));
+        let sealed_with = |ephemeral: KeyPair| {
+            let seed = Seed(secret(&case["M"]));
+            let shared = ephemeral.agree(recipient.public().public_key()).unwrap();
+            let wrapped = seed.masked(&shared, ephemeral.public(), recipient.public());
+            let shared = sender.key_pair().agree(recipient.public().public_key()).unwrap();
+            let identities = (sender.public(), recipient.public());
+            let tag = tag(&shared, ephemeral.public(), wrapped.expose(), identities);
+            let ciphertext = gcm_siv::seal(seed.cipher_key(), &bytes(&case["usmc"])).unwrap();
+            let body = [wrapped.expose(), &tag.expose()[..], &coordinate(ephemeral.public()), &ciphertext];
+            open(&body.concat(), &recipient, &mut Remembered::default()).map(drop)
+        };
+        assert_eq!(sealed_with(Seed(secret(&case["M"])).ephemeral()), Ok(()));
+        let other = KeyPair::from_private(&Secret::new([0x42; 32]));
+        assert_eq!(sealed_with(other), Err(OpenError::NotDecryptable));
+    }
 }

@@ -22,7 +22,7 @@ use rand::{SeedableRng as _, rngs::StdRng};
 use sealpost_protocol::group::{
     DecryptError, EncryptError, SenderKeyRecord, SkippedChange, SkippedKey, SkippedKeyId, WrongDistribution,
 };
-use sealpost_protocol::{DistributionId, SenderKeyDistributionMessage, SenderKeyMessage};
+use sealpost_protocol::{DecodeError, DistributionId, SenderKeyDistributionMessage, SenderKeyMessage};
 use serde_json::Value;
 use support::{bytes, load};
 
@@ -313,9 +313,9 @@ fn a_jump_of_25_000_is_the_longest_and_2_000_keys_are_kept() {
     let (mut alice, distribution) = sender(&mut rng);
     let mut bob = Keeper::handed(&distribution);
     let mut messages = BTreeMap::new();
-    for number in 0..=25_001_u32 {
+    for number in 0..=25_005_u32 {
         // Encrypting is a step and a signature; only a few are wanted.
-        if [0, 22_999, 23_000, 24_999, 25_000, 25_001].contains(&number) {
+        if [0, 22_999, 23_000, 23_001, 23_002, 24_999, 25_000, 25_001, 25_005].contains(&number) {
             messages.insert(number, alice.send(&number.to_string(), &mut rng));
         } else {
             alice.record = forms::skip_one(&alice.record);
@@ -329,6 +329,30 @@ fn a_jump_of_25_000_is_the_longest_and_2_000_keys_are_kept() {
     }
     assert_eq!(bob.receive(&messages[&25_001]).unwrap(), "25001");
     assert_eq!(bob.rows.len(), 1_998);
+    // Three more are skipped: one too many.
+    assert_eq!(bob.receive(&messages[&25_005]).unwrap(), "25005");
+    assert_eq!(bob.rows.len(), 2_000);
+    assert_eq!(bob.receive(&messages[&23_001]), Err(DecryptError::Duplicate));
+    assert_eq!(bob.receive(&messages[&23_002]).unwrap(), "23002");
+}
+
+#[test]
+fn a_damaged_record_is_not_opened() {
+    let (sender, _) = sender(&mut rng());
+    let stored = OurRecord::decode(sender.record.to_bytes().as_slice()).unwrap();
+    let open = |change: fn(&mut OurRecord)| {
+        let mut changed = stored.clone();
+        change(&mut changed);
+        SenderKeyRecord::from_bytes(&changed.encode_to_vec()).err()
+    };
+    assert_eq!(open(|_| {}), None);
+    assert_eq!(open(|record| record.form = 0), Some(DecodeError::VersionTooOld));
+    assert_eq!(open(|record| record.form = 2), Some(DecodeError::UnknownVersion));
+    assert_eq!(open(|record| record.distribution_id.truncate(15)), Some(DecodeError::Length));
+    assert_eq!(open(|record| record.chains[0].chain_key.truncate(31)), Some(DecodeError::Length));
+    assert_eq!(open(|record| record.chains[0].signing_public.clear()), Some(DecodeError::KeyType));
+    // Half a private key is not the absence of one.
+    assert_eq!(open(|record| record.chains[0].signing_private.truncate(31)), Some(DecodeError::Length));
 }
 
 /// What may happen in a group of one sender and one receiver.

@@ -176,15 +176,20 @@ fn any_of_several_roots_will_do_and_none_will_not() {
 fn a_message_from_this_very_device_is_refused() {
     let rng = &mut StdRng::seed_from_u64(1);
     let (service, alice) = (Service::new(rng), IdentityKeyPair::generate(rng));
-    let certificate = service.certify(&address(ALICE, 1), alice.public(), rng);
-    let (kind, hint) = (MessageType::Signal, ContentHint::Default);
-    let content = UnidentifiedContent::new(kind, certificate, b"message", hint, b"");
+    let content_of = |name, e164, rng: &mut StdRng| {
+        let (address, signer) = (address(name, 1), Signer::Embedded(service.certificate.clone()));
+        let claims = SenderClaims { address: &address, e164, identity_key: alice.public(), expires: NOW };
+        let certificate = SenderCertificate::issue(&claims, signer, &service.server, rng);
+        UnidentifiedContent::new(MessageType::Signal, certificate, b"message", ContentHint::Default, b"")
+    };
+    let content = content_of(ALICE, Some("+15550100"), rng);
     let trust = service.trust();
-    let verify = |name: &str, device, e164| {
+    let verify_content = |content: &UnidentifiedContent, name: &str, device, e164| {
         let address = address(name, device);
         let receiver = Receiver { address: &address, e164, trust: &trust, now: NOW };
         content.verify(&receiver, &mut Remembered::default()).map(drop)
     };
+    let verify = |name: &str, device, e164| verify_content(&content, name, device, e164);
     let upper = ALICE.to_uppercase();
     assert_eq!(verify(ALICE, 1, None), Err(VerifyError::SelfSend));
     assert_eq!(verify(&upper, 1, None), Err(VerifyError::SelfSend));
@@ -192,6 +197,10 @@ fn a_message_from_this_very_device_is_refused() {
     assert_eq!(verify(ALICE, 2, Some("+15550100")), Ok(()));
     assert_eq!(verify(BOB, 1, Some("+15550101")), Ok(()));
     assert_eq!(verify(BOB, 1, None), Ok(()));
+    // A name need not be a service id, and two who have no number do not share one.
+    let unnumbered = content_of("somebody", None, rng);
+    assert_eq!(verify_content(&unnumbered, "somebody", 1, None), Err(VerifyError::SelfSend));
+    assert_eq!(verify_content(&unnumbered, "somebody else", 1, None), Ok(()));
 }
 
 #[test]
