@@ -44,7 +44,10 @@ impl MakeWriter<'_> for Log {
 
 /// Learns on the way what must not be told: tokens, keys, ciphertexts.
 #[derive(Clone, Default)]
-struct Secrets(Arc<Mutex<Vec<(&'static str, Vec<u8>)>>>);
+struct Secrets(Arc<Mutex<Vec<Secret>>>);
+
+/// What it is, and its bytes.
+type Secret = (&'static str, Vec<u8>);
 
 impl Secrets {
     fn learn(&self, what: &'static str, secret: &[u8]) {
