@@ -102,14 +102,23 @@ impl SafetyNumber {
     /// # Errors
     /// [`ScanError`], which is not a "no".
     pub fn matches(&self, kind: StableIdKind, scanned: &[u8]) -> Result<bool, ScanError> {
+        let theirs = Self::scan(kind, scanned)?;
+        Ok(theirs.ours == self.theirs && theirs.theirs == self.ours)
+    }
+
+    /// The number in a picture, as those see it who show it.
+    ///
+    /// # Errors
+    /// [`ScanError`].
+    pub fn scan(kind: StableIdKind, scanned: &[u8]) -> Result<Self, ScanError> {
         let form = ScannableForm::decode(scanned).map_err(|_| ScanError::Malformed)?;
         if form.version != kind as u32 {
             return Err(ScanError::OtherVersion);
         }
-        let (Some(their_own), Some(of_us)) = (form.ours, form.theirs) else {
-            return Err(ScanError::Malformed);
+        let half = |half: Option<HalfForm>| {
+            half.and_then(|half| half.fingerprint.try_into().ok()).ok_or(ScanError::Malformed)
         };
-        Ok(their_own.fingerprint == self.theirs && of_us.fingerprint == self.ours)
+        Ok(Self { ours: half(form.ours)?, theirs: half(form.theirs)? })
     }
 
     /// The digits of both, the smaller half first. Groups have equal width, so that their order is that of the digits.

@@ -79,6 +79,19 @@ impl UnidentifiedContent {
         Self { kind, certificate, message, hint, group_id, serialized }
     }
 
+    /// Parses; nothing is verified.
+    ///
+    /// # Errors
+    /// [`DecodeError`] for: not protobuf, a field missing, an unknown type of message, a bad certificate.
+    pub fn parse(bytes: &[u8]) -> Result<Self, DecodeError> {
+        Self::parse_shared(Bytes::copy_from_slice(bytes))
+    }
+
+    /// The bytes that are sealed.
+    pub fn serialize(&self) -> &[u8] {
+        &self.serialized
+    }
+
     /// Whether the sender is who they say, according to the service, and not this very device.
     ///
     /// # Errors
@@ -91,7 +104,7 @@ impl UnidentifiedContent {
         receiver.verify(self, remembered)
     }
 
-    pub(super) fn parse(serialized: Bytes) -> Result<Self, DecodeError> {
+    pub(super) fn parse_shared(serialized: Bytes) -> Result<Self, DecodeError> {
         let form = ContentForm::decode(serialized.clone()).map_err(|_| DecodeError::Malformed)?;
         let certificate = form.certificate.ok_or(DecodeError::MissingField)?;
         Ok(Self {
@@ -102,10 +115,6 @@ impl UnidentifiedContent {
             group_id: form.group_id,
             serialized,
         })
-    }
-
-    pub(super) fn serialize(&self) -> &[u8] {
-        &self.serialized
     }
 }
 

@@ -70,7 +70,7 @@ pub(super) fn open(
     let sender = IdentityKey::parse(&keys.open(&static_key)?).map_err(OpenError::Content)?;
     let keys = inner_keys(&chain, &static_key, &remembered.agree(ours, &sender).map_err(impossible)?);
     let content = Bytes::copy_from_slice(&keys.open(&message)?);
-    let content = UnidentifiedContent::parse(content).map_err(OpenError::Content)?;
+    let content = UnidentifiedContent::parse_shared(content).map_err(OpenError::Content)?;
     if *content.certificate.identity_key() != sender {
         return Err(OpenError::WrongSender);
     }

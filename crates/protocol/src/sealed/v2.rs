@@ -103,7 +103,7 @@ pub(super) fn open(
         return Err(OpenError::NotDecryptable);
     }
     let content = Bytes::copy_from_slice(&gcm_siv::open(seed.cipher_key(), ciphertext)?);
-    let content = UnidentifiedContent::parse(content).map_err(OpenError::Content)?;
+    let content = UnidentifiedContent::parse_shared(content).map_err(OpenError::Content)?;
 
     let sender = content.certificate.identity_key();
     let shared = remembered.agree(ours, sender).map_err(|LowOrderPoint| OpenError::WrongSender)?;
@@ -205,7 +205,7 @@ mod tests {
             .collect();
         let excluded = *address("PNI:22222222-2222-2222-2222-222222222222", 1).service_id().unwrap();
 
-        let content = UnidentifiedContent::parse(bytes(&case["usmc"]).into()).unwrap();
+        let content = UnidentifiedContent::parse(&bytes(&case["usmc"])).unwrap();
         let seed = Seed(secret(&case["M"]));
         let remembered = &mut Remembered::default();
         let ours = seal_with(seed, &content, &sender, &recipients, &[excluded], remembered).unwrap();
@@ -228,7 +228,7 @@ mod tests {
         let file = vectors::load("sealed-sender");
         for case in ["v1", "v2"] {
             let theirs = bytes(&file[case]["usmc"]);
-            let parsed = UnidentifiedContent::parse(theirs.clone().into()).unwrap();
+            let parsed = UnidentifiedContent::parse(&theirs).unwrap();
             let UnidentifiedContent { kind, hint, .. } = parsed;
             let certificate = SenderCertificate::parse(&bytes(&file["sender_certificate"])).unwrap();
             let ours = UnidentifiedContent::new(kind, certificate, &parsed.message, hint, &parsed.group_id);
