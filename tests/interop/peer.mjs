@@ -7,6 +7,8 @@ import { S, hex, privateKey, version } from './theirs/library.mjs';
 import { Device } from './theirs/stores.mjs';
 import { commands as sessions } from './theirs/sessions.mjs';
 import { commands as groups } from './theirs/groups.mjs';
+import { commands as sealed } from './theirs/sealed.mjs';
+import { commands as retry } from './theirs/retry.mjs';
 
 let device;
 
@@ -24,6 +26,8 @@ const commands = {
   },
   ...sessions,
   ...groups,
+  ...sealed,
+  ...retry,
 };
 
 /** What the library says went wrong: the name of the kind where there is one, and its words. */

@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use curve25519_dalek::EdwardsPoint;
-use curve25519_dalek::scalar::clamp_integer;
 use sealpost_protocol::group::SenderKeyRecord;
+use sealpost_protocol::sealed::Remembered;
 use sealpost_protocol::{
     Address, Consumed, DistributionId, IdentityKeyPair, KemPreKey, KemPreKeyId, LocalDevice, OneTimePreKey,
     OneTimePreKeyId, OurPreKeys, PreKeySignalMessage, SessionPolicy, SessionRecord, SignedPreKey,
@@ -25,6 +24,8 @@ pub(crate) struct Device {
     pub(crate) peers: BTreeMap<Address, Peer>,
     /// By sender, ourselves included, and distribution.
     pub(crate) sender_keys: BTreeMap<(Address, DistributionId), SenderKey>,
+    /// Saves time, and is not saved.
+    pub(crate) remembered: Remembered,
 }
 
 /// Our pre-keys.
@@ -67,6 +68,7 @@ impl Device {
             pre_keys: PreKeys::default(),
             peers: BTreeMap::new(),
             sender_keys: BTreeMap::new(),
+            remembered: Remembered::default(),
         }
     }
 
@@ -113,15 +115,6 @@ impl SenderKey {
     pub(crate) fn empty(distribution_id: DistributionId) -> Self {
         Self { record: SenderKeyRecord::empty(distribution_id), skipped: SenderSkippedKeys::default() }
     }
-}
-
-/// The identity with this private key.
-pub(crate) fn identity_from_private(private: [u8; 32]) -> Result<IdentityKeyPair, Failure> {
-    let private = clamp_integer(private);
-    let public = EdwardsPoint::mul_base_clamped(private).to_montgomery().to_bytes();
-    // The stored form: 1 public (type byte in front), 2 private.
-    let stored = [&[0x0a, 33, 5], &public[..], &[0x12, 32], &private[..]].concat();
-    Ok(IdentityKeyPair::from_bytes(&stored)?)
 }
 
 /// The private key, which the stored form ends with.

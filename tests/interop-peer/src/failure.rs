@@ -2,9 +2,10 @@
 
 use std::fmt::Display;
 
+use sealpost_protocol::sealed::{OpenError, SealError, VerifyError};
 use sealpost_protocol::{
     BundleError, DecodeError, DecryptError, EncryptError, InitiateError, InvalidDeviceId, InvalidIterations,
-    PreKeyKind, RetryError, group,
+    PreKeyKind, RetryError, ScanError, group,
 };
 
 /// What goes into the answer.
@@ -49,6 +50,7 @@ impl From<DecodeError> for Failure {
             DecodeError::KeyType => "wrong_key_type",
             DecodeError::Length => "wrong_length",
             DecodeError::OutOfRange => "out_of_range",
+            DecodeError::Redundant => "redundant_exclusion",
             _ => "not_decodable",
         };
         Self::new(code, error)
@@ -163,5 +165,52 @@ impl From<RetryError> for Failure {
             RetryError::Failed(reason) => reason.into(),
             _ => Self::new("no_retry", error),
         }
+    }
+}
+
+impl From<ScanError> for Failure {
+    fn from(error: ScanError) -> Self {
+        let code = match error {
+            ScanError::OtherVersion => "other_version",
+            _ => "malformed",
+        };
+        Self::new(code, error)
+    }
+}
+
+impl From<SealError> for Failure {
+    fn from(error: SealError) -> Self {
+        let code = match error {
+            SealError::WrongCertificate => "wrong_certificate",
+            SealError::BadIdentityKey => "bad_identity_key",
+            SealError::NotServiceId => "not_service_id",
+            SealError::RegistrationId => "invalid_registration_id",
+            SealError::Contradiction => "contradictory_recipients",
+            SealError::RedundantExclusion => "redundant_exclusion",
+            SealError::TooLong => "too_long",
+            _ => "not_sealed",
+        };
+        Self::new(code, error)
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Malformed(reason) | OpenError::Content(reason) => reason.into(),
+            OpenError::WrongSender => Self::new("wrong_sender", error),
+            _ => Self::new("not_decryptable", error),
+        }
+    }
+}
+
+impl From<VerifyError> for Failure {
+    fn from(error: VerifyError) -> Self {
+        let code = match error {
+            VerifyError::UnknownServer => "unknown_server",
+            VerifyError::SelfSend => "self_send",
+            _ => "untrusted_sender",
+        };
+        Self::new(code, error)
     }
 }

@@ -10,6 +10,7 @@ mod failure;
 mod hex;
 mod saved;
 mod skipped;
+mod unverified;
 
 use std::io::{self, BufRead, Read as _, Write};
 use std::process::ExitCode;

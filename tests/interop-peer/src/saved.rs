@@ -1,6 +1,7 @@
 //! The whole device as one value, made of the stored forms of its parts.
 
 use sealpost_protocol::group::{SenderKeyRecord, SkippedKey, SkippedKeyId};
+use sealpost_protocol::sealed::Remembered;
 use sealpost_protocol::{
     Address, DeviceId, DistributionId, IdentityKeyPair, KemPreKey, KemPreKeyId, OneTimePreKey, SessionPolicy,
     SessionRecord, SignedPreKey, SignedPreKeyId, SkippedKeys,
@@ -52,7 +53,16 @@ struct SavedSenderKey {
 
 impl Saved {
     pub(crate) fn of(device: &Device) -> Self {
-        let Device { identity, address, registration_id, policy, pre_keys, peers, sender_keys } = device;
+        let Device {
+            identity,
+            address,
+            registration_id,
+            policy,
+            pre_keys,
+            peers,
+            sender_keys,
+            remembered: _,
+        } = device;
         let PreKeys { signed, one_time, kem, used } = pre_keys;
         let used = used.iter().map(|(kem, signed, base_key)| (kem.0, signed.0, base_key[..].into()));
         Self {
@@ -97,6 +107,7 @@ impl Saved {
             pre_keys,
             peers: self.peers.iter().map(SavedPeer::restore).collect::<Result<_, _>>()?,
             sender_keys: self.sender_keys.iter().map(SavedSenderKey::restore).collect::<Result<_, _>>()?,
+            remembered: Remembered::default(),
         })
     }
 }

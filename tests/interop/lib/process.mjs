@@ -33,11 +33,15 @@ export class LineProcess {
   }
 }
 
+const all = [];
 const idle = new Map();
 
 /** One that an earlier test is done with, or a new one: some take a while to start. */
 export function takeProcess(program, args) {
-  return idle.get([program, ...args].join(' '))?.pop() ?? new LineProcess(program, args);
+  const process = idle.get([program, ...args].join(' '))?.pop();
+  if (process) return process;
+  all.push(new LineProcess(program, args));
+  return all.at(-1);
 }
 
 /** For the tests to come. */
@@ -46,4 +50,5 @@ export function giveBack(process) {
   idle.get(process.name).push(process);
 }
 
-after(() => [...idle.values()].flat().forEach((process) => process.stop()));
+// Also those that a failed test did not give back.
+after(() => all.forEach((process) => process.stop()));

@@ -22,7 +22,7 @@ const THEIRS = {
   reused: /reused base key/,
   malformed: new RegExp([
     'too short', 'too old', 'unrecognized', 'protobuf encoding was invalid', 'bad key', 'no key type',
-    '[Kk]yber pre ?key must be present', 'Both or neither', 'bad KEM key',
+    '[Kk]yber pre ?key must be present', 'Both or neither',
   ].join('|')),
 };
 

@@ -10,7 +10,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Policy;
-use crate::device::{Device, identity_from_private, private_of};
+use super::primitives::private;
+use crate::device::{Device, private_of};
 use crate::failure::Failure;
 use crate::hex::Hex;
 use crate::saved::Saved;
@@ -37,10 +38,7 @@ impl Init {
         let address = Address::new(&self.name, DeviceId::new(self.dev)?);
         let identity = match self.identity_priv {
             None => IdentityKeyPair::generate(&mut UnwrapErr(SysRng)),
-            Some(Hex(private)) => {
-                let wrong_length = |_| Failure::new("wrong_length", "a private key has 32 bytes");
-                identity_from_private(private.as_slice().try_into().map_err(wrong_length)?)?
-            }
+            Some(bytes) => IdentityKeyPair::from_private(&private(&bytes)?),
         };
         let keys = json!({
             "identityPriv": Hex(private_of(&identity)),

@@ -1,6 +1,6 @@
 //! Safety numbers.
 
-use sealpost_protocol::{IdentityKey, Party, SafetyNumber, StableIdKind};
+use sealpost_protocol::{IdentityKey, Party, SafetyNumber, ScanError, StableIdKind};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -34,5 +34,23 @@ impl Fingerprint {
             Party { stable_id: self.remote_id.as_ref(), key: &theirs },
         )?;
         Ok(json!({ "display": number.to_string(), "scan": Hex(number.scannable(kind)) }))
+    }
+}
+
+/// `fpCompare {a, b}` → `{ok}`: whether who shows `a` may believe who shows `b`.
+#[derive(Deserialize)]
+pub(crate) struct FpCompare {
+    a: Hex,
+    b: Hex,
+}
+
+impl FpCompare {
+    pub(super) fn run(self) -> Result<Value, Failure> {
+        let kind = match SafetyNumber::scan(StableIdKind::AccountId, &self.a.0) {
+            Err(ScanError::OtherVersion) => StableIdKind::PhoneNumber,
+            _ => StableIdKind::AccountId,
+        };
+        let ours = SafetyNumber::scan(kind, &self.a.0)?;
+        Ok(json!({ "ok": ours.matches(kind, &self.b.0)? }))
     }
 }

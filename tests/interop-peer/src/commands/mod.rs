@@ -5,13 +5,19 @@
 //! | [`device`] | `version`, `init`, `bundle`, `save`, `load` |
 //! | [`session`] | `processBundle`, `encrypt`, `decrypt`, `archive`, `hasCurrent`, `parseSignal` |
 //! | [`group`] | `skdmCreate`, `skdmProcess`, `groupEncrypt`, `groupDecrypt` |
-//! | [`fingerprint`] | `fingerprint` |
+//! | [`certificate`] | `serverCert`, `senderCert`, `certValidate` |
+//! | [`sealed`] | `usmc`, `usmcParse`, `ssEncryptUsmc`, `ssMulti`, `ssMultiSingle`, `ssDecryptUsmc`, `ssDecrypt` |
+//! | [`fingerprint`] | `fingerprint`, `fpCompare` |
+//! | [`primitives`] | `sign`, `verify`, `agree` |
 //! | [`retry`] | `dem`, `demParse`, `demExtract`, `ratchetMatch` |
 
+mod certificate;
 mod device;
 mod fingerprint;
 mod group;
+mod primitives;
 mod retry;
+mod sealed;
 mod session;
 
 use sealpost_protocol::{Address, DeviceId, SessionPolicy};
@@ -45,6 +51,20 @@ pub(crate) enum Command {
     DemParse(retry::DemParse),
     DemExtract(retry::DemExtract),
     RatchetMatch(retry::RatchetMatch),
+    Sign(primitives::Sign),
+    Verify(primitives::Verify),
+    Agree(primitives::Agree),
+    FpCompare(fingerprint::FpCompare),
+    ServerCert(certificate::ServerCert),
+    SenderCert(certificate::SenderCert),
+    CertValidate(certificate::CertValidate),
+    Usmc(sealed::Usmc),
+    UsmcParse(sealed::UsmcParse),
+    SsEncryptUsmc(sealed::SsEncryptUsmc),
+    SsMulti(sealed::SsMulti),
+    SsMultiSingle(sealed::SsMultiSingle),
+    SsDecryptUsmc(sealed::SsDecryptUsmc),
+    SsDecrypt(sealed::SsDecrypt),
 }
 
 /// Runs one command, and gives what stands behind `r`.
@@ -70,6 +90,20 @@ pub(crate) fn run(command: Command, place: &mut Option<Device>) -> Result<Value,
         Command::DemParse(request) => request.run(),
         Command::DemExtract(request) => request.run(),
         Command::RatchetMatch(request) => request.run(initialized(place)?),
+        Command::Sign(request) => request.run(),
+        Command::Verify(request) => request.run(),
+        Command::Agree(request) => request.run(),
+        Command::FpCompare(request) => request.run(),
+        Command::ServerCert(request) => request.run(),
+        Command::SenderCert(request) => request.run(),
+        Command::CertValidate(request) => request.run(),
+        Command::Usmc(request) => request.run(initialized(place)?),
+        Command::UsmcParse(request) => request.run(),
+        Command::SsEncryptUsmc(request) => request.run(initialized(place)?),
+        Command::SsMulti(request) => request.run(initialized(place)?),
+        Command::SsMultiSingle(request) => request.run(),
+        Command::SsDecryptUsmc(request) => request.run(initialized(place)?),
+        Command::SsDecrypt(request) => request.run(initialized(place)?),
     }
 }
 

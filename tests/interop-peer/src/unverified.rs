@@ -1,0 +1,63 @@
+//! What the content of a sealed envelope says before anybody has verified its sender: the library does not tell.
+
+use prost::Message as _;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::failure::Failure;
+use crate::hex::Hex;
+
+/// `{contents, type, hint, groupId, sender}` of a content that has been parsed.
+pub(crate) fn describe(content: &[u8]) -> Result<Value, Failure> {
+    let content = Content::decode(content).map_err(malformed)?;
+    let signed = Signed::decode(content.certificate.as_slice()).map_err(malformed)?;
+    let claims = Claims::decode(signed.certificate.as_slice()).map_err(malformed)?;
+    let sender = match claims.uuid {
+        Some(bytes) => Uuid::from_slice(&bytes).map_err(malformed)?.to_string(),
+        None => claims.name,
+    };
+    // The first two have other numbers outside of envelopes.
+    let kind = match content.kind {
+        1 => 3,
+        kind => kind,
+    };
+    Ok(json!({
+        "contents": Hex(content.message),
+        "type": kind,
+        "hint": content.hint,
+        "groupId": (!content.group_id.is_empty()).then_some(Hex(content.group_id)),
+        "sender": sender,
+    }))
+}
+
+fn malformed(error: impl std::fmt::Display) -> Failure {
+    Failure::new("malformed", error)
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Content {
+    #[prost(uint32, tag = "1")]
+    kind: u32,
+    #[prost(bytes = "vec", tag = "2")]
+    certificate: Vec<u8>,
+    #[prost(bytes = "vec", tag = "3")]
+    message: Vec<u8>,
+    #[prost(uint32, tag = "4")]
+    hint: u32,
+    #[prost(bytes = "vec", tag = "5")]
+    group_id: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Signed {
+    #[prost(bytes = "vec", tag = "1")]
+    certificate: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Claims {
+    #[prost(string, tag = "6")]
+    name: String,
+    #[prost(bytes = "vec", optional, tag = "7")]
+    uuid: Option<Vec<u8>>,
+}
