@@ -1,6 +1,5 @@
 //! REST: one method for each question.
 
-use std::error::Error as _;
 use std::time::Duration;
 
 use prost::Message;
@@ -150,12 +149,8 @@ fn offline(error: &reqwest::Error) -> Error {
     if error.is_timeout() {
         return Offline::TimedOut.into();
     }
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        if error.downcast_ref::<std::io::Error>().is_some_and(is_certificate_error) {
-            return Offline::Untrusted.into();
-        }
-        cause = error.source();
+    if is_certificate_error(error) {
+        return Offline::Untrusted.into();
     }
     if error.is_connect() || error.is_request() || error.is_body() {
         return Offline::Unreachable.into();

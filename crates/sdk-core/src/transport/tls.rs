@@ -82,9 +82,14 @@ fn tls_config(trust: &Trust) -> error::Result<ClientConfig> {
     Ok(builder.with_no_client_auth())
 }
 
-pub(super) fn is_certificate_error(error: &std::io::Error) -> bool {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    matches!(inner, Some(rustls::Error::InvalidCertificate(_)))
+/// Whether a certificate is behind an error. Layers in between wrap it in I/O errors, whose `source` leaves out what they
+/// hold.
+pub(super) fn is_certificate_error(error: &(dyn std::error::Error + 'static)) -> bool {
+    if let Some(error) = error.downcast_ref::<rustls::Error>() {
+        return matches!(error, rustls::Error::InvalidCertificate(_));
+    }
+    let held = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    held.is_some_and(|held| is_certificate_error(held)) || error.source().is_some_and(is_certificate_error)
 }
 
 fn is_loopback(host: &str) -> bool {
