@@ -17,7 +17,8 @@ use sealpost_core::{Delivery, Direction, Message, Thread, UserId};
 use sealpost_e2e::KeyUse;
 use sealpost_relay::fault::Station as RelayStation;
 use sealpost_testkit::{
-    Meddle, Party, PartyDisk, Proxy, RelayProcess, World, eventually, history, relay_binary, texts,
+    Meddle, Party, PartyDisk, Proxy, RelayProcess, World, eventually, history, own_address, relay_binary,
+    texts,
 };
 use sealpost_wire::Frame;
 use sealpost_wire::frame::Body;
@@ -149,7 +150,7 @@ async fn relay_dies(fault: &str) {
         let log = dir.path().join("relay.log");
         RelayProcess::start(&relay_binary(), &dir.path().join("relay"), listen, &log, fault).await.unwrap()
     };
-    let mut relay = start(([127, 0, 0, 1], 0).into(), Some(fault)).await;
+    let mut relay = start(own_address(), Some(fault)).await;
     let addr = relay.addr();
     let keys = KeyUse::default();
     let proxy = Proxy::start(addr, keys.clone()).await;

@@ -16,7 +16,7 @@ pub use hostile::{Hostile, Hostility};
 pub use party::{Party, PartyDisk, history, texts};
 pub use proxy::{Honest, Meddle, Proxy, SocketMessage};
 pub use relay_process::{RelayProcess, relay_binary};
-pub use world::World;
+pub use world::{World, own_address};
 
 use std::future::Future;
 use std::time::Duration;

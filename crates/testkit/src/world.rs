@@ -1,7 +1,8 @@
 //! A relay and the people who use it, all in one folder that goes away with it.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use sealpost_relay::{Config, Relay};
 use tempfile::TempDir;
@@ -27,7 +28,9 @@ impl World {
     /// Starts a relay with a configuration of its own, which it also gets when it comes back.
     pub async fn start_with(configure: impl Fn(Config) -> Config + Send + Sync + 'static) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let relay = Relay::start(configure(Config::local(dir.path().join("relay")))).await;
+        let mut config = configure(Config::local(dir.path().join("relay")));
+        config.listen = own_address();
+        let relay = Relay::start(config).await;
         let relay = relay.expect("the relay starts");
         let addr = relay.addr();
         Self { dir, relay: Some(relay), addr, configure: Box::new(configure) }
@@ -78,6 +81,18 @@ impl World {
     pub async fn party(&self, name: &str) -> Party {
         self.disk(name).register().await
     }
+}
+
+/// An address of this machine that is nobody else's, and any free port: who listened there can come back, which
+/// on a shared address fails when somebody has taken the port in the meantime.
+pub fn own_address() -> SocketAddr {
+    static TAKEN: AtomicU8 = AtomicU8::new(1);
+    // Elsewhere only one loopback address is set up.
+    if !cfg!(target_os = "linux") {
+        return (Ipv4Addr::LOCALHOST, 0).into();
+    }
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    (Ipv4Addr::new(127, high | 0x40, low, TAKEN.fetch_add(1, Ordering::SeqCst)), 0).into()
 }
 
 impl std::fmt::Debug for World {
