@@ -16,6 +16,20 @@ pub(crate) fn load_spqr(name: &str) -> Value {
     load_from("tests/vectors-spqr", name)
 }
 
+/// All cases of a file of Wycheproof; those for keys of different lengths stand in different groups there.
+pub(crate) fn load_wycheproof(name: &str) -> Vec<Value> {
+    let file = load_from("tests/wycheproof", name);
+    let groups = file["testGroups"].as_array().unwrap().iter();
+    let cases: Vec<_> = groups.flat_map(|group| group["tests"].as_array().unwrap().clone()).collect();
+    assert_eq!(Some(cases.len() as u64), file["numberOfTests"].as_u64());
+    cases
+}
+
+/// Whether Wycheproof says that there is something special about a case.
+pub(crate) fn is_flagged(case: &Value, flag: &str) -> bool {
+    case["flags"].as_array().unwrap().iter().any(|own| own == flag)
+}
+
 #[expect(clippy::disallowed_methods, reason = "vectors are files")]
 fn load_from(folder: &str, name: &str) -> Value {
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(folder).join(format!("{name}.json"));

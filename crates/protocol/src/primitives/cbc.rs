@@ -61,3 +61,33 @@ pub(super) fn decrypt(
     buffer.truncate(length);
     Ok(buffer)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vectors::{self, bytes};
+
+    /// Bad padding, no padding and no ciphertext look the same.
+    #[test]
+    fn ciphertexts_are_those_of_wycheproof() {
+        let (mut valid, mut invalid, mut other_keys) = (0, 0, 0);
+        for case in vectors::load_wycheproof("aes_cbc_pkcs5") {
+            let [key, iv, plaintext, ciphertext] = ["key", "iv", "msg", "ct"].map(|name| bytes(&case[name]));
+            let Some(keys) = Secret::from_slice(&[iv, key].concat()) else {
+                other_keys += 1;
+                continue;
+            };
+            let keys = || IvAndKey::new(keys.copy());
+            let opened = keys().decrypt(&ciphertext).map(|plaintext| plaintext.to_vec());
+            if case["result"] == "valid" {
+                assert_eq!(keys().encrypt(&plaintext), ciphertext, "case {}", case["tcId"]);
+                assert_eq!(opened, Ok(plaintext), "case {}", case["tcId"]);
+                valid += 1;
+            } else {
+                assert_eq!(opened, Err(NotAuthentic), "case {}", case["tcId"]);
+                invalid += 1;
+            }
+        }
+        assert_eq!((valid, invalid, other_keys), (24, 48, 144));
+    }
+}

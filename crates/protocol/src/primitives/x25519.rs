@@ -147,6 +147,7 @@ fn clamped(private: &Secret<32>) -> Secret<32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vectors::{self, bytes, secret};
 
     fn key(u: [u8; 32]) -> PublicKey {
         PublicKey::from_point(MontgomeryPoint(u))
@@ -174,6 +175,28 @@ mod tests {
         }
         assert!(!ours.public().is_low_order());
         assert!(ours.public().is_canonical());
+    }
+
+    /// Where the vectors leave it to the reader, only an agreement of zero is refused.
+    #[test]
+    fn agreements_are_those_of_wycheproof() {
+        let mut refused = 0;
+        let cases = vectors::load_wycheproof("x25519");
+        for case in &cases {
+            let ours = KeyPair::from_private(&secret(&case["private"]));
+            let theirs = PublicKey::from_coordinate(bytes(&case["public"]).try_into().unwrap());
+            let is_zero = vectors::is_flagged(case, "ZeroSharedSecret");
+            let expected = if is_zero { Err(LowOrderPoint) } else { Ok(bytes(&case["shared"])) };
+            let agreed = ours.agree(&theirs).map(|shared| shared.expose().to_vec());
+            assert_eq!(agreed, expected, "case {}", case["tcId"]);
+            assert_eq!(theirs.is_low_order(), is_zero, "case {}", case["tcId"]);
+            let other = ["NonCanonicalPublic", "Twist", "LowOrderPublic"];
+            if other.iter().any(|flag| vectors::is_flagged(case, flag)) {
+                assert!(!theirs.is_canonical(), "case {}", case["tcId"]);
+            }
+            refused += usize::from(is_zero);
+        }
+        assert_eq!((cases.len(), refused), (518, 31));
     }
 
     #[test]
