@@ -26,14 +26,14 @@ export class Device {
     Object.assign(this, { name, dev, reg });
   }
 
-  /** Ours. `policy` says which sessions may begin. */
-  static async ours({ policy = 'triple', ...who }) {
-    return new Device(takeProcess(OURS, []), ofOurs, who).#init({ policy });
+  /** Ours. `policy` says which sessions may begin; `identityPriv` gives it the identity of another device. */
+  static async ours({ policy = 'triple', identityPriv, ...who }) {
+    return new Device(takeProcess(OURS, []), ofOurs, who).#init({ policy, identityPriv });
   }
 
   /** Theirs, of one version. */
-  static async theirs(version, who) {
-    return new Device(takeProcess(process.execPath, [THEIRS, version]), ofTheirs, who).#init({});
+  static async theirs(version, { identityPriv, ...who }) {
+    return new Device(takeProcess(process.execPath, [THEIRS, version]), ofTheirs, who).#init({ identityPriv });
   }
 
   /** Runs a command. Throws a Refusal. */

@@ -1,7 +1,12 @@
 // Whoever holds a device's stored session can write messages in its name, right in every respect but the one that a test
-// is about. Sessions without SPQR only: then every key of a message follows from the stored form.
+// is about. Sessions without SPQR, or with it as long as nobody has answered: then every key of a message follows from the
+// stored form.
 import { createCipheriv, createHmac, hkdfSync } from 'node:crypto';
+import { PqChain, pqPart } from './pq.mjs';
 import { change, encodeVarint, field } from './protobuf.mjs';
+
+/** Of a message that no post-quantum key went into. */
+export const NO_SALT = Buffer.alloc(32);
 
 const hmac = (key, data) => createHmac('sha256', key).update(data).digest();
 
@@ -25,6 +30,13 @@ export class Forger {
     this.previous = field(session, 5) ?? 0;
     this.number = field(chainKey, 1) ?? 0;
     this.#chainKey = field(chainKey, 2);
+    const negotiation = field(field(session, 15) ?? Buffer.alloc(0), 1);
+    if (negotiation) this.pqChain = new PqChain(field(negotiation, 1));
+  }
+
+  /** The number of the next message in the post-quantum chain, where the first is 1. */
+  get pqIndex() {
+    return this.number + 1;
   }
 
   /** Moves on: messages of `count` numbers are never written. */
@@ -36,17 +48,19 @@ export class Forger {
   /**
    * The next message. `block` is what is encrypted, padding included, unless `body` is the ciphertext; `fields` replace
    * those of the protobuf, `extra` stands behind them; `version` is the first byte; `identities` are those that the MAC
-   * covers, `mac` changes it.
+   * covers, `mac` changes it. `pq` is the post-quantum part, and `salt` its key.
    */
   write({
     block = pad('forged'), body, fields = {}, extra = Buffer.alloc(0), version = this.version,
     identities = this.identities, mac = (bytes) => bytes,
+    pq = this.pqChain && pqPart({ index: this.pqIndex }),
+    salt = this.pqChain?.key(this.pqIndex) ?? NO_SALT,
   }) {
     const seed = hmac(this.#chainKey, Buffer.of(1));
-    const keys = Buffer.from(hkdfSync('sha256', seed, Buffer.alloc(32), 'WhisperMessageKeys', 80));
+    const keys = Buffer.from(hkdfSync('sha256', seed, salt, 'WhisperMessageKeys', 80));
     const cipher = createCipheriv('aes-256-cbc', keys.subarray(0, 32), keys.subarray(64)).setAutoPadding(false);
     const ciphertext = body ?? Buffer.concat([cipher.update(block), cipher.final()]);
-    const form = { 1: this.ratchetKey, 2: this.number, 3: this.previous, 4: ciphertext, ...fields };
+    const form = { 1: this.ratchetKey, 2: this.number, 3: this.previous, 4: ciphertext, 5: pq, ...fields };
     const message = Buffer.concat([Buffer.of(version), change(Buffer.alloc(0), form), extra]);
     const tag = hmac(keys.subarray(32, 64), Buffer.concat([...identities, message])).subarray(0, 8);
     return { type: 2, ct: Buffer.concat([message, mac(tag)]).toString('hex'), text: 'forged' };
