@@ -1,0 +1,84 @@
+// The same bytes to ours and to theirs: both read the same in them, or both read nothing. The bytes are valid ones with
+// something changed, at random, and all those that a rule is known about.
+import test from 'node:test';
+import assert from 'node:assert/strict';
+import { VERSIONS, introduce, withPair } from './lib/pairs.mjs';
+import { Random } from './lib/random.mjs';
+
+const NOW = 1_764_000_000_000;
+const DIST = 'd1d1d1d1-7000-11eb-b32a-33b8a8a487a6';
+const ROUNDS = 400;
+const REFUSED = 'refused';
+
+/** Where the two are known to differ: by the bytes, and by what theirs says. */
+const EXEMPT = {
+  // Theirs knows what apps put beside a request, and refuses that too when it is damaged.
+  'the body of a request': (_, theirs) => theirs === REFUSED,
+  // Theirs misreads a count that is longer than need be. Ours refuses it.
+  'an envelope for many': (bytes) => /^..([89a-f].)+00/.test(bytes),
+};
+
+/** Something of each kind that is read, made by `maker`: its bytes, and how a device reads them. */
+async function samples(maker, other) {
+  const { identityPriv: priv, identityPub: pub } = maker;
+  const { cert: server } = await maker.call('serverCert', { id: 7, pub, root: priv });
+  const who = { uuid: maker.name, e164: '+15550100', dev: maker.dev, pub };
+  const { cert } = await maker.call('senderCert', { ...who, expires: NOW, server, serverPriv: priv });
+  const { type, ct } = await maker.send(other, 'sample');
+  const { skdm } = await maker.call('skdmCreate', { dist: DIST });
+  const { usmc } = await maker.call('usmc', { group: DIST, pt: '00', cert, hint: 1, groupId: 'beef' });
+  const sent = await maker.call('ssMulti', { usmc, recipients: [[other.name, other.dev]] });
+  const { dem, body } = await maker.call('dem', { ct, type, ts: NOW, dev: 3 });
+  const ids = { localId: 'aa', localKey: pub, remoteId: 'bb', remoteKey: other.identityPub };
+  const { scan } = await maker.call('fingerprint', { iterations: 2, version: 2, ...ids });
+  const { sig } = await maker.call('sign', { priv, msg: '00ff' });
+  return {
+    'a Signal message': [ct, (device, ct) => device.call('parseSignal', { ct })],
+    'what a request is made for': [ct, (device, ct) => device.call('dem', { ct, type, ts: 1, dev: 1 })],
+    'a request': [dem, (device, dem) => device.call('demParse', { dem })],
+    // Theirs gives a request as it came, ours in its one form.
+    'the body of a request': [body, async (device, body) => device.call('demParse', await device.call('demExtract', { body }))],
+    'a distribution message': [skdm, (device, skdm) => device.call('skdmProcess', { ...maker.remote, skdm })],
+    'a certificate': [cert, (device, cert) => device.call('certValidate', { cert, root: pub, time: NOW })],
+    'a trust root': [pub, (device, root) => device.call('certValidate', { cert, root, time: NOW })],
+    'a sealed content': [usmc, (device, usmc) => device.call('usmcParse', { usmc })],
+    'an envelope for many': [sent.ct, (device, ct) => device.call('ssMultiSingle', { ct })],
+    'a scanned number': [scan, (device, b) => device.call('fpCompare', { a: scan, b })],
+    'a signature': [sig, (device, sig) => device.call('verify', { pub, msg: '00ff', sig })],
+    'a public key': [pub, (device, pub) => device.call('verify', { pub, msg: '00ff', sig })],
+    'a key to agree with': [pub, (device, pub) => device.call('agree', { priv, pub })],
+    'a private key': [priv, async (device, priv) => (await device.call('sign', { priv, msg: '00' })).sig.length],
+  };
+}
+
+/** One bit, one byte, a cut, a repeat, or something in between: where the rules of a format are. */
+function damage(bytes, random) {
+  const at = random.between(0, bytes.length - 1);
+  const whole = Buffer.from(bytes);
+  switch (random.between(0, 5)) {
+    case 0: whole[at] ^= 1 << random.between(0, 7); return whole;
+    case 1: whole[at] = random.between(0, 255); return whole;
+    case 2: whole[Math.min(at, random.between(0, 8))] = random.between(0, 255); return whole;
+    case 3: return whole.subarray(0, at);
+    case 4: return Buffer.concat([whole, whole.subarray(at)]);
+    default: return Buffer.concat([whole.subarray(0, at), Buffer.of(random.between(0, 255)), whole.subarray(at)]);
+  }
+}
+
+test('what is read in damaged bytes', (t) => withPair(VERSIONS[0], async ({ ours, theirs }) => {
+  const random = new Random(t, t.name);
+  await introduce(theirs, ours, VERSIONS[0]);
+  for (const [name, [sample, read]] of Object.entries(await samples(theirs, ours))) {
+    await t.test(name, async () => {
+      const whole = Buffer.from(sample, 'hex');
+      let times = 0;
+      for (let round = 0; round < ROUNDS; round++) {
+        const bytes = (round === 0 ? whole : damage(whole, random)).toString('hex');
+        const [a, b] = await Promise.all([ours, theirs].map((device) => read(device, bytes).catch(() => REFUSED)));
+        if (!EXEMPT[name]?.(bytes, b)) assert.deepEqual(a, b, bytes);
+        if (b !== REFUSED) times += 1;
+      }
+      assert.ok(times > 0, 'nothing was read');
+    });
+  }
+}));
