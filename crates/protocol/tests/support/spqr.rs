@@ -63,49 +63,60 @@ struct TheirHalf {
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct OurSpqr {
+pub(crate) struct OurSpqr {
     #[prost(uint32, tag = "1")]
-    form: u32,
+    pub(crate) form: u32,
     #[prost(uint32, tag = "2")]
-    negotiation: u32,
+    pub(crate) negotiation: u32,
     #[prost(bool, tag = "3")]
-    responder: bool,
+    pub(crate) responder: bool,
     #[prost(uint64, tag = "4")]
-    chain_epoch: u64,
+    pub(crate) chain_epoch: u64,
     #[prost(bytes = "vec", tag = "5")]
-    chain_root: Vec<u8>,
+    pub(crate) chain_root: Vec<u8>,
     #[prost(message, repeated, tag = "6")]
-    sending: Vec<OurLink>,
+    pub(crate) sending: Vec<OurLink>,
     #[prost(message, repeated, tag = "7")]
-    receiving: Vec<OurLink>,
+    pub(crate) receiving: Vec<OurLink>,
     #[prost(uint64, tag = "8")]
-    braid_epoch: u64,
+    pub(crate) braid_epoch: u64,
     #[prost(bytes = "vec", tag = "9")]
-    auth_root: Vec<u8>,
+    pub(crate) auth_root: Vec<u8>,
     #[prost(bytes = "vec", tag = "10")]
-    mac_key: Vec<u8>,
+    pub(crate) mac_key: Vec<u8>,
     #[prost(message, optional, tag = "11")]
-    state: Option<OurState>,
+    pub(crate) state: Option<OurState>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct OurLink {
+pub(crate) struct OurLink {
     #[prost(uint64, tag = "1")]
-    epoch: u64,
+    pub(crate) epoch: u64,
     #[prost(uint32, tag = "2")]
-    index: u32,
+    pub(crate) index: u32,
     #[prost(bytes = "vec", tag = "3")]
-    key: Vec<u8>,
+    pub(crate) key: Vec<u8>,
     #[prost(uint32, tag = "4")]
-    kept: u32,
+    pub(crate) kept: u32,
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct OurState {
+pub(crate) struct OurState {
     #[prost(uint32, tag = "1")]
-    kind: u32,
+    pub(crate) kind: u32,
+    /// The seed of our key pair, or the message of our encapsulation.
+    #[prost(bytes = "vec", tag = "2")]
+    pub(crate) secret: Vec<u8>,
+    #[prost(bytes = "vec", tag = "3")]
+    pub(crate) header: Vec<u8>,
     #[prost(bytes = "vec", tag = "4")]
-    sending: Vec<u8>,
+    pub(crate) sending: Vec<u8>,
+    #[prost(uint32, tag = "5")]
+    pub(crate) next: u32,
+    #[prost(bytes = "vec", tag = "6")]
+    pub(crate) partial: Vec<u8>,
+    #[prost(bytes = "vec", tag = "7")]
+    pub(crate) complete: Vec<u8>,
 }
 
 /// In our form.
@@ -132,7 +143,7 @@ pub(crate) fn import(theirs: &[u8]) -> Vec<u8> {
         braid_epoch: chains.epoch.max(1),
         auth_root: vec![0; 32],
         mac_key: vec![0; 32],
-        state: Some(OurState { kind: 11, sending: vec![0; 160] }),
+        state: Some(OurState { kind: 11, sending: vec![0; 160], ..OurState::default() }),
     };
     ours.encode_to_vec()
 }

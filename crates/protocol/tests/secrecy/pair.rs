@@ -1,0 +1,184 @@
+//! Two devices that have nothing but what they stored: each step reads it, and writes it back.
+
+use rand::{SeedableRng as _, rngs::StdRng};
+use sealpost_protocol::{
+    Address, Ciphertext, DecryptError, DeviceId, IdentityKeyPair, KemPreKey, KemPreKeyId, LocalDevice,
+    OneTimePreKey, OneTimePreKeyId, OurPreKeys, PreKeyBundle, RawPreKeyBundle, RawSigned, SessionId,
+    SessionPolicy, SessionRecord, SignalMessage, SignedPreKey, SignedPreKeyId, SkippedKeys, UnixSeconds,
+    VerifiedBundle,
+};
+
+use super::support::records::{OurSession, ours};
+use prost::Message as _;
+
+const NOW: UnixSeconds = UnixSeconds(1_764_000_000);
+const NAMES: [&str; 2] = ["9d0652a3-dcc3-4d11-975f-74d61598733f", "796abedb-ca4e-4f18-8803-1fde5b921f9f"];
+
+/// What a device stores about its peer, and what a thief finds there.
+#[derive(Clone)]
+pub(crate) struct Stored {
+    record: Vec<u8>,
+    skipped: Vec<u8>,
+}
+
+impl Stored {
+    pub(crate) fn nothing() -> Self {
+        Self::new(&SessionRecord::empty(), &SkippedKeys::default())
+    }
+
+    /// A session that somebody put together.
+    pub(crate) fn only(session: &OurSession) -> Self {
+        let row = (SessionId::from_bytes(&session.id).unwrap(), 0, true, session.encode_to_vec());
+        Self::new(&SessionRecord::from_stored([row]).unwrap(), &SkippedKeys::default())
+    }
+
+    fn new(record: &SessionRecord, skipped: &SkippedKeys) -> Self {
+        Self { record: record.to_bytes().to_vec(), skipped: skipped.to_bytes().to_vec() }
+    }
+
+    fn record(&self) -> SessionRecord {
+        SessionRecord::from_bytes(&self.record).unwrap()
+    }
+
+    fn skipped(&self) -> SkippedKeys {
+        SkippedKeys::from_bytes(&self.skipped).unwrap()
+    }
+
+    /// The session, if there is one: nobody here begins a second.
+    pub(crate) fn session(&self) -> Option<OurSession> {
+        ours(&self.record()).into_iter().next()
+    }
+
+    /// Whether `key` stands anywhere in it, at whatever place.
+    pub(crate) fn holds(&self, key: &[u8; 32]) -> bool {
+        [&self.record, &self.skipped].into_iter().any(|bytes| bytes.array_windows().any(|at| at == key))
+    }
+}
+
+/// What a message that opened leaves.
+pub(crate) struct Opened {
+    pub(crate) text: Vec<u8>,
+    pub(crate) stored: Stored,
+}
+
+/// A device. Its long-term keys are known to a thief, too, but for the one-time key once that is spent.
+pub(crate) struct Device {
+    pub(crate) identity: IdentityKeyPair,
+    address: Address,
+    signed: SignedPreKey,
+    kem: Option<KemPreKey>,
+    one_time: Option<OneTimePreKey>,
+    pub(crate) stored: Stored,
+}
+
+impl Device {
+    fn new(name: &str, has_kem: bool, rng: &mut StdRng) -> Self {
+        let identity = IdentityKeyPair::generate(rng);
+        Self {
+            address: Address::new(name, DeviceId::new(1).unwrap()),
+            signed: SignedPreKey::generate(SignedPreKeyId(1), &identity, 0, rng),
+            kem: has_kem.then(|| KemPreKey::generate(KemPreKeyId(1), &identity, 0, rng)),
+            one_time: Some(OneTimePreKey::generate(OneTimePreKeyId(1), rng)),
+            identity,
+            stored: Stored::nothing(),
+        }
+    }
+
+    fn local(&self) -> LocalDevice<'_> {
+        LocalDevice { identity: &self.identity, address: &self.address, registration_id: 1 }
+    }
+
+    fn bundle(&self) -> VerifiedBundle {
+        let (signed, one_time) = (&self.signed, self.one_time.as_ref());
+        let one_time = one_time.map(|key| (key.id().0, key.public_key()));
+        let kem = self.kem.as_ref().map(|key| (key.public_key(), key.signature()));
+        let raw = RawPreKeyBundle {
+            registration_id: 1,
+            device_id: 1,
+            identity_key: &self.identity.public().serialize(),
+            signed_pre_key: RawSigned { id: 1, key: &signed.public_key(), signature: signed.signature() },
+            one_time_pre_key: one_time.as_ref().map(|(id, key)| (*id, key.as_slice())),
+            kem_pre_key: kem.as_ref().map(|(key, signature)| RawSigned { id: 1, key, signature: *signature }),
+        };
+        PreKeyBundle::parse(raw).unwrap().verify().unwrap()
+    }
+}
+
+/// Two devices under one policy. Device 0 began.
+pub(crate) struct Pair {
+    pub(crate) devices: [Device; 2],
+    policy: SessionPolicy,
+    rng: StdRng,
+}
+
+impl Pair {
+    /// Under [`SessionPolicy::X3dh`] without KEM keys, so that nothing is post-quantum.
+    pub(crate) fn new(policy: SessionPolicy) -> Self {
+        let mut rng = StdRng::seed_from_u64(1);
+        let mut devices = NAMES.map(|name| Device::new(name, policy != SessionPolicy::X3dh, &mut rng));
+        let [first, second] = &mut devices;
+        let begun = SessionRecord::empty().initiate(
+            &first.local(),
+            &second.address,
+            second.bundle(),
+            policy,
+            NOW,
+            &mut rng,
+        );
+        first.stored = Stored::new(&begun.unwrap(), &SkippedKeys::default());
+        Self { devices, policy, rng }
+    }
+
+    /// Seals, and stores what must be stored first.
+    pub(crate) fn send(&mut self, at: usize, text: &[u8]) -> Ciphertext {
+        let (device, peer) = (&self.devices[at], &self.devices[1 - at].address);
+        let mut skipped = device.stored.skipped();
+        let sent = device.stored.record().encrypt(&device.local(), peer, text, NOW, &mut self.rng).unwrap();
+        skipped.apply(sent.skipped);
+        self.devices[at].stored = Stored::new(&sent.next, &skipped);
+        sent.output
+    }
+
+    /// Opens, stores, and deletes a one-time key that was used.
+    pub(crate) fn receive(&mut self, at: usize, ciphertext: &Ciphertext) -> Result<Vec<u8>, DecryptError> {
+        let Opened { text, stored } = self.open(at, &self.devices[at].stored.clone(), ciphertext)?;
+        let device = &mut self.devices[at];
+        device.stored = stored;
+        if let Ciphertext::PreKey(_) = ciphertext {
+            device.one_time = None;
+        }
+        Ok(text)
+    }
+
+    /// What whoever has `stored`, and the long-term keys of device `at`, makes of a message. Stores nothing.
+    pub(crate) fn open(
+        &mut self,
+        at: usize,
+        stored: &Stored,
+        ciphertext: &Ciphertext,
+    ) -> Result<Opened, DecryptError> {
+        let (device, peer) = (&self.devices[at], &self.devices[1 - at].address);
+        let (local, record, mut skipped) = (device.local(), stored.record(), stored.skipped());
+        let found = skipped.find(signal_message(ciphertext));
+        let advanced = match ciphertext {
+            Ciphertext::Signal(message) => record.decrypt(&local, peer, message, &found, &mut self.rng)?,
+            Ciphertext::PreKey(message) => {
+                let (one_time, kem) = (device.one_time.as_ref(), device.kem.as_ref());
+                let keys = Some(OurPreKeys { signed: &device.signed, one_time, kem });
+                let (policy, rng) = (self.policy, &mut self.rng);
+                record.decrypt_pre_key(&local, peer, message, keys, &found, policy, rng)?.advanced
+            }
+        };
+        skipped.apply(advanced.skipped);
+        let stored = Stored::new(&advanced.next, &skipped);
+        Ok(Opened { text: advanced.output.expose().to_vec(), stored })
+    }
+}
+
+/// The message itself, without the handshake around it.
+pub(crate) fn signal_message(ciphertext: &Ciphertext) -> &SignalMessage {
+    match ciphertext {
+        Ciphertext::Signal(message) => message,
+        Ciphertext::PreKey(message) => message.signal_message(),
+    }
+}
