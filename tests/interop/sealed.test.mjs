@@ -147,3 +147,16 @@ forBothRoles(test, 'envelopes that are refused', async ({ alice, bob, pairing })
   assert.deepEqual(await bob.call('save'), before);
   assert.equal((await bob.call('ssDecrypt', { ct, root, time: NOW })).pt, hex('whole'));
 }, VERSIONS);
+
+forBothRoles(test, 'a session put away: one may still be written to, many may not', async ({ alice, bob, pairing }) => {
+  await introduce(alice, bob, pairing);
+  const { cert, root } = await certify(alice, alice);
+  const { usmc } = await alice.call('usmc', { ...bob.remote, pt: hex('before'), cert });
+  await alice.call('archive', bob.remote);
+  await alice.restart();
+  const { ct } = await alice.call('ssEncryptUsmc', { usmc, ...bob.remote });
+  assert.equal((await bob.call('ssDecrypt', { ct, root, time: NOW })).pt, hex('before'));
+  if (pairing.version === '0.21.1') return;
+  await assert.rejects(alice.call('ssMulti', { usmc, recipients: [[bob.name, bob.dev]] }));
+  await assert.rejects(alice.call('ssEncryptUsmc', { usmc, remote: NOBODY, remoteDev: 1 }), { verdict: 'no_session' });
+}, VERSIONS);

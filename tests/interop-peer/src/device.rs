@@ -6,9 +6,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use sealpost_protocol::group::SenderKeyRecord;
 use sealpost_protocol::sealed::Remembered;
 use sealpost_protocol::{
-    Address, Consumed, DistributionId, IdentityKeyPair, KemPreKey, KemPreKeyId, LocalDevice, OneTimePreKey,
-    OneTimePreKeyId, OurPreKeys, PreKeySignalMessage, SessionPolicy, SessionRecord, SignedPreKey,
-    SignedPreKeyId, SkippedKeys, UnixSeconds,
+    Address, Consumed, DistributionId, IdentityKey, IdentityKeyPair, KemPreKey, KemPreKeyId, LocalDevice,
+    OneTimePreKey, OneTimePreKeyId, OurPreKeys, PreKeySignalMessage, SessionPolicy, SessionRecord,
+    SignedPreKey, SignedPreKeyId, SkippedKeys, UnixSeconds,
 };
 
 use crate::failure::Failure;
@@ -45,6 +45,16 @@ pub(crate) struct PreKeys {
 pub(crate) struct Peer {
     pub(crate) record: SessionRecord,
     pub(crate) skipped: SkippedKeys,
+    /// The identity of the latest session, which outlives it.
+    pub(crate) identity: Option<IdentityKey>,
+}
+
+impl Peer {
+    /// The sessions are now those of `next`.
+    pub(crate) fn advance(&mut self, next: SessionRecord) {
+        self.identity = next.remote_identity().copied().or(self.identity);
+        self.record = next;
+    }
 }
 
 /// The chains of one sender for one distribution.

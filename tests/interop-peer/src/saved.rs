@@ -3,8 +3,8 @@
 use sealpost_protocol::group::{SenderKeyRecord, SkippedKey, SkippedKeyId};
 use sealpost_protocol::sealed::Remembered;
 use sealpost_protocol::{
-    Address, DeviceId, DistributionId, IdentityKeyPair, KemPreKey, KemPreKeyId, OneTimePreKey, SessionPolicy,
-    SessionRecord, SignedPreKey, SignedPreKeyId, SkippedKeys,
+    Address, DeviceId, DistributionId, IdentityKey, IdentityKeyPair, KemPreKey, KemPreKeyId, OneTimePreKey,
+    SessionPolicy, SessionRecord, SignedPreKey, SignedPreKeyId, SkippedKeys,
 };
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +41,7 @@ struct SavedPeer {
     address: SavedAddress,
     record: Hex,
     skipped: Hex,
+    identity: Option<Hex>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -124,15 +125,20 @@ impl SavedAddress {
 
 impl SavedPeer {
     fn of(address: &Address, peer: &Peer) -> Self {
-        let Peer { record, skipped } = peer;
-        let address = SavedAddress::of(address);
-        Self { address, record: hex(&record.to_bytes()), skipped: hex(&skipped.to_bytes()) }
+        let Peer { record, skipped, identity } = peer;
+        Self {
+            address: SavedAddress::of(address),
+            record: hex(&record.to_bytes()),
+            skipped: hex(&skipped.to_bytes()),
+            identity: identity.map(|key| hex(&key.serialize())),
+        }
     }
 
     fn restore(&self) -> Result<(Address, Peer), Failure> {
         let record = SessionRecord::from_bytes(&self.record.0)?;
         let skipped = SkippedKeys::from_bytes(&self.skipped.0)?;
-        Ok((self.address.parse()?, Peer { record, skipped }))
+        let identity = self.identity.as_ref().map(|key| IdentityKey::parse(&key.0)).transpose()?;
+        Ok((self.address.parse()?, Peer { record, skipped, identity }))
     }
 }
 

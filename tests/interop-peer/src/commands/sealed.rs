@@ -86,7 +86,9 @@ pub(crate) struct SsEncryptUsmc {
 impl SsEncryptUsmc {
     pub(super) fn run(self, device: &mut Device) -> Result<Value, Failure> {
         let content = UnidentifiedContent::parse(&self.usmc.0)?;
-        let (recipient, _) = known(device, &self.remote.address()?)?;
+        let peer = device.peers.get(&self.remote.address()?);
+        let recipient = peer.and_then(|peer| peer.identity);
+        let recipient = recipient.ok_or_else(|| Failure::new("no_session", "no session was ever there"))?;
         let rng = &mut UnwrapErr(SysRng);
         let envelope = sealed::seal_v1(&content, &device.identity, &recipient, &mut device.remembered, rng)?;
         Ok(json!({ "ct": Hex(envelope) }))

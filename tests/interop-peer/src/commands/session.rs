@@ -52,7 +52,7 @@ impl ProcessBundle {
             now(self.now),
             &mut UnwrapErr(SysRng),
         )?;
-        device.peers.entry(remote).or_default().record = next;
+        device.peers.entry(remote).or_default().advance(next);
         Ok(json!({}))
     }
 }
@@ -118,7 +118,7 @@ pub(super) fn encrypt(
     let Advanced { next, skipped, output } =
         record.encrypt(&device.local(), &remote, plaintext, now(milliseconds), rng)?;
     let peer = device.peers.entry(remote).or_default();
-    peer.record = next;
+    peer.advance(next);
     peer.skipped.apply(skipped);
     Ok(output)
 }
@@ -188,7 +188,7 @@ pub(super) fn decrypt_pre_key(
 fn store(device: &mut Device, remote: Address, advanced: Advanced<Plaintext>) -> Plaintext {
     let Advanced { next, skipped, output } = advanced;
     let peer = device.peers.entry(remote).or_default();
-    peer.record = next;
+    peer.advance(next);
     peer.skipped.apply(skipped);
     output
 }
