@@ -70,7 +70,7 @@ impl Config {
         self
     }
 
-    /// The least that a session must offer. Default: PQXDH.
+    /// The least that a session must offer. Default: the Triple Ratchet, as Signal itself demands today.
     #[must_use]
     pub fn session_policy(mut self, policy: SessionPolicy) -> Self {
         self.policy = policy;
