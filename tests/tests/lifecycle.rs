@@ -89,7 +89,7 @@ async fn a_client_that_is_dropped_ends_its_tasks_and_its_views() {
     assert!(matches!(view.next().await, Some(Ok(Change::Snapshot(_)))));
     assert!(open_descriptors(disk.database()) > 0);
     drop((hers, ada));
-    eventually("the file is closed", async || (open_descriptors(disk.database()) == 0).then_some(())).await;
+    assert_eq!(open_descriptors(disk.database()), 0);
     while events.next().await.is_some() {}
     while view.next().await.is_some() {}
     // What was queued is still sent, by the next.

@@ -21,8 +21,12 @@ pub const PAGE: u32 = 50;
 /// Most messages in a page.
 const MAX_PAGE: u32 = 500;
 
-/// A registered device: its threads, its contacts, its connection. Clones share it; the last one to be dropped
-/// ends the connection.
+/// A registered device: its threads, its contacts, its connection. Clones share it, and so do the handles that come
+/// from it; the last one to be dropped ends the connection, lets every transaction finish and closes the database.
+/// That blocks for as long as the disk takes: where a thread must not wait, [`suspend`](Self::suspend) first.
+///
+/// Drop or suspend every client before the process ends (by `exit`, or by a return from `main`). SQLCipher frees its
+/// memory in an exit handler, and a client that is at work at that moment crashes. Nothing on disk is harmed by it.
 ///
 /// Every method may be cancelled by dropping its future: what was begun is finished or undone as a whole.
 #[derive(Clone)]
@@ -178,6 +182,16 @@ impl Client {
     {
         let running = self.inner.runtime.spawn(work(Arc::clone(&self.inner)));
         running.await.map_err(|_| Error::Bug("a panic in a call"))?
+    }
+}
+
+impl Drop for Inner {
+    /// What the tasks were about to do is left to the next client: only what they have handed over is finished. A task
+    /// ends when its runtime gets round to it, perhaps on this very thread, so nobody waits for that.
+    fn drop(&mut self) {
+        drop(self.tasks.get_mut().take());
+        self.ctx.transport.go_offline();
+        self.ctx.store.end();
     }
 }
 

@@ -24,7 +24,7 @@ mod tests;
 use std::fmt;
 use std::ops::Deref;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use rusqlite::{Connection, Params};
 
@@ -67,13 +67,35 @@ pub(crate) struct Store {
 struct Shared {
     vault: Vault,
     events: EventBus,
-    /// None while suspended.
-    open: Mutex<Option<Arc<Open>>>,
+    file: Mutex<File>,
+}
+
+enum File {
+    Open(Arc<Open>),
+    /// May be opened again.
+    Suspended,
+    /// Never again.
+    Gone,
 }
 
 struct Open {
     writer: Writer,
     readers: Readers,
+}
+
+impl Open {
+    /// Lets everybody finish, then closes every connection, the writer's last. Blocking.
+    fn close(&self) {
+        self.readers.close();
+        self.writer.close();
+    }
+}
+
+impl Drop for Open {
+    /// Nobody may still be at work when the process ends: SQLCipher frees its memory in an exit handler.
+    fn drop(&mut self) {
+        self.close();
+    }
 }
 
 impl Store {
@@ -83,7 +105,7 @@ impl Store {
     /// [`Error::Storage`].
     pub(crate) fn open(path: PathBuf, key: DatabaseKey, events: EventBus) -> Result<Self> {
         let vault = Vault::new(path, key);
-        let store = Self { shared: Arc::new(Shared { vault, events, open: Mutex::new(None) }) };
+        let store = Self { shared: Arc::new(Shared { vault, events, file: Mutex::new(File::Suspended) }) };
         store.reopen()?;
         Ok(store)
     }
@@ -93,24 +115,33 @@ impl Store {
     /// # Errors
     /// [`Error::Storage`].
     pub(crate) fn reopen(&self) -> Result<()> {
-        let mut open = self.shared.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.is_none() {
-            // Held for as long as the file is open: a second owner would fork the ratchets.
-            let lock = self.shared.vault.lock()?;
-            let mut connection = self.shared.vault.connect()?;
-            schema::migrate(&mut connection)?;
-            let writer = Writer::start(connection, lock)?;
-            *open = Some(Arc::new(Open { writer, readers: Readers::new() }));
+        let mut file = self.shared.file();
+        match *file {
+            File::Open(_) => Ok(()),
+            File::Gone => Err(GONE),
+            File::Suspended => {
+                // Held for as long as the file is open: a second owner would fork the ratchets.
+                let lock = self.shared.vault.lock()?;
+                let mut connection = self.shared.vault.connect()?;
+                schema::migrate(&mut connection)?;
+                let writer = Writer::start(connection, lock)?;
+                *file = File::Open(Arc::new(Open { writer, readers: Readers::new() }));
+                Ok(())
+            }
         }
-        Ok(())
     }
 
     /// Lets every transaction that was handed over finish, then closes the file and its lock.
     pub(crate) async fn close(&self) {
-        let open = self.shared.open.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(open) = open {
-            open.readers.close().await;
-            open.writer.close().await;
+        if let Some(open) = self.shared.close_as(File::Suspended) {
+            let _ = tokio::task::spawn_blocking(move || open.close()).await;
+        }
+    }
+
+    /// As [`Store::close`], but for good, whoever else has a clone. Blocking.
+    pub(crate) fn end(&self) {
+        if let Some(open) = self.shared.close_as(File::Gone) {
+            open.close();
         }
     }
 
@@ -151,10 +182,34 @@ impl Store {
     }
 
     fn current(&self) -> Result<Arc<Open>> {
-        let open = self.shared.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.clone().ok_or(Error::Misuse("the client is suspended"))
+        match &*self.shared.file() {
+            File::Open(open) => Ok(Arc::clone(open)),
+            File::Suspended => Err(SUSPENDED),
+            File::Gone => Err(GONE),
+        }
     }
 }
+
+impl Shared {
+    fn file(&self) -> MutexGuard<'_, File> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What has to be closed, when something has.
+    fn close_as(&self, closed: File) -> Option<Arc<Open>> {
+        let mut file = self.file();
+        if matches!(*file, File::Gone) {
+            return None;
+        }
+        match std::mem::replace(&mut *file, closed) {
+            File::Open(open) => Some(open),
+            File::Suspended | File::Gone => None,
+        }
+    }
+}
+
+const SUSPENDED: Error = Error::Misuse("the client is suspended");
+const GONE: Error = Error::Misuse("the client is gone");
 
 /// A store that may be gone: who only watches does not keep the file open.
 #[derive(Clone)]
@@ -164,7 +219,8 @@ pub(crate) struct WeakStore {
 
 impl WeakStore {
     pub(crate) fn upgrade(&self) -> Option<Store> {
-        self.shared.upgrade().map(|shared| Store { shared })
+        let shared = self.shared.upgrade().filter(|shared| !matches!(*shared.file(), File::Gone))?;
+        Some(Store { shared })
     }
 }
 

@@ -7,12 +7,12 @@ use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::Tx;
+use super::{SUSPENDED, Tx};
 use crate::error::{Error, Result, Storage};
 use crate::event::{Event, EventBus};
 
@@ -22,16 +22,15 @@ const MAX_GROUP: usize = 64;
 pub(super) struct Writer {
     /// None once closing.
     jobs: Mutex<Option<Sender<Box<dyn Job>>>>,
-    /// Resolves when the thread has closed the connection and let go of the lock.
-    closed: Mutex<Option<oneshot::Receiver<()>>>,
+    /// None once somebody waits for its end.
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Writer {
     /// `lock` is held until the connection is closed.
     pub(super) fn start(connection: Connection, lock: File) -> Result<Self> {
         let (jobs, queue) = channel();
-        let (ended, closed) = oneshot::channel();
-        thread::Builder::new()
+        let thread = thread::Builder::new()
             .name("sealpost-writer".to_owned())
             .spawn(move || {
                 serve(&connection, &queue);
@@ -39,10 +38,9 @@ impl Writer {
                 let _ = connection.pragma_update(None, "wal_checkpoint", "truncate");
                 drop(connection);
                 drop(lock);
-                let _ = ended.send(());
             })
             .map_err(|_| Error::Bug("no thread for the writer"))?;
-        Ok(Self { jobs: Mutex::new(Some(jobs)), closed: Mutex::new(Some(closed)) })
+        Ok(Self { jobs: Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)) })
     }
 
     pub(super) async fn run<T: Send + 'static>(
@@ -56,18 +54,20 @@ impl Writer {
         answered.await.map_err(|_| Error::Bug("the writer is gone"))?
     }
 
-    /// Waits until every job that was handed over is done and the connection is closed.
-    pub(super) async fn close(&self) {
+    /// Waits until every job that was handed over is done, the connection is closed and the thread has ended.
+    /// Blocking, but never for long: a job waits for nothing but the disk.
+    pub(super) fn close(&self) {
         drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
-        let closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(closed) = closed {
-            let _ = closed.await;
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // A job may have held the last handle to the store: then this is that thread, which cannot wait for itself.
+        if let Some(thread) = thread.filter(|thread| thread.thread().id() != thread::current().id()) {
+            let _ = thread.join();
         }
     }
 
     fn submit(&self, job: Box<dyn Job>) -> Result<()> {
         let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        let jobs = jobs.as_ref().ok_or(Error::Misuse("the client is suspended"))?;
+        let jobs = jobs.as_ref().ok_or(SUSPENDED)?;
         jobs.send(job).map_err(|_| Error::Bug("the writer is gone"))
     }
 }

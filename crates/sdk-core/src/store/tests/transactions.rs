@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::error::{Error, Storage};
+use crate::store::{Rows, Tx};
 
 #[tokio::test]
 async fn a_write_that_fails_leaves_nothing_behind_and_tells_nobody() {
@@ -91,4 +92,58 @@ async fn closing_finishes_what_was_handed_over_and_lets_go_of_the_file() {
     fixture.store.reopen().unwrap();
     fixture.store.reopen().unwrap();
     assert_eq!(fixture.texts().await, ["handed over"]);
+}
+
+#[tokio::test]
+async fn ending_waits_for_who_reads_and_is_for_good() {
+    let fixture = Fixture::new().await;
+    let view = fixture.store.downgrade();
+    let (began, begin) = std::sync::mpsc::channel::<()>();
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let (reader, ender) = (fixture.store.clone(), fixture.store.clone());
+    let read = async move {
+        let work = move |_: &Rows<'_>| {
+            began.send(()).unwrap();
+            held.recv().map_err(|_| Error::Bug("the test is gone"))
+        };
+        reader.read(work).await
+    };
+    let reading = tokio::spawn(read);
+    tokio::task::spawn_blocking(move || begin.recv()).await.unwrap().unwrap();
+    let ending = std::thread::spawn(move || ender.end());
+    // From here on nobody begins; who had begun goes on, and the file stays open.
+    while fixture.store.read(|_| Ok(())).await.is_ok() {}
+    assert!(!ending.is_finished());
+    assert_eq!(open(&fixture.dir, EventBus::new()).unwrap_err(), Error::Storage(Storage::InUse));
+    release.send(()).unwrap();
+    ending.join().unwrap();
+    reading.await.unwrap().unwrap();
+    let gone = Err(Error::Misuse("the client is gone"));
+    assert_eq!(fixture.store.reopen(), gone);
+    fixture.store.close().await;
+    assert_eq!(fixture.store.reopen(), gone);
+    assert!(view.upgrade().is_none());
+    open(&fixture.dir, EventBus::new()).unwrap();
+}
+
+#[tokio::test]
+async fn the_last_handle_may_be_dropped_by_a_job() {
+    let Fixture { dir, store, .. } = Fixture::new().await;
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let in_job = store.clone();
+    let work = move |_: &mut Tx<'_>| {
+        held.recv().map_err(|_| Error::Bug("the test is gone"))?;
+        drop(in_job);
+        Ok(())
+    };
+    let mut writing = Box::pin(store.write(work));
+    let _ = futures_util::FutureExt::now_or_never(&mut writing);
+    drop(writing);
+    // The job's handle keeps the file open; then the writer ends by itself.
+    drop(store);
+    release.send(()).unwrap();
+    while let Err(error) = open(&dir, EventBus::new()) {
+        assert_eq!(error, Error::Storage(Storage::InUse));
+        tokio::task::yield_now().await;
+    }
 }
