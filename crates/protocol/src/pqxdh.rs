@@ -96,6 +96,7 @@ mod tests {
     use super::*;
     use crate::message::PreKeySignalMessage;
     use crate::prekey::{KemPreKey, OneTimePreKey, PreKeyBundle, RawPreKeyBundle, RawSigned, SignedPreKey};
+    use crate::ratchet::walk::Chain as _;
     use crate::session_id::SessionVersion;
     use crate::vectors::{self, bytes, secret};
 

@@ -10,9 +10,8 @@ use crate::primitives::kdf;
 use crate::primitives::secret::Secret;
 use crate::primitives::x25519::{KeyPair, PublicKey};
 use crate::ratchet::chain_key::ChainKey;
-use crate::ratchet::double::MAX_JUMP;
 use crate::ratchet::message_key::MessageKey;
-use crate::ratchet::skipped::MAX_KEPT;
+use crate::ratchet::walk::{Chain as _, Jump, Limits, Walked, walk};
 
 /// A chain, and the key that signs its messages.
 #[derive(Debug)]
@@ -102,42 +101,20 @@ impl SenderKey {
 
     /// The key of message `id`, out of the chain or, when it is late, out of `skipped`.
     pub(super) fn receive(&self, id: SkippedKeyId, skipped: Option<&SkippedKey>) -> Result<Step, NoKey> {
-        match id.iteration.checked_sub(self.chain_key.index()) {
-            Some(ahead) => self.advance(id, ahead),
-            None => {
-                let key = skipped.filter(|key| key.id == id).ok_or(NoKey::Duplicate)?;
-                let next = self.at(self.chain_key.copy(), self.kept.saturating_sub(1));
-                let message_key = MessageKey::new(key.seed.copy());
-                Ok((cipher_key(message_key), next, vec![SkippedChange::Forget(id)]))
-            }
+        if id.iteration >= self.chain_key.index() {
+            return self.advance(id);
         }
+        let key = skipped.filter(|key| key.id == id).ok_or(NoKey::Duplicate)?;
+        let next = self.at(self.chain_key.copy(), self.kept.saturating_sub(1));
+        let message_key = MessageKey::new(key.seed.copy());
+        Ok((cipher_key(message_key), next, vec![SkippedChange::Forget(id)]))
     }
 
-    /// The key of message `id`, `ahead` of the chain, which keeps the keys of those between.
-    fn advance(&self, id: SkippedKeyId, ahead: u32) -> Result<Step, NoKey> {
-        if ahead > MAX_JUMP {
-            return Err(NoKey::TooFarAhead);
-        }
-        let SkippedKeyId { distribution_id, chain_id, .. } = id;
-        let keep = ahead.min(MAX_KEPT);
-        let kept = self.kept.saturating_add(keep).min(MAX_KEPT);
-        let forget = self.kept.saturating_sub(kept.saturating_sub(keep));
-        let mut changes = Vec::new();
-        if forget > 0 {
-            changes.push(SkippedChange::ForgetOldest { distribution_id, chain_id, count: forget });
-        }
-        let mut chain_key = self.chain_key.copy();
-        for _ in keep..ahead {
-            chain_key = chain_key.skip().ok_or(NoKey::TooFarAhead)?;
-        }
-        for _ in 0..keep {
-            let id = SkippedKeyId { iteration: chain_key.index(), ..id };
-            let (next, message_key) = chain_key.step().ok_or(NoKey::TooFarAhead)?;
-            changes.push(SkippedChange::Keep(SkippedKey { id, seed: message_key.into_seed() }));
-            chain_key = next;
-        }
-        let (chain_key, message_key) = chain_key.step().ok_or(NoKey::TooFarAhead)?;
-        Ok((cipher_key(message_key), self.at(chain_key, kept), changes))
+    /// The key of message `id`, which is not behind the chain, and the keys of those between.
+    fn advance(&self, id: SkippedKeyId) -> Result<Step, NoKey> {
+        let walked = walk(self.chain_key.copy(), id.iteration, self.kept, Limits::new(Jump::Limited));
+        let Walked { chain, key, kept, changes } = walked.ok_or(NoKey::TooFarAhead)?;
+        Ok((cipher_key(key), self.at(chain, kept), SkippedChange::of_walk(id, changes)))
     }
 
     fn at(&self, chain_key: ChainKey, kept: u32) -> Self {

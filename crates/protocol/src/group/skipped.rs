@@ -4,7 +4,8 @@ use std::fmt;
 
 use crate::distribution_id::DistributionId;
 use crate::message::SenderKeyMessage;
-use crate::primitives::secret::Secret;
+use crate::ratchet::skipped;
+use crate::ratchet::walk::KeptChanges;
 
 /// Names the message a skipped key is for, among those of one sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -29,20 +30,7 @@ impl SkippedKeyId {
 }
 
 /// The key of a message that has not come yet.
-#[derive(Debug)]
-pub struct SkippedKey {
-    /// Which message.
-    pub id: SkippedKeyId,
-    /// The message key.
-    pub seed: Secret<32>,
-}
-
-impl SkippedKey {
-    /// From a stored row.
-    pub fn new(id: SkippedKeyId, seed: [u8; 32]) -> Self {
-        Self { id, seed: Secret::new(seed) }
-    }
-}
+pub type SkippedKey = skipped::SkippedKey<SkippedKeyId>;
 
 /// What a step changes about the skipped keys of its sender. Apply all of them, in order, in the transaction that stores
 /// the record.
@@ -67,6 +55,17 @@ pub enum SkippedChange {
         /// The chain.
         chain_id: u32,
     },
+}
+
+impl SkippedChange {
+    /// What a walk to message `to` changes.
+    pub(super) fn of_walk(to: SkippedKeyId, changes: KeptChanges) -> Vec<Self> {
+        let SkippedKeyId { distribution_id, chain_id, .. } = to;
+        changes.into_changes(
+            |count| Self::ForgetOldest { distribution_id, chain_id, count },
+            |(iteration, seed)| Self::Keep(SkippedKey { id: SkippedKeyId { iteration, ..to }, seed }),
+        )
+    }
 }
 
 impl fmt::Debug for SkippedChange {

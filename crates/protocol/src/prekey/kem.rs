@@ -1,7 +1,6 @@
 //! `PQOPK` and `PQSPK`: KEM pre-keys, signed. A one-time one is deleted after use, the last-resort one serves when those
 //! have run out. They differ in what their owner does with them, not in what they are.
 
-use prost::Message as _;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
@@ -62,7 +61,7 @@ impl KemPreKey {
             signature: self.signature.as_bytes().to_vec(),
             created_ms: self.created_ms,
         };
-        Zeroizing::new(form.encode_to_vec())
+        form.to_bytes()
     }
 
     /// From its stored form.
@@ -70,7 +69,7 @@ impl KemPreKey {
     /// # Errors
     /// [`DecodeError`] when it is not protobuf, or a key or signature in it is not one.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let form = Form::decode(bytes).map_err(|_| DecodeError::Malformed)?;
+        let form = Form::parse(bytes)?;
         Ok(Self {
             id: KemPreKeyId(form.id),
             pair: KemKeyPair::parse(&form.public, &form.secret)?,

@@ -12,6 +12,14 @@ pub use kem::KemPreKey;
 pub use one_time::OneTimePreKey;
 pub use signed::SignedPreKey;
 
+use prost::Message as _;
+use zeroize::Zeroizing;
+
+use crate::error::DecodeError;
+use crate::guarded::guarded;
+use crate::primitives::secret::Secret;
+use crate::primitives::x25519::{KeyPair, PublicKey};
+
 /// Which signed pre-key of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SignedPreKeyId(pub u32);
@@ -63,14 +71,22 @@ struct Form {
     created_ms: u64,
 }
 
-impl Drop for Form {
-    fn drop(&mut self) {
-        zeroize::Zeroize::zeroize(&mut self.secret);
-    }
+guarded! {
+    Form: secret;
 }
 
-impl std::fmt::Debug for Form {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Form(..)")
+impl Form {
+    fn parse(bytes: &[u8]) -> Result<Self, DecodeError> {
+        Self::decode(bytes).map_err(|_| DecodeError::Malformed)
+    }
+
+    fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        Zeroizing::new(self.encode_to_vec())
+    }
+
+    /// Of a pre-key that is one of X25519.
+    fn key_pair(&self) -> Result<KeyPair, DecodeError> {
+        let private = Secret::from_slice(&self.secret).ok_or(DecodeError::Length)?;
+        Ok(KeyPair::from_parts(PublicKey::parse(&self.public)?, &private))
     }
 }

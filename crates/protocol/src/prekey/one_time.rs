@@ -1,13 +1,11 @@
 //! `OPK`: used for one session, then deleted.
 
-use prost::Message as _;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 use super::{Form, OneTimePreKeyId};
 use crate::error::DecodeError;
-use crate::primitives::secret::Secret;
-use crate::primitives::x25519::{KeyPair, PUBLIC_KEY_LEN, PublicKey};
+use crate::primitives::x25519::{KeyPair, PUBLIC_KEY_LEN};
 
 /// Ours, with the secret half.
 #[derive(Debug)]
@@ -41,7 +39,7 @@ impl OneTimePreKey {
             signature: Vec::new(),
             created_ms: 0,
         };
-        Zeroizing::new(form.encode_to_vec())
+        form.to_bytes()
     }
 
     /// From its stored form.
@@ -49,10 +47,8 @@ impl OneTimePreKey {
     /// # Errors
     /// [`DecodeError`] when it is not protobuf, or a key in it is not one.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let form = Form::decode(bytes).map_err(|_| DecodeError::Malformed)?;
-        let private = Secret::from_slice(&form.secret).ok_or(DecodeError::Length)?;
-        let pair = KeyPair::from_parts(PublicKey::parse(&form.public)?, &private);
-        Ok(Self { id: OneTimePreKeyId(form.id), pair })
+        let form = Form::parse(bytes)?;
+        Ok(Self { id: OneTimePreKeyId(form.id), pair: form.key_pair()? })
     }
 
     pub(crate) fn key_pair(&self) -> &KeyPair {

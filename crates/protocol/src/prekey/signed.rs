@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use prost::Message as _;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 use super::{Form, SignedPreKeyId};
 use crate::error::DecodeError;
 use crate::identity::IdentityKeyPair;
-use crate::primitives::secret::Secret;
-use crate::primitives::x25519::{KeyPair, PUBLIC_KEY_LEN, PublicKey};
+use crate::primitives::x25519::{KeyPair, PUBLIC_KEY_LEN};
 use crate::primitives::xeddsa::{SIGNATURE_LEN, Signature};
 
 /// Ours, with the secret half.
@@ -64,7 +62,7 @@ impl SignedPreKey {
             signature: self.signature.as_bytes().to_vec(),
             created_ms: self.created_ms,
         };
-        Zeroizing::new(form.encode_to_vec())
+        form.to_bytes()
     }
 
     /// From its stored form.
@@ -72,11 +70,10 @@ impl SignedPreKey {
     /// # Errors
     /// [`DecodeError`] when it is not protobuf, or a key or signature in it is not one.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let form = Form::decode(bytes).map_err(|_| DecodeError::Malformed)?;
-        let private = Secret::from_slice(&form.secret).ok_or(DecodeError::Length)?;
+        let form = Form::parse(bytes)?;
         Ok(Self {
             id: SignedPreKeyId(form.id),
-            pair: Arc::new(KeyPair::from_parts(PublicKey::parse(&form.public)?, &private)),
+            pair: Arc::new(form.key_pair()?),
             signature: Signature::parse(&form.signature)?,
             created_ms: form.created_ms,
         })

@@ -1,6 +1,7 @@
 //! `CK`: the key of a chain, which gives a message key at every step.
 
 use super::message_key::MessageKey;
+use super::walk::Chain;
 use crate::primitives::kdf;
 use crate::primitives::secret::Secret;
 
@@ -32,16 +33,21 @@ impl ChainKey {
     pub(crate) fn copy(&self) -> Self {
         Self { key: self.key.copy(), index: self.index }
     }
+}
 
-    /// `CK, MK = KDF_CK(CK)` (Double Ratchet, section 3.5). `None` at the end of the chain, after 2^32 - 1 messages.
-    pub(crate) fn step(self) -> Option<(Self, MessageKey)> {
+impl Chain for ChainKey {
+    fn next_number(&self) -> u32 {
+        self.index
+    }
+
+    /// `CK, MK = KDF_CK(CK)` (Double Ratchet, section 3.5).
+    fn step(self) -> Option<(Self, MessageKey)> {
         let index = self.index.checked_add(1)?;
         let (key, message_key) = kdf::chain_step(&self.key);
         Some((Self { key, index }, MessageKey::new(message_key)))
     }
 
-    /// A [`step`](Self::step) whose message key nobody wants.
-    pub(crate) fn skip(self) -> Option<Self> {
+    fn skip(self) -> Option<Self> {
         let index = self.index.checked_add(1)?;
         Some(Self { key: kdf::chain_skip(&self.key), index })
     }

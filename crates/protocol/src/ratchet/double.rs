@@ -7,7 +7,8 @@ use rand_core::CryptoRng;
 use super::chain_key::ChainKey;
 use super::message_key::MessageKey;
 use super::root_key::RootKey;
-use super::skipped::{MAX_KEPT, SkippedChange, SkippedKey, SkippedKeyId};
+use super::skipped::{SkippedChange, SkippedKey, SkippedKeyId};
+use super::walk::{Chain as _, Jump, Limits, Walked, walk};
 use crate::error::LowOrderPoint;
 use crate::message::Header;
 use crate::primitives::x25519::{KeyPair, PublicKey};
@@ -15,8 +16,6 @@ use crate::session_id::SessionId;
 
 /// Receiving chains that are remembered.
 const MAX_RECEIVING: usize = 5;
-/// Most messages that one message may skip.
-pub(crate) const MAX_JUMP: u32 = 25_000;
 
 /// One state. Copies share everything that did not change.
 #[derive(Debug, Clone)]
@@ -43,15 +42,6 @@ pub(crate) struct ReceivingChain {
     pub(crate) chain_key: ChainKey,
     /// How many skipped keys are kept for it.
     pub(crate) kept: u32,
-}
-
-/// How far ahead a message may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Jump {
-    /// 25,000 messages.
-    Limited,
-    /// With oneself: an own device that was away may be any number behind.
-    Unlimited,
 }
 
 /// Why there is no key for a message.
@@ -208,30 +198,10 @@ impl ReceivingChain {
         number: u32,
         jump: Jump,
     ) -> Result<(Self, MessageKey, Vec<SkippedChange>), NoKey> {
-        let mut chain_key = self.chain_key.copy();
-        let ahead = number.checked_sub(chain_key.index()).ok_or(NoKey::Duplicate)?;
-        if ahead > MAX_JUMP && jump == Jump::Limited {
-            return Err(NoKey::Impossible);
-        }
-        let keep = ahead.min(MAX_KEPT);
-        let kept = self.kept.saturating_add(keep).min(MAX_KEPT);
-        let forget = self.kept.saturating_sub(kept.saturating_sub(keep));
-        let mut changes = Vec::with_capacity(usize::try_from(keep).unwrap_or(0).saturating_add(1));
-        if forget > 0 {
-            let ratchet_key = *self.ratchet_key.as_bytes();
-            changes.push(SkippedChange::ForgetOldest { session, ratchet_key, count: forget });
-        }
-        for _ in keep..ahead {
-            chain_key = chain_key.skip().ok_or(NoKey::Impossible)?;
-        }
-        for _ in 0..keep {
-            let id = self.key_id(session, chain_key.index());
-            let (next, message_key) = chain_key.step().ok_or(NoKey::Impossible)?;
-            changes.push(SkippedChange::Keep(SkippedKey { id, seed: message_key.into_seed() }));
-            chain_key = next;
-        }
-        let (chain_key, message_key) = chain_key.step().ok_or(NoKey::Impossible)?;
-        Ok((Self { ratchet_key: self.ratchet_key, chain_key, kept }, message_key, changes))
+        let walked = walk(self.chain_key.copy(), number, self.kept, Limits::new(jump));
+        let Walked { chain: chain_key, key, kept, changes } = walked.ok_or(NoKey::Impossible)?;
+        let changes = SkippedChange::of_walk(session, *self.ratchet_key.as_bytes(), changes);
+        Ok((Self { ratchet_key: self.ratchet_key, chain_key, kept }, key, changes))
     }
 
     /// The chain without the kept key of message `number`, and that key.

@@ -9,7 +9,7 @@
 //! | `Ns`, `Nr` | [`ChainKey::index`](chain_key::ChainKey::index) | number of the next message |
 //! | `PN` | [`Header::previous`](crate::message::Header) | one less than in the specification |
 //! | `MK` | [`MessageKey`](message_key::MessageKey) | |
-//! | `MKSKIPPED` | [`SkippedKey`](skipped::SkippedKey) | kept by the caller |
+//! | `MKSKIPPED`, `MAX_SKIP` | [`SkippedKey`](skipped::SkippedKey), [`walk`] | kept by the caller |
 //!
 //! ```text
 //!          DH(DHs, DHr)            DH(DHs', DHr)
@@ -36,3 +36,4 @@ pub(crate) mod pq;
 pub(crate) mod root_key;
 pub(crate) mod skipped;
 pub(crate) mod triple;
+pub(crate) mod walk;

@@ -11,15 +11,13 @@ use prost::Message as _;
 use zeroize::Zeroizing;
 
 use super::pq::message::Preamble;
+use super::walk::KeptChanges;
 use crate::error::DecodeError;
 use crate::guarded::guarded;
 use crate::message::SignalMessage;
 use crate::primitives::secret::Secret;
 use crate::primitives::x25519::PUBLIC_KEY_LEN;
 use crate::session_id::SessionId;
-
-/// Most keys kept for one receiving chain.
-pub(crate) const MAX_KEPT: u32 = 2000;
 
 /// Names the message a skipped key is for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -86,16 +84,16 @@ pub(crate) fn pq_chain(epoch: u64) -> [u8; PUBLIC_KEY_LEN] {
 
 /// The key of a message that has not come yet.
 #[derive(Debug)]
-pub struct SkippedKey {
+pub struct SkippedKey<Id = SkippedKeyId> {
     /// Which message.
-    pub id: SkippedKeyId,
+    pub id: Id,
     /// The message key.
     pub seed: Secret<32>,
 }
 
-impl SkippedKey {
+impl<Id> SkippedKey<Id> {
     /// From a stored row.
-    pub fn new(id: SkippedKeyId, seed: [u8; 32]) -> Self {
+    pub fn new(id: Id, seed: [u8; 32]) -> Self {
         Self { id, seed: Secret::new(seed) }
     }
 }
@@ -125,6 +123,22 @@ pub enum SkippedChange {
     },
     /// The record dropped a session: forget all of it.
     ForgetSession(SessionId),
+}
+
+impl SkippedChange {
+    /// What a walk along the chain of `ratchet_key` changes.
+    pub(crate) fn of_walk(
+        session: SessionId,
+        ratchet_key: [u8; PUBLIC_KEY_LEN],
+        changes: KeptChanges,
+    ) -> Vec<Self> {
+        changes.into_changes(
+            |count| Self::ForgetOldest { session, ratchet_key, count },
+            |(number, seed)| {
+                Self::Keep(SkippedKey { id: SkippedKeyId { session, ratchet_key, number }, seed })
+            },
+        )
+    }
 }
 
 impl fmt::Debug for SkippedChange {

@@ -12,9 +12,10 @@
 use bytes::Bytes;
 use rand_core::CryptoRng;
 
-use super::double::{self, DoubleRatchet, Jump, NoKey};
-use super::pq::{self, Limits, Spqr};
+use super::double::{self, DoubleRatchet, NoKey};
+use super::pq::{self, Spqr};
 use super::skipped::{SkippedChange, SkippedKey};
+use super::walk::Jump;
 use crate::error::LowOrderPoint;
 use crate::message::{Header, SignalMessage};
 use crate::primitives::cipher::CipherKeys;
@@ -71,7 +72,7 @@ impl TripleRatchet {
         skipped: &[SkippedKey],
     ) -> Result<(CipherKeys, Step<'_>), NoKey> {
         let (message_key, double) = self.double.receive(session, message.header(), jump, skipped)?;
-        let received = self.spqr.receive(session, message.pq_ratchet(), Limits::new(jump), skipped);
+        let received = self.spqr.receive(session, message.pq_ratchet(), pq::limits(jump), skipped);
         let pq::Received { next: spqr, key, skipped } = received.map_err(|_| NoKey::Impossible)?;
         Ok((message_key.into_cipher_keys(key.as_ref()), Step { double, spqr, skipped }))
     }

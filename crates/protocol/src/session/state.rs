@@ -13,11 +13,12 @@ use crate::message::{Associated, Ciphertext, Handshake, KemPart, PreKeySignalMes
 use crate::pqxdh;
 use crate::prekey::{OurPreKeys, PreKeyKind, VerifiedBundle};
 use crate::primitives::x25519::{KeyPair, PublicKey};
-use crate::ratchet::double::{DoubleRatchet, Jump, NoKey};
+use crate::ratchet::double::{DoubleRatchet, NoKey};
 use crate::ratchet::pq::SendError;
 use crate::ratchet::pq::chain::Direction;
 use crate::ratchet::skipped::{SkippedChange, SkippedKey};
 use crate::ratchet::triple::{Sent, TripleRatchet};
+use crate::ratchet::walk::Jump;
 use crate::session_id::{SessionId, SessionVersion};
 
 /// How long a session may wait for its first answer: 30 days.

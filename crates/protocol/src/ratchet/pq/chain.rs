@@ -11,10 +11,12 @@
 
 use std::sync::Arc;
 
-use super::{Limits, ReceiveError, SendError};
+use super::{ReceiveError, SendError};
 use crate::primitives::kdf;
 use crate::primitives::secret::Secret;
+use crate::ratchet::message_key::MessageKey;
 use crate::ratchet::skipped::{SkippedChange, SkippedKey, SkippedKeyId, pq_chain};
+use crate::ratchet::walk::{Chain, Limits, Walked, walk};
 use crate::session_id::SessionId;
 
 /// Which of the two we are.
@@ -99,7 +101,7 @@ impl Chains {
     pub(crate) fn send(&self, session: SessionId, epoch: u64) -> Result<Step, SendError> {
         let mut sending = self.sending.iter().skip_while(|chain| chain.epoch < epoch).cloned();
         let first = sending.next().filter(|chain| chain.epoch == epoch).ok_or(SendError::OutOfStep)?;
-        let (link, key) = first.link.step().ok_or(SendError::ChainUsedUp)?;
+        let (link, key) = first.link.copy().step().ok_or(SendError::ChainUsedUp)?;
         let index = link.index;
         let first = Sending { epoch, link: Arc::new(link) };
         let sending = [first].into_iter().chain(sending).collect();
@@ -109,7 +111,7 @@ impl Chains {
         let dropped = dropped.iter().filter(|chain| chain.kept > 0);
         let skipped = dropped.map(|chain| chain.forget(session)).collect();
         let next = Self { sending, receiving, root: self.root.clone(), ..*self };
-        Ok(Step { next, index, key, skipped })
+        Ok(Step { next, index, key: key.into_seed(), skipped })
     }
 
     /// The key of message `index` of theirs. It is gone from the chains that follow.
@@ -164,32 +166,10 @@ impl Receiving {
         index: u32,
         limits: Limits,
     ) -> Result<(Self, Secret<32>, Vec<SkippedChange>), ReceiveError> {
-        let ahead = index.saturating_sub(self.link.index);
-        if ahead > limits.jump {
-            return Err(ReceiveError::TooFarAhead);
-        }
-        let between = ahead.saturating_sub(1);
-        let keep = between.min(limits.keep);
-        let kept = self.kept.saturating_add(keep).min(limits.keep);
-        let forget = self.kept.saturating_sub(kept.saturating_sub(keep));
-        let mut changes = Vec::new();
-        if forget > 0 {
-            let ratchet_key = pq_chain(self.epoch);
-            changes.push(SkippedChange::ForgetOldest { session, ratchet_key, count: forget });
-        }
-        let mut link = None;
-        for _ in keep..between {
-            link = Some(link.as_ref().unwrap_or(&*self.link).skip().ok_or(ReceiveError::TooFarAhead)?);
-        }
-        for _ in 0..keep {
-            let (next, seed) =
-                link.as_ref().unwrap_or(&*self.link).step().ok_or(ReceiveError::TooFarAhead)?;
-            let id = self.key_id(session, next.index);
-            changes.push(SkippedChange::Keep(SkippedKey { id, seed }));
-            link = Some(next);
-        }
-        let (link, key) = link.as_ref().unwrap_or(&*self.link).step().ok_or(ReceiveError::TooFarAhead)?;
-        Ok((Self { epoch: self.epoch, link: Arc::new(link), kept }, key, changes))
+        let walked = walk(self.link.copy(), index, self.kept, limits);
+        let Walked { chain: link, key, kept, changes } = walked.ok_or(ReceiveError::TooFarAhead)?;
+        let changes = SkippedChange::of_walk(session, pq_chain(self.epoch), changes);
+        Ok((Self { epoch: self.epoch, link: Arc::new(link), kept }, key.into_seed(), changes))
     }
 
     /// The chain without the kept key of message `index`, and that key. What is further behind than keys are kept is
@@ -221,16 +201,24 @@ impl Receiving {
 }
 
 impl Link {
-    /// The next place, and the key of the message there. `None` at the end, after 2^32 - 1 messages.
-    fn step(&self) -> Option<(Self, Secret<32>)> {
+    fn copy(&self) -> Self {
+        Self { index: self.index, key: self.key.copy() }
+    }
+}
+
+impl Chain for Link {
+    fn next_number(&self) -> u32 {
+        self.index.saturating_add(1)
+    }
+
+    fn step(self) -> Option<(Self, MessageKey)> {
         let index = self.index.checked_add(1)?;
         let info: [&[u8]; 2] = [&index.to_be_bytes(), kdf::PQ_CHAIN_NEXT];
         let [key, message_key] = kdf::hkdf_keys_about(None, &[self.key.expose()], &info);
-        Some((Self { index, key }, message_key))
+        Some((Self { index, key }, MessageKey::new(message_key)))
     }
 
-    /// A [`step`](Self::step) whose key nobody wants.
-    fn skip(&self) -> Option<Self> {
+    fn skip(self) -> Option<Self> {
         let index = self.index.checked_add(1)?;
         let info: [&[u8]; 2] = [&index.to_be_bytes(), kdf::PQ_CHAIN_NEXT];
         Some(Self { index, key: kdf::hkdf_about(None, &[self.key.expose()], &info) })
@@ -269,20 +257,20 @@ mod tests {
         let file = vectors::load_spqr("kat_components");
         for (direction, name) in [(Direction::Initiator, "a2b"), (Direction::Responder, "b2a")] {
             let chains = Chains::start(direction, &secret(&file["auth_key"]));
-            let mut link = chains.sending[0].link.clone();
+            let mut link = chains.sending[0].link.copy();
             for expected in file["message_keys"][name].as_array().unwrap() {
-                let (next, key) = link.step().unwrap();
-                assert_eq!(key.expose(), bytes(expected).as_slice());
+                let (next, key) = link.copy().step().unwrap();
+                assert_eq!(key.into_seed().expose(), bytes(expected).as_slice());
                 assert_eq!(link.skip().unwrap().key.expose(), next.key.expose());
-                link = Arc::new(next);
+                link = next;
             }
         }
     }
 
     #[test]
     fn a_chain_ends() {
-        let last = Link { index: u32::MAX, key: Secret::new([1; 32]) };
-        assert!(last.step().is_none());
-        assert!(last.skip().is_none());
+        let last = || Link { index: u32::MAX, key: Secret::new([1; 32]) };
+        assert!(last().step().is_none());
+        assert!(last().skip().is_none());
     }
 }

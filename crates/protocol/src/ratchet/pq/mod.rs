@@ -44,8 +44,8 @@ use braid::{Braid, BraidError};
 use chain::{Chains, Direction, OutOfStep};
 use message::{Malformed, Preamble};
 
-use super::double::{Jump, MAX_JUMP};
-use super::skipped::{MAX_KEPT, SkippedChange, SkippedKey};
+use super::skipped::{SkippedChange, SkippedKey};
+use super::walk::{Jump, Limits};
 use crate::primitives::secret::Secret;
 use crate::session_id::SessionId;
 
@@ -86,13 +86,6 @@ pub(crate) enum Negotiation {
     Required,
     /// They have spoken version 1, and nothing else will do.
     Agreed,
-}
-
-/// How much a message may skip, and how many skipped keys are kept for a chain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Limits {
-    jump: u32,
-    keep: u32,
 }
 
 /// A message of ours: what it says, the key it adds if it adds one, and the state after it.
@@ -187,14 +180,10 @@ impl Spqr {
     }
 }
 
-impl Limits {
-    pub(crate) fn new(jump: Jump) -> Self {
-        let jump = match jump {
-            Jump::Limited => MAX_JUMP,
-            Jump::Unlimited => u32::MAX,
-        };
-        Self { jump, keep: MAX_KEPT }
-    }
+/// One message less than elsewhere may be skipped: here a jump counts from the last message, not from the next.
+pub(crate) fn limits(jump: Jump) -> Limits {
+    let Limits { skip, keep } = Limits::new(jump);
+    Limits { skip: skip.saturating_sub(1), keep }
 }
 
 impl Running {

@@ -23,7 +23,7 @@ impl Side {
     fn new(direction: Direction, negotiation: Negotiation) -> Self {
         Self {
             spqr: Spqr::new(direction, negotiation, &Secret::new([7; 32])),
-            limits: Limits::new(Jump::Limited),
+            limits: limits(Jump::Limited),
             skipped: SkippedKeys::default(),
         }
     }

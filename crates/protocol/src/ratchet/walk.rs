@@ -1,0 +1,190 @@
+//! A walk along a chain of theirs, to a message that need not be the next one.
+//!
+//! ```text
+//!   chain ──▶ skipped ──▶ skipped ──▶ kept ──▶ kept ──▶ the message ──▶ chain
+//!             beyond the bound: lost  for when they come
+//! ```
+//!
+//! The Double Ratchet, SPQR and sender keys all receive like this. They differ in how a chain makes its keys, and in how
+//! the message of a key is named.
+
+use super::message_key::MessageKey;
+use crate::primitives::secret::Secret;
+
+/// Most keys kept for one chain.
+pub(crate) const MAX_KEPT: u32 = 2000;
+/// Most messages that one message may skip.
+pub(crate) const MAX_JUMP: u32 = 25_000;
+
+/// A place in a chain, from which every step gives a key.
+pub(crate) trait Chain: Sized {
+    /// The number of the key that the next step gives.
+    fn next_number(&self) -> u32;
+
+    /// The next place, and the key on the way there. `None` at the end, after 2^32 - 1 messages.
+    fn step(self) -> Option<(Self, MessageKey)>;
+
+    /// A [`step`](Self::step) whose key nobody wants.
+    fn skip(self) -> Option<Self>;
+}
+
+/// How far ahead a message may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Jump {
+    /// 25,000 messages.
+    Limited,
+    /// With oneself: an own device that was away may be any number behind.
+    Unlimited,
+}
+
+/// How many messages one may skip, and how many keys are kept for a chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limits {
+    pub(crate) skip: u32,
+    pub(crate) keep: u32,
+}
+
+/// Where a walk ends.
+#[derive(Debug)]
+pub(crate) struct Walked<C> {
+    /// The chain after the message.
+    pub(crate) chain: C,
+    /// The key of the message.
+    pub(crate) key: MessageKey,
+    /// How many keys are kept for the chain from now on.
+    pub(crate) kept: u32,
+    pub(crate) changes: KeptChanges,
+}
+
+/// What a walk changes about the keys that are kept for its chain.
+#[derive(Debug)]
+pub(crate) struct KeptChanges {
+    /// How many of the oldest make room.
+    forget: u32,
+    /// By number, the lowest first.
+    keep: Vec<(u32, Secret<32>)>,
+}
+
+impl Limits {
+    pub(crate) const fn new(jump: Jump) -> Self {
+        let skip = match jump {
+            Jump::Limited => MAX_JUMP,
+            Jump::Unlimited => u32::MAX,
+        };
+        Self { skip, keep: MAX_KEPT }
+    }
+}
+
+/// Walks to message `number`, which is not behind `chain`, for which `kept` keys are kept. `None` when it is too far
+/// ahead, or the chain ends before.
+pub(crate) fn walk<C: Chain>(mut chain: C, number: u32, kept: u32, limits: Limits) -> Option<Walked<C>> {
+    let between = number.checked_sub(chain.next_number())?;
+    if between > limits.skip {
+        return None;
+    }
+    let newest = between.min(limits.keep);
+    let room = limits.keep.saturating_sub(newest);
+    for _ in newest..between {
+        chain = chain.skip()?;
+    }
+    let mut keep = Vec::new();
+    for _ in 0..newest {
+        let number = chain.next_number();
+        let (next, key) = chain.step()?;
+        keep.push((number, key.into_seed()));
+        chain = next;
+    }
+    let (chain, key) = chain.step()?;
+    let changes = KeptChanges { forget: kept.saturating_sub(room), keep };
+    Some(Walked { chain, key, kept: kept.min(room).saturating_add(newest), changes })
+}
+
+impl KeptChanges {
+    /// The same in the caller's words, and in the order in which it happens.
+    pub(crate) fn into_changes<T>(
+        self,
+        forget_oldest: impl FnOnce(u32) -> T,
+        keep: impl FnMut((u32, Secret<32>)) -> T,
+    ) -> Vec<T> {
+        let forget = (self.forget > 0).then(|| forget_oldest(self.forget));
+        forget.into_iter().chain(self.keep.into_iter().map(keep)).collect()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "a test fails by panicking")]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Its key number `n` is `n` in 32 bytes.
+    #[derive(Debug, PartialEq, Eq)]
+    struct Counting(u32);
+
+    impl Chain for Counting {
+        fn next_number(&self) -> u32 {
+            self.0
+        }
+
+        fn step(self) -> Option<(Self, MessageKey)> {
+            let mut seed = [0; 32];
+            seed[..4].copy_from_slice(&self.0.to_be_bytes());
+            Some((self.skip()?, MessageKey::new(Secret::new(seed))))
+        }
+
+        fn skip(self) -> Option<Self> {
+            self.0.checked_add(1).map(Self)
+        }
+    }
+
+    fn number_of(seed: &Secret<32>) -> u32 {
+        u32::from_be_bytes(seed.expose()[..4].try_into().unwrap())
+    }
+
+    enum Change {
+        ForgetOldest(u32),
+        Keep(u32, Secret<32>),
+    }
+
+    proptest! {
+        #[test]
+        fn the_newest_keys_are_kept_as_far_as_there_is_room(
+            from in 100_u32..200, between in 0_u32..50, keep in 0_u32..20, already in 0_u32..20,
+        ) {
+            let (number, already) = (from + between, already.min(keep));
+            let walked = walk(Counting(from), number, already, Limits { skip: 50, keep }).unwrap();
+            prop_assert_eq!(walked.chain, Counting(number + 1));
+            prop_assert_eq!(number_of(&walked.key.into_seed()), number);
+            let mut rows: Vec<_> = (from - already..from).collect();
+            let newest = |count| (number - count..number).collect::<Vec<_>>();
+            let expected = newest(keep.min(already + between));
+            for change in walked.changes.into_changes(Change::ForgetOldest, |(n, seed)| Change::Keep(n, seed)) {
+                match change {
+                    Change::ForgetOldest(count) => drop(rows.drain(..usize::try_from(count).unwrap())),
+                    Change::Keep(n, seed) => {
+                        prop_assert_eq!(number_of(&seed), n);
+                        rows.push(n);
+                    }
+                }
+                prop_assert!(rows.len() <= usize::try_from(keep).unwrap());
+            }
+            prop_assert_eq!(rows.len(), usize::try_from(walked.kept).unwrap());
+            prop_assert_eq!(rows, expected);
+        }
+    }
+
+    #[test]
+    fn a_walk_has_bounds() {
+        let limits = Limits { skip: 3, keep: 2 };
+        let ends_at = |from, number| walk(Counting(from), number, 0, limits).map(|walked| walked.chain);
+        assert_eq!(ends_at(7, 10), Some(Counting(11)));
+        assert_eq!(ends_at(7, 11), None);
+        assert_eq!(ends_at(7, 6), None);
+        assert_eq!(ends_at(u32::MAX - 3, u32::MAX - 1), Some(Counting(u32::MAX)));
+        assert_eq!(ends_at(u32::MAX - 3, u32::MAX), None);
+        let far = |jump, number| walk(Counting(0), number, 0, Limits::new(jump)).is_some();
+        assert!(far(Jump::Limited, 25_000) && !far(Jump::Limited, 25_001));
+        assert!(far(Jump::Unlimited, 100_000));
+    }
+}
