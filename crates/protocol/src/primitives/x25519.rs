@@ -1,7 +1,9 @@
-//! X25519 (RFC 7748): key pairs and Diffie-Hellman.
+//! X25519 (RFC 7748): key pairs and Diffie-Hellman, both done by AWS-LC (docs/adr/0006).
 
 use std::fmt;
+use std::sync::{LazyLock, OnceLock};
 
+use aws_lc_rs::agreement;
 use curve25519_dalek::EdwardsPoint;
 use curve25519_dalek::montgomery::MontgomeryPoint;
 use curve25519_dalek::scalar::clamp_integer;
@@ -39,6 +41,12 @@ const LOW_ORDER: [[u8; 32]; 5] = [
     },
 ];
 
+/// `5L - 1`, where `L` is the order of the prime-order subgroup: -1 there, and 0 modulo the cofactor 8. It is clamped.
+const MINUS_ONE: [u8; 32] = [
+    0xa0, 0x23, 0xcd, 0xd0, 0x83, 0xef, 0x5b, 0xb8, 0x2f, 0x10, 0xd6, 0x2e, 0x59, 0xe1, 0x5a, 0x68, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x50,
+];
+
 /// A public key in its serialized form, `0x05 || u`. Two keys are the same when their bytes are.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct PublicKey([u8; PUBLIC_KEY_LEN]);
@@ -65,10 +73,6 @@ impl PublicKey {
         Self(bytes)
     }
 
-    fn from_point(point: MontgomeryPoint) -> Self {
-        Self::from_coordinate(point.to_bytes())
-    }
-
     pub(crate) fn point(&self) -> MontgomeryPoint {
         let [_, u @ ..] = self.0;
         MontgomeryPoint(u)
@@ -81,10 +85,12 @@ impl PublicKey {
     }
 
     /// Whether this is the one encoding of a point in the prime-order subgroup of the curve.
+    ///
+    /// A point of that subgroup, and no other, has the same coordinate as its multiple by `5L - 1`, which is its negative:
+    /// the factor clears what lies outside, and the twist has another order. The result is in its canonical encoding.
     pub(crate) fn is_canonical(&self) -> bool {
-        self.point()
-            .to_edwards(0)
-            .is_some_and(|point| point.is_torsion_free() && Self::from_point(point.to_montgomery()) == *self)
+        static NEGATION: LazyLock<KeyPair> = LazyLock::new(|| KeyPair::from_private(&Secret::new(MINUS_ONE)));
+        NEGATION.agree(self).is_ok_and(|negative| Self::from_coordinate(*negative.expose()) == *self)
     }
 }
 
@@ -97,10 +103,14 @@ impl fmt::Debug for PublicKey {
 }
 
 /// A key pair. The private half is clamped.
-#[derive(Debug)]
 pub(crate) struct KeyPair {
     public: PublicKey,
     private: Secret<32>,
+    /// The private half as AWS-LC keeps it, which wipes it too. Making it costs as much as making a key pair, so that one
+    /// that was stored has it only once it agrees.
+    agreeing: OnceLock<agreement::PrivateKey>,
+    /// The public half as XEdDSA needs it, once it has signed.
+    edwards: OnceLock<[u8; 32]>,
 }
 
 impl KeyPair {
@@ -111,14 +121,14 @@ impl KeyPair {
     /// Clamps `private` and computes the public half.
     pub(crate) fn from_private(private: &Secret<32>) -> Self {
         let private = clamped(private);
-        // The table of multiples of the base point is for the Edwards form.
-        let public = EdwardsPoint::mul_base_clamped(*private.expose()).to_montgomery();
-        Self { public: PublicKey::from_point(public), private }
+        let (agreeing, coordinate) = parse(&private);
+        let public = PublicKey::from_coordinate(coordinate);
+        Self { public, private, agreeing: agreeing.into(), edwards: OnceLock::new() }
     }
 
     /// From a stored pair; the public half is taken at its word, for it was computed when the pair was made.
     pub(crate) fn from_parts(public: PublicKey, private: &Secret<32>) -> Self {
-        Self { public, private: clamped(private) }
+        Self { public, private: clamped(private), agreeing: OnceLock::new(), edwards: OnceLock::new() }
     }
 
     pub(crate) fn public(&self) -> &PublicKey {
@@ -129,14 +139,43 @@ impl KeyPair {
         &self.private
     }
 
-    /// `DH(self, theirs)`. Never zero.
+    /// `DH(self, theirs)`. Never zero: AWS-LC refuses that, in constant time.
     pub(crate) fn agree(&self, theirs: &PublicKey) -> Result<Secret<32>, LowOrderPoint> {
-        let shared = Secret::new(theirs.point().mul_clamped(*self.private.expose()).to_bytes());
-        if bool::from(subtle::ConstantTimeEq::ct_eq(shared.expose().as_slice(), &[0; 32])) {
-            return Err(LowOrderPoint);
-        }
-        Ok(shared)
+        let ours = self.agreeing.get_or_init(|| parse(&self.private).0);
+        let [_, theirs @ ..] = theirs.0;
+        let theirs = agreement::UnparsedPublicKey::new(&agreement::X25519, theirs);
+        agreement::agree(ours, theirs, LowOrderPoint, |shared| {
+            Secret::from_slice(shared).ok_or(LowOrderPoint)
+        })
     }
+
+    /// The public half as a compressed point of the Edwards curve, on which XEdDSA signs.
+    pub(super) fn edwards(&self) -> &[u8; 32] {
+        let compute = || EdwardsPoint::mul_base_clamped(*self.private.expose()).compress().to_bytes();
+        self.edwards.get_or_init(compute)
+    }
+}
+
+/// The private half is not shown.
+impl fmt::Debug for KeyPair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { public, private: _, agreeing: _, edwards: _ } = self;
+        write!(f, "KeyPair({public:?}, ..)")
+    }
+}
+
+/// The private half as AWS-LC keeps it, and the coordinate of the public half.
+fn parse(private: &Secret<32>) -> (agreement::PrivateKey, [u8; 32]) {
+    let parse = || {
+        let key = agreement::PrivateKey::from_private_key(&agreement::X25519, private.expose()).ok()?;
+        let coordinate = key.compute_public_key().ok()?.as_ref().try_into().ok()?;
+        Some((key, coordinate))
+    };
+    #[expect(
+        clippy::expect_used,
+        reason = "all strings of 32 bytes are keys: it fails as a `Box` does, without memory"
+    )]
+    parse().expect("memory for a key")
 }
 
 /// A multiple of the cofactor, of fixed length (RFC 7748, section 5).
@@ -146,11 +185,14 @@ fn clamped(private: &Secret<32>) -> Secret<32> {
 
 #[cfg(test)]
 mod tests {
+    use curve25519_dalek::constants::EIGHT_TORSION;
+
     use super::*;
+    use crate::primitives::kdf::sha512;
     use crate::vectors::{self, bytes, secret};
 
     fn key(u: [u8; 32]) -> PublicKey {
-        PublicKey::from_point(MontgomeryPoint(u))
+        PublicKey::from_coordinate(u)
     }
 
     #[test]
@@ -218,5 +260,51 @@ mod tests {
         let mut twist = [0; 32];
         twist[0] = 2;
         assert!(!key(twist).is_canonical());
+    }
+
+    /// The definition, and points that come close to it.
+    #[test]
+    fn canonical_keys_are_those_of_the_definition() {
+        let defined = |key: &PublicKey| {
+            key.point().to_edwards(0).is_some_and(|point| {
+                let encoded = point.to_montgomery().to_bytes();
+                point.is_torsion_free() && PublicKey::from_coordinate(encoded) == *key
+            })
+        };
+        let mut canonical = 0;
+        for number in 0..64 {
+            let pair = KeyPair::from_private(&Secret::new([number; 32]));
+            let Some(point) = pair.public().point().to_edwards(number & 1) else { panic!() };
+            let near = EIGHT_TORSION.map(|torsion| (point + torsion).to_montgomery().to_bytes());
+            let mut high = near[0];
+            high[31] |= 0x80;
+            // About half of all strings are on the twist.
+            let any = sha512(&[&[number]]);
+            let strings = near.into_iter().chain([high, any[..32].try_into().unwrap()]);
+            for key in strings.map(PublicKey::from_coordinate) {
+                assert_eq!(key.is_canonical(), defined(&key), "{:?}", key.0);
+                canonical += usize::from(key.is_canonical());
+            }
+        }
+        assert!((64..128).contains(&canonical), "{canonical}");
+        // The small numbers and their other encodings, with the prime added.
+        for (low, top) in (0..=255).flat_map(|low| [(low, 0), (low, 0x7f), (low, 0xff)]) {
+            let mut u = [if top == 0 { 0 } else { 0xff }; 32];
+            (u[0], u[31]) = (low, top);
+            assert_eq!(key(u).is_canonical(), defined(&key(u)), "{low} {top}");
+        }
+    }
+
+    #[test]
+    fn a_stored_pair_agrees_and_signs_as_it_did() {
+        let made = KeyPair::from_private(&Secret::new([0x42; 32]));
+        let stored = KeyPair::from_parts(*made.public(), made.private());
+        let theirs = *KeyPair::from_private(&Secret::new([0x31; 32])).public();
+        for _ in 0..2 {
+            assert_eq!(made.agree(&theirs).unwrap().expose(), stored.agree(&theirs).unwrap().expose());
+            assert_eq!(made.edwards(), stored.edwards());
+        }
+        let sign = made.edwards()[31] >> 7;
+        assert_eq!(made.public().point().to_edwards(sign).unwrap().compress().as_bytes(), made.edwards());
     }
 }

@@ -56,11 +56,11 @@ pub(crate) fn sign<R: CryptoRng + ?Sized>(key: &KeyPair, message: &[u8], rng: &m
 fn sign_with(key: &KeyPair, message: &[u8], random: &Secret<64>) -> Signature {
     let private = key.private().expose();
     let a = Zeroizing::new(Scalar::from_bytes_mod_order(*private));
-    let public = EdwardsPoint::mul_base(&a).compress().to_bytes();
+    let public = key.edwards();
     let digest = Zeroizing::new(sha512(&[&NONCE_PREFIX, private, message, random.expose()]));
     let r = Zeroizing::new(Scalar::from_bytes_mod_order_wide(&digest));
     let commitment = EdwardsPoint::mul_base(&r).compress().to_bytes();
-    let h = Scalar::from_bytes_mod_order_wide(&sha512(&[&commitment, &public, message]));
+    let h = Scalar::from_bytes_mod_order_wide(&sha512(&[&commitment, public, message]));
     let mut s = (h * *a + *r).to_bytes();
     if let (Some(top), Some(sign)) = (s.last_mut(), public.last()) {
         *top = (*top & !SIGN_BIT) | (sign & SIGN_BIT);
