@@ -20,8 +20,12 @@ const LOW: u32 = 20;
 const DAY_MS: u64 = 24 * 3600 * 1000;
 /// Age at which the signed and the last-resort key are replaced.
 const ROTATE_MS: u64 = 2 * DAY_MS;
-/// How long a replaced key still opens first messages: as long as a mailbox keeps them.
-const KEEP_MS: u64 = 30 * DAY_MS;
+/// Most one-time keys of each kind that are kept here. None is deleted to make room, as a first message may be on its
+/// way to it: a relay that asks for more, or whose keys are taken and not used, has to make do with the last-resort key.
+const MOST: u32 = 1_000;
+/// How long a key still opens first messages when nobody can get it any more: a session that was begun with it is used
+/// for 30 days without an answer, and a mailbox keeps what it sends for 30 days.
+const KEEP_MS: u64 = 60 * DAY_MS;
 
 /// Makes and uploads what the relay lacks.
 pub(crate) async fn replenish(ctx: &Context) -> Result<()> {
@@ -82,12 +86,14 @@ pub(crate) fn prepare(
     now_ms: u64,
     rng: &mut StdRng,
 ) -> Result<PreKeys> {
-    tx.forget_replaced_pre_keys(now_ms.saturating_sub(KEEP_MS))?;
+    tx.note_given_out(at_relay, now_ms)?;
+    tx.forget_old_pre_keys(now_ms.saturating_sub(KEEP_MS))?;
     let waiting = tx.pre_keys_to_upload()?;
+    let kept = tx.one_time_pre_keys()?;
     let rotate =
         tx.signed_pre_key_created()?.is_none_or(|created| created.saturating_add(ROTATE_MS) <= now_ms);
-    let ec = missing(at_relay.ec, waiting.one_time.len());
-    let kem = missing(at_relay.kem, waiting.one_time_kem.len());
+    let ec = missing(at_relay.ec, waiting.one_time.len(), kept.ec);
+    let kem = missing(at_relay.kem, waiting.one_time_kem.len(), kept.kem);
     if !rotate && ec == 0 && kem == 0 {
         return Ok(waiting);
     }
@@ -107,10 +113,11 @@ pub(crate) fn prepare(
     tx.pre_keys_to_upload()
 }
 
-/// How many to make, given what the relay has and what waits to be uploaded.
-fn missing(at_relay: u32, waiting: usize) -> u32 {
+/// How many to make, given what the relay has, what waits to be uploaded, and how many are kept here in all.
+fn missing(at_relay: u32, waiting: usize, kept: u32) -> u32 {
     let total = at_relay.saturating_add(u32::try_from(waiting).unwrap_or(u32::MAX));
-    if total < LOW { FULL.saturating_sub(total) } else { 0 }
+    let wanted = if total < LOW { FULL.saturating_sub(total) } else { 0 };
+    wanted.min(MOST.saturating_sub(kept))
 }
 
 /// The public halves, as the relay takes them.
@@ -138,14 +145,82 @@ pub(crate) fn upload_form(keys: &PreKeys) -> wire::KeyUpload {
 
 #[cfg(test)]
 mod tests {
+    use rand::SeedableRng as _;
+    use sealpost_protocol::IdentityKeyPair;
+    use tempfile::TempDir;
+
     use super::*;
+    use crate::config::DatabaseKey;
+    use crate::event::EventBus;
+    use crate::id::{DeviceId, UserId};
+    use crate::store::{Registered, Store, Tokens};
 
     #[test]
     fn a_pool_is_filled_when_low_and_left_alone_otherwise() {
-        assert_eq!(missing(0, 0), 100);
-        assert_eq!(missing(19, 0), 81);
-        assert_eq!(missing(20, 0), 0);
-        assert_eq!(missing(0, 100), 0);
-        assert_eq!(missing(5, 10), 85);
+        assert_eq!(missing(0, 0, 0), 100);
+        assert_eq!(missing(19, 0, 300), 81);
+        assert_eq!(missing(20, 0, 20), 0);
+        assert_eq!(missing(0, 100, 100), 0);
+        assert_eq!(missing(5, 10, 15), 85);
+        assert_eq!(missing(0, 0, 950), 50);
+        assert_eq!(missing(0, 0, 1000), 0);
+        assert_eq!(missing(0, 0, u32::MAX), 0);
+    }
+
+    /// A client that looks after its pre-keys, and what its relay claims to have left.
+    struct Client {
+        _dir: TempDir,
+        store: Store,
+    }
+
+    impl Client {
+        async fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("a.db");
+            let store = Store::open(path, DatabaseKey::new([9; 32]), EventBus::new()).unwrap();
+            let work = store.write(|tx| {
+                tx.insert_account(&IdentityKeyPair::generate(&mut rand::rng()), 7)?;
+                let registered = Registered { user: UserId::from_bytes([1; 16]), device: DeviceId::PRIMARY };
+                tx.set_registered(registered, &Tokens::new("access".into(), 1, "refresh".into()))
+            });
+            work.await.unwrap();
+            Self { _dir: dir, store }
+        }
+
+        /// Makes and uploads what is missing; how many one-time keys of each kind that were, and how many are kept now.
+        async fn keep_up(&self, left: u32, now_ms: u64) -> ([usize; 2], [u32; 2]) {
+            let work = self.store.write(move |tx| {
+                let (account, _) = tx.our_account()?;
+                let counts = wire::KeyCounts { ec: left, kem: left };
+                let keys = prepare(tx, &account, counts, now_ms, &mut StdRng::seed_from_u64(1))?;
+                tx.set_pre_keys_uploaded(&keys)?;
+                let kept = tx.one_time_pre_keys()?;
+                Ok(([keys.one_time.len(), keys.one_time_kem.len()], [kept.ec, kept.kem]))
+            });
+            work.await.unwrap()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_relay_that_never_has_keys_gets_only_so_many() {
+        let client = Client::new().await;
+        let begin = 1000 * DAY_MS;
+        for round in 0..30 {
+            let (_, kept) = client.keep_up(0, begin + round).await;
+            assert!(kept.into_iter().all(|kept| kept <= MOST), "{kept:?}");
+        }
+        // Those that were given out serve late first messages for 60 days, then they make room.
+        assert_eq!(client.keep_up(0, begin + KEEP_MS).await, ([0, 0], [MOST; 2]));
+        let (made, kept) = client.keep_up(0, begin + KEEP_MS + 100).await;
+        assert_eq!((made, kept), ([FULL as usize; 2], [FULL; 2]));
+    }
+
+    #[tokio::test]
+    async fn what_the_relay_still_has_is_kept_for_as_long_as_it_has_it() {
+        let client = Client::new().await;
+        let begin = 1000 * DAY_MS;
+        assert_eq!(client.keep_up(0, begin).await, ([100; 2], [100; 2]));
+        assert_eq!(client.keep_up(30, begin + 1).await, ([0; 2], [100; 2]));
+        assert_eq!(client.keep_up(30, begin + 3 * KEEP_MS).await, ([0; 2], [30; 2]));
     }
 }

@@ -4,6 +4,7 @@ use rusqlite::{OptionalExtension as _, params};
 use sealpost_protocol::{
     Consumed, KemPreKey, KemPreKeyId, OneTimePreKey, OneTimePreKeyId, SignedPreKey, SignedPreKeyId,
 };
+use sealpost_wire::KeyCounts;
 use zeroize::Zeroizing;
 
 use super::{Rows, Tx, from_sql, to_sql};
@@ -48,6 +49,14 @@ impl Rows<'_> {
             one_time: one_time.iter().map(|r| OneTimePreKey::from_bytes(r)).collect::<Result<_, _>>()?,
             one_time_kem: one_time_kem.iter().map(|r| KemPreKey::from_bytes(r)).collect::<Result<_, _>>()?,
         })
+    }
+
+    /// How many one-time keys of each kind are here, wherever else they are.
+    pub(crate) fn one_time_pre_keys(&self) -> Result<KeyCounts> {
+        let sql = "SELECT (SELECT count(*) FROM one_time_pre_key),
+                          (SELECT count(*) FROM kem_pre_key WHERE last_resort = 0)";
+        let count = |row: &rusqlite::Row<'_>| Ok(KeyCounts { ec: row.get(0)?, kem: row.get(1)? });
+        Ok(self.connection.prepare_cached(sql)?.query_row([], count)?)
     }
 
     fn record(&self, sql: &str, id: u32) -> Result<Option<Zeroizing<Vec<u8>>>> {
@@ -144,11 +153,30 @@ impl Tx<'_> {
         Ok(used == 1)
     }
 
-    /// Forgets keys that were replaced before `before_ms`.
-    pub(crate) fn forget_replaced_pre_keys(&mut self, before_ms: u64) -> Result<()> {
+    /// The relay has this many one-time keys left. It gives out the oldest first, so the others were given out by now.
+    pub(crate) fn note_given_out(&mut self, left: KeyCounts, now_ms: u64) -> Result<()> {
+        let now = to_sql(now_ms)?;
+        self.change(
+            "UPDATE one_time_pre_key SET given_out = ?1 WHERE uploaded = 1 AND given_out IS NULL AND id NOT IN
+                (SELECT id FROM one_time_pre_key WHERE uploaded = 1 ORDER BY id DESC LIMIT ?2)",
+            params![now, left.ec],
+        )?;
+        self.change(
+            "UPDATE kem_pre_key SET given_out = ?1
+             WHERE last_resort = 0 AND uploaded = 1 AND given_out IS NULL AND id NOT IN
+                (SELECT id FROM kem_pre_key WHERE last_resort = 0 AND uploaded = 1 ORDER BY id DESC LIMIT ?2)",
+            params![now, left.kem],
+        )?;
+        Ok(())
+    }
+
+    /// Forgets keys that nobody could get any more since before `before_ms`: signed ones that were replaced, one-time
+    /// ones that were given out and not used.
+    pub(crate) fn forget_old_pre_keys(&mut self, before_ms: u64) -> Result<()> {
         let before = to_sql(before_ms)?;
         self.change("DELETE FROM signed_pre_key WHERE replaced < ?1", [before])?;
-        self.change("DELETE FROM kem_pre_key WHERE replaced < ?1", [before])?;
+        self.change("DELETE FROM one_time_pre_key WHERE given_out < ?1", [before])?;
+        self.change("DELETE FROM kem_pre_key WHERE replaced < ?1 OR given_out < ?1", [before])?;
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::error::{Error, Result, Storage};
 
 /// Each brings the schema from version n to n + 1; the version is SQLite's `user_version`.
-const MIGRATIONS: [&str; 1] = [V1];
+const MIGRATIONS: [&str; 2] = [V1, V2];
 
 pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
     let known = u32::try_from(MIGRATIONS.len()).map_err(|_| Error::Bug("too many migrations"))?;
@@ -161,6 +161,12 @@ CREATE INDEX handled_at ON handled (at);
 CREATE VIRTUAL TABLE search USING fts5 (
     text, content = '', contentless_delete = 1, tokenize = 'unicode61 remove_diacritics 2', prefix = '2 3'
 );
+";
+
+/// When we learnt that the relay has given a one-time key out; kept for late first messages.
+const V2: &str = "
+ALTER TABLE one_time_pre_key ADD COLUMN given_out INTEGER;
+ALTER TABLE kem_pre_key ADD COLUMN given_out INTEGER;   -- NULL for a last-resort key
 ";
 
 #[cfg(test)]

@@ -8,9 +8,11 @@ use tokio::time::{sleep, timeout};
 use crate::account::pre_keys;
 use crate::context::Context;
 use crate::error::Result;
+use crate::send::backoff_ms;
 
 const PERIOD: Duration = Duration::from_secs(6 * 3600);
 const RETRY: Duration = Duration::from_secs(60);
+const LEAST_PAUSE_MS: u64 = 200;
 const DAY_MS: u64 = 24 * 3600 * 1000;
 /// A mailbox row lives 30 days: what was handled longer ago cannot come again.
 const HANDLED_MS: u64 = 31 * DAY_MS;
@@ -18,6 +20,7 @@ const HANDLED_MS: u64 = 31 * DAY_MS;
 const RESUBMIT_MS: u64 = 7 * DAY_MS;
 
 pub(crate) async fn run(ctx: Context) {
+    let mut complaints = 0;
     loop {
         ctx.transport.online().await;
         let pause = match keep_up(&ctx).await {
@@ -27,10 +30,12 @@ pub(crate) async fn run(ctx: Context) {
                 RETRY
             }
         };
-        // Early when the relay runs low.
-        let _ = timeout(pause, ctx.keys_low.notified()).await;
-        // A relay that keeps on complaining is not answered faster than this.
-        sleep(Duration::from_millis(200)).await;
+        // Early when the relay runs low; one that keeps on complaining is answered ever more slowly.
+        complaints = match timeout(pause, ctx.keys_low.notified()).await {
+            Ok(()) => u32::saturating_add(complaints, 1),
+            Err(_) => 0,
+        };
+        sleep(Duration::from_millis(backoff_ms(&ctx.env, complaints).saturating_add(LEAST_PAUSE_MS))).await;
     }
 }
 
