@@ -201,34 +201,56 @@ async fn a_changed_message_becomes_a_row_with_its_cause_and_the_next_is_read() {
     nothing_waits(&world).await;
 }
 
-/// What a relay does that shows a message in the wrong place first.
-fn moved_then_right(deliver: Deliver) -> Vec<Deliver> {
+/// The message in a thread that nobody has made.
+fn moved(deliver: &Deliver) -> Deliver {
     let mut moved = deliver.clone();
     let key = moved.key.as_mut().unwrap();
     key.thread_id = flipped(&key.thread_id, 7);
-    vec![moved, deliver]
+    moved
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_in_the_wrong_thread_is_not_shown_there_and_still_opens_where_it_belongs() {
+async fn a_message_in_the_wrong_thread_makes_none_and_still_opens_where_it_belongs() {
     let world = World::start().await;
     let next = NextEnvelope::default();
     let proxy = Proxy::start(world.addr(), next.clone()).await;
     let ada = world.party("ada").await;
     let ben = world.disk("ben").through(&proxy.url()).come().await;
     let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
-    // A first message, with its handshake, and one of a session that is known.
-    for text in ["first", "second"] {
+    // A first message, with its handshake, and one of a session that is known; and one that was opened before.
+    let changes: [(&str, Change); 3] = [
+        ("first", |deliver| vec![moved(&deliver), deliver]),
+        ("second", |deliver| vec![moved(&deliver), deliver]),
+        ("third", |deliver| vec![deliver.clone(), moved(&deliver)]),
+    ];
+    for (text, change) in changes {
         nothing_waits(&world).await;
-        next.arm(moved_then_right);
+        next.arm(change);
         let message = hers.send_text(text).await.unwrap();
         ada.message_reaches(&hers, message.id, delivered).await;
     }
-    let texts = ["first", "second"].map(|text| MessageBody::Text(text.to_owned()));
+    // In order: what was moved is handled when this is here.
+    nothing_waits(&world).await;
+    hers.send_text("fourth").await.unwrap();
+    let texts = ["first", "second", "third", "fourth"].map(|text| MessageBody::Text(text.to_owned()));
     bodies(&ben, &his, &texts, "in its place").await;
-    let elsewhere = ben.client.threads().await.unwrap().into_iter().find(|thread| thread.id() != his.id());
-    let misrouted = MessageBody::Undecryptable(Undecryptable::Misrouted);
-    bodies(&ben, &elsewhere.unwrap(), &[misrouted.clone(), misrouted], "elsewhere").await;
+    let threads: Vec<_> = ben.client.threads().await.unwrap().iter().map(|thread| thread.id()).collect();
+    assert_eq!(threads, [his.id()]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thread_begins_with_a_message_that_cannot_be_opened_too() {
+    let world = World::start().await;
+    let next = NextEnvelope::default();
+    let proxy = Proxy::start(world.addr(), next.clone()).await;
+    let ada = world.party("ada").await;
+    let ben = world.disk("ben").through(&proxy.url()).come().await;
+    let hers = ada.thread_with(&ben).await;
+    next.arm(|deliver| with_ciphertext(deliver, |bytes| bytes[1..].fill(0xa5)));
+    hers.send_text("the first of all").await.unwrap();
+    let his = eventually("a thread", async || ben.client.threads().await.unwrap().pop()).await;
+    assert_eq!(his.id(), hers.id());
+    bodies(&ben, &his, &[MessageBody::Undecryptable(Undecryptable::Malformed)], "its cause").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

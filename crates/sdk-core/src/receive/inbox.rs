@@ -10,7 +10,7 @@ use sealpost_wire::limits::MAX_COUNT;
 use super::apply::{Applied, apply};
 use super::open::{Lock, NamedPreKeys, Opened, Parsed, open, parse};
 use crate::account::registration::{address, local_device};
-use crate::content::{Content, ReceiptKind};
+use crate::content::{Body, Content, ReceiptKind};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::fault::{self, Station};
@@ -120,17 +120,26 @@ impl Batch<'_, '_> {
         if self.tx.is_handled(envelope.thread, envelope.sender, envelope.client_msg_id)? {
             return self.tx.account_for(envelope.thread, envelope.epoch, envelope.server_seq);
         }
-        let Some(thread) = self.thread_of(&envelope)? else {
+        let thread = self.tx.thread(envelope.thread)?;
+        if thread.is_none() && envelope.sender == self.us.user {
             tracing::warn!("the relay delivered what we have not written, in a thread that is not ours");
             return Ok(());
-        };
-        let opened = if thread.peer == envelope.sender {
+        }
+        let opened = if thread.is_none_or(|thread| thread.peer == envelope.sender) {
             self.open(&envelope, rng)?
         } else {
             // Only its two members write into a direct thread.
             Opened::Undecryptable(Undecryptable::Misrouted)
         };
         let now_ms = self.ctx.server_now_ms();
+        if thread.is_none() {
+            if !begins_thread(&opened) {
+                tracing::warn!("the relay delivered what begins no thread, in one that is not ours");
+                return Ok(());
+            }
+            let Envelope { thread: id, sender: peer, roster_version, .. } = envelope;
+            self.tx.put_thread(Thread { id, peer, roster_version }, now_ms)?;
+        }
         if apply(self.tx, &envelope, opened, self.us, now_ms)? == Applied::Text {
             self.delivered.entry(envelope.thread).or_default().push(envelope.client_msg_id);
         }
@@ -145,18 +154,6 @@ impl Batch<'_, '_> {
             thread::queue_receipts(self.ctx, self.tx, *thread, ReceiptKind::Delivered, messages)?;
         }
         Ok(())
-    }
-
-    /// The thread, which begins for us with its first message.
-    fn thread_of(&mut self, envelope: &Envelope) -> Result<Option<Thread>> {
-        let known = self.tx.thread(envelope.thread)?;
-        if known.is_some() || envelope.sender == self.us.user {
-            return Ok(known);
-        }
-        let thread =
-            Thread { id: envelope.thread, peer: envelope.sender, roster_version: envelope.roster_version };
-        self.tx.put_thread(thread, self.ctx.server_now_ms())?;
-        Ok(Some(thread))
     }
 
     fn open(&mut self, envelope: &Envelope, rng: &mut StdRng) -> Result<Opened> {
@@ -206,6 +203,16 @@ impl Batch<'_, '_> {
 /// The relay says where a message stands and which it is; so does its sender, inside. They must agree.
 fn is_misrouted(envelope: &Envelope, content: &Content) -> bool {
     content.thread != envelope.thread || content.id != envelope.client_msg_id
+}
+
+/// Whether a thread begins for us with this: with a text, or with what may have been one. What belongs elsewhere, was
+/// opened before or leaves no row would only show an empty conversation.
+fn begins_thread(opened: &Opened) -> bool {
+    match opened {
+        Opened::Content(content) => matches!(content.body, Body::Text(_)),
+        Opened::Undecryptable(cause) => *cause != Undecryptable::Misrouted,
+        Opened::Duplicate => false,
+    }
 }
 
 /// Station 5, Load: a message of a session that is known needs no pre-keys.
