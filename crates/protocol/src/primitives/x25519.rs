@@ -156,11 +156,11 @@ impl KeyPair {
     }
 }
 
-/// The private half is not shown.
+/// Without what follows from the private half.
 impl fmt::Debug for KeyPair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { public, private: _, agreeing: _, edwards: _ } = self;
-        write!(f, "KeyPair({public:?}, ..)")
+        let Self { public, private, agreeing: _, edwards: _ } = self;
+        f.debug_struct("KeyPair").field("public", public).field("private", private).finish()
     }
 }
 

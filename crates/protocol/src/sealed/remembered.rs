@@ -1,6 +1,6 @@
 //! What sealed sender need not compute twice.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
 use crate::error::LowOrderPoint;
@@ -21,16 +21,14 @@ const MAX_AGREEMENTS: usize = 2_048;
 pub struct Remembered {
     /// Hashes of key, signature and what was signed, oldest first.
     signatures: VecDeque<[u8; 32]>,
-    /// Oldest first.
-    agreements: VecDeque<Agreement>,
+    /// `DH(ours, theirs)`.
+    agreements: BTreeMap<Pair, Secret<32>>,
+    /// The keys of `agreements`, oldest first.
+    pairs: VecDeque<Pair>,
 }
 
-/// `DH(ours, theirs)` of two identity keys.
-struct Agreement {
-    ours: IdentityKey,
-    theirs: IdentityKey,
-    secret: Secret<32>,
-}
+/// Ours, theirs.
+type Pair = (IdentityKey, IdentityKey);
 
 impl Remembered {
     /// Whether `signature` is one of `message` by `key`. Only good ones are remembered: to be good is for ever.
@@ -53,30 +51,43 @@ impl Remembered {
         ours: &IdentityKeyPair,
         theirs: &IdentityKey,
     ) -> Result<Secret<32>, LowOrderPoint> {
-        let is_this = |known: &&Agreement| known.theirs == *theirs && known.ours == *ours.public();
-        if let Some(known) = self.agreements.iter().find(is_this) {
-            return Ok(known.secret.copy());
+        if let Some(known) = self.known(ours.public(), theirs) {
+            return Ok(known.copy());
         }
         let secret = ours.key_pair().agree(theirs.public_key())?;
-        let agreement = Agreement { ours: *ours.public(), theirs: *theirs, secret: secret.copy() };
-        push(&mut self.agreements, agreement, MAX_AGREEMENTS);
+        self.remember(ours.public(), theirs, secret.copy());
         Ok(secret)
+    }
+
+    /// `DH(ours, theirs)`, if it is remembered.
+    pub(super) fn known(&self, ours: &IdentityKey, theirs: &IdentityKey) -> Option<&Secret<32>> {
+        self.agreements.get(&(*ours, *theirs))
+    }
+
+    /// Remembers `secret`, which is `DH(ours, theirs)`.
+    pub(super) fn remember(&mut self, ours: &IdentityKey, theirs: &IdentityKey, secret: Secret<32>) {
+        let pair = (*ours, *theirs);
+        if self.agreements.insert(pair, secret).is_none()
+            && let Some(oldest) = push(&mut self.pairs, pair, MAX_AGREEMENTS)
+        {
+            self.agreements.remove(&oldest);
+        }
     }
 }
 
 /// How much it is, not what.
 impl fmt::Debug for Remembered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { signatures, agreements } = self;
+        let Self { signatures, agreements, pairs: _ } = self;
         write!(f, "Remembered({}, {})", signatures.len(), agreements.len())
     }
 }
 
-fn push<T>(queue: &mut VecDeque<T>, item: T, max: usize) {
-    if queue.len() >= max {
-        queue.pop_front();
-    }
+/// What had to leave, if the queue was full.
+fn push<T>(queue: &mut VecDeque<T>, item: T, max: usize) -> Option<T> {
+    let oldest = if queue.len() >= max { queue.pop_front() } else { None };
     queue.push_back(item);
+    oldest
 }
 
 fn halves(hash: [u8; 64]) -> [[u8; 32]; 2] {
@@ -125,8 +136,23 @@ mod tests {
             }
             assert_eq!(remembered.agreements.len(), 4);
         }
+        let many = |number: usize| {
+            let mut u = [5; 33];
+            u[1..9].copy_from_slice(&number.to_le_bytes());
+            IdentityKey::parse(&u).unwrap()
+        };
+        for number in 0..MAX_AGREEMENTS {
+            for _ in 0..2 {
+                remembered.remember(alice.public(), &many(number), Secret::new([1; 32]));
+            }
+            let expected = (number + 5).min(MAX_AGREEMENTS);
+            assert_eq!((remembered.agreements.len(), remembered.pairs.len()), (expected, expected));
+        }
+        assert!(remembered.known(alice.public(), bob.public()).is_none(), "the oldest has left");
+        assert!(remembered.known(alice.public(), &many(0)).is_some());
+
         let low_order = IdentityKey::parse(&[&[5], &[0; 32][..]].concat()).unwrap();
         assert_eq!(remembered.agree(&alice, &low_order).err(), Some(LowOrderPoint));
-        assert_eq!(remembered.agreements.len(), 4);
+        assert!(remembered.known(alice.public(), &low_order).is_none());
     }
 }

@@ -176,19 +176,11 @@ impl SentRecipient {
 
     pub(super) fn new(
         service_id: [u8; 17],
-        device: (DeviceId, u16),
+        devices: Vec<(DeviceId, u16)>,
         wrapped_seed: [u8; 32],
         tag: [u8; TAG_LEN],
     ) -> Self {
-        Self { service_id, devices: vec![device], wrapped_seed, tag }
-    }
-
-    pub(super) fn has(&self, device: DeviceId) -> bool {
-        self.devices.iter().any(|(known, _)| *known == device)
-    }
-
-    pub(super) fn add(&mut self, device: (DeviceId, u16)) {
-        self.devices.push(device);
+        Self { service_id, devices, wrapped_seed, tag }
     }
 
     fn write(&self, out: &mut Vec<u8>) {

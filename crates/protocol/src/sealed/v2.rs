@@ -9,6 +9,8 @@
 //!   AT = HKDF(DH(S, R) || E || C || S || R)  S or R wrote this, and R knows that it was not R
 //! ```
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use rand_core::CryptoRng;
 use subtle::ConstantTimeEq as _;
@@ -17,7 +19,8 @@ use super::content::UnidentifiedContent;
 use super::error::{OpenError, SealError};
 use super::remembered::Remembered;
 use super::sent::{EPHEMERAL_LEN, SentMessage, SentRecipient, TAG_LEN};
-use crate::address::Address;
+use super::shared_work;
+use crate::address::{Address, DeviceId};
 use crate::error::{DecodeError, LowOrderPoint};
 use crate::identity::{IdentityKey, IdentityKeyPair};
 use crate::primitives::secret::Secret;
@@ -36,7 +39,7 @@ pub struct Recipient<'a> {
 }
 
 /// Seals `content` for all `recipients`. `excluded` are service ids of fixed width of members who get nothing: the relay
-/// learns that they were not forgotten.
+/// learns that they were not forgotten. Above 32 users the work is shared among all cores.
 ///
 /// # Errors
 /// [`SealError`].
@@ -63,27 +66,74 @@ fn seal_with(
         return Err(SealError::WrongCertificate);
     }
     let ephemeral = seed.ephemeral();
-    let mut sent: Vec<(SentRecipient, &IdentityKey)> = Vec::new();
+    let users = users(recipients)?;
+    let envelopes =
+        shared_work::for_each(&users, |user| envelope(user, &seed, &ephemeral, sender, remembered));
+    let mut sent = Vec::with_capacity(users.len());
+    for (user, envelope) in users.iter().zip(envelopes) {
+        let (recipient, agreed) = envelope?;
+        if let Some(agreed) = agreed {
+            remembered.remember(sender.public(), user.identity_key, agreed);
+        }
+        sent.push(recipient);
+    }
+    let ciphertext = gcm_siv::seal(seed.cipher_key(), content.serialize()).ok_or(SealError::TooLong)?;
+    SentMessage::compose(sent, excluded, &coordinate(ephemeral.public()), &ciphertext)
+}
+
+/// A user, with the devices that get the message.
+struct User<'a> {
+    service_id: &'a [u8; 17],
+    identity_key: &'a IdentityKey,
+    devices: Vec<(DeviceId, u16)>,
+}
+
+/// The users among `recipients`, each once, in the order of their first devices.
+fn users<'a>(recipients: &[Recipient<'a>]) -> Result<Vec<User<'a>>, SealError> {
+    let mut users: Vec<User<'a>> = Vec::new();
+    let mut places = BTreeMap::new();
     for recipient in recipients {
-        let service_id = recipient.address.service_id().ok_or(SealError::NotServiceId)?;
-        let device = (recipient.address.device(), registration_id(recipient)?);
-        match sent.iter_mut().find(|(known, _)| known.service_id() == service_id) {
-            Some((known, key)) if *key == recipient.identity_key && !known.has(device.0) => known.add(device),
-            Some(_) => return Err(SealError::Contradiction),
+        let Recipient { address, identity_key, .. } = *recipient;
+        let service_id = address.service_id().ok_or(SealError::NotServiceId)?;
+        let device = (address.device(), registration_id(recipient)?);
+        match places.get(service_id).and_then(|place| users.get_mut(*place)) {
+            Some(User { devices, identity_key: known, .. }) => {
+                if *known != identity_key || devices.iter().any(|(known, _)| *known == device.0) {
+                    return Err(SealError::Contradiction);
+                }
+                devices.push(device);
+            }
             None => {
-                let shared = ephemeral.agree(recipient.identity_key.public_key())?;
-                let wrapped = seed.masked(&shared, ephemeral.public(), recipient.identity_key);
-                let shared = remembered.agree(sender, recipient.identity_key)?;
-                let identities = (sender.public(), recipient.identity_key);
-                let tag = tag(&shared, ephemeral.public(), wrapped.expose(), identities);
-                let entry = SentRecipient::new(*service_id, device, *wrapped.expose(), *tag.expose());
-                sent.push((entry, recipient.identity_key));
+                places.insert(service_id, users.len());
+                users.push(User { service_id, identity_key, devices: vec![device] });
             }
         }
     }
-    let ciphertext = gcm_siv::seal(seed.cipher_key(), content.serialize()).ok_or(SealError::TooLong)?;
-    let sent = sent.into_iter().map(|(recipient, _)| recipient).collect();
-    SentMessage::compose(sent, excluded, &coordinate(ephemeral.public()), &ciphertext)
+    Ok(users)
+}
+
+/// What is for one user alone; and the agreement of the two identity keys, unless it was known.
+fn envelope(
+    user: &User<'_>,
+    seed: &Seed,
+    ephemeral: &KeyPair,
+    sender: &IdentityKeyPair,
+    remembered: &Remembered,
+) -> Result<(SentRecipient, Option<Secret<32>>), LowOrderPoint> {
+    let User { service_id, identity_key, devices } = user;
+    let shared = ephemeral.agree(identity_key.public_key())?;
+    let wrapped = seed.masked(&shared, ephemeral.public(), identity_key);
+    let agreed;
+    let (shared, is_new) = match remembered.known(sender.public(), identity_key) {
+        Some(known) => (known, false),
+        None => {
+            agreed = sender.key_pair().agree(identity_key.public_key())?;
+            (&agreed, true)
+        }
+    };
+    let tag = tag(shared, ephemeral.public(), wrapped.expose(), (sender.public(), identity_key));
+    let recipient = SentRecipient::new(**service_id, devices.clone(), *wrapped.expose(), *tag.expose());
+    Ok((recipient, is_new.then(|| shared.copy())))
 }
 
 /// Opens what follows the version byte of the received form.
@@ -257,5 +307,47 @@ mod tests {
         assert_eq!(sealed_with(Seed(secret(&case["M"])).ephemeral()), Ok(()));
         let other = KeyPair::from_private(&Secret::new([0x42; 32]));
         assert_eq!(sealed_with(other), Err(OpenError::NotDecryptable));
+    }
+
+    /// Enough recipients for several threads: the bytes depend neither on those nor on what is remembered.
+    #[test]
+    fn many_recipients_get_what_few_get() {
+        let file = vectors::load("sealed-sender");
+        let sender = identity(&file["sender_identity_private"]);
+        let content = UnidentifiedContent::parse(&bytes(&file["v2"]["usmc"])).unwrap();
+        let people: Vec<_> = (1..=70_u8)
+            .map(|number| {
+                let identity = IdentityKeyPair::from_private(&Secret::new([number; 32]));
+                let name = format!("00000000-0000-4000-8000-0000000000{number:02x}");
+                (Address::new(&name, DeviceId::new(1).unwrap()), identity)
+            })
+            .collect();
+        let mut recipients: Vec<_> = people
+            .iter()
+            .map(|(address, identity)| Recipient {
+                address,
+                identity_key: identity.public(),
+                registration_id: 7,
+            })
+            .collect();
+        let seal = |recipients: &[Recipient<'_>], remembered: &mut Remembered| {
+            let seed = Seed(secret(&file["v2"]["M"]));
+            seal_with(seed, &content, &sender, recipients, &[], remembered)
+        };
+        let remembered = &mut Remembered::default();
+        let sent = seal(&recipients, remembered).unwrap();
+        assert_eq!(seal(&recipients, remembered).unwrap().serialize(), sent.serialize());
+        assert_eq!(sent.recipients().len(), people.len());
+        for ((recipient, for_many), (_, identity)) in recipients.iter().zip(sent.recipients()).zip(&people) {
+            let alone = seal(&[*recipient], &mut Remembered::default()).unwrap();
+            let [for_one] = alone.recipients() else { panic!() };
+            assert_eq!(sent.received_by(for_many), alone.received_by(for_one));
+            let received = &sent.received_by(for_many)[1..];
+            assert!(open(received, identity, &mut Remembered::default()).is_ok());
+        }
+
+        let low_order = IdentityKey::parse(&[&[5], &[0; 32][..]].concat()).unwrap();
+        recipients[60].identity_key = &low_order;
+        assert_eq!(seal(&recipients, remembered).err(), Some(SealError::BadIdentityKey));
     }
 }
