@@ -68,7 +68,7 @@ fn decode(form: &ChainForm) -> Result<SenderKey, DecodeError> {
     let public = PublicKey::parse(&form.signing_public)?;
     let signing = match form.signing_private.as_slice() {
         [] => SigningKey::Theirs(public),
-        private => SigningKey::Ours(KeyPair::from_parts(public, &secret(private)?)),
+        private => SigningKey::Ours(Arc::new(KeyPair::from_parts(public, &secret(private)?))),
     };
     Ok(SenderKey {
         chain_id: form.chain_id,

@@ -1,5 +1,7 @@
 //! One chain of one sender, and the steps along it.
 
+use std::sync::Arc;
+
 use rand_core::CryptoRng;
 
 use super::skipped::{SkippedChange, SkippedKey, SkippedKeyId};
@@ -24,9 +26,9 @@ pub(super) struct SenderKey {
 }
 
 /// Whose chain it is.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum SigningKey {
-    Ours(KeyPair),
+    Ours(Arc<KeyPair>),
     Theirs(PublicKey),
 }
 
@@ -49,13 +51,6 @@ impl SigningKey {
             Self::Theirs(key) => key,
         }
     }
-
-    fn copy(&self) -> Self {
-        match self {
-            Self::Ours(pair) => Self::Ours(KeyPair::from_parts(*pair.public(), pair.private())),
-            Self::Theirs(key) => Self::Theirs(*key),
-        }
-    }
 }
 
 impl SenderKey {
@@ -65,7 +60,7 @@ impl SenderKey {
             // Others read it as a signed number.
             chain_id: rng.next_u32() >> 1,
             chain_key: ChainKey::new(Secret::random(rng)),
-            signing: SigningKey::Ours(KeyPair::generate(rng)),
+            signing: SigningKey::Ours(Arc::new(KeyPair::generate(rng))),
             kept: 0,
         }
     }
@@ -118,7 +113,7 @@ impl SenderKey {
     }
 
     fn at(&self, chain_key: ChainKey, kept: u32) -> Self {
-        Self { chain_id: self.chain_id, chain_key, signing: self.signing.copy(), kept }
+        Self { chain_id: self.chain_id, chain_key, signing: self.signing.clone(), kept }
     }
 }
 
