@@ -10,15 +10,15 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sealpost_core::fault::Station;
 use sealpost_core::{Delivery, Direction, Message, Thread, UserId};
 use sealpost_e2e::KeyUse;
 use sealpost_relay::fault::Station as RelayStation;
 use sealpost_testkit::{
-    Meddle, Party, PartyDisk, Proxy, RelayProcess, World, eventually, history, own_address, relay_binary,
-    texts,
+    ManualClock, Meddle, Party, PartyDisk, Proxy, RelayProcess, World, eventually, history, own_address,
+    relay_binary, texts,
 };
 use sealpost_wire::Frame;
 use sealpost_wire::frame::Body;
@@ -102,7 +102,9 @@ const fn passes(station: Station) -> u64 {
         | Station::RegisterBeforeSubmit
         | Station::RegisterAnswered
         | Station::PreKeysBeforeUpload
-        | Station::PreKeysUploaded => 1,
+        | Station::PreKeysUploaded
+        | Station::RefreshAnswered
+        | Station::RefreshStored => 1,
         _ => 3,
     }
 }
@@ -117,7 +119,9 @@ const fn relay_passes(station: RelayStation) -> u64 {
 
 /// Ada is a process that dies; Ben, in this one, goes on writing to her.
 async fn client_dies(station: Station, fault: &str) {
-    let world = World::start().await;
+    let clock = ManualClock::at(now_ms());
+    let about_tokens = matches!(station, Station::RefreshAnswered | Station::RefreshStored);
+    let world = if about_tokens { world_at(&clock).await } else { World::start().await };
     let keys = KeyUse::default();
     let proxy = Proxy::start(world.addr(), keys.clone()).await;
     let ada = world.disk("ada").through(&proxy.url());
@@ -128,6 +132,10 @@ async fn client_dies(station: Station, fault: &str) {
     }
     if about_keys {
         take_keys(&world, usize::MAX);
+    }
+    if about_tokens {
+        // By the relay's clock, every token has run out.
+        clock.advance(Duration::from_secs(3600));
     }
     let child = crash_client(world.dir(), &proxy.url(), ben.client.user_id(), fault);
     let status = write_until_dead(&ben, child).await;
@@ -163,6 +171,16 @@ async fn relay_dies(fault: &str) {
     let (ada, ben) = talk.await.unwrap();
     same_conversation(&ada, &ben, fault).await;
     keys.judge().unwrap_or_else(|wrong| panic!("{fault}: {wrong}"));
+}
+
+fn now_ms() -> u64 {
+    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
+}
+
+/// A relay on a clock that is set by hand.
+async fn world_at(clock: &ManualClock) -> World {
+    let clock = clock.clone();
+    World::start_with(move |config| sealpost_relay::Config { clock: Arc::new(clock.clone()), ..config }).await
 }
 
 fn crash_client(folder: &Path, relay: &str, peer: UserId, fault: &str) -> Child {

@@ -40,11 +40,15 @@ pub enum Station {
     PreKeysBeforeUpload,
     /// New pre-keys are uploaded, which is not written down.
     PreKeysUploaded,
+    /// The relay has exchanged the refresh token, the new tokens are not stored.
+    RefreshAnswered,
+    /// The new tokens are stored, nobody has used them.
+    RefreshStored,
 }
 
 impl Station {
     /// Every station, in the order of the paths.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::QueueBeforeCommit,
         Self::QueueAfterCommit,
         Self::MeetBeforeCommit,
@@ -62,6 +66,8 @@ impl Station {
         Self::RegisterAnswered,
         Self::PreKeysBeforeUpload,
         Self::PreKeysUploaded,
+        Self::RefreshAnswered,
+        Self::RefreshStored,
     ];
 
     /// The name in the environment variable.
@@ -84,6 +90,8 @@ impl Station {
             Self::RegisterAnswered => "register-answered",
             Self::PreKeysBeforeUpload => "pre-keys-before-upload",
             Self::PreKeysUploaded => "pre-keys-uploaded",
+            Self::RefreshAnswered => "refresh-answered",
+            Self::RefreshStored => "refresh-stored",
         }
     }
 }

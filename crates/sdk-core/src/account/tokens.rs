@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::fault::{self, Station};
 use crate::store::Tokens;
 use crate::transport::{self, Http};
 
@@ -65,6 +66,7 @@ pub(crate) fn from_wire(pair: wire::TokenPair) -> Tokens {
 /// The pair is stored before it is used: the relay takes the old one only once more.
 async fn replace(ctx: &Context, tokens: &Tokens) -> Result<Token> {
     let pair = ctx.transport.http.refresh(&tokens.refresh).await?;
+    fault::at(Station::RefreshAnswered);
     let offset = ctx.learn_server_time(pair.server_time_ms);
     let tokens = from_wire(pair);
     let access = tokens.access.clone();
@@ -73,6 +75,7 @@ async fn replace(ctx: &Context, tokens: &Tokens) -> Result<Token> {
         tx.set_clock_offset(offset)
     });
     stored.await?;
+    fault::at(Station::RefreshStored);
     Ok(access)
 }
 
