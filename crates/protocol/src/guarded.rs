@@ -1,5 +1,14 @@
 //! Protobuf messages that hold secrets.
 
+use bytes::Bytes;
+use zeroize::Zeroizing;
+
+/// A stored form to decode. Prost copies the bytes of a field twice, and nobody would wipe the first copy; out of this
+/// one it takes shares instead, and all of it is wiped with the last of them.
+pub(crate) fn shared(bytes: &[u8]) -> Bytes {
+    Bytes::from_owner(Zeroizing::new(bytes.to_vec()))
+}
+
 /// For the messages of a stored form: secret fields are wiped with the message, and none of it is printable.
 macro_rules! guarded {
     ($($name:ident: $($secret:ident),*;)*) => {$(

@@ -9,7 +9,7 @@ use super::record::SenderKeyRecord;
 use super::sender_key::{SenderKey, SigningKey};
 use crate::distribution_id::DistributionId;
 use crate::error::DecodeError;
-use crate::guarded::guarded;
+use crate::guarded::{self, guarded};
 use crate::primitives::secret::Secret;
 use crate::primitives::x25519::{KeyPair, PublicKey};
 use crate::ratchet::chain_key::ChainKey;
@@ -33,7 +33,7 @@ impl SenderKeyRecord {
     /// # Errors
     /// [`DecodeError`] when it is not what was written.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let form = RecordForm::decode(bytes).map_err(|_| DecodeError::Malformed)?;
+        let form = RecordForm::decode(guarded::shared(bytes)).map_err(|_| DecodeError::Malformed)?;
         match form.form {
             0 => return Err(DecodeError::VersionTooOld),
             FORM => {}

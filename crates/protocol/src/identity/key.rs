@@ -4,9 +4,10 @@ use std::fmt;
 
 use prost::Message as _;
 use rand_core::CryptoRng;
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::error::DecodeError;
+use crate::guarded::{self, guarded};
 use crate::primitives::secret::Secret;
 use crate::primitives::x25519::{KeyPair, PUBLIC_KEY_LEN, PublicKey};
 use crate::primitives::xeddsa::{self, SIGNATURE_LEN, Signature};
@@ -100,7 +101,7 @@ impl IdentityKeyPair {
     /// # Errors
     /// [`DecodeError`] when it is not protobuf, or a key in it is not one.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let form = Form::decode(bytes).map_err(|_| DecodeError::Malformed)?;
+        let form = Form::decode(guarded::shared(bytes)).map_err(|_| DecodeError::Malformed)?;
         let public = PublicKey::parse(&form.public)?;
         let private = Secret::from_slice(&form.private).ok_or(DecodeError::Length)?;
         Ok(Self::new(KeyPair::from_parts(public, &private)))
@@ -135,16 +136,8 @@ struct Form {
     private: Vec<u8>,
 }
 
-impl Drop for Form {
-    fn drop(&mut self) {
-        self.private.zeroize();
-    }
-}
-
-impl fmt::Debug for Form {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Form(..)")
-    }
+guarded! {
+    Form: private;
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::encode;
 use super::sender_key::{VERSION_BYTE, check_version};
 use crate::distribution_id::DistributionId;
 use crate::error::DecodeError;
-use crate::guarded::guarded;
+use crate::guarded::{self, guarded};
 use crate::primitives::secret::Secret;
 use crate::primitives::x25519::{PUBLIC_KEY_LEN, PublicKey};
 
@@ -39,7 +39,7 @@ impl SenderKeyDistributionMessage {
             return Err(DecodeError::TooShort);
         }
         check_version(bytes)?;
-        let form = Form::decode(body).map_err(|_| DecodeError::Malformed)?;
+        let form = Form::decode(guarded::shared(body)).map_err(|_| DecodeError::Malformed)?;
         let [id, chain_key, signing_key] = [&form.distribution_id, &form.chain_key, &form.signing_key]
             .map(|field| field.as_deref().ok_or(DecodeError::MissingField));
         let signing_key = signing_key?;

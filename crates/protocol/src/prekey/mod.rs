@@ -16,7 +16,7 @@ use prost::Message as _;
 use zeroize::Zeroizing;
 
 use crate::error::DecodeError;
-use crate::guarded::guarded;
+use crate::guarded::{self, guarded};
 use crate::primitives::secret::Secret;
 use crate::primitives::x25519::{KeyPair, PublicKey};
 
@@ -77,7 +77,7 @@ guarded! {
 
 impl Form {
     fn parse(bytes: &[u8]) -> Result<Self, DecodeError> {
-        Self::decode(bytes).map_err(|_| DecodeError::Malformed)
+        Self::decode(guarded::shared(bytes)).map_err(|_| DecodeError::Malformed)
     }
 
     fn to_bytes(&self) -> Zeroizing<Vec<u8>> {

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::pq::message::Preamble;
 use super::walk::KeptChanges;
 use crate::error::DecodeError;
-use crate::guarded::guarded;
+use crate::guarded::{self, guarded};
 use crate::message::SignalMessage;
 use crate::primitives::secret::Secret;
 use crate::primitives::x25519::PUBLIC_KEY_LEN;
@@ -229,7 +229,7 @@ impl SkippedKeys {
     /// # Errors
     /// [`DecodeError`] when it is not protobuf, or something in it has the wrong length.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let form = Form::decode(bytes).map_err(|_| DecodeError::Malformed)?;
+        let form = Form::decode(guarded::shared(bytes)).map_err(|_| DecodeError::Malformed)?;
         let keys = form.keys.iter().map(|key| {
             let session = SessionId::from_bytes(&key.session)?;
             let ratchet_key = key.ratchet_key.as_slice().try_into().map_err(|_| DecodeError::Length)?;

@@ -7,6 +7,7 @@ mod form;
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use prost::Message as _;
 use zeroize::Zeroizing;
 
@@ -16,6 +17,7 @@ use super::UnixSeconds;
 use super::record::{Entry, Place, SessionRecord};
 use super::state::{Parties, Session, Unanswered};
 use crate::error::DecodeError;
+use crate::guarded;
 use crate::identity::IdentityKey;
 use crate::message::{Handshake, KemPart};
 use crate::prekey::{KemPreKeyId, OneTimePreKeyId, SignedPreKeyId};
@@ -96,10 +98,19 @@ impl SessionRecord {
     pub fn from_stored<B: AsRef<[u8]>>(
         rows: impl IntoIterator<Item = (SessionId, i64, bool, B)>,
     ) -> Result<Self, DecodeError> {
+        let shared =
+            |(id, rank, active, bytes): (_, _, _, B)| Ok((id, rank, active, guarded::shared(bytes.as_ref())));
+        Self::from_shared(rows.into_iter().map(shared))
+    }
+
+    fn from_shared(
+        rows: impl Iterator<Item = Result<(SessionId, i64, bool, Bytes), DecodeError>>,
+    ) -> Result<Self, DecodeError> {
         let mut active = None;
         let mut inactive = Vec::new();
-        for (id, rank, is_active, bytes) in rows {
-            let session = decode(bytes.as_ref())?;
+        for row in rows {
+            let (id, rank, is_active, bytes) = row?;
+            let session = decode(bytes)?;
             if session.parties.id != id || (is_active && active.is_some()) {
                 return Err(DecodeError::Malformed);
             }
@@ -116,7 +127,7 @@ impl SessionRecord {
             id: row.id.as_bytes().to_vec(),
             rank: row.rank,
             active: row.active,
-            bytes: row.bytes.to_vec(),
+            bytes: Bytes::from_owner(row.bytes),
         });
         Zeroizing::new(RecordForm { form: FORM, rows: rows.collect() }.encode_to_vec())
     }
@@ -126,13 +137,13 @@ impl SessionRecord {
     /// # Errors
     /// [`DecodeError`] when it is not what was written.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let record = RecordForm::decode(bytes).map_err(|_| DecodeError::Malformed)?;
+        let record = RecordForm::decode(guarded::shared(bytes)).map_err(|_| DecodeError::Malformed)?;
         check_form(record.form)?;
         let rows = record.rows.iter().map(|row| {
             let id = SessionId::from_bytes(&row.id)?;
-            Ok((id, row.rank, row.active, row.bytes.as_slice()))
+            Ok((id, row.rank, row.active, row.bytes.clone()))
         });
-        Self::from_stored(rows.collect::<Result<Vec<_>, DecodeError>>()?)
+        Self::from_shared(rows)
     }
 
     fn rows(&self) -> impl Iterator<Item = (&Entry, bool)> {
@@ -189,7 +200,7 @@ fn encode(session: &Session) -> Zeroizing<Vec<u8>> {
             previous: sending.previous,
         }),
         receiving: receiving.collect(),
-        spqr: std::mem::take(&mut *spqr.to_bytes()),
+        spqr: Bytes::from_owner(spqr.to_bytes()),
         unanswered: unanswered.as_ref().map(|unanswered| {
             let Unanswered { handshake: Handshake { one_time, signed, kem }, since } = &**unanswered;
             UnansweredForm {
@@ -204,7 +215,7 @@ fn encode(session: &Session) -> Zeroizing<Vec<u8>> {
     Zeroizing::new(form.encode_to_vec())
 }
 
-fn decode(bytes: &[u8]) -> Result<Session, DecodeError> {
+fn decode(bytes: Bytes) -> Result<Session, DecodeError> {
     let form = SessionForm::decode(bytes).map_err(|_| DecodeError::Malformed)?;
     check_form(form.form)?;
     let id = SessionId::from_bytes(&form.id)?;
@@ -235,7 +246,7 @@ fn decode(bytes: &[u8]) -> Result<Session, DecodeError> {
             remote_identity: IdentityKey::parse(&form.remote_identity)?,
             remote_registration_id: form.remote_registration_id,
         }),
-        ratchet: TripleRatchet { double, spqr: Spqr::from_bytes(&form.spqr)? },
+        ratchet: TripleRatchet { double, spqr: Spqr::from_bytes(form.spqr.clone())? },
         unanswered: form.unanswered.as_ref().map(decode_unanswered).transpose()?.map(Arc::new),
     })
 }

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use prost::Message as _;
 use zeroize::Zeroizing;
 
@@ -33,8 +34,8 @@ impl Spqr {
         })
     }
 
-    /// From [`to_bytes`](Self::to_bytes).
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
+    /// From [`to_bytes`](Self::to_bytes), in a buffer that is wiped.
+    pub(crate) fn from_bytes(bytes: Bytes) -> Result<Self, DecodeError> {
         if bytes.is_empty() {
             return Ok(Self::Off);
         }

@@ -22,8 +22,9 @@ pub(super) struct RowForm {
     pub(super) rank: i64,
     #[prost(bool, tag = "3")]
     pub(super) active: bool,
-    #[prost(bytes = "vec", tag = "4")]
-    pub(super) bytes: Vec<u8>,
+    /// A share of something that is wiped.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub(super) bytes: Bytes,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -48,9 +49,9 @@ pub(super) struct SessionForm {
     pub(super) receiving: Vec<ReceivingForm>,
     #[prost(message, optional, tag = "9")]
     pub(super) unanswered: Option<UnansweredForm>,
-    /// SPQR in its own form, or nothing. From version 2 on.
-    #[prost(bytes = "vec", tag = "10")]
-    pub(super) spqr: Vec<u8>,
+    /// SPQR in its own form, or nothing. From version 2 on. A share of something that is wiped.
+    #[prost(bytes = "bytes", tag = "10")]
+    pub(super) spqr: Bytes,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -99,8 +100,8 @@ pub(super) struct UnansweredForm {
 
 guarded! {
     RecordForm: ;
-    RowForm: bytes;
-    SessionForm: root_key, spqr;
+    RowForm: ;
+    SessionForm: root_key;
     SendingForm: ratchet_private, chain_key;
     ReceivingForm: chain_key;
     UnansweredForm: ;

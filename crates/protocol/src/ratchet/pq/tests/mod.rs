@@ -6,6 +6,7 @@ mod chance;
 mod replay;
 
 use super::*;
+use crate::guarded;
 use crate::ratchet::skipped::{SkippedKeyName, SkippedKeys};
 
 fn session() -> SessionId {
@@ -31,7 +32,7 @@ impl Side {
     /// Goes on with what a store gives back, having checked that it is the same.
     fn store(&mut self, next: Spqr, skipped: Vec<SkippedChange>) {
         let bytes = next.to_bytes();
-        self.spqr = Spqr::from_bytes(&bytes).unwrap();
+        self.spqr = Spqr::from_bytes(guarded::shared(&bytes)).unwrap();
         assert_eq!(self.spqr.to_bytes(), bytes);
         self.skipped.apply(skipped);
         if let Spqr::On(running) = &self.spqr {
