@@ -13,6 +13,10 @@ pub(crate) enum Error {
     UnknownVerb(String),
     /// The caller named a group of benchmarks that is not there.
     UnknownBench(String),
+    /// The caller named a fuzz target that is not there.
+    UnknownFuzzTarget(String),
+    /// These fuzz targets found something; it has been printed.
+    Findings(Vec<String>),
     /// A program could not be started, or a file not be read.
     Io {
         /// The program or file.
@@ -35,6 +39,10 @@ impl fmt::Display for Error {
             Self::UnknownBench(name) => {
                 write!(f, "no benchmarks {name:?}; there are protocol, relay, client and all")
             }
+            Self::UnknownFuzzTarget(name) => {
+                write!(f, "no fuzz target {name:?} in fuzz/libfuzzer/fuzz_targets")
+            }
+            Self::Findings(targets) => write!(f, "found something: {}", targets.join(", ")),
             Self::Io { subject, source } => write!(f, "{}: {source}", subject.display()),
             Self::Failed(command) => write!(f, "failed: {command}"),
             Self::Steps(names) => write!(f, "failed: {}", names.join(", ")),

@@ -8,6 +8,7 @@ mod bench;
 mod checks;
 mod deps;
 mod error;
+mod fuzz;
 mod interop;
 mod programs;
 mod workspace;
@@ -27,6 +28,8 @@ const HELP: &str = "\
   interop                        Signal's own library against ours, alone; part of test
   lint                           format, clippy, dependency rules
   check-deps                     dependency rules alone
+  fuzz [SECONDS] [TARGET]        each fuzz target, or one, for 60 or so many seconds
+  fuzz keep [TARGET]             what they found becomes the corpus that the tests replay, as small as it can be
   bench [protocol|relay|client|all]
   help                           this text
 
@@ -50,6 +53,7 @@ fn run(verb: &str, arguments: Vec<String>) -> Result<ExitCode, Error> {
         "demo" => return programs::demo(&workspace, &arguments),
         "chat" => return programs::chat(&workspace, &arguments),
         "relay" => return programs::relay(&workspace, &arguments),
+        "fuzz" => fuzz::run_targets(&workspace, &arguments)?,
         "bench" => bench::run_part(&workspace, &arguments)?,
         "test" => checks::test(&workspace)?,
         "interop" => interop::build_and_test(&workspace)?,

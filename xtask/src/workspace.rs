@@ -37,6 +37,11 @@ impl Workspace {
         self.root.join(relative)
     }
 
+    /// A folder among what cargo builds.
+    pub(crate) fn target(&self, relative: &str) -> PathBuf {
+        self.target.join(relative)
+    }
+
     /// Where a program of the workspace lies once built.
     pub(crate) fn binary(&self, profile: Profile, name: &str) -> PathBuf {
         let folder = match profile {

@@ -1,0 +1,38 @@
+//! How much memory a call may hold.
+
+/// A limit on the bytes that a call holds at once.
+#[derive(Clone, Copy)]
+pub(crate) struct Limit {
+    /// For each byte of input.
+    pub(crate) factor: u64,
+    /// Whatever the input.
+    pub(crate) constant: u64,
+}
+
+/// Makes the call and checks that it kept to the limit. What has to be made once must be there before.
+pub(crate) fn limited<T>(limit: Limit, input: &[u8], call: impl FnOnce() -> T) -> T {
+    let mut result = None;
+    let held = allocation_counter::measure(|| result = Some(call())).bytes_max;
+    let length = u64::try_from(input.len()).unwrap();
+    assert!(held <= limit.factor * length + limit.constant, "{length} bytes made a call hold {held}");
+    result.unwrap()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "10 bytes made a call hold 41")]
+    fn a_byte_too_many_is_noticed() {
+        limited(Limit { factor: 3, constant: 10 }, &[0; 10], || Vec::<u8>::with_capacity(41));
+    }
+
+    #[test]
+    fn what_was_given_back_does_not_count() {
+        let limit = Limit { factor: 3, constant: 10 };
+        for _ in 0..2 {
+            limited(limit, &[0; 10], || (drop(Vec::<u8>::with_capacity(40)), Vec::<u8>::with_capacity(40)));
+        }
+    }
+}

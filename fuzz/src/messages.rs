@@ -1,0 +1,73 @@
+//! Every parser of messages and keys: what it accepts, it gives back unchanged.
+
+use sealpost_protocol::group::SenderKeyRecord;
+use sealpost_protocol::{
+    Address, DecryptionErrorMessage, DeviceId, IdentityKey, PlaintextContent, PreKeySignalMessage,
+    SenderKeyDistributionMessage, SenderKeyMessage, SessionId, SignalMessage, SkippedKeyName,
+};
+
+use crate::allocation::{Limit, limited};
+
+const PARSE: Limit = Limit { factor: 2, constant: 512 };
+
+pub(crate) fn run(input: &[u8]) {
+    session_messages(input);
+    group_messages(input);
+    retry_messages(input);
+    names(input);
+}
+
+fn session_messages(input: &[u8]) {
+    if let Some(message) = parse(input, SignalMessage::parse) {
+        assert_eq!(message.serialize(), input);
+        assert!(SkippedKeyName::of(&message).count() <= 2);
+    }
+    if let Some(message) = parse(input, PreKeySignalMessage::parse) {
+        assert_eq!(message.serialize(), input);
+        assert_eq!(message.session_id().as_bytes()[0], message.version().number());
+        let inner = message.signal_message().serialize();
+        assert_eq!(SignalMessage::parse(inner).unwrap().serialize(), inner);
+    }
+}
+
+fn group_messages(input: &[u8]) {
+    if let Some(message) = parse(input, SenderKeyMessage::parse) {
+        assert_eq!(message.serialize(), input);
+    }
+    if let Some(message) = parse(input, SenderKeyDistributionMessage::parse) {
+        assert_eq!(message.serialize(), input);
+        let record = SenderKeyRecord::empty(message.distribution_id());
+        let stored = record.process(&message).unwrap().next.to_bytes();
+        assert_eq!(SenderKeyRecord::from_bytes(&stored).unwrap().to_bytes(), stored);
+    }
+}
+
+fn retry_messages(input: &[u8]) {
+    if let Some(content) = parse(input, PlaintextContent::parse) {
+        assert_eq!(content.serialize(), input);
+        if let Ok(error) = limited(PARSE, input, || content.decryption_error()) {
+            assert_eq!(PlaintextContent::new(&error).decryption_error(), Ok(error));
+        }
+    }
+    if let Some(error) = parse(input, DecryptionErrorMessage::parse) {
+        assert_eq!(DecryptionErrorMessage::parse(&error.serialize()), Ok(error));
+    }
+}
+
+fn names(input: &[u8]) {
+    if let Some(key) = parse(input, IdentityKey::parse) {
+        assert_eq!(key.serialize(), input[..33]);
+    }
+    if let Some(id) = parse(input, SessionId::from_bytes) {
+        assert_eq!(id.as_bytes().as_slice(), input);
+    }
+    if let Ok(name) = std::str::from_utf8(input) {
+        let address = limited(PARSE, input, || Address::new(name, DeviceId::new(1).unwrap()));
+        assert_eq!(address.name(), name);
+        address.service_id();
+    }
+}
+
+fn parse<T, E>(input: &[u8], parser: impl FnOnce(&[u8]) -> Result<T, E>) -> Option<T> {
+    limited(PARSE, input, || parser(input)).ok()
+}

@@ -1,0 +1,162 @@
+//! Stored forms: what is accepted is stored the same again, and no state that was loaded, however strange, makes an
+//! operation panic.
+
+use std::sync::LazyLock;
+
+use rand::{SeedableRng as _, rngs::StdRng};
+use sealpost_protocol::group::SenderKeyRecord;
+use sealpost_protocol::{
+    Address, Ciphertext, DecodeError, DeviceId, IdentityKeyPair, KemPreKey, LocalDevice, OneTimePreKey,
+    OurPreKeys, PreKeySignalMessage, SenderKeyMessage, SessionPolicy, SessionRecord, SignalMessage,
+    SignedPreKey, SkippedKeys, UnixSeconds,
+};
+
+use crate::allocation::{Limit, limited};
+use crate::vectors::{bytes, load};
+
+/// A row of a protobuf list has two bytes at least, and becomes a struct of keys.
+const LOAD: Limit = Limit { factor: 128, constant: 1024 };
+const STEP: Limit = Limit { factor: 32, constant: 1 << 20 };
+
+/// The device of the fixtures, what it stores, and what is under way to it.
+struct Device {
+    identity: IdentityKeyPair,
+    local: Address,
+    remote: Address,
+    now: UnixSeconds,
+    record: SessionRecord,
+    skipped: SkippedKeys,
+    signed: SignedPreKey,
+    one_time: OneTimePreKey,
+    kem: KemPreKey,
+    messages: Vec<SignalMessage>,
+    pre_key_message: PreKeySignalMessage,
+    group_message: SenderKeyMessage,
+}
+
+static DEVICE: LazyLock<Device> = LazyLock::new(|| {
+    let file = load("fixtures/form-2");
+    let stored = |name: &str| bytes(&file[name]);
+    let address = |name: &str| Address::new(file[name].as_str().unwrap(), DeviceId::new(1).unwrap());
+    let messages = file["messages"].as_array().unwrap().iter();
+    Device {
+        identity: IdentityKeyPair::from_bytes(&stored("identity")).unwrap(),
+        local: address("local"),
+        remote: address("remote"),
+        now: UnixSeconds(file["unanswered_since"].as_u64().unwrap()),
+        record: SessionRecord::from_bytes(&stored("record")).unwrap(),
+        skipped: SkippedKeys::from_bytes(&stored("skipped")).unwrap(),
+        signed: SignedPreKey::from_bytes(&stored("signed_pre_key")).unwrap(),
+        one_time: OneTimePreKey::from_bytes(&stored("one_time_pre_key")).unwrap(),
+        kem: KemPreKey::from_bytes(&stored("kem_pre_key")).unwrap(),
+        messages: messages.map(|case| SignalMessage::parse(&bytes(&case["message"])).unwrap()).collect(),
+        pre_key_message: PreKeySignalMessage::parse(&stored("pre_key_message")).unwrap(),
+        group_message: SenderKeyMessage::parse(&bytes(&load("fixtures/sender-key-form-1")["message"]))
+            .unwrap(),
+    }
+});
+
+pub(crate) fn run(input: &[u8]) {
+    let device = &*DEVICE;
+    if let Some(record) = reloaded(input, SessionRecord::from_bytes, |record| record.to_bytes().to_vec()) {
+        device.talk_with(input, &record);
+    }
+    if let Some(skipped) = reloaded(input, SkippedKeys::from_bytes, |keys| keys.to_bytes().to_vec()) {
+        device.read(input, &device.record, &skipped);
+    }
+    if let Some(record) = reloaded(input, SenderKeyRecord::from_bytes, |record| record.to_bytes().to_vec()) {
+        device.talk_in_group(input, &record);
+    }
+    device.use_keys(input);
+}
+
+impl Device {
+    fn local(&self) -> LocalDevice<'_> {
+        LocalDevice { identity: &self.identity, address: &self.local, registration_id: 1 }
+    }
+
+    fn pre_keys(&self) -> OurPreKeys<'_> {
+        OurPreKeys { signed: &self.signed, one_time: Some(&self.one_time), kem: Some(&self.kem) }
+    }
+
+    fn talk_with(&self, input: &[u8], record: &SessionRecord) {
+        self.read(input, record, &self.skipped);
+        self.write(input, record);
+        self.meet(&self.local(), record, self.pre_keys());
+        assert!(!record.archive().has_active());
+        assert_eq!(record.changes_since(&SessionRecord::empty()).len(), record.sessions().count());
+    }
+
+    fn read(&self, input: &[u8], record: &SessionRecord, skipped: &SkippedKeys) {
+        let (local, rng) = (self.local(), &mut rng());
+        for message in &self.messages {
+            let keys = skipped.find(message);
+            let opened = limited(STEP, input, || record.decrypt(&local, &self.remote, message, &keys, rng));
+            if let Ok(advanced) = opened {
+                self.write(input, &advanced.next);
+            }
+        }
+    }
+
+    /// What any state writes can be parsed and stored.
+    fn write(&self, input: &[u8], record: &SessionRecord) {
+        let (local, rng) = (self.local(), &mut rng());
+        let sent = limited(STEP, input, || record.encrypt(&local, &self.remote, b"text", self.now, rng));
+        let Ok(sent) = sent else { return };
+        match &sent.output {
+            Ciphertext::Signal(message) => drop(SignalMessage::parse(message.serialize()).unwrap()),
+            Ciphertext::PreKey(message) => drop(PreKeySignalMessage::parse(message.serialize()).unwrap()),
+        }
+        assert_eq!(
+            SessionRecord::from_bytes(&sent.next.to_bytes()).unwrap().to_bytes(),
+            sent.next.to_bytes()
+        );
+    }
+
+    fn meet(&self, local: &LocalDevice<'_>, record: &SessionRecord, keys: OurPreKeys<'_>) {
+        let (message, policy) = (&self.pre_key_message, SessionPolicy::default());
+        let met = record.decrypt_pre_key(local, &self.remote, message, Some(keys), &[], policy, &mut rng());
+        drop(met);
+    }
+
+    fn talk_in_group(&self, input: &[u8], record: &SenderKeyRecord) {
+        drop(limited(STEP, input, || record.decrypt(&self.group_message, None)));
+        if let Ok(sent) = record.encrypt(b"text", &mut rng()) {
+            drop(SenderKeyMessage::parse(sent.output.serialize()).unwrap());
+        }
+        let handed = record.create_distribution(&mut rng());
+        drop(record.process(&handed.output).unwrap());
+    }
+
+    fn use_keys(&self, input: &[u8]) {
+        let record = SessionRecord::empty();
+        if let Some(identity) = reloaded(input, IdentityKeyPair::from_bytes, |key| key.to_bytes().to_vec()) {
+            self.meet(&LocalDevice { identity: &identity, ..self.local() }, &record, self.pre_keys());
+        }
+        if let Some(signed) = reloaded(input, SignedPreKey::from_bytes, |key| key.to_bytes().to_vec()) {
+            self.meet(&self.local(), &record, OurPreKeys { signed: &signed, ..self.pre_keys() });
+        }
+        if let Some(one_time) = reloaded(input, OneTimePreKey::from_bytes, |key| key.to_bytes().to_vec()) {
+            self.meet(&self.local(), &record, OurPreKeys { one_time: Some(&one_time), ..self.pre_keys() });
+        }
+        if let Some(kem) = reloaded(input, KemPreKey::from_bytes, |key| key.to_bytes().to_vec()) {
+            self.meet(&self.local(), &record, OurPreKeys { kem: Some(&kem), ..self.pre_keys() });
+        }
+    }
+}
+
+fn rng() -> StdRng {
+    StdRng::seed_from_u64(0)
+}
+
+/// Loads within the limit; what was loaded is stored in one way only.
+fn reloaded<T>(
+    input: &[u8],
+    load: fn(&[u8]) -> Result<T, DecodeError>,
+    store: fn(&T) -> Vec<u8>,
+) -> Option<T> {
+    let loaded = limited(LOAD, input, || load(input)).ok()?;
+    let stored = store(&loaded);
+    assert_eq!(store(&load(&stored).unwrap()), stored);
+    Some(loaded)
+}
