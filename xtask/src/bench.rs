@@ -33,12 +33,16 @@ pub(crate) fn run_part(workspace: &Workspace, arguments: &[String]) -> Result<()
     Ok(())
 }
 
-/// The names of the benchmarks in a folder; a folder that is not there has none.
+/// The names of the benchmarks in a folder: files, and folders with a `main.rs`. A folder that is not there has none.
 fn benches(folder: &Path) -> Vec<String> {
-    let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let sources = files.filter(|path| path.extension().is_some_and(|extension| extension == "rs"));
-    let mut names: Vec<String> =
-        sources.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect();
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_bench = |path: &Path| {
+        path.extension().is_some_and(|extension| extension == "rs") || path.join("main.rs").exists()
+    };
+    let mut names: Vec<String> = entries
+        .filter(|path| is_bench(path))
+        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+        .collect();
     names.sort();
     names
 }

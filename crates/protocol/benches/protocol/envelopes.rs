@@ -1,0 +1,147 @@
+//! Sealed sender. What was computed for the message before is remembered, as clients do.
+
+use std::hint::black_box;
+
+use sealpost_protocol::sealed::{
+    self, ContentHint, Receiver, Recipient, Remembered, SenderCertificate, SenderClaims, ServerCertificate,
+    ServerKeyPair, Signer, Trust, UnidentifiedContent, UnixMillis,
+};
+use sealpost_protocol::{Address, DeviceId, IdentityKeyPair, MessageType};
+
+use super::people::{Device, rng, two_devices};
+use super::{Call, Operation};
+
+pub(crate) const OPERATIONS: &[Operation] = &[
+    Operation {
+        name: "sealed v1, seal",
+        per_call: 1,
+        floor: Some(|floor| {
+            floor.key_pair + floor.agree + 2.0 * floor.hkdf_96 + 2.0 * (floor.cipher + floor.mac)
+        }),
+        prepare: seal_v1,
+    },
+    Operation {
+        name: "sealed v1, open and verify",
+        per_call: 1,
+        floor: Some(|floor| floor.agree + 2.0 * floor.hkdf_96 + 2.0 * (floor.decipher + floor.mac)),
+        prepare: open_v1,
+    },
+    Operation {
+        name: "sealed v2, to 1",
+        per_call: 1,
+        floor: Some(|floor| floor.seal_v2(1)),
+        prepare: || seal_v2(1),
+    },
+    Operation {
+        name: "sealed v2, to 10, each",
+        per_call: 10,
+        floor: Some(|floor| floor.seal_v2(10) / 10.0),
+        prepare: || seal_v2(10),
+    },
+    Operation {
+        name: "sealed v2, to 100, each",
+        per_call: 100,
+        floor: Some(|floor| floor.seal_v2(100) / 100.0),
+        prepare: || seal_v2(100),
+    },
+    Operation {
+        name: "sealed v2, to 1,000, each",
+        per_call: 1_000,
+        floor: Some(|floor| floor.seal_v2(1_000) / 1_000.0),
+        prepare: || seal_v2(1_000),
+    },
+    Operation {
+        name: "sealed v2, open and verify",
+        per_call: 1,
+        floor: Some(|floor| floor.agree + floor.key_pair + 4.0 * floor.hkdf_64 + floor.gcm_siv),
+        prepare: open_v2,
+    },
+];
+
+const NOW: UnixMillis = UnixMillis(1_764_000_000_000);
+
+struct Scene {
+    alice: Device,
+    bob: Device,
+    content: UnidentifiedContent,
+    trust: Trust,
+}
+
+fn scene() -> Scene {
+    let ([alice, bob], rng) = (two_devices(), &mut rng(3));
+    let (root, server) = (ServerKeyPair::generate(rng), ServerKeyPair::generate(rng));
+    let certificate = ServerCertificate::issue(1, &server.public(), &root, rng);
+    let claims = SenderClaims {
+        address: &alice.address,
+        e164: Some("+15550100"),
+        identity_key: alice.identity.public(),
+        expires: NOW,
+    };
+    let certificate = SenderCertificate::issue(&claims, Signer::Embedded(certificate), &server, rng);
+    // About what a short message has.
+    let (kind, hint, message) = (MessageType::Signal, ContentHint::Resendable, [5; 160]);
+    let content = UnidentifiedContent::new(kind, certificate, &message, hint, &[]);
+    Scene { alice, bob, content, trust: Trust::new(vec![root.public()]) }
+}
+
+fn seal_v1() -> Call {
+    let (Scene { alice, bob, content, .. }, mut rng) = (scene(), rng(4));
+    let mut remembered = Remembered::default();
+    Box::new(move || {
+        let recipient = bob.identity.public();
+        black_box(sealed::seal_v1(&content, &alice.identity, recipient, &mut remembered, &mut rng).unwrap());
+    })
+}
+
+fn open_v1() -> Call {
+    let (scene, mut rng) = (scene(), rng(4));
+    let Scene { alice, bob, content, .. } = &scene;
+    let recipient = bob.identity.public();
+    let envelope =
+        sealed::seal_v1(content, &alice.identity, recipient, &mut Remembered::default(), &mut rng).unwrap();
+    open_and_verify(scene, envelope)
+}
+
+fn open_v2() -> Call {
+    let (scene, mut rng) = (scene(), rng(4));
+    let Scene { alice, bob, content, .. } = &scene;
+    let recipient =
+        Recipient { address: &bob.address, identity_key: bob.identity.public(), registration_id: 7 };
+    let (ours, remembered) = (&alice.identity, &mut Remembered::default());
+    let sent = sealed::seal_v2(content, ours, &[recipient], &[], remembered, &mut rng).unwrap();
+    let envelope = sent.received_by(&sent.recipients()[0]);
+    open_and_verify(scene, envelope)
+}
+
+fn open_and_verify(scene: Scene, envelope: Vec<u8>) -> Call {
+    let mut remembered = Remembered::default();
+    Box::new(move || {
+        let Scene { bob, trust, .. } = &scene;
+        let receiver = Receiver { address: &bob.address, e164: None, trust, now: NOW };
+        let content = sealed::open(&envelope, &bob.identity, &mut remembered).unwrap();
+        black_box(content.verify(&receiver, &mut remembered).unwrap());
+    })
+}
+
+fn seal_v2(count: u32) -> Call {
+    let (Scene { alice, content, .. }, mut rng) = (scene(), rng(4));
+    let people: Vec<(Address, IdentityKeyPair)> = (0..count)
+        .map(|number| {
+            let name = format!("00000000-0000-4000-8000-{number:012x}");
+            (Address::new(&name, DeviceId::new(1).unwrap()), IdentityKeyPair::generate(&mut rng))
+        })
+        .collect();
+    let mut remembered = Remembered::default();
+    Box::new(move || {
+        let recipients: Vec<_> = people
+            .iter()
+            .map(|(address, identity)| Recipient {
+                address,
+                identity_key: identity.public(),
+                registration_id: 7,
+            })
+            .collect();
+        let ours = &alice.identity;
+        black_box(sealed::seal_v2(&content, ours, &recipients, &[], &mut remembered, &mut rng).unwrap());
+    })
+}
