@@ -9,7 +9,8 @@ pub(crate) fn shared(bytes: &[u8]) -> Bytes {
     Bytes::from_owner(Zeroizing::new(bytes.to_vec()))
 }
 
-/// For the messages of a stored form: secret fields are wiped with the message, and none of it is printable.
+/// For the messages of a stored form: secret fields are wiped with the message, and none of it is
+/// printable. They derive neither `Clone` nor `==`: a copy would be one to wipe, a comparison one that takes its time.
 macro_rules! guarded {
     ($($name:ident: $($secret:ident),*;)*) => {$(
         impl Drop for $name {

@@ -2,20 +2,67 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+use std::any::type_name;
+use std::collections::BTreeSet;
 use std::fmt::Debug;
+use std::path::Path;
 
 use rand::{SeedableRng as _, rngs::StdRng};
 use sealpost_protocol::*;
 
 const NOW: UnixSeconds = UnixSeconds(1_764_000_000);
 
-#[track_caller]
-fn prints(value: &impl Debug, expected: &str) {
-    assert_eq!(format!("{value:?}"), expected);
+/// The names of the types that were printed, with their modules.
+#[derive(Default)]
+struct Seen(BTreeSet<&'static str>);
+
+impl Seen {
+    #[track_caller]
+    fn prints<T: Debug>(&mut self, value: &T, expected: &str) {
+        assert_eq!(format!("{value:?}"), expected);
+        let is_separator = |c: char| !c.is_alphanumeric() && c != '_' && c != ':';
+        self.0.extend(type_name::<T>().split(is_separator));
+    }
+}
+
+/// All public types, by their sources. What is `pub` is reachable: a lint sees to that.
+fn public_types() -> BTreeSet<String> {
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    let mut types = BTreeSet::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let module = path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap().with_extension("");
+            let module = module.to_str().unwrap().replacen("src", "sealpost_protocol", 1).replace('/', "::");
+            let module = module.trim_end_matches("::mod");
+            #[expect(clippy::disallowed_methods, reason = "sources are files")]
+            let source = std::fs::read_to_string(&path).unwrap();
+            let declared = source.lines().filter_map(|line| {
+                let name = line.strip_prefix("pub struct ").or_else(|| line.strip_prefix("pub enum "))?;
+                name.split(|c: char| !c.is_alphanumeric()).next()
+            });
+            types.extend(declared.map(|name| format!("{module}::{name}")));
+        }
+    }
+    types
 }
 
 #[test]
 fn debug_tells_nothing_that_may_not_be_in_a_log() {
+    let mut seen = Seen::default();
+    sessions(&mut seen);
+    groups(&mut seen);
+    sealed_senders(&mut seen);
+    errors(&mut seen);
+    let missing: Vec<_> = public_types().into_iter().filter(|name| !seen.0.contains(name.as_str())).collect();
+    assert_eq!(missing, [""; 0], "not printed here");
+}
+
+fn sessions(seen: &mut Seen) {
     let mut rng = StdRng::seed_from_u64(1);
     let (alice, bob) = (IdentityKeyPair::generate(&mut rng), IdentityKeyPair::generate(&mut rng));
     let address = Address::new("9d0652a3-dcc3-4d11-975f-74d61598733f", DeviceId::new(3).unwrap());
@@ -37,41 +84,49 @@ fn debug_tells_nothing_that_may_not_be_in_a_log() {
     let verified = parsed.clone().verify().unwrap();
     let (policy, party) = (SessionPolicy::TripleRatchet, Party { stable_id: b"alice", key: alice.public() });
 
-    prints(&address, "Address(.., 3)");
-    prints(&address.device(), "DeviceId(3)");
-    prints(&alice, "IdentityKeyPair { public: IdentityKey(e496..), .. }");
-    prints(alice.public(), "IdentityKey(e496..)");
-    prints(&party, "Party { key: IdentityKey(e496..), .. }");
-    prints(&SafetyNumber::new(party, Party { stable_id: b"bob", key: bob.public() }), "SafetyNumber(..)");
-    prints(
+    seen.prints(&address, "Address(.., 3)");
+    seen.prints(&address.device(), "DeviceId(3)");
+    seen.prints(&alice, "IdentityKeyPair { public: IdentityKey(e496..), .. }");
+    seen.prints(alice.public(), "IdentityKey(e496..)");
+    seen.prints(&party, "Party { key: IdentityKey(e496..), .. }");
+    seen.prints(
+        &SafetyNumber::new(party, Party { stable_id: b"bob", key: bob.public() }),
+        "SafetyNumber(..)",
+    );
+    seen.prints(
+        &(signed.id(), one_time.id(), kem.id()),
+        "(SignedPreKeyId(1), OneTimePreKeyId(2), KemPreKeyId(3))",
+    );
+    seen.prints(
         &signed,
         "SignedPreKey { id: SignedPreKeyId(1), pair: KeyPair { public: PublicKey(5f50..), private: Secret(..) }, signature: Signature(..), created_ms: 9 }",
     );
-    prints(
+    seen.prints(
         &one_time,
         "OneTimePreKey { id: OneTimePreKeyId(2), pair: KeyPair { public: PublicKey(b2d5..), private: Secret(..) } }",
     );
-    prints(
+    seen.prints(
         &kem,
         "KemPreKey { id: KemPreKeyId(3), pair: KemKeyPair { public: KemPublicKey(..), secret: Secret(..) }, signature: Signature(..), created_ms: 9 }",
     );
-    prints(
+    seen.prints(
         &keys,
         "OurPreKeys { signed: SignedPreKey { id: SignedPreKeyId(1), pair: KeyPair { public: PublicKey(5f50..), private: Secret(..) }, signature: Signature(..), created_ms: 9 }, one_time: Some(OneTimePreKey { id: OneTimePreKeyId(2), pair: KeyPair { public: PublicKey(b2d5..), private: Secret(..) } }), kem: Some(KemPreKey { id: KemPreKeyId(3), pair: KemKeyPair { public: KemPublicKey(..), secret: Secret(..) }, signature: Signature(..), created_ms: 9 }) }",
     );
-    prints(
+    seen.prints(&raw.signed_pre_key, "RawSigned { id: 1, .. }");
+    seen.prints(
         &raw,
         "RawPreKeyBundle { device_id: 3, signed_pre_key: RawSigned { id: 1, .. }, one_time_pre_key: Some(2), kem_pre_key: Some(RawSigned { id: 3, .. }), .. }",
     );
-    prints(
+    seen.prints(
         &parsed,
         "PreKeyBundle { registration_id: 4, device: DeviceId(3), identity_key: IdentityKey(86dd..), signed: TheirPreKey { id: SignedPreKeyId(1), key: PublicKey(5f50..) }, signature: Signature(..), one_time: Some(TheirPreKey { id: OneTimePreKeyId(2), key: PublicKey(b2d5..) }), kem: Some((TheirKemPreKey { id: KemPreKeyId(3), key: KemPublicKey(..) }, Signature(..))) }",
     );
-    prints(
+    seen.prints(
         &verified,
         "VerifiedBundle { registration_id: 4, device: DeviceId(3), identity_key: IdentityKey(86dd..), signed: TheirPreKey { id: SignedPreKeyId(1), key: PublicKey(5f50..) }, one_time: Some(TheirPreKey { id: OneTimePreKeyId(2), key: PublicKey(b2d5..) }), kem: Some(TheirKemPreKey { id: KemPreKeyId(3), key: KemPublicKey(..) }) }",
     );
-    prints(
+    seen.prints(
         &local,
         "LocalDevice { identity: IdentityKeyPair { public: IdentityKey(e496..), .. }, address: Address(.., 3), registration_id: 5 }",
     );
@@ -79,154 +134,214 @@ fn debug_tells_nothing_that_may_not_be_in_a_log() {
     let record = SessionRecord::empty().initiate(&local, &address, verified, policy, NOW, &mut rng).unwrap();
     let sent = record.encrypt(&local, &address, b"secret", NOW, &mut rng).unwrap();
     let Ciphertext::PreKey(message) = &sent.output else { panic!() };
-    prints(
+    seen.prints(&record, "SessionRecord { active: Some(SessionId(v4, 5435..)), inactive: 0 }");
+    seen.prints(
+        message,
+        "PreKeySignalMessage { version: V4, identity_key: IdentityKey(e496..), handshake: Handshake(Some(OneTimePreKeyId(2)), SignedPreKeyId(1), Some(KemPreKeyId(3))), message: SignalMessage { version: V4, header: Header { ratchet_key: PublicKey(4417..), number: 0, previous: 0 }, ciphertext_len: 16, .. }, .. }",
+    );
+    seen.prints(
         &sent,
         "Advanced { next: SessionRecord { active: Some(SessionId(v4, 5435..)), inactive: 0 }, skipped: [], output: PreKey(PreKeySignalMessage { version: V4, identity_key: IdentityKey(e496..), handshake: Handshake(Some(OneTimePreKeyId(2)), SignedPreKeyId(1), Some(KemPreKeyId(3))), message: SignalMessage { version: V4, header: Header { ratchet_key: PublicKey(4417..), number: 0, previous: 0 }, ciphertext_len: 16, .. }, .. }) }",
     );
-    prints(
+    seen.prints(
         message.signal_message(),
         "SignalMessage { version: V4, header: Header { ratchet_key: PublicKey(4417..), number: 0, previous: 0 }, ciphertext_len: 16, .. }",
     );
-    prints(&message.session_id(), "SessionId(v4, 5435..)");
-    prints(&record.sessions().next().unwrap(), "StoredSession(SessionId(v4, 5435..), rank 0, active true)");
-    prints(
+    seen.prints(&message.session_id(), "SessionId(v4, 5435..)");
+    seen.prints(
+        &record.sessions().next().unwrap(),
+        "StoredSession(SessionId(v4, 5435..), rank 0, active true)",
+    );
+    seen.prints(
         &record.changes_since(&SessionRecord::empty()),
         "[Put(SessionId(v4, 5435..), rank 0, active true)]",
     );
-    prints(&SessionRecord::empty().changes_since(&record), "[Remove(SessionId(v4, 5435..))]");
+    seen.prints(&SessionRecord::empty().changes_since(&record), "[Remove(SessionId(v4, 5435..))]");
 
     let to_bob = LocalDevice { identity: &bob, ..local };
     let empty = SessionRecord::empty();
     let accepted =
         empty.decrypt_pre_key(&to_bob, &address, message, Some(keys), &[], policy, &mut rng).unwrap();
-    prints(
+    seen.prints(
         &accepted,
         "Accepted { advanced: Advanced { next: SessionRecord { active: Some(SessionId(v4, 5435..)), inactive: 0 }, skipped: [], output: Plaintext(..) }, consumed: Some(Consumed { one_time: Some(OneTimePreKeyId(2)), kem: Some(KemPreKeyId(3)), signed: SignedPreKeyId(1), .. }) }",
     );
 
+    seen.prints(
+        &accepted.consumed,
+        "Some(Consumed { one_time: Some(OneTimePreKeyId(2)), kem: Some(KemPreKeyId(3)), signed: SignedPreKeyId(1), .. })",
+    );
+    seen.prints(&accepted.advanced.output, "Plaintext(..)");
+    seen.prints(&(message.version(), policy, NOW), "(V4, TripleRatchet, UnixSeconds(1764000000))");
+
     let id = SkippedKeyId { session: message.session_id(), ratchet_key: [5; 33], number: 6 };
-    prints(&Secret::new([7; 32]), "Secret(..)");
+    seen.prints(&Secret::new([7; 32]), "Secret(..)");
+    seen.prints(&id, "SkippedKeyId(SessionId(v4, 5435..), 0505.., 6)");
     let name = SkippedKeyName { ratchet_key: [5; 33], number: 6 };
-    prints(&name, "SkippedKeyName(0505.., 6)");
-    prints(
+    seen.prints(&name, "SkippedKeyName(0505.., 6)");
+    seen.prints(
         &SkippedKey::new(id, [7; 32]),
         "SkippedKey { id: SkippedKeyId(SessionId(v4, 5435..), 0505.., 6), seed: Secret(..) }",
     );
-    prints(
+    seen.prints(
         &SkippedChange::Keep(SkippedKey::new(id, [7; 32])),
         "Keep(SkippedKeyId(SessionId(v4, 5435..), 0505.., 6))",
     );
-    prints(&SkippedChange::Forget(id), "Forget(SkippedKeyId(SessionId(v4, 5435..), 0505.., 6))");
+    seen.prints(&SkippedChange::Forget(id), "Forget(SkippedKeyId(SessionId(v4, 5435..), 0505.., 6))");
     let (session, ratchet_key) = (id.session, id.ratchet_key);
-    prints(
+    seen.prints(
         &SkippedChange::ForgetOldest { session, ratchet_key, count: 8 },
         "ForgetOldest(SessionId(v4, 5435..), 8)",
     );
-    prints(&SkippedChange::ForgetChain { session, ratchet_key }, "ForgetChain(SessionId(v4, 5435..))");
-    prints(&SkippedChange::ForgetSession(session), "ForgetSession(SessionId(v4, 5435..))");
-    prints(&SkippedKeys::default(), "SkippedKeys(0)");
+    seen.prints(&SkippedChange::ForgetChain { session, ratchet_key }, "ForgetChain(SessionId(v4, 5435..))");
+    seen.prints(&SkippedChange::ForgetSession(session), "ForgetSession(SessionId(v4, 5435..))");
+    seen.prints(&SkippedKeys::default(), "SkippedKeys(0)");
 }
 
-#[test]
-fn debug_tells_nothing_of_groups() {
+fn groups(seen: &mut Seen) {
     use sealpost_protocol::group::{
         DecryptError, EncryptError, SenderKeyRecord, SkippedChange, SkippedKey, SkippedKeyId,
+        WrongDistribution,
     };
     let rng = &mut StdRng::seed_from_u64(1);
     let distribution_id = DistributionId::new([0xab; 16]);
     let made = SenderKeyRecord::empty(distribution_id).create_distribution(rng);
-    prints(
+    seen.prints(&distribution_id, "DistributionId(abab..)");
+    seen.prints(&made.next, "SenderKeyRecord { distribution_id: DistributionId(abab..), chains: 1 }");
+    seen.prints(
         &made,
         "Advanced { next: SenderKeyRecord { distribution_id: DistributionId(abab..), chains: 1 }, skipped: [], output: SenderKeyDistributionMessage { distribution_id: DistributionId(abab..), chain_id: 1771572272, iteration: 0, signing_key: PublicKey(825b..), .. } }",
     );
     let sent = made.next.encrypt(b"secret", rng).unwrap();
-    prints(
+    seen.prints(
         &sent,
         "Advanced { next: SenderKeyRecord { distribution_id: DistributionId(abab..), chains: 1 }, skipped: [], output: SenderKeyMessage { distribution_id: DistributionId(abab..), chain_id: 1771572272, iteration: 0, ciphertext_len: 16, .. } }",
     );
     let read = SenderKeyRecord::empty(distribution_id).process(&made.output).unwrap().next;
-    prints(
+    seen.prints(
         &read.decrypt(&sent.output, None).unwrap(),
         "Advanced { next: SenderKeyRecord { distribution_id: DistributionId(abab..), chains: 1 }, skipped: [], output: Plaintext(..) }",
     );
-    prints(&(EncryptError::NoSenderKey, DecryptError::Duplicate), "(NoSenderKey, Duplicate)");
+    let errors = (EncryptError::NoSenderKey, DecryptError::Duplicate, WrongDistribution);
+    seen.prints(&errors, "(NoSenderKey, Duplicate, WrongDistribution)");
 
     let id = SkippedKeyId { distribution_id, chain_id: 7, iteration: 6 };
-    prints(
+    seen.prints(
         &SkippedKey::new(id, [7; 32]),
         "SkippedKey { id: SkippedKeyId { distribution_id: DistributionId(abab..), chain_id: 7, iteration: 6 }, seed: Secret(..) }",
     );
-    prints(
+    seen.prints(
         &SkippedChange::Keep(SkippedKey::new(id, [7; 32])),
         "Keep(SkippedKeyId { distribution_id: DistributionId(abab..), chain_id: 7, iteration: 6 })",
     );
-    prints(
+    seen.prints(
         &SkippedChange::Forget(id),
         "Forget(SkippedKeyId { distribution_id: DistributionId(abab..), chain_id: 7, iteration: 6 })",
     );
-    prints(
+    seen.prints(
         &SkippedChange::ForgetOldest { distribution_id, chain_id: 7, count: 8 },
         "ForgetOldest(DistributionId(abab..), 7, 8)",
     );
-    prints(
+    seen.prints(
         &SkippedChange::ForgetChain { distribution_id, chain_id: 7 },
         "ForgetChain(DistributionId(abab..), 7)",
     );
     let device = DeviceId::new(3).unwrap();
     let error =
         DecryptionErrorMessage::about(sent.output.serialize(), MessageType::SenderKey, 9, device).unwrap();
-    prints(&error, "DecryptionErrorMessage { ratchet_key: None, timestamp_ms: 9, device_id: 3 }");
-    prints(&PlaintextContent::new(&error), "PlaintextContent { serialized_len: 8 }");
+    seen.prints(&error, "DecryptionErrorMessage { ratchet_key: None, timestamp_ms: 9, device_id: 3 }");
+    seen.prints(&PlaintextContent::new(&error), "PlaintextContent { serialized_len: 8 }");
 }
 
-#[test]
-fn debug_tells_nothing_of_sealed_senders() {
+fn sealed_senders(seen: &mut Seen) {
     use sealpost_protocol::sealed::*;
     let rng = &mut StdRng::seed_from_u64(1);
     let (alice, bob) = (IdentityKeyPair::generate(rng), IdentityKeyPair::generate(rng));
     let address = Address::new("9d0652a3-dcc3-4d11-975f-74d61598733f", DeviceId::new(3).unwrap());
     let here = Address::new("796abedb-ca4e-4f18-8803-1fde5b921f9f", DeviceId::new(2).unwrap());
     let (root, server) = (ServerKeyPair::generate(rng), ServerKeyPair::generate(rng));
-    prints(&root, "ServerKeyPair(ServerKey(5f50..), ..)");
-    prints(&root.public(), "ServerKey(5f50..)");
+    seen.prints(&root, "ServerKeyPair(ServerKey(5f50..), ..)");
+    seen.prints(&root.public(), "ServerKey(5f50..)");
     let issued = ServerCertificate::issue(1, &server.public(), &root, rng);
-    prints(&issued, "ServerCertificate { id: 1, key: ServerKey(d527..), .. }");
+    seen.prints(&issued, "ServerCertificate { id: 1, key: ServerKey(d527..), .. }");
     let claims = SenderClaims {
         address: &address,
         e164: Some("+15550100"),
         identity_key: alice.public(),
         expires: UnixMillis(9),
     };
-    prints(
+    seen.prints(
         &claims,
         "SenderClaims { address: Address(.., 3), identity_key: IdentityKey(e496..), expires: UnixMillis(9), .. }",
     );
+    seen.prints(&claims.expires, "UnixMillis(9)");
+    seen.prints(
+        &Signer::Embedded(issued.clone()),
+        "Embedded(ServerCertificate { id: 1, key: ServerKey(d527..), .. })",
+    );
     let certificate = SenderCertificate::issue(&claims, Signer::Embedded(issued), &server, rng);
+    seen.prints(&certificate, "SenderCertificate { address: Address(.., 3), identity_key: IdentityKey(e496..), expires: UnixMillis(9), signer: Embedded(ServerCertificate { id: 1, key: ServerKey(d527..), .. }), .. }");
     let trust = Trust::new(vec![root.public()]);
+    seen.prints(&trust, "Trust { roots: [ServerKey(5f50..)], servers: [] }");
     let receiver = Receiver { address: &here, e164: Some("+15550101"), trust: &trust, now: UnixMillis(9) };
-    prints(
+    seen.prints(
         &receiver,
         "Receiver { address: Address(.., 2), trust: Trust { roots: [ServerKey(5f50..)], servers: [] }, now: UnixMillis(9), .. }",
     );
 
     let hint = ContentHint::Resendable;
+    seen.prints(&hint, "Resendable");
     let content = UnidentifiedContent::new(MessageType::Signal, certificate, b"secret", hint, b"group");
-    prints(
+    seen.prints(
         &content,
         "UnidentifiedContent { kind: Signal, certificate: SenderCertificate { address: Address(.., 3), identity_key: IdentityKey(e496..), expires: UnixMillis(9), signer: Embedded(ServerCertificate { id: 1, key: ServerKey(d527..), .. }), .. }, message_len: 6, hint: Resendable, .. }",
     );
     let remembered = &mut Remembered::default();
-    prints(
+    seen.prints(
         &content.verify(&receiver, remembered).unwrap(),
         "VerifiedContent { sender: Address(.., 3), identity_key: IdentityKey(e496..), kind: Signal, message_len: 6, hint: Resendable, .. }",
     );
     let recipient = Recipient { address: &here, identity_key: bob.public(), registration_id: 5 };
-    prints(
+    seen.prints(
         &recipient,
         "Recipient { address: Address(.., 2), identity_key: IdentityKey(86dd..), registration_id: 5 }",
     );
     let sent = seal_v2(&content, &alice, &[recipient], &[[1; 17]], remembered, rng).unwrap();
-    prints(&sent, "SentMessage { recipients: 1, excluded: 1, shared_len: 341, .. }");
-    prints(&sent.recipients(), "[SentRecipient { devices: [DeviceId(2)], .. }]");
-    prints(remembered, "Remembered(2, 1)");
+    seen.prints(&sent, "SentMessage { recipients: 1, excluded: 1, shared_len: 341, .. }");
+    seen.prints(&sent.recipients(), "[SentRecipient { devices: [DeviceId(2)], .. }]");
+    seen.prints(remembered, "Remembered(2, 1)");
+}
+
+/// What went wrong, and never with what.
+fn errors(seen: &mut Seen) {
+    let malformed = DecodeError::Malformed;
+    seen.prints(&malformed, "Malformed");
+    seen.prints(&DeviceId::new(0).unwrap_err(), "InvalidDeviceId");
+    seen.prints(
+        &(StableIdKind::AccountId, ScanError::Malformed, InvalidIterations),
+        "(AccountId, Malformed, InvalidIterations)",
+    );
+    seen.prints(
+        &(
+            BundleError::IdentityKey(malformed),
+            PreKeyKind::Signed,
+            MessageType::PreKey,
+            RetryError::Failed(malformed),
+        ),
+        "(IdentityKey(Malformed), Signed, PreKey, Failed(Malformed))",
+    );
+    seen.prints(
+        &(InitiateError::Bug("why"), EncryptError::Bug("why"), DecryptError::MissingPreKey(PreKeyKind::Kem)),
+        "(Bug(\"why\"), Bug(\"why\"), MissingPreKey(Kem))",
+    );
+    seen.prints(
+        &(hpke::OpenError::Malformed(malformed), hpke::BadIdentityKey),
+        "(Malformed(Malformed), BadIdentityKey)",
+    );
+    let of_sealed = (
+        sealed::SealError::TooLong,
+        sealed::OpenError::Content(malformed),
+        sealed::VerifyError::UnknownServer,
+    );
+    seen.prints(&of_sealed, "(TooLong, Content(Malformed), UnknownServer)");
 }

@@ -78,7 +78,7 @@ fn decode(form: &ChainForm) -> Result<SenderKey, DecodeError> {
     })
 }
 
-#[derive(Clone, PartialEq, prost::Message)]
+#[derive(prost::Message)]
 #[prost(skip_debug)]
 struct RecordForm {
     #[prost(uint32, tag = "1")]
@@ -90,7 +90,7 @@ struct RecordForm {
     chains: Vec<ChainForm>,
 }
 
-#[derive(Clone, PartialEq, prost::Message)]
+#[derive(prost::Message)]
 #[prost(skip_debug)]
 struct ChainForm {
     #[prost(uint32, tag = "1")]

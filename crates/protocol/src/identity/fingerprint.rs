@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 
 use prost::Message as _;
+use subtle::ConstantTimeEq as _;
 
 use super::key::IdentityKey;
 use crate::primitives::kdf::sha512;
@@ -103,7 +104,7 @@ impl SafetyNumber {
     /// [`ScanError`], which is not a "no".
     pub fn matches(&self, kind: StableIdKind, scanned: &[u8]) -> Result<bool, ScanError> {
         let theirs = Self::scan(kind, scanned)?;
-        Ok(theirs.ours == self.theirs && theirs.theirs == self.ours)
+        Ok((theirs.ours.ct_eq(&self.theirs) & theirs.theirs.ct_eq(&self.ours)).into())
     }
 
     /// The number in a picture, as those see it who show it.

@@ -127,7 +127,7 @@ impl fmt::Debug for IdentityKeyPair {
     }
 }
 
-#[derive(Clone, PartialEq, prost::Message)]
+#[derive(prost::Message)]
 #[prost(skip_debug)]
 struct Form {
     #[prost(bytes = "vec", tag = "1")]

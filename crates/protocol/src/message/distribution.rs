@@ -116,7 +116,7 @@ impl fmt::Debug for SenderKeyDistributionMessage {
 }
 
 /// Fields are optional so that a zero is written, and its absence noticed.
-#[derive(Clone, PartialEq, prost::Message)]
+#[derive(prost::Message)]
 #[prost(skip_debug)]
 struct Form {
     #[prost(bytes = "vec", optional, tag = "1")]

@@ -56,7 +56,7 @@ pub struct OurPreKeys<'a> {
 
 /// The stored form of a pre-key: 1 id, 2 public, 3 secret, 4 signature, 5 creation time in milliseconds. One-time
 /// pre-keys have neither of the last two.
-#[derive(Clone, PartialEq, prost::Message)]
+#[derive(prost::Message)]
 #[prost(skip_debug)]
 struct Form {
     #[prost(uint32, tag = "1")]

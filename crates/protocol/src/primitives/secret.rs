@@ -8,6 +8,15 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// `N` secret bytes: on the heap, so that a move leaves no copy behind; wiped on drop; without `Clone`, `==` or a
 /// printable form. [`expose`](Self::expose) is the one door.
+///
+/// ```compile_fail,E0369
+/// let [a, b] = [[7; 32], [7; 32]].map(sealpost_protocol::Secret::new);
+/// assert!(a == b); // how long this takes would tell how much is the same
+/// ```
+///
+/// ```compile_fail,E0599
+/// let copy = sealpost_protocol::Secret::new([7; 32]).clone();
+/// ```
 pub struct Secret<const N: usize>(Box<[u8; N]>);
 
 impl<const N: usize> Secret<N> {

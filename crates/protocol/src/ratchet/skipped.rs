@@ -263,13 +263,13 @@ fn order(id: &SkippedKeyId) -> ([u8; PUBLIC_KEY_LEN], u32, SessionId) {
     (id.ratchet_key, id.number, id.session)
 }
 
-#[derive(Clone, PartialEq, prost::Message)]
+#[derive(prost::Message)]
 struct Form {
     #[prost(message, repeated, tag = "1")]
     keys: Vec<KeyForm>,
 }
 
-#[derive(Clone, PartialEq, prost::Message)]
+#[derive(prost::Message)]
 #[prost(skip_debug)]
 struct KeyForm {
     #[prost(bytes = "vec", tag = "1")]

@@ -149,7 +149,7 @@ pub(super) fn open(
 
     let shared = ours.key_pair().agree(&ephemeral).map_err(|LowOrderPoint| OpenError::NotDecryptable)?;
     let seed = Seed(Seed(Secret::new(*wrapped)).masked(&shared, &ephemeral, ours.public()));
-    if *seed.ephemeral().public() != ephemeral {
+    if !bool::from(seed.ephemeral().public().as_bytes().ct_eq(ephemeral.as_bytes())) {
         return Err(OpenError::NotDecryptable);
     }
     let content = Bytes::copy_from_slice(&gcm_siv::open(seed.cipher_key(), ciphertext)?);

@@ -215,7 +215,7 @@ fn unpack<const K: usize>(bytes: &[u8]) -> Result<Decoder<K>, DecodeError> {
 const PACKED_LEN: usize = size_of::<u16>() + size_of::<Row>();
 
 /// Field numbers are never reused.
-#[derive(Clone, PartialEq, prost::Message)]
+#[derive(prost::Message)]
 #[prost(skip_debug)]
 struct Form {
     #[prost(uint32, tag = "1")]
@@ -242,7 +242,7 @@ struct Form {
     state: Option<StateForm>,
 }
 
-#[derive(Clone, PartialEq, prost::Message)]
+#[derive(prost::Message)]
 #[prost(skip_debug)]
 struct LinkForm {
     #[prost(uint64, tag = "1")]
@@ -256,7 +256,7 @@ struct LinkForm {
 }
 
 /// Every state is a choice of these.
-#[derive(Clone, PartialEq, prost::Message)]
+#[derive(prost::Message)]
 #[prost(skip_debug)]
 struct StateForm {
     /// Which state.

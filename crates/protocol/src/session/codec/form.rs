@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::guarded::guarded;
 
-#[derive(Clone, PartialEq, prost::Message)]
+#[derive(prost::Message)]
 #[prost(skip_debug)]
 pub(super) struct RecordForm {
     #[prost(uint32, tag = "1")]
@@ -13,7 +13,7 @@ pub(super) struct RecordForm {
     pub(super) rows: Vec<RowForm>,
 }
 
-#[derive(Clone, PartialEq, prost::Message)]
+#[derive(prost::Message)]
 #[prost(skip_debug)]
 pub(super) struct RowForm {
     #[prost(bytes = "vec", tag = "1")]
@@ -27,7 +27,7 @@ pub(super) struct RowForm {
     pub(super) bytes: Bytes,
 }
 
-#[derive(Clone, PartialEq, prost::Message)]
+#[derive(prost::Message)]
 #[prost(skip_debug)]
 pub(super) struct SessionForm {
     #[prost(uint32, tag = "1")]
@@ -54,7 +54,7 @@ pub(super) struct SessionForm {
     pub(super) spqr: Bytes,
 }
 
-#[derive(Clone, PartialEq, prost::Message)]
+#[derive(prost::Message)]
 #[prost(skip_debug)]
 pub(super) struct SendingForm {
     #[prost(bytes = "vec", tag = "1")]
@@ -69,7 +69,7 @@ pub(super) struct SendingForm {
     pub(super) previous: u32,
 }
 
-#[derive(Clone, PartialEq, prost::Message)]
+#[derive(prost::Message)]
 #[prost(skip_debug)]
 pub(super) struct ReceivingForm {
     #[prost(bytes = "vec", tag = "1")]
@@ -82,7 +82,7 @@ pub(super) struct ReceivingForm {
     pub(super) kept: u32,
 }
 
-#[derive(Clone, PartialEq, prost::Message)]
+#[derive(prost::Message)]
 #[prost(skip_debug)]
 pub(super) struct UnansweredForm {
     /// Seconds since 1970.
