@@ -96,7 +96,11 @@ mod tests {
     use super::*;
     use crate::message::PreKeySignalMessage;
     use crate::prekey::{KemPreKey, OneTimePreKey, PreKeyBundle, RawPreKeyBundle, RawSigned, SignedPreKey};
+    use crate::ratchet::message_key::MessageKey;
+    use crate::ratchet::pq::chain::Direction;
+    use crate::ratchet::pq::{Negotiation, Spqr};
     use crate::ratchet::walk::Chain as _;
+    use crate::ratchet::walk::{Jump, Limits};
     use crate::session_id::SessionVersion;
     use crate::vectors::{self, bytes, secret};
 
@@ -114,7 +118,7 @@ mod tests {
         IdentityKeyPair::from_bytes(&stored).unwrap()
     }
 
-    /// The responder of a session vector: every agreement, what is derived from them, and the first message key.
+    /// The responder of a session vector: every agreement, what is derived from them, and the keys of the first message.
     #[test]
     fn the_responder_agrees_with_the_vectors() {
         for name in SESSIONS {
@@ -153,7 +157,7 @@ mod tests {
             let sk = accept(&ours, &keys, theirs, ephemeral, kem_secret.as_ref()).unwrap();
             assert_eq!(sk.root_key.expose(), bytes(&expected["root_key"]).as_slice());
             assert_eq!(sk.chain_key.expose(), bytes(&expected["chain_key"]).as_slice());
-            let pq_key = sk.pq_key.map(|key| hex::encode(key.expose()));
+            let pq_key = sk.pq_key.as_ref().map(|key| hex::encode(key.expose()));
             assert_eq!(pq_key.as_deref(), expected["pqr_key"].as_str());
 
             let ratchet_key = PublicKey::parse(message.signal_message().ratchet_key()).unwrap();
@@ -163,6 +167,20 @@ mod tests {
             let (_, message_key) = chain_key.step().unwrap();
             let seed = message_key.into_seed();
             assert_eq!(seed.expose(), bytes(&expected["message_seed_0"]).as_slice());
+
+            // SPQR gives a key from the first message on, where both sides have it and know that of each other.
+            let spqr_key = expected.get("spqr_message_key_0").map(|spqr_key| {
+                let session = message.session_id();
+                let spqr = Spqr::new(Direction::Responder, Negotiation::Required, &sk.pq_key.unwrap());
+                let pq_ratchet = message.signal_message().pq_ratchet();
+                let limits = Limits::new(Jump::Limited);
+                let key = spqr.receive(session, pq_ratchet, limits, &[]).unwrap().key.unwrap();
+                assert_eq!(key.expose(), bytes(spqr_key).as_slice());
+                key
+            });
+            let keys = MessageKey::new(seed).into_cipher_keys(spqr_key.as_ref());
+            let expected = ["cipher_key_0", "mac_key_0", "iv_0"].map(|name| bytes(&expected[name]));
+            assert_eq!(keys.expose(), expected.concat().as_slice());
         }
     }
 

@@ -189,6 +189,7 @@ mod tests {
     fn a_request_agrees_with_the_vector() {
         let case = &vectors::load("misc-kats")["decryption_error"];
         let device = DeviceId::new(3).unwrap();
+        assert_eq!(case["original_type"], 3, "a pre-key message");
         let (failed, timestamp) = (bytes(&case["original"]), case["timestamp"].as_u64().unwrap());
         let error = DecryptionErrorMessage::about(&failed, MessageType::PreKey, timestamp, device).unwrap();
         assert_eq!(error.serialize(), bytes(&case["dem"]));

@@ -2,6 +2,8 @@
 
 pub(crate) mod cbc;
 pub(crate) mod cipher;
+#[cfg(test)]
+mod client_formats;
 pub(crate) mod gcm_siv;
 pub(crate) mod hpke;
 pub(crate) mod kdf;

@@ -17,6 +17,7 @@
 //!   trust root ── signs ──▶ ServerCertificate ── signs ──▶ SenderCertificate: user, device, identity key, until when
 //! ```
 
+mod access_key;
 mod content;
 mod error;
 mod remembered;
@@ -28,6 +29,7 @@ mod trust;
 mod v1;
 mod v2;
 
+pub use access_key::access_key;
 pub use content::{ContentHint, UnidentifiedContent};
 pub use error::{OpenError, SealError, VerifyError};
 pub use remembered::Remembered;

@@ -114,6 +114,8 @@ mod tests {
         let recipient = KeyPair::from_private(&secret(&file["recipient_identity_private"]));
         let identity = IdentityKey::parse(recipient.public().as_bytes()).unwrap();
         let ephemeral = PublicKey::parse(&bytes(&case["ephemeral_public"])).unwrap();
+        let salt = [kdf::SEALED_ONE, recipient.public().as_bytes(), ephemeral.as_bytes()].concat();
+        assert_eq!(salt, bytes(&case["salt"]));
         let shared = recipient.agree(&ephemeral).unwrap();
         let (chain, keys) = outer_keys(&identity, &ephemeral, &shared);
         let exposed = [chain.expose(), keys.cipher.expose(), keys.mac.expose()].map(hex::encode);
@@ -122,6 +124,10 @@ mod tests {
         let form = Form::decode(&bytes(&case["message"])[1..]).unwrap();
         let static_key = form.static_key.unwrap();
         let sender = KeyPair::from_private(&secret(&file["sender_identity_private"]));
+        for (pair, public) in [(&recipient, "recipient_identity_public"), (&sender, "sender_identity_public")]
+        {
+            assert_eq!(pair.public().as_bytes(), bytes(&file[public]).as_slice());
+        }
         assert_eq!(keys.seal(sender.public().as_bytes()), static_key, "there is nothing random in it");
         let keys = inner_keys(&chain, &static_key, &sender.agree(recipient.public()).unwrap());
         let exposed = [keys.cipher.expose(), keys.mac.expose()].map(hex::encode);

@@ -74,15 +74,30 @@ mod tests {
     use super::*;
     use crate::vectors::{self, bytes, secret};
 
+    fn blocks<const K: usize>(value: &serde_json::Value) -> [[u8; 32]; K] {
+        bytes(value).as_chunks().0.try_into().unwrap()
+    }
+
     #[test]
-    fn updates_agree_with_the_vectors() {
+    fn updates_and_macs_agree_with_the_vectors() {
         let file = vectors::load_spqr("kat_components");
         let mut authenticator = Authenticator::new(&secret(&file["auth_key"]));
-        assert_eq!(authenticator.root.expose(), bytes(&file["auth_init"]["root"]).as_slice());
+        let begin = &file["auth_init"];
+        let (number, key) = (begin["epoch"].as_u64().unwrap(), secret(&begin["input_key"]));
+        let nothing = Authenticator::from_parts(secret(&begin["root_before"]), Secret::new([0; 32]));
+        for made in [&authenticator, &nothing.update(number, &key)] {
+            assert_eq!(made.root.expose(), bytes(&begin["root"]).as_slice());
+            assert_eq!(made.mac_key.expose(), bytes(&begin["mac_key"]).as_slice());
+        }
         for epoch in file["epochs"].as_array().unwrap() {
             assert_eq!(authenticator.mac_key.expose(), bytes(&epoch["hdr_mac_key"]).as_slice());
             let number = epoch["epoch"].as_u64().unwrap();
+            let (header, mac) = (blocks(&epoch["hdr"]), bytes(&epoch["hdr_mac"]).try_into().unwrap());
+            assert!(authenticator.verifies_header(number, &header, &mac));
             authenticator = authenticator.update(number, &secret(&epoch["epoch_secret"]));
+            let (ct1, ct2) = (blocks(&epoch["ct1"]), blocks(&epoch["ct2"]));
+            let mac = bytes(&epoch["ct_mac"]).try_into().unwrap();
+            assert!(authenticator.verifies_ciphertext(number, &ct1, &ct2, &mac));
             assert_eq!(authenticator.root.expose(), bytes(&epoch["auth_root_after"]).as_slice());
             assert_eq!(authenticator.mac_key.expose(), bytes(&epoch["auth_mac_key_after"]).as_slice());
         }

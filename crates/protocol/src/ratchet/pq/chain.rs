@@ -243,6 +243,7 @@ mod tests {
         assert_eq!(newest(&chains), expected.map(|key| *key.expose()));
         for epoch in file["epochs"].as_array().unwrap() {
             let number = epoch["epoch"].as_u64().unwrap();
+            assert_eq!(chains.root.expose(), bytes(&epoch["chain_root_before"]).as_slice());
             let agreed = EpochSecret { epoch: number, secret: secret(&epoch["epoch_secret"]) };
             chains = chains.add(&agreed).unwrap();
             assert_eq!(chains.add(&agreed).err(), Some(OutOfStep));
