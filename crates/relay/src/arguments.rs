@@ -4,12 +4,14 @@ use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use sealpost_relay::limits::Limits;
 use sealpost_relay::{Config, Registration, TlsFiles};
 
 /// What the program accepts.
 pub(crate) const USAGE: &str = "\
 sealpost-relay --data DIR [--listen ADDR] [--registration dev|closed]
-               [--tls-cert FILE --tls-key FILE | --insecure-plain] [--new-epoch]
+               [--tls-cert FILE --tls-key FILE | --insecure-plain]
+               [--connections-per-address N] [--metrics PORT|ADDR] [--new-epoch]
 
   --data DIR            where the database and the signing key are
   --listen ADDR         address and port, 127.0.0.1:8443 by default; port 0 takes a free one
@@ -17,7 +19,15 @@ sealpost-relay --data DIR [--listen ADDR] [--registration dev|closed]
   --registration closed nobody may register (the default)
   --tls-cert, --tls-key PEM files; without them the relay speaks plain HTTP, on loopback only
   --insecure-plain      plain HTTP on any address: behind a proxy that ends TLS
+  --connections-per-address N
+                        connections of one IPv4 address or IPv6 /64 network: 1000 by default with TLS, any number
+                        without, as a proxy is one address
+  --metrics PORT|ADDR   where /metrics answers, in plain HTTP: a port of this machine, or an address and port;
+                        nowhere by default
   --new-epoch           after restoring a backup: void the sequence numbers given since, and exit";
+
+/// Connections of one address, with TLS: people behind one router, or behind one carrier's translation of addresses.
+const CONNECTIONS: usize = 1_000;
 
 /// What is wrong with a command line.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,6 +65,7 @@ impl Arguments {
         let mut listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8443);
         let mut registration = Registration::Closed;
         let (mut command, mut insecure_plain) = (Command::Serve, false);
+        let (mut connections, mut metrics) = (None, None);
         while let Some(name) = arguments.next() {
             let mut path = |name| arguments.next().map(PathBuf::from).ok_or(BadArguments::NoValue(name));
             match name.to_str() {
@@ -73,6 +84,16 @@ impl Arguments {
                         _ => return Err(BadArguments::BadValue("--registration")),
                     }
                 }
+                Some("--connections-per-address") => {
+                    let most = path("--connections-per-address")?;
+                    let most = most.to_str().and_then(|most| most.parse().ok()).filter(|most| *most > 0);
+                    connections = Some(most.ok_or(BadArguments::BadValue("--connections-per-address"))?);
+                }
+                Some("--metrics") => {
+                    let addr = path("--metrics")?;
+                    let addr = addr.to_str().and_then(local_or_whole);
+                    metrics = Some(addr.ok_or(BadArguments::BadValue("--metrics"))?);
+                }
                 Some("--insecure-plain") => insecure_plain = true,
                 Some("--new-epoch") => command = Command::NewEpoch,
                 Some("--help" | "-h") => command = Command::Help,
@@ -89,9 +110,20 @@ impl Arguments {
             (None, Command::Help) => PathBuf::new(),
             (None, _) => return Err(BadArguments::NoData),
         };
-        let config = Config { listen, tls, insecure_plain, registration, ..Config::local(data) };
+        let limits = Limits {
+            connections: connections.or_else(|| tls.is_some().then_some(CONNECTIONS)),
+            ..Limits::default()
+        };
+        let config =
+            Config { listen, tls, insecure_plain, registration, metrics, limits, ..Config::local(data) };
         Ok(Self { command, config })
     }
+}
+
+/// A port of this machine, or an address and port.
+fn local_or_whole(text: &str) -> Option<SocketAddr> {
+    let local = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    text.parse().map(local).or_else(|_| text.parse()).ok()
 }
 
 #[cfg(test)]
@@ -116,6 +148,26 @@ mod tests {
     #[test]
     fn nobody_may_register_unless_it_is_said() {
         assert_eq!(parse("--data d").unwrap().config.registration, Registration::Closed);
+    }
+
+    #[test]
+    fn addresses_are_limited_where_they_are_seen() {
+        let connections = |line| parse(line).unwrap().config.limits.connections;
+        assert_eq!(connections("--data d"), None);
+        assert_eq!(connections("--data d --insecure-plain"), None);
+        assert_eq!(connections("--data d --tls-cert c --tls-key k"), Some(1_000));
+        assert_eq!(connections("--data d --connections-per-address 7"), Some(7));
+        let none = parse("--data d --connections-per-address 0");
+        assert_eq!(none.unwrap_err(), BadArguments::BadValue("--connections-per-address"));
+    }
+
+    #[test]
+    fn metrics_are_on_this_machine_unless_it_is_said_otherwise() {
+        let metrics = |line| parse(line).unwrap().config.metrics.map(|addr| addr.to_string());
+        assert_eq!(metrics("--data d"), None);
+        assert_eq!(metrics("--data d --metrics 9464").unwrap(), "127.0.0.1:9464");
+        assert_eq!(metrics("--data d --metrics 10.0.0.5:9464").unwrap(), "10.0.0.5:9464");
+        assert_eq!(parse("--data d --metrics on").unwrap_err(), BadArguments::BadValue("--metrics"));
     }
 
     #[test]

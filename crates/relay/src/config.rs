@@ -20,6 +20,8 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// Plain HTTP to other machines: only behind a proxy that ends TLS.
     pub insecure_plain: bool,
+    /// Where `/metrics` answers, in plain HTTP; port 0 takes a free one. None: nowhere.
+    pub metrics: Option<SocketAddr>,
     /// Who may have an account.
     pub registration: Registration,
     /// How much one requester may do.
@@ -38,6 +40,7 @@ impl Config {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
             tls: None,
             insecure_plain: false,
+            metrics: None,
             registration: Registration::Dev,
             limits: Limits::default(),
             timing: Timing::default(),
@@ -82,6 +85,8 @@ impl Registration {
 pub struct Timing {
     /// How long a connection may wait before it says `Hello`, and a body before it is whole.
     pub patience: Duration,
+    /// How long the head of a request may take, and with it how long a connection may be idle between two.
+    pub head: Duration,
     /// How often a connection looks at the clock for its own deadlines.
     pub tick: Duration,
     /// How often a connection looks into its mailbox without being woken.
@@ -100,6 +105,7 @@ impl Default for Timing {
     fn default() -> Self {
         Self {
             patience: Duration::from_secs(sealpost_wire::limits::HELLO_TIMEOUT_S),
+            head: Duration::from_secs(30),
             tick: Duration::from_secs(5),
             rescan: Duration::from_secs(30),
             stall: Duration::from_secs(60),

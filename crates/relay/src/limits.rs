@@ -28,6 +28,9 @@ pub struct Limits {
     pub pre_keys: Policy,
     /// Pings on one connection.
     pub pings: Policy,
+    /// Connections that one address (of IPv6, one network of 64 bits) holds at a time. None: any number, as behind a
+    /// proxy, which is one address to us.
+    pub connections: Option<usize>,
 }
 
 impl Default for Limits {
@@ -36,6 +39,7 @@ impl Default for Limits {
             sends: Policy { burst: 2_000, refill: Duration::from_millis(5) },
             pre_keys: Policy { burst: 6, refill: Duration::from_secs(100) },
             pings: Policy { burst: 10, refill: Duration::from_millis(100) },
+            connections: None,
         }
     }
 }

@@ -52,8 +52,11 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     let mut terminated = signal(SignalKind::terminate())?;
     let mut interrupted = signal(SignalKind::interrupt())?;
     let relay = Relay::start(arguments.config).await?;
-    // The one line on standard output: a parent that asked for port 0 reads it.
+    // All there is on standard output: a parent that asked for port 0 reads it.
     say(&format!("listening on {}", relay.url()))?;
+    if let Some(addr) = relay.metrics_addr() {
+        say(&format!("metrics on http://{addr}/metrics"))?;
+    }
     tokio::select! {
         _ = terminated.recv() => {}
         _ = interrupted.recv() => {}

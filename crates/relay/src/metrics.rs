@@ -138,6 +138,8 @@ pub struct Limited {
     pub send: Counter,
     /// Bundles of one device by one requester.
     pub pre_keys: Counter,
+    /// Connections of one address.
+    pub connections: Counter,
 }
 
 impl Metrics {
@@ -177,6 +179,8 @@ impl Metrics {
         writeln!(out, "# TYPE relay_rate_limited_total counter")?;
         writeln!(out, "relay_rate_limited_total{{policy=\"send\"}} {}", self.limited.send.get())?;
         writeln!(out, "relay_rate_limited_total{{policy=\"pre_keys\"}} {}", self.limited.pre_keys.get())?;
+        let connections = self.limited.connections.get();
+        writeln!(out, "relay_rate_limited_total{{policy=\"connections\"}} {connections}")?;
         writeln!(out, "# TYPE relay_epoch gauge\nrelay_epoch {epoch}")
     }
 }

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -13,10 +12,12 @@ use tokio::time::timeout;
 use crate::bus::LocalBus;
 use crate::config::{Config, Registration};
 use crate::limits::Limiter;
-use crate::listener::{self, TlsError, TlsListener};
 use crate::metrics::Metrics;
+use crate::peers::Peers;
+use crate::server::Server;
 use crate::state::{Connections, Draining, State};
 use crate::store::sqlite::{OpenError, SqliteStore};
+use crate::tls::{self, TlsError};
 use crate::tokens::Signer;
 use crate::{routes, sweeper};
 
@@ -35,8 +36,8 @@ pub enum StartError {
     /// The certificate.
     #[error("TLS cannot be set up")]
     Tls(#[from] TlsError),
-    /// The address.
-    #[error("the address cannot be listened on")]
+    /// An address.
+    #[error("an address cannot be listened on")]
     Listen(#[source] std::io::Error),
 }
 
@@ -48,6 +49,7 @@ pub struct Relay {
     state: Arc<State>,
     stop: oneshot::Sender<()>,
     server: JoinHandle<()>,
+    metrics: Option<(SocketAddr, JoinHandle<()>)>,
     sweeper: JoinHandle<()>,
 }
 
@@ -60,30 +62,41 @@ impl Relay {
         if config.tls.is_none() && !config.insecure_plain && !config.listen.ip().is_loopback() {
             return Err(StartError::PlainNotLocal);
         }
-        let acceptor = config.tls.as_ref().map(listener::acceptor).transpose()?;
-        let tcp = TcpListener::bind(config.listen).await.map_err(StartError::Listen)?;
-        let addr = tcp.local_addr().map_err(StartError::Listen)?;
-        let state = open(config)?;
-        let router = routes::router(Arc::clone(&state));
-        let (stop, stopped) = oneshot::channel();
-        let scheme = if acceptor.is_some() { "https" } else { "http" };
-        let server = match acceptor {
-            Some(acceptor) => {
-                let tls = TlsListener::start(tcp, acceptor).map_err(StartError::Listen)?;
-                tokio::spawn(serve(axum::serve(tls, router).with_graceful_shutdown(until(stopped))))
-            }
-            None => {
-                let tcp = tcp.tap_io(|stream| listener::without_delay(stream));
-                tokio::spawn(serve(axum::serve(tcp, router).with_graceful_shutdown(until(stopped))))
-            }
+        let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let (tcp, addr) = bind(config.listen).await?;
+        let metrics = match config.metrics {
+            Some(listen) => Some(bind(listen).await?),
+            None => None,
         };
+        let peers = Peers::at_most(config.limits.connections);
+        let state = open(config)?;
+        let server = Server {
+            router: routes::router(Arc::clone(&state)),
+            tls,
+            peers,
+            head: state.timing.head,
+            metrics: Arc::clone(&state.metrics),
+        };
+        let metrics = metrics.map(|(tcp, addr)| {
+            let router = routes::operator(Arc::clone(&state));
+            let server = Server { router, tls: None, peers: Peers::at_most(None), ..server.clone() };
+            (addr, tokio::spawn(server.run(tcp, std::future::pending())))
+        });
+        let (stop, stopped) = oneshot::channel();
+        let server = tokio::spawn(server.run(tcp, until(stopped)));
         let sweeper = tokio::spawn(sweeper::run(Arc::clone(&state)));
-        Ok(Self { addr, scheme, state, stop, server, sweeper })
+        Ok(Self { addr, scheme, state, stop, server, metrics, sweeper })
     }
 
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Where its metrics are, when they are anywhere.
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().map(|(addr, _)| *addr)
     }
 
     /// The base of its URLs, such as `http://127.0.0.1:8080`.
@@ -94,7 +107,7 @@ impl Relay {
     /// Drains and stops: connections are asked to go elsewhere, what is in flight finishes, then the store
     /// closes.
     pub async fn shutdown(self) {
-        let Self { state, stop, mut server, sweeper, .. } = self;
+        let Self { state, stop, mut server, metrics, sweeper, .. } = self;
         let timing = state.timing;
         let spread = spread(state.connections.count()).min(timing.drain_spread);
         state.draining.begin(spread);
@@ -108,11 +121,19 @@ impl Relay {
             server.abort();
             server.await.ok();
         }
-        sweeper.abort();
-        sweeper.await.ok();
+        for task in metrics.map(|(_, task)| task).into_iter().chain([sweeper]) {
+            task.abort();
+            task.await.ok();
+        }
         // The store waits for its writer as it drops, which must not hold up the runtime.
         tokio::task::spawn_blocking(move || drop(state)).await.ok();
     }
+}
+
+async fn bind(addr: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let tcp = TcpListener::bind(addr).await.map_err(StartError::Listen)?;
+    let addr = tcp.local_addr().map_err(StartError::Listen)?;
+    Ok((tcp, addr))
 }
 
 fn open(config: Config) -> Result<Arc<State>, StartError> {
@@ -144,11 +165,5 @@ fn spread(connections: usize) -> Duration {
 async fn until(stopped: oneshot::Receiver<()>) {
     if stopped.await.is_err() {
         std::future::pending().await
-    }
-}
-
-async fn serve(server: impl IntoFuture<Output = std::io::Result<()>>) {
-    if server.await.is_err() {
-        tracing::error!("the listener failed");
     }
 }

@@ -27,6 +27,7 @@ pub fn relay_binary() -> PathBuf {
 pub struct RelayProcess {
     child: Child,
     addr: SocketAddr,
+    metrics_url: String,
 }
 
 impl RelayProcess {
@@ -44,7 +45,7 @@ impl RelayProcess {
         command
             .arg("--data")
             .arg(data)
-            .args(["--listen", &listen.to_string(), "--registration", "dev"])
+            .args(["--listen", &listen.to_string(), "--registration", "dev", "--metrics", "0"])
             .env_remove("SEALPOST_RELAY_FAULT")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -55,11 +56,13 @@ impl RelayProcess {
         }
         let mut child = command.spawn()?;
         let stdout = child.stdout.take().ok_or(std::io::ErrorKind::BrokenPipe)?;
-        let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line).await?;
-        let addr = line.trim().rsplit("//").next().and_then(|addr| addr.parse().ok());
-        let addr = addr.ok_or_else(|| std::io::Error::other("the relay did not say where it listens"))?;
-        Ok(Self { child, addr })
+        let mut lines = BufReader::new(stdout).lines();
+        let silent = || std::io::Error::other("the relay did not say where it listens");
+        let line = lines.next_line().await?.ok_or_else(silent)?;
+        let addr = line.rsplit("//").next().and_then(|addr| addr.parse().ok()).ok_or_else(silent)?;
+        let line = lines.next_line().await?.ok_or_else(silent)?;
+        let metrics_url = line.strip_prefix("metrics on ").ok_or_else(silent)?.to_owned();
+        Ok(Self { child, addr, metrics_url })
     }
 
     /// Where it listens.
@@ -70,6 +73,11 @@ impl RelayProcess {
     /// Its base URL.
     pub fn url(&self) -> String {
         format!("http://{}", self.addr)
+    }
+
+    /// Where its metrics are.
+    pub fn metrics_url(&self) -> &str {
+        &self.metrics_url
     }
 
     /// Kills it with SIGKILL: no drain, no goodbye.

@@ -255,8 +255,8 @@ impl Stage {
 
     /// How often the relay was sent what it had.
     async fn duplicates_at_relay(&self) -> Result<u64> {
-        let url = format!("http://{}/metrics", self.relay_addr);
-        let metrics = async { reqwest::get(url).await?.text().await };
+        let relay = self.relay.as_ref().ok_or_else(|| io::Error::other("there is no relay"))?;
+        let metrics = async { reqwest::get(relay.metrics_url()).await?.text().await };
         let metrics = metrics.await.map_err(io::Error::other)?;
         let value = metrics
             .lines()

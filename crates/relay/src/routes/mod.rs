@@ -39,6 +39,14 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route("/v1/ws", get(socket::upgrade))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(nothing_here)
+        .with_state(state)
+}
+
+/// What the relay tells its operator, on a listener of its own.
+pub(crate) fn operator(state: Arc<State>) -> Router {
+    Router::new()
         .route("/metrics", get(health::metrics))
         .fallback(nothing_here)
         .method_not_allowed_fallback(nothing_here)

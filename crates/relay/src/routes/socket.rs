@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::State as Shared;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::response::Response;
@@ -9,6 +10,7 @@ use sealpost_wire::SUBPROTOCOL;
 use sealpost_wire::limits::MAX_FRAME;
 
 use crate::connection;
+use crate::peers::Guest;
 use crate::problem::Problem;
 use crate::state::State;
 
@@ -18,6 +20,7 @@ const READ_BUFFER: usize = 4_096;
 /// Turns the request into a connection. Who it is, its first frame says.
 pub(super) async fn upgrade(
     Shared(state): Shared<Arc<State>>,
+    Extension(guest): Extension<Arc<Guest>>,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Problem> {
     if state.draining.has_begun() {
@@ -32,5 +35,8 @@ pub(super) async fn upgrade(
     if upgrade.selected_protocol().is_none() {
         return Err(Problem::Schema);
     }
-    Ok(upgrade.on_upgrade(move |socket| connection::serve(socket, state)))
+    Ok(upgrade.on_upgrade(move |socket| async move {
+        connection::serve(socket, state).await;
+        drop(guest);
+    }))
 }

@@ -7,6 +7,7 @@ mod common;
 mod authorisation;
 mod backlog;
 mod bombs;
+mod connections;
 #[cfg(feature = "faults")]
 mod crash;
 mod drain;

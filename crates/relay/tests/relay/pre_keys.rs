@@ -77,7 +77,11 @@ async fn the_owner_hears_when_few_are_left() {
 
 #[tokio::test]
 async fn one_requester_cannot_empty_a_pool() {
-    let world = World::start_with(|config| config.limits = Limits::default()).await;
+    let world = World::start_with(|config| {
+        config.limits = Limits::default();
+        config.metrics = Some(([127, 0, 0, 1], 0).into());
+    })
+    .await;
     let (alice, bob) = (world.register().await, world.register_with(keys(0, 100)).await);
     for n in 0..6 {
         world.take(&alice, &bob, &n.to_string()).await.bundle();
@@ -91,7 +95,7 @@ async fn one_requester_cannot_empty_a_pool() {
     world.take(&carol, &bob, "1").await.bundle();
     world.clock.advance(Duration::from_secs(100));
     world.take(&alice, &bob, "7").await.bundle();
-    let metrics = String::from_utf8(world.get("/metrics", None).await.bytes.to_vec()).unwrap();
+    let metrics = crate::connections::metrics(&world).await;
     assert!(metrics.contains("relay_rate_limited_total{policy=\"pre_keys\"} 1\n"), "{metrics}");
     world.relay.shutdown().await;
 }

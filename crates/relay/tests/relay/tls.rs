@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rcgen::{Certificate, CertifiedKey, generate_simple_self_signed};
 use sealpost_relay::TlsFiles;
+use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
@@ -11,13 +12,19 @@ use tokio_rustls::rustls::{ClientConfig, ProtocolVersion, RootCertStore, Support
 
 use crate::common::World;
 
-#[tokio::test]
-async fn the_relay_speaks_tls_13_and_nothing_older() {
+/// A certificate for localhost, and the files it is in.
+pub(crate) fn certificate() -> (TempDir, TlsFiles, Certificate) {
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".into()]).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let files = TlsFiles { cert: folder.path().join("cert.pem"), key: folder.path().join("key.pem") };
     std::fs::write(&files.cert, cert.pem()).unwrap();
     std::fs::write(&files.key, signing_key.serialize_pem()).unwrap();
+    (folder, files, cert)
+}
+
+#[tokio::test]
+async fn the_relay_speaks_tls_13_and_nothing_older() {
+    let (_folder, files, cert) = certificate();
     let world = World::start_with(|config| config.tls = Some(files)).await;
     assert!(world.relay.url().starts_with("https://127.0.0.1:"));
 

@@ -1,0 +1,109 @@
+//! How many connections one address may hold.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The bits of an IPv6 address that name a network: whoever has one address in it has them all.
+const NETWORK: u128 = u128::MAX << 64;
+
+/// Who is connected. It grows no larger than the number of open connections.
+#[derive(Debug)]
+pub(crate) struct Peers {
+    most: Option<usize>,
+    held: Mutex<HashMap<IpAddr, usize>>,
+}
+
+impl Peers {
+    /// So many connections for each address; with `None` nobody is counted.
+    pub(crate) fn at_most(most: Option<usize>) -> Arc<Self> {
+        Arc::new(Self { most, held: Mutex::default() })
+    }
+
+    /// One more connection from this address, until the guest drops; `None` when it has as many as it may.
+    pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Guest> {
+        let from = network(address);
+        if let Some(most) = self.most {
+            let mut held = self.held();
+            let count = held.entry(from).or_default();
+            if *count >= most {
+                return None;
+            }
+            *count = count.saturating_add(1);
+        }
+        Some(Guest { peers: Arc::clone(self), from })
+    }
+
+    fn leave(&self, from: IpAddr) {
+        let mut held = self.held();
+        if let Some(count) = held.get_mut(&from) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                held.remove(&from);
+            }
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An open connection, which counts for as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Guest {
+    peers: Arc<Peers>,
+    from: IpAddr,
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.peers.leave(self.from);
+    }
+}
+
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => IpAddr::V6((u128::from(address) & NETWORK).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn enter(peers: &Arc<Peers>, address: &str) -> Option<Guest> {
+        peers.enter(address.parse().unwrap())
+    }
+
+    #[test]
+    fn each_address_has_its_own_number_and_gets_it_back() {
+        let peers = Peers::at_most(Some(2));
+        let first = enter(&peers, "192.0.2.1").unwrap();
+        let second = enter(&peers, "::ffff:192.0.2.1").unwrap();
+        assert!(enter(&peers, "192.0.2.1").is_none());
+        assert!(enter(&peers, "192.0.2.2").is_some());
+        drop(first);
+        let third = enter(&peers, "192.0.2.1");
+        assert!(third.is_some());
+        drop((second, third));
+        assert!(peers.held().is_empty());
+    }
+
+    #[test]
+    fn an_ipv6_network_is_one_address() {
+        let peers = Peers::at_most(Some(1));
+        let _first = enter(&peers, "2001:db8:0:1::1").unwrap();
+        assert!(enter(&peers, "2001:db8:0:1:ffff::2").is_none());
+        assert!(enter(&peers, "2001:db8:0:2::1").is_some());
+    }
+
+    #[test]
+    fn without_a_number_nobody_is_counted() {
+        let peers = Peers::at_most(None);
+        let guests: Vec<_> = (0..1_000).map(|_| enter(&peers, "192.0.2.1").unwrap()).collect();
+        assert!(peers.held().is_empty());
+        drop(guests);
+    }
+}

@@ -1,0 +1,105 @@
+//! Connections: accepted, counted, and spoken HTTP/1.1 with until they end or the relay does.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::serve::Listener;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use crate::metrics::Metrics;
+use crate::peers::{Guest, Peers};
+use crate::tls;
+
+/// What a listener does with its connections.
+#[derive(Clone)]
+pub(crate) struct Server {
+    pub(crate) router: Router,
+    /// None: plain HTTP.
+    pub(crate) tls: Option<TlsAcceptor>,
+    pub(crate) peers: Arc<Peers>,
+    /// How long the head of a request may take, the silence before it included.
+    pub(crate) head: Duration,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+impl Server {
+    /// Serves until `stopped`, then lets every request that is being answered finish. A socket goes its own way once
+    /// it is upgraded.
+    pub(crate) async fn run(self, mut tcp: TcpListener, stopped: impl Future<Output = ()>) {
+        let (stopping, stop) = watch::channel(());
+        let mut connections = JoinSet::new();
+        let mut stopped = pin!(stopped);
+        loop {
+            tokio::select! {
+                // The trait's accept, which waits and tries again when the machine is out of descriptors.
+                (stream, address) = Listener::accept(&mut tcp) => {
+                    match self.peers.enter(address.ip()) {
+                        Some(guest) => {
+                            connections.spawn(self.clone().serve(stream, guest, stop.clone()));
+                        }
+                        None => self.metrics.limited.connections.count(),
+                    }
+                }
+                Some(_) = connections.join_next() => {}
+                () = &mut stopped => break,
+            }
+        }
+        drop((tcp, stopping));
+        while connections.join_next().await.is_some() {}
+    }
+
+    async fn serve(self, stream: TcpStream, guest: Guest, stop: watch::Receiver<()>) {
+        // Small frames leave at once.
+        if stream.set_nodelay(true).is_err() {
+            tracing::debug!("a connection keeps its delay");
+        }
+        match &self.tls {
+            None => self.speak(stream, guest, stop).await,
+            Some(acceptor) => {
+                if let Ok(stream) = tls::handshake(acceptor, stream).await {
+                    self.speak(stream, guest, stop).await;
+                }
+            }
+        }
+    }
+
+    async fn speak(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        guest: Guest,
+        mut stop: watch::Receiver<()>,
+    ) {
+        // With the request it gets to an upgraded socket, which counts on.
+        let guest = Arc::new(guest);
+        let router = TowerToHyperService::new(self.router.clone());
+        let service = service_fn(|mut request: Request<Incoming>| {
+            request.extensions_mut().insert(Arc::clone(&guest));
+            router.call(request)
+        });
+        let mut connection = pin!(
+            http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(self.head)
+                .serve_connection(TokioIo::new(stream), service)
+                .with_upgrades()
+        );
+        // How a connection ends is its peer's affair.
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            _ = stop.changed() => connection.as_mut().graceful_shutdown(),
+        }
+        let _ = connection.await;
+    }
+}

@@ -1,0 +1,148 @@
+//! Connections that only hold a place, and what the operator alone may see.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use sealpost_wire::frame::Body;
+use sealpost_wire::{Ping, reason};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout;
+
+use crate::common::World;
+use crate::common::socket::Socket;
+
+/// Much longer than anything takes that works.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+async fn short_heads() -> World {
+    World::start_with(|config| config.timing.head = Duration::from_millis(100)).await
+}
+
+/// Waits until the relay hangs up; what it said before.
+async fn rest(stream: &mut TcpStream) -> Vec<u8> {
+    let mut said = Vec::new();
+    // A connection that is cut off while we write ends with an error.
+    let _ = timeout(PATIENCE, stream.read_to_end(&mut said)).await.expect("the relay hangs up");
+    said
+}
+
+#[tokio::test]
+async fn a_head_must_come_to_an_end() {
+    let world = short_heads().await;
+    for begin in ["", "GET /healthz HT", "GET /healthz HTTP/1.1\r\nhost: localhost\r\nx-"] {
+        let mut stream = TcpStream::connect(world.relay.addr()).await.unwrap();
+        stream.write_all(begin.as_bytes()).await.unwrap();
+        assert_eq!(rest(&mut stream).await, b"", "after {begin:?}");
+    }
+    // One byte after the other is no progress.
+    let mut stream = TcpStream::connect(world.relay.addr()).await.unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\n").await.unwrap();
+    let trickle = async {
+        while stream.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, trickle).await.expect("the relay hangs up");
+    world.relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_connection_may_not_be_idle_for_ever() {
+    let world = short_heads().await;
+    let mut stream = TcpStream::connect(world.relay.addr()).await.unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    let said = String::from_utf8(rest(&mut stream).await).unwrap();
+    assert!(said.starts_with("HTTP/1.1 200 OK\r\n"), "{said}");
+    assert_eq!(said.matches("HTTP/1.1").count(), 1, "{said}");
+    world.relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_socket_outlives_the_time_for_a_head() {
+    let world = short_heads().await;
+    let alice = world.register().await;
+    let mut socket = Socket::connect(&world, &alice).await;
+    for t in 0..5 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let Body::Pong(pong) = socket.ask(Body::Ping(Ping { t })).await else { panic!() };
+        assert_eq!(pong.t, t);
+    }
+    world.relay.shutdown().await;
+}
+
+/// Whether somebody on this loopback address is served.
+async fn is_served(from: &str, relay: SocketAddr) -> bool {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((from.parse::<std::net::IpAddr>().unwrap(), 0).into()).unwrap();
+    let mut stream = socket.connect(relay).await.unwrap();
+    let request = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    // Whom the relay does not want it may have hung up on already.
+    let _ = stream.write_all(request).await;
+    !rest(&mut stream).await.is_empty()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn an_address_holds_only_so_many_connections() {
+    let world = World::start_with(|config| {
+        config.limits.connections = Some(3);
+        config.metrics = Some(([127, 0, 0, 1], 0).into());
+    })
+    .await;
+    let relay = world.relay.addr();
+    // One that the test's own HTTP client keeps open, and two sockets.
+    let alice = world.register().await;
+    let (first, _second) = (Socket::connect(&world, &alice).await, Socket::connect(&world, &alice).await);
+    assert!(!is_served("127.0.0.1", relay).await);
+    assert!(is_served("127.0.0.2", relay).await, "another address");
+    let refused = metrics(&world).await;
+    assert!(refused.contains("relay_rate_limited_total{policy=\"connections\"} 1\n"), "{refused}");
+    drop(first);
+    let again = async { while !is_served("127.0.0.1", relay).await {} };
+    timeout(PATIENCE, again).await.expect("there is room again");
+    world.relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn connections_that_never_shake_hands_count() {
+    let (_folder, files, _) = crate::tls::certificate();
+    let world = World::start_with(|config| {
+        config.tls = Some(files);
+        config.limits.connections = Some(1);
+    })
+    .await;
+    let mut silent = TcpStream::connect(world.relay.addr()).await.unwrap();
+    let mut late = TcpStream::connect(world.relay.addr()).await.unwrap();
+    assert_eq!(rest(&mut late).await, b"");
+    // The first is still waited for.
+    assert!(silent.write_all(&[0x16]).await.is_ok());
+    let nothing = silent.try_read(&mut [0; 8]).unwrap_err();
+    assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock);
+    world.relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn metrics_have_a_listener_of_their_own_or_none() {
+    let world = World::start().await;
+    world.get("/metrics", None).await.refused(404, reason::NOT_FOUND);
+    assert_eq!(world.relay.metrics_addr(), None);
+    world.relay.shutdown().await;
+
+    let world = World::start_with(|config| config.metrics = Some(([127, 0, 0, 1], 0).into())).await;
+    world.get("/metrics", None).await.refused(404, reason::NOT_FOUND);
+    assert!(metrics(&world).await.ends_with("relay_epoch 1\n"));
+    let addr = world.relay.metrics_addr().unwrap();
+    for path in ["healthz", "v1/ws", "v1/accounts"] {
+        let answer = world.http.get(format!("http://{addr}/{path}")).send().await.unwrap();
+        assert_eq!(answer.status(), 404, "{path}");
+    }
+    let url = format!("http://{addr}/metrics");
+    world.relay.shutdown().await;
+    assert!(reqwest::get(url).await.is_err(), "nobody listens any more");
+}
+
+pub(crate) async fn metrics(world: &World) -> String {
+    let url = format!("http://{}/metrics", world.relay.metrics_addr().unwrap());
+    world.http.get(url).send().await.unwrap().text().await.unwrap()
+}
