@@ -145,6 +145,7 @@ async fn client_dies(station: Station, fault: &str) {
     }
     let ada = ada.come().await;
     same_conversation(&ada, &ben, fault).await;
+    assert_eq!(accounts(&world.relay_dir()), 2, "after {fault}");
     if about_keys {
         keys_are_made_again(&world, ada).await;
     }
@@ -170,6 +171,7 @@ async fn relay_dies(fault: &str) {
     let _relay = start(addr, None).await;
     let (ada, ben) = talk.await.unwrap();
     same_conversation(&ada, &ben, fault).await;
+    assert_eq!(accounts(&dir.path().join("relay")), 2, "after {fault}");
     keys.judge().unwrap_or_else(|wrong| panic!("{fault}: {wrong}"));
 }
 
@@ -287,8 +289,17 @@ fn take_keys(world: &World, most: usize) {
     relay_db(world).execute(&taking, [i64::try_from(most).unwrap_or(i64::MAX)]).unwrap();
 }
 
+/// How many people the relay knows.
+fn accounts(relay: &Path) -> usize {
+    open_db(relay).query_row("SELECT count(*) FROM account", [], |row| row.get(0)).unwrap()
+}
+
 fn relay_db(world: &World) -> rusqlite::Connection {
-    let db = rusqlite::Connection::open(world.relay_dir().join("relay.db")).unwrap();
+    open_db(&world.relay_dir())
+}
+
+fn open_db(relay: &Path) -> rusqlite::Connection {
+    let db = rusqlite::Connection::open(relay.join("relay.db")).unwrap();
     db.busy_timeout(PATIENCE).unwrap();
     db
 }

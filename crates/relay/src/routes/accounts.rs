@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use axum::extract::State as Shared;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use sealpost_wire::id::{DeviceId, UserId};
 use sealpost_wire::{RegisterRequest, RegisterResponse};
 
-use super::{auth, random_id};
+use super::{auth, idempotency_key, random_id};
 use crate::address::Address;
 use crate::body::{KeysBody, Proto};
 use crate::fault::{self, Station};
@@ -17,11 +17,14 @@ use crate::state::State;
 use crate::store::{FamilyId, NewAccount, NewFamily};
 use crate::tokens::{REFRESH_LIFE_MS, RefreshToken};
 
-/// Makes an account with its first device. A lost answer leaves an account that nobody uses.
+/// Makes an account with its first device. Whoever has lost the answer repeats the request under the same
+/// `Idempotency-Key`, which nobody else can know, and gets the same account.
 pub(super) async fn register(
     Shared(state): Shared<Arc<State>>,
+    headers: HeaderMap,
     KeysBody(request): KeysBody<RegisterRequest>,
 ) -> Result<(StatusCode, Proto<RegisterResponse>), Problem> {
+    let idempotency = idempotency_key(&headers)?;
     state.registration.check(&request.proof)?;
     keys::check_identity(request.registration_id, &request.identity_key)?;
     let keys = CheckedKeys::parse_first(request.keys.ok_or(Problem::BadKeys)?)?;
@@ -38,9 +41,10 @@ pub(super) async fn register(
             refresh: refresh.hash(),
             expires_ms: now_ms.saturating_add(REFRESH_LIFE_MS),
         },
+        idempotency,
         now_ms,
     };
-    state.store.create_account(new).await?;
+    let address = state.store.create_account(new).await?;
     fault::at(Station::RegisterAfterCommit);
     let answer = RegisterResponse {
         user_id: address.user.to_wire(),

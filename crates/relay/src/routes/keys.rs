@@ -6,9 +6,8 @@ use axum::extract::{Path, State as Shared};
 use axum::http::HeaderMap;
 use sealpost_wire::id::UserId;
 use sealpost_wire::{Bundles, KeyCounts, KeyUpload};
-use sha2::{Digest as _, Sha256};
 
-use super::{device_in_path, in_path};
+use super::{device_in_path, idempotency_key, in_path};
 use crate::auth::Authenticated;
 use crate::body::{KeysBody, Proto};
 use crate::bus::Nudge;
@@ -16,13 +15,10 @@ use crate::fault::{self, Station};
 use crate::keys::CheckedKeys;
 use crate::problem::Problem;
 use crate::state::State;
-use crate::store::{IdempotencyKey, Selector, Take};
+use crate::store::{Selector, Take};
 
 /// A device with fewer one-time keys of a kind is told to upload more.
 const FEW: u32 = 20;
-
-/// Longest idempotency key, in bytes.
-const MAX_IDEMPOTENCY_KEY: usize = 64;
 
 /// Whether a device should upload keys.
 pub(crate) fn are_low(counts: KeyCounts) -> bool {
@@ -79,13 +75,4 @@ pub(super) async fn take(
     }
     state.metrics.last_resort.add(taken.last_resort);
     Ok(Proto(Bundles { bundles: taken.bundles }))
-}
-
-/// What makes a repeated request the same: a header of at most 64 bytes, of which a hash is kept.
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
-    if value.is_empty() || value.len() > MAX_IDEMPOTENCY_KEY {
-        return Err(Problem::Malformed);
-    }
-    Ok(Some(IdempotencyKey(Sha256::digest(value.as_bytes()).into())))
 }

@@ -13,13 +13,19 @@ mod threads;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::http::HeaderMap;
 use axum::routing::{delete, get, post};
+use sha2::{Digest as _, Sha256};
 
 use crate::problem::Problem;
 use crate::state::State;
+use crate::store::IdempotencyKey;
 
 pub(crate) use inbox::parse_keys;
 pub(crate) use keys::are_low;
+
+/// Longest idempotency key, in bytes.
+const MAX_IDEMPOTENCY_KEY: usize = 64;
 
 /// Every route of the relay.
 pub(crate) fn router(state: Arc<State>) -> Router {
@@ -70,4 +76,13 @@ fn device_in_path(text: &str) -> Result<sealpost_wire::id::DeviceId, Problem> {
 /// 16 random bytes as a UUIDv4 (RFC 9562, section 5.4): the ids the relay gives out cannot be walked.
 fn random_id() -> [u8; 16] {
     uuid::Builder::from_random_bytes(rand::random()).into_uuid().into_bytes()
+}
+
+/// What makes a repeated request the same: a header of at most 64 bytes, of which a hash is kept.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    if value.is_empty() || value.len() > MAX_IDEMPOTENCY_KEY {
+        return Err(Problem::Malformed);
+    }
+    Ok(Some(IdempotencyKey(Sha256::digest(value.as_bytes()).into())))
 }

@@ -51,8 +51,10 @@ pub enum Health {
 pub trait Store: Send + Sync + fmt::Debug + 'static {
     // Accounts, devices, tokens.
 
-    /// Creates an account with its first device, keys, token family and empty mailbox.
-    fn create_account(&self, new: NewAccount) -> Answer<()>;
+    /// Creates an account with its first device, keys, token family and empty mailbox, and says whose they are. A
+    /// repeated idempotency key finds the device again for a day, if it still has this identity: whoever has lost the
+    /// answer gets new tokens, and those in it are void.
+    fn create_account(&self, new: NewAccount) -> Answer<Address>;
     /// The live devices of a user, by number; none for an unknown user.
     fn devices(&self, user: UserId) -> Answer<Vec<sealpost_wire::DeviceInfo>>;
     /// Removes a device with its tokens, keys and mailbox. `false`: there was none.

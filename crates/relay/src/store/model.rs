@@ -53,6 +53,8 @@ pub struct NewAccount {
     pub keys: CheckedKeys,
     /// The first tokens.
     pub family: NewFamily,
+    /// Set when a repetition must get the same account.
+    pub idempotency: Option<IdempotencyKey>,
     /// Now.
     pub now_ms: u64,
 }
@@ -354,7 +356,7 @@ pub struct Swept {
     pub inbox: u64,
     /// Remembered message ids.
     pub dedupe: u64,
-    /// Of remembered bundles, token families and given-out keys, the kind with the most.
+    /// Of remembered bundles and registrations, token families and given-out keys, the kind with the most.
     pub other: u64,
 }
 

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use sealpost_wire::frame::Body;
-use sealpost_wire::{RefreshRequest, TokenPair, reason};
+use sealpost_wire::id::UserId;
+use sealpost_wire::{RefreshRequest, RegisterRequest, RegisterResponse, TokenPair, reason};
 
 use crate::common::socket::{Read, Socket, hello};
-use crate::common::{Answer, Party, World};
+use crate::common::{Answer, Party, World, keys, public, with_body};
 
 async fn refresh(world: &World, token: &str) -> Answer {
     let request = RefreshRequest { refresh_token: token.into() };
@@ -120,5 +121,33 @@ async fn a_socket_cannot_change_hands() {
     let Body::Error(error) = socket.ask(Body::Hello(hello(&bob))).await else { panic!() };
     assert_eq!(error.reason, reason::INVALID_TOKEN);
     assert_eq!(socket.read().await, Read::Closed(4401));
+    world.relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_registration_whose_answer_was_lost_is_repeated() {
+    let world = World::start().await;
+    let request = RegisterRequest {
+        registration_id: 77,
+        identity_key: public(0x05, 33, 1),
+        keys: Some(keys(0, 10)),
+        ..Default::default()
+    };
+    let register = async |key: &str| {
+        let post = with_body(world.http.post(world.url("/v1/accounts")), &request);
+        world.request(post.header("idempotency-key", key), None).await
+    };
+    let lost: RegisterResponse = register("mine").await.body();
+    let again: RegisterResponse = register("mine").await.body();
+    assert_eq!(again.user_id, lost.user_id);
+    let party = |answer: &RegisterResponse| Party {
+        user: UserId::from_slice(&answer.user_id).unwrap(),
+        tokens: answer.tokens.clone().unwrap(),
+    };
+    assert_eq!(world.get("/v1/keys", Some(&party(&again))).await.status, 200);
+    world.get("/v1/keys", Some(&party(&lost))).await.refused(401, reason::INVALID_TOKEN);
+    let other: RegisterResponse = register("theirs").await.body();
+    assert_ne!(other.user_id, again.user_id);
+    register(&"x".repeat(65)).await.refused(400, reason::MALFORMED);
     world.relay.shutdown().await;
 }

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use futures_util::future::join_all;
 use sealpost_relay::keys::CheckedKeys;
 use sealpost_relay::store::{
-    Append, Appended, Created, FamilyId, IdempotencyKey, InboxKey, KeyIdUsed, MailboxState, NewThread,
-    PageLimit, Pushed, Rotated, Rotation, Selector, Store, Stored, Swept, Take, ThreadRow, TokenHash,
+    Append, Appended, Created, FamilyId, IdempotencyKey, InboxKey, KeyIdUsed, MailboxState, NewAccount,
+    NewThread, PageLimit, Pushed, Rotated, Rotation, Selector, Store, Stored, Swept, Take, ThreadRow,
+    TokenHash,
 };
 use sealpost_wire::id::ThreadId;
 use sealpost_wire::{DeviceMismatch, KeyCounts};
@@ -246,6 +247,31 @@ fn take(requester: u8, target: u8, idempotency: Option<u8>) -> Take {
         idempotency: idempotency.map(|key| IdempotencyKey([key; 32])),
         now_ms: NOW_MS,
     }
+}
+
+pub(crate) async fn a_repeated_registration_finds_the_account(store: &dyn Store) {
+    const DAY_MS: u64 = 24 * 3_600_000;
+    let request = |user: u8, key: u8, now_ms: u64| NewAccount {
+        idempotency: Some(IdempotencyKey([key; 32])),
+        now_ms,
+        ..new_account(user, 0..5)
+    };
+    assert_eq!(store.create_account(request(1, 1, NOW_MS)).await, Ok(address(1)));
+    assert_eq!(store.create_account(request(2, 1, NOW_MS + DAY_MS - 1)).await, Ok(address(1)));
+    // The tokens of the lost answer are void, those of the repetition are good; the keys are there once.
+    assert_eq!(store.is_live(address(1), FamilyId([1; 16])).await, Ok(false));
+    assert_eq!(store.is_live(address(1), FamilyId([2; 16])).await, Ok(true));
+    assert_eq!(store.key_counts(address(1)).await, Ok(KeyCounts { ec: 5, kem: 5 }));
+    assert!(store.devices(address(2).user).await.unwrap().is_empty());
+    // Another request, another identity, the next day.
+    assert_eq!(store.create_account(request(3, 2, NOW_MS)).await, Ok(address(3)));
+    let other = NewAccount { identity_key: public(0x05, 33, 9), ..request(4, 1, NOW_MS) };
+    assert_eq!(store.create_account(other).await, Ok(address(4)));
+    assert_eq!(store.create_account(request(5, 2, NOW_MS + DAY_MS)).await, Ok(address(5)));
+    // A device that was revoked is not brought back.
+    assert_eq!(store.revoke_device(address(5)).await, Ok(true));
+    assert_eq!(store.create_account(request(6, 2, NOW_MS + DAY_MS)).await, Ok(address(6)));
+    assert!(store.is_live(address(1), FamilyId([2; 16])).await.unwrap());
 }
 
 pub(crate) async fn one_time_keys_are_taken_once(store: &dyn Store) {

@@ -48,6 +48,7 @@ hold_to_contract!(
         an_overfull_mailbox_is_trimmed_from_the_oldest,
         a_revoked_device_leaves_nothing,
         a_refresh_token_is_exchanged_once,
+        a_repeated_registration_finds_the_account,
         one_time_keys_are_taken_once,
         a_repeated_take_gets_the_same_bundles,
         key_ids_are_used_once,

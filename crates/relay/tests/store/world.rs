@@ -28,7 +28,11 @@ pub(crate) fn address(user: u8) -> Address {
 }
 
 pub(crate) async fn register(store: &dyn Store, user: u8, one_time: std::ops::Range<u32>) -> Address {
-    let new = NewAccount {
+    store.create_account(new_account(user, one_time)).await.unwrap()
+}
+
+pub(crate) fn new_account(user: u8, one_time: std::ops::Range<u32>) -> NewAccount {
+    NewAccount {
         address: address(user),
         registration_id: 77,
         identity_key: public(0x05, 33, 0),
@@ -38,10 +42,9 @@ pub(crate) async fn register(store: &dyn Store, user: u8, one_time: std::ops::Ra
             refresh: TokenHash([user; 32]),
             expires_ms: NOW_MS + 1_000_000,
         },
+        idempotency: None,
         now_ms: NOW_MS,
-    };
-    store.create_account(new).await.unwrap();
-    address(user)
+    }
 }
 
 pub(crate) async fn thread(store: &dyn Store, a: Address, b: Address, id: u8) -> ThreadId {

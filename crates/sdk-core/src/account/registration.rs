@@ -1,12 +1,17 @@
 //! Becoming somebody: an identity here, an account at the relay.
 //!
 //! Identity and pre-keys are on disk before the relay sees their public halves. A registration whose answer was
-//! lost is made again with the same keys; the account that nobody knows of stays empty.
+//! lost is made again with the same keys and under the same name, by which the relay knows the account it has made.
 
+use std::fmt::Write as _;
+
+use hkdf::Hkdf;
 use rand::Rng as _;
 use sealpost_protocol::{Address, DeviceId as ProtocolDeviceId, IdentityKeyPair, LocalDevice};
 use sealpost_wire as wire;
 use sealpost_wire::limits::MAX_REGISTRATION_ID;
+use sha2::Sha256;
+use zeroize::Zeroizing;
 
 use super::pre_keys::{self, upload_form};
 use crate::context::Context;
@@ -14,6 +19,8 @@ use crate::error::{Error, Offline, Result};
 use crate::fault::{self, Station};
 use crate::id::{DeviceId, UserId};
 use crate::store::{Account, Registered, Tokens};
+
+const REGISTRATION_INFO: &[u8] = b"Sealpost registration v1";
 
 /// Registers this device as a new account, with what the relay asks for as proof.
 pub(crate) async fn register(ctx: &Context, proof: Vec<u8>) -> Result<Registered> {
@@ -39,7 +46,8 @@ pub(crate) async fn register(ctx: &Context, proof: Vec<u8>) -> Result<Registered
         identity_key: account.identity.public().serialize().to_vec().into(),
         keys: Some(upload_form(&keys)),
     };
-    let response = ctx.transport.http.register(&request).await?;
+    let once = request_name(&account.identity)?;
+    let response = ctx.transport.http.register(&request, &once).await?;
     fault::at(Station::RegisterAnswered);
     let (registered, tokens, server_time_ms) = parse(response)?;
     let offset = ctx.learn_server_time(server_time_ms);
@@ -50,6 +58,20 @@ pub(crate) async fn register(ctx: &Context, proof: Vec<u8>) -> Result<Registered
     });
     stored.await?;
     Ok(registered)
+}
+
+/// What names the registration of this identity, whenever it is made: 64 hexadecimal digits that nobody else can know.
+fn request_name(identity: &IdentityKeyPair) -> Result<Zeroizing<String>> {
+    let mut name = Zeroizing::new([0; 32]);
+    Hkdf::<Sha256>::new(None, &identity.to_bytes())
+        .expand(REGISTRATION_INFO, name.as_mut())
+        .map_err(|_| Error::Bug("the name of a registration is too long"))?;
+    // Enough room from the start: a reallocation would leave a copy behind.
+    let mut digits = Zeroizing::new(String::with_capacity(64));
+    for byte in name.iter() {
+        write!(digits, "{byte:02x}").map_err(|_| Error::Bug("a string refused text"))?;
+    }
+    Ok(digits)
 }
 
 /// How the protocol names a device: user and number.

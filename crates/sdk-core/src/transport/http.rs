@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use prost::Message;
-use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use sealpost_wire as wire;
 
@@ -40,8 +40,15 @@ impl Http {
         Ok(Self { client, base: connector.base.clone() })
     }
 
-    pub(crate) async fn register(&self, request: &wire::RegisterRequest) -> Result<wire::RegisterResponse> {
-        let call = self.call(Method::POST, "v1/accounts", None)?;
+    /// A repetition under the same `once` finds the same account. It is as good as a token, and not to be logged.
+    pub(crate) async fn register(
+        &self,
+        request: &wire::RegisterRequest,
+        once: &str,
+    ) -> Result<wire::RegisterResponse> {
+        let mut once = HeaderValue::from_str(once).map_err(|_| Offline::NotARelay)?;
+        once.set_sensitive(true);
+        let call = self.call(Method::POST, "v1/accounts", None)?.header("idempotency-key", once);
         match self.answer(with_body(call, request)).await {
             // There is no token to be wrong: the proof is.
             Err(Error::Unauthorized) => Err(Offline::Refused(401).into()),

@@ -1,15 +1,48 @@
 //! Accounts and devices.
 
-use rusqlite::{Connection, Result, params};
+use rusqlite::{Connection, OptionalExtension as _, Result, params};
 use sealpost_wire::DeviceInfo;
 use sealpost_wire::id::UserId;
 
-use super::columns::{blob, one};
+use super::columns::{address, blob, one};
 use super::{keys, tokens};
 use crate::address::Address;
-use crate::store::NewAccount;
+use crate::store::{IdempotencyKey, NewAccount};
 
-pub(super) fn create(tx: &Connection, new: &NewAccount) -> Result<()> {
+/// How long a repeated request gets the same account, in milliseconds: a day.
+const REMEMBERED_MS: u64 = 24 * 3_600 * 1_000;
+
+pub(super) fn create(tx: &Connection, new: &NewAccount) -> Result<Address> {
+    let Some(key) = new.idempotency else { return insert(tx, new) };
+    if let Some(address) = made_before(tx, new, key)? {
+        keys::insert(tx, address, new.keys.get())?;
+        tokens::end_all(tx, address)?;
+        tokens::insert(tx, address, &new.family)?;
+        return Ok(address);
+    }
+    one(tx
+        .prepare_cached(
+            "INSERT OR REPLACE INTO registration (idempotency_key, user_id, until_ms) VALUES (?1, ?2, ?3)",
+        )?
+        .execute(params![key.0, new.address.user.as_bytes(), new.now_ms.saturating_add(REMEMBERED_MS)])?)?;
+    insert(tx, new)
+}
+
+/// The device that the same request has made.
+fn made_before(tx: &Connection, new: &NewAccount, key: IdempotencyKey) -> Result<Option<Address>> {
+    tx.prepare_cached(
+        "SELECT user_id, device_id FROM registration JOIN device USING (user_id)
+         WHERE idempotency_key = ?1 AND until_ms > ?2
+            AND device_id = ?3 AND registration_id = ?4 AND identity_key = ?5",
+    )?
+    .query_row(
+        params![key.0, new.now_ms, new.address.device.get(), new.registration_id, &new.identity_key[..]],
+        |row| address(row, 0, 1),
+    )
+    .optional()
+}
+
+fn insert(tx: &Connection, new: &NewAccount) -> Result<Address> {
     let Address { user, device } = new.address;
     one(tx
         .prepare_cached("INSERT INTO account (user_id, created_ms) VALUES (?1, ?2)")?
@@ -25,7 +58,8 @@ pub(super) fn create(tx: &Connection, new: &NewAccount) -> Result<()> {
         )?
         .execute(params![user.as_bytes(), device.get()])?)?;
     keys::insert(tx, new.address, new.keys.get())?;
-    tokens::insert(tx, new.address, &new.family)
+    tokens::insert(tx, new.address, &new.family)?;
+    Ok(new.address)
 }
 
 pub(super) fn devices(tx: &Connection, user: UserId) -> Result<Vec<DeviceInfo>> {

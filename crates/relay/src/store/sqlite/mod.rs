@@ -71,11 +71,11 @@ impl SqliteStore {
 }
 
 impl Store for SqliteStore {
-    fn create_account(&self, new: NewAccount) -> Answer<()> {
+    fn create_account(&self, new: NewAccount) -> Answer<Address> {
         self.writer.write(move |tx| {
-            accounts::create(tx, &new)?;
+            let address = accounts::create(tx, &new)?;
             fault::at(Station::RegisterBeforeCommit);
-            Ok(())
+            Ok(address)
         })
     }
 

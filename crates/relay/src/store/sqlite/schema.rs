@@ -175,6 +175,13 @@ const MIGRATIONS: &[&str] = &["
         pushed    INTEGER NOT NULL, -- rows up to this arrival were pushed before
         PRIMARY KEY (user_id, device_id)
     ) STRICT, WITHOUT ROWID;
+", "
+    -- Which account a request has made, should it be repeated.
+    CREATE TABLE registration (
+        idempotency_key BLOB    NOT NULL PRIMARY KEY,
+        user_id         BLOB    NOT NULL,
+        until_ms        INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
 "];
 
 /// Brings the tables up to date, one migration in one transaction.

@@ -24,6 +24,11 @@ pub(super) fn sweep(tx: &Connection, now_ms: u64, budget: u32) -> Result<Swept> 
              FROM taken_bundles WHERE until_ms <= ?1 LIMIT ?2)",
         params![now_ms, budget],
     )?;
+    let registrations = tx.execute(
+        "DELETE FROM registration WHERE idempotency_key IN
+            (SELECT idempotency_key FROM registration WHERE until_ms <= ?1 LIMIT ?2)",
+        params![now_ms, budget],
+    )?;
     let families = tx.execute(
         "DELETE FROM token_family WHERE family_id IN
             (SELECT family_id FROM token_family WHERE expires_ms <= ?1 LIMIT ?2)",
@@ -38,7 +43,7 @@ pub(super) fn sweep(tx: &Connection, now_ms: u64, budget: u32) -> Result<Swept> 
     Ok(Swept {
         inbox: inbox::expire(tx, now_ms, budget)?,
         dedupe: count(dedupe),
-        other: count(bundles.max(families).max(spent)),
+        other: count(bundles.max(registrations).max(families).max(spent)),
     })
 }
 

@@ -22,6 +22,12 @@ pub(super) fn insert(tx: &Connection, owner: Address, family: &NewFamily) -> Res
         ])?)
 }
 
+/// Ends every family of a device.
+pub(super) fn end_all(tx: &Connection, owner: Address) -> Result<usize> {
+    tx.prepare_cached("DELETE FROM token_family WHERE user_id = ?1 AND device_id = ?2")?
+        .execute(params![owner.user.as_bytes(), owner.device.get()])
+}
+
 pub(super) fn is_live(tx: &Connection, owner: Address, family: FamilyId) -> Result<bool> {
     tx.prepare_cached("SELECT 1 FROM token_family WHERE family_id = ?1 AND user_id = ?2 AND device_id = ?3")?
         .exists(params![family.0, owner.user.as_bytes(), owner.device.get()])
