@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::event::EventBus;
-use crate::store::Store;
+use crate::store::{Registered, Store};
 use crate::transport::Transport;
 
 /// What a database turned out to hold.
@@ -38,30 +38,36 @@ impl Client {
     /// [`Error::Storage`] says what is wrong with the database; [`Error::Misuse`] what is wrong with the
     /// configuration.
     pub async fn open(config: Config) -> Result<Opened> {
-        let Config { database, key, relay, trust, policy, clock } = config;
-        let transport = Transport::new(&relay, &trust)?;
-        let events = EventBus::new();
-        let for_store = events.clone();
-        let opening = tokio::task::spawn_blocking(move || Store::open(database, key, for_store));
-        let store = opening.await.map_err(|_| Error::Bug("a panic while opening the database"))??;
-        let account = match store.read(|rows| rows.account()).await {
-            Ok(account) => account,
-            Err(error) => {
-                // Who is told so may try again at once: nothing of this attempt must be in the way.
-                store.close().await;
-                return Err(error);
-            }
-        };
-        let ctx = Context::new(store, transport, Env::new(clock), events, policy);
-        let registered = account.and_then(|account| {
-            ctx.set_clock_offset(account.clock_offset_ms);
-            account.registered
-        });
+        let (ctx, registered) = open(config).await?;
         Ok(match registered {
             Some(registered) => Opened::Ready(Self::start(ctx, registered)),
             None => Opened::Unregistered(Unregistered { ctx, client: Arc::default() }),
         })
     }
+}
+
+/// The opened database with everything around it, and whose it is.
+pub(crate) async fn open(config: Config) -> Result<(Context, Option<Registered>)> {
+    let Config { database, key, relay, trust, policy, clock } = config;
+    let transport = Transport::new(&relay, &trust)?;
+    let events = EventBus::new();
+    let for_store = events.clone();
+    let opening = tokio::task::spawn_blocking(move || Store::open(database, key, for_store));
+    let store = opening.await.map_err(|_| Error::Bug("a panic while opening the database"))??;
+    let account = match store.read(|rows| rows.account()).await {
+        Ok(account) => account,
+        Err(error) => {
+            // Who is told so may try again at once: nothing of this attempt must be in the way.
+            store.close().await;
+            return Err(error);
+        }
+    };
+    let ctx = Context::new(store, transport, Env::new(clock), events, policy);
+    let registered = account.and_then(|account| {
+        ctx.set_clock_offset(account.clock_offset_ms);
+        account.registered
+    });
+    Ok((ctx, registered))
 }
 
 impl Unregistered {

@@ -9,6 +9,7 @@ use tokio::sync::Mutex;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::event::{ConnectionState, Events};
+use crate::feed::Feed;
 use crate::id::{DeviceId, MessageId, ThreadId, UserId};
 use crate::message::Message;
 use crate::store::{Cursor, Registered, TrustState};
@@ -110,6 +111,11 @@ impl Client {
     /// Everything that happens from now on. Listen before you look, and nothing falls in between.
     pub fn events(&self) -> Events {
         self.inner.ctx.events.subscribe()
+    }
+
+    /// A live view of everything: what there is, then what happens.
+    pub fn subscribe(&self) -> Feed {
+        Feed::new(&self.inner.ctx, &self.inner.state)
     }
 
     /// The connection, as it is now.

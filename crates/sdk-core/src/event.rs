@@ -92,8 +92,17 @@ pub struct Events(broadcast::Receiver<Event>);
 
 impl Events {
     /// Listens anew, from now on.
-    pub(crate) fn restarted(&self) -> Self {
-        Self(self.0.resubscribe())
+    pub(crate) fn restart(&mut self) {
+        self.0 = self.0.resubscribe();
+    }
+
+    /// An event that waits already; `None` when there is none.
+    pub(crate) fn try_next(&mut self) -> Option<Result<Event, Lagged>> {
+        match self.0.try_recv() {
+            Ok(event) => Some(Ok(event)),
+            Err(broadcast::error::TryRecvError::Lagged(lost)) => Some(Err(Lagged(lost))),
+            Err(_) => None,
+        }
     }
 
     /// The next event; `None` when the client is gone. Dropping the future loses nothing.

@@ -9,13 +9,14 @@ use crate::error::Error;
 
 /// The layers, lowest first; a module may import its own layer and those before it. ARCHITECTURE.md draws them.
 const LAYERS: &[&[&str]] = &[
-    &["id", "env", "error", "event", "content", "message", "config", "fault"],
+    &["id", "env", "error", "event", "watch", "content", "message", "config", "fault"],
     &["store", "transport"],
     &["context"],
     &["account", "contact", "thread", "group", "media"],
     &["send", "receive"],
     &["sync"],
-    &["client", "builder"],
+    &["feed"],
+    &["client", "builder", "push"],
 ];
 
 /// Neighbours in one layer of which the first may not import the second.

@@ -1,12 +1,15 @@
 //! Messages: the history that a person scrolls through.
 
+use std::fmt;
+use std::str::FromStr;
+
 use rusqlite::{OptionalExtension as _, Row, params};
 
 use super::{Rows, Tx, from_sql, to_sql};
 use crate::content::ReceiptKind;
 use crate::error::{Error, Result, Storage};
 use crate::event::Event;
-use crate::id::{ClientMsgId, MessageId, ThreadId, UserId};
+use crate::id::{ClientMsgId, InvalidId, MessageId, ThreadId, UserId};
 use crate::message::{Delivery, Direction, FailReason, Message, MessageBody, Undecryptable};
 
 pub(super) const KIND_TEXT: i64 = 1;
@@ -32,6 +35,23 @@ const COLUMNS: &str =
 pub struct Cursor {
     position: i64,
     id: i64,
+}
+
+/// A text without meaning to others, for those who cannot hold a [`Cursor`].
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.position, self.id)
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let (position, id) = text.split_once('.').ok_or(InvalidId)?;
+        let number = |text: &str| text.parse().map_err(|_| InvalidId);
+        Ok(Self { position: number(position)?, id: number(id)? })
+    }
 }
 
 /// A message that arrived.
@@ -282,5 +302,20 @@ impl Columns {
             server_seq: self.server_seq.map(from_sql).transpose()?,
         };
         Ok((message, Cursor { position: self.position, id: self.id }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_survives_as_text() {
+        for cursor in [Cursor { position: 0, id: 1 }, Cursor { position: i64::MAX, id: i64::MIN }] {
+            assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        }
+        for text in ["", ".", "1", "1.", ".1", "1.2.3", "9223372036854775808.1", "a.b"] {
+            assert_eq!(text.parse::<Cursor>(), Err(InvalidId), "{text}");
+        }
     }
 }

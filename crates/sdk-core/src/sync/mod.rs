@@ -39,6 +39,11 @@ impl State {
         *self.current.borrow()
     }
 
+    /// Follows the state; does not keep the events open.
+    pub(crate) fn follow(&self) -> watch::Receiver<ConnectionState> {
+        self.current.subscribe()
+    }
+
     pub(crate) fn set(&self, state: ConnectionState) {
         let changed = self.current.send_if_modified(|current| std::mem::replace(current, state) != state);
         if changed {
@@ -52,15 +57,21 @@ pub(crate) struct Tasks(JoinSet<()>);
 
 impl Tasks {
     pub(crate) fn start(ctx: &Context, state: &State) -> Self {
-        let mut tasks = JoinSet::new();
-        let (c, s) = (ctx.clone(), state.clone());
-        tasks.spawn(supervise("connection", move || connection::run(c.clone(), s.clone())));
+        let Self(mut tasks) = Self::start_connection(ctx, state);
         let c = ctx.clone();
         tasks.spawn(supervise("outbox", move || dispatch::run(c.clone())));
         let c = ctx.clone();
         tasks.spawn(supervise("pre-keys", move || upkeep::run(c.clone())));
         let c = ctx.clone();
         tasks.spawn(supervise("search index", move || indexer::run(c.clone())));
+        Self(tasks)
+    }
+
+    /// Only the connection: for who wants what waits, and nothing else.
+    pub(crate) fn start_connection(ctx: &Context, state: &State) -> Self {
+        let mut tasks = JoinSet::new();
+        let (c, s) = (ctx.clone(), state.clone());
+        tasks.spawn(supervise("connection", move || connection::run(c.clone(), s.clone())));
         Self(tasks)
     }
 

@@ -2,16 +2,18 @@
 
 use crate::context::Context;
 use crate::error::Result;
-use crate::event::{Event, Events};
+use crate::event::Event;
 use crate::id::{MessageId, ThreadId};
 use crate::message::Message;
 use crate::store::WeakStore;
+use crate::watch::{Next, Watch};
 
 /// What changed in a thread.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Change {
-    /// The newest messages, newest first: at the start, and whenever the listener was too slow for the changes.
+    /// The newest messages, newest first: at the start, whenever the listener was too slow for the changes, and after
+    /// the database was closed for a while, when others may have written into it.
     Snapshot(Vec<Message>),
     /// A message is new here.
     Added(Message),
@@ -27,15 +29,13 @@ pub struct Timeline {
     store: WeakStore,
     thread: ThreadId,
     size: u32,
-    events: Events,
-    needs_snapshot: bool,
+    watch: Watch,
 }
 
 impl Timeline {
     pub(crate) fn new(ctx: &Context, thread: ThreadId, size: u32) -> Self {
-        // Listening begins before the snapshot is taken: nothing falls in between.
-        let events = ctx.events.subscribe();
-        Self { store: ctx.store.downgrade(), thread, size, events, needs_snapshot: true }
+        let watch = Watch::new(&ctx.events);
+        Self { store: ctx.store.downgrade(), thread, size, watch }
     }
 
     /// The next change; `None` when the client is gone. Dropping the future loses nothing.
@@ -44,31 +44,52 @@ impl Timeline {
     /// [`Error::Storage`](crate::Error::Storage) when the snapshot cannot be read; the next call tries again.
     pub async fn next(&mut self) -> Option<Result<Change>> {
         loop {
-            if self.needs_snapshot {
-                let (thread, size) = (self.thread, self.size);
-                let snapshot = self.store.upgrade()?.read(move |rows| rows.page(thread, None, size)).await;
-                return Some(snapshot.map(|(messages, _)| {
-                    self.needs_snapshot = false;
-                    Change::Snapshot(messages)
-                }));
+            match self.watch.next().await? {
+                Next::Event(event) => {
+                    if let Some(change) = self.change(event) {
+                        return Some(Ok(change));
+                    }
+                }
+                Next::Look => {
+                    let (thread, size) = (self.thread, self.size);
+                    let page = self.store.upgrade()?.read(move |rows| rows.page(thread, None, size)).await;
+                    return Some(page.map(|(messages, _)| {
+                        self.watch.looked();
+                        Change::Snapshot(messages)
+                    }));
+                }
             }
-            match self.events.next().await? {
-                Err(_) => {
-                    // What is buffered is older than the snapshot to come.
-                    self.events = self.events.restarted();
-                    self.needs_snapshot = true;
-                }
-                Ok(Event::MessageAdded(message)) if message.thread == self.thread => {
-                    return Some(Ok(Change::Added(message)));
-                }
-                Ok(Event::MessageChanged(message)) if message.thread == self.thread => {
-                    return Some(Ok(Change::Changed(message)));
-                }
-                Ok(Event::MessageRemoved { thread, id }) if thread == self.thread => {
-                    return Some(Ok(Change::Removed(id)));
-                }
-                Ok(_) => {}
-            }
+        }
+    }
+
+    /// As [`Timeline::next`], with those changes behind it that wait already: at most `max` in all.
+    ///
+    /// # Errors
+    /// As [`Timeline::next`].
+    pub async fn next_batch(&mut self, max: usize) -> Option<Result<Vec<Change>>> {
+        let mut changes = match self.next().await? {
+            Ok(first) => vec![first],
+            Err(error) => return Some(Err(error)),
+        };
+        while changes.len() < max {
+            let Some(event) = self.watch.try_next() else { break };
+            changes.extend(self.change(event));
+        }
+        Some(Ok(changes))
+    }
+
+    /// The next change will be a fresh snapshot.
+    pub fn refresh(&mut self) {
+        self.watch.look_again();
+    }
+
+    /// What an event means for this thread.
+    fn change(&self, event: Event) -> Option<Change> {
+        match event {
+            Event::MessageAdded(message) if message.thread == self.thread => Some(Change::Added(message)),
+            Event::MessageChanged(message) if message.thread == self.thread => Some(Change::Changed(message)),
+            Event::MessageRemoved { thread, id } if thread == self.thread => Some(Change::Removed(id)),
+            _ => None,
         }
     }
 }

@@ -1,0 +1,129 @@
+//! Events for who has looked at the database: they say when to look again.
+
+use crate::event::{ConnectionState, Event, EventBus, Events};
+
+/// What comes next for a watcher.
+pub(crate) enum Next {
+    /// Look at the database: at the start, when events were lost, and when the database was closed for a while, as
+    /// others may have written into it.
+    Look,
+    /// Something happened since the last look.
+    Event(Event),
+}
+
+/// A listener who begins with a look at the database.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    events: Events,
+    must_look: bool,
+    /// The database is closed for a while.
+    suspended: bool,
+}
+
+impl Watch {
+    /// Listening begins now, before the first look: nothing falls in between.
+    pub(crate) fn new(bus: &EventBus) -> Self {
+        Self { events: bus.subscribe(), must_look: true, suspended: false }
+    }
+
+    /// `None` when the client is gone. Dropping the future loses nothing.
+    pub(crate) async fn next(&mut self) -> Option<Next> {
+        if !self.must_look {
+            match self.events.next().await? {
+                Ok(event) if !self.is_resumption(&event) => return Some(Next::Event(event)),
+                _ => self.look_again(),
+            }
+        }
+        Some(Next::Look)
+    }
+
+    /// An event that waits already; `None` when there is none, or when a look is due.
+    pub(crate) fn try_next(&mut self) -> Option<Event> {
+        if !self.must_look {
+            match self.events.try_next()? {
+                Ok(event) if !self.is_resumption(&event) => return Some(event),
+                _ => self.look_again(),
+            }
+        }
+        None
+    }
+
+    /// The look succeeded.
+    pub(crate) const fn looked(&mut self) {
+        self.must_look = false;
+    }
+
+    /// A look is due.
+    pub(crate) fn look_again(&mut self) {
+        // What is buffered is older than the look to come.
+        self.events.restart();
+        self.must_look = true;
+    }
+
+    fn is_resumption(&mut self, event: &Event) -> bool {
+        let Event::Connection(state) = event else { return false };
+        let was_suspended = std::mem::replace(&mut self.suspended, *state == ConnectionState::Suspended);
+        was_suspended && !self.suspended
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::UserId;
+
+    const HAPPENED: Event = Event::IdentityChanged(UserId::from_bytes([7; 16]));
+
+    async fn looked_at(bus: &EventBus) -> Watch {
+        let mut watch = Watch::new(bus);
+        assert!(matches!(watch.next().await, Some(Next::Look)));
+        assert!(matches!(watch.next().await, Some(Next::Look)), "a look that failed is due again");
+        watch.looked();
+        watch
+    }
+
+    #[tokio::test]
+    async fn events_follow_the_first_look() {
+        let bus = EventBus::new();
+        let mut watch = looked_at(&bus).await;
+        bus.publish(HAPPENED);
+        bus.publish(HAPPENED);
+        assert!(matches!(watch.next().await, Some(Next::Event(HAPPENED))));
+        assert_eq!(watch.try_next(), Some(HAPPENED));
+        assert_eq!(watch.try_next(), None);
+        drop(bus);
+        assert!(watch.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn lost_events_make_a_look_due_and_what_is_older_is_skipped() {
+        let bus = EventBus::new();
+        let mut watch = looked_at(&bus).await;
+        for _ in 0..5000 {
+            bus.publish(HAPPENED);
+        }
+        assert!(matches!(watch.next().await, Some(Next::Look)));
+        assert_eq!(watch.try_next(), None);
+        watch.looked();
+        assert_eq!(watch.try_next(), None);
+        for _ in 0..5000 {
+            bus.publish(HAPPENED);
+        }
+        assert_eq!(watch.try_next(), None);
+        assert!(matches!(watch.next().await, Some(Next::Look)));
+    }
+
+    #[tokio::test]
+    async fn a_resumed_client_is_looked_at_again() {
+        let bus = EventBus::new();
+        let mut watch = looked_at(&bus).await;
+        let suspended = Event::Connection(ConnectionState::Suspended);
+        let connecting = Event::Connection(ConnectionState::Connecting);
+        bus.publish(connecting.clone());
+        bus.publish(suspended.clone());
+        assert_eq!(watch.try_next(), Some(connecting.clone()));
+        assert_eq!(watch.try_next(), Some(suspended));
+        bus.publish(connecting);
+        assert!(matches!(watch.next().await, Some(Next::Look)));
+    }
+}

@@ -1,0 +1,79 @@
+//! What an app shows without asking again: a snapshot, then what changes.
+
+#![cfg(test)]
+
+use sealpost_core::{Change, ConnectionState, Event, Feed, Message, MessageBody, Timeline, Update};
+use sealpost_testkit::World;
+
+/// Everything of the next batches, until one of the updates is the awaited one.
+async fn until(feed: &mut Feed, awaited: impl Fn(&Update) -> bool) -> Vec<Update> {
+    let mut all = Vec::new();
+    while !all.iter().any(&awaited) {
+        all.extend(feed.next_batch(16).await.unwrap().unwrap());
+    }
+    all
+}
+
+/// The text of a message that is new.
+fn added(update: &Update) -> Option<String> {
+    match update {
+        Update::Event(Event::MessageAdded(message)) => Some(text(message).to_owned()),
+        _ => None,
+    }
+}
+
+fn text(message: &Message) -> &str {
+    match &message.body {
+        MessageBody::Text(text) => text,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_feed_begins_with_everything_and_again_after_a_suspension() {
+    let world = World::start().await;
+    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    let mut feed = ada.client.subscribe();
+    let Some(Ok(Update::Snapshot(empty))) = feed.next().await else { panic!("no snapshot") };
+    assert!(empty.threads.is_empty());
+
+    let his = ben.thread_with(&ada).await;
+    his.send_text("hello").await.unwrap();
+    let updates = until(&mut feed, |update| added(update).as_deref() == Some("hello")).await;
+    assert!(updates.contains(&Update::Event(Event::ThreadAdded(his.id()))));
+
+    ada.client.suspend().await.unwrap();
+    until(&mut feed, |update| *update == Update::Event(Event::Connection(ConnectionState::Suspended))).await;
+    ada.client.resume().await.unwrap();
+    let again = until(&mut feed, |update| matches!(update, Update::Snapshot(_))).await;
+    let overview = again.iter().find_map(|update| match update {
+        Update::Snapshot(overview) => Some(overview),
+        Update::Event(_) => None,
+    });
+    let overview = overview.unwrap();
+    assert_eq!(overview.threads.iter().map(|thread| thread.id).collect::<Vec<_>>(), [his.id()]);
+    assert_eq!(overview.threads[0].peer, ben.client.user_id());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_holds_what_waits_and_a_refresh_begins_anew() {
+    let world = World::start().await;
+    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    let hers = ada.thread_with(&ben).await;
+    let mut view: Timeline = hers.subscribe();
+    assert_eq!(view.next_batch(10).await, Some(Ok(vec![Change::Snapshot(Vec::new())])));
+    for number in 0..20 {
+        hers.send_text(&number.to_string()).await.unwrap();
+    }
+    let mut added = 0;
+    while added < 20 {
+        let batch = view.next_batch(10).await.unwrap().unwrap();
+        assert!((1..=10).contains(&batch.len()));
+        added += batch.iter().filter(|change| matches!(change, Change::Added(_))).count();
+    }
+    view.refresh();
+    let batch = view.next_batch(10).await.unwrap().unwrap();
+    let [Change::Snapshot(messages), ..] = &batch[..] else { panic!("{batch:?}") };
+    assert_eq!(messages.len(), 20);
+    assert_eq!(text(&messages[0]), "19");
+}

@@ -1,0 +1,61 @@
+//! A push notification: whatever waits comes in, and the file is free again.
+
+#![cfg(test)]
+
+use std::future::{pending, ready};
+
+use sealpost_core::{Direction, Error, MessageBody, Storage, fetch_for_push};
+use sealpost_testkit::{World, eventually, texts};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_is_brought_in_once() {
+    let world = World::start().await;
+    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    let (hers, ada_user) = (ada.thread_with(&ben).await, ada.client.user_id());
+    let ben = ben.close().await;
+    for text in ["one", "two", "three"] {
+        let sent = hers.send_text(text).await.unwrap();
+        let gone = |direction: &Direction| *direction != Direction::Outgoing(sealpost_core::Delivery::Queued);
+        ada.message_reaches(&hers, sent.id, gone).await;
+    }
+
+    let fetched = fetch_for_push(ben.config(), pending()).await.unwrap();
+    let fetched_texts: Vec<_> = fetched.messages.iter().map(|message| message.body.clone()).collect();
+    assert_eq!(fetched_texts, ["one", "two", "three"].map(|text| MessageBody::Text(text.to_owned())));
+    assert!(fetched.complete);
+
+    let again = fetch_for_push(ben.config(), pending()).await.unwrap();
+    assert_eq!((again.messages, again.complete), (Vec::new(), true));
+
+    // The app finds them, and tells the sender that they arrived.
+    let ben = ben.open().await;
+    let his = ben.client.direct_thread(ada_user).await.unwrap();
+    assert_eq!(texts(&his).await, ["one", "two", "three"]);
+    let delivered = Direction::Outgoing(sealpost_core::Delivery::Delivered);
+    for message in hers.history(None).await.unwrap().messages {
+        ada.message_reaches(&hers, message.id, |direction| *direction == delivered).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_out_of_reach_gives_what_is_here_when_the_time_is_over() {
+    let world = World::start().await;
+    let disk = world.party("ada").await.close().await.through("http://127.0.0.1:1");
+    let fetched = fetch_for_push(disk.config(), ready(())).await.unwrap();
+    assert!(fetched.messages.is_empty() && !fetched.complete);
+    // Nothing is left open.
+    fetch_for_push(disk.config(), ready(())).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_client_and_an_empty_database_are_told_apart() {
+    let world = World::start().await;
+    let ada = world.party("ada").await;
+    let disk = world.disk("ada");
+    assert_eq!(fetch_for_push(disk.config(), pending()).await, Err(Error::Storage(Storage::InUse)));
+    ada.live().await;
+    let nobody = world.disk("nobody");
+    assert_eq!(fetch_for_push(nobody.config(), pending()).await, Err(Error::Unauthorized));
+    let free = async || fetch_for_push(nobody.config(), pending()).await.err() == Some(Error::Unauthorized);
+    eventually("the file is free", async || free().await.then_some(())).await;
+}
