@@ -1,15 +1,50 @@
-//! The client for Swift and Kotlin. An empty room until the bindings land; these are its rules.
+//! The client for Swift and Kotlin: `sealpost-core` behind names that both languages can keep.
 //!
-//! 1. **Two kinds of things cross:** records (owned data, one file, one `From` each) and handles (an `Arc` and
-//!    a method for each verb). No generics, no lifetimes, no typestate: `open()` returns an enum of two objects.
-//! 2. **One listener.** `trait EventListener { fn on_event(&self, event: Event) }`; Swift turns it into an
-//!    `AsyncStream`, Kotlin into a `Flow`. Nothing else calls back, except the key provider (Keychain, Keystore),
-//!    once, at `open()`.
-//! 3. **One error enum, one mapping,** in one file. The app switches on remedies, not on causes. No text from
-//!    peers and no personal data in an error.
-//! 4. **Secrets do not cross** as strings or arrays, except the storage key that the platform already guards.
-//! 5. **The platform layer is small and idiomatic:** at most 300 lines by hand for each language. Behaviour is
-//!    tested in Rust; tests of the bindings check that each verb arrives.
+//! The rules of this border:
 //!
-//! Every exported function returns a `Result`: a panic then becomes an error in Swift too, not a crash of the app.
-//! Cancelling a Swift task does not reach Rust, so long operations take a deadline or give a handle to cancel.
+//! 1. **Two kinds of things cross:** records and enums (owned data, one `From` each) and objects (things with a life:
+//!    [`Client`], [`Thread`], [`ThreadSubscription`], [`ClientSubscription`], [`CancelToken`]). No generics, no lifetimes.
+//! 2. **Nothing is called back but the logger.** What changes is pulled: a snapshot, then batches of changes. Swift makes
+//!    an `AsyncSequence` of it, Kotlin a `Flow`.
+//! 3. **One error, one mapping,** in `error.rs`. The app switches on remedies; each has a code that never changes. No text
+//!    from peers and no personal data in an error.
+//! 4. **A caller that goes away changes nothing.** Every asynchronous call runs on the library's own threads to its end;
+//!    what is dropped is only the wait. Cancelling a Swift task does not even reach Rust, so what may take long takes a
+//!    [`CancelToken`], and both languages behave the same.
+//! 5. **A panic is an error of ours,** never the end of the app: every function returns a `Result`.
+//! 6. **Secrets do not cross,** except the storage key that the platform already guards.
+//! 7. **What may come later has a default:** adding a field to [`Config`] or an argument to a call breaks nobody.
+
+mod cancel;
+mod client;
+mod config;
+mod contact;
+mod error;
+mod event;
+mod id;
+mod log;
+mod message;
+mod pull;
+mod push;
+mod registration;
+mod runtime;
+mod subscription;
+mod thread;
+
+pub use cancel::CancelToken;
+pub use client::Client;
+pub use config::Config;
+pub use contact::TrustState;
+pub use error::{OfflineReason, SealpostError, StorageReason};
+pub use event::{ClientSubscription, ConnectionState, Event, Overview, ThreadSummary};
+pub use id::{Cursor, MessageId, ThreadId, UserId};
+pub use log::{LogLevel, LogLine, Logger, set_logger};
+pub use message::{Delivery, Direction, FailReason, Message, MessageBody, UndecryptableCause};
+pub use push::{Fetched, fetch_for_push};
+pub use registration::{Opened, Registration, open_account};
+pub use subscription::{Change, ThreadSubscription};
+pub use thread::{Page, Thread};
+
+use error::Result;
+
+uniffi::setup_scaffolding!("sealpost");

@@ -65,6 +65,12 @@ const FORBIDDEN: &[Forbidden] = &[
         names: &["sealpost-protocol", "sealpost-wire"],
         why: "everything that crosses to Swift and Kotlin passes through sealpost-core",
     },
+    Forbidden {
+        package: "sealpost-ffi",
+        reach: Reach::Anywhere,
+        names: &["uniffi_bindgen", "clap"],
+        why: "what generates sources is no part of what apps load",
+    },
 ];
 
 /// These may depend on the test kit in earnest; for all others it is a dev-dependency.

@@ -1,0 +1,114 @@
+//! A registered device.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use sealpost_core as core;
+
+use crate::{
+    CancelToken, ClientSubscription, ConnectionState, Message, Result, SealpostError, Thread, ThreadId,
+    ThreadSummary, UserId, runtime,
+};
+
+/// A registered device: its threads, its contacts, its connection. Threads that come from it keep it alive; end it with
+/// `shutdown`.
+#[derive(Debug, uniffi::Object)]
+pub struct Client {
+    pub(crate) core: core::Client,
+    /// It was shut down, and is not to be resumed.
+    ended: AtomicBool,
+}
+
+impl Client {
+    pub(crate) fn new(core: core::Client) -> Arc<Self> {
+        Arc::new(Self { core, ended: AtomicBool::new(false) })
+    }
+}
+
+#[uniffi::export]
+impl Client {
+    /// Who we are.
+    pub fn user_id(&self) -> Result<UserId> {
+        Ok(self.core.user_id())
+    }
+
+    /// The direct thread with a user, made at the relay when there is none.
+    ///
+    /// Throws `NotFound` when there is no such user, `Offline` when the relay is needed and cannot be used, `Misuse` for a
+    /// thread with oneself.
+    #[uniffi::method(default(cancel = None))]
+    pub async fn direct_thread(&self, user: UserId, cancel: Option<Arc<CancelToken>>) -> Result<Arc<Thread>> {
+        let core = self.core.clone();
+        runtime::run_until(cancel, async move { Ok(Thread::new(core.direct_thread(user).await?)) }).await
+    }
+
+    /// A thread that is known here.
+    ///
+    /// Throws `NotFound`, `Storage`.
+    pub async fn thread(&self, id: ThreadId) -> Result<Arc<Thread>> {
+        let core = self.core.clone();
+        runtime::run(async move { Ok(Thread::new(core.thread(id).await?)) }).await
+    }
+
+    /// Every thread, the one with the newest message first.
+    ///
+    /// Throws `Storage`.
+    pub async fn threads(&self) -> Result<Vec<ThreadSummary>> {
+        let core = self.core.clone();
+        let threads = runtime::run(async move { Ok(core.threads().await?) }).await?;
+        Ok(threads.iter().map(ThreadSummary::from).collect())
+    }
+
+    /// Messages with words that begin with the given ones, newest first, 500 at most. What arrived a moment ago may be
+    /// missing: the index is fed in the background.
+    ///
+    /// Throws `Storage`.
+    #[uniffi::method(default(limit = 50))]
+    pub async fn search(&self, words: String, limit: u32) -> Result<Vec<Message>> {
+        let core = self.core.clone();
+        let found = async move { Ok(core.search(&words, limit).await?) };
+        Ok(runtime::run(found).await?.into_iter().map(Message::from).collect())
+    }
+
+    /// A live view: what there is, then what happens.
+    pub fn subscribe(&self) -> Result<Arc<ClientSubscription>> {
+        runtime::enter(|| ClientSubscription::new(self.core.subscribe()))
+    }
+
+    /// The connection, as it is now.
+    pub fn connection_state(&self) -> Result<ConnectionState> {
+        Ok(self.core.connection_state().into())
+    }
+
+    /// The app knows that it is worth trying to connect now: there is a network again, or a person waits. Nothing when
+    /// there is a connection.
+    pub fn reconnect(&self) -> Result<()> {
+        self.core.reconnect();
+        Ok(())
+    }
+
+    /// Ends the connection, lets every transaction finish, and closes the database and its lock. For an app that goes to
+    /// the background: the system may freeze or kill it from here on. Calls throw `Misuse` until `resume`.
+    pub async fn suspend(&self) -> Result<()> {
+        let core = self.core.clone();
+        runtime::run(async move { Ok(core.suspend().await?) }).await
+    }
+
+    /// Opens the database again and connects. Nothing when it is open.
+    ///
+    /// Throws `Storage`; `Misuse` after `shutdown`.
+    pub async fn resume(&self) -> Result<()> {
+        if self.ended.load(Ordering::SeqCst) {
+            return Err(SealpostError::misuse("the client was shut down"));
+        }
+        let core = self.core.clone();
+        runtime::run(async move { Ok(core.resume().await?) }).await
+    }
+
+    /// As `suspend`, for good: when this returns, the database may be opened again or deleted, whatever objects of this
+    /// client are still there.
+    pub async fn shutdown(&self) -> Result<()> {
+        self.ended.store(true, Ordering::SeqCst);
+        self.suspend().await
+    }
+}

@@ -1,0 +1,62 @@
+//! Others, and how far the person trusts who they say they are.
+
+use sealpost_core as core;
+
+use crate::{Client, Result, UserId, runtime};
+
+/// How far the person trusts a contact's identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
+pub enum TrustState {
+    /// Believed since the first message, never compared.
+    FirstUse,
+    /// The person has compared the safety number.
+    Verified,
+    /// It was verified, and has changed since: sends stop until the person accepts.
+    ChangedSinceVerified,
+}
+
+#[uniffi::export]
+impl Client {
+    /// What two people compare: 60 digits, the same on both sides.
+    ///
+    /// Throws `NotFound` before the first message in either direction, and `Storage`.
+    pub async fn safety_number(&self, user: UserId) -> Result<String> {
+        let contact = self.core.contact(user);
+        runtime::run(async move { Ok(contact.safety_number().await?) }).await
+    }
+
+    /// How far the person trusts a user.
+    ///
+    /// Throws `NotFound`, `Storage`.
+    pub async fn trust(&self, user: UserId) -> Result<TrustState> {
+        let contact = self.core.contact(user);
+        runtime::run(async move { Ok(contact.trust().await?.into()) }).await
+    }
+
+    /// The person has compared this safety number, and it was the same on both sides. False when it is not the number any
+    /// more: compare again. From here on, a change stops what is sent to this user.
+    ///
+    /// Throws `NotFound`, `Storage`.
+    pub async fn verify(&self, user: UserId, safety_number: String) -> Result<bool> {
+        let contact = self.core.contact(user);
+        runtime::run(async move { Ok(contact.verify(&safety_number).await?) }).await
+    }
+
+    /// The person goes on with a changed safety number without comparing it. Failed messages can be sent again.
+    ///
+    /// Throws `NotFound`, `Storage`.
+    pub async fn accept(&self, user: UserId) -> Result<()> {
+        let contact = self.core.contact(user);
+        runtime::run(async move { Ok(contact.accept().await?) }).await
+    }
+}
+
+impl From<core::TrustState> for TrustState {
+    fn from(state: core::TrustState) -> Self {
+        match state {
+            core::TrustState::FirstUse => Self::FirstUse,
+            core::TrustState::Verified => Self::Verified,
+            _ => Self::ChangedSinceVerified,
+        }
+    }
+}

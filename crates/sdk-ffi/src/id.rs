@@ -1,0 +1,37 @@
+//! Identifiers. They cross as text and numbers: an app stores them, compares them, shows them in a code to scan.
+
+pub use sealpost_core::{Cursor, MessageId, ThreadId, UserId};
+
+use crate::SealpostError;
+
+uniffi::custom_type!(
+    /// An account. A UUID, made by the relay.
+    UserId, String, {
+    remote,
+    lower: |id| id.to_string(),
+    try_lift: |text| Ok(text.parse().map_err(|_| SealpostError::invalid("user"))?),
+});
+
+uniffi::custom_type!(
+    /// What people talk in. A UUID, made by the relay.
+    ThreadId, String, {
+    remote,
+    lower: |id| id.to_string(),
+    try_lift: |text| Ok(text.parse().map_err(|_| SealpostError::invalid("thread"))?),
+});
+
+uniffi::custom_type!(
+    /// Where a page of history ends, and the next one begins. Only good for the thread it came from.
+    Cursor, String, {
+    remote,
+    lower: |cursor| cursor.to_string(),
+    try_lift: |text| Ok(text.parse().map_err(|_| SealpostError::invalid("before"))?),
+});
+
+uniffi::custom_type!(
+    /// A message on this device, from the first keystroke on; it never changes and means nothing elsewhere.
+    MessageId, i64, {
+    remote,
+    lower: |id| id.0,
+    try_lift: |number| Ok(MessageId(number)),
+});

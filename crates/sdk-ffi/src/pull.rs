@@ -1,0 +1,72 @@
+//! Pulling what changes: in batches, by one consumer, and nothing is lost when it stops waiting.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::Mutex;
+
+use crate::{CancelToken, Result, SealpostError, runtime};
+
+/// Most updates in one batch: a few milliseconds of work for the foreign side.
+const BATCH: usize = 100;
+
+/// What can be pulled: a snapshot, then updates, one of which may be a fresh snapshot.
+pub(crate) trait View: Send + 'static {
+    type Update: PartialEq + Send + 'static;
+    type Snapshot: Send + 'static;
+
+    /// At least one update; `None` when the client is gone. Dropping the future loses nothing.
+    fn next_batch(&mut self, max: usize) -> impl Future<Output = Option<Result<Vec<Self::Update>>>> + Send;
+    /// The next update will be a snapshot.
+    fn refresh(&mut self);
+    /// The snapshot, of an update that is one.
+    fn snapshot(update: Self::Update) -> Option<Self::Snapshot>;
+}
+
+/// A view between two threads.
+pub(crate) struct Pull<V> {
+    view: Arc<Mutex<V>>,
+    /// A batch was taken from the view, and its caller has not got it yet.
+    on_its_way: Arc<AtomicBool>,
+}
+
+impl<V: View> Pull<V> {
+    pub(crate) fn new(view: V) -> Self {
+        Self { view: Arc::new(Mutex::new(view)), on_its_way: Arc::default() }
+    }
+
+    pub(crate) async fn next(&self, cancel: Option<Arc<CancelToken>>) -> Result<Option<Vec<V::Update>>> {
+        let (view, on_its_way) = (Arc::clone(&self.view), Arc::clone(&self.on_its_way));
+        let next = runtime::run_while_wanted(cancel, async move {
+            let mut view = view.lock().await;
+            if on_its_way.load(Ordering::SeqCst) {
+                // Whoever waited for it went away: a fresh look makes good for it.
+                view.refresh();
+            }
+            let batch = view.next_batch(BATCH).await.transpose();
+            on_its_way.store(true, Ordering::SeqCst);
+            batch
+        });
+        let batch = next.await;
+        if batch != Err(SealpostError::Cancelled) {
+            self.on_its_way.store(false, Ordering::SeqCst);
+        }
+        batch
+    }
+
+    pub(crate) async fn snapshot(&self) -> Result<V::Snapshot> {
+        let view = Arc::clone(&self.view);
+        let snapshot = runtime::run(async move {
+            let mut view = view.lock().await;
+            view.refresh();
+            let first = match view.next_batch(1).await {
+                Some(batch) => batch?.pop(),
+                None => return Err(SealpostError::misuse("the client is gone")),
+            };
+            let snapshot = first.and_then(V::snapshot);
+            snapshot.ok_or_else(|| SealpostError::bug("a fresh view does not begin with a snapshot"))
+        });
+        snapshot.await
+    }
+}

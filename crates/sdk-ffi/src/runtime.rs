@@ -1,0 +1,135 @@
+//! The library's own threads. Whatever a caller asks for runs here to its end; what is dropped with a caller is only its
+//! wait.
+
+use std::future::Future;
+use std::sync::{Arc, OnceLock};
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
+
+use crate::{CancelToken, Result, SealpostError, log};
+
+/// Threads that run tasks: one may be busy while the other goes on.
+const WORKERS: usize = 2;
+/// Most threads that wait for the disk, beside each database's own.
+const BLOCKING: usize = 8;
+
+/// Runs work to its end, whether or not its caller waits for it.
+pub(crate) async fn run<T: Send + 'static>(
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    outcome(spawn(work)?).await
+}
+
+/// As [`run`], but stops waiting when the token says so.
+pub(crate) async fn run_until<T: Send + 'static>(
+    cancel: Option<Arc<CancelToken>>,
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    until(cancel, run(work)).await
+}
+
+/// Runs a call that does not wait for anything, where tasks may be started.
+pub(crate) fn enter<T>(call: impl FnOnce() -> T) -> Result<T> {
+    let _entered = runtime()?.enter();
+    Ok(call())
+}
+
+/// Work that ends when its caller stops waiting, where it next waits itself. Only for work that loses nothing so.
+pub(crate) async fn run_while_wanted<T: Send + 'static>(
+    cancel: Option<Arc<CancelToken>>,
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    struct Wanted<T>(JoinHandle<T>);
+    impl<T> Drop for Wanted<T> {
+        fn drop(&mut self) {
+            self.0.abort();
+        }
+    }
+    let mut wanted = Wanted(spawn(work)?);
+    until(cancel, outcome(&mut wanted.0)).await
+}
+
+async fn until<T>(cancel: Option<Arc<CancelToken>>, done: impl Future<Output = Result<T>>) -> Result<T> {
+    let Some(cancel) = cancel else { return done.await };
+    tokio::select! {
+        // What is done is not thrown away.
+        biased;
+        done = done => done,
+        () = cancel.cancelled() => Err(SealpostError::Cancelled),
+    }
+}
+
+fn spawn<T: Send + 'static>(
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<JoinHandle<Result<T>>> {
+    Ok(runtime()?.spawn(work))
+}
+
+async fn outcome<T>(running: impl Future<Output = Result<Result<T>, tokio::task::JoinError>>) -> Result<T> {
+    // The panic itself was told to the logger, by its place.
+    running.await.map_err(|_| SealpostError::bug("a panic in a call"))?
+}
+
+fn runtime() -> Result<&'static Runtime> {
+    static RUNTIME: OnceLock<Option<Runtime>> = OnceLock::new();
+    let start = || {
+        log::report_panics();
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(WORKERS).max_blocking_threads(BLOCKING).thread_name("sealpost").enable_all();
+        builder.build().ok()
+    };
+    RUNTIME.get_or_init(start).as_ref().ok_or_else(|| SealpostError::bug("no threads for the library"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn work_goes_on_without_its_caller() {
+        let (begin, begun) = oneshot::channel::<()>();
+        let (done, was_done) = oneshot::channel();
+        let call = run(async move {
+            let _ = begun.await;
+            let _ = done.send(());
+            Ok(())
+        });
+        // Polled once, so that it has begun.
+        assert!(tokio::time::timeout(Duration::ZERO, call).await.is_err());
+        begin.send(()).unwrap();
+        was_done.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_token_ends_the_wait_before_or_during_a_call() {
+        let cancel = CancelToken::new();
+        let waiting =
+            tokio::spawn(run_until(Some(Arc::clone(&cancel)), std::future::pending::<Result<()>>()));
+        cancel.cancel().unwrap();
+        assert_eq!(waiting.await.unwrap(), Err(SealpostError::Cancelled));
+        let again = run_until(Some(cancel), std::future::pending::<Result<()>>());
+        assert_eq!(again.await, Err(SealpostError::Cancelled));
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_bug() {
+        let result = run(async { panic!("on purpose") as Result<()> }).await;
+        assert_eq!(result, Err(SealpostError::bug("a panic in a call")));
+    }
+
+    #[tokio::test]
+    async fn unwanted_work_ends() {
+        let (alive, mut ended) = oneshot::channel::<()>();
+        let call = run_while_wanted(None, async move {
+            let _alive = alive;
+            std::future::pending::<Result<()>>().await
+        });
+        assert!(tokio::time::timeout(Duration::ZERO, call).await.is_err());
+        assert!((&mut ended).await.is_err());
+    }
+}

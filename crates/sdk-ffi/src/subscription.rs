@@ -1,0 +1,106 @@
+//! A live view of a thread.
+
+use std::sync::Arc;
+
+use sealpost_core as core;
+
+use crate::pull::{Pull, View};
+use crate::{CancelToken, Message, MessageId, Result};
+
+/// What changed in a thread.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Enum)]
+pub enum Change {
+    /// The newest messages, newest first: at the start, whenever the app was too slow for the changes, and after the
+    /// client was suspended.
+    Snapshot {
+        /// They replace what was shown.
+        messages: Vec<Message>,
+    },
+    /// A message is new here.
+    Added {
+        /// It.
+        added: Message,
+    },
+    /// A message changed: its state, or its place.
+    Changed {
+        /// How it is now.
+        changed: Message,
+    },
+    /// A message is gone.
+    Removed {
+        /// Which.
+        id: MessageId,
+    },
+}
+
+/// A live view of a thread, to be pulled by one consumer. Bounded: who is too slow gets a fresh snapshot instead of what
+/// was missed.
+#[derive(uniffi::Object)]
+pub struct ThreadSubscription {
+    pull: Pull<core::Timeline>,
+}
+
+impl ThreadSubscription {
+    pub(crate) fn new(timeline: core::Timeline) -> Arc<Self> {
+        Arc::new(Self { pull: Pull::new(timeline) })
+    }
+}
+
+#[uniffi::export]
+impl ThreadSubscription {
+    /// The newest messages, newest first. What follows from `next` changed after that.
+    ///
+    /// Throws `Storage`.
+    pub async fn snapshot(&self) -> Result<Vec<Message>> {
+        self.pull.snapshot().await
+    }
+
+    /// The next changes: waits for one, and takes those that wait behind it. Without a snapshot before it, it begins with
+    /// one. None when the client is gone.
+    ///
+    /// Throws `Cancelled`, which loses nothing, and `Storage`, after which the next call tries again.
+    #[uniffi::method(default(cancel = None))]
+    pub async fn next(&self, cancel: Option<Arc<CancelToken>>) -> Result<Option<Vec<Change>>> {
+        self.pull.next(cancel).await
+    }
+}
+
+impl View for core::Timeline {
+    type Update = Change;
+    type Snapshot = Vec<Message>;
+
+    async fn next_batch(&mut self, max: usize) -> Option<Result<Vec<Change>>> {
+        let batch = Self::next_batch(self, max).await?;
+        Some(batch.map(|changes| changes.into_iter().filter_map(known).collect()).map_err(Into::into))
+    }
+
+    fn refresh(&mut self) {
+        Self::refresh(self);
+    }
+
+    fn snapshot(change: Change) -> Option<Vec<Message>> {
+        match change {
+            Change::Snapshot { messages } => Some(messages),
+            _ => None,
+        }
+    }
+}
+
+/// A change of a kind that the binding does not know is none.
+fn known(change: core::Change) -> Option<Change> {
+    Some(match change {
+        core::Change::Snapshot(messages) => {
+            Change::Snapshot { messages: messages.into_iter().map(Message::from).collect() }
+        }
+        core::Change::Added(added) => Change::Added { added: added.into() },
+        core::Change::Changed(changed) => Change::Changed { changed: changed.into() },
+        core::Change::Removed(id) => Change::Removed { id },
+        _ => return None,
+    })
+}
+
+impl std::fmt::Debug for ThreadSubscription {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ThreadSubscription")
+    }
+}

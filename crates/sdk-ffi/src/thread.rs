@@ -1,0 +1,94 @@
+//! A thread: what people talk in.
+
+use std::sync::Arc;
+
+use sealpost_core as core;
+
+use crate::{Cursor, Message, MessageId, Result, ThreadId, ThreadSubscription, UserId, runtime};
+
+/// A part of a thread's history.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct Page {
+    /// Newest first.
+    pub messages: Vec<Message>,
+    /// Where the page before this one in time begins; none when there is none.
+    pub next: Option<Cursor>,
+}
+
+/// A thread: what people talk in.
+#[derive(Debug, uniffi::Object)]
+pub struct Thread {
+    core: core::Thread,
+}
+
+impl Thread {
+    pub(crate) fn new(core: core::Thread) -> Arc<Self> {
+        Arc::new(Self { core })
+    }
+}
+
+#[uniffi::export]
+impl Thread {
+    /// What names it.
+    pub fn id(&self) -> Result<ThreadId> {
+        Ok(self.core.id())
+    }
+
+    /// The other member.
+    pub fn peer(&self) -> Result<UserId> {
+        Ok(self.core.peer().user_id())
+    }
+
+    /// Writes a text. When this returns it is on disk, stands in the thread and will be sent once, whatever happens to
+    /// this process.
+    ///
+    /// Throws `TooLong`, `Storage`.
+    pub async fn send_text(&self, text: String) -> Result<Message> {
+        let core = self.core.clone();
+        runtime::run(async move { Ok(core.send_text(&text).await?.into()) }).await
+    }
+
+    /// The newest messages, or those before a page, newest first; 500 at most.
+    ///
+    /// Throws `Storage`.
+    #[uniffi::method(default(before = None, limit = 50))]
+    pub async fn history(&self, before: Option<Cursor>, limit: u32) -> Result<Page> {
+        let core = self.core.clone();
+        runtime::run(async move { Ok(core.history_of(before, limit).await?.into()) }).await
+    }
+
+    /// A live view: the newest messages, then what changes.
+    pub fn subscribe(&self) -> Result<Arc<ThreadSubscription>> {
+        runtime::enter(|| ThreadSubscription::new(self.core.subscribe()))
+    }
+
+    /// The person has read up to and including this message; the other side is told.
+    ///
+    /// Throws `Storage`.
+    pub async fn mark_read(&self, up_to: MessageId) -> Result<()> {
+        let core = self.core.clone();
+        runtime::run(async move { Ok(core.mark_read(up_to).await?) }).await
+    }
+
+    /// Sends a failed message again.
+    ///
+    /// Throws `NotFound` when it is not there or has not failed, and `Storage`.
+    pub async fn retry_message(&self, message: MessageId) -> Result<()> {
+        let core = self.core.clone();
+        runtime::run(async move { Ok(core.retry(message).await?) }).await
+    }
+
+    /// Takes a message back that has not left this device, or that failed. False when it may have left.
+    ///
+    /// Throws `NotFound`, `Storage`.
+    pub async fn cancel_message(&self, message: MessageId) -> Result<bool> {
+        let core = self.core.clone();
+        runtime::run(async move { Ok(core.cancel(message).await?) }).await
+    }
+}
+
+impl From<core::Page> for Page {
+    fn from(page: core::Page) -> Self {
+        Self { messages: page.messages.into_iter().map(Message::from).collect(), next: page.next }
+    }
+}
