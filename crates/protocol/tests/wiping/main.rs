@@ -62,7 +62,8 @@ fn a_secret_is_wiped() {
     let _alone = alone();
     let secret = Secret::new(StdRng::seed_from_u64(101).random::<[u8; 32]>());
     let needle = Needle::new(secret.expose());
-    goes_with(secret, &[needle]);
+    let copies = many(|| Secret::new(*secret.expose()));
+    goes_with((secret, copies), &[needle]);
 }
 
 #[test]
