@@ -1,4 +1,7 @@
-//! Forged messages. The first byte of an input picks a device in the middle of a talk, the rest is what it gets.
+//! Forged messages for devices in the middle of a talk, from strangers and from peers.
+//!
+//! The first byte of an input picks the device. The rest is a message, which nobody has authenticated, or with the
+//! highest bit set a state for its peer: what that sends with it has the right MAC, and may say anything else.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -6,17 +9,20 @@ use std::sync::LazyLock;
 use rand::{SeedableRng as _, rngs::StdRng};
 use sealpost_protocol::group::{self, SenderKeyRecord, SkippedKeyId};
 use sealpost_protocol::{
-    Address, Ciphertext, DistributionId, PreKeySignalMessage, SenderKeyMessage, SessionPolicy, SessionRecord,
-    SignalMessage,
+    Address, Ciphertext, DistributionId, EncryptError, PreKeySignalMessage, SenderKeyMessage, SessionPolicy,
+    SessionRecord, SignalMessage,
 };
 
 use crate::allocation::{Limit, limited};
 use crate::interaction::event::Event::{self, Drop, Receive, Send, Shuffle};
 use crate::interaction::party::Party;
-use crate::interaction::world::World;
+use crate::interaction::world::{NOW, World};
 
 /// A forged header may make a chain walk, and its skipped keys wait for the proof that it was no forgery.
 const LIMIT: Limit = Limit { factor: 2, constant: 1 << 20 };
+
+/// In the first byte: the rest is a state of the peer.
+const ALTERED: u8 = 0x80;
 
 /// A party of a talk.
 struct Victim {
@@ -51,25 +57,26 @@ static MEMBER: LazyLock<Member> = LazyLock::new(Member::new);
 
 pub(crate) fn run(input: &[u8]) {
     let (victims, member) = (&*VICTIMS, &*MEMBER);
-    let Some((pick, message)) = input.split_first() else { return };
-    match victims.get(usize::from(*pick) % (victims.len() + 1)) {
-        Some(victim) => victim.get_message(message),
-        None => member.get_message(message),
+    let Some((pick, rest)) = input.split_first() else { return };
+    let (at, altered) = (usize::from(pick & !ALTERED) % (victims.len() + 1), pick & ALTERED != 0);
+    match victims.get(at) {
+        // The two of a talk stand side by side.
+        Some(victim) if altered => victim.get_from_altered(&victims[at ^ 1].party, rest),
+        Some(victim) => victim.get_message(rest),
+        None => member.get_message(rest),
     }
 }
 
-/// What is really under way to each of them.
+/// What is really under way to each of them, and the states in which their peers really are.
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
-    let victims = VICTIMS.iter().map(|victim| {
-        victim.party.inbox.iter().map(|envelope| envelope.ciphertext.serialize().to_vec()).collect()
-    });
-    let member = MEMBER.under_way.iter().map(|message| message.serialize().to_vec()).collect();
-    let all = victims.chain([member]).enumerate();
-    all.flat_map(|(pick, messages): (usize, Vec<_>)| {
-        let pick = u8::try_from(pick).unwrap();
-        messages.into_iter().map(move |message| [&[pick], message.as_slice()].concat())
-    })
-    .collect()
+    let input = |pick: usize, rest: &[u8]| [&[u8::try_from(pick).unwrap()], rest].concat();
+    let mut seeds = Vec::new();
+    for (at, Victim { party, .. }) in VICTIMS.iter().enumerate() {
+        seeds.extend(party.inbox.iter().map(|envelope| input(at, envelope.ciphertext.serialize())));
+        seeds.push(input((at ^ 1) | usize::from(ALTERED), &party.record.to_bytes()));
+    }
+    seeds.extend(MEMBER.under_way.iter().map(|message| input(VICTIMS.len(), message.serialize())));
+    seeds
 }
 
 impl Victim {
@@ -93,6 +100,14 @@ impl Victim {
         }
     }
 
+    fn get_from_altered(&self, peer: &Party, state: &[u8]) {
+        let Ok(record) = SessionRecord::from_bytes(state) else { return };
+        let rng = &mut StdRng::seed_from_u64(1);
+        if let Ok(sent) = record.encrypt(&peer.local(), &self.party.address, b"text", NOW, rng) {
+            self.open(&sent.output);
+        }
+    }
+
     fn open(&self, ciphertext: &Ciphertext) {
         let rng = &mut StdRng::seed_from_u64(0);
         let opened =
@@ -100,6 +115,8 @@ impl Victim {
         if let Ok((advanced, _)) = opened {
             let stored = advanced.next.to_bytes();
             assert_eq!(SessionRecord::from_bytes(&stored).unwrap().to_bytes(), stored);
+            let answer = advanced.next.encrypt(&self.party.local(), &self.peer, b"answer", NOW, rng);
+            assert!(!matches!(answer, Err(EncryptError::NoSession | EncryptError::Bug(_))));
         }
     }
 }

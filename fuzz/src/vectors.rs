@@ -24,8 +24,9 @@ pub(crate) fn bytes(value: &Value) -> Vec<u8> {
 pub(crate) fn all() -> Vec<Vec<u8>> {
     let mut found = BTreeSet::new();
     for folder in ["vectors", "fixtures"] {
-        for entry in fs::read_dir(Path::new(FOLDER).join(folder)).unwrap() {
-            collect(&serde_json::from_slice(&fs::read(entry.unwrap().path()).unwrap()).unwrap(), &mut found);
+        let files = fs::read_dir(Path::new(FOLDER).join(folder)).unwrap().map(|entry| entry.unwrap().path());
+        for file in files.filter(|file| file.extension().is_some_and(|extension| extension == "json")) {
+            collect(&serde_json::from_slice(&fs::read(file).unwrap()).unwrap(), &mut found);
         }
     }
     found.into_iter().collect()
