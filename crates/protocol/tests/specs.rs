@@ -38,7 +38,9 @@ fn everything_in_the_index_is_there() {
     let sources: String = texts.map(|path| fs::read_to_string(path).unwrap()).collect();
     let index = fs::read_to_string(root.join("../../docs/specs.md")).unwrap();
     let rows = || index.lines().filter(|line| line.starts_with("| ") && !line.ends_with(" Test |"));
-    let is_untested = |row: &&str| names(row).next().is_none() && !row.ends_with("| – |");
+    let is_untested = |row: &&str| {
+        !row.ends_with("| – |") && !row.trim_end_matches('|').rsplit('|').next().unwrap().contains('`')
+    };
     assert_eq!(rows().find(is_untested), None);
     let names: Vec<_> = rows().flat_map(names).collect();
     assert!(names.len() > 250, "{} names are not the index", names.len());
