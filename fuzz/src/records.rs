@@ -14,8 +14,8 @@ use sealpost_protocol::{
 use crate::allocation::{Limit, limited};
 use crate::vectors::{bytes, load};
 
-/// A row of a protobuf list has two bytes at least, and becomes a struct of keys.
-const LOAD: Limit = Limit { factor: 128, constant: 1024 };
+/// A row of a protobuf list has two bytes at least, and becomes a struct; a list that grows is there twice for a moment.
+const LOAD: Limit = Limit { factor: 144, constant: 1024 };
 const STEP: Limit = Limit { factor: 32, constant: 1 << 20 };
 
 /// The device of the fixtures, what it stores, and what is under way to it.

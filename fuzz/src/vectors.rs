@@ -1,9 +1,10 @@
-//! The known answers of `crates/protocol/tests`, as inputs.
+//! Inputs to begin with: the known answers of `crates/protocol/tests`, and what costs a decoder most.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use prost::encoding::{WireType, encode_key, encode_varint};
 use serde_json::Value;
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/protocol/tests");
@@ -20,7 +21,7 @@ pub(crate) fn bytes(value: &Value) -> Vec<u8> {
     hex::decode(value.as_str().unwrap()).unwrap()
 }
 
-/// Every byte string in every file, whatever it is: a parser finds its own.
+/// Every byte string in every file, whatever it is, as a parser finds its own; and empty rows.
 pub(crate) fn all() -> Vec<Vec<u8>> {
     let mut found = BTreeSet::new();
     for folder in ["vectors", "fixtures"] {
@@ -29,7 +30,23 @@ pub(crate) fn all() -> Vec<Vec<u8>> {
             collect(&serde_json::from_slice(&fs::read(file).unwrap()).unwrap(), &mut found);
         }
     }
-    found.into_iter().collect()
+    found.into_iter().chain(empty_rows()).collect()
+}
+
+/// Protobuf lists of empty rows, on their own and inside another message: two bytes each, which become a struct, and one
+/// more than fits before the list has to grow.
+pub(crate) fn empty_rows() -> impl Iterator<Item = Vec<u8>> {
+    let rows = (1..=10).map(|field| row(field, &[]).repeat(513));
+    let nested = |rows: Vec<u8>| (1..=43).map(move |field| row(field, &rows));
+    rows.clone().chain(rows.flat_map(nested))
+}
+
+fn row(field: u32, content: &[u8]) -> Vec<u8> {
+    let mut row = Vec::new();
+    encode_key(field, WireType::LengthDelimited, &mut row);
+    encode_varint(content.len().try_into().unwrap(), &mut row);
+    row.extend_from_slice(content);
+    row
 }
 
 fn collect(value: &Value, found: &mut BTreeSet<Vec<u8>>) {

@@ -13,7 +13,7 @@ use sealpost_wire::{
 };
 
 use crate::allocation::{Limit, limited};
-use crate::vectors::{bytes, load};
+use crate::vectors::{bytes, empty_rows, load};
 
 /// A row of a list has two bytes at least, and becomes a struct; a list that grows is there twice for a moment.
 const DECODE: Limit = Limit { factor: 384, constant: 1024 };
@@ -90,10 +90,10 @@ fn ids(input: &[u8]) {
     }
 }
 
-/// One of each, filled in.
+/// One of each, filled in; and empty rows.
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let frames = bodies().into_iter().map(|body| Frame { v: 1, id: 7, body: Some(body) }.encode_to_vec());
-    frames.chain(rest_bodies()).collect()
+    frames.chain(rest_bodies()).chain(empty_rows()).collect()
 }
 
 fn bodies() -> [Body; 15] {
