@@ -231,6 +231,16 @@ mod tests {
         assert_eq!(*rows, [[9; 32], [8; 32]]);
     }
 
+    #[test]
+    fn a_decoder_holds_what_it_could_have_received() {
+        let chunk = |index: &u16| Chunk { index: *index, row: [7; 32] };
+        let holds = |indices: &[u16]| Decoder::<3>::holding(indices.iter().map(chunk).collect()).is_some();
+        assert!(holds(&[]) && holds(&[9]) && holds(&[1, 9]));
+        assert!(!holds(&[9, 1]), "out of order");
+        assert!(!holds(&[9, 9]), "one index twice");
+        assert!(!holds(&[1, 2, 9]), "enough to be complete");
+    }
+
     proptest! {
         #[test]
         fn any_k_chunks_give_the_object(

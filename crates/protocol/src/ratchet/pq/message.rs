@@ -193,6 +193,12 @@ mod tests {
     }
 
     #[test]
+    fn numbers_are_as_short_as_they_can_be() {
+        assert_eq!(serialize(0x7f, 0x80, &Payload::None)[..], [VERSION, 0x7f, 0x80, 1, 0]);
+        assert_eq!(serialize(0x3fff, 0x4000, &Payload::None)[..], [VERSION, 0xff, 0x7f, 0x80, 0x80, 1, 0]);
+    }
+
+    #[test]
     fn a_number_has_at_most_ten_bytes_and_64_bits() {
         let read = |bytes: &[u8]| varint(bytes).map(|(value, rest)| (value, rest.len()));
         assert_eq!(read(&[0x81, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0, 7]), Ok((1, 1)));

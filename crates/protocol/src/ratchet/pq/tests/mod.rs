@@ -3,6 +3,7 @@
 #![allow(clippy::arithmetic_side_effects, reason = "a test fails by panicking")]
 
 mod chance;
+mod peers;
 mod replay;
 
 use super::*;
