@@ -28,6 +28,13 @@ pub(crate) enum Error {
     Failed(String),
     /// Some steps of a check failed, in this order.
     Steps(Vec<&'static str>),
+    /// The names that apps compile against are not those that were agreed on.
+    Api {
+        /// The agreed ones.
+        golden: PathBuf,
+        /// Those of this build.
+        draft: PathBuf,
+    },
     /// Dependency rules are broken.
     Rules(Vec<Violation>),
 }
@@ -46,6 +53,12 @@ impl fmt::Display for Error {
             Self::Io { subject, source } => write!(f, "{}: {source}", subject.display()),
             Self::Failed(command) => write!(f, "failed: {command}"),
             Self::Steps(names) => write!(f, "failed: {}", names.join(", ")),
+            Self::Api { golden, draft } => write!(
+                f,
+                "{} is not what apps would compile against; if that is meant, replace it by {}",
+                golden.display(),
+                draft.display()
+            ),
             Self::Rules(violations) => {
                 write!(f, "{} dependency rules broken", violations.len())?;
                 violations.iter().try_for_each(|violation| write!(f, "\n  {violation}"))

@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the tasks talk to a person at a terminal")]
 
 mod bench;
+mod bindings;
 mod checks;
 mod deps;
 mod error;
@@ -26,6 +27,7 @@ const HELP: &str = "\
   relay [ARGUMENTS]              a development relay on port 8470, data in .cache/relay
   test                           every check and every test
   interop                        Signal's own library against ours, alone; part of test
+  kotlin                         the Kotlin binding: generated, compiled and tested on a JVM
   lint                           format, clippy, dependency rules
   check-deps                     dependency rules alone
   fuzz [SECONDS] [TARGET]        each fuzz target, or one, for 60 or so many seconds
@@ -57,6 +59,7 @@ fn run(verb: &str, arguments: Vec<String>) -> Result<ExitCode, Error> {
         "bench" => bench::run_part(&workspace, &arguments)?,
         "test" => checks::test(&workspace)?,
         "interop" => interop::build_and_test(&workspace)?,
+        "kotlin" => bindings::build_and_test_kotlin(&workspace)?,
         "lint" => checks::lint(&workspace)?,
         "check-deps" => deps::check(&workspace)?,
         "help" | "--help" | "-h" => println!("{HELP}"),

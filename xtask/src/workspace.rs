@@ -44,11 +44,20 @@ impl Workspace {
 
     /// Where a program of the workspace lies once built.
     pub(crate) fn binary(&self, profile: Profile, name: &str) -> PathBuf {
-        let folder = match profile {
+        self.built(profile).join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
+    }
+
+    /// Where a shared library of the workspace lies once built.
+    pub(crate) fn library(&self, profile: Profile, name: &str) -> PathBuf {
+        use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
+        self.built(profile).join(format!("{DLL_PREFIX}{name}{DLL_SUFFIX}"))
+    }
+
+    fn built(&self, profile: Profile) -> PathBuf {
+        self.target.join(match profile {
             Profile::Debug => "debug",
             Profile::Release => "release",
-        };
-        self.target.join(folder).join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
+        })
     }
 
     /// A cargo call at the top of the checkout.

@@ -28,7 +28,7 @@ impl Client {
     /// How far the person trusts a user.
     ///
     /// Throws `NotFound`, `Storage`.
-    pub async fn trust(&self, user: UserId) -> Result<TrustState> {
+    pub async fn trust_state(&self, user: UserId) -> Result<TrustState> {
         let contact = self.core.contact(user);
         runtime::run(async move { Ok(contact.trust().await?.into()) }).await
     }
@@ -37,15 +37,15 @@ impl Client {
     /// more: compare again. From here on, a change stops what is sent to this user.
     ///
     /// Throws `NotFound`, `Storage`.
-    pub async fn verify(&self, user: UserId, safety_number: String) -> Result<bool> {
+    pub async fn verify_safety_number(&self, user: UserId, number: String) -> Result<bool> {
         let contact = self.core.contact(user);
-        runtime::run(async move { Ok(contact.verify(&safety_number).await?) }).await
+        runtime::run(async move { Ok(contact.verify(&number).await?) }).await
     }
 
     /// The person goes on with a changed safety number without comparing it. Failed messages can be sent again.
     ///
     /// Throws `NotFound`, `Storage`.
-    pub async fn accept(&self, user: UserId) -> Result<()> {
+    pub async fn accept_safety_number(&self, user: UserId) -> Result<()> {
         let contact = self.core.contact(user);
         runtime::run(async move { Ok(contact.accept().await?) }).await
     }

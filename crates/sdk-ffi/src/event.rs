@@ -59,12 +59,12 @@ pub enum Event {
     /// A message is new here, ours or theirs.
     MessageAdded {
         /// It.
-        added: Message,
+        message: Message,
     },
     /// A message changed: its state, or its place.
     MessageChanged {
         /// How it is now.
-        changed: Message,
+        message: Message,
     },
     /// A message is gone: its sending was cancelled.
     MessageRemoved {
@@ -152,8 +152,8 @@ fn known(update: core::Update) -> Option<Event> {
     };
     Some(match event {
         core::Event::ThreadAdded(thread) => Event::ThreadAdded { thread },
-        core::Event::MessageAdded(added) => Event::MessageAdded { added: added.into() },
-        core::Event::MessageChanged(changed) => Event::MessageChanged { changed: changed.into() },
+        core::Event::MessageAdded(message) => Event::MessageAdded { message: message.into() },
+        core::Event::MessageChanged(message) => Event::MessageChanged { message: message.into() },
         core::Event::MessageRemoved { thread, id } => Event::MessageRemoved { thread, id },
         core::Event::IdentityChanged(user) => Event::IdentityChanged { user },
         core::Event::MessagesMissing { thread, .. } => Event::MessagesMissing { thread },

@@ -15,7 +15,7 @@ pub enum Opened {
         client: Arc<Client>,
     },
     /// No account yet: register.
-    New {
+    Unregistered {
         /// How.
         registration: Arc<Registration>,
     },
@@ -33,7 +33,9 @@ pub async fn open_account(database: String, key: Vec<u8>, relay: String, config:
     runtime::run(async move {
         Ok(match core::Client::open(config).await? {
             core::Opened::Ready(client) => Opened::Ready { client: Client::new(client) },
-            core::Opened::Unregistered(new) => Opened::New { registration: Arc::new(Registration { new }) },
+            core::Opened::Unregistered(new) => {
+                Opened::Unregistered { registration: Arc::new(Registration { new }) }
+            }
         })
     })
     .await

@@ -19,12 +19,12 @@ pub enum Change {
     /// A message is new here.
     Added {
         /// It.
-        added: Message,
+        message: Message,
     },
     /// A message changed: its state, or its place.
     Changed {
         /// How it is now.
-        changed: Message,
+        message: Message,
     },
     /// A message is gone.
     Removed {
@@ -92,8 +92,8 @@ fn known(change: core::Change) -> Option<Change> {
         core::Change::Snapshot(messages) => {
             Change::Snapshot { messages: messages.into_iter().map(Message::from).collect() }
         }
-        core::Change::Added(added) => Change::Added { added: added.into() },
-        core::Change::Changed(changed) => Change::Changed { changed: changed.into() },
+        core::Change::Added(message) => Change::Added { message: message.into() },
+        core::Change::Changed(message) => Change::Changed { message: message.into() },
         core::Change::Removed(id) => Change::Removed { id },
         _ => return None,
     })

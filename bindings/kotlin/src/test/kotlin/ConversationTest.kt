@@ -1,0 +1,151 @@
+package io.github.sealpost
+
+import kotlinx.coroutines.async
+import kotlinx.coroutines.flow.take
+import kotlinx.coroutines.flow.toList
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertFalse
+import org.junit.jupiter.api.Assertions.assertTrue
+import org.junit.jupiter.api.Test
+
+class ConversationTest {
+    @Test
+    fun `two people register and write to each other`() = world { world ->
+        world.person("ada") { ada ->
+            world.person("ben") { ben ->
+                ada.directThread(ben.userId()).use { hers ->
+                    val sent = hers.sendText("hello")
+                    assertEquals("hello", sent.text)
+                    assertFalse("hello" in sent.toString(), "what people write does not end up in logs")
+                    assertEquals(ada.userId(), sent.sender)
+                    ben.directThread(ada.userId()).use { his ->
+                        assertEquals(hers.id(), his.id())
+                        assertEquals(ada.userId(), his.peer())
+                        assertEquals(listOf("hello"), his.textsWhen(1))
+                        his.sendText("hello yourself")
+                        assertEquals(listOf("hello", "hello yourself"), hers.textsWhen(2))
+                        assertEquals(ben.safetyNumber(ada.userId()), ada.safetyNumber(ben.userId()))
+                    }
+                    val delivered = Direction.Outgoing(Delivery.Delivered)
+                    val first = eventually { hers.history().messages.last().takeIf { it.direction == delivered } }
+                    assertEquals(sent.copy(direction = delivered), first)
+                }
+            }
+        }
+    }
+
+    @Test
+    fun `history comes in pages and survives the client`() = world { world ->
+        val written = (1..25).map { "line $it" }
+        val thread = world.person("ben") { ben ->
+            world.person("ada") { ada ->
+                ada.directThread(ben.userId()).use { thread ->
+                    written.forEach { thread.sendText(it) }
+                    thread.id()
+                }
+            }
+        }
+        world.person("ada") { ada ->
+            ada.thread(thread).use { hers ->
+                val newest = hers.history(limit = 10u)
+                assertEquals(written.takeLast(10).reversed(), newest.messages.map { it.text })
+                val before = hers.history(newest.next, 10u)
+                assertEquals(written.drop(5).take(10).reversed(), before.messages.map { it.text })
+                assertEquals(written, hers.messages(pageSize = 7u).toList().map { it.text }.reversed())
+            }
+            assertEquals(listOf(thread), ada.threads().map { it.id })
+            assertEquals("line 17", eventually { ada.search("17").singleOrNull() }.text)
+        }
+    }
+
+    @Test
+    fun `who was offline catches up`() = world { world ->
+        val ben = world.person("ben") { it.userId() }
+        world.person("ada") { ada ->
+            ada.directThread(ben).use { hers ->
+                repeat(20) { hers.sendText("while you were away $it") }
+                eventually { hers.history().messages.all { it.isSent }.takeIf { it } }
+                world.person("ben") { his ->
+                    his.directThread(ada.userId()).use { assertEquals(20, it.textsWhen(20).distinct().size) }
+                }
+            }
+        }
+    }
+
+    @Test
+    fun `what a killed relay missed is sent once it is back`() = world { world ->
+        world.person("ada") { ada ->
+            world.person("ben") { ben ->
+                ada.directThread(ben.userId()).use { hers ->
+                    hers.sendText("before")
+                    ben.directThread(ada.userId()).use { his ->
+                        his.textsWhen(1)
+                        world.relay.kill()
+                        hers.sendText("while it is gone")
+                        assertEquals(Direction.Outgoing(Delivery.Queued), hers.history().messages.first().direction)
+                        world.relay.start()
+                        ada.reconnect()
+                        ben.reconnect()
+                        assertEquals(listOf("before", "while it is gone"), his.textsWhen(2))
+                    }
+                }
+            }
+        }
+    }
+
+    @Test
+    fun `a suspended client lets go of its file and comes back with a snapshot`() = world { world ->
+        world.person("ada") { ada ->
+            world.person("ben") { ben ->
+                ada.directThread(ben.userId()).use { hers ->
+                    hers.subscribe().use { view ->
+                        assertEquals(emptyList<Message>(), view.snapshot())
+                        ada.suspend()
+                        assertEquals(ConnectionState.SUSPENDED, ada.connectionState())
+                        val fetched = fetchForPush(world.database("ada"), key("ada"), world.relay.url)
+                        assertEquals(Fetched(emptyList(), complete = true), fetched)
+                        ada.resume()
+                        hers.sendText("back")
+                        val changes = mutableListOf<Change>()
+                        while (changes.none { it is Change.Snapshot }) changes += checkNotNull(view.next())
+                    }
+                }
+            }
+        }
+    }
+
+    @Test
+    fun `a push notification brings in what waits`() = world { world ->
+        val ben = world.person("ben") { it.userId() }
+        world.person("ada") { ada ->
+            ada.directThread(ben).use { hers ->
+                hers.sendText("wake up")
+                eventually { hers.history().messages.all { it.isSent }.takeIf { it } }
+                val fetched = fetchForPush(world.database("ben"), key("ben"), world.relay.url)
+                assertEquals(listOf("wake up"), fetched.messages.map { it.text })
+                assertTrue(fetched.complete)
+            }
+        }
+    }
+
+    @Test
+    fun `flows begin with a snapshot and end with the client`() = world { world ->
+        world.person("ben") { ben ->
+            val ada = world.open("ada")
+            val events = async { ada.events().toList() }
+            ada.useAndShutDown {
+                it.directThread(ben.userId()).use { hers ->
+                    val changes = async { hers.changes().take(2).toList() }
+                    // As often as it takes until somebody listens.
+                    while (changes.isActive) hers.sendText("hello")
+                    assertTrue(changes.await().first() is Change.Snapshot)
+                    assertTrue(changes.await().last() is Change.Added)
+                }
+            }
+            val seen = events.await()
+            assertTrue(seen.first() is Event.Snapshot)
+            assertTrue(seen.any { it is Event.ThreadAdded })
+            assertTrue(seen.any { it is Event.MessageAdded && it.message.text == "hello" })
+        }
+    }
+}

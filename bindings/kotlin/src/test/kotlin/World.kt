@@ -1,0 +1,87 @@
+package io.github.sealpost
+
+import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.delay
+import kotlinx.coroutines.flow.toList
+import kotlinx.coroutines.runBlocking
+import kotlinx.coroutines.withTimeout
+import java.io.File
+import java.nio.file.Files
+import java.nio.file.Path
+import java.util.concurrent.TimeUnit
+import kotlin.time.Duration.Companion.milliseconds
+import kotlin.time.Duration.Companion.minutes
+
+/** Longer than anything takes that works. */
+val PATIENCE = 10.minutes
+
+/** A relay in a process of its own, which can be killed and come back at the same address. */
+class Relay(private val folder: Path) : AutoCloseable {
+    private var process: Process? = null
+    private var port = 0
+
+    val url: String get() = "http://127.0.0.1:$port"
+
+    init {
+        start()
+    }
+
+    fun start() {
+        val program = System.getProperty("sealpost.relay")
+        val arguments = listOf("--data", "$folder/relay", "--listen", "127.0.0.1:$port", "--registration", "dev")
+        val process = ProcessBuilder(listOf(program) + arguments)
+            .redirectError(ProcessBuilder.Redirect.appendTo(File("$folder/relay.log")))
+            .start()
+        this.process = process
+        // One line, when it is ready: `listening on http://127.0.0.1:39527`.
+        val line = checkNotNull(process.inputStream.bufferedReader().readLine()) { "the relay did not start" }
+        port = line.substringAfterLast(':').toInt()
+    }
+
+    /** No goodbye. */
+    fun kill() {
+        process?.destroyForcibly()?.waitFor(1, TimeUnit.MINUTES)
+        process = null
+    }
+
+    override fun close() = kill()
+}
+
+/** A folder with a relay and everybody's databases. */
+class World : AutoCloseable {
+    val folder: Path = Files.createTempDirectory("sealpost")
+    val relay = Relay(folder)
+
+    fun database(name: String): String = "$folder/$name.db"
+
+    suspend fun open(name: String): Client = openClient(database(name), key(name), relay.url)
+
+    suspend fun <R> person(name: String, block: suspend (Client) -> R): R = open(name).useAndShutDown { block(it) }
+
+    override fun close() {
+        relay.close()
+        folder.toFile().deleteRecursively()
+    }
+}
+
+/** Good for tests only. */
+fun key(name: String): ByteArray = name.toByteArray().copyOf(32)
+
+/** A test with a world of its own, on several threads, that ends in any case. */
+fun world(block: suspend CoroutineScope.(World) -> Unit): Unit = World().use { world ->
+    runBlocking(Dispatchers.Default) { withTimeout(PATIENCE) { block(world) } }
+}
+
+/** Waits until there is something. */
+suspend fun <T : Any> eventually(check: suspend () -> T?): T {
+    while (true) {
+        check()?.let { return it }
+        delay(10.milliseconds)
+    }
+}
+
+/** What the thread says, oldest first. */
+suspend fun Thread.texts(): List<String?> = messages().toList().map { it.text }.reversed()
+
+suspend fun Thread.textsWhen(count: Int): List<String?> = eventually { texts().takeIf { it.size >= count } }

@@ -1,0 +1,47 @@
+//! The bindings: sources that are generated from the built library, and what each language adds and tests.
+
+mod api;
+mod kotlin;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::error::Error;
+use crate::workspace::{Profile, Workspace, run};
+
+pub(crate) use kotlin::test as test_kotlin;
+
+/// Builds the library and the relay, and runs the tests of the Kotlin binding.
+pub(crate) fn build_and_test_kotlin(workspace: &Workspace) -> Result<(), Error> {
+    run(workspace.cargo(&["build", "-q", "-p", "sealpost-ffi", "-p", "sealpost-relay", "--lib", "--bins"]))?;
+    test_kotlin(workspace)
+}
+
+/// A program that generates sources, built when it is missing or old. It is the dearest debug build in the tree, so nothing else
+/// builds it.
+fn bindgen(workspace: &Workspace, name: &str) -> Result<Command, Error> {
+    run(workspace.cargo(&["build", "-q", "-p", "sealpost-bindgen", "--features", "cli", "--bin", name]))?;
+    let mut bindgen = Command::new(workspace.binary(Profile::Debug, name));
+    // It asks cargo where the library's sources, and with them its uniffi.toml, are.
+    bindgen.current_dir(workspace.path("."));
+    Ok(bindgen)
+}
+
+/// A folder with nothing in it.
+fn empty_folder(folder: &Path) -> Result<(), Error> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).map_err(|source| Error::Io { subject: folder.into(), source })?;
+    }
+    fs::create_dir_all(folder).map_err(|source| Error::Io { subject: folder.into(), source })
+}
+
+/// Compares the names that apps compile against with those that were agreed on.
+fn check_api(golden: &Path, found: &str, draft: &Path) -> Result<(), Error> {
+    let agreed = fs::read_to_string(golden).unwrap_or_default();
+    if agreed == found {
+        return Ok(());
+    }
+    fs::write(draft, found).map_err(|source| Error::Io { subject: draft.into(), source })?;
+    Err(Error::Api { golden: golden.into(), draft: draft.into() })
+}
