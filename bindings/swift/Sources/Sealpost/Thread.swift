@@ -1,0 +1,72 @@
+extension Thread {
+    /// What changes in this thread, from a snapshot of its newest messages on; it ends when the client is shut down. Who is too
+    /// slow gets a fresh snapshot instead of what they missed.
+    public var changes: Batches<Change> {
+        Batches {
+            let subscription = try self.subscribe()
+            return { try await subscription.next() }
+        }
+    }
+
+    /// Every message that is new in this thread from now on, ours and theirs, each once. What a slow reader missed is read
+    /// from the history.
+    public var arrivals: Batches<Message> {
+        Batches {
+            let subscription = try self.subscribe()
+            var newest: MessageId?
+            return {
+                guard let changes = try await subscription.next() else { return nil }
+                var arrived: [Message] = []
+                for change in changes {
+                    switch change {
+                    case .added(let message):
+                        arrived.append(message)
+                    case .snapshot(let messages):
+                        if let newest {
+                            arrived += try await self.messages(newerThan: newest)
+                        } else {
+                            // The first look says what is old.
+                            newest = messages.map(\.id).max() ?? 0
+                        }
+                    case .changed, .removed:
+                        break
+                    }
+                }
+                // What was read from the history may come as a change too.
+                return arrived.filter { message in
+                    guard message.id > newest ?? 0 else { return false }
+                    newest = message.id
+                    return true
+                }
+            }
+        }
+    }
+
+    /// The history of this thread, newest first, one page of the database at a time: take as many as you need.
+    public func messages(pageSize: UInt32 = 50) -> Batches<Message> {
+        Batches {
+            var before: Cursor?
+            var isLast = false
+            return {
+                if isLast { return nil }
+                let page = try await self.history(before: before, limit: pageSize)
+                before = page.next
+                isLast = page.next == nil
+                return page.messages
+            }
+        }
+    }
+
+    /// What came in after a message, oldest first. Late ones may stand among older ones: whole pages are looked at.
+    private func messages(newerThan known: MessageId) async throws -> [Message] {
+        var newer: [Message] = []
+        var before: Cursor?
+        repeat {
+            let page = try await history(before: before)
+            let found = page.messages.filter { $0.id > known }
+            newer += found
+            before = found.isEmpty ? nil : page.next
+        } while before != nil
+        return newer.sorted { $0.id < $1.id }
+    }
+}

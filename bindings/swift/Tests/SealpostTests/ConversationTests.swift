@@ -1,0 +1,168 @@
+import Sealpost
+import Testing
+
+extension SealpostTests {
+    @Suite struct ConversationTests {
+        @Test("two people register and write to each other")
+        func firstMessages() async throws {
+            try await world { world in
+                try await world.person("ada") { ada in
+                    try await world.person("ben") { ben in
+                        let hers = try await ada.directThread(user: ben.userId())
+                        let sent = try await hers.sendText(text: "hello")
+                        #expect(sent.text == "hello")
+                        #expect(try sent.sender == ada.userId())
+                        let his = try await ben.directThread(user: ada.userId())
+                        #expect(try hers.id() == his.id())
+                        #expect(try ada.userId() == his.peer())
+                        #expect(try await his.texts(when: 1) == ["hello"])
+                        _ = try await his.sendText(text: "hello yourself")
+                        #expect(try await hers.texts(when: 2) == ["hello", "hello yourself"])
+                        let number = try await ada.safetyNumber(user: ben.userId())
+                        #expect(try await ben.safetyNumber(user: ada.userId()) == number)
+                        let first = try await eventually {
+                            let first = try await hers.history().messages.last
+                            return first?.direction == .outgoing(delivery: .delivered) ? first : nil
+                        }
+                        #expect(first.id == sent.id)
+                        #expect(first.body == sent.body)
+                    }
+                }
+            }
+        }
+
+        @Test("history comes in pages and survives the client")
+        func history() async throws {
+            try await world { world in
+                let written = (1...25).map { "line \($0)" }
+                let thread = try await world.person("ben") { ben in
+                    try await world.person("ada") { ada in
+                        let thread = try await ada.directThread(user: ben.userId())
+                        for text in written { _ = try await thread.sendText(text: text) }
+                        return try thread.id()
+                    }
+                }
+                try await world.person("ada") { ada in
+                    let hers = try await ada.thread(id: thread)
+                    let newest = try await hers.history(limit: 10)
+                    #expect(newest.messages.map(\.text) == written.suffix(10).reversed())
+                    let before = try await hers.history(before: newest.next, limit: 10)
+                    #expect(before.messages.map(\.text) == written[5..<15].reversed())
+                    let all = try await hers.messages(pageSize: 7).map(\.text).collect()
+                    #expect(all == written.reversed())
+                    #expect(try await ada.threads().map(\.id) == [thread])
+                    let found = try await eventually { try await ada.search(words: "17").first }
+                    #expect(found.text == "line 17")
+                }
+            }
+        }
+
+        @Test("who was offline catches up")
+        func catchUp() async throws {
+            try await world { world in
+                let ben = try await world.person("ben") { try $0.userId() }
+                try await world.person("ada") { ada in
+                    let hers = try await ada.directThread(user: ben)
+                    for number in 1...20 { _ = try await hers.sendText(text: "while you were away \(number)") }
+                    try await until { try await hers.history().messages.allSatisfy(\.isSent) }
+                    try await world.person("ben") { ben in
+                        let his = try await ben.directThread(user: ada.userId())
+                        #expect(try await Set(his.texts(when: 20)).count == 20)
+                    }
+                }
+            }
+        }
+
+        @Test("what a killed relay missed is sent once it is back")
+        func killedRelay() async throws {
+            try await world { world in
+                try await world.person("ada") { ada in
+                    try await world.person("ben") { ben in
+                        let hers = try await ada.directThread(user: ben.userId())
+                        _ = try await hers.sendText(text: "before")
+                        let his = try await ben.directThread(user: ada.userId())
+                        _ = try await his.texts(when: 1)
+                        await world.relay.kill()
+                        _ = try await hers.sendText(text: "while it is gone")
+                        let waiting = try await hers.history().messages.first
+                        #expect(waiting?.direction == .outgoing(delivery: .queued))
+                        try await world.relay.start()
+                        try ada.reconnect()
+                        try ben.reconnect()
+                        #expect(try await his.texts(when: 2) == ["before", "while it is gone"])
+                    }
+                }
+            }
+        }
+
+        @Test("a suspended client lets go of its file and comes back with a snapshot")
+        func suspension() async throws {
+            try await world { world in
+                try await world.person("ada") { ada in
+                    try await world.person("ben") { ben in
+                        let hers = try await ada.directThread(user: ben.userId())
+                        let view = try hers.subscribe()
+                        #expect(try await view.snapshot() == [])
+                        try await ada.suspend()
+                        #expect(try ada.connectionState() == .suspended)
+                        let fetched = try await fetchForPush(
+                            database: world.database("ada"), key: key("ada"), relay: world.relay.url)
+                        #expect(fetched == Fetched(messages: [], complete: true))
+                        try await ada.resume()
+                        _ = try await hers.sendText(text: "back")
+                        try await until {
+                            let changes = try #require(try await view.next())
+                            return changes.contains { if case .snapshot = $0 { true } else { false } }
+                        }
+                    }
+                }
+            }
+        }
+
+        @Test("a push notification brings in what waits")
+        func push() async throws {
+            try await world { world in
+                let ben = try await world.person("ben") { try $0.userId() }
+                try await world.person("ada") { ada in
+                    let hers = try await ada.directThread(user: ben)
+                    _ = try await hers.sendText(text: "wake up")
+                    try await until { try await hers.history().messages.allSatisfy(\.isSent) }
+                    let fetched = try await fetchForPush(
+                        database: world.database("ben"), key: key("ben"), relay: world.relay.url)
+                    #expect(fetched.messages.map(\.text) == ["wake up"])
+                    #expect(fetched.complete)
+                }
+            }
+        }
+
+        @Test("sequences begin with a snapshot and end with the client")
+        func sequences() async throws {
+            try await world { world in
+                try await world.person("ben") { ben in
+                    let ada = try await world.open("ada")
+                    let events = Task { try await ada.events.collect() }
+                    try await ada.useAndShutDown { ada in
+                        let hers = try await ada.directThread(user: ben.userId())
+                        let added = Task {
+                            try await hers.changes.first { if case .added = $0 { true } else { false } }
+                        }
+                        // Until somebody looks.
+                        let writing = Task {
+                            while !Task.isCancelled { _ = try await hers.sendText(text: "hello") }
+                        }
+                        #expect(try await added.value != nil)
+                        writing.cancel()
+                        try await writing.value
+                    }
+                    let seen = try await events.value
+                    guard case .snapshot = seen.first else {
+                        Issue.record("it does not begin with a snapshot")
+                        return
+                    }
+                    #expect(seen.contains { if case .threadAdded = $0 { true } else { false } })
+                    #expect(seen.contains { if case .messageAdded(let added) = $0 { added.text == "hello" } else { false } })
+                }
+            }
+        }
+    }
+}

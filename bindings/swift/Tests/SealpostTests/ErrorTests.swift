@@ -1,0 +1,175 @@
+import Foundation
+import Sealpost
+import Testing
+
+private let nobody = "00000000-0000-4000-8000-000000000000"
+
+extension SealpostTests {
+    @Suite struct ErrorTests {
+        @Test("each mistake arrives as its own case")
+        func mistakes() async throws {
+            try await world { world in
+                try await world.person("ada") { ada in
+                    try await world.person("ben") { ben in
+                        let thread = try await ada.directThread(user: ben.userId())
+                        for length in [1_000_000, 64_000_000] {
+                            let tooLong = await thrown {
+                                try await thread.sendText(text: String(repeating: "x", count: length))
+                            }
+                            guard case .TooLong(let maxBytes) = tooLong else {
+                                Issue.record("not TooLong: \(tooLong as Any)")
+                                return
+                            }
+                            #expect(maxBytes < 1_000_000)
+                        }
+                        #expect(await thrown { try await thread.retryMessage(message: 4711) } == .NotFound)
+                        let view = try thread.subscribe()
+                        _ = try await view.snapshot()
+                        let token = CancelToken()
+                        try token.cancel()
+                        #expect(await thrown { try await view.next(cancel: token) } == .Cancelled)
+                    }
+                    #expect(await thrown { try await ada.directThread(user: nobody) } == .NotFound)
+                    let oneself = await thrown { try await ada.directThread(user: ada.userId()) }
+                    #expect(oneself?.code() == "misuse")
+                    let wrong = await thrown { try await ada.directThread(user: "nobody") }
+                    #expect(wrong == .InvalidArgument(argument: "user"))
+                    let thread = await thrown { try await ada.thread(id: "\0") }
+                    #expect(thread == .InvalidArgument(argument: "thread"))
+                    try await ada.suspend()
+                    #expect(await thrown { try await ada.threads() }?.code() == "misuse")
+                    try await ada.shutdown()
+                    #expect(await thrown { try await ada.resume() }?.code() == "misuse")
+                    #expect(await thrown { try await ada.threads() }?.code() == "misuse")
+                }
+                let offline = await thrown {
+                    try await openClient(database: world.database("new"), key: key("new"), relay: "http://127.0.0.1:1")
+                }
+                #expect(offline == .Offline(reason: .unreachable))
+                #expect(offline?.retryable() == true)
+                let unknown = await thrown {
+                    try await fetchForPush(database: world.database("new"), key: key("new"), relay: world.relay.url)
+                }
+                #expect(unknown == .Unauthorized)
+            }
+        }
+
+        @Test("a database says why it does not open")
+        func databases() async throws {
+            try await world { world in
+                func mistake(_ name: String, key: Data, relay: String? = nil) async throws -> SealpostError? {
+                    let address = await world.relay.url
+                    return await thrown {
+                        try await openClient(database: world.database(name), key: key, relay: relay ?? address)
+                    }
+                }
+                try await world.person("ada") { _ in
+                    let inUse = try await mistake("ada", key: key("ada"))
+                    #expect(inUse == .Storage(reason: .inUse))
+                    #expect(inUse?.retryable() == true)
+                }
+                #expect(try await mistake("ada", key: key("not ada")) == .Storage(reason: .wrongKey))
+                try "this is no database, but long enough to be looked at"
+                    .write(toFile: world.database("text"), atomically: true, encoding: .utf8)
+                #expect(try await mistake("text", key: key("text")) == .Storage(reason: .corrupt))
+                #expect(try await mistake("no/such/folder", key: key("ada")) == .Storage(reason: .readOnly))
+                #expect(try await mistake("ada", key: Data(count: 31)) == .InvalidArgument(argument: "key"))
+                #expect(try await mistake("other", key: key("other"), relay: "ftp://relay")?.code() == "misuse")
+                // Nothing of all this is in the way.
+                _ = try await world.person("ada") { try $0.userId() }
+            }
+        }
+
+        @Test("every error has a code that never changes")
+        func codes() {
+            let offline: [OfflineReason] = [.unreachable, .timedOut, .busy, .notARelay, .refused, .untrusted]
+            let storage: [StorageReason] = [.wrongKey, .corrupt, .newer, .readOnly, .full, .inUse, .io]
+            let errors: [SealpostError] =
+                offline.map { .Offline(reason: $0) } + storage.map { .Storage(reason: $0) } + [
+                    .Unauthorized, .NotFound, .TooLong(maxBytes: 1), .InvalidArgument(argument: "user"), .Cancelled,
+                    .Misuse(what: "twice"), .Bug(what: "here"),
+                ]
+            #expect(
+                errors.map { $0.code() } == [
+                    "offline.unreachable", "offline.timed_out", "offline.busy", "offline.not_a_relay", "offline.refused",
+                    "offline.untrusted", "storage.wrong_key", "storage.corrupt", "storage.newer", "storage.read_only",
+                    "storage.full", "storage.in_use", "storage.io", "unauthorized", "not_found", "too_long",
+                    "invalid_argument", "cancelled", "misuse", "bug",
+                ])
+            #expect("\(SealpostError.Bug(what: "here"))" == "a bug in the library: here")
+            #expect(!SealpostError.Bug(what: "here").retryable())
+        }
+
+        @Test("strange strings cross whole")
+        func strangeStrings() async throws {
+            try await world { world in
+                try await world.person("ada") { ada in
+                    try await world.person("ben") { ben in
+                        let hers = try await ada.directThread(user: ben.userId())
+                        let long = String(repeating: "ё", count: 10_000)
+                        let strange = ["", "\0", "a\0b", "\u{FEFF}", "\u{1F600} \u{202E}", long]
+                        for text in strange {
+                            #expect(try await hers.sendText(text: text).text?.utf8.elementsEqual(text.utf8) == true)
+                        }
+                        let his = try await ben.directThread(user: ada.userId())
+                        #expect(try await his.texts(when: strange.count) == strange)
+                    }
+                }
+            }
+        }
+
+        @Test("what people write does not print")
+        func printing() {
+            let body = MessageBody.text(text: "between us")
+            var dumped = ""
+            dump(body, to: &dumped)
+            for printed in ["\(body)", String(reflecting: body), String(describing: [body]), dumped] {
+                #expect(printed.contains("Text(..)"))
+                #expect(!printed.contains("between us"))
+            }
+        }
+
+        @Test("a cancelled task ends its wait, and what it waited for is not lost")
+        func cancellation() async throws {
+            try await world { world in
+                try await world.person("ada") { ada in
+                    try await world.person("ben") { ben in
+                        let hers = try await ada.directThread(user: ben.userId())
+                        let view = try hers.subscribe()
+                        _ = try await view.snapshot()
+                        let waiting = Task { try await view.next() }
+                        waiting.cancel()
+                        await #expect(throws: CancellationError.self) { try await waiting.value }
+                        _ = try await hers.sendText(text: "still there")
+                        var changes = try #require(try await view.next())
+                        #expect(changes.first?.shows("still there") == true)
+                        changes.removeAll()
+                        let looking = Task { for try await _ in ada.events {} }
+                        looking.cancel()
+                        await #expect(throws: CancellationError.self) { try await looking.value }
+                    }
+                }
+            }
+        }
+    }
+}
+
+extension Change {
+    fileprivate func shows(_ text: String) -> Bool {
+        switch self {
+        case .added(let message), .changed(let message): message.text == text
+        case .snapshot(let messages): messages.contains { $0.text == text }
+        case .removed: false
+        }
+    }
+}
+
+/// What a call throws, when it is one of ours.
+private func thrown(_ call: () async throws -> some Any) async -> SealpostError? {
+    do {
+        _ = try await call()
+        return nil
+    } catch {
+        return error as? SealpostError
+    }
+}

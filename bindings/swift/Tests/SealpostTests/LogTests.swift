@@ -1,0 +1,38 @@
+import Foundation
+import Sealpost
+import Testing
+
+extension SealpostTests {
+    @Suite struct LogTests {
+        @Test("lines reach the logger, and what it throws harms nobody")
+        func lines() async throws {
+            try await world { world in
+                let logger = BrokenLogger()
+                try setLogger(logger: logger, level: .debug)
+                try await world.person("ada") { ada in
+                    try await until { try ada.connectionState() == .live }
+                    await world.relay.kill()
+                    try await until { !logger.lines.isEmpty }
+                    try await world.relay.start()
+                    try ada.reconnect()
+                    try await until { try ada.connectionState() == .live }
+                }
+                #expect(logger.lines.allSatisfy { $0.target.hasPrefix("sealpost") && !$0.text.isEmpty })
+            }
+        }
+    }
+}
+
+private final class BrokenLogger: Logger, @unchecked Sendable {
+    private let lock = NSLock()
+    private var told: [LogLine] = []
+
+    struct Broken: Error {}
+
+    var lines: [LogLine] { lock.withLock { told } }
+
+    func log(line: LogLine) throws {
+        lock.withLock { told.append(line) }
+        throw Broken()
+    }
+}

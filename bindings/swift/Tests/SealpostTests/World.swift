@@ -1,0 +1,119 @@
+import Foundation
+import Sealpost
+import Testing
+
+/// All tests, one after the other: one of them measures the memory of the process.
+@Suite(.serialized, .timeLimit(.minutes(5)))
+enum SealpostTests {}
+
+/// A relay in a process of its own, which can be killed and come back at the same address.
+actor Relay {
+    private let folder: URL
+    private var process: Process?
+    private var port = 0
+
+    var url: String { "http://127.0.0.1:\(port)" }
+
+    init(folder: URL) async throws {
+        self.folder = folder
+        try start()
+    }
+
+    func start() throws {
+        let program = try #require(ProcessInfo.processInfo.environment["SEALPOST_RELAY"], "run ./dev swift")
+        let output = Pipe()
+        let process = Process()
+        process.executableURL = URL(filePath: program)
+        let data = folder.appending(path: "relay").path
+        process.arguments = ["--data", data, "--listen", "127.0.0.1:\(port)", "--registration", "dev"]
+        process.standardOutput = output
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        self.process = process
+        // One line, when it is ready: `listening on http://127.0.0.1:39527`.
+        let line = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
+        let said = line.split(separator: ":").last?.trimmingCharacters(in: .whitespacesAndNewlines)
+        port = try #require(said.flatMap { Int($0) }, "the relay did not start")
+    }
+
+    /// No goodbye.
+    func kill() {
+        guard let process else { return }
+        _ = Foundation.kill(process.processIdentifier, SIGKILL)
+        // Foundation's own wait hangs now and then on Linux.
+        waitpid(process.processIdentifier, nil, 0)
+        self.process = nil
+    }
+}
+
+/// A folder with a relay and everybody's databases.
+struct World: Sendable {
+    let folder: URL
+    let relay: Relay
+
+    func database(_ name: String) -> String { folder.appending(path: "\(name).db").path }
+
+    func open(_ name: String) async throws -> Client {
+        try await openClient(database: database(name), key: key(name), relay: relay.url)
+    }
+
+    func person<Answer: Sendable>(_ name: String, _ body: (Client) async throws -> Answer) async throws -> Answer {
+        try await open(name).useAndShutDown(body)
+    }
+}
+
+/// Good for tests only.
+func key(_ name: String) -> Data {
+    var key = Data(name.utf8)
+    key.count = 32
+    return key
+}
+
+/// A test with a world of its own, which ends in any case.
+func world(_ test: (World) async throws -> Void) async throws {
+    let folder = FileManager.default.temporaryDirectory.appending(path: "sealpost-\(UUID())")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    let relay = try await Relay(folder: folder)
+    let outcome: Result<Void, any Error>
+    do {
+        outcome = .success(try await test(World(folder: folder, relay: relay)))
+    } catch {
+        outcome = .failure(error)
+    }
+    await relay.kill()
+    try FileManager.default.removeItem(at: folder)
+    try outcome.get()
+}
+
+/// Waits until there is something.
+func eventually<Answer>(_ check: () async throws -> Answer?) async throws -> Answer {
+    while true {
+        if let answer = try await check() { return answer }
+        try await Task.sleep(for: .milliseconds(10))
+    }
+}
+
+/// Waits until something holds.
+func until(_ holds: () async throws -> Bool) async throws {
+    try await eventually { try await holds() ? () : nil }
+}
+
+extension AsyncSequence {
+    func collect() async throws -> [Element] {
+        try await reduce(into: []) { $0.append($1) }
+    }
+}
+
+extension Sealpost.Thread {
+    /// What the thread says, oldest first.
+    func texts() async throws -> [String?] {
+        try await messages().map(\.text).collect().reversed()
+    }
+
+    func texts(when count: Int) async throws -> [String?] {
+        try await eventually {
+            let texts = try await texts()
+            return texts.count >= count ? texts : nil
+        }
+    }
+}

@@ -1,0 +1,18 @@
+// swift-tools-version:6.0
+// The manifest of a release. `./dev xcframework` fills in where the library will be, and its checksum.
+import PackageDescription
+
+let package = Package(
+    name: "Sealpost",
+    platforms: [.iOS(.v16), .macOS(.v13)],
+    products: [.library(name: "Sealpost", targets: ["Sealpost"])],
+    targets: [
+        .binaryTarget(name: "SealpostFFI", url: "@URL@", checksum: "@CHECKSUM@"),
+        .target(
+            name: "Sealpost",
+            dependencies: ["SealpostFFI"],
+            linkerSettings: [.linkedFramework("CoreFoundation"), .linkedFramework("Security")]
+        ),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# Builds what a release of the Swift package consists of, on a Mac with Xcode. `./dev xcframework` generates the sources, then
+# calls this:
+#   xcframework.sh TARGET_FOLDER [URL]
+# The library for iPhones, for the simulator and for Macs goes into TARGET_FOLDER/xcframework/SealpostFFI.xcframework.zip; beside
+# it, in package/, is the package that refers to it by the URL under which the release will offer it.
+set -euo pipefail
+
+target=$1
+url=${2:-https://example.org/SealpostFFI.xcframework.zip}
+swift=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
+out=$target/xcframework
+
+die() { printf 'xcframework: %s\n' "$*" >&2; exit 1; }
+
+[ "$(uname -s)" = Darwin ] || die "libraries for iPhones are built on a Mac with Xcode; this machine is none"
+xcodebuild -version >/dev/null 2>&1 || die "no Xcode: install it, then run xcode-select --install"
+
+# As in Package.swift.
+export IPHONEOS_DEPLOYMENT_TARGET=16.0 MACOSX_DEPLOYMENT_TARGET=13.0
+
+build() {
+    rustup target add "$@"
+    for triple in "$@"; do
+        cargo build --release --locked -p sealpost-ffi --lib --target "$triple"
+    done
+}
+
+# One library of a platform for all its processors.
+join() {
+    name=$1
+    shift
+    libraries=()
+    for triple in "$@"; do libraries+=("$target/$triple/release/libsealpost.a"); done
+    mkdir -p "$out/$name"
+    lipo -create "${libraries[@]}" -output "$out/$name/libsealpost.a"
+}
+
+rm -rf "$out"
+mkdir -p "$out/headers/SealpostFFI"
+# In a folder of their own: all frameworks of an app share one for headers, and each has a module.modulemap.
+cp "$swift"/Sources/SealpostFFI/* "$out/headers/SealpostFFI"
+
+cd "$swift"
+export CARGO_TARGET_DIR=$target
+build aarch64-apple-ios aarch64-apple-ios-sim x86_64-apple-ios aarch64-apple-darwin x86_64-apple-darwin
+join ios aarch64-apple-ios
+join simulator aarch64-apple-ios-sim x86_64-apple-ios
+join macos aarch64-apple-darwin x86_64-apple-darwin
+
+xcodebuild -create-xcframework \
+    -library "$out/ios/libsealpost.a" -headers "$out/headers" \
+    -library "$out/simulator/libsealpost.a" -headers "$out/headers" \
+    -library "$out/macos/libsealpost.a" -headers "$out/headers" \
+    -output "$out/SealpostFFI.xcframework"
+ditto -c -k --keepParent "$out/SealpostFFI.xcframework" "$out/SealpostFFI.xcframework.zip"
+checksum=$(swift package compute-checksum "$out/SealpostFFI.xcframework.zip")
+
+mkdir -p "$out/package/Sources"
+cp -R Sources/Sealpost "$out/package/Sources/"
+cp README.md "$out/package/"
+sed -e "s|@URL@|$url|" -e "s|@CHECKSUM@|$checksum|" release/Package.swift >"$out/package/Package.swift"
+printf 'xcframework: %s\nxcframework: %s\n' "$out/SealpostFFI.xcframework.zip, checksum $checksum" "$out/package"
