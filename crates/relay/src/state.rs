@@ -84,9 +84,9 @@ impl Connections {
     }
 
     /// Counts one more, until the guard drops.
-    pub(crate) fn enter(&self) -> Entered<'_> {
+    pub(crate) fn enter(&self) -> Entered {
         self.0.send_modify(|count| *count = count.saturating_add(1));
-        Entered(self)
+        Entered(self.0.clone())
     }
 
     /// Waits until all are gone.
@@ -96,12 +96,12 @@ impl Connections {
     }
 }
 
-/// An open connection.
+/// An open connection. It holds no part of the relay, so that it can be the last of the connection to drop.
 #[derive(Debug)]
-pub(crate) struct Entered<'a>(&'a Connections);
+pub(crate) struct Entered(watch::Sender<usize>);
 
-impl Drop for Entered<'_> {
+impl Drop for Entered {
     fn drop(&mut self) {
-        self.0.0.send_modify(|count| *count = count.saturating_sub(1));
+        self.0.send_modify(|count| *count = count.saturating_sub(1));
     }
 }

@@ -49,7 +49,6 @@ const EXPIRY_GRACE_MS: u64 = 30_000;
 
 /// Serves a connection until it ends, then says why.
 pub(crate) async fn serve(mut socket: WebSocket, state: Arc<State>) {
-    let _entered = state.connections.enter();
     let closing = match hello::greet(&mut socket, &state).await {
         Ok(greeted) => Connection::new(&mut socket, &state, greeted).run().await,
         Err(closing) => closing,

@@ -35,8 +35,10 @@ pub(super) async fn upgrade(
     if upgrade.selected_protocol().is_none() {
         return Err(Problem::Schema);
     }
+    let entered = state.connections.enter();
     Ok(upgrade.on_upgrade(move |socket| async move {
         connection::serve(socket, state).await;
-        drop(guest);
+        // Only now: a relay that stops waits for this, and then closes the store.
+        drop((guest, entered));
     }))
 }
