@@ -9,8 +9,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::future::join_all;
+use prost::Message as _;
 use sealpost_core::{ConnectionState, Delivery, Direction, Message};
 use sealpost_testkit::{ManualClock, Meddle, Party, Proxy, World, eventually, texts};
+use sealpost_wire::frame::Body;
+use sealpost_wire::{Frame, RegisterResponse, TokenPair};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY_MS: i64 = 24 * 3600 * 1000;
@@ -144,6 +147,45 @@ async fn a_device_that_was_revoked_is_told_and_keeps_its_history() {
     .await;
     let kept = again.client.thread(hers.id()).await.unwrap();
     assert_eq!(texts(&kept).await.pop().unwrap(), "kept for later");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_whose_tokens_live_no_time_is_not_asked_for_new_ones_all_the_time() {
+    let world = World::start().await;
+    let refreshes = Refreshes::default();
+    let proxy = Proxy::start(world.addr(), Ephemeral(refreshes.clone())).await;
+    let (ada, ben) = (world.disk("ada").through(&proxy.url()).come().await, world.party("ben").await);
+    for _ in 0..5 {
+        talk(&ada, &ben).await;
+    }
+    // One for the connection, one for each request; many hundreds if the socket asked all the time.
+    let count = refreshes.count();
+    assert!((2..25).contains(&count), "{count} tokens");
+}
+
+/// Says that tokens run out at once.
+struct Ephemeral(Refreshes);
+
+impl Meddle for Ephemeral {
+    fn down(&self, mut frame: Frame) -> Vec<Frame> {
+        if let Some(Body::Welcome(welcome)) = &mut frame.body {
+            welcome.access_expires_ms = welcome.server_time_ms;
+        }
+        vec![frame]
+    }
+
+    fn answer(&self, request: &str, body: Vec<u8>) -> Vec<u8> {
+        let body = self.0.answer(request, body);
+        let run_out = |pair: TokenPair| TokenPair { access_expires_ms: pair.server_time_ms, ..pair };
+        if request.starts_with("POST /v1/accounts") {
+            let answer = RegisterResponse::decode(body.as_slice()).unwrap();
+            RegisterResponse { tokens: answer.tokens.map(run_out), ..answer }.encode_to_vec()
+        } else if request.starts_with("POST /v1/auth/refresh") {
+            run_out(TokenPair::decode(body.as_slice()).unwrap()).encode_to_vec()
+        } else {
+            body
+        }
+    }
 }
 
 /// Counts how often tokens are replaced.

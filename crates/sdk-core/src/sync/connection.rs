@@ -21,6 +21,8 @@ use crate::transport::{self, Arrival, Arrivals, Socket};
 const GAP_GRACE: Duration = Duration::from_secs(10);
 /// Longest wait that the relay can ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
+/// Least time between two tokens on one socket, however short the relay says that they live.
+const LEAST_REFRESH: Duration = Duration::from_secs(5);
 /// How often gaps are looked at.
 const GAP_PERIOD: Duration = Duration::from_secs(5);
 
@@ -106,17 +108,21 @@ impl<'c> Connection<'c> {
         socket.drain_mailbox().await?;
         self.ctx.transport.go_live(std::sync::Arc::clone(&socket));
         let mut gap_check = tokio::time::interval(GAP_PERIOD);
+        let mut presented = Instant::now();
         loop {
             let until_refresh =
                 expires_ms.saturating_sub(tokens::MARGIN_MS).saturating_sub(self.ctx.server_now_ms());
+            let until_refresh =
+                Duration::from_millis(until_refresh).max(LEAST_REFRESH.saturating_sub(presented.elapsed()));
             tokio::select! {
                 arrival = arrivals.recv() => match arrival {
                     Some(arrival) => self.arrived(arrival, &socket, &mut arrivals).await?,
                     None => return Err(socket.ended().into()),
                 },
-                () = sleep(Duration::from_millis(until_refresh)) => {
+                () = sleep(until_refresh) => {
                     let token = tokens::access(self.ctx).await?;
                     expires_ms = self.present(&socket, &token).await?;
+                    presented = Instant::now();
                 }
                 _ = gap_check.tick() => self.check_gaps(&socket).await?,
             }
