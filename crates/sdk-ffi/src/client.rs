@@ -1,7 +1,6 @@
 //! A registered device.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use sealpost_core as core;
 
@@ -15,13 +14,13 @@ use crate::{
 #[derive(Debug, uniffi::Object)]
 pub struct Client {
     pub(crate) core: core::Client,
-    /// It was shut down, and is not to be resumed.
-    ended: AtomicBool,
+    /// Cancelled when it was shut down: it is not to be resumed, and the views of it end.
+    ended: Arc<CancelToken>,
 }
 
 impl Client {
     pub(crate) fn new(core: core::Client) -> Arc<Self> {
-        Arc::new(Self { core, ended: AtomicBool::new(false) })
+        Arc::new(Self { core, ended: CancelToken::new() })
     }
 }
 
@@ -38,16 +37,17 @@ impl Client {
     /// thread with oneself.
     #[uniffi::method(default(cancel = None))]
     pub async fn direct_thread(&self, user: UserId, cancel: Option<Arc<CancelToken>>) -> Result<Arc<Thread>> {
-        let core = self.core.clone();
-        runtime::run_until(cancel, async move { Ok(Thread::new(core.direct_thread(user).await?)) }).await
+        let (core, ended) = (self.core.clone(), Arc::clone(&self.ended));
+        let thread = async move { Ok(Thread::new(core.direct_thread(user).await?, ended)) };
+        runtime::run_until(cancel, thread).await
     }
 
     /// A thread that is known here.
     ///
     /// Throws `NotFound`, `Storage`.
     pub async fn thread(&self, id: ThreadId) -> Result<Arc<Thread>> {
-        let core = self.core.clone();
-        runtime::run(async move { Ok(Thread::new(core.thread(id).await?)) }).await
+        let (core, ended) = (self.core.clone(), Arc::clone(&self.ended));
+        runtime::run(async move { Ok(Thread::new(core.thread(id).await?, ended)) }).await
     }
 
     /// Every thread, the one with the newest message first.
@@ -72,7 +72,7 @@ impl Client {
 
     /// A live view: what there is, then what happens.
     pub fn subscribe(&self) -> Result<Arc<ClientSubscription>> {
-        runtime::enter(|| ClientSubscription::new(self.core.subscribe()))
+        runtime::enter(|| ClientSubscription::new(self.core.subscribe(), Arc::clone(&self.ended)))
     }
 
     /// The connection, as it is now.
@@ -98,7 +98,7 @@ impl Client {
     ///
     /// Throws `Storage`; `Misuse` after `shutdown`.
     pub async fn resume(&self) -> Result<()> {
-        if self.ended.load(Ordering::SeqCst) {
+        if self.ended.is_cancelled()? {
             return Err(SealpostError::misuse("the client was shut down"));
         }
         let core = self.core.clone();
@@ -106,9 +106,9 @@ impl Client {
     }
 
     /// As `suspend`, for good: when this returns, the database may be opened again or deleted, whatever objects of this
-    /// client are still there.
+    /// client are still there. Its views end.
     pub async fn shutdown(&self) -> Result<()> {
-        self.ended.store(true, Ordering::SeqCst);
+        self.ended.cancel()?;
         self.suspend().await
     }
 }

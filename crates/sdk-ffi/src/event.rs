@@ -99,8 +99,8 @@ pub struct ClientSubscription {
 }
 
 impl ClientSubscription {
-    pub(crate) fn new(feed: core::Feed) -> Arc<Self> {
-        Arc::new(Self { pull: Pull::new(feed) })
+    pub(crate) fn new(feed: core::Feed, ended: Arc<CancelToken>) -> Arc<Self> {
+        Arc::new(Self { pull: Pull::new(feed, ended) })
     }
 }
 
@@ -114,7 +114,7 @@ impl ClientSubscription {
     }
 
     /// The next events: waits for one, and takes those that wait behind it. Without a snapshot before it, it begins with
-    /// one. None when the client is gone.
+    /// one. None when the client was shut down or is gone.
     ///
     /// Throws `Cancelled`, which loses nothing, and `Storage`, after which the next call tries again.
     #[uniffi::method(default(cancel = None))]

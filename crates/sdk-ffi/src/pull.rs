@@ -29,14 +29,24 @@ pub(crate) struct Pull<V> {
     view: Arc<Mutex<V>>,
     /// A batch was taken from the view, and its caller has not got it yet.
     on_its_way: Arc<AtomicBool>,
+    /// Cancelled when the client was shut down.
+    ended: Arc<CancelToken>,
 }
 
 impl<V: View> Pull<V> {
-    pub(crate) fn new(view: V) -> Self {
-        Self { view: Arc::new(Mutex::new(view)), on_its_way: Arc::default() }
+    pub(crate) fn new(view: V, ended: Arc<CancelToken>) -> Self {
+        Self { view: Arc::new(Mutex::new(view)), on_its_way: Arc::default(), ended }
     }
 
     pub(crate) async fn next(&self, cancel: Option<Arc<CancelToken>>) -> Result<Option<Vec<V::Update>>> {
+        tokio::select! {
+            biased;
+            () = self.ended.cancelled() => Ok(None),
+            batch = self.next_batch(cancel) => batch,
+        }
+    }
+
+    async fn next_batch(&self, cancel: Option<Arc<CancelToken>>) -> Result<Option<Vec<V::Update>>> {
         let (view, on_its_way) = (Arc::clone(&self.view), Arc::clone(&self.on_its_way));
         let next = runtime::run_while_wanted(cancel, async move {
             let mut view = view.lock().await;
@@ -68,5 +78,43 @@ impl<V: View> Pull<V> {
             snapshot.ok_or_else(|| SealpostError::bug("a fresh view does not begin with a snapshot"))
         });
         snapshot.await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nothing ever happens here.
+    struct Silent;
+
+    impl View for Silent {
+        type Update = ();
+        type Snapshot = ();
+
+        async fn next_batch(&mut self, _: usize) -> Option<Result<Vec<()>>> {
+            std::future::pending().await
+        }
+
+        fn refresh(&mut self) {}
+
+        fn snapshot((): ()) -> Option<()> {
+            Some(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_view_ends_when_its_client_is_shut_down() {
+        let ended = CancelToken::new();
+        let pull = Arc::new(Pull::new(Silent, Arc::clone(&ended)));
+        let waiting = tokio::spawn({
+            let pull = Arc::clone(&pull);
+            async move { pull.next(None).await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        ended.cancel().unwrap();
+        assert_eq!(waiting.await.unwrap(), Ok(None));
+        assert_eq!(pull.next(None).await, Ok(None));
     }
 }

@@ -41,8 +41,8 @@ pub struct ThreadSubscription {
 }
 
 impl ThreadSubscription {
-    pub(crate) fn new(timeline: core::Timeline) -> Arc<Self> {
-        Arc::new(Self { pull: Pull::new(timeline) })
+    pub(crate) fn new(timeline: core::Timeline, ended: Arc<CancelToken>) -> Arc<Self> {
+        Arc::new(Self { pull: Pull::new(timeline, ended) })
     }
 }
 
@@ -56,7 +56,7 @@ impl ThreadSubscription {
     }
 
     /// The next changes: waits for one, and takes those that wait behind it. Without a snapshot before it, it begins with
-    /// one. None when the client is gone.
+    /// one. None when the client was shut down or is gone.
     ///
     /// Throws `Cancelled`, which loses nothing, and `Storage`, after which the next call tries again.
     #[uniffi::method(default(cancel = None))]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sealpost_core as core;
 
-use crate::{Cursor, Message, MessageId, Result, ThreadId, ThreadSubscription, UserId, runtime};
+use crate::{CancelToken, Cursor, Message, MessageId, Result, ThreadId, ThreadSubscription, UserId, runtime};
 
 /// A part of a thread's history.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
@@ -19,11 +19,13 @@ pub struct Page {
 #[derive(Debug, uniffi::Object)]
 pub struct Thread {
     core: core::Thread,
+    /// Cancelled when the client was shut down.
+    ended: Arc<CancelToken>,
 }
 
 impl Thread {
-    pub(crate) fn new(core: core::Thread) -> Arc<Self> {
-        Arc::new(Self { core })
+    pub(crate) fn new(core: core::Thread, ended: Arc<CancelToken>) -> Arc<Self> {
+        Arc::new(Self { core, ended })
     }
 }
 
@@ -59,7 +61,7 @@ impl Thread {
 
     /// A live view: the newest messages, then what changes.
     pub fn subscribe(&self) -> Result<Arc<ThreadSubscription>> {
-        runtime::enter(|| ThreadSubscription::new(self.core.subscribe()))
+        runtime::enter(|| ThreadSubscription::new(self.core.subscribe(), Arc::clone(&self.ended)))
     }
 
     /// The person has read up to and including this message; the other side is told.
