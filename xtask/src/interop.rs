@@ -24,7 +24,7 @@ pub(crate) fn test(workspace: &Workspace) -> Result<(), Error> {
 }
 
 /// Installs what the lock file names, unless that is what is there.
-fn install(folder: &Path) -> Result<(), Error> {
+pub(crate) fn install(folder: &Path) -> Result<(), Error> {
     let lock_file = folder.join("package-lock.json");
     let lock = fs::read(&lock_file).map_err(|source| Error::Io { subject: lock_file, source })?;
     let installed = folder.join("node_modules/.installed-lock.json");

@@ -1,5 +1,9 @@
 //! `bench`: the benchmarks of one part, or of all.
 
+mod instructions;
+mod measured;
+mod protocol;
+
 use std::fs;
 use std::path::Path;
 
@@ -7,17 +11,20 @@ use crate::error::Error;
 use crate::workspace::{Workspace, run};
 
 /// What a person calls a part, its folder and its package.
-const PARTS: &[(&str, &str, &str)] = &[
-    ("protocol", "crates/protocol", "sealpost-protocol"),
-    ("relay", "crates/relay", "sealpost-relay"),
-    ("client", "crates/sdk-core", "sealpost-core"),
-];
+const PARTS: &[(&str, &str, &str)] =
+    &[("relay", "crates/relay", "sealpost-relay"), ("client", "crates/sdk-core", "sealpost-core")];
 
-/// Runs `cargo bench` for the named part; `all` without a name.
+/// The part that is measured beside other implementations.
+const PROTOCOL: &str = "protocol";
+
+/// Measures the named part; `all` without a name.
 pub(crate) fn run_part(workspace: &Workspace, arguments: &[String]) -> Result<(), Error> {
     let wanted = arguments.first().map_or("all", String::as_str);
-    if wanted != "all" && !PARTS.iter().any(|(name, ..)| *name == wanted) {
+    if !["all", PROTOCOL].contains(&wanted) && !PARTS.iter().any(|(name, ..)| *name == wanted) {
         return Err(Error::UnknownBench(wanted.to_owned()));
+    }
+    if wanted == "all" || wanted == PROTOCOL {
+        protocol::compare(workspace)?;
     }
     for (name, folder, package) in PARTS.iter().filter(|(name, ..)| wanted == "all" || *name == wanted) {
         let benches = benches(&workspace.path(folder).join("benches"));
@@ -33,16 +40,12 @@ pub(crate) fn run_part(workspace: &Workspace, arguments: &[String]) -> Result<()
     Ok(())
 }
 
-/// The names of the benchmarks in a folder: files, and folders with a `main.rs`. A folder that is not there has none.
+/// The names of the benchmarks in a folder; a folder that is not there has none.
 fn benches(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let is_bench = |path: &Path| {
-        path.extension().is_some_and(|extension| extension == "rs") || path.join("main.rs").exists()
-    };
-    let mut names: Vec<String> = entries
-        .filter(|path| is_bench(path))
-        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
-        .collect();
+    let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let sources = files.filter(|path| path.extension().is_some_and(|extension| extension == "rs"));
+    let mut names: Vec<String> =
+        sources.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect();
     names.sort();
     names
 }

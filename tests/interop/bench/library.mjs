@@ -1,0 +1,4 @@
+// The newest of the published versions.
+import * as library from 'libsignal-0.103.0';
+
+export const S = library.default?.PrivateKey ? library.default : library;
