@@ -7,7 +7,7 @@ use prost::Message as _;
 use subtle::ConstantTimeEq as _;
 
 use super::key::IdentityKey;
-use crate::primitives::kdf::sha512;
+use crate::primitives::kdf::{sha512, sha512_repeated};
 
 /// Hash rounds, each of which an attacker who searches for a similar number has to pay.
 const ITERATIONS: u32 = 5200;
@@ -156,10 +156,8 @@ impl fmt::Debug for SafetyNumber {
 /// `h = SHA-512(version || key || id || key)`, then repeatedly `h = SHA-512(h || key)`; 32 bytes of it.
 fn fingerprint(party: Party<'_>, iterations: u32) -> Fingerprint {
     let key = party.key.as_bytes();
-    let mut hash = sha512(&[&VERSION, key, party.stable_id, key]);
-    for _ in 1..iterations {
-        hash = sha512(&[&hash, key]);
-    }
+    let first = sha512(&[&VERSION, key, party.stable_id, key]);
+    let hash = sha512_repeated(first, key, iterations.saturating_sub(1));
     let mut fingerprint = [0; 32];
     fingerprint.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
     fingerprint

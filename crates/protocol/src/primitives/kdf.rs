@@ -115,6 +115,17 @@ pub(crate) fn sha512(parts: &[&[u8]]) -> [u8; 64] {
     hash.finalize().into()
 }
 
+/// `h = SHA-512(h || suffix)`, `rounds` times. Nothing here is secret: one state serves all rounds, and is not wiped between them.
+pub(crate) fn sha512_repeated(mut hash: [u8; 64], suffix: &[u8], rounds: u32) -> [u8; 64] {
+    let mut state = Sha512::new();
+    for _ in 0..rounds {
+        state.update(hash);
+        state.update(suffix);
+        hash = state.finalize_reset().into();
+    }
+    hash
+}
+
 /// The keyed state, which several inputs may share: half the work of a short HMAC is in the key.
 fn keyed(key: &[u8; 32]) -> Hmac<Sha256> {
     let mut block = Zeroizing::new([0; 64]);

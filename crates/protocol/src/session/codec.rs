@@ -5,6 +5,7 @@
 mod form;
 
 use std::fmt;
+use std::mem;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -123,11 +124,11 @@ impl SessionRecord {
 
     /// The whole record as one blob, for those who do not keep rows.
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        let rows = self.sessions().map(|row| RowForm {
-            id: row.id.as_bytes().to_vec(),
+        let rows = self.sessions().map(|mut row| RowForm {
+            id: row.id.as_bytes().to_vec().into(),
             rank: row.rank,
             active: row.active,
-            bytes: Bytes::from_owner(row.bytes),
+            bytes: guarded::wiped(mem::take(&mut *row.bytes)),
         });
         Zeroizing::new(RecordForm { form: FORM, rows: rows.collect() }.encode_to_vec())
     }
@@ -180,27 +181,27 @@ fn encode(session: &Session) -> Zeroizing<Vec<u8>> {
     let Session { parties, ratchet, unanswered } = session;
     let TripleRatchet { double: DoubleRatchet { root_key, sending, receiving }, spqr } = ratchet;
     let receiving = receiving.iter().map(|chain| ReceivingForm {
-        ratchet_key: chain.ratchet_key.as_bytes().to_vec(),
+        ratchet_key: chain.ratchet_key.as_bytes().to_vec().into(),
         chain_key: chain.chain_key.expose().to_vec(),
         index: chain.chain_key.index(),
         kept: chain.kept,
     });
     let form = SessionForm {
         form: FORM,
-        id: parties.id.as_bytes().to_vec(),
-        local_identity: parties.local_identity.as_bytes().to_vec(),
-        remote_identity: parties.remote_identity.as_bytes().to_vec(),
+        id: parties.id.as_bytes().to_vec().into(),
+        local_identity: parties.local_identity.as_bytes().to_vec().into(),
+        remote_identity: parties.remote_identity.as_bytes().to_vec().into(),
         remote_registration_id: parties.remote_registration_id,
         root_key: root_key.expose().to_vec(),
         sending: Some(SendingForm {
-            ratchet_key: sending.ratchet_key.public().as_bytes().to_vec(),
+            ratchet_key: sending.ratchet_key.public().as_bytes().to_vec().into(),
             ratchet_private: sending.ratchet_key.private().expose().to_vec(),
             chain_key: sending.chain_key.expose().to_vec(),
             index: sending.chain_key.index(),
             previous: sending.previous,
         }),
         receiving: receiving.collect(),
-        spqr: Bytes::from_owner(spqr.to_bytes()),
+        spqr: spqr.to_bytes(),
         unanswered: unanswered.as_ref().map(|unanswered| {
             let Unanswered { handshake: Handshake { one_time, signed, kem }, since } = &**unanswered;
             UnansweredForm {
@@ -253,7 +254,10 @@ fn decode(bytes: Bytes) -> Result<Session, DecodeError> {
 
 fn decode_unanswered(form: &UnansweredForm) -> Result<Unanswered, DecodeError> {
     let kem = match (form.kem, &form.kem_ciphertext) {
-        (Some(id), Some(ciphertext)) => Some(KemPart { id: KemPreKeyId(id), ciphertext: ciphertext.clone() }),
+        (Some(id), Some(ciphertext)) => {
+            // A copy: a share would keep the stored secrets around it in memory.
+            Some(KemPart { id: KemPreKeyId(id), ciphertext: Bytes::copy_from_slice(ciphertext) })
+        }
         (None, None) => None,
         _ => return Err(DecodeError::KemFields),
     };

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use prost::Message as _;
-use zeroize::Zeroizing;
 
 use super::authenticator::Authenticator;
 use super::braid::{
@@ -18,7 +17,7 @@ use super::chain::{Chains, Direction, Link, Receiving, Sending};
 use super::chunks::{Chunk, Decoder, Encoder, Row};
 use super::{Negotiation, Running, Spqr};
 use crate::error::DecodeError;
-use crate::guarded::guarded;
+use crate::guarded::{self, guarded};
 use crate::primitives::mlkem::Header;
 use crate::primitives::secret::Secret;
 
@@ -26,12 +25,12 @@ use crate::primitives::secret::Secret;
 const FORM: u32 = 1;
 
 impl Spqr {
-    /// The stored form.
-    pub(crate) fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        Zeroizing::new(match self {
-            Self::Off => Vec::new(),
-            Self::On(running) => form_of(running).encode_to_vec(),
-        })
+    /// The stored form, in a buffer that is wiped.
+    pub(crate) fn to_bytes(&self) -> Bytes {
+        match self {
+            Self::Off => Bytes::new(),
+            Self::On(running) => guarded::wiped(form_of(running).encode_to_vec()),
+        }
     }
 
     /// From [`to_bytes`](Self::to_bytes), in a buffer that is wiped.
@@ -255,7 +254,7 @@ struct LinkForm {
     kept: u32,
 }
 
-/// Every state is a choice of these.
+/// Every state is a choice of these. What is not secret is taken out of the stored bytes without a copy.
 #[derive(prost::Message)]
 #[prost(skip_debug)]
 struct StateForm {
@@ -266,19 +265,19 @@ struct StateForm {
     #[prost(bytes = "vec", tag = "2")]
     secret: Vec<u8>,
     /// Their header.
-    #[prost(bytes = "vec", tag = "3")]
-    header: Vec<u8>,
+    #[prost(bytes = "bytes", tag = "3")]
+    header: Bytes,
     /// What we send, and the number of its next chunk.
-    #[prost(bytes = "vec", tag = "4")]
-    sending: Vec<u8>,
+    #[prost(bytes = "bytes", tag = "4")]
+    sending: Bytes,
     #[prost(uint32, tag = "5")]
     next: u32,
     /// What we have of what they send.
-    #[prost(bytes = "vec", tag = "6")]
-    partial: Vec<u8>,
+    #[prost(bytes = "bytes", tag = "6")]
+    partial: Bytes,
     /// What they have sent.
-    #[prost(bytes = "vec", tag = "7")]
-    complete: Vec<u8>,
+    #[prost(bytes = "bytes", tag = "7")]
+    complete: Bytes,
 }
 
 impl StateForm {
@@ -293,28 +292,29 @@ impl StateForm {
     }
 
     fn header(mut self, header: &Header) -> Self {
-        self.header = header.as_flattened().to_vec();
+        self.header = header.as_flattened().to_vec().into();
         self
     }
 
     fn sending<const K: usize>(mut self, encoder: &Encoder<K>) -> Self {
-        self.sending = encoder.rows().as_flattened().to_vec();
+        self.sending = encoder.rows().as_flattened().to_vec().into();
         self.next = encoder.next_index().into();
         self
     }
 
     fn partial<const K: usize>(mut self, decoder: &Decoder<K>) -> Self {
         let chunks = decoder.chunks().iter();
-        self.partial = Vec::with_capacity(chunks.len().saturating_mul(PACKED_LEN));
+        let mut packed = Vec::with_capacity(chunks.len().saturating_mul(PACKED_LEN));
         for Chunk { index, row } in chunks {
-            self.partial.extend_from_slice(&index.to_be_bytes());
-            self.partial.extend_from_slice(row);
+            packed.extend_from_slice(&index.to_be_bytes());
+            packed.extend_from_slice(row);
         }
+        self.partial = packed.into();
         self
     }
 
     fn complete(mut self, rows: &[Row]) -> Self {
-        self.complete = rows.as_flattened().to_vec();
+        self.complete = rows.as_flattened().to_vec().into();
         self
     }
 }

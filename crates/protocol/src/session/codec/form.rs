@@ -1,4 +1,5 @@
-//! The protobuf of the stored form. Field numbers are never reused.
+//! The protobuf of the stored form. Field numbers are never reused. What is not secret is taken out of the stored bytes
+//! without a copy.
 
 use bytes::Bytes;
 
@@ -16,8 +17,8 @@ pub(super) struct RecordForm {
 #[derive(prost::Message)]
 #[prost(skip_debug)]
 pub(super) struct RowForm {
-    #[prost(bytes = "vec", tag = "1")]
-    pub(super) id: Vec<u8>,
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(super) id: Bytes,
     #[prost(sint64, tag = "2")]
     pub(super) rank: i64,
     #[prost(bool, tag = "3")]
@@ -32,12 +33,12 @@ pub(super) struct RowForm {
 pub(super) struct SessionForm {
     #[prost(uint32, tag = "1")]
     pub(super) form: u32,
-    #[prost(bytes = "vec", tag = "2")]
-    pub(super) id: Vec<u8>,
-    #[prost(bytes = "vec", tag = "3")]
-    pub(super) local_identity: Vec<u8>,
-    #[prost(bytes = "vec", tag = "4")]
-    pub(super) remote_identity: Vec<u8>,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub(super) id: Bytes,
+    #[prost(bytes = "bytes", tag = "3")]
+    pub(super) local_identity: Bytes,
+    #[prost(bytes = "bytes", tag = "4")]
+    pub(super) remote_identity: Bytes,
     #[prost(uint32, tag = "5")]
     pub(super) remote_registration_id: u32,
     #[prost(bytes = "vec", tag = "6")]
@@ -57,8 +58,8 @@ pub(super) struct SessionForm {
 #[derive(prost::Message)]
 #[prost(skip_debug)]
 pub(super) struct SendingForm {
-    #[prost(bytes = "vec", tag = "1")]
-    pub(super) ratchet_key: Vec<u8>,
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(super) ratchet_key: Bytes,
     #[prost(bytes = "vec", tag = "2")]
     pub(super) ratchet_private: Vec<u8>,
     #[prost(bytes = "vec", tag = "3")]
@@ -72,8 +73,8 @@ pub(super) struct SendingForm {
 #[derive(prost::Message)]
 #[prost(skip_debug)]
 pub(super) struct ReceivingForm {
-    #[prost(bytes = "vec", tag = "1")]
-    pub(super) ratchet_key: Vec<u8>,
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(super) ratchet_key: Bytes,
     #[prost(bytes = "vec", tag = "2")]
     pub(super) chain_key: Vec<u8>,
     #[prost(uint32, tag = "3")]
