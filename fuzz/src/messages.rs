@@ -2,8 +2,9 @@
 
 use sealpost_protocol::group::SenderKeyRecord;
 use sealpost_protocol::{
-    Address, DecryptionErrorMessage, DeviceId, IdentityKey, PlaintextContent, PreKeySignalMessage,
-    SenderKeyDistributionMessage, SenderKeyMessage, SessionId, SignalMessage, SkippedKeyName,
+    Address, DecryptionErrorMessage, DeviceId, IdentityKey, MessageType, PlaintextContent,
+    PreKeySignalMessage, SenderKeyDistributionMessage, SenderKeyMessage, SessionId, SignalMessage,
+    SkippedKeyName,
 };
 
 use crate::allocation::{Limit, limited};
@@ -51,6 +52,12 @@ fn retry_messages(input: &[u8]) {
     }
     if let Some(error) = parse(input, DecryptionErrorMessage::parse) {
         assert_eq!(DecryptionErrorMessage::parse(&error.serialize()), Ok(error));
+    }
+    for kind in [MessageType::Signal, MessageType::PreKey, MessageType::SenderKey, MessageType::Plaintext] {
+        let about = DecryptionErrorMessage::about(input, kind, 7, DeviceId::new(1).unwrap());
+        if let Ok(error) = about {
+            assert_eq!(DecryptionErrorMessage::parse(&error.serialize()), Ok(error));
+        }
     }
 }
 
