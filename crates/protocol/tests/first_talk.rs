@@ -221,7 +221,9 @@ fn an_unanswered_session_goes_stale_after_30_days() {
     assert_eq!(encrypt(&record, last), Ok(()));
     assert!(record.has_active() && !record.usable_for_sending(late));
     assert_eq!(encrypt(&record, late), Err(EncryptError::Stale));
-    assert_eq!(encrypt(&record.archive(), NOW), Err(EncryptError::NoSession));
+    let archived = record.archive();
+    assert!(!archived.has_active());
+    assert_eq!(encrypt(&archived, NOW), Err(EncryptError::NoSession));
 
     let mut rng = StdRng::seed_from_u64(8);
     let mut at_bob = SessionRecord::empty();

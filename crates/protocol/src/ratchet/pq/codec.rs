@@ -324,3 +324,25 @@ guarded! {
     LinkForm: key;
     StateForm: secret;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guarded;
+
+    #[test]
+    fn a_form_of_another_version_is_not_read() {
+        let auth_key = Secret::new([7; 32]);
+        let Spqr::On(running) = Spqr::new(Direction::Initiator, Negotiation::Required, &auth_key) else {
+            panic!("a new one is on")
+        };
+        let read = |version| {
+            let mut form = form_of(&running);
+            form.form = version;
+            Spqr::from_bytes(guarded::shared(&form.encode_to_vec())).err()
+        };
+        assert_eq!(read(FORM), None);
+        assert_eq!(read(0), Some(DecodeError::VersionTooOld));
+        assert_eq!(read(FORM + 1), Some(DecodeError::UnknownVersion));
+    }
+}

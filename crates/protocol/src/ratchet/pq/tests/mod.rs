@@ -35,11 +35,16 @@ impl Side {
         let bytes = next.to_bytes();
         self.spqr = Spqr::from_bytes(guarded::shared(&bytes)).unwrap();
         assert_eq!(self.spqr.to_bytes(), bytes);
-        self.skipped.apply(skipped);
-        if let Spqr::On(running) = &self.spqr {
-            let kept: u32 = running.chains.receiving.iter().map(|chain| chain.kept).sum();
-            assert_eq!(self.skipped.len(), kept as usize, "the chains count the rows");
+        for change in skipped {
+            let (before, said) = (self.skipped.len(), format!("{change:?}"));
+            self.skipped.apply(vec![change]);
+            assert_ne!(self.skipped.len(), before, "{said} is work for nothing");
         }
+        let kept: u32 = match &self.spqr {
+            Spqr::Off => 0,
+            Spqr::On(running) => running.chains.receiving.iter().map(|chain| chain.kept).sum(),
+        };
+        assert_eq!(self.skipped.len(), kept as usize, "the chains count the rows");
     }
 
     fn send(&mut self, rng: &mut impl CryptoRng) -> (Bytes, Option<[u8; 32]>) {

@@ -73,10 +73,12 @@ fn who_speaks_a_later_version_has_our_keys_and_may_yet_fall_silent_unless_we_req
     {
         let mut theirs = Side::new(Direction::Initiator, Negotiation::Required);
         let mut ours = Side::new(Direction::Responder, negotiation);
+        let _lost = theirs.send(&mut rng);
         let (message, key) = theirs.send(&mut rng);
         let mut later = message.to_vec();
         later[0] = message::VERSION + 1;
         assert_eq!(ours.receive(&later), Ok(key));
+        assert_eq!(ours.skipped.len(), 1);
         // They have shown that they have keys, so ours is used from now on.
         let (answer, key) = ours.send(&mut rng);
         assert!(key.is_some());
