@@ -1,15 +1,18 @@
 //! What a session goes through: every key that a step leaves behind is gone with the record before it.
 
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use sealpost_protocol::sealed::{
     ContentHint, Remembered, SenderCertificate, SenderClaims, ServerCertificate, ServerKeyPair, Signer,
     UnidentifiedContent, UnixMillis, seal_v1,
 };
 use sealpost_protocol::{
-    Address, Ciphertext, DeviceId, IdentityKeyPair, KemPreKey, KemPreKeyId, LocalDevice, MessageType,
-    OneTimePreKey, OneTimePreKeyId, OurPreKeys, Plaintext, PreKeyBundle, RawPreKeyBundle, RawSigned, Secret,
-    SessionPolicy, SessionRecord, SignedPreKey, SignedPreKeyId, SkippedKeys, UnixSeconds,
+    Address, Ciphertext, DeviceId, IdentityKey, IdentityKeyPair, KemPreKey, KemPreKeyId, LocalDevice,
+    MessageType, OneTimePreKey, OneTimePreKeyId, OurPreKeys, Plaintext, PreKeyBundle, RawPreKeyBundle,
+    RawSigned, Secret, SessionPolicy, SessionRecord, SignedPreKey, SignedPreKeyId, SkippedKeys, UnixSeconds,
 };
+
+use sha2::Sha256;
 
 use super::alone;
 use super::memory::{Needle, holds, is_free_of};
@@ -81,6 +84,15 @@ fn secrets(record: &SessionRecord) -> Vec<Needle> {
     SECRETS.iter().flat_map(|path| at(path)).filter(|secret| !secret.is_empty()).map(Needle::new).collect()
 }
 
+/// The next message key: one that comes and goes within a step, with the sender and with the receiver.
+fn message_key(record: &SessionRecord) -> Needle {
+    let stored = record.to_bytes();
+    let session = field(field(&stored, 2), 4);
+    let mut mac = Hmac::<Sha256>::new_from_slice(field(field(session, 7), 3)).unwrap();
+    mac.update(&[1]);
+    Needle::new(&mac.finalize().into_bytes())
+}
+
 struct Device {
     identity: IdentityKeyPair,
     address: Address,
@@ -135,6 +147,7 @@ impl Device {
     }
 
     fn send(&mut self, peer: &Self, text: &[u8], rng: &mut StdRng) -> Ciphertext {
+        self.had.push(message_key(&self.record));
         let sent = self.record.encrypt(&self.local(), &peer.address, text, NOW, rng).unwrap();
         self.skipped.apply(sent.skipped);
         self.replace(sent.next);
@@ -228,6 +241,24 @@ fn a_skipped_key_goes_when_its_message_comes() {
     assert!(holds(&[said]));
     drop(read);
     assert!(is_free_of(&[said]));
+}
+
+/// The first of the four agreements, which each side computes and keeps nothing of.
+#[test]
+fn what_a_handshake_agrees_upon_is_wiped() {
+    let _alone = alone();
+    let (mut alice, mut bob, mut rng) = two(203);
+    let signed = IdentityKey::parse(&bob.signed.public_key()).unwrap();
+    let agreed = alice.identity.agree(&signed).unwrap();
+    let needle = [Needle::new(agreed.expose())];
+    assert!(holds(&needle));
+    drop(agreed);
+    for _ in 0..4 {
+        alice.meet(&bob, &mut rng);
+        let sent = alice.send(&bob, b"first", &mut rng);
+        bob.receive(&alice, &sent, &mut rng);
+    }
+    assert!(is_free_of(&needle));
 }
 
 /// Stored and read back.
