@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Builds what a release of the Swift package consists of, on a Mac with Xcode. `./dev xcframework` generates the sources, then
 # calls this:
-#   xcframework.sh TARGET_FOLDER [URL]
+#   xcframework.sh check|build TARGET_FOLDER [URL]
 # The library for iPhones, for the simulator and for Macs goes into TARGET_FOLDER/xcframework/SealpostFFI.xcframework.zip; beside
 # it, in package/, is the package that refers to it by the URL under which the release will offer it.
 set -euo pipefail
 
-target=$1
-url=${2:-https://example.org/SealpostFFI.xcframework.zip}
+step=$1
+target=$2
+url=${3:-https://example.org/SealpostFFI.xcframework.zip}
 swift=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
 out=$target/xcframework
 
@@ -15,6 +16,8 @@ die() { printf 'xcframework: %s\n' "$*" >&2; exit 1; }
 
 [ "$(uname -s)" = Darwin ] || die "libraries for iPhones are built on a Mac with Xcode; this machine is none"
 xcodebuild -version >/dev/null 2>&1 || die "no Xcode: install it, then run xcode-select --install"
+
+[ "$step" = build ] || exit 0
 
 # As in Package.swift.
 export IPHONEOS_DEPLOYMENT_TARGET=16.0 MACOSX_DEPLOYMENT_TARGET=13.0

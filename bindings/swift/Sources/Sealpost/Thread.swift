@@ -1,4 +1,13 @@
 extension Thread {
+    /// Writes a text. When this returns it is on disk, stands in the thread and will be sent once, whatever happens to this
+    /// process.
+    ///
+    /// Throws `TooLong`, `Storage`.
+    @discardableResult
+    public func sendText(_ text: String) async throws -> Message {
+        try await sendText(text: text)
+    }
+
     /// What changes in this thread, from a snapshot of its newest messages on; it ends when the client is shut down. Who is too
     /// slow gets a fresh snapshot instead of what they missed.
     public var changes: Batches<Change> {

@@ -9,14 +9,14 @@ extension SealpostTests {
                 try await world.person("ada") { ada in
                     try await world.person("ben") { ben in
                         let hers = try await ada.directThread(user: ben.userId())
-                        let sent = try await hers.sendText(text: "hello")
+                        let sent = try await hers.sendText("hello")
                         #expect(sent.text == "hello")
                         #expect(try sent.sender == ada.userId())
                         let his = try await ben.directThread(user: ada.userId())
                         #expect(try hers.id() == his.id())
                         #expect(try ada.userId() == his.peer())
                         #expect(try await his.texts(when: 1) == ["hello"])
-                        _ = try await his.sendText(text: "hello yourself")
+                        try await his.sendText("hello yourself")
                         #expect(try await hers.texts(when: 2) == ["hello", "hello yourself"])
                         let number = try await ada.safetyNumber(user: ben.userId())
                         #expect(try await ben.safetyNumber(user: ada.userId()) == number)
@@ -38,7 +38,7 @@ extension SealpostTests {
                 let thread = try await world.person("ben") { ben in
                     try await world.person("ada") { ada in
                         let thread = try await ada.directThread(user: ben.userId())
-                        for text in written { _ = try await thread.sendText(text: text) }
+                        for text in written { try await thread.sendText(text) }
                         return try thread.id()
                     }
                 }
@@ -63,7 +63,7 @@ extension SealpostTests {
                 let ben = try await world.person("ben") { try $0.userId() }
                 try await world.person("ada") { ada in
                     let hers = try await ada.directThread(user: ben)
-                    for number in 1...20 { _ = try await hers.sendText(text: "while you were away \(number)") }
+                    for number in 1...20 { try await hers.sendText("while you were away \(number)") }
                     try await until { try await hers.history().messages.allSatisfy(\.isSent) }
                     try await world.person("ben") { ben in
                         let his = try await ben.directThread(user: ada.userId())
@@ -79,11 +79,11 @@ extension SealpostTests {
                 try await world.person("ada") { ada in
                     try await world.person("ben") { ben in
                         let hers = try await ada.directThread(user: ben.userId())
-                        _ = try await hers.sendText(text: "before")
+                        try await hers.sendText("before")
                         let his = try await ben.directThread(user: ada.userId())
                         _ = try await his.texts(when: 1)
                         await world.relay.kill()
-                        _ = try await hers.sendText(text: "while it is gone")
+                        try await hers.sendText("while it is gone")
                         let waiting = try await hers.history().messages.first
                         #expect(waiting?.direction == .outgoing(delivery: .queued))
                         try await world.relay.start()
@@ -109,7 +109,7 @@ extension SealpostTests {
                             database: world.database("ada"), key: key("ada"), relay: world.relay.url)
                         #expect(fetched == Fetched(messages: [], complete: true))
                         try await ada.resume()
-                        _ = try await hers.sendText(text: "back")
+                        try await hers.sendText("back")
                         try await until {
                             let changes = try #require(try await view.next())
                             return changes.contains { if case .snapshot = $0 { true } else { false } }
@@ -125,7 +125,7 @@ extension SealpostTests {
                 let ben = try await world.person("ben") { try $0.userId() }
                 try await world.person("ada") { ada in
                     let hers = try await ada.directThread(user: ben)
-                    _ = try await hers.sendText(text: "wake up")
+                    try await hers.sendText("wake up")
                     try await until { try await hers.history().messages.allSatisfy(\.isSent) }
                     let fetched = try await fetchForPush(
                         database: world.database("ben"), key: key("ben"), relay: world.relay.url)
@@ -148,7 +148,7 @@ extension SealpostTests {
                         }
                         // Until somebody looks.
                         let writing = Task {
-                            while !Task.isCancelled { _ = try await hers.sendText(text: "hello") }
+                            while !Task.isCancelled { try await hers.sendText("hello") }
                         }
                         #expect(try await added.value != nil)
                         writing.cancel()

@@ -15,7 +15,7 @@ extension SealpostTests {
                         for round in 0..<2_000 {
                             let call = Task {
                                 switch round % 6 {
-                                case 0: _ = try await hers.sendText(text: "round \(round)")
+                                case 0: try await hers.sendText("round \(round)")
                                 case 1: _ = try await ada.directThread(user: ben.id)
                                 case 2: for try await _ in hers.changes {}
                                 case 3: for try await _ in ada.events {}
@@ -31,7 +31,7 @@ extension SealpostTests {
                                 #expect((1...3).contains(round % 6))
                             }
                         }
-                        _ = try await hers.sendText(text: "the last")
+                        try await hers.sendText("the last")
                         let his = try await ben.client.directThread(user: ada.userId())
                         try await until { try await his.history(limit: 1).messages.first?.text == "the last" }
                         // Whatever was written arrives, once.
@@ -56,12 +56,12 @@ extension SealpostTests {
                         try await withThrowingTaskGroup(of: Void.self) { lanes in
                             for lane in 0..<10 {
                                 lanes.addTask {
-                                    for number in 0..<1_000 { _ = try await hers.sendText(text: "\(lane).\(number)") }
+                                    for number in 0..<1_000 { try await hers.sendText("\(lane).\(number)") }
                                 }
                             }
                             try await lanes.waitForAll()
                         }
-                        _ = try await hers.sendText(text: "the last")
+                        try await hers.sendText("the last")
                         let arrived = try await arriving.value.compactMap { $0 }
                         #expect(arrived.count == 10_000)
                         #expect(Set(arrived).count == 10_000)
@@ -106,7 +106,7 @@ extension SealpostTests {
                         try await withThrowingTaskGroup(of: Void.self) { tasks in
                             for number in 0..<200 {
                                 tasks.addTask {
-                                    _ = try await hers.sendText(text: "\(number)")
+                                    try await hers.sendText("\(number)")
                                     _ = try await hers.history()
                                     _ = try await ada.threads()
                                 }

@@ -14,7 +14,7 @@ extension SealpostTests {
                         let thread = try await ada.directThread(user: ben.userId())
                         for length in [1_000_000, 64_000_000] {
                             let tooLong = await thrown {
-                                try await thread.sendText(text: String(repeating: "x", count: length))
+                                try await thread.sendText(String(repeating: "x", count: length))
                             }
                             guard case .TooLong(let maxBytes) = tooLong else {
                                 Issue.record("not TooLong: \(tooLong as Any)")
@@ -109,7 +109,7 @@ extension SealpostTests {
                         let long = String(repeating: "ё", count: 10_000)
                         let strange = ["", "\0", "a\0b", "\u{FEFF}", "\u{1F600} \u{202E}", long]
                         for text in strange {
-                            #expect(try await hers.sendText(text: text).text?.utf8.elementsEqual(text.utf8) == true)
+                            #expect(try await hers.sendText(text).text?.utf8.elementsEqual(text.utf8) == true)
                         }
                         let his = try await ben.directThread(user: ada.userId())
                         #expect(try await his.texts(when: strange.count) == strange)
@@ -140,7 +140,7 @@ extension SealpostTests {
                         let waiting = Task { try await view.next() }
                         waiting.cancel()
                         await #expect(throws: CancellationError.self) { try await waiting.value }
-                        _ = try await hers.sendText(text: "still there")
+                        try await hers.sendText("still there")
                         var changes = try #require(try await view.next())
                         #expect(changes.first?.shows("still there") == true)
                         changes.removeAll()
