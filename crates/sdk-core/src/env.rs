@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rand::rngs::StdRng;
+use rand::rand_core::UnwrapErr;
+use rand::rngs::{StdRng, SysRng};
 use rand::{Rng, SeedableRng};
 
 /// A source of wall-clock time. The default asks the operating system; tests bring their own.
@@ -43,9 +44,10 @@ impl Env {
         self.clock.now_ms()
     }
 
-    /// A fresh generator, seeded by the operating system. One per operation: it is never stored.
+    /// A fresh generator, seeded by the operating system itself: the generator of a thread would keep seeds that were
+    /// handed out. One per operation: it is never stored.
     pub(crate) fn rng(&self) -> StdRng {
-        StdRng::from_rng(&mut rand::rng())
+        StdRng::from_rng(&mut UnwrapErr(SysRng))
     }
 
     /// A number in `0..=max`, for jitter.
