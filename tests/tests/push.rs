@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 use std::future::{pending, ready};
+use std::time::Duration;
 
 use sealpost_core::{Direction, Error, MessageBody, Storage, fetch_for_push};
 use sealpost_testkit::{World, eventually, texts};
@@ -45,6 +46,25 @@ async fn a_relay_out_of_reach_gives_what_is_here_when_the_time_is_over() {
     assert!(fetched.messages.is_empty() && !fetched.complete);
     // Nothing is left open.
     fetch_for_push(disk.config(), ready(())).await.unwrap();
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn one_connection_does_everything() {
+    let world = World::start().await;
+    let disk = world.party("ada").await.close().await.through("http://127.0.0.1:1");
+    let count = || {
+        let open = std::fs::read_dir("/proc/self/fd").unwrap();
+        let targets = open.filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok());
+        targets.filter(|target| target == disk.database()).count()
+    };
+    // It reads and writes while it tries to connect.
+    let while_it_tries = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!(count(), 1);
+    };
+    fetch_for_push(disk.config(), while_it_tries).await.unwrap();
+    assert_eq!(count(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

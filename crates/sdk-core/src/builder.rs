@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::event::EventBus;
-use crate::store::{Registered, Store};
+use crate::store::{Footprint, Registered, Store};
 use crate::transport::Transport;
 
 /// What a database turned out to hold.
@@ -38,7 +38,7 @@ impl Client {
     /// [`Error::Storage`] says what is wrong with the database; [`Error::Misuse`] what is wrong with the
     /// configuration.
     pub async fn open(config: Config) -> Result<Opened> {
-        let (ctx, registered) = open(config).await?;
+        let (ctx, registered) = open(config, Footprint::Full).await?;
         Ok(match registered {
             Some(registered) => Opened::Ready(Self::start(ctx, registered)),
             None => Opened::Unregistered(Unregistered { ctx, client: Arc::default() }),
@@ -47,12 +47,12 @@ impl Client {
 }
 
 /// The opened database with everything around it, and whose it is.
-pub(crate) async fn open(config: Config) -> Result<(Context, Option<Registered>)> {
+pub(crate) async fn open(config: Config, footprint: Footprint) -> Result<(Context, Option<Registered>)> {
     let Config { database, key, relay, trust, policy, clock } = config;
     let transport = Transport::new(&relay, &trust)?;
     let events = EventBus::new();
     let for_store = events.clone();
-    let opening = tokio::task::spawn_blocking(move || Store::open(database, key, for_store));
+    let opening = tokio::task::spawn_blocking(move || Store::open(database, key, for_store, footprint));
     let store = opening.await.map_err(|_| Error::Bug("a panic while opening the database"))??;
     let account = match store.read(|rows| rows.account()).await {
         Ok(account) => account,

@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::event::{ConnectionState, Event, Events};
 use crate::message::{Direction, Message};
+use crate::store::Footprint;
 use crate::sync::{State, Tasks};
 
 /// What a push notification brought.
@@ -20,14 +21,14 @@ pub struct Fetched {
 }
 
 /// Opens the database, brings in what waits at the relay, and closes it again: for the moment that the system gives to a
-/// push notification. Nothing is sent but acknowledgements; what waits to be sent still waits. Ends early when `until`
-/// does. What it brought is on disk in any case.
+/// push notification. One connection to the file, little memory; nothing is sent but acknowledgements: what waits to be
+/// sent still waits. Ends early when `until` does. What it brought is on disk in any case.
 ///
 /// # Errors
 /// [`Error::Storage`]: with [`InUse`](crate::Storage::InUse) a client has the database open, and receives by itself.
 /// [`Error::Unauthorized`] when nobody is registered here, or not any more.
 pub async fn fetch_for_push(config: Config, until: impl Future<Output = ()>) -> Result<Fetched> {
-    let (ctx, registered) = open(config).await?;
+    let (ctx, registered) = open(config, Footprint::Small).await?;
     let fetched = match registered {
         Some(_) => {
             let mut events = ctx.events.subscribe();

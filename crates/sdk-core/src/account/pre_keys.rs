@@ -153,7 +153,7 @@ mod tests {
     use crate::config::DatabaseKey;
     use crate::event::EventBus;
     use crate::id::{DeviceId, UserId};
-    use crate::store::{Registered, Store, Tokens};
+    use crate::store::{Footprint, Registered, Store, Tokens};
 
     #[test]
     fn a_pool_is_filled_when_low_and_left_alone_otherwise() {
@@ -177,7 +177,8 @@ mod tests {
         async fn new() -> Self {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("a.db");
-            let store = Store::open(path, DatabaseKey::new([9; 32]), EventBus::new()).unwrap();
+            let store =
+                Store::open(path, DatabaseKey::new([9; 32]), EventBus::new(), Footprint::Full).unwrap();
             let work = store.write(|tx| {
                 tx.insert_account(&IdentityKeyPair::generate(&mut rand::rng()), 7)?;
                 let registered = Registered { user: UserId::from_bytes([1; 16]), device: DeviceId::PRIMARY };

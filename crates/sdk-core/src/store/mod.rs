@@ -64,8 +64,18 @@ pub(crate) struct Store {
     shared: Arc<Shared>,
 }
 
+/// How much a store may take of the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Footprint {
+    /// What makes it fast: readers beside the writer, room for what was read.
+    Full,
+    /// One connection, little memory.
+    Small,
+}
+
 struct Shared {
     vault: Vault,
+    footprint: Footprint,
     events: EventBus,
     file: Mutex<File>,
 }
@@ -103,9 +113,14 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Storage`].
-    pub(crate) fn open(path: PathBuf, key: DatabaseKey, events: EventBus) -> Result<Self> {
-        let vault = Vault::new(path, key);
-        let store = Self { shared: Arc::new(Shared { vault, events, file: Mutex::new(File::Suspended) }) };
+    pub(crate) fn open(
+        path: PathBuf,
+        key: DatabaseKey,
+        events: EventBus,
+        footprint: Footprint,
+    ) -> Result<Self> {
+        let (vault, file) = (Vault::new(path, key), Mutex::new(File::Suspended));
+        let store = Self { shared: Arc::new(Shared { vault, footprint, events, file }) };
         store.reopen()?;
         Ok(store)
     }
@@ -122,7 +137,7 @@ impl Store {
             File::Suspended => {
                 // Held for as long as the file is open: a second owner would fork the ratchets.
                 let lock = self.shared.vault.lock()?;
-                let mut connection = self.shared.vault.connect()?;
+                let mut connection = self.shared.vault.connect(self.shared.footprint)?;
                 schema::migrate(&mut connection)?;
                 let writer = Writer::start(connection, lock)?;
                 *file = File::Open(Arc::new(Open { writer, readers: Readers::new() }));
@@ -158,7 +173,7 @@ impl Store {
         open.writer.run(work, self.shared.events.clone()).await
     }
 
-    /// Runs `work` on a snapshot, beside the writer.
+    /// Runs `work` on a snapshot, beside the writer where there is room for it.
     ///
     /// # Errors
     /// What `work` returns, or [`Error::Storage`].
@@ -166,6 +181,9 @@ impl Store {
         &self,
         work: impl FnOnce(&Rows<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        if self.shared.footprint == Footprint::Small {
+            return self.write(move |tx| work(tx)).await;
+        }
         let shared = Arc::clone(&self.shared);
         let open = self.current()?;
         let permit = open.readers.permit().await?;

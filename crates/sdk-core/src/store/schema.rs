@@ -188,7 +188,7 @@ mod tests {
         connection.pragma_update(None, "user_version", 7).unwrap();
         assert_eq!(
             migrate(&mut connection).unwrap_err(),
-            Error::Storage(Storage::Newer { found: 7, known: 1 })
+            Error::Storage(Storage::Newer { found: 7, known: 2 })
         );
         let tables: i64 =
             connection.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0)).unwrap();

@@ -15,12 +15,15 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use super::Footprint;
 use crate::config::DatabaseKey;
 use crate::error::{Error, Result, Storage};
 
 const PAGE_SIZE: u64 = 4096;
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 const SALT_INFO: &[u8] = b"Sealpost database salt v1";
+/// Pages in memory where there is little of it; SQLite's default is 2000.
+const SMALL_CACHE_KIB: i64 = 256;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) struct Vault {
@@ -47,7 +50,7 @@ impl Vault {
     }
 
     /// A connection that may write; creates the file when it is missing.
-    pub(super) fn connect(&self) -> Result<Connection> {
+    pub(super) fn connect(&self, footprint: Footprint) -> Result<Connection> {
         check_header(&self.path)?;
         let connection = self.unlock(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
         connection.pragma_update(None, "journal_mode", "wal")?;
@@ -55,7 +58,15 @@ impl Vault {
         connection.pragma_update(None, "fullfsync", true)?;
         connection.pragma_update(None, "secure_delete", true)?;
         connection.pragma_update(None, "foreign_keys", true)?;
-        connection.set_prepared_statement_cache_capacity(128);
+        let statements = match footprint {
+            Footprint::Full => 128,
+            Footprint::Small => {
+                // Negative: in kibibytes.
+                connection.pragma_update(None, "cache_size", -SMALL_CACHE_KIB)?;
+                16
+            }
+        };
+        connection.set_prepared_statement_cache_capacity(statements);
         Ok(connection)
     }
 

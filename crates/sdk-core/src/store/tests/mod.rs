@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use sealpost_protocol::IdentityKeyPair;
 use tempfile::TempDir;
 
-use super::{NewOutgoing, Registered, Store, Thread, Tokens};
+use super::{Footprint, NewOutgoing, Registered, Store, Thread, Tokens};
 use crate::config::DatabaseKey;
 use crate::content::Body;
 use crate::event::{Event, EventBus, Events};
@@ -57,7 +57,7 @@ impl Fixture {
 }
 
 fn open(dir: &TempDir, events: EventBus) -> crate::Result<Store> {
-    Store::open(dir.path().join("a.db"), DatabaseKey::new([9; 32]), events)
+    Store::open(dir.path().join("a.db"), DatabaseKey::new([9; 32]), events, Footprint::Full)
 }
 
 fn outgoing(body: Body) -> NewOutgoing {
