@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use crate::bindings;
 use crate::deps;
 use crate::error::Error;
 use crate::interop;
@@ -17,6 +18,7 @@ const TEST: &[Step] = &[
     ("tests", tests),
     ("doc tests", doc_tests),
     ("interop", interop::test),
+    ("kotlin", bindings::test_kotlin),
 ];
 
 /// The failure tests kill processes at named stations; only builds with these features have them.
@@ -77,10 +79,10 @@ fn documents(workspace: &Workspace) -> Result<(), Error> {
     run(command)
 }
 
-/// Builds tests and programs together: cargo builds only those programs for a test that are of its own package,
-/// and tests of other packages start the relay too.
+/// Builds tests, programs and the library that apps load together: cargo builds only those programs for a test that are
+/// of its own package, tests of other packages start the relay too, and the bindings load the library.
 fn build(workspace: &Workspace) -> Result<(), Error> {
-    let mut command = workspace.cargo(&["build", "-q", "--workspace", "--bins", "--tests"]);
+    let mut command = workspace.cargo(&["build", "-q", "--workspace", "--lib", "--bins", "--tests"]);
     command.args(FAULTS);
     run(command)
 }

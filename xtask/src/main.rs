@@ -27,7 +27,7 @@ const HELP: &str = "\
   relay [ARGUMENTS]              a development relay on port 8470, data in .cache/relay
   test                           every check and every test
   interop                        Signal's own library against ours, alone; part of test
-  kotlin                         the Kotlin binding: generated, compiled and tested on a JVM
+  kotlin                         the Kotlin binding: generated, compiled and tested on a JVM; part of test
   lint                           format, clippy, dependency rules
   check-deps                     dependency rules alone
   fuzz [SECONDS] [TARGET]        each fuzz target, or one, for 60 or so many seconds
