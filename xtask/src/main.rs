@@ -28,6 +28,8 @@ const HELP: &str = "\
   test                           every check and every test
   interop                        Signal's own library against ours, alone; part of test
   kotlin                         the Kotlin binding: generated, compiled and tested on a JVM; part of test
+  swift                          the Swift binding: generated, compiled and tested
+  xcframework [URL]              what a release for Apple's systems consists of; needs a Mac with Xcode
   lint                           format, clippy, dependency rules
   check-deps                     dependency rules alone
   fuzz [SECONDS] [TARGET]        each fuzz target, or one, for 60 or so many seconds
@@ -60,6 +62,8 @@ fn run(verb: &str, arguments: Vec<String>) -> Result<ExitCode, Error> {
         "test" => checks::test(&workspace)?,
         "interop" => interop::build_and_test(&workspace)?,
         "kotlin" => bindings::build_and_test_kotlin(&workspace)?,
+        "swift" => bindings::build_and_test_swift(&workspace)?,
+        "xcframework" => bindings::xcframework(&workspace, &arguments)?,
         "lint" => checks::lint(&workspace)?,
         "check-deps" => deps::check(&workspace)?,
         "help" | "--help" | "-h" => println!("{HELP}"),

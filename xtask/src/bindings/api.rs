@@ -1,7 +1,11 @@
 //! What apps compile against: the declarations of a generated source, without comments and bodies. They are kept in a golden
 //! copy, so that a change to them shows in review.
 
-/// Where the helpers end in Kotlin that UniFFI generates.
+mod swift;
+
+pub(super) use swift::of_swift;
+
+/// Where the helpers end in a source that UniFFI generates.
 const BEGINS: &str = "// Public interface members begin here.";
 /// Declarations whose members are looked at.
 const BLOCKS: &[&str] = &["public interface ", "open class ", "data class ", "sealed class ", "enum class "];

@@ -2,6 +2,7 @@
 
 mod api;
 mod kotlin;
+mod swift;
 
 use std::fs;
 use std::path::Path;
@@ -11,11 +12,22 @@ use crate::error::Error;
 use crate::workspace::{Profile, Workspace, run};
 
 pub(crate) use kotlin::test as test_kotlin;
+pub(crate) use swift::{test as test_swift, xcframework};
 
 /// Builds the library and the relay, and runs the tests of the Kotlin binding.
 pub(crate) fn build_and_test_kotlin(workspace: &Workspace) -> Result<(), Error> {
-    run(workspace.cargo(&["build", "-q", "-p", "sealpost-ffi", "-p", "sealpost-relay", "--lib", "--bins"]))?;
+    build(workspace)?;
     test_kotlin(workspace)
+}
+
+/// Builds the library and the relay, and runs the tests of the Swift binding.
+pub(crate) fn build_and_test_swift(workspace: &Workspace) -> Result<(), Error> {
+    build(workspace)?;
+    test_swift(workspace)
+}
+
+fn build(workspace: &Workspace) -> Result<(), Error> {
+    run(workspace.cargo(&["build", "-q", "-p", "sealpost-ffi", "-p", "sealpost-relay", "--lib", "--bins"]))
 }
 
 /// A program that generates sources, built when it is missing or old. It is the dearest debug build in the tree, so nothing else

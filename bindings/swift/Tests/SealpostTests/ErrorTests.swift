@@ -97,6 +97,7 @@ extension SealpostTests {
                     "invalid_argument", "cancelled", "misuse", "bug",
                 ])
             #expect("\(SealpostError.Bug(what: "here"))" == "a bug in the library: here")
+            #expect(SealpostError.Bug(what: "here").localizedDescription == "a bug in the library: here")
             #expect(!SealpostError.Bug(what: "here").retryable())
         }
 

@@ -3,8 +3,11 @@ import Sealpost
 import Testing
 
 /// All tests, one after the other: one of them measures the memory of the process.
-@Suite(.serialized, .timeLimit(.minutes(5)))
+@Suite(.serialized)
 enum SealpostTests {}
+
+/// Longer than anything takes that works.
+private let patience = Duration.seconds(600)
 
 /// A relay in a process of its own, which can be killed and come back at the same address.
 actor Relay {
@@ -74,6 +77,11 @@ func world(_ test: (World) async throws -> Void) async throws {
     let folder = FileManager.default.temporaryDirectory.appending(path: "sealpost-\(UUID())")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     let relay = try await Relay(folder: folder)
+    let watch = Task {
+        try await Task.sleep(for: patience)
+        fatalError("a test does not end")
+    }
+    defer { watch.cancel() }
     let outcome: Result<Void, any Error>
     do {
         outcome = .success(try await test(World(folder: folder, relay: relay)))

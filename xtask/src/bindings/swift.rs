@@ -1,0 +1,91 @@
+//! Swift, built and tested by its package manager: the machine's own, or the one that `toolchain/setup.sh` sees to.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::{api, bindgen, check_api, empty_folder};
+use crate::error::Error;
+use crate::workspace::{Profile, Workspace, run};
+
+/// What generates the sources.
+const PROGRAM: &str = "uniffi-bindgen-swift";
+
+/// Generates the sources from the library that was built, compares their names with the golden copy, and runs the tests.
+pub(crate) fn test(workspace: &Workspace) -> Result<(), Error> {
+    let folder = workspace.path("bindings/swift");
+    let scratch = workspace.target("swift");
+    let source = generate(workspace, &folder)?;
+    let source = fs::read_to_string(&source).map_err(|error| Error::Io { subject: source, source: error })?;
+    fs::create_dir_all(&scratch).map_err(|source| Error::Io { subject: scratch.clone(), source })?;
+    check_api(&folder.join("api.txt"), &api::of_swift(&source), &scratch.join("api.txt"))?;
+    run(lint(&folder))?;
+    run(package_tests(workspace, &folder, &scratch))
+}
+
+/// Builds what a release consists of. Only a Mac with Xcode can; the URL is where the release will offer the library.
+pub(crate) fn xcframework(workspace: &Workspace, arguments: &[String]) -> Result<(), Error> {
+    let folder = workspace.path("bindings/swift");
+    let script = |step: &str| {
+        let mut command = Command::new(folder.join("release/xcframework.sh"));
+        command.arg(step).arg(workspace.target("apple"));
+        command
+    };
+    run(script("check"))?;
+    run(workspace.cargo(&["build", "-q", "-p", "sealpost-ffi", "--lib"]))?;
+    generate(workspace, &folder)?;
+    let mut build = script("build");
+    build.args(arguments);
+    run(build)
+}
+
+/// The path of the Swift source.
+fn generate(workspace: &Workspace, folder: &Path) -> Result<PathBuf, Error> {
+    let library = workspace.library(Profile::Debug, "sealpost");
+    let sources = folder.join("Sources/Sealpost/Generated");
+    let headers = folder.join("Sources/SealpostFFI");
+    let mut swift = bindgen(workspace, PROGRAM)?;
+    let mut c = bindgen(workspace, PROGRAM)?;
+    empty_folder(&sources)?;
+    empty_folder(&headers)?;
+    swift.arg("--swift-sources").arg(&library).arg(&sources);
+    run(swift)?;
+    c.args(["--headers", "--modulemap", "--module-name", "SealpostFFI"]);
+    c.args(["--modulemap-filename", "module.modulemap"]).arg(&library).arg(&headers);
+    run(c)?;
+    Ok(sources.join("Sealpost.swift"))
+}
+
+/// Checks the form of what is written by hand.
+fn lint(folder: &Path) -> Command {
+    let mut lint = in_toolchain(folder, &[]);
+    let by_hand = "Package.swift release Tests Sources/Sealpost/*.swift";
+    lint.args(["sh", "-c"]).arg(format!("swift format lint --strict --recursive {by_hand}"));
+    lint
+}
+
+fn package_tests(workspace: &Workspace, folder: &Path, scratch: &Path) -> Command {
+    let library = workspace.library(Profile::Debug, "sealpost");
+    let library = library.parent().unwrap_or(folder);
+    let mut search = OsString::from("-L");
+    search.push(library);
+    let mut tests = in_toolchain(folder, &[scratch, library]);
+    tests.args(["swift", "test", "--disable-xctest", "--scratch-path"]).arg(scratch);
+    tests.arg("-Xlinker").arg(search);
+    tests.args(["-Xlinker", "-rpath", "-Xlinker"]).arg(library);
+    tests.env("SEALPOST_RELAY", workspace.binary(Profile::Debug, "sealpost-relay"));
+    tests
+}
+
+/// A command in the package's folder, which sees other folders too.
+fn in_toolchain(package: &Path, others: &[&Path]) -> Command {
+    let mut folders = package.as_os_str().to_owned();
+    for folder in others {
+        folders.push(":");
+        folders.push(folder);
+    }
+    let mut command = Command::new(package.join("toolchain/run.sh"));
+    command.arg(folders);
+    command
+}
