@@ -11,6 +11,7 @@ mod deps;
 mod error;
 mod fuzz;
 mod interop;
+mod mutants;
 mod programs;
 mod workspace;
 
@@ -35,9 +36,10 @@ const HELP: &str = "\
   fuzz [SECONDS] [TARGET]        each fuzz target, or one, for 60 or so many seconds
   fuzz keep [TARGET]             what they found becomes the corpus that the tests replay, as small as it can be
   bench [protocol|relay|client|all]
+  mutants [ARGUMENTS]            break the ratchets one line at a time: does a test notice? An hour or two
   help                           this text
 
-Arguments after demo, chat and relay reach the program; each of the three knows --help.";
+Arguments after demo, chat, relay and mutants reach the program; each of them knows --help.";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -59,6 +61,7 @@ fn run(verb: &str, arguments: Vec<String>) -> Result<ExitCode, Error> {
         "relay" => return programs::relay(&workspace, &arguments),
         "fuzz" => fuzz::run_targets(&workspace, &arguments)?,
         "bench" => bench::run_part(&workspace, &arguments)?,
+        "mutants" => mutants::run_all(&workspace, &arguments)?,
         "test" => checks::test(&workspace)?,
         "interop" => interop::build_and_test(&workspace)?,
         "kotlin" => bindings::build_and_test_kotlin(&workspace)?,
