@@ -1,4 +1,4 @@
-//! The same work for many, on all cores.
+//! The same work for many, on all cores (docs/adr/0008).
 
 use std::num::NonZero;
 use std::panic;
