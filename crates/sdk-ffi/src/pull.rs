@@ -83,7 +83,65 @@ impl<V: View> Pull<V> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::sync::{Notify, mpsc};
+    use tokio::time::timeout;
+
     use super::*;
+
+    /// Counts, one number for each time it is let.
+    struct Numbers {
+        last: u32,
+        go_on: Arc<Notify>,
+        given: mpsc::UnboundedSender<u32>,
+    }
+
+    impl View for Numbers {
+        type Update = u32;
+        type Snapshot = u32;
+
+        async fn next_batch(&mut self, _: usize) -> Option<Result<Vec<u32>>> {
+            self.go_on.notified().await;
+            self.last = self.last.saturating_add(1);
+            self.given.send(self.last).unwrap();
+            Some(Ok(vec![self.last]))
+        }
+
+        fn refresh(&mut self) {
+            self.last = self.last.saturating_add(100);
+        }
+
+        fn snapshot(number: u32) -> Option<u32> {
+            Some(number)
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_on_its_way_to_nobody_is_made_good_for() {
+        let (given, mut was_given) = mpsc::unbounded_channel();
+        let go_on = Arc::new(Notify::new());
+        let pull = Pull::new(Numbers { last: 0, go_on: Arc::clone(&go_on), given }, CancelToken::new());
+        go_on.notify_one();
+        assert_eq!(pull.next(None).await, Ok(Some(vec![1])));
+        assert_eq!(was_given.recv().await, Some(1));
+
+        // Nothing is lost when nothing came yet.
+        assert!(timeout(Duration::ZERO, pull.next(None)).await.is_err());
+        go_on.notify_one();
+        assert_eq!(pull.next(None).await, Ok(Some(vec![2])));
+        assert_eq!(was_given.recv().await, Some(2));
+
+        // The answer is there, but nobody asks for it any more.
+        {
+            let mut next = std::pin::pin!(pull.next(None));
+            assert!(timeout(Duration::ZERO, &mut next).await.is_err());
+            go_on.notify_one();
+            assert_eq!(was_given.recv().await, Some(3));
+        }
+        go_on.notify_one();
+        assert_eq!(pull.next(None).await, Ok(Some(vec![104])));
+    }
 
     /// Nothing ever happens here.
     struct Silent;
