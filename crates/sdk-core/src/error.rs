@@ -38,7 +38,12 @@ pub enum Error {
 impl Error {
     /// Whether the same call may succeed later without anything being changed.
     pub const fn is_retryable(&self) -> bool {
-        matches!(self, Self::Offline(_) | Self::Storage(Storage::Full | Storage::InUse))
+        match self {
+            // What was refused is refused again.
+            Self::Offline(reason) => !matches!(reason, Offline::Refused(_)),
+            Self::Storage(reason) => matches!(reason, Storage::Full | Storage::InUse),
+            _ => false,
+        }
     }
 }
 
