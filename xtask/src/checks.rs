@@ -19,6 +19,7 @@ const TEST: &[Step] = &[
     ("doc tests", doc_tests),
     ("interop", interop::test),
     ("kotlin", bindings::test_kotlin),
+    ("swift", bindings::test_swift),
 ];
 
 /// The failure tests kill processes at named stations; only builds with these features have them.

@@ -29,7 +29,7 @@ const HELP: &str = "\
   test                           every check and every test
   interop                        Signal's own library against ours, alone; part of test
   kotlin                         the Kotlin binding: generated, compiled and tested on a JVM; part of test
-  swift                          the Swift binding: generated, compiled and tested
+  swift                          the Swift binding: generated, compiled and tested; part of test
   xcframework [URL]              what a release for Apple's systems consists of; needs a Mac with Xcode
   lint                           format, clippy, dependency rules
   check-deps                     dependency rules alone

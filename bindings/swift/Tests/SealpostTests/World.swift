@@ -43,8 +43,7 @@ actor Relay {
     func kill() {
         guard let process else { return }
         _ = Foundation.kill(process.processIdentifier, SIGKILL)
-        // Foundation's own wait hangs now and then on Linux.
-        waitpid(process.processIdentifier, nil, 0)
+        process.waitUntilExit()
         self.process = nil
     }
 }
