@@ -62,3 +62,18 @@ extension ClientSubscription {
         try await cancellable { try await next(cancel: $0) }
     }
 }
+
+/// Opens the database, brings in what waits at the relay, and closes it again: for the few seconds and the little memory that
+/// the system gives to a push notification. Ends at the latest after `atMostMs`, or when the task is cancelled, and gives what
+/// is new by then: it is on disk.
+///
+/// Throws `Storage`: with `inUse` the app has the database open, and receives by itself. `Unauthorized` when nobody is
+/// registered here.
+public func fetchForPush(
+    database: String, key: Data, relay: String, atMostMs: UInt32 = 20_000, config: Config = Config()
+) async throws -> Fetched {
+    try await cancellable {
+        try await fetchForPush(
+            database: database, key: key, relay: relay, atMostMs: atMostMs, config: config, cancel: $0)
+    }
+}

@@ -151,6 +151,20 @@ extension SealpostTests {
                 }
             }
         }
+
+        @Test("a cancelled fetch for a push notification ends with what is there")
+        func cancelledFetch() async throws {
+            try await world { world in
+                _ = try await world.person("ada") { try $0.userId() }
+                let (database, relay) = (world.database("ada"), await world.relay.url)
+                await world.relay.freeze()
+                let fetching = Task {
+                    try await fetchForPush(database: database, key: key("ada"), relay: relay, atMostMs: .max)
+                }
+                fetching.cancel()
+                #expect(try await fetching.value == Fetched(messages: [], complete: false))
+            }
+        }
     }
 }
 

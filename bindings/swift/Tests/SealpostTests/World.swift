@@ -39,6 +39,12 @@ actor Relay {
         port = try #require(said.flatMap { Int($0) }, "the relay did not start")
     }
 
+    /// It takes connections and answers nothing.
+    func freeze() {
+        guard let process else { return }
+        _ = Foundation.kill(process.processIdentifier, SIGSTOP)
+    }
+
     /// No goodbye.
     func kill() {
         guard let process else { return }
