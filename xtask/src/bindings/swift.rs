@@ -11,6 +11,8 @@ use crate::workspace::{Profile, Workspace, run};
 
 /// What generates the sources.
 const PROGRAM: &str = "uniffi-bindgen-swift";
+/// What the tests compile a half of.
+const EXAMPLE: &str = "examples/ios";
 
 /// Generates the sources from the library that was built, compares their names with the golden copy, and runs the tests.
 pub(crate) fn test(workspace: &Workspace) -> Result<(), Error> {
@@ -20,7 +22,7 @@ pub(crate) fn test(workspace: &Workspace) -> Result<(), Error> {
     let source = fs::read_to_string(&source).map_err(|error| Error::Io { subject: source, source: error })?;
     fs::create_dir_all(&scratch).map_err(|source| Error::Io { subject: scratch.clone(), source })?;
     check_api(&folder.join("api.txt"), &api::of_swift(&source), &scratch.join("api.txt"))?;
-    run(lint(&folder))?;
+    run(lint(workspace, &folder))?;
     run(package_tests(workspace, &folder, &scratch))
 }
 
@@ -58,10 +60,11 @@ fn generate(workspace: &Workspace, folder: &Path) -> Result<PathBuf, Error> {
 }
 
 /// Checks the form of what is written by hand.
-fn lint(folder: &Path) -> Command {
-    let mut lint = in_toolchain(folder, &[]);
-    let by_hand = "Package.swift release Tests Sources/Sealpost/*.swift";
-    lint.args(["sh", "-c"]).arg(format!("swift format lint --strict --recursive {by_hand}"));
+fn lint(workspace: &Workspace, folder: &Path) -> Command {
+    let mut lint = in_toolchain(folder, &[&workspace.path(EXAMPLE)]);
+    let by_hand = format!("Package.swift release Tests Sources/Sealpost/*.swift ../../{EXAMPLE}");
+    let form = "--configuration .swift-format";
+    lint.args(["sh", "-c"]).arg(format!("swift format lint --strict --recursive {form} {by_hand}"));
     lint
 }
 
@@ -70,7 +73,7 @@ fn package_tests(workspace: &Workspace, folder: &Path, scratch: &Path) -> Comman
     let library = library.parent().unwrap_or(folder);
     let mut search = OsString::from("-L");
     search.push(library);
-    let mut tests = in_toolchain(folder, &[scratch, library]);
+    let mut tests = in_toolchain(folder, &[scratch, library, &workspace.path(EXAMPLE)]);
     tests.args(["swift", "test", "--disable-xctest", "--scratch-path"]).arg(scratch);
     tests.arg("-Xlinker").arg(search);
     tests.args(["-Xlinker", "-rpath", "-Xlinker"]).arg(library);

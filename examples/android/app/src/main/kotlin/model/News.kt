@@ -1,0 +1,19 @@
+package io.github.sealpost.example
+
+import io.github.sealpost.Fetched
+import io.github.sealpost.SealpostException
+import io.github.sealpost.StorageReason
+import io.github.sealpost.cancellable
+import io.github.sealpost.fetchForPush
+
+/**
+ * Brings in what waits at the relay, for a push notification. Nothing when the app has the database open, as it receives by
+ * itself then.
+ */
+suspend fun fetchNews(account: Account): Fetched =
+    try {
+        cancellable { token -> fetchForPush(account.database, account.key(), account.relay, cancel = token) }
+    } catch (problem: SealpostException.Storage) {
+        if (problem.reason != StorageReason.IN_USE) throw problem
+        Fetched(emptyList(), complete = true)
+    }

@@ -1,0 +1,52 @@
+//! `docs/mobile.md` shows code that the bindings' tests compile, and says what to do about every error there is.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+fn read(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)).unwrap()
+}
+
+fn page() -> String {
+    read("docs/mobile.md")
+}
+
+#[test]
+fn the_code_is_compiled_by_tests() {
+    let swift = [
+        "examples/ios/Chat/Model/ChatModel.swift",
+        "examples/ios/Chat/Model/News.swift",
+        "bindings/swift/Tests/SealpostTests/ReadmeTests.swift",
+    ];
+    let kotlin = [
+        "examples/android/app/src/main/kotlin/model/ChatModel.kt",
+        "examples/android/app/src/main/kotlin/model/News.kt",
+        "bindings/kotlin/src/test/kotlin/ReadmeTest.kt",
+    ];
+    for (language, sources) in [("swift", swift), ("kotlin", kotlin)] {
+        let compiled: String = sources.into_iter().map(read).collect();
+        let compiled: BTreeSet<&str> = compiled.lines().map(str::trim).collect();
+        let page = page();
+        let examples: Vec<_> = page.split(&format!("```{language}\n")).skip(1).collect();
+        assert_eq!(examples.len(), 3, "{language}");
+        for line in examples.iter().flat_map(|text| text.split("```").next().unwrap().lines()) {
+            assert!(compiled.contains(line.trim()), "{line:?} is not in {sources:?}");
+        }
+    }
+}
+
+#[test]
+fn every_error_has_its_row() {
+    let errors = read("crates/sdk-ffi/src/error.rs");
+    let codes =
+        errors.lines().filter_map(|line| line.split_once("=> \"")?.1.split_once("\",")).map(|(code, _)| code);
+    let page = page();
+    let rows = page.split_once("| `code()`").unwrap().1.lines();
+    let told = rows.filter_map(|row| row.strip_prefix("| `")?.split_once('`')).map(|(code, _)| code);
+    let (codes, told): (BTreeSet<_>, BTreeSet<_>) = (codes.collect(), told.collect());
+    assert!(codes.len() >= 20, "{codes:?}");
+    assert_eq!(codes, told);
+}
