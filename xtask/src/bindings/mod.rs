@@ -55,5 +55,7 @@ fn check_api(golden: &Path, found: &str, draft: &Path) -> Result<(), Error> {
         return Ok(());
     }
     fs::write(draft, found).map_err(|source| Error::Io { subject: draft.into(), source })?;
+    // For who reads along; where there is no such program, the error names both files.
+    let _ = Command::new("diff").arg("-uN").args([golden, draft]).status();
     Err(Error::Api { golden: golden.into(), draft: draft.into() })
 }
