@@ -2,7 +2,7 @@
 //!
 //! The same functions run in three places: under libFuzzer (`./dev fuzz`, in `libfuzzer/`), over the corpora that were
 //! kept (`tests/replay.rs`), and over those corpora with a few bytes changed (`tests/damage.rs`). Each checks that
-//! nothing panics, that what was accepted is given back unchanged, and that no call allocates beyond its [`allocation`]
+//! nothing panics, that what was accepted is given back unchanged, and that no call allocates beyond its `allocation`
 //! limit.
 
 #![allow(
