@@ -38,12 +38,12 @@ impl Vault {
 
     /// Takes the lock on the sibling file `<database>.lock`; the operating system drops it with the process.
     /// (Never on the database itself: closing any descriptor of it would drop SQLite's own locks.)
-    pub(super) fn lock(&self) -> Result<File> {
+    pub(super) fn lock(&self) -> Result<Lock> {
         let mut path = self.path.clone().into_os_string();
         path.push(".lock");
         let file = File::options().create(true).truncate(false).write(true).open(path).map_err(io_error)?;
         match file.try_lock() {
-            Ok(()) => Ok(file),
+            Ok(()) => Ok(Lock(file)),
             Err(TryLockError::WouldBlock) => Err(Storage::InUse.into()),
             Err(TryLockError::Error(error)) => Err(io_error(error)),
         }
@@ -109,6 +109,16 @@ impl Vault {
     }
 }
 
+/// The lock on the database: whoever has it is its only user.
+pub(super) struct Lock(File);
+
+impl Drop for Lock {
+    /// Closing the file alone would not do: a program that this process is just starting has a copy of it for a moment.
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
+}
+
 /// Tells a file that is not ours, or was cut short, from one whose key is wrong.
 fn check_header(path: &Path) -> Result<()> {
     let mut header = [0; 32];
@@ -152,4 +162,23 @@ fn io_error(error: std::io::Error) -> Error {
         _ => Storage::Io,
     }
     .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_let_go_even_where_somebody_inherited_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let vault = Vault::new(dir.path().join("a.db"), DatabaseKey::new([9; 32]));
+        let lock = vault.lock().unwrap();
+        let inherited = lock.0.try_clone().unwrap();
+        assert_eq!(vault.lock().err(), Some(Storage::InUse.into()));
+        drop(lock);
+        let again = vault.lock();
+        assert!(again.is_ok());
+        drop(inherited);
+        assert_eq!(vault.lock().err(), Some(Storage::InUse.into()));
+    }
 }

@@ -3,7 +3,6 @@
 //! Transactions that wait at the same time share one commit, so that they share its flush to disk; each runs in
 //! a savepoint of its own, so that one that fails takes nothing with it. Nobody is answered before the commit.
 
-use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
@@ -12,6 +11,7 @@ use std::thread::{self, JoinHandle};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::vault::Lock;
 use super::{SUSPENDED, Tx};
 use crate::error::{Error, Result, Storage};
 use crate::event::{Event, EventBus};
@@ -28,7 +28,7 @@ pub(super) struct Writer {
 
 impl Writer {
     /// `lock` is held until the connection is closed.
-    pub(super) fn start(connection: Connection, lock: File) -> Result<Self> {
+    pub(super) fn start(connection: Connection, lock: Lock) -> Result<Self> {
         let (jobs, queue) = channel();
         let thread = thread::Builder::new()
             .name("sealpost-writer".to_owned())
