@@ -10,8 +10,9 @@ let package = Package(
     targets: [
         .systemLibrary(name: "SealpostFFI"),
         .target(name: "Sealpost", dependencies: ["SealpostFFI"], linkerSettings: [.linkedLibrary("sealpost")]),
-        // The half of examples/ios that has no screen, for the tests: a link to it.
+        // Links: to the half of examples/ios that has no screen, for the tests, and to examples/swift-cli.
         .target(name: "ExampleModel", dependencies: ["Sealpost"], path: "Tests/ExampleModel"),
+        .executableTarget(name: "chat", dependencies: ["Sealpost"], path: "Tests/ExampleChat"),
         .testTarget(
             name: "SealpostTests",
             dependencies: ["Sealpost", "ExampleModel"],

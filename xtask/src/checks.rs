@@ -20,6 +20,7 @@ const TEST: &[Step] = &[
     ("interop", interop::test),
     ("kotlin", bindings::test_kotlin),
     ("swift", bindings::test_swift),
+    ("conversation", bindings::test_conversation),
 ];
 
 /// The failure tests kill processes at named stations; only builds with these features have them.

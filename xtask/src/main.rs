@@ -30,6 +30,8 @@ const HELP: &str = "\
   interop                        Signal's own library against ours, alone; part of test
   kotlin                         the Kotlin binding: generated, compiled and tested on a JVM; part of test
   swift                          the Swift binding: generated, compiled and tested; part of test
+  chat-kotlin, chat-swift        as chat, with --name and --with, over a binding
+  conversation                   the chat in Kotlin and the one in Swift talk with each other; part of test
   xcframework [URL]              what a release for Apple's systems consists of; needs a Mac with Xcode
   lint                           format, clippy, dependency rules
   check-deps                     dependency rules alone
@@ -66,6 +68,9 @@ fn run(verb: &str, arguments: Vec<String>) -> Result<ExitCode, Error> {
         "interop" => interop::build_and_test(&workspace)?,
         "kotlin" => bindings::build_and_test_kotlin(&workspace)?,
         "swift" => bindings::build_and_test_swift(&workspace)?,
+        "chat-kotlin" => bindings::chat_kotlin(&workspace, &arguments)?,
+        "chat-swift" => bindings::chat_swift(&workspace, &arguments)?,
+        "conversation" => bindings::build_and_test_conversation(&workspace)?,
         "xcframework" => bindings::xcframework(&workspace, &arguments)?,
         "lint" => checks::lint(&workspace)?,
         "check-deps" => deps::check(&workspace)?,

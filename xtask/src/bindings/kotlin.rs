@@ -17,7 +17,21 @@ pub(crate) fn test(workspace: &Workspace) -> Result<(), Error> {
     let source = generated.join("io/github/sealpost/sealpost.kt");
     let source = fs::read_to_string(&source).map_err(|error| Error::Io { subject: source, source: error })?;
     check_api(&folder.join("api.txt"), &api::of_kotlin(&source), &folder.join("target/api.txt"))?;
-    maven(workspace, &folder)
+    run(maven(workspace, "test"))
+}
+
+/// Generates the sources and compiles everything, without a look at the names.
+pub(super) fn build_chat(workspace: &Workspace) -> Result<(), Error> {
+    generate(workspace, &workspace.path("bindings/kotlin/target/generated"))?;
+    run(maven(workspace, "test-compile"))
+}
+
+/// The chat in a terminal, which is compiled with the tests.
+pub(super) fn chat(workspace: &Workspace, arguments: &[String]) -> Command {
+    let words: Vec<_> = arguments.iter().map(|word| format!("\"{word}\"")).collect();
+    let mut chat = maven(workspace, "exec:java");
+    chat.arg(format!("-Dexec.args={}", words.join(" ")));
+    chat
 }
 
 fn generate(workspace: &Workspace, folder: &Path) -> Result<(), Error> {
@@ -28,14 +42,18 @@ fn generate(workspace: &Workspace, folder: &Path) -> Result<(), Error> {
     run(command)
 }
 
-fn maven(workspace: &Workspace, folder: &Path) -> Result<(), Error> {
+fn maven(workspace: &Workspace, goal: &str) -> Command {
+    let folder = workspace.path("bindings/kotlin");
     let relay = workspace.binary(Profile::Debug, "sealpost-relay");
     let library = workspace.library(Profile::Debug, "sealpost");
+    let library = library.parent().unwrap_or(&folder);
     let mut maven = Command::new("mvn");
-    maven.args(["-q", "-B", "test"]).current_dir(folder);
+    maven.args(["-q", "-B", goal]).current_dir(&folder);
     maven.arg(property("sealpost.relay", &relay));
-    maven.arg(property("sealpost.library.path", library.parent().unwrap_or(folder)));
-    run(maven)
+    maven.arg(property("sealpost.library.path", library));
+    // For what runs inside Maven.
+    maven.arg(property("jna.library.path", library));
+    maven
 }
 
 fn property(name: &str, path: &Path) -> OsString {

@@ -1,16 +1,18 @@
 //! The bindings: sources that are generated from the built library, and what each language adds and tests.
 
 mod api;
+mod conversation;
 mod kotlin;
 mod swift;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::error::Error;
 use crate::workspace::{Profile, Workspace, run};
 
+pub(crate) use conversation::test as test_conversation;
 pub(crate) use kotlin::test as test_kotlin;
 pub(crate) use swift::{test as test_swift, xcframework};
 
@@ -24,6 +26,41 @@ pub(crate) fn build_and_test_kotlin(workspace: &Workspace) -> Result<(), Error> 
 pub(crate) fn build_and_test_swift(workspace: &Workspace) -> Result<(), Error> {
     build(workspace)?;
     test_swift(workspace)
+}
+
+/// Builds what the conversation needs, and lets it be held.
+pub(crate) fn build_and_test_conversation(workspace: &Workspace) -> Result<(), Error> {
+    build(workspace)?;
+    kotlin::build_chat(workspace)?;
+    swift::build_chat(workspace)?;
+    test_conversation(workspace)
+}
+
+/// The chat in a terminal, in Kotlin.
+pub(crate) fn chat_kotlin(workspace: &Workspace, arguments: &[String]) -> Result<(), Error> {
+    build(workspace)?;
+    kotlin::build_chat(workspace)?;
+    run(kotlin::chat(workspace, &with_state(arguments, &chat_state(workspace)?)))
+}
+
+/// The chat in a terminal, in Swift.
+pub(crate) fn chat_swift(workspace: &Workspace, arguments: &[String]) -> Result<(), Error> {
+    build(workspace)?;
+    swift::build_chat(workspace)?;
+    let state = chat_state(workspace)?;
+    run(swift::chat(workspace, &state, &with_state(arguments, &state)))
+}
+
+/// Where `./dev chat` keeps its accounts too, when it is called at the top of the checkout.
+fn chat_state(workspace: &Workspace) -> Result<PathBuf, Error> {
+    let state = workspace.path(".cache/chat");
+    fs::create_dir_all(&state).map_err(|source| Error::Io { subject: state.clone(), source })?;
+    Ok(state)
+}
+
+fn with_state(arguments: &[String], state: &Path) -> Vec<String> {
+    let state = ["--state".to_owned(), state.to_string_lossy().into_owned()];
+    arguments.iter().cloned().chain(state).collect()
 }
 
 fn build(workspace: &Workspace) -> Result<(), Error> {

@@ -11,8 +11,8 @@ use crate::workspace::{Profile, Workspace, run};
 
 /// What generates the sources.
 const PROGRAM: &str = "uniffi-bindgen-swift";
-/// What the tests compile a half of.
-const EXAMPLE: &str = "examples/ios";
+/// What the package links to: half of an app, for the tests, and the chat in a terminal.
+const EXAMPLES: [&str; 2] = ["examples/ios", "examples/swift-cli"];
 
 /// Generates the sources from the library that was built, compares their names with the golden copy, and runs the tests.
 pub(crate) fn test(workspace: &Workspace) -> Result<(), Error> {
@@ -23,7 +23,27 @@ pub(crate) fn test(workspace: &Workspace) -> Result<(), Error> {
     fs::create_dir_all(&scratch).map_err(|source| Error::Io { subject: scratch.clone(), source })?;
     check_api(&folder.join("api.txt"), &api::of_swift(&source), &scratch.join("api.txt"))?;
     run(lint(workspace, &folder))?;
-    run(package_tests(workspace, &folder, &scratch))
+    run(package(workspace, &folder, &scratch, &["test", "--disable-xctest"]))
+}
+
+/// Builds the chat in a terminal.
+pub(super) fn build_chat(workspace: &Workspace) -> Result<(), Error> {
+    let folder = workspace.path("bindings/swift");
+    let scratch = workspace.target("swift");
+    fs::create_dir_all(&scratch).map_err(|source| Error::Io { subject: scratch.clone(), source })?;
+    generate(workspace, &folder)?;
+    run(package(workspace, &folder, &scratch, &["build", "--product", "chat"]))
+}
+
+/// The chat in a terminal, which is built with the tests. It sees its folder of accounts.
+pub(super) fn chat(workspace: &Workspace, state: &Path, arguments: &[String]) -> Command {
+    let folder = workspace.path("bindings/swift");
+    let scratch = workspace.target("swift");
+    let library = workspace.library(Profile::Debug, "sealpost");
+    let library = library.parent().unwrap_or(&folder);
+    let mut chat = in_toolchain(&folder, &[&scratch, library, state]);
+    chat.arg(scratch.join("debug/chat")).args(arguments);
+    chat
 }
 
 /// Builds what a release consists of. Only a Mac with Xcode can; the URL is where the release will offer the library.
@@ -61,24 +81,28 @@ fn generate(workspace: &Workspace, folder: &Path) -> Result<PathBuf, Error> {
 
 /// Checks the form of what is written by hand.
 fn lint(workspace: &Workspace, folder: &Path) -> Command {
-    let mut lint = in_toolchain(folder, &[&workspace.path(EXAMPLE)]);
-    let by_hand = format!("Package.swift release Tests Sources/Sealpost/*.swift ../../{EXAMPLE}");
+    let examples = EXAMPLES.map(|example| workspace.path(example));
+    let mut lint = in_toolchain(folder, &examples.each_ref().map(PathBuf::as_path));
+    let links = EXAMPLES.map(|example| format!("../../{example}")).join(" ");
+    let by_hand = format!("Package.swift release Tests Sources/Sealpost/*.swift {links}");
     let form = "--configuration .swift-format";
     lint.args(["sh", "-c"]).arg(format!("swift format lint --strict --recursive {form} {by_hand}"));
     lint
 }
 
-fn package_tests(workspace: &Workspace, folder: &Path, scratch: &Path) -> Command {
+/// The package manager, with the library that was built.
+fn package(workspace: &Workspace, folder: &Path, scratch: &Path, verb: &[&str]) -> Command {
     let library = workspace.library(Profile::Debug, "sealpost");
     let library = library.parent().unwrap_or(folder);
     let mut search = OsString::from("-L");
     search.push(library);
-    let mut tests = in_toolchain(folder, &[scratch, library, &workspace.path(EXAMPLE)]);
-    tests.args(["swift", "test", "--disable-xctest", "--scratch-path"]).arg(scratch);
-    tests.arg("-Xlinker").arg(search);
-    tests.args(["-Xlinker", "-rpath", "-Xlinker"]).arg(library);
-    tests.env("SEALPOST_RELAY", workspace.binary(Profile::Debug, "sealpost-relay"));
-    tests
+    let [app, chat] = EXAMPLES.map(|example| workspace.path(example));
+    let mut swift = in_toolchain(folder, &[scratch, library, &app, &chat]);
+    swift.arg("swift").args(verb).arg("--scratch-path").arg(scratch);
+    swift.arg("-Xlinker").arg(search);
+    swift.args(["-Xlinker", "-rpath", "-Xlinker"]).arg(library);
+    swift.env("SEALPOST_RELAY", workspace.binary(Profile::Debug, "sealpost-relay"));
+    swift
 }
 
 /// A command in the package's folder, which sees other folders too.

@@ -1,0 +1,134 @@
+/*
+ * A conversation in a terminal, over the Kotlin binding. Arguments and folders are those of `./dev chat`, so that the two talk
+ * with each other by name.
+ */
+package io.github.sealpost.example.cli
+
+import io.github.sealpost.Change
+import io.github.sealpost.Client
+import io.github.sealpost.Delivery
+import io.github.sealpost.Direction
+import io.github.sealpost.Message
+import io.github.sealpost.SealpostException
+import io.github.sealpost.Thread
+import io.github.sealpost.changes
+import io.github.sealpost.openClient
+import io.github.sealpost.text
+import io.github.sealpost.useAndShutDown
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.cancelAndJoin
+import kotlinx.coroutines.coroutineScope
+import kotlinx.coroutines.delay
+import kotlinx.coroutines.launch
+import kotlinx.coroutines.runBlocking
+import kotlinx.coroutines.withContext
+import kotlinx.coroutines.withTimeoutOrNull
+import java.io.File
+import java.time.Instant
+import java.time.ZoneOffset
+import java.time.format.DateTimeFormatter
+import kotlin.system.exitProcess
+import kotlin.time.Duration.Companion.milliseconds
+import kotlin.time.Duration.Companion.seconds
+
+private const val HELP = "chat --name NAME --with NAME [--relay URL] [--state FOLDER]"
+private val CLOCK = DateTimeFormatter.ofPattern("HH:mm").withZone(ZoneOffset.UTC)
+
+fun main(words: Array<String>) {
+    val options = words.toList().chunked(2).associate { it.first() to it.last() }
+    val name = options["--name"]
+    val friend = options["--with"]
+    if (name == null || friend == null) {
+        System.err.println(HELP)
+        exitProcess(2)
+    }
+    val home = Home(File(options["--state"] ?: ".cache/chat"))
+    try {
+        runBlocking { chat(home, name, friend, options["--relay"] ?: "http://127.0.0.1:8470") }
+    } catch (problem: SealpostException) {
+        System.err.println("chat: $problem")
+        exitProcess(1)
+    }
+}
+
+private suspend fun chat(home: Home, name: String, friend: String, relay: String) {
+    openClient(home.file(name, "db").path, home.key(name), relay).useAndShutDown { client ->
+        home.file(name, "id").writeText(client.userId())
+        println("  · you are $name, user id ${client.userId()}")
+        client.directThread(home.user(friend)).use { thread ->
+            coroutineScope {
+                val showing = launch { show(thread, name, friend) }
+                write(client, thread)
+                showing.cancelAndJoin()
+            }
+        }
+    }
+}
+
+/** What there is, then what comes. */
+private suspend fun show(thread: Thread, name: String, friend: String) {
+    var newest = 0L
+    thread.changes().collect { change ->
+        val messages = when (change) {
+            is Change.Snapshot -> change.messages.reversed()
+            is Change.Added -> listOf(change.message)
+            else -> emptyList()
+        }
+        for (message in messages.filter { it.id > newest }) {
+            newest = message.id
+            val isTheirs = message.direction is Direction.Incoming
+            println("${CLOCK.format(Instant.ofEpochMilli(message.sentAtMs))} ${if (isTheirs) friend else name}: ${line(message)}")
+            if (isTheirs) thread.markRead(message.id)
+        }
+    }
+}
+
+/** Without what would move the cursor of a terminal. */
+private fun line(message: Message): String =
+    message.text?.filterNot { it.isISOControl() } ?: "(could not be opened)"
+
+/** Until the person is done. */
+private suspend fun write(client: Client, thread: Thread) {
+    while (true) {
+        val line = withContext(Dispatchers.IO) { readlnOrNull() }?.trim() ?: break
+        if (line == "/quit") break
+        if (line.isEmpty()) continue
+        thread.sendText(line)
+        // A person waits.
+        client.reconnect()
+    }
+    // A moment to leave; what does not is on disk, and leaves next time.
+    withTimeoutOrNull(2.seconds) {
+        val waits = Direction.Outgoing(Delivery.Queued)
+        while (thread.history().messages.any { it.direction == waits }) delay(50.milliseconds)
+    }
+}
+
+/** What is kept between runs: for each name a database, its key, and its user id for others on this machine. */
+private class Home(private val folder: File) {
+    init {
+        folder.mkdirs()
+    }
+
+    fun file(name: String, kind: String) = File(folder, "$name.$kind")
+
+    /** In a file, as this is no app: an app has a Keystore. */
+    fun key(name: String): ByteArray {
+        val file = file(name, "key")
+        if (file.createNewFile()) {
+            file.setReadable(false, false)
+            file.setReadable(true, true)
+            file.writeBytes(ByteArray(32).also(java.security.SecureRandom()::nextBytes))
+        }
+        return file.readBytes()
+    }
+
+    /** Waits until there is somebody of that name. */
+    suspend fun user(name: String): String {
+        while (true) {
+            val file = file(name, "id")
+            if (file.exists()) file.readText().trim().takeIf { it.isNotEmpty() }?.let { return it }
+            delay(200.milliseconds)
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! The chat in Kotlin and the one in Swift talk with each other through a relay: two processes, two languages, one protocol.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+
+use super::{empty_folder, kotlin, swift, with_state};
+use crate::error::Error;
+use crate::workspace::{Profile, Workspace, not_started};
+
+/// Longer than any line takes that comes.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Both chats were compiled with the tests of their bindings.
+pub(crate) fn test(workspace: &Workspace) -> Result<(), Error> {
+    let state = workspace.target("conversation");
+    empty_folder(&state)?;
+    let mut relay = Command::new(workspace.binary(Profile::Debug, "sealpost-relay"));
+    relay.arg("--data").arg(state.join("relay")).args(["--listen", "127.0.0.1:0", "--registration", "dev"]);
+    let mut relay = Talker::start("the relay", relay)?;
+    let listening = relay.hear("listening on ")?;
+    let url = listening.rsplit(' ').next().unwrap_or_default();
+    let who = |name: &str, friend: &str| {
+        let words = ["--name", name, "--with", friend, "--relay", url].map(str::to_owned);
+        with_state(&words, &state)
+    };
+    let mut ada = Talker::start("the chat in Kotlin", kotlin::chat(workspace, &who("ada", "ben")))?;
+    let mut ben = Talker::start("the chat in Swift", swift::chat(workspace, &state, &who("ben", "ada")))?;
+    for number in 1..=3 {
+        ada.say(&format!("from Kotlin, {number} ✓"))?;
+        ben.hear(&format!(" ada: from Kotlin, {number} ✓"))?;
+        ben.say(&format!("from Swift, {number} ✓"))?;
+        ada.hear(&format!(" ben: from Swift, {number} ✓"))?;
+    }
+    ada.leave()?;
+    ben.leave()
+}
+
+/// A program that one writes to and that answers, line by line. It ends with this.
+struct Talker {
+    name: &'static str,
+    program: Child,
+    input: Option<ChildStdin>,
+    lines: Receiver<String>,
+}
+
+impl Talker {
+    fn start(name: &'static str, mut command: Command) -> Result<Self, Error> {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut program = command.spawn().map_err(|source| not_started(&command, source))?;
+        let (told, lines) = channel();
+        if let Some(output) = program.stdout.take() {
+            // Until the program ends, or nobody listens.
+            thread::spawn(move || {
+                BufReader::new(output).lines().map_while(Result::ok).try_for_each(|line| told.send(line))
+            });
+        }
+        Ok(Self { name, input: program.stdin.take(), program, lines })
+    }
+
+    fn say(&mut self, line: &str) -> Result<(), Error> {
+        let said = self.input.as_mut().map(|input| writeln!(input, "{line}"));
+        said.transpose().map(|_| ()).map_err(|source| Error::Io { subject: self.name.into(), source })
+    }
+
+    /// Waits for a line with these words.
+    fn hear(&mut self, words: &str) -> Result<String, Error> {
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) if line.contains(words) => return Ok(line),
+                Ok(_) => {}
+                Err(_) => return Err(Error::Failed(format!("{} never said {words:?}", self.name))),
+            }
+        }
+    }
+
+    /// The end of its input is the end of a chat.
+    fn leave(mut self) -> Result<(), Error> {
+        self.input = None;
+        let status = self.program.wait().map_err(|source| Error::Io { subject: self.name.into(), source })?;
+        if status.success() { Ok(()) } else { Err(Error::Failed(self.name.to_owned())) }
+    }
+}
+
+impl Drop for Talker {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.program.kill();
+        let _ = self.program.wait();
+    }
+}
