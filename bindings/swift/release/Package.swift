@@ -1,5 +1,5 @@
 // swift-tools-version:6.0
-// The manifest of a release. `./dev xcframework` fills in where the library will be, and its checksum.
+// The manifest of a release. `./dev xcframework` fills in where the library will be, and its checksum, or where it is.
 import PackageDescription
 
 let package = Package(

@@ -3,12 +3,13 @@
 # calls this:
 #   xcframework.sh check|build TARGET_FOLDER [URL]
 # The library for iPhones, for the simulator and for Macs goes into TARGET_FOLDER/xcframework/SealpostFFI.xcframework.zip; beside
-# it, in package/, is the package that refers to it by the URL under which the release will offer it.
+# it, in package/, is the package that refers to it by the URL under which the release will offer it; without a URL, a package
+# that has the library in it.
 set -euo pipefail
 
 step=$1
 target=$2
-url=${3:-https://example.org/SealpostFFI.xcframework.zip}
+url=${3:-}
 swift=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
 out=$target/xcframework
 
@@ -25,7 +26,7 @@ export IPHONEOS_DEPLOYMENT_TARGET=16.0 MACOSX_DEPLOYMENT_TARGET=13.0
 build() {
     rustup target add "$@"
     for triple in "$@"; do
-        cargo build --release --locked -p sealpost-ffi --lib --target "$triple"
+        cargo rustc --release --locked -p sealpost-ffi --lib --crate-type staticlib --target "$triple"
     done
 }
 
@@ -62,5 +63,11 @@ checksum=$(swift package compute-checksum "$out/SealpostFFI.xcframework.zip")
 mkdir -p "$out/package/Sources"
 cp -R Sources/Sealpost "$out/package/Sources/"
 cp README.md "$out/package/"
-sed -e "s|@URL@|$url|" -e "s|@CHECKSUM@|$checksum|" release/Package.swift >"$out/package/Package.swift"
+if [ -n "$url" ]; then
+    sed -e "s|@URL@|$url|" -e "s|@CHECKSUM@|$checksum|" release/Package.swift >"$out/package/Package.swift"
+else
+    cp -R "$out/SealpostFFI.xcframework" "$out/package/"
+    sed -e 's|url: "@URL@", checksum: "@CHECKSUM@"|path: "SealpostFFI.xcframework"|' release/Package.swift \
+        >"$out/package/Package.swift"
+fi
 printf 'xcframework: %s\nxcframework: %s\n' "$out/SealpostFFI.xcframework.zip, checksum $checksum" "$out/package"
