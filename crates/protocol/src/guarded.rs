@@ -1,7 +1,8 @@
 //! Protobuf messages that hold secrets.
 
 use bytes::Bytes;
-use zeroize::optimization_barrier;
+
+use crate::primitives::secret::wipe;
 
 /// A stored form to decode. Prost copies the bytes of a field twice, and nobody would wipe the first copy; out of this
 /// one it takes shares instead, and all of it is wiped with the last of them.
@@ -14,8 +15,36 @@ pub(crate) fn wiped(bytes: Vec<u8>) -> Bytes {
     Bytes::from_owner(Wiped(bytes))
 }
 
-/// As `Zeroizing`, but wiped as fast as memory can be: with one `memset` that the compiler must not leave out, instead of
-/// byte by byte. What lies behind the last byte is not wiped, so that the vector must never have shrunk.
+/// A field that is wiped.
+pub(crate) trait Wipe {
+    /// Wipes all of its buffer, also what lies behind the last byte.
+    fn wipe_all(&mut self);
+}
+
+impl Wipe for Vec<u8> {
+    fn wipe_all(&mut self) {
+        let capacity = self.capacity();
+        self.clear();
+        self.resize(capacity, 0);
+        wipe(self);
+    }
+}
+
+impl Wipe for Option<Vec<u8>> {
+    fn wipe_all(&mut self) {
+        self.iter_mut().for_each(Wipe::wipe_all);
+    }
+}
+
+/// Copies of secrets, for the fields of a form: shares of one such buffer.
+pub(crate) fn copies<'a>(secrets: impl Iterator<Item = &'a [u8; 32]> + Clone) -> impl Iterator<Item = Bytes> {
+    // Room for all from the start: a reallocation would leave copies behind.
+    let mut all = Vec::with_capacity(secrets.clone().count().saturating_mul(32));
+    secrets.for_each(|secret| all.extend_from_slice(secret));
+    let mut rest = wiped(all);
+    std::iter::from_fn(move || (rest.len() >= 32).then(|| rest.split_to(32)))
+}
+
 struct Wiped(Vec<u8>);
 
 impl AsRef<[u8]> for Wiped {
@@ -26,8 +55,7 @@ impl AsRef<[u8]> for Wiped {
 
 impl Drop for Wiped {
     fn drop(&mut self) {
-        self.0.fill(0);
-        optimization_barrier(self.0.as_slice());
+        self.0.wipe_all();
     }
 }
 
@@ -37,7 +65,7 @@ macro_rules! guarded {
     ($($name:ident: $($secret:ident),*;)*) => {$(
         impl Drop for $name {
             fn drop(&mut self) {
-                $(zeroize::Zeroize::zeroize(&mut self.$secret);)*
+                $($crate::guarded::Wipe::wipe_all(&mut self.$secret);)*
             }
         }
         impl std::fmt::Debug for $name {

@@ -180,9 +180,14 @@ impl fmt::Debug for SessionChange {
 fn encode(session: &Session) -> Zeroizing<Vec<u8>> {
     let Session { parties, ratchet, unanswered } = session;
     let TripleRatchet { double: DoubleRatchet { root_key, sending, receiving }, spqr } = ratchet;
+    let ours = [root_key.expose(), sending.ratchet_key.private().expose(), sending.chain_key.expose()];
+    let theirs = receiving.iter().map(|chain| chain.chain_key.expose());
+    let mut copies = guarded::copies(ours.into_iter().chain(theirs));
+    let mut next = || copies.next().unwrap_or_default();
+    let [root_key, ratchet_private, sending_key] = ours.map(|_| next());
     let receiving = receiving.iter().map(|chain| ReceivingForm {
         ratchet_key: chain.ratchet_key.as_bytes().to_vec().into(),
-        chain_key: chain.chain_key.expose().to_vec(),
+        chain_key: next(),
         index: chain.chain_key.index(),
         kept: chain.kept,
     });
@@ -192,11 +197,11 @@ fn encode(session: &Session) -> Zeroizing<Vec<u8>> {
         local_identity: parties.local_identity.as_bytes().to_vec().into(),
         remote_identity: parties.remote_identity.as_bytes().to_vec().into(),
         remote_registration_id: parties.remote_registration_id,
-        root_key: root_key.expose().to_vec(),
+        root_key,
         sending: Some(SendingForm {
             ratchet_key: sending.ratchet_key.public().as_bytes().to_vec().into(),
-            ratchet_private: sending.ratchet_key.private().expose().to_vec(),
-            chain_key: sending.chain_key.expose().to_vec(),
+            ratchet_private,
+            chain_key: sending_key,
             index: sending.chain_key.index(),
             previous: sending.previous,
         }),

@@ -51,8 +51,15 @@ fn form_of(running: &Running) -> Form {
     let Running { negotiation, chains, braid } = running;
     let Chains { direction, root, epoch, sending, receiving } = chains;
     let (auth_root, mac_key) = braid.authenticator.expose();
-    let sending = sending.iter().map(|Sending { epoch, link }| link_form(*epoch, link, 0));
-    let receiving = receiving.iter().map(|Receiving { epoch, link, kept }| link_form(*epoch, link, *kept));
+    let roots = [root.expose(), auth_root, mac_key];
+    let links = sending.iter().map(|chain| &chain.link).chain(receiving.iter().map(|chain| &chain.link));
+    let mut copies = guarded::copies(roots.into_iter().chain(links.map(|link| link.key.expose())));
+    let mut next = || copies.next().unwrap_or_default();
+    let [chain_root, auth_root, mac_key] = roots.map(|_| next());
+    let mut link_form = |epoch, link: &Link, kept| LinkForm { epoch, index: link.index, key: next(), kept };
+    let sending = sending.iter().map(|Sending { epoch, link }| link_form(*epoch, link, 0)).collect();
+    let receiving =
+        receiving.iter().map(|Receiving { epoch, link, kept }| link_form(*epoch, link, *kept)).collect();
     Form {
         form: FORM,
         negotiation: match negotiation {
@@ -63,12 +70,12 @@ fn form_of(running: &Running) -> Form {
         },
         responder: *direction == Direction::Responder,
         chain_epoch: *epoch,
-        chain_root: root.expose().to_vec(),
-        sending: sending.collect(),
-        receiving: receiving.collect(),
+        chain_root,
+        sending,
+        receiving,
         braid_epoch: braid.epoch,
-        auth_root: auth_root.to_vec(),
-        mac_key: mac_key.to_vec(),
+        auth_root,
+        mac_key,
         state: Some(state_form(&braid.state)),
     }
 }
@@ -102,10 +109,6 @@ fn running_of(form: &Form) -> Result<Running, DecodeError> {
         state: state_of(form.state.as_ref().ok_or(DecodeError::MissingField)?)?,
     };
     Ok(Running { negotiation, chains, braid })
-}
-
-fn link_form(epoch: u64, link: &Link, kept: u32) -> LinkForm {
-    LinkForm { epoch, index: link.index, key: link.key.expose().to_vec(), kept }
 }
 
 fn link_of(form: &LinkForm) -> Result<Arc<Link>, DecodeError> {
@@ -213,7 +216,8 @@ fn unpack<const K: usize>(bytes: &[u8]) -> Result<Decoder<K>, DecodeError> {
 /// A chunk behind its index in big-endian.
 const PACKED_LEN: usize = size_of::<u16>() + size_of::<Row>();
 
-/// Field numbers are never reused.
+/// Field numbers are never reused. Fields with secrets are shares of buffers that are wiped: when reading, of one copy of the
+/// stored bytes.
 #[derive(prost::Message)]
 #[prost(skip_debug)]
 struct Form {
@@ -225,18 +229,18 @@ struct Form {
     responder: bool,
     #[prost(uint64, tag = "4")]
     chain_epoch: u64,
-    #[prost(bytes = "vec", tag = "5")]
-    chain_root: Vec<u8>,
+    #[prost(bytes = "bytes", tag = "5")]
+    chain_root: Bytes,
     #[prost(message, repeated, tag = "6")]
     sending: Vec<LinkForm>,
     #[prost(message, repeated, tag = "7")]
     receiving: Vec<LinkForm>,
     #[prost(uint64, tag = "8")]
     braid_epoch: u64,
-    #[prost(bytes = "vec", tag = "9")]
-    auth_root: Vec<u8>,
-    #[prost(bytes = "vec", tag = "10")]
-    mac_key: Vec<u8>,
+    #[prost(bytes = "bytes", tag = "9")]
+    auth_root: Bytes,
+    #[prost(bytes = "bytes", tag = "10")]
+    mac_key: Bytes,
     #[prost(message, optional, tag = "11")]
     state: Option<StateForm>,
 }
@@ -248,13 +252,13 @@ struct LinkForm {
     epoch: u64,
     #[prost(uint32, tag = "2")]
     index: u32,
-    #[prost(bytes = "vec", tag = "3")]
-    key: Vec<u8>,
+    #[prost(bytes = "bytes", tag = "3")]
+    key: Bytes,
     #[prost(uint32, tag = "4")]
     kept: u32,
 }
 
-/// Every state is a choice of these. What is not secret is taken out of the stored bytes without a copy.
+/// Every state is a choice of these.
 #[derive(prost::Message)]
 #[prost(skip_debug)]
 struct StateForm {
@@ -262,8 +266,8 @@ struct StateForm {
     #[prost(uint32, tag = "1")]
     kind: u32,
     /// The seed of our key pair, or the message of our encapsulation.
-    #[prost(bytes = "vec", tag = "2")]
-    secret: Vec<u8>,
+    #[prost(bytes = "bytes", tag = "2")]
+    secret: Bytes,
     /// Their header.
     #[prost(bytes = "bytes", tag = "3")]
     header: Bytes,
@@ -287,7 +291,7 @@ impl StateForm {
     }
 
     fn secret<const N: usize>(mut self, secret: &Secret<N>) -> Self {
-        self.secret = secret.expose().to_vec();
+        self.secret = guarded::wiped(secret.expose().to_vec());
         self
     }
 
@@ -320,9 +324,9 @@ impl StateForm {
 }
 
 guarded! {
-    Form: chain_root, auth_root, mac_key;
-    LinkForm: key;
-    StateForm: secret;
+    Form: ;
+    LinkForm: ;
+    StateForm: ;
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! The protobuf of the stored form. Field numbers are never reused. What is not secret is taken out of the stored bytes
-//! without a copy.
+//! The protobuf of the stored form. Field numbers are never reused. Fields are shares of buffers that are wiped: when
+//! reading, of one copy of the stored bytes.
 
 use bytes::Bytes;
 
@@ -23,7 +23,6 @@ pub(super) struct RowForm {
     pub(super) rank: i64,
     #[prost(bool, tag = "3")]
     pub(super) active: bool,
-    /// A share of something that is wiped.
     #[prost(bytes = "bytes", tag = "4")]
     pub(super) bytes: Bytes,
 }
@@ -41,8 +40,8 @@ pub(super) struct SessionForm {
     pub(super) remote_identity: Bytes,
     #[prost(uint32, tag = "5")]
     pub(super) remote_registration_id: u32,
-    #[prost(bytes = "vec", tag = "6")]
-    pub(super) root_key: Vec<u8>,
+    #[prost(bytes = "bytes", tag = "6")]
+    pub(super) root_key: Bytes,
     #[prost(message, optional, tag = "7")]
     pub(super) sending: Option<SendingForm>,
     /// Oldest first.
@@ -50,7 +49,7 @@ pub(super) struct SessionForm {
     pub(super) receiving: Vec<ReceivingForm>,
     #[prost(message, optional, tag = "9")]
     pub(super) unanswered: Option<UnansweredForm>,
-    /// SPQR in its own form, or nothing. From version 2 on. A share of something that is wiped.
+    /// SPQR in its own form, or nothing. From version 2 on.
     #[prost(bytes = "bytes", tag = "10")]
     pub(super) spqr: Bytes,
 }
@@ -60,10 +59,10 @@ pub(super) struct SessionForm {
 pub(super) struct SendingForm {
     #[prost(bytes = "bytes", tag = "1")]
     pub(super) ratchet_key: Bytes,
-    #[prost(bytes = "vec", tag = "2")]
-    pub(super) ratchet_private: Vec<u8>,
-    #[prost(bytes = "vec", tag = "3")]
-    pub(super) chain_key: Vec<u8>,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub(super) ratchet_private: Bytes,
+    #[prost(bytes = "bytes", tag = "3")]
+    pub(super) chain_key: Bytes,
     #[prost(uint32, tag = "4")]
     pub(super) index: u32,
     #[prost(uint32, tag = "5")]
@@ -75,8 +74,8 @@ pub(super) struct SendingForm {
 pub(super) struct ReceivingForm {
     #[prost(bytes = "bytes", tag = "1")]
     pub(super) ratchet_key: Bytes,
-    #[prost(bytes = "vec", tag = "2")]
-    pub(super) chain_key: Vec<u8>,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub(super) chain_key: Bytes,
     #[prost(uint32, tag = "3")]
     pub(super) index: u32,
     #[prost(uint32, tag = "4")]
@@ -102,8 +101,8 @@ pub(super) struct UnansweredForm {
 guarded! {
     RecordForm: ;
     RowForm: ;
-    SessionForm: root_key;
-    SendingForm: ratchet_private, chain_key;
-    ReceivingForm: chain_key;
+    SessionForm: ;
+    SendingForm: ;
+    ReceivingForm: ;
     UnansweredForm: ;
 }
