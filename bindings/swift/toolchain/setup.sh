@@ -35,7 +35,7 @@ apt() { apt-get -o DPkg::Lock::Timeout=600 -qq "$@" >/dev/null; }
 
 # False when this Debian has no Swift, or an older one.
 install_package() {
-    version=$(apt-cache policy swiftlang 2>/dev/null | sed -n 's/^ *Candidate: \([0-9]*\)\..*/\1/p')
+    version=$(LC_ALL=C apt-cache policy swiftlang 2>/dev/null | sed -n 's/^ *Candidate: \([0-9]*\)\..*/\1/p')
     [ "${version:-0}" -ge "$needs_swift" ] || return 1
     say "installing Debian's Swift (once)"
     # shellcheck disable=SC2086 # a list of package names

@@ -22,6 +22,9 @@ use crate::metrics::Metrics;
 use crate::peers::{Guest, Peers};
 use crate::tls;
 
+/// Most bytes of a head, and of what is read ahead of anything else: each connection may have so many in memory.
+const MAX_HEAD: usize = 16 << 10;
+
 /// What a listener does with its connections.
 #[derive(Clone)]
 pub(crate) struct Server {
@@ -92,6 +95,7 @@ impl Server {
             http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(self.head)
+                .max_buf_size(MAX_HEAD)
                 .serve_connection(TokioIo::new(stream), service)
                 .with_upgrades()
         );

@@ -2,6 +2,9 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::time::Duration;
+
+use tokio::time::timeout;
 
 use crate::builder::open;
 use crate::config::Config;
@@ -10,6 +13,9 @@ use crate::event::{ConnectionState, Event, Events};
 use crate::message::{Direction, Message};
 use crate::store::Footprint;
 use crate::sync::{State, Tasks};
+
+/// How long the answer to an exchange of tokens is waited for, once there is nothing else to wait for.
+const EXCHANGE: Duration = Duration::from_secs(2);
 
 /// What a push notification brought.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,8 +40,9 @@ pub async fn fetch_for_push(config: Config, until: impl Future<Output = ()>) -> 
             let mut events = ctx.events.subscribe();
             let tasks = Tasks::start_connection(&ctx, &State::new(ctx.events.clone()));
             let fetched = fetch(&mut events, until).await;
-            // A token that is being exchanged is stored first.
-            let exchanged = ctx.refreshing.lock().await;
+            // A token that is being exchanged is stored first, if that is soon: a relay that was not answered takes the
+            // old one again.
+            let exchanged = timeout(EXCHANGE, ctx.refreshing.lock()).await;
             tasks.stop().await;
             drop(exchanged);
             fetched

@@ -98,11 +98,19 @@ impl Client {
     ///
     /// Throws `Storage`; `Misuse` after `shutdown`.
     pub async fn resume(&self) -> Result<()> {
-        if self.ended.is_cancelled()? {
-            return Err(SealpostError::misuse("the client was shut down"));
-        }
-        let core = self.core.clone();
-        runtime::run(async move { Ok(core.resume().await?) }).await
+        let (core, ended) = (self.core.clone(), Arc::clone(&self.ended));
+        runtime::run(async move {
+            if !ended.is_cancelled()? {
+                core.resume().await?;
+            }
+            // Also when it was shut down in the meantime.
+            if ended.is_cancelled()? {
+                core.suspend().await?;
+                return Err(SealpostError::misuse("the client was shut down"));
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// As `suspend`, for good: when this returns, the database may be opened again or deleted, whatever objects of this

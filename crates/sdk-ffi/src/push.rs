@@ -8,6 +8,9 @@ use tokio::sync::oneshot;
 
 use crate::{CancelToken, Config, Message, Result, SealpostError, log};
 
+/// Most threads that wait for the disk or for a name: a slow name server must not keep the database from being closed.
+const BLOCKING: usize = 4;
+
 /// What a push notification brought.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
 pub struct Fetched {
@@ -47,9 +50,9 @@ pub async fn fetch_for_push(
 fn fetch(config: core::Config, at_most: Duration, cancel: Option<Arc<CancelToken>>) -> Result<Fetched> {
     log::report_panics();
     let mut builder = tokio::runtime::Builder::new_current_thread();
-    let runtime = builder.max_blocking_threads(1).enable_all().build();
+    let runtime = builder.max_blocking_threads(BLOCKING).enable_all().build();
     let runtime = runtime.map_err(|_| SealpostError::bug("no runtime for the push notification"))?;
-    runtime.block_on(async {
+    let fetched = runtime.block_on(async {
         let until = async {
             tokio::select! {
                 () = tokio::time::sleep(at_most) => {}
@@ -57,7 +60,10 @@ fn fetch(config: core::Config, at_most: Duration, cancel: Option<Arc<CancelToken
             }
         };
         Ok(core::fetch_for_push(config, until).await?.into())
-    })
+    });
+    // A name that is still being looked up cannot be stopped; nobody waits for it.
+    runtime.shutdown_background();
+    fetched
 }
 
 async fn cancelled(cancel: Option<Arc<CancelToken>>) {
