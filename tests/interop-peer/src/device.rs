@@ -7,8 +7,8 @@ use sealpost_protocol::group::SenderKeyRecord;
 use sealpost_protocol::sealed::Remembered;
 use sealpost_protocol::{
     Address, Consumed, DistributionId, IdentityKey, IdentityKeyPair, KemPreKey, KemPreKeyId, LocalDevice,
-    OneTimePreKey, OneTimePreKeyId, OurPreKeys, PreKeySignalMessage, SessionPolicy, SessionRecord,
-    SignedPreKey, SignedPreKeyId, SkippedKeys, UnixSeconds,
+    OneTimePreKey, OneTimePreKeyId, OurPreKeys, PreKeySignalMessage, SessionChange, SessionPolicy,
+    SessionRecord, SignedPreKey, SignedPreKeyId, SkippedChange, SkippedKeys, UnixSeconds,
 };
 
 use crate::failure::Failure;
@@ -53,6 +53,11 @@ impl Peer {
     /// The sessions are now those of `next`.
     pub(crate) fn advance(&mut self, next: SessionRecord) {
         self.identity = next.remote_identity().copied().or(self.identity);
+        let forgotten = next.changes_since(&self.record).into_iter().filter_map(|change| match change {
+            SessionChange::Remove(id) => Some(SkippedChange::ForgetSession(id)),
+            SessionChange::Put { .. } => None,
+        });
+        self.skipped.apply(forgotten.collect());
         self.record = next;
     }
 }

@@ -1,6 +1,6 @@
 //! `MKSKIPPED`: keys of messages that have not come yet.
 //!
-//! They are not part of the session: a store keeps each as a row of its own, reads at most one for a message, and never
+//! They are not part of the session: a store keeps each as a row of its own, reads at most two for a message, one of each ratchet, and never
 //! rewrites the others. The session only counts them, and says what is to be kept and what forgotten.
 
 use std::collections::BTreeMap;

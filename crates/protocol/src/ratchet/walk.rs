@@ -15,6 +15,8 @@ use crate::primitives::secret::Secret;
 pub(crate) const MAX_KEPT: u32 = 2000;
 /// Most messages that one message may skip.
 pub(crate) const MAX_JUMP: u32 = 25_000;
+/// Most messages that one message of an own device may skip.
+const MAX_OWN_JUMP: u32 = 1 << 18;
 
 /// A place in a chain, from which every step gives a key.
 pub(crate) trait Chain: Sized {
@@ -33,8 +35,10 @@ pub(crate) trait Chain: Sized {
 pub(crate) enum Jump {
     /// 25,000 messages.
     Limited,
-    /// With oneself: an own device that was away may be any number behind.
-    Unlimited,
+    /// With oneself: an own device that was away may be further behind, 262,144 messages. Signal's library has no limit
+    /// there; but who it is that a message claims to be from is known only after the walk, and anybody could ask for
+    /// one of an hour.
+    Far,
 }
 
 /// How many messages one may skip, and how many keys are kept for a chain.
@@ -69,7 +73,7 @@ impl Limits {
     pub(crate) const fn new(jump: Jump) -> Self {
         let skip = match jump {
             Jump::Limited => MAX_JUMP,
-            Jump::Unlimited => u32::MAX,
+            Jump::Far => MAX_OWN_JUMP,
         };
         Self { skip, keep: MAX_KEPT }
     }
@@ -188,6 +192,7 @@ mod tests {
         assert_eq!(ends_at(u32::MAX - 3, u32::MAX), None);
         let far = |jump, number| walk(Counting(0), number, 0, Limits::new(jump)).is_some();
         assert!(far(Jump::Limited, 25_000) && !far(Jump::Limited, 25_001));
-        assert!(far(Jump::Unlimited, 100_000));
+        assert!(far(Jump::Far, 262_144));
+        assert!(!far(Jump::Far, 262_145));
     }
 }

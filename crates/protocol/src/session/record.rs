@@ -87,13 +87,15 @@ impl SessionRecord {
         self.find(message.session_id()).is_some()
     }
 
-    /// The record without an active session: it receives, and a new session must be begun to send.
+    /// The record without an active session: it receives, and a new session must be begun to send. A 42nd session is
+    /// forgotten: [`changes_since`](Self::changes_since) names it, and its skipped keys go with it.
     pub fn archive(&self) -> Self {
         let Some(active) = &self.active else { return self.clone() };
         Self { active: None, inactive: self.with_retired(active, None) }
     }
 
-    /// Begins a session with the device at `remote`, to which `bundle` belongs, and makes it active.
+    /// Begins a session with the device at `remote`, to which `bundle` belongs, and makes it active. What is forgotten for
+    /// it, [`changes_since`](Self::changes_since) names; the skipped keys of that go with it.
     ///
     /// # Errors
     /// [`InitiateError`].

@@ -217,7 +217,7 @@ impl Session {
 
     fn jump(&self, local: &LocalDevice<'_>, remote: &Address) -> Jump {
         let same_identity = self.parties.local_identity == self.parties.remote_identity;
-        if same_identity && local.address.same_service(remote) { Jump::Unlimited } else { Jump::Limited }
+        if same_identity && local.address.same_service(remote) { Jump::Far } else { Jump::Limited }
     }
 }
 

@@ -215,7 +215,7 @@ fn keys_of_lost_messages_go_with_their_epoch() {
 
 /// Oneself is the same identity under the same service id.
 #[test]
-fn a_session_with_oneself_jumps_any_distance() {
+fn a_session_with_oneself_jumps_further() {
     for (name, same, opens) in [(NAMES[0], true, true), (NAMES[0], false, false), (NAMES[1], true, false)] {
         let mut rng = StdRng::seed_from_u64(3);
         let identity = IdentityKeyPair::generate(&mut rng);

@@ -196,7 +196,7 @@ fn store(device: &mut Device, remote: Address, advanced: Advanced<Plaintext>) ->
 /// `archive {remote, remoteDev}` → `{}`: nothing is sent any more until a new session begins.
 pub(super) fn archive(remote: &Remote, device: &mut Device) -> Result<Value, Failure> {
     if let Some(peer) = device.peers.get_mut(&remote.address()?) {
-        peer.record = peer.record.archive();
+        peer.advance(peer.record.archive());
     }
     Ok(json!({}))
 }
