@@ -13,8 +13,8 @@ pub(crate) const NOW: UnixSeconds = UnixSeconds(1_764_000_000);
 pub(crate) const NAMES: [&str; 2] = ["9d0652a3-dcc3-4d11-975f-74d61598733f", "bob"];
 /// Receiving chains that a session remembers: beyond them a late message may be lost.
 pub(crate) const CHAINS: usize = 5;
-/// Sessions that a record remembers: beyond them one is forgotten, and its messages are lost.
-const SESSIONS: usize = 41;
+/// Sessions that a record remembers beside the active one: beyond them one is forgotten, and its messages are lost.
+const INACTIVE: usize = 40;
 
 pub(crate) struct World {
     pub(crate) parties: [Party; 2],
@@ -144,7 +144,7 @@ impl World {
             Err(reason) => {
                 let known = party.chains.iter().position(|known| *known == chain);
                 let newer = party.chains.len() - known.map_or(0, |position| position + 1);
-                let forgotten = newer >= CHAINS || party.record.sessions().count() == SESSIONS;
+                let forgotten = newer >= CHAINS || party.record.sessions().count() >= INACTIVE;
                 assert!(forgotten, "message {number} was lost: {reason}");
             }
         }
