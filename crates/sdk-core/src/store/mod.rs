@@ -7,6 +7,7 @@
 mod account;
 mod contact;
 mod error;
+mod flock;
 mod message;
 mod outbox;
 mod pre_key;

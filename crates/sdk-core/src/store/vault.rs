@@ -5,7 +5,7 @@
 //! recognise as SQLite; the salt that would stand there is derived from the key.
 
 use std::fmt::Write as _;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::Footprint;
+use super::{Footprint, flock};
 use crate::config::DatabaseKey;
 use crate::error::{Error, Result, Storage};
 
@@ -42,11 +42,7 @@ impl Vault {
         let mut path = self.path.clone().into_os_string();
         path.push(".lock");
         let file = File::options().create(true).truncate(false).write(true).open(path).map_err(io_error)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Lock(file)),
-            Err(TryLockError::WouldBlock) => Err(Storage::InUse.into()),
-            Err(TryLockError::Error(error)) => Err(io_error(error)),
-        }
+        if flock::try_lock(&file).map_err(io_error)? { Ok(Lock(file)) } else { Err(Storage::InUse.into()) }
     }
 
     /// A connection that may write; creates the file when it is missing.
@@ -115,7 +111,7 @@ pub(super) struct Lock(File);
 impl Drop for Lock {
     /// Closing the file alone would not do: a program that this process is just starting has a copy of it for a moment.
     fn drop(&mut self) {
-        let _ = self.0.unlock();
+        let _ = flock::unlock(&self.0);
     }
 }
 
