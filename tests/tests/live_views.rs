@@ -2,8 +2,11 @@
 
 #![cfg(test)]
 
-use sealpost_core::{Change, ConnectionState, Event, Feed, Message, MessageBody, Timeline, Update};
+use std::time::Duration;
+
+use sealpost_core::{Change, ConnectionState, Error, Event, Feed, Message, MessageBody, Timeline, Update};
 use sealpost_testkit::World;
+use tokio::time::timeout;
 
 /// Everything of the next batches, until one of the updates is the awaited one.
 async fn until(feed: &mut Feed, awaited: impl Fn(&Update) -> bool) -> Vec<Update> {
@@ -76,4 +79,37 @@ async fn a_batch_holds_what_waits_and_a_refresh_begins_anew() {
     let [Change::Snapshot(messages), ..] = &batch[..] else { panic!("{batch:?}") };
     assert_eq!(messages.len(), 20);
     assert_eq!(text(&messages[0]), "19");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_that_is_due_waits_until_the_client_is_resumed() {
+    let world = World::start().await;
+    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    let hers = ada.thread_with(&ben).await;
+    let (mut feed, mut view) = (ada.client.subscribe(), hers.subscribe());
+    hers.send_text("before").await.unwrap();
+    for _ in 0..2 {
+        ada.client.suspend().await.unwrap();
+        assert!(timeout(Duration::ZERO, view.next()).await.is_err(), "it waits");
+        assert!(timeout(Duration::ZERO, feed.next()).await.is_err(), "it waits");
+        assert!(matches!(view.snapshot().await, Err(Error::Misuse(_))));
+        assert!(matches!(feed.snapshot().await, Err(Error::Misuse(_))));
+        let waiting = tokio::spawn(async move { (view.next().await, view) });
+        ada.client.resume().await.unwrap();
+        let (change, resumed) = waiting.await.unwrap();
+        let Some(Ok(Change::Snapshot(messages))) = change else { panic!("{change:?}") };
+        assert_eq!(messages.iter().map(text).collect::<Vec<_>>(), ["before"]);
+        assert!(matches!(feed.next().await, Some(Ok(Update::Snapshot(_)))));
+        view = resumed;
+        view.refresh();
+        feed.refresh();
+    }
+    assert_eq!(view.snapshot().await.unwrap().len(), 1);
+    hers.send_text("after").await.unwrap();
+    let Some(Ok(Change::Added(added))) = view.next().await else { panic!("no change after the snapshot") };
+    assert_eq!(text(&added), "after");
+
+    drop((hers, ada));
+    assert_eq!(view.next().await, None);
+    assert!(matches!(view.snapshot().await, Err(Error::Misuse(_))));
 }

@@ -6,7 +6,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::event::{ConnectionState, Event};
 use crate::id::{ThreadId, UserId};
-use crate::store::WeakStore;
+use crate::store::{Rows, WeakStore};
 use crate::sync::State;
 use crate::watch::{Next, Watch};
 
@@ -53,7 +53,8 @@ impl Feed {
         Self { store: ctx.store.downgrade(), connection: state.follow(), watch }
     }
 
-    /// The next update; `None` when the client is gone. Dropping the future loses nothing.
+    /// The next update; `None` when the client is gone. While the client is suspended and a snapshot is due, it waits.
+    /// Dropping the future loses nothing.
     ///
     /// # Errors
     /// [`Error::Storage`](crate::Error::Storage) when the snapshot cannot be read; the next call tries again.
@@ -61,16 +62,8 @@ impl Feed {
         match self.watch.next().await? {
             Next::Event(event) => Some(Ok(Update::Event(event))),
             Next::Look => {
-                let threads = self.store.upgrade()?.read(|rows| rows.threads()).await;
-                Some(threads.map(|threads| {
-                    self.watch.looked();
-                    let threads =
-                        threads.into_iter().map(|thread| ThreadSummary { id: thread.id, peer: thread.peer });
-                    Update::Snapshot(Overview {
-                        connection: *self.connection.borrow(),
-                        threads: threads.collect(),
-                    })
-                }))
+                let threads = self.watch.look_when_open(&self.store, summaries).await?;
+                Some(threads.map(|threads| Update::Snapshot(self.overview(threads))))
             }
         }
     }
@@ -91,8 +84,27 @@ impl Feed {
         Some(Ok(updates))
     }
 
+    /// Everything as it is, at once. The next update happened after that, or is in it already.
+    ///
+    /// # Errors
+    /// [`Error::Storage`](crate::Error::Storage); [`Error::Misuse`](crate::Error::Misuse) while the client is suspended,
+    /// or when it is gone.
+    pub async fn snapshot(&mut self) -> Result<Overview> {
+        let threads = self.watch.look(&self.store, summaries).await?;
+        Ok(self.overview(threads))
+    }
+
     /// The next update will be a fresh snapshot.
     pub fn refresh(&mut self) {
         self.watch.look_again();
     }
+
+    fn overview(&self, threads: Vec<ThreadSummary>) -> Overview {
+        Overview { connection: *self.connection.borrow(), threads }
+    }
+}
+
+fn summaries(rows: &Rows<'_>) -> Result<Vec<ThreadSummary>> {
+    let threads = rows.threads()?.into_iter();
+    Ok(threads.map(|thread| ThreadSummary { id: thread.id, peer: thread.peer }).collect())
 }

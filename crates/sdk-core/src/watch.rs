@@ -1,6 +1,8 @@
 //! Events for who has looked at the database: they say when to look again.
 
+use crate::error::{Error, Result};
 use crate::event::{ConnectionState, Event, EventBus, Events};
+use crate::store::{Rows, WeakStore};
 
 /// What comes next for a watcher.
 pub(crate) enum Next {
@@ -48,9 +50,46 @@ impl Watch {
         None
     }
 
-    /// The look succeeded.
-    pub(crate) const fn looked(&mut self) {
+    /// Looks, now; what follows happened after that, or is in it already.
+    ///
+    /// # Errors
+    /// [`Error::Storage`]; [`Error::Misuse`] while the database is closed, or when the client is gone.
+    pub(crate) async fn look<T: Send + 'static>(
+        &mut self,
+        store: &WeakStore,
+        read: impl FnOnce(&Rows<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.look_again();
+        let store = store.upgrade().ok_or(Error::Misuse("the client is gone"))?;
+        let seen = store.read(read).await?;
+        self.looked();
+        Ok(seen)
+    }
+
+    /// As [`Watch::look`], but waits for as long as the database is closed; `None` when the client is gone. Dropping
+    /// the future loses nothing.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub(crate) async fn look_when_open<T: Send + 'static>(
+        &mut self,
+        store: &WeakStore,
+        read: impl FnOnce(&Rows<'_>) -> Result<T> + Clone + Send + 'static,
+    ) -> Option<Result<T>> {
+        loop {
+            store.upgrade()?;
+            match self.look(store, read.clone()).await {
+                // Closed. Resuming is told when it is open again, and listening began before the look.
+                Err(Error::Misuse(_)) => drop(self.events.next().await?),
+                looked => return Some(looked),
+            }
+        }
+    }
+
+    /// The look succeeded, so the database was open.
+    const fn looked(&mut self) {
         self.must_look = false;
+        self.suspended = false;
     }
 
     /// A look is due.

@@ -108,13 +108,13 @@ impl ClientSubscription {
 impl ClientSubscription {
     /// Everything as it is. What follows from `next` happened after that.
     ///
-    /// Throws `Storage`.
+    /// Answers at once, also while `next` waits. Throws `Storage`; `Misuse` while the client is suspended, or after it.
     pub async fn snapshot(&self) -> Result<Overview> {
         self.pull.snapshot().await
     }
 
     /// The next events: waits for one, and takes those that wait behind it. Without a snapshot before it, it begins with
-    /// one. None when the client was shut down or is gone.
+    /// one. While the client is suspended it waits. None when the client was shut down or is gone.
     ///
     /// Throws `Cancelled`, which loses nothing, and `Storage`, after which the next call tries again.
     #[uniffi::method(default(cancel = None))]
@@ -136,11 +136,8 @@ impl View for core::Feed {
         Self::refresh(self);
     }
 
-    fn snapshot(event: Event) -> Option<Overview> {
-        match event {
-            Event::Snapshot { overview } => Some(overview),
-            _ => None,
-        }
+    async fn snapshot(&mut self) -> Result<Overview> {
+        Ok(Self::snapshot(self).await?.into())
     }
 }
 

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 use crate::{CancelToken, Result, SealpostError, runtime};
 
@@ -20,8 +20,8 @@ pub(crate) trait View: Send + 'static {
     fn next_batch(&mut self, max: usize) -> impl Future<Output = Option<Result<Vec<Self::Update>>>> + Send;
     /// The next update will be a snapshot.
     fn refresh(&mut self);
-    /// The snapshot, of an update that is one.
-    fn snapshot(update: Self::Update) -> Option<Self::Snapshot>;
+    /// Everything, at once.
+    fn snapshot(&mut self) -> impl Future<Output = Result<Self::Snapshot>> + Send;
 }
 
 /// A view between two threads.
@@ -29,13 +29,16 @@ pub(crate) struct Pull<V> {
     view: Arc<Mutex<V>>,
     /// A batch was taken from the view, and its caller has not got it yet.
     on_its_way: Arc<AtomicBool>,
+    /// How many wait for a snapshot: whoever waits for a batch lets them go first.
+    in_a_hurry: watch::Sender<usize>,
     /// Cancelled when the client was shut down.
     ended: Arc<CancelToken>,
 }
 
 impl<V: View> Pull<V> {
     pub(crate) fn new(view: V, ended: Arc<CancelToken>) -> Self {
-        Self { view: Arc::new(Mutex::new(view)), on_its_way: Arc::default(), ended }
+        let in_a_hurry = watch::Sender::new(0);
+        Self { view: Arc::new(Mutex::new(view)), on_its_way: Arc::default(), in_a_hurry, ended }
     }
 
     pub(crate) async fn next(&self, cancel: Option<Arc<CancelToken>>) -> Result<Option<Vec<V::Update>>> {
@@ -48,15 +51,26 @@ impl<V: View> Pull<V> {
 
     async fn next_batch(&self, cancel: Option<Arc<CancelToken>>) -> Result<Option<Vec<V::Update>>> {
         let (view, on_its_way) = (Arc::clone(&self.view), Arc::clone(&self.on_its_way));
+        let in_a_hurry = self.in_a_hurry.clone();
         let next = runtime::run_while_wanted(cancel, async move {
-            let mut view = view.lock().await;
-            if on_its_way.load(Ordering::SeqCst) {
-                // Whoever waited for it went away: a fresh look makes good for it.
-                view.refresh();
+            let mut count = in_a_hurry.subscribe();
+            loop {
+                // Its sender is here: it does not fail.
+                let _ = count.wait_for(|count| *count == 0).await;
+                let mut view = view.lock().await;
+                if on_its_way.load(Ordering::SeqCst) {
+                    // Whoever waited for it went away: a fresh look makes good for it.
+                    view.refresh();
+                }
+                tokio::select! {
+                    biased;
+                    batch = view.next_batch(BATCH) => {
+                        on_its_way.store(true, Ordering::SeqCst);
+                        return batch.transpose();
+                    }
+                    _ = count.wait_for(|count| *count > 0) => {}
+                }
             }
-            let batch = view.next_batch(BATCH).await.transpose();
-            on_its_way.store(true, Ordering::SeqCst);
-            batch
         });
         let batch = next.await;
         if batch != Err(SealpostError::Cancelled) {
@@ -65,19 +79,32 @@ impl<V: View> Pull<V> {
         batch
     }
 
+    /// Answers at once, also when somebody waits for a batch, which then goes on after the snapshot.
     pub(crate) async fn snapshot(&self) -> Result<V::Snapshot> {
         let view = Arc::clone(&self.view);
-        let snapshot = runtime::run(async move {
-            let mut view = view.lock().await;
-            view.refresh();
-            let first = match view.next_batch(1).await {
-                Some(batch) => batch?.pop(),
-                None => return Err(SealpostError::misuse("the client is gone")),
-            };
-            let snapshot = first.and_then(V::snapshot);
-            snapshot.ok_or_else(|| SealpostError::bug("a fresh view does not begin with a snapshot"))
-        });
-        snapshot.await
+        let hurry = Hurry::new(&self.in_a_hurry);
+        runtime::run(async move {
+            let snapshot = view.lock().await.snapshot().await;
+            drop(hurry);
+            snapshot
+        })
+        .await
+    }
+}
+
+/// Somebody who waits for a snapshot.
+struct Hurry(watch::Sender<usize>);
+
+impl Hurry {
+    fn new(count: &watch::Sender<usize>) -> Self {
+        count.send_modify(|count| *count = count.saturating_add(1));
+        Self(count.clone())
+    }
+}
+
+impl Drop for Hurry {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count = count.saturating_sub(1));
     }
 }
 
@@ -112,8 +139,8 @@ mod tests {
             self.last = self.last.saturating_add(100);
         }
 
-        fn snapshot(number: u32) -> Option<u32> {
-            Some(number)
+        async fn snapshot(&mut self) -> Result<u32> {
+            Ok(self.last)
         }
     }
 
@@ -156,8 +183,8 @@ mod tests {
 
         fn refresh(&mut self) {}
 
-        fn snapshot((): ()) -> Option<()> {
-            Some(())
+        async fn snapshot(&mut self) -> Result<()> {
+            Ok(())
         }
     }
 
@@ -174,5 +201,21 @@ mod tests {
         ended.cancel().unwrap();
         assert_eq!(waiting.await.unwrap(), Ok(None));
         assert_eq!(pull.next(None).await, Ok(None));
+    }
+
+    #[tokio::test]
+    async fn a_snapshot_does_not_wait_for_a_batch() {
+        let (given, _was_given) = mpsc::unbounded_channel();
+        let go_on = Arc::new(Notify::new());
+        let numbers = Numbers { last: 0, go_on: Arc::clone(&go_on), given };
+        let pull = Arc::new(Pull::new(numbers, CancelToken::new()));
+        let mut next = std::pin::pin!(pull.next(None));
+        for _ in 0..100 {
+            assert!(timeout(Duration::ZERO, &mut next).await.is_err());
+            assert_eq!(pull.snapshot().await, Ok(0));
+        }
+        go_on.notify_one();
+        assert_eq!(next.await, Ok(Some(vec![1])), "the batch comes after the snapshots");
+        assert_eq!(pull.snapshot().await, Ok(1));
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use sealpost_core as core;
+use tokio::sync::OnceCell;
 
 use crate::{CancelToken, Client, Config, Result, runtime};
 
@@ -34,7 +35,7 @@ pub async fn open_account(database: String, key: Vec<u8>, relay: String, config:
         Ok(match core::Client::open(config).await? {
             core::Opened::Ready(client) => Opened::Ready { client: Client::new(client) },
             core::Opened::Unregistered(new) => {
-                Opened::Unregistered { registration: Arc::new(Registration { new }) }
+                Opened::Unregistered { registration: Arc::new(Registration::new(new)) }
             }
         })
     })
@@ -45,12 +46,21 @@ pub async fn open_account(database: String, key: Vec<u8>, relay: String, config:
 #[derive(Debug, uniffi::Object)]
 pub struct Registration {
     new: core::Unregistered,
+    /// What it became: one client, however often it was asked for.
+    client: OnceCell<Arc<Client>>,
+}
+
+impl Registration {
+    fn new(new: core::Unregistered) -> Self {
+        Self { new, client: OnceCell::new() }
+    }
 }
 
 #[uniffi::export]
 impl Registration {
     /// Makes an account at the relay, with what it asks for as proof (nothing, in development), and this device its first.
-    /// May be tried again after a failure or a cancellation. Once it has worked, every call gives the same client.
+    /// May be tried again after a failure or a cancellation. Once it has worked, every call gives the same client, also
+    /// after it was shut down.
     ///
     /// Throws `Offline`, with `Refused` when the proof is not accepted, and `Storage`.
     #[uniffi::method(default(cancel = None, proof))]
@@ -59,6 +69,10 @@ impl Registration {
         proof: Vec<u8>,
         cancel: Option<Arc<CancelToken>>,
     ) -> Result<Arc<Client>> {
-        runtime::run_until(cancel, async move { Ok(Client::new(self.new.register(&proof).await?)) }).await
+        let register = async move {
+            let client = async || Ok(Client::new(self.new.register(&proof).await?));
+            self.client.get_or_try_init(client).await.cloned()
+        };
+        runtime::run_until(cancel, register).await
     }
 }

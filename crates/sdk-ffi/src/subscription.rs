@@ -50,13 +50,13 @@ impl ThreadSubscription {
 impl ThreadSubscription {
     /// The newest messages, newest first. What follows from `next` changed after that.
     ///
-    /// Throws `Storage`.
+    /// Answers at once, also while `next` waits. Throws `Storage`; `Misuse` while the client is suspended, or after it.
     pub async fn snapshot(&self) -> Result<Vec<Message>> {
         self.pull.snapshot().await
     }
 
     /// The next changes: waits for one, and takes those that wait behind it. Without a snapshot before it, it begins with
-    /// one. None when the client was shut down or is gone.
+    /// one. While the client is suspended it waits. None when the client was shut down or is gone.
     ///
     /// Throws `Cancelled`, which loses nothing, and `Storage`, after which the next call tries again.
     #[uniffi::method(default(cancel = None))]
@@ -78,11 +78,8 @@ impl View for core::Timeline {
         Self::refresh(self);
     }
 
-    fn snapshot(change: Change) -> Option<Vec<Message>> {
-        match change {
-            Change::Snapshot { messages } => Some(messages),
-            _ => None,
-        }
+    async fn snapshot(&mut self) -> Result<Vec<Message>> {
+        Ok(Self::snapshot(self).await?.into_iter().map(Message::from).collect())
     }
 }
 

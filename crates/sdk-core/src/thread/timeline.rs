@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::event::Event;
 use crate::id::{MessageId, ThreadId};
 use crate::message::Message;
-use crate::store::WeakStore;
+use crate::store::{Rows, WeakStore};
 use crate::watch::{Next, Watch};
 
 /// What changed in a thread.
@@ -38,7 +38,8 @@ impl Timeline {
         Self { store: ctx.store.downgrade(), thread, size, watch }
     }
 
-    /// The next change; `None` when the client is gone. Dropping the future loses nothing.
+    /// The next change; `None` when the client is gone. While the client is suspended there is none: it waits. Dropping
+    /// the future loses nothing.
     ///
     /// # Errors
     /// [`Error::Storage`](crate::Error::Storage) when the snapshot cannot be read; the next call tries again.
@@ -51,12 +52,9 @@ impl Timeline {
                     }
                 }
                 Next::Look => {
-                    let (thread, size) = (self.thread, self.size);
-                    let page = self.store.upgrade()?.read(move |rows| rows.page(thread, None, size)).await;
-                    return Some(page.map(|(messages, _)| {
-                        self.watch.looked();
-                        Change::Snapshot(messages)
-                    }));
+                    let page = newest(self.thread, self.size);
+                    let seen = self.watch.look_when_open(&self.store, page).await?;
+                    return Some(seen.map(Change::Snapshot));
                 }
             }
         }
@@ -78,6 +76,15 @@ impl Timeline {
         Some(Ok(changes))
     }
 
+    /// The newest messages, newest first, at once. The next change came after that, or is in it already.
+    ///
+    /// # Errors
+    /// [`Error::Storage`](crate::Error::Storage); [`Error::Misuse`](crate::Error::Misuse) while the client is suspended,
+    /// or when it is gone.
+    pub async fn snapshot(&mut self) -> Result<Vec<Message>> {
+        self.watch.look(&self.store, newest(self.thread, self.size)).await
+    }
+
     /// The next change will be a fresh snapshot.
     pub fn refresh(&mut self) {
         self.watch.look_again();
@@ -92,4 +99,8 @@ impl Timeline {
             _ => None,
         }
     }
+}
+
+fn newest(thread: ThreadId, size: u32) -> impl FnOnce(&Rows<'_>) -> Result<Vec<Message>> + Clone {
+    move |rows| rows.page(thread, None, size).map(|(messages, _)| messages)
 }
