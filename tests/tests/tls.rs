@@ -2,21 +2,33 @@
 
 #![cfg(test)]
 
-use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use sealpost_core::{Client, Config, DatabaseKey, Error, MessageBody, Offline, Opened, Trust};
 use sealpost_relay::{Config as RelayConfig, Relay, TlsFiles};
 use sealpost_testkit::eventually;
 use tempfile::TempDir;
 
-/// A relay with a certificate of its own, and that certificate (DER).
-async fn relay(folder: &TempDir) -> (Relay, Vec<u8>) {
+/// Somebody who says who is the relay.
+fn root() -> CertifiedIssuer<'static, KeyPair> {
+    let mut params = CertificateParams::new([]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
+/// A relay with a certificate that leads to `root`.
+async fn relay(folder: &TempDir, root: &CertifiedIssuer<'_, KeyPair>) -> Relay {
+    let key = KeyPair::generate().unwrap();
     let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(names).unwrap();
+    let certificate = CertificateParams::new(names).unwrap().signed_by(&key, root).unwrap();
     let files = TlsFiles { cert: folder.path().join("cert.pem"), key: folder.path().join("key.pem") };
-    std::fs::write(&files.cert, cert.pem()).unwrap();
-    std::fs::write(&files.key, signing_key.serialize_pem()).unwrap();
+    std::fs::write(&files.cert, certificate.pem()).unwrap();
+    std::fs::write(&files.key, key.serialize_pem()).unwrap();
     let config = RelayConfig { tls: Some(files), ..RelayConfig::local(folder.path().join("relay")) };
-    (Relay::start(config).await.unwrap(), cert.der().to_vec())
+    Relay::start(config).await.unwrap()
+}
+
+fn trust(roots: &[&CertifiedIssuer<'_, KeyPair>]) -> Trust {
+    Trust::Roots(roots.iter().map(|root| root.der().to_vec()).collect())
 }
 
 async fn register(folder: &TempDir, name: &str, url: &str, trust: Trust) -> Result<Client, Error> {
@@ -31,12 +43,13 @@ async fn register(folder: &TempDir, name: &str, url: &str, trust: Trust) -> Resu
 #[tokio::test(flavor = "multi_thread")]
 async fn two_people_talk_over_tls() {
     let folder = tempfile::tempdir().unwrap();
-    let (relay, certificate) = relay(&folder).await;
+    let (root, other) = (root(), root());
+    let relay = relay(&folder, &root).await;
     let url = relay.url();
     assert!(url.starts_with("https://"));
-    let trust = Trust::Pinned(certificate);
-    let ada = register(&folder, "ada", &url, trust.clone()).await.unwrap();
-    let ben = register(&folder, "ben", &url, trust).await.unwrap();
+    // One believes in this root alone, the other in several: both REST and the socket must.
+    let ada = register(&folder, "ada", &url, trust(&[&root])).await.unwrap();
+    let ben = register(&folder, "ben", &url, trust(&[&other, &root])).await.unwrap();
     ada.direct_thread(ben.user_id()).await.unwrap().send_text("sealed twice").await.unwrap();
     let his = ben.direct_thread(ada.user_id()).await.unwrap();
     let newest = eventually("the message", async || his.history(None).await.unwrap().messages.pop()).await;
@@ -46,10 +59,19 @@ async fn two_people_talk_over_tls() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_cannot_prove_to_be_the_relay_is_not_talked_to() {
     let folder = tempfile::tempdir().unwrap();
-    let (relay, _) = relay(&folder).await;
-    let (_other, other_certificate) = self::relay(&tempfile::tempdir().unwrap()).await;
-    for (name, trust) in [("pinned", Trust::Pinned(other_certificate)), ("platform", Trust::Platform)] {
+    let (root, other, third) = (root(), root(), root());
+    let relay = relay(&folder, &root).await;
+    for (name, trust) in [("other roots", trust(&[&other, &third])), ("platform", Trust::Platform)] {
         let refused = register(&folder, name, &relay.url(), trust).await.unwrap_err();
         assert_eq!(refused, Error::Offline(Offline::Untrusted), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn roots_that_cannot_be_read_are_a_mistake_of_the_app() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, roots) in [("none", vec![]), ("rubbish", vec![vec![0x30, 0x82], b"no certificate".to_vec()])] {
+        let refused = register(&folder, name, "https://127.0.0.1:1", Trust::Roots(roots)).await.unwrap_err();
+        assert!(matches!(refused, Error::Misuse(_)), "{name}: {refused}");
     }
 }

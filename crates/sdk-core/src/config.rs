@@ -32,11 +32,13 @@ impl fmt::Debug for DatabaseKey {
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub enum Trust {
-    /// The certificate store of the platform.
+    /// The certificate store of the platform. Not on Android, where it can only be asked in Java: hand over what it says
+    /// as [`Roots`](Self::Roots).
     #[default]
     Platform,
-    /// Only certificates that lead to this one (DER).
-    Pinned(Vec<u8>),
+    /// Only certificates that lead to one of these (DER): one of the relay's own, or a platform's list. What cannot be
+    /// read is left out, as such lists hold odd ones too; [`Error::Misuse`](crate::Error::Misuse) when nothing is left.
+    Roots(Vec<Vec<u8>>),
 }
 
 /// What [`Client::open`](crate::Client::open) needs.

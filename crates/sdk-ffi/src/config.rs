@@ -8,9 +8,9 @@ use crate::{Result, SealpostError};
 /// What has a default. A field that comes later has one too.
 #[derive(Debug, Clone, Default, uniffi::Record)]
 pub struct Config {
-    /// Believe only certificates that lead to this one (DER), instead of the platform's.
+    /// Believe only certificates that lead to one of these (DER), instead of the platform's.
     #[uniffi(default = None)]
-    pub pinned_certificate: Option<Vec<u8>>,
+    pub roots: Option<Vec<Vec<u8>>>,
 }
 
 impl Config {
@@ -20,8 +20,8 @@ impl Config {
         let bytes: Zeroizing<[u8; 32]> =
             Zeroizing::new(key.as_slice().try_into().map_err(|_| SealpostError::invalid("key"))?);
         let config = core::Config::new(database, core::DatabaseKey::new(*bytes), relay);
-        Ok(match self.pinned_certificate {
-            Some(certificate) => config.trust(core::Trust::Pinned(certificate)),
+        Ok(match self.roots {
+            Some(roots) => config.trust(core::Trust::Roots(roots)),
             None => config,
         })
     }

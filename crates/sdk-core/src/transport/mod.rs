@@ -84,7 +84,7 @@ pub(crate) struct Transport {
 
 impl Transport {
     /// # Errors
-    /// [`error::Error::Misuse`] when the address is not one of a relay, or the pinned certificate not one.
+    /// [`error::Error::Misuse`] when the address is not one of a relay, or no root certificate can be read.
     pub(crate) fn new(relay: &str, trust: &Trust) -> error::Result<Self> {
         let connector = Connector::new(relay, trust)?;
         let http = Http::new(&connector)?;

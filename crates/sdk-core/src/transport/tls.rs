@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Url;
+use rustls::client::WantsClientCert;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
-use rustls_platform_verifier::BuilderVerifierExt as _;
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -68,18 +68,36 @@ fn tls_config(trust: &Trust) -> error::Result<ClientConfig> {
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|_| error::Error::Bug("the TLS provider does not speak TLS 1.3"))?;
     let builder = match trust {
-        Trust::Platform => builder
-            .with_platform_verifier()
-            .map_err(|_| error::Error::Misuse("the platform's certificates cannot be used"))?,
-        Trust::Pinned(der) => {
-            let mut roots = RootCertStore::empty();
-            roots
-                .add(CertificateDer::from(der.clone()))
-                .map_err(|_| error::Error::Misuse("the pinned certificate is not one"))?;
-            builder.with_root_certificates(roots)
-        }
+        Trust::Platform => with_platform(builder)?,
+        Trust::Roots(roots) => builder.with_root_certificates(readable(roots)?),
     };
     Ok(builder.with_no_client_auth())
+}
+
+#[cfg(not(target_os = "android"))]
+fn with_platform(
+    builder: ConfigBuilder<ClientConfig, WantsVerifier>,
+) -> error::Result<ConfigBuilder<ClientConfig, WantsClientCert>> {
+    use rustls_platform_verifier::BuilderVerifierExt as _;
+    let builder = builder.with_platform_verifier();
+    builder.map_err(|_| error::Error::Misuse("the platform's certificates cannot be used"))
+}
+
+/// Android's store speaks Java alone, and this library does not (ADR 0011).
+#[cfg(target_os = "android")]
+fn with_platform(
+    _: ConfigBuilder<ClientConfig, WantsVerifier>,
+) -> error::Result<ConfigBuilder<ClientConfig, WantsClientCert>> {
+    Err(error::Error::Misuse("on Android the certificates to believe in must be given"))
+}
+
+fn readable(roots: &[Vec<u8>]) -> error::Result<RootCertStore> {
+    let mut store = RootCertStore::empty();
+    store.add_parsable_certificates(roots.iter().map(|der| CertificateDer::from(der.as_slice())));
+    if store.is_empty() {
+        return Err(error::Error::Misuse("none of the certificates to believe in can be read"));
+    }
+    Ok(store)
 }
 
 /// Whether a certificate is behind an error. Layers in between wrap it in I/O errors, whose `source` leaves out what they
@@ -105,7 +123,7 @@ mod tests {
     use super::*;
 
     fn accepts(relay: &str) -> bool {
-        Connector::new(relay, &Trust::Pinned(test_certificate())).is_ok()
+        Connector::new(relay, &Trust::Roots(vec![test_certificate()])).is_ok()
     }
 
     fn test_certificate() -> Vec<u8> {
@@ -125,7 +143,11 @@ mod tests {
     }
 
     #[test]
-    fn a_pinned_certificate_must_be_one() {
-        assert!(Connector::new("https://relay.example", &Trust::Pinned(vec![1, 2, 3])).is_err());
+    fn one_of_the_roots_must_be_a_certificate() {
+        let connector = |roots| Connector::new("https://relay.example", &Trust::Roots(roots)).map(|_| ());
+        let refused = Err(error::Error::Misuse("none of the certificates to believe in can be read"));
+        assert_eq!(connector(vec![]), refused);
+        assert_eq!(connector(vec![vec![], vec![1, 2, 3]]), refused);
+        assert_eq!(connector(vec![vec![1, 2, 3], test_certificate()]), Ok(()));
     }
 }

@@ -22,7 +22,7 @@ public suspend fun openClient(
     proof: ByteArray = byteArrayOf(),
     config: Config = Config(),
 ): Client =
-    when (val opened = withContext(NonCancellable) { openAccount(database, key, relay, config) }) {
+    when (val opened = withContext(NonCancellable) { openAccount(database, key, relay, config.withRoots()) }) {
         is Opened.Ready -> opened.client
         is Opened.Unregistered -> opened.registration.use { registration ->
             cancellable { token -> registration.register(proof, token) }
