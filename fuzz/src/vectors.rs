@@ -41,7 +41,7 @@ pub(crate) fn empty_rows() -> impl Iterator<Item = Vec<u8>> {
     rows.clone().chain(rows.flat_map(nested))
 }
 
-fn row(field: u32, content: &[u8]) -> Vec<u8> {
+pub(crate) fn row(field: u32, content: &[u8]) -> Vec<u8> {
     let mut row = Vec::new();
     encode_key(field, WireType::LengthDelimited, &mut row);
     encode_varint(content.len().try_into().unwrap(), &mut row);

@@ -5,24 +5,25 @@ use prost::bytes::Bytes;
 use sealpost_protocol::{PreKeyBundle, RawPreKeyBundle, RawSigned};
 use sealpost_wire::frame::Body;
 use sealpost_wire::{
-    Ack, AckOk, Bundle, Bundles, CreateThread, Credit, Deliver, DeviceCopy, DeviceInfo, DeviceList,
+    Ack, AckOk, Bundle, Bundles, CreateThread, Credit, Decode, Deliver, DeviceCopy, DeviceInfo, DeviceList,
     DeviceMismatch, Envelope, Error, Frame, Hello, InboxKey, InboxPage, KeyCounts, KeyUpload, KeysLow,
     OneTimeKey, Ping, Pong, QueueEmpty, Reconnect, RefreshRequest, RegisterRequest, RegisterResponse, Send,
-    SendAck, SignedKey, Sync, Thread, ThreadCursor, TokenPair, Welcome,
+    SendAck, SignedKey, Sync, Thread, ThreadCursor, TokenPair, Welcome, decode,
     id::{ClientMsgId, UserId},
 };
 
 use crate::allocation::{Limit, limited};
-use crate::vectors::{bytes, empty_rows, load};
+use crate::vectors::{bytes, empty_rows, load, row};
 
-/// A row of a list has two bytes at least, and becomes a struct; a list that grows is there twice for a moment.
-const DECODE: Limit = Limit { factor: 384, constant: 1024 };
+/// The shortest row with a meaning becomes a struct of five times its length at most, and a list that grows is there
+/// three times for a moment: as it was, and in twice the room. One row makes room for four.
+const DECODE: Limit = Limit { factor: 16, constant: 1024 };
 /// A bundle holds keys that are no longer than what they were parsed from.
 const BUNDLE: Limit = Limit { factor: 2, constant: 1024 };
 
 pub(crate) fn run(input: &[u8]) {
     round_trip::<Frame>(input);
-    for decode in [
+    for read in [
         round_trip::<RegisterRequest>,
         round_trip::<RegisterResponse>,
         round_trip::<TokenPair>,
@@ -35,21 +36,28 @@ pub(crate) fn run(input: &[u8]) {
         round_trip::<InboxPage>,
         round_trip::<Error>,
         round_trip::<Send>,
+        round_trip::<SendAck>,
+        round_trip::<Ack>,
+        round_trip::<AckOk>,
     ] {
-        decode(input);
+        read(input);
     }
-    if let Ok(bundles) = Bundles::decode(input) {
+    if let Ok(bundles) = decode::<Bundles>(Bytes::copy_from_slice(input)) {
         bundles.bundles.iter().take(4).for_each(|bundle| verify(input, bundle));
     }
     round_trip::<Bundles>(input);
     ids(input);
 }
 
-fn round_trip<M: Message + Default + PartialEq>(input: &[u8]) {
-    if let Ok(message) = limited(DECODE, input, || M::decode(input)) {
+fn round_trip<M: Decode + PartialEq>(input: &[u8]) {
+    let bytes = Bytes::copy_from_slice(input);
+    if let Ok(message) = limited(DECODE, input, || decode::<M>(bytes)) {
         let encoded = message.encode_to_vec();
         assert_eq!(encoded.len(), message.encoded_len());
-        assert!(M::decode(encoded.as_slice()).is_ok_and(|again| again == message));
+        // A row may have been as long as it has to be by what we do not know, and forget.
+        #[expect(clippy::disallowed_methods, reason = "without the rule on short rows")]
+        let again = M::decode(encoded.as_slice());
+        assert!(again.is_ok_and(|again| again == message));
     }
 }
 
@@ -90,10 +98,25 @@ fn ids(input: &[u8]) {
     }
 }
 
-/// One of each, filled in; and empty rows.
+/// One of each, filled in; empty rows; and rows that are as long as they have to be, and still say nothing.
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let frames = bodies().into_iter().map(|body| Frame { v: 1, id: 7, body: Some(body) }.encode_to_vec());
-    frames.chain(rest_bodies()).chain(empty_rows()).collect()
+    frames.chain(rest_bodies()).chain(empty_rows()).chain(short_rows()).collect()
+}
+
+/// Lists of rows of every even length, by themselves and in the messages that have lists inside.
+fn short_rows() -> impl Iterator<Item = Vec<u8>> {
+    let lists = (2..160).step_by(2).flat_map(|length| {
+        // A text; or fields of numbers that nobody knows.
+        let unknown = vec![b'x'; length];
+        (1..=6).map(move |number| row(number, &unknown).repeat(33))
+    });
+    let outer = [4, 10, 11, 12, 14, 42];
+    // Somebody's devices, in three lists.
+    let mismatch = row(5, &[&[18, 1, 1, 24, 1, 32, 1], [b'x'; 14].as_slice()].concat()).repeat(33);
+    lists
+        .chain([mismatch])
+        .flat_map(move |list| outer.map(|number| row(number, &list)).into_iter().chain([list]))
 }
 
 fn bodies() -> [Body; 15] {

@@ -25,7 +25,7 @@ impl Meddle for BadBundles {
         if !request.contains("/prekeys") || !self.on.load(Ordering::SeqCst) {
             return body;
         }
-        let mut bundles = Bundles::decode(body.as_slice()).unwrap();
+        let mut bundles: Bundles = sealpost_wire::decode(body.into()).unwrap();
         bundles.bundles.iter_mut().for_each(self.change);
         bundles.encode_to_vec()
     }

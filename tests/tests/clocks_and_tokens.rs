@@ -178,10 +178,10 @@ impl Meddle for Ephemeral {
         let body = self.0.answer(request, body);
         let run_out = |pair: TokenPair| TokenPair { access_expires_ms: pair.server_time_ms, ..pair };
         if request.starts_with("POST /v1/accounts") {
-            let answer = RegisterResponse::decode(body.as_slice()).unwrap();
+            let answer = sealpost_wire::decode::<RegisterResponse>(body.into()).unwrap();
             RegisterResponse { tokens: answer.tokens.map(run_out), ..answer }.encode_to_vec()
         } else if request.starts_with("POST /v1/auth/refresh") {
-            run_out(TokenPair::decode(body.as_slice()).unwrap()).encode_to_vec()
+            run_out(sealpost_wire::decode::<TokenPair>(body.into()).unwrap()).encode_to_vec()
         } else {
             body
         }

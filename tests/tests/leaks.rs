@@ -82,7 +82,7 @@ impl Meddle for Secrets {
 
     fn answer(&self, request: &str, body: Vec<u8>) -> Vec<u8> {
         if request.starts_with("POST /v1/accounts") {
-            let answer: RegisterResponse = prost::Message::decode(body.as_slice()).unwrap();
+            let answer: RegisterResponse = sealpost_wire::decode(body.clone().into()).unwrap();
             let tokens = answer.tokens.unwrap();
             self.learn("a refresh token", tokens.refresh_token.as_bytes());
             self.learn("an access token", tokens.access_token.as_bytes());

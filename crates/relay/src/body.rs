@@ -7,8 +7,8 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use prost::Message;
-use sealpost_wire::MEDIA_TYPE;
 use sealpost_wire::limits::{MAX_BODY, MAX_KEYS_BODY};
+use sealpost_wire::{Decode, MEDIA_TYPE};
 use tokio::time::timeout;
 
 use crate::problem::Problem;
@@ -22,7 +22,7 @@ pub(crate) struct Proto<T>(pub(crate) T);
 #[derive(Debug)]
 pub(crate) struct KeysBody<T>(pub(crate) T);
 
-impl<T: Message + Default> FromRequest<Arc<State>> for Proto<T> {
+impl<T: Decode> FromRequest<Arc<State>> for Proto<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &Arc<State>) -> Result<Self, Problem> {
@@ -30,7 +30,7 @@ impl<T: Message + Default> FromRequest<Arc<State>> for Proto<T> {
     }
 }
 
-impl<T: Message + Default> FromRequest<Arc<State>> for KeysBody<T> {
+impl<T: Decode> FromRequest<Arc<State>> for KeysBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &Arc<State>) -> Result<Self, Problem> {
@@ -44,7 +44,7 @@ impl<T: Message> IntoResponse for Proto<T> {
     }
 }
 
-async fn read<T: Message + Default>(mut request: Request, state: &State, cap: usize) -> Result<T, Problem> {
+async fn read<T: Decode>(mut request: Request, state: &State, cap: usize) -> Result<T, Problem> {
     check_headers(request.headers(), cap)?;
     DefaultBodyLimit::max(cap).apply(&mut request);
     let whole = timeout(state.timing.patience, Bytes::from_request(request, &()));
@@ -53,7 +53,7 @@ async fn read<T: Message + Default>(mut request: Request, state: &State, cap: us
         StatusCode::PAYLOAD_TOO_LARGE => Problem::TooLarge,
         _ => Problem::Malformed,
     })?;
-    T::decode(body).map_err(|_| Problem::Malformed)
+    sealpost_wire::decode(body).map_err(|_| Problem::Malformed)
 }
 
 /// Refuses what can be refused before a byte of the body is read.

@@ -66,6 +66,7 @@ impl Content {
         if padding.first() != Some(&PADDING_MARK) {
             return Err(ContentError::Malformed);
         }
+        #[expect(clippy::disallowed_methods, reason = "a content has no lists")]
         let proto = proto::Content::decode(content).map_err(|_| ContentError::Malformed)?;
         Self::from_proto(proto)
     }

@@ -177,7 +177,7 @@ async fn pass(
     let SocketMessage::Binary(bytes) = &message else {
         return to.send(message).await.ok();
     };
-    let Ok(frame) = Frame::decode(bytes.clone()) else {
+    let Ok(frame) = sealpost_wire::decode(bytes.clone()) else {
         return to.send(message).await.ok();
     };
     for frame in meddle(frame) {

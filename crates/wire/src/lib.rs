@@ -17,10 +17,12 @@ pub mod envelope {
     pub const PRE_KEY: u32 = 2;
 }
 
+mod decode;
 pub mod id;
 pub mod limits;
 pub mod reason;
 
+pub use decode::{Decode, DecodeError, Field, decode};
 pub use generated::*;
 
 /// The media type of every REST body.

@@ -8,6 +8,7 @@ use crate::failure::Failure;
 use crate::hex::Hex;
 
 /// `{contents, type, hint, groupId, sender}` of a content that has been parsed.
+#[expect(clippy::disallowed_methods, reason = "these messages have no lists")]
 pub(crate) fn describe(content: &[u8]) -> Result<Value, Failure> {
     let content = Content::decode(content).map_err(malformed)?;
     let signed = Signed::decode(content.certificate.as_slice()).map_err(malformed)?;

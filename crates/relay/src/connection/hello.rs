@@ -3,7 +3,6 @@
 use std::error::Error as _;
 
 use axum::extract::ws::{Message as WsMessage, WebSocket};
-use prost::Message as _;
 use sealpost_wire::frame::Body;
 use sealpost_wire::limits::{MAX_FRAME, PING_INTERVAL_S, close};
 use sealpost_wire::{FRAME_VERSION, Frame, Hello, Welcome};
@@ -97,7 +96,7 @@ async fn admit(state: &State, hello: &Hello) -> Result<Greeted, Problem> {
 async fn first_frame(socket: &mut WebSocket) -> Result<(u64, Hello), Closing> {
     loop {
         let frame = match socket.recv().await {
-            Some(Ok(WsMessage::Binary(bytes))) => Frame::decode(bytes),
+            Some(Ok(WsMessage::Binary(bytes))) => sealpost_wire::decode(bytes),
             Some(Ok(WsMessage::Ping(_) | WsMessage::Pong(_))) => continue,
             Some(Ok(WsMessage::Text(_))) => return Err(Closing::Because(close::BAD_FRAME)),
             Some(Ok(WsMessage::Close(_))) | None => return Err(Closing::Gone),

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::extract::ws::Message as WsMessage;
-use prost::Message as _;
 use sealpost_wire::frame::Body;
 use sealpost_wire::id::ThreadId;
 use sealpost_wire::limits::{MAX_CURSORS, close};
@@ -22,7 +21,7 @@ impl Connection<'_> {
     ) -> Result<(), Closing> {
         self.heard = self.state.clock.monotonic();
         match message {
-            Some(Ok(WsMessage::Binary(bytes))) => match Frame::decode(bytes) {
+            Some(Ok(WsMessage::Binary(bytes))) => match sealpost_wire::decode(bytes) {
                 Ok(frame) => self.on_frame(frame).await,
                 Err(_) => self.bad_frame(),
             },

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::SinkExt as _;
 use prost::Message as _;
 use sealpost_wire::frame::Body;
-use sealpost_wire::{CreateThread, Envelope, Frame, KeyUpload, Ping, reason};
+use sealpost_wire::{CreateThread, Envelope, Frame, KeyUpload, OneTimeKey, Ping, reason};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::frame::{Frame as WsFrame, FrameHeader};
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
@@ -18,8 +18,9 @@ use crate::common::{World, copy, ec, kem, keys, with_body};
 async fn frames_that_are_not_frames_end_the_connection() {
     let world = World::start().await;
     let alice = world.register().await;
-    let good = Frame { v: 1, id: 1, body: Some(Body::Hello(hello(&alice))) }.encode_to_vec();
-    let schema = Frame { v: 2, ..Frame::decode(&good[..]).unwrap() }.encode_to_vec();
+    let hello = Frame { v: 1, id: 1, body: Some(Body::Hello(hello(&alice))) };
+    let good = hello.encode_to_vec();
+    let schema = Frame { v: 2, ..hello }.encode_to_vec();
     let no_hello = Frame { v: 1, id: 1, body: Some(Body::Ping(Ping { t: 1 })) }.encode_to_vec();
     let cases = [
         (Message::Text("hello".into()), 4400),
@@ -76,12 +77,32 @@ async fn a_frame_of_nothing_but_empty_fields_is_cheap_and_refused() {
     let alice = world.register().await;
     let mut socket = Socket::connect(&world, &alice).await;
     let copies = vec![sealpost_wire::DeviceCopy::default(); 30_000];
-    let send = sealpost_wire::Send { copies, ..Default::default() };
-    let Body::Error(error) = socket.ask(Body::Send(send)).await else { panic!() };
-    assert_eq!(error.reason, reason::MALFORMED);
-    let keys = vec![sealpost_wire::InboxKey::default(); 513];
+    socket.send(Body::Send(sealpost_wire::Send { copies, ..Default::default() })).await;
+    assert_eq!(socket.closed().await, 4400);
+
+    let mut socket = Socket::connect(&world, &alice).await;
+    let full = sealpost_wire::InboxKey { thread_id: vec![1; 16].into(), server_seq: 1 };
+    let keys = vec![full; 513];
     let Body::Error(error) = socket.ask(Body::Ack(sealpost_wire::Ack { keys })).await else { panic!() };
     assert_eq!(error.reason, reason::MALFORMED);
+    world.relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_body_of_empty_rows_is_refused_and_changes_nothing() {
+    let world = World::start().await;
+    let alice = world.register_with(keys(0, 5)).await;
+    let upload = KeyUpload { one_time: vec![OneTimeKey::default(); 100_000], ..keys(5, 5) };
+    world.put("/v1/keys", Some(&alice), &upload).await.refused(400, reason::MALFORMED);
+    let counts: sealpost_wire::KeyCounts = world.get("/v1/keys", Some(&alice)).await.body();
+    assert_eq!((counts.ec, counts.kem), (5, 5));
+
+    let (alice, bob, thread) = world.pair().await;
+    let good = world.message(thread, &bob, b"sealed");
+    let copies = vec![sealpost_wire::DeviceCopy::default(); 30_000];
+    let bad = sealpost_wire::Send { copies, ..good.clone() };
+    world.send(&alice, &bad).await.refused(400, reason::MALFORMED);
+    assert_eq!(world.send(&alice, &good).await.status, 201, "it did not use up the id");
     world.relay.shutdown().await;
 }
 

@@ -69,7 +69,7 @@ async fn a_draining_relay_is_not_ready_and_opens_no_socket() {
     assert!(answer.headers().contains_key("retry-after"));
     let ready = http.get(format!("{url}/readyz")).send().await.unwrap();
     assert_eq!(ready.status(), 503);
-    let error: sealpost_wire::Error = prost::Message::decode(ready.bytes().await.unwrap()).unwrap();
+    let error: sealpost_wire::Error = sealpost_wire::decode(ready.bytes().await.unwrap()).unwrap();
     assert_eq!(error.reason, reason::DRAINING);
     stopping.await.unwrap();
 }

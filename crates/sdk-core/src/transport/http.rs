@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use prost::Message;
 use reqwest::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
@@ -109,7 +110,7 @@ impl Http {
         })
     }
 
-    async fn answer<T: Message + Default>(&self, call: RequestBuilder) -> Result<T> {
+    async fn answer<T: wire::Decode>(&self, call: RequestBuilder) -> Result<T> {
         let response = call.send().await.map_err(|error| offline(&error))?;
         let status = response.status();
         let retry_after_s: Option<u32> =
@@ -125,9 +126,9 @@ impl Http {
         }
         let body = read_capped(response).await?;
         if status.is_success() {
-            return T::decode(body.as_slice()).map_err(|_| Offline::NotARelay.into());
+            return wire::decode(body).map_err(|_| Offline::NotARelay.into());
         }
-        let refusal = wire::Error::decode(body.as_slice()).map_err(|_| Offline::NotARelay)?;
+        let refusal: wire::Error = wire::decode(body).map_err(|_| Offline::NotARelay)?;
         Err(Error::refused(wire::Error { code: status.as_u16().into(), ..refusal }))
     }
 }
@@ -141,7 +142,7 @@ fn is_protobuf(response: &Response) -> bool {
 }
 
 /// Reads no more than an answer can have, whatever is sent.
-async fn read_capped(mut response: Response) -> Result<Vec<u8>> {
+async fn read_capped(mut response: Response) -> Result<Bytes> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| offline(&error))? {
         if body.len().saturating_add(chunk.len()) > MAX_ANSWER {
@@ -149,7 +150,7 @@ async fn read_capped(mut response: Response) -> Result<Vec<u8>> {
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(body)
+    Ok(body.into())
 }
 
 fn offline(error: &reqwest::Error) -> Error {

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use prost::Message as _;
 use sealpost_wire as wire;
 use sealpost_wire::frame::Body;
 use sealpost_wire::limits::MAX_COUNT;
@@ -125,7 +124,7 @@ impl Transport {
 
     /// Submits sealed bytes; the same bytes may be submitted again until they are answered.
     pub(crate) async fn submit(&self, sealed: &Durable<Bytes>) -> Result<wire::SendAck> {
-        let send = wire::Send::decode(sealed.get().clone()).map_err(|_| Offline::NotARelay)?;
+        let send = wire::decode(sealed.get().clone()).map_err(|_| Offline::NotARelay)?;
         let socket = self.live.borrow().clone().ok_or(Offline::Unreachable)?;
         match socket.request(Body::Send(send)).await? {
             Body::SendAck(ack) if ack.server_seq.max(ack.epoch) <= MAX_COUNT => Ok(ack),

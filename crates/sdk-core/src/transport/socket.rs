@@ -200,7 +200,7 @@ impl Pump {
     async fn read(&mut self, message: Option<Result<Message, WsError>>) -> Result<()> {
         match message {
             Some(Ok(Message::Binary(bytes))) => {
-                let frame = wire::Frame::decode(bytes).map_err(|_| Offline::NotARelay)?;
+                let frame = wire::decode(bytes).map_err(|_| Offline::NotARelay)?;
                 self.dispatch(frame)
             }
             // Answered by the WebSocket layer itself.

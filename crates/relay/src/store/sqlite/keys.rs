@@ -219,7 +219,8 @@ fn remembered(tx: &Connection, take: &Take, key: IdempotencyKey) -> Result<Optio
             |row| row.get(0),
         )
         .optional()?;
-    Ok(stored.and_then(|bundles| Bundles::decode(&bundles[..]).ok()).map(|bundles| bundles.bundles))
+    let bundles = stored.and_then(|bundles| sealpost_wire::decode::<Bundles>(bundles.into()).ok());
+    Ok(bundles.map(|bundles| bundles.bundles))
 }
 
 fn remember(tx: &Connection, take: &Take, key: IdempotencyKey, bundles: &[Bundle]) -> Result<()> {

@@ -14,8 +14,8 @@ use sealpost_relay::limits::{Limits, Policy};
 use sealpost_relay::{Config, Relay, Timing};
 use sealpost_wire::id::{ClientMsgId, ThreadId, UserId};
 use sealpost_wire::{
-    Bundles, CreateThread, DeviceCopy, Envelope, KeyUpload, OneTimeKey, RegisterRequest, RegisterResponse,
-    Send, SignedKey, Thread, TokenPair,
+    Bundles, CreateThread, Decode, DeviceCopy, Envelope, KeyUpload, OneTimeKey, RegisterRequest,
+    RegisterResponse, Send, SignedKey, Thread, TokenPair,
 };
 
 /// 2026-11-22.
@@ -217,8 +217,8 @@ impl Answer {
         Some(Self { status, headers, bytes: response.bytes().await.ok()? })
     }
 
-    pub(crate) fn body<T: Message + Default>(&self) -> T {
-        T::decode(self.bytes.clone()).unwrap()
+    pub(crate) fn body<T: Decode>(&self) -> T {
+        sealpost_wire::decode(self.bytes.clone()).unwrap()
     }
 
     pub(crate) fn error(&self) -> sealpost_wire::Error {

@@ -78,7 +78,7 @@ impl Socket {
             let message = tokio::time::timeout(PATIENCE, self.raw.next()).await.expect("the relay is silent");
             match message {
                 Some(Ok(Message::Binary(bytes))) => {
-                    let frame = Frame::decode(bytes).unwrap();
+                    let frame: Frame = sealpost_wire::decode(bytes).unwrap();
                     return Read::Frame(frame.id, frame.body.unwrap());
                 }
                 Some(Ok(Message::Close(frame))) => return Read::Closed(frame.unwrap().code.into()),
