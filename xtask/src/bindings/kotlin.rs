@@ -1,11 +1,10 @@
 //! Kotlin on the JVM, built and tested by Maven.
 
 use std::ffi::OsString;
-use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::{api, bindgen, check_api, empty_folder};
+use super::{api, bindgen, border, check_api, empty_folder, rewrite};
 use crate::error::Error;
 use crate::workspace::{Profile, Workspace, run};
 
@@ -13,9 +12,7 @@ use crate::workspace::{Profile, Workspace, run};
 pub(crate) fn test(workspace: &Workspace) -> Result<(), Error> {
     let folder = workspace.path("bindings/kotlin");
     let generated = folder.join("target/generated");
-    generate(workspace, &generated)?;
-    let source = generated.join("io/github/sealpost/sealpost.kt");
-    let source = fs::read_to_string(&source).map_err(|error| Error::Io { subject: source, source: error })?;
+    let source = generate(workspace, &generated)?;
     check_api(&folder.join("api.txt"), &api::of_kotlin(&source), &folder.join("target/api.txt"))?;
     run(maven(workspace, "test"))
 }
@@ -34,12 +31,14 @@ pub(super) fn chat(workspace: &Workspace, arguments: &[String]) -> Command {
     chat
 }
 
-fn generate(workspace: &Workspace, folder: &Path) -> Result<(), Error> {
+/// What the source says.
+fn generate(workspace: &Workspace, folder: &Path) -> Result<String, Error> {
     let mut command = bindgen(workspace, "uniffi-bindgen")?;
     empty_folder(folder)?;
     command.arg("generate").arg(workspace.library(Profile::Debug, "sealpost"));
     command.args(["--language", "kotlin", "--no-format", "--out-dir"]).arg(folder);
-    run(command)
+    run(command)?;
+    rewrite(&folder.join("io/github/sealpost/sealpost.kt"), border::of_kotlin)
 }
 
 fn maven(workspace: &Workspace, goal: &str) -> Command {

@@ -1,6 +1,7 @@
 //! The bindings: sources that are generated from the built library, and what each language adds and tests.
 
 mod api;
+mod border;
 mod conversation;
 mod kotlin;
 mod swift;
@@ -75,6 +76,14 @@ fn bindgen(workspace: &Workspace, name: &str) -> Result<Command, Error> {
     // It asks cargo where the library's sources, and with them its uniffi.toml, are.
     bindgen.current_dir(workspace.path("."));
     Ok(bindgen)
+}
+
+/// Rewrites a source that was generated, and gives what it says now.
+fn rewrite(path: &Path, change: impl FnOnce(&str) -> Result<String, Error>) -> Result<String, Error> {
+    let failed = |source| Error::Io { subject: path.into(), source };
+    let source = change(&fs::read_to_string(path).map_err(failed)?)?;
+    fs::write(path, &source).map_err(failed)?;
+    Ok(source)
 }
 
 /// A folder with nothing in it.

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{api, bindgen, check_api, empty_folder};
+use super::{api, bindgen, border, check_api, empty_folder, rewrite};
 use crate::error::Error;
 use crate::workspace::{Profile, Workspace, run};
 
@@ -19,7 +19,6 @@ pub(crate) fn test(workspace: &Workspace) -> Result<(), Error> {
     let folder = workspace.path("bindings/swift");
     let scratch = workspace.target("swift");
     let source = generate(workspace, &folder)?;
-    let source = fs::read_to_string(&source).map_err(|error| Error::Io { subject: source, source: error })?;
     fs::create_dir_all(&scratch).map_err(|source| Error::Io { subject: scratch.clone(), source })?;
     check_api(&folder.join("api.txt"), &api::of_swift(&source), &scratch.join("api.txt"))?;
     run(lint(workspace, &folder))?;
@@ -62,8 +61,8 @@ pub(crate) fn xcframework(workspace: &Workspace, arguments: &[String]) -> Result
     run(build)
 }
 
-/// The path of the Swift source.
-fn generate(workspace: &Workspace, folder: &Path) -> Result<PathBuf, Error> {
+/// What the Swift source says.
+fn generate(workspace: &Workspace, folder: &Path) -> Result<String, Error> {
     let library = workspace.library(Profile::Debug, "sealpost");
     let sources = folder.join("Sources/Sealpost/Generated");
     let headers = folder.join("Sources/SealpostFFI");
@@ -76,7 +75,7 @@ fn generate(workspace: &Workspace, folder: &Path) -> Result<PathBuf, Error> {
     c.args(["--headers", "--modulemap", "--module-name", "SealpostFFI"]);
     c.args(["--modulemap-filename", "module.modulemap"]).arg(&library).arg(&headers);
     run(c)?;
-    Ok(sources.join("Sealpost.swift"))
+    rewrite(&sources.join("Sealpost.swift"), border::of_swift)
 }
 
 /// Checks the form of what is written by hand.

@@ -6,6 +6,8 @@ public func cancellable<Answer: Sendable>(
     isolation: isolated (any Actor)? = #isolation,
     _ call: (CancelToken) async throws -> Answer
 ) async throws -> Answer {
+    // A token cannot say that it could not be made.
+    try uniffiEnsureSealpostInitialized()
     let token = CancelToken()
     return try await withTaskCancellationHandler {
         do {
@@ -35,7 +37,8 @@ extension Client {
 
 extension Registration {
     /// Makes an account at the relay, with what it asks for as proof (nothing, in development), and this device its first.
-    /// May be tried again after a failure or a cancellation. Once it has worked, every call gives the same client.
+    /// May be tried again after a failure or a cancellation. Once it has worked, every call gives the same client, also after
+    /// it was shut down.
     ///
     /// Throws `Offline`, with `refused` when the proof is not accepted, and `Storage`.
     public func register(proof: Data = Data()) async throws -> Client {
@@ -45,7 +48,8 @@ extension Registration {
 
 extension ThreadSubscription {
     /// The next changes: waits for one, and takes those that wait behind it. Without a snapshot before it, it begins with
-    /// one. `nil` when the client was shut down or is gone. Cancelling the task ends the wait, which loses nothing.
+    /// one. While the client is suspended it waits. `nil` when the client was shut down or is gone. Cancelling the task ends
+    /// the wait, which loses nothing.
     ///
     /// Throws `Storage`, after which the next call tries again.
     public func next() async throws -> [Change]? {
@@ -55,10 +59,22 @@ extension ThreadSubscription {
 
 extension ClientSubscription {
     /// The next events: waits for one, and takes those that wait behind it. Without a snapshot before it, it begins with
-    /// one. `nil` when the client was shut down or is gone. Cancelling the task ends the wait, which loses nothing.
+    /// one. While the client is suspended it waits. `nil` when the client was shut down or is gone. Cancelling the task ends
+    /// the wait, which loses nothing.
     ///
     /// Throws `Storage`, after which the next call tries again.
     public func next() async throws -> [Event]? {
+        try await cancellable { try await next(cancel: $0) }
+    }
+}
+
+extension ArrivalSubscription {
+    /// The next messages: waits for one, and takes those that wait behind it. The first call says what is old. While the client
+    /// is suspended it waits. `nil` when the client was shut down or is gone. Cancelling the task ends the wait, which loses
+    /// nothing.
+    ///
+    /// Throws `Storage`, after which the next call tries again.
+    public func next() async throws -> [Message]? {
         try await cancellable { try await next(cancel: $0) }
     }
 }

@@ -108,12 +108,19 @@ extension SealpostTests {
                     try await world.person("ben") { ben in
                         let hers = try await ada.directThread(user: ben.userId())
                         let long = String(repeating: "ё", count: 10_000)
-                        let strange = ["", "\0", "a\0b", "\u{FEFF}", "\u{1F600} \u{202E}", long]
+                        // No Swift string holds half a character: it becomes a replacement character when it is made.
+                        let half: [UInt16] = [0xD83D]
+                        let repaired = String(decoding: half, as: UTF16.self)
+                        #expect(repaired == "\u{FFFD}")
+                        let strange = ["", "\0", "a\0b", "\u{FEFF}", "\u{1F600} \u{202E}", long, repaired]
                         for text in strange {
                             #expect(try await hers.sendText(text).text?.utf8.elementsEqual(text.utf8) == true)
                         }
+                        // Nor does one that Foundation made of UTF-16.
+                        let bridged = String(NSString(characters: half, length: half.count))
+                        #expect(try await hers.sendText(bridged).text == repaired)
                         let his = try await ben.directThread(user: ada.userId())
-                        #expect(try await his.texts(when: strange.count) == strange)
+                        #expect(try await his.texts(when: strange.count + 1) == strange + [repaired])
                     }
                 }
             }
@@ -175,15 +182,5 @@ extension Change {
         case .snapshot(let messages): messages.contains { $0.text == text }
         case .removed: false
         }
-    }
-}
-
-/// What a call throws, when it is one of ours.
-private func thrown(_ call: () async throws -> some Any) async -> SealpostError? {
-    do {
-        _ = try await call()
-        return nil
-    } catch {
-        return error as? SealpostError
     }
 }

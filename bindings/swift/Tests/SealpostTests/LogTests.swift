@@ -10,12 +10,22 @@ extension SealpostTests {
                 let logger = BrokenLogger()
                 try setLogger(logger: logger, level: .debug)
                 try await world.person("ada") { ada in
-                    try await until { try ada.connectionState() == .live }
-                    await world.relay.kill()
-                    try await until { !logger.lines.isEmpty }
-                    try await world.relay.start()
-                    try ada.reconnect()
-                    try await until { try ada.connectionState() == .live }
+                    try await world.person("ben") { ben in
+                        try await until { try ada.connectionState() == .live }
+                        let hers = try await ada.directThread(user: ben.userId())
+                        await world.relay.kill()
+                        try await hers.sendText("while it is gone")
+                        // Each in vain, and told: also after the logger threw.
+                        try await until {
+                            try ada.reconnect()
+                            return logger.lines.count >= 6
+                        }
+                        try await world.relay.start()
+                        try ada.reconnect()
+                        try ben.reconnect()
+                        let his = try await ben.directThread(user: ada.userId())
+                        #expect(try await his.texts(when: 1) == ["while it is gone"])
+                    }
                 }
                 #expect(logger.lines.allSatisfy { $0.target.hasPrefix("sealpost") && !$0.text.isEmpty })
             }

@@ -130,3 +130,13 @@ extension Sealpost.Thread {
         }
     }
 }
+
+/// What a call throws, when it is one of ours.
+func thrown(_ call: () async throws -> some Any) async -> SealpostError? {
+    do {
+        _ = try await call()
+        return nil
+    } catch {
+        return error as? SealpostError
+    }
+}

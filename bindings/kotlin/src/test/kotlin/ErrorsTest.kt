@@ -2,20 +2,9 @@ package io.github.sealpost
 
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertFalse
-import org.junit.jupiter.api.Assertions.assertThrows
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import java.io.File
-
-/** What a call throws, which must be one of ours and this one. */
-private suspend inline fun <reified E : SealpostException> thrownBy(crossinline call: suspend () -> Unit): E {
-    try {
-        call()
-    } catch (thrown: Throwable) {
-        return thrown as? E ?: throw AssertionError("not a ${E::class.simpleName}", thrown)
-    }
-    throw AssertionError("nothing was thrown")
-}
 
 private const val NOBODY = "00000000-0000-4000-8000-000000000000"
 
@@ -99,23 +88,7 @@ class ErrorsTest {
         ada.shutdown()
         ada.close()
         ada.close()
-        assertThrows(IllegalStateException::class.java) { ada.userId() }
-    }
-
-    @Test
-    fun `strange strings cross whole or not at all`() = world { world ->
-        world.person("ada") { ada ->
-            world.person("ben") { ben ->
-                ada.directThread(ben.userId()).use { hers ->
-                    val strange = listOf("", "\u0000", "a\u0000b", "\uFEFF", "\uD83D\uDE00 \u202E", "ё".repeat(10_000))
-                    strange.forEach { assertEquals(it, hers.sendText(it).text) }
-                    // Half a character is no text: refused before it leaves Kotlin.
-                    assertThrows(java.nio.charset.CharacterCodingException::class.java) {
-                        kotlinx.coroutines.runBlocking { hers.sendText("\uD83D") }
-                    }
-                    ben.directThread(ada.userId()).use { his -> assertEquals(strange, his.textsWhen(strange.size)) }
-                }
-            }
-        }
+        thrownBy<SealpostException.Misuse> { ada.userId() }
+        thrownBy<SealpostException.Misuse> { ada.threads() }
     }
 }

@@ -1,5 +1,6 @@
 package io.github.sealpost
 
+import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import java.util.concurrent.ConcurrentLinkedQueue
@@ -12,19 +13,34 @@ class LogTest {
             object : Logger {
                 override fun log(line: LogLine) {
                     lines += line
-                    throw IllegalStateException("a logger that is broken")
+                    val what = "a logger that is broken"
+                    throw if (lines.size % 2 == 0) IllegalStateException(what) else AssertionError(what)
                 }
             },
             LogLevel.DEBUG,
         )
         world.person("ada") { ada ->
-            eventually { Unit.takeIf { ada.connectionState() == ConnectionState.LIVE } }
-            world.relay.kill()
-            eventually { Unit.takeIf { lines.isNotEmpty() } }
-            world.relay.start()
-            ada.reconnect()
-            eventually { Unit.takeIf { ada.connectionState() == ConnectionState.LIVE } }
+            world.person("ben") { ben ->
+                eventually { Unit.takeIf { ada.connectionState() == ConnectionState.LIVE } }
+                ada.directThread(ben.userId()).use { hers ->
+                    world.relay.kill()
+                    hers.sendText("while it is gone")
+                    // Each in vain, and told: also after the logger threw.
+                    eventually { Unit.takeIf { lines.size >= 6 } ?: ada.reconnect().let { null } }
+                    world.relay.start()
+                    ada.reconnect()
+                    ben.reconnect()
+                    ben.directThread(ada.userId()).use { assertEquals(listOf("while it is gone"), it.textsWhen(1)) }
+                }
+            }
         }
+        // The last one wins: the other tests are spared.
+        setLogger(
+            object : Logger {
+                override fun log(line: LogLine) = Unit
+            },
+            LogLevel.ERROR,
+        )
         assertTrue(lines.all { it.target.startsWith("sealpost") && it.text.isNotEmpty() })
     }
 }

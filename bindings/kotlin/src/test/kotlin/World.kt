@@ -85,3 +85,13 @@ suspend fun <T : Any> eventually(check: suspend () -> T?): T {
 suspend fun Thread.texts(): List<String?> = messages().toList().map { it.text }.reversed()
 
 suspend fun Thread.textsWhen(count: Int): List<String?> = eventually { texts().takeIf { it.size >= count } }
+
+/** What a call throws, which must be one of ours and this one. */
+suspend inline fun <reified E : SealpostException> thrownBy(crossinline call: suspend () -> Unit): E {
+    try {
+        call()
+    } catch (thrown: Throwable) {
+        return thrown as? E ?: throw AssertionError("not a ${E::class.simpleName}", thrown)
+    }
+    throw AssertionError("nothing was thrown")
+}

@@ -1,0 +1,32 @@
+/*
+ * What the generated sources call before they cross to the library, so that a call throws nothing but `SealpostException`. The
+ * last step of generating puts these calls there.
+ */
+package io.github.sealpost
+
+/** The native library: loaded once, and compared with these sources. */
+private object NativeLibrary {
+    val problem: LinkageError? = try {
+        uniffiEnsureInitialized()
+        null
+    } catch (problem: LinkageError) {
+        problem
+    }
+}
+
+/**
+ * Where the functions of the library are.
+ *
+ * @throws SealpostException.Misuse when there is no library, or one of another version. Its cause says where it was looked for.
+ */
+internal fun nativeLibrary(): UniffiLib {
+    NativeLibrary.problem?.let { problem ->
+        throw SealpostException.Misuse("the native library is missing, or not of this version").apply { initCause(problem) }
+    }
+    return UniffiLib
+}
+
+/** Half a character is no text. */
+internal fun requireText(argument: String, text: String?) {
+    if (text != null && !Charsets.UTF_8.newEncoder().canEncode(text)) throw SealpostException.InvalidArgument(argument)
+}

@@ -1,0 +1,103 @@
+package io.github.sealpost
+
+import kotlinx.coroutines.runBlocking
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Test
+import java.io.File
+
+/** Half of a character that needs two UTF-16 units. */
+private const val HALF = "\uD83D"
+
+class BorderTest {
+    @Test
+    fun `strange strings cross whole`() = world { world ->
+        world.person("ada") { ada ->
+            world.person("ben") { ben ->
+                ada.directThread(ben.userId()).use { hers ->
+                    val strange = listOf("", "\u0000", "a\u0000b", "\uFEFF", "\uD83D\uDE00 \u202E", "ё".repeat(10_000))
+                    strange.forEach { assertEquals(it, hers.sendText(it).text) }
+                    ben.directThread(ada.userId()).use { his -> assertEquals(strange, his.textsWhen(strange.size)) }
+                }
+            }
+        }
+    }
+
+    @Test
+    fun `half a character is refused by every call, before it crosses`() = world { world ->
+        val url = world.relay.url
+        suspend fun refusedAs(argument: String, call: suspend () -> Unit) {
+            val refused = thrownBy<SealpostException.InvalidArgument> { call() }
+            assertEquals(argument, refused.argument)
+            assertEquals("invalid_argument", refused.code())
+        }
+        for (text in listOf(HALF, "\uDE00", "a${HALF}b", "\uDE00\uD83D", "x".repeat(16_000_000) + HALF)) {
+            refusedAs("database") { openClient(text, key("new"), url) }
+        }
+        refusedAs("relay") { openClient(world.database("new"), key("new"), HALF) }
+        refusedAs("database") { fetchForPush(HALF, key("new"), url) }
+        refusedAs("relay") { fetchForPush(world.database("new"), key("new"), HALF) }
+        world.person("ada") { ada ->
+            world.person("ben") { ben ->
+                refusedAs("user") { ada.directThread(HALF) }
+                refusedAs("id") { ada.thread(HALF) }
+                refusedAs("words") { ada.search(HALF) }
+                refusedAs("user") { ada.safetyNumber(HALF) }
+                refusedAs("user") { ada.trustState(HALF) }
+                refusedAs("user") { ada.acceptSafetyNumber(HALF) }
+                refusedAs("user") { ada.verifySafetyNumber(HALF, "1") }
+                refusedAs("number") { ada.verifySafetyNumber(ben.userId(), HALF) }
+                ada.directThread(ben.userId()).use { hers ->
+                    refusedAs("text") { hers.sendText(HALF) }
+                    refusedAs("before") { hers.history(HALF) }
+                    assertEquals(emptyList<String?>(), hers.texts())
+                }
+            }
+        }
+    }
+
+    @Test
+    fun `a library that is missing is told by the first call, and by every other`() {
+        assertEquals(LAMENT, callsWith("-Djna.library.path=/nowhere"))
+    }
+
+    @Test
+    fun `another library is told by the first call, and by every other`() {
+        val other = File(System.getProperty("java.home"), "lib/${System.mapLibraryName("java")}")
+        assertEquals(LAMENT, callsWith("-Duniffi.component.sealpost.libraryOverride=$other"))
+    }
+
+    /** What [Calls] says in a JVM of its own. */
+    private fun callsWith(property: String): List<String> {
+        val java = File(System.getProperty("java.home"), "bin/java").path
+        val classes = System.getProperty("java.class.path")
+        val process = ProcessBuilder(java, property, "-cp", classes, Calls::class.java.name).redirectErrorStream(true).start()
+        return process.inputStream.bufferedReader().readLines().also { process.waitFor() }
+    }
+}
+
+private val LAMENT = List(2 * Calls.all.size) { "misuse, false, not allowed now: the native library is missing, or not of this version" }
+
+/** Every call that needs no object. */
+internal object Calls {
+    val all: List<suspend () -> Unit> = listOf(
+        { openClient("new.db", key("new"), "http://127.0.0.1:1") },
+        { fetchForPush("new.db", key("new"), "http://127.0.0.1:1") },
+        { cancellable { } },
+        { CancelToken() },
+        { setLogger(object : Logger { override fun log(line: LogLine) {} }, LogLevel.DEBUG) },
+    )
+
+    @JvmStatic
+    fun main(words: Array<String>) = runBlocking {
+        for (call in all + all) {
+            try {
+                call()
+                println("nothing was thrown")
+            } catch (problem: SealpostException) {
+                println("${problem.code()}, ${problem.retryable()}, $problem")
+            } catch (problem: Throwable) {
+                println(problem)
+            }
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! The last step of generating: where UniFFI's sources throw what is not ours, or end the process, they are made to throw
+//! [`SealpostError`](../../../crates/sdk-ffi/src/error.rs). What they call for it is written by hand in each binding.
+//!
+//! - **A native library that is missing or of another version.** Kotlin looks for it in a class initializer, which throws an
+//!   `Error` once and another one ever after, and compares no versions; Swift compares them and ends the process.
+//! - **Text with half a character** (Kotlin). It is found when the text is encoded: with an exception of Java's, and after
+//!   a handle of the object was handed over, which nobody takes back.
+//! - **An object that was closed** (Kotlin).
+
+use crate::error::Error;
+
+/// The one error that exists without the library must not ask the library about itself.
+const OF_MISUSE: [&str; 3] = ["\"misuse\"", "false", "\"not allowed now: "];
+
+/// What an app compiles instead of a generated Kotlin source.
+pub(super) fn of_kotlin(generated: &str) -> Result<String, Error> {
+    let mut source = generated.to_owned();
+    replace(&mut source, "UniffiLib.uniffi_sealpost_fn_", "nativeLibrary().uniffi_sealpost_fn_")?;
+    replace(&mut source, "UniffiLib.ffi_sealpost_", "nativeLibrary().ffi_sealpost_")?;
+    replace(
+        &mut source,
+        "IllegalStateException(\"${this.javaClass.simpleName} object has already been destroyed\")",
+        "SealpostException.Misuse(\"the object was closed\")",
+    )?;
+    let [code, retryable, said] = OF_MISUSE;
+    for (function, answer) in [
+        ("fun `code`(): kotlin.String {\n", code),
+        ("fun `retryable`(): kotlin.Boolean {\n", retryable),
+        ("override fun toString(): String {\n", &format!("{said}$what\"")),
+    ] {
+        let shortcut = format!("        if (this is Misuse) return {answer}\n");
+        insert_after(&mut source, "sealed class SealpostException", function, &shortcut)?;
+    }
+    with_checked_texts(&source)
+}
+
+/// What an app compiles instead of a generated Swift source.
+pub(super) fn of_swift(generated: &str) -> Result<String, Error> {
+    let mut source = generated.to_owned();
+    let ensure = "uniffiEnsureSealpostInitialized()";
+    replace(&mut source, &format!("    {ensure}\n"), &format!("    try {ensure}\n"))?;
+    replace(&mut source, &format!("func {ensure} {{"), &format!("func {ensure} throws {{"))?;
+    for what in ["contract version", "API checksum"] {
+        let fatal =
+            format!("fatalError(\"UniFFI {what} mismatch: try cleaning and rebuilding your project\")");
+        let thrown = "throw SealpostError.Misuse(what: \"the native library is not of this version\")";
+        replace(&mut source, &fatal, thrown)?;
+    }
+    let [code, retryable, said] = OF_MISUSE;
+    for (function, pattern, answer) in [
+        ("func code() -> String  {\n", "case .Misuse", code),
+        ("func retryable() -> Bool  {\n", "case .Misuse", retryable),
+        ("var description: String {\n", "case .Misuse(let what)", &format!("{said}\\(what)\"")),
+    ] {
+        let shortcut = format!("    if {pattern} = self {{ return {answer} }}\n");
+        insert_after(&mut source, "enum SealpostError", function, &shortcut)?;
+    }
+    Ok(source)
+}
+
+/// Every exported function begins with a look at its texts, before anything crosses.
+fn with_checked_texts(source: &str) -> Result<String, Error> {
+    let texts: Vec<_> = source.lines().filter_map(alias_of_text).chain(["kotlin.String"]).collect();
+    let mut checked = String::new();
+    let mut checks = 0_usize;
+    for line in source.lines() {
+        checked.push_str(line);
+        checked.push('\n');
+        let begins = line.contains(" suspend fun `") || line.contains("override fun `");
+        if !begins || !line.ends_with('{') {
+            continue;
+        }
+        for name in line.split_once('(').map_or("", |(_, rest)| rest).split(", ") {
+            if let Some(name) = argument_of(name, &texts) {
+                checks = checks.saturating_add(1);
+                checked.push_str(&format!("        requireText(\"{name}\", `{name}`)\n"));
+            }
+        }
+    }
+    if checks == 0 { Err(unexpected("function that takes a text")) } else { Ok(checked) }
+}
+
+/// The name of an argument, when its type is one of these, or one that may be absent.
+fn argument_of<'a>(argument: &'a str, types: &[&str]) -> Option<&'a str> {
+    let (name, rest) = argument.strip_prefix('`')?.split_once("`: ")?;
+    let kind = rest.split([')', ' ', '?']).next()?;
+    types.contains(&kind).then_some(name)
+}
+
+fn alias_of_text(line: &str) -> Option<&str> {
+    line.strip_prefix("public typealias ")?.strip_suffix(" = kotlin.String")
+}
+
+fn replace(source: &mut String, from: &str, to: &str) -> Result<(), Error> {
+    if !source.contains(from) {
+        return Err(unexpected(from));
+    }
+    *source = source.replace(from, to);
+    Ok(())
+}
+
+/// After the first `place` behind `begin`.
+fn insert_after(source: &mut String, begin: &str, place: &str, new: &str) -> Result<(), Error> {
+    let (before, rest) = source.split_once(begin).ok_or_else(|| unexpected(begin))?;
+    let (between, after) = rest.split_once(place).ok_or_else(|| unexpected(place))?;
+    *source = format!("{before}{begin}{between}{place}{new}{after}");
+    Ok(())
+}
+
+/// Another version of UniFFI generates other sources.
+fn unexpected(missing: &str) -> Error {
+    Error::Failed(format!(
+        "the generated source has no {:?} any more: see xtask/src/bindings/border.rs",
+        missing.trim()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KOTLIN: &str = "\
+    UniffiLib.ffi_sealpost_rustbuffer_alloc(size.toLong(), status)
+                throw IllegalStateException(\"${this.javaClass.simpleName} object has already been destroyed\")
+    suspend fun `search`(`words`: kotlin.String, `limit`: kotlin.UInt = 50u): List<Message>
+    override suspend fun `search`(`words`: kotlin.String, `limit`: kotlin.UInt) : List<Message> {
+            UniffiLib.uniffi_sealpost_fn_method_client_search(
+    override suspend fun `verify`(`user`: UserId, `number`: kotlin.String) : kotlin.Boolean {
+    override suspend fun `history`(`before`: Cursor?, `limit`: kotlin.UInt) : Page {
+    @Throws(SealpostException::class)override fun `userId`(): UserId {
+    override suspend fun `markRead`(`upTo`: MessageId) {
+    override fun toString(): String {
+sealed class SealpostException: kotlin.Exception() {
+         */ fun `code`(): kotlin.String {
+         */ fun `retryable`(): kotlin.Boolean {
+    override fun toString(): String {
+}
+public typealias Cursor = kotlin.String
+public typealias MessageId = kotlin.Long
+public typealias UserId = kotlin.String
+";
+
+    #[test]
+    fn kotlin_throws_what_is_ours() {
+        let source = of_kotlin(KOTLIN).unwrap();
+        assert!(!source.contains("UniffiLib.") && !source.contains("IllegalState"));
+        let checks: Vec<_> =
+            source.lines().map(str::trim).filter(|line| line.starts_with("requireText")).collect();
+        let expected = ["words", "user", "number", "before"];
+        assert_eq!(checks, expected.map(|name| format!("requireText(\"{name}\", `{name}`)")));
+        let search = "List<Message> {\n        requireText(\"words\", `words`)\n            nativeLibrary().";
+        assert!(source.contains(search), "{source}");
+        let shortcuts = [
+            "code`(): kotlin.String {\n        if (this is Misuse) return \"misuse\"\n",
+            "toString(): String {\n        if (this is Misuse) return \"not allowed now: $what\"\n",
+        ];
+        for shortcut in shortcuts {
+            assert_eq!(source.matches(shortcut).count(), 1, "{shortcut} in\n{source}");
+        }
+    }
+
+    const SWIFT: &str = "\
+private func makeRustCall() throws {
+    uniffiEnsureSealpostInitialized()
+    var callStatus = RustCallStatus.init()
+public enum SealpostError: Swift.Error {
+public func code() -> String  {
+public func retryable() -> Bool  {
+public var description: String {
+public func uniffiEnsureSealpostInitialized() {
+        fatalError(\"UniFFI contract version mismatch: try cleaning and rebuilding your project\")
+        fatalError(\"UniFFI API checksum mismatch: try cleaning and rebuilding your project\")
+";
+
+    #[test]
+    fn swift_throws_instead_of_ending_the_process() {
+        let source = of_swift(SWIFT).unwrap();
+        assert!(!source.contains("fatalError"));
+        assert!(source.contains("{\n    try uniffiEnsureSealpostInitialized()\n"));
+        assert!(source.contains("func uniffiEnsureSealpostInitialized() throws {"));
+        assert!(source.contains("{ return \"not allowed now: \\(what)\" }"));
+    }
+
+    #[test]
+    fn another_form_of_source_is_refused() {
+        for (gone, instead) in
+            [("UniffiLib.ffi_", "Lib."), ("destroyed", "closed"), ("kotlin.String", "Text")]
+        {
+            assert!(of_kotlin(&KOTLIN.replace(gone, instead)).is_err(), "{gone}");
+        }
+        assert!(of_swift(&SWIFT.replace("fatalError", "preconditionFailure")).is_err());
+    }
+}
