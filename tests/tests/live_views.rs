@@ -2,9 +2,13 @@
 
 #![cfg(test)]
 
+use std::future::pending;
 use std::time::Duration;
 
-use sealpost_core::{Change, ConnectionState, Error, Event, Feed, Message, MessageBody, Timeline, Update};
+use sealpost_core::{
+    Arrivals, Change, ConnectionState, Delivery, Direction, Error, Event, Feed, Message, MessageBody,
+    Timeline, Update, fetch_for_push,
+};
 use sealpost_testkit::World;
 use tokio::time::timeout;
 
@@ -112,4 +116,54 @@ async fn a_look_that_is_due_waits_until_the_client_is_resumed() {
     drop((hers, ada));
     assert_eq!(view.next().await, None);
     assert!(matches!(view.snapshot().await, Err(Error::Misuse(_))));
+}
+
+/// The texts of the next batches, until there are so many.
+async fn arriving(arrivals: &mut Arrivals, count: usize) -> Vec<String> {
+    let mut texts = Vec::new();
+    while texts.len() < count {
+        let batch = arrivals.next_batch(16).await.unwrap().unwrap();
+        texts.extend(batch.iter().map(|message| text(message).to_owned()));
+    }
+    texts
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn arrivals_are_told_once_also_a_late_one_far_back() {
+    let mut world = World::start().await;
+    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
+    hers.send_text("old").await.unwrap();
+    let mut arrivals = hers.arrivals();
+    // Until the first look was made.
+    let first = loop {
+        if let Ok(batch) = timeout(Duration::from_millis(10), arrivals.next_batch(1)).await {
+            break batch.unwrap().unwrap();
+        }
+        hers.send_text("new").await.unwrap();
+    };
+    assert_eq!(text(&first[0]), "new");
+    hers.send_text("then").await.unwrap();
+    while arriving(&mut arrivals, 1).await != ["then"] {}
+
+    // More than fit into the buffer of a listener, and more than a page that wait for the relay.
+    world.stop_relay().await;
+    let written: Vec<_> = (0..1100).map(|number| number.to_string()).collect();
+    for text in &written {
+        hers.send_text(text).await.unwrap();
+    }
+    assert_eq!(arriving(&mut arrivals, written.len()).await, written);
+    ada.client.suspend().await.unwrap();
+    world.start_relay().await;
+    ben.client.reconnect();
+    let late = his.send_text("late").await.unwrap();
+    ben.message_reaches(&his, late.id, |direction| *direction == Direction::Outgoing(Delivery::Sent)).await;
+    let fetched = fetch_for_push(world.disk("ada").config(), pending()).await.unwrap();
+    assert_eq!(fetched.messages.iter().map(text).collect::<Vec<_>>(), ["late"]);
+    ada.client.resume().await.unwrap();
+    assert_eq!(arriving(&mut arrivals, 1).await, ["late"]);
+    arrivals.repeat();
+    assert_eq!(arriving(&mut arrivals, 1).await, ["late"], "nobody got it");
+    hers.send_text("the last").await.unwrap();
+    assert_eq!(arriving(&mut arrivals, 1).await, ["the last"]);
 }

@@ -14,6 +14,7 @@ use crate::id::{DeviceId, MessageId, ThreadId, UserId};
 use crate::message::Message;
 use crate::store::{Cursor, Registered, TrustState};
 use crate::sync::{State, Tasks};
+use crate::thread::arrivals::Arrivals;
 use crate::thread::timeline::Timeline;
 use crate::{contact, thread};
 
@@ -255,6 +256,11 @@ impl Thread {
     /// A live view: a snapshot of the newest [`PAGE`] messages, then what changes.
     pub fn subscribe(&self) -> Timeline {
         Timeline::new(self.ctx(), self.id, PAGE)
+    }
+
+    /// The messages that are new from the first look on, ours and theirs, each once.
+    pub fn arrivals(&self) -> Arrivals {
+        Arrivals::new(self.ctx(), self.id)
     }
 
     /// The person has read up to and including this message; the other side is told.

@@ -74,4 +74,5 @@ pub use message::{Delivery, Direction, FailReason, Message, MessageBody, Undecry
 pub use push::{Fetched, fetch_for_push};
 pub use sealpost_protocol::SessionPolicy;
 pub use store::{Cursor, TrustState};
+pub use thread::arrivals::Arrivals;
 pub use thread::timeline::{Change, Timeline};

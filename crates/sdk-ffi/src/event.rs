@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sealpost_core as core;
 
-use crate::pull::{Pull, View};
+use crate::pull::{Pull, Snapshot, View};
 use crate::{CancelToken, Message, MessageId, Result, ThreadId, UserId};
 
 /// The connection to the relay.
@@ -125,7 +125,6 @@ impl ClientSubscription {
 
 impl View for core::Feed {
     type Update = Event;
-    type Snapshot = Overview;
 
     async fn next_batch(&mut self, max: usize) -> Option<Result<Vec<Event>>> {
         let batch = Self::next_batch(self, max).await?;
@@ -135,6 +134,10 @@ impl View for core::Feed {
     fn refresh(&mut self) {
         Self::refresh(self);
     }
+}
+
+impl Snapshot for core::Feed {
+    type Snapshot = Overview;
 
     async fn snapshot(&mut self) -> Result<Overview> {
         Ok(Self::snapshot(self).await?.into())

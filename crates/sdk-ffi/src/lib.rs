@@ -3,7 +3,7 @@
 //! The rules of this border:
 //!
 //! 1. **Two kinds of things cross:** records and enums (owned data, one `From` each) and objects (things with a life:
-//!    [`Client`], [`Thread`], [`ThreadSubscription`], [`ClientSubscription`], [`CancelToken`]). No generics, no lifetimes.
+//!    [`Client`], [`Thread`], the subscriptions, [`CancelToken`]). No generics, no lifetimes.
 //! 2. **Nothing is called back but the logger.** What changes is pulled: a snapshot, then batches of changes. Swift makes
 //!    an `AsyncSequence` of it, Kotlin a `Flow`.
 //! 3. **One error, one mapping,** in `error.rs`. The app switches on remedies; each has a code that never changes. No text
@@ -15,6 +15,7 @@
 //! 6. **Secrets do not cross,** except the storage key that the platform already guards.
 //! 7. **What may come later has a default:** adding a field to [`Config`] or an argument to a call breaks nobody.
 
+mod arrivals;
 mod cancel;
 mod client;
 mod config;
@@ -31,6 +32,7 @@ mod runtime;
 mod subscription;
 mod thread;
 
+pub use arrivals::ArrivalSubscription;
 pub use cancel::CancelToken;
 pub use client::Client;
 pub use config::Config;

@@ -11,15 +11,20 @@ use crate::{CancelToken, Result, SealpostError, runtime};
 /// Most updates in one batch: a few milliseconds of work for the foreign side.
 const BATCH: usize = 100;
 
-/// What can be pulled: a snapshot, then updates, one of which may be a fresh snapshot.
+/// What can be pulled.
 pub(crate) trait View: Send + 'static {
     type Update: PartialEq + Send + 'static;
-    type Snapshot: Send + 'static;
 
     /// At least one update; `None` when the client is gone. Dropping the future loses nothing.
     fn next_batch(&mut self, max: usize) -> impl Future<Output = Option<Result<Vec<Self::Update>>>> + Send;
-    /// The next update will be a snapshot.
+    /// The last batch went to nobody: the next one makes good for it.
     fn refresh(&mut self);
+}
+
+/// A view that can be looked at, too.
+pub(crate) trait Snapshot: View {
+    type Snapshot: Send + 'static;
+
     /// Everything, at once.
     fn snapshot(&mut self) -> impl Future<Output = Result<Self::Snapshot>> + Send;
 }
@@ -78,7 +83,9 @@ impl<V: View> Pull<V> {
         }
         batch
     }
+}
 
+impl<V: Snapshot> Pull<V> {
     /// Answers at once, also when somebody waits for a batch, which then goes on after the snapshot.
     pub(crate) async fn snapshot(&self) -> Result<V::Snapshot> {
         let view = Arc::clone(&self.view);
@@ -126,7 +133,6 @@ mod tests {
 
     impl View for Numbers {
         type Update = u32;
-        type Snapshot = u32;
 
         async fn next_batch(&mut self, _: usize) -> Option<Result<Vec<u32>>> {
             self.go_on.notified().await;
@@ -138,6 +144,10 @@ mod tests {
         fn refresh(&mut self) {
             self.last = self.last.saturating_add(100);
         }
+    }
+
+    impl Snapshot for Numbers {
+        type Snapshot = u32;
 
         async fn snapshot(&mut self) -> Result<u32> {
             Ok(self.last)
@@ -175,17 +185,12 @@ mod tests {
 
     impl View for Silent {
         type Update = ();
-        type Snapshot = ();
 
         async fn next_batch(&mut self, _: usize) -> Option<Result<Vec<()>>> {
             std::future::pending().await
         }
 
         fn refresh(&mut self) {}
-
-        async fn snapshot(&mut self) -> Result<()> {
-            Ok(())
-        }
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sealpost_core as core;
 
-use crate::pull::{Pull, View};
+use crate::pull::{Pull, Snapshot, View};
 use crate::{CancelToken, Message, MessageId, Result};
 
 /// What changed in a thread.
@@ -67,7 +67,6 @@ impl ThreadSubscription {
 
 impl View for core::Timeline {
     type Update = Change;
-    type Snapshot = Vec<Message>;
 
     async fn next_batch(&mut self, max: usize) -> Option<Result<Vec<Change>>> {
         let batch = Self::next_batch(self, max).await?;
@@ -77,6 +76,10 @@ impl View for core::Timeline {
     fn refresh(&mut self) {
         Self::refresh(self);
     }
+}
+
+impl Snapshot for core::Timeline {
+    type Snapshot = Vec<Message>;
 
     async fn snapshot(&mut self) -> Result<Vec<Message>> {
         Ok(Self::snapshot(self).await?.into_iter().map(Message::from).collect())

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use sealpost_core as core;
 
-use crate::{CancelToken, Cursor, Message, MessageId, Result, ThreadId, ThreadSubscription, UserId, runtime};
+use crate::{
+    ArrivalSubscription, CancelToken, Cursor, Message, MessageId, Result, ThreadId, ThreadSubscription,
+    UserId, runtime,
+};
 
 /// A part of a thread's history.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
@@ -62,6 +65,11 @@ impl Thread {
     /// A live view: the newest messages, then what changes.
     pub fn subscribe(&self) -> Result<Arc<ThreadSubscription>> {
         runtime::enter(|| ThreadSubscription::new(self.core.subscribe(), Arc::clone(&self.ended)))
+    }
+
+    /// The messages that are new from the first look on, ours and theirs, each once.
+    pub fn subscribe_arrivals(&self) -> Result<Arc<ArrivalSubscription>> {
+        runtime::enter(|| ArrivalSubscription::new(self.core.arrivals(), Arc::clone(&self.ended)))
     }
 
     /// The person has read up to and including this message; the other side is told.

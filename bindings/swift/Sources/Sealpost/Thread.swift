@@ -21,33 +21,8 @@ extension Thread {
     /// from the history.
     public var arrivals: Batches<Message> {
         Batches {
-            let subscription = try self.subscribe()
-            var newest: MessageId?
-            return {
-                guard let changes = try await subscription.next() else { return nil }
-                var arrived: [Message] = []
-                for change in changes {
-                    switch change {
-                    case .added(let message):
-                        arrived.append(message)
-                    case .snapshot(let messages):
-                        if let newest {
-                            arrived += try await self.messages(newerThan: newest)
-                        } else {
-                            // The first look says what is old.
-                            newest = messages.map(\.id).max() ?? 0
-                        }
-                    case .changed, .removed:
-                        break
-                    }
-                }
-                // What was read from the history may come as a change too.
-                return arrived.filter { message in
-                    guard message.id > newest ?? 0 else { return false }
-                    newest = message.id
-                    return true
-                }
-            }
+            let subscription = try self.subscribeArrivals()
+            return { try await subscription.next() }
         }
     }
 
@@ -64,18 +39,5 @@ extension Thread {
                 return page.messages
             }
         }
-    }
-
-    /// What came in after a message, oldest first. Late ones may stand among older ones: whole pages are looked at.
-    private func messages(newerThan known: MessageId) async throws -> [Message] {
-        var newer: [Message] = []
-        var before: Cursor?
-        repeat {
-            let page = try await history(before: before)
-            let found = page.messages.filter { $0.id > known }
-            newer += found
-            before = found.isEmpty ? nil : page.next
-        } while before != nil
-        return newer.sorted { $0.id < $1.id }
     }
 }

@@ -119,6 +119,90 @@ extension SealpostTests {
             }
         }
 
+        @Test("a view waits through a suspension and answers while somebody waits")
+        func waitingViews() async throws {
+            try await world { world in
+                try await world.person("ada") { ada in
+                    try await world.person("ben") { ben in
+                        let hers = try await ada.directThread(user: ben.userId())
+                        let view = try hers.subscribe()
+                        try await ada.suspend()
+                        let waiting = Task { try await view.next() }
+                        #expect(await thrown { try await view.snapshot() }?.code() == "misuse")
+                        try await ada.resume()
+                        #expect(try await waiting.value == [.snapshot(messages: [])])
+                        let next = Task { try await view.next() }
+                        for _ in 0..<100 { #expect(try await view.snapshot() == []) }
+                        try await hers.sendText("something new")
+                        guard case .added(let message) = try await next.value?.first else {
+                            Issue.record("nothing was added")
+                            return
+                        }
+                        #expect(message.text == "something new")
+                    }
+                }
+            }
+        }
+
+        @Test("who registers twice gets the same client")
+        func twoRegistrations() async throws {
+            try await world { world in
+                let opened = try await openAccount(
+                    database: world.database("ada"), key: key("ada"), relay: world.relay.url)
+                guard case .unregistered(let registration) = opened else {
+                    Issue.record("somebody is registered")
+                    return
+                }
+                async let first = registration.register()
+                async let second = registration.register()
+                let (one, other) = try await (first, second)
+                #expect(try one.userId() == other.userId())
+                try await one.shutdown()
+                for client in [other, try await registration.register()] {
+                    #expect(await thrown { try await client.resume() }?.code() == "misuse")
+                }
+                #expect(try await other.events.collect() == [])
+            }
+        }
+
+        @Test("a late message arrives once, however far back it stands")
+        func lateArrival() async throws {
+            try await world { world in
+                try await world.person("ada") { ada in
+                    try await world.person("ben") { ben in
+                        let hers = try await ada.directThread(user: ben.userId())
+                        let his = try await ben.directThread(user: ada.userId())
+                        var arrivals = hers.arrivals.makeAsyncIterator()
+                        let calling = Task {
+                            while !Task.isCancelled { try await hers.sendText("hello") }
+                        }
+                        #expect(try await arrivals.next()?.text == "hello")
+                        calling.cancel()
+                        try await calling.value
+                        try await hers.sendText("begin")
+                        while try await arrivals.next()?.text != "begin" {}
+                        await world.relay.kill()
+                        let written = (1...60).map { "line \($0)" }
+                        for line in written { try await hers.sendText(line) }
+                        for line in written { #expect(try await arrivals.next()?.text == line) }
+                        try await ada.suspend()
+                        try await world.relay.start()
+                        try ben.reconnect()
+                        // It stands before all that still waits here.
+                        try await his.sendText("late")
+                        try await until { try await his.history().messages.first?.isSent == true }
+                        let fetched = try await fetchForPush(
+                            database: world.database("ada"), key: key("ada"), relay: world.relay.url)
+                        #expect(fetched.messages.map(\.text) == ["late"])
+                        try await ada.resume()
+                        #expect(try await arrivals.next()?.text == "late")
+                        try await hers.sendText("the last")
+                        #expect(try await arrivals.next()?.text == "the last")
+                    }
+                }
+            }
+        }
+
         @Test("a push notification brings in what waits")
         func push() async throws {
             try await world { world in

@@ -98,6 +98,28 @@ impl Rows<'_> {
         Ok((messages, if full { last } else { None }))
     }
 
+    /// Up to `limit` messages of a thread that came to be here after another, in that order, wherever they stand.
+    pub(crate) fn arrived_after(
+        &self,
+        thread: ThreadId,
+        after: MessageId,
+        limit: u32,
+    ) -> Result<Vec<Message>> {
+        // The sign keeps SQLite from walking the whole thread: what is newer is at the end of the table.
+        let sql = format!(
+            "SELECT {COLUMNS} WHERE +thread_id = ?1 AND id > ?2 AND kind <> {KIND_RECEIPT} ORDER BY id LIMIT ?3"
+        );
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let rows = statement.query_map(params![thread.as_bytes(), after.0, limit], columns)?;
+        rows.map(|row| Ok(row?.into_message()?.0)).collect()
+    }
+
+    /// The one that came to be here last, in whatever thread. Those to come have higher ids.
+    pub(crate) fn last_message(&self) -> Result<MessageId> {
+        let sql = "SELECT coalesce(max(id), 0) FROM message";
+        Ok(MessageId(self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?))
+    }
+
     /// Whether this envelope was handled: the row is the proof.
     pub(crate) fn is_handled(&self, thread: ThreadId, sender: UserId, id: ClientMsgId) -> Result<bool> {
         let sql = "SELECT EXISTS (SELECT 1 FROM message WHERE thread_id = ?1 AND sender = ?2 AND client_msg_id = ?3)

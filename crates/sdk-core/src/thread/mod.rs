@@ -1,5 +1,6 @@
 //! Threads: finding one, writing into it, reading it.
 
+pub(crate) mod arrivals;
 pub(crate) mod timeline;
 
 use sealpost_wire as wire;

@@ -37,19 +37,10 @@ public fun Thread.changes(): Flow<Change> = flow {
  * the history.
  */
 public fun Thread.arrivals(): Flow<Message> = flow {
-    var newest: MessageId? = null
-    changes().collect { change ->
-        val known = newest
-        val candidates = when {
-            change is Change.Added -> listOf(change.message)
-            change !is Change.Snapshot -> emptyList()
-            known != null -> newerThan(known)
-            // The first look says what is old.
-            else -> emptyList<Message>().also { newest = change.messages.maxOfOrNull { it.id } ?: 0 }
-        }
-        for (message in candidates.filter { it.id > (newest ?: 0) }) {
-            newest = message.id
-            emit(message)
+    subscribeArrivals().use { subscription ->
+        while (true) {
+            val messages = cancellable { token -> subscription.next(token) } ?: break
+            messages.forEach { emit(it) }
         }
     }
 }
@@ -77,16 +68,3 @@ public val Message.isSent: Boolean
             Delivery.Sent, Delivery.Delivered, Delivery.Read -> true
         }
     }
-
-/** What came in after a message, oldest first. A late one may stand among older ones, so whole pages are looked at. */
-private suspend fun Thread.newerThan(known: MessageId): List<Message> {
-    val newer = mutableListOf<Message>()
-    var before: Cursor? = null
-    do {
-        val page = history(before)
-        val found = page.messages.filter { it.id > known }
-        newer += found
-        before = page.next
-    } while (before != null && found.isNotEmpty())
-    return newer.sortedBy { it.id }
-}

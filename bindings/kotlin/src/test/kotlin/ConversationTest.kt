@@ -1,9 +1,14 @@
 package io.github.sealpost
 
+import kotlinx.coroutines.CoroutineStart
 import kotlinx.coroutines.async
+import kotlinx.coroutines.awaitAll
+import kotlinx.coroutines.cancelAndJoin
+import kotlinx.coroutines.channels.Channel
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.take
 import kotlinx.coroutines.flow.toList
+import kotlinx.coroutines.launch
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertFalse
 import org.junit.jupiter.api.Assertions.assertTrue
@@ -111,6 +116,74 @@ class ConversationTest {
                         while (changes.none { it is Change.Snapshot }) changes += checkNotNull(view.next())
                     }
                 }
+            }
+        }
+    }
+
+    @Test
+    fun `a view waits through a suspension and answers while somebody waits`() = world { world ->
+        world.person("ada") { ada ->
+            world.person("ben") { ben ->
+                ada.directThread(ben.userId()).use { hers ->
+                    hers.subscribe().use { view ->
+                        ada.suspend()
+                        val waiting = async(start = CoroutineStart.UNDISPATCHED) { view.next() }
+                        thrownBy<SealpostException.Misuse> { view.snapshot() }
+                        ada.resume()
+                        assertEquals(listOf(Change.Snapshot(emptyList())), waiting.await())
+                        val next = async(start = CoroutineStart.UNDISPATCHED) { view.next() }
+                        repeat(100) { assertEquals(emptyList<Message>(), view.snapshot()) }
+                        hers.sendText("something new")
+                        assertEquals("something new", (next.await()!!.first() as Change.Added).message.text)
+                    }
+                }
+            }
+        }
+    }
+
+    @Test
+    fun `who registers twice gets the same client`() = world { world ->
+        val opened = openAccount(world.database("ada"), key("ada"), world.relay.url) as Opened.Unregistered
+        opened.registration.use { registration ->
+            val (one, other) = List(2) { async { registration.register() } }.awaitAll()
+            assertEquals(one.userId(), other.userId())
+            one.shutdown()
+            thrownBy<SealpostException.Misuse> { other.resume() }
+            assertEquals(emptyList<Event>(), other.events().toList())
+            registration.register().use { again -> thrownBy<SealpostException.Misuse> { again.resume() } }
+            one.close()
+            other.close()
+        }
+    }
+
+    @Test
+    fun `a late message arrives once, however far back it stands`() = world { world ->
+        world.person("ada") { ada ->
+            world.person("ben") { ben ->
+                val (hers, his) = ada.directThread(ben.userId()) to ben.directThread(ada.userId())
+                val arrived = Channel<String?>(Channel.UNLIMITED)
+                val listening = launch { hers.arrivals().collect { arrived.send(it.text) } }
+                // Until somebody listens.
+                while (arrived.isEmpty) hers.sendText("hello")
+                hers.sendText("begin")
+                while (arrived.receive() != "begin") { }
+                world.relay.kill()
+                val written = (1..60).map { "line $it" }.onEach { hers.sendText(it) }
+                assertEquals(written, List(60) { arrived.receive() })
+                ada.suspend()
+                world.relay.start()
+                ben.reconnect()
+                // It stands before all that still waits here.
+                his.sendText("late")
+                eventually { Unit.takeIf { his.history().messages.first().isSent } }
+                assertEquals(1, fetchForPush(world.database("ada"), key("ada"), world.relay.url).messages.size)
+                ada.resume()
+                assertEquals("late", arrived.receive())
+                hers.sendText("the last")
+                assertEquals("the last", arrived.receive())
+                listening.cancelAndJoin()
+                hers.close()
+                his.close()
             }
         }
     }

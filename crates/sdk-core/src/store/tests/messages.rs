@@ -1,6 +1,7 @@
 //! History: paging, unread, handled, search, and that the lists use their indexes.
 
 use super::*;
+use crate::id::MessageId;
 use crate::message::{MessageBody, Undecryptable};
 use crate::store::NewIncoming;
 
@@ -48,6 +49,23 @@ async fn a_later_epoch_stands_after_an_earlier_one() {
     fixture.receive(NewIncoming { epoch: 2, ..incoming("restored", 3) }).await;
     fixture.receive(NewIncoming { epoch: 1, ..incoming("before", 900) }).await;
     assert_eq!(fixture.texts().await, ["restored", "before"]);
+}
+
+#[tokio::test]
+async fn arrivals_come_in_their_order_wherever_they_stand() {
+    let fixture = Fixture::new().await;
+    let last = async || fixture.store.read(|rows| rows.last_message()).await.unwrap();
+    assert_eq!(last().await, MessageId(0));
+    for seq in [7, 8, 3, 9, 1] {
+        fixture.receive(incoming(&seq.to_string(), seq)).await;
+    }
+    let after = async |id, limit| {
+        let found = fixture.store.read(move |rows| rows.arrived_after(THREAD, MessageId(id), limit)).await;
+        found.unwrap().iter().map(|message| message.server_seq.unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(after(1, 50).await, [8, 3, 9, 1]);
+    assert_eq!(after(1, 2).await, [8, 3]);
+    assert_eq!(after(last().await.0, 50).await, [0; 0]);
 }
 
 #[tokio::test]
@@ -139,6 +157,11 @@ async fn lists_use_their_indexes() {
             "message_outbox",
         ),
         ("SELECT id FROM message WHERE thread_id = x'00' AND state = 10 ORDER BY id", "message_unread"),
+        (
+            "SELECT id FROM message WHERE +thread_id = x'00' AND id > 1 AND kind <> 3 ORDER BY id LIMIT 50",
+            "INTEGER PRIMARY KEY (rowid>?)",
+        ),
+        ("SELECT coalesce(max(id), 0) FROM message", "SEARCH message"),
         ("UPDATE message SET due = 0 WHERE outbox <> 0 AND due <> 0", "message_outbox"),
         ("UPDATE message SET outbox = 2 WHERE sealed IS NOT NULL AND outbox = 0", "message_unproven"),
     ];

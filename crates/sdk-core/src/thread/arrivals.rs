@@ -1,0 +1,100 @@
+//! The messages that are new in a thread, each once.
+//!
+//! What was missed is found by the order in which messages came to be here, not by their place: a late one may stand
+//! among older ones, as far back as it likes.
+
+use crate::context::Context;
+use crate::error::Result;
+use crate::event::Event;
+use crate::id::{MessageId, ThreadId};
+use crate::message::Message;
+use crate::store::{Rows, WeakStore};
+use crate::watch::{Next, Watch};
+
+/// The messages that are new in a thread from the first look on, ours and theirs, each once, in the order they came to
+/// be here. Bounded: what a slow listener missed, or what came while the client was suspended, is read from the
+/// database.
+#[derive(Debug)]
+pub struct Arrivals {
+    store: WeakStore,
+    thread: ThreadId,
+    watch: Watch,
+    /// What came after this one is new; `None` before the first look.
+    newest: Option<MessageId>,
+    /// As `newest`, before the last batch.
+    before: Option<MessageId>,
+}
+
+impl Arrivals {
+    pub(crate) fn new(ctx: &Context, thread: ThreadId) -> Self {
+        let watch = Watch::new(&ctx.events);
+        Self { store: ctx.store.downgrade(), thread, watch, newest: None, before: None }
+    }
+
+    /// The next messages: waits for one, and takes those that wait behind it, at most `max` in all. `None` when the
+    /// client is gone. While the client is suspended there are none: it waits. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// [`Error::Storage`](crate::Error::Storage) when the database cannot be read; the next call tries again.
+    pub async fn next_batch(&mut self, max: usize) -> Option<Result<Vec<Message>>> {
+        self.before = self.newest;
+        loop {
+            let batch = match self.watch.next().await? {
+                Next::Event(event) => self.and_those_behind(event, max),
+                Next::Look => match self.look(max).await? {
+                    Ok(missed) => missed,
+                    Err(error) => return Some(Err(error)),
+                },
+            };
+            if let Some(last) = batch.last() {
+                self.newest = Some(last.id);
+                return Some(Ok(batch));
+            }
+        }
+    }
+
+    /// The last batch is given once more: nobody got it.
+    pub fn repeat(&mut self) {
+        self.newest = self.before;
+        self.watch.look_again();
+    }
+
+    fn and_those_behind(&mut self, event: Event, max: usize) -> Vec<Message> {
+        let mut batch: Vec<_> = self.arrival(event).into_iter().collect();
+        while batch.len() < max {
+            let Some(event) = self.watch.try_next() else { break };
+            batch.extend(self.arrival(event));
+        }
+        batch
+    }
+
+    /// What an event means for this thread. What a look has found already comes as an event too.
+    fn arrival(&self, event: Event) -> Option<Message> {
+        match event {
+            Event::MessageAdded(message) if message.thread == self.thread => {
+                Some(message).filter(|message| self.newest.is_some_and(|newest| message.id > newest))
+            }
+            _ => None,
+        }
+    }
+
+    /// What was missed. The first look says what is old.
+    async fn look(&mut self, max: usize) -> Option<Result<Vec<Message>>> {
+        let (thread, limit) = (self.thread, u32::try_from(max).unwrap_or(u32::MAX));
+        let Some(newest) = self.newest else {
+            let last = match self.watch.look_when_open(&self.store, |rows| rows.last_message()).await? {
+                Ok(last) => last,
+                Err(error) => return Some(Err(error)),
+            };
+            (self.newest, self.before) = (Some(last), Some(last));
+            return Some(Ok(Vec::new()));
+        };
+        let read = move |rows: &Rows<'_>| rows.arrived_after(thread, newest, limit);
+        let missed = self.watch.look_when_open(&self.store, read).await?;
+        if missed.as_ref().is_ok_and(|missed| missed.len() >= max) {
+            // There may be more.
+            self.watch.look_again();
+        }
+        Some(missed)
+    }
+}

@@ -1,0 +1,53 @@
+//! What is new in a thread, for who wants each message once.
+
+use std::sync::Arc;
+
+use sealpost_core as core;
+
+use crate::pull::{Pull, View};
+use crate::{CancelToken, Message, Result};
+
+/// The messages that are new in a thread from the first look on, ours and theirs, each once, in the order they came to be
+/// here. To be pulled by one consumer. What a slow one missed, or what came while the client was suspended, is read from
+/// the database.
+#[derive(uniffi::Object)]
+pub struct ArrivalSubscription {
+    pull: Pull<core::Arrivals>,
+}
+
+impl ArrivalSubscription {
+    pub(crate) fn new(arrivals: core::Arrivals, ended: Arc<CancelToken>) -> Arc<Self> {
+        Arc::new(Self { pull: Pull::new(arrivals, ended) })
+    }
+}
+
+#[uniffi::export]
+impl ArrivalSubscription {
+    /// The next messages: waits for one, and takes those that wait behind it. The first call says what is old. While the
+    /// client is suspended it waits. None when the client was shut down or is gone.
+    ///
+    /// Throws `Cancelled`, which loses nothing, and `Storage`, after which the next call tries again.
+    #[uniffi::method(default(cancel = None))]
+    pub async fn next(&self, cancel: Option<Arc<CancelToken>>) -> Result<Option<Vec<Message>>> {
+        self.pull.next(cancel).await
+    }
+}
+
+impl View for core::Arrivals {
+    type Update = Message;
+
+    async fn next_batch(&mut self, max: usize) -> Option<Result<Vec<Message>>> {
+        let batch = Self::next_batch(self, max).await?;
+        Some(batch.map(|messages| messages.into_iter().map(Message::from).collect()).map_err(Into::into))
+    }
+
+    fn refresh(&mut self) {
+        self.repeat();
+    }
+}
+
+impl std::fmt::Debug for ArrivalSubscription {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ArrivalSubscription")
+    }
+}
