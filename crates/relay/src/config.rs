@@ -87,6 +87,9 @@ pub struct Timing {
     pub patience: Duration,
     /// How long the head of a request may take, and with it how long a connection may be idle between two.
     pub head: Duration,
+    /// How long what is written may wait for a peer that does not read. Longer than `stall`, which ends a socket with a
+    /// reason.
+    pub unread: Duration,
     /// How often a connection looks at the clock for its own deadlines.
     pub tick: Duration,
     /// How often a connection looks into its mailbox without being woken.
@@ -106,6 +109,7 @@ impl Default for Timing {
         Self {
             patience: Duration::from_secs(sealpost_wire::limits::HELLO_TIMEOUT_S),
             head: Duration::from_secs(30),
+            unread: Duration::from_secs(75),
             tick: Duration::from_secs(5),
             rescan: Duration::from_secs(30),
             stall: Duration::from_secs(60),

@@ -38,6 +38,7 @@ mod server;
 mod state;
 pub mod store;
 mod sweeper;
+mod timely;
 mod tls;
 mod tokens;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -47,7 +47,7 @@ pub struct Relay {
     addr: SocketAddr,
     scheme: &'static str,
     state: Arc<State>,
-    stop: oneshot::Sender<()>,
+    stop: watch::Sender<bool>,
     server: JoinHandle<()>,
     metrics: Option<(SocketAddr, JoinHandle<()>)>,
     sweeper: JoinHandle<()>,
@@ -75,16 +75,16 @@ impl Relay {
             router: routes::router(Arc::clone(&state)),
             tls,
             peers,
-            head: state.timing.head,
+            timing: state.timing,
             metrics: Arc::clone(&state.metrics),
         };
+        let stop = watch::Sender::new(false);
         let metrics = metrics.map(|(tcp, addr)| {
             let router = routes::operator(Arc::clone(&state));
             let server = Server { router, tls: None, peers: Peers::at_most(None), ..server.clone() };
-            (addr, tokio::spawn(server.run(tcp, std::future::pending())))
+            (addr, tokio::spawn(server.run(tcp, until(stop.subscribe()))))
         });
-        let (stop, stopped) = oneshot::channel();
-        let server = tokio::spawn(server.run(tcp, until(stopped)));
+        let server = tokio::spawn(server.run(tcp, until(stop.subscribe())));
         let sweeper = tokio::spawn(sweeper::run(Arc::clone(&state)));
         Ok(Self { addr, scheme, state, stop, server, metrics, sweeper })
     }
@@ -104,10 +104,10 @@ impl Relay {
         format!("{}://{}", self.scheme, self.addr)
     }
 
-    /// Drains and stops: connections are asked to go elsewhere, what is in flight finishes, then the store
-    /// closes.
+    /// Drains and stops: connections are asked to go elsewhere, what is in flight finishes or is cut off, then the
+    /// store closes. Afterwards the folder may be opened again.
     pub async fn shutdown(self) {
-        let Self { state, stop, mut server, metrics, sweeper, .. } = self;
+        let Self { state, stop, server, metrics, sweeper, .. } = self;
         let timing = state.timing;
         let spread = spread(state.connections.count()).min(timing.drain_spread);
         state.draining.begin(spread);
@@ -115,16 +115,13 @@ impl Relay {
         if timeout(patience, state.connections.gone()).await.is_err() {
             tracing::warn!("some connections did not end in time");
         }
-        // It has ended by itself only if it failed.
-        stop.send(()).ok();
-        if timeout(timing.drain_grace, &mut server).await.is_err() {
-            server.abort();
-            server.await.ok();
-        }
-        for task in metrics.map(|(_, task)| task).into_iter().chain([sweeper]) {
-            task.abort();
+        stop.send_replace(true);
+        sweeper.abort();
+        for task in metrics.map(|(_, task)| task).into_iter().chain([server, sweeper]) {
             task.await.ok();
         }
+        state.connections.cut();
+        state.connections.gone().await;
         // The store waits for its writer as it drops, which must not hold up the runtime.
         tokio::task::spawn_blocking(move || drop(state)).await.ok();
     }
@@ -162,8 +159,8 @@ fn spread(connections: usize) -> Duration {
 }
 
 /// A handle that was dropped does not stop the relay; only `shutdown` does.
-async fn until(stopped: oneshot::Receiver<()>) {
-    if stopped.await.is_err() {
+async fn until(mut stop: watch::Receiver<bool>) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
         std::future::pending().await
     }
 }

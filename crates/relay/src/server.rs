@@ -2,7 +2,6 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::serve::Listener;
@@ -16,10 +15,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
+use crate::config::Timing;
 use crate::metrics::Metrics;
 use crate::peers::{Guest, Peers};
+use crate::timely::Timely;
 use crate::tls;
 
 /// Most bytes of a head, and of what is read ahead of anything else: each connection may have so many in memory.
@@ -32,14 +34,13 @@ pub(crate) struct Server {
     /// None: plain HTTP.
     pub(crate) tls: Option<TlsAcceptor>,
     pub(crate) peers: Arc<Peers>,
-    /// How long the head of a request may take, the silence before it included.
-    pub(crate) head: Duration,
+    pub(crate) timing: Timing,
     pub(crate) metrics: Arc<Metrics>,
 }
 
 impl Server {
-    /// Serves until `stopped`, then lets every request that is being answered finish. A socket goes its own way once
-    /// it is upgraded.
+    /// Serves until `stopped`, then lets every request that is being answered finish, if it does in time. Nothing of it
+    /// runs on but the sockets, which go their own way once they are upgraded.
     pub(crate) async fn run(self, mut tcp: TcpListener, stopped: impl Future<Output = ()>) {
         let (stopping, stop) = watch::channel(());
         let mut connections = JoinSet::new();
@@ -60,7 +61,10 @@ impl Server {
             }
         }
         drop((tcp, stopping));
-        while connections.join_next().await.is_some() {}
+        let finished = async { while connections.join_next().await.is_some() {} };
+        if timeout(self.timing.drain_grace, finished).await.is_err() {
+            connections.shutdown().await;
+        }
     }
 
     async fn serve(self, stream: TcpStream, guest: Guest, stop: watch::Receiver<()>) {
@@ -94,9 +98,9 @@ impl Server {
         let mut connection = pin!(
             http1::Builder::new()
                 .timer(TokioTimer::new())
-                .header_read_timeout(self.head)
+                .header_read_timeout(self.timing.head)
                 .max_buf_size(MAX_HEAD)
-                .serve_connection(TokioIo::new(stream), service)
+                .serve_connection(TokioIo::new(Timely::new(stream, self.timing.unread)), service)
                 .with_upgrades()
         );
         // How a connection ends is its peer's affair.

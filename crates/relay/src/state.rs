@@ -70,38 +70,57 @@ impl Draining {
     }
 }
 
-/// How many connections are open.
+/// How many connections are open, and whether they are still waited for.
 #[derive(Debug)]
-pub(crate) struct Connections(watch::Sender<usize>);
+pub(crate) struct Connections {
+    open: watch::Sender<usize>,
+    cut: watch::Sender<bool>,
+}
 
 impl Connections {
     pub(crate) fn none() -> Self {
-        Self(watch::Sender::new(0))
+        Self { open: watch::Sender::new(0), cut: watch::Sender::new(false) }
     }
 
     pub(crate) fn count(&self) -> usize {
-        *self.0.borrow()
+        *self.open.borrow()
     }
 
     /// Counts one more, until the guard drops.
     pub(crate) fn enter(&self) -> Entered {
-        self.0.send_modify(|count| *count = count.saturating_add(1));
-        Entered(self.0.clone())
+        self.open.send_modify(|count| *count = count.saturating_add(1));
+        Entered { open: self.open.clone(), cut: self.cut.subscribe() }
+    }
+
+    /// Ends those that are still open, whatever they are doing.
+    pub(crate) fn cut(&self) {
+        self.cut.send_replace(true);
     }
 
     /// Waits until all are gone.
     pub(crate) async fn gone(&self) {
         // The sender is this very value: it does not go away while it is waited for.
-        let _ = self.0.subscribe().wait_for(|count| *count == 0).await;
+        let _ = self.open.subscribe().wait_for(|count| *count == 0).await;
     }
 }
 
 /// An open connection. It holds no part of the relay, so that it can be the last of the connection to drop.
 #[derive(Debug)]
-pub(crate) struct Entered(watch::Sender<usize>);
+pub(crate) struct Entered {
+    open: watch::Sender<usize>,
+    cut: watch::Receiver<bool>,
+}
+
+impl Entered {
+    /// Waits until the relay waits no longer for this connection.
+    pub(crate) async fn cut(&mut self) {
+        // Without its sender the relay is gone.
+        let _ = self.cut.wait_for(|cut| *cut).await;
+    }
+}
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        self.0.send_modify(|count| *count = count.saturating_sub(1));
+        self.open.send_modify(|count| *count = count.saturating_sub(1));
     }
 }

@@ -35,9 +35,12 @@ pub(super) async fn upgrade(
     if upgrade.selected_protocol().is_none() {
         return Err(Problem::Schema);
     }
-    let entered = state.connections.enter();
+    let mut entered = state.connections.enter();
     Ok(upgrade.on_upgrade(move |socket| async move {
-        connection::serve(socket, state).await;
+        tokio::select! {
+            () = connection::serve(socket, state) => {}
+            () = entered.cut() => {}
+        }
         // Only now: a relay that stops waits for this, and then closes the store.
         drop((guest, entered));
     }))

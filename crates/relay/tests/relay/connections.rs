@@ -58,6 +58,22 @@ async fn a_connection_may_not_be_idle_for_ever() {
     world.relay.shutdown().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_must_be_read() {
+    let world = World::start_with(|config| {
+        config.timing.head = Duration::from_secs(3_600);
+        config.timing.unread = Duration::from_millis(100);
+    })
+    .await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4_096).unwrap();
+    let mut stream = socket.connect(world.relay.addr()).await.unwrap();
+    let requests = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(100);
+    let ask = async { while stream.write_all(&requests).await.is_ok() {} };
+    timeout(PATIENCE, ask).await.expect("the relay hangs up");
+    world.relay.shutdown().await;
+}
+
 #[tokio::test]
 async fn a_socket_outlives_the_time_for_a_head() {
     let world = short_heads().await;

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use sealpost_wire::frame::Body;
 use sealpost_wire::{Reconnect, reason};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 
 use crate::common::World;
 use crate::common::socket::{Read, Socket};
@@ -72,4 +74,27 @@ async fn a_draining_relay_is_not_ready_and_opens_no_socket() {
     let error: sealpost_wire::Error = sealpost_wire::decode(ready.bytes().await.unwrap()).unwrap();
     assert_eq!(error.reason, reason::DRAINING);
     stopping.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_relay_that_has_stopped_lets_go_of_its_folder() {
+    let world = World::start_with(|config| {
+        config.metrics = Some(([127, 0, 0, 1], 0).into());
+        config.timing.drain_spread = Duration::ZERO;
+        config.timing.drain_grace = Duration::ZERO;
+        config.timing.patience = Duration::from_secs(3_600);
+    })
+    .await;
+    // One that never says who it is, half a request, and connections that are kept for a next one.
+    let silent = Socket::open(&world).await;
+    let mut half = TcpStream::connect(world.relay.addr()).await.unwrap();
+    let head = "POST /v1/accounts HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\ncontent-type: ";
+    half.write_all(format!("{head}{}\r\n\r\n", sealpost_wire::MEDIA_TYPE).as_bytes()).await.unwrap();
+    crate::connections::metrics(&world).await;
+    assert_eq!(world.get("/readyz", None).await.status, 200);
+
+    let world = world.restart().await;
+    drop((silent, half));
+    assert_eq!(world.get("/readyz", None).await.status, 200);
+    world.relay.shutdown().await;
 }

@@ -1,0 +1,126 @@
+//! A peer that does not read: what is written to it must leave in time.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
+
+/// A stream that fails when what was written has waited too long for its peer. Reading a byte now and then does not
+/// help the peer: the time runs from the first wait until all has left.
+#[derive(Debug)]
+pub(crate) struct Timely<S> {
+    stream: S,
+    limit: Duration,
+    /// Runs while something waits.
+    late: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> Timely<S> {
+    pub(crate) fn new(stream: S, limit: Duration) -> Self {
+        Self { stream, limit, late: None }
+    }
+
+    /// What came of a write, or that it is too late for it.
+    fn in_time<T>(&mut self, context: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if outcome.is_pending() {
+            let late = self.late.get_or_insert_with(|| Box::pin(sleep(self.limit)));
+            ready!(late.as_mut().poll(context));
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        outcome
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Timely<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, into)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Timely<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.in_time(context, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.in_time(context, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    /// Comes when nothing is left to write.
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        if flushed.is_ready() {
+            self.late = None;
+        }
+        self.in_time(context, flushed)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let shut = Pin::new(&mut self.stream).poll_shutdown(context);
+        self.in_time(context, shut)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_reads_too_little_is_given_up() {
+        let (near, mut far) = duplex(16);
+        let mut near = Timely::new(near, LIMIT);
+        let trickle = tokio::spawn(async move {
+            while far.read_u8().await.is_ok() {
+                sleep(Duration::from_secs(1)).await;
+            }
+        });
+        let began = tokio::time::Instant::now();
+        let error = near.write_all(&[0; 1_000]).await.unwrap_err();
+        assert_eq!((error.kind(), began.elapsed()), (io::ErrorKind::TimedOut, LIMIT));
+        drop(near);
+        trickle.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_takes_each_answer_in_time_is_served_for_ever() {
+        let (near, mut far) = duplex(16);
+        let mut near = Timely::new(near, LIMIT);
+        let reading = tokio::spawn(async move {
+            let mut answer = [0; 100];
+            for _ in 0..10 {
+                sleep(LIMIT - Duration::from_secs(1)).await;
+                far.read_exact(&mut answer).await.unwrap();
+            }
+        });
+        for _ in 0..10 {
+            near.write_all(&[0; 100]).await.unwrap();
+            near.flush().await.unwrap();
+        }
+        reading.await.unwrap();
+    }
+}
