@@ -9,9 +9,9 @@ use crate::error::Error;
 
 /// The layers, lowest first; a module may import its own layer and those before it. ARCHITECTURE.md draws them.
 const LAYERS: &[&[&str]] = &[
-    &["id", "env", "error", "event", "watch", "content", "message", "config", "fault"],
+    &["id", "env", "error", "event", "content", "message", "config", "fault"],
     &["store", "transport"],
-    &["context"],
+    &["context", "watch"],
     &["account", "contact", "thread", "group", "media"],
     &["send", "receive"],
     &["sync"],

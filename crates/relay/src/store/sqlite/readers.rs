@@ -37,11 +37,14 @@ impl Readers {
     ) -> Answer<T> {
         let readers = self.clone();
         Box::pin(async move {
-            let _turn = readers.turns.acquire().await.map_err(|_closed| StoreError::Unavailable)?;
-            let pool = readers.clone();
-            tokio::task::spawn_blocking(move || pool.on_connection(work).map_err(store_error))
-                .await
-                .unwrap_or(Err(StoreError::Unavailable))
+            let turns = Arc::clone(&readers.turns);
+            let turn = turns.acquire_owned().await.map_err(|_closed| StoreError::Unavailable)?;
+            let reading = tokio::task::spawn_blocking(move || {
+                // Here, because a read goes on when nobody waits for it any more.
+                let _turn = turn;
+                readers.on_connection(work).map_err(store_error)
+            });
+            reading.await.unwrap_or(Err(StoreError::Unavailable))
         })
     }
 
@@ -61,5 +64,34 @@ impl Readers {
         let db = Connection::open_with_flags(self.path.as_path(), flags)?;
         db.busy_timeout(Duration::from_secs(5))?;
         Ok(db)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_read_that_nobody_waits_for_keeps_its_turn_until_it_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.db");
+        Connection::open(&path).unwrap().execute_batch("CREATE TABLE t (a)").unwrap();
+        let readers = Readers::new(&path);
+        let (begun, has_begun) = mpsc::channel();
+        let (go_on, may_go_on) = mpsc::channel::<()>();
+        let read = readers.read(move |_| {
+            begun.send(()).unwrap();
+            Ok(may_go_on.recv().unwrap())
+        });
+        let waiting = tokio::spawn(read);
+        tokio::task::spawn_blocking(move || has_begun.recv().unwrap()).await.unwrap();
+        waiting.abort();
+        assert!(waiting.await.unwrap_err().is_cancelled());
+        assert_eq!(readers.turns.available_permits(), MAX_READERS - 1);
+        go_on.send(()).unwrap();
+        let all = u32::try_from(MAX_READERS).unwrap();
+        drop(readers.turns.acquire_many(all).await.unwrap());
     }
 }
