@@ -11,6 +11,10 @@ use tokio::sync::Notify;
 
 use crate::address::Address;
 
+/// Most connections of a device: its app has one, and the extension that a push notification wakes beside it. The one
+/// that is left over when a phone changes networks does not count: it is the oldest.
+const MAX_CONNECTIONS: usize = 2;
+
 /// Why a connection is woken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -19,7 +23,7 @@ pub enum Nudge {
     Mail = 1,
     /// One-time keys were taken and few are left.
     KeysLow = 2,
-    /// The same device connected again: this connection is over.
+    /// The same device connected once too often: this connection is over.
     ConnectedElsewhere = 4,
     /// The device or its tokens were revoked: this connection is over.
     Revoked = 8,
@@ -27,10 +31,10 @@ pub enum Nudge {
 
 /// The lossy side of the relay.
 pub trait Bus: Send + Sync + fmt::Debug + 'static {
-    /// Registers a connection of this device. An older one is told that it is over.
+    /// Registers a connection of this device. If that is one too many, the oldest is told that it is over.
     fn attach(&self, address: Address) -> Attached;
 
-    /// Tells the connection of this device something, if there is one.
+    /// Tells the connections of this device something, if there are any.
     fn nudge(&self, address: Address, nudge: Nudge);
 }
 
@@ -95,38 +99,43 @@ pub struct LocalBus {
     connections: Arc<Connections>,
 }
 
-type Connections = Mutex<HashMap<Address, Arc<Nudges>>>;
+/// Of each device, the oldest first.
+type Connections = Mutex<HashMap<Address, Vec<Arc<Nudges>>>>;
 
 impl Bus for LocalBus {
     fn attach(&self, address: Address) -> Attached {
         let inbox = Arc::new(Nudges::default());
-        let older = lock(&self.connections).insert(address, Arc::clone(&inbox));
-        if let Some(older) = older {
-            older.add(Nudge::ConnectedElsewhere);
-        }
+        let mut connections = lock(&self.connections);
+        let of_device = connections.entry(address).or_default();
+        of_device.push(Arc::clone(&inbox));
+        let too_many = of_device.len().saturating_sub(MAX_CONNECTIONS);
+        of_device.drain(..too_many).for_each(|oldest| oldest.add(Nudge::ConnectedElsewhere));
+        drop(connections);
         let leave = leave(Arc::downgrade(&self.connections), address, Arc::downgrade(&inbox));
         Attached { inbox, leave }
     }
 
     fn nudge(&self, address: Address, nudge: Nudge) {
-        if let Some(connection) = lock(&self.connections).get(&address) {
-            connection.add(nudge);
+        if let Some(connections) = lock(&self.connections).get(&address) {
+            connections.iter().for_each(|connection| connection.add(nudge));
         }
     }
 }
 
-/// Removes the connection, unless a newer one has taken its place.
+/// Removes the connection, unless newer ones have taken its place.
 fn leave(connections: Weak<Connections>, address: Address, me: Weak<Nudges>) -> Box<dyn Fn() + Send + Sync> {
     Box::new(move || {
         let Some(connections) = connections.upgrade() else { return };
         let mut connections = lock(&connections);
-        if connections.get(&address).is_some_and(|there| std::ptr::eq(Arc::as_ptr(there), me.as_ptr())) {
+        let Some(of_device) = connections.get_mut(&address) else { return };
+        of_device.retain(|there| !std::ptr::eq(Arc::as_ptr(there), me.as_ptr()));
+        if of_device.is_empty() {
             connections.remove(&address);
         }
     })
 }
 
-fn lock(connections: &Connections) -> std::sync::MutexGuard<'_, HashMap<Address, Arc<Nudges>>> {
+fn lock(connections: &Connections) -> std::sync::MutexGuard<'_, HashMap<Address, Vec<Arc<Nudges>>>> {
     connections.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -153,15 +162,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_newer_connection_wins_and_the_older_one_leaving_does_not_remove_it() {
+    async fn two_connections_hear_everything_and_a_third_ends_the_oldest() {
         let bus = LocalBus::default();
+        let oldest = bus.attach(SOMEONE);
         let older = bus.attach(SOMEONE);
-        let newer = bus.attach(SOMEONE);
-        assert!(older.nudged().await.has(Nudge::ConnectedElsewhere));
-        drop(older);
         bus.nudge(SOMEONE, Nudge::Mail);
-        assert!(newer.nudged().await.has(Nudge::Mail));
-        drop(newer);
+        for connection in [&oldest, &older] {
+            let nudged = connection.nudged().await;
+            assert!(nudged.has(Nudge::Mail) && !nudged.has(Nudge::ConnectedElsewhere));
+        }
+        let newest = bus.attach(SOMEONE);
+        assert!(oldest.nudged().await.has(Nudge::ConnectedElsewhere));
+        drop(oldest);
+        bus.nudge(SOMEONE, Nudge::Revoked);
+        for connection in [&older, &newest] {
+            let nudged = connection.nudged().await;
+            assert!(nudged.has(Nudge::Revoked) && !nudged.has(Nudge::ConnectedElsewhere));
+        }
+        drop((older, newest));
         assert!(lock(&bus.connections).is_empty());
     }
 }

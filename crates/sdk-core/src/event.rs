@@ -3,7 +3,9 @@
 //! Events are hints: the database is the truth. Who is too slow for them loses some and is told so
 //! ([`Lagged`]); what was lost is in the database.
 
-use tokio::sync::broadcast;
+use std::sync::Arc;
+
+use tokio::sync::{broadcast, watch};
 
 use crate::id::{ThreadId, UserId};
 use crate::message::Message;
@@ -62,33 +64,60 @@ pub enum ConnectionState {
     Suspended,
 }
 
-/// The listener was too slow: this many events are lost. What they told is in the database.
+/// The listener was too slow: this many events are lost. Or another process has written, whose events nobody counts: then
+/// it is 0. What they told is in the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0} events were lost")]
 pub struct Lagged(pub u64);
 
+/// What a listener is told.
+#[derive(Debug, Clone)]
+enum Told {
+    Event(Event),
+    /// Another process has written.
+    Elsewhere,
+}
+
 /// The way from commits to listeners.
 #[derive(Debug, Clone)]
-pub(crate) struct EventBus(broadcast::Sender<Event>);
+pub(crate) struct EventBus(Arc<Bus>);
+
+#[derive(Debug)]
+struct Bus {
+    told: broadcast::Sender<Told>,
+    elsewhere: watch::Sender<()>,
+}
 
 impl EventBus {
     pub(crate) fn new() -> Self {
-        Self(broadcast::channel(CAPACITY).0)
+        let (told, elsewhere) = (broadcast::Sender::new(CAPACITY), watch::Sender::new(()));
+        Self(Arc::new(Bus { told, elsewhere }))
     }
 
     /// Tells everyone who listens; nobody may.
     pub(crate) fn publish(&self, event: Event) {
-        let _ = self.0.send(event);
+        let _ = self.0.told.send(Told::Event(event));
+    }
+
+    /// Another process has written: what one knows is old.
+    pub(crate) fn publish_elsewhere(&self) {
+        let _ = self.0.told.send(Told::Elsewhere);
+        self.0.elsewhere.send_replace(());
     }
 
     pub(crate) fn subscribe(&self) -> Events {
-        Events(self.0.subscribe())
+        Events(self.0.told.subscribe())
+    }
+
+    /// Changes whenever another process has written: for who does not care for events.
+    pub(crate) fn elsewhere(&self) -> watch::Receiver<()> {
+        self.0.elsewhere.subscribe()
     }
 }
 
 /// A listener's end. Bounded: who is too slow lags.
 #[derive(Debug)]
-pub struct Events(broadcast::Receiver<Event>);
+pub struct Events(broadcast::Receiver<Told>);
 
 impl Events {
     /// Listens anew, from now on.
@@ -99,7 +128,7 @@ impl Events {
     /// An event that waits already; `None` when there is none.
     pub(crate) fn try_next(&mut self) -> Option<Result<Event, Lagged>> {
         match self.0.try_recv() {
-            Ok(event) => Some(Ok(event)),
+            Ok(told) => Some(told.into_event()),
             Err(broadcast::error::TryRecvError::Lagged(lost)) => Some(Err(Lagged(lost))),
             Err(_) => None,
         }
@@ -111,9 +140,18 @@ impl Events {
     /// [`Lagged`] once, when events were lost; the next call goes on.
     pub async fn next(&mut self) -> Option<Result<Event, Lagged>> {
         match self.0.recv().await {
-            Ok(event) => Some(Ok(event)),
+            Ok(told) => Some(told.into_event()),
             Err(broadcast::error::RecvError::Lagged(lost)) => Some(Err(Lagged(lost))),
             Err(broadcast::error::RecvError::Closed) => None,
+        }
+    }
+}
+
+impl Told {
+    fn into_event(self) -> Result<Event, Lagged> {
+        match self {
+            Self::Event(event) => Ok(event),
+            Self::Elsewhere => Err(Lagged(0)),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sealpost_wire::frame::Body;
 use sealpost_wire::{Ack, Credit, InboxKey, QueueEmpty, Sync, ThreadCursor};
 
-use crate::common::socket::{Read, Socket, hello};
+use crate::common::socket::{Socket, hello};
 use crate::common::{Party, World};
 
 async fn fill(
@@ -203,6 +203,5 @@ async fn a_mailbox_over_64_mib_loses_its_oldest_rows_and_says_so() {
     assert_eq!(bobs.acknowledge(vec![]).await, 0);
     let (_again, welcome) = Socket::connect_with(&world, hello(&bob)).await;
     assert!(!welcome.needs_full_sync, "it was told, and has drained what is left");
-    assert!(matches!(bobs.read().await, Read::Closed(4409)));
     world.relay.shutdown().await;
 }

@@ -43,10 +43,9 @@ async fn what_is_not_acknowledged_comes_again_on_the_next_connection_and_after_a
     let second = bobs.deliver().await;
     assert_eq!(bobs.acknowledge(vec![second.key.unwrap()]).await, 1);
     let mut again = Socket::connect(&world, &bob).await;
-    assert_eq!(bobs.read().await, Read::Closed(4409));
     let first = again.deliver().await;
     assert_eq!(first.key.as_ref().unwrap().server_seq, 1);
-    drop(again);
+    drop((bobs, again));
 
     let world = world.restart().await;
     let mut bobs = Socket::connect(&world, &bob).await;
@@ -143,5 +142,28 @@ async fn a_client_that_sends_and_is_gone_still_reaches_a_live_recipient() {
     for seq in 1..=20 {
         assert_eq!(bobs.deliver().await.key.unwrap().server_seq, seq);
     }
+    world.relay.shutdown().await;
+}
+
+/// An app and its notification extension.
+#[tokio::test]
+async fn a_device_has_two_connections_at_once_and_a_third_ends_the_oldest() {
+    let world = World::start().await;
+    let (alice, bob, thread) = world.pair().await;
+    let mut app = Socket::connect(&world, &bob).await;
+    let mut extension = Socket::connect(&world, &bob).await;
+    for text in [b"one", b"two"] {
+        assert_eq!(world.send(&alice, &world.message(thread, &bob, text)).await.status, 201);
+        let (to_app, to_extension) = (app.deliver().await, extension.deliver().await);
+        assert_eq!(to_app.client_msg_id, to_extension.client_msg_id);
+        // Whoever comes second acknowledges what is gone.
+        assert_eq!(extension.acknowledge(vec![to_extension.key.unwrap()]).await, 1);
+        assert_eq!(app.acknowledge(vec![to_app.key.unwrap()]).await, 0);
+    }
+    let mut third = Socket::connect(&world, &bob).await;
+    assert_eq!(app.read().await, Read::Closed(4409));
+    assert_eq!(world.send(&alice, &world.message(thread, &bob, b"three")).await.status, 201);
+    let (one, other) = (extension.deliver().await, third.deliver().await);
+    assert_eq!(one.key, other.key);
     world.relay.shutdown().await;
 }

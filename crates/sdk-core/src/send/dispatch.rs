@@ -28,6 +28,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 pub(crate) async fn run(ctx: Context) {
     let mut lanes = FuturesUnordered::new();
     let mut busy = HashSet::new();
+    let mut elsewhere = ctx.events.elsewhere();
     loop {
         ctx.transport.online().await;
         if let Err(error) = set_clock(&ctx).await {
@@ -57,6 +58,8 @@ pub(crate) async fn run(ctx: Context) {
                 busy.remove(&thread);
             }
             () = ctx.outbox.notified() => {}
+            // Another process may have queued something.
+            Ok(()) = elsewhere.changed() => {}
             () = sleep(LONGEST_PAUSE.min(Duration::from_millis(wait_ms.unwrap_or(u64::MAX)))) => {}
         }
     }

@@ -1,4 +1,4 @@
-//! One encrypted file, one writer, a few readers.
+//! One encrypted file; in each process that has it open, one writer and a few readers.
 //!
 //! [`Store::write`] runs a closure in one transaction on the one writer thread: all of it happens, or none, and
 //! its events are published after the commit. The closure is synchronous, so nothing can wait for the network
@@ -8,6 +8,7 @@ mod account;
 mod contact;
 mod error;
 mod flock;
+mod lock;
 mod message;
 mod outbox;
 mod pre_key;
@@ -44,9 +45,10 @@ pub(crate) use pre_key::PreKeys;
 pub(crate) use session::PeerSessions;
 pub(crate) use thread::{Gap, Thread};
 
+use lock::{Claim, Lock};
 use readers::Readers;
 use vault::Vault;
-use writer::Writer;
+use writer::{Desk, Writer};
 
 /// Proof that `T` is on disk: only a transaction makes it, and only a commit lets it out.
 #[must_use]
@@ -79,6 +81,8 @@ struct Shared {
     footprint: Footprint,
     events: EventBus,
     file: Mutex<File>,
+    /// Held while the file is being opened, which takes time; `file` never is.
+    opening: Mutex<()>,
 }
 
 enum File {
@@ -120,34 +124,35 @@ impl Store {
         events: EventBus,
         footprint: Footprint,
     ) -> Result<Self> {
-        let (vault, file) = (Vault::new(path, key), Mutex::new(File::Suspended));
-        let store = Self { shared: Arc::new(Shared { vault, footprint, events, file }) };
+        let vault = Vault::new(&path, key)?;
+        let (file, opening) = (Mutex::new(File::Suspended), Mutex::default());
+        let store = Self { shared: Arc::new(Shared { vault, footprint, events, file, opening }) };
         store.reopen()?;
         Ok(store)
     }
 
-    /// Opens the file again after [`Store::close`]; nothing when it is open. Blocking.
+    /// Opens the file again after [`Store::close`]; nothing when it is open. Blocking; whoever uses the store meanwhile
+    /// is told that it is closed.
     ///
     /// # Errors
     /// [`Error::Storage`].
     pub(crate) fn reopen(&self) -> Result<()> {
-        let mut file = self.shared.file();
-        match *file {
-            File::Open(_) => Ok(()),
-            File::Gone => Err(GONE),
-            File::Suspended => {
-                // Held for as long as the file is open: a second owner would fork the ratchets.
-                let lock = self.shared.vault.lock()?;
-                let mut connection = self.shared.vault.connect(self.shared.footprint)?;
-                schema::migrate(&mut connection)?;
-                let writer = Writer::start(connection, lock)?;
-                *file = File::Open(Arc::new(Open { writer, readers: Readers::new() }));
-                Ok(())
-            }
+        let _one_at_a_time = self.shared.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.shared.is_open()? {
+            return Ok(());
         }
+        let opened = Arc::new(self.shared.open()?);
+        let mut file = self.shared.file();
+        if matches!(*file, File::Gone) {
+            drop(file);
+            opened.close();
+            return Err(GONE);
+        }
+        *file = File::Open(opened);
+        Ok(())
     }
 
-    /// Lets every transaction that was handed over finish, then closes the file and its lock.
+    /// Lets every transaction that was handed over finish, then closes the file. Not beside [`Store::reopen`].
     pub(crate) async fn close(&self) {
         if let Some(open) = self.shared.close_as(File::Suspended) {
             let _ = tokio::task::spawn_blocking(move || open.close()).await;
@@ -212,6 +217,28 @@ impl Store {
 impl Shared {
     fn file(&self) -> MutexGuard<'_, File> {
         self.file.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_open(&self) -> Result<bool> {
+        match *self.file() {
+            File::Open(_) => Ok(true),
+            File::Suspended => Ok(false),
+            File::Gone => Err(GONE),
+        }
+    }
+
+    fn open(&self) -> Result<Open> {
+        let claim = Claim::stake(self.vault.path())?;
+        let lock = Lock::open(self.vault.path())?;
+        let connection = {
+            // Of two processes that make or migrate the file, one finds it done.
+            let _held = lock.take()?;
+            let mut connection = self.vault.connect(self.footprint)?;
+            schema::migrate(&mut connection)?;
+            connection
+        };
+        let writer = Writer::start(Desk::new(connection, lock, claim, self.events.clone())?)?;
+        Ok(Open { writer, readers: Readers::new() })
     }
 
     /// What has to be closed, when something has.

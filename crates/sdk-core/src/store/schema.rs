@@ -7,12 +7,12 @@ use crate::error::{Error, Result, Storage};
 /// Each brings the schema from version n to n + 1; the version is SQLite's `user_version`.
 const MIGRATIONS: [&str; 2] = [V1, V2];
 
+/// Brings the file to the newest version, under the lock between processes.
+///
+/// # Errors
+/// As [`check`].
 pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
-    let known = u32::try_from(MIGRATIONS.len()).map_err(|_| Error::Bug("too many migrations"))?;
-    let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if found > known {
-        return Err(Storage::Newer { found, known }.into());
-    }
+    let found = check(connection)?;
     for (migration, version) in MIGRATIONS.iter().zip(1..).skip(found as usize) {
         let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         tx.execute_batch(migration)?;
@@ -20,6 +20,19 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
         tx.commit()?;
     }
     Ok(())
+}
+
+/// The version of the file.
+///
+/// # Errors
+/// [`Storage::Newer`] when this library does not know it.
+pub(super) fn check(connection: &Connection) -> Result<u32> {
+    let known = u32::try_from(MIGRATIONS.len()).map_err(|_| Error::Bug("too many migrations"))?;
+    let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found > known {
+        return Err(Storage::Newer { found, known }.into());
+    }
+    Ok(found)
 }
 
 /// Times are milliseconds since the Unix epoch by server time, unless a comment says otherwise.

@@ -1,4 +1,4 @@
-//! The file at rest: its key, its lock, its settings.
+//! The file at rest: its key, its settings.
 //!
 //! SQLCipher with a raw key: no passphrase derivation, which would cost most of a second at every start. The
 //! first 32 bytes of the file stay readable, because iOS suspends an app that holds a lock in a file it does not
@@ -15,7 +15,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::{Footprint, flock};
+use super::Footprint;
 use crate::config::DatabaseKey;
 use crate::error::{Error, Result, Storage};
 
@@ -32,20 +32,28 @@ pub(super) struct Vault {
 }
 
 impl Vault {
-    pub(super) const fn new(path: PathBuf, key: DatabaseKey) -> Self {
-        Self { path, key }
+    /// Any path of a file is as good as another: links are followed, also in the path of one that is to be made.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] when there is no such folder.
+    pub(super) fn new(path: &Path, key: DatabaseKey) -> Result<Self> {
+        let path = match fs::canonicalize(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let name = path.file_name().ok_or(Storage::ReadOnly)?;
+                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+                fs::canonicalize(folder.unwrap_or(Path::new("."))).map(|folder| folder.join(name))
+            }
+            found => found,
+        };
+        Ok(Self { path: path.map_err(io_error)?, key })
     }
 
-    /// Takes the lock on the sibling file `<database>.lock`; the operating system drops it with the process.
-    /// (Never on the database itself: closing any descriptor of it would drop SQLite's own locks.)
-    pub(super) fn lock(&self) -> Result<Lock> {
-        let mut path = self.path.clone().into_os_string();
-        path.push(".lock");
-        let file = File::options().create(true).truncate(false).write(true).open(path).map_err(io_error)?;
-        if flock::try_lock(&file).map_err(io_error)? { Ok(Lock(file)) } else { Err(Storage::InUse.into()) }
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
-    /// A connection that may write; creates the file when it is missing.
+    /// A connection that may write; creates the file when it is missing. Under the lock, and with no other connection
+    /// of this process: it looks into the file, and closing it then would drop their locks.
     pub(super) fn connect(&self, footprint: Footprint) -> Result<Connection> {
         check_header(&self.path)?;
         let connection = self.unlock(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
@@ -105,16 +113,6 @@ impl Vault {
     }
 }
 
-/// The lock on the database: whoever has it is its only user.
-pub(super) struct Lock(File);
-
-impl Drop for Lock {
-    /// Closing the file alone would not do: a program that this process is just starting has a copy of it for a moment.
-    fn drop(&mut self) {
-        let _ = flock::unlock(&self.0);
-    }
-}
-
 /// Tells a file that is not ours, or was cut short, from one whose key is wrong.
 fn check_header(path: &Path) -> Result<()> {
     let mut header = [0; 32];
@@ -149,7 +147,7 @@ fn has_log(path: &Path) -> bool {
     fs::metadata(log).is_ok_and(|log| log.len() > 0)
 }
 
-fn io_error(error: std::io::Error) -> Error {
+pub(super) fn io_error(error: std::io::Error) -> Error {
     match error.kind() {
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem | ErrorKind::NotFound => {
             Storage::ReadOnly
@@ -164,17 +162,25 @@ fn io_error(error: std::io::Error) -> Error {
 mod tests {
     use super::*;
 
+    #[cfg(unix)]
     #[test]
-    fn a_lock_is_let_go_even_where_somebody_inherited_it() {
+    fn whichever_way_leads_to_a_file_it_has_one_name() {
         let dir = tempfile::tempdir().unwrap();
-        let vault = Vault::new(dir.path().join("a.db"), DatabaseKey::new([9; 32]));
-        let lock = vault.lock().unwrap();
-        let inherited = lock.0.try_clone().unwrap();
-        assert_eq!(vault.lock().err(), Some(Storage::InUse.into()));
-        drop(lock);
-        let again = vault.lock();
-        assert!(again.is_ok());
-        drop(inherited);
-        assert_eq!(vault.lock().err(), Some(Storage::InUse.into()));
+        let there = dir.path().join("there");
+        fs::create_dir(&there).unwrap();
+        std::os::unix::fs::symlink(&there, dir.path().join("link")).unwrap();
+        let name = |path: PathBuf| Vault::new(&path, DatabaseKey::new([9; 32])).map(|vault| vault.path);
+        let ways = [there.join("a.db"), dir.path().join("link/a.db"), dir.path().join("link/../there/a.db")];
+        let expected = fs::canonicalize(&there).unwrap().join("a.db");
+        for is_there in [false, true] {
+            for way in &ways {
+                assert_eq!(name(way.clone()).unwrap(), expected, "{is_there}");
+            }
+            fs::write(&expected, "").unwrap();
+        }
+        for nowhere in [dir.path().join("no/a.db"), "".into(), "..".into()] {
+            // A folder is found, and is no database.
+            assert!(name(nowhere.clone()).is_err() || nowhere.is_dir(), "{}", nowhere.display());
+        }
     }
 }

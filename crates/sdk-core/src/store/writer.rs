@@ -2,22 +2,28 @@
 //!
 //! Transactions that wait at the same time share one commit, so that they share its flush to disk; each runs in
 //! a savepoint of its own, so that one that fails takes nothing with it. Nobody is answered before the commit.
+//!
+//! Other processes have writers of their own. Each transaction is made under the lock between them, and what another one
+//! wrote is noticed, so that whoever has looked looks again.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::vault::Lock;
-use super::{SUSPENDED, Tx};
+use super::lock::{Claim, Lock};
+use super::{SUSPENDED, Tx, schema};
 use crate::error::{Error, Result, Storage};
 use crate::event::{Event, EventBus};
 
 /// Most transactions that share one commit.
 const MAX_GROUP: usize = 64;
+/// With nothing to write, how often to look whether another process has written.
+const LOOK: Duration = Duration::from_secs(1);
 
 pub(super) struct Writer {
     /// None once closing.
@@ -27,18 +33,11 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// `lock` is held until the connection is closed.
-    pub(super) fn start(connection: Connection, lock: Lock) -> Result<Self> {
+    pub(super) fn start(desk: Desk) -> Result<Self> {
         let (jobs, queue) = channel();
         let thread = thread::Builder::new()
             .name("sealpost-writer".to_owned())
-            .spawn(move || {
-                serve(&connection, &queue);
-                // What the log holds goes into the file, so that a suspended app leaves one file behind.
-                let _ = connection.pragma_update(None, "wal_checkpoint", "truncate");
-                drop(connection);
-                drop(lock);
-            })
+            .spawn(move || desk.serve(&queue))
             .map_err(|_| Error::Bug("no thread for the writer"))?;
         Ok(Self { jobs: Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)) })
     }
@@ -55,7 +54,7 @@ impl Writer {
     }
 
     /// Waits until every job that was handed over is done, the connection is closed and the thread has ended.
-    /// Blocking, but never for long: a job waits for nothing but the disk.
+    /// Blocking, but never for long: a job waits for nothing but the disk, and a few seconds for other processes.
     pub(super) fn close(&self) {
         drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -120,34 +119,99 @@ where
     }
 }
 
-fn serve(connection: &Connection, queue: &Receiver<Box<dyn Job>>) {
-    while let Ok(first) = queue.recv() {
-        let mut group = vec![first];
-        group.extend(queue.try_iter().take(MAX_GROUP.saturating_sub(1)));
-        let committed = commit_together(connection, &mut group);
-        for job in group {
-            job.finish(&committed);
+/// What the writer works with. Dropped in this order.
+pub(super) struct Desk {
+    connection: Connection,
+    lock: Lock,
+    _claim: Claim,
+    others: Others,
+}
+
+impl Desk {
+    pub(super) fn new(connection: Connection, lock: Lock, claim: Claim, events: EventBus) -> Result<Self> {
+        let others = Others { data_version: data_version(&connection)?, events };
+        Ok(Self { connection, lock, _claim: claim, others })
+    }
+
+    fn serve(mut self, queue: &Receiver<Box<dyn Job>>) {
+        loop {
+            match queue.recv_timeout(LOOK) {
+                Ok(first) => {
+                    let mut group = vec![first];
+                    group.extend(queue.try_iter().take(MAX_GROUP.saturating_sub(1)));
+                    let committed = self.commit_together(&mut group);
+                    for job in group {
+                        job.finish(&committed);
+                    }
+                }
+                // What cannot be seen now is seen in the next transaction.
+                Err(RecvTimeoutError::Timeout) => drop(self.others.notice(&self.connection)),
+                Err(RecvTimeoutError::Disconnected) => return self.close(),
+            }
         }
+    }
+
+    fn commit_together(&mut self, group: &mut [Box<dyn Job>]) -> Result<()> {
+        let _held = self.lock.take()?;
+        let connection = &self.connection;
+        connection.execute_batch("BEGIN IMMEDIATE")?;
+        let noticed = self.others.notice(connection);
+        let done = noticed.and_then(|()| run_all(connection, group));
+        let done = done.and_then(|()| Ok(connection.execute_batch("COMMIT")?));
+        if done.is_err() && !connection.is_autocommit() {
+            let _ = connection.execute_batch("ROLLBACK");
+        }
+        done
+    }
+
+    /// What the log holds goes into the file, so that a suspended app leaves one file behind. If others are at work with
+    /// it, it stays for the last of them.
+    fn close(self) {
+        let held = self.lock.take();
+        let _ = self.connection.busy_timeout(Duration::ZERO);
+        let _ = self.connection.pragma_update(None, "wal_checkpoint", "truncate");
+        drop(self.connection);
+        drop(held);
     }
 }
 
-fn commit_together(connection: &Connection, group: &mut [Box<dyn Job>]) -> Result<()> {
-    connection.execute_batch("BEGIN IMMEDIATE")?;
+/// The other processes, as far as one sees them.
+struct Others {
+    /// Changes with every commit that is not ours (SQLite, PRAGMA data_version).
+    data_version: i64,
+    events: EventBus,
+}
+
+impl Others {
+    /// When another process has written since the last time, whoever has looked is told to look again.
+    ///
+    /// # Errors
+    /// [`Storage::Newer`] when it has brought the file to a schema that we do not know.
+    fn notice(&mut self, connection: &Connection) -> Result<()> {
+        let data_version = data_version(connection)?;
+        if data_version != self.data_version {
+            schema::check(connection)?;
+            self.data_version = data_version;
+            self.events.publish_elsewhere();
+        }
+        Ok(())
+    }
+}
+
+fn data_version(connection: &Connection) -> Result<i64> {
+    Ok(connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?)
+}
+
+fn run_all(connection: &Connection, group: &mut [Box<dyn Job>]) -> Result<()> {
     for job in group {
         let outcome = in_savepoint(connection, job.as_mut());
         // A full or failing disk can end the whole transaction: what ran before is undone too.
         if connection.is_autocommit() {
             return Err(outcome.err().unwrap_or(Error::Storage(Storage::Full)));
         }
-        if let Err(error) = outcome {
-            let _ = connection.execute_batch("ROLLBACK");
-            return Err(error);
-        }
+        outcome?;
     }
-    connection.execute_batch("COMMIT").map_err(|error| {
-        let _ = connection.execute_batch("ROLLBACK");
-        error.into()
-    })
+    Ok(())
 }
 
 fn in_savepoint(connection: &Connection, job: &mut dyn Job) -> Result<()> {
