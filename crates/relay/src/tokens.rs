@@ -9,6 +9,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
+use aws_lc_rs::hmac;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use rand::RngExt as _;
@@ -19,7 +20,7 @@ use zeroize::Zeroizing;
 
 use crate::address::Address;
 use crate::problem::Problem;
-use crate::store::{FamilyId, TokenHash};
+use crate::store::{FamilyId, IdempotencyKey, TokenHash};
 
 /// How long an access token is valid, in milliseconds: 10 minutes.
 pub(crate) const ACCESS_LIFE_MS: u64 = 10 * 60 * 1_000;
@@ -27,6 +28,9 @@ pub(crate) const ACCESS_LIFE_MS: u64 = 10 * 60 * 1_000;
 pub(crate) const REFRESH_LIFE_MS: u64 = 90 * 24 * 3_600 * 1_000;
 /// How far the clocks of two relays may differ, in seconds.
 const LEEWAY_S: u64 = 60;
+
+/// What the signing key is used for besides signing.
+const SUCCESSORS_INFO: &[u8] = b"Sealpost successors of refresh tokens v1";
 
 const ISSUER: &str = "sealpost-relay";
 const AUDIENCE: &str = "sealpost-client";
@@ -87,11 +91,12 @@ impl fmt::Debug for RefreshToken {
     }
 }
 
-/// Signs and verifies access tokens.
+/// Signs and verifies access tokens, and finds the successors of refresh tokens.
 pub(crate) struct Signer {
     signing: EncodingKey,
     verifying: DecodingKey,
     validation: Validation,
+    successors: hmac::Key,
 }
 
 impl fmt::Debug for Signer {
@@ -150,11 +155,28 @@ impl Signer {
         validation.set_audience(&[AUDIENCE]);
         validation.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
         validation.validate_exp = false;
+        // A key of its own, so that no other use of the signing key can be mistaken for this one.
+        let successors = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &pkcs8), SUCCESSORS_INFO);
         Ok(Self {
             signing: EncodingKey::from_ed_der(&pkcs8),
             verifying: DecodingKey::from_ed_der(pair.public_key().as_ref()),
             validation,
+            successors: hmac::Key::new(hmac::HMAC_SHA256, successors.as_ref()),
         })
+    }
+
+    /// The refresh token after this one, in the exchange of this name: HMAC-SHA-256(family ‖ secret ‖ SHA-256(name)).
+    /// Whoever repeats the exchange gets the same; who does not know its name gets another.
+    pub(crate) fn successor(&self, token: &RefreshToken, exchange: &IdempotencyKey) -> RefreshToken {
+        let mut context = hmac::Context::with_key(&self.successors);
+        context.update(&token.family.0);
+        context.update(&token.secret[..]);
+        context.update(&exchange.0);
+        let mut secret = Box::new(Zeroizing::new([0; 32]));
+        for (byte, derived) in secret.iter_mut().zip(context.sign().as_ref()) {
+            *byte = *derived;
+        }
+        RefreshToken { family: token.family, secret }
     }
 
     /// An access token for a device, and when it expires (in milliseconds).

@@ -30,7 +30,7 @@ pub(crate) struct Context {
     pub(crate) reconnect: Arc<Notify>,
     /// Wakes the keeper of our pre-keys: the relay runs low.
     pub(crate) keys_low: Arc<Notify>,
-    /// One token refresh at a time: a token that is used twice signs the device out.
+    /// One exchange of tokens at a time: whoever waits finds what it brought.
     pub(crate) refreshing: Arc<Mutex<()>>,
     clock_offset_ms: Arc<AtomicI64>,
     /// When the relay last said what time it is: by our clock, and by one that does not jump.

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use axum::extract::State as Shared;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use sealpost_wire::{RefreshRequest, TokenPair};
 
+use super::idempotency_key;
 use crate::address::Address;
 use crate::auth::Authenticated;
 use crate::body::Proto;
@@ -15,13 +16,18 @@ use crate::state::State;
 use crate::store::{Rotated, Rotation};
 use crate::tokens::{REFRESH_LIFE_MS, RefreshToken};
 
-/// Exchanges a refresh token, which is then used up.
+/// Exchanges a refresh token, which is used up when its successor is used. Whoever repeats the request under the same
+/// `Idempotency-Key`, which nobody else can know, gets the same successor.
 pub(super) async fn refresh(
     Shared(state): Shared<Arc<State>>,
+    headers: HeaderMap,
     Proto(request): Proto<RefreshRequest>,
 ) -> Result<Proto<TokenPair>, Problem> {
     let presented = RefreshToken::parse(&request.refresh_token)?;
-    let next = RefreshToken::random(presented.family());
+    let next = match idempotency_key(&headers)? {
+        Some(exchange) => state.signer.successor(&presented, &exchange),
+        None => RefreshToken::random(presented.family()),
+    };
     let now_ms = state.clock.unix_ms();
     let rotation = Rotation {
         family: presented.family(),

@@ -115,3 +115,21 @@ fn a_refresh_token_comes_back_from_its_text_and_never_prints() {
         assert!(RefreshToken::parse(bad).is_err());
     }
 }
+
+#[test]
+fn an_exchange_has_one_successor_and_another_exchange_another() {
+    let (folder, signer) = signer();
+    let token = RefreshToken::random(FAMILY);
+    let (name, other) = (IdempotencyKey([1; 32]), IdempotencyKey([2; 32]));
+    let next = signer.successor(&token, &name);
+    assert_eq!(next.family(), FAMILY);
+    let same = Signer::open(folder.path()).unwrap().successor(&token, &name);
+    assert_eq!(same.expose(), next.expose(), "also after a restart");
+    let different = [
+        token.hash(),
+        signer.successor(&token, &other).hash(),
+        signer.successor(&next, &name).hash(),
+        self::signer().1.successor(&token, &name).hash(),
+    ];
+    assert!(different.iter().all(|hash| hash.0 != next.hash().0));
+}

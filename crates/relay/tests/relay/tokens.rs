@@ -48,6 +48,53 @@ async fn an_answer_may_be_lost_again_and_again() {
     world.relay.shutdown().await;
 }
 
+/// Exchanges under a name.
+async fn exchange(world: &World, token: &str, name: &str) -> Answer {
+    let request = RefreshRequest { refresh_token: token.into() };
+    let post = with_body(world.http.post(world.url("/v1/auth/refresh")), &request);
+    world.request(post.header("idempotency-key", name), None).await
+}
+
+async fn exchanged(world: &World, token: &str, name: &str) -> String {
+    let tokens: TokenPair = exchange(world, token, name).await.body();
+    tokens.refresh_token
+}
+
+/// Two processes of one device exchange at once, and either may be the one that stores last.
+#[tokio::test]
+async fn an_exchange_that_is_repeated_gives_the_same_successor() {
+    let world = World::start().await;
+    let alice = world.register().await;
+    let first = alice.tokens.refresh_token.clone();
+    let second = exchanged(&world, &first, "an exchange").await;
+    let world = world.restart().await;
+    assert_eq!(exchanged(&world, &first, "an exchange").await, second);
+    let third = exchanged(&world, &second, "the next").await;
+    assert_eq!(exchanged(&world, &second, "the next").await, third);
+    let (one, other) =
+        tokio::join!(exchanged(&world, &third, "at once"), exchanged(&world, &third, "at once"));
+    assert_eq!(one, other);
+    // The theft rule is as it was: a token whose successor was used ends the family, also under its name.
+    exchange(&world, &second, "the next").await.refused(401, reason::REUSE_DETECTED);
+    exchange(&world, &one, "too late").await.refused(401, reason::INVALID_TOKEN);
+    world.relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn who_does_not_know_the_name_of_an_exchange_does_not_ride_along() {
+    let world = World::start().await;
+    let alice = world.register().await;
+    let token = alice.tokens.refresh_token.clone();
+    let hers = exchanged(&world, &token, "hers").await;
+    // The thief has the token, and gets a successor: another one.
+    let thiefs = exchanged(&world, &token, "a thief's").await;
+    assert_ne!(thiefs, hers);
+    exchange(&world, &hers, "her next").await.refused(401, reason::REUSE_DETECTED);
+    exchange(&world, &thiefs, "a thief's next").await.refused(401, reason::INVALID_TOKEN);
+    exchange(&world, &token, &"x".repeat(65)).await.refused(400, reason::MALFORMED);
+    world.relay.shutdown().await;
+}
+
 #[tokio::test]
 async fn a_stolen_refresh_token_puts_both_out() {
     let world = World::start().await;

@@ -1,4 +1,8 @@
 //! Tokens: a short one that opens doors, a long one that buys the next pair.
+//!
+//! Another process may exchange the same token at the same time, or may have died over it. Therefore an exchange has a
+//! name, which is stored before the relay is asked: whoever asks under it gets the same token, and whoever comes second
+//! finds it stored.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -32,13 +36,21 @@ pub(crate) async fn replace_refused(ctx: &Context, refused: &str) -> Result<Toke
 
 /// The token we have when it will do, else a new one. Once begun, an exchange is finished whoever waits for it: its
 /// answer must not get lost.
-async fn token(ctx: &Context, will_do: impl FnOnce(&Tokens) -> bool + Send + 'static) -> Result<Token> {
+async fn token(ctx: &Context, will_do: impl Fn(&Tokens) -> bool + Clone + Send + 'static) -> Result<Token> {
     let one_at_a_time = Arc::clone(&ctx.refreshing).lock_owned().await;
     let ctx = ctx.clone();
     let exchange = tokio::spawn(async move {
         let _one_at_a_time = one_at_a_time;
-        let tokens = ctx.store.read(|rows| rows.tokens()).await?;
-        if will_do(&tokens) { Ok(tokens.access) } else { replace(&ctx, &tokens).await }
+        loop {
+            let tokens = ctx.store.read(|rows| rows.tokens()).await?;
+            if will_do(&tokens) {
+                return Ok(tokens.access);
+            }
+            match exchange(&ctx, tokens).await? {
+                Exchanged::ByUs(access) => return Ok(access),
+                Exchanged::Elsewhere => {}
+            }
+        }
     });
     exchange.await.map_err(|_| Error::Bug("a panic while refreshing a token"))?
 }
@@ -63,20 +75,46 @@ pub(crate) fn from_wire(pair: wire::TokenPair) -> Tokens {
     Tokens::new(pair.access_token, pair.access_expires_ms, pair.refresh_token)
 }
 
-/// The pair is stored before it is used: the relay takes the old one only once more.
-async fn replace(ctx: &Context, tokens: &Tokens) -> Result<Token> {
-    let pair = ctx.transport.http.refresh(&tokens.refresh).await?;
+/// How an exchange went.
+enum Exchanged {
+    ByUs(Token),
+    /// Another process has stored other tokens meanwhile.
+    Elsewhere,
+}
+
+/// The pair is stored before it is used: the relay takes the old token only until then.
+async fn exchange(ctx: &Context, old: Tokens) -> Result<Exchanged> {
+    let (presented, fresh) = (old.refresh.clone(), ctx.new_client_msg_id().to_string());
+    let named = ctx.store.write(move |tx| {
+        let is_old = tx.tokens()?.refresh == presented;
+        is_old.then(|| tx.name_exchange(&fresh)).transpose()
+    });
+    let Some(name) = named.await? else { return Ok(Exchanged::Elsewhere) };
+    let pair = match ctx.transport.http.refresh(&old.refresh, &name).await {
+        // Nobody takes a token whose successor another process has used.
+        Err(transport::Error::Unauthorized) if is_replaced(ctx, &old).await? => {
+            return Ok(Exchanged::Elsewhere);
+        }
+        answer => answer?,
+    };
     fault::at(Station::RefreshAnswered);
     let offset = ctx.learn_server_time(pair.server_time_ms);
     let tokens = from_wire(pair);
     let access = tokens.access.clone();
     let stored = ctx.store.write(move |tx| {
-        tx.set_tokens(&tokens)?;
+        // Another process that was faster has stored the same successor, or one of its successors.
+        if tx.tokens()?.refresh == old.refresh {
+            tx.set_tokens(&tokens)?;
+        }
         tx.set_clock_offset(offset)
     });
     stored.await?;
     fault::at(Station::RefreshStored);
-    Ok(access)
+    Ok(Exchanged::ByUs(access))
+}
+
+async fn is_replaced(ctx: &Context, old: &Tokens) -> Result<bool> {
+    Ok(ctx.store.read(|rows| rows.tokens()).await?.refresh != old.refresh)
 }
 
 impl Tokens {

@@ -108,9 +108,18 @@ impl Tx<'_> {
         self.set_tokens(tokens)
     }
 
+    /// What the exchange of the stored tokens is called: as it was begun, perhaps by somebody who died over it, else
+    /// `fresh`. To be on disk before the relay is asked: under the same name it gives the same tokens again.
+    pub(crate) fn name_exchange(&mut self, fresh: &str) -> Result<Zeroizing<String>> {
+        let sql = "UPDATE account SET exchange = coalesce(exchange, ?1) RETURNING exchange";
+        let name = self.connection.prepare_cached(sql)?.query_row([fresh], |row| row.get(0))?;
+        Ok(Zeroizing::new(name))
+    }
+
+    /// Ends the exchange.
     pub(crate) fn set_tokens(&mut self, tokens: &Tokens) -> Result<()> {
         self.change_one(
-            "UPDATE account SET access_token = ?1, access_expires = ?2, refresh_token = ?3",
+            "UPDATE account SET access_token = ?1, access_expires = ?2, refresh_token = ?3, exchange = NULL",
             params![tokens.access.as_str(), to_sql(tokens.access_expires_ms)?, tokens.refresh.as_str()],
         )
     }

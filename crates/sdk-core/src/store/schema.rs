@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::error::{Error, Result, Storage};
 
 /// Each brings the schema from version n to n + 1; the version is SQLite's `user_version`.
-const MIGRATIONS: [&str; 2] = [V1, V2];
+const MIGRATIONS: [&str; 3] = [V1, V2, V3];
 
 /// Brings the file to the newest version, under the lock between processes.
 ///
@@ -182,6 +182,11 @@ ALTER TABLE one_time_pre_key ADD COLUMN given_out INTEGER;
 ALTER TABLE kem_pre_key ADD COLUMN given_out INTEGER;   -- NULL for a last-resort key
 ";
 
+/// What an exchange of tokens is called, from before it is asked for until its answer is stored.
+const V3: &str = "
+ALTER TABLE account ADD COLUMN exchange TEXT;
+";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,10 +206,47 @@ mod tests {
         connection.pragma_update(None, "user_version", 7).unwrap();
         assert_eq!(
             migrate(&mut connection).unwrap_err(),
-            Error::Storage(Storage::Newer { found: 7, known: 2 })
+            Error::Storage(Storage::Newer { found: 7, known: 3 })
         );
         let tables: i64 =
             connection.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0)).unwrap();
         assert_eq!(tables, 0);
+    }
+
+    /// A row in every table of the first version that a later one has changed, and in one that none has.
+    const OF_V1: &str = "
+    INSERT INTO account (only, identity, registration_id, user_id, device_id, access_token, access_expires, refresh_token)
+        VALUES (1, x'01', 7, zeroblob(16), 1, 'access', 5, 'refresh');
+    INSERT INTO one_time_pre_key (id, record, uploaded) VALUES (1, x'02', 1), (2, x'03', 0);
+    INSERT INTO kem_pre_key (id, record, last_resort, created, uploaded) VALUES (3, x'04', 1, 9, 1);
+    INSERT INTO contact (user_id, trust) VALUES (zeroblob(16), 1);
+    ";
+
+    #[test]
+    fn a_file_of_any_older_version_keeps_what_it_holds() {
+        for version in 1..MIGRATIONS.len() {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("old.db");
+            let old = Connection::open(&path).unwrap();
+            old.execute_batch(V1).unwrap();
+            old.execute_batch(OF_V1).unwrap();
+            for migration in &MIGRATIONS[1..version] {
+                old.execute_batch(migration).unwrap();
+            }
+            old.pragma_update(None, "user_version", version).unwrap();
+            drop(old);
+
+            let mut connection = Connection::open(&path).unwrap();
+            migrate(&mut connection).unwrap();
+            let text = |sql: &str| -> String { connection.query_row(sql, [], |row| row.get(0)).unwrap() };
+            let account =
+                "SELECT registration_id || access_token || refresh_token || (exchange IS NULL) FROM account";
+            assert_eq!(text(account), "7accessrefresh1", "from {version}");
+            let keys = "SELECT group_concat(id || hex(record) || uploaded || (given_out IS NULL))";
+            assert_eq!(text(&format!("{keys} FROM one_time_pre_key")), "10211,20301");
+            assert_eq!(text(&format!("{keys} FROM kem_pre_key")), "30411");
+            assert_eq!(text("SELECT trust || hex(user_id) FROM contact"), format!("1{}", "00".repeat(16)));
+            assert_eq!(check(&connection).unwrap() as usize, MIGRATIONS.len());
+        }
     }
 }

@@ -57,9 +57,11 @@ impl Http {
         }
     }
 
-    pub(crate) async fn refresh(&self, refresh_token: &str) -> Result<wire::TokenPair> {
+    /// `once` makes a repeated request give the same refresh token.
+    pub(crate) async fn refresh(&self, refresh_token: &str, once: &str) -> Result<wire::TokenPair> {
         let request = wire::RefreshRequest { refresh_token: refresh_token.to_owned() };
-        self.answer(with_body(self.call(Method::POST, "v1/auth/refresh", None)?, &request)).await
+        let call = self.call(Method::POST, "v1/auth/refresh", None)?.header("idempotency-key", once);
+        self.answer(with_body(call, &request)).await
     }
 
     pub(crate) async fn upload_keys(&self, token: &str, keys: &wire::KeyUpload) -> Result<wire::KeyCounts> {
