@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use crate::builder::open;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::event::{ConnectionState, Event, Events};
+use crate::event::{ConnectionState, Event, Events, Lagged};
 use crate::message::{Direction, Message};
 use crate::store::Footprint;
 use crate::sync::{State, Tasks};
@@ -30,22 +30,28 @@ pub struct Fetched {
 /// push notification. One connection to the file, little memory; nothing is sent but acknowledgements: what waits to be
 /// sent still waits. Ends early when `until` does. What it brought is on disk in any case.
 ///
+/// The app may have the database open at the same time, in another process: each message is stored by one of the two,
+/// which tells of it. So what is here and not among the messages, the app has told.
+///
 /// # Errors
-/// [`Error::Storage`]: with [`InUse`](crate::Storage::InUse) a client has the database open, and receives by itself.
+/// [`Error::Storage`]: with [`InUse`](crate::Storage::InUse) a client of this very process has the database open, and
+/// receives by itself; or another process was at work on it for seconds.
 /// [`Error::Unauthorized`] when nobody is registered here, or not any more.
 pub async fn fetch_for_push(config: Config, until: impl Future<Output = ()>) -> Result<Fetched> {
     let (ctx, registered) = open(config, Footprint::Small).await?;
     let fetched = match registered {
         Some(_) => {
-            let mut events = ctx.events.subscribe();
+            let mut news = News { events: ctx.events.subscribe(), messages: Vec::new() };
             let tasks = Tasks::start_connection(&ctx, &State::new(ctx.events.clone()));
-            let fetched = fetch(&mut events, until).await;
+            let fetched = news.follow(until).await;
             // A token that is being exchanged is stored first, if that is soon: a relay that was not answered takes the
             // old one again.
             let exchanged = timeout(EXCHANGE, ctx.refreshing.lock()).await;
             tasks.stop().await;
             drop(exchanged);
-            fetched
+            // What was handed over is finished.
+            ctx.store.close().await;
+            fetched.map(|complete| Fetched { messages: news.so_far(), complete })
         }
         None => Err(Error::Unauthorized),
     };
@@ -53,27 +59,44 @@ pub async fn fetch_for_push(config: Config, until: impl Future<Output = ()>) -> 
     fetched
 }
 
-async fn fetch(events: &mut Events, until: impl Future<Output = ()>) -> Result<Fetched> {
-    let mut until = pin!(until);
-    let mut messages = Vec::new();
-    loop {
-        let event = tokio::select! {
-            event = events.next() => event,
-            () = &mut until => return Ok(Fetched { messages, complete: false }),
-        };
-        match event {
-            Some(Ok(Event::MessageAdded(message))) => {
-                if matches!(message.direction, Direction::Incoming { .. }) {
-                    messages.push(message);
-                }
+/// What comes in.
+struct News {
+    events: Events,
+    messages: Vec<Message>,
+}
+
+impl News {
+    /// Until nothing waits any more (true), or `until` ends.
+    async fn follow(&mut self, until: impl Future<Output = ()>) -> Result<bool> {
+        let mut until = pin!(until);
+        loop {
+            let event = tokio::select! {
+                event = self.events.next() => event,
+                () = &mut until => return Ok(false),
+            };
+            match event {
+                Some(Ok(Event::Connection(ConnectionState::Live))) => return Ok(true),
+                Some(Ok(Event::Connection(ConnectionState::SignedOut))) => return Err(Error::Unauthorized),
+                Some(event) => self.note(event),
+                None => return Err(Error::Bug("the events ended while the client was there")),
             }
-            Some(Ok(Event::Connection(ConnectionState::Live))) => {
-                return Ok(Fetched { messages, complete: true });
-            }
-            Some(Ok(Event::Connection(ConnectionState::SignedOut))) => return Err(Error::Unauthorized),
-            // More came at once than a notification can tell of; what is missing here is on disk.
-            Some(Ok(_) | Err(_)) => {}
-            None => return Err(Error::Bug("the events ended while the client was there")),
+        }
+    }
+
+    /// Also what came after the end was seen: nobody else tells of it.
+    fn so_far(mut self) -> Vec<Message> {
+        while let Some(event) = self.events.try_next() {
+            self.note(event);
+        }
+        self.messages
+    }
+
+    fn note(&mut self, event: Result<Event, Lagged>) {
+        // Of events that were lost, the messages are on disk: more came at once than a notification can tell of.
+        if let Ok(Event::MessageAdded(message)) = event
+            && matches!(message.direction, Direction::Incoming { .. })
+        {
+            self.messages.push(message);
         }
     }
 }

@@ -90,13 +90,7 @@ async fn exchange(ctx: &Context, old: Tokens) -> Result<Exchanged> {
         is_old.then(|| tx.name_exchange(&fresh)).transpose()
     });
     let Some(name) = named.await? else { return Ok(Exchanged::Elsewhere) };
-    let pair = match ctx.transport.http.refresh(&old.refresh, &name).await {
-        // Nobody takes a token whose successor another process has used.
-        Err(transport::Error::Unauthorized) if is_replaced(ctx, &old).await? => {
-            return Ok(Exchanged::Elsewhere);
-        }
-        answer => answer?,
-    };
+    let pair = ctx.transport.http.refresh(&old.refresh, &name).await?;
     fault::at(Station::RefreshAnswered);
     let offset = ctx.learn_server_time(pair.server_time_ms);
     let tokens = from_wire(pair);
@@ -111,10 +105,6 @@ async fn exchange(ctx: &Context, old: Tokens) -> Result<Exchanged> {
     stored.await?;
     fault::at(Station::RefreshStored);
     Ok(Exchanged::ByUs(access))
-}
-
-async fn is_replaced(ctx: &Context, old: &Tokens) -> Result<bool> {
-    Ok(ctx.store.read(|rows| rows.tokens()).await?.refresh != old.refresh)
 }
 
 impl Tokens {

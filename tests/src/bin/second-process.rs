@@ -1,0 +1,76 @@
+//! Another process on somebody's database: what a notification extension is to its app, or the app to its extension.
+//!
+//! `second-process FOLDER NAME RELAY WHAT COUNT` says `ready`, waits for a line, and then does one of these:
+//!
+//! - `fetch`: fetches for a push notification, so many times; says `message TEXT` for each new message.
+//! - `open`: opens the databases `NAME 0`, `NAME 1` and so on, so many of them.
+//! - `stay`: opens it for as long as there are lines to read; says `live`, then `shows COUNT` as its only thread grows.
+
+#![expect(clippy::expect_used, reason = "what goes wrong here fails a test, and says why")]
+
+use std::io::{BufRead as _, Write as _, stdin, stdout};
+use std::path::Path;
+use std::time::Duration;
+
+use sealpost_core::{Client, MessageBody, fetch_for_push};
+use sealpost_testkit::{PartyDisk, texts};
+use tokio::time::sleep;
+
+/// What the system gives to a push notification, and more.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[tokio::main]
+async fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [folder, name, relay, what, count] = arguments.as_slice() else {
+        std::process::exit(2);
+    };
+    let count: usize = count.parse().expect("a number");
+    let disk = |name: &str| PartyDisk::new(Path::new(folder), name, relay);
+    say("ready");
+    stdin().lock().read_line(&mut String::new()).expect("a line");
+    match what.as_str() {
+        "fetch" => fetch(&disk(name), count).await,
+        "open" => {
+            for number in 0..count {
+                let opened = Client::open(disk(&format!("{name} {number}")).config()).await;
+                drop(opened.expect("the database opens"));
+            }
+        }
+        "stay" => tokio::select! {
+            () = stay(disk(name)) => {}
+            _ = tokio::task::spawn_blocking(|| stdin().lock().read_line(&mut String::new())) => {}
+        },
+        _ => std::process::exit(2),
+    }
+}
+
+async fn fetch(disk: &PartyDisk, times: usize) {
+    for _ in 0..times {
+        let fetched = fetch_for_push(disk.config(), sleep(PATIENCE)).await.expect("a fetch");
+        assert!(fetched.complete, "the relay was out of reach");
+        for message in fetched.messages {
+            match message.body {
+                MessageBody::Text(text) => say(&format!("message {text}")),
+                other => say(&format!("message {other:?}")),
+            }
+        }
+    }
+}
+
+async fn stay(disk: PartyDisk) {
+    let me = disk.open().await;
+    me.live().await;
+    say("live");
+    let thread = me.client.threads().await.expect("threads").pop().expect("a thread");
+    let mut view = thread.subscribe();
+    while let Some(change) = view.next().await {
+        change.expect("a change");
+        say(&format!("shows {}", texts(&thread).await.len()));
+    }
+}
+
+/// One line to whoever started us.
+fn say(line: &str) {
+    writeln!(stdout(), "{line}").expect("somebody reads");
+}
