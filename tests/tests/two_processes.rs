@@ -4,7 +4,7 @@
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
 
 use std::collections::HashSet;
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
@@ -65,6 +65,25 @@ impl Second {
             said.push(line);
         }
         (said, self.child.wait().await.unwrap())
+    }
+
+    /// As a system does with an app that nobody looks at. Done when every thread stands still.
+    async fn freeze(&self) {
+        self.signal("-STOP").await;
+        let threads = PathBuf::from(format!("/proc/{}/task", self.child.id().unwrap()));
+        eventually("a frozen process", async || {
+            let mut states = fs::read_dir(&threads).unwrap().map(|thread| {
+                let stat = fs::read_to_string(thread.unwrap().path().join("stat")).unwrap();
+                // Behind the name, which stands in brackets (proc(5)).
+                stat.rsplit(')').next().unwrap().trim_start().to_owned()
+            });
+            states.all(|state| state.starts_with('T')).then_some(())
+        })
+        .await;
+    }
+
+    async fn thaw(&self) {
+        self.signal("-CONT").await;
     }
 
     async fn signal(&self, signal: &str) {
@@ -250,7 +269,7 @@ async fn an_app_that_is_frozen_is_in_nobodys_way() {
     // Frozen outside of a transaction: we have the lock.
     let lock = lock_file(&disk);
     eventually("a free lock", async || lock.try_lock().is_ok().then_some(())).await;
-    app.signal("-STOP").await;
+    app.freeze().await;
     lock.unlock().unwrap();
     for text in ["ben: one", "ben: two"] {
         write(&ben, &his, text).await;
@@ -258,7 +277,7 @@ async fn an_app_that_is_frozen_is_in_nobodys_way() {
         let bodies: Vec<_> = fetched.messages.into_iter().map(|message| message.body).collect();
         assert_eq!(bodies, [MessageBody::Text(text.to_owned())]);
     }
-    app.signal("-CONT").await;
+    app.thaw().await;
     app.says("shows 4").await;
     let (_, status) = app.end().await;
     assert!(status.success());
