@@ -6,6 +6,7 @@ package io.github.sealpost.example.cli
 
 import io.github.sealpost.Change
 import io.github.sealpost.Client
+import io.github.sealpost.Cursor
 import io.github.sealpost.Delivery
 import io.github.sealpost.Direction
 import io.github.sealpost.Message
@@ -32,6 +33,7 @@ import kotlin.time.Duration.Companion.milliseconds
 import kotlin.time.Duration.Companion.seconds
 
 private const val HELP = "chat --name NAME --with NAME [--relay URL] [--state FOLDER]"
+private const val PAGE = 20u
 private val CLOCK = DateTimeFormatter.ofPattern("HH:mm").withZone(ZoneOffset.UTC)
 
 fun main(words: Array<String>) {
@@ -54,21 +56,32 @@ fun main(words: Array<String>) {
 private suspend fun chat(home: Home, name: String, friend: String, relay: String) {
     openClient(home.file(name, "db").path, home.key(name), relay).useAndShutDown { client ->
         home.file(name, "id").writeText(client.userId())
-        println("  · you are $name, user id ${client.userId()}")
-        client.directThread(home.user(friend)).use { thread ->
-            coroutineScope {
-                val showing = launch { show(thread, name, friend) }
-                write(client, thread)
-                showing.cancelAndJoin()
-            }
-        }
+        note("you are $name, user id ${client.userId()}")
+        client.directThread(home.user(friend)).use { Conversation(client, it, name, friend).run() }
     }
 }
 
-/** What there is, then what comes. */
-private suspend fun show(thread: Thread, name: String, friend: String) {
-    var newest = 0L
-    thread.changes().collect { change ->
+private class Conversation(
+    private val client: Client,
+    private val thread: Thread,
+    private val name: String,
+    private val friend: String,
+) {
+    private var newest = 0L
+    private var older: Cursor? = null
+
+    suspend fun run() = coroutineScope {
+        val page = showPage(null)
+        newest = page.maxOfOrNull { it.id } ?: 0
+        page.firstOrNull()?.let { thread.markRead(it.id) }
+        note("write, and press enter; /help for more")
+        val showing = launch { showWhatComes() }
+        write()
+        showing.cancelAndJoin()
+    }
+
+    /** What came since the page was shown is in the snapshot. */
+    private suspend fun showWhatComes() = thread.changes().collect { change ->
         val messages = when (change) {
             is Change.Snapshot -> change.messages.reversed()
             is Change.Added -> listOf(change.message)
@@ -76,33 +89,67 @@ private suspend fun show(thread: Thread, name: String, friend: String) {
         }
         for (message in messages.filter { it.id > newest }) {
             newest = message.id
-            val isTheirs = message.direction is Direction.Incoming
-            println("${CLOCK.format(Instant.ofEpochMilli(message.sentAtMs))} ${if (isTheirs) friend else name}: ${line(message)}")
-            if (isTheirs) thread.markRead(message.id)
+            show(message)
+            if (message.direction is Direction.Incoming) thread.markRead(message.id)
         }
     }
+
+    /** Shows a page, oldest first. */
+    private suspend fun showPage(before: Cursor?): List<Message> {
+        val page = thread.history(before, PAGE)
+        older = page.next
+        page.messages.reversed().forEach(::show)
+        return page.messages
+    }
+
+    private fun show(message: Message) {
+        val who = if (message.direction is Direction.Incoming) friend else name
+        println("${CLOCK.format(Instant.ofEpochMilli(message.sentAtMs))} $who: ${line(message)}")
+    }
+
+    /** Until the person is done. */
+    private suspend fun write() {
+        while (true) {
+            when (val line = withContext(Dispatchers.IO) { readlnOrNull() }?.trim()) {
+                null, "/quit" -> break
+                "" -> {}
+                "/help" -> note("/safety shows the safety number, /older an older page, /quit ends")
+                "/safety" -> note(safetyNumber()?.let { "safety number $it" } ?: "no safety number before the first message")
+                "/older" -> older?.let { showPage(it) } ?: note("nothing older")
+                else -> send(line)
+            }
+        }
+        // A moment to leave; what does not is on disk, and leaves next time.
+        withTimeoutOrNull(2.seconds) {
+            val waits = Direction.Outgoing(Delivery.Queued)
+            while (thread.history().messages.any { it.direction == waits }) delay(50.milliseconds)
+        } ?: note("not everything was sent; it will be when you are back")
+    }
+
+    private suspend fun send(text: String) {
+        try {
+            thread.sendText(text)
+            // A person waits.
+            client.reconnect()
+        } catch (problem: SealpostException.TooLong) {
+            note("$problem")
+        } catch (problem: SealpostException.InvalidArgument) {
+            note("$problem")
+        }
+    }
+
+    private suspend fun safetyNumber(): String? = try {
+        client.safetyNumber(thread.peer())
+    } catch (_: SealpostException.NotFound) {
+        null
+    }
 }
+
+private fun note(what: String) = println("  · $what")
 
 /** Without what would move the cursor of a terminal. */
 private fun line(message: Message): String =
     message.text?.filterNot { it.isISOControl() } ?: "(could not be opened)"
-
-/** Until the person is done. */
-private suspend fun write(client: Client, thread: Thread) {
-    while (true) {
-        val line = withContext(Dispatchers.IO) { readlnOrNull() }?.trim() ?: break
-        if (line == "/quit") break
-        if (line.isEmpty()) continue
-        thread.sendText(line)
-        // A person waits.
-        client.reconnect()
-    }
-    // A moment to leave; what does not is on disk, and leaves next time.
-    withTimeoutOrNull(2.seconds) {
-        val waits = Direction.Outgoing(Delivery.Queued)
-        while (thread.history().messages.any { it.direction == waits }) delay(50.milliseconds)
-    }
-}
 
 /** What is kept between runs: for each name a database, its key, and its user id for others on this machine. */
 private class Home(private val folder: File) {

@@ -1,6 +1,9 @@
 import Foundation
 import Sealpost
 
+/// Messages in a page.
+private let pageSize: UInt32 = 20
+
 /// A conversation in a terminal, over the Swift binding. Arguments and folders are those of `./dev chat`, so that the two talk
 /// with each other by name.
 @main
@@ -32,17 +35,32 @@ struct Chat {
         let client = try await openClient(database: home.file(name, "db").path, key: home.key(of: name), relay: relay)
         try await client.useAndShutDown { client in
             try Data(client.userId().utf8).write(to: home.file(name, "id"))
-            say("  · you are \(name), user id \(try client.userId())")
+            note("you are \(name), user id \(try client.userId())")
             let thread = try await client.directThread(user: home.user(friend))
-            let showing = Task { try await show(thread) }
-            defer { showing.cancel() }
-            try await write(client, thread)
+            try await Conversation(client: client, thread: thread, name: name, friend: friend).run()
         }
     }
+}
 
-    /// What there is, then what comes.
-    private func show(_ thread: Sealpost.Thread) async throws {
-        var newest: MessageId = 0
+struct Conversation: Sendable {
+    let client: Client
+    let thread: Sealpost.Thread
+    let name: String
+    let friend: String
+
+    func run() async throws {
+        let page = try await thread.history(limit: pageSize)
+        show(page)
+        if let newest = page.messages.first { try await thread.markRead(upTo: newest.id) }
+        note("write, and press enter; /help for more")
+        let showing = Task { try await showWhatComes(after: page.messages.map(\.id).max() ?? 0) }
+        defer { showing.cancel() }
+        try await write(older: page.next)
+    }
+
+    /// What came since the page was shown is in the snapshot.
+    private func showWhatComes(after shown: MessageId) async throws {
+        var newest = shown
         for try await change in thread.changes {
             let messages: [Message] =
                 switch change {
@@ -52,31 +70,68 @@ struct Chat {
                 }
             for message in messages where message.id > newest {
                 newest = message.id
-                guard case .incoming = message.direction else {
-                    say("\(clock(message.sentAtMs)) \(name): \(line(message))")
-                    continue
-                }
-                say("\(clock(message.sentAtMs)) \(friend): \(line(message))")
-                try await thread.markRead(upTo: message.id)
+                show(message)
+                if case .incoming = message.direction { try await thread.markRead(upTo: message.id) }
             }
         }
     }
 
     /// Until the person is done.
-    private func write(_ client: Client, _ thread: Sealpost.Thread) async throws {
-        for await line in entered() {
-            if line == "/quit" { break }
-            if line.isEmpty { continue }
-            try await thread.sendText(line)
-            // A person waits.
-            try client.reconnect()
+    private func write(older: Cursor?) async throws {
+        var older = older
+        reading: for await line in entered() {
+            switch line {
+            case "": continue
+            case "/quit": break reading
+            case "/help": note("/safety shows the safety number, /older an older page, /quit ends")
+            case "/safety": note(try await safetyNumber())
+            case "/older":
+                if let before = older {
+                    let page = try await thread.history(before: before, limit: pageSize)
+                    show(page)
+                    older = page.next
+                } else {
+                    note("nothing older")
+                }
+            default: try await send(line)
+            }
         }
         // A moment to leave; what does not is on disk, and leaves next time.
         for _ in 0..<40 {
             let waits = try await thread.history().messages.contains { $0.direction == .outgoing(delivery: .queued) }
-            guard waits else { break }
+            guard waits else { return }
             try await Task.sleep(for: .milliseconds(50))
         }
+        note("not everything was sent; it will be when you are back")
+    }
+
+    private func send(_ text: String) async throws {
+        do {
+            try await thread.sendText(text)
+            // A person waits.
+            try client.reconnect()
+        } catch let problem as SealpostError {
+            guard case .TooLong = problem else { throw problem }
+            note("\(problem)")
+        }
+    }
+
+    private func safetyNumber() async throws -> String {
+        do {
+            return "safety number \(try await client.safetyNumber(user: thread.peer()))"
+        } catch SealpostError.NotFound {
+            return "no safety number before the first message"
+        }
+    }
+
+    /// Oldest first.
+    private func show(_ page: Page) {
+        page.messages.reversed().forEach(show)
+    }
+
+    private func show(_ message: Message) {
+        let isTheirs = if case .incoming = message.direction { true } else { false }
+        say("\(clock(message.sentAtMs)) \(isTheirs ? friend : name): \(line(message))")
     }
 }
 
@@ -136,6 +191,8 @@ private func clock(_ milliseconds: Int64) -> String {
     let minutes = Int(milliseconds / 60_000 % (24 * 60))
     return String(format: "%02d:%02d", minutes / 60, minutes % 60)
 }
+
+private func note(_ what: String) { say("  · \(what)") }
 
 /// At once, whoever reads.
 private func say(_ what: String) {

@@ -13,6 +13,9 @@ use crate::workspace::{Profile, Workspace, not_started};
 /// Longer than any line takes that comes.
 const PATIENCE: Duration = Duration::from_secs(180);
 
+/// Times that each says something: a chat begins with twenty messages.
+const MORE_THAN_A_PAGE: u32 = 15;
+
 /// Both chats were compiled with the tests of their bindings.
 pub(crate) fn test(workspace: &Workspace) -> Result<(), Error> {
     let state = workspace.target("conversation");
@@ -26,13 +29,31 @@ pub(crate) fn test(workspace: &Workspace) -> Result<(), Error> {
         let words = ["--name", name, "--with", friend, "--relay", url].map(str::to_owned);
         with_state(&words, &state)
     };
-    let mut ada = Talker::start("the chat in Kotlin", kotlin::chat(workspace, &who("ada", "ben")))?;
-    let mut ben = Talker::start("the chat in Swift", swift::chat(workspace, &state, &who("ben", "ada")))?;
-    for number in 1..=3 {
+    let both = || {
+        let ada = Talker::start("the chat in Kotlin", kotlin::chat(workspace, &who("ada", "ben")))?;
+        let ben = Talker::start("the chat in Swift", swift::chat(workspace, &state, &who("ben", "ada")))?;
+        Ok::<_, Error>((ada, ben))
+    };
+    let (mut ada, mut ben) = both()?;
+    for number in 1..=MORE_THAN_A_PAGE {
         ada.say(&format!("from Kotlin, {number} ✓"))?;
         ben.hear(&format!(" ada: from Kotlin, {number} ✓"))?;
         ben.say(&format!("from Swift, {number} ✓"))?;
         ada.hear(&format!(" ben: from Swift, {number} ✓"))?;
+    }
+    let numbers = (ada.ask("/safety", "safety number ")?, ben.ask("/safety", "safety number ")?);
+    if numbers.0 != numbers.1 {
+        return Err(Error::Failed(format!("one safety number: {numbers:?}")));
+    }
+    ada.leave()?;
+    ben.leave()?;
+    // What was said is there when they are back: the last page at once, the one before it when asked for.
+    let (mut ada, mut ben) = both()?;
+    for talker in [&mut ada, &mut ben] {
+        talker.hear(&format!("from Swift, {MORE_THAN_A_PAGE} ✓"))?;
+        talker.ask("/older", " ada: from Kotlin, 1 ✓")?;
+        talker.hear(" ben: from Swift, 1 ✓")?;
+        talker.ask("/older", "nothing older")?;
     }
     ada.leave()?;
     ben.leave()
@@ -63,6 +84,12 @@ impl Talker {
     fn say(&mut self, line: &str) -> Result<(), Error> {
         let said = self.input.as_mut().map(|input| writeln!(input, "{line}"));
         said.transpose().map(|_| ()).map_err(|source| Error::Io { subject: self.name.into(), source })
+    }
+
+    /// Says something, and waits for a line with these words in answer.
+    fn ask(&mut self, line: &str, words: &str) -> Result<String, Error> {
+        self.say(line)?;
+        self.hear(words)
     }
 
     /// Waits for a line with these words.
