@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
 
-use super::{api, bindgen, border, check_api, empty_folder, rewrite};
+use super::{another_version, api, bindgen, border, check_api, empty_folder, rewrite};
 use crate::error::Error;
 use crate::workspace::{Profile, Workspace, run};
 
@@ -14,7 +14,9 @@ pub(crate) fn test(workspace: &Workspace) -> Result<(), Error> {
     let generated = folder.join("target/generated");
     let source = generate(workspace, &generated)?;
     check_api(&folder.join("api.txt"), &api::of_kotlin(&source), &folder.join("target/api.txt"))?;
-    run(maven(workspace, "test"))
+    let mut maven = maven(workspace, "test");
+    maven.arg(property("sealpost.another", &another_version(workspace)?));
+    run(maven)
 }
 
 /// Generates the sources and compiles everything, without a look at the names.

@@ -86,6 +86,27 @@ fn rewrite(path: &Path, change: impl FnOnce(&str) -> Result<String, Error>) -> R
     Ok(source)
 }
 
+/// What stands in for the library of another version: ours, but it says that it is another.
+const ANOTHER_VERSION: &str = "
+int ffi_sealpost_uniffi_contract_version(void) { return 0; }
+extern void ffi_sealpost_rustbuffer_alloc(void);
+void (*ours(void))(void) { return ffi_sealpost_rustbuffer_alloc; }
+";
+
+/// A library of another version, beside ours, for the tests of who took the wrong one.
+fn another_version(workspace: &Workspace) -> Result<PathBuf, Error> {
+    let ours = workspace.library(Profile::Debug, "sealpost");
+    let folder = ours.parent().unwrap_or(&ours);
+    let (another, source) = (folder.join("sealpost-another-version.so"), folder.join("another-version.c"));
+    fs::write(&source, ANOTHER_VERSION)
+        .map_err(|error| Error::Io { subject: source.clone(), source: error })?;
+    let mut cc = Command::new("cc");
+    cc.args(["-shared", "-fPIC", "-o"]).arg(&another).arg(&source).arg("-L").arg(folder).arg("-lsealpost");
+    cc.args(["-Xlinker", "-rpath", "-Xlinker"]).arg(folder);
+    run(cc)?;
+    Ok(another)
+}
+
 /// A folder with nothing in it.
 fn empty_folder(folder: &Path) -> Result<(), Error> {
     if folder.exists() {

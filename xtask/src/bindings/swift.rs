@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{api, bindgen, border, check_api, empty_folder, rewrite};
+use super::{another_version, api, bindgen, border, check_api, empty_folder, rewrite};
 use crate::error::Error;
 use crate::workspace::{Profile, Workspace, run};
 
@@ -13,6 +13,9 @@ use crate::workspace::{Profile, Workspace, run};
 const PROGRAM: &str = "uniffi-bindgen-swift";
 /// What the package links to: half of an app, for the tests, and the chat in a terminal.
 const EXAMPLES: [&str; 2] = ["examples/ios", "examples/swift-cli"];
+
+/// The chat in a terminal, as it is built.
+const CHAT: &str = "debug/chat";
 
 /// Generates the sources from the library that was built, compares their names with the golden copy, and runs the tests.
 pub(crate) fn test(workspace: &Workspace) -> Result<(), Error> {
@@ -22,7 +25,9 @@ pub(crate) fn test(workspace: &Workspace) -> Result<(), Error> {
     fs::create_dir_all(&scratch).map_err(|source| Error::Io { subject: scratch.clone(), source })?;
     check_api(&folder.join("api.txt"), &api::of_swift(&source), &scratch.join("api.txt"))?;
     run(lint(workspace, &folder))?;
-    run(package(workspace, &folder, &scratch, &["test", "--disable-xctest"]))
+    let mut test = package(workspace, &folder, &scratch, &["test", "--disable-xctest"]);
+    test.env("SEALPOST_ANOTHER", another_version(workspace)?).env("SEALPOST_CHAT", scratch.join(CHAT));
+    run(test)
 }
 
 /// Builds the chat in a terminal.
@@ -41,7 +46,7 @@ pub(super) fn chat(workspace: &Workspace, state: &Path, arguments: &[String]) ->
     let library = workspace.library(Profile::Debug, "sealpost");
     let library = library.parent().unwrap_or(&folder);
     let mut chat = in_toolchain(&folder, &[&scratch, library, state]);
-    chat.arg(scratch.join("debug/chat")).args(arguments);
+    chat.arg(scratch.join(CHAT)).args(arguments);
     chat
 }
 

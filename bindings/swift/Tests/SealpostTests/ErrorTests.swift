@@ -126,6 +126,24 @@ extension SealpostTests {
             }
         }
 
+        #if os(Linux)
+            @Test("a library of another version is told")
+            func anotherVersion() throws {
+                let environment = ProcessInfo.processInfo.environment
+                let said = Pipe()
+                let chat = Process()
+                chat.executableURL = URL(filePath: try #require(environment["SEALPOST_CHAT"], "run ./dev swift"))
+                chat.arguments = ["--name", "ada", "--with", "ben", "--state", NSTemporaryDirectory()]
+                chat.environment = ["LD_PRELOAD": try #require(environment["SEALPOST_ANOTHER"])]
+                chat.standardError = said
+                try chat.run()
+                let words = String(decoding: said.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+                chat.waitUntilExit()
+                #expect(words == "chat: not allowed now: the native library is not of this version\n")
+                #expect(chat.terminationReason == .exit)
+            }
+        #endif
+
         @Test("what people write does not print")
         func printing() {
             let body = MessageBody.text(text: "between us")

@@ -2,6 +2,7 @@ package io.github.sealpost
 
 import kotlinx.coroutines.runBlocking
 import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import java.io.File
 
@@ -61,16 +62,22 @@ class BorderTest {
     }
 
     @Test
-    fun `another library is told by the first call, and by every other`() {
-        val other = File(System.getProperty("java.home"), "lib/${System.mapLibraryName("java")}")
-        assertEquals(LAMENT, callsWith("-Duniffi.component.sealpost.libraryOverride=$other"))
+    fun `another library is told, and ours of another version`() {
+        val another = File(System.getProperty("java.home"), "lib/${System.mapLibraryName("java")}").path
+        for (library in listOf(another, System.getProperty("sealpost.another"))) {
+            assertTrue(File(library).exists(), library)
+            assertEquals(LAMENT, callsWith("-Duniffi.component.sealpost.libraryOverride=$library"))
+        }
     }
 
     /** What [Calls] says in a JVM of its own. */
     private fun callsWith(property: String): List<String> {
         val java = File(System.getProperty("java.home"), "bin/java").path
         val classes = System.getProperty("java.class.path")
-        val process = ProcessBuilder(java, property, "-cp", classes, Calls::class.java.name).redirectErrorStream(true).start()
+        val calls = ProcessBuilder(java, property, "-cp", classes, Calls::class.java.name).redirectErrorStream(true)
+        // The system looks there too.
+        calls.environment().remove("LD_LIBRARY_PATH")
+        val process = calls.start()
         return process.inputStream.bufferedReader().readLines().also { process.waitFor() }
     }
 }
@@ -80,8 +87,8 @@ private val LAMENT = List(2 * Calls.all.size) { "misuse, false, not allowed now:
 /** Every call that needs no object. */
 internal object Calls {
     val all: List<suspend () -> Unit> = listOf(
-        { openClient("new.db", key("new"), "http://127.0.0.1:1") },
-        { fetchForPush("new.db", key("new"), "http://127.0.0.1:1") },
+        { openClient("no/such/folder", key("new"), "http://127.0.0.1:1") },
+        { fetchForPush("no/such/folder", key("new"), "http://127.0.0.1:1") },
         { cancellable { } },
         { CancelToken() },
         { setLogger(object : Logger { override fun log(line: LogLine) {} }, LogLevel.DEBUG) },
