@@ -114,7 +114,7 @@ impl Victim {
             limited(LIMIT, ciphertext.serialize(), || self.party.decrypt(&self.peer, ciphertext, rng));
         if let Ok((advanced, _)) = opened {
             let stored = advanced.next.to_bytes();
-            assert_eq!(SessionRecord::from_bytes(&stored).unwrap().to_bytes(), stored);
+            assert_eq!(*SessionRecord::from_bytes(&stored).unwrap().to_bytes(), *stored);
             let answer = advanced.next.encrypt(&self.party.local(), &self.peer, b"answer", NOW, rng);
             assert!(!matches!(answer, Err(EncryptError::NoSession | EncryptError::Bug(_))));
         }
@@ -152,7 +152,7 @@ impl Member {
         let opened = limited(LIMIT, message.serialize(), || self.record.decrypt(&message, kept.as_ref()));
         if let Ok(advanced) = opened {
             let stored = advanced.next.to_bytes();
-            assert_eq!(SenderKeyRecord::from_bytes(&stored).unwrap().to_bytes(), stored);
+            assert_eq!(*SenderKeyRecord::from_bytes(&stored).unwrap().to_bytes(), *stored);
         }
     }
 }

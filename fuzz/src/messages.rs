@@ -39,7 +39,7 @@ fn group_messages(input: &[u8]) {
         assert_eq!(message.serialize(), input);
         let record = SenderKeyRecord::empty(message.distribution_id());
         let stored = record.process(&message).unwrap().next.to_bytes();
-        assert_eq!(SenderKeyRecord::from_bytes(&stored).unwrap().to_bytes(), stored);
+        assert_eq!(*SenderKeyRecord::from_bytes(&stored).unwrap().to_bytes(), *stored);
     }
 }
 

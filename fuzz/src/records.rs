@@ -8,7 +8,7 @@ use sealpost_protocol::group::SenderKeyRecord;
 use sealpost_protocol::{
     Address, Ciphertext, DecodeError, DeviceId, IdentityKeyPair, KemPreKey, LocalDevice, OneTimePreKey,
     OurPreKeys, PreKeySignalMessage, SenderKeyMessage, SessionPolicy, SessionRecord, SignalMessage,
-    SignedPreKey, SkippedKeys, UnixSeconds,
+    SignedPreKey, SkippedKeys, StoredBytes, UnixSeconds,
 };
 
 use crate::allocation::{Limit, limited};
@@ -58,13 +58,13 @@ static DEVICE: LazyLock<Device> = LazyLock::new(|| {
 
 pub(crate) fn run(input: &[u8]) {
     let device = &*DEVICE;
-    if let Some(record) = reloaded(input, SessionRecord::from_bytes, |record| record.to_bytes().to_vec()) {
+    if let Some(record) = reloaded(input, SessionRecord::from_bytes, SessionRecord::to_bytes) {
         device.talk_with(input, &record);
     }
-    if let Some(skipped) = reloaded(input, SkippedKeys::from_bytes, |keys| keys.to_bytes().to_vec()) {
+    if let Some(skipped) = reloaded(input, SkippedKeys::from_bytes, SkippedKeys::to_bytes) {
         device.read(input, &device.record, &skipped);
     }
-    if let Some(record) = reloaded(input, SenderKeyRecord::from_bytes, |record| record.to_bytes().to_vec()) {
+    if let Some(record) = reloaded(input, SenderKeyRecord::from_bytes, SenderKeyRecord::to_bytes) {
         device.talk_in_group(input, &record);
     }
     device.use_keys(input);
@@ -108,8 +108,8 @@ impl Device {
             Ciphertext::PreKey(message) => drop(PreKeySignalMessage::parse(message.serialize()).unwrap()),
         }
         assert_eq!(
-            SessionRecord::from_bytes(&sent.next.to_bytes()).unwrap().to_bytes(),
-            sent.next.to_bytes()
+            *SessionRecord::from_bytes(&sent.next.to_bytes()).unwrap().to_bytes(),
+            *sent.next.to_bytes()
         );
     }
 
@@ -130,16 +130,16 @@ impl Device {
 
     fn use_keys(&self, input: &[u8]) {
         let record = SessionRecord::empty();
-        if let Some(identity) = reloaded(input, IdentityKeyPair::from_bytes, |key| key.to_bytes().to_vec()) {
+        if let Some(identity) = reloaded(input, IdentityKeyPair::from_bytes, IdentityKeyPair::to_bytes) {
             self.meet(&LocalDevice { identity: &identity, ..self.local() }, &record, self.pre_keys());
         }
-        if let Some(signed) = reloaded(input, SignedPreKey::from_bytes, |key| key.to_bytes().to_vec()) {
+        if let Some(signed) = reloaded(input, SignedPreKey::from_bytes, SignedPreKey::to_bytes) {
             self.meet(&self.local(), &record, OurPreKeys { signed: &signed, ..self.pre_keys() });
         }
-        if let Some(one_time) = reloaded(input, OneTimePreKey::from_bytes, |key| key.to_bytes().to_vec()) {
+        if let Some(one_time) = reloaded(input, OneTimePreKey::from_bytes, OneTimePreKey::to_bytes) {
             self.meet(&self.local(), &record, OurPreKeys { one_time: Some(&one_time), ..self.pre_keys() });
         }
-        if let Some(kem) = reloaded(input, KemPreKey::from_bytes, |key| key.to_bytes().to_vec()) {
+        if let Some(kem) = reloaded(input, KemPreKey::from_bytes, KemPreKey::to_bytes) {
             self.meet(&self.local(), &record, OurPreKeys { kem: Some(&kem), ..self.pre_keys() });
         }
     }
@@ -153,10 +153,10 @@ fn rng() -> StdRng {
 fn reloaded<T>(
     input: &[u8],
     load: fn(&[u8]) -> Result<T, DecodeError>,
-    store: fn(&T) -> Vec<u8>,
+    store: fn(&T) -> StoredBytes,
 ) -> Option<T> {
     let loaded = limited(LOAD, input, || load(input)).ok()?;
     let stored = store(&loaded);
-    assert_eq!(store(&load(&stored).unwrap()), stored);
+    assert_eq!(*store(&load(&stored).unwrap()), *stored);
     Some(loaded)
 }

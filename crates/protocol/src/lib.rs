@@ -9,14 +9,16 @@
 //!      │
 //!   prekey  identity  session_id  distribution_id  address
 //!      │
+//!   form  stored                what is stored
+//!      │
 //!   primitives  error           the only folder that names a cryptographic crate
 //! ```
 
 mod address;
 mod distribution_id;
 mod error;
+mod form;
 pub mod group;
-mod guarded;
 pub mod hpke;
 mod identity;
 mod message;
@@ -28,6 +30,7 @@ mod ratchet;
 pub mod sealed;
 mod session;
 mod session_id;
+mod stored;
 #[cfg(test)]
 mod vectors;
 
@@ -53,3 +56,4 @@ pub use session::{
     SessionPolicy, SessionRecord, StoredSession, UnixSeconds,
 };
 pub use session_id::{SessionId, SessionVersion};
+pub use stored::StoredBytes;

@@ -334,8 +334,8 @@ fn a_record_survives_rows_and_bytes() {
         at_alice.initiate(&alice.local(), &bob.address, bob.bundle(true), policy, NOW, &mut rng).unwrap();
     let rows = at_alice.sessions().map(|row| (row.id, row.rank, row.active, row.bytes));
     let read = SessionRecord::from_stored(rows).unwrap();
-    assert_eq!(read.to_bytes(), at_alice.to_bytes());
+    assert_eq!(*read.to_bytes(), *at_alice.to_bytes());
     let read = SessionRecord::from_bytes(&at_alice.to_bytes()).unwrap();
-    assert_eq!(read.to_bytes(), at_alice.to_bytes());
+    assert_eq!(*read.to_bytes(), *at_alice.to_bytes());
     assert!(SkippedKeys::default().is_empty());
 }

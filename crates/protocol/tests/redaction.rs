@@ -152,6 +152,7 @@ fn sessions(seen: &mut Seen) {
         &record.sessions().next().unwrap(),
         "StoredSession(SessionId(v4, 5435..), rank 0, active true)",
     );
+    seen.prints(&record.to_bytes(), "StoredBytes(..)");
     seen.prints(
         &record.changes_since(&SessionRecord::empty()),
         "[Put(SessionId(v4, 5435..), rank 0, active true)]",

@@ -220,7 +220,7 @@ fn every_failure_is_the_one_it_must_be_and_changes_nothing() {
         let outcome =
             outcome(&mut receiver, policy, case["type"].as_u64().unwrap(), &bytes(&case["message"]));
         assert_eq!(outcome.as_deref(), case["error"].as_str(), "{}", case["name"]);
-        assert_eq!(receiver.record.to_bytes(), before);
+        assert_eq!(*receiver.record.to_bytes(), *before);
     }
 }
 

@@ -2,15 +2,14 @@
 
 use std::fmt;
 
-use prost::Message as _;
 use rand_core::CryptoRng;
-use zeroize::Zeroizing;
 
 use crate::error::DecodeError;
-use crate::guarded::{self, guarded};
+use crate::form::{Fields, written};
 use crate::primitives::secret::Secret;
 use crate::primitives::x25519::{KeyPair, PUBLIC_KEY_LEN, PublicKey};
 use crate::primitives::xeddsa::{self, SIGNATURE_LEN, Signature};
+use crate::stored::StoredBytes;
 
 /// Who somebody is: the public half of their identity key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -90,10 +89,11 @@ impl IdentityKeyPair {
     }
 
     /// The stored form: protobuf, 1 public (33 bytes), 2 private (32 bytes).
-    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        let form =
-            Form { public: self.public.as_bytes().to_vec(), private: self.pair.private().expose().to_vec() };
-        Zeroizing::new(form.encode_to_vec())
+    pub fn to_bytes(&self) -> StoredBytes {
+        written(|out| {
+            out.bytes(1, self.public.as_bytes());
+            out.bytes(2, self.pair.private().expose());
+        })
     }
 
     /// From its stored form.
@@ -101,9 +101,9 @@ impl IdentityKeyPair {
     /// # Errors
     /// [`DecodeError`] when it is not protobuf, or a key in it is not one.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let form = Form::decode(guarded::shared(bytes)).map_err(|_| DecodeError::Malformed)?;
-        let public = PublicKey::parse(&form.public)?;
-        let private = Secret::from_slice(&form.private).ok_or(DecodeError::Length)?;
+        let form = Fields::parse(bytes)?;
+        let public = PublicKey::parse(form.bytes(1)?)?;
+        let private = Secret::from_slice(form.bytes(2)?).ok_or(DecodeError::Length)?;
         Ok(Self::new(KeyPair::from_parts(public, &private)))
     }
 
@@ -127,19 +127,6 @@ impl fmt::Debug for IdentityKeyPair {
     }
 }
 
-#[derive(prost::Message)]
-#[prost(skip_debug)]
-struct Form {
-    #[prost(bytes = "vec", tag = "1")]
-    public: Vec<u8>,
-    #[prost(bytes = "vec", tag = "2")]
-    private: Vec<u8>,
-}
-
-guarded! {
-    Form: private;
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,16 +137,16 @@ mod tests {
         let file = vectors::load("session-v4-nospqr");
         let (public, private) =
             (bytes(&file["alice"]["identity_public"]), bytes(&file["alice"]["identity_private"]));
-        let stored = Form { public: public.clone(), private }.encode_to_vec();
+        let stored = [&[0x0a, 33][..], &public, &[0x12, 32], &private].concat();
         let identity = IdentityKeyPair::from_bytes(&stored).unwrap();
         assert_eq!(identity.public().serialize().as_slice(), public);
-        assert_eq!(*identity.to_bytes(), stored);
+        assert_eq!(*identity.to_bytes(), *stored);
         assert_eq!(KeyPair::from_private(identity.pair.private()).public(), identity.pair.public());
     }
 
     #[test]
     fn a_short_private_half_is_refused() {
-        let stored = Form { public: vec![5; 33], private: vec![1; 31] }.encode_to_vec();
+        let stored = [&[0x0a, 33][..], &[5; 33], &[0x12, 31], &[1; 31]].concat();
         assert_eq!(IdentityKeyPair::from_bytes(&stored).err(), Some(DecodeError::Length));
         assert_eq!(IdentityKeyPair::from_bytes(&[0xff]).err(), Some(DecodeError::Malformed));
         assert_eq!(IdentityKeyPair::from_bytes(&[]).err(), Some(DecodeError::KeyType));

@@ -2,16 +2,13 @@
 
 use std::fmt;
 
-use prost::Message as _;
-use zeroize::Zeroizing;
-
-use super::encode;
 use super::sender_key::{VERSION_BYTE, check_version};
 use crate::distribution_id::DistributionId;
 use crate::error::DecodeError;
-use crate::guarded::{self, guarded};
+use crate::form::{Fields, written};
 use crate::primitives::secret::Secret;
 use crate::primitives::x25519::{PUBLIC_KEY_LEN, PublicKey};
+use crate::stored::StoredBytes;
 
 /// Fewer bytes than this cannot be one.
 const MIN_LEN: usize = 65;
@@ -24,7 +21,7 @@ pub struct SenderKeyDistributionMessage {
     iteration: u32,
     chain_key: Secret<32>,
     signing_key: PublicKey,
-    serialized: Zeroizing<Vec<u8>>,
+    serialized: StoredBytes,
 }
 
 impl SenderKeyDistributionMessage {
@@ -39,20 +36,20 @@ impl SenderKeyDistributionMessage {
             return Err(DecodeError::TooShort);
         }
         check_version(bytes)?;
-        let form = Form::decode(guarded::shared(body)).map_err(|_| DecodeError::Malformed)?;
-        let [id, chain_key, signing_key] = [&form.distribution_id, &form.chain_key, &form.signing_key]
-            .map(|field| field.as_deref().ok_or(DecodeError::MissingField));
+        let form = Fields::parse(body)?;
+        let [id, chain_key, signing_key] =
+            [1, 4, 5].map(|number| form.optional_bytes(number)?.ok_or(DecodeError::MissingField));
         let signing_key = signing_key?;
         if signing_key.len() > PUBLIC_KEY_LEN {
             return Err(DecodeError::Length);
         }
         Ok(Self {
             distribution_id: DistributionId::parse(id?)?,
-            chain_id: form.chain_id.ok_or(DecodeError::MissingField)?,
-            iteration: form.iteration.ok_or(DecodeError::MissingField)?,
+            chain_id: form.optional_uint32(2)?.ok_or(DecodeError::MissingField)?,
+            iteration: form.optional_uint32(3)?.ok_or(DecodeError::MissingField)?,
             chain_key: Secret::from_slice(chain_key?).ok_or(DecodeError::Length)?,
             signing_key: PublicKey::parse(signing_key)?,
-            serialized: Zeroizing::new(bytes.to_vec()),
+            serialized: StoredBytes::new(bytes.to_vec()),
         })
     }
 
@@ -91,14 +88,15 @@ impl SenderKeyDistributionMessage {
         chain_key: Secret<32>,
         signing_key: PublicKey,
     ) -> Self {
-        let form = Form {
-            distribution_id: Some(distribution_id.as_bytes().to_vec()),
-            chain_id: Some(chain_id),
-            iteration: Some(iteration),
-            chain_key: Some(chain_key.expose().to_vec()),
-            signing_key: Some(signing_key.as_bytes().to_vec()),
-        };
-        let serialized = Zeroizing::new(encode(VERSION_BYTE, &form, 0));
+        let serialized = written(|out| {
+            out.raw(&[VERSION_BYTE]);
+            out.bytes(1, distribution_id.as_bytes());
+            // Also where they are zero.
+            out.optional_uint(2, Some(chain_id));
+            out.optional_uint(3, Some(iteration));
+            out.bytes(4, chain_key.expose());
+            out.bytes(5, signing_key.as_bytes());
+        });
         Self { distribution_id, chain_id, iteration, chain_key, signing_key, serialized }
     }
 }
@@ -113,26 +111,6 @@ impl fmt::Debug for SenderKeyDistributionMessage {
             .field("signing_key", signing_key)
             .finish_non_exhaustive()
     }
-}
-
-/// Fields are optional so that a zero is written, and its absence noticed.
-#[derive(prost::Message)]
-#[prost(skip_debug)]
-struct Form {
-    #[prost(bytes = "vec", optional, tag = "1")]
-    distribution_id: Option<Vec<u8>>,
-    #[prost(uint32, optional, tag = "2")]
-    chain_id: Option<u32>,
-    #[prost(uint32, optional, tag = "3")]
-    iteration: Option<u32>,
-    #[prost(bytes = "vec", optional, tag = "4")]
-    chain_key: Option<Vec<u8>>,
-    #[prost(bytes = "vec", optional, tag = "5")]
-    signing_key: Option<Vec<u8>>,
-}
-
-guarded! {
-    Form: chain_key;
 }
 
 #[cfg(test)]

@@ -2,13 +2,13 @@
 //! have run out. They differ in what their owner does with them, not in what they are.
 
 use rand_core::CryptoRng;
-use zeroize::Zeroizing;
 
 use super::{Form, KemPreKeyId};
 use crate::error::DecodeError;
 use crate::identity::IdentityKeyPair;
 use crate::primitives::kem::KemKeyPair;
 use crate::primitives::xeddsa::{SIGNATURE_LEN, Signature};
+use crate::stored::StoredBytes;
 
 /// Ours, with the secret half.
 #[derive(Debug)]
@@ -53,12 +53,12 @@ impl KemPreKey {
     }
 
     /// The stored form.
-    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+    pub fn to_bytes(&self) -> StoredBytes {
         let form = Form {
             id: self.id.0,
-            public: self.public_key(),
-            secret: self.pair.secret_bytes().to_vec(),
-            signature: self.signature.as_bytes().to_vec(),
+            public: self.pair.public().as_bytes(),
+            secret: &self.pair.secret_bytes(),
+            signature: self.signature.as_bytes(),
             created_ms: self.created_ms,
         };
         form.to_bytes()
@@ -72,8 +72,8 @@ impl KemPreKey {
         let form = Form::parse(bytes)?;
         Ok(Self {
             id: KemPreKeyId(form.id),
-            pair: KemKeyPair::parse(&form.public, &form.secret)?,
-            signature: Signature::parse(&form.signature)?,
+            pair: KemKeyPair::parse(form.public, form.secret)?,
+            signature: Signature::parse(form.signature)?,
             created_ms: form.created_ms,
         })
     }
@@ -95,7 +95,7 @@ mod tests {
         let me = IdentityKeyPair::generate(&mut rng);
         let key = KemPreKey::generate(KemPreKeyId(7), &me, 1_700_000_000_123, &mut rng);
         let read = KemPreKey::from_bytes(&key.to_bytes()).unwrap();
-        assert_eq!(read.to_bytes(), key.to_bytes());
+        assert_eq!(*read.to_bytes(), *key.to_bytes());
         assert_eq!((read.id(), read.created_ms()), (KemPreKeyId(7), 1_700_000_000_123));
         assert!(me.public().verify(&read.public_key(), &read.signature));
     }

@@ -12,13 +12,11 @@ pub use kem::KemPreKey;
 pub use one_time::OneTimePreKey;
 pub use signed::SignedPreKey;
 
-use prost::Message as _;
-use zeroize::Zeroizing;
-
 use crate::error::DecodeError;
-use crate::guarded::{self, guarded};
+use crate::form::{Fields, written};
 use crate::primitives::secret::Secret;
 use crate::primitives::x25519::{KeyPair, PublicKey};
+use crate::stored::StoredBytes;
 
 /// Which signed pre-key of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -56,37 +54,41 @@ pub struct OurPreKeys<'a> {
 
 /// The stored form of a pre-key: 1 id, 2 public, 3 secret, 4 signature, 5 creation time in milliseconds. One-time
 /// pre-keys have neither of the last two.
-#[derive(prost::Message)]
-#[prost(skip_debug)]
-struct Form {
-    #[prost(uint32, tag = "1")]
+#[derive(Default)]
+struct Form<'a> {
     id: u32,
-    #[prost(bytes = "vec", tag = "2")]
-    public: Vec<u8>,
-    #[prost(bytes = "vec", tag = "3")]
-    secret: Vec<u8>,
-    #[prost(bytes = "vec", tag = "4")]
-    signature: Vec<u8>,
-    #[prost(fixed64, tag = "5")]
+    public: &'a [u8],
+    secret: &'a [u8],
+    signature: &'a [u8],
     created_ms: u64,
 }
 
-guarded! {
-    Form: secret;
-}
-
-impl Form {
-    fn parse(bytes: &[u8]) -> Result<Self, DecodeError> {
-        Self::decode(guarded::shared(bytes)).map_err(|_| DecodeError::Malformed)
+impl<'a> Form<'a> {
+    fn parse(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        let form = Fields::parse(bytes)?;
+        Ok(Self {
+            id: form.uint32(1)?,
+            public: form.bytes(2)?,
+            secret: form.bytes(3)?,
+            signature: form.bytes(4)?,
+            created_ms: form.fixed64(5)?,
+        })
     }
 
-    fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        Zeroizing::new(self.encode_to_vec())
+    fn to_bytes(&self) -> StoredBytes {
+        let Self { id, public, secret, signature, created_ms } = self;
+        written(|out| {
+            out.uint(1, *id);
+            out.bytes(2, public);
+            out.bytes(3, secret);
+            out.bytes(4, signature);
+            out.fixed64(5, *created_ms);
+        })
     }
 
     /// Of a pre-key that is one of X25519.
     fn key_pair(&self) -> Result<KeyPair, DecodeError> {
-        let private = Secret::from_slice(&self.secret).ok_or(DecodeError::Length)?;
-        Ok(KeyPair::from_parts(PublicKey::parse(&self.public)?, &private))
+        let private = Secret::from_slice(self.secret).ok_or(DecodeError::Length)?;
+        Ok(KeyPair::from_parts(PublicKey::parse(self.public)?, &private))
     }
 }

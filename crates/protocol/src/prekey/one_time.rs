@@ -1,11 +1,11 @@
 //! `OPK`: used for one session, then deleted.
 
 use rand_core::CryptoRng;
-use zeroize::Zeroizing;
 
 use super::{Form, OneTimePreKeyId};
 use crate::error::DecodeError;
 use crate::primitives::x25519::{KeyPair, PUBLIC_KEY_LEN};
+use crate::stored::StoredBytes;
 
 /// Ours, with the secret half.
 #[derive(Debug)]
@@ -31,13 +31,12 @@ impl OneTimePreKey {
     }
 
     /// The stored form.
-    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+    pub fn to_bytes(&self) -> StoredBytes {
         let form = Form {
             id: self.id.0,
-            public: self.pair.public().as_bytes().to_vec(),
-            secret: self.pair.private().expose().to_vec(),
-            signature: Vec::new(),
-            created_ms: 0,
+            public: self.pair.public().as_bytes(),
+            secret: self.pair.private().expose(),
+            ..Form::default()
         };
         form.to_bytes()
     }
@@ -66,7 +65,7 @@ mod tests {
     fn the_stored_form_keeps_everything() {
         let key = OneTimePreKey::generate(OneTimePreKeyId(0), &mut StdRng::seed_from_u64(1));
         let read = OneTimePreKey::from_bytes(&key.to_bytes()).unwrap();
-        assert_eq!(read.to_bytes(), key.to_bytes());
+        assert_eq!(*read.to_bytes(), *key.to_bytes());
         assert_eq!((read.id(), read.public_key()), (OneTimePreKeyId(0), key.public_key()));
         assert_eq!(OneTimePreKey::from_bytes(&key.to_bytes()[..40]).err(), Some(DecodeError::Malformed));
     }

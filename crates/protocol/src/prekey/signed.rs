@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use rand_core::CryptoRng;
-use zeroize::Zeroizing;
 
 use super::{Form, SignedPreKeyId};
 use crate::error::DecodeError;
 use crate::identity::IdentityKeyPair;
 use crate::primitives::x25519::{KeyPair, PUBLIC_KEY_LEN};
 use crate::primitives::xeddsa::{SIGNATURE_LEN, Signature};
+use crate::stored::StoredBytes;
 
 /// Ours, with the secret half.
 #[derive(Debug)]
@@ -54,12 +54,12 @@ impl SignedPreKey {
     }
 
     /// The stored form.
-    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+    pub fn to_bytes(&self) -> StoredBytes {
         let form = Form {
             id: self.id.0,
-            public: self.pair.public().as_bytes().to_vec(),
-            secret: self.pair.private().expose().to_vec(),
-            signature: self.signature.as_bytes().to_vec(),
+            public: self.pair.public().as_bytes(),
+            secret: self.pair.private().expose(),
+            signature: self.signature.as_bytes(),
             created_ms: self.created_ms,
         };
         form.to_bytes()
@@ -74,7 +74,7 @@ impl SignedPreKey {
         Ok(Self {
             id: SignedPreKeyId(form.id),
             pair: Arc::new(form.key_pair()?),
-            signature: Signature::parse(&form.signature)?,
+            signature: Signature::parse(form.signature)?,
             created_ms: form.created_ms,
         })
     }
@@ -96,7 +96,7 @@ mod tests {
         let me = IdentityKeyPair::generate(&mut rng);
         let key = SignedPreKey::generate(SignedPreKeyId(u32::MAX), &me, 1_700_000_000_123, &mut rng);
         let read = SignedPreKey::from_bytes(&key.to_bytes()).unwrap();
-        assert_eq!(read.to_bytes(), key.to_bytes());
+        assert_eq!(*read.to_bytes(), *key.to_bytes());
         assert_eq!((read.id(), read.created_ms()), (SignedPreKeyId(u32::MAX), 1_700_000_000_123));
         assert!(me.public().verify(&read.public_key(), &read.signature));
     }

@@ -1,11 +1,12 @@
 //! HMAC-SHA256, HKDF-SHA256 (RFC 5869) and every label of the protocol.
 
 use hkdf::HkdfExtract;
+use hmac::digest::FixedOutput as _;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256, Sha512};
 use zeroize::Zeroizing;
 
-use super::secret::Secret;
+use super::secret::{Secret, wipe_remains};
 
 /// Session secret of X3DH, session version 3.
 pub(crate) const X3DH: &[u8] = b"WhisperText";
@@ -137,7 +138,9 @@ fn keyed(key: &[u8; 32]) -> Hmac<Sha256> {
 
 fn finish(mut mac: Hmac<Sha256>, input: &[u8]) -> Secret<32> {
     mac.update(input);
-    Secret::new(mac.finalize().into_bytes().into())
+    let secret = Secret::fill(|out| mac.finalize_into(out.into()));
+    wipe_remains();
+    secret
 }
 
 fn expand_keys<const K: usize>(salt: Option<&[u8]>, input: &[&[u8]], info: &[&[u8]]) -> [Secret<32>; K] {
@@ -154,6 +157,7 @@ fn expand(salt: Option<&[u8]>, input: &[&[u8]], info: &[&[u8]], out: &mut [u8]) 
     let (_, hkdf) = extract.finalize();
     #[expect(clippy::expect_used, reason = "fails only above 8,160 bytes; our longest output is 96")]
     hkdf.expand_multi_info(info, out).expect("the output is short");
+    wipe_remains();
 }
 
 #[cfg(test)]

@@ -69,6 +69,13 @@ pub(crate) fn wipe(bytes: &mut [u8]) {
     optimization_barrier(bytes);
 }
 
+/// Wipes what the functions that were just called have left on the stack. Values that are moved take such remains along in
+/// their gaps, and so to the heap, where they may stay.
+#[inline(never)]
+pub(crate) fn wipe_remains() {
+    wipe(&mut [0; 1024]);
+}
+
 impl<const N: usize> ConstantTimeEq for Secret<N> {
     fn ct_eq(&self, other: &Self) -> Choice {
         self.0.as_slice().ct_eq(other.0.as_slice())

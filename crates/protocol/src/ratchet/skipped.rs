@@ -7,17 +7,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::RangeInclusive;
 
-use prost::Message as _;
-use zeroize::Zeroizing;
-
 use super::pq::message::Preamble;
 use super::walk::KeptChanges;
 use crate::error::DecodeError;
-use crate::guarded::{self, guarded};
+use crate::form::{Fields, written};
 use crate::message::SignalMessage;
 use crate::primitives::secret::Secret;
 use crate::primitives::x25519::PUBLIC_KEY_LEN;
 use crate::session_id::SessionId;
+use crate::stored::StoredBytes;
 
 /// Names the message a skipped key is for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -213,15 +211,18 @@ impl SkippedKeys {
         }
     }
 
-    /// The stored form.
-    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        let keys = self.by_message.iter().map(|((ratchet_key, number, session), seed)| KeyForm {
-            session: session.as_bytes().to_vec(),
-            ratchet_key: ratchet_key.to_vec(),
-            number: *number,
-            seed: seed.expose().to_vec(),
-        });
-        Zeroizing::new(Form { keys: keys.collect() }.encode_to_vec())
+    /// The stored form: 1 keys, and of each 1 session, 2 ratchet key, 3 number, 4 seed.
+    pub fn to_bytes(&self) -> StoredBytes {
+        written(|out| {
+            for ((ratchet_key, number, session), seed) in &self.by_message {
+                out.message(1, |out| {
+                    out.bytes(1, session.as_bytes());
+                    out.bytes(2, ratchet_key);
+                    out.uint(3, *number);
+                    out.bytes(4, seed.expose());
+                });
+            }
+        })
     }
 
     /// From the stored form.
@@ -229,12 +230,12 @@ impl SkippedKeys {
     /// # Errors
     /// [`DecodeError`] when it is not protobuf, or something in it has the wrong length.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let form = Form::decode(guarded::shared(bytes)).map_err(|_| DecodeError::Malformed)?;
-        let keys = form.keys.iter().map(|key| {
-            let session = SessionId::from_bytes(&key.session)?;
-            let ratchet_key = key.ratchet_key.as_slice().try_into().map_err(|_| DecodeError::Length)?;
-            let seed = Secret::from_slice(&key.seed).ok_or(DecodeError::Length)?;
-            Ok(((ratchet_key, key.number, session), seed))
+        let keys = Fields::parse(bytes)?.rows(1).map(|row| {
+            let key = Fields::parse(row?)?;
+            let session = SessionId::from_bytes(key.bytes(1)?)?;
+            let ratchet_key = key.bytes(2)?.try_into().map_err(|_| DecodeError::Length)?;
+            let seed = Secret::from_slice(key.bytes(4)?).ok_or(DecodeError::Length)?;
+            Ok(((ratchet_key, key.uint32(3)?, session), seed))
         });
         Ok(Self { by_message: keys.collect::<Result<_, DecodeError>>()? })
     }
@@ -261,29 +262,6 @@ impl fmt::Debug for SkippedKeys {
 
 fn order(id: &SkippedKeyId) -> ([u8; PUBLIC_KEY_LEN], u32, SessionId) {
     (id.ratchet_key, id.number, id.session)
-}
-
-#[derive(prost::Message)]
-struct Form {
-    #[prost(message, repeated, tag = "1")]
-    keys: Vec<KeyForm>,
-}
-
-#[derive(prost::Message)]
-#[prost(skip_debug)]
-struct KeyForm {
-    #[prost(bytes = "vec", tag = "1")]
-    session: Vec<u8>,
-    #[prost(bytes = "vec", tag = "2")]
-    ratchet_key: Vec<u8>,
-    #[prost(uint32, tag = "3")]
-    number: u32,
-    #[prost(bytes = "vec", tag = "4")]
-    seed: Vec<u8>,
-}
-
-guarded! {
-    KeyForm: seed;
 }
 
 #[cfg(test)]
@@ -318,7 +296,7 @@ mod tests {
         ]);
         assert_eq!(numbers(&keys), [2, 3, 4, 5, 7]);
         let read = SkippedKeys::from_bytes(&keys.to_bytes()).unwrap();
-        assert_eq!(read.to_bytes(), keys.to_bytes());
+        assert_eq!(*read.to_bytes(), *keys.to_bytes());
         keys.apply(vec![SkippedChange::ForgetSession(new)]);
         assert_eq!(numbers(&keys), [2]);
         keys.apply(vec![SkippedChange::ForgetChain { session: new, ratchet_key: CHAIN }]);

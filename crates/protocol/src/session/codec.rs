@@ -1,24 +1,28 @@
 //! The stored form of a record: one blob for each session, so that a message rewrites one of them.
 //!
 //! Every blob begins with the version of the form. Options and raw bytes end here: what leaves is a [`Session`].
-
-mod form;
+//!
+//! ```text
+//! record        1 form   2 sessions: 1 id  2 rank  3 active  4 session
+//! session       1 form   2 id   3 local identity   4 remote identity   5 remote registration id   6 root key
+//!               7 sending   8 receiving, oldest first   9 unanswered   10 SPQR in its own form, from version 2 on
+//! sending       1 ratchet key   2 its private half   3 chain key   4 index   5 previous
+//! receiving     1 ratchet key   2 chain key   3 index   4 kept
+//! unanswered    1 since, in seconds   2 one-time   3 signed   4 KEM   5 KEM ciphertext
+//! ```
+//!
+//! Numbers are never used again.
 
 use std::fmt;
-use std::mem;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use prost::Message as _;
-use zeroize::Zeroizing;
-
-use form::{ReceivingForm, RecordForm, RowForm, SendingForm, SessionForm, UnansweredForm};
 
 use super::UnixSeconds;
 use super::record::{Entry, Place, SessionRecord};
 use super::state::{Parties, Session, Unanswered};
 use crate::error::DecodeError;
-use crate::guarded;
+use crate::form::{Fields, Output, written};
 use crate::identity::IdentityKey;
 use crate::message::{Handshake, KemPart};
 use crate::prekey::{KemPreKeyId, OneTimePreKeyId, SignedPreKeyId};
@@ -30,6 +34,7 @@ use crate::ratchet::pq::Spqr;
 use crate::ratchet::root_key::RootKey;
 use crate::ratchet::triple::TripleRatchet;
 use crate::session_id::SessionId;
+use crate::stored::StoredBytes;
 
 /// The version of the form that is written. Older ones are read for ever: version 1 had no SPQR.
 const FORM: u32 = 2;
@@ -43,7 +48,7 @@ pub struct StoredSession {
     /// Whether it is the one to send with.
     pub active: bool,
     /// Its state.
-    pub bytes: Zeroizing<Vec<u8>>,
+    pub bytes: StoredBytes,
 }
 
 /// What to write.
@@ -57,7 +62,7 @@ pub enum SessionChange {
         /// Whether it is the one to send with.
         active: bool,
         /// Its state.
-        bytes: Zeroizing<Vec<u8>>,
+        bytes: StoredBytes,
     },
     /// Delete the row, and every skipped key of the session.
     Remove(SessionId),
@@ -70,7 +75,7 @@ impl SessionRecord {
             id: entry.session.parties.id,
             rank: entry.rank,
             active,
-            bytes: encode(&entry.session),
+            bytes: written(|out| entry.session.write(out)),
         })
     }
 
@@ -86,7 +91,7 @@ impl SessionRecord {
             id: entry.session.parties.id,
             rank: entry.rank,
             active,
-            bytes: encode(&entry.session),
+            bytes: written(|out| entry.session.write(out)),
         });
         let gone = gone.map(|(entry, _)| SessionChange::Remove(entry.session.parties.id));
         put.chain(gone).collect()
@@ -99,19 +104,17 @@ impl SessionRecord {
     pub fn from_stored<B: AsRef<[u8]>>(
         rows: impl IntoIterator<Item = (SessionId, i64, bool, B)>,
     ) -> Result<Self, DecodeError> {
-        let shared =
-            |(id, rank, active, bytes): (_, _, _, B)| Ok((id, rank, active, guarded::shared(bytes.as_ref())));
-        Self::from_shared(rows.into_iter().map(shared))
+        Self::from_rows(rows.into_iter().map(Ok))
     }
 
-    fn from_shared(
-        rows: impl Iterator<Item = Result<(SessionId, i64, bool, Bytes), DecodeError>>,
+    fn from_rows<B: AsRef<[u8]>>(
+        rows: impl Iterator<Item = Result<(SessionId, i64, bool, B), DecodeError>>,
     ) -> Result<Self, DecodeError> {
         let mut active = None;
         let mut inactive = Vec::new();
         for row in rows {
             let (id, rank, is_active, bytes) = row?;
-            let session = decode(bytes)?;
+            let session = Session::read(bytes.as_ref())?;
             if session.parties.id != id || (is_active && active.is_some()) {
                 return Err(DecodeError::Malformed);
             }
@@ -123,14 +126,18 @@ impl SessionRecord {
     }
 
     /// The whole record as one blob, for those who do not keep rows.
-    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        let rows = self.sessions().map(|mut row| RowForm {
-            id: row.id.as_bytes().to_vec().into(),
-            rank: row.rank,
-            active: row.active,
-            bytes: guarded::wiped(mem::take(&mut *row.bytes)),
-        });
-        Zeroizing::new(RecordForm { form: FORM, rows: rows.collect() }.encode_to_vec())
+    pub fn to_bytes(&self) -> StoredBytes {
+        written(|out| {
+            out.uint(1, FORM);
+            for (Entry { rank, session }, active) in self.rows() {
+                out.message(2, |out| {
+                    out.bytes(1, session.parties.id.as_bytes());
+                    out.sint(2, *rank);
+                    out.uint(3, active);
+                    out.message(4, |out| session.write(out));
+                });
+            }
+        })
     }
 
     /// From [`to_bytes`](Self::to_bytes).
@@ -138,13 +145,13 @@ impl SessionRecord {
     /// # Errors
     /// [`DecodeError`] when it is not what was written.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let record = RecordForm::decode(guarded::shared(bytes)).map_err(|_| DecodeError::Malformed)?;
-        check_form(record.form)?;
-        let rows = record.rows.iter().map(|row| {
-            let id = SessionId::from_bytes(&row.id)?;
-            Ok((id, row.rank, row.active, row.bytes.clone()))
+        let record = Fields::parse(bytes)?;
+        check_form(record.uint32(1)?)?;
+        let rows = record.rows(2).map(|row| {
+            let row = Fields::parse(row?)?;
+            Ok((SessionId::from_bytes(row.bytes(1)?)?, row.sint64(2)?, row.bool(3)?, row.bytes(4)?))
         });
-        Self::from_shared(rows)
+        Self::from_rows(rows)
     }
 
     fn rows(&self) -> impl Iterator<Item = (&Entry, bool)> {
@@ -177,97 +184,111 @@ impl fmt::Debug for SessionChange {
     }
 }
 
-fn encode(session: &Session) -> Zeroizing<Vec<u8>> {
-    let Session { parties, ratchet, unanswered } = session;
-    let TripleRatchet { double: DoubleRatchet { root_key, sending, receiving }, spqr } = ratchet;
-    let ours = [root_key.expose(), sending.ratchet_key.private().expose(), sending.chain_key.expose()];
-    let theirs = receiving.iter().map(|chain| chain.chain_key.expose());
-    let mut copies = guarded::copies(ours.into_iter().chain(theirs));
-    let mut next = || copies.next().unwrap_or_default();
-    let [root_key, ratchet_private, sending_key] = ours.map(|_| next());
-    let receiving = receiving.iter().map(|chain| ReceivingForm {
-        ratchet_key: chain.ratchet_key.as_bytes().to_vec().into(),
-        chain_key: next(),
-        index: chain.chain_key.index(),
-        kept: chain.kept,
-    });
-    let form = SessionForm {
-        form: FORM,
-        id: parties.id.as_bytes().to_vec().into(),
-        local_identity: parties.local_identity.as_bytes().to_vec().into(),
-        remote_identity: parties.remote_identity.as_bytes().to_vec().into(),
-        remote_registration_id: parties.remote_registration_id,
-        root_key,
-        sending: Some(SendingForm {
-            ratchet_key: sending.ratchet_key.public().as_bytes().to_vec().into(),
-            ratchet_private,
-            chain_key: sending_key,
-            index: sending.chain_key.index(),
-            previous: sending.previous,
-        }),
-        receiving: receiving.collect(),
-        spqr: spqr.to_bytes(),
-        unanswered: unanswered.as_ref().map(|unanswered| {
-            let Unanswered { handshake: Handshake { one_time, signed, kem }, since } = &**unanswered;
-            UnansweredForm {
-                since: since.0,
-                one_time: one_time.map(|id| id.0),
-                signed: signed.0,
-                kem: kem.as_ref().map(|kem| kem.id.0),
-                kem_ciphertext: kem.as_ref().map(|kem| kem.ciphertext.clone()),
-            }
-        }),
-    };
-    Zeroizing::new(form.encode_to_vec())
-}
-
-fn decode(bytes: Bytes) -> Result<Session, DecodeError> {
-    let form = SessionForm::decode(bytes).map_err(|_| DecodeError::Malformed)?;
-    check_form(form.form)?;
-    let id = SessionId::from_bytes(&form.id)?;
-    let sending = form.sending.as_ref().ok_or(DecodeError::MissingField)?;
-    let ratchet_key =
-        KeyPair::from_parts(PublicKey::parse(&sending.ratchet_key)?, &secret(&sending.ratchet_private)?);
-    let receiving = form.receiving.iter().map(|chain| {
-        Ok(Arc::new(ReceivingChain {
-            ratchet_key: PublicKey::parse(&chain.ratchet_key)?,
-            chain_key: ChainKey::at(secret(&chain.chain_key)?, chain.index),
-            kept: chain.kept,
-        }))
-    });
-    let double = DoubleRatchet {
-        root_key: Arc::new(RootKey::new(secret(&form.root_key)?)),
-        sending: Arc::new(SendingChain {
-            ratchet_key: Arc::new(ratchet_key),
-            chain_key: ChainKey::at(secret(&sending.chain_key)?, sending.index),
-            previous: sending.previous,
-        }),
-        receiving: receiving.collect::<Result<_, DecodeError>>()?,
-    };
-    Ok(Session {
-        parties: Arc::new(Parties {
-            id,
-            base_key: PublicKey::parse(id.base_key())?,
-            local_identity: IdentityKey::parse(&form.local_identity)?,
-            remote_identity: IdentityKey::parse(&form.remote_identity)?,
-            remote_registration_id: form.remote_registration_id,
-        }),
-        ratchet: TripleRatchet { double, spqr: Spqr::from_bytes(form.spqr.clone())? },
-        unanswered: form.unanswered.as_ref().map(decode_unanswered).transpose()?.map(Arc::new),
-    })
-}
-
-fn decode_unanswered(form: &UnansweredForm) -> Result<Unanswered, DecodeError> {
-    let kem = match (form.kem, &form.kem_ciphertext) {
-        (Some(id), Some(ciphertext)) => {
-            // A copy: a share would keep the stored secrets around it in memory.
-            Some(KemPart { id: KemPreKeyId(id), ciphertext: Bytes::copy_from_slice(ciphertext) })
+impl Session {
+    fn write(&self, out: &mut Output) {
+        let Self { parties, ratchet, unanswered } = self;
+        let Parties { id, base_key: _, local_identity, remote_identity, remote_registration_id } = &**parties;
+        let TripleRatchet { double: DoubleRatchet { root_key, sending, receiving }, spqr } = ratchet;
+        out.uint(1, FORM);
+        out.bytes(2, id.as_bytes());
+        out.bytes(3, local_identity.as_bytes());
+        out.bytes(4, remote_identity.as_bytes());
+        out.uint(5, *remote_registration_id);
+        out.bytes(6, root_key.expose());
+        out.message(7, |out| sending.write(out));
+        receiving.iter().for_each(|chain| out.message(8, |out| chain.write(out)));
+        if let Some(unanswered) = unanswered {
+            out.message(9, |out| unanswered.write(out));
         }
-        (None, None) => None,
-        _ => return Err(DecodeError::KemFields),
-    };
-    let (one_time, signed) = (form.one_time.map(OneTimePreKeyId), SignedPreKeyId(form.signed));
-    Ok(Unanswered { handshake: Handshake { one_time, signed, kem }, since: UnixSeconds(form.since) })
+        if let Spqr::On(running) = spqr {
+            out.message(10, |out| running.write(out));
+        }
+    }
+
+    fn read(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let form = Fields::parse(bytes)?;
+        check_form(form.uint32(1)?)?;
+        let id = SessionId::from_bytes(form.bytes(2)?)?;
+        let double = DoubleRatchet {
+            sending: Arc::new(SendingChain::read(form.optional_bytes(7)?.ok_or(DecodeError::MissingField)?)?),
+            receiving: form
+                .rows(8)
+                .map(|row| ReceivingChain::read(row?).map(Arc::new))
+                .collect::<Result<_, _>>()?,
+            root_key: Arc::new(RootKey::new(secret(form.bytes(6)?)?)),
+        };
+        Ok(Self {
+            parties: Arc::new(Parties {
+                id,
+                base_key: PublicKey::parse(id.base_key())?,
+                local_identity: IdentityKey::parse(form.bytes(3)?)?,
+                remote_identity: IdentityKey::parse(form.bytes(4)?)?,
+                remote_registration_id: form.uint32(5)?,
+            }),
+            ratchet: TripleRatchet { double, spqr: Spqr::read(form.bytes(10)?)? },
+            unanswered: form.optional_bytes(9)?.map(Unanswered::read).transpose()?.map(Arc::new),
+        })
+    }
+}
+
+impl SendingChain {
+    fn write(&self, out: &mut Output) {
+        let Self { ratchet_key, chain_key, previous } = self;
+        out.bytes(1, ratchet_key.public().as_bytes());
+        out.bytes(2, ratchet_key.private().expose());
+        out.bytes(3, chain_key.expose());
+        out.uint(4, chain_key.index());
+        out.uint(5, *previous);
+    }
+
+    fn read(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let form = Fields::parse(bytes)?;
+        let ratchet_key = KeyPair::from_parts(PublicKey::parse(form.bytes(1)?)?, &secret(form.bytes(2)?)?);
+        let chain_key = ChainKey::at(secret(form.bytes(3)?)?, form.uint32(4)?);
+        Ok(Self { ratchet_key: Arc::new(ratchet_key), chain_key, previous: form.uint32(5)? })
+    }
+}
+
+impl ReceivingChain {
+    fn write(&self, out: &mut Output) {
+        let Self { ratchet_key, chain_key, kept } = self;
+        out.bytes(1, ratchet_key.as_bytes());
+        out.bytes(2, chain_key.expose());
+        out.uint(3, chain_key.index());
+        out.uint(4, *kept);
+    }
+
+    fn read(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let form = Fields::parse(bytes)?;
+        let ratchet_key = PublicKey::parse(form.bytes(1)?)?;
+        let chain_key = ChainKey::at(secret(form.bytes(2)?)?, form.uint32(3)?);
+        Ok(Self { ratchet_key, chain_key, kept: form.uint32(4)? })
+    }
+}
+
+impl Unanswered {
+    fn write(&self, out: &mut Output) {
+        let Self { handshake: Handshake { one_time, signed, kem }, since } = self;
+        out.uint(1, since.0);
+        out.optional_uint(2, one_time.map(|id| id.0));
+        out.uint(3, signed.0);
+        out.optional_uint(4, kem.as_ref().map(|kem| kem.id.0));
+        out.optional_bytes(5, kem.as_ref().map(|kem| &*kem.ciphertext));
+    }
+
+    fn read(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let form = Fields::parse(bytes)?;
+        let kem = match (form.optional_uint32(4)?, form.optional_bytes(5)?) {
+            (Some(id), Some(ciphertext)) => {
+                Some(KemPart { id: KemPreKeyId(id), ciphertext: Bytes::copy_from_slice(ciphertext) })
+            }
+            (None, None) => None,
+            _ => return Err(DecodeError::KemFields),
+        };
+        let one_time = form.optional_uint32(2)?.map(OneTimePreKeyId);
+        let signed = SignedPreKeyId(form.uint32(3)?);
+        Ok(Self { handshake: Handshake { one_time, signed, kem }, since: UnixSeconds(form.uint64(1)?) })
+    }
 }
 
 fn check_form(form: u32) -> Result<(), DecodeError> {

@@ -114,7 +114,7 @@ pub(crate) fn distribution(record: &OurRecord) -> Vec<u8> {
 /// The record of a sender after one more message that nobody wants to see.
 pub(crate) fn skip_one(record: &SenderKeyRecord) -> SenderKeyRecord {
     use hmac::{Hmac, KeyInit as _, Mac as _};
-    let mut form = OurRecord::decode(record.to_bytes().as_slice()).unwrap();
+    let mut form = OurRecord::decode(&*record.to_bytes()).unwrap();
     let chain = &mut form.chains[0];
     let mut next = Hmac::<sha2::Sha256>::new_from_slice(&chain.chain_key).unwrap();
     next.update(&[2]);

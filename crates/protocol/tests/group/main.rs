@@ -127,7 +127,7 @@ fn messages_of_the_vectors_are_read_and_leave_the_same_record() {
     }
     let theirs = TheirRecord::decode(bytes(&file["receiver_record_after"]).as_slice()).unwrap();
     let id = distribution.distribution_id();
-    let ours = OurRecord::decode(receiver.record.to_bytes().as_slice()).unwrap();
+    let ours = OurRecord::decode(&*receiver.record.to_bytes()).unwrap();
     assert_eq!(ours, forms::import(&theirs, id));
 }
 
@@ -179,7 +179,7 @@ fn every_failure_is_the_one_it_must_be_and_changes_nothing() {
         };
         assert_eq!(outcome, case["outcome"].as_str().unwrap(), "{}", case["name"]);
         if !outcome.starts_with("read") {
-            assert_eq!(receiver.record.to_bytes(), before, "{}", case["name"]);
+            assert_eq!(*receiver.record.to_bytes(), *before, "{}", case["name"]);
         }
     }
     for case in failures["distributions"].as_array().unwrap() {
@@ -194,7 +194,7 @@ fn what_an_earlier_version_stored_still_opens() {
     let file: Value = serde_json::from_str(include_str!("../fixtures/sender-key-form-1.json")).unwrap();
     let mut sender = Keeper::new(SenderKeyRecord::from_bytes(&bytes(&file["sender"])).unwrap());
     let mut receiver = Keeper::new(SenderKeyRecord::from_bytes(&bytes(&file["receiver"])).unwrap());
-    assert_eq!(*receiver.record.to_bytes(), bytes(&file["receiver"]));
+    assert_eq!(*receiver.record.to_bytes(), *bytes(&file["receiver"]));
     let text = receiver.receive(&SenderKeyMessage::parse(&bytes(&file["message"])).unwrap()).unwrap();
     assert_eq!(text, file["plaintext"].as_str().unwrap());
     assert_eq!(receiver.receive(&sender.send("goes on", &mut rng())).unwrap(), "goes on");
@@ -270,7 +270,7 @@ fn five_chains_are_remembered_and_the_keys_of_the_sixth_go() {
     for chains in [5, 5, 5, 5] {
         let last = Keeper::new(SenderKeyRecord::empty(alice.record.distribution_id())).distribute(&mut rng);
         bob.process(&last);
-        assert_eq!(OurRecord::decode(bob.record.to_bytes().as_slice()).unwrap().chains.len(), chains);
+        assert_eq!(OurRecord::decode(&*bob.record.to_bytes()).unwrap().chains.len(), chains);
         assert_eq!(bob.rows.len(), 1);
     }
     bob.process(&Keeper::new(SenderKeyRecord::empty(alice.record.distribution_id())).distribute(&mut rng));
@@ -287,7 +287,7 @@ fn the_same_chain_with_another_key_replaces_it() {
     bob.receive(&early).unwrap();
     assert_eq!(bob.rows.len(), 1);
     let (_, other) = sender(&mut rng);
-    let mut forged = OurRecord::decode(Keeper::handed(&other).record.to_bytes().as_slice()).unwrap();
+    let mut forged = OurRecord::decode(&*Keeper::handed(&other).record.to_bytes()).unwrap();
     forged.chains[0].chain_id = distribution.chain_id();
     forged.distribution_id = distribution.distribution_id().as_bytes().to_vec();
     // What a sender that drew the same number twice would hand out.
@@ -338,7 +338,7 @@ fn a_jump_of_25_000_is_the_longest_and_2_000_keys_are_kept() {
 #[test]
 fn a_damaged_record_is_not_opened() {
     let (sender, _) = sender(&mut rng());
-    let stored = OurRecord::decode(sender.record.to_bytes().as_slice()).unwrap();
+    let stored = OurRecord::decode(&*sender.record.to_bytes()).unwrap();
     let open = |change: fn(&mut OurRecord)| {
         let mut changed = stored.clone();
         change(&mut changed);
@@ -427,7 +427,7 @@ proptest! {
                     if let Ok(damaged) = SenderKeyMessage::parse(&damaged) {
                         prop_assert!(bob.receive(&damaged).is_err());
                     }
-                    prop_assert_eq!(bob.record.to_bytes(), before);
+                    prop_assert_eq!(&*bob.record.to_bytes(), &*before);
                 }
                 Event::Deliver(_) | Event::Damage(..) => {}
             }

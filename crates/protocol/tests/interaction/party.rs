@@ -108,7 +108,7 @@ impl Party {
         }
         self.record = next;
         self.stored.skipped = self.skipped.to_bytes().to_vec();
-        assert_eq!(self.stored.record().to_bytes(), self.record.to_bytes());
+        assert_eq!(*self.stored.record().to_bytes(), *self.record.to_bytes());
     }
 
     /// Decrypts, and commits only a success.

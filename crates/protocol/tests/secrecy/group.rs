@@ -95,7 +95,7 @@ fn nothing_is_left_of_messages_to_a_group() {
     for _ in 0..12 {
         let before = writer.to_bytes();
         let chain_key: [u8; 32] =
-            RecordForm::decode(&**before).unwrap().chains.remove(0).chain_key.try_into().unwrap();
+            RecordForm::decode(&*before).unwrap().chains.remove(0).chain_key.try_into().unwrap();
         let keys = [chain_key, hmac(&chain_key, &[1])];
         let next = writer.encrypt(b"text", rng).unwrap();
         assert!(holds(&before, &chain_key));

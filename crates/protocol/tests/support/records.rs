@@ -4,7 +4,7 @@
 
 use super::spqr;
 use prost::Message;
-use sealpost_protocol::{SessionId, SessionRecord};
+use sealpost_protocol::{SessionId, SessionRecord, StoredSession};
 
 /// The record as the other implementation stores it.
 #[derive(Clone, PartialEq, Message)]
@@ -211,5 +211,10 @@ impl TheirSession {
 
 /// All sessions of our record, the active one first.
 pub(crate) fn ours(record: &SessionRecord) -> Vec<OurSession> {
-    record.sessions().map(|row| OurSession::decode(row.bytes.as_slice()).unwrap()).collect()
+    let read = |row: StoredSession| {
+        let session = OurSession::decode(&*row.bytes).unwrap();
+        assert_eq!(session.encode_to_vec(), *row.bytes, "not as protobuf is written");
+        session
+    };
+    record.sessions().map(read).collect()
 }

@@ -13,6 +13,7 @@ use sealpost_protocol::{
 };
 
 use sha2::Sha256;
+use zeroize::Zeroize as _;
 
 use super::alone;
 use super::memory::{Needle, holds, is_free_of};
@@ -77,7 +78,7 @@ fn varint(message: &mut &[u8]) -> u64 {
 fn secrets(record: &SessionRecord) -> Vec<Needle> {
     let stored = record.to_bytes();
     let at = |path: &[u64]| {
-        path.iter().fold(vec![stored.as_slice()], |messages, number| {
+        path.iter().fold(vec![&*stored], |messages, number| {
             messages.into_iter().flat_map(|message| fields(message, *number)).collect()
         })
     };
@@ -90,7 +91,15 @@ fn message_key(record: &SessionRecord) -> Needle {
     let session = field(field(&stored, 2), 4);
     let mut mac = Hmac::<Sha256>::new_from_slice(field(field(session, 7), 3)).unwrap();
     mac.update(&[1]);
-    Needle::new(&mac.finalize().into_bytes())
+    let needle = Needle::new(&mac.finalize().into_bytes());
+    wipe_below();
+    needle
+}
+
+/// Wipes what calls have left on the stack: a value that is moved there takes it along in its gaps, to wherever it goes.
+#[inline(never)]
+fn wipe_below() {
+    std::hint::black_box(&mut [0_u8; 4096]).zeroize();
 }
 
 struct Device {

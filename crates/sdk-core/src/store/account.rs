@@ -96,7 +96,7 @@ impl Tx<'_> {
     pub(crate) fn insert_account(&mut self, identity: &IdentityKeyPair, registration_id: u32) -> Result<()> {
         self.change_one(
             "INSERT INTO account (only, identity, registration_id) VALUES (1, ?1, ?2)",
-            params![identity.to_bytes().as_slice(), registration_id],
+            params![&*identity.to_bytes(), registration_id],
         )
     }
 

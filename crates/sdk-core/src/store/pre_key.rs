@@ -97,7 +97,7 @@ impl Tx<'_> {
             self.change("UPDATE signed_pre_key SET replaced = ?1 WHERE replaced IS NULL", [now])?;
             self.change_one(
                 "INSERT INTO signed_pre_key (id, record, created, uploaded) VALUES (?1, ?2, ?3, 0)",
-                params![key.id().0, key.to_bytes().as_slice(), now],
+                params![key.id().0, &*key.to_bytes(), now],
             )?;
         }
         if let Some(key) = &keys.last_resort {
@@ -110,7 +110,7 @@ impl Tx<'_> {
         for key in &keys.one_time {
             self.change_one(
                 "INSERT INTO one_time_pre_key (id, record, uploaded) VALUES (?1, ?2, 0)",
-                params![key.id().0, key.to_bytes().as_slice()],
+                params![key.id().0, &*key.to_bytes()],
             )?;
         }
         for key in &keys.one_time_kem {
@@ -183,7 +183,7 @@ impl Tx<'_> {
     fn insert_kem(&mut self, key: &KemPreKey, last_resort: bool, now: i64) -> Result<()> {
         self.change_one(
             "INSERT INTO kem_pre_key (id, record, last_resort, created, uploaded) VALUES (?1, ?2, ?3, ?4, 0)",
-            params![key.id().0, key.to_bytes().as_slice(), last_resort, now],
+            params![key.id().0, &*key.to_bytes(), last_resort, now],
         )
     }
 }

@@ -80,7 +80,7 @@ impl Tx<'_> {
                      VALUES (?1, ?2, ?3, ?4, ?5, ?6)
                      ON CONFLICT DO UPDATE
                         SET rank = excluded.rank, active = excluded.active, state = excluded.state",
-                    params![user, device, id.as_bytes(), rank, active, bytes.as_slice()],
+                    params![user, device, id.as_bytes(), rank, active, &*bytes],
                 )?,
                 SessionChange::Remove(id) => {
                     self.change_one(

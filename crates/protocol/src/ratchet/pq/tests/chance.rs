@@ -8,7 +8,6 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
 use super::*;
-use crate::guarded;
 
 /// What happens to one of two parties, 0 or 1; `u8` picks a message under way to it.
 #[derive(Debug, Clone, Copy)]
@@ -96,7 +95,7 @@ impl World {
             Event::Snapshot(at) => self.backups[at] = self.sides[at].everything(),
             Event::Restore(at) => {
                 let (spqr, skipped) = &self.backups[at];
-                self.sides[at].spqr = Spqr::from_bytes(guarded::shared(spqr)).unwrap();
+                self.sides[at].spqr = Spqr::read(spqr).unwrap();
                 self.sides[at].skipped = SkippedKeys::from_bytes(skipped).unwrap();
                 self.restored = true;
             }
@@ -198,10 +197,10 @@ proptest! {
         for side in &world.sides {
             let _ = side.try_receive(&message);
             let (mut stored, _) = side.everything();
-            let _ = Spqr::from_bytes(guarded::shared(&stored[..cut.index(stored.len())]));
+            let _ = Spqr::read(&stored[..cut.index(stored.len())]);
             let at = at.index(stored.len());
             stored[at] ^= 1 << bit;
-            if let Ok(spqr) = Spqr::from_bytes(guarded::shared(&stored)) {
+            if let Ok(spqr) = Spqr::read(&stored) {
                 let _ = spqr.receive(session(), &message, side.limits, &[]);
                 let _ = spqr.send(session(), &mut StdRng::seed_from_u64(1));
             }
