@@ -4,6 +4,8 @@
 #![cfg(test)]
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
 
+mod together;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt as _;
