@@ -14,8 +14,8 @@ use sealpost_protocol::{
 use crate::allocation::{Limit, limited};
 use crate::vectors::{bytes, load};
 
-/// A row of a protobuf list has two bytes at least, and becomes a struct; a list that grows is there twice for a moment.
-const LOAD: Limit = Limit { factor: 144, constant: 1024 };
+/// Nothing is kept of a row before all of it is there, and what a key becomes is little longer than its bytes.
+const LOAD: Limit = Limit { factor: 4, constant: 1024 };
 const STEP: Limit = Limit { factor: 32, constant: 1 << 20 };
 
 /// The device of the fixtures, what it stores, and what is under way to it.
@@ -159,4 +159,29 @@ fn reloaded<T>(
     let stored = store(&loaded);
     assert_eq!(*store(&load(&stored).unwrap()), *stored);
     Some(loaded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A field of the number, with an empty row inside, within those of the numbers around it.
+    fn nested(around: &[u8], rows: Vec<u8>) -> Vec<u8> {
+        around.iter().rev().fold(rows, |inner, number| {
+            let mut field = vec![number << 3 | 2];
+            prost::encode_length_delimiter(inner.len(), &mut field).unwrap();
+            [field, inner].concat()
+        })
+    }
+
+    /// Whatever list it is, of a record, of a session or of SPQR: nothing is made of rows that are nothing.
+    #[test]
+    fn empty_rows_are_not_kept() {
+        for number in 1..16 {
+            for around in [&[][..], &[2], &[2, 4], &[2, 4, 10], &[3], &[1]] {
+                let rows = [number << 3 | 2, 0].repeat(5000);
+                run(&nested(around, [vec![0x08, 1], rows].concat()));
+            }
+        }
+    }
 }

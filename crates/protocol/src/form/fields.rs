@@ -94,10 +94,20 @@ impl<'a> Fields<'a> {
     }
 
     /// All messages with this number, in their order.
-    pub(crate) fn rows(&self, number: u32) -> impl Iterator<Item = Result<&'a [u8], DecodeError>> + use<'a> {
+    ///
+    /// # Errors
+    /// [`DecodeError::Malformed`] when there are more than `most`.
+    pub(crate) fn rows(
+        &self,
+        number: u32,
+        most: usize,
+    ) -> Result<impl Iterator<Item = Result<&'a [u8], DecodeError>> + use<'a>, DecodeError> {
         let found = self.by_number.get(number as usize).copied().flatten();
         let (mut rest, times) = found.map_or((&[][..], 0), |found| (found.first, found.times));
-        (0..times).map(move |_| {
+        if times > most {
+            return Err(DecodeError::Malformed);
+        }
+        Ok((0..times).map(move |_| {
             loop {
                 match field(&mut rest) {
                     Some((this, Value::Bytes(row))) if this == number => return Ok(row),
@@ -105,7 +115,7 @@ impl<'a> Fields<'a> {
                     Some(_) | None => return Err(DecodeError::Malformed),
                 }
             }
-        })
+        }))
     }
 
     fn varint(&self, number: u32) -> Result<Option<u64>, DecodeError> {

@@ -55,7 +55,10 @@ mod tests {
                 flag: fields.bool(6)?,
                 bytes: fields.bytes(7)?.to_vec(),
                 if_any: fields.optional_bytes(8)?.map(<[u8]>::to_vec),
-                rows: fields.rows(9).map(|row| row.map(<[u8]>::to_vec)).collect::<Result<_, _>>()?,
+                rows: fields
+                    .rows(9, usize::MAX)?
+                    .map(|row| row.map(<[u8]>::to_vec))
+                    .collect::<Result<_, _>>()?,
             })
         }
 
@@ -80,6 +83,14 @@ mod tests {
         ) -> Everything {
             Everything { number, perhaps, long, signed, fixed, flag, bytes, if_any, rows }
         }
+    }
+
+    #[test]
+    fn more_rows_than_there_may_be_are_refused() {
+        let fields = Fields::parse(&[0x4a, 0, 0x08, 7, 0x4a, 0]).unwrap();
+        let rows = |most| fields.rows(9, most).map(Iterator::count);
+        assert_eq!((rows(1), rows(2)), (Err(crate::DecodeError::Malformed), Ok(2)));
+        assert_eq!(fields.rows(2, 0).map(Iterator::count), Ok(0));
     }
 
     proptest! {

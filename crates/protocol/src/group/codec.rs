@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use super::record::SenderKeyRecord;
+use super::record::{MAX_CHAINS, SenderKeyRecord};
 use super::sender_key::{SenderKey, SigningKey};
 use crate::distribution_id::DistributionId;
 use crate::error::DecodeError;
@@ -43,7 +43,7 @@ impl SenderKeyRecord {
             FORM => {}
             _ => return Err(DecodeError::UnknownVersion),
         }
-        let chains = form.rows(3).map(|row| SenderKey::read(row?).map(Arc::new));
+        let chains = form.rows(3, MAX_CHAINS)?.map(|row| SenderKey::read(row?).map(Arc::new));
         Ok(Self {
             distribution_id: DistributionId::parse(form.bytes(2)?)?,
             chains: chains.collect::<Result<_, _>>()?,

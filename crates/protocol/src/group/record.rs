@@ -23,7 +23,7 @@ use crate::plaintext::Plaintext;
 use crate::primitives::x25519::KeyPair;
 
 /// Chains that are remembered.
-const MAX_CHAINS: usize = 5;
+pub(super) const MAX_CHAINS: usize = 5;
 
 /// The chains of one sender, who is a device, for one distribution. Cheap to clone.
 #[derive(Clone)]

@@ -15,7 +15,7 @@ use crate::primitives::x25519::{KeyPair, PublicKey};
 use crate::session_id::SessionId;
 
 /// Receiving chains that are remembered.
-const MAX_RECEIVING: usize = 5;
+pub(crate) const MAX_RECEIVING: usize = 5;
 
 /// One state. Copies share everything that did not change.
 #[derive(Debug, Clone)]

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::UnixSeconds;
-use super::record::{Entry, Place, SessionRecord};
+use super::record::{Entry, MAX_INACTIVE, Place, SessionRecord};
 use super::state::{Parties, Session, Unanswered};
 use crate::error::DecodeError;
 use crate::form::{Fields, Output, written};
@@ -29,7 +29,7 @@ use crate::prekey::{KemPreKeyId, OneTimePreKeyId, SignedPreKeyId};
 use crate::primitives::secret::Secret;
 use crate::primitives::x25519::{KeyPair, PublicKey};
 use crate::ratchet::chain_key::ChainKey;
-use crate::ratchet::double::{DoubleRatchet, ReceivingChain, SendingChain};
+use crate::ratchet::double::{DoubleRatchet, MAX_RECEIVING, ReceivingChain, SendingChain};
 use crate::ratchet::pq::Spqr;
 use crate::ratchet::root_key::RootKey;
 use crate::ratchet::triple::TripleRatchet;
@@ -100,7 +100,7 @@ impl SessionRecord {
     /// From rows: id, rank, whether active, bytes. In any order.
     ///
     /// # Errors
-    /// [`DecodeError`] when a row is not what was written, or two of them are active.
+    /// [`DecodeError`] when a row is not what was written, two of them are active, or there are more than a record has.
     pub fn from_stored<B: AsRef<[u8]>>(
         rows: impl IntoIterator<Item = (SessionId, i64, bool, B)>,
     ) -> Result<Self, DecodeError> {
@@ -115,7 +115,8 @@ impl SessionRecord {
         for row in rows {
             let (id, rank, is_active, bytes) = row?;
             let session = Session::read(bytes.as_ref())?;
-            if session.parties.id != id || (is_active && active.is_some()) {
+            let is_full = if is_active { active.is_some() } else { inactive.len() == MAX_INACTIVE };
+            if session.parties.id != id || is_full {
                 return Err(DecodeError::Malformed);
             }
             let entry = Entry { rank, session: Arc::new(session) };
@@ -147,7 +148,7 @@ impl SessionRecord {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
         let record = Fields::parse(bytes)?;
         check_form(record.uint32(1)?)?;
-        let rows = record.rows(2).map(|row| {
+        let rows = record.rows(2, MAX_INACTIVE.saturating_add(1))?.map(|row| {
             let row = Fields::parse(row?)?;
             Ok((SessionId::from_bytes(row.bytes(1)?)?, row.sint64(2)?, row.bool(3)?, row.bytes(4)?))
         });
@@ -212,7 +213,7 @@ impl Session {
         let double = DoubleRatchet {
             sending: Arc::new(SendingChain::read(form.optional_bytes(7)?.ok_or(DecodeError::MissingField)?)?),
             receiving: form
-                .rows(8)
+                .rows(8, MAX_RECEIVING)?
                 .map(|row| ReceivingChain::read(row?).map(Arc::new))
                 .collect::<Result<_, _>>()?,
             root_key: Arc::new(RootKey::new(secret(form.bytes(6)?)?)),

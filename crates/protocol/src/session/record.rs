@@ -27,7 +27,7 @@ use crate::ratchet::skipped::{SkippedChange, SkippedKey};
 use crate::session_id::{SessionId, SessionVersion};
 
 /// Inactive sessions that are remembered.
-const MAX_INACTIVE: usize = 40;
+pub(super) const MAX_INACTIVE: usize = 40;
 
 /// The sessions with one address. Cheap to clone.
 #[derive(Clone, Default)]

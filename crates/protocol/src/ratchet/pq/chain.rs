@@ -19,6 +19,10 @@ use crate::ratchet::skipped::{SkippedChange, SkippedKey, SkippedKeyId, pq_chain}
 use crate::ratchet::walk::{Chain, Limits, Walked, walk};
 use crate::session_id::SessionId;
 
+/// Most epochs that have chains at once. Between two messages of ours there are three at the most: the one before that we
+/// send in, that one, and the next. Within a step there is one more.
+pub(super) const MAX_EPOCHS: usize = 4;
+
 /// Which of the two we are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Direction {
@@ -89,7 +93,8 @@ impl Chains {
 
     /// The chains with those of the next epoch.
     pub(crate) fn add(&self, EpochSecret { epoch, secret }: &EpochSecret) -> Result<Self, OutOfStep> {
-        if self.epoch.checked_add(1) != Some(*epoch) {
+        let is_full = self.sending.len().max(self.receiving.len()) >= MAX_EPOCHS;
+        if is_full || self.epoch.checked_add(1) != Some(*epoch) {
             return Err(OutOfStep);
         }
         let [root, a_to_b, b_to_a] = kdf::hkdf_keys(Some(&self.root), &[secret.expose()], kdf::PQ_CHAIN_ADD);
@@ -154,7 +159,7 @@ impl Chains {
     }
 }
 
-/// Our own state is not what it should be: an epoch that is not the next.
+/// Our own state is not what it should be: an epoch that is not the next, or more of them than there can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct OutOfStep;
 
@@ -245,12 +250,24 @@ mod tests {
             let number = epoch["epoch"].as_u64().unwrap();
             assert_eq!(chains.root.expose(), bytes(&epoch["chain_root_before"]).as_slice());
             let agreed = EpochSecret { epoch: number, secret: secret(&epoch["epoch_secret"]) };
+            // Sending and receiving would drop the old ones.
+            (chains.sending, chains.receiving) = (Vec::new(), Vec::new());
             chains = chains.add(&agreed).unwrap();
             assert_eq!(chains.add(&agreed).err(), Some(OutOfStep));
             let expected =
                 ["chain_root_after", "chain_a2b", "chain_b2a"].map(|name| secret::<32>(&epoch[name]));
             assert_eq!(newest(&chains), expected.map(|key| *key.expose()));
         }
+    }
+
+    #[test]
+    fn no_more_epochs_than_are_of_use_have_chains() {
+        let secret = |epoch| EpochSecret { epoch, secret: Secret::new([2; 32]) };
+        let mut chains = Chains::start(Direction::Initiator, &Secret::new([1; 32]));
+        for epoch in 1..4 {
+            chains = chains.add(&secret(epoch)).unwrap();
+        }
+        assert_eq!(chains.add(&secret(4)).err(), Some(OutOfStep));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use super::braid::{
     Begun, Braid, Ct1Acknowledged, Ct1Received, Ct1Sampled, Ct2Sampled, EkReceivedCt1Sampled,
     EkSentCt1Received, HeaderReceived, HeaderSent, KeysSampled, KeysUnsampled, NoHeaderReceived, State,
 };
-use super::chain::{Chains, Direction, Link, Receiving, Sending};
+use super::chain::{Chains, Direction, Link, MAX_EPOCHS, Receiving, Sending};
 use super::chunks::{Chunk, Decoder, Encoder, Row};
 use super::{Negotiation, Running, Spqr};
 use crate::error::DecodeError;
@@ -94,11 +94,11 @@ impl Running {
             _ => return Err(DecodeError::Malformed),
         };
         let direction = if form.bool(3)? { Direction::Responder } else { Direction::Initiator };
-        let sending = form.rows(6).map(|row| {
+        let sending = form.rows(6, MAX_EPOCHS)?.map(|row| {
             let (epoch, link, _) = Link::read(row?)?;
             Ok(Sending { epoch, link })
         });
-        let receiving = form.rows(7).map(|row| {
+        let receiving = form.rows(7, MAX_EPOCHS)?.map(|row| {
             let (epoch, link, kept) = Link::read(row?)?;
             Ok(Receiving { epoch, link, kept })
         });
