@@ -16,7 +16,7 @@ cd "${folders%%:*}"
 if own_swift; then exec "$@"; fi
 
 [ -e "$SWIFT_ROOT/.stamp" ] || die "no Swift $needs_swift: run $here/setup.sh first"
-[ "$(id -u)" = 0 ] || die "working in $SWIFT_ROOT needs root; or install Swift from https://www.swift.org/install"
+may_mount || die "working in $SWIFT_ROOT needs root and the right to mount; or put a Swift $needs_swift into PATH, see $here/setup.sh"
 
 environment=(PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp LANG=C.UTF-8 TERM="${TERM:-dumb}")
 while IFS= read -r name; do
