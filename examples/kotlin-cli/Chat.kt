@@ -172,6 +172,7 @@ private class Home(private val folder: File) {
 
     /** Waits until there is somebody of that name. */
     suspend fun user(name: String): String {
+        if (!file(name, "id").exists()) note("waiting for $name")
         while (true) {
             val file = file(name, "id")
             if (file.exists()) file.readText().trim().takeIf { it.isNotEmpty() }?.let { return it }

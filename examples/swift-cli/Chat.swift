@@ -161,6 +161,7 @@ struct Home {
 
     /// Waits until there is somebody of that name.
     func user(_ name: String) async throws -> UserId {
+        if !FileManager.default.fileExists(atPath: file(name, "id").path) { note("waiting for \(name)") }
         while true {
             if let id = try? String(contentsOf: file(name, "id"), encoding: .utf8), !id.isEmpty {
                 return id.trimmingCharacters(in: .whitespacesAndNewlines)
