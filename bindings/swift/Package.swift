@@ -13,6 +13,7 @@ let package = Package(
         // Links: to the half of examples/ios that has no screen, for the tests, and to examples/swift-cli.
         .target(name: "ExampleModel", dependencies: ["Sealpost"], path: "Tests/ExampleModel"),
         .executableTarget(name: "chat", dependencies: ["Sealpost"], path: "Tests/ExampleChat"),
+        .executableTarget(name: "bench", dependencies: ["Sealpost"], path: "Tests/Bench"),
         .testTarget(
             name: "SealpostTests",
             dependencies: ["Sealpost", "ExampleModel"],

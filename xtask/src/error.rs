@@ -44,7 +44,7 @@ impl fmt::Display for Error {
         match self {
             Self::UnknownVerb(verb) => write!(f, "no verb {verb:?}; ./dev help lists them"),
             Self::UnknownBench(name) => {
-                write!(f, "no benchmarks {name:?}; there are protocol, relay, client and all")
+                write!(f, "no benchmarks {name:?}; there are protocol, relay, client, bindings and all")
             }
             Self::UnknownFuzzTarget(name) => {
                 write!(f, "no fuzz target {name:?} in fuzz/libfuzzer/fuzz_targets")

@@ -33,11 +33,13 @@ const HELP: &str = "\
   chat-kotlin, chat-swift        as chat, with --name and --with, over a binding
   conversation                   the chat in Kotlin and the one in Swift talk with each other; part of test
   xcframework [URL]              what a release for Apple's systems consists of; needs a Mac with Xcode
+  android                        the package for Android apps; needs the NDK, and says what else
+  jar                            the package for the JVM with the library inside, into the local Maven repository
   lint                           format, clippy, dependency rules
   check-deps                     dependency rules alone
   fuzz [SECONDS] [TARGET]        each fuzz target, or one, for 60 or so many seconds
   fuzz keep [TARGET]             what they found becomes the corpus that the tests replay, as small as it can be
-  bench [protocol|relay|client|all]
+  bench [protocol|relay|client|bindings|all]
   mutants [ARGUMENTS]            break the ratchets one line at a time: does a test notice? An hour or two
   help                           this text
 
@@ -72,6 +74,8 @@ fn run(verb: &str, arguments: Vec<String>) -> Result<ExitCode, Error> {
         "chat-swift" => bindings::chat_swift(&workspace, &arguments)?,
         "conversation" => bindings::build_and_test_conversation(&workspace)?,
         "xcframework" => bindings::xcframework(&workspace, &arguments)?,
+        "android" => bindings::android(&workspace)?,
+        "jar" => bindings::install_jar(&workspace)?,
         "lint" => checks::lint(&workspace)?,
         "check-deps" => deps::check(&workspace)?,
         "help" | "--help" | "-h" => println!("{HELP}"),

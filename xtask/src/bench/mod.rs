@@ -1,11 +1,12 @@
 //! `bench`: the benchmarks of one part, or of all.
 
+mod bindings;
 mod instructions;
 mod measured;
 mod protocol;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::workspace::{Workspace, run};
@@ -17,10 +18,13 @@ const PARTS: &[(&str, &str, &str)] =
 /// The part that is measured beside other implementations.
 const PROTOCOL: &str = "protocol";
 
+/// The part that is measured from other languages.
+const BINDINGS: &str = "bindings";
+
 /// Measures the named part; `all` without a name.
 pub(crate) fn run_part(workspace: &Workspace, arguments: &[String]) -> Result<(), Error> {
     let wanted = arguments.first().map_or("all", String::as_str);
-    if !["all", PROTOCOL].contains(&wanted) && !PARTS.iter().any(|(name, ..)| *name == wanted) {
+    if !["all", PROTOCOL, BINDINGS].contains(&wanted) && !PARTS.iter().any(|(name, ..)| *name == wanted) {
         return Err(Error::UnknownBench(wanted.to_owned()));
     }
     if wanted == "all" || wanted == PROTOCOL {
@@ -37,6 +41,9 @@ pub(crate) fn run_part(workspace: &Workspace, arguments: &[String]) -> Result<()
             run(workspace.cargo(&["bench", "-p", package, "--bench", &bench]))?;
         }
     }
+    if wanted == "all" || wanted == BINDINGS {
+        bindings::measure(workspace)?;
+    }
     Ok(())
 }
 
@@ -48,4 +55,46 @@ fn benches(folder: &Path) -> Vec<String> {
         sources.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect();
     names.sort();
     names
+}
+
+/// The last program among cargo's messages: the names of files are the only strings that we need of them.
+fn executable(messages: &str) -> Option<PathBuf> {
+    let mut found =
+        messages.lines().filter_map(|line| line.split_once("\"executable\":\"")?.1.split_once('"'));
+    found.next_back().map(|(path, _)| path.into())
+}
+
+/// With a comma between thousands; nothing where there is no number.
+fn shown(number: Option<f64>) -> String {
+    let Some(number) = number else { return String::new() };
+    let digits = format!("{number:.0}");
+    let mut out = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && digits.len().saturating_sub(place).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_separated() {
+        let shown = [0.4, 7.0, 999.0, 1_000.0, 1_234_567.8].map(|number| shown(Some(number)));
+        assert_eq!(shown, ["0", "7", "999", "1,000", "1,234,568"]);
+        assert_eq!(super::shown(None), "");
+    }
+
+    #[test]
+    fn the_program_is_found_among_cargos_messages() {
+        let messages = "{\"reason\":\"compiler-artifact\",\"executable\":null}\n\
+            {\"target\":{\"name\":\"protocol\"},\"executable\":\"/t/release/deps/protocol-1f\",\"fresh\":true}\n\
+            {\"reason\":\"build-finished\",\"success\":true}";
+        assert_eq!(executable(messages), Some("/t/release/deps/protocol-1f".into()));
+        assert_eq!(executable("{\"executable\":null}"), None);
+    }
 }

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::instructions;
 use super::measured::Measured;
+use super::{executable, instructions, shown};
 use crate::error::Error;
 use crate::interop;
 use crate::workspace::{Workspace, capture};
@@ -75,46 +75,4 @@ fn build(workspace: &Workspace) -> Result<PathBuf, Error> {
         ["bench", "-p", "sealpost-protocol", "--bench", "protocol", "--no-run", "--message-format=json"];
     let messages = capture(workspace.cargo(&arguments))?;
     executable(&messages).ok_or(Error::Failed("cargo has not said where the benchmark is".to_owned()))
-}
-
-/// The last program among cargo's messages: the names of files are the only strings that we need of them.
-fn executable(messages: &str) -> Option<PathBuf> {
-    let mut found =
-        messages.lines().filter_map(|line| line.split_once("\"executable\":\"")?.1.split_once('"'));
-    found.next_back().map(|(path, _)| path.into())
-}
-
-/// With a comma between thousands; nothing where there is no number.
-fn shown(number: Option<f64>) -> String {
-    let Some(number) = number else { return String::new() };
-    let digits = format!("{number:.0}");
-    let mut out = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && digits.len().saturating_sub(place).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn thousands_are_separated() {
-        let shown = [0.4, 7.0, 999.0, 1_000.0, 1_234_567.8].map(|number| shown(Some(number)));
-        assert_eq!(shown, ["0", "7", "999", "1,000", "1,234,568"]);
-        assert_eq!(super::shown(None), "");
-    }
-
-    #[test]
-    fn the_program_is_found_among_cargos_messages() {
-        let messages = "{\"reason\":\"compiler-artifact\",\"executable\":null}\n\
-            {\"target\":{\"name\":\"protocol\"},\"executable\":\"/t/release/deps/protocol-1f\",\"fresh\":true}\n\
-            {\"reason\":\"build-finished\",\"success\":true}";
-        assert_eq!(executable(messages), Some("/t/release/deps/protocol-1f".into()));
-        assert_eq!(executable("{\"executable\":null}"), None);
-    }
 }

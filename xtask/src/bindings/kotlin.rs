@@ -1,18 +1,21 @@
 //! Kotlin on the JVM, built and tested by Maven.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{another_version, api, bindgen, border, check_api, empty_folder, rewrite};
+use super::release::{self, Crypto};
+use super::{another_version, api, bindgen, border, build, check_api, empty_folder, rewrite};
 use crate::error::Error;
-use crate::workspace::{Profile, Workspace, run};
+use crate::workspace::{Profile, Workspace, capture, run};
+
+const GENERATED: &str = "target/generated";
 
 /// Generates the sources from the library that was built, compares their names with the golden copy, and runs the tests.
 pub(crate) fn test(workspace: &Workspace) -> Result<(), Error> {
     let folder = workspace.path("bindings/kotlin");
-    let generated = folder.join("target/generated");
-    let source = generate(workspace, &generated)?;
+    let source = generate(workspace)?;
     check_api(&folder.join("api.txt"), &api::of_kotlin(&source), &folder.join("target/api.txt"))?;
     let mut maven = maven(workspace, "test");
     maven.arg(property("sealpost.another", &another_version(workspace)?));
@@ -21,8 +24,18 @@ pub(crate) fn test(workspace: &Workspace) -> Result<(), Error> {
 
 /// Generates the sources and compiles everything, without a look at the names.
 pub(super) fn build_chat(workspace: &Workspace) -> Result<(), Error> {
-    generate(workspace, &workspace.path("bindings/kotlin/target/generated"))?;
+    generate(workspace)?;
     run(maven(workspace, "test-compile"))
+}
+
+/// Puts what an app on this system needs into one jar, and into the local Maven repository.
+pub(crate) fn install(workspace: &Workspace) -> Result<(), Error> {
+    build(workspace)?;
+    generate(workspace)?;
+    pack(workspace, &release::library(workspace, Crypto::Linked)?.stripped()?)?;
+    let mut maven = maven(workspace, "install");
+    maven.arg("-Dmaven.test.skip=true");
+    run(maven)
 }
 
 /// The chat in a terminal, which is compiled with the tests.
@@ -33,27 +46,80 @@ pub(super) fn chat(workspace: &Workspace, arguments: &[String]) -> Command {
     chat
 }
 
-/// What the source says.
-fn generate(workspace: &Workspace, folder: &Path) -> Result<String, Error> {
+/// The benchmark in Kotlin, compiled with the tests.
+pub(crate) struct Bench {
+    folder: PathBuf,
+    classpath: String,
+}
+
+impl Bench {
+    /// Builds it over a library.
+    pub(crate) fn build(workspace: &Workspace, library: &Path) -> Result<Self, Error> {
+        build(workspace)?;
+        generate(workspace)?;
+        pack(workspace, library)?;
+        let mut maven = maven(workspace, "test-compile");
+        // Printed by a program, not by Maven, which would say more.
+        maven.args(["exec:exec", "-Dexec.executable=echo", "-Dexec.args=%classpath"]);
+        let classpath = capture(maven)?.trim().to_owned();
+        Ok(Self { folder: workspace.path("bindings/kotlin"), classpath })
+    }
+
+    /// A JVM that was not there before.
+    pub(crate) fn command(&self, what: &str, database: &Path) -> Command {
+        let mut java = Command::new("java");
+        java.current_dir(&self.folder).args([
+            "-cp",
+            &self.classpath,
+            "io.github.sealpost.bench.BenchKt",
+            what,
+        ]);
+        java.arg(database);
+        java
+    }
+}
+
+/// Generates the sources, and packs the library that they came from. Gives what the source says.
+pub(super) fn generate(workspace: &Workspace) -> Result<String, Error> {
+    let folder = workspace.path("bindings/kotlin").join(GENERATED);
+    let library = workspace.library(Profile::Debug, "sealpost");
     let mut command = bindgen(workspace, "uniffi-bindgen")?;
-    empty_folder(folder)?;
-    command.arg("generate").arg(workspace.library(Profile::Debug, "sealpost"));
-    command.args(["--language", "kotlin", "--no-format", "--out-dir"]).arg(folder);
+    empty_folder(&folder)?;
+    command.arg("generate").arg(&library);
+    command.args(["--language", "kotlin", "--no-format", "--out-dir"]).arg(&folder);
     run(command)?;
+    pack(workspace, &library)?;
     rewrite(&folder.join("io/github/sealpost/sealpost.kt"), border::of_kotlin)
+}
+
+/// Puts a library where the jar takes it from, in the folder in which JNA looks for this system's.
+fn pack(workspace: &Workspace, library: &Path) -> Result<(), Error> {
+    use std::env::consts::{ARCH, OS};
+    let native = workspace.path("bindings/kotlin/target/native");
+    empty_folder(&native)?;
+    let folder = native.join(jna_folder(OS, ARCH));
+    empty_folder(&folder)?;
+    let packed = folder.join(library.file_name().unwrap_or_default());
+    fs::copy(library, &packed).map_err(|source| Error::Io { subject: packed, source })?;
+    Ok(())
+}
+
+/// What JNA calls a system.
+fn jna_folder(os: &str, arch: &str) -> String {
+    let os = match os {
+        "macos" => "darwin",
+        "windows" => "win32",
+        other => other,
+    };
+    format!("{os}-{}", arch.replace('_', "-"))
 }
 
 fn maven(workspace: &Workspace, goal: &str) -> Command {
     let folder = workspace.path("bindings/kotlin");
     let relay = workspace.binary(Profile::Debug, "sealpost-relay");
-    let library = workspace.library(Profile::Debug, "sealpost");
-    let library = library.parent().unwrap_or(&folder);
     let mut maven = Command::new("mvn");
     maven.args(["-q", "-B", goal]).current_dir(&folder);
     maven.arg(property("sealpost.relay", &relay));
-    maven.arg(property("sealpost.library.path", library));
-    // For what runs inside Maven.
-    maven.arg(property("jna.library.path", library));
     maven
 }
 
@@ -61,4 +127,16 @@ fn property(name: &str, path: &Path) -> OsString {
     let mut property = OsString::from(format!("-D{name}="));
     property.push(path);
     property
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_are_called_as_jna_does() {
+        assert_eq!(jna_folder("linux", "x86_64"), "linux-x86-64");
+        assert_eq!(jna_folder("macos", "aarch64"), "darwin-aarch64");
+        assert_eq!(jna_folder("windows", "x86_64"), "win32-x86-64");
+    }
 }

@@ -1,9 +1,11 @@
 //! The bindings: sources that are generated from the built library, and what each language adds and tests.
 
+mod android;
 mod api;
 mod border;
 mod conversation;
 mod kotlin;
+pub(crate) mod release;
 mod swift;
 
 use std::fs;
@@ -13,9 +15,10 @@ use std::process::Command;
 use crate::error::Error;
 use crate::workspace::{Profile, Workspace, run};
 
+pub(crate) use android::package as android;
 pub(crate) use conversation::test as test_conversation;
-pub(crate) use kotlin::test as test_kotlin;
-pub(crate) use swift::{test as test_swift, xcframework};
+pub(crate) use kotlin::{Bench as KotlinBench, install as install_jar, test as test_kotlin};
+pub(crate) use swift::{Bench as SwiftBench, test as test_swift, xcframework};
 
 /// Builds the library and the relay, and runs the tests of the Kotlin binding.
 pub(crate) fn build_and_test_kotlin(workspace: &Workspace) -> Result<(), Error> {

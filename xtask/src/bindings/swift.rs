@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{another_version, api, bindgen, border, check_api, empty_folder, rewrite};
+use super::{another_version, api, bindgen, border, build, check_api, empty_folder, rewrite};
 use crate::error::Error;
 use crate::workspace::{Profile, Workspace, run};
 
@@ -25,7 +25,8 @@ pub(crate) fn test(workspace: &Workspace) -> Result<(), Error> {
     fs::create_dir_all(&scratch).map_err(|source| Error::Io { subject: scratch.clone(), source })?;
     check_api(&folder.join("api.txt"), &api::of_swift(&source), &scratch.join("api.txt"))?;
     run(lint(workspace, &folder))?;
-    let mut test = package(workspace, &folder, &scratch, &["test", "--disable-xctest"]);
+    let mut test =
+        package(workspace, &folder, &scratch, &library_folder(workspace), &["test", "--disable-xctest"]);
     test.env("SEALPOST_ANOTHER", another_version(workspace)?).env("SEALPOST_CHAT", scratch.join(CHAT));
     run(test)
 }
@@ -36,18 +37,46 @@ pub(super) fn build_chat(workspace: &Workspace) -> Result<(), Error> {
     let scratch = workspace.target("swift");
     fs::create_dir_all(&scratch).map_err(|source| Error::Io { subject: scratch.clone(), source })?;
     generate(workspace, &folder)?;
-    run(package(workspace, &folder, &scratch, &["build", "--product", "chat"]))
+    run(package(workspace, &folder, &scratch, &library_folder(workspace), &["build", "--product", "chat"]))
 }
 
 /// The chat in a terminal, which is built with the tests. It sees its folder of accounts.
 pub(super) fn chat(workspace: &Workspace, state: &Path, arguments: &[String]) -> Command {
     let folder = workspace.path("bindings/swift");
     let scratch = workspace.target("swift");
-    let library = workspace.library(Profile::Debug, "sealpost");
-    let library = library.parent().unwrap_or(&folder);
-    let mut chat = in_toolchain(&folder, &[&scratch, library, state]);
+    let mut chat = in_toolchain(&folder, &[&scratch, &library_folder(workspace), state]);
     chat.arg(scratch.join(CHAT)).args(arguments);
     chat
+}
+
+/// The benchmark in Swift, optimised as an app is.
+pub(crate) struct Bench {
+    folder: PathBuf,
+    scratch: PathBuf,
+    library: PathBuf,
+}
+
+impl Bench {
+    /// Builds it over a library.
+    pub(crate) fn build(workspace: &Workspace, library: &Path) -> Result<Self, Error> {
+        build(workspace)?;
+        let folder = workspace.path("bindings/swift");
+        let scratch = workspace.target("swift");
+        let library = library.parent().unwrap_or(&folder).to_owned();
+        fs::create_dir_all(&scratch).map_err(|source| Error::Io { subject: scratch.clone(), source })?;
+        generate(workspace, &folder)?;
+        let build = ["build", "-q", "-c", "release", "--product", "bench"];
+        run(package(workspace, &folder, &scratch, &library, &build))?;
+        Ok(Self { folder, scratch, library })
+    }
+
+    /// A process that was not there before.
+    pub(crate) fn command(&self, what: &str, database: &Path) -> Command {
+        let data = database.parent().unwrap_or(&self.folder);
+        let mut bench = in_toolchain(&self.folder, &[&self.scratch, &self.library, data]);
+        bench.arg(self.scratch.join("release/bench")).arg(what).arg(database);
+        bench
+    }
 }
 
 /// Builds what a release consists of. Only a Mac with Xcode can; the URL is where the release will offer the library.
@@ -94,10 +123,14 @@ fn lint(workspace: &Workspace, folder: &Path) -> Command {
     lint
 }
 
-/// The package manager, with the library that was built.
-fn package(workspace: &Workspace, folder: &Path, scratch: &Path, verb: &[&str]) -> Command {
+/// Where the library of the tests is.
+fn library_folder(workspace: &Workspace) -> PathBuf {
     let library = workspace.library(Profile::Debug, "sealpost");
-    let library = library.parent().unwrap_or(folder);
+    library.parent().map_or_else(|| workspace.target("debug"), Path::to_owned)
+}
+
+/// The package manager, with a library.
+fn package(workspace: &Workspace, folder: &Path, scratch: &Path, library: &Path, verb: &[&str]) -> Command {
     let mut search = OsString::from("-L");
     search.push(library);
     let [app, chat] = EXAMPLES.map(|example| workspace.path(example));

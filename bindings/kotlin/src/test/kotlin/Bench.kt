@@ -1,0 +1,37 @@
+package io.github.sealpost.bench
+
+import io.github.sealpost.CancelToken
+import io.github.sealpost.Client
+import io.github.sealpost.openClient
+import io.github.sealpost.useAndShutDown
+import kotlinx.coroutines.runBlocking
+
+private const val CALLS = 20_000
+private const val ROUNDS = 10
+
+/** What `./dev bench bindings` runs: prints a number a line. Given `open` or `calls`, and a database with a long history. */
+fun main(arguments: Array<String>): Unit = runBlocking {
+    val begun = System.nanoTime()
+    val (what, database) = arguments
+    openClient(database, ByteArray(32) { 7 }, "http://127.0.0.1:1").useAndShutDown { client ->
+        if (what == "open") {
+            check(firstPage(client) == 50)
+            println((System.nanoTime() - begun) / 1e6)
+        } else {
+            CancelToken().use { token -> println(each { check(!token.isCancelled()) }) }
+            println(each { client.resume() })
+        }
+    }
+}
+
+private suspend fun firstPage(client: Client): Int {
+    val thread = client.threads().first().id
+    return client.thread(thread).use { it.history().messages.size }
+}
+
+/** Nanoseconds of one call, in the best of several rounds: the JVM has compiled it by then. */
+private inline fun each(call: () -> Unit): Double = (1..ROUNDS).minOf {
+    val begun = System.nanoTime()
+    repeat(CALLS) { call() }
+    (System.nanoTime() - begun).toDouble() / CALLS
+}

@@ -1,0 +1,45 @@
+import Foundation
+import Sealpost
+
+/// What `./dev bench bindings` runs: prints a number a line. Given `open` or `calls`, and a database with a long history.
+@main
+enum Bench {
+    private static let calls = 20_000
+    private static let rounds = 10
+
+    static func main() async throws {
+        let clock = ContinuousClock()
+        let begun = clock.now
+        let (what, database) = (CommandLine.arguments[1], CommandLine.arguments[2])
+        let key = Data(repeating: 7, count: 32)
+        let client = try await openClient(database: database, key: key, relay: "http://127.0.0.1:1")
+        try await client.useAndShutDown { client in
+            if what == "open" {
+                let count = try await firstPage(of: client)
+                precondition(count == 50)
+                print((clock.now - begun) / .milliseconds(1))
+            } else {
+                let token = CancelToken()
+                print(try await each { precondition(try !token.isCancelled()) })
+                print(try await each { try await client.resume() })
+            }
+        }
+    }
+
+    private static func firstPage(of client: Client) async throws -> Int {
+        let thread = try await client.threads()[0].id
+        return try await client.thread(id: thread).history().messages.count
+    }
+
+    /// Nanoseconds of one call, in the best of several rounds.
+    private static func each(_ call: () async throws -> Void) async throws -> Double {
+        var best = Double.infinity
+        for _ in 0..<rounds {
+            let clock = ContinuousClock()
+            let begun = clock.now
+            for _ in 0..<calls { try await call() }
+            best = min(best, (clock.now - begun) / .nanoseconds(1) / Double(calls))
+        }
+        return best
+    }
+}

@@ -1,0 +1,201 @@
+//! What an app on a device would notice, each in a process that was just started: `./dev bench bindings` runs this.
+//!
+//! ```text
+//! device prepare FOLDER      an account with 100,000 messages: FOLDER/history.db, under a key of 32 sevens
+//! device measure FOLDER      opening it, calls, and fetch_for_push with 100 waiting messages: a name and a number a line
+//! ```
+//!
+//! Nothing here is asserted: it prints.
+
+#![expect(clippy::print_stdout, reason = "it prints figures")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    reason = "what goes wrong ends the benchmark, and says why"
+)]
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sealpost::{CancelToken, Client, Config, Delivery, Direction, Opened};
+use sealpost_testkit::World;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+const HISTORY: usize = 100_000;
+const WRITERS: usize = 50;
+const WAITING: usize = 100;
+const ROUNDS: usize = 9;
+const CALLS: u32 = 20_000;
+const KEY: [u8; 32] = [7; 32];
+/// Nobody listens there.
+const NOWHERE: &str = "http://127.0.0.1:1";
+
+#[tokio::main]
+async fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        ["prepare", folder] => prepare(&database(folder)).await,
+        ["measure", folder] => measure(&database(folder)).await,
+        ["open", database] => open(database).await,
+        ["calls", database] => calls(database).await,
+        ["push", database, relay] => push(database, relay).await,
+        // `cargo test` and `cargo bench` run it too.
+        _ => println!("device prepare|measure FOLDER"),
+    }
+}
+
+fn database(folder: &str) -> String {
+    Path::new(folder).join("history.db").to_str().expect("a folder in UTF-8").to_owned()
+}
+
+async fn account(database: &str, relay: &str) -> Arc<Client> {
+    let opened =
+        sealpost::open_account(database.to_owned(), KEY.to_vec(), relay.to_owned(), Config::default()).await;
+    match opened.expect("the database opens") {
+        Opened::Ready { client } => client,
+        Opened::Unregistered { registration } => {
+            registration.register(Vec::new(), None).await.expect("registration")
+        }
+    }
+}
+
+/// Writes a long history, which nobody will read.
+async fn prepare(database: &str) {
+    let mut world = World::start().await;
+    let ben = world.party("ben").await.client.user_id().to_string();
+    let client = account(database, &world.url()).await;
+    let thread = client.direct_thread(ben, None).await.expect("a thread");
+    world.stop_relay().await;
+    let mut writing = JoinSet::new();
+    for _ in 0..WRITERS {
+        let thread = Arc::clone(&thread);
+        writing.spawn(async move {
+            for n in 0..HISTORY / WRITERS {
+                thread.send_text(format!("line {n} of a long history")).await.expect("queued");
+            }
+        });
+    }
+    writing.join_all().await;
+    client.shutdown().await.expect("shut down");
+}
+
+async fn measure(database: &str) {
+    let opens: Vec<f64> = (0..ROUNDS).flat_map(|_| child(&["open", database])).collect();
+    println!("open to first page, ms\t{:.2}", median(opens));
+    let [plain, waited] = child(&["calls", database]).try_into().expect("two numbers");
+    println!("call, ns\t{plain:.0}");
+    println!("asynchronous call, ns\t{waited:.0}");
+    let mut grown = Vec::new();
+    let mut anonymous = Vec::new();
+    let world = World::start().await;
+    for round in 0..ROUNDS {
+        let [all, own] = fetch_in_a_child(&world, round).await.try_into().expect("two numbers");
+        grown.push(all);
+        anonymous.push(own);
+    }
+    println!("fetch_for_push, {WAITING} waiting, growth, MB\t{:.1}", median(grown));
+    println!("fetch_for_push, of it the library's own, MB\t{:.1}", median(anonymous));
+}
+
+/// Somebody is away while messages come; then a push notification's process is started.
+async fn fetch_in_a_child(world: &World, round: usize) -> Vec<f64> {
+    let file = |name: &str| format!("{}/{name}-{round}.db", world.dir().display());
+    let away = account(&file("away"), &world.url()).await;
+    let user = away.user_id().expect("an account");
+    away.shutdown().await.expect("shut down");
+    let friend = account(&file("friend"), &world.url()).await;
+    let thread = friend.direct_thread(user, None).await.expect("a thread");
+    for n in 0..WAITING {
+        thread
+            .send_text(format!("message {n} of a short absence, about as long as a line"))
+            .await
+            .expect("queued");
+    }
+    let sent = Direction::Outgoing { delivery: Delivery::Sent };
+    while thread
+        .history(None, 1)
+        .await
+        .expect("a page")
+        .messages
+        .iter()
+        .any(|newest| newest.direction != sent)
+    {
+        sleep(Duration::from_millis(10)).await;
+    }
+    friend.shutdown().await.expect("shut down");
+    child(&["push", &file("away"), &world.url()])
+}
+
+/// From the start of the program until a screen could be drawn, in milliseconds.
+async fn open(database: &str) {
+    let begun = Instant::now();
+    let client = account(database, NOWHERE).await;
+    let threads = client.threads().await.expect("threads");
+    let thread = client.thread(threads.first().expect("a thread").id.clone()).await.expect("a thread");
+    let page = thread.history(None, 50).await.expect("a page");
+    let took = begun.elapsed();
+    assert_eq!(page.messages.len(), 50);
+    println!("{}", took.as_secs_f64() * 1e3);
+    client.shutdown().await.expect("shut down");
+}
+
+/// A call that does nothing, and one that is waited for and does nothing, in nanoseconds.
+async fn calls(database: &str) {
+    let client = account(database, NOWHERE).await;
+    let token = CancelToken::new();
+    let begun = Instant::now();
+    for _ in 0..CALLS {
+        assert!(!std::hint::black_box(&token).is_cancelled().expect("an answer"));
+    }
+    println!("{}", begun.elapsed().as_secs_f64() * 1e9 / f64::from(CALLS));
+    let begun = Instant::now();
+    for _ in 0..CALLS {
+        client.resume().await.expect("it runs");
+    }
+    println!("{}", begun.elapsed().as_secs_f64() * 1e9 / f64::from(CALLS));
+    client.shutdown().await.expect("shut down");
+}
+
+/// What the process has in memory at most, beyond what it began with; and how much of that is no file's, in megabytes.
+async fn push(database: &str, relay: &str) {
+    let (before, own_before) = (resident("VmRSS:"), resident("RssAnon:"));
+    let fetched = sealpost::fetch_for_push(
+        database.to_owned(),
+        KEY.to_vec(),
+        relay.to_owned(),
+        20_000,
+        Config::default(),
+        None,
+    )
+    .await
+    .expect("fetched");
+    assert_eq!((fetched.messages.len(), fetched.complete), (WAITING, true));
+    println!("{}", resident("VmHWM:") - before);
+    println!("{}", resident("RssAnon:") - own_before);
+}
+
+/// The numbers that this program prints when it is started again.
+fn child(arguments: &[&str]) -> Vec<f64> {
+    let program = std::env::current_exe().expect("this program");
+    let output = Command::new(program).args(arguments).output().expect("it starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).lines().map(|line| line.parse().expect("a number")).collect()
+}
+
+fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_unstable_by(f64::total_cmp);
+    numbers.get(numbers.len() / 2).copied().unwrap_or_default()
+}
+
+/// What this process has in memory, in megabytes. Linux only; elsewhere 0.
+fn resident(what: &str) -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(what));
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0.0) / 1000.0
+}

@@ -1,0 +1,59 @@
+//! How large the library is, and what of it is whose.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use super::super::shown;
+use super::parts::{self, LINKING, OTHER_RUST, PARTS, UNWINDING};
+use crate::bindings::release::Library;
+use crate::error::Error;
+use crate::workspace::Workspace;
+
+/// Prints what an app carries, and where the linker has told it, by part.
+pub(super) fn print(workspace: &Workspace, library: &Library) -> Result<(), Error> {
+    let whole = size(&library.stripped()?)?;
+    println!("| The library, stripped | bytes |\n|---|---:|");
+    println!("| with OpenSSL's libcrypto in it | {} |", shown(Some(whole)));
+    without(workspace, whole)?;
+    println!();
+    // Other linkers write other lists, or none.
+    let map = fs::read_to_string(&library.map).unwrap_or_default();
+    let mut sizes = BTreeMap::<_, u64>::new();
+    for (owner, bytes) in parts::pieces(&map) {
+        let size = sizes.entry(owner).or_default();
+        *size = size.saturating_add(bytes);
+    }
+    if sizes.is_empty() {
+        eprintln!("the linker has not told what went into the library");
+        return Ok(());
+    }
+    println!("| Part | bytes | of the whole |\n|---|---:|---:|");
+    let names = PARTS.iter().map(|part| part.name).chain([OTHER_RUST, UNWINDING, LINKING]);
+    for (name, bytes) in names.filter_map(|name| Some((name, *sizes.get(name)? as f64))) {
+        println!("| {name} | {} | {:.0} % |", shown(Some(bytes)), bytes * 100.0 / whole);
+    }
+    println!();
+    Ok(())
+}
+
+/// The same library over the system's libcrypto, and the difference.
+#[cfg(target_os = "linux")]
+fn without(workspace: &Workspace, whole: f64) -> Result<(), Error> {
+    use crate::bindings::release::{Crypto, library};
+    let smaller = size(&library(workspace, Crypto::System)?.stripped()?)?;
+    println!("| with the system's | {} |", shown(Some(smaller)));
+    println!("| difference | {} |", shown(Some(whole - smaller)));
+    Ok(())
+}
+
+/// Elsewhere it is the system's already, or there is none.
+#[cfg(not(target_os = "linux"))]
+fn without(_: &Workspace, _: f64) -> Result<(), Error> {
+    Ok(())
+}
+
+fn size(file: &Path) -> Result<f64, Error> {
+    let metadata = fs::metadata(file).map_err(|source| Error::Io { subject: file.into(), source })?;
+    Ok(metadata.len() as f64)
+}
