@@ -7,6 +7,8 @@ pluginManagement {
 
 dependencyResolutionManagement {
     repositories {
+        // What `./dev android` has made.
+        maven { url = uri("../../bindings/kotlin/target/android/maven") }
         google()
         mavenCentral()
     }

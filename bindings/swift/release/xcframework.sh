@@ -26,7 +26,7 @@ export IPHONEOS_DEPLOYMENT_TARGET=16.0 MACOSX_DEPLOYMENT_TARGET=13.0
 build() {
     rustup target add "$@"
     for triple in "$@"; do
-        cargo rustc --release --locked -p sealpost-ffi --lib --crate-type staticlib --target "$triple"
+        cargo rustc --profile release-size --locked -p sealpost-ffi --lib --crate-type staticlib --target "$triple"
     done
 }
 
@@ -35,7 +35,7 @@ join() {
     name=$1
     shift
     libraries=()
-    for triple in "$@"; do libraries+=("$target/$triple/release/libsealpost.a"); done
+    for triple in "$@"; do libraries+=("$target/$triple/release-size/libsealpost.a"); done
     mkdir -p "$out/$name"
     lipo -create "${libraries[@]}" -output "$out/$name/libsealpost.a"
 }

@@ -54,6 +54,10 @@ fn database(folder: &str) -> String {
     Path::new(folder).join("history.db").to_str().expect("a folder in UTF-8").to_owned()
 }
 
+fn file(world: &World, name: &str) -> String {
+    format!("{}/{name}.db", world.dir().display())
+}
+
 async fn account(database: &str, relay: &str) -> Arc<Client> {
     let opened =
         sealpost::open_account(database.to_owned(), KEY.to_vec(), relay.to_owned(), Config::default()).await;
@@ -68,9 +72,10 @@ async fn account(database: &str, relay: &str) -> Arc<Client> {
 /// Writes a long history, which nobody will read.
 async fn prepare(database: &str) {
     let mut world = World::start().await;
-    let ben = world.party("ben").await.client.user_id().to_string();
+    let ben = account(&file(&world, "ben"), &world.url()).await;
     let client = account(database, &world.url()).await;
-    let thread = client.direct_thread(ben, None).await.expect("a thread");
+    let thread = client.direct_thread(ben.user_id().expect("an account"), None).await.expect("a thread");
+    ben.shutdown().await.expect("shut down");
     world.stop_relay().await;
     let mut writing = JoinSet::new();
     for _ in 0..WRITERS {
@@ -91,25 +96,25 @@ async fn measure(database: &str) {
     let [plain, waited] = child(&["calls", database]).try_into().expect("two numbers");
     println!("call, ns\t{plain:.0}");
     println!("asynchronous call, ns\t{waited:.0}");
-    let mut grown = Vec::new();
-    let mut anonymous = Vec::new();
+    let (mut grown, mut mapped) = (Vec::new(), Vec::new());
     let world = World::start().await;
     for round in 0..ROUNDS {
-        let [all, own] = fetch_in_a_child(&world, round).await.try_into().expect("two numbers");
+        let [all, files] = fetch_in_a_child(&world, round).await.try_into().expect("two numbers");
         grown.push(all);
-        anonymous.push(own);
+        mapped.push(files);
     }
-    println!("fetch_for_push, {WAITING} waiting, growth, MB\t{:.1}", median(grown));
-    println!("fetch_for_push, of it the library's own, MB\t{:.1}", median(anonymous));
+    println!("fetch_for_push with {WAITING} waiting, memory at most, MB\t{:.1}", median(grown));
+    println!("of it pages of the program and of files, MB\t{:.1}", median(mapped));
 }
 
 /// Somebody is away while messages come; then a push notification's process is started.
 async fn fetch_in_a_child(world: &World, round: usize) -> Vec<f64> {
-    let file = |name: &str| format!("{}/{name}-{round}.db", world.dir().display());
-    let away = account(&file("away"), &world.url()).await;
+    let (away_file, friend_file) =
+        (file(world, &format!("away-{round}")), file(world, &format!("friend-{round}")));
+    let away = account(&away_file, &world.url()).await;
     let user = away.user_id().expect("an account");
     away.shutdown().await.expect("shut down");
-    let friend = account(&file("friend"), &world.url()).await;
+    let friend = account(&friend_file, &world.url()).await;
     let thread = friend.direct_thread(user, None).await.expect("a thread");
     for n in 0..WAITING {
         thread
@@ -129,7 +134,7 @@ async fn fetch_in_a_child(world: &World, round: usize) -> Vec<f64> {
         sleep(Duration::from_millis(10)).await;
     }
     friend.shutdown().await.expect("shut down");
-    child(&["push", &file("away"), &world.url()])
+    child(&["push", &away_file, &world.url()])
 }
 
 /// From the start of the program until a screen could be drawn, in milliseconds.
@@ -162,22 +167,17 @@ async fn calls(database: &str) {
     client.shutdown().await.expect("shut down");
 }
 
-/// What the process has in memory at most, beyond what it began with; and how much of that is no file's, in megabytes.
+/// What the process has in memory at most, beyond what it began with; and how many pages of files it has more in the end, in
+/// megabytes.
 async fn push(database: &str, relay: &str) {
-    let (before, own_before) = (resident("VmRSS:"), resident("RssAnon:"));
-    let fetched = sealpost::fetch_for_push(
-        database.to_owned(),
-        KEY.to_vec(),
-        relay.to_owned(),
-        20_000,
-        Config::default(),
-        None,
-    )
-    .await
-    .expect("fetched");
+    let (before, files_before) = (resident("VmRSS:"), resident("RssFile:"));
+    let (database, relay) = (database.to_owned(), relay.to_owned());
+    let fetched =
+        sealpost::fetch_for_push(database, KEY.to_vec(), relay, 20_000, Config::default(), None).await;
+    let fetched = fetched.expect("fetched");
     assert_eq!((fetched.messages.len(), fetched.complete), (WAITING, true));
     println!("{}", resident("VmHWM:") - before);
-    println!("{}", resident("RssAnon:") - own_before);
+    println!("{}", resident("RssFile:") - files_before);
 }
 
 /// The numbers that this program prints when it is started again.

@@ -17,17 +17,10 @@ android {
         targetCompatibility = JavaVersion.VERSION_17
     }
     buildFeatures { compose = true }
-    sourceSets["main"].kotlin {
-        // The binding: the layer by hand, and what `./dev kotlin` has generated.
-        srcDir("../../../bindings/kotlin/src/main/kotlin")
-        srcDir("../../../bindings/kotlin/target/generated")
-    }
 }
 
 dependencies {
-    // What the binding needs.
-    implementation("net.java.dev.jna:jna:5.19.1@aar")
-    implementation("org.jetbrains.kotlinx:kotlinx-coroutines-android:1.11.0")
+    implementation("io.github.sealpost:sealpost-android:0.1.0")
     implementation("androidx.activity:activity-compose:1.11.0")
     implementation("androidx.compose.material3:material3:1.4.0")
     implementation("androidx.lifecycle:lifecycle-process:2.9.4")

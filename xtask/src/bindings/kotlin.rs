@@ -85,6 +85,8 @@ pub(super) fn generate(workspace: &Workspace) -> Result<String, Error> {
     let library = workspace.library(Profile::Debug, "sealpost");
     let mut command = bindgen(workspace, "uniffi-bindgen")?;
     empty_folder(&folder)?;
+    // Else classes stay whose sources are gone.
+    empty_folder(&workspace.path("bindings/kotlin/target/classes"))?;
     command.arg("generate").arg(&library);
     command.args(["--language", "kotlin", "--no-format", "--out-dir"]).arg(&folder);
     run(command)?;

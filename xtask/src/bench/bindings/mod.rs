@@ -45,7 +45,7 @@ pub(super) fn measure(workspace: &Workspace) -> Result<(), Error> {
         let [kotlin, swift] = [&kotlin, &swift].map(|column| column.shown(row));
         println!("| {row} | {rust} | {kotlin} | {swift} |");
     }
-    for row in rust.names.iter().filter(|row| row.starts_with("fetch_for_push")) {
+    for row in rust.names.iter().filter(|row| row.ends_with(", MB")) {
         let grown = rust.number(row, 0).map(|grown| format!("{grown:.1}")).unwrap_or_default();
         println!("| {row} | {grown} | | |");
     }

@@ -58,7 +58,7 @@ class BorderTest {
 
     @Test
     fun `a library that is missing is told by the first call, and by every other`() {
-        assertEquals(LAMENT, callsWith("-Djna.library.path=/nowhere"))
+        assertEquals(LAMENT, callsWith("-Duniffi.component.sealpost.libraryOverride=/nowhere/${System.mapLibraryName("sealpost")}"))
     }
 
     @Test
