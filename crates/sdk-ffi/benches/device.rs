@@ -8,13 +8,7 @@
 //! Nothing here is asserted: it prints.
 
 #![expect(clippy::print_stdout, reason = "it prints figures")]
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::arithmetic_side_effects,
-    reason = "what goes wrong ends the benchmark, and says why"
-)]
+#![expect(clippy::expect_used, reason = "what goes wrong ends the benchmark, and says why")]
 
 use std::path::Path;
 use std::process::Command;
@@ -142,7 +136,7 @@ async fn open(database: &str) {
     let begun = Instant::now();
     let client = account(database, NOWHERE).await;
     let threads = client.threads().await.expect("threads");
-    let thread = client.thread(threads.first().expect("a thread").id.clone()).await.expect("a thread");
+    let thread = client.thread(threads.first().expect("a thread").id).await.expect("a thread");
     let page = thread.history(None, 50).await.expect("a page");
     let took = begun.elapsed();
     assert_eq!(page.messages.len(), 50);
