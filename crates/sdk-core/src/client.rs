@@ -132,7 +132,7 @@ impl Client {
         }
     }
 
-    /// Ends the connection, lets every transaction finish, and closes the database and its lock. For an app that
+    /// Ends the connection, lets every transaction finish, and closes the database. For an app that
     /// goes to the background: the system may freeze or kill it from here on.
     ///
     /// # Errors

@@ -95,8 +95,8 @@ pub enum Storage {
     /// The disk is full: nothing was changed.
     #[error("the disk is full")]
     Full,
-    /// Another process, or another client of this process, has it open.
-    #[error("it is open elsewhere")]
+    /// Another client of this process has it open, or another process was at work on it for too long.
+    #[error("it is in use elsewhere")]
     InUse,
     /// Any other failure of the disk.
     #[error("the disk failed")]

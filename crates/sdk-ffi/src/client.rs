@@ -87,7 +87,7 @@ impl Client {
         Ok(())
     }
 
-    /// Ends the connection, lets every transaction finish, and closes the database and its lock. For an app that goes to
+    /// Ends the connection, lets every transaction finish, and closes the database. For an app that goes to
     /// the background: the system may freeze or kill it from here on. Calls throw `Misuse` until `resume`.
     pub async fn suspend(&self) -> Result<()> {
         let core = self.core.clone();

@@ -24,8 +24,11 @@ pub struct Fetched {
 /// that the system gives to a push notification. One thread; nothing is sent but acknowledgements. Ends at the latest
 /// after `at_most_ms`, or when it is cancelled, and gives what is new by then: it is on disk.
 ///
-/// Throws `Storage`: with `InUse` the app has the database open, and receives by itself. `Unauthorized` when nobody is
-/// registered here.
+/// The app may have the database open in another process, and receive at the same time: each message is stored once, and what the
+/// app has stored is not among the new ones.
+///
+/// Throws `Storage`: with `InUse` a client of this process has the database open, and receives by itself, or another process was
+/// at work on it for seconds. `Unauthorized` when nobody is registered here.
 #[uniffi::export(default(at_most_ms = 20000, cancel = None, config))]
 pub async fn fetch_for_push(
     database: String,

@@ -83,8 +83,11 @@ extension ArrivalSubscription {
 /// the system gives to a push notification. Ends at the latest after `atMostMs`, or when the task is cancelled, and gives what
 /// is new by then: it is on disk.
 ///
-/// Throws `Storage`: with `inUse` the app has the database open, and receives by itself. `Unauthorized` when nobody is
-/// registered here.
+/// The app may have the database open in another process, and receive at the same time: each message is stored once, and what the
+/// app has stored is not among the new ones.
+///
+/// Throws `Storage`: with `inUse` a client of this process has the database open, and receives by itself, or another process was
+/// at work on it for seconds. `Unauthorized` when nobody is registered here.
 public func fetchForPush(
     database: String, key: Data, relay: String, atMostMs: UInt32 = 20_000, config: Config = Config()
 ) async throws -> Fetched {

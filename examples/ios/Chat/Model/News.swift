@@ -1,7 +1,7 @@
 import Sealpost
 
-/// Brings in what waits at the relay, for a push notification. Nothing when the app has the database open, as it receives by
-/// itself then. Cancelling ends it early; what it has brought by then is on disk.
+/// Brings in what waits at the relay, for a push notification, also when the app is awake. Nothing when the app was frozen in the
+/// middle of a transaction: it goes on when it wakes. Cancelling ends it early; what it has brought by then is on disk.
 func fetchNews(for account: Account, cancel: CancelToken) async throws -> [Message] {
     do {
         let fetched = try await fetchForPush(

@@ -7,8 +7,8 @@ import io.github.sealpost.cancellable
 import io.github.sealpost.fetchForPush
 
 /**
- * Brings in what waits at the relay, for a push notification. Nothing when the app has the database open, as it receives by
- * itself then.
+ * Brings in what waits at the relay, for a push notification. Nothing when the app is awake in this very process, as it receives
+ * by itself then.
  */
 suspend fun fetchNews(account: Account): Fetched =
     try {
