@@ -45,11 +45,13 @@ enum Upload {
 }
 
 async fn upload_missing(ctx: &Context) -> Result<Upload> {
+    let newest = ctx.store.read(|rows| rows.newest_uploaded()).await?;
     let counts = tokens::with_access(ctx, |http, token| async move { http.key_counts(&token).await }).await?;
     let now_ms = ctx.server_now_ms();
     let mut rng = ctx.env.rng();
     let prepared = ctx.store.write(move |tx| {
         let (account, _) = tx.our_account()?;
+        note_left(tx, newest, counts, now_ms)?;
         prepare(tx, &account, counts, now_ms, &mut rng)
     });
     let mut keys = prepared.await?;
@@ -86,7 +88,6 @@ pub(crate) fn prepare(
     now_ms: u64,
     rng: &mut StdRng,
 ) -> Result<PreKeys> {
-    tx.note_given_out(at_relay, now_ms)?;
     tx.forget_old_pre_keys(now_ms.saturating_sub(KEEP_MS))?;
     let waiting = tx.pre_keys_to_upload()?;
     let kept = tx.one_time_pre_keys()?;
@@ -111,6 +112,12 @@ pub(crate) fn prepare(
         (0..kem).map(|_| KemPreKey::generate(KemPreKeyId(next()), me, now_ms, rng)).collect();
     tx.insert_pre_keys(&fresh, now_ms)?;
     tx.pre_keys_to_upload()
+}
+
+/// Takes note of what the relay had left when `newest` was the newest key that we knew to be there. Not if another process
+/// has uploaded keys since: the count may be older than they are, and they would look given out.
+fn note_left(tx: &mut Tx<'_>, newest: u32, at_relay: wire::KeyCounts, now_ms: u64) -> Result<()> {
+    if tx.newest_uploaded()? == newest { tx.note_given_out(at_relay, now_ms) } else { Ok(()) }
 }
 
 /// How many to make, given what the relay has, what waits to be uploaded, and how many are kept here in all.
@@ -193,6 +200,7 @@ mod tests {
             let work = self.store.write(move |tx| {
                 let (account, _) = tx.our_account()?;
                 let counts = wire::KeyCounts { ec: left, kem: left };
+                note_left(tx, tx.newest_uploaded()?, counts, now_ms)?;
                 let keys = prepare(tx, &account, counts, now_ms, &mut StdRng::seed_from_u64(1))?;
                 tx.set_pre_keys_uploaded(&keys)?;
                 let kept = tx.one_time_pre_keys()?;
@@ -223,5 +231,19 @@ mod tests {
         assert_eq!(client.keep_up(0, begin).await, ([100; 2], [100; 2]));
         assert_eq!(client.keep_up(30, begin + 1).await, ([0; 2], [100; 2]));
         assert_eq!(client.keep_up(30, begin + 3 * KEEP_MS).await, ([0; 2], [30; 2]));
+    }
+
+    #[tokio::test]
+    async fn what_another_process_has_uploaded_meanwhile_is_not_taken_for_given_out() {
+        let client = Client::new().await;
+        let begin = 1000 * DAY_MS;
+        client.keep_up(0, begin).await;
+        let newest = client.store.read(|rows| rows.newest_uploaded()).await.unwrap();
+        // We are told that 10 are left, and before we write that down, another process fills the pool.
+        assert_eq!(client.keep_up(10, begin).await, ([90; 2], [190; 2]));
+        let work =
+            client.store.write(move |tx| note_left(tx, newest, wire::KeyCounts { ec: 10, kem: 10 }, begin));
+        work.await.unwrap();
+        assert_eq!(client.keep_up(100, begin + KEEP_MS + 1).await, ([0; 2], [100; 2]));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use sealpost_wire as wire;
 use sealpost_wire::limits::MAX_COUNT;
 use sealpost_wire::reason;
@@ -13,7 +14,7 @@ use crate::error::{Error, Offline, Result};
 use crate::fault::{self, Station};
 use crate::id::{DeviceId, MessageId, ThreadId, UserId};
 use crate::message::FailReason;
-use crate::store::{Settlement, Thread};
+use crate::store::{Durable, Settlement, Thread};
 use crate::transport;
 
 /// What the lane of the thread does next.
@@ -80,14 +81,17 @@ fn judge_refusal(refusal: wire::Error) -> Verdict {
     }
 }
 
+/// What became of an entry, and of which bytes; none when it is still to be sealed.
+pub(super) type Settled = (MessageId, Option<Durable<Bytes>>, Settlement);
+
 /// Writes the answers down.
-pub(super) async fn settle(ctx: &Context, settled: Vec<(MessageId, Settlement)>) -> Result<()> {
+pub(super) async fn settle(ctx: &Context, settled: Vec<Settled>) -> Result<()> {
     if settled.is_empty() {
         return Ok(());
     }
     let work = ctx.store.write(move |tx| {
-        for (id, settlement) in settled {
-            tx.settle(id, settlement)?;
+        for (id, submitted, settlement) in settled {
+            tx.settle(id, submitted.as_ref(), settlement)?;
         }
         fault::at(Station::SettleBeforeCommit);
         Ok(())

@@ -109,7 +109,7 @@ async fn submit(ctx: &Context, thread: ThreadId, entries: Vec<Sealed>) -> Result
         let answer = ctx.transport.submit(&entry.send).await;
         fault::at(Station::SubmitAnswered);
         let verdict = judge(ctx, &entry, answer);
-        settled.push((entry.id, verdict.settlement));
+        settled.push((entry.id, Some(entry.send), verdict.settlement));
         refused = verdict.lesson.map(|lesson| (entry.id, lesson));
         flow = verdict.flow;
         if flow != Flow::GoOn {
@@ -146,6 +146,6 @@ async fn make_session(
         }
         Err(error) => return Err(error),
     };
-    settle(ctx, vec![(entry, settlement)]).await?;
+    settle(ctx, vec![(entry, None, settlement)]).await?;
     Ok(flow)
 }

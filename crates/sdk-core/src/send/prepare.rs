@@ -147,7 +147,7 @@ impl Work<'_, '_> {
     }
 
     fn fail(&mut self, id: MessageId, reason: FailReason) -> Result<Step> {
-        self.tx.settle(id, Settlement::Failed(reason))?;
+        self.tx.settle(id, None, Settlement::Failed(reason))?;
         Ok(Step::Settled)
     }
 }

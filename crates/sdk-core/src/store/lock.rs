@@ -104,7 +104,7 @@ fn beside(database: &Path, ending: &str) -> Result<File> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
     use super::*;
 
@@ -136,24 +136,30 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let database = dir.path().join("a.db");
         let (greedy, other) = (Lock::open(&database).unwrap(), Lock::open(&database).unwrap());
-        let (stop, stopped) = mpsc::channel::<()>();
-        let greedy = thread::spawn(move || {
-            let mut times = 0_u32;
-            while stopped.try_recv() == Err(mpsc::TryRecvError::Empty) {
-                let held = greedy.take().unwrap();
-                thread::sleep(Duration::from_millis(5));
-                drop(held);
-                times = times.saturating_add(1);
+        let (times, stop) = (AtomicU32::new(0), AtomicBool::new(false));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(Ordering::SeqCst) {
+                    let _held = greedy.take().unwrap();
+                    times.fetch_add(1, Ordering::SeqCst);
+                    thread::sleep(Duration::from_millis(5));
+                }
+            });
+            let mut waited = Vec::new();
+            for _ in 0..25 {
+                let before = times.load(Ordering::SeqCst);
+                while times.load(Ordering::SeqCst) == before {
+                    thread::yield_now();
+                }
+                // It has it now.
+                drop(other.take());
+                waited.push(times.load(Ordering::SeqCst) - before);
             }
-            times
+            stop.store(true, Ordering::SeqCst);
+            // Mostly until it let go once; else for hundreds of times, if at all.
+            waited.sort_unstable();
+            assert!(waited[12] < 5, "{waited:?}");
         });
-        for _ in 0..50 {
-            drop(other.take().unwrap());
-        }
-        drop(stop);
-        // In turns, as far as both are awake; else it would be many thousand.
-        let times = greedy.join().unwrap();
-        assert!(times < 1000, "{times}");
     }
 
     #[test]

@@ -163,8 +163,18 @@ impl Tx<'_> {
         Ok(Durable(send))
     }
 
-    /// Writes down what became of an entry. A cancelled one is gone by now, which is no fault.
-    pub(crate) fn settle(&mut self, id: MessageId, settlement: Settlement) -> Result<()> {
+    /// Writes down what became of an entry: of the bytes that were submitted, or of one that is still to be sealed. A
+    /// cancelled one is gone by now, which is no fault; nor is it when another process has taken the entry further.
+    pub(crate) fn settle(
+        &mut self,
+        id: MessageId,
+        submitted: Option<&Durable<Bytes>>,
+        settlement: Settlement,
+    ) -> Result<()> {
+        let is_accepted = matches!(settlement, Settlement::Accepted { .. });
+        if !is_accepted && !self.is_still(id, submitted)? {
+            return Ok(());
+        }
         match settlement {
             Settlement::Accepted { epoch, server_seq } => {
                 self.settle_accepted(id, epoch, server_seq)?;
@@ -237,6 +247,16 @@ impl Tx<'_> {
     pub(crate) fn hurry_outbox(&mut self) -> Result<()> {
         self.change("UPDATE message SET due = 0 WHERE outbox <> 0 AND due <> 0", [])?;
         Ok(())
+    }
+
+    /// Whether the entry is as it was: sealed as these bytes, or not sealed.
+    fn is_still(&self, id: MessageId, sealed: Option<&Durable<Bytes>>) -> Result<bool> {
+        let (state, sealed) = match sealed {
+            Some(bytes) => (OUTBOX_SEALED, Some(bytes.get().as_ref())),
+            None => (OUTBOX_TO_SEAL, None),
+        };
+        let sql = "SELECT EXISTS (SELECT 1 FROM message WHERE id = ?1 AND outbox <> 0 AND outbox = ?2 AND sealed IS ?3)";
+        Ok(self.connection.prepare_cached(sql)?.query_row(params![id.0, state, sealed], |row| row.get(0))?)
     }
 
     fn settle_accepted(&mut self, id: MessageId, epoch: u64, server_seq: u64) -> Result<()> {

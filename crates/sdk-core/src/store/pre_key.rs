@@ -51,6 +51,13 @@ impl Rows<'_> {
         })
     }
 
+    /// The newest one-time key that the relay has, or has given out; 0 when there is none.
+    pub(crate) fn newest_uploaded(&self) -> Result<u32> {
+        let sql = "SELECT max((SELECT coalesce(max(id), 0) FROM one_time_pre_key WHERE uploaded = 1),
+                              (SELECT coalesce(max(id), 0) FROM kem_pre_key WHERE uploaded = 1))";
+        Ok(self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+    }
+
     /// How many one-time keys of each kind are here, wherever else they are.
     pub(crate) fn one_time_pre_keys(&self) -> Result<KeyCounts> {
         let sql = "SELECT (SELECT count(*) FROM one_time_pre_key),

@@ -1,11 +1,13 @@
 //! From the first keystroke to the relay's answer.
 
+use bytes::Bytes;
+
 use super::*;
 use crate::content::ReceiptKind;
 use crate::error::Error;
 use crate::id::MessageId;
 use crate::message::{Delivery, Direction, FailReason};
-use crate::store::{Entry, Settlement};
+use crate::store::{Durable, Entry, Settlement};
 
 impl Fixture {
     async fn seal(&self, id: MessageId) {
@@ -15,8 +17,18 @@ impl Fixture {
             .unwrap();
     }
 
+    /// Settles an entry as it is now.
     async fn settle(&self, id: MessageId, settlement: Settlement) {
-        self.store.write(move |tx| tx.settle(id, settlement)).await.unwrap();
+        let submitted = self.sealed(id).await;
+        self.store.write(move |tx| tx.settle(id, submitted.as_ref(), settlement)).await.unwrap();
+    }
+
+    async fn sealed(&self, id: MessageId) -> Option<Durable<Bytes>> {
+        let entries = self.store.read(|rows| rows.outbox(THREAD, 500)).await.unwrap();
+        entries.into_iter().find_map(|entry| match entry {
+            Entry::Sealed { id: sealed, send, .. } if sealed == id => Some(send),
+            _ => None,
+        })
     }
 
     async fn accept(&self, id: MessageId, server_seq: u64) {
@@ -204,4 +216,33 @@ async fn waiting_is_not_being_refused() {
     fixture.settle(id, Settlement::Requeue).await;
     let entries = fixture.store.read(|rows| rows.outbox(THREAD, 10)).await.unwrap();
     assert!(matches!(entries.as_slice(), [Entry::ToSeal(outgoing)] if outgoing.refusals == 1));
+}
+
+#[tokio::test]
+async fn an_answer_to_bytes_that_another_process_has_replaced_changes_nothing() {
+    let fixture = Fixture::new().await;
+    let id = fixture.enqueue("once").await;
+    fixture.seal(id).await;
+    let ours = fixture.sealed(id).await;
+    // Another process was told the same, and has sealed it anew.
+    fixture.settle(id, Settlement::Requeue).await;
+    let late =
+        [Settlement::Requeue, Settlement::Failed(FailReason::Refused), Settlement::Later { due_ms: 9000 }];
+    let tell = async || {
+        for settlement in late {
+            let ours = ours.clone();
+            fixture.store.write(move |tx| tx.settle(id, ours.as_ref(), settlement)).await.unwrap();
+        }
+    };
+    tell().await;
+    assert_eq!(fixture.outbox().await, [(id.0, false)]);
+    let work = fixture.store.write(move |tx| tx.set_sealed(id, "anew".into()).map(drop));
+    work.await.unwrap();
+    tell().await;
+    // Nor is one failed that there was no session for, when there is one by now.
+    let no_session = Settlement::Failed(FailReason::UnknownRecipient);
+    fixture.store.write(move |tx| tx.settle(id, None, no_session)).await.unwrap();
+    assert_eq!(fixture.sealed(id).await.unwrap().get(), &"anew");
+    assert_eq!(fixture.delivery(id).await, Delivery::Queued);
+    assert_eq!(fixture.store.read(|rows| rows.due_threads(0)).await.unwrap(), [THREAD]);
 }
