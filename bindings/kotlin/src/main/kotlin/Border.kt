@@ -1,6 +1,6 @@
 /*
- * What the generated sources call before they cross to the library, so that a call throws nothing but `SealpostException`. The
- * last step of generating puts these calls there.
+ * What the generated sources call before they cross to the library, so that what is wrong with the library or a text is a
+ * `SealpostException` as everything else. The last step of generating puts these calls there.
  */
 package io.github.sealpost
 
