@@ -85,9 +85,15 @@ pub(crate) enum Profile {
 }
 
 /// Runs a command with our own input and output; an exit status other than 0 is an error.
-pub(crate) fn run(mut command: Command) -> Result<(), Error> {
+pub(crate) fn run(command: Command) -> Result<(), Error> {
+    run_to(command, &[0])
+}
+
+/// The same, where other exit statuses are no error either.
+pub(crate) fn run_to(mut command: Command, accepted: &[i32]) -> Result<(), Error> {
     let status = command.status().map_err(|source| not_started(&command, source))?;
-    if status.success() { Ok(()) } else { Err(Error::Failed(describe(&command))) }
+    let is_accepted = status.code().is_some_and(|code| accepted.contains(&code));
+    if is_accepted { Ok(()) } else { Err(Error::Failed(describe(&command))) }
 }
 
 /// Runs a command and gives what it printed; its complaints go to our own standard error.
