@@ -6,6 +6,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use hkdf::Hkdf;
 use sealpost_core::{Client, Config, DatabaseKey, Error, Opened, Storage, Thread};
@@ -154,6 +155,25 @@ async fn a_database_of_a_newer_version_is_left_alone() {
     assert_eq!(refusal(config()).await, Error::Storage(Storage::Newer { found: 99, known }));
     assert_eq!(set_version(known), 99);
     assert!(Client::open(config()).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_a_newer_version_brings_forward_is_written_no_more() {
+    let world = World::start().await;
+    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    let hers = ada.thread_with(&ben).await;
+    hers.send_text("before").await.unwrap();
+    // In another process, an updated app has the same file open.
+    let disk = world.disk("ada");
+    let db = as_documented(disk.database(), &disk.key());
+    db.busy_timeout(Duration::from_secs(10)).unwrap();
+    let known: u32 = db.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    db.pragma_update(None, "user_version", 99).unwrap();
+    let refused = hers.send_text("in vain").await.unwrap_err();
+    assert_eq!(refused, Error::Storage(Storage::Newer { found: 99, known }));
+    assert_eq!(texts(&hers).await, ["before"]);
+    db.pragma_update(None, "user_version", known).unwrap();
+    hers.send_text("after").await.unwrap();
 }
 
 /// Opens the file as docs/storage.md describes it.

@@ -53,6 +53,11 @@ impl PartyDisk {
         &self.database
     }
 
+    /// Its key.
+    pub fn key(&self) -> [u8; 32] {
+        self.key
+    }
+
     /// How this person opens the database.
     pub fn config(&self) -> Config {
         let config = Config::new(&self.database, DatabaseKey::new(self.key), &self.relay);
