@@ -87,8 +87,8 @@ pub struct Timing {
     pub patience: Duration,
     /// How long the head of a request may take, and with it how long a connection may be idle between two.
     pub head: Duration,
-    /// How long what is written may wait for a peer that does not read. Longer than `stall`, which ends a socket with a
-    /// reason.
+    /// How long what is written may wait for a peer that does not read; 64 KiB that leave begin it anew. Longer than
+    /// `stall`, which ends a socket with a reason.
     pub unread: Duration,
     /// How often a connection looks at the clock for its own deadlines.
     pub tick: Duration,

@@ -5,32 +5,54 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use sealpost_wire::limits::MAX_FRAME;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
+/// Bytes that buy a peer its time anew, so that a long answer may pass through a thin line: those of the largest frame.
+const PROGRESS: usize = MAX_FRAME;
+
 /// A stream that fails when what was written has waited too long for its peer. Reading a byte now and then does not
-/// help the peer: the time runs from the first wait until all has left.
+/// help the peer: the time runs from the first wait until all has left, or as much as is progress.
 #[derive(Debug)]
 pub(crate) struct Timely<S> {
     stream: S,
     limit: Duration,
     /// Runs while something waits.
     late: Option<Pin<Box<Sleep>>>,
+    /// Bytes that have left since then.
+    left: usize,
 }
 
 impl<S> Timely<S> {
     pub(crate) fn new(stream: S, limit: Duration) -> Self {
-        Self { stream, limit, late: None }
+        Self { stream, limit, late: None, left: 0 }
     }
 
     /// What came of a write, or that it is too late for it.
     fn in_time<T>(&mut self, context: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if outcome.is_pending() {
-            let late = self.late.get_or_insert_with(|| Box::pin(sleep(self.limit)));
+            let late = self.late.get_or_insert_with(|| {
+                self.left = 0;
+                Box::pin(sleep(self.limit))
+            });
             ready!(late.as_mut().poll(context));
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         outcome
+    }
+
+    /// The same, and what left counts.
+    fn progress(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.left = self.left.saturating_add(bytes);
+            self.late.take_if(|_| self.left >= PROGRESS);
+        }
+        self.in_time(context, written)
     }
 }
 
@@ -51,7 +73,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Timely<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.in_time(context, written)
+        self.progress(context, written)
     }
 
     fn poll_write_vectored(
@@ -60,7 +82,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Timely<S> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.in_time(context, written)
+        self.progress(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -121,6 +143,21 @@ mod tests {
             near.write_all(&[0; 100]).await.unwrap();
             near.flush().await.unwrap();
         }
+        reading.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_answer_may_take_long_if_enough_of_it_is_taken_in_time() {
+        let (near, mut far) = duplex(16);
+        let mut near = Timely::new(near, LIMIT);
+        let reading = tokio::spawn(async move {
+            let mut piece = vec![0; PROGRESS];
+            for _ in 0..4 {
+                sleep(LIMIT - Duration::from_secs(1)).await;
+                far.read_exact(&mut piece).await.unwrap();
+            }
+        });
+        near.write_all(&[0; 4 * PROGRESS]).await.unwrap();
         reading.await.unwrap();
     }
 }
