@@ -15,9 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message as WsMessage, WebSocket};
-use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use prost::Message as _;
 use sealpost_wire::frame::Body;
 use sealpost_wire::limits::{IDLE_CLOSE_S, close};
@@ -147,7 +147,7 @@ impl<'a> Connection<'a> {
                 Some(reply) = self.replies.next() => self.on_reply(reply).await?,
                 page = take_page(&mut self.page) => self.on_page(page).await?,
                 nudged = self.attached.nudged() => self.on_nudge(nudged)?,
-                _ = tick.tick() => self.on_tick()?,
+                _ = tick.tick() => self.on_tick().await?,
                 () = &mut drain => return Err(self.leave().await),
             }
         }
@@ -296,10 +296,15 @@ impl<'a> Connection<'a> {
         self.replies.push_back(Box::pin(async move { Reply::KeysLeft(left.await) }));
     }
 
-    fn on_tick(&mut self) -> Result<(), Closing> {
+    async fn on_tick(&mut self) -> Result<(), Closing> {
         let (now, timing) = (self.state.clock.monotonic(), &self.state.timing);
         if now.saturating_sub(self.heard) > Duration::from_secs(IDLE_CLOSE_S) {
-            return Err(Closing::Because(close::TRY_LATER));
+            // Nothing is read while rows go out, and on a thin line that takes long: what it said may still wait.
+            tokio::task::yield_now().await;
+            let Some(said) = self.socket.recv().now_or_never() else {
+                return Err(Closing::Because(close::TRY_LATER));
+            };
+            self.on_message(said).await?;
         }
         if self.state.clock.unix_ms() > self.access.expires_ms.saturating_add(EXPIRY_GRACE_MS) {
             return Err(Closing::Because(close::UNAUTHORIZED));

@@ -136,6 +136,21 @@ async fn a_socket_must_say_who_it_is_and_go_on_saying_something() {
 }
 
 #[tokio::test]
+async fn what_waits_to_be_read_counts_as_said() {
+    let world = World::start().await;
+    let alice = world.register().await;
+    let mut socket = Socket::connect(&world, &alice).await;
+    for t in 0..6 {
+        // All run on this one thread: when the relay looks up, it is late, and the frame is there.
+        world.clock.advance(Duration::from_secs(76));
+        std::thread::sleep(Duration::from_millis(20));
+        let Body::Pong(pong) = socket.ask(Body::Ping(Ping { t })).await else { panic!() };
+        assert_eq!(pong.t, t);
+    }
+    world.relay.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_socket_without_the_subprotocol_is_not_opened() {
     let world = World::start().await;
     let url = world.url("/v1/ws").replace("http", "ws");
