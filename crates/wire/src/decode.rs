@@ -2,7 +2,7 @@
 //!
 //! In protobuf a row of a list may have two bytes, and becomes a struct of hundreds: a decoder that believes a small
 //! body makes a large list of it. But no row that says something is that short. So each list has a least length of its
-//! rows, and [`decode`] looks at the lengths before anything is allocated. What it then holds is at most 16 times what
+//! rows, and [`decode`] looks at the lengths before anything is allocated. What it then holds is at most 17 times what
 //! it was given, and a constant (`fuzz/src/wire.rs` measures it).
 
 use bytes::Bytes;
@@ -82,8 +82,8 @@ const HELLO: &[Field] = &[rows(6, FEATURE)];
 const SEND: &[Field] = &[rows(5, UUID + NUMBER + NUMBER)];
 const ACK: &[Field] = &[rows(1, INBOX_KEY)];
 const SYNC: &[Field] = &[rows(2, UUID)];
-/// Somebody, and a list of one device.
-const ERROR: &[Field] = &[rows(5, UUID + 2 + 1)];
+/// Somebody, and one device, which need not be packed.
+const ERROR: &[Field] = &[rows(5, UUID + NUMBER)];
 const KEY_UPLOAD: &[Field] = &[rows(3, PUBLIC_KEY), rows(4, PUBLIC_KEY + SIGNATURE)];
 /// Device, registration, identity, signed pre-key.
 const BUNDLES: &[Field] = &[rows(1, NUMBER + NUMBER + PUBLIC_KEY + 2 + PUBLIC_KEY + SIGNATURE)];
@@ -157,8 +157,7 @@ mod tests {
     use super::*;
     use crate::frame::Body;
     use crate::{
-        Bundle, Deliver, DeviceCopy, DeviceInfo, DeviceMismatch, Hello, InboxKey, OneTimeKey, SignedKey,
-        Sync, ThreadCursor,
+        Bundle, Deliver, DeviceCopy, DeviceInfo, Hello, InboxKey, OneTimeKey, SignedKey, Sync, ThreadCursor,
     };
 
     fn schema() -> DescriptorPool {
@@ -227,6 +226,15 @@ mod tests {
         InboxKey { thread_id: bytes(16), server_seq: 1 }
     }
 
+    /// A [`DeviceMismatch`](crate::DeviceMismatch) from an encoder that does not pack numbers, as protobuf allows.
+    #[derive(Clone, PartialEq, prost::Message)]
+    struct NotPacked {
+        #[prost(bytes = "bytes", tag = "1")]
+        user_id: Bytes,
+        #[prost(uint32, repeated, packed = "false", tag = "4")]
+        stale: Vec<u32>,
+    }
+
     /// Two of these rows are accepted; not when the second is a byte shorter.
     fn is_least<T: Decode + PartialEq>(field: u32, row: &impl Message, list: impl Fn(&T) -> usize) {
         let least = T::LISTS.iter().find(|list| list.number == field).unwrap().least;
@@ -252,7 +260,7 @@ mod tests {
         let copy =
             DeviceCopy { user_id: bytes(16), device_id: 1, registration_id: 1, ..DeviceCopy::default() };
         is_least(5, &copy, |send: &Send| send.copies.len());
-        let mismatch = DeviceMismatch { user_id: bytes(16), stale: vec![1], ..DeviceMismatch::default() };
+        let mismatch = NotPacked { user_id: bytes(16), stale: vec![1] };
         is_least(5, &mismatch, |error: &Error| error.mismatches.len());
         let key = OneTimeKey { id: 0, public_key: bytes(33) };
         is_least(3, &key, |upload: &KeyUpload| upload.one_time.len());
