@@ -59,9 +59,9 @@ impl Bench {
         generate(workspace)?;
         pack(workspace, library)?;
         let mut maven = maven(workspace, "test-compile");
-        // Printed by a program, not by Maven, which would say more.
-        maven.args(["exec:exec", "-Dexec.executable=echo", "-Dexec.args=%classpath"]);
-        let classpath = capture(maven)?.trim().to_owned();
+        maven.args(["exec:exec", "-Dexec.executable=echo", "-Dexec.args=<cp> %classpath </cp>"]);
+        let classpath =
+            classpath(&capture(maven)?).ok_or(Error::Failed("Maven names no classes".to_owned()))?;
         Ok(Self { folder: workspace.path("bindings/kotlin"), classpath })
     }
 
@@ -77,6 +77,12 @@ impl Bench {
         java.arg(database);
         java
     }
+}
+
+/// What stands between the words that Maven was given, as it adds colours of its own.
+fn classpath(output: &str) -> Option<String> {
+    let (_, rest) = output.split_once("<cp> ")?;
+    Some(rest.split_once(" </cp>")?.0.to_owned())
 }
 
 /// Generates the sources, and packs the library that they came from. Gives what the source says.
@@ -134,6 +140,12 @@ fn property(name: &str, path: &Path) -> OsString {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_classpath_is_found_among_colours() {
+        assert_eq!(classpath("\u{1b}[0m<cp> a:b.jar </cp>\n\u{1b}[0m").as_deref(), Some("a:b.jar"));
+        assert_eq!(classpath("BUILD FAILURE"), None);
+    }
 
     #[test]
     fn folders_are_called_as_jna_does() {

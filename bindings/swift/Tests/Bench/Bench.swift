@@ -4,8 +4,8 @@ import Sealpost
 /// What `./dev bench bindings` runs: prints a number a line. Given `open` or `calls`, and a database with a long history.
 @main
 enum Bench {
-    private static let calls = 20_000
-    private static let rounds = 10
+    private static let calls = 500
+    private static let rounds = 200
 
     static func main() async throws {
         let begun = ContinuousClock.now

@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::workspace::{Workspace, capture};
 
 /// A process that is started as often as this is one that was just started.
-const STARTS: usize = 5;
+const STARTS: usize = 9;
 
 /// Prints the table of sizes, then the table of times and memory, as Markdown.
 pub(super) fn measure(workspace: &Workspace) -> Result<(), Error> {

@@ -6,8 +6,8 @@ import io.github.sealpost.openClient
 import io.github.sealpost.useAndShutDown
 import kotlinx.coroutines.runBlocking
 
-private const val CALLS = 20_000
-private const val ROUNDS = 10
+private const val CALLS = 500
+private const val ROUNDS = 200
 
 /** What `./dev bench bindings` runs: prints a number a line. Given `open` or `calls`, and a database with a long history. */
 fun main(arguments: Array<String>): Unit = runBlocking {
