@@ -10,11 +10,11 @@
 
 use rand::{SeedableRng as _, rngs::StdRng};
 use sealpost_protocol::{
-    Address, Ciphertext, DecryptError, DecryptionErrorMessage, DeviceId, EncryptError, IdentityKeyPair,
-    InitiateError, KemPreKey, KemPreKeyId, LocalDevice, OneTimePreKey, OneTimePreKeyId, OurPreKeys,
-    PlaintextContent, PreKeyBundle, PreKeyKind, PreKeySignalMessage, RawPreKeyBundle, RawSigned,
-    SessionChange, SessionPolicy, SessionRecord, SignalMessage, SignedPreKey, SignedPreKeyId, SkippedChange,
-    SkippedKeys, UnixSeconds, VerifiedBundle,
+    Address, Ciphertext, DecodeError, DecryptError, DecryptionErrorMessage, DeviceId, EncryptError,
+    IdentityKeyPair, InitiateError, KemPreKey, KemPreKeyId, LocalDevice, OneTimePreKey, OneTimePreKeyId,
+    OurPreKeys, PlaintextContent, PreKeyBundle, PreKeyKind, PreKeySignalMessage, RawPreKeyBundle, RawSigned,
+    SessionChange, SessionId, SessionPolicy, SessionRecord, SignalMessage, SignedPreKey, SignedPreKeyId,
+    SkippedChange, SkippedKeys, StoredBytes, StoredSession, UnixSeconds, VerifiedBundle,
 };
 
 const NOW: UnixSeconds = UnixSeconds(1_764_000_000);
@@ -281,6 +281,10 @@ fn a_bundle_of_another_device_is_refused() {
     assert_eq!(refused.err(), Some(InitiateError::WrongDevice));
 }
 
+fn into_row(session: StoredSession) -> (SessionId, i64, bool, StoredBytes) {
+    (session.id, session.rank, session.active, session.bytes)
+}
+
 #[test]
 fn forty_inactive_sessions_are_kept() {
     let (alice, bob, mut rng) = two();
@@ -293,6 +297,15 @@ fn forty_inactive_sessions_are_kept() {
         firsts.push((at_alice, sent));
     }
     assert_eq!(at_bob.sessions().count(), 41);
+    // So many are read again, and one more is not what was written.
+    assert_eq!(*SessionRecord::from_bytes(&at_bob.to_bytes()).unwrap().to_bytes(), *at_bob.to_bytes());
+    let read = SessionRecord::from_stored(at_bob.sessions().map(into_row)).unwrap();
+    assert_eq!(*read.to_bytes(), *at_bob.to_bytes());
+    let other = firsts[0].0.archive();
+    let too_many = at_bob.sessions().chain(other.sessions()).map(into_row);
+    assert_eq!(SessionRecord::from_stored(too_many).err(), Some(DecodeError::Malformed));
+    let too_many = [&*at_bob.to_bytes(), &*other.to_bytes()].concat();
+    assert_eq!(SessionRecord::from_bytes(&too_many).err(), Some(DecodeError::Malformed));
     // What is forgotten is said: its skipped keys go with it.
     let another = alice.send(&mut alice.meet(&bob, &mut rng), &bob, "more", &mut rng);
     let Ciphertext::PreKey(message) = &another else { panic!() };
@@ -332,8 +345,7 @@ fn a_record_survives_rows_and_bytes() {
     let policy = SessionPolicy::TripleRatchet;
     at_alice =
         at_alice.initiate(&alice.local(), &bob.address, bob.bundle(true), policy, NOW, &mut rng).unwrap();
-    let rows = at_alice.sessions().map(|row| (row.id, row.rank, row.active, row.bytes));
-    let read = SessionRecord::from_stored(rows).unwrap();
+    let read = SessionRecord::from_stored(at_alice.sessions().map(into_row)).unwrap();
     assert_eq!(*read.to_bytes(), *at_alice.to_bytes());
     let read = SessionRecord::from_bytes(&at_alice.to_bytes()).unwrap();
     assert_eq!(*read.to_bytes(), *at_alice.to_bytes());

@@ -350,6 +350,9 @@ fn a_damaged_record_is_not_opened() {
     assert_eq!(open(|record| record.distribution_id.truncate(15)), Some(DecodeError::Length));
     assert_eq!(open(|record| record.chains[0].chain_key.truncate(31)), Some(DecodeError::Length));
     assert_eq!(open(|record| record.chains[0].signing_public.clear()), Some(DecodeError::KeyType));
+    assert_eq!(open(|record| record.chains = vec![record.chains[0].clone(); 5]), None);
+    let six = open(|record| record.chains = vec![record.chains[0].clone(); 6]);
+    assert_eq!(six, Some(DecodeError::Malformed));
     // Half a private key is not the absence of one.
     assert_eq!(open(|record| record.chains[0].signing_private.truncate(31)), Some(DecodeError::Length));
 }
