@@ -147,7 +147,7 @@ async fn open(database: &str) {
 /// A call that does nothing, and one that is waited for and does nothing, in nanoseconds.
 async fn calls(database: &str) {
     let client = account(database, NOWHERE).await;
-    let token = CancelToken::new();
+    let token = CancelToken::new().expect("a token");
     let begun = Instant::now();
     for _ in 0..CALLS {
         assert!(!std::hint::black_box(&token).is_cancelled().expect("an answer"));

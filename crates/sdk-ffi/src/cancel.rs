@@ -8,7 +8,7 @@ use crate::Result;
 
 /// Ends the calls it was given to, each with `Cancelled`, once and for all. What they had begun is finished or undone as a
 /// whole.
-#[derive(Debug, uniffi::Object)]
+#[derive(Debug, Default, uniffi::Object)]
 pub struct CancelToken {
     cancelled: watch::Sender<bool>,
 }
@@ -17,8 +17,8 @@ pub struct CancelToken {
 impl CancelToken {
     /// A token for any number of calls.
     #[uniffi::constructor]
-    pub fn new() -> Arc<Self> {
-        Arc::new(Self { cancelled: watch::Sender::new(false) })
+    pub fn new() -> Result<Arc<Self>> {
+        Ok(Arc::default())
     }
 
     /// Ends the calls that wait, and those to come.

@@ -20,7 +20,7 @@ pub struct Client {
 
 impl Client {
     pub(crate) fn new(core: core::Client) -> Arc<Self> {
-        Arc::new(Self { core, ended: CancelToken::new() })
+        Arc::new(Self { core, ended: Arc::default() })
     }
 }
 

@@ -158,7 +158,7 @@ mod tests {
     async fn what_was_on_its_way_to_nobody_is_made_good_for() {
         let (given, mut was_given) = mpsc::unbounded_channel();
         let go_on = Arc::new(Notify::new());
-        let pull = Pull::new(Numbers { last: 0, go_on: Arc::clone(&go_on), given }, CancelToken::new());
+        let pull = Pull::new(Numbers { last: 0, go_on: Arc::clone(&go_on), given }, Arc::default());
         go_on.notify_one();
         assert_eq!(pull.next(None).await, Ok(Some(vec![1])));
         assert_eq!(was_given.recv().await, Some(1));
@@ -195,7 +195,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_view_ends_when_its_client_is_shut_down() {
-        let ended = CancelToken::new();
+        let ended = Arc::<CancelToken>::default();
         let pull = Arc::new(Pull::new(Silent, Arc::clone(&ended)));
         let waiting = tokio::spawn({
             let pull = Arc::clone(&pull);
@@ -213,7 +213,7 @@ mod tests {
         let (given, _was_given) = mpsc::unbounded_channel();
         let go_on = Arc::new(Notify::new());
         let numbers = Numbers { last: 0, go_on: Arc::clone(&go_on), given };
-        let pull = Arc::new(Pull::new(numbers, CancelToken::new()));
+        let pull = Arc::new(Pull::new(numbers, Arc::default()));
         let mut next = std::pin::pin!(pull.next(None));
         for _ in 0..100 {
             assert!(timeout(Duration::ZERO, &mut next).await.is_err());

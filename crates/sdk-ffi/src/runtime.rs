@@ -107,7 +107,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_token_ends_the_wait_before_or_during_a_call() {
-        let cancel = CancelToken::new();
+        let cancel = CancelToken::new().unwrap();
         let waiting =
             tokio::spawn(run_until(Some(Arc::clone(&cancel)), std::future::pending::<Result<()>>()));
         cancel.cancel().unwrap();

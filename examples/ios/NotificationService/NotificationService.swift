@@ -3,17 +3,16 @@ import UserNotifications
 
 /// Runs for each push notification, in a process of its own with little memory: the relay's push says only that something waits.
 final class NotificationService: UNNotificationServiceExtension {
-    private let cancel = CancelToken()
+    private var fetching: Task<Void, Never>?
 
     override func didReceive(
         _ request: UNNotificationRequest,
         withContentHandler handler: @escaping (UNNotificationContent) -> Void
     ) {
         let shown = Shown(placeholder: request.content, handler: handler)
-        let cancel = cancel
-        Task {
+        fetching = Task {
             do {
-                shown.show(try await fetchNews(for: .onThisDevice(), cancel: cancel))
+                shown.show(try await fetchNews(for: .onThisDevice()))
             } catch {
                 // Something came, but not what: the placeholder says so, and the app shows the rest.
                 shown.show([])
@@ -23,7 +22,7 @@ final class NotificationService: UNNotificationServiceExtension {
 
     /// What was brought in by now is on disk, and is shown.
     override func serviceExtensionTimeWillExpire() {
-        try? cancel.cancel()
+        fetching?.cancel()
     }
 }
 

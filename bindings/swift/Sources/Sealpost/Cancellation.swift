@@ -6,9 +6,7 @@ public func cancellable<Answer: Sendable>(
     isolation: isolated (any Actor)? = #isolation,
     _ call: (CancelToken) async throws -> Answer
 ) async throws -> Answer {
-    // A token cannot say that it could not be made.
-    try uniffiEnsureSealpostInitialized()
-    let token = CancelToken()
+    let token = try CancelToken()
     return try await withTaskCancellationHandler {
         do {
             return try await call(token)

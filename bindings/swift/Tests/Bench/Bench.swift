@@ -18,7 +18,7 @@ enum Bench {
                 precondition(count == 50)
                 print((ContinuousClock.now - begun) / .milliseconds(1))
             } else {
-                let token = CancelToken()
+                let token = try CancelToken()
                 print(try each { _ = try token.isCancelled() })
                 print(try await eachAwaited { try await client.resume() })
             }

@@ -25,7 +25,7 @@ extension SealpostTests {
                         #expect(await thrown { try await thread.retryMessage(message: 4711) } == .NotFound)
                         let view = try thread.subscribe()
                         _ = try await view.snapshot()
-                        let token = CancelToken()
+                        let token = try CancelToken()
                         try token.cancel()
                         #expect(await thrown { try await view.next(cancel: token) } == .Cancelled)
                     }

@@ -28,12 +28,12 @@ extension SealpostTests {
                 try await until { await ada.messages.last?.direction == .outgoing(delivery: .read) }
 
                 let account = await world.account("ben")
-                let receivesByItself = try await fetchNews(for: account, cancel: CancelToken())
+                let receivesByItself = try await fetchNews(for: account)
                 #expect(receivesByItself.isEmpty)
                 await ben.stop()
                 #expect(await ada.send("wake up"))
                 try await until { await ada.messages.last?.isSent == true }
-                let news = try await fetchNews(for: account, cancel: CancelToken())
+                let news = try await fetchNews(for: account)
                 #expect(news.map(\.text) == ["wake up"])
 
                 await ben.start()
