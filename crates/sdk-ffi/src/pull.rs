@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{Mutex, watch};
 
@@ -10,6 +10,8 @@ use crate::{CancelToken, Result, SealpostError, runtime};
 
 /// Most updates in one batch: a few milliseconds of work for the foreign side.
 const BATCH: usize = 100;
+/// The number of no call.
+const NOBODY: u64 = 0;
 
 /// What can be pulled.
 pub(crate) trait View: Send + 'static {
@@ -32,8 +34,10 @@ pub(crate) trait Snapshot: View {
 /// A view between two threads.
 pub(crate) struct Pull<V> {
     view: Arc<Mutex<V>>,
-    /// A batch was taken from the view, and its caller has not got it yet.
-    on_its_way: Arc<AtomicBool>,
+    /// The number of the next call.
+    number: AtomicU64,
+    /// The number of the call for which the last batch was taken from the view, until its caller has got it.
+    on_its_way: Arc<AtomicU64>,
     /// How many wait for a snapshot: whoever waits for a batch lets them go first.
     in_a_hurry: watch::Sender<usize>,
     /// Cancelled when the client was shut down.
@@ -42,8 +46,13 @@ pub(crate) struct Pull<V> {
 
 impl<V: View> Pull<V> {
     pub(crate) fn new(view: V, ended: Arc<CancelToken>) -> Self {
-        let in_a_hurry = watch::Sender::new(0);
-        Self { view: Arc::new(Mutex::new(view)), on_its_way: Arc::default(), in_a_hurry, ended }
+        Self {
+            view: Arc::new(Mutex::new(view)),
+            number: AtomicU64::new(1),
+            on_its_way: Arc::new(AtomicU64::new(NOBODY)),
+            in_a_hurry: watch::Sender::new(0),
+            ended,
+        }
     }
 
     pub(crate) async fn next(&self, cancel: Option<Arc<CancelToken>>) -> Result<Option<Vec<V::Update>>> {
@@ -57,20 +66,21 @@ impl<V: View> Pull<V> {
     async fn next_batch(&self, cancel: Option<Arc<CancelToken>>) -> Result<Option<Vec<V::Update>>> {
         let (view, on_its_way) = (Arc::clone(&self.view), Arc::clone(&self.on_its_way));
         let in_a_hurry = self.in_a_hurry.clone();
+        let number = self.number.fetch_add(1, Ordering::SeqCst);
         let next = runtime::run_while_wanted(cancel, async move {
             let mut count = in_a_hurry.subscribe();
             loop {
                 // Its sender is here: it does not fail.
                 let _ = count.wait_for(|count| *count == 0).await;
                 let mut view = view.lock().await;
-                if on_its_way.load(Ordering::SeqCst) {
+                if on_its_way.load(Ordering::SeqCst) != NOBODY {
                     // Whoever waited for it went away: a fresh look makes good for it.
                     view.refresh();
                 }
                 tokio::select! {
                     biased;
                     batch = view.next_batch(BATCH) => {
-                        on_its_way.store(true, Ordering::SeqCst);
+                        on_its_way.store(number, Ordering::SeqCst);
                         return batch.transpose();
                     }
                     _ = count.wait_for(|count| *count > 0) => {}
@@ -79,7 +89,8 @@ impl<V: View> Pull<V> {
         });
         let batch = next.await;
         if batch != Err(SealpostError::Cancelled) {
-            self.on_its_way.store(false, Ordering::SeqCst);
+            // What was taken for another call since then is still on its way.
+            let _ = self.on_its_way.compare_exchange(number, NOBODY, Ordering::SeqCst, Ordering::SeqCst);
         }
         batch
     }
@@ -178,6 +189,28 @@ mod tests {
         }
         go_on.notify_one();
         assert_eq!(pull.next(None).await, Ok(Some(vec![104])));
+    }
+
+    #[tokio::test]
+    async fn who_gets_a_batch_says_nothing_about_that_of_another() {
+        let (given, mut was_given) = mpsc::unbounded_channel();
+        let go_on = Arc::new(Notify::new());
+        let pull = Pull::new(Numbers { last: 0, go_on: Arc::clone(&go_on), given }, Arc::default());
+        let mut first = std::pin::pin!(pull.next(None));
+        assert!(timeout(Duration::ZERO, &mut first).await.is_err());
+        go_on.notify_one();
+        assert_eq!(was_given.recv().await, Some(1));
+        {
+            let mut second = std::pin::pin!(pull.next(None));
+            assert!(timeout(Duration::ZERO, &mut second).await.is_err());
+            go_on.notify_one();
+            assert_eq!(was_given.recv().await, Some(102));
+            // The second batch was taken, and waits for its caller, when the first one arrives.
+            drop(pull.view.lock().await);
+            assert_eq!(first.await, Ok(Some(vec![1])));
+        }
+        go_on.notify_one();
+        assert_eq!(pull.next(None).await, Ok(Some(vec![203])));
     }
 
     /// Nothing ever happens here.
