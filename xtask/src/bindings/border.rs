@@ -5,12 +5,17 @@
 //!   `Error` once and another one ever after, and compares no versions; Swift compares them and ends the process.
 //! - **Text with half a character** (Kotlin). It is found when the text is encoded: with an exception of Java's, and after
 //!   a handle of the object was handed over, which nobody takes back.
-//! - **An object that was closed** (Kotlin).
+//!   Inside a value (an error, the body of a message) it crosses only to be printed: that must not throw.
+//! - **An object that was closed** (Kotlin): the one that is called, or a token that is handed over, again before a handle is.
+//! - **A panic** in a call that does not run on the library's threads: its text could hold anything.
 
 use crate::error::Error;
 
 /// The one error that exists without the library must not ask the library about itself.
 const OF_MISUSE: [&str; 3] = ["\"misuse\"", "false", "\"not allowed now: "];
+
+/// What is told of a panic; its place was told to the logger.
+const PANIC: &str = "a panic in a call";
 
 /// What an app compiles instead of a generated Kotlin source.
 pub(super) fn of_kotlin(generated: &str) -> Result<String, Error> {
@@ -22,6 +27,18 @@ pub(super) fn of_kotlin(generated: &str) -> Result<String, Error> {
         "IllegalStateException(\"${this.javaClass.simpleName} object has already been destroyed\")",
         "SealpostException.Misuse(\"the object was closed\")",
     )?;
+    let bug = format!("throw SealpostException.Bug(\"{PANIC}\")");
+    replace(
+        &mut source,
+        "throw InternalException(FfiConverterString.lift(status.error_buf))",
+        &format!("RustBuffer.free(status.error_buf)\n            {bug}"),
+    )?;
+    replace(&mut source, "throw InternalException(\"Rust panic\")", &bug)?;
+    replace(
+        &mut source,
+        "onMalformedInput(CodingErrorAction.REPORT)",
+        "onMalformedInput(CodingErrorAction.REPLACE)",
+    )?;
     let [code, retryable, said] = OF_MISUSE;
     for (function, answer) in [
         ("fun `code`(): kotlin.String {\n", code),
@@ -31,7 +48,7 @@ pub(super) fn of_kotlin(generated: &str) -> Result<String, Error> {
         let shortcut = format!("        if (this is Misuse) return {answer}\n");
         insert_after(&mut source, "sealed class SealpostException", function, &shortcut)?;
     }
-    with_checked_texts(&source)
+    with_checked_arguments(&source)
 }
 
 /// What an app compiles instead of a generated Swift source.
@@ -46,6 +63,13 @@ pub(super) fn of_swift(generated: &str) -> Result<String, Error> {
         let thrown = "throw SealpostError.Misuse(what: \"the native library is not of this version\")";
         replace(&mut source, &fatal, thrown)?;
     }
+    let bug = format!("throw SealpostError.Bug(what: \"{PANIC}\")");
+    replace(
+        &mut source,
+        "throw UniffiInternalError.rustPanic(try FfiConverterString.lift(callStatus.errorBuf))",
+        &format!("callStatus.errorBuf.deallocate()\n                {bug}"),
+    )?;
+    replace(&mut source, "throw UniffiInternalError.rustPanic(\"Rust panic\")", &bug)?;
     let [code, retryable, said] = OF_MISUSE;
     for (function, pattern, answer) in [
         ("func code() -> String  {\n", "case .Misuse", code),
@@ -58,8 +82,8 @@ pub(super) fn of_swift(generated: &str) -> Result<String, Error> {
     Ok(source)
 }
 
-/// Every exported function begins with a look at its texts, before anything crosses.
-fn with_checked_texts(source: &str) -> Result<String, Error> {
+/// Every exported function begins with a look at its texts and its tokens, before anything crosses.
+fn with_checked_arguments(source: &str) -> Result<String, Error> {
     let texts: Vec<_> = source.lines().filter_map(alias_of_text).chain(["kotlin.String"]).collect();
     let mut checked = String::new();
     let mut checks = 0_usize;
@@ -70,21 +94,24 @@ fn with_checked_texts(source: &str) -> Result<String, Error> {
         if !begins || !line.ends_with('{') {
             continue;
         }
-        for name in line.split_once('(').map_or("", |(_, rest)| rest).split(", ") {
-            if let Some(name) = argument_of(name, &texts) {
-                checks = checks.saturating_add(1);
-                checked.push_str(&format!("        requireText(\"{name}\", `{name}`)\n"));
-            }
+        for argument in line.split_once('(').map_or("", |(_, rest)| rest).split(", ") {
+            let Some((name, kind)) = name_and_type(argument) else { continue };
+            let check = match kind {
+                "CancelToken" => format!("requireOpen(`{name}`)"),
+                kind if texts.contains(&kind) => format!("requireText(\"{name}\", `{name}`)"),
+                _ => continue,
+            };
+            checks = checks.saturating_add(1);
+            checked.push_str(&format!("        {check}\n"));
         }
     }
     if checks == 0 { Err(unexpected("function that takes a text")) } else { Ok(checked) }
 }
 
-/// The name of an argument, when its type is one of these, or one that may be absent.
-fn argument_of<'a>(argument: &'a str, types: &[&str]) -> Option<&'a str> {
+/// Of an argument; a type that may be absent counts as the type.
+fn name_and_type(argument: &str) -> Option<(&str, &str)> {
     let (name, rest) = argument.strip_prefix('`')?.split_once("`: ")?;
-    let kind = rest.split([')', ' ', '?']).next()?;
-    types.contains(&kind).then_some(name)
+    Some((name, rest.split([')', ' ', '?']).next()?))
 }
 
 fn alias_of_text(line: &str) -> Option<&str> {
@@ -122,6 +149,9 @@ mod tests {
     const KOTLIN: &str = "\
     UniffiLib.ffi_sealpost_rustbuffer_alloc(size.toLong(), status)
                 throw IllegalStateException(\"${this.javaClass.simpleName} object has already been destroyed\")
+            throw InternalException(FfiConverterString.lift(status.error_buf))
+            throw InternalException(\"Rust panic\")
+            onMalformedInput(CodingErrorAction.REPORT)
     suspend fun `search`(`words`: kotlin.String, `limit`: kotlin.UInt = 50u): List<Message>
     override suspend fun `search`(`words`: kotlin.String, `limit`: kotlin.UInt) : List<Message> {
             UniffiLib.uniffi_sealpost_fn_method_client_search(
@@ -129,6 +159,7 @@ mod tests {
     override suspend fun `history`(`before`: Cursor?, `limit`: kotlin.UInt) : Page {
     @Throws(SealpostException::class)override fun `userId`(): UserId {
     override suspend fun `markRead`(`upTo`: MessageId) {
+    override suspend fun `directThread`(`user`: UserId, `cancel`: CancelToken?) : Thread {
     override fun toString(): String {
 sealed class SealpostException: kotlin.Exception() {
          */ fun `code`(): kotlin.String {
@@ -144,10 +175,14 @@ public typealias UserId = kotlin.String
     fn kotlin_throws_what_is_ours() {
         let source = of_kotlin(KOTLIN).unwrap();
         assert!(!source.contains("UniffiLib.") && !source.contains("IllegalState"));
+        assert!(!source.contains("InternalException") && !source.contains("error_buf))"));
+        assert_eq!(source.matches("throw SealpostException.Bug(\"a panic in a call\")").count(), 2);
+        assert!(source.contains("CodingErrorAction.REPLACE"));
         let checks: Vec<_> =
-            source.lines().map(str::trim).filter(|line| line.starts_with("requireText")).collect();
-        let expected = ["words", "user", "number", "before"];
-        assert_eq!(checks, expected.map(|name| format!("requireText(\"{name}\", `{name}`)")));
+            source.lines().map(str::trim).filter(|line| line.starts_with("require")).collect();
+        let texts = ["words", "user", "number", "before", "user"];
+        let expected = texts.map(|name| format!("requireText(\"{name}\", `{name}`)"));
+        assert_eq!(checks, [expected.as_slice(), &["requireOpen(`cancel`)".to_owned()]].concat());
         let search = "List<Message> {\n        requireText(\"words\", `words`)\n            nativeLibrary().";
         assert!(source.contains(search), "{source}");
         let shortcuts = [
@@ -163,6 +198,8 @@ public typealias UserId = kotlin.String
 private func makeRustCall() throws {
     uniffiEnsureSealpostInitialized()
     var callStatus = RustCallStatus.init()
+                throw UniffiInternalError.rustPanic(try FfiConverterString.lift(callStatus.errorBuf))
+                throw UniffiInternalError.rustPanic(\"Rust panic\")
 public enum SealpostError: Swift.Error {
 public func code() -> String  {
 public func retryable() -> Bool  {
@@ -175,7 +212,8 @@ public func uniffiEnsureSealpostInitialized() {
     #[test]
     fn swift_throws_instead_of_ending_the_process() {
         let source = of_swift(SWIFT).unwrap();
-        assert!(!source.contains("fatalError"));
+        assert!(!source.contains("fatalError") && !source.contains("rustPanic"));
+        assert_eq!(source.matches("throw SealpostError.Bug(what: \"a panic in a call\")").count(), 2);
         assert!(source.contains("{\n    try uniffiEnsureSealpostInitialized()\n"));
         assert!(source.contains("func uniffiEnsureSealpostInitialized() throws {"));
         assert!(source.contains("{ return \"not allowed now: \\(what)\" }"));
@@ -183,11 +221,17 @@ public func uniffiEnsureSealpostInitialized() {
 
     #[test]
     fn another_form_of_source_is_refused() {
-        for (gone, instead) in
-            [("UniffiLib.ffi_", "Lib."), ("destroyed", "closed"), ("kotlin.String", "Text")]
-        {
+        for (gone, instead) in [
+            ("UniffiLib.ffi_", "Lib."),
+            ("destroyed", "closed"),
+            ("kotlin.String", "Text"),
+            ("REPORT", "IGNORE"),
+            ("InternalException", "Panic"),
+        ] {
             assert!(of_kotlin(&KOTLIN.replace(gone, instead)).is_err(), "{gone}");
         }
-        assert!(of_swift(&SWIFT.replace("fatalError", "preconditionFailure")).is_err());
+        for gone in ["fatalError", "rustPanic"] {
+            assert!(of_swift(&SWIFT.replace(gone, "preconditionFailure")).is_err(), "{gone}");
+        }
     }
 }

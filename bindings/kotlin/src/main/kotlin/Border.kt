@@ -1,6 +1,6 @@
 /*
- * What the generated sources call before they cross to the library, so that what is wrong with the library or a text is a
- * `SealpostException` as everything else. The last step of generating puts these calls there.
+ * What the generated sources call before they cross to the library, so that what is wrong with the library, a text or a
+ * token is a `SealpostException` as everything else. The last step of generating puts these calls there.
  */
 package io.github.sealpost
 
@@ -29,4 +29,9 @@ internal fun nativeLibrary(): UniffiLib {
 /** Half a character is no text. */
 internal fun requireText(argument: String, text: String?) {
     if (text != null && !Charsets.UTF_8.newEncoder().canEncode(text)) throw SealpostException.InvalidArgument(argument)
+}
+
+/** Found only when the token is handed over, a closed one would leave behind what was handed over before it. */
+internal fun requireOpen(token: CancelToken?) {
+    if (token?.uniffiIsDestroyed == true) throw SealpostException.Misuse("the token was closed")
 }

@@ -57,6 +57,14 @@ class BorderTest {
     }
 
     @Test
+    fun `half a character in a value does not stop it from being printed`() {
+        assertEquals("Text(..)", MessageBody.Text(HALF).toString())
+        val problem = SealpostException.InvalidArgument(HALF)
+        assertEquals("invalid_argument, false", "${problem.code()}, ${problem.retryable()}")
+        assertEquals("the argument ? does not have the right form", problem.toString())
+    }
+
+    @Test
     fun `a library that is missing is told by the first call, and by every other`() {
         assertEquals(LAMENT, callsWith("-Duniffi.component.sealpost.libraryOverride=/nowhere/${System.mapLibraryName("sealpost")}"))
     }
