@@ -3,26 +3,29 @@
  */
 package io.github.sealpost
 
+import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.CoroutineStart
+import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.NonCancellable
 import kotlinx.coroutines.awaitCancellation
 import kotlinx.coroutines.cancelAndJoin
-import kotlinx.coroutines.coroutineScope
+import kotlinx.coroutines.currentCoroutineContext
 import kotlinx.coroutines.ensureActive
-import kotlinx.coroutines.isActive
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.withContext
 
 /**
- * Runs a call so that cancelling the coroutine cancels its token: the wait ends, what the call had begun is finished or undone
- * as a whole, and no answer gets lost between the library and Kotlin.
+ * Runs a call so that cancelling the coroutine cancels its token: the wait ends with a `CancellationException`, and what the call
+ * had begun is finished or undone as a whole. An answer that is there already is not thrown away: a message that was fetched can
+ * still be shown, and an object still be closed.
  *
  * (A generated call that is cancelled without this is as safe for what is on disk. But an object that was on its way to Kotlin
  * at that moment is never closed.)
  */
-public suspend fun <R> cancellable(call: suspend (CancelToken) -> R): R = coroutineScope {
-    val token = CancelToken()
-    val watch = launch(start = CoroutineStart.UNDISPATCHED) {
+public suspend fun <R> cancellable(call: suspend (CancelToken) -> R): R = CancelToken().use { token ->
+    val caller = currentCoroutineContext()
+    // At once, on whatever thread cancels.
+    val watch = CoroutineScope(caller).launch(Dispatchers.Unconfined, CoroutineStart.UNDISPATCHED) {
         try {
             awaitCancellation()
         } finally {
@@ -30,16 +33,12 @@ public suspend fun <R> cancellable(call: suspend (CancelToken) -> R): R = corout
         }
     }
     try {
-        val answer = withContext(NonCancellable) { call(token) }
-        // An object that nobody will get is closed here.
-        if (!isActive) (answer as? AutoCloseable)?.close()
-        answer
+        withContext(NonCancellable) { call(token) }
     } catch (cancelled: SealpostException.Cancelled) {
         // Told as Kotlin tells it, when it was the coroutine that was cancelled.
-        ensureActive()
+        caller.ensureActive()
         throw cancelled
     } finally {
         withContext(NonCancellable) { watch.cancelAndJoin() }
-        token.close()
     }
 }

@@ -33,10 +33,19 @@ public suspend fun openClient(
  * Runs [block] with this client, then shuts it down and closes it, however the block ends: the database may be opened again
  * or deleted after this.
  */
-public suspend inline fun <R> Client.useAndShutDown(block: (Client) -> R): R =
+public suspend inline fun <R> Client.useAndShutDown(block: (Client) -> R): R = use {
+    var failure: Throwable? = null
     try {
         block(this)
+    } catch (thrown: Throwable) {
+        failure = thrown
+        throw thrown
     } finally {
-        withContext(NonCancellable) { shutdown() }
-        close()
+        try {
+            withContext(NonCancellable) { shutdown() }
+        } catch (problem: SealpostException) {
+            // The first failure is the one to tell of.
+            failure?.addSuppressed(problem) ?: throw problem
+        }
     }
+}

@@ -39,6 +39,11 @@ class Relay(private val folder: Path) : AutoCloseable {
         port = line.substringAfterLast(':').toInt()
     }
 
+    /** It takes connections and answers nothing. */
+    fun freeze() {
+        process?.let { ProcessBuilder("kill", "-STOP", "${it.pid()}").start().waitFor() }
+    }
+
     /** No goodbye. */
     fun kill() {
         process?.destroyForcibly()?.waitFor(1, TimeUnit.MINUTES)
