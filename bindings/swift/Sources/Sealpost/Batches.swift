@@ -1,6 +1,6 @@
 /// What the library hands over in batches, one by one. Each iteration has a view of its own, which ends with it.
 ///
-/// Cancelling the task ends the wait with a `CancellationError`, which loses nothing: the next iteration begins afresh.
+/// Cancelling the task ends the wait with a `CancellationError`. The next iteration begins afresh.
 public struct Batches<Element: Sendable>: AsyncSequence, Sendable {
     /// Gives the next batch, or `nil` at the end.
     typealias Pull = () async throws -> [Element]?
