@@ -14,7 +14,7 @@ use super::message::{
 };
 use super::{Durable, Rows, Tx, from_sql, to_sql};
 use crate::content::{Body, ReceiptKind};
-use crate::error::{Error, Result, Storage};
+use crate::error::{Error, Offline, Result, Storage};
 use crate::event::Event;
 use crate::id::{ClientMsgId, MessageId, ThreadId, UserId};
 use crate::message::{FailReason, Message};
@@ -165,6 +165,10 @@ impl Tx<'_> {
 
     /// Writes down what became of an entry: of the bytes that were submitted, or of one that is still to be sealed. A
     /// cancelled one is gone by now, which is no fault; nor is it when another process has taken the entry further.
+    ///
+    /// # Errors
+    /// [`Error::Offline`] when the relay was restored from a backup since it accepted the entry, as another process has
+    /// found out meanwhile: it may have lost it, and is to be asked again.
     pub(crate) fn settle(
         &mut self,
         id: MessageId,
@@ -259,6 +263,12 @@ impl Tx<'_> {
         Ok(self.connection.prepare_cached(sql)?.query_row(params![id.0, state, sealed], |row| row.get(0))?)
     }
 
+    /// Whether the relay is in a later epoch by now.
+    fn is_past(&self, epoch: u64) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM account WHERE epoch > ?1)";
+        Ok(self.connection.prepare_cached(sql)?.query_row([to_sql(epoch)?], |row| row.get(0))?)
+    }
+
     fn settle_accepted(&mut self, id: MessageId, epoch: u64, server_seq: u64) -> Result<()> {
         let thread: Option<Vec<u8>> = self
             .connection
@@ -266,6 +276,9 @@ impl Tx<'_> {
             .query_row([id.0], |row| row.get(0))
             .optional()?;
         let Some(thread) = thread else { return Ok(()) };
+        if self.is_past(epoch)? {
+            return Err(Offline::Unreachable.into());
+        }
         self.account_for(ThreadId::from_slice(&thread)?, epoch, server_seq)?;
         if self.change("DELETE FROM message WHERE id = ?1 AND kind = 3", [id.0])? == 1 {
             return Ok(());

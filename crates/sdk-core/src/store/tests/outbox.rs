@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::content::ReceiptKind;
-use crate::error::Error;
+use crate::error::{Error, Offline};
 use crate::id::MessageId;
 use crate::message::{Delivery, Direction, FailReason};
 use crate::store::{Durable, Entry, Settlement};
@@ -187,6 +187,30 @@ async fn after_a_restore_of_the_relay_only_what_is_unproven_leaves_again() {
     assert_eq!(fixture.store.write(|tx| tx.resubmit_unproven(1001)).await, Ok(0));
     assert_eq!(fixture.store.write(|tx| tx.resubmit_unproven(1000)).await, Ok(2));
     assert_eq!(fixture.outbox().await, [(a.0, true), (c.0, true)]);
+}
+
+#[tokio::test]
+async fn an_answer_from_before_a_restore_of_the_relay_is_none() {
+    let fixture = Fixture::new().await;
+    let id = fixture.enqueue("lost").await;
+    fixture.seal(id).await;
+    let ours = fixture.sealed(id).await;
+    // The answer is here, not yet written down. Another process finds the relay restored, and looks what it may have lost.
+    let work = fixture.store.write(|tx| {
+        tx.set_epoch(2)?;
+        tx.resubmit_unproven(1000)
+    });
+    assert_eq!(work.await, Ok(0));
+    let settle = |epoch| {
+        let (ours, accepted) = (ours.clone(), Settlement::Accepted { epoch, server_seq: 1 });
+        fixture.store.write(move |tx| tx.settle(id, ours.as_ref(), accepted))
+    };
+    assert_eq!(settle(1).await, Err(Error::Offline(Offline::Unreachable)));
+    assert_eq!(fixture.outbox().await, [(id.0, true)]);
+    assert_eq!(fixture.delivery(id).await, Delivery::Queued);
+    settle(2).await.unwrap();
+    assert_eq!(fixture.outbox().await, []);
+    assert_eq!(fixture.delivery(id).await, Delivery::Sent);
 }
 
 #[tokio::test]
