@@ -24,8 +24,7 @@ pub(crate) const MARGIN_MS: u64 = 60_000;
 
 /// A token that is good for a while: the one we have, or a new one.
 pub(crate) async fn access(ctx: &Context) -> Result<Token> {
-    let now_ms = ctx.server_now_ms();
-    token(ctx, move |tokens| tokens.access_expires_ms > now_ms.saturating_add(MARGIN_MS)).await
+    token(ctx, |_| true).await
 }
 
 /// A new token, because the relay did not take the one we have.
@@ -34,8 +33,8 @@ pub(crate) async fn replace_refused(ctx: &Context, refused: &str) -> Result<Toke
     token(ctx, move |tokens| tokens.access != refused).await
 }
 
-/// The token we have when it will do, else a new one. Once begun, an exchange is finished whoever waits for it: its
-/// answer must not get lost.
+/// The token we have, while it lasts and if it will do, else a new one. Once begun, an exchange is finished whoever
+/// waits for it: its answer must not get lost.
 async fn token(ctx: &Context, will_do: impl Fn(&Tokens) -> bool + Clone + Send + 'static) -> Result<Token> {
     let one_at_a_time = Arc::clone(&ctx.refreshing).lock_owned().await;
     let ctx = ctx.clone();
@@ -43,7 +42,8 @@ async fn token(ctx: &Context, will_do: impl Fn(&Tokens) -> bool + Clone + Send +
         let _one_at_a_time = one_at_a_time;
         loop {
             let tokens = ctx.store.read(|rows| rows.tokens()).await?;
-            if will_do(&tokens) {
+            // Also one that another process has stored may have run out: we may have been frozen since.
+            if tokens.lasts_at(ctx.server_now_ms()) && will_do(&tokens) {
                 return Ok(tokens.access);
             }
             match exchange(&ctx, tokens).await? {
@@ -110,5 +110,47 @@ async fn exchange(ctx: &Context, old: Tokens) -> Result<Exchanged> {
 impl Tokens {
     pub(crate) fn new(access: String, access_expires_ms: u64, refresh: String) -> Self {
         Self { access: Zeroizing::new(access), access_expires_ms, refresh: Zeroizing::new(refresh) }
+    }
+
+    /// Whether the access token is good for a while.
+    fn lasts_at(&self, now_ms: u64) -> bool {
+        self.access_expires_ms > now_ms.saturating_add(MARGIN_MS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sealpost_protocol::IdentityKeyPair;
+
+    use super::*;
+    use crate::builder::open;
+    use crate::config::{Config, DatabaseKey};
+    use crate::error::Offline;
+    use crate::id::{DeviceId, UserId};
+    use crate::store::{Footprint, Registered};
+
+    /// A device whose relay is out of reach, with a token that another process has stored.
+    async fn with_stored(expires_ms: u64) -> (tempfile::TempDir, Context) {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config::new(dir.path().join("a.db"), DatabaseKey::new([9; 32]), "http://127.0.0.1:1");
+        let (ctx, _) = open(config, Footprint::Full).await.unwrap();
+        let work = ctx.store.write(move |tx| {
+            tx.insert_account(&IdentityKeyPair::generate(&mut rand::rng()), 7)?;
+            let us = Registered { user: UserId::from_bytes([1; 16]), device: DeviceId::PRIMARY };
+            tx.set_registered(us, &Tokens::new("stored".into(), expires_ms, "refresh".into()))
+        });
+        work.await.unwrap();
+        (dir, ctx)
+    }
+
+    #[tokio::test]
+    async fn a_refused_token_is_replaced_by_one_that_another_process_stored_while_that_lasts() {
+        let (_dir, ctx) = with_stored(u64::from(u32::MAX) * 1000).await;
+        assert_eq!(replace_refused(&ctx, "old").await.unwrap().as_str(), "stored");
+        let asks = Err(Error::Offline(Offline::Unreachable));
+        assert_eq!(replace_refused(&ctx, "stored").await, asks);
+        // We were frozen with the old one at hand, for longer than the stored one is good.
+        let (_dir, ctx) = with_stored(1).await;
+        assert_eq!(replace_refused(&ctx, "old").await, asks);
     }
 }
