@@ -25,7 +25,8 @@ const MAX_PAGE: u32 = 500;
 
 /// A registered device: its threads, its contacts, its connection. Clones share it, and so do the handles that come
 /// from it; the last one to be dropped ends the connection, lets every transaction finish and closes the database.
-/// That blocks for as long as the disk takes: where a thread must not wait, [`suspend`](Self::suspend) first.
+/// That blocks for as long as the disk takes, and for some seconds if another process is stuck at work on the file: where
+/// a thread must not wait, [`suspend`](Self::suspend) first.
 ///
 /// Drop or suspend every client before the process ends (by `exit`, or by a return from `main`). SQLCipher frees its
 /// memory in an exit handler, and a client that is at work at that moment crashes. Nothing on disk is harmed by it.
