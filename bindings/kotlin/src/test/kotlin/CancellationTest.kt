@@ -46,9 +46,7 @@ class CancellationTest {
         world.relay.freeze()
         var fetched: Fetched? = null
         val fetching = launch(start = CoroutineStart.UNDISPATCHED) {
-            fetched = cancellable { token ->
-                fetchForPush(world.database("ada"), key("ada"), world.relay.url, UInt.MAX_VALUE, cancel = token)
-            }
+            fetched = fetchForPush(world.database("ada"), key("ada"), world.relay.url, UInt.MAX_VALUE)
         }
         fetching.cancelAndJoin()
         assertEquals(Fetched(emptyList(), complete = false), fetched)

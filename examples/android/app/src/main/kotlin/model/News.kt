@@ -3,7 +3,6 @@ package io.github.sealpost.example
 import io.github.sealpost.Fetched
 import io.github.sealpost.SealpostException
 import io.github.sealpost.StorageReason
-import io.github.sealpost.cancellable
 import io.github.sealpost.fetchForPush
 
 /**
@@ -12,7 +11,7 @@ import io.github.sealpost.fetchForPush
  */
 suspend fun fetchNews(account: Account): Fetched =
     try {
-        cancellable { token -> fetchForPush(account.database, account.key(), account.relay, cancel = token) }
+        fetchForPush(account.database, account.key(), account.relay)
     } catch (problem: SealpostException.Storage) {
         if (problem.reason != StorageReason.IN_USE) throw problem
         Fetched(emptyList(), complete = true)
