@@ -35,7 +35,9 @@ pub(crate) fn install(workspace: &Workspace) -> Result<(), Error> {
     pack(workspace, &release::library(workspace, Crypto::Linked)?.stripped()?)?;
     let mut maven = maven(workspace, "install");
     maven.arg("-Dmaven.test.skip=true");
-    run(maven)
+    run(maven)?;
+    eprintln!("dev: the jar is in bindings/kotlin/target, and in the local Maven repository");
+    Ok(())
 }
 
 /// The chat in a terminal, which is compiled with the tests.
