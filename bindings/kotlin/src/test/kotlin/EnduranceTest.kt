@@ -1,5 +1,6 @@
 package io.github.sealpost
 
+import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.async
 import kotlinx.coroutines.awaitAll
 import kotlinx.coroutines.cancelAndJoin
@@ -90,6 +91,35 @@ class EnduranceTest {
         val grown = resident() - memory
         assertTrue(grown < 24_000, "grew by $grown kB")
         assertTrue(threadCount() <= threads + 4, "threads: $threads, then ${threadCount()}")
+    }
+
+    @Test
+    fun `calls may come from many threads at once`() = world { world ->
+        world.person("ada") { ada ->
+            world.person("ben") { ben ->
+                val hers = ada.directThread(ben.userId())
+                val view = hers.subscribe()
+                view.snapshot()
+                // A view is for one who pulls; with more, nothing worse happens than fresh snapshots.
+                val pulling = List(4) {
+                    async(Dispatchers.Default) { while (cancellable { view.next(it) } != null) Unit }
+                }
+                List(200) { number ->
+                    async(Dispatchers.Default) {
+                        hers.sendText("$number")
+                        hers.history()
+                        ada.threads()
+                    }
+                }.awaitAll()
+                pulling.forEach { pull ->
+                    assertTrue(pull.isActive)
+                    pull.cancelAndJoin()
+                }
+                assertEquals(List(200) { "$it" }.toSet(), hers.texts().toSet())
+                view.close()
+                hers.close()
+            }
+        }
     }
 
     /** Memory of this process, in kB. */
