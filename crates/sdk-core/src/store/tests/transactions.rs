@@ -95,18 +95,23 @@ async fn closing_finishes_what_was_handed_over_and_lets_go_of_the_file() {
     assert_eq!(fixture.texts().await, ["handed over"]);
 }
 
-#[tokio::test]
-async fn nobody_waits_while_a_file_is_being_opened() {
-    let fixture = Fixture::new().await;
-    fixture.store.close().await;
-    // Another process is at work for so long that opening takes its time.
-    let elsewhere = Lock::open(&fixture.dir.path().join("a.db")).unwrap();
-    let held = elsewhere.take().unwrap();
+/// An opening that has begun, and takes its time because another process is at work.
+async fn opening_that_waits(fixture: &Fixture) -> tokio::task::JoinHandle<Result<(), Error>> {
     let store = fixture.store.clone();
     let opening = tokio::task::spawn_blocking(move || store.reopen());
     while Claim::stake(&fixture.dir.path().canonicalize().unwrap().join("a.db")).is_ok() {
         tokio::task::yield_now().await;
     }
+    opening
+}
+
+#[tokio::test]
+async fn nobody_waits_while_a_file_is_being_opened() {
+    let fixture = Fixture::new().await;
+    fixture.store.close().await;
+    let elsewhere = Lock::open(&fixture.dir.path().join("a.db")).unwrap();
+    let held = elsewhere.take().unwrap();
+    let opening = opening_that_waits(&fixture).await;
     let misuse = Error::Misuse("the client is suspended");
     assert_eq!(fixture.store.read(|_| Ok(())).await.unwrap_err(), misuse);
     assert_eq!(fixture.store.write(|_| Ok(())).await.unwrap_err(), misuse);
@@ -122,11 +127,7 @@ async fn who_goes_while_the_file_is_being_opened_leaves_it_closed() {
     fixture.store.close().await;
     let elsewhere = Lock::open(&fixture.dir.path().join("a.db")).unwrap();
     let held = elsewhere.take().unwrap();
-    let store = fixture.store.clone();
-    let opening = tokio::task::spawn_blocking(move || store.reopen());
-    while Claim::stake(&fixture.dir.path().canonicalize().unwrap().join("a.db")).is_ok() {
-        tokio::task::yield_now().await;
-    }
+    let opening = opening_that_waits(&fixture).await;
     fixture.store.end();
     drop(held);
     assert_eq!(opening.await.unwrap(), Err(Error::Misuse("the client is gone")));
