@@ -11,11 +11,25 @@ pub(crate) struct Limit {
 
 /// Makes the call and checks that it kept to the limit. What has to be made once must be there before.
 pub(crate) fn limited<T>(limit: Limit, input: &[u8], call: impl FnOnce() -> T) -> T {
+    limited_by(|_| limit, input, call)
+}
+
+/// A step of a state: what is refused is held to another limit than what is done.
+pub(crate) fn limited_step<T, E>(
+    (refused, done): (Limit, Limit),
+    input: &[u8],
+    step: impl FnOnce() -> Result<T, E>,
+) -> Result<T, E> {
+    limited_by(|result| if result.is_ok() { done } else { refused }, input, step)
+}
+
+fn limited_by<T>(limit: impl FnOnce(&T) -> Limit, input: &[u8], call: impl FnOnce() -> T) -> T {
     let mut result = None;
     let held = allocation_counter::measure(|| result = Some(call())).bytes_max;
-    let length = u64::try_from(input.len()).unwrap();
+    let result = result.unwrap();
+    let (limit, length) = (limit(&result), u64::try_from(input.len()).unwrap());
     assert!(held <= limit.factor * length + limit.constant, "{length} bytes made a call hold {held}");
-    result.unwrap()
+    result
 }
 
 #[cfg(test)]

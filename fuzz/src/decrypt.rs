@@ -13,13 +13,15 @@ use sealpost_protocol::{
     SessionRecord, SignalMessage,
 };
 
-use crate::allocation::{Limit, limited};
+use crate::allocation::{Limit, limited_step};
 use crate::interaction::event::Event::{self, Drop, Receive, Send, Shuffle};
 use crate::interaction::party::Party;
 use crate::interaction::world::{NOW, World};
 
-/// A forged header may make a chain walk, and its skipped keys wait for the proof that it was no forgery.
-const LIMIT: Limit = Limit { factor: 2, constant: 1 << 20 };
+/// A message that is refused holds next to nothing, however far its header makes the chains walk. One that is opened
+/// keeps the keys of the messages that it skips, 2,000 of each ratchet.
+const LIMITS: (Limit, Limit) =
+    (Limit { factor: 2, constant: 4 << 10 }, Limit { factor: 2, constant: 1 << 20 });
 
 /// In the first byte: the rest is a state of the peer.
 const ALTERED: u8 = 0x80;
@@ -74,9 +76,36 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     for (at, Victim { party, .. }) in VICTIMS.iter().enumerate() {
         seeds.extend(party.inbox.iter().map(|envelope| input(at, envelope.ciphertext.serialize())));
         seeds.push(input((at ^ 1) | usize::from(ALTERED), &party.record.to_bytes()));
+        let messages = party.inbox.iter().map(|envelope| match &envelope.ciphertext {
+            Ciphertext::Signal(message) => message,
+            Ciphertext::PreKey(message) => message.signal_message(),
+        });
+        seeds.extend(messages.map(|message| input(at, &far_ahead(message))));
     }
     seeds.extend(MEMBER.under_way.iter().map(|message| input(VICTIMS.len(), message.serialize())));
     seeds
+}
+
+/// What anybody can make of a message: number 20,000 of the same chains, with a MAC of zeros.
+fn far_ahead(message: &SignalMessage) -> Vec<u8> {
+    const NUMBER: &[u8] = &[0xa0, 0x9c, 0x01];
+    let after_varint = |bytes: &[u8]| 1 + bytes.iter().position(|byte| byte & 0x80 == 0).unwrap();
+    let pq = message.pq_ratchet();
+    let index = 1 + after_varint(&pq[1..]);
+    let payload = index + after_varint(&pq[index..]);
+    let pq = [&pq[..index], NUMBER, &pq[payload..]].concat();
+    let bytes =
+        |field: u8, bytes: &[u8]| [&[field << 3 | 2, u8::try_from(bytes.len()).unwrap()], bytes].concat();
+    [
+        &[0x44][..],
+        &bytes(1, message.ratchet_key()),
+        &[2 << 3],
+        NUMBER,
+        &bytes(4, &[0; 16]),
+        &bytes(5, &pq),
+        &[0; 8],
+    ]
+    .concat()
 }
 
 impl Victim {
@@ -111,7 +140,7 @@ impl Victim {
     fn open(&self, ciphertext: &Ciphertext) {
         let rng = &mut StdRng::seed_from_u64(0);
         let opened =
-            limited(LIMIT, ciphertext.serialize(), || self.party.decrypt(&self.peer, ciphertext, rng));
+            limited_step(LIMITS, ciphertext.serialize(), || self.party.decrypt(&self.peer, ciphertext, rng));
         if let Ok((advanced, _)) = opened {
             let stored = advanced.next.to_bytes();
             assert_eq!(*SessionRecord::from_bytes(&stored).unwrap().to_bytes(), *stored);
@@ -149,7 +178,8 @@ impl Member {
         let Ok(message) = SenderKeyMessage::parse(message) else { return };
         let id = SkippedKeyId::of(&message);
         let kept = self.skipped.get(&id).map(|seed| group::SkippedKey::new(id, *seed));
-        let opened = limited(LIMIT, message.serialize(), || self.record.decrypt(&message, kept.as_ref()));
+        let opened =
+            limited_step(LIMITS, message.serialize(), || self.record.decrypt(&message, kept.as_ref()));
         if let Ok(advanced) = opened {
             let stored = advanced.next.to_bytes();
             assert_eq!(*SenderKeyRecord::from_bytes(&stored).unwrap().to_bytes(), *stored);

@@ -11,12 +11,13 @@ use sealpost_protocol::{
     SignedPreKey, SkippedKeys, StoredBytes, UnixSeconds,
 };
 
-use crate::allocation::{Limit, limited};
+use crate::allocation::{Limit, limited, limited_step};
 use crate::vectors::{bytes, load};
 
 /// Nothing is kept of a row before all of it is there, and what a key becomes is little longer than its bytes.
 const LOAD: Limit = Limit { factor: 4, constant: 1024 };
-const STEP: Limit = Limit { factor: 32, constant: 1 << 20 };
+/// A message that is refused, and one that is opened or made: that keeps skipped keys, 2,000 of each ratchet.
+const STEP: (Limit, Limit) = (Limit { factor: 4, constant: 4 << 10 }, Limit { factor: 4, constant: 1 << 20 });
 
 /// The device of the fixtures, what it stores, and what is under way to it.
 struct Device {
@@ -91,7 +92,8 @@ impl Device {
         let (local, rng) = (self.local(), &mut rng());
         for message in &self.messages {
             let keys = skipped.find(message);
-            let opened = limited(STEP, input, || record.decrypt(&local, &self.remote, message, &keys, rng));
+            let opened =
+                limited_step(STEP, input, || record.decrypt(&local, &self.remote, message, &keys, rng));
             if let Ok(advanced) = opened {
                 self.write(input, &advanced.next);
             }
@@ -101,7 +103,7 @@ impl Device {
     /// What any state writes can be parsed and stored.
     fn write(&self, input: &[u8], record: &SessionRecord) {
         let (local, rng) = (self.local(), &mut rng());
-        let sent = limited(STEP, input, || record.encrypt(&local, &self.remote, b"text", self.now, rng));
+        let sent = limited_step(STEP, input, || record.encrypt(&local, &self.remote, b"text", self.now, rng));
         let Ok(sent) = sent else { return };
         match &sent.output {
             Ciphertext::Signal(message) => drop(SignalMessage::parse(message.serialize()).unwrap()),
@@ -120,7 +122,7 @@ impl Device {
     }
 
     fn talk_in_group(&self, input: &[u8], record: &SenderKeyRecord) {
-        drop(limited(STEP, input, || record.decrypt(&self.group_message, None)));
+        drop(limited_step(STEP, input, || record.decrypt(&self.group_message, None)));
         if let Ok(sent) = record.encrypt(b"text", &mut rng()) {
             drop(SenderKeyMessage::parse(sent.output.serialize()).unwrap());
         }

@@ -124,6 +124,7 @@ impl SenderKeyRecord {
         }
         let (keys, next, skipped) = chain.receive(SkippedKeyId::of(message), skipped)?;
         let plaintext = keys.decrypt(message.ciphertext())?;
+        let skipped = skipped.into_changes();
         Ok(Advanced { next: self.with_chain(next), skipped, output: Plaintext(plaintext) })
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rand_core::CryptoRng;
 
-use super::skipped::{SkippedChange, SkippedKey, SkippedKeyId};
+use super::skipped::{Pending, SkippedKey, SkippedKeyId};
 use crate::distribution_id::DistributionId;
 use crate::message::SenderKeyDistributionMessage;
 use crate::primitives::cbc::IvAndKey;
@@ -42,7 +42,7 @@ pub(super) enum NoKey {
 }
 
 /// The key of one message, and what becomes of the chain once it has opened the message.
-pub(super) type Step = (IvAndKey, SenderKey, Vec<SkippedChange>);
+pub(super) type Step = (IvAndKey, SenderKey, Pending);
 
 impl SigningKey {
     pub(super) fn public(&self) -> &PublicKey {
@@ -102,14 +102,14 @@ impl SenderKey {
         let key = skipped.filter(|key| key.id == id).ok_or(NoKey::Duplicate)?;
         let next = self.at(self.chain_key.copy(), self.kept.saturating_sub(1));
         let message_key = MessageKey::new(key.seed.copy());
-        Ok((cipher_key(message_key), next, vec![SkippedChange::Forget(id)]))
+        Ok((cipher_key(message_key), next, Pending::Late(id)))
     }
 
     /// The key of message `id`, which is not behind the chain, and the keys of those between.
     fn advance(&self, id: SkippedKeyId) -> Result<Step, NoKey> {
         let walked = walk(self.chain_key.copy(), id.iteration, self.kept, Limits::new(Jump::Limited));
-        let Walked { chain, key, kept, changes } = walked.ok_or(NoKey::TooFarAhead)?;
-        Ok((cipher_key(key), self.at(chain, kept), SkippedChange::of_walk(id, changes)))
+        let Walked { chain, key, kept, passed } = walked.ok_or(NoKey::TooFarAhead)?;
+        Ok((cipher_key(key), self.at(chain, kept), Pending::Walk(id, passed)))
     }
 
     fn at(&self, chain_key: ChainKey, kept: u32) -> Self {

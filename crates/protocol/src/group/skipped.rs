@@ -4,8 +4,9 @@ use std::fmt;
 
 use crate::distribution_id::DistributionId;
 use crate::message::SenderKeyMessage;
+use crate::ratchet::chain_key::ChainKey;
 use crate::ratchet::skipped;
-use crate::ratchet::walk::KeptChanges;
+use crate::ratchet::walk::PassedOver;
 
 /// Names the message a skipped key is for, among those of one sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -57,14 +58,29 @@ pub enum SkippedChange {
     },
 }
 
-impl SkippedChange {
-    /// What a walk to message `to` changes.
-    pub(super) fn of_walk(to: SkippedKeyId, changes: KeptChanges) -> Vec<Self> {
-        let SkippedKeyId { distribution_id, chain_id, .. } = to;
-        changes.into_changes(
-            |count| Self::ForgetOldest { distribution_id, chain_id, count },
-            |(iteration, seed)| Self::Keep(SkippedKey { id: SkippedKeyId { iteration, ..to }, seed }),
-        )
+/// What a message changes about the skipped keys, should it be decryptable.
+#[derive(Debug)]
+pub(super) enum Pending {
+    /// It was late.
+    Late(SkippedKeyId),
+    /// The chain moves past these keys.
+    Walk(SkippedKeyId, PassedOver<ChainKey>),
+}
+
+impl Pending {
+    pub(super) fn into_changes(self) -> Vec<SkippedChange> {
+        match self {
+            Self::Late(id) => vec![SkippedChange::Forget(id)],
+            Self::Walk(to, keys) => {
+                let SkippedKeyId { distribution_id, chain_id, .. } = to;
+                keys.into_changes(
+                    |count| SkippedChange::ForgetOldest { distribution_id, chain_id, count },
+                    |(iteration, seed)| {
+                        SkippedChange::Keep(SkippedKey { id: SkippedKeyId { iteration, ..to }, seed })
+                    },
+                )
+            }
+        }
     }
 }
 

@@ -29,10 +29,6 @@ impl ChainKey {
     pub(crate) fn expose(&self) -> &[u8; 32] {
         self.key.expose()
     }
-
-    pub(crate) fn copy(&self) -> Self {
-        Self { key: self.key.copy(), index: self.index }
-    }
 }
 
 impl Chain for ChainKey {
@@ -50,6 +46,10 @@ impl Chain for ChainKey {
     fn skip(self) -> Option<Self> {
         let index = self.index.checked_add(1)?;
         Some(Self { key: kdf::chain_skip(&self.key), index })
+    }
+
+    fn copy(&self) -> Self {
+        Self { key: self.key.copy(), index: self.index }
     }
 }
 

@@ -7,7 +7,7 @@ use rand_core::CryptoRng;
 use super::chain_key::ChainKey;
 use super::message_key::MessageKey;
 use super::root_key::RootKey;
-use super::skipped::{SkippedChange, SkippedKey, SkippedKeyId};
+use super::skipped::{Pending, SkippedChange, SkippedKey, SkippedKeyId};
 use super::walk::{Chain as _, Jump, Limits, Walked, walk};
 use crate::error::LowOrderPoint;
 use crate::message::Header;
@@ -60,7 +60,7 @@ pub(crate) struct Step<'a> {
     ratchet: &'a DoubleRatchet,
     session: SessionId,
     change: Change,
-    skipped: Vec<SkippedChange>,
+    skipped: Pending<ChainKey>,
 }
 
 #[derive(Debug)]
@@ -142,7 +142,7 @@ impl DoubleRatchet {
         session: SessionId,
         header: &Header,
         jump: Jump,
-    ) -> Result<(MessageKey, Change, Vec<SkippedChange>), NoKey> {
+    ) -> Result<(MessageKey, Change, Pending<ChainKey>), NoKey> {
         let ours = &self.sending.ratchet_key;
         let (root_key, chain_key) = self
             .root_key
@@ -162,7 +162,8 @@ impl Step<'_> {
         self,
         rng: &mut R,
     ) -> Result<(DoubleRatchet, Vec<SkippedChange>), LowOrderPoint> {
-        let Self { ratchet, session, change, mut skipped } = self;
+        let Self { ratchet, session, change, skipped } = self;
+        let mut skipped = skipped.into_changes();
         let mut receiving = ratchet.receiving.clone();
         match change {
             Change::Symmetric { position, chain } => {
@@ -197,11 +198,11 @@ impl ReceivingChain {
         session: SessionId,
         number: u32,
         jump: Jump,
-    ) -> Result<(Self, MessageKey, Vec<SkippedChange>), NoKey> {
+    ) -> Result<(Self, MessageKey, Pending<ChainKey>), NoKey> {
         let walked = walk(self.chain_key.copy(), number, self.kept, Limits::new(jump));
-        let Walked { chain: chain_key, key, kept, changes } = walked.ok_or(NoKey::Impossible)?;
-        let changes = SkippedChange::of_walk(session, *self.ratchet_key.as_bytes(), changes);
-        Ok((Self { ratchet_key: self.ratchet_key, chain_key, kept }, key, changes))
+        let Walked { chain: chain_key, key, kept, passed } = walked.ok_or(NoKey::Impossible)?;
+        let skipped = Pending::Walk { session, ratchet_key: *self.ratchet_key.as_bytes(), keys: passed };
+        Ok((Self { ratchet_key: self.ratchet_key, chain_key, kept }, key, skipped))
     }
 
     /// The chain without the kept key of message `number`, and that key.
@@ -210,12 +211,13 @@ impl ReceivingChain {
         session: SessionId,
         number: u32,
         skipped: &[SkippedKey],
-    ) -> Result<(Self, MessageKey, Vec<SkippedChange>), NoKey> {
+    ) -> Result<(Self, MessageKey, Pending<ChainKey>), NoKey> {
         let id = self.key_id(session, number);
         let key = skipped.iter().find(|key| key.id == id).ok_or(NoKey::Duplicate)?;
         let kept = self.kept.saturating_sub(1);
         let chain = Self { ratchet_key: self.ratchet_key, chain_key: self.chain_key.copy(), kept };
-        Ok((chain, MessageKey::new(key.seed.copy()), vec![SkippedChange::Forget(id)]))
+        let skipped = Pending::Changes(vec![SkippedChange::Forget(id)]);
+        Ok((chain, MessageKey::new(key.seed.copy()), skipped))
     }
 
     fn key_id(&self, session: SessionId, number: u32) -> SkippedKeyId {

@@ -8,7 +8,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 
 use super::pq::message::Preamble;
-use super::walk::KeptChanges;
+use super::walk::{Chain, PassedOver};
 use crate::error::DecodeError;
 use crate::form::{Fields, written};
 use crate::message::SignalMessage;
@@ -123,19 +123,29 @@ pub enum SkippedChange {
     ForgetSession(SessionId),
 }
 
-impl SkippedChange {
-    /// What a walk along the chain of `ratchet_key` changes.
-    pub(crate) fn of_walk(
-        session: SessionId,
-        ratchet_key: [u8; PUBLIC_KEY_LEN],
-        changes: KeptChanges,
-    ) -> Vec<Self> {
-        changes.into_changes(
-            |count| Self::ForgetOldest { session, ratchet_key, count },
-            |(number, seed)| {
-                Self::Keep(SkippedKey { id: SkippedKeyId { session, ratchet_key, number }, seed })
-            },
-        )
+/// What a message changes about the skipped keys of one ratchet, should it prove authentic.
+#[derive(Debug)]
+pub(crate) enum Pending<C> {
+    /// Just this.
+    Changes(Vec<SkippedChange>),
+    /// The chain of `ratchet_key` moves past `keys`.
+    Walk { session: SessionId, ratchet_key: [u8; PUBLIC_KEY_LEN], keys: PassedOver<C> },
+}
+
+impl<C: Chain> Pending<C> {
+    pub(crate) fn into_changes(self) -> Vec<SkippedChange> {
+        match self {
+            Self::Changes(changes) => changes,
+            Self::Walk { session, ratchet_key, keys } => keys.into_changes(
+                |count| SkippedChange::ForgetOldest { session, ratchet_key, count },
+                |(number, seed)| {
+                    SkippedChange::Keep(SkippedKey {
+                        id: SkippedKeyId { session, ratchet_key, number },
+                        seed,
+                    })
+                },
+            ),
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use rand_core::CryptoRng;
 
 use super::double::{self, DoubleRatchet, NoKey};
 use super::pq::{self, Spqr};
-use super::skipped::{SkippedChange, SkippedKey};
+use super::skipped::{Pending, SkippedChange, SkippedKey};
 use super::walk::Jump;
 use crate::error::LowOrderPoint;
 use crate::message::{Header, SignalMessage};
@@ -46,7 +46,7 @@ pub(crate) struct Sent {
 pub(crate) struct Step<'a> {
     double: double::Step<'a>,
     spqr: Spqr,
-    skipped: Vec<SkippedChange>,
+    skipped: Pending<pq::Link>,
 }
 
 impl TripleRatchet {
@@ -85,7 +85,7 @@ impl Step<'_> {
         rng: &mut R,
     ) -> Result<(TripleRatchet, Vec<SkippedChange>), LowOrderPoint> {
         let (double, mut skipped) = self.double.take(rng)?;
-        skipped.extend(self.skipped);
+        skipped.extend(self.skipped.into_changes());
         Ok((TripleRatchet { double, spqr: self.spqr }, skipped))
     }
 }

@@ -5,6 +5,9 @@
 //!             beyond the bound: lost  for when they come
 //! ```
 //!
+//! Anybody can ask for a walk, and the message proves only at its end that it is no forgery. So the way is gone twice: to the key of
+//! the message, holding nothing on the way; and, when the message has proved authentic, once more for the keys to keep.
+//!
 //! The Double Ratchet, SPQR and sender keys all receive like this. They differ in how a chain makes its keys, and in how
 //! the message of a key is named.
 
@@ -28,6 +31,9 @@ pub(crate) trait Chain: Sized {
 
     /// A [`step`](Self::step) whose key nobody wants.
     fn skip(self) -> Option<Self>;
+
+    /// The same place once more.
+    fn copy(&self) -> Self;
 }
 
 /// How far ahead a message may be.
@@ -57,16 +63,18 @@ pub(crate) struct Walked<C> {
     pub(crate) key: MessageKey,
     /// How many keys are kept for the chain from now on.
     pub(crate) kept: u32,
-    pub(crate) changes: KeptChanges,
+    pub(crate) passed: PassedOver<C>,
 }
 
-/// What a walk changes about the keys that are kept for its chain.
+/// What a walk changes about the keys that are kept for its chain, once its message has proved authentic.
 #[derive(Debug)]
-pub(crate) struct KeptChanges {
+pub(crate) struct PassedOver<C> {
     /// How many of the oldest make room.
     forget: u32,
-    /// By number, the lowest first.
-    keep: Vec<(u32, Secret<32>)>,
+    /// How many are to be kept.
+    keep: u32,
+    /// The place from which to make them, if there are any.
+    from: Option<C>,
 }
 
 impl Limits {
@@ -91,27 +99,33 @@ pub(crate) fn walk<C: Chain>(mut chain: C, number: u32, kept: u32, limits: Limit
     for _ in newest..between {
         chain = chain.skip()?;
     }
-    let mut keep = Vec::new();
+    let from = (newest > 0).then(|| chain.copy());
     for _ in 0..newest {
-        let number = chain.next_number();
-        let (next, key) = chain.step()?;
-        keep.push((number, key.into_seed()));
-        chain = next;
+        chain = chain.skip()?;
     }
     let (chain, key) = chain.step()?;
-    let changes = KeptChanges { forget: kept.saturating_sub(room), keep };
-    Some(Walked { chain, key, kept: kept.min(room).saturating_add(newest), changes })
+    let passed = PassedOver { forget: kept.saturating_sub(room), keep: newest, from };
+    Some(Walked { chain, key, kept: kept.min(room).saturating_add(newest), passed })
 }
 
-impl KeptChanges {
+impl<C: Chain> PassedOver<C> {
     /// The same in the caller's words, and in the order in which it happens.
     pub(crate) fn into_changes<T>(
         self,
         forget_oldest: impl FnOnce(u32) -> T,
-        keep: impl FnMut((u32, Secret<32>)) -> T,
+        mut keep: impl FnMut((u32, Secret<32>)) -> T,
     ) -> Vec<T> {
-        let forget = (self.forget > 0).then(|| forget_oldest(self.forget));
-        forget.into_iter().chain(self.keep.into_iter().map(keep)).collect()
+        let Self { forget, keep: count, from: mut place } = self;
+        let forget = (forget > 0).then(|| forget_oldest(forget));
+        // The walk has gone this way: the chain does not end here.
+        let keys = (0..count).map_while(|_| {
+            let chain = place.take()?;
+            let number = chain.next_number();
+            let (next, key) = chain.step()?;
+            place = Some(next);
+            Some(keep((number, key.into_seed())))
+        });
+        forget.into_iter().chain(keys).collect()
     }
 }
 
@@ -140,6 +154,10 @@ mod tests {
         fn skip(self) -> Option<Self> {
             self.0.checked_add(1).map(Self)
         }
+
+        fn copy(&self) -> Self {
+            Self(self.0)
+        }
     }
 
     fn number_of(seed: &Secret<32>) -> u32 {
@@ -163,7 +181,7 @@ mod tests {
             let mut rows: Vec<_> = (from - already..from).collect();
             let newest = |count| (number - count..number).collect::<Vec<_>>();
             let expected = newest(keep.min(already + between));
-            for change in walked.changes.into_changes(Change::ForgetOldest, |(n, seed)| Change::Keep(n, seed)) {
+            for change in walked.passed.into_changes(Change::ForgetOldest, |(n, seed)| Change::Keep(n, seed)) {
                 match change {
                     Change::ForgetOldest(count) => {
                         prop_assert!(count > 0, "a change that changes nothing");

@@ -15,7 +15,7 @@ use super::{ReceiveError, SendError};
 use crate::primitives::kdf;
 use crate::primitives::secret::Secret;
 use crate::ratchet::message_key::MessageKey;
-use crate::ratchet::skipped::{SkippedChange, SkippedKey, SkippedKeyId, pq_chain};
+use crate::ratchet::skipped::{Pending, SkippedChange, SkippedKey, SkippedKeyId, pq_chain};
 use crate::ratchet::walk::{Chain, Limits, Walked, walk};
 use crate::session_id::SessionId;
 
@@ -73,7 +73,7 @@ pub(crate) struct Link {
     pub(super) key: Secret<32>,
 }
 
-/// A key, the chains after it, and what that changes about the skipped keys.
+/// A key of ours, the chains after it, and what that changes about the skipped keys.
 #[derive(Debug)]
 pub(crate) struct Step {
     pub(crate) next: Chains,
@@ -119,7 +119,7 @@ impl Chains {
         Ok(Step { next, index, key: key.into_seed(), skipped })
     }
 
-    /// The key of message `index` of theirs. It is gone from the chains that follow.
+    /// The key of message `index` of theirs. It is gone from the chains that follow, which stand first.
     pub(crate) fn receive(
         &self,
         session: SessionId,
@@ -127,7 +127,7 @@ impl Chains {
         index: u32,
         limits: Limits,
         skipped: &[SkippedKey],
-    ) -> Result<Step, ReceiveError> {
+    ) -> Result<(Self, Secret<32>, Pending<Link>), ReceiveError> {
         let at = self.receiving.iter().position(|chain| chain.epoch == epoch);
         let (at, chain) = at.and_then(|at| Some((at, self.receiving.get(at)?))).ok_or(ReceiveError::Epoch)?;
         let (chain, key, skipped) = if index > chain.link.index {
@@ -139,7 +139,7 @@ impl Chains {
         if let Some(old) = next.receiving.get_mut(at) {
             *old = chain;
         }
-        Ok(Step { next, index, key, skipped })
+        Ok((next, key, skipped))
     }
 
     /// What to forget when no chain is needed any more.
@@ -170,11 +170,11 @@ impl Receiving {
         session: SessionId,
         index: u32,
         limits: Limits,
-    ) -> Result<(Self, Secret<32>, Vec<SkippedChange>), ReceiveError> {
+    ) -> Result<(Self, Secret<32>, Pending<Link>), ReceiveError> {
         let walked = walk(self.link.copy(), index, self.kept, limits);
-        let Walked { chain: link, key, kept, changes } = walked.ok_or(ReceiveError::TooFarAhead)?;
-        let changes = SkippedChange::of_walk(session, pq_chain(self.epoch), changes);
-        Ok((Self { epoch: self.epoch, link: Arc::new(link), kept }, key.into_seed(), changes))
+        let Walked { chain: link, key, kept, passed } = walked.ok_or(ReceiveError::TooFarAhead)?;
+        let skipped = Pending::Walk { session, ratchet_key: pq_chain(self.epoch), keys: passed };
+        Ok((Self { epoch: self.epoch, link: Arc::new(link), kept }, key.into_seed(), skipped))
     }
 
     /// The chain without the kept key of message `index`, and that key. What is further behind than keys are kept is
@@ -185,7 +185,7 @@ impl Receiving {
         index: u32,
         limits: Limits,
         skipped: &[SkippedKey],
-    ) -> Result<(Self, Secret<32>, Vec<SkippedChange>), ReceiveError> {
+    ) -> Result<(Self, Secret<32>, Pending<Link>), ReceiveError> {
         if self.link.index.saturating_sub(index) > limits.keep {
             return Err(ReceiveError::Trimmed);
         }
@@ -193,7 +193,7 @@ impl Receiving {
         let key = skipped.iter().find(|key| key.id == id).ok_or(ReceiveError::Duplicate)?;
         let kept = self.kept.saturating_sub(1);
         let chain = Self { epoch: self.epoch, link: self.link.clone(), kept };
-        Ok((chain, key.seed.copy(), vec![SkippedChange::Forget(id)]))
+        Ok((chain, key.seed.copy(), Pending::Changes(vec![SkippedChange::Forget(id)])))
     }
 
     fn forget(&self, session: SessionId) -> SkippedChange {
@@ -202,12 +202,6 @@ impl Receiving {
 
     fn key_id(&self, session: SessionId, number: u32) -> SkippedKeyId {
         SkippedKeyId { session, ratchet_key: pq_chain(self.epoch), number }
-    }
-}
-
-impl Link {
-    fn copy(&self) -> Self {
-        Self { index: self.index, key: self.key.copy() }
     }
 }
 
@@ -227,6 +221,10 @@ impl Chain for Link {
         let index = self.index.checked_add(1)?;
         let info: [&[u8]; 2] = [&index.to_be_bytes(), kdf::PQ_CHAIN_NEXT];
         Some(Self { index, key: kdf::hkdf_about(None, &[self.key.expose()], &info) })
+    }
+
+    fn copy(&self) -> Self {
+        Self { index: self.index, key: self.key.copy() }
     }
 }
 

@@ -41,10 +41,11 @@ use bytes::Bytes;
 use rand_core::CryptoRng;
 
 use braid::{Braid, BraidError};
+pub(crate) use chain::Link;
 use chain::{Chains, Direction, OutOfStep};
 use message::{Malformed, Preamble};
 
-use super::skipped::{SkippedChange, SkippedKey};
+use super::skipped::{Pending, SkippedChange, SkippedKey};
 use super::walk::{Jump, Limits};
 use crate::primitives::secret::Secret;
 use crate::session_id::SessionId;
@@ -105,7 +106,7 @@ pub(crate) struct Sent {
 pub(crate) struct Received {
     pub(crate) next: Spqr,
     pub(crate) key: Option<Secret<32>>,
-    pub(crate) skipped: Vec<SkippedChange>,
+    pub(crate) skipped: Pending<Link>,
 }
 
 /// Why there is no key to send with.
@@ -173,7 +174,7 @@ impl Spqr {
             // Whatever it says, as long as it says something.
             Self::Off => {
                 Preamble::parse(message)?;
-                Ok(Received { next: Self::Off, key: None, skipped: Vec::new() })
+                Ok(Received::without_key(Self::Off, Vec::new()))
             }
             Self::On(running) => running.receive(session, Preamble::parse(message)?, limits, skipped),
         }
@@ -215,7 +216,7 @@ impl Running {
         use Negotiation::{Agreed, Offered, Outpaced, Required};
         match (preamble, self.negotiation) {
             (Preamble::Silent, Offered | Outpaced) => {
-                Ok(Received { next: Spqr::Off, key: None, skipped: self.chains.forget(session) })
+                Ok(Received::without_key(Spqr::Off, self.chains.forget(session)))
             }
             (Preamble::Silent, Required | Agreed) => Err(ReceiveError::MinimumVersion),
             (Preamble::Known(keyed), _) => {
@@ -249,11 +250,16 @@ impl Running {
         skipped: &[SkippedKey],
     ) -> Result<Received, ReceiveError> {
         if (epoch, index) == (0, 0) {
-            return Ok(Received { next: Spqr::On(self), key: None, skipped: Vec::new() });
+            return Ok(Received::without_key(Spqr::On(self), Vec::new()));
         }
-        let step = self.chains.receive(session, epoch, index, limits, skipped)?;
-        let next = Spqr::On(Self { chains: step.next, ..self });
-        Ok(Received { next, key: Some(step.key), skipped: step.skipped })
+        let (chains, key, skipped) = self.chains.receive(session, epoch, index, limits, skipped)?;
+        Ok(Received { next: Spqr::On(Self { chains, ..self }), key: Some(key), skipped })
+    }
+}
+
+impl Received {
+    fn without_key(next: Spqr, skipped: Vec<SkippedChange>) -> Self {
+        Self { next, key: None, skipped: Pending::Changes(skipped) }
     }
 }
 

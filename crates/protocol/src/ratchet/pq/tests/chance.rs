@@ -118,7 +118,7 @@ impl World {
         match side.try_receive(&message) {
             Ok(received) if received.key.as_ref().map(|key| *key.expose()) == key => {
                 assert!(self.restored || !again || key.is_none(), "no key is given twice");
-                side.store(received.next, received.skipped);
+                side.store(received.next, received.skipped.into_changes());
                 self.received[at].insert(number);
             }
             // The MAC of the message around it will not be right.

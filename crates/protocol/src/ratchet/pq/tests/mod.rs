@@ -62,7 +62,7 @@ impl Side {
 
     fn receive(&mut self, message: &[u8]) -> Result<Option<[u8; 32]>, ReceiveError> {
         let received = self.try_receive(message)?;
-        self.store(received.next, received.skipped);
+        self.store(received.next, received.skipped.into_changes());
         Ok(received.key.map(|key| *key.expose()))
     }
 
