@@ -30,6 +30,7 @@ mod ratchet;
 pub mod sealed;
 mod session;
 mod session_id;
+mod shared_work;
 mod stored;
 #[cfg(test)]
 mod vectors;

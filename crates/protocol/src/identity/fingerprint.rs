@@ -8,6 +8,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::key::IdentityKey;
 use crate::primitives::kdf::{sha512, sha512_repeated};
+use crate::shared_work;
 
 /// Hash rounds, each of which an attacker who searches for a similar number has to pay.
 const ITERATIONS: u32 = 5200;
@@ -71,9 +72,9 @@ pub struct SafetyNumber {
 type Fingerprint = [u8; 32];
 
 impl SafetyNumber {
-    /// The number of these two people, in either order.
+    /// The number of these two people, in either order. Two cores work on it, where there are two.
     pub fn new(ours: Party<'_>, theirs: Party<'_>) -> Self {
-        Self { ours: fingerprint(ours, ITERATIONS), theirs: fingerprint(theirs, ITERATIONS) }
+        Self::of(ours, theirs, ITERATIONS)
     }
 
     /// With another number of hash rounds than 5,200. Both sides must use the same.
@@ -88,7 +89,7 @@ impl SafetyNumber {
         if !ALLOWED_ITERATIONS.contains(&iterations) {
             return Err(InvalidIterations);
         }
-        Ok(Self { ours: fingerprint(ours, iterations), theirs: fingerprint(theirs, iterations) })
+        Ok(Self::of(ours, theirs, iterations))
     }
 
     /// What our screen shows as a picture, for them to scan.
@@ -120,6 +121,11 @@ impl SafetyNumber {
             half.and_then(|half| half.fingerprint.try_into().ok()).ok_or(ScanError::Malformed)
         };
         Ok(Self { ours: half(form.ours)?, theirs: half(form.theirs)? })
+    }
+
+    fn of(ours: Party<'_>, theirs: Party<'_>, iterations: u32) -> Self {
+        let [ours, theirs] = shared_work::for_both([&ours, &theirs], |party| fingerprint(*party, iterations));
+        Self { ours, theirs }
     }
 
     /// The digits of both, the smaller half first. Groups have equal width, so that their order is that of the digits.

@@ -24,7 +24,6 @@ mod remembered;
 mod sender;
 mod sent;
 mod server;
-mod shared_work;
 mod trust;
 mod v1;
 mod v2;

@@ -19,13 +19,13 @@ use super::content::UnidentifiedContent;
 use super::error::{OpenError, SealError};
 use super::remembered::Remembered;
 use super::sent::{EPHEMERAL_LEN, SentMessage, SentRecipient, TAG_LEN};
-use super::shared_work;
 use crate::address::{Address, DeviceId};
 use crate::error::{DecodeError, LowOrderPoint};
 use crate::identity::{IdentityKey, IdentityKeyPair};
 use crate::primitives::secret::Secret;
 use crate::primitives::x25519::{KeyPair, PublicKey};
 use crate::primitives::{gcm_siv, kdf};
+use crate::shared_work;
 
 /// One device of a recipient.
 #[derive(Debug, Clone, Copy)]

@@ -1,0 +1,77 @@
+//! Work for several cores (docs/adr/0008). How many of those there are, and whether threads can be had, decides about the
+//! time it takes and about nothing else.
+
+use std::num::NonZero;
+use std::panic;
+use std::sync::LazyLock;
+use std::thread::{self, ScopedJoinHandle};
+
+/// So few are done by the calling thread: to begin another costs as much as it would save.
+const ALONE: usize = 32;
+/// Least share of a thread.
+const LEAST: usize = 16;
+
+/// To ask the system takes longer than an agreement.
+static CORES: LazyLock<usize> = LazyLock::new(|| thread::available_parallelism().map_or(1, NonZero::get));
+
+/// What `work` makes of each of `items`, in their order: something that takes as long as an agreement. More than 32 are
+/// shared among the cores.
+pub(crate) fn for_each<T: Sync, U: Send>(items: &[T], work: impl Fn(&T) -> U + Sync) -> Vec<U> {
+    let do_all = |share: &[T]| share.iter().map(&work).collect::<Vec<U>>();
+    if items.len() <= ALONE {
+        return do_all(items);
+    }
+    let share = items.len().div_ceil(*CORES).max(LEAST);
+    let (own, others) = items.split_at_checked(share).unwrap_or((items, &[]));
+    thread::scope(|scope| {
+        let do_all = &do_all;
+        let begin = |share| thread::Builder::new().spawn_scoped(scope, move || do_all(share)).ok();
+        let shares: Vec<_> = others.chunks(share).map(|share| (share, begin(share))).collect();
+        let mut done = do_all(own);
+        for (share, thread) in shares {
+            done.extend(result(thread, || do_all(share)));
+        }
+        done
+    })
+}
+
+/// What `work` makes of each of the two, which takes as long as dozens of agreements.
+pub(crate) fn for_both<T: Sync, U: Send>([one, other]: [&T; 2], work: impl Fn(&T) -> U + Sync) -> [U; 2] {
+    thread::scope(|scope| {
+        let begin = || thread::Builder::new().spawn_scoped(scope, || work(other)).ok();
+        let thread = if *CORES > 1 { begin() } else { None };
+        [work(one), result(thread, || work(other))]
+    })
+}
+
+/// What a thread came to, or the same work done here where it could not begin.
+fn result<U>(thread: Option<ScopedJoinHandle<'_, U>>, work: impl FnOnce() -> U) -> U {
+    match thread.map(ScopedJoinHandle::join) {
+        Some(Ok(result)) => result,
+        Some(Err(reason)) => panic::resume_unwind(reason),
+        None => work(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_is_done_once_and_in_order() {
+        for count in [0, 1, 31, 32, 33, 47, 48, 49, 64, 65, 1000] {
+            let items: Vec<usize> = (0..count).collect();
+            assert_eq!(
+                for_each(&items, |item| item * 2),
+                (0..count).map(|item| item * 2).collect::<Vec<_>>()
+            );
+        }
+        assert_eq!(for_both([&1, &2], |item| item * 2), [2, 4]);
+    }
+
+    #[test]
+    fn a_panic_is_that_of_the_caller() {
+        let fails_at = |bad: u32| panic::catch_unwind(|| for_both([&1, &2], |item| assert_ne!(*item, bad)));
+        assert!(fails_at(1).is_err() && fails_at(2).is_err() && fails_at(3).is_ok());
+    }
+}
