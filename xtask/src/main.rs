@@ -13,6 +13,7 @@ mod fuzz;
 mod interop;
 mod mutants;
 mod programs;
+mod targets;
 mod workspace;
 
 use std::process::ExitCode;
@@ -36,6 +37,7 @@ const HELP: &str = "\
   android                        the package for Android apps; needs the NDK, and says what else
   jar                            the package for the JVM with the library inside, into the local Maven repository
   lint                           format, clippy, dependency rules
+  targets [TRIPLE]               what only phones compile, type-checked and linted; needs rustup, and no NDK or Xcode
   check-deps                     dependency rules alone
   fuzz [SECONDS] [TARGET]        each fuzz target, or one, for 60 or so many seconds
   fuzz keep [TARGET]             what they found becomes the corpus that the tests replay, as small as it can be
@@ -77,6 +79,7 @@ fn run(verb: &str, arguments: Vec<String>) -> Result<ExitCode, Error> {
         "android" => bindings::android(&workspace)?,
         "jar" => bindings::install_jar(&workspace)?,
         "lint" => checks::lint(&workspace)?,
+        "targets" => targets::check(&workspace, &arguments)?,
         "check-deps" => deps::check(&workspace)?,
         "help" | "--help" | "-h" => println!("{HELP}"),
         unknown => return Err(Error::UnknownVerb(unknown.to_owned())),
