@@ -15,13 +15,10 @@
 //! 6. **Secrets do not cross,** except the storage key that the platform already guards.
 //! 7. **What may come later has a default:** adding a field to [`Config`] or an argument to a call breaks nobody.
 
-mod arrivals;
 mod cancel;
 mod client;
 mod config;
-mod contact;
 mod error;
-mod event;
 mod id;
 mod log;
 mod message;
@@ -32,19 +29,19 @@ mod runtime;
 mod subscription;
 mod thread;
 
-pub use arrivals::ArrivalSubscription;
 pub use cancel::CancelToken;
-pub use client::Client;
+pub use client::{Client, TrustState};
 pub use config::Config;
-pub use contact::TrustState;
 pub use error::{OfflineReason, SealpostError, StorageReason};
-pub use event::{ClientSubscription, ConnectionState, Event, Overview, ThreadSummary};
 pub use id::{Cursor, MessageId, ThreadId, UserId};
 pub use log::{LogLevel, LogLine, Logger, set_logger};
 pub use message::{Delivery, Direction, FailReason, Message, MessageBody, UndecryptableCause};
 pub use push::{Fetched, fetch_for_push};
 pub use registration::{Opened, Registration, open_account};
-pub use subscription::{Change, ThreadSubscription};
+pub use subscription::{
+    ArrivalSubscription, Change, ClientSubscription, ConnectionState, Event, Overview, ThreadSubscription,
+    ThreadSummary,
+};
 pub use thread::{Page, Thread};
 
 use error::Result;

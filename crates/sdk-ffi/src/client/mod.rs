@@ -1,8 +1,12 @@
 //! A registered device.
 
+mod contact;
+
 use std::sync::Arc;
 
 use sealpost_core as core;
+
+pub use contact::TrustState;
 
 use crate::{
     CancelToken, ClientSubscription, ConnectionState, Message, Result, SealpostError, Thread, ThreadId,
@@ -13,7 +17,7 @@ use crate::{
 /// `shutdown`.
 #[derive(Debug, uniffi::Object)]
 pub struct Client {
-    pub(crate) core: core::Client,
+    core: core::Client,
     /// Cancelled when it was shut down: it is not to be resumed, and the views of it end.
     ended: Arc<CancelToken>,
 }
