@@ -6,7 +6,7 @@
 //!    [`Client`], [`Thread`], the subscriptions, [`CancelToken`]). No generics, no lifetimes.
 //! 2. **Nothing is called back but the logger.** What changes is pulled: a snapshot, then batches of changes. Swift makes
 //!    an `AsyncSequence` of it, Kotlin a `Flow`.
-//! 3. **One error, one mapping,** in `error.rs`. The app switches on remedies; each has a code that never changes. No text
+//! 3. **One error, one mapping,** in `error`. The app switches on remedies; each has a code that never changes. No text
 //!    from peers and no personal data in an error.
 //! 4. **A caller that goes away changes nothing.** Every asynchronous call runs on the library's own threads to its end;
 //!    what is dropped is only the wait. Cancelling a Swift task does not even reach Rust, so what may take long takes a
@@ -19,9 +19,11 @@ mod cancel;
 mod client;
 mod config;
 mod error;
+mod event;
 mod id;
 mod log;
 mod message;
+mod overview;
 mod pull;
 mod push;
 mod registration;
@@ -30,19 +32,18 @@ mod subscription;
 mod thread;
 
 pub use cancel::CancelToken;
-pub use client::{Client, TrustState};
+pub use client::{Client, ConnectionState, TrustState};
 pub use config::Config;
 pub use error::{OfflineReason, SealpostError, StorageReason};
+pub use event::Event;
 pub use id::{Cursor, MessageId, ThreadId, UserId};
 pub use log::{LogLevel, LogLine, Logger, set_logger};
 pub use message::{Delivery, Direction, FailReason, Message, MessageBody, UndecryptableCause};
+pub use overview::Overview;
 pub use push::{Fetched, fetch_for_push};
 pub use registration::{Opened, Registration, open_account};
-pub use subscription::{
-    ArrivalSubscription, Change, ClientSubscription, ConnectionState, Event, Overview, ThreadSubscription,
-    ThreadSummary,
-};
-pub use thread::{Page, Thread};
+pub use subscription::{ArrivalSubscription, Change, ClientSubscription, ThreadSubscription};
+pub use thread::{Page, Thread, ThreadSummary};
 
 use error::Result;
 

@@ -2,7 +2,8 @@
 
 use sealpost_core as core;
 
-use crate::{Client, Result, UserId, runtime};
+use super::Client;
+use crate::{Result, UserId, runtime};
 
 /// How far the person trusts a contact's identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]

@@ -1,16 +1,18 @@
 //! A registered device.
 
+mod connection;
 mod contact;
 
 use std::sync::Arc;
 
 use sealpost_core as core;
 
+pub use connection::ConnectionState;
 pub use contact::TrustState;
 
 use crate::{
-    CancelToken, ClientSubscription, ConnectionState, Message, Result, SealpostError, Thread, ThreadId,
-    ThreadSummary, UserId, runtime,
+    CancelToken, ClientSubscription, Message, Result, SealpostError, Thread, ThreadId, ThreadSummary, UserId,
+    runtime,
 };
 
 /// A registered device: its threads, its contacts, its connection. Threads that come from it keep it alive; end it with

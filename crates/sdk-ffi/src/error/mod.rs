@@ -1,6 +1,18 @@
-//! The one error, and the only mapping to it.
+//! The one error, and the only mapping from the client's.
+
+mod code;
+mod offline;
+mod storage;
+#[cfg(test)]
+mod tests;
 
 use sealpost_core as core;
+
+pub use offline::OfflineReason;
+pub use storage::StorageReason;
+
+/// Short for what every call returns.
+pub(crate) type Result<T, E = SealpostError> = std::result::Result<T, E>;
 
 /// What can go wrong, sorted by what can be done about it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, uniffi::Error)]
@@ -53,115 +65,6 @@ pub enum SealpostError {
     },
 }
 
-/// Why the relay could not be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, uniffi::Enum)]
-pub enum OfflineReason {
-    /// No connection, or none that lasted.
-    #[error("it is not reachable")]
-    Unreachable,
-    /// No answer in time: whether the relay did it is unknown.
-    #[error("no answer in time")]
-    TimedOut,
-    /// It asked to come back later.
-    #[error("it asks to come back later")]
-    Busy,
-    /// What answers there does not speak our protocol: a captive portal, another server, a proxy.
-    #[error("what answers there is not a relay")]
-    NotARelay,
-    /// It refused the request.
-    #[error("it refused")]
-    Refused,
-    /// Its certificate is not trusted.
-    #[error("its certificate is not trusted")]
-    Untrusted,
-}
-
-/// Why the database could not be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, uniffi::Enum)]
-pub enum StorageReason {
-    /// The key does not open this database. (Damage to its very first page looks the same.)
-    #[error("the key does not open it")]
-    WrongKey,
-    /// The file is damaged, cut short, or not a database of this library.
-    #[error("it is damaged or not a database")]
-    Corrupt,
-    /// The database was written by a newer version of this library.
-    #[error("a newer version of this library wrote it")]
-    Newer,
-    /// The file or its folder cannot be written.
-    #[error("it cannot be written")]
-    ReadOnly,
-    /// The disk is full: nothing was changed.
-    #[error("the disk is full")]
-    Full,
-    /// Another client of this process has it open, or another process was at work on it for too long.
-    #[error("it is in use elsewhere")]
-    InUse,
-    /// Any other failure of the disk.
-    #[error("the disk failed")]
-    Io,
-}
-
-/// Short for what every call returns.
-pub(crate) type Result<T, E = SealpostError> = std::result::Result<T, E>;
-
-#[uniffi::export]
-impl SealpostError {
-    /// A name for logs and reports that never changes.
-    pub fn code(&self) -> String {
-        let code = match self {
-            Self::Offline { reason } => match reason {
-                OfflineReason::Unreachable => "offline.unreachable",
-                OfflineReason::TimedOut => "offline.timed_out",
-                OfflineReason::Busy => "offline.busy",
-                OfflineReason::NotARelay => "offline.not_a_relay",
-                OfflineReason::Refused => "offline.refused",
-                OfflineReason::Untrusted => "offline.untrusted",
-            },
-            Self::Unauthorized => "unauthorized",
-            Self::NotFound => "not_found",
-            Self::TooLong { .. } => "too_long",
-            Self::Storage { reason } => match reason {
-                StorageReason::WrongKey => "storage.wrong_key",
-                StorageReason::Corrupt => "storage.corrupt",
-                StorageReason::Newer => "storage.newer",
-                StorageReason::ReadOnly => "storage.read_only",
-                StorageReason::Full => "storage.full",
-                StorageReason::InUse => "storage.in_use",
-                StorageReason::Io => "storage.io",
-            },
-            Self::InvalidArgument { .. } => "invalid_argument",
-            Self::Cancelled => "cancelled",
-            Self::Misuse { .. } => "misuse",
-            Self::Bug { .. } => "bug",
-        };
-        code.to_owned()
-    }
-
-    /// Whether the same call may succeed later without anything being changed.
-    pub fn retryable(&self) -> bool {
-        match self {
-            Self::Offline { reason } => *reason != OfflineReason::Refused,
-            Self::Storage { reason } => matches!(reason, StorageReason::Full | StorageReason::InUse),
-            _ => false,
-        }
-    }
-}
-
-impl SealpostError {
-    pub(crate) fn invalid(argument: &str) -> Self {
-        Self::InvalidArgument { argument: argument.to_owned() }
-    }
-
-    pub(crate) fn misuse(what: &str) -> Self {
-        Self::Misuse { what: what.to_owned() }
-    }
-
-    pub(crate) fn bug(what: &str) -> Self {
-        Self::Bug { what: what.to_owned() }
-    }
-}
-
 impl From<core::Error> for SealpostError {
     fn from(error: core::Error) -> Self {
         match error {
@@ -179,80 +82,16 @@ impl From<core::Error> for SealpostError {
     }
 }
 
-impl From<core::Offline> for OfflineReason {
-    fn from(reason: core::Offline) -> Self {
-        match reason {
-            core::Offline::TimedOut => Self::TimedOut,
-            core::Offline::Busy(_) => Self::Busy,
-            core::Offline::NotARelay => Self::NotARelay,
-            core::Offline::Refused(_) => Self::Refused,
-            core::Offline::Untrusted => Self::Untrusted,
-            _ => Self::Unreachable,
-        }
+impl SealpostError {
+    pub(crate) fn invalid(argument: &str) -> Self {
+        Self::InvalidArgument { argument: argument.to_owned() }
     }
-}
 
-impl From<core::Storage> for StorageReason {
-    fn from(reason: core::Storage) -> Self {
-        match reason {
-            core::Storage::WrongKey => Self::WrongKey,
-            core::Storage::Corrupt => Self::Corrupt,
-            core::Storage::Newer { .. } => Self::Newer,
-            core::Storage::ReadOnly => Self::ReadOnly,
-            core::Storage::Full => Self::Full,
-            core::Storage::InUse => Self::InUse,
-            _ => Self::Io,
-        }
+    pub(crate) fn misuse(what: &str) -> Self {
+        Self::Misuse { what: what.to_owned() }
     }
-}
 
-/// What the app's logger threw.
-impl From<uniffi::UnexpectedUniFFICallbackError> for SealpostError {
-    fn from(_: uniffi::UnexpectedUniFFICallbackError) -> Self {
-        Self::misuse("the logger threw")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-    use std::time::Duration;
-
-    use super::*;
-
-    #[test]
-    fn every_error_of_the_client_keeps_its_meaning() {
-        let offline = [
-            core::Offline::Unreachable,
-            core::Offline::TimedOut,
-            core::Offline::Busy(Duration::from_secs(5)),
-            core::Offline::NotARelay,
-            core::Offline::Refused(409),
-            core::Offline::Untrusted,
-        ];
-        let storage = [
-            core::Storage::WrongKey,
-            core::Storage::Corrupt,
-            core::Storage::Newer { found: 3, known: 2 },
-            core::Storage::ReadOnly,
-            core::Storage::Full,
-            core::Storage::InUse,
-            core::Storage::Io,
-        ];
-        let others = [
-            core::Error::Unauthorized,
-            core::Error::NotFound,
-            core::Error::TooLong { max: 9 },
-            core::Error::Misuse("twice"),
-            core::Error::Bug("here"),
-        ];
-        let offline = offline.map(core::Error::Offline).into_iter();
-        let all: Vec<_> = offline.chain(storage.map(core::Error::Storage)).chain(others).collect();
-        let mut codes = HashSet::new();
-        for error in all {
-            let ours = SealpostError::from(error.clone());
-            assert_eq!(ours.retryable(), error.is_retryable(), "{error:?}");
-            assert!(codes.insert(ours.code()), "{error:?} has the code of another");
-        }
+    pub(crate) fn bug(what: &str) -> Self {
+        Self::Bug { what: what.to_owned() }
     }
 }

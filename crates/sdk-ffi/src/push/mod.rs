@@ -1,24 +1,19 @@
 //! For a push notification.
 
+mod fetched;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use sealpost_core as core;
 use tokio::sync::oneshot;
 
-use crate::{CancelToken, Config, Message, Result, SealpostError, log};
+pub use fetched::Fetched;
+
+use crate::{CancelToken, Config, Result, SealpostError, log};
 
 /// Most threads that wait for the disk or for a name: a slow name server must not keep the database from being closed.
 const BLOCKING: usize = 4;
-
-/// What a push notification brought.
-#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
-pub struct Fetched {
-    /// The messages that are new, in the order they came in.
-    pub messages: Vec<Message>,
-    /// Whether everything that waited is here. If not, the rest comes with the next connection.
-    pub complete: bool,
-}
 
 /// Opens the database, brings in what waits at the relay, and closes it again: for the few seconds and the little memory
 /// that the system gives to a push notification. One thread; nothing is sent but acknowledgements. Ends at the latest
@@ -73,14 +68,5 @@ async fn cancelled(cancel: Option<Arc<CancelToken>>) {
     match cancel {
         Some(cancel) => cancel.cancelled().await,
         None => std::future::pending().await,
-    }
-}
-
-impl From<core::Fetched> for Fetched {
-    fn from(fetched: core::Fetched) -> Self {
-        Self {
-            messages: fetched.messages.into_iter().map(Message::from).collect(),
-            complete: fetched.complete,
-        }
     }
 }

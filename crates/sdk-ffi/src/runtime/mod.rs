@@ -1,6 +1,9 @@
 //! The library's own threads. Whatever a caller asks for runs here to its end; what is dropped with a caller is only its
 //! wait.
 
+#[cfg(test)]
+mod tests;
+
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
 
@@ -80,56 +83,4 @@ fn runtime() -> Result<&'static Runtime> {
         builder.build().ok()
     };
     RUNTIME.get_or_init(start).as_ref().ok_or_else(|| SealpostError::bug("no threads for the library"))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use tokio::sync::oneshot;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn work_goes_on_without_its_caller() {
-        let (begin, begun) = oneshot::channel::<()>();
-        let (done, was_done) = oneshot::channel();
-        let call = run(async move {
-            let _ = begun.await;
-            let _ = done.send(());
-            Ok(())
-        });
-        // Polled once, so that it has begun.
-        assert!(tokio::time::timeout(Duration::ZERO, call).await.is_err());
-        begin.send(()).unwrap();
-        was_done.await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_token_ends_the_wait_before_or_during_a_call() {
-        let cancel = CancelToken::new().unwrap();
-        let waiting =
-            tokio::spawn(run_until(Some(Arc::clone(&cancel)), std::future::pending::<Result<()>>()));
-        cancel.cancel().unwrap();
-        assert_eq!(waiting.await.unwrap(), Err(SealpostError::Cancelled));
-        let again = run_until(Some(cancel), std::future::pending::<Result<()>>());
-        assert_eq!(again.await, Err(SealpostError::Cancelled));
-    }
-
-    #[tokio::test]
-    async fn a_panic_is_a_bug() {
-        let result = run(async { panic!("on purpose") as Result<()> }).await;
-        assert_eq!(result, Err(SealpostError::bug("a panic in a call")));
-    }
-
-    #[tokio::test]
-    async fn unwanted_work_ends() {
-        let (alive, mut ended) = oneshot::channel::<()>();
-        let call = run_while_wanted(None, async move {
-            let _alive = alive;
-            std::future::pending::<Result<()>>().await
-        });
-        assert!(tokio::time::timeout(Duration::ZERO, call).await.is_err());
-        assert!((&mut ended).await.is_err());
-    }
 }

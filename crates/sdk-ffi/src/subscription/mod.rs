@@ -1,9 +1,11 @@
-//! Live views: a snapshot, then batches of what changes, pulled by one consumer.
+//! Live views, each to be pulled by one consumer: a snapshot, then batches of what changes.
 
 mod arrivals;
+mod change;
 mod client;
 mod thread;
 
 pub use arrivals::ArrivalSubscription;
-pub use client::{ClientSubscription, ConnectionState, Event, Overview, ThreadSummary};
-pub use thread::{Change, ThreadSubscription};
+pub use change::Change;
+pub use client::ClientSubscription;
+pub use thread::ThreadSubscription;

@@ -4,34 +4,9 @@ use std::sync::Arc;
 
 use sealpost_core as core;
 
+use super::Change;
 use crate::pull::{Pull, Snapshot, View};
-use crate::{CancelToken, Message, MessageId, Result};
-
-/// What changed in a thread.
-#[derive(Debug, Clone, PartialEq, Eq, uniffi::Enum)]
-pub enum Change {
-    /// The newest messages, newest first: at the start, whenever the app was too slow for the changes, and after the
-    /// client was suspended.
-    Snapshot {
-        /// They replace what was shown.
-        messages: Vec<Message>,
-    },
-    /// A message is new here.
-    Added {
-        /// It.
-        message: Message,
-    },
-    /// A message changed: its state, or its place.
-    Changed {
-        /// How it is now.
-        message: Message,
-    },
-    /// A message is gone.
-    Removed {
-        /// Which.
-        id: MessageId,
-    },
-}
+use crate::{CancelToken, Message, Result};
 
 /// A live view of a thread, to be pulled by one consumer. Bounded: who is too slow gets a fresh snapshot instead of what
 /// was missed.
@@ -70,7 +45,7 @@ impl View for core::Timeline {
 
     async fn next_batch(&mut self, max: usize) -> Option<Result<Vec<Change>>> {
         let batch = Self::next_batch(self, max).await?;
-        Some(batch.map(|changes| changes.into_iter().filter_map(known).collect()).map_err(Into::into))
+        Some(batch.map(|changes| changes.into_iter().filter_map(Change::known).collect()).map_err(Into::into))
     }
 
     fn refresh(&mut self) {
@@ -84,19 +59,6 @@ impl Snapshot for core::Timeline {
     async fn snapshot(&mut self) -> Result<Vec<Message>> {
         Ok(Self::snapshot(self).await?.into_iter().map(Message::from).collect())
     }
-}
-
-/// A change of a kind that the binding does not know is none.
-fn known(change: core::Change) -> Option<Change> {
-    Some(match change {
-        core::Change::Snapshot(messages) => {
-            Change::Snapshot { messages: messages.into_iter().map(Message::from).collect() }
-        }
-        core::Change::Added(message) => Change::Added { message: message.into() },
-        core::Change::Changed(message) => Change::Changed { message: message.into() },
-        core::Change::Removed(id) => Change::Removed { id },
-        _ => return None,
-    })
 }
 
 impl std::fmt::Debug for ThreadSubscription {

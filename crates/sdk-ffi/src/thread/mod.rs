@@ -1,22 +1,19 @@
 //! A thread: what people talk in.
 
+mod page;
+mod summary;
+
 use std::sync::Arc;
 
 use sealpost_core as core;
+
+pub use page::Page;
+pub use summary::ThreadSummary;
 
 use crate::{
     ArrivalSubscription, CancelToken, Cursor, Message, MessageId, Result, ThreadId, ThreadSubscription,
     UserId, runtime,
 };
-
-/// A part of a thread's history.
-#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
-pub struct Page {
-    /// Newest first.
-    pub messages: Vec<Message>,
-    /// Where the page before this one in time begins; none when there is none.
-    pub next: Option<Cursor>,
-}
 
 /// A thread: what people talk in.
 #[derive(Debug, uniffi::Object)]
@@ -94,11 +91,5 @@ impl Thread {
     pub async fn cancel_message(&self, message: MessageId) -> Result<bool> {
         let core = self.core.clone();
         runtime::run(async move { Ok(core.cancel(message).await?) }).await
-    }
-}
-
-impl From<core::Page> for Page {
-    fn from(page: core::Page) -> Self {
-        Self { messages: page.messages.into_iter().map(Message::from).collect(), next: page.next }
     }
 }

@@ -1,0 +1,74 @@
+//! What happens, as the whole client sees it.
+
+use sealpost_core as core;
+
+use crate::{ConnectionState, Message, MessageId, Overview, ThreadId, UserId};
+
+/// Something happened.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Enum)]
+pub enum Event {
+    /// Everything as it is: at the start, whenever the app was too slow for the events, and after the client was
+    /// suspended.
+    Snapshot {
+        /// It replaces what was shown.
+        overview: Overview,
+    },
+    /// A thread is new here.
+    ThreadAdded {
+        /// Which.
+        thread: ThreadId,
+    },
+    /// A message is new here, ours or theirs.
+    MessageAdded {
+        /// It.
+        message: Message,
+    },
+    /// A message changed: its state, or its place.
+    MessageChanged {
+        /// How it is now.
+        message: Message,
+    },
+    /// A message is gone: its sending was cancelled.
+    MessageRemoved {
+        /// Where it stood.
+        thread: ThreadId,
+        /// Which it was.
+        id: MessageId,
+    },
+    /// The safety number with this user changed, or a device joined theirs that nobody vouches for. Sends to a verified
+    /// user stop until the person accepts.
+    IdentityChanged {
+        /// Whose.
+        user: UserId,
+    },
+    /// Messages of this thread are missing: the relay no longer has them.
+    MessagesMissing {
+        /// Which.
+        thread: ThreadId,
+    },
+    /// The connection changed.
+    ConnectionChanged {
+        /// How it is now.
+        state: ConnectionState,
+    },
+}
+
+impl Event {
+    /// An event of a kind that the binding does not know is none.
+    pub(crate) fn known(update: core::Update) -> Option<Self> {
+        let event = match update {
+            core::Update::Snapshot(overview) => return Some(Self::Snapshot { overview: overview.into() }),
+            core::Update::Event(event) => event,
+        };
+        Some(match event {
+            core::Event::ThreadAdded(thread) => Self::ThreadAdded { thread },
+            core::Event::MessageAdded(message) => Self::MessageAdded { message: message.into() },
+            core::Event::MessageChanged(message) => Self::MessageChanged { message: message.into() },
+            core::Event::MessageRemoved { thread, id } => Self::MessageRemoved { thread, id },
+            core::Event::IdentityChanged(user) => Self::IdentityChanged { user },
+            core::Event::MessagesMissing { thread, .. } => Self::MessagesMissing { thread },
+            core::Event::Connection(state) => Self::ConnectionChanged { state: state.into() },
+            _ => return None,
+        })
+    }
+}

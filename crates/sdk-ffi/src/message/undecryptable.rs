@@ -1,0 +1,36 @@
+//! Why a message could not be opened.
+
+use sealpost_core as core;
+
+/// Why a message could not be opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
+pub enum UndecryptableCause {
+    /// There is no session with the sending device.
+    NoSession,
+    /// It was sealed to a pre-key that is not here, or not any more.
+    MissingPreKey,
+    /// No session opens it: it was damaged, or its key is gone.
+    NotDecryptable,
+    /// Its version is not spoken here.
+    UnsupportedVersion,
+    /// Its bytes are not a message.
+    Malformed,
+    /// What is inside says that it belongs elsewhere: the relay, or the sender, lies.
+    Misrouted,
+    /// It was opened, but says something that this version does not understand.
+    UnknownContent,
+}
+
+impl From<core::Undecryptable> for UndecryptableCause {
+    fn from(cause: core::Undecryptable) -> Self {
+        match cause {
+            core::Undecryptable::NoSession => Self::NoSession,
+            core::Undecryptable::MissingPreKey => Self::MissingPreKey,
+            core::Undecryptable::UnsupportedVersion => Self::UnsupportedVersion,
+            core::Undecryptable::Malformed => Self::Malformed,
+            core::Undecryptable::Misrouted => Self::Misrouted,
+            core::Undecryptable::UnknownContent => Self::UnknownContent,
+            _ => Self::NotDecryptable,
+        }
+    }
+}

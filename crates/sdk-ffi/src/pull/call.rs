@@ -1,0 +1,49 @@
+//! Whether the last batch has got to its caller.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The number of no call.
+const NOBODY: u64 = 0;
+
+/// The calls for a batch, each with a number of its own.
+pub(super) struct Calls {
+    next: AtomicU64,
+    /// For which of them the last batch was taken from the view, until its caller has got it.
+    on_its_way: Arc<AtomicU64>,
+}
+
+/// A call for a batch.
+#[derive(Clone)]
+pub(super) struct Call {
+    number: u64,
+    on_its_way: Arc<AtomicU64>,
+}
+
+impl Calls {
+    pub(super) fn none() -> Self {
+        Self { next: AtomicU64::new(1), on_its_way: Arc::new(AtomicU64::new(NOBODY)) }
+    }
+
+    pub(super) fn begin(&self) -> Call {
+        let number = self.next.fetch_add(1, Ordering::SeqCst);
+        Call { number, on_its_way: Arc::clone(&self.on_its_way) }
+    }
+}
+
+impl Call {
+    /// Whether the last batch that was taken has not got to its caller, and perhaps never will.
+    pub(super) fn follows_a_lost_one(&self) -> bool {
+        self.on_its_way.load(Ordering::SeqCst) != NOBODY
+    }
+
+    /// A batch was taken from the view for this call.
+    pub(super) fn taken(&self) {
+        self.on_its_way.store(self.number, Ordering::SeqCst);
+    }
+
+    /// The caller has its batch. What was taken for another call since then is still on its way.
+    pub(super) fn arrived(&self) {
+        let _ = self.on_its_way.compare_exchange(self.number, NOBODY, Ordering::SeqCst, Ordering::SeqCst);
+    }
+}

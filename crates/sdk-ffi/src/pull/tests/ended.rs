@@ -1,0 +1,32 @@
+use std::sync::Arc;
+
+use crate::pull::{Pull, View};
+use crate::{CancelToken, Result};
+
+/// Nothing ever happens here.
+struct Silent;
+
+impl View for Silent {
+    type Update = ();
+
+    async fn next_batch(&mut self, _: usize) -> Option<Result<Vec<()>>> {
+        std::future::pending().await
+    }
+
+    fn refresh(&mut self) {}
+}
+
+#[tokio::test]
+async fn a_view_ends_when_its_client_is_shut_down() {
+    let ended = Arc::<CancelToken>::default();
+    let pull = Arc::new(Pull::new(Silent, Arc::clone(&ended)));
+    let waiting = tokio::spawn({
+        let pull = Arc::clone(&pull);
+        async move { pull.next(None).await }
+    });
+    tokio::task::yield_now().await;
+    assert!(!waiting.is_finished());
+    ended.cancel().unwrap();
+    assert_eq!(waiting.await.unwrap(), Ok(None));
+    assert_eq!(pull.next(None).await, Ok(None));
+}

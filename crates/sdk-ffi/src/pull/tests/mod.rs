@@ -1,0 +1,48 @@
+mod ended;
+mod hurry;
+mod lost;
+
+use std::sync::Arc;
+
+use tokio::sync::{Notify, mpsc};
+
+use super::{Pull, Snapshot, View};
+use crate::Result;
+
+/// Counts, one number for each time it is let.
+struct Numbers {
+    last: u32,
+    go_on: Arc<Notify>,
+    given: mpsc::UnboundedSender<u32>,
+}
+
+impl View for Numbers {
+    type Update = u32;
+
+    async fn next_batch(&mut self, _: usize) -> Option<Result<Vec<u32>>> {
+        self.go_on.notified().await;
+        self.last = self.last.saturating_add(1);
+        self.given.send(self.last).unwrap();
+        Some(Ok(vec![self.last]))
+    }
+
+    fn refresh(&mut self) {
+        self.last = self.last.saturating_add(100);
+    }
+}
+
+impl Snapshot for Numbers {
+    type Snapshot = u32;
+
+    async fn snapshot(&mut self) -> Result<u32> {
+        Ok(self.last)
+    }
+}
+
+/// Them, what lets them go on, and those that were taken.
+fn numbers() -> (Pull<Numbers>, Arc<Notify>, mpsc::UnboundedReceiver<u32>) {
+    let (given, was_given) = mpsc::unbounded_channel();
+    let go_on = Arc::new(Notify::new());
+    let numbers = Numbers { last: 0, go_on: Arc::clone(&go_on), given };
+    (Pull::new(numbers, Arc::default()), go_on, was_given)
+}
