@@ -259,7 +259,7 @@ impl Thread {
         Timeline::new(self.ctx(), self.id, PAGE)
     }
 
-    /// The messages that are new from the first look on, ours and theirs, each once.
+    /// The messages that are new from now on, ours and theirs, each once.
     pub fn arrivals(&self) -> Arrivals {
         Arrivals::new(self.ctx(), self.id)
     }

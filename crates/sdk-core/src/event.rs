@@ -4,10 +4,11 @@
 //! ([`Lagged`]); what was lost is in the database.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use tokio::sync::{broadcast, watch};
 
-use crate::id::{ThreadId, UserId};
+use crate::id::{MessageId, ThreadId, UserId};
 use crate::message::Message;
 
 /// How many events wait for a slow listener before it lags.
@@ -28,7 +29,7 @@ pub enum Event {
         /// Where it stood.
         thread: ThreadId,
         /// Which it was.
-        id: crate::id::MessageId,
+        id: MessageId,
     },
     /// The safety number with this user changed, or a device joined theirs that nobody vouches for. Sends to a
     /// verified contact stop until the person accepts.
@@ -86,23 +87,40 @@ pub(crate) struct EventBus(Arc<Bus>);
 struct Bus {
     told: broadcast::Sender<Told>,
     elsewhere: watch::Sender<()>,
+    /// See [`EventBus::newest`].
+    newest: AtomicI64,
 }
 
 impl EventBus {
     pub(crate) fn new() -> Self {
         let (told, elsewhere) = (broadcast::Sender::new(CAPACITY), watch::Sender::new(()));
-        Self(Arc::new(Bus { told, elsewhere }))
+        Self(Arc::new(Bus { told, elsewhere, newest: AtomicI64::default() }))
     }
 
     /// Tells everyone who listens; nobody may.
     pub(crate) fn publish(&self, event: Event) {
+        if let Event::MessageAdded(message) = &event {
+            self.begin_after(message.id);
+        }
         let _ = self.0.told.send(Told::Event(event));
     }
 
-    /// Another process has written: what one knows is old.
-    pub(crate) fn publish_elsewhere(&self) {
+    /// Another process has written, up to this message: what one knows is old.
+    pub(crate) fn publish_elsewhere(&self, newest: MessageId) {
+        self.begin_after(newest);
         let _ = self.0.told.send(Told::Elsewhere);
         self.0.elsewhere.send_replace(());
+    }
+
+    /// This message is here: nobody who begins to listen is to be told of it.
+    pub(crate) fn begin_after(&self, newest: MessageId) {
+        self.0.newest.fetch_max(newest.0, Ordering::SeqCst);
+    }
+
+    /// The newest message, in whatever thread, that is not to be told to who begins to listen now. Those to come have
+    /// higher ids.
+    pub(crate) fn newest(&self) -> MessageId {
+        MessageId(self.0.newest.load(Ordering::SeqCst))
     }
 
     pub(crate) fn subscribe(&self) -> Events {

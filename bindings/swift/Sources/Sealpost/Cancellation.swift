@@ -67,8 +67,8 @@ extension ClientSubscription {
 }
 
 extension ArrivalSubscription {
-    /// The next messages: waits for one, and takes those that wait behind it. The first call says what is old. While the client
-    /// is suspended it waits. `nil` when the client was shut down or is gone. Cancelling the task ends the wait, which loses
+    /// The next messages: waits for one, and takes those that wait behind it. While the client is suspended it
+    /// waits. `nil` when the client was shut down or is gone. Cancelling the task ends the wait, which loses
     /// nothing.
     ///
     /// Throws `Storage`, after which the next call tries again.

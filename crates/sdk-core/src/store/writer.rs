@@ -16,7 +16,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::lock::{Claim, Lock};
-use super::{SUSPENDED, Tx, schema};
+use super::{Rows, SUSPENDED, Tx, schema};
 use crate::error::{Error, Result, Storage};
 use crate::event::{Event, EventBus};
 
@@ -130,6 +130,7 @@ pub(super) struct Desk {
 impl Desk {
     pub(super) fn new(connection: Connection, lock: Lock, claim: Claim, events: EventBus) -> Result<Self> {
         let others = Others { data_version: data_version(&connection)?, events };
+        others.events.begin_after(Rows { connection: &connection }.last_message()?);
         Ok(Self { connection, lock, _claim: claim, others })
     }
 
@@ -192,7 +193,7 @@ impl Others {
         if data_version != self.data_version {
             schema::check(connection)?;
             self.data_version = data_version;
-            self.events.publish_elsewhere();
+            self.events.publish_elsewhere(Rows { connection }.last_message()?);
         }
         Ok(())
     }

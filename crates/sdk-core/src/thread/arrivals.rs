@@ -11,24 +11,26 @@ use crate::message::Message;
 use crate::store::{Rows, WeakStore};
 use crate::watch::{Next, Watch};
 
-/// The messages that are new in a thread from the first look on, ours and theirs, each once, in the order they came to
-/// be here. Bounded: what a slow listener missed, or what came while the client was suspended, is read from the
-/// database.
+/// The messages that are new in a thread from [`Thread::arrivals`](crate::Thread::arrivals) on, ours and theirs, each
+/// once, in the order they came to be here. Bounded: what a slow listener missed, or what came while the client was
+/// suspended, is read from the database.
 #[derive(Debug)]
 pub struct Arrivals {
     store: WeakStore,
     thread: ThreadId,
     watch: Watch,
-    /// What came after this one is new; `None` before the first look.
-    newest: Option<MessageId>,
+    /// What came after this one is new.
+    newest: MessageId,
     /// As `newest`, before the last batch.
-    before: Option<MessageId>,
+    before: MessageId,
 }
 
 impl Arrivals {
     pub(crate) fn new(ctx: &Context, thread: ThreadId) -> Self {
+        // In this order: what comes in between is found by the first look.
+        let newest = ctx.events.newest();
         let watch = Watch::new(&ctx.events);
-        Self { store: ctx.store.downgrade(), thread, watch, newest: None, before: None }
+        Self { store: ctx.store.downgrade(), thread, watch, newest, before: newest }
     }
 
     /// The next messages: waits for one, and takes those that wait behind it, at most `max` in all. `None` when the
@@ -47,7 +49,7 @@ impl Arrivals {
                 },
             };
             if let Some(last) = batch.last() {
-                self.newest = Some(last.id);
+                self.newest = last.id;
                 return Some(Ok(batch));
             }
         }
@@ -72,23 +74,16 @@ impl Arrivals {
     fn arrival(&self, event: Event) -> Option<Message> {
         match event {
             Event::MessageAdded(message) if message.thread == self.thread => {
-                Some(message).filter(|message| self.newest.is_some_and(|newest| message.id > newest))
+                Some(message).filter(|message| message.id > self.newest)
             }
             _ => None,
         }
     }
 
-    /// What was missed. The first look says what is old.
+    /// What was missed.
     async fn look(&mut self, max: usize) -> Option<Result<Vec<Message>>> {
-        let (thread, limit) = (self.thread, u32::try_from(max).unwrap_or(u32::MAX));
-        let Some(newest) = self.newest else {
-            let last = match self.watch.look_when_open(&self.store, |rows| rows.last_message()).await? {
-                Ok(last) => last,
-                Err(error) => return Some(Err(error)),
-            };
-            (self.newest, self.before) = (Some(last), Some(last));
-            return Some(Ok(Vec::new()));
-        };
+        let (thread, newest) = (self.thread, self.newest);
+        let limit = u32::try_from(max).unwrap_or(u32::MAX);
         let read = move |rows: &Rows<'_>| rows.arrived_after(thread, newest, limit);
         let missed = self.watch.look_when_open(&self.store, read).await?;
         if missed.as_ref().is_ok_and(|missed| missed.len() >= max) {

@@ -7,9 +7,8 @@ use sealpost_core as core;
 use crate::pull::{Pull, View};
 use crate::{CancelToken, Message, Result};
 
-/// The messages that are new in a thread from the first look on, ours and theirs, each once, in the order they came to be
-/// here. To be pulled by one consumer. What a slow one missed, or what came while the client was suspended, is read from
-/// the database.
+/// The messages that are new in a thread from its making on, ours and theirs, each once, in the order they came to be here. To be
+/// pulled by one consumer. What a slow one missed, or what came while the client was suspended, is read from the database.
 #[derive(uniffi::Object)]
 pub struct ArrivalSubscription {
     pull: Pull<core::Arrivals>,
@@ -23,8 +22,8 @@ impl ArrivalSubscription {
 
 #[uniffi::export]
 impl ArrivalSubscription {
-    /// The next messages: waits for one, and takes those that wait behind it. The first call says what is old. While the
-    /// client is suspended it waits. None when the client was shut down or is gone.
+    /// The next messages: waits for one, and takes those that wait behind it. While the client is suspended it waits. None when
+    /// the client was shut down or is gone.
     ///
     /// Throws `Cancelled`, which loses nothing, and `Storage`, after which the next call tries again.
     #[uniffi::method(default(cancel = None))]

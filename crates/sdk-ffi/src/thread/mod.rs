@@ -64,7 +64,7 @@ impl Thread {
         runtime::enter(|| ThreadSubscription::new(self.core.subscribe(), Arc::clone(&self.ended)))
     }
 
-    /// The messages that are new from the first look on, ours and theirs, each once.
+    /// The messages that are new from now on, ours and theirs, each once.
     pub fn subscribe_arrivals(&self) -> Result<Arc<ArrivalSubscription>> {
         runtime::enter(|| ArrivalSubscription::new(self.core.arrivals(), Arc::clone(&self.ended)))
     }

@@ -69,6 +69,17 @@ async fn arrivals_come_in_their_order_wherever_they_stand() {
 }
 
 #[tokio::test]
+async fn who_begins_to_listen_is_told_of_nothing_that_was_here() {
+    let fixture = Fixture::new().await;
+    let here = fixture.enqueue("here").await;
+    assert_eq!(fixture.events.newest(), here);
+    fixture.store.close().await;
+    let events = EventBus::new();
+    let _store = open(&fixture.dir, events.clone()).unwrap();
+    assert_eq!(events.newest(), here);
+}
+
+#[tokio::test]
 async fn what_is_handled_is_known_by_its_sender_and_thread() {
     let fixture = Fixture::new().await;
     let (text, receipt) = (incoming("a", 1), fresh_id());
