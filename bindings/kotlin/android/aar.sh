@@ -78,10 +78,11 @@ mkdir -p "$symbols" "$libraries"
 wanted=()
 for abi in $abis; do wanted+=(--target "$abi"); done
 cd "$here/../../.."
-# One kind of library, so that it is linked with all optimisation. The page size is an NDK's own default from r28 on.
+# One kind of library, so that it is linked with all optimisation. The page size is an NDK's own default from r28 on. What no
+# library of Android's has must not come to light only when a phone loads this one.
 cargo ndk "${wanted[@]}" --platform "$platform" --output-dir "$symbols" \
     rustc --locked --profile release-size -p sealpost-ffi --lib --crate-type cdylib --features vendored-crypto \
-    -- -C link-arg=-Wl,-z,max-page-size=16384
+    -- -C link-arg=-Wl,-z,max-page-size=16384,-z,defs
 
 for abi in $abis; do
     mkdir -p "$libraries/$abi"

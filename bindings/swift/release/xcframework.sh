@@ -20,6 +20,8 @@ xcodebuild -version >/dev/null 2>&1 || die "no Xcode: install it, then run xcode
 
 [ "$step" = build ] || exit 0
 
+# The cryptography is Apple's, also where somebody builds other things with an OpenSSL.
+unset OPENSSL_DIR OPENSSL_LIB_DIR OPENSSL_INCLUDE_DIR
 # As in Package.swift.
 export IPHONEOS_DEPLOYMENT_TARGET=16.0 MACOSX_DEPLOYMENT_TARGET=13.0
 

@@ -150,7 +150,7 @@ mod tests {
             cargo.contains("rustc --locked --profile release-size -p sealpost-ffi --lib --crate-type cdylib")
         );
         assert!(cargo.contains("--features vendored-crypto"));
-        assert!(cargo.ends_with("-- -C link-arg=-Wl,-z,max-page-size=16384"), "{cargo}");
+        assert!(cargo.ends_with("-- -C link-arg=-Wl,-z,max-page-size=16384,-z,defs"), "{cargo}");
         assert!(gradle.contains("publish"), "{gradle}");
         for abi in ["arm64-v8a", "armeabi-v7a", "x86_64", "x86"] {
             let library = format!("bindings/kotlin/target/android/libraries/{abi}/libsealpost.so");
