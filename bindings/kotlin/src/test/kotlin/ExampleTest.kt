@@ -25,7 +25,7 @@ class ExampleTest {
         val friend = ben.state.first { it.me != null }.me!!
         val me = ada.state.first { it.me != null }.me!!
         assertFalse(ada.meet(NOBODY))
-        assertEquals("not_found", ada.state.value.problem?.code())
+        assertEquals("not_found", ada.code())
         assertTrue(ada.meet(friend))
         assertEquals(friend, ada.state.first { it.peer != null }.peer)
         assertTrue(ada.send("hello"))
@@ -50,8 +50,14 @@ class ExampleTest {
         world.person("ada") {}
         val ada = ChatModel(Account(world.database("ada"), world.relay.url) { key("not ada") })
         ada.run()
-        assertEquals("storage.wrong_key", ada.state.value.problem?.code())
+        assertEquals("storage.wrong_key", ada.code())
+        val locked = IllegalStateException("the Keystore is locked")
+        val ben = ChatModel(Account(world.database("ben"), world.relay.url) { throw locked })
+        ben.run()
+        assertEquals(locked, ben.state.value.problem)
     }
+
+    private fun ChatModel.code() = (state.value.problem as? SealpostException)?.code()
 
     private fun World.account(name: String) = Account(database(name), relay.url) { key(name) }
 }

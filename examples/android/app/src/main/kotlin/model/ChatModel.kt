@@ -11,6 +11,7 @@ import io.github.sealpost.cancellable
 import io.github.sealpost.changes
 import io.github.sealpost.events
 import io.github.sealpost.openClient
+import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.NonCancellable
 import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.MutableStateFlow
@@ -31,8 +32,8 @@ data class ChatState(
     val peer: UserId? = null,
     /** The newest of them, oldest first. */
     val messages: List<Message> = emptyList(),
-    /** What went wrong last. docs/mobile.md says what to do about each. */
-    val problem: SealpostException? = null,
+    /** What went wrong last. docs/mobile.md says what to do about each of the library's. */
+    val problem: Exception? = null,
 )
 
 /** A conversation, without its screen: the one that was written in last, or the first that anybody begins. */
@@ -52,10 +53,11 @@ class ChatModel(private val account: Account) {
         try {
             do {
                 val problem = problemOf { follow(open()) }
-                if (problem?.retryable() == true) delay(2.seconds)
-            } while (problem?.retryable() == true)
+                val again = (problem as? SealpostException)?.retryable() == true
+                if (again) delay(2.seconds)
+            } while (again)
         } finally {
-            withContext(NonCancellable) { client?.suspend() }
+            withContext(NonCancellable) { problemOf { client?.suspend() } }
         }
     }
 
@@ -102,11 +104,14 @@ class ChatModel(private val account: Account) {
         }
     }
 
-    private suspend fun problemOf(call: suspend () -> Unit): SealpostException? =
+    private suspend fun problemOf(call: suspend () -> Unit): Exception? =
         try {
             call()
             null
-        } catch (problem: SealpostException) {
+        } catch (cancelled: CancellationException) {
+            throw cancelled
+        } catch (problem: Exception) {
+            // Not of the library alone: the Keystore has some too.
             shown.update { it.copy(problem = problem) }
             problem
         }
