@@ -2,7 +2,8 @@
 //! [`SealpostError`](../../../crates/sdk-ffi/src/error/mod.rs). What they call for it is written by hand in each binding.
 //!
 //! - **A native library that is missing or of another version.** Kotlin looks for it in a class initializer, which throws an
-//!   `Error` once and another one ever after, and compares no versions; Swift compares them and ends the process.
+//!   `Error` once and another one ever after, and compares no versions; Swift compares them and ends the process, also where
+//!   nothing can be thrown: when it is asked about an error, or prints a message, that the app has made itself.
 //! - **Text with half a character** (Kotlin). It is found when the text is encoded: with an exception of Java's, and after
 //!   a handle of the object was handed over, which nobody takes back.
 //!   Inside a value (an error, the body of a message) it crosses only to be printed: that must not throw.
@@ -13,6 +14,9 @@ use crate::error::Error;
 
 /// The one error that exists without the library must not ask the library about itself.
 const OF_MISUSE: [&str; 3] = ["\"misuse\"", "false", "\"not allowed now: "];
+
+/// What is said of an error that cannot be asked, as the library is not of this version.
+const OTHER_VERSION_SAID: &str = "\"not allowed now: the native library is not of this version\"";
 
 /// What is told of a panic; its place was told to the logger.
 const PANIC: &str = "a panic in a call";
@@ -70,6 +74,15 @@ pub(super) fn of_swift(generated: &str) -> Result<String, Error> {
         &format!("callStatus.errorBuf.deallocate()\n                {bug}"),
     )?;
     replace(&mut source, "throw UniffiInternalError.rustPanic(\"Rust panic\")", &bug)?;
+    for (begin, function, answer) in [
+        ("enum SealpostError", "func code() -> String  {\n", "\"misuse\""),
+        ("enum SealpostError", "func retryable() -> Bool  {\n", "false"),
+        ("enum SealpostError", "var description: String {\n", OTHER_VERSION_SAID),
+        ("enum MessageBody", "var debugDescription: String {\n", "\"MessageBody\""),
+    ] {
+        let question = format!("    guard libraryFits else {{ return {answer} }}\n");
+        insert_after(&mut source, begin, function, &question)?;
+    }
     let [code, retryable, said] = OF_MISUSE;
     for (function, pattern, answer) in [
         ("func code() -> String  {\n", "case .Misuse", code),
@@ -204,6 +217,8 @@ public enum SealpostError: Swift.Error {
 public func code() -> String  {
 public func retryable() -> Bool  {
 public var description: String {
+public enum MessageBody: Equatable {
+public var debugDescription: String {
 public func uniffiEnsureSealpostInitialized() {
         fatalError(\"UniFFI contract version mismatch: try cleaning and rebuilding your project\")
         fatalError(\"UniFFI API checksum mismatch: try cleaning and rebuilding your project\")
@@ -217,6 +232,12 @@ public func uniffiEnsureSealpostInitialized() {
         assert!(source.contains("{\n    try uniffiEnsureSealpostInitialized()\n"));
         assert!(source.contains("func uniffiEnsureSealpostInitialized() throws {"));
         assert!(source.contains("{ return \"not allowed now: \\(what)\" }"));
+        assert_eq!(source.matches("    guard libraryFits else { return ").count(), 4, "{source}");
+        assert!(
+            source.contains(
+                "debugDescription: String {\n    guard libraryFits else { return \"MessageBody\" }\n"
+            )
+        );
     }
 
     #[test]

@@ -17,8 +17,8 @@ extension Thread {
         }
     }
 
-    /// Every message that is new in this thread from now on, ours and theirs, each once. What a slow reader missed is read
-    /// from the history.
+    /// Every message that comes to be in this thread from the first that is waited for on, ours and theirs, each once. What a
+    /// slow reader missed is read from the history.
     public var arrivals: Batches<Message> {
         Batches {
             let subscription = try self.subscribeArrivals()
