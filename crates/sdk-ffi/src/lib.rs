@@ -28,6 +28,7 @@ mod pull;
 mod push;
 mod registration;
 mod runtime;
+mod signals;
 mod subscription;
 mod thread;
 

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 pub use fetched::Fetched;
 
-use crate::{CancelToken, Config, Result, SealpostError, log};
+use crate::{CancelToken, Config, Result, SealpostError, log, signals};
 
 /// Most threads that wait for the disk or for a name: a slow name server must not keep the database from being closed.
 const BLOCKING: usize = 4;
@@ -47,6 +47,7 @@ pub async fn fetch_for_push(
 /// On a runtime of its own: the app's workers are never started in a notification's process.
 fn fetch(config: core::Config, at_most: Duration, cancel: Option<Arc<CancelToken>>) -> Result<Fetched> {
     log::report_panics();
+    signals::block_broken_pipe();
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime = builder.max_blocking_threads(BLOCKING).enable_all().build();
     let runtime = runtime.map_err(|_| SealpostError::bug("no runtime for the push notification"))?;

@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
-use crate::{CancelToken, Result, SealpostError, log};
+use crate::{CancelToken, Result, SealpostError, log, signals};
 
 /// Threads that run tasks: one may be busy while the other goes on.
 const WORKERS: usize = 2;
@@ -80,6 +80,7 @@ fn runtime() -> Result<&'static Runtime> {
         log::report_panics();
         let mut builder = Builder::new_multi_thread();
         builder.worker_threads(WORKERS).max_blocking_threads(BLOCKING).thread_name("sealpost").enable_all();
+        builder.on_thread_start(signals::block_broken_pipe);
         builder.build().ok()
     };
     RUNTIME.get_or_init(start).as_ref().ok_or_else(|| SealpostError::bug("no threads for the library"))
