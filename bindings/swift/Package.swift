@@ -14,6 +14,7 @@ let package = Package(
         .target(name: "ExampleModel", dependencies: ["Sealpost"], path: "Tests/ExampleModel"),
         .executableTarget(name: "chat", dependencies: ["Sealpost"], path: "Tests/ExampleChat"),
         .executableTarget(name: "bench", dependencies: ["Sealpost"], path: "Tests/Bench"),
+        .executableTarget(name: "panics", dependencies: ["Sealpost"], path: "Tests/Panics"),
         .testTarget(
             name: "SealpostTests",
             dependencies: ["Sealpost", "ExampleModel"],

@@ -1,5 +1,7 @@
 //! End-to-end tests: real clients, the real relay, real files. They are in `tests/`; here is what they share.
 
+mod database;
 mod key_use;
 
+pub use database::open_database;
 pub use key_use::KeyUse;

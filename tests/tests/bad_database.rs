@@ -8,10 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use hkdf::Hkdf;
 use sealpost_core::{Client, Config, DatabaseKey, Error, Opened, Storage, Thread};
+use sealpost_e2e::open_database;
 use sealpost_testkit::{Party, PartyDisk, World, texts};
-use sha2::Sha256;
 
 const PAGE: usize = 4096;
 
@@ -146,7 +145,7 @@ async fn a_database_of_a_newer_version_is_left_alone() {
     let config = || Config::new(&path, DatabaseKey::new(key), world.url());
     drop(Client::open(config()).await.unwrap());
     let set_version = |version: u32| {
-        let db = as_documented(&path, &key);
+        let db = open_database(&path, &key);
         let found: u32 = db.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
         db.pragma_update(None, "user_version", version).unwrap();
         found
@@ -165,7 +164,7 @@ async fn a_database_that_a_newer_version_brings_forward_is_written_no_more() {
     hers.send_text("before").await.unwrap();
     // In another process, an updated app has the same file open.
     let disk = world.disk("ada");
-    let db = as_documented(disk.database(), &disk.key());
+    let db = open_database(disk.database(), &disk.key());
     db.busy_timeout(Duration::from_secs(10)).unwrap();
     let known: u32 = db.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
     db.pragma_update(None, "user_version", 99).unwrap();
@@ -174,17 +173,6 @@ async fn a_database_that_a_newer_version_brings_forward_is_written_no_more() {
     assert_eq!(texts(&hers).await, ["before"]);
     db.pragma_update(None, "user_version", known).unwrap();
     hers.send_text("after").await.unwrap();
-}
-
-/// Opens the file as docs/storage.md describes it.
-fn as_documented(path: &Path, key: &[u8; 32]) -> rusqlite::Connection {
-    let mut salt = [0; 16];
-    Hkdf::<Sha256>::new(None, key).expand(b"Sealpost database salt v1", &mut salt).unwrap();
-    let db = rusqlite::Connection::open(path).unwrap();
-    let (key, salt) = (hex::encode(key), hex::encode(salt));
-    db.execute_batch(&format!("PRAGMA key = \"x'{key}{salt}'\"; PRAGMA cipher_plaintext_header_size = 32;"))
-        .unwrap();
-    db
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::release::{self, Crypto};
-use super::{another_version, api, bindgen, border, build, check_api, empty_folder, rewrite};
+use super::{TROUBLE, api, bindgen, border, build, check_api, empty_folder, rewrite, stand_in};
 use crate::error::Error;
 use crate::workspace::{Profile, Workspace, capture, run};
 
@@ -18,7 +18,9 @@ pub(crate) fn test(workspace: &Workspace) -> Result<(), Error> {
     let source = generate(workspace)?;
     check_api(&folder.join("api.txt"), &api::of_kotlin(&source), &folder.join("target/api.txt"))?;
     let mut maven = maven(workspace, "test");
-    maven.arg(property("sealpost.another", &another_version(workspace)?));
+    maven.arg(property("sealpost.another", &stand_in::another_version(workspace)?));
+    maven.arg(property("sealpost.panicking", &stand_in::panicking(workspace)?));
+    maven.arg(property("sealpost.trouble", &workspace.binary(Profile::Debug, TROUBLE)));
     run(maven)
 }
 

@@ -6,6 +6,7 @@ mod border;
 mod conversation;
 mod kotlin;
 pub(crate) mod release;
+mod stand_in;
 mod swift;
 
 use std::fs;
@@ -20,15 +21,18 @@ pub(crate) use conversation::test as test_conversation;
 pub(crate) use kotlin::{Bench as KotlinBench, install as install_jar, test as test_kotlin};
 pub(crate) use swift::{Bench as SwiftBench, test as test_swift, xcframework};
 
-/// Builds the library and the relay, and runs the tests of the Kotlin binding.
+/// What goes wrong around an app, for the tests of both languages: see tests/src/bin/trouble.rs.
+const TROUBLE: &str = "trouble";
+
+/// Builds what the tests of the Kotlin binding need, and runs them.
 pub(crate) fn build_and_test_kotlin(workspace: &Workspace) -> Result<(), Error> {
-    build(workspace)?;
+    build_for_tests(workspace)?;
     test_kotlin(workspace)
 }
 
-/// Builds the library and the relay, and runs the tests of the Swift binding.
+/// Builds what the tests of the Swift binding need, and runs them.
 pub(crate) fn build_and_test_swift(workspace: &Workspace) -> Result<(), Error> {
-    build(workspace)?;
+    build_for_tests(workspace)?;
     test_swift(workspace)
 }
 
@@ -71,6 +75,13 @@ fn build(workspace: &Workspace) -> Result<(), Error> {
     run(workspace.cargo(&["build", "-q", "-p", "sealpost-ffi", "-p", "sealpost-relay", "--lib", "--bins"]))
 }
 
+/// The library, the relay, and the program that brings about what apps may meet.
+fn build_for_tests(workspace: &Workspace) -> Result<(), Error> {
+    let mut command = workspace.cargo(&["build", "-q", "-p", "sealpost-ffi", "-p", "sealpost-relay"]);
+    command.args(["-p", "sealpost-e2e", "--lib", "--bin", "sealpost-relay", "--bin", TROUBLE]);
+    run(command)
+}
+
 /// A program that generates sources, built when it is missing or old. It is the dearest debug build in the tree, so nothing else
 /// builds it.
 fn bindgen(workspace: &Workspace, name: &str) -> Result<Command, Error> {
@@ -87,27 +98,6 @@ fn rewrite(path: &Path, change: impl FnOnce(&str) -> Result<String, Error>) -> R
     let source = change(&fs::read_to_string(path).map_err(failed)?)?;
     fs::write(path, &source).map_err(failed)?;
     Ok(source)
-}
-
-/// What stands in for the library of another version: ours, but it says that it is another.
-const ANOTHER_VERSION: &str = "
-int ffi_sealpost_uniffi_contract_version(void) { return 0; }
-extern void ffi_sealpost_rustbuffer_alloc(void);
-void (*ours(void))(void) { return ffi_sealpost_rustbuffer_alloc; }
-";
-
-/// A library of another version, beside ours, for the tests of who took the wrong one.
-fn another_version(workspace: &Workspace) -> Result<PathBuf, Error> {
-    let ours = workspace.library(Profile::Debug, "sealpost");
-    let folder = ours.parent().unwrap_or(&ours);
-    let (another, source) = (folder.join("sealpost-another-version.so"), folder.join("another-version.c"));
-    fs::write(&source, ANOTHER_VERSION)
-        .map_err(|error| Error::Io { subject: source.clone(), source: error })?;
-    let mut cc = Command::new("cc");
-    cc.args(["-shared", "-fPIC", "-o"]).arg(&another).arg(&source).arg("-L").arg(folder).arg("-lsealpost");
-    cc.args(["-Xlinker", "-rpath", "-Xlinker"]).arg(folder);
-    run(cc)?;
-    Ok(another)
 }
 
 /// A folder with nothing in it.

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{another_version, api, bindgen, border, build, check_api, empty_folder, rewrite};
+use super::{TROUBLE, api, bindgen, border, build, check_api, empty_folder, rewrite, stand_in};
 use crate::error::Error;
 use crate::workspace::{Profile, Workspace, run};
 
@@ -16,6 +16,8 @@ const EXAMPLES: [&str; 2] = ["examples/ios", "examples/swift-cli"];
 
 /// The chat in a terminal, as it is built.
 const CHAT: &str = "debug/chat";
+/// What a test starts over a library that panics, as it is built.
+const PANICS: &str = "debug/panics";
 
 /// Generates the sources from the library that was built, compares their names with the golden copy, and runs the tests.
 pub(crate) fn test(workspace: &Workspace) -> Result<(), Error> {
@@ -27,7 +29,11 @@ pub(crate) fn test(workspace: &Workspace) -> Result<(), Error> {
     run(lint(workspace, &folder))?;
     let mut test =
         package(workspace, &folder, &scratch, &library_folder(workspace), &["test", "--disable-xctest"]);
-    test.env("SEALPOST_ANOTHER", another_version(workspace)?).env("SEALPOST_CHAT", scratch.join(CHAT));
+    test.env("SEALPOST_ANOTHER", stand_in::another_version(workspace)?)
+        .env("SEALPOST_CHAT", scratch.join(CHAT));
+    test.env("SEALPOST_PANICKING", stand_in::panicking(workspace)?)
+        .env("SEALPOST_PANICS", scratch.join(PANICS));
+    test.env("SEALPOST_TROUBLE", workspace.binary(Profile::Debug, TROUBLE));
     run(test)
 }
 

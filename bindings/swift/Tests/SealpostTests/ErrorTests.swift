@@ -42,41 +42,20 @@ extension SealpostTests {
                     #expect(await thrown { try await ada.resume() }?.code() == "misuse")
                     #expect(await thrown { try await ada.threads() }?.code() == "misuse")
                 }
-                let offline = await thrown {
-                    try await openClient(database: world.database("new"), key: key("new"), relay: "http://127.0.0.1:1")
+                let opening = { (key: Data, relay: String) in
+                    await thrown { try await openClient(database: world.database("ada"), key: key, relay: relay) }
                 }
-                #expect(offline == .Offline(reason: .unreachable))
-                #expect(offline?.retryable() == true)
+                let address = await world.relay.url
+                #expect(await opening(Data(count: 31), address) == .InvalidArgument(argument: "key"))
+                #expect(await opening(key("ada"), "ftp://relay")?.code() == "misuse")
                 let unknown = await thrown {
                     try await fetchForPush(database: world.database("new"), key: key("new"), relay: world.relay.url)
                 }
                 #expect(unknown == .Unauthorized)
-            }
-        }
-
-        @Test("a database says why it does not open")
-        func databases() async throws {
-            try await world { world in
-                func mistake(_ name: String, key: Data, relay: String? = nil) async throws -> SealpostError? {
-                    let address = await world.relay.url
-                    return await thrown {
-                        try await openClient(database: world.database(name), key: key, relay: relay ?? address)
-                    }
+                try await world.person("ada") { ada in
+                    try await world.relay.forget()
+                    #expect(await thrown { try await ada.directThread(user: nobody) } == .Unauthorized)
                 }
-                try await world.person("ada") { _ in
-                    let inUse = try await mistake("ada", key: key("ada"))
-                    #expect(inUse == .Storage(reason: .inUse))
-                    #expect(inUse?.retryable() == true)
-                }
-                #expect(try await mistake("ada", key: key("not ada")) == .Storage(reason: .wrongKey))
-                try "this is no database, but long enough to be looked at"
-                    .write(toFile: world.database("text"), atomically: true, encoding: .utf8)
-                #expect(try await mistake("text", key: key("text")) == .Storage(reason: .corrupt))
-                #expect(try await mistake("no/such/folder", key: key("ada")) == .Storage(reason: .readOnly))
-                #expect(try await mistake("ada", key: Data(count: 31)) == .InvalidArgument(argument: "key"))
-                #expect(try await mistake("other", key: key("other"), relay: "ftp://relay")?.code() == "misuse")
-                // Nothing of all this is in the way.
-                _ = try await world.person("ada") { try $0.userId() }
             }
         }
 
@@ -96,9 +75,13 @@ extension SealpostTests {
                     "storage.full", "storage.in_use", "storage.io", "unauthorized", "not_found", "too_long",
                     "invalid_argument", "cancelled", "misuse", "bug",
                 ])
+            #expect(
+                errors.filter { $0.retryable() }.map { $0.code() } == [
+                    "offline.unreachable", "offline.timed_out", "offline.busy", "offline.not_a_relay",
+                    "offline.untrusted", "storage.full", "storage.in_use",
+                ])
             #expect("\(SealpostError.Bug(what: "here"))" == "a bug in the library: here")
             #expect(SealpostError.Bug(what: "here").localizedDescription == "a bug in the library: here")
-            #expect(!SealpostError.Bug(what: "here").retryable())
         }
 
         @Test("strange strings cross whole")
@@ -129,12 +112,10 @@ extension SealpostTests {
         #if os(Linux)
             @Test("a library of another version is told")
             func anotherVersion() throws {
-                let environment = ProcessInfo.processInfo.environment
+                let arguments = ["--name", "ada", "--with", "ben", "--state", NSTemporaryDirectory()]
+                let chat = try program("SEALPOST_CHAT", arguments)
+                chat.environment = ["LD_PRELOAD": try built("SEALPOST_ANOTHER")]
                 let said = Pipe()
-                let chat = Process()
-                chat.executableURL = URL(filePath: try #require(environment["SEALPOST_CHAT"], "run ./dev swift"))
-                chat.arguments = ["--name", "ada", "--with", "ben", "--state", NSTemporaryDirectory()]
-                chat.environment = ["LD_PRELOAD": try #require(environment["SEALPOST_ANOTHER"])]
                 chat.standardError = said
                 try chat.run()
                 let words = String(decoding: said.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)

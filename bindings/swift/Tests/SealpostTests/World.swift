@@ -23,14 +23,11 @@ actor Relay {
     }
 
     func start() throws {
-        let program = try #require(ProcessInfo.processInfo.environment["SEALPOST_RELAY"], "run ./dev swift")
         let output = Pipe()
-        let process = Process()
-        process.executableURL = URL(filePath: program)
         let data = folder.appending(path: "relay").path
-        process.arguments = ["--data", data, "--listen", "127.0.0.1:\(port)", "--registration", "dev"]
+        let arguments = ["--data", data, "--listen", "127.0.0.1:\(port)", "--registration", "dev"]
+        let process = try program("SEALPOST_RELAY", arguments)
         process.standardOutput = output
-        process.standardError = FileHandle.nullDevice
         try process.run()
         self.process = process
         // One line, when it is ready: `listening on http://127.0.0.1:39527`.
@@ -51,6 +48,13 @@ actor Relay {
         _ = Foundation.kill(process.processIdentifier, SIGKILL)
         process.waitUntilExit()
         self.process = nil
+    }
+
+    /// Comes back without anybody's account.
+    func forget() throws {
+        kill()
+        try FileManager.default.removeItem(at: folder.appending(path: "relay"))
+        try start()
     }
 }
 
@@ -138,5 +142,43 @@ func thrown(_ call: () async throws -> some Any) async -> SealpostError? {
         return nil
     } catch {
         return error as? SealpostError
+    }
+}
+
+/// Where `./dev swift` has put something.
+func built(_ name: String) throws -> String {
+    try #require(ProcessInfo.processInfo.environment[name], "run ./dev swift")
+}
+
+/// A program that `./dev swift` has built, to be run. What it complains of is nobody's business.
+func program(_ name: String, _ arguments: [String]) throws -> Process {
+    let program = Process()
+    program.executableURL = URL(filePath: try built(name))
+    program.arguments = arguments
+    program.standardError = FileHandle.nullDevice
+    return program
+}
+
+/// What a program says.
+func said(by program: Process) throws -> [String] {
+    let output = Pipe()
+    program.standardOutput = output
+    try program.run()
+    let words = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+    program.waitUntilExit()
+    try #require(program.terminationReason == .exit && program.terminationStatus == 0)
+    return words.split(separator: "\n").map(String.init)
+}
+
+/// What the program says that brings about what goes wrong around an app: see tests/src/bin/trouble.rs.
+@discardableResult
+func trouble(_ what: String...) throws -> [String] {
+    try said(by: program("SEALPOST_TROUBLE", what))
+}
+
+extension World {
+    /// Runs statements in somebody's database, behind the back of the library.
+    func sql(_ name: String, _ statements: String) throws {
+        try trouble("database", database(name), key(name).map { String(format: "%02x", $0) }.joined(), statements)
     }
 }

@@ -66,7 +66,7 @@ class BorderTest {
 
     @Test
     fun `a library that is missing is told by the first call, and by every other`() {
-        assertEquals(LAMENT, callsWith("-Duniffi.component.sealpost.libraryOverride=/nowhere/${System.mapLibraryName("sealpost")}"))
+        assertEquals(LAMENT, callsOf("/nowhere/${System.mapLibraryName("sealpost")}"))
     }
 
     @Test
@@ -74,20 +74,11 @@ class BorderTest {
         val another = File(System.getProperty("java.home"), "lib/${System.mapLibraryName("java")}").path
         for (library in listOf(another, System.getProperty("sealpost.another"))) {
             assertTrue(File(library).exists(), library)
-            assertEquals(LAMENT, callsWith("-Duniffi.component.sealpost.libraryOverride=$library"))
+            assertEquals(LAMENT, callsOf(library))
         }
     }
 
-    /** What [Calls] says in a JVM of its own. */
-    private fun callsWith(property: String): List<String> {
-        val java = File(System.getProperty("java.home"), "bin/java").path
-        val classes = System.getProperty("java.class.path")
-        val calls = ProcessBuilder(java, property, "-cp", classes, Calls::class.java.name).redirectErrorStream(true)
-        // The system looks there too.
-        calls.environment().remove("LD_LIBRARY_PATH")
-        val process = calls.start()
-        return process.inputStream.bufferedReader().readLines().also { process.waitFor() }
-    }
+    private fun callsOf(library: String) = said(Calls::class.java, library) { redirectErrorStream(true) }
 }
 
 private val LAMENT = List(2 * Calls.all.size) { "misuse, false, not allowed now: the native library is missing, or not of this version" }

@@ -50,6 +50,13 @@ class Relay(private val folder: Path) : AutoCloseable {
         process = null
     }
 
+    /** Comes back without anybody's account. */
+    fun forget() {
+        kill()
+        File("$folder/relay").deleteRecursively()
+        start()
+    }
+
     override fun close() = kill()
 }
 
@@ -99,4 +106,28 @@ suspend inline fun <reified E : SealpostException> thrownBy(crossinline call: su
         return thrown as? E ?: throw AssertionError("not a ${E::class.simpleName}", thrown)
     }
     throw AssertionError("nothing was thrown")
+}
+
+/** What a program of these tests says over a library, in a JVM of its own. */
+fun said(program: Class<*>, library: String, prepare: ProcessBuilder.() -> Unit): List<String> {
+    val java = File(System.getProperty("java.home"), "bin/java").path
+    val over = "-Duniffi.component.sealpost.libraryOverride=$library"
+    val jvm = ProcessBuilder(java, over, "-cp", System.getProperty("java.class.path"), program.name)
+    // The system looks there too.
+    jvm.environment().remove("LD_LIBRARY_PATH")
+    val process = jvm.redirectError(ProcessBuilder.Redirect.DISCARD).apply(prepare).start()
+    return process.inputStream.bufferedReader().readLines().also { check(process.waitFor() == 0) { "it died: $it" } }
+}
+
+/** Runs statements in somebody's database, behind the back of the library. */
+fun World.sql(name: String, statements: String) {
+    trouble("database", database(name), key(name).joinToString("") { "%02x".format(it) }, statements)
+}
+
+/** What the program says that brings about what goes wrong around an app: see tests/src/bin/trouble.rs. */
+fun trouble(vararg what: String): String {
+    val process = ProcessBuilder(System.getProperty("sealpost.trouble"), *what).redirectErrorStream(true).start()
+    val said = process.inputStream.bufferedReader().readText().trim()
+    check(process.waitFor() == 0) { said }
+    return said
 }

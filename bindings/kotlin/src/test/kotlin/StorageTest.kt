@@ -1,0 +1,66 @@
+package io.github.sealpost
+
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertTrue
+import org.junit.jupiter.api.Assumptions.assumeTrue
+import org.junit.jupiter.api.Test
+import java.io.File
+
+class StorageTest {
+    @Test
+    fun `a database that cannot be used is told by the reason`() = world { world ->
+        world.person("ada") { }
+        for (reason in StorageReason.entries - StorageReason.FULL) {
+            val told = thrownBy<SealpostException.Storage> { world.openToFailWith(reason) }
+            assertEquals(reason, told.reason)
+            val code = "storage.${reason.name.lowercase()}"
+            assertEquals(code to (reason == StorageReason.IN_USE), told.code() to told.retryable())
+            // Nothing of all this is in the way.
+            world.person("ada") { assertTrue(it.userId().isNotEmpty()) }
+        }
+    }
+
+    private suspend fun World.openToFailWith(reason: StorageReason): Any = when (reason) {
+        StorageReason.WRONG_KEY -> openClient(database("ada"), key("not ada"), relay.url)
+        StorageReason.CORRUPT -> {
+            File(database("text")).writeText("this is no database, but long enough to be looked at")
+            open("text")
+        }
+        StorageReason.NEWER -> {
+            person("new") { }
+            sql("new", "PRAGMA user_version = 99")
+            open("new")
+        }
+        StorageReason.READ_ONLY -> open("no/such/folder")
+        StorageReason.FULL -> error("it has a test of its own")
+        StorageReason.IN_USE -> person("ada") { open("ada") }
+        StorageReason.IO -> {
+            File(database("no folder")).writeText("and yet in the path")
+            open("no folder.db/ada")
+        }
+    }
+
+    @Test
+    fun `a full disk takes nothing, and loses nothing`() = world { world ->
+        world.person("ben") { ben ->
+            world.person("ada") { ada -> ada.directThread(ben.userId()).use { it.sendText("before") } }
+            // What is written goes there first.
+            assumeTrue(trouble("full", world.database("ada") + "-wal") == "full", "this user may not make devices here")
+            world.person("ada") { ada ->
+                ada.thread(ada.threads().single().id).use { thread ->
+                    val told = thrownBy<SealpostException.Storage> { thread.sendText("in vain") }
+                    assertEquals(StorageReason.FULL, told.reason)
+                    assertEquals("storage.full" to true, told.code() to told.retryable())
+                    assertEquals(listOf("before"), thread.texts())
+                }
+            }
+            // SQLite took away what it could not write, and with it what stood there for the full disk.
+            world.person("ada") { ada ->
+                ada.thread(ada.threads().single().id).use { thread ->
+                    thread.sendText("after")
+                    assertEquals(listOf("before", "after"), thread.texts())
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,79 @@
+import Foundation
+import Sealpost
+import Testing
+
+extension SealpostTests {
+    @Suite struct StorageTests {
+        @Test(
+            "a database that cannot be used is told by the reason",
+            arguments: [StorageReason.wrongKey, .corrupt, .newer, .readOnly, .inUse, .io]
+        )
+        func reasons(reason: StorageReason) async throws {
+            try await world { world in
+                try await world.person("ada") { _ in }
+                let told = await thrown { try await open(world, toFailWith: reason) }
+                #expect(told == .Storage(reason: reason))
+                #expect(told?.retryable() == (reason == .inUse))
+                // Nothing of all this is in the way.
+                _ = try await world.person("ada") { try $0.userId() }
+            }
+        }
+
+        private func open(_ world: World, toFailWith reason: StorageReason) async throws -> Client {
+            let noDatabase = "this is no database, but long enough to be looked at"
+            switch reason {
+            case .wrongKey:
+                return try await openClient(
+                    database: world.database("ada"), key: key("not ada"), relay: world.relay.url)
+            case .corrupt:
+                try noDatabase.write(toFile: world.database("text"), atomically: true, encoding: .utf8)
+                return try await world.open("text")
+            case .newer:
+                try await world.person("new") { _ in }
+                try world.sql("new", "PRAGMA user_version = 99")
+                return try await world.open("new")
+            case .readOnly: return try await world.open("no/such/folder")
+            case .full: fatalError("it has a test of its own")
+            case .inUse: return try await world.person("ada") { _ in try await world.open("ada") }
+            case .io:
+                try noDatabase.write(toFile: world.database("no folder"), atomically: true, encoding: .utf8)
+                return try await world.open("no folder.db/ada")
+            }
+        }
+
+        @Test(
+            "a full disk takes nothing, and loses nothing",
+            .enabled(if: try disksCanBeFull(), "this user may not make devices here")
+        )
+        func fullDisk() async throws {
+            try await world { world in
+                try await world.person("ben") { ben in
+                    try await world.person("ada") { ada in
+                        _ = try await ada.directThread(user: ben.userId()).sendText("before")
+                    }
+                    // What is written goes there first.
+                    #expect(try trouble("full", world.database("ada") + "-wal") == ["full"])
+                    try await world.person("ada") { ada in
+                        let thread = try await ada.thread(id: ada.threads()[0].id)
+                        let told = await thrown { try await thread.sendText("in vain") }
+                        #expect(told == .Storage(reason: .full))
+                        #expect(told?.retryable() == true)
+                        #expect(try await thread.texts() == ["before"])
+                    }
+                    // SQLite took away what it could not write, and with it what stood there for the full disk.
+                    try await world.person("ada") { ada in
+                        let thread = try await ada.thread(id: ada.threads()[0].id)
+                        try await thread.sendText("after")
+                        #expect(try await thread.texts() == ["before", "after"])
+                    }
+                }
+            }
+        }
+    }
+}
+
+private func disksCanBeFull() throws -> Bool {
+    let file = FileManager.default.temporaryDirectory.appending(path: "sealpost-\(UUID())")
+    defer { try? FileManager.default.removeItem(at: file) }
+    return try trouble("full", file.path) == ["full"]
+}

@@ -1,0 +1,89 @@
+//! What goes wrong around an app, brought about for the tests of the bindings.
+//!
+//! - `trouble relays FOLDER` stands in the relay's place: a line for each way not to be of use, as `offline.busy URL`, then it
+//!   stays until it is killed.
+//! - `trouble database FILE KEY STATEMENTS` runs SQL in a database, with its key in hexadecimal.
+//! - `trouble full FILE` makes the disk full for all that is written to a file that is not there yet. Says `full`, or
+//!   `not allowed`: it takes a device, which mostly only root may make, and not everywhere.
+
+#![expect(clippy::expect_used, reason = "what goes wrong here fails a test, and says why")]
+
+use std::fs::{self, File};
+use std::future::pending;
+use std::io::{ErrorKind, Write as _, stdout};
+use std::path::Path;
+use std::process::Command;
+
+use sealpost_e2e::open_database;
+use sealpost_relay::{Config, Registration, Relay, TlsFiles};
+use sealpost_testkit::{Hostile, Hostility};
+
+#[tokio::main]
+async fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match *arguments.as_slice() {
+        ["relays", folder] => relays(Path::new(folder)).await,
+        ["database", file, key, statements] => database(Path::new(file), key, statements),
+        ["full", file] => full(Path::new(file)),
+        _ => std::process::exit(2),
+    }
+}
+
+async fn relays(folder: &Path) {
+    let silent = Hostile::start(Hostility::Silent).await;
+    let overloaded = Hostile::start(Hostility::BadGateway).await;
+    let portal = Hostile::start(Hostility::WebPage).await;
+    let closed = Config { registration: Registration::Closed, ..Config::local(folder.join("closed")) };
+    let closed = Relay::start(closed).await.expect("a relay");
+    let unvouched = Config { tls: Some(certificate(folder)), ..Config::local(folder.join("unvouched")) };
+    let unvouched = Relay::start(unvouched).await.expect("a relay");
+    for (code, url) in [
+        // Nobody may listen there but root, and nobody does.
+        ("unreachable", "http://127.0.0.1:1".to_owned()),
+        ("timed_out", silent.url()),
+        ("busy", overloaded.url()),
+        ("not_a_relay", portal.url()),
+        ("refused", closed.url()),
+        ("untrusted", unvouched.url()),
+    ] {
+        say(&format!("offline.{code} {url}"));
+    }
+    pending().await
+}
+
+/// One that vouches for itself.
+fn certificate(folder: &Path) -> TlsFiles {
+    let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
+    let files = TlsFiles { cert: folder.join("cert.pem"), key: folder.join("key.pem") };
+    fs::write(&files.cert, made.cert.pem()).expect("a file");
+    fs::write(&files.key, made.signing_key.serialize_pem()).expect("a file");
+    files
+}
+
+fn database(file: &Path, key: &str, statements: &str) {
+    let key = hex::decode(key).ok().and_then(|key| key.try_into().ok()).expect("32 bytes in hexadecimal");
+    open_database(file, &key).execute_batch(statements).expect("statements");
+}
+
+/// In the file's place stands what writes as `/dev/full` does. (A link to that is not followed by SQLite.)
+fn full(file: &Path) {
+    let made = Command::new("mknod").arg(file).args(["c", "1", "7"]).output();
+    if !made.is_ok_and(|made| made.status.success()) {
+        return say("not allowed");
+    }
+    match File::options().write(true).open(file).and_then(|mut file| file.write_all(b"?")) {
+        Err(error) if error.kind() == ErrorKind::StorageFull => say("full"),
+        // A device that does nothing, as where its folder is mounted without them.
+        _ => {
+            fs::remove_file(file).expect("it was made here");
+            say("not allowed");
+        }
+    }
+}
+
+/// One line to whoever started us.
+fn say(line: &str) {
+    writeln!(stdout(), "{line}").expect("somebody reads");
+}
