@@ -2,33 +2,12 @@
 
 #![cfg(test)]
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use sealpost_core::{Client, Config, DatabaseKey, Error, MessageBody, Offline, Opened, Trust};
-use sealpost_relay::{Config as RelayConfig, Relay, TlsFiles};
-use sealpost_testkit::eventually;
+use sealpost_testkit::{Root, World, eventually};
 use tempfile::TempDir;
 
-/// Somebody who says who is the relay.
-fn root() -> CertifiedIssuer<'static, KeyPair> {
-    let mut params = CertificateParams::new([]).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
-}
-
-/// A relay with a certificate that leads to `root`.
-async fn relay(folder: &TempDir, root: &CertifiedIssuer<'_, KeyPair>) -> Relay {
-    let key = KeyPair::generate().unwrap();
-    let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-    let certificate = CertificateParams::new(names).unwrap().signed_by(&key, root).unwrap();
-    let files = TlsFiles { cert: folder.path().join("cert.pem"), key: folder.path().join("key.pem") };
-    std::fs::write(&files.cert, certificate.pem()).unwrap();
-    std::fs::write(&files.key, key.serialize_pem()).unwrap();
-    let config = RelayConfig { tls: Some(files), ..RelayConfig::local(folder.path().join("relay")) };
-    Relay::start(config).await.unwrap()
-}
-
-fn trust(roots: &[&CertifiedIssuer<'_, KeyPair>]) -> Trust {
-    Trust::Roots(roots.iter().map(|root| root.der().to_vec()).collect())
+fn trust(roots: &[&Root]) -> Trust {
+    Trust::Roots(roots.iter().map(|root| root.der()).collect())
 }
 
 async fn register(folder: &TempDir, name: &str, url: &str, trust: Trust) -> Result<Client, Error> {
@@ -43,9 +22,9 @@ async fn register(folder: &TempDir, name: &str, url: &str, trust: Trust) -> Resu
 #[tokio::test(flavor = "multi_thread")]
 async fn two_people_talk_over_tls() {
     let folder = tempfile::tempdir().unwrap();
-    let (root, other) = (root(), root());
-    let relay = relay(&folder, &root).await;
-    let url = relay.url();
+    let (root, other) = (Root::new(), Root::new());
+    let world = World::start_over_tls(&root).await;
+    let url = world.url();
     assert!(url.starts_with("https://"));
     // One believes in this root alone, the other in several: both REST and the socket must.
     let ada = register(&folder, "ada", &url, trust(&[&root])).await.unwrap();
@@ -59,10 +38,10 @@ async fn two_people_talk_over_tls() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_cannot_prove_to_be_the_relay_is_not_talked_to() {
     let folder = tempfile::tempdir().unwrap();
-    let (root, other, third) = (root(), root(), root());
-    let relay = relay(&folder, &root).await;
+    let (root, other, third) = (Root::new(), Root::new(), Root::new());
+    let world = World::start_over_tls(&root).await;
     for (name, trust) in [("other roots", trust(&[&other, &third])), ("platform", Trust::Platform)] {
-        let refused = register(&folder, name, &relay.url(), trust).await.unwrap_err();
+        let refused = register(&folder, name, &world.url(), trust).await.unwrap_err();
         assert_eq!(refused, Error::Offline(Offline::Untrusted), "{name}");
     }
 }

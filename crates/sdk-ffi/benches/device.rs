@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sealpost::{CancelToken, Client, Config, Delivery, Direction, Opened};
-use sealpost_testkit::World;
+use sealpost_testkit::{Root, World};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -26,6 +26,8 @@ const WAITING: usize = 100;
 const ROUNDS: usize = 9;
 const CALLS: u32 = 20_000;
 const KEY: [u8; 32] = [7; 32];
+/// The certificates that a system with OpenSSL believes in.
+const PLATFORM: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// Nobody listens there.
 const NOWHERE: &str = "http://127.0.0.1:1";
 
@@ -53,8 +55,11 @@ fn file(world: &World, name: &str) -> String {
 }
 
 async fn account(database: &str, relay: &str) -> Arc<Client> {
-    let opened =
-        sealpost::open_account(database.to_owned(), KEY.to_vec(), relay.to_owned(), Config::default()).await;
+    account_with(database, relay, Config::default()).await
+}
+
+async fn account_with(database: &str, relay: &str, config: Config) -> Arc<Client> {
+    let opened = sealpost::open_account(database.to_owned(), KEY.to_vec(), relay.to_owned(), config).await;
     match opened.expect("the database opens") {
         Opened::Ready { client } => client,
         Opened::Unregistered { registration } => {
@@ -90,25 +95,35 @@ async fn measure(database: &str) {
     let [plain, waited] = child(&["calls", database]).try_into().expect("two numbers");
     println!("call, ns\t{plain:.0}");
     println!("asynchronous call, ns\t{waited:.0}");
-    let (mut grown, mut mapped) = (Vec::new(), Vec::new());
-    let world = World::start().await;
-    for round in 0..ROUNDS {
-        let [all, files] = fetch_in_a_child(&world, round).await.try_into().expect("two numbers");
-        grown.push(all);
-        mapped.push(files);
+    let root = Root::new();
+    for (over, world) in
+        [("over TLS", World::start_over_tls(&root).await), ("without TLS", World::start().await)]
+    {
+        let (mut grown, mut mapped) = (Vec::new(), Vec::new());
+        for round in 0..ROUNDS {
+            let numbers = fetch_in_a_child(&world, &root, round).await;
+            let [all, files] = numbers.try_into().expect("two numbers");
+            grown.push(all);
+            mapped.push(files);
+        }
+        println!("fetch_for_push with {WAITING} waiting, {over}: memory at most, MB\t{:.1}", median(grown));
+        println!("of it pages of the program and of files, {over}, MB\t{:.1}", median(mapped));
     }
-    println!("fetch_for_push with {WAITING} waiting, memory at most, MB\t{:.1}", median(grown));
-    println!("of it pages of the program and of files, MB\t{:.1}", median(mapped));
 }
 
-/// Somebody is away while messages come; then a push notification's process is started.
-async fn fetch_in_a_child(world: &World, round: usize) -> Vec<f64> {
+/// Somebody is away while messages come; then a push notification's process is started. It looks for `root` among all that the
+/// platform believes in.
+async fn fetch_in_a_child(world: &World, root: &Root, round: usize) -> Vec<f64> {
+    let config = || Config { roots: Some(vec![root.der()]) };
+    let believed = world.dir().join("believed.pem");
+    let platform = std::fs::read_to_string(PLATFORM).unwrap_or_default();
+    std::fs::write(&believed, platform + &root.pem()).expect("the certificates are written");
     let (away_file, friend_file) =
         (file(world, &format!("away-{round}")), file(world, &format!("friend-{round}")));
-    let away = account(&away_file, &world.url()).await;
+    let away = account_with(&away_file, &world.url(), config()).await;
     let user = away.user_id().expect("an account");
     away.shutdown().await.expect("shut down");
-    let friend = account(&friend_file, &world.url()).await;
+    let friend = account_with(&friend_file, &world.url(), config()).await;
     let thread = friend.direct_thread(user, None).await.expect("a thread");
     for n in 0..WAITING {
         thread
@@ -128,7 +143,7 @@ async fn fetch_in_a_child(world: &World, round: usize) -> Vec<f64> {
         sleep(Duration::from_millis(10)).await;
     }
     friend.shutdown().await.expect("shut down");
-    child(&["push", &away_file, &world.url()])
+    child_with(&["push", &away_file, &world.url()], &[("SSL_CERT_FILE", &believed)])
 }
 
 /// From the start of the program until a screen could be drawn, in milliseconds.
@@ -176,8 +191,14 @@ async fn push(database: &str, relay: &str) {
 
 /// The numbers that this program prints when it is started again.
 fn child(arguments: &[&str]) -> Vec<f64> {
+    child_with(arguments, &[])
+}
+
+fn child_with(arguments: &[&str], environment: &[(&str, &Path)]) -> Vec<f64> {
     let program = std::env::current_exe().expect("this program");
-    let output = Command::new(program).args(arguments).output().expect("it starts");
+    let mut command = Command::new(program);
+    command.args(arguments).envs(environment.iter().copied());
+    let output = command.output().expect("it starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).lines().map(|line| line.parse().expect("a number")).collect()
 }

@@ -9,6 +9,7 @@ mod http;
 mod party;
 mod proxy;
 mod relay_process;
+mod root;
 mod world;
 
 pub use clock::ManualClock;
@@ -16,6 +17,7 @@ pub use hostile::{Hostile, Hostility};
 pub use party::{Party, PartyDisk, history, texts};
 pub use proxy::{Honest, Meddle, Proxy, SocketMessage};
 pub use relay_process::{RelayProcess, relay_binary};
+pub use root::Root;
 pub use world::{World, own_address};
 
 use std::future::Future;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use sealpost_relay::{Config, Relay};
 use tempfile::TempDir;
 
+use crate::Root;
 use crate::party::{Party, PartyDisk};
 
 /// A relay in this process, which can go away and come back at the same address.
@@ -14,6 +15,7 @@ pub struct World {
     dir: TempDir,
     relay: Option<Relay>,
     addr: SocketAddr,
+    url: String,
     configure: Configure,
 }
 
@@ -25,20 +27,29 @@ impl World {
         Self::start_with(|config| config).await
     }
 
-    /// Starts a relay with a configuration of its own, which it also gets when it comes back.
+    /// Starts a relay that speaks TLS, with a certificate that leads to `root`.
+    pub async fn start_over_tls(root: &Root) -> Self {
+        let root = root.clone();
+        Self::start_with(move |config| {
+            let tls = root.certify(config.listen.ip(), &config.data);
+            Config { tls: Some(tls), ..config }
+        })
+        .await
+    }
+
+    /// Starts a relay with a configuration of its own, which it also gets when it comes back. Where it listens is settled before.
     pub async fn start_with(configure: impl Fn(Config) -> Config + Send + Sync + 'static) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let mut config = configure(Config::local(dir.path().join("relay")));
-        config.listen = own_address();
+        let config = configure(Config { listen: own_address(), ..Config::local(dir.path().join("relay")) });
         let relay = Relay::start(config).await;
         let relay = relay.expect("the relay starts");
-        let addr = relay.addr();
-        Self { dir, relay: Some(relay), addr, configure: Box::new(configure) }
+        let (addr, url) = (relay.addr(), relay.url());
+        Self { dir, relay: Some(relay), addr, url, configure: Box::new(configure) }
     }
 
     /// Where the relay is, or was.
     pub fn url(&self) -> String {
-        format!("http://{}", self.addr)
+        self.url.clone()
     }
 
     /// The address of the relay.
@@ -66,8 +77,7 @@ impl World {
     /// The relay comes back at the same address with the same data.
     pub async fn start_relay(&mut self) {
         if self.relay.is_none() {
-            let mut config = (self.configure)(Config::local(self.relay_dir()));
-            config.listen = self.addr;
+            let config = (self.configure)(Config { listen: self.addr, ..Config::local(self.relay_dir()) });
             self.relay = Some(Relay::start(config).await.expect("the relay starts again"));
         }
     }
@@ -97,7 +107,7 @@ pub fn own_address() -> SocketAddr {
 
 impl std::fmt::Debug for World {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { dir, relay, addr, configure: _ } = self;
-        f.debug_struct("World").field("dir", dir).field("relay", relay).field("addr", addr).finish()
+        let Self { dir, relay, addr: _, url, configure: _ } = self;
+        f.debug_struct("World").field("dir", dir).field("relay", relay).field("url", url).finish()
     }
 }
