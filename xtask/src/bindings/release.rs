@@ -20,10 +20,12 @@ pub(crate) enum Crypto {
     System,
 }
 
-/// A library with its symbols, and the linker's list of what went into it, where there is one.
+/// A library with its symbols. Where the linker is one that can: its list of what went into the library, and a copy of all that
+/// it linked, as a tar archive.
 pub(crate) struct Library {
     pub(crate) path: PathBuf,
     pub(crate) map: PathBuf,
+    pub(crate) inputs: PathBuf,
 }
 
 /// Builds it. It is the only kind of library of that call: one that is linked for Rust too would not be optimised as a whole.
@@ -43,13 +45,15 @@ pub(crate) fn library(workspace: &Workspace, crypto: Crypto) -> Result<Library, 
             target.join(PROFILE)
         }
     };
-    let map = folder.join("sealpost.map");
+    let (map, inputs) = (folder.join("sealpost.map"), folder.join("sealpost.tar"));
+    // Build scripts and macros are linked into it first; the library comes last, and stays.
+    command.env("LLD_REPRODUCE", &inputs);
     if cfg!(target_os = "linux") {
         command.args(["--", "-C"]).arg(format!("link-arg=-Wl,-Map={}", map.display()));
     }
     run(command)?;
     use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
-    Ok(Library { path: folder.join(format!("{DLL_PREFIX}sealpost{DLL_SUFFIX}")), map })
+    Ok(Library { path: folder.join(format!("{DLL_PREFIX}sealpost{DLL_SUFFIX}")), map, inputs })
 }
 
 impl Library {

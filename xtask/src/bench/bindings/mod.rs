@@ -1,5 +1,7 @@
 //! What the bindings cost an app: the size of the library and of its parts, and what a device would notice.
 
+mod cuts;
+mod elf;
 mod parts;
 mod sizes;
 

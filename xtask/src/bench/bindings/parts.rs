@@ -10,27 +10,34 @@ pub(super) struct Part {
     crates: &'static [&'static str],
 }
 
+/// The names of parts that could be left out.
+pub(super) const OPENSSL: &str = "OpenSSL's libcrypto, for SQLCipher";
+pub(super) const SQLITE: &str = "SQLite with SQLCipher, FTS5";
+pub(super) const AWS_LC: &str = "AWS-LC: TLS, X25519";
+pub(super) const TLS: &str = "TLS: rustls, webpki";
+pub(super) const PLATFORM: &str = "the platform's certificates";
+pub(super) const HTTP: &str = "HTTP and URLs: reqwest, hyper, idna";
+pub(super) const WEBSOCKET: &str = "WebSocket: tungstenite";
+pub(super) const KEM: &str = "ML-KEM and Kyber: libcrux";
+pub(super) const PROTOCOL: &str = "the protocol, SPQR too";
+
 /// In the order of the table. What is in none of them is the standard library, small crates, and constants without a name.
 pub(super) const PARTS: &[Part] = &[
-    Part { name: "OpenSSL's libcrypto, for SQLCipher", archives: &["openssl_sys"], crates: &[] },
+    Part { name: OPENSSL, archives: &["openssl_sys"], crates: &[] },
+    Part { name: SQLITE, archives: &["libsqlite3_sys"], crates: &["rusqlite", "libsqlite3_sys"] },
+    Part { name: AWS_LC, archives: &["aws_lc_sys"], crates: &["aws_lc_rs", "aws_lc_sys"] },
     Part {
-        name: "SQLite with SQLCipher, FTS5",
-        archives: &["libsqlite3_sys"],
-        crates: &["rusqlite", "libsqlite3_sys"],
-    },
-    Part { name: "AWS-LC: TLS, X25519", archives: &["aws_lc_sys"], crates: &["aws_lc_rs", "aws_lc_sys"] },
-    Part {
-        name: "TLS: rustls, webpki",
+        name: TLS,
         archives: &[],
         crates: &["rustls", "webpki", "rustls_pki_types", "tokio_rustls", "hyper_rustls"],
     },
     Part {
-        name: "the platform's certificates",
+        name: PLATFORM,
         archives: &[],
         crates: &["rustls_platform_verifier", "rustls_native_certs", "openssl_probe"],
     },
     Part {
-        name: "HTTP and URLs: reqwest, hyper, idna",
+        name: HTTP,
         archives: &[],
         crates: &[
             "reqwest",
@@ -58,14 +65,14 @@ pub(super) const PARTS: &[Part] = &[
             "ipnet",
         ],
     },
-    Part { name: "WebSocket: tungstenite", archives: &[], crates: &["tungstenite", "tokio_tungstenite"] },
+    Part { name: WEBSOCKET, archives: &[], crates: &["tungstenite", "tokio_tungstenite"] },
     Part {
         name: "tokio",
         archives: &[],
         crates: &["tokio", "mio", "socket2", "futures_util", "futures_core", "futures_channel"],
     },
     Part {
-        name: "ML-KEM and Kyber: libcrux",
+        name: KEM,
         archives: &[],
         crates: &[
             "libcrux_ml_kem",
@@ -76,7 +83,7 @@ pub(super) const PARTS: &[Part] = &[
         ],
     },
     Part {
-        name: "the protocol, SPQR too",
+        name: PROTOCOL,
         archives: &[],
         crates: &[
             "sealpost_protocol",
@@ -146,12 +153,16 @@ fn columns(line: &str) -> Option<[&str; 4]> {
     Some(columns)
 }
 
-fn owner(out: &str, file: &str, section: &str) -> &'static str {
-    let archive = PARTS
-        .iter()
-        .find(|part| part.archives.iter().any(|archive| file.contains(&format!("lib{archive}-"))));
-    if let Some(part) = archive {
-        return part.name;
+/// The part that a C library is of, by its file.
+pub(super) fn archive_of(file: &str) -> Option<&'static str> {
+    let is_in = |part: &&Part| part.archives.iter().any(|archive| file.contains(&format!("lib{archive}-")));
+    PARTS.iter().find(is_in).map(|part| part.name)
+}
+
+/// The part that a section of a file is of, which is in the section `out` of the library.
+pub(super) fn owner(out: &str, file: &str, section: &str) -> &'static str {
+    if let Some(part) = archive_of(file) {
+        return part;
     }
     match out {
         ".eh_frame" | ".eh_frame_hdr" | ".gcc_except_table" => return UNWINDING,
@@ -204,16 +215,15 @@ mod tests {
     #[test]
     fn each_piece_of_a_list_has_an_owner() {
         let found: Vec<_> = pieces(MAP).collect();
-        let openssl = "OpenSSL's libcrypto, for SQLCipher";
         assert_eq!(
             found,
             [
                 (OTHER_RUST, 0xb9),
                 ("the border: sealpost-ffi, UniFFI", 0x89),
                 ("tokio", 0x10),
-                (openssl, 0x20),
+                (OPENSSL, 0x20),
                 (OTHER_RUST, 1),
-                (openssl, 4),
+                (OPENSSL, 4),
                 (UNWINDING, 4),
             ]
         );

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use super::super::shown;
+use super::cuts;
 use super::parts::{self, LINKING, OTHER_RUST, PARTS, UNWINDING};
 use crate::bindings::release::Library;
 use crate::error::Error;
@@ -17,6 +18,7 @@ pub(super) fn print(workspace: &Workspace, library: &Library) -> Result<(), Erro
     println!("| with OpenSSL's libcrypto in it | {} |", shown(Some(whole)));
     without(workspace, whole)?;
     println!();
+    cuts::print(library, whole)?;
     // Other linkers write other lists, or none.
     let map = fs::read_to_string(&library.map).unwrap_or_default();
     let mut sizes = BTreeMap::<_, u64>::new();
@@ -53,7 +55,7 @@ fn without(_: &Workspace, _: f64) -> Result<(), Error> {
     Ok(())
 }
 
-fn size(file: &Path) -> Result<f64, Error> {
+pub(super) fn size(file: &Path) -> Result<f64, Error> {
     let metadata = fs::metadata(file).map_err(|source| Error::Io { subject: file.into(), source })?;
     Ok(metadata.len() as f64)
 }
