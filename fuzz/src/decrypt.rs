@@ -80,14 +80,14 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
             Ciphertext::Signal(message) => message,
             Ciphertext::PreKey(message) => message.signal_message(),
         });
-        seeds.extend(messages.map(|message| input(at, &far_ahead(message))));
+        seeds.extend(messages.map(|message| input(at, far_ahead(message).serialize())));
     }
     seeds.extend(MEMBER.under_way.iter().map(|message| input(VICTIMS.len(), message.serialize())));
     seeds
 }
 
 /// What anybody can make of a message: number 20,000 of the same chains, with a MAC of zeros.
-fn far_ahead(message: &SignalMessage) -> Vec<u8> {
+fn far_ahead(message: &SignalMessage) -> SignalMessage {
     const NUMBER: &[u8] = &[0xa0, 0x9c, 0x01];
     let after_varint = |bytes: &[u8]| 1 + bytes.iter().position(|byte| byte & 0x80 == 0).unwrap();
     let pq = message.pq_ratchet();
@@ -96,7 +96,7 @@ fn far_ahead(message: &SignalMessage) -> Vec<u8> {
     let pq = [&pq[..index], NUMBER, &pq[payload..]].concat();
     let bytes =
         |field: u8, bytes: &[u8]| [&[field << 3 | 2, u8::try_from(bytes.len()).unwrap()], bytes].concat();
-    [
+    let forged = [
         &[0x44][..],
         &bytes(1, message.ratchet_key()),
         &[2 << 3],
@@ -104,8 +104,10 @@ fn far_ahead(message: &SignalMessage) -> Vec<u8> {
         &bytes(4, &[0; 16]),
         &bytes(5, &pq),
         &[0; 8],
-    ]
-    .concat()
+    ];
+    let forged = SignalMessage::parse(&forged.concat()).unwrap();
+    assert_eq!((forged.counter(), forged.pq_ratchet()), (20_000, &*pq));
+    forged
 }
 
 impl Victim {

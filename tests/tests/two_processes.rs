@@ -228,6 +228,12 @@ async fn what_an_extension_brought_is_shown_by_an_app_without_a_connection() {
     extension.begin().await;
     assert_eq!(extension.end().await.0, ["message ben: are you there?"]);
     is_shown(&mut view, "ben: are you there?").await;
+    // From then on it is not new.
+    let mut arrivals = hers.arrivals();
+    hers.send_text("ada: here I am").await.unwrap();
+    let new = arrivals.next_batch(10).await.unwrap().unwrap();
+    let bodies: Vec<_> = new.into_iter().map(|message| message.body).collect();
+    assert_eq!(bodies, [MessageBody::Text("ada: here I am".to_owned())]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,8 +4,8 @@
 ///
 /// Writing to a connection that the relay has closed is an error like others, but by default it is also a signal that ends
 /// the process. The standard library prevents that for a single buffer; TLS writes several at once. A program in Rust ignores
-/// the signal, the virtual machines of Java and Android see to it themselves, and Apple's sockets do not raise it: what is left
-/// is Swift on Linux. A library changes nothing for the threads of others.
+/// the signal, the virtual machines of Java and Android see to it themselves, and on Apple's systems each socket is told not to
+/// raise it: what is left is Swift on Linux. A library changes nothing for the threads of others.
 pub(crate) fn block_broken_pipe() {
     #[cfg(unix)]
     {

@@ -105,7 +105,7 @@ impl SenderKey {
         Ok((cipher_key(message_key), next, Pending::Late(id)))
     }
 
-    /// The key of message `id`, which is not behind the chain, and the keys of those between.
+    /// The key of message `id`, which is not behind the chain, and what becomes of those between.
     fn advance(&self, id: SkippedKeyId) -> Result<Step, NoKey> {
         let walked = walk(self.chain_key.copy(), id.iteration, self.kept, Limits::new(Jump::Limited));
         let Walked { chain, key, kept, passed } = walked.ok_or(NoKey::TooFarAhead)?;

@@ -192,7 +192,7 @@ impl Step<'_> {
 }
 
 impl ReceivingChain {
-    /// The chain after message `number`, which is not behind it, and the keys of those between.
+    /// The chain after message `number`, which is not behind it, and what becomes of those between.
     fn advance(
         &self,
         session: SessionId,

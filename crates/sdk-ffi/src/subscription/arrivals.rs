@@ -7,8 +7,9 @@ use sealpost_core as core;
 use crate::pull::{Pull, View};
 use crate::{CancelToken, Message, Result};
 
-/// The messages that are new in a thread from its making on, ours and theirs, each once, in the order they came to be here. To be
-/// pulled by one consumer. What a slow one missed, or what came while the client was suspended, is read from the database.
+/// The messages that are new in a thread from `subscribe_arrivals` on, ours and theirs, each once, in the order they came to be
+/// here. To be pulled by one consumer. What a slow one missed, or what came while the client was suspended, is read from the
+/// database.
 #[derive(uniffi::Object)]
 pub struct ArrivalSubscription {
     pull: Pull<core::Arrivals>,

@@ -164,7 +164,7 @@ impl Chains {
 pub(crate) struct OutOfStep;
 
 impl Receiving {
-    /// The chain after message `index`, which is ahead of it, and the keys of those between.
+    /// The chain after message `index`, which is ahead of it, and what becomes of those between.
     fn advance(
         &self,
         session: SessionId,
