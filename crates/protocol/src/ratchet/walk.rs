@@ -99,7 +99,7 @@ pub(crate) fn walk<C: Chain>(mut chain: C, number: u32, kept: u32, limits: Limit
     for _ in newest..between {
         chain = chain.skip()?;
     }
-    let from = (newest > 0).then(|| chain.copy());
+    let from = (newest != 0).then(|| chain.copy());
     for _ in 0..newest {
         chain = chain.skip()?;
     }
