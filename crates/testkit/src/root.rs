@@ -1,4 +1,4 @@
-//! Somebody whose word is taken for who the relay is.
+//! A certificate authority for tests: it vouches for the relay.
 
 use std::fs;
 use std::net::IpAddr;

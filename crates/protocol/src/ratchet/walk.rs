@@ -5,8 +5,8 @@
 //!             beyond the bound: lost  for when they come
 //! ```
 //!
-//! Anybody can ask for a walk, and the message proves only at its end that it is no forgery. So the way is gone twice: to the key of
-//! the message, holding nothing on the way; and, when the message has proved authentic, once more for the keys to keep.
+//! Anybody can ask for a walk, and the message proves only at its end that it is no forgery. So the chain is walked twice: to the key
+//! of the message, holding nothing on the way; and, when the message has proved authentic, once more for the keys to keep.
 //!
 //! The Double Ratchet, SPQR and sender keys all receive like this. They differ in how a chain makes its keys, and in how
 //! the message of a key is named.
@@ -117,7 +117,7 @@ impl<C: Chain> PassedOver<C> {
     ) -> Vec<T> {
         let Self { forget, keep: count, from: mut place } = self;
         let forget = (forget > 0).then(|| forget_oldest(forget));
-        // The walk has gone this way: the chain does not end here.
+        // The first walk came by here: the chain does not end before.
         let keys = (0..count).map_while(|_| {
             let chain = place.take()?;
             let number = chain.next_number();
