@@ -41,7 +41,8 @@ class Relay(private val folder: Path) : AutoCloseable {
 
     /** It takes connections and answers nothing. */
     fun freeze() {
-        process?.let { ProcessBuilder("kill", "-STOP", "${it.pid()}").start().waitFor() }
+        // Every shell has it built in; not every system has the program.
+        process?.let { check(ProcessBuilder("sh", "-c", "kill -STOP ${it.pid()}").start().waitFor() == 0) }
     }
 
     /** No goodbye. */
