@@ -11,12 +11,13 @@
 use std::fs::{self, File};
 use std::future::pending;
 use std::io::{ErrorKind, Write as _, stdout};
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Command;
 
 use sealpost_e2e::open_database;
-use sealpost_relay::{Config, Registration, Relay, TlsFiles};
-use sealpost_testkit::{Hostile, Hostility};
+use sealpost_relay::{Config, Registration, Relay};
+use sealpost_testkit::{Hostile, Hostility, Root};
 
 #[tokio::main]
 async fn main() {
@@ -36,7 +37,9 @@ async fn relays(folder: &Path) {
     let portal = Hostile::start(Hostility::WebPage).await;
     let closed = Config { registration: Registration::Closed, ..Config::local(folder.join("closed")) };
     let closed = Relay::start(closed).await.expect("a relay");
-    let unvouched = Config { tls: Some(certificate(folder)), ..Config::local(folder.join("unvouched")) };
+    // By a root that nobody knows.
+    let certificate = Root::new().certify(Ipv4Addr::LOCALHOST.into(), &folder.join("certificate"));
+    let unvouched = Config { tls: Some(certificate), ..Config::local(folder.join("unvouched")) };
     let unvouched = Relay::start(unvouched).await.expect("a relay");
     for (code, url) in [
         // Nobody may listen there but root, and nobody does.
@@ -50,16 +53,6 @@ async fn relays(folder: &Path) {
         say(&format!("offline.{code} {url}"));
     }
     pending().await
-}
-
-/// One that vouches for itself.
-fn certificate(folder: &Path) -> TlsFiles {
-    let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-    let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
-    let files = TlsFiles { cert: folder.join("cert.pem"), key: folder.join("key.pem") };
-    fs::write(&files.cert, made.cert.pem()).expect("a file");
-    fs::write(&files.key, made.signing_key.serialize_pem()).expect("a file");
-    files
 }
 
 fn database(file: &Path, key: &str, statements: &str) {
