@@ -8,7 +8,8 @@ package io.github.sealpost
  * the system gives to a push notification. Ends at the latest after [atMostMs], or when it is cancelled (by [cancel], else with the
  * coroutine), and gives what is new by then: it is on disk.
  *
- * @throws SealpostException.Storage with `IN_USE` when the app has the database open, and receives by itself.
+ * @throws SealpostException.Storage with `IN_USE` when a client of this process has the database open, and receives by itself, or
+ * another process was at work on it for seconds.
  * @throws SealpostException.Unauthorized when nobody is registered here.
  */
 public suspend fun fetchForPush(
