@@ -151,6 +151,14 @@ fn the_handshake_names_its_pre_keys_once() {
     assert_eq!(consumed.one_time, Some(OneTimePreKeyId(u32::MAX)));
     assert_eq!(consumed.kem, Some(KemPreKeyId(3)));
     assert_eq!(consumed.signed, SignedPreKeyId(0));
+    // By it the owner of a last-resort KEM pre-key knows a replay. It is that of the message, and another for each session.
+    assert_eq!(consumed.base_key, first.session_id().as_bytes()[1..]);
+    let another = alice.send(&mut alice.meet(&bob, &mut rng), &bob, "again", &mut rng);
+    let Ciphertext::PreKey(another) = another else { panic!() };
+    let accepted = accept(&empty, &another, Some(bob.keys()), &mut rng).unwrap();
+    assert_eq!(accepted.consumed.unwrap().base_key, another.session_id().as_bytes()[1..]);
+    assert_ne!(first.session_id(), another.session_id());
+    let accepted = accept(&empty, &first, Some(bob.keys()), &mut rng).unwrap();
     let record = accepted.advanced.next;
     assert!(record.knows(&second));
     assert!(accept(&record, &second, None, &mut rng).unwrap().consumed.is_none());
@@ -350,4 +358,32 @@ fn a_record_survives_rows_and_bytes() {
     let read = SessionRecord::from_bytes(&at_alice.to_bytes()).unwrap();
     assert_eq!(*read.to_bytes(), *at_alice.to_bytes());
     assert!(SkippedKeys::default().is_empty());
+}
+
+/// A row whose id is another's would be deleted, and its skipped keys looked for, in the wrong place.
+#[test]
+fn a_session_is_read_under_its_own_id_alone() {
+    let (alice, bob, mut rng) = two();
+    let [first, second] = [(); 2].map(|()| alice.meet(&bob, &mut rng));
+    let id_of = |record: &SessionRecord| record.sessions().next().unwrap().id;
+    let (id, other) = (id_of(&first), id_of(&second));
+    assert_ne!(id, other);
+    let (_, rank, active, bytes) = into_row(first.sessions().next().unwrap());
+    let read = |id| SessionRecord::from_stored([(id, rank, active, &*bytes)]).map(|record| id_of(&record));
+    assert_eq!(read(id), Ok(id));
+    assert_eq!(read(other), Err(DecodeError::Malformed));
+
+    // The same in one blob: form (2 bytes), length of the row (3), then its id.
+    let mut whole = first.to_bytes().to_vec();
+    let at = whole.windows(34).position(|window| window == id.as_bytes()).unwrap();
+    whole[at..at + 34].copy_from_slice(other.as_bytes());
+    assert_eq!(SessionRecord::from_bytes(&whole).err(), Some(DecodeError::Malformed));
+
+    // What a message changes is written under the id of its session.
+    let mut sent = first.clone();
+    let message = alice.send(&mut sent, &bob, "x", &mut rng);
+    let Ciphertext::PreKey(message) = message else { panic!() };
+    assert_eq!(message.session_id(), id);
+    let changes = sent.changes_since(&first);
+    assert!(matches!(changes[..], [SessionChange::Put { id: put, .. }] if put == id));
 }

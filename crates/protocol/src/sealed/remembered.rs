@@ -125,6 +125,21 @@ mod tests {
     }
 
     #[test]
+    fn a_signature_is_remembered_for_its_key_alone() {
+        let rng = &mut StdRng::seed_from_u64(1);
+        let [key, other] = [(); 2].map(|()| KeyPair::generate(rng));
+        let mut remembered = Remembered::default();
+        let [signature, again] = [(); 2].map(|()| xeddsa::sign(&key, b"message", rng));
+        assert!(remembered.verify(key.public(), b"message", &signature));
+        assert!(!remembered.verify(other.public(), b"message", &signature));
+        // Nor is another signature of the same message, with a bit of it turned over, taken for the one that was good.
+        let mut forged = *again.as_bytes();
+        forged[0] ^= 1;
+        assert!(!remembered.verify(key.public(), b"message", &Signature::parse(&forged).unwrap()));
+        assert_eq!(remembered.signatures.len(), 1);
+    }
+
+    #[test]
     fn an_agreement_is_remembered_for_both_keys() {
         let rng = &mut StdRng::seed_from_u64(1);
         let [alice, bob, carol] = [(); 3].map(|()| IdentityKeyPair::generate(rng));

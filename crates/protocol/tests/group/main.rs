@@ -335,6 +335,40 @@ fn a_jump_of_25_000_is_the_longest_and_2_000_keys_are_kept() {
     assert_eq!(bob.receive(&messages[&23_002]).unwrap(), "23002");
 }
 
+/// A forgery costs a verification and no step of the chain: wherever it claims to be, what is wrong with it is its signature.
+#[test]
+fn the_signature_is_checked_before_the_chain_moves() {
+    let rng = &mut rng();
+    let (mut alice, distribution) = sender(rng);
+    let mut bob = Keeper::handed(&distribution);
+    let first = alice.send("first", rng);
+    assert_eq!(bob.receive(&first).unwrap(), "first");
+    for iteration in [0, 1, 2, 25_001, 25_002, u32::MAX] {
+        let forged = ForgedMessage {
+            distribution_id: distribution.distribution_id().as_bytes().to_vec(),
+            chain_id: Some(distribution.chain_id()),
+            iteration: Some(iteration),
+            ciphertext: vec![1; 32],
+        };
+        let forged = [&[0x33], &forged.encode_to_vec()[..], &[2; 64]].concat();
+        let forged = SenderKeyMessage::parse(&forged).unwrap();
+        assert_eq!(bob.receive(&forged), Err(DecryptError::NotDecryptable), "{iteration}");
+    }
+    assert_eq!(bob.receive(&first), Err(DecryptError::Duplicate));
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct ForgedMessage {
+    #[prost(bytes = "vec", tag = "1")]
+    distribution_id: Vec<u8>,
+    #[prost(uint32, optional, tag = "2")]
+    chain_id: Option<u32>,
+    #[prost(uint32, optional, tag = "3")]
+    iteration: Option<u32>,
+    #[prost(bytes = "vec", tag = "4")]
+    ciphertext: Vec<u8>,
+}
+
 #[test]
 fn a_damaged_record_is_not_opened() {
     let (sender, _) = sender(&mut rng());

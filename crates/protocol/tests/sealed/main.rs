@@ -173,6 +173,32 @@ fn any_of_several_roots_will_do_and_none_will_not() {
 }
 
 #[test]
+fn a_server_that_is_known_needs_a_root_all_the_same() {
+    let rng = &mut StdRng::seed_from_u64(1);
+    let (ours, theirs) = (Service::new(rng), Service::new(rng));
+    let (alice, key) = (address(ALICE, 1), IdentityKeyPair::generate(rng));
+    let claims = SenderClaims { address: &alice, e164: None, identity_key: key.public(), expires: NOW };
+    let certificate = SenderCertificate::issue(&claims, Signer::Known(1), &ours.server, rng);
+    let verify = |roots, server: &ServerCertificate, remembered: &mut Remembered| {
+        let trust = Trust::new(roots).with_known_server(server.clone());
+        trust.verify(&certificate, NOW, remembered)
+    };
+    let remembered = &mut Remembered::default();
+    let untrusted = Err(VerifyError::UntrustedServer);
+    // Also once both signatures are remembered as good.
+    for _ in 0..2 {
+        assert_eq!(verify(vec![], &ours.certificate, remembered), untrusted);
+        assert_eq!(verify(vec![theirs.root.public()], &ours.certificate, remembered), untrusted);
+        assert_eq!(verify(vec![ours.root.public()], &ours.certificate, remembered), Ok(()));
+    }
+    let self_signed = ServerCertificate::issue(1, &ours.server.public(), &ours.server, rng);
+    assert_eq!(verify(vec![ours.root.public()], &self_signed, remembered), untrusted);
+    // The root has signed the other server, and that one has not signed the sender.
+    let other = ServerCertificate::issue(1, &theirs.server.public(), &ours.root, rng);
+    assert_eq!(verify(vec![ours.root.public()], &other, remembered), Err(VerifyError::BadSignature));
+}
+
+#[test]
 fn a_message_from_this_very_device_is_refused() {
     let rng = &mut StdRng::seed_from_u64(1);
     let (service, alice) = (Service::new(rng), IdentityKeyPair::generate(rng));

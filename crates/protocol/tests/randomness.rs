@@ -1,0 +1,397 @@
+//! Whatever is made at random follows the generator that it is given, and all of what it draws.
+//!
+//! Each test says how many bytes are drawn and what for. It makes the thing twice from one generator, twice from equal
+//! ones, and once for each byte of the draw with a bit of that byte turned over. So neither a constant passes, nor a value that is
+//! used twice, nor one of which a part is always the same.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test fails by panicking"
+)]
+
+use prost::Message as _;
+use rand::{SeedableRng as _, rngs::StdRng};
+use rand_core::{Infallible, Rng as _, TryCryptoRng, TryRng};
+use sealpost_protocol::group::SenderKeyRecord;
+use sealpost_protocol::sealed::{
+    self, ContentHint, Recipient, Remembered, SenderCertificate, SenderClaims, ServerCertificate,
+    ServerKeyPair, Signer, UnidentifiedContent, UnixMillis,
+};
+use sealpost_protocol::{
+    Address, Ciphertext, DeviceId, DistributionId, IdentityKeyPair, KemPreKey, KemPreKeyId, LocalDevice,
+    MessageType, OneTimePreKey, OneTimePreKeyId, OurPreKeys, PreKeyBundle, PreKeySignalMessage,
+    RawPreKeyBundle, RawSigned, SessionPolicy, SessionRecord, SignalMessage, SignedPreKey, SignedPreKeyId,
+    UnixSeconds, VerifiedBundle, hpke,
+};
+
+const NOW: UnixSeconds = UnixSeconds(1_764_000_000);
+const POLICY: SessionPolicy = SessionPolicy::TripleRatchet;
+
+/// A generator that counts what is drawn, and turns over one bit of one byte.
+struct Tape {
+    stream: StdRng,
+    drawn: usize,
+    turned: Option<usize>,
+}
+
+impl Tape {
+    fn new(seed: u64, turned: Option<usize>) -> Self {
+        Self { stream: StdRng::seed_from_u64(seed), drawn: 0, turned }
+    }
+}
+
+impl TryRng for Tape {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        let mut bytes = [0; 4];
+        self.try_fill_bytes(&mut bytes).map(|()| u32::from_le_bytes(bytes))
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        let mut bytes = [0; 8];
+        self.try_fill_bytes(&mut bytes).map(|()| u64::from_le_bytes(bytes))
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        for byte in bytes {
+            *byte = self.stream.next_u32() as u8;
+            // No bit that clamping or the version of a UUID replaces.
+            if self.turned == Some(self.drawn) {
+                *byte ^= 0x08;
+            }
+            self.drawn += 1;
+        }
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for Tape {}
+
+/// Checks that `make` draws as many bytes as `draws` says, one draw behind the other, and that the value at each place of its result
+/// follows the draw at that place and none behind it.
+fn follows<const N: usize>(draws: [usize; N], make: impl Fn(&mut Tape) -> [Vec<u8>; N]) {
+    let mut tape = Tape::new(1, None);
+    let made = make(&mut tape);
+    assert_eq!(tape.drawn, draws.iter().sum::<usize>(), "bytes drawn");
+    assert_eq!(make(&mut Tape::new(1, None)), made, "an equal generator gives the same");
+
+    let again = make(&mut tape);
+    let other = make(&mut Tape::new(2, None));
+    let mut all: Vec<_> = [&made, &again, &other].into_iter().flatten().collect();
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len(), 3 * N, "no two values are the same");
+
+    let mut position = 0;
+    for (place, length) in draws.into_iter().enumerate() {
+        for _ in 0..length {
+            let turned = make(&mut Tape::new(1, Some(position)));
+            assert_ne!(turned[place], made[place], "byte {position} counts");
+            assert_eq!(turned[..place], made[..place], "byte {position} is drawn for something else");
+            position += 1;
+        }
+    }
+}
+
+/// Somebody with a bundle of each kind of key.
+struct Device {
+    identity: IdentityKeyPair,
+    address: Address,
+    signed: SignedPreKey,
+    one_time: OneTimePreKey,
+    kem: KemPreKey,
+}
+
+impl Device {
+    fn new(name: &str, rng: &mut StdRng) -> Self {
+        let identity = IdentityKeyPair::generate(rng);
+        Self {
+            address: Address::new(name, DeviceId::new(1).unwrap()),
+            signed: SignedPreKey::generate(SignedPreKeyId(1), &identity, 0, rng),
+            one_time: OneTimePreKey::generate(OneTimePreKeyId(1), rng),
+            kem: KemPreKey::generate(KemPreKeyId(1), &identity, 0, rng),
+            identity,
+        }
+    }
+
+    fn local(&self) -> LocalDevice<'_> {
+        LocalDevice { identity: &self.identity, address: &self.address, registration_id: 1 }
+    }
+
+    fn bundle(&self) -> VerifiedBundle {
+        let raw = RawPreKeyBundle {
+            registration_id: 1,
+            device_id: 1,
+            identity_key: &self.identity.public().serialize(),
+            signed_pre_key: RawSigned {
+                id: 1,
+                key: &self.signed.public_key(),
+                signature: self.signed.signature(),
+            },
+            one_time_pre_key: Some((1, &self.one_time.public_key())),
+            kem_pre_key: Some(RawSigned {
+                id: 1,
+                key: &self.kem.public_key(),
+                signature: self.kem.signature(),
+            }),
+        };
+        PreKeyBundle::parse(raw).unwrap().verify().unwrap()
+    }
+
+    fn meet(&self, peer: &Self, rng: &mut impl rand_core::CryptoRng) -> SessionRecord {
+        let local = self.local();
+        SessionRecord::empty().initiate(&local, &peer.address, peer.bundle(), POLICY, NOW, rng).unwrap()
+    }
+
+    fn send(
+        &self,
+        record: &SessionRecord,
+        peer: &Self,
+        rng: &mut impl rand_core::CryptoRng,
+    ) -> (SessionRecord, Vec<u8>) {
+        let sent = record.encrypt(&self.local(), &peer.address, b"hello", NOW, rng).unwrap();
+        (sent.next, sent.output.serialize().to_vec())
+    }
+
+    fn receive(
+        &self,
+        record: &SessionRecord,
+        peer: &Self,
+        message: &[u8],
+        rng: &mut impl rand_core::CryptoRng,
+    ) -> SessionRecord {
+        let (local, remote) = (self.local(), &peer.address);
+        if let Ok(message) = SignalMessage::parse(message) {
+            return record.decrypt(&local, remote, &message, &[], rng).unwrap().next;
+        }
+        let message = PreKeySignalMessage::parse(message).unwrap();
+        let keys =
+            Some(OurPreKeys { signed: &self.signed, one_time: Some(&self.one_time), kem: Some(&self.kem) });
+        record.decrypt_pre_key(&local, remote, &message, keys, &[], POLICY, rng).unwrap().advanced.next
+    }
+
+    /// The ratchet key that the next message will have.
+    fn ratchet_key(&self, record: &SessionRecord, peer: &Self) -> Vec<u8> {
+        let sent = record.encrypt(&self.local(), &peer.address, b"", NOW, &mut rng()).unwrap();
+        let key = match &sent.output {
+            Ciphertext::Signal(message) => *message.ratchet_key(),
+            Ciphertext::PreKey(message) => *message.signal_message().ratchet_key(),
+        };
+        assert!(sent.next.sends_with(&key));
+        key.to_vec()
+    }
+}
+
+fn rng() -> StdRng {
+    StdRng::seed_from_u64(42)
+}
+
+fn two() -> [Device; 2] {
+    let rng = &mut rng();
+    ["9d0652a3-dcc3-4d11-975f-74d61598733f", "796abedb-ca4e-4f18-8803-1fde5b921f9f"]
+        .map(|name| Device::new(name, rng))
+}
+
+#[test]
+fn identity_keys() {
+    follows([32], |tape| [IdentityKeyPair::generate(tape).public().serialize().to_vec()]);
+}
+
+/// A key pair, and `Z` of the XEdDSA signature over its public half.
+#[test]
+fn signed_pre_keys() {
+    let me = IdentityKeyPair::generate(&mut rng());
+    follows([32, 64], |tape| {
+        let key = SignedPreKey::generate(SignedPreKeyId(1), &me, 0, tape);
+        [key.public_key().to_vec(), key.signature().to_vec()]
+    });
+}
+
+#[test]
+fn one_time_pre_keys() {
+    follows([32], |tape| [OneTimePreKey::generate(OneTimePreKeyId(1), tape).public_key().to_vec()]);
+}
+
+/// The seed of a KEM key pair, whose second half is in the secret key alone, and `Z`.
+#[test]
+fn kem_pre_keys() {
+    let me = IdentityKeyPair::generate(&mut rng());
+    follows([64, 64], |tape| {
+        let key = KemPreKey::generate(KemPreKeyId(1), &me, 0, tape);
+        let stored = key.to_bytes();
+        let pair = stored.strip_suffix(key.signature()).unwrap();
+        [pair.to_vec(), key.signature().to_vec()]
+    });
+}
+
+/// What is encapsulated, the base key, and the first ratchet key.
+#[test]
+fn beginnings_of_sessions() {
+    let [alice, bob] = two();
+    follows([32, 32, 32], |tape| {
+        let record = alice.meet(&bob, tape);
+        let (_, first) = alice.send(&record, &bob, &mut rng());
+        let first = PreKeySignalMessage::parse(&first).unwrap();
+        let form = PreKeyForm::decode(&first.serialize()[1..]).unwrap();
+        assert_eq!(form.base_key.len(), 33);
+        [form.kem_ciphertext, form.base_key, first.signal_message().ratchet_key().to_vec()]
+    });
+}
+
+/// The ratchet key that replaces the signed pre-key of whoever accepts.
+#[test]
+fn acceptances_of_sessions() {
+    let [alice, bob] = two();
+    let met = alice.meet(&bob, &mut rng());
+    let (_, first) = alice.send(&met, &bob, &mut rng());
+    follows([32], |tape| {
+        let record = bob.receive(&SessionRecord::empty(), &alice, &first, tape);
+        [bob.ratchet_key(&record, &alice)]
+    });
+}
+
+/// Every change of direction asks for a new ratchet key, and SPQR for the seed of a key pair or for what it encapsulates.
+#[test]
+fn steps_of_the_ratchets() {
+    let ([mut alice, mut bob], rng) = (two(), &mut rng());
+    let mut at_alice = alice.meet(&bob, rng);
+    let mut at_bob = SessionRecord::empty();
+    let (mut seeds, mut encapsulations, mut ratchet_keys) = (0, 0, 0);
+    // Two epochs of SPQR: each of the two makes a key pair.
+    for number in 0..200 {
+        let mut drawing = Tape::new(number, None);
+        let (next, message) = alice.send(&at_alice, &bob, &mut drawing);
+        let sending = |tape: &mut Tape| {
+            let (next, message) = alice.send(&at_alice, &bob, tape);
+            [[&next.to_bytes()[..], &message].concat()]
+        };
+        match drawing.drawn {
+            0 => {}
+            64 => {
+                seeds += 1;
+                follows([64], sending);
+            }
+            32 => {
+                encapsulations += 1;
+                follows([32], sending);
+            }
+            other => panic!("{other} bytes drawn by a message"),
+        }
+        let mut drawing = Tape::new(number, None);
+        let received = bob.receive(&at_bob, &alice, &message, &mut drawing);
+        if number < 4 {
+            ratchet_keys += 1;
+            follows([32], |tape| {
+                let received = bob.receive(&at_bob, &alice, &message, tape);
+                [bob.ratchet_key(&received, &alice)]
+            });
+        }
+        assert_eq!(drawing.drawn, 32, "every message here changes the direction");
+        (at_alice, at_bob) = (received, next);
+        std::mem::swap(&mut alice, &mut bob);
+    }
+    assert_eq!(ratchet_keys, 4);
+    assert!(seeds >= 2 && encapsulations >= 2, "{seeds} seeds and {encapsulations} encapsulations");
+}
+
+/// In one direction no ratchet key is made, so that nothing is drawn.
+#[test]
+fn nothing_is_drawn_without_a_change_of_direction() {
+    let ([alice, bob], rng) = (two(), &mut rng());
+    let met = alice.meet(&bob, rng);
+    let (met, first) = alice.send(&met, &bob, rng);
+    let at_bob = bob.receive(&SessionRecord::empty(), &alice, &first, rng);
+    let mut tape = Tape::new(1, None);
+    let (_, second) = alice.send(&met, &bob, &mut tape);
+    bob.receive(&at_bob, &alice, &second, &mut tape);
+    assert_eq!(tape.drawn, 0);
+}
+
+#[test]
+fn distribution_ids() {
+    follows([16], |tape| [DistributionId::generate(tape).as_bytes().to_vec()]);
+}
+
+/// The id of the chain, its first key, and the key that signs its messages.
+#[test]
+fn sender_keys() {
+    follows([4, 32, 32], |tape| {
+        let record = SenderKeyRecord::empty(DistributionId::new([7; 16]));
+        let made = record.create_distribution(tape).output;
+        let form = DistributionForm::decode(&made.serialize()[1..]).unwrap();
+        assert_eq!((form.chain_key.len(), form.signing_key.len()), (32, 33));
+        [form.chain_id.to_be_bytes().to_vec(), form.chain_key, form.signing_key]
+    });
+}
+
+/// `Z` of the signature.
+#[test]
+fn group_messages() {
+    let record = SenderKeyRecord::empty(DistributionId::new([7; 16])).create_distribution(&mut rng()).next;
+    follows([64], |tape| [record.encrypt(b"hello", tape).unwrap().output.serialize().to_vec()]);
+}
+
+#[test]
+fn server_keys_and_certificates() {
+    follows([32], |tape| [ServerKeyPair::generate(tape).private().expose().to_vec()]);
+    let ([alice, _], root) = (two(), ServerKeyPair::generate(&mut rng()));
+    follows([64], |tape| [ServerCertificate::issue(1, &root.public(), &root, tape).serialize().to_vec()]);
+    follows([64], |tape| [certificate(&alice, &root, tape).serialize().to_vec()]);
+}
+
+/// The ephemeral key of one recipient, the seed for many, and the ephemeral key of HPKE.
+#[test]
+fn envelopes() {
+    let [alice, bob] = two();
+    let certificate = certificate(&alice, &ServerKeyPair::generate(&mut rng()), &mut rng());
+    let content =
+        UnidentifiedContent::new(MessageType::Signal, certificate, b"hello", ContentHint::Default, &[]);
+    let (ours, theirs) = (&alice.identity, bob.identity.public());
+    follows(
+        [32],
+        |tape| [sealed::seal_v1(&content, ours, theirs, &mut Remembered::default(), tape).unwrap()],
+    );
+    follows([32], |tape| {
+        let recipient = Recipient { address: &bob.address, identity_key: theirs, registration_id: 1 };
+        let sent =
+            sealed::seal_v2(&content, ours, &[recipient], &[], &mut Remembered::default(), tape).unwrap();
+        [sent.received_by(&sent.recipients()[0])]
+    });
+    follows([32], |tape| [hpke::seal(theirs, b"info", b"associated", b"hello", tape).unwrap()]);
+}
+
+fn certificate(
+    device: &Device,
+    server: &ServerKeyPair,
+    rng: &mut impl rand_core::CryptoRng,
+) -> SenderCertificate {
+    let claims = SenderClaims {
+        address: &device.address,
+        e164: None,
+        identity_key: device.identity.public(),
+        expires: UnixMillis(1),
+    };
+    SenderCertificate::issue(&claims, Signer::Known(1), server, rng)
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct PreKeyForm {
+    #[prost(bytes = "vec", tag = "2")]
+    base_key: Vec<u8>,
+    #[prost(bytes = "vec", tag = "8")]
+    kem_ciphertext: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct DistributionForm {
+    #[prost(uint32, tag = "2")]
+    chain_id: u32,
+    #[prost(bytes = "vec", tag = "4")]
+    chain_key: Vec<u8>,
+    #[prost(bytes = "vec", tag = "5")]
+    signing_key: Vec<u8>,
+}
