@@ -2,7 +2,8 @@
 //!
 //! Each method is one transaction. Its answer resolves only after the transaction is durable, or with a
 //! [`StoreError`]; a refusal is an ordinary answer and changed nothing. An operation is queued when the method
-//! is *called*, not when its future is first polled: calls made one after another take effect in that order.
+//! is *called*, not when its future is first polled: calls made one after another for one user take effect in that
+//! order. Between users the engine may choose, so that nobody waits behind somebody else's long line.
 
 mod model;
 pub mod sqlite;
@@ -100,7 +101,8 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     fn inbox_arrivals(&self, address: Address, after: Arrival, limit: PageLimit) -> Answer<Page>;
     /// Rows in (thread, seq) order, after one, whether that one still exists or not.
     fn inbox_after(&self, address: Address, after: Option<InboxKey>, limit: PageLimit) -> Answer<Page>;
-    /// Deletes acknowledged rows; the number that were there.
+    /// Deletes acknowledged rows; the number that were there. Many rows may go in several transactions: after an error
+    /// some of them may be gone, and it may be repeated.
     fn inbox_ack(&self, address: Address, keys: Vec<InboxKey>) -> Answer<u32>;
     /// Remembers how far rows were pushed, and whether the mailbox was drained.
     fn mark_pushed(&self, address: Address, pushed: Pushed) -> Answer<()>;

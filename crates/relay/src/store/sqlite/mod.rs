@@ -3,6 +3,7 @@
 mod accounts;
 mod append;
 mod columns;
+mod fair;
 mod inbox;
 mod keys;
 mod readers;
@@ -22,6 +23,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use sealpost_wire::id::{ThreadId, UserId};
 use sealpost_wire::{DeviceInfo, KeyCounts};
 
+use self::fair::Payer;
 use self::readers::Readers;
 use self::writer::Writer;
 use super::{
@@ -35,6 +37,9 @@ use crate::keys::CheckedKeys;
 use crate::metrics::Metrics;
 
 pub use schema::OpenError;
+
+/// Rows of an acknowledgement that are deleted in one operation: others come in between.
+const ACK_PART: usize = 64;
 
 /// The store of one relay, in one folder.
 #[derive(Debug)]
@@ -72,7 +77,7 @@ impl SqliteStore {
 
 impl Store for SqliteStore {
     fn create_account(&self, new: NewAccount) -> Answer<Address> {
-        self.writer.write(move |tx| {
+        self.writer.write(Payer::Anonymous, move |tx| {
             let address = accounts::create(tx, &new)?;
             fault::at(Station::RegisterBeforeCommit);
             Ok(address)
@@ -84,7 +89,7 @@ impl Store for SqliteStore {
     }
 
     fn revoke_device(&self, address: Address) -> Answer<bool> {
-        self.writer.write(move |tx| accounts::revoke(tx, address))
+        self.writer.write(Payer::User(address.user), move |tx| accounts::revoke(tx, address))
     }
 
     fn is_live(&self, address: Address, family: FamilyId) -> Answer<bool> {
@@ -92,15 +97,15 @@ impl Store for SqliteStore {
     }
 
     fn rotate_refresh(&self, rotation: Rotation) -> Answer<Rotated> {
-        self.writer.write(move |tx| tokens::rotate(tx, &rotation))
+        self.writer.write(Payer::Anonymous, move |tx| tokens::rotate(tx, &rotation))
     }
 
     fn end_family(&self, family: FamilyId) -> Answer<()> {
-        self.writer.write(move |tx| tokens::end(tx, family))
+        self.writer.write(Payer::Relay, move |tx| tokens::end(tx, family))
     }
 
     fn put_keys(&self, address: Address, keys: CheckedKeys) -> Answer<Result<KeyCounts, KeyIdUsed>> {
-        self.writer.write(move |tx| keys::put(tx, address, keys.get()))
+        self.writer.write(Payer::User(address.user), move |tx| keys::put(tx, address, keys.get()))
     }
 
     fn key_counts(&self, address: Address) -> Answer<KeyCounts> {
@@ -108,11 +113,11 @@ impl Store for SqliteStore {
     }
 
     fn take_bundles(&self, take: Take) -> Answer<Taken> {
-        self.writer.write(move |tx| keys::take(tx, &take))
+        self.writer.write(Payer::User(take.requester.user), move |tx| keys::take(tx, &take))
     }
 
     fn create_thread(&self, new: NewThread) -> Answer<Created> {
-        self.writer.write(move |tx| threads::create(tx, &new))
+        self.writer.write(Payer::User(new.creator), move |tx| threads::create(tx, &new))
     }
 
     fn thread(&self, thread: ThreadId, member: UserId) -> Answer<Option<ThreadRow>> {
@@ -120,7 +125,7 @@ impl Store for SqliteStore {
     }
 
     fn append(&self, append: Append) -> Answer<Appended> {
-        self.writer.write(move |tx| append::append(tx, &append))
+        self.writer.write(Payer::User(append.sender.user), move |tx| append::append(tx, &append))
     }
 
     fn mailbox(&self, address: Address) -> Answer<MailboxState> {
@@ -136,16 +141,27 @@ impl Store for SqliteStore {
     }
 
     fn inbox_ack(&self, address: Address, keys: Vec<InboxKey>) -> Answer<u32> {
-        self.writer.write(move |tx| inbox::acknowledge(tx, address, &keys))
+        let part = |part: &[InboxKey]| {
+            let part = part.to_vec();
+            self.writer.write(Payer::User(address.user), move |tx| inbox::acknowledge(tx, address, &part))
+        };
+        let parts: Vec<_> = keys.chunks(ACK_PART).map(part).collect();
+        Box::pin(async move {
+            let mut removed: u32 = 0;
+            for part in parts {
+                removed = removed.saturating_add(part.await?);
+            }
+            Ok(removed)
+        })
     }
 
     fn mark_pushed(&self, address: Address, pushed: Pushed) -> Answer<()> {
-        self.writer.write(move |tx| inbox::mark_pushed(tx, address, pushed))
+        self.writer.write(Payer::User(address.user), move |tx| inbox::mark_pushed(tx, address, pushed))
     }
 
     fn sweep(&self, now_ms: u64, budget: u32) -> Answer<Swept> {
         self.writer.tidy();
-        self.writer.write(move |tx| sweep::sweep(tx, now_ms, budget))
+        self.writer.write(Payer::Relay, move |tx| sweep::sweep(tx, now_ms, budget))
     }
 
     fn health(&self) -> Health {

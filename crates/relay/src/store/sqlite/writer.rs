@@ -2,28 +2,33 @@
 //!
 //! It takes what is queued, up to 256 operations, and runs each in a savepoint of one transaction. One fsync
 //! makes them all durable; only then are they answered. While it waits for the disk the next group gathers, so
-//! the groups grow with the load and the time for an answer hardly does.
+//! the groups grow with the load and the time for an answer hardly does. Whose operations are next, the
+//! [`FairQueue`] says: those of one payer run in the order of the calls, those of others may overtake them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
+use super::fair::{FairQueue, Payer, Turn};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::store::{Answer, Health, StoreError};
 
 /// Most operations in one commit.
 const MAX_GROUP: usize = 256;
+/// A group that has run for this long is committed.
+const LONG: Duration = Duration::from_millis(10);
 /// Most operations that wait. More are refused at once: their callers would time out anyway.
 const MAX_QUEUE: usize = 16_384;
 
 /// Hands operations to the writing thread.
 #[derive(Debug)]
 pub(super) struct Writer {
-    queue: Option<mpsc::Sender<Box<dyn Operation>>>,
+    queue: Option<mpsc::Sender<(Payer, Box<dyn Operation>)>>,
     thread: Option<JoinHandle<()>>,
     health: Arc<AtomicU8>,
     tidy: Arc<AtomicBool>,
@@ -39,20 +44,22 @@ impl Writer {
         let (queue, waiting) = mpsc::channel(MAX_QUEUE);
         let (health, tidy) = (Arc::new(AtomicU8::new(GOOD)), Arc::new(AtomicBool::new(false)));
         let committer =
-            Committer { db, clock, metrics, health: Arc::clone(&health), tidy: Arc::clone(&tidy) };
+            Committer { db, clock, metrics, waiting, health: Arc::clone(&health), tidy: Arc::clone(&tidy) };
         let thread =
-            std::thread::Builder::new().name("store-writer".into()).spawn(move || committer.run(waiting))?;
+            std::thread::Builder::new().name("store-writer".into()).spawn(move || committer.run())?;
         Ok(Self { queue: Some(queue), thread: Some(thread), health, tidy })
     }
 
-    /// Queues `work` now; it runs in a savepoint, and its result is answered once it is durable.
+    /// Queues `work` now; it runs in a savepoint, and its result is answered once it is durable. What it takes of the
+    /// writer's time is the payer's.
     pub(super) fn write<T: Send + 'static>(
         &self,
+        payer: Payer,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Answer<T> {
         let (reply, answer) = oneshot::channel();
-        let operation = Box::new(Pending { work: Some(work), done: None, reply });
-        let queued = self.queue.as_ref().is_some_and(|queue| queue.try_send(operation).is_ok());
+        let operation: Box<dyn Operation> = Box::new(Pending { work: Some(work), done: None, reply });
+        let queued = self.queue.as_ref().is_some_and(|queue| queue.try_send((payer, operation)).is_ok());
         Box::pin(async move {
             if !queued {
                 return Err(StoreError::Unavailable);
@@ -127,20 +134,24 @@ struct Committer {
     db: Connection,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
+    waiting: mpsc::Receiver<(Payer, Box<dyn Operation>)>,
     health: Arc<AtomicU8>,
     tidy: Arc<AtomicBool>,
 }
 
+/// Operations by their payers.
+type Queue = FairQueue<Box<dyn Operation>>;
+
 impl Committer {
-    fn run(mut self, mut waiting: mpsc::Receiver<Box<dyn Operation>>) {
-        while let Some(first) = waiting.blocking_recv() {
-            let mut group = vec![first];
-            while group.len() < MAX_GROUP
-                && let Ok(next) = waiting.try_recv()
-            {
-                group.push(next);
+    fn run(mut self) {
+        let mut queue = Queue::new();
+        loop {
+            if queue.len() == 0 {
+                let Some((payer, operation)) = self.waiting.blocking_recv() else { return };
+                queue_up(&mut queue, payer, operation);
             }
-            self.commit(group);
+            queue.next_group();
+            self.commit(&mut queue);
             if self.tidy.swap(false, Ordering::Relaxed) {
                 // A reader in the way makes it do less; the next one does the rest.
                 let log = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
@@ -149,9 +160,10 @@ impl Committer {
         }
     }
 
-    fn commit(&mut self, mut group: Vec<Box<dyn Operation>>) {
+    fn commit(&mut self, queue: &mut Queue) {
         let began = self.clock.monotonic();
-        let outcomes = self.transaction(&mut group);
+        let mut group = Vec::new();
+        let outcomes = self.transaction(queue, &mut group, began);
         self.metrics.store_commit.observe(self.clock.monotonic().saturating_sub(began));
         self.metrics.store_batch.observe(u64::try_from(group.len()).unwrap_or(u64::MAX));
         match outcomes {
@@ -170,31 +182,35 @@ impl Committer {
         }
     }
 
-    /// Runs the group in one transaction. `Err`: none of it took effect, or (if [`StoreError::Unavailable`])
-    /// nobody knows.
+    /// Runs a group in one transaction, and notes in `group` what belongs to it. `Err`: none of it took effect, or (if
+    /// [`StoreError::Unavailable`]) nobody knows.
     fn transaction(
         &mut self,
-        group: &mut [Box<dyn Operation>],
+        queue: &mut Queue,
+        group: &mut Vec<Box<dyn Operation>>,
+        began: Duration,
     ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-        let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(store_error)?;
-        let mut outcomes = Vec::with_capacity(group.len());
-        for operation in group {
-            tx.execute_batch("SAVEPOINT operation").map_err(store_error)?;
-            match operation.run(&tx) {
-                Ok(()) => {
-                    tx.execute_batch("RELEASE operation").map_err(store_error)?;
-                    outcomes.push(Ok(()));
-                }
-                Err(error) => {
-                    let error = store_error(error);
-                    // A full disk may have ended the whole transaction; then nothing of the group is left.
-                    if tx.is_autocommit() {
-                        return Err(error);
-                    }
-                    tx.execute_batch("ROLLBACK TO operation; RELEASE operation").map_err(store_error)?;
-                    outcomes.push(Err(error));
-                }
+        let mut next = next(queue, &mut self.waiting);
+        let tx = match self.db.transaction_with_behavior(TransactionBehavior::Immediate) {
+            Ok(tx) => tx,
+            Err(error) => {
+                group.extend(next.map(|turn| turn.operation));
+                return Err(store_error(error));
             }
+        };
+        let mut outcomes = Vec::new();
+        let mut before = self.clock.monotonic();
+        while let Some(Turn { payer, mut operation }) = next {
+            let outcome = run(&tx, operation.as_mut());
+            group.push(operation);
+            outcomes.push(outcome?);
+            let now = self.clock.monotonic();
+            queue.served(payer, now.saturating_sub(before));
+            before = now;
+            if group.len() >= MAX_GROUP || now.saturating_sub(began) >= LONG {
+                break;
+            }
+            next = self::next(queue, &mut self.waiting);
         }
         tx.commit().map_err(store_error)?;
         Ok(outcomes)
@@ -211,6 +227,45 @@ impl Committer {
                 None => tracing::info!("the store writes again"),
                 Some(error) => tracing::error!(%error, "the store does not write"),
             }
+        }
+    }
+}
+
+/// The next operation of a group, of all that have been called for by now.
+fn next(
+    queue: &mut Queue,
+    waiting: &mut mpsc::Receiver<(Payer, Box<dyn Operation>)>,
+) -> Option<Turn<Box<dyn Operation>>> {
+    while queue.len() < MAX_QUEUE
+        && let Ok((payer, operation)) = waiting.try_recv()
+    {
+        queue_up(queue, payer, operation);
+    }
+    queue.pop()
+}
+
+fn queue_up(queue: &mut Queue, payer: Payer, operation: Box<dyn Operation>) {
+    if let Err(operation) = queue.push(payer, operation) {
+        operation.answer(Err(StoreError::Unavailable));
+    }
+}
+
+/// Runs one operation in a savepoint. The outer error ends the group.
+fn run(tx: &Transaction<'_>, operation: &mut dyn Operation) -> Result<Result<(), StoreError>, StoreError> {
+    tx.execute_batch("SAVEPOINT operation").map_err(store_error)?;
+    match operation.run(tx) {
+        Ok(()) => {
+            tx.execute_batch("RELEASE operation").map_err(store_error)?;
+            Ok(Ok(()))
+        }
+        Err(error) => {
+            let error = store_error(error);
+            // A full disk may have ended the whole transaction; then nothing of the group is left.
+            if tx.is_autocommit() {
+                return Err(error);
+            }
+            tx.execute_batch("ROLLBACK TO operation; RELEASE operation").map_err(store_error)?;
+            Ok(Err(error))
         }
     }
 }
@@ -238,7 +293,7 @@ mod tests {
     }
 
     fn insert(writer: &Writer, n: u64) -> Answer<usize> {
-        writer.write(move |tx| tx.execute("INSERT INTO t (n) VALUES (?1)", [n]))
+        writer.write(Payer::Relay, move |tx| tx.execute("INSERT INTO t (n) VALUES (?1)", [n]))
     }
 
     #[tokio::test]
@@ -247,7 +302,8 @@ mod tests {
         let answers = [insert(&writer, 1), insert(&writer, 1), insert(&writer, 2)];
         let answers = futures_util::future::join_all(answers).await;
         assert_eq!(answers, [Ok(1), Err(StoreError::Unavailable), Ok(1)]);
-        let rows = writer.write(|tx| tx.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, u64>(0)));
+        let rows = writer
+            .write(Payer::Relay, |tx| tx.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, u64>(0)));
         assert_eq!(rows.await, Ok(2));
     }
 
@@ -258,7 +314,7 @@ mod tests {
         for answer in futures_util::future::join_all(answers).await {
             assert_eq!(answer, Ok(1));
         }
-        let ordered = writer.write(|tx| {
+        let ordered = writer.write(Payer::Relay, |tx| {
             tx.query_row("SELECT count(*) FROM t WHERE n = rowid - 1", [], |row| row.get::<_, u64>(0))
         });
         assert_eq!(ordered.await, Ok(1_000));
@@ -267,10 +323,12 @@ mod tests {
     #[tokio::test]
     async fn a_full_disk_is_told_apart_and_heals() {
         let writer = writer();
-        let set_pages = |pages: u32| writer.write(move |tx| tx.pragma_update(None, "max_page_count", pages));
+        let set_pages = |pages: u32| {
+            writer.write(Payer::Relay, move |tx| tx.pragma_update(None, "max_page_count", pages))
+        };
         set_pages(1).await.unwrap();
         let fill = |bytes: i64| {
-            writer.write(move |tx| {
+            writer.write(Payer::Relay, move |tx| {
                 tx.execute("CREATE TABLE IF NOT EXISTS big (b BLOB) STRICT", [])?;
                 tx.execute("INSERT INTO big (b) VALUES (zeroblob(?1))", [bytes])
             })

@@ -1,0 +1,312 @@
+//! Whose operation is next: the time of the writer, shared among those who wait for it.
+//!
+//! Start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM 1996). Each payer has a line of its own, in the order of
+//! its calls, and a virtual time that moves on by what its operations took. The payer who is furthest behind is next,
+//! so whoever asks for little is served before whoever asks for much, however long the line of the latter is.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::time::Duration;
+
+use sealpost_wire::id::UserId;
+
+/// Who an operation is done for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Payer {
+    /// A user, with all devices.
+    User(UserId),
+    /// Requests that carry no access token; they share one line.
+    Anonymous,
+    /// The relay itself.
+    Relay,
+}
+
+/// Most operations of one payer that wait.
+const MAX_LINE: usize = 2_048;
+/// What one payer may take of a group while others could be waiting for the end of it.
+const SHARE: Duration = Duration::from_millis(2);
+/// Above this many payers, those who have nothing waiting and no time ahead are forgotten.
+const MANY: usize = 4_096;
+
+/// The line of one payer.
+#[derive(Debug)]
+struct Line<T> {
+    waiting: VecDeque<(u64, T)>,
+    /// The virtual time at which its next operation starts.
+    start: Duration,
+    /// The group that `taken` is about.
+    group: u64,
+    /// What it took of that group.
+    taken: Duration,
+}
+
+/// Operations that wait, in one line for each payer.
+#[derive(Debug)]
+pub(super) struct FairQueue<T> {
+    lines: HashMap<Payer, Line<T>>,
+    /// Who may be served in this group: by virtual time, then by arrival.
+    turns: BTreeSet<(Duration, u64, Payer)>,
+    /// Who has had a share of this group, and wants more.
+    aside: Vec<Payer>,
+    now: Duration,
+    group: u64,
+    arrivals: u64,
+    len: usize,
+    tidy_at: usize,
+}
+
+/// An operation that is being served.
+#[derive(Debug)]
+pub(super) struct Turn<T> {
+    pub(super) payer: Payer,
+    pub(super) operation: T,
+}
+
+impl<T> FairQueue<T> {
+    pub(super) fn new() -> Self {
+        Self {
+            lines: HashMap::new(),
+            turns: BTreeSet::new(),
+            aside: Vec::new(),
+            now: Duration::ZERO,
+            group: 0,
+            arrivals: 0,
+            len: 0,
+            tidy_at: MANY,
+        }
+    }
+
+    /// Operations that wait.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Puts an operation at the end of its payer's line.
+    ///
+    /// # Errors
+    /// Gives it back when the line is full.
+    pub(super) fn push(&mut self, payer: Payer, operation: T) -> Result<(), T> {
+        let (now, group) = (self.now, self.group);
+        let line = self.lines.entry(payer).or_insert_with(|| Line {
+            waiting: VecDeque::new(),
+            start: now,
+            group,
+            taken: Duration::ZERO,
+        });
+        if line.waiting.len() >= MAX_LINE {
+            return Err(operation);
+        }
+        let arrival = self.arrivals;
+        if line.waiting.is_empty() {
+            line.start = line.start.max(now);
+            if line.group == group && line.taken >= SHARE {
+                self.aside.push(payer);
+            } else {
+                self.turns.insert((line.start, arrival, payer));
+            }
+        }
+        line.waiting.push_back((arrival, operation));
+        self.arrivals = arrival.wrapping_add(1);
+        self.len = self.len.saturating_add(1);
+        Ok(())
+    }
+
+    /// The next operation of this group; [`FairQueue::served`] follows.
+    pub(super) fn pop(&mut self) -> Option<Turn<T>> {
+        let (start, _, payer) = self.turns.pop_first()?;
+        self.now = self.now.max(start);
+        let (_, operation) = self.lines.get_mut(&payer)?.waiting.pop_front()?;
+        self.len = self.len.saturating_sub(1);
+        Some(Turn { payer, operation })
+    }
+
+    /// Says how long an operation of this payer took.
+    pub(super) fn served(&mut self, payer: Payer, took: Duration) {
+        let Some(line) = self.lines.get_mut(&payer) else { return };
+        if line.group != self.group {
+            (line.group, line.taken) = (self.group, Duration::ZERO);
+        }
+        // Time passes for all who wait, and one more: the one who comes next.
+        let waiting = self.turns.len().saturating_add(self.aside.len()).saturating_add(2);
+        let each = took.checked_div(u32::try_from(waiting).unwrap_or(u32::MAX)).unwrap_or_default();
+        self.now = self.now.saturating_add(each);
+        line.start = line.start.saturating_add(took);
+        line.taken = line.taken.saturating_add(took);
+        let Some((arrival, _)) = line.waiting.front() else { return };
+        if line.taken >= SHARE {
+            self.aside.push(payer);
+        } else {
+            self.turns.insert((line.start, *arrival, payer));
+        }
+    }
+
+    /// Begins the next group: everybody may be served again.
+    pub(super) fn next_group(&mut self) {
+        self.group = self.group.wrapping_add(1);
+        for payer in self.aside.drain(..) {
+            if let Some(line) = self.lines.get(&payer)
+                && let Some((arrival, _)) = line.waiting.front()
+            {
+                self.turns.insert((line.start, *arrival, payer));
+            }
+        }
+        if self.len == 0 {
+            // Nobody waits, so nobody is owed anything.
+            self.lines.clear();
+            self.now = Duration::ZERO;
+        } else if self.lines.len() >= self.tidy_at {
+            self.lines.retain(|_, line| !line.waiting.is_empty() || line.start > self.now);
+            self.tidy_at = self.lines.len().saturating_mul(2).max(MANY);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn user(n: u8) -> Payer {
+        Payer::User(UserId::from_bytes([n; 16]))
+    }
+
+    const STEP: Duration = Duration::from_micros(100);
+
+    /// Serves a whole group in which every operation takes as long, and says whose operations they were.
+    fn serve<T: Copy>(queue: &mut FairQueue<T>, took: Duration) -> Vec<(Payer, T)> {
+        queue.next_group();
+        let mut served = Vec::new();
+        while let Some(Turn { payer, operation }) = queue.pop() {
+            queue.served(payer, took);
+            served.push((payer, operation));
+        }
+        served
+    }
+
+    #[test]
+    fn who_asks_for_little_is_served_before_who_asks_for_much() {
+        let mut queue = FairQueue::new();
+        for n in 0..1_000 {
+            queue.push(user(1), n).unwrap();
+        }
+        for _ in 0..3 {
+            queue.next_group();
+            let Turn { payer, .. } = queue.pop().unwrap();
+            queue.served(payer, STEP);
+        }
+        queue.push(user(2), 0).unwrap();
+        queue.push(user(3), 0).unwrap();
+        let next: Vec<_> = serve(&mut queue, STEP).into_iter().take(2).map(|(payer, _)| payer).collect();
+        assert_eq!(next, [user(2), user(3)]);
+    }
+
+    #[test]
+    fn the_operations_of_one_payer_keep_their_order() {
+        let mut queue = FairQueue::new();
+        for n in 0..100 {
+            for one in 0..3 {
+                queue.push(user(one), n).unwrap();
+            }
+        }
+        let mut served = Vec::new();
+        while queue.len() > 0 {
+            served.extend(serve(&mut queue, STEP));
+        }
+        assert_eq!(served.len(), 300);
+        for one in 0..3 {
+            let own: Vec<_> = served.iter().filter(|(payer, _)| *payer == user(one)).collect();
+            assert!(own.is_sorted_by_key(|(_, n)| *n));
+        }
+    }
+
+    #[test]
+    fn payers_who_always_wait_get_the_same_time() {
+        let mut queue = FairQueue::new();
+        for n in 0..2_000 {
+            queue.push(user(1), n).unwrap();
+            queue.push(user(2), n).unwrap();
+        }
+        let mut times = [Duration::ZERO; 2];
+        queue.next_group();
+        for _ in 0..1_000 {
+            let turn = queue.pop().or_else(|| {
+                queue.next_group();
+                queue.pop()
+            });
+            let payer = turn.unwrap().payer;
+            // The operations of the one are ten times as heavy.
+            let (which, took) = if payer == user(1) { (0, STEP * 10) } else { (1, STEP) };
+            times[which] += took;
+            queue.served(payer, took);
+        }
+        assert!(times[0].abs_diff(times[1]) <= STEP * 20, "{times:?}");
+    }
+
+    #[test]
+    fn nobody_takes_more_of_a_group_than_a_share() {
+        let mut queue = FairQueue::new();
+        for n in 0..1_000 {
+            queue.push(user(1), n).unwrap();
+        }
+        let most = usize::try_from(SHARE.div_duration_f64(STEP) as u64).unwrap();
+        assert_eq!(serve(&mut queue, STEP).len(), most);
+        assert_eq!(serve(&mut queue, STEP).len(), most);
+        // Also not by asking for one thing at a time.
+        let mut queue = FairQueue::new();
+        queue.next_group();
+        for n in 0..most {
+            queue.push(user(1), n).unwrap();
+            let payer = queue.pop().unwrap().payer;
+            queue.served(payer, STEP);
+        }
+        queue.push(user(1), most).unwrap();
+        assert!(queue.pop().is_none());
+        queue.next_group();
+        assert!(queue.pop().is_some());
+    }
+
+    #[test]
+    fn a_crowd_of_new_payers_does_not_keep_an_old_one_waiting() {
+        let mut queue = FairQueue::new();
+        queue.push(user(0), 0).unwrap();
+        queue.push(user(0), 0).unwrap();
+        queue.next_group();
+        let first = queue.pop().unwrap().payer;
+        assert_eq!(first, user(0));
+        queue.served(first, STEP);
+        let served = (1..=100).find(|n| {
+            queue.push(user(*n), 0).unwrap();
+            let payer = queue.pop().unwrap().payer;
+            queue.served(payer, STEP);
+            payer == user(0)
+        });
+        assert!(served.is_some_and(|others| others < 10), "{served:?}");
+    }
+
+    #[test]
+    fn a_full_line_leaves_the_others_alone() {
+        let mut queue = FairQueue::new();
+        for n in 0..MAX_LINE {
+            queue.push(user(1), n).unwrap();
+        }
+        assert_eq!(queue.push(user(1), 7), Err(7));
+        assert_eq!(queue.push(user(2), 8), Ok(()));
+    }
+
+    #[test]
+    fn payers_who_are_gone_are_forgotten() {
+        let mut queue = FairQueue::new();
+        queue.push(user(0), 0).unwrap();
+        for n in 0..20_000_u32 {
+            let mut id = [1; 16];
+            id[..4].copy_from_slice(&n.to_be_bytes());
+            // The one who waits for ever keeps the queue from being emptied.
+            queue.push(Payer::User(UserId::from_bytes(id)), 0).unwrap();
+            queue.next_group();
+            let payer = queue.pop().unwrap().payer;
+            queue.served(payer, STEP);
+            if payer == user(0) {
+                queue.push(user(0), 0).unwrap();
+            }
+        }
+        assert!(queue.lines.len() <= MANY * 2, "{}", queue.lines.len());
+    }
+}
