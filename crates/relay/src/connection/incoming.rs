@@ -10,7 +10,7 @@ use sealpost_wire::{Ack, FRAME_VERSION, Frame, Hello, Ping, Pong, Send, Sync};
 
 use super::{Closing, Connection, PAGE_BYTES, PAGE_ROWS, Reply, hello};
 use crate::problem::Problem;
-use crate::routes::parse_keys;
+use crate::routes::{matrix, parse_keys};
 use crate::sending;
 use crate::store::{InboxKey, PageLimit};
 
@@ -38,14 +38,16 @@ impl Connection<'_> {
             return Err(Closing::Because(close::SCHEMA));
         }
         let frames = &self.state.metrics.frames;
-        match &body {
-            Some(Body::Send(_)) => frames.send.count(),
-            Some(Body::Ack(_)) => frames.ack.count(),
-            Some(Body::Hello(_) | Body::Sync(_) | Body::Ping(_) | Body::Credit(_)) => {
+        match body.as_ref().and_then(matrix::Frame::of) {
+            Some(matrix::Frame::Send) => frames.send.count(),
+            Some(matrix::Frame::Ack) => frames.ack.count(),
+            Some(
+                matrix::Frame::Hello | matrix::Frame::Sync | matrix::Frame::Ping | matrix::Frame::Credit,
+            ) => {
                 frames.other.count();
                 self.control()?;
             }
-            _ => {}
+            None => return self.bad_frame(),
         }
         match body {
             Some(Body::Send(send)) => self.on_send(id, &send).await,

@@ -1,4 +1,5 @@
-//! The REST endpoints and the door to the WebSocket: one file per resource.
+//! The REST endpoints and the door to the WebSocket: one file per resource. Which there are, and who may use them, is
+//! the table in [`matrix`].
 
 mod accounts;
 mod auth;
@@ -6,6 +7,7 @@ mod devices;
 mod health;
 mod inbox;
 mod keys;
+pub(crate) mod matrix;
 mod messages;
 mod socket;
 mod threads;
@@ -14,9 +16,11 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::HeaderMap;
-use axum::routing::{delete, get, post};
+use axum::routing::{MethodRouter, on};
 use sha2::{Digest as _, Sha256};
 
+use self::matrix::{Route, Shows};
+use crate::auth::gate;
 use crate::problem::Problem;
 use crate::state::State;
 use crate::store::IdempotencyKey;
@@ -27,36 +31,46 @@ pub(crate) use keys::are_low;
 /// Longest idempotency key, in bytes.
 const MAX_IDEMPOTENCY_KEY: usize = 64;
 
-/// Every route of the relay.
+/// The public routes.
 pub(crate) fn router(state: Arc<State>) -> Router {
-    Router::new()
-        .route("/v1/accounts", post(accounts::register))
-        .route("/v1/auth/refresh", post(auth::refresh))
-        .route("/v1/auth/logout", post(auth::logout))
-        .route("/v1/devices", get(devices::list))
-        .route("/v1/devices/{device}", delete(devices::revoke))
-        .route("/v1/keys", get(keys::counts).put(keys::put))
-        .route("/v1/users/{user}/devices/{device}/prekeys", get(keys::take))
-        .route("/v1/threads", post(threads::create))
-        .route("/v1/threads/{thread}", get(threads::show))
-        .route("/v1/threads/{thread}/messages", post(messages::send))
-        .route("/v1/inbox", get(inbox::page))
-        .route("/v1/inbox:ack", post(inbox::acknowledge))
-        .route("/v1/ws", get(socket::upgrade))
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
-        .fallback(nothing_here)
-        .method_not_allowed_fallback(nothing_here)
-        .with_state(state)
+    listener(state, |shows| shows != Shows::Operator)
 }
 
 /// What the relay tells its operator, on a listener of its own.
 pub(crate) fn operator(state: Arc<State>) -> Router {
-    Router::new()
-        .route("/metrics", get(health::metrics))
-        .fallback(nothing_here)
-        .method_not_allowed_fallback(nothing_here)
-        .with_state(state)
+    listener(state, |shows| shows == Shows::Operator)
+}
+
+/// The routes of the table that this listener has, each behind its gate.
+fn listener(state: Arc<State>, has: fn(Shows) -> bool) -> Router {
+    let here = Route::ALL.iter().filter(|route| has(route.shows()));
+    let routed = here.fold(Router::new(), |router, route| {
+        router.route(route.path(), gate(route.shows(), handler(*route), &state))
+    });
+    routed.fallback(nothing_here).method_not_allowed_fallback(nothing_here).with_state(state)
+}
+
+fn handler(route: Route) -> MethodRouter<Arc<State>> {
+    let method = route.method();
+    match route {
+        Route::Register => on(method, accounts::register),
+        Route::Refresh => on(method, auth::refresh),
+        Route::Logout => on(method, auth::logout),
+        Route::ListDevices => on(method, devices::list),
+        Route::RevokeDevice => on(method, devices::revoke),
+        Route::CountKeys => on(method, keys::counts),
+        Route::PutKeys => on(method, keys::put),
+        Route::TakeBundles => on(method, keys::take),
+        Route::CreateThread => on(method, threads::create),
+        Route::ShowThread => on(method, threads::show),
+        Route::Append => on(method, messages::send),
+        Route::PageInbox => on(method, inbox::page),
+        Route::AckInbox => on(method, inbox::acknowledge),
+        Route::OpenSocket => on(method, socket::upgrade),
+        Route::Alive => on(method, health::alive),
+        Route::Ready => on(method, health::ready),
+        Route::Metrics => on(method, health::metrics),
+    }
 }
 
 async fn nothing_here() -> Problem {

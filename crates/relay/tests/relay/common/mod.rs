@@ -39,6 +39,11 @@ impl TestClock {
         self.monotonic_ms.fetch_add(ms, Ordering::SeqCst);
     }
 
+    /// The wall clock alone goes on.
+    pub(crate) fn step_forward(&self, by: Duration) {
+        self.unix_ms.fetch_add(u64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+
     /// The wall clock alone goes back.
     pub(crate) fn step_back(&self, by: Duration) {
         self.unix_ms.fetch_sub(u64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);

@@ -1,0 +1,229 @@
+//! Who may do what: one table of every route and every frame that a client may send.
+//!
+//! [`authorisation_table`](crate::authorisation_table) is the table. From it come [`Route`] and [`Frame`], from these
+//! the routers and the gate before each handler, and from its cells one test each (`tests/relay/authorisation.rs`). So
+//! a route or a frame without a row does not compile, and neither does a row without a handler or without a cell.
+
+use axum::routing::MethodFilter;
+use sealpost_wire::frame::Body;
+
+/// The table. It hands itself to the macro that is named, which makes of it what it needs.
+///
+/// A row is a route, or a frame from a client, and what must be shown to use it. Below it stand its cases, each with
+/// what becomes of it for each asker: the status of the answer, or the code with which the relay closes the socket.
+/// Of a case that `looks_like` another one, a stranger gets the very bytes of the other one's answer: what is not
+/// theirs cannot be told from what does not exist.
+///
+/// | Asker | Who that is |
+/// |---|---|
+/// | anonymous | shows nothing |
+/// | forged | shows a token that this relay did not make, for the member |
+/// | expired | an access token past its life; its refresh token is good |
+/// | ended | logged out: the token's family ended, within the token's life |
+/// | revoked | the device was revoked, within the token's life |
+/// | stranger | another user, who is in no thread with the member |
+/// | member | the one whose thread, mailbox, keys and devices are asked for, from the first device |
+/// | companion | the same user, from the second device |
+#[doc(hidden)]
+#[macro_export]
+macro_rules! authorisation_table {
+    ($make:ident) => {
+        $make! {
+        //                                            anonymous forged expired ended revoked stranger member companion
+        routes {
+            Register (POST, "/v1/accounts", Proof) {
+                register                                   [201 201 201 201 201 201 201 201];
+            }
+            Refresh (POST, "/v1/auth/refresh", RefreshSecret) {
+                refresh                                    [401 401 200 401 401 200 200 200];
+            }
+            Logout (POST, "/v1/auth/logout", Token) {
+                log_out                                    [401 401 401 401 401 204 204 204];
+            }
+            ListDevices (GET, "/v1/devices", Token) {
+                list_devices                               [401 401 401 401 401 200 200 200];
+            }
+            RevokeDevice (DELETE, "/v1/devices/{device}", Token) {
+                revoke_ones_first_device                   [401 401 401 401 401 204 204 403];
+                revoke_ones_second_device                  [401 401 401 401 401 404 204 204];
+                revoke_no_device                           [401 401 401 401 401 404 404 403];
+            }
+            CountKeys (GET, "/v1/keys", Token) {
+                count_ones_keys                            [401 401 401 401 401 200 200 200];
+            }
+            PutKeys (PUT, "/v1/keys", Token) {
+                put_ones_keys                              [401 401 401 401 401 200 200 200];
+            }
+            TakeBundles (GET, "/v1/users/{user}/devices/{device}/prekeys", Token) {
+                take_a_bundle_of_the_member                [401 401 401 401 401 200 200 200];
+                take_a_bundle_of_nobody                    [401 401 401 401 401 404 404 404];
+            }
+            CreateThread (POST, "/v1/threads", Token) {
+                open_a_thread_with_the_members_peer        [401 401 401 401 401 201 409 409];
+                open_a_thread_with_nobody                  [401 401 401 401 401 404 404 404];
+            }
+            ShowThread (GET, "/v1/threads/{thread}", Token) {
+                look_at_the_thread                         [401 401 401 401 401 404 200 200]
+                    looks_like look_at_no_thread;
+                look_at_no_thread                          [401 401 401 401 401 404 404 404];
+            }
+            Append (POST, "/v1/threads/{thread}/messages", Token) {
+                append_to_the_thread                       [401 401 401 401 401 404 201 201]
+                    looks_like append_to_no_thread;
+                append_to_no_thread                        [401 401 401 401 401 404 404 404];
+            }
+            PageInbox (GET, "/v1/inbox", Token) {
+                page_through_ones_mailbox                  [401 401 401 401 401 200 200 200];
+            }
+            AckInbox (POST, "/v1/inbox:ack", Token) {
+                acknowledge_a_row                          [401 401 401 401 401 200 200 200]
+                    looks_like acknowledge_no_row;
+                acknowledge_no_row                         [401 401 401 401 401 200 200 200];
+            }
+            OpenSocket (GET, "/v1/ws", Nothing) {
+                open_a_socket                              [101 101 101 101 101 101 101 101];
+            }
+            Alive (GET, "/healthz", Nothing) {
+                ask_whether_it_lives                       [200 200 200 200 200 200 200 200];
+            }
+            Ready (GET, "/readyz", Nothing) {
+                ask_whether_it_is_ready                    [200 200 200 200 200 200 200 200];
+            }
+            Metrics (GET, "/metrics", Operator) {
+                look_for_metrics_among_the_public_routes   [404 404 404 404 404 404 404 404];
+                ask_the_operators_listener_for_metrics     [200 200 200 200 200 200 200 200];
+            }
+        }
+        frames {
+            Hello {
+                say_hello                                  [401 401 401 401 401 200 200 200];
+                say_hello_as_another_device                [401 401 401 401 401 401 401 401];
+            }
+            Send {
+                send_to_the_thread                         [4400 4401 4401 4401 4401 404 201 201]
+                    looks_like send_to_no_thread;
+                send_to_no_thread                          [4400 4401 4401 4401 4401 404 404 404];
+            }
+            Ack {
+                acknowledge_a_row_by_frame                 [4400 4401 4401 4401 4401 200 200 200]
+                    looks_like acknowledge_no_row_by_frame;
+                acknowledge_no_row_by_frame                [4400 4401 4401 4401 4401 200 200 200];
+            }
+            Sync {
+                drain_ones_mailbox                         [4400 4401 4401 4401 4401 200 200 200];
+                ask_for_rows_of_the_thread                 [4400 4401 4401 4401 4401 200 200 200];
+            }
+            Ping {
+                ping                                       [4400 4401 4401 4401 4401 200 200 200];
+            }
+            Credit {
+                grant_credit                               [4400 4401 4401 4401 4401 204 204 204];
+            }
+        }
+        }
+    };
+}
+
+/// What a request must show before its handler runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shows {
+    /// Nothing: everybody may.
+    Nothing,
+    /// What this relay asks of those who register. The body carries it, the handler looks at it first.
+    Proof,
+    /// The secret of a refresh token. The body carries it, the store compares it.
+    RefreshSecret,
+    /// The access token of a live device, for [`Authenticated`](crate::auth::Authenticated).
+    Token,
+    /// To be at the operator's own listener; elsewhere there is no such route.
+    Operator,
+}
+
+macro_rules! make_rows {
+    (
+        routes { $($route:ident ($method:ident, $path:literal, $shows:ident) {$(
+            $case:ident [
+                $anonymous:literal $forged:literal $expired:literal $ended:literal
+                $revoked:literal $stranger:literal $member:literal $companion:literal
+            ] $(looks_like $other:ident)?;
+        )+})+ }
+        frames { $($frame:ident {$(
+            $frame_case:ident [
+                $f_anonymous:literal $f_forged:literal $f_expired:literal $f_ended:literal
+                $f_revoked:literal $f_stranger:literal $f_member:literal $f_companion:literal
+            ] $(looks_like $f_other:ident)?;
+        )+})+ }
+    ) => {
+        /// Every route of both listeners.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Route {
+            $($route,)+
+        }
+
+        impl Route {
+            pub(crate) const ALL: &[Self] = &[$(Self::$route,)+];
+
+            pub(crate) const fn method(self) -> MethodFilter {
+                match self {
+                    $(Self::$route => MethodFilter::$method,)+
+                }
+            }
+
+            pub(crate) const fn path(self) -> &'static str {
+                match self {
+                    $(Self::$route => $path,)+
+                }
+            }
+
+            pub(crate) const fn shows(self) -> Shows {
+                match self {
+                    $(Self::$route => Shows::$shows,)+
+                }
+            }
+        }
+
+        /// Every frame that a client may send. All but `Hello` come after one that was accepted.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Frame {
+            $($frame,)+
+        }
+    };
+}
+
+authorisation_table!(make_rows);
+
+impl Frame {
+    /// The row of a frame; `None` for one that only the relay sends.
+    pub(crate) const fn of(body: &Body) -> Option<Self> {
+        match body {
+            Body::Hello(_) => Some(Self::Hello),
+            Body::Send(_) => Some(Self::Send),
+            Body::Ack(_) => Some(Self::Ack),
+            Body::Sync(_) => Some(Self::Sync),
+            Body::Ping(_) => Some(Self::Ping),
+            Body::Credit(_) => Some(Self::Credit),
+            Body::Welcome(_)
+            | Body::SendAck(_)
+            | Body::Deliver(_)
+            | Body::AckOk(_)
+            | Body::QueueEmpty(_)
+            | Body::KeysLow(_)
+            | Body::Reconnect(_)
+            | Body::Error(_)
+            | Body::Pong(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_rows_are_of_one_route() {
+        for (at, route) in Route::ALL.iter().enumerate() {
+            let same = |other: &&Route| other.path() == route.path() && other.method() == route.method();
+            assert_eq!(Route::ALL.iter().position(|other| same(&other)), Some(at), "{route:?}");
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! One function for each case of the table: how that is asked.
+
+use bytes::Bytes;
+use sealpost_wire::frame::Body;
+use sealpost_wire::id::ThreadId;
+use sealpost_wire::{
+    Ack, AckOk, CreateThread, Credit, Hello, InboxKey, InboxPage, Ping, RefreshRequest, RegisterRequest,
+    Sync, ThreadCursor,
+};
+
+use super::cast::{Actor, Cast, Outcome};
+use crate::common::{Answer, Party, World, keys, public};
+
+const NO_THREAD: ThreadId = ThreadId::from_bytes([9; 16]);
+const NOBODY: &str = "00000000-0000-4000-8000-000000000000";
+
+pub(super) async fn register(cast: &mut Cast) -> Outcome {
+    let request = RegisterRequest {
+        registration_id: 77,
+        identity_key: public(0x05, 33, 1),
+        keys: Some(keys(0, 1)),
+        ..RegisterRequest::default()
+    };
+    cast.post("/v1/accounts", &request).await
+}
+
+pub(super) async fn refresh(cast: &mut Cast) -> Outcome {
+    let refresh_token = cast.by().map(|party| party.tokens.refresh_token.clone()).unwrap_or_default();
+    cast.post("/v1/auth/refresh", &RefreshRequest { refresh_token }).await
+}
+
+pub(super) async fn log_out(cast: &mut Cast) -> Outcome {
+    Outcome::of(log_out_by(&cast.world, cast.by()).await)
+}
+
+pub(super) async fn log_out_by(world: &World, by: Option<&Party>) -> Answer {
+    world.request(world.http.post(world.url("/v1/auth/logout")), by).await
+}
+
+pub(super) async fn list_devices(cast: &mut Cast) -> Outcome {
+    cast.get("/v1/devices").await
+}
+
+pub(super) async fn revoke_ones_first_device(cast: &mut Cast) -> Outcome {
+    cast.delete("/v1/devices/1").await
+}
+
+pub(super) async fn revoke_ones_second_device(cast: &mut Cast) -> Outcome {
+    cast.delete("/v1/devices/2").await
+}
+
+pub(super) async fn revoke_no_device(cast: &mut Cast) -> Outcome {
+    cast.delete("/v1/devices/3").await
+}
+
+pub(super) async fn count_ones_keys(cast: &mut Cast) -> Outcome {
+    cast.get("/v1/keys").await
+}
+
+pub(super) async fn put_ones_keys(cast: &mut Cast) -> Outcome {
+    cast.put("/v1/keys", &keys(100, 1)).await
+}
+
+pub(super) async fn take_a_bundle_of_the_member(cast: &mut Cast) -> Outcome {
+    cast.get(&format!("/v1/users/{}/devices/1/prekeys", cast.member.user)).await
+}
+
+pub(super) async fn take_a_bundle_of_nobody(cast: &mut Cast) -> Outcome {
+    cast.get(&format!("/v1/users/{NOBODY}/devices/1/prekeys")).await
+}
+
+pub(super) async fn open_a_thread_with_the_members_peer(cast: &mut Cast) -> Outcome {
+    let peer_user_id = cast.peer.user.to_wire();
+    cast.post("/v1/threads", &CreateThread { peer_user_id }).await
+}
+
+pub(super) async fn open_a_thread_with_nobody(cast: &mut Cast) -> Outcome {
+    let peer_user_id = Bytes::from_static(&[9; 16]);
+    cast.post("/v1/threads", &CreateThread { peer_user_id }).await
+}
+
+pub(super) async fn look_at_the_thread(cast: &mut Cast) -> Outcome {
+    cast.get(&format!("/v1/threads/{}", cast.thread)).await
+}
+
+pub(super) async fn look_at_no_thread(cast: &mut Cast) -> Outcome {
+    cast.get(&format!("/v1/threads/{NO_THREAD}")).await
+}
+
+pub(super) async fn append_to_the_thread(cast: &mut Cast) -> Outcome {
+    let thread = cast.thread;
+    cast.post(&format!("/v1/threads/{thread}/messages"), &cast.message(thread)).await
+}
+
+pub(super) async fn append_to_no_thread(cast: &mut Cast) -> Outcome {
+    cast.post(&format!("/v1/threads/{NO_THREAD}/messages"), &cast.message(NO_THREAD)).await
+}
+
+pub(super) async fn page_through_ones_mailbox(cast: &mut Cast) -> Outcome {
+    let outcome = cast.get("/v1/inbox").await;
+    if outcome.status == 200 {
+        let page: InboxPage = sealpost_wire::decode(outcome.bytes.clone().into()).unwrap();
+        assert_eq!(page.rows.len(), usize::from(cast.actor != Actor::Stranger));
+    }
+    outcome
+}
+
+pub(super) async fn acknowledge_a_row(cast: &mut Cast) -> Outcome {
+    let outcome = cast.post("/v1/inbox:ack", &the_row(cast)).await;
+    check_the_row(cast).await;
+    outcome
+}
+
+pub(super) async fn acknowledge_no_row(cast: &mut Cast) -> Outcome {
+    cast.post("/v1/inbox:ack", &no_row()).await
+}
+
+pub(super) async fn open_a_socket(cast: &mut Cast) -> Outcome {
+    let request = cast.world.http.get(cast.world.url("/v1/ws"));
+    let request = request.header("connection", "upgrade").header("upgrade", "websocket");
+    let request = request.header("sec-websocket-version", "13");
+    let request = request.header("sec-websocket-key", "AAAAAAAAAAAAAAAAAAAAAA==");
+    let request = request.header("sec-websocket-protocol", sealpost_wire::SUBPROTOCOL);
+    let request = match cast.by() {
+        Some(party) => request.bearer_auth(&party.tokens.access_token),
+        None => request,
+    };
+    Outcome::closed(request.send().await.unwrap().status().as_u16())
+}
+
+pub(super) async fn ask_whether_it_lives(cast: &mut Cast) -> Outcome {
+    cast.get("/healthz").await
+}
+
+pub(super) async fn ask_whether_it_is_ready(cast: &mut Cast) -> Outcome {
+    cast.get("/readyz").await
+}
+
+pub(super) async fn look_for_metrics_among_the_public_routes(cast: &mut Cast) -> Outcome {
+    cast.get("/metrics").await
+}
+
+pub(super) async fn ask_the_operators_listener_for_metrics(cast: &mut Cast) -> Outcome {
+    let addr = cast.world.relay.metrics_addr().unwrap();
+    let request = cast.world.http.get(format!("http://{addr}/metrics"));
+    Outcome::of(cast.world.request(request, cast.by()).await)
+}
+
+pub(super) async fn say_hello(cast: &mut Cast) -> Outcome {
+    begin_with(cast, cast.hello()).await
+}
+
+pub(super) async fn say_hello_as_another_device(cast: &mut Cast) -> Outcome {
+    let hello = cast.hello();
+    let device_id = if hello.device_id == 1 { 2 } else { 1 };
+    begin_with(cast, Hello { device_id, ..hello }).await
+}
+
+/// Whoever is refused is also shown out.
+async fn begin_with(cast: &Cast, hello: Hello) -> Outcome {
+    use crate::common::socket::{Read, Socket};
+    let mut socket = Socket::open(&cast.world).await;
+    let id = socket.send(Body::Hello(hello)).await;
+    let Read::Frame(reply, body) = socket.read().await else { panic!("closed without a word") };
+    assert_eq!(reply, id);
+    let outcome = Outcome::of_frame(body);
+    if outcome.status != 200 {
+        assert_eq!(socket.closed().await, 4401);
+    }
+    outcome
+}
+
+pub(super) async fn send_to_the_thread(cast: &mut Cast) -> Outcome {
+    let send = cast.message(cast.thread);
+    cast.say(Body::Send(send)).await
+}
+
+pub(super) async fn send_to_no_thread(cast: &mut Cast) -> Outcome {
+    let send = cast.message(NO_THREAD);
+    cast.say(Body::Send(send)).await
+}
+
+pub(super) async fn acknowledge_a_row_by_frame(cast: &mut Cast) -> Outcome {
+    let ack = the_row(cast);
+    let outcome = cast.say(Body::Ack(ack)).await;
+    check_the_row(cast).await;
+    outcome
+}
+
+pub(super) async fn acknowledge_no_row_by_frame(cast: &mut Cast) -> Outcome {
+    cast.say(Body::Ack(no_row())).await
+}
+
+pub(super) async fn drain_ones_mailbox(cast: &mut Cast) -> Outcome {
+    cast.say(Body::Sync(Sync { inbox: true, threads: Vec::new() })).await
+}
+
+/// Only rows of one's own mailbox come, whatever thread one names.
+pub(super) async fn ask_for_rows_of_the_thread(cast: &mut Cast) -> Outcome {
+    let cursor = ThreadCursor { thread_id: cast.thread.to_wire(), after_seq: 0, limit: 100 };
+    let sync = Sync { inbox: false, threads: vec![cursor] };
+    let (outcome, delivered) = cast.say_both(Body::Sync(sync), Body::Ack(Ack::default())).await;
+    if outcome.status == 200 {
+        assert_eq!(delivered > 0, cast.actor != Actor::Stranger);
+    }
+    outcome
+}
+
+pub(super) async fn ping(cast: &mut Cast) -> Outcome {
+    cast.say(Body::Ping(Ping { t: 1 })).await
+}
+
+/// Has no answer; a ping after it has.
+pub(super) async fn grant_credit(cast: &mut Cast) -> Outcome {
+    let (outcome, _) = cast.say_both(Body::Credit(Credit { more: 1 }), Body::Ping(Ping { t: 1 })).await;
+    if outcome.status == 200 { Outcome { status: 204, ..outcome } } else { outcome }
+}
+
+/// The row that the peer's message has in the mailboxes of the member.
+fn the_row(cast: &Cast) -> Ack {
+    Ack { keys: vec![InboxKey { thread_id: cast.thread.to_wire(), server_seq: 1 }] }
+}
+
+fn no_row() -> Ack {
+    Ack { keys: vec![InboxKey { thread_id: NO_THREAD.to_wire(), server_seq: 1 }] }
+}
+
+/// Nobody but the device itself takes a row out of a mailbox.
+async fn check_the_row(cast: &Cast) {
+    let member = &cast.member;
+    let expected = match cast.actor {
+        Actor::Member => 0,
+        Actor::Anonymous | Actor::Forged | Actor::Stranger | Actor::Companion => 1,
+        // There is no token any more with which to look.
+        Actor::Expired | Actor::Ended | Actor::Revoked => return,
+    };
+    let page: InboxPage = cast.world.get("/v1/inbox", Some(member)).await.body();
+    assert_eq!(page.rows.len(), expected);
+    let again = cast.world.post("/v1/inbox:ack", Some(member), &the_row(cast)).await;
+    assert_eq!(again.body::<AckOk>().removed as usize, expected);
+}
