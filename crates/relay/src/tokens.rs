@@ -1,7 +1,8 @@
 //! Tokens: short-lived access tokens that are checked without the store, and the refresh tokens behind them.
 //!
 //! An access token is a JWT (RFC 7519) signed with Ed25519 (RFC 8037), for one device. A refresh token is the
-//! name of its family and a 256-bit secret; the store holds only the SHA-256 of the secret.
+//! name of its family, a 256-bit secret, and a tag by which the relay recognises a secret that it has issued for this
+//! family, however long ago. The store holds only the SHA-256 of the newest secrets.
 
 use std::fmt;
 use std::fs::{self, OpenOptions};
@@ -16,11 +17,12 @@ use rand::RngExt as _;
 use sealpost_wire::id::{DeviceId, UserId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 use crate::address::Address;
 use crate::problem::Problem;
-use crate::store::{FamilyId, IdempotencyKey, TokenHash};
+use crate::store::{FamilyId, IdempotencyKey, Origin, TokenHash};
 
 /// How long an access token is valid, in milliseconds: 10 minutes.
 pub(crate) const ACCESS_LIFE_MS: u64 = 10 * 60 * 1_000;
@@ -31,6 +33,9 @@ const LEEWAY_S: u64 = 60;
 
 /// What the signing key is used for besides signing.
 const SUCCESSORS_INFO: &[u8] = b"Sealpost successors of refresh tokens v1";
+const TAGS_INFO: &[u8] = b"Sealpost tags of refresh tokens v1";
+/// Length of the tag of a refresh token, in bytes.
+const TAG: usize = 16;
 
 const ISSUER: &str = "sealpost-relay";
 const AUDIENCE: &str = "sealpost-client";
@@ -50,28 +55,34 @@ pub(crate) struct Access {
 pub(crate) struct RefreshToken {
     family: FamilyId,
     secret: Box<Zeroizing<[u8; 32]>>,
+    /// Tokens from before there were tags have none.
+    tag: Option<[u8; TAG]>,
 }
 
 impl RefreshToken {
-    /// A new token of a family.
-    pub(crate) fn random(family: FamilyId) -> Self {
-        Self { family, secret: Box::new(Zeroizing::new(rand::rng().random())) }
-    }
-
     /// From the text that a client presents.
     ///
     /// # Errors
     /// [`Problem::InvalidToken`] when it is no refresh token.
     pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
-        let (family, secret) = text.split_once('.').ok_or(Problem::InvalidToken)?;
+        let (family, rest) = text.split_once('.').ok_or(Problem::InvalidToken)?;
+        let (secret, tag) = match rest.split_once('.') {
+            Some((secret, tag)) => (secret, Some(from_hex(tag).ok_or(Problem::InvalidToken)?)),
+            None => (rest, None),
+        };
         let family = from_hex(family).ok_or(Problem::InvalidToken)?;
         let secret = from_hex(secret).ok_or(Problem::InvalidToken)?;
-        Ok(Self { family: FamilyId(family), secret: Box::new(Zeroizing::new(secret)) })
+        Ok(Self { family: FamilyId(family), secret: Box::new(Zeroizing::new(secret)), tag })
     }
 
     /// The text for the client. The only way in which the secret leaves.
     pub(crate) fn expose(&self) -> String {
-        format!("{}.{}", to_hex(&self.family.0), to_hex(&self.secret[..]))
+        let mut text = format!("{}.{}", to_hex(&self.family.0), to_hex(&self.secret[..]));
+        if let Some(tag) = &self.tag {
+            text.push('.');
+            text.push_str(&to_hex(tag));
+        }
+        text
     }
 
     /// What the store may know of it.
@@ -97,6 +108,7 @@ pub(crate) struct Signer {
     verifying: DecodingKey,
     validation: Validation,
     successors: hmac::Key,
+    tags: hmac::Key,
 }
 
 impl fmt::Debug for Signer {
@@ -155,13 +167,17 @@ impl Signer {
         validation.set_audience(&[AUDIENCE]);
         validation.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
         validation.validate_exp = false;
-        // A key of its own, so that no other use of the signing key can be mistaken for this one.
-        let successors = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &pkcs8), SUCCESSORS_INFO);
+        // Keys of their own, so that no use of the signing key can be mistaken for another.
+        let derive = |info| {
+            let derived = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &pkcs8), info);
+            hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref())
+        };
         Ok(Self {
             signing: EncodingKey::from_ed_der(&pkcs8),
             verifying: DecodingKey::from_ed_der(pair.public_key().as_ref()),
             validation,
-            successors: hmac::Key::new(hmac::HMAC_SHA256, successors.as_ref()),
+            successors: derive(SUCCESSORS_INFO),
+            tags: derive(TAGS_INFO),
         })
     }
 
@@ -176,7 +192,37 @@ impl Signer {
         for (byte, derived) in secret.iter_mut().zip(context.sign().as_ref()) {
             *byte = *derived;
         }
-        RefreshToken { family: token.family, secret }
+        self.tagged(token.family, secret)
+    }
+
+    /// A new refresh token of a family.
+    pub(crate) fn random(&self, family: FamilyId) -> RefreshToken {
+        self.tagged(family, Box::new(Zeroizing::new(rand::rng().random())))
+    }
+
+    /// Whether the relay issued this refresh token for its family, at any time: only its tag can say so, which nobody
+    /// makes who has seen no more than the name of the family.
+    pub(crate) fn origin(&self, token: &RefreshToken) -> Origin {
+        let genuine =
+            token.tag.is_some_and(|tag| bool::from(self.tag(token.family, &token.secret).ct_eq(&tag)));
+        if genuine { Origin::Issued } else { Origin::Unproven }
+    }
+
+    fn tagged(&self, family: FamilyId, secret: Box<Zeroizing<[u8; 32]>>) -> RefreshToken {
+        let tag = Some(self.tag(family, &secret));
+        RefreshToken { family, secret, tag }
+    }
+
+    /// HMAC-SHA-256(family ‖ secret), its first 16 bytes.
+    fn tag(&self, family: FamilyId, secret: &[u8; 32]) -> [u8; TAG] {
+        let mut context = hmac::Context::with_key(&self.tags);
+        context.update(&family.0);
+        context.update(secret);
+        let mut tag = [0; TAG];
+        for (byte, derived) in tag.iter_mut().zip(context.sign().as_ref()) {
+            *byte = *derived;
+        }
+        tag
     }
 
     /// An access token for a device, and when it expires (in milliseconds).

@@ -15,7 +15,7 @@ use crate::keys::{self, CheckedKeys};
 use crate::problem::Problem;
 use crate::state::State;
 use crate::store::{FamilyId, NewAccount, NewFamily};
-use crate::tokens::{REFRESH_LIFE_MS, RefreshToken};
+use crate::tokens::REFRESH_LIFE_MS;
 
 /// Makes an account with its first device. Whoever has lost the answer repeats the request under the same
 /// `Idempotency-Key`, which nobody else can know, and gets the same account.
@@ -30,7 +30,7 @@ pub(super) async fn register(
     let keys = CheckedKeys::parse_first(request.keys.ok_or(Problem::BadKeys)?)?;
     let address = Address { user: UserId::from_bytes(random_id()), device: DeviceId::PRIMARY };
     let now_ms = state.clock.unix_ms();
-    let refresh = RefreshToken::random(FamilyId(random_id()));
+    let refresh = state.signer.random(FamilyId(random_id()));
     let new = NewAccount {
         address,
         registration_id: request.registration_id,

@@ -26,12 +26,13 @@ pub(super) async fn refresh(
     let presented = RefreshToken::parse(&request.refresh_token)?;
     let next = match idempotency_key(&headers)? {
         Some(exchange) => state.signer.successor(&presented, &exchange),
-        None => RefreshToken::random(presented.family()),
+        None => state.signer.random(presented.family()),
     };
     let now_ms = state.clock.unix_ms();
     let rotation = Rotation {
         family: presented.family(),
         presented: presented.hash(),
+        origin: state.signer.origin(&presented),
         next: next.hash(),
         expires_ms: now_ms.saturating_add(REFRESH_LIFE_MS),
         now_ms,

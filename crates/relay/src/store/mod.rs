@@ -19,8 +19,8 @@ use crate::keys::CheckedKeys;
 
 pub use model::{
     Append, Appended, Arrival, BodyHash, Copy, Created, FamilyId, IdempotencyKey, InboxKey, KeyIdUsed,
-    MailboxState, Message, NewAccount, NewFamily, NewThread, Page, PageLimit, Pushed, Rotated, Rotation, Row,
-    Selector, Stored, Swept, Take, Taken, ThreadRow, TokenHash,
+    MailboxState, Message, NewAccount, NewFamily, NewThread, Origin, Page, PageLimit, Pushed, Rotated,
+    Rotation, Row, Selector, Stored, Swept, Take, Taken, ThreadRow, TokenHash,
 };
 
 /// Why the store did not do it.

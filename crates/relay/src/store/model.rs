@@ -59,6 +59,15 @@ pub struct NewAccount {
     pub now_ms: u64,
 }
 
+/// Whether a refresh token that is presented was ever issued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The relay issued it for the family that it names, now or long ago.
+    Issued,
+    /// It says so itself. Whoever has seen an access token knows the name of its family.
+    Unproven,
+}
+
 /// A refresh token presented, and its successor.
 #[derive(Debug, Clone)]
 pub struct Rotation {
@@ -66,6 +75,8 @@ pub struct Rotation {
     pub family: FamilyId,
     /// The token.
     pub presented: TokenHash,
+    /// Whether it was ever issued.
+    pub origin: Origin,
     /// Its successor.
     pub next: TokenHash,
     /// When the successor expires.
@@ -79,9 +90,9 @@ pub struct Rotation {
 pub enum Rotated {
     /// The successor is in force, for this device.
     Next(Address),
-    /// No such family, or its token expired.
+    /// No such family, its token expired, or the token was never one of it. Nothing has changed.
     Unknown,
-    /// The token was used up before: the family of this device is gone.
+    /// The token was one of the family and was used up before: the family of this device is gone.
     ReuseDetected(Address),
 }
 

@@ -102,7 +102,7 @@ fn the_header_does_not_choose_the_algorithm() {
 
 #[test]
 fn a_refresh_token_comes_back_from_its_text_and_never_prints() {
-    let token = RefreshToken::random(FAMILY);
+    let token = signer().1.random(FAMILY);
     let again = RefreshToken::parse(&token.expose()).unwrap();
     assert_eq!(again.hash().0, token.hash().0);
     assert_eq!(again.family(), FAMILY);
@@ -119,7 +119,7 @@ fn a_refresh_token_comes_back_from_its_text_and_never_prints() {
 #[test]
 fn an_exchange_has_one_successor_and_another_exchange_another() {
     let (folder, signer) = signer();
-    let token = RefreshToken::random(FAMILY);
+    let token = signer.random(FAMILY);
     let (name, other) = (IdempotencyKey([1; 32]), IdempotencyKey([2; 32]));
     let next = signer.successor(&token, &name);
     assert_eq!(next.family(), FAMILY);
@@ -132,4 +132,36 @@ fn an_exchange_has_one_successor_and_another_exchange_another() {
         self::signer().1.successor(&token, &name).hash(),
     ];
     assert!(different.iter().all(|hash| hash.0 != next.hash().0));
+}
+
+#[test]
+fn only_a_refresh_token_that_was_issued_for_its_family_proves_it() {
+    let (folder, signer) = signer();
+    let token = signer.random(FAMILY);
+    let next = signer.successor(&token, &IdempotencyKey([1; 32]));
+    let restarted = Signer::open(folder.path()).unwrap();
+    for issued in [&token, &next] {
+        let presented = RefreshToken::parse(&issued.expose()).unwrap();
+        assert_eq!(restarted.origin(&presented), Origin::Issued);
+    }
+    let text = token.expose();
+    let (family, secret, tag) = (&text[..32], &text[33..97], &text[98..]);
+    let (zeros, others) = ("00".repeat(32), self::signer().1.random(FAMILY).expose());
+    let guesses = [
+        format!("{family}.{secret}"),
+        format!("{family}.{zeros}"),
+        format!("{family}.{zeros}.{tag}"),
+        format!("{family}.{secret}.{}", "00".repeat(16)),
+        format!("{}.{secret}.{tag}", "33".repeat(16)),
+        others,
+    ];
+    for guess in guesses {
+        let presented = RefreshToken::parse(&guess).unwrap();
+        assert_eq!(signer.origin(&presented), Origin::Unproven, "{guess}");
+    }
+    for bad in
+        [format!("{text}.00"), format!("{family}.{secret}."), format!("{family}.{secret}.{}", &tag[1..])]
+    {
+        assert!(RefreshToken::parse(&bad).is_err());
+    }
 }

@@ -109,6 +109,52 @@ async fn a_stolen_refresh_token_puts_both_out() {
     world.relay.shutdown().await;
 }
 
+/// The name of the family stands in every access token, also in one that expired long ago.
+#[tokio::test]
+async fn a_family_ends_only_by_a_token_that_was_issued_for_it() {
+    let world = World::start().await;
+    let (alice, mallory) = (world.register().await, world.register().await);
+    let used_up = alice.tokens.refresh_token.clone();
+    let alice = refreshed(&world, &refreshed(&world, &alice).await).await;
+    let mut socket = Socket::connect(&world, &alice).await;
+    let family = &used_up[..32];
+    let (of_mallory, zeros) = (&mallory.tokens.refresh_token[32..], "00".repeat(32));
+    let guesses = [
+        format!("{family}.{zeros}"),
+        format!("{family}.{zeros}.{}", "00".repeat(16)),
+        format!("{family}.{zeros}{}", &used_up[97..]),
+        format!("{family}{of_mallory}"),
+    ];
+    for guess in &guesses {
+        refresh(&world, guess).await.refused(401, reason::INVALID_TOKEN);
+    }
+    assert_eq!(world.get("/v1/keys", Some(&alice)).await.status, 200);
+    let Body::Pong(_) = socket.ask(Body::Ping(sealpost_wire::Ping { t: 1 })).await else { panic!() };
+    drop(socket);
+    // A token of any age still does, also after a restart.
+    let mut alice = refreshed(&world, &alice).await;
+    for _ in 0..20 {
+        world.clock.advance(Duration::from_secs(4 * 24 * 3600));
+        alice = refreshed(&world, &alice).await;
+    }
+    let world = world.restart().await;
+    refresh(&world, &used_up).await.refused(401, reason::REUSE_DETECTED);
+    refresh(&world, &alice.tokens.refresh_token).await.refused(401, reason::INVALID_TOKEN);
+    world.relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_expired_access_token_ends_nothing() {
+    let world = World::start().await;
+    let alice = world.register().await;
+    world.clock.advance(Duration::from_secs(661));
+    world.post("/v1/auth/logout", Some(&alice), &()).await.refused(401, reason::INVALID_TOKEN);
+    world.delete("/v1/devices/1", Some(&alice)).await.refused(401, reason::INVALID_TOKEN);
+    let alice = refreshed(&world, &alice).await;
+    assert_eq!(world.get("/v1/keys", Some(&alice)).await.status, 200);
+    world.relay.shutdown().await;
+}
+
 #[tokio::test]
 async fn a_token_is_spent_once_its_successor_is_used() {
     let world = World::start().await;

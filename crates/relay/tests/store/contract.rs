@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use sealpost_relay::keys::CheckedKeys;
 use sealpost_relay::store::{
     Append, Appended, Created, FamilyId, IdempotencyKey, InboxKey, KeyIdUsed, MailboxState, NewAccount,
-    NewThread, PageLimit, Pushed, Rotated, Rotation, Selector, Store, Stored, Swept, Take, ThreadRow,
+    NewThread, Origin, PageLimit, Pushed, Rotated, Rotation, Selector, Store, Stored, Swept, Take, ThreadRow,
     TokenHash,
 };
 use sealpost_wire::id::ThreadId;
@@ -219,6 +219,7 @@ pub(crate) async fn a_refresh_token_is_exchanged_once(store: &dyn Store) {
     let rotation = |presented: u8, next: u8, now_ms: u64| Rotation {
         family: FamilyId([1; 16]),
         presented: TokenHash([presented; 32]),
+        origin: Origin::Issued,
         next: TokenHash([next; 32]),
         expires_ms: now_ms + 1_000_000,
         now_ms,
@@ -231,6 +232,11 @@ pub(crate) async fn a_refresh_token_is_exchanged_once(store: &dyn Store) {
     assert_eq!(rotate(1, 12, NOW_MS + 500_000).await, Rotated::Next(a), "and again");
     assert_eq!(rotate(12, 13, NOW_MS + 60_000).await, Rotated::Next(a));
     assert_eq!(rotate(13, 14, NOW_MS + 2_000_000).await, Rotated::Unknown, "too late");
+    let guess = Rotation { origin: Origin::Unproven, ..rotation(99, 15, NOW_MS + 60_000) };
+    assert_eq!(store.rotate_refresh(guess).await, Ok(Rotated::Unknown), "never issued");
+    assert_eq!(store.is_live(a, FamilyId([1; 16])).await, Ok(true));
+    let unproven = Rotation { origin: Origin::Unproven, ..rotation(13, 13, NOW_MS + 60_000) };
+    assert_eq!(store.rotate_refresh(unproven).await, Ok(Rotated::Next(a)), "the hash proves the current one");
     assert_eq!(rotate(11, 15, NOW_MS + 60_000).await, Rotated::ReuseDetected(a));
     assert_eq!(rotate(13, 14, NOW_MS + 60_000).await, Rotated::Unknown, "the family is gone");
     assert_eq!(store.is_live(a, FamilyId([1; 16])).await, Ok(false));

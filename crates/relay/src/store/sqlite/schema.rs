@@ -182,6 +182,20 @@ const MIGRATIONS: &[&str] = &["
         user_id         BLOB    NOT NULL,
         until_ms        INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
+", "
+    -- Refresh tokens from before there were tags, as far as they are known: used up, they still end their family.
+    CREATE TABLE untagged_token (
+        family_id  BLOB NOT NULL,
+        token_hash BLOB NOT NULL,
+        PRIMARY KEY (family_id, token_hash)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO untagged_token (family_id, token_hash)
+        SELECT family_id, token_hash FROM token_family
+        UNION SELECT family_id, previous_hash FROM token_family WHERE previous_hash IS NOT NULL;
+    -- However a family ends.
+    CREATE TRIGGER untagged_token_end AFTER DELETE ON token_family BEGIN
+        DELETE FROM untagged_token WHERE family_id = old.family_id;
+    END;
 "];
 
 /// Brings the tables up to date, one migration in one transaction.
@@ -200,7 +214,7 @@ pub(super) fn migrate(db: &mut Connection) -> Result<(), OpenError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     #[test]
@@ -212,6 +226,18 @@ mod tests {
         let epoch: u64 =
             db.query_row("SELECT v FROM store_meta WHERE k = 'epoch'", [], |row| row.get(0)).unwrap();
         assert_eq!(epoch, 7);
+    }
+
+    /// A database as an earlier relay left it.
+    pub(in crate::store::sqlite) fn of_version(version: usize, rows: &str) -> Connection {
+        let mut db = Connection::open_in_memory().unwrap();
+        for migration in &MIGRATIONS[..version] {
+            db.execute_batch(migration).unwrap();
+        }
+        db.execute_batch(rows).unwrap();
+        db.pragma_update(None, "user_version", version).unwrap();
+        migrate(&mut db).unwrap();
+        db
     }
 
     #[test]

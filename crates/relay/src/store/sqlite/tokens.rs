@@ -5,7 +5,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::columns::{address, one};
 use crate::address::Address;
-use crate::store::{FamilyId, NewFamily, Rotated, Rotation};
+use crate::store::{FamilyId, NewFamily, Origin, Rotated, Rotation, TokenHash};
 
 pub(super) fn insert(tx: &Connection, owner: Address, family: &NewFamily) -> Result<()> {
     one(tx
@@ -34,8 +34,8 @@ pub(super) fn is_live(tx: &Connection, owner: Address, family: FamilyId) -> Resu
 }
 
 /// A token is exchanged once. The one before the current one is exchanged again: its answer was lost, for had the
-/// current one been used, it would not be the current one. Any other token of the family was used up before, by its
-/// owner or by a thief; nobody can tell, so both are out.
+/// current one been used, it would not be the current one. Any other token that was issued for the family was used up
+/// before, by its owner or by a thief; nobody can tell, so both are out. What was never issued changes nothing.
 pub(super) fn rotate(tx: &Connection, rotation: &Rotation) -> Result<Rotated> {
     let Some(family) = load(tx, rotation.family)? else { return Ok(Rotated::Unknown) };
     let presented = rotation.presented.0;
@@ -48,12 +48,22 @@ pub(super) fn rotate(tx: &Connection, rotation: &Rotation) -> Result<Rotated> {
         replace(tx, rotation)?;
         return Ok(Rotated::Next(family.owner));
     }
+    if rotation.origin == Origin::Unproven && !was_issued_untagged(tx, rotation.family, rotation.presented)? {
+        return Ok(Rotated::Unknown);
+    }
     end(tx, rotation.family)?;
     Ok(Rotated::ReuseDetected(family.owner))
 }
 
 pub(super) fn end(tx: &Connection, family: FamilyId) -> Result<()> {
     tx.execute("DELETE FROM token_family WHERE family_id = ?1", [family.0]).map(drop)
+}
+
+/// Tokens from before there were tags: the two that each family knew then are recognised by their hashes.
+fn was_issued_untagged(tx: &Connection, family: FamilyId, presented: TokenHash) -> Result<bool> {
+    let mut hashes = tx.prepare_cached("SELECT token_hash FROM untagged_token WHERE family_id = ?1")?;
+    let mut known = hashes.query_map([family.0], |row| row.get::<_, [u8; 32]>(0))?;
+    known.try_fold(false, |found, hash| Ok(found | bool::from(hash?.ct_eq(&presented.0))))
 }
 
 struct Family {
@@ -87,4 +97,49 @@ fn replace(tx: &Connection, rotation: &Rotation) -> Result<()> {
              WHERE family_id = ?1",
         )?
         .execute(params![rotation.family.0, rotation.next.0, rotation.presented.0, rotation.expires_ms])?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::schema::tests::of_version;
+    use super::*;
+
+    const FAMILY: FamilyId = FamilyId([9; 16]);
+
+    /// Families of a relay that knew no tags: their current token is `22…`, the one before it `11…`.
+    const UNTAGGED: &str = "
+        INSERT INTO token_family (family_id, user_id, device_id, token_hash, previous_hash, expires_ms) VALUES
+            (unhex('09090909090909090909090909090909'), zeroblob(16), 1,
+             unhex('2222222222222222222222222222222222222222222222222222222222222222'),
+             unhex('1111111111111111111111111111111111111111111111111111111111111111'), 100),
+            (unhex('08080808080808080808080808080808'), zeroblob(16), 2,
+             unhex('3333333333333333333333333333333333333333333333333333333333333333'), NULL, 100);";
+
+    fn present(db: &Connection, presented: u8, next: u8) -> Rotated {
+        let rotation = Rotation {
+            family: FAMILY,
+            presented: TokenHash([presented; 32]),
+            origin: Origin::Unproven,
+            next: TokenHash([next; 32]),
+            expires_ms: 200,
+            now_ms: 50,
+        };
+        rotate(db, &rotation).unwrap()
+    }
+
+    #[test]
+    fn tokens_from_before_there_were_tags_go_on_and_still_end_their_family() {
+        for version in 1..=2 {
+            let db = of_version(version, UNTAGGED);
+            assert_eq!(present(&db, 0x99, 0x98), Rotated::Unknown, "a guess");
+            assert!(matches!(present(&db, 0x11, 0x44), Rotated::Next(_)), "its answer was lost");
+            assert!(matches!(present(&db, 0x44, 0x55), Rotated::Next(_)));
+            assert_eq!(present(&db, 0x99, 0x98), Rotated::Unknown, "a guess");
+            assert!(matches!(present(&db, 0x22, 0x98), Rotated::ReuseDetected(_)), "from {version}");
+            assert_eq!(present(&db, 0x55, 0x66), Rotated::Unknown);
+            let kept: u32 =
+                db.query_row("SELECT count(*) FROM untagged_token", [], |row| row.get(0)).unwrap();
+            assert_eq!(kept, 1, "that of the other family");
+        }
+    }
 }
