@@ -233,7 +233,7 @@ mod tests {
     #[test]
     fn only_sqlcipher_may_link_openssl() {
         let sqlcipher =
-            "0sealpost-core v0.1.0\n1rusqlite v0.41.1\n2libsqlite3-sys v0.39.1\n3openssl-sys v0.9.110\n";
+            "0sealpost-core v0.1.0\n1rusqlite v0.43.0\n2libsqlite3-sys v0.40.0\n3openssl-sys v0.9.110\n";
         assert_eq!(messages("sealpost-core", sqlcipher), Vec::<String>::new());
         let other = "0sealpost-core v0.1.0\n1native-tls v0.2.14\n2openssl-sys v0.9.110\n";
         assert_eq!(messages("sealpost-core", other).len(), 2);
