@@ -183,4 +183,32 @@ mod tests {
             assert!(name(nowhere.clone()).is_err() || nowhere.is_dir(), "{}", nowhere.display());
         }
     }
+    /// Written by SQLCipher 4.19 on x86-64, with the key of bytes 7: one table, and no log beside it.
+    const EARLIER: &[u8] = include_bytes!("../../tests/data/sqlcipher-4.19.db");
+
+    #[test]
+    fn a_file_that_an_earlier_sqlcipher_wrote_on_another_processor_opens() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.db");
+        fs::write(&path, EARLIER).unwrap();
+        let vault = Vault::new(&path, DatabaseKey::new([7; 32])).unwrap();
+        let rows = |connection: &Connection| -> Vec<(i64, Vec<u8>)> {
+            let mut rows = connection.prepare("SELECT id, bytes FROM kept ORDER BY id").unwrap();
+            let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+            rows.map(Result::unwrap).collect()
+        };
+        let mut expected = vec![(1, vec![1; 100]), (i64::MAX, vec![2; 9000])];
+        let connection = vault.connect(Footprint::Full).unwrap();
+        assert_eq!(rows(&connection), expected);
+        connection.execute("INSERT INTO kept VALUES (2, zeroblob(3))", []).unwrap();
+        drop(connection);
+        expected.insert(1, (2, vec![0; 3]));
+        assert_eq!(rows(&vault.connect_reader().unwrap()), expected);
+        // iOS must recognise it, and nobody else may read on.
+        let file = fs::read(&path).unwrap();
+        assert_eq!(file[..16], *MAGIC);
+        assert!(!file.windows(4).any(|bytes| bytes == b"kept" || bytes == [1; 4] || bytes == [2; 4]));
+        let other = Vault::new(&path, DatabaseKey::new([8; 32])).unwrap();
+        assert_eq!(other.connect(Footprint::Full).err(), Some(Storage::WrongKey.into()));
+    }
 }
