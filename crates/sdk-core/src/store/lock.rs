@@ -138,7 +138,7 @@ mod tests {
         let (greedy, other) = (Lock::open(&database).unwrap(), Lock::open(&database).unwrap());
         let (times, stop) = (AtomicU32::new(0), AtomicBool::new(false));
         thread::scope(|scope| {
-            scope.spawn(|| {
+            let taking = scope.spawn(|| {
                 while !stop.load(Ordering::SeqCst) {
                     let _held = greedy.take().unwrap();
                     times.fetch_add(1, Ordering::SeqCst);
@@ -146,9 +146,13 @@ mod tests {
                 }
             });
             let mut waited = Vec::new();
-            for _ in 0..25 {
+            'rounds: for _ in 0..25 {
                 let before = times.load(Ordering::SeqCst);
                 while times.load(Ordering::SeqCst) == before {
+                    // Its failure fails the test when the scope ends.
+                    if taking.is_finished() {
+                        break 'rounds;
+                    }
                     thread::yield_now();
                 }
                 // It has it now.

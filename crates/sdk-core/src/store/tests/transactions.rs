@@ -1,8 +1,10 @@
 //! All of it happens, or none; nobody is told before the commit.
 
+use sealpost_testkit::eventually;
+
 use super::*;
 use crate::error::{Error, Storage};
-use crate::store::lock::{Claim, Lock};
+use crate::store::lock::Lock;
 use crate::store::{Rows, Tx};
 
 #[tokio::test]
@@ -95,11 +97,13 @@ async fn closing_finishes_what_was_handed_over_and_lets_go_of_the_file() {
     assert_eq!(fixture.texts().await, ["handed over"]);
 }
 
-/// An opening that has begun, and takes its time because another process is at work.
+/// An opening that has begun, and takes its time because another process is at work. It is only looked at: a second
+/// claim to the file would make it fail.
 async fn opening_that_waits(fixture: &Fixture) -> tokio::task::JoinHandle<Result<(), Error>> {
     let store = fixture.store.clone();
     let opening = tokio::task::spawn_blocking(move || store.reopen());
-    while Claim::stake(&fixture.dir.path().canonicalize().unwrap().join("a.db")).is_ok() {
+    while fixture.store.shared.opening.try_lock().is_ok() {
+        assert!(!opening.is_finished(), "it did not wait: {:?}", opening.await);
         tokio::task::yield_now().await;
     }
     opening
@@ -152,7 +156,9 @@ async fn ending_waits_for_who_reads_and_is_for_good() {
     tokio::task::spawn_blocking(move || begin.recv()).await.unwrap().unwrap();
     let ending = std::thread::spawn(move || ender.end());
     // From here on nobody begins; who had begun goes on, and the file stays open.
-    while fixture.store.read(|_| Ok(())).await.is_ok() {}
+    while fixture.store.read(|_| Ok(())).await.is_ok() {
+        assert!(!ending.is_finished(), "it ended while somebody reads");
+    }
     assert!(!ending.is_finished());
     assert_eq!(open(&fixture.dir, EventBus::new()).unwrap_err(), Error::Storage(Storage::InUse));
     release.send(()).unwrap();
@@ -182,8 +188,12 @@ async fn the_last_handle_may_be_dropped_by_a_job() {
     // The job's handle keeps the file open; then the writer ends by itself.
     drop(store);
     release.send(()).unwrap();
-    while let Err(error) = open(&dir, EventBus::new()) {
-        assert_eq!(error, Error::Storage(Storage::InUse));
-        tokio::task::yield_now().await;
-    }
+    eventually("the writer lets go of the file", async || match open(&dir, EventBus::new()) {
+        Ok(store) => Some(store),
+        Err(error) => {
+            assert_eq!(error, Error::Storage(Storage::InUse));
+            None
+        }
+    })
+    .await;
 }
