@@ -1,27 +1,43 @@
 //! `test` and `lint`: named steps, each timed, all run even after one has failed.
 
-use std::time::Instant;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 use crate::bindings;
 use crate::deps;
 use crate::error::Error;
 use crate::interop;
+use crate::watch::{self, Ended};
 use crate::workspace::{Profile, Workspace, run};
 
-/// A step: its name, and what it does.
-type Step = (&'static str, fn(&Workspace) -> Result<(), Error>);
+/// A step of a check.
+struct Step {
+    name: &'static str,
+    /// Many times what it takes: only what does not end at all is meant.
+    limit: Duration,
+    work: fn(&Workspace) -> Result<(), Error>,
+}
 
-const LINT: &[Step] = &[("format", format), ("clippy", clippy), ("dependencies", deps::check)];
+const fn step_of(name: &'static str, minutes: u64, work: fn(&Workspace) -> Result<(), Error>) -> Step {
+    Step { name, limit: Duration::from_mins(minutes), work }
+}
+
+const LINT: &[Step] =
+    &[step_of("format", 5, format), step_of("clippy", 40, clippy), step_of("dependencies", 5, deps::check)];
 const TEST: &[Step] = &[
-    ("documents", documents),
-    ("build", build),
-    ("tests", tests),
-    ("doc tests", doc_tests),
-    ("interop", interop::test),
-    ("kotlin", bindings::test_kotlin),
-    ("swift", bindings::test_swift),
-    ("conversation", bindings::test_conversation),
+    step_of("documents", 30, documents),
+    step_of("build", 40, build),
+    step_of("tests", 25, tests),
+    step_of("doc tests", 15, doc_tests),
+    step_of("interop", 15, interop::test),
+    step_of("kotlin", 20, bindings::test_kotlin),
+    step_of("swift", 20, bindings::test_swift),
+    step_of("conversation", 10, bindings::test_conversation),
 ];
+const LICENCES: &[Step] = &[step_of("licences", 10, licences)];
+
+/// The verb under which a check calls this program again for one of its steps: whatever the step does, it can be ended.
+pub(crate) const STEP: &str = "step";
 
 /// The failure tests kill processes at named stations; only builds with these features have them.
 const FAULTS: &[&str] = &["--features", "sealpost-e2e/faults,sealpost-relay/faults"];
@@ -34,20 +50,39 @@ pub(crate) fn test(workspace: &Workspace) -> Result<(), Error> {
 /// What needs no test run; licences too where cargo-deny is installed.
 pub(crate) fn lint(workspace: &Workspace) -> Result<(), Error> {
     let deny_is_here = workspace.cargo(&["deny", "--version"]).output().is_ok_and(|out| out.status.success());
-    let licences: &[Step] = if deny_is_here { &[("licences", licences)] } else { &[] };
+    let licences = if deny_is_here { LICENCES } else { &[] };
     run_steps(workspace, LINT.iter().chain(licences))
 }
 
+/// One step, by its name.
+pub(crate) fn step(workspace: &Workspace, arguments: &[String]) -> Result<(), Error> {
+    let named = |step: &&Step| arguments.first().is_some_and(|name| name == step.name);
+    let step = LINT.iter().chain(TEST).chain(LICENCES).find(named);
+    step.map_or_else(|| Err(Error::UnknownVerb(STEP.to_owned())), |step| (step.work)(workspace))
+}
+
 fn run_steps<'a>(workspace: &Workspace, steps: impl Iterator<Item = &'a Step>) -> Result<(), Error> {
-    let mut results = Vec::new();
-    for (name, step) in steps {
-        eprintln!("\n== {name}");
-        let start = Instant::now();
-        let result = step(workspace);
-        if let Err(error) = &result {
-            eprintln!("{error}");
+    judge(steps, |step| {
+        let us = std::env::current_exe().map_err(|source| Error::Io { subject: "xtask".into(), source })?;
+        let mut command = Command::new(us);
+        command.args([STEP, step.name]).current_dir(workspace.path(""));
+        match watch::run_within(step.name, command, Some(step.limit))? {
+            // It has said what was wrong.
+            Ended::Itself(status) => Ok(status.success()),
+            Ended::Killed => Ok(false),
         }
-        results.push((*name, result.is_ok(), start.elapsed()));
+    })
+}
+
+fn judge<'a>(
+    steps: impl Iterator<Item = &'a Step>,
+    mut passes: impl FnMut(&Step) -> Result<bool, Error>,
+) -> Result<(), Error> {
+    let mut results = Vec::new();
+    for step in steps {
+        eprintln!("\n== {}", step.name);
+        let start = Instant::now();
+        results.push((step.name, passes(step)?, start.elapsed()));
     }
     eprintln!();
     for (name, passed, time) in &results {
@@ -64,7 +99,7 @@ fn format(workspace: &Workspace) -> Result<(), Error> {
 /// Lints what ships and what the failure tests run: the two differ by a feature.
 fn clippy(workspace: &Workspace) -> Result<(), Error> {
     for features in [&[], FAULTS] {
-        let mut command = workspace.cargo(&["clippy", "-q", "--workspace", "--all-targets"]);
+        let mut command = workspace.cargo(&["clippy", "--workspace", "--all-targets"]);
         command.args(features).args(["--", "-D", "warnings"]);
         run(command)?;
     }
@@ -76,7 +111,7 @@ fn licences(workspace: &Workspace) -> Result<(), Error> {
 }
 
 fn documents(workspace: &Workspace) -> Result<(), Error> {
-    let mut command = workspace.cargo(&["doc", "-q", "--workspace", "--no-deps"]);
+    let mut command = workspace.cargo(&["doc", "--workspace", "--no-deps"]);
     command.env("RUSTDOCFLAGS", "-D warnings");
     run(command)
 }
@@ -84,15 +119,17 @@ fn documents(workspace: &Workspace) -> Result<(), Error> {
 /// Builds tests, programs and the library that apps load together: cargo builds only those programs for a test that are
 /// of its own package, tests of other packages start the relay too, and the bindings load the library.
 fn build(workspace: &Workspace) -> Result<(), Error> {
-    let mut command = workspace.cargo(&["build", "-q", "--workspace", "--lib", "--bins", "--tests"]);
+    let mut command = workspace.cargo(&["build", "--workspace", "--lib", "--bins", "--tests"]);
     command.args(FAULTS);
     run(command)
 }
 
+/// Cargo runs each test program through us, so that one that does not end is ended, and the others run all the same.
 fn tests(workspace: &Workspace) -> Result<(), Error> {
     let mut command =
         workspace.cargo(&["test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--tests"]);
-    command.args(FAULTS).env("SEALPOST_RELAY_BIN", workspace.binary(Profile::Debug, "sealpost-relay"));
+    command.args(watch::runner()?).args(FAULTS);
+    command.env("SEALPOST_RELAY_BIN", workspace.binary(Profile::Debug, "sealpost-relay"));
     run(command)
 }
 
@@ -106,26 +143,22 @@ fn doc_tests(workspace: &Workspace) -> Result<(), Error> {
 mod tests {
     use super::*;
 
-    fn passes(_: &Workspace) -> Result<(), Error> {
+    fn nothing(_: &Workspace) -> Result<(), Error> {
         Ok(())
-    }
-
-    fn fails(_: &Workspace) -> Result<(), Error> {
-        Err(Error::Failed("a command".to_owned()))
     }
 
     #[test]
     fn every_step_runs_and_the_failed_ones_are_named() {
-        let workspace = Workspace::locate().unwrap();
-        let steps: &[Step] = &[("first", fails), ("second", passes), ("third", fails)];
-        let error = run_steps(&workspace, steps.iter()).unwrap_err();
+        let steps = ["first", "second", "third"].map(|name| step_of(name, 1, nothing));
+        let error = judge(steps.iter(), |step| Ok(step.name == "second")).unwrap_err();
         assert!(matches!(error, Error::Steps(names) if names == ["first", "third"]));
+        assert!(judge(steps.iter(), |_| Ok(true)).is_ok());
     }
 
     #[test]
-    fn steps_that_all_pass_are_no_error() {
+    fn a_step_is_found_by_its_name() {
         let workspace = Workspace::locate().unwrap();
-        let steps: &[Step] = &[("only", passes)];
-        assert!(run_steps(&workspace, steps.iter()).is_ok());
+        assert!(step(&workspace, &["dependencies".to_owned()]).is_ok());
+        assert!(step(&workspace, &["nothing of the kind".to_owned()]).is_err());
     }
 }

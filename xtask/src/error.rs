@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::process::Command;
 
 use crate::deps::Violation;
 
@@ -74,4 +75,9 @@ impl std::error::Error for Error {
             _ => None,
         }
     }
+}
+
+/// A program that could not even be started.
+pub(crate) fn not_started(command: &Command, source: io::Error) -> Error {
+    Error::Io { subject: command.get_program().into(), source }
 }

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use crate::error::Error;
-use crate::workspace::{Workspace, not_started, run};
+use crate::error::{Error, not_started};
+use crate::workspace::{Workspace, run};
 
 /// The programs, and where each begins: `fuzz/corpus/NAME`.
 const PROGRAMS: &str = "fuzz/libfuzzer";
@@ -97,8 +97,7 @@ fn keep(workspace: &Workspace, target: &str) -> Result<(), Error> {
         }
         create(folder)?;
     }
-    let mut write_seeds =
-        workspace.cargo(&["run", "-q", "-p", "sealpost-fuzz", "--bin", "seeds", "--", target]);
+    let mut write_seeds = workspace.cargo(&["run", "-p", "sealpost-fuzz", "--bin", "seeds", "--", target]);
     write_seeds.arg(&seeds);
     run(write_seeds)?;
     let mut merge = cargo_fuzz(workspace, "run");

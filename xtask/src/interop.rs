@@ -9,7 +9,7 @@ use crate::workspace::{Profile, Workspace, run};
 
 /// Builds our program, and runs the suite against it.
 pub(crate) fn build_and_test(workspace: &Workspace) -> Result<(), Error> {
-    run(workspace.cargo(&["build", "-q", "-p", "interop-peer"]))?;
+    run(workspace.cargo(&["build", "-p", "interop-peer"]))?;
     test(workspace)
 }
 

@@ -14,6 +14,7 @@ mod interop;
 mod mutants;
 mod programs;
 mod targets;
+mod watch;
 mod workspace;
 
 use std::process::ExitCode;
@@ -69,6 +70,9 @@ fn run(verb: &str, arguments: Vec<String>) -> Result<ExitCode, Error> {
         "bench" => bench::run_part(&workspace, &arguments)?,
         "mutants" => mutants::run_all(&workspace, &arguments)?,
         "test" => checks::test(&workspace)?,
+        // Not for people: how `test` calls this program again.
+        checks::STEP => checks::step(&workspace, &arguments)?,
+        watch::VERB => return watch::run_test_program(&arguments),
         "interop" => interop::build_and_test(&workspace)?,
         "kotlin" => bindings::build_and_test_kotlin(&workspace)?,
         "swift" => bindings::build_and_test_swift(&workspace)?,

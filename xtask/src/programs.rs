@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use crate::error::Error;
-use crate::workspace::{Profile, Workspace, not_started, run};
+use crate::error::{Error, not_started};
+use crate::workspace::{Profile, Workspace, run};
 
 const RELAY: &str = "sealpost-relay";
 const DEMO: &str = "sealpost-demo";
@@ -51,9 +51,7 @@ fn with_relay_defaults(arguments: &[String], data: &Path) -> Vec<OsString> {
 
 fn build(workspace: &Workspace, packages: &[&str]) -> Result<(), Error> {
     let mut arguments = vec!["build", "--release"];
-    if packages.iter().all(|name| workspace.binary(Profile::Release, name).exists()) {
-        arguments.push("-q");
-    } else {
+    if !packages.iter().all(|name| workspace.binary(Profile::Release, name).exists()) {
         eprintln!("dev: building {}; the first time takes some minutes", packages.join(" and "));
     }
     for package in packages {

@@ -1,10 +1,10 @@
 //! Where things are, and how the tasks call cargo.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::error::Error;
+use crate::error::{Error, not_started};
+use crate::watch::{self, Ended};
 
 /// The folders a task works in.
 pub(crate) struct Workspace {
@@ -84,16 +84,19 @@ pub(crate) enum Profile {
     Release,
 }
 
-/// Runs a command with our own input and output; an exit status other than 0 is an error.
+/// Runs a command with our own input and output; an exit status other than 0 is an error. Says now and then that it still
+/// runs.
 pub(crate) fn run(command: Command) -> Result<(), Error> {
     run_to(command, &[0])
 }
 
 /// The same, where other exit statuses are no error either.
-pub(crate) fn run_to(mut command: Command, accepted: &[i32]) -> Result<(), Error> {
-    let status = command.status().map_err(|source| not_started(&command, source))?;
-    let is_accepted = status.code().is_some_and(|code| accepted.contains(&code));
-    if is_accepted { Ok(()) } else { Err(Error::Failed(describe(&command))) }
+pub(crate) fn run_to(command: Command, accepted: &[i32]) -> Result<(), Error> {
+    let name = describe(&command);
+    match watch::run_within(&name, command, None)? {
+        Ended::Itself(status) if status.code().is_some_and(|code| accepted.contains(&code)) => Ok(()),
+        Ended::Itself(_) | Ended::Killed => Err(Error::Failed(name)),
+    }
 }
 
 /// Runs a command and gives what it printed; its complaints go to our own standard error.
@@ -104,11 +107,6 @@ pub(crate) fn capture(mut command: Command) -> Result<String, Error> {
     } else {
         Err(Error::Failed(describe(&command)))
     }
-}
-
-/// A program that could not even be started.
-pub(crate) fn not_started(command: &Command, source: io::Error) -> Error {
-    Error::Io { subject: command.get_program().into(), source }
 }
 
 fn describe(command: &Command) -> String {

@@ -7,8 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::{empty_folder, kotlin, swift, with_state};
-use crate::error::Error;
-use crate::workspace::{Profile, Workspace, not_started};
+use crate::error::{Error, not_started};
+use crate::workspace::{Profile, Workspace};
 
 /// Longer than any line takes that comes.
 const PATIENCE: Duration = Duration::from_secs(180);

@@ -72,12 +72,12 @@ fn with_state(arguments: &[String], state: &Path) -> Vec<String> {
 }
 
 fn build(workspace: &Workspace) -> Result<(), Error> {
-    run(workspace.cargo(&["build", "-q", "-p", "sealpost-ffi", "-p", "sealpost-relay", "--lib", "--bins"]))
+    run(workspace.cargo(&["build", "-p", "sealpost-ffi", "-p", "sealpost-relay", "--lib", "--bins"]))
 }
 
 /// The library, the relay, and the program that brings about what apps may meet.
 fn build_for_tests(workspace: &Workspace) -> Result<(), Error> {
-    let mut command = workspace.cargo(&["build", "-q", "-p", "sealpost-ffi", "-p", "sealpost-relay"]);
+    let mut command = workspace.cargo(&["build", "-p", "sealpost-ffi", "-p", "sealpost-relay"]);
     command.args(["-p", "sealpost-e2e", "--lib", "--bin", "sealpost-relay", "--bin", TROUBLE]);
     run(command)
 }
@@ -85,7 +85,7 @@ fn build_for_tests(workspace: &Workspace) -> Result<(), Error> {
 /// A program that generates sources, built when it is missing or old. It is the dearest debug build in the tree, so nothing else
 /// builds it.
 fn bindgen(workspace: &Workspace, name: &str) -> Result<Command, Error> {
-    run(workspace.cargo(&["build", "-q", "-p", "sealpost-bindgen", "--features", "cli", "--bin", name]))?;
+    run(workspace.cargo(&["build", "-p", "sealpost-bindgen", "--features", "cli", "--bin", name]))?;
     let mut bindgen = Command::new(workspace.binary(Profile::Debug, name));
     // It asks cargo where the library's sources, and with them its uniffi.toml, are.
     bindgen.current_dir(workspace.path("."));

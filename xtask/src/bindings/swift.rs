@@ -71,7 +71,7 @@ impl Bench {
         let library = library.parent().unwrap_or(&folder).to_owned();
         fs::create_dir_all(&scratch).map_err(|source| Error::Io { subject: scratch.clone(), source })?;
         generate(workspace, &folder)?;
-        let build = ["build", "-q", "-c", "release", "--product", "bench"];
+        let build = ["build", "-c", "release", "--product", "bench"];
         run(package(workspace, &folder, &scratch, &library, &build))?;
         Ok(Self { folder, scratch, library })
     }
@@ -94,7 +94,7 @@ pub(crate) fn xcframework(workspace: &Workspace, arguments: &[String]) -> Result
         command
     };
     run(script("check"))?;
-    run(workspace.cargo(&["build", "-q", "-p", "sealpost-ffi", "--lib"]))?;
+    run(workspace.cargo(&["build", "-p", "sealpost-ffi", "--lib"]))?;
     generate(workspace, &folder)?;
     let mut build = script("build");
     build.args(arguments);

@@ -1,0 +1,87 @@
+//! Commands that must come to an end: whoever does not is shown and killed, with all that it started.
+
+mod output;
+mod processes;
+mod program;
+
+use std::process::{Command, ExitStatus};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, not_started};
+
+use processes::Family;
+pub(crate) use program::{VERB, run_test_program, runner};
+
+/// How often is looked whether a command has ended.
+const LOOK: Duration = Duration::from_millis(20);
+/// How often is said that a command still runs.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(60);
+
+/// How a command came to its end.
+pub(crate) enum Ended {
+    /// By itself.
+    Itself(ExitStatus),
+    /// It did not, and was killed.
+    Killed,
+}
+
+/// Runs a command, says now and then that it still runs, and ends it at the limit if there is one.
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be started.
+pub(crate) fn run_within(name: &str, mut command: Command, limit: Option<Duration>) -> Result<Ended, Error> {
+    let start = Instant::now();
+    let family = Family::mark(&mut command);
+    let mut child = command.spawn().map_err(|source| not_started(&command, source))?;
+    let mut said = start;
+    loop {
+        let status = child.try_wait().map_err(|source| not_started(&command, source))?;
+        if let Some(status) = status {
+            return Ok(Ended::Itself(status));
+        }
+        if let Some(limit) = limit
+            && start.elapsed() >= limit
+        {
+            eprintln!(
+                "dev: {name} has not ended after {} s; it and what it started are killed",
+                limit.as_secs()
+            );
+            family.show();
+            family.kill();
+            // Where processes cannot be listed, at least this one.
+            let _ = child.kill();
+            let _ = child.wait();
+            return Ok(Ended::Killed);
+        }
+        if said.elapsed() >= SIGN_OF_LIFE {
+            said = Instant::now();
+            eprintln!("dev: {name} has been running for {} s", start.elapsed().as_secs());
+        }
+        thread::sleep(LOOK);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn a_command_that_does_not_end_is_killed() {
+        let ended =
+            run_within("a sleeper", shell("sleep 1000; true"), Some(Duration::from_millis(300))).unwrap();
+        assert!(matches!(ended, Ended::Killed));
+    }
+
+    #[test]
+    fn a_command_that_ends_is_left_alone() {
+        let ended = run_within("a script", shell("exit 3"), None).unwrap();
+        assert!(matches!(ended, Ended::Itself(status) if status.code() == Some(3)));
+    }
+}

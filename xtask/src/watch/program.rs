@@ -1,0 +1,177 @@
+//! One test program under cargo, which runs each of them through us: what it prints goes on, and a program that does not
+//! end is killed with the names of the tests that had not ended.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, not_started};
+
+use super::LOOK;
+use super::output::{lines, said_within};
+use super::processes::Family;
+
+/// The verb under which cargo calls us, and no person.
+pub(crate) const VERB: &str = "test-program";
+/// How long a program may take, in seconds, where that is not the usual.
+const LIMIT: &str = "SEALPOST_TEST_LIMIT";
+/// Many times what the longest takes, on a machine with other things to do.
+const USUAL_LIMIT: Duration = Duration::from_secs(600);
+/// How long the output may stay open after the program has ended.
+const LEFT_OPEN: Duration = Duration::from_secs(10);
+/// As `timeout` of coreutils says it.
+const TIMED_OUT: u8 = 124;
+
+/// The arguments with which cargo lets us run its test programs.
+pub(crate) fn runner() -> Result<[String; 2], Error> {
+    let us = std::env::current_exe().map_err(|source| Error::Io { subject: "xtask".into(), source })?;
+    Ok([
+        "--config".to_owned(),
+        format!("target.'cfg(all())'.runner=[{:?}, {VERB:?}]", us.display().to_string()),
+    ])
+}
+
+/// Runs `program`, with the exit code that it ends with.
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be started.
+pub(crate) fn run_test_program(arguments: &[String]) -> Result<ExitCode, Error> {
+    let limit = std::env::var(LIMIT).ok().and_then(|said| said.parse().ok()).map(Duration::from_secs);
+    let (program, arguments) = arguments.split_first().ok_or(Error::UnknownVerb(VERB.to_owned()))?;
+    let mut command = Command::new(program);
+    command.args(arguments);
+    Ok(ExitCode::from(watched(command, limit.unwrap_or(USUAL_LIMIT), io::stdout())?.code))
+}
+
+/// How a test program ended.
+#[derive(Debug, PartialEq)]
+struct Outcome {
+    code: u8,
+    /// The tests that had not ended when it was killed.
+    unended: Vec<String>,
+}
+
+impl Outcome {
+    fn of(code: u8) -> Self {
+        Self { code, unended: Vec::new() }
+    }
+}
+
+fn watched(
+    mut command: Command,
+    limit: Duration,
+    output: impl Write + Send + 'static,
+) -> Result<Outcome, Error> {
+    let family = Family::mark(&mut command);
+    let start = Instant::now();
+    let mut child = command.stdout(Stdio::piped()).spawn().map_err(|source| not_started(&command, source))?;
+    let lines = child.stdout.take().map(|theirs| lines(theirs, output));
+    let mut ended = BTreeSet::new();
+    let status = loop {
+        let status = child.try_wait().map_err(|source| not_started(&command, source))?;
+        while let Some(line) = lines.as_ref().and_then(|lines| lines.try_recv().ok()) {
+            ended.extend(ended_test(&line));
+        }
+        if status.is_some() || start.elapsed() >= limit {
+            break status;
+        }
+        thread::sleep(LOOK);
+    };
+    let Some(status) = status else {
+        eprintln!("\ndev: {} has not ended after {} s", command.get_program().display(), limit.as_secs());
+        let unended: Vec<_> = listed(&command).into_iter().filter(|test| !ended.contains(test)).collect();
+        unended.iter().for_each(|test| eprintln!("dev: a test that has not ended: {test}"));
+        family.show();
+        family.kill();
+        let _ = child.kill();
+        let _ = child.wait();
+        return Ok(Outcome { code: TIMED_OUT, unended });
+    };
+    if let Some(lines) = lines
+        && !is_closed(&lines, LEFT_OPEN)
+    {
+        eprintln!("dev: {} left processes behind, which are killed", command.get_program().display());
+        family.show();
+        family.kill();
+        return Ok(Outcome::of(1));
+    }
+    // A signal has no code.
+    Ok(Outcome::of(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)))
+}
+
+/// Whether nobody holds the other end of the output any more.
+fn is_closed(lines: &Receiver<String>, patience: Duration) -> bool {
+    let start = Instant::now();
+    while let Some(left) = patience.checked_sub(start.elapsed()) {
+        match lines.recv_timeout(left) {
+            Ok(_) => {}
+            Err(RecvTimeoutError::Disconnected) => return true,
+            Err(RecvTimeoutError::Timeout) => break,
+        }
+    }
+    false
+}
+
+/// The test that this line of libtest says has ended.
+fn ended_test(line: &str) -> Option<String> {
+    let (name, verdict) = line.strip_prefix("test ")?.split_once(" ... ")?;
+    let is_verdict = ["ok", "FAILED", "ignored"].iter().any(|word| verdict.starts_with(word));
+    is_verdict.then(|| name.trim_end_matches(" - should panic").to_owned())
+}
+
+/// The tests that a call of a program runs.
+fn listed(command: &Command) -> Vec<String> {
+    let mut list = Command::new(command.get_program());
+    list.args(command.get_args()).arg("--list");
+    // One that knows nothing of libtest may do anything, but not for long.
+    let lines = said_within(list, LEFT_OPEN).unwrap_or_default();
+    lines.iter().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A test program of two tests, of which the second does what is given here.
+    fn program(second: &str) -> Command {
+        let script = format!(
+            "case $1 in --list) echo 'one: test'; echo 'two: test'; echo; echo '2 tests, 0 benchmarks'; exit;; esac
+             echo 'test one ... ok'
+             {second}"
+        );
+        let mut command = Command::new("sh");
+        command.args(["-c", &script, "sh"]);
+        command
+    }
+
+    #[test]
+    fn a_program_that_does_not_end_is_killed_and_its_unended_tests_are_named() {
+        let outcome = watched(program("sleep 1000"), Duration::from_millis(500), io::sink()).unwrap();
+        assert_eq!(outcome, Outcome { code: TIMED_OUT, unended: vec!["two".to_owned()] });
+    }
+
+    #[test]
+    fn the_code_of_a_program_that_ends_is_passed_on() {
+        for (second, code) in [("exit 0", 0), ("exit 101", 101), ("kill -ABRT $$", 1)] {
+            assert_eq!(
+                watched(program(second), USUAL_LIMIT, io::sink()).unwrap(),
+                Outcome::of(code),
+                "{second}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_a_verdict_ends_a_test() {
+        let ended = |line| ended_test(line);
+        assert_eq!(ended("test store::tests::one ... ok").as_deref(), Some("store::tests::one"));
+        assert_eq!(ended("test two - should panic ... FAILED").as_deref(), Some("two"));
+        assert_eq!(ended("test three ... ignored, on request").as_deref(), Some("three"));
+        assert_eq!(ended("test four has been running for over 60 seconds"), None);
+        assert_eq!(ended("test five ... "), None);
+        assert_eq!(ended("running 3 tests"), None);
+    }
+}
