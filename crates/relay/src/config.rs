@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::bus::{Bus, LocalBus};
 use crate::clock::{Clock, SystemClock};
 use crate::limits::Limits;
 use crate::problem::Problem;
@@ -30,6 +31,8 @@ pub struct Config {
     pub timing: Timing,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
+    /// How connections are woken.
+    pub bus: Arc<dyn Bus>,
 }
 
 impl Config {
@@ -45,6 +48,7 @@ impl Config {
             limits: Limits::default(),
             timing: Timing::default(),
             clock: Arc::new(SystemClock::new()),
+            bus: Arc::new(LocalBus::default()),
         }
     }
 }

@@ -30,6 +30,7 @@ pub mod keys;
 pub mod limits;
 pub mod metrics;
 mod peers;
+mod private;
 pub mod problem;
 mod relay;
 mod routes;

@@ -4,17 +4,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::bus::LocalBus;
 use crate::config::{Config, Registration};
 use crate::limits::Limiter;
 use crate::metrics::Metrics;
 use crate::peers::Peers;
-use crate::server::Server;
+use crate::server::{self, Server};
 use crate::state::{Connections, Draining, State};
 use crate::store::sqlite::{OpenError, SqliteStore};
 use crate::tls::{self, TlsError};
@@ -64,9 +62,9 @@ impl Relay {
         }
         let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let (tcp, addr) = bind(config.listen).await?;
+        let (tcp, addr) = server::listen(config.listen).map_err(StartError::Listen)?;
         let metrics = match config.metrics {
-            Some(listen) => Some(bind(listen).await?),
+            Some(listen) => Some(server::listen(listen).map_err(StartError::Listen)?),
             None => None,
         };
         let peers = Peers::at_most(config.limits.connections);
@@ -127,12 +125,6 @@ impl Relay {
     }
 }
 
-async fn bind(addr: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
-    let tcp = TcpListener::bind(addr).await.map_err(StartError::Listen)?;
-    let addr = tcp.local_addr().map_err(StartError::Listen)?;
-    Ok((tcp, addr))
-}
-
 fn open(config: Config) -> Result<Arc<State>, StartError> {
     if config.registration == Registration::Dev {
         tracing::warn!("registration is open to everybody without proof: for development only");
@@ -142,7 +134,7 @@ fn open(config: Config) -> Result<Arc<State>, StartError> {
     Ok(Arc::new(State {
         signer: Signer::open(&config.data).map_err(StartError::SigningKey)?,
         store: Arc::new(store),
-        bus: Arc::new(LocalBus::default()),
+        bus: config.bus,
         limiter: Limiter::new(config.limits),
         registration: config.registration,
         timing: config.timing,

@@ -1,5 +1,7 @@
 //! Connections: accepted, counted, and spoken HTTP/1.1 with until they end or the relay does.
 
+use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -12,7 +14,7 @@ use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -26,6 +28,21 @@ use crate::tls;
 
 /// Most bytes of a head, and of what is read ahead of anything else: each connection may have so many in memory.
 const MAX_HEAD: usize = 16 << 10;
+
+/// Connections that may wait to be accepted. After a restart all clients come at once, and one that finds no room waits
+/// a second and more before it asks again. The system caps it (`net.core.somaxconn`, 4,096 on Linux).
+const BACKLOG: u32 = 16_384;
+
+/// Listens on this address, and says on which port when that was 0. Needs a tokio runtime.
+pub(crate) fn listen(addr: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let socket = if addr.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // So that a relay that starts again finds its port free.
+    socket.set_reuseaddr(true)?;
+    socket.bind(addr)?;
+    let tcp = socket.listen(BACKLOG)?;
+    let addr = tcp.local_addr()?;
+    Ok((tcp, addr))
+}
 
 /// What a listener does with its connections.
 #[derive(Clone)]

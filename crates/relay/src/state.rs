@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
 use crate::bus::Bus;
@@ -32,13 +33,15 @@ pub(crate) struct State {
 impl State {
     /// Whom an access token speaks for, checked by its signature and with the store: a revoked device is out
     /// before its token expires.
-    pub(crate) async fn authenticate(&self, token: &str) -> Result<Access, Problem> {
-        let access = self.signer.verify(token, self.clock.unix_ms())?;
-        if self.store.is_live(access.address, access.family).await? {
-            Ok(access)
-        } else {
-            Err(Problem::InvalidToken)
-        }
+    ///
+    /// The store is asked *now*, whenever the answer is polled.
+    pub(crate) fn authenticate(&self, token: &str) -> BoxFuture<'static, Result<Access, Problem>> {
+        let verified = self.signer.verify(token, self.clock.unix_ms());
+        let asked = verified.map(|access| (access, self.store.is_live(access.address, access.family)));
+        Box::pin(async move {
+            let (access, is_live) = asked?;
+            if is_live.await? { Ok(access) } else { Err(Problem::InvalidToken) }
+        })
     }
 }
 

@@ -277,7 +277,12 @@ fn create(path: &Path) -> io::Result<()> {
     let key = Ed25519KeyPair::generate_pkcs8(&aws_lc_rs::rand::SystemRandom::new())
         .map_err(|_| io::Error::other("no randomness for the signing key"))?;
     let draft = path.with_extension("new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+    // One that is there was left by a crash, or by somebody who wants to read the key: its mode is not ours.
+    match fs::remove_file(&draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
     file.write_all(key.as_ref())?;
     file.sync_all()?;
     fs::rename(&draft, path)

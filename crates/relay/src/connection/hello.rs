@@ -15,7 +15,7 @@ use super::{Closing, send};
 use crate::bus::Attached;
 use crate::problem::Problem;
 use crate::state::State;
-use crate::store::MailboxState;
+use crate::store::{MailboxState, Noted};
 use crate::tokens::Access;
 
 /// Proof that a connection has said who it is and was let in.
@@ -23,6 +23,8 @@ use crate::tokens::Access;
 pub(super) struct Greeted {
     pub(super) access: Access,
     pub(super) attached: Attached,
+    /// The revocations that its token has outlived.
+    pub(super) outlived: Noted,
     pub(super) window: Window,
     pub(super) mailbox: MailboxState,
 }
@@ -85,12 +87,14 @@ async fn admit(state: &State, hello: &Hello) -> Result<Greeted, Problem> {
     }
     // Before the mailbox is read: a row that comes in between wakes this connection.
     let attached = state.bus.attach(access.address);
+    let outlived = state.store.revocations().noted();
     // And once more: a revocation just before would not have reached it.
     if !state.store.is_live(access.address, access.family).await? {
         return Err(Problem::InvalidToken);
     }
     let mailbox = state.store.mailbox(access.address).await?;
-    Ok(Greeted { access, attached, window: Window::new(hello.credit, hello.max_batch_bytes), mailbox })
+    let window = Window::new(hello.credit, hello.max_batch_bytes);
+    Ok(Greeted { access, attached, outlived, window, mailbox })
 }
 
 async fn first_frame(socket: &mut WebSocket) -> Result<(u64, Hello), Closing> {

@@ -1,7 +1,5 @@
 //! What a client says: each frame is checked, handed on, and answered later.
 
-use std::sync::Arc;
-
 use axum::extract::ws::Message as WsMessage;
 use sealpost_wire::frame::Body;
 use sealpost_wire::id::ThreadId;
@@ -52,7 +50,7 @@ impl Connection<'_> {
         match body {
             Some(Body::Send(send)) => self.on_send(id, &send).await,
             Some(Body::Ack(ack)) => self.on_ack(id, &ack).await,
-            Some(Body::Hello(hello)) => self.on_hello(id, hello),
+            Some(Body::Hello(hello)) => self.on_hello(id, &hello),
             Some(Body::Sync(sync)) => self.on_sync(id, &sync).await,
             Some(Body::Ping(Ping { t })) => {
                 let server_time_ms = self.state.clock.unix_ms();
@@ -93,11 +91,12 @@ impl Connection<'_> {
     }
 
     /// A fresh token for the same device, on the same socket.
-    fn on_hello(&mut self, id: u64, hello: Hello) -> Result<(), Closing> {
-        let state = Arc::clone(self.state);
+    fn on_hello(&mut self, id: u64, hello: &Hello) -> Result<(), Closing> {
+        let outlived = self.state.store.revocations().noted();
+        let authenticated = self.state.authenticate(&hello.access_token);
         self.replies.push_back(Box::pin(async move {
-            let outcome = state.authenticate(&hello.access_token).await;
-            Reply::Renewed { id, outcome }
+            let outcome = authenticated.await;
+            Reply::Renewed { id, outlived, outcome }
         }));
         Ok(())
     }

@@ -33,7 +33,7 @@ use crate::problem::Problem;
 use crate::routes::are_low;
 use crate::sending::Sent;
 use crate::state::State;
-use crate::store::{InboxKey, Page, PageLimit, Pushed, Row, StoreError};
+use crate::store::{FamilyId, InboxKey, Noted, Page, PageLimit, Pushed, Row, StoreError};
 use crate::tokens::Access;
 
 /// Most answers that one connection may wait for before the relay stops reading from it.
@@ -75,11 +75,29 @@ enum Closing {
 
 /// The answer to an earlier frame.
 enum Reply {
-    Sent { id: u64, began: Duration, outcome: Result<Sent, Problem> },
-    Acknowledged { id: u64, keys: Vec<InboxKey>, outcome: Result<u32, StoreError> },
-    Renewed { id: u64, outcome: Result<Access, Problem> },
+    Sent {
+        id: u64,
+        began: Duration,
+        outcome: Result<Sent, Problem>,
+    },
+    Acknowledged {
+        id: u64,
+        keys: Vec<InboxKey>,
+        outcome: Result<u32, StoreError>,
+    },
+    /// `outlived`: the revocations before the store was asked.
+    Renewed {
+        id: u64,
+        outlived: Noted,
+        outcome: Result<Access, Problem>,
+    },
     Rows(Result<Vec<Row>, StoreError>),
     KeysLeft(Result<sealpost_wire::KeyCounts, StoreError>),
+    /// Whether tokens of this family still speak for the device.
+    Live {
+        family: FamilyId,
+        outcome: Result<bool, StoreError>,
+    },
 }
 
 struct Connection<'a> {
@@ -87,6 +105,8 @@ struct Connection<'a> {
     state: &'a Arc<State>,
     access: Access,
     attached: Attached,
+    /// The revocations that its token has outlived.
+    outlived: Noted,
     window: Window,
     feed: Feed,
     replies: FuturesOrdered<BoxFuture<'static, Reply>>,
@@ -104,6 +124,7 @@ impl<'a> Connection<'a> {
             state,
             access: greeted.access,
             attached: greeted.attached,
+            outlived: greeted.outlived,
             window: greeted.window,
             feed: Feed::start(greeted.mailbox),
             replies: FuturesOrdered::new(),
@@ -181,7 +202,7 @@ impl<'a> Connection<'a> {
             Reply::Acknowledged { id, outcome: Err(error), .. } => {
                 self.answer(id, Body::Error(Problem::from(error).to_wire())).await
             }
-            Reply::Renewed { id, outcome } => self.renew(id, outcome).await,
+            Reply::Renewed { id, outlived, outcome } => self.renew(id, outlived, outcome).await,
             Reply::Rows(rows) => {
                 for row in rows.map_err(store_failed)? {
                     if !self.deliver(row).await? {
@@ -189,6 +210,10 @@ impl<'a> Connection<'a> {
                     }
                 }
                 Ok(())
+            }
+            Reply::Live { family, outcome } => {
+                let over = !outcome.map_err(store_failed)? && family == self.access.family;
+                if over { Err(Closing::Because(close::UNAUTHORIZED)) } else { Ok(()) }
             }
             Reply::KeysLeft(left) => match left.map_err(store_failed)? {
                 left if are_low(left) => {
@@ -219,10 +244,16 @@ impl<'a> Connection<'a> {
         }
     }
 
-    async fn renew(&mut self, id: u64, outcome: Result<Access, Problem>) -> Result<(), Closing> {
+    async fn renew(
+        &mut self,
+        id: u64,
+        outlived: Noted,
+        outcome: Result<Access, Problem>,
+    ) -> Result<(), Closing> {
         match outcome {
             Ok(access) if access.address == self.access.address => {
                 self.access = access;
+                self.outlived = outlived;
                 let welcome = hello::welcome(self.state, access, false, false);
                 self.push(id, Body::Welcome(welcome)).await
             }
@@ -296,6 +327,18 @@ impl<'a> Connection<'a> {
         self.replies.push_back(Box::pin(async move { Reply::KeysLeft(left.await) }));
     }
 
+    /// Asks whether the token still speaks for its device, if it may not: the nudge that says so may get lost.
+    fn check_revocations(&mut self) {
+        let revocations = self.state.store.revocations();
+        let noted = revocations.noted();
+        if revocations.may_concern(self.access.address, self.outlived) {
+            let family = self.access.family;
+            let live = self.state.store.is_live(self.access.address, family);
+            self.replies.push_back(Box::pin(async move { Reply::Live { family, outcome: live.await } }));
+        }
+        self.outlived = noted;
+    }
+
     async fn on_tick(&mut self) -> Result<(), Closing> {
         let (now, timing) = (self.state.clock.monotonic(), &self.state.timing);
         if now.saturating_sub(self.heard) > Duration::from_secs(IDLE_CLOSE_S) {
@@ -309,6 +352,7 @@ impl<'a> Connection<'a> {
         if self.state.clock.unix_ms() > self.access.expires_ms.saturating_add(EXPIRY_GRACE_MS) {
             return Err(Closing::Because(close::UNAUTHORIZED));
         }
+        self.check_revocations();
         if self.window.stalled_for(now) > timing.stall {
             return Err(Closing::Because(close::SLOW_CONSUMER));
         }

@@ -10,6 +10,7 @@ use sealpost_wire::{RegisterRequest, RegisterResponse};
 use super::{auth, idempotency_key, random_id};
 use crate::address::Address;
 use crate::body::{KeysBody, Proto};
+use crate::bus::Nudge;
 use crate::fault::{self, Station};
 use crate::keys::{self, CheckedKeys};
 use crate::problem::Problem;
@@ -44,7 +45,12 @@ pub(super) async fn register(
         idempotency,
         now_ms,
     };
+    let fresh = new.address;
     let address = state.store.create_account(new).await?;
+    if address != fresh {
+        // The tokens of the answer that was lost are void, and so is a connection that one of them has opened.
+        state.bus.nudge(address, Nudge::Revoked);
+    }
     fault::at(Station::RegisterAfterCommit);
     let answer = RegisterResponse {
         user_id: address.user.to_wire(),

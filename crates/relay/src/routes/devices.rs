@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State as Shared};
+use axum::extract::State as Shared;
 use axum::http::StatusCode;
 use sealpost_wire::DeviceList;
 use sealpost_wire::id::DeviceId;
 
-use super::device_in_path;
+use super::{InPath, device_in_path};
 use crate::address::Address;
 use crate::auth::Authenticated;
 use crate::body::Proto;
@@ -28,7 +28,7 @@ pub(super) async fn list(
 pub(super) async fn revoke(
     Shared(state): Shared<Arc<State>>,
     Authenticated(access): Authenticated,
-    Path(device): Path<String>,
+    InPath(device): InPath<String>,
 ) -> Result<StatusCode, Problem> {
     let me = access.address;
     let device = device_in_path(&device)?;

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State as Shared};
+use axum::extract::State as Shared;
 use axum::http::HeaderMap;
 use sealpost_wire::id::UserId;
 use sealpost_wire::{Bundles, KeyCounts, KeyUpload};
 
-use super::{device_in_path, idempotency_key, in_path};
+use super::{InPath, device_in_path, idempotency_key, in_path};
 use crate::auth::Authenticated;
 use crate::body::{KeysBody, Proto};
 use crate::bus::Nudge;
@@ -48,7 +48,7 @@ pub(super) async fn put(
 pub(super) async fn take(
     Shared(state): Shared<Arc<State>>,
     Authenticated(access): Authenticated,
-    Path((user, device)): Path<(String, String)>,
+    InPath((user, device)): InPath<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Proto<Bundles>, Problem> {
     let target: UserId = in_path(&user)?;

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State as Shared};
+use axum::extract::State as Shared;
 use axum::http::StatusCode;
 use sealpost_wire::id::ThreadId;
 use sealpost_wire::send_ack::Status;
 use sealpost_wire::{Send, SendAck};
 
-use super::in_path;
+use super::{InPath, in_path};
 use crate::auth::Authenticated;
 use crate::body::Proto;
 use crate::problem::Problem;
@@ -19,7 +19,7 @@ use crate::state::State;
 pub(super) async fn send(
     Shared(state): Shared<Arc<State>>,
     Authenticated(access): Authenticated,
-    Path(thread): Path<String>,
+    InPath(thread): InPath<String>,
     Proto(send): Proto<Send>,
 ) -> Result<(StatusCode, Proto<SendAck>), Problem> {
     let began = state.clock.monotonic();

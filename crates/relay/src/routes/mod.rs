@@ -15,7 +15,9 @@ mod threads;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::{FromRequestParts, Path};
 use axum::http::HeaderMap;
+use axum::http::request::Parts;
 use axum::routing::{MethodRouter, on};
 use sha2::{Digest as _, Sha256};
 
@@ -75,6 +77,19 @@ fn handler(route: Route) -> MethodRouter<Arc<State>> {
 
 async fn nothing_here() -> Problem {
     Problem::NotFound
+}
+
+/// The variable parts of a path. One that is no text (percent-encoded bytes that are not UTF-8) names nothing.
+#[derive(Debug)]
+struct InPath<T>(T);
+
+impl<S: Send + Sync, T: serde::de::DeserializeOwned + Send> FromRequestParts<S> for InPath<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = Path::from_request_parts(parts, state).await;
+        path.map(|Path(found)| Self(found)).map_err(|_| Problem::NotFound)
+    }
 }
 
 /// An identifier in a path. One that cannot exist is not found, like one that does not.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::State as Shared;
 use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::response::Response;
 use sealpost_wire::SUBPROTOCOL;
 use sealpost_wire::limits::MAX_FRAME;
@@ -21,11 +22,12 @@ const READ_BUFFER: usize = 4_096;
 pub(super) async fn upgrade(
     Shared(state): Shared<Arc<State>>,
     Extension(guest): Extension<Arc<Guest>>,
-    upgrade: WebSocketUpgrade,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
     if state.draining.has_begun() {
         return Err(Problem::Draining);
     }
+    let upgrade = upgrade.map_err(|_| Problem::Malformed)?;
     let upgrade = upgrade
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(0)

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State as Shared};
+use axum::extract::State as Shared;
 use axum::http::StatusCode;
 use sealpost_wire::id::{ThreadId, UserId};
 use sealpost_wire::{CreateThread, Thread};
 
-use super::{in_path, random_id};
+use super::{InPath, in_path, random_id};
 use crate::auth::Authenticated;
 use crate::body::Proto;
 use crate::problem::Problem;
@@ -41,7 +41,7 @@ pub(super) async fn create(
 pub(super) async fn show(
     Shared(state): Shared<Arc<State>>,
     Authenticated(access): Authenticated,
-    Path(thread): Path<String>,
+    InPath(thread): InPath<String>,
 ) -> Result<Proto<Thread>, Problem> {
     let id: ThreadId = in_path(&thread)?;
     let row = state.store.thread(id, access.address.user).await?.ok_or(Problem::NotFound)?;

@@ -6,6 +6,7 @@
 //! order. Between users the engine may choose, so that nobody waits behind somebody else's long line.
 
 mod model;
+mod revocations;
 pub mod sqlite;
 
 use std::fmt;
@@ -22,6 +23,7 @@ pub use model::{
     MailboxState, Message, NewAccount, NewFamily, NewThread, Origin, Page, PageLimit, Pushed, Rotated,
     Rotation, Row, Selector, Stored, Swept, Take, Taken, ThreadRow, TokenHash,
 };
+pub use revocations::{Noted, Revocations};
 
 /// Why the store did not do it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -64,8 +66,8 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     fn is_live(&self, address: Address, family: FamilyId) -> Answer<bool>;
     /// Exchanges a refresh token for the next one (compare and set).
     fn rotate_refresh(&self, rotation: Rotation) -> Answer<Rotated>;
-    /// Ends a token family: logout.
-    fn end_family(&self, family: FamilyId) -> Answer<()>;
+    /// Ends a token family: logout. Whose it was; `None` when there was none.
+    fn end_family(&self, family: FamilyId) -> Answer<Option<Address>>;
 
     // Pre-keys.
 
@@ -111,6 +113,9 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 
     /// Removes what expired by `now_ms`, at most `budget` rows of each kind.
     fn sweep(&self, now_ms: u64, budget: u32) -> Answer<Swept>;
+    /// Which devices lost tokens: a device that was revoked, a family that ended or was replaced. Noted once it is
+    /// durable, whether or not the caller still waits. Asks nothing of the engine.
+    fn revocations(&self) -> &Revocations;
     /// How the last write went. Asks nothing of the engine.
     fn health(&self) -> Health;
     /// (thread, seq) is unique inside one epoch. Grows when an operator restores a backup.

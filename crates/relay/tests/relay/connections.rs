@@ -162,3 +162,21 @@ pub(crate) async fn metrics(world: &World) -> String {
     let url = format!("http://{}/metrics", world.relay.metrics_addr().unwrap());
     world.http.get(url).send().await.unwrap().text().await.unwrap()
 }
+
+/// What the system lets a listener ask for at most.
+fn largest_backlog() -> usize {
+    let known = std::fs::read_to_string("/proc/sys/net/core/somaxconn");
+    known.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(128)
+}
+
+#[tokio::test]
+async fn many_may_connect_before_one_is_accepted() {
+    let world = World::start().await;
+    // On this thread runs the relay too: it accepts nobody meanwhile.
+    let many: Vec<_> = (0..largest_backlog().min(300))
+        .map(|_| std::net::TcpStream::connect_timeout(&world.relay.addr(), Duration::from_millis(900)))
+        .collect();
+    assert!(many.iter().all(Result::is_ok));
+    drop(many);
+    world.relay.shutdown().await;
+}

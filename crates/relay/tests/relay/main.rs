@@ -4,6 +4,7 @@
 
 mod common;
 
+mod answers;
 mod authorisation;
 mod backlog;
 mod bombs;
@@ -15,6 +16,7 @@ mod full_disk;
 mod lane;
 mod pre_keys;
 mod process;
+mod revocation;
 mod talk;
 mod tls;
 mod tokens;

@@ -33,7 +33,11 @@ pub(super) fn after(
     limit: PageLimit,
 ) -> Result<Page> {
     // No row comes before the smallest thread id with seq 0, for seqs start at 1.
-    let (thread, seq) = after.map_or(([0; 16], 0), |key| (*key.thread.as_bytes(), key.server_seq));
+    let (thread, seq) = after.map_or(([0; 16], 0), |key| {
+        // A client may name any number; no row has one that SQLite cannot hold.
+        let seq = i64::try_from(key.server_seq).unwrap_or(i64::MAX);
+        (*key.thread.as_bytes(), seq)
+    });
     let mut statement = tx.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM inbox WHERE user_id = ?1 AND device_id = ?2 AND expires_ms > ?3
          AND (thread_id, server_seq) > (?4, ?5) ORDER BY thread_id, server_seq"
@@ -88,7 +92,9 @@ pub(super) fn acknowledge(tx: &Connection, owner: Address, keys: &[InboxKey]) ->
          RETURNING length(ciphertext)",
     )?;
     for key in keys {
-        let mut gone = delete.query(params![user, device, key.thread.as_bytes(), key.server_seq])?;
+        // A client may name any number; no row has one that SQLite cannot hold.
+        let Ok(seq) = i64::try_from(key.server_seq) else { continue };
+        let mut gone = delete.query(params![user, device, key.thread.as_bytes(), seq])?;
         while let Some(row) = gone.next()? {
             removed = removed.saturating_add(1);
             freed = freed.saturating_add(row.get(0)?);

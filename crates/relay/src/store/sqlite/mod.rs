@@ -13,8 +13,7 @@ mod threads;
 mod tokens;
 mod writer;
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,13 +27,15 @@ use self::readers::Readers;
 use self::writer::Writer;
 use super::{
     Answer, Append, Appended, Arrival, Created, FamilyId, Health, InboxKey, KeyIdUsed, MailboxState,
-    NewAccount, NewThread, Page, PageLimit, Pushed, Rotated, Rotation, Store, Swept, Take, Taken, ThreadRow,
+    NewAccount, NewThread, Page, PageLimit, Pushed, Revocations, Rotated, Rotation, Store, Swept, Take,
+    Taken, ThreadRow,
 };
 use crate::address::Address;
 use crate::clock::Clock;
 use crate::fault::{self, Station};
 use crate::keys::CheckedKeys;
 use crate::metrics::Metrics;
+use crate::private;
 
 pub use schema::OpenError;
 
@@ -48,6 +49,7 @@ pub struct SqliteStore {
     // the folder is let go.
     readers: Readers,
     writer: Writer,
+    revocations: Arc<Revocations>,
     epoch: u64,
     _lock: File,
 }
@@ -61,7 +63,13 @@ impl SqliteStore {
         let (lock, db) = open_files(folder)?;
         let epoch = read_epoch(&db)?;
         let writer = Writer::start(db, clock, metrics)?;
-        Ok(Self { readers: Readers::new(&database(folder)), writer, epoch, _lock: lock })
+        Ok(Self {
+            readers: Readers::start(&database(folder))?,
+            writer,
+            revocations: Arc::default(),
+            epoch,
+            _lock: lock,
+        })
     }
 
     /// Starts a new epoch, after an operator restored a backup: (thread, seq) pairs given since are void.
@@ -77,31 +85,65 @@ impl SqliteStore {
 
 impl Store for SqliteStore {
     fn create_account(&self, new: NewAccount) -> Answer<Address> {
-        self.writer.write(Payer::Anonymous, move |tx| {
+        let (revocations, fresh) = (Arc::clone(&self.revocations), new.address);
+        let create = move |tx: &Connection| {
             let address = accounts::create(tx, &new)?;
             fault::at(Station::RegisterBeforeCommit);
             Ok(address)
+        };
+        // A device that was there before has lost its tokens.
+        self.writer.write_and_then(Payer::Anonymous, create, move |device| {
+            if *device != fresh {
+                revocations.note(*device);
+            }
         })
     }
 
     fn devices(&self, user: UserId) -> Answer<Vec<DeviceInfo>> {
-        self.readers.read(move |tx| accounts::devices(tx, user))
+        self.readers.read(user, move |tx| accounts::devices(tx, user))
     }
 
     fn revoke_device(&self, address: Address) -> Answer<bool> {
-        self.writer.write(Payer::User(address.user), move |tx| accounts::revoke(tx, address))
+        let revocations = Arc::clone(&self.revocations);
+        self.writer.write_and_then(
+            Payer::User(address.user),
+            move |tx| accounts::revoke(tx, address),
+            move |was_there| {
+                if *was_there {
+                    revocations.note(address);
+                }
+            },
+        )
     }
 
     fn is_live(&self, address: Address, family: FamilyId) -> Answer<bool> {
-        self.readers.read(move |tx| tokens::is_live(tx, address, family))
+        self.readers.read(address.user, move |tx| tokens::is_live(tx, address, family))
     }
 
     fn rotate_refresh(&self, rotation: Rotation) -> Answer<Rotated> {
-        self.writer.write(Payer::Anonymous, move |tx| tokens::rotate(tx, &rotation))
+        let revocations = Arc::clone(&self.revocations);
+        self.writer.write_and_then(
+            Payer::Anonymous,
+            move |tx| tokens::rotate(tx, &rotation),
+            move |rotated| {
+                if let Rotated::ReuseDetected(device) = rotated {
+                    revocations.note(*device);
+                }
+            },
+        )
     }
 
-    fn end_family(&self, family: FamilyId) -> Answer<()> {
-        self.writer.write(Payer::Relay, move |tx| tokens::end(tx, family))
+    fn end_family(&self, family: FamilyId) -> Answer<Option<Address>> {
+        let revocations = Arc::clone(&self.revocations);
+        self.writer.write_and_then(
+            Payer::Relay,
+            move |tx| tokens::end(tx, family),
+            move |owner| {
+                if let Some(device) = owner {
+                    revocations.note(*device);
+                }
+            },
+        )
     }
 
     fn put_keys(&self, address: Address, keys: CheckedKeys) -> Answer<Result<KeyCounts, KeyIdUsed>> {
@@ -109,7 +151,7 @@ impl Store for SqliteStore {
     }
 
     fn key_counts(&self, address: Address) -> Answer<KeyCounts> {
-        self.readers.read(move |tx| keys::counts(tx, address))
+        self.readers.read(address.user, move |tx| keys::counts(tx, address))
     }
 
     fn take_bundles(&self, take: Take) -> Answer<Taken> {
@@ -121,7 +163,7 @@ impl Store for SqliteStore {
     }
 
     fn thread(&self, thread: ThreadId, member: UserId) -> Answer<Option<ThreadRow>> {
-        self.readers.read(move |tx| threads::get(tx, thread, member))
+        self.readers.read(member, move |tx| threads::get(tx, thread, member))
     }
 
     fn append(&self, append: Append) -> Answer<Appended> {
@@ -129,15 +171,16 @@ impl Store for SqliteStore {
     }
 
     fn mailbox(&self, address: Address) -> Answer<MailboxState> {
-        self.readers.read(move |tx| Ok(inbox::state(tx, address).optional()?.unwrap_or_default()))
+        self.readers
+            .read(address.user, move |tx| Ok(inbox::state(tx, address).optional()?.unwrap_or_default()))
     }
 
     fn inbox_arrivals(&self, address: Address, after: Arrival, limit: PageLimit) -> Answer<Page> {
-        self.readers.read(move |tx| inbox::arrivals(tx, address, after, limit))
+        self.readers.read(address.user, move |tx| inbox::arrivals(tx, address, after, limit))
     }
 
     fn inbox_after(&self, address: Address, after: Option<InboxKey>, limit: PageLimit) -> Answer<Page> {
-        self.readers.read(move |tx| inbox::after(tx, address, after, limit))
+        self.readers.read(address.user, move |tx| inbox::after(tx, address, after, limit))
     }
 
     fn inbox_ack(&self, address: Address, keys: Vec<InboxKey>) -> Answer<u32> {
@@ -164,6 +207,10 @@ impl Store for SqliteStore {
         self.writer.write(Payer::Relay, move |tx| sweep::sweep(tx, now_ms, budget))
     }
 
+    fn revocations(&self) -> &Revocations {
+        &self.revocations
+    }
+
     fn health(&self) -> Health {
         self.writer.health()
     }
@@ -179,13 +226,14 @@ fn database(folder: &Path) -> std::path::PathBuf {
 
 /// Takes the folder for this process alone and opens the database for writing.
 fn open_files(folder: &Path) -> Result<(File, Connection), OpenError> {
-    // Who talks to whom, and when, is nobody else's business on this machine.
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    let lock = OpenOptions::new().create(true).truncate(false).write(true).open(folder.join("lock"))?;
+    private::folder(folder)?;
+    let lock = private::file(&folder.join("lock"))?;
     lock.try_lock().map_err(|error| match error {
         TryLockError::WouldBlock => OpenError::InUse,
         TryLockError::Error(error) => OpenError::Io(error),
     })?;
+    // SQLite gives the files beside it the mode of this one.
+    private::file(&database(folder))?;
     let mut db = Connection::open(database(folder))?;
     // Nobody else writes; only emptying the log ever waits for readers.
     db.busy_timeout(Duration::from_millis(100))?;

@@ -1,67 +1,213 @@
-//! Read-only connections: a read sees one snapshot and never waits for the writer.
+//! A few threads with read-only connections: a read sees one snapshot and never waits for the writer.
+//!
+//! A read is queued when it is called, and runs whether or not its answer is polled: a caller that is busy with a
+//! socket that nobody reads holds up no other. Each user has a queue of their own, and the users take turns, so that
+//! one with many reads delays another by one read.
 
+use std::collections::{HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
-use tokio::sync::Semaphore;
+use sealpost_wire::id::UserId;
+use tokio::sync::oneshot;
 
 use super::writer::store_error;
 use crate::store::{Answer, StoreError};
 
-/// Most reads at once; more wait their turn.
-const MAX_READERS: usize = 4;
+/// Threads, and so the most reads at once.
+const READERS: usize = 4;
+/// Most reads that wait. More are refused at once: their callers would time out anyway.
+const MAX_QUEUE: usize = 16_384;
+/// Most reads of one user that wait.
+const MAX_QUEUE_OF_USER: usize = 512;
 
-/// A small pool of read-only connections.
-#[derive(Debug, Clone)]
+/// Hands reads to the threads.
+#[derive(Debug)]
 pub(super) struct Readers {
-    path: Arc<PathBuf>,
-    turns: Arc<Semaphore>,
-    idle: Arc<Mutex<Vec<Connection>>>,
+    queue: Arc<Queue>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Readers {
-    pub(super) fn new(path: &Path) -> Self {
-        Self {
-            path: Arc::new(path.to_owned()),
-            turns: Arc::new(Semaphore::new(MAX_READERS)),
-            idle: Arc::default(),
+    /// Starts the threads. Each opens its connection with its first read.
+    pub(super) fn start(path: &Path) -> std::io::Result<Self> {
+        Self::start_threads(path, READERS)
+    }
+
+    fn start_threads(path: &Path, threads: usize) -> std::io::Result<Self> {
+        let mut readers = Self { queue: Arc::default(), threads: Vec::with_capacity(threads) };
+        for _ in 0..threads {
+            let (queue, reader) = (Arc::clone(&readers.queue), Reader { path: path.to_owned(), db: None });
+            let thread = std::thread::Builder::new().name("store-reader".into());
+            readers.threads.push(thread.spawn(move || reader.run(&queue))?);
+        }
+        Ok(readers)
+    }
+
+    /// Queues `work` for this user now; it runs on a snapshot.
+    pub(super) fn read<T: Send + 'static>(
+        &self,
+        user: UserId,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Answer<T> {
+        let (reply, answer) = oneshot::channel();
+        let queued = self.queue.push(
+            user,
+            Box::new(move |reader| {
+                // Whoever asked may have gone while this waited.
+                if !reply.is_closed() {
+                    let _ = reply.send(reader.read(work));
+                }
+            }),
+        );
+        Box::pin(async move {
+            if !queued {
+                return Err(StoreError::Unavailable);
+            }
+            answer.await.unwrap_or(Err(StoreError::Unavailable))
+        })
+    }
+}
+
+impl Drop for Readers {
+    /// Forgets what waits, and lets the reads that run finish.
+    fn drop(&mut self) {
+        self.queue.close();
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a store reader panicked");
+            }
+        }
+    }
+}
+
+type Job = Box<dyn FnOnce(&mut Reader) + Send>;
+
+#[derive(Default)]
+struct Queue {
+    waiting: Mutex<Waiting>,
+    /// Told when something was queued, and when the queue was closed.
+    changed: Condvar,
+}
+
+impl std::fmt::Debug for Queue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Queue(..)")
+    }
+}
+
+#[derive(Default)]
+struct Waiting {
+    /// Of each user in `turns`, at least one.
+    jobs: HashMap<UserId, VecDeque<Job>>,
+    turns: VecDeque<UserId>,
+    count: usize,
+    closed: bool,
+}
+
+impl Queue {
+    /// `false`: too many wait.
+    fn push(&self, user: UserId, job: Job) -> bool {
+        let mut waiting = self.lock();
+        if waiting.closed || waiting.count >= MAX_QUEUE {
+            return false;
+        }
+        let of_user = waiting.jobs.entry(user).or_default();
+        if of_user.len() >= MAX_QUEUE_OF_USER {
+            return false;
+        }
+        of_user.push_back(job);
+        if of_user.len() == 1 {
+            waiting.turns.push_back(user);
+        }
+        waiting.count = waiting.count.saturating_add(1);
+        drop(waiting);
+        self.changed.notify_one();
+        true
+    }
+
+    /// Waits for the next job; `None` once the queue is closed.
+    fn pop(&self) -> Option<Job> {
+        let idle = |waiting: &mut Waiting| !waiting.closed && waiting.count == 0;
+        let mut waiting = self.changed.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner);
+        waiting.take()
+    }
+
+    fn close(&self) {
+        let forgotten = {
+            let mut waiting = self.lock();
+            waiting.closed = true;
+            std::mem::take(&mut waiting.jobs)
+        };
+        self.changed.notify_all();
+        drop(forgotten);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    /// The first job of the user whose turn it is; the user goes to the end of the row.
+    fn take(&mut self) -> Option<Job> {
+        if self.closed {
+            return None;
+        }
+        let user = self.turns.pop_front()?;
+        let of_user = self.jobs.get_mut(&user)?;
+        let job = of_user.pop_front()?;
+        if of_user.is_empty() {
+            self.jobs.remove(&user);
+        } else {
+            self.turns.push_back(user);
+        }
+        self.count = self.count.saturating_sub(1);
+        Some(job)
+    }
+}
+
+/// One thread's connection.
+struct Reader {
+    path: PathBuf,
+    /// None before the first read, and after one that failed.
+    db: Option<Connection>,
+}
+
+impl Reader {
+    fn run(mut self, queue: &Queue) {
+        while let Some(job) = queue.pop() {
+            // Its caller hears that there is no answer, and the connection went with the job.
+            if catch_unwind(AssertUnwindSafe(|| job(&mut self))).is_err() {
+                tracing::error!("a read of the store panicked");
+            }
         }
     }
 
-    /// Runs `work` on a snapshot, on a thread where it may block.
-    pub(super) fn read<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Answer<T> {
-        let readers = self.clone();
-        Box::pin(async move {
-            let turns = Arc::clone(&readers.turns);
-            let turn = turns.acquire_owned().await.map_err(|_closed| StoreError::Unavailable)?;
-            let reading = tokio::task::spawn_blocking(move || {
-                // Here, because a read goes on when nobody waits for it any more.
-                let _turn = turn;
-                readers.on_connection(work).map_err(store_error)
-            });
-            reading.await.unwrap_or(Err(StoreError::Unavailable))
-        })
+    fn read<T>(&mut self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        self.on_connection(work).map_err(store_error)
     }
 
-    fn on_connection<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let db = idle.map_or_else(|| self.open(), Ok)?;
+    fn on_connection<T>(
+        &mut self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        let db = self.db.take().map_or_else(|| self.open(), Ok)?;
         // Several statements of one piece of work see the same snapshot.
         let tx = db.unchecked_transaction()?;
         let result = work(&tx)?;
         drop(tx);
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(db);
+        self.db = Some(db);
         Ok(result)
     }
 
     fn open(&self) -> rusqlite::Result<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let db = Connection::open_with_flags(self.path.as_path(), flags)?;
+        let db = Connection::open_with_flags(&self.path, flags)?;
         db.busy_timeout(Duration::from_secs(5))?;
         Ok(db)
     }
@@ -71,28 +217,119 @@ impl Readers {
 mod tests {
     use std::sync::mpsc;
 
+    use futures_util::FutureExt as _;
+    use tokio::time::timeout;
+
     use super::*;
 
-    #[tokio::test]
-    async fn a_read_that_nobody_waits_for_keeps_its_turn_until_it_ends() {
+    const ONE: UserId = UserId::from_bytes([1; 16]);
+    const OTHER: UserId = UserId::from_bytes([2; 16]);
+    /// A test that waits this long has failed.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    fn readers(threads: usize) -> (tempfile::TempDir, Readers) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.db");
         Connection::open(&path).unwrap().execute_batch("CREATE TABLE t (a)").unwrap();
-        let readers = Readers::new(&path);
+        let readers = Readers::start_threads(&path, threads).unwrap();
+        (dir, readers)
+    }
+
+    /// A read that keeps its thread until it is told to go on.
+    fn busy(readers: &Readers, user: UserId) -> (Answer<()>, mpsc::Sender<()>) {
+        let (go_on, may_go_on) = mpsc::channel();
+        let read = move |_: &Connection| {
+            let _ = may_go_on.recv();
+            Ok(())
+        };
+        (readers.read(user, read), go_on)
+    }
+
+    #[tokio::test]
+    async fn answers_that_nobody_polls_hold_up_nobody() {
+        let (_dir, readers) = readers(READERS);
+        let mut unpolled: Vec<_> = (0..100).map(|_| readers.read(ONE, |_| Ok(()))).collect();
+        // Polled once, as by a connection that then waits for its socket.
+        for answer in &mut unpolled {
+            let _ = answer.now_or_never();
+        }
+        for user in [ONE, OTHER] {
+            assert_eq!(timeout(PATIENCE, readers.read(user, |_| Ok(7))).await.unwrap(), Ok(7));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_user_with_many_reads_delays_another_by_one() {
+        let (_dir, readers) = readers(1);
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let note = |user| {
+            let order = Arc::clone(&order);
+            readers.read(user, move |_| {
+                order.lock().unwrap().push(user);
+                Ok(())
+            })
+        };
+        let (first, go_on) = busy(&readers, ONE);
+        let many: Vec<_> = (0..100).map(|_| note(ONE)).collect();
+        let other = note(OTHER);
+        go_on.send(()).unwrap();
+        timeout(PATIENCE, other).await.unwrap().unwrap();
+        let all = futures_util::future::join_all(many);
+        assert!(timeout(PATIENCE, all).await.unwrap().iter().all(Result::is_ok));
+        first.await.unwrap();
+        let place = order.lock().unwrap().iter().position(|user| *user == OTHER);
+        assert!(place.is_some_and(|place| place <= 1), "{place:?}");
+    }
+
+    #[tokio::test]
+    async fn a_user_may_have_only_so_many_reads_waiting() {
+        let (_dir, readers) = readers(1);
+        let (first, go_on) = busy(&readers, OTHER);
+        let many: Vec<_> = (0..MAX_QUEUE_OF_USER).map(|_| readers.read(ONE, |_| Ok(()))).collect();
+        assert_eq!(readers.read(ONE, |_| Ok(())).await, Err(StoreError::Unavailable));
+        let other = readers.read(OTHER, |_| Ok(()));
+        go_on.send(()).unwrap();
+        for answer in many.into_iter().chain([first, other]) {
+            assert_eq!(timeout(PATIENCE, answer).await.unwrap(), Ok(()));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_read_whose_caller_has_gone_is_not_run() {
+        let (_dir, readers) = readers(1);
+        let (first, go_on) = busy(&readers, ONE);
+        let (ran, has_run) = mpsc::channel();
+        drop(readers.read(ONE, move |_| Ok(ran.send(()))));
+        go_on.send(()).unwrap();
+        timeout(PATIENCE, first).await.unwrap().unwrap();
+        assert_eq!(timeout(PATIENCE, readers.read(ONE, |_| Ok(()))).await.unwrap(), Ok(()));
+        assert!(has_run.try_recv().is_err());
+    }
+
+    #[tokio::test]
+    async fn a_read_that_panics_takes_no_thread_with_it() {
+        let (_dir, readers) = readers(1);
+        let panics = readers.read::<()>(ONE, |_| panic!("a bug"));
+        assert_eq!(timeout(PATIENCE, panics).await.unwrap(), Err(StoreError::Unavailable));
+        assert_eq!(timeout(PATIENCE, readers.read(ONE, |_| Ok(7))).await.unwrap(), Ok(7));
+    }
+
+    #[tokio::test]
+    async fn a_pool_that_is_closed_forgets_what_waits_and_finishes_what_runs() {
+        let (_dir, readers) = readers(1);
         let (begun, has_begun) = mpsc::channel();
         let (go_on, may_go_on) = mpsc::channel::<()>();
-        let read = readers.read(move |_| {
+        let running = readers.read(ONE, move |_| {
             begun.send(()).unwrap();
             may_go_on.recv().unwrap();
-            Ok(())
+            Ok(7)
         });
-        let waiting = tokio::spawn(read);
-        tokio::task::spawn_blocking(move || has_begun.recv().unwrap()).await.unwrap();
-        waiting.abort();
-        assert!(waiting.await.unwrap_err().is_cancelled());
-        assert_eq!(readers.turns.available_permits(), MAX_READERS - 1);
+        has_begun.recv_timeout(PATIENCE).unwrap();
+        let waiting = readers.read(OTHER, |_| Ok(8));
+        let dropped = std::thread::spawn(move || drop(readers));
+        assert_eq!(timeout(PATIENCE, waiting).await.unwrap(), Err(StoreError::Unavailable));
         go_on.send(()).unwrap();
-        let all = u32::try_from(MAX_READERS).unwrap();
-        drop(readers.turns.acquire_many(all).await.unwrap());
+        assert_eq!(timeout(PATIENCE, running).await.unwrap(), Ok(7));
+        dropped.join().unwrap();
     }
 }

@@ -55,8 +55,11 @@ pub(super) fn rotate(tx: &Connection, rotation: &Rotation) -> Result<Rotated> {
     Ok(Rotated::ReuseDetected(family.owner))
 }
 
-pub(super) fn end(tx: &Connection, family: FamilyId) -> Result<()> {
-    tx.execute("DELETE FROM token_family WHERE family_id = ?1", [family.0]).map(drop)
+/// Whose family it was.
+pub(super) fn end(tx: &Connection, family: FamilyId) -> Result<Option<Address>> {
+    tx.prepare_cached("DELETE FROM token_family WHERE family_id = ?1 RETURNING user_id, device_id")?
+        .query_row([family.0], |row| address(row, 0, 1))
+        .optional()
 }
 
 /// Tokens from before there were tags: the two that each family knew then are recognised by their hashes.

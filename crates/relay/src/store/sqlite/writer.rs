@@ -57,8 +57,19 @@ impl Writer {
         payer: Payer,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Answer<T> {
+        self.write_and_then(payer, work, |_| ())
+    }
+
+    /// As [`Self::write`]. Once it is durable, `then` is called before the answer, whether or not anybody waits for
+    /// that.
+    pub(super) fn write_and_then<T: Send + 'static>(
+        &self,
+        payer: Payer,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        then: impl FnOnce(&T) + Send + 'static,
+    ) -> Answer<T> {
         let (reply, answer) = oneshot::channel();
-        let operation: Box<dyn Operation> = Box::new(Pending { work: Some(work), done: None, reply });
+        let operation: Box<dyn Operation> = Box::new(Pending { work: Some(work), done: None, then, reply });
         let queued = self.queue.as_ref().is_some_and(|queue| queue.try_send((payer, operation)).is_ok());
         Box::pin(async move {
             if !queued {
@@ -104,16 +115,18 @@ trait Operation: Send {
     fn answer(self: Box<Self>, outcome: Result<(), StoreError>);
 }
 
-struct Pending<T, F> {
+struct Pending<T, F, N> {
     work: Option<F>,
     done: Option<T>,
+    then: N,
     reply: oneshot::Sender<Result<T, StoreError>>,
 }
 
-impl<T, F> Operation for Pending<T, F>
+impl<T, F, N> Operation for Pending<T, F, N>
 where
     T: Send,
     F: FnOnce(&Connection) -> rusqlite::Result<T> + Send,
+    N: FnOnce(&T) + Send,
 {
     fn run(&mut self, tx: &Connection) -> rusqlite::Result<()> {
         if let Some(work) = self.work.take() {
@@ -123,8 +136,8 @@ where
     }
 
     fn answer(self: Box<Self>, outcome: Result<(), StoreError>) {
-        let Self { done, reply, .. } = *self;
-        let answer = outcome.and_then(|()| done.ok_or(StoreError::Unavailable));
+        let Self { done, then, reply, .. } = *self;
+        let answer = outcome.and_then(|()| done.ok_or(StoreError::Unavailable)).inspect(then);
         // Nobody waits any more when the requester hung up; what was stored stays stored.
         let _ = reply.send(answer);
     }

@@ -1,0 +1,113 @@
+//! Which devices lost tokens lately, so that every connection can ask at each tick and hardly ever needs the store.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::address::Address;
+
+/// Devices that are remembered. A connection that looks back further asks the store.
+const REMEMBERED: usize = 65_536;
+
+/// The revocations that became durable while this store has been open.
+#[derive(Default)]
+pub struct Revocations {
+    count: AtomicU64,
+    recent: Mutex<Recent>,
+}
+
+/// How many revocations somebody has taken note of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Noted(u64);
+
+#[derive(Default)]
+struct Recent {
+    /// The number of the last revocation of each device.
+    last: HashMap<Address, u64>,
+    /// Each number in `last`, in order; also numbers that a later one of the same device has replaced.
+    order: VecDeque<(u64, Address)>,
+    /// Revocations up to this number may be forgotten.
+    forgotten: u64,
+}
+
+impl Revocations {
+    /// Tokens of this device were revoked. Called after the commit: whoever then asks the store learns which.
+    pub fn note(&self, device: Address) {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = self.count.load(Ordering::Relaxed).saturating_add(1);
+        recent.last.insert(device, number);
+        recent.order.push_back((number, device));
+        while recent.order.len() > REMEMBERED {
+            let Some((oldest, device)) = recent.order.pop_front() else { break };
+            recent.forgotten = oldest;
+            if recent.last.get(&device) == Some(&oldest) {
+                recent.last.remove(&device);
+            }
+        }
+        self.count.store(number, Ordering::Release);
+    }
+
+    /// All so far.
+    pub fn noted(&self) -> Noted {
+        Noted(self.count.load(Ordering::Acquire))
+    }
+
+    /// Whether tokens of this device may have been revoked since. While nothing was revoked this is one comparison.
+    pub fn may_concern(&self, device: Address, since: Noted) -> bool {
+        if self.noted() == since {
+            return false;
+        }
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.forgotten > since.0 || recent.last.get(&device).is_some_and(|number| *number > since.0)
+    }
+}
+
+impl fmt::Debug for Revocations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Revocations").field("count", &self.count).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sealpost_wire::id::{DeviceId, UserId};
+
+    use super::*;
+
+    fn device(number: u32) -> Address {
+        let mut user = [0; 16];
+        user[..4].copy_from_slice(&number.to_be_bytes());
+        Address { user: UserId::from_bytes(user), device: DeviceId::PRIMARY }
+    }
+
+    #[test]
+    fn a_revocation_concerns_its_device_until_it_is_noted() {
+        let revocations = Revocations::default();
+        let before = revocations.noted();
+        assert!(!revocations.may_concern(device(1), before));
+        revocations.note(device(1));
+        assert!(revocations.may_concern(device(1), before) && !revocations.may_concern(device(2), before));
+        let between = revocations.noted();
+        assert!(!revocations.may_concern(device(1), between));
+        revocations.note(device(1));
+        assert!(revocations.may_concern(device(1), between));
+    }
+
+    #[test]
+    fn who_looks_back_further_than_is_remembered_is_sent_to_the_store() {
+        let revocations = Revocations::default();
+        let long_ago = revocations.noted();
+        let many = u32::try_from(REMEMBERED).unwrap();
+        (0..many).for_each(|number| revocations.note(device(number)));
+        assert!(!revocations.may_concern(device(many), long_ago));
+        revocations.note(device(0));
+        let recently = revocations.noted();
+        revocations.note(device(1));
+        assert!(revocations.may_concern(device(many), long_ago));
+        assert!(!revocations.may_concern(device(many), recently));
+        assert!(revocations.may_concern(device(1), recently));
+        let recent = revocations.recent.lock().unwrap();
+        assert_eq!((recent.order.len(), recent.last.len()), (REMEMBERED, REMEMBERED));
+    }
+}
