@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hkdf::Hkdf;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use sha2::Sha256;
 use zeroize::Zeroizing;
@@ -88,6 +89,10 @@ impl Vault {
         connection.execute_batch("PRAGMA cipher_log = off;")?;
         connection.execute_batch(&self.key_statement()?)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
+        // What a statement may have to undo is not encrypted, and never leaves the memory.
+        connection.pragma_update(None, "temp_store", "memory")?;
+        // The plan of a statement depends on no bound value, so that it is prepared once.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         match connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())) {
             Ok(()) => Ok(connection),
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {

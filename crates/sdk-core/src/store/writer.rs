@@ -155,10 +155,10 @@ impl Desk {
     fn commit_together(&mut self, group: &mut [Box<dyn Job>]) -> Result<()> {
         let _held = self.lock.take()?;
         let connection = &self.connection;
-        connection.execute_batch("BEGIN IMMEDIATE")?;
+        connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let noticed = self.others.notice(connection);
         let done = noticed.and_then(|()| run_all(connection, group));
-        let done = done.and_then(|()| Ok(connection.execute_batch("COMMIT")?));
+        let done = done.and_then(|()| Ok(connection.prepare_cached("COMMIT")?.execute([]).map(drop)?));
         if done.is_err() && !connection.is_autocommit() {
             let _ = connection.execute_batch("ROLLBACK");
         }

@@ -2,6 +2,7 @@
 
 mod messages;
 mod outbox;
+mod plans;
 mod pre_keys;
 mod threads;
 mod transactions;

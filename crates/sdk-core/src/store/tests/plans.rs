@@ -1,0 +1,79 @@
+//! How statements run: each is prepared once, and nothing of them leaves the memory but for the database.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rusqlite::Connection;
+use rusqlite::hooks::{AuthContext, Authorization};
+use sealpost_wire::KeyCounts;
+use tempfile::TempDir;
+
+use super::{PEER, THREAD, Thread, outgoing};
+use crate::config::DatabaseKey;
+use crate::content::Body;
+use crate::id::MessageId;
+use crate::store::vault::Vault;
+use crate::store::{Footprint, Rows, Tx, schema};
+
+/// A connection as the writer has it, to a new database with one thread.
+fn connect(dir: &TempDir) -> Connection {
+    let vault = Vault::new(&dir.path().join("a.db"), DatabaseKey::new([9; 32])).unwrap();
+    let mut connection = vault.connect(Footprint::Full).unwrap();
+    schema::migrate(&mut connection).unwrap();
+    let thread = Thread { id: THREAD, peer: PEER, roster_version: 1 };
+    Tx::new(&connection).put_thread(thread, 1).unwrap();
+    connection
+}
+
+#[test]
+fn a_statement_is_prepared_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut connection = connect(&dir);
+    Tx::new(&connection)
+        .insert_account(&sealpost_protocol::IdentityKeyPair::generate(&mut rand::rng()), 7)
+        .unwrap();
+    let prepared = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&prepared);
+    let hook = move |_: AuthContext<'_>| {
+        count.fetch_add(1, Ordering::SeqCst);
+        Authorization::Allow
+    };
+    connection.authorizer(Some(hook)).unwrap();
+    for round in 0..10 {
+        let before = prepared.load(Ordering::SeqCst);
+        let (mut tx, rows) = (Tx::new(&connection), Rows { connection: &connection });
+        tx.enqueue(outgoing(Body::Text(format!("word {round}")))).unwrap();
+        tx.feed_index(1 + round).unwrap();
+        tx.note_given_out(KeyCounts { ec: round, kem: round }, 1).unwrap();
+        tx.forget_old_pre_keys(u64::from(round)).unwrap();
+        rows.page(THREAD, None, 1 + round).unwrap();
+        rows.arrived_after(THREAD, MessageId(0), 1 + round).unwrap();
+        rows.outbox(THREAD, 1 + round).unwrap();
+        rows.due_threads(u64::from(round)).unwrap();
+        assert_eq!(rows.search("word", 1 + round).unwrap().len(), 1 + round as usize);
+        let fresh = prepared.load(Ordering::SeqCst) - before;
+        assert_eq!(fresh > 0, round == 0, "{fresh} in round {round}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn nothing_is_written_outside_the_database() {
+    let dir = tempfile::tempdir().unwrap();
+    let connection = connect(&dir);
+    for n in 0..200 {
+        Tx::new(&connection).enqueue(outgoing(Body::Text(format!("{n} {}", "x".repeat(20_000))))).unwrap();
+    }
+    // To undo this takes many pages, and what it returns is held until it is done.
+    connection.execute_batch("BEGIN; SAVEPOINT wide").unwrap();
+    let mut update = connection.prepare("UPDATE message SET body = zeroblob(20000) RETURNING body").unwrap();
+    let mut rows = update.query([]).unwrap();
+    assert!(rows.next().unwrap().is_some());
+    let open = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+    let files: Vec<_> = open.filter_map(|file| std::fs::read_link(file.path()).ok()).collect();
+    assert!(files.iter().any(|file| file.ends_with("a.db-wal")), "{files:?}");
+    // Where SQLite puts temporary files. Those of tests are in folders of their own.
+    let places = [std::env::temp_dir(), "/var/tmp".into(), "/usr/tmp".into(), "/tmp".into()];
+    let is_temporary = |file: &&std::path::PathBuf| places.iter().any(|place| file.parent() == Some(place));
+    assert_eq!(files.iter().find(is_temporary), None);
+}
