@@ -15,6 +15,9 @@ pub struct Metrics {
     pub store_commit: Histogram,
     /// Operations in one commit.
     pub store_batch: Counted,
+    /// Statements that the writer of the store has begun.
+    #[cfg(feature = "statements")]
+    pub store_statements: Counter,
     /// Frames that came in.
     pub frames: Frames,
     /// Sends answered from memory.
@@ -162,6 +165,10 @@ impl Metrics {
         let (batches, operations) = (self.store_batch.count.get(), self.store_batch.sum.get());
         writeln!(out, "# TYPE relay_store_batch_size summary")?;
         writeln!(out, "relay_store_batch_size_sum {operations}\nrelay_store_batch_size_count {batches}")?;
+        #[cfg(feature = "statements")]
+        writeln!(out, "# TYPE relay_store_statements_total counter")?;
+        #[cfg(feature = "statements")]
+        writeln!(out, "relay_store_statements_total {}", self.store_statements.get())?;
         writeln!(out, "# TYPE relay_connections gauge\nrelay_connections {}", connections)?;
         writeln!(out, "# TYPE relay_frames_total counter")?;
         for (label, counter) in [

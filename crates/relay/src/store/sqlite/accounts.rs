@@ -72,11 +72,6 @@ pub(super) fn devices(tx: &Connection, user: UserId) -> Result<Vec<DeviceInfo>> 
     .collect()
 }
 
-pub(super) fn is_device(tx: &Connection, address: Address) -> Result<bool> {
-    tx.prepare_cached("SELECT 1 FROM device WHERE user_id = ?1 AND device_id = ?2")?
-        .exists(params![address.user.as_bytes(), address.device.get()])
-}
-
 /// Removes a device and all that is its own. Its number is never given out again.
 pub(super) fn revoke(tx: &Connection, address: Address) -> Result<bool> {
     let owner = params![address.user.as_bytes(), address.device.get()];

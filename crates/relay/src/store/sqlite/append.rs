@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, OptionalExtension as _, Result, params};
+use rusqlite::{Connection, Error, OptionalExtension as _, Result, params};
 use sealpost_wire::DeviceMismatch;
-use sealpost_wire::id::{ClientMsgId, ThreadId, UserId};
+use sealpost_wire::id::{ThreadId, UserId};
 use sealpost_wire::limits::MAX_MAILBOX_BYTES;
 
-use super::accounts;
-use super::columns::{address, one};
+use super::columns::{address, one, user};
 use crate::address::Address;
 use crate::fault::{self, Station};
 use crate::store::{Append, Appended, BodyHash, Copy, Stored};
@@ -16,21 +15,16 @@ use crate::store::{Append, Appended, BodyHash, Copy, Stored};
 /// Decides first, in the order in which a refusal may say something (membership before all else), then writes.
 pub(super) fn append(tx: &Connection, append: &Append) -> Result<Appended> {
     let Some(lane) = lane(tx, append.thread, append.sender.user)? else { return Ok(Appended::NotMember) };
-    if !accounts::is_device(tx, append.sender)? {
+    if !lane.live.iter().any(|(address, _)| *address == append.sender) {
         return Ok(Appended::SenderRevoked);
     }
-    if let Some((body_hash, stored)) = earlier(tx, append.sender.user, append.client_msg_id)? {
-        let same = body_hash == append.body_hash;
-        return Ok(if same { Appended::Duplicate(stored) } else { Appended::MsgIdReuse });
-    }
-    if append.roster_version != lane.roster_version {
-        return Ok(Appended::StaleRoster { current: lane.roster_version });
-    }
-    let live = live_devices(tx, append.thread)?;
-    if let Err(refused) = check_copies(append, &live) {
-        return Ok(refused);
+    if let Err(refused) = check(append, &lane) {
+        return Ok(earlier(tx, append)?.unwrap_or(refused));
     }
     let stored = lane.next(append.now_ms);
+    if !remember(tx, append, stored)? {
+        return earlier(tx, append)?.ok_or(Error::QueryReturnedNoRows);
+    }
     advance(tx, append, stored)?;
     for copy in &append.copies {
         deliver(tx, append, copy, stored)?;
@@ -39,10 +33,13 @@ pub(super) fn append(tx: &Connection, append: &Append) -> Result<Appended> {
     Ok(Appended::Stored(stored))
 }
 
-/// The end of a thread, where the next message goes.
+/// A thread as a send meets it.
 struct Lane {
+    /// Its end, where the next message goes.
     last: Stored,
     roster_version: u64,
+    /// The live devices of all members in order of their addresses, with their registrations.
+    live: Vec<(Address, u32)>,
 }
 
 impl Lane {
@@ -55,36 +52,60 @@ impl Lane {
     }
 }
 
+/// The thread, if it has this member.
 fn lane(tx: &Connection, thread: ThreadId, member: UserId) -> Result<Option<Lane>> {
-    tx.prepare_cached(
-        "SELECT last_seq, last_hlc, roster_version FROM thread JOIN thread_member USING (thread_id)
-         WHERE thread_id = ?1 AND user_id = ?2",
-    )?
-    .query_row([thread.as_bytes(), member.as_bytes()], |row| {
-        let last = Stored { server_seq: row.get(0)?, hlc: row.get(1)? };
-        Ok(Lane { last, roster_version: row.get(2)? })
-    })
-    .optional()
+    let mut statement = tx.prepare_cached(
+        "SELECT last_seq, last_hlc, roster_version, thread_member.user_id, device_id, registration_id
+         FROM thread CROSS JOIN thread_member USING (thread_id)
+            LEFT JOIN device ON device.user_id = thread_member.user_id
+         WHERE thread_id = ?1 ORDER BY thread_member.user_id, device_id",
+    )?;
+    let mut rows = statement.query([thread.as_bytes()])?;
+    let (mut found, mut is_member): (Option<Lane>, bool) = (None, false);
+    while let Some(row) = rows.next()? {
+        let lane = match &mut found {
+            Some(lane) => lane,
+            none => none.insert(Lane {
+                last: Stored { server_seq: row.get(0)?, hlc: row.get(1)? },
+                roster_version: row.get(2)?,
+                live: Vec::new(),
+            }),
+        };
+        is_member |= user(row, 3)? == member;
+        // A member without devices has one row without a device.
+        if let Some(registration) = row.get(5)? {
+            lane.live.push((address(row, 3, 4)?, registration));
+        }
+    }
+    Ok(found.filter(|_| is_member))
 }
 
-fn earlier(tx: &Connection, sender: UserId, id: ClientMsgId) -> Result<Option<(BodyHash, Stored)>> {
-    tx.prepare_cached(
-        "SELECT body_hash, server_seq, hlc FROM dedupe WHERE sender = ?1 AND client_msg_id = ?2",
-    )?
-    .query_row([sender.as_bytes(), id.as_bytes()], |row| {
-        Ok((row.get(0)?, Stored { server_seq: row.get(1)?, hlc: row.get(2)? }))
-    })
-    .optional()
+/// What was answered to this name before.
+fn earlier(tx: &Connection, append: &Append) -> Result<Option<Appended>> {
+    let earlier = tx
+        .prepare_cached(
+            "SELECT body_hash, server_seq, hlc FROM dedupe WHERE sender = ?1 AND client_msg_id = ?2",
+        )?
+        .query_row([append.sender.user.as_bytes(), append.client_msg_id.as_bytes()], |row| {
+            let body_hash: BodyHash = row.get(0)?;
+            Ok((body_hash, Stored { server_seq: row.get(1)?, hlc: row.get(2)? }))
+        })
+        .optional()?;
+    Ok(earlier.map(|(body_hash, stored)| {
+        if body_hash == append.body_hash { Appended::Duplicate(stored) } else { Appended::MsgIdReuse }
+    }))
 }
 
-/// The live devices of all members, with their registrations.
-fn live_devices(tx: &Connection, thread: ThreadId) -> Result<BTreeMap<Address, u32>> {
-    tx.prepare_cached(
-        "SELECT user_id, device_id, registration_id FROM thread_member JOIN device USING (user_id)
-         WHERE thread_id = ?1",
-    )?
-    .query_map([thread.as_bytes()], |row| Ok((address(row, 0, 1)?, row.get(2)?)))?
-    .collect()
+/// The roster must be the thread's, and the copies must fit its devices.
+fn check(append: &Append, lane: &Lane) -> std::result::Result<(), Appended> {
+    if append.roster_version != lane.roster_version {
+        return Err(Appended::StaleRoster { current: lane.roster_version });
+    }
+    let wanted = lane.live.iter().filter(|(address, _)| *address != append.sender);
+    if wanted.copied().eq(append.copies.iter().map(|copy| (copy.to, copy.registration_id))) {
+        return Ok(());
+    }
+    check_copies(append, &lane.live.iter().copied().collect())
 }
 
 /// The copies must name each live device once, but for the sending one, in its present registration.
@@ -127,11 +148,15 @@ impl Differences {
 fn advance(tx: &Connection, append: &Append, stored: Stored) -> Result<()> {
     one(tx
         .prepare_cached("UPDATE thread SET last_seq = ?2, last_hlc = ?3 WHERE thread_id = ?1")?
-        .execute(params![append.thread.as_bytes(), stored.server_seq, stored.hlc])?)?;
-    one(tx
+        .execute(params![append.thread.as_bytes(), stored.server_seq, stored.hlc])?)
+}
+
+/// Writes down that this name has this place. `false`: it has one, and nothing was written.
+fn remember(tx: &Connection, append: &Append, stored: Stored) -> Result<bool> {
+    let written = tx
         .prepare_cached(
             "INSERT INTO dedupe (sender, client_msg_id, id_ms, thread_id, server_seq, hlc, body_hash)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
         )?
         .execute(params![
             append.sender.user.as_bytes(),
@@ -141,7 +166,8 @@ fn advance(tx: &Connection, append: &Append, stored: Stored) -> Result<()> {
             stored.server_seq,
             stored.hlc,
             append.body_hash
-        ])?)
+        ])?;
+    Ok(written == 1)
 }
 
 fn deliver(tx: &Connection, append: &Append, copy: &Copy, stored: Stored) -> Result<()> {

@@ -3,6 +3,8 @@
 mod accounts;
 mod append;
 mod columns;
+#[cfg(test)]
+mod cost;
 mod fair;
 mod inbox;
 mod keys;
@@ -18,6 +20,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension as _};
 use sealpost_wire::id::{ThreadId, UserId};
 use sealpost_wire::{DeviceInfo, KeyCounts};
@@ -42,6 +45,9 @@ pub use schema::OpenError;
 /// Rows of an acknowledgement that are deleted in one operation: others come in between.
 const ACK_PART: usize = 64;
 
+/// Pages of 4 KiB in the write-ahead log before they go into the file.
+const LOG_PAGES: u32 = 4_096;
+
 /// The store of one relay, in one folder.
 #[derive(Debug)]
 pub struct SqliteStore {
@@ -61,6 +67,18 @@ impl SqliteStore {
     /// [`OpenError`]; nothing was changed but for migrations that went through.
     pub fn open(folder: &Path, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Result<Self, OpenError> {
         let (lock, db) = open_files(folder)?;
+        #[cfg(feature = "statements")]
+        let db = count_statements(db, &metrics)?;
+        Self::around(folder, lock, db, clock, metrics)
+    }
+
+    fn around(
+        folder: &Path,
+        lock: File,
+        db: Connection,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, OpenError> {
         let epoch = read_epoch(&db)?;
         let writer = Writer::start(db, clock, metrics)?;
         Ok(Self {
@@ -237,13 +255,33 @@ fn open_files(folder: &Path) -> Result<(File, Connection), OpenError> {
     let mut db = Connection::open(database(folder))?;
     // Nobody else writes; only emptying the log ever waits for readers.
     db.busy_timeout(Duration::from_millis(100))?;
-    db.set_prepared_statement_cache_capacity(64);
+    set_up(&db)?;
     db.pragma_update(None, "journal_mode", "WAL")?;
     // An answer promises that a power cut loses nothing, so every commit reaches the disk.
     db.pragma_update(None, "synchronous", "FULL")?;
     db.pragma_update(None, "secure_delete", "ON")?;
+    // A page that many messages change goes from the log into the file less often. Once a minute the sweep empties it.
+    db.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
     schema::migrate(&mut db)?;
     Ok((lock, db))
+}
+
+/// What every connection is set to.
+fn set_up(db: &Connection) -> rusqlite::Result<()> {
+    // What a statement or a savepoint may have to undo stays in memory: as a file it would lie outside the data folder.
+    db.pragma_update(None, "temp_store", "MEMORY")?;
+    // The plan of a statement depends on no bound value, so that it is prepared once.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    db.set_prepared_statement_cache_capacity(64);
+    Ok(())
+}
+
+#[cfg(feature = "statements")]
+fn count_statements(mut db: Connection, metrics: &Arc<Metrics>) -> rusqlite::Result<Connection> {
+    let metrics = Arc::clone(metrics);
+    let count = move |_: rusqlite::trace::TraceEvent<'_>| metrics.store_statements.count();
+    db.trace_v2(rusqlite::trace::TraceEventCodes::SQLITE_TRACE_STMT, Some(count))?;
+    Ok(db)
 }
 
 fn read_epoch(db: &Connection) -> rusqlite::Result<u64> {

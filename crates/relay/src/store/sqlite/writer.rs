@@ -1,16 +1,20 @@
 //! The one writer: a thread that owns the connection and commits in groups.
 //!
-//! It takes what is queued, up to 256 operations, and runs each in a savepoint of one transaction. One fsync
-//! makes them all durable; only then are they answered. While it waits for the disk the next group gathers, so
-//! the groups grow with the load and the time for an answer hardly does. Whose operations are next, the
-//! [`FairQueue`] says: those of one payer run in the order of the calls, those of others may overtake them.
+//! It takes what is queued, up to 1,024 operations, and runs them in one transaction. One fsync makes them all durable;
+//! only then are they answered. While it waits for the disk the next group gathers, so the groups grow with the load and
+//! the time for an answer hardly does. Whose operations are next, the [`FairQueue`] says: those of one payer run in the
+//! order of the calls, those of others may overtake them.
+//!
+//! A refusal is an answer like any other and has written nothing, so an operation fails only when SQLite does. That is
+//! rare, and a savepoint for each operation costs a copy of every page that it changes; so there are none until one
+//! fails. Then the group is undone, and each of its operations runs once more in a savepoint of its own.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, oneshot};
 
 use super::fair::{FairQueue, Payer, Turn};
@@ -19,7 +23,7 @@ use crate::metrics::Metrics;
 use crate::store::{Answer, Health, StoreError};
 
 /// Most operations in one commit.
-const MAX_GROUP: usize = 256;
+const MAX_GROUP: usize = 1_024;
 /// A group that has run for this long is committed.
 const LONG: Duration = Duration::from_millis(10);
 /// Most operations that wait. More are refused at once: their callers would time out anyway.
@@ -50,12 +54,13 @@ impl Writer {
         Ok(Self { queue: Some(queue), thread: Some(thread), health, tidy })
     }
 
-    /// Queues `work` now; it runs in a savepoint, and its result is answered once it is durable. What it takes of the
-    /// writer's time is the payer's.
+    /// Queues `work` now; it runs in a transaction, and its result is answered once it is durable. What it did is undone
+    /// when it fails, or when another operation of its group does; then it runs again. What it takes of the writer's time
+    /// is the payer's.
     pub(super) fn write<T: Send + 'static>(
         &self,
         payer: Payer,
-        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        work: impl Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Answer<T> {
         self.write_and_then(payer, work, |_| ())
     }
@@ -65,11 +70,11 @@ impl Writer {
     pub(super) fn write_and_then<T: Send + 'static>(
         &self,
         payer: Payer,
-        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        work: impl Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
         then: impl FnOnce(&T) + Send + 'static,
     ) -> Answer<T> {
         let (reply, answer) = oneshot::channel();
-        let operation: Box<dyn Operation> = Box::new(Pending { work: Some(work), done: None, then, reply });
+        let operation: Box<dyn Operation> = Box::new(Pending { work, done: None, then, reply });
         let queued = self.queue.as_ref().is_some_and(|queue| queue.try_send((payer, operation)).is_ok());
         Box::pin(async move {
             if !queued {
@@ -109,14 +114,14 @@ const GOOD: u8 = 0;
 const FULL: u8 = 1;
 const FAILING: u8 = 2;
 
-/// Work in the queue: it runs, and later it is answered.
+/// Work in the queue: it runs, perhaps again, and later it is answered.
 trait Operation: Send {
     fn run(&mut self, tx: &Connection) -> rusqlite::Result<()>;
     fn answer(self: Box<Self>, outcome: Result<(), StoreError>);
 }
 
 struct Pending<T, F, N> {
-    work: Option<F>,
+    work: F,
     done: Option<T>,
     then: N,
     reply: oneshot::Sender<Result<T, StoreError>>,
@@ -125,13 +130,11 @@ struct Pending<T, F, N> {
 impl<T, F, N> Operation for Pending<T, F, N>
 where
     T: Send,
-    F: FnOnce(&Connection) -> rusqlite::Result<T> + Send,
+    F: Fn(&Connection) -> rusqlite::Result<T> + Send,
     N: FnOnce(&T) + Send,
 {
     fn run(&mut self, tx: &Connection) -> rusqlite::Result<()> {
-        if let Some(work) = self.work.take() {
-            self.done = Some(work(tx)?);
-        }
+        self.done = Some((self.work)(tx)?);
         Ok(())
     }
 
@@ -182,13 +185,16 @@ impl Committer {
         match outcomes {
             Ok(outcomes) => {
                 self.note(outcomes.iter().find_map(|outcome| outcome.err()));
-                for (operation, outcome) in group.into_iter().zip(outcomes) {
+                let mut answers: Vec<_> = group.into_iter().zip(outcomes).collect();
+                // Those of one payer together, so that a connection wakes once and answers in one write.
+                answers.sort_by_key(|((payer, _), _)| *payer);
+                for ((_, operation), outcome) in answers {
                     operation.answer(outcome);
                 }
             }
             Err(error) => {
                 self.note(Some(error));
-                for operation in group {
+                for (_, operation) in group {
                     operation.answer(Err(error));
                 }
             }
@@ -200,23 +206,36 @@ impl Committer {
     fn transaction(
         &mut self,
         queue: &mut Queue,
-        group: &mut Vec<Box<dyn Operation>>,
+        group: &mut Vec<(Payer, Box<dyn Operation>)>,
         began: Duration,
     ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
         let mut next = next(queue, &mut self.waiting);
-        let tx = match self.db.transaction_with_behavior(TransactionBehavior::Immediate) {
+        let mut tx = match Transaction::begin(&self.db) {
             Ok(tx) => tx,
             Err(error) => {
-                group.extend(next.map(|turn| turn.operation));
+                group.extend(next.map(|turn| (turn.payer, turn.operation)));
                 return Err(store_error(error));
             }
         };
-        let mut outcomes = Vec::new();
+        // None as long as everything succeeds.
+        let mut outcomes: Option<Vec<_>> = None;
         let mut before = self.clock.monotonic();
         while let Some(Turn { payer, mut operation }) = next {
-            let outcome = run(&tx, operation.as_mut());
-            group.push(operation);
-            outcomes.push(outcome?);
+            let ran = outcomes.is_some() || operation.run(&self.db).is_ok();
+            group.push((payer, operation));
+            match &mut outcomes {
+                Some(outcomes) => {
+                    let last = group.last_mut().map(|(_, operation)| tx.run_alone(operation.as_mut()));
+                    outcomes.extend(last.transpose()?);
+                }
+                None if ran => {}
+                None => {
+                    drop(tx);
+                    tx = Transaction::begin(&self.db).map_err(store_error)?;
+                    let again = group.iter_mut().map(|(_, operation)| tx.run_alone(operation.as_mut()));
+                    outcomes = Some(again.collect::<Result<_, _>>()?);
+                }
+            }
             let now = self.clock.monotonic();
             queue.served(payer, now.saturating_sub(before));
             before = now;
@@ -226,7 +245,7 @@ impl Committer {
             next = self::next(queue, &mut self.waiting);
         }
         tx.commit().map_err(store_error)?;
-        Ok(outcomes)
+        Ok(outcomes.unwrap_or_else(|| vec![Ok(()); group.len()]))
     }
 
     fn note(&self, error: Option<StoreError>) {
@@ -263,24 +282,47 @@ fn queue_up(queue: &mut Queue, payer: Payer, operation: Box<dyn Operation>) {
     }
 }
 
-/// Runs one operation in a savepoint. The outer error ends the group.
-fn run(tx: &Transaction<'_>, operation: &mut dyn Operation) -> Result<Result<(), StoreError>, StoreError> {
-    tx.execute_batch("SAVEPOINT operation").map_err(store_error)?;
-    match operation.run(tx) {
-        Ok(()) => {
-            tx.execute_batch("RELEASE operation").map_err(store_error)?;
-            Ok(Ok(()))
-        }
-        Err(error) => {
-            let error = store_error(error);
+/// A transaction that is undone when it is dropped. Its statements are prepared once, unlike those of rusqlite's.
+struct Transaction<'c> {
+    db: &'c Connection,
+}
+
+impl<'c> Transaction<'c> {
+    fn begin(db: &'c Connection) -> rusqlite::Result<Self> {
+        run(db, "BEGIN IMMEDIATE")?;
+        Ok(Self { db })
+    }
+
+    fn commit(self) -> rusqlite::Result<()> {
+        run(self.db, "COMMIT")
+    }
+
+    /// Runs an operation whose failure undoes nothing else. `Err`: the transaction is over.
+    fn run_alone(&self, operation: &mut dyn Operation) -> Result<Result<(), StoreError>, StoreError> {
+        run(self.db, "SAVEPOINT operation").map_err(store_error)?;
+        let outcome = operation.run(self.db).map_err(store_error);
+        if let Err(error) = outcome {
             // A full disk may have ended the whole transaction; then nothing of the group is left.
-            if tx.is_autocommit() {
+            if self.db.is_autocommit() {
                 return Err(error);
             }
-            tx.execute_batch("ROLLBACK TO operation; RELEASE operation").map_err(store_error)?;
-            Ok(Err(error))
+            run(self.db, "ROLLBACK TO operation").map_err(store_error)?;
+        }
+        run(self.db, "RELEASE operation").map_err(store_error)?;
+        Ok(outcome)
+    }
+}
+
+impl Drop for Transaction<'_> {
+    fn drop(&mut self) {
+        if !self.db.is_autocommit() {
+            run(self.db, "ROLLBACK").map_err(store_error).ok();
         }
     }
+}
+
+fn run(db: &Connection, sql: &str) -> rusqlite::Result<()> {
+    db.prepare_cached(sql)?.execute([]).map(drop)
 }
 
 /// What SQLite's error means to the callers. Its text may hold values, so only the code is logged.
