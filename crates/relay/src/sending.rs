@@ -23,7 +23,7 @@ pub(crate) struct Sent {
 }
 
 impl Sent {
-    /// Tells the recipients' connections. Called once the sender has its answer.
+    /// Tells the recipients' connections. Called once the sender's answer is on its way.
     pub(crate) fn wake(&self, state: &State) {
         for recipient in &self.recipients {
             state.bus.nudge(*recipient, Nudge::Mail);

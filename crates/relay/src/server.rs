@@ -23,6 +23,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::config::Timing;
 use crate::metrics::Metrics;
 use crate::peers::{Guest, Peers};
+use crate::read_ahead::ReadAhead;
 use crate::timely::Timely;
 use crate::tls;
 
@@ -117,7 +118,10 @@ impl Server {
                 .timer(TokioTimer::new())
                 .header_read_timeout(self.timing.head)
                 .max_buf_size(MAX_HEAD)
-                .serve_connection(TokioIo::new(Timely::new(stream, self.timing.unread)), service)
+                .serve_connection(
+                    TokioIo::new(Timely::new(ReadAhead::new(stream), self.timing.unread)),
+                    service
+                )
                 .with_upgrades()
         );
         // How a connection ends is its peer's affair.

@@ -13,14 +13,14 @@ use crate::sending;
 use crate::store::{InboxKey, PageLimit};
 
 impl Connection<'_> {
-    pub(super) async fn on_message(
+    pub(super) fn on_message(
         &mut self,
         message: Option<Result<WsMessage, axum::Error>>,
     ) -> Result<(), Closing> {
         self.heard = self.state.clock.monotonic();
         match message {
             Some(Ok(WsMessage::Binary(bytes))) => match sealpost_wire::decode(bytes) {
-                Ok(frame) => self.on_frame(frame).await,
+                Ok(frame) => self.on_frame(frame),
                 Err(_) => self.bad_frame(),
             },
             Some(Ok(WsMessage::Text(_))) => self.bad_frame(),
@@ -30,7 +30,7 @@ impl Connection<'_> {
         }
     }
 
-    async fn on_frame(&mut self, frame: Frame) -> Result<(), Closing> {
+    fn on_frame(&mut self, frame: Frame) -> Result<(), Closing> {
         let Frame { v, id, body } = frame;
         if v != FRAME_VERSION {
             return Err(Closing::Because(close::SCHEMA));
@@ -48,13 +48,23 @@ impl Connection<'_> {
             None => return self.bad_frame(),
         }
         match body {
-            Some(Body::Send(send)) => self.on_send(id, &send).await,
-            Some(Body::Ack(ack)) => self.on_ack(id, &ack).await,
+            Some(Body::Send(send)) => {
+                self.on_send(id, &send);
+                Ok(())
+            }
+            Some(Body::Ack(ack)) => {
+                self.on_ack(id, &ack);
+                Ok(())
+            }
             Some(Body::Hello(hello)) => self.on_hello(id, &hello),
-            Some(Body::Sync(sync)) => self.on_sync(id, &sync).await,
+            Some(Body::Sync(sync)) => {
+                self.on_sync(id, &sync);
+                Ok(())
+            }
             Some(Body::Ping(Ping { t })) => {
                 let server_time_ms = self.state.clock.unix_ms();
-                self.push(id, Body::Pong(Pong { t, server_time_ms })).await
+                self.push(id, Body::Pong(Pong { t, server_time_ms }));
+                Ok(())
             }
             Some(Body::Credit(credit)) => {
                 self.window.grant(credit.more);
@@ -64,7 +74,7 @@ impl Connection<'_> {
         }
     }
 
-    async fn on_send(&mut self, id: u64, send: &Send) -> Result<(), Closing> {
+    fn on_send(&mut self, id: u64, send: &Send) {
         let began = self.state.clock.monotonic();
         let sending = sending::submit(self.state, self.access.address, send);
         self.replies.push_back(Box::pin(async move {
@@ -74,20 +84,18 @@ impl Connection<'_> {
             };
             Reply::Sent { id, began, outcome }
         }));
-        Ok(())
     }
 
-    async fn on_ack(&mut self, id: u64, ack: &Ack) -> Result<(), Closing> {
+    fn on_ack(&mut self, id: u64, ack: &Ack) {
         let keys = match parse_keys(ack) {
             Ok(keys) => keys,
-            Err(problem) => return self.push(id, Body::Error(problem.to_wire())).await,
+            Err(problem) => return self.push(id, Body::Error(problem.to_wire())),
         };
         let removed = self.state.store.inbox_ack(self.access.address, keys.clone());
         self.replies.push_back(Box::pin(async move {
             let outcome = removed.await;
             Reply::Acknowledged { id, keys, outcome }
         }));
-        Ok(())
     }
 
     /// A fresh token for the same device, on the same socket.
@@ -101,13 +109,13 @@ impl Connection<'_> {
         Ok(())
     }
 
-    async fn on_sync(&mut self, id: u64, sync: &Sync) -> Result<(), Closing> {
+    fn on_sync(&mut self, id: u64, sync: &Sync) {
         if sync.threads.len() > MAX_CURSORS {
-            return self.push(id, Body::Error(Problem::Malformed.to_wire())).await;
+            return self.push(id, Body::Error(Problem::Malformed.to_wire()));
         }
         for cursor in &sync.threads {
             let Ok(thread) = ThreadId::from_slice(&cursor.thread_id) else {
-                return self.push(id, Body::Error(Problem::Malformed.to_wire())).await;
+                return self.push(id, Body::Error(Problem::Malformed.to_wire()));
             };
             let after = InboxKey { thread, server_seq: cursor.after_seq };
             let limit = PageLimit {
@@ -126,7 +134,6 @@ impl Connection<'_> {
         if sync.inbox {
             self.feed.ask();
         }
-        Ok(())
     }
 
     /// Counts a frame that is cheap to send and not limited by anything else.

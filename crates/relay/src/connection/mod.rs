@@ -15,9 +15,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message as WsMessage, WebSocket};
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
-use futures_util::{FutureExt as _, StreamExt as _};
+use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use prost::Message as _;
 use sealpost_wire::frame::Body;
 use sealpost_wire::limits::{IDLE_CLOSE_S, close};
@@ -40,8 +41,12 @@ use crate::tokens::Access;
 const MAX_PENDING: usize = 64;
 /// Rows in one page of the mailbox.
 const PAGE_ROWS: u32 = 100;
+/// Bytes of frames that wait for others to leave with them; with more, they leave before anything else is done.
+const MAX_UNSENT: usize = 16 << 10;
 /// Bytes of ciphertext in one page: what a connection may hold in memory at a time.
 const PAGE_BYTES: usize = 256 << 10;
+/// How long a peer may take to read that its connection is over.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// How long clients spread their return after a drain, in milliseconds.
 const JITTER_MS: u32 = 30_000;
 /// How long a token may be overdue before its connection is closed, in milliseconds.
@@ -60,7 +65,7 @@ pub(crate) async fn serve(mut socket: WebSocket, state: Arc<State>) {
             // Until the peer has read it: a socket dropped too early would take the frame with it.
             while let Some(Ok(_)) = socket.recv().await {}
         };
-        timeout(Duration::from_secs(1), farewell).await.ok();
+        timeout(FAREWELL, farewell).await.ok();
     }
 }
 
@@ -114,6 +119,18 @@ struct Connection<'a> {
     controls: Bucket,
     heard: Duration,
     scanned: Duration,
+    unsent: Unsent,
+}
+
+/// Frames that wait for others to leave with them.
+#[derive(Debug, Default)]
+struct Unsent {
+    frames: Vec<WsMessage>,
+    bytes: usize,
+    /// The answer to a send is among them.
+    ack: bool,
+    /// A row of the mailbox is among them.
+    row: bool,
 }
 
 impl<'a> Connection<'a> {
@@ -132,6 +149,7 @@ impl<'a> Connection<'a> {
             controls: Bucket::full(now),
             heard: now,
             scanned: now,
+            unsent: Unsent::default(),
         };
         connection.ask_keys();
         connection
@@ -142,6 +160,10 @@ impl<'a> Connection<'a> {
             Ok(never) => match never {},
             Err(closing) => closing,
         };
+        if closing != Closing::Gone {
+            // What was answered before is not lost with the connection, if its peer reads.
+            timeout(FAREWELL, self.flush()).await.ok();
+        }
         self.mark_pushed(false);
         timeout(self.state.timing.drain_grace, self.wake_recipients()).await.ok();
         closing
@@ -162,14 +184,18 @@ impl<'a> Connection<'a> {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.read_ahead();
-            let reading = self.replies.len() < MAX_PENDING;
+            let room = self.unsent.bytes < MAX_UNSENT;
+            let reading = room && self.replies.len() < MAX_PENDING;
+            // In this order: what is ready is handled before anything is written, so that it leaves together.
             tokio::select! {
-                message = self.socket.recv(), if reading => self.on_message(message).await?,
-                Some(reply) = self.replies.next() => self.on_reply(reply).await?,
-                page = take_page(&mut self.page) => self.on_page(page).await?,
-                nudged = self.attached.nudged() => self.on_nudge(nudged)?,
-                _ = tick.tick() => self.on_tick().await?,
+                biased;
                 () = &mut drain => return Err(self.leave().await),
+                _ = tick.tick() => self.on_tick().await?,
+                nudged = self.attached.nudged() => self.on_nudge(nudged)?,
+                Some(reply) = self.replies.next(), if room => self.on_reply(reply)?,
+                page = take_page(&mut self.page), if room => self.on_page(page)?,
+                message = self.socket.recv(), if reading => self.on_message(message)?,
+                () = std::future::ready(()), if !self.unsent.frames.is_empty() => self.flush().await?,
             }
         }
     }
@@ -191,21 +217,26 @@ impl<'a> Connection<'a> {
         self.page = Some(self.state.store.inbox_arrivals(self.access.address, after, limit));
     }
 
-    async fn on_reply(&mut self, reply: Reply) -> Result<(), Closing> {
+    fn on_reply(&mut self, reply: Reply) -> Result<(), Closing> {
         match reply {
-            Reply::Sent { id, began, outcome } => self.answer_send(id, began, outcome).await,
+            Reply::Sent { id, began, outcome } => {
+                self.answer_send(id, began, outcome);
+                Ok(())
+            }
             Reply::Acknowledged { id, keys, outcome: Ok(removed) } => {
                 fault::at(Station::AckAfterCommit);
                 self.window.acknowledge(&keys);
-                self.answer(id, Body::AckOk(AckOk { removed })).await
+                self.answer(id, Body::AckOk(AckOk { removed }));
+                Ok(())
             }
             Reply::Acknowledged { id, outcome: Err(error), .. } => {
-                self.answer(id, Body::Error(Problem::from(error).to_wire())).await
+                self.answer(id, Body::Error(Problem::from(error).to_wire()));
+                Ok(())
             }
-            Reply::Renewed { id, outlived, outcome } => self.renew(id, outlived, outcome).await,
+            Reply::Renewed { id, outlived, outcome } => self.renew(id, outlived, outcome),
             Reply::Rows(rows) => {
                 for row in rows.map_err(store_failed)? {
-                    if !self.deliver(row).await? {
+                    if !self.deliver(row) {
                         break;
                     }
                 }
@@ -215,62 +246,55 @@ impl<'a> Connection<'a> {
                 let over = !outcome.map_err(store_failed)? && family == self.access.family;
                 if over { Err(Closing::Because(close::UNAUTHORIZED)) } else { Ok(()) }
             }
-            Reply::KeysLeft(left) => match left.map_err(store_failed)? {
-                left if are_low(left) => {
-                    self.push(0, Body::KeysLow(KeysLow { ec_left: left.ec, kem_left: left.kem })).await
+            Reply::KeysLeft(left) => {
+                let left = left.map_err(store_failed)?;
+                if are_low(left) {
+                    self.push(0, Body::KeysLow(KeysLow { ec_left: left.ec, kem_left: left.kem }));
                 }
-                _ => Ok(()),
-            },
+                Ok(())
+            }
         }
     }
 
-    async fn answer_send(
-        &mut self,
-        id: u64,
-        began: Duration,
-        outcome: Result<Sent, Problem>,
-    ) -> Result<(), Closing> {
+    fn answer_send(&mut self, id: u64, began: Duration, outcome: Result<Sent, Problem>) {
         match outcome {
             Ok(sent) => {
-                let answered = self.answer(id, Body::SendAck(sent.ack.clone())).await;
-                fault::at(Station::SendAcked);
-                // Also when the sender has hung up: the message is stored.
+                self.answer(id, Body::SendAck(sent.ack.clone()));
+                self.unsent.ack = true;
                 sent.wake(self.state);
                 let took = self.state.clock.monotonic().saturating_sub(began);
                 self.state.metrics.send_ack.socket.observe(took);
-                answered
             }
-            Err(problem) => self.answer(id, Body::Error(problem.to_wire())).await,
+            Err(problem) => self.answer(id, Body::Error(problem.to_wire())),
         }
     }
 
-    async fn renew(
-        &mut self,
-        id: u64,
-        outlived: Noted,
-        outcome: Result<Access, Problem>,
-    ) -> Result<(), Closing> {
+    fn renew(&mut self, id: u64, outlived: Noted, outcome: Result<Access, Problem>) -> Result<(), Closing> {
         match outcome {
             Ok(access) if access.address == self.access.address => {
                 self.access = access;
                 self.outlived = outlived;
                 let welcome = hello::welcome(self.state, access, false, false);
-                self.push(id, Body::Welcome(welcome)).await
+                self.push(id, Body::Welcome(welcome));
+                Ok(())
             }
             Ok(_) | Err(Problem::InvalidToken) => {
-                self.push(id, Body::Error(Problem::InvalidToken.to_wire())).await?;
+                self.push(id, Body::Error(Problem::InvalidToken.to_wire()));
                 Err(Closing::Because(close::UNAUTHORIZED))
             }
-            Err(problem) => self.push(id, Body::Error(problem.to_wire())).await,
+            Err(problem) => {
+                self.push(id, Body::Error(problem.to_wire()));
+                Ok(())
+            }
         }
     }
 
-    async fn on_page(&mut self, page: Result<Page, StoreError>) -> Result<(), Closing> {
+    fn on_page(&mut self, page: Result<Page, StoreError>) -> Result<(), Closing> {
         let page = page.map_err(store_failed)?;
         let mut more = page.more;
         for row in page.rows {
             let (arrival, hlc) = (row.arrival, row.message.hlc);
-            if !self.deliver(row).await? {
+            if !self.deliver(row) {
                 self.window.refuse(self.state.clock.monotonic());
                 more = true;
                 break;
@@ -282,28 +306,28 @@ impl<'a> Connection<'a> {
         } else if let Some(drained) = self.feed.reached_end() {
             self.mark_pushed(true);
             let empty = QueueEmpty { drained: drained.rows, hlc: drained.last_hlc };
-            self.push(0, Body::QueueEmpty(empty)).await?;
+            self.push(0, Body::QueueEmpty(empty));
         }
         Ok(())
     }
 
     /// Pushes a row. `false`: there is no room for it.
-    async fn deliver(&mut self, row: Row) -> Result<bool, Closing> {
+    fn deliver(&mut self, row: Row) -> bool {
         let (key, hlc) = (row.key, row.message.hlc);
         let attempt = self.feed.attempt(row.arrival);
         let deliver = row.into_deliver(self.state.store.epoch(), attempt);
         let bytes = deliver.encoded_len();
         if !self.window.fits(key, bytes) {
-            return Ok(false);
+            return false;
         }
-        self.push(0, Body::Deliver(deliver)).await?;
-        fault::at(Station::Delivered);
+        self.push(0, Body::Deliver(deliver));
+        self.unsent.row = true;
         self.window.push(key, bytes);
         if attempt == 1 {
             let waited = Duration::from_millis(self.state.clock.unix_ms().saturating_sub(hlc >> 16));
             self.state.metrics.send_deliver.observe(waited);
         }
-        Ok(true)
+        true
     }
 
     fn on_nudge(&mut self, nudged: Nudged) -> Result<(), Closing> {
@@ -347,7 +371,7 @@ impl<'a> Connection<'a> {
             let Some(said) = self.socket.recv().now_or_never() else {
                 return Err(Closing::Because(close::TRY_LATER));
             };
-            self.on_message(said).await?;
+            self.on_message(said)?;
         }
         if self.state.clock.unix_ms() > self.access.expires_ms.saturating_add(EXPIRY_GRACE_MS) {
             return Err(Closing::Because(close::UNAUTHORIZED));
@@ -368,11 +392,15 @@ impl<'a> Connection<'a> {
         let reconnect = Reconnect { jitter_ms: JITTER_MS, reason: "drain".into() };
         let grace = self.state.timing.drain_grace;
         let finish = async {
-            self.push(0, Body::Reconnect(reconnect)).await?;
+            self.push(0, Body::Reconnect(reconnect));
+            self.flush().await?;
             while let Some(reply) = self.replies.next().await {
-                self.on_reply(reply).await?;
+                self.on_reply(reply)?;
+                if self.unsent.bytes >= MAX_UNSENT {
+                    self.flush().await?;
+                }
             }
-            Ok::<_, Closing>(())
+            self.flush().await
         };
         match timeout(grace, finish).await {
             Ok(Err(closing)) => closing,
@@ -387,20 +415,51 @@ impl<'a> Connection<'a> {
     }
 
     /// Answers a request, unless it wanted no reply.
-    async fn answer(&mut self, id: u64, body: Body) -> Result<(), Closing> {
-        if id == 0 { Ok(()) } else { self.push(id, body).await }
+    fn answer(&mut self, id: u64, body: Body) {
+        if id != 0 {
+            self.push(id, body);
+        }
     }
 
-    async fn push(&mut self, id: u64, body: Body) -> Result<(), Closing> {
-        send(self.socket, self.state, id, body).await
+    /// Answers, once all that is ready has been handled.
+    fn push(&mut self, id: u64, body: Body) {
+        let frame = encode(id, body);
+        self.unsent.bytes = self.unsent.bytes.saturating_add(frame.len());
+        self.unsent.frames.push(WsMessage::Binary(frame));
+    }
+
+    /// Lets leave what was pushed.
+    async fn flush(&mut self) -> Result<(), Closing> {
+        let Unsent { frames, ack, row, .. } = std::mem::take(&mut self.unsent);
+        for frame in frames {
+            in_time(self.state, self.socket.feed(frame)).await?;
+        }
+        in_time(self.state, self.socket.flush()).await?;
+        if ack {
+            fault::at(Station::SendAcked);
+        }
+        if row {
+            fault::at(Station::Delivered);
+        }
+        Ok(())
     }
 }
 
-/// Writes a frame. A peer that does not read is given up like one that does not acknowledge.
+/// Writes a frame at once.
 async fn send(socket: &mut WebSocket, state: &State, id: u64, body: Body) -> Result<(), Closing> {
-    let frame = Frame { v: FRAME_VERSION, id, body: Some(body) };
-    let message = WsMessage::Binary(frame.encode_to_vec().into());
-    match timeout(state.timing.stall, socket.send(message)).await {
+    in_time(state, socket.send(WsMessage::Binary(encode(id, body)))).await
+}
+
+fn encode(id: u64, body: Body) -> Bytes {
+    Frame { v: FRAME_VERSION, id, body: Some(body) }.encode_to_vec().into()
+}
+
+/// A peer that does not read is given up like one that does not acknowledge.
+async fn in_time(
+    state: &State,
+    writing: impl Future<Output = Result<(), axum::Error>>,
+) -> Result<(), Closing> {
+    match timeout(state.timing.stall, writing).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) => Err(Closing::Gone),
         Err(_) => Err(Closing::Because(close::SLOW_CONSUMER)),

@@ -15,8 +15,11 @@ use crate::peers::Guest;
 use crate::problem::Problem;
 use crate::state::State;
 
-/// Read buffer of one connection, in bytes. The default of 128 KiB would be most of what a connection costs.
-const READ_BUFFER: usize = 4_096;
+/// Read buffer of one connection, in bytes. The default of 128 KiB would be most of what a connection costs; and small
+/// reads cost little above a stream that reads ahead.
+const READ_BUFFER: usize = 512;
+/// Bytes of answers that leave without waiting for others that are ready.
+const WRITE_BUFFER: usize = 4_096;
 
 /// Turns the request into a connection. Who it is, its first frame says.
 pub(super) async fn upgrade(
@@ -30,7 +33,7 @@ pub(super) async fn upgrade(
     let upgrade = upgrade.map_err(|_| Problem::Malformed)?;
     let upgrade = upgrade
         .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(0)
+        .write_buffer_size(WRITE_BUFFER)
         .max_message_size(MAX_FRAME)
         .max_frame_size(MAX_FRAME)
         .protocols([SUBPROTOCOL]);
