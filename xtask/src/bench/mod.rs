@@ -11,9 +11,11 @@ use std::path::{Path, PathBuf};
 use crate::error::Error;
 use crate::workspace::{Workspace, run};
 
-/// What a person calls a part, its folder and its package.
-const PARTS: &[(&str, &str, &str)] =
-    &[("relay", "crates/relay", "sealpost-relay"), ("client", "crates/sdk-core", "sealpost-core")];
+/// What a person calls a part, its folder, its package, and the features that its benchmarks want.
+const PARTS: &[(&str, &str, &str, &str)] = &[
+    ("relay", "crates/relay", "sealpost-relay", "statements"),
+    ("client", "crates/sdk-core", "sealpost-core", ""),
+];
 
 /// The part that is measured beside other implementations.
 const PROTOCOL: &str = "protocol";
@@ -30,7 +32,9 @@ pub(crate) fn run_part(workspace: &Workspace, arguments: &[String]) -> Result<()
     if wanted == "all" || wanted == PROTOCOL {
         protocol::compare(workspace)?;
     }
-    for (name, folder, package) in PARTS.iter().filter(|(name, ..)| wanted == "all" || *name == wanted) {
+    for (name, folder, package, features) in
+        PARTS.iter().filter(|(name, ..)| wanted == "all" || *name == wanted)
+    {
         let benches = benches(&workspace.path(folder).join("benches"));
         if benches.is_empty() {
             eprintln!("{name} has no benchmarks");
@@ -38,7 +42,7 @@ pub(crate) fn run_part(workspace: &Workspace, arguments: &[String]) -> Result<()
         // Named one by one: a bare `cargo bench` would run the unit tests of the package too.
         for bench in benches {
             eprintln!("\n== {name}: {bench}");
-            run(workspace.cargo(&["bench", "-p", package, "--bench", &bench]))?;
+            run(workspace.cargo(&["bench", "-p", package, "--bench", &bench, "--features", features]))?;
         }
     }
     if wanted == "all" || wanted == BINDINGS {
