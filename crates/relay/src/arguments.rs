@@ -110,10 +110,8 @@ impl Arguments {
             (None, Command::Help) => PathBuf::new(),
             (None, _) => return Err(BadArguments::NoData),
         };
-        let limits = Limits {
-            connections: connections.or_else(|| tls.is_some().then_some(CONNECTIONS)),
-            ..Limits::default()
-        };
+        let mut limits = Limits::default();
+        limits.connections = connections.or_else(|| tls.is_some().then_some(CONNECTIONS));
         let config =
             Config { listen, tls, insecure_plain, registration, metrics, limits, ..Config::local(data) };
         Ok(Self { command, config })

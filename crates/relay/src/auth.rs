@@ -32,7 +32,10 @@ async fn require_token(
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    let access = state.authenticate(bearer(request.headers())?).await?;
+    let access = state.signer.verify(bearer(request.headers())?, state.clock.unix_ms())?;
+    // Charged before the store is asked anything.
+    state.limiter.request(access.address, state.clock.monotonic())?.over().await;
+    let access = state.confirm(access).await?;
     request.extensions_mut().insert(Passed(access));
     Ok(next.run(request).await)
 }

@@ -4,6 +4,8 @@ use std::fmt::{self, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::limits::Limiter;
+
 /// The numbers of one relay.
 #[derive(Debug, Default)]
 pub struct Metrics {
@@ -24,8 +26,8 @@ pub struct Metrics {
     pub dedupe_hits: Counter,
     /// Bundles that had to use the last-resort key.
     pub last_resort: Counter,
-    /// Requests refused by a limit.
-    pub limited: Limited,
+    /// Connections refused because their address has too many.
+    pub refused_connections: Counter,
 }
 
 /// A number that grows.
@@ -134,27 +136,16 @@ pub struct Frames {
     pub bad: Counter,
 }
 
-/// Refused requests, by policy.
-#[derive(Debug, Default)]
-pub struct Limited {
-    /// Sends of one device.
-    pub send: Counter,
-    /// Bundles of one device by one requester.
-    pub pre_keys: Counter,
-    /// Connections of one address.
-    pub connections: Counter,
-}
-
 impl Metrics {
     /// Everything, in the Prometheus text format.
-    pub fn render(&self, epoch: u64, connections: usize) -> String {
+    pub fn render(&self, epoch: u64, connections: usize, limiter: &Limiter) -> String {
         let mut out = String::with_capacity(4_096);
         // Writing to a String does not fail.
-        let _ = self.write(&mut out, epoch, connections);
+        let _ = self.write(&mut out, epoch, connections, limiter);
         out
     }
 
-    fn write(&self, out: &mut String, epoch: u64, connections: usize) -> fmt::Result {
+    fn write(&self, out: &mut String, epoch: u64, connections: usize, limiter: &Limiter) -> fmt::Result {
         writeln!(out, "# TYPE relay_send_ack_seconds histogram")?;
         self.send_ack.socket.write(out, "relay_send_ack_seconds", "transport=\"ws\"")?;
         self.send_ack.http.write(out, "relay_send_ack_seconds", "transport=\"http\"")?;
@@ -183,11 +174,7 @@ impl Metrics {
         writeln!(out, "relay_dedupe_hits_total {}", self.dedupe_hits.get())?;
         writeln!(out, "# TYPE relay_prekeys_last_resort_total counter")?;
         writeln!(out, "relay_prekeys_last_resort_total {}", self.last_resort.get())?;
-        writeln!(out, "# TYPE relay_rate_limited_total counter")?;
-        writeln!(out, "relay_rate_limited_total{{policy=\"send\"}} {}", self.limited.send.get())?;
-        writeln!(out, "relay_rate_limited_total{{policy=\"pre_keys\"}} {}", self.limited.pre_keys.get())?;
-        let connections = self.limited.connections.get();
-        writeln!(out, "relay_rate_limited_total{{policy=\"connections\"}} {connections}")?;
+        limiter.write_metrics(out, &[("connections", self.refused_connections.get())])?;
         writeln!(out, "# TYPE relay_epoch gauge\nrelay_epoch {epoch}")
     }
 }
@@ -201,7 +188,7 @@ mod tests {
         let metrics = Metrics::default();
         metrics.store_commit.observe(Duration::from_millis(4));
         metrics.store_commit.observe(Duration::from_secs(60));
-        let text = metrics.render(3, 0);
+        let text = metrics.render(3, 0, &Limiter::default());
         assert!(text.contains("relay_store_commit_seconds_bucket{le=\"0.0025\"} 0\n"));
         assert!(text.contains("relay_store_commit_seconds_bucket{le=\"0.005\"} 1\n"));
         assert!(text.contains("relay_store_commit_seconds_bucket{le=\"5\"} 1\n"));

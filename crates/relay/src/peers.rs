@@ -56,6 +56,13 @@ pub(crate) struct Guest {
     from: IpAddr,
 }
 
+impl Guest {
+    /// The address it came from, or the first of its IPv6 network.
+    pub(crate) fn network(&self) -> IpAddr {
+        self.from
+    }
+}
+
 impl Drop for Guest {
     fn drop(&mut self) {
         self.peers.leave(self.from);

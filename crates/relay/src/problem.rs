@@ -7,7 +7,7 @@ use sealpost_wire::id::{InvalidId, ThreadId};
 use sealpost_wire::{DeviceMismatch, Error, MEDIA_TYPE, reason};
 
 use crate::keys::BadKeys;
-use crate::store::StoreError;
+use crate::store::{KeysRefused, StoreError};
 
 /// Why a request was refused. Carries nothing secret and nothing about other people.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -65,6 +65,9 @@ pub enum Problem {
     /// A key id was used before.
     #[error("key id used")]
     KeyIdUsed,
+    /// There would be too many one-time keys.
+    #[error("too many one-time keys")]
+    TooManyKeys,
     /// The send was made for another roster.
     #[error("stale roster")]
     StaleRoster {
@@ -129,6 +132,7 @@ impl Problem {
             Self::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, reason::RATE_LIMITED),
             Self::ExistingThread(_) => (StatusCode::CONFLICT, reason::EXISTING_THREAD),
             Self::KeyIdUsed => (StatusCode::CONFLICT, reason::KEY_ID_USED),
+            Self::TooManyKeys => (StatusCode::CONFLICT, reason::TOO_MANY_KEYS),
             Self::StaleRoster { .. } => (StatusCode::CONFLICT, reason::STALE_ROSTER),
             Self::MismatchedDevices(_) => (StatusCode::CONFLICT, reason::MISMATCHED_DEVICES),
             Self::StaleDevices(_) => (StatusCode::GONE, reason::STALE_DEVICES),
@@ -152,6 +156,15 @@ impl From<StoreError> for Problem {
 impl From<InvalidId> for Problem {
     fn from(InvalidId: InvalidId) -> Self {
         Self::Malformed
+    }
+}
+
+impl From<KeysRefused> for Problem {
+    fn from(refused: KeysRefused) -> Self {
+        match refused {
+            KeysRefused::IdUsed => Self::KeyIdUsed,
+            KeysRefused::TooMany => Self::TooManyKeys,
+        }
     }
 }
 

@@ -130,12 +130,18 @@ fn open(config: Config) -> Result<Arc<State>, StartError> {
         tracing::warn!("registration is open to everybody without proof: for development only");
     }
     let metrics = Arc::new(Metrics::default());
-    let store = SqliteStore::open(&config.data, Arc::clone(&config.clock), Arc::clone(&metrics))?;
+    let limiter = Arc::new(Limiter::new(config.limits));
+    let store = SqliteStore::open(
+        &config.data,
+        Arc::clone(&config.clock),
+        Arc::clone(&metrics),
+        Arc::clone(&limiter),
+    )?;
     Ok(Arc::new(State {
         signer: Signer::open(&config.data).map_err(StartError::SigningKey)?,
         store: Arc::new(store),
         bus: config.bus,
-        limiter: Limiter::new(config.limits),
+        limiter,
         registration: config.registration,
         timing: config.timing,
         clock: config.clock,

@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use crate::address::Address;
 use crate::bus::Nudge;
 use crate::fault::{self, Station};
+use crate::limits::Wait;
 use crate::problem::Problem;
 use crate::state::State;
 use crate::store::{Append, Appended, Copy, Stored};
@@ -34,12 +35,18 @@ impl Sent {
 /// What becomes of a send.
 pub(crate) type Sending = BoxFuture<'static, Result<Sent, Problem>>;
 
-/// Hands a send to the store *now*, so that sends called one after another are appended in that order.
-pub(crate) fn submit(state: &State, sender: Address, send: &Send) -> Result<Sending, Problem> {
-    if let Err(limited) = state.limiter.send(sender, state.clock.monotonic()) {
-        state.metrics.limited.send.count();
-        return Err(limited);
-    }
+/// Charges a send to its sender, before anything else is done with it.
+pub(crate) fn charge(state: &State, sender: Address, send: &Send) -> Result<Wait, Problem> {
+    state.limiter.send(sender, send.encoded_len(), state.clock.monotonic())
+}
+
+/// Hands a send that was charged to the store *now*, so that sends called one after another are appended in that order.
+pub(crate) fn submit(
+    state: &State,
+    sender: Address,
+    send: &Send,
+    _charged: Wait,
+) -> Result<Sending, Problem> {
     let append = parse(sender, send, state.clock.unix_ms())?;
     fault::at(Station::SendDecoded);
     let (id, thread, epoch) = (append.client_msg_id, append.thread, state.store.epoch());

@@ -71,7 +71,7 @@ impl Server {
                         Some(guest) => {
                             connections.spawn(self.clone().serve(stream, guest, stop.clone()));
                         }
-                        None => self.metrics.limited.connections.count(),
+                        None => self.metrics.refused_connections.count(),
                     }
                 }
                 Some(_) = connections.join_next() => {}

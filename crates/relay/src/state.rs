@@ -21,7 +21,7 @@ pub(crate) struct State {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) signer: Signer,
-    pub(crate) limiter: Limiter,
+    pub(crate) limiter: Arc<Limiter>,
     pub(crate) registration: Registration,
     pub(crate) timing: Timing,
     pub(crate) clock: Arc<dyn Clock>,
@@ -36,12 +36,16 @@ impl State {
     ///
     /// The store is asked *now*, whenever the answer is polled.
     pub(crate) fn authenticate(&self, token: &str) -> BoxFuture<'static, Result<Access, Problem>> {
-        let verified = self.signer.verify(token, self.clock.unix_ms());
-        let asked = verified.map(|access| (access, self.store.is_live(access.address, access.family)));
-        Box::pin(async move {
-            let (access, is_live) = asked?;
-            if is_live.await? { Ok(access) } else { Err(Problem::InvalidToken) }
-        })
+        match self.signer.verify(token, self.clock.unix_ms()) {
+            Ok(access) => self.confirm(access),
+            Err(problem) => Box::pin(std::future::ready(Err(problem))),
+        }
+    }
+
+    /// Asks the store *now* whether a token that was signed here still speaks for anybody.
+    pub(crate) fn confirm(&self, access: Access) -> BoxFuture<'static, Result<Access, Problem>> {
+        let is_live = self.store.is_live(access.address, access.family);
+        Box::pin(async move { if is_live.await? { Ok(access) } else { Err(Problem::InvalidToken) } })
     }
 }
 

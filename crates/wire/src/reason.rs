@@ -28,6 +28,8 @@ pub const TOO_OLD: &str = "too_old";
 pub const CLOCK_SKEW: &str = "clock_skew";
 /// A key id that was used before.
 pub const KEY_ID_USED: &str = "key_id_used";
+/// An upload that would leave the relay with more one-time keys of a kind than it holds for a device.
+pub const TOO_MANY_KEYS: &str = "too_many_keys";
 /// Too many keys, or keys of the wrong length or type.
 pub const BAD_KEYS: &str = "bad_keys";
 /// An ephemeral envelope: this relay carries only what it stores.

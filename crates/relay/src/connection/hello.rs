@@ -46,6 +46,7 @@ pub(super) async fn greet(socket: &mut WebSocket, state: &State) -> Result<Greet
             send(socket, state, id, Body::Error(problem.to_wire())).await?;
             let code = match problem {
                 Problem::StoreUnavailable | Problem::StoreFull => close::STORE_ERROR,
+                Problem::RateLimited { .. } => close::FLOODING,
                 _ => close::UNAUTHORIZED,
             };
             Err(Closing::Because(code))
@@ -85,6 +86,7 @@ async fn admit(state: &State, hello: &Hello) -> Result<Greeted, Problem> {
     if access.address.device.get() != hello.device_id {
         return Err(Problem::InvalidToken);
     }
+    state.limiter.connect(access.address.user, state.clock.monotonic())?;
     // Before the mailbox is read: a row that comes in between wakes this connection.
     let attached = state.bus.attach(access.address);
     let outlived = state.store.revocations().noted();

@@ -7,6 +7,7 @@ use sealpost_wire::limits::{MAX_CURSORS, close};
 use sealpost_wire::{Ack, FRAME_VERSION, Frame, Hello, Ping, Pong, Send, Sync};
 
 use super::{Closing, Connection, PAGE_BYTES, PAGE_ROWS, Reply, hello};
+use crate::limits::{Flooding, Wait};
 use crate::problem::Problem;
 use crate::routes::{matrix, parse_keys};
 use crate::sending;
@@ -48,14 +49,8 @@ impl Connection<'_> {
             None => return self.bad_frame(),
         }
         match body {
-            Some(Body::Send(send)) => {
-                self.on_send(id, &send);
-                Ok(())
-            }
-            Some(Body::Ack(ack)) => {
-                self.on_ack(id, &ack);
-                Ok(())
-            }
+            Some(Body::Send(send)) => self.on_send(id, &send),
+            Some(Body::Ack(ack)) => self.on_ack(id, &ack),
             Some(Body::Hello(hello)) => self.on_hello(id, &hello),
             Some(Body::Sync(sync)) => {
                 self.on_sync(id, &sync);
@@ -74,9 +69,11 @@ impl Connection<'_> {
         }
     }
 
-    fn on_send(&mut self, id: u64, send: &Send) {
+    fn on_send(&mut self, id: u64, send: &Send) -> Result<(), Closing> {
         let began = self.state.clock.monotonic();
-        let sending = sending::submit(self.state, self.access.address, send);
+        let (state, sender) = (self.state, self.access.address);
+        let charged = self.pay(|| sending::charge(state, sender, send))?;
+        let sending = charged.and_then(|charged| sending::submit(state, sender, send, charged));
         self.replies.push_back(Box::pin(async move {
             let outcome = match sending {
                 Ok(sending) => sending.await,
@@ -84,18 +81,26 @@ impl Connection<'_> {
             };
             Reply::Sent { id, began, outcome }
         }));
+        Ok(())
     }
 
-    fn on_ack(&mut self, id: u64, ack: &Ack) {
-        let keys = match parse_keys(ack) {
+    fn on_ack(&mut self, id: u64, ack: &Ack) -> Result<(), Closing> {
+        let (state, device, now) = (self.state, self.access.address, self.heard);
+        let charged = self.pay(|| state.limiter.acknowledge(device, ack.keys.len(), now))?;
+        let keys = match charged.and_then(|_| parse_keys(ack)) {
             Ok(keys) => keys,
-            Err(problem) => return self.push(id, Body::Error(problem.to_wire())),
+            // Told also to who wanted no answer: these rows are to be acknowledged once more.
+            Err(problem) => {
+                self.push(id, Body::Error(problem.to_wire()));
+                return Ok(());
+            }
         };
         let removed = self.state.store.inbox_ack(self.access.address, keys.clone());
         self.replies.push_back(Box::pin(async move {
             let outcome = removed.await;
             Reply::Acknowledged { id, keys, outcome }
         }));
+        Ok(())
     }
 
     /// A fresh token for the same device, on the same socket.
@@ -138,8 +143,28 @@ impl Connection<'_> {
 
     /// Counts a frame that is cheap to send and not limited by anything else.
     fn control(&mut self) -> Result<(), Closing> {
-        let policy = self.state.limiter.limits().pings;
-        self.controls.take(policy, self.heard).map_err(|_wait| Closing::Because(close::FLOODING))
+        let flooding = |Flooding| Closing::Because(close::FLOODING);
+        self.limits.control(&self.state.limiter, self.heard).map_err(flooding)
+    }
+
+    /// Charges a frame that costs the store something. Whoever is above a limit is not read from for a while; nothing is
+    /// held meanwhile. The outer error: it was refused too often.
+    fn pay(
+        &mut self,
+        charge: impl FnOnce() -> Result<Wait, Problem>,
+    ) -> Result<Result<Wait, Problem>, Closing> {
+        let limiter = &self.state.limiter;
+        let frame = limiter.frame(self.access.address, self.heard);
+        let charged = frame.and_then(|wait| Ok(wait.max(charge()?)));
+        match &charged {
+            Ok(Wait(rest)) if rest.is_zero() => {}
+            Ok(Wait(rest)) => self.resting = Some(Box::pin(tokio::time::sleep(*rest))),
+            Err(_) => self
+                .limits
+                .refused(limiter, self.heard)
+                .map_err(|Flooding| Closing::Because(close::FLOODING))?,
+        }
+        Ok(charged)
     }
 
     fn bad_frame(&self) -> Result<(), Closing> {

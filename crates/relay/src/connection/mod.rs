@@ -10,7 +10,7 @@ mod hello;
 mod incoming;
 mod window;
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,13 +23,13 @@ use prost::Message as _;
 use sealpost_wire::frame::Body;
 use sealpost_wire::limits::{IDLE_CLOSE_S, close};
 use sealpost_wire::{AckOk, FRAME_VERSION, Frame, KeysLow, QueueEmpty, Reconnect};
-use tokio::time::{MissedTickBehavior, timeout};
+use tokio::time::{MissedTickBehavior, Sleep, timeout};
 
 use self::feed::Feed;
 use self::window::Window;
 use crate::bus::{Attached, Nudge, Nudged};
 use crate::fault::{self, Station};
-use crate::limits::Bucket;
+use crate::limits::ConnectionLimits;
 use crate::problem::Problem;
 use crate::routes::are_low;
 use crate::sending::Sent;
@@ -116,7 +116,9 @@ struct Connection<'a> {
     feed: Feed,
     replies: FuturesOrdered<BoxFuture<'static, Reply>>,
     page: Option<BoxFuture<'static, Result<Page, StoreError>>>,
-    controls: Bucket,
+    limits: ConnectionLimits,
+    /// Set while nothing is read, as the client is above a limit.
+    resting: Option<Pin<Box<Sleep>>>,
     heard: Duration,
     scanned: Duration,
     unsent: Unsent,
@@ -146,7 +148,8 @@ impl<'a> Connection<'a> {
             feed: Feed::start(greeted.mailbox),
             replies: FuturesOrdered::new(),
             page: None,
-            controls: Bucket::full(now),
+            limits: state.limiter.connection(now),
+            resting: None,
             heard: now,
             scanned: now,
             unsent: Unsent::default(),
@@ -185,7 +188,7 @@ impl<'a> Connection<'a> {
         loop {
             self.read_ahead();
             let room = self.unsent.bytes < MAX_UNSENT;
-            let reading = room && self.replies.len() < MAX_PENDING;
+            let reading = room && self.replies.len() < MAX_PENDING && self.resting.is_none();
             // In this order: what is ready is handled before anything is written, so that it leaves together.
             tokio::select! {
                 biased;
@@ -194,6 +197,7 @@ impl<'a> Connection<'a> {
                 nudged = self.attached.nudged() => self.on_nudge(nudged)?,
                 Some(reply) = self.replies.next(), if room => self.on_reply(reply)?,
                 page = take_page(&mut self.page), if room => self.on_page(page)?,
+                () = rested(&mut self.resting) => self.resting = None,
                 message = self.socket.recv(), if reading => self.on_message(message)?,
                 () = std::future::ready(()), if !self.unsent.frames.is_empty() => self.flush().await?,
             }
@@ -463,6 +467,14 @@ async fn in_time(
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) => Err(Closing::Gone),
         Err(_) => Err(Closing::Because(close::SLOW_CONSUMER)),
+    }
+}
+
+/// Waits until a rest is over, and for ever if there is none.
+async fn rested(resting: &mut Option<Pin<Box<Sleep>>>) {
+    match resting {
+        Some(sleep) => sleep.await,
+        None => std::future::pending().await,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::State as Shared;
 use axum::http::{HeaderMap, StatusCode};
 use sealpost_wire::id::{DeviceId, UserId};
@@ -13,6 +14,7 @@ use crate::body::{KeysBody, Proto};
 use crate::bus::Nudge;
 use crate::fault::{self, Station};
 use crate::keys::{self, CheckedKeys};
+use crate::peers::Guest;
 use crate::problem::Problem;
 use crate::state::State;
 use crate::store::{FamilyId, NewAccount, NewFamily};
@@ -22,9 +24,11 @@ use crate::tokens::REFRESH_LIFE_MS;
 /// `Idempotency-Key`, which nobody else can know, and gets the same account.
 pub(super) async fn register(
     Shared(state): Shared<Arc<State>>,
+    Extension(guest): Extension<Arc<Guest>>,
     headers: HeaderMap,
     KeysBody(request): KeysBody<RegisterRequest>,
 ) -> Result<(StatusCode, Proto<RegisterResponse>), Problem> {
+    state.limiter.registration(guest.network(), state.clock.monotonic())?;
     let idempotency = idempotency_key(&headers)?;
     state.registration.check(&request.proof)?;
     keys::check_identity(request.registration_id, &request.identity_key)?;

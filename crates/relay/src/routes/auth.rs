@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::State as Shared;
 use axum::http::{HeaderMap, StatusCode};
 use sealpost_wire::{RefreshRequest, TokenPair};
@@ -11,6 +12,7 @@ use crate::address::Address;
 use crate::auth::Authenticated;
 use crate::body::Proto;
 use crate::bus::Nudge;
+use crate::peers::Guest;
 use crate::problem::Problem;
 use crate::state::State;
 use crate::store::{Rotated, Rotation};
@@ -20,9 +22,11 @@ use crate::tokens::{REFRESH_LIFE_MS, RefreshToken};
 /// `Idempotency-Key`, which nobody else can know, gets the same successor.
 pub(super) async fn refresh(
     Shared(state): Shared<Arc<State>>,
+    Extension(guest): Extension<Arc<Guest>>,
     headers: HeaderMap,
     Proto(request): Proto<RefreshRequest>,
 ) -> Result<Proto<TokenPair>, Problem> {
+    state.limiter.refresh(guest.network(), state.clock.monotonic())?;
     let presented = RefreshToken::parse(&request.refresh_token)?;
     let next = match idempotency_key(&headers)? {
         Some(exchange) => state.signer.successor(&presented, &exchange),

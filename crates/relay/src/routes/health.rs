@@ -29,6 +29,6 @@ pub(super) async fn ready(Shared(state): Shared<Arc<State>>) -> Result<&'static 
 
 /// What the relay counts, for Prometheus.
 pub(super) async fn metrics(Shared(state): Shared<Arc<State>>) -> impl IntoResponse {
-    let text = state.metrics.render(state.store.epoch(), state.connections.count());
+    let text = state.metrics.render(state.store.epoch(), state.connections.count(), &state.limiter);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text)
 }

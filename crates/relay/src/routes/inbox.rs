@@ -39,6 +39,8 @@ pub(super) async fn acknowledge(
     Authenticated(access): Authenticated,
     Proto(ack): Proto<Ack>,
 ) -> Result<Proto<AckOk>, Problem> {
+    let now = state.clock.monotonic();
+    state.limiter.acknowledge(access.address, ack.keys.len(), now)?.over().await;
     let removed = state.store.inbox_ack(access.address, parse_keys(&ack)?).await?;
     fault::at(Station::AckAfterCommit);
     Ok(Proto(AckOk { removed }))

@@ -39,9 +39,11 @@ pub(super) async fn put(
     Authenticated(access): Authenticated,
     KeysBody(upload): KeysBody<KeyUpload>,
 ) -> Result<Proto<KeyCounts>, Problem> {
+    let signed = upload.signed_pre_key.iter().len().saturating_add(upload.last_resort_kem.iter().len());
+    let rows = signed.saturating_add(upload.one_time.len()).saturating_add(upload.one_time_kem.len());
+    state.limiter.key_upload(access.address, rows, state.clock.monotonic())?;
     let keys = CheckedKeys::parse(upload)?;
-    let counts = state.store.put_keys(access.address, keys).await?;
-    counts.map(Proto).map_err(|_| Problem::KeyIdUsed)
+    Ok(Proto(state.store.put_keys(access.address, keys).await??))
 }
 
 /// Takes the bundles of somebody's devices.
@@ -58,12 +60,16 @@ pub(super) async fn take(
     };
     let requester = access.address;
     let idempotency = idempotency_key(&headers)?;
-    if let Err(limited) = state.limiter.pre_keys(requester, target, selector, state.clock.monotonic()) {
-        state.metrics.limited.pre_keys.count();
-        return Err(limited);
-    }
     let now_ms = state.clock.unix_ms();
-    let taken = state.store.take_bundles(Take { requester, target, selector, idempotency, now_ms }).await?;
+    let take = Take { requester, target, selector, idempotency, last_resort_only: false, now_ms };
+    // A repetition takes nothing, and so costs nothing.
+    if idempotency.is_some()
+        && let Some(bundles) = state.store.repeated_take(take.clone()).await?
+    {
+        return Ok(Proto(Bundles { bundles }));
+    }
+    let one_time = state.limiter.pre_keys(requester, target, state.clock.monotonic())?;
+    let taken = state.store.take_bundles(Take { last_resort_only: !one_time, ..take }).await?;
     fault::at(Station::PreKeyAfterCommit);
     for (owner, left) in taken.left {
         if are_low(left) {

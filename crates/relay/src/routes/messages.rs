@@ -27,7 +27,9 @@ pub(super) async fn send(
     if ThreadId::from_slice(&send.thread_id)? != thread {
         return Err(Problem::Malformed);
     }
-    let sent = sending::submit(&state, access.address, &send)?.await?;
+    let charged = sending::charge(&state, access.address, &send)?;
+    charged.over().await;
+    let sent = sending::submit(&state, access.address, &send, charged)?.await?;
     sent.wake(&state);
     state.metrics.send_ack.http.observe(state.clock.monotonic().saturating_sub(began));
     let status = if sent.ack.status() == Status::Duplicate { StatusCode::OK } else { StatusCode::CREATED };

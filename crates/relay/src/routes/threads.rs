@@ -25,6 +25,7 @@ pub(super) async fn create(
     if peer == creator {
         return Err(Problem::Malformed);
     }
+    state.limiter.thread(creator, state.clock.monotonic())?;
     let id = ThreadId::from_bytes(random_id());
     let new = NewThread { id, creator, peer, now_ms: state.clock.unix_ms() };
     match state.store.create_thread(new).await? {

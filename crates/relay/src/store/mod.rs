@@ -19,7 +19,7 @@ use crate::address::Address;
 use crate::keys::CheckedKeys;
 
 pub use model::{
-    Append, Appended, Arrival, BodyHash, Copy, Created, FamilyId, IdempotencyKey, InboxKey, KeyIdUsed,
+    Append, Appended, Arrival, BodyHash, Copy, Created, FamilyId, IdempotencyKey, InboxKey, KeysRefused,
     MailboxState, Message, NewAccount, NewFamily, NewThread, Origin, Page, PageLimit, Pushed, Rotated,
     Rotation, Row, Selector, Stored, Swept, Take, Taken, ThreadRow, TokenHash,
 };
@@ -74,13 +74,17 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Replaces the signed keys that are present and adds the one-time keys, all or nothing.
     ///
     /// An id at or below the highest one ever seen is refused, unless it comes with the very same key: an upload
-    /// whose answer was lost may be repeated. A key that was given out does not come back by that.
-    fn put_keys(&self, address: Address, keys: CheckedKeys) -> Answer<Result<KeyCounts, KeyIdUsed>>;
-    /// One-time keys left.
+    /// whose answer was lost may be repeated. A key that was given out does not come back by that. Of each kind at
+    /// most [`sealpost_wire::limits::MAX_ONE_TIME_KEYS`] are held.
+    fn put_keys(&self, address: Address, keys: CheckedKeys) -> Answer<Result<KeyCounts, KeysRefused>>;
+    /// One-time keys left; as quick whatever their number.
     fn key_counts(&self, address: Address) -> Answer<KeyCounts>;
     /// Takes a bundle of each selected device. Each one-time key is given to one caller only; a repeated
     /// idempotency key gets the same bundles for a minute.
     fn take_bundles(&self, take: Take) -> Answer<Taken>;
+
+    /// What a request got that this one repeats: the bundles under its idempotency key. Takes nothing.
+    fn repeated_take(&self, take: Take) -> Answer<Option<Vec<sealpost_wire::Bundle>>>;
 
     // Threads.
 

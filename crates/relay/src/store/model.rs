@@ -96,10 +96,16 @@ pub enum Rotated {
     ReuseDetected(Address),
 }
 
-/// A key id that was used before.
+/// Why keys were not put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a key id was used before")]
-pub struct KeyIdUsed;
+pub enum KeysRefused {
+    /// A key id was used before.
+    #[error("a key id was used before")]
+    IdUsed,
+    /// There would be more than [`sealpost_wire::limits::MAX_ONE_TIME_KEYS`] of a kind.
+    #[error("there would be too many one-time keys")]
+    TooMany,
+}
 
 /// Which devices of a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,6 +131,8 @@ pub struct Take {
     pub selector: Selector,
     /// Set when a repetition must get the same bundles.
     pub idempotency: Option<IdempotencyKey>,
+    /// Leaves the one-time keys where they are.
+    pub last_resort_only: bool,
     /// Now.
     pub now_ms: u64,
 }

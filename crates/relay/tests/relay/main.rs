@@ -14,6 +14,7 @@ mod crash;
 mod drain;
 mod full_disk;
 mod lane;
+mod limits;
 mod pre_keys;
 mod process;
 mod revocation;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures_util::future::join_all;
 use sealpost_relay::keys::CheckedKeys;
 use sealpost_relay::store::{
-    Append, Appended, Created, FamilyId, IdempotencyKey, InboxKey, KeyIdUsed, MailboxState, NewAccount,
+    Append, Appended, Created, FamilyId, IdempotencyKey, InboxKey, KeysRefused, MailboxState, NewAccount,
     NewThread, Origin, PageLimit, Pushed, Rotated, Rotation, Selector, Store, Stored, Swept, Take, ThreadRow,
     TokenHash,
 };
@@ -251,6 +251,7 @@ fn take(requester: u8, target: u8, idempotency: Option<u8>) -> Take {
         target: address(target).user,
         selector: Selector::All,
         idempotency: idempotency.map(|key| IdempotencyKey([key; 32])),
+        last_resort_only: false,
         now_ms: NOW_MS,
     }
 }
@@ -317,7 +318,7 @@ pub(crate) async fn key_ids_are_used_once(store: &dyn Store) {
     let put = async |ids| store.put_keys(a, CheckedKeys::parse(one_time(ids)).unwrap()).await.unwrap();
     assert_eq!(put(5..10).await, Ok(KeyCounts { ec: 5, kem: 5 }), "a lost answer");
     assert_eq!(put(8..12).await, Ok(KeyCounts { ec: 7, kem: 7 }));
-    assert_eq!(put(0..1).await, Err(KeyIdUsed), "below what was seen");
+    assert_eq!(put(0..1).await, Err(KeysRefused::IdUsed), "below what was seen");
     let given = store.take_bundles(take(1, 1, None)).await.unwrap().bundles.remove(0);
     assert_eq!(given.one_time.unwrap().id, 5);
     assert_eq!(put(5..6).await, Ok(KeyCounts { ec: 6, kem: 6 }), "a lost answer brings no key back");
@@ -326,12 +327,12 @@ pub(crate) async fn key_ids_are_used_once(store: &dyn Store) {
     let mut spent = one_time(5..6);
     spent.one_time[0].public_key = public(0x05, 33, 99);
     let refused = store.put_keys(a, CheckedKeys::parse(spent).unwrap()).await.unwrap();
-    assert_eq!(refused, Err(KeyIdUsed), "another key under the id of one that was given out");
+    assert_eq!(refused, Err(KeysRefused::IdUsed), "another key under the id of one that was given out");
     let mut other = one_time(11..13);
     other.one_time_kem[0] = kem(99);
     other.one_time_kem[0].id = 11;
     let refused = store.put_keys(a, CheckedKeys::parse(other).unwrap()).await.unwrap();
-    assert_eq!(refused, Err(KeyIdUsed), "another key under the id of one that waits");
+    assert_eq!(refused, Err(KeysRefused::IdUsed), "another key under the id of one that waits");
     assert_eq!(store.key_counts(a).await, Ok(KeyCounts { ec: 5, kem: 5 }), "all or nothing");
     assert_eq!(put(12..13).await, Ok(KeyCounts { ec: 6, kem: 6 }));
     let month_ms = 30 * 24 * 3_600_000;

@@ -14,7 +14,7 @@ use sealpost_relay::store::Store;
 use sealpost_relay::store::sqlite::SqliteStore;
 
 fn open(folder: &Path) -> Arc<dyn Store> {
-    Arc::new(SqliteStore::open(folder, Arc::new(SystemClock::new()), Arc::default()).unwrap())
+    Arc::new(SqliteStore::open(folder, Arc::new(SystemClock::new()), Arc::default(), Arc::default()).unwrap())
 }
 
 /// Each function of the contract, as a test of one engine.
@@ -74,6 +74,7 @@ async fn a_store_opened_again_is_the_same_store() {
 fn a_folder_belongs_to_one_store() {
     let folder = tempfile::tempdir().unwrap();
     let _store = open(folder.path());
-    let second = SqliteStore::open(folder.path(), Arc::new(SystemClock::new()), Arc::default());
+    let second =
+        SqliteStore::open(folder.path(), Arc::new(SystemClock::new()), Arc::default(), Arc::default());
     assert!(matches!(second, Err(sealpost_relay::store::sqlite::OpenError::InUse)));
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use sealpost_relay::keys::CheckedKeys;
 use sealpost_relay::store::{
-    Append, Appended, IdempotencyKey, InboxKey, KeyIdUsed, Selector, Store, Stored, Take,
+    Append, Appended, IdempotencyKey, InboxKey, KeysRefused, Selector, Store, Stored, Take,
 };
 use sealpost_wire::KeyCounts;
 use sealpost_wire::id::{ClientMsgId, ThreadId};
@@ -120,11 +120,15 @@ impl Oracle {
         id
     }
 
-    fn put(&mut self, who: u8, ids: std::ops::Range<u32>) -> Result<KeyCounts, KeyIdUsed> {
+    fn put(&mut self, who: u8, ids: std::ops::Range<u32>) -> Result<KeyCounts, KeysRefused> {
         let keys = self.keys.entry(who).or_default();
         let (mark, seen) = self.marks.entry(who).or_default();
         if ids.clone().any(|id| id <= *mark && !seen.contains(&id)) {
-            return Err(KeyIdUsed);
+            return Err(KeysRefused::IdUsed);
+        }
+        let new = ids.clone().filter(|id| id > mark).count();
+        if new > 0 && keys.len() + new > 200 {
+            return Err(KeysRefused::TooMany);
         }
         keys.extend(ids.clone().filter(|id| id > mark));
         *mark = (*mark).max(ids.end - 1);
@@ -190,6 +194,7 @@ async fn step(mut store: Arc<dyn Store>, folder: &Path, oracle: &mut Oracle, eve
                 target: address(of).user,
                 selector: Selector::All,
                 idempotency: idempotency.map(|key| IdempotencyKey([key; 32])),
+                last_resort_only: false,
                 now_ms: oracle.now_ms,
             };
             let bundle = store.take_bundles(take).await.unwrap().bundles.remove(0);

@@ -57,7 +57,7 @@ impl Fixture {
         };
         db.trace_v2(TraceEventCodes::SQLITE_TRACE_STMT, Some(count)).unwrap();
         let clock = Arc::new(SystemClock::new());
-        let store = SqliteStore::around(folder.path(), lock, db, clock, Arc::default()).unwrap();
+        let store = SqliteStore::around(folder.path(), lock, db, clock, Default::default()).unwrap();
         for user in [1, 2] {
             store.create_account(account(user)).await.unwrap();
         }

@@ -2,6 +2,7 @@
 
 use prost::Message as _;
 use rusqlite::{Connection, OptionalExtension as _, Result, params};
+use sealpost_wire::limits::MAX_ONE_TIME_KEYS;
 use sealpost_wire::{Bundle, Bundles, DeviceInfo, KeyCounts, KeyUpload, OneTimeKey, SignedKey};
 use sha2::{Digest as _, Sha256};
 
@@ -9,7 +10,7 @@ use super::accounts;
 use super::columns::{blob, one};
 use crate::address::Address;
 use crate::fault::{self, Station};
-use crate::store::{IdempotencyKey, KeyIdUsed, Selector, Take, Taken};
+use crate::store::{IdempotencyKey, KeysRefused, Selector, Take, Taken};
 
 /// How long a repeated request gets the same bundles, in milliseconds.
 const REMEMBERED_MS: u64 = 60_000;
@@ -18,11 +19,22 @@ const REMEMBERED_MS: u64 = 60_000;
 const EC: u8 = 0;
 const KEM: u8 = 1;
 
-pub(super) fn put(tx: &Connection, owner: Address, keys: &KeyUpload) -> Result<Result<KeyCounts, KeyIdUsed>> {
+pub(super) fn put(
+    tx: &Connection,
+    owner: Address,
+    keys: &KeyUpload,
+) -> Result<Result<KeyCounts, KeysRefused>> {
     for (kind, id, public_key, _) in one_time_rows(keys) {
-        let old = i64::from(id) <= mark(tx, owner, kind)?;
+        let old = i64::from(id) <= pool(tx, owner, kind)?.mark;
         if old && !is_known(tx, owner, kind, id, public_key)? {
-            return Ok(Err(KeyIdUsed));
+            return Ok(Err(KeysRefused::IdUsed));
+        }
+    }
+    for kind in [EC, KEM] {
+        let Pool { mark, held } = pool(tx, owner, kind)?;
+        let new = one_time_rows(keys).filter(|(of, id, ..)| *of == kind && i64::from(*id) > mark).count();
+        if new > usize::try_from(room(held)).unwrap_or(usize::MAX) {
+            return Ok(Err(KeysRefused::TooMany));
         }
     }
     insert(tx, owner, keys)?;
@@ -30,10 +42,10 @@ pub(super) fn put(tx: &Connection, owner: Address, keys: &KeyUpload) -> Result<R
 }
 
 /// Writes keys that were found to be new, or the same as before. Of the latter there is nothing to write: they
-/// wait already, or were given out.
+/// wait already, or were given out. One-time keys for which there is no room are left out.
 pub(super) fn insert(tx: &Connection, owner: Address, keys: &KeyUpload) -> Result<()> {
     let (user, device) = (owner.user.as_bytes(), owner.device.get());
-    let (ec_mark, kem_mark) = (mark(tx, owner, EC)?, mark(tx, owner, KEM)?);
+    let pools = [pool(tx, owner, EC)?, pool(tx, owner, KEM)?];
     for (kind, key) in [(EC, &keys.signed_pre_key), (KEM, &keys.last_resort_kem)] {
         let Some(key) = key else { continue };
         one(tx
@@ -44,9 +56,9 @@ pub(super) fn insert(tx: &Connection, owner: Address, keys: &KeyUpload) -> Resul
             )?
             .execute(params![user, device, kind, key.id, &key.public_key[..], &key.signature[..]])?)?;
     }
-    let new = one_time_rows(keys).filter(|(kind, id, ..)| {
-        let mark = if *kind == EC { ec_mark } else { kem_mark };
-        i64::from(*id) > mark
+    let new = [EC, KEM].into_iter().zip(pools).flat_map(|(kind, Pool { mark, held })| {
+        let new = move |(of, id, ..): &OneTimeRow<'_>| *of == kind && i64::from(*id) > mark;
+        one_time_rows(keys).filter(new).take(usize::try_from(room(held)).unwrap_or(usize::MAX))
     });
     for (kind, id, public_key, signature) in new {
         one(tx
@@ -57,8 +69,8 @@ pub(super) fn insert(tx: &Connection, owner: Address, keys: &KeyUpload) -> Resul
             .execute(params![user, device, kind, id, public_key, signature])?)?;
         one(tx
             .prepare_cached(
-                "INSERT INTO pre_key_mark (user_id, device_id, kind, key_id) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT DO UPDATE SET key_id = max(key_id, ?4)",
+                "INSERT INTO pre_key_mark (user_id, device_id, kind, key_id, held) VALUES (?1, ?2, ?3, ?4, 1)
+                 ON CONFLICT DO UPDATE SET key_id = max(key_id, ?4), held = held + 1",
             )?
             .execute(params![user, device, kind, id])?)?;
     }
@@ -66,19 +78,11 @@ pub(super) fn insert(tx: &Connection, owner: Address, keys: &KeyUpload) -> Resul
 }
 
 pub(super) fn counts(tx: &Connection, owner: Address) -> Result<KeyCounts> {
-    let left = |kind: u8| {
-        tx.prepare_cached(
-            "SELECT count(*) FROM one_time_pre_key WHERE user_id = ?1 AND device_id = ?2 AND kind = ?3",
-        )?
-        .query_row(params![owner.user.as_bytes(), owner.device.get(), kind], |row| row.get(0))
-    };
-    Ok(KeyCounts { ec: left(EC)?, kem: left(KEM)? })
+    Ok(KeyCounts { ec: pool(tx, owner, EC)?.held, kem: pool(tx, owner, KEM)?.held })
 }
 
 pub(super) fn take(tx: &Connection, take: &Take) -> Result<Taken> {
-    if let Some(key) = take.idempotency
-        && let Some(bundles) = remembered(tx, take, key)?
-    {
+    if let Some(bundles) = repeated(tx, take)? {
         return Ok(Taken { bundles, ..Taken::default() });
     }
     let mut taken = Taken::default();
@@ -88,7 +92,7 @@ pub(super) fn take(tx: &Connection, take: &Take) -> Result<Taken> {
             continue;
         }
         // Devices have both signed keys from their registration on.
-        if let Some(bundle) = take_bundle(tx, owner, device, take.now_ms, &mut taken.last_resort)? {
+        if let Some(bundle) = take_bundle(tx, owner, device, take, &mut taken.last_resort)? {
             taken.bundles.push(bundle);
             taken.left.push((owner, counts(tx, owner)?));
         }
@@ -106,7 +110,7 @@ fn take_bundle(
     tx: &Connection,
     owner: Address,
     device: DeviceInfo,
-    now_ms: u64,
+    take: &Take,
     last_resorts: &mut u64,
 ) -> Result<Option<Bundle>> {
     let signed_pre_key = signed(tx, owner, EC)?;
@@ -114,8 +118,10 @@ fn take_bundle(
     if signed_pre_key.is_none() || last_resort.is_none() {
         return Ok(None);
     }
-    let one_time = take_one_time(tx, owner, EC, now_ms)?;
-    let one_time_kem = take_one_time(tx, owner, KEM, now_ms)?;
+    let one_time = |kind| {
+        if take.last_resort_only { Ok(None) } else { take_one_time(tx, owner, kind, take.now_ms) }
+    };
+    let (one_time, one_time_kem) = (one_time(EC)?, one_time(KEM)?);
     if one_time_kem.is_none() {
         *last_resorts = last_resorts.saturating_add(1);
     }
@@ -129,18 +135,21 @@ fn take_bundle(
     }))
 }
 
+const TAKE: &str = "
+    DELETE FROM one_time_pre_key WHERE user_id = ?1 AND device_id = ?2 AND kind = ?3 AND key_id =
+        (SELECT min(key_id) FROM one_time_pre_key WHERE user_id = ?1 AND device_id = ?2 AND kind = ?3)
+    RETURNING key_id, public_key, signature";
+
 /// The oldest one-time key: deleted, and thereby given to this caller alone.
 fn take_one_time(tx: &Connection, owner: Address, kind: u8, now_ms: u64) -> Result<Option<SignedKey>> {
     let (user, device) = (owner.user.as_bytes(), owner.device.get());
-    let taken = tx
-        .prepare_cached(
-            "DELETE FROM one_time_pre_key WHERE user_id = ?1 AND device_id = ?2 AND kind = ?3 AND key_id =
-                (SELECT min(key_id) FROM one_time_pre_key WHERE user_id = ?1 AND device_id = ?2 AND kind = ?3)
-             RETURNING key_id, public_key, signature",
-        )?
-        .query_row(params![user, device, kind], signed_key)
-        .optional()?;
+    let taken = tx.prepare_cached(TAKE)?.query_row(params![user, device, kind], signed_key).optional()?;
     if let Some(key) = &taken {
+        one(tx
+            .prepare_cached(
+                "UPDATE pre_key_mark SET held = held - 1 WHERE user_id = ?1 AND device_id = ?2 AND kind = ?3",
+            )?
+            .execute(params![user, device, kind])?)?;
         one(tx
             .prepare_cached(
                 "INSERT INTO spent_pre_key (user_id, device_id, kind, key_id, key_hash, spent_ms)
@@ -164,19 +173,38 @@ fn signed_key(row: &rusqlite::Row<'_>) -> Result<SignedKey> {
     Ok(SignedKey { id: row.get(0)?, public_key: blob(row, 1)?, signature: blob(row, 2)? })
 }
 
+/// Kind, id, public key, signature.
+type OneTimeRow<'k> = (u8, u32, &'k [u8], &'k [u8]);
+
 /// One-time keys of both kinds as they stand in the table; an EC key has no signature of its own.
-fn one_time_rows(keys: &KeyUpload) -> impl Iterator<Item = (u8, u32, &[u8], &[u8])> {
+fn one_time_rows(keys: &KeyUpload) -> impl Iterator<Item = OneTimeRow<'_>> {
     let ec = keys.one_time.iter().map(|key| (EC, key.id, &key.public_key[..], &[][..]));
     let kem = keys.one_time_kem.iter().map(|key| (KEM, key.id, &key.public_key[..], &key.signature[..]));
     ec.chain(kem)
 }
 
-/// The highest one-time id ever seen, or -1: ids may start at 0.
-fn mark(tx: &Connection, owner: Address, kind: u8) -> Result<i64> {
-    tx.prepare_cached("SELECT key_id FROM pre_key_mark WHERE user_id = ?1 AND device_id = ?2 AND kind = ?3")?
-        .query_row(params![owner.user.as_bytes(), owner.device.get(), kind], |row| row.get(0))
+/// The one-time keys of one kind that a device has here.
+struct Pool {
+    /// The highest id ever seen, or -1: ids may start at 0.
+    mark: i64,
+    held: u32,
+}
+
+const POOL: &str =
+    "SELECT key_id, held FROM pre_key_mark WHERE user_id = ?1 AND device_id = ?2 AND kind = ?3";
+
+fn pool(tx: &Connection, owner: Address, kind: u8) -> Result<Pool> {
+    tx.prepare_cached(POOL)?
+        .query_row(params![owner.user.as_bytes(), owner.device.get(), kind], |row| {
+            Ok(Pool { mark: row.get(0)?, held: row.get(1)? })
+        })
         .optional()
-        .map(|mark| mark.unwrap_or(-1))
+        .map(|pool| pool.unwrap_or(Pool { mark: -1, held: 0 }))
+}
+
+/// How many more there may be.
+fn room(held: u32) -> u32 {
+    MAX_ONE_TIME_KEYS.saturating_sub(held)
 }
 
 /// Whether this very key waits under this id, or was given out.
@@ -201,7 +229,9 @@ fn key_hash(public_key: &[u8]) -> [u8; 32] {
     Sha256::digest(public_key).into()
 }
 
-fn remembered(tx: &Connection, take: &Take, key: IdempotencyKey) -> Result<Option<Vec<Bundle>>> {
+/// What an earlier request under the same idempotency key was given.
+pub(super) fn repeated(tx: &Connection, take: &Take) -> Result<Option<Vec<Bundle>>> {
+    let Some(key) = take.idempotency else { return Ok(None) };
     let stored: Option<Vec<u8>> = tx
         .prepare_cached(
             "SELECT bundles FROM taken_bundles WHERE requester_user = ?1 AND requester_device = ?2
@@ -246,5 +276,61 @@ fn selected(selector: Selector) -> u32 {
     match selector {
         Selector::All => 0,
         Selector::One(device) => device.get(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus;
+    use sealpost_wire::id::{DeviceId, UserId};
+
+    use super::*;
+
+    const OWNER: Address = Address { user: UserId::from_bytes([1; 16]), device: DeviceId::PRIMARY };
+
+    fn keys(ids: std::ops::Range<u32>) -> KeyUpload {
+        let key = |id| OneTimeKey { id, public_key: vec![5; 33].into() };
+        KeyUpload { one_time: ids.map(key).collect(), ..KeyUpload::default() }
+    }
+
+    fn store() -> Connection {
+        let mut db = Connection::open_in_memory().unwrap();
+        super::super::schema::migrate(&mut db).unwrap();
+        db
+    }
+
+    /// What counting and taking one key cost, in steps of SQLite's virtual machine.
+    fn steps(db: &Connection) -> [i32; 2] {
+        let since = |sql| db.prepare_cached(sql).unwrap().reset_status(StatementStatus::VmStep);
+        let _before = [POOL, TAKE].map(since);
+        counts(db, OWNER).unwrap();
+        take_one_time(db, OWNER, EC, 0).unwrap().unwrap();
+        [POOL, TAKE].map(since)
+    }
+
+    #[test]
+    fn counting_and_taking_cost_the_same_at_any_number() {
+        let db = store();
+        put(&db, OWNER, &keys(0..3)).unwrap().unwrap();
+        let few = steps(&db);
+        // As a relay from before the cap may hold them.
+        for id in 3..5_000 {
+            db.prepare_cached("INSERT INTO one_time_pre_key VALUES (?1, 1, 0, ?2, x'05', x'')")
+                .unwrap()
+                .execute(params![OWNER.user.as_bytes(), id])
+                .unwrap();
+        }
+        assert!(few.iter().all(|steps| *steps > 0));
+        assert_eq!(steps(&db), few);
+    }
+
+    #[test]
+    fn a_repeated_registration_adds_no_more_than_there_is_room_for() {
+        let db = store();
+        for first in 0..10 {
+            insert(&db, OWNER, &keys(first * 100..first * 100 + 100)).unwrap();
+        }
+        let rows: u32 = db.query_row("SELECT count(*) FROM one_time_pre_key", [], |row| row.get(0)).unwrap();
+        assert_eq!((rows, counts(&db, OWNER).unwrap().ec), (MAX_ONE_TIME_KEYS, MAX_ONE_TIME_KEYS));
     }
 }

@@ -23,13 +23,13 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension as _};
 use sealpost_wire::id::{ThreadId, UserId};
-use sealpost_wire::{DeviceInfo, KeyCounts};
+use sealpost_wire::{Bundle, DeviceInfo, KeyCounts};
 
 use self::fair::Payer;
 use self::readers::Readers;
 use self::writer::Writer;
 use super::{
-    Answer, Append, Appended, Arrival, Created, FamilyId, Health, InboxKey, KeyIdUsed, MailboxState,
+    Answer, Append, Appended, Arrival, Created, FamilyId, Health, InboxKey, KeysRefused, MailboxState,
     NewAccount, NewThread, Page, PageLimit, Pushed, Revocations, Rotated, Rotation, Store, Swept, Take,
     Taken, ThreadRow,
 };
@@ -37,6 +37,7 @@ use crate::address::Address;
 use crate::clock::Clock;
 use crate::fault::{self, Station};
 use crate::keys::CheckedKeys;
+use crate::limits::Limiter;
 use crate::metrics::Metrics;
 use crate::private;
 
@@ -61,15 +62,20 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the store in this folder, or makes one.
+    /// Opens the store in this folder, or makes one. The limiter is told how long the writer worked for whom.
     ///
     /// # Errors
     /// [`OpenError`]; nothing was changed but for migrations that went through.
-    pub fn open(folder: &Path, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Result<Self, OpenError> {
+    pub fn open(
+        folder: &Path,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+        limiter: Arc<Limiter>,
+    ) -> Result<Self, OpenError> {
         let (lock, db) = open_files(folder)?;
         #[cfg(feature = "statements")]
         let db = count_statements(db, &metrics)?;
-        Self::around(folder, lock, db, clock, metrics)
+        Self::around(folder, lock, db, clock, (metrics, limiter))
     }
 
     fn around(
@@ -77,10 +83,10 @@ impl SqliteStore {
         lock: File,
         db: Connection,
         clock: Arc<dyn Clock>,
-        metrics: Arc<Metrics>,
+        (metrics, limiter): (Arc<Metrics>, Arc<Limiter>),
     ) -> Result<Self, OpenError> {
         let epoch = read_epoch(&db)?;
-        let writer = Writer::start(db, clock, metrics)?;
+        let writer = Writer::start(db, clock, metrics, limiter)?;
         Ok(Self {
             readers: Readers::start(&database(folder))?,
             writer,
@@ -164,7 +170,7 @@ impl Store for SqliteStore {
         )
     }
 
-    fn put_keys(&self, address: Address, keys: CheckedKeys) -> Answer<Result<KeyCounts, KeyIdUsed>> {
+    fn put_keys(&self, address: Address, keys: CheckedKeys) -> Answer<Result<KeyCounts, KeysRefused>> {
         self.writer.write(Payer::User(address.user), move |tx| keys::put(tx, address, keys.get()))
     }
 
@@ -174,6 +180,10 @@ impl Store for SqliteStore {
 
     fn take_bundles(&self, take: Take) -> Answer<Taken> {
         self.writer.write(Payer::User(take.requester.user), move |tx| keys::take(tx, &take))
+    }
+
+    fn repeated_take(&self, take: Take) -> Answer<Option<Vec<Bundle>>> {
+        self.readers.read(move |tx| keys::repeated(tx, &take))
     }
 
     fn create_thread(&self, new: NewThread) -> Answer<Created> {

@@ -196,6 +196,14 @@ const MIGRATIONS: &[&str] = &["
     CREATE TRIGGER untagged_token_end AFTER DELETE ON token_family BEGIN
         DELETE FROM untagged_token WHERE family_id = old.family_id;
     END;
+", "
+    -- How many one-time keys wait, so that nobody has to count them.
+    ALTER TABLE pre_key_mark ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
+    UPDATE pre_key_mark SET held = (
+        SELECT count(*) FROM one_time_pre_key AS one_time
+        WHERE one_time.user_id = pre_key_mark.user_id AND one_time.device_id = pre_key_mark.device_id
+            AND one_time.kind = pre_key_mark.kind
+    );
 "];
 
 /// Brings the tables up to date, one migration in one transaction.
@@ -238,6 +246,25 @@ pub(super) mod tests {
         db.pragma_update(None, "user_version", version).unwrap();
         migrate(&mut db).unwrap();
         db
+    }
+
+    #[test]
+    fn keys_from_before_they_were_counted_are_counted() {
+        let db = of_version(
+            3,
+            "INSERT INTO pre_key_mark VALUES (x'01', 1, 0, 300), (x'01', 1, 1, 7), (x'02', 1, 0, 9);
+             WITH RECURSIVE n (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n WHERE id < 300)
+             INSERT INTO one_time_pre_key SELECT x'01', 1, 0, id, x'05', x'' FROM n;
+             INSERT INTO one_time_pre_key VALUES (x'02', 1, 0, 9, x'05', x'');",
+        );
+        let held: Vec<u32> = db
+            .prepare("SELECT held FROM pre_key_mark ORDER BY user_id, kind")
+            .unwrap()
+            .query_map([], |row| row.get(0))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        assert_eq!(held, [300, 0, 1]);
     }
 
     #[test]

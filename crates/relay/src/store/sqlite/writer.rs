@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::fair::{FairQueue, Payer, Turn};
 use crate::clock::Clock;
+use crate::limits::Limiter;
 use crate::metrics::Metrics;
 use crate::store::{Answer, Health, StoreError};
 
@@ -44,11 +45,19 @@ impl Writer {
         db: Connection,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
+        limiter: Arc<Limiter>,
     ) -> std::io::Result<Self> {
         let (queue, waiting) = mpsc::channel(MAX_QUEUE);
         let (health, tidy) = (Arc::new(AtomicU8::new(GOOD)), Arc::new(AtomicBool::new(false)));
-        let committer =
-            Committer { db, clock, metrics, waiting, health: Arc::clone(&health), tidy: Arc::clone(&tidy) };
+        let committer = Committer {
+            db,
+            clock,
+            metrics,
+            limiter,
+            waiting,
+            health: Arc::clone(&health),
+            tidy: Arc::clone(&tidy),
+        };
         let thread =
             std::thread::Builder::new().name("store-writer".into()).spawn(move || committer.run())?;
         Ok(Self { queue: Some(queue), thread: Some(thread), health, tidy })
@@ -150,6 +159,7 @@ struct Committer {
     db: Connection,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
+    limiter: Arc<Limiter>,
     waiting: mpsc::Receiver<(Payer, Box<dyn Operation>)>,
     health: Arc<AtomicU8>,
     tidy: Arc<AtomicBool>,
@@ -219,6 +229,7 @@ impl Committer {
         };
         // None as long as everything succeeds.
         let mut outcomes: Option<Vec<_>> = None;
+        let mut spent = Vec::new();
         let mut before = self.clock.monotonic();
         while let Some(Turn { payer, mut operation }) = next {
             let ran = outcomes.is_some() || operation.run(&self.db).is_ok();
@@ -237,13 +248,18 @@ impl Committer {
                 }
             }
             let now = self.clock.monotonic();
-            queue.served(payer, now.saturating_sub(before));
+            let took = now.saturating_sub(before);
+            queue.served(payer, took);
+            if let Payer::User(user) = payer {
+                spent.push((user, took));
+            }
             before = now;
             if group.len() >= MAX_GROUP || now.saturating_sub(began) >= LONG {
                 break;
             }
             next = self::next(queue, &mut self.waiting);
         }
+        self.limiter.writer_took(&spent, before);
         tx.commit().map_err(store_error)?;
         Ok(outcomes.unwrap_or_else(|| vec![Ok(()); group.len()]))
     }
@@ -344,7 +360,7 @@ mod tests {
     fn writer() -> Writer {
         let db = Connection::open_in_memory().unwrap();
         db.execute_batch("CREATE TABLE t (n INTEGER NOT NULL UNIQUE) STRICT").unwrap();
-        Writer::start(db, Arc::new(SystemClock::new()), Arc::default()).unwrap()
+        Writer::start(db, Arc::new(SystemClock::new()), Arc::default(), Arc::default()).unwrap()
     }
 
     fn insert(writer: &Writer, n: u64) -> Answer<usize> {

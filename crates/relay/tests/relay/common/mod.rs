@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use prost::Message;
 use sealpost_relay::clock::Clock;
-use sealpost_relay::limits::{Limits, Policy};
+use sealpost_relay::limits::{Limits, Name};
 use sealpost_relay::{Config, Relay, Timing};
 use sealpost_wire::id::{ClientMsgId, ThreadId, UserId};
 use sealpost_wire::{
@@ -68,15 +68,20 @@ pub(crate) struct World {
     pub(crate) http: reqwest::Client,
 }
 
-/// As by default, but that connections look at the moved clock at once, and tests may fetch often.
+/// No limits but those of a connection.
+pub(crate) fn limits_of_connections() -> Limits {
+    let mut limits = Limits::none();
+    for name in [Name::Controls, Name::Refusals] {
+        limits.set(name, Limits::default().rate(name));
+    }
+    limits
+}
+
+/// As by default, but that connections look at the moved clock at once, and tests may ask often.
 pub(crate) fn config(folder: &Path, clock: &Arc<TestClock>) -> Config {
     Config {
         timing: Timing { tick: Duration::from_millis(10), ..Timing::default() },
-        limits: Limits {
-            pre_keys: Policy { burst: 1_000_000, refill: Duration::from_millis(1) },
-            sends: Policy { burst: 1_000_000, refill: Duration::from_millis(1) },
-            ..Limits::default()
-        },
+        limits: limits_of_connections(),
         clock: Arc::clone(clock) as Arc<dyn Clock>,
         ..Config::local(folder)
     }

@@ -73,6 +73,12 @@ impl Socket {
         id
     }
 
+    /// Sends a frame that wants no answer.
+    pub(crate) async fn notify(&mut self, body: Body) {
+        let frame = Frame { v: 1, id: 0, body: Some(body) };
+        self.raw.send(Message::Binary(frame.encode_to_vec().into())).await.unwrap();
+    }
+
     pub(crate) async fn read(&mut self) -> Read {
         loop {
             let message = tokio::time::timeout(PATIENCE, self.raw.next()).await.expect("the relay is silent");

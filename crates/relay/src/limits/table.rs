@@ -1,0 +1,347 @@
+//! The table of limits: what is counted, for whom, how much of it, and what happens above it.
+
+use std::fmt;
+use std::time::Duration;
+
+use sealpost_wire::limits::{MAX_ACK_KEYS, MAX_FRAME, MAX_UPLOAD_KEYS};
+
+use super::bucket::Rate;
+
+/// The limits by name. Their order is that of [`TABLE`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Name {
+    /// Sends and acknowledgements on the sockets of a device.
+    Frames,
+    /// HTTP requests of a device.
+    Requests,
+    /// Rows that a device acknowledges, whether they exist or not.
+    AckRows,
+    /// Bytes that a user sends.
+    SendBytes,
+    /// Time of the store's writer that a user took.
+    WriterTime,
+    /// Connections that a user opens.
+    Connects,
+    /// Direct threads that a user opens.
+    Threads,
+    /// Keys that a device uploads.
+    KeyRows,
+    /// Bundles that a user takes, whoever they are of.
+    Takes,
+    /// Bundles that one device takes of one user.
+    PreKeys,
+    /// Bundles with one-time keys that are taken of one user, whoever takes them.
+    PreKeysTarget,
+    /// Accounts that are registered from one network.
+    Registrations,
+    /// Exchanges of refresh tokens from one network.
+    Refreshes,
+    /// Frames on one connection that only the connection pays for.
+    Controls,
+    /// Frames on one connection that were refused by a limit.
+    Refusals,
+}
+
+/// How many limits there are.
+pub(super) const COUNT: usize = 15;
+
+impl Name {
+    /// The place in the table.
+    pub(super) const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// What a limit counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Frames or requests.
+    Requests,
+    /// Rows of the store.
+    Rows,
+    /// Bytes.
+    Bytes,
+    /// Microseconds in which the writer did nothing else.
+    Micros,
+}
+
+/// Who has a bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// A connection.
+    Connection,
+    /// A device.
+    Device,
+    /// A user, with all devices.
+    User,
+    /// An IPv4 address, or an IPv6 network of 64 bits.
+    Network,
+    /// A device that asks, and the user it asks about.
+    Pair,
+    /// The user that is asked about.
+    Target,
+}
+
+/// What happens above a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    /// 429 with the time to wait.
+    Refuse,
+    /// The requester is made to wait, at most this long; only where that is not enough, 429.
+    Slow(Duration),
+    /// Bundles carry the last-resort key.
+    LastResort,
+    /// The connection is closed with 4429.
+    Close,
+}
+
+/// What happens when there are too many buckets to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unsure {
+    /// As if the bucket were full.
+    Allow,
+    /// As if it were empty.
+    Refuse,
+}
+
+/// One row of the table.
+#[derive(Debug)]
+pub struct Limit {
+    /// Which it is.
+    pub name: Name,
+    /// What the metrics and the documentation call it.
+    pub policy: &'static str,
+    /// What is counted.
+    pub unit: Unit,
+    /// For whom.
+    pub scope: Scope,
+    /// How much.
+    pub rate: Rate,
+    /// What happens above it.
+    pub over: Over,
+    /// What happens when nobody knows.
+    pub unsure: Unsure,
+    /// The largest single cost, as the largest frame or body that is let in can have it. A bucket holds at least that.
+    pub most: u64,
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(24 * 3_600);
+
+/// Every limit, in the order of [`Name`].
+pub const TABLE: [Limit; COUNT] = {
+    use Name as N;
+    use Over::{Close, LastResort, Refuse as Say, Slow};
+    use Scope::{Connection, Device, Network, Pair, Target, User};
+    use Unit::{Bytes, Micros, Requests, Rows};
+    use Unsure::{Allow, Refuse};
+
+    const fn row(
+        name: N,
+        policy: &'static str,
+        (unit, scope): (Unit, Scope),
+        rate: Rate,
+        over: Over,
+        unsure: Unsure,
+        most: usize,
+    ) -> Limit {
+        Limit { name, policy, unit, scope, rate, over, unsure, most: most as u64 }
+    }
+    [
+        row(
+            N::Frames,
+            "frames",
+            (Requests, Device),
+            Rate::new(20_000, 4_000, SECOND),
+            Slow(SECOND),
+            Allow,
+            1,
+        ),
+        row(
+            N::Requests,
+            "requests",
+            (Requests, Device),
+            Rate::new(2_000, 500, SECOND),
+            Slow(SECOND),
+            Allow,
+            1,
+        ),
+        row(
+            N::AckRows,
+            "ack_rows",
+            (Rows, Device),
+            Rate::new(65_536, 10_000, SECOND),
+            Slow(SECOND),
+            Allow,
+            MAX_ACK_KEYS,
+        ),
+        row(
+            N::SendBytes,
+            "send_bytes",
+            (Bytes, User),
+            Rate::new(64 << 20, 4 << 20, SECOND),
+            Slow(SECOND),
+            Allow,
+            MAX_FRAME,
+        ),
+        row(
+            N::WriterTime,
+            "writer_time",
+            (Micros, User),
+            Rate::new(2_000_000, 250_000, SECOND),
+            Slow(SECOND),
+            Allow,
+            0,
+        ),
+        row(N::Connects, "connects", (Requests, User), Rate::new(120, 1, SECOND), Say, Allow, 1),
+        row(N::Threads, "threads", (Rows, User), Rate::new(300, 6, Duration::from_secs(60)), Say, Allow, 1),
+        row(
+            N::KeyRows,
+            "key_rows",
+            (Rows, Device),
+            Rate::new(2_000, 12, Duration::from_secs(60)),
+            Say,
+            Allow,
+            MAX_UPLOAD_KEYS * 2 + 2,
+        ),
+        row(N::Takes, "takes", (Requests, User), Rate::new(500, 1, SECOND), Say, Refuse, 1),
+        row(
+            N::PreKeys,
+            "pre_keys",
+            (Requests, Pair),
+            Rate::new(6, 6, Duration::from_secs(600)),
+            Say,
+            Refuse,
+            1,
+        ),
+        row(
+            N::PreKeysTarget,
+            "pre_keys_target",
+            (Requests, Target),
+            Rate::new(200, 200, DAY),
+            LastResort,
+            Refuse,
+            1,
+        ),
+        row(
+            N::Registrations,
+            "registrations",
+            (Rows, Network),
+            Rate::new(100, 6, Duration::from_secs(60)),
+            Say,
+            Refuse,
+            1,
+        ),
+        row(N::Refreshes, "refreshes", (Requests, Network), Rate::new(2_000, 20, SECOND), Say, Refuse, 1),
+        row(N::Controls, "controls", (Requests, Connection), Rate::new(10, 10, SECOND), Close, Allow, 1),
+        row(N::Refusals, "refusals", (Requests, Connection), Rate::new(20, 1, SECOND), Close, Allow, 1),
+    ]
+};
+
+/// How much a relay allows: [`TABLE`], where its operator has not said otherwise.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    rates: [Option<Rate>; COUNT],
+    /// Connections that one address (of IPv6, one network of 64 bits) holds at a time. None: any number, and no limit
+    /// for a network either, as behind a proxy, which is one address to us.
+    pub connections: Option<usize>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { rates: TABLE.each_ref().map(|limit| Some(limit.rate)), connections: None }
+    }
+}
+
+impl Limits {
+    /// Nothing is limited: for a relay whose clients are trusted, such as one that is measured.
+    pub fn none() -> Self {
+        Self { rates: [None; COUNT], connections: None }
+    }
+
+    /// What is allowed under this name; `None`: anything.
+    pub fn rate(&self, name: Name) -> Option<Rate> {
+        self.rates.get(name.index()).copied().flatten()
+    }
+
+    /// Allows something else.
+    pub fn set(&mut self, name: Name, rate: Option<Rate>) {
+        if let Some(place) = self.rates.get_mut(name.index()) {
+            *place = rate;
+        }
+    }
+}
+
+impl fmt::Display for Limit {
+    /// The row of the documentation.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = match self.unit {
+            Unit::Requests => "",
+            Unit::Rows => " rows",
+            Unit::Bytes => " B",
+            Unit::Micros => " µs",
+        };
+        let scope = match self.scope {
+            Scope::Connection => "connection",
+            Scope::Device => "device",
+            Scope::User => "user",
+            Scope::Network => "network",
+            Scope::Pair => "device and target",
+            Scope::Target => "target",
+        };
+        let over = match self.over {
+            Over::Refuse => "429".to_owned(),
+            Over::Slow(slack) => format!("slowed by up to {} s, then 429", slack.as_secs()),
+            Over::LastResort => "last-resort key".to_owned(),
+            Over::Close => "close 4429".to_owned(),
+        };
+        let unsure = match self.unsure {
+            Unsure::Allow => "allowed",
+            Unsure::Refuse => "as above the limit",
+        };
+        let Rate { burst, amount, every } = self.rate;
+        let every = match every.as_secs() {
+            1 => "1 s".to_owned(),
+            86_400 => "1 day".to_owned(),
+            seconds => format!("{} min", seconds / 60),
+        };
+        write!(
+            f,
+            "| `{}` | {scope} | {burst}{unit} | {amount}{unit} in {every} | {over} | {unsure} |",
+            self.policy
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_rows_have_the_same_order() {
+        for (index, limit) in TABLE.iter().enumerate() {
+            assert_eq!(limit.name.index(), index, "{}", limit.policy);
+        }
+    }
+
+    #[test]
+    fn a_bucket_holds_the_largest_thing_that_may_be_asked_for() {
+        for limit in &TABLE {
+            assert!(limit.rate.burst >= limit.most, "{}", limit.policy);
+            assert!(limit.rate.amount > 0 && !limit.rate.every.is_zero(), "{}", limit.policy);
+        }
+    }
+
+    #[test]
+    fn the_documentation_has_this_table() {
+        let page = include_str!("../../README.md");
+        let rows: Vec<_> =
+            page.lines().filter(|line| line.starts_with("| `") && line.ends_with(" |")).collect();
+        for limit in &TABLE {
+            let row = limit.to_string();
+            assert!(rows.contains(&row.as_str()), "crates/relay/README.md lacks: {row}");
+        }
+        let documented = rows.iter().filter(|row| row.matches(" | ").count() == 5).count();
+        assert_eq!(documented, COUNT, "crates/relay/README.md has a limit that the relay has not");
+    }
+}
