@@ -41,13 +41,16 @@ fn main() {
         return;
     }
     if let Some(folder) = after(&arguments, relay::SERVE) {
-        return relay::serve(folder);
+        return relay::serve(folder, arguments.iter().any(|argument| argument == relay::LIMITED));
     }
     let only = after(&arguments, "--only");
     let wanted = |name| only.is_none_or(|only| only == name);
     let runtime = tokio::runtime::Runtime::new().unwrap();
     if wanted("paced") {
         runtime.block_on(paced());
+    }
+    if wanted("hostile") {
+        runtime.block_on(hostile());
     }
     if wanted("send") {
         runtime.block_on(closed_loop(false));
@@ -69,16 +72,44 @@ fn after<'a>(arguments: &'a [String], name: &str) -> Option<&'a str> {
 async fn paced() {
     let relay = Relay::start();
     let pairs = Pair::several(&relay, 10).await;
+    print(&format!("send → ack at {OFFERED} sends/s"), &percentiles(offered(&relay, &pairs).await));
+}
+
+/// The same on a relay with limits, beside one account that does all it can, on the two sockets that it may have.
+async fn hostile() {
+    let relay = Relay::start_limited();
+    let pairs = Pair::several(&relay, 10).await;
+    print(&format!("send → ack at {OFFERED} sends/s, limited"), &percentiles(offered(&relay, &pairs).await));
+    let against = Pair::several(&relay, 2).await;
+    let acks = async {
+        let flood = || Client::acknowledge_nothing(&relay, &against[0].from);
+        futures_util::future::join(flood(), flood()).await
+    };
+    let sends = async {
+        let flood = || Client::send_without_end(&relay, &against[1]);
+        futures_util::future::join(flood(), flood()).await
+    };
+    tokio::select! {
+        took = offered(&relay, &pairs) => print("  p50 with one hostile account, acks", &percentiles(took)),
+        _ = acks => {}
+    }
+    tokio::select! {
+        took = offered(&relay, &pairs) => print("  p50 with one hostile account, sends", &percentiles(took)),
+        _ = sends => {}
+    }
+}
+
+async fn offered(relay: &Relay, pairs: &[Pair]) -> Vec<Duration> {
     let mut tasks = JoinSet::new();
     let begun = Instant::now();
     let (mut senders, mut receivers) = (Vec::new(), JoinSet::new());
-    for pair in &pairs {
-        senders.push(Client::connect(&relay, &pair.from).await);
-        let receiver = Client::connect(&relay, &pair.to).await;
+    for pair in pairs {
+        senders.push(Client::connect(relay, &pair.from).await);
+        let receiver = Client::connect(relay, &pair.to).await;
         receivers.spawn(receiver.receive());
     }
     let each = Duration::from_secs(1) * u32::try_from(pairs.len()).unwrap() / u32::try_from(OFFERED).unwrap();
-    for (n, (mut sender, pair)) in senders.into_iter().zip(pairs).enumerate() {
+    for (n, (mut sender, pair)) in senders.into_iter().zip(pairs.to_vec()).enumerate() {
         tasks.spawn(async move {
             sleep(each.mul_f64(n as f64 / 10.0)).await;
             let mut due = tokio::time::interval(each);
@@ -95,7 +126,7 @@ async fn paced() {
     }
     let took = tasks.join_all().await.concat();
     receivers.shutdown().await;
-    print(&format!("send → ack at {OFFERED} sends/s"), &percentiles(took));
+    took
 }
 
 /// As many sends as the relay and its clients get through. Whether the recipients are there, and read and acknowledge

@@ -9,7 +9,8 @@ use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use prost::Message as _;
 use sealpost_wire::frame::Body;
 use sealpost_wire::id::{ClientMsgId, ThreadId};
-use sealpost_wire::{Ack, DeviceCopy, Envelope, Frame, Hello, SUBPROTOCOL, Send};
+use sealpost_wire::limits::MAX_ACK_KEYS;
+use sealpost_wire::{Ack, DeviceCopy, Envelope, Frame, Hello, InboxKey, SUBPROTOCOL, Send};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
@@ -122,6 +123,36 @@ impl Client {
                 self.feed(0, Body::Ack(Ack { keys })).await;
                 self.socket.flush().await.unwrap();
             }
+        }
+    }
+
+    /// Acknowledges rows that do not exist, as many in a frame as may be and as fast as they are taken, and does not mind
+    /// being thrown out.
+    pub(crate) async fn acknowledge_nothing(relay: &Relay, account: &Account) {
+        let key = |server_seq| InboxKey { thread_id: vec![9; 16].into(), server_seq };
+        let keys = (1..=u64::try_from(MAX_ACK_KEYS).unwrap()).map(key).collect();
+        let frame = Frame { v: 1, id: 1, body: Some(Body::Ack(Ack { keys })) };
+        Self::flood(relay, account, || frame.encode_to_vec().into()).await;
+    }
+
+    /// Sends as fast as it is taken.
+    pub(crate) async fn send_without_end(relay: &Relay, pair: &Pair) {
+        let frame = || Frame { v: 1, id: 1, body: Some(Body::Send(pair.message())) };
+        Self::flood(relay, &pair.from, || frame().encode_to_vec().into()).await;
+    }
+
+    async fn flood(relay: &Relay, account: &Account, frame: impl Fn() -> Bytes) {
+        loop {
+            let (mut sink, mut answers) = Self::connect(relay, account).await.socket.split();
+            let told = async {
+                for _ in 0.. {
+                    if sink.send(Message::Binary(frame())).await.is_err() {
+                        break;
+                    }
+                }
+            };
+            let heard = async { while let Some(Ok(_)) = answers.next().await {} };
+            futures_util::future::select(std::pin::pin!(told), std::pin::pin!(heard)).await;
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use prost::Message;
-use sealpost_relay::limits::{Limits, Policy};
+use sealpost_relay::limits::Limits;
 use sealpost_relay::{Config, Relay as Running};
 use sealpost_wire::id::{ThreadId, UserId};
 use sealpost_wire::{
@@ -19,11 +19,13 @@ use tokio::runtime::Runtime;
 /// What this program is told when it is to be the relay: then comes the folder of its data.
 pub(crate) const SERVE: &str = "--serve";
 
-/// Runs the relay until standard input ends. As the program does, but with limits that nobody reaches.
-pub(crate) fn serve(folder: &str) {
-    let wide = Policy { burst: 1_000_000, refill: Duration::from_micros(1) };
+/// And whether it has the limits of the program, or none.
+pub(crate) const LIMITED: &str = "--limited";
+
+/// Runs the relay until standard input ends.
+pub(crate) fn serve(folder: &str, limited: bool) {
     let config = Config {
-        limits: Limits { sends: wide, ..Limits::default() },
+        limits: if limited { Limits::default() } else { Limits::none() },
         metrics: Some("127.0.0.1:0".parse().unwrap()),
         ..Config::local(folder)
     };
@@ -79,12 +81,23 @@ impl Sub for Spent {
 }
 
 impl Relay {
+    /// One that limits nobody.
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// One with the limits of the program.
+    pub(crate) fn start_limited() -> Self {
+        Self::start_with(&[LIMITED])
+    }
+
+    fn start_with(arguments: &[&str]) -> Self {
         // On a disk, where the folder for temporary files may be none.
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let mut child = Command::new(std::env::current_exe().unwrap())
             .arg(SERVE)
             .arg(folder.path())
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
