@@ -402,6 +402,31 @@ mod tests {
     }
 
     #[test]
+    fn what_an_honest_client_does_at_once_is_not_even_slowed() {
+        let limiter = Limiter::default();
+        let (me, now) = (address(1), NOW);
+        // An outbox written offline, with what the writer does for each of its messages.
+        for _ in 0..10_000 {
+            assert_eq!(limiter.frame(me, now), Ok(Wait::NONE));
+            assert_eq!(limiter.send(me, 2_000, now), Ok(Wait::NONE));
+            limiter.writer_took(&[(me.user, Duration::from_micros(75))], now);
+        }
+        // A mailbox of 50,000 rows, acknowledged a few at a time.
+        for _ in 0..5_000 {
+            assert_eq!(limiter.frame(me, now), Ok(Wait::NONE));
+            assert_eq!(limiter.acknowledge(me, 10, now), Ok(Wait::NONE));
+            limiter.writer_took(&[(me.user, Duration::from_micros(150))], now);
+        }
+        // An app that starts with a hundred threads.
+        for n in 2..102 {
+            assert_eq!(limiter.request(me, now), Ok(Wait::NONE));
+            assert_eq!(limiter.thread(me.user, now), Ok(()));
+            assert_eq!(limiter.pre_keys(me, address(n).user, now), Ok(true));
+        }
+        assert_eq!(limiter.key_upload(me, 202, now), Ok(()));
+    }
+
+    #[test]
     fn networks_are_limited_where_they_are_seen() {
         let network = IpAddr::from([192, 0, 2, 1]);
         let mut limiter = only(Name::Registrations, once());

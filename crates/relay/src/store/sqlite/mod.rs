@@ -183,7 +183,7 @@ impl Store for SqliteStore {
     }
 
     fn repeated_take(&self, take: Take) -> Answer<Option<Vec<Bundle>>> {
-        self.readers.read(move |tx| keys::repeated(tx, &take))
+        self.readers.read(take.requester.user, move |tx| keys::repeated(tx, &take))
     }
 
     fn create_thread(&self, new: NewThread) -> Answer<Created> {
