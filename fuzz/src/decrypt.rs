@@ -168,7 +168,7 @@ impl Member {
             })
             .collect();
         let record = SenderKeyRecord::empty(id).process(&handed.output).unwrap().next;
-        let opened = record.decrypt(&under_way.remove(2), None).unwrap();
+        let opened = record.decrypt(&under_way.remove(2), None, NOW).unwrap();
         let kept = opened.skipped.iter().map(|change| match change {
             group::SkippedChange::Keep(key) => (key.id, *key.seed.expose()),
             other => panic!("a first jump only keeps keys, no {other:?}"),
@@ -179,9 +179,9 @@ impl Member {
     fn get_message(&self, message: &[u8]) {
         let Ok(message) = SenderKeyMessage::parse(message) else { return };
         let id = SkippedKeyId::of(&message);
-        let kept = self.skipped.get(&id).map(|seed| group::SkippedKey::new(id, *seed));
+        let kept = self.skipped.get(&id).map(|seed| group::SkippedKey::new(id, *seed, Some(NOW)));
         let opened =
-            limited_step(LIMITS, message.serialize(), || self.record.decrypt(&message, kept.as_ref()));
+            limited_step(LIMITS, message.serialize(), || self.record.decrypt(&message, kept.as_ref(), NOW));
         if let Ok(advanced) = opened {
             let stored = advanced.next.to_bytes();
             assert_eq!(*SenderKeyRecord::from_bytes(&stored).unwrap().to_bytes(), *stored);

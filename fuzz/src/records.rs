@@ -6,9 +6,9 @@ use std::sync::LazyLock;
 use rand::{SeedableRng as _, rngs::StdRng};
 use sealpost_protocol::group::SenderKeyRecord;
 use sealpost_protocol::{
-    Address, Ciphertext, DecodeError, DeviceId, IdentityKeyPair, KemPreKey, LocalDevice, OneTimePreKey,
-    OurPreKeys, PreKeySignalMessage, SenderKeyMessage, SessionPolicy, SessionRecord, SignalMessage,
-    SignedPreKey, SkippedKeys, StoredBytes, UnixSeconds,
+    Address, Ciphertext, DecodeError, DeviceId, IdentityKeyPair, Inbound, KemPreKey, LocalDevice,
+    OneTimePreKey, OurPreKeys, PreKeySignalMessage, SenderKeyMessage, SessionPolicy, SessionRecord,
+    SignalMessage, SignedPreKey, SkippedKey, SkippedKeys, StoredBytes, UnixSeconds,
 };
 
 use crate::allocation::{Limit, limited, limited_step};
@@ -76,6 +76,10 @@ impl Device {
         LocalDevice { identity: &self.identity, address: &self.local, registration_id: 1 }
     }
 
+    fn inbound<'a>(&'a self, local: LocalDevice<'a>, skipped: &'a [SkippedKey]) -> Inbound<'a> {
+        Inbound { local, remote: &self.remote, skipped, policy: SessionPolicy::default(), now: self.now }
+    }
+
     fn pre_keys(&self) -> OurPreKeys<'_> {
         OurPreKeys { signed: &self.signed, one_time: Some(&self.one_time), kem: Some(&self.kem) }
     }
@@ -84,7 +88,7 @@ impl Device {
         self.read(input, record, &self.skipped);
         self.write(input, record);
         self.meet(&self.local(), record, self.pre_keys());
-        assert!(!record.archive().has_active());
+        assert!(!record.archive(self.now).has_active());
         assert_eq!(record.changes_since(&SessionRecord::empty()).len(), record.sessions().count());
     }
 
@@ -93,7 +97,7 @@ impl Device {
         for message in &self.messages {
             let keys = skipped.find(message);
             let opened =
-                limited_step(STEP, input, || record.decrypt(&local, &self.remote, message, &keys, rng));
+                limited_step(STEP, input, || record.decrypt(&self.inbound(local, &keys), message, rng));
             if let Ok(advanced) = opened {
                 self.write(input, &advanced.next);
             }
@@ -116,13 +120,12 @@ impl Device {
     }
 
     fn meet(&self, local: &LocalDevice<'_>, record: &SessionRecord, keys: OurPreKeys<'_>) {
-        let (message, policy) = (&self.pre_key_message, SessionPolicy::default());
-        let met = record.decrypt_pre_key(local, &self.remote, message, Some(keys), &[], policy, &mut rng());
-        drop(met);
+        let inbound = self.inbound(*local, &[]);
+        drop(record.decrypt_pre_key(&inbound, &self.pre_key_message, Some(keys), &mut rng()));
     }
 
     fn talk_in_group(&self, input: &[u8], record: &SenderKeyRecord) {
-        drop(limited_step(STEP, input, || record.decrypt(&self.group_message, None)));
+        drop(limited_step(STEP, input, || record.decrypt(&self.group_message, None, self.now)));
         if let Ok(sent) = record.encrypt(b"text", &mut rng()) {
             drop(SenderKeyMessage::parse(sent.output.serialize()).unwrap());
         }

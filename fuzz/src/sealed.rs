@@ -3,8 +3,8 @@
 use std::sync::LazyLock;
 
 use sealpost_protocol::sealed::{
-    self, Receiver, Remembered, SenderCertificate, SentMessage, ServerCertificate, ServerKey, ServerKeyPair,
-    Trust, UnidentifiedContent, UnixMillis,
+    self, OpenedContent, Receiver, Remembered, SenderCertificate, SentMessage, ServerCertificate, ServerKey,
+    ServerKeyPair, Trust, UnidentifiedContent, UnixMillis,
 };
 use sealpost_protocol::{
     Address, DeviceId, IdentityKeyPair, SafetyNumber, ScanError, Secret, StableIdKind, hpke,
@@ -65,7 +65,6 @@ impl Bob {
     fn envelopes(&self, input: &[u8]) {
         if let Ok(content) = limited(LIMIT, input, || UnidentifiedContent::parse(input)) {
             assert_eq!(content.serialize(), input);
-            self.verify(&content);
         }
         let open = |remembered: &mut Remembered| sealed::open(input, &self.identity, remembered);
         if let Ok(content) = limited(LIMIT, input, || open(&mut Remembered::default())) {
@@ -73,7 +72,7 @@ impl Bob {
         }
     }
 
-    fn verify(&self, content: &UnidentifiedContent) {
+    fn verify(&self, content: &OpenedContent) {
         let receiver = Receiver { address: &self.address, e164: None, trust: &self.trust, now: self.now };
         self.twice(|remembered| content.verify(&receiver, remembered).map(drop));
     }

@@ -38,7 +38,6 @@ async function samples(maker, other) {
   const { dem, body } = await maker.call('dem', { ct, type, ts: NOW, dev: 3 });
   const ids = { localId: 'aa', localKey: pub, remoteId: 'bb', remoteKey: other.identityPub };
   const { scan } = await maker.call('fingerprint', { iterations: 2, version: 2, ...ids });
-  const { sig } = await maker.call('sign', { priv, msg: '00ff' });
   return {
     'a Signal message': [ct, (device, ct) => device.call('parseSignal', { ct })],
     'what a request is made for': [ct, (device, ct) => device.call('dem', { ct, type, ts: 1, dev: 1 })],
@@ -53,10 +52,6 @@ async function samples(maker, other) {
     'an envelope of many': [received.ct, (device, ct) => device.call('ssDecryptUsmc', { ct })],
     'an envelope for many': [many.ct, (device, ct) => device.call('ssMultiSingle', { ct })],
     'a scanned number': [scan, (device, b) => device.call('fpCompare', { a: scan, b })],
-    'a signature': [sig, (device, sig) => device.call('verify', { pub, msg: '00ff', sig })],
-    'a public key': [pub, (device, pub) => device.call('verify', { pub, msg: '00ff', sig })],
-    'a key to agree with': [pub, (device, pub) => device.call('agree', { priv, pub })],
-    'a private key': [priv, async (device, priv) => (await device.call('sign', { priv, msg: '00' })).sig.length],
   };
 }
 

@@ -57,22 +57,3 @@ forBothRoles(test, 'requests about messages that began a session, to groups, and
     for (const device of [alice, bob]) await assert.rejects(device.call('demExtract', { body }), body);
   }
 }, VERSIONS);
-
-forBothRoles(test, 'signatures and agreements', async ({ ours, theirs, alice, bob, pairing }) => {
-  const message = { msg: '00ff'.repeat(20) };
-  for (let n = 0; n < 20; n++) {
-    const { sig } = await alice.call('sign', { priv: alice.identityPriv, ...message });
-    assert.deepEqual(await bob.call('verify', { pub: alice.identityPub, sig, ...message }), { ok: true });
-    assert.deepEqual(await bob.call('verify', { pub: alice.identityPub, sig, msg: '00' }), { ok: false });
-    assert.deepEqual(await bob.call('verify', { pub: bob.identityPub, sig, ...message }), { ok: false });
-  }
-  assert.deepEqual(
-    await alice.call('agree', { priv: alice.identityPriv, pub: bob.identityPub }),
-    await bob.call('agree', { priv: bob.identityPriv, pub: alice.identityPub }),
-  );
-  const nothing = `05${'00'.repeat(32)}`;
-  // Older versions computed what everybody knows.
-  for (const device of pairing.spqr ? [ours, theirs] : [ours]) {
-    await assert.rejects(device.call('agree', { priv: device.identityPriv, pub: nothing }));
-  }
-}, VERSIONS);

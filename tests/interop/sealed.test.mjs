@@ -70,13 +70,18 @@ forBothRoles(test, 'many recipients, and some excluded', async ({ ours, alice, b
   for (const recipient of recipients) await introduce(alice, recipient, pairing);
   const { cert } = await certify(alice, alice);
   const { plaintext } = await alice.call('dem', { ct: (await alice.send(bob, 'lost')).ct, type: 2, ts: 1, dev: 1 });
-  const { usmc } = await alice.call('usmc', { plaintext, cert });
+  await alice.call('skdmCreate', { dist: DIST });
+  const { usmc } = await alice.call('usmc', { group: DIST, pt: hex('to all'), cert });
+  const { contents } = await alice.call('usmcParse', { usmc });
   const to = recipients.map(({ name, dev }) => [name, dev]);
+  // A request in the clear is not for many: nothing would prove who wrote it. Theirs does not mind.
+  const request = await alice.call('usmc', { plaintext, cert });
+  if (alice === ours) await assert.rejects(alice.call('ssMulti', { usmc: request.usmc, recipients: to }), { verdict: 'refused' });
   const sent = await alice.call('ssMulti', { usmc, recipients: to, excluded: [NOBODY] });
   const envelopes = split(Buffer.from(sent.ct, 'hex'));
   for (const recipient of recipients) {
     const opened = await recipient.call('ssDecryptUsmc', { ct: envelopes.get(recipient.name) });
-    assert.deepEqual([opened.contents, opened.type], [plaintext, 8]);
+    assert.deepEqual([opened.contents, opened.type], [contents, 7]);
     // What is for one cannot be opened by another.
     for (const other of recipients.filter((other) => other !== recipient)) {
       await assert.rejects(other.call('ssDecryptUsmc', { ct: envelopes.get(recipient.name) }));

@@ -5,8 +5,12 @@
 
 use std::time::Duration;
 
-use sealpost_core::{Delivery, Direction, Event, Events, FailReason, TrustState, UserId};
-use sealpost_testkit::{Party, World, eventually};
+use rusqlite::params;
+use sealpost_core::{
+    Delivery, Direction, Event, Events, FailReason, MessageBody, Thread, TrustState, Undecryptable, UserId,
+};
+use sealpost_e2e::open_database;
+use sealpost_testkit::{Party, PartyDisk, World, eventually, history};
 use tokio::time::timeout;
 
 /// Lets the relay hand out the keys of `other` as those of `user`: what happens when somebody starts over on a new
@@ -111,6 +115,84 @@ async fn a_contact_that_was_never_verified_is_told_of_and_written_to() {
     assert_eq!(all[0], "hello");
     assert!(all[1].starts_with("Undecryptable"), "{}", all[1]);
     eventually("an empty mailbox", async || (mail(&world) == 0).then_some(())).await;
+}
+
+/// Somebody starts over: the account of `old`, with the keys of somebody who has just registered.
+async fn start_over(world: &World, user: UserId, old: &PartyDisk) -> PartyDisk {
+    let new = world.party("ben again").await;
+    let registered = new.client.user_id();
+    let new = new.close().await;
+    let columns = "user_id, device_id, access_token, access_expires, refresh_token";
+    let account = open_database(old.database(), &old.key());
+    let account: (Vec<u8>, u32, String, i64, String) = account
+        .query_row(&format!("SELECT {columns} FROM account"), [], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+        })
+        .unwrap();
+    let (id, device, access, expires, refresh) = account;
+    open_database(new.database(), &new.key())
+        .execute(
+            &format!("UPDATE account SET ({columns}) = (?1, ?2, ?3, ?4, ?5)"),
+            params![id, device, access, expires, refresh],
+        )
+        .unwrap();
+    swap_keys(world, user, registered);
+    new
+}
+
+/// Waits until the thread of `party` has as many messages, and returns what the last one is.
+async fn last_of(thread: &Thread, count: usize) -> MessageBody {
+    let last = async || {
+        let all = history(thread).await;
+        (all.len() == count).then(|| all.last().map(|message| message.body.clone())).flatten()
+    };
+    eventually("as many messages", last).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_replaced_key_has_sealed_is_refused_and_the_new_one_goes_on() {
+    let world = World::start().await;
+    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    let (user, mut events) = (ben.client.user_id(), ada.client.events());
+    let hers = ada.thread_with(&ben).await;
+    let his = ben.thread_with(&ada).await;
+    hers.send_text("hello").await.unwrap();
+    last_of(&his, 1).await;
+    his.send_text("hello to you").await.unwrap();
+    last_of(&hers, 2).await;
+    let old = ben.close().await;
+
+    // He loses his phone: on the next one are other keys.
+    let new = start_over(&world, user, &old).await;
+    let ben = new.open().await;
+    ben.thread_with(&ada).await.send_text("it is me").await.unwrap();
+    assert_eq!(last_of(&hers, 3).await, MessageBody::Text("it is me".into()));
+    is_told(&mut events, user).await;
+    let number = hers.peer().safety_number().await.unwrap();
+    let asked = hers.send_text("is it?").await.unwrap();
+    ada.message_reaches(&hers, asked.id, |state| *state == Direction::Outgoing(Delivery::Delivered)).await;
+    let new = ben.close().await;
+
+    // Who found the phone writes in the session that it still has, which is an inactive one with her.
+    let replaced = MessageBody::Undecryptable(Undecryptable::SenderKeyReplaced);
+    let thief = old.open().await;
+    thief.thread_with(&ada).await.send_text("lend me money").await.unwrap();
+    assert_eq!(last_of(&hers, 5).await, replaced);
+    // And begins another session with the keys that it still has.
+    let old = thief.close().await;
+    open_database(old.database(), &old.key()).execute("DELETE FROM session", []).unwrap();
+    let thief = old.open().await;
+    thief.thread_with(&ada).await.send_text("a lot of it").await.unwrap();
+    assert_eq!(last_of(&hers, 6).await, replaced);
+    thief.close().await;
+
+    // Nothing of that changed whom she writes to, and who may write.
+    assert_eq!(hers.peer().safety_number().await.unwrap(), number);
+    let ben = new.open().await;
+    ben.thread_with(&ada).await.send_text("do not believe him").await.unwrap();
+    assert_eq!(last_of(&hers, 7).await, MessageBody::Text("do not believe him".into()));
+    let never = hers.send_text("never").await.unwrap();
+    ada.message_reaches(&hers, never.id, |state| *state == Direction::Outgoing(Delivery::Delivered)).await;
 }
 
 /// How much waits at the relay.

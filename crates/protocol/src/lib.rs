@@ -9,7 +9,7 @@
 //!      │
 //!   prekey  identity  session_id  distribution_id  address
 //!      │
-//!   form  stored                what is stored
+//!   form  stored  time          what is stored, and since when
 //!      │
 //!   primitives  error           the only folder that names a cryptographic crate
 //! ```
@@ -32,6 +32,7 @@ mod session;
 mod session_id;
 mod shared_work;
 mod stored;
+mod time;
 #[cfg(test)]
 mod vectors;
 
@@ -53,8 +54,9 @@ pub use prekey::{
 pub use primitives::secret::Secret;
 pub use ratchet::skipped::{SkippedChange, SkippedKey, SkippedKeyId, SkippedKeyName, SkippedKeys};
 pub use session::{
-    Accepted, Advanced, Consumed, DecryptError, EncryptError, InitiateError, LocalDevice, SessionChange,
-    SessionPolicy, SessionRecord, StoredSession, UnixSeconds,
+    Accepted, Advanced, Consumed, DecryptError, Decrypted, EncryptError, Inbound, InitiateError, LocalDevice,
+    SessionChange, SessionPolicy, SessionRecord, Standing, StoredSession,
 };
 pub use session_id::{SessionId, SessionVersion};
 pub use stored::StoredBytes;
+pub use time::UnixSeconds;

@@ -99,9 +99,11 @@ mod tests {
     use crate::ratchet::message_key::MessageKey;
     use crate::ratchet::pq::chain::Direction;
     use crate::ratchet::pq::{Negotiation, Spqr};
+    use crate::ratchet::terms::Terms;
     use crate::ratchet::walk::Chain as _;
-    use crate::ratchet::walk::{Jump, Limits};
+    use crate::ratchet::walk::{Jump, Limits, Work};
     use crate::session_id::SessionVersion;
+    use crate::time::UnixSeconds;
     use crate::vectors::{self, bytes, secret};
 
     const SESSIONS: [&str; 5] = [
@@ -173,8 +175,10 @@ mod tests {
                 let session = message.session_id();
                 let spqr = Spqr::new(Direction::Responder, Negotiation::Required, &sk.pq_key.unwrap());
                 let pq_ratchet = message.signal_message().pq_ratchet();
-                let limits = Limits::new(Jump::Limited);
-                let key = spqr.receive(session, pq_ratchet, limits, &[]).unwrap().key.unwrap();
+                let (limits, now) = (Limits::new(Jump::Limited), UnixSeconds(0));
+                let terms = Terms { session, limits, skipped: &[], now, must_be_keyed: true };
+                let work = &mut Work::new(Jump::Limited);
+                let key = spqr.receive(pq_ratchet, &terms, work).unwrap().key.unwrap();
                 assert_eq!(key.expose(), bytes(spqr_key).as_slice());
                 key
             });

@@ -11,10 +11,10 @@
 use rand::{SeedableRng as _, rngs::StdRng};
 use sealpost_protocol::{
     Address, Ciphertext, DecodeError, DecryptError, DecryptionErrorMessage, DeviceId, EncryptError,
-    IdentityKeyPair, InitiateError, KemPreKey, KemPreKeyId, LocalDevice, OneTimePreKey, OneTimePreKeyId,
-    OurPreKeys, PlaintextContent, PreKeyBundle, PreKeyKind, PreKeySignalMessage, RawPreKeyBundle, RawSigned,
-    SessionChange, SessionId, SessionPolicy, SessionRecord, SignalMessage, SignedPreKey, SignedPreKeyId,
-    SkippedChange, SkippedKeys, StoredBytes, StoredSession, UnixSeconds, VerifiedBundle,
+    IdentityKeyPair, Inbound, InitiateError, KemPreKey, KemPreKeyId, LocalDevice, OneTimePreKey,
+    OneTimePreKeyId, OurPreKeys, PlaintextContent, PreKeyBundle, PreKeyKind, PreKeySignalMessage,
+    RawPreKeyBundle, RawSigned, SessionChange, SessionPolicy, SessionRecord, SignalMessage, SignedPreKey,
+    SignedPreKeyId, SkippedChange, SkippedKeys, StoredSession, UnixSeconds, VerifiedBundle,
 };
 
 const NOW: UnixSeconds = UnixSeconds(1_764_000_000);
@@ -42,6 +42,12 @@ impl Device {
 
     fn local(&self) -> LocalDevice<'_> {
         LocalDevice { identity: &self.identity, address: &self.address, registration_id: 77 }
+    }
+
+    /// What it takes to open what `peer` has sent, with no key that was skipped.
+    fn inbound<'a>(&'a self, peer: &'a Self) -> Inbound<'a> {
+        let (local, remote, policy) = (self.local(), &peer.address, SessionPolicy::TripleRatchet);
+        Inbound { local, remote, skipped: &[], policy, now: NOW }
     }
 
     fn keys(&self) -> OurPreKeys<'_> {
@@ -87,20 +93,21 @@ impl Device {
         ciphertext: &Ciphertext,
         rng: &mut StdRng,
     ) -> Result<String, DecryptError> {
-        let (local, policy) = (self.local(), SessionPolicy::TripleRatchet);
+        let inbound = self.inbound(peer);
         let advanced = match ciphertext {
             Ciphertext::Signal(message) => {
                 let message = SignalMessage::parse(message.serialize()).unwrap();
-                record.decrypt(&local, &peer.address, &message, &[], rng)?
+                record.decrypt(&inbound, &message, rng)?
             }
             Ciphertext::PreKey(message) => {
                 let message = PreKeySignalMessage::parse(message.serialize()).unwrap();
                 let keys = Some(self.keys());
-                record.decrypt_pre_key(&local, &peer.address, &message, keys, &[], policy, rng)?.advanced
+                record.decrypt_pre_key(&inbound, &message, keys, rng)?.advanced
             }
         };
         *record = advanced.next;
-        Ok(String::from_utf8(advanced.output.expose().to_vec()).unwrap())
+        assert_eq!(advanced.output.authenticated_by, *peer.identity.public());
+        Ok(String::from_utf8(advanced.output.plaintext.expose().to_vec()).unwrap())
     }
 }
 
@@ -140,10 +147,10 @@ fn the_handshake_names_its_pre_keys_once() {
     let mut at_alice = alice.meet(&bob, &mut rng);
     let [first, second] = ["one", "two"].map(|text| alice.send(&mut at_alice, &bob, text, &mut rng));
     let (Ciphertext::PreKey(first), Ciphertext::PreKey(second)) = (first, second) else { panic!() };
-    let (empty, local, policy) = (SessionRecord::empty(), bob.local(), SessionPolicy::TripleRatchet);
+    let (empty, inbound) = (SessionRecord::empty(), bob.inbound(&alice));
 
     let accept = |record: &SessionRecord, message, keys, rng: &mut StdRng| {
-        record.decrypt_pre_key(&local, &alice.address, message, keys, &[], policy, rng)
+        record.decrypt_pre_key(&inbound, message, keys, rng)
     };
     assert!(!empty.knows(&first));
     let accepted = accept(&empty, &first, Some(bob.keys()), &mut rng).unwrap();
@@ -193,26 +200,23 @@ fn version_3_begins_only_where_the_policy_allows_it() {
     let sent = PreKeySignalMessage::parse(sent.serialize()).unwrap();
     assert_eq!(sent.serialize()[0], 0x34);
     assert_eq!(sent.kem_pre_key_id(), None);
-    let (empty, local) = (SessionRecord::empty(), bob.local());
-    let accept = |policy, rng: &mut StdRng| {
-        empty.decrypt_pre_key(&local, &alice.address, &sent, Some(bob.keys()), &[], policy, rng)
-    };
+    let empty = SessionRecord::empty();
+    let under = |policy| Inbound { policy, ..bob.inbound(&alice) };
+    let accept =
+        |policy, rng: &mut StdRng| empty.decrypt_pre_key(&under(policy), &sent, Some(bob.keys()), rng);
     assert_eq!(accept(SessionPolicy::TripleRatchet, &mut rng).err(), Some(DecryptError::UnsupportedVersion));
     let accepted = accept(SessionPolicy::X3dh, &mut rng).unwrap();
-    assert_eq!(accepted.advanced.output.expose(), b"old");
+    assert_eq!(accepted.advanced.output.plaintext.expose(), b"old");
     // KEM fields mean nothing in version 3: they use up no key of ours.
     let fields_7_and_8 = [&[0x38, 3, 0x42, 0xa1, 0x0c, 8][..], &[0; 1568]].concat();
     let padded = PreKeySignalMessage::parse(&[sent.serialize(), &fields_7_and_8].concat()).unwrap();
     assert_eq!(padded.kem_pre_key_id(), Some(KemPreKeyId(3)));
-    let policy = SessionPolicy::X3dh;
-    let joined = empty
-        .decrypt_pre_key(&local, &alice.address, &padded, Some(bob.keys()), &[], policy, &mut rng)
-        .unwrap();
+    let inbound = under(SessionPolicy::X3dh);
+    let joined = empty.decrypt_pre_key(&inbound, &padded, Some(bob.keys()), &mut rng).unwrap();
     assert_eq!(joined.consumed.unwrap().kem, None);
     // A session that exists goes on.
     let next = accepted.advanced.next;
-    let policy = SessionPolicy::TripleRatchet;
-    let again = next.decrypt_pre_key(&local, &alice.address, &sent, None, &[], policy, &mut rng);
+    let again = next.decrypt_pre_key(&bob.inbound(&alice), &sent, None, &mut rng);
     assert_eq!(again.err(), Some(DecryptError::Duplicate));
 }
 
@@ -225,11 +229,12 @@ fn an_unanswered_session_goes_stale_after_30_days() {
     let mut encrypt = |record: &SessionRecord, now| {
         record.encrypt(&alice.local(), &bob.address, b"hello", now, &mut rng).map(drop)
     };
-    assert!(record.usable_for_sending(last));
+    let policy = SessionPolicy::TripleRatchet;
+    assert!(record.usable_for_sending(policy, last));
     assert_eq!(encrypt(&record, last), Ok(()));
-    assert!(record.has_active() && !record.usable_for_sending(late));
+    assert!(record.has_active() && !record.usable_for_sending(policy, late));
     assert_eq!(encrypt(&record, late), Err(EncryptError::Stale));
-    let archived = record.archive();
+    let archived = record.archive(NOW);
     assert!(!archived.has_active());
     assert_eq!(encrypt(&archived, NOW), Err(EncryptError::NoSession));
 
@@ -239,7 +244,7 @@ fn an_unanswered_session_goes_stale_after_30_days() {
     bob.receive(&mut at_bob, &alice, &sent, &mut rng).unwrap();
     let answer = bob.send(&mut at_bob, &alice, "hi", &mut rng);
     alice.receive(&mut record, &bob, &answer, &mut rng).unwrap();
-    assert!(record.usable_for_sending(late));
+    assert!(record.usable_for_sending(policy, late));
 }
 
 #[test]
@@ -273,7 +278,7 @@ fn a_retry_request_names_the_session_that_is_out_of_step() {
     assert_eq!(request.device_id(), alice.address.device().get());
     assert!(at_alice.sends_with(&ratchet_key));
     // Once there is another ratchet key, or no active session, the request is about the past.
-    assert!(!at_alice.archive().sends_with(&ratchet_key));
+    assert!(!at_alice.archive(NOW).sends_with(&ratchet_key));
     let answer = bob.send(&mut at_bob, &alice, "three", &mut rng);
     alice.receive(&mut at_alice, &bob, &answer, &mut rng).unwrap();
     assert!(!at_alice.sends_with(&ratchet_key));
@@ -287,10 +292,6 @@ fn a_bundle_of_another_device_is_refused() {
     let (local, policy) = (alice.local(), SessionPolicy::TripleRatchet);
     let refused = SessionRecord::empty().initiate(&local, &other, bob.bundle(true), policy, NOW, &mut rng);
     assert_eq!(refused.err(), Some(InitiateError::WrongDevice));
-}
-
-fn into_row(session: StoredSession) -> (SessionId, i64, bool, StoredBytes) {
-    (session.id, session.rank, session.active, session.bytes)
 }
 
 #[test]
@@ -307,19 +308,18 @@ fn forty_inactive_sessions_are_kept() {
     assert_eq!(at_bob.sessions().count(), 41);
     // So many are read again, and one more is not what was written.
     assert_eq!(*SessionRecord::from_bytes(&at_bob.to_bytes()).unwrap().to_bytes(), *at_bob.to_bytes());
-    let read = SessionRecord::from_stored(at_bob.sessions().map(into_row)).unwrap();
+    let read = SessionRecord::from_stored(at_bob.sessions()).unwrap();
     assert_eq!(*read.to_bytes(), *at_bob.to_bytes());
-    let other = firsts[0].0.archive();
-    let too_many = at_bob.sessions().chain(other.sessions()).map(into_row);
+    let other = firsts[0].0.archive(NOW);
+    let too_many = at_bob.sessions().chain(other.sessions());
     assert_eq!(SessionRecord::from_stored(too_many).err(), Some(DecodeError::Malformed));
     let too_many = [&*at_bob.to_bytes(), &*other.to_bytes()].concat();
     assert_eq!(SessionRecord::from_bytes(&too_many).err(), Some(DecodeError::Malformed));
     // What is forgotten is said: its skipped keys go with it.
     let another = alice.send(&mut alice.meet(&bob, &mut rng), &bob, "more", &mut rng);
     let Ciphertext::PreKey(message) = &another else { panic!() };
-    let (keys, policy) = (Some(bob.keys()), SessionPolicy::TripleRatchet);
-    let accepted =
-        at_bob.decrypt_pre_key(&bob.local(), &alice.address, message, keys, &[], policy, &mut rng).unwrap();
+    let (keys, inbound) = (Some(bob.keys()), bob.inbound(&alice));
+    let accepted = at_bob.decrypt_pre_key(&inbound, message, keys, &mut rng).unwrap();
     let oldest = at_bob.sessions().last().unwrap().id;
     assert!(matches!(accepted.advanced.skipped[..], [SkippedChange::ForgetSession(id)] if id == oldest));
     let changes = accepted.advanced.next.changes_since(&at_bob);
@@ -347,13 +347,13 @@ fn a_record_survives_rows_and_bytes() {
     assert_eq!(at_alice.changes_since(&before).len(), 1);
     assert!(at_alice.changes_since(&at_alice.clone()).is_empty());
     let with_handshake = at_alice.sessions().next().unwrap().bytes.len();
-    at_alice = at_alice.archive();
+    at_alice = at_alice.archive(NOW);
     // What is put away is not sent with again: the handshake goes.
     assert!(at_alice.sessions().next().unwrap().bytes.len() + 1_569 < with_handshake);
     let policy = SessionPolicy::TripleRatchet;
     at_alice =
         at_alice.initiate(&alice.local(), &bob.address, bob.bundle(true), policy, NOW, &mut rng).unwrap();
-    let read = SessionRecord::from_stored(at_alice.sessions().map(into_row)).unwrap();
+    let read = SessionRecord::from_stored(at_alice.sessions()).unwrap();
     assert_eq!(*read.to_bytes(), *at_alice.to_bytes());
     let read = SessionRecord::from_bytes(&at_alice.to_bytes()).unwrap();
     assert_eq!(*read.to_bytes(), *at_alice.to_bytes());
@@ -368,8 +368,9 @@ fn a_session_is_read_under_its_own_id_alone() {
     let id_of = |record: &SessionRecord| record.sessions().next().unwrap().id;
     let (id, other) = (id_of(&first), id_of(&second));
     assert_ne!(id, other);
-    let (_, rank, active, bytes) = into_row(first.sessions().next().unwrap());
-    let read = |id| SessionRecord::from_stored([(id, rank, active, &*bytes)]).map(|record| id_of(&record));
+    let StoredSession { rank, standing, bytes, .. } = first.sessions().next().unwrap();
+    let row = |id| StoredSession { id, rank, standing, bytes: &*bytes };
+    let read = |id| SessionRecord::from_stored([row(id)]).map(|record| id_of(&record));
     assert_eq!(read(id), Ok(id));
     assert_eq!(read(other), Err(DecodeError::Malformed));
 
@@ -385,5 +386,5 @@ fn a_session_is_read_under_its_own_id_alone() {
     let Ciphertext::PreKey(message) = message else { panic!() };
     assert_eq!(message.session_id(), id);
     let changes = sent.changes_since(&first);
-    assert!(matches!(changes[..], [SessionChange::Put { id: put, .. }] if put == id));
+    assert!(matches!(changes[..], [SessionChange::Put(StoredSession { id: put, .. })] if put == id));
 }

@@ -21,8 +21,8 @@ use sealpost_protocol::sealed::{
     ServerKeyPair, Signer, UnidentifiedContent, UnixMillis,
 };
 use sealpost_protocol::{
-    Address, Ciphertext, DeviceId, DistributionId, IdentityKeyPair, KemPreKey, KemPreKeyId, LocalDevice,
-    MessageType, OneTimePreKey, OneTimePreKeyId, OurPreKeys, PreKeyBundle, PreKeySignalMessage,
+    Address, Ciphertext, DeviceId, DistributionId, IdentityKeyPair, Inbound, KemPreKey, KemPreKeyId,
+    LocalDevice, MessageType, OneTimePreKey, OneTimePreKeyId, OurPreKeys, PreKeyBundle, PreKeySignalMessage,
     RawPreKeyBundle, RawSigned, SessionPolicy, SessionRecord, SignalMessage, SignedPreKey, SignedPreKeyId,
     UnixSeconds, VerifiedBundle, hpke,
 };
@@ -165,13 +165,14 @@ impl Device {
         rng: &mut impl rand_core::CryptoRng,
     ) -> SessionRecord {
         let (local, remote) = (self.local(), &peer.address);
+        let inbound = Inbound { local, remote, skipped: &[], policy: POLICY, now: NOW };
         if let Ok(message) = SignalMessage::parse(message) {
-            return record.decrypt(&local, remote, &message, &[], rng).unwrap().next;
+            return record.decrypt(&inbound, &message, rng).unwrap().next;
         }
         let message = PreKeySignalMessage::parse(message).unwrap();
         let keys =
             Some(OurPreKeys { signed: &self.signed, one_time: Some(&self.one_time), kem: Some(&self.kem) });
-        record.decrypt_pre_key(&local, remote, &message, keys, &[], POLICY, rng).unwrap().advanced.next
+        record.decrypt_pre_key(&inbound, &message, keys, rng).unwrap().advanced.next
     }
 
     /// The ratchet key that the next message will have.

@@ -148,31 +148,37 @@ fn sessions(seen: &mut Seen) {
         "SignalMessage { version: V4, header: Header { ratchet_key: PublicKey(4417..), number: 0, previous: 0 }, ciphertext_len: 16, .. }",
     );
     seen.prints(&message.session_id(), "SessionId(v4, 5435..)");
-    seen.prints(
-        &record.sessions().next().unwrap(),
-        "StoredSession(SessionId(v4, 5435..), rank 0, active true)",
-    );
+    seen.prints(&record.sessions().next().unwrap(), "StoredSession(SessionId(v4, 5435..), rank 0, Active)");
+    seen.prints(&record.sessions().next().unwrap().standing, "Active");
     seen.prints(&record.to_bytes(), "StoredBytes(..)");
     seen.prints(
         &record.changes_since(&SessionRecord::empty()),
-        "[Put(SessionId(v4, 5435..), rank 0, active true)]",
+        "[Put(SessionId(v4, 5435..), rank 0, Active)]",
     );
     seen.prints(&SessionRecord::empty().changes_since(&record), "[Remove(SessionId(v4, 5435..))]");
 
     let to_bob = LocalDevice { identity: &bob, ..local };
     let empty = SessionRecord::empty();
-    let accepted =
-        empty.decrypt_pre_key(&to_bob, &address, message, Some(keys), &[], policy, &mut rng).unwrap();
+    let inbound = Inbound { local: to_bob, remote: &address, skipped: &[], policy, now: NOW };
+    seen.prints(
+        &inbound,
+        "Inbound { local: LocalDevice { identity: IdentityKeyPair { public: IdentityKey(86dd..), .. }, address: Address(.., 3), registration_id: 5 }, remote: Address(.., 3), skipped: [], policy: TripleRatchet, now: UnixSeconds(1764000000) }",
+    );
+    let accepted = empty.decrypt_pre_key(&inbound, message, Some(keys), &mut rng).unwrap();
     seen.prints(
         &accepted,
-        "Accepted { advanced: Advanced { next: SessionRecord { active: Some(SessionId(v4, 5435..)), inactive: 0 }, skipped: [], output: Plaintext(..) }, consumed: Some(Consumed { one_time: Some(OneTimePreKeyId(2)), kem: Some(KemPreKeyId(3)), signed: SignedPreKeyId(1), .. }) }",
+        "Accepted { advanced: Advanced { next: SessionRecord { active: Some(SessionId(v4, 5435..)), inactive: 0 }, skipped: [], output: Decrypted { plaintext: Plaintext(..), authenticated_by: IdentityKey(e496..) } }, consumed: Some(Consumed { one_time: Some(OneTimePreKeyId(2)), kem: Some(KemPreKeyId(3)), signed: SignedPreKeyId(1), .. }) }",
     );
 
     seen.prints(
         &accepted.consumed,
         "Some(Consumed { one_time: Some(OneTimePreKeyId(2)), kem: Some(KemPreKeyId(3)), signed: SignedPreKeyId(1), .. })",
     );
-    seen.prints(&accepted.advanced.output, "Plaintext(..)");
+    seen.prints(&accepted.advanced.output.plaintext, "Plaintext(..)");
+    seen.prints(
+        &accepted.advanced.output,
+        "Decrypted { plaintext: Plaintext(..), authenticated_by: IdentityKey(e496..) }",
+    );
     seen.prints(&(message.version(), policy, NOW), "(V4, TripleRatchet, UnixSeconds(1764000000))");
 
     let id = SkippedKeyId { session: message.session_id(), ratchet_key: [5; 33], number: 6 };
@@ -181,18 +187,18 @@ fn sessions(seen: &mut Seen) {
     let name = SkippedKeyName { ratchet_key: [5; 33], number: 6 };
     seen.prints(&name, "SkippedKeyName(0505.., 6)");
     seen.prints(
-        &SkippedKey::new(id, [7; 32]),
-        "SkippedKey { id: SkippedKeyId(SessionId(v4, 5435..), 0505.., 6), seed: Secret(..) }",
+        &SkippedKey::new(id, [7; 32], Some(NOW)),
+        "SkippedKey { id: SkippedKeyId(SessionId(v4, 5435..), 0505.., 6), seed: Secret(..), since: Some(UnixSeconds(1764000000)) }",
     );
     seen.prints(
-        &SkippedChange::Keep(SkippedKey::new(id, [7; 32])),
+        &SkippedChange::Keep(SkippedKey::new(id, [7; 32], Some(NOW))),
         "Keep(SkippedKeyId(SessionId(v4, 5435..), 0505.., 6))",
     );
     seen.prints(&SkippedChange::Forget(id), "Forget(SkippedKeyId(SessionId(v4, 5435..), 0505.., 6))");
     let (session, ratchet_key) = (id.session, id.ratchet_key);
     seen.prints(
-        &SkippedChange::ForgetOldest { session, ratchet_key, count: 8 },
-        "ForgetOldest(SessionId(v4, 5435..), 8)",
+        &SkippedChange::KeepNewest { session, ratchet_key, count: 8 },
+        "KeepNewest(SessionId(v4, 5435..), 8)",
     );
     seen.prints(&SkippedChange::ForgetChain { session, ratchet_key }, "ForgetChain(SessionId(v4, 5435..))");
     seen.prints(&SkippedChange::ForgetSession(session), "ForgetSession(SessionId(v4, 5435..))");
@@ -220,7 +226,7 @@ fn groups(seen: &mut Seen) {
     );
     let read = SenderKeyRecord::empty(distribution_id).process(&made.output).unwrap().next;
     seen.prints(
-        &read.decrypt(&sent.output, None).unwrap(),
+        &read.decrypt(&sent.output, None, NOW).unwrap(),
         "Advanced { next: SenderKeyRecord { distribution_id: DistributionId(abab..), chains: 1 }, skipped: [], output: Plaintext(..) }",
     );
     let errors = (EncryptError::NoSenderKey, DecryptError::Duplicate, WrongDistribution);
@@ -228,11 +234,11 @@ fn groups(seen: &mut Seen) {
 
     let id = SkippedKeyId { distribution_id, chain_id: 7, iteration: 6 };
     seen.prints(
-        &SkippedKey::new(id, [7; 32]),
-        "SkippedKey { id: SkippedKeyId { distribution_id: DistributionId(abab..), chain_id: 7, iteration: 6 }, seed: Secret(..) }",
+        &SkippedKey::new(id, [7; 32], Some(NOW)),
+        "SkippedKey { id: SkippedKeyId { distribution_id: DistributionId(abab..), chain_id: 7, iteration: 6 }, seed: Secret(..), since: Some(UnixSeconds(1764000000)) }",
     );
     seen.prints(
-        &SkippedChange::Keep(SkippedKey::new(id, [7; 32])),
+        &SkippedChange::Keep(SkippedKey::new(id, [7; 32], Some(NOW))),
         "Keep(SkippedKeyId { distribution_id: DistributionId(abab..), chain_id: 7, iteration: 6 })",
     );
     seen.prints(
@@ -240,8 +246,8 @@ fn groups(seen: &mut Seen) {
         "Forget(SkippedKeyId { distribution_id: DistributionId(abab..), chain_id: 7, iteration: 6 })",
     );
     seen.prints(
-        &SkippedChange::ForgetOldest { distribution_id, chain_id: 7, count: 8 },
-        "ForgetOldest(DistributionId(abab..), 7, 8)",
+        &SkippedChange::KeepNewest { distribution_id, chain_id: 7, count: 8 },
+        "KeepNewest(DistributionId(abab..), 7, 8)",
     );
     seen.prints(
         &SkippedChange::ForgetChain { distribution_id, chain_id: 7 },
@@ -297,17 +303,24 @@ fn sealed_senders(seen: &mut Seen) {
         &content,
         "UnidentifiedContent { kind: Signal, certificate: SenderCertificate { address: Address(.., 3), identity_key: IdentityKey(e496..), expires: UnixMillis(9), signer: Embedded(ServerCertificate { id: 1, key: ServerKey(d527..), .. }), .. }, message_len: 6, hint: Resendable, .. }",
     );
-    let remembered = &mut Remembered::default();
-    seen.prints(
-        &content.verify(&receiver, remembered).unwrap(),
-        "VerifiedContent { sender: Address(.., 3), identity_key: IdentityKey(e496..), kind: Signal, message_len: 6, hint: Resendable, .. }",
-    );
     let recipient = Recipient { address: &here, identity_key: bob.public(), registration_id: 5 };
+    let remembered = &mut Remembered::default();
+    let sent = seal_v2(&content, &alice, &[recipient], &[[1; 17]], remembered, rng).unwrap();
+    let received = sent.received_by(sent.recipients().first().unwrap());
+    let opened = open(&received, &bob, &mut Remembered::default()).unwrap();
+    seen.prints(&opened.version(), "V2");
+    seen.prints(
+        &opened,
+        "OpenedContent { version: V2, content: UnidentifiedContent { kind: Signal, certificate: SenderCertificate { address: Address(.., 3), identity_key: IdentityKey(e496..), expires: UnixMillis(9), signer: Embedded(ServerCertificate { id: 1, key: ServerKey(d527..), .. }), .. }, message_len: 6, hint: Resendable, .. } }",
+    );
+    seen.prints(
+        &opened.verify(&receiver, remembered).unwrap(),
+        "VerifiedContent { version: V2, sender: Address(.., 3), identity_key: IdentityKey(e496..), kind: Signal, message_len: 6, hint: Resendable, .. }",
+    );
     seen.prints(
         &recipient,
         "Recipient { address: Address(.., 2), identity_key: IdentityKey(86dd..), registration_id: 5 }",
     );
-    let sent = seal_v2(&content, &alice, &[recipient], &[[1; 17]], remembered, rng).unwrap();
     seen.prints(&sent, "SentMessage { recipients: 1, excluded: 1, shared_len: 341, .. }");
     seen.prints(&sent.recipients(), "[SentRecipient { devices: [DeviceId(2)], .. }]");
     seen.prints(remembered, "Remembered(2, 1)");

@@ -4,8 +4,9 @@
 
 use rand::{SeedableRng as _, rngs::StdRng};
 use sealpost_protocol::{
-    Address, DecryptError, DeviceId, IdentityKeyPair, KemPreKey, LocalDevice, OneTimePreKey, OurPreKeys,
-    PreKeySignalMessage, SessionPolicy, SessionRecord, SignalMessage, SignedPreKey, SkippedKeys, UnixSeconds,
+    Address, DecryptError, DeviceId, IdentityKeyPair, Inbound, KemPreKey, LocalDevice, OneTimePreKey,
+    OurPreKeys, PreKeySignalMessage, SessionPolicy, SessionRecord, SignalMessage, SignedPreKey, SkippedKeys,
+    UnixSeconds,
 };
 use serde_json::Value;
 
@@ -27,13 +28,18 @@ fn every_form_still_opens() {
         let mut record = SessionRecord::from_bytes(&bytes(&file["record"])).unwrap();
         let mut skipped = SkippedKeys::from_bytes(&bytes(&file["skipped"])).unwrap();
 
+        let now = UnixSeconds(file["unanswered_since"].as_u64().unwrap());
+        let inbound = Inbound { local, remote: &remote, skipped: &[], policy: SessionPolicy::Pqxdh, now };
         // A late message, whose key was kept, then the next one, then one of a session that was put away.
         for case in file["messages"].as_array().unwrap() {
             let message = SignalMessage::parse(&bytes(&case["message"])).unwrap();
-            let opened = record.decrypt(&local, &remote, &message, &skipped.find(&message), rng).unwrap();
-            assert_eq!(opened.output.expose(), bytes(&case["plaintext"]));
+            let found = skipped.find(&message);
+            let inbound = Inbound { skipped: &found, ..inbound };
+            let opened = record.decrypt(&inbound, &message, rng).unwrap();
+            assert_eq!(opened.output.plaintext.expose(), bytes(&case["plaintext"]));
             (record, _) = (opened.next, skipped.apply(opened.skipped));
-            let again = record.decrypt(&local, &remote, &message, &skipped.find(&message), rng);
+            let found = skipped.find(&message);
+            let again = record.decrypt(&Inbound { skipped: &found, ..inbound }, &message, rng);
             assert_eq!(again.err(), Some(DecryptError::Duplicate));
         }
 
@@ -43,17 +49,15 @@ fn every_form_still_opens() {
         let kem = KemPreKey::from_bytes(&bytes(&file["kem_pre_key"])).unwrap();
         let keys = OurPreKeys { signed: &signed, one_time: Some(&one_time), kem: Some(&kem) };
         let message = PreKeySignalMessage::parse(&bytes(&file["pre_key_message"])).unwrap();
-        let policy = SessionPolicy::Pqxdh;
-        let accepted =
-            record.decrypt_pre_key(&local, &remote, &message, Some(keys), &[], policy, rng).unwrap();
-        assert_eq!(accepted.advanced.output.expose(), bytes(&file["pre_key_plaintext"]));
+        let accepted = record.decrypt_pre_key(&inbound, &message, Some(keys), rng).unwrap();
+        assert_eq!(accepted.advanced.output.plaintext.expose(), bytes(&file["pre_key_plaintext"]));
 
         // A session that nobody has answered keeps its handshake, and its age.
         let unanswered = SessionRecord::from_bytes(&bytes(&file["unanswered"])).unwrap();
-        let since = file["unanswered_since"].as_u64().unwrap();
-        assert!(unanswered.usable_for_sending(UnixSeconds(since + 30 * 24 * 3600)));
-        assert!(!unanswered.usable_for_sending(UnixSeconds(since + 30 * 24 * 3600 + 1)));
-        let sent = unanswered.encrypt(&local, &remote, b"?", UnixSeconds(since), rng).unwrap();
+        let after = |seconds| UnixSeconds(now.0 + seconds);
+        let usable = |seconds| unanswered.usable_for_sending(SessionPolicy::X3dh, after(seconds));
+        assert!(usable(30 * 24 * 3600) && !usable(30 * 24 * 3600 + 1));
+        let sent = unanswered.encrypt(&local, &remote, b"?", now, rng).unwrap();
         let sent = PreKeySignalMessage::parse(sent.output.serialize()).unwrap();
         assert_eq!(sent.identity_key(), identity.public());
         assert!(sent.one_time_pre_key_id().is_some() && sent.kem_pre_key_id().is_some());

@@ -8,8 +8,8 @@ mod support;
 
 use rand::{SeedableRng as _, rngs::StdRng};
 use sealpost_protocol::{
-    Ciphertext, DecryptError, Plaintext, PreKeyBundle, PreKeySignalMessage, RawPreKeyBundle, RawSigned,
-    SessionPolicy, SessionRecord, SignalMessage, SkippedKeys, UnixSeconds,
+    Ciphertext, DecryptError, Inbound, Plaintext, PreKeyBundle, PreKeySignalMessage, RawPreKeyBundle,
+    RawSigned, SessionPolicy, SessionRecord, SignalMessage, SkippedKeys, UnixSeconds,
 };
 use serde_json::Value;
 use support::records::{OurSession, TheirRecord, ours};
@@ -33,30 +33,28 @@ struct Receiver<'a> {
     rng: StdRng,
 }
 
+fn inbound<'a>(peer: &'a Peer, sender: &'a Peer, policy: SessionPolicy) -> Inbound<'a> {
+    let (local, remote, now) = (peer.local(), &sender.address, UnixSeconds(1_764_000_000));
+    Inbound { local, remote, skipped: &[], policy, now }
+}
+
 impl Receiver<'_> {
     fn receive(&mut self, kind: u64, message: &[u8]) -> Result<Plaintext, DecryptError> {
-        let (local, remote, policy) = (self.peer.local(), &self.sender.address, SessionPolicy::X3dh);
+        let inbound = inbound(self.peer, self.sender, SessionPolicy::X3dh);
         let advanced = if kind == 3 {
             let message = PreKeySignalMessage::parse(message).unwrap();
             let (keys, skipped) = (Some(self.keys.ours()), self.skipped.find(message.signal_message()));
-            let accepted = self.record.decrypt_pre_key(
-                &local,
-                remote,
-                &message,
-                keys,
-                &skipped,
-                policy,
-                &mut self.rng,
-            )?;
-            accepted.advanced
+            let inbound = Inbound { skipped: &skipped, ..inbound };
+            self.record.decrypt_pre_key(&inbound, &message, keys, &mut self.rng)?.advanced
         } else {
             let message = SignalMessage::parse(message).unwrap();
             let skipped = self.skipped.find(&message);
-            self.record.decrypt(&local, remote, &message, &skipped, &mut self.rng)?
+            self.record.decrypt(&Inbound { skipped: &skipped, ..inbound }, &message, &mut self.rng)?
         };
         self.record = advanced.next;
         self.skipped.apply(advanced.skipped);
-        Ok(advanced.output)
+        assert_eq!(advanced.output.authenticated_by, *self.sender.identity.public());
+        Ok(advanced.output.plaintext)
     }
 }
 
@@ -169,27 +167,28 @@ fn imported_sessions_are_answered() {
         let mut rng = StdRng::seed_from_u64(2);
         let answer = receiver.record.encrypt(&bob.local(), &alice.address, b"answer", now, &mut rng).unwrap();
         let Ciphertext::Signal(message) = &answer.output else { panic!("bob has received") };
-        let read = sent.next.decrypt(&alice.local(), &bob.address, message, &[], &mut rng).unwrap();
-        assert_eq!(read.output.expose(), b"answer");
+        let inbound = inbound(&alice, &bob, SessionPolicy::X3dh);
+        let read = sent.next.decrypt(&inbound, message, &mut rng).unwrap();
+        assert_eq!(read.output.plaintext.expose(), b"answer");
     }
 }
 
 /// What became of the bytes, in the words of `failures.json`.
 fn outcome(receiver: &mut Receiver<'_>, policy: SessionPolicy, kind: u64, message: &[u8]) -> Option<String> {
-    let (local, remote) = (receiver.peer.local(), &receiver.sender.address);
+    let inbound = inbound(receiver.peer, receiver.sender, policy);
     let opened = if kind == 3 {
         let message = match PreKeySignalMessage::parse(message) {
             Ok(message) => message,
             Err(reason) => return Some(format!("{reason:?}")),
         };
         let (keys, rng) = (Some(receiver.keys.ours()), &mut receiver.rng);
-        receiver.record.decrypt_pre_key(&local, remote, &message, keys, &[], policy, rng).map(drop)
+        receiver.record.decrypt_pre_key(&inbound, &message, keys, rng).map(drop)
     } else {
         let message = match SignalMessage::parse(message) {
             Ok(message) => message,
             Err(reason) => return Some(format!("{reason:?}")),
         };
-        receiver.record.decrypt(&local, remote, &message, &[], &mut receiver.rng).map(drop)
+        receiver.record.decrypt(&inbound, &message, &mut receiver.rng).map(drop)
     };
     opened.err().map(|reason| format!("{reason:?}"))
 }

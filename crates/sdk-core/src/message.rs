@@ -123,6 +123,10 @@ pub enum Undecryptable {
     /// It was opened, but says something this version does not understand.
     #[error("a kind of content that is not understood here")]
     UnknownContent,
+    /// It opens, but whoever sealed it has another identity key than the sender has now: an old device of theirs, or
+    /// somebody who has its keys.
+    #[error("the sender's key was replaced")]
+    SenderKeyReplaced,
 }
 
 /// Fixed numbers for the database: append, never renumber.
@@ -159,4 +163,5 @@ stored_as!(Undecryptable {
     Malformed = 5,
     Misrouted = 6,
     UnknownContent = 7,
+    SenderKeyReplaced = 8,
 } else NotDecryptable);

@@ -55,7 +55,7 @@ impl Peer {
         self.identity = next.remote_identity().copied().or(self.identity);
         let forgotten = next.changes_since(&self.record).into_iter().filter_map(|change| match change {
             SessionChange::Remove(id) => Some(SkippedChange::ForgetSession(id)),
-            SessionChange::Put { .. } => None,
+            SessionChange::Put(_) => None,
         });
         self.skipped.apply(forgotten.collect());
         self.record = next;

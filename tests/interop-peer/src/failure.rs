@@ -187,6 +187,7 @@ impl From<SealError> for Failure {
             SealError::RegistrationId => "invalid_registration_id",
             SealError::Contradiction => "contradictory_recipients",
             SealError::RedundantExclusion => "redundant_exclusion",
+            SealError::Unbound => "unbound",
             SealError::TooLong => "too_long",
             _ => "not_sealed",
         };
@@ -209,6 +210,7 @@ impl From<VerifyError> for Failure {
         let code = match error {
             VerifyError::UnknownServer => "unknown_server",
             VerifyError::SelfSend => "self_send",
+            VerifyError::Unbound => "unbound",
             _ => "untrusted_sender",
         };
         Self::new(code, error)

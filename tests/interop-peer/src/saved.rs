@@ -4,7 +4,7 @@ use sealpost_protocol::group::{SenderKeyRecord, SkippedKey, SkippedKeyId};
 use sealpost_protocol::sealed::Remembered;
 use sealpost_protocol::{
     Address, DeviceId, DistributionId, IdentityKey, IdentityKeyPair, KemPreKey, KemPreKeyId, OneTimePreKey,
-    SessionPolicy, SessionRecord, SignedPreKey, SignedPreKeyId, SkippedKeys,
+    SessionPolicy, SessionRecord, SignedPreKey, SignedPreKeyId, SkippedKeys, UnixSeconds,
 };
 use serde::{Deserialize, Serialize};
 
@@ -48,8 +48,8 @@ struct SavedPeer {
 struct SavedSenderKey {
     sender: SavedAddress,
     record: Hex,
-    /// Chain, iteration, message key.
-    skipped: Vec<(u32, u32, Hex)>,
+    /// Chain, iteration, message key, and since when it is kept.
+    skipped: Vec<(u32, u32, Hex, Option<u64>)>,
 }
 
 impl Saved {
@@ -144,7 +144,9 @@ impl SavedPeer {
 
 impl SavedSenderKey {
     fn of(sender: &Address, key: &SenderKey) -> Self {
-        let rows = key.skipped.rows().map(|(id, seed)| (id.chain_id, id.iteration, seed.expose()[..].into()));
+        let rows = key.skipped.rows().map(|SkippedKey { id, seed, since }| {
+            (id.chain_id, id.iteration, seed.expose()[..].into(), since.map(|since| since.0))
+        });
         Self {
             sender: SavedAddress::of(sender),
             record: hex(&key.record.to_bytes()),
@@ -156,9 +158,9 @@ impl SavedSenderKey {
         let record = SenderKeyRecord::from_bytes(&self.record.0)?;
         let distribution_id = record.distribution_id();
         let mut skipped = SenderSkippedKeys::default();
-        for (chain_id, iteration, seed) in &self.skipped {
+        for (chain_id, iteration, seed, since) in &self.skipped {
             let id = SkippedKeyId { distribution_id, chain_id: *chain_id, iteration: *iteration };
-            skipped.insert(SkippedKey::new(id, array(seed)?));
+            skipped.insert(SkippedKey::new(id, array(seed)?, since.map(UnixSeconds)));
         }
         Ok(((self.sender.parse()?, distribution_id), SenderKey { record, skipped }))
     }

@@ -2,24 +2,24 @@
 
 use std::collections::BTreeMap;
 
+use sealpost_protocol::DistributionId;
 use sealpost_protocol::group::{SkippedChange, SkippedKey, SkippedKeyId};
-use sealpost_protocol::{DistributionId, Secret};
 
 /// The kept keys of one sender.
 #[derive(Default)]
-pub(crate) struct SenderSkippedKeys(BTreeMap<SkippedKeyId, Secret<32>>);
+pub(crate) struct SenderSkippedKeys(BTreeMap<SkippedKeyId, SkippedKey>);
 
 impl SenderSkippedKeys {
     pub(crate) fn find(&self, id: SkippedKeyId) -> Option<SkippedKey> {
-        self.0.get(&id).map(|seed| SkippedKey::new(id, *seed.expose()))
+        self.0.get(&id).map(|key| SkippedKey::new(id, *key.seed.expose(), key.since))
     }
 
     pub(crate) fn insert(&mut self, key: SkippedKey) {
-        self.0.insert(key.id, key.seed);
+        self.0.insert(key.id, key);
     }
 
-    pub(crate) fn rows(&self) -> impl Iterator<Item = (&SkippedKeyId, &Secret<32>)> {
-        self.0.iter()
+    pub(crate) fn rows(&self) -> impl Iterator<Item = &SkippedKey> {
+        self.0.values()
     }
 
     /// Applies the changes of one step.
@@ -30,9 +30,9 @@ impl SenderSkippedKeys {
                 SkippedChange::Forget(id) => {
                     self.0.remove(&id);
                 }
-                SkippedChange::ForgetOldest { distribution_id, chain_id, count } => {
+                SkippedChange::KeepNewest { distribution_id, chain_id, count } => {
                     let count = usize::try_from(count).unwrap_or(usize::MAX);
-                    for id in self.chain(distribution_id, chain_id).take(count).collect::<Vec<_>>() {
+                    for id in self.chain(distribution_id, chain_id).rev().skip(count).collect::<Vec<_>>() {
                         self.0.remove(&id);
                     }
                 }
@@ -43,7 +43,11 @@ impl SenderSkippedKeys {
         }
     }
 
-    fn chain(&self, distribution_id: DistributionId, chain_id: u32) -> impl Iterator<Item = SkippedKeyId> {
+    fn chain(
+        &self,
+        distribution_id: DistributionId,
+        chain_id: u32,
+    ) -> impl DoubleEndedIterator<Item = SkippedKeyId> {
         let at = move |iteration| SkippedKeyId { distribution_id, chain_id, iteration };
         self.0.range(at(0)..=at(u32::MAX)).map(|(id, _)| *id)
     }

@@ -1,5 +1,5 @@
 // Messages between two devices. The order of arguments is what changed most between versions.
-import { S, address, hex, privateKey, publicKey, since, unhex } from './library.mjs';
+import { S, address, hex, publicKey, since, unhex } from './library.mjs';
 
 const remote = ({ remote, remoteDev }) => address(remote, remoteDev);
 const local = (device) => address(device.name, device.device);
@@ -100,8 +100,4 @@ export const commands = {
     const pq = hex(message.pqRatchet?.() ?? []);
     return { counter: message.counter(), version: message.messageVersion(), ...(pq && { pq }) };
   },
-
-  sign: (_device, c) => ({ sig: hex(privateKey(c.priv).sign(unhex(c.msg))) }),
-  verify: (_device, c) => ({ ok: publicKey(c.pub).verify(unhex(c.msg), unhex(c.sig)) }),
-  agree: (_device, c) => ({ ss: hex(privateKey(c.priv).agree(publicKey(c.pub))) }),
 };

@@ -5,7 +5,7 @@ use std::hint::black_box;
 use sealpost_protocol::group::SenderKeyRecord;
 use sealpost_protocol::{DistributionId, SenderKeyMessage};
 
-use super::people::{TEXT, rng};
+use super::people::{NOW, TEXT, rng};
 use super::{Call, Operation};
 
 pub(crate) const OPERATIONS: &[Operation] = &[
@@ -40,6 +40,6 @@ fn decrypt() -> Call {
     let message = made.next.encrypt(&TEXT, &mut rng).unwrap().output.serialize().to_vec();
     Box::new(move || {
         let message = SenderKeyMessage::parse(&message).unwrap();
-        drop(black_box(theirs.decrypt(&message, None).unwrap()));
+        drop(black_box(theirs.decrypt(&message, None, NOW).unwrap()));
     })
 }

@@ -2,9 +2,7 @@
 
 use std::hint::black_box;
 
-use sealpost_protocol::{
-    Ciphertext, KemPreKey, OneTimePreKey, OurPreKeys, SessionPolicy, SessionRecord, SignedPreKey,
-};
+use sealpost_protocol::{Ciphertext, KemPreKey, OneTimePreKey, OurPreKeys, SessionRecord, SignedPreKey};
 
 use super::people::{rng, two_devices};
 use super::{Call, Operation};
@@ -59,9 +57,8 @@ fn accept() -> Call {
         let one_time = OneTimePreKey::from_bytes(&stored.1).unwrap();
         let kem = KemPreKey::from_bytes(&stored.2).unwrap();
         let keys = OurPreKeys { signed: &signed, one_time: Some(&one_time), kem: Some(&kem) };
-        let (empty, policy) = (SessionRecord::empty(), SessionPolicy::TripleRatchet);
-        let accepted =
-            empty.decrypt_pre_key(&bob.local(), &alice.address, &first, Some(keys), &[], policy, &mut rng);
+        let (empty, inbound) = (SessionRecord::empty(), bob.inbound(&alice, &[]));
+        let accepted = empty.decrypt_pre_key(&inbound, &first, Some(keys), &mut rng);
         drop(black_box(accepted.unwrap()));
     })
 }

@@ -2,8 +2,8 @@
 
 use rand::{SeedableRng as _, rngs::StdRng};
 use sealpost_protocol::{
-    Address, Advanced, Ciphertext, DeviceId, IdentityKeyPair, KemPreKey, KemPreKeyId, LocalDevice,
-    OneTimePreKey, OneTimePreKeyId, OurPreKeys, Plaintext, PreKeyBundle, RawPreKeyBundle, RawSigned,
+    Address, Advanced, Ciphertext, Decrypted, DeviceId, IdentityKeyPair, Inbound, KemPreKey, KemPreKeyId,
+    LocalDevice, OneTimePreKey, OneTimePreKeyId, OurPreKeys, PreKeyBundle, RawPreKeyBundle, RawSigned,
     SessionPolicy, SessionRecord, SignedPreKey, SignedPreKeyId, SkippedKey, UnixSeconds,
 };
 
@@ -44,6 +44,11 @@ pub(crate) fn two_devices() -> [Device; 2] {
 impl Device {
     pub(crate) fn local(&self) -> LocalDevice<'_> {
         LocalDevice { identity: &self.identity, address: &self.address, registration_id: 1 }
+    }
+
+    pub(crate) fn inbound<'a>(&'a self, peer: &'a Self, skipped: &'a [SkippedKey]) -> Inbound<'a> {
+        let (local, remote, policy) = (self.local(), &peer.address, SessionPolicy::TripleRatchet);
+        Inbound { local, remote, skipped, policy, now: NOW }
     }
 
     pub(crate) fn bundle(&self) -> PreKeyBundle {
@@ -93,17 +98,14 @@ impl Device {
         ciphertext: &Ciphertext,
         skipped: &[SkippedKey],
         rng: &mut StdRng,
-    ) -> Advanced<Plaintext> {
-        let (local, remote) = (self.local(), &peer.address);
+    ) -> Advanced<Decrypted> {
+        let inbound = self.inbound(peer, skipped);
         match ciphertext {
-            Ciphertext::Signal(message) => record.decrypt(&local, remote, message, skipped, rng).unwrap(),
+            Ciphertext::Signal(message) => record.decrypt(&inbound, message, rng).unwrap(),
             Ciphertext::PreKey(message) => {
                 let keys =
                     OurPreKeys { signed: &self.signed, one_time: Some(&self.one_time), kem: Some(&self.kem) };
-                let policy = SessionPolicy::TripleRatchet;
-                let accepted =
-                    record.decrypt_pre_key(&local, remote, message, Some(keys), skipped, policy, rng);
-                accepted.unwrap().advanced
+                record.decrypt_pre_key(&inbound, message, Some(keys), rng).unwrap().advanced
             }
         }
     }

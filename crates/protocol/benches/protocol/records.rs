@@ -90,7 +90,7 @@ pub(crate) fn print_sizes() {
     let written: usize = changes
         .iter()
         .map(|change| match change {
-            SessionChange::Put { bytes, .. } => bytes.len(),
+            SessionChange::Put(session) => session.bytes.len(),
             SessionChange::Remove(_) => 0,
         })
         .sum();

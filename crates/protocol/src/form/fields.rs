@@ -74,7 +74,11 @@ impl<'a> Fields<'a> {
     }
 
     pub(crate) fn uint64(&self, number: u32) -> Result<u64, DecodeError> {
-        self.varint(number).map(Option::unwrap_or_default)
+        self.optional_uint64(number).map(Option::unwrap_or_default)
+    }
+
+    pub(crate) fn optional_uint64(&self, number: u32) -> Result<Option<u64>, DecodeError> {
+        self.varint(number)
     }
 
     pub(crate) fn sint64(&self, number: u32) -> Result<i64, DecodeError> {

@@ -21,6 +21,7 @@ use crate::error::NotAuthentic;
 use crate::message::{SenderKeyDistributionMessage, SenderKeyMessage};
 use crate::plaintext::Plaintext;
 use crate::primitives::x25519::KeyPair;
+use crate::time::UnixSeconds;
 
 /// Chains that are remembered.
 pub(super) const MAX_CHAINS: usize = 5;
@@ -113,6 +114,7 @@ impl SenderKeyRecord {
         &self,
         message: &SenderKeyMessage,
         skipped: Option<&SkippedKey>,
+        now: UnixSeconds,
     ) -> Result<Advanced<Plaintext>, DecryptError> {
         if message.distribution_id() != self.distribution_id {
             return Err(DecryptError::NoSenderKey);
@@ -122,7 +124,7 @@ impl SenderKeyRecord {
         if !message.is_signed_by(chain.signing.public()) {
             return Err(DecryptError::NotDecryptable);
         }
-        let (keys, next, skipped) = chain.receive(SkippedKeyId::of(message), skipped)?;
+        let (keys, next, skipped) = chain.receive(SkippedKeyId::of(message), skipped, now)?;
         let plaintext = keys.decrypt(message.ciphertext())?;
         let skipped = skipped.into_changes();
         Ok(Advanced { next: self.with_chain(next), skipped, output: Plaintext(plaintext) })

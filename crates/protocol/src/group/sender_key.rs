@@ -13,7 +13,8 @@ use crate::primitives::secret::Secret;
 use crate::primitives::x25519::{KeyPair, PublicKey};
 use crate::ratchet::chain_key::ChainKey;
 use crate::ratchet::message_key::MessageKey;
-use crate::ratchet::walk::{Chain as _, Jump, Limits, Walked, walk};
+use crate::ratchet::walk::{Chain as _, Jump, Limits, Walked, Work, walk};
+use crate::time::UnixSeconds;
 
 /// A chain, and the key that signs its messages.
 #[derive(Debug)]
@@ -95,21 +96,27 @@ impl SenderKey {
     }
 
     /// The key of message `id`, out of the chain or, when it is late, out of `skipped`.
-    pub(super) fn receive(&self, id: SkippedKeyId, skipped: Option<&SkippedKey>) -> Result<Step, NoKey> {
+    pub(super) fn receive(
+        &self,
+        id: SkippedKeyId,
+        skipped: Option<&SkippedKey>,
+        now: UnixSeconds,
+    ) -> Result<Step, NoKey> {
         if id.iteration >= self.chain_key.index() {
-            return self.advance(id);
+            return self.advance(id, now);
         }
-        let key = skipped.filter(|key| key.id == id).ok_or(NoKey::Duplicate)?;
+        let key = skipped.filter(|key| key.id == id && key.is_good(now)).ok_or(NoKey::Duplicate)?;
         let next = self.at(self.chain_key.copy(), self.kept.saturating_sub(1));
         let message_key = MessageKey::new(key.seed.copy());
         Ok((cipher_key(message_key), next, Pending::Late(id)))
     }
 
     /// The key of message `id`, which is not behind the chain, and what becomes of those between.
-    fn advance(&self, id: SkippedKeyId) -> Result<Step, NoKey> {
-        let walked = walk(self.chain_key.copy(), id.iteration, self.kept, Limits::new(Jump::Limited));
+    fn advance(&self, id: SkippedKeyId, now: UnixSeconds) -> Result<Step, NoKey> {
+        let (limits, work) = (Limits::new(Jump::Limited), &mut Work::new(Jump::Limited));
+        let walked = walk(self.chain_key.copy(), id.iteration, self.kept, limits, work);
         let Walked { chain, key, kept, passed } = walked.ok_or(NoKey::TooFarAhead)?;
-        Ok((cipher_key(key), self.at(chain, kept), Pending::Walk(id, passed)))
+        Ok((cipher_key(key), self.at(chain, kept), Pending::Walk(id, now, passed)))
     }
 
     fn at(&self, chain_key: ChainKey, kept: u32) -> Self {

@@ -7,6 +7,7 @@ use crate::message::SenderKeyMessage;
 use crate::ratchet::chain_key::ChainKey;
 use crate::ratchet::skipped;
 use crate::ratchet::walk::PassedOver;
+use crate::time::UnixSeconds;
 
 /// Names the message a skipped key is for, among those of one sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -30,7 +31,7 @@ impl SkippedKeyId {
     }
 }
 
-/// The key of a message that has not come yet.
+/// The key of a message that has not come yet. It is of no use after 30 days.
 pub type SkippedKey = skipped::SkippedKey<SkippedKeyId>;
 
 /// What a step changes about the skipped keys of its sender. Apply all of them, in order, in the transaction that stores
@@ -40,13 +41,13 @@ pub enum SkippedChange {
     Keep(SkippedKey),
     /// A late message came: its key is spent.
     Forget(SkippedKeyId),
-    /// More than 2,000 would be kept: forget the `count` lowest numbers of a chain.
-    ForgetOldest {
+    /// More than 2,000 would be kept: forget all keys of a chain but those of the `count` highest numbers.
+    KeepNewest {
         /// The distribution.
         distribution_id: DistributionId,
         /// The chain.
         chain_id: u32,
-        /// How many.
+        /// How many remain.
         count: u32,
     },
     /// The record dropped a chain: forget all of it.
@@ -64,19 +65,20 @@ pub(super) enum Pending {
     /// It was late.
     Late(SkippedKeyId),
     /// The chain moves past these keys.
-    Walk(SkippedKeyId, PassedOver<ChainKey>),
+    Walk(SkippedKeyId, UnixSeconds, PassedOver<ChainKey>),
 }
 
 impl Pending {
     pub(super) fn into_changes(self) -> Vec<SkippedChange> {
         match self {
             Self::Late(id) => vec![SkippedChange::Forget(id)],
-            Self::Walk(to, keys) => {
+            Self::Walk(to, now, keys) => {
                 let SkippedKeyId { distribution_id, chain_id, .. } = to;
                 keys.into_changes(
-                    |count| SkippedChange::ForgetOldest { distribution_id, chain_id, count },
+                    |count| SkippedChange::KeepNewest { distribution_id, chain_id, count },
                     |(iteration, seed)| {
-                        SkippedChange::Keep(SkippedKey { id: SkippedKeyId { iteration, ..to }, seed })
+                        let (id, since) = (SkippedKeyId { iteration, ..to }, Some(now));
+                        SkippedChange::Keep(SkippedKey { id, seed, since })
                     },
                 )
             }
@@ -87,10 +89,10 @@ impl Pending {
 impl fmt::Debug for SkippedChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Keep(SkippedKey { id, seed: _ }) => write!(f, "Keep({id:?})"),
+            Self::Keep(SkippedKey { id, seed: _, since: _ }) => write!(f, "Keep({id:?})"),
             Self::Forget(id) => write!(f, "Forget({id:?})"),
-            Self::ForgetOldest { distribution_id, chain_id, count } => {
-                write!(f, "ForgetOldest({distribution_id:?}, {chain_id}, {count})")
+            Self::KeepNewest { distribution_id, chain_id, count } => {
+                write!(f, "KeepNewest({distribution_id:?}, {chain_id}, {count})")
             }
             Self::ForgetChain { distribution_id, chain_id } => {
                 write!(f, "ForgetChain({distribution_id:?}, {chain_id})")

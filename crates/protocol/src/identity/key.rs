@@ -8,7 +8,7 @@ use crate::error::DecodeError;
 use crate::form::{Fields, written};
 use crate::primitives::secret::Secret;
 use crate::primitives::x25519::{KeyPair, PUBLIC_KEY_LEN, PublicKey};
-use crate::primitives::xeddsa::{self, SIGNATURE_LEN, Signature};
+use crate::primitives::xeddsa::{self, Signature};
 use crate::stored::StoredBytes;
 
 /// Who somebody is: the public half of their identity key.
@@ -27,11 +27,6 @@ impl IdentityKey {
     /// Type byte and 32 bytes.
     pub fn serialize(&self) -> [u8; PUBLIC_KEY_LEN] {
         *self.0.as_bytes()
-    }
-
-    /// Whether `signature` is one of `message` by this identity (XEdDSA).
-    pub fn has_signed(&self, message: &[u8], signature: &[u8]) -> bool {
-        Signature::parse(signature).is_ok_and(|signature| self.verify(message, &signature))
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8; PUBLIC_KEY_LEN] {
@@ -56,7 +51,8 @@ impl fmt::Debug for IdentityKey {
     }
 }
 
-/// Our identity key, with the secret half.
+/// Our identity key, with the secret half. It agrees and signs within the protocol only, where what is derived and what is
+/// signed cannot be taken for something else.
 pub struct IdentityKeyPair {
     public: IdentityKey,
     pair: KeyPair,
@@ -76,16 +72,6 @@ impl IdentityKeyPair {
     /// The half that others know.
     pub fn public(&self) -> &IdentityKey {
         &self.public
-    }
-
-    /// A signature of `message` (XEdDSA). The caller sees to it that nothing else that is signed looks like it.
-    pub fn signature<R: CryptoRng + ?Sized>(&self, message: &[u8], rng: &mut R) -> [u8; SIGNATURE_LEN] {
-        *self.sign(message, rng).as_bytes()
-    }
-
-    /// What both can compute and nobody else (X25519). `None` when `theirs` would make it known to everybody.
-    pub fn agree(&self, theirs: &IdentityKey) -> Option<Secret<32>> {
-        self.pair.agree(theirs.public_key()).ok()
     }
 
     /// The stored form: protobuf, 1 public (33 bytes), 2 private (32 bytes).

@@ -1,7 +1,7 @@
 //! `CK`: the key of a chain, which gives a message key at every step.
 
 use super::message_key::MessageKey;
-use super::walk::Chain;
+use super::walk::{Chain, STEP_COST};
 use crate::primitives::kdf;
 use crate::primitives::secret::Secret;
 
@@ -32,6 +32,8 @@ impl ChainKey {
 }
 
 impl Chain for ChainKey {
+    const COST: u32 = STEP_COST;
+
     fn next_number(&self) -> u32 {
         self.index
     }

@@ -7,8 +7,9 @@ use rand_core::CryptoRng;
 use super::chain_key::ChainKey;
 use super::message_key::MessageKey;
 use super::root_key::RootKey;
-use super::skipped::{Pending, SkippedChange, SkippedKey, SkippedKeyId};
-use super::walk::{Chain as _, Jump, Limits, Walked, walk};
+use super::skipped::{Pending, SkippedChange, SkippedKeyId};
+use super::terms::Terms;
+use super::walk::{Chain as _, Walked, Work, distance, walk};
 use crate::error::LowOrderPoint;
 use crate::message::Header;
 use crate::primitives::x25519::{KeyPair, PublicKey};
@@ -65,8 +66,8 @@ pub(crate) struct Step<'a> {
 
 #[derive(Debug)]
 enum Change {
-    /// A chain we know moves on.
-    Symmetric { position: usize, chain: ReceivingChain },
+    /// A chain we know moves on; `late` when it is not the newest, or the message was skipped before.
+    Symmetric { position: usize, chain: ReceivingChain, late: bool },
     /// Their new ratchet key began a chain, and asks for a new one of ours.
     Dh { root_key: RootKey, chain: ReceivingChain },
 }
@@ -115,33 +116,46 @@ impl DoubleRatchet {
     /// The receiving half (section 3.5): the message key, and the step to take when it has opened the message.
     pub(crate) fn receive(
         &self,
-        session: SessionId,
         header: &Header,
-        jump: Jump,
-        skipped: &[SkippedKey],
+        terms: &Terms<'_>,
+        work: &mut Work,
     ) -> Result<(MessageKey, Step<'_>), NoKey> {
-        let known =
-            self.receiving.iter().enumerate().find(|(_, chain)| chain.ratchet_key == header.ratchet_key);
-        let (message_key, change, skipped) = match known {
-            None => self.begin_chain(session, header, jump)?,
+        let (message_key, change, skipped) = match self.chain_of(header) {
+            None => self.begin_chain(header, terms, work)?,
             Some((position, chain)) if header.number < chain.chain_key.index() => {
-                let (chain, message_key, skipped) = chain.take_kept(session, header.number, skipped)?;
-                (message_key, Change::Symmetric { position, chain }, skipped)
+                let (chain, message_key, skipped) = chain.take_kept(header.number, terms)?;
+                (message_key, Change::Symmetric { position, chain, late: true }, skipped)
             }
             Some((position, chain)) => {
-                let (chain, message_key, skipped) = chain.advance(session, header.number, jump)?;
-                (message_key, Change::Symmetric { position, chain }, skipped)
+                let (chain, message_key, skipped) = chain.advance(header.number, terms, work)?;
+                let late = position.saturating_add(1) < self.receiving.len();
+                (message_key, Change::Symmetric { position, chain, late }, skipped)
             }
         };
-        Ok((message_key, Step { ratchet: self, session, change, skipped }))
+        Ok((message_key, Step { ratchet: self, session: terms.session, change, skipped }))
+    }
+
+    /// Whether the ratchet key of a message is one of theirs that we know.
+    pub(crate) fn knows(&self, header: &Header) -> bool {
+        self.chain_of(header).is_some()
+    }
+
+    /// How many steps it is to a message; none to one that was passed.
+    pub(crate) fn distance(&self, header: &Header) -> u32 {
+        let next = self.chain_of(header).map_or(0, |(_, chain)| chain.chain_key.index());
+        distance(next, header.number).unwrap_or(0)
+    }
+
+    fn chain_of(&self, header: &Header) -> Option<(usize, &Arc<ReceivingChain>)> {
+        self.receiving.iter().enumerate().find(|(_, chain)| chain.ratchet_key == header.ratchet_key)
     }
 
     /// The first half of a DH ratchet step; [`Step::take`] does the second.
     fn begin_chain(
         &self,
-        session: SessionId,
         header: &Header,
-        jump: Jump,
+        terms: &Terms<'_>,
+        work: &mut Work,
     ) -> Result<(MessageKey, Change, Pending<ChainKey>), NoKey> {
         let ours = &self.sending.ratchet_key;
         let (root_key, chain_key) = self
@@ -150,12 +164,17 @@ impl DoubleRatchet {
             .step(ours, &header.ratchet_key)
             .map_err(|LowOrderPoint| NoKey::Impossible)?;
         let chain = ReceivingChain { ratchet_key: header.ratchet_key, chain_key, kept: 0 };
-        let (chain, message_key, skipped) = chain.advance(session, header.number, jump)?;
+        let (chain, message_key, skipped) = chain.advance(header.number, terms, work)?;
         Ok((message_key, Change::Dh { root_key, chain }, skipped))
     }
 }
 
 impl Step<'_> {
+    /// Whether others that we know of were sent after the message.
+    pub(crate) fn is_late(&self) -> bool {
+        matches!(self.change, Change::Symmetric { late: true, .. })
+    }
+
     /// The next state, and what it changes about the skipped keys. The second half of a DH ratchet step is here, where
     /// only authentic messages come: a trial with the wrong session costs one agreement.
     pub(crate) fn take<R: CryptoRng + ?Sized>(
@@ -166,7 +185,7 @@ impl Step<'_> {
         let mut skipped = skipped.into_changes();
         let mut receiving = ratchet.receiving.clone();
         match change {
-            Change::Symmetric { position, chain } => {
+            Change::Symmetric { position, chain, late: _ } => {
                 if let Some(old) = receiving.get_mut(position) {
                     *old = Arc::new(chain);
                 }
@@ -195,25 +214,25 @@ impl ReceivingChain {
     /// The chain after message `number`, which is not behind it, and what becomes of those between.
     fn advance(
         &self,
-        session: SessionId,
         number: u32,
-        jump: Jump,
+        terms: &Terms<'_>,
+        work: &mut Work,
     ) -> Result<(Self, MessageKey, Pending<ChainKey>), NoKey> {
-        let walked = walk(self.chain_key.copy(), number, self.kept, Limits::new(jump));
+        let Terms { session, now, limits, .. } = *terms;
+        let walked = walk(self.chain_key.copy(), number, self.kept, limits, work);
         let Walked { chain: chain_key, key, kept, passed } = walked.ok_or(NoKey::Impossible)?;
-        let skipped = Pending::Walk { session, ratchet_key: *self.ratchet_key.as_bytes(), keys: passed };
+        let skipped = Pending::Walk { session, ratchet_key: *self.ratchet_key.as_bytes(), now, keys: passed };
         Ok((Self { ratchet_key: self.ratchet_key, chain_key, kept }, key, skipped))
     }
 
     /// The chain without the kept key of message `number`, and that key.
     fn take_kept(
         &self,
-        session: SessionId,
         number: u32,
-        skipped: &[SkippedKey],
+        terms: &Terms<'_>,
     ) -> Result<(Self, MessageKey, Pending<ChainKey>), NoKey> {
-        let id = self.key_id(session, number);
-        let key = skipped.iter().find(|key| key.id == id).ok_or(NoKey::Duplicate)?;
+        let id = self.key_id(terms.session, number);
+        let key = terms.kept(id).ok_or(NoKey::Duplicate)?;
         let kept = self.kept.saturating_sub(1);
         let chain = Self { ratchet_key: self.ratchet_key, chain_key: self.chain_key.copy(), kept };
         let skipped = Pending::Changes(vec![SkippedChange::Forget(id)]);

@@ -35,5 +35,6 @@ pub(crate) mod message_key;
 pub(crate) mod pq;
 pub(crate) mod root_key;
 pub(crate) mod skipped;
+pub(crate) mod terms;
 pub(crate) mod triple;
 pub(crate) mod walk;

@@ -16,6 +16,7 @@ use crate::primitives::secret::Secret;
 use crate::primitives::x25519::PUBLIC_KEY_LEN;
 use crate::session_id::SessionId;
 use crate::stored::StoredBytes;
+use crate::time::UnixSeconds;
 
 /// Names the message a skipped key is for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -80,19 +81,26 @@ pub(crate) fn pq_chain(epoch: u64) -> [u8; PUBLIC_KEY_LEN] {
     chain
 }
 
-/// The key of a message that has not come yet.
+/// The key of a message that has not come yet. It is of no use after 30 days.
 #[derive(Debug)]
 pub struct SkippedKey<Id = SkippedKeyId> {
     /// Which message.
     pub id: Id,
     /// The message key.
     pub seed: Secret<32>,
+    /// Since when it is kept; not known of a row that was stored before this was.
+    pub since: Option<UnixSeconds>,
 }
 
 impl<Id> SkippedKey<Id> {
     /// From a stored row.
-    pub fn new(id: Id, seed: [u8; 32]) -> Self {
-        Self { id, seed: Secret::new(seed) }
+    pub fn new(id: Id, seed: [u8; 32], since: Option<UnixSeconds>) -> Self {
+        Self { id, seed: Secret::new(seed), since }
+    }
+
+    /// Whether its message may still come.
+    pub(crate) fn is_good(&self, now: UnixSeconds) -> bool {
+        self.since.is_none_or(|since| !since.is_long_before(now))
     }
 }
 
@@ -103,13 +111,13 @@ pub enum SkippedChange {
     Keep(SkippedKey),
     /// A late message came: its key is spent.
     Forget(SkippedKeyId),
-    /// More than 2,000 would be kept: forget the `count` lowest numbers of a chain.
-    ForgetOldest {
+    /// More than 2,000 would be kept: forget all keys of a chain but those of the `count` highest numbers.
+    KeepNewest {
         /// The session.
         session: SessionId,
         /// The chain.
         ratchet_key: [u8; PUBLIC_KEY_LEN],
-        /// How many.
+        /// How many remain.
         count: u32,
     },
     /// The session dropped a chain: forget all of it.
@@ -129,19 +137,20 @@ pub(crate) enum Pending<C> {
     /// Just this.
     Changes(Vec<SkippedChange>),
     /// The chain of `ratchet_key` moves past `keys`.
-    Walk { session: SessionId, ratchet_key: [u8; PUBLIC_KEY_LEN], keys: PassedOver<C> },
+    Walk { session: SessionId, ratchet_key: [u8; PUBLIC_KEY_LEN], now: UnixSeconds, keys: PassedOver<C> },
 }
 
 impl<C: Chain> Pending<C> {
     pub(crate) fn into_changes(self) -> Vec<SkippedChange> {
         match self {
             Self::Changes(changes) => changes,
-            Self::Walk { session, ratchet_key, keys } => keys.into_changes(
-                |count| SkippedChange::ForgetOldest { session, ratchet_key, count },
+            Self::Walk { session, ratchet_key, now, keys } => keys.into_changes(
+                |count| SkippedChange::KeepNewest { session, ratchet_key, count },
                 |(number, seed)| {
                     SkippedChange::Keep(SkippedKey {
                         id: SkippedKeyId { session, ratchet_key, number },
                         seed,
+                        since: Some(now),
                     })
                 },
             ),
@@ -152,10 +161,10 @@ impl<C: Chain> Pending<C> {
 impl fmt::Debug for SkippedChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Keep(SkippedKey { id, seed: _ }) => write!(f, "Keep({id:?})"),
+            Self::Keep(SkippedKey { id, seed: _, since: _ }) => write!(f, "Keep({id:?})"),
             Self::Forget(id) => write!(f, "Forget({id:?})"),
-            Self::ForgetOldest { session, ratchet_key: _, count } => {
-                write!(f, "ForgetOldest({session:?}, {count})")
+            Self::KeepNewest { session, ratchet_key: _, count } => {
+                write!(f, "KeepNewest({session:?}, {count})")
             }
             Self::ForgetChain { session, ratchet_key: _ } => write!(f, "ForgetChain({session:?})"),
             Self::ForgetSession(session) => write!(f, "ForgetSession({session:?})"),
@@ -167,7 +176,13 @@ impl fmt::Debug for SkippedChange {
 #[derive(Default)]
 pub struct SkippedKeys {
     /// By chain and number first, since that is what a message names.
-    by_message: BTreeMap<([u8; PUBLIC_KEY_LEN], u32, SessionId), Secret<32>>,
+    by_message: BTreeMap<([u8; PUBLIC_KEY_LEN], u32, SessionId), Kept>,
+}
+
+/// A message key, and since when it is kept.
+struct Kept {
+    seed: Secret<32>,
+    since: Option<UnixSeconds>,
 }
 
 impl SkippedKeys {
@@ -188,25 +203,35 @@ impl SkippedKeys {
 
     pub(crate) fn named(&self, name: SkippedKeyName) -> impl Iterator<Item = SkippedKey> {
         let SkippedKeyName { ratchet_key, number } = name;
-        self.chain(ratchet_key, number..=number).map(|(id, seed)| SkippedKey { id, seed: seed.copy() })
+        self.chain(ratchet_key, number..=number).map(|(id, Kept { seed, since })| SkippedKey {
+            id,
+            seed: seed.copy(),
+            since: *since,
+        })
+    }
+
+    /// Forgets the keys that were kept for more than 30 days. From `now` on counts the age of those of which it is not known.
+    pub fn expire(&mut self, now: UnixSeconds) {
+        self.by_message.retain(|_, key| !key.since.get_or_insert(now).is_long_before(now));
     }
 
     /// Applies the changes of one step.
     pub fn apply(&mut self, changes: Vec<SkippedChange>) {
         for change in changes {
             match change {
-                SkippedChange::Keep(SkippedKey { id, seed }) => {
-                    self.by_message.insert(order(&id), seed);
+                SkippedChange::Keep(SkippedKey { id, seed, since }) => {
+                    self.by_message.insert(order(&id), Kept { seed, since });
                 }
                 SkippedChange::Forget(id) => {
                     self.by_message.remove(&order(&id));
                 }
-                SkippedChange::ForgetOldest { session, ratchet_key, count } => {
+                SkippedChange::KeepNewest { session, ratchet_key, count } => {
                     let ids = self
                         .chain(ratchet_key, 0..=u32::MAX)
                         .map(|(id, _)| id)
                         .filter(|id| id.session == session);
-                    let oldest: Vec<_> = ids.take(usize::try_from(count).unwrap_or(usize::MAX)).collect();
+                    let newest = usize::try_from(count).unwrap_or(usize::MAX);
+                    let oldest: Vec<_> = ids.rev().skip(newest).collect();
                     for id in oldest {
                         self.by_message.remove(&order(&id));
                     }
@@ -221,15 +246,16 @@ impl SkippedKeys {
         }
     }
 
-    /// The stored form: 1 keys, and of each 1 session, 2 ratchet key, 3 number, 4 seed.
+    /// The stored form: 1 keys, and of each 1 session, 2 ratchet key, 3 number, 4 seed, 5 since when, if that is known.
     pub fn to_bytes(&self) -> StoredBytes {
         written(|out| {
-            for ((ratchet_key, number, session), seed) in &self.by_message {
+            for ((ratchet_key, number, session), Kept { seed, since }) in &self.by_message {
                 out.message(1, |out| {
                     out.bytes(1, session.as_bytes());
                     out.bytes(2, ratchet_key);
                     out.uint(3, *number);
                     out.bytes(4, seed.expose());
+                    out.optional_uint(5, since.map(|since| since.0));
                 });
             }
         })
@@ -245,7 +271,8 @@ impl SkippedKeys {
             let session = SessionId::from_bytes(key.bytes(1)?)?;
             let ratchet_key = key.bytes(2)?.try_into().map_err(|_| DecodeError::Length)?;
             let seed = Secret::from_slice(key.bytes(4)?).ok_or(DecodeError::Length)?;
-            Ok(((ratchet_key, key.uint32(3)?, session), seed))
+            let since = key.optional_uint64(5)?.map(UnixSeconds);
+            Ok(((ratchet_key, key.uint32(3)?, session), Kept { seed, since }))
         });
         Ok(Self { by_message: keys.collect::<Result<_, DecodeError>>()? })
     }
@@ -254,11 +281,11 @@ impl SkippedKeys {
         &self,
         ratchet_key: [u8; PUBLIC_KEY_LEN],
         numbers: RangeInclusive<u32>,
-    ) -> impl Iterator<Item = (SkippedKeyId, &Secret<32>)> {
+    ) -> impl DoubleEndedIterator<Item = (SkippedKeyId, &Kept)> {
         let (from, to) = (*numbers.start(), *numbers.end());
         self.by_message.range((ratchet_key, from, SessionId::MIN)..=(ratchet_key, to, SessionId::MAX)).map(
-            |((ratchet_key, number, session), seed)| {
-                (SkippedKeyId { session: *session, ratchet_key: *ratchet_key, number: *number }, seed)
+            |((ratchet_key, number, session), key)| {
+                (SkippedKeyId { session: *session, ratchet_key: *ratchet_key, number: *number }, key)
             },
         )
     }
@@ -296,12 +323,14 @@ mod tests {
     fn changes_are_applied_in_order_and_to_one_session() {
         let (old, new) = (session(3), session(4));
         let mut keys = SkippedKeys::default();
-        let keep = |session, number| SkippedChange::Keep(SkippedKey::new(id(session, number), [1; 32]));
+        let keep = |session, number| {
+            SkippedChange::Keep(SkippedKey::new(id(session, number), [1; 32], Some(UnixSeconds(5))))
+        };
         keys.apply((0..6).map(|number| keep(new, number)).chain([keep(old, 2)]).collect());
         assert_eq!(numbers(&keys), [0, 1, 2, 2, 3, 4, 5]);
         keys.apply(vec![
             SkippedChange::Forget(id(new, 1)),
-            SkippedChange::ForgetOldest { session: new, ratchet_key: CHAIN, count: 2 },
+            SkippedChange::KeepNewest { session: new, ratchet_key: CHAIN, count: 3 },
             keep(new, 7),
         ]);
         assert_eq!(numbers(&keys), [2, 3, 4, 5, 7]);
@@ -312,6 +341,24 @@ mod tests {
         keys.apply(vec![SkippedChange::ForgetChain { session: new, ratchet_key: CHAIN }]);
         assert!(keys.len() == 1 && !keys.is_empty());
         keys.apply(vec![SkippedChange::ForgetChain { session: old, ratchet_key: CHAIN }]);
+        assert!(keys.is_empty());
+    }
+
+    #[test]
+    fn keys_go_after_thirty_days_and_those_of_unknown_age_later() {
+        let month = 30 * 24 * 3600;
+        let mut keys = SkippedKeys::default();
+        let keep =
+            |number, since| SkippedChange::Keep(SkippedKey::new(id(session(4), number), [1; 32], since));
+        keys.apply(vec![keep(1, Some(UnixSeconds(10))), keep(2, Some(UnixSeconds(20))), keep(3, None)]);
+        let mut keys = SkippedKeys::from_bytes(&keys.to_bytes()).unwrap();
+        keys.expire(UnixSeconds(10 + month));
+        assert_eq!(numbers(&keys), [1, 2, 3]);
+        keys.expire(UnixSeconds(11 + month));
+        assert_eq!(numbers(&keys), [2, 3]);
+        keys.expire(UnixSeconds(10 + 2 * month));
+        assert_eq!(numbers(&keys), [3], "its age counts from when it was first asked for");
+        keys.expire(UnixSeconds(11 + 2 * month));
         assert!(keys.is_empty());
     }
 }

@@ -7,15 +7,17 @@
 //!   SPQR ───────────▶ key ── salt ───┘
 //! ```
 //!
-//! Whoever wants to read a message has to break both. A session without SPQR has no salt, and is a Double Ratchet.
+//! Whoever wants to read a message has to break both. A session without SPQR has no salt, and is a Double Ratchet; so is a
+//! message for which SPQR has no key yet, and [who holds the classical state can forge](pq) such a one.
 
 use bytes::Bytes;
 use rand_core::CryptoRng;
 
 use super::double::{self, DoubleRatchet, NoKey};
 use super::pq::{self, Spqr};
-use super::skipped::{Pending, SkippedChange, SkippedKey};
-use super::walk::Jump;
+use super::skipped::{Pending, SkippedChange};
+use super::terms::{Distance, Terms};
+use super::walk::Work;
 use crate::error::LowOrderPoint;
 use crate::message::{Header, SignalMessage};
 use crate::primitives::cipher::CipherKeys;
@@ -66,19 +68,33 @@ impl TripleRatchet {
     /// duplicate, the Double Ratchet tells; where it has a key and SPQR has none, the message is not of this session.
     pub(crate) fn receive(
         &self,
-        session: SessionId,
         message: &SignalMessage,
-        jump: Jump,
-        skipped: &[SkippedKey],
+        terms: &Terms<'_>,
+        work: &mut Work,
     ) -> Result<(CipherKeys, Step<'_>), NoKey> {
-        let (message_key, double) = self.double.receive(session, message.header(), jump, skipped)?;
-        let received = self.spqr.receive(session, message.pq_ratchet(), pq::limits(jump), skipped);
+        let (message_key, double) = self.double.receive(message.header(), terms, work)?;
+        let terms = Terms { limits: pq::limits(terms.limits), ..*terms };
+        let received = self.spqr.receive(message.pq_ratchet(), &terms, work);
         let pq::Received { next: spqr, key, skipped } = received.map_err(|_| NoKey::Impossible)?;
         Ok((message_key.into_cipher_keys(key.as_ref()), Step { double, spqr, skipped }))
+    }
+
+    /// How far it is to a message. `None` when there is nothing to be found there: SPQR has no key for it.
+    pub(crate) fn distance(&self, message: &SignalMessage, terms: &Terms<'_>) -> Option<Distance> {
+        match self.double.distance(message.header()) {
+            // A duplicate, or a key that was kept: either is worth knowing.
+            0 => Some(Distance::new(0, 0)),
+            steps => Some(Distance::new(steps, self.spqr.distance(message.pq_ratchet(), terms)?)),
+        }
     }
 }
 
 impl Step<'_> {
+    /// Whether others that we know of were sent after the message.
+    pub(crate) fn is_late(&self) -> bool {
+        self.double.is_late()
+    }
+
     /// The next state, and what it changes about the skipped keys.
     pub(crate) fn take<R: CryptoRng + ?Sized>(
         self,

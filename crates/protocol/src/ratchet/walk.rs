@@ -7,12 +7,18 @@
 //!
 //! Anybody can ask for a walk, and the message proves only at its end that it is no forgery. So the chain is walked twice: to the key
 //! of the message, holding nothing on the way; and, when the message has proved authentic, once more for the keys to keep.
+//! How far all the chains that may be meant are walked for one message has a bound: its [`Work`].
 //!
 //! The Double Ratchet, SPQR and sender keys all receive like this. They differ in how a chain makes its keys, and in how
 //! the message of a key is named.
 
 use super::message_key::MessageKey;
 use crate::primitives::secret::Secret;
+
+/// A step of the Double Ratchet or of a sender key: one HMAC.
+pub(crate) const STEP_COST: u32 = 1;
+/// A step of SPQR: an HKDF.
+pub(crate) const PQ_STEP_COST: u32 = 2;
 
 /// Most keys kept for one chain.
 pub(crate) const MAX_KEPT: u32 = 2000;
@@ -23,6 +29,9 @@ const MAX_OWN_JUMP: u32 = 1 << 18;
 
 /// A place in a chain, from which every step gives a key.
 pub(crate) trait Chain: Sized {
+    /// What a step costs, in hashes of a step of the Double Ratchet.
+    const COST: u32;
+
     /// The number of the key that the next step gives.
     fn next_number(&self) -> u32;
 
@@ -47,6 +56,15 @@ pub(crate) enum Jump {
     Far,
 }
 
+/// The steps that may still be taken for one message before it has proved authentic, in all sessions together.
+///
+/// It begins with one and a half times what the longest jump of both ratchets takes: the session that is tried first can
+/// always go as far as the protocol allows.
+#[derive(Debug)]
+pub(crate) struct Work {
+    pub(crate) left: u32,
+}
+
 /// How many messages one may skip, and how many keys are kept for a chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limits {
@@ -69,12 +87,26 @@ pub(crate) struct Walked<C> {
 /// What a walk changes about the keys that are kept for its chain, once its message has proved authentic.
 #[derive(Debug)]
 pub(crate) struct PassedOver<C> {
-    /// How many of the oldest make room.
-    forget: u32,
+    /// How many of those that were kept before remain, if that is fewer than there were: the rest makes room.
+    trim: Option<u32>,
     /// How many are to be kept.
     keep: u32,
     /// The place from which to make them, if there are any.
     from: Option<C>,
+}
+
+impl Work {
+    /// What one message may cost that jumps as far as `jump` allows.
+    pub(crate) const fn new(jump: Jump) -> Self {
+        let longest = Limits::new(jump).skip.saturating_add(1).saturating_mul(STEP_COST + PQ_STEP_COST);
+        Self { left: longest.saturating_add(longest / 2) }
+    }
+
+    /// Takes `steps` of a chain off. `None` when that is more than there is, and nothing is taken.
+    fn take<C: Chain>(&mut self, steps: u32) -> Option<()> {
+        self.left = self.left.checked_sub(steps.checked_mul(C::COST)?)?;
+        Some(())
+    }
 }
 
 impl Limits {
@@ -87,13 +119,26 @@ impl Limits {
     }
 }
 
+/// How many steps it is from a chain whose next message is `next` to message `number`, both included. `None` when that is
+/// behind it.
+pub(crate) fn distance(next: u32, number: u32) -> Option<u32> {
+    number.checked_sub(next).map(|between| between.saturating_add(1))
+}
+
 /// Walks to message `number`, which is not behind `chain`, for which `kept` keys are kept. `None` when it is too far
-/// ahead, or the chain ends before.
-pub(crate) fn walk<C: Chain>(mut chain: C, number: u32, kept: u32, limits: Limits) -> Option<Walked<C>> {
+/// ahead, or the chain ends before, or that is more than is left of `work`.
+pub(crate) fn walk<C: Chain>(
+    mut chain: C,
+    number: u32,
+    kept: u32,
+    limits: Limits,
+    work: &mut Work,
+) -> Option<Walked<C>> {
     let between = number.checked_sub(chain.next_number())?;
     if between > limits.skip {
         return None;
     }
+    work.take::<C>(between.saturating_add(1))?;
     let newest = between.min(limits.keep);
     let room = limits.keep.saturating_sub(newest);
     for _ in newest..between {
@@ -104,7 +149,7 @@ pub(crate) fn walk<C: Chain>(mut chain: C, number: u32, kept: u32, limits: Limit
         chain = chain.skip()?;
     }
     let (chain, key) = chain.step()?;
-    let passed = PassedOver { forget: kept.saturating_sub(room), keep: newest, from };
+    let passed = PassedOver { trim: (kept > room).then_some(room), keep: newest, from };
     Some(Walked { chain, key, kept: kept.min(room).saturating_add(newest), passed })
 }
 
@@ -112,11 +157,11 @@ impl<C: Chain> PassedOver<C> {
     /// The same in the caller's words, and in the order in which it happens.
     pub(crate) fn into_changes<T>(
         self,
-        forget_oldest: impl FnOnce(u32) -> T,
+        keep_newest: impl FnOnce(u32) -> T,
         mut keep: impl FnMut((u32, Secret<32>)) -> T,
     ) -> Vec<T> {
-        let Self { forget, keep: count, from: mut place } = self;
-        let forget = (forget > 0).then(|| forget_oldest(forget));
+        let Self { trim, keep: count, from: mut place } = self;
+        let trim = trim.map(keep_newest);
         // The first walk came by here: the chain does not end before.
         let keys = (0..count).map_while(|_| {
             let chain = place.take()?;
@@ -125,7 +170,7 @@ impl<C: Chain> PassedOver<C> {
             place = Some(next);
             Some(keep((number, key.into_seed())))
         });
-        forget.into_iter().chain(keys).collect()
+        trim.into_iter().chain(keys).collect()
     }
 }
 
@@ -141,6 +186,8 @@ mod tests {
     struct Counting(u32);
 
     impl Chain for Counting {
+        const COST: u32 = 1;
+
         fn next_number(&self) -> u32 {
             self.0
         }
@@ -160,12 +207,16 @@ mod tests {
         }
     }
 
+    fn work() -> Work {
+        Work::new(Jump::Limited)
+    }
+
     fn number_of(seed: &Secret<32>) -> u32 {
         u32::from_be_bytes(seed.expose()[..4].try_into().unwrap())
     }
 
     enum Change {
-        ForgetOldest(u32),
+        KeepNewest(u32),
         Keep(u32, Secret<32>),
     }
 
@@ -175,17 +226,18 @@ mod tests {
             from in 100_u32..200, between in 0_u32..50, keep in 0_u32..20, already in 0_u32..20,
         ) {
             let (number, already) = (from + between, already.min(keep));
-            let walked = walk(Counting(from), number, already, Limits { skip: 50, keep }).unwrap();
+            let walked = walk(Counting(from), number, already, Limits { skip: 50, keep }, &mut work()).unwrap();
             prop_assert_eq!(walked.chain, Counting(number + 1));
             prop_assert_eq!(number_of(&walked.key.into_seed()), number);
             let mut rows: Vec<_> = (from - already..from).collect();
             let newest = |count| (number - count..number).collect::<Vec<_>>();
             let expected = newest(keep.min(already + between));
-            for change in walked.passed.into_changes(Change::ForgetOldest, |(n, seed)| Change::Keep(n, seed)) {
+            for change in walked.passed.into_changes(Change::KeepNewest, |(n, seed)| Change::Keep(n, seed)) {
                 match change {
-                    Change::ForgetOldest(count) => {
-                        prop_assert!(count > 0, "a change that changes nothing");
-                        rows.drain(..usize::try_from(count).unwrap());
+                    Change::KeepNewest(count) => {
+                        let count = usize::try_from(count).unwrap();
+                        prop_assert!(count < rows.len(), "a change that changes nothing");
+                        rows.drain(..rows.len() - count);
                     }
                     Change::Keep(n, seed) => {
                         prop_assert_eq!(number_of(&seed), n);
@@ -202,15 +254,63 @@ mod tests {
     #[test]
     fn a_walk_has_bounds() {
         let limits = Limits { skip: 3, keep: 2 };
-        let ends_at = |from, number| walk(Counting(from), number, 0, limits).map(|walked| walked.chain);
+        let ends_at =
+            |from, number| walk(Counting(from), number, 0, limits, &mut work()).map(|walked| walked.chain);
         assert_eq!(ends_at(7, 10), Some(Counting(11)));
         assert_eq!(ends_at(7, 11), None);
         assert_eq!(ends_at(7, 6), None);
         assert_eq!(ends_at(u32::MAX - 3, u32::MAX - 1), Some(Counting(u32::MAX)));
         assert_eq!(ends_at(u32::MAX - 3, u32::MAX), None);
-        let far = |jump, number| walk(Counting(0), number, 0, Limits::new(jump)).is_some();
+        let far =
+            |jump, number| walk(Counting(0), number, 0, Limits::new(jump), &mut Work::new(jump)).is_some();
         assert!(far(Jump::Limited, 25_000) && !far(Jump::Limited, 25_001));
         assert!(far(Jump::Far, 262_144));
         assert!(!far(Jump::Far, 262_145));
+    }
+
+    thread_local! {
+        static STEPS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+    }
+
+    /// Counts the steps that are really taken.
+    struct Counted(u32);
+
+    impl Chain for Counted {
+        const COST: u32 = 3;
+
+        fn next_number(&self) -> u32 {
+            self.0
+        }
+
+        fn step(self) -> Option<(Self, MessageKey)> {
+            Some((self.skip()?, MessageKey::new(Secret::new([0; 32]))))
+        }
+
+        fn skip(self) -> Option<Self> {
+            STEPS.set(STEPS.get() + 1);
+            self.0.checked_add(1).map(Self)
+        }
+
+        fn copy(&self) -> Self {
+            Self(self.0)
+        }
+    }
+
+    #[test]
+    fn work_is_what_the_steps_cost_and_what_is_too_much_is_not_begun() {
+        let limits = Limits::new(Jump::Limited);
+        for (number, left, steps) in [(9, 30, 10), (9, 29, 0), (0, 3, 1), (25_001, u32::MAX, 0)] {
+            STEPS.set(0);
+            let mut work = Work { left };
+            let walked = walk(Counted(0), number, 0, limits, &mut work).is_some();
+            assert_eq!((STEPS.get(), walked), (steps, steps > 0));
+            assert_eq!(work.left, left - 3 * steps);
+        }
+    }
+
+    #[test]
+    fn a_message_may_cost_one_and_a_half_of_the_longest_jump() {
+        assert_eq!(Work::new(Jump::Limited).left, 112_504);
+        assert_eq!(Work::new(Jump::Far).left, 1_179_652);
     }
 }

@@ -46,7 +46,47 @@ impl ContentHint {
     }
 }
 
-/// The content of an envelope whose sender nobody has verified yet: all there is to do with it is that.
+/// The version of an envelope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EnvelopeVersion {
+    /// For one recipient: only the sender, or the recipient, can have written the content.
+    V1,
+    /// For many: any of them can have written it.
+    V2,
+}
+
+/// The content of an envelope that was opened. Nobody has verified its sender yet: all there is to do with it is that.
+#[derive(Debug, Clone)]
+pub struct OpenedContent {
+    pub(super) version: EnvelopeVersion,
+    pub(super) content: UnidentifiedContent,
+}
+
+impl OpenedContent {
+    /// What it came in.
+    pub fn version(&self) -> EnvelopeVersion {
+        self.version
+    }
+
+    /// The bytes that were sealed.
+    pub fn serialize(&self) -> &[u8] {
+        self.content.serialize()
+    }
+
+    /// Whether the sender is who they say, according to the service, and not this very device.
+    ///
+    /// # Errors
+    /// [`VerifyError`].
+    pub fn verify(
+        &self,
+        receiver: &Receiver<'_>,
+        remembered: &mut Remembered,
+    ) -> Result<VerifiedContent, VerifyError> {
+        receiver.verify(self, remembered)
+    }
+}
+
+/// What is sealed: a message, and who says to have sent it.
 #[derive(Clone)]
 pub struct UnidentifiedContent {
     pub(super) kind: MessageType,
@@ -90,18 +130,6 @@ impl UnidentifiedContent {
     /// The bytes that are sealed.
     pub fn serialize(&self) -> &[u8] {
         &self.serialized
-    }
-
-    /// Whether the sender is who they say, according to the service, and not this very device.
-    ///
-    /// # Errors
-    /// [`VerifyError`].
-    pub fn verify(
-        &self,
-        receiver: &Receiver<'_>,
-        remembered: &mut Remembered,
-    ) -> Result<VerifiedContent, VerifyError> {
-        receiver.verify(self, remembered)
     }
 
     pub(super) fn parse_shared(serialized: Bytes) -> Result<Self, DecodeError> {

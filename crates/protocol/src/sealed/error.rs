@@ -24,6 +24,9 @@ pub enum SealError {
     /// Excluded and a recipient, or excluded twice.
     #[error("redundant exclusion")]
     RedundantExclusion,
+    /// A content in the clear, for version 2, which does not prove who wrote it.
+    #[error("a content in the clear for many recipients")]
+    Unbound,
     /// More than 64 GiB.
     #[error("too long")]
     TooLong,
@@ -66,6 +69,9 @@ pub enum VerifyError {
     /// The certificate is past its time.
     #[error("expired")]
     Expired,
+    /// A content in the clear that came in version 2, which does not prove who wrote it.
+    #[error("a content in the clear in an envelope for many")]
+    Unbound,
     /// It is from this very device: somebody sent us our own message back.
     #[error("from ourselves")]
     SelfSend,

@@ -4,14 +4,21 @@
 //! certificate of the service, and everything is encrypted to the recipient's identity key. The stages have a type each:
 //!
 //! ```text
-//!   bytes ── open ──▶ UnidentifiedContent ── verify ──▶ VerifiedContent ── its message ──▶ a session, or a sender key
-//!                     whoever they say               the service says so
+//!   bytes ── open ──▶ OpenedContent ── verify ──▶ VerifiedContent ── its message ──▶ a session, or a sender key
+//!                     whoever they say         the service says so
 //! ```
 //!
-//! | Version | For | Function | On the wire |
-//! |---|---|---|---|
-//! | 1 | one recipient | [`seal_v1`] | the same bytes all the way |
-//! | 2 | many recipients and devices | [`seal_v2`] | [`SentMessage`] to the relay, one received form to each recipient |
+//! | Version | For | Function | On the wire | Who wrote the content |
+//! |---|---|---|---|---|
+//! | 1 | one recipient | [`seal_v1`] | the same bytes all the way | the sender, as far as the envelope can tell |
+//! | 2 | many recipients and devices | [`seal_v2`] | [`SentMessage`] to the relay, one received form to each recipient | the sender, or any other recipient |
+//!
+//! Version 2 has one ciphertext for all, under a key that all of them have, and what proves the sender to each does not
+//! cover it: a recipient can put another content in its place, and with the relay's help give it to the others as the
+//! sender's. A message of a session or of a sender key bears it, because that proves its sender itself. A
+//! [`PlaintextContent`](crate::PlaintextContent) has nothing but its envelope: version 2 carries none, neither out nor in.
+//! What says how to treat a message, [hint](VerifiedContent::hint) and [group](VerifiedContent::group_id), is no more than
+//! a claim in version 2; [`VerifiedContent::version`] tells which it was.
 //!
 //! ```text
 //!   trust root ── signs ──▶ ServerCertificate ── signs ──▶ SenderCertificate: user, device, identity key, until when
@@ -29,7 +36,7 @@ mod v1;
 mod v2;
 
 pub use access_key::access_key;
-pub use content::{ContentHint, UnidentifiedContent};
+pub use content::{ContentHint, EnvelopeVersion, OpenedContent, UnidentifiedContent};
 pub use error::{OpenError, SealError, VerifyError};
 pub use remembered::Remembered;
 pub use sender::{SenderCertificate, SenderClaims, Signer};
@@ -46,7 +53,7 @@ use crate::identity::IdentityKeyPair;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UnixMillis(pub u64);
 
-/// Opens an envelope of either version. What is inside still has to be [verified](UnidentifiedContent::verify).
+/// Opens an envelope of either version. What is inside still has to be [verified](OpenedContent::verify).
 ///
 /// # Errors
 /// [`OpenError`].
@@ -54,12 +61,13 @@ pub fn open(
     sealed: &[u8],
     ours: &IdentityKeyPair,
     remembered: &mut Remembered,
-) -> Result<UnidentifiedContent, OpenError> {
+) -> Result<OpenedContent, OpenError> {
     let (version, body) = sealed.split_first().ok_or(DecodeError::TooShort)?;
     // The low half is the version of the sender, not of the envelope.
-    match version >> 4 {
-        0 | 1 => v1::open(body, ours, remembered),
-        2 => v2::open(body, ours, remembered),
-        _ => Err(DecodeError::UnknownVersion.into()),
-    }
+    let (version, content) = match version >> 4 {
+        0 | 1 => (EnvelopeVersion::V1, v1::open(body, ours, remembered)?),
+        2 => (EnvelopeVersion::V2, v2::open(body, ours, remembered)?),
+        _ => return Err(DecodeError::UnknownVersion.into()),
+    };
+    Ok(OpenedContent { version, content })
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::UnixMillis;
-use super::content::{ContentHint, UnidentifiedContent};
+use super::content::{ContentHint, EnvelopeVersion, OpenedContent, UnidentifiedContent};
 use super::error::VerifyError;
 use super::remembered::Remembered;
 use super::sender::{SenderCertificate, Signer};
@@ -90,15 +90,19 @@ pub struct Receiver<'a> {
 impl Receiver<'_> {
     pub(super) fn verify(
         &self,
-        content: &UnidentifiedContent,
+        OpenedContent { version, content }: &OpenedContent,
         remembered: &mut Remembered,
     ) -> Result<VerifiedContent, VerifyError> {
         let UnidentifiedContent { kind, certificate, message, hint, group_id, .. } = content;
         self.trust.verify(certificate, self.now, remembered)?;
+        if (*version, *kind) == (EnvelopeVersion::V2, MessageType::Plaintext) {
+            return Err(VerifyError::Unbound);
+        }
         if self.is(certificate) {
             return Err(VerifyError::SelfSend);
         }
         Ok(VerifiedContent {
+            version: *version,
             sender: certificate.address().clone(),
             e164: certificate.e164().map(Box::from),
             identity_key: *certificate.identity_key(),
@@ -133,6 +137,7 @@ impl fmt::Debug for Receiver<'_> {
 /// identity key is the one we know of the sender a third.
 #[derive(Clone)]
 pub struct VerifiedContent {
+    version: EnvelopeVersion,
     sender: Address,
     e164: Option<Box<str>>,
     identity_key: IdentityKey,
@@ -146,6 +151,11 @@ impl VerifiedContent {
     /// The user and the device it is from.
     pub fn sender(&self) -> &Address {
         &self.sender
+    }
+
+    /// What it came in: of [version 2](EnvelopeVersion::V2) only the message inside proves who wrote it.
+    pub fn version(&self) -> EnvelopeVersion {
+        self.version
     }
 
     /// The sender's telephone number, if they show it.
@@ -181,8 +191,9 @@ impl VerifiedContent {
 
 impl fmt::Debug for VerifiedContent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { sender, e164: _, identity_key, kind, message, hint, group_id: _ } = self;
+        let Self { version, sender, e164: _, identity_key, kind, message, hint, group_id: _ } = self;
         f.debug_struct("VerifiedContent")
+            .field("version", version)
             .field("sender", sender)
             .field("identity_key", identity_key)
             .field("kind", kind)

@@ -6,8 +6,10 @@
 //!
 //!   for each recipient R, from the sender S:
 //!   C  = M xor HKDF(DH(E, R) || E || R)      who has R finds the seed, and from it that E is the right one
-//!   AT = HKDF(DH(S, R) || E || C || S || R)  S or R wrote this, and R knows that it was not R
+//!   AT = HKDF(DH(S, R) || E || C || S || R)  S or R sealed this seed, and R knows that it was not R
 //! ```
+//!
+//! `AT` covers the seed, not the ciphertext, which every recipient can replace: see the [module](super).
 
 use std::collections::BTreeMap;
 
@@ -22,6 +24,7 @@ use super::sent::{EPHEMERAL_LEN, SentMessage, SentRecipient, TAG_LEN};
 use crate::address::{Address, DeviceId};
 use crate::error::{DecodeError, LowOrderPoint};
 use crate::identity::{IdentityKey, IdentityKeyPair};
+use crate::message::MessageType;
 use crate::primitives::secret::Secret;
 use crate::primitives::x25519::{KeyPair, PublicKey};
 use crate::primitives::{gcm_siv, kdf};
@@ -64,6 +67,9 @@ fn seal_with(
 ) -> Result<SentMessage, SealError> {
     if content.certificate.identity_key() != sender.public() {
         return Err(SealError::WrongCertificate);
+    }
+    if content.kind == MessageType::Plaintext {
+        return Err(SealError::Unbound);
     }
     let ephemeral = seed.ephemeral();
     let users = users(recipients)?;
@@ -218,7 +224,10 @@ fn coordinate(key: &PublicKey) -> [u8; EPHEMERAL_LEN] {
 mod tests {
     use super::*;
     use crate::address::DeviceId;
-    use crate::sealed::{ContentHint, SenderCertificate};
+    use crate::sealed::{
+        ContentHint, EnvelopeVersion, Receiver, SenderCertificate, ServerKeyPair, Trust, UnixMillis,
+        VerifyError,
+    };
     use crate::vectors::{self, bytes, secret};
 
     fn identity(private: &serde_json::Value) -> IdentityKeyPair {
@@ -349,5 +358,44 @@ mod tests {
         let low_order = IdentityKey::parse(&[&[5], &[0; 32][..]].concat()).unwrap();
         recipients[60].identity_key = &low_order;
         assert_eq!(seal(&recipients, remembered).err(), Some(SealError::BadIdentityKey));
+    }
+
+    /// What version 2 does not prove: any recipient can put another content in the place of the one that was sealed, and
+    /// the relay can give it to another one as the sender's.
+    #[test]
+    fn a_recipient_can_write_in_the_name_of_the_sender_and_a_content_in_the_clear_is_not_believed() {
+        let file = vectors::load("sealed-sender");
+        let case = &file["v2"];
+        let bob = identity(&file["recipient_identity_private"]);
+        let carol = identity(&case["second_recipient_identity_private"]);
+        let sent = SentMessage::parse(&bytes(&case["sent_message"])).unwrap();
+        let [for_bob, for_carol] = sent.recipients() else { panic!() };
+        let (to_bob, mut to_carol) = (sent.received_by(for_bob), sent.received_by(for_carol));
+
+        // Bob finds the seed, as everybody does who opens the message.
+        let (wrapped, rest) = to_bob[1..].split_first_chunk::<32>().unwrap();
+        let (coordinate, _) = rest[TAG_LEN..].split_first_chunk::<EPHEMERAL_LEN>().unwrap();
+        let ephemeral = PublicKey::from_coordinate(*coordinate);
+        let shared = bob.key_pair().agree(&ephemeral).unwrap();
+        let seed = Seed(Seed(Secret::new(*wrapped)).masked(&shared, &ephemeral, bob.public()));
+
+        let certificate = SenderCertificate::parse(&bytes(&file["sender_certificate"])).unwrap();
+        let trust =
+            Trust::new(vec![ServerKeyPair::from_private(&secret(&file["trust_root_private"])).public()]);
+        let (here, now) = (Address::new("carol", DeviceId::new(1).unwrap()), UnixMillis(0));
+        let receiver = Receiver { address: &here, e164: None, trust: &trust, now };
+        for (kind, outcome) in
+            [(MessageType::Plaintext, Err(VerifyError::Unbound)), (MessageType::Signal, Ok(()))]
+        {
+            let content =
+                UnidentifiedContent::new(kind, certificate.clone(), b"of Bob", ContentHint::Default, b"");
+            let ciphertext = gcm_siv::seal(seed.cipher_key(), content.serialize()).unwrap();
+            to_carol.truncate(1 + 32 + TAG_LEN + EPHEMERAL_LEN);
+            to_carol.extend_from_slice(&ciphertext);
+            let opened = crate::sealed::open(&to_carol, &carol, &mut Remembered::default()).unwrap();
+            assert_eq!(opened.serialize(), content.serialize());
+            let verified = opened.verify(&receiver, &mut Remembered::default());
+            assert_eq!(verified.map(|verified| assert_eq!(verified.version(), EnvelopeVersion::V2)), outcome);
+        }
     }
 }

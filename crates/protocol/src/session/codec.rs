@@ -3,7 +3,7 @@
 //! Every blob begins with the version of the form. Options and raw bytes end here: what leaves is a [`Session`].
 //!
 //! ```text
-//! record        1 form   2 sessions: 1 id  2 rank  3 active  4 session
+//! record        1 form   2 sessions: 1 id  2 rank  3 active  4 session  5 inactive since, if that is known
 //! session       1 form   2 id   3 local identity   4 remote identity   5 remote registration id   6 root key
 //!               7 sending   8 receiving, oldest first   9 unanswered   10 SPQR in its own form, from version 2 on
 //! sending       1 ratchet key   2 its private half   3 chain key   4 index   5 previous
@@ -18,7 +18,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::UnixSeconds;
 use super::record::{Entry, MAX_INACTIVE, Place, SessionRecord};
 use super::state::{Parties, Session, Unanswered};
 use crate::error::DecodeError;
@@ -35,35 +34,39 @@ use crate::ratchet::root_key::RootKey;
 use crate::ratchet::triple::TripleRatchet;
 use crate::session_id::SessionId;
 use crate::stored::StoredBytes;
+use crate::time::UnixSeconds;
 
 /// The version of the form that is written. Older ones are read for ever: version 1 had no SPQR.
 const FORM: u32 = 2;
 
 /// One session as a row.
-pub struct StoredSession {
+pub struct StoredSession<B = StoredBytes> {
     /// Which.
     pub id: SessionId,
     /// The session that became active last has the highest.
     pub rank: i64,
     /// Whether it is the one to send with.
-    pub active: bool,
+    pub standing: Standing,
     /// Its state.
-    pub bytes: StoredBytes,
+    pub bytes: B,
+}
+
+/// Whether a session is the one to send with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It is.
+    Active,
+    /// It only receives, and no longer than 30 days.
+    Inactive {
+        /// Since when; not known of a row that was stored before this was.
+        since: Option<UnixSeconds>,
+    },
 }
 
 /// What to write.
 pub enum SessionChange {
-    /// Insert or replace the row of `id`.
-    Put {
-        /// Which session.
-        id: SessionId,
-        /// The session that became active last has the highest.
-        rank: i64,
-        /// Whether it is the one to send with.
-        active: bool,
-        /// Its state.
-        bytes: StoredBytes,
-    },
+    /// Insert or replace the row of this id.
+    Put(StoredSession),
     /// Delete the row, and every skipped key of the session.
     Remove(SessionId),
 }
@@ -71,12 +74,7 @@ pub enum SessionChange {
 impl SessionRecord {
     /// All sessions as rows, the active one first.
     pub fn sessions(&self) -> impl Iterator<Item = StoredSession> {
-        self.rows().map(|(entry, active)| StoredSession {
-            id: entry.session.parties.id,
-            rank: entry.rank,
-            active,
-            bytes: written(|out| entry.session.write(out)),
-        })
+        self.rows().map(|(entry, active)| entry.stored(active))
     }
 
     /// What to write where `old` is stored: only the sessions whose state or place is another.
@@ -87,40 +85,41 @@ impl SessionRecord {
         let put = self.rows().filter(may_differ).filter(|(entry, active)| !old.has(entry, *active));
         let is_gone = |(entry, _): &(&Entry, bool)| self.find(entry.session.parties.id).is_none();
         let gone = old.rows().filter(may_differ).filter(is_gone);
-        let put = put.map(|(entry, active)| SessionChange::Put {
-            id: entry.session.parties.id,
-            rank: entry.rank,
-            active,
-            bytes: written(|out| entry.session.write(out)),
-        });
+        let put = put.map(|(entry, active)| SessionChange::Put(entry.stored(active)));
         let gone = gone.map(|(entry, _)| SessionChange::Remove(entry.session.parties.id));
         put.chain(gone).collect()
     }
 
-    /// From rows: id, rank, whether active, bytes. In any order.
+    /// From rows, in any order.
     ///
     /// # Errors
     /// [`DecodeError`] when a row is not what was written, two of them are active, or there are more than a record has.
     pub fn from_stored<B: AsRef<[u8]>>(
-        rows: impl IntoIterator<Item = (SessionId, i64, bool, B)>,
+        rows: impl IntoIterator<Item = StoredSession<B>>,
     ) -> Result<Self, DecodeError> {
         Self::from_rows(rows.into_iter().map(Ok))
     }
 
     fn from_rows<B: AsRef<[u8]>>(
-        rows: impl Iterator<Item = Result<(SessionId, i64, bool, B), DecodeError>>,
+        rows: impl Iterator<Item = Result<StoredSession<B>, DecodeError>>,
     ) -> Result<Self, DecodeError> {
         let mut active = None;
         let mut inactive = Vec::new();
         for row in rows {
-            let (id, rank, is_active, bytes) = row?;
+            let StoredSession { id, rank, standing, bytes } = row?;
             let session = Session::read(bytes.as_ref())?;
-            let is_full = if is_active { active.is_some() } else { inactive.len() == MAX_INACTIVE };
+            let is_full = match standing {
+                Standing::Active => active.is_some(),
+                Standing::Inactive { .. } => inactive.len() == MAX_INACTIVE,
+            };
             if session.parties.id != id || is_full {
                 return Err(DecodeError::Malformed);
             }
-            let entry = Entry { rank, session: Arc::new(session) };
-            if is_active { active = Some(entry) } else { inactive.push(entry) }
+            let session = Arc::new(session);
+            match standing {
+                Standing::Active => active = Some(Entry { rank, session, since: None }),
+                Standing::Inactive { since } => inactive.push(Entry { rank, session, since }),
+            }
         }
         inactive.sort_by_key(|entry| std::cmp::Reverse(entry.rank));
         Ok(Self { active, inactive: inactive.into() })
@@ -130,12 +129,13 @@ impl SessionRecord {
     pub fn to_bytes(&self) -> StoredBytes {
         written(|out| {
             out.uint(1, FORM);
-            for (Entry { rank, session }, active) in self.rows() {
+            for (Entry { rank, session, since }, active) in self.rows() {
                 out.message(2, |out| {
                     out.bytes(1, session.parties.id.as_bytes());
                     out.sint(2, *rank);
                     out.uint(3, active);
                     out.message(4, |out| session.write(out));
+                    out.optional_uint(5, since.map(|since| since.0));
                 });
             }
         })
@@ -150,7 +150,10 @@ impl SessionRecord {
         check_form(record.uint32(1)?)?;
         let rows = record.rows(2, MAX_INACTIVE.saturating_add(1))?.map(|row| {
             let row = Fields::parse(row?)?;
-            Ok((SessionId::from_bytes(row.bytes(1)?)?, row.sint64(2)?, row.bool(3)?, row.bytes(4)?))
+            let since = row.optional_uint64(5)?.map(UnixSeconds);
+            let standing = if row.bool(3)? { Standing::Active } else { Standing::Inactive { since } };
+            let (id, rank) = (SessionId::from_bytes(row.bytes(1)?)?, row.sint64(2)?);
+            Ok(StoredSession { id, rank, standing, bytes: row.bytes(4)? })
         });
         Self::from_rows(rows)
     }
@@ -162,23 +165,36 @@ impl SessionRecord {
     /// Whether this very state is here, in the same place.
     fn has(&self, entry: &Entry, active: bool) -> bool {
         self.rows().any(|(own, own_active)| {
-            Arc::ptr_eq(&own.session, &entry.session) && (own.rank, own_active) == (entry.rank, active)
+            Arc::ptr_eq(&own.session, &entry.session)
+                && (own.rank, own.since, own_active) == (entry.rank, entry.since, active)
         })
     }
 }
 
-impl fmt::Debug for StoredSession {
+impl Entry {
+    fn stored(&self, active: bool) -> StoredSession {
+        let Self { rank, session, since } = self;
+        StoredSession {
+            id: session.parties.id,
+            rank: *rank,
+            standing: if active { Standing::Active } else { Standing::Inactive { since: *since } },
+            bytes: written(|out| session.write(out)),
+        }
+    }
+}
+
+impl<B> fmt::Debug for StoredSession<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { id, rank, active, bytes: _ } = self;
-        write!(f, "StoredSession({id:?}, rank {rank}, active {active})")
+        let Self { id, rank, standing, bytes: _ } = self;
+        write!(f, "StoredSession({id:?}, rank {rank}, {standing:?})")
     }
 }
 
 impl fmt::Debug for SessionChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Put { id, rank, active, bytes: _ } => {
-                write!(f, "Put({id:?}, rank {rank}, active {active})")
+            Self::Put(StoredSession { id, rank, standing, bytes: _ }) => {
+                write!(f, "Put({id:?}, rank {rank}, {standing:?})")
             }
             Self::Remove(id) => write!(f, "Remove({id:?})"),
         }

@@ -6,28 +6,27 @@
 
 mod codec;
 mod error;
+mod policy;
 mod record;
 mod state;
+#[cfg(test)]
+mod tests;
+mod trial;
 
 use std::fmt;
 
 use crate::address::Address;
-use crate::identity::IdentityKeyPair;
+use crate::identity::{IdentityKey, IdentityKeyPair};
 use crate::plaintext::Plaintext;
 use crate::prekey::{KemPreKeyId, OneTimePreKeyId, SignedPreKeyId};
-use crate::primitives::secret::Secret;
 use crate::primitives::x25519::PUBLIC_KEY_LEN;
-use crate::ratchet::pq::chain::Direction;
-use crate::ratchet::pq::{Negotiation, Spqr};
-use crate::ratchet::skipped::SkippedChange;
+use crate::ratchet::skipped::{SkippedChange, SkippedKey};
+use crate::time::UnixSeconds;
 
-pub use codec::{SessionChange, StoredSession};
+pub use codec::{SessionChange, Standing, StoredSession};
 pub use error::{DecryptError, EncryptError, InitiateError};
+pub use policy::SessionPolicy;
 pub use record::SessionRecord;
-
-/// Seconds since 1970, by the caller's clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct UnixSeconds(pub u64);
 
 /// Our side of every session.
 #[derive(Debug, Clone, Copy)]
@@ -40,29 +39,29 @@ pub struct LocalDevice<'a> {
     pub registration_id: u32,
 }
 
-/// Which sessions may begin. Sessions that exist go on under every policy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[non_exhaustive]
-pub enum SessionPolicy {
-    /// Version 4 only, and only with SPQR: every message is safe against a quantum computer.
-    #[default]
-    TripleRatchet,
-    /// Version 4 only. SPQR is offered, and goes on where the peer takes it up: with a peer from before it, only the
-    /// handshake is safe against a quantum computer.
-    Pqxdh,
-    /// Also version 3, with a peer whose bundle has no KEM pre-key. Not safe against a quantum computer.
-    X3dh,
+/// What decrypting a message needs besides it and the record.
+#[derive(Debug, Clone, Copy)]
+pub struct Inbound<'a> {
+    /// Our side.
+    pub local: LocalDevice<'a>,
+    /// The address it is from, whose record this is.
+    pub remote: &'a Address,
+    /// The kept keys for the message's ratchet key and number, of all sessions with this address.
+    pub skipped: &'a [SkippedKey],
+    /// Which sessions may begin and become active.
+    pub policy: SessionPolicy,
+    /// What time it is.
+    pub now: UnixSeconds,
 }
 
-impl SessionPolicy {
-    /// What a new session with a KEM secret begins with: both sides derive the key, and need not use it.
-    fn spqr(self, direction: Direction, auth_key: Option<&Secret<32>>) -> Spqr {
-        let negotiation = match self {
-            Self::TripleRatchet => Negotiation::Required,
-            Self::Pqxdh | Self::X3dh => Negotiation::Offered,
-        };
-        auth_key.map_or(Spqr::Off, |auth_key| Spqr::new(direction, negotiation, auth_key))
-    }
+/// A message that opened.
+#[derive(Debug)]
+pub struct Decrypted {
+    /// What it says.
+    pub plaintext: Plaintext,
+    /// The identity key of the peer whose session opened it: they sent it, or we did. The caller compares it with the one
+    /// that it knows of this address now, also when the session was an inactive one, and stores nothing if it is another.
+    pub authenticated_by: IdentityKey,
 }
 
 /// What an operation yields, with the record that must replace the old one.
@@ -81,8 +80,8 @@ pub struct Advanced<T> {
 #[derive(Debug)]
 #[must_use = "the record inside must be stored, or the message cannot be read again"]
 pub struct Accepted {
-    /// The plaintext, and the record to store.
-    pub advanced: Advanced<Plaintext>,
+    /// The plaintext and who sent it, and the record to store.
+    pub advanced: Advanced<Decrypted>,
     /// The pre-keys that began a session; none when the session was known.
     pub consumed: Option<Consumed>,
 }

@@ -4,9 +4,13 @@
 //!   initiate, accept, a message on an inactive session: that session becomes active
 //!                        │
 //!                        ▼
-//!   active ──────▶ inactive, newest first ──────▶ forgotten beyond 40
+//!   active ──────▶ inactive, newest first ──────▶ forgotten beyond 40, and after 30 days
 //!         archive
 //! ```
+//!
+//! A message that was held back must not bring an old session back that withstands less. So a session becomes active by a
+//! message only when the policy allows it to be sent with, the message is not a late one, and the session is no weaker than
+//! the active one with the same peer. Otherwise it stays what it was, or is inactive from the beginning.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,16 +19,17 @@ use rand_core::CryptoRng;
 
 use super::state::{Opened, Session};
 use super::{
-    Accepted, Advanced, Consumed, DecryptError, EncryptError, InitiateError, LocalDevice, Plaintext,
-    SessionPolicy, UnixSeconds,
+    Accepted, Advanced, Consumed, DecryptError, Decrypted, EncryptError, Inbound, InitiateError, LocalDevice,
+    Plaintext, SessionPolicy,
 };
 use crate::address::Address;
 use crate::identity::IdentityKey;
 use crate::message::{Ciphertext, PreKeySignalMessage, SignalMessage};
 use crate::prekey::{OurPreKeys, VerifiedBundle};
 use crate::primitives::x25519::PUBLIC_KEY_LEN;
-use crate::ratchet::skipped::{SkippedChange, SkippedKey};
+use crate::ratchet::skipped::SkippedChange;
 use crate::session_id::{SessionId, SessionVersion};
+use crate::time::UnixSeconds;
 
 /// Inactive sessions that are remembered.
 pub(super) const MAX_INACTIVE: usize = 40;
@@ -42,6 +47,8 @@ pub struct SessionRecord {
 pub(super) struct Entry {
     pub(super) rank: i64,
     pub(super) session: Arc<Session>,
+    /// Since when it is inactive, if it is and that is known.
+    pub(super) since: Option<UnixSeconds>,
 }
 
 impl SessionRecord {
@@ -60,9 +67,11 @@ impl SessionRecord {
         self.active.is_some()
     }
 
-    /// Whether [`encrypt`](Self::encrypt) would find a session: active, and not stale.
-    pub fn usable_for_sending(&self, now: UnixSeconds) -> bool {
-        self.active.as_ref().is_some_and(|active| !active.session.is_stale(now))
+    /// Whether there is a session to send with that is not stale, and that `policy` would let begin today. If not, begin
+    /// one: [`encrypt`](Self::encrypt) itself goes on with a session from before the policy, as its peer may have no other.
+    pub fn usable_for_sending(&self, policy: SessionPolicy, now: UnixSeconds) -> bool {
+        let is_usable = |active: &Entry| policy.allows(&active.session) && !active.session.is_stale(now);
+        self.active.as_ref().is_some_and(is_usable)
     }
 
     /// Who the peer of the active session is.
@@ -89,9 +98,23 @@ impl SessionRecord {
 
     /// The record without an active session: it receives, and a new session must be begun to send. A 42nd session is
     /// forgotten: [`changes_since`](Self::changes_since) names it, and its skipped keys go with it.
-    pub fn archive(&self) -> Self {
+    pub fn archive(&self, now: UnixSeconds) -> Self {
         let Some(active) = &self.active else { return self.clone() };
-        Self { active: None, inactive: self.with_retired(active, None) }
+        Self { active: None, inactive: self.with_retired(active, None, now) }
+    }
+
+    /// The record without the sessions that have been inactive for more than 30 days; [`changes_since`](Self::changes_since)
+    /// names them. From `now` on counts the age of those of which it is not known. [`decrypt`](Self::decrypt) does the
+    /// same: this is for records that nobody writes to any more.
+    #[must_use = "the record stays as it was"]
+    pub fn expire(&self, now: UnixSeconds) -> Self {
+        let is_known = |entry: &Entry| entry.since.is_some_and(|since| !since.is_long_before(now));
+        if self.inactive.iter().all(is_known) {
+            return self.clone();
+        }
+        let known =
+            self.inactive.iter().map(|entry| Entry { since: entry.since.or(Some(now)), ..entry.clone() });
+        Self { active: self.active.clone(), inactive: known.filter(is_known).collect() }
     }
 
     /// Begins a session with the device at `remote`, to which `bundle` belongs, and makes it active. What is forgotten for
@@ -112,7 +135,7 @@ impl SessionRecord {
             return Err(InitiateError::WrongDevice);
         }
         let session = Session::initiate(local, &bundle, policy, now, rng)?;
-        Ok(self.promote(session, None))
+        Ok(self.promote(session, None, now))
     }
 
     /// Encrypts with the active session. `rng` is for SPQR.
@@ -135,52 +158,43 @@ impl SessionRecord {
         Ok(Advanced { next: self.replace_active(active.rank, session), skipped, output })
     }
 
-    /// Decrypts a message of an established session: with the active one or an inactive one, which then becomes active.
-    /// `skipped` are the kept keys for the message's ratchet key and number, of all sessions with this address.
+    /// Decrypts a message of an established session: with the active one or an inactive one, which becomes active unless the
+    /// message is a late one or it is a weaker one. Whoever makes a message up can cause no more work than one and a half
+    /// of the longest jump, however many sessions there are.
     ///
     /// # Errors
     /// [`DecryptError`]: `NoSession`, `Duplicate`, `NotDecryptable`.
     pub fn decrypt<R: CryptoRng + ?Sized>(
         &self,
-        local: &LocalDevice<'_>,
-        remote: &Address,
+        inbound: &Inbound<'_>,
         message: &SignalMessage,
-        skipped: &[SkippedKey],
         rng: &mut R,
-    ) -> Result<Advanced<Plaintext>, DecryptError> {
-        if self.is_empty() {
+    ) -> Result<Advanced<Decrypted>, DecryptError> {
+        let record = self.expire(inbound.now);
+        if record.is_empty() {
             return Err(DecryptError::NoSession);
         }
-        for (place, entry) in self.entries() {
-            match entry.session.decrypt(local, remote, message, skipped, rng) {
-                Ok(opened) => return Ok(self.advance(Some(place), opened)),
-                // Another session's, perhaps.
-                Err(DecryptError::NotDecryptable) => {}
-                Err(reason) => return Err(reason),
-            }
-        }
-        Err(DecryptError::NotDecryptable)
+        let (place, opened) = record.open(inbound, message, &mut record.work(inbound), rng)?;
+        Ok(self.advance(record.after(Some(place), opened, inbound)))
     }
 
     /// Decrypts a message that carries a handshake: joins its session, unless [`knows`](Self::knows) says it did, and
-    /// makes that session active. `keys` are the pre-keys the message names; `skipped` as for [`decrypt`](Self::decrypt).
+    /// makes that session active as [`decrypt`](Self::decrypt) does. `keys` are the pre-keys the message names.
     ///
     /// # Errors
     /// [`DecryptError`], except `NoSession`.
-    #[expect(clippy::too_many_arguments, reason = "one more than decrypt, and no two belong together")]
     pub fn decrypt_pre_key<R: CryptoRng + ?Sized>(
         &self,
-        local: &LocalDevice<'_>,
-        remote: &Address,
+        inbound: &Inbound<'_>,
         message: &PreKeySignalMessage,
         keys: Option<OurPreKeys<'_>>,
-        skipped: &[SkippedKey],
-        policy: SessionPolicy,
         rng: &mut R,
     ) -> Result<Accepted, DecryptError> {
-        let Some((place, entry)) = self.find(message.session_id()) else {
-            let session = Session::accept(local, message, keys, policy)?;
-            let opened = session.decrypt(local, remote, message.signal_message(), skipped, rng)?;
+        let record = self.expire(inbound.now);
+        let work = &mut record.work(inbound);
+        let Some((place, entry)) = record.find(message.session_id()) else {
+            let session = Session::accept(&inbound.local, message, keys, inbound.policy)?;
+            let opened = session.decrypt(inbound, message.signal_message(), work, rng)?;
             let consumed = Consumed {
                 one_time: message.one_time_pre_key_id(),
                 // In version 3 the field means nothing, whatever the sender put there.
@@ -188,17 +202,19 @@ impl SessionRecord {
                 signed: message.signed_pre_key_id(),
                 base_key: *message.base_key().as_bytes(),
             };
-            return Ok(Accepted { advanced: self.advance(None, opened), consumed: Some(consumed) });
+            let advanced = self.advance(record.after(None, opened, inbound));
+            return Ok(Accepted { advanced, consumed: Some(consumed) });
         };
         // The message inside proves the identity of the session; the one around it must not claim another.
         if entry.session.parties.remote_identity != *message.identity_key() {
             return Err(DecryptError::NotDecryptable);
         }
-        let opened = entry.session.decrypt(local, remote, message.signal_message(), skipped, rng)?;
-        Ok(Accepted { advanced: self.advance(Some(place), opened), consumed: None })
+        let opened = entry.session.decrypt(inbound, message.signal_message(), work, rng)?;
+        let advanced = self.advance(record.after(Some(place), opened, inbound));
+        Ok(Accepted { advanced, consumed: None })
     }
 
-    /// All sessions, in the order in which they are tried.
+    /// All sessions, the active one first.
     pub(super) fn entries(&self) -> impl Iterator<Item = (Place, &Entry)> {
         let active = self.active.iter().map(|entry| (Place::Active, entry));
         let inactive = self.inactive.iter().enumerate();
@@ -209,41 +225,86 @@ impl SessionRecord {
         self.entries().find(|(_, entry)| entry.session.parties.id == id)
     }
 
-    /// The record after a session, that of `place` or a new one, opened a message: it becomes active.
-    fn advance(&self, place: Option<Place>, opened: Opened) -> Advanced<Plaintext> {
-        let Opened { next: session, mut skipped, plaintext } = opened;
+    /// The record after a session, that of `place` or a new one, opened a message.
+    fn after(&self, place: Option<Place>, opened: Opened, inbound: &Inbound<'_>) -> Advanced<Decrypted> {
+        let Opened { next: session, skipped, plaintext, is_late } = opened;
+        let authenticated_by = session.parties.remote_identity;
+        let takes_over = !is_late && self.may_take_over(&session, inbound.policy);
         let next = match (place, &self.active) {
             (Some(Place::Active), Some(active)) => self.replace_active(active.rank, session),
-            (Some(Place::Inactive(position)), _) => self.promote(session, Some(position)),
-            (Some(Place::Active), None) | (None, _) => self.promote(session, None),
+            (Some(Place::Inactive(position)), _) if takes_over => {
+                self.promote(session, Some(position), inbound.now)
+            }
+            (Some(Place::Inactive(position)), _) => self.replace_inactive(position, session),
+            (Some(Place::Active), None) | (None, _) if takes_over => self.promote(session, None, inbound.now),
+            (Some(Place::Active), None) | (None, _) => self.put_aside(session, inbound.now),
         };
-        let dropped = self.inactive.last().map(|oldest| oldest.session.parties.id);
-        let dropped = dropped.filter(|id| next.find(*id).is_none());
-        skipped.extend(dropped.map(SkippedChange::ForgetSession));
-        Advanced { next, skipped, output: Plaintext(plaintext) }
+        Advanced { next, skipped, output: Decrypted { plaintext: Plaintext(plaintext), authenticated_by } }
+    }
+
+    /// Adds what is forgotten of this record.
+    fn advance(&self, mut advanced: Advanced<Decrypted>) -> Advanced<Decrypted> {
+        if !Arc::ptr_eq(&self.inactive, &advanced.next.inactive) {
+            let old = self.inactive.iter().map(|entry| entry.session.parties.id);
+            let is_gone = |id: &SessionId| advanced.next.find(*id).is_none();
+            let forgotten: Vec<_> = old.filter(is_gone).map(SkippedChange::ForgetSession).collect();
+            advanced.skipped.extend(forgotten);
+        }
+        advanced
+    }
+
+    /// Whether a session that is not active may become so.
+    fn may_take_over(&self, session: &Session, policy: SessionPolicy) -> bool {
+        let with_same_peer =
+            |active: &&Entry| active.session.parties.remote_identity == session.parties.remote_identity;
+        let active = self.active.as_ref().filter(with_same_peer);
+        policy.allows(session) && active.is_none_or(|active| session.strength() >= active.session.strength())
     }
 
     fn replace_active(&self, rank: i64, session: Session) -> Self {
-        let active = Some(Entry { rank, session: Arc::new(session) });
+        let active = Some(Entry { rank, session: Arc::new(session), since: None });
         Self { active, inactive: self.inactive.clone() }
     }
 
+    fn replace_inactive(&self, position: usize, session: Session) -> Self {
+        let mut inactive = self.inactive.to_vec();
+        if let Some(entry) = inactive.get_mut(position) {
+            entry.session = Arc::new(session);
+        }
+        Self { active: self.active.clone(), inactive: inactive.into() }
+    }
+
     /// Makes `session` active, which was the inactive one at `from`, or new.
-    fn promote(&self, session: Session, from: Option<usize>) -> Self {
-        let newest = self.active.as_ref().or_else(|| self.inactive.first());
-        let rank = newest.map_or(0, |entry| entry.rank.saturating_add(1));
+    fn promote(&self, session: Session, from: Option<usize>, now: UnixSeconds) -> Self {
         let inactive = match (&self.active, from) {
-            (Some(active), from) => self.with_retired(active, from),
+            (Some(active), from) => self.with_retired(active, from, now),
             (None, Some(_)) => self.without(from).cloned().collect(),
             (None, None) => self.inactive.clone(),
         };
-        Self { active: Some(Entry { rank, session: Arc::new(session) }), inactive }
+        let active = Entry { rank: self.next_rank(), session: Arc::new(session), since: None };
+        Self { active: Some(active), inactive }
     }
 
-    /// The inactive sessions with `active` in front and without the one at `from`.
-    fn with_retired(&self, active: &Entry, from: Option<usize>) -> Arc<[Entry]> {
-        let retired = Entry { rank: active.rank, session: active.session.retired() };
-        [retired].into_iter().chain(self.without(from).cloned()).take(MAX_INACTIVE).collect()
+    /// Takes in a new session that is not sent with.
+    fn put_aside(&self, session: Session, now: UnixSeconds) -> Self {
+        let entry = Entry { rank: self.next_rank(), session: Arc::new(session), since: Some(now) };
+        let inactive = [entry].into_iter().chain(self.without(None).cloned()).take(MAX_INACTIVE);
+        Self { active: self.active.clone(), inactive: inactive.collect() }
+    }
+
+    /// The inactive sessions with `active` among them and without the one at `from`.
+    fn with_retired(&self, active: &Entry, from: Option<usize>, now: UnixSeconds) -> Arc<[Entry]> {
+        let retired = Entry { rank: active.rank, session: active.session.retired(), since: Some(now) };
+        let mut inactive: Vec<_> = [retired].into_iter().chain(self.without(from).cloned()).collect();
+        // One that was put aside may be newer.
+        inactive.sort_by_key(|entry| std::cmp::Reverse(entry.rank));
+        inactive.truncate(MAX_INACTIVE);
+        inactive.into()
+    }
+
+    fn next_rank(&self) -> i64 {
+        let newest = self.active.iter().chain(self.inactive.first()).map(|entry| entry.rank).max();
+        newest.map_or(0, |rank| rank.saturating_add(1))
     }
 
     fn without(&self, position: Option<usize>) -> impl Iterator<Item = &Entry> {

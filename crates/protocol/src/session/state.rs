@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
-use super::{DecryptError, EncryptError, InitiateError, LocalDevice, SessionPolicy, UnixSeconds};
+use super::{DecryptError, EncryptError, Inbound, InitiateError, LocalDevice, SessionPolicy};
 use crate::address::Address;
 use crate::error::LowOrderPoint;
 use crate::identity::IdentityKey;
@@ -16,13 +16,12 @@ use crate::primitives::x25519::{KeyPair, PublicKey};
 use crate::ratchet::double::{DoubleRatchet, NoKey};
 use crate::ratchet::pq::SendError;
 use crate::ratchet::pq::chain::Direction;
-use crate::ratchet::skipped::{SkippedChange, SkippedKey};
+use crate::ratchet::skipped::SkippedChange;
+use crate::ratchet::terms::{Distance, Terms};
 use crate::ratchet::triple::{Sent, TripleRatchet};
-use crate::ratchet::walk::Jump;
+use crate::ratchet::walk::{Jump, Limits, Work};
 use crate::session_id::{SessionId, SessionVersion};
-
-/// How long a session may wait for its first answer: 30 days.
-const MAX_UNANSWERED_SECONDS: u64 = 30 * 24 * 3600;
+use crate::time::UnixSeconds;
 
 /// One state of one session. Copies share everything that did not change.
 #[derive(Debug, Clone)]
@@ -54,6 +53,8 @@ pub(super) struct Opened {
     pub(super) next: Session,
     pub(super) skipped: Vec<SkippedChange>,
     pub(super) plaintext: Zeroizing<Vec<u8>>,
+    /// Whether others that we know of were sent after it.
+    pub(super) is_late: bool,
 }
 
 impl Session {
@@ -109,7 +110,7 @@ impl Session {
         if message.version() == SessionVersion::V3 && policy != SessionPolicy::X3dh {
             return Err(DecryptError::UnsupportedVersion);
         }
-        if policy == SessionPolicy::TripleRatchet && message.signal_message().pq_ratchet().is_empty() {
+        if policy.requires_spqr() && message.signal_message().pq_ratchet().is_empty() {
             return Err(DecryptError::UnsupportedVersion);
         }
         let keys = named_keys(message, keys)?;
@@ -149,9 +150,7 @@ impl Session {
 
     /// Whether the peer has left our handshake without an answer for too long.
     pub(super) fn is_stale(&self, now: UnixSeconds) -> bool {
-        let deadline =
-            |unanswered: &Arc<Unanswered>| unanswered.since.0.saturating_add(MAX_UNANSWERED_SECONDS);
-        self.unanswered.as_ref().is_some_and(|unanswered| deadline(unanswered) < now.0)
+        self.unanswered.as_ref().is_some_and(|unanswered| unanswered.since.is_long_before(now))
     }
 
     /// The same session without the wish to be answered, as it is kept once another is active.
@@ -193,31 +192,50 @@ impl Session {
 
     pub(super) fn decrypt<R: CryptoRng + ?Sized>(
         &self,
-        local: &LocalDevice<'_>,
-        remote: &Address,
+        inbound: &Inbound<'_>,
         message: &SignalMessage,
-        skipped: &[SkippedKey],
+        work: &mut Work,
         rng: &mut R,
     ) -> Result<Opened, DecryptError> {
         let parties = &self.parties;
         if message.version() != parties.id.version() {
             return Err(DecryptError::NotDecryptable);
         }
-        let (keys, step) = self.ratchet.receive(parties.id, message, self.jump(local, remote), skipped)?;
+        let (keys, step) = self.ratchet.receive(message, &self.terms(inbound), work)?;
         let associated = Associated {
             sender: &parties.remote_identity,
             receiver: &parties.local_identity,
-            addresses: Address::pair(remote, local.address),
+            addresses: Address::pair(inbound.remote, inbound.local.address),
         };
         let plaintext = message.open(keys, &associated).map_err(|_| DecryptError::NotDecryptable)?;
+        let is_late = step.is_late();
         let (ratchet, skipped) = step.take(rng).map_err(|LowOrderPoint| DecryptError::NotDecryptable)?;
         let next = Self { parties: parties.clone(), ratchet, unanswered: None };
-        Ok(Opened { next, skipped, plaintext })
+        Ok(Opened { next, skipped, plaintext, is_late })
     }
 
-    fn jump(&self, local: &LocalDevice<'_>, remote: &Address) -> Jump {
+    /// How far it is to a message that may be of this session. `None` when it is not.
+    pub(super) fn distance(&self, inbound: &Inbound<'_>, message: &SignalMessage) -> Option<Distance> {
+        self.ratchet.distance(message, &self.terms(inbound))
+    }
+
+    pub(super) fn jump(&self, inbound: &Inbound<'_>) -> Jump {
         let same_identity = self.parties.local_identity == self.parties.remote_identity;
-        if same_identity && local.address.same_service(remote) { Jump::Far } else { Jump::Limited }
+        if same_identity && inbound.local.address.same_service(inbound.remote) {
+            Jump::Far
+        } else {
+            Jump::Limited
+        }
+    }
+
+    fn terms<'a>(&self, inbound: &Inbound<'a>) -> Terms<'a> {
+        Terms {
+            session: self.parties.id,
+            limits: Limits::new(self.jump(inbound)),
+            skipped: inbound.skipped,
+            now: inbound.now,
+            must_be_keyed: inbound.policy.requires_spqr(),
+        }
     }
 }
 

@@ -22,7 +22,9 @@ use rand::{SeedableRng as _, rngs::StdRng};
 use sealpost_protocol::group::{
     DecryptError, EncryptError, SenderKeyRecord, SkippedChange, SkippedKey, SkippedKeyId, WrongDistribution,
 };
-use sealpost_protocol::{DecodeError, DistributionId, SenderKeyDistributionMessage, SenderKeyMessage};
+use sealpost_protocol::{
+    DecodeError, DistributionId, SenderKeyDistributionMessage, SenderKeyMessage, UnixSeconds,
+};
 use serde_json::Value;
 use support::{bytes, load};
 
@@ -30,12 +32,13 @@ use support::{bytes, load};
 #[derive(Clone)]
 struct Keeper {
     record: SenderKeyRecord,
-    rows: BTreeMap<SkippedKeyId, [u8; 32]>,
+    rows: BTreeMap<SkippedKeyId, ([u8; 32], Option<UnixSeconds>)>,
+    now: UnixSeconds,
 }
 
 impl Keeper {
     fn new(record: SenderKeyRecord) -> Self {
-        Self { record, rows: BTreeMap::new() }
+        Self { record, rows: BTreeMap::new(), now: UnixSeconds(1_764_000_000) }
     }
 
     /// Begins with what a sender handed out.
@@ -64,8 +67,8 @@ impl Keeper {
 
     fn receive(&mut self, message: &SenderKeyMessage) -> Result<String, DecryptError> {
         let id = SkippedKeyId::of(message);
-        let row = self.rows.get(&id).map(|seed| SkippedKey::new(id, *seed));
-        let opened = self.record.decrypt(message, row.as_ref())?;
+        let row = self.rows.get(&id).map(|(seed, since)| SkippedKey::new(id, *seed, *since));
+        let opened = self.record.decrypt(message, row.as_ref(), self.now)?;
         self.store(opened.next, opened.skipped);
         Ok(String::from_utf8(opened.output.expose().to_vec()).unwrap())
     }
@@ -76,15 +79,15 @@ impl Keeper {
         for change in changes {
             match change {
                 SkippedChange::Keep(key) => {
-                    self.rows.insert(key.id, *key.seed.expose());
+                    self.rows.insert(key.id, (*key.seed.expose(), key.since));
                 }
                 SkippedChange::Forget(id) => {
                     self.rows.remove(&id);
                 }
-                SkippedChange::ForgetOldest { distribution_id, chain_id, count } => {
+                SkippedChange::KeepNewest { distribution_id, chain_id, count } => {
                     let of_chain = |iteration| SkippedKeyId { distribution_id, chain_id, iteration };
                     let chain = self.rows.range(of_chain(0)..=of_chain(u32::MAX)).map(|(id, _)| *id);
-                    let oldest: Vec<_> = chain.take(usize::try_from(count).unwrap()).collect();
+                    let oldest: Vec<_> = chain.rev().skip(usize::try_from(count).unwrap()).collect();
                     for id in oldest {
                         self.rows.remove(&id);
                     }

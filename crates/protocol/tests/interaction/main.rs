@@ -15,7 +15,7 @@ mod world;
 
 use proptest::prelude::*;
 use rand::{SeedableRng as _, rngs::StdRng};
-use sealpost_protocol::{DecryptError, IdentityKeyPair, SessionPolicy, SessionRecord};
+use sealpost_protocol::{DecryptError, IdentityKeyPair, SessionPolicy, SessionRecord, Standing};
 
 use event::{Event, Script};
 use party::Party;
@@ -138,7 +138,8 @@ fn both_begin_at_once_and_nothing_is_lost() {
     ]));
     assert_eq!(world.parties.iter().map(|party| party.received.len()).sum::<usize>(), 6);
     let [alice, bob] = &world.parties;
-    let active = |party: &Party| party.record.sessions().find(|row| row.active).unwrap().id;
+    let active =
+        |party: &Party| party.record.sessions().find(|row| row.standing == Standing::Active).unwrap().id;
     assert_eq!(active(alice), active(bob), "once a direction is quiet they meet in one session");
 }
 

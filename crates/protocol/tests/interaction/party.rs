@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rand::rngs::StdRng;
 use sealpost_protocol::{
-    Address, Advanced, Ciphertext, DecryptError, DeviceId, IdentityKeyPair, KemPreKey, KemPreKeyId,
-    LocalDevice, OneTimePreKey, OneTimePreKeyId, OurPreKeys, Plaintext, PreKeyBundle, RawPreKeyBundle,
+    Address, Advanced, Ciphertext, DecryptError, Decrypted, DeviceId, IdentityKeyPair, Inbound, KemPreKey,
+    KemPreKeyId, LocalDevice, OneTimePreKey, OneTimePreKeyId, OurPreKeys, PreKeyBundle, RawPreKeyBundle,
     RawSigned, SessionChange, SessionId, SessionPolicy, SessionRecord, SignedPreKey, SignedPreKeyId,
-    SkippedChange, SkippedKeys, VerifiedBundle,
+    SkippedChange, SkippedKey, SkippedKeys, Standing, StoredSession, VerifiedBundle,
 };
+
+use super::world::NOW;
 
 /// A message under way.
 #[derive(Clone)]
@@ -20,7 +22,7 @@ pub(crate) struct Envelope {
 /// All that a party stores.
 #[derive(Clone)]
 pub(crate) struct Stored {
-    pub(crate) rows: BTreeMap<SessionId, (i64, bool, Vec<u8>)>,
+    pub(crate) rows: BTreeMap<SessionId, (i64, Standing, Vec<u8>)>,
     pub(crate) skipped: Vec<u8>,
     pub(crate) one_time: BTreeMap<u32, Vec<u8>>,
 }
@@ -97,8 +99,8 @@ impl Party {
         self.skipped.apply(skipped);
         for change in next.changes_since(&self.record) {
             match change {
-                SessionChange::Put { id, rank, active, bytes } => {
-                    self.stored.rows.insert(id, (rank, active, bytes.to_vec()));
+                SessionChange::Put(StoredSession { id, rank, standing, bytes }) => {
+                    self.stored.rows.insert(id, (rank, standing, bytes.to_vec()));
                 }
                 SessionChange::Remove(id) => {
                     self.stored.rows.remove(&id);
@@ -123,7 +125,7 @@ impl Party {
             self.stored.one_time.remove(&spent);
         }
         self.commit(advanced.next, advanced.skipped);
-        Ok(advanced.output.expose().to_vec())
+        Ok(advanced.output.plaintext.expose().to_vec())
     }
 
     /// What opening a message would change, and which one-time pre-key it would use up.
@@ -132,11 +134,11 @@ impl Party {
         peer: &Address,
         ciphertext: &Ciphertext,
         rng: &mut StdRng,
-    ) -> Result<(Advanced<Plaintext>, Option<OneTimePreKeyId>), DecryptError> {
+    ) -> Result<(Advanced<Decrypted>, Option<OneTimePreKeyId>), DecryptError> {
         match ciphertext {
             Ciphertext::Signal(message) => {
                 let skipped = self.skipped.find(message);
-                let advanced = self.record.decrypt(&self.local(), peer, message, &skipped, rng)?;
+                let advanced = self.record.decrypt(&self.inbound(peer, &skipped), message, rng)?;
                 Ok((advanced, None))
             }
             Ciphertext::PreKey(message) => {
@@ -148,12 +150,15 @@ impl Party {
                     kem: Some(&self.kem).filter(|kem| message.kem_pre_key_id() == Some(kem.id())),
                 });
                 let skipped = self.skipped.find(message.signal_message());
-                let (local, policy) = (self.local(), self.policy);
-                let accepted =
-                    self.record.decrypt_pre_key(&local, peer, message, keys, &skipped, policy, rng)?;
+                let inbound = self.inbound(peer, &skipped);
+                let accepted = self.record.decrypt_pre_key(&inbound, message, keys, rng)?;
                 Ok((accepted.advanced, accepted.consumed.and_then(|consumed| consumed.one_time)))
             }
         }
+    }
+
+    fn inbound<'a>(&'a self, peer: &'a Address, skipped: &'a [SkippedKey]) -> Inbound<'a> {
+        Inbound { local: self.local(), remote: peer, skipped, policy: self.policy, now: NOW }
     }
 
     pub(crate) fn local(&self) -> LocalDevice<'_> {
@@ -167,7 +172,12 @@ impl Party {
 
 impl Stored {
     pub(crate) fn record(&self) -> SessionRecord {
-        let rows = self.rows.iter().map(|(id, (rank, active, bytes))| (*id, *rank, *active, bytes));
+        let rows = self.rows.iter().map(|(id, (rank, standing, bytes))| StoredSession {
+            id: *id,
+            rank: *rank,
+            standing: *standing,
+            bytes,
+        });
         SessionRecord::from_stored(rows).unwrap()
     }
 }

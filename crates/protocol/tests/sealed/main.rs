@@ -17,9 +17,9 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use rand::{SeedableRng as _, rngs::StdRng};
 use sealpost_protocol::sealed::{
-    self, ContentHint, OpenError, Receiver, Recipient, Remembered, SealError, SenderCertificate,
-    SenderClaims, SentMessage, ServerCertificate, ServerKeyPair, Signer, Trust, UnidentifiedContent,
-    UnixMillis, VerifyError,
+    self, ContentHint, EnvelopeVersion, OpenError, OpenedContent, Receiver, Recipient, Remembered, SealError,
+    SenderCertificate, SenderClaims, SentMessage, ServerCertificate, ServerKeyPair, Signer, Trust,
+    UnidentifiedContent, UnixMillis, VerifyError,
 };
 use sealpost_protocol::{Address, DeviceId, IdentityKey, IdentityKeyPair, MessageType, Secret};
 use serde_json::Value;
@@ -79,13 +79,14 @@ fn envelopes_of_the_vectors_are_opened_and_verified() {
     let now = UnixMillis(file["expires_ms"].as_u64().unwrap());
     let receiver = Receiver { address: &here, e164: None, trust: &trust, now };
     let remembered = &mut Remembered::default();
-    for (envelope, kind) in [
-        (&file["v1"]["message"], MessageType::PreKey),
-        (&file["v2"]["received_for_first"], MessageType::SenderKey),
+    for (envelope, version, kind) in [
+        (&file["v1"]["message"], EnvelopeVersion::V1, MessageType::PreKey),
+        (&file["v2"]["received_for_first"], EnvelopeVersion::V2, MessageType::SenderKey),
     ] {
         for _ in 0..2 {
             let content = sealed::open(&bytes(envelope), &bob, remembered).unwrap();
             let verified = content.verify(&receiver, remembered).unwrap();
+            assert_eq!((content.version(), verified.version()), (version, version));
             assert_eq!(*verified.sender(), address(ALICE, 1));
             assert_eq!(verified.e164(), Some("+14151111111"));
             assert_eq!(*verified.identity_key(), *identity(&file["sender_identity_private"]).public());
@@ -206,11 +207,15 @@ fn a_message_from_this_very_device_is_refused() {
         let (address, signer) = (address(name, 1), Signer::Embedded(service.certificate.clone()));
         let claims = SenderClaims { address: &address, e164, identity_key: alice.public(), expires: NOW };
         let certificate = SenderCertificate::issue(&claims, signer, &service.server, rng);
-        UnidentifiedContent::new(MessageType::Signal, certificate, b"message", ContentHint::Default, b"")
+        let (kind, hint) = (MessageType::Signal, ContentHint::Default);
+        let content = UnidentifiedContent::new(kind, certificate, b"message", hint, b"");
+        let remembered = &mut Remembered::default();
+        let sealed = sealed::seal_v1(&content, &alice, alice.public(), remembered, rng).unwrap();
+        sealed::open(&sealed, &alice, remembered).unwrap()
     };
     let content = content_of(ALICE, Some("+15550100"), rng);
     let trust = service.trust();
-    let verify_content = |content: &UnidentifiedContent, name: &str, device, e164| {
+    let verify_content = |content: &OpenedContent, name: &str, device, e164| {
         let address = address(name, device);
         let receiver = Receiver { address: &address, e164, trust: &trust, now: NOW };
         content.verify(&receiver, &mut Remembered::default()).map(drop)
@@ -315,7 +320,19 @@ proptest! {
             .map(|user| *address(&name(user), 1).service_id().unwrap()).collect();
 
         let remembered = &mut Remembered::default();
-        let sent = sealed::seal_v2(&content, &alice, &recipients, &excluded, remembered, rng).unwrap();
+        let sent = sealed::seal_v2(&content, &alice, &recipients, &excluded, remembered, rng);
+        if kind == MessageType::Plaintext {
+            // Only version 1 proves who wrote it.
+            prop_assert_eq!(sent.err(), Some(SealError::Unbound));
+            let (here, trust) = (address(BOB, 1), service.trust());
+            let receiver = Receiver { address: &here, e164: None, trust: &trust, now: NOW };
+            let one = sealed::seal_v1(&content, &alice, users[0].public(), remembered, rng).unwrap();
+            let opened = sealed::open(&one, &users[0], remembered).unwrap();
+            let verified = opened.verify(&receiver, remembered).unwrap();
+            prop_assert_eq!(verified.message(), &message[..]);
+            return Ok(());
+        }
+        let sent = sent.unwrap();
         let parsed = SentMessage::parse(sent.serialize()).unwrap();
         prop_assert_eq!(parsed.excluded(), &excluded);
         let by_user: BTreeMap<_, _> =

@@ -2,10 +2,10 @@
 
 use rand::{SeedableRng as _, rngs::StdRng};
 use sealpost_protocol::{
-    Address, Ciphertext, DecryptError, DeviceId, IdentityKeyPair, KemPreKey, KemPreKeyId, LocalDevice,
-    OneTimePreKey, OneTimePreKeyId, OurPreKeys, PreKeyBundle, RawPreKeyBundle, RawSigned, SessionId,
-    SessionPolicy, SessionRecord, SignalMessage, SignedPreKey, SignedPreKeyId, SkippedKeys, UnixSeconds,
-    VerifiedBundle,
+    Address, Ciphertext, DecryptError, DeviceId, IdentityKeyPair, Inbound, KemPreKey, KemPreKeyId,
+    LocalDevice, OneTimePreKey, OneTimePreKeyId, OurPreKeys, PreKeyBundle, RawPreKeyBundle, RawSigned,
+    SessionId, SessionPolicy, SessionRecord, SignalMessage, SignedPreKey, SignedPreKeyId, SkippedKeys,
+    Standing, StoredSession, UnixSeconds, VerifiedBundle,
 };
 
 use super::support::records::{OurSession, ours};
@@ -28,7 +28,8 @@ impl Stored {
 
     /// A session that somebody put together.
     pub(crate) fn only(session: &OurSession) -> Self {
-        let row = (SessionId::from_bytes(&session.id).unwrap(), 0, true, session.encode_to_vec());
+        let (id, bytes) = (SessionId::from_bytes(&session.id).unwrap(), session.encode_to_vec());
+        let row = StoredSession { id, rank: 0, standing: Standing::Active, bytes };
         Self::new(&SessionRecord::from_stored([row]).unwrap(), &SkippedKeys::default())
     }
 
@@ -160,18 +161,18 @@ impl Pair {
         let (device, peer) = (&self.devices[at], &self.devices[1 - at].address);
         let (local, record, mut skipped) = (device.local(), stored.record(), stored.skipped());
         let found = skipped.find(signal_message(ciphertext));
+        let inbound = Inbound { local, remote: peer, skipped: &found, policy: self.policy, now: NOW };
         let advanced = match ciphertext {
-            Ciphertext::Signal(message) => record.decrypt(&local, peer, message, &found, &mut self.rng)?,
+            Ciphertext::Signal(message) => record.decrypt(&inbound, message, &mut self.rng)?,
             Ciphertext::PreKey(message) => {
                 let (one_time, kem) = (device.one_time.as_ref(), device.kem.as_ref());
                 let keys = Some(OurPreKeys { signed: &device.signed, one_time, kem });
-                let (policy, rng) = (self.policy, &mut self.rng);
-                record.decrypt_pre_key(&local, peer, message, keys, &found, policy, rng)?.advanced
+                record.decrypt_pre_key(&inbound, message, keys, &mut self.rng)?.advanced
             }
         };
         skipped.apply(advanced.skipped);
         let stored = Stored::new(&advanced.next, &skipped);
-        Ok(Opened { text: advanced.output.expose().to_vec(), stored })
+        Ok(Opened { text: advanced.output.plaintext.expose().to_vec(), stored })
     }
 }
 

@@ -4,7 +4,7 @@
 
 use super::spqr;
 use prost::Message;
-use sealpost_protocol::{SessionId, SessionRecord, StoredSession};
+use sealpost_protocol::{SessionId, SessionRecord, Standing, StoredSession};
 
 /// The record as the other implementation stores it.
 #[derive(Clone, PartialEq, Message)]
@@ -158,11 +158,15 @@ impl TheirRecord {
 
     pub(crate) fn import(&self) -> SessionRecord {
         let newest = i64::try_from(self.archived.len()).unwrap();
-        let current = self.current.iter().map(|session| (session.import(), newest, true));
+        let current = self.current.iter().map(|session| (session.import(), newest, Standing::Active));
         let archived = self.archived.iter().zip((0..newest).rev());
-        let archived = archived.map(|(session, rank)| (session.import(), rank, false));
-        let rows = current.chain(archived).map(|(session, rank, active)| {
-            (SessionId::from_bytes(&session.id).unwrap(), rank, active, session.encode_to_vec())
+        let archived =
+            archived.map(|(session, rank)| (session.import(), rank, Standing::Inactive { since: None }));
+        let rows = current.chain(archived).map(|(session, rank, standing)| StoredSession {
+            id: SessionId::from_bytes(&session.id).unwrap(),
+            rank,
+            standing,
+            bytes: session.encode_to_vec(),
         });
         SessionRecord::from_stored(rows).unwrap()
     }

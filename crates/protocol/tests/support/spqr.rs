@@ -155,7 +155,9 @@ pub(crate) fn without_braid(ours: &[u8]) -> Vec<u8> {
     }
     let ours = OurSpqr::decode(ours).unwrap();
     let (auth_root, mac_key) = (Vec::new(), Vec::new());
-    OurSpqr { braid_epoch: 0, auth_root, mac_key, state: None, ..ours }.encode_to_vec()
+    // That they have had a key is no fact of theirs: whoever has agreed may yet be without one.
+    let negotiation = ours.negotiation.min(4);
+    OurSpqr { negotiation, braid_epoch: 0, auth_root, mac_key, state: None, ..ours }.encode_to_vec()
 }
 
 fn import_half(epoch: u64, half: Option<&TheirHalf>) -> OurLink {

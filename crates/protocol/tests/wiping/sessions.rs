@@ -1,5 +1,6 @@
 //! What a session goes through: every key that a step leaves behind is gone with the record before it.
 
+use curve25519_dalek::MontgomeryPoint;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use sealpost_protocol::sealed::{
@@ -7,7 +8,7 @@ use sealpost_protocol::sealed::{
     UnidentifiedContent, UnixMillis, seal_v1,
 };
 use sealpost_protocol::{
-    Address, Ciphertext, DeviceId, IdentityKey, IdentityKeyPair, KemPreKey, KemPreKeyId, LocalDevice,
+    Address, Ciphertext, DeviceId, IdentityKeyPair, Inbound, KemPreKey, KemPreKeyId, LocalDevice,
     MessageType, OneTimePreKey, OneTimePreKeyId, OurPreKeys, Plaintext, PreKeyBundle, RawPreKeyBundle,
     RawSigned, Secret, SessionPolicy, SessionRecord, SignedPreKey, SignedPreKeyId, SkippedKeys, UnixSeconds,
 };
@@ -165,23 +166,22 @@ impl Device {
 
     fn receive(&mut self, peer: &Self, ciphertext: &Ciphertext, rng: &mut StdRng) -> Plaintext {
         let (local, remote) = (self.local(), &peer.address);
+        let inbound = |skipped| Inbound { local, remote, skipped, policy: POLICY, now: NOW };
         let advanced = match ciphertext {
             Ciphertext::Signal(message) => {
                 let found = self.skipped.find(message);
-                self.record.decrypt(&local, remote, message, &found, rng).unwrap()
+                self.record.decrypt(&inbound(&found), message, rng).unwrap()
             }
             Ciphertext::PreKey(message) => {
                 let found = self.skipped.find(message.signal_message());
                 let (one_time, kem) = (Some(&self.one_time), Some(&self.kem));
                 let keys = Some(OurPreKeys { signed: &self.signed, one_time, kem });
-                let accepted =
-                    self.record.decrypt_pre_key(&local, remote, message, keys, &found, POLICY, rng);
-                accepted.unwrap().advanced
+                self.record.decrypt_pre_key(&inbound(&found), message, keys, rng).unwrap().advanced
             }
         };
         self.skipped.apply(advanced.skipped);
         self.replace(advanced.next);
-        advanced.output
+        advanced.output.plaintext
     }
 
     fn replace(&mut self, next: SessionRecord) {
@@ -257,8 +257,7 @@ fn a_skipped_key_goes_when_its_message_comes() {
 fn what_a_handshake_agrees_upon_is_wiped() {
     let _alone = alone();
     let (mut alice, mut bob, mut rng) = two(203);
-    let signed = IdentityKey::parse(&bob.signed.public_key()).unwrap();
-    let agreed = alice.identity.agree(&signed).unwrap();
+    let agreed = agreed(&alice.identity, &bob.signed.public_key());
     let needle = [Needle::new(agreed.expose())];
     assert!(holds(&needle));
     drop(agreed);
@@ -268,6 +267,13 @@ fn what_a_handshake_agrees_upon_is_wiped() {
         bob.receive(&alice, &sent, &mut rng);
     }
     assert!(is_free_of(&needle));
+}
+
+/// What both can compute, and nobody else.
+pub(crate) fn agreed(ours: &IdentityKeyPair, theirs: &[u8; 33]) -> Secret<32> {
+    let stored = ours.to_bytes();
+    let (private, [_, public @ ..]) = (stored.last_chunk().unwrap(), *theirs);
+    Secret::new(MontgomeryPoint(public).mul_clamped(*private).0)
 }
 
 /// Stored and read back.

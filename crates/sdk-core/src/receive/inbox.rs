@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use rand::rngs::StdRng;
-use sealpost_protocol::Address;
+use sealpost_protocol::{Address, Inbound, UnixSeconds};
 use sealpost_wire as wire;
 use sealpost_wire::limits::MAX_COUNT;
 
 use super::apply::{Applied, apply};
-use super::open::{Lock, NamedPreKeys, Opened, Parsed, open, parse};
+use super::open::{Changes, NamedPreKeys, Opened, Parsed, open, parse};
 use crate::account::registration::{address, local_device};
 use crate::content::{Body, Content, ReceiptKind};
 use crate::context::Context;
@@ -170,14 +170,20 @@ impl Batch<'_, '_> {
             self.sessions.get_mut(&(user, device)).ok_or(Error::Bug("sessions were not loaded"))?;
         let skipped = self.tx.skipped_keys(user, device, message.signal())?;
         let keys = named_pre_keys(self.tx, sessions, &message)?;
-        let lock = Lock {
+        let inbound = Inbound {
             local: local_device(self.account, self.our_address),
             remote,
-            record: &sessions.record,
             skipped: &skipped,
             policy: self.ctx.policy,
+            now: UnixSeconds(self.ctx.server_now_ms() / 1000),
         };
-        let (opened, changes) = open(&lock, &message, &keys, rng)?;
+        let (opened, changes) = open(&inbound, &sessions.record, &message, &keys, rng)?;
+        if let Some(changes) = &changes
+            && !is_senders(self.tx, user, device, changes)?
+        {
+            // Nothing changes: what a key that was replaced has sealed moves no session and brings none back.
+            return Ok(Opened::Undecryptable(Undecryptable::SenderKeyReplaced));
+        }
         if let Opened::Content(content) = &opened
             && is_misrouted(envelope, content)
         {
@@ -191,7 +197,8 @@ impl Batch<'_, '_> {
             // The same first message was here before, and its session is gone: somebody repeats it.
             return Ok(Opened::Undecryptable(Undecryptable::NotDecryptable));
         }
-        if let Some((identity, registration_id)) = changes.sender {
+        if let Some(registration_id) = changes.registration_id {
+            let identity = changes.authenticated_by;
             self.tx.see_devices(user, &[Device { user, device, registration_id, identity }])?;
         }
         self.tx.store_skipped(user, device, changes.skipped)?;
@@ -200,17 +207,29 @@ impl Batch<'_, '_> {
     }
 }
 
+/// Whether a message was authenticated by the identity key that its sender has now. A first message may bring another one,
+/// which is told, but none that was replaced: who holds an old key could otherwise make it the newest.
+fn is_senders(tx: &Tx<'_>, user: UserId, device: DeviceId, changes: &Changes) -> Result<bool> {
+    let known = tx.identity(user, device)?;
+    if known.as_ref() == Some(&changes.authenticated_by) {
+        return Ok(true);
+    }
+    Ok(changes.consumed.is_some() && !tx.was_replaced(user, device, &changes.authenticated_by)?)
+}
+
 /// The relay says where a message stands and which it is; so does its sender, inside. They must agree.
 fn is_misrouted(envelope: &Envelope, content: &Content) -> bool {
     content.thread != envelope.thread || content.id != envelope.client_msg_id
 }
 
-/// Whether a thread begins for us with this: with a text, or with what may have been one. What belongs elsewhere, was
-/// opened before or leaves no row would only show an empty conversation.
+/// Whether a thread begins for us with this: with a text, or with what may have been one. What belongs elsewhere, is not
+/// from whom it seems to be, was opened before or leaves no row would only show an empty conversation.
 fn begins_thread(opened: &Opened) -> bool {
     match opened {
         Opened::Content(content) => matches!(content.body, Body::Text(_)),
-        Opened::Undecryptable(cause) => *cause != Undecryptable::Misrouted,
+        Opened::Undecryptable(cause) => {
+            !matches!(cause, Undecryptable::Misrouted | Undecryptable::SenderKeyReplaced)
+        }
         Opened::Duplicate => false,
     }
 }

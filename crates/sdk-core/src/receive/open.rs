@@ -2,9 +2,9 @@
 
 use rand::rngs::StdRng;
 use sealpost_protocol::{
-    Accepted, Address, Advanced, Consumed, DecodeError, DecryptError, IdentityKey, KemPreKey, LocalDevice,
-    OneTimePreKey, OurPreKeys, Plaintext, PreKeySignalMessage, SessionPolicy, SessionRecord, SignalMessage,
-    SignedPreKey, SkippedChange, SkippedKey,
+    Accepted, Advanced, Consumed, DecodeError, DecryptError, Decrypted, IdentityKey, Inbound, KemPreKey,
+    OneTimePreKey, OurPreKeys, Plaintext, PreKeySignalMessage, SessionRecord, SignalMessage, SignedPreKey,
+    SkippedChange,
 };
 use sealpost_wire as wire;
 
@@ -31,8 +31,10 @@ pub(super) struct Changes {
     pub(super) record: SessionRecord,
     pub(super) skipped: Vec<SkippedChange>,
     pub(super) consumed: Option<Consumed>,
-    /// Of a first message: who the sender says it is.
-    pub(super) sender: Option<(IdentityKey, u32)>,
+    /// Whose session opened it.
+    pub(super) authenticated_by: IdentityKey,
+    /// Of a first message: what the sender drew when it registered.
+    pub(super) registration_id: Option<u32>,
 }
 
 /// The pre-keys that a first message names, as far as they are here.
@@ -41,15 +43,6 @@ pub(super) struct NamedPreKeys {
     pub(super) signed: Option<SignedPreKey>,
     pub(super) one_time: Option<OneTimePreKey>,
     pub(super) kem: Option<KemPreKey>,
-}
-
-/// Everything that opening needs to know.
-pub(super) struct Lock<'a> {
-    pub(super) local: LocalDevice<'a>,
-    pub(super) remote: &'a Address,
-    pub(super) record: &'a SessionRecord,
-    pub(super) skipped: &'a [SkippedKey],
-    pub(super) policy: SessionPolicy,
 }
 
 /// Station 3, Parse.
@@ -77,15 +70,15 @@ impl Parsed {
 /// # Errors
 /// Only [`Error::Bug`]: what a peer sent is never an error.
 pub(super) fn open(
-    lock: &Lock<'_>,
+    inbound: &Inbound<'_>,
+    record: &SessionRecord,
     message: &Parsed,
     keys: &NamedPreKeys,
     rng: &mut StdRng,
 ) -> Result<(Opened, Option<Changes>)> {
     let decrypted = match message {
         Parsed::Signal(message) => {
-            let advanced = lock.record.decrypt(&lock.local, lock.remote, message, lock.skipped, rng);
-            advanced.map(|advanced| (advanced, None, None))
+            record.decrypt(inbound, message, rng).map(|advanced| (advanced, None, None))
         }
         Parsed::PreKey(message) => {
             let signed = keys.signed.as_ref();
@@ -94,26 +87,20 @@ pub(super) fn open(
                 one_time: keys.one_time.as_ref(),
                 kem: keys.kem.as_ref(),
             });
-            let accepted = lock.record.decrypt_pre_key(
-                &lock.local,
-                lock.remote,
-                message,
-                keys,
-                lock.skipped,
-                lock.policy,
-                rng,
-            );
-            let sender = (*message.identity_key(), message.registration_id());
-            accepted.map(|Accepted { advanced, consumed }| (advanced, consumed, Some(sender)))
+            let accepted = record.decrypt_pre_key(inbound, message, keys, rng);
+            let registration_id = Some(message.registration_id());
+            accepted.map(|Accepted { advanced, consumed }| (advanced, consumed, registration_id))
         }
     };
-    let (Advanced { next, skipped, output }, consumed, sender) = match decrypted {
+    let (Advanced { next, skipped, output }, consumed, registration_id) = match decrypted {
         Ok(decrypted) => decrypted,
         Err(DecryptError::Duplicate) => return Ok((Opened::Duplicate, None)),
         Err(DecryptError::Bug(what)) => return Err(Error::Bug(what)),
         Err(error) => return Ok((Opened::Undecryptable(cause(error)), None)),
     };
-    Ok((read(&output), Some(Changes { record: next, skipped, consumed, sender })))
+    let Decrypted { plaintext, authenticated_by } = output;
+    let changes = Changes { record: next, skipped, consumed, authenticated_by, registration_id };
+    Ok((read(&plaintext), Some(changes)))
 }
 
 fn read(plaintext: &Plaintext) -> Opened {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use sealpost_protocol::UnixSeconds;
 use sealpost_wire as wire;
 use sealpost_wire::limits::MAX_COUNT;
 use sealpost_wire::reason;
@@ -108,6 +109,7 @@ pub(super) async fn learn(
     thread: ThreadId,
     lesson: Lesson,
 ) -> Result<(UserId, Vec<DeviceId>)> {
+    let now = UnixSeconds(ctx.server_now_ms() / 1000);
     let work = ctx.store.write(move |tx| {
         let Thread { peer, .. } = tx.thread(thread)?.ok_or(Error::Bug("a refusal without a thread"))?;
         let mut to_meet = Vec::new();
@@ -117,7 +119,7 @@ pub(super) async fn learn(
                 // Of other users the relay has nothing to say in this thread.
                 for of_peer in mismatches.iter().filter(|mismatch| mismatch.user_id == peer.as_bytes()[..]) {
                     for gone in devices(&of_peer.extra).chain(devices(&of_peer.stale)) {
-                        tx.forget_device(peer, gone)?;
+                        tx.forget_device(peer, gone, now)?;
                     }
                     to_meet.extend(devices(&of_peer.missing).chain(devices(&of_peer.stale)));
                 }

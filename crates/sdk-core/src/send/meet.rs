@@ -77,7 +77,8 @@ pub(super) async fn meet(
 /// The relay knows no such device, or none of this user.
 async fn forget(ctx: &Context, user: UserId, device: Option<DeviceId>) -> Result<Result<(), FailReason>> {
     let Some(device) = device else { return Ok(Err(FailReason::UnknownRecipient)) };
-    ctx.store.write(move |tx| tx.forget_device(user, device)).await?;
+    let now = UnixSeconds(ctx.server_now_ms() / 1000);
+    ctx.store.write(move |tx| tx.forget_device(user, device, now)).await?;
     Ok(Ok(()))
 }
 

@@ -105,7 +105,7 @@ impl Work<'_, '_> {
             return self.fail(outgoing.id, FailReason::Refused);
         }
         if self.ready.is_none() {
-            match recipients(self.tx, &self.thread, now)? {
+            match recipients(self.tx, &self.thread, self.ctx.policy, now)? {
                 Recipients::Ready(devices) => self.ready = Some(devices),
                 Recipients::Unknown => return Ok(Step::Meet(None)),
                 Recipients::NoSession(device) => return Ok(Step::Meet(Some(device))),

@@ -1,6 +1,6 @@
 //! Station 4, Address: for which devices, and whether at all.
 
-use sealpost_protocol::UnixSeconds;
+use sealpost_protocol::{SessionPolicy, UnixSeconds};
 
 use crate::contact;
 use crate::error::Result;
@@ -21,7 +21,12 @@ pub(super) enum Recipients {
 }
 
 /// The devices of the thread's other member. (Our own others come with device linking.)
-pub(super) fn recipients(rows: &Rows<'_>, thread: &Thread, now: UnixSeconds) -> Result<Recipients> {
+pub(super) fn recipients(
+    rows: &Rows<'_>,
+    thread: &Thread,
+    policy: SessionPolicy,
+    now: UnixSeconds,
+) -> Result<Recipients> {
     if let Err(reason) = contact::check(rows, thread.peer)? {
         return Ok(Recipients::Blocked(reason));
     }
@@ -34,7 +39,7 @@ pub(super) fn recipients(rows: &Rows<'_>, thread: &Thread, now: UnixSeconds) -> 
         let sessions = rows.sessions(device.user, device.device)?;
         // An old session may have been revived by a late message: nothing is sealed for a key that was replaced.
         let is_theirs = sessions.record.remote_identity() == Some(&device.identity);
-        if !is_theirs || !sessions.record.usable_for_sending(now) {
+        if !is_theirs || !sessions.record.usable_for_sending(policy, now) {
             return Ok(Recipients::NoSession(device.device));
         }
         ready.push((device, sessions));

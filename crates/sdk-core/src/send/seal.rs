@@ -46,7 +46,7 @@ pub(super) fn seal(
                 Ok(sealed) => sealed,
                 Err(EncryptError::Bug(what)) => return Err(Error::Bug(what)),
                 Err(_) => {
-                    sessions.record = sessions.record.archive();
+                    sessions.record = sessions.record.archive(now);
                     return Ok(Sealing::SpentSession(device.device));
                 }
             };

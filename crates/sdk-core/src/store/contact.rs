@@ -1,7 +1,7 @@
 //! Others: users, their devices, the identity key of each, and how far the person trusts them.
 
 use rusqlite::{OptionalExtension as _, params};
-use sealpost_protocol::IdentityKey;
+use sealpost_protocol::{IdentityKey, UnixSeconds};
 
 use super::{Rows, Tx, narrow};
 use crate::error::{Error, Result, Storage};
@@ -66,6 +66,19 @@ impl Rows<'_> {
         Ok(bytes.map(|bytes| IdentityKey::parse(&bytes)).transpose()?)
     }
 
+    /// Whether a device had this identity key before the one that it has now.
+    pub(crate) fn was_replaced(
+        &self,
+        user: UserId,
+        device: DeviceId,
+        identity: &IdentityKey,
+    ) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM replaced_identity
+                   WHERE user_id = ?1 AND device_id = ?2 AND identity = ?3)";
+        let key = (user.as_bytes(), device.get(), identity.serialize());
+        Ok(self.connection.prepare_cached(sql)?.query_row(key, |row| row.get(0))?)
+    }
+
     pub(crate) fn trust(&self, user: UserId) -> Result<Option<TrustState>> {
         let trust: Option<i64> = self
             .connection
@@ -91,7 +104,8 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Writes down the devices that a user turns out to have. A changed identity key, and a device that joins those
+    /// Writes down the devices that a user turns out to have. A key that was replaced is remembered, until a bundle has it
+    /// again. A changed identity key, and a device that joins those
     /// we know (which nobody vouches for yet), is told in the same commit, never silently; and a contact that was
     /// verified is not any more.
     pub(crate) fn see_devices(&mut self, user: UserId, seen: &[Device]) -> Result<()> {
@@ -99,7 +113,11 @@ impl Tx<'_> {
         let is_known = self.has_devices(user)?;
         let mut changed = false;
         for Device { user: _, device, registration_id, identity } in seen {
-            changed |= is_known && self.identity(user, *device)?.as_ref() != Some(identity);
+            let old = self.identity(user, *device)?;
+            changed |= is_known && old.as_ref() != Some(identity);
+            if let Some(old) = old.filter(|old| old != identity) {
+                self.replace_identity(user, *device, &old, identity)?;
+            }
             self.change_one(
                 "INSERT INTO device (user_id, device_id, registration_id, identity, live)
                  VALUES (?1, ?2, ?3, ?4, 1)
@@ -115,13 +133,33 @@ impl Tx<'_> {
         Ok(())
     }
 
+    fn replace_identity(
+        &mut self,
+        user: UserId,
+        device: DeviceId,
+        old: &IdentityKey,
+        new: &IdentityKey,
+    ) -> Result<()> {
+        let key = |identity: &IdentityKey| (*user.as_bytes(), device.get(), identity.serialize());
+        self.change(
+            "INSERT INTO replaced_identity (user_id, device_id, identity) VALUES (?1, ?2, ?3)
+                ON CONFLICT DO NOTHING",
+            key(old),
+        )?;
+        self.change(
+            "DELETE FROM replaced_identity WHERE user_id = ?1 AND device_id = ?2 AND identity = ?3",
+            key(new),
+        )?;
+        Ok(())
+    }
+
     /// The device is gone: nothing is sealed for it any more. Its identity key is remembered.
-    pub(crate) fn forget_device(&mut self, user: UserId, device: DeviceId) -> Result<()> {
+    pub(crate) fn forget_device(&mut self, user: UserId, device: DeviceId, now: UnixSeconds) -> Result<()> {
         self.change(
             "UPDATE device SET live = 0 WHERE user_id = ?1 AND device_id = ?2",
             params![user.as_bytes(), device.get()],
         )?;
-        self.archive_sessions(user, device)
+        self.archive_sessions(user, device, now)
     }
 
     pub(crate) fn set_trust(&mut self, user: UserId, trust: TrustState) -> Result<()> {

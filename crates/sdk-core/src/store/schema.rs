@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::error::{Error, Result, Storage};
 
 /// Each brings the schema from version n to n + 1; the version is SQLite's `user_version`.
-const MIGRATIONS: [&str; 3] = [V1, V2, V3];
+const MIGRATIONS: [&str; 4] = [V1, V2, V3, V4];
 
 /// Brings the file to the newest version, under the lock between processes.
 ///
@@ -187,6 +187,20 @@ const V3: &str = "
 ALTER TABLE account ADD COLUMN exchange TEXT;
 ";
 
+/// Since when a session is inactive and a key is kept, in seconds; NULL when that is not known yet. And the identity keys
+/// that a device had before the one it has now: nothing is opened for them.
+const V4: &str = "
+ALTER TABLE session ADD COLUMN inactive_since INTEGER;   -- NULL also while it is active
+ALTER TABLE skipped_key ADD COLUMN kept_since INTEGER;
+
+CREATE TABLE replaced_identity (
+    user_id   BLOB    NOT NULL REFERENCES contact (user_id),
+    device_id INTEGER NOT NULL,
+    identity  BLOB    NOT NULL CHECK (length(identity) = 33),
+    PRIMARY KEY (user_id, device_id, identity)
+) STRICT, WITHOUT ROWID;
+";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -206,7 +220,7 @@ mod tests {
         connection.pragma_update(None, "user_version", 7).unwrap();
         assert_eq!(
             migrate(&mut connection).unwrap_err(),
-            Error::Storage(Storage::Newer { found: 7, known: 3 })
+            Error::Storage(Storage::Newer { found: 7, known: 4 })
         );
         let tables: i64 =
             connection.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0)).unwrap();
@@ -220,6 +234,8 @@ mod tests {
     INSERT INTO one_time_pre_key (id, record, uploaded) VALUES (1, x'02', 1), (2, x'03', 0);
     INSERT INTO kem_pre_key (id, record, last_resort, created, uploaded) VALUES (3, x'04', 1, 9, 1);
     INSERT INTO contact (user_id, trust) VALUES (zeroblob(16), 1);
+    INSERT INTO session VALUES (zeroblob(16), 1, x'0405', 6, 0, x'07');
+    INSERT INTO skipped_key VALUES (zeroblob(16), 1, zeroblob(33), 8, x'0405', zeroblob(32));
     ";
 
     #[test]
@@ -246,6 +262,11 @@ mod tests {
             assert_eq!(text(&format!("{keys} FROM one_time_pre_key")), "10211,20301");
             assert_eq!(text(&format!("{keys} FROM kem_pre_key")), "30411");
             assert_eq!(text("SELECT trust || hex(user_id) FROM contact"), format!("1{}", "00".repeat(16)));
+            let sessions =
+                "SELECT hex(session_id) || rank || active || hex(state) || (inactive_since IS NULL)";
+            assert_eq!(text(&format!("{sessions} FROM session")), "040560071");
+            let kept = "SELECT number || hex(session_id) || (kept_since IS NULL) FROM skipped_key";
+            assert_eq!(text(kept), "804051");
             assert_eq!(check(&connection).unwrap() as usize, MIGRATIONS.len());
         }
     }

@@ -6,12 +6,12 @@
 use rusqlite::{OptionalExtension as _, params};
 use sealpost_protocol::{
     SessionChange, SessionId, SessionRecord, SignalMessage, SkippedChange, SkippedKey, SkippedKeyId,
-    SkippedKeyName,
+    SkippedKeyName, Standing, StoredSession, UnixSeconds,
 };
 use zeroize::Zeroizing;
 
-use super::{Rows, Tx, narrow};
-use crate::error::{Error, Result, Storage};
+use super::{Rows, Tx, from_sql, narrow, to_sql};
+use crate::error::Result;
 use crate::id::{DeviceId, UserId};
 
 /// The sessions with one device, as loaded and as they have become; lives inside one transaction.
@@ -24,7 +24,8 @@ pub(crate) struct PeerSessions {
 
 impl Rows<'_> {
     pub(crate) fn sessions(&self, user: UserId, device: DeviceId) -> Result<PeerSessions> {
-        let sql = "SELECT session_id, rank, active, state FROM session WHERE user_id = ?1 AND device_id = ?2";
+        let sql = "SELECT session_id, rank, active, state, inactive_since FROM session
+                   WHERE user_id = ?1 AND device_id = ?2";
         let mut statement = self.connection.prepare_cached(sql)?;
         let rows = statement.query_map(params![user.as_bytes(), device.get()], |row| {
             Ok((
@@ -32,12 +33,15 @@ impl Rows<'_> {
                 row.get::<_, i64>(1)?,
                 row.get::<_, bool>(2)?,
                 Zeroizing::new(row.get::<_, Vec<u8>>(3)?),
+                row.get::<_, Option<i64>>(4)?,
             ))
         })?;
         let stored = rows
             .map(|row| {
-                let (id, rank, active, state) = row?;
-                Ok((session_id(&id)?, rank, active, state))
+                let (id, rank, active, bytes, since) = row?;
+                let standing =
+                    if active { Standing::Active } else { Standing::Inactive { since: moment(since)? } };
+                Ok(StoredSession { id: session_id(&id)?, rank, standing, bytes })
             })
             .collect::<Result<Vec<_>>>()?;
         let loaded = SessionRecord::from_stored(stored)?;
@@ -51,7 +55,7 @@ impl Rows<'_> {
         device: DeviceId,
         message: &SignalMessage,
     ) -> Result<Vec<SkippedKey>> {
-        let sql = "SELECT session_id, seed FROM skipped_key
+        let sql = "SELECT session_id, seed, kept_since FROM skipped_key
                    WHERE user_id = ?1 AND device_id = ?2 AND ratchet_key = ?3 AND number = ?4";
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut keys = Vec::new();
@@ -61,7 +65,8 @@ impl Rows<'_> {
             while let Some(row) = rows.next()? {
                 let session = session_id(&row.get::<_, Vec<u8>>(0)?)?;
                 let seed = Zeroizing::new(row.get::<_, [u8; 32]>(1)?);
-                keys.push(SkippedKey::new(SkippedKeyId { session, ratchet_key, number }, *seed));
+                let id = SkippedKeyId { session, ratchet_key, number };
+                keys.push(SkippedKey::new(id, *seed, moment(row.get(2)?)?));
             }
         }
         Ok(keys)
@@ -75,13 +80,22 @@ impl Tx<'_> {
         let (user, device) = (user.as_bytes(), device.get());
         for change in record.changes_since(loaded) {
             match change {
-                SessionChange::Put { id, rank, active, bytes } => self.change_one(
-                    "INSERT INTO session (user_id, device_id, session_id, rank, active, state)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-                     ON CONFLICT DO UPDATE
-                        SET rank = excluded.rank, active = excluded.active, state = excluded.state",
-                    params![user, device, id.as_bytes(), rank, active, &*bytes],
-                )?,
+                SessionChange::Put(StoredSession { id, rank, standing, bytes }) => {
+                    let (active, since) = match standing {
+                        Standing::Active => (true, None),
+                        Standing::Inactive { since } => (false, since),
+                    };
+                    let since = since.map(|since| to_sql(since.0)).transpose()?;
+                    self.change_one(
+                        "INSERT INTO session
+                            (user_id, device_id, session_id, rank, active, state, inactive_since)
+                         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                         ON CONFLICT DO UPDATE
+                            SET rank = excluded.rank, active = excluded.active, state = excluded.state,
+                                inactive_since = excluded.inactive_since",
+                        params![user, device, id.as_bytes(), rank, active, &*bytes, since],
+                    )?;
+                }
                 SessionChange::Remove(id) => {
                     self.change_one(
                         "DELETE FROM session WHERE user_id = ?1 AND device_id = ?2 AND session_id = ?3",
@@ -106,10 +120,34 @@ impl Tx<'_> {
     }
 
     /// Nothing is sealed with the sessions of a device any more; what it sent still opens.
-    pub(crate) fn archive_sessions(&mut self, user: UserId, device: DeviceId) -> Result<()> {
+    pub(crate) fn archive_sessions(
+        &mut self,
+        user: UserId,
+        device: DeviceId,
+        now: UnixSeconds,
+    ) -> Result<()> {
         let mut sessions = self.sessions(user, device)?;
-        sessions.record = sessions.record.archive();
+        sessions.record = sessions.record.archive(now);
         self.store_sessions(&mut sessions)
+    }
+
+    /// Forgets the sessions that were inactive and the message keys that were kept for longer than they are of use, of
+    /// all devices. From now on counts the age of those of which it is not known.
+    pub(crate) fn expire_sessions(&mut self, now: UnixSeconds) -> Result<()> {
+        let oldest = to_sql(now.0.saturating_sub(UnixSeconds::PATIENCE_SECONDS))?;
+        let now = to_sql(now.0)?;
+        self.change(
+            "UPDATE session SET inactive_since = ?1 WHERE active = 0 AND inactive_since IS NULL",
+            [now],
+        )?;
+        self.change("UPDATE skipped_key SET kept_since = ?1 WHERE kept_since IS NULL", [now])?;
+        self.change(
+            "DELETE FROM skipped_key WHERE kept_since < ?1 OR (user_id, device_id, session_id) IN
+                (SELECT user_id, device_id, session_id FROM session WHERE active = 0 AND inactive_since < ?1)",
+            [oldest],
+        )?;
+        self.change("DELETE FROM session WHERE active = 0 AND inactive_since < ?1", [oldest])?;
+        Ok(())
     }
 
     fn store_skipped_change(&mut self, user: UserId, device: DeviceId, change: SkippedChange) -> Result<()> {
@@ -118,15 +156,17 @@ impl Tx<'_> {
             SkippedChange::Keep(key) => {
                 let SkippedKeyId { session, ratchet_key, number } = key.id;
                 self.change_one(
-                    "INSERT INTO skipped_key (user_id, device_id, ratchet_key, number, session_id, seed)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                    "INSERT INTO skipped_key
+                        (user_id, device_id, ratchet_key, number, session_id, seed, kept_since)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
                     params![
                         user,
                         device,
                         ratchet_key.as_slice(),
                         number,
                         session.as_bytes(),
-                        key.seed.expose().as_slice()
+                        key.seed.expose().as_slice(),
+                        key.since.map(|since| to_sql(since.0)).transpose()?
                     ],
                 )
             }
@@ -135,20 +175,21 @@ impl Tx<'_> {
                     AND number = ?4 AND session_id = ?5",
                 params![user, device, ratchet_key.as_slice(), number, session.as_bytes()],
             ),
-            SkippedChange::ForgetOldest { session, ratchet_key, count } => {
-                let Some(skip) = count.checked_sub(1) else { return Ok(()) };
+            SkippedChange::KeepNewest { session, ratchet_key, count } => {
                 let newest: Option<i64> = self
                     .connection
                     .prepare_cached(
                         "SELECT number FROM skipped_key WHERE user_id = ?1 AND device_id = ?2
-                            AND ratchet_key = ?3 AND session_id = ?4 ORDER BY number LIMIT 1 OFFSET ?5",
+                            AND ratchet_key = ?3 AND session_id = ?4 ORDER BY number DESC LIMIT 1 OFFSET ?5",
                     )?
                     .query_row(
-                        params![user, device, ratchet_key.as_slice(), session.as_bytes(), skip],
+                        params![user, device, ratchet_key.as_slice(), session.as_bytes(), count],
                         |row| row.get(0),
                     )
                     .optional()?;
-                let newest: u32 = narrow(newest.ok_or(Error::Storage(Storage::Corrupt))?)?;
+                // Fewer than are counted when some were kept for too long.
+                let Some(newest) = newest else { return Ok(()) };
+                let newest: u32 = narrow(newest)?;
                 self.change(
                     "DELETE FROM skipped_key WHERE user_id = ?1 AND device_id = ?2 AND ratchet_key = ?3
                         AND session_id = ?4 AND number <= ?5",
@@ -175,6 +216,10 @@ impl Tx<'_> {
         )?;
         Ok(())
     }
+}
+
+fn moment(seconds: Option<i64>) -> Result<Option<UnixSeconds>> {
+    Ok(seconds.map(from_sql).transpose()?.map(UnixSeconds))
 }
 
 fn session_id(bytes: &[u8]) -> Result<SessionId> {

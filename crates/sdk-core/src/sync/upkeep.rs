@@ -1,14 +1,16 @@
-//! Pre-keys and old rows: looked after when there is a connection at last, when the relay says that keys run low, and
+//! Pre-keys, old rows and old sessions: looked after when there is a connection at last, when the relay says that keys run low, and
 //! four times a day.
 
 use std::time::Duration;
 
+use sealpost_protocol::UnixSeconds;
 use tokio::time::{sleep, timeout};
 
 use crate::account::pre_keys;
 use crate::context::Context;
 use crate::error::Result;
 use crate::send::backoff_ms;
+use crate::store::Tx;
 
 const PERIOD: Duration = Duration::from_secs(6 * 3600);
 const RETRY: Duration = Duration::from_secs(60);
@@ -43,5 +45,9 @@ async fn keep_up(ctx: &Context) -> Result<()> {
     pre_keys::replenish(ctx).await?;
     let now_ms = ctx.server_now_ms();
     let (handled, proven) = (now_ms.saturating_sub(HANDLED_MS), now_ms.saturating_sub(RESUBMIT_MS));
-    ctx.store.write(move |tx| tx.forget_handled(handled, proven)).await
+    let work = move |tx: &mut Tx<'_>| {
+        tx.forget_handled(handled, proven)?;
+        tx.expire_sessions(UnixSeconds(now_ms / 1000))
+    };
+    ctx.store.write(work).await
 }

@@ -19,6 +19,9 @@ pub enum UndecryptableCause {
     Misrouted,
     /// It was opened, but says something that this version does not understand.
     UnknownContent,
+    /// It opens, but whoever sealed it has another identity key than the sender has now: an old device of theirs, or
+    /// somebody who has its keys.
+    SenderKeyReplaced,
 }
 
 impl From<core::Undecryptable> for UndecryptableCause {
@@ -30,6 +33,7 @@ impl From<core::Undecryptable> for UndecryptableCause {
             core::Undecryptable::Malformed => Self::Malformed,
             core::Undecryptable::Misrouted => Self::Misrouted,
             core::Undecryptable::UnknownContent => Self::UnknownContent,
+            core::Undecryptable::SenderKeyReplaced => Self::SenderKeyReplaced,
             _ => Self::NotDecryptable,
         }
     }

@@ -10,7 +10,7 @@ use sealpost_protocol::{Address, DeviceId, IdentityKey};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::primitives::private;
+use super::private::private;
 use crate::failure::Failure;
 use crate::hex::Hex;
 

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Policy;
-use super::primitives::private;
+use super::private::private;
 use crate::device::{Device, private_of};
 use crate::failure::Failure;
 use crate::hex::Hex;

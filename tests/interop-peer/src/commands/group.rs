@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::Remote;
-use crate::device::{Device, SenderKey};
+use crate::device::{Device, SenderKey, now};
 use crate::failure::Failure;
 use crate::hex::Hex;
 
@@ -100,7 +100,7 @@ impl GroupDecrypt {
         let no_sender_key = || Failure::from(group::DecryptError::NoSenderKey);
         let key = device.sender_keys.get_mut(&place).ok_or_else(no_sender_key)?;
         let kept = key.skipped.find(SkippedKeyId::of(&message));
-        let Advanced { next, skipped, output } = key.record.decrypt(&message, kept.as_ref())?;
+        let Advanced { next, skipped, output } = key.record.decrypt(&message, kept.as_ref(), now(None))?;
         key.record = next;
         key.skipped.apply(skipped);
         Ok(json!({ "pt": Hex::from(output.expose()) }))

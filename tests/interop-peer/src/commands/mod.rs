@@ -8,14 +8,13 @@
 //! | [`certificate`] | `serverCert`, `senderCert`, `certValidate` |
 //! | [`sealed`] | `usmc`, `usmcParse`, `ssEncryptUsmc`, `ssMulti`, `ssMultiSingle`, `ssDecryptUsmc`, `ssDecrypt` |
 //! | [`fingerprint`] | `fingerprint`, `fpCompare` |
-//! | [`primitives`] | `sign`, `verify`, `agree` |
 //! | [`retry`] | `dem`, `demParse`, `demExtract`, `ratchetMatch` |
 
 mod certificate;
 mod device;
 mod fingerprint;
 mod group;
-mod primitives;
+mod private;
 mod retry;
 mod sealed;
 mod session;
@@ -51,9 +50,6 @@ pub(crate) enum Command {
     DemParse(retry::DemParse),
     DemExtract(retry::DemExtract),
     RatchetMatch(retry::RatchetMatch),
-    Sign(primitives::Sign),
-    Verify(primitives::Verify),
-    Agree(primitives::Agree),
     FpCompare(fingerprint::FpCompare),
     ServerCert(certificate::ServerCert),
     SenderCert(certificate::SenderCert),
@@ -90,9 +86,6 @@ pub(crate) fn run(command: Command, place: &mut Option<Device>) -> Result<Value,
         Command::DemParse(request) => request.run(),
         Command::DemExtract(request) => request.run(),
         Command::RatchetMatch(request) => request.run(initialized(place)?),
-        Command::Sign(request) => request.run(),
-        Command::Verify(request) => request.run(),
-        Command::Agree(request) => request.run(),
         Command::FpCompare(request) => request.run(),
         Command::ServerCert(request) => request.run(),
         Command::SenderCert(request) => request.run(),

@@ -3,8 +3,8 @@
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 use sealpost_protocol::{
-    Accepted, Address, Advanced, Ciphertext, MessageType, Plaintext, PreKeyBundle, PreKeySignalMessage,
-    RawPreKeyBundle, RawSigned, SessionRecord, SignalMessage, SkippedKeys,
+    Accepted, Address, Advanced, Ciphertext, Decrypted, Inbound, MessageType, Plaintext, PreKeyBundle,
+    PreKeySignalMessage, RawPreKeyBundle, RawSigned, SessionRecord, SignalMessage, SkippedKey, SkippedKeys,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -155,7 +155,8 @@ pub(super) fn decrypt_signal(
     let none = SkippedKeys::default();
     let skipped = device.peers.get(&remote).map_or(&none, |peer| &peer.skipped).find(&message);
     let rng = &mut UnwrapErr(SysRng);
-    let advanced = device.record(&remote).decrypt(&device.local(), &remote, &message, &skipped, rng)?;
+    let inbound = inbound(device, &remote, &skipped);
+    let advanced = device.record(&remote).decrypt(&inbound, &message, rng)?;
     Ok(store(device, remote, advanced))
 }
 
@@ -170,38 +171,36 @@ pub(super) fn decrypt_pre_key(
     let none = SkippedKeys::default();
     let skipped =
         device.peers.get(&remote).map_or(&none, |peer| &peer.skipped).find(message.signal_message());
-    let Accepted { advanced, consumed } = record.decrypt_pre_key(
-        &device.local(),
-        &remote,
-        &message,
-        device.pre_keys.named_by(&message),
-        &skipped,
-        device.policy,
-        &mut UnwrapErr(SysRng),
-    )?;
+    let (keys, rng) = (device.pre_keys.named_by(&message), &mut UnwrapErr(SysRng));
+    let inbound = inbound(device, &remote, &skipped);
+    let Accepted { advanced, consumed } = record.decrypt_pre_key(&inbound, &message, keys, rng)?;
     if let Some(consumed) = consumed {
         device.pre_keys.spend(&consumed)?;
     }
     Ok(store(device, remote, advanced))
 }
 
-fn store(device: &mut Device, remote: Address, advanced: Advanced<Plaintext>) -> Plaintext {
+fn inbound<'a>(device: &'a Device, remote: &'a Address, skipped: &'a [SkippedKey]) -> Inbound<'a> {
+    Inbound { local: device.local(), remote, skipped, policy: device.policy, now: now(None) }
+}
+
+fn store(device: &mut Device, remote: Address, advanced: Advanced<Decrypted>) -> Plaintext {
     let Advanced { next, skipped, output } = advanced;
     let peer = device.peers.entry(remote).or_default();
     peer.advance(next);
     peer.skipped.apply(skipped);
-    output
+    output.plaintext
 }
 
 /// `archive {remote, remoteDev}` → `{}`: nothing is sent any more until a new session begins.
 pub(super) fn archive(remote: &Remote, device: &mut Device) -> Result<Value, Failure> {
     if let Some(peer) = device.peers.get_mut(&remote.address()?) {
-        peer.advance(peer.record.archive());
+        peer.advance(peer.record.archive(now(None)));
     }
     Ok(json!({}))
 }
 
-/// `hasCurrent {remote, remoteDev, now?}` → `{has}`: whether `encrypt` would find a session.
+/// `hasCurrent {remote, remoteDev, now?}` → `{has}`: whether there is a session to send with that the policy would let begin today.
 #[derive(Deserialize)]
 pub(crate) struct HasCurrent {
     #[serde(flatten)]
@@ -212,7 +211,7 @@ pub(crate) struct HasCurrent {
 impl HasCurrent {
     pub(super) fn run(self, device: &Device) -> Result<Value, Failure> {
         let record = device.record(&self.remote.address()?);
-        Ok(json!({ "has": record.usable_for_sending(now(self.now)) }))
+        Ok(json!({ "has": record.usable_for_sending(device.policy, now(self.now)) }))
     }
 }
 

@@ -15,8 +15,9 @@ use super::{ReceiveError, SendError};
 use crate::primitives::kdf;
 use crate::primitives::secret::Secret;
 use crate::ratchet::message_key::MessageKey;
-use crate::ratchet::skipped::{Pending, SkippedChange, SkippedKey, SkippedKeyId, pq_chain};
-use crate::ratchet::walk::{Chain, Limits, Walked, walk};
+use crate::ratchet::skipped::{Pending, SkippedChange, SkippedKeyId, pq_chain};
+use crate::ratchet::terms::Terms;
+use crate::ratchet::walk::{Chain, PQ_STEP_COST, Walked, Work, distance, walk};
 use crate::session_id::SessionId;
 
 /// Most epochs that have chains at once. Between two messages of ours there are three at the most: the one before that we
@@ -122,24 +123,32 @@ impl Chains {
     /// The key of message `index` of theirs. It is gone from the chains that follow, which stand first.
     pub(crate) fn receive(
         &self,
-        session: SessionId,
         epoch: u64,
         index: u32,
-        limits: Limits,
-        skipped: &[SkippedKey],
+        terms: &Terms<'_>,
+        work: &mut Work,
     ) -> Result<(Self, Secret<32>, Pending<Link>), ReceiveError> {
         let at = self.receiving.iter().position(|chain| chain.epoch == epoch);
         let (at, chain) = at.and_then(|at| Some((at, self.receiving.get(at)?))).ok_or(ReceiveError::Epoch)?;
         let (chain, key, skipped) = if index > chain.link.index {
-            chain.advance(session, index, limits)?
+            chain.advance(index, terms, work)?
         } else {
-            chain.take_kept(session, index, limits, skipped)?
+            chain.take_kept(index, terms)?
         };
         let mut next = self.clone();
         if let Some(old) = next.receiving.get_mut(at) {
             *old = chain;
         }
         Ok((next, key, skipped))
+    }
+
+    /// How many steps it is to message `index` of theirs; none to one that was passed. `None` when there is no key for it.
+    pub(crate) fn distance(&self, epoch: u64, index: u32, terms: &Terms<'_>) -> Option<u32> {
+        let chain = self.receiving.iter().find(|chain| chain.epoch == epoch)?;
+        match distance(chain.link.next_number(), index) {
+            Some(steps) => Some(steps),
+            None => terms.kept(chain.key_id(terms.session, index)).map(|_| 0),
+        }
     }
 
     /// What to forget when no chain is needed any more.
@@ -167,13 +176,14 @@ impl Receiving {
     /// The chain after message `index`, which is ahead of it, and what becomes of those between.
     fn advance(
         &self,
-        session: SessionId,
         index: u32,
-        limits: Limits,
+        terms: &Terms<'_>,
+        work: &mut Work,
     ) -> Result<(Self, Secret<32>, Pending<Link>), ReceiveError> {
-        let walked = walk(self.link.copy(), index, self.kept, limits);
+        let Terms { session, now, limits, .. } = *terms;
+        let walked = walk(self.link.copy(), index, self.kept, limits, work);
         let Walked { chain: link, key, kept, passed } = walked.ok_or(ReceiveError::TooFarAhead)?;
-        let skipped = Pending::Walk { session, ratchet_key: pq_chain(self.epoch), keys: passed };
+        let skipped = Pending::Walk { session, ratchet_key: pq_chain(self.epoch), now, keys: passed };
         Ok((Self { epoch: self.epoch, link: Arc::new(link), kept }, key.into_seed(), skipped))
     }
 
@@ -181,16 +191,14 @@ impl Receiving {
     /// gone, even where there is room.
     fn take_kept(
         &self,
-        session: SessionId,
         index: u32,
-        limits: Limits,
-        skipped: &[SkippedKey],
+        terms: &Terms<'_>,
     ) -> Result<(Self, Secret<32>, Pending<Link>), ReceiveError> {
-        if self.link.index.saturating_sub(index) > limits.keep {
+        if self.link.index.saturating_sub(index) > terms.limits.keep {
             return Err(ReceiveError::Trimmed);
         }
-        let id = self.key_id(session, index);
-        let key = skipped.iter().find(|key| key.id == id).ok_or(ReceiveError::Duplicate)?;
+        let id = self.key_id(terms.session, index);
+        let key = terms.kept(id).ok_or(ReceiveError::Duplicate)?;
         let kept = self.kept.saturating_sub(1);
         let chain = Self { epoch: self.epoch, link: self.link.clone(), kept };
         Ok((chain, key.seed.copy(), Pending::Changes(vec![SkippedChange::Forget(id)])))
@@ -206,6 +214,8 @@ impl Receiving {
 }
 
 impl Chain for Link {
+    const COST: u32 = PQ_STEP_COST;
+
     fn next_number(&self) -> u32 {
         self.index.saturating_add(1)
     }

@@ -61,6 +61,7 @@ impl Running {
             Negotiation::Outpaced => 2,
             Negotiation::Required => 3,
             Negotiation::Agreed => 4,
+            Negotiation::Keyed => 5,
         };
         out.uint(1, FORM);
         out.uint(2, negotiation);
@@ -91,6 +92,7 @@ impl Running {
             2 => Negotiation::Outpaced,
             3 => Negotiation::Required,
             4 => Negotiation::Agreed,
+            5 => Negotiation::Keyed,
             _ => return Err(DecodeError::Malformed),
         };
         let direction = if form.bool(3)? { Direction::Responder } else { Direction::Initiator };

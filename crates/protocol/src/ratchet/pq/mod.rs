@@ -26,6 +26,11 @@
 //!
 //! The chains of an epoch rest on the secrets of all epochs before. Whoever has seen our state once is shut out again by
 //! the next secret, even with a quantum computer.
+//!
+//! That holds for reading. For forging it holds only where a key of SPQR is asked for: peers from before it was required
+//! begin with messages that have none (number 0 of epoch 0), and who holds the classical state can make such a message at
+//! any time. So a receiver whose policy requires SPQR refuses them from the first message on that had a key
+//! ([`Negotiation::Keyed`]). Under another policy they are accepted for as long as the session lasts.
 
 pub(crate) mod authenticator;
 pub(crate) mod braid;
@@ -45,8 +50,9 @@ pub(crate) use chain::Link;
 use chain::{Chains, Direction, OutOfStep};
 use message::{Malformed, Preamble};
 
-use super::skipped::{Pending, SkippedChange, SkippedKey};
-use super::walk::{Jump, Limits};
+use super::skipped::{Pending, SkippedChange};
+use super::terms::Terms;
+use super::walk::{Limits, Work};
 use crate::primitives::secret::Secret;
 use crate::session_id::SessionId;
 
@@ -75,8 +81,10 @@ pub(crate) struct Running {
 ///      │                             │                     │
 ///      └──────── version 1 ──────────┴───── version 1 ─────┘
 ///                                    ▼
-///                                  Agreed
+///                                  Agreed ── a key of version 1 ─▶ Keyed
 /// ```
+///
+/// Who says version 1 and has a key at once goes all the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Negotiation {
     /// Nothing. None will do, so that messages have no key yet.
@@ -85,8 +93,10 @@ pub(crate) enum Negotiation {
     Outpaced,
     /// They have not spoken version 1. Silence will not do.
     Required,
-    /// They have spoken version 1, and nothing else will do.
+    /// They have spoken version 1, and nothing else will do. They had no key yet.
     Agreed,
+    /// They have had a key.
+    Keyed,
 }
 
 /// A message of ours: what it says, the key it adds if it adds one, and the state after it.
@@ -127,6 +137,8 @@ pub(crate) enum ReceiveError {
     MinimumVersion,
     /// Another version than was agreed upon.
     VersionMismatch,
+    /// It has no key, and the policy asks for one now that they have had one.
+    Keyless,
     /// Its epoch is yet to come, or gone.
     Epoch,
     /// What it completes does not have the right MAC.
@@ -165,10 +177,9 @@ impl Spqr {
     /// What a message of theirs leads to. `skipped` are the kept keys that it names.
     pub(crate) fn receive(
         &self,
-        session: SessionId,
         message: &[u8],
-        limits: Limits,
-        skipped: &[SkippedKey],
+        terms: &Terms<'_>,
+        work: &mut Work,
     ) -> Result<Received, ReceiveError> {
         match self {
             // Whatever it says, as long as it says something.
@@ -176,16 +187,40 @@ impl Spqr {
                 Preamble::parse(message)?;
                 Ok(Received::without_key(Self::Off, Vec::new()))
             }
-            Self::On(running) => running.receive(session, Preamble::parse(message)?, limits, skipped),
+            Self::On(running) => running.receive(Preamble::parse(message)?, terms, work),
+        }
+    }
+
+    /// How many steps it is to a message of theirs. `None` when there cannot be a key for it.
+    pub(crate) fn distance(&self, message: &[u8], terms: &Terms<'_>) -> Option<u32> {
+        let Self::On(running) = self else { return Some(0) };
+        let (epoch, index) = match Preamble::parse(message).ok()? {
+            Preamble::Silent => return Some(0),
+            Preamble::Known(keyed) => (keyed.chain_epoch(), keyed.index),
+            Preamble::Later(keyed) => (0, keyed.index),
+        };
+        if (epoch, index) == NO_KEY { Some(0) } else { running.chains.distance(epoch, index, terms) }
+    }
+
+    /// Whether a message of theirs without a key of SPQR is out of the question, or soon will be.
+    pub(crate) fn is_required(&self) -> bool {
+        match self {
+            Self::Off => false,
+            Self::On(running) => match running.negotiation {
+                Negotiation::Offered | Negotiation::Outpaced => false,
+                Negotiation::Required | Negotiation::Agreed | Negotiation::Keyed => true,
+            },
         }
     }
 }
 
 /// One message less than elsewhere may be skipped: here a jump counts from the last message, not from the next.
-pub(crate) fn limits(jump: Jump) -> Limits {
-    let Limits { skip, keep } = Limits::new(jump);
+pub(crate) fn limits(Limits { skip, keep }: Limits) -> Limits {
     Limits { skip: skip.saturating_sub(1), keep }
 }
+
+/// The epoch of the chain and the number in it of what has no key.
+const NO_KEY: (u64, u32) = (0, 0);
 
 impl Running {
     fn send<R: CryptoRng + ?Sized>(&self, session: SessionId, rng: &mut R) -> Result<Sent, SendError> {
@@ -208,34 +243,38 @@ impl Running {
     /// What the version asks for.
     fn receive(
         &self,
-        session: SessionId,
         preamble: Preamble<'_>,
-        limits: Limits,
-        skipped: &[SkippedKey],
+        terms: &Terms<'_>,
+        work: &mut Work,
     ) -> Result<Received, ReceiveError> {
-        use Negotiation::{Agreed, Offered, Outpaced, Required};
+        use Negotiation::{Agreed, Keyed, Offered, Outpaced, Required};
         match (preamble, self.negotiation) {
             (Preamble::Silent, Offered | Outpaced) => {
-                Ok(Received::without_key(Spqr::Off, self.chains.forget(session)))
+                Ok(Received::without_key(Spqr::Off, self.chains.forget(terms.session)))
             }
-            (Preamble::Silent, Required | Agreed) => Err(ReceiveError::MinimumVersion),
-            (Preamble::Known(keyed), _) => {
+            (Preamble::Silent, Required | Agreed | Keyed) => Err(ReceiveError::MinimumVersion),
+            (Preamble::Known(keyed), known) => {
+                let has_key = (keyed.chain_epoch(), keyed.index) != NO_KEY;
+                if !has_key && known == Keyed && terms.must_be_keyed {
+                    return Err(ReceiveError::Keyless);
+                }
                 let braid::Received { next: braid, secret } =
                     self.braid.receive(keyed.epoch, keyed.payload()?)?;
                 let chains = match &secret {
                     Some(secret) => self.chains.add(secret)?,
                     None => self.chains.clone(),
                 };
-                let running = Self { negotiation: Agreed, chains, braid };
-                running.with_key(session, keyed.chain_epoch(), keyed.index, limits, skipped)
+                let negotiation = if has_key || known == Keyed { Keyed } else { Agreed };
+                let running = Self { negotiation, chains, braid };
+                running.with_key(keyed.chain_epoch(), keyed.index, terms, work)
             }
             // What a later version has to say is not known, but that its first keys are the same is.
             (Preamble::Later(keyed), open @ (Offered | Outpaced | Required)) => {
                 let negotiation = if open == Offered { Outpaced } else { open };
                 let running = Self { negotiation, ..self.clone() };
-                running.with_key(session, 0, keyed.index, limits, skipped)
+                running.with_key(0, keyed.index, terms, work)
             }
-            (Preamble::Later(_), Agreed) => Err(ReceiveError::VersionMismatch),
+            (Preamble::Later(_), Agreed | Keyed) => Err(ReceiveError::VersionMismatch),
         }
     }
 
@@ -243,16 +282,15 @@ impl Running {
     /// what those say who do not know yet whether their peer speaks SPQR.
     fn with_key(
         self,
-        session: SessionId,
         epoch: u64,
         index: u32,
-        limits: Limits,
-        skipped: &[SkippedKey],
+        terms: &Terms<'_>,
+        work: &mut Work,
     ) -> Result<Received, ReceiveError> {
-        if (epoch, index) == (0, 0) {
+        if (epoch, index) == NO_KEY {
             return Ok(Received::without_key(Spqr::On(self), Vec::new()));
         }
-        let (chains, key, skipped) = self.chains.receive(session, epoch, index, limits, skipped)?;
+        let (chains, key, skipped) = self.chains.receive(epoch, index, terms, work)?;
         Ok(Received { next: Spqr::On(Self { chains, ..self }), key: Some(key), skipped })
     }
 }

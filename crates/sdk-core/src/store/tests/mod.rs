@@ -4,6 +4,7 @@ mod messages;
 mod outbox;
 mod plans;
 mod pre_keys;
+mod sessions;
 mod threads;
 mod transactions;
 

@@ -201,7 +201,7 @@ proptest! {
             let at = at.index(stored.len());
             stored[at] ^= 1 << bit;
             if let Ok(spqr) = Spqr::read(&stored) {
-                let _ = spqr.receive(session(), &message, side.limits, &[]);
+                let _ = spqr.receive(&message, &side.terms(&[]), &mut Work::new(Jump::Limited));
                 let _ = spqr.send(session(), &mut StdRng::seed_from_u64(1));
             }
         }

@@ -8,7 +8,11 @@ mod replay;
 
 use super::*;
 use crate::form::written;
-use crate::ratchet::skipped::{SkippedKeyName, SkippedKeys};
+use crate::ratchet::skipped::{SkippedKey, SkippedKeyName, SkippedKeys};
+use crate::ratchet::walk::Jump;
+use crate::time::UnixSeconds;
+
+const NOW: UnixSeconds = UnixSeconds(1_764_000_000);
 
 fn session() -> SessionId {
     SessionId::from_bytes(&[&[4][..], &[5; 33]].concat()).unwrap()
@@ -26,14 +30,16 @@ struct Side {
     spqr: Spqr,
     limits: Limits,
     skipped: SkippedKeys,
+    must_be_keyed: bool,
 }
 
 impl Side {
     fn new(direction: Direction, negotiation: Negotiation) -> Self {
         Self {
             spqr: Spqr::new(direction, negotiation, &Secret::new([7; 32])),
-            limits: limits(Jump::Limited),
+            limits: limits(Limits::new(Jump::Limited)),
             skipped: SkippedKeys::default(),
+            must_be_keyed: false,
         }
     }
 
@@ -69,7 +75,12 @@ impl Side {
     fn try_receive(&self, message: &[u8]) -> Result<Received, ReceiveError> {
         let name = SkippedKeyName::of_pq(message);
         let skipped: Vec<_> = name.into_iter().flat_map(|name| self.skipped.named(name)).collect();
-        self.spqr.receive(session(), message, self.limits, &skipped)
+        self.spqr.receive(message, &self.terms(&skipped), &mut Work::new(Jump::Limited))
+    }
+
+    fn terms<'a>(&self, skipped: &'a [SkippedKey]) -> Terms<'a> {
+        let Self { limits, must_be_keyed, .. } = *self;
+        Terms { session: session(), limits, skipped, now: NOW, must_be_keyed }
     }
 
     fn everything(&self) -> (Vec<u8>, Vec<u8>) {

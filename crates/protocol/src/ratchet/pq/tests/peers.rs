@@ -92,9 +92,40 @@ fn who_has_spoken_version_1_speaks_no_other() {
     talk(2, |receiver, message| {
         let mut later = message.to_vec();
         later[0] = message::VERSION + 1;
-        let agreed =
-            matches!(&receiver.spqr, Spqr::On(running) if running.negotiation == Negotiation::Agreed);
+        let agreed = matches!(&receiver.spqr, Spqr::On(running) if running.negotiation == Negotiation::Keyed);
         let refused = receiver.try_receive(&later).err();
         assert_eq!(refused, agreed.then_some(ReceiveError::VersionMismatch));
     });
+}
+
+/// Who holds the classical state makes messages without a key of SPQR: what peers begin with who do not require it.
+fn keyless() -> Bytes {
+    message::serialize(1, 0, &Payload::None)
+}
+
+#[test]
+fn what_has_no_key_is_refused_once_they_have_had_one_where_keys_are_required() {
+    let mut rng = StdRng::seed_from_u64(1);
+    for must_be_keyed in [false, true] {
+        // They offer SPQR, and begin without a key.
+        let mut theirs = Side::new(Direction::Initiator, Negotiation::Offered);
+        let mut ours = Side { must_be_keyed, ..Side::new(Direction::Responder, Negotiation::Required) };
+        for _ in 0..2 {
+            let (message, key) = theirs.send(&mut rng);
+            assert_eq!((ours.receive(&message), key), (Ok(None), None));
+        }
+        assert_eq!(ours.receive(&keyless()), Ok(None), "nobody can tell yet");
+        let (answer, key) = ours.send(&mut rng);
+        assert_eq!(theirs.receive(&answer), Ok(key));
+        let (message, key) = theirs.send(&mut rng);
+        assert!(key.is_some());
+        assert_eq!(ours.receive(&message), Ok(key));
+
+        let forged = ours.receive(&keyless());
+        assert_eq!(forged, if must_be_keyed { Err(ReceiveError::Keyless) } else { Ok(None) });
+        // Nobody forgets it again.
+        let (message, key) = theirs.send(&mut rng);
+        assert_eq!(ours.receive(&message), Ok(key));
+        assert_eq!(ours.receive(&keyless()), forged);
+    }
 }

@@ -40,7 +40,8 @@ fn party(direction: Direction, parameters: &Value, auth_key: &Secret<32>) -> Sid
     };
     let [jump, keep] = [("max_jump", 25_000), ("max_ooo_keys", 2_000)]
         .map(|(name, default)| u32::try_from(number(name, default)).unwrap());
-    Side { spqr, limits: Limits { skip: jump - 1, keep }, skipped: SkippedKeys::default() }
+    let limits = Limits { skip: jump - 1, keep };
+    Side { spqr, limits, skipped: SkippedKeys::default(), must_be_keyed: false }
 }
 
 fn key(value: &Value) -> Option<Vec<u8>> {

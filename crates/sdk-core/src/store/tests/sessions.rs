@@ -1,0 +1,122 @@
+//! How long sessions and message keys stay, and whose keys are remembered as replaced.
+
+use sealpost_protocol::{
+    IdentityKey, IdentityKeyPair, SessionId, SkippedChange, SkippedKey, SkippedKeyId, UnixSeconds,
+};
+
+use super::{Fixture, PEER};
+use crate::id::DeviceId;
+use crate::store::{Device, Tx};
+
+const MONTH: u64 = UnixSeconds::PATIENCE_SECONDS;
+const CHAIN: [u8; 33] = [5; 33];
+
+fn session(number: u8) -> SessionId {
+    SessionId::from_bytes(&[&[4, 5][..], &[number; 32]].concat()).unwrap()
+}
+
+fn keep(of: SessionId, number: u32, since: Option<u64>) -> SkippedChange {
+    let id = SkippedKeyId { session: of, ratchet_key: CHAIN, number };
+    SkippedChange::Keep(SkippedKey::new(id, [7; 32], since.map(UnixSeconds)))
+}
+
+fn store_skipped(tx: &mut Tx<'_>, changes: Vec<SkippedChange>) -> crate::Result<()> {
+    tx.store_skipped(PEER, DeviceId::PRIMARY, changes)
+}
+
+fn insert_session(tx: &Tx<'_>, of: SessionId, active: bool, since: Option<u64>) -> crate::Result<()> {
+    let since = since.map(|since| i64::try_from(since).unwrap());
+    tx.change_one(
+        "INSERT INTO session (user_id, device_id, session_id, rank, active, state, inactive_since)
+         VALUES (?1, 1, ?2, 0, ?3, x'00', ?4)",
+        rusqlite::params![PEER.as_bytes(), of.as_bytes(), active, since],
+    )
+}
+
+/// Which sessions and which message keys there are, by their numbers.
+async fn left(fixture: &Fixture) -> (Vec<u8>, Vec<i64>) {
+    let read = fixture.store.read(|rows| {
+        let mut sessions = rows.connection.prepare("SELECT session_id FROM session ORDER BY session_id")?;
+        let sessions = sessions.query_map([], |row| row.get::<_, Vec<u8>>(0).map(|id| id[33]))?;
+        let mut keys = rows.connection.prepare("SELECT number FROM skipped_key ORDER BY number")?;
+        let keys = keys.query_map([], |row| row.get(0))?;
+        Ok((sessions.collect::<Result<_, _>>()?, keys.collect::<Result<_, _>>()?))
+    });
+    read.await.unwrap()
+}
+
+#[tokio::test]
+async fn inactive_sessions_and_kept_keys_go_after_thirty_days() {
+    let fixture = Fixture::new().await;
+    let work = fixture.store.write(|tx| {
+        insert_session(tx, session(1), true, None)?;
+        insert_session(tx, session(2), false, Some(1_000))?;
+        insert_session(tx, session(3), false, Some(2_000))?;
+        insert_session(tx, session(4), false, None)?;
+        let keys = [
+            keep(session(1), 10, Some(1_000)),
+            keep(session(1), 11, Some(2_000)),
+            keep(session(2), 20, Some(2_000)),
+            keep(session(4), 40, None),
+        ];
+        store_skipped(tx, keys.into())
+    });
+    work.await.unwrap();
+    for (now, sessions, keys) in [
+        (1_000 + MONTH, vec![1, 2, 3, 4], vec![10, 11, 20, 40]),
+        (1_001 + MONTH, vec![1, 3, 4], vec![11, 40]),
+        // The clock was set back.
+        (0, vec![1, 3, 4], vec![11, 40]),
+        // What was of unknown age was first looked at after a month.
+        (1_000 + 2 * MONTH, vec![1, 4], vec![40]),
+        (1_001 + 2 * MONTH, vec![1], vec![]),
+    ] {
+        fixture.store.write(move |tx| tx.expire_sessions(UnixSeconds(now))).await.unwrap();
+        assert_eq!(left(&fixture).await, (sessions, keys), "{now}");
+    }
+}
+
+/// The session counts what it was told to keep, not what has gone since.
+#[tokio::test]
+async fn the_newest_keys_stay_however_many_there_are() {
+    let fixture = Fixture::new().await;
+    let work = fixture.store.write(|tx| {
+        store_skipped(tx, (0..10).map(|number| keep(session(1), number, Some(1))).collect())?;
+        store_skipped(tx, vec![keep(session(2), 3, Some(1))])
+    });
+    work.await.unwrap();
+    for (count, expected) in [(20, 11), (10, 11), (4, 5), (4, 5), (0, 1)] {
+        let trim = SkippedChange::KeepNewest { session: session(1), ratchet_key: CHAIN, count };
+        fixture.store.write(move |tx| store_skipped(tx, vec![trim])).await.unwrap();
+        let (_, keys) = left(&fixture).await;
+        assert_eq!(keys.len(), expected, "{count}");
+        assert!(count != 4 || keys == [3, 6, 7, 8, 9]);
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_was_replaced_is_remembered_until_a_bundle_has_it_again() {
+    let fixture = Fixture::new().await;
+    let keys: [IdentityKey; 3] = [(); 3].map(|()| *IdentityKeyPair::generate(&mut rand::rng()).public());
+    let replaced = async || {
+        let read = fixture.store.read(move |rows| {
+            keys.iter().map(|key| rows.was_replaced(PEER, DeviceId::PRIMARY, key)).collect()
+        });
+        read.await.unwrap()
+    };
+    let see = async |identity: IdentityKey| {
+        let device = Device { user: PEER, device: DeviceId::PRIMARY, registration_id: 1, identity };
+        fixture.store.write(move |tx| tx.see_devices(PEER, &[device])).await.unwrap();
+    };
+    for (key, expected) in [
+        (0, [false, false, false]),
+        (0, [false, false, false]),
+        (1, [true, false, false]),
+        (2, [true, true, false]),
+        (0, [false, true, true]),
+    ] {
+        see(keys[key]).await;
+        let found: Vec<bool> = replaced().await;
+        assert_eq!(found, expected);
+    }
+}
