@@ -12,6 +12,8 @@ use crate::deps::Violation;
 pub(crate) enum Error {
     /// The caller named a verb that is not there.
     UnknownVerb(String),
+    /// This is to be a number.
+    NoNumber(String),
     /// The caller named a group of benchmarks that is not there.
     UnknownBench(String),
     /// The caller named a fuzz target that is not there.
@@ -44,6 +46,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownVerb(verb) => write!(f, "no verb {verb:?}; ./dev help lists them"),
+            Self::NoNumber(word) => write!(f, "{word:?} is no number"),
             Self::UnknownBench(name) => {
                 write!(f, "no benchmarks {name:?}; there are protocol, relay, client, bindings and all")
             }

@@ -13,6 +13,7 @@ mod fuzz;
 mod interop;
 mod mutants;
 mod programs;
+mod soak;
 mod targets;
 mod watch;
 mod workspace;
@@ -43,6 +44,7 @@ const HELP: &str = "\
   fuzz [SECONDS] [TARGET]        each fuzz target, or one, for 60 or so many seconds
   fuzz keep [TARGET]             what they found becomes the corpus that the tests replay, as small as it can be
   bench [protocol|relay|client|bindings|all]
+  soak [MINUTES] [SEED]          kill the relay again and again, for 10 or so many minutes, and judge what it promised
   mutants [ARGUMENTS]            break the ratchets one line at a time: does a test notice? An hour or two
   help                           this text
 
@@ -68,6 +70,7 @@ fn run(verb: &str, arguments: Vec<String>) -> Result<ExitCode, Error> {
         "relay" => return programs::relay(&workspace, &arguments),
         "fuzz" => fuzz::run_targets(&workspace, &arguments)?,
         "bench" => bench::run_part(&workspace, &arguments)?,
+        "soak" => soak::run_all(&workspace, &arguments)?,
         "mutants" => mutants::run_all(&workspace, &arguments)?,
         "test" => checks::test(&workspace)?,
         // Not for people: how `test` calls this program again.

@@ -54,6 +54,12 @@ const FORBIDDEN: &[Forbidden] = &[
         why: "the relay cannot read, by linking",
     },
     Forbidden {
+        package: "sealpost-relay-check",
+        reach: Reach::Anywhere,
+        names: &["sealpost-relay", "sealpost-wire", "sealpost-core", "sealpost-protocol"],
+        why: "who judges the relay shares no code with it",
+    },
+    Forbidden {
         package: "sealpost-core",
         reach: Reach::Anywhere,
         names: &["uniffi", "sealpost-relay"],

@@ -19,9 +19,14 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn start(folder: &std::path::Path, fault: Option<&str>) -> Self {
+        Self::start_with(folder, fault, Stdio::piped())
+    }
+
+    /// As [`Self::start`], with its log going there.
+    pub(crate) fn start_with(folder: &std::path::Path, fault: Option<&str>, log: Stdio) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sealpost-relay"));
         command.args(["--listen", "127.0.0.1:0", "--registration", "dev", "--data"]).arg(folder);
-        command.env("RUST_LOG", "trace").stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.env("RUST_LOG", "trace").stdout(Stdio::piped()).stderr(log);
         if let Some(fault) = fault {
             command.env("SEALPOST_RELAY_FAULT", fault);
         }
@@ -87,6 +92,23 @@ impl Process {
         Socket::open_at(&self.url).await.greet(hello(party)).await.0
     }
 
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Waits for the process to end by itself: its exit code, if it was not a signal.
+    pub(crate) fn wait(mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -99,7 +121,7 @@ impl Process {
         (self.child.wait().unwrap().code(), log)
     }
 
-    fn terminate(&self) {
+    pub(crate) fn terminate(&self) {
         // Every shell has it built in; not every system has the program.
         let kill = format!("kill -TERM {}", self.child.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());

@@ -1,0 +1,184 @@
+//! The relay is killed again and again while people send, receive, acknowledge and take keys. What they saw, and what is
+//! in the store at the end, two judges go over: the invariants of `relay-check`, and a linearizability tester.
+//!
+//! The same with more kills: `./dev soak [MINUTES] [SEED]`.
+
+mod dump;
+mod people;
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+use sealpost_relay::fault::Station;
+use sealpost_relay_check::history::{Event, Line};
+use sealpost_relay_check::{History, Invariant, Recorder, judge, linear};
+
+use crate::process::Process;
+use people::{Person, World};
+
+/// How often it is killed in one history, and how many people there are.
+const KILLS: u32 = 4;
+const PEOPLE: usize = 4;
+/// No step takes this long; a test that waits this long has failed.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+#[tokio::test]
+async fn what_the_relay_promised_holds_however_often_it_is_killed() {
+    // Without minutes, one history of a seed that is always the same.
+    let minutes: u64 = from_environment("SEALPOST_SOAK_MINUTES").unwrap_or(0);
+    let first: u64 = from_environment("SEALPOST_SOAK_SEED").unwrap_or(1);
+    let began = std::time::Instant::now();
+    for seed in first.. {
+        if minutes > 0 {
+            eprintln!("seed {seed}");
+        }
+        let lines = Box::pin(one_history(seed)).await;
+        if seed == first {
+            both_judges_find_what_is_broken(&lines);
+        }
+        if began.elapsed() >= Duration::from_secs(60 * minutes) {
+            break;
+        }
+    }
+}
+
+fn from_environment<T: std::str::FromStr>(name: &str) -> Option<T> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// A relay with people on it, from its first start to its last end.
+async fn one_history(seed: u64) -> Vec<Line> {
+    let mut random = StdRng::seed_from_u64(seed);
+    let (data, recorder) = (tempfile::tempdir().unwrap(), Arc::new(Recorder::new()));
+    let log = tempfile::NamedTempFile::new().unwrap();
+    recorder.write(Event::Limits { rss_kib: 256 << 10, files: 256 });
+
+    let process = start(data.path(), None, log.path());
+    let world = World::register(process.url(), Arc::clone(&recorder), PEOPLE).await;
+    let people: Vec<_> =
+        (0..PEOPLE).map(|index| tokio::spawn(Person::new(&world, index, random.random()).live())).collect();
+    let takers: Vec<_> = (0..PEOPLE)
+        .map(|index| tokio::spawn(people::take_keys(Arc::clone(&world), index, random.random())))
+        .collect();
+
+    let mut process = process;
+    for _ in 0..KILLS {
+        until_killed(&world, process, random.random_range(30..120)).await;
+        // The next one dies by itself, at a point where it hurts, or is killed from outside like this one.
+        let station = match random.random_range(0..2) {
+            0 => Some(random.random_range(0..Station::ALL.len())),
+            _ => None,
+        };
+        let fault = station.map(|at| format!("{}:{}", Station::ALL[at].name(), random.random_range(1..20)));
+        process = start(data.path(), fault.as_deref(), log.path());
+        world.reached_at(process.url());
+    }
+    // The last one was armed perhaps: it goes too.
+    until_killed(&world, process, 30).await;
+    let process = start(data.path(), None, log.path());
+    world.reached_at(process.url());
+
+    // First nobody says anything new, and every open question is asked until it is answered; then all mailboxes are
+    // read to their end.
+    world.finish();
+    for task in takers.into_iter().chain(people) {
+        tokio::time::timeout(PATIENCE, task).await.expect("somebody waits for ever").unwrap();
+    }
+    sample(&recorder, &process);
+    process.terminate();
+    assert_eq!(process.wait(), Some(0));
+    recorder.write(Event::Dump(dump::read(data.path())));
+
+    let lines = recorder.lines();
+    let mut history = History::from_lines(lines.clone()).unwrap();
+    history.log = std::fs::read_to_string(log.path()).unwrap();
+    check(&history, seed, &recorder);
+    lines
+}
+
+fn start(data: &Path, fault: Option<&str>, log: &Path) -> Process {
+    Process::start_with(data, fault, File::options().append(true).open(log).unwrap().into())
+}
+
+/// Waits until so many answers more have come, or the relay has died by itself, and ends it.
+async fn until_killed(world: &World, mut process: Process, answers: u64) {
+    let enough = world.answers() + answers;
+    let wait = async {
+        while world.answers() < enough && !process.has_ended() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.expect("the people get no answers");
+    if !process.has_ended() {
+        sample(&world.recorder, &process);
+    }
+    world.gone();
+    process.kill();
+    world.recorder.write(Event::Killed);
+}
+
+/// What the process holds, where the system tells.
+fn sample(recorder: &Recorder, process: &Process) {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap_or_default();
+    let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next());
+    let files = std::fs::read_dir(format!("/proc/{}/fd", process.id())).map(Iterator::count);
+    if let (Some(Ok(rss_kib)), Ok(files)) = (rss.map(str::parse), files) {
+        recorder.write(Event::Sample { rss_kib, files: files as u64 });
+    }
+}
+
+/// Both judges find nothing, and had something to judge.
+fn check(history: &History, seed: u64, recorder: &Recorder) {
+    let verdicts = judge(history);
+    let second = linear::judge(history);
+    let kept = || {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("history-{seed}.jsonl"));
+        std::fs::write(&path, recorder.to_text().unwrap()).unwrap();
+        format!("seed {seed}, {}: {verdicts:?}, {second:?}", path.display())
+    };
+    assert!(verdicts.iter().all(|(_, found)| found.is_ok()) && second.is_ok(), "{}", kept());
+    let few = verdicts.iter().find(|(invariant, found)| {
+        let everywhere = *invariant != Invariant::Bounded || cfg!(target_os = "linux");
+        everywhere && *found == Ok(0)
+    });
+    assert!(few.is_none(), "nothing to judge by {few:?}: {}", kept());
+    assert!(second.is_ok_and(|judged| judged > 100));
+}
+
+/// The control: of the very history that both have passed, broken at its end, neither thinks well.
+fn both_judges_find_what_is_broken(lines: &[Line]) {
+    type Breaking = fn(&mut History);
+    let breakings: [(&str, Breaking); 4] = [
+        ("a message is lost", |history| {
+            let middle = history.dump.stored.len() / 2;
+            history.dump.stored.remove(middle);
+        }),
+        ("a message is stored twice", |history| {
+            let mut again = history.dump.stored[0].clone();
+            let last = history.dump.last.get_mut(&again.place.thread).unwrap();
+            *last += 1;
+            again.place.seq = *last;
+            history.dump.stored.push(again);
+        }),
+        ("a row is delivered as another", |history| {
+            let pushed = history.seen.iter_mut().rev().find(|seen| seen.pushed);
+            pushed.unwrap().row.id = "another".into();
+        }),
+        ("a key that was given out is still there", |history| {
+            for (ec, _) in history.dump.keys.values_mut() {
+                ec.extend(0..10);
+                ec.dedup();
+            }
+        }),
+    ];
+    for (name, breaking) in breakings {
+        let mut history = History::from_lines(lines.to_vec()).unwrap();
+        breaking(&mut history);
+        assert!(judge(&history).iter().any(|(_, found)| found.is_err()), "{name}: no invariant is broken");
+        assert!(linear::judge(&history).is_err(), "{name}: the tester finds an order");
+    }
+}

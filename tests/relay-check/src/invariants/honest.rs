@@ -1,0 +1,137 @@
+//! I12: what is said to be done is, and what is said not to be is not. (That acknowledged messages are there says I1,
+//! that taken keys are gone I6.)
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Found, ensure};
+use crate::history::{Call, History, Outcome, Place, Reply};
+
+pub(super) fn judge(history: &History) -> Found {
+    let refused = refused_sends(history)?;
+    let acknowledged = acknowledged_rows(history)?;
+    let missing = whole_pages(history)?;
+    Ok(refused.saturating_add(acknowledged).saturating_add(missing))
+}
+
+/// A page that says it is all has every row that was there before it was asked for and that its device did not ask to
+/// delete before it came.
+fn whole_pages(history: &History) -> Found {
+    let mut judged = 0_usize;
+    for page in &history.operations {
+        let (Call::Page { device }, Outcome::Ok(Reply::Page { rows, more: false })) =
+            (&page.call, &page.outcome)
+        else {
+            continue;
+        };
+        let deleted: BTreeSet<&Place> = history
+            .operations
+            .iter()
+            .filter(|operation| operation.invoked < page.ended)
+            .filter_map(|operation| match &operation.call {
+                Call::Ack { device: other, rows } if other == device => Some(rows),
+                _ => None,
+            })
+            .flatten()
+            .collect();
+        let before = history
+            .sends()
+            .filter(|(send, operation)| operation.ended < page.invoked && send.to.contains(device));
+        for (send, operation) in before {
+            let Outcome::Ok(Reply::Send { seq, .. }) = operation.outcome else { continue };
+            let place = Place { thread: send.thread.clone(), seq };
+            let there = rows.iter().any(|row| row.place == place);
+            ensure(there || deleted.contains(&place), || {
+                format!("{place:?} was in the mailbox of {device:?}, and not in its page")
+            })?;
+        }
+        judged = judged.saturating_add(1);
+    }
+    Ok(judged)
+}
+
+/// A message that was refused at every try is nowhere.
+fn refused_sends(history: &History) -> Found {
+    let mut refused: BTreeMap<_, bool> = BTreeMap::new();
+    for (send, operation) in history.sends() {
+        let always = refused.entry((send.sender.user(), send.id.as_str())).or_insert(true);
+        *always &= matches!(operation.outcome, Outcome::Fail(_));
+    }
+    refused.retain(|_, always| *always);
+    let there = history.dump.stored.iter().map(|row| (row.sender.as_str(), row.id.as_str()));
+    let came = history.seen.iter().map(|seen| (seen.row.sender.user(), seen.row.id.as_str()));
+    for (user, id) in there.chain(came) {
+        ensure(!refused.contains_key(&(user, id)), || format!("{id} of {user} was refused, and is there"))?;
+    }
+    Ok(refused.len())
+}
+
+/// A row whose deletion was acknowledged is gone for whoever asks after that.
+fn acknowledged_rows(history: &History) -> Found {
+    let mut gone: BTreeMap<_, u64> = BTreeMap::new();
+    for operation in &history.operations {
+        if let (Call::Ack { device, rows }, Outcome::Ok(_)) = (&operation.call, &operation.outcome) {
+            for place in rows {
+                let first = gone.entry((device, place)).or_insert(operation.ended);
+                *first = (*first).min(operation.ended);
+            }
+        }
+    }
+    for (device, rows) in &history.dump.mailboxes {
+        let rows: BTreeSet<_> = rows.iter().map(|place| (device, place)).collect();
+        let back = rows.iter().find(|row| gone.contains_key(*row));
+        ensure(back.is_none(), || format!("acknowledged and still there: {back:?}"))?;
+    }
+    for seen in &history.seen {
+        let when = gone.get(&(&seen.device, &seen.row.place));
+        ensure(when.is_none_or(|when| seen.since < *when), || {
+            format!("{:?} got {:?} after it was deleted", seen.device, seen.row.place)
+        })?;
+    }
+    Ok(gone.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::examples::{broken, device, place, row, stored};
+    use super::judge;
+    use crate::history::{Call, Operation, Outcome, Reply, Seen};
+
+    #[test]
+    fn a_message_that_was_refused_and_stored_is_found() {
+        assert!(judge(&broken(|history| history.dump.stored.push(stored("ada", "typing", 4)))).is_err());
+        let came = broken(|history| history.seen[0].row.id = "typing".into());
+        assert!(judge(&came).is_err());
+    }
+
+    #[test]
+    fn a_row_that_outlives_its_acknowledgement_is_found() {
+        let still =
+            broken(|history| history.dump.mailboxes.get_mut(&device("ben/1")).unwrap().push(place(1)));
+        assert!(judge(&still).is_err());
+    }
+
+    #[test]
+    fn a_page_without_a_row_that_was_there_is_found() {
+        let page = |device_name: &str| {
+            broken(|history| {
+                let call = Call::Page { device: device(device_name) };
+                let outcome = Outcome::Ok(Reply::Page { rows: Vec::new(), more: false });
+                history.operations.push(Operation { invoked: 70, ended: 71, call, outcome });
+            })
+        };
+        assert!(judge(&page("ben/1")).is_err());
+        assert!(judge(&page("ada/1")).is_ok(), "it has deleted its row");
+    }
+
+    #[test]
+    fn a_row_that_comes_back_is_found_unless_its_connection_is_older() {
+        let again = |since| {
+            broken(|history| {
+                let (device, row) = (device("ben/1"), row("ada/1", "m1", 1));
+                history.seen.push(Seen { at: 80, since, device, pushed: true, row });
+            })
+        };
+        assert!(judge(&again(70)).is_err());
+        assert!(judge(&again(5)).is_ok());
+    }
+}

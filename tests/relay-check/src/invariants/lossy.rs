@@ -1,0 +1,40 @@
+//! I9: what is not to be stored is not. (A relay that carries nothing of the kind refuses it.)
+
+use std::collections::BTreeSet;
+
+use super::{Found, ensure};
+use crate::history::{History, Outcome};
+
+pub(super) fn judge(history: &History) -> Found {
+    let mut names = BTreeSet::new();
+    for (send, operation) in history.sends().filter(|(send, _)| send.ephemeral) {
+        ensure(!matches!(operation.outcome, Outcome::Ok(_)), || format!("{} was stored", send.id))?;
+        names.insert((send.sender.user(), send.id.as_str()));
+    }
+    for row in &history.dump.stored {
+        let name = (row.sender.as_str(), row.id.as_str());
+        ensure(!names.contains(&name), || format!("{} is in the store", row.id))?;
+    }
+    Ok(names.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::examples::{broken, stored};
+    use super::judge;
+    use crate::history::{Call, Outcome, Reply};
+
+    #[test]
+    fn what_was_stored_against_its_wish_is_found() {
+        assert!(judge(&broken(|history| history.dump.stored.push(stored("ada", "typing", 4)))).is_err());
+        let acknowledged = broken(|history| {
+            for operation in &mut history.operations {
+                if matches!(&operation.call, Call::Send(send) if send.ephemeral) {
+                    operation.outcome =
+                        Outcome::Ok(Reply::Send { seq: 4, hlc: 104, epoch: 1, duplicate: false });
+                }
+            }
+        });
+        assert!(judge(&acknowledged).is_err());
+    }
+}

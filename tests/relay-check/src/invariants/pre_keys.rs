@@ -1,0 +1,128 @@
+//! I6: no one-time key is given out twice, and none is denied while there are some.
+//!
+//! A repetition under the same key may get the same keys again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Found, ensure};
+use crate::history::{Call, Device, History, Operation, Outcome, Reply};
+
+pub(super) fn judge(history: &History) -> Found {
+    let ec = judge_kind(history, |ec, _| ec, |ec, _| ec)?;
+    let kem = judge_kind(history, |_, kem| kem, |_, kem| kem)?;
+    Ok(ec.saturating_add(kem))
+}
+
+fn judge_kind(
+    history: &History,
+    given: fn(Option<u32>, Option<u32>) -> Option<u32>,
+    uploaded: for<'a> fn(&'a [u32], &'a [u32]) -> &'a [u32],
+) -> Found {
+    let mut owners: BTreeMap<(&Device, u32), _> = BTreeMap::new();
+    let mut judged = 0_usize;
+    for operation in &history.operations {
+        let Some((target, asker, ec, kem)) = taken(operation) else { continue };
+        match given(ec, kem) {
+            Some(key) => {
+                let owner = owners.entry((target, key)).or_insert(asker);
+                ensure(*owner == asker, || {
+                    format!("key {key} of {target:?} was given to {owner:?} and to {asker:?}")
+                })?;
+            }
+            None => {
+                let there = history.operations.iter().filter_map(|other| match &other.call {
+                    Call::Upload { device, ec, kem }
+                        if device == target && done(other) && other.ended < operation.invoked =>
+                    {
+                        Some(uploaded(ec, kem).len())
+                    }
+                    _ => None,
+                });
+                let there: usize = there.sum();
+                // Whoever asked before this one was answered may have taken one; and one that asked twice, one.
+                let others: BTreeSet<_> = history
+                    .operations
+                    .iter()
+                    .filter(|other| other.invoked < operation.ended)
+                    .filter_map(|other| asks(other).filter(|(of, by)| *of == target && *by != asker))
+                    .collect();
+                ensure(there <= others.len(), || {
+                    format!("{asker:?} got no key of {target:?}: {there} there, {} others", others.len())
+                })?;
+            }
+        }
+        judged = judged.saturating_add(1);
+    }
+    for (device, (ec, kem)) in &history.dump.keys {
+        for key in uploaded(ec, kem) {
+            let owner = owners.get(&(device, *key));
+            ensure(owner.is_none(), || {
+                format!("{owner:?} has key {key} of {device:?}, and so has the store")
+            })?;
+        }
+    }
+    Ok(judged)
+}
+
+fn done(operation: &Operation) -> bool {
+    matches!(operation.outcome, Outcome::Ok(_))
+}
+
+/// Whose keys are asked for, and in what request.
+fn asks(operation: &Operation) -> Option<(&Device, (&Device, &str))> {
+    match &operation.call {
+        Call::Take { requester, idempotency, target } => Some((target, (requester, idempotency))),
+        _ => None,
+    }
+}
+
+type Taken<'a> = (&'a Device, (&'a Device, &'a str), Option<u32>, Option<u32>);
+
+fn taken(operation: &Operation) -> Option<Taken<'_>> {
+    let (target, asker) = asks(operation)?;
+    match operation.outcome {
+        Outcome::Ok(Reply::Take { ec, kem }) => Some((target, asker, ec, kem)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::examples::{broken, device};
+    use super::judge;
+    use crate::history::{History, Operation, Outcome, Reply};
+
+    fn takes(history: &mut History) -> Vec<&mut Operation> {
+        let takes = |operation: &&mut Operation| matches!(operation.outcome, Outcome::Ok(Reply::Take { .. }));
+        history.operations.iter_mut().filter(takes).collect()
+    }
+
+    #[test]
+    fn a_key_that_was_given_out_twice_is_found() {
+        let twice =
+            |ec, kem| broken(|history| takes(history)[1].outcome = Outcome::Ok(Reply::Take { ec, kem }));
+        assert!(judge(&twice(Some(1), None)).is_err());
+        assert!(judge(&twice(Some(2), Some(1))).is_err());
+        assert!(
+            judge(&broken(|history| {
+                history.dump.keys.insert(device("ben/1"), (vec![2], vec![]));
+            }))
+            .is_err()
+        );
+    }
+
+    #[test]
+    fn a_repeated_request_may_get_the_same_key() {
+        let again = broken(|history| {
+            let first = takes(history)[0].clone();
+            history.operations.push(first);
+        });
+        assert!(judge(&again).is_ok());
+    }
+
+    #[test]
+    fn keys_that_are_denied_are_found() {
+        let none = Outcome::Ok(Reply::Take { ec: None, kem: None });
+        assert!(judge(&broken(|history| takes(history)[0].outcome = none)).is_err());
+    }
+}

@@ -1,0 +1,321 @@
+//! A thread as an append-only log with idempotent appends, and the mailboxes that it fills.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use super::tester::{Model, Timed, order};
+use crate::history::{At, Call, Device, History, Operation, Outcome, Place, Reply, Row, Seen, Send};
+use crate::invariants::Found;
+
+/// A text of the history, as a number: states are copied and compared often.
+type Word = usize;
+
+/// What a sender calls a message: the user and the id.
+type Name = (Word, Word);
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+struct State {
+    /// The message with number n, and what it says, is at n - 1.
+    log: Rc<Vec<(Name, Word)>>,
+    /// What waits for each device.
+    mailboxes: BTreeMap<Word, BTreeSet<u64>>,
+}
+
+#[derive(Debug, Clone)]
+enum Op {
+    Append {
+        name: Name,
+        body: Word,
+        to: Vec<Word>,
+        answer: Answer,
+    },
+    /// Rows are deleted: so many, if that is known.
+    Ack {
+        device: Word,
+        seqs: Vec<u64>,
+        removed: Option<u64>,
+    },
+    /// A row that was in the mailbox.
+    Row {
+        device: Word,
+        seq: u64,
+        name: Name,
+    },
+    /// All rows that were in the mailbox, with their names where these were told.
+    Mailbox {
+        device: Word,
+        rows: Vec<(u64, Option<Name>)>,
+    },
+    /// All messages of the thread.
+    Log {
+        names: Vec<Name>,
+    },
+}
+
+#[derive(Debug, Clone)]
+enum Answer {
+    /// It is number n now.
+    Stored(u64),
+    /// It was number n before.
+    Duplicate(u64),
+    /// Another message has this name.
+    Reused,
+    /// The answer was lost. A later one said that it was number n by then, or there was none.
+    Lost(Option<u64>),
+}
+
+struct Lane;
+
+impl Model for Lane {
+    type State = State;
+    type Op = Op;
+
+    fn step(op: &Op, state: &State) -> Option<State> {
+        let waiting = |device: &Word| state.mailboxes.get(device);
+        match op {
+            Op::Append { name, body, to, answer } => append(state, (*name, *body), to, answer),
+            Op::Ack { device, seqs, removed } => {
+                let mut next = state.clone();
+                let mailbox = next.mailboxes.entry(*device).or_default();
+                let count = seqs.iter().filter(|seq| mailbox.remove(seq)).count();
+                removed.is_none_or(|removed| u64::try_from(count) == Ok(removed)).then_some(next)
+            }
+            Op::Row { device, seq, name } => {
+                let there = waiting(device).is_some_and(|rows| rows.contains(seq));
+                (there && at(state, *seq) == Some(*name)).then(|| state.clone())
+            }
+            Op::Mailbox { device, rows } => {
+                let all = waiting(device).into_iter().flatten().eq(rows.iter().map(|(seq, _)| seq));
+                let named = rows.iter().all(|(seq, name)| name.is_none() || at(state, *seq) == *name);
+                (all && named).then(|| state.clone())
+            }
+            Op::Log { names } => state.log.iter().map(|(name, _)| name).eq(names).then(|| state.clone()),
+        }
+    }
+}
+
+fn append(state: &State, (name, body): (Name, Word), to: &[Word], answer: &Answer) -> Option<State> {
+    let before = (1..).zip(state.log.iter()).find(|(_, (earlier, _))| *earlier == name);
+    let expected = match (before, answer) {
+        (_, Answer::Lost(None)) => true,
+        (None, Answer::Stored(seq) | Answer::Lost(Some(seq))) => {
+            u64::try_from(state.log.len()).ok()?.checked_add(1) == Some(*seq)
+        }
+        (Some((seq, _)), Answer::Lost(Some(said))) => seq == *said,
+        (Some((seq, (_, earlier))), Answer::Duplicate(said)) => seq == *said && *earlier == body,
+        (Some((_, (_, earlier))), Answer::Reused) => *earlier != body,
+        _ => false,
+    };
+    if !expected {
+        return None;
+    }
+    let mut next = state.clone();
+    if before.is_none() {
+        Rc::make_mut(&mut next.log).push((name, body));
+        let seq = u64::try_from(next.log.len()).ok()?;
+        for device in to {
+            next.mailboxes.entry(*device).or_default().insert(seq);
+        }
+    }
+    Some(next)
+}
+
+fn at(state: &State, seq: u64) -> Option<Name> {
+    let index = usize::try_from(seq.checked_sub(1)?).ok()?;
+    state.log.get(index).map(|(name, _)| *name)
+}
+
+pub(super) fn judge(history: &History) -> Found {
+    let mut judged = 0_usize;
+    for thread in history.threads.keys() {
+        let operations = Told { history, thread, words: Words::default() }.operations();
+        judged = judged.saturating_add(order::<Lane>(thread, &operations)?);
+    }
+    Ok(judged)
+}
+
+/// Numbers for texts.
+#[derive(Debug, Default)]
+struct Words<'a>(BTreeMap<&'a str, Word>);
+
+impl<'a> Words<'a> {
+    fn number(&mut self, text: &'a str) -> Word {
+        let next = self.0.len();
+        *self.0.entry(text).or_insert(next)
+    }
+}
+
+/// What was done to one thread, told as the model knows it.
+struct Told<'a> {
+    history: &'a History,
+    thread: &'a str,
+    words: Words<'a>,
+}
+
+impl<'a> Told<'a> {
+    fn operations(mut self) -> Vec<Timed<Op>> {
+        let mut timed = Vec::new();
+        for operation in &self.history.operations {
+            match &operation.call {
+                Call::Send(send) if send.thread == self.thread => timed.extend(self.send(send, operation)),
+                Call::Ack { device, rows } => timed.extend(self.ack(device, rows, operation)),
+                Call::Page { device } => timed.extend(self.page(device, operation)),
+                _ => {}
+            }
+        }
+        timed.extend(self.pushed());
+        timed.extend(self.end());
+        timed
+    }
+
+    fn send(&mut self, send: &'a Send, operation: &Operation) -> Option<Timed<Op>> {
+        let (answer, ended) = match &operation.outcome {
+            Outcome::Ok(Reply::Send { seq, duplicate: false, .. }) => (Answer::Stored(*seq), operation.ended),
+            Outcome::Ok(Reply::Send { seq, duplicate: true, .. }) => {
+                (Answer::Duplicate(*seq), operation.ended)
+            }
+            Outcome::Fail(reason) if reason == "msg_id_reuse" => (Answer::Reused, operation.ended),
+            Outcome::Fail(_) | Outcome::Ok(_) => return None,
+            // Never stored, whatever became of the answer.
+            Outcome::Unknown if send.ephemeral => return None,
+            Outcome::Unknown => found_out(self.history, send, operation)?,
+        };
+        let (name, body) = (self.name(send.sender.user(), &send.id), self.words.number(&send.body));
+        let to = send.to.iter().map(|device| self.words.number(&device.0)).collect();
+        Some(Timed { invoked: operation.invoked, ended, op: Op::Append { name, body, to, answer } })
+    }
+
+    fn ack(&mut self, device: &'a Device, rows: &[Place], operation: &Operation) -> Option<Timed<Op>> {
+        let seqs = self.here(rows);
+        if seqs.is_empty() {
+            return None;
+        }
+        let (removed, ended) = match operation.outcome {
+            Outcome::Ok(Reply::Ack { removed }) if seqs.len() == rows.len() => {
+                (Some(removed), operation.ended)
+            }
+            Outcome::Ok(_) => (None, operation.ended),
+            Outcome::Unknown => (None, took_effect(self.history, device, rows, operation)?),
+            Outcome::Fail(_) => return None,
+        };
+        let op = Op::Ack { device: self.words.number(&device.0), seqs, removed };
+        Some(Timed { invoked: operation.invoked, ended, op })
+    }
+
+    fn page(&mut self, device: &'a Device, operation: &'a Operation) -> Vec<Timed<Op>> {
+        let Outcome::Ok(Reply::Page { rows, more }) = &operation.outcome else { return Vec::new() };
+        let thread = self.thread;
+        let mine = rows.iter().filter(|row| row.place.thread == thread);
+        let ops = if *more {
+            mine.map(|row| self.row(device, row)).collect()
+        } else {
+            let named =
+                mine.map(|row| (row.place.seq, Some(self.name(row.sender.user(), &row.id)))).collect();
+            vec![Op::Mailbox { device: self.words.number(&device.0), rows: named }]
+        };
+        let Operation { invoked, ended, .. } = *operation;
+        ops.into_iter().map(|op| Timed { invoked, ended, op }).collect()
+    }
+
+    /// Rows that were pushed. Each was in the mailbox when its device got it: only the device deletes, and does not
+    /// before it has got the row. One that it has asked to delete before may have been on its way all the time since
+    /// the connection was opened.
+    fn pushed(&mut self) -> Vec<Timed<Op>> {
+        let deleted = |seen: &Seen| {
+            self.history.operations.iter().any(|operation| {
+                operation.invoked < seen.at
+                    && matches!(&operation.call, Call::Ack { device, rows }
+                        if *device == seen.device && rows.contains(&seen.row.place))
+            })
+        };
+        let mine =
+            self.history.seen.iter().filter(|seen| seen.pushed && seen.row.place.thread == self.thread);
+        let mine: Vec<_> =
+            mine.map(|seen| (seen, if deleted(seen) { seen.since } else { seen.at })).collect();
+        mine.into_iter()
+            .map(|(seen, invoked)| {
+                let op = self.row(&seen.device, &seen.row);
+                Timed { invoked, ended: seen.at, op }
+            })
+            .collect()
+    }
+
+    /// The store at the end, when nothing else happens any more.
+    fn end(&mut self) -> Vec<Timed<Op>> {
+        let history = self.history;
+        let mut stored: Vec<_> =
+            history.dump.stored.iter().filter(|row| row.place.thread == self.thread).collect();
+        stored.sort_by_key(|row| row.place.seq);
+        let names = stored.iter().map(|row| self.name(&row.sender, &row.id)).collect();
+        let mut ops = vec![Op::Log { names }];
+        if !(1..).zip(&stored).all(|(seq, row)| row.place.seq == seq) {
+            // A place that no log has: there is no order for it.
+            ops.push(Op::Row { device: Word::MAX, seq: 0, name: (Word::MAX, Word::MAX) });
+        }
+        let devices: BTreeSet<&Device> = history
+            .sends()
+            .filter(|(send, _)| send.thread == self.thread)
+            .flat_map(|(send, _)| &send.to)
+            .collect();
+        for device in devices {
+            let rows = history.dump.mailboxes.get(device).map(|rows| self.here(rows)).unwrap_or_default();
+            let rows = rows.into_iter().map(|seq| (seq, None)).collect();
+            ops.push(Op::Mailbox { device: self.words.number(&device.0), rows });
+        }
+        // After every answer, and before the end of what never had one.
+        let (invoked, ended) = (At::MAX.saturating_sub(2), At::MAX.saturating_sub(1));
+        ops.into_iter().map(|op| Timed { invoked, ended, op }).collect()
+    }
+
+    fn row(&mut self, device: &'a Device, row: &'a Row) -> Op {
+        let name = self.name(row.sender.user(), &row.id);
+        Op::Row { device: self.words.number(&device.0), seq: row.place.seq, name }
+    }
+
+    fn name(&mut self, user: &'a str, id: &'a str) -> Name {
+        (self.words.number(user), self.words.number(id))
+    }
+
+    /// The numbers of those places that are in this thread, in order.
+    fn here(&self, places: &[Place]) -> Vec<u64> {
+        let mine = places.iter().filter(|place| place.thread == self.thread);
+        let mut seqs: Vec<u64> = mine.map(|place| place.seq).collect();
+        seqs.sort_unstable();
+        seqs
+    }
+}
+
+/// What is known of a send whose answer was lost, and until when it may have taken effect. A later answer tells: if it
+/// says that the message was stored before, until then; if it says that it is stored only now, this one did nothing
+/// (`None`). Without one, at any time or never.
+fn found_out(history: &History, send: &Send, lost: &Operation) -> Option<(Answer, At)> {
+    let later = history.sends().find_map(|(other, operation)| match operation.outcome {
+        Outcome::Ok(Reply::Send { seq, duplicate, .. })
+            if operation.invoked > lost.invoked
+                && (other.sender.user(), &other.id) == (send.sender.user(), &send.id) =>
+        {
+            Some((duplicate, seq, operation.ended))
+        }
+        _ => None,
+    });
+    match later {
+        None => Some((Answer::Lost(None), At::MAX)),
+        Some((true, seq, ended)) => Some((Answer::Lost(Some(seq)), ended)),
+        Some((false, ..)) => None,
+    }
+}
+
+/// Until when an acknowledgement whose answer was lost may have taken effect: until the next kill after it was given up,
+/// at the latest. If one of its rows came again on a connection opened after that, or is there at the end, it did not
+/// (`None`).
+fn took_effect(history: &History, device: &Device, rows: &[Place], lost: &Operation) -> Option<At> {
+    let again = history
+        .seen
+        .iter()
+        .any(|seen| seen.device == *device && seen.since >= lost.ended && rows.contains(&seen.row.place));
+    let mut left = history.dump.mailboxes.get(device).into_iter().flatten();
+    if again || left.any(|place| rows.contains(place)) {
+        return None;
+    }
+    Some(history.kills.iter().copied().find(|at| *at > lost.ended).unwrap_or(At::MAX))
+}

@@ -1,0 +1,160 @@
+//! The second judge: a linearizability tester that we did not write.
+//!
+//! It looks for one order of all operations, each between its invocation and its answer, that a relay doing one thing at
+//! a time could have followed (Herlihy and Wing 1990; the search of Wing and Gong 1993 with Lowe's cache, from the
+//! crate `todc-utils`). Ours are only the two models, and how a history is told to the tester: one search for each
+//! thread ([`lane`]) and for each pool of one-time keys ([`pool`]), as these have nothing to do with each other.
+
+mod lane;
+mod pool;
+mod tester;
+
+use crate::history::History;
+use crate::invariants::Found;
+
+/// The number of operations in whose order there is nothing wrong.
+///
+/// # Errors
+/// The thread or pool for whose operations there is no such order, or too many to try them all.
+pub fn judge(history: &History) -> Found {
+    lane::judge(history).and_then(|lanes| Ok(lanes.saturating_add(pool::judge(history)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::judge;
+    use crate::History;
+    use crate::history::{Call, Operation, Outcome, Reply, Seen, Send};
+    use crate::invariants::examples::{broken, device, history, place, row, send, stored};
+
+    fn operation(invoked: u64, call: Call, reply: Reply) -> Operation {
+        Operation { invoked, ended: invoked + 1, call, outcome: Outcome::Ok(reply) }
+    }
+
+    fn placed(history: &mut History, id: &str) -> (u64, bool) {
+        let found =
+            history.operations.iter().find_map(|operation| match (&operation.call, &operation.outcome) {
+                (Call::Send(send), Outcome::Ok(Reply::Send { seq, duplicate, .. })) if send.id == id => {
+                    Some((*seq, *duplicate))
+                }
+                _ => None,
+            });
+        found.unwrap()
+    }
+
+    #[test]
+    fn a_good_history_has_an_order() {
+        let judged = judge(&history());
+        assert!(judged.as_ref().is_ok_and(|judged| *judged > 10), "{judged:?}");
+    }
+
+    /// What both judges cover, broken in all the ways that the first one's tests break it: the second one says no too.
+    #[test]
+    fn each_broken_history_has_none() {
+        type Breaking = fn(&mut History);
+        let breakings: [(&str, Breaking); 16] = [
+            ("a lost message", |history| drop(history.dump.stored.remove(1))),
+            ("the last message lost", |history| drop(history.dump.stored.pop())),
+            ("a message in another place", |history| history.dump.stored[0].place.seq = 9),
+            ("a message stored twice", |history| history.dump.stored.push(stored("ada", "m1", 4))),
+            ("a message that nobody sent", |history| history.dump.stored.push(stored("eve", "m9", 4))),
+            ("two messages in one place", |history| {
+                let first = history.operations[1].invoked;
+                let reply = Reply::Send { seq: 1, hlc: 101, epoch: 1, duplicate: false };
+                history.operations.push(operation(first + 60, Call::Send(send("ada/1", "m9")), reply));
+            }),
+            ("a repetition with another place", |history| {
+                assert_eq!(placed(history, "m2"), (2, true));
+                let reply = Reply::Send { seq: 7, hlc: 107, epoch: 1, duplicate: true };
+                history.operations.push(operation(70, Call::Send(send("ada/1", "m2")), reply));
+            }),
+            ("a message stored anew", |history| {
+                let reply = Reply::Send { seq: 4, hlc: 104, epoch: 1, duplicate: false };
+                history.operations.push(operation(70, Call::Send(send("ada/1", "m2")), reply));
+            }),
+            ("a row that vanished", |history| history.dump.mailboxes.clear()),
+            ("a row that outlived its acknowledgement", |history| {
+                history.dump.mailboxes.get_mut(&device("ben/1")).unwrap().insert(0, place(1));
+            }),
+            ("a row that came as another", |history| history.seen[0].row.id = "m2".into()),
+            ("a row before its message was sent", |history| history.seen[0].at = 3),
+            ("a page without a row that was there", |history| {
+                let page = Reply::Page { rows: Vec::new(), more: false };
+                history.operations.push(operation(70, Call::Page { device: device("ben/1") }, page));
+            }),
+            ("a row in a page after it was deleted", |history| {
+                let (device, row) = (device("ben/1"), row("ada/1", "m1", 1));
+                let page = Reply::Page { rows: vec![row.clone()], more: true };
+                history.operations.push(operation(70, Call::Page { device: device.clone() }, page));
+                history.seen.push(Seen { at: 71, since: 70, device, pushed: false, row });
+            }),
+            ("a key given out twice", |history| {
+                let again = Reply::Take { ec: Some(1), kem: None };
+                let call = Call::Take {
+                    requester: device("ada/1"),
+                    idempotency: "k4".into(),
+                    target: device("ben/1"),
+                };
+                history.operations.push(operation(70, call, again));
+            }),
+            ("a key denied", |history| {
+                for operation in &mut history.operations {
+                    if matches!(operation.outcome, Outcome::Ok(Reply::Take { ec: Some(2), .. })) {
+                        operation.outcome = Outcome::Ok(Reply::Take { ec: None, kem: None });
+                    }
+                }
+            }),
+        ];
+        for (name, breaking) in breakings {
+            let broken = broken(breaking);
+            assert!(judge(&broken).is_err(), "{name}: the tester finds an order");
+            let found = crate::judge(&broken);
+            assert!(found.iter().any(|(_, found)| found.is_err()), "{name}: no invariant is broken");
+        }
+    }
+
+    #[test]
+    fn only_another_message_under_one_name_is_refused_as_such() {
+        let refused = |id: &str, body: &str| {
+            broken(|history| {
+                let send = Send { body: body.into(), ..send("ada/1", id) };
+                let outcome = Outcome::Fail("msg_id_reuse".into());
+                history.operations.push(Operation {
+                    invoked: 70,
+                    ended: 71,
+                    call: Call::Send(send),
+                    outcome,
+                });
+            })
+        };
+        assert!(judge(&refused("m1", "another")).is_ok());
+        assert!(judge(&refused("m1", "body of m1")).is_err());
+        assert!(judge(&refused("m9", "new")).is_err());
+    }
+
+    #[test]
+    fn an_answer_that_was_lost_may_mean_both() {
+        // Without the repetition nobody knows what became of m2, and both ends are possible.
+        let forget = |history: &mut History| {
+            history.operations.retain(|operation| {
+                !matches!(&operation.call, Call::Send(send) if send.id == "m2"
+                    && matches!(operation.outcome, Outcome::Ok(_)))
+            });
+        };
+        assert!(judge(&broken(forget)).is_ok());
+        let never = broken(|history| {
+            forget(history);
+            history
+                .operations
+                .retain(|operation| !matches!(&operation.call, Call::Send(send) if send.id == "m3"));
+            history.operations.retain(|operation| !matches!(operation.call, Call::Page { .. }));
+            history.operations.retain(
+                |operation| !matches!(&operation.call, Call::Ack { device, .. } if device.0 == "ada/1"),
+            );
+            history.seen.truncate(1);
+            history.dump.stored.truncate(1);
+            history.dump.mailboxes.clear();
+        });
+        assert!(judge(&never).is_ok());
+    }
+}

@@ -1,0 +1,155 @@
+//! How operations are told to the tester.
+
+use std::cell::Cell;
+use std::fmt::Debug;
+use std::hash::Hash;
+use std::marker::PhantomData;
+use std::rc::Rc;
+
+use todc_utils::linearizability::WGLChecker;
+use todc_utils::linearizability::history::{Action, History};
+use todc_utils::specifications::Specification;
+
+use crate::history::At;
+use crate::invariants::{Found, Violation};
+
+/// What a thing does, one operation at a time.
+pub(super) trait Model {
+    type State: Clone + Eq + Hash + Debug + Default;
+    type Op: Clone + Debug;
+
+    /// The state after this operation; `None` when its answer could not have been given in this one.
+    fn step(op: &Self::Op, state: &Self::State) -> Option<Self::State>;
+}
+
+/// An operation, and between which moments it took effect.
+#[derive(Debug, Clone)]
+pub(super) struct Timed<Op> {
+    pub(super) invoked: At,
+    pub(super) ended: At,
+    pub(super) op: Op,
+}
+
+/// Steps that one search may take, each with a copy of the state in its cache. A history that needs more is not judged
+/// good.
+const MOST_STEPS: u64 = 50_000;
+
+/// An operation with the steps that are left to the search it is in. The tester has no bound of its own; when they are
+/// used up, no operation fits any more, and the search ends.
+#[derive(Debug, Clone)]
+struct Counted<Op> {
+    op: Op,
+    left: Rc<Cell<u64>>,
+    /// Whether it has fitted anywhere yet.
+    fitted: Rc<Cell<bool>>,
+}
+
+struct Specified<M>(PhantomData<M>);
+
+impl<M: Model> Specification for Specified<M> {
+    type State = M::State;
+    type Operation = Counted<M::Op>;
+
+    fn init() -> Self::State {
+        M::State::default()
+    }
+
+    fn apply(counted: &Self::Operation, state: &Self::State) -> (bool, Self::State) {
+        let left = counted.left.get();
+        let next = if left == 0 { None } else { M::step(&counted.op, state) };
+        if next.is_some() {
+            counted.left.set(left.saturating_sub(1));
+            counted.fitted.set(true);
+        }
+        (next.is_some(), next.unwrap_or_else(|| state.clone()))
+    }
+}
+
+/// Whether there is an order for these operations on this thing.
+pub(super) fn order<M: Model>(name: &str, operations: &[Timed<M::Op>]) -> Found {
+    if operations.is_empty() {
+        return Ok(0);
+    }
+    let left = Rc::new(Cell::new(MOST_STEPS));
+    // Each operation is a process of its own, so that those of one client may overlap. An answer and an invocation are
+    // never at one place, but for those that never end: these end together, after all others.
+    let (mut actions, mut fitted) = (Vec::new(), Vec::new());
+    for (process, Timed { invoked, ended, op }) in operations.iter().enumerate() {
+        let counted = Counted { op: op.clone(), left: Rc::clone(&left), fitted: Rc::default() };
+        fitted.push((*ended, Rc::clone(&counted.fitted), op));
+        actions.push((*invoked, process, Action::Call(counted.clone())));
+        actions.push((*ended, process, Action::Response(counted)));
+    }
+    actions.sort_by_key(|(at, process, action)| (*at, matches!(action, Action::Response(_)), *process));
+    let actions = actions.into_iter().map(|(_, process, action)| (process, action)).collect();
+    if WGLChecker::<Specified<M>>::is_linearizable(History::from_actions(actions)) {
+        return Ok(operations.len());
+    }
+    // Where to begin to look.
+    fitted.sort_by_key(|(ended, ..)| *ended);
+    let misfit = fitted.iter().find(|(_, fitted, _)| !fitted.get()).map(|(at, _, op)| (at, op));
+    let why = if left.get() == 0 { "too many orders to try them all" } else { "there is no order" };
+    Err(Violation(format!(
+        "{name}, {} operations: {why}; one that fits nowhere: {misfit:?}",
+        operations.len()
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A register.
+    struct Register;
+
+    #[derive(Debug, Clone)]
+    enum Op {
+        Write(u8),
+        Read(u8),
+    }
+
+    impl Model for Register {
+        type State = u8;
+        type Op = Op;
+
+        fn step(op: &Op, state: &u8) -> Option<u8> {
+            match op {
+                Op::Write(value) => Some(*value),
+                Op::Read(value) => (value == state).then_some(*state),
+            }
+        }
+    }
+
+    fn timed(invoked: At, ended: At, op: Op) -> Timed<Op> {
+        Timed { invoked, ended, op }
+    }
+
+    #[test]
+    fn what_overlaps_may_come_in_any_order_and_what_does_not_in_one() {
+        let read = |at| timed(at, at + 1, Op::Read(1));
+        let overlapping = [timed(0, 9, Op::Write(1)), timed(1, 8, Op::Write(2)), read(3)];
+        assert_eq!(order::<Register>("register", &overlapping), Ok(3));
+        let apart = [timed(0, 1, Op::Write(1)), timed(2, 3, Op::Write(2)), read(4)];
+        assert!(order::<Register>("register", &apart).is_err());
+    }
+
+    #[test]
+    fn an_operation_that_never_ended_may_have_had_no_effect() {
+        let late = [timed(0, 1, Op::Write(1)), timed(2, At::MAX, Op::Write(2)), timed(4, 5, Op::Read(1))];
+        assert!(order::<Register>("register", &late).is_ok());
+        let mut seen = late.to_vec();
+        seen.push(timed(6, 7, Op::Read(2)));
+        assert!(order::<Register>("register", &seen).is_ok());
+        seen.push(timed(8, 9, Op::Read(1)));
+        assert!(order::<Register>("register", &seen).is_err());
+    }
+
+    #[test]
+    fn a_search_without_end_is_ended() {
+        // 24 writes at once, and a value that none of them writes.
+        let mut operations: Vec<_> = (0..24).map(|at| timed(at, 90, Op::Write(at as u8))).collect();
+        operations.push(timed(100, 101, Op::Read(99)));
+        let error = order::<Register>("register", &operations).unwrap_err();
+        assert!(error.0.contains("too many"), "{error}");
+    }
+}

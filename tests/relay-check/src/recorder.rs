@@ -1,0 +1,92 @@
+//! Writes a history while it happens: many clients, one order.
+
+use std::sync::{Mutex, PoisonError};
+
+use crate::history::{At, Call, Event, Line, Reply};
+
+/// The history so far. Shared by all clients of a test; a lock makes the one order.
+#[derive(Debug, Default)]
+pub struct Recorder {
+    lines: Mutex<Vec<Line>>,
+}
+
+impl Recorder {
+    /// An empty history.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Writes an event, and its place.
+    pub fn write(&self, event: Event) -> At {
+        self.write_with(|_| event)
+    }
+
+    /// Writes that a request is about to leave, and the name for its outcome.
+    pub fn invoke(&self, call: Call) -> u64 {
+        self.write_with(|at| Event::Invoke { op: at, call })
+    }
+
+    /// Writes that a request was done.
+    pub fn ok(&self, op: u64, reply: Reply) {
+        self.write(Event::Ok { op, reply });
+    }
+
+    /// Writes that a request was certainly not done.
+    pub fn fail(&self, op: u64, reason: &str) {
+        self.write(Event::Fail { op, reason: reason.to_owned() });
+    }
+
+    /// Writes that nobody knows what became of a request.
+    pub fn unknown(&self, op: u64) {
+        self.write(Event::Unknown { op });
+    }
+
+    /// The place of the last line so far.
+    pub fn last(&self) -> At {
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.last().map_or(0, |line| line.at)
+    }
+
+    /// All lines so far.
+    pub fn lines(&self) -> Vec<Line> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// All lines so far as they stand in a file: one JSON object each.
+    ///
+    /// # Errors
+    /// None for these types; the writer of JSON has the type.
+    pub fn to_text(&self) -> serde_json::Result<String> {
+        let mut text = String::new();
+        for line in self.lines() {
+            text.push_str(&serde_json::to_string(&line)?);
+            text.push('\n');
+        }
+        Ok(text)
+    }
+
+    fn write_with(&self, event: impl FnOnce(At) -> Event) -> At {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = u64::try_from(lines.len()).unwrap_or(u64::MAX);
+        lines.push(Line { at, event: event(at) });
+        at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::History;
+    use crate::history::{Device, Dump};
+
+    #[test]
+    fn what_is_recorded_can_be_judged() {
+        let recorder = Recorder::new();
+        let device = Device("ada/1".into());
+        let op = recorder.invoke(Call::Page { device });
+        recorder.ok(op, Reply::Page { rows: Vec::new(), more: false });
+        recorder.write(Event::Dump(Dump::default()));
+        let history = History::parse(&recorder.to_text().unwrap()).unwrap();
+        assert_eq!((history.operations.len(), history.operations[0].ended), (1, 1));
+    }
+}
