@@ -54,7 +54,8 @@ const EXPIRY_GRACE_MS: u64 = 30_000;
 
 /// Serves a connection until it ends, then says why.
 pub(crate) async fn serve(mut socket: WebSocket, state: Arc<State>) {
-    let closing = match hello::greet(&mut socket, &state).await {
+    // What happens once has its memory for as long as it lasts, and not for as long as the connection.
+    let closing = match Box::pin(hello::greet(&mut socket, &state)).await {
         Ok(greeted) => Connection::new(&mut socket, &state, greeted).run().await,
         Err(closing) => closing,
     };
@@ -65,7 +66,7 @@ pub(crate) async fn serve(mut socket: WebSocket, state: Arc<State>) {
             // Until the peer has read it: a socket dropped too early would take the frame with it.
             while let Some(Ok(_)) = socket.recv().await {}
         };
-        timeout(FAREWELL, farewell).await.ok();
+        Box::pin(timeout(FAREWELL, farewell)).await.ok();
     }
 }
 
@@ -165,10 +166,10 @@ impl<'a> Connection<'a> {
         };
         if closing != Closing::Gone {
             // What was answered before is not lost with the connection, if its peer reads.
-            timeout(FAREWELL, self.flush()).await.ok();
+            Box::pin(timeout(FAREWELL, self.flush())).await.ok();
         }
         self.mark_pushed(false);
-        timeout(self.state.timing.drain_grace, self.wake_recipients()).await.ok();
+        Box::pin(timeout(self.state.timing.drain_grace, self.wake_recipients())).await.ok();
         closing
     }
 
@@ -192,7 +193,7 @@ impl<'a> Connection<'a> {
             // In this order: what is ready is handled before anything is written, so that it leaves together.
             tokio::select! {
                 biased;
-                () = &mut drain => return Err(self.leave().await),
+                () = &mut drain => return Err(Box::pin(self.leave()).await),
                 _ = tick.tick() => self.on_tick().await?,
                 nudged = self.attached.nudged() => self.on_nudge(nudged)?,
                 Some(reply) = self.replies.next(), if room => self.on_reply(reply)?,

@@ -47,7 +47,9 @@ pub use schema::OpenError;
 const ACK_PART: usize = 64;
 
 /// Pages of 4 KiB in the write-ahead log before they go into the file.
-const LOG_PAGES: u32 = 4_096;
+const LOG_PAGES: u32 = 8_192;
+/// What the writer keeps of the file in memory, in KiB: the ends of the indexes that messages go to.
+const WRITER_CACHE_KIB: i64 = 32 << 10;
 
 /// The store of one relay, in one folder.
 #[derive(Debug)]
@@ -272,6 +274,8 @@ fn open_files(folder: &Path) -> Result<(File, Connection), OpenError> {
     db.pragma_update(None, "secure_delete", "ON")?;
     // A page that many messages change goes from the log into the file less often. Once a minute the sweep empties it.
     db.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
+    // Negative: in kibibytes. A group that changes more than that has to write pages twice.
+    db.pragma_update(None, "cache_size", WRITER_CACHE_KIB.saturating_neg())?;
     schema::migrate(&mut db)?;
     Ok((lock, db))
 }
