@@ -45,7 +45,7 @@ const HELP: &str = "\
   fuzz keep [TARGET]             what they found becomes the corpus that the tests replay, as small as it can be
   bench [protocol|relay|client|bindings|all]
   soak [MINUTES] [SEED]          kill the relay again and again, for 10 or so many minutes, and judge what it promised
-  mutants [ARGUMENTS]            break the ratchets one line at a time: does a test notice? An hour or two
+  mutants [protocol|client]      break the code one line at a time: does a test notice? Hours; for one file: -F FILE.rs
   help                           this text
 
 Arguments after demo, chat, relay and mutants reach the program; each of them knows --help.";

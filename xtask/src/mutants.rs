@@ -1,4 +1,5 @@
-//! `mutants`: break the ratchets in some hundreds of ways, one at a time, and see whether a test notices.
+//! `mutants`: break the protocol and the decisions of the client in some thousands of ways, one at a time, and see whether a test
+//! notices.
 
 use crate::error::Error;
 use crate::workspace::{Workspace, run, run_to};
@@ -6,35 +7,65 @@ use crate::workspace::{Workspace, run, run_to};
 /// Another version would make other mutants, and `.cargo/mutants.toml` explains those of this one.
 const VERSION: &str = "27.1.0";
 
-/// The tests that a ratchet can fail.
-const TESTS: [&str; 7] = [
-    "--cargo-arg=--lib",
-    "--cargo-arg=--test=first_talk",
-    "--cargo-arg=--test=group",
-    "--cargo-arg=--test=interaction",
-    "--cargo-arg=--test=redaction",
-    "--cargo-arg=--test=stored_sessions",
-    "--cargo-arg=--test=vectors",
+/// What is broken together, and tested by the same tests.
+struct Part {
+    /// How it is called.
+    name: &'static str,
+    /// Where the mutants are. `.cargo/mutants.toml` says in which of its files.
+    package: &'static str,
+    /// The unit tests notice most of them, and are built and run in a fraction of the time.
+    first: &'static [&'static str],
+    /// All tests see only what those have left.
+    then: &'static [&'static str],
+}
+
+const PARTS: [Part; 2] = [
+    Part {
+        name: "protocol",
+        package: "sealpost-protocol",
+        first: &["--cargo-arg=--lib"],
+        then: &["--cargo-arg=--tests"],
+    },
+    // A client that decides wrongly is noticed by whom it talks with: over a real relay.
+    Part {
+        name: "client",
+        package: "sealpost-core",
+        first: &["--cargo-arg=--lib"],
+        then: &["--test-package=sealpost-core,sealpost-e2e", "--cargo-arg=--tests"],
+    },
 ];
 
 /// What cargo-mutants ends with when no test noticed one of them, and when a test did not end.
 const MISSED: i32 = 2;
 const TIMED_OUT: i32 = 3;
 
-/// Runs cargo-mutants, which reads `.cargo/mutants.toml`. A mutant that no test notices is a failure.
-///
-/// The unit tests notice most of them, and are built and run in a third of the time: all tests see only what is left.
+/// Runs cargo-mutants, which reads `.cargo/mutants.toml`, for the part that the first argument names, or for both. A mutant
+/// that no test notices is a failure.
 pub(crate) fn run_all(workspace: &Workspace, arguments: &[String]) -> Result<(), Error> {
     let shown = workspace.cargo(&["mutants", "--version"]).output();
     if !shown.is_ok_and(|out| String::from_utf8_lossy(&out.stdout).trim_end().ends_with(VERSION)) {
         eprintln!("dev: installing cargo-mutants {VERSION} with cargo; that takes some minutes, once");
         run(workspace.cargo(&["install", "--locked", &format!("cargo-mutants@{VERSION}")]))?;
     }
-    let [unit_tests, ..] = TESTS;
-    let mut first = workspace.cargo(&["mutants", unit_tests]);
-    first.args(arguments);
-    run_to(first, &[0, MISSED, TIMED_OUT])?;
-    let mut second = workspace.cargo(&["mutants", "--iterate"]);
-    second.args(TESTS).args(arguments);
-    run_to(second, &[0, TIMED_OUT])
+    let named = arguments.split_first().filter(|(first, _)| PARTS.iter().any(|part| part.name == *first));
+    let (name, arguments) = named.map_or((None, arguments), |(first, rest)| (Some(first), rest));
+    for part in PARTS.iter().filter(|part| name.is_none_or(|name| name == part.name)) {
+        part.run(workspace, arguments)?;
+    }
+    Ok(())
+}
+
+impl Part {
+    fn run(&self, workspace: &Workspace, arguments: &[String]) -> Result<(), Error> {
+        let output = format!("--output=.cache/mutants/{}", self.name);
+        let mutants = |more: &[&str]| {
+            let mut command = workspace.cargo(&["mutants", "--package", self.package, &output]);
+            command.args(more).args(arguments);
+            command
+        };
+        std::fs::create_dir_all(workspace.path(".cache/mutants").join(self.name))
+            .map_err(|source| Error::Io { subject: ".cache/mutants".into(), source })?;
+        run_to(mutants(self.first), &[0, MISSED, TIMED_OUT])?;
+        run_to(mutants(&[&["--iterate"], self.then].concat()), &[0, TIMED_OUT])
+    }
 }
