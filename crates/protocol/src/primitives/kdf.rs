@@ -1,11 +1,11 @@
 //! HMAC-SHA256, HKDF-SHA256 (RFC 5869) and every label of the protocol.
 
-use hkdf::HkdfExtract;
-use hmac::digest::FixedOutput as _;
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha2::{Digest as _, Sha256, Sha512};
+use std::array;
+
+use sha2::{Digest as _, Sha512};
 use zeroize::Zeroizing;
 
+use super::hmac::{Expansion, Key};
 use super::secret::{Secret, wipe_remains};
 
 /// Session secret of X3DH, session version 3.
@@ -60,7 +60,11 @@ pub(crate) fn hkdf_about<const N: usize>(
     input: &[&[u8]],
     info: &[&[u8]],
 ) -> Secret<N> {
-    Secret::fill(|out| expand(salt.map(|salt| salt.expose().as_slice()), input, info, out))
+    let mut expansion = Expansion::new(salt.map(|salt| salt.expose().as_slice()), input);
+    let secret = Secret::fill(|out| out.chunks_mut(32).for_each(|out| expansion.next(info, out)));
+    drop(expansion);
+    wipe_remains();
+    secret
 }
 
 /// HKDF whose output is cut into `K` keys of 32 bytes.
@@ -89,22 +93,28 @@ pub(crate) fn hkdf_keys_salted<const K: usize>(salt: &[&[u8]], input: &Secret<32
 
 /// `KDF_CK`: the chain key that follows `chain_key`, and the message key at its place.
 pub(crate) fn chain_step(chain_key: &Secret<32>) -> (Secret<32>, Secret<32>) {
-    let keyed = keyed(chain_key.expose());
-    (finish(keyed.clone(), &CHAIN_KEY_INPUT), finish(keyed, &MESSAGE_KEY_INPUT))
+    let key = Key::new(chain_key.expose());
+    let next = [CHAIN_KEY_INPUT, MESSAGE_KEY_INPUT];
+    let [chain_key, message_key] = next.map(|input| Secret::fill(|out| key.mac(&[&input], out)));
+    drop(key);
+    wipe_remains();
+    (chain_key, message_key)
 }
 
 /// `KDF_CK` without the message key: one step of a long jump.
 pub(crate) fn chain_skip(chain_key: &Secret<32>) -> Secret<32> {
-    finish(keyed(chain_key.expose()), &CHAIN_KEY_INPUT)
+    let key = Key::new(chain_key.expose());
+    let next = Secret::fill(|out| key.mac(&[&CHAIN_KEY_INPUT], out));
+    drop(key);
+    wipe_remains();
+    next
 }
 
 /// HMAC of the concatenated `parts`.
 pub(crate) fn hmac(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
-    let mut mac = keyed(key);
-    for part in parts {
-        mac.update(part);
-    }
-    mac.finalize().into_bytes().into()
+    let mut mac = [0; 32];
+    Key::new(key).mac(parts, &mut mac);
+    mac
 }
 
 /// SHA-512 of the concatenated `parts`.
@@ -127,37 +137,12 @@ pub(crate) fn sha512_repeated(mut hash: [u8; 64], suffix: &[u8], rounds: u32) ->
     hash
 }
 
-/// The keyed state, which several inputs may share: half the work of a short HMAC is in the key.
-fn keyed(key: &[u8; 32]) -> Hmac<Sha256> {
-    let mut block = Zeroizing::new([0; 64]);
-    if let Some(head) = block.first_chunk_mut() {
-        *head = *key;
-    }
-    Hmac::new((&*block).into())
-}
-
-fn finish(mut mac: Hmac<Sha256>, input: &[u8]) -> Secret<32> {
-    mac.update(input);
-    let secret = Secret::fill(|out| mac.finalize_into(out.into()));
-    wipe_remains();
-    secret
-}
-
 fn expand_keys<const K: usize>(salt: Option<&[u8]>, input: &[&[u8]], info: &[&[u8]]) -> [Secret<32>; K] {
-    let mut out = Zeroizing::new([[0; 32]; K]);
-    expand(salt, input, info, out.as_flattened_mut());
-    out.each_ref().map(|key| Secret::new(*key))
-}
-
-fn expand(salt: Option<&[u8]>, input: &[&[u8]], info: &[&[u8]], out: &mut [u8]) {
-    let mut extract = HkdfExtract::<Sha256>::new(salt);
-    for part in input {
-        extract.input_ikm(part);
-    }
-    let (_, hkdf) = extract.finalize();
-    #[expect(clippy::expect_used, reason = "fails only above 8,160 bytes; our longest output is 96")]
-    hkdf.expand_multi_info(info, out).expect("the output is short");
+    let mut expansion = Expansion::new(salt, input);
+    let keys = array::from_fn(|_| Secret::fill(|out| expansion.next(info, out)));
+    drop(expansion);
     wipe_remains();
+    keys
 }
 
 #[cfg(test)]
@@ -214,7 +199,8 @@ mod tests {
             }
             let (first, second) = input.split_at(input.len() / 2);
             let mut out = vec![0; expected.len()];
-            expand((!salt.is_empty()).then_some(&salt), &[first, second], &[&info], &mut out);
+            let mut expansion = Expansion::new((!salt.is_empty()).then_some(&salt), &[first, second]);
+            out.chunks_mut(32).for_each(|out| expansion.next(&[&info], out));
             assert_eq!(out, expected, "case {}", case["tcId"]);
             valid += 1;
         }

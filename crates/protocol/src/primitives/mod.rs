@@ -5,6 +5,7 @@ pub(crate) mod cipher;
 #[cfg(test)]
 mod client_formats;
 pub(crate) mod gcm_siv;
+mod hmac;
 pub(crate) mod hpke;
 pub(crate) mod kdf;
 pub(crate) mod kem;
