@@ -6,25 +6,18 @@ use prost::encoding::{DecodeContext, WireType, decode_varint, skip_field};
 
 use crate::error::DecodeError;
 
-/// One more than the highest number of a field that any form has.
-const NUMBERS: usize = 12;
-
-/// A message whose fields are where they are. Of several with one number, the last counts; what no form has does not.
-pub(crate) struct Fields<'a> {
-    by_number: [Option<Found<'a>>; NUMBERS],
-}
-
-/// All fields with one number.
-#[derive(Clone, Copy)]
-struct Found<'a> {
-    /// The message, from the first of them on.
-    first: &'a [u8],
-    times: usize,
-    last: Value<'a>,
+/// A message whose fields are where they are. Of several with one number, the last counts; what the form does not have does
+/// not. `N` is one more than the highest number that the form has: a table of twelve takes longer to make than most forms
+/// take to read.
+pub(crate) struct Fields<'a, const N: usize> {
+    message: &'a [u8],
+    by_number: [Value<'a>; N],
 }
 
 #[derive(Clone, Copy)]
 enum Value<'a> {
+    /// Not there.
+    None,
     Varint(u64),
     Fixed64(u64),
     Bytes(&'a [u8]),
@@ -32,22 +25,20 @@ enum Value<'a> {
     Other,
 }
 
-impl<'a> Fields<'a> {
+impl<'a, const N: usize> Fields<'a, N> {
+    #[inline]
     pub(crate) fn parse(message: &'a [u8]) -> Result<Self, DecodeError> {
-        let mut by_number = [None; NUMBERS];
+        let mut by_number = [Value::None; N];
         let mut rest = message;
         while !rest.is_empty() {
-            let from_here = rest;
             let (number, value) = field(&mut rest).ok_or(DecodeError::Malformed)?;
             let Some(place) = by_number.get_mut(number as usize) else { continue };
-            let Found { first, times, last } =
-                place.unwrap_or(Found { first: from_here, times: 0, last: value });
-            if discriminant(&last) != discriminant(&value) {
+            if !matches!(place, Value::None) && discriminant(place) != discriminant(&value) {
                 return Err(DecodeError::Malformed);
             }
-            *place = Some(Found { first, times: times.saturating_add(1), last: value });
+            *place = value;
         }
-        Ok(Self { by_number })
+        Ok(Self { message, by_number })
     }
 
     /// Empty when it is not there.
@@ -57,9 +48,9 @@ impl<'a> Fields<'a> {
 
     pub(crate) fn optional_bytes(&self, number: u32) -> Result<Option<&'a [u8]>, DecodeError> {
         match self.value(number) {
-            None => Ok(None),
-            Some(Value::Bytes(bytes)) => Ok(Some(bytes)),
-            Some(_) => Err(DecodeError::Malformed),
+            Value::None => Ok(None),
+            Value::Bytes(bytes) => Ok(Some(bytes)),
+            _ => Err(DecodeError::Malformed),
         }
     }
 
@@ -91,48 +82,76 @@ impl<'a> Fields<'a> {
 
     pub(crate) fn fixed64(&self, number: u32) -> Result<u64, DecodeError> {
         match self.value(number) {
-            None => Ok(0),
-            Some(Value::Fixed64(value)) => Ok(value),
-            Some(_) => Err(DecodeError::Malformed),
+            Value::None => Ok(0),
+            Value::Fixed64(value) => Ok(value),
+            _ => Err(DecodeError::Malformed),
         }
     }
 
-    /// All messages with this number, in their order.
+    /// All messages with this number, in their order; [`DecodeError::Malformed`] in place of one that is more than `most`.
     ///
     /// # Errors
-    /// [`DecodeError::Malformed`] when there are more than `most`.
+    /// [`DecodeError::Malformed`] when they are no messages.
     pub(crate) fn rows(
         &self,
         number: u32,
         most: usize,
-    ) -> Result<impl Iterator<Item = Result<&'a [u8], DecodeError>> + use<'a>, DecodeError> {
-        let found = self.by_number.get(number as usize).copied().flatten();
-        let (mut rest, times) = found.map_or((&[][..], 0), |found| (found.first, found.times));
-        if times > most {
-            return Err(DecodeError::Malformed);
-        }
-        Ok((0..times).map(move |_| {
-            loop {
-                match field(&mut rest) {
-                    Some((this, Value::Bytes(row))) if this == number => return Ok(row),
-                    Some((this, _)) if this != number => {}
-                    Some(_) | None => return Err(DecodeError::Malformed),
+    ) -> Result<impl Iterator<Item = Result<&'a [u8], DecodeError>> + use<'a, N>, DecodeError> {
+        // The last of them says that all are of its type.
+        let any = match self.value(number) {
+            Value::None => false,
+            Value::Bytes(_) => true,
+            _ => return Err(DecodeError::Malformed),
+        };
+        let mut rest = if any { self.message } else { &[] };
+        let mut left = most;
+        let mut next = move || {
+            while !rest.is_empty() {
+                if let (this, Value::Bytes(row)) = field(&mut rest)?
+                    && this == number
+                {
+                    return Some(row);
                 }
             }
+            None
+        };
+        Ok(std::iter::from_fn(move || {
+            let row = next()?;
+            Some(match left.checked_sub(1) {
+                Some(fewer) => {
+                    left = fewer;
+                    Ok(row)
+                }
+                None => Err(DecodeError::Malformed),
+            })
         }))
     }
 
     fn varint(&self, number: u32) -> Result<Option<u64>, DecodeError> {
         match self.value(number) {
-            None => Ok(None),
-            Some(Value::Varint(value)) => Ok(Some(value)),
-            Some(_) => Err(DecodeError::Malformed),
+            Value::None => Ok(None),
+            Value::Varint(value) => Ok(Some(value)),
+            _ => Err(DecodeError::Malformed),
         }
     }
 
-    fn value(&self, number: u32) -> Option<Value<'a>> {
-        self.by_number.get(number as usize)?.map(|found| found.last)
+    fn value(&self, number: u32) -> Value<'a> {
+        debug_assert!((number as usize) < N, "the form says that it has no field {number}");
+        self.by_number.get(number as usize).copied().unwrap_or(Value::None)
     }
+}
+
+/// What `read` makes of each of `rows`, of which there are `most`.
+pub(crate) fn read_all<'a, T>(
+    rows: impl Iterator<Item = Result<&'a [u8], DecodeError>>,
+    most: usize,
+    read: impl Fn(&'a [u8]) -> Result<T, DecodeError>,
+) -> Result<Vec<T>, DecodeError> {
+    let mut all = Vec::with_capacity(most);
+    for row in rows {
+        all.push(read(row?)?);
+    }
+    Ok(all)
 }
 
 /// The next field, and its number.

@@ -9,7 +9,7 @@
 mod fields;
 mod output;
 
-pub(crate) use fields::Fields;
+pub(crate) use fields::{Fields, read_all};
 pub(crate) use output::{Output, written};
 
 #[cfg(test)]
@@ -45,7 +45,7 @@ mod tests {
 
     impl Everything {
         fn read(bytes: &[u8]) -> Result<Self, crate::DecodeError> {
-            let fields = Fields::parse(bytes)?;
+            let fields = Fields::<10>::parse(bytes)?;
             Ok(Self {
                 number: fields.uint32(1)?,
                 perhaps: fields.optional_uint32(2)?,
@@ -87,10 +87,20 @@ mod tests {
 
     #[test]
     fn more_rows_than_there_may_be_are_refused() {
-        let fields = Fields::parse(&[0x4a, 0, 0x08, 7, 0x4a, 0]).unwrap();
-        let rows = |most| fields.rows(9, most).map(Iterator::count);
-        assert_eq!((rows(1), rows(2)), (Err(crate::DecodeError::Malformed), Ok(2)));
-        assert_eq!(fields.rows(2, 0).map(Iterator::count), Ok(0));
+        let fields = Fields::<10>::parse(&[0x4a, 0, 0x08, 7, 0x4a, 0]).unwrap();
+        let rows = |most| fields.rows(9, most).unwrap().collect::<Result<Vec<_>, _>>();
+        assert_eq!(rows(1), Err(crate::DecodeError::Malformed));
+        assert_eq!(rows(2), Ok(vec![&[][..], &[]]));
+        assert_eq!(fields.rows(2, 0).unwrap().count(), 0);
+        assert_eq!(fields.rows(1, 9).err(), Some(crate::DecodeError::Malformed));
+    }
+
+    /// A form that has fewer fields does not read those of another.
+    #[test]
+    fn what_the_form_does_not_have_does_not_count() {
+        let fields = Fields::<2>::parse(&[0x08, 7, 0x12, 1, 9, 0x10, 1]).unwrap();
+        assert_eq!(fields.uint32(1), Ok(7));
+        assert!(Fields::<3>::parse(&[0x08, 7, 0x12, 1, 9, 0x10, 1]).is_err());
     }
 
     proptest! {

@@ -37,7 +37,7 @@ impl SenderKeyRecord {
     /// # Errors
     /// [`DecodeError`] when it is not what was written.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let form = Fields::parse(bytes)?;
+        let form = Fields::<4>::parse(bytes)?;
         match form.uint32(1)? {
             0 => return Err(DecodeError::VersionTooOld),
             FORM => {}
@@ -65,12 +65,12 @@ impl SenderKey {
     }
 
     fn read(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let form = Fields::parse(bytes)?;
+        let form = Fields::<7>::parse(bytes)?;
         let secret = |bytes: &[u8]| Secret::from_slice(bytes).ok_or(DecodeError::Length);
         let public = PublicKey::parse(form.bytes(4)?)?;
         let signing = match form.bytes(5)? {
             [] => SigningKey::Theirs(public),
-            private => SigningKey::Ours(Arc::new(KeyPair::from_parts(public, &secret(private)?))),
+            private => SigningKey::Ours(Arc::new(KeyPair::from_parts(public, secret(private)?))),
         };
         Ok(Self {
             chain_id: form.uint32(1)?,

@@ -91,7 +91,7 @@ impl SenderKey {
 
     /// The key of the next message, and the chain after it. `None` at the end of the chain.
     pub(super) fn send(&self) -> Option<(IvAndKey, Self)> {
-        let (chain_key, message_key) = self.chain_key.copy().step()?;
+        let (chain_key, message_key) = self.chain_key.step()?;
         Some((cipher_key(message_key), self.at(chain_key, self.kept)))
     }
 
@@ -114,7 +114,7 @@ impl SenderKey {
     /// The key of message `id`, which is not behind the chain, and what becomes of those between.
     fn advance(&self, id: SkippedKeyId, now: UnixSeconds) -> Result<Step, NoKey> {
         let (limits, work) = (Limits::new(Jump::Limited), &mut Work::new(Jump::Limited));
-        let walked = walk(self.chain_key.copy(), id.iteration, self.kept, limits, work);
+        let walked = walk(&self.chain_key, id.iteration, self.kept, limits, work);
         let Walked { chain, key, kept, passed } = walked.ok_or(NoKey::TooFarAhead)?;
         Ok((cipher_key(key), self.at(chain, kept), Pending::Walk(id, now, passed)))
     }
@@ -142,7 +142,7 @@ mod tests {
         for case in file["keys"].as_array().unwrap() {
             assert_eq!(chain.chain_key.index(), u32::try_from(case["iteration"].as_u64().unwrap()).unwrap());
             assert_eq!(chain.chain_key.expose(), bytes(&case["chain_key"]).as_slice());
-            let (_, seed) = chain.chain_key.copy().step().unwrap();
+            let (_, seed) = chain.chain_key.step().unwrap();
             assert_eq!(seed.into_seed().expose(), bytes(&case["message_seed"]).as_slice());
             let (keys, next) = chain.send().unwrap();
             let expected = [bytes(&case["iv"]), bytes(&case["cipher_key"])].concat();

@@ -87,10 +87,10 @@ impl IdentityKeyPair {
     /// # Errors
     /// [`DecodeError`] when it is not protobuf, or a key in it is not one.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let form = Fields::parse(bytes)?;
+        let form = Fields::<3>::parse(bytes)?;
         let public = PublicKey::parse(form.bytes(1)?)?;
         let private = Secret::from_slice(form.bytes(2)?).ok_or(DecodeError::Length)?;
-        Ok(Self::new(KeyPair::from_parts(public, &private)))
+        Ok(Self::new(KeyPair::from_parts(public, private)))
     }
 
     pub(crate) fn key_pair(&self) -> &KeyPair {

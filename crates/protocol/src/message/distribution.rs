@@ -36,7 +36,7 @@ impl SenderKeyDistributionMessage {
             return Err(DecodeError::TooShort);
         }
         check_version(bytes)?;
-        let form = Fields::parse(body)?;
+        let form = Fields::<6>::parse(body)?;
         let [id, chain_key, signing_key] =
             [1, 4, 5].map(|number| form.optional_bytes(number)?.ok_or(DecodeError::MissingField));
         let signing_key = signing_key?;

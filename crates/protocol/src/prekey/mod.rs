@@ -65,7 +65,7 @@ struct Form<'a> {
 
 impl<'a> Form<'a> {
     fn parse(bytes: &'a [u8]) -> Result<Self, DecodeError> {
-        let form = Fields::parse(bytes)?;
+        let form = Fields::<6>::parse(bytes)?;
         Ok(Self {
             id: form.uint32(1)?,
             public: form.bytes(2)?,
@@ -89,6 +89,6 @@ impl<'a> Form<'a> {
     /// Of a pre-key that is one of X25519.
     fn key_pair(&self) -> Result<KeyPair, DecodeError> {
         let private = Secret::from_slice(self.secret).ok_or(DecodeError::Length)?;
-        Ok(KeyPair::from_parts(PublicKey::parse(self.public)?, &private))
+        Ok(KeyPair::from_parts(PublicKey::parse(self.public)?, private))
     }
 }

@@ -37,6 +37,12 @@ impl<const N: usize> Secret<N> {
         secret
     }
 
+    /// The bytes after `change`, in the same place.
+    pub(crate) fn changed(mut self, change: impl FnOnce(&mut [u8; N])) -> Self {
+        change(&mut self.0);
+        self
+    }
+
     /// Fresh random bytes.
     pub(crate) fn random<R: CryptoRng + ?Sized>(rng: &mut R) -> Self {
         Self::fill(|bytes| rng.fill_bytes(bytes))
@@ -44,13 +50,13 @@ impl<const N: usize> Secret<N> {
 
     /// `None` unless there are exactly `N` bytes.
     pub(crate) fn from_slice(bytes: &[u8]) -> Option<Self> {
-        let bytes: &[u8; N] = bytes.try_into().ok()?;
-        Some(Self::fill(|own| own.copy_from_slice(bytes)))
+        // Copied once, from there to the heap.
+        Box::<[u8]>::from(bytes).try_into().ok().map(Self)
     }
 
     /// A second copy. Not `Clone`: a copy of a secret is a decision.
     pub(crate) fn copy(&self) -> Self {
-        Self::fill(|own| own.copy_from_slice(self.expose()))
+        Self(self.0.clone())
     }
 }
 

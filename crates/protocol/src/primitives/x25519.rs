@@ -6,7 +6,6 @@ use std::sync::{LazyLock, OnceLock};
 use aws_lc_rs::agreement;
 use curve25519_dalek::EdwardsPoint;
 use curve25519_dalek::montgomery::MontgomeryPoint;
-use curve25519_dalek::scalar::clamp_integer;
 use rand_core::CryptoRng;
 
 use super::secret::Secret;
@@ -115,19 +114,22 @@ pub(crate) struct KeyPair {
 
 impl KeyPair {
     pub(crate) fn generate<R: CryptoRng + ?Sized>(rng: &mut R) -> Self {
-        Self::from_private(&Secret::random(rng))
+        Self::of(clamped(Secret::random(rng)))
     }
 
     /// Clamps `private` and computes the public half.
     pub(crate) fn from_private(private: &Secret<32>) -> Self {
-        let private = clamped(private);
+        Self::of(clamped(private.copy()))
+    }
+
+    fn of(private: Secret<32>) -> Self {
         let (agreeing, coordinate) = parse(&private);
         let public = PublicKey::from_coordinate(coordinate);
         Self { public, private, agreeing: agreeing.into(), edwards: OnceLock::new() }
     }
 
     /// From a stored pair; the public half is taken at its word, for it was computed when the pair was made.
-    pub(crate) fn from_parts(public: PublicKey, private: &Secret<32>) -> Self {
+    pub(crate) fn from_parts(public: PublicKey, private: Secret<32>) -> Self {
         Self { public, private: clamped(private), agreeing: OnceLock::new(), edwards: OnceLock::new() }
     }
 
@@ -179,8 +181,11 @@ fn parse(private: &Secret<32>) -> (agreement::PrivateKey, [u8; 32]) {
 }
 
 /// A multiple of the cofactor, of fixed length (RFC 7748, section 5).
-fn clamped(private: &Secret<32>) -> Secret<32> {
-    Secret::new(clamp_integer(*private.expose()))
+fn clamped(private: Secret<32>) -> Secret<32> {
+    private.changed(|[first, .., last]| {
+        *first &= 0xf8;
+        *last = (*last & 0x7f) | 0x40;
+    })
 }
 
 #[cfg(test)]
@@ -244,7 +249,7 @@ mod tests {
     #[test]
     fn a_private_half_is_clamped_wherever_it_comes_from() {
         let made = KeyPair::from_private(&Secret::new([0xff; 32]));
-        let stored = KeyPair::from_parts(*made.public(), &Secret::new([0xff; 32]));
+        let stored = KeyPair::from_parts(*made.public(), Secret::new([0xff; 32]));
         assert_eq!(made.private().expose(), stored.private().expose());
         assert_eq!((made.private().expose()[0], made.private().expose()[31]), (0xf8, 0x7f));
     }
@@ -298,7 +303,7 @@ mod tests {
     #[test]
     fn a_stored_pair_agrees_and_signs_as_it_did() {
         let made = KeyPair::from_private(&Secret::new([0x42; 32]));
-        let stored = KeyPair::from_parts(*made.public(), made.private());
+        let stored = KeyPair::from_parts(*made.public(), made.private().copy());
         let theirs = *KeyPair::from_private(&Secret::new([0x31; 32])).public();
         for _ in 0..2 {
             assert_eq!(made.agree(&theirs).unwrap().expose(), stored.agree(&theirs).unwrap().expose());

@@ -39,13 +39,13 @@ impl Chain for ChainKey {
     }
 
     /// `CK, MK = KDF_CK(CK)` (Double Ratchet, section 3.5).
-    fn step(self) -> Option<(Self, MessageKey)> {
+    fn step(&self) -> Option<(Self, MessageKey)> {
         let index = self.index.checked_add(1)?;
         let (key, message_key) = kdf::chain_step(&self.key);
         Some((Self { key, index }, MessageKey::new(message_key)))
     }
 
-    fn skip(self) -> Option<Self> {
+    fn skip(&self) -> Option<Self> {
         let index = self.index.checked_add(1)?;
         Some(Self { key: kdf::chain_skip(&self.key), index })
     }

@@ -108,7 +108,7 @@ impl DoubleRatchet {
         let SendingChain { ratchet_key, chain_key, previous } = &*self.sending;
         let header =
             Header { ratchet_key: *ratchet_key.public(), number: chain_key.index(), previous: *previous };
-        let (chain_key, message_key) = chain_key.copy().step()?;
+        let (chain_key, message_key) = chain_key.step()?;
         let sending = SendingChain { ratchet_key: ratchet_key.clone(), chain_key, previous: *previous };
         Some((Self { sending: Arc::new(sending), ..self.clone() }, header, message_key))
     }
@@ -219,7 +219,7 @@ impl ReceivingChain {
         work: &mut Work,
     ) -> Result<(Self, MessageKey, Pending<ChainKey>), NoKey> {
         let Terms { session, now, limits, .. } = *terms;
-        let walked = walk(self.chain_key.copy(), number, self.kept, limits, work);
+        let walked = walk(&self.chain_key, number, self.kept, limits, work);
         let Walked { chain: chain_key, key, kept, passed } = walked.ok_or(NoKey::Impossible)?;
         let skipped = Pending::Walk { session, ratchet_key: *self.ratchet_key.as_bytes(), now, keys: passed };
         Ok((Self { ratchet_key: self.ratchet_key, chain_key, kept }, key, skipped))

@@ -36,10 +36,10 @@ pub(crate) trait Chain: Sized {
     fn next_number(&self) -> u32;
 
     /// The next place, and the key on the way there. `None` at the end, after 2^32 - 1 messages.
-    fn step(self) -> Option<(Self, MessageKey)>;
+    fn step(&self) -> Option<(Self, MessageKey)>;
 
     /// A [`step`](Self::step) whose key nobody wants.
-    fn skip(self) -> Option<Self>;
+    fn skip(&self) -> Option<Self>;
 
     /// The same place once more.
     fn copy(&self) -> Self;
@@ -128,7 +128,7 @@ pub(crate) fn distance(next: u32, number: u32) -> Option<u32> {
 /// Walks to message `number`, which is not behind `chain`, for which `kept` keys are kept. `None` when it is too far
 /// ahead, or the chain ends before, or that is more than is left of `work`.
 pub(crate) fn walk<C: Chain>(
-    mut chain: C,
+    chain: &C,
     number: u32,
     kept: u32,
     limits: Limits,
@@ -141,14 +141,16 @@ pub(crate) fn walk<C: Chain>(
     work.take::<C>(between.saturating_add(1))?;
     let newest = between.min(limits.keep);
     let room = limits.keep.saturating_sub(newest);
+    // Where it has come to, once it has moved.
+    let mut place = None;
     for _ in newest..between {
-        chain = chain.skip()?;
+        place = Some(place.as_ref().unwrap_or(chain).skip()?);
     }
-    let from = (newest != 0).then(|| chain.copy());
+    let from = (newest != 0).then(|| place.as_ref().unwrap_or(chain).copy());
     for _ in 0..newest {
-        chain = chain.skip()?;
+        place = Some(place.as_ref().unwrap_or(chain).skip()?);
     }
-    let (chain, key) = chain.step()?;
+    let (chain, key) = place.as_ref().unwrap_or(chain).step()?;
     let passed = PassedOver { trim: (kept > room).then_some(room), keep: newest, from };
     Some(Walked { chain, key, kept: kept.min(room).saturating_add(newest), passed })
 }
@@ -192,13 +194,13 @@ mod tests {
             self.0
         }
 
-        fn step(self) -> Option<(Self, MessageKey)> {
+        fn step(&self) -> Option<(Self, MessageKey)> {
             let mut seed = [0; 32];
             seed[..4].copy_from_slice(&self.0.to_be_bytes());
             Some((self.skip()?, MessageKey::new(Secret::new(seed))))
         }
 
-        fn skip(self) -> Option<Self> {
+        fn skip(&self) -> Option<Self> {
             self.0.checked_add(1).map(Self)
         }
 
@@ -226,7 +228,7 @@ mod tests {
             from in 100_u32..200, between in 0_u32..50, keep in 0_u32..20, already in 0_u32..20,
         ) {
             let (number, already) = (from + between, already.min(keep));
-            let walked = walk(Counting(from), number, already, Limits { skip: 50, keep }, &mut work()).unwrap();
+            let walked = walk(&Counting(from), number, already, Limits { skip: 50, keep }, &mut work()).unwrap();
             prop_assert_eq!(walked.chain, Counting(number + 1));
             prop_assert_eq!(number_of(&walked.key.into_seed()), number);
             let mut rows: Vec<_> = (from - already..from).collect();
@@ -255,14 +257,14 @@ mod tests {
     fn a_walk_has_bounds() {
         let limits = Limits { skip: 3, keep: 2 };
         let ends_at =
-            |from, number| walk(Counting(from), number, 0, limits, &mut work()).map(|walked| walked.chain);
+            |from, number| walk(&Counting(from), number, 0, limits, &mut work()).map(|walked| walked.chain);
         assert_eq!(ends_at(7, 10), Some(Counting(11)));
         assert_eq!(ends_at(7, 11), None);
         assert_eq!(ends_at(7, 6), None);
         assert_eq!(ends_at(u32::MAX - 3, u32::MAX - 1), Some(Counting(u32::MAX)));
         assert_eq!(ends_at(u32::MAX - 3, u32::MAX), None);
         let far =
-            |jump, number| walk(Counting(0), number, 0, Limits::new(jump), &mut Work::new(jump)).is_some();
+            |jump, number| walk(&Counting(0), number, 0, Limits::new(jump), &mut Work::new(jump)).is_some();
         assert!(far(Jump::Limited, 25_000) && !far(Jump::Limited, 25_001));
         assert!(far(Jump::Far, 262_144));
         assert!(!far(Jump::Far, 262_145));

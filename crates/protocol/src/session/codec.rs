@@ -21,7 +21,7 @@ use bytes::Bytes;
 use super::record::{Entry, MAX_INACTIVE, Place, SessionRecord};
 use super::state::{Parties, Session, Unanswered};
 use crate::error::DecodeError;
-use crate::form::{Fields, Output, written};
+use crate::form::{Fields, Output, read_all, written};
 use crate::identity::IdentityKey;
 use crate::message::{Handshake, KemPart};
 use crate::prekey::{KemPreKeyId, OneTimePreKeyId, SignedPreKeyId};
@@ -146,10 +146,10 @@ impl SessionRecord {
     /// # Errors
     /// [`DecodeError`] when it is not what was written.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let record = Fields::parse(bytes)?;
+        let record = Fields::<3>::parse(bytes)?;
         check_form(record.uint32(1)?)?;
         let rows = record.rows(2, MAX_INACTIVE.saturating_add(1))?.map(|row| {
-            let row = Fields::parse(row?)?;
+            let row = Fields::<6>::parse(row?)?;
             let since = row.optional_uint64(5)?.map(UnixSeconds);
             let standing = if row.bool(3)? { Standing::Active } else { Standing::Inactive { since } };
             let (id, rank) = (SessionId::from_bytes(row.bytes(1)?)?, row.sint64(2)?);
@@ -223,15 +223,14 @@ impl Session {
     }
 
     fn read(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let form = Fields::parse(bytes)?;
+        let form = Fields::<11>::parse(bytes)?;
         check_form(form.uint32(1)?)?;
         let id = SessionId::from_bytes(form.bytes(2)?)?;
         let double = DoubleRatchet {
             sending: Arc::new(SendingChain::read(form.optional_bytes(7)?.ok_or(DecodeError::MissingField)?)?),
-            receiving: form
-                .rows(8, MAX_RECEIVING)?
-                .map(|row| ReceivingChain::read(row?).map(Arc::new))
-                .collect::<Result<_, _>>()?,
+            receiving: read_all(form.rows(8, MAX_RECEIVING)?, MAX_RECEIVING, |row| {
+                ReceivingChain::read(row).map(Arc::new)
+            })?,
             root_key: Arc::new(RootKey::new(secret(form.bytes(6)?)?)),
         };
         Ok(Self {
@@ -259,8 +258,8 @@ impl SendingChain {
     }
 
     fn read(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let form = Fields::parse(bytes)?;
-        let ratchet_key = KeyPair::from_parts(PublicKey::parse(form.bytes(1)?)?, &secret(form.bytes(2)?)?);
+        let form = Fields::<6>::parse(bytes)?;
+        let ratchet_key = KeyPair::from_parts(PublicKey::parse(form.bytes(1)?)?, secret(form.bytes(2)?)?);
         let chain_key = ChainKey::at(secret(form.bytes(3)?)?, form.uint32(4)?);
         Ok(Self { ratchet_key: Arc::new(ratchet_key), chain_key, previous: form.uint32(5)? })
     }
@@ -276,7 +275,7 @@ impl ReceivingChain {
     }
 
     fn read(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let form = Fields::parse(bytes)?;
+        let form = Fields::<5>::parse(bytes)?;
         let ratchet_key = PublicKey::parse(form.bytes(1)?)?;
         let chain_key = ChainKey::at(secret(form.bytes(2)?)?, form.uint32(3)?);
         Ok(Self { ratchet_key, chain_key, kept: form.uint32(4)? })
@@ -294,7 +293,7 @@ impl Unanswered {
     }
 
     fn read(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let form = Fields::parse(bytes)?;
+        let form = Fields::<6>::parse(bytes)?;
         let kem = match (form.optional_uint32(4)?, form.optional_bytes(5)?) {
             (Some(id), Some(ciphertext)) => {
                 Some(KemPart { id: KemPreKeyId(id), ciphertext: Bytes::copy_from_slice(ciphertext) })

@@ -107,7 +107,7 @@ impl Chains {
     pub(crate) fn send(&self, session: SessionId, epoch: u64) -> Result<Step, SendError> {
         let mut sending = self.sending.iter().skip_while(|chain| chain.epoch < epoch).cloned();
         let first = sending.next().filter(|chain| chain.epoch == epoch).ok_or(SendError::OutOfStep)?;
-        let (link, key) = first.link.copy().step().ok_or(SendError::ChainUsedUp)?;
+        let (link, key) = first.link.step().ok_or(SendError::ChainUsedUp)?;
         let index = link.index;
         let first = Sending { epoch, link: Arc::new(link) };
         let sending = [first].into_iter().chain(sending).collect();
@@ -181,7 +181,7 @@ impl Receiving {
         work: &mut Work,
     ) -> Result<(Self, Secret<32>, Pending<Link>), ReceiveError> {
         let Terms { session, now, limits, .. } = *terms;
-        let walked = walk(self.link.copy(), index, self.kept, limits, work);
+        let walked = walk(&*self.link, index, self.kept, limits, work);
         let Walked { chain: link, key, kept, passed } = walked.ok_or(ReceiveError::TooFarAhead)?;
         let skipped = Pending::Walk { session, ratchet_key: pq_chain(self.epoch), now, keys: passed };
         Ok((Self { epoch: self.epoch, link: Arc::new(link), kept }, key.into_seed(), skipped))
@@ -220,14 +220,14 @@ impl Chain for Link {
         self.index.saturating_add(1)
     }
 
-    fn step(self) -> Option<(Self, MessageKey)> {
+    fn step(&self) -> Option<(Self, MessageKey)> {
         let index = self.index.checked_add(1)?;
         let info: [&[u8]; 2] = [&index.to_be_bytes(), kdf::PQ_CHAIN_NEXT];
         let [key, message_key] = kdf::hkdf_keys_about(None, &[self.key.expose()], &info);
         Some((Self { index, key }, MessageKey::new(message_key)))
     }
 
-    fn skip(self) -> Option<Self> {
+    fn skip(&self) -> Option<Self> {
         let index = self.index.checked_add(1)?;
         let info: [&[u8]; 2] = [&index.to_be_bytes(), kdf::PQ_CHAIN_NEXT];
         Some(Self { index, key: kdf::hkdf_about(None, &[self.key.expose()], &info) })
@@ -285,7 +285,7 @@ mod tests {
             let chains = Chains::start(direction, &secret(&file["auth_key"]));
             let mut link = chains.sending[0].link.copy();
             for expected in file["message_keys"][name].as_array().unwrap() {
-                let (next, key) = link.copy().step().unwrap();
+                let (next, key) = link.step().unwrap();
                 assert_eq!(key.into_seed().expose(), bytes(expected).as_slice());
                 assert_eq!(link.skip().unwrap().key.expose(), next.key.expose());
                 link = next;

@@ -23,7 +23,7 @@ use super::chain::{Chains, Direction, Link, MAX_EPOCHS, Receiving, Sending};
 use super::chunks::{Chunk, Decoder, Encoder, Row};
 use super::{Negotiation, Running, Spqr};
 use crate::error::DecodeError;
-use crate::form::{Fields, Output};
+use crate::form::{Fields, Output, read_all};
 use crate::primitives::mlkem::Header;
 use crate::primitives::secret::Secret;
 
@@ -43,6 +43,8 @@ const NEXT: u32 = 5;
 const PARTIAL: u32 = 6;
 /// What they have sent.
 const COMPLETE: u32 = 7;
+/// One more than the highest of them.
+const STATE_FIELDS: usize = 8;
 
 impl Spqr {
     /// From what [`Running::write`] wrote, or from nothing.
@@ -81,7 +83,7 @@ impl Running {
     }
 
     fn read(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let form = Fields::parse(bytes)?;
+        let form = Fields::<12>::parse(bytes)?;
         match form.uint32(1)? {
             0 => return Err(DecodeError::VersionTooOld),
             FORM => {}
@@ -96,20 +98,20 @@ impl Running {
             _ => return Err(DecodeError::Malformed),
         };
         let direction = if form.bool(3)? { Direction::Responder } else { Direction::Initiator };
-        let sending = form.rows(6, MAX_EPOCHS)?.map(|row| {
-            let (epoch, link, _) = Link::read(row?)?;
+        let sending = |row| {
+            let (epoch, link, _) = Link::read(row)?;
             Ok(Sending { epoch, link })
-        });
-        let receiving = form.rows(7, MAX_EPOCHS)?.map(|row| {
-            let (epoch, link, kept) = Link::read(row?)?;
+        };
+        let receiving = |row| {
+            let (epoch, link, kept) = Link::read(row)?;
             Ok(Receiving { epoch, link, kept })
-        });
+        };
         let chains = Chains {
             direction,
             root: secret(form.bytes(5)?)?,
             epoch: form.uint64(4)?,
-            sending: sending.collect::<Result<_, DecodeError>>()?,
-            receiving: receiving.collect::<Result<_, DecodeError>>()?,
+            sending: read_all(form.rows(6, MAX_EPOCHS)?, MAX_EPOCHS, sending)?,
+            receiving: read_all(form.rows(7, MAX_EPOCHS)?, MAX_EPOCHS, receiving)?,
         };
         let auth_root = Secret::from_slice(form.bytes(9)?).ok_or(DecodeError::Length)?;
         let mac_key = Secret::from_slice(form.bytes(10)?).ok_or(DecodeError::Length)?;
@@ -133,7 +135,7 @@ impl Link {
 
     /// With its epoch, and how many keys are kept.
     fn read(bytes: &[u8]) -> Result<(u64, Arc<Self>, u32), DecodeError> {
-        let form = Fields::parse(bytes)?;
+        let form = Fields::<5>::parse(bytes)?;
         let key = Secret::from_slice(form.bytes(3)?).ok_or(DecodeError::Length)?;
         Ok((form.uint64(1)?, Arc::new(Self { index: form.uint32(2)?, key }), form.uint32(4)?))
     }
@@ -227,7 +229,7 @@ impl Chunk {
     }
 }
 
-fn state_of(form: &Fields<'_>) -> Result<State, DecodeError> {
+fn state_of(form: &Fields<'_, STATE_FIELDS>) -> Result<State, DecodeError> {
     Ok(match form.uint32(KIND)? {
         1 => State::KeysUnsampled(KeysUnsampled),
         2 => State::KeysSampled(KeysSampled { seed: secret(form.bytes(SECRET)?)?, header: encoder(form)? }),
@@ -266,11 +268,11 @@ fn state_of(form: &Fields<'_>) -> Result<State, DecodeError> {
     })
 }
 
-fn begun(form: &Fields<'_>) -> Result<Begun, DecodeError> {
+fn begun(form: &Fields<'_, STATE_FIELDS>) -> Result<Begun, DecodeError> {
     Ok(Begun { header: rows(form.bytes(HEADER)?)?, m: secret(form.bytes(SECRET)?)? })
 }
 
-fn encoder<const K: usize>(form: &Fields<'_>) -> Result<Encoder<K>, DecodeError> {
+fn encoder<const K: usize>(form: &Fields<'_, STATE_FIELDS>) -> Result<Encoder<K>, DecodeError> {
     let next = form.uint32(NEXT)?.try_into().map_err(|_| DecodeError::Malformed)?;
     Ok(Encoder::at(rows(form.bytes(SENDING)?)?, next))
 }
