@@ -9,8 +9,8 @@ use std::sync::LazyLock;
 use rand::{SeedableRng as _, rngs::StdRng};
 use sealpost_protocol::group::{self, SenderKeyRecord, SkippedKeyId};
 use sealpost_protocol::{
-    Address, Ciphertext, DistributionId, EncryptError, PreKeySignalMessage, SenderKeyMessage, SessionPolicy,
-    SessionRecord, SignalMessage,
+    Address, Ciphertext, DistributionId, EncryptError, KnownKeys, PreKeySignalMessage, SenderKeyMessage,
+    SessionPolicy, SessionRecord, SignalMessage,
 };
 
 use crate::allocation::{Limit, limited_step};
@@ -168,7 +168,7 @@ impl Member {
             })
             .collect();
         let record = SenderKeyRecord::empty(id).process(&handed.output).unwrap().next;
-        let opened = record.decrypt(&under_way.remove(2), None, NOW).unwrap();
+        let opened = record.decrypt(&under_way.remove(2), None, NOW, &mut KnownKeys::default()).unwrap();
         let kept = opened.skipped.iter().map(|change| match change {
             group::SkippedChange::Keep(key) => (key.id, *key.seed.expose()),
             other => panic!("a first jump only keeps keys, no {other:?}"),
@@ -180,8 +180,9 @@ impl Member {
         let Ok(message) = SenderKeyMessage::parse(message) else { return };
         let id = SkippedKeyId::of(&message);
         let kept = self.skipped.get(&id).map(|seed| group::SkippedKey::new(id, *seed, Some(NOW)));
-        let opened =
-            limited_step(LIMITS, message.serialize(), || self.record.decrypt(&message, kept.as_ref(), NOW));
+        let opened = limited_step(LIMITS, message.serialize(), || {
+            self.record.decrypt(&message, kept.as_ref(), NOW, &mut KnownKeys::default())
+        });
         if let Ok(advanced) = opened {
             let stored = advanced.next.to_bytes();
             assert_eq!(*SenderKeyRecord::from_bytes(&stored).unwrap().to_bytes(), *stored);

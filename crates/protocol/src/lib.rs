@@ -51,6 +51,7 @@ pub use prekey::{
     BundleError, KemPreKey, KemPreKeyId, OneTimePreKey, OneTimePreKeyId, OurPreKeys, PreKeyBundle,
     PreKeyKind, RawPreKeyBundle, RawSigned, SignedPreKey, SignedPreKeyId, VerifiedBundle,
 };
+pub use primitives::known_keys::KnownKeys;
 pub use primitives::secret::Secret;
 pub use ratchet::skipped::{SkippedChange, SkippedKey, SkippedKeyId, SkippedKeyName, SkippedKeys};
 pub use session::{

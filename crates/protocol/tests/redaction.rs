@@ -225,10 +225,12 @@ fn groups(seen: &mut Seen) {
         "Advanced { next: SenderKeyRecord { distribution_id: DistributionId(abab..), chains: 1 }, skipped: [], output: SenderKeyMessage { distribution_id: DistributionId(abab..), chain_id: 1771572272, iteration: 0, ciphertext_len: 16, .. } }",
     );
     let read = SenderKeyRecord::empty(distribution_id).process(&made.output).unwrap().next;
+    let known = &mut KnownKeys::default();
     seen.prints(
-        &read.decrypt(&sent.output, None, NOW).unwrap(),
+        &read.decrypt(&sent.output, None, NOW, known).unwrap(),
         "Advanced { next: SenderKeyRecord { distribution_id: DistributionId(abab..), chains: 1 }, skipped: [], output: Plaintext(..) }",
     );
+    seen.prints(known, "KnownKeys(1)");
     let errors = (EncryptError::NoSenderKey, DecryptError::Duplicate, WrongDistribution);
     seen.prints(&errors, "(NoSenderKey, Duplicate, WrongDistribution)");
 

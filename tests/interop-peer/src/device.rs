@@ -6,9 +6,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use sealpost_protocol::group::SenderKeyRecord;
 use sealpost_protocol::sealed::Remembered;
 use sealpost_protocol::{
-    Address, Consumed, DistributionId, IdentityKey, IdentityKeyPair, KemPreKey, KemPreKeyId, LocalDevice,
-    OneTimePreKey, OneTimePreKeyId, OurPreKeys, PreKeySignalMessage, SessionChange, SessionPolicy,
-    SessionRecord, SignedPreKey, SignedPreKeyId, SkippedChange, SkippedKeys, UnixSeconds,
+    Address, Consumed, DistributionId, IdentityKey, IdentityKeyPair, KemPreKey, KemPreKeyId, KnownKeys,
+    LocalDevice, OneTimePreKey, OneTimePreKeyId, OurPreKeys, PreKeySignalMessage, SessionChange,
+    SessionPolicy, SessionRecord, SignedPreKey, SignedPreKeyId, SkippedChange, SkippedKeys, UnixSeconds,
 };
 
 use crate::failure::Failure;
@@ -26,6 +26,7 @@ pub(crate) struct Device {
     pub(crate) sender_keys: BTreeMap<(Address, DistributionId), SenderKey>,
     /// Saves time, and is not saved.
     pub(crate) remembered: Remembered,
+    pub(crate) known_keys: KnownKeys,
 }
 
 /// Our pre-keys.
@@ -84,6 +85,7 @@ impl Device {
             peers: BTreeMap::new(),
             sender_keys: BTreeMap::new(),
             remembered: Remembered::default(),
+            known_keys: KnownKeys::default(),
         }
     }
 

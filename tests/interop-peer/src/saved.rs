@@ -3,8 +3,8 @@
 use sealpost_protocol::group::{SenderKeyRecord, SkippedKey, SkippedKeyId};
 use sealpost_protocol::sealed::Remembered;
 use sealpost_protocol::{
-    Address, DeviceId, DistributionId, IdentityKey, IdentityKeyPair, KemPreKey, KemPreKeyId, OneTimePreKey,
-    SessionPolicy, SessionRecord, SignedPreKey, SignedPreKeyId, SkippedKeys, UnixSeconds,
+    Address, DeviceId, DistributionId, IdentityKey, IdentityKeyPair, KemPreKey, KemPreKeyId, KnownKeys,
+    OneTimePreKey, SessionPolicy, SessionRecord, SignedPreKey, SignedPreKeyId, SkippedKeys, UnixSeconds,
 };
 use serde::{Deserialize, Serialize};
 
@@ -63,6 +63,7 @@ impl Saved {
             peers,
             sender_keys,
             remembered: _,
+            known_keys: _,
         } = device;
         let PreKeys { signed, one_time, kem, used } = pre_keys;
         let used = used.iter().map(|(kem, signed, base_key)| (kem.0, signed.0, base_key[..].into()));
@@ -109,6 +110,7 @@ impl Saved {
             peers: self.peers.iter().map(SavedPeer::restore).collect::<Result<_, _>>()?,
             sender_keys: self.sender_keys.iter().map(SavedSenderKey::restore).collect::<Result<_, _>>()?,
             remembered: Remembered::default(),
+            known_keys: KnownKeys::default(),
         })
     }
 }

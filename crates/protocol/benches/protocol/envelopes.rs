@@ -1,4 +1,5 @@
-//! Sealed sender. What was computed for the message before is remembered, as clients do.
+//! Sealed sender. Where the row says so, what was computed for the message before is remembered; elsewhere it is the first one of its
+//! sender, or to its recipients, since the program began.
 
 use std::hint::black_box;
 
@@ -8,6 +9,7 @@ use sealpost_protocol::sealed::{
 };
 use sealpost_protocol::{Address, DeviceId, IdentityKeyPair, MessageType};
 
+use super::floor::Floor;
 use super::people::{Device, rng, two_devices};
 use super::{Call, Operation};
 
@@ -15,46 +17,74 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation {
         name: "sealed v1, seal",
         per_call: 1,
-        floor: Some(|floor| {
-            floor.key_pair + floor.agree + 2.0 * floor.hkdf_96 + 2.0 * (floor.cipher + floor.mac)
-        }),
-        prepare: seal_v1,
+        floor: Some(|floor| floor.seal_v1() + floor.agree),
+        prepare: || seal_v1(false),
+    },
+    Operation {
+        name: "sealed v1, seal, recipient known",
+        per_call: 1,
+        floor: Some(Floor::seal_v1),
+        prepare: || seal_v1(true),
     },
     Operation {
         name: "sealed v1, open and verify",
         per_call: 1,
-        floor: Some(|floor| floor.agree + 2.0 * floor.hkdf_96 + 2.0 * (floor.decipher + floor.mac)),
-        prepare: open_v1,
+        floor: Some(|floor| floor.open_v1() + floor.agree + 2.0 * floor.verify),
+        prepare: || open_v1(false),
+    },
+    Operation {
+        name: "sealed v1, open and verify, sender known",
+        per_call: 1,
+        floor: Some(Floor::open_v1),
+        prepare: || open_v1(true),
     },
     Operation {
         name: "sealed v2, to 1",
         per_call: 1,
+        floor: Some(|floor| floor.seal_v2(1) + floor.agree),
+        prepare: || seal_v2(1, false),
+    },
+    Operation {
+        name: "sealed v2, to 1, recipients known",
+        per_call: 1,
         floor: Some(|floor| floor.seal_v2(1)),
-        prepare: || seal_v2(1),
+        prepare: || seal_v2(1, true),
     },
     Operation {
         name: "sealed v2, to 10, each",
         per_call: 10,
-        floor: Some(|floor| floor.seal_v2(10) / 10.0),
-        prepare: || seal_v2(10),
+        floor: Some(|floor| floor.seal_v2(10) / 10.0 + floor.agree),
+        prepare: || seal_v2(10, false),
     },
     Operation {
         name: "sealed v2, to 100, each",
         per_call: 100,
-        floor: Some(|floor| floor.seal_v2(100) / 100.0),
-        prepare: || seal_v2(100),
+        floor: Some(|floor| floor.seal_v2(100) / 100.0 + floor.agree),
+        prepare: || seal_v2(100, false),
     },
     Operation {
         name: "sealed v2, to 1,000, each",
         per_call: 1_000,
+        floor: Some(|floor| floor.seal_v2(1_000) / 1_000.0 + floor.agree),
+        prepare: || seal_v2(1_000, false),
+    },
+    Operation {
+        name: "sealed v2, to 1,000, each, recipients known",
+        per_call: 1_000,
         floor: Some(|floor| floor.seal_v2(1_000) / 1_000.0),
-        prepare: || seal_v2(1_000),
+        prepare: || seal_v2(1_000, true),
     },
     Operation {
         name: "sealed v2, open and verify",
         per_call: 1,
-        floor: Some(|floor| floor.agree + floor.key_pair + 4.0 * floor.hkdf_64 + floor.gcm_siv),
-        prepare: open_v2,
+        floor: Some(|floor| floor.open_v2() + floor.agree + 2.0 * floor.verify),
+        prepare: || open_v2(false),
+    },
+    Operation {
+        name: "sealed v2, open and verify, sender known",
+        per_call: 1,
+        floor: Some(Floor::open_v2),
+        prepare: || open_v2(true),
     },
 ];
 
@@ -84,25 +114,28 @@ fn scene() -> Scene {
     Scene { alice, bob, content, trust: Trust::new(vec![root.public()]) }
 }
 
-fn seal_v1() -> Call {
+fn seal_v1(remember: bool) -> Call {
     let (Scene { alice, bob, content, .. }, mut rng) = (scene(), rng(4));
     let mut remembered = Remembered::default();
     Box::new(move || {
+        if !remember {
+            remembered = Remembered::default();
+        }
         let recipient = bob.identity.public();
         black_box(sealed::seal_v1(&content, &alice.identity, recipient, &mut remembered, &mut rng).unwrap());
     })
 }
 
-fn open_v1() -> Call {
+fn open_v1(remember: bool) -> Call {
     let (scene, mut rng) = (scene(), rng(4));
     let Scene { alice, bob, content, .. } = &scene;
     let recipient = bob.identity.public();
     let envelope =
         sealed::seal_v1(content, &alice.identity, recipient, &mut Remembered::default(), &mut rng).unwrap();
-    open_and_verify(scene, envelope)
+    open_and_verify(scene, envelope, remember)
 }
 
-fn open_v2() -> Call {
+fn open_v2(remember: bool) -> Call {
     let (scene, mut rng) = (scene(), rng(4));
     let Scene { alice, bob, content, .. } = &scene;
     let recipient =
@@ -110,12 +143,15 @@ fn open_v2() -> Call {
     let (ours, remembered) = (&alice.identity, &mut Remembered::default());
     let sent = sealed::seal_v2(content, ours, &[recipient], &[], remembered, &mut rng).unwrap();
     let envelope = sent.received_by(&sent.recipients()[0]);
-    open_and_verify(scene, envelope)
+    open_and_verify(scene, envelope, remember)
 }
 
-fn open_and_verify(scene: Scene, envelope: Vec<u8>) -> Call {
+fn open_and_verify(scene: Scene, envelope: Vec<u8>, remember: bool) -> Call {
     let mut remembered = Remembered::default();
     Box::new(move || {
+        if !remember {
+            remembered = Remembered::default();
+        }
         let Scene { bob, trust, .. } = &scene;
         let receiver = Receiver { address: &bob.address, e164: None, trust, now: NOW };
         let content = sealed::open(&envelope, &bob.identity, &mut remembered).unwrap();
@@ -123,7 +159,7 @@ fn open_and_verify(scene: Scene, envelope: Vec<u8>) -> Call {
     })
 }
 
-fn seal_v2(count: u32) -> Call {
+fn seal_v2(count: u32, remember: bool) -> Call {
     let (Scene { alice, content, .. }, mut rng) = (scene(), rng(4));
     let people: Vec<(Address, IdentityKeyPair)> = (0..count)
         .map(|number| {
@@ -133,6 +169,9 @@ fn seal_v2(count: u32) -> Call {
         .collect();
     let mut remembered = Remembered::default();
     Box::new(move || {
+        if !remember {
+            remembered = Remembered::default();
+        }
         let recipients: Vec<_> = people
             .iter()
             .map(|(address, identity)| Recipient {

@@ -6,6 +6,9 @@ use aes::cipher::block_padding::Pkcs7;
 use aes::cipher::{BlockModeDecrypt as _, BlockModeEncrypt as _, KeyIvInit as _};
 use aes_gcm_siv::aead::Aead as _;
 use aws_lc_rs::agreement;
+use curve25519_dalek::constants::ED25519_BASEPOINT_POINT;
+use curve25519_dalek::edwards::VartimeEdwardsPrecomputation;
+use curve25519_dalek::traits::VartimePrecomputedMultiscalarMul as _;
 use curve25519_dalek::{EdwardsPoint, MontgomeryPoint, Scalar};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use libcrux_ml_kem::kyber1024;
@@ -19,6 +22,10 @@ pub(crate) struct Floor {
     pub(crate) agree: f64,
     pub(crate) key_pair: f64,
     pub(crate) verify: f64,
+    /// Another by the same key, whose point and encoding are there.
+    pub(crate) verify_again: f64,
+    /// With a table of the key's multiples as well.
+    pub(crate) verify_known: f64,
     pub(crate) sign: f64,
     /// A multiple of the base point in Edwards form, which a key computes when it first signs.
     pub(crate) base_multiple: f64,
@@ -46,6 +53,7 @@ impl Floor {
         let public = private.compute_public_key().unwrap();
         let scalar = Scalar::from_bytes_mod_order(KEY);
         let edwards = EdwardsPoint::mul_base(&scalar);
+        let table = VartimeEdwardsPrecomputation::new([ED25519_BASEPOINT_POINT, edwards]);
         let montgomery = MontgomeryPoint(public.as_ref().try_into().unwrap());
         let pair = kyber1024::generate_key_pair([9; 64]);
         let (kem_ciphertext, _) = kyber1024::encapsulate(pair.public_key(), KEY);
@@ -69,6 +77,16 @@ impl Floor {
                 let h = Sha512::digest([&public.as_bytes()[..], &[9; 65]].concat());
                 let h = Scalar::from_bytes_mod_order_wide(&h.into());
                 EdwardsPoint::vartime_double_scalar_mul_basepoint(&h, &edwards, &scalar).compress()
+            }),
+            verify_again: time(|| {
+                let h = Sha512::digest([&KEY[..], &[9; 65]].concat());
+                let h = Scalar::from_bytes_mod_order_wide(&h.into());
+                EdwardsPoint::vartime_double_scalar_mul_basepoint(&h, &edwards, black_box(&scalar)).compress()
+            }),
+            verify_known: time(|| {
+                let h = Sha512::digest([&KEY[..], &[9; 65]].concat());
+                let h = Scalar::from_bytes_mod_order_wide(&h.into());
+                table.vartime_multiscalar_mul([black_box(scalar), h]).compress()
             }),
             sign: time(|| {
                 let r = Scalar::from_bytes_mod_order_wide(&Sha512::digest(black_box([9; 192])).into());
@@ -120,6 +138,20 @@ impl Floor {
     /// The first chains and the first authenticator of SPQR.
     pub(crate) fn spqr_start(&self) -> f64 {
         self.hkdf_96 + self.hkdf_64
+    }
+
+    /// The agreement of the identity keys being known.
+    pub(crate) fn seal_v1(&self) -> f64 {
+        self.key_pair + self.agree + 2.0 * self.hkdf_96 + 2.0 * (self.cipher + self.mac)
+    }
+
+    /// The same, and both certificates.
+    pub(crate) fn open_v1(&self) -> f64 {
+        self.agree + 2.0 * self.hkdf_96 + 2.0 * (self.decipher + self.mac)
+    }
+
+    pub(crate) fn open_v2(&self) -> f64 {
+        self.agree + self.key_pair + 4.0 * self.hkdf_64 + self.gcm_siv
     }
 
     /// On one core, the agreements of the identity keys being known.

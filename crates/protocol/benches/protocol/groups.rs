@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use sealpost_protocol::group::SenderKeyRecord;
-use sealpost_protocol::{DistributionId, SenderKeyMessage};
+use sealpost_protocol::{DistributionId, KnownKeys, SenderKeyMessage};
 
 use super::people::{NOW, TEXT, rng};
 use super::{Call, Operation};
@@ -19,7 +19,13 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         name: "sender key, decrypt",
         per_call: 1,
         floor: Some(|floor| floor.verify + 2.0 * floor.hmac + floor.hkdf_64 + floor.decipher),
-        prepare: decrypt,
+        prepare: || decrypt(false),
+    },
+    Operation {
+        name: "sender key, decrypt, sender known",
+        per_call: 1,
+        floor: Some(|floor| floor.verify_known + 2.0 * floor.hmac + floor.hkdf_64 + floor.decipher),
+        prepare: || decrypt(true),
     },
 ];
 
@@ -32,14 +38,19 @@ fn encrypt() -> Call {
     })
 }
 
-fn decrypt() -> Call {
+/// `known` is whether many messages of the sender came before.
+fn decrypt(known: bool) -> Call {
     let mut rng = rng(1);
     let nothing = SenderKeyRecord::empty(DistributionId::new([7; 16]));
     let made = nothing.create_distribution(&mut rng);
     let theirs = nothing.process(&made.output).unwrap().next;
     let message = made.next.encrypt(&TEXT, &mut rng).unwrap().output.serialize().to_vec();
+    let mut keys = KnownKeys::default();
     Box::new(move || {
         let message = SenderKeyMessage::parse(&message).unwrap();
-        drop(black_box(theirs.decrypt(&message, None, NOW).unwrap()));
+        if !known {
+            keys = KnownKeys::default();
+        }
+        drop(black_box(theirs.decrypt(&message, None, NOW, &mut keys).unwrap()));
     })
 }

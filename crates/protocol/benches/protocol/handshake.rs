@@ -12,7 +12,8 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         name: "initiate (PQXDH), bundle verified",
         per_call: 1,
         floor: Some(|floor| {
-            2.0 * floor.verify
+            floor.verify
+                + floor.verify_again
                 + floor.encapsulate
                 + 2.0 * floor.key_pair
                 + 5.0 * floor.agree

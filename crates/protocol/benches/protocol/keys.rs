@@ -21,7 +21,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation {
         name: "verify a bundle",
         per_call: 1,
-        floor: Some(|floor| 2.0 * floor.verify),
+        floor: Some(|floor| floor.verify + floor.verify_again),
         prepare: verify_bundle,
     },
     Operation {

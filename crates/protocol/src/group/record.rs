@@ -20,6 +20,7 @@ use crate::distribution_id::DistributionId;
 use crate::error::NotAuthentic;
 use crate::message::{SenderKeyDistributionMessage, SenderKeyMessage};
 use crate::plaintext::Plaintext;
+use crate::primitives::known_keys::KnownKeys;
 use crate::primitives::x25519::KeyPair;
 use crate::time::UnixSeconds;
 
@@ -106,7 +107,8 @@ impl SenderKeyRecord {
         Ok(Advanced { next: self.with_chain(next), skipped: Vec::new(), output })
     }
 
-    /// Decrypts a message of the sender. `skipped` is the kept key of [`SkippedKeyId::of`] the message, if there is one.
+    /// Decrypts a message of the sender. `skipped` is the kept key of [`SkippedKeyId::of`] the message, if there is one; `known`
+    /// makes verifying the next message of the same sender cheaper.
     ///
     /// # Errors
     /// [`DecryptError`].
@@ -115,13 +117,14 @@ impl SenderKeyRecord {
         message: &SenderKeyMessage,
         skipped: Option<&SkippedKey>,
         now: UnixSeconds,
+        known: &mut KnownKeys,
     ) -> Result<Advanced<Plaintext>, DecryptError> {
         if message.distribution_id() != self.distribution_id {
             return Err(DecryptError::NoSenderKey);
         }
         let chain = self.find(message.chain_id()).ok_or(DecryptError::NoSenderKey)?;
         // Before the chain moves: others must not make us compute 25,000 steps.
-        if !message.is_signed_by(chain.signing.public()) {
+        if !message.is_signed_by(chain.signing.public(), known) {
             return Err(DecryptError::NotDecryptable);
         }
         let (keys, next, skipped) = chain.receive(SkippedKeyId::of(message), skipped, now)?;

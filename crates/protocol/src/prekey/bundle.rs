@@ -8,7 +8,7 @@ use crate::error::DecodeError;
 use crate::identity::IdentityKey;
 use crate::primitives::kem::KemPublicKey;
 use crate::primitives::x25519::PublicKey;
-use crate::primitives::xeddsa::Signature;
+use crate::primitives::xeddsa::{Signature, Verifier};
 
 /// A bundle as the relay gives it.
 #[derive(Clone, Copy)]
@@ -158,11 +158,14 @@ impl PreKeyBundle {
     /// # Errors
     /// [`BundleError::Signature`].
     pub fn verify(self) -> Result<VerifiedBundle, BundleError> {
-        if !self.identity_key.verify(self.signed.key.as_bytes(), &self.signature) {
+        // The same key has signed both.
+        let verifier = Verifier::new(self.identity_key.public_key());
+        let verifier = verifier.ok_or(BundleError::Signature(PreKeyKind::Signed))?;
+        if !verifier.verify(self.signed.key.as_bytes(), &self.signature) {
             return Err(BundleError::Signature(PreKeyKind::Signed));
         }
         let kem = match self.kem {
-            Some((kem, signature)) if self.identity_key.verify(kem.key.as_bytes(), &signature) => Some(kem),
+            Some((kem, signature)) if verifier.verify(kem.key.as_bytes(), &signature) => Some(kem),
             Some(_) => return Err(BundleError::Signature(PreKeyKind::Kem)),
             None => None,
         };

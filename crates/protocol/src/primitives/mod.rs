@@ -9,6 +9,7 @@ mod hmac;
 pub(crate) mod hpke;
 pub(crate) mod kdf;
 pub(crate) mod kem;
+pub(crate) mod known_keys;
 pub(crate) mod mlkem;
 pub(crate) mod secret;
 pub(crate) mod stream;

@@ -5,8 +5,10 @@
 
 use std::fmt;
 
-use curve25519_dalek::EdwardsPoint;
-use curve25519_dalek::Scalar;
+use curve25519_dalek::constants::ED25519_BASEPOINT_POINT;
+use curve25519_dalek::edwards::VartimeEdwardsPrecomputation;
+use curve25519_dalek::traits::VartimePrecomputedMultiscalarMul as _;
+use curve25519_dalek::{EdwardsPoint, Scalar};
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
@@ -29,6 +31,12 @@ impl Signature {
 
     pub(crate) fn as_bytes(&self) -> &[u8; SIGNATURE_LEN] {
         &self.0
+    }
+
+    /// The sign of the Edwards key, which the unused bit tells.
+    fn sign(&self) -> bool {
+        let [.., top] = self.0;
+        top & SIGN_BIT != 0
     }
 }
 
@@ -73,29 +81,157 @@ fn sign_with(key: &KeyPair, message: &[u8], random: &Secret<64>) -> Signature {
 }
 
 /// Whether `signature` is one of `message` by `key`: `sB - hA` must be `R`. Not constant-time: nothing here is secret.
-pub(crate) fn verify(key: &PublicKey, message: &[u8], Signature(signature): &Signature) -> bool {
-    let (Some(commitment), Some(mut s)) =
-        (signature.first_chunk::<32>(), signature.last_chunk::<32>().copied())
-    else {
-        return false;
-    };
-    let [.., top] = &mut s;
-    let sign = *top >> 7;
-    *top &= !SIGN_BIT;
-    // Signers give s below 2^253, and others refuse the rest; that s is below the group order nobody checks.
-    if *top & 0xe0 != 0 {
-        return false;
+pub(crate) fn verify(key: &PublicKey, message: &[u8], signature: &Signature) -> bool {
+    Verifier::new(key).is_some_and(|verifier| verifier.verify(message, signature))
+}
+
+/// What verifying needs of a key, whatever the message and the sign that the signature tells.
+pub(crate) struct Verifier {
+    /// `A` of the sign 0, and of the sign 1.
+    points: [Point; 2],
+    /// Multiples of `B` and of `-A`, some 20 kB, for one of the signs.
+    table: Option<(bool, VartimeEdwardsPrecomputation)>,
+}
+
+/// One of the two points that have the coordinate of a key.
+struct Point {
+    /// `-A`.
+    negative: EdwardsPoint,
+    /// `A`, as it is hashed.
+    encoded: [u8; 32],
+}
+
+impl Verifier {
+    /// `None` for a key that is no point of the curve: no signature is one of it.
+    pub(crate) fn new(key: &PublicKey) -> Option<Self> {
+        let point = key.point().to_edwards(0)?;
+        let encoded = point.compress().to_bytes();
+        let mut opposite = encoded;
+        let [.., top] = &mut opposite;
+        // The negative of a point of order 2 is itself, in one encoding.
+        if point != -point {
+            *top |= SIGN_BIT;
+        }
+        let points = [Point { negative: -point, encoded }, Point { negative: point, encoded: opposite }];
+        Some(Self { points, table: None })
     }
-    let Some(public) = key.point().to_edwards(sign) else { return false };
-    let h = Scalar::from_bytes_mod_order_wide(&sha512(&[commitment, public.compress().as_bytes(), message]));
-    let s = Scalar::from_bytes_mod_order(s);
-    EdwardsPoint::vartime_double_scalar_mul_basepoint(&h, &-public, &s).compress().as_bytes() == commitment
+
+    /// Makes the table for the sign of `signature`, which a signer does not change. It is worth its while for a key that signs
+    /// often.
+    pub(super) fn tabulate(&mut self, signature: &Signature) {
+        let sign = signature.sign();
+        let points = [ED25519_BASEPOINT_POINT, self.point(sign).negative];
+        self.table = Some((sign, VartimeEdwardsPrecomputation::new(points)));
+    }
+
+    #[cfg(test)]
+    pub(super) fn has_table(&self) -> bool {
+        self.table.is_some()
+    }
+
+    /// Whether `signature` is one of `message` by this key.
+    pub(crate) fn verify(&self, message: &[u8], signature: &Signature) -> bool {
+        let (Some(commitment), Some(mut s)) =
+            (signature.0.first_chunk::<32>(), signature.0.last_chunk::<32>().copied())
+        else {
+            return false;
+        };
+        let [.., top] = &mut s;
+        *top &= !SIGN_BIT;
+        // Signers give s below 2^253, and others refuse the rest; that s is below the group order nobody checks.
+        if *top & 0xe0 != 0 {
+            return false;
+        }
+        let sign = signature.sign();
+        let Point { negative, encoded } = self.point(sign);
+        let h = Scalar::from_bytes_mod_order_wide(&sha512(&[commitment, encoded, message]));
+        let s = Scalar::from_bytes_mod_order(s);
+        let point = match &self.table {
+            Some((of, table)) if *of == sign => table.vartime_multiscalar_mul([s, h]),
+            _ => EdwardsPoint::vartime_double_scalar_mul_basepoint(&h, negative, &s),
+        };
+        point.compress().as_bytes() == commitment
+    }
+
+    fn point(&self, sign: bool) -> &Point {
+        let [positive, opposite] = &self.points;
+        if sign { opposite } else { positive }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use curve25519_dalek::constants::EIGHT_TORSION;
+
     use super::*;
     use crate::vectors::{self, bytes, secret};
+
+    /// As anybody verifies who sees a key once, and as those who know it, with and without its table.
+    fn verify(key: &PublicKey, message: &[u8], signature: &Signature) -> bool {
+        let verdict = super::verify(key, message, signature);
+        assert_eq!(defined(key, message, signature), verdict);
+        for sign in [0, SIGN_BIT] {
+            let mut other = *signature;
+            other.0[63] = (other.0[63] & !SIGN_BIT) | sign;
+            let Some(mut verifier) = Verifier::new(key) else { continue };
+            verifier.tabulate(&other);
+            assert_eq!(verifier.verify(message, signature), verdict);
+        }
+        verdict
+    }
+
+    /// The definition, with nothing prepared and nothing shared.
+    fn defined(key: &PublicKey, message: &[u8], signature: &Signature) -> bool {
+        let (commitment, s) = signature.0.split_at(32);
+        let mut s: [u8; 32] = s.try_into().unwrap();
+        s[31] &= !SIGN_BIT;
+        let Some(public) = key.point().to_edwards(u8::from(signature.sign())) else { return false };
+        let hash = sha512(&[commitment, public.compress().as_bytes(), message]);
+        let h = Scalar::from_bytes_mod_order_wide(&hash);
+        let point = Scalar::from_bytes_mod_order(s) * ED25519_BASEPOINT_POINT - h * public;
+        s[31] < 0x20 && point.compress().as_bytes() == commitment
+    }
+
+    /// Keys that no honest signer has: of small order, with a part of small order, on the twist. A signature by the
+    /// rest of such a key is good where its hash makes that part vanish.
+    #[test]
+    fn strange_keys_are_judged_as_the_definition_does() {
+        let (mut good, mut bad) = (0, 0);
+        for number in 0..8_u8 {
+            let scalar = Scalar::from(u64::from(number % 4));
+            for torsion in EIGHT_TORSION {
+                let point = EdwardsPoint::mul_base(&scalar) + torsion;
+                let key = PublicKey::from_coordinate(point.to_montgomery().to_bytes());
+                let messages = (0..16_u8).map(|message| [number, message]);
+                for (message, sign) in messages.flat_map(|message| [(message, 0), (message, SIGN_BIT)]) {
+                    let own = key.point().to_edwards(sign >> 7).unwrap();
+                    // `R = rB`, `s = r + h * scalar` is good where the torsion goes away.
+                    let (r, encoded) = (Scalar::from(9_u64), own.compress());
+                    let commitment = EdwardsPoint::mul_base(&r).compress();
+                    let hash = sha512(&[commitment.as_bytes(), encoded.as_bytes(), &message]);
+                    let h = Scalar::from_bytes_mod_order_wide(&hash);
+                    for scalar in [scalar, -scalar] {
+                        let mut signature = [0; SIGNATURE_LEN];
+                        signature[..32].copy_from_slice(commitment.as_bytes());
+                        signature[32..].copy_from_slice((r + h * scalar).as_bytes());
+                        signature[63] |= sign;
+                        let signature = Signature(signature);
+                        if verify(&key, &message, &signature) { good += 1 } else { bad += 1 }
+                    }
+                }
+            }
+        }
+        assert!(good > 100 && bad > 100, "{good} {bad}");
+        // u = 2 is on the twist, and u = -1 would be a point at infinity.
+        let mut twist = [0; 32];
+        twist[0] = 2;
+        let mut infinite = [0xff; 32];
+        (infinite[0], infinite[31]) = (0xec, 0x7f);
+        for key in [twist, infinite].map(PublicKey::from_coordinate) {
+            assert!(Verifier::new(&key).is_none());
+            assert!(!verify(&key, b"message", &Signature([0; SIGNATURE_LEN])));
+        }
+    }
 
     #[test]
     fn agreement_agrees_with_the_vectors() {

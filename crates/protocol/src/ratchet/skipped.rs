@@ -267,7 +267,7 @@ impl SkippedKeys {
     /// [`DecodeError`] when it is not protobuf, or something in it has the wrong length.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
         let keys = Fields::<2>::parse(bytes)?.rows(1, usize::MAX)?.map(|row| {
-            let key = Fields::<5>::parse(row?)?;
+            let key = Fields::<6>::parse(row?)?;
             let session = SessionId::from_bytes(key.bytes(1)?)?;
             let ratchet_key = key.bytes(2)?.try_into().map_err(|_| DecodeError::Length)?;
             let seed = Secret::from_slice(key.bytes(4)?).ok_or(DecodeError::Length)?;

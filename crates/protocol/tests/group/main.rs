@@ -23,22 +23,22 @@ use sealpost_protocol::group::{
     DecryptError, EncryptError, SenderKeyRecord, SkippedChange, SkippedKey, SkippedKeyId, WrongDistribution,
 };
 use sealpost_protocol::{
-    DecodeError, DistributionId, SenderKeyDistributionMessage, SenderKeyMessage, UnixSeconds,
+    DecodeError, DistributionId, KnownKeys, SenderKeyDistributionMessage, SenderKeyMessage, UnixSeconds,
 };
 use serde_json::Value;
 use support::{bytes, load};
 
 /// What a device keeps about one sender: the record, and the skipped keys as rows.
-#[derive(Clone)]
 struct Keeper {
     record: SenderKeyRecord,
     rows: BTreeMap<SkippedKeyId, ([u8; 32], Option<UnixSeconds>)>,
     now: UnixSeconds,
+    known: KnownKeys,
 }
 
 impl Keeper {
     fn new(record: SenderKeyRecord) -> Self {
-        Self { record, rows: BTreeMap::new(), now: UnixSeconds(1_764_000_000) }
+        Self { record, rows: BTreeMap::new(), now: UnixSeconds(1_764_000_000), known: KnownKeys::default() }
     }
 
     /// Begins with what a sender handed out.
@@ -68,7 +68,7 @@ impl Keeper {
     fn receive(&mut self, message: &SenderKeyMessage) -> Result<String, DecryptError> {
         let id = SkippedKeyId::of(message);
         let row = self.rows.get(&id).map(|(seed, since)| SkippedKey::new(id, *seed, *since));
-        let opened = self.record.decrypt(message, row.as_ref(), self.now)?;
+        let opened = self.record.decrypt(message, row.as_ref(), self.now, &mut self.known)?;
         self.store(opened.next, opened.skipped);
         Ok(String::from_utf8(opened.output.expose().to_vec()).unwrap())
     }

@@ -3,7 +3,7 @@
 use prost::Message;
 use rand::{SeedableRng as _, rngs::StdRng};
 use sealpost_protocol::group::{DecryptError, SenderKeyRecord, SkippedChange, SkippedKey, SkippedKeyId};
-use sealpost_protocol::{DistributionId, SenderKeyMessage, UnixSeconds};
+use sealpost_protocol::{DistributionId, KnownKeys, SenderKeyMessage, UnixSeconds};
 
 use super::keys::hmac;
 
@@ -47,7 +47,7 @@ impl Stored {
         let kept = self.rows.iter().find(|(id, _)| *id == wanted);
         let kept = kept.map(|(id, seed)| SkippedKey::new(*id, *seed, None));
         let record = SenderKeyRecord::from_bytes(&self.record).unwrap();
-        let opened = record.decrypt(message, kept.as_ref(), UnixSeconds(0))?;
+        let opened = record.decrypt(message, kept.as_ref(), UnixSeconds(0), &mut KnownKeys::default())?;
         assert_eq!(opened.output.expose(), b"text");
         let mut rows = self.rows.clone();
         for change in opened.skipped {

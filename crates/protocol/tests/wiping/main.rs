@@ -21,8 +21,8 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use sealpost_protocol::group::SenderKeyRecord;
 use sealpost_protocol::sealed::{self, Remembered};
 use sealpost_protocol::{
-    DistributionId, IdentityKeyPair, KemPreKey, KemPreKeyId, OneTimePreKey, OneTimePreKeyId, Secret,
-    SenderKeyDistributionMessage, SignedPreKey, SignedPreKeyId, UnixSeconds, hpke,
+    DistributionId, IdentityKeyPair, KemPreKey, KemPreKeyId, KnownKeys, OneTimePreKey, OneTimePreKeyId,
+    Secret, SenderKeyDistributionMessage, SignedPreKey, SignedPreKeyId, UnixSeconds, hpke,
 };
 
 /// One search at a time: what one thread has read would be found by another.
@@ -123,7 +123,7 @@ fn sender_keys_are_wiped() {
         assert!(holds(&[before]));
         spent.push(before);
         let sent = writer.encrypt(b"text", rng).unwrap();
-        reader = reader.decrypt(&sent.output, None, UnixSeconds(0)).unwrap().next;
+        reader = reader.decrypt(&sent.output, None, UnixSeconds(0), &mut KnownKeys::default()).unwrap().next;
         writer = sent.next;
         assert!(is_free_of(&spent));
     }

@@ -100,7 +100,8 @@ impl GroupDecrypt {
         let no_sender_key = || Failure::from(group::DecryptError::NoSenderKey);
         let key = device.sender_keys.get_mut(&place).ok_or_else(no_sender_key)?;
         let kept = key.skipped.find(SkippedKeyId::of(&message));
-        let Advanced { next, skipped, output } = key.record.decrypt(&message, kept.as_ref(), now(None))?;
+        let Advanced { next, skipped, output } =
+            key.record.decrypt(&message, kept.as_ref(), now(None), &mut device.known_keys)?;
         key.record = next;
         key.skipped.apply(skipped);
         Ok(json!({ "pt": Hex::from(output.expose()) }))
