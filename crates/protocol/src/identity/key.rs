@@ -38,6 +38,7 @@ impl IdentityKey {
     }
 
     /// Whether `signature` is one of `message` by this identity.
+    #[cfg(test)]
     pub(crate) fn verify(&self, message: &[u8], signature: &Signature) -> bool {
         xeddsa::verify(&self.0, message, signature)
     }

@@ -80,7 +80,8 @@ fn sign_with(key: &KeyPair, message: &[u8], random: &Secret<64>) -> Signature {
     Signature(signature)
 }
 
-/// Whether `signature` is one of `message` by `key`: `sB - hA` must be `R`. Not constant-time: nothing here is secret.
+/// Whether `signature` is one of `message` by `key`.
+#[cfg(test)]
 pub(crate) fn verify(key: &PublicKey, message: &[u8], signature: &Signature) -> bool {
     Verifier::new(key).is_some_and(|verifier| verifier.verify(message, signature))
 }
@@ -129,7 +130,7 @@ impl Verifier {
         self.table.is_some()
     }
 
-    /// Whether `signature` is one of `message` by this key.
+    /// Whether `signature` is one of `message` by this key: `sB - hA` must be `R`. Not constant-time: nothing here is secret.
     pub(crate) fn verify(&self, message: &[u8], signature: &Signature) -> bool {
         let (Some(commitment), Some(mut s)) =
             (signature.0.first_chunk::<32>(), signature.0.last_chunk::<32>().copied())

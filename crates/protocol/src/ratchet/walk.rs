@@ -284,11 +284,11 @@ mod tests {
             self.0
         }
 
-        fn step(self) -> Option<(Self, MessageKey)> {
+        fn step(&self) -> Option<(Self, MessageKey)> {
             Some((self.skip()?, MessageKey::new(Secret::new([0; 32]))))
         }
 
-        fn skip(self) -> Option<Self> {
+        fn skip(&self) -> Option<Self> {
             STEPS.set(STEPS.get() + 1);
             self.0.checked_add(1).map(Self)
         }
@@ -304,7 +304,7 @@ mod tests {
         for (number, left, steps) in [(9, 30, 10), (9, 29, 0), (0, 3, 1), (25_001, u32::MAX, 0)] {
             STEPS.set(0);
             let mut work = Work { left };
-            let walked = walk(Counted(0), number, 0, limits, &mut work).is_some();
+            let walked = walk(&Counted(0), number, 0, limits, &mut work).is_some();
             assert_eq!((STEPS.get(), walked), (steps, steps > 0));
             assert_eq!(work.left, left - 3 * steps);
         }
