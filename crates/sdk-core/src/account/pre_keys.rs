@@ -5,6 +5,7 @@ use sealpost_protocol::{
     KemPreKey, KemPreKeyId, OneTimePreKey, OneTimePreKeyId, SignedPreKey, SignedPreKeyId,
 };
 use sealpost_wire as wire;
+use sealpost_wire::limits::MAX_ONE_TIME_KEYS;
 
 use super::tokens;
 use crate::context::Context;
@@ -31,8 +32,8 @@ const KEEP_MS: u64 = 60 * DAY_MS;
 pub(crate) async fn replenish(ctx: &Context) -> Result<()> {
     match upload_missing(ctx).await? {
         Upload::Arrived => Ok(()),
-        // What was to go with them, and what is missing now that they are known to be there.
-        Upload::ArrivedBefore => upload_missing(ctx).await.map(|_| ()),
+        // What was to go with them, and what is missing now that they are known to be there; or what fits by now.
+        Upload::ArrivedBefore | Upload::Full => upload_missing(ctx).await.map(|_| ()),
     }
 }
 
@@ -42,6 +43,8 @@ enum Upload {
     Arrived,
     /// The relay knows these one-time keys from an upload whose answer was lost, and has given some of them out.
     ArrivedBefore,
+    /// Another process has filled the relay's pool since we asked what is in it: nothing was taken.
+    Full,
 }
 
 async fn upload_missing(ctx: &Context) -> Result<Upload> {
@@ -55,6 +58,7 @@ async fn upload_missing(ctx: &Context) -> Result<Upload> {
         prepare(tx, &account, counts, now_ms, &mut rng)
     });
     let mut keys = prepared.await?;
+    keep_what_fits(&mut keys, counts);
     if keys.is_empty() {
         return Ok(Upload::Arrived);
     }
@@ -67,11 +71,17 @@ async fn upload_missing(ctx: &Context) -> Result<Upload> {
             Err(transport::Error::Refused(refusal)) if refusal.reason == wire::reason::KEY_ID_USED => {
                 Ok(Upload::ArrivedBefore)
             }
+            Err(transport::Error::Refused(refusal)) if refusal.reason == wire::reason::TOO_MANY_KEYS => {
+                Ok(Upload::Full)
+            }
             Err(error) => Err(error),
         }
     });
     let upload = upload.await?;
     fault::at(Station::PreKeysUploaded);
+    if upload == Upload::Full {
+        return Ok(upload);
+    }
     if upload == Upload::ArrivedBefore {
         (keys.signed, keys.last_resort) = (None, None);
     }
@@ -125,6 +135,13 @@ fn missing(at_relay: u32, waiting: usize, kept: u32) -> u32 {
     let total = at_relay.saturating_add(u32::try_from(waiting).unwrap_or(u32::MAX));
     let wanted = if total < LOW { FULL.saturating_sub(total) } else { 0 };
     wanted.min(MOST.saturating_sub(kept))
+}
+
+/// Leaves out what the relay has no room for; it goes another time. Oldest first, as ids may only grow there.
+fn keep_what_fits(keys: &mut PreKeys, at_relay: wire::KeyCounts) {
+    let room = |left: u32| usize::try_from(MAX_ONE_TIME_KEYS.saturating_sub(left)).unwrap_or(usize::MAX);
+    keys.one_time.truncate(room(at_relay.ec));
+    keys.one_time_kem.truncate(room(at_relay.kem));
 }
 
 /// The public halves, as the relay takes them.
@@ -208,6 +225,26 @@ mod tests {
             });
             work.await.unwrap()
         }
+    }
+
+    #[test]
+    fn no_more_is_uploaded_than_the_relay_has_room_for() {
+        let me = IdentityKeyPair::generate(&mut rand::rng());
+        let fitting = |left: wire::KeyCounts| {
+            let mut rng = StdRng::seed_from_u64(1);
+            let mut keys = PreKeys {
+                one_time: (0..9).map(|id| OneTimePreKey::generate(OneTimePreKeyId(id), &mut rng)).collect(),
+                one_time_kem: (0..3)
+                    .map(|id| KemPreKey::generate(KemPreKeyId(id), &me, 1, &mut rng))
+                    .collect(),
+                ..PreKeys::default()
+            };
+            keep_what_fits(&mut keys, left);
+            let ids: Vec<_> = keys.one_time.iter().map(|key| key.id().0).collect();
+            (ids, keys.one_time_kem.len())
+        };
+        assert_eq!(fitting(wire::KeyCounts { ec: 0, kem: 198 }), ((0..9).collect(), 2));
+        assert_eq!(fitting(wire::KeyCounts { ec: 196, kem: 6_000 }), ((0..4).collect(), 0));
     }
 
     #[tokio::test]

@@ -8,7 +8,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::account::pre_keys;
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{Error, Offline, Result};
 use crate::send::backoff_ms;
 use crate::store::Tx;
 
@@ -29,6 +29,8 @@ pub(crate) async fn run(ctx: Context) {
             Ok(()) => PERIOD,
             Err(error) => {
                 tracing::debug!(%error, "pre-keys are not replenished");
+                // Also when it complains meanwhile: it knows why it asks.
+                sleep(asked(&error)).await;
                 RETRY
             }
         };
@@ -38,6 +40,14 @@ pub(crate) async fn run(ctx: Context) {
             Err(_) => 0,
         };
         sleep(Duration::from_millis(backoff_ms(&ctx.env, complaints).saturating_add(LEAST_PAUSE_MS))).await;
+    }
+}
+
+/// How long the relay asks to be left alone, within reason.
+fn asked(error: &Error) -> Duration {
+    match error {
+        Error::Offline(Offline::Busy(wait)) => (*wait).min(PERIOD),
+        _ => Duration::ZERO,
     }
 }
 

@@ -3,6 +3,7 @@
 //! Of the store this module knows one word: [`Durable`]. Nothing sealed leaves without it, and nothing is
 //! acknowledged without it.
 
+mod acks;
 mod http;
 mod socket;
 mod tls;
@@ -148,7 +149,7 @@ impl Socket {
             let keys = keys
                 .iter()
                 .map(|id| wire::InboxKey { thread_id: id.thread.to_wire(), server_seq: id.server_seq });
-            self.notify(Body::Ack(wire::Ack { keys: keys.collect() })).await?;
+            self.tell_confirmed(wire::Ack { keys: keys.collect() }).await?;
         }
         Ok(())
     }

@@ -21,6 +21,7 @@ use tokio_tungstenite::tungstenite::http::{HeaderValue, header};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
+use super::acks::Acks;
 use super::tls::{Connector, Stream};
 use super::{Error, Result};
 use crate::error::Offline;
@@ -77,8 +78,10 @@ pub(super) async fn connect(connector: &Connector) -> Result<(Socket, Arrivals)>
     let handshake = tokio_tungstenite::client_async_with_config(request, stream, Some(config));
     let (stream, _) = match timeout(ANSWER_TIMEOUT, handshake).await {
         Ok(Ok(connected)) => connected,
-        Ok(Err(WsError::Http(response))) if response.status().as_u16() == 503 => {
-            return Err(Offline::Busy(Duration::from_secs(1)).into());
+        Ok(Err(WsError::Http(response))) if matches!(response.status().as_u16(), 429 | 503) => {
+            let asked = response.headers().get(header::RETRY_AFTER);
+            let asked: Option<u32> = asked.and_then(|value| value.to_str().ok()?.parse().ok());
+            return Err(Offline::Busy(Duration::from_secs(asked.unwrap_or(1).into())).into());
         }
         Ok(Err(WsError::Io(_))) => return Err(Offline::Unreachable.into()),
         Ok(Err(_)) => return Err(Offline::NotARelay.into()),
@@ -87,7 +90,7 @@ pub(super) async fn connect(connector: &Connector) -> Result<(Socket, Arrivals)>
     let (outgoing, to_send) = mpsc::channel(OUTGOING);
     let (arrived, arrivals) = mpsc::channel(ARRIVALS);
     let shared = Arc::new(Shared::default());
-    let pump = Pump { stream, to_send, arrived, shared: Arc::clone(&shared) };
+    let pump = Pump { stream, to_send, arrived, acks: Acks::default(), shared: Arc::clone(&shared) };
     tokio::spawn(pump.run());
     Ok((Socket { outgoing, shared, next_id: AtomicU64::new(1) }, arrivals))
 }
@@ -112,6 +115,12 @@ impl Socket {
     /// Tells, and does not wait.
     pub(super) async fn notify(&self, body: Body) -> Result<()> {
         self.send(0, body).await
+    }
+
+    /// Acknowledges, and does not wait; the connection says it again if the relay asks for that.
+    pub(super) async fn tell_confirmed(&self, ack: wire::Ack) -> Result<()> {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        self.send(id, Body::Ack(ack)).await
     }
 
     async fn send(&self, id: u64, body: Body) -> Result<()> {
@@ -142,6 +151,7 @@ struct Pump {
     stream: WebSocketStream<Box<dyn Stream>>,
     to_send: mpsc::Receiver<wire::Frame>,
     arrived: mpsc::Sender<Arrival>,
+    acks: Acks,
     shared: Arc<Shared>,
 }
 
@@ -166,6 +176,9 @@ impl Pump {
                     // Nobody holds the socket any more.
                     None => Err(Offline::Unreachable.into()),
                 },
+                (id, ack) = self.acks.due() => {
+                    self.write(wire::Frame { v: wire::FRAME_VERSION, id, body: Some(Body::Ack(ack)) }).await
+                }
                 message = self.stream.next() => {
                     heard = Instant::now();
                     self.read(message).await
@@ -186,6 +199,9 @@ impl Pump {
     }
 
     async fn write(&mut self, frame: wire::Frame) -> Result<()> {
+        if let (id @ 1.., Some(Body::Ack(ack))) = (frame.id, &frame.body) {
+            self.acks.sent(id, ack);
+        }
         let bytes = frame.encode_to_vec();
         if bytes.len() > MAX_FRAME {
             return Ok(()); // Nothing we make is: texts are capped. The request is answered by its time-out.
@@ -214,6 +230,16 @@ impl Pump {
 
     fn dispatch(&mut self, frame: wire::Frame) -> Result<()> {
         let (1, Some(body)) = (frame.v, frame.body) else { return Err(Offline::NotARelay.into()) };
+        if self.acks.has(frame.id) {
+            match body {
+                Body::Error(error) => match Error::refused(error) {
+                    Error::Offline(Offline::Busy(wait)) => self.acks.refused(frame.id, wait),
+                    _ => self.acks.settled(frame.id),
+                },
+                _ => self.acks.settled(frame.id),
+            }
+            return Ok(());
+        }
         if frame.id != 0 {
             let waiting =
                 self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&frame.id);

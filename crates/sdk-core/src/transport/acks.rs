@@ -1,0 +1,89 @@
+//! Acknowledgements on one connection, until the relay has confirmed them.
+//!
+//! Nobody waits for them: what is lost with the connection is delivered again, and acknowledged again. But one that the
+//! relay refuses because it has too much to do is repeated here when it says so, as the connection goes on.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use sealpost_wire as wire;
+use tokio::time::Instant;
+
+/// Longest wait that the relay can ask for.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
+/// What was acknowledged and is not confirmed, by the id of its frame.
+#[derive(Default)]
+pub(super) struct Acks {
+    unconfirmed: HashMap<u64, wire::Ack>,
+    /// When to say it again.
+    refused: Vec<(Instant, u64)>,
+}
+
+impl Acks {
+    /// This one leaves now.
+    pub(super) fn sent(&mut self, id: u64, ack: &wire::Ack) {
+        self.unconfirmed.insert(id, ack.clone());
+    }
+
+    /// Whether this is the id of an acknowledgement that waits for its answer.
+    pub(super) fn has(&self, id: u64) -> bool {
+        self.unconfirmed.contains_key(&id)
+    }
+
+    /// The relay has deleted the rows, or never will.
+    pub(super) fn settled(&mut self, id: u64) {
+        self.unconfirmed.remove(&id);
+    }
+
+    /// The relay asks to be told again after this time.
+    pub(super) fn refused(&mut self, id: u64, wait: Duration) {
+        let now = Instant::now();
+        self.refused.push((now.checked_add(wait.min(LONGEST_WAIT)).unwrap_or(now), id));
+    }
+
+    /// Waits until one is to be said again, and gives it back; for ever when there is none.
+    pub(super) async fn due(&mut self) -> (u64, wire::Ack) {
+        loop {
+            let next = self.refused.iter().enumerate().min_by_key(|(_, (due, _))| *due);
+            let Some((place, (due, _))) = next else { return std::future::pending().await };
+            tokio::time::sleep_until(*due).await;
+            let (_, id) = self.refused.swap_remove(place);
+            if let Some(ack) = self.unconfirmed.get(&id) {
+                return (id, ack.clone());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ack(seq: u64) -> wire::Ack {
+        let key = wire::InboxKey { thread_id: vec![1; 16].into(), server_seq: seq };
+        wire::Ack { keys: vec![key] }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_refused_is_said_again_when_the_relay_asked_for_it() {
+        let mut acks = Acks::default();
+        for id in 1..=3 {
+            acks.sent(id, &ack(id));
+        }
+        let begin = Instant::now();
+        acks.refused(1, Duration::from_secs(20));
+        acks.refused(2, Duration::from_secs(10));
+        acks.settled(3);
+        assert!(acks.has(1) && !acks.has(3));
+        assert_eq!((acks.due().await, begin.elapsed().as_secs()), ((2, ack(2)), 10));
+        // Refused once more.
+        acks.refused(2, Duration::from_secs(5));
+        assert_eq!((acks.due().await, begin.elapsed().as_secs()), ((2, ack(2)), 15));
+        acks.settled(2);
+        assert_eq!((acks.due().await, begin.elapsed().as_secs()), ((1, ack(1)), 20));
+        acks.settled(1);
+        let none = tokio::time::timeout(Duration::from_secs(1_000), acks.due()).await;
+        assert!(none.is_err());
+    }
+}

@@ -1,0 +1,62 @@
+//! A relay that asks to be left alone for a while is obeyed, and nothing is lost by that.
+
+#![cfg(test)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+use sealpost_relay::limits::{Name, Rate};
+use sealpost_testkit::{Meddle, Proxy, World, eventually};
+use sealpost_wire::frame::Body;
+use sealpost_wire::{Frame, reason};
+
+/// Counts what is refused and how often a client says hello.
+#[derive(Clone, Default)]
+struct Watch {
+    refused: Arc<AtomicUsize>,
+    hellos: Arc<AtomicUsize>,
+}
+
+impl Meddle for Watch {
+    fn up(&self, frame: Frame) -> Vec<Frame> {
+        if matches!(frame.body, Some(Body::Hello(_))) {
+            self.hellos.fetch_add(1, Ordering::SeqCst);
+        }
+        vec![frame]
+    }
+
+    fn down(&self, frame: Frame) -> Vec<Frame> {
+        if matches!(&frame.body, Some(Body::Error(error)) if error.reason == reason::RATE_LIMITED) {
+            self.refused.fetch_add(1, Ordering::SeqCst);
+        }
+        vec![frame]
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_acknowledgement_that_is_refused_is_repeated_on_the_same_connection() {
+    let world = World::start_with(|mut config| {
+        // One row, and the next after two and a half seconds: too long to be slowed only.
+        config.limits.set(Name::AckRows, Some(Rate::new(1, 1, Duration::from_millis(2_500))));
+        config
+    })
+    .await;
+    let watch = Watch::default();
+    let proxy = Proxy::start(world.addr(), watch.clone()).await;
+    let (ada, ben) = (world.party("ada").await, world.disk("ben").through(&proxy.url()).come().await);
+    let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
+    for (line, count) in [("one", 1), ("two", 2), ("three", 3)] {
+        hers.send_text(line).await.unwrap();
+        ben.texts_when(&his, count).await;
+    }
+    let relay = world.relay_dir().join("relay.db");
+    let waiting = || {
+        let db = Connection::open_with_flags(&relay, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+        db.query_row("SELECT count(*) FROM inbox", [], |row| row.get::<_, u32>(0)).unwrap()
+    };
+    eventually("the mailboxes are empty", async || (waiting() == 0).then_some(())).await;
+    assert!(watch.refused.load(Ordering::SeqCst) > 0, "nothing was refused");
+    assert_eq!(watch.hellos.load(Ordering::SeqCst), 1, "the connection goes on");
+}
