@@ -8,7 +8,7 @@ use sealpost_wire::{
     Ack, AckOk, Bundle, Bundles, CreateThread, Credit, Decode, Deliver, DeviceCopy, DeviceInfo, DeviceList,
     DeviceMismatch, Envelope, Error, Frame, Hello, InboxKey, InboxPage, KeyCounts, KeyUpload, KeysLow,
     OneTimeKey, Ping, Pong, QueueEmpty, Reconnect, RefreshRequest, RegisterRequest, RegisterResponse, Send,
-    SendAck, SignedKey, Sync, Thread, ThreadCursor, TokenPair, Welcome, decode,
+    SendAck, SignedKey, Sync, Synced, Thread, ThreadCursor, TokenPair, Trimmed, Welcome, decode,
     id::{ClientMsgId, UserId},
 };
 
@@ -119,7 +119,7 @@ fn short_rows() -> impl Iterator<Item = Vec<u8>> {
         .flat_map(move |list| outer.map(|number| row(number, &list)).into_iter().chain([list]))
 }
 
-fn bodies() -> [Body; 15] {
+fn bodies() -> [Body; 17] {
     let envelope =
         || Some(Envelope { kind: 1, ciphertext: text(), urgent: true, ephemeral: false, ttl_s: 60 });
     let copy = DeviceCopy { user_id: uuid(), device_id: 1, registration_id: 5, envelope: envelope() };
@@ -139,7 +139,7 @@ fn bodies() -> [Body; 15] {
             roster_version: 1,
             copies: vec![copy.clone(), copy],
         }),
-        Body::Ack(Ack { keys: vec![key.clone(), key] }),
+        Body::Ack(Ack { keys: vec![key.clone(), key], trimmed: 7 }),
         Body::Sync(Sync { inbox: true, threads: vec![cursor] }),
         Body::Ping(Ping { t: 1 }),
         Body::Credit(Credit { more: 64 }),
@@ -152,6 +152,7 @@ fn bodies() -> [Body; 15] {
             access_expires_ms: 1_764_000_600_000,
             epoch_changed: true,
             needs_full_sync: true,
+            trimmed: 7,
         }),
         Body::SendAck(SendAck {
             client_msg_id: uuid(),
@@ -164,6 +165,8 @@ fn bodies() -> [Body; 15] {
         Body::Deliver(deliver()),
         Body::AckOk(AckOk { removed: 2 }),
         Body::QueueEmpty(QueueEmpty { drained: 9, hlc: 10 }),
+        Body::Trimmed(Trimmed { total: 11 }),
+        Body::Synced(Synced {}),
         Body::KeysLow(KeysLow { ec_left: 9, kem_left: 8 }),
         Body::Reconnect(Reconnect { jitter_ms: 500, reason: "draining".to_owned() }),
         Body::Error(refusal()),
@@ -210,8 +213,15 @@ fn rest_bodies() -> [Vec<u8>; 10] {
         KeyCounts { ec: 100, kem: 100 }.encode_to_vec(),
         Thread { thread_id: uuid(), roster_version: 1, member_user_ids: vec![uuid(), uuid()], last_seq: 4 }
             .encode_to_vec(),
-        InboxPage { rows: vec![deliver(), deliver()], more: true, epoch: 1, server_time_ms: 1 }
-            .encode_to_vec(),
+        InboxPage {
+            rows: vec![deliver(), deliver()],
+            more: true,
+            epoch: 1,
+            server_time_ms: 1,
+            needs_full_sync: true,
+            trimmed: 7,
+        }
+        .encode_to_vec(),
         refusal().encode_to_vec(),
     ]
 }

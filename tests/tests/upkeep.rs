@@ -76,6 +76,47 @@ async fn a_message_that_never_comes_is_given_up_and_told() {
     assert_eq!(all, ["one", "three", "four"]);
 }
 
+/// Behind the back of the relay: the newest message of the thread was trimmed from this mailbox, and nobody has read it.
+fn trim(world: &World, thread: &Thread, owner: UserId) {
+    let db = rusqlite::Connection::open(world.relay_dir().join("relay.db")).unwrap();
+    db.busy_timeout(Duration::from_secs(60)).unwrap();
+    let last = "UPDATE thread SET last_seq = last_seq + 1 WHERE thread_id = ?1";
+    assert_eq!(db.execute(last, [thread.id().as_bytes()]).unwrap(), 1);
+    let trimmed = "UPDATE mailbox SET trimmed = trimmed + 1 WHERE user_id = ?1";
+    assert_eq!(db.execute(trimmed, [owner.as_bytes()]).unwrap(), 1);
+}
+
+/// How many trimmed rows nobody knows of.
+fn untold(world: &World) -> u64 {
+    let db = rusqlite::Connection::open(world.relay_dir().join("relay.db")).unwrap();
+    db.busy_timeout(Duration::from_secs(60)).unwrap();
+    db.query_row("SELECT sum(trimmed - told) FROM mailbox", [], |row| row.get(0)).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_relay_trimmed_is_told_though_nothing_comes_after_it() {
+    let world = World::start().await;
+    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
+    let one = hers.send_text("one").await.unwrap();
+    ada.message_reaches(&hers, one.id, |state| *state == Direction::Outgoing(Delivery::Delivered)).await;
+    let mut events = ben.client.events();
+    trim(&world, &his, ben.client.user_id());
+    ben.client.suspend().await.unwrap();
+    ben.client.resume().await.unwrap();
+    let told = async {
+        loop {
+            if let Event::MessagesMissing { thread, first, last } = events.next().await.unwrap().unwrap() {
+                return (thread, first, last);
+            }
+        }
+    };
+    // The second place is that of the receipt.
+    let missing = timeout(Duration::from_secs(60), told).await.expect("the loss is told");
+    assert_eq!(missing, (his.id(), 3, 3));
+    eventually("the relay hears that it is known", async || (untold(&world) == 0).then_some(())).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relay_that_was_restored_from_a_backup_gets_again_what_it_lost() {
     let mut world = World::start().await;

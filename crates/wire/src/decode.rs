@@ -290,7 +290,7 @@ mod tests {
         let cursor = ThreadCursor { thread_id: bytes(16), ..ThreadCursor::default() };
         let bodies = [
             Body::Hello(Hello { features: vec!["four".into()], ..Hello::default() }),
-            Body::Ack(Ack { keys: vec![inbox_key()] }),
+            Body::Ack(Ack { keys: vec![inbox_key()], trimmed: 0 }),
             Body::Sync(Sync { inbox: false, threads: vec![cursor] }),
         ];
         for (number, list, body) in [10, 12, 14].into_iter().zip([6, 1, 2]).zip(bodies).map(flat) {

@@ -120,7 +120,7 @@ impl Client {
                 next = if keys.len() < 100 { self.frame().now_or_never() } else { None };
             }
             if !keys.is_empty() {
-                self.feed(0, Body::Ack(Ack { keys })).await;
+                self.feed(0, Body::Ack(Ack { keys, trimmed: 0 })).await;
                 self.socket.flush().await.unwrap();
             }
         }
@@ -131,7 +131,7 @@ impl Client {
     pub(crate) async fn acknowledge_nothing(relay: &Relay, account: &Account) {
         let key = |server_seq| InboxKey { thread_id: vec![9; 16].into(), server_seq };
         let keys = (1..=u64::try_from(MAX_ACK_KEYS).unwrap()).map(key).collect();
-        let frame = Frame { v: 1, id: 1, body: Some(Body::Ack(Ack { keys })) };
+        let frame = Frame { v: 1, id: 1, body: Some(Body::Ack(Ack { keys, trimmed: 0 })) };
         Self::flood(relay, account, || frame.encode_to_vec().into()).await;
     }
 

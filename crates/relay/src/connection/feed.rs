@@ -12,6 +12,8 @@ pub(super) struct Feed {
     cursor: Arrival,
     /// The last row pushed on any connection, as far as is known.
     pushed: Arrival,
+    /// The same, as it was when this connection began.
+    before: Arrival,
     /// Rows may be waiting after the cursor.
     due: bool,
     drain: Drain,
@@ -43,6 +45,7 @@ impl Feed {
         Self {
             cursor: 0,
             pushed: mailbox.pushed,
+            before: mailbox.pushed,
             due: true,
             drain: Drain::Unasked,
             since: Drained::default(),
@@ -54,11 +57,10 @@ impl Feed {
         self.due = true;
     }
 
-    /// The client asks for everything, then `QueueEmpty`. A drain that is under way, or that began with the
-    /// connection, is the one it means; after that, it begins anew.
+    /// The client asks for everything that it was not pushed, then `QueueEmpty`. A drain that is under way, or that
+    /// began with the connection, is the one it means; after that, it begins anew.
     pub(super) fn ask(&mut self) {
         if self.drain == Drain::Told {
-            self.cursor = 0;
             self.since = Drained::default();
         }
         self.drain = Drain::Asked;
@@ -80,9 +82,14 @@ impl Feed {
         if arrival <= self.pushed { 2 } else { 1 }
     }
 
+    /// A row needs not go out: it went out before its turn.
+    pub(super) fn passed_row(&mut self, arrival: Arrival) {
+        self.cursor = self.cursor.max(arrival);
+    }
+
     /// A row went out.
     pub(super) fn pushed_row(&mut self, arrival: Arrival, hlc: u64) {
-        self.cursor = self.cursor.max(arrival);
+        self.passed_row(arrival);
         self.pushed = self.pushed.max(arrival);
         self.since.rows = self.since.rows.saturating_add(1);
         self.since.last_hlc = self.since.last_hlc.max(hlc);
@@ -97,9 +104,9 @@ impl Feed {
         Some(self.since)
     }
 
-    /// The last row pushed on any connection.
-    pub(super) fn pushed(&self) -> Arrival {
-        self.pushed
+    /// The last row pushed on any connection, if this one came further than those before.
+    pub(super) fn came_further(&self) -> Option<Arrival> {
+        (self.pushed > self.before).then_some(self.pushed)
     }
 }
 
@@ -108,7 +115,7 @@ mod tests {
     use super::*;
 
     fn feed() -> Feed {
-        Feed::start(MailboxState { trimmed: false, pushed: 5 })
+        Feed::start(MailboxState { pushed: 5, ..MailboxState::default() })
     }
 
     #[test]
@@ -138,16 +145,16 @@ mod tests {
     }
 
     #[test]
-    fn asking_again_starts_again() {
+    fn asking_again_counts_again_and_pushes_nothing_again() {
         let mut feed = feed();
         feed.ask();
         feed.begin_read();
         feed.pushed_row(6, 40);
         feed.reached_end();
         feed.ask();
-        assert_eq!(feed.begin_read(), Some(0));
-        assert_eq!(feed.attempt(6), 2);
-        feed.pushed_row(6, 40);
-        assert_eq!(feed.reached_end(), Some(Drained { rows: 1, last_hlc: 40 }));
+        assert_eq!(feed.begin_read(), Some(6));
+        feed.passed_row(7);
+        feed.pushed_row(8, 41);
+        assert_eq!(feed.reached_end(), Some(Drained { rows: 1, last_hlc: 41 }));
     }
 }

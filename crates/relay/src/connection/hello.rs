@@ -38,7 +38,7 @@ pub(super) async fn greet(socket: &mut WebSocket, state: &State) -> Result<Greet
     match admit(state, &hello).await {
         Ok(greeted) => {
             let epoch_changed = hello.epoch_seen != 0 && hello.epoch_seen != state.store.epoch();
-            let welcome = welcome(state, greeted.access, epoch_changed, greeted.mailbox.trimmed);
+            let welcome = welcome(state, greeted.access, epoch_changed, Some(greeted.mailbox));
             send(socket, state, id, Body::Welcome(welcome)).await?;
             Ok(greeted)
         }
@@ -54,8 +54,14 @@ pub(super) async fn greet(socket: &mut WebSocket, state: &State) -> Result<Greet
     }
 }
 
-/// What the client learns of the relay, and of its own token.
-pub(super) fn welcome(state: &State, access: Access, epoch_changed: bool, needs_full_sync: bool) -> Welcome {
+/// What the client learns of the relay, of its own token, and of what its mailbox lost when that is news.
+pub(super) fn welcome(
+    state: &State,
+    access: Access,
+    epoch_changed: bool,
+    mailbox: Option<MailboxState>,
+) -> Welcome {
+    let MailboxState { trimmed, told, .. } = mailbox.unwrap_or_default();
     Welcome {
         session_id: uuid::Builder::from_random_bytes(rand::random()).into_uuid().to_string(),
         epoch: state.store.epoch(),
@@ -64,7 +70,8 @@ pub(super) fn welcome(state: &State, access: Access, epoch_changed: bool, needs_
         max_frame: u32::try_from(MAX_FRAME).unwrap_or(u32::MAX),
         access_expires_ms: access.expires_ms,
         epoch_changed,
-        needs_full_sync,
+        needs_full_sync: trimmed > told,
+        trimmed,
     }
 }
 

@@ -2,16 +2,17 @@
 
 use axum::extract::ws::Message as WsMessage;
 use sealpost_wire::frame::Body;
-use sealpost_wire::id::ThreadId;
+use sealpost_wire::id::{InvalidId, ThreadId};
 use sealpost_wire::limits::{MAX_CURSORS, close};
-use sealpost_wire::{Ack, FRAME_VERSION, Frame, Hello, Ping, Pong, Send, Sync};
+use sealpost_wire::{Ack, FRAME_VERSION, Frame, Hello, Ping, Pong, Send, Sync, ThreadCursor};
 
-use super::{Closing, Connection, PAGE_BYTES, PAGE_ROWS, Reply, hello};
+use super::gaps::TooMany;
+use super::{Closing, Connection, PAGE_ROWS, Reply, hello};
 use crate::limits::{Flooding, Wait};
 use crate::problem::Problem;
 use crate::routes::{matrix, parse_keys};
 use crate::sending;
-use crate::store::{InboxKey, PageLimit};
+use crate::store::InboxKey;
 
 impl Connection<'_> {
     pub(super) fn on_message(
@@ -52,10 +53,7 @@ impl Connection<'_> {
             Some(Body::Send(send)) => self.on_send(id, &send),
             Some(Body::Ack(ack)) => self.on_ack(id, &ack),
             Some(Body::Hello(hello)) => self.on_hello(id, &hello),
-            Some(Body::Sync(sync)) => {
-                self.on_sync(id, &sync);
-                Ok(())
-            }
+            Some(Body::Sync(sync)) => self.on_sync(id, &sync),
             Some(Body::Ping(Ping { t })) => {
                 let server_time_ms = self.state.clock.unix_ms();
                 self.push(id, Body::Pong(Pong { t, server_time_ms }));
@@ -96,8 +94,13 @@ impl Connection<'_> {
             }
         };
         let removed = self.state.store.inbox_ack(self.access.address, keys.clone());
+        let told = (ack.trimmed > 0).then(|| self.state.store.mark_told(self.access.address, ack.trimmed));
         self.replies.push_back(Box::pin(async move {
             let outcome = removed.await;
+            let outcome = match told {
+                Some(told) => told.await.and(outcome),
+                None => outcome,
+            };
             Reply::Acknowledged { id, keys, outcome }
         }));
         Ok(())
@@ -114,31 +117,27 @@ impl Connection<'_> {
         Ok(())
     }
 
-    fn on_sync(&mut self, id: u64, sync: &Sync) {
+    fn on_sync(&mut self, id: u64, sync: &Sync) -> Result<(), Closing> {
         if sync.threads.len() > MAX_CURSORS {
-            return self.push(id, Body::Error(Problem::Malformed.to_wire()));
+            self.push(id, Body::Error(Problem::Malformed.to_wire()));
+            return Ok(());
         }
-        for cursor in &sync.threads {
-            let Ok(thread) = ThreadId::from_slice(&cursor.thread_id) else {
-                return self.push(id, Body::Error(Problem::Malformed.to_wire()));
-            };
-            let after = InboxKey { thread, server_seq: cursor.after_seq };
-            let limit = PageLimit {
-                rows: cursor.limit.clamp(1, PAGE_ROWS),
-                bytes: PAGE_BYTES,
-                now_ms: self.state.clock.unix_ms(),
-            };
-            let page = self.state.store.inbox_after(self.access.address, Some(after), limit);
-            self.replies.push_back(Box::pin(async move {
-                let mut rows = page.await.map(|page| page.rows);
-                // The page runs on into the next thread.
-                rows.iter_mut().for_each(|rows| rows.retain(|row| row.key.thread == thread));
-                Reply::Rows(rows)
-            }));
+        let cursor = |cursor: &ThreadCursor| {
+            let thread = ThreadId::from_slice(&cursor.thread_id)?;
+            Ok((InboxKey { thread, server_seq: cursor.after_seq }, cursor.limit.clamp(1, PAGE_ROWS)))
+        };
+        let cursors: Result<Vec<_>, InvalidId> = sync.threads.iter().map(cursor).collect();
+        let Ok(cursors) = cursors else {
+            self.push(id, Body::Error(Problem::Malformed.to_wire()));
+            return Ok(());
+        };
+        if !cursors.is_empty() {
+            self.gaps.ask(id, cursors).map_err(|TooMany| Closing::Because(close::FLOODING))?;
         }
         if sync.inbox {
             self.feed.ask();
         }
+        Ok(())
     }
 
     /// Counts a frame that is cheap to send and not limited by anything else.

@@ -6,6 +6,7 @@
 //! store can commit them together.
 
 mod feed;
+mod gaps;
 mod hello;
 mod incoming;
 mod window;
@@ -21,11 +22,13 @@ use futures_util::stream::FuturesOrdered;
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use prost::Message as _;
 use sealpost_wire::frame::Body;
+use sealpost_wire::id::ThreadId;
 use sealpost_wire::limits::{IDLE_CLOSE_S, close};
-use sealpost_wire::{AckOk, FRAME_VERSION, Frame, KeysLow, QueueEmpty, Reconnect};
+use sealpost_wire::{AckOk, FRAME_VERSION, Frame, KeysLow, QueueEmpty, Reconnect, Synced, Trimmed};
 use tokio::time::{MissedTickBehavior, Sleep, timeout};
 
 use self::feed::Feed;
+use self::gaps::Gaps;
 use self::window::Window;
 use crate::bus::{Attached, Nudge, Nudged};
 use crate::fault::{self, Station};
@@ -34,7 +37,7 @@ use crate::problem::Problem;
 use crate::routes::are_low;
 use crate::sending::Sent;
 use crate::state::State;
-use crate::store::{FamilyId, InboxKey, Noted, Page, PageLimit, Pushed, Row, StoreError};
+use crate::store::{Answer, FamilyId, InboxKey, Noted, Page, PageLimit, Row, StoreError};
 use crate::tokens::Access;
 
 /// Most answers that one connection may wait for before the relay stops reading from it.
@@ -97,13 +100,29 @@ enum Reply {
         outlived: Noted,
         outcome: Result<Access, Problem>,
     },
-    Rows(Result<Vec<Row>, StoreError>),
+    /// Rows ever trimmed.
+    Trimmed(Result<u64, StoreError>),
     KeysLeft(Result<sealpost_wire::KeyCounts, StoreError>),
     /// Whether tokens of this family still speak for the device.
     Live {
         family: FamilyId,
         outcome: Result<bool, StoreError>,
     },
+}
+
+/// A page that is being read. There is one at a time: what was read and not pushed yet is in memory.
+struct Reading {
+    whose: Whose,
+    page: Answer<Page>,
+}
+
+/// Who asked for a page.
+#[derive(Debug, Clone, Copy)]
+enum Whose {
+    /// The mailbox in order of arrival.
+    Feed,
+    /// The client, by a cursor of this thread.
+    Gaps(ThreadId),
 }
 
 struct Connection<'a> {
@@ -115,8 +134,11 @@ struct Connection<'a> {
     outlived: Noted,
     window: Window,
     feed: Feed,
+    gaps: Gaps,
+    /// How many trimmed rows it was told of.
+    told: u64,
     replies: FuturesOrdered<BoxFuture<'static, Reply>>,
-    page: Option<BoxFuture<'static, Result<Page, StoreError>>>,
+    page: Option<Reading>,
     limits: ConnectionLimits,
     /// Set while nothing is read, as the client is above a limit.
     resting: Option<Pin<Box<Sleep>>>,
@@ -147,6 +169,8 @@ impl<'a> Connection<'a> {
             outlived: greeted.outlived,
             window: greeted.window,
             feed: Feed::start(greeted.mailbox),
+            gaps: Gaps::default(),
+            told: greeted.mailbox.trimmed,
             replies: FuturesOrdered::new(),
             page: None,
             limits: state.limiter.connection(now),
@@ -168,7 +192,7 @@ impl<'a> Connection<'a> {
             // What was answered before is not lost with the connection, if its peer reads.
             Box::pin(timeout(FAREWELL, self.flush())).await.ok();
         }
-        self.mark_pushed(false);
+        self.mark_pushed();
         Box::pin(timeout(self.state.timing.drain_grace, self.wake_recipients())).await.ok();
         closing
     }
@@ -197,7 +221,7 @@ impl<'a> Connection<'a> {
                 _ = tick.tick() => self.on_tick().await?,
                 nudged = self.attached.nudged() => self.on_nudge(nudged)?,
                 Some(reply) = self.replies.next(), if room => self.on_reply(reply)?,
-                page = take_page(&mut self.page), if room => self.on_page(page)?,
+                (whose, page) = take_page(&mut self.page), if room => self.on_page(whose, page)?,
                 () = rested(&mut self.resting) => self.resting = None,
                 message = self.socket.recv(), if reading => self.on_message(message)?,
                 () = std::future::ready(()), if !self.unsent.frames.is_empty() => self.flush().await?,
@@ -205,21 +229,28 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// Starts to read the next page, if there is room for it.
+    /// Starts to read the next page, if there is room for it. What the client asked for comes first.
     fn read_ahead(&mut self) {
-        if self.page.is_some() || !self.feed.is_due() {
+        let gap = self.gaps.next();
+        if self.page.is_some() || (gap.is_none() && !self.feed.is_due()) {
             return;
         }
         let now = self.state.clock.monotonic();
         let Some((rows, bytes)) = self.window.room() else { return self.window.refuse(now) };
-        let Some(after) = self.feed.begin_read() else { return };
-        let limit = PageLimit {
-            rows: rows.min(PAGE_ROWS),
-            bytes: bytes.min(PAGE_BYTES),
-            now_ms: self.state.clock.unix_ms(),
+        let now_ms = self.state.clock.unix_ms();
+        let (store, address) = (&self.state.store, self.access.address);
+        self.page = if let Some((after, rows)) = gap {
+            // Also those that the client has, which take no room.
+            let limit = PageLimit { rows: rows.min(PAGE_ROWS), bytes: PAGE_BYTES, now_ms };
+            let page = store.inbox_after(address, Some(after), limit);
+            Some(Reading { whose: Whose::Gaps(after.thread), page })
+        } else if let Some(after) = self.feed.begin_read() {
+            self.scanned = now;
+            let limit = PageLimit { rows: rows.min(PAGE_ROWS), bytes: bytes.min(PAGE_BYTES), now_ms };
+            Some(Reading { whose: Whose::Feed, page: store.inbox_arrivals(address, after, limit) })
+        } else {
+            None
         };
-        self.scanned = now;
-        self.page = Some(self.state.store.inbox_arrivals(self.access.address, after, limit));
     }
 
     fn on_reply(&mut self, reply: Reply) -> Result<(), Closing> {
@@ -239,12 +270,8 @@ impl<'a> Connection<'a> {
                 Ok(())
             }
             Reply::Renewed { id, outlived, outcome } => self.renew(id, outlived, outcome),
-            Reply::Rows(rows) => {
-                for row in rows.map_err(store_failed)? {
-                    if !self.deliver(row) {
-                        break;
-                    }
-                }
+            Reply::Trimmed(trimmed) => {
+                self.tell_trimmed(trimmed.map_err(store_failed)?);
                 Ok(())
             }
             Reply::Live { family, outcome } => {
@@ -279,7 +306,7 @@ impl<'a> Connection<'a> {
             Ok(access) if access.address == self.access.address => {
                 self.access = access;
                 self.outlived = outlived;
-                let welcome = hello::welcome(self.state, access, false, false);
+                let welcome = hello::welcome(self.state, access, false, None);
                 self.push(id, Body::Welcome(welcome));
                 Ok(())
             }
@@ -294,11 +321,51 @@ impl<'a> Connection<'a> {
         }
     }
 
-    fn on_page(&mut self, page: Result<Page, StoreError>) -> Result<(), Closing> {
+    fn on_page(&mut self, whose: Whose, page: Result<Page, StoreError>) -> Result<(), Closing> {
         let page = page.map_err(store_failed)?;
+        self.tell_trimmed(page.trimmed);
+        match whose {
+            Whose::Feed => self.on_arrivals(page),
+            Whose::Gaps(thread) => self.on_gap(thread, page),
+        }
+        Ok(())
+    }
+
+    /// Rows that the client asked for by a cursor; those that it has it does not get again.
+    fn on_gap(&mut self, thread: ThreadId, page: Page) {
+        // The page runs on into the next thread.
+        let ends = !page.more || page.rows.iter().any(|row| row.key.thread != thread);
+        for row in page.rows.into_iter().take_while(|row| row.key.thread == thread) {
+            let key = row.key;
+            if !self.window.holds(key) && !self.deliver(row) {
+                return self.window.refuse(self.state.clock.monotonic());
+            }
+            self.gaps.found(key);
+        }
+        if ends {
+            self.gaps.exhausted(thread);
+        }
+        for id in self.gaps.answered() {
+            self.push(id, Body::Synced(Synced {}));
+        }
+    }
+
+    /// Tells the device of rows that were trimmed, if it was not told on this connection. That it knows it says itself.
+    fn tell_trimmed(&mut self, total: u64) {
+        if total > self.told {
+            self.told = total;
+            self.push(0, Body::Trimmed(Trimmed { total }));
+        }
+    }
+
+    fn on_arrivals(&mut self, page: Page) {
         let mut more = page.more;
         for row in page.rows {
             let (arrival, hlc) = (row.arrival, row.message.hlc);
+            if self.window.holds(row.key) {
+                self.feed.passed_row(arrival);
+                continue;
+            }
             if !self.deliver(row) {
                 self.window.refuse(self.state.clock.monotonic());
                 more = true;
@@ -309,11 +376,9 @@ impl<'a> Connection<'a> {
         if more {
             self.feed.wake();
         } else if let Some(drained) = self.feed.reached_end() {
-            self.mark_pushed(true);
             let empty = QueueEmpty { drained: drained.rows, hlc: drained.last_hlc };
             self.push(0, Body::QueueEmpty(empty));
         }
-        Ok(())
     }
 
     /// Pushes a row. `false`: there is no room for it.
@@ -322,7 +387,7 @@ impl<'a> Connection<'a> {
         let attempt = self.feed.attempt(row.arrival);
         let deliver = row.into_deliver(self.state.store.epoch(), attempt);
         let bytes = deliver.encoded_len();
-        if !self.window.fits(key, bytes) {
+        if !self.window.fits(bytes) {
             return false;
         }
         self.push(0, Body::Deliver(deliver));
@@ -385,6 +450,13 @@ impl<'a> Connection<'a> {
         if self.window.stalled_for(now) > timing.stall {
             return Err(Closing::Because(close::SLOW_CONSUMER));
         }
+        // Rows that wait for room may be trimmed meanwhile, and no page says so.
+        if self.window.room().is_none() && self.feed.is_due() {
+            let mailbox = self.state.store.mailbox(self.access.address);
+            self.replies.push_back(Box::pin(async move {
+                Reply::Trimmed(mailbox.await.map(|mailbox| mailbox.trimmed))
+            }));
+        }
         // A wake-up may have been lost.
         if now.saturating_sub(self.scanned) > timing.rescan {
             self.feed.wake();
@@ -414,9 +486,10 @@ impl<'a> Connection<'a> {
     }
 
     /// Remembers how far this connection came. Nobody waits for it: at worst a row counts as new once more.
-    fn mark_pushed(&self, drained: bool) {
-        let pushed = Pushed { up_to: self.feed.pushed(), drained };
-        drop(self.state.store.mark_pushed(self.access.address, pushed));
+    fn mark_pushed(&self) {
+        if let Some(up_to) = self.feed.came_further() {
+            drop(self.state.store.mark_pushed(self.access.address, up_to));
+        }
     }
 
     /// Answers a request, unless it wanted no reply.
@@ -480,12 +553,10 @@ async fn rested(resting: &mut Option<Pin<Box<Sleep>>>) {
 }
 
 /// Waits for the page that is being read, and for ever if there is none.
-async fn take_page(
-    page: &mut Option<BoxFuture<'static, Result<Page, StoreError>>>,
-) -> Result<Page, StoreError> {
-    let Some(reading) = page else { return std::future::pending().await };
-    let read = reading.await;
-    *page = None;
+async fn take_page(reading: &mut Option<Reading>) -> (Whose, Result<Page, StoreError>) {
+    let Some(Reading { whose, page }) = reading else { return std::future::pending().await };
+    let read = (*whose, page.await);
+    *reading = None;
     read
 }
 

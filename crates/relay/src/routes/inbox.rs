@@ -12,7 +12,7 @@ use crate::body::Proto;
 use crate::fault::{self, Station};
 use crate::problem::Problem;
 use crate::state::State;
-use crate::store::{InboxKey, PageLimit};
+use crate::store::{InboxKey, MailboxState, PageLimit};
 
 /// Rows in (thread, seq) order: `?limit=<1 to 256>&after=<thread>:<seq>`.
 pub(super) async fn page(
@@ -24,13 +24,20 @@ pub(super) async fn page(
     let now_ms = state.clock.unix_ms();
     let limit = PageLimit { rows: query.limit, bytes: MAX_UNACKED_BYTES, now_ms };
     let page = state.store.inbox_after(access.address, query.after, limit).await?;
-    let pushed = state.store.mailbox(access.address).await?.pushed;
+    let MailboxState { told, pushed, .. } = state.store.mailbox(access.address).await?;
     let epoch = state.store.epoch();
     let rows = page.rows.into_iter().map(|row| {
         let attempt = if row.arrival <= pushed { 2 } else { 1 };
         row.into_deliver(epoch, attempt)
     });
-    Ok(Proto(InboxPage { rows: rows.collect(), more: page.more, epoch, server_time_ms: now_ms }))
+    Ok(Proto(InboxPage {
+        rows: rows.collect(),
+        more: page.more,
+        epoch,
+        server_time_ms: now_ms,
+        needs_full_sync: page.trimmed > told,
+        trimmed: page.trimmed,
+    }))
 }
 
 /// Deletes rows that the device has stored.
@@ -42,6 +49,9 @@ pub(super) async fn acknowledge(
     let now = state.clock.monotonic();
     state.limiter.acknowledge(access.address, ack.keys.len(), now)?.over().await;
     let removed = state.store.inbox_ack(access.address, parse_keys(&ack)?).await?;
+    if ack.trimmed > 0 {
+        state.store.mark_told(access.address, ack.trimmed).await?;
+    }
     fault::at(Station::AckAfterCommit);
     Ok(Proto(AckOk { removed }))
 }

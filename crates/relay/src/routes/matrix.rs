@@ -210,7 +210,9 @@ impl Frame {
             | Body::KeysLow(_)
             | Body::Reconnect(_)
             | Body::Error(_)
-            | Body::Pong(_) => None,
+            | Body::Pong(_)
+            | Body::Trimmed(_)
+            | Body::Synced(_) => None,
         }
     }
 }

@@ -20,8 +20,8 @@ use crate::keys::CheckedKeys;
 
 pub use model::{
     Append, Appended, Arrival, BodyHash, Copy, Created, FamilyId, IdempotencyKey, InboxKey, KeysRefused,
-    MailboxState, Message, NewAccount, NewFamily, NewThread, Origin, Page, PageLimit, Pushed, Rotated,
-    Rotation, Row, Selector, Stored, Swept, Take, Taken, ThreadRow, TokenHash,
+    MailboxState, Message, NewAccount, NewFamily, NewThread, Origin, Page, PageLimit, Rotated, Rotation, Row,
+    Selector, Stored, Swept, Take, Taken, ThreadRow, TokenHash,
 };
 pub use revocations::{Noted, Revocations};
 
@@ -110,8 +110,10 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Deletes acknowledged rows; the number that were there. Many rows may go in several transactions: after an error
     /// some of them may be gone, and it may be repeated.
     fn inbox_ack(&self, address: Address, keys: Vec<InboxKey>) -> Answer<u32>;
-    /// Remembers how far rows were pushed, and whether the mailbox was drained.
-    fn mark_pushed(&self, address: Address, pushed: Pushed) -> Answer<()>;
+    /// Remembers how far rows were pushed.
+    fn mark_pushed(&self, address: Address, up_to: Arrival) -> Answer<()>;
+    /// Remembers that the device knows of so many trimmed rows. It cannot know of more than there are.
+    fn mark_told(&self, address: Address, trimmed: u64) -> Answer<()>;
 
     // Housekeeping.
 

@@ -348,24 +348,19 @@ pub struct Page {
     pub rows: Vec<Row>,
     /// More rows exist after the last of these.
     pub more: bool,
+    /// Rows ever trimmed from this mailbox.
+    pub trimmed: u64,
 }
 
 /// What a new connection must know of its mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct MailboxState {
-    /// Rows were trimmed since it was last drained.
-    pub trimmed: bool,
+    /// Rows ever trimmed from it.
+    pub trimmed: u64,
+    /// How many of those the device knows of.
+    pub told: u64,
     /// Rows up to here were pushed before.
     pub pushed: Arrival,
-}
-
-/// How far a connection pushed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pushed {
-    /// The last row pushed.
-    pub up_to: Arrival,
-    /// Whether that was all, so that trimmed rows have been told of.
-    pub drained: bool,
 }
 
 /// What a sweep removed.

@@ -5,7 +5,7 @@ use sealpost_wire::frame::Body;
 use sealpost_wire::id::ClientMsgId;
 use sealpost_wire::{
     Ack, AckOk, Credit, DeviceCopy, Envelope, Hello, InboxKey, InboxPage, MEDIA_TYPE, Ping, Send, Sync,
-    ThreadCursor, reason,
+    Synced, ThreadCursor, reason,
 };
 
 use crate::common::socket::{Socket, hello};
@@ -101,12 +101,13 @@ async fn numbers_at_the_ends_of_their_ranges_are_answered() {
         // So that the frames of this test are no flood.
         world.clock.advance(std::time::Duration::from_secs(1));
         let key = InboxKey { thread_id: thread.to_wire(), server_seq: end };
-        let body = socket.ask(Body::Ack(Ack { keys: vec![key.clone()] })).await;
+        let body = socket.ask(Body::Ack(Ack { keys: vec![key.clone()], trimmed: end })).await;
         assert_eq!(body, Body::AckOk(AckOk { removed: 0 }), "{end}");
-        let answer = world.post("/v1/inbox:ack", Some(&bob), &Ack { keys: vec![key] }).await;
+        let answer = world.post("/v1/inbox:ack", Some(&bob), &Ack { keys: vec![key], trimmed: end }).await;
         assert_eq!(answer.body::<AckOk>().removed, 0);
         let cursor = ThreadCursor { thread_id: thread.to_wire(), after_seq: end, limit: u32::MAX };
-        socket.send(Body::Sync(Sync { inbox: false, threads: vec![cursor] })).await;
+        let asked = socket.send(Body::Sync(Sync { inbox: false, threads: vec![cursor] })).await;
+        assert_eq!(socket.frame().await, (asked, Body::Synced(Synced {})), "{end}");
         socket.send(Body::Credit(Credit { more: u32::MAX })).await;
         let Body::Pong(pong) = socket.ask(Body::Ping(Ping { t: end })).await else { panic!("{end}") };
         assert_eq!(pong.t, end);

@@ -3,19 +3,15 @@
 use std::time::Duration;
 
 use sealpost_wire::frame::Body;
-use sealpost_wire::{Ack, Credit, InboxKey, QueueEmpty, Sync, ThreadCursor};
+use sealpost_wire::id::ThreadId;
+use sealpost_wire::{
+    Ack, AckOk, Credit, Hello, InboxKey, InboxPage, Ping, QueueEmpty, Sync, Synced, ThreadCursor, Trimmed,
+};
 
 use crate::common::socket::{Socket, hello};
 use crate::common::{Party, World};
 
-async fn fill(
-    world: &World,
-    from: &Party,
-    to: &Party,
-    thread: sealpost_wire::id::ThreadId,
-    rows: usize,
-    bytes: usize,
-) {
+async fn fill(world: &World, from: &Party, to: &Party, thread: ThreadId, rows: usize, bytes: usize) {
     let mut socket = Socket::connect(world, from).await;
     for chunk in (0..rows).collect::<Vec<_>>().chunks(50) {
         for _ in chunk {
@@ -42,7 +38,7 @@ async fn drain(socket: &mut Socket) -> (Vec<u64>, QueueEmpty) {
                 seqs.push(key.server_seq);
                 unacked.push(key);
                 if unacked.len() == 64 {
-                    socket.send(Body::Ack(Ack { keys: std::mem::take(&mut unacked) })).await;
+                    socket.send(Body::Ack(Ack { keys: std::mem::take(&mut unacked), trimmed: 0 })).await;
                 }
             }
             Body::AckOk(_) => {}
@@ -82,7 +78,7 @@ async fn the_window_holds_frames_and_bytes_back_until_they_are_acknowledged() {
         let first = bobs.deliver().await.key.unwrap();
         assert_eq!((first.server_seq, bobs.deliver().await.key.unwrap().server_seq), (1, 2));
         // The answer to a ping overtakes what is held back, and nothing else comes.
-        let Body::Pong(_) = bobs.ask(Body::Ping(sealpost_wire::Ping { t: 1 })).await else { panic!() };
+        let Body::Pong(_) = bobs.ask(Body::Ping(Ping { t: 1 })).await else { panic!() };
     }
     let (mut bobs, _) = Socket::connect_with(&world, by_frames).await;
     bobs.deliver().await;
@@ -108,7 +104,7 @@ async fn a_slow_consumer_is_closed_and_loses_nothing() {
     assert_eq!(bobs.acknowledge(vec![first]).await, 1);
     bobs.deliver().await;
     world.clock.advance(Duration::from_secs(59));
-    let Body::Pong(_) = bobs.ask(Body::Ping(sealpost_wire::Ping { t: 1 })).await else { panic!() };
+    let Body::Pong(_) = bobs.ask(Body::Ping(Ping { t: 1 })).await else { panic!() };
     world.clock.advance(Duration::from_secs(2));
     assert_eq!(bobs.closed().await, 4408);
 
@@ -118,40 +114,161 @@ async fn a_slow_consumer_is_closed_and_loses_nothing() {
     world.relay.shutdown().await;
 }
 
+fn cursor(thread: ThreadId, after_seq: u64, limit: u32) -> ThreadCursor {
+    ThreadCursor { thread_id: thread.to_wire(), after_seq, limit }
+}
+
+fn gaps(threads: Vec<ThreadCursor>) -> Body {
+    Body::Sync(Sync { inbox: false, threads })
+}
+
 #[tokio::test]
-async fn a_gap_is_filled_from_the_thread() {
+async fn a_gap_is_filled_before_what_waits_as_room_appears() {
     let world = World::start().await;
     let (alice, bob, thread) = world.pair().await;
     let other = world.register().await;
     let elsewhere = world.thread(&other, &bob).await;
-    fill(&world, &other, &bob, elsewhere, 1, 10).await;
+    fill(&world, &other, &bob, elsewhere, 3, 10).await;
     fill(&world, &alice, &bob, thread, 5, 10).await;
-    let mut bobs = Socket::connect(&world, &bob).await;
-    for _ in 0..6 {
-        bobs.deliver().await;
-    }
-    let cursor = ThreadCursor { thread_id: thread.to_wire(), after_seq: 2, limit: 2 };
-    bobs.send(Body::Sync(Sync { inbox: false, threads: vec![cursor] })).await;
-    for seq in [3, 4] {
-        let deliver = bobs.deliver().await;
-        let key = InboxKey { thread_id: thread.to_wire(), server_seq: seq };
-        assert_eq!((deliver.key, deliver.attempt), (Some(key), 2));
+    let (mut bobs, _) = Socket::connect_with(&world, Hello { credit: 2, ..hello(&bob) }).await;
+    let first = bobs.deliver().await.key.unwrap();
+    let second = bobs.deliver().await.key.unwrap();
+    let asked = bobs.send(gaps(vec![cursor(thread, 2, 2)])).await;
+    // There is no room, and what is asked for is not lost.
+    let Body::Pong(_) = bobs.ask(Body::Ping(Ping { t: 1 })).await else { panic!() };
+    let key = |server_seq| Some(InboxKey { thread_id: thread.to_wire(), server_seq });
+    assert_eq!(bobs.acknowledge(vec![first]).await, 1);
+    assert_eq!(bobs.deliver().await.key, key(3));
+    assert_eq!(bobs.acknowledge(vec![second]).await, 1);
+    assert_eq!(bobs.deliver().await.key, key(4));
+    assert_eq!(bobs.frame().await, (asked, Body::Synced(Synced {})));
+    // The mailbox goes on where it was, and passes over what went out before its turn.
+    bobs.send(Body::Credit(Credit { more: 100 })).await;
+    let third = InboxKey { thread_id: elsewhere.to_wire(), server_seq: 3 };
+    for expected in [Some(third), key(1), key(2), key(5)] {
+        assert_eq!(bobs.deliver().await.key, expected);
     }
     world.relay.shutdown().await;
 }
 
 #[tokio::test]
-async fn a_client_may_ask_for_everything_again() {
+async fn what_a_client_has_it_does_not_get_again_on_the_same_connection() {
     let world = World::start().await;
     let (alice, bob, thread) = world.pair().await;
+    fill(&world, &alice, &bob, thread, 4, 1_000).await;
     let mut bobs = Socket::connect(&world, &bob).await;
+    for seq in 1..=4 {
+        assert_eq!(bobs.deliver().await.key.unwrap().server_seq, seq);
+    }
+    for _ in 0..20 {
+        world.clock.advance(Duration::from_secs(1));
+        let asked = bobs.send(gaps(vec![cursor(thread, 0, 100); 64])).await;
+        assert_eq!(bobs.frame().await, (asked, Body::Synced(Synced {})));
+    }
+    let empty = Body::QueueEmpty(QueueEmpty { drained: 4, ..QueueEmpty::default() });
     bobs.send(sync()).await;
-    assert_eq!(drain(&mut bobs).await.0, [] as [u64; 0]);
-    world.send(&alice, &world.message(thread, &bob, b"x")).await;
+    let (_, Body::QueueEmpty(told)) = bobs.frame().await else { panic!() };
+    assert_eq!(Body::QueueEmpty(QueueEmpty { hlc: 0, ..told }), empty);
+    bobs.send(sync()).await;
+    assert_eq!(bobs.frame().await, (0, Body::QueueEmpty(QueueEmpty::default())));
+    // On another connection they are new.
+    let mut again = Socket::connect(&world, &bob).await;
+    assert_eq!(again.deliver().await.key.unwrap().server_seq, 1);
+    world.relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn asking_for_gaps_makes_no_room() {
+    let world = World::start().await;
+    let (alice, bob, thread) = world.pair().await;
+    fill(&world, &alice, &bob, thread, 70, 1_000).await;
+    let (mut bobs, _) = Socket::connect_with(&world, Hello { credit: 3, ..hello(&bob) }).await;
+    // The ranges overlap, and begin in the middle.
+    let cursors: Vec<_> = (0..64).map(|n| cursor(thread, 63 - n, 100)).collect();
+    let asked = bobs.send(gaps(cursors)).await;
+    let mut delivered = Vec::new();
+    let mut unacked = Vec::new();
+    while delivered.len() < 70 {
+        match bobs.frame().await {
+            (0, Body::Deliver(deliver)) => {
+                let key = deliver.key.unwrap();
+                delivered.push(key.server_seq);
+                unacked.push(key);
+                assert!(unacked.len() <= 3);
+                if unacked.len() == 3 {
+                    assert_eq!(bobs.acknowledge(std::mem::take(&mut unacked)).await, 3);
+                }
+            }
+            (id, Body::Synced(_)) => assert_eq!(id, asked),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(delivered, (1..=70).collect::<Vec<_>>());
+    world.relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn who_asks_for_more_than_may_wait_is_closed() {
+    let world = World::start().await;
+    let (alice, bob, thread) = world.pair().await;
+    fill(&world, &alice, &bob, thread, 2, 10).await;
+    let (mut bobs, _) = Socket::connect_with(&world, Hello { credit: 1, ..hello(&bob) }).await;
+    bobs.deliver().await;
+    bobs.send(gaps((0..64).map(|n| cursor(thread, n, 1)).collect())).await;
+    let Body::Pong(_) = bobs.ask(Body::Ping(Ping { t: 1 })).await else { panic!() };
+    bobs.send(gaps(vec![cursor(thread, 64, 1)])).await;
+    assert_eq!(bobs.closed().await, 4429);
+    world.relay.shutdown().await;
+}
+
+/// Behind the back of the relay: so many rows more count as trimmed.
+fn trim(world: &World, rows: u64) {
+    let db = rusqlite::Connection::open(world.folder.path().join("relay.db")).unwrap();
+    db.busy_timeout(Duration::from_secs(60)).unwrap();
+    assert!(db.execute("UPDATE mailbox SET trimmed = trimmed + ?1", [rows]).unwrap() > 0);
+}
+
+fn knows_of(trimmed: u64) -> Body {
+    Body::Ack(Ack { keys: vec![], trimmed })
+}
+
+#[tokio::test]
+async fn a_connected_device_is_told_of_trimmed_rows_until_it_says_that_it_knows() {
+    let world = World::start().await;
+    let (alice, bob, thread) = world.pair().await;
+    let (mut bobs, welcome) = Socket::connect_with(&world, Hello { credit: 1, ..hello(&bob) }).await;
+    assert_eq!((welcome.needs_full_sync, welcome.trimmed), (false, 0));
+    trim(&world, 3);
+    fill(&world, &alice, &bob, thread, 2, 10).await;
+    assert_eq!(bobs.frame().await, (0, Body::Trimmed(Trimmed { total: 3 })));
     assert_eq!(bobs.deliver().await.key.unwrap().server_seq, 1);
-    bobs.send(sync()).await;
-    let (seqs, empty) = drain(&mut bobs).await;
-    assert_eq!((seqs, empty.drained), (vec![1], 1));
+    // Also while it has no room for rows.
+    trim(&world, 2);
+    assert_eq!(bobs.frame().await, (0, Body::Trimmed(Trimmed { total: 5 })));
+    drop(bobs);
+    // It may not have got it. It is told again, and by HTTP.
+    let (mut bobs, welcome) = Socket::connect_with(&world, hello(&bob)).await;
+    assert_eq!((welcome.needs_full_sync, welcome.trimmed), (true, 5));
+    let page: InboxPage = world.get("/v1/inbox", Some(&bob)).await.body();
+    assert_eq!((page.needs_full_sync, page.trimmed), (true, 5));
+    bobs.deliver().await;
+    bobs.deliver().await;
+    assert_eq!(bobs.ask(knows_of(3)).await, Body::AckOk(AckOk::default()));
+    let (_, welcome) = Socket::connect_with(&world, hello(&bob)).await;
+    assert_eq!((welcome.needs_full_sync, welcome.trimmed), (true, 5), "it knows of three");
+    let ack = Ack { keys: vec![], trimmed: 5 };
+    assert_eq!(world.post("/v1/inbox:ack", Some(&bob), &ack).await.status, 200);
+    let (mut bobs, welcome) = Socket::connect_with(&world, hello(&bob)).await;
+    assert_eq!((welcome.needs_full_sync, welcome.trimmed), (false, 5));
+    let page: InboxPage = world.get("/v1/inbox", Some(&bob)).await.body();
+    assert!(!page.needs_full_sync);
+    // It cannot know of rows that are not trimmed yet.
+    bobs.deliver().await;
+    bobs.deliver().await;
+    assert_eq!(bobs.ask(knows_of(u64::MAX)).await, Body::AckOk(AckOk::default()));
+    trim(&world, 1);
+    let (_, welcome) = Socket::connect_with(&world, hello(&bob)).await;
+    assert_eq!((welcome.needs_full_sync, welcome.trimmed), (true, 6));
     world.relay.shutdown().await;
 }
 
@@ -171,7 +288,7 @@ async fn a_row_that_nobody_told_of_is_found_within_half_a_minute() {
     assert_eq!(db.execute(&copied, []).unwrap(), 1);
 
     world.clock.advance(Duration::from_secs(29));
-    let Body::Pong(_) = bobs.ask(Body::Ping(sealpost_wire::Ping { t: 1 })).await else { panic!() };
+    let Body::Pong(_) = bobs.ask(Body::Ping(Ping { t: 1 })).await else { panic!() };
     world.clock.advance(Duration::from_secs(2));
     assert_eq!(bobs.deliver().await.key.unwrap().server_seq, 2);
     world.relay.shutdown().await;
@@ -192,7 +309,7 @@ async fn a_mailbox_over_64_mib_loses_its_oldest_rows_and_says_so() {
             Body::Deliver(deliver) => {
                 let key = deliver.key.unwrap();
                 seqs.push(key.server_seq);
-                bobs.send(Body::Ack(Ack { keys: vec![key] })).await;
+                bobs.send(Body::Ack(Ack { keys: vec![key], trimmed: 0 })).await;
             }
             Body::AckOk(_) => {}
             Body::QueueEmpty(_) => break,
@@ -201,7 +318,10 @@ async fn a_mailbox_over_64_mib_loses_its_oldest_rows_and_says_so() {
     }
     assert_eq!(seqs, (2..=1_049).collect::<Vec<_>>());
     assert_eq!(bobs.acknowledge(vec![]).await, 0);
+    let (mut again, welcome) = Socket::connect_with(&world, hello(&bob)).await;
+    assert!(welcome.needs_full_sync, "that it has drained what is left does not say that it knows");
+    assert_eq!(again.ask(knows_of(welcome.trimmed)).await, Body::AckOk(AckOk::default()));
     let (_again, welcome) = Socket::connect_with(&world, hello(&bob)).await;
-    assert!(!welcome.needs_full_sync, "it was told, and has drained what is left");
+    assert!(!welcome.needs_full_sync);
     world.relay.shutdown().await;
 }

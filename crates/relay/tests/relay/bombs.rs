@@ -83,7 +83,9 @@ async fn a_frame_of_nothing_but_empty_fields_is_cheap_and_refused() {
     let mut socket = Socket::connect(&world, &alice).await;
     let full = sealpost_wire::InboxKey { thread_id: vec![1; 16].into(), server_seq: 1 };
     let keys = vec![full; 513];
-    let Body::Error(error) = socket.ask(Body::Ack(sealpost_wire::Ack { keys })).await else { panic!() };
+    let Body::Error(error) = socket.ask(Body::Ack(sealpost_wire::Ack { keys, trimmed: 0 })).await else {
+        panic!()
+    };
     assert_eq!(error.reason, reason::MALFORMED);
     world.relay.shutdown().await;
 }

@@ -59,7 +59,7 @@ async fn an_acknowledged_row_is_gone_or_there_as_a_whole() {
         let (alice, bob, path, send) = process.cast().await;
         process.post(&path, Some(&alice), &send).await.unwrap();
         let page: InboxPage = process.get("/v1/inbox", &bob).await.unwrap().body();
-        let ack = Ack { keys: page.rows.into_iter().map(|row| row.key.unwrap()).collect() };
+        let ack = Ack { keys: page.rows.into_iter().map(|row| row.key.unwrap()).collect(), trimmed: 0 };
         assert!(process.post("/v1/inbox:ack", Some(&bob), &ack).await.is_none());
         process.ended();
 

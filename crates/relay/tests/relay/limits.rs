@@ -26,7 +26,7 @@ async fn allowing(name: Name, burst: u64) -> World {
 /// An acknowledgement of rows that do not exist.
 fn ack_of_nothing(rows: u64) -> Body {
     let key = |seq| InboxKey { thread_id: vec![9; 16].into(), server_seq: seq };
-    Body::Ack(Ack { keys: (1..=rows).map(key).collect() })
+    Body::Ack(Ack { keys: (1..=rows).map(key).collect(), trimmed: 0 })
 }
 
 fn told_to_wait(answer: &Answer) {
@@ -47,7 +47,7 @@ async fn acknowledgements_cost_their_rows_and_going_on_ends_in_4429() {
     let Body::Error(error) = socket.ask(ack_of_nothing(512)).await else { panic!("it was not refused") };
     assert_eq!((error.code, error.reason.as_str()), (429, reason::RATE_LIMITED));
     assert!(error.retry_after_ms > 0);
-    let by_http = Ack { keys: vec![InboxKey { thread_id: vec![9; 16].into(), server_seq: 1 }] };
+    let by_http = Ack { keys: vec![InboxKey { thread_id: vec![9; 16].into(), server_seq: 1 }], trimmed: 0 };
     told_to_wait(&world.post("/v1/inbox:ack", Some(&bob), &by_http).await);
     // Twenty more in a row, and nobody reads them any more.
     let mut refused = 1;
@@ -80,8 +80,8 @@ async fn a_refused_acknowledgement_is_told_to_who_wants_no_answer_and_its_rows_s
     }
     let mut socket = Socket::connect(&world, &bob).await;
     let (first, second) = (socket.deliver().await.key.unwrap(), socket.deliver().await.key.unwrap());
-    socket.notify(Body::Ack(Ack { keys: vec![first] })).await;
-    socket.notify(Body::Ack(Ack { keys: vec![second.clone()] })).await;
+    socket.notify(Body::Ack(Ack { keys: vec![first], trimmed: 0 })).await;
+    socket.notify(Body::Ack(Ack { keys: vec![second.clone()], trimmed: 0 })).await;
     let refused = loop {
         match socket.frame().await {
             (0, Body::Error(error)) => break error,

@@ -195,7 +195,7 @@ async fn deleted_ciphertext_and_tokens_are_not_in_the_files() {
     assert!(there(CANARY), "the control: it is found while it waits");
     let page: InboxPage = process.get("/v1/inbox", &bob).await.unwrap().body();
     let keys = page.rows.into_iter().map(|row| row.key.unwrap()).collect();
-    process.post("/v1/inbox:ack", Some(&bob), &sealpost_wire::Ack { keys }).await.unwrap();
+    process.post("/v1/inbox:ack", Some(&bob), &sealpost_wire::Ack { keys, trimmed: 0 }).await.unwrap();
     process.terminate();
     process.ended();
     assert!(!there(CANARY));

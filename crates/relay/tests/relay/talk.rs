@@ -81,7 +81,7 @@ async fn the_http_twin_sends_reads_and_acknowledges() {
     let rest: InboxPage = world.get(&format!("/v1/inbox?after={thread}:3"), Some(&bob)).await.body();
     assert_eq!((rest.rows.len(), rest.more), (1, false));
 
-    let ack = Ack { keys: page.rows.into_iter().map(|row| row.key.unwrap()).collect() };
+    let ack = Ack { keys: page.rows.into_iter().map(|row| row.key.unwrap()).collect(), trimmed: 0 };
     let ok: AckOk = world.post("/v1/inbox:ack", Some(&bob), &ack).await.body();
     assert_eq!(ok.removed, 2);
     let shown: Thread = world.get(&format!("/v1/threads/{thread}"), Some(&bob)).await.body();

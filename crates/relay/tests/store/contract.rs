@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use sealpost_relay::keys::CheckedKeys;
 use sealpost_relay::store::{
     Append, Appended, Created, FamilyId, IdempotencyKey, InboxKey, KeysRefused, MailboxState, NewAccount,
-    NewThread, Origin, PageLimit, Pushed, Rotated, Rotation, Selector, Store, Stored, Swept, Take, ThreadRow,
+    NewThread, Origin, PageLimit, Rotated, Rotation, Selector, Store, Stored, Swept, Take, ThreadRow,
     TokenHash,
 };
 use sealpost_wire::id::ThreadId;
@@ -172,27 +172,51 @@ pub(crate) async fn ids_are_forgotten_an_hour_after_they_are_refused(store: &dyn
 
 pub(crate) async fn an_overfull_mailbox_is_trimmed_from_the_oldest(store: &dyn Store) {
     let pair = pair(store).await;
-    assert_eq!(store.mailbox(pair.b).await, Ok(MailboxState { trimmed: false, pushed: 0 }));
+    assert_eq!(store.mailbox(pair.b).await, Ok(MailboxState::default()));
     // 64 rows of 1 MiB fill it exactly.
     let big = vec![7; 1 << 20];
     let answers =
         (1..=64).map(|n| store.append(Append { copies: vec![copy(pair.b, &big)], ..append(&pair, n) }));
     join_all(answers.collect::<Vec<_>>()).await;
-    assert!(!store.mailbox(pair.b).await.unwrap().trimmed);
+    assert_eq!(store.mailbox(pair.b).await.unwrap().trimmed, 0);
     store.append(append(&pair, 65)).await.unwrap();
-    assert!(store.mailbox(pair.b).await.unwrap().trimmed);
+    assert_eq!(store.mailbox(pair.b).await.unwrap().trimmed, 1);
     let limit = PageLimit { rows: 1, bytes: 1, now_ms: NOW_MS };
     let oldest = store.inbox_arrivals(pair.b, 0, limit).await.unwrap().rows[0].clone();
     assert_eq!(oldest.key.server_seq, 2);
-    // Told only when it is drained; acknowledged room is room again.
-    store.mark_pushed(pair.b, Pushed { up_to: oldest.arrival, drained: false }).await.unwrap();
-    let state = MailboxState { trimmed: true, pushed: oldest.arrival };
+    let page = store.inbox_after(pair.b, None, limit).await.unwrap();
+    assert_eq!((page.trimmed, page.rows[0].key), (1, oldest.key));
+    store.mark_pushed(pair.b, oldest.arrival).await.unwrap();
+    store.mark_pushed(pair.b, 0).await.unwrap();
+    let state = MailboxState { trimmed: 1, told: 0, pushed: oldest.arrival };
     assert_eq!(store.mailbox(pair.b).await, Ok(state));
-    store.mark_pushed(pair.b, Pushed { up_to: 0, drained: true }).await.unwrap();
-    assert_eq!(store.mailbox(pair.b).await, Ok(MailboxState { trimmed: false, ..state }));
+    // Acknowledged room is room again.
     store.inbox_ack(pair.b, vec![oldest.key]).await.unwrap();
     store.append(append(&pair, 66)).await.unwrap();
-    assert!(!store.mailbox(pair.b).await.unwrap().trimmed);
+    assert_eq!(store.mailbox(pair.b).await.unwrap().trimmed, 1);
+}
+
+pub(crate) async fn a_device_knows_of_trimmed_rows_when_it_says_so(store: &dyn Store) {
+    let pair = pair(store).await;
+    let big = vec![7; 1 << 20];
+    let send = async |n| store.append(Append { copies: vec![copy(pair.b, &big)], ..append(&pair, n) }).await;
+    for n in 1..=66 {
+        send(n).await.unwrap();
+    }
+    let state = async || {
+        let MailboxState { trimmed, told, .. } = store.mailbox(pair.b).await.unwrap();
+        (trimmed, told)
+    };
+    assert_eq!(state().await, (2, 0));
+    store.mark_told(pair.b, 2).await.unwrap();
+    store.mark_told(pair.b, 1).await.unwrap();
+    assert_eq!(state().await, (2, 2));
+    send(67).await.unwrap();
+    assert_eq!(state().await, (3, 2), "what was trimmed since is not told");
+    store.mark_told(pair.b, u64::MAX).await.unwrap();
+    assert_eq!(state().await, (3, 3), "nobody knows what has not happened");
+    store.mark_told(pair.a, 3).await.unwrap();
+    assert_eq!(store.mailbox(pair.a).await, Ok(MailboxState::default()));
 }
 
 pub(crate) async fn a_revoked_device_leaves_nothing(store: &dyn Store) {

@@ -46,6 +46,7 @@ hold_to_contract!(
         rows_expire_and_are_swept,
         ids_are_forgotten_an_hour_after_they_are_refused,
         an_overfull_mailbox_is_trimmed_from_the_oldest,
+        a_device_knows_of_trimmed_rows_when_it_says_so,
         a_revoked_device_leaves_nothing,
         a_refresh_token_is_exchanged_once,
         a_repeated_registration_finds_the_account,

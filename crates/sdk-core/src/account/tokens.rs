@@ -5,9 +5,9 @@
 //! finds it stored.
 
 use std::future::Future;
-use std::sync::Arc;
 
 use sealpost_wire as wire;
+use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use crate::context::Context;
@@ -34,25 +34,32 @@ pub(crate) async fn replace_refused(ctx: &Context, refused: &str) -> Result<Toke
 }
 
 /// The token we have, while it lasts and if it will do, else a new one. Once begun, an exchange is finished whoever
-/// waits for it: its answer must not get lost.
+/// waits for it: its answer must not get lost. Its turn is waited for by a task too: one who stopped half-way, as an app
+/// may do with any of its calls, would keep the turn from all others.
 async fn token(ctx: &Context, will_do: impl Fn(&Tokens) -> bool + Clone + Send + 'static) -> Result<Token> {
-    let one_at_a_time = Arc::clone(&ctx.refreshing).lock_owned().await;
+    let (answer, answered) = oneshot::channel();
     let ctx = ctx.clone();
-    let exchange = tokio::spawn(async move {
-        let _one_at_a_time = one_at_a_time;
-        loop {
-            let tokens = ctx.store.read(|rows| rows.tokens()).await?;
-            // Also one that another process has stored may have run out: we may have been frozen since.
-            if tokens.lasts_at(ctx.server_now_ms()) && will_do(&tokens) {
-                return Ok(tokens.access);
-            }
-            match exchange(&ctx, tokens).await? {
-                Exchanged::ByUs(access) => return Ok(access),
-                Exchanged::Elsewhere => {}
-            }
+    tokio::spawn(async move {
+        let _one_at_a_time = ctx.refreshing.lock().await;
+        if !answer.is_closed() {
+            let _ = answer.send(in_turn(&ctx, will_do).await);
         }
     });
-    exchange.await.map_err(|_| Error::Bug("a panic while refreshing a token"))?
+    answered.await.map_err(|_| Error::Bug("a panic while refreshing a token"))?
+}
+
+async fn in_turn(ctx: &Context, will_do: impl Fn(&Tokens) -> bool) -> Result<Token> {
+    loop {
+        let tokens = ctx.store.read(|rows| rows.tokens()).await?;
+        // Also one that another process has stored may have run out: we may have been frozen since.
+        if tokens.lasts_at(ctx.server_now_ms()) && will_do(&tokens) {
+            return Ok(tokens.access);
+        }
+        match exchange(ctx, tokens).await? {
+            Exchanged::ByUs(access) => return Ok(access),
+            Exchanged::Elsewhere => {}
+        }
+    }
 }
 
 /// Runs a call with a token; once more with a new one when the relay does not take it.
@@ -141,6 +148,18 @@ mod tests {
         });
         work.await.unwrap();
         (dir, ctx)
+    }
+
+    #[tokio::test]
+    async fn a_call_that_an_app_stopped_half_way_keeps_no_token_from_others() {
+        let (_dir, ctx) = with_stored(u64::from(u32::MAX) * 1000).await;
+        let mut stopped: Vec<_> = (0..3).map(|_| Box::pin(access(&ctx))).collect();
+        // Polled until they first wait for something.
+        for call in &mut stopped {
+            let _ = futures_util::FutureExt::now_or_never(call);
+        }
+        let token = tokio::time::timeout(std::time::Duration::from_secs(60), access(&ctx)).await;
+        assert_eq!(token.expect("nobody waits for who has stopped").unwrap().as_str(), "stored");
     }
 
     #[tokio::test]

@@ -30,7 +30,14 @@ pub(crate) async fn run(ctx: Context) {
     let mut busy = HashSet::new();
     let mut elsewhere = ctx.events.elsewhere();
     loop {
-        ctx.transport.online().await;
+        tokio::select! {
+            () = ctx.transport.online() => {}
+            // Those that are under way go on meanwhile: others may wait for what they have.
+            Some(thread) = lanes.next() => {
+                busy.remove(&thread);
+                continue;
+            }
+        }
         if let Err(error) = set_clock(&ctx).await {
             tracing::debug!(%error, "the relay does not say what time it is");
             sleep(STORAGE_PAUSE).await;

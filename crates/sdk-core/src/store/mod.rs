@@ -192,13 +192,7 @@ impl Store {
         }
         let shared = Arc::clone(&self.shared);
         let open = self.current()?;
-        let permit = open.readers.permit().await?;
-        let reading = tokio::task::spawn_blocking(move || {
-            let result = open.readers.run(&shared.vault, work);
-            drop(permit);
-            result
-        });
-        reading.await.map_err(|_| Error::Bug("a panic in a read"))?
+        readers::read(&open, move |open| open.readers.run(&shared.vault, work)).await
     }
 
     pub(crate) fn downgrade(&self) -> WeakStore {
@@ -238,7 +232,7 @@ impl Shared {
             connection
         };
         let writer = Writer::start(Desk::new(connection, lock, claim, self.events.clone())?)?;
-        Ok(Open { writer, readers: Readers::new() })
+        Ok(Open { writer, readers: Readers::default() })
     }
 
     /// What has to be closed, when something has.

@@ -88,7 +88,7 @@ impl Rows<'_> {
     }
 
     /// Whether something of ours may have a place in the thread that we do not know yet.
-    pub(super) fn has_unanswered(&self, thread: ThreadId) -> Result<bool> {
+    pub(crate) fn has_unanswered(&self, thread: ThreadId) -> Result<bool> {
         let sql = "SELECT EXISTS (SELECT 1 FROM message WHERE thread_id = ?1 AND outbox <> 0 AND outbox = 2)";
         Ok(self.connection.prepare_cached(sql)?.query_row([thread.as_bytes()], |row| row.get(0))?)
     }

@@ -1,43 +1,94 @@
 //! A few connections beside the writer: a person scrolling never waits for a backlog.
+//!
+//! A read that was handed over runs whether or not its answer is polled: a caller that is stopped half-way, as an app may
+//! do with any of its calls, holds up no other.
 
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, TransactionBehavior};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::oneshot;
 
 use super::vault::Vault;
-use super::{Rows, SUSPENDED};
-use crate::error::Result;
+use super::{Open, Rows, SUSPENDED};
+use crate::error::{Error, Result};
 
 /// Most connections that read.
 const MAX_READERS: usize = 3;
 
+#[derive(Default)]
 pub(super) struct Readers {
-    permits: Arc<Semaphore>,
     pool: Mutex<Pool>,
     /// Told whenever somebody has done reading.
     done: Condvar,
 }
 
+/// Answers by itself, also that it comes too late.
+type Job = Box<dyn FnOnce(&Open) + Send>;
+
 #[derive(Default)]
 struct Pool {
+    /// Not empty only while there is a worker.
+    waiting: VecDeque<Job>,
+    workers: usize,
     idle: Vec<Connection>,
     reading: usize,
     closed: bool,
 }
 
+/// Hands a read over: it begins when a connection is free, on a thread where it may block.
+///
+/// # Errors
+/// What the read returns.
+pub(super) async fn read<T: Send + 'static>(
+    open: &Arc<Open>,
+    read: impl FnOnce(&Open) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let (answer, answered) = oneshot::channel();
+    let job: Job = Box::new(move |open| {
+        // Whoever asked may have stopped waiting.
+        if !answer.is_closed() {
+            let _ = answer.send(read(open));
+        }
+    });
+    if open.readers.hand_over(job) {
+        let open = Arc::clone(open);
+        tokio::task::spawn_blocking(move || open.readers.work(&open));
+    }
+    answered.await.map_err(|_| Error::Bug("a panic in a read"))?
+}
+
 impl Readers {
-    pub(super) fn new() -> Self {
-        let permits = Arc::new(Semaphore::new(MAX_READERS));
-        Self { permits, pool: Mutex::default(), done: Condvar::new() }
+    /// Whether another worker is needed.
+    fn hand_over(&self, job: Job) -> bool {
+        let mut pool = self.pool();
+        pool.waiting.push_back(job);
+        let more = pool.workers < MAX_READERS;
+        pool.workers = pool.workers.saturating_add(usize::from(more));
+        more
     }
 
-    pub(super) async fn permit(&self) -> Result<OwnedSemaphorePermit> {
-        let permits = Arc::clone(&self.permits);
-        permits.acquire_owned().await.map_err(|_| SUSPENDED)
+    /// Does what waits until nothing does.
+    fn work(&self, open: &Open) {
+        while let Some(job) = self.next_job() {
+            // Its caller hears that nobody will answer, and its connection is gone with it.
+            if catch_unwind(AssertUnwindSafe(|| job(open))).is_err() {
+                tracing::error!("a read panicked");
+            }
+        }
     }
 
-    /// Runs `work` on one snapshot. Blocking; needs a permit.
+    fn next_job(&self) -> Option<Job> {
+        let mut pool = self.pool();
+        let job = pool.waiting.pop_front();
+        if job.is_none() {
+            pool.workers = pool.workers.saturating_sub(1);
+        }
+        job
+    }
+
+    /// Runs `work` on one snapshot. Blocking.
     pub(super) fn run<T>(&self, vault: &Vault, work: impl FnOnce(&Rows<'_>) -> Result<T>) -> Result<T> {
         let mut reading = self.begin()?;
         let connection = match &mut reading.connection {
@@ -48,9 +99,8 @@ impl Readers {
         work(&Rows { connection: &snapshot })
     }
 
-    /// Lets nobody begin, waits for those who read, then closes every connection. Blocking.
+    /// Lets nobody begin (who waits is told that it is too late), waits for those who read, then closes every connection. Blocking.
     pub(super) fn close(&self) {
-        self.permits.close();
         let mut pool = self.pool();
         pool.closed = true;
         let reading = self.done.wait_while(pool, |pool| pool.reading > 0);

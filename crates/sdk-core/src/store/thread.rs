@@ -141,6 +141,37 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// The relay says that the thread reaches up to here, and all of it that is in our mailbox has come: what is missing up
+    /// to here is lost. False: a message of ours may have one of those places, so that nobody knows yet.
+    pub(crate) fn miss_up_to(&mut self, thread: ThreadId, epoch: u64, last: u64) -> Result<bool> {
+        let (known_epoch, mut seen) = self.seen(thread)?;
+        // Places of another epoch say nothing about those that we know.
+        if seen >= last || (known_epoch != epoch && known_epoch != 0) {
+            return Ok(true);
+        }
+        if self.has_unanswered(thread)? {
+            return Ok(false);
+        }
+        while seen < last {
+            let ahead = self.first_ahead(thread)?;
+            let end = ahead.map_or(last, |ahead| ahead.saturating_sub(1).min(last));
+            if end > seen {
+                let first = seen.saturating_add(1);
+                self.emit(Event::MessagesMissing { thread, first, last: end });
+            }
+            seen = self.advance_over(thread, end.max(seen))?.max(seen.saturating_add(1));
+        }
+        self.set_seen(thread, epoch, seen)?;
+        Ok(true)
+    }
+
+    fn first_ahead(&self, thread: ThreadId) -> Result<Option<u64>> {
+        let sql = "SELECT min(server_seq) FROM seen_ahead WHERE thread_id = ?1";
+        let first: Option<i64> =
+            self.connection.prepare_cached(sql)?.query_row([thread.as_bytes()], |row| row.get(0))?;
+        first.map(from_sql).transpose()
+    }
+
     fn seen(&self, thread: ThreadId) -> Result<(u64, u64)> {
         let sql = "SELECT epoch, seen_up_to FROM thread WHERE thread_id = ?1";
         let (epoch, seen): (i64, i64) = self

@@ -7,6 +7,7 @@ use sealpost_wire as wire;
 use tokio::time::{Instant, sleep};
 
 use super::State;
+use super::loss::Loss;
 use crate::account::tokens;
 use crate::context::Context;
 use crate::error::{Error, Offline, Result};
@@ -17,8 +18,9 @@ use crate::send::backoff_ms;
 use crate::store::Gap;
 use crate::transport::{self, Arrival, Arrivals, Socket};
 
-/// A gap that was asked for and is still there after this is given up.
-const GAP_GRACE: Duration = Duration::from_secs(10);
+/// A gap that was asked for, without an answer, is given up after this. The relay closes a connection on which nothing
+/// moved for so long.
+const GAP_GRACE: Duration = Duration::from_secs(60);
 /// Longest wait that the relay can ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// Least time between two tokens on one socket, however short the relay says that they live.
@@ -29,14 +31,17 @@ const GAP_PERIOD: Duration = Duration::from_secs(5);
 /// Keeps a connection for as long as it is polled, or until the relay no longer accepts this device.
 pub(crate) async fn run(ctx: Context, state: State) {
     let mut failures = 0;
+    let mut anew = false;
     loop {
         state.set(ConnectionState::Connecting);
-        let mut connection = Connection::new(&ctx, &state);
+        let mut connection = Connection::new(&ctx, &state, anew);
         let error = connection.run().await;
+        anew = matches!(error, End::Anew);
         let Connection { let_in, was_live, .. } = connection;
         ctx.transport.go_offline();
         let wait_ms = match error {
             End::Drain(jitter) => ctx.env.jitter(within_reason_ms(jitter)),
+            End::Anew => backoff_ms(&ctx.env, 1),
             // On a connection that was let in, a token ran out: the next connection presents a new one.
             End::Failed(Error::Unauthorized) if !let_in => {
                 state.set(ConnectionState::SignedOut);
@@ -69,6 +74,9 @@ fn within_reason_ms(wait: Duration) -> u64 {
 enum End {
     /// The relay goes away, and asks for this much jitter.
     Drain(Duration),
+    /// Something is missing that may have been on its way. All that we have not acknowledged comes again on another
+    /// connection.
+    Anew,
     Failed(Error),
 }
 
@@ -85,13 +93,25 @@ struct Connection<'c> {
     let_in: bool,
     /// Whether it got as far as to have nothing waiting: one that always breaks before counts as none.
     was_live: bool,
-    /// Gaps that were asked for on this connection, and when.
-    asked: HashMap<Gap, Instant>,
+    /// Whether the one before ended because something was missing.
+    anew: bool,
+    /// Gaps that were asked for on this connection.
+    asked: HashMap<Gap, Asked>,
+    loss: Loss,
+}
+
+/// How a gap was asked for.
+#[derive(Clone, Copy)]
+struct Asked {
+    request: u64,
+    at: Instant,
+    answered: bool,
 }
 
 impl<'c> Connection<'c> {
-    fn new(ctx: &'c Context, state: &'c State) -> Self {
-        Self { ctx, state, let_in: false, was_live: false, asked: HashMap::new() }
+    fn new(ctx: &'c Context, state: &'c State, anew: bool) -> Self {
+        let (asked, loss) = (HashMap::new(), Loss::default());
+        Self { ctx, state, let_in: false, was_live: false, anew, asked, loss }
     }
 
     async fn run(&mut self) -> End {
@@ -102,7 +122,11 @@ impl<'c> Connection<'c> {
     }
 
     async fn connect_and_serve(&mut self) -> Result<std::convert::Infallible, End> {
-        let (socket, mut arrivals, mut expires_ms) = self.connect().await?;
+        let (socket, mut arrivals, welcome) = self.connect().await?;
+        let (mut expires_ms, epoch) = (self.welcomed(&welcome).await?, welcome.epoch);
+        if welcome.needs_full_sync {
+            self.loss.reported(welcome.trimmed);
+        }
         self.let_in = true;
         self.state.set(ConnectionState::CatchingUp);
         socket.drain_mailbox().await?;
@@ -124,25 +148,27 @@ impl<'c> Connection<'c> {
                     expires_ms = self.present(&socket, &token).await?;
                     presented = Instant::now();
                 }
-                _ = gap_check.tick() => self.check_gaps(&socket).await?,
+                ends = self.loss.surveyed() => self.loss.drain(ends, &socket).await?,
+                _ = gap_check.tick() => {
+                    self.check_gaps(&socket).await?;
+                    self.loss.settle(self.ctx, epoch, &socket).await?;
+                }
             }
         }
     }
 
-    /// A socket that was greeted, and when its token expires. A token that is refused is replaced once.
-    async fn connect(&self) -> Result<(std::sync::Arc<Socket>, Arrivals, u64)> {
+    /// A socket that was greeted. A token that is refused is replaced once.
+    async fn connect(&self) -> Result<(std::sync::Arc<Socket>, Arrivals, wire::Welcome)> {
         let token = tokens::access(self.ctx).await?;
         let hello = self.hello(&token).await?;
-        let (socket, arrivals, welcome) = match self.ctx.transport.connect(hello).await {
+        Ok(match self.ctx.transport.connect(hello).await {
             Err(transport::Error::Unauthorized) => {
                 let token = tokens::replace_refused(self.ctx, &token).await?;
                 let hello = self.hello(&token).await?;
                 self.ctx.transport.connect(hello).await?
             }
             other => other?,
-        };
-        let expires_ms = self.welcomed(&welcome).await?;
-        Ok((socket, arrivals, expires_ms))
+        })
     }
 
     /// Presents a fresh token on the live socket.
@@ -188,11 +214,18 @@ impl<'c> Connection<'c> {
         let mut batch = Vec::new();
         let mut next = Some(first);
         let mut drained = false;
+        let mut synced = false;
         // What has arrived by now goes into one transaction.
         while let Some(arrival) = next.take() {
             match arrival {
                 Arrival::Deliver(deliver) => batch.push(deliver),
                 Arrival::QueueEmpty => drained = true,
+                Arrival::Synced(request) => {
+                    let answered = self.asked.values_mut().filter(|asked| asked.request == request);
+                    answered.for_each(|asked| asked.answered = true);
+                    synced = true;
+                }
+                Arrival::Trimmed(total) => self.loss.reported(total),
                 Arrival::KeysLow => self.ctx.keys_low.notify_one(),
                 Arrival::Reconnect(jitter) => {
                     self.receive(batch, socket).await?;
@@ -207,8 +240,12 @@ impl<'c> Connection<'c> {
         if drained {
             self.was_live = true;
             self.state.set(ConnectionState::Live);
+            self.loss.drained();
+        }
+        if drained || synced {
             self.check_gaps(socket).await?;
         }
+        self.loss.go_on(self.ctx);
         Ok(())
     }
 
@@ -223,22 +260,32 @@ impl<'c> Connection<'c> {
     }
 
     /// Asks for the places that are missing; gives up on those that did not come.
-    async fn check_gaps(&mut self, socket: &Socket) -> Result<()> {
+    async fn check_gaps(&mut self, socket: &Socket) -> Result<(), End> {
         let gaps = self.ctx.store.read(|rows| rows.gaps()).await?;
         self.asked.retain(|gap, _| gaps.contains(gap));
-        let (old, mut new): (Vec<_>, Vec<_>) = gaps.into_iter().partition(|gap| self.asked.contains_key(gap));
         // The others have their turn at the next look.
-        new.truncate(wire::limits::MAX_CURSORS);
+        let room = wire::limits::MAX_CURSORS.saturating_sub(self.asked.len());
+        let new: Vec<_> = gaps.into_iter().filter(|gap| !self.asked.contains_key(gap)).take(room).collect();
         if !new.is_empty() {
-            socket.fetch_gaps(&new).await?;
-            self.asked.extend(new.into_iter().map(|gap| (gap, Instant::now())));
+            let asked =
+                Asked { request: socket.fetch_gaps(&new).await?, at: Instant::now(), answered: false };
+            self.asked.extend(new.into_iter().map(|gap| (gap, asked)));
         }
-        let over = |gap: &Gap| self.asked.get(gap).is_some_and(|asked| asked.elapsed() > GAP_GRACE);
-        let lost: Vec<_> = old.into_iter().filter(over).collect();
-        if !lost.is_empty() {
+        let over = |asked: &Asked| asked.answered || asked.at.elapsed() > GAP_GRACE;
+        let lost: Vec<_> = self.asked.iter().filter(|(_, asked)| over(asked)).map(|(gap, _)| *gap).collect();
+        if lost.is_empty() {
+            return Ok(());
+        }
+        if self.anew {
             let work = self.ctx.store.write(|tx| lost.into_iter().try_for_each(|gap| tx.give_up_on(gap)));
-            work.await?;
+            return Ok(work.await?);
         }
-        Ok(())
+        // What the relay has sent on a connection it does not send again on that one. A place may also be that of a
+        // message of ours, whose answer is on its way.
+        let known = self.ctx.store.read(move |rows| {
+            let mut threads = lost.iter().map(|gap| rows.has_unanswered(gap.thread));
+            threads.try_fold(false, |known, unanswered| Ok(known || !unanswered?))
+        });
+        if known.await? { Err(End::Anew) } else { Ok(()) }
     }
 }

@@ -5,6 +5,7 @@
 
 mod connection;
 mod indexer;
+mod loss;
 mod upkeep;
 
 use std::future::Future;

@@ -62,7 +62,7 @@ mod tests {
 
     fn ack(seq: u64) -> wire::Ack {
         let key = wire::InboxKey { thread_id: vec![1; 16].into(), server_seq: seq };
-        wire::Ack { keys: vec![key] }
+        wire::Ack { keys: vec![key], trimmed: 0 }
     }
 
     #[tokio::test(start_paused = true)]

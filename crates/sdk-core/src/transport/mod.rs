@@ -149,7 +149,7 @@ impl Socket {
             let keys = keys
                 .iter()
                 .map(|id| wire::InboxKey { thread_id: id.thread.to_wire(), server_seq: id.server_seq });
-            self.tell_confirmed(wire::Ack { keys: keys.collect() }).await?;
+            self.tell_confirmed(wire::Ack { keys: keys.collect(), trimmed: 0 }).await?;
         }
         Ok(())
     }
@@ -159,8 +159,13 @@ impl Socket {
         self.notify(Body::Sync(wire::Sync { inbox: true, threads: Vec::new() })).await
     }
 
-    /// Asks for the places that are missing.
-    pub(crate) async fn fetch_gaps(&self, gaps: &[Gap]) -> Result<()> {
+    /// Tells the relay that we know of so many trimmed rows.
+    pub(crate) async fn acknowledge_trimmed(&self, trimmed: u64) -> Result<()> {
+        self.tell_confirmed(wire::Ack { keys: Vec::new(), trimmed }).await
+    }
+
+    /// Asks for the places that are missing; [`Arrival::Synced`] under this id says that all of them have come that will.
+    pub(crate) async fn fetch_gaps(&self, gaps: &[Gap]) -> Result<u64> {
         const LIMIT: u64 = 100;
         let threads = gaps.iter().map(|gap| wire::ThreadCursor {
             thread_id: gap.thread.to_wire(),
@@ -168,6 +173,6 @@ impl Socket {
             limit: u32::try_from(gap.last.saturating_sub(gap.first).saturating_add(1).min(LIMIT))
                 .unwrap_or(100),
         });
-        self.notify(Body::Sync(wire::Sync { inbox: false, threads: threads.collect() })).await
+        self.ask(Body::Sync(wire::Sync { inbox: false, threads: threads.collect() })).await
     }
 }

@@ -40,6 +40,10 @@ const BUFFER: usize = 4096;
 pub(crate) enum Arrival {
     Deliver(wire::Deliver),
     QueueEmpty,
+    /// Everything that this request asked for has come, or is not there.
+    Synced(u64),
+    /// So many rows were ever trimmed from our mailbox.
+    Trimmed(u64),
     KeysLow,
     /// The relay goes away; it asks to wait for a random part of this before coming back.
     Reconnect(Duration),
@@ -121,6 +125,13 @@ impl Socket {
     pub(super) async fn tell_confirmed(&self, ack: wire::Ack) -> Result<()> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         self.send(id, Body::Ack(ack)).await
+    }
+
+    /// Asks for what arrives unasked otherwise; the id under which [`Arrival::Synced`] says that it has.
+    pub(super) async fn ask(&self, body: Body) -> Result<u64> {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        self.send(id, body).await?;
+        Ok(id)
     }
 
     async fn send(&self, id: u64, body: Body) -> Result<()> {
@@ -240,6 +251,10 @@ impl Pump {
             }
             return Ok(());
         }
+        // In its place among what it is the answer to.
+        if let Body::Synced(_) = body {
+            return self.arrive(Arrival::Synced(frame.id));
+        }
         if frame.id != 0 {
             let waiting =
                 self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&frame.id);
@@ -251,6 +266,7 @@ impl Pump {
         let arrival = match body {
             Body::Deliver(deliver) => Arrival::Deliver(deliver),
             Body::QueueEmpty(_) => Arrival::QueueEmpty,
+            Body::Trimmed(trimmed) => Arrival::Trimmed(trimmed.total),
             Body::KeysLow(_) => Arrival::KeysLow,
             Body::Reconnect(reconnect) => {
                 Arrival::Reconnect(Duration::from_millis(reconnect.jitter_ms.into()))
@@ -259,6 +275,10 @@ impl Pump {
             // Pong and AckOk say nothing new; what a newer relay says unasked can be left unheard.
             _ => return Ok(()),
         };
+        self.arrive(arrival)
+    }
+
+    fn arrive(&self, arrival: Arrival) -> Result<()> {
         self.arrived.try_send(arrival).map_err(|full| match full {
             mpsc::error::TrySendError::Full(_) => Offline::NotARelay.into(),
             mpsc::error::TrySendError::Closed(_) => Offline::Unreachable.into(),

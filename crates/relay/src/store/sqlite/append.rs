@@ -202,9 +202,10 @@ fn deliver(tx: &Connection, append: &Append, copy: &Copy, stored: Stored) -> Res
     if bytes > MAX_MAILBOX_BYTES { trim(tx, copy.to, bytes) } else { Ok(()) }
 }
 
-/// Drops the oldest rows until the mailbox fits again, and notes that the device must be told.
+/// Drops the oldest rows until the mailbox fits again, and counts them: the device must be told.
 fn trim(tx: &Connection, owner: Address, mut bytes: u64) -> Result<()> {
     let (user, device) = (owner.user.as_bytes(), owner.device.get());
+    let mut trimmed: u64 = 0;
     while bytes > MAX_MAILBOX_BYTES {
         let freed: u64 = tx
             .prepare_cached(
@@ -214,9 +215,10 @@ fn trim(tx: &Connection, owner: Address, mut bytes: u64) -> Result<()> {
             )?
             .query_row(params![user, device], |row| row.get(0))?;
         bytes = bytes.saturating_sub(freed);
+        trimmed = trimmed.saturating_add(1);
     }
     one(tx.execute(
-        "UPDATE mailbox SET bytes = ?3, trimmed = 1 WHERE user_id = ?1 AND device_id = ?2",
-        params![user, device, bytes],
+        "UPDATE mailbox SET bytes = ?3, trimmed = trimmed + ?4 WHERE user_id = ?1 AND device_id = ?2",
+        params![user, device, bytes, trimmed],
     )?)
 }

@@ -1,17 +1,17 @@
 //! Mailboxes: read, acknowledged, expired.
 
-use rusqlite::{Connection, Result, Row as SqlRow, Statement, params};
+use rusqlite::{Connection, OptionalExtension as _, Result, Row as SqlRow, Statement, params};
 use sealpost_wire::Envelope;
 
 use super::columns::{address, blob, client_msg_id, thread};
 use crate::address::Address;
 use crate::fault::{self, Station};
-use crate::store::{Arrival, InboxKey, MailboxState, Message, Page, PageLimit, Pushed, Row};
+use crate::store::{Arrival, InboxKey, MailboxState, Message, Page, PageLimit, Row};
 
 pub(super) fn state(tx: &Connection, owner: Address) -> Result<MailboxState> {
-    tx.prepare_cached("SELECT trimmed, pushed FROM mailbox WHERE user_id = ?1 AND device_id = ?2")?
+    tx.prepare_cached("SELECT trimmed, told, pushed FROM mailbox WHERE user_id = ?1 AND device_id = ?2")?
         .query_row(params![owner.user.as_bytes(), owner.device.get()], |row| {
-            Ok(MailboxState { trimmed: row.get(0)?, pushed: row.get(1)? })
+            Ok(MailboxState { trimmed: row.get(0)?, told: row.get(1)?, pushed: row.get(2)? })
         })
 }
 
@@ -23,7 +23,9 @@ pub(super) fn arrivals(tx: &Connection, owner: Address, after: Arrival, limit: P
         "SELECT {COLUMNS} FROM inbox WHERE user_id = ?1 AND device_id = ?2 AND expires_ms > ?3 AND arrival > ?4
          ORDER BY arrival"
     ))?;
-    page(&mut statement, params![owner.user.as_bytes(), owner.device.get(), limit.now_ms, after], limit)
+    let page =
+        page(&mut statement, params![owner.user.as_bytes(), owner.device.get(), limit.now_ms, after], limit)?;
+    with_trimmed(tx, owner, page)
 }
 
 pub(super) fn after(
@@ -42,7 +44,18 @@ pub(super) fn after(
         "SELECT {COLUMNS} FROM inbox WHERE user_id = ?1 AND device_id = ?2 AND expires_ms > ?3
          AND (thread_id, server_seq) > (?4, ?5) ORDER BY thread_id, server_seq"
     ))?;
-    page(&mut statement, params![owner.user.as_bytes(), owner.device.get(), limit.now_ms, thread, seq], limit)
+    let page = page(
+        &mut statement,
+        params![owner.user.as_bytes(), owner.device.get(), limit.now_ms, thread, seq],
+        limit,
+    )?;
+    with_trimmed(tx, owner, page)
+}
+
+/// In the snapshot of the page, so that whoever was given the rows knows what is missing among them.
+fn with_trimmed(tx: &Connection, owner: Address, page: Page) -> Result<Page> {
+    let trimmed = state(tx, owner).optional()?.map_or(0, |mailbox| mailbox.trimmed);
+    Ok(Page { trimmed, ..page })
 }
 
 /// Reads rows until the page is full, and looks whether one more is there.
@@ -105,12 +118,19 @@ pub(super) fn acknowledge(tx: &Connection, owner: Address, keys: &[InboxKey]) ->
     Ok(removed)
 }
 
-pub(super) fn mark_pushed(tx: &Connection, owner: Address, pushed: Pushed) -> Result<()> {
+pub(super) fn mark_pushed(tx: &Connection, owner: Address, up_to: Arrival) -> Result<()> {
+    tx.prepare_cached("UPDATE mailbox SET pushed = max(pushed, ?3) WHERE user_id = ?1 AND device_id = ?2")?
+        .execute(params![owner.user.as_bytes(), owner.device.get(), up_to])
+        .map(drop)
+}
+
+pub(super) fn mark_told(tx: &Connection, owner: Address, trimmed: u64) -> Result<()> {
+    // A client may name any number.
+    let trimmed = i64::try_from(trimmed).unwrap_or(i64::MAX);
     tx.prepare_cached(
-        "UPDATE mailbox SET pushed = max(pushed, ?3), trimmed = trimmed AND NOT ?4
-         WHERE user_id = ?1 AND device_id = ?2",
+        "UPDATE mailbox SET told = max(told, min(trimmed, ?3)) WHERE user_id = ?1 AND device_id = ?2",
     )?
-    .execute(params![owner.user.as_bytes(), owner.device.get(), pushed.up_to, pushed.drained])
+    .execute(params![owner.user.as_bytes(), owner.device.get(), trimmed])
     .map(drop)
 }
 

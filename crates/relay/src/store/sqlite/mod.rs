@@ -30,8 +30,8 @@ use self::readers::Readers;
 use self::writer::Writer;
 use super::{
     Answer, Append, Appended, Arrival, Created, FamilyId, Health, InboxKey, KeysRefused, MailboxState,
-    NewAccount, NewThread, Page, PageLimit, Pushed, Revocations, Rotated, Rotation, Store, Swept, Take,
-    Taken, ThreadRow,
+    NewAccount, NewThread, Page, PageLimit, Revocations, Rotated, Rotation, Store, Swept, Take, Taken,
+    ThreadRow,
 };
 use crate::address::Address;
 use crate::clock::Clock;
@@ -228,8 +228,12 @@ impl Store for SqliteStore {
         })
     }
 
-    fn mark_pushed(&self, address: Address, pushed: Pushed) -> Answer<()> {
-        self.writer.write(Payer::User(address.user), move |tx| inbox::mark_pushed(tx, address, pushed))
+    fn mark_pushed(&self, address: Address, up_to: Arrival) -> Answer<()> {
+        self.writer.write(Payer::User(address.user), move |tx| inbox::mark_pushed(tx, address, up_to))
+    }
+
+    fn mark_told(&self, address: Address, trimmed: u64) -> Answer<()> {
+        self.writer.write(Payer::User(address.user), move |tx| inbox::mark_told(tx, address, trimmed))
     }
 
     fn sweep(&self, now_ms: u64, budget: u32) -> Answer<Swept> {

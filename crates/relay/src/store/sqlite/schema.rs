@@ -204,6 +204,10 @@ const MIGRATIONS: &[&str] = &["
         WHERE one_time.user_id = pre_key_mark.user_id AND one_time.device_id = pre_key_mark.device_id
             AND one_time.kind = pre_key_mark.kind
     );
+", "
+    -- mailbox.trimmed counts the rows ever trimmed (it was a flag, and a flag counts as one). told: how many of them the
+    -- device has acknowledged to know of.
+    ALTER TABLE mailbox ADD COLUMN told INTEGER NOT NULL DEFAULT 0;
 "];
 
 /// Brings the tables up to date, one migration in one transaction.

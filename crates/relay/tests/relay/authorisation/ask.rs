@@ -218,11 +218,11 @@ pub(super) async fn grant_credit(cast: &mut Cast) -> Outcome {
 
 /// The row that the peer's message has in the mailboxes of the member.
 fn the_row(cast: &Cast) -> Ack {
-    Ack { keys: vec![InboxKey { thread_id: cast.thread.to_wire(), server_seq: 1 }] }
+    Ack { keys: vec![InboxKey { thread_id: cast.thread.to_wire(), server_seq: 1 }], trimmed: 0 }
 }
 
 fn no_row() -> Ack {
-    Ack { keys: vec![InboxKey { thread_id: NO_THREAD.to_wire(), server_seq: 1 }] }
+    Ack { keys: vec![InboxKey { thread_id: NO_THREAD.to_wire(), server_seq: 1 }], trimmed: 0 }
 }
 
 /// Nobody but the device itself takes a row out of a mailbox.

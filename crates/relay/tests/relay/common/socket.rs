@@ -124,7 +124,7 @@ impl Socket {
 
     /// Acknowledges rows, and how many were there.
     pub(crate) async fn acknowledge(&mut self, keys: Vec<InboxKey>) -> u32 {
-        let id = self.send(Body::Ack(Ack { keys })).await;
+        let id = self.send(Body::Ack(Ack { keys, trimmed: 0 })).await;
         loop {
             match self.frame().await {
                 (reply, Body::AckOk(ok)) if reply == id => return ok.removed,

@@ -433,7 +433,7 @@ impl Person {
             let key = |place: &Place| InboxKey { thread_id: from_hex(&place.thread), server_seq: place.seq };
             let keys = rows.iter().map(key).collect();
             let op = self.world.recorder.invoke(Call::Ack { device: device(self.me()), rows });
-            line.ask(op, Question::Ack, Body::Ack(Ack { keys })).await?;
+            line.ask(op, Question::Ack, Body::Ack(Ack { keys, trimmed: 0 })).await?;
         }
         Some(())
     }

@@ -97,3 +97,25 @@ proptest! {
         });
     }
 }
+
+#[tokio::test]
+async fn what_is_missing_up_to_the_end_of_a_thread_is_told_hole_by_hole() {
+    let fixture = Fixture::new().await;
+    let mut events = fixture.events.subscribe();
+    let work = fixture.store.write(|tx| {
+        for place in [1, 4, 6] {
+            tx.account_for(THREAD, 1, place)?;
+        }
+        let known = tx.miss_up_to(THREAD, 1, 8)?;
+        // Told once; and places of another epoch say nothing.
+        Ok([known, tx.miss_up_to(THREAD, 1, 8)?, tx.miss_up_to(THREAD, 2, 99)?])
+    });
+    assert_eq!(work.await.unwrap(), [true; 3]);
+    let missing = |first, last| Event::MessagesMissing { thread: THREAD, first, last };
+    assert_eq!(drain(&mut events), [missing(2, 3), missing(5, 5), missing(7, 8)]);
+    assert_eq!(fixture.store.read(|rows| rows.gaps()).await.unwrap(), []);
+    // The thread goes on behind its end.
+    fixture.store.write(|tx| tx.account_for(THREAD, 1, 10)).await.unwrap();
+    let gaps = fixture.store.read(|rows| rows.gaps()).await.unwrap();
+    assert_eq!(gaps.iter().map(|gap| (gap.first, gap.last)).collect::<Vec<_>>(), [(9, 9)]);
+}

@@ -24,6 +24,34 @@ async fn a_write_that_fails_leaves_nothing_behind_and_tells_nobody() {
     assert_eq!(drain(&mut events), []);
 }
 
+/// A call that an app stopped polling half-way.
+fn stopped<F: Future>(call: F) -> std::pin::Pin<Box<F>> {
+    let mut call = Box::pin(call);
+    // Polled until it first waits for something.
+    let _ = futures_util::FutureExt::now_or_never(&mut call);
+    call
+}
+
+#[tokio::test]
+async fn calls_that_an_app_stopped_half_way_hold_up_no_other() {
+    let fixture = Fixture::new().await;
+    let mut reads = Vec::new();
+    let mut writes = Vec::new();
+    for _ in 0..20 {
+        reads.push(stopped(fixture.store.read(|rows| rows.threads())));
+        writes.push(stopped(fixture.store.write(|tx| tx.hurry_outbox())));
+    }
+    let other = async {
+        fixture.store.write(|tx| tx.hurry_outbox()).await.unwrap();
+        fixture.store.read(|rows| rows.threads()).await.unwrap()
+    };
+    let threads = tokio::time::timeout(std::time::Duration::from_secs(60), other).await;
+    assert_eq!(threads.expect("nobody waits for who has stopped").len(), 1);
+    for read in reads {
+        assert_eq!(read.await.unwrap().len(), 1);
+    }
+}
+
 #[tokio::test]
 async fn writes_that_share_a_commit_do_not_share_a_failure() {
     let fixture = Fixture::new().await;

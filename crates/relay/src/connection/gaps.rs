@@ -1,0 +1,123 @@
+//! The places that a client asked for with `Sync` and that were not looked for yet.
+//!
+//! They wait here, not in the store, until the window has room. So what a client can ask for at a time is bounded, and
+//! what it asks for twice is looked for once.
+
+use std::collections::BTreeMap;
+
+use sealpost_wire::id::ThreadId;
+use sealpost_wire::limits::MAX_CURSORS;
+
+use crate::store::InboxKey;
+
+/// More was asked for than may wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TooMany;
+
+/// What waits, in the order in which it is looked for.
+#[derive(Debug, Default)]
+pub(super) struct Gaps {
+    /// After which row, and how many rows at most.
+    waiting: BTreeMap<InboxKey, u32>,
+    /// Requests that are answered when nothing waits any more.
+    asked: Vec<u64>,
+}
+
+impl Gaps {
+    /// Asks for so many rows after each of these, on behalf of a request; 0 wants no answer. Of two that begin after the
+    /// same row, the longer one counts.
+    ///
+    /// # Errors
+    /// [`TooMany`]: more would wait than one `Sync` may name.
+    pub(super) fn ask(
+        &mut self,
+        request: u64,
+        cursors: impl IntoIterator<Item = (InboxKey, u32)>,
+    ) -> Result<(), TooMany> {
+        for (after, rows) in cursors {
+            let waiting = self.waiting.entry(after).or_default();
+            *waiting = rows.max(*waiting);
+        }
+        if request != 0 {
+            self.asked.push(request);
+        }
+        let fits = self.waiting.len().max(self.asked.len()) <= MAX_CURSORS;
+        if fits { Ok(()) } else { Err(TooMany) }
+    }
+
+    /// What to look for next: after which row, and how many.
+    pub(super) fn next(&self) -> Option<(InboxKey, u32)> {
+        self.waiting.first_key_value().map(|(after, rows)| (*after, *rows))
+    }
+
+    /// A row was found, and was pushed or needs not be: whoever asked for it goes on behind it.
+    pub(super) fn found(&mut self, row: InboxKey) {
+        let start = InboxKey { server_seq: 0, ..row };
+        while let Some((&after, &rows)) = self.waiting.range(start..row).next() {
+            self.waiting.remove(&after);
+            if let Some(left) = rows.checked_sub(1).filter(|left| *left > 0) {
+                let there = self.waiting.entry(row).or_default();
+                *there = left.max(*there);
+            }
+        }
+    }
+
+    /// There is nothing more to find in this thread.
+    pub(super) fn exhausted(&mut self, thread: ThreadId) {
+        self.waiting.retain(|after, _| after.thread != thread);
+    }
+
+    /// The requests that can be answered, once nothing waits.
+    pub(super) fn answered(&mut self) -> Vec<u64> {
+        if self.waiting.is_empty() { std::mem::take(&mut self.asked) } else { Vec::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(thread: u8, server_seq: u64) -> InboxKey {
+        InboxKey { thread: ThreadId::from_bytes([thread; 16]), server_seq }
+    }
+
+    #[test]
+    fn what_is_asked_twice_is_looked_for_once() {
+        let mut gaps = Gaps::default();
+        gaps.ask(0, [(key(1, 5), 2); 64]).unwrap();
+        gaps.ask(7, [(key(1, 5), 3), (key(1, 5), 1)]).unwrap();
+        assert_eq!(gaps.next(), Some((key(1, 5), 3)));
+        assert!(gaps.answered().is_empty());
+        for seq in [6, 7, 8] {
+            gaps.found(key(1, seq));
+        }
+        assert_eq!((gaps.next(), gaps.answered()), (None, vec![7]));
+    }
+
+    #[test]
+    fn a_row_counts_for_everybody_who_asked_for_it() {
+        let mut gaps = Gaps::default();
+        gaps.ask(1, [(key(1, 2), 3), (key(1, 4), 9), (key(1, 8), 1), (key(2, 0), 1)]).unwrap();
+        gaps.found(key(1, 5));
+        assert_eq!(gaps.next(), Some((key(1, 5), 8)));
+        gaps.found(key(1, 9));
+        assert_eq!(gaps.next(), Some((key(1, 9), 7)), "the one after 8 has what it asked for");
+        gaps.exhausted(ThreadId::from_bytes([1; 16]));
+        assert_eq!(gaps.next(), Some((key(2, 0), 1)));
+        gaps.found(key(2, 1));
+        assert_eq!((gaps.next(), gaps.answered()), (None, vec![1]));
+    }
+
+    #[test]
+    fn only_so_much_may_wait() {
+        let cursors = |from: u64, count: u64| (from..from + count).map(|seq| (key(1, seq), 1));
+        let most = u64::try_from(MAX_CURSORS).unwrap();
+        let mut gaps = Gaps::default();
+        assert_eq!(gaps.ask(0, cursors(0, most)), Ok(()));
+        assert_eq!(gaps.ask(0, cursors(0, most)), Ok(()), "the same once more");
+        assert_eq!(gaps.ask(0, cursors(most, 1)), Err(TooMany));
+        let mut gaps = Gaps::default();
+        assert!((1..=most).all(|request| gaps.ask(request, cursors(0, 1)).is_ok()));
+        assert_eq!(gaps.ask(most + 1, cursors(0, 1)), Err(TooMany), "answers wait too");
+    }
+}
