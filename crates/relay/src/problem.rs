@@ -80,6 +80,9 @@ pub enum Problem {
     /// A copy was made for an older registration of a device.
     #[error("stale devices")]
     StaleDevices(Vec<DeviceMismatch>),
+    /// A member has not accepted the thread, and it has brought them as much as it may until then.
+    #[error("not accepted")]
+    NotAccepted,
     /// The same `client_msg_id` with another body.
     #[error("message id reused")]
     MsgIdReuse,
@@ -136,6 +139,7 @@ impl Problem {
             Self::StaleRoster { .. } => (StatusCode::CONFLICT, reason::STALE_ROSTER),
             Self::MismatchedDevices(_) => (StatusCode::CONFLICT, reason::MISMATCHED_DEVICES),
             Self::StaleDevices(_) => (StatusCode::GONE, reason::STALE_DEVICES),
+            Self::NotAccepted => (StatusCode::CONFLICT, reason::NOT_ACCEPTED),
             Self::MsgIdReuse => (StatusCode::CONFLICT, reason::MSG_ID_REUSE),
             Self::Draining => (StatusCode::SERVICE_UNAVAILABLE, reason::DRAINING),
             Self::StoreUnavailable => (StatusCode::SERVICE_UNAVAILABLE, reason::STORE_UNAVAILABLE),

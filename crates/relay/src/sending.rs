@@ -76,6 +76,7 @@ pub(crate) fn submit(
             Appended::StaleRoster { current } => Err(Problem::StaleRoster { current }),
             Appended::MismatchedDevices(devices) => Err(Problem::MismatchedDevices(devices)),
             Appended::StaleDevices(devices) => Err(Problem::StaleDevices(devices)),
+            Appended::NotAccepted => Err(Problem::NotAccepted),
         }
     }))
 }

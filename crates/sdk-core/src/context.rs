@@ -16,6 +16,15 @@ use crate::transport::Transport;
 /// A clock that is this far from where it should be was set: ids made by it could be refused.
 const JUMP_MS: u64 = 60_000;
 
+/// What there is to look after.
+#[derive(Default)]
+pub(crate) struct Upkeep {
+    /// The relay runs low on our pre-keys.
+    pub(crate) keys_low: Notify,
+    /// There may be a thread that others began.
+    pub(crate) to_accept: Notify,
+}
+
 /// Clones share everything.
 #[derive(Clone)]
 pub(crate) struct Context {
@@ -28,8 +37,8 @@ pub(crate) struct Context {
     pub(crate) outbox: Arc<Notify>,
     /// Cuts the wait before the next attempt to connect short.
     pub(crate) reconnect: Arc<Notify>,
-    /// Wakes the keeper of our pre-keys: the relay runs low.
-    pub(crate) keys_low: Arc<Notify>,
+    /// Wakes what is looked after in the background.
+    pub(crate) upkeep: Arc<Upkeep>,
     /// One exchange of tokens at a time: whoever waits finds what it brought.
     pub(crate) refreshing: Arc<Mutex<()>>,
     clock_offset_ms: Arc<AtomicI64>,
@@ -53,7 +62,7 @@ impl Context {
             policy,
             outbox: Arc::default(),
             reconnect: Arc::default(),
-            keys_low: Arc::default(),
+            upkeep: Arc::default(),
             refreshing: Arc::default(),
             clock_offset_ms: Arc::default(),
             learnt: Arc::default(),

@@ -32,8 +32,18 @@ pub const MAILBOX_TTL_S: u64 = 30 * 24 * 3600;
 pub const DEDUPE_WINDOW_MS: u64 = 7 * 24 * 3600 * 1000;
 /// How far ahead of the relay's clock a `client_msg_id` may be, in milliseconds: 1 hour.
 pub const CLOCK_AHEAD_MS: u64 = 3600 * 1000;
-/// Largest mailbox of one device, in bytes, before the oldest rows are trimmed.
+/// Largest mailbox of one device, in bytes of its rows, before rows of the thread that fills it most are trimmed.
 pub const MAX_MAILBOX_BYTES: u64 = 64 << 20;
+/// What a row counts in a mailbox besides its ciphertext, in bytes: what stands beside that on disk.
+pub const ROW_BYTES: u64 = 256;
+/// Most messages in a thread for a member who has not accepted it.
+pub const MAX_REQUEST_MESSAGES: u64 = 16;
+/// Most bytes of ciphertext in a thread for a member who has not accepted it.
+pub const MAX_REQUEST_BYTES: u64 = 256 << 10;
+/// Most threads in a mailbox that its owner has not accepted and that hold rows.
+pub const MAX_REQUESTS: u64 = 1_024;
+/// Most bytes of their rows, together: an eighth of a mailbox.
+pub const MAX_REQUESTS_BYTES: u64 = 8 << 20;
 /// The relay closes a socket after this many seconds without a frame.
 pub const IDLE_CLOSE_S: u64 = 75;
 /// The client pings this often, in seconds.

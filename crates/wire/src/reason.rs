@@ -16,6 +16,8 @@ pub const NOT_FOUND: &str = "not_found";
 pub const EXISTING_THREAD: &str = "existing_thread";
 /// The send was made for an older roster.
 pub const STALE_ROSTER: &str = "stale_roster";
+/// A member has not accepted the thread, and it has brought them as much as it may until they do.
+pub const NOT_ACCEPTED: &str = "not_accepted";
 /// The copies do not name exactly the live devices.
 pub const MISMATCHED_DEVICES: &str = "mismatched_devices";
 /// A copy was made for an older registration of a device.

@@ -130,11 +130,14 @@ impl Relay {
         Account { user: UserId::from_slice(&answer.user_id).unwrap(), access_token }
     }
 
-    /// The thread of two people.
+    /// The thread of two people, accepted by both.
     pub(crate) async fn thread(&self, from: &Account, to: &Account) -> ThreadId {
         let request = CreateThread { peer_user_id: to.user.to_wire() };
         let answer: Thread = self.post("/v1/threads", Some(from), &request).await;
-        ThreadId::from_slice(&answer.thread_id).unwrap()
+        let thread = ThreadId::from_slice(&answer.thread_id).unwrap();
+        let accept = self.http.post(format!("{}/v1/threads/{thread}/accept", self.url));
+        accept.bearer_auth(&to.access_token).send().await.unwrap().error_for_status().unwrap();
+        thread
     }
 
     async fn post<T: Decode>(&self, path: &str, by: Option<&Account>, body: &impl Message) -> T {

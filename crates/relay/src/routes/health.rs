@@ -22,8 +22,9 @@ pub(super) async fn ready(Shared(state): Shared<Arc<State>>) -> Result<&'static 
     }
     match state.store.health() {
         Health::Good => Ok("ready\n"),
-        // To a balancer both mean: not here, not now.
-        Health::Full | Health::Failing => Err(Problem::StoreUnavailable),
+        // To a balancer both mean: not here, not now. To the operator, what to do about it.
+        Health::Full => Err(Problem::StoreFull),
+        Health::Failing => Err(Problem::StoreUnavailable),
     }
 }
 

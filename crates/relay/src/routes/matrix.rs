@@ -67,6 +67,11 @@ macro_rules! authorisation_table {
                     looks_like look_at_no_thread;
                 look_at_no_thread                          [401 401 401 401 401 404 404 404];
             }
+            AcceptThread (POST, "/v1/threads/{thread}/accept", Token) {
+                accept_the_thread                          [401 401 401 401 401 404 204 204]
+                    looks_like accept_no_thread;
+                accept_no_thread                           [401 401 401 401 401 404 404 404];
+            }
             Append (POST, "/v1/threads/{thread}/messages", Token) {
                 append_to_the_thread                       [401 401 401 401 401 404 201 201]
                     looks_like append_to_no_thread;

@@ -64,6 +64,7 @@ fn handler(route: Route) -> MethodRouter<Arc<State>> {
         Route::PutKeys => on(method, keys::put),
         Route::TakeBundles => on(method, keys::take),
         Route::CreateThread => on(method, threads::create),
+        Route::AcceptThread => on(method, threads::accept),
         Route::ShowThread => on(method, threads::show),
         Route::Append => on(method, messages::send),
         Route::PageInbox => on(method, inbox::page),

@@ -1,4 +1,4 @@
-//! `POST /v1/threads` and `GET /v1/threads/{id}`
+//! `POST /v1/threads`, `GET /v1/threads/{id}` and `POST /v1/threads/{id}/accept`
 
 use std::sync::Arc;
 
@@ -35,6 +35,20 @@ pub(super) async fn create(
         }
         Created::Existing(id) => Err(Problem::ExistingThread(id)),
         Created::NoSuchPeer => Err(Problem::NotFound),
+    }
+}
+
+/// Accepts a thread that somebody else has opened.
+pub(super) async fn accept(
+    Shared(state): Shared<Arc<State>>,
+    Authenticated(access): Authenticated,
+    InPath(thread): InPath<String>,
+) -> Result<StatusCode, Problem> {
+    let id: ThreadId = in_path(&thread)?;
+    if state.store.accept_thread(id, access.address.user).await? {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(Problem::NotFound)
     }
 }
 

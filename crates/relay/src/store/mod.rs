@@ -90,6 +90,9 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 
     /// Creates the direct thread of two users, once.
     fn create_thread(&self, new: NewThread) -> Answer<Created>;
+    /// A member accepts a thread: what it may bring them has no bounds of its own any more. `false`: it is not theirs
+    /// or does not exist.
+    fn accept_thread(&self, thread: ThreadId, member: UserId) -> Answer<bool>;
     /// A thread as one of its members sees it; `None` when it is not theirs or does not exist.
     fn thread(&self, thread: ThreadId, member: UserId) -> Answer<Option<ThreadRow>>;
 

@@ -148,7 +148,7 @@ pub struct Taken {
     pub last_resort: u64,
 }
 
-/// A new direct thread.
+/// A new direct thread. Whoever opens it has accepted it.
 #[derive(Debug, Clone, Copy)]
 pub struct NewThread {
     /// Its random id.
@@ -166,7 +166,7 @@ pub struct NewThread {
 pub enum Created {
     /// It exists now.
     New,
-    /// These two had one already.
+    /// These two had one already, which whoever asked has accepted now.
     Existing(ThreadId),
     /// There is no such peer.
     NoSuchPeer,
@@ -257,6 +257,8 @@ pub enum Appended {
     MismatchedDevices(Vec<DeviceMismatch>),
     /// A copy was made for an older registration.
     StaleDevices(Vec<DeviceMismatch>),
+    /// A member has not accepted the thread, and it has brought them as much as it may until then.
+    NotAccepted,
 }
 
 /// Names a row of a mailbox.

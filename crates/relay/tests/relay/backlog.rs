@@ -298,8 +298,8 @@ async fn a_row_that_nobody_told_of_is_found_within_half_a_minute() {
 async fn a_mailbox_over_64_mib_loses_its_oldest_rows_and_says_so() {
     let world = World::start().await;
     let (alice, bob, thread) = world.pair().await;
-    // 1,049 rows of 64,000 bytes are 67.1 MB; 1,048 fit into 64 MiB.
-    fill(&world, &alice, &bob, thread, 1_049, 64_000).await;
+    // 1,049 rows that count 64,000 bytes each are 67.1 MB; 1,048 fit into 64 MiB.
+    fill(&world, &alice, &bob, thread, 1_049, 64_000 - 256).await;
     let (mut bobs, welcome) = Socket::connect_with(&world, hello(&bob)).await;
     assert!(welcome.needs_full_sync);
     bobs.send(sync()).await;

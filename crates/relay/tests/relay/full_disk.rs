@@ -29,7 +29,7 @@ async fn a_full_disk_refuses_honestly_and_recovers() {
         }
         stored.push(answer.body::<SendAck>().server_seq);
     };
-    assert_eq!(world.get("/readyz", None).await.status, 503);
+    world.get("/readyz", None).await.refused(507, reason::STORE_FULL);
     let page: InboxPage = world.get("/v1/inbox?limit=1", Some(&bob)).await.body();
     assert_eq!(page.rows.len(), 1, "reading goes on");
 

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
+use sealpost_relay::address::Address;
 use sealpost_relay::keys::CheckedKeys;
 use sealpost_relay::store::{
     Append, Appended, Created, FamilyId, IdempotencyKey, InboxKey, KeysRefused, MailboxState, NewAccount,
-    NewThread, Origin, PageLimit, Rotated, Rotation, Selector, Store, Stored, Swept, Take, ThreadRow,
-    TokenHash,
+    NewFamily, NewThread, Origin, PageLimit, Rotated, Rotation, Row, Selector, Store, Stored, Swept, Take,
+    ThreadRow, TokenHash,
 };
-use sealpost_wire::id::ThreadId;
+use sealpost_wire::id::{DeviceId, ThreadId, UserId};
 use sealpost_wire::{DeviceMismatch, KeyCounts};
 
 use crate::world::*;
@@ -63,10 +64,8 @@ pub(crate) async fn a_refused_append_changes_nothing(store: &dyn Store) {
 pub(crate) async fn devices_must_be_named_exactly(store: &dyn Store) {
     let pair = pair(store).await;
     let stranger = register(store, 3, 0..0).await;
-    let of = |address: sealpost_relay::address::Address| DeviceMismatch {
-        user_id: address.user.to_wire(),
-        ..DeviceMismatch::default()
-    };
+    let of =
+        |address: Address| DeviceMismatch { user_id: address.user.to_wire(), ..DeviceMismatch::default() };
     let with = |copies| Append { copies, ..append(&pair, 1) };
     let missing = DeviceMismatch { missing: vec![1], ..of(pair.b) };
     assert_eq!(store.append(with(vec![])).await, Ok(Appended::MismatchedDevices(vec![missing.clone()])));
@@ -173,8 +172,8 @@ pub(crate) async fn ids_are_forgotten_an_hour_after_they_are_refused(store: &dyn
 pub(crate) async fn an_overfull_mailbox_is_trimmed_from_the_oldest(store: &dyn Store) {
     let pair = pair(store).await;
     assert_eq!(store.mailbox(pair.b).await, Ok(MailboxState::default()));
-    // 64 rows of 1 MiB fill it exactly.
-    let big = vec![7; 1 << 20];
+    // 64 rows of 1 MiB fill it exactly, with what each counts besides its ciphertext.
+    let big = vec![7; (1 << 20) - 256];
     let answers =
         (1..=64).map(|n| store.append(Append { copies: vec![copy(pair.b, &big)], ..append(&pair, n) }));
     join_all(answers.collect::<Vec<_>>()).await;
@@ -198,7 +197,7 @@ pub(crate) async fn an_overfull_mailbox_is_trimmed_from_the_oldest(store: &dyn S
 
 pub(crate) async fn a_device_knows_of_trimmed_rows_when_it_says_so(store: &dyn Store) {
     let pair = pair(store).await;
-    let big = vec![7; 1 << 20];
+    let big = vec![7; (1 << 20) - 256];
     let send = async |n| store.append(Append { copies: vec![copy(pair.b, &big)], ..append(&pair, n) }).await;
     for n in 1..=66 {
         send(n).await.unwrap();
@@ -217,6 +216,161 @@ pub(crate) async fn a_device_knows_of_trimmed_rows_when_it_says_so(store: &dyn S
     assert_eq!(state().await, (3, 3), "nobody knows what has not happened");
     store.mark_told(pair.a, 3).await.unwrap();
     assert_eq!(store.mailbox(pair.a).await, Ok(MailboxState::default()));
+}
+
+fn rows_of(rows: &[Row], thread: ThreadId) -> Vec<u64> {
+    rows.iter().filter(|row| row.key.thread == thread).map(|row| row.key.server_seq).collect()
+}
+
+pub(crate) async fn a_full_mailbox_loses_rows_of_the_thread_that_fills_it(store: &dyn Store) {
+    let pair = pair(store).await;
+    let friend = register(store, 3, 0..0).await;
+    let theirs = thread(store, friend, pair.b, 1).await;
+    let from_friend = |n| Append { sender: friend, thread: theirs, ..append(&pair, n) };
+    for n in 1..=50 {
+        store.append(from_friend(n)).await.unwrap();
+    }
+    let big = vec![7; 65_000];
+    let flood = |n| store.append(Append { copies: vec![copy(pair.b, &big)], ..append(&pair, n) });
+    for answer in join_all((1..=1_060).map(flood).collect::<Vec<_>>()).await {
+        assert!(matches!(answer, Ok(Appended::Stored(_))));
+    }
+    // Also when it is somebody else who writes into the full mailbox.
+    for n in 51..=60 {
+        store.append(from_friend(n)).await.unwrap();
+    }
+    let rows = store.inbox_arrivals(pair.b, 0, PageLimit { rows: 10_000, ..ALL }).await.unwrap().rows;
+    assert_eq!(rows_of(&rows, theirs), (1..=60).collect::<Vec<_>>());
+    let left = rows_of(&rows, pair.thread);
+    assert_eq!(left, (1_060 - left.len() as u64 + 1..=1_060).collect::<Vec<_>>(), "its oldest went");
+    let bytes: usize = rows.iter().map(|row| row.message.envelope.ciphertext.len() + 256).sum();
+    assert!((63 << 20..=64 << 20).contains(&bytes), "{bytes}");
+    assert!(store.mailbox(pair.b).await.unwrap().trimmed > 0);
+}
+
+pub(crate) async fn a_mailbox_of_many_threads_loses_rows_of_one_of_them_at_a_time(store: &dyn Store) {
+    let b = register(store, 2, 0..0).await;
+    // No thread holds much, and together they fill it.
+    let big = vec![7; 65_000 - 256];
+    let pairs = (0..=1_100_u16).map(|n| {
+        let [high, low] = n.to_be_bytes();
+        let name = [[0xff, high, low, 0]; 4].concat().try_into().unwrap();
+        let a = Address { user: UserId::from_bytes(name), device: DeviceId::PRIMARY };
+        Pair { a, b, thread: ThreadId::from_bytes(name) }
+    });
+    let threads: Vec<_> = pairs.collect();
+    let accounts = threads.iter().map(|pair| {
+        let family = NewFamily { id: FamilyId(*pair.a.user.as_bytes()), ..new_account(0, 0..0).family };
+        store.create_account(NewAccount { address: pair.a, family, ..new_account(0, 0..0) })
+    });
+    assert!(join_all(accounts.collect::<Vec<_>>()).await.iter().all(Result::is_ok));
+    let created = threads.iter().map(|pair| {
+        let (id, creator, peer) = (pair.thread, pair.a.user, b.user);
+        store.create_thread(NewThread { id, creator, peer, now_ms: NOW_MS })
+    });
+    assert!(join_all(created.collect::<Vec<_>>()).await.iter().all(|created| *created == Ok(Created::New)));
+    let accepted = threads.iter().map(|pair| store.accept_thread(pair.thread, b.user));
+    assert!(join_all(accepted.collect::<Vec<_>>()).await.iter().all(|accepted| *accepted == Ok(true)));
+    let sends =
+        threads.iter().map(|pair| store.append(Append { copies: vec![copy(b, &big)], ..append(pair, 1) }));
+    for answer in join_all(sends.collect::<Vec<_>>()).await {
+        assert!(matches!(answer, Ok(Appended::Stored(_))));
+    }
+    let rows = store.inbox_arrivals(b, 0, PageLimit { rows: 10_000, ..ALL }).await.unwrap().rows;
+    assert_eq!(rows.len(), (64 << 20) / 65_000);
+    assert!(store.mailbox(b).await.unwrap().trimmed > 0);
+}
+
+pub(crate) async fn a_thread_that_is_not_accepted_brings_little(store: &dyn Store) {
+    let (a, b) = (register(store, 1, 0..0).await, register(store, 2, 0..0).await);
+    let pair = Pair { a, b, thread: request(store, a, b, 9).await };
+    for n in 1..=16 {
+        assert_eq!(seq(&store.append(append(&pair, n)).await.unwrap()), n);
+    }
+    assert_eq!(store.append(append(&pair, 17)).await, Ok(Appended::NotAccepted));
+    // What was acknowledged counts all the same, and a repetition is answered as ever.
+    let keys = (1..=16).map(|server_seq| InboxKey { thread: pair.thread, server_seq }).collect();
+    assert_eq!(store.inbox_ack(b, keys).await, Ok(16));
+    assert_eq!(store.append(append(&pair, 17)).await, Ok(Appended::NotAccepted));
+    assert!(matches!(store.append(append(&pair, 16)).await, Ok(Appended::Duplicate(_))));
+    // The one who opened it accepted it by that.
+    let back = |n| Append { sender: b, copies: vec![copy(a, b"x")], ..append(&pair, n) };
+    for n in 100..=120 {
+        assert!(matches!(store.append(back(n)).await, Ok(Appended::Stored(_))));
+    }
+    // Only a member accepts, and only for themselves.
+    let other = register(store, 3, 0..0).await;
+    assert_eq!(store.accept_thread(pair.thread, other.user).await, Ok(false));
+    assert_eq!(store.accept_thread(ThreadId::from_bytes([8; 16]), b.user).await, Ok(false));
+    assert_eq!(store.accept_thread(pair.thread, a.user).await, Ok(true));
+    assert_eq!(store.append(append(&pair, 17)).await, Ok(Appended::NotAccepted));
+    assert_eq!(store.accept_thread(pair.thread, b.user).await, Ok(true));
+    assert_eq!(store.accept_thread(pair.thread, b.user).await, Ok(true), "again");
+    for n in 17..=40 {
+        assert!(matches!(store.append(append(&pair, n)).await, Ok(Appended::Stored(_))), "{n}");
+    }
+    assert_eq!(store.mailbox(b).await.unwrap().trimmed, 0);
+}
+
+pub(crate) async fn a_thread_that_is_not_accepted_brings_few_bytes(store: &dyn Store) {
+    let (a, b) = (register(store, 1, 0..0).await, register(store, 2, 0..0).await);
+    let pair = Pair { a, b, thread: request(store, a, b, 9).await };
+    let of_bytes = |n, bytes| Append { copies: vec![copy(b, &vec![7; bytes])], ..append(&pair, n) };
+    for n in 1..=4 {
+        assert!(matches!(store.append(of_bytes(n, 60_000)).await, Ok(Appended::Stored(_))));
+    }
+    let left = (256 << 10) - 240_000;
+    assert_eq!(store.append(of_bytes(5, left + 1)).await, Ok(Appended::NotAccepted));
+    assert!(matches!(store.append(of_bytes(6, left)).await, Ok(Appended::Stored(_))));
+    assert_eq!(store.append(of_bytes(7, 1)).await, Ok(Appended::NotAccepted));
+    // Whoever opens it from the other side accepts it.
+    let new = NewThread { id: ThreadId::from_bytes([8; 16]), creator: b.user, peer: a.user, now_ms: NOW_MS };
+    assert_eq!(store.create_thread(new).await, Ok(Created::Existing(pair.thread)));
+    assert!(matches!(store.append(of_bytes(8, 60_000)).await, Ok(Appended::Stored(_))));
+}
+
+pub(crate) async fn strangers_together_fill_an_eighth_of_a_mailbox(store: &dyn Store) {
+    let friends = pair(store).await;
+    let strangers = async |number: u8| {
+        let stranger = register(store, number, 0..0).await;
+        Pair { a: stranger, b: friends.b, thread: request(store, stranger, friends.b, number).await }
+    };
+    let of_bytes =
+        |pair: &Pair, n, bytes| Append { copies: vec![copy(pair.b, &vec![7; bytes])], ..append(pair, n) };
+    let mut stored = 0;
+    for number in 100..=140 {
+        let pair = strangers(number).await;
+        for n in 1..=4 {
+            match store.append(of_bytes(&pair, n, 64_000 - 256)).await.unwrap() {
+                Appended::Stored(_) => stored += 1,
+                refused => assert_eq!(refused, Appended::NotAccepted),
+            }
+        }
+    }
+    assert_eq!(stored, (8 << 20) / 64_000);
+    // Friends have the rest, and a stranger trims nothing of a full mailbox.
+    let big = vec![7; (1 << 20) - 256];
+    for n in 1..=56 {
+        store.append(Append { copies: vec![copy(friends.b, &big)], ..append(&friends, n) }).await.unwrap();
+    }
+    assert_eq!(store.mailbox(friends.b).await.unwrap().trimmed, 0);
+    let rows = store.inbox_arrivals(friends.b, 0, ALL).await.unwrap().rows;
+    let of_strangers = rows.iter().filter(|row| row.key.thread != friends.thread).map(|row| row.key);
+    store.inbox_ack(friends.b, of_strangers.take(20).collect()).await.unwrap();
+    store.append(Append { copies: vec![copy(friends.b, &big)], ..append(&friends, 57) }).await.unwrap();
+    let late = strangers(141).await;
+    assert!(matches!(store.append(of_bytes(&late, 1, 60_000)).await, Ok(Appended::Stored(_))));
+    let (filler, left) = (vec![7; 220_000], store.inbox_arrivals(friends.b, 0, ALL).await.unwrap().rows);
+    let held: usize = left.iter().map(|row| row.message.envelope.ciphertext.len() + 256).sum();
+    let mut room = (64 << 20) - held;
+    let mut n = 58;
+    while room > 60_000 {
+        let bytes = filler.len().min(room - 30_000);
+        store.append(of_bytes(&friends, n, bytes)).await.unwrap();
+        (room, n) = (room - bytes - 256, n + 1);
+    }
+    assert_eq!(store.append(of_bytes(&late, 2, 60_000)).await, Ok(Appended::NotAccepted));
+    assert_eq!(store.mailbox(friends.b).await.unwrap().trimmed, 0);
 }
 
 pub(crate) async fn a_revoked_device_leaves_nothing(store: &dyn Store) {

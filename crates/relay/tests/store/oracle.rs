@@ -160,6 +160,20 @@ async fn run(folder: &Path, events: Vec<Event>) {
             assert_eq!(&keys, oracle.mailboxes.entry(user).or_default());
         }
     }
+    check_sums(folder);
+}
+
+/// What a mailbox says that it holds, in all and by thread, is what lies in it.
+fn check_sums(folder: &Path) {
+    let db = rusqlite::Connection::open(folder.join("relay.db")).unwrap();
+    let wrong = |sql: &str| -> u32 { db.query_row(sql, [], |row| row.get(0)).unwrap() };
+    let by_thread = "SELECT count(*) FROM mailbox_thread AS t WHERE bytes <> (
+        SELECT coalesce(sum(length(ciphertext) + 256), 0) FROM inbox AS i
+        WHERE i.user_id = t.user_id AND i.device_id = t.device_id AND i.thread_id = t.thread_id)";
+    let in_all = "SELECT count(*) FROM mailbox AS m WHERE bytes <> (
+        SELECT coalesce(sum(length(ciphertext) + 256), 0) FROM inbox AS i
+        WHERE i.user_id = m.user_id AND i.device_id = m.device_id)";
+    assert_eq!((wrong(by_thread), wrong(in_all)), (0, 0));
 }
 
 async fn step(mut store: Arc<dyn Store>, folder: &Path, oracle: &mut Oracle, event: Event) -> Arc<dyn Store> {

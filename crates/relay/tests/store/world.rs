@@ -47,7 +47,15 @@ pub(crate) fn new_account(user: u8, one_time: std::ops::Range<u32>) -> NewAccoun
     }
 }
 
+/// A thread that both have accepted.
 pub(crate) async fn thread(store: &dyn Store, a: Address, b: Address, id: u8) -> ThreadId {
+    let id = request(store, a, b, id).await;
+    assert_eq!(store.accept_thread(id, b.user).await, Ok(true));
+    id
+}
+
+/// A thread that b has not accepted.
+pub(crate) async fn request(store: &dyn Store, a: Address, b: Address, id: u8) -> ThreadId {
     let id = ThreadId::from_bytes([id; 16]);
     let new = NewThread { id, creator: a.user, peer: b.user, now_ms: NOW_MS };
     assert_eq!(store.create_thread(new).await, Ok(Created::New));

@@ -42,6 +42,7 @@ pub(crate) async fn receive(ctx: &Context, batch: Vec<wire::Deliver>) -> Result<
             our_address: &our_address,
             sessions: HashMap::new(),
             delivered: HashMap::new(),
+            begun: false,
         };
         let mut handled = Vec::with_capacity(batch.len());
         for deliver in batch {
@@ -56,11 +57,14 @@ pub(crate) async fn receive(ctx: &Context, batch: Vec<wire::Deliver>) -> Result<
             }
             handled.push(place);
         }
-        batch_work.finish()?;
+        let begun = batch_work.finish()?;
         fault::at(Station::ApplyBeforeCommit);
-        Ok(tx.durable(handled))
+        Ok((tx.durable(handled), begun))
     };
-    let handled = ctx.store.write(work).await?;
+    let (handled, begun) = ctx.store.write(work).await?;
+    if begun {
+        ctx.upkeep.to_accept.notify_one();
+    }
     fault::at(Station::ApplyAfterCommit);
     // A receipt may wait in the outbox now.
     ctx.outbox.notify_one();
@@ -113,6 +117,8 @@ struct Batch<'b, 'c> {
     sessions: HashMap<(UserId, DeviceId), (Address, PeerSessions)>,
     /// Texts that are new here, by thread: to be told to their sender.
     delivered: HashMap<ThreadId, Vec<ClientMsgId>>,
+    /// Whether a thread is new here.
+    begun: bool,
 }
 
 impl Batch<'_, '_> {
@@ -139,6 +145,7 @@ impl Batch<'_, '_> {
             }
             let Envelope { thread: id, sender: peer, roster_version, .. } = envelope;
             self.tx.put_thread(Thread { id, peer, roster_version }, now_ms)?;
+            self.begun = true;
         }
         if apply(self.tx, &envelope, opened, self.us, now_ms)? == Applied::Text {
             self.delivered.entry(envelope.thread).or_default().push(envelope.client_msg_id);
@@ -146,14 +153,15 @@ impl Batch<'_, '_> {
         self.tx.account_for(envelope.thread, envelope.epoch, envelope.server_seq)
     }
 
-    fn finish(mut self) -> Result<()> {
+    /// Whether a thread has begun.
+    fn finish(mut self) -> Result<bool> {
         for (_, sessions) in self.sessions.values_mut() {
             self.tx.store_sessions(sessions)?;
         }
         for (thread, messages) in &self.delivered {
             thread::queue_receipts(self.ctx, self.tx, *thread, ReceiptKind::Delivered, messages)?;
         }
-        Ok(())
+        Ok(self.begun)
     }
 
     fn open(&mut self, envelope: &Envelope, rng: &mut StdRng) -> Result<Opened> {

@@ -9,11 +9,11 @@ use sealpost_wire::limits::MAX_COUNT;
 use sealpost_wire::reason;
 
 use super::backoff_ms;
-use super::prepare::Sealed;
+use super::prepare::{ID_BEHIND_MS, Sealed};
 use crate::context::Context;
 use crate::error::{Error, Offline, Result};
 use crate::fault::{self, Station};
-use crate::id::{DeviceId, MessageId, ThreadId, UserId};
+use crate::id::{ClientMsgId, DeviceId, MessageId, ThreadId, UserId};
 use crate::message::FailReason;
 use crate::store::{Durable, Settlement, Thread};
 use crate::transport;
@@ -52,6 +52,15 @@ pub(super) fn judge(ctx: &Context, entry: &Sealed, answer: transport::Result<wir
     };
     match answer {
         Ok(ack) => settled(Settlement::Accepted { epoch: ack.epoch, server_seq: ack.server_seq }, Flow::GoOn),
+        // It waits until the other side accepts the thread, and so do those behind it. The same bytes are tried again
+        // for as long as the relay takes their id.
+        Err(transport::Error::Refused(refusal)) if refusal.reason == reason::NOT_ACCEPTED => {
+            if is_outdated(ctx, entry) {
+                settled(Settlement::Outdated, Flow::Again)
+            } else {
+                later(backoff_ms(&ctx.env, entry.attempts.saturating_add(1)))
+            }
+        }
         Err(transport::Error::Refused(refusal)) => judge_refusal(*refusal),
         Err(transport::Error::Offline(Offline::Busy(wait))) => later(asked_ms(wait)),
         // The outcome is unknown: the same bytes are submitted again.
@@ -59,6 +68,14 @@ pub(super) fn judge(ctx: &Context, entry: &Sealed, answer: transport::Result<wir
             later(backoff_ms(&ctx.env, entry.attempts.saturating_add(1)))
         }
     }
+}
+
+/// Whether the relay will soon refuse the id of these bytes for its age. It is made anew before that.
+fn is_outdated(ctx: &Context, entry: &Sealed) -> bool {
+    let id = wire::decode::<wire::Send>(entry.send.get().clone())
+        .ok()
+        .and_then(|send| ClientMsgId::from_slice(&send.client_msg_id).ok()?.time_ms().ok());
+    id.is_none_or(|made_ms| made_ms < ctx.server_now_ms().saturating_sub(ID_BEHIND_MS))
 }
 
 /// A wait that the relay asks for, in milliseconds, within reason.

@@ -22,7 +22,7 @@ const MAX_REFUSALS: u32 = 12;
 /// An id that was never sealed is made anew when its time is so far from the server's, in milliseconds: it was
 /// made while the clock was wrong, or long ago. Well inside of what the relay takes (an hour, seven days).
 const ID_AHEAD_MS: u64 = 10 * 60 * 1000;
-const ID_BEHIND_MS: u64 = 5 * 24 * 3600 * 1000;
+pub(super) const ID_BEHIND_MS: u64 = 5 * 24 * 3600 * 1000;
 
 /// What there is to do for a thread.
 pub(super) enum Prepared {

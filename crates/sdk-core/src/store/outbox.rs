@@ -60,6 +60,8 @@ pub(crate) enum Settlement {
     Accepted { epoch: u64, server_seq: u64 },
     /// The relay refused these bytes and stored nothing: to be sealed anew.
     Requeue,
+    /// The relay stored nothing, and these bytes have become too old to be tried again: to be sealed anew.
+    Outdated,
     /// Not now: to be tried again at this local time.
     Later { due_ms: u64 },
     /// Not without the person.
@@ -187,6 +189,12 @@ impl Tx<'_> {
                 self.change(
                     "UPDATE message SET outbox = 1, sealed = NULL, refusals = refusals + 1
                      WHERE id = ?1 AND outbox <> 0",
+                    [id.0],
+                )?;
+            }
+            Settlement::Outdated => {
+                self.change(
+                    "UPDATE message SET outbox = 1, sealed = NULL WHERE id = ?1 AND outbox <> 0",
                     [id.0],
                 )?;
             }

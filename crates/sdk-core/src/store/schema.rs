@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::error::{Error, Result, Storage};
 
 /// Each brings the schema from version n to n + 1; the version is SQLite's `user_version`.
-const MIGRATIONS: [&str; 4] = [V1, V2, V3, V4];
+const MIGRATIONS: [&str; 5] = [V1, V2, V3, V4, V5];
 
 /// Brings the file to the newest version, under the lock between processes.
 ///
@@ -201,6 +201,13 @@ CREATE TABLE replaced_identity (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// Whether the relay knows that we accept a thread. Of the threads that are here already it is asked once more: which of
+/// them it counts as accepted, depends on when it learnt to count.
+const V5: &str = "
+ALTER TABLE thread ADD COLUMN accepted INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX thread_to_accept ON thread (thread_id) WHERE accepted = 0;
+";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -220,7 +227,7 @@ mod tests {
         connection.pragma_update(None, "user_version", 7).unwrap();
         assert_eq!(
             migrate(&mut connection).unwrap_err(),
-            Error::Storage(Storage::Newer { found: 7, known: 4 })
+            Error::Storage(Storage::Newer { found: 7, known: 5 })
         );
         let tables: i64 =
             connection.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0)).unwrap();
@@ -236,6 +243,7 @@ mod tests {
     INSERT INTO contact (user_id, trust) VALUES (zeroblob(16), 1);
     INSERT INTO session VALUES (zeroblob(16), 1, x'0405', 6, 0, x'07');
     INSERT INTO skipped_key VALUES (zeroblob(16), 1, zeroblob(33), 8, x'0405', zeroblob(32));
+    INSERT INTO thread (thread_id, peer, roster_version, created) VALUES (zeroblob(16), zeroblob(16), 2, 5);
     ";
 
     #[test]
@@ -267,6 +275,8 @@ mod tests {
             assert_eq!(text(&format!("{sessions} FROM session")), "040560071");
             let kept = "SELECT number || hex(session_id) || (kept_since IS NULL) FROM skipped_key";
             assert_eq!(text(kept), "804051");
+            let thread = "SELECT roster_version || ',' || created || ',' || accepted FROM thread";
+            assert_eq!(text(thread), "2,5,0", "the relay is asked once more");
             assert_eq!(check(&connection).unwrap() as usize, MIGRATIONS.len());
         }
     }

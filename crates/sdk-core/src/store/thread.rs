@@ -51,6 +51,14 @@ impl Rows<'_> {
         rows.map(|row| to_thread(row?)).collect()
     }
 
+    /// Threads of which the relay may not know that we accept them.
+    pub(crate) fn threads_to_accept(&self, limit: u32) -> Result<Vec<ThreadId>> {
+        let sql = "SELECT thread_id FROM thread WHERE accepted = 0 ORDER BY thread_id LIMIT ?1";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map([limit], |row| row.get::<_, Vec<u8>>(0))?;
+        rows.map(|row| Ok(ThreadId::from_slice(&row?)?)).collect()
+    }
+
     /// The first gap of each thread that has one.
     pub(crate) fn gaps(&self) -> Result<Vec<Gap>> {
         let sql = "SELECT t.thread_id, t.seen_up_to, min(s.server_seq)
@@ -93,6 +101,17 @@ impl Tx<'_> {
         if added == 1 {
             self.emit(Event::ThreadAdded(id));
         }
+        Ok(())
+    }
+
+    /// The relay knows that we accept the thread: we have opened it there, or it has answered.
+    pub(crate) fn set_accepted(&mut self, thread: ThreadId) -> Result<()> {
+        self.change_one("UPDATE thread SET accepted = 1 WHERE thread_id = ?1", [thread.as_bytes()])
+    }
+
+    /// The relay was restored from a backup, and may have forgotten what we have accepted.
+    pub(crate) fn accept_again(&mut self) -> Result<()> {
+        self.change("UPDATE thread SET accepted = 0 WHERE accepted = 1", [])?;
         Ok(())
     }
 

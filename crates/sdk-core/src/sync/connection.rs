@@ -199,6 +199,7 @@ impl<'c> Connection<'c> {
             let (account, _) = tx.our_account()?;
             if account.epoch != 0 && epoch > account.epoch {
                 let again = tx.resubmit_unproven(resubmit_from_ms)?;
+                tx.accept_again()?;
                 tracing::info!(again, "the relay has a new epoch");
             }
             tx.set_epoch(epoch.max(account.epoch))?;
@@ -207,6 +208,7 @@ impl<'c> Connection<'c> {
         });
         work.await?;
         self.ctx.outbox.notify_one();
+        self.ctx.upkeep.to_accept.notify_one();
         Ok(welcome.access_expires_ms)
     }
 
@@ -226,7 +228,7 @@ impl<'c> Connection<'c> {
                     synced = true;
                 }
                 Arrival::Trimmed(total) => self.loss.reported(total),
-                Arrival::KeysLow => self.ctx.keys_low.notify_one(),
+                Arrival::KeysLow => self.ctx.upkeep.keys_low.notify_one(),
                 Arrival::Reconnect(jitter) => {
                     self.receive(batch, socket).await?;
                     return Err(End::Drain(jitter));

@@ -1,8 +1,9 @@
-//! Who runs when: the connection, the outbox, the pre-keys, the search index.
+//! Who runs when: the connection, the outbox, the pre-keys, the acceptance of threads, the search index.
 //!
 //! Each is a task of its own that may be stopped at any time: all that counts is on disk. A task that panics is
 //! started again.
 
+mod acceptance;
 mod connection;
 mod indexer;
 mod loss;
@@ -63,6 +64,8 @@ impl Tasks {
         tasks.spawn(supervise("outbox", move || dispatch::run(c.clone())));
         let c = ctx.clone();
         tasks.spawn(supervise("pre-keys", move || upkeep::run(c.clone())));
+        let c = ctx.clone();
+        tasks.spawn(supervise("acceptance", move || acceptance::run(c.clone())));
         let c = ctx.clone();
         tasks.spawn(supervise("search index", move || indexer::run(c.clone())));
         Self(tasks)

@@ -35,7 +35,7 @@ pub(crate) async fn run(ctx: Context) {
             }
         };
         // Early when the relay runs low; one that keeps on complaining is answered ever more slowly.
-        complaints = match timeout(pause, ctx.keys_low.notified()).await {
+        complaints = match timeout(pause, ctx.upkeep.keys_low.notified()).await {
             Ok(()) => u32::saturating_add(complaints, 1),
             Err(_) => 0,
         };

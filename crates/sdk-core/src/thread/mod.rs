@@ -38,7 +38,12 @@ pub(crate) async fn direct(ctx: &Context, peer: UserId) -> Result<Thread> {
     });
     let thread = parse(&created.await?, peer)?;
     let now_ms = ctx.server_now_ms();
-    ctx.store.write(move |tx| tx.put_thread(thread, now_ms)).await?;
+    let work = ctx.store.write(move |tx| {
+        tx.put_thread(thread, now_ms)?;
+        // Whoever asks the relay for a thread accepts it by that.
+        tx.set_accepted(thread.id)
+    });
+    work.await?;
     Ok(thread)
 }
 

@@ -103,6 +103,16 @@ impl Http {
         self.answer(self.call(Method::GET, &format!("v1/threads/{id}"), Some(token))?).await
     }
 
+    /// It may be repeated.
+    pub(crate) async fn accept_thread(&self, token: &str, id: ThreadId) -> Result<()> {
+        let call = self.call(Method::POST, &format!("v1/threads/{id}/accept"), Some(token))?;
+        let response = call.send().await.map_err(|error| offline(&error))?;
+        if response.status() == StatusCode::NO_CONTENT {
+            return Ok(());
+        }
+        Err(refusal(response).await)
+    }
+
     fn call(&self, method: Method, path: &str, token: Option<&str>) -> Result<RequestBuilder> {
         let url = self.base.join(path).map_err(|_| Offline::NotARelay)?;
         let call = self.client.request(method, url);
@@ -114,24 +124,36 @@ impl Http {
 
     async fn answer<T: wire::Decode>(&self, call: RequestBuilder) -> Result<T> {
         let response = call.send().await.map_err(|error| offline(&error))?;
-        let status = response.status();
-        let retry_after_s: Option<u32> =
-            response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-        if !is_protobuf(&response) {
-            // A proxy in between may refuse in its own words.
-            return Err(match status {
-                StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY => {
-                    Offline::Busy(Duration::from_secs(retry_after_s.unwrap_or(5).into())).into()
-                }
-                _ => Offline::NotARelay.into(),
-            });
+        if !response.status().is_success() || !is_protobuf(&response) {
+            return Err(refusal(response).await);
         }
-        let body = read_capped(response).await?;
-        if status.is_success() {
-            return wire::decode(body).map_err(|_| Offline::NotARelay.into());
+        wire::decode(read_capped(response).await?).map_err(|_| Offline::NotARelay.into())
+    }
+}
+
+/// Why there is no answer, as far as the relay says.
+async fn refusal(response: Response) -> Error {
+    let status = response.status();
+    let retry_after_s: Option<u32> =
+        response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    if !is_protobuf(&response) {
+        // A proxy in between may refuse in its own words.
+        return match status {
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY => {
+                Offline::Busy(Duration::from_secs(retry_after_s.unwrap_or(5).into())).into()
+            }
+            _ => Offline::NotARelay.into(),
+        };
+    }
+    let body = match read_capped(response).await {
+        Ok(body) => body,
+        Err(error) => return error,
+    };
+    match wire::decode::<wire::Error>(body) {
+        Ok(refusal) if !status.is_success() => {
+            Error::refused(wire::Error { code: status.as_u16().into(), ..refusal })
         }
-        let refusal: wire::Error = wire::decode(body).map_err(|_| Offline::NotARelay)?;
-        Err(Error::refused(wire::Error { code: status.as_u16().into(), ..refusal }))
+        _ => Offline::NotARelay.into(),
     }
 }
 

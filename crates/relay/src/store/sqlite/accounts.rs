@@ -85,6 +85,7 @@ pub(super) fn revoke(tx: &Connection, address: Address) -> Result<bool> {
         "pre_key_mark",
         "spent_pre_key",
         "inbox",
+        "mailbox_thread",
         "mailbox",
     ] {
         tx.execute(&format!("DELETE FROM {table} WHERE user_id = ?1 AND device_id = ?2"), owner)?;

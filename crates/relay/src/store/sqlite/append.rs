@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, Error, OptionalExtension as _, Result, params};
 use sealpost_wire::DeviceMismatch;
 use sealpost_wire::id::{ThreadId, UserId};
-use sealpost_wire::limits::MAX_MAILBOX_BYTES;
 
-use super::columns::{address, one, user};
+use super::columns::{address, one, row_bytes, user};
+use super::requests::{self, Requested};
+use super::trim;
 use crate::address::Address;
 use crate::fault::{self, Station};
 use crate::store::{Append, Appended, BodyHash, Copy, Stored};
@@ -21,13 +22,23 @@ pub(super) fn append(tx: &Connection, append: &Append) -> Result<Appended> {
     if let Err(refused) = check(append, &lane) {
         return Ok(earlier(tx, append)?.unwrap_or(refused));
     }
+    let mut admitted = Vec::new();
+    for (member, so_far) in &lane.not_accepted {
+        match requests::admit(tx, append, *member, *so_far)? {
+            Some(message) => admitted.push(message),
+            None => return Ok(earlier(tx, append)?.unwrap_or(Appended::NotAccepted)),
+        }
+    }
     let stored = lane.next(append.now_ms);
     if !remember(tx, append, stored)? {
         return earlier(tx, append)?.ok_or(Error::QueryReturnedNoRows);
     }
     advance(tx, append, stored)?;
+    for message in &admitted {
+        requests::count(tx, append, message)?;
+    }
     for copy in &append.copies {
-        deliver(tx, append, copy, stored)?;
+        deliver(tx, append, copy, stored, lane.not_accepted.contains_key(&copy.to.user))?;
     }
     fault::at(Station::SendBeforeCommit);
     Ok(Appended::Stored(stored))
@@ -40,6 +51,8 @@ struct Lane {
     roster_version: u64,
     /// The live devices of all members in order of their addresses, with their registrations.
     live: Vec<(Address, u32)>,
+    /// Members with a device who have not accepted the thread, but for the sender: what it has brought them.
+    not_accepted: BTreeMap<UserId, Requested>,
 }
 
 impl Lane {
@@ -55,7 +68,8 @@ impl Lane {
 /// The thread, if it has this member.
 fn lane(tx: &Connection, thread: ThreadId, member: UserId) -> Result<Option<Lane>> {
     let mut statement = tx.prepare_cached(
-        "SELECT last_seq, last_hlc, roster_version, thread_member.user_id, device_id, registration_id
+        "SELECT last_seq, last_hlc, roster_version, thread_member.user_id, device_id, registration_id,
+            accepted, requested_messages, requested_bytes
          FROM thread CROSS JOIN thread_member USING (thread_id)
             LEFT JOIN device ON device.user_id = thread_member.user_id
          WHERE thread_id = ?1 ORDER BY thread_member.user_id, device_id",
@@ -69,12 +83,18 @@ fn lane(tx: &Connection, thread: ThreadId, member: UserId) -> Result<Option<Lane
                 last: Stored { server_seq: row.get(0)?, hlc: row.get(1)? },
                 roster_version: row.get(2)?,
                 live: Vec::new(),
+                not_accepted: BTreeMap::new(),
             }),
         };
         is_member |= user(row, 3)? == member;
         // A member without devices has one row without a device.
         if let Some(registration) = row.get(5)? {
-            lane.live.push((address(row, 3, 4)?, registration));
+            let address = address(row, 3, 4)?;
+            lane.live.push((address, registration));
+            if !row.get(6)? && address.user != member {
+                let so_far = Requested { messages: row.get(7)?, bytes: row.get(8)? };
+                lane.not_accepted.insert(address.user, so_far);
+            }
         }
     }
     Ok(found.filter(|_| is_member))
@@ -170,7 +190,7 @@ fn remember(tx: &Connection, append: &Append, stored: Stored) -> Result<bool> {
     Ok(written == 1)
 }
 
-fn deliver(tx: &Connection, append: &Append, copy: &Copy, stored: Stored) -> Result<()> {
+fn deliver(tx: &Connection, append: &Append, copy: &Copy, stored: Stored, request: bool) -> Result<()> {
     let (user, device) = (copy.to.user.as_bytes(), copy.to.device.get());
     one(tx
         .prepare_cached(
@@ -194,31 +214,5 @@ fn deliver(tx: &Connection, append: &Append, copy: &Copy, stored: Stored) -> Res
             copy.expires_ms,
             &copy.envelope.ciphertext[..]
         ])?)?;
-    let bytes: u64 = tx
-        .prepare_cached(
-            "UPDATE mailbox SET bytes = bytes + ?3 WHERE user_id = ?1 AND device_id = ?2 RETURNING bytes",
-        )?
-        .query_row(params![user, device, copy.envelope.ciphertext.len()], |row| row.get(0))?;
-    if bytes > MAX_MAILBOX_BYTES { trim(tx, copy.to, bytes) } else { Ok(()) }
-}
-
-/// Drops the oldest rows until the mailbox fits again, and counts them: the device must be told.
-fn trim(tx: &Connection, owner: Address, mut bytes: u64) -> Result<()> {
-    let (user, device) = (owner.user.as_bytes(), owner.device.get());
-    let mut trimmed: u64 = 0;
-    while bytes > MAX_MAILBOX_BYTES {
-        let freed: u64 = tx
-            .prepare_cached(
-                "DELETE FROM inbox WHERE arrival =
-                    (SELECT min(arrival) FROM inbox WHERE user_id = ?1 AND device_id = ?2)
-                 RETURNING length(ciphertext)",
-            )?
-            .query_row(params![user, device], |row| row.get(0))?;
-        bytes = bytes.saturating_sub(freed);
-        trimmed = trimmed.saturating_add(1);
-    }
-    one(tx.execute(
-        "UPDATE mailbox SET bytes = ?3, trimmed = trimmed + ?4 WHERE user_id = ?1 AND device_id = ?2",
-        params![user, device, bytes, trimmed],
-    )?)
+    trim::grow(tx, copy.to, append.thread, row_bytes(copy.envelope.ciphertext.len()), request)
 }

@@ -3,6 +3,7 @@
 use rusqlite::types::FromSqlError;
 use rusqlite::{Error, Result, Row};
 use sealpost_wire::id::{ClientMsgId, DeviceId, ThreadId, UserId};
+use sealpost_wire::limits::ROW_BYTES;
 
 use crate::address::Address;
 
@@ -26,6 +27,11 @@ pub(super) fn client_msg_id(row: &Row<'_>, column: usize) -> Result<ClientMsgId>
 pub(super) fn device(row: &Row<'_>, column: usize) -> Result<DeviceId> {
     let number: u32 = row.get(column)?;
     DeviceId::new(number).map_err(|_| FromSqlError::OutOfRange(number.into()).into())
+}
+
+/// What a row counts in its mailbox.
+pub(super) fn row_bytes(ciphertext: usize) -> u64 {
+    u64::try_from(ciphertext).unwrap_or(u64::MAX).saturating_add(ROW_BYTES)
 }
 
 /// A user column followed by a device column.

@@ -1,9 +1,13 @@
 //! Mailboxes: read, acknowledged, expired.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, OptionalExtension as _, Result, Row as SqlRow, Statement, params};
 use sealpost_wire::Envelope;
+use sealpost_wire::id::ThreadId;
 
-use super::columns::{address, blob, client_msg_id, thread};
+use super::columns::{address, blob, client_msg_id, row_bytes, thread};
+use super::trim;
 use crate::address::Address;
 use crate::fault::{self, Station};
 use crate::store::{Arrival, InboxKey, MailboxState, Message, Page, PageLimit, Row};
@@ -99,7 +103,7 @@ fn inbox_row(row: &SqlRow<'_>) -> Result<Row> {
 
 pub(super) fn acknowledge(tx: &Connection, owner: Address, keys: &[InboxKey]) -> Result<u32> {
     let (user, device) = (owner.user.as_bytes(), owner.device.get());
-    let (mut removed, mut freed): (u32, u64) = (0, 0);
+    let (mut removed, mut freed): (u32, BTreeMap<_, u64>) = (0, BTreeMap::new());
     let mut delete = tx.prepare_cached(
         "DELETE FROM inbox WHERE user_id = ?1 AND device_id = ?2 AND thread_id = ?3 AND server_seq = ?4
          RETURNING length(ciphertext)",
@@ -110,10 +114,11 @@ pub(super) fn acknowledge(tx: &Connection, owner: Address, keys: &[InboxKey]) ->
         let mut gone = delete.query(params![user, device, key.thread.as_bytes(), seq])?;
         while let Some(row) = gone.next()? {
             removed = removed.saturating_add(1);
-            freed = freed.saturating_add(row.get(0)?);
+            let bytes = freed.entry(key.thread).or_default();
+            *bytes = bytes.saturating_add(row_bytes(row.get(0)?));
         }
     }
-    shrink(tx, owner, freed)?;
+    trim::shrink(tx, owner, &freed)?;
     fault::at(Station::AckBeforeCommit);
     Ok(removed)
 }
@@ -136,22 +141,23 @@ pub(super) fn mark_told(tx: &Connection, owner: Address, trimmed: u64) -> Result
 
 /// Removes rows that expired, oldest expiry first.
 pub(super) fn expire(tx: &Connection, now_ms: u64, budget: u32) -> Result<u64> {
-    let expired: Vec<(Address, u64)> = tx
+    let expired: Vec<(Address, ThreadId, u64)> = tx
         .prepare_cached(
             "DELETE FROM inbox WHERE arrival IN
                 (SELECT arrival FROM inbox WHERE expires_ms <= ?1 ORDER BY expires_ms LIMIT ?2)
-             RETURNING user_id, device_id, length(ciphertext)",
+             RETURNING user_id, device_id, thread_id, length(ciphertext)",
         )?
-        .query_map(params![now_ms, budget], |row| Ok((address(row, 0, 1)?, row.get(2)?)))?
+        .query_map(params![now_ms, budget], |row| {
+            Ok((address(row, 0, 1)?, thread(row, 2)?, row_bytes(row.get(3)?)))
+        })?
         .collect::<Result<_>>()?;
-    for (owner, freed) in &expired {
-        shrink(tx, *owner, *freed)?;
+    let mut freed: BTreeMap<Address, BTreeMap<ThreadId, u64>> = BTreeMap::new();
+    for (owner, thread, bytes) in &expired {
+        let of_thread = freed.entry(*owner).or_default().entry(*thread).or_default();
+        *of_thread = of_thread.saturating_add(*bytes);
+    }
+    for (owner, freed) in &freed {
+        trim::shrink(tx, *owner, freed)?;
     }
     Ok(u64::try_from(expired.len()).unwrap_or(u64::MAX))
-}
-
-fn shrink(tx: &Connection, owner: Address, freed: u64) -> Result<()> {
-    tx.prepare_cached("UPDATE mailbox SET bytes = bytes - ?3 WHERE user_id = ?1 AND device_id = ?2")?
-        .execute(params![owner.user.as_bytes(), owner.device.get(), freed])
-        .map(drop)
 }

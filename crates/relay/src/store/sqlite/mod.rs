@@ -9,10 +9,12 @@ mod fair;
 mod inbox;
 mod keys;
 mod readers;
+mod requests;
 mod schema;
 mod sweep;
 mod threads;
 mod tokens;
+mod trim;
 mod writer;
 
 use std::fs::{File, TryLockError};
@@ -190,6 +192,10 @@ impl Store for SqliteStore {
 
     fn create_thread(&self, new: NewThread) -> Answer<Created> {
         self.writer.write(Payer::User(new.creator), move |tx| threads::create(tx, &new))
+    }
+
+    fn accept_thread(&self, thread: ThreadId, member: UserId) -> Answer<bool> {
+        self.writer.write(Payer::User(member), move |tx| threads::accept(tx, thread, member))
     }
 
     fn thread(&self, thread: ThreadId, member: UserId) -> Answer<Option<ThreadRow>> {

@@ -208,6 +208,34 @@ const MIGRATIONS: &[&str] = &["
     -- mailbox.trimmed counts the rows ever trimmed (it was a flag, and a flag counts as one). told: how many of them the
     -- device has acknowledged to know of.
     ALTER TABLE mailbox ADD COLUMN told INTEGER NOT NULL DEFAULT 0;
+", "
+    -- What a thread has brought to a member who has not accepted it, acknowledged or not. Older threads are accepted.
+    ALTER TABLE thread_member ADD COLUMN accepted INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE thread_member ADD COLUMN requested_messages INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE thread_member ADD COLUMN requested_bytes INTEGER NOT NULL DEFAULT 0;
+    UPDATE thread_member SET accepted = 1;
+
+    -- What each thread holds in a mailbox: 256 bytes for each row, and its ciphertext.
+    CREATE TABLE mailbox_thread (
+        user_id   BLOB    NOT NULL,
+        device_id INTEGER NOT NULL,
+        thread_id BLOB    NOT NULL,
+        bytes     INTEGER NOT NULL,
+        request   INTEGER NOT NULL, -- 1: the owner has not accepted the thread
+        PRIMARY KEY (user_id, device_id, thread_id)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO mailbox_thread (user_id, device_id, thread_id, bytes, request)
+        SELECT user_id, device_id, thread_id, sum(length(ciphertext) + 256), 0 FROM inbox
+        GROUP BY user_id, device_id, thread_id;
+    -- Small, so that ordinary mail does not touch them: threads with much unread mail, and those of strangers.
+    CREATE INDEX mailbox_thread_large ON mailbox_thread (user_id, device_id, bytes) WHERE bytes > 262144;
+    CREATE INDEX mailbox_thread_request ON mailbox_thread (user_id, device_id, bytes)
+        WHERE request = 1 AND bytes > 0;
+    -- mailbox.bytes counts in the same way.
+    UPDATE mailbox SET bytes = (
+        SELECT coalesce(sum(t.bytes), 0) FROM mailbox_thread AS t
+        WHERE t.user_id = mailbox.user_id AND t.device_id = mailbox.device_id
+    );
 "];
 
 /// Brings the tables up to date, one migration in one transaction.

@@ -14,6 +14,7 @@ pub(super) fn create(tx: &Connection, new: &NewThread) -> Result<Created> {
         .query_row([lo.as_bytes(), hi.as_bytes()], |row| thread(row, 0))
         .optional()?;
     if let Some(existing) = existing {
+        accept(tx, existing, new.creator)?;
         return Ok(Created::Existing(existing));
     }
     if accounts::devices(tx, new.peer)?.is_empty() {
@@ -29,11 +30,28 @@ pub(super) fn create(tx: &Connection, new: &NewThread) -> Result<Created> {
     )?)?;
     for member in [lo, hi] {
         one(tx.execute(
-            "INSERT INTO thread_member (thread_id, user_id) VALUES (?1, ?2)",
-            [new.id.as_bytes(), member.as_bytes()],
+            "INSERT INTO thread_member (thread_id, user_id, accepted) VALUES (?1, ?2, ?3)",
+            params![new.id.as_bytes(), member.as_bytes(), member == new.creator],
         )?)?;
     }
     Ok(Created::New)
+}
+
+/// `false`: there is no such member.
+pub(super) fn accept(tx: &Connection, id: ThreadId, member: UserId) -> Result<bool> {
+    let mut update = tx.prepare_cached(
+        "UPDATE thread_member SET accepted = 1, requested_messages = 0, requested_bytes = 0
+         WHERE thread_id = ?1 AND user_id = ?2 AND accepted = 0",
+    )?;
+    if update.execute([id.as_bytes(), member.as_bytes()])? == 0 {
+        return Ok(members(tx, id)?.contains(&member));
+    }
+    tx.prepare_cached(
+        "UPDATE mailbox_thread SET request = 0 WHERE thread_id = ?1 AND user_id = ?2
+            AND device_id IN (SELECT device_id FROM device WHERE user_id = ?2)",
+    )?
+    .execute([id.as_bytes(), member.as_bytes()])?;
+    Ok(true)
 }
 
 pub(super) fn get(tx: &Connection, id: ThreadId, member: UserId) -> Result<Option<ThreadRow>> {

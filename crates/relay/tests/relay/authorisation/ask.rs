@@ -87,6 +87,14 @@ pub(super) async fn look_at_no_thread(cast: &mut Cast) -> Outcome {
     cast.get(&format!("/v1/threads/{NO_THREAD}")).await
 }
 
+pub(super) async fn accept_the_thread(cast: &mut Cast) -> Outcome {
+    cast.post(&format!("/v1/threads/{}/accept", cast.thread), &()).await
+}
+
+pub(super) async fn accept_no_thread(cast: &mut Cast) -> Outcome {
+    cast.post(&format!("/v1/threads/{NO_THREAD}/accept"), &()).await
+}
+
 pub(super) async fn append_to_the_thread(cast: &mut Cast) -> Outcome {
     let thread = cast.thread;
     cast.post(&format!("/v1/threads/{thread}/messages"), &cast.message(thread)).await

@@ -137,7 +137,19 @@ impl World {
         (alice, bob, thread)
     }
 
+    /// The thread of two people, accepted by both.
     pub(crate) async fn thread(&self, a: &Party, b: &Party) -> ThreadId {
+        let thread = self.request_thread(a, b).await;
+        assert_eq!(self.accept(thread, b).await.status, 204);
+        thread
+    }
+
+    pub(crate) async fn accept(&self, thread: ThreadId, by: &Party) -> Answer {
+        self.post(&format!("/v1/threads/{thread}/accept"), Some(by), &()).await
+    }
+
+    /// A thread that the other one has not accepted.
+    pub(crate) async fn request_thread(&self, a: &Party, b: &Party) -> ThreadId {
         let request = CreateThread { peer_user_id: b.user.to_wire() };
         let answer = self.post("/v1/threads", Some(a), &request).await;
         assert_eq!(answer.status, 201);

@@ -51,7 +51,7 @@ pub(super) struct World {
 }
 
 impl World {
-    /// Everybody registers, and has a thread with the next one.
+    /// Everybody registers, and has a thread with the next one, which both accept.
     pub(super) async fn register(url: &str, recorder: Arc<Recorder>, people: usize) -> Arc<Self> {
         let mut world = Self {
             recorder,
@@ -90,6 +90,8 @@ impl World {
             let request = CreateThread { peer_user_id: b.user.to_wire() };
             let thread: Thread = world.post("/v1/threads", Some(a), &request).await.unwrap().body();
             let thread = ThreadId::from_slice(&thread.thread_id).unwrap();
+            let accept = format!("/v1/threads/{thread}/accept");
+            assert_eq!(world.post(&accept, Some(b), &()).await.unwrap().status, 204);
             world.recorder.write(Event::Secret { text: thread.to_string() });
             world.recorder.write(Event::Thread {
                 thread: hex(thread.as_bytes()),

@@ -1,0 +1,82 @@
+//! What a thread may bring to somebody who has not accepted it.
+//!
+//! It is counted over all that was stored for them in the thread, also what was acknowledged since: a device that
+//! acknowledges everything must not be fed without end. And what all such threads hold in a mailbox together is
+//! bounded too, so that many strangers cannot push out what others were promised.
+
+use rusqlite::{Connection, Result, params};
+use sealpost_wire::id::UserId;
+use sealpost_wire::limits::{
+    MAX_MAILBOX_BYTES, MAX_REQUEST_BYTES, MAX_REQUEST_MESSAGES, MAX_REQUESTS, MAX_REQUESTS_BYTES,
+};
+
+use super::columns::{one, row_bytes};
+use crate::address::Address;
+use crate::store::{Append, Copy};
+
+/// What a thread has brought so far to a member who has not accepted it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Requested {
+    pub(super) messages: u64,
+    pub(super) bytes: u64,
+}
+
+/// A message for a member who has not accepted the thread; there is room for it.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    member: UserId,
+    /// Of the largest copy.
+    bytes: u64,
+}
+
+/// Whether there is room for a message at this member. Nothing is trimmed to make it.
+pub(super) fn admit(
+    tx: &Connection,
+    append: &Append,
+    member: UserId,
+    so_far: Requested,
+) -> Result<Option<Admitted>> {
+    let copies = || append.copies.iter().filter(|copy| copy.to.user == member);
+    let bytes = copies().map(size).max().unwrap_or(0);
+    let room =
+        so_far.messages < MAX_REQUEST_MESSAGES && so_far.bytes.saturating_add(bytes) <= MAX_REQUEST_BYTES;
+    if !room {
+        return Ok(None);
+    }
+    for copy in copies() {
+        if !mailbox_has_room(tx, copy.to, row_bytes(copy.envelope.ciphertext.len()))? {
+            return Ok(None);
+        }
+    }
+    Ok(Some(Admitted { member, bytes }))
+}
+
+/// Counts a message that was admitted.
+pub(super) fn count(tx: &Connection, append: &Append, admitted: &Admitted) -> Result<()> {
+    one(tx
+        .prepare_cached(
+            "UPDATE thread_member SET requested_messages = requested_messages + 1,
+                requested_bytes = requested_bytes + ?3
+             WHERE thread_id = ?1 AND user_id = ?2",
+        )?
+        .execute(params![append.thread.as_bytes(), admitted.member.as_bytes(), admitted.bytes])?)
+}
+
+fn mailbox_has_room(tx: &Connection, owner: Address, bytes: u64) -> Result<bool> {
+    let (requests, requested, held): (u64, u64, u64) = tx
+        .prepare_cached(
+            "SELECT count(*), coalesce(sum(bytes), 0),
+                (SELECT bytes FROM mailbox WHERE user_id = ?1 AND device_id = ?2)
+             FROM mailbox_thread WHERE user_id = ?1 AND device_id = ?2 AND request = 1 AND bytes > 0",
+        )?
+        .query_row(params![owner.user.as_bytes(), owner.device.get()], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?;
+    Ok(requests < MAX_REQUESTS
+        && requested.saturating_add(bytes) <= MAX_REQUESTS_BYTES
+        && held.saturating_add(bytes) <= MAX_MAILBOX_BYTES)
+}
+
+fn size(copy: &Copy) -> u64 {
+    u64::try_from(copy.envelope.ciphertext.len()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,169 @@
+//! What a mailbox holds, in all and by thread, and which rows go when it is too much.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension as _, Result, params};
+use sealpost_wire::id::ThreadId;
+use sealpost_wire::limits::MAX_MAILBOX_BYTES;
+
+use super::columns::{one, row_bytes, thread};
+use crate::address::Address;
+
+/// Most rows that are trimmed for one that comes: enough to make room for the largest by the smallest.
+const MAX_TRIMMED: u64 = 256;
+
+/// A row came into a mailbox. When that is too full now, the oldest rows go of the thread that holds most of it.
+pub(super) fn grow(
+    tx: &Connection,
+    owner: Address,
+    thread: ThreadId,
+    bytes: u64,
+    request: bool,
+) -> Result<()> {
+    let (user, device) = (owner.user.as_bytes(), owner.device.get());
+    one(tx
+        .prepare_cached(
+            "INSERT INTO mailbox_thread (user_id, device_id, thread_id, bytes, request)
+             VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE
+             SET bytes = bytes + excluded.bytes, request = max(request, excluded.request)",
+        )?
+        .execute(params![user, device, thread.as_bytes(), bytes, request])?)?;
+    let held: u64 = tx
+        .prepare_cached(
+            "UPDATE mailbox SET bytes = bytes + ?3 WHERE user_id = ?1 AND device_id = ?2 RETURNING bytes",
+        )?
+        .query_row(params![user, device, bytes], |row| row.get(0))?;
+    match held.checked_sub(MAX_MAILBOX_BYTES) {
+        None | Some(0) => Ok(()),
+        Some(over) => trim(tx, owner, over),
+    }
+}
+
+/// Rows left a mailbox: so many bytes of each thread.
+pub(super) fn shrink(tx: &Connection, owner: Address, freed: &BTreeMap<ThreadId, u64>) -> Result<()> {
+    let (user, device) = (owner.user.as_bytes(), owner.device.get());
+    let mut all: u64 = 0;
+    for (thread, bytes) in freed {
+        all = all.saturating_add(*bytes);
+        tx.prepare_cached(
+            "UPDATE mailbox_thread SET bytes = bytes - ?4
+             WHERE user_id = ?1 AND device_id = ?2 AND thread_id = ?3",
+        )?
+        .execute(params![user, device, thread.as_bytes(), bytes])?;
+    }
+    if all > 0 {
+        tx.prepare_cached("UPDATE mailbox SET bytes = bytes - ?3 WHERE user_id = ?1 AND device_id = ?2")?
+            .execute(params![user, device, all])?;
+    }
+    Ok(())
+}
+
+/// Each thread pays for what it fills: one that holds little loses nothing to one that holds much. Every row that goes
+/// is counted, for the device must be told.
+fn trim(tx: &Connection, owner: Address, mut over: u64) -> Result<()> {
+    let (mut trimmed, mut freed) = (0, BTreeMap::new());
+    while over > 0 && trimmed < MAX_TRIMMED {
+        let Some(thread) = fullest(tx, owner)? else { break };
+        let mut bytes: u64 = 0;
+        for (arrival, row) in oldest(tx, owner, thread)? {
+            if over <= bytes || trimmed >= MAX_TRIMMED {
+                break;
+            }
+            one(tx.prepare_cached("DELETE FROM inbox WHERE arrival = ?1")?.execute([arrival])?)?;
+            bytes = bytes.saturating_add(row);
+            trimmed = trimmed.saturating_add(1);
+        }
+        if bytes == 0 {
+            break;
+        }
+        over = over.saturating_sub(bytes);
+        freed.clear();
+        freed.insert(thread, bytes);
+        shrink(tx, owner, &freed)?;
+    }
+    one(tx
+        .prepare_cached("UPDATE mailbox SET trimmed = trimmed + ?3 WHERE user_id = ?1 AND device_id = ?2")?
+        .execute(params![owner.user.as_bytes(), owner.device.get(), trimmed])?)
+}
+
+/// The thread that holds most of a mailbox. Those with much are in an index of their own; only a mailbox that is full
+/// of threads with little is searched.
+fn fullest(tx: &Connection, owner: Address) -> Result<Option<ThreadId>> {
+    for which in ["bytes > 262144", "bytes > 0"] {
+        let found = tx
+            .prepare_cached(&format!(
+                "SELECT thread_id FROM mailbox_thread WHERE user_id = ?1 AND device_id = ?2 AND {which}
+                 ORDER BY bytes DESC LIMIT 1"
+            ))?
+            .query_row(params![owner.user.as_bytes(), owner.device.get()], |row| thread(row, 0))
+            .optional()?;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
+}
+
+/// The oldest rows of a thread in a mailbox, and what each counts there.
+fn oldest(tx: &Connection, owner: Address, thread: ThreadId) -> Result<Vec<(i64, u64)>> {
+    tx.prepare_cached(
+        "SELECT arrival, length(ciphertext) FROM inbox
+         WHERE user_id = ?1 AND device_id = ?2 AND thread_id = ?3 ORDER BY server_seq LIMIT 256",
+    )?
+    .query_map(params![owner.user.as_bytes(), owner.device.get(), thread.as_bytes()], |row| {
+        Ok((row.get(0)?, row_bytes(row.get(1)?)))
+    })?
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::schema::tests::of_version;
+    use super::super::threads;
+    use super::*;
+    use sealpost_wire::id::{DeviceId, UserId};
+
+    /// Two mailboxes, and a thread of their owners, as a relay left them that knew neither sums nor acceptance.
+    const EARLIER: &str = "
+        INSERT INTO thread VALUES (x'09090909090909090909090909090909', 2, 2, 1, 0);
+        INSERT INTO thread_member VALUES
+            (x'09090909090909090909090909090909', x'01010101010101010101010101010101'),
+            (x'09090909090909090909090909090909', x'02020202020202020202020202020202');
+        INSERT INTO mailbox (user_id, device_id, bytes, trimmed, pushed) VALUES
+            (x'01010101010101010101010101010101', 1, 30, 0, 7), (x'02020202020202020202020202020202', 1, 0, 1, 0);
+        INSERT INTO inbox VALUES
+            (1, x'01010101010101010101010101010101', 1, x'09090909090909090909090909090909', 1, 1, x'02', 1, x'01',
+             1, 1, 0, 0, 9, zeroblob(10)),
+            (2, x'01010101010101010101010101010101', 1, x'09090909090909090909090909090909', 2, 2, x'02', 1, x'02',
+             1, 1, 0, 0, 9, zeroblob(20));";
+
+    #[test]
+    fn a_database_from_before_is_summed_up_and_its_threads_are_accepted() {
+        for version in 1..=5 {
+            let db = of_version(version, EARLIER);
+            let thread = ThreadId::from_bytes([9; 16]);
+            let sums: (u64, u64) = db
+                .query_row(
+                    "SELECT t.bytes, m.bytes FROM mailbox_thread AS t JOIN mailbox AS m USING (user_id)",
+                    [],
+                    |row| Ok((row.get(0)?, row.get(1)?)),
+                )
+                .unwrap();
+            assert_eq!(sums, (542, 542), "from {version}");
+            let accepted: u32 =
+                db.query_row("SELECT sum(accepted) FROM thread_member", [], |row| row.get(0)).unwrap();
+            assert_eq!(accepted, 2);
+            assert_eq!(threads::accept(&db, thread, UserId::from_bytes([1; 16])), Ok(true));
+            let owner = Address { user: UserId::from_bytes([1; 16]), device: DeviceId::PRIMARY };
+            trim(&db, owner, 1).unwrap();
+            let left: (u64, u64, u64) = db
+                .query_row(
+                    "SELECT bytes, trimmed, (SELECT min(arrival) FROM inbox) FROM mailbox WHERE bytes > 0",
+                    [],
+                    |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+                )
+                .unwrap();
+            assert_eq!(left, (276, 1, 2));
+        }
+    }
+}
