@@ -3,6 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::arm;
 use crate::bindings;
 use crate::deps;
 use crate::error::Error;
@@ -29,6 +30,7 @@ const TEST: &[Step] = &[
     step_of("build", 40, build),
     step_of("tests", 25, tests),
     step_of("doc tests", 15, doc_tests),
+    step_of("arm", 20, arm::quick),
     step_of("interop", 15, interop::test),
     step_of("kotlin", 20, bindings::test_kotlin),
     step_of("swift", 20, bindings::test_swift),

@@ -4,6 +4,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the tasks talk to a person at a terminal")]
 
+mod arm;
 mod bench;
 mod bindings;
 mod checks;
@@ -40,6 +41,8 @@ const HELP: &str = "\
   jar                            the package for the JVM with the library inside, into the local Maven repository
   lint                           format, clippy, dependency rules
   targets [TRIPLE]               what only phones compile, type-checked and linted; needs rustup, and no NDK or Xcode
+  arm                            protocol, wire and the client's store on 64-bit and 32-bit ARM, under QEMU;
+                                 the protocol's part of it is part of test
   check-deps                     dependency rules alone
   fuzz [SECONDS] [TARGET]        each fuzz target, or one, for 60 or so many seconds
   fuzz keep [TARGET]             what they found becomes the corpus that the tests replay, as small as it can be
@@ -87,6 +90,7 @@ fn run(verb: &str, arguments: Vec<String>) -> Result<ExitCode, Error> {
         "jar" => bindings::install_jar(&workspace)?,
         "lint" => checks::lint(&workspace)?,
         "targets" => targets::check(&workspace, &arguments)?,
+        "arm" => arm::whole(&workspace)?,
         "check-deps" => deps::check(&workspace)?,
         "help" | "--help" | "-h" => println!("{HELP}"),
         unknown => return Err(Error::UnknownVerb(unknown.to_owned())),

@@ -1,7 +1,7 @@
 //! A session goes from one processor to another: each stored state of a talk is read, continued and stored again.
 //!
 //! Two processors reach the same bytes by different code: 64 and 32 bits, AVX2, Neon and none. Here a talk is continued on
-//! the processor that wrote it; two variables name files through which another one continues it.
+//! the processor that wrote it; `./dev arm` lets each continue the talk of another, through files that two variables name.
 
 #![allow(
     clippy::unwrap_used,

@@ -27,11 +27,15 @@ const TIMED_OUT: u8 = 124;
 
 /// The arguments with which cargo lets us run its test programs.
 pub(crate) fn runner() -> Result<[String; 2], Error> {
+    runner_before(&[])
+}
+
+/// The same, where the programs are of another processor and these words begin the call of one.
+pub(crate) fn runner_before(words: &[&str]) -> Result<[String; 2], Error> {
     let us = std::env::current_exe().map_err(|source| Error::Io { subject: "xtask".into(), source })?;
-    Ok([
-        "--config".to_owned(),
-        format!("target.'cfg(all())'.runner=[{:?}, {VERB:?}]", us.display().to_string()),
-    ])
+    let us = us.display().to_string();
+    let words: Vec<&str> = [&us, VERB].into_iter().chain(words.iter().copied()).collect();
+    Ok(["--config".to_owned(), format!("target.'cfg(all())'.runner={words:?}")])
 }
 
 /// Runs `program`, with the exit code that it ends with.
