@@ -31,6 +31,15 @@ pub(crate) enum Error {
     Failed(String),
     /// Some steps of a check failed, in this order.
     Steps(Vec<&'static str>),
+    /// These packages have no test programs.
+    NoTests(Vec<String>),
+    /// So many runs of test programs failed; each has been printed.
+    Runs {
+        /// Those that failed.
+        failed: usize,
+        /// All of them.
+        all: usize,
+    },
     /// The names that apps compile against are not those that were agreed on.
     Api {
         /// The agreed ones.
@@ -57,6 +66,8 @@ impl fmt::Display for Error {
             Self::Io { subject, source } => write!(f, "{}: {source}", subject.display()),
             Self::Failed(command) => write!(f, "failed: {command}"),
             Self::Steps(names) => write!(f, "failed: {}", names.join(", ")),
+            Self::NoTests(packages) => write!(f, "no test programs in {}", packages.join(", ")),
+            Self::Runs { failed, all } => write!(f, "{failed} of {all} runs of test programs failed"),
             Self::Api { golden, draft } => write!(
                 f,
                 "{} is not what apps would compile against; if that is meant, replace it by {}",

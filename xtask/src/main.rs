@@ -48,6 +48,9 @@ const HELP: &str = "\
   fuzz keep [TARGET]             what they found becomes the corpus that the tests replay, as small as it can be
   bench [protocol|relay|client|bindings|all]
   soak [MINUTES] [SEED]          kill the relay again and again, for 10 or so many minutes, and judge what it promised
+  soak tests [ROUNDS] [PACKAGE...]
+                                 the test programs of relay, client and protocol, or of these packages, 20 or so many
+                                 times in a row while every core is kept busy: what fails only now and then
   mutants [protocol|client]      break the code one line at a time: does a test notice? Hours; for one file: -F FILE.rs
   help                           this text
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, not_started};
 
 use processes::Family;
-pub(crate) use program::{VERB, run_test_program, runner, runner_before};
+pub(crate) use program::{VERB, passes, run_test_program, runner, runner_before};
 
 /// How often is looked whether a command has ended.
 const LOOK: Duration = Duration::from_millis(20);

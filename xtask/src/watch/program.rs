@@ -2,6 +2,7 @@
 //! end is killed with the names of the tests that had not ended.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io::{self, Write};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -43,11 +44,25 @@ pub(crate) fn runner_before(words: &[&str]) -> Result<[String; 2], Error> {
 /// # Errors
 /// [`Error::Io`] when it cannot be started.
 pub(crate) fn run_test_program(arguments: &[String]) -> Result<ExitCode, Error> {
-    let limit = std::env::var(LIMIT).ok().and_then(|said| said.parse().ok()).map(Duration::from_secs);
     let (program, arguments) = arguments.split_first().ok_or(Error::UnknownVerb(VERB.to_owned()))?;
     let mut command = Command::new(program);
     command.args(arguments);
-    Ok(ExitCode::from(watched(command, limit.unwrap_or(USUAL_LIMIT), io::stdout())?.code))
+    Ok(ExitCode::from(watched(command, limit(), io::stdout())?.code))
+}
+
+/// Runs a test program that prints into a file, and says whether its tests passed.
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be started.
+pub(crate) fn passes(mut command: Command, output: File) -> Result<bool, Error> {
+    let complaints = output.try_clone().map_err(|source| not_started(&command, source))?;
+    command.stderr(complaints);
+    Ok(watched(command, limit(), output)?.code == 0)
+}
+
+fn limit() -> Duration {
+    let said = std::env::var(LIMIT).ok().and_then(|said| said.parse().ok());
+    said.map_or(USUAL_LIMIT, Duration::from_secs)
 }
 
 /// How a test program ended.

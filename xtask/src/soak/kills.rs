@@ -1,4 +1,4 @@
-//! `soak`: what the tests do in seconds, for minutes, with other seeds each time.
+//! The tests that kill the relay, for minutes, with other seeds each time.
 
 use crate::error::Error;
 use crate::workspace::{Workspace, run};

@@ -1,0 +1,16 @@
+//! `soak`: what the tests do in seconds, for minutes, with other seeds each time or on a busy machine.
+
+mod busy;
+mod kills;
+mod programs;
+
+use crate::error::Error;
+use crate::workspace::Workspace;
+
+/// `[MINUTES] [SEED]`, or `tests [ROUNDS] [PACKAGE…]`.
+pub(crate) fn run_all(workspace: &Workspace, arguments: &[String]) -> Result<(), Error> {
+    match arguments.split_first() {
+        Some((verb, rest)) if verb == "tests" => programs::run_all(workspace, rest),
+        _ => kills::run_all(workspace, arguments),
+    }
+}
