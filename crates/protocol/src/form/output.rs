@@ -4,6 +4,9 @@ use prost::encoding::{WireType, encode_varint, encoded_len_varint};
 
 use crate::stored::StoredBytes;
 
+/// The longest varint, in bytes.
+const MAX_VARINT_LEN: usize = 10;
+
 /// Where a message is written to.
 pub(crate) enum Output {
     /// Nowhere: how long it is.
@@ -17,7 +20,9 @@ pub(crate) fn written(write: impl Fn(&mut Output)) -> StoredBytes {
     let mut output = Output::Length(0);
     write(&mut output);
     let mut output = Output::Bytes(Vec::with_capacity(output.len()));
+    let start = output.start();
     write(&mut output);
+    debug_assert_eq!(output.start(), start, "the buffer grew");
     match output {
         Output::Bytes(bytes) => StoredBytes::new(bytes),
         Output::Length(_) => StoredBytes::new(Vec::new()),
@@ -65,15 +70,41 @@ impl Output {
     /// A message inside, or bytes that are put together.
     pub(crate) fn message(&mut self, number: u32, write: impl FnOnce(&mut Self)) {
         self.key(number, WireType::LengthDelimited);
+        // The length is known only behind the message, and belongs in front: most have one byte, for which there is room.
+        self.varint(0);
         let start = self.len();
         write(self);
         let end = self.len();
-        self.varint(end.saturating_sub(start) as u64);
-        // The length is known only now, and belongs in front.
-        if let Self::Bytes(bytes) = self {
-            let width = bytes.len().saturating_sub(end);
-            if let Some(message) = bytes.get_mut(start..) {
-                message.rotate_right(width);
+        let length = end.saturating_sub(start);
+        match (self, u8::try_from(length)) {
+            (Self::Bytes(bytes), Ok(length @ ..0x80)) => {
+                if let Some(place) = start.checked_sub(1).and_then(|place| bytes.get_mut(place)) {
+                    *place = length;
+                }
+            }
+            (_, Ok(..0x80)) => {}
+            (this, _) => this.insert_length(start, length),
+        }
+    }
+
+    /// Puts `length`, which has more than one byte, in place of the one before `start`.
+    fn insert_length(&mut self, start: usize, length: usize) {
+        match self {
+            Self::Length(all) => {
+                let more = encoded_len_varint(length as u64).saturating_sub(1);
+                *all = all.saturating_add(more);
+            }
+            Self::Bytes(bytes) => {
+                let (mut varint, end) = ([0; MAX_VARINT_LEN], bytes.len());
+                let mut rest = varint.as_mut_slice();
+                encode_varint(length as u64, &mut rest);
+                let width = MAX_VARINT_LEN.saturating_sub(rest.len());
+                // One byte is there. No more than that is added at any time: the buffer must not grow.
+                bytes.resize(end.saturating_add(width).saturating_sub(1), 0);
+                let place = start.saturating_sub(1);
+                bytes.copy_within(start..end, place.saturating_add(width));
+                let varint = varint.iter().take(width);
+                bytes.iter_mut().skip(place).zip(varint).for_each(|(place, byte)| *place = *byte);
             }
         }
     }
@@ -90,10 +121,29 @@ impl Output {
         self.varint((u64::from(number) << 3) | wire_type as u64);
     }
 
+    /// Most of them have one byte.
+    #[inline(always)]
     fn varint(&mut self, value: u64) {
+        match (&mut *self, value) {
+            (Self::Length(length), ..0x80) => *length = length.saturating_add(1),
+            (Self::Bytes(bytes), ..0x80) => bytes.push(value as u8),
+            _ => self.long_varint(value),
+        }
+    }
+
+    #[inline(never)]
+    fn long_varint(&mut self, value: u64) {
         match self {
             Self::Length(length) => *length = length.saturating_add(encoded_len_varint(value)),
             Self::Bytes(bytes) => encode_varint(value, bytes),
+        }
+    }
+
+    /// Where the buffer is.
+    fn start(&self) -> Option<*const u8> {
+        match self {
+            Self::Length(_) => None,
+            Self::Bytes(bytes) => Some(bytes.as_ptr()),
         }
     }
 

@@ -106,7 +106,7 @@ impl SenderKey {
             return self.advance(id, now);
         }
         let key = skipped.filter(|key| key.id == id && key.is_good(now)).ok_or(NoKey::Duplicate)?;
-        let next = self.at(self.chain_key.copy(), self.kept.saturating_sub(1));
+        let next = self.at(self.chain_key.clone(), self.kept.saturating_sub(1));
         let message_key = MessageKey::new(key.seed.copy());
         Ok((cipher_key(message_key), next, Pending::Late(id)))
     }

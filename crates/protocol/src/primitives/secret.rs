@@ -1,6 +1,8 @@
 //! Bytes that are wiped, cannot be printed and are compared in constant time.
 
 use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use rand_core::CryptoRng;
 use subtle::{Choice, ConstantTimeEq};
@@ -17,29 +19,37 @@ use zeroize::{ZeroizeOnDrop, optimization_barrier};
 /// ```compile_fail,E0599
 /// let copy = sealpost_protocol::Secret::new([7; 32]).clone();
 /// ```
-pub struct Secret<const N: usize>(Box<[u8; N]>);
+pub struct Secret<const N: usize>(Arc<Wiped<N>>);
+
+/// Where secret bytes are. `Arc` makes no copy of them as long as there is one owner, which is so in all of a [`Secret`]'s
+/// life before it is [`Shared`].
+#[derive(Clone)]
+struct Wiped<const N: usize>([u8; N]);
+
+/// A secret with several owners, the states of a session mostly: nobody changes it, and the last owner wipes it. One
+/// allocation, where an `Arc` of a [`Secret`] would be two.
+#[derive(Debug)]
+pub(crate) struct Shared<const N: usize>(Secret<N>);
 
 impl<const N: usize> Secret<N> {
     /// Takes the bytes in. The caller's own copy is the caller's to wipe.
     pub fn new(bytes: [u8; N]) -> Self {
-        Self(Box::new(bytes))
+        Self::fill(|place| *place = bytes)
     }
 
     /// The bytes.
     pub fn expose(&self) -> &[u8; N] {
-        &self.0
+        &self.0.0
     }
 
     /// Lets `write` produce the bytes in their final place.
     pub(crate) fn fill(write: impl FnOnce(&mut [u8; N])) -> Self {
-        let mut secret = Self(Box::new([0; N]));
-        write(&mut secret.0);
-        secret
+        Self(Arc::new(Wiped([0; N]))).changed(write)
     }
 
     /// The bytes after `change`, in the same place.
     pub(crate) fn changed(mut self, change: impl FnOnce(&mut [u8; N])) -> Self {
-        change(&mut self.0);
+        change(&mut Arc::make_mut(&mut self.0).0);
         self
     }
 
@@ -51,18 +61,39 @@ impl<const N: usize> Secret<N> {
     /// `None` unless there are exactly `N` bytes.
     pub(crate) fn from_slice(bytes: &[u8]) -> Option<Self> {
         // Copied once, from there to the heap.
-        Box::<[u8]>::from(bytes).try_into().ok().map(Self)
+        bytes.try_into().ok().map(|bytes: &[u8; N]| Self::fill(|place| place.copy_from_slice(bytes)))
     }
 
     /// A second copy. Not `Clone`: a copy of a secret is a decision.
     pub(crate) fn copy(&self) -> Self {
-        Self(self.0.clone())
+        Self::fill(|place| place.copy_from_slice(self.expose()))
     }
 }
 
-impl<const N: usize> Drop for Secret<N> {
+impl<const N: usize> Drop for Wiped<N> {
     fn drop(&mut self) {
-        wipe(self.0.as_mut_slice());
+        wipe(&mut self.0);
+    }
+}
+
+impl<const N: usize> From<Secret<N>> for Shared<N> {
+    fn from(secret: Secret<N>) -> Self {
+        Self(secret)
+    }
+}
+
+/// One owner more, and no copy.
+impl<const N: usize> Clone for Shared<N> {
+    fn clone(&self) -> Self {
+        Self(Secret(self.0.0.clone()))
+    }
+}
+
+impl<const N: usize> Deref for Shared<N> {
+    type Target = Secret<N>;
+
+    fn deref(&self) -> &Secret<N> {
+        &self.0
     }
 }
 
@@ -84,7 +115,7 @@ pub(crate) fn wipe_remains() {
 
 impl<const N: usize> ConstantTimeEq for Secret<N> {
     fn ct_eq(&self, other: &Self) -> Choice {
-        self.0.as_slice().ct_eq(other.0.as_slice())
+        self.expose().as_slice().ct_eq(other.expose().as_slice())
     }
 }
 
@@ -105,6 +136,15 @@ mod tests {
         let mut other = [7; 32];
         other[31] = 8;
         assert!(!bool::from(secret.ct_eq(&Secret::new(other))));
+    }
+
+    #[test]
+    fn a_secret_that_is_shared_is_wiped_by_its_last_owner() {
+        let one = Shared::from(Secret::new([7; 32]));
+        let other = one.clone();
+        assert!(std::ptr::eq(one.expose(), other.expose()));
+        drop(one);
+        assert_eq!(other.expose(), &[7; 32]);
     }
 
     #[test]

@@ -3,12 +3,12 @@
 use super::message_key::MessageKey;
 use super::walk::{Chain, STEP_COST};
 use crate::primitives::kdf;
-use crate::primitives::secret::Secret;
+use crate::primitives::secret::{Secret, Shared};
 
 /// A chain key and the number of the message key it gives next.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ChainKey {
-    key: Secret<32>,
+    key: Shared<32>,
     index: u32,
 }
 
@@ -19,7 +19,7 @@ impl ChainKey {
     }
 
     pub(crate) fn at(key: Secret<32>, index: u32) -> Self {
-        Self { key, index }
+        Self { key: key.into(), index }
     }
 
     pub(crate) fn index(&self) -> u32 {
@@ -42,16 +42,12 @@ impl Chain for ChainKey {
     fn step(&self) -> Option<(Self, MessageKey)> {
         let index = self.index.checked_add(1)?;
         let (key, message_key) = kdf::chain_step(&self.key);
-        Some((Self { key, index }, MessageKey::new(message_key)))
+        Some((Self::at(key, index), MessageKey::new(message_key)))
     }
 
     fn skip(&self) -> Option<Self> {
         let index = self.index.checked_add(1)?;
-        Some(Self { key: kdf::chain_skip(&self.key), index })
-    }
-
-    fn copy(&self) -> Self {
-        Self { key: self.key.copy(), index: self.index }
+        Some(Self::at(kdf::chain_skip(&self.key), index))
     }
 }
 

@@ -21,14 +21,14 @@ pub(crate) const MAX_RECEIVING: usize = 5;
 /// One state. Copies share everything that did not change.
 #[derive(Debug, Clone)]
 pub(crate) struct DoubleRatchet {
-    pub(crate) root_key: Arc<RootKey>,
-    pub(crate) sending: Arc<SendingChain>,
+    pub(crate) root_key: RootKey,
+    pub(crate) sending: SendingChain,
     /// Oldest first.
-    pub(crate) receiving: Vec<Arc<ReceivingChain>>,
+    pub(crate) receiving: Vec<ReceivingChain>,
 }
 
 /// Our chain.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct SendingChain {
     pub(crate) ratchet_key: Arc<KeyPair>,
     pub(crate) chain_key: ChainKey,
@@ -37,7 +37,7 @@ pub(crate) struct SendingChain {
 }
 
 /// A chain of theirs.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ReceivingChain {
     pub(crate) ratchet_key: PublicKey,
     pub(crate) chain_key: ChainKey,
@@ -84,33 +84,30 @@ impl DoubleRatchet {
         let (root_key, sending) = root_key.step(&ratchet_key, &theirs)?;
         let receiving = ReceivingChain { ratchet_key: theirs, chain_key, kept: 0 };
         Ok(Self {
-            root_key: Arc::new(root_key),
-            sending: Arc::new(SendingChain {
-                ratchet_key: Arc::new(ratchet_key),
-                chain_key: sending,
-                previous: 0,
-            }),
-            receiving: vec![Arc::new(receiving)],
+            root_key,
+            sending: SendingChain { ratchet_key: Arc::new(ratchet_key), chain_key: sending, previous: 0 },
+            receiving: vec![receiving],
         })
     }
 
     /// The responder's first ratchet key is its signed pre-key. The first message replaces it.
     pub(crate) fn responder(root_key: RootKey, chain_key: ChainKey, ours: Arc<KeyPair>) -> Self {
         Self {
-            root_key: Arc::new(root_key),
-            sending: Arc::new(SendingChain { ratchet_key: ours, chain_key, previous: 0 }),
+            root_key,
+            sending: SendingChain { ratchet_key: ours, chain_key, previous: 0 },
             receiving: Vec::new(),
         }
     }
 
     /// The sending half of a message (section 3.4). `None` at the end of the sending chain.
     pub(crate) fn send(&self) -> Option<(Self, Header, MessageKey)> {
-        let SendingChain { ratchet_key, chain_key, previous } = &*self.sending;
+        let SendingChain { ratchet_key, chain_key, previous } = &self.sending;
         let header =
             Header { ratchet_key: *ratchet_key.public(), number: chain_key.index(), previous: *previous };
         let (chain_key, message_key) = chain_key.step()?;
         let sending = SendingChain { ratchet_key: ratchet_key.clone(), chain_key, previous: *previous };
-        Some((Self { sending: Arc::new(sending), ..self.clone() }, header, message_key))
+        let (root_key, receiving) = (self.root_key.clone(), self.receiving.clone());
+        Some((Self { root_key, sending, receiving }, header, message_key))
     }
 
     /// The receiving half (section 3.5): the message key, and the step to take when it has opened the message.
@@ -146,7 +143,7 @@ impl DoubleRatchet {
         distance(next, header.number).unwrap_or(0)
     }
 
-    fn chain_of(&self, header: &Header) -> Option<(usize, &Arc<ReceivingChain>)> {
+    fn chain_of(&self, header: &Header) -> Option<(usize, &ReceivingChain)> {
         self.receiving.iter().enumerate().find(|(_, chain)| chain.ratchet_key == header.ratchet_key)
     }
 
@@ -158,11 +155,8 @@ impl DoubleRatchet {
         work: &mut Work,
     ) -> Result<(MessageKey, Change, Pending<ChainKey>), NoKey> {
         let ours = &self.sending.ratchet_key;
-        let (root_key, chain_key) = self
-            .root_key
-            .copy()
-            .step(ours, &header.ratchet_key)
-            .map_err(|LowOrderPoint| NoKey::Impossible)?;
+        let (root_key, chain_key) =
+            self.root_key.step(ours, &header.ratchet_key).map_err(|LowOrderPoint| NoKey::Impossible)?;
         let chain = ReceivingChain { ratchet_key: header.ratchet_key, chain_key, kept: 0 };
         let (chain, message_key, skipped) = chain.advance(header.number, terms, work)?;
         Ok((message_key, Change::Dh { root_key, chain }, skipped))
@@ -187,24 +181,23 @@ impl Step<'_> {
         match change {
             Change::Symmetric { position, chain, late: _ } => {
                 if let Some(old) = receiving.get_mut(position) {
-                    *old = Arc::new(chain);
+                    *old = chain;
                 }
-                Ok((DoubleRatchet { receiving, ..ratchet.clone() }, skipped))
+                let (root_key, sending) = (ratchet.root_key.clone(), ratchet.sending.clone());
+                Ok((DoubleRatchet { root_key, sending, receiving }, skipped))
             }
             Change::Dh { root_key, chain } => {
                 let ratchet_key = KeyPair::generate(rng);
                 let (root_key, chain_key) = root_key.step(&ratchet_key, &chain.ratchet_key)?;
                 let previous = ratchet.sending.chain_key.index().saturating_sub(1);
                 let sending = SendingChain { ratchet_key: Arc::new(ratchet_key), chain_key, previous };
-                receiving.push(Arc::new(chain));
+                receiving.push(chain);
                 if receiving.len() > MAX_RECEIVING {
                     let oldest = receiving.remove(0);
                     let ratchet_key = *oldest.ratchet_key.as_bytes();
                     skipped.push(SkippedChange::ForgetChain { session, ratchet_key });
                 }
-                let next =
-                    DoubleRatchet { root_key: Arc::new(root_key), sending: Arc::new(sending), receiving };
-                Ok((next, skipped))
+                Ok((DoubleRatchet { root_key, sending, receiving }, skipped))
             }
         }
     }
@@ -234,7 +227,7 @@ impl ReceivingChain {
         let id = self.key_id(terms.session, number);
         let key = terms.kept(id).ok_or(NoKey::Duplicate)?;
         let kept = self.kept.saturating_sub(1);
-        let chain = Self { ratchet_key: self.ratchet_key, chain_key: self.chain_key.copy(), kept };
+        let chain = Self { ratchet_key: self.ratchet_key, chain_key: self.chain_key.clone(), kept };
         let skipped = Pending::Changes(vec![SkippedChange::Forget(id)]);
         Ok((chain, MessageKey::new(key.seed.copy()), skipped))
     }

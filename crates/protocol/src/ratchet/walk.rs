@@ -28,7 +28,7 @@ pub(crate) const MAX_JUMP: u32 = 25_000;
 const MAX_OWN_JUMP: u32 = 1 << 18;
 
 /// A place in a chain, from which every step gives a key.
-pub(crate) trait Chain: Sized {
+pub(crate) trait Chain: Clone {
     /// What a step costs, in hashes of a step of the Double Ratchet.
     const COST: u32;
 
@@ -40,9 +40,6 @@ pub(crate) trait Chain: Sized {
 
     /// A [`step`](Self::step) whose key nobody wants.
     fn skip(&self) -> Option<Self>;
-
-    /// The same place once more.
-    fn copy(&self) -> Self;
 }
 
 /// How far ahead a message may be.
@@ -146,7 +143,7 @@ pub(crate) fn walk<C: Chain>(
     for _ in newest..between {
         place = Some(place.as_ref().unwrap_or(chain).skip()?);
     }
-    let from = (newest != 0).then(|| place.as_ref().unwrap_or(chain).copy());
+    let from = (newest != 0).then(|| place.as_ref().unwrap_or(chain).clone());
     for _ in 0..newest {
         place = Some(place.as_ref().unwrap_or(chain).skip()?);
     }
@@ -184,7 +181,7 @@ mod tests {
     use super::*;
 
     /// Its key number `n` is `n` in 32 bytes.
-    #[derive(Debug, PartialEq, Eq)]
+    #[derive(Debug, Clone, PartialEq, Eq)]
     struct Counting(u32);
 
     impl Chain for Counting {
@@ -202,10 +199,6 @@ mod tests {
 
         fn skip(&self) -> Option<Self> {
             self.0.checked_add(1).map(Self)
-        }
-
-        fn copy(&self) -> Self {
-            Self(self.0)
         }
     }
 
@@ -275,6 +268,7 @@ mod tests {
     }
 
     /// Counts the steps that are really taken.
+    #[derive(Clone)]
     struct Counted(u32);
 
     impl Chain for Counted {
@@ -291,10 +285,6 @@ mod tests {
         fn skip(&self) -> Option<Self> {
             STEPS.set(STEPS.get() + 1);
             self.0.checked_add(1).map(Self)
-        }
-
-        fn copy(&self) -> Self {
-            Self(self.0)
         }
     }
 

@@ -227,11 +227,9 @@ impl Session {
         check_form(form.uint32(1)?)?;
         let id = SessionId::from_bytes(form.bytes(2)?)?;
         let double = DoubleRatchet {
-            sending: Arc::new(SendingChain::read(form.optional_bytes(7)?.ok_or(DecodeError::MissingField)?)?),
-            receiving: read_all(form.rows(8, MAX_RECEIVING)?, MAX_RECEIVING, |row| {
-                ReceivingChain::read(row).map(Arc::new)
-            })?,
-            root_key: Arc::new(RootKey::new(secret(form.bytes(6)?)?)),
+            sending: SendingChain::read(form.optional_bytes(7)?.ok_or(DecodeError::MissingField)?)?,
+            receiving: read_all(form.rows(8, MAX_RECEIVING)?, MAX_RECEIVING, ReceivingChain::read)?,
+            root_key: RootKey::new(secret(form.bytes(6)?)?),
         };
         Ok(Self {
             parties: Arc::new(Parties {

@@ -11,15 +11,15 @@ use subtle::ConstantTimeEq as _;
 
 use crate::primitives::kdf;
 use crate::primitives::mlkem::{Ct1, Ct2, Header};
-use crate::primitives::secret::Secret;
+use crate::primitives::secret::{Secret, Shared};
 
 /// A MAC of the braid, not truncated.
 pub(crate) type Mac = [u8; 32];
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Authenticator {
-    root: Secret<32>,
-    mac_key: Secret<32>,
+    root: Shared<32>,
+    mac_key: Shared<32>,
 }
 
 impl Authenticator {
@@ -29,7 +29,7 @@ impl Authenticator {
     }
 
     pub(crate) fn from_parts(root: Secret<32>, mac_key: Secret<32>) -> Self {
-        Self { root, mac_key }
+        Self { root: root.into(), mac_key: mac_key.into() }
     }
 
     pub(crate) fn expose(&self) -> (&[u8; 32], &[u8; 32]) {
@@ -65,7 +65,7 @@ impl Authenticator {
     fn derive(root: &Secret<32>, epoch: u64, key: &Secret<32>) -> Self {
         let info: [&[u8]; 2] = [kdf::PQ_AUTHENTICATOR, &epoch.to_be_bytes()];
         let [root, mac_key] = kdf::hkdf_keys_about(None, &[root.expose(), key.expose()], &info);
-        Self { root, mac_key }
+        Self::from_parts(root, mac_key)
     }
 }
 

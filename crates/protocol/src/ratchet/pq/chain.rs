@@ -9,11 +9,9 @@
 //! A and B are the initiator and the responder of the session, whatever they are in the braid. Keys that were skipped
 //! are kept by the caller, as those of the Double Ratchet are.
 
-use std::sync::Arc;
-
 use super::{ReceiveError, SendError};
 use crate::primitives::kdf;
-use crate::primitives::secret::Secret;
+use crate::primitives::secret::{Secret, Shared};
 use crate::ratchet::message_key::MessageKey;
 use crate::ratchet::skipped::{Pending, SkippedChange, SkippedKeyId, pq_chain};
 use crate::ratchet::terms::Terms;
@@ -44,7 +42,7 @@ pub(crate) struct EpochSecret {
 #[derive(Debug, Clone)]
 pub(crate) struct Chains {
     pub(super) direction: Direction,
-    pub(super) root: Arc<Secret<32>>,
+    pub(super) root: Shared<32>,
     /// The newest epoch.
     pub(super) epoch: u64,
     /// Ours, oldest first: from the epoch we send in to the newest one.
@@ -56,22 +54,22 @@ pub(crate) struct Chains {
 #[derive(Debug, Clone)]
 pub(crate) struct Sending {
     pub(super) epoch: u64,
-    pub(super) link: Arc<Link>,
+    pub(super) link: Link,
 }
 
 #[derive(Debug, Clone)]
 pub(crate) struct Receiving {
     pub(super) epoch: u64,
-    pub(super) link: Arc<Link>,
+    pub(super) link: Link,
     /// How many skipped keys are kept for it.
     pub(super) kept: u32,
 }
 
 /// A place in a chain: the number of the last key it gave, and what gives the next.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Link {
     pub(super) index: u32,
-    pub(super) key: Secret<32>,
+    pub(super) key: Shared<32>,
 }
 
 /// A key of ours, the chains after it, and what that changes about the skipped keys.
@@ -88,7 +86,7 @@ impl Chains {
     pub(crate) fn start(direction: Direction, auth_key: &Secret<32>) -> Self {
         let [root, a_to_b, b_to_a] = kdf::hkdf_keys(None, &[auth_key.expose()], kdf::PQ_CHAIN_START);
         let none =
-            Self { direction, root: Arc::new(root), epoch: 0, sending: Vec::new(), receiving: Vec::new() };
+            Self { direction, root: root.into(), epoch: 0, sending: Vec::new(), receiving: Vec::new() };
         none.with(0, a_to_b, b_to_a)
     }
 
@@ -99,7 +97,7 @@ impl Chains {
             return Err(OutOfStep);
         }
         let [root, a_to_b, b_to_a] = kdf::hkdf_keys(Some(&self.root), &[secret.expose()], kdf::PQ_CHAIN_ADD);
-        let next = Self { root: Arc::new(root), epoch: *epoch, ..self.clone() };
+        let next = Self { root: root.into(), epoch: *epoch, ..self.clone() };
         Ok(next.with(*epoch, a_to_b, b_to_a))
     }
 
@@ -109,7 +107,7 @@ impl Chains {
         let first = sending.next().filter(|chain| chain.epoch == epoch).ok_or(SendError::OutOfStep)?;
         let (link, key) = first.link.step().ok_or(SendError::ChainUsedUp)?;
         let index = link.index;
-        let first = Sending { epoch, link: Arc::new(link) };
+        let first = Sending { epoch, link };
         let sending = [first].into_iter().chain(sending).collect();
         let oldest = epoch.saturating_sub(1);
         let (receiving, dropped): (Vec<_>, Vec<_>) =
@@ -161,7 +159,7 @@ impl Chains {
             Direction::Initiator => (a_to_b, b_to_a),
             Direction::Responder => (b_to_a, a_to_b),
         };
-        let link = |key| Arc::new(Link { index: 0, key });
+        let link = |key: Secret<32>| Link { index: 0, key: key.into() };
         self.sending.push(Sending { epoch, link: link(ours) });
         self.receiving.push(Receiving { epoch, link: link(theirs), kept: 0 });
         self
@@ -181,10 +179,10 @@ impl Receiving {
         work: &mut Work,
     ) -> Result<(Self, Secret<32>, Pending<Link>), ReceiveError> {
         let Terms { session, now, limits, .. } = *terms;
-        let walked = walk(&*self.link, index, self.kept, limits, work);
+        let walked = walk(&self.link, index, self.kept, limits, work);
         let Walked { chain: link, key, kept, passed } = walked.ok_or(ReceiveError::TooFarAhead)?;
         let skipped = Pending::Walk { session, ratchet_key: pq_chain(self.epoch), now, keys: passed };
-        Ok((Self { epoch: self.epoch, link: Arc::new(link), kept }, key.into_seed(), skipped))
+        Ok((Self { epoch: self.epoch, link, kept }, key.into_seed(), skipped))
     }
 
     /// The chain without the kept key of message `index`, and that key. What is further behind than keys are kept is
@@ -224,17 +222,14 @@ impl Chain for Link {
         let index = self.index.checked_add(1)?;
         let info: [&[u8]; 2] = [&index.to_be_bytes(), kdf::PQ_CHAIN_NEXT];
         let [key, message_key] = kdf::hkdf_keys_about(None, &[self.key.expose()], &info);
-        Some((Self { index, key }, MessageKey::new(message_key)))
+        Some((Self { index, key: key.into() }, MessageKey::new(message_key)))
     }
 
     fn skip(&self) -> Option<Self> {
         let index = self.index.checked_add(1)?;
         let info: [&[u8]; 2] = [&index.to_be_bytes(), kdf::PQ_CHAIN_NEXT];
-        Some(Self { index, key: kdf::hkdf_about(None, &[self.key.expose()], &info) })
-    }
-
-    fn copy(&self) -> Self {
-        Self { index: self.index, key: self.key.copy() }
+        let key: Secret<32> = kdf::hkdf_about(None, &[self.key.expose()], &info);
+        Some(Self { index, key: key.into() })
     }
 }
 
@@ -283,7 +278,7 @@ mod tests {
         let file = vectors::load_spqr("kat_components");
         for (direction, name) in [(Direction::Initiator, "a2b"), (Direction::Responder, "b2a")] {
             let chains = Chains::start(direction, &secret(&file["auth_key"]));
-            let mut link = chains.sending[0].link.copy();
+            let mut link = chains.sending[0].link.clone();
             for expected in file["message_keys"][name].as_array().unwrap() {
                 let (next, key) = link.step().unwrap();
                 assert_eq!(key.into_seed().expose(), bytes(expected).as_slice());
@@ -295,7 +290,7 @@ mod tests {
 
     #[test]
     fn a_chain_ends() {
-        let last = || Link { index: u32::MAX, key: Secret::new([1; 32]) };
+        let last = || Link { index: u32::MAX, key: Secret::new([1; 32]).into() };
         assert!(last().step().is_none());
         assert!(last().skip().is_none());
     }

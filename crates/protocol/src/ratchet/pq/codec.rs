@@ -25,7 +25,7 @@ use super::{Negotiation, Running, Spqr};
 use crate::error::DecodeError;
 use crate::form::{Fields, Output, read_all};
 use crate::primitives::mlkem::Header;
-use crate::primitives::secret::Secret;
+use crate::primitives::secret::{Secret, Shared};
 
 /// The version of the form that is written. Older ones are read for ever.
 const FORM: u32 = 1;
@@ -117,7 +117,7 @@ impl Running {
         let mac_key = Secret::from_slice(form.bytes(10)?).ok_or(DecodeError::Length)?;
         let braid = Braid {
             epoch: form.uint64(8)?,
-            authenticator: Arc::new(Authenticator::from_parts(auth_root, mac_key)),
+            authenticator: Authenticator::from_parts(auth_root, mac_key),
             state: state_of(&Fields::parse(form.optional_bytes(11)?.ok_or(DecodeError::MissingField)?)?)?,
         };
         Ok(Self { negotiation, chains, braid })
@@ -134,10 +134,10 @@ impl Link {
     }
 
     /// With its epoch, and how many keys are kept.
-    fn read(bytes: &[u8]) -> Result<(u64, Arc<Self>, u32), DecodeError> {
+    fn read(bytes: &[u8]) -> Result<(u64, Self, u32), DecodeError> {
         let form = Fields::<5>::parse(bytes)?;
-        let key = Secret::from_slice(form.bytes(3)?).ok_or(DecodeError::Length)?;
-        Ok((form.uint64(1)?, Arc::new(Self { index: form.uint32(2)?, key }), form.uint32(4)?))
+        let key = secret(form.bytes(3)?)?;
+        Ok((form.uint64(1)?, Self { index: form.uint32(2)?, key }, form.uint32(4)?))
     }
 }
 
@@ -279,12 +279,15 @@ fn encoder<const K: usize>(form: &Fields<'_, STATE_FIELDS>) -> Result<Encoder<K>
 
 fn rows<const K: usize>(bytes: &[u8]) -> Result<Arc<[Row; K]>, DecodeError> {
     let (rows, rest) = bytes.as_chunks();
-    let rows = rows.try_into().map_err(|_| DecodeError::Length)?;
-    if rest.is_empty() { Ok(Arc::new(rows)) } else { Err(DecodeError::Length) }
+    if !rest.is_empty() {
+        return Err(DecodeError::Length);
+    }
+    // Copied once, from there to the heap.
+    Arc::<[Row]>::from(rows).try_into().map_err(|_| DecodeError::Length)
 }
 
-fn secret<const N: usize>(bytes: &[u8]) -> Result<Arc<Secret<N>>, DecodeError> {
-    Secret::from_slice(bytes).map(Arc::new).ok_or(DecodeError::Length)
+fn secret<const N: usize>(bytes: &[u8]) -> Result<Shared<N>, DecodeError> {
+    Secret::from_slice(bytes).map(Shared::from).ok_or(DecodeError::Length)
 }
 
 fn unpack<const K: usize>(bytes: &[u8]) -> Result<Decoder<K>, DecodeError> {
@@ -292,11 +295,15 @@ fn unpack<const K: usize>(bytes: &[u8]) -> Result<Decoder<K>, DecodeError> {
     if !rest.is_empty() {
         return Err(DecodeError::Length);
     }
-    let chunks = packed.iter().filter_map(|packed| {
+    if packed.len() >= K {
+        return Err(DecodeError::Malformed);
+    }
+    let mut chunks = Vec::with_capacity(packed.len());
+    chunks.extend(packed.iter().filter_map(|packed| {
         let (index, row) = packed.split_first_chunk()?;
         Some(Chunk { index: u16::from_be_bytes(*index), row: row.try_into().ok()? })
-    });
-    Decoder::holding(chunks.collect()).ok_or(DecodeError::Malformed)
+    }));
+    Decoder::holding(chunks).ok_or(DecodeError::Malformed)
 }
 
 /// A chunk behind its index in big-endian.

@@ -25,10 +25,8 @@
 mod send_ct;
 mod send_ek;
 
-use std::cmp::Ordering;
-use std::sync::Arc;
-
 use rand_core::CryptoRng;
+use std::cmp::Ordering;
 
 pub(super) use send_ct::{
     Begun, Ct1Acknowledged, Ct1Sampled, Ct2Sampled, EkReceivedCt1Sampled, HeaderReceived, NoHeaderReceived,
@@ -46,7 +44,7 @@ use crate::primitives::secret::Secret;
 #[derive(Debug, Clone)]
 pub(crate) struct Braid {
     pub(super) epoch: u64,
-    pub(super) authenticator: Arc<Authenticator>,
+    pub(super) authenticator: Authenticator,
     pub(super) state: State,
 }
 
@@ -97,7 +95,7 @@ impl Braid {
             Direction::Initiator => State::KeysUnsampled(KeysUnsampled),
             Direction::Responder => State::NoHeaderReceived(NoHeaderReceived::new()),
         };
-        Self { epoch: 1, authenticator: Arc::new(Authenticator::new(auth_key)), state }
+        Self { epoch: 1, authenticator: Authenticator::new(auth_key), state }
     }
 
     /// From 1.
@@ -207,7 +205,7 @@ impl Braid {
 
 /// What the shared secret of an epoch leads to, on either side.
 struct Agreed {
-    authenticator: Arc<Authenticator>,
+    authenticator: Authenticator,
     secret: EpochSecret,
 }
 
@@ -216,7 +214,7 @@ impl Agreed {
     fn new(epoch: u64, shared: &Secret<32>, authenticator: &Authenticator) -> Self {
         let info: [&[u8]; 2] = [kdf::PQ_EPOCH, &epoch.to_be_bytes()];
         let secret = kdf::hkdf_about(None, &[shared.expose()], &info);
-        let authenticator = Arc::new(authenticator.update(epoch, &secret));
+        let authenticator = authenticator.update(epoch, &secret);
         Self { authenticator, secret: EpochSecret { epoch, secret } }
     }
 }

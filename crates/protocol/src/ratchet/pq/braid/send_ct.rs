@@ -11,7 +11,7 @@ use super::super::authenticator::Authenticator;
 use super::super::chunks::{Chunk, Decoder, Encoder, Progress};
 use super::{Agreed, BraidError, State};
 use crate::primitives::mlkem::{EkVector, Encapsulation, Header, VerifiedEk, WrongKey};
-use crate::primitives::secret::Secret;
+use crate::primitives::secret::{Secret, Shared};
 
 /// Receives the header.
 #[derive(Debug, Clone)]
@@ -61,7 +61,7 @@ pub(crate) struct Ct2Sampled {
 pub(crate) struct Begun {
     pub(in super::super) header: Arc<Header>,
     /// The message that is encapsulated.
-    pub(in super::super) m: Arc<Secret<32>>,
+    pub(in super::super) m: Shared<32>,
 }
 
 impl NoHeaderReceived {
@@ -97,7 +97,7 @@ impl HeaderReceived {
         authenticator: &Authenticator,
         rng: &mut R,
     ) -> (Ct1Sampled, Chunk, Agreed) {
-        let begun = Begun { header: self.header, m: Arc::new(Secret::random(rng)) };
+        let begun = Begun { header: self.header, m: Secret::random(rng).into() };
         let (_, ct1, shared) = Encapsulation::begin(&begun.header, &begun.m);
         let agreed = Agreed::new(epoch, &shared, authenticator);
         let state = Ct1Sampled { begun, ct1: Encoder::new(Arc::new(ct1)), ek: Decoder::empty() };

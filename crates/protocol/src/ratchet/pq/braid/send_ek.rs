@@ -9,8 +9,8 @@ use rand_core::CryptoRng;
 use super::super::authenticator::{Authenticator, Mac};
 use super::super::chunks::{Chunk, Decoder, Encoder, Progress};
 use super::{Agreed, BraidError, State};
-use crate::primitives::mlkem::{Ct1, Ct2, KeyPair, KeySeed};
-use crate::primitives::secret::Secret;
+use crate::primitives::mlkem::{Ct1, Ct2, KeyPair};
+use crate::primitives::secret::{Secret, Shared};
 
 /// The key is not made yet.
 #[derive(Debug, Clone)]
@@ -19,7 +19,7 @@ pub(crate) struct KeysUnsampled;
 /// Sends the header.
 #[derive(Debug, Clone)]
 pub(crate) struct KeysSampled {
-    pub(in super::super) seed: Arc<KeySeed>,
+    pub(in super::super) seed: Shared<64>,
     /// The header and its MAC.
     pub(in super::super) header: Encoder<3>,
 }
@@ -27,7 +27,7 @@ pub(crate) struct KeysSampled {
 /// Sends the key, receives the first half.
 #[derive(Debug, Clone)]
 pub(crate) struct HeaderSent {
-    pub(in super::super) seed: Arc<KeySeed>,
+    pub(in super::super) seed: Shared<64>,
     pub(in super::super) ek: Encoder<36>,
     pub(in super::super) ct1: Decoder<30>,
 }
@@ -35,7 +35,7 @@ pub(crate) struct HeaderSent {
 /// Sends the key, and that it has the first half.
 #[derive(Debug, Clone)]
 pub(crate) struct Ct1Received {
-    pub(in super::super) seed: Arc<KeySeed>,
+    pub(in super::super) seed: Shared<64>,
     pub(in super::super) ek: Encoder<36>,
     pub(in super::super) ct1: Arc<Ct1>,
 }
@@ -43,7 +43,7 @@ pub(crate) struct Ct1Received {
 /// Receives the second half.
 #[derive(Debug, Clone)]
 pub(crate) struct EkSentCt1Received {
-    pub(in super::super) seed: Arc<KeySeed>,
+    pub(in super::super) seed: Shared<64>,
     pub(in super::super) ct1: Arc<Ct1>,
     /// The second half and the MAC of both.
     pub(in super::super) ct2: Decoder<5>,
@@ -56,7 +56,7 @@ pub(super) enum Ct2Progress {
 
 /// A ciphertext that nobody has vouched for yet.
 pub(super) struct Ciphertext {
-    seed: Arc<KeySeed>,
+    seed: Shared<64>,
     ct1: Arc<Ct1>,
     ct2: Ct2,
     mac: Mac,
@@ -69,7 +69,7 @@ impl KeysUnsampled {
         authenticator: &Authenticator,
         rng: &mut R,
     ) -> (KeysSampled, Chunk) {
-        let seed = Arc::new(Secret::random(rng));
+        let seed = Shared::from(Secret::random(rng));
         let header @ [rho, hash] = KeyPair::from_seed(&seed).header();
         let mac = authenticator.header_mac(epoch, &header);
         KeysSampled { seed, header: Encoder::new(Arc::new([rho, hash, mac])) }.send()
