@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use sealpost_protocol::{
-    IdentityKeyPair, KemPreKey, KemPreKeyId, OneTimePreKey, OneTimePreKeyId, Party, SafetyNumber,
+    IdentityKeyPair, KemPreKey, KemPreKeyId, KnownKeys, OneTimePreKey, OneTimePreKeyId, Party, SafetyNumber,
 };
 
 use super::people::{rng, two_devices};
@@ -23,6 +23,12 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         per_call: 1,
         floor: Some(|floor| floor.verify + floor.verify_again),
         prepare: verify_bundle,
+    },
+    Operation {
+        name: "verify a bundle, key known",
+        per_call: 1,
+        floor: Some(|floor| 2.0 * floor.verify_known),
+        prepare: verify_known_bundle,
     },
     Operation {
         name: "safety number",
@@ -49,6 +55,18 @@ fn verify_bundle() -> Call {
     let [_, bob] = two_devices();
     Box::new(move || {
         black_box(bob.bundle().verify().unwrap());
+    })
+}
+
+/// By then the table of the key's multiples is there.
+fn verify_known_bundle() -> Call {
+    let [_, bob] = two_devices();
+    let mut known = KnownKeys::default();
+    for _ in 0..32 {
+        bob.bundle().verify_known(&mut known).unwrap();
+    }
+    Box::new(move || {
+        black_box(bob.bundle().verify_known(&mut known).unwrap());
     })
 }
 

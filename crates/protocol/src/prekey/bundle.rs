@@ -7,6 +7,7 @@ use crate::address::DeviceId;
 use crate::error::DecodeError;
 use crate::identity::IdentityKey;
 use crate::primitives::kem::KemPublicKey;
+use crate::primitives::known_keys::KnownKeys;
 use crate::primitives::x25519::PublicKey;
 use crate::primitives::xeddsa::{Signature, Verifier};
 
@@ -161,11 +162,27 @@ impl PreKeyBundle {
         // The same key has signed both.
         let verifier = Verifier::new(self.identity_key.public_key());
         let verifier = verifier.ok_or(BundleError::Signature(PreKeyKind::Signed))?;
-        if !verifier.verify(self.signed.key.as_bytes(), &self.signature) {
+        self.check(|message, signature| verifier.verify(message, signature))
+    }
+
+    /// The same in less time when the identity key is one of `known`, which it is from now on if its signatures are good.
+    ///
+    /// # Errors
+    /// [`BundleError::Signature`].
+    pub fn verify_known(self, known: &mut KnownKeys) -> Result<VerifiedBundle, BundleError> {
+        let key = *self.identity_key.public_key();
+        self.check(|message, signature| known.verify(&key, message, signature))
+    }
+
+    fn check(
+        self,
+        mut is_signed: impl FnMut(&[u8], &Signature) -> bool,
+    ) -> Result<VerifiedBundle, BundleError> {
+        if !is_signed(self.signed.key.as_bytes(), &self.signature) {
             return Err(BundleError::Signature(PreKeyKind::Signed));
         }
         let kem = match self.kem {
-            Some((kem, signature)) if verifier.verify(kem.key.as_bytes(), &signature) => Some(kem),
+            Some((kem, signature)) if is_signed(kem.key.as_bytes(), &signature) => Some(kem),
             Some(_) => return Err(BundleError::Signature(PreKeyKind::Kem)),
             None => None,
         };
@@ -209,4 +226,64 @@ fn high_order(key: &PublicKey) -> Result<(), BundleError> {
 
 fn parse_signature(bytes: &[u8], kind: PreKeyKind) -> Result<Signature, BundleError> {
     Signature::parse(bytes).map_err(|e| BundleError::PreKey(kind, e))
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{SeedableRng as _, rngs::StdRng};
+
+    use super::*;
+    use crate::{IdentityKeyPair, KemPreKey, SignedPreKey};
+
+    /// What is wrong with a signature: the byte that is another.
+    type Wrong = Option<usize>;
+
+    #[test]
+    fn a_bundle_is_verified_alike_whether_its_key_is_known_or_not() {
+        let rng = &mut StdRng::seed_from_u64(1);
+        let [us, other] = [(); 2].map(|()| IdentityKeyPair::generate(rng));
+        let signed = SignedPreKey::generate(SignedPreKeyId(1), &us, 0, rng);
+        let kem = KemPreKey::generate(KemPreKeyId(1), &us, 0, rng);
+        let changed = |signature: &[u8], wrong: Wrong| {
+            let mut signature = signature.to_vec();
+            if let Some(at) = wrong {
+                signature[at] ^= 1;
+            }
+            signature
+        };
+        let bundle = |identity: &IdentityKeyPair, of_signed, of_kem| {
+            PreKeyBundle::parse(RawPreKeyBundle {
+                registration_id: 1,
+                device_id: 1,
+                identity_key: &identity.public().serialize(),
+                signed_pre_key: RawSigned {
+                    id: 1,
+                    key: &signed.public_key(),
+                    signature: &changed(signed.signature(), of_signed),
+                },
+                one_time_pre_key: None,
+                kem_pre_key: Some(RawSigned {
+                    id: 1,
+                    key: &kem.public_key(),
+                    signature: &changed(kem.signature(), of_kem),
+                }),
+            })
+            .unwrap()
+        };
+        let mut known = KnownKeys::default();
+        let mut verdict = |bundle: PreKeyBundle| {
+            let verified = bundle.clone().verify_known(&mut known).map(|verified| verified.identity_key);
+            assert_eq!(verified, bundle.verify().map(|verified| verified.identity_key));
+            (verified, known.len())
+        };
+        let bad = |kind| Err(BundleError::Signature(kind));
+        // Not known, known, and with the table of its multiples.
+        for round in 0..20 {
+            let before = usize::from(round > 0);
+            assert_eq!(verdict(bundle(&us, Some(40), None)), (bad(PreKeyKind::Signed), before));
+            assert_eq!(verdict(bundle(&other, None, None)), (bad(PreKeyKind::Signed), before));
+            assert_eq!(verdict(bundle(&us, None, None)), (Ok(*us.public()), 1));
+            assert_eq!(verdict(bundle(&us, None, Some(3))), (bad(PreKeyKind::Kem), 1));
+        }
+    }
 }
