@@ -13,6 +13,7 @@ use tungstenite::error::ProtocolError;
 use super::window::Window;
 use super::{Closing, send};
 use crate::bus::Attached;
+use crate::limits::{ConnectionLimits, Flooding};
 use crate::problem::Problem;
 use crate::state::State;
 use crate::store::{MailboxState, Noted};
@@ -27,15 +28,18 @@ pub(super) struct Greeted {
     pub(super) outlived: Noted,
     pub(super) window: Window,
     pub(super) mailbox: MailboxState,
+    pub(super) limits: ConnectionLimits,
 }
 
 /// Waits for `Hello`, and answers it.
 pub(super) async fn greet(socket: &mut WebSocket, state: &State) -> Result<Greeted, Closing> {
-    let (id, hello) = match timeout(state.timing.patience, first_frame(socket)).await {
+    let mut limits = state.limiter.connection(state.clock.monotonic());
+    let first = first_frame(socket, state, &mut limits);
+    let (id, hello) = match timeout(state.timing.patience, first).await {
         Ok(first) => first?,
         Err(_) => return Err(Closing::Because(close::BAD_FRAME)),
     };
-    match admit(state, &hello).await {
+    match admit(state, &hello, limits).await {
         Ok(greeted) => {
             let epoch_changed = hello.epoch_seen != 0 && hello.epoch_seen != state.store.epoch();
             let welcome = welcome(state, greeted.access, epoch_changed, Some(greeted.mailbox));
@@ -87,7 +91,7 @@ pub(super) fn read_error(error: &axum::Error) -> Closing {
     }
 }
 
-async fn admit(state: &State, hello: &Hello) -> Result<Greeted, Problem> {
+async fn admit(state: &State, hello: &Hello, limits: ConnectionLimits) -> Result<Greeted, Problem> {
     let access = state.authenticate(&hello.access_token).await?;
     // The token of one device does not open the mailbox of another.
     if access.address.device.get() != hello.device_id {
@@ -103,14 +107,23 @@ async fn admit(state: &State, hello: &Hello) -> Result<Greeted, Problem> {
     }
     let mailbox = state.store.mailbox(access.address).await?;
     let window = Window::new(hello.credit, hello.max_batch_bytes);
-    Ok(Greeted { access, attached, outlived, window, mailbox })
+    Ok(Greeted { access, attached, outlived, window, mailbox, limits })
 }
 
-async fn first_frame(socket: &mut WebSocket) -> Result<(u64, Hello), Closing> {
+async fn first_frame(
+    socket: &mut WebSocket,
+    state: &State,
+    limits: &mut ConnectionLimits,
+) -> Result<(u64, Hello), Closing> {
     loop {
         let frame = match socket.recv().await {
             Some(Ok(WsMessage::Binary(bytes))) => sealpost_wire::decode(bytes),
-            Some(Ok(WsMessage::Ping(_) | WsMessage::Pong(_))) => continue,
+            Some(Ok(WsMessage::Ping(_) | WsMessage::Pong(_))) => {
+                let now = state.clock.monotonic();
+                let limited = limits.control(&state.limiter, now);
+                limited.map_err(|Flooding| Closing::Because(close::FLOODING))?;
+                continue;
+            }
             Some(Ok(WsMessage::Text(_))) => return Err(Closing::Because(close::BAD_FRAME)),
             Some(Ok(WsMessage::Close(_))) | None => return Err(Closing::Gone),
             Some(Err(error)) => return Err(read_error(&error)),

@@ -5,6 +5,7 @@
 //! the moment they are read and are answered in that order, so a client may send many without waiting, and the
 //! store can commit them together.
 
+mod farewell;
 mod feed;
 mod gaps;
 mod hello;
@@ -15,7 +16,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message as WsMessage, WebSocket};
+use axum::extract::ws::{Message as WsMessage, WebSocket};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
@@ -63,13 +64,7 @@ pub(crate) async fn serve(mut socket: WebSocket, state: Arc<State>) {
         Err(closing) => closing,
     };
     if let Closing::Because(code) = closing {
-        let frame = CloseFrame { code, reason: "".into() };
-        let farewell = async {
-            socket.send(WsMessage::Close(Some(frame))).await.ok();
-            // Until the peer has read it: a socket dropped too early would take the frame with it.
-            while let Some(Ok(_)) = socket.recv().await {}
-        };
-        Box::pin(timeout(FAREWELL, farewell)).await.ok();
+        Box::pin(timeout(FAREWELL, farewell::say(&mut socket, code))).await.ok();
     }
 }
 
@@ -173,7 +168,7 @@ impl<'a> Connection<'a> {
             told: greeted.mailbox.trimmed,
             replies: FuturesOrdered::new(),
             page: None,
-            limits: state.limiter.connection(now),
+            limits: greeted.limits,
             resting: None,
             heard: now,
             scanned: now,

@@ -125,6 +125,17 @@ async fn more_than_ten_pings_at_once_are_flooding() {
 }
 
 #[tokio::test]
+async fn pings_before_hello_are_limited_too() {
+    let world = World::start().await;
+    let mut socket = Socket::open(&world).await;
+    for _ in 0..11 {
+        socket.raw.send(Message::Ping(Bytes::new())).await.unwrap();
+    }
+    assert_eq!(socket.closed().await, 4429);
+    world.relay.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_socket_must_say_who_it_is_and_go_on_saying_something() {
     let world = World::start_with(|config| config.timing.patience = Duration::from_millis(50)).await;
     let mut silent = Socket::open(&world).await;

@@ -1,0 +1,93 @@
+//! The end of a connection: its close code, and time to read it.
+
+use axum::extract::ws::{CloseFrame, Message as WsMessage};
+use futures_util::{Sink, SinkExt as _, Stream, StreamExt as _};
+
+/// Most bytes of frames that are read from a peer that was told that it is over.
+const MOST: usize = 256 << 10;
+/// Bytes that a frame of a client has at least.
+const FRAME_HEAD: usize = 6;
+
+/// Says why the connection is over, and reads until the peer has closed its side: a socket that is dropped too early
+/// takes the close frame with it. Of a peer that goes on sending no more than [`MOST`] bytes are read, so that being
+/// thrown out costs the relay little; then this waits for ever, and the rest waits in the system.
+pub(super) async fn say<S, E>(socket: &mut S, code: u16)
+where
+    S: Stream<Item = Result<WsMessage, E>> + Sink<WsMessage> + Unpin,
+{
+    let frame = CloseFrame { code, reason: "".into() };
+    socket.send(WsMessage::Close(Some(frame))).await.ok();
+    let mut heard: usize = 0;
+    while let Some(Ok(message)) = socket.next().await {
+        heard = heard.saturating_add(FRAME_HEAD).saturating_add(message.into_data().len());
+        if heard > MOST {
+            return std::future::pending().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    /// A peer that has so many frames of this size to send, and what it was told.
+    struct Peer {
+        left: usize,
+        size: usize,
+        told: Vec<WsMessage>,
+    }
+
+    impl Stream for Peer {
+        type Item = Result<WsMessage, std::convert::Infallible>;
+
+        fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+            let Some(left) = self.left.checked_sub(1) else { return Poll::Ready(None) };
+            self.left = left;
+            Poll::Ready(Some(Ok(WsMessage::Binary(vec![0; self.size].into()))))
+        }
+    }
+
+    impl Sink<WsMessage> for Peer {
+        type Error = std::convert::Infallible;
+
+        fn poll_ready(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn start_send(mut self: Pin<&mut Self>, message: WsMessage) -> Result<(), Self::Error> {
+            self.told.push(message);
+            Ok(())
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn little_is_read_from_a_peer_that_goes_on_sending() {
+        for size in [0, 40, 65_536] {
+            let mut peer = Peer { left: 1_000_000, size, told: Vec::new() };
+            assert!(say(&mut peer, 4429).now_or_never().is_none(), "it waits until it is given up");
+            assert!(matches!(peer.told[..], [WsMessage::Close(Some(_))]));
+            let read = 1_000_000 - peer.left;
+            assert!(read * (size + FRAME_HEAD) <= MOST + size + FRAME_HEAD, "{read} frames of {size} bytes");
+        }
+    }
+
+    #[test]
+    fn a_peer_that_closes_is_not_waited_for() {
+        let mut peer = Peer { left: 100, size: 40, told: Vec::new() };
+        assert!(say(&mut peer, 4429).now_or_never().is_some());
+        assert_eq!(peer.left, 0);
+    }
+}
