@@ -22,8 +22,11 @@ pub(super) enum Payer {
 
 /// Most operations of one payer that wait.
 const MAX_LINE: usize = 2_048;
-/// What one payer may take of a group while others could be waiting for the end of it.
-const SHARE: Duration = Duration::from_millis(2);
+/// What one payer may take of a group that has nothing of others.
+const ALONE: Duration = Duration::from_millis(2);
+/// What one payer may take of a group while others wait for it to be committed. In this time a payer fills some hundreds
+/// of kilobytes with large messages, which the others wait for once more, while the disk takes them.
+const SHARED: Duration = Duration::from_micros(500);
 /// Above this many payers, those who have nothing waiting and no time ahead are forgotten.
 const MANY: usize = 4_096;
 
@@ -39,6 +42,13 @@ struct Line<T> {
     taken: Duration,
 }
 
+impl<T> Line<T> {
+    /// Whether it had that much of this group, or more.
+    fn has_had(&self, share: Duration, group: u64) -> bool {
+        self.group == group && self.taken >= share
+    }
+}
+
 /// Operations that wait, in one line for each payer.
 #[derive(Debug)]
 pub(super) struct FairQueue<T> {
@@ -49,6 +59,10 @@ pub(super) struct FairQueue<T> {
     aside: Vec<Payer>,
     now: Duration,
     group: u64,
+    /// What a payer may take of this group.
+    share: Duration,
+    /// Who was served first in this group.
+    first: Option<Payer>,
     arrivals: u64,
     len: usize,
     tidy_at: usize,
@@ -69,6 +83,8 @@ impl<T> FairQueue<T> {
             aside: Vec::new(),
             now: Duration::ZERO,
             group: 0,
+            share: ALONE,
+            first: None,
             arrivals: 0,
             len: 0,
             tidy_at: MANY,
@@ -85,7 +101,7 @@ impl<T> FairQueue<T> {
     /// # Errors
     /// Gives it back when the line is full.
     pub(super) fn push(&mut self, payer: Payer, operation: T) -> Result<(), T> {
-        let (now, group) = (self.now, self.group);
+        let (now, group, share) = (self.now, self.group, self.share);
         let line = self.lines.entry(payer).or_insert_with(|| Line {
             waiting: VecDeque::new(),
             start: now,
@@ -98,7 +114,7 @@ impl<T> FairQueue<T> {
         let arrival = self.arrivals;
         if line.waiting.is_empty() {
             line.start = line.start.max(now);
-            if line.group == group && line.taken >= SHARE {
+            if line.has_had(share, group) {
                 self.aside.push(payer);
             } else {
                 self.turns.insert((line.start, arrival, payer));
@@ -112,11 +128,19 @@ impl<T> FairQueue<T> {
 
     /// The next operation of this group; [`FairQueue::served`] follows.
     pub(super) fn pop(&mut self) -> Option<Turn<T>> {
-        let (start, _, payer) = self.turns.pop_first()?;
-        self.now = self.now.max(start);
-        let (_, operation) = self.lines.get_mut(&payer)?.waiting.pop_front()?;
-        self.len = self.len.saturating_sub(1);
-        Some(Turn { payer, operation })
+        loop {
+            let (start, _, payer) = self.turns.pop_first()?;
+            let line = self.lines.get_mut(&payer)?;
+            // The share may have become smaller since this payer was let in.
+            if line.has_had(self.share, self.group) {
+                self.aside.push(payer);
+                continue;
+            }
+            self.now = self.now.max(start);
+            let (_, operation) = line.waiting.pop_front()?;
+            self.len = self.len.saturating_sub(1);
+            return Some(Turn { payer, operation });
+        }
     }
 
     /// Says how long an operation of this payer took.
@@ -131,8 +155,11 @@ impl<T> FairQueue<T> {
         self.now = self.now.saturating_add(each);
         line.start = line.start.saturating_add(took);
         line.taken = line.taken.saturating_add(took);
+        if *self.first.get_or_insert(payer) != payer {
+            self.share = SHARED;
+        }
         let Some((arrival, _)) = line.waiting.front() else { return };
-        if line.taken >= SHARE {
+        if line.has_had(self.share, self.group) {
             self.aside.push(payer);
         } else {
             self.turns.insert((line.start, *arrival, payer));
@@ -142,6 +169,7 @@ impl<T> FairQueue<T> {
     /// Begins the next group: everybody may be served again.
     pub(super) fn next_group(&mut self) {
         self.group = self.group.wrapping_add(1);
+        (self.share, self.first) = (ALONE, None);
         for payer in self.aside.drain(..) {
             if let Some(line) = self.lines.get(&payer)
                 && let Some((arrival, _)) = line.waiting.front()
@@ -246,7 +274,7 @@ mod tests {
         for n in 0..1_000 {
             queue.push(user(1), n).unwrap();
         }
-        let most = usize::try_from(SHARE.div_duration_f64(STEP) as u64).unwrap();
+        let most = usize::try_from(ALONE.div_duration_f64(STEP) as u64).unwrap();
         assert_eq!(serve(&mut queue, STEP).len(), most);
         assert_eq!(serve(&mut queue, STEP).len(), most);
         // Also not by asking for one thing at a time.
@@ -261,6 +289,34 @@ mod tests {
         assert!(queue.pop().is_none());
         queue.next_group();
         assert!(queue.pop().is_some());
+    }
+
+    #[test]
+    fn a_group_that_others_wait_for_is_soon_over() {
+        let most = usize::try_from(SHARED.div_duration_f64(STEP) as u64).unwrap();
+        for earlier in [0, 2, most, most + 3] {
+            let mut queue = FairQueue::new();
+            for n in 0..1_000 {
+                queue.push(user(1), n).unwrap();
+            }
+            queue.next_group();
+            for _ in 0..earlier {
+                let payer = queue.pop().unwrap().payer;
+                queue.served(payer, STEP);
+            }
+            queue.push(user(2), 0).unwrap();
+            let mut served = Vec::new();
+            while let Some(Turn { payer, .. }) = queue.pop() {
+                queue.served(payer, STEP);
+                served.push(payer);
+            }
+            assert!(served.contains(&user(2)), "after {earlier}");
+            let others = served.iter().filter(|payer| **payer == user(1)).count();
+            assert!(others <= most.saturating_sub(earlier), "{others} after {earlier}");
+            // The next group has nothing of anybody else.
+            queue.next_group();
+            assert!(queue.pop().is_some());
+        }
     }
 
     #[test]
