@@ -94,7 +94,6 @@ fn parse(sender: Address, send: &Send, now_ms: u64) -> Result<Append, Problem> {
     Ok(Append {
         sender,
         client_msg_id,
-        id_ms,
         thread: ThreadId::from_slice(&send.thread_id)?,
         roster_version: send.roster_version,
         body_hash: Sha256::digest(send.encode_to_vec()).into(),

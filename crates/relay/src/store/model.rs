@@ -210,10 +210,8 @@ impl fmt::Debug for Copy {
 pub struct Append {
     /// Who sends.
     pub sender: Address,
-    /// The name the sender gave it; unique for the sending user.
+    /// The name the sender gave it; unique for the sending user. When it may be forgotten follows from the time inside.
     pub client_msg_id: ClientMsgId,
-    /// The server time inside that name, in milliseconds: when it may be forgotten follows from it.
-    pub id_ms: u64,
     /// Where.
     pub thread: ThreadId,
     /// For which roster.

@@ -185,7 +185,6 @@ async fn step(mut store: Arc<dyn Store>, folder: &Path, oracle: &mut Oracle, eve
             let append = Append {
                 sender: address(from),
                 client_msg_id: ClientMsgId::new(NOW_MS, &[name; 10]),
-                id_ms: NOW_MS,
                 thread: thread_of(sorted(from, to)),
                 roster_version: roster,
                 body_hash: [body.wrapping_add(to * 2); 32],

@@ -72,7 +72,6 @@ pub(crate) fn append(pair: &Pair, n: u64) -> Append {
     Append {
         sender: pair.a,
         client_msg_id: ClientMsgId::new(NOW_MS + n, &[1; 10]),
-        id_ms: NOW_MS + n,
         thread: pair.thread,
         roster_version: 1,
         body_hash: [1; 32],

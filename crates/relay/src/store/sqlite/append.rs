@@ -6,6 +6,7 @@ use rusqlite::{Connection, Error, OptionalExtension as _, Result, params};
 use sealpost_wire::DeviceMismatch;
 use sealpost_wire::id::{ThreadId, UserId};
 
+use super::arrivals::Arrivals;
 use super::columns::{address, one, row_bytes, user};
 use super::requests::{self, Requested};
 use super::trim;
@@ -14,7 +15,7 @@ use crate::fault::{self, Station};
 use crate::store::{Append, Appended, BodyHash, Copy, Stored};
 
 /// Decides first, in the order in which a refusal may say something (membership before all else), then writes.
-pub(super) fn append(tx: &Connection, append: &Append) -> Result<Appended> {
+pub(super) fn append(tx: &Connection, arrivals: &Arrivals, append: &Append) -> Result<Appended> {
     let Some(lane) = lane(tx, append.thread, append.sender.user)? else { return Ok(Appended::NotMember) };
     if !lane.live.iter().any(|(address, _)| *address == append.sender) {
         return Ok(Appended::SenderRevoked);
@@ -38,7 +39,7 @@ pub(super) fn append(tx: &Connection, append: &Append) -> Result<Appended> {
         requests::count(tx, append, message)?;
     }
     for copy in &append.copies {
-        deliver(tx, append, copy, stored, lane.not_accepted.contains_key(&copy.to.user))?;
+        deliver(tx, arrivals.next(), append, copy, stored, lane.not_accepted.contains_key(&copy.to.user))?;
     }
     fault::at(Station::SendBeforeCommit);
     Ok(Appended::Stored(stored))
@@ -175,13 +176,12 @@ fn advance(tx: &Connection, append: &Append, stored: Stored) -> Result<()> {
 fn remember(tx: &Connection, append: &Append, stored: Stored) -> Result<bool> {
     let written = tx
         .prepare_cached(
-            "INSERT INTO dedupe (sender, client_msg_id, id_ms, thread_id, server_seq, hlc, body_hash)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
+            "INSERT INTO dedupe (client_msg_id, sender, thread_id, server_seq, hlc, body_hash)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
         )?
         .execute(params![
-            append.sender.user.as_bytes(),
             append.client_msg_id.as_bytes(),
-            append.id_ms,
+            append.sender.user.as_bytes(),
             append.thread.as_bytes(),
             stored.server_seq,
             stored.hlc,
@@ -190,13 +190,20 @@ fn remember(tx: &Connection, append: &Append, stored: Stored) -> Result<bool> {
     Ok(written == 1)
 }
 
-fn deliver(tx: &Connection, append: &Append, copy: &Copy, stored: Stored, request: bool) -> Result<()> {
+fn deliver(
+    tx: &Connection,
+    arrival: i64,
+    append: &Append,
+    copy: &Copy,
+    stored: Stored,
+    request: bool,
+) -> Result<()> {
     let (user, device) = (copy.to.user.as_bytes(), copy.to.device.get());
     one(tx
         .prepare_cached(
             "INSERT INTO inbox (user_id, device_id, thread_id, server_seq, hlc, sender_user, sender_device,
-                client_msg_id, roster_version, kind, urgent, ttl_s, expires_ms, ciphertext)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                client_msg_id, roster_version, kind, urgent, ttl_s, expires_ms, ciphertext, arrival)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         )?
         .execute(params![
             user,
@@ -212,7 +219,8 @@ fn deliver(tx: &Connection, append: &Append, copy: &Copy, stored: Stored, reques
             copy.envelope.urgent,
             copy.envelope.ttl_s,
             copy.expires_ms,
-            &copy.envelope.ciphertext[..]
+            &copy.envelope.ciphertext[..],
+            arrival
         ])?)?;
     trim::grow(tx, copy.to, append.thread, row_bytes(copy.envelope.ciphertext.len()), request)
 }

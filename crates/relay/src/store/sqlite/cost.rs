@@ -75,7 +75,6 @@ impl Fixture {
         self.store.append(Append {
             sender: address(1),
             client_msg_id: ClientMsgId::new(id_ms, &[1; 10]),
-            id_ms,
             thread: THREAD,
             roster_version: 1,
             body_hash: [1; 32],
@@ -152,6 +151,18 @@ async fn the_statements_for_a_message_are_few() {
     let run = fixture.counts.run() - before;
     // Six for each; the beginning and the commit are shared by a group, of which there may be as many as messages.
     assert!((600..=800).contains(&run), "{run} statements for 100 messages");
+}
+
+#[tokio::test]
+async fn rows_that_follow_each_other_are_acknowledged_in_one_statement() {
+    let mut fixture = Fixture::new().await;
+    let sent: Vec<_> = (0..60).map(|_| fixture.send()).collect();
+    futures_util::future::join_all(sent).await;
+    let before = fixture.counts.run();
+    let keys = (1..=60).map(|server_seq| InboxKey { thread: THREAD, server_seq }).collect();
+    assert_eq!(fixture.store.inbox_ack(address(2), keys).await, Ok(60));
+    // The beginning, the rows, what the thread and the mailbox hold, the commit.
+    assert_eq!(fixture.counts.run() - before, 5);
 }
 
 #[cfg(target_os = "linux")]

@@ -1,6 +1,7 @@
 //! Mailboxes: read, acknowledged, expired.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use rusqlite::{Connection, OptionalExtension as _, Result, Row as SqlRow, Statement, params};
 use sealpost_wire::Envelope;
@@ -105,22 +106,38 @@ pub(super) fn acknowledge(tx: &Connection, owner: Address, keys: &[InboxKey]) ->
     let (user, device) = (owner.user.as_bytes(), owner.device.get());
     let (mut removed, mut freed): (u32, BTreeMap<_, u64>) = (0, BTreeMap::new());
     let mut delete = tx.prepare_cached(
-        "DELETE FROM inbox WHERE user_id = ?1 AND device_id = ?2 AND thread_id = ?3 AND server_seq = ?4
+        "DELETE FROM inbox WHERE user_id = ?1 AND device_id = ?2 AND thread_id = ?3
+            AND server_seq BETWEEN ?4 AND ?5
          RETURNING length(ciphertext)",
     )?;
-    for key in keys {
-        // A client may name any number; no row has one that SQLite cannot hold.
-        let Ok(seq) = i64::try_from(key.server_seq) else { continue };
-        let mut gone = delete.query(params![user, device, key.thread.as_bytes(), seq])?;
+    for (thread, seqs) in runs(keys) {
+        let bytes = freed.entry(thread).or_default();
+        let mut gone = delete.query(params![user, device, thread.as_bytes(), seqs.start(), seqs.end()])?;
         while let Some(row) = gone.next()? {
             removed = removed.saturating_add(1);
-            let bytes = freed.entry(key.thread).or_default();
             *bytes = bytes.saturating_add(row_bytes(row.get(0)?));
         }
     }
     trim::shrink(tx, owner, &freed)?;
     fault::at(Station::AckBeforeCommit);
     Ok(removed)
+}
+
+/// The keys as runs of numbers that follow each other.
+fn runs(keys: &[InboxKey]) -> Vec<(ThreadId, RangeInclusive<i64>)> {
+    // A client may name any number; no row has one that SQLite cannot hold.
+    let numbered = |key: &InboxKey| Some((key.thread, i64::try_from(key.server_seq).ok()?));
+    let named: BTreeSet<_> = keys.iter().filter_map(numbered).collect();
+    let mut runs: Vec<(ThreadId, RangeInclusive<i64>)> = Vec::new();
+    for (thread, seq) in named {
+        match runs.last_mut() {
+            Some((of, run)) if *of == thread && run.end().checked_add(1) == Some(seq) => {
+                *run = *run.start()..=seq;
+            }
+            _ => runs.push((thread, seq..=seq)),
+        }
+    }
+    runs
 }
 
 pub(super) fn mark_pushed(tx: &Connection, owner: Address, up_to: Arrival) -> Result<()> {
@@ -139,25 +156,175 @@ pub(super) fn mark_told(tx: &Connection, owner: Address, trimmed: u64) -> Result
     .map(drop)
 }
 
-/// Removes rows that expired, oldest expiry first.
+/// Removes rows that expired. Those with a time of their own are in an index. All others expire in the order in which
+/// they arrived, so that a look at the oldest finds them, unless the clock was ahead for a while: then a second look
+/// finds them, which goes on where the last one ended, and round.
 pub(super) fn expire(tx: &Connection, now_ms: u64, budget: u32) -> Result<u64> {
-    let expired: Vec<(Address, ThreadId, u64)> = tx
+    let early: Vec<Arrival> = tx
         .prepare_cached(
-            "DELETE FROM inbox WHERE arrival IN
-                (SELECT arrival FROM inbox WHERE expires_ms <= ?1 ORDER BY expires_ms LIMIT ?2)
-             RETURNING user_id, device_id, thread_id, length(ciphertext)",
+            "SELECT arrival FROM inbox WHERE ttl_s > 0 AND expires_ms <= ?1 ORDER BY expires_ms LIMIT ?2",
         )?
-        .query_map(params![now_ms, budget], |row| {
-            Ok((address(row, 0, 1)?, thread(row, 2)?, row_bytes(row.get(3)?)))
-        })?
+        .query_map(params![now_ms, budget], |row| row.get(0))?
         .collect::<Result<_>>()?;
+    let mut expired = BTreeSet::from_iter(early);
+    look(tx, 0, now_ms, budget, &mut expired)?;
+    let from: Arrival =
+        tx.query_row("SELECT v FROM store_meta WHERE k = 'expiry_looked_at'", [], |row| row.get(0))?;
+    let to = look(tx, from, now_ms, budget, &mut expired)?;
+    tx.execute("UPDATE store_meta SET v = ?1 WHERE k = 'expiry_looked_at'", [to])?;
+
+    let mut removed: u64 = 0;
     let mut freed: BTreeMap<Address, BTreeMap<ThreadId, u64>> = BTreeMap::new();
-    for (owner, thread, bytes) in &expired {
-        let of_thread = freed.entry(*owner).or_default().entry(*thread).or_default();
-        *of_thread = of_thread.saturating_add(*bytes);
+    let mut delete = tx.prepare_cached(
+        "DELETE FROM inbox WHERE arrival = ?1 RETURNING user_id, device_id, thread_id, length(ciphertext)",
+    )?;
+    for arrival in expired.into_iter().take(usize::try_from(budget).unwrap_or(usize::MAX)) {
+        let (owner, thread, bytes) = delete
+            .query_row([arrival], |row| Ok((address(row, 0, 1)?, thread(row, 2)?, row_bytes(row.get(3)?))))?;
+        let of_thread = freed.entry(owner).or_default().entry(thread).or_default();
+        *of_thread = of_thread.saturating_add(bytes);
+        removed = removed.saturating_add(1);
     }
     for (owner, freed) in &freed {
         trim::shrink(tx, *owner, freed)?;
     }
-    Ok(u64::try_from(expired.len()).unwrap_or(u64::MAX))
+    Ok(removed)
+}
+
+/// Notes which of the rows after an arrival have expired, and returns the last that was looked at; 0 at the end.
+fn look(
+    tx: &Connection,
+    after: Arrival,
+    now_ms: u64,
+    budget: u32,
+    expired: &mut BTreeSet<Arrival>,
+) -> Result<Arrival> {
+    let mut statement = tx.prepare_cached(
+        "SELECT arrival, expires_ms FROM inbox WHERE arrival > ?1 ORDER BY arrival LIMIT ?2",
+    )?;
+    let mut rows = statement.query(params![after, budget])?;
+    let (mut looked_at, mut last): (u32, Arrival) = (0, 0);
+    while let Some(row) = rows.next()? {
+        (looked_at, last) = (looked_at.saturating_add(1), row.get(0)?);
+        if row.get::<_, u64>(1)? <= now_ms {
+            expired.insert(last);
+        }
+    }
+    Ok(if looked_at < budget { 0 } else { last })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::arrivals::Arrivals;
+    use super::super::schema::tests::of_version;
+    use super::*;
+    use sealpost_wire::id::{DeviceId, UserId};
+
+    /// Two rows and a remembered id, as a relay left them that had SQLite number its rows. The second row has a time of
+    /// its own.
+    const EARLIER: &str = "
+        INSERT INTO mailbox (user_id, device_id, bytes, trimmed, pushed) VALUES
+            (x'01010101010101010101010101010101', 1, 30, 0, 7);
+        INSERT INTO inbox VALUES
+            (8, x'01010101010101010101010101010101', 1, x'09090909090909090909090909090909', 1, 1,
+             x'02020202020202020202020202020202', 1, x'01010101010101010101010101010101', 1, 1, 0, 0, 900, x'0a'),
+            (9, x'01010101010101010101010101010101', 1, x'09090909090909090909090909090909', 2, 2,
+             x'02020202020202020202020202020202', 1, x'01010101010101010101010101010102', 1, 1, 0, 5, 600, x'0b');
+        UPDATE sqlite_sequence SET seq = 4294967296;
+        INSERT INTO dedupe VALUES (x'02020202020202020202020202020202', x'00000000012c70000000000000000000', 300,
+            x'09090909090909090909090909090909', 2, 2, x'05');";
+
+    const ALL: PageLimit = PageLimit { rows: 100, bytes: 1 << 20, now_ms: 0 };
+
+    fn owner() -> Address {
+        Address { user: UserId::from_bytes([1; 16]), device: DeviceId::PRIMARY }
+    }
+
+    #[test]
+    fn rows_from_before_the_relay_numbered_them_stay_and_come_before_new_ones() {
+        for version in 1..=6 {
+            let db = of_version(version, EARLIER);
+            let rows = arrivals(&db, owner(), 0, ALL).unwrap().rows;
+            let seen: Vec<_> = rows.iter().map(|row| (row.arrival, row.key.server_seq)).collect();
+            assert_eq!(seen, [(8, 1), (9, 2)], "from {version}");
+            let next = Arrivals::open(&db).unwrap().next();
+            assert!(next > 4_294_967_296, "{next} was given out before");
+            assert!(Arrivals::open(&db).unwrap().next() > next);
+            let remembered: (u64, Vec<u8>) = db
+                .query_row("SELECT server_seq, body_hash FROM dedupe", [], |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })
+                .unwrap();
+            assert_eq!(remembered, (2, vec![5]));
+            assert_eq!(expire(&db, 700, 10), Ok(1), "the one with a time of its own");
+            assert_eq!(expire(&db, 900, 10), Ok(1));
+        }
+    }
+
+    #[test]
+    fn rows_expire_behind_others_that_a_fast_clock_gave_more_time() {
+        let db = of_version(6, "");
+        for n in 1..=8 {
+            let expires_ms = if n <= 4 { 1_000_000 } else { 500 };
+            db.execute(
+                "INSERT INTO inbox VALUES (?1, ?2, 1, ?3, ?1, 1, ?2, 1, ?3, 1, 1, 0, 0, ?4, x'0a')",
+                params![n, [1_u8; 16], [9_u8; 16], expires_ms],
+            )
+            .unwrap();
+        }
+        let expired: u64 = (0..4).map(|_| expire(&db, 600, 2).unwrap()).sum();
+        assert_eq!(expired, 4);
+    }
+
+    #[test]
+    fn what_is_asked_for_at_each_message_is_found_by_a_key() {
+        let db = of_version(6, "");
+        let of_mailbox = "FROM inbox WHERE user_id = x'01' AND device_id = 1";
+        for (sql, way) in [
+            (
+                format!("SELECT * {of_mailbox} AND arrival > 5 ORDER BY arrival"),
+                "SEARCH inbox USING INDEX inbox_arrivals",
+            ),
+            (
+                format!(
+                    "SELECT * {of_mailbox} AND (thread_id, server_seq) > (x'09', 5) ORDER BY thread_id, server_seq"
+                ),
+                "SEARCH inbox USING INDEX sqlite_autoindex_inbox",
+            ),
+            (
+                format!("DELETE {of_mailbox} AND thread_id = x'09' AND server_seq BETWEEN 5 AND 7"),
+                "SEARCH inbox USING INDEX sqlite_autoindex_inbox",
+            ),
+            (
+                "SELECT arrival FROM inbox WHERE ttl_s > 0 AND expires_ms <= 5 ORDER BY expires_ms LIMIT 9"
+                    .into(),
+                "SEARCH inbox USING INDEX inbox_early_expiry",
+            ),
+            (
+                "SELECT client_msg_id, sender FROM dedupe WHERE client_msg_id < x'05'
+                 ORDER BY client_msg_id, sender LIMIT 9"
+                    .into(),
+                "SEARCH dedupe USING PRIMARY KEY",
+            ),
+            (
+                "SELECT hlc FROM dedupe WHERE sender = x'01' AND client_msg_id = x'02'".into(),
+                "SEARCH dedupe USING PRIMARY KEY (client_msg_id=? AND sender=?)",
+            ),
+        ] {
+            let mut plan = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let steps: Vec<String> =
+                plan.query_map([], |row| row.get(3)).unwrap().collect::<Result<_>>().unwrap();
+            assert!(steps.len() == 1 && steps[0].starts_with(way), "{sql}: {steps:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_follow_each_other_are_one_run() {
+        let (a, b) = (ThreadId::from_bytes([1; 16]), ThreadId::from_bytes([2; 16]));
+        let key = |thread, server_seq| InboxKey { thread, server_seq };
+        let keys = [key(b, 4), key(a, 7), key(a, 5), key(a, 6), key(a, 6), key(a, 9), key(a, u64::MAX)];
+        assert_eq!(runs(&keys), [(a, 5..=7), (a, 9..=9), (b, 4..=4)]);
+        let last = u64::MAX >> 1;
+        assert_eq!(runs(&[key(a, last), key(a, last - 1)]), [(a, i64::MAX - 1..=i64::MAX)]);
+    }
 }

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod append;
+mod arrivals;
 mod columns;
 #[cfg(test)]
 mod cost;
@@ -27,6 +28,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use sealpost_wire::id::{ThreadId, UserId};
 use sealpost_wire::{Bundle, DeviceInfo, KeyCounts};
 
+use self::arrivals::Arrivals;
 use self::fair::Payer;
 use self::readers::Readers;
 use self::writer::Writer;
@@ -60,6 +62,7 @@ pub struct SqliteStore {
     // the folder is let go.
     readers: Readers,
     writer: Writer,
+    arrivals: Arc<Arrivals>,
     revocations: Arc<Revocations>,
     epoch: u64,
     _lock: File,
@@ -89,11 +92,12 @@ impl SqliteStore {
         clock: Arc<dyn Clock>,
         (metrics, limiter): (Arc<Metrics>, Arc<Limiter>),
     ) -> Result<Self, OpenError> {
-        let epoch = read_epoch(&db)?;
+        let (epoch, arrivals) = (read_epoch(&db)?, Arc::new(Arrivals::open(&db)?));
         let writer = Writer::start(db, clock, metrics, limiter)?;
         Ok(Self {
             readers: Readers::start(&database(folder))?,
             writer,
+            arrivals,
             revocations: Arc::default(),
             epoch,
             _lock: lock,
@@ -203,7 +207,8 @@ impl Store for SqliteStore {
     }
 
     fn append(&self, append: Append) -> Answer<Appended> {
-        self.writer.write(Payer::User(append.sender.user), move |tx| append::append(tx, &append))
+        let arrivals = Arc::clone(&self.arrivals);
+        self.writer.write(Payer::User(append.sender.user), move |tx| append::append(tx, &arrivals, &append))
     }
 
     fn mailbox(&self, address: Address) -> Answer<MailboxState> {

@@ -236,6 +236,51 @@ const MIGRATIONS: &[&str] = &["
         SELECT coalesce(sum(t.bytes), 0) FROM mailbox_thread AS t
         WHERE t.user_id = mailbox.user_id AND t.device_id = mailbox.device_id
     );
+", "
+    -- The id of a message begins with its time, so what is remembered lies in the order of time and needs no index by
+    -- it: new rows go to the end.
+    CREATE TABLE dedupe_by_time (
+        client_msg_id BLOB    NOT NULL,
+        sender        BLOB    NOT NULL,
+        thread_id     BLOB    NOT NULL,
+        server_seq    INTEGER NOT NULL,
+        hlc           INTEGER NOT NULL,
+        body_hash     BLOB    NOT NULL,
+        PRIMARY KEY (client_msg_id, sender)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO dedupe_by_time
+        SELECT client_msg_id, sender, thread_id, server_seq, hlc, body_hash FROM dedupe ORDER BY 1, 2;
+    DROP TABLE dedupe;
+    ALTER TABLE dedupe_by_time RENAME TO dedupe;
+
+    -- The relay numbers arrivals itself. A row that lives for as long as all do expires in the order of arrival; only
+    -- those with a time of their own are found by it.
+    INSERT INTO store_meta (k, v) VALUES
+        ('arrivals', 1 + ((SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'inbox') >> 32)),
+        ('expiry_looked_at', 0);
+    CREATE TABLE inbox_by_arrival (
+        arrival        INTEGER NOT NULL PRIMARY KEY,
+        user_id        BLOB    NOT NULL,
+        device_id      INTEGER NOT NULL,
+        thread_id      BLOB    NOT NULL,
+        server_seq     INTEGER NOT NULL,
+        hlc            INTEGER NOT NULL,
+        sender_user    BLOB    NOT NULL,
+        sender_device  INTEGER NOT NULL,
+        client_msg_id  BLOB    NOT NULL,
+        roster_version INTEGER NOT NULL,
+        kind           INTEGER NOT NULL,
+        urgent         INTEGER NOT NULL,
+        ttl_s          INTEGER NOT NULL,
+        expires_ms     INTEGER NOT NULL,
+        ciphertext     BLOB    NOT NULL,
+        UNIQUE (user_id, device_id, thread_id, server_seq)
+    ) STRICT;
+    INSERT INTO inbox_by_arrival SELECT * FROM inbox ORDER BY arrival;
+    DROP TABLE inbox;
+    ALTER TABLE inbox_by_arrival RENAME TO inbox;
+    CREATE INDEX inbox_arrivals ON inbox (user_id, device_id, arrival);
+    CREATE INDEX inbox_early_expiry ON inbox (expires_ms) WHERE ttl_s > 0;
 "];
 
 /// Brings the tables up to date, one migration in one transaction.

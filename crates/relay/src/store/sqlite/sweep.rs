@@ -12,10 +12,13 @@ pub(super) fn sweep(tx: &Connection, now_ms: u64, budget: u32) -> Result<Swept> 
     tx.execute("UPDATE store_meta SET v = ?1 WHERE k = 'swept_ms'", [now_ms])?;
     // An id outlives the time in which it is accepted by an hour, should the clock step back.
     let forgotten_ms = now_ms.saturating_sub(DEDUPE_WINDOW_MS).saturating_sub(CLOCK_AHEAD_MS);
+    // Ids begin with their time, in six bytes.
+    let [_, _, forgotten @ ..] = forgotten_ms.to_be_bytes();
     let dedupe = tx.execute(
-        "DELETE FROM dedupe WHERE (sender, client_msg_id) IN
-            (SELECT sender, client_msg_id FROM dedupe WHERE id_ms < ?1 ORDER BY id_ms LIMIT ?2)",
-        params![forgotten_ms, budget],
+        "DELETE FROM dedupe WHERE (client_msg_id, sender) IN
+            (SELECT client_msg_id, sender FROM dedupe WHERE client_msg_id < ?1
+             ORDER BY client_msg_id, sender LIMIT ?2)",
+        params![forgotten, budget],
     )?;
     let bundles = tx.execute(
         "DELETE FROM taken_bundles
