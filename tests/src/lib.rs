@@ -3,5 +3,5 @@
 mod database;
 mod key_use;
 
-pub use database::open_database;
+pub use database::{open_database, take_one_time_keys};
 pub use key_use::KeyUse;

@@ -49,6 +49,8 @@ async fn who_was_offline_catches_up() {
     let world = World::start().await;
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
     let hers = ada.thread_with(&ben).await;
+    // So that he has accepted it: somebody who has not is brought little while away.
+    ben.thread_with(&ada).await;
     let bens_disk = ben.close().await;
     let lines: Vec<String> = (0..700).map(|n| format!("line {n}")).collect();
     let mut last = None;

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sealpost_core::{Delivery, Direction, Event, Thread, UserId};
+use sealpost_e2e::take_one_time_keys;
 use sealpost_relay::Config;
 use sealpost_testkit::{ManualClock, Meddle, Party, Proxy, World, eventually, relay_binary, texts};
 use sealpost_wire::Frame;
@@ -207,10 +208,10 @@ async fn one_time_keys_are_made_again_when_few_are_left() {
     ben.live().await;
     assert_eq!(one_time_keys(&world, user), 200);
     // 15 of each kind are left.
-    let few = "DELETE FROM one_time_pre_key WHERE user_id = ?1 AND key_id NOT IN
+    let others = "user_id = ?1 AND key_id NOT IN
         (SELECT key_id FROM (SELECT key_id, row_number() OVER (PARTITION BY kind ORDER BY key_id) AS n
          FROM one_time_pre_key WHERE user_id = ?1) WHERE n <= 15)";
-    relay_db(&world).execute(few, [user.as_bytes()]).unwrap();
+    take_one_time_keys(&relay_db(&world), others, [user.as_bytes()]);
     assert_eq!(one_time_keys(&world, user), 30);
     let hers = ada.thread_with(&ben).await;
     let message = hers.send_text("this takes one of each").await.unwrap();
@@ -225,14 +226,12 @@ async fn without_one_time_keys_the_last_resort_key_is_used() {
     let user = ben.client.user_id();
     ben.live().await;
     let disk = ben.close().await;
-    relay_db(&world).execute("DELETE FROM one_time_pre_key", []).unwrap();
+    take_one_time_keys(&relay_db(&world), "true", []);
     // Two who meet him by the same key, while he is away.
     let mut threads = Vec::new();
     for name in ["ada", "cyd"] {
         let party = world.party(name).await;
-        relay_db(&world)
-            .execute("DELETE FROM one_time_pre_key WHERE user_id = ?1", [user.as_bytes()])
-            .unwrap();
+        take_one_time_keys(&relay_db(&world), "user_id = ?1", [user.as_bytes()]);
         let thread = party.client.direct_thread(user).await.unwrap();
         let message = thread.send_text(name).await.unwrap();
         reaches(&party, &thread, message.id, Delivery::Sent).await;

@@ -112,9 +112,6 @@ fn requests() -> Vec<Value> {
         json!({ "cmd": "demParse", "dem": "00" }),
         json!({ "cmd": "demExtract", "body": "80" }),
         remote("ratchetMatch", json!({ "pub": key })),
-        json!({ "cmd": "sign", "priv": private, "msg": "00" }),
-        json!({ "cmd": "verify", "pub": key, "msg": "00", "sig": "00" }),
-        json!({ "cmd": "agree", "priv": private, "pub": key }),
     ]
 }
 

@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sealpost_core::fault::Station;
 use sealpost_core::{Delivery, Direction, Message, Thread, UserId};
-use sealpost_e2e::KeyUse;
+use sealpost_e2e::{KeyUse, take_one_time_keys};
 use sealpost_relay::fault::Station as RelayStation;
 use sealpost_testkit::{
     ManualClock, Meddle, Party, PartyDisk, Proxy, RelayProcess, World, eventually, history, own_address,
@@ -286,9 +286,8 @@ async fn keys_are_made_again(world: &World, ada: Party) {
 
 /// One-time keys of everybody are taken by somebody who then never writes.
 fn take_keys(world: &World, most: usize) {
-    let oldest = "SELECT key_id FROM one_time_pre_key ORDER BY key_id LIMIT ?1";
-    let taking = format!("DELETE FROM one_time_pre_key WHERE key_id IN ({oldest})");
-    relay_db(world).execute(&taking, [i64::try_from(most).unwrap_or(i64::MAX)]).unwrap();
+    let oldest = "key_id IN (SELECT key_id FROM one_time_pre_key ORDER BY key_id LIMIT ?1)";
+    take_one_time_keys(&relay_db(world), oldest, [i64::try_from(most).unwrap_or(i64::MAX)]);
 }
 
 /// How many people the relay knows.
