@@ -122,15 +122,24 @@ impl Cast {
         conversation.say(body).await
     }
 
-    /// As [`Self::say`], and a frame after it that has an answer.
-    pub(super) async fn say_both(&mut self, body: Body, then: Body) -> (Outcome, usize) {
+    /// As [`Self::say`], and how many rows were delivered before the answer.
+    pub(super) async fn say_and_count(&mut self, body: Body) -> (Outcome, usize) {
         let mut conversation = match self.enter(&body).await {
             Ok(socket) => Conversation::with(socket),
             Err(closed) => return (closed, 0),
         };
-        conversation.socket.send(body).await;
-        let outcome = conversation.say(then).await;
+        let outcome = conversation.say(body).await;
         (outcome, conversation.delivered)
+    }
+
+    /// As [`Self::say`], and a frame after it that has an answer.
+    pub(super) async fn say_both(&mut self, body: Body, then: Body) -> Outcome {
+        let mut conversation = match self.enter(&body).await {
+            Ok(socket) => Conversation::with(socket),
+            Err(closed) => return closed,
+        };
+        conversation.socket.send(body).await;
+        conversation.say(then).await
     }
 
     async fn enter(&mut self, first: &Body) -> Result<Socket, Outcome> {
@@ -164,7 +173,7 @@ impl Conversation {
     }
 
     async fn say(&mut self, body: Body) -> Outcome {
-        let drains = matches!(body, Body::Sync(_));
+        let drains = matches!(&body, Body::Sync(sync) if sync.inbox);
         let id = self.socket.send(body).await;
         loop {
             match self.socket.read().await {
