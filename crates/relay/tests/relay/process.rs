@@ -1,7 +1,10 @@
 //! The program itself: its one line, its log, its end by signal and by force.
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use sealpost_wire::frame::Body;
 use sealpost_wire::send_ack::Status;
@@ -9,6 +12,42 @@ use sealpost_wire::{CreateThread, InboxPage, RegisterResponse, SendAck};
 
 use crate::common::socket::{Socket, hello};
 use crate::common::{Answer, Party, keys, public, with_body};
+
+/// Much longer than a relay takes to start or to end, on a busy machine too.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits for a process to end by itself.
+fn end_of(child: &mut Child) -> ExitStatus {
+    let began = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        if began.elapsed() >= PATIENCE {
+            child.kill().unwrap();
+            panic!("the relay does not end");
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// What it prints first.
+fn first_line(child: &mut Child) -> String {
+    let (to, read) = mpsc::channel();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    thread::spawn(move || {
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        to.send((line, output))
+    });
+    let Ok((line, output)) = read.recv_timeout(PATIENCE) else {
+        child.kill().unwrap();
+        panic!("the relay says nothing");
+    };
+    // It may go on printing.
+    child.stdout = Some(output.into_inner());
+    line
+}
 
 /// A relay in a process of its own.
 pub(crate) struct Process {
@@ -31,8 +70,7 @@ impl Process {
             command.env("SEALPOST_RELAY_FAULT", fault);
         }
         let mut child = command.spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let line = first_line(&mut child);
         let url = line.strip_prefix("listening on ").expect("it started").trim_end().to_owned();
         Self { child, url, http: reqwest::Client::new() }
     }
@@ -106,7 +144,7 @@ impl Process {
 
     /// Waits for the process to end by itself: its exit code, if it was not a signal.
     pub(crate) fn wait(mut self) -> Option<i32> {
-        self.child.wait().unwrap().code()
+        end_of(&mut self.child).code()
     }
 
     pub(crate) fn kill(mut self) {
@@ -116,9 +154,14 @@ impl Process {
 
     /// Waits for the process to end by itself: its exit code, if it was not a signal, and its log.
     pub(crate) fn ended(mut self) -> (Option<i32>, String) {
-        let mut log = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
-        (self.child.wait().unwrap().code(), log)
+        let mut stderr = self.child.stderr.take().unwrap();
+        // Meanwhile: it would wait for somebody to read.
+        let log = thread::spawn(move || {
+            let mut log = String::new();
+            stderr.read_to_string(&mut log).unwrap();
+            log
+        });
+        (end_of(&mut self.child).code(), log.join().unwrap())
     }
 
     pub(crate) fn terminate(&self) {
@@ -213,7 +256,7 @@ async fn two_relays_cannot_share_a_folder_and_a_new_epoch_is_told() {
     let second = |flag: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sealpost-relay"));
         command.args([flag, "--listen", "127.0.0.1:0", "--data"]).arg(folder.path());
-        command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().code()
+        end_of(&mut command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()).code()
     };
     assert_eq!(second("--insecure-plain"), Some(1));
     assert_eq!(second("--new-epoch"), Some(1));
@@ -232,6 +275,6 @@ fn plain_http_is_for_loopback_only() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_sealpost-relay"));
     command.args(["--listen", "0.0.0.0:0", "--data"]).arg(folder.path());
-    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
-    assert_eq!(status.code(), Some(1));
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    assert_eq!(end_of(&mut child).code(), Some(1));
 }
