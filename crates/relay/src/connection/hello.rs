@@ -10,8 +10,9 @@ use tokio::time::timeout;
 use tungstenite::Error as WsError;
 use tungstenite::error::ProtocolError;
 
+use super::Closing;
+use super::outgoing::send;
 use super::window::Window;
-use super::{Closing, send};
 use crate::bus::Attached;
 use crate::limits::{ConnectionLimits, Flooding};
 use crate::problem::Problem;

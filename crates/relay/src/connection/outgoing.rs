@@ -1,0 +1,78 @@
+//! What the relay says: frames leave together, and a peer that does not read is given up.
+
+use axum::extract::ws::{Message as WsMessage, WebSocket};
+use bytes::Bytes;
+use futures_util::SinkExt as _;
+use prost::Message as _;
+use sealpost_wire::frame::Body;
+use sealpost_wire::limits::close;
+use sealpost_wire::{FRAME_VERSION, Frame};
+use tokio::time::timeout;
+
+use super::{Closing, Connection};
+use crate::fault::{self, Station};
+use crate::state::State;
+
+/// Frames that wait for others to leave with them.
+#[derive(Debug, Default)]
+pub(super) struct Unsent {
+    pub(super) frames: Vec<WsMessage>,
+    pub(super) bytes: usize,
+    /// The answer to a send is among them.
+    pub(super) ack: bool,
+    /// A row of the mailbox is among them.
+    pub(super) row: bool,
+}
+
+impl Connection<'_> {
+    /// Answers a request, unless it wanted no reply.
+    pub(super) fn answer(&mut self, id: u64, body: Body) {
+        if id != 0 {
+            self.push(id, body);
+        }
+    }
+
+    /// Answers, once all that is ready has been handled.
+    pub(super) fn push(&mut self, id: u64, body: Body) {
+        let frame = encode(id, body);
+        self.unsent.bytes = self.unsent.bytes.saturating_add(frame.len());
+        self.unsent.frames.push(WsMessage::Binary(frame));
+    }
+
+    /// Lets leave what was pushed.
+    pub(super) async fn flush(&mut self) -> Result<(), Closing> {
+        let Unsent { frames, ack, row, .. } = std::mem::take(&mut self.unsent);
+        for frame in frames {
+            in_time(self.state, self.socket.feed(frame)).await?;
+        }
+        in_time(self.state, self.socket.flush()).await?;
+        if ack {
+            fault::at(Station::SendAcked);
+        }
+        if row {
+            fault::at(Station::Delivered);
+        }
+        Ok(())
+    }
+}
+
+/// Writes a frame at once.
+pub(super) async fn send(socket: &mut WebSocket, state: &State, id: u64, body: Body) -> Result<(), Closing> {
+    in_time(state, socket.send(WsMessage::Binary(encode(id, body)))).await
+}
+
+fn encode(id: u64, body: Body) -> Bytes {
+    Frame { v: FRAME_VERSION, id, body: Some(body) }.encode_to_vec().into()
+}
+
+/// A peer that does not read is given up like one that does not acknowledge.
+async fn in_time(
+    state: &State,
+    writing: impl Future<Output = Result<(), axum::Error>>,
+) -> Result<(), Closing> {
+    match timeout(state.timing.stall, writing).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(Closing::Gone),
+        Err(_) => Err(Closing::Because(close::SLOW_CONSUMER)),
+    }
+}

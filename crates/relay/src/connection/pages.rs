@@ -1,0 +1,151 @@
+//! Pages of the mailbox: read when there is room for them, and pushed.
+
+use std::time::Duration;
+
+use prost::Message as _;
+use sealpost_wire::frame::Body;
+use sealpost_wire::id::ThreadId;
+use sealpost_wire::{QueueEmpty, Synced, Trimmed};
+
+use super::{Closing, Connection, store_failed};
+use crate::store::{Answer, Page, PageLimit, Row, StoreError};
+
+/// Rows in one page of the mailbox.
+pub(super) const PAGE_ROWS: u32 = 100;
+/// Bytes of ciphertext in one page: what a connection may hold in memory at a time.
+const PAGE_BYTES: usize = 256 << 10;
+
+/// A page that is being read. There is one at a time: what was read and not pushed yet is in memory.
+pub(super) struct Reading {
+    whose: Whose,
+    page: Answer<Page>,
+}
+
+/// Who asked for a page.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Whose {
+    /// The mailbox in order of arrival.
+    Feed,
+    /// The client, by a cursor of this thread.
+    Gaps(ThreadId),
+}
+
+impl Connection<'_> {
+    /// Starts to read the next page, if there is room for it. What the client asked for comes first.
+    pub(super) fn read_ahead(&mut self) {
+        let gap = self.gaps.next();
+        if self.page.is_some() || (gap.is_none() && !self.feed.is_due()) {
+            return;
+        }
+        let now = self.state.clock.monotonic();
+        let Some((rows, bytes)) = self.window.room() else { return self.window.refuse(now) };
+        let now_ms = self.state.clock.unix_ms();
+        let (store, address) = (&self.state.store, self.access.address);
+        self.page = if let Some((after, rows)) = gap {
+            // Also those that the client has, which take no room.
+            let limit = PageLimit { rows: rows.min(PAGE_ROWS), bytes: PAGE_BYTES, now_ms };
+            let page = store.inbox_after(address, Some(after), limit);
+            Some(Reading { whose: Whose::Gaps(after.thread), page })
+        } else if let Some(after) = self.feed.begin_read() {
+            self.scanned = now;
+            let limit = PageLimit { rows: rows.min(PAGE_ROWS), bytes: bytes.min(PAGE_BYTES), now_ms };
+            Some(Reading { whose: Whose::Feed, page: store.inbox_arrivals(address, after, limit) })
+        } else {
+            None
+        };
+    }
+
+    pub(super) fn on_page(&mut self, whose: Whose, page: Result<Page, StoreError>) -> Result<(), Closing> {
+        let page = page.map_err(store_failed)?;
+        self.tell_trimmed(page.trimmed);
+        match whose {
+            Whose::Feed => self.on_arrivals(page),
+            Whose::Gaps(thread) => self.on_gap(thread, page),
+        }
+        Ok(())
+    }
+
+    /// Rows that the client asked for by a cursor; those that it has it does not get again.
+    fn on_gap(&mut self, thread: ThreadId, page: Page) {
+        // The page runs on into the next thread.
+        let ends = !page.more || page.rows.iter().any(|row| row.key.thread != thread);
+        for row in page.rows.into_iter().take_while(|row| row.key.thread == thread) {
+            let key = row.key;
+            if !self.window.holds(key) && !self.deliver(row) {
+                return self.window.refuse(self.state.clock.monotonic());
+            }
+            self.gaps.found(key);
+        }
+        if ends {
+            self.gaps.exhausted(thread);
+        }
+        for id in self.gaps.answered() {
+            self.push(id, Body::Synced(Synced {}));
+        }
+    }
+
+    /// Tells the device of rows that were trimmed, if it was not told on this connection. That it knows it says itself.
+    pub(super) fn tell_trimmed(&mut self, total: u64) {
+        if total > self.told {
+            self.told = total;
+            self.push(0, Body::Trimmed(Trimmed { total }));
+        }
+    }
+
+    fn on_arrivals(&mut self, page: Page) {
+        let mut more = page.more;
+        for row in page.rows {
+            let (arrival, hlc) = (row.arrival, row.message.hlc);
+            if self.window.holds(row.key) {
+                self.feed.passed_row(arrival);
+                continue;
+            }
+            if !self.deliver(row) {
+                self.window.refuse(self.state.clock.monotonic());
+                more = true;
+                break;
+            }
+            self.feed.pushed_row(arrival, hlc);
+        }
+        if more {
+            self.feed.wake();
+        } else if let Some(drained) = self.feed.reached_end() {
+            let empty = QueueEmpty { drained: drained.rows, hlc: drained.last_hlc };
+            self.push(0, Body::QueueEmpty(empty));
+        }
+    }
+
+    /// Pushes a row. `false`: there is no room for it.
+    fn deliver(&mut self, row: Row) -> bool {
+        let (key, hlc) = (row.key, row.message.hlc);
+        let attempt = self.feed.attempt(row.arrival);
+        let deliver = row.into_deliver(self.state.store.epoch(), attempt);
+        let bytes = deliver.encoded_len();
+        if !self.window.fits(bytes) {
+            return false;
+        }
+        self.push(0, Body::Deliver(deliver));
+        self.unsent.row = true;
+        self.window.push(key, bytes);
+        if attempt == 1 {
+            let waited = Duration::from_millis(self.state.clock.unix_ms().saturating_sub(hlc >> 16));
+            self.state.metrics.send_deliver.observe(waited);
+        }
+        true
+    }
+
+    /// Remembers how far this connection came. Nobody waits for it: at worst a row counts as new once more.
+    pub(super) fn mark_pushed(&self) {
+        if let Some(up_to) = self.feed.came_further() {
+            drop(self.state.store.mark_pushed(self.access.address, up_to));
+        }
+    }
+}
+
+/// Waits for the page that is being read, and for ever if there is none.
+pub(super) async fn take_page(reading: &mut Option<Reading>) -> (Whose, Result<Page, StoreError>) {
+    let Some(Reading { whose, page }) = reading else { return std::future::pending().await };
+    let read = (*whose, page.await);
+    *reading = None;
+    read
+}

@@ -1,0 +1,113 @@
+//! The answers to earlier frames, as they come from the store.
+
+use std::time::Duration;
+
+use sealpost_wire::frame::Body;
+use sealpost_wire::limits::close;
+use sealpost_wire::{AckOk, KeysLow};
+
+use super::{Closing, Connection, hello, store_failed};
+use crate::fault::{self, Station};
+use crate::problem::Problem;
+use crate::routes::are_low;
+use crate::sending::Sent;
+use crate::store::{FamilyId, InboxKey, Noted, StoreError};
+use crate::tokens::Access;
+
+/// The answer to an earlier frame.
+pub(super) enum Reply {
+    Sent {
+        id: u64,
+        began: Duration,
+        outcome: Result<Sent, Problem>,
+    },
+    Acknowledged {
+        id: u64,
+        keys: Vec<InboxKey>,
+        outcome: Result<u32, StoreError>,
+    },
+    /// `outlived`: the revocations before the store was asked.
+    Renewed {
+        id: u64,
+        outlived: Noted,
+        outcome: Result<Access, Problem>,
+    },
+    /// Rows ever trimmed.
+    Trimmed(Result<u64, StoreError>),
+    KeysLeft(Result<sealpost_wire::KeyCounts, StoreError>),
+    /// Whether tokens of this family still speak for the device.
+    Live {
+        family: FamilyId,
+        outcome: Result<bool, StoreError>,
+    },
+}
+
+impl Connection<'_> {
+    pub(super) fn on_reply(&mut self, reply: Reply) -> Result<(), Closing> {
+        match reply {
+            Reply::Sent { id, began, outcome } => {
+                self.answer_send(id, began, outcome);
+                Ok(())
+            }
+            Reply::Acknowledged { id, keys, outcome: Ok(removed) } => {
+                fault::at(Station::AckAfterCommit);
+                self.window.acknowledge(&keys);
+                self.answer(id, Body::AckOk(AckOk { removed }));
+                Ok(())
+            }
+            Reply::Acknowledged { id, outcome: Err(error), .. } => {
+                self.answer(id, Body::Error(Problem::from(error).to_wire()));
+                Ok(())
+            }
+            Reply::Renewed { id, outlived, outcome } => self.renew(id, outlived, outcome),
+            Reply::Trimmed(trimmed) => {
+                self.tell_trimmed(trimmed.map_err(store_failed)?);
+                Ok(())
+            }
+            Reply::Live { family, outcome } => {
+                let over = !outcome.map_err(store_failed)? && family == self.access.family;
+                if over { Err(Closing::Because(close::UNAUTHORIZED)) } else { Ok(()) }
+            }
+            Reply::KeysLeft(left) => {
+                let left = left.map_err(store_failed)?;
+                if are_low(left) {
+                    self.push(0, Body::KeysLow(KeysLow { ec_left: left.ec, kem_left: left.kem }));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn answer_send(&mut self, id: u64, began: Duration, outcome: Result<Sent, Problem>) {
+        match outcome {
+            Ok(sent) => {
+                self.answer(id, Body::SendAck(sent.ack.clone()));
+                self.unsent.ack = true;
+                sent.wake(self.state);
+                let took = self.state.clock.monotonic().saturating_sub(began);
+                self.state.metrics.send_ack.socket.observe(took);
+            }
+            Err(problem) => self.answer(id, Body::Error(problem.to_wire())),
+        }
+    }
+
+    fn renew(&mut self, id: u64, outlived: Noted, outcome: Result<Access, Problem>) -> Result<(), Closing> {
+        match outcome {
+            Ok(access) if access.address == self.access.address => {
+                self.access = access;
+                self.outlived = outlived;
+                let welcome = hello::welcome(self.state, access, false, None);
+                self.push(id, Body::Welcome(welcome));
+                Ok(())
+            }
+            Ok(_) | Err(Problem::InvalidToken) => {
+                self.push(id, Body::Error(Problem::InvalidToken.to_wire()));
+                Err(Closing::Because(close::UNAUTHORIZED))
+            }
+            Err(problem) => {
+                self.push(id, Body::Error(problem.to_wire()));
+                Ok(())
+            }
+        }
+    }
+}
