@@ -57,6 +57,8 @@ pub(super) struct FairQueue<T> {
     turns: BTreeSet<(Duration, u64, Payer)>,
     /// Who has had a share of this group, and wants more.
     aside: Vec<Payer>,
+    /// Whose operation is being served.
+    serving: Option<Payer>,
     now: Duration,
     group: u64,
     /// What a payer may take of this group.
@@ -81,6 +83,7 @@ impl<T> FairQueue<T> {
             lines: HashMap::new(),
             turns: BTreeSet::new(),
             aside: Vec::new(),
+            serving: None,
             now: Duration::ZERO,
             group: 0,
             share: ALONE,
@@ -128,6 +131,7 @@ impl<T> FairQueue<T> {
 
     /// The next operation of this group; [`FairQueue::served`] follows.
     pub(super) fn pop(&mut self) -> Option<Turn<T>> {
+        self.settle();
         loop {
             let (start, _, payer) = self.turns.pop_first()?;
             let line = self.lines.get_mut(&payer)?;
@@ -139,12 +143,14 @@ impl<T> FairQueue<T> {
             self.now = self.now.max(start);
             let (_, operation) = line.waiting.pop_front()?;
             self.len = self.len.saturating_sub(1);
+            self.serving = Some(payer);
             return Some(Turn { payer, operation });
         }
     }
 
     /// Says how long an operation of this payer took.
     pub(super) fn served(&mut self, payer: Payer, took: Duration) {
+        self.serving = None;
         let Some(line) = self.lines.get_mut(&payer) else { return };
         if line.group != self.group {
             (line.group, line.taken) = (self.group, Duration::ZERO);
@@ -166,8 +172,16 @@ impl<T> FairQueue<T> {
         }
     }
 
+    /// An operation with which a group failed took no time that is known, and its payer has further turns.
+    fn settle(&mut self) {
+        if let Some(payer) = self.serving.take() {
+            self.served(payer, Duration::ZERO);
+        }
+    }
+
     /// Begins the next group: everybody may be served again.
     pub(super) fn next_group(&mut self) {
+        self.settle();
         self.group = self.group.wrapping_add(1);
         (self.share, self.first) = (ALONE, None);
         for payer in self.aside.drain(..) {
@@ -335,6 +349,23 @@ mod tests {
             payer == user(0)
         });
         assert!(served.is_some_and(|others| others < 10), "{served:?}");
+    }
+
+    #[test]
+    fn a_payer_has_further_turns_after_a_group_that_failed() {
+        let mut queue = FairQueue::new();
+        for n in 0..3 {
+            queue.push(user(1), n).unwrap();
+        }
+        queue.next_group();
+        assert_eq!(queue.pop().unwrap().operation, 0);
+        // The group ends here, without a word on how long that took.
+        queue.next_group();
+        assert_eq!(queue.pop().unwrap().operation, 1);
+        assert_eq!(queue.pop().unwrap().operation, 2, "also within a group");
+        queue.next_group();
+        assert!(queue.pop().is_none());
+        assert_eq!(queue.len(), 0);
     }
 
     #[test]
