@@ -9,7 +9,7 @@ use std::path::Path;
 /// What others may do, as bits of a mode.
 const OTHERS: u32 = 0o077;
 /// Names that the relay gives to files: `relay.db` with what SQLite puts beside it, and its own.
-const OURS: [&str; 4] = ["relay.db", "lock", "signing.new", SIGNING_KEY];
+const OURS: [&str; 5] = ["relay.db", "reserve", "lock", "signing.new", SIGNING_KEY];
 /// The one file that is not closed when it was open: somebody may have read it, and the operator must know.
 const SIGNING_KEY: &str = "signing.key";
 

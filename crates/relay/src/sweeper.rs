@@ -6,8 +6,8 @@ use tokio::time::MissedTickBehavior;
 
 use crate::state::State;
 
-/// Rows of each kind in one step.
-const BUDGET: u32 = 1_000;
+/// Rows of each kind in one step. What is deleted goes through the log, up to 64 KiB for each.
+const BUDGET: u32 = 250;
 
 /// Sweeps now and then, until it is aborted.
 pub(crate) async fn run(state: Arc<State>) {

@@ -5,12 +5,15 @@ use sealpost_wire::DeviceInfo;
 use sealpost_wire::id::UserId;
 
 use super::columns::{address, blob, one};
-use super::{keys, tokens};
+use super::{inbox, keys, tokens};
 use crate::address::Address;
 use crate::store::{IdempotencyKey, NewAccount};
 
 /// How long a repeated request gets the same account, in milliseconds: a day.
 const REMEMBERED_MS: u64 = 24 * 3_600 * 1_000;
+
+/// Rows of the mailbox of a revoked device that go with it.
+const LEFT_AT_ONCE: u32 = 64;
 
 pub(super) fn create(tx: &Connection, new: &NewAccount) -> Result<Address> {
     let Some(key) = new.idempotency else { return insert(tx, new) };
@@ -84,11 +87,13 @@ pub(super) fn revoke(tx: &Connection, address: Address) -> Result<bool> {
         "one_time_pre_key",
         "pre_key_mark",
         "spent_pre_key",
-        "inbox",
         "mailbox_thread",
         "mailbox",
     ] {
         tx.execute(&format!("DELETE FROM {table} WHERE user_id = ?1 AND device_id = ?2"), owner)?;
     }
+    // The rows of its mailbox may be many: what is left of them, the sweep removes.
+    tx.execute("INSERT INTO left_mailbox (user_id, device_id) VALUES (?1, ?2)", owner)?;
+    inbox::clear_left(tx, LEFT_AT_ONCE)?;
     Ok(true)
 }

@@ -171,7 +171,7 @@ async fn nothing_is_written_outside_the_data_folder() {
     let mut fixture = Fixture::new().await;
     let sent: Vec<_> = (0..200).map(|_| fixture.send()).collect();
     futures_util::future::join_all(sent).await;
-    let files = fixture.store.writer.write(Payer::Relay, |tx| {
+    let files = fixture.store.writer.write(Payer::Relay, Need::Grows, |tx| {
         tx.execute_batch("UPDATE inbox SET ciphertext = randomblob(20000)")?;
         // To undo this takes many pages, and what it returns is held until it is done.
         tx.execute_batch("SAVEPOINT wide")?;

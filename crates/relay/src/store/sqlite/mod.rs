@@ -11,6 +11,7 @@ mod inbox;
 mod keys;
 mod readers;
 mod requests;
+mod room;
 mod schema;
 mod sweep;
 mod threads;
@@ -31,6 +32,7 @@ use sealpost_wire::{Bundle, DeviceInfo, KeyCounts};
 use self::arrivals::Arrivals;
 use self::fair::Payer;
 use self::readers::Readers;
+use self::room::{Need, Room};
 use self::writer::Writer;
 use super::{
     Answer, Append, Appended, Arrival, Created, FamilyId, Health, InboxKey, KeysRefused, MailboxState,
@@ -54,6 +56,9 @@ const ACK_PART: usize = 64;
 const LOG_PAGES: u32 = 8_192;
 /// What the writer keeps of the file in memory, in KiB: the ends of the indexes that messages go to.
 const WRITER_CACHE_KIB: i64 = 32 << 10;
+
+/// As [`ACK_PART`], and for the sweep, while the disk is full.
+const FEW: usize = 8;
 
 /// The store of one relay, in one folder.
 #[derive(Debug)]
@@ -93,7 +98,7 @@ impl SqliteStore {
         (metrics, limiter): (Arc<Metrics>, Arc<Limiter>),
     ) -> Result<Self, OpenError> {
         let (epoch, arrivals) = (read_epoch(&db)?, Arc::new(Arrivals::open(&db)?));
-        let writer = Writer::start(db, clock, metrics, limiter)?;
+        let writer = Writer::start(db, clock, metrics, limiter, Room::open(folder))?;
         Ok(Self {
             readers: Readers::start(&database(folder))?,
             writer,
@@ -115,6 +120,13 @@ impl SqliteStore {
     }
 }
 
+impl SqliteStore {
+    /// How many rows are deleted at a time. On a full disk few: what is deleted goes through the log.
+    fn part(&self, usual: usize) -> usize {
+        if self.writer.health() == Health::Full { usual.min(FEW) } else { usual }
+    }
+}
+
 impl Store for SqliteStore {
     fn create_account(&self, new: NewAccount) -> Answer<Address> {
         let (revocations, fresh) = (Arc::clone(&self.revocations), new.address);
@@ -124,7 +136,7 @@ impl Store for SqliteStore {
             Ok(address)
         };
         // A device that was there before has lost its tokens.
-        self.writer.write_and_then(Payer::Anonymous, create, move |device| {
+        self.writer.write_and_then(Payer::Anonymous, Need::Grows, create, move |device| {
             if *device != fresh {
                 revocations.note(*device);
             }
@@ -139,6 +151,7 @@ impl Store for SqliteStore {
         let revocations = Arc::clone(&self.revocations);
         self.writer.write_and_then(
             Payer::User(address.user),
+            Need::Frees,
             move |tx| accounts::revoke(tx, address),
             move |was_there| {
                 if *was_there {
@@ -156,6 +169,7 @@ impl Store for SqliteStore {
         let revocations = Arc::clone(&self.revocations);
         self.writer.write_and_then(
             Payer::Anonymous,
+            Need::Frees,
             move |tx| tokens::rotate(tx, &rotation),
             move |rotated| {
                 if let Rotated::ReuseDetected(device) = rotated {
@@ -169,6 +183,7 @@ impl Store for SqliteStore {
         let revocations = Arc::clone(&self.revocations);
         self.writer.write_and_then(
             Payer::Relay,
+            Need::Frees,
             move |tx| tokens::end(tx, family),
             move |owner| {
                 if let Some(device) = owner {
@@ -179,7 +194,8 @@ impl Store for SqliteStore {
     }
 
     fn put_keys(&self, address: Address, keys: CheckedKeys) -> Answer<Result<KeyCounts, KeysRefused>> {
-        self.writer.write(Payer::User(address.user), move |tx| keys::put(tx, address, keys.get()))
+        self.writer
+            .write(Payer::User(address.user), Need::Grows, move |tx| keys::put(tx, address, keys.get()))
     }
 
     fn key_counts(&self, address: Address) -> Answer<KeyCounts> {
@@ -187,7 +203,7 @@ impl Store for SqliteStore {
     }
 
     fn take_bundles(&self, take: Take) -> Answer<Taken> {
-        self.writer.write(Payer::User(take.requester.user), move |tx| keys::take(tx, &take))
+        self.writer.write(Payer::User(take.requester.user), Need::Grows, move |tx| keys::take(tx, &take))
     }
 
     fn repeated_take(&self, take: Take) -> Answer<Option<Vec<Bundle>>> {
@@ -195,11 +211,11 @@ impl Store for SqliteStore {
     }
 
     fn create_thread(&self, new: NewThread) -> Answer<Created> {
-        self.writer.write(Payer::User(new.creator), move |tx| threads::create(tx, &new))
+        self.writer.write(Payer::User(new.creator), Need::Grows, move |tx| threads::create(tx, &new))
     }
 
     fn accept_thread(&self, thread: ThreadId, member: UserId) -> Answer<bool> {
-        self.writer.write(Payer::User(member), move |tx| threads::accept(tx, thread, member))
+        self.writer.write(Payer::User(member), Need::Frees, move |tx| threads::accept(tx, thread, member))
     }
 
     fn thread(&self, thread: ThreadId, member: UserId) -> Answer<Option<ThreadRow>> {
@@ -208,7 +224,8 @@ impl Store for SqliteStore {
 
     fn append(&self, append: Append) -> Answer<Appended> {
         let arrivals = Arc::clone(&self.arrivals);
-        self.writer.write(Payer::User(append.sender.user), move |tx| append::append(tx, &arrivals, &append))
+        let payer = Payer::User(append.sender.user);
+        self.writer.write(payer, Need::Grows, move |tx| append::append(tx, &arrivals, &append))
     }
 
     fn mailbox(&self, address: Address) -> Answer<MailboxState> {
@@ -227,9 +244,11 @@ impl Store for SqliteStore {
     fn inbox_ack(&self, address: Address, keys: Vec<InboxKey>) -> Answer<u32> {
         let part = |part: &[InboxKey]| {
             let part = part.to_vec();
-            self.writer.write(Payer::User(address.user), move |tx| inbox::acknowledge(tx, address, &part))
+            self.writer.write(Payer::User(address.user), Need::Frees, move |tx| {
+                inbox::acknowledge(tx, address, &part)
+            })
         };
-        let parts: Vec<_> = keys.chunks(ACK_PART).map(part).collect();
+        let parts: Vec<_> = keys.chunks(self.part(ACK_PART)).map(part).collect();
         Box::pin(async move {
             let mut removed: u32 = 0;
             for part in parts {
@@ -240,16 +259,20 @@ impl Store for SqliteStore {
     }
 
     fn mark_pushed(&self, address: Address, up_to: Arrival) -> Answer<()> {
-        self.writer.write(Payer::User(address.user), move |tx| inbox::mark_pushed(tx, address, up_to))
+        self.writer
+            .write(Payer::User(address.user), Need::Frees, move |tx| inbox::mark_pushed(tx, address, up_to))
     }
 
     fn mark_told(&self, address: Address, trimmed: u64) -> Answer<()> {
-        self.writer.write(Payer::User(address.user), move |tx| inbox::mark_told(tx, address, trimmed))
+        self.writer
+            .write(Payer::User(address.user), Need::Frees, move |tx| inbox::mark_told(tx, address, trimmed))
     }
 
     fn sweep(&self, now_ms: u64, budget: u32) -> Answer<Swept> {
         self.writer.tidy();
-        self.writer.write(Payer::Relay, move |tx| sweep::sweep(tx, now_ms, budget))
+        let budget =
+            u32::try_from(self.part(usize::try_from(budget).unwrap_or(usize::MAX))).unwrap_or(budget);
+        self.writer.write(Payer::Relay, Need::Frees, move |tx| sweep::sweep(tx, now_ms, budget))
     }
 
     fn revocations(&self) -> &Revocations {

@@ -281,6 +281,13 @@ const MIGRATIONS: &[&str] = &["
     ALTER TABLE inbox_by_arrival RENAME TO inbox;
     CREATE INDEX inbox_arrivals ON inbox (user_id, device_id, arrival);
     CREATE INDEX inbox_early_expiry ON inbox (expires_ms) WHERE ttl_s > 0;
+", "
+    -- Mailboxes of devices that were revoked, whose rows are still to be removed.
+    CREATE TABLE left_mailbox (
+        user_id   BLOB    NOT NULL,
+        device_id INTEGER NOT NULL,
+        PRIMARY KEY (user_id, device_id)
+    ) STRICT, WITHOUT ROWID;
 "];
 
 /// Brings the tables up to date, one migration in one transaction.

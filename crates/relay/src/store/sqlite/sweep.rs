@@ -44,7 +44,7 @@ pub(super) fn sweep(tx: &Connection, now_ms: u64, budget: u32) -> Result<Swept> 
         params![spent_ms, budget],
     )?;
     Ok(Swept {
-        inbox: inbox::expire(tx, now_ms, budget)?,
+        inbox: inbox::expire(tx, now_ms, budget)?.max(inbox::clear_left(tx, budget)?),
         dedupe: count(dedupe),
         other: count(bundles.max(registrations).max(families).max(spent)),
     })

@@ -18,6 +18,7 @@ use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, oneshot};
 
 use super::fair::{FairQueue, Payer, Turn};
+use super::room::{Need, Room, Terms};
 use crate::clock::Clock;
 use crate::limits::Limiter;
 use crate::metrics::Metrics;
@@ -46,6 +47,7 @@ impl Writer {
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
         limiter: Arc<Limiter>,
+        room: Room,
     ) -> std::io::Result<Self> {
         let (queue, waiting) = mpsc::channel(MAX_QUEUE);
         let (health, tidy) = (Arc::new(AtomicU8::new(GOOD)), Arc::new(AtomicBool::new(false)));
@@ -54,6 +56,7 @@ impl Writer {
             clock,
             metrics,
             limiter,
+            room,
             waiting,
             health: Arc::clone(&health),
             tidy: Arc::clone(&tidy),
@@ -65,13 +68,14 @@ impl Writer {
 
     /// Queues `work` now; it runs in a transaction, and its result is answered once it is durable. What it did is undone
     /// when it fails, or when another operation of its group does; then it runs again. What it takes of the writer's time
-    /// is the payer's.
+    /// is the payer's. When the disk is full, only what frees room is done.
     pub(super) fn write<T: Send + 'static>(
         &self,
         payer: Payer,
+        need: Need,
         work: impl Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Answer<T> {
-        self.write_and_then(payer, work, |_| ())
+        self.write_and_then(payer, need, work, |_| ())
     }
 
     /// As [`Self::write`]. Once it is durable, `then` is called before the answer, whether or not anybody waits for
@@ -79,11 +83,12 @@ impl Writer {
     pub(super) fn write_and_then<T: Send + 'static>(
         &self,
         payer: Payer,
+        need: Need,
         work: impl Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
         then: impl FnOnce(&T) + Send + 'static,
     ) -> Answer<T> {
         let (reply, answer) = oneshot::channel();
-        let operation: Box<dyn Operation> = Box::new(Pending { work, done: None, then, reply });
+        let operation: Box<dyn Operation> = Box::new(Pending { need, work, done: None, then, reply });
         let queued = self.queue.as_ref().is_some_and(|queue| queue.try_send((payer, operation)).is_ok());
         Box::pin(async move {
             if !queued {
@@ -125,11 +130,13 @@ const FAILING: u8 = 2;
 
 /// Work in the queue: it runs, perhaps again, and later it is answered.
 trait Operation: Send {
+    fn need(&self) -> Need;
     fn run(&mut self, tx: &Connection) -> rusqlite::Result<()>;
     fn answer(self: Box<Self>, outcome: Result<(), StoreError>);
 }
 
 struct Pending<T, F, N> {
+    need: Need,
     work: F,
     done: Option<T>,
     then: N,
@@ -142,6 +149,10 @@ where
     F: Fn(&Connection) -> rusqlite::Result<T> + Send,
     N: FnOnce(&T) + Send,
 {
+    fn need(&self) -> Need {
+        self.need
+    }
+
     fn run(&mut self, tx: &Connection) -> rusqlite::Result<()> {
         self.done = Some((self.work)(tx)?);
         Ok(())
@@ -160,6 +171,7 @@ struct Committer {
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     limiter: Arc<Limiter>,
+    room: Room,
     waiting: mpsc::Receiver<(Payer, Box<dyn Operation>)>,
     health: Arc<AtomicU8>,
     tidy: Arc<AtomicBool>,
@@ -179,22 +191,31 @@ impl Committer {
             queue.next_group();
             self.commit(&mut queue);
             if self.tidy.swap(false, Ordering::Relaxed) {
-                // A reader in the way makes it do less; the next one does the rest.
-                let log = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-                log.map_err(store_error).ok();
+                self.empty_log();
             }
         }
+    }
+
+    fn empty_log(&self) {
+        // A reader in the way makes it do less; the next one does the rest.
+        let log = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        log.map_err(store_error).ok();
     }
 
     fn commit(&mut self, queue: &mut Queue) {
         let began = self.clock.monotonic();
         let mut group = Vec::new();
-        let outcomes = self.transaction(queue, &mut group, began);
+        let terms = self.room.look(&self.db, MAX_GROUP);
+        let outcomes = self.transaction(queue, &mut group, terms, began);
+        let outcomes = self.once_more(&mut group, outcomes);
+        if terms.empty_log {
+            self.empty_log();
+        }
         self.metrics.store_commit.observe(self.clock.monotonic().saturating_sub(began));
         self.metrics.store_batch.observe(u64::try_from(group.len()).unwrap_or(u64::MAX));
         match outcomes {
             Ok(outcomes) => {
-                self.note(outcomes.iter().find_map(|outcome| outcome.err()));
+                self.note(outcomes.iter().find_map(|outcome| outcome.err()).or(terms.refusal()));
                 let mut answers: Vec<_> = group.into_iter().zip(outcomes).collect();
                 // Those of one payer together, so that a connection wakes once and answers in one write.
                 answers.sort_by_key(|((payer, _), _)| *payer);
@@ -211,12 +232,42 @@ impl Committer {
         }
     }
 
+    /// What frees room, and found none to do so, runs once more with what was held in reserve.
+    fn once_more(
+        &mut self,
+        group: &mut [(Payer, Box<dyn Operation>)],
+        outcomes: Result<Vec<Result<(), StoreError>>, StoreError>,
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        let mut outcomes = match outcomes {
+            Ok(outcomes) if !outcomes.contains(&Err(StoreError::Full)) => return Ok(outcomes),
+            Ok(outcomes) => outcomes,
+            Err(StoreError::Full) => vec![Err(StoreError::Full); group.len()],
+            Err(error) => return Err(error),
+        };
+        self.room.release();
+        self.empty_log();
+        for ((_, operation), outcome) in group.iter_mut().zip(&mut outcomes) {
+            if *outcome == Err(StoreError::Full) && operation.need() == Need::Frees {
+                *outcome = self.alone(operation.as_mut());
+                self.empty_log();
+            }
+        }
+        Ok(outcomes)
+    }
+
+    fn alone(&self, operation: &mut dyn Operation) -> Result<(), StoreError> {
+        let tx = Transaction::begin(&self.db).map_err(store_error)?;
+        operation.run(&self.db).map_err(store_error)?;
+        tx.commit().map_err(store_error)
+    }
+
     /// Runs a group in one transaction, and notes in `group` what belongs to it. `Err`: none of it took effect, or (if
     /// [`StoreError::Unavailable`]) nobody knows.
     fn transaction(
         &mut self,
         queue: &mut Queue,
         group: &mut Vec<(Payer, Box<dyn Operation>)>,
+        terms: Terms,
         began: Duration,
     ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
         let mut next = next(queue, &mut self.waiting);
@@ -232,6 +283,13 @@ impl Committer {
         let mut spent = Vec::new();
         let mut before = self.clock.monotonic();
         while let Some(Turn { payer, mut operation }) = next {
+            if operation.need() == Need::Grows && !terms.grow {
+                // It took no time, but its payer is to have further turns.
+                queue.served(payer, Duration::ZERO);
+                operation.answer(Err(StoreError::Full));
+                next = self::next(queue, &mut self.waiting);
+                continue;
+            }
             let ran = outcomes.is_some() || operation.run(&self.db).is_ok();
             group.push((payer, operation));
             match &mut outcomes {
@@ -254,7 +312,7 @@ impl Committer {
                 spent.push((user, took));
             }
             before = now;
-            if group.len() >= MAX_GROUP || now.saturating_sub(began) >= LONG {
+            if group.len() >= terms.operations || now.saturating_sub(began) >= LONG {
                 break;
             }
             next = self::next(queue, &mut self.waiting);
@@ -357,35 +415,38 @@ mod tests {
     use super::*;
     use crate::clock::SystemClock;
 
-    fn writer() -> Writer {
-        let db = Connection::open_in_memory().unwrap();
+    fn writer() -> (tempfile::TempDir, Writer) {
+        let (folder, db) = (tempfile::tempdir().unwrap(), Connection::open_in_memory().unwrap());
         db.execute_batch("CREATE TABLE t (n INTEGER NOT NULL UNIQUE) STRICT").unwrap();
-        Writer::start(db, Arc::new(SystemClock::new()), Arc::default(), Arc::default()).unwrap()
+        let room = Room::open(folder.path());
+        let (clock, metrics) = (Arc::new(SystemClock::new()), Arc::default());
+        (folder, Writer::start(db, clock, metrics, Arc::default(), room).unwrap())
     }
 
     fn insert(writer: &Writer, n: u64) -> Answer<usize> {
-        writer.write(Payer::Relay, move |tx| tx.execute("INSERT INTO t (n) VALUES (?1)", [n]))
+        writer.write(Payer::Relay, Need::Grows, move |tx| tx.execute("INSERT INTO t (n) VALUES (?1)", [n]))
     }
 
     #[tokio::test]
     async fn a_failed_operation_leaves_the_rest_of_its_group() {
-        let writer = writer();
+        let (_folder, writer) = writer();
         let answers = [insert(&writer, 1), insert(&writer, 1), insert(&writer, 2)];
         let answers = futures_util::future::join_all(answers).await;
         assert_eq!(answers, [Ok(1), Err(StoreError::Unavailable), Ok(1)]);
-        let rows = writer
-            .write(Payer::Relay, |tx| tx.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, u64>(0)));
+        let rows = writer.write(Payer::Relay, Need::Grows, |tx| {
+            tx.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, u64>(0))
+        });
         assert_eq!(rows.await, Ok(2));
     }
 
     #[tokio::test]
     async fn operations_run_in_the_order_of_the_calls() {
-        let writer = writer();
+        let (_folder, writer) = writer();
         let answers: Vec<_> = (0..1_000).map(|n| insert(&writer, n)).collect();
         for answer in futures_util::future::join_all(answers).await {
             assert_eq!(answer, Ok(1));
         }
-        let ordered = writer.write(Payer::Relay, |tx| {
+        let ordered = writer.write(Payer::Relay, Need::Grows, |tx| {
             tx.query_row("SELECT count(*) FROM t WHERE n = rowid - 1", [], |row| row.get::<_, u64>(0))
         });
         assert_eq!(ordered.await, Ok(1_000));
@@ -393,13 +454,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_disk_is_told_apart_and_heals() {
-        let writer = writer();
+        let (_folder, writer) = writer();
         let set_pages = |pages: u32| {
-            writer.write(Payer::Relay, move |tx| tx.pragma_update(None, "max_page_count", pages))
+            writer.write(Payer::Relay, Need::Frees, move |tx| tx.pragma_update(None, "max_page_count", pages))
         };
         set_pages(1).await.unwrap();
         let fill = |bytes: i64| {
-            writer.write(Payer::Relay, move |tx| {
+            writer.write(Payer::Relay, Need::Grows, move |tx| {
                 tx.execute("CREATE TABLE IF NOT EXISTS big (b BLOB) STRICT", [])?;
                 tx.execute("INSERT INTO big (b) VALUES (zeroblob(?1))", [bytes])
             })
@@ -408,6 +469,27 @@ mod tests {
         assert_eq!(writer.health(), Health::Full);
         set_pages(10_000).await.unwrap();
         assert_eq!(fill(1 << 20).await, Ok(1));
+        assert_eq!(writer.health(), Health::Good);
+    }
+
+    /// No operation can have more pages than there are, whatever it is for; but what frees runs again, alone.
+    #[tokio::test]
+    async fn what_frees_room_is_not_refused_with_what_found_none() {
+        let (_folder, writer) = writer();
+        let run = |need, sql: &'static str| writer.write(Payer::Relay, need, move |tx| tx.execute(sql, []));
+        run(Need::Grows, "CREATE TABLE big (b BLOB) STRICT").await.unwrap();
+        run(Need::Grows, "INSERT INTO big VALUES (zeroblob(1000000))").await.unwrap();
+        let pages = writer.write(Payer::Relay, Need::Frees, |tx| {
+            let pages: u32 = tx.pragma_query_value(None, "page_count", |row| row.get(0))?;
+            tx.pragma_update(None, "max_page_count", pages)
+        });
+        pages.await.unwrap();
+        let grow = "INSERT INTO big VALUES (zeroblob(1000000))";
+        let answers = [run(Need::Grows, grow), run(Need::Frees, "DELETE FROM big"), run(Need::Grows, grow)];
+        let answers = futures_util::future::join_all(answers).await;
+        assert_eq!(answers[..2], [Err(StoreError::Full), Ok(1)]);
+        assert!(run(Need::Frees, "DELETE FROM big").await.is_ok());
+        assert_eq!(run(Need::Grows, grow).await, Ok(1), "into the pages that were freed");
         assert_eq!(writer.health(), Health::Good);
     }
 }
