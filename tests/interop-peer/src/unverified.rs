@@ -13,9 +13,10 @@ pub(crate) fn describe(content: &[u8]) -> Result<Value, Failure> {
     let content = Content::decode(content).map_err(malformed)?;
     let signed = Signed::decode(content.certificate.as_slice()).map_err(malformed)?;
     let claims = Claims::decode(signed.certificate.as_slice()).map_err(malformed)?;
-    let sender = match claims.uuid {
-        Some(bytes) => Uuid::from_slice(&bytes).map_err(malformed)?.to_string(),
-        None => claims.name,
+    let sender = match claims.user {
+        Some(User::Uuid(bytes)) => Uuid::from_slice(&bytes).map_err(malformed)?.to_string(),
+        Some(User::Name(name)) => name,
+        None => String::new(),
     };
     // The first two have other numbers outside of envelopes.
     let kind = match content.kind {
@@ -57,8 +58,15 @@ struct Signed {
 
 #[derive(Clone, PartialEq, prost::Message)]
 struct Claims {
+    #[prost(oneof = "User", tags = "6, 7")]
+    user: Option<User>,
+}
+
+/// The later one holds where both are there.
+#[derive(Clone, PartialEq, prost::Oneof)]
+enum User {
     #[prost(string, tag = "6")]
-    name: String,
-    #[prost(bytes = "vec", optional, tag = "7")]
-    uuid: Option<Vec<u8>>,
+    Name(String),
+    #[prost(bytes = "vec", tag = "7")]
+    Uuid(Vec<u8>),
 }

@@ -3,7 +3,7 @@
 //! It looks for one order of all operations, each between its invocation and its answer, that a relay doing one thing at
 //! a time could have followed (Herlihy and Wing 1990; the search of Wing and Gong 1993 with Lowe's cache, from the
 //! crate `todc-utils`). Ours are only the two models, and how a history is told to the tester: one search for each
-//! thread ([`lane`]) and for each pool of one-time keys ([`pool`]), as these have nothing to do with each other.
+//! thread (`lane`) and for each pool of one-time keys (`pool`), as these have nothing to do with each other.
 
 mod lane;
 mod pool;
