@@ -284,8 +284,6 @@ impl Committer {
         let mut before = self.clock.monotonic();
         while let Some(Turn { payer, mut operation }) = next {
             if operation.need() == Need::Grows && !terms.grow {
-                // It took no time, but its payer is to have further turns.
-                queue.served(payer, Duration::ZERO);
                 operation.answer(Err(StoreError::Full));
                 next = self::next(queue, &mut self.waiting);
                 continue;
