@@ -213,6 +213,23 @@ fn look(
     Ok(if looked_at < budget { 0 } else { last })
 }
 
+/// Removes rows of mailboxes whose device was revoked.
+pub(super) fn clear_left(tx: &Connection, budget: u32) -> Result<u64> {
+    let rows = tx
+        .prepare_cached(
+            "DELETE FROM inbox WHERE arrival IN
+                (SELECT arrival FROM left_mailbox CROSS JOIN inbox USING (user_id, device_id) LIMIT ?1)",
+        )?
+        .execute([budget])?;
+    tx.prepare_cached(
+        "DELETE FROM left_mailbox WHERE NOT EXISTS
+            (SELECT 1 FROM inbox WHERE inbox.user_id = left_mailbox.user_id
+                AND inbox.device_id = left_mailbox.device_id)",
+    )?
+    .execute([])?;
+    Ok(u64::try_from(rows).unwrap_or(u64::MAX))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::arrivals::Arrivals;
@@ -327,21 +344,4 @@ mod tests {
         let last = u64::MAX >> 1;
         assert_eq!(runs(&[key(a, last), key(a, last - 1)]), [(a, i64::MAX - 1..=i64::MAX)]);
     }
-}
-
-/// Removes rows of mailboxes whose device was revoked.
-pub(super) fn clear_left(tx: &Connection, budget: u32) -> Result<u64> {
-    let rows = tx
-        .prepare_cached(
-            "DELETE FROM inbox WHERE arrival IN
-                (SELECT arrival FROM left_mailbox CROSS JOIN inbox USING (user_id, device_id) LIMIT ?1)",
-        )?
-        .execute([budget])?;
-    tx.prepare_cached(
-        "DELETE FROM left_mailbox WHERE NOT EXISTS
-            (SELECT 1 FROM inbox WHERE inbox.user_id = left_mailbox.user_id
-                AND inbox.device_id = left_mailbox.device_id)",
-    )?
-    .execute([])?;
-    Ok(u64::try_from(rows).unwrap_or(u64::MAX))
 }
