@@ -16,6 +16,7 @@ mod schema;
 mod sweep;
 mod threads;
 mod tokens;
+mod transaction;
 mod trim;
 mod writer;
 

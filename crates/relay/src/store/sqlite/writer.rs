@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::fair::{FairQueue, Payer, Turn};
 use super::room::{Need, Room, Terms};
+use super::transaction::Transaction;
 use crate::clock::Clock;
 use crate::limits::Limiter;
 use crate::metrics::Metrics;
@@ -129,7 +130,7 @@ const FULL: u8 = 1;
 const FAILING: u8 = 2;
 
 /// Work in the queue: it runs, perhaps again, and later it is answered.
-trait Operation: Send {
+pub(super) trait Operation: Send {
     fn need(&self) -> Need;
     fn run(&mut self, tx: &Connection) -> rusqlite::Result<()>;
     fn answer(self: Box<Self>, outcome: Result<(), StoreError>);
@@ -352,49 +353,6 @@ fn queue_up(queue: &mut Queue, payer: Payer, operation: Box<dyn Operation>) {
     if let Err(operation) = queue.push(payer, operation) {
         operation.answer(Err(StoreError::Unavailable));
     }
-}
-
-/// A transaction that is undone when it is dropped. Its statements are prepared once, unlike those of rusqlite's.
-struct Transaction<'c> {
-    db: &'c Connection,
-}
-
-impl<'c> Transaction<'c> {
-    fn begin(db: &'c Connection) -> rusqlite::Result<Self> {
-        run(db, "BEGIN IMMEDIATE")?;
-        Ok(Self { db })
-    }
-
-    fn commit(self) -> rusqlite::Result<()> {
-        run(self.db, "COMMIT")
-    }
-
-    /// Runs an operation whose failure undoes nothing else. `Err`: the transaction is over.
-    fn run_alone(&self, operation: &mut dyn Operation) -> Result<Result<(), StoreError>, StoreError> {
-        run(self.db, "SAVEPOINT operation").map_err(store_error)?;
-        let outcome = operation.run(self.db).map_err(store_error);
-        if let Err(error) = outcome {
-            // A full disk may have ended the whole transaction; then nothing of the group is left.
-            if self.db.is_autocommit() {
-                return Err(error);
-            }
-            run(self.db, "ROLLBACK TO operation").map_err(store_error)?;
-        }
-        run(self.db, "RELEASE operation").map_err(store_error)?;
-        Ok(outcome)
-    }
-}
-
-impl Drop for Transaction<'_> {
-    fn drop(&mut self) {
-        if !self.db.is_autocommit() {
-            run(self.db, "ROLLBACK").map_err(store_error).ok();
-        }
-    }
-}
-
-fn run(db: &Connection, sql: &str) -> rusqlite::Result<()> {
-    db.prepare_cached(sql)?.execute([]).map(drop)
 }
 
 /// What SQLite's error means to the callers. Its text may hold values, so only the code is logged.
