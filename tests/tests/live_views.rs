@@ -9,14 +9,14 @@ use sealpost_core::{
     Arrivals, Change, ConnectionState, Delivery, Direction, Error, Event, Feed, Message, MessageBody,
     Timeline, Update, fetch_for_push,
 };
-use sealpost_testkit::World;
+use sealpost_testkit::{World, within};
 use tokio::time::timeout;
 
 /// Everything of the next batches, until one of the updates is the awaited one.
 async fn until(feed: &mut Feed, awaited: impl Fn(&Update) -> bool) -> Vec<Update> {
     let mut all = Vec::new();
     while !all.iter().any(&awaited) {
-        all.extend(feed.next_batch(16).await.unwrap().unwrap());
+        all.extend(within("a batch of the feed", feed.next_batch(16)).await.unwrap().unwrap());
     }
     all
 }
@@ -41,7 +41,9 @@ async fn a_feed_begins_with_everything_and_again_after_a_suspension() {
     let world = World::start().await;
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
     let mut feed = ada.client.subscribe();
-    let Some(Ok(Update::Snapshot(empty))) = feed.next().await else { panic!("no snapshot") };
+    let Some(Ok(Update::Snapshot(empty))) = within("an update", feed.next()).await else {
+        panic!("no snapshot")
+    };
     assert!(empty.threads.is_empty());
 
     let his = ben.thread_with(&ada).await;
@@ -68,18 +70,21 @@ async fn a_batch_holds_what_waits_and_a_refresh_begins_anew() {
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
     let hers = ada.thread_with(&ben).await;
     let mut view: Timeline = hers.subscribe();
-    assert_eq!(view.next_batch(10).await, Some(Ok(vec![Change::Snapshot(Vec::new())])));
+    assert_eq!(
+        within("a batch of the timeline", view.next_batch(10)).await,
+        Some(Ok(vec![Change::Snapshot(Vec::new())]))
+    );
     for number in 0..20 {
         hers.send_text(&number.to_string()).await.unwrap();
     }
     let mut added = 0;
     while added < 20 {
-        let batch = view.next_batch(10).await.unwrap().unwrap();
+        let batch = within("a batch of the timeline", view.next_batch(10)).await.unwrap().unwrap();
         assert!((1..=10).contains(&batch.len()));
         added += batch.iter().filter(|change| matches!(change, Change::Added(_))).count();
     }
     view.refresh();
-    let batch = view.next_batch(10).await.unwrap().unwrap();
+    let batch = within("a batch of the timeline", view.next_batch(10)).await.unwrap().unwrap();
     let [Change::Snapshot(messages), ..] = &batch[..] else { panic!("{batch:?}") };
     assert_eq!(messages.len(), 20);
     assert_eq!(text(&messages[0]), "19");
@@ -98,23 +103,25 @@ async fn a_look_that_is_due_waits_until_the_client_is_resumed() {
         assert!(timeout(Duration::ZERO, feed.next()).await.is_err(), "it waits");
         assert!(matches!(view.snapshot().await, Err(Error::Misuse(_))));
         assert!(matches!(feed.snapshot().await, Err(Error::Misuse(_))));
-        let waiting = tokio::spawn(async move { (view.next().await, view) });
+        let waiting = tokio::spawn(async move { (within("a change", view.next()).await, view) });
         ada.client.resume().await.unwrap();
         let (change, resumed) = waiting.await.unwrap();
         let Some(Ok(Change::Snapshot(messages))) = change else { panic!("{change:?}") };
         assert_eq!(messages.iter().map(text).collect::<Vec<_>>(), ["before"]);
-        assert!(matches!(feed.next().await, Some(Ok(Update::Snapshot(_)))));
+        assert!(matches!(within("an update", feed.next()).await, Some(Ok(Update::Snapshot(_)))));
         view = resumed;
         view.refresh();
         feed.refresh();
     }
     assert_eq!(view.snapshot().await.unwrap().len(), 1);
     hers.send_text("after").await.unwrap();
-    let Some(Ok(Change::Added(added))) = view.next().await else { panic!("no change after the snapshot") };
+    let Some(Ok(Change::Added(added))) = within("a change", view.next()).await else {
+        panic!("no change after the snapshot")
+    };
     assert_eq!(text(&added), "after");
 
     drop((hers, ada));
-    assert_eq!(view.next().await, None);
+    assert_eq!(within("the end of the timeline", view.next()).await, None);
     assert!(matches!(view.snapshot().await, Err(Error::Misuse(_))));
 }
 
@@ -122,7 +129,7 @@ async fn a_look_that_is_due_waits_until_the_client_is_resumed() {
 async fn arriving(arrivals: &mut Arrivals, count: usize) -> Vec<String> {
     let mut texts = Vec::new();
     while texts.len() < count {
-        let batch = arrivals.next_batch(16).await.unwrap().unwrap();
+        let batch = within("a batch of arrivals", arrivals.next_batch(16)).await.unwrap().unwrap();
         texts.extend(batch.iter().map(|message| text(message).to_owned()));
     }
     texts

@@ -23,7 +23,7 @@ pub use world::{World, own_address};
 use std::future::Future;
 use std::time::Duration;
 
-/// How long [`eventually`] waits before it gives up: much longer than anything takes that works.
+/// How long a test waits before it gives up: much longer than anything takes that works.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until `check` gives something.
@@ -31,16 +31,24 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// # Panics
 /// When it does not within a minute; `what` says what was waited for.
 pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut check: impl FnMut() -> F) -> T {
-    let waiting = async {
+    within(what, async {
         loop {
             if let Some(found) = check().await {
                 return found;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-    };
+    })
+    .await
+}
+
+/// Waits for what must come.
+///
+/// # Panics
+/// When it does not within a minute; `what` says what was waited for.
+pub async fn within<T>(what: &str, waiting: impl Future<Output = T>) -> T {
     match tokio::time::timeout(PATIENCE, waiting).await {
-        Ok(found) => found,
+        Ok(came) => came,
         Err(_) => panic!("did not happen: {what}"),
     }
 }

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use super::soon;
 use crate::pull::{Pull, View};
 use crate::{CancelToken, Result};
 
@@ -27,6 +28,6 @@ async fn a_view_ends_when_its_client_is_shut_down() {
     tokio::task::yield_now().await;
     assert!(!waiting.is_finished());
     ended.cancel().unwrap();
-    assert_eq!(waiting.await.unwrap(), Ok(None));
-    assert_eq!(pull.next(None).await, Ok(None));
+    assert_eq!(soon(waiting).await.unwrap(), Ok(None));
+    assert_eq!(soon(pull.next(None)).await, Ok(None));
 }

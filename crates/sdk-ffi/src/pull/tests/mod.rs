@@ -3,8 +3,10 @@ mod hurry;
 mod lost;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
+use tokio::time::timeout;
 
 use super::{Pull, Snapshot, View};
 use crate::Result;
@@ -45,4 +47,9 @@ fn numbers() -> (Pull<Numbers>, Arc<Notify>, mpsc::UnboundedReceiver<u32>) {
     let go_on = Arc::new(Notify::new());
     let numbers = Numbers { last: 0, go_on: Arc::clone(&go_on), given };
     (Pull::new(numbers, Arc::default()), go_on, was_given)
+}
+
+/// Waits for what must come; nothing here takes a minute.
+async fn soon<T>(waiting: impl Future<Output = T>) -> T {
+    timeout(Duration::from_secs(60), waiting).await.expect("what must come does not")
 }
