@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError};
 
-use sealpost_protocol::SessionPolicy;
+use sealpost_protocol::{KnownKeys, SessionPolicy};
 use tokio::sync::{Mutex, Notify};
 use tokio::time::Instant;
 
@@ -41,9 +41,17 @@ pub(crate) struct Context {
     pub(crate) upkeep: Arc<Upkeep>,
     /// One exchange of tokens at a time: whoever waits finds what it brought.
     pub(crate) refreshing: Arc<Mutex<()>>,
-    clock_offset_ms: Arc<AtomicI64>,
+    /// The identity keys whose bundles were good last: a device that is met again is verified in less time.
+    pub(crate) known_keys: Arc<std::sync::Mutex<KnownKeys>>,
+    relay_clock: Arc<RelayClock>,
+}
+
+/// What we know of the relay's time.
+#[derive(Default)]
+struct RelayClock {
+    offset_ms: AtomicI64,
     /// When the relay last said what time it is: by our clock, and by one that does not jump.
-    learnt: Arc<std::sync::Mutex<Option<(u64, Instant)>>>,
+    learnt: std::sync::Mutex<Option<(u64, Instant)>>,
 }
 
 impl Context {
@@ -64,14 +72,14 @@ impl Context {
             reconnect: Arc::default(),
             upkeep: Arc::default(),
             refreshing: Arc::default(),
-            clock_offset_ms: Arc::default(),
-            learnt: Arc::default(),
+            known_keys: Arc::default(),
+            relay_clock: Arc::default(),
         }
     }
 
     /// The relay's time, as far as we know it, in milliseconds.
     pub(crate) fn server_now_ms(&self) -> u64 {
-        self.env.now_ms().saturating_add_signed(self.clock_offset_ms.load(Ordering::Relaxed))
+        self.env.now_ms().saturating_add_signed(self.relay_clock.offset_ms.load(Ordering::Relaxed))
     }
 
     /// The relay said what time it is; returns the offset, to be stored.
@@ -79,13 +87,14 @@ impl Context {
         let now_ms = self.env.now_ms();
         let offset = server_time_ms.checked_signed_diff(now_ms).unwrap_or(0);
         self.set_clock_offset(offset);
-        *self.learnt.lock().unwrap_or_else(PoisonError::into_inner) = Some((now_ms, Instant::now()));
+        *self.relay_clock.learnt.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((now_ms, Instant::now()));
         offset
     }
 
     /// Whether our clock was set, or stood still with the whole device, since the relay said what time it is.
     pub(crate) fn clock_has_jumped(&self) -> bool {
-        let learnt = *self.learnt.lock().unwrap_or_else(PoisonError::into_inner);
+        let learnt = *self.relay_clock.learnt.lock().unwrap_or_else(PoisonError::into_inner);
         learnt.is_some_and(|(then_ms, at)| {
             let passed_ms = u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX);
             then_ms.saturating_add(passed_ms).abs_diff(self.env.now_ms()) > JUMP_MS
@@ -93,7 +102,7 @@ impl Context {
     }
 
     pub(crate) fn set_clock_offset(&self, offset_ms: i64) {
-        self.clock_offset_ms.store(offset_ms, Ordering::Relaxed);
+        self.relay_clock.offset_ms.store(offset_ms, Ordering::Relaxed);
     }
 
     /// A fresh id for a message, on server time.

@@ -64,3 +64,41 @@ impl fmt::Debug for Env {
         f.write_str("Env")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// What is made at random follows a generator, and here is where each operation gets its own.
+    #[test]
+    fn every_generator_is_another() {
+        let env = Env::new(Arc::new(SystemClock));
+        let drawn = |_| {
+            let mut bytes = [0; 32];
+            env.rng().fill_bytes(&mut bytes);
+            bytes
+        };
+        let all: BTreeSet<[u8; 32]> = (0..100).map(drawn).collect();
+        assert_eq!(all.len(), 100);
+        // Each of 256 bits is sometimes set and sometimes not; by chance it fails once in 2^91.
+        let (every, any) = all.iter().fold(([0xff; 32], [0; 32]), |(mut every, mut any), bytes| {
+            for (place, byte) in bytes.iter().enumerate() {
+                every[place] &= byte;
+                any[place] |= byte;
+            }
+            (every, any)
+        });
+        assert_eq!((every, any), ([0; 32], [0xff; 32]));
+    }
+
+    #[test]
+    fn a_jitter_is_anything_up_to_its_bound() {
+        let env = Env::new(Arc::new(SystemClock));
+        assert_eq!(env.jitter(0), 0);
+        let all: BTreeSet<_> = (0..1_000).map(|_| env.jitter(3)).collect();
+        assert_eq!(all, BTreeSet::from([0, 1, 2, 3]));
+        assert_ne!(env.jitter(u64::MAX), env.jitter(u64::MAX));
+    }
+}

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use hkdf::Hkdf;
 use rand::Rng as _;
+use rand::rngs::StdRng;
 use sealpost_protocol::{Address, DeviceId as ProtocolDeviceId, IdentityKeyPair, LocalDevice};
 use sealpost_wire as wire;
 use sealpost_wire::limits::MAX_REGISTRATION_ID;
@@ -28,7 +29,7 @@ pub(crate) async fn register(ctx: &Context, proof: Vec<u8>) -> Result<Registered
     let mut rng = ctx.env.rng();
     let prepared = ctx.store.write(move |tx| {
         if tx.account()?.is_none() {
-            let registration_id = (rng.next_u32() % MAX_REGISTRATION_ID).saturating_add(1);
+            let registration_id = draw_registration_id(&mut rng);
             tx.insert_account(&IdentityKeyPair::generate(&mut rng), registration_id)?;
         }
         let account = tx.account()?.ok_or(Error::Bug("no account"))?;
@@ -58,6 +59,11 @@ pub(crate) async fn register(ctx: &Context, proof: Vec<u8>) -> Result<Registered
     });
     stored.await?;
     Ok(registered)
+}
+
+/// By which peers notice that a device was set up anew: from 1.
+fn draw_registration_id(rng: &mut StdRng) -> u32 {
+    (rng.next_u32() % MAX_REGISTRATION_ID).saturating_add(1)
 }
 
 /// What names the registration of this identity, whenever it is made: 64 hexadecimal digits that nobody else can know.
@@ -94,4 +100,27 @@ fn parse(response: wire::RegisterResponse) -> Result<(Registered, Tokens, u64)> 
     let tokens = response.tokens.ok_or(Error::Offline(Offline::NotARelay))?;
     let server_time_ms = tokens.server_time_ms;
     Ok((registered, super::tokens::from_wire(tokens), server_time_ms))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use rand::SeedableRng as _;
+
+    use super::*;
+
+    #[test]
+    fn registration_ids_follow_the_generator_and_fill_their_range() {
+        let draw = |seed, count| {
+            let rng = &mut StdRng::seed_from_u64(seed);
+            (0..count).map(|_| draw_registration_id(rng)).collect::<Vec<_>>()
+        };
+        assert_eq!(draw(1, 10), draw(1, 10));
+        assert_ne!(draw(1, 10), draw(2, 10));
+        // All of them come, and none outside.
+        let all: BTreeSet<_> = draw(1, 16 * MAX_REGISTRATION_ID).into_iter().collect();
+        assert_eq!((all.first(), all.last()), (Some(&1), Some(&MAX_REGISTRATION_ID)));
+        assert_eq!(all.len(), usize::try_from(MAX_REGISTRATION_ID).unwrap());
+    }
 }

@@ -1,7 +1,10 @@
 //! Station 5, Meet: from a bundle of the relay to a session.
 
+use std::sync::PoisonError;
+
 use sealpost_protocol::{
-    BundleError, InitiateError, PreKeyBundle, RawPreKeyBundle, RawSigned, UnixSeconds, VerifiedBundle,
+    BundleError, InitiateError, KnownKeys, PreKeyBundle, RawPreKeyBundle, RawSigned, UnixSeconds,
+    VerifiedBundle,
 };
 use sealpost_wire as wire;
 
@@ -32,7 +35,10 @@ pub(super) async fn meet(
     if bundles.is_empty() {
         return forget(ctx, user, device).await;
     }
-    let verified: Result<Vec<_>, _> = bundles.iter().map(verify).collect();
+    let verified: Result<Vec<_>, _> = {
+        let mut known = ctx.known_keys.lock().unwrap_or_else(PoisonError::into_inner);
+        bundles.iter().map(|bundle| verify(bundle, &mut known)).collect()
+    };
     let Ok(verified) = verified else { return Ok(Err(FailReason::BadKeys)) };
     if device.is_some_and(|asked| verified.iter().any(|bundle| bundle.device().get() != asked.get())) {
         return Ok(Err(FailReason::BadKeys));
@@ -82,7 +88,7 @@ async fn forget(ctx: &Context, user: UserId, device: Option<DeviceId>) -> Result
     Ok(Ok(()))
 }
 
-fn verify(bundle: &wire::Bundle) -> Result<VerifiedBundle, BundleError> {
+fn verify(bundle: &wire::Bundle, known: &mut KnownKeys) -> Result<VerifiedBundle, BundleError> {
     // A key that is absent is an empty one, which is not a key.
     let signed = bundle.signed_pre_key.clone().unwrap_or_default();
     let raw = RawPreKeyBundle {
@@ -93,9 +99,64 @@ fn verify(bundle: &wire::Bundle) -> Result<VerifiedBundle, BundleError> {
         one_time_pre_key: bundle.one_time.as_ref().map(|key| (key.id, key.public_key.as_ref())),
         kem_pre_key: bundle.kem.as_ref().map(raw_signed),
     };
-    PreKeyBundle::parse(raw)?.verify()
+    PreKeyBundle::parse(raw)?.verify_known(known)
 }
 
 fn raw_signed(key: &wire::SignedKey) -> RawSigned<'_> {
     RawSigned { id: key.id, key: &key.public_key, signature: &key.signature }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng as _;
+    use rand::rngs::StdRng;
+    use sealpost_protocol::{IdentityKeyPair, KemPreKey, KemPreKeyId, SignedPreKey, SignedPreKeyId};
+
+    use super::*;
+
+    fn bundle(identity: &IdentityKeyPair, rng: &mut StdRng) -> wire::Bundle {
+        let signed = SignedPreKey::generate(SignedPreKeyId(1), identity, 0, rng);
+        let kem = KemPreKey::generate(KemPreKeyId(2), identity, 0, rng);
+        wire::Bundle {
+            device_id: 1,
+            registration_id: 5,
+            identity_key: identity.public().serialize().to_vec().into(),
+            signed_pre_key: Some(wire::SignedKey {
+                id: 1,
+                public_key: signed.public_key().to_vec().into(),
+                signature: signed.signature().to_vec().into(),
+            }),
+            kem: Some(wire::SignedKey {
+                id: 2,
+                public_key: kem.public_key().into(),
+                signature: kem.signature().to_vec().into(),
+            }),
+            ..wire::Bundle::default()
+        }
+    }
+
+    #[test]
+    fn a_device_is_known_after_its_first_good_bundle_and_each_bundle_is_checked() {
+        let rng = &mut StdRng::seed_from_u64(1);
+        let (alice, mallory) = (IdentityKeyPair::generate(rng), IdentityKeyPair::generate(rng));
+        let mut known = KnownKeys::default();
+        // Whose keys were never good stays unknown.
+        let mut forged = bundle(&mallory, rng);
+        forged.identity_key = alice.public().serialize().to_vec().into();
+        assert!(verify(&forged, &mut known).is_err());
+        assert!(known.is_empty());
+        for _ in 0..3 {
+            let verified = verify(&bundle(&alice, rng), &mut known).unwrap();
+            assert_eq!(verified.identity_key(), alice.public());
+            assert_eq!(known.len(), 1);
+        }
+        assert!(verify(&forged, &mut known).is_err());
+        // One key of hers and one that is not.
+        let mixed = wire::Bundle { kem: bundle(&mallory, rng).kem, ..bundle(&alice, rng) };
+        assert!(verify(&mixed, &mut known).is_err());
+        let mixed = wire::Bundle { signed_pre_key: forged.signed_pre_key, ..bundle(&alice, rng) };
+        assert!(verify(&mixed, &mut known).is_err());
+        verify(&bundle(&mallory, rng), &mut known).unwrap();
+        assert_eq!(known.len(), 2);
+    }
 }
