@@ -32,6 +32,7 @@ pub mod metrics;
 mod peers;
 mod private;
 pub mod problem;
+mod random;
 mod read_ahead;
 mod relay;
 mod routes;

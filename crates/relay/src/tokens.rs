@@ -13,7 +13,6 @@ use std::path::Path;
 use aws_lc_rs::hmac;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use rand::RngExt as _;
 use sealpost_wire::id::{DeviceId, UserId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -22,6 +21,7 @@ use zeroize::Zeroizing;
 
 use crate::address::Address;
 use crate::problem::Problem;
+use crate::random;
 use crate::store::{FamilyId, IdempotencyKey, Origin, TokenHash};
 
 /// How long an access token is valid, in milliseconds: 10 minutes.
@@ -197,7 +197,7 @@ impl Signer {
 
     /// A new refresh token of a family.
     pub(crate) fn random(&self, family: FamilyId) -> RefreshToken {
-        self.tagged(family, Box::new(Zeroizing::new(rand::rng().random())))
+        self.tagged(family, random::secret())
     }
 
     /// Whether the relay issued this refresh token for its family, at any time: only its tag can say so, which nobody

@@ -16,6 +16,7 @@ use super::window::Window;
 use crate::bus::Attached;
 use crate::limits::{ConnectionLimits, Flooding};
 use crate::problem::Problem;
+use crate::random;
 use crate::state::State;
 use crate::store::{MailboxState, Noted};
 use crate::tokens::Access;
@@ -68,7 +69,7 @@ pub(super) fn welcome(
 ) -> Welcome {
     let MailboxState { trimmed, told, .. } = mailbox.unwrap_or_default();
     Welcome {
-        session_id: uuid::Builder::from_random_bytes(rand::random()).into_uuid().to_string(),
+        session_id: random::id().to_string(),
         epoch: state.store.epoch(),
         server_time_ms: state.clock.unix_ms(),
         ping_interval_s: PING_INTERVAL_S,

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, StatusCode};
 use sealpost_wire::id::{DeviceId, UserId};
 use sealpost_wire::{RegisterRequest, RegisterResponse};
 
-use super::{auth, idempotency_key, random_id};
+use super::{auth, idempotency_key};
 use crate::address::Address;
 use crate::body::{KeysBody, Proto};
 use crate::bus::Nudge;
@@ -16,6 +16,7 @@ use crate::fault::{self, Station};
 use crate::keys::{self, CheckedKeys};
 use crate::peers::Guest;
 use crate::problem::Problem;
+use crate::random;
 use crate::state::State;
 use crate::store::{FamilyId, NewAccount, NewFamily};
 use crate::tokens::REFRESH_LIFE_MS;
@@ -33,9 +34,9 @@ pub(super) async fn register(
     state.registration.check(&request.proof)?;
     keys::check_identity(request.registration_id, &request.identity_key)?;
     let keys = CheckedKeys::parse_first(request.keys.ok_or(Problem::BadKeys)?)?;
-    let address = Address { user: UserId::from_bytes(random_id()), device: DeviceId::PRIMARY };
+    let address = Address { user: UserId::from_bytes(random::id().into_bytes()), device: DeviceId::PRIMARY };
     let now_ms = state.clock.unix_ms();
-    let refresh = state.signer.random(FamilyId(random_id()));
+    let refresh = state.signer.random(FamilyId(random::id().into_bytes()));
     let new = NewAccount {
         address,
         registration_id: request.registration_id,

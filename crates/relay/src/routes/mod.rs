@@ -103,11 +103,6 @@ fn device_in_path(text: &str) -> Result<sealpost_wire::id::DeviceId, Problem> {
     sealpost_wire::id::DeviceId::new(in_path(text)?).map_err(|_| Problem::NotFound)
 }
 
-/// 16 random bytes as a UUIDv4 (RFC 9562, section 5.4): the ids the relay gives out cannot be walked.
-fn random_id() -> [u8; 16] {
-    uuid::Builder::from_random_bytes(rand::random()).into_uuid().into_bytes()
-}
-
 /// What makes a repeated request the same: a header of at most 64 bytes, of which a hash is kept.
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };

@@ -7,10 +7,11 @@ use axum::http::StatusCode;
 use sealpost_wire::id::{ThreadId, UserId};
 use sealpost_wire::{CreateThread, Thread};
 
-use super::{InPath, in_path, random_id};
+use super::{InPath, in_path};
 use crate::auth::Authenticated;
 use crate::body::Proto;
 use crate::problem::Problem;
+use crate::random;
 use crate::state::State;
 use crate::store::{Created, NewThread, ThreadRow};
 
@@ -26,7 +27,7 @@ pub(super) async fn create(
         return Err(Problem::Malformed);
     }
     state.limiter.thread(creator, state.clock.monotonic())?;
-    let id = ThreadId::from_bytes(random_id());
+    let id = ThreadId::from_bytes(random::id().into_bytes());
     let new = NewThread { id, creator, peer, now_ms: state.clock.unix_ms() };
     match state.store.create_thread(new).await? {
         Created::New => {

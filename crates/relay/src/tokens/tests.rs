@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use super::*;
 
 const NOW_MS: u64 = 1_764_000_000_000;
@@ -164,4 +166,28 @@ fn only_a_refresh_token_that_was_issued_for_its_family_proves_it() {
     {
         assert!(RefreshToken::parse(&bad).is_err());
     }
+}
+
+#[test]
+fn every_refresh_token_has_a_secret_of_its_own() {
+    let (_folder, signer) = signer();
+    let hashes: BTreeSet<_> = (0..100).map(|_| signer.random(FAMILY).hash().0).collect();
+    assert_eq!(hashes.len(), 100);
+}
+
+/// What it proves is in its claims and in the key, which is random. So two are equal only if they say the same.
+#[test]
+fn nothing_in_an_access_token_is_random() {
+    let (_folder, signer) = signer();
+    let issue = |signer: &Signer, address, family, now_ms| signer.issue(address, family, now_ms).unwrap().0;
+    let token = issue(&signer, OURS, FAMILY, NOW_MS);
+    assert_eq!(issue(&signer, OURS, FAMILY, NOW_MS), token);
+    let others = [
+        issue(&signer, Address { user: UserId::from_bytes([0x12; 16]), ..OURS }, FAMILY, NOW_MS),
+        issue(&signer, Address { device: DeviceId::new(2).unwrap(), ..OURS }, FAMILY, NOW_MS),
+        issue(&signer, OURS, FamilyId([0x23; 16]), NOW_MS),
+        issue(&signer, OURS, FAMILY, NOW_MS + 1_000),
+        issue(&self::signer().1, OURS, FAMILY, NOW_MS),
+    ];
+    assert!(others.iter().all(|other| *other != token));
 }

@@ -1,5 +1,6 @@
 //! Tokens over time: rotation, lost answers, theft, expiry.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sealpost_wire::frame::Body;
@@ -242,5 +243,29 @@ async fn a_registration_whose_answer_was_lost_is_repeated() {
     let other: RegisterResponse = register("theirs").await.body();
     assert_ne!(other.user_id, again.user_id);
     register(&"x".repeat(65)).await.refused(400, reason::MALFORMED);
+    world.relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn no_two_accounts_threads_or_connections_share_an_id_or_a_secret() {
+    let world = World::start().await;
+    let (mut users, mut families, mut secrets) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let (mut access, mut threads, mut connections) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    for _ in 0..3 {
+        let (alice, bob, thread) = world.pair().await;
+        threads.insert(thread);
+        for party in [alice, bob] {
+            let (_socket, welcome) = Socket::connect_with(&world, hello(&party)).await;
+            connections.insert(welcome.session_id);
+            for token in [party.tokens.clone(), refreshed(&world, &party).await.tokens] {
+                secrets.insert(token.refresh_token[33..97].to_owned());
+            }
+            users.insert(party.user);
+            families.insert(party.tokens.refresh_token[..32].to_owned());
+            access.insert(party.tokens.access_token);
+        }
+    }
+    let counts = [users.len(), families.len(), access.len(), threads.len(), connections.len(), secrets.len()];
+    assert_eq!(counts, [6, 6, 6, 3, 6, 12]);
     world.relay.shutdown().await;
 }
