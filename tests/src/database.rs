@@ -1,9 +1,11 @@
 //! The databases of a client and of the relay, opened by somebody else.
 
 use std::path::Path;
+use std::time::Duration;
 
 use hkdf::Hkdf;
 use rusqlite::{Connection, Params};
+use sealpost_core::UserId;
 use sha2::Sha256;
 
 /// Opens the file as docs/storage.md describes it.
@@ -33,4 +35,26 @@ pub fn take_one_time_keys(relay: &Connection, which: &str, values: impl Params) 
         WHERE one_time.user_id = pre_key_mark.user_id AND one_time.device_id = pre_key_mark.device_id
             AND one_time.kind = pre_key_mark.kind)";
     relay.execute(count, []).expect("the rest is counted");
+}
+
+/// Lets the relay in this folder hand out the keys of `other` as those of `user`: what happens when somebody starts over on
+/// a new phone, and what a relay does that wants to read along.
+///
+/// # Panics
+/// When the database is not the relay's.
+#[expect(clippy::expect_used, reason = "what goes wrong here fails a test, and says why")]
+pub fn swap_keys(relay: &Path, user: UserId, other: UserId) {
+    let relay = Connection::open(relay.join("relay.db")).expect("the file opens");
+    relay.busy_timeout(Duration::from_secs(60)).expect("a time-out");
+    let (user, other) = (user.as_bytes(), other.as_bytes());
+    let identity = "UPDATE device SET (registration_id, identity_key) =
+        (SELECT registration_id, identity_key FROM device WHERE user_id = ?2) WHERE user_id = ?1";
+    relay.execute(identity, [user, other]).expect("the identity key is replaced");
+    // One-time keys stay behind: the last-resort key will do.
+    for table in ["signed_pre_key", "one_time_pre_key"] {
+        let delete = format!("DELETE FROM {table} WHERE user_id = ?1");
+        relay.execute(&delete, [user]).expect("the old pre-keys are gone");
+    }
+    let signed = "UPDATE signed_pre_key SET user_id = ?1 WHERE user_id = ?2";
+    relay.execute(signed, [user, other]).expect("the pre-keys are replaced");
 }

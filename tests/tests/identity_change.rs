@@ -9,28 +9,9 @@ use rusqlite::params;
 use sealpost_core::{
     Delivery, Direction, Event, Events, FailReason, MessageBody, Thread, TrustState, Undecryptable, UserId,
 };
-use sealpost_e2e::open_database;
+use sealpost_e2e::{open_database, swap_keys};
 use sealpost_testkit::{Party, PartyDisk, World, eventually, history};
 use tokio::time::timeout;
-
-/// Lets the relay hand out the keys of `other` as those of `user`: what happens when somebody starts over on a new
-/// phone, and what a relay does that wants to read along.
-fn swap_keys(world: &World, user: UserId, other: UserId) {
-    let db = rusqlite::Connection::open(world.relay_dir().join("relay.db")).unwrap();
-    db.busy_timeout(Duration::from_secs(60)).unwrap();
-    let (user, other) = (user.as_bytes(), other.as_bytes());
-    db.execute(
-        "UPDATE device SET (registration_id, identity_key) =
-            (SELECT registration_id, identity_key FROM device WHERE user_id = ?2) WHERE user_id = ?1",
-        [user, other],
-    )
-    .unwrap();
-    // One-time keys stay behind: the last-resort key will do.
-    for table in ["signed_pre_key", "one_time_pre_key"] {
-        db.execute(&format!("DELETE FROM {table} WHERE user_id = ?1"), [user]).unwrap();
-    }
-    db.execute("UPDATE signed_pre_key SET user_id = ?1 WHERE user_id = ?2", [user, other]).unwrap();
-}
 
 /// Ada knows Ben; then his keys are those of somebody else.
 async fn changed(world: &World, verified: bool) -> (Party, Party, Events) {
@@ -46,7 +27,7 @@ async fn changed(world: &World, verified: bool) -> (Party, Party, Events) {
     let theirs = mallory.client.user_id();
     mallory.close().await;
     let events = ada.client.events();
-    swap_keys(world, ben.client.user_id(), theirs);
+    swap_keys(&world.relay_dir(), ben.client.user_id(), theirs);
     (ada, ben, events)
 }
 
@@ -136,7 +117,7 @@ async fn start_over(world: &World, user: UserId, old: &PartyDisk) -> PartyDisk {
             params![id, device, access, expires, refresh],
         )
         .unwrap();
-    swap_keys(world, user, registered);
+    swap_keys(&world.relay_dir(), user, registered);
     new
 }
 

@@ -1,0 +1,166 @@
+//! What earlier versions have left on disk (`tests/data`, made by `freeze`) opens with every row, and goes on where it was: the
+//! client's file without a network, and then all of them with the relay's.
+
+#![cfg(test)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sealpost_core::{
+    Delivery, Direction, FailReason, Message, MessageBody, Thread, TrustState, Undecryptable,
+};
+use sealpost_e2e::FROZEN_MS;
+use sealpost_relay::{Config, Relay};
+use sealpost_testkit::{ManualClock, Party, PartyDisk, eventually, history};
+use tempfile::TempDir;
+
+const SENT: Direction = Direction::Outgoing(Delivery::Sent);
+const QUEUED: Direction = Direction::Outgoing(Delivery::Queued);
+const DELIVERED: Direction = Direction::Outgoing(Delivery::Delivered);
+const READ: Direction = Direction::Outgoing(Delivery::Read);
+
+/// The folders of `tests/data`, one for each schema.
+fn schemas() -> Vec<PathBuf> {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
+    let mut folders: Vec<_> = fs::read_dir(data).unwrap().map(|entry| entry.unwrap().path()).collect();
+    folders.sort();
+    assert!(!folders.is_empty());
+    folders
+}
+
+/// A copy that may be changed.
+fn copied(from: &Path) -> TempDir {
+    let to = tempfile::tempdir().unwrap();
+    fs::create_dir(to.path().join("relay")).unwrap();
+    for file in ["ada.db", "ben.db", "cyd.db", "relay/relay.db", "relay/signing.key"] {
+        fs::copy(from.join(file), to.path().join(file)).unwrap();
+    }
+    to
+}
+
+fn shown(messages: &[Message]) -> Vec<(String, Direction)> {
+    let shown = messages.iter().map(|message| {
+        let text = match &message.body {
+            MessageBody::Text(text) => text.clone(),
+            MessageBody::Undecryptable(cause) => format!("{cause:?}"),
+            other => panic!("{other:?}"),
+        };
+        (text, message.direction)
+    });
+    shown.collect()
+}
+
+/// What a thread shows, oldest first.
+async fn shows(thread: &Thread) -> Vec<(String, Direction)> {
+    shown(&history(thread).await)
+}
+
+fn owned<const N: usize>(rows: [(&str, Direction); N]) -> Vec<(String, Direction)> {
+    rows.into_iter().map(|(text, direction)| (text.to_owned(), direction)).collect()
+}
+
+/// The thread whose first message this is.
+async fn thread(party: &Party, first: &str) -> Thread {
+    for thread in party.client.threads().await.unwrap() {
+        if shows(&thread).await.first().is_some_and(|(text, _)| text == first) {
+            return thread;
+        }
+    }
+    panic!("no thread begins with {first}")
+}
+
+fn is_read(read: bool) -> Direction {
+    Direction::Incoming { read }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_earlier_database_opens_with_every_row_and_every_state() {
+    for schema in schemas() {
+        let dir = copied(&schema);
+        let clock = ManualClock::at(FROZEN_MS);
+        let ada = PartyDisk::new(dir.path(), "ada", "http://127.0.0.1:1").with_clock(&clock).open().await;
+        assert_eq!(ada.client.threads().await.unwrap().len(), 4);
+        let with_ben = thread(&ada, "one").await;
+        let undecryptable = format!("{:?}", Undecryptable::NotDecryptable);
+        let expected = owned([
+            ("one", READ),
+            ("two", READ),
+            ("three", DELIVERED),
+            ("four", is_read(true)),
+            ("five", is_read(true)),
+            ("six", is_read(false)),
+            (&undecryptable, is_read(false)),
+            ("after the late one", is_read(false)),
+            ("unanswered", QUEUED),
+            ("queued", QUEUED),
+            ("queued behind it", QUEUED),
+        ]);
+        assert_eq!(shows(&with_ben).await, expected, "{}", schema.display());
+        assert_eq!(with_ben.peer().trust().await.unwrap(), TrustState::FirstUse);
+        let with_cyd = thread(&ada, "to cyd, who is away").await;
+        assert_eq!(shows(&with_cyd).await, owned([("to cyd, who is away", SENT)]));
+        let with_dan = thread(&ada, "hello dan").await;
+        let failed = Direction::Outgoing(Delivery::Failed(FailReason::IdentityChanged));
+        assert_eq!(shows(&with_dan).await, owned([("hello dan", DELIVERED), ("a secret", failed)]));
+        assert_eq!(with_dan.peer().trust().await.unwrap(), TrustState::ChangedSinceVerified);
+        let with_eve = thread(&ada, "hello eve").await;
+        assert_eq!(with_eve.peer().trust().await.unwrap(), TrustState::Verified);
+        // Words are found, of what was indexed before and of what is indexed now.
+        eventually("it is found", async || ada.client.search("late", 5).await.unwrap().pop()).await;
+        ada.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_go_on_where_an_earlier_version_has_left_them() {
+    for schema in schemas() {
+        let dir = copied(&schema);
+        let clock = ManualClock::at(FROZEN_MS);
+        let config = Config { clock: Arc::new(clock.clone()), ..Config::local(dir.path().join("relay")) };
+        let relay = Relay::start(config).await.unwrap();
+        let disk = |name: &str| PartyDisk::new(dir.path(), name, &relay.url()).with_clock(&clock);
+        let (ada, ben, cyd) = (disk("ada").open().await, disk("ben").open().await, disk("cyd").open().await);
+        // What waited leaves in its order, each message once; what was late comes to its place.
+        let (hers, his) = (thread(&ada, "one").await, thread(&ben, "one").await);
+        let undecryptable = format!("{:?}", Undecryptable::NotDecryptable);
+        let expected = [
+            "one",
+            "two",
+            "three",
+            "four",
+            "five",
+            "six",
+            &undecryptable,
+            "late",
+            "after the late one",
+            "unanswered",
+            "queued",
+            "queued behind it",
+        ];
+        eventually("both have all", async || {
+            let texts = |shown: Vec<(String, Direction)>| -> Vec<String> {
+                shown.into_iter().map(|(text, _)| text).collect()
+            };
+            let (on_hers, on_his) = (texts(shows(&hers).await), texts(shows(&his).await));
+            let mut sent = expected;
+            sent[6] = "damaged";
+            (on_hers == expected && on_his == sent).then_some(())
+        })
+        .await;
+        for message in history(&hers).await.iter().rev().take(3) {
+            ada.message_reaches(&hers, message.id, |state| *state == DELIVERED).await;
+        }
+        // The sessions go on, in both directions, and so does the one that was about to begin.
+        let message = his.send_text("and on it goes").await.unwrap();
+        ben.message_reaches(&his, message.id, |state| *state == DELIVERED).await;
+        let cyds = eventually("cyd's thread", async || cyd.client.threads().await.unwrap().pop()).await;
+        assert_eq!(cyd.texts_when(&cyds, 1).await, ["to cyd, who is away"]);
+        let message = cyds.send_text("here I am").await.unwrap();
+        cyd.message_reaches(&cyds, message.id, |state| *state == DELIVERED).await;
+        for party in [ada, ben, cyd] {
+            party.close().await;
+        }
+        relay.shutdown().await;
+    }
+}
