@@ -60,3 +60,24 @@ async fn an_acknowledgement_that_is_refused_is_repeated_on_the_same_connection()
     assert!(watch.refused.load(Ordering::SeqCst) > 0, "nothing was refused");
     assert_eq!(watch.hellos.load(Ordering::SeqCst), 1, "the connection goes on");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_above_what_a_recipient_takes_from_one_sender_is_sent_later() {
+    let world = World::start_with(|mut config| {
+        // Every message is too much, for two and a half seconds.
+        config.limits.set(Name::PairBytes, Some(Rate::new(1, 1, Duration::from_millis(2_500))));
+        config
+    })
+    .await;
+    let watch = Watch::default();
+    let proxy = Proxy::start(world.addr(), watch.clone()).await;
+    let (ada, ben) = (world.disk("ada").through(&proxy.url()).come().await, world.party("ben").await);
+    let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
+    for line in ["one", "two", "three"] {
+        hers.send_text(line).await.unwrap();
+    }
+    let texts = ben.texts_when(&his, 3).await;
+    assert_eq!(texts, ["one", "two", "three"]);
+    assert!(watch.refused.load(Ordering::SeqCst) > 0, "nothing was refused");
+    assert_eq!(watch.hellos.load(Ordering::SeqCst), 1, "the connection goes on");
+}

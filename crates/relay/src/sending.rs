@@ -2,7 +2,7 @@
 
 use futures_util::future::BoxFuture;
 use prost::Message as _;
-use sealpost_wire::id::{ClientMsgId, ThreadId};
+use sealpost_wire::id::{ClientMsgId, ThreadId, UserId};
 use sealpost_wire::limits::{CLOCK_AHEAD_MS, DEDUPE_WINDOW_MS, MAILBOX_TTL_S, MAX_CIPHERTEXT};
 use sealpost_wire::send_ack::Status;
 use sealpost_wire::{DeviceCopy, Send, SendAck};
@@ -35,9 +35,19 @@ impl Sent {
 /// What becomes of a send.
 pub(crate) type Sending = BoxFuture<'static, Result<Sent, Problem>>;
 
-/// Charges a send to its sender, before anything else is done with it.
+/// Charges a send to its sender, before anything else is done with it. What it brings to its recipients is charged when
+/// it is stored.
 pub(crate) fn charge(state: &State, sender: Address, send: &Send) -> Result<Wait, Problem> {
-    state.limiter.send(sender, send.encoded_len(), state.clock.monotonic())
+    let now = state.clock.monotonic();
+    let (mut wait, mut before) = (Wait::NONE, None);
+    for copy in &send.copies {
+        // The copies of one user stand together. An id that is none is refused later.
+        let Ok(recipient) = UserId::from_slice(&copy.user_id) else { continue };
+        if before.replace(recipient) != Some(recipient) {
+            wait = wait.max(state.limiter.inbound(sender.user, recipient, now)?);
+        }
+    }
+    Ok(wait.max(state.limiter.send(sender, send.encoded_len(), now)?))
 }
 
 /// Hands a send that was charged to the store *now*, so that sends called one after another are appended in that order.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use sealpost_wire::limits::{MAX_ACK_KEYS, MAX_FRAME, MAX_UPLOAD_KEYS};
+use sealpost_wire::limits::{MAX_ACK_KEYS, MAX_FRAME, MAX_UPLOAD_KEYS, ROW_BYTES};
 
 use super::bucket::Rate;
 
@@ -18,6 +18,12 @@ pub enum Name {
     AckRows,
     /// Bytes that a user sends.
     SendBytes,
+    /// Bytes that a user brings into the mailboxes of another one.
+    PairBytes,
+    /// Of these, those that pass whatever others bring there.
+    ShareBytes,
+    /// Bytes that come into the mailboxes of a user, in threads that they have accepted.
+    RecipientBytes,
     /// Time of the store's writer that a user took.
     WriterTime,
     /// Connections that a user opens.
@@ -43,7 +49,7 @@ pub enum Name {
 }
 
 /// How many limits there are.
-pub(super) const COUNT: usize = 15;
+pub(super) const COUNT: usize = 18;
 
 impl Name {
     /// The place in the table.
@@ -80,6 +86,10 @@ pub enum Scope {
     Pair,
     /// The user that is asked about.
     Target,
+    /// A user that sends, and the user that receives.
+    SenderAndRecipient,
+    /// The user that receives.
+    Recipient,
 }
 
 /// What happens above a limit.
@@ -93,6 +103,8 @@ pub enum Over {
     LastResort,
     /// The connection is closed with 4429.
     Close,
+    /// What holds for the recipient holds for this sender too.
+    Recipient,
 }
 
 /// What happens when there are too many buckets to know.
@@ -128,11 +140,14 @@ pub struct Limit {
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
+/// Most bytes that a message brings to one user: the rows of 127 devices.
+const MOST_INBOUND: usize = MAX_FRAME + 127 * ROW_BYTES as usize;
+
 /// Every limit, in the order of [`Name`].
 pub const TABLE: [Limit; COUNT] = {
     use Name as N;
     use Over::{Close, LastResort, Refuse as Say, Slow};
-    use Scope::{Connection, Device, Network, Pair, Target, User};
+    use Scope::{Connection, Device, Network, Pair, SenderAndRecipient, Target, User};
     use Unit::{Bytes, Micros, Requests, Rows};
     use Unsure::{Allow, Refuse};
 
@@ -183,6 +198,33 @@ pub const TABLE: [Limit; COUNT] = {
             Slow(SECOND),
             Allow,
             MAX_FRAME,
+        ),
+        row(
+            N::PairBytes,
+            "pair_bytes",
+            (Bytes, SenderAndRecipient),
+            Rate::new(64 << 20, 256 << 10, SECOND),
+            Slow(SECOND),
+            Allow,
+            MOST_INBOUND,
+        ),
+        row(
+            N::ShareBytes,
+            "share_bytes",
+            (Bytes, SenderAndRecipient),
+            Rate::new(1 << 20, 4 << 10, SECOND),
+            Over::Recipient,
+            Allow,
+            MOST_INBOUND,
+        ),
+        row(
+            N::RecipientBytes,
+            "recipient_bytes",
+            (Bytes, Scope::Recipient),
+            Rate::new(128 << 20, 1 << 20, SECOND),
+            Slow(SECOND),
+            Allow,
+            MOST_INBOUND,
         ),
         row(
             N::WriterTime,
@@ -288,12 +330,15 @@ impl fmt::Display for Limit {
             Scope::Network => "network",
             Scope::Pair => "device and target",
             Scope::Target => "target",
+            Scope::SenderAndRecipient => "sender and recipient",
+            Scope::Recipient => "recipient",
         };
         let over = match self.over {
             Over::Refuse => "429".to_owned(),
             Over::Slow(slack) => format!("slowed by up to {} s, then 429", slack.as_secs()),
             Over::LastResort => "last-resort key".to_owned(),
             Over::Close => "close 4429".to_owned(),
+            Over::Recipient => "`recipient_bytes` applies".to_owned(),
         };
         let unsure = match self.unsure {
             Unsure::Allow => "allowed",

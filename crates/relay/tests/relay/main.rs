@@ -13,6 +13,7 @@ mod connections;
 mod crash;
 mod drain;
 mod full_disk;
+mod inbound;
 mod kills;
 mod lane;
 mod limits;

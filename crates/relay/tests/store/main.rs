@@ -8,10 +8,12 @@ mod world;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use sealpost_relay::clock::SystemClock;
-use sealpost_relay::store::Store;
+use sealpost_relay::clock::{Clock as _, SystemClock};
+use sealpost_relay::limits::{Limiter, Limits, Name, Rate};
 use sealpost_relay::store::sqlite::SqliteStore;
+use sealpost_relay::store::{Append, Appended, Store};
 
 fn open(folder: &Path) -> Arc<dyn Store> {
     Arc::new(SqliteStore::open(folder, Arc::new(SystemClock::new()), Arc::default(), Arc::default()).unwrap())
@@ -83,4 +85,22 @@ fn a_folder_belongs_to_one_store() {
     let second =
         SqliteStore::open(folder.path(), Arc::new(SystemClock::new()), Arc::default(), Arc::default());
     assert!(matches!(second, Err(sealpost_relay::store::sqlite::OpenError::InUse)));
+}
+
+#[tokio::test]
+async fn what_is_stored_counts_for_its_recipient_though_nobody_waits_for_the_answer() {
+    let mut limits = Limits::none();
+    limits.set(Name::PairBytes, Some(Rate::new(1, 1, Duration::from_secs(3_600))));
+    let (folder, limiter, clock) =
+        (tempfile::tempdir().unwrap(), Arc::new(Limiter::new(limits)), Arc::new(SystemClock::new()));
+    let (now, to) = (clock.monotonic(), Arc::clone(&limiter));
+    let store = SqliteStore::open(folder.path(), clock, Arc::default(), to).unwrap();
+    let pair = world::pair(&store).await;
+    let refused = || limiter.inbound(pair.a.user, pair.b.user, now).is_err();
+    let not_for_them = Append { roster_version: 9, ..world::append(&pair, 1) };
+    assert!(matches!(store.append(not_for_them).await, Ok(Appended::StaleRoster { .. })));
+    assert!(!refused());
+    drop(store.append(world::append(&pair, 1)));
+    assert!(matches!(store.append(world::append(&pair, 1)).await, Ok(Appended::Duplicate(_))));
+    assert!(refused());
 }

@@ -12,10 +12,17 @@ use super::requests::{self, Requested};
 use super::trim;
 use crate::address::Address;
 use crate::fault::{self, Station};
+use crate::limits::Inbound;
 use crate::store::{Append, Appended, BodyHash, Copy, Stored};
 
-/// Decides first, in the order in which a refusal may say something (membership before all else), then writes.
-pub(super) fn append(tx: &Connection, arrivals: &Arrivals, append: &Append) -> Result<Appended> {
+/// Decides first, in the order in which a refusal may say something (membership before all else), then writes, and notes
+/// what came to whom.
+pub(super) fn append(
+    tx: &Connection,
+    arrivals: &Arrivals,
+    append: &Append,
+    inbound: &mut Vec<Inbound>,
+) -> Result<Appended> {
     let Some(lane) = lane(tx, append.thread, append.sender.user)? else { return Ok(Appended::NotMember) };
     if !lane.live.iter().any(|(address, _)| *address == append.sender) {
         return Ok(Appended::SenderRevoked);
@@ -39,10 +46,20 @@ pub(super) fn append(tx: &Connection, arrivals: &Arrivals, append: &Append) -> R
         requests::count(tx, append, message)?;
     }
     for copy in &append.copies {
-        deliver(tx, arrivals.next(), append, copy, stored, lane.not_accepted.contains_key(&copy.to.user))?;
+        let accepted = !lane.not_accepted.contains_key(&copy.to.user);
+        deliver(tx, arrivals.next(), append, copy, stored, !accepted)?;
+        note(inbound, copy, accepted);
     }
     fault::at(Station::SendBeforeCommit);
     Ok(Appended::Stored(stored))
+}
+
+fn note(inbound: &mut Vec<Inbound>, copy: &Copy, accepted: bool) {
+    let (recipient, bytes) = (copy.to.user, row_bytes(copy.envelope.ciphertext.len()));
+    match inbound.iter_mut().rev().find(|one| one.recipient == recipient) {
+        Some(one) => one.bytes = one.bytes.saturating_add(bytes),
+        None => inbound.push(Inbound { recipient, bytes, accepted }),
+    }
 }
 
 /// A thread as a send meets it.

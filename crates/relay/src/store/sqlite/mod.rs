@@ -70,12 +70,15 @@ pub struct SqliteStore {
     writer: Writer,
     arrivals: Arc<Arrivals>,
     revocations: Arc<Revocations>,
+    limiter: Arc<Limiter>,
+    clock: Arc<dyn Clock>,
     epoch: u64,
     _lock: File,
 }
 
 impl SqliteStore {
-    /// Opens the store in this folder, or makes one. The limiter is told how long the writer worked for whom.
+    /// Opens the store in this folder, or makes one. The limiter is told how long the writer worked for whom,
+    /// and what came into whose mailboxes.
     ///
     /// # Errors
     /// [`OpenError`]; nothing was changed but for migrations that went through.
@@ -99,12 +102,15 @@ impl SqliteStore {
         (metrics, limiter): (Arc<Metrics>, Arc<Limiter>),
     ) -> Result<Self, OpenError> {
         let (epoch, arrivals) = (read_epoch(&db)?, Arc::new(Arrivals::open(&db)?));
-        let writer = Writer::start(db, clock, metrics, limiter, Room::open(folder))?;
+        let writer =
+            Writer::start(db, Arc::clone(&clock), metrics, Arc::clone(&limiter), Room::open(folder))?;
         Ok(Self {
             readers: Readers::start(&database(folder))?,
             writer,
             arrivals,
             revocations: Arc::default(),
+            limiter,
+            clock,
             epoch,
             _lock: lock,
         })
@@ -138,9 +144,10 @@ impl Store for SqliteStore {
         };
         // A device that was there before has lost its tokens.
         self.writer.write_and_then(Payer::Anonymous, Need::Grows, create, move |device| {
-            if *device != fresh {
-                revocations.note(*device);
+            if device != fresh {
+                revocations.note(device);
             }
+            device
         })
     }
 
@@ -155,9 +162,10 @@ impl Store for SqliteStore {
             Need::Frees,
             move |tx| accounts::revoke(tx, address),
             move |was_there| {
-                if *was_there {
+                if was_there {
                     revocations.note(address);
                 }
+                was_there
             },
         )
     }
@@ -174,8 +182,9 @@ impl Store for SqliteStore {
             move |tx| tokens::rotate(tx, &rotation),
             move |rotated| {
                 if let Rotated::ReuseDetected(device) = rotated {
-                    revocations.note(*device);
+                    revocations.note(device);
                 }
+                rotated
             },
         )
     }
@@ -188,8 +197,9 @@ impl Store for SqliteStore {
             move |tx| tokens::end(tx, family),
             move |owner| {
                 if let Some(device) = owner {
-                    revocations.note(*device);
+                    revocations.note(device);
                 }
+                owner
             },
         )
     }
@@ -225,8 +235,16 @@ impl Store for SqliteStore {
 
     fn append(&self, append: Append) -> Answer<Appended> {
         let arrivals = Arc::clone(&self.arrivals);
-        let payer = Payer::User(append.sender.user);
-        self.writer.write(payer, Need::Grows, move |tx| append::append(tx, &arrivals, &append))
+        let (limiter, clock) = (Arc::clone(&self.limiter), Arc::clone(&self.clock));
+        let sender = append.sender.user;
+        let work = move |tx: &Connection| {
+            let mut inbound = Vec::new();
+            append::append(tx, &arrivals, &append, &mut inbound).map(|appended| (appended, inbound))
+        };
+        self.writer.write_and_then(Payer::User(sender), Need::Grows, work, move |(appended, inbound)| {
+            limiter.delivered(sender, &inbound, clock.monotonic());
+            appended
+        })
     }
 
     fn mailbox(&self, address: Address) -> Answer<MailboxState> {

@@ -76,17 +76,17 @@ impl Writer {
         need: Need,
         work: impl Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Answer<T> {
-        self.write_and_then(payer, need, work, |_| ())
+        self.write_and_then(payer, need, work, |done| done)
     }
 
-    /// As [`Self::write`]. Once it is durable, `then` is called before the answer, whether or not anybody waits for
-    /// that.
-    pub(super) fn write_and_then<T: Send + 'static>(
+    /// As [`Self::write`]. Once it is durable, `then` makes the answer of what was done, whether or not anybody waits
+    /// for that.
+    pub(super) fn write_and_then<D: Send + 'static, T: Send + 'static>(
         &self,
         payer: Payer,
         need: Need,
-        work: impl Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
-        then: impl FnOnce(&T) + Send + 'static,
+        work: impl Fn(&Connection) -> rusqlite::Result<D> + Send + 'static,
+        then: impl FnOnce(D) -> T + Send + 'static,
     ) -> Answer<T> {
         let (reply, answer) = oneshot::channel();
         let operation: Box<dyn Operation> = Box::new(Pending { need, work, done: None, then, reply });
@@ -136,19 +136,20 @@ pub(super) trait Operation: Send {
     fn answer(self: Box<Self>, outcome: Result<(), StoreError>);
 }
 
-struct Pending<T, F, N> {
+struct Pending<D, T, F, N> {
     need: Need,
     work: F,
-    done: Option<T>,
+    done: Option<D>,
     then: N,
     reply: oneshot::Sender<Result<T, StoreError>>,
 }
 
-impl<T, F, N> Operation for Pending<T, F, N>
+impl<D, T, F, N> Operation for Pending<D, T, F, N>
 where
+    D: Send,
     T: Send,
-    F: Fn(&Connection) -> rusqlite::Result<T> + Send,
-    N: FnOnce(&T) + Send,
+    F: Fn(&Connection) -> rusqlite::Result<D> + Send,
+    N: FnOnce(D) -> T + Send,
 {
     fn need(&self) -> Need {
         self.need
@@ -161,7 +162,7 @@ where
 
     fn answer(self: Box<Self>, outcome: Result<(), StoreError>) {
         let Self { done, then, reply, .. } = *self;
-        let answer = outcome.and_then(|()| done.ok_or(StoreError::Unavailable)).inspect(then);
+        let answer = outcome.and_then(|()| done.map(then).ok_or(StoreError::Unavailable));
         // Nobody waits any more when the requester hung up; what was stored stays stored.
         let _ = reply.send(answer);
     }

@@ -1,0 +1,142 @@
+//! The buckets of one limit, by whom they are for. Their number is bounded.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sealpost_wire::id::UserId;
+
+use super::Wait;
+use super::bucket::{Bucket, Rate};
+use super::table::{Limit, Over, Unsure};
+use crate::address::Address;
+use crate::problem::Problem;
+
+/// Most buckets that are kept for one limit: at most 10 MB. A flood of requesters fills one limit and no other.
+pub(super) const MOST_BUCKETS: usize = 65_536;
+/// Full buckets are looked for at most this often, as it takes time.
+const TIDY_EVERY: Duration = Duration::from_secs(1);
+/// What somebody is told to wait when nobody knows.
+const UNSURE_WAIT: Duration = Duration::from_secs(1);
+
+/// Whom a bucket is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Key {
+    Device(Address),
+    User(UserId),
+    Network(IpAddr),
+    /// A device that asks, and the user it asks about.
+    Asked(Address, UserId),
+    /// Who sends, and who receives.
+    Sent(UserId, UserId),
+}
+
+/// One limit: its buckets, and what became of those who asked.
+#[derive(Debug, Default)]
+pub(super) struct Row {
+    buckets: Mutex<Buckets>,
+    pub(super) refused: AtomicU64,
+    pub(super) slowed: AtomicU64,
+    pub(super) unsure: AtomicU64,
+}
+
+impl Row {
+    /// Takes so many units, or says how long to wait. No units at all: only looks whether earlier ones are to be waited
+    /// for.
+    ///
+    /// # Errors
+    /// [`Problem::RateLimited`]; nothing was taken.
+    pub(super) fn take(
+        &self,
+        limit: &Limit,
+        rate: Rate,
+        key: Key,
+        units: u64,
+        now: Duration,
+    ) -> Result<Wait, Problem> {
+        let slack = match limit.over {
+            Over::Slow(slack) => slack,
+            Over::Refuse | Over::LastResort | Over::Close | Over::Recipient => Duration::ZERO,
+        };
+        let taken = {
+            let mut buckets = self.buckets();
+            if units == 0 && buckets.is_untouched(&key) {
+                return Ok(Wait::NONE);
+            }
+            buckets.of(key, now).map(|bucket| bucket.take(rate, units, slack, now))
+        };
+        let taken = taken.unwrap_or_else(|| {
+            self.unsure.fetch_add(1, Ordering::Relaxed);
+            match limit.unsure {
+                Unsure::Allow => Ok(Duration::ZERO),
+                Unsure::Refuse => Err(UNSURE_WAIT),
+            }
+        });
+        match taken {
+            Ok(wait) => {
+                if !wait.is_zero() {
+                    self.slowed.fetch_add(1, Ordering::Relaxed);
+                }
+                Ok(Wait(wait))
+            }
+            Err(wait) => {
+                self.refused.fetch_add(1, Ordering::Relaxed);
+                Err(refusal(wait))
+            }
+        }
+    }
+
+    /// Charges units that were used up already.
+    pub(super) fn charge(&self, rate: Rate, key: Key, units: u64, now: Duration) {
+        match self.buckets().of(key, now) {
+            Some(bucket) => bucket.charge(rate, units, now),
+            None => {
+                self.unsure.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
+        self.buckets().by_key.len()
+    }
+
+    fn buckets(&self) -> MutexGuard<'_, Buckets> {
+        self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Buckets {
+    by_key: HashMap<Key, Bucket>,
+    tidied: Option<Duration>,
+}
+
+impl Buckets {
+    /// Whether this key has no bucket because nothing is missing in it.
+    fn is_untouched(&self, key: &Key) -> bool {
+        self.by_key.len() < MOST_BUCKETS && !self.by_key.contains_key(key)
+    }
+
+    /// The bucket of this key; `None` when there are too many others that are in use.
+    fn of(&mut self, key: Key, now: Duration) -> Option<&mut Bucket> {
+        let due = self.tidied.is_none_or(|tidied| now.saturating_sub(tidied) >= TIDY_EVERY);
+        if self.by_key.len() >= MOST_BUCKETS && due && !self.by_key.contains_key(&key) {
+            self.by_key.retain(|_, bucket| !bucket.is_full(now));
+            self.tidied = Some(now);
+        }
+        if self.by_key.len() >= MOST_BUCKETS {
+            return self.by_key.get_mut(&key);
+        }
+        Some(self.by_key.entry(key).or_insert(Bucket::full(now)))
+    }
+}
+
+fn refusal(wait: Duration) -> Problem {
+    Problem::RateLimited {
+        // Rounded up, so that whoever waits as long is let in, and at least one, so that the answer carries it.
+        retry_after_ms: u32::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u32::MAX).max(1),
+    }
+}

@@ -1,0 +1,154 @@
+//! What one sender, and all of them together, may bring into the mailboxes of a user.
+//!
+//! It is charged when it is stored: a message that is refused, or that was stored before, costs nothing here, and one
+//! that nobody waits for any more costs the same. Until then a sender may have in flight what the other limits allow.
+
+use std::time::Duration;
+
+use sealpost_wire::id::UserId;
+
+use super::Wait;
+use super::buckets::Key;
+use super::limiter::Limiter;
+use super::table::Name;
+use crate::problem::Problem;
+
+/// What a message brought to a user, in all mailboxes of their devices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Inbound {
+    /// Whose mailboxes.
+    pub recipient: UserId,
+    /// Bytes of the rows, as they count there.
+    pub bytes: u64,
+    /// Whether the recipient has accepted the thread. What strangers bring is bounded elsewhere, and takes nothing of
+    /// what others were promised.
+    pub accepted: bool,
+}
+
+impl Limiter {
+    /// A message from one user to another.
+    ///
+    /// A sender whose share is not used up passes, however much others send to this recipient. So nobody is silenced by
+    /// somebody else, and only who has sent much themselves learns how much the recipient gets.
+    ///
+    /// # Errors
+    /// [`Problem::RateLimited`]
+    pub fn inbound(&self, sender: UserId, recipient: UserId, now: Duration) -> Result<Wait, Problem> {
+        if sender == recipient {
+            return Ok(Wait::NONE);
+        }
+        let pair = Key::Sent(sender, recipient);
+        let wait = self.admit(Name::PairBytes, pair, 0, now)?;
+        if self.find(Name::ShareBytes).is_some() && self.admit(Name::ShareBytes, pair, 0, now).is_ok() {
+            return Ok(wait);
+        }
+        Ok(wait.max(self.admit(Name::RecipientBytes, Key::User(recipient), 0, now)?))
+    }
+
+    /// A message of this user was stored. What it brings to their own devices counts for them as a sender only.
+    pub fn delivered(&self, sender: UserId, inbound: &[Inbound], now: Duration) {
+        for Inbound { recipient, bytes, accepted } in inbound.iter().filter(|one| one.recipient != sender) {
+            let pair = Key::Sent(sender, *recipient);
+            self.charge(Name::PairBytes, pair, *bytes, now);
+            self.charge(Name::ShareBytes, pair, *bytes, now);
+            if *accepted {
+                self.charge(Name::RecipientBytes, Key::User(*recipient), *bytes, now);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::table::{Limits, TABLE};
+    use super::*;
+
+    const NOW: Duration = Duration::from_secs(1_000);
+    const MIB: u64 = 1 << 20;
+
+    fn user(n: u16) -> UserId {
+        let mut id = [7; 16];
+        id[..2].copy_from_slice(&n.to_be_bytes());
+        UserId::from_bytes(id)
+    }
+
+    fn bring(limiter: &Limiter, sender: UserId, recipient: UserId, bytes: u64, accepted: bool) {
+        limiter.delivered(sender, &[Inbound { recipient, bytes, accepted }], NOW);
+    }
+
+    fn retry_after(answer: Result<Wait, Problem>) -> Option<Duration> {
+        match answer {
+            Err(Problem::RateLimited { retry_after_ms }) => {
+                Some(Duration::from_millis(retry_after_ms.into()))
+            }
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_sender_is_slowed_and_then_refused_for_this_recipient_alone() {
+        let (limiter, ada, ben) = (Limiter::default(), user(1), user(2));
+        bring(&limiter, ada, ben, 64 * MIB, true);
+        assert_eq!(limiter.inbound(ada, ben, NOW), Ok(Wait::NONE));
+        // A quarter of a MiB comes back in a second.
+        bring(&limiter, ada, ben, MIB / 8, true);
+        assert_eq!(limiter.inbound(ada, ben, NOW), Ok(Wait(Duration::from_millis(500))));
+        bring(&limiter, ada, ben, MIB, true);
+        let wait = retry_after(limiter.inbound(ada, ben, NOW)).unwrap();
+        assert_eq!(wait, Duration::from_millis(3_500));
+        assert_eq!(limiter.inbound(ada, user(3), NOW), Ok(Wait::NONE));
+        assert_eq!(limiter.inbound(user(3), ben, NOW), Ok(Wait::NONE));
+        // Whoever waits as long as it was told is let in, slowly, and nothing was lost meanwhile.
+        assert_eq!(limiter.inbound(ada, ben, NOW + wait), Ok(Wait(Duration::from_secs(1))));
+    }
+
+    #[test]
+    fn many_heavy_senders_share_what_a_recipient_takes_and_light_ones_pass() {
+        let (limiter, ben) = (Limiter::default(), user(0));
+        for n in 1..=9 {
+            bring(&limiter, user(n), ben, 16 * MIB, true);
+        }
+        for n in 1..=9 {
+            // 16 MiB too much, at one in a second; a second of it may be waited for.
+            assert_eq!(retry_after(limiter.inbound(user(n), ben, NOW)), Some(Duration::from_secs(15)));
+            assert_eq!(limiter.inbound(user(n), user(99), NOW), Ok(Wait::NONE), "others can be written to");
+        }
+        let light = user(10);
+        bring(&limiter, light, ben, MIB, true);
+        assert_eq!(limiter.inbound(light, ben, NOW), Ok(Wait::NONE));
+        bring(&limiter, light, ben, MIB / 1024, true);
+        assert!(limiter.inbound(light, ben, NOW).is_err(), "it is not light any more");
+        // What comes back to a light sender comes slowly, so that many of them are no way around the limit.
+        assert!(limiter.inbound(light, ben, NOW + Duration::from_millis(200)).is_err());
+        assert_eq!(limiter.inbound(light, ben, NOW + Duration::from_millis(250)), Ok(Wait::NONE));
+    }
+
+    #[test]
+    fn strangers_and_ones_own_devices_take_nothing_of_what_a_recipient_was_promised() {
+        let (limiter, ben) = (Limiter::default(), user(0));
+        for n in 1..=1_000 {
+            bring(&limiter, user(n), ben, MIB / 4, false);
+        }
+        bring(&limiter, ben, ben, 1_024 * MIB, true);
+        assert_eq!(limiter.inbound(ben, ben, NOW), Ok(Wait::NONE));
+        let heavy = user(1_001);
+        bring(&limiter, heavy, ben, 60 * MIB, true);
+        assert_eq!(limiter.inbound(heavy, ben, NOW), Ok(Wait::NONE));
+    }
+
+    #[test]
+    fn a_limit_that_is_not_set_limits_nobody() {
+        let ben = user(0);
+        for name in [Name::PairBytes, Name::RecipientBytes] {
+            let mut limits = Limits::none();
+            limits.set(name, TABLE.iter().find(|row| row.name == name).map(|row| row.rate));
+            let limiter = Limiter::new(limits);
+            bring(&limiter, user(1), ben, 256 * MIB, true);
+            assert!(limiter.inbound(user(1), ben, NOW).is_err());
+            assert_eq!(limiter.inbound(user(1), user(2), NOW), Ok(Wait::NONE));
+        }
+        let limiter = Limiter::new(Limits::none());
+        bring(&limiter, user(1), ben, 256 * MIB, true);
+        assert_eq!(limiter.inbound(user(1), ben, NOW), Ok(Wait::NONE));
+    }
+}
