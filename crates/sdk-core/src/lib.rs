@@ -39,7 +39,6 @@
 //! repository's ARCHITECTURE.md.
 
 mod account;
-mod builder;
 mod client;
 mod config;
 mod contact;
@@ -49,30 +48,26 @@ mod env;
 mod error;
 mod event;
 pub mod fault;
-mod feed;
 mod id;
 mod message;
-mod push;
 mod receive;
 mod send;
 mod store;
 mod sync;
 mod thread;
 mod transport;
-mod watch;
+mod view;
 
-pub use builder::{Opened, Unregistered};
-pub use client::{Client, Contact, PAGE, Page, Thread};
+pub use client::{Client, Contact, Fetched, Opened, PAGE, Page, Thread, Unregistered, fetch_for_push};
 pub use config::{Config, DatabaseKey, Trust};
 pub use content::MAX_TEXT;
 pub use env::{Clock, SystemClock};
 pub use error::{Error, Offline, Result, Storage};
 pub use event::{ConnectionState, Event, Events, Lagged};
-pub use feed::{Feed, Overview, ThreadSummary, Update};
 pub use id::{ClientMsgId, DeviceId, InvalidId, MessageId, ThreadId, UserId};
 pub use message::{Delivery, Direction, FailReason, Message, MessageBody, Undecryptable};
-pub use push::{Fetched, fetch_for_push};
 pub use sealpost_protocol::SessionPolicy;
 pub use store::{Cursor, TrustState};
-pub use thread::arrivals::Arrivals;
-pub use thread::timeline::{Change, Timeline};
+pub use view::arrivals::Arrivals;
+pub use view::feed::{Feed, Overview, ThreadSummary, Update};
+pub use view::timeline::{Change, Timeline};

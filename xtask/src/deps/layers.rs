@@ -11,12 +11,12 @@ use crate::error::Error;
 const LAYERS: &[&[&str]] = &[
     &["id", "env", "error", "event", "content", "message", "config", "fault"],
     &["store", "transport"],
-    &["context", "watch"],
+    &["context"],
     &["account", "contact", "thread", "group", "media"],
     &["send", "receive"],
     &["sync"],
-    &["feed"],
-    &["client", "builder", "push"],
+    &["view"],
+    &["client"],
 ];
 
 /// Neighbours in one layer of which the first may not import the second.

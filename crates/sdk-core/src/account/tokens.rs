@@ -130,7 +130,7 @@ mod tests {
     use sealpost_protocol::IdentityKeyPair;
 
     use super::*;
-    use crate::builder::open;
+    use crate::client::open::open;
     use crate::config::{Config, DatabaseKey};
     use crate::error::Offline;
     use crate::id::{DeviceId, UserId};

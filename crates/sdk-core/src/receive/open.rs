@@ -104,7 +104,7 @@ pub(super) fn open(
 }
 
 fn read(plaintext: &Plaintext) -> Opened {
-    match Content::open_form(plaintext.expose()) {
+    match Content::from_plaintext(plaintext.expose()) {
         Ok(content) => Opened::Content(content),
         Err(ContentError::Malformed) => Opened::Undecryptable(Undecryptable::Malformed),
         Err(ContentError::Unknown) => Opened::Undecryptable(Undecryptable::UnknownContent),

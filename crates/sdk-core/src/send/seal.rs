@@ -35,7 +35,7 @@ pub(super) fn seal(
     now: UnixSeconds,
     rng: &mut StdRng,
 ) -> Result<Sealing> {
-    let plaintext = content.seal_form();
+    let plaintext = content.to_plaintext();
     let mut copies = Vec::with_capacity(recipients.len());
     let mut advanced = Vec::with_capacity(recipients.len());
     let mut changes = Vec::with_capacity(recipients.len());

@@ -1,12 +1,12 @@
 //! A live view of a thread: a snapshot, then what changes.
 
+use super::watch::{Next, Watch};
 use crate::context::Context;
 use crate::error::Result;
 use crate::event::Event;
 use crate::id::{MessageId, ThreadId};
 use crate::message::Message;
 use crate::store::{Rows, WeakStore};
-use crate::watch::{Next, Watch};
 
 /// What changed in a thread.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,13 +3,13 @@
 //! What was missed is found by the order in which messages came to be here, not by their place: a late one may stand
 //! among older ones, as far back as it likes.
 
+use super::watch::{Next, Watch};
 use crate::context::Context;
 use crate::error::Result;
 use crate::event::Event;
 use crate::id::{MessageId, ThreadId};
 use crate::message::Message;
 use crate::store::{Rows, WeakStore};
-use crate::watch::{Next, Watch};
 
 /// The messages that are new in a thread from [`Thread::arrivals`](crate::Thread::arrivals) on, ours and theirs, each
 /// once, in the order they came to be here. Bounded: what a slow listener missed, or what came while the client was

@@ -2,13 +2,13 @@
 
 use tokio::sync::watch;
 
+use super::watch::{Next, Watch};
 use crate::context::Context;
 use crate::error::Result;
 use crate::event::{ConnectionState, Event};
 use crate::id::{ThreadId, UserId};
 use crate::store::{Rows, WeakStore};
 use crate::sync::State;
-use crate::watch::{Next, Watch};
 
 /// What a list of threads shows.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::builder::open;
+use super::open::open;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::event::{ConnectionState, Event, Events, Lagged};

@@ -1,12 +1,9 @@
 //! Threads: finding one, writing into it, reading it.
 
-pub(crate) mod arrivals;
-pub(crate) mod timeline;
-
 use sealpost_wire as wire;
 
 use crate::account::tokens;
-use crate::content::{Body, MAX_TEXT, ReceiptKind};
+use crate::content::{Body, MAX_MESSAGES, MAX_TEXT, ReceiptKind};
 use crate::context::Context;
 use crate::error::{Error, Offline, Result};
 use crate::fault::{self, Station};
@@ -14,9 +11,6 @@ use crate::id::{MessageId, ThreadId, UserId};
 use crate::message::Message;
 use crate::store::{Cursor, NewOutgoing, Thread, Tx};
 use crate::transport::CreatedThread;
-
-/// Most messages in one receipt: it fits a frame many times over.
-const RECEIPT_MESSAGES: usize = 256;
 
 /// The direct thread with a user: the one we know, the one the relay knows, or a new one.
 pub(crate) async fn direct(ctx: &Context, peer: UserId) -> Result<Thread> {
@@ -104,7 +98,7 @@ pub(crate) fn queue_receipts(
     messages: &[crate::id::ClientMsgId],
 ) -> Result<()> {
     let (_, us) = tx.our_account()?;
-    for messages in messages.chunks(RECEIPT_MESSAGES) {
+    for messages in messages.chunks(MAX_MESSAGES) {
         tx.enqueue(NewOutgoing {
             thread,
             us: us.user,

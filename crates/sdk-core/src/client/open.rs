@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 
+use super::Client;
 use crate::account::registration;
-use crate::client::Client;
 use crate::config::Config;
 use crate::context::Context;
 use crate::env::Env;

@@ -1,0 +1,58 @@
+//! The handle of a contact.
+
+use super::Client;
+use crate::contact;
+use crate::error::Result;
+use crate::id::UserId;
+use crate::store::TrustState;
+
+/// Another user.
+#[derive(Debug, Clone)]
+pub struct Contact {
+    client: Client,
+    user: UserId,
+}
+
+impl Contact {
+    pub(super) fn new(client: Client, user: UserId) -> Self {
+        Self { client, user }
+    }
+
+    /// What names it.
+    pub fn user_id(&self) -> UserId {
+        self.user
+    }
+
+    /// What two people compare: 60 digits, the same on both sides.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] before the first message in either direction, [`Error::Storage`].
+    pub async fn safety_number(&self) -> Result<String> {
+        contact::safety_number(&self.client.inner.ctx, self.user).await
+    }
+
+    /// How far the person trusts this contact.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Storage`].
+    pub async fn trust(&self) -> Result<TrustState> {
+        contact::trust(&self.client.inner.ctx, self.user).await
+    }
+
+    /// The person has compared this safety number, and it was the same on both sides. False when it is not the
+    /// number any more: compare again. From here on, a change stops what is sent to this contact.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Storage`].
+    pub async fn verify(&self, compared: &str) -> Result<bool> {
+        contact::verify(&self.client.inner.ctx, self.user, compared.to_owned()).await
+    }
+
+    /// The person goes on with a changed safety number without comparing it. Failed messages can be sent again.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Storage`].
+    pub async fn accept(&self) -> Result<()> {
+        contact::accept(&self.client.inner.ctx, self.user).await
+    }
+}

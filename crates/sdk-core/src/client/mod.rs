@@ -1,0 +1,139 @@
+//! The façade: handles that delegate.
+
+mod contact;
+mod life;
+pub(crate) mod open;
+mod push;
+mod thread;
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+
+pub use contact::Contact;
+pub use open::{Opened, Unregistered};
+pub use push::{Fetched, fetch_for_push};
+pub use thread::{Page, Thread};
+
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::event::{ConnectionState, Events};
+use crate::id::{DeviceId, ThreadId, UserId};
+use crate::message::Message;
+use crate::store::Registered;
+use crate::sync::{State, Tasks};
+use crate::view::feed::Feed;
+
+/// Messages in a page, unless asked otherwise.
+pub const PAGE: u32 = 50;
+/// Most messages in a page.
+const MAX_PAGE: u32 = 500;
+
+/// A registered device: its threads, its contacts, its connection. Clones share it, and so do the handles that come
+/// from it; the last one to be dropped ends the connection, lets every transaction finish and closes the database.
+/// That blocks for as long as the disk takes, and for some seconds if another process is stuck at work on the file: where
+/// a thread must not wait, [`suspend`](Self::suspend) first.
+///
+/// Drop or suspend every client before the process ends (by `exit`, or by a return from `main`). SQLCipher frees its
+/// memory in an exit handler, and a client that is at work at that moment crashes. Nothing on disk is harmed by it.
+///
+/// Every method may be cancelled by dropping its future: what was begun is finished or undone as a whole.
+#[derive(Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    ctx: Context,
+    registered: Registered,
+    state: State,
+    /// None while suspended. Held while suspending and resuming, so that they do not overlap.
+    tasks: Mutex<Option<Tasks>>,
+    /// The one that the client was opened on; calls finish there.
+    runtime: tokio::runtime::Handle,
+}
+
+impl Client {
+    /// Who we are.
+    pub fn user_id(&self) -> UserId {
+        self.inner.registered.user
+    }
+
+    /// Which of our devices this is.
+    pub fn device_id(&self) -> DeviceId {
+        self.inner.registered.device
+    }
+
+    /// The direct thread with a user, made at the relay when there is none.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such user, [`Error::Offline`] when the relay is needed and cannot be
+    /// used, [`Error::Misuse`] for a thread with oneself.
+    pub async fn direct_thread(&self, user: UserId) -> Result<Thread> {
+        let found = self.finish(move |ctx| async move { crate::thread::direct(&ctx, user).await }).await?;
+        Ok(Thread::new(self.clone(), found))
+    }
+
+    /// Every thread, the one with the newest message first.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub async fn threads(&self) -> Result<Vec<Thread>> {
+        let threads = self.inner.ctx.store.read(|rows| rows.threads()).await?;
+        Ok(threads.into_iter().map(|thread| Thread::new(self.clone(), thread)).collect())
+    }
+
+    /// A thread that is known here.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Storage`].
+    pub async fn thread(&self, id: ThreadId) -> Result<Thread> {
+        let thread = self.inner.ctx.store.read(move |rows| rows.thread(id)).await?.ok_or(Error::NotFound)?;
+        Ok(Thread::new(self.clone(), thread))
+    }
+
+    /// Another user.
+    pub fn contact(&self, user: UserId) -> Contact {
+        Contact::new(self.clone(), user)
+    }
+
+    /// Messages with words that begin with the given ones, newest first. What arrived a moment ago may be missing:
+    /// the index is fed in the background.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub async fn search(&self, words: &str, limit: u32) -> Result<Vec<Message>> {
+        let words = words.to_owned();
+        self.inner.ctx.store.read(move |rows| rows.search(&words, limit.min(MAX_PAGE))).await
+    }
+
+    /// Everything that happens from now on. Listen before you look, and nothing falls in between.
+    pub fn events(&self) -> Events {
+        self.inner.ctx.events.subscribe()
+    }
+
+    /// A live view of everything: what there is, then what happens.
+    pub fn subscribe(&self) -> Feed {
+        Feed::new(&self.inner.ctx, &self.inner.state)
+    }
+
+    /// The connection, as it is now.
+    pub fn connection_state(&self) -> ConnectionState {
+        self.inner.state.get()
+    }
+
+    /// The app knows that it is worth trying to connect now: there is a network again, or a person waits. Nothing
+    /// when there is a connection.
+    pub fn reconnect(&self) {
+        if matches!(self.connection_state(), ConnectionState::Offline) {
+            self.inner.ctx.reconnect.notify_one();
+        }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("user", &self.user_id()).field("device", &self.device_id()).finish()
+    }
+}

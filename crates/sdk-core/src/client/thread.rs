@@ -1,0 +1,109 @@
+//! The handle of a thread.
+
+use super::{Client, Contact, MAX_PAGE, PAGE};
+use crate::context::Context;
+use crate::error::Result;
+use crate::id::{MessageId, ThreadId, UserId};
+use crate::message::Message;
+use crate::store::Cursor;
+use crate::thread;
+use crate::view::arrivals::Arrivals;
+use crate::view::timeline::Timeline;
+
+/// A thread: what people talk in.
+#[derive(Debug, Clone)]
+pub struct Thread {
+    client: Client,
+    id: ThreadId,
+    peer: UserId,
+}
+
+impl Thread {
+    pub(super) fn new(client: Client, thread: crate::store::Thread) -> Self {
+        let crate::store::Thread { id, peer, .. } = thread;
+        Self { client, id, peer }
+    }
+
+    /// What names it.
+    pub fn id(&self) -> ThreadId {
+        self.id
+    }
+
+    /// The other member.
+    pub fn peer(&self) -> Contact {
+        self.client.contact(self.peer)
+    }
+
+    /// Writes a text. When this returns it is on disk, stands in the thread and will be sent, whatever happens
+    /// to this process.
+    ///
+    /// # Errors
+    /// [`Error::TooLong`] above [`MAX_TEXT`](crate::MAX_TEXT) bytes, [`Error::Storage`].
+    pub async fn send_text(&self, text: &str) -> Result<Message> {
+        thread::send_text(self.ctx(), self.id, text).await
+    }
+
+    /// The newest [`PAGE`] messages, or those before a page, newest first.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub async fn history(&self, before: Option<Cursor>) -> Result<Page> {
+        self.history_of(before, PAGE).await
+    }
+
+    /// As [`Thread::history`], with up to `limit` messages (at most 500).
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub async fn history_of(&self, before: Option<Cursor>, limit: u32) -> Result<Page> {
+        let (messages, next) = thread::page(self.ctx(), self.id, before, limit.clamp(1, MAX_PAGE)).await?;
+        Ok(Page { messages, next })
+    }
+
+    /// A live view: a snapshot of the newest [`PAGE`] messages, then what changes.
+    pub fn subscribe(&self) -> Timeline {
+        Timeline::new(self.ctx(), self.id, PAGE)
+    }
+
+    /// The messages that are new from now on, ours and theirs, each once.
+    pub fn arrivals(&self) -> Arrivals {
+        Arrivals::new(self.ctx(), self.id)
+    }
+
+    /// The person has read up to and including this message; the other side is told.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub async fn mark_read(&self, up_to: MessageId) -> Result<()> {
+        thread::mark_read(self.ctx(), self.id, up_to).await
+    }
+
+    /// Sends a failed message again.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when it is not there or has not failed, [`Error::Storage`].
+    pub async fn retry(&self, message: MessageId) -> Result<()> {
+        thread::retry(self.ctx(), message).await
+    }
+
+    /// Takes a message back that has not left this device, or that failed. False when it may have left.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Storage`].
+    pub async fn cancel(&self, message: MessageId) -> Result<bool> {
+        thread::cancel(self.ctx(), message).await
+    }
+
+    fn ctx(&self) -> &Context {
+        &self.client.inner.ctx
+    }
+}
+
+/// A part of a thread's history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// Newest first.
+    pub messages: Vec<Message>,
+    /// Where the page before this one in time begins; none when there is none.
+    pub next: Option<Cursor>,
+}

@@ -1,0 +1,60 @@
+//! A receipt: how far contents of the other side came here.
+
+use super::{Body, ContentError, proto};
+use crate::id::ClientMsgId;
+
+/// Most contents in one receipt: it fits a frame many times over.
+pub(crate) const MAX_MESSAGES: usize = 256;
+
+/// How far a message came on the other side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReceiptKind {
+    Delivered,
+    Read,
+}
+
+pub(super) fn write(kind: ReceiptKind, messages: &[ClientMsgId]) -> proto::content::Body {
+    proto::content::Body::Receipt(proto::Receipt {
+        kind: match kind {
+            ReceiptKind::Delivered => 1,
+            ReceiptKind::Read => 2,
+        },
+        messages: messages.iter().flat_map(|id| *id.as_bytes()).collect(),
+    })
+}
+
+/// # Errors
+/// [`ContentError::Unknown`] for a kind from a later version; [`ContentError::Malformed`] for ids that are cut, or too many.
+pub(super) fn read(receipt: &proto::Receipt) -> Result<Body, ContentError> {
+    let (ids, rest) = receipt.messages.as_chunks::<16>();
+    if !rest.is_empty() || ids.len() > MAX_MESSAGES {
+        return Err(ContentError::Malformed);
+    }
+    let kind = match receipt.kind {
+        1 => ReceiptKind::Delivered,
+        2 => ReceiptKind::Read,
+        _ => return Err(ContentError::Unknown),
+    };
+    Ok(Body::Receipt { kind, messages: ids.iter().map(|id| ClientMsgId::from_bytes(*id)).collect() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn receipt(kind: u32, length: usize) -> Result<Body, ContentError> {
+        read(&proto::Receipt { kind, messages: vec![7; length] })
+    }
+
+    #[test]
+    fn ids_are_whole_and_not_too_many() {
+        assert!(receipt(1, 16 * MAX_MESSAGES).is_ok());
+        assert_eq!(receipt(1, 16 * MAX_MESSAGES + 16), Err(ContentError::Malformed));
+        assert_eq!(receipt(2, 17), Err(ContentError::Malformed));
+    }
+
+    #[test]
+    fn a_kind_from_a_later_version_is_told_apart() {
+        assert_eq!(receipt(3, 16), Err(ContentError::Unknown));
+    }
+}

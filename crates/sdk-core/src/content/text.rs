@@ -1,0 +1,30 @@
+//! A text.
+
+use super::{Body, ContentError, proto};
+
+/// Longest text, in bytes of UTF-8: it fits one frame together with a first message's handshake.
+pub const MAX_TEXT: usize = 48_000;
+
+pub(super) fn write(text: &str) -> proto::content::Body {
+    proto::content::Body::Text(text.to_owned())
+}
+
+/// # Errors
+/// [`ContentError::Malformed`] when it is longer than [`MAX_TEXT`].
+pub(super) fn read(text: String) -> Result<Body, ContentError> {
+    if text.len() > MAX_TEXT {
+        return Err(ContentError::Malformed);
+    }
+    Ok(Body::Text(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_may_be_this_long_and_no_longer() {
+        assert!(read("a".repeat(MAX_TEXT)).is_ok());
+        assert_eq!(read("a".repeat(MAX_TEXT + 1)), Err(ContentError::Malformed));
+    }
+}
