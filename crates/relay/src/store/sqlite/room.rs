@@ -141,6 +141,15 @@ fn free_pages(db: &Connection) -> u64 {
 }
 
 #[cfg(test)]
+impl Room {
+    /// The room of a disk on which no reserve fits.
+    pub(super) fn without_reserve(folder: &Path) -> Self {
+        // More than any disk has.
+        Self { folder: folder.to_owned(), reserve: u64::MAX / 4, is_held: false }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -166,8 +175,7 @@ mod tests {
         let db = Connection::open(folder.path().join("a.db")).unwrap();
         db.execute_batch("CREATE TABLE t (b BLOB) STRICT; INSERT INTO t VALUES (zeroblob(1000000));")
             .unwrap();
-        // More than any disk has.
-        let mut room = Room { folder: folder.path().to_owned(), reserve: u64::MAX / 4, is_held: false };
+        let mut room = Room::without_reserve(folder.path());
         let terms = room.look(&db, 100);
         assert_eq!(terms, Terms { grow: false, operations: 1, empty_log: true });
         assert_eq!(terms.refusal(), Some(StoreError::Full));

@@ -208,6 +208,10 @@ impl Committer {
         let began = self.clock.monotonic();
         let mut group = Vec::new();
         let terms = self.room.look(&self.db, MAX_GROUP);
+        if let Some(refusal) = terms.refusal() {
+            // Whoever hears of it and asks how the store is must hear the same.
+            self.note(Some(refusal));
+        }
         let outcomes = self.transaction(queue, &mut group, terms, began);
         let outcomes = self.once_more(&mut group, outcomes);
         if terms.empty_log {
@@ -427,6 +431,38 @@ mod tests {
         set_pages(10_000).await.unwrap();
         assert_eq!(fill(1 << 20).await, Ok(1));
         assert_eq!(writer.health(), Health::Good);
+    }
+
+    /// Needs room, and looks at the health of the store when it is answered.
+    struct Look {
+        health: Arc<AtomicU8>,
+        seen: std::sync::mpsc::Sender<(Result<(), StoreError>, u8)>,
+    }
+
+    impl Operation for Look {
+        fn need(&self) -> Need {
+            Need::Grows
+        }
+
+        fn run(&mut self, _: &Connection) -> rusqlite::Result<()> {
+            Ok(())
+        }
+
+        fn answer(self: Box<Self>, outcome: Result<(), StoreError>) {
+            self.seen.send((outcome, self.health.load(Ordering::Relaxed))).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_store_says_that_it_is_full_before_anybody_is_refused() {
+        let (folder, db) = (tempfile::tempdir().unwrap(), Connection::open_in_memory().unwrap());
+        let room = Room::without_reserve(folder.path());
+        let clock = Arc::new(SystemClock::new());
+        let writer = Writer::start(db, clock, Arc::default(), Arc::default(), room).unwrap();
+        let (seen, answers) = std::sync::mpsc::channel();
+        let look = Look { health: Arc::clone(&writer.health), seen };
+        assert!(writer.queue.as_ref().unwrap().try_send((Payer::Relay, Box::new(look))).is_ok());
+        assert_eq!(answers.recv().unwrap(), (Err(StoreError::Full), FULL));
     }
 
     /// No operation can have more pages than there are, whatever it is for; but what frees runs again, alone.
