@@ -141,5 +141,5 @@ async fn numbers_at_the_ends_of_their_ranges_are_answered() {
     assert_eq!(world.take(&alice, &bob, "k").await.status, 200);
     assert_eq!(world.get("/readyz", None).await.status, 200);
     assert_eq!(socket.acknowledge(vec![delivered]).await, 1);
-    world.relay.shutdown().await;
+    world.end(socket).await;
 }

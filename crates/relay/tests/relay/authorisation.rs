@@ -83,7 +83,7 @@ async fn cell(actor: Actor, ask: impl AsyncFnOnce(&mut Cast) -> Outcome, expecte
     let outcome = ask(&mut cast).await;
     assert_eq!(outcome.status, expected, "as {actor:?}");
     outcome.check_form();
-    cast.world.relay.shutdown().await;
+    cast.end().await;
 }
 
 /// A stranger gets the same bytes of both, and the same headers.
@@ -93,7 +93,7 @@ async fn alike(
 ) {
     let mut cast = Cast::assemble(Actor::Stranger).await;
     assert_eq!(theirs(&mut cast).await, nobodys(&mut cast).await);
-    cast.world.relay.shutdown().await;
+    cast.end().await;
 }
 
 #[tokio::test]

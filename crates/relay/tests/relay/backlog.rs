@@ -60,7 +60,7 @@ async fn a_backlog_is_drained_in_order_through_a_small_window() {
     let (seqs, empty) = drain(&mut bobs).await;
     assert_eq!(seqs, (1..=1_500).collect::<Vec<_>>());
     assert_eq!(empty.drained, 1_500);
-    world.relay.shutdown().await;
+    world.end(bobs).await;
 }
 
 #[tokio::test]
@@ -87,7 +87,7 @@ async fn the_window_holds_frames_and_bytes_back_until_they_are_acknowledged() {
     assert_eq!(bobs.deliver().await.key.unwrap().server_seq, 3);
     bobs.send(Body::Credit(Credit { more: 1 })).await;
     assert_eq!(bobs.deliver().await.key.unwrap().server_seq, 4);
-    world.relay.shutdown().await;
+    world.end(bobs).await;
 }
 
 #[tokio::test]
@@ -111,7 +111,7 @@ async fn a_slow_consumer_is_closed_and_loses_nothing() {
     let mut bobs = Socket::connect(&world, &bob).await;
     bobs.send(sync()).await;
     assert_eq!(drain(&mut bobs).await.0, [2, 3]);
-    world.relay.shutdown().await;
+    world.end(bobs).await;
 }
 
 fn cursor(thread: ThreadId, after_seq: u64, limit: u32) -> ThreadCursor {
@@ -148,7 +148,7 @@ async fn a_gap_is_filled_before_what_waits_as_room_appears() {
     for expected in [Some(third), key(1), key(2), key(5)] {
         assert_eq!(bobs.deliver().await.key, expected);
     }
-    world.relay.shutdown().await;
+    world.end(bobs).await;
 }
 
 #[tokio::test]
@@ -174,7 +174,7 @@ async fn what_a_client_has_it_does_not_get_again_on_the_same_connection() {
     // On another connection they are new.
     let mut again = Socket::connect(&world, &bob).await;
     assert_eq!(again.deliver().await.key.unwrap().server_seq, 1);
-    world.relay.shutdown().await;
+    world.end((bobs, again)).await;
 }
 
 #[tokio::test]
@@ -204,7 +204,7 @@ async fn asking_for_gaps_makes_no_room() {
         }
     }
     assert_eq!(delivered, (1..=70).collect::<Vec<_>>());
-    world.relay.shutdown().await;
+    world.end(bobs).await;
 }
 
 #[tokio::test]
@@ -269,7 +269,7 @@ async fn a_connected_device_is_told_of_trimmed_rows_until_it_says_that_it_knows(
     trim(&world, 1);
     let (_, welcome) = Socket::connect_with(&world, hello(&bob)).await;
     assert_eq!((welcome.needs_full_sync, welcome.trimmed), (true, 6));
-    world.relay.shutdown().await;
+    world.end(bobs).await;
 }
 
 #[tokio::test]
@@ -291,7 +291,7 @@ async fn a_row_that_nobody_told_of_is_found_within_half_a_minute() {
     let Body::Pong(_) = bobs.ask(Body::Ping(Ping { t: 1 })).await else { panic!() };
     world.clock.advance(Duration::from_secs(2));
     assert_eq!(bobs.deliver().await.key.unwrap().server_seq, 2);
-    world.relay.shutdown().await;
+    world.end(bobs).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -321,7 +321,7 @@ async fn a_mailbox_over_64_mib_loses_its_oldest_rows_and_says_so() {
     let (mut again, welcome) = Socket::connect_with(&world, hello(&bob)).await;
     assert!(welcome.needs_full_sync, "that it has drained what is left does not say that it knows");
     assert_eq!(again.ask(knows_of(welcome.trimmed)).await, Body::AckOk(AckOk::default()));
-    let (_again, welcome) = Socket::connect_with(&world, hello(&bob)).await;
+    let (once_more, welcome) = Socket::connect_with(&world, hello(&bob)).await;
     assert!(!welcome.needs_full_sync);
-    world.relay.shutdown().await;
+    world.end((bobs, again, once_more)).await;
 }

@@ -87,7 +87,7 @@ async fn a_frame_of_nothing_but_empty_fields_is_cheap_and_refused() {
         panic!()
     };
     assert_eq!(error.reason, reason::MALFORMED);
-    world.relay.shutdown().await;
+    world.end(socket).await;
 }
 
 #[tokio::test]
@@ -163,7 +163,7 @@ async fn what_waits_to_be_read_counts_as_said() {
         let Body::Pong(pong) = socket.ask(Body::Ping(Ping { t })).await else { panic!() };
         assert_eq!(pong.t, t);
     }
-    world.relay.shutdown().await;
+    world.end(socket).await;
 }
 
 #[tokio::test]
@@ -278,7 +278,7 @@ async fn the_largest_ciphertext_still_fits_into_its_delivery() {
     };
     let deliver = bobs.deliver().await;
     assert!(Frame { v: 1, id: 0, body: Some(Body::Deliver(deliver)) }.encoded_len() <= 65_536);
-    world.relay.shutdown().await;
+    world.end((alices, bobs)).await;
 }
 
 #[tokio::test]

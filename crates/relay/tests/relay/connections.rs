@@ -97,7 +97,7 @@ async fn a_socket_outlives_the_time_for_a_head() {
         let Body::Pong(pong) = socket.ask(Body::Ping(Ping { t })).await else { panic!() };
         assert_eq!(pong.t, t);
     }
-    world.relay.shutdown().await;
+    world.end(socket).await;
 }
 
 /// Whether somebody on this loopback address is served.
@@ -122,7 +122,7 @@ async fn an_address_holds_only_so_many_connections() {
     let relay = world.relay.addr();
     // One that the test's own HTTP client keeps open, and two sockets.
     let alice = world.register().await;
-    let (first, _second) = (Socket::connect(&world, &alice).await, Socket::connect(&world, &alice).await);
+    let (first, second) = (Socket::connect(&world, &alice).await, Socket::connect(&world, &alice).await);
     assert!(!is_served("127.0.0.1", relay).await);
     assert!(is_served("127.0.0.2", relay).await, "another address");
     let refused = metrics(&world).await;
@@ -130,7 +130,7 @@ async fn an_address_holds_only_so_many_connections() {
     drop(first);
     let again = async { while !is_served("127.0.0.1", relay).await {} };
     timeout(PATIENCE, again).await.expect("there is room again");
-    world.relay.shutdown().await;
+    world.end(second).await;
 }
 
 #[tokio::test]
@@ -148,7 +148,7 @@ async fn connections_that_never_shake_hands_count() {
     assert!(silent.write_all(&[0x16]).await.is_ok());
     let nothing = silent.try_read(&mut [0; 8]).unwrap_err();
     assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock);
-    world.relay.shutdown().await;
+    world.end(silent).await;
 }
 
 #[tokio::test]

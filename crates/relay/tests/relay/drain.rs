@@ -7,8 +7,8 @@ use sealpost_wire::{Reconnect, reason};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use crate::common::World;
 use crate::common::socket::{Read, Socket};
+use crate::common::{World, http};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_are_asked_to_come_back_and_sends_in_flight_are_answered() {
@@ -44,7 +44,7 @@ async fn connections_are_asked_to_come_back_and_sends_in_flight_are_answered() {
 
     // Everything that was acknowledged is there, and nothing that was not has a place before it.
     let relay = sealpost_relay::Relay::start(crate::common::config(folder.path(), &clock)).await.unwrap();
-    let world = World { folder, clock, relay, http: reqwest::Client::new() };
+    let world = World { folder, clock, relay, http: http() };
     let shown: sealpost_wire::Thread = world.get(&format!("/v1/threads/{thread}"), Some(&alice)).await.body();
     assert!(shown.last_seq >= acked, "{} < {acked}", shown.last_seq);
     world.relay.shutdown().await;

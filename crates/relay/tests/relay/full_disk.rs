@@ -7,7 +7,7 @@ use std::time::Duration;
 use sealpost_relay::Relay;
 use sealpost_wire::{Ack, AckOk, InboxPage, RefreshRequest, SendAck, reason};
 
-use crate::common::{TestClock, World, config, keys};
+use crate::common::{TestClock, World, config, http, keys};
 
 /// A small file system, in memory.
 struct SmallDisk(PathBuf);
@@ -43,7 +43,7 @@ async fn a_full_disk_can_be_left() {
     let clock = TestClock::new();
     let data = folder.path().join("data");
     let relay = Relay::start(config(&data, &clock)).await.unwrap();
-    let world = World { folder, clock, relay, http: reqwest::Client::new() };
+    let world = World { folder, clock, relay, http: http() };
     let (alice, bob, thread) = world.pair().await;
     // Somebody else uses the disk too, and does not get the reserve.
     std::fs::write(world.folder.path().join("ballast"), vec![1; 4 << 20]).unwrap();

@@ -39,7 +39,7 @@ async fn one_message_sent_a_thousand_times_at_once_is_one_message() {
     assert_eq!(places.len(), 1);
     let page: InboxPage = world.get("/v1/inbox", Some(&bob)).await.body();
     assert_eq!(page.rows.len(), 1);
-    world.relay.shutdown().await;
+    world.end(alices).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -65,7 +65,7 @@ async fn acknowledgements_cost_their_rows_and_going_on_ends_in_4429() {
     let metrics = crate::connections::metrics(&world).await;
     assert!(metrics.contains("relay_rate_limited_total{policy=\"ack_rows\"} 22\n"), "{metrics}");
     assert!(metrics.contains("relay_rate_limited_total{policy=\"refusals\"} 1\n"), "{metrics}");
-    world.relay.shutdown().await;
+    world.end(socket).await;
 }
 
 #[tokio::test]
@@ -92,7 +92,7 @@ async fn a_refused_acknowledgement_is_told_to_who_wants_no_answer_and_its_rows_s
     assert_eq!(refused.reason, reason::RATE_LIMITED);
     world.clock.advance(Duration::from_millis(refused.retry_after_ms.into()));
     assert_eq!(socket.acknowledge(vec![second]).await, 1);
-    world.relay.shutdown().await;
+    world.end(socket).await;
 }
 
 #[tokio::test]
@@ -116,7 +116,7 @@ async fn who_is_over_a_limit_is_slowed_before_anything_is_refused() {
     let metrics = crate::connections::metrics(&world).await;
     assert!(metrics.contains("relay_rate_limited_total{policy=\"ack_rows\"} 0\n"), "{metrics}");
     assert!(!metrics.contains("relay_rate_slowed_total{policy=\"ack_rows\"} 0\n"), "{metrics}");
-    world.relay.shutdown().await;
+    world.end(socket).await;
 }
 
 #[tokio::test]
@@ -130,7 +130,7 @@ async fn sends_and_requests_have_a_number() {
     }
     let Body::Error(error) = socket.ask(ack_of_nothing(1)).await else { panic!("it was not refused") };
     assert_eq!(error.reason, reason::RATE_LIMITED);
-    world.relay.shutdown().await;
+    world.end(socket).await;
 
     let world = allowing(Name::Requests, 2).await;
     let bob = world.register().await;
@@ -158,13 +158,13 @@ async fn threads_key_uploads_and_connections_have_a_number() {
 
     let world = allowing(Name::Connects, 1).await;
     let bob = world.register().await;
-    let _first = Socket::connect(&world, &bob).await;
+    let first = Socket::connect(&world, &bob).await;
     let mut second = Socket::open(&world).await;
     second.send(Body::Hello(hello(&bob))).await;
     let Read::Frame(1, Body::Error(error)) = second.read().await else { panic!("it was let in") };
     assert_eq!(error.reason, reason::RATE_LIMITED);
     assert_eq!(second.closed().await, close::FLOODING);
-    world.relay.shutdown().await;
+    world.end(first).await;
 }
 
 #[tokio::test]

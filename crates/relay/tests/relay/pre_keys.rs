@@ -72,7 +72,7 @@ async fn the_owner_hears_when_few_are_left() {
     world.take(&alice, &carol, "1").await.bundle();
     let mut carols = Socket::connect(&world, &carol).await;
     assert_eq!(carols.read().await, Read::Frame(0, Body::KeysLow(KeysLow { ec_left: 19, kem_left: 19 })));
-    world.relay.shutdown().await;
+    world.end((bobs, carols)).await;
 }
 
 #[tokio::test]

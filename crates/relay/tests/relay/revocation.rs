@@ -88,7 +88,7 @@ async fn a_connection_with_a_void_token_ends_at_the_next_tick_when_the_wake_up_w
         make_void(&world, &party, way).await;
         assert_eq!(socket.closed().await, 4401, "{way:?}");
         assert!(is_answered(&mut others).await, "{way:?}");
-        world.relay.shutdown().await;
+        world.end((socket, others)).await;
     }
 }
 

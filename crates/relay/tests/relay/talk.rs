@@ -28,7 +28,7 @@ async fn a_message_reaches_the_other_socket_and_leaves_when_acknowledged() {
     assert_eq!(bobs.acknowledge(vec![deliver.key.unwrap()]).await, 0);
     let page: InboxPage = world.get("/v1/inbox", Some(&bob)).await.body();
     assert!(page.rows.is_empty());
-    world.relay.shutdown().await;
+    world.end((alices, bobs)).await;
 }
 
 #[tokio::test]
@@ -53,7 +53,7 @@ async fn what_is_not_acknowledged_comes_again_on_the_next_connection_and_after_a
     assert_eq!(bobs.deliver().await, Deliver { attempt: 2, ..first.clone() });
     let empty = QueueEmpty { drained: 1, hlc: first.hlc };
     assert_eq!(bobs.frame().await, (0, Body::QueueEmpty(empty)));
-    world.relay.shutdown().await;
+    world.end(bobs).await;
 }
 
 #[tokio::test]
@@ -114,19 +114,19 @@ async fn pipelined_sends_are_answered_in_order() {
         let Body::SendAck(ack) = body else { panic!("{body:?}") };
         assert_eq!((reply, ack.server_seq), (id, seq));
     }
-    world.relay.shutdown().await;
+    world.end(alices).await;
 }
 
 #[tokio::test]
 async fn a_socket_is_welcomed_with_what_it_must_know() {
     let world = World::start().await;
     let alice = world.register().await;
-    let (_socket, welcome) = Socket::connect_with(&world, hello(&alice)).await;
+    let (socket, welcome) = Socket::connect_with(&world, hello(&alice)).await;
     assert_eq!(welcome.max_frame, 65_536);
     assert_eq!((welcome.epoch, welcome.epoch_changed, welcome.needs_full_sync), (1, false, false));
     assert_eq!(welcome.access_expires_ms, alice.tokens.access_expires_ms);
     assert_eq!(welcome.server_time_ms, START_MS);
-    world.relay.shutdown().await;
+    world.end(socket).await;
 }
 
 #[tokio::test]
@@ -142,7 +142,7 @@ async fn a_client_that_sends_and_is_gone_still_reaches_a_live_recipient() {
     for seq in 1..=20 {
         assert_eq!(bobs.deliver().await.key.unwrap().server_seq, seq);
     }
-    world.relay.shutdown().await;
+    world.end((bobs, alices)).await;
 }
 
 /// An app and its notification extension.
@@ -165,5 +165,5 @@ async fn a_device_has_two_connections_at_once_and_a_third_ends_the_oldest() {
     assert_eq!(world.send(&alice, &world.message(thread, &bob, b"three")).await.status, 201);
     let (one, other) = (extension.deliver().await, third.deliver().await);
     assert_eq!(one.key, other.key);
-    world.relay.shutdown().await;
+    world.end((app, extension, third)).await;
 }

@@ -107,7 +107,7 @@ async fn a_stolen_refresh_token_puts_both_out() {
     assert_eq!(socket.closed().await, 4401);
     world.get("/v1/keys", Some(&alice)).await.refused(401, reason::INVALID_TOKEN);
     refresh(&world, &alice.tokens.refresh_token).await.refused(401, reason::INVALID_TOKEN);
-    world.relay.shutdown().await;
+    world.end(socket).await;
 }
 
 /// The name of the family stands in every access token, also in one that expired long ago.
@@ -175,7 +175,7 @@ async fn logout_ends_every_token_of_the_device_and_its_socket() {
     assert_eq!(socket.closed().await, 4401);
     world.get("/v1/keys", Some(&alice)).await.refused(401, reason::INVALID_TOKEN);
     refresh(&world, &alice.tokens.refresh_token).await.refused(401, reason::INVALID_TOKEN);
-    world.relay.shutdown().await;
+    world.end(socket).await;
 }
 
 #[tokio::test]
@@ -215,7 +215,7 @@ async fn a_socket_cannot_change_hands() {
     let Body::Error(error) = socket.ask(Body::Hello(hello(&bob))).await else { panic!() };
     assert_eq!(error.reason, reason::INVALID_TOKEN);
     assert_eq!(socket.read().await, Read::Closed(4401));
-    world.relay.shutdown().await;
+    world.end(socket).await;
 }
 
 #[tokio::test]

@@ -74,6 +74,10 @@ impl Cast {
         Self { world, actor, member, peer, thread, asker, socket }
     }
 
+    pub(super) async fn end(self) {
+        self.world.end(self.socket).await;
+    }
+
     pub(super) fn by(&self) -> Option<&Party> {
         self.asker.as_ref()
     }

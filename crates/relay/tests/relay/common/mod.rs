@@ -97,7 +97,13 @@ impl World {
         let mut config = config(folder.path(), &clock);
         change(&mut config);
         let relay = Relay::start(config).await.unwrap();
-        Self { folder, clock, relay, http: reqwest::Client::new() }
+        Self { folder, clock, relay, http: http() }
+    }
+
+    /// Hangs up, and stops the relay: it would wait a second for each peer that it tells to go and that does not read.
+    pub(crate) async fn end<Sockets>(self, sockets: Sockets) {
+        drop(sockets);
+        self.relay.shutdown().await;
     }
 
     /// Stops the relay and starts it again on the same folder.
@@ -215,6 +221,11 @@ pub(crate) fn copy(user: UserId, registration_id: u32, text: &[u8]) -> DeviceCop
 
 pub(crate) fn with_body(request: reqwest::RequestBuilder, body: &impl Message) -> reqwest::RequestBuilder {
     request.header("content-type", sealpost_wire::MEDIA_TYPE).body(body.encode_to_vec())
+}
+
+/// A client for plain HTTP: to read the certificates of this system takes longer than most tests.
+pub(crate) fn http() -> reqwest::Client {
+    reqwest::Client::builder().tls_certs_only([]).build().unwrap()
 }
 
 /// Somebody with one device.

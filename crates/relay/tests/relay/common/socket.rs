@@ -87,7 +87,11 @@ impl Socket {
                     let frame: Frame = sealpost_wire::decode(bytes).unwrap();
                     return Read::Frame(frame.id, frame.body.unwrap());
                 }
-                Some(Ok(Message::Close(frame))) => return Read::Closed(frame.unwrap().code.into()),
+                Some(Ok(Message::Close(frame))) => {
+                    // The answer, for which the relay waits. It may have given up.
+                    self.raw.flush().await.ok();
+                    return Read::Closed(frame.unwrap().code.into());
+                }
                 Some(Ok(_)) => {}
                 Some(Err(tungstenite::Error::ConnectionClosed)) | None => panic!("closed without a reason"),
                 Some(Err(error)) => panic!("{error}"),

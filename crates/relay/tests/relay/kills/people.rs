@@ -25,7 +25,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use crate::common::socket::hello;
-use crate::common::{Answer, Party, copy, ec, kem, keys, public, with_body};
+use crate::common::{Answer, Party, copy, ec, http, kem, keys, public, with_body};
 
 /// One-time keys of each kind that everybody begins with, and that everybody adds later.
 const KEYS: u32 = 10;
@@ -57,7 +57,7 @@ impl World {
             recorder,
             parties: Vec::new(),
             threads: Vec::new(),
-            http: reqwest::Client::new(),
+            http: http(),
             url: watch::Sender::new(Some(url.to_owned())),
             answers: AtomicU64::new(0),
             finishing: AtomicBool::new(false),
