@@ -11,7 +11,7 @@ use sealpost_relay::{Config, Registration, TlsFiles};
 pub(crate) const USAGE: &str = "\
 sealpost-relay --data DIR [--listen ADDR] [--registration dev|closed]
                [--tls-cert FILE --tls-key FILE | --insecure-plain]
-               [--connections-per-address N] [--metrics PORT|ADDR] [--new-epoch]
+               [--trusted-proxy IP]... [--connections-per-address N] [--metrics PORT|ADDR] [--new-epoch]
 
   --data DIR            where the database and the signing key are
   --listen ADDR         address and port, 127.0.0.1:8443 by default; port 0 takes a free one
@@ -19,6 +19,9 @@ sealpost-relay --data DIR [--listen ADDR] [--registration dev|closed]
   --registration closed nobody may register (the default)
   --tls-cert, --tls-key PEM files; without them the relay speaks plain HTTP, on loopback only
   --insecure-plain      plain HTTP on any address: behind a proxy that ends TLS
+  --trusted-proxy IP    a proxy in front, once for each: requests that it hands on cost the network that it names, by the
+                        last address in X-Forwarded-For; without, it is one address like any other, and this machine
+                        is not limited
   --connections-per-address N
                         connections of one IPv4 address or IPv6 /64 network: 1000 by default with TLS, any number
                         without, as a proxy is one address
@@ -65,7 +68,7 @@ impl Arguments {
         let mut listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8443);
         let mut registration = Registration::Closed;
         let (mut command, mut insecure_plain) = (Command::Serve, false);
-        let (mut connections, mut metrics) = (None, None);
+        let (mut connections, mut metrics, mut trusted_proxies) = (None, None, Vec::new());
         while let Some(name) = arguments.next() {
             let mut path = |name| arguments.next().map(PathBuf::from).ok_or(BadArguments::NoValue(name));
             match name.to_str() {
@@ -88,6 +91,11 @@ impl Arguments {
                     let most = path("--connections-per-address")?;
                     let most = most.to_str().and_then(|most| most.parse().ok()).filter(|most| *most > 0);
                     connections = Some(most.ok_or(BadArguments::BadValue("--connections-per-address"))?);
+                }
+                Some("--trusted-proxy") => {
+                    let proxy = path("--trusted-proxy")?;
+                    let proxy = proxy.to_str().and_then(|proxy| proxy.parse().ok());
+                    trusted_proxies.push(proxy.ok_or(BadArguments::BadValue("--trusted-proxy"))?);
                 }
                 Some("--metrics") => {
                     let addr = path("--metrics")?;
@@ -112,8 +120,16 @@ impl Arguments {
         };
         let mut limits = Limits::default();
         limits.connections = connections.or_else(|| tls.is_some().then_some(CONNECTIONS));
-        let config =
-            Config { listen, tls, insecure_plain, registration, metrics, limits, ..Config::local(data) };
+        let config = Config {
+            listen,
+            tls,
+            insecure_plain,
+            trusted_proxies,
+            registration,
+            metrics,
+            limits,
+            ..Config::local(data)
+        };
         Ok(Self { command, config })
     }
 }
@@ -157,6 +173,16 @@ mod tests {
         assert_eq!(connections("--data d --connections-per-address 7"), Some(7));
         let none = parse("--data d --connections-per-address 0");
         assert_eq!(none.unwrap_err(), BadArguments::BadValue("--connections-per-address"));
+    }
+
+    #[test]
+    fn proxies_are_named_one_by_one() {
+        let proxies = |line| parse(line).map(|arguments| arguments.config.trusted_proxies);
+        assert_eq!(proxies("--data d").unwrap(), [] as [IpAddr; 0]);
+        let two = proxies("--data d --trusted-proxy 127.0.0.1 --trusted-proxy ::1").unwrap();
+        assert_eq!(two, ["127.0.0.1", "::1"].map(|proxy| proxy.parse::<IpAddr>().unwrap()));
+        let name = proxies("--data d --trusted-proxy proxy.example");
+        assert_eq!(name.unwrap_err(), BadArguments::BadValue("--trusted-proxy"));
     }
 
     #[test]

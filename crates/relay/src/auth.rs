@@ -6,7 +6,7 @@ use axum::extract::{FromRequestParts, Request, State as Shared};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::MethodRouter;
 
 use crate::problem::Problem;
@@ -29,10 +29,21 @@ pub(crate) fn gate(
 
 async fn require_token(
     Shared(state): Shared<Arc<State>>,
-    mut request: Request,
+    request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
     let access = state.signer.verify(bearer(request.headers())?, state.clock.unix_ms())?;
+    let mut response = let_in(&state, access, request, next).await.into_response();
+    response.extensions_mut().insert(DevicePays);
+    Ok(response)
+}
+
+async fn let_in(
+    state: &State,
+    access: Access,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
     // Charged before the store is asked anything.
     state.limiter.request(access.address, state.clock.monotonic())?.over().await;
     let access = state.confirm(access).await?;
@@ -45,6 +56,10 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
     let header = header.to_str().map_err(|_| Problem::InvalidToken)?;
     header.strip_prefix("Bearer ").ok_or(Problem::InvalidToken)
 }
+
+/// Left with an answer whose request was charged to the device that a token was made for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DevicePays;
 
 /// What the gate leaves with a request. Only the gate can make it.
 #[derive(Debug, Clone, Copy)]

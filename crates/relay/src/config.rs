@@ -21,6 +21,9 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// Plain HTTP to other machines: only behind a proxy that ends TLS.
     pub insecure_plain: bool,
+    /// Proxies of the operator: what they hand on comes from the last address in its `X-Forwarded-For` that is none of
+    /// theirs. Their connections are not counted.
+    pub trusted_proxies: Vec<IpAddr>,
     /// Where `/metrics` answers, in plain HTTP; port 0 takes a free one. None: nowhere.
     pub metrics: Option<SocketAddr>,
     /// Who may have an account.
@@ -43,6 +46,7 @@ impl Config {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
             tls: None,
             insecure_plain: false,
+            trusted_proxies: Vec::new(),
             metrics: None,
             registration: Registration::Dev,
             limits: Limits::default(),

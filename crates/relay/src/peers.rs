@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The bits of an IPv6 address that name a network: whoever has one address in it has them all.
-const NETWORK: u128 = u128::MAX << 64;
+use crate::origin::network;
 
 /// Who is connected. It grows no larger than the number of open connections.
 #[derive(Debug)]
@@ -31,7 +30,12 @@ impl Peers {
             }
             *count = count.saturating_add(1);
         }
-        Some(Guest { peers: Arc::clone(self), from })
+        Some(Guest { peers: Arc::clone(self), from: Some(from) })
+    }
+
+    /// A connection that counts for nobody, as that of a proxy.
+    pub(crate) fn enter_uncounted(self: &Arc<Self>) -> Guest {
+        Guest { peers: Arc::clone(self), from: None }
     }
 
     fn leave(&self, from: IpAddr) {
@@ -53,26 +57,14 @@ impl Peers {
 #[derive(Debug)]
 pub(crate) struct Guest {
     peers: Arc<Peers>,
-    from: IpAddr,
-}
-
-impl Guest {
-    /// The address it came from, or the first of its IPv6 network.
-    pub(crate) fn network(&self) -> IpAddr {
-        self.from
-    }
+    from: Option<IpAddr>,
 }
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        self.peers.leave(self.from);
-    }
-}
-
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.into(),
-        IpAddr::V6(address) => IpAddr::V6((u128::from(address) & NETWORK).into()),
+        if let Some(from) = self.from {
+            self.peers.leave(from);
+        }
     }
 }
 

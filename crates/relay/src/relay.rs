@@ -9,8 +9,10 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::config::{Config, Registration};
-use crate::limits::Limiter;
+use crate::door::Door;
+use crate::limits::{Limiter, Limits};
 use crate::metrics::Metrics;
+use crate::origin::Proxies;
 use crate::peers::Peers;
 use crate::server::{self, Server};
 use crate::state::{Connections, Draining, State};
@@ -68,18 +70,19 @@ impl Relay {
             None => None,
         };
         let peers = Peers::at_most(config.limits.connections);
+        let proxies = Proxies::new(&config.trusted_proxies);
         let state = open(config)?;
+        let (clock, counts) = (Arc::clone(&state.clock), Arc::clone(&state.metrics));
         let server = Server {
             router: routes::router(Arc::clone(&state)),
             tls,
-            peers,
+            door: Door::new(peers, proxies, Arc::clone(&state.limiter), clock, counts),
             timing: state.timing,
-            metrics: Arc::clone(&state.metrics),
         };
         let stop = watch::Sender::new(false);
         let metrics = metrics.map(|(tcp, addr)| {
             let router = routes::operator(Arc::clone(&state));
-            let server = Server { router, tls: None, peers: Peers::at_most(None), ..server.clone() };
+            let server = Server { router, tls: None, door: operators_door(&state), ..server.clone() };
             (addr, tokio::spawn(server.run(tcp, until(stop.subscribe()))))
         });
         let server = tokio::spawn(server.run(tcp, until(stop.subscribe())));
@@ -123,6 +126,13 @@ impl Relay {
         // The store waits for its writer as it drops, which must not hold up the runtime.
         tokio::task::spawn_blocking(move || drop(state)).await.ok();
     }
+}
+
+/// Lets everybody in: who reaches this listener, its operator decides.
+fn operators_door(state: &State) -> Arc<Door> {
+    let limiter = Arc::new(Limiter::new(Limits::none()));
+    let (clock, metrics) = (Arc::clone(&state.clock), Arc::clone(&state.metrics));
+    Door::new(Peers::at_most(None), Proxies::new(&[]), limiter, clock, metrics)
 }
 
 fn open(config: Config) -> Result<Arc<State>, StartError> {

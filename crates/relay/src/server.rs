@@ -1,5 +1,6 @@
 //! Connections: accepted, counted, and spoken HTTP/1.1 with until they end or the relay does.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -7,6 +8,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::serve::Listener;
+use futures_util::FutureExt as _;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -21,8 +23,8 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::Timing;
-use crate::metrics::Metrics;
-use crate::peers::{Guest, Peers};
+use crate::door::{Caller, Door};
+use crate::limits::Wait;
 use crate::read_ahead::ReadAhead;
 use crate::timely::Timely;
 use crate::tls;
@@ -51,9 +53,8 @@ pub(crate) struct Server {
     pub(crate) router: Router,
     /// None: plain HTTP.
     pub(crate) tls: Option<TlsAcceptor>,
-    pub(crate) peers: Arc<Peers>,
+    pub(crate) door: Arc<Door>,
     pub(crate) timing: Timing,
-    pub(crate) metrics: Arc<Metrics>,
 }
 
 impl Server {
@@ -67,11 +68,8 @@ impl Server {
             tokio::select! {
                 // The trait's accept, which waits and tries again when the machine is out of descriptors.
                 (stream, address) = Listener::accept(&mut tcp) => {
-                    match self.peers.enter(address.ip()) {
-                        Some(guest) => {
-                            connections.spawn(self.clone().serve(stream, guest, stop.clone()));
-                        }
-                        None => self.metrics.refused_connections.count(),
+                    if let Some((caller, wait)) = self.door.enter(address.ip()) {
+                        connections.spawn(self.clone().serve(stream, caller, wait, stop.clone()));
                     }
                 }
                 Some(_) = connections.join_next() => {}
@@ -85,16 +83,17 @@ impl Server {
         }
     }
 
-    async fn serve(self, stream: TcpStream, guest: Guest, stop: watch::Receiver<()>) {
+    async fn serve(self, stream: TcpStream, caller: Caller, wait: Wait, stop: watch::Receiver<()>) {
+        wait.over().await;
         // Small frames leave at once.
         if stream.set_nodelay(true).is_err() {
             tracing::debug!("a connection keeps its delay");
         }
         match &self.tls {
-            None => self.speak(stream, guest, stop).await,
+            None => self.speak(stream, caller, stop).await,
             Some(acceptor) => {
                 if let Ok(stream) = tls::handshake(acceptor, stream).await {
-                    self.speak(stream, guest, stop).await;
+                    self.speak(stream, caller, stop).await;
                 }
             }
         }
@@ -103,15 +102,16 @@ impl Server {
     async fn speak(
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        guest: Guest,
+        caller: Caller,
         mut stop: watch::Receiver<()>,
     ) {
-        // With the request it gets to an upgraded socket, which counts on.
-        let guest = Arc::new(guest);
         let router = TowerToHyperService::new(self.router.clone());
-        let service = service_fn(|mut request: Request<Incoming>| {
-            request.extensions_mut().insert(Arc::clone(&guest));
-            router.call(request)
+        let service = service_fn(|request: Request<Incoming>| {
+            let answer = caller.ask(request, async |request| match router.call(request).await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            });
+            answer.map(Ok::<_, Infallible>)
         });
         let mut connection = pin!(
             http1::Builder::new()

@@ -69,6 +69,11 @@ impl Bucket {
         self.at = now;
     }
 
+    /// Puts back what was taken for somebody who need not pay.
+    pub fn give_back(&mut self, rate: Rate, units: u64, now: Duration) {
+        *self = Self { spent: self.spent_at(now).saturating_sub(rate.time(units)), at: now };
+    }
+
     /// Whether nothing is missing.
     pub fn is_full(&self, now: Duration) -> bool {
         self.spent_at(now).is_zero()
@@ -129,6 +134,18 @@ mod tests {
         let mut bucket = Bucket::full(NO_SLACK);
         bucket.charge(RATE, 1_000, NO_SLACK);
         assert_eq!(bucket.take(RATE, 0, NO_SLACK, NO_SLACK), Err(Duration::from_secs(30)));
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_taken_again_and_no_more() {
+        let mut bucket = Bucket::full(NO_SLACK);
+        assert!(bucket.take(RATE, 3, NO_SLACK, NO_SLACK).is_ok());
+        bucket.give_back(RATE, 1, NO_SLACK);
+        assert!(bucket.take(RATE, 1, NO_SLACK, NO_SLACK).is_ok());
+        assert!(bucket.take(RATE, 1, NO_SLACK, NO_SLACK).is_err());
+        bucket.give_back(RATE, 9, NO_SLACK);
+        assert!(bucket.take(RATE, 3, NO_SLACK, NO_SLACK).is_ok());
+        assert!(bucket.take(RATE, 1, NO_SLACK, NO_SLACK).is_err());
     }
 
     #[test]

@@ -98,6 +98,13 @@ impl Row {
         }
     }
 
+    /// Puts back what was taken for somebody who need not pay.
+    pub(super) fn give_back(&self, rate: Rate, key: Key, units: u64, now: Duration) {
+        if let Some(bucket) = self.buckets().by_key.get_mut(&key) {
+            bucket.give_back(rate, units, now);
+        }
+    }
+
     #[cfg(test)]
     pub(super) fn count(&self) -> usize {
         self.buckets().by_key.len()

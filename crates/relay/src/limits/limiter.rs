@@ -1,7 +1,6 @@
 //! Whoever asks for something is charged here, or told how long to wait.
 
 use std::fmt::{self, Write as _};
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -104,22 +103,6 @@ impl Limiter {
         Ok(self.admit(Name::PreKeysTarget, Key::User(target), 1, now).is_ok())
     }
 
-    /// A registration from this network.
-    ///
-    /// # Errors
-    /// [`Problem::RateLimited`]
-    pub fn registration(&self, network: IpAddr, now: Duration) -> Result<(), Problem> {
-        self.network(Name::Registrations, network, now)
-    }
-
-    /// A refresh token that is presented from this network.
-    ///
-    /// # Errors
-    /// [`Problem::RateLimited`]
-    pub fn refresh(&self, network: IpAddr, now: Duration) -> Result<(), Problem> {
-        self.network(Name::Refreshes, network, now)
-    }
-
     /// The buckets of one connection.
     pub fn connection(&self, now: Duration) -> ConnectionLimits {
         ConnectionLimits::new(now)
@@ -159,13 +142,6 @@ impl Limiter {
 
     fn writer(&self, user: UserId, now: Duration) -> Result<Wait, Problem> {
         self.admit(Name::WriterTime, Key::User(user), 0, now)
-    }
-
-    fn network(&self, name: Name, network: IpAddr, now: Duration) -> Result<(), Problem> {
-        if self.limits.connections.is_none() {
-            return Ok(());
-        }
-        self.admit(name, Key::Network(network), 1, now).map(drop)
     }
 
     fn row(&self, name: Name) -> Option<&Row> {
@@ -290,18 +266,6 @@ mod tests {
             assert_eq!(limiter.pre_keys(me, address(n).user, now), Ok(true));
         }
         assert_eq!(limiter.key_upload(me, 202, now), Ok(()));
-    }
-
-    #[test]
-    fn networks_are_limited_where_they_are_seen() {
-        let network = IpAddr::from([192, 0, 2, 1]);
-        let mut limiter = only(Name::Registrations, once());
-        for _ in 0..5 {
-            assert_eq!(limiter.registration(network, NOW), Ok(()));
-        }
-        limiter.limits.connections = Some(1_000);
-        assert_eq!(limiter.registration(network, NOW), Ok(()));
-        assert!(is_limited(limiter.registration(network, NOW)));
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod buckets;
 mod connection;
 mod inbound;
 mod limiter;
+mod network;
 mod table;
 
 use std::time::Duration;

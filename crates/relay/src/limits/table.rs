@@ -38,6 +38,8 @@ pub enum Name {
     PreKeys,
     /// Bundles with one-time keys that are taken of one user, whoever takes them.
     PreKeysTarget,
+    /// Connections from one network, and requests that show no valid token.
+    Unauthenticated,
     /// Accounts that are registered from one network.
     Registrations,
     /// Exchanges of refresh tokens from one network.
@@ -49,7 +51,7 @@ pub enum Name {
 }
 
 /// How many limits there are.
-pub(super) const COUNT: usize = 18;
+pub(super) const COUNT: usize = 19;
 
 impl Name {
     /// The place in the table.
@@ -266,6 +268,15 @@ pub const TABLE: [Limit; COUNT] = {
             1,
         ),
         row(
+            N::Unauthenticated,
+            "unauthenticated",
+            (Requests, Network),
+            Rate::new(2_000, 100, SECOND),
+            Slow(SECOND),
+            Allow,
+            1,
+        ),
+        row(
             N::Registrations,
             "registrations",
             (Rows, Network),
@@ -284,8 +295,8 @@ pub const TABLE: [Limit; COUNT] = {
 #[derive(Debug, Clone)]
 pub struct Limits {
     rates: [Option<Rate>; COUNT],
-    /// Connections that one address (of IPv6, one network of 64 bits) holds at a time. None: any number, and no limit
-    /// for a network either, as behind a proxy, which is one address to us.
+    /// Connections that one address (of IPv6, one network of 64 bits) holds at a time. None: any number, as behind a
+    /// proxy, which is one address to us.
     pub connections: Option<usize>,
 }
 

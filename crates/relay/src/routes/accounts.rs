@@ -14,7 +14,7 @@ use crate::body::{KeysBody, Proto};
 use crate::bus::Nudge;
 use crate::fault::{self, Station};
 use crate::keys::{self, CheckedKeys};
-use crate::peers::Guest;
+use crate::origin::Origin;
 use crate::problem::Problem;
 use crate::random;
 use crate::state::State;
@@ -25,11 +25,11 @@ use crate::tokens::REFRESH_LIFE_MS;
 /// `Idempotency-Key`, which nobody else can know, and gets the same account.
 pub(super) async fn register(
     Shared(state): Shared<Arc<State>>,
-    Extension(guest): Extension<Arc<Guest>>,
+    Extension(origin): Extension<Origin>,
     headers: HeaderMap,
     KeysBody(request): KeysBody<RegisterRequest>,
 ) -> Result<(StatusCode, Proto<RegisterResponse>), Problem> {
-    state.limiter.registration(guest.network(), state.clock.monotonic())?;
+    state.limiter.registration(origin.0, state.clock.monotonic())?;
     let idempotency = idempotency_key(&headers)?;
     state.registration.check(&request.proof)?;
     keys::check_identity(request.registration_id, &request.identity_key)?;

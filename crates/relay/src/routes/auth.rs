@@ -12,7 +12,7 @@ use crate::address::Address;
 use crate::auth::Authenticated;
 use crate::body::Proto;
 use crate::bus::Nudge;
-use crate::peers::Guest;
+use crate::origin::Origin;
 use crate::problem::Problem;
 use crate::state::State;
 use crate::store::{Rotated, Rotation};
@@ -22,11 +22,11 @@ use crate::tokens::{REFRESH_LIFE_MS, RefreshToken};
 /// `Idempotency-Key`, which nobody else can know, gets the same successor.
 pub(super) async fn refresh(
     Shared(state): Shared<Arc<State>>,
-    Extension(guest): Extension<Arc<Guest>>,
+    Extension(origin): Extension<Origin>,
     headers: HeaderMap,
     Proto(request): Proto<RefreshRequest>,
 ) -> Result<Proto<TokenPair>, Problem> {
-    state.limiter.refresh(guest.network(), state.clock.monotonic())?;
+    state.limiter.refresh(origin.0, state.clock.monotonic())?;
     let presented = RefreshToken::parse(&request.refresh_token)?;
     let next = match idempotency_key(&headers)? {
         Some(exchange) => state.signer.successor(&presented, &exchange),

@@ -7,10 +7,10 @@ use sealpost_relay::clock::SystemClock;
 use sealpost_relay::limits::{Name, Rate};
 use sealpost_wire::frame::Body;
 use sealpost_wire::limits::close;
-use sealpost_wire::{Ack, Bundles, CreateThread, InboxKey, KeyCounts, RegisterRequest, reason};
+use sealpost_wire::{Ack, Bundles, CreateThread, InboxKey, KeyCounts, reason};
 
 use crate::common::socket::{Read, Socket, hello};
-use crate::common::{Answer, Party, World, kem, keys, public};
+use crate::common::{Answer, Party, World, kem, keys};
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
@@ -29,7 +29,7 @@ fn ack_of_nothing(rows: u64) -> Body {
     Body::Ack(Ack { keys: (1..=rows).map(key).collect(), trimmed: 0 })
 }
 
-fn told_to_wait(answer: &Answer) {
+pub(crate) fn told_to_wait(answer: &Answer) {
     answer.refused(429, reason::RATE_LIMITED);
     let asked: u32 = answer.headers["retry-after"].to_str().unwrap().parse().unwrap();
     let exact = answer.error().retry_after_ms;
@@ -165,29 +165,6 @@ async fn threads_key_uploads_and_connections_have_a_number() {
     assert_eq!(error.reason, reason::RATE_LIMITED);
     assert_eq!(second.closed().await, close::FLOODING);
     world.end(first).await;
-}
-
-#[tokio::test]
-async fn networks_are_limited_where_their_connections_are() {
-    let request = RegisterRequest {
-        registration_id: 77,
-        identity_key: public(0x05, 33, 1),
-        keys: Some(keys(0, 1)),
-        ..RegisterRequest::default()
-    };
-    let world = World::start_with(|config| {
-        config.limits.connections = Some(1_000);
-        config.limits.set(Name::Registrations, Some(Rate::new(2, 1, DAY)));
-        config.limits.set(Name::Refreshes, Some(Rate::new(1, 1, DAY)));
-    })
-    .await;
-    let alice = world.register().await;
-    world.register().await;
-    told_to_wait(&world.post("/v1/accounts", None, &request).await);
-    let refresh = sealpost_wire::RefreshRequest { refresh_token: alice.tokens.refresh_token.clone() };
-    assert_eq!(world.post("/v1/auth/refresh", None, &refresh).await.status, 200);
-    told_to_wait(&world.post("/v1/auth/refresh", None, &refresh).await);
-    world.relay.shutdown().await;
 }
 
 #[tokio::test]

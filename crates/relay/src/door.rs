@@ -1,0 +1,226 @@
+//! The door: every connection and every request is let in at the cost of its network, before anything but its head is
+//! looked at. What a device turns out to pay for costs the network nothing.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::http::{HeaderMap, Request};
+use axum::response::{IntoResponse as _, Response};
+
+use crate::auth::DevicePays;
+use crate::clock::Clock;
+use crate::limits::{Limiter, Wait};
+use crate::metrics::Metrics;
+use crate::origin::{Origin, Peer, Proxies};
+use crate::peers::{Guest, Peers};
+
+/// How long a request above the limit waits for its refusal. Its connection asks for nothing meanwhile, so that refusing
+/// costs little too.
+const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
+
+/// What lets connections in.
+#[derive(Debug)]
+pub(crate) struct Door {
+    peers: Arc<Peers>,
+    proxies: Proxies,
+    limiter: Arc<Limiter>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    /// A proxy has not said for whom it asks; the operator was told.
+    told: AtomicBool,
+}
+
+impl Door {
+    pub(crate) fn new(
+        peers: Arc<Peers>,
+        proxies: Proxies,
+        limiter: Arc<Limiter>,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+    ) -> Arc<Self> {
+        Arc::new(Self { peers, proxies, limiter, clock, metrics, told: AtomicBool::new(false) })
+    }
+
+    /// A connection from this address, and how long it is to wait before it is spoken with. `None`: not at all, because
+    /// of what others of its network do.
+    pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<(Caller, Wait)> {
+        let peer = self.proxies.peer(address);
+        let guest = match peer {
+            Peer::Proxy => Some(self.peers.enter_uncounted()),
+            Peer::Local | Peer::Remote(_) => self.peers.enter(address),
+        };
+        let Some(guest) = guest else {
+            self.metrics.refused_connections.count();
+            return None;
+        };
+        let wait = self.limiter.unauthenticated(network_of(peer), self.clock.monotonic()).ok()?;
+        let caller =
+            Caller { door: Arc::clone(self), guest: Arc::new(guest), peer, known: AtomicBool::new(false) };
+        Some((caller, wait))
+    }
+}
+
+fn network_of(peer: Peer) -> Option<IpAddr> {
+    match peer {
+        Peer::Remote(network) => Some(network),
+        Peer::Proxy | Peer::Local => None,
+    }
+}
+
+/// The other end of an open connection.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    door: Arc<Door>,
+    guest: Arc<Guest>,
+    peer: Peer,
+    /// Its last request showed a valid token. What others of its network do does not concern it then.
+    known: AtomicBool,
+}
+
+impl Caller {
+    /// Has a request answered, or refuses it. It takes along where it came from, and its connection's place.
+    pub(crate) async fn ask<B, F: Future<Output = Response>>(
+        &self,
+        mut request: Request<B>,
+        answer: impl FnOnce(Request<B>) -> F,
+    ) -> Response {
+        let Door { limiter, clock, .. } = &*self.door;
+        let origin = self.origin(request.headers());
+        let charged = limiter.unauthenticated(origin.0, clock.monotonic());
+        let is_charged = charged.is_ok();
+        if !self.known.swap(false, Ordering::Relaxed) {
+            match charged {
+                Ok(wait) => wait.over().await,
+                Err(problem) => {
+                    tokio::time::sleep(REFUSAL_PAUSE).await;
+                    return problem.into_response();
+                }
+            }
+        }
+        request.extensions_mut().insert(origin);
+        // An upgraded socket counts on.
+        request.extensions_mut().insert(Arc::clone(&self.guest));
+        let response = answer(request).await;
+        if response.extensions().get::<DevicePays>().is_some() {
+            if is_charged {
+                limiter.authenticated(origin.0, clock.monotonic());
+            }
+            // A proxy's next request is somebody else's.
+            self.known.store(self.peer != Peer::Proxy, Ordering::Relaxed);
+        }
+        response
+    }
+
+    fn origin(&self, headers: &HeaderMap) -> Origin {
+        if self.peer != Peer::Proxy {
+            return Origin(network_of(self.peer));
+        }
+        let origin = self.door.proxies.origin(headers);
+        if origin.0.is_none() && !self.door.told.swap(true, Ordering::Relaxed) {
+            tracing::warn!("a proxy did not say for whom it asks: such requests cost no network anything");
+        }
+        origin
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::limits::{Limits, Name, Rate};
+    use crate::problem::Problem;
+
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+    const THERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
+    const PROXY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 5));
+
+    /// A door that lets so much in from each network, and no more for a day.
+    fn door(burst: u64) -> Arc<Door> {
+        let mut limits = Limits::none();
+        limits.set(Name::Unauthenticated, Some(Rate::new(burst, 1, Duration::from_secs(24 * 3_600))));
+        let (limiter, clock) = (Arc::new(Limiter::new(limits)), Arc::new(SystemClock::new()));
+        Door::new(Peers::at_most(Some(100)), Proxies::new(&[PROXY]), limiter, clock, Arc::default())
+    }
+
+    async fn ask(caller: &Caller, forwarded_for: &str, token_is_valid: bool) -> u16 {
+        let request = Request::builder().header("x-forwarded-for", forwarded_for).body(()).unwrap();
+        let answer = async |_: Request<()>| {
+            if token_is_valid {
+                let mut response = "yes".into_response();
+                response.extensions_mut().insert(DevicePays);
+                response
+            } else {
+                Problem::InvalidToken.into_response()
+            }
+        };
+        caller.ask(request, answer).await.status().as_u16()
+    }
+
+    #[tokio::test]
+    async fn connections_cost_their_network_and_are_not_spoken_with_above_its_limit() {
+        let door = door(3);
+        let callers: Vec<_> = (0..5).filter_map(|_| door.enter(HERE)).collect();
+        assert_eq!(callers.len(), 3);
+        assert!(door.enter(THERE).is_some(), "another network");
+        for free in [PROXY, IpAddr::from([127, 0, 0, 1])] {
+            assert_eq!((0..200).filter_map(|_| door.enter(free)).count(), 200, "{free}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_without_a_valid_token_cost_their_network_and_those_with_one_nothing() {
+        let door = door(5);
+        let (caller, _) = door.enter(HERE).unwrap();
+        for _ in 0..50 {
+            assert_eq!(ask(&caller, "", true).await, 200);
+        }
+        // One of five went to the connection.
+        for _ in 0..4 {
+            assert_eq!(ask(&caller, "", false).await, 401);
+        }
+        assert_eq!(
+            ask(&caller, "198.51.100.1", false).await,
+            429,
+            "what a stranger writes there is not read"
+        );
+        assert!(door.enter(HERE).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_showed_a_valid_token_goes_on_whatever_its_network_does() {
+        let door = door(3);
+        let ((device, _), (flood, _)) = (door.enter(HERE).unwrap(), door.enter(HERE).unwrap());
+        assert_eq!(ask(&device, "", true).await, 200);
+        assert_eq!(ask(&flood, "", false).await, 401);
+        assert_eq!(ask(&flood, "", false).await, 429);
+        for _ in 0..10 {
+            assert_eq!(ask(&device, "", true).await, 200);
+        }
+        assert_eq!(ask(&flood, "", false).await, 429, "nothing came back for what was not taken");
+        assert_eq!(ask(&device, "", false).await, 401);
+        assert_eq!(ask(&device, "", true).await, 429, "it has to show one every time");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_proxy_hands_on_costs_the_network_that_it_names() {
+        let door = door(2);
+        let (proxy, _) = door.enter(PROXY).unwrap();
+        for (asker, expected) in
+            [("192.0.2.1", 401), ("192.0.2.1", 401), ("192.0.2.1", 429), ("192.0.2.2", 401)]
+        {
+            assert_eq!(ask(&proxy, asker, false).await, expected, "{asker}");
+        }
+        assert_eq!(ask(&proxy, "192.0.2.2", true).await, 200);
+        assert_eq!(ask(&proxy, "192.0.2.1", false).await, 429, "the connection is the proxy's");
+        assert_eq!(
+            ask(&proxy, "198.51.100.1, 192.0.2.1", false).await,
+            429,
+            "what stands before may be invented"
+        );
+        for _ in 0..10 {
+            assert_eq!(ask(&proxy, "unknown", false).await, 401);
+        }
+    }
+}

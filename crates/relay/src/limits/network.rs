@@ -1,0 +1,93 @@
+//! What is done for somebody who has shown no valid token: their network pays. One that the relay does not know (this
+//! machine, or a proxy that does not say for whom it asks) pays nothing.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::Wait;
+use super::buckets::Key;
+use super::limiter::Limiter;
+use super::table::Name;
+use crate::problem::Problem;
+
+impl Limiter {
+    /// A connection, or a request before anything of it but its head was looked at.
+    ///
+    /// # Errors
+    /// [`Problem::RateLimited`]
+    pub fn unauthenticated(&self, network: Option<IpAddr>, now: Duration) -> Result<Wait, Problem> {
+        self.network(Name::Unauthenticated, network, now)
+    }
+
+    /// A request that was let in turned out to be paid for by a device.
+    pub fn authenticated(&self, network: Option<IpAddr>, now: Duration) {
+        if let (Some(network), Some((rate, row, _))) = (network, self.find(Name::Unauthenticated)) {
+            row.give_back(rate, Key::Network(network), 1, now);
+        }
+    }
+
+    /// A registration from this network.
+    ///
+    /// # Errors
+    /// [`Problem::RateLimited`]
+    pub fn registration(&self, network: Option<IpAddr>, now: Duration) -> Result<(), Problem> {
+        self.network(Name::Registrations, network, now).map(drop)
+    }
+
+    /// A refresh token that is presented from this network.
+    ///
+    /// # Errors
+    /// [`Problem::RateLimited`]
+    pub fn refresh(&self, network: Option<IpAddr>, now: Duration) -> Result<(), Problem> {
+        self.network(Name::Refreshes, network, now).map(drop)
+    }
+
+    fn network(&self, name: Name, network: Option<IpAddr>, now: Duration) -> Result<Wait, Problem> {
+        match network {
+            Some(network) => self.admit(name, Key::Network(network), 1, now),
+            None => Ok(Wait::NONE),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::bucket::Rate;
+    use super::super::table::Limits;
+    use super::*;
+
+    const NOW: Duration = Duration::from_secs(1_000);
+
+    #[test]
+    fn networks_are_limited_where_they_are_known() {
+        let mut limits = Limits::none();
+        for name in [Name::Registrations, Name::Refreshes, Name::Unauthenticated] {
+            limits.set(name, Some(Rate::new(1, 1, Duration::from_secs(10))));
+        }
+        let limiter = Limiter::new(limits);
+        let (here, there) = (Some(IpAddr::from([192, 0, 2, 1])), Some(IpAddr::from([192, 0, 2, 2])));
+        type Ask = fn(&Limiter, Option<IpAddr>) -> bool;
+        let asks: [Ask; 3] = [
+            |limiter, network| limiter.registration(network, NOW).is_ok(),
+            |limiter, network| limiter.refresh(network, NOW).is_ok(),
+            |limiter, network| limiter.unauthenticated(network, NOW).is_ok(),
+        ];
+        for ask in asks {
+            assert!(ask(&limiter, here) && !ask(&limiter, here) && ask(&limiter, there));
+            assert!((0..5).all(|_| ask(&limiter, None)));
+        }
+    }
+
+    #[test]
+    fn what_a_device_pays_for_its_network_gets_back() {
+        let (limiter, network) = (Limiter::default(), Some(IpAddr::from([192, 0, 2, 1])));
+        for _ in 0..10_000 {
+            assert_eq!(limiter.unauthenticated(network, NOW), Ok(Wait::NONE));
+            limiter.authenticated(network, NOW);
+        }
+        for _ in 0..2_000 {
+            assert_eq!(limiter.unauthenticated(network, NOW), Ok(Wait::NONE));
+        }
+        assert_eq!(limiter.unauthenticated(network, NOW), Ok(Wait(Duration::from_millis(10))));
+    }
+}

@@ -1,0 +1,115 @@
+//! Who shows no valid token is charged to their network, where the relay knows it.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use prost::Message;
+use sealpost_relay::limits::{Name, Rate};
+use sealpost_wire::{RefreshRequest, RegisterRequest, reason};
+
+use crate::common::{Answer, Party, World, keys, public, with_body};
+use crate::limits::told_to_wait;
+
+/// A relay behind a proxy on this machine, which is us. So many are allowed, and the next one in a day.
+async fn behind_a_proxy(name: Name, burst: u64) -> World {
+    World::start_with(|config| {
+        config.trusted_proxies = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
+        config.limits.set(name, Some(Rate::new(burst, 1, Duration::from_secs(24 * 3_600))));
+    })
+    .await
+}
+
+async fn get_from(world: &World, network: &str, path: &str, by: Option<&Party>) -> Answer {
+    let request = world.http.get(world.url(path)).header("x-forwarded-for", network);
+    world.request(request, by).await
+}
+
+async fn post_from(world: &World, network: &str, path: &str, body: &impl Message) -> Answer {
+    let request = with_body(world.http.post(world.url(path)), body).header("x-forwarded-for", network);
+    world.request(request, None).await
+}
+
+/// Somebody with a token that is well formed, and was made elsewhere.
+async fn forger() -> Party {
+    let elsewhere = World::start().await;
+    let forger = elsewhere.register().await;
+    elsewhere.relay.shutdown().await;
+    forger
+}
+
+#[tokio::test]
+async fn requests_without_a_valid_token_cost_their_network() {
+    let world = behind_a_proxy(Name::Unauthenticated, 4).await;
+    let (alice, forger) = (world.register().await, forger().await);
+    let inbox = async |network, by| get_from(&world, network, "/v1/inbox", by).await;
+    inbox("192.0.2.1", Some(&forger)).await.refused(401, reason::INVALID_TOKEN);
+    inbox("192.0.2.1", None).await.refused(401, reason::INVALID_TOKEN);
+    get_from(&world, "192.0.2.1", "/no/such/route", Some(&alice)).await.refused(404, reason::NOT_FOUND);
+    assert_eq!(get_from(&world, "192.0.2.1", "/healthz", None).await.status, 200);
+    // Above the limit everything is refused before its token is looked at, and so is a socket.
+    told_to_wait(&inbox("192.0.2.1", Some(&forger)).await);
+    told_to_wait(&get_from(&world, "192.0.2.1", "/v1/ws", None).await);
+    // Another network, one that puts somebody else before itself, and a proxy that says nothing.
+    inbox("192.0.2.2", Some(&forger)).await.refused(401, reason::INVALID_TOKEN);
+    told_to_wait(&inbox("192.0.2.2, 192.0.2.1", Some(&forger)).await);
+    for _ in 0..10 {
+        world.get("/v1/inbox", None).await.refused(401, reason::INVALID_TOKEN);
+    }
+    world.clock.advance(Duration::from_secs(24 * 3_600));
+    inbox("192.0.2.1", Some(&forger)).await.refused(401, reason::INVALID_TOKEN);
+    world.relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn requests_with_a_valid_token_cost_their_network_nothing() {
+    let world = behind_a_proxy(Name::Unauthenticated, 1).await;
+    let alice = world.register().await;
+    for _ in 0..20 {
+        assert_eq!(get_from(&world, "192.0.2.1", "/v1/inbox", Some(&alice)).await.status, 200);
+        // Also those that are refused.
+        let path = format!("/v1/threads/{}", alice.user);
+        get_from(&world, "192.0.2.1", &path, Some(&alice)).await.refused(404, reason::NOT_FOUND);
+    }
+    world.relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn this_machine_is_not_limited_and_names_no_other() {
+    let world = World::start_with(|config| {
+        let rate = Rate::new(1, 1, Duration::from_secs(24 * 3_600));
+        for name in [Name::Unauthenticated, Name::Registrations, Name::Refreshes] {
+            config.limits.set(name, Some(rate));
+        }
+    })
+    .await;
+    for _ in 0..10 {
+        world.register().await;
+        get_from(&world, "192.0.2.1", "/v1/inbox", None).await.refused(401, reason::INVALID_TOKEN);
+    }
+    world.relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn registrations_and_refreshes_of_a_network_have_a_number_in_plain_http_too() {
+    let world = behind_a_proxy(Name::Registrations, 2).await;
+    let request = RegisterRequest {
+        registration_id: 77,
+        identity_key: public(0x05, 33, 1),
+        keys: Some(keys(0, 1)),
+        ..RegisterRequest::default()
+    };
+    for network in ["192.0.2.1", "192.0.2.1", "192.0.2.2"] {
+        assert_eq!(post_from(&world, network, "/v1/accounts", &request).await.status, 201);
+    }
+    told_to_wait(&post_from(&world, "192.0.2.1", "/v1/accounts", &request).await);
+    world.relay.shutdown().await;
+
+    let world = behind_a_proxy(Name::Refreshes, 1).await;
+    let alice = world.register().await;
+    let refresh = RefreshRequest { refresh_token: alice.tokens.refresh_token.clone() };
+    let refresh = async |network| post_from(&world, network, "/v1/auth/refresh", &refresh).await;
+    assert_eq!(refresh("2001:db8::1").await.status, 200);
+    told_to_wait(&refresh("2001:db8::ffff:2").await);
+    assert_eq!(refresh("2001:db8:0:1::1").await.status, 200);
+    world.relay.shutdown().await;
+}
