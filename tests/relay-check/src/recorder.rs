@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::history::{At, Call, Event, Line, Reply};
+use crate::event::{At, Call, Event, Line, Reply};
 
 /// The history so far. Shared by all clients of a test; a lock makes the one order.
 #[derive(Debug, Default)]
@@ -77,7 +77,7 @@ impl Recorder {
 mod tests {
     use super::*;
     use crate::History;
-    use crate::history::{Device, Dump};
+    use crate::event::{Device, Dump};
 
     #[test]
     fn what_is_recorded_can_be_judged() {

@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Found, ensure};
-use crate::history::{Call, History};
+use crate::event::Call;
+use crate::history::History;
 
 pub(super) fn judge(history: &History) -> Found {
     let got: BTreeSet<_> = history.seen.iter().map(|seen| (&seen.device, &seen.row.place)).collect();

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{Found, ensure};
-use crate::history::{History, Outcome, Reply};
+use crate::event::Reply;
+use crate::history::{History, Outcome};
 
 pub(super) fn judge(history: &History) -> Found {
     let stored: BTreeMap<_, _> =

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::History;
-use crate::history::{Call, Device, Dump, Event, Line, Place, Reply, Row, Send, Stored};
+use crate::event::{Call, Device, Dump, Event, Line, Place, Reply, Row, Send, Stored};
 
 pub(crate) fn device(name: &str) -> Device {
     Device(name.to_owned())

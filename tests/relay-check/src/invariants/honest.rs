@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Found, ensure};
-use crate::history::{Call, History, Outcome, Place, Reply};
+use crate::event::{Call, Place, Reply};
+use crate::history::{History, Outcome};
 
 pub(super) fn judge(history: &History) -> Found {
     let refused = refused_sends(history)?;
@@ -94,7 +95,8 @@ fn acknowledged_rows(history: &History) -> Found {
 mod tests {
     use super::super::examples::{broken, device, place, row, stored};
     use super::judge;
-    use crate::history::{Call, Operation, Outcome, Reply, Seen};
+    use crate::event::{Call, Reply};
+    use crate::history::{Operation, Outcome, Seen};
 
     #[test]
     fn a_message_that_was_refused_and_stored_is_found() {

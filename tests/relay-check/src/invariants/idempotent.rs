@@ -31,7 +31,8 @@ pub(super) fn judge(history: &History) -> Found {
 mod tests {
     use super::super::examples::{broken, stored};
     use super::judge;
-    use crate::history::{Call, Outcome, Reply};
+    use crate::event::{Call, Reply};
+    use crate::history::Outcome;
 
     #[test]
     fn a_repetition_with_another_place_is_found() {

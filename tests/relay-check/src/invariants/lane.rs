@@ -30,7 +30,8 @@ pub(super) fn judge(history: &History) -> Found {
 mod tests {
     use super::super::examples::{broken, stored};
     use super::judge;
-    use crate::history::{Outcome, Reply};
+    use crate::event::Reply;
+    use crate::history::Outcome;
 
     #[test]
     fn a_hole_is_found() {

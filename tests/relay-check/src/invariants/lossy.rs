@@ -22,7 +22,8 @@ pub(super) fn judge(history: &History) -> Found {
 mod tests {
     use super::super::examples::{broken, stored};
     use super::judge;
-    use crate::history::{Call, Outcome, Reply};
+    use crate::event::{Call, Reply};
+    use crate::history::Outcome;
 
     #[test]
     fn what_was_stored_against_its_wish_is_found() {

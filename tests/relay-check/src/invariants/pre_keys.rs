@@ -5,7 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Found, ensure};
-use crate::history::{Call, Device, History, Operation, Outcome, Reply};
+use crate::event::{Call, Device, Reply};
+use crate::history::{History, Operation, Outcome};
 
 pub(super) fn judge(history: &History) -> Found {
     let ec = judge_kind(history, |ec, _| ec, |ec, _| ec)?;
@@ -90,7 +91,8 @@ fn taken(operation: &Operation) -> Option<Taken<'_>> {
 mod tests {
     use super::super::examples::{broken, device};
     use super::judge;
-    use crate::history::{History, Operation, Outcome, Reply};
+    use crate::event::Reply;
+    use crate::history::{History, Operation, Outcome};
 
     fn takes(history: &mut History) -> Vec<&mut Operation> {
         let takes = |operation: &&mut Operation| matches!(operation.outcome, Outcome::Ok(Reply::Take { .. }));

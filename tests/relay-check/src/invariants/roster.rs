@@ -38,7 +38,8 @@ pub(super) fn judge(history: &History) -> Found {
 mod tests {
     use super::super::examples::{broken, device};
     use super::judge;
-    use crate::history::{Call, Operation, Outcome, Reply};
+    use crate::event::{Call, Reply};
+    use crate::history::{Operation, Outcome};
 
     #[test]
     fn a_message_from_outside_is_found() {

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::tester::{Model, Timed, order};
-use crate::history::{At, Call, Device, History, Operation, Outcome, Place, Reply, Row, Seen, Send};
+use crate::event::{At, Call, Device, Place, Reply, Row, Send};
+use crate::history::{History, Operation, Outcome, Seen};
 use crate::invariants::Found;
 
 /// A text of the history, as a number: states are copied and compared often.

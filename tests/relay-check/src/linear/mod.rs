@@ -24,7 +24,8 @@ pub fn judge(history: &History) -> Found {
 mod tests {
     use super::judge;
     use crate::History;
-    use crate::history::{Call, Operation, Outcome, Reply, Seen, Send};
+    use crate::event::{Call, Reply, Send};
+    use crate::history::{Operation, Outcome, Seen};
     use crate::invariants::examples::{broken, device, history, place, row, send, stored};
 
     fn operation(invoked: u64, call: Call, reply: Reply) -> Operation {

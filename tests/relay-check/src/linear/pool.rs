@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::tester::{Model, Timed, order};
-use crate::history::{At, Call, Device, History, Operation, Outcome, Reply};
+use crate::event::{At, Call, Device, Reply};
+use crate::history::{History, Operation, Outcome};
 use crate::invariants::Found;
 
 /// Who asked, and under which name.

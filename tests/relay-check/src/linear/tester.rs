@@ -10,7 +10,7 @@ use todc_utils::linearizability::WGLChecker;
 use todc_utils::linearizability::history::{Action, History};
 use todc_utils::specifications::Specification;
 
-use crate::history::At;
+use crate::event::At;
 use crate::invariants::{Found, Violation};
 
 /// What a thing does, one operation at a time.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use rusqlite::{Connection, Row};
-use sealpost_relay_check::history::{Device, Dump, Place, Stored};
+use sealpost_relay_check::event::{Device, Dump, Place, Stored};
 
 pub(super) fn read(data: &Path) -> Dump {
     let db = Connection::open(data.join("relay.db")).unwrap();

@@ -14,7 +14,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use sealpost_relay::fault::Station;
-use sealpost_relay_check::history::{Event, Line};
+use sealpost_relay_check::event::{Event, Line};
 use sealpost_relay_check::{History, Invariant, Recorder, judge, linear};
 
 use crate::process::Process;

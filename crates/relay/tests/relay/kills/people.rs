@@ -10,7 +10,7 @@ use prost::Message as _;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use sealpost_relay_check::Recorder;
-use sealpost_relay_check::history::{self, At, Call, Device, Event, Place, Reply};
+use sealpost_relay_check::event::{self, At, Call, Device, Event, Place, Reply};
 use sealpost_wire::frame::Body;
 use sealpost_wire::id::{ClientMsgId, ThreadId, UserId};
 use sealpost_wire::send_ack::Status;
@@ -498,10 +498,10 @@ impl Line {
     }
 }
 
-fn recorded(by: &Party, send: &Send) -> history::Send {
+fn recorded(by: &Party, send: &Send) -> event::Send {
     let to = |copy: &sealpost_wire::DeviceCopy| Device(format!("{}/{}", hex(&copy.user_id), copy.device_id));
     let envelope = send.copies[0].envelope.as_ref().unwrap();
-    history::Send {
+    event::Send {
         sender: device(by),
         thread: hex(&send.thread_id),
         id: hex(&send.client_msg_id),
@@ -512,9 +512,9 @@ fn recorded(by: &Party, send: &Send) -> history::Send {
     }
 }
 
-fn row(deliver: Deliver) -> history::Row {
+fn row(deliver: Deliver) -> event::Row {
     let key = deliver.key.unwrap();
-    history::Row {
+    event::Row {
         place: Place { thread: hex(&key.thread_id), seq: key.server_seq },
         hlc: deliver.hlc,
         epoch: deliver.epoch,
