@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, Error, OptionalExtension as _, Result, params};
 use sealpost_wire::DeviceMismatch;
-use sealpost_wire::id::{ThreadId, UserId};
+use sealpost_wire::id::UserId;
 
 use super::arrivals::Arrivals;
-use super::columns::{address, one, row_bytes, user};
-use super::requests::{self, Requested};
-use super::trim;
+use super::columns::{one, row_bytes};
+use super::deferred::Deferred;
+use super::lane::Lane;
+use super::requests;
 use crate::address::Address;
 use crate::fault::{self, Station};
 use crate::limits::Inbound;
@@ -19,20 +20,25 @@ use crate::store::{Append, Appended, BodyHash, Copy, Stored};
 /// what came to whom.
 pub(super) fn append(
     tx: &Connection,
+    deferred: &mut Deferred,
     arrivals: &Arrivals,
     append: &Append,
     inbound: &mut Vec<Inbound>,
 ) -> Result<Appended> {
-    let Some(lane) = lane(tx, append.thread, append.sender.user)? else { return Ok(Appended::NotMember) };
+    let Deferred { lanes, mailboxes } = deferred;
+    let sender = append.sender.user;
+    let Some(lane) = lanes.get(tx, append.thread)?.filter(|lane| lane.has_member(sender)) else {
+        return Ok(Appended::NotMember);
+    };
     if !lane.live.iter().any(|(address, _)| *address == append.sender) {
         return Ok(Appended::SenderRevoked);
     }
-    if let Err(refused) = check(append, &lane) {
+    if let Err(refused) = check(append, lane) {
         return Ok(earlier(tx, append)?.unwrap_or(refused));
     }
     let mut admitted = Vec::new();
-    for (member, so_far) in &lane.not_accepted {
-        match requests::admit(tx, append, *member, *so_far)? {
+    for (member, so_far) in lane.not_accepted.iter().filter(|(member, _)| **member != sender) {
+        match requests::admit(tx, mailboxes, append, *member, *so_far)? {
             Some(message) => admitted.push(message),
             None => return Ok(earlier(tx, append)?.unwrap_or(Appended::NotAccepted)),
         }
@@ -41,81 +47,26 @@ pub(super) fn append(
     if !remember(tx, append, stored)? {
         return earlier(tx, append)?.ok_or(Error::QueryReturnedNoRows);
     }
-    advance(tx, append, stored)?;
+    lane.advance(stored);
     for message in &admitted {
-        requests::count(tx, append, message)?;
+        requests::count(tx, lane, append, message)?;
     }
     for copy in &append.copies {
-        let accepted = !lane.not_accepted.contains_key(&copy.to.user);
-        deliver(tx, arrivals.next(), append, copy, stored, !accepted)?;
-        note(inbound, copy, accepted);
+        deliver(tx, arrivals.next(), append, copy, stored)?;
+        let accepted = copy.to.user == sender || !lane.not_accepted.contains_key(&copy.to.user);
+        let bytes = row_bytes(copy.envelope.ciphertext.len());
+        mailboxes.grow(tx, copy.to, append.thread, (bytes, !accepted))?;
+        note(inbound, Inbound { recipient: copy.to.user, bytes, accepted });
     }
     fault::at(Station::SendBeforeCommit);
     Ok(Appended::Stored(stored))
 }
 
-fn note(inbound: &mut Vec<Inbound>, copy: &Copy, accepted: bool) {
-    let (recipient, bytes) = (copy.to.user, row_bytes(copy.envelope.ciphertext.len()));
-    match inbound.iter_mut().rev().find(|one| one.recipient == recipient) {
-        Some(one) => one.bytes = one.bytes.saturating_add(bytes),
-        None => inbound.push(Inbound { recipient, bytes, accepted }),
+fn note(inbound: &mut Vec<Inbound>, more: Inbound) {
+    match inbound.iter_mut().rev().find(|one| one.recipient == more.recipient) {
+        Some(one) => one.bytes = one.bytes.saturating_add(more.bytes),
+        None => inbound.push(more),
     }
-}
-
-/// A thread as a send meets it.
-struct Lane {
-    /// Its end, where the next message goes.
-    last: Stored,
-    roster_version: u64,
-    /// The live devices of all members in order of their addresses, with their registrations.
-    live: Vec<(Address, u32)>,
-    /// Members with a device who have not accepted the thread, but for the sender: what it has brought them.
-    not_accepted: BTreeMap<UserId, Requested>,
-}
-
-impl Lane {
-    /// The next place: the clock grows even when the time stands still or steps back.
-    fn next(&self, now_ms: u64) -> Stored {
-        Stored {
-            server_seq: self.last.server_seq.saturating_add(1),
-            hlc: self.last.hlc.saturating_add(1).max(now_ms.saturating_mul(1 << 16)),
-        }
-    }
-}
-
-/// The thread, if it has this member.
-fn lane(tx: &Connection, thread: ThreadId, member: UserId) -> Result<Option<Lane>> {
-    let mut statement = tx.prepare_cached(
-        "SELECT last_seq, last_hlc, roster_version, thread_member.user_id, device_id, registration_id,
-            accepted, requested_messages, requested_bytes
-         FROM thread CROSS JOIN thread_member USING (thread_id)
-            LEFT JOIN device ON device.user_id = thread_member.user_id
-         WHERE thread_id = ?1 ORDER BY thread_member.user_id, device_id",
-    )?;
-    let mut rows = statement.query([thread.as_bytes()])?;
-    let (mut found, mut is_member): (Option<Lane>, bool) = (None, false);
-    while let Some(row) = rows.next()? {
-        let lane = match &mut found {
-            Some(lane) => lane,
-            none => none.insert(Lane {
-                last: Stored { server_seq: row.get(0)?, hlc: row.get(1)? },
-                roster_version: row.get(2)?,
-                live: Vec::new(),
-                not_accepted: BTreeMap::new(),
-            }),
-        };
-        is_member |= user(row, 3)? == member;
-        // A member without devices has one row without a device.
-        if let Some(registration) = row.get(5)? {
-            let address = address(row, 3, 4)?;
-            lane.live.push((address, registration));
-            if !row.get(6)? && address.user != member {
-                let so_far = Requested { messages: row.get(7)?, bytes: row.get(8)? };
-                lane.not_accepted.insert(address.user, so_far);
-            }
-        }
-    }
-    Ok(found.filter(|_| is_member))
 }
 
 /// What was answered to this name before.
@@ -183,12 +134,6 @@ impl Differences {
     }
 }
 
-fn advance(tx: &Connection, append: &Append, stored: Stored) -> Result<()> {
-    one(tx
-        .prepare_cached("UPDATE thread SET last_seq = ?2, last_hlc = ?3 WHERE thread_id = ?1")?
-        .execute(params![append.thread.as_bytes(), stored.server_seq, stored.hlc])?)
-}
-
 /// Writes down that this name has this place. `false`: it has one, and nothing was written.
 fn remember(tx: &Connection, append: &Append, stored: Stored) -> Result<bool> {
     let written = tx
@@ -207,14 +152,7 @@ fn remember(tx: &Connection, append: &Append, stored: Stored) -> Result<bool> {
     Ok(written == 1)
 }
 
-fn deliver(
-    tx: &Connection,
-    arrival: i64,
-    append: &Append,
-    copy: &Copy,
-    stored: Stored,
-    request: bool,
-) -> Result<()> {
+fn deliver(tx: &Connection, arrival: i64, append: &Append, copy: &Copy, stored: Stored) -> Result<()> {
     let (user, device) = (copy.to.user.as_bytes(), copy.to.device.get());
     one(tx
         .prepare_cached(
@@ -238,6 +176,5 @@ fn deliver(
             copy.expires_ms,
             &copy.envelope.ciphertext[..],
             arrival
-        ])?)?;
-    trim::grow(tx, copy.to, append.thread, row_bytes(copy.envelope.ciphertext.len()), request)
+        ])?)
 }

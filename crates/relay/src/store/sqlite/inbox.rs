@@ -8,6 +8,7 @@ use sealpost_wire::Envelope;
 use sealpost_wire::id::ThreadId;
 
 use super::columns::{address, blob, client_msg_id, row_bytes, thread};
+use super::deferred::Mailboxes;
 use super::trim;
 use crate::address::Address;
 use crate::fault::{self, Station};
@@ -102,23 +103,28 @@ fn inbox_row(row: &SqlRow<'_>) -> Result<Row> {
     })
 }
 
-pub(super) fn acknowledge(tx: &Connection, owner: Address, keys: &[InboxKey]) -> Result<u32> {
+pub(super) fn acknowledge(
+    tx: &Connection,
+    mailboxes: &mut Mailboxes,
+    owner: Address,
+    keys: &[InboxKey],
+) -> Result<u32> {
     let (user, device) = (owner.user.as_bytes(), owner.device.get());
-    let (mut removed, mut freed): (u32, BTreeMap<_, u64>) = (0, BTreeMap::new());
+    let mut removed: u32 = 0;
     let mut delete = tx.prepare_cached(
         "DELETE FROM inbox WHERE user_id = ?1 AND device_id = ?2 AND thread_id = ?3
             AND server_seq BETWEEN ?4 AND ?5
          RETURNING length(ciphertext)",
     )?;
     for (thread, seqs) in runs(keys) {
-        let bytes = freed.entry(thread).or_default();
+        let mut bytes: u64 = 0;
         let mut gone = delete.query(params![user, device, thread.as_bytes(), seqs.start(), seqs.end()])?;
         while let Some(row) = gone.next()? {
             removed = removed.saturating_add(1);
-            *bytes = bytes.saturating_add(row_bytes(row.get(0)?));
+            bytes = bytes.saturating_add(row_bytes(row.get(0)?));
         }
+        mailboxes.shrink(owner, thread, bytes);
     }
-    trim::shrink(tx, owner, &freed)?;
     fault::at(Station::AckBeforeCommit);
     Ok(removed)
 }

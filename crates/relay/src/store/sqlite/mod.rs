@@ -4,11 +4,17 @@ mod accounts;
 mod append;
 mod arrivals;
 mod columns;
+mod committer;
 #[cfg(test)]
 mod cost;
+mod deferred;
 mod fair;
+#[cfg(test)]
+mod grouped;
 mod inbox;
 mod keys;
+mod lane;
+mod operation;
 mod readers;
 mod requests;
 mod room;
@@ -31,6 +37,7 @@ use sealpost_wire::id::{ThreadId, UserId};
 use sealpost_wire::{Bundle, DeviceInfo, KeyCounts};
 
 use self::arrivals::Arrivals;
+use self::deferred::Deferred;
 use self::fair::Payer;
 use self::readers::Readers;
 use self::room::{Need, Room};
@@ -237,11 +244,12 @@ impl Store for SqliteStore {
         let arrivals = Arc::clone(&self.arrivals);
         let (limiter, clock) = (Arc::clone(&self.limiter), Arc::clone(&self.clock));
         let sender = append.sender.user;
-        let work = move |tx: &Connection| {
+        let work = move |tx: &Connection, deferred: &mut Deferred| {
             let mut inbound = Vec::new();
-            append::append(tx, &arrivals, &append, &mut inbound).map(|appended| (appended, inbound))
+            let appended = append::append(tx, deferred, &arrivals, &append, &mut inbound)?;
+            Ok((appended, inbound))
         };
-        self.writer.write_and_then(Payer::User(sender), Need::Grows, work, move |(appended, inbound)| {
+        self.writer.write_deferring(Payer::User(sender), Need::Grows, work, move |(appended, inbound)| {
             limiter.delivered(sender, &inbound, clock.monotonic());
             appended
         })
@@ -263,9 +271,10 @@ impl Store for SqliteStore {
     fn inbox_ack(&self, address: Address, keys: Vec<InboxKey>) -> Answer<u32> {
         let part = |part: &[InboxKey]| {
             let part = part.to_vec();
-            self.writer.write(Payer::User(address.user), Need::Frees, move |tx| {
-                inbox::acknowledge(tx, address, &part)
-            })
+            let work = move |tx: &Connection, deferred: &mut Deferred| {
+                inbox::acknowledge(tx, &mut deferred.mailboxes, address, &part)
+            };
+            self.writer.write_deferring(Payer::User(address.user), Need::Frees, work, |removed| removed)
         };
         let parts: Vec<_> = keys.chunks(self.part(ACK_PART)).map(part).collect();
         Box::pin(async move {
@@ -278,8 +287,9 @@ impl Store for SqliteStore {
     }
 
     fn mark_pushed(&self, address: Address, up_to: Arrival) -> Answer<()> {
-        self.writer
-            .write(Payer::User(address.user), Need::Frees, move |tx| inbox::mark_pushed(tx, address, up_to))
+        // It changes no sum.
+        let work = move |tx: &Connection, _: &mut Deferred| inbox::mark_pushed(tx, address, up_to);
+        self.writer.write_deferring(Payer::User(address.user), Need::Frees, work, |()| ())
     }
 
     fn mark_told(&self, address: Address, trimmed: u64) -> Answer<()> {

@@ -15,7 +15,7 @@ use rusqlite::{Connection, OpenFlags};
 use sealpost_wire::id::UserId;
 use tokio::sync::oneshot;
 
-use super::writer::store_error;
+use super::operation::store_error;
 use crate::store::{Answer, StoreError};
 
 /// Threads, and so the most reads at once.

@@ -11,15 +11,10 @@ use sealpost_wire::limits::{
 };
 
 use super::columns::{one, row_bytes};
+use super::deferred::Mailboxes;
+use super::lane::{Lane, Requested};
 use crate::address::Address;
 use crate::store::{Append, Copy};
-
-/// What a thread has brought so far to a member who has not accepted it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Requested {
-    pub(super) messages: u64,
-    pub(super) bytes: u64,
-}
 
 /// A message for a member who has not accepted the thread; there is room for it.
 #[derive(Debug)]
@@ -32,6 +27,7 @@ pub(super) struct Admitted {
 /// Whether there is room for a message at this member. Nothing is trimmed to make it.
 pub(super) fn admit(
     tx: &Connection,
+    mailboxes: &mut Mailboxes,
     append: &Append,
     member: UserId,
     so_far: Requested,
@@ -44,6 +40,7 @@ pub(super) fn admit(
         return Ok(None);
     }
     for copy in copies() {
+        mailboxes.write(tx, copy.to)?;
         if !mailbox_has_room(tx, copy.to, row_bytes(copy.envelope.ciphertext.len()))? {
             return Ok(None);
         }
@@ -52,7 +49,11 @@ pub(super) fn admit(
 }
 
 /// Counts a message that was admitted.
-pub(super) fn count(tx: &Connection, append: &Append, admitted: &Admitted) -> Result<()> {
+pub(super) fn count(tx: &Connection, lane: &mut Lane, append: &Append, admitted: &Admitted) -> Result<()> {
+    if let Some(so_far) = lane.not_accepted.get_mut(&admitted.member) {
+        so_far.messages = so_far.messages.saturating_add(1);
+        so_far.bytes = so_far.bytes.saturating_add(admitted.bytes);
+    }
     one(tx
         .prepare_cached(
             "UPDATE thread_member SET requested_messages = requested_messages + 1,

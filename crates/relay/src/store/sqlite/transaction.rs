@@ -2,32 +2,61 @@
 
 use rusqlite::Connection;
 
-use super::writer::{Operation, store_error};
+use super::deferred::Deferred;
+use super::fair::Payer;
+use super::operation::{Operation, store_error};
 use crate::store::StoreError;
 
 /// A transaction that is undone when it is dropped. Its statements are prepared once, unlike those of rusqlite's.
 pub(super) struct Transaction<'c> {
     db: &'c Connection,
+    deferred: Deferred,
 }
 
 impl<'c> Transaction<'c> {
     pub(super) fn begin(db: &'c Connection) -> rusqlite::Result<Self> {
         run(db, "BEGIN IMMEDIATE")?;
-        Ok(Self { db })
+        Ok(Self { db, deferred: Deferred::default() })
     }
 
-    pub(super) fn commit(self) -> rusqlite::Result<()> {
+    pub(super) fn commit(mut self) -> rusqlite::Result<()> {
+        self.write_deferred()?;
         run(self.db, "COMMIT")
+    }
+
+    /// Runs an operation. When it fails, all has to be undone.
+    pub(super) fn run(&mut self, operation: &mut dyn Operation) -> rusqlite::Result<()> {
+        if !operation.defers() {
+            self.write_deferred()?;
+        }
+        operation.run(self.db, &mut self.deferred)
+    }
+
+    /// Writes what operations have deferred. When it fails, all has to be undone.
+    pub(super) fn write_deferred(&mut self) -> rusqlite::Result<()> {
+        self.deferred.write(self.db)
+    }
+
+    /// Runs operations whose failure undoes nothing else. `Err`: the transaction is over.
+    pub(super) fn run_each_alone(
+        &mut self,
+        group: &mut [(Payer, Box<dyn Operation>)],
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        group.iter_mut().map(|(_, operation)| self.run_alone(operation.as_mut())).collect()
     }
 
     /// Runs an operation whose failure undoes nothing else. `Err`: the transaction is over.
     pub(super) fn run_alone(
-        &self,
+        &mut self,
         operation: &mut dyn Operation,
     ) -> Result<Result<(), StoreError>, StoreError> {
+        // Of others, so that it is not undone with this one.
+        self.write_deferred().map_err(store_error)?;
         run(self.db, "SAVEPOINT operation").map_err(store_error)?;
-        let outcome = operation.run(self.db).map_err(store_error);
+        let ran = operation.run(self.db, &mut self.deferred).and_then(|()| self.write_deferred());
+        let outcome = ran.map_err(store_error);
         if let Err(error) = outcome {
+            self.deferred = Deferred::default();
             // A full disk may have ended the whole transaction; then nothing of the group is left.
             if self.db.is_autocommit() {
                 return Err(error);

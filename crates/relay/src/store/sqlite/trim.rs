@@ -12,30 +12,54 @@ use crate::address::Address;
 /// Most rows that are trimmed for one that comes: enough to make room for the largest by the smallest.
 const MAX_TRIMMED: u64 = 256;
 
-/// A row came into a mailbox. When that is too full now, the oldest rows go of the thread that holds most of it.
-pub(super) fn grow(
-    tx: &Connection,
-    owner: Address,
-    thread: ThreadId,
-    bytes: u64,
-    request: bool,
-) -> Result<()> {
+/// What a group of operations does to what a thread holds in a mailbox.
+#[derive(Debug, Default)]
+pub(super) struct Change {
+    /// Rows that came.
+    pub(super) rows: u64,
+    /// Their bytes.
+    pub(super) came: u64,
+    /// Bytes of rows that left.
+    pub(super) went: u64,
+    /// Whether rows came that the owner has not accepted the thread of.
+    pub(super) request: bool,
+}
+
+/// Rows came into a mailbox, or left it. When it is too full now, the oldest rows go of the thread that holds most of it.
+pub(super) fn change(tx: &Connection, owner: Address, changes: &BTreeMap<ThreadId, Change>) -> Result<()> {
     let (user, device) = (owner.user.as_bytes(), owner.device.get());
-    one(tx
-        .prepare_cached(
-            "INSERT INTO mailbox_thread (user_id, device_id, thread_id, bytes, request)
-             VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE
-             SET bytes = bytes + excluded.bytes, request = max(request, excluded.request)",
-        )?
-        .execute(params![user, device, thread.as_bytes(), bytes, request])?)?;
+    let mut all = Change::default();
+    let mut left = BTreeMap::new();
+    for (thread, Change { rows, came, went, request }) in changes {
+        if *rows == 0 {
+            left.insert(*thread, *went);
+            continue;
+        }
+        one(tx
+            .prepare_cached(
+                "INSERT INTO mailbox_thread (user_id, device_id, thread_id, bytes, request)
+                 VALUES (?1, ?2, ?3, ?4 - ?6, ?5) ON CONFLICT DO UPDATE
+                 SET bytes = bytes + excluded.bytes, request = max(request, excluded.request)",
+            )?
+            .execute(params![user, device, thread.as_bytes(), came, request, went])?)?;
+        all.rows = all.rows.saturating_add(*rows);
+        all.came = all.came.saturating_add(*came);
+        all.went = all.went.saturating_add(*went);
+    }
+    if !left.is_empty() {
+        shrink(tx, owner, &left)?;
+    }
+    if all.rows == 0 {
+        return Ok(());
+    }
     let held: u64 = tx
         .prepare_cached(
-            "UPDATE mailbox SET bytes = bytes + ?3 WHERE user_id = ?1 AND device_id = ?2 RETURNING bytes",
+            "UPDATE mailbox SET bytes = bytes + ?3 - ?4 WHERE user_id = ?1 AND device_id = ?2 RETURNING bytes",
         )?
-        .query_row(params![user, device, bytes], |row| row.get(0))?;
+        .query_row(params![user, device, all.came, all.went], |row| row.get(0))?;
     match held.checked_sub(MAX_MAILBOX_BYTES) {
         None | Some(0) => Ok(()),
-        Some(over) => trim(tx, owner, over),
+        Some(over) => trim(tx, owner, over, MAX_TRIMMED.saturating_mul(all.rows)),
     }
 }
 
@@ -60,13 +84,13 @@ pub(super) fn shrink(tx: &Connection, owner: Address, freed: &BTreeMap<ThreadId,
 
 /// Each thread pays for what it fills: one that holds little loses nothing to one that holds much. Every row that goes
 /// is counted, for the device must be told.
-fn trim(tx: &Connection, owner: Address, mut over: u64) -> Result<()> {
-    let (mut trimmed, mut freed) = (0, BTreeMap::new());
-    while over > 0 && trimmed < MAX_TRIMMED {
+fn trim(tx: &Connection, owner: Address, mut over: u64, most: u64) -> Result<()> {
+    let (mut trimmed, mut freed): (u64, _) = (0, BTreeMap::new());
+    while over > 0 && trimmed < most {
         let Some(thread) = fullest(tx, owner)? else { break };
         let mut bytes: u64 = 0;
         for (arrival, row) in oldest(tx, owner, thread)? {
-            if over <= bytes || trimmed >= MAX_TRIMMED {
+            if over <= bytes || trimmed >= most {
                 break;
             }
             one(tx.prepare_cached("DELETE FROM inbox WHERE arrival = ?1")?.execute([arrival])?)?;
@@ -155,7 +179,7 @@ mod tests {
             assert_eq!(accepted, 2);
             assert_eq!(threads::accept(&db, thread, UserId::from_bytes([1; 16])), Ok(true));
             let owner = Address { user: UserId::from_bytes([1; 16]), device: DeviceId::PRIMARY };
-            trim(&db, owner, 1).unwrap();
+            trim(&db, owner, 1, MAX_TRIMMED).unwrap();
             let left: (u64, u64, u64) = db
                 .query_row(
                     "SELECT bytes, trimmed, (SELECT min(arrival) FROM inbox) FROM mailbox WHERE bytes > 0",

@@ -1,36 +1,21 @@
-//! The one writer: a thread that owns the connection and commits in groups.
-//!
-//! It takes what is queued, up to 1,024 operations, and runs them in one transaction. One fsync makes them all durable;
-//! only then are they answered. While it waits for the disk the next group gathers, so the groups grow with the load and
-//! the time for an answer hardly does. Whose operations are next, the [`FairQueue`] says: those of one payer run in the
-//! order of the calls, those of others may overtake them.
-//!
-//! A refusal is an answer like any other and has written nothing, so an operation fails only when SQLite does. That is
-//! rare, and a savepoint for each operation costs a copy of every page that it changes; so there are none until one
-//! fails. Then the group is undone, and each of its operations runs once more in a savepoint of its own.
+//! The writer as its callers see it: operations are queued, and answered once they are durable.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::fair::{FairQueue, Payer, Turn};
-use super::room::{Need, Room, Terms};
-use super::transaction::Transaction;
+use super::committer::{Committer, FULL, GOOD, MAX_QUEUE};
+use super::deferred::Deferred;
+use super::fair::Payer;
+use super::operation::{Operation, Pending};
+use super::room::{Need, Room};
 use crate::clock::Clock;
 use crate::limits::Limiter;
 use crate::metrics::Metrics;
 use crate::store::{Answer, Health, StoreError};
-
-/// Most operations in one commit.
-const MAX_GROUP: usize = 1_024;
-/// A group that has run for this long is committed.
-const LONG: Duration = Duration::from_millis(10);
-/// Most operations that wait. More are refused at once: their callers would time out anyway.
-const MAX_QUEUE: usize = 16_384;
 
 /// Hands operations to the writing thread.
 #[derive(Debug)]
@@ -88,8 +73,31 @@ impl Writer {
         work: impl Fn(&Connection) -> rusqlite::Result<D> + Send + 'static,
         then: impl FnOnce(D) -> T + Send + 'static,
     ) -> Answer<T> {
+        self.queue(payer, need, false, move |tx, _| work(tx), then)
+    }
+
+    /// As [`Self::write_and_then`], for work that also knows what its group has deferred, and may defer more. It neither
+    /// reads nor writes rows of which something may be deferred.
+    pub(super) fn write_deferring<D: Send + 'static, T: Send + 'static>(
+        &self,
+        payer: Payer,
+        need: Need,
+        work: impl Fn(&Connection, &mut Deferred) -> rusqlite::Result<D> + Send + 'static,
+        then: impl FnOnce(D) -> T + Send + 'static,
+    ) -> Answer<T> {
+        self.queue(payer, need, true, work, then)
+    }
+
+    fn queue<D: Send + 'static, T: Send + 'static>(
+        &self,
+        payer: Payer,
+        need: Need,
+        defers: bool,
+        work: impl Fn(&Connection, &mut Deferred) -> rusqlite::Result<D> + Send + 'static,
+        then: impl FnOnce(D) -> T + Send + 'static,
+    ) -> Answer<T> {
         let (reply, answer) = oneshot::channel();
-        let operation: Box<dyn Operation> = Box::new(Pending { need, work, done: None, then, reply });
+        let operation: Box<dyn Operation> = Box::new(Pending { need, defers, work, done: None, then, reply });
         let queued = self.queue.as_ref().is_some_and(|queue| queue.try_send((payer, operation)).is_ok());
         Box::pin(async move {
             if !queued {
@@ -121,252 +129,6 @@ impl Drop for Writer {
             && thread.join().is_err()
         {
             tracing::error!("the store writer panicked");
-        }
-    }
-}
-
-const GOOD: u8 = 0;
-const FULL: u8 = 1;
-const FAILING: u8 = 2;
-
-/// Work in the queue: it runs, perhaps again, and later it is answered.
-pub(super) trait Operation: Send {
-    fn need(&self) -> Need;
-    fn run(&mut self, tx: &Connection) -> rusqlite::Result<()>;
-    fn answer(self: Box<Self>, outcome: Result<(), StoreError>);
-}
-
-struct Pending<D, T, F, N> {
-    need: Need,
-    work: F,
-    done: Option<D>,
-    then: N,
-    reply: oneshot::Sender<Result<T, StoreError>>,
-}
-
-impl<D, T, F, N> Operation for Pending<D, T, F, N>
-where
-    D: Send,
-    T: Send,
-    F: Fn(&Connection) -> rusqlite::Result<D> + Send,
-    N: FnOnce(D) -> T + Send,
-{
-    fn need(&self) -> Need {
-        self.need
-    }
-
-    fn run(&mut self, tx: &Connection) -> rusqlite::Result<()> {
-        self.done = Some((self.work)(tx)?);
-        Ok(())
-    }
-
-    fn answer(self: Box<Self>, outcome: Result<(), StoreError>) {
-        let Self { done, then, reply, .. } = *self;
-        let answer = outcome.and_then(|()| done.map(then).ok_or(StoreError::Unavailable));
-        // Nobody waits any more when the requester hung up; what was stored stays stored.
-        let _ = reply.send(answer);
-    }
-}
-
-struct Committer {
-    db: Connection,
-    clock: Arc<dyn Clock>,
-    metrics: Arc<Metrics>,
-    limiter: Arc<Limiter>,
-    room: Room,
-    waiting: mpsc::Receiver<(Payer, Box<dyn Operation>)>,
-    health: Arc<AtomicU8>,
-    tidy: Arc<AtomicBool>,
-}
-
-/// Operations by their payers.
-type Queue = FairQueue<Box<dyn Operation>>;
-
-impl Committer {
-    fn run(mut self) {
-        let mut queue = Queue::new();
-        loop {
-            if queue.len() == 0 {
-                let Some((payer, operation)) = self.waiting.blocking_recv() else { return };
-                queue_up(&mut queue, payer, operation);
-            }
-            queue.next_group();
-            self.commit(&mut queue);
-            if self.tidy.swap(false, Ordering::Relaxed) {
-                self.empty_log();
-            }
-        }
-    }
-
-    fn empty_log(&self) {
-        // A reader in the way makes it do less; the next one does the rest.
-        let log = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-        log.map_err(store_error).ok();
-    }
-
-    fn commit(&mut self, queue: &mut Queue) {
-        let began = self.clock.monotonic();
-        let mut group = Vec::new();
-        let terms = self.room.look(&self.db, MAX_GROUP);
-        if let Some(refusal) = terms.refusal() {
-            // Whoever hears of it and asks how the store is must hear the same.
-            self.note(Some(refusal));
-        }
-        let outcomes = self.transaction(queue, &mut group, terms, began);
-        let outcomes = self.once_more(&mut group, outcomes);
-        if terms.empty_log {
-            self.empty_log();
-        }
-        self.metrics.store_commit.observe(self.clock.monotonic().saturating_sub(began));
-        self.metrics.store_batch.observe(u64::try_from(group.len()).unwrap_or(u64::MAX));
-        match outcomes {
-            Ok(outcomes) => {
-                self.note(outcomes.iter().find_map(|outcome| outcome.err()).or(terms.refusal()));
-                let mut answers: Vec<_> = group.into_iter().zip(outcomes).collect();
-                // Those of one payer together, so that a connection wakes once and answers in one write.
-                answers.sort_by_key(|((payer, _), _)| *payer);
-                for ((_, operation), outcome) in answers {
-                    operation.answer(outcome);
-                }
-            }
-            Err(error) => {
-                self.note(Some(error));
-                for (_, operation) in group {
-                    operation.answer(Err(error));
-                }
-            }
-        }
-    }
-
-    /// What frees room, and found none to do so, runs once more with what was held in reserve.
-    fn once_more(
-        &mut self,
-        group: &mut [(Payer, Box<dyn Operation>)],
-        outcomes: Result<Vec<Result<(), StoreError>>, StoreError>,
-    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-        let mut outcomes = match outcomes {
-            Ok(outcomes) if !outcomes.contains(&Err(StoreError::Full)) => return Ok(outcomes),
-            Ok(outcomes) => outcomes,
-            Err(StoreError::Full) => vec![Err(StoreError::Full); group.len()],
-            Err(error) => return Err(error),
-        };
-        self.room.release();
-        self.empty_log();
-        for ((_, operation), outcome) in group.iter_mut().zip(&mut outcomes) {
-            if *outcome == Err(StoreError::Full) && operation.need() == Need::Frees {
-                *outcome = self.alone(operation.as_mut());
-                self.empty_log();
-            }
-        }
-        Ok(outcomes)
-    }
-
-    fn alone(&self, operation: &mut dyn Operation) -> Result<(), StoreError> {
-        let tx = Transaction::begin(&self.db).map_err(store_error)?;
-        operation.run(&self.db).map_err(store_error)?;
-        tx.commit().map_err(store_error)
-    }
-
-    /// Runs a group in one transaction, and notes in `group` what belongs to it. `Err`: none of it took effect, or (if
-    /// [`StoreError::Unavailable`]) nobody knows.
-    fn transaction(
-        &mut self,
-        queue: &mut Queue,
-        group: &mut Vec<(Payer, Box<dyn Operation>)>,
-        terms: Terms,
-        began: Duration,
-    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-        let mut next = next(queue, &mut self.waiting);
-        let mut tx = match Transaction::begin(&self.db) {
-            Ok(tx) => tx,
-            Err(error) => {
-                group.extend(next.map(|turn| (turn.payer, turn.operation)));
-                return Err(store_error(error));
-            }
-        };
-        // None as long as everything succeeds.
-        let mut outcomes: Option<Vec<_>> = None;
-        let mut spent = Vec::new();
-        let mut before = self.clock.monotonic();
-        while let Some(Turn { payer, mut operation }) = next {
-            if operation.need() == Need::Grows && !terms.grow {
-                operation.answer(Err(StoreError::Full));
-                next = self::next(queue, &mut self.waiting);
-                continue;
-            }
-            let ran = outcomes.is_some() || operation.run(&self.db).is_ok();
-            group.push((payer, operation));
-            match &mut outcomes {
-                Some(outcomes) => {
-                    let last = group.last_mut().map(|(_, operation)| tx.run_alone(operation.as_mut()));
-                    outcomes.extend(last.transpose()?);
-                }
-                None if ran => {}
-                None => {
-                    drop(tx);
-                    tx = Transaction::begin(&self.db).map_err(store_error)?;
-                    let again = group.iter_mut().map(|(_, operation)| tx.run_alone(operation.as_mut()));
-                    outcomes = Some(again.collect::<Result<_, _>>()?);
-                }
-            }
-            let now = self.clock.monotonic();
-            let took = now.saturating_sub(before);
-            queue.served(payer, took);
-            if let Payer::User(user) = payer {
-                spent.push((user, took));
-            }
-            before = now;
-            if group.len() >= terms.operations || now.saturating_sub(began) >= LONG {
-                break;
-            }
-            next = self::next(queue, &mut self.waiting);
-        }
-        self.limiter.writer_took(&spent, before);
-        tx.commit().map_err(store_error)?;
-        Ok(outcomes.unwrap_or_else(|| vec![Ok(()); group.len()]))
-    }
-
-    fn note(&self, error: Option<StoreError>) {
-        let health = match error {
-            None => GOOD,
-            Some(StoreError::Full) => FULL,
-            Some(StoreError::Unavailable) => FAILING,
-        };
-        if self.health.swap(health, Ordering::Relaxed) != health {
-            match error {
-                None => tracing::info!("the store writes again"),
-                Some(error) => tracing::error!(%error, "the store does not write"),
-            }
-        }
-    }
-}
-
-/// The next operation of a group, of all that have been called for by now.
-fn next(
-    queue: &mut Queue,
-    waiting: &mut mpsc::Receiver<(Payer, Box<dyn Operation>)>,
-) -> Option<Turn<Box<dyn Operation>>> {
-    while queue.len() < MAX_QUEUE
-        && let Ok((payer, operation)) = waiting.try_recv()
-    {
-        queue_up(queue, payer, operation);
-    }
-    queue.pop()
-}
-
-fn queue_up(queue: &mut Queue, payer: Payer, operation: Box<dyn Operation>) {
-    if let Err(operation) = queue.push(payer, operation) {
-        operation.answer(Err(StoreError::Unavailable));
-    }
-}
-
-/// What SQLite's error means to the callers. Its text may hold values, so only the code is logged.
-pub(super) fn store_error(error: rusqlite::Error) -> StoreError {
-    match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => StoreError::Full,
-        code => {
-            tracing::error!(?code, "an SQLite operation failed");
-            StoreError::Unavailable
         }
     }
 }
@@ -444,7 +206,11 @@ mod tests {
             Need::Grows
         }
 
-        fn run(&mut self, _: &Connection) -> rusqlite::Result<()> {
+        fn defers(&self) -> bool {
+            false
+        }
+
+        fn run(&mut self, _: &Connection, _: &mut Deferred) -> rusqlite::Result<()> {
             Ok(())
         }
 

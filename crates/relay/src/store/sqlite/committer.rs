@@ -1,0 +1,287 @@
+//! The one writer: a thread that owns the connection and commits in groups.
+//!
+//! It takes what is queued, up to 1,024 operations, and runs them in one transaction. One fsync makes them all durable;
+//! only then are they answered. While it waits for the disk the next group gathers, so the groups grow with the load and
+//! the time for an answer hardly does. Whose operations are next, the [`FairQueue`] says: those of one payer run in the
+//! order of the calls, those of others may overtake them.
+//!
+//! A refusal is an answer like any other and has written nothing, so an operation fails only when SQLite does. That is
+//! rare, and a savepoint for each operation costs a copy of every page that it changes; so there are none until one
+//! fails. Then the group is undone, and each of its operations runs once more in a savepoint of its own.
+//!
+//! Some operations defer what counts their rows ([`Deferred`](super::deferred::Deferred)), so that it is written once for
+//! all of the group: before an operation runs that does not, and before the commit.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::time::Duration;
+
+use rusqlite::Connection;
+use sealpost_wire::id::UserId;
+use tokio::sync::mpsc;
+
+use super::fair::{FairQueue, Payer, Turn};
+use super::operation::{Operation, store_error};
+use super::room::{Need, Room, Terms};
+use super::transaction::Transaction;
+use crate::clock::Clock;
+use crate::limits::Limiter;
+use crate::metrics::Metrics;
+use crate::store::StoreError;
+
+/// Most operations in one commit.
+const MAX_GROUP: usize = 1_024;
+/// A group that has run for this long is committed.
+const LONG: Duration = Duration::from_millis(10);
+
+/// Most operations that wait. More are refused at once: their callers would time out anyway.
+pub(super) const MAX_QUEUE: usize = 16_384;
+
+/// What the last group of operations met, as its callers are told.
+pub(super) const GOOD: u8 = 0;
+pub(super) const FULL: u8 = 1;
+pub(super) const FAILING: u8 = 2;
+
+/// The writing thread.
+pub(super) struct Committer {
+    pub(super) db: Connection,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) limiter: Arc<Limiter>,
+    pub(super) room: Room,
+    pub(super) waiting: mpsc::Receiver<(Payer, Box<dyn Operation>)>,
+    pub(super) health: Arc<AtomicU8>,
+    pub(super) tidy: Arc<AtomicBool>,
+}
+
+/// Operations by their payers.
+type Queue = FairQueue<Box<dyn Operation>>;
+
+impl Committer {
+    /// Runs until nobody can call any more, and all was done.
+    pub(super) fn run(mut self) {
+        let mut queue = Queue::new();
+        loop {
+            if queue.len() == 0 {
+                let Some((payer, operation)) = self.waiting.blocking_recv() else { return };
+                queue_up(&mut queue, payer, operation);
+            }
+            queue.next_group();
+            self.commit(&mut queue);
+            if self.tidy.swap(false, Ordering::Relaxed) {
+                self.empty_log();
+            }
+        }
+    }
+
+    fn empty_log(&self) {
+        // A reader in the way makes it do less; the next one does the rest.
+        let log = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        log.map_err(store_error).ok();
+    }
+
+    fn commit(&mut self, queue: &mut Queue) {
+        let began = self.clock.monotonic();
+        let mut group = Vec::new();
+        let terms = self.room.look(&self.db, MAX_GROUP);
+        if let Some(refusal) = terms.refusal() {
+            // Whoever hears of it and asks how the store is must hear the same.
+            self.note(Some(refusal));
+        }
+        let outcomes = self.transaction(queue, &mut group, terms, began);
+        let outcomes = self.once_more(&mut group, outcomes);
+        if terms.empty_log {
+            self.empty_log();
+        }
+        self.metrics.store_commit.observe(self.clock.monotonic().saturating_sub(began));
+        self.metrics.store_batch.observe(u64::try_from(group.len()).unwrap_or(u64::MAX));
+        match outcomes {
+            Ok(outcomes) => {
+                self.note(outcomes.iter().find_map(|outcome| outcome.err()).or(terms.refusal()));
+                let mut answers: Vec<_> = group.into_iter().zip(outcomes).collect();
+                // Those of one payer together, so that a connection wakes once and answers in one write.
+                answers.sort_by_key(|((payer, _), _)| *payer);
+                for ((_, operation), outcome) in answers {
+                    operation.answer(outcome);
+                }
+            }
+            Err(error) => {
+                self.note(Some(error));
+                for (_, operation) in group {
+                    operation.answer(Err(error));
+                }
+            }
+        }
+    }
+
+    /// What frees room, and found none to do so, runs once more with what was held in reserve.
+    fn once_more(
+        &mut self,
+        group: &mut [(Payer, Box<dyn Operation>)],
+        outcomes: Result<Vec<Result<(), StoreError>>, StoreError>,
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        let mut outcomes = match outcomes {
+            Ok(outcomes) if !outcomes.contains(&Err(StoreError::Full)) => return Ok(outcomes),
+            Ok(outcomes) => outcomes,
+            Err(StoreError::Full) => vec![Err(StoreError::Full); group.len()],
+            Err(error) => return Err(error),
+        };
+        self.room.release();
+        self.empty_log();
+        for ((_, operation), outcome) in group.iter_mut().zip(&mut outcomes) {
+            if *outcome == Err(StoreError::Full) && operation.need() == Need::Frees {
+                *outcome = self.alone(operation.as_mut());
+                self.empty_log();
+            }
+        }
+        Ok(outcomes)
+    }
+
+    fn alone(&self, operation: &mut dyn Operation) -> Result<(), StoreError> {
+        let mut tx = Transaction::begin(&self.db).map_err(store_error)?;
+        tx.run(operation).map_err(store_error)?;
+        tx.commit().map_err(store_error)
+    }
+
+    /// Runs a group in one transaction, and notes in `group` what belongs to it. `Err`: none of it took effect, or (if
+    /// [`StoreError::Unavailable`]) nobody knows.
+    fn transaction(
+        &mut self,
+        queue: &mut Queue,
+        group: &mut Vec<(Payer, Box<dyn Operation>)>,
+        terms: Terms,
+        began: Duration,
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        let mut next = next(queue, &mut self.waiting);
+        let mut tx = match Transaction::begin(&self.db) {
+            Ok(tx) => tx,
+            Err(error) => {
+                group.extend(next.map(|turn| (turn.payer, turn.operation)));
+                return Err(store_error(error));
+            }
+        };
+        // None as long as everything succeeds.
+        let mut outcomes: Option<Vec<_>> = None;
+        let mut times = Times::start(&*self.clock);
+        while let Some(Turn { payer, mut operation }) = next {
+            if operation.need() == Need::Grows && !terms.grow {
+                operation.answer(Err(StoreError::Full));
+                next = self::next(queue, &mut self.waiting);
+                continue;
+            }
+            let mut ran = true;
+            if outcomes.is_none() {
+                if !operation.defers() {
+                    ran = tx.write_deferred().is_ok();
+                    times.lap_for_all();
+                }
+                ran = ran && tx.run(operation.as_mut()).is_ok();
+            }
+            group.push((payer, operation));
+            match &mut outcomes {
+                Some(outcomes) => {
+                    let last = group.last_mut().map(|(_, operation)| tx.run_alone(operation.as_mut()));
+                    outcomes.extend(last.transpose()?);
+                }
+                None if ran => {}
+                None => {
+                    drop(tx);
+                    tx = Transaction::begin(&self.db).map_err(store_error)?;
+                    outcomes = Some(tx.run_each_alone(group)?);
+                }
+            }
+            queue.served(payer, times.lap_for(payer));
+            if group.len() >= terms.operations || times.now.saturating_sub(began) >= LONG {
+                break;
+            }
+            next = self::next(queue, &mut self.waiting);
+        }
+        if tx.write_deferred().is_err() {
+            drop(tx);
+            tx = Transaction::begin(&self.db).map_err(store_error)?;
+            outcomes = Some(tx.run_each_alone(group)?);
+        }
+        times.lap_for_all();
+        self.limiter.writer_took(&times.shared_out(), times.now);
+        tx.commit().map_err(store_error)?;
+        Ok(outcomes.unwrap_or_else(|| vec![Ok(()); group.len()]))
+    }
+
+    fn note(&self, error: Option<StoreError>) {
+        let health = match error {
+            None => GOOD,
+            Some(StoreError::Full) => FULL,
+            Some(StoreError::Unavailable) => FAILING,
+        };
+        if self.health.swap(health, Ordering::Relaxed) != health {
+            match error {
+                None => tracing::info!("the store writes again"),
+                Some(error) => tracing::error!(%error, "the store does not write"),
+            }
+        }
+    }
+}
+
+/// How long the operations of a group took, and for whom.
+struct Times<'c> {
+    clock: &'c dyn Clock,
+    now: Duration,
+    spent: Vec<(UserId, Duration)>,
+    for_all: Duration,
+}
+
+impl<'c> Times<'c> {
+    fn start(clock: &'c dyn Clock) -> Self {
+        Self { clock, now: clock.monotonic(), spent: Vec::new(), for_all: Duration::ZERO }
+    }
+
+    /// What was done since the last lap was for this one.
+    fn lap_for(&mut self, payer: Payer) -> Duration {
+        let took = self.lap();
+        if let Payer::User(user) = payer {
+            self.spent.push((user, took));
+        }
+        took
+    }
+
+    /// What was done since the last lap was for all operations of the group.
+    fn lap_for_all(&mut self) {
+        let took = self.lap();
+        self.for_all = self.for_all.saturating_add(took);
+    }
+
+    fn lap(&mut self) -> Duration {
+        let before = std::mem::replace(&mut self.now, self.clock.monotonic());
+        self.now.saturating_sub(before)
+    }
+
+    /// Who has to pay for how much; each operation for the same part of what was done for all.
+    fn shared_out(&mut self) -> Vec<(UserId, Duration)> {
+        let operations = u32::try_from(self.spent.len()).unwrap_or(u32::MAX);
+        let part = std::mem::take(&mut self.for_all).checked_div(operations).unwrap_or_default();
+        let mut spent = std::mem::take(&mut self.spent);
+        for (_, took) in &mut spent {
+            *took = took.saturating_add(part);
+        }
+        spent
+    }
+}
+
+/// The next operation of a group, of all that have been called for by now.
+fn next(
+    queue: &mut Queue,
+    waiting: &mut mpsc::Receiver<(Payer, Box<dyn Operation>)>,
+) -> Option<Turn<Box<dyn Operation>>> {
+    while queue.len() < MAX_QUEUE
+        && let Ok((payer, operation)) = waiting.try_recv()
+    {
+        queue_up(queue, payer, operation);
+    }
+    queue.pop()
+}
+
+fn queue_up(queue: &mut Queue, payer: Payer, operation: Box<dyn Operation>) {
+    if let Err(operation) = queue.push(payer, operation) {
+        operation.answer(Err(StoreError::Unavailable));
+    }
+}

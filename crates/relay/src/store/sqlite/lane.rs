@@ -1,0 +1,118 @@
+//! A thread as messages meet it: who is in it, and where it ends.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, Result, params};
+use sealpost_wire::id::{ThreadId, UserId};
+
+use super::columns::{address, one, user};
+use crate::address::Address;
+use crate::store::Stored;
+
+/// What a thread has brought so far to a member who has not accepted it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Requested {
+    pub(super) messages: u64,
+    pub(super) bytes: u64,
+}
+
+/// A thread, read once for all messages of a group.
+#[derive(Debug)]
+pub(super) struct Lane {
+    /// Its end, where the next message goes.
+    last: Stored,
+    /// Whether the end is further than the row of the thread says.
+    has_advanced: bool,
+    pub(super) roster_version: u64,
+    /// In order, also those without a device.
+    members: Vec<UserId>,
+    /// The live devices of all members in order of their addresses, with their registrations.
+    pub(super) live: Vec<(Address, u32)>,
+    /// Members with a device who have not accepted the thread: what it has brought them.
+    pub(super) not_accepted: BTreeMap<UserId, Requested>,
+}
+
+impl Lane {
+    /// The thread, if there is one.
+    fn read(tx: &Connection, thread: ThreadId) -> Result<Option<Self>> {
+        let mut statement = tx.prepare_cached(
+            "SELECT last_seq, last_hlc, roster_version, thread_member.user_id, device_id, registration_id,
+                accepted, requested_messages, requested_bytes
+             FROM thread CROSS JOIN thread_member USING (thread_id)
+                LEFT JOIN device ON device.user_id = thread_member.user_id
+             WHERE thread_id = ?1 ORDER BY thread_member.user_id, device_id",
+        )?;
+        let mut rows = statement.query([thread.as_bytes()])?;
+        let mut found: Option<Self> = None;
+        while let Some(row) = rows.next()? {
+            let lane = match &mut found {
+                Some(lane) => lane,
+                none => none.insert(Self {
+                    last: Stored { server_seq: row.get(0)?, hlc: row.get(1)? },
+                    has_advanced: false,
+                    roster_version: row.get(2)?,
+                    members: Vec::new(),
+                    live: Vec::new(),
+                    not_accepted: BTreeMap::new(),
+                }),
+            };
+            let member = user(row, 3)?;
+            if lane.members.last() != Some(&member) {
+                lane.members.push(member);
+            }
+            // A member without devices has one row without a device.
+            if let Some(registration) = row.get(5)? {
+                lane.live.push((address(row, 3, 4)?, registration));
+                if !row.get::<_, bool>(6)? {
+                    let so_far = Requested { messages: row.get(7)?, bytes: row.get(8)? };
+                    lane.not_accepted.insert(member, so_far);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    pub(super) fn has_member(&self, user: UserId) -> bool {
+        self.members.contains(&user)
+    }
+
+    /// The next place: the clock grows even when the time stands still or steps back.
+    pub(super) fn next(&self, now_ms: u64) -> Stored {
+        Stored {
+            server_seq: self.last.server_seq.saturating_add(1),
+            hlc: self.last.hlc.saturating_add(1).max(now_ms.saturating_mul(1 << 16)),
+        }
+    }
+
+    /// A message has this place now.
+    pub(super) fn advance(&mut self, to: Stored) {
+        (self.last, self.has_advanced) = (to, true);
+    }
+}
+
+/// The threads that a group has read, with ends that are not written yet.
+#[derive(Debug, Default)]
+pub(super) struct Lanes(BTreeMap<ThreadId, Lane>);
+
+impl Lanes {
+    /// A thread as the group has left it so far, if there is one.
+    pub(super) fn get(&mut self, tx: &Connection, thread: ThreadId) -> Result<Option<&mut Lane>> {
+        use std::collections::btree_map::Entry;
+        Ok(match self.0.entry(thread) {
+            Entry::Occupied(known) => Some(known.into_mut()),
+            Entry::Vacant(unknown) => Lane::read(tx, thread)?.map(|lane| unknown.insert(lane)),
+        })
+    }
+
+    /// Writes where they end, and forgets them: others may change them now.
+    pub(super) fn write(&mut self, tx: &Connection) -> Result<()> {
+        for (thread, Lane { last, has_advanced, .. }) in std::mem::take(&mut self.0) {
+            if has_advanced {
+                one(tx
+                    .prepare_cached("UPDATE thread SET last_seq = ?2, last_hlc = ?3 WHERE thread_id = ?1")?
+                    .execute(params![thread.as_bytes(), last.server_seq, last.hlc])?)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,66 @@
+//! What is in the writer's queue.
+
+use rusqlite::{Connection, ErrorCode};
+use tokio::sync::oneshot;
+
+use super::deferred::Deferred;
+use super::room::Need;
+use crate::store::StoreError;
+
+/// Work in the queue: it runs, perhaps again, and later it is answered.
+pub(super) trait Operation: Send {
+    fn need(&self) -> Need;
+    /// Whether it knows what is deferred. Before any other runs, that is written.
+    fn defers(&self) -> bool;
+    fn run(&mut self, tx: &Connection, deferred: &mut Deferred) -> rusqlite::Result<()>;
+    fn answer(self: Box<Self>, outcome: Result<(), StoreError>);
+}
+
+/// An operation with whoever waits for it.
+pub(super) struct Pending<D, T, F, N> {
+    pub(super) need: Need,
+    pub(super) defers: bool,
+    pub(super) work: F,
+    pub(super) done: Option<D>,
+    pub(super) then: N,
+    pub(super) reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<D, T, F, N> Operation for Pending<D, T, F, N>
+where
+    D: Send,
+    T: Send,
+    F: Fn(&Connection, &mut Deferred) -> rusqlite::Result<D> + Send,
+    N: FnOnce(D) -> T + Send,
+{
+    fn need(&self) -> Need {
+        self.need
+    }
+
+    fn defers(&self) -> bool {
+        self.defers
+    }
+
+    fn run(&mut self, tx: &Connection, deferred: &mut Deferred) -> rusqlite::Result<()> {
+        self.done = Some((self.work)(tx, deferred)?);
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<(), StoreError>) {
+        let Self { done, then, reply, .. } = *self;
+        let answer = outcome.and_then(|()| done.map(then).ok_or(StoreError::Unavailable));
+        // Nobody waits any more when the requester hung up; what was stored stays stored.
+        let _ = reply.send(answer);
+    }
+}
+
+/// What SQLite's error means to the callers. Its text may hold values, so only the code is logged.
+pub(super) fn store_error(error: rusqlite::Error) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => StoreError::Full,
+        code => {
+            tracing::error!(?code, "an SQLite operation failed");
+            StoreError::Unavailable
+        }
+    }
+}
