@@ -150,7 +150,11 @@ async fn nothing_secret_or_personal_is_logged_or_stored_in_the_open() {
     let relay = files(&world.relay_dir());
     assert!(!relay.is_empty());
     for file in relay {
-        secrets.are_absent_from(&file.display().to_string(), &fs::read(&file).unwrap(), &known);
+        let bytes = fs::read(&file).unwrap();
+        // The reserve is large and empty: one comparison.
+        if bytes != vec![0; bytes.len()] {
+            secrets.are_absent_from(&file.display().to_string(), &bytes, &known);
+        }
     }
 }
 
