@@ -44,11 +44,15 @@ pub enum Station {
     RefreshAnswered,
     /// The new tokens are stored, nobody has used them.
     RefreshStored,
+    /// A thread that somebody else began is stored, the relay has not been asked to accept it.
+    AcceptBeforeCall,
+    /// The relay has accepted the thread, which is not written down.
+    AcceptAnswered,
 }
 
 impl Station {
     /// Every station, in the order of the paths.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::QueueBeforeCommit,
         Self::QueueAfterCommit,
         Self::MeetBeforeCommit,
@@ -68,6 +72,8 @@ impl Station {
         Self::PreKeysUploaded,
         Self::RefreshAnswered,
         Self::RefreshStored,
+        Self::AcceptBeforeCall,
+        Self::AcceptAnswered,
     ];
 
     /// The name in the environment variable.
@@ -92,6 +98,8 @@ impl Station {
             Self::PreKeysUploaded => "pre-keys-uploaded",
             Self::RefreshAnswered => "refresh-answered",
             Self::RefreshStored => "refresh-stored",
+            Self::AcceptBeforeCall => "accept-before-call",
+            Self::AcceptAnswered => "accept-answered",
         }
     }
 }

@@ -15,7 +15,7 @@ mod world;
 pub use clock::ManualClock;
 pub use hostile::{Hostile, Hostility};
 pub use party::{Party, PartyDisk, history, texts};
-pub use proxy::{Honest, Meddle, Proxy, SocketMessage};
+pub use proxy::{Honest, Loss, Meddle, Proxy, SocketMessage};
 pub use relay_process::{RelayProcess, relay_binary};
 pub use root::Root;
 pub use world::{World, own_address};

@@ -33,11 +33,25 @@ pub trait Meddle: Send + Sync + 'static {
         vec![frame]
     }
 
+    /// Whether something of the exchange that begins with a request line such as `GET /v1/keys HTTP/1.1` gets lost.
+    fn loses(&self, _request: &str) -> Option<Loss> {
+        None
+    }
+
     /// A REST answer of the relay to a request line such as `GET /v1/keys HTTP/1.1`: the body that the client
     /// gets instead.
     fn answer(&self, _request: &str, body: Vec<u8>) -> Vec<u8> {
         body
     }
+}
+
+/// What gets lost, with the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// The request: the relay never sees it.
+    Request,
+    /// The answer to it.
+    Answer,
 }
 
 /// Leaves everything as it is.
@@ -134,9 +148,16 @@ impl Passage {
     async fn pass_requests(self, mut client: TcpStream, mut relay: TcpStream) -> std::io::Result<()> {
         loop {
             let Some((request, _)) = read_message(&mut client).await? else { return Ok(()) };
+            let line = first_line(&request);
+            let loss = self.meddle.loses(&line);
+            if loss == Some(Loss::Request) {
+                return Ok(());
+            }
             relay.write_all(&request).await?;
             let Some((answer, head)) = read_message(&mut relay).await? else { return Ok(()) };
-            let line = first_line(&request);
+            if loss == Some(Loss::Answer) {
+                return Ok(());
+            }
             let body = answer.get(head..).unwrap_or_default().to_vec();
             let body = self.meddle.answer(&line, body);
             let head = String::from_utf8_lossy(answer.get(..head).unwrap_or_default()).into_owned();

@@ -2,7 +2,7 @@
 //!
 //! `crash-client FOLDER NAME RELAY PEER`: opens (or registers) `NAME` in `FOLDER`, and writes "NAME 0",
 //! "NAME 1" and so on to `PEER`, each when the relay has the one before. Lines that are in the history are not
-//! written again.
+//! written again. Without `PEER` it only listens.
 
 #![expect(clippy::expect_used, reason = "what goes wrong here fails a test, and says why")]
 
@@ -17,10 +17,11 @@ const LINES: usize = 500;
 #[tokio::main]
 async fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [folder, name, relay, peer] = arguments.as_slice() else {
+    let [folder, name, relay, peer @ ..] = arguments.as_slice() else {
         std::process::exit(2);
     };
     let me = PartyDisk::new(Path::new(folder), name, relay).come().await;
+    let Some(peer) = peer.first() else { std::future::pending().await };
     let peer = peer.parse().expect("a user id");
     let thread = me.client.direct_thread(peer).await.expect("a direct thread");
     let written = texts(&thread).await.iter().filter(|text| text.starts_with(name)).count();

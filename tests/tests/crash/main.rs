@@ -106,7 +106,9 @@ const fn passes(station: Station) -> u64 {
         | Station::PreKeysBeforeUpload
         | Station::PreKeysUploaded
         | Station::RefreshAnswered
-        | Station::RefreshStored => 1,
+        | Station::RefreshStored
+        | Station::AcceptBeforeCall
+        | Station::AcceptAnswered => 1,
         _ => 3,
     }
 }
@@ -139,13 +141,26 @@ async fn client_dies(station: Station, fault: &str) {
         // By the relay's clock, every token has run out.
         clock.advance(Duration::from_secs(3600));
     }
-    let child = crash_client(world.dir(), &proxy.url(), ben.client.user_id(), fault);
+    let about_acceptance = matches!(station, Station::AcceptBeforeCall | Station::AcceptAnswered);
+    if about_acceptance {
+        begin_a_thread(&world, &ben).await;
+    }
+    // Whoever writes opens the thread, and accepts it by that.
+    let writes_to = (!about_acceptance).then(|| ben.client.user_id());
+    let child = crash_client(world.dir(), &proxy.url(), writes_to, fault);
     let status = write_until_dead(&ben, child).await;
     assert_eq!(status.signal(), Some(SIGABRT), "did not die at {fault}: {status}");
     if about_keys {
         take_keys(&world, 1);
     }
+    if about_acceptance {
+        assert_eq!(waiting_to_be_accepted(&world), u32::from(station == Station::AcceptBeforeCall));
+    }
     let ada = ada.come().await;
+    if about_acceptance {
+        eventually("the thread is accepted", async || (waiting_to_be_accepted(&world) == 0).then_some(()))
+            .await;
+    }
     same_conversation(&ada, &ben, fault).await;
     assert_eq!(accounts(&world.relay_dir()), 2, "after {fault}");
     if about_keys {
@@ -187,10 +202,24 @@ async fn world_at(clock: &ManualClock) -> World {
     World::start_with(move |config| sealpost_relay::Config { clock: Arc::new(clock.clone()), ..config }).await
 }
 
-fn crash_client(folder: &Path, relay: &str, peer: UserId, fault: &str) -> Child {
+/// Opens a thread with Ada, who is not there.
+async fn begin_a_thread(world: &World, ben: &Party) {
+    let ada = "SELECT user_id FROM device WHERE user_id <> ?1";
+    let ada = relay_db(world).query_row(ada, [ben.client.user_id().as_bytes()], |row| row.get(0)).unwrap();
+    ben.client.direct_thread(UserId::from_bytes(ada)).await.unwrap();
+}
+
+/// How many members at the relay have not accepted their thread.
+fn waiting_to_be_accepted(world: &World) -> u32 {
+    let sql = "SELECT count(*) FROM thread_member WHERE accepted = 0";
+    relay_db(world).query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+fn crash_client(folder: &Path, relay: &str, peer: Option<UserId>, fault: &str) -> Child {
     Command::new(env!("CARGO_BIN_EXE_crash-client"))
         .arg(folder)
-        .args(["ada", relay, &peer.to_string()])
+        .args(["ada", relay])
+        .args(peer.map(|peer| peer.to_string()))
         .env("SEALPOST_FAULT", fault)
         .stdin(Stdio::null())
         .kill_on_drop(true)

@@ -47,7 +47,7 @@ async fn both_may_be_killed_at_any_moment() {
     let (his, user) = (ben.client.threads().await.unwrap().pop().unwrap(), ben.client.user_id());
     let mut line = 0;
     for round in 0..ROUNDS {
-        let mut app = crash_client(world.dir(), &proxy.url(), user, "never");
+        let mut app = crash_client(world.dir(), &proxy.url(), Some(user), "never");
         let mut fetching = extension(&world, &proxy, "10000", None);
         let writing = async {
             loop {
@@ -117,7 +117,8 @@ async fn app_dies(fault: &str) {
     let dead = AtomicBool::new(false);
     let (status, ()) = tokio::join!(
         async {
-            let status = write_until_dead(&ben, crash_client(world.dir(), &proxy.url(), user, fault)).await;
+            let status =
+                write_until_dead(&ben, crash_client(world.dir(), &proxy.url(), Some(user), fault)).await;
             dead.store(true, Ordering::SeqCst);
             status
         },

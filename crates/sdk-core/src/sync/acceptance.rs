@@ -10,6 +10,7 @@ use tokio::time::sleep;
 use crate::account::tokens;
 use crate::context::Context;
 use crate::error::{Error, Offline, Result};
+use crate::fault::{self, Station};
 use crate::id::ThreadId;
 use crate::send::backoff_ms;
 
@@ -65,6 +66,7 @@ async fn accept_some(ctx: &Context) -> Result<Done> {
 }
 
 async fn accept(ctx: &Context, thread: ThreadId) -> Result<()> {
+    fault::at(Station::AcceptBeforeCall);
     let asked =
         tokens::with_access(ctx, |http, token| async move { http.accept_thread(&token, thread).await });
     match asked.await {
@@ -72,5 +74,6 @@ async fn accept(ctx: &Context, thread: ThreadId) -> Result<()> {
         Ok(()) | Err(Error::NotFound) => {}
         Err(error) => return Err(error),
     }
+    fault::at(Station::AcceptAnswered);
     ctx.store.write(move |tx| tx.set_accepted(thread)).await
 }
