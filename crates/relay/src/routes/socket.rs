@@ -41,12 +41,12 @@ pub(super) async fn upgrade(
         return Err(Problem::Schema);
     }
     let mut entered = state.connections.enter();
-    Ok(upgrade.on_upgrade(move |socket| async move {
+    Ok(upgrade.on_upgrade(move |mut socket| async move {
         tokio::select! {
-            () = connection::serve(socket, state) => {}
+            () = connection::serve(&mut socket, &state) => {}
             () = entered.cut() => {}
         }
-        // Only now: a relay that stops waits for this, and then closes the store.
-        drop((guest, entered));
+        // In this order: a relay that stops waits for the last, and then closes the store.
+        drop((socket, state, guest, entered));
     }))
 }
