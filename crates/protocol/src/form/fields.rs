@@ -141,19 +141,6 @@ impl<'a, const N: usize> Fields<'a, N> {
     }
 }
 
-/// What `read` makes of each of `rows`, of which there are `most`.
-pub(crate) fn read_all<'a, T>(
-    rows: impl Iterator<Item = Result<&'a [u8], DecodeError>>,
-    most: usize,
-    read: impl Fn(&'a [u8]) -> Result<T, DecodeError>,
-) -> Result<Vec<T>, DecodeError> {
-    let mut all = Vec::with_capacity(most);
-    for row in rows {
-        all.push(read(row?)?);
-    }
-    Ok(all)
-}
-
 /// The next field, and its number.
 #[inline(always)]
 fn field<'a>(rest: &mut &'a [u8]) -> Option<(u32, Value<'a>)> {

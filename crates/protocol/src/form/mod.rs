@@ -9,7 +9,7 @@
 mod fields;
 mod output;
 
-pub(crate) use fields::{Fields, read_all};
+pub(crate) use fields::Fields;
 pub(crate) use output::{Output, written};
 
 #[cfg(test)]

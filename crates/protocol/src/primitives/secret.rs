@@ -66,7 +66,12 @@ impl<const N: usize> Secret<N> {
 
     /// A second copy. Not `Clone`: a copy of a secret is a decision.
     pub(crate) fn copy(&self) -> Self {
-        Self::fill(|place| place.copy_from_slice(self.expose()))
+        Self::copied(self.expose())
+    }
+
+    /// A copy of what belongs to another secret.
+    pub(crate) fn copied(bytes: &[u8; N]) -> Self {
+        Self::fill(|place| place.copy_from_slice(bytes))
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rand_core::CryptoRng;
 
 use super::chain_key::ChainKey;
+use super::chain_list::ChainList;
 use super::message_key::MessageKey;
 use super::root_key::RootKey;
 use super::skipped::{Pending, SkippedChange, SkippedKeyId};
@@ -12,6 +13,7 @@ use super::terms::Terms;
 use super::walk::{Chain as _, Walked, Work, distance, walk};
 use crate::error::LowOrderPoint;
 use crate::message::Header;
+use crate::primitives::secret::Secret;
 use crate::primitives::x25519::{KeyPair, PublicKey};
 use crate::session_id::SessionId;
 
@@ -24,7 +26,7 @@ pub(crate) struct DoubleRatchet {
     pub(crate) root_key: RootKey,
     pub(crate) sending: SendingChain,
     /// Oldest first.
-    pub(crate) receiving: Vec<ReceivingChain>,
+    pub(crate) receiving: ReceivingChains,
 }
 
 /// Our chain.
@@ -36,13 +38,25 @@ pub(crate) struct SendingChain {
     pub(crate) previous: u32,
 }
 
-/// A chain of theirs.
-#[derive(Debug, Clone)]
-pub(crate) struct ReceivingChain {
+/// The chains of theirs that are remembered.
+pub(crate) type ReceivingChains = ChainList<ReceivingHead, MAX_RECEIVING>;
+
+/// A chain of theirs, but for its key.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ReceivingHead {
     pub(crate) ratchet_key: PublicKey,
-    pub(crate) chain_key: ChainKey,
+    /// Number of the next message.
+    pub(crate) index: u32,
     /// How many skipped keys are kept for it.
     pub(crate) kept: u32,
+}
+
+/// A chain of theirs, taken out of the list to be walked.
+#[derive(Debug)]
+struct ReceivingChain {
+    ratchet_key: PublicKey,
+    chain_key: ChainKey,
+    kept: u32,
 }
 
 /// Why there is no key for a message.
@@ -83,10 +97,11 @@ impl DoubleRatchet {
         let ratchet_key = KeyPair::generate(rng);
         let (root_key, sending) = root_key.step(&ratchet_key, &theirs)?;
         let receiving = ReceivingChain { ratchet_key: theirs, chain_key, kept: 0 };
+        let receiving = ReceivingChains::of([receiving.parts()]);
         Ok(Self {
             root_key,
             sending: SendingChain { ratchet_key: Arc::new(ratchet_key), chain_key: sending, previous: 0 },
-            receiving: vec![receiving],
+            receiving,
         })
     }
 
@@ -95,7 +110,7 @@ impl DoubleRatchet {
         Self {
             root_key,
             sending: SendingChain { ratchet_key: ours, chain_key, previous: 0 },
-            receiving: Vec::new(),
+            receiving: ReceivingChains::empty(),
         }
     }
 
@@ -117,7 +132,10 @@ impl DoubleRatchet {
         terms: &Terms<'_>,
         work: &mut Work,
     ) -> Result<(MessageKey, Step<'_>), NoKey> {
-        let (message_key, change, skipped) = match self.chain_of(header) {
+        let mut chains = self.receiving.iter().enumerate();
+        let known = chains.find(|(_, (head, _))| head.ratchet_key == header.ratchet_key);
+        let known = known.map(|(position, (head, key))| (position, ReceivingChain::new(head, key)));
+        let (message_key, change, skipped) = match known {
             None => self.begin_chain(header, terms, work)?,
             Some((position, chain)) if header.number < chain.chain_key.index() => {
                 let (chain, message_key, skipped) = chain.take_kept(header.number, terms)?;
@@ -134,17 +152,17 @@ impl DoubleRatchet {
 
     /// Whether the ratchet key of a message is one of theirs that we know.
     pub(crate) fn knows(&self, header: &Header) -> bool {
-        self.chain_of(header).is_some()
+        self.head_of(header).is_some()
     }
 
     /// How many steps it is to a message; none to one that was passed.
     pub(crate) fn distance(&self, header: &Header) -> u32 {
-        let next = self.chain_of(header).map_or(0, |(_, chain)| chain.chain_key.index());
+        let next = self.head_of(header).map_or(0, |head| head.index);
         distance(next, header.number).unwrap_or(0)
     }
 
-    fn chain_of(&self, header: &Header) -> Option<(usize, &ReceivingChain)> {
-        self.receiving.iter().enumerate().find(|(_, chain)| chain.ratchet_key == header.ratchet_key)
+    fn head_of(&self, header: &Header) -> Option<&ReceivingHead> {
+        self.receiving.heads().find(|head| head.ratchet_key == header.ratchet_key)
     }
 
     /// The first half of a DH ratchet step; [`Step::take`] does the second.
@@ -177,12 +195,10 @@ impl Step<'_> {
     ) -> Result<(DoubleRatchet, Vec<SkippedChange>), LowOrderPoint> {
         let Self { ratchet, session, change, skipped } = self;
         let mut skipped = skipped.into_changes();
-        let mut receiving = ratchet.receiving.clone();
         match change {
             Change::Symmetric { position, chain, late: _ } => {
-                if let Some(old) = receiving.get_mut(position) {
-                    *old = chain;
-                }
+                let (head, key) = chain.parts();
+                let receiving = ratchet.receiving.replaced(position, head, key);
                 let (root_key, sending) = (ratchet.root_key.clone(), ratchet.sending.clone());
                 Ok((DoubleRatchet { root_key, sending, receiving }, skipped))
             }
@@ -191,12 +207,13 @@ impl Step<'_> {
                 let (root_key, chain_key) = root_key.step(&ratchet_key, &chain.ratchet_key)?;
                 let previous = ratchet.sending.chain_key.index().saturating_sub(1);
                 let sending = SendingChain { ratchet_key: Arc::new(ratchet_key), chain_key, previous };
-                receiving.push(chain);
-                if receiving.len() > MAX_RECEIVING {
-                    let oldest = receiving.remove(0);
+                let surplus = ratchet.receiving.len().saturating_add(1).saturating_sub(MAX_RECEIVING);
+                for oldest in ratchet.receiving.heads().take(surplus) {
                     let ratchet_key = *oldest.ratchet_key.as_bytes();
                     skipped.push(SkippedChange::ForgetChain { session, ratchet_key });
                 }
+                let others = ratchet.receiving.iter().skip(surplus);
+                let receiving = ReceivingChains::of(others.chain([chain.parts()]));
                 Ok((DoubleRatchet { root_key, sending, receiving }, skipped))
             }
         }
@@ -204,6 +221,17 @@ impl Step<'_> {
 }
 
 impl ReceivingChain {
+    fn new(head: ReceivingHead, key: &[u8; 32]) -> Self {
+        let ReceivingHead { ratchet_key, index, kept } = head;
+        Self { ratchet_key, chain_key: ChainKey::at(Secret::copied(key), index), kept }
+    }
+
+    fn parts(&self) -> (ReceivingHead, &[u8; 32]) {
+        let Self { ratchet_key, chain_key, kept } = self;
+        let head = ReceivingHead { ratchet_key: *ratchet_key, index: chain_key.index(), kept: *kept };
+        (head, chain_key.expose())
+    }
+
     /// The chain after message `number`, which is not behind it, and what becomes of those between.
     fn advance(
         &self,

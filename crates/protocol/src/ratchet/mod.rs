@@ -3,9 +3,9 @@
 //! | Spec | Here | |
 //! |---|---|---|
 //! | `DHs` | [`SendingChain::ratchet_key`](double::SendingChain) | our ratchet key pair |
-//! | `DHr` | [`ReceivingChain::ratchet_key`](double::ReceivingChain) | theirs; the newest chain has the newest |
+//! | `DHr` | [`ReceivingHead::ratchet_key`](double::ReceivingHead) | theirs; the newest chain has the newest |
 //! | `RK` | [`RootKey`](root_key::RootKey) | |
-//! | `CKs`, `CKr` | [`ChainKey`](chain_key::ChainKey) | one for sending, up to five for receiving |
+//! | `CKs`, `CKr` | [`ChainKey`](chain_key::ChainKey) | one for sending, up to five for receiving in a [list](chain_list) |
 //! | `Ns`, `Nr` | [`ChainKey::index`](chain_key::ChainKey::index) | number of the next message |
 //! | `PN` | [`Header::previous`](crate::message::Header) | one less than in the specification |
 //! | `MK` | [`MessageKey`](message_key::MessageKey) | |
@@ -30,6 +30,7 @@
 //! That is [SPQR](pq); the two of them are the [Triple Ratchet](triple).
 
 pub(crate) mod chain_key;
+pub(crate) mod chain_list;
 pub(crate) mod double;
 pub(crate) mod message_key;
 pub(crate) mod pq;

@@ -21,14 +21,14 @@ use bytes::Bytes;
 use super::record::{Entry, MAX_INACTIVE, Place, SessionRecord};
 use super::state::{Parties, Session, Unanswered};
 use crate::error::DecodeError;
-use crate::form::{Fields, Output, read_all, written};
+use crate::form::{Fields, Output, written};
 use crate::identity::IdentityKey;
 use crate::message::{Handshake, KemPart};
 use crate::prekey::{KemPreKeyId, OneTimePreKeyId, SignedPreKeyId};
 use crate::primitives::secret::Secret;
 use crate::primitives::x25519::{KeyPair, PublicKey};
 use crate::ratchet::chain_key::ChainKey;
-use crate::ratchet::double::{DoubleRatchet, MAX_RECEIVING, ReceivingChain, SendingChain};
+use crate::ratchet::double::{DoubleRatchet, MAX_RECEIVING, ReceivingChains, ReceivingHead, SendingChain};
 use crate::ratchet::pq::Spqr;
 use crate::ratchet::root_key::RootKey;
 use crate::ratchet::triple::TripleRatchet;
@@ -122,7 +122,7 @@ impl SessionRecord {
             }
         }
         inactive.sort_by_key(|entry| std::cmp::Reverse(entry.rank));
-        Ok(Self { active, inactive: inactive.into() })
+        Ok(Self { active, inactive: if inactive.is_empty() { Arc::default() } else { inactive.into() } })
     }
 
     /// The whole record as one blob, for those who do not keep rows.
@@ -213,7 +213,7 @@ impl Session {
         out.uint(5, *remote_registration_id);
         out.bytes(6, root_key.expose());
         out.message(7, |out| sending.write(out));
-        receiving.iter().for_each(|chain| out.message(8, |out| chain.write(out)));
+        receiving.iter().for_each(|chain| out.message(8, |out| write_receiving(chain, out)));
         if let Some(unanswered) = unanswered {
             out.message(9, |out| unanswered.write(out));
         }
@@ -228,7 +228,7 @@ impl Session {
         let id = SessionId::from_bytes(form.bytes(2)?)?;
         let double = DoubleRatchet {
             sending: SendingChain::read(form.optional_bytes(7)?.ok_or(DecodeError::MissingField)?)?,
-            receiving: read_all(form.rows(8, MAX_RECEIVING)?, MAX_RECEIVING, ReceivingChain::read)?,
+            receiving: ReceivingChains::read(form.rows(8, MAX_RECEIVING)?.map(read_receiving))?,
             root_key: RootKey::new(secret(form.bytes(6)?)?),
         };
         Ok(Self {
@@ -263,21 +263,19 @@ impl SendingChain {
     }
 }
 
-impl ReceivingChain {
-    fn write(&self, out: &mut Output) {
-        let Self { ratchet_key, chain_key, kept } = self;
-        out.bytes(1, ratchet_key.as_bytes());
-        out.bytes(2, chain_key.expose());
-        out.uint(3, chain_key.index());
-        out.uint(4, *kept);
-    }
+fn write_receiving((head, key): (ReceivingHead, &[u8; 32]), out: &mut Output) {
+    let ReceivingHead { ratchet_key, index, kept } = head;
+    out.bytes(1, ratchet_key.as_bytes());
+    out.bytes(2, key);
+    out.uint(3, index);
+    out.uint(4, kept);
+}
 
-    fn read(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let form = Fields::<5>::parse(bytes)?;
-        let ratchet_key = PublicKey::parse(form.bytes(1)?)?;
-        let chain_key = ChainKey::at(secret(form.bytes(2)?)?, form.uint32(3)?);
-        Ok(Self { ratchet_key, chain_key, kept: form.uint32(4)? })
-    }
+fn read_receiving(row: Result<&[u8], DecodeError>) -> Result<(ReceivingHead, &[u8; 32]), DecodeError> {
+    let form = Fields::<5>::parse(row?)?;
+    let ratchet_key = PublicKey::parse(form.bytes(1)?)?;
+    let key = form.bytes(2)?.try_into().map_err(|_| DecodeError::Length)?;
+    Ok((ReceivingHead { ratchet_key, index: form.uint32(3)?, kept: form.uint32(4)? }, key))
 }
 
 impl Unanswered {

@@ -138,7 +138,8 @@ impl SessionRecord {
         Ok(self.promote(session, None, now))
     }
 
-    /// Encrypts with the active session. `rng` is for SPQR.
+    /// Encrypts with the active session, whatever policy it began under: ask [`usable_for_sending`](Self::usable_for_sending)
+    /// before, and begin another session if it says no. `rng` is for SPQR.
     ///
     /// # Errors
     /// [`EncryptError`]; each of them asks for a new session.

@@ -194,7 +194,8 @@ fn a_forged_message_costs_what_one_genuine_one_may_and_not_that_in_every_session
     assert_eq!(reason, Some(DecryptError::NotDecryptable));
     assert!((most - 2_001..=most).contains(&spent), "{spent} of {most}");
     // A chain somebody knows is theirs.
-    let theirs = bob.record.inactive[7].session.ratchet.double.receiving.last().unwrap().ratchet_key;
+    let theirs =
+        bob.record.inactive[7].session.ratchet.double.receiving.heads().next_back().unwrap().ratchet_key;
     let (spent, _) = bob.cost(&alice, &forged(theirs.as_bytes(), 2_000), u32::MAX);
     assert_eq!(spent, 2_000 + 2 * 1_999);
     // Where SPQR has no key, nothing is walked.
@@ -328,6 +329,10 @@ fn a_policy_keeps_what_it_would_not_begin_from_being_sent_with() {
     let usable = |device: &Device, policy| device.record.usable_for_sending(policy, NOW);
     assert!(usable(&bob, SessionPolicy::X3dh));
     assert!(!usable(&bob, SessionPolicy::Pqxdh) && !usable(&bob, STRICT));
+    // Where there is nothing else to send with, it still is sent with.
+    bob.policy = STRICT;
+    let sent = bob.say(&alice);
+    assert_eq!(alice.hear(&bob, &sent), Ok(()));
     // With no other session either, a message does not make it active.
     bob.record = bob.record.archive(NOW);
     bob.policy = STRICT;

@@ -9,6 +9,10 @@
 //!    of them.
 //! 4. All of them share the [`Work`] of one message: the one that comes first may jump as far as the protocol allows, and
 //!    what it leaves is for the others.
+//!
+//! So a message that begins a new chain in an inactive session, after many of that chain were lost, may not be found: with 40
+//! inactive sessions between which nothing distinguishes it, where it skips more than some 900 messages of the chain. It is refused as one
+//! that no session opens, and nothing is lost: the next message of the chain that skips fewer opens, or the peer begins a new session.
 
 use rand_core::CryptoRng;
 

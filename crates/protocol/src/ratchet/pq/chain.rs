@@ -12,6 +12,7 @@
 use super::{ReceiveError, SendError};
 use crate::primitives::kdf;
 use crate::primitives::secret::{Secret, Shared};
+use crate::ratchet::chain_list::ChainList;
 use crate::ratchet::message_key::MessageKey;
 use crate::ratchet::skipped::{Pending, SkippedChange, SkippedKeyId, pq_chain};
 use crate::ratchet::terms::Terms;
@@ -46,23 +47,30 @@ pub(crate) struct Chains {
     /// The newest epoch.
     pub(super) epoch: u64,
     /// Ours, oldest first: from the epoch we send in to the newest one.
-    pub(super) sending: Vec<Sending>,
+    pub(super) sending: Links,
     /// Theirs, oldest first: from the epoch before the one we send in to the newest one.
-    pub(super) receiving: Vec<Receiving>,
+    pub(super) receiving: Links,
 }
 
-#[derive(Debug, Clone)]
-pub(crate) struct Sending {
-    pub(super) epoch: u64,
-    pub(super) link: Link,
-}
+/// The chains of one direction.
+pub(super) type Links = ChainList<LinkHead, MAX_EPOCHS>;
 
-#[derive(Debug, Clone)]
-pub(crate) struct Receiving {
+/// A chain, but for its key.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LinkHead {
     pub(super) epoch: u64,
-    pub(super) link: Link,
-    /// How many skipped keys are kept for it.
+    /// The number of the last key it gave.
+    pub(super) index: u32,
+    /// How many skipped keys are kept for it, if it is one of theirs.
     pub(super) kept: u32,
+}
+
+/// A chain of theirs, taken out of the list to be walked.
+#[derive(Debug)]
+struct Receiving {
+    epoch: u64,
+    link: Link,
+    kept: u32,
 }
 
 /// A place in a chain: the number of the last key it gave, and what gives the next.
@@ -85,9 +93,9 @@ impl Chains {
     /// Those of epoch 0.
     pub(crate) fn start(direction: Direction, auth_key: &Secret<32>) -> Self {
         let [root, a_to_b, b_to_a] = kdf::hkdf_keys(None, &[auth_key.expose()], kdf::PQ_CHAIN_START);
-        let none =
-            Self { direction, root: root.into(), epoch: 0, sending: Vec::new(), receiving: Vec::new() };
-        none.with(0, a_to_b, b_to_a)
+        let (ours, theirs) = direction.order(a_to_b, b_to_a);
+        let first = |key: &Secret<32>| Links::of([(LinkHead::first(0), key.expose())]);
+        Self { direction, root: root.into(), epoch: 0, sending: first(&ours), receiving: first(&theirs) }
     }
 
     /// The chains with those of the next epoch.
@@ -97,23 +105,35 @@ impl Chains {
             return Err(OutOfStep);
         }
         let [root, a_to_b, b_to_a] = kdf::hkdf_keys(Some(&self.root), &[secret.expose()], kdf::PQ_CHAIN_ADD);
-        let next = Self { root: root.into(), epoch: *epoch, ..self.clone() };
-        Ok(next.with(*epoch, a_to_b, b_to_a))
+        let (ours, theirs) = self.direction.order(a_to_b, b_to_a);
+        let with = |links: &Links, key: &Secret<32>| {
+            Links::of(links.iter().chain([(LinkHead::first(*epoch), key.expose())]))
+        };
+        Ok(Self {
+            direction: self.direction,
+            root: root.into(),
+            epoch: *epoch,
+            sending: with(&self.sending, &ours),
+            receiving: with(&self.receiving, &theirs),
+        })
     }
 
     /// The next key of ours. Sending in an epoch ends the ones before it: our chains at once, theirs but for the last.
     pub(crate) fn send(&self, session: SessionId, epoch: u64) -> Result<Step, SendError> {
-        let mut sending = self.sending.iter().skip_while(|chain| chain.epoch < epoch).cloned();
-        let first = sending.next().filter(|chain| chain.epoch == epoch).ok_or(SendError::OutOfStep)?;
-        let (link, key) = first.link.step().ok_or(SendError::ChainUsedUp)?;
+        let chain = self.sending.iter().find(|(head, _)| head.epoch == epoch).ok_or(SendError::OutOfStep)?;
+        let (link, key) = Link::of(chain).step().ok_or(SendError::ChainUsedUp)?;
         let index = link.index;
-        let first = Sending { epoch, link };
-        let sending = [first].into_iter().chain(sending).collect();
+        let first = LinkHead { epoch, index, kept: 0 };
+        let newer = self.sending.iter().filter(|(head, _)| head.epoch > epoch);
+        let sending = Links::of([(first, link.key.expose())].into_iter().chain(newer));
         let oldest = epoch.saturating_sub(1);
-        let (receiving, dropped): (Vec<_>, Vec<_>) =
-            self.receiving.iter().cloned().partition(|chain| chain.epoch >= oldest);
-        let dropped = dropped.iter().filter(|chain| chain.kept > 0);
-        let skipped = dropped.map(|chain| chain.forget(session)).collect();
+        let dropped = self.receiving.heads().filter(|head| head.epoch < oldest && head.kept > 0);
+        let skipped = dropped.map(|head| head.forget(session)).collect();
+        let receiving = if self.receiving.heads().all(|head| head.epoch >= oldest) {
+            self.receiving.clone()
+        } else {
+            Links::of(self.receiving.iter().filter(|(head, _)| head.epoch >= oldest))
+        };
         let next = Self { sending, receiving, root: self.root.clone(), ..*self };
         Ok(Step { next, index, key: key.into_seed(), skipped })
     }
@@ -126,43 +146,41 @@ impl Chains {
         terms: &Terms<'_>,
         work: &mut Work,
     ) -> Result<(Self, Secret<32>, Pending<Link>), ReceiveError> {
-        let at = self.receiving.iter().position(|chain| chain.epoch == epoch);
-        let (at, chain) = at.and_then(|at| Some((at, self.receiving.get(at)?))).ok_or(ReceiveError::Epoch)?;
+        let mut chains = self.receiving.iter().enumerate();
+        let found = chains.find(|(_, (head, _))| head.epoch == epoch);
+        let (at, chain) = found.map(|(at, chain)| (at, Receiving::of(chain))).ok_or(ReceiveError::Epoch)?;
         let (chain, key, skipped) = if index > chain.link.index {
             chain.advance(index, terms, work)?
         } else {
             chain.take_kept(index, terms)?
         };
-        let mut next = self.clone();
-        if let Some(old) = next.receiving.get_mut(at) {
-            *old = chain;
-        }
+        let Receiving { epoch, link: Link { index, key: link_key }, kept } = chain;
+        let receiving = self.receiving.replaced(at, LinkHead { epoch, index, kept }, link_key.expose());
+        let next = Self { receiving, root: self.root.clone(), sending: self.sending.clone(), ..*self };
         Ok((next, key, skipped))
     }
 
     /// How many steps it is to message `index` of theirs; none to one that was passed. `None` when there is no key for it.
     pub(crate) fn distance(&self, epoch: u64, index: u32, terms: &Terms<'_>) -> Option<u32> {
-        let chain = self.receiving.iter().find(|chain| chain.epoch == epoch)?;
-        match distance(chain.link.next_number(), index) {
+        let head = self.receiving.heads().find(|head| head.epoch == epoch)?;
+        match distance(head.index.saturating_add(1), index) {
             Some(steps) => Some(steps),
-            None => terms.kept(chain.key_id(terms.session, index)).map(|_| 0),
+            None => terms.kept(head.key_id(terms.session, index)).map(|_| 0),
         }
     }
 
     /// What to forget when no chain is needed any more.
     pub(crate) fn forget(&self, session: SessionId) -> Vec<SkippedChange> {
-        self.receiving.iter().filter(|chain| chain.kept > 0).map(|chain| chain.forget(session)).collect()
+        self.receiving.heads().filter(|head| head.kept > 0).map(|head| head.forget(session)).collect()
     }
-
-    fn with(mut self, epoch: u64, a_to_b: Secret<32>, b_to_a: Secret<32>) -> Self {
-        let (ours, theirs) = match self.direction {
-            Direction::Initiator => (a_to_b, b_to_a),
-            Direction::Responder => (b_to_a, a_to_b),
-        };
-        let link = |key: Secret<32>| Link { index: 0, key: key.into() };
-        self.sending.push(Sending { epoch, link: link(ours) });
-        self.receiving.push(Receiving { epoch, link: link(theirs), kept: 0 });
-        self
+}
+impl Direction {
+    /// The key of our chain, and that of theirs.
+    fn order<T>(self, a_to_b: T, b_to_a: T) -> (T, T) {
+        match self {
+            Self::Initiator => (a_to_b, b_to_a),
+            Self::Responder => (b_to_a, a_to_b),
+        }
     }
 }
 
@@ -170,7 +188,32 @@ impl Chains {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct OutOfStep;
 
+impl LinkHead {
+    /// That of a chain which has given no key.
+    fn first(epoch: u64) -> Self {
+        Self { epoch, index: 0, kept: 0 }
+    }
+
+    fn forget(&self, session: SessionId) -> SkippedChange {
+        SkippedChange::ForgetChain { session, ratchet_key: pq_chain(self.epoch) }
+    }
+
+    fn key_id(&self, session: SessionId, number: u32) -> SkippedKeyId {
+        SkippedKeyId { session, ratchet_key: pq_chain(self.epoch), number }
+    }
+}
+
+impl Link {
+    fn of((head, key): (LinkHead, &[u8; 32])) -> Self {
+        Self { index: head.index, key: Secret::copied(key).into() }
+    }
+}
+
 impl Receiving {
+    fn of((head, key): (LinkHead, &[u8; 32])) -> Self {
+        Self { epoch: head.epoch, link: Link::of((head, key)), kept: head.kept }
+    }
+
     /// The chain after message `index`, which is ahead of it, and what becomes of those between.
     fn advance(
         &self,
@@ -195,19 +238,11 @@ impl Receiving {
         if self.link.index.saturating_sub(index) > terms.limits.keep {
             return Err(ReceiveError::Trimmed);
         }
-        let id = self.key_id(terms.session, index);
+        let id = SkippedKeyId { session: terms.session, ratchet_key: pq_chain(self.epoch), number: index };
         let key = terms.kept(id).ok_or(ReceiveError::Duplicate)?;
         let kept = self.kept.saturating_sub(1);
         let chain = Self { epoch: self.epoch, link: self.link.clone(), kept };
         Ok((chain, key.seed.copy(), Pending::Changes(vec![SkippedChange::Forget(id)])))
-    }
-
-    fn forget(&self, session: SessionId) -> SkippedChange {
-        SkippedChange::ForgetChain { session, ratchet_key: pq_chain(self.epoch) }
-    }
-
-    fn key_id(&self, session: SessionId, number: u32) -> SkippedKeyId {
-        SkippedKeyId { session, ratchet_key: pq_chain(self.epoch), number }
     }
 }
 
@@ -244,8 +279,8 @@ mod tests {
         let mut chains = Chains::start(Direction::Initiator, &secret(&file["auth_key"]));
         let start = &file["chain_start"];
         let newest = |chains: &Chains| {
-            let (ours, theirs) = (chains.sending.last().unwrap(), chains.receiving.last().unwrap());
-            [*chains.root.expose(), *ours.link.key.expose(), *theirs.link.key.expose()]
+            let newest = |links: &Links| *links.iter().last().unwrap().1;
+            [*chains.root.expose(), newest(&chains.sending), newest(&chains.receiving)]
         };
         let expected = ["next_root", "a2b", "b2a"].map(|name| secret::<32>(&start[name]));
         assert_eq!(newest(&chains), expected.map(|key| *key.expose()));
@@ -254,7 +289,7 @@ mod tests {
             assert_eq!(chains.root.expose(), bytes(&epoch["chain_root_before"]).as_slice());
             let agreed = EpochSecret { epoch: number, secret: secret(&epoch["epoch_secret"]) };
             // Sending and receiving would drop the old ones.
-            (chains.sending, chains.receiving) = (Vec::new(), Vec::new());
+            (chains.sending, chains.receiving) = (Links::empty(), Links::empty());
             chains = chains.add(&agreed).unwrap();
             assert_eq!(chains.add(&agreed).err(), Some(OutOfStep));
             let expected =
@@ -278,7 +313,7 @@ mod tests {
         let file = vectors::load_spqr("kat_components");
         for (direction, name) in [(Direction::Initiator, "a2b"), (Direction::Responder, "b2a")] {
             let chains = Chains::start(direction, &secret(&file["auth_key"]));
-            let mut link = chains.sending[0].link.clone();
+            let mut link = Link::of(chains.sending.iter().next().unwrap());
             for expected in file["message_keys"][name].as_array().unwrap() {
                 let (next, key) = link.step().unwrap();
                 assert_eq!(key.into_seed().expose(), bytes(expected).as_slice());

@@ -19,11 +19,11 @@ use super::braid::{
     Begun, Braid, Ct1Acknowledged, Ct1Received, Ct1Sampled, Ct2Sampled, EkReceivedCt1Sampled,
     EkSentCt1Received, HeaderReceived, HeaderSent, KeysSampled, KeysUnsampled, NoHeaderReceived, State,
 };
-use super::chain::{Chains, Direction, Link, MAX_EPOCHS, Receiving, Sending};
+use super::chain::{Chains, Direction, LinkHead, Links, MAX_EPOCHS};
 use super::chunks::{Chunk, Decoder, Encoder, Row};
 use super::{Negotiation, Running, Spqr};
 use crate::error::DecodeError;
-use crate::form::{Fields, Output, read_all};
+use crate::form::{Fields, Output};
 use crate::primitives::mlkem::Header;
 use crate::primitives::secret::{Secret, Shared};
 
@@ -70,12 +70,8 @@ impl Running {
         out.uint(3, *direction == Direction::Responder);
         out.uint(4, *epoch);
         out.bytes(5, root.expose());
-        for Sending { epoch, link } in sending {
-            out.message(6, |out| link.write(*epoch, 0, out));
-        }
-        for Receiving { epoch, link, kept } in receiving {
-            out.message(7, |out| link.write(*epoch, *kept, out));
-        }
+        sending.iter().for_each(|link| out.message(6, |out| write_link(link, out)));
+        receiving.iter().for_each(|link| out.message(7, |out| write_link(link, out)));
         out.uint(8, *braid_epoch);
         out.bytes(9, auth_root);
         out.bytes(10, mac_key);
@@ -98,20 +94,12 @@ impl Running {
             _ => return Err(DecodeError::Malformed),
         };
         let direction = if form.bool(3)? { Direction::Responder } else { Direction::Initiator };
-        let sending = |row| {
-            let (epoch, link, _) = Link::read(row)?;
-            Ok(Sending { epoch, link })
-        };
-        let receiving = |row| {
-            let (epoch, link, kept) = Link::read(row)?;
-            Ok(Receiving { epoch, link, kept })
-        };
         let chains = Chains {
             direction,
             root: secret(form.bytes(5)?)?,
             epoch: form.uint64(4)?,
-            sending: read_all(form.rows(6, MAX_EPOCHS)?, MAX_EPOCHS, sending)?,
-            receiving: read_all(form.rows(7, MAX_EPOCHS)?, MAX_EPOCHS, receiving)?,
+            sending: Links::read(form.rows(6, MAX_EPOCHS)?.map(read_link))?,
+            receiving: Links::read(form.rows(7, MAX_EPOCHS)?.map(read_link))?,
         };
         let auth_root = Secret::from_slice(form.bytes(9)?).ok_or(DecodeError::Length)?;
         let mac_key = Secret::from_slice(form.bytes(10)?).ok_or(DecodeError::Length)?;
@@ -124,21 +112,17 @@ impl Running {
     }
 }
 
-impl Link {
-    fn write(&self, epoch: u64, kept: u32, out: &mut Output) {
-        let Self { index, key } = self;
-        out.uint(1, epoch);
-        out.uint(2, *index);
-        out.bytes(3, key.expose());
-        out.uint(4, kept);
-    }
+fn write_link((LinkHead { epoch, index, kept }, key): (LinkHead, &[u8; 32]), out: &mut Output) {
+    out.uint(1, epoch);
+    out.uint(2, index);
+    out.bytes(3, key);
+    out.uint(4, kept);
+}
 
-    /// With its epoch, and how many keys are kept.
-    fn read(bytes: &[u8]) -> Result<(u64, Self, u32), DecodeError> {
-        let form = Fields::<5>::parse(bytes)?;
-        let key = secret(form.bytes(3)?)?;
-        Ok((form.uint64(1)?, Self { index: form.uint32(2)?, key }, form.uint32(4)?))
-    }
+fn read_link(row: Result<&[u8], DecodeError>) -> Result<(LinkHead, &[u8; 32]), DecodeError> {
+    let form = Fields::<5>::parse(row?)?;
+    let key = form.bytes(3)?.try_into().map_err(|_| DecodeError::Length)?;
+    Ok((LinkHead { epoch: form.uint64(1)?, index: form.uint32(2)?, kept: form.uint32(4)? }, key))
 }
 
 /// What there is to store of a state: every state is a choice of these.

@@ -1,0 +1,147 @@
+//! Chains side by side: what is known of each, and the keys of all of them in one allocation.
+//!
+//! A record is read for a message and dropped after it. It has up to a dozen chains, of which the message moves one or two; with
+//! an allocation for each key, those took most of the time.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::primitives::secret::wipe;
+
+/// Up to `MAX` chains, oldest first: of each an `H`, and its key. Copies share them, and whoever changes one makes a new list: the last
+/// owner of a list wipes its keys.
+pub(crate) struct ChainList<H, const MAX: usize>(Arc<Chains<H, MAX>>);
+
+struct Chains<H, const MAX: usize> {
+    /// Those that are there come first.
+    heads: [Option<H>; MAX],
+    keys: [[u8; 32]; MAX],
+}
+
+impl<H: Copy, const MAX: usize> ChainList<H, MAX> {
+    /// None.
+    pub(crate) fn empty() -> Self {
+        Self::of([])
+    }
+
+    /// These, of which no more than `MAX` fit.
+    pub(crate) fn of<'a>(chains: impl IntoIterator<Item = (H, &'a [u8; 32])>) -> Self {
+        let filled = Self::fill(|heads, keys| {
+            for ((head, key), (place, slot)) in chains.into_iter().zip(heads.iter_mut().zip(keys)) {
+                *place = Some(head);
+                *slot = *key;
+            }
+            Ok::<_, std::convert::Infallible>(())
+        });
+        match filled {
+            Ok(list) => list,
+            Err(never) => match never {},
+        }
+    }
+
+    /// These; where one of them is not good, or one more than fit, its error.
+    pub(crate) fn read<'a, E>(chains: impl Iterator<Item = Result<(H, &'a [u8; 32]), E>>) -> Result<Self, E> {
+        Self::fill(|heads, keys| {
+            let mut places = heads.iter_mut().zip(keys);
+            for chain in chains {
+                let (head, key) = chain?;
+                if let Some((place, slot)) = places.next() {
+                    *place = Some(head);
+                    *slot = *key;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.heads().count()
+    }
+
+    pub(crate) fn heads(&self) -> impl DoubleEndedIterator<Item = &H> {
+        self.0.heads.iter().flatten()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (H, &[u8; 32])> {
+        let Chains { heads, keys } = &*self.0;
+        heads.iter().zip(keys).map_while(|(head, key)| Some(((*head)?, key)))
+    }
+
+    /// The list with another chain at this place.
+    pub(crate) fn replaced(&self, at: usize, head: H, key: &[u8; 32]) -> Self {
+        let chain = |(place, old)| if place == at { (head, key) } else { old };
+        Self::of(self.iter().enumerate().map(chain))
+    }
+
+    /// Lets `write` produce the keys in their final place.
+    fn fill<E>(
+        write: impl FnOnce(&mut [Option<H>; MAX], &mut [[u8; 32]; MAX]) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let mut chains = Arc::new(Chains { heads: [None; MAX], keys: [[0; 32]; MAX] });
+        if let Some(Chains { heads, keys }) = Arc::get_mut(&mut chains) {
+            write(heads, keys)?;
+        }
+        Ok(Self(chains))
+    }
+}
+
+/// One owner more, and no copy.
+impl<H, const MAX: usize> Clone for ChainList<H, MAX> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<H, const MAX: usize> Drop for Chains<H, MAX> {
+    fn drop(&mut self) {
+        wipe(self.keys.as_flattened_mut());
+    }
+}
+
+impl<H: fmt::Debug, const MAX: usize> fmt::Debug for ChainList<H, MAX> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.heads.iter().flatten()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type List = ChainList<u8, 3>;
+
+    fn all(list: &List) -> Vec<(u8, [u8; 32])> {
+        list.iter().map(|(head, key)| (head, *key)).collect()
+    }
+
+    #[test]
+    fn chains_keep_their_order_and_their_keys() {
+        let list = List::of([(1, &[1; 32]), (2, &[2; 32])]);
+        assert_eq!(all(&list), [(1, [1; 32]), (2, [2; 32])]);
+        assert_eq!((list.len(), list.heads().next_back()), (2, Some(&2)));
+        assert_eq!(all(&list.replaced(1, 5, &[6; 32])), [(1, [1; 32]), (5, [6; 32])]);
+        assert_eq!(all(&list.replaced(2, 5, &[6; 32])), all(&list), "there is none at this place");
+        let longer = List::of(list.iter().chain([(3, &[3; 32]), (4, &[4; 32])]));
+        assert_eq!(all(&longer), [(1, [1; 32]), (2, [2; 32]), (3, [3; 32])], "no more fit");
+        assert_eq!(List::empty().len(), 0);
+    }
+
+    #[test]
+    fn the_first_error_counts() {
+        let read = |chains: &[Result<(u8, &'static [u8; 32]), u8>]| {
+            List::read(chains.iter().copied()).map(|list| all(&list))
+        };
+        let good = Ok((1, &[1; 32]));
+        assert_eq!(read(&[good, good]), Ok(vec![(1, [1; 32]); 2]));
+        assert_eq!(read(&[good, Err(7), Err(8)]), Err(7));
+        assert_eq!(read(&[good, good, good, Err(9)]), Err(9));
+    }
+
+    #[test]
+    fn copies_share_their_keys() {
+        let list = List::of([(1, &[1; 32])]);
+        let copy = list.clone();
+        assert!(Arc::ptr_eq(&list.0, &copy.0));
+        assert_eq!(format!("{copy:?}"), "[1]");
+    }
+}
