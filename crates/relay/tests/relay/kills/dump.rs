@@ -55,5 +55,5 @@ fn device(row: &Row<'_>) -> Device {
 }
 
 fn name(row: &Row<'_>, at: usize) -> String {
-    super::people::hex(&row.get::<_, Vec<u8>>(at).unwrap())
+    super::words::hex(&row.get::<_, Vec<u8>>(at).unwrap())
 }

@@ -5,6 +5,9 @@
 
 mod dump;
 mod people;
+mod takers;
+mod words;
+mod world;
 
 use std::fs::File;
 use std::path::Path;
@@ -18,11 +21,14 @@ use sealpost_relay_check::event::{Event, Line};
 use sealpost_relay_check::{History, Invariant, Recorder, judge, linear};
 
 use crate::process::Process;
-use people::{Person, World};
+use people::Person;
+use world::World;
 
 /// How often it is killed in one history, and how many people there are.
 const KILLS: u32 = 4;
 const PEOPLE: usize = 4;
+/// A relay that does not answer in this time is taken for dead.
+const SILENCE: Duration = Duration::from_secs(30);
 /// No step takes this long; a test that waits this long has failed.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -62,7 +68,7 @@ async fn one_history(seed: u64) -> Vec<Line> {
     let people: Vec<_> =
         (0..PEOPLE).map(|index| tokio::spawn(Person::new(&world, index, random.random()).live())).collect();
     let takers: Vec<_> = (0..PEOPLE)
-        .map(|index| tokio::spawn(people::take_keys(Arc::clone(&world), index, random.random())))
+        .map(|index| tokio::spawn(takers::take_keys(Arc::clone(&world), index, random.random())))
         .collect();
 
     let mut process = process;

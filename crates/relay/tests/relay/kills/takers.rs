@@ -1,0 +1,83 @@
+//! Those who take one-time keys, and add some.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+use sealpost_relay_check::event::{Call, Reply};
+use sealpost_wire::{Bundles, KeyUpload};
+
+use super::words::device;
+use super::world::{Heard, World};
+use crate::common::{Party, ec, kem, with_body};
+
+/// One-time keys of each kind that everybody begins with, and that everybody adds later.
+pub(super) const KEYS: u32 = 10;
+/// The relay knows a taking of keys again for a minute.
+const REMEMBERED: Duration = Duration::from_secs(40);
+
+/// Takes everybody's keys until there are none, each time until there is an answer; and adds some of its own.
+pub(super) async fn take_keys(world: Arc<World>, index: usize, seed: u64) {
+    let mut random = StdRng::seed_from_u64(seed);
+    let (me, recorder) = (world.parties[index].clone(), Arc::clone(&world.recorder));
+    let others = world.parties.len();
+    let (mut count, mut added) = (0_u32, false);
+    while !world.is_finishing() {
+        tokio::time::sleep(Duration::from_millis(random.random_range(1..40))).await;
+        if !added && random.random_range(0..10) == 0 {
+            added = add_keys(&world, &me).await;
+            continue;
+        }
+        let of = &world.parties[(index + random.random_range(1..others)) % others];
+        count += 1;
+        let idempotency = format!("{index}-{count}");
+        let began = Instant::now();
+        while began.elapsed() < REMEMBERED {
+            let path = format!("/v1/users/{}/devices/1/prekeys", of.user);
+            let url = world.url().await + &path;
+            let op = recorder.invoke(Call::Take {
+                requester: device(&me),
+                idempotency: idempotency.clone(),
+                target: device(of),
+            });
+            let request = world.http.get(url).header("idempotency-key", &idempotency);
+            match Heard::from(world.ask(request, Some(&me)).await) {
+                Heard::Done(answer) => {
+                    let Bundles { bundles } = answer.body();
+                    let ec = bundles[0].one_time.as_ref().map(|key| key.id);
+                    let kem = bundles[0].kem.as_ref().map(|key| key.id).filter(|id| *id != u32::MAX);
+                    recorder.ok(op, Reply::Take { ec, kem });
+                    world.answered();
+                    break;
+                }
+                Heard::Refused(reason) => {
+                    recorder.fail(op, &reason);
+                    break;
+                }
+                Heard::Nothing => recorder.unknown(op),
+            }
+        }
+    }
+}
+
+/// `true`: they are there.
+async fn add_keys(world: &World, me: &Party) -> bool {
+    let ids: Vec<u32> = (KEYS..2 * KEYS).collect();
+    let upload = KeyUpload {
+        one_time: ids.iter().copied().map(ec).collect(),
+        one_time_kem: ids.iter().copied().map(kem).collect(),
+        ..KeyUpload::default()
+    };
+    let request = with_body(world.http.put(world.url().await + "/v1/keys"), &upload);
+    let op = world.recorder.invoke(Call::Upload { device: device(me), ec: ids.clone(), kem: ids });
+    match Heard::from(world.ask(request, Some(me)).await) {
+        Heard::Done(_) => world.recorder.ok(op, Reply::Upload),
+        Heard::Refused(reason) => world.recorder.fail(op, &reason),
+        Heard::Nothing => {
+            world.recorder.unknown(op);
+            return false;
+        }
+    }
+    true
+}
