@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use sealpost_core::{Client, Config, DatabaseKey, Error, Opened, Storage, Thread};
+use sealpost_core::{Client, Config, DatabaseKey, Delivery, Direction, Error, Opened, Storage, Thread};
 use sealpost_e2e::open_database;
 use sealpost_testkit::{Party, PartyDisk, World, texts};
 
@@ -298,4 +298,35 @@ fn run(program: &str, arguments: &[&str]) {
 
 fn text(path: &Path) -> String {
     path.to_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_does_not_decode_stops_only_its_peer_and_is_made_anew() {
+    let world = World::start().await;
+    let (ada, ben, cyd) = (world.party("ada").await, world.party("ben").await, world.party("cyd").await);
+    let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
+    let (with_cyd, cyds) = (ada.thread_with(&cyd).await, cyd.thread_with(&ada).await);
+    for (thread, text) in [(&hers, "hello ben"), (&with_cyd, "hello cyd")] {
+        let message = thread.send_text(text).await.unwrap();
+        let delivered = Direction::Outgoing(Delivery::Delivered);
+        ada.message_reaches(thread, message.id, |state| *state == delivered).await;
+    }
+    let disk = ada.close().await;
+    let database = open_database(disk.database(), &disk.key());
+    let damage = "UPDATE session SET state = x'ff00' WHERE user_id = ?1";
+    assert!(database.execute(damage, [ben.client.user_id().as_bytes()]).unwrap() > 0);
+    drop(database);
+    let ada = disk.open().await;
+    let hers = ada.thread_with(&ben).await;
+    // What was sealed for the session that is gone cannot be read, and says so; others are read.
+    his.send_text("lost").await.unwrap();
+    cyds.send_text("from cyd").await.unwrap();
+    let with_cyd = ada.thread_with(&cyd).await;
+    assert_eq!(ada.texts_when(&with_cyd, 2).await, ["hello cyd", "from cyd"]);
+    assert_eq!(ada.texts_when(&hers, 2).await, ["hello ben", "Undecryptable(NoSession)"]);
+    // The next message makes a session, in both directions.
+    hers.send_text("say it again").await.unwrap();
+    ben.texts_when(&his, 3).await;
+    his.send_text("found again").await.unwrap();
+    assert_eq!(ada.texts_when(&hers, 4).await.pop().unwrap(), "found again");
 }

@@ -159,14 +159,6 @@ const CHANGES: &[(&str, Change, Undecryptable)] = &[
         Undecryptable::NotDecryptable,
     ),
     (
-        "a name that is not its own",
-        |mut deliver| {
-            deliver.client_msg_id = flipped(&deliver.client_msg_id, 15);
-            vec![deliver]
-        },
-        Undecryptable::Misrouted,
-    ),
-    (
         "a sender who is not of this thread",
         |mut deliver| {
             deliver.sender_user_id = flipped(&deliver.sender_user_id, 0);
@@ -269,6 +261,64 @@ async fn a_message_that_is_delivered_again_and_again_is_shown_once() {
     }
     let texts = ["first", "second", "third"].map(|text| MessageBody::Text(text.to_owned()));
     bodies(&ben, &his, &texts, "once each").await;
+}
+
+/// The message with some bits changed, under its own name.
+fn damaged(deliver: Deliver) -> Deliver {
+    let changed = with_ciphertext(deliver, |bytes| {
+        let middle = bytes.len() - 30;
+        bytes[middle] ^= 1;
+    });
+    changed.into_iter().next().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_copy_gives_its_place_to_the_true_message() {
+    let world = World::start().await;
+    let next = NextEnvelope::default();
+    let proxy = Proxy::start(world.addr(), next.clone()).await;
+    let ada = world.party("ada").await;
+    let ben = world.disk("ben").through(&proxy.url()).come().await;
+    let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
+    let changes: [(&str, Change); 3] = [
+        ("after one", |deliver| vec![damaged(deliver.clone()), deliver]),
+        ("after several", |deliver| {
+            vec![damaged(deliver.clone()), moved(&deliver), damaged(deliver.clone()), deliver]
+        }),
+        ("before one", |deliver| vec![deliver.clone(), damaged(deliver)]),
+    ];
+    for (text, change) in changes {
+        nothing_waits(&world).await;
+        next.arm(change);
+        let message = hers.send_text(text).await.unwrap();
+        ada.message_reaches(&hers, message.id, delivered).await;
+    }
+    nothing_waits(&world).await;
+    let texts = changes.map(|(text, _)| MessageBody::Text(text.to_owned()));
+    bodies(&ben, &his, &texts, "the true ones").await;
+    eventually("it is found", async || {
+        (ben.client.search("after", 5).await.unwrap().len() == 2).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_relay_calls_a_message_means_nothing() {
+    let world = World::start().await;
+    let next = NextEnvelope::default();
+    let proxy = Proxy::start(world.addr(), next.clone()).await;
+    let ada = world.party("ada").await;
+    let ben = world.disk("ben").through(&proxy.url()).come().await;
+    let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
+    // Each under the same name, as if it were the one before.
+    for text in ["first", "second", "third"] {
+        nothing_waits(&world).await;
+        next.arm(|deliver| vec![Deliver { client_msg_id: vec![7; 16].into(), ..deliver }]);
+        let message = hers.send_text(text).await.unwrap();
+        ada.message_reaches(&hers, message.id, delivered).await;
+    }
+    let texts = ["first", "second", "third"].map(|text| MessageBody::Text(text.to_owned()));
+    bodies(&ben, &his, &texts, "each of them").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -36,6 +36,13 @@ fn copied(from: &Path) -> TempDir {
     for file in ["ada.db", "ben.db", "cyd.db", "relay/relay.db", "relay/signing.key"] {
         fs::copy(from.join(file), to.path().join(file)).unwrap();
     }
+    // Version control keeps no modes, and the relay takes no key that others can read.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let owner_only = fs::Permissions::from_mode(0o600);
+        fs::set_permissions(to.path().join("relay/signing.key"), owner_only).unwrap();
+    }
     to
 }
 

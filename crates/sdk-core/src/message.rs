@@ -127,6 +127,9 @@ pub enum Undecryptable {
     /// somebody who has its keys.
     #[error("the sender's key was replaced")]
     SenderKeyReplaced,
+    /// Something in this database that it needs is damaged.
+    #[error("what it needs is damaged in this database")]
+    StorageDamaged,
 }
 
 /// Fixed numbers for the database: append, never renumber.
@@ -164,4 +167,5 @@ stored_as!(Undecryptable {
     Misrouted = 6,
     UnknownContent = 7,
     SenderKeyReplaced = 8,
+    StorageDamaged = 9,
 } else NotDecryptable);

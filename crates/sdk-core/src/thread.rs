@@ -46,16 +46,17 @@ pub(crate) async fn send_text(ctx: &Context, thread: ThreadId, text: &str) -> Re
     if text.len() > MAX_TEXT {
         return Err(Error::TooLong { max: MAX_TEXT });
     }
-    let (client_msg_id, sent_ms) = (ctx.new_client_msg_id(), ctx.server_now_ms());
+    let (content_id, sent_ms) = (ctx.new_client_msg_id(), ctx.server_now_ms());
     let body = Body::Text(text.to_owned());
     let queued = ctx.store.write(move |tx| {
         let (_, us) = tx.our_account()?;
         if tx.thread(thread)?.is_none() {
             return Err(Error::NotFound);
         }
-        let id = tx.enqueue(NewOutgoing { thread, us: us.user, client_msg_id, sent_ms, body })?;
+        let message =
+            tx.enqueue(NewOutgoing { thread, us: (us.user, us.device), content_id, sent_ms, body })?;
         fault::at(Station::QueueBeforeCommit);
-        tx.message(id)?.ok_or(Error::Bug("a queued message is not there"))
+        message.ok_or(Error::Bug("a text that nobody sees"))
     });
     let message = queued.await?;
     fault::at(Station::QueueAfterCommit);
@@ -81,7 +82,7 @@ pub(crate) async fn mark_read(ctx: &Context, thread: ThreadId, up_to: MessageId)
         for (id, _) in &unread {
             tx.set_seen_by_us(*id)?;
         }
-        let ids: Vec<_> = unread.into_iter().filter_map(|(_, client_msg_id)| client_msg_id).collect();
+        let ids: Vec<_> = unread.into_iter().filter_map(|(_, content_id)| content_id).collect();
         queue_receipts(&ctx_ids, tx, thread, ReceiptKind::Read, &ids)
     });
     marked.await?;
@@ -101,8 +102,8 @@ pub(crate) fn queue_receipts(
     for messages in messages.chunks(MAX_MESSAGES) {
         tx.enqueue(NewOutgoing {
             thread,
-            us: us.user,
-            client_msg_id: ctx.new_client_msg_id(),
+            us: (us.user, us.device),
+            content_id: ctx.new_client_msg_id(),
             sent_ms: ctx.server_now_ms(),
             body: Body::Receipt { kind, messages: messages.to_vec() },
         })?;
@@ -112,8 +113,8 @@ pub(crate) fn queue_receipts(
 
 /// Queues a failed message anew.
 pub(crate) async fn retry(ctx: &Context, id: MessageId) -> Result<()> {
-    let (client_msg_id, sent_ms) = (ctx.new_client_msg_id(), ctx.server_now_ms());
-    ctx.store.write(move |tx| tx.retry(id, client_msg_id, sent_ms)).await?;
+    let sent_ms = ctx.server_now_ms();
+    ctx.store.write(move |tx| tx.retry(id, sent_ms)).await?;
     ctx.outbox.notify_one();
     Ok(())
 }

@@ -47,6 +47,25 @@ pub(crate) enum Body {
     Receipt { kind: ReceiptKind, messages: Vec<ClientMsgId> },
 }
 
+/// How urgent a content is, compared with others that wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// What people say.
+    Ordinary,
+    /// What tells how far that came.
+    Receipt,
+}
+
+impl Class {
+    /// Fixed numbers for the database.
+    pub(crate) const fn to_stored(self) -> i64 {
+        match self {
+            Self::Ordinary => 1,
+            Self::Receipt => 3,
+        }
+    }
+}
+
 /// Bytes that are not a content: the sender's client is broken, or newer than this one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ContentError {
@@ -83,6 +102,28 @@ impl Content {
 }
 
 impl Body {
+    /// Whether a person sees it as a message.
+    pub(crate) const fn is_visible(&self) -> bool {
+        matches!(self, Self::Text(_))
+    }
+
+    pub(crate) const fn class(&self) -> Class {
+        match self {
+            Self::Text(_) => Class::Ordinary,
+            Self::Receipt { .. } => Class::Receipt,
+        }
+    }
+
+    /// The bytes that are stored: a content without its header.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        proto::Content { body: Some(self.write()), ..proto::Content::default() }.encode_to_vec()
+    }
+
+    /// The inverse of [`Body::to_bytes`].
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, ContentError> {
+        Self::read(decode(bytes)?.body.ok_or(ContentError::Unknown)?)
+    }
+
     fn write(&self) -> proto::content::Body {
         match self {
             Self::Text(text) => text::write(text),
@@ -131,12 +172,14 @@ mod tests {
         #[test]
         fn what_is_sealed_is_what_is_opened(text in ".*") {
             let content = content(Body::Text(text));
+            prop_assert_eq!(Body::from_bytes(&content.body.to_bytes()), Ok(content.body.clone()));
             prop_assert_eq!(Content::from_plaintext(&content.to_plaintext()), Ok(content));
         }
 
         #[test]
         fn any_bytes_are_refused_or_opened(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             let _ = Content::from_plaintext(&bytes);
+            let _ = Body::from_bytes(&bytes);
         }
     }
 

@@ -3,20 +3,20 @@
 use std::collections::HashMap;
 
 use rand::rngs::StdRng;
-use sealpost_protocol::{Address, Inbound, UnixSeconds};
+use sealpost_protocol::{Address, Inbound, SessionRecord, UnixSeconds};
 use sealpost_wire as wire;
-use sealpost_wire::limits::MAX_COUNT;
 
 use super::apply::{Applied, apply};
+use super::envelope::{Envelope, place};
 use super::open::{Changes, NamedPreKeys, Opened, Parsed, open, parse};
 use crate::account::registration::{address, local_device};
 use crate::content::{Body, Content, ReceiptKind};
 use crate::context::Context;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Storage};
 use crate::fault::{self, Station};
 use crate::id::{ClientMsgId, DeviceId, InvalidId, ThreadId, UserId};
 use crate::message::Undecryptable;
-use crate::store::{Account, Device, Durable, PeerSessions, Registered, Thread, Tx};
+use crate::store::{Account, CiphertextId, Device, Durable, PeerSessions, Registered, Thread, Tx};
 use crate::thread;
 use crate::transport::EnvelopeId;
 
@@ -52,7 +52,7 @@ pub(crate) async fn receive(ctx: &Context, batch: Vec<wire::Deliver>) -> Result<
                 continue;
             };
             match Envelope::parse(place, deliver) {
-                Ok(envelope) => batch_work.handle(envelope, &mut rng)?,
+                Ok(envelope) => batch_work.handle_or_park(&envelope, &mut rng)?,
                 Err(InvalidId) => tracing::warn!("the relay delivered an envelope without a sender"),
             }
             handled.push(place);
@@ -71,42 +71,6 @@ pub(crate) async fn receive(ctx: &Context, batch: Vec<wire::Deliver>) -> Result<
     Ok(handled)
 }
 
-/// A delivery whose fields have the right form.
-pub(super) struct Envelope {
-    pub(super) thread: ThreadId,
-    pub(super) server_seq: u64,
-    pub(super) epoch: u64,
-    pub(super) sender: UserId,
-    pub(super) sender_device: DeviceId,
-    pub(super) client_msg_id: ClientMsgId,
-    roster_version: u64,
-    sealed: wire::Envelope,
-}
-
-fn place(deliver: &wire::Deliver) -> Result<EnvelopeId, InvalidId> {
-    let key = deliver.key.as_ref().ok_or(InvalidId)?;
-    Ok(EnvelopeId { thread: ThreadId::from_slice(&key.thread_id)?, server_seq: key.server_seq })
-}
-
-impl Envelope {
-    fn parse(place: EnvelopeId, deliver: wire::Deliver) -> Result<Self, InvalidId> {
-        // No honest relay counts this far.
-        if [place.server_seq, deliver.epoch, deliver.roster_version].iter().any(|count| *count > MAX_COUNT) {
-            return Err(InvalidId);
-        }
-        Ok(Self {
-            thread: place.thread,
-            server_seq: place.server_seq,
-            epoch: deliver.epoch,
-            sender: UserId::from_slice(&deliver.sender_user_id)?,
-            sender_device: DeviceId::new(deliver.sender_device_id)?,
-            client_msg_id: ClientMsgId::from_slice(&deliver.client_msg_id)?,
-            roster_version: deliver.roster_version,
-            sealed: deliver.envelope.unwrap_or_default(),
-        })
-    }
-}
-
 /// One transaction's work. Sessions are loaded once, and stored at the end.
 struct Batch<'b, 'c> {
     ctx: &'b Context,
@@ -121,36 +85,116 @@ struct Batch<'b, 'c> {
     begun: bool,
 }
 
+/// What one envelope has led to, besides rows.
+#[derive(Default)]
+struct Handled {
+    /// The session with its sender, advanced.
+    record: Option<SessionRecord>,
+    /// A content that is new here: its sender is to be told.
+    to_confirm: Option<ClientMsgId>,
+    /// Whether a thread has begun.
+    begun: bool,
+}
+
 impl Batch<'_, '_> {
-    fn handle(&mut self, envelope: Envelope, rng: &mut StdRng) -> Result<()> {
-        if self.tx.is_handled(envelope.thread, envelope.sender, envelope.client_msg_id)? {
-            return self.tx.account_for(envelope.thread, envelope.epoch, envelope.server_seq);
+    /// One envelope that cannot be handled is parked, and never stops the others. Only what is wrong with the disk as a whole
+    /// does: then nothing of the batch has happened.
+    fn handle_or_park(&mut self, envelope: &Envelope, rng: &mut StdRng) -> Result<()> {
+        let part = self.tx.begin_part()?;
+        match self.handle(envelope, rng) {
+            Ok(handled) => {
+                self.tx.keep_part(part)?;
+                self.note(envelope, handled);
+                Ok(())
+            }
+            Err(error) if stops_everything(&error) => Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "an envelope could not be handled, and is parked");
+                self.tx.undo_part(part)?;
+                self.park_damaged(envelope)
+            }
         }
-        let thread = self.tx.thread(envelope.thread)?;
-        if thread.is_none() && envelope.sender == self.us.user {
-            tracing::warn!("the relay delivered what we have not written, in a thread that is not ours");
+    }
+
+    fn park_damaged(&mut self, envelope: &Envelope) -> Result<()> {
+        let now_ms = self.ctx.server_now_ms();
+        if envelope.sender == self.us.user {
             return Ok(());
         }
-        let opened = if thread.is_none_or(|thread| thread.peer == envelope.sender) {
-            self.open(&envelope, rng)?
+        if self.tx.thread(envelope.thread)?.is_none() {
+            self.begin_thread(envelope, now_ms)?;
+            self.begun = true;
+        }
+        self.park(envelope, Undecryptable::StorageDamaged, now_ms)?;
+        self.tx.account_for(envelope.thread, envelope.epoch, envelope.server_seq)
+    }
+
+    fn begin_thread(&mut self, envelope: &Envelope, now_ms: u64) -> Result<()> {
+        let (id, peer) = (envelope.thread, envelope.sender);
+        self.tx.put_thread(Thread { id, peer, roster_version: envelope.roster_version }, now_ms)
+    }
+
+    /// What was handled, and stays.
+    fn note(&mut self, envelope: &Envelope, handled: Handled) {
+        if let Some(record) = handled.record
+            && let Some((_, sessions)) = self.sessions.get_mut(&(envelope.sender, envelope.sender_device))
+        {
+            sessions.record = record;
+        }
+        if let Some(content_id) = handled.to_confirm {
+            self.delivered.entry(envelope.thread).or_default().push(content_id);
+        }
+        self.begun |= handled.begun;
+    }
+
+    fn handle(&mut self, envelope: &Envelope, rng: &mut StdRng) -> Result<Handled> {
+        let mut handled = Handled::default();
+        let ciphertext = CiphertextId::of(&envelope.sealed.ciphertext);
+        let thread = self.tx.thread(envelope.thread)?;
+        if self.tx.was_opened(ciphertext)? {
+            if thread.is_some() {
+                self.tx.account_for(envelope.thread, envelope.epoch, envelope.server_seq)?;
+            }
+            return Ok(handled);
+        }
+        if thread.is_none() && envelope.sender == self.us.user {
+            tracing::warn!("the relay delivered what we have not written, in a thread that is not ours");
+            return Ok(handled);
+        }
+        let (opened, record) = if thread.is_none_or(|thread| thread.peer == envelope.sender) {
+            self.open(envelope, rng)?
         } else {
             // Only its two members write into a direct thread.
-            Opened::Undecryptable(Undecryptable::Misrouted)
+            (Opened::Undecryptable(Undecryptable::Misrouted), None)
         };
         let now_ms = self.ctx.server_now_ms();
         if thread.is_none() {
             if !begins_thread(&opened) {
                 tracing::warn!("the relay delivered what begins no thread, in one that is not ours");
-                return Ok(());
+                return Ok(handled);
             }
-            let Envelope { thread: id, sender: peer, roster_version, .. } = envelope;
-            self.tx.put_thread(Thread { id, peer, roster_version }, now_ms)?;
-            self.begun = true;
+            self.begin_thread(envelope, now_ms)?;
+            handled.begun = true;
         }
-        if apply(self.tx, &envelope, opened, self.us, now_ms)? == Applied::Text {
-            self.delivered.entry(envelope.thread).or_default().push(envelope.client_msg_id);
+        match opened {
+            Opened::Undecryptable(cause) => self.park(envelope, cause, now_ms)?,
+            Opened::Duplicate => self.tx.set_opened(ciphertext, now_ms)?,
+            Opened::Content(content) => {
+                self.tx.set_opened(ciphertext, now_ms)?;
+                let id = content.id;
+                if apply(self.tx, envelope, content, self.us)? == Applied::Text {
+                    handled.to_confirm = Some(id);
+                }
+            }
         }
-        self.tx.account_for(envelope.thread, envelope.epoch, envelope.server_seq)
+        handled.record = record;
+        self.tx.account_for(envelope.thread, envelope.epoch, envelope.server_seq)?;
+        Ok(handled)
+    }
+
+    fn park(&mut self, envelope: &Envelope, cause: Undecryptable, now_ms: u64) -> Result<()> {
+        let ciphertext = CiphertextId::of(&envelope.sealed.ciphertext);
+        self.tx.park(envelope.told(), ciphertext, &envelope.placeholder(cause, now_ms), now_ms)
     }
 
     /// Whether a thread has begun.
@@ -164,10 +208,12 @@ impl Batch<'_, '_> {
         Ok(self.begun)
     }
 
-    fn open(&mut self, envelope: &Envelope, rng: &mut StdRng) -> Result<Opened> {
+    /// What is inside, and the session as it is after that; none when nothing may change.
+    fn open(&mut self, envelope: &Envelope, rng: &mut StdRng) -> Result<(Opened, Option<SessionRecord>)> {
+        let undecryptable = |cause| Ok((Opened::Undecryptable(cause), None));
         let message = match parse(&envelope.sealed) {
             Ok(message) => message,
-            Err(cause) => return Ok(Opened::Undecryptable(cause)),
+            Err(cause) => return undecryptable(cause),
         };
         let (user, device) = (envelope.sender, envelope.sender_device);
         if !self.sessions.contains_key(&(user, device)) {
@@ -175,7 +221,7 @@ impl Batch<'_, '_> {
             self.sessions.insert((user, device), loaded);
         }
         let (remote, sessions) =
-            self.sessions.get_mut(&(user, device)).ok_or(Error::Bug("sessions were not loaded"))?;
+            self.sessions.get(&(user, device)).ok_or(Error::Bug("sessions were not loaded"))?;
         let skipped = self.tx.skipped_keys(user, device, message.signal())?;
         let keys = named_pre_keys(self.tx, sessions, &message)?;
         let inbound = Inbound {
@@ -190,28 +236,27 @@ impl Batch<'_, '_> {
             && !is_senders(self.tx, user, device, changes)?
         {
             // Nothing changes: what a key that was replaced has sealed moves no session and brings none back.
-            return Ok(Opened::Undecryptable(Undecryptable::SenderKeyReplaced));
+            return undecryptable(Undecryptable::SenderKeyReplaced);
         }
         if let Opened::Content(content) = &opened
             && is_misrouted(envelope, content)
         {
             // Nothing changes, so that the message can still be opened where it belongs.
-            return Ok(Opened::Undecryptable(Undecryptable::Misrouted));
+            return undecryptable(Undecryptable::Misrouted);
         }
-        let Some(changes) = changes else { return Ok(opened) };
+        let Some(changes) = changes else { return Ok((opened, None)) };
         if let Some(consumed) = &changes.consumed
             && !self.tx.consume_pre_keys(consumed)?
         {
             // The same first message was here before, and its session is gone: somebody repeats it.
-            return Ok(Opened::Undecryptable(Undecryptable::NotDecryptable));
+            return undecryptable(Undecryptable::NotDecryptable);
         }
         if let Some(registration_id) = changes.registration_id {
             let identity = changes.authenticated_by;
             self.tx.see_devices(user, &[Device { user, device, registration_id, identity }])?;
         }
         self.tx.store_skipped(user, device, changes.skipped)?;
-        sessions.record = changes.record;
-        Ok(opened)
+        Ok((opened, Some(changes.record)))
     }
 }
 
@@ -225,9 +270,17 @@ fn is_senders(tx: &Tx<'_>, user: UserId, device: DeviceId, changes: &Changes) ->
     Ok(changes.consumed.is_some() && !tx.was_replaced(user, device, &changes.authenticated_by)?)
 }
 
-/// The relay says where a message stands and which it is; so does its sender, inside. They must agree.
+/// The relay says where a message stands; so does its sender, inside. They must agree.
 fn is_misrouted(envelope: &Envelope, content: &Content) -> bool {
-    content.thread != envelope.thread || content.id != envelope.client_msg_id
+    content.thread != envelope.thread
+}
+
+/// Whether nothing else can be handled either: the disk is full, failing or in use.
+const fn stops_everything(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Storage(Storage::Full | Storage::Io | Storage::InUse | Storage::ReadOnly) | Error::Misuse(_)
+    )
 }
 
 /// Whether a thread begins for us with this: with a text, or with what may have been one. What belongs elsewhere, is not

@@ -3,7 +3,7 @@
 //! | # | Station | Where | Takes → gives |
 //! |--:|---|---|---|
 //! | 1 | Arrive | `sync::connection` | frames → up to 256 `relay.v1.Deliver` |
-//! | 2 | Seen? | [`inbox`] | handled already → straight to 9 (the row is the proof) |
+//! | 2 | Seen? | [`inbox`] | these bytes were opened before → straight to 9 |
 //! | 3 | Parse | [`open`] | bytes → ciphertext |
 //! | 5 | Load | [`inbox`] | sessions of the sender, once per batch; the pre-keys the message names |
 //! | 6 | Open | [`open`] | → [`open::Opened`] and the advanced session |
@@ -14,8 +14,10 @@
 //!
 //! (Station 4, Unseal, comes with sealed sender.) Stations 2 to 8 are one transaction for the whole batch. A
 //! crash before its commit: the relay delivers again, and nothing had happened. After it: delivered again, caught
-//! at 2. What cannot be opened becomes a row with a cause, and is acknowledged like everything else.
+//! at 2. What cannot be opened becomes a row with a cause, and is acknowledged like everything else; each envelope is handled in a
+//! part of the transaction that can be undone by itself, so that one that cannot be handled is parked and the others go on.
 
 mod apply;
+mod envelope;
 pub(crate) mod inbox;
 mod open;

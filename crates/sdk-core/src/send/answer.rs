@@ -2,21 +2,23 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use sealpost_protocol::UnixSeconds;
 use sealpost_wire as wire;
 use sealpost_wire::limits::MAX_COUNT;
 use sealpost_wire::reason;
 
 use super::backoff_ms;
-use super::prepare::{ID_BEHIND_MS, Sealed};
+use super::prepare::Sealed;
 use crate::context::Context;
 use crate::error::{Error, Offline, Result};
 use crate::fault::{self, Station};
-use crate::id::{ClientMsgId, DeviceId, MessageId, ThreadId, UserId};
+use crate::id::{ClientMsgId, DeviceId, ThreadId, UserId};
 use crate::message::FailReason;
-use crate::store::{Durable, Settlement, Thread};
+use crate::store::{OutgoingId, Settlement, Thread};
 use crate::transport;
+
+/// Age in milliseconds from which the name of a parcel is soon refused: well inside of what the relay takes (seven days).
+const OUTDATED_MS: u64 = 5 * 24 * 3600 * 1000;
 
 /// What the lane of the thread does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,12 +72,10 @@ pub(super) fn judge(ctx: &Context, entry: &Sealed, answer: transport::Result<wir
     }
 }
 
-/// Whether the relay will soon refuse the id of these bytes for its age. It is made anew before that.
+/// Whether the relay will soon refuse the name of this parcel for its age. It is made anew before that.
 fn is_outdated(ctx: &Context, entry: &Sealed) -> bool {
-    let id = wire::decode::<wire::Send>(entry.send.get().clone())
-        .ok()
-        .and_then(|send| ClientMsgId::from_slice(&send.client_msg_id).ok()?.time_ms().ok());
-    id.is_none_or(|made_ms| made_ms < ctx.server_now_ms().saturating_sub(ID_BEHIND_MS))
+    let made_ms = entry.parcel.get().client_msg_id.time_ms().ok();
+    made_ms.is_none_or(|made_ms| made_ms < ctx.server_now_ms().saturating_sub(OUTDATED_MS))
 }
 
 /// A wait that the relay asks for, in milliseconds, within reason.
@@ -99,8 +99,8 @@ fn judge_refusal(refusal: wire::Error) -> Verdict {
     }
 }
 
-/// What became of an entry, and of which bytes; none when it is still to be sealed.
-pub(super) type Settled = (MessageId, Option<Durable<Bytes>>, Settlement);
+/// What became of an entry, and of which parcel; none when it is still to be sealed.
+pub(super) type Settled = (OutgoingId, Option<ClientMsgId>, Settlement);
 
 /// Writes the answers down.
 pub(super) async fn settle(ctx: &Context, settled: Vec<Settled>) -> Result<()> {
@@ -109,7 +109,7 @@ pub(super) async fn settle(ctx: &Context, settled: Vec<Settled>) -> Result<()> {
     }
     let work = ctx.store.write(move |tx| {
         for (id, submitted, settlement) in settled {
-            tx.settle(id, submitted.as_ref(), settlement)?;
+            tx.settle(id, submitted, settlement)?;
         }
         fault::at(Station::SettleBeforeCommit);
         Ok(())

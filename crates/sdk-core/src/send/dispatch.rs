@@ -14,14 +14,14 @@ use super::prepare::{Prepared, Sealed, prepare};
 use crate::context::Context;
 use crate::error::{Error, Offline, Result};
 use crate::fault::{self, Station};
-use crate::id::{DeviceId, MessageId, ThreadId, UserId};
-use crate::store::Settlement;
+use crate::id::{DeviceId, ThreadId, UserId};
+use crate::store::{OutgoingId, Settlement};
 
 /// Most threads that are served at the same time.
 const MAX_LANES: usize = 8;
 /// Pause after a failure of the disk.
 const STORAGE_PAUSE: Duration = Duration::from_secs(1);
-/// The outbox is looked at this often, lest a clock that was set delays what is due.
+/// The outbox is looked at this often: a clock that was set could delay what is due.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Serves the outbox for as long as it is polled. It may be dropped at any time: all it knows is on disk.
@@ -44,15 +44,18 @@ pub(crate) async fn run(ctx: Context) {
             continue;
         }
         let now_ms = ctx.env.now_ms();
-        let (due, next_due) =
-            match ctx.store.read(move |rows| Ok((rows.due_threads(now_ms)?, rows.next_due(now_ms)?))).await {
-                Ok(due) => due,
-                Err(error) => {
-                    tracing::warn!(%error, "the outbox cannot be read");
-                    sleep(STORAGE_PAUSE).await;
-                    continue;
-                }
-            };
+        let (due, next_due) = match ctx
+            .store
+            .read(move |rows| Ok((rows.due_lanes(now_ms, 2 * MAX_LANES)?, rows.next_due(now_ms)?)))
+            .await
+        {
+            Ok(due) => due,
+            Err(error) => {
+                tracing::warn!(%error, "the outbox cannot be read");
+                sleep(STORAGE_PAUSE).await;
+                continue;
+            }
+        };
         for thread in due {
             if busy.len() < MAX_LANES && busy.insert(thread) {
                 lanes.push(lane(ctx.clone(), thread));
@@ -81,7 +84,7 @@ async fn set_clock(ctx: &Context) -> Result<()> {
     let work = ctx.store.write(move |tx| {
         tx.set_clock_offset(offset)?;
         // What is due is written in the time of the clock as it was.
-        tx.hurry_outbox()
+        tx.hurry_lanes()
     });
     work.await
 }
@@ -113,10 +116,10 @@ async fn submit(ctx: &Context, thread: ThreadId, entries: Vec<Sealed>) -> Result
     let mut refused = None;
     let mut flow = Flow::GoOn;
     for entry in entries {
-        let answer = ctx.transport.submit(&entry.send).await;
+        let answer = ctx.transport.submit(&entry.parcel).await;
         fault::at(Station::SubmitAnswered);
         let verdict = judge(ctx, &entry, answer);
-        settled.push((entry.id, Some(entry.send), verdict.settlement));
+        settled.push((entry.id, Some(entry.parcel.get().client_msg_id), verdict.settlement));
         refused = verdict.lesson.map(|lesson| (entry.id, lesson));
         flow = verdict.flow;
         if flow != Flow::GoOn {
@@ -137,7 +140,7 @@ async fn submit(ctx: &Context, thread: ThreadId, entries: Vec<Sealed>) -> Result
 /// Station 5, Meet: a session for an entry, or the reason why there is none.
 async fn make_session(
     ctx: &Context,
-    entry: MessageId,
+    entry: OutgoingId,
     user: UserId,
     device: Option<DeviceId>,
 ) -> Result<Flow> {

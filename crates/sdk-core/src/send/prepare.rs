@@ -1,6 +1,5 @@
 //! Stations 3, 4 and 6 to 8 in one transaction: the next entries of a thread, sealed and durable.
 
-use bytes::Bytes;
 use rand::rngs::StdRng;
 use sealpost_protocol::UnixSeconds;
 
@@ -11,19 +10,16 @@ use crate::content::Content;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::fault::{self, Station};
-use crate::id::{ClientMsgId, DeviceId, MessageId, ThreadId, UserId};
+use crate::id::{DeviceId, ThreadId, UserId};
 use crate::message::FailReason;
-use crate::store::{Device, Durable, Entry, Outgoing, PeerSessions, Settlement, Thread, Tx};
+use crate::store::{
+    Device, Durable, Entry, Outgoing, OutgoingId, Parcel, PeerSessions, Settlement, Thread, Tx,
+};
 
 /// Most entries of a thread that are sealed in one transaction.
 const BATCH: u32 = 16;
 /// An entry that was refused and sealed anew this often will not be accepted.
 const MAX_REFUSALS: u32 = 12;
-/// An id that was never sealed is made anew when its time is so far from the server's, in milliseconds: it was
-/// made while the clock was wrong, or long ago. Well inside of what the relay takes (an hour, seven days).
-const ID_AHEAD_MS: u64 = 10 * 60 * 1000;
-pub(super) const ID_BEHIND_MS: u64 = 5 * 24 * 3600 * 1000;
-
 /// What there is to do for a thread.
 pub(super) enum Prepared {
     /// Nothing waits.
@@ -31,21 +27,21 @@ pub(super) enum Prepared {
     /// These are to be submitted, in this order.
     Submit(Vec<Sealed>),
     /// First a session with this user's device (or all of them) is needed, for this entry.
-    Meet { entry: MessageId, user: UserId, device: Option<DeviceId> },
+    Meet { entry: OutgoingId, user: UserId, device: Option<DeviceId> },
 }
 
 /// An entry whose bytes may leave.
 pub(super) struct Sealed {
-    pub(super) id: MessageId,
+    pub(super) id: OutgoingId,
     pub(super) attempts: u32,
-    pub(super) send: Durable<Bytes>,
+    pub(super) parcel: Durable<Parcel>,
 }
 
 pub(super) async fn prepare(ctx: &Context, thread: ThreadId) -> Result<Prepared> {
     let ctx_in_tx = ctx.clone();
     let mut rng = ctx.env.rng();
     let work = move |tx: &mut Tx<'_>| {
-        let entries = tx.outbox(thread, BATCH)?;
+        let entries = tx.entries(thread, BATCH)?;
         let thread = tx.thread(thread)?.ok_or(Error::Bug("an outbox without a thread"))?;
         let prepared = Work { ctx: &ctx_in_tx, tx, thread, ready: None }.run(entries, &mut rng)?;
         fault::at(Station::SealBeforeCommit);
@@ -74,7 +70,7 @@ impl Work<'_, '_> {
         let mut meet = None;
         for entry in entries {
             match entry {
-                Entry::Sealed { id, attempts, send } => sealed.push(Sealed { id, attempts, send }),
+                Entry::Sealed { id, attempts, parcel } => sealed.push(Sealed { id, attempts, parcel }),
                 Entry::ToSeal(outgoing) => {
                     let entry = outgoing.id;
                     match self.seal(outgoing, rng)? {
@@ -112,41 +108,32 @@ impl Work<'_, '_> {
                 Recipients::Blocked(reason) => return self.fail(outgoing.id, reason),
             }
         }
-        let (id, sent_ms) = self.plausible_id(&outgoing)?;
-        let content = Content { thread: self.thread.id, id, sent_ms, body: outgoing.body };
+        let now_ms = self.ctx.server_now_ms();
+        if outgoing.sent_ms > now_ms {
+            // It was written while the clock was wrong.
+            self.tx.set_sent(outgoing.id, now_ms)?;
+        }
+        let sent_ms = outgoing.sent_ms.min(now_ms);
+        let content =
+            Content { thread: self.thread.id, id: outgoing.content_id, sent_ms, body: outgoing.body };
+        let client_msg_id = self.ctx.new_client_msg_id();
         let our_address = address(us.user, us.device)?;
         let local = local_device(&account, &our_address);
         let ready = self.ready.as_deref_mut().unwrap_or_default();
-        match seal(&content, &self.thread, ready, &local, now, rng)? {
-            Sealing::Sealed { send, skipped } => {
+        match seal(client_msg_id, &content, &self.thread, ready, &local, now, rng)? {
+            Sealing::Sealed { send: bytes, skipped } => {
                 for ((device, _), changes) in ready.iter().zip(skipped) {
                     self.tx.store_skipped(device.user, device.device, changes)?;
                 }
-                let send = self.tx.set_sealed(outgoing.id, send)?;
-                Ok(Step::Sealed(Sealed { id: outgoing.id, attempts: 0, send }))
+                let parcel = self.tx.set_sealed(outgoing.id, Parcel { client_msg_id, bytes }, now_ms)?;
+                Ok(Step::Sealed(Sealed { id: outgoing.id, attempts: 0, parcel }))
             }
             Sealing::TooLarge => self.fail(outgoing.id, FailReason::TooLarge),
             Sealing::SpentSession(device) => Ok(Step::Meet(Some(device))),
         }
     }
 
-    /// The id of an entry is fixed once it was sealed; until then it can be mended.
-    fn plausible_id(&mut self, outgoing: &Outgoing) -> Result<(ClientMsgId, u64)> {
-        let now_ms = self.ctx.server_now_ms();
-        let made_ms = outgoing.client_msg_id.time_ms().unwrap_or(0);
-        let earliest = now_ms.saturating_sub(ID_BEHIND_MS);
-        let latest = now_ms.saturating_add(ID_AHEAD_MS);
-        if (earliest..=latest).contains(&made_ms) {
-            return Ok((outgoing.client_msg_id, outgoing.sent_ms));
-        }
-        // What was written long ago keeps its time; what was written in the future did not.
-        let sent_ms = outgoing.sent_ms.min(now_ms);
-        let id = self.ctx.new_client_msg_id();
-        self.tx.rename(outgoing.id, id, sent_ms)?;
-        Ok((id, sent_ms))
-    }
-
-    fn fail(&mut self, id: MessageId, reason: FailReason) -> Result<Step> {
+    fn fail(&mut self, id: OutgoingId, reason: FailReason) -> Result<Step> {
         self.tx.settle(id, None, Settlement::Failed(reason))?;
         Ok(Step::Settled)
     }

@@ -9,7 +9,7 @@ use sealpost_wire as wire;
 use crate::account::registration::address;
 use crate::content::Content;
 use crate::error::{Error, Result};
-use crate::id::DeviceId;
+use crate::id::{ClientMsgId, DeviceId};
 use crate::store::{Device, PeerSessions, Thread};
 
 /// Room for what the frame adds around a `Send`.
@@ -25,9 +25,10 @@ pub(super) enum Sealing {
     SpentSession(DeviceId),
 }
 
-/// Seals a content for every recipient and puts the copies into one `relay.v1.Send`. The sessions advance; their
-/// caller stores them, or drops them with the bytes.
+/// Seals a content for every recipient and puts the copies into one `relay.v1.Send`, under a name of its own. The sessions
+/// advance; their caller stores them, or drops them with the bytes.
 pub(super) fn seal(
+    client_msg_id: ClientMsgId,
     content: &Content,
     thread: &Thread,
     recipients: &mut [(Device, PeerSessions)],
@@ -60,7 +61,7 @@ pub(super) fn seal(
         changes.push(skipped);
     }
     let send = wire::Send {
-        client_msg_id: content.id.to_wire(),
+        client_msg_id: client_msg_id.to_wire(),
         thread_id: thread.id.to_wire(),
         roster_version: thread.roster_version,
         copies,

@@ -5,20 +5,19 @@ use std::str::FromStr;
 
 use rusqlite::{OptionalExtension as _, Row, params};
 
-use super::{Rows, Tx, from_sql, to_sql};
-use crate::content::ReceiptKind;
+use super::{NewOutgoing, Rows, Tx, from_sql, to_sql};
+use crate::content::{Body, ReceiptKind};
 use crate::error::{Error, Result, Storage};
 use crate::event::Event;
-use crate::id::{ClientMsgId, InvalidId, MessageId, ThreadId, UserId};
+use crate::id::{ClientMsgId, DeviceId, InvalidId, MessageId, ThreadId, UserId};
 use crate::message::{Delivery, Direction, FailReason, Message, MessageBody, Undecryptable};
 
 pub(super) const KIND_TEXT: i64 = 1;
-pub(super) const KIND_UNDECRYPTABLE: i64 = 2;
-pub(super) const KIND_RECEIPT: i64 = 3;
+const KIND_UNDECRYPTABLE: i64 = 2;
 
-pub(super) const STATE_QUEUED: i64 = 0;
-pub(super) const STATE_SENT: i64 = 1;
-const STATE_DELIVERED: i64 = 2;
+const STATE_QUEUED: i64 = 0;
+const STATE_SENT: i64 = 1;
+pub(super) const STATE_DELIVERED: i64 = 2;
 const STATE_READ: i64 = 3;
 pub(super) const STATE_FAILED: i64 = 4;
 const STATE_UNREAD: i64 = 10;
@@ -28,7 +27,7 @@ const STATE_SEEN: i64 = 11;
 pub(super) const POSITION_PENDING: i64 = 1 << 62;
 
 const COLUMNS: &str =
-    "id, thread_id, sender, kind, body, cause, sent, server_seq, state, position FROM message";
+    "id, thread_id, author, kind, body, cause, sent, server_seq, state, position FROM message";
 
 /// Where a page ends, and the next one begins. Only good for the thread it came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,19 +54,29 @@ impl FromStr for Cursor {
 }
 
 /// A message that arrived.
+#[derive(Clone)]
 pub(crate) struct NewIncoming {
     pub(crate) thread: ThreadId,
-    pub(crate) client_msg_id: ClientMsgId,
-    pub(crate) sender: UserId,
-    pub(crate) body: MessageBody,
+    pub(crate) author: UserId,
+    pub(crate) device: DeviceId,
+    pub(crate) what: Arrived,
     pub(crate) sent_ms: u64,
     pub(crate) epoch: u64,
     pub(crate) server_seq: u64,
 }
 
+/// What arrived.
+#[derive(Clone)]
+pub(crate) enum Arrived {
+    /// A content that a person sees, under the id that its author gave it.
+    Content(ClientMsgId, Body),
+    /// Something that could not be opened.
+    Undecryptable(Undecryptable),
+}
+
 impl Rows<'_> {
     pub(crate) fn message(&self, id: MessageId) -> Result<Option<Message>> {
-        let sql = format!("SELECT {COLUMNS} WHERE id = ?1 AND kind <> {KIND_RECEIPT}");
+        let sql = format!("SELECT {COLUMNS} WHERE id = ?1");
         let row = self.connection.prepare_cached(&sql)?.query_row([id.0], columns).optional()?;
         Ok(row.map(Columns::into_message).transpose()?.map(|(message, _)| message))
     }
@@ -82,7 +91,7 @@ impl Rows<'_> {
     ) -> Result<(Vec<Message>, Option<Cursor>)> {
         let Cursor { position, id } = before.unwrap_or(Cursor { position: i64::MAX, id: i64::MAX });
         let sql = format!(
-            "SELECT {COLUMNS} WHERE thread_id = ?1 AND kind <> {KIND_RECEIPT} AND (position, id) < (?2, ?3)
+            "SELECT {COLUMNS} WHERE thread_id = ?1 AND (position, id) < (?2, ?3)
              ORDER BY position DESC, id DESC LIMIT ?4"
         );
         let mut statement = self.connection.prepare_cached(&sql)?;
@@ -106,9 +115,7 @@ impl Rows<'_> {
         limit: u32,
     ) -> Result<Vec<Message>> {
         // The sign keeps SQLite from walking the whole thread: what is newer is at the end of the table.
-        let sql = format!(
-            "SELECT {COLUMNS} WHERE +thread_id = ?1 AND id > ?2 AND kind <> {KIND_RECEIPT} ORDER BY id LIMIT ?3"
-        );
+        let sql = format!("SELECT {COLUMNS} WHERE +thread_id = ?1 AND id > ?2 ORDER BY id LIMIT ?3");
         let mut statement = self.connection.prepare_cached(&sql)?;
         let rows = statement.query_map(params![thread.as_bytes(), after.0, limit], columns)?;
         rows.map(|row| Ok(row?.into_message()?.0)).collect()
@@ -120,12 +127,14 @@ impl Rows<'_> {
         Ok(MessageId(self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?))
     }
 
-    /// Whether this envelope was handled: the row is the proof.
-    pub(crate) fn is_handled(&self, thread: ThreadId, sender: UserId, id: ClientMsgId) -> Result<bool> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM message WHERE thread_id = ?1 AND sender = ?2 AND client_msg_id = ?3)
-                       OR EXISTS (SELECT 1 FROM handled WHERE thread_id = ?1 AND sender = ?2 AND client_msg_id = ?3)";
-        let key = params![thread.as_bytes(), sender.as_bytes(), id.as_bytes()];
-        Ok(self.connection.prepare_cached(sql)?.query_row(key, |row| row.get(0))?)
+    /// The message that a content became, by its author and the id that the author gave it.
+    pub(crate) fn message_of(&self, author: UserId, content_id: ClientMsgId) -> Result<Option<MessageId>> {
+        let sql = "SELECT id FROM message WHERE author = ?1 AND content_id = ?2";
+        let id = self
+            .connection
+            .prepare_cached(sql)?
+            .query_row(params![author.as_bytes(), content_id.as_bytes()], |row| row.get(0));
+        Ok(id.optional()?.map(MessageId))
     }
 
     /// The unread messages of a thread that stand no later than one of its messages; with the id of those that
@@ -136,7 +145,7 @@ impl Rows<'_> {
         up_to: MessageId,
     ) -> Result<Vec<(MessageId, Option<ClientMsgId>)>> {
         let sql = format!(
-            "SELECT id, CASE kind WHEN {KIND_TEXT} THEN client_msg_id END FROM message
+            "SELECT id, content_id FROM message
              WHERE thread_id = ?1 AND state = {STATE_UNREAD}
                 AND position <= (SELECT position FROM message WHERE id = ?2 AND thread_id = ?1)
              ORDER BY id"
@@ -146,29 +155,56 @@ impl Rows<'_> {
             Ok((row.get::<_, i64>(0)?, row.get::<_, Option<Vec<u8>>>(1)?))
         })?;
         rows.map(|row| {
-            let (id, client_msg_id) = row?;
-            Ok((MessageId(id), client_msg_id.map(|id| ClientMsgId::from_slice(&id)).transpose()?))
+            let (id, content_id) = row?;
+            Ok((MessageId(id), content_id.map(|id| ClientMsgId::from_slice(&id)).transpose()?))
         })
         .collect()
     }
 }
 
 impl Tx<'_> {
-    pub(crate) fn insert_incoming(&mut self, new: NewIncoming) -> Result<()> {
-        let (kind, text, cause) = match &new.body {
-            MessageBody::Text(text) => (KIND_TEXT, text.as_bytes(), None),
-            MessageBody::Undecryptable(cause) => (KIND_UNDECRYPTABLE, [].as_slice(), Some(cause.to_stored())),
-        };
+    /// The row of a message of ours that is to be sent.
+    pub(super) fn insert_outgoing_message(&mut self, new: &NewOutgoing) -> Result<MessageId> {
+        let (us, device) = new.us;
         self.change_one(
-            "INSERT INTO message
-                (thread_id, client_msg_id, sender, kind, body, cause, sent, server_seq, position, state)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            "INSERT INTO message (thread_id, content_id, author, device, kind, body, sent, position, state)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             params![
                 new.thread.as_bytes(),
-                new.client_msg_id.as_bytes(),
-                new.sender.as_bytes(),
+                new.content_id.as_bytes(),
+                us.as_bytes(),
+                device.get(),
+                KIND_TEXT,
+                new.body.to_bytes(),
+                to_sql(new.sent_ms)?,
+                POSITION_PENDING,
+                STATE_QUEUED,
+            ],
+        )?;
+        Ok(MessageId(self.connection.last_insert_rowid()))
+    }
+
+    /// A message of ours has its place in the thread; the state that it is in now.
+    pub(super) fn accept_message(&mut self, id: MessageId, epoch: u64, server_seq: u64) -> Result<i64> {
+        let sql = "UPDATE message SET server_seq = ?2, position = ?3, state = max(state, ?4) WHERE id = ?1
+                   RETURNING state";
+        let values = params![id.0, to_sql(server_seq)?, position(epoch, server_seq)?, STATE_SENT];
+        Ok(self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0))?)
+    }
+
+    pub(crate) fn insert_incoming(&mut self, new: &NewIncoming) -> Result<MessageId> {
+        let (kind, content_id, body, cause) = new.what.columns();
+        self.change_one(
+            "INSERT INTO message
+                (thread_id, content_id, author, device, kind, body, cause, sent, server_seq, position, state)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            params![
+                new.thread.as_bytes(),
+                content_id.as_ref().map(ClientMsgId::as_bytes),
+                new.author.as_bytes(),
+                new.device.get(),
                 kind,
-                text,
+                body,
                 cause,
                 to_sql(new.sent_ms)?,
                 to_sql(new.server_seq)?,
@@ -176,40 +212,41 @@ impl Tx<'_> {
                 STATE_UNREAD,
             ],
         )?;
-        let message = Message {
-            id: MessageId(self.connection.last_insert_rowid()),
-            thread: new.thread,
-            sender: new.sender,
-            direction: Direction::Incoming { read: false },
-            body: new.body,
-            sent_ms: new.sent_ms,
-            server_seq: Some(new.server_seq),
-        };
-        self.emit(Event::MessageAdded(message));
-        Ok(())
+        let id = MessageId(self.connection.last_insert_rowid());
+        if let Some(message) = self.message(id)? {
+            self.emit(Event::MessageAdded(message));
+        }
+        Ok(id)
     }
 
-    /// Remembers an envelope that leaves no message row.
-    pub(crate) fn insert_handled(
-        &mut self,
-        thread: ThreadId,
-        sender: UserId,
-        id: ClientMsgId,
-        now_ms: u64,
-    ) -> Result<()> {
+    /// What stood for something that could not be opened gives its place to what was inside.
+    pub(crate) fn fill_in(&mut self, id: MessageId, new: &NewIncoming) -> Result<()> {
+        let (kind, content_id, body, cause) = new.what.columns();
         self.change_one(
-            "INSERT INTO handled (thread_id, sender, client_msg_id, at) VALUES (?1, ?2, ?3, ?4)",
-            params![thread.as_bytes(), sender.as_bytes(), id.as_bytes(), to_sql(now_ms)?],
-        )
+            "UPDATE message SET content_id = ?2, author = ?3, device = ?4, kind = ?5, body = ?6, cause = ?7, sent = ?8,
+                server_seq = ?9, position = ?10, state = ?11 WHERE id = ?1",
+            params![
+                id.0,
+                content_id.as_ref().map(ClientMsgId::as_bytes),
+                new.author.as_bytes(),
+                new.device.get(),
+                kind,
+                body,
+                cause,
+                to_sql(new.sent_ms)?,
+                to_sql(new.server_seq)?,
+                position(new.epoch, new.server_seq)?,
+                STATE_UNREAD,
+            ],
+        )?;
+        self.index_late(id)?;
+        self.emit_changed(id)
     }
 
-    /// Forgets envelopes that the relay can not deliver again, and sealed bytes that need not be sent again.
-    pub(crate) fn forget_handled(&mut self, before_ms: u64, proven_before_ms: u64) -> Result<()> {
-        self.change("DELETE FROM handled WHERE at < ?1", [to_sql(before_ms)?])?;
-        self.change(
-            "UPDATE message SET sealed = NULL WHERE sealed IS NOT NULL AND outbox = 0 AND sent < ?1",
-            [to_sql(proven_before_ms)?],
-        )?;
+    /// Removes what stood for something that could not be opened.
+    pub(crate) fn remove_placeholder(&mut self, thread: ThreadId, id: MessageId) -> Result<()> {
+        self.change_one("DELETE FROM message WHERE id = ?1 AND kind = 2", [id.0])?;
+        self.emit(Event::MessageRemoved { thread, id });
         Ok(())
     }
 
@@ -226,10 +263,9 @@ impl Tx<'_> {
             ReceiptKind::Delivered => STATE_DELIVERED,
             ReceiptKind::Read => STATE_READ,
         };
-        // A receipt can be faster than the relay's answer to us: then the sealed bytes are still needed.
         let sql = format!(
-            "UPDATE message SET state = ?4, sealed = CASE WHEN outbox = 0 THEN NULL ELSE sealed END
-             WHERE thread_id = ?1 AND sender = ?2 AND client_msg_id = ?3 AND kind = {KIND_TEXT}
+            "UPDATE message SET state = ?4
+             WHERE author = ?2 AND content_id = ?3 AND thread_id = ?1 AND kind = {KIND_TEXT}
                 AND (state < ?4 OR state = {STATE_FAILED})
              RETURNING id"
         );
@@ -238,10 +274,10 @@ impl Tx<'_> {
             .prepare_cached(&sql)?
             .query_row(params![thread.as_bytes(), us.as_bytes(), id.as_bytes(), state], |row| row.get(0))
             .optional()?;
-        match changed {
-            Some(id) => self.emit_changed(MessageId(id)),
-            None => Ok(()),
-        }
+        let Some(id) = changed.map(MessageId) else { return Ok(()) };
+        // A receipt can be faster than the relay's answer to us: then the parcel is still needed.
+        self.forget_parcel_of(id)?;
+        self.emit_changed(id)
     }
 
     /// The person has read it.
@@ -251,7 +287,7 @@ impl Tx<'_> {
         self.emit_changed(id)
     }
 
-    /// Tells how a message is now. Receipts on their way out are nobody's business.
+    /// Tells how a message is now.
     pub(super) fn emit_changed(&mut self, id: MessageId) -> Result<()> {
         if let Some(message) = self.message(id)? {
             self.emit(Event::MessageChanged(message));
@@ -269,10 +305,20 @@ pub(super) fn position(epoch: u64, server_seq: u64) -> Result<i64> {
     to_sql(epoch.min(MAX_EPOCH) << SEQ_BITS | server_seq.min(MAX_SEQ))
 }
 
+impl Arrived {
+    /// Kind, content id, body and cause, as they are stored.
+    fn columns(&self) -> (i64, Option<ClientMsgId>, Vec<u8>, Option<i64>) {
+        match self {
+            Self::Content(id, body) => (KIND_TEXT, Some(*id), body.to_bytes(), None),
+            Self::Undecryptable(cause) => (KIND_UNDECRYPTABLE, None, Vec::new(), Some(cause.to_stored())),
+        }
+    }
+}
+
 struct Columns {
     id: i64,
     thread: Vec<u8>,
-    sender: Vec<u8>,
+    author: Vec<u8>,
     kind: i64,
     body: Vec<u8>,
     cause: Option<i64>,
@@ -286,7 +332,7 @@ fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
     Ok(Columns {
         id: row.get(0)?,
         thread: row.get(1)?,
-        sender: row.get(2)?,
+        author: row.get(2)?,
         kind: row.get(3)?,
         body: row.get(4)?,
         cause: row.get(5)?,
@@ -304,7 +350,7 @@ impl Columns {
         let message = Message {
             id: MessageId(self.id),
             thread: ThreadId::from_slice(&self.thread)?,
-            sender: UserId::from_slice(&self.sender)?,
+            sender: UserId::from_slice(&self.author)?,
             direction: match self.state {
                 STATE_QUEUED => Direction::Outgoing(Delivery::Queued),
                 STATE_SENT => Direction::Outgoing(Delivery::Sent),
@@ -316,7 +362,10 @@ impl Columns {
                 _ => return Err(corrupt()),
             },
             body: match self.kind {
-                KIND_TEXT => MessageBody::Text(String::from_utf8(self.body).map_err(|_| corrupt())?),
+                KIND_TEXT => match Body::from_bytes(&self.body) {
+                    Ok(Body::Text(text)) => MessageBody::Text(text),
+                    _ => return Err(corrupt()),
+                },
                 KIND_UNDECRYPTABLE => MessageBody::Undecryptable(Undecryptable::from_stored(cause)),
                 _ => return Err(corrupt()),
             },

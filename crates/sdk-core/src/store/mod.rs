@@ -10,7 +10,8 @@ mod error;
 mod flock;
 mod lock;
 mod message;
-mod outbox;
+mod outgoing;
+mod parked;
 mod pre_key;
 mod readers;
 mod schema;
@@ -39,8 +40,9 @@ pub use contact::TrustState;
 pub use message::Cursor;
 
 pub(crate) use contact::Device;
-pub(crate) use message::NewIncoming;
-pub(crate) use outbox::{Entry, NewOutgoing, Outgoing, Settlement};
+pub(crate) use message::{Arrived, NewIncoming};
+pub(crate) use outgoing::{Entry, NewOutgoing, Outgoing, OutgoingId, Parcel, Settlement};
+pub(crate) use parked::{CiphertextId, Told};
 pub(crate) use pre_key::PreKeys;
 pub(crate) use session::PeerSessions;
 pub(crate) use thread::{Gap, Thread};
@@ -287,6 +289,13 @@ pub(crate) struct Tx<'c> {
     events: Vec<Event>,
 }
 
+/// A part of a transaction, from [`Tx::begin_part`] on; the next one begins when it has ended.
+#[must_use]
+pub(crate) struct Part {
+    /// How many events there were before it.
+    events: usize,
+}
+
 impl<'c> Tx<'c> {
     const fn new(connection: &'c Connection) -> Self {
         Self { rows: Rows { connection }, events: Vec::new() }
@@ -300,6 +309,25 @@ impl<'c> Tx<'c> {
     /// What this transaction has written or read is on disk once it is committed, and not out before.
     pub(crate) const fn durable<T>(&self, value: T) -> Durable<T> {
         Durable(value)
+    }
+
+    /// Begins a part of the transaction that can be undone by itself.
+    pub(crate) fn begin_part(&mut self) -> Result<Part> {
+        self.connection.prepare_cached("SAVEPOINT part")?.execute([])?;
+        Ok(Part { events: self.events.len() })
+    }
+
+    /// The part stays.
+    pub(crate) fn keep_part(&mut self, _part: Part) -> Result<()> {
+        self.connection.prepare_cached("RELEASE part")?.execute([])?;
+        Ok(())
+    }
+
+    /// Nothing of the part has happened.
+    pub(crate) fn undo_part(&mut self, part: Part) -> Result<()> {
+        self.connection.prepare_cached("ROLLBACK TO part")?.execute([])?;
+        self.events.truncate(part.events);
+        self.keep_part(part)
     }
 
     /// Changes exactly one row.

@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::error::{Error, Result, Storage};
 
 /// Each brings the schema from version n to n + 1; the version is SQLite's `user_version`.
-const MIGRATIONS: [&str; 5] = [V1, V2, V3, V4, V5];
+const MIGRATIONS: [&str; 6] = [V1, V2, V3, V4, V5, V6];
 
 /// Brings the file to the newest version, under the lock between processes.
 ///
@@ -208,9 +208,129 @@ ALTER TABLE thread ADD COLUMN accepted INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX thread_to_accept ON thread (thread_id) WHERE accepted = 0;
 ";
 
+/// What has to leave is apart from what people see, and what was opened is known by its bytes. Bodies are contents as they
+/// are sealed, without their header; `varint` writes the length of a field as protobuf does.
+const V6: &str = "
+DROP INDEX message_page;
+DROP INDEX message_outbox;
+DROP INDEX message_unread;
+DROP INDEX message_unproven;
+ALTER TABLE message RENAME TO message_5;
+
+CREATE TABLE message (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    thread_id  BLOB    NOT NULL REFERENCES thread (thread_id),
+    content_id BLOB    CHECK (length(content_id) = 16),   -- its author's; NULL of what could not be opened
+    author     BLOB    NOT NULL CHECK (length(author) = 16),
+    device     INTEGER NOT NULL,               -- of the author; 0 when it was not kept
+    kind       INTEGER NOT NULL,               -- 1 text, 2 undecryptable
+    body       BLOB    NOT NULL,               -- 1: content without header, 2: empty
+    cause      INTEGER,                        -- why it failed, or could not be opened
+    sent       INTEGER NOT NULL,
+    server_seq INTEGER,                        -- NULL until the relay has answered
+    position   INTEGER NOT NULL,               -- order in the thread: epoch and server_seq, else after all
+    state      INTEGER NOT NULL,               -- 0 queued, 1 sent, 2 delivered, 3 read, 4 failed; 10 unread, 11 read
+    UNIQUE (author, content_id)
+) STRICT;
+
+-- A content on its way out, whether or not a person sees it.
+CREATE TABLE outgoing (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    lane       BLOB    NOT NULL CHECK (length(lane) = 16),   -- what it leaves in order with: a thread
+    message_id INTEGER UNIQUE REFERENCES message (id),       -- NULL: nobody sees it
+    content_id BLOB    NOT NULL CHECK (length(content_id) = 16),
+    sent       INTEGER NOT NULL,
+    class      INTEGER NOT NULL,               -- 1 ordinary, 3 receipt
+    body       BLOB    NOT NULL,               -- content without header
+    state      INTEGER NOT NULL,               -- 1 to be sealed, 2 sealed, 3 accepted by the relay
+    attempts   INTEGER NOT NULL DEFAULT 0,     -- without an answer, or put off: how long to wait next
+    refusals   INTEGER NOT NULL DEFAULT 0      -- sealed, refused, and to be sealed anew
+) STRICT;
+
+CREATE INDEX outgoing_lane     ON outgoing (lane, id) WHERE state < 3;
+CREATE INDEX outgoing_unproven ON outgoing (id) WHERE state = 3;
+
+-- A submission to the relay: the same bytes until it is answered.
+CREATE TABLE parcel (
+    id            INTEGER PRIMARY KEY,
+    outgoing_id   INTEGER NOT NULL REFERENCES outgoing (id) ON DELETE CASCADE,
+    client_msg_id BLOB    NOT NULL CHECK (length(client_msg_id) = 16),
+    bytes         BLOB    NOT NULL,
+    made          INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX parcel_outgoing ON parcel (outgoing_id);
+
+-- A lane with something to do.
+CREATE TABLE lane (
+    lane BLOB    PRIMARY KEY CHECK (length(lane) = 16),
+    due  INTEGER NOT NULL                      -- local time before which its oldest entry is not tried
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX lane_due ON lane (due);
+
+-- Ciphertexts that were opened: the first 16 bytes of their SHA-256.
+CREATE TABLE opened (
+    ciphertext BLOB    PRIMARY KEY CHECK (length(ciphertext) = 16),
+    at         INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX opened_at ON opened (at);
+
+-- Envelopes that could not be opened, by the name that the relay told, and the message that stands for each.
+CREATE TABLE parked (
+    message_id INTEGER PRIMARY KEY REFERENCES message (id) ON DELETE CASCADE,
+    thread_id  BLOB    NOT NULL,
+    sender     BLOB    NOT NULL,
+    told_id    BLOB    NOT NULL,
+    ciphertext BLOB    NOT NULL,
+    at         INTEGER NOT NULL,
+    UNIQUE (thread_id, sender, told_id)
+) STRICT;
+
+CREATE TEMP VIEW written AS
+    WITH row AS (SELECT *, iif(kind = 1, length(body), length(body) - 1) AS n FROM message_5),
+    field AS (SELECT *, CASE WHEN n < 128 THEN printf('%02x', n)
+        WHEN n < 16384 THEN printf('%02x%02x', 128 | (n & 127), n >> 7)
+        ELSE printf('%02x%02x%02x', 128 | (n & 127), 128 | ((n >> 7) & 127), n >> 14) END AS varint FROM row),
+    receipt AS (SELECT *, 3 + length(varint) / 2 + n AS m FROM field)
+    SELECT *, CASE kind
+        WHEN 1 THEN CAST(unhex('52' || varint) || body AS BLOB)
+        WHEN 3 THEN CAST(unhex(
+            '5a' || (CASE WHEN m < 128 THEN printf('%02x', m) ELSE printf('%02x%02x', 128 | (m & 127), m >> 7) END)
+            || '08' || hex(substr(body, 1, 1)) || '12' || varint) || substr(body, 2) AS BLOB)
+        ELSE x'' END AS content FROM receipt;
+
+INSERT INTO message
+    SELECT id, thread_id, iif(kind = 1, client_msg_id, NULL), sender, 0, kind, content, cause, sent, server_seq, position, state
+    FROM written WHERE kind IN (1, 2);
+INSERT INTO outgoing
+    SELECT id, thread_id, iif(kind = 1, id, NULL), client_msg_id, sent, kind, content, iif(outbox = 0, 3, outbox), attempts,
+        refusals
+    FROM written WHERE outbox <> 0 OR sealed IS NOT NULL;
+INSERT INTO parcel SELECT id, id, client_msg_id, sealed, sent FROM message_5 WHERE sealed IS NOT NULL;
+INSERT INTO lane SELECT DISTINCT lane, 0 FROM outgoing WHERE state < 3;
+INSERT INTO parked SELECT id, thread_id, sender, client_msg_id, zeroblob(16), sent FROM message_5 WHERE kind = 2;
+
+-- Ids that were used are not given out again.
+DELETE FROM sqlite_sequence WHERE name = 'message';
+INSERT INTO sqlite_sequence SELECT 'message', seq FROM sqlite_sequence WHERE name = 'message_5';
+
+DROP VIEW written;
+DROP TABLE message_5;
+DROP TABLE handled;
+
+CREATE INDEX message_page   ON message (thread_id, position, id);
+CREATE INDEX message_unread ON message (thread_id, id) WHERE state = 10;
+";
+
 #[cfg(test)]
 mod tests {
+    use rusqlite::params;
+
     use super::*;
+    use crate::content::{Body, ReceiptKind};
+    use crate::id::ClientMsgId;
 
     #[test]
     fn a_new_database_ends_at_the_newest_version_and_stays_there() {
@@ -227,7 +347,7 @@ mod tests {
         connection.pragma_update(None, "user_version", 7).unwrap();
         assert_eq!(
             migrate(&mut connection).unwrap_err(),
-            Error::Storage(Storage::Newer { found: 7, known: 5 })
+            Error::Storage(Storage::Newer { found: 7, known: 6 })
         );
         let tables: i64 =
             connection.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0)).unwrap();
@@ -245,6 +365,102 @@ mod tests {
     INSERT INTO skipped_key VALUES (zeroblob(16), 1, zeroblob(33), 8, x'0405', zeroblob(32));
     INSERT INTO thread (thread_id, peer, roster_version, created) VALUES (zeroblob(16), zeroblob(16), 2, 5);
     ";
+
+    /// A message of each length that is written in another way, and each of what waits.
+    fn messages_of_v5(connection: &Connection) {
+        let insert = |id: i64, kind: i64, body: &[u8], outbox: i64, sealed: Option<&[u8]>| {
+            let mut name = [0; 16];
+            name[0] = u8::try_from(id).unwrap();
+            let sql = "INSERT INTO message (id, thread_id, client_msg_id, sender, kind, body, sent, position, state, outbox,
+                sealed, attempts) VALUES (?1, zeroblob(16), ?2, zeroblob(16), ?3, ?4, 9, ?1, 0, ?5, ?6, 3)";
+            connection.execute(sql, params![id, name, kind, body, outbox, sealed]).unwrap();
+        };
+        for (id, length) in [(1, 0), (2, 1), (3, 127), (4, 128), (5, 16_383), (6, 16_384), (7, 48_000)] {
+            insert(id, 1, "x".repeat(length).as_bytes(), 0, None);
+        }
+        insert(8, 1, "\u{0}null \u{fc}".as_bytes(), 1, None);
+        insert(9, 1, b"sealed", 2, Some(b"bytes"));
+        insert(10, 1, b"accepted", 0, Some(b"kept"));
+        insert(11, 2, b"", 0, None);
+        for (id, count) in [(12, 1_u8), (13, 8), (14, 255)] {
+            let ids = (0..count).flat_map(|n| [n; 16]);
+            insert(id, 3, &std::iter::once(2).chain(ids).collect::<Vec<_>>(), 1, None);
+        }
+        connection.execute("DELETE FROM message WHERE id = 14", []).unwrap();
+        let ids = (0..=255).flat_map(|n| [n; 16]);
+        insert(14, 3, &std::iter::once(1).chain(ids).collect::<Vec<_>>(), 1, None);
+        insert(15, 1, b"taken back", 0, None);
+        connection.execute("DELETE FROM message WHERE id = 15", []).unwrap();
+    }
+
+    #[test]
+    fn what_people_see_and_what_leaves_come_apart() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(V1).unwrap();
+        connection.execute_batch(OF_V1).unwrap();
+        connection.execute_batch(&MIGRATIONS[1..5].join(";")).unwrap();
+        messages_of_v5(&connection);
+        connection.pragma_update(None, "user_version", 5).unwrap();
+        migrate(&mut connection).unwrap();
+
+        let all = |sql: &str| -> Vec<(i64, Vec<u8>)> {
+            let mut statement = connection.prepare(sql).unwrap();
+            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+            rows.collect::<rusqlite::Result<_>>().unwrap()
+        };
+        let messages = all("SELECT id, body FROM message WHERE kind = 1 ORDER BY id");
+        let texts: Vec<_> =
+            messages.iter().map(|(id, body)| (*id, Body::from_bytes(body).unwrap())).collect();
+        let expected = [
+            (1, String::new()),
+            (2, "x".to_owned()),
+            (3, "x".repeat(127)),
+            (4, "x".repeat(128)),
+            (5, "x".repeat(16_383)),
+            (6, "x".repeat(16_384)),
+            (7, "x".repeat(48_000)),
+            (8, "\u{0}null \u{fc}".to_owned()),
+            (9, "sealed".to_owned()),
+            (10, "accepted".to_owned()),
+        ];
+        assert_eq!(texts, expected.map(|(id, text)| (id, Body::Text(text))));
+        for (id, body) in &messages {
+            // As they would be written today, so that they are the same wherever they go.
+            assert_eq!(Body::from_bytes(body).unwrap().to_bytes(), *body, "{id}");
+        }
+        let outgoing = all("SELECT id, body FROM outgoing ORDER BY id");
+        let bodies: Vec<_> =
+            outgoing.iter().map(|(id, body)| (*id, Body::from_bytes(body).unwrap())).collect();
+        let receipt = |kind, count: u16| Body::Receipt {
+            kind,
+            messages: (0..count).map(|n| ClientMsgId::from_bytes([u8::try_from(n).unwrap(); 16])).collect(),
+        };
+        let expected = [
+            (8, Body::Text("\u{0}null \u{fc}".to_owned())),
+            (9, Body::Text("sealed".to_owned())),
+            (10, Body::Text("accepted".to_owned())),
+            (12, receipt(ReceiptKind::Read, 1)),
+            (13, receipt(ReceiptKind::Read, 8)),
+            (14, receipt(ReceiptKind::Delivered, 256)),
+        ];
+        assert_eq!(bodies, expected);
+        let text = |sql: &str| -> String { connection.query_row(sql, [], |row| row.get(0)).unwrap() };
+        let states =
+            "SELECT group_concat(id || ':' || state || ':' || coalesce(message_id, '-'), ' ') FROM outgoing";
+        assert_eq!(text(states), "8:1:8 9:2:9 10:3:10 12:1:- 13:1:- 14:1:-");
+        let parcels = "SELECT group_concat(outgoing_id || ':' || CAST(bytes AS TEXT), ' ') FROM parcel";
+        assert_eq!(text(parcels), "9:bytes 10:kept");
+        assert_eq!(text("SELECT hex(lane) || due FROM lane"), format!("{}0", "00".repeat(16)));
+        assert_eq!(
+            text("SELECT group_concat(message_id || hex(told_id)) FROM parked"),
+            format!("110B{}", "00".repeat(15))
+        );
+        // The id of one that was taken back is not used again.
+        assert_eq!(
+            text("SELECT group_concat(name || seq) FROM sqlite_sequence WHERE name = 'message'"),
+            "message15"
+        );
+    }
 
     #[test]
     fn a_file_of_any_older_version_keeps_what_it_holds() {

@@ -6,6 +6,7 @@
 use rusqlite::params;
 
 use super::{Rows, Tx};
+use crate::content::Body;
 use crate::error::Result;
 use crate::id::MessageId;
 use crate::message::Message;
@@ -36,14 +37,30 @@ impl Tx<'_> {
             rows.collect::<Result<Vec<_>, _>>()?
         };
         for (id, kind, body) in &rows {
-            if let (super::message::KIND_TEXT, Ok(text)) = (*kind, std::str::from_utf8(body)) {
-                self.change_one("INSERT INTO search (rowid, text) VALUES (?1, ?2)", params![id, text])?;
-            }
+            self.index(*id, *kind, body)?;
         }
         if let Some((last, ..)) = rows.last() {
             self.set_indexed_up_to(*last)?;
         }
         Ok(rows.len())
+    }
+
+    /// Adds a message that has got its words only now, when its turn is over.
+    pub(super) fn index_late(&mut self, id: MessageId) -> Result<()> {
+        if id.0 > self.indexed_up_to()? {
+            return Ok(());
+        }
+        let sql = "SELECT kind, body FROM message WHERE id = ?1";
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?));
+        let (kind, body) = self.connection.prepare_cached(sql)?.query_row([id.0], row)?;
+        self.index(id.0, kind, &body)
+    }
+
+    fn index(&mut self, id: i64, kind: i64, body: &[u8]) -> Result<()> {
+        if let (super::message::KIND_TEXT, Ok(Body::Text(text))) = (kind, Body::from_bytes(body)) {
+            self.change_one("INSERT INTO search (rowid, text) VALUES (?1, ?2)", params![id, text])?;
+        }
+        Ok(())
     }
 
     /// Takes a message out of the index.

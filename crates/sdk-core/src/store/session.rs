@@ -20,6 +20,8 @@ pub(crate) struct PeerSessions {
     device: DeviceId,
     loaded: SessionRecord,
     pub(crate) record: SessionRecord,
+    /// Rows that do not decode: nothing is lost with them any more, and they go when the others are stored.
+    damaged: Vec<Vec<u8>>,
 }
 
 impl Rows<'_> {
@@ -36,16 +38,32 @@ impl Rows<'_> {
                 row.get::<_, Option<i64>>(4)?,
             ))
         })?;
-        let stored = rows
-            .map(|row| {
-                let (id, rank, active, bytes, since) = row?;
-                let standing =
-                    if active { Standing::Active } else { Standing::Inactive { since: moment(since)? } };
-                Ok(StoredSession { id: session_id(&id)?, rank, standing, bytes })
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let loaded = SessionRecord::from_stored(stored)?;
-        Ok(PeerSessions { user, device, record: loaded.clone(), loaded })
+        let (mut stored, mut damaged) = (Vec::new(), Vec::new());
+        for row in rows {
+            let (name, rank, active, bytes, since) = row?;
+            match read_session(&name, rank, active, bytes, since) {
+                Ok(session) => stored.push(session),
+                Err(_) => damaged.push(name),
+            }
+        }
+        // The protocol reads them as a whole; that one of them does not decode says nothing about the others.
+        let mut read = SessionRecord::from_stored(stored.iter().map(borrowed));
+        if read.is_err() {
+            let mut whole = Vec::new();
+            stored.sort_by_key(|session: &Owned| std::cmp::Reverse(session.rank));
+            for session in std::mem::take(&mut stored) {
+                whole.push(session);
+                if SessionRecord::from_stored(whole.iter().map(borrowed)).is_err() {
+                    damaged.extend(whole.pop().map(|session| session.id.as_bytes().to_vec()));
+                }
+            }
+            read = SessionRecord::from_stored(whole.iter().map(borrowed));
+        }
+        let loaded = read?;
+        if !damaged.is_empty() {
+            tracing::warn!(count = damaged.len(), "stored sessions do not decode");
+        }
+        Ok(PeerSessions { user, device, record: loaded.clone(), loaded, damaged })
     }
 
     /// The skipped keys that a message may need: one at the most for each ratchet of each session with its sender.
@@ -76,8 +94,14 @@ impl Rows<'_> {
 impl Tx<'_> {
     /// Writes what became of the sessions with one device.
     pub(crate) fn store_sessions(&mut self, sessions: &mut PeerSessions) -> Result<()> {
-        let PeerSessions { user, device, loaded, record } = sessions;
+        let PeerSessions { user, device, loaded, record, damaged } = sessions;
         let (user, device) = (user.as_bytes(), device.get());
+        for id in std::mem::take(damaged) {
+            self.change_one(
+                "DELETE FROM session WHERE user_id = ?1 AND device_id = ?2 AND session_id = ?3",
+                params![user, device, id],
+            )?;
+        }
         for change in record.changes_since(loaded) {
             match change {
                 SessionChange::Put(StoredSession { id, rank, standing, bytes }) => {
@@ -216,6 +240,25 @@ impl Tx<'_> {
         )?;
         Ok(())
     }
+}
+
+/// A session as it was read, whose bytes are wiped.
+type Owned = StoredSession<Zeroizing<Vec<u8>>>;
+
+fn borrowed(session: &Owned) -> StoredSession<&[u8]> {
+    let StoredSession { id, rank, standing, bytes } = session;
+    StoredSession { id: *id, rank: *rank, standing: *standing, bytes }
+}
+
+fn read_session(
+    id: &[u8],
+    rank: i64,
+    active: bool,
+    bytes: Zeroizing<Vec<u8>>,
+    since: Option<i64>,
+) -> Result<Owned> {
+    let standing = if active { Standing::Active } else { Standing::Inactive { since: moment(since)? } };
+    Ok(StoredSession { id: session_id(id)?, rank, standing, bytes })
 }
 
 fn moment(seconds: Option<i64>) -> Result<Option<UnixSeconds>> {

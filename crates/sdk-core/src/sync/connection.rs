@@ -204,7 +204,7 @@ impl<'c> Connection<'c> {
             }
             tx.set_epoch(epoch.max(account.epoch))?;
             tx.set_clock_offset(offset)?;
-            tx.hurry_outbox()
+            tx.hurry_lanes()
         });
         work.await?;
         self.ctx.outbox.notify_one();

@@ -56,7 +56,8 @@ async fn keep_up(ctx: &Context) -> Result<()> {
     let now_ms = ctx.server_now_ms();
     let (handled, proven) = (now_ms.saturating_sub(HANDLED_MS), now_ms.saturating_sub(RESUBMIT_MS));
     let work = move |tx: &mut Tx<'_>| {
-        tx.forget_handled(handled, proven)?;
+        tx.forget_opened(handled)?;
+        tx.forget_proven(proven)?;
         tx.expire_sessions(UnixSeconds(now_ms / 1000))
     };
     ctx.store.write(work).await

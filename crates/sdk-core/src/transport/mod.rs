@@ -11,7 +11,6 @@ mod tls;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use sealpost_wire as wire;
 use sealpost_wire::frame::Body;
 use sealpost_wire::limits::MAX_COUNT;
@@ -20,7 +19,7 @@ use tokio::sync::watch;
 use crate::config::Trust;
 use crate::error::{self, Offline};
 use crate::id::ThreadId;
-use crate::store::{Durable, Gap};
+use crate::store::{Durable, Gap, Parcel};
 
 pub(crate) use http::{CreatedThread, Http};
 pub(crate) use socket::{Arrival, Arrivals, Socket};
@@ -123,9 +122,9 @@ impl Transport {
         }
     }
 
-    /// Submits sealed bytes; the same bytes may be submitted again until they are answered.
-    pub(crate) async fn submit(&self, sealed: &Durable<Bytes>) -> Result<wire::SendAck> {
-        let send = wire::decode(sealed.get().clone()).map_err(|_| Offline::NotARelay)?;
+    /// Submits a parcel; the same one may be submitted again until it is answered.
+    pub(crate) async fn submit(&self, parcel: &Durable<Parcel>) -> Result<wire::SendAck> {
+        let send = wire::decode(parcel.get().bytes.clone()).map_err(|_| Offline::NotARelay)?;
         let socket = self.live.borrow().clone().ok_or(Offline::Unreachable)?;
         match socket.request(Body::Send(send)).await? {
             Body::SendAck(ack) if ack.server_seq.max(ack.epoch) <= MAX_COUNT => Ok(ack),

@@ -22,6 +22,8 @@ pub enum UndecryptableCause {
     /// It opens, but whoever sealed it has another identity key than the sender has now: an old device of theirs, or
     /// somebody who has its keys.
     SenderKeyReplaced,
+    /// Something in this database that it needs is damaged.
+    StorageDamaged,
 }
 
 impl From<core::Undecryptable> for UndecryptableCause {
@@ -34,6 +36,7 @@ impl From<core::Undecryptable> for UndecryptableCause {
             core::Undecryptable::Misrouted => Self::Misrouted,
             core::Undecryptable::UnknownContent => Self::UnknownContent,
             core::Undecryptable::SenderKeyReplaced => Self::SenderKeyReplaced,
+            core::Undecryptable::StorageDamaged => Self::StorageDamaged,
             _ => Self::NotDecryptable,
         }
     }

@@ -3,17 +3,15 @@
 mod receipt;
 mod text;
 
-use super::inbox::Envelope;
-use super::open::Opened;
+use super::envelope::Envelope;
 use crate::content::{Body, Content};
 use crate::error::Result;
-use crate::message::{MessageBody, Undecryptable};
-use crate::store::{NewIncoming, Registered, Tx};
+use crate::store::{Registered, Tx};
 
 /// What was applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Applied {
-    /// A text that is new here: its sender is to be told.
+    /// A text that is here: its sender is to be told.
     Text,
     Other,
 }
@@ -21,34 +19,15 @@ pub(super) enum Applied {
 pub(super) fn apply(
     tx: &mut Tx<'_>,
     envelope: &Envelope,
-    opened: Opened,
+    content: Content,
     us: Registered,
-    now_ms: u64,
 ) -> Result<Applied> {
-    match opened {
-        Opened::Content(Content { body: Body::Text(text), sent_ms, .. }) => {
-            text::apply(tx, envelope, text, sent_ms)
-        }
-        Opened::Content(Content { body: Body::Receipt { kind, messages }, .. }) => {
-            receipt::apply(tx, envelope, us, kind, &messages, now_ms)
-        }
-        Opened::Duplicate => {
-            tx.insert_handled(envelope.thread, envelope.sender, envelope.client_msg_id, now_ms)?;
-            Ok(Applied::Other)
-        }
-        Opened::Undecryptable(cause) => undecryptable(tx, envelope, cause, now_ms),
+    let placeholder = tx.unpark(envelope.told())?;
+    if let Some(id) = placeholder.filter(|_| !content.body.is_visible()) {
+        tx.remove_placeholder(envelope.thread, id)?;
     }
-}
-
-fn undecryptable(tx: &mut Tx<'_>, envelope: &Envelope, cause: Undecryptable, now_ms: u64) -> Result<Applied> {
-    tx.insert_incoming(NewIncoming {
-        thread: envelope.thread,
-        client_msg_id: envelope.client_msg_id,
-        sender: envelope.sender,
-        body: MessageBody::Undecryptable(cause),
-        sent_ms: envelope.client_msg_id.time_ms().unwrap_or(now_ms),
-        epoch: envelope.epoch,
-        server_seq: envelope.server_seq,
-    })?;
-    Ok(Applied::Other)
+    match &content.body {
+        Body::Text(_) => text::apply(tx, envelope, content, placeholder),
+        Body::Receipt { kind, messages } => receipt::apply(tx, envelope, us, *kind, messages),
+    }
 }

@@ -1,21 +1,26 @@
-//! A text becomes a row.
+//! A text becomes a message, once: its author may have sent it in more than one parcel.
 
 use super::Applied;
+use crate::content::Content;
 use crate::error::Result;
-use crate::message::MessageBody;
-use crate::receive::inbox::Envelope;
-use crate::store::{NewIncoming, Tx};
+use crate::id::MessageId;
+use crate::receive::envelope::Envelope;
+use crate::store::{Arrived, Tx};
 
-pub(super) fn apply(tx: &mut Tx<'_>, envelope: &Envelope, text: String, sent_ms: u64) -> Result<Applied> {
-    tx.insert_incoming(NewIncoming {
-        thread: envelope.thread,
-        client_msg_id: envelope.client_msg_id,
-        sender: envelope.sender,
-        body: MessageBody::Text(text),
-        // The database counts in signed numbers; a time beyond them is a lie in any case.
-        sent_ms: sent_ms.min(u64::MAX >> 1),
-        epoch: envelope.epoch,
-        server_seq: envelope.server_seq,
-    })?;
+/// Where something stood for it that could not be opened, it takes that place.
+pub(super) fn apply(
+    tx: &mut Tx<'_>,
+    envelope: &Envelope,
+    content: Content,
+    placeholder: Option<MessageId>,
+) -> Result<Applied> {
+    let known = tx.message_of(envelope.sender, content.id)?;
+    let message = envelope.message(Arrived::Content(content.id, content.body), content.sent_ms);
+    match (known, placeholder) {
+        (Some(_), Some(placeholder)) => tx.remove_placeholder(envelope.thread, placeholder)?,
+        (Some(_), None) => {}
+        (None, Some(placeholder)) => tx.fill_in(placeholder, &message)?,
+        (None, None) => drop(tx.insert_incoming(&message)?),
+    }
     Ok(Applied::Text)
 }

@@ -2,15 +2,15 @@
 
 use super::*;
 use crate::id::MessageId;
-use crate::message::{MessageBody, Undecryptable};
-use crate::store::NewIncoming;
+use crate::message::Undecryptable;
+use crate::store::{Arrived, NewIncoming};
 
-fn incoming(text: &str, server_seq: u64) -> NewIncoming {
+pub(super) fn incoming(text: &str, server_seq: u64) -> NewIncoming {
     NewIncoming {
         thread: THREAD,
-        client_msg_id: fresh_id(),
-        sender: PEER,
-        body: MessageBody::Text(text.to_owned()),
+        author: PEER,
+        device: DeviceId::PRIMARY,
+        what: Arrived::Content(fresh_id(), Body::Text(text.to_owned())),
         sent_ms: 1000,
         epoch: 1,
         server_seq,
@@ -19,7 +19,7 @@ fn incoming(text: &str, server_seq: u64) -> NewIncoming {
 
 impl Fixture {
     async fn receive(&self, new: NewIncoming) {
-        self.store.write(move |tx| tx.insert_incoming(new)).await.unwrap();
+        self.store.write(move |tx| tx.insert_incoming(&new).map(drop)).await.unwrap();
     }
 }
 
@@ -80,26 +80,6 @@ async fn who_begins_to_listen_is_told_of_nothing_that_was_here() {
 }
 
 #[tokio::test]
-async fn what_is_handled_is_known_by_its_sender_and_thread() {
-    let fixture = Fixture::new().await;
-    let (text, receipt) = (incoming("a", 1), fresh_id());
-    let text_id = text.client_msg_id;
-    fixture.receive(text).await;
-    fixture.store.write(move |tx| tx.insert_handled(THREAD, PEER, receipt, 50)).await.unwrap();
-    let known = |id| {
-        fixture
-            .store
-            .read(move |rows| Ok((rows.is_handled(THREAD, PEER, id)?, rows.is_handled(THREAD, US, id)?)))
-    };
-    assert_eq!(known(text_id).await, Ok((true, false)));
-    assert_eq!(known(receipt).await, Ok((true, false)));
-    assert_eq!(known(fresh_id()).await, Ok((false, false)));
-    fixture.store.write(|tx| tx.forget_handled(51, 0)).await.unwrap();
-    assert_eq!(known(receipt).await, Ok((false, false)));
-    assert_eq!(known(text_id).await, Ok((true, false)));
-}
-
-#[tokio::test]
 async fn unread_is_what_stands_no_later_than_what_was_read() {
     let fixture = Fixture::new().await;
     for (text, place) in [("late", 9), ("a", 1), ("b", 2)] {
@@ -120,10 +100,7 @@ async fn search_finds_words_by_their_beginning_in_any_script() {
         fixture.receive(incoming(text, place)).await;
     }
     fixture
-        .receive(NewIncoming {
-            body: MessageBody::Undecryptable(Undecryptable::Malformed),
-            ..incoming("", 9)
-        })
+        .receive(NewIncoming { what: Arrived::Undecryptable(Undecryptable::Malformed), ..incoming("", 9) })
         .await;
     assert_eq!(fixture.store.write(|tx| tx.feed_index(3)).await, Ok(3));
     assert_eq!(fixture.store.write(|tx| tx.feed_index(100)).await, Ok(2));
@@ -155,26 +132,23 @@ async fn lists_use_their_indexes() {
     let fixture = Fixture::new().await;
     let plans = [
         (
-            "SELECT id FROM message WHERE thread_id = x'00' AND kind <> 3 AND (position, id) < (1, 1)
+            "SELECT id FROM message WHERE thread_id = x'00' AND (position, id) < (1, 1)
              ORDER BY position DESC, id DESC LIMIT 50",
             "message_page",
         ),
-        (
-            "SELECT id FROM message WHERE thread_id = x'00' AND outbox <> 0 ORDER BY id LIMIT 16",
-            "message_outbox",
-        ),
-        (
-            "SELECT thread_id, min(id), due FROM message WHERE outbox <> 0 GROUP BY thread_id",
-            "message_outbox",
-        ),
+        ("SELECT id FROM outgoing WHERE lane = x'00' AND state < 3 ORDER BY id LIMIT 16", "outgoing_lane"),
+        ("SELECT lane FROM lane WHERE due <= 5 ORDER BY due, lane LIMIT 16", "lane_due"),
+        ("SELECT min(due) FROM lane WHERE due > 5", "lane_due"),
+        ("UPDATE lane SET due = 0 WHERE due > 0", "lane_due"),
+        ("UPDATE outgoing SET state = 2 WHERE state = 3", "outgoing_unproven"),
+        ("DELETE FROM opened WHERE at < 5", "opened_at"),
+        ("SELECT id FROM message WHERE author = x'00' AND content_id = x'00'", "sqlite_autoindex_message"),
         ("SELECT id FROM message WHERE thread_id = x'00' AND state = 10 ORDER BY id", "message_unread"),
         (
-            "SELECT id FROM message WHERE +thread_id = x'00' AND id > 1 AND kind <> 3 ORDER BY id LIMIT 50",
+            "SELECT id FROM message WHERE +thread_id = x'00' AND id > 1 ORDER BY id LIMIT 50",
             "INTEGER PRIMARY KEY (rowid>?)",
         ),
         ("SELECT coalesce(max(id), 0) FROM message", "SEARCH message"),
-        ("UPDATE message SET due = 0 WHERE outbox <> 0 AND due <> 0", "message_outbox"),
-        ("UPDATE message SET outbox = 2 WHERE sealed IS NOT NULL AND outbox = 0", "message_unproven"),
     ];
     for (sql, index) in plans {
         let plan = fixture.store.read(move |rows| {

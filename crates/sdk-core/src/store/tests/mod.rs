@@ -1,7 +1,8 @@
 //! What the store promises, on a real encrypted file.
 
 mod messages;
-mod outbox;
+mod outgoing;
+mod parked;
 mod plans;
 mod pre_keys;
 mod sessions;
@@ -13,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use sealpost_protocol::IdentityKeyPair;
 use tempfile::TempDir;
 
-use super::{Footprint, NewOutgoing, Registered, Store, Thread, Tokens};
+use super::{Footprint, NewOutgoing, OutgoingId, Registered, Store, Thread, Tokens};
 use crate::config::DatabaseKey;
 use crate::content::Body;
 use crate::event::{Event, EventBus, Events};
@@ -48,7 +49,16 @@ impl Fixture {
     /// Queues a text.
     async fn enqueue(&self, text: &str) -> crate::id::MessageId {
         let new = outgoing(Body::Text(text.to_owned()));
-        self.store.write(move |tx| tx.enqueue(new)).await.unwrap()
+        self.store.write(move |tx| tx.enqueue(new)).await.unwrap().unwrap().id
+    }
+
+    /// What is on its way for a message.
+    async fn entry(&self, message: crate::id::MessageId) -> OutgoingId {
+        let work = self.store.read(move |rows| {
+            let sql = "SELECT id FROM outgoing WHERE message_id = ?1";
+            Ok(OutgoingId(rows.connection.query_row(sql, [message.0], |row| row.get(0))?))
+        });
+        work.await.unwrap()
     }
 
     /// What the thread shows, newest first.
@@ -63,7 +73,7 @@ fn open(dir: &TempDir, events: EventBus) -> crate::Result<Store> {
 }
 
 fn outgoing(body: Body) -> NewOutgoing {
-    NewOutgoing { thread: THREAD, us: US, client_msg_id: fresh_id(), sent_ms: 1000, body }
+    NewOutgoing { thread: THREAD, us: (US, DeviceId::PRIMARY), content_id: fresh_id(), sent_ms: 1000, body }
 }
 
 /// A different id at every call.

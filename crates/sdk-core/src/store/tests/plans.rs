@@ -48,8 +48,8 @@ fn a_statement_is_prepared_once() {
         tx.forget_old_pre_keys(u64::from(round)).unwrap();
         rows.page(THREAD, None, 1 + round).unwrap();
         rows.arrived_after(THREAD, MessageId(0), 1 + round).unwrap();
-        rows.outbox(THREAD, 1 + round).unwrap();
-        rows.due_threads(u64::from(round)).unwrap();
+        rows.entries(THREAD, 1 + round).unwrap();
+        rows.due_lanes(u64::from(round), 1 + round as usize).unwrap();
         assert_eq!(rows.search("word", 1 + round).unwrap().len(), 1 + round as usize);
         let fresh = prepared.load(Ordering::SeqCst) - before;
         assert_eq!(fresh > 0, round == 0, "{fresh} in round {round}");

@@ -120,3 +120,19 @@ async fn a_key_that_was_replaced_is_remembered_until_a_bundle_has_it_again() {
         assert_eq!(found, expected);
     }
 }
+
+#[tokio::test]
+async fn a_session_that_does_not_decode_is_none_and_goes_with_the_next_change() {
+    let fixture = Fixture::new().await;
+    let work = fixture.store.write(|tx| {
+        insert_session(tx, session(1), true, None)?;
+        insert_session(tx, session(2), false, Some(1))?;
+        tx.change_one("INSERT INTO session VALUES (?1, 1, x'0102', 0, 0, x'00', NULL)", [PEER.as_bytes()])?;
+        let mut sessions = tx.sessions(PEER, DeviceId::PRIMARY)?;
+        let policy = sealpost_protocol::SessionPolicy::default();
+        assert!(!sessions.record.usable_for_sending(policy, UnixSeconds(1)));
+        tx.store_sessions(&mut sessions)
+    });
+    work.await.unwrap();
+    assert_eq!(left(&fixture).await.0, [0; 0]);
+}

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::store::Gap;
+use crate::store::{Gap, Parcel};
 
 async fn account_for(fixture: &Fixture, epoch: u64, places: &'static [u64]) {
     let work = fixture
@@ -55,7 +55,9 @@ async fn a_gap_is_not_given_up_while_one_of_ours_may_fill_it() {
     let fixture = Fixture::new().await;
     account_for(&fixture, 1, &[2]).await;
     let id = fixture.enqueue("unknown").await;
-    fixture.store.write(move |tx| tx.set_sealed(id, "bytes".into()).map(|_| ())).await.unwrap();
+    let entry = fixture.entry(id).await;
+    let parcel = Parcel { client_msg_id: fresh_id(), bytes: "bytes".into() };
+    fixture.store.write(move |tx| tx.set_sealed(entry, parcel, 1000).map(drop)).await.unwrap();
     let work = fixture.store.write(|tx| tx.give_up_on(Gap { thread: THREAD, first: 1, last: 1 }));
     work.await.unwrap();
     assert_eq!(gap(&fixture).await, Some((1, 1)));

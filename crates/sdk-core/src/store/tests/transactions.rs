@@ -55,10 +55,10 @@ async fn calls_that_an_app_stopped_half_way_hold_up_no_other() {
     let mut writes = Vec::new();
     for _ in 0..20 {
         reads.push(stopped(fixture.store.read(|rows| rows.threads())));
-        writes.push(stopped(fixture.store.write(|tx| tx.hurry_outbox())));
+        writes.push(stopped(fixture.store.write(|tx| tx.hurry_lanes())));
     }
     let other = async {
-        fixture.store.write(|tx| tx.hurry_outbox()).await.unwrap();
+        fixture.store.write(|tx| tx.hurry_lanes()).await.unwrap();
         fixture.store.read(|rows| rows.threads()).await.unwrap()
     };
     let threads = tokio::time::timeout(std::time::Duration::from_secs(60), other).await;

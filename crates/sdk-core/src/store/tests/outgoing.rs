@@ -1,32 +1,32 @@
 //! From the first keystroke to the relay's answer.
 
-use bytes::Bytes;
-
 use super::*;
 use crate::content::ReceiptKind;
-use crate::error::{Error, Offline};
+use crate::error::{Error, Offline, Result};
 use crate::id::MessageId;
 use crate::message::{Delivery, Direction, FailReason};
-use crate::store::{Durable, Entry, Settlement};
+use crate::store::{Entry, Parcel, Settlement};
 
 impl Fixture {
-    async fn seal(&self, id: MessageId) {
-        self.store
-            .write(move |tx| tx.set_sealed(id, format!("sealed {}", id.0).into()).map(|_| ()))
-            .await
-            .unwrap();
+    async fn seal(&self, id: MessageId) -> ClientMsgId {
+        let (entry, client_msg_id) = (self.entry(id).await, fresh_id());
+        let parcel = Parcel { client_msg_id, bytes: format!("sealed {}", id.0).into() };
+        self.store.write(move |tx| tx.set_sealed(entry, parcel, 1000).map(drop)).await.unwrap();
+        client_msg_id
     }
 
     /// Settles an entry as it is now.
     async fn settle(&self, id: MessageId, settlement: Settlement) {
-        let submitted = self.sealed(id).await;
-        self.store.write(move |tx| tx.settle(id, submitted.as_ref(), settlement)).await.unwrap();
+        let (entry, submitted) = (self.entry(id).await, self.sealed(id).await);
+        self.store.write(move |tx| tx.settle(entry, submitted, settlement)).await.unwrap();
     }
 
-    async fn sealed(&self, id: MessageId) -> Option<Durable<Bytes>> {
-        let entries = self.store.read(|rows| rows.outbox(THREAD, 500)).await.unwrap();
-        entries.into_iter().find_map(|entry| match entry {
-            Entry::Sealed { id: sealed, send, .. } if sealed == id => Some(send),
+    /// The parcel of a message that is to be submitted.
+    async fn sealed(&self, id: MessageId) -> Option<ClientMsgId> {
+        let entry = self.entry(id).await;
+        let entries = self.store.read(|rows| rows.entries(THREAD, 500)).await.unwrap();
+        entries.into_iter().find_map(|other| match other {
+            Entry::Sealed { id, parcel, .. } if id == entry => Some(parcel.get().client_msg_id),
             _ => None,
         })
     }
@@ -35,17 +35,24 @@ impl Fixture {
         self.settle(id, Settlement::Accepted { epoch: 1, server_seq }).await;
     }
 
-    /// The outbox of the thread: ids, and whether sealed.
-    async fn outbox(&self) -> Vec<(i64, bool)> {
-        let entries = self.store.read(|rows| rows.outbox(THREAD, 10)).await.unwrap();
-        let shown = entries.iter().map(|entry| match entry {
-            Entry::ToSeal(outgoing) => (outgoing.id.0, false),
-            Entry::Sealed { id, send, .. } => {
-                assert_eq!(send.get(), &format!("sealed {}", id.0));
-                (id.0, true)
+    /// What is to leave in the thread: texts, and whether sealed.
+    async fn lane(&self) -> Vec<(i64, bool)> {
+        let read = self.store.read(|rows| {
+            let entries = rows.entries(THREAD, 10)?;
+            let message = |entry: OutgoingId| -> Result<Option<i64>> {
+                let sql = "SELECT message_id FROM outgoing WHERE id = ?1";
+                Ok(rows.connection.query_row(sql, [entry.0], |row| row.get(0))?)
+            };
+            let mut shown = Vec::new();
+            for entry in entries {
+                shown.push(match entry {
+                    Entry::ToSeal(outgoing) => (message(outgoing.id)?.unwrap_or(0), false),
+                    Entry::Sealed { id, .. } => (message(id)?.unwrap_or(0), true),
+                });
             }
+            Ok(shown)
         });
-        shown.collect()
+        read.await.unwrap()
     }
 
     async fn delivery(&self, id: MessageId) -> Delivery {
@@ -57,11 +64,10 @@ impl Fixture {
 
     async fn receipt(&self, id: MessageId, kind: ReceiptKind) {
         let work = self.store.write(move |tx| {
-            let of = tx.connection.query_row(
-                "SELECT client_msg_id FROM message WHERE id = ?1",
-                [id.0],
-                |row| row.get::<_, [u8; 16]>(0),
-            )?;
+            let of =
+                tx.connection.query_row("SELECT content_id FROM message WHERE id = ?1", [id.0], |row| {
+                    row.get::<_, [u8; 16]>(0)
+                })?;
             tx.advance_delivery(THREAD, US, ClientMsgId::from_bytes(of), kind)
         });
         work.await.unwrap();
@@ -72,11 +78,11 @@ impl Fixture {
 async fn entries_leave_in_order_and_one_after_the_other() {
     let fixture = Fixture::new().await;
     let (a, b) = (fixture.enqueue("a").await, fixture.enqueue("b").await);
-    assert_eq!(fixture.outbox().await, [(a.0, false), (b.0, false)]);
+    assert_eq!(fixture.lane().await, [(a.0, false), (b.0, false)]);
     fixture.seal(a).await;
-    assert_eq!(fixture.outbox().await, [(a.0, true), (b.0, false)]);
+    assert_eq!(fixture.lane().await, [(a.0, true), (b.0, false)]);
     fixture.accept(a, 1).await;
-    assert_eq!(fixture.outbox().await, [(b.0, false)]);
+    assert_eq!(fixture.lane().await, [(b.0, false)]);
     assert_eq!(fixture.delivery(a).await, Delivery::Sent);
 }
 
@@ -85,9 +91,11 @@ async fn a_message_is_sealed_once() {
     let fixture = Fixture::new().await;
     let id = fixture.enqueue("once").await;
     fixture.seal(id).await;
-    let again = fixture.store.write(move |tx| tx.set_sealed(id, "other bytes".into()).map(|_| ())).await;
+    let entry = fixture.entry(id).await;
+    let other = Parcel { client_msg_id: fresh_id(), bytes: "other bytes".into() };
+    let again = fixture.store.write(move |tx| tx.set_sealed(entry, other, 1000).map(drop)).await;
     assert!(matches!(again, Err(Error::Bug(_))));
-    assert_eq!(fixture.outbox().await, [(id.0, true)]);
+    assert_eq!(fixture.lane().await, [(id.0, true)]);
 }
 
 #[tokio::test]
@@ -96,10 +104,10 @@ async fn the_oldest_entry_of_a_thread_decides_when_it_is_due() {
     let a = fixture.enqueue("a").await;
     fixture.enqueue("b").await;
     fixture.settle(a, Settlement::Later { due_ms: 5000 }).await;
-    let due = |now| fixture.store.read(move |rows| Ok((rows.due_threads(now)?.len(), rows.next_due(now)?)));
+    let due = |now| fixture.store.read(move |rows| Ok((rows.due_lanes(now, 10)?.len(), rows.next_due(now)?)));
     assert_eq!(due(4999).await.unwrap(), (0, Some(5000)));
     assert_eq!(due(5000).await.unwrap(), (1, None));
-    fixture.store.write(|tx| tx.hurry_outbox()).await.unwrap();
+    fixture.store.write(|tx| tx.hurry_lanes()).await.unwrap();
     assert_eq!(due(0).await.unwrap(), (1, None));
 }
 
@@ -122,12 +130,11 @@ async fn a_failed_message_can_be_tried_again_or_taken_back() {
         fixture.settle(id, Settlement::Failed(FailReason::BadKeys)).await;
         assert_eq!(fixture.delivery(id).await, Delivery::Failed(FailReason::BadKeys));
     }
-    assert_eq!(fixture.outbox().await, []);
-    let fresh = fresh_id();
-    fixture.store.write(move |tx| tx.retry(a, fresh, 2000)).await.unwrap();
-    assert_eq!(fixture.outbox().await, [(a.0, false)]);
+    assert_eq!(fixture.lane().await, []);
+    fixture.store.write(move |tx| tx.retry(a, 2000)).await.unwrap();
+    assert_eq!(fixture.lane().await, [(a.0, false)]);
     assert_eq!(fixture.delivery(a).await, Delivery::Queued);
-    assert_eq!(fixture.store.write(move |tx| tx.retry(a, fresh_id(), 1)).await, Err(Error::NotFound));
+    assert_eq!(fixture.store.write(move |tx| tx.retry(a, 1)).await, Err(Error::NotFound));
     assert_eq!(fixture.store.write(move |tx| tx.cancel(b)).await, Ok(true));
     assert_eq!(fixture.texts().await, ["a"]);
 }
@@ -150,7 +157,7 @@ async fn receipts_only_go_forward() {
     fixture.seal(id).await;
     // The other side can be faster than the relay's answer to us: the bytes are still to be answered.
     fixture.receipt(id, ReceiptKind::Delivered).await;
-    assert_eq!(fixture.outbox().await, [(id.0, true)]);
+    assert_eq!(fixture.lane().await, [(id.0, true)]);
     fixture.accept(id, 1).await;
     assert_eq!(fixture.delivery(id).await, Delivery::Delivered);
     fixture.receipt(id, ReceiptKind::Read).await;
@@ -159,18 +166,25 @@ async fn receipts_only_go_forward() {
 }
 
 #[tokio::test]
-async fn our_receipts_are_sent_like_messages_and_seen_by_nobody() {
+async fn our_receipts_leave_like_messages_and_are_seen_by_nobody() {
     let fixture = Fixture::new().await;
     let mut events = fixture.events.subscribe();
     let body = Body::Receipt { kind: ReceiptKind::Read, messages: vec![fresh_id(), fresh_id()] };
     let new = outgoing(body.clone());
-    let id = fixture.store.write(move |tx| tx.enqueue(new)).await.unwrap();
-    let entries = fixture.store.read(|rows| rows.outbox(THREAD, 10)).await.unwrap();
-    assert!(matches!(entries.as_slice(), [Entry::ToSeal(outgoing)] if outgoing.body == body));
+    assert_eq!(fixture.store.write(move |tx| tx.enqueue(new)).await, Ok(None));
+    let mut entries = fixture.store.read(|rows| rows.entries(THREAD, 10)).await.unwrap();
+    let Some(Entry::ToSeal(receipt)) = entries.pop() else { panic!("{entries:?}") };
+    assert_eq!(receipt.body, body);
     assert!(fixture.texts().await.is_empty());
-    fixture.seal(id).await;
-    fixture.accept(id, 1).await;
-    assert_eq!(fixture.outbox().await, []);
+    let parcel = Parcel { client_msg_id: fresh_id(), bytes: "sealed".into() };
+    let name = parcel.client_msg_id;
+    let work = fixture.store.write(move |tx| {
+        tx.set_sealed(receipt.id, parcel, 1000).map(drop)?;
+        tx.settle(receipt.id, Some(name), Settlement::Accepted { epoch: 1, server_seq: 1 })
+    });
+    work.await.unwrap();
+    assert_eq!(fixture.lane().await, []);
+    assert_eq!(fixture.store.read(|rows| rows.due_lanes(0, 10)).await.unwrap(), []);
     assert_eq!(drain(&mut events), []);
 }
 
@@ -186,7 +200,7 @@ async fn after_a_restore_of_the_relay_only_what_is_unproven_leaves_again() {
     // Older than the relay remembers: it would be refused.
     assert_eq!(fixture.store.write(|tx| tx.resubmit_unproven(1001)).await, Ok(0));
     assert_eq!(fixture.store.write(|tx| tx.resubmit_unproven(1000)).await, Ok(2));
-    assert_eq!(fixture.outbox().await, [(a.0, true), (c.0, true)]);
+    assert_eq!(fixture.lane().await, [(a.0, true), (c.0, true)]);
 }
 
 #[tokio::test]
@@ -194,7 +208,7 @@ async fn an_answer_from_before_a_restore_of_the_relay_is_none() {
     let fixture = Fixture::new().await;
     let id = fixture.enqueue("lost").await;
     fixture.seal(id).await;
-    let ours = fixture.sealed(id).await;
+    let (entry, ours) = (fixture.entry(id).await, fixture.sealed(id).await);
     // The answer is here, not yet written down. Another process finds the relay restored, and looks what it may have lost.
     let work = fixture.store.write(|tx| {
         tx.set_epoch(2)?;
@@ -202,14 +216,14 @@ async fn an_answer_from_before_a_restore_of_the_relay_is_none() {
     });
     assert_eq!(work.await, Ok(0));
     let settle = |epoch| {
-        let (ours, accepted) = (ours.clone(), Settlement::Accepted { epoch, server_seq: 1 });
-        fixture.store.write(move |tx| tx.settle(id, ours.as_ref(), accepted))
+        let accepted = Settlement::Accepted { epoch, server_seq: 1 };
+        fixture.store.write(move |tx| tx.settle(entry, ours, accepted))
     };
     assert_eq!(settle(1).await, Err(Error::Offline(Offline::Unreachable)));
-    assert_eq!(fixture.outbox().await, [(id.0, true)]);
+    assert_eq!(fixture.lane().await, [(id.0, true)]);
     assert_eq!(fixture.delivery(id).await, Delivery::Queued);
     settle(2).await.unwrap();
-    assert_eq!(fixture.outbox().await, []);
+    assert_eq!(fixture.lane().await, []);
     assert_eq!(fixture.delivery(id).await, Delivery::Sent);
 }
 
@@ -226,7 +240,7 @@ async fn what_the_other_side_has_seen_is_not_called_failed() {
     fixture.settle(given_up, Settlement::Failed(FailReason::TooOld)).await;
     fixture.receipt(given_up, ReceiptKind::Delivered).await;
     assert_eq!(fixture.delivery(given_up).await, Delivery::Delivered);
-    assert_eq!(fixture.outbox().await, []);
+    assert_eq!(fixture.lane().await, []);
 }
 
 #[tokio::test]
@@ -238,7 +252,7 @@ async fn waiting_is_not_being_refused() {
     }
     fixture.seal(id).await;
     fixture.settle(id, Settlement::Requeue).await;
-    let entries = fixture.store.read(|rows| rows.outbox(THREAD, 10)).await.unwrap();
+    let entries = fixture.store.read(|rows| rows.entries(THREAD, 10)).await.unwrap();
     assert!(matches!(entries.as_slice(), [Entry::ToSeal(outgoing)] if outgoing.refusals == 1));
 }
 
@@ -247,26 +261,63 @@ async fn an_answer_to_bytes_that_another_process_has_replaced_changes_nothing() 
     let fixture = Fixture::new().await;
     let id = fixture.enqueue("once").await;
     fixture.seal(id).await;
-    let ours = fixture.sealed(id).await;
+    let (entry, ours) = (fixture.entry(id).await, fixture.sealed(id).await);
     // Another process was told the same, and has sealed it anew.
     fixture.settle(id, Settlement::Requeue).await;
     let late =
         [Settlement::Requeue, Settlement::Failed(FailReason::Refused), Settlement::Later { due_ms: 9000 }];
     let tell = async || {
         for settlement in late {
-            let ours = ours.clone();
-            fixture.store.write(move |tx| tx.settle(id, ours.as_ref(), settlement)).await.unwrap();
+            fixture.store.write(move |tx| tx.settle(entry, ours, settlement)).await.unwrap();
         }
     };
     tell().await;
-    assert_eq!(fixture.outbox().await, [(id.0, false)]);
-    let work = fixture.store.write(move |tx| tx.set_sealed(id, "anew".into()).map(drop));
-    work.await.unwrap();
+    assert_eq!(fixture.lane().await, [(id.0, false)]);
+    let anew = fixture.seal(id).await;
     tell().await;
     // Nor is one failed that there was no session for, when there is one by now.
     let no_session = Settlement::Failed(FailReason::UnknownRecipient);
-    fixture.store.write(move |tx| tx.settle(id, None, no_session)).await.unwrap();
-    assert_eq!(fixture.sealed(id).await.unwrap().get(), &"anew");
+    fixture.store.write(move |tx| tx.settle(entry, None, no_session)).await.unwrap();
+    assert_eq!(fixture.sealed(id).await, Some(anew));
     assert_eq!(fixture.delivery(id).await, Delivery::Queued);
-    assert_eq!(fixture.store.read(|rows| rows.due_threads(0)).await.unwrap(), [THREAD]);
+    assert_eq!(fixture.store.read(|rows| rows.due_lanes(0, 10)).await.unwrap(), [THREAD]);
+}
+
+#[tokio::test]
+async fn a_lane_is_there_for_as_long_as_it_has_something_to_do() {
+    let fixture = Fixture::new().await;
+    let (a, b) = (fixture.enqueue("a").await, fixture.enqueue("b").await);
+    let lanes = async || fixture.store.read(|rows| rows.due_lanes(0, 10)).await.unwrap();
+    fixture.accept(a, 1).await;
+    assert_eq!(lanes().await, [THREAD]);
+    fixture.settle(b, Settlement::Later { due_ms: 5000 }).await;
+    assert_eq!(lanes().await, []);
+    // What stands behind one that was taken back need not wait for it.
+    let c = fixture.enqueue("c").await;
+    assert_eq!(fixture.store.write(move |tx| tx.cancel(b)).await, Ok(true));
+    assert_eq!(lanes().await, [THREAD]);
+    fixture.settle(c, Settlement::Failed(FailReason::BadKeys)).await;
+    assert_eq!(fixture.store.read(|rows| rows.next_due(0)).await.unwrap(), None);
+    assert_eq!(lanes().await, []);
+}
+
+#[tokio::test]
+async fn a_content_keeps_its_id_when_it_is_sealed_anew_or_tried_again() {
+    let fixture = Fixture::new().await;
+    let id = fixture.enqueue("once").await;
+    let content_id = async || {
+        let entries = fixture.store.read(|rows| rows.entries(THREAD, 10)).await.unwrap();
+        match entries.as_slice() {
+            [Entry::ToSeal(outgoing)] => outgoing.content_id,
+            other => panic!("{other:?}"),
+        }
+    };
+    let first = content_id().await;
+    let parcel = fixture.seal(id).await;
+    fixture.settle(id, Settlement::Requeue).await;
+    assert_eq!(content_id().await, first);
+    assert_ne!(fixture.seal(id).await, parcel);
+    fixture.settle(id, Settlement::Failed(FailReason::TooOld)).await;
+    fixture.store.write(move |tx| tx.retry(id, 2000)).await.unwrap();
+    assert_eq!(content_id().await, first);
 }

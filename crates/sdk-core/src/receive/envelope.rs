@@ -1,0 +1,77 @@
+//! Station 1, Arrive: a delivery whose fields have the right form.
+
+use sealpost_wire as wire;
+use sealpost_wire::limits::MAX_COUNT;
+
+use crate::id::{ClientMsgId, DeviceId, InvalidId, ThreadId, UserId};
+use crate::message::Undecryptable;
+use crate::store::{Arrived, NewIncoming, Told};
+use crate::transport::EnvelopeId;
+
+/// A delivery whose fields have the right form.
+pub(super) struct Envelope {
+    pub(super) thread: ThreadId,
+    pub(super) server_seq: u64,
+    pub(super) epoch: u64,
+    pub(super) sender: UserId,
+    pub(super) sender_device: DeviceId,
+    pub(super) roster_version: u64,
+    pub(super) sealed: wire::Envelope,
+    client_msg_id: ClientMsgId,
+}
+
+/// Where the relay says that it is.
+///
+/// # Errors
+/// [`InvalidId`] when it names no place.
+pub(super) fn place(deliver: &wire::Deliver) -> Result<EnvelopeId, InvalidId> {
+    let key = deliver.key.as_ref().ok_or(InvalidId)?;
+    Ok(EnvelopeId { thread: ThreadId::from_slice(&key.thread_id)?, server_seq: key.server_seq })
+}
+
+impl Envelope {
+    pub(super) fn parse(place: EnvelopeId, deliver: wire::Deliver) -> Result<Self, InvalidId> {
+        // No honest relay counts this far.
+        if [place.server_seq, deliver.epoch, deliver.roster_version].iter().any(|count| *count > MAX_COUNT) {
+            return Err(InvalidId);
+        }
+        Ok(Self {
+            thread: place.thread,
+            server_seq: place.server_seq,
+            epoch: deliver.epoch,
+            sender: UserId::from_slice(&deliver.sender_user_id)?,
+            sender_device: DeviceId::new(deliver.sender_device_id)?,
+            client_msg_id: ClientMsgId::from_slice(&deliver.client_msg_id)?,
+            roster_version: deliver.roster_version,
+            sealed: deliver.envelope.unwrap_or_default(),
+        })
+    }
+
+    /// What the relay calls it, and where it says that it is. Only what is inside proves anything.
+    pub(super) const fn told(&self) -> Told {
+        Told { thread: self.thread, sender: self.sender, id: self.client_msg_id }
+    }
+
+    /// The message that it becomes.
+    pub(super) const fn message(&self, what: Arrived, sent_ms: u64) -> NewIncoming {
+        NewIncoming {
+            thread: self.thread,
+            author: self.sender,
+            device: self.sender_device,
+            what,
+            // The database counts in signed numbers; a time beyond them is a lie in any case.
+            sent_ms: if sent_ms > MAX_TIME { MAX_TIME } else { sent_ms },
+            epoch: self.epoch,
+            server_seq: self.server_seq,
+        }
+    }
+
+    /// The message that stands for it when it cannot be opened.
+    pub(super) fn placeholder(&self, cause: Undecryptable, now_ms: u64) -> NewIncoming {
+        let sent_ms = self.client_msg_id.time_ms().unwrap_or(now_ms);
+        self.message(Arrived::Undecryptable(cause), sent_ms)
+    }
+}
+
+/// The latest time that is kept, in milliseconds.
+const MAX_TIME: u64 = u64::MAX >> 1;

@@ -1,0 +1,398 @@
+//! What has to leave: contents that wait, whether or not a person sees them, and the parcels that they were sealed into.
+//!
+//! ```text
+//! enqueue ─▶ to be sealed ─▶ sealed ─▶ settled: accepted, or failed
+//!                ▲             │
+//!                └─ requeue ───┘   the relay refused the parcel, and has stored nothing
+//! ```
+//!
+//! A content has an id of its own, which stays the same at every attempt; a parcel has another, which is the relay's to tell
+//! repetitions from new ones, and the same bytes until it is answered. The contents of a lane leave one after the other; a
+//! lane has a row in `lane` for as long as it has something to do.
+
+use bytes::Bytes;
+use rusqlite::{OptionalExtension as _, params};
+
+use super::message::{POSITION_PENDING, STATE_DELIVERED, STATE_FAILED};
+use super::{Durable, Rows, Tx, from_sql, to_sql};
+use crate::content::Body;
+use crate::error::{Error, Offline, Result, Storage};
+use crate::event::Event;
+use crate::id::{ClientMsgId, DeviceId, MessageId, ThreadId, UserId};
+use crate::message::{FailReason, Message};
+
+const TO_SEAL: i64 = 1;
+const SEALED: i64 = 2;
+/// The relay has it; kept until the other side has it too, should the relay lose it.
+const ACCEPTED: i64 = 3;
+
+/// Something to be sent.
+pub(crate) struct NewOutgoing {
+    pub(crate) thread: ThreadId,
+    pub(crate) us: (UserId, DeviceId),
+    pub(crate) content_id: ClientMsgId,
+    pub(crate) sent_ms: u64,
+    pub(crate) body: Body,
+}
+
+/// A content on its way out, on this device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct OutgoingId(pub(super) i64);
+
+/// A content that is to be sealed.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) id: OutgoingId,
+    pub(crate) content_id: ClientMsgId,
+    pub(crate) sent_ms: u64,
+    pub(crate) body: Body,
+    /// How often its parcel was refused, so that it was to be sealed anew.
+    pub(crate) refusals: u32,
+}
+
+/// A content that was sealed: a submission to the relay, the same at every attempt.
+#[derive(Debug, Clone)]
+pub(crate) struct Parcel {
+    /// What the relay tells repetitions by.
+    pub(crate) client_msg_id: ClientMsgId,
+    /// A `relay.v1.Send`.
+    pub(crate) bytes: Bytes,
+}
+
+/// The next thing to do in a lane.
+#[derive(Debug)]
+pub(crate) enum Entry {
+    ToSeal(Outgoing),
+    Sealed { id: OutgoingId, attempts: u32, parcel: Durable<Parcel> },
+}
+
+/// What became of an entry.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Settlement {
+    /// The relay has it on disk.
+    Accepted { epoch: u64, server_seq: u64 },
+    /// The relay refused the parcel and stored nothing: to be sealed anew.
+    Requeue,
+    /// The relay stored nothing, and the parcel has become too old to be tried again: to be sealed anew.
+    Outdated,
+    /// Not now: to be tried again at this local time.
+    Later { due_ms: u64 },
+    /// Not without the person.
+    Failed(FailReason),
+}
+
+impl Rows<'_> {
+    /// Up to `limit` lanes with something due.
+    pub(crate) fn due_lanes(&self, now_ms: u64, limit: usize) -> Result<Vec<ThreadId>> {
+        let sql = "SELECT lane FROM lane WHERE due <= ?1 ORDER BY due, lane LIMIT ?2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = statement.query_map([to_sql(now_ms)?, limit], |row| row.get::<_, Vec<u8>>(0))?;
+        rows.map(|row| Ok(ThreadId::from_slice(&row?)?)).collect()
+    }
+
+    /// When the next lane becomes due that is not yet; none when there is none.
+    pub(crate) fn next_due(&self, now_ms: u64) -> Result<Option<u64>> {
+        let sql = "SELECT min(due) FROM lane WHERE due > ?1";
+        let due: Option<i64> =
+            self.connection.prepare_cached(sql)?.query_row([to_sql(now_ms)?], |row| row.get(0))?;
+        due.map(from_sql).transpose()
+    }
+
+    /// Whether something of ours may have a place in the thread that we do not know yet.
+    pub(crate) fn has_unanswered(&self, thread: ThreadId) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM outgoing WHERE lane = ?1 AND state < 3 AND state = 2)";
+        Ok(self.connection.prepare_cached(sql)?.query_row([thread.as_bytes()], |row| row.get(0))?)
+    }
+
+    /// The oldest entries of a lane, oldest first.
+    pub(crate) fn entries(&self, lane: ThreadId, limit: u32) -> Result<Vec<Entry>> {
+        let sql = "SELECT o.id, o.content_id, o.sent, o.body, o.state, o.attempts, o.refusals, p.client_msg_id, p.bytes
+                   FROM outgoing AS o LEFT JOIN parcel AS p ON p.outgoing_id = o.id
+                   WHERE o.lane = ?1 AND o.state < 3 ORDER BY o.id LIMIT ?2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params![lane.as_bytes(), limit])?;
+        let mut entries = Vec::new();
+        while let Some(row) = rows.next()? {
+            let id = OutgoingId(row.get(0)?);
+            let corrupt = || Error::Storage(Storage::Corrupt);
+            entries.push(if row.get::<_, i64>(4)? == SEALED {
+                let name = row.get::<_, Option<Vec<u8>>>(7)?.ok_or_else(corrupt)?;
+                let bytes = row.get::<_, Option<Vec<u8>>>(8)?.ok_or_else(corrupt)?;
+                let client_msg_id = ClientMsgId::from_slice(&name)?;
+                let parcel = Durable(Parcel { client_msg_id, bytes: bytes.into() });
+                Entry::Sealed { id, attempts: row.get(5)?, parcel }
+            } else {
+                Entry::ToSeal(Outgoing {
+                    id,
+                    content_id: ClientMsgId::from_slice(&row.get::<_, Vec<u8>>(1)?)?,
+                    sent_ms: from_sql(row.get(2)?)?,
+                    body: Body::from_bytes(&row.get::<_, Vec<u8>>(3)?).map_err(|_| corrupt())?,
+                    refusals: row.get(6)?,
+                })
+            });
+        }
+        Ok(entries)
+    }
+}
+
+impl Tx<'_> {
+    /// Queues something. What a person sees becomes a message too.
+    pub(crate) fn enqueue(&mut self, new: NewOutgoing) -> Result<Option<Message>> {
+        let message = if new.body.is_visible() { Some(self.insert_outgoing_message(&new)?) } else { None };
+        self.insert_outgoing(&new, message)?;
+        let Some(id) = message else { return Ok(None) };
+        let message = self.message(id)?.ok_or(Error::Bug("a queued message is not there"))?;
+        self.emit(Event::MessageAdded(message.clone()));
+        Ok(Some(message))
+    }
+
+    fn insert_outgoing(&mut self, new: &NewOutgoing, message: Option<MessageId>) -> Result<()> {
+        self.change_one(
+            "INSERT INTO outgoing (lane, message_id, content_id, sent, class, body, state)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            params![
+                new.thread.as_bytes(),
+                message.map(|id| id.0),
+                new.content_id.as_bytes(),
+                to_sql(new.sent_ms)?,
+                new.body.class().to_stored(),
+                new.body.to_bytes(),
+                TO_SEAL,
+            ],
+        )?;
+        self.change(
+            "INSERT INTO lane (lane, due) VALUES (?1, 0) ON CONFLICT DO NOTHING",
+            [new.thread.as_bytes()],
+        )?;
+        Ok(())
+    }
+
+    /// It says of itself that it was written later than now: the clock was wrong.
+    pub(crate) fn set_sent(&mut self, id: OutgoingId, sent_ms: u64) -> Result<()> {
+        let sent = to_sql(sent_ms)?;
+        self.change_one("UPDATE outgoing SET sent = ?2 WHERE id = ?1", [id.0, sent])?;
+        self.change(
+            "UPDATE message SET sent = ?2 WHERE id = (SELECT message_id FROM outgoing WHERE id = ?1)",
+            [id.0, sent],
+        )?;
+        Ok(())
+    }
+
+    /// Stores the parcel that will leave. From here on it is the only one that does.
+    pub(crate) fn set_sealed(
+        &mut self,
+        id: OutgoingId,
+        parcel: Parcel,
+        now_ms: u64,
+    ) -> Result<Durable<Parcel>> {
+        self.change_one("UPDATE outgoing SET state = 2 WHERE id = ?1 AND state = 1", [id.0])?;
+        self.change_one(
+            "INSERT INTO parcel (outgoing_id, client_msg_id, bytes, made) VALUES (?1, ?2, ?3, ?4)",
+            params![id.0, parcel.client_msg_id.as_bytes(), parcel.bytes.as_ref(), to_sql(now_ms)?],
+        )?;
+        Ok(Durable(parcel))
+    }
+
+    /// Writes down what became of an entry: of the parcel that was submitted, or of one that is still to be sealed. A
+    /// cancelled one is gone by now, which is no fault; nor is it when another process has taken the entry further.
+    ///
+    /// # Errors
+    /// [`Error::Offline`] when the relay was restored from a backup since it accepted the entry, as another process has
+    /// found out meanwhile: it may have lost it, and is to be asked again.
+    pub(crate) fn settle(
+        &mut self,
+        id: OutgoingId,
+        submitted: Option<ClientMsgId>,
+        settlement: Settlement,
+    ) -> Result<()> {
+        let Some((lane, message)) = self.pending(id)? else { return Ok(()) };
+        if let Settlement::Accepted { epoch, server_seq } = settlement {
+            return self.settle_accepted(id, lane, message, epoch, server_seq);
+        }
+        if !self.is_still(id, submitted)? {
+            return Ok(());
+        }
+        match settlement {
+            Settlement::Accepted { .. } => Ok(()),
+            Settlement::Requeue => self.unseal(id, 1),
+            Settlement::Outdated => self.unseal(id, 0),
+            Settlement::Later { due_ms } => {
+                self.change_one("UPDATE outgoing SET attempts = attempts + 1 WHERE id = ?1", [id.0])?;
+                self.change_one(
+                    "UPDATE lane SET due = ?2 WHERE lane = ?1",
+                    params![lane.as_bytes(), to_sql(due_ms)?],
+                )
+            }
+            Settlement::Failed(reason) => {
+                self.remove_outgoing(id, lane)?;
+                // What nobody sees, and cannot be sent, is nobody's concern. What the other side has seen did arrive,
+                // whatever the relay says now.
+                let Some(message) = message else { return Ok(()) };
+                self.change_one(
+                    "UPDATE message SET state = CASE WHEN state IN (2, 3) THEN state ELSE ?2 END, cause = ?3
+                     WHERE id = ?1",
+                    params![message.0, STATE_FAILED, reason.to_stored()],
+                )?;
+                self.emit_changed(message)
+            }
+        }
+    }
+
+    /// Queues a failed message anew. It is the same content: whoever has it already does not see it twice.
+    pub(crate) fn retry(&mut self, id: MessageId, sent_ms: u64) -> Result<()> {
+        let changed = self.change(
+            "UPDATE message SET state = 0, cause = NULL, sent = ?2, position = ?3 WHERE id = ?1 AND state = 4",
+            params![id.0, to_sql(sent_ms)?, POSITION_PENDING],
+        )?;
+        if changed == 0 {
+            return Err(Error::NotFound);
+        }
+        self.change_one(
+            "INSERT INTO outgoing (lane, message_id, content_id, sent, class, body, state)
+             SELECT thread_id, id, content_id, sent, 1, body, 1 FROM message WHERE id = ?1",
+            [id.0],
+        )?;
+        self.change(
+            "INSERT INTO lane (lane, due) SELECT thread_id, 0 FROM message WHERE id = ?1 ON CONFLICT DO NOTHING",
+            [id.0],
+        )?;
+        self.emit_changed(id)
+    }
+
+    /// Removes a message of which nothing has left this device. False when it may have.
+    pub(crate) fn cancel(&mut self, id: MessageId) -> Result<bool> {
+        let Some(Message { thread, .. }) = self.message(id)? else { return Err(Error::NotFound) };
+        let waits: Option<i64> = self
+            .connection
+            .prepare_cached("SELECT id FROM outgoing WHERE message_id = ?1 AND state = 1")?
+            .query_row([id.0], |row| row.get(0))
+            .optional()?;
+        if let Some(waits) = waits {
+            self.remove_outgoing(OutgoingId(waits), thread)?;
+            // What stands behind it need not wait for what it waited for.
+            self.change("UPDATE lane SET due = 0 WHERE lane = ?1 AND due <> 0", [thread.as_bytes()])?;
+        }
+        // A failed one was refused, or never sealed; one whose outcome is unknown (too old) may have arrived,
+        // which removing it here does not change.
+        let sql = "DELETE FROM message WHERE id = ?1 AND (?2 OR state = 4)";
+        let removed = self.change(sql, params![id.0, waits.is_some()])?;
+        if removed == 1 {
+            self.unindex(id)?;
+            self.emit(Event::MessageRemoved { thread, id });
+        }
+        Ok(removed == 1)
+    }
+
+    /// The relay's store was restored from a backup: what it may have lost is submitted again, the same bytes
+    /// under the same id, unless that is older than the relay takes. Returns how many.
+    pub(crate) fn resubmit_unproven(&mut self, not_before_ms: u64) -> Result<usize> {
+        let unproven = self.change(
+            "UPDATE outgoing SET state = 2 WHERE state = 3
+                AND EXISTS (SELECT 1 FROM parcel WHERE outgoing_id = outgoing.id AND made >= ?1)",
+            [to_sql(not_before_ms)?],
+        )?;
+        self.change(
+            "INSERT INTO lane (lane, due) SELECT DISTINCT lane, 0 FROM outgoing WHERE state = 2
+             ON CONFLICT DO UPDATE SET due = 0",
+            [],
+        )?;
+        Ok(unproven)
+    }
+
+    /// The other side has this message, or it is too late to send it again: its parcel is not needed any more, unless it is
+    /// still to be answered.
+    pub(super) fn forget_parcel_of(&mut self, message: MessageId) -> Result<()> {
+        self.change("DELETE FROM outgoing WHERE message_id = ?1 AND state = 3", [message.0])?;
+        Ok(())
+    }
+
+    /// Forgets the parcels that were accepted and would not be submitted again.
+    pub(crate) fn forget_proven(&mut self, before_ms: u64) -> Result<()> {
+        self.change(
+            "DELETE FROM outgoing WHERE state = 3
+                AND NOT EXISTS (SELECT 1 FROM parcel WHERE outgoing_id = outgoing.id AND made >= ?1)",
+            [to_sql(before_ms)?],
+        )?;
+        Ok(())
+    }
+
+    /// Everything that waits is tried at once: there is a connection again.
+    pub(crate) fn hurry_lanes(&mut self) -> Result<()> {
+        self.change("UPDATE lane SET due = 0 WHERE due > 0", [])?;
+        Ok(())
+    }
+
+    /// The lane of an entry that is not settled, and its message.
+    fn pending(&self, id: OutgoingId) -> Result<Option<(ThreadId, Option<MessageId>)>> {
+        let sql = "SELECT lane, message_id FROM outgoing WHERE id = ?1 AND state < 3";
+        let row = self
+            .connection
+            .prepare_cached(sql)?
+            .query_row([id.0], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Option<i64>>(1)?)));
+        let Some((lane, message)) = row.optional()? else { return Ok(None) };
+        Ok(Some((ThreadId::from_slice(&lane)?, message.map(MessageId))))
+    }
+
+    /// Whether the entry is as it was: sealed into this parcel, or not sealed.
+    fn is_still(&self, id: OutgoingId, parcel: Option<ClientMsgId>) -> Result<bool> {
+        let state = if parcel.is_some() { SEALED } else { TO_SEAL };
+        let sql = "SELECT EXISTS (SELECT 1 FROM outgoing WHERE id = ?1 AND state = ?2
+                       AND (SELECT client_msg_id FROM parcel WHERE outgoing_id = ?1) IS ?3)";
+        let values = params![id.0, state, parcel.as_ref().map(ClientMsgId::as_bytes)];
+        Ok(self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0))?)
+    }
+
+    fn unseal(&mut self, id: OutgoingId, refusals: u32) -> Result<()> {
+        self.change("DELETE FROM parcel WHERE outgoing_id = ?1", [id.0])?;
+        self.change_one(
+            "UPDATE outgoing SET state = ?2, refusals = refusals + ?3 WHERE id = ?1",
+            params![id.0, TO_SEAL, refusals],
+        )
+    }
+
+    /// Takes an entry out of its lane, which ends with its last one.
+    fn remove_outgoing(&mut self, id: OutgoingId, lane: ThreadId) -> Result<()> {
+        self.change_one("DELETE FROM outgoing WHERE id = ?1", [id.0])?;
+        self.end_lane(lane)
+    }
+
+    fn end_lane(&mut self, lane: ThreadId) -> Result<()> {
+        self.change(
+            "DELETE FROM lane WHERE lane = ?1
+                AND NOT EXISTS (SELECT 1 FROM outgoing WHERE lane = ?1 AND state < 3)",
+            [lane.as_bytes()],
+        )?;
+        Ok(())
+    }
+
+    /// Whether the relay is in a later epoch by now.
+    fn is_past(&self, epoch: u64) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM account WHERE epoch > ?1)";
+        Ok(self.connection.prepare_cached(sql)?.query_row([to_sql(epoch)?], |row| row.get(0))?)
+    }
+
+    fn settle_accepted(
+        &mut self,
+        id: OutgoingId,
+        lane: ThreadId,
+        message: Option<MessageId>,
+        epoch: u64,
+        server_seq: u64,
+    ) -> Result<()> {
+        if self.is_past(epoch)? {
+            return Err(Offline::Unreachable.into());
+        }
+        self.account_for(lane, epoch, server_seq)?;
+        let Some(message) = message else { return self.remove_outgoing(id, lane) };
+        let state = self.accept_message(message, epoch, server_seq)?;
+        // The parcel is kept until the other side has the message, in case the relay loses it; unless it has it already.
+        if state >= STATE_DELIVERED {
+            self.change_one("DELETE FROM outgoing WHERE id = ?1", [id.0])?;
+        } else {
+            self.change_one("UPDATE outgoing SET state = ?2 WHERE id = ?1", params![id.0, ACCEPTED])?;
+        }
+        self.end_lane(lane)?;
+        self.emit_changed(message)
+    }
+}

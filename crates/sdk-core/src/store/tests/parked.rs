@@ -1,0 +1,94 @@
+//! What was opened, and what could not be: only the bytes themselves prove anything.
+
+use super::messages::incoming;
+use super::*;
+use crate::error::Storage;
+use crate::id::MessageId;
+use crate::message::Undecryptable;
+use crate::store::{Arrived, CiphertextId, NewIncoming, Told};
+
+fn told(id: ClientMsgId) -> Told {
+    Told { thread: THREAD, sender: PEER, id }
+}
+
+fn damaged(server_seq: u64) -> NewIncoming {
+    NewIncoming { what: Arrived::Undecryptable(Undecryptable::NotDecryptable), ..incoming("", server_seq) }
+}
+
+#[tokio::test]
+async fn what_was_opened_is_known_by_its_bytes() {
+    let fixture = Fixture::new().await;
+    let (ours, other) = (CiphertextId::of(b"a ciphertext"), CiphertextId::of(b"another"));
+    let work = fixture.store.write(move |tx| {
+        tx.set_opened(ours, 50)?;
+        tx.set_opened(ours, 60)
+    });
+    work.await.unwrap();
+    let known = async |id| fixture.store.read(move |rows| rows.was_opened(id)).await.unwrap();
+    assert!(known(ours).await);
+    assert!(!known(other).await);
+    fixture.store.write(|tx| tx.forget_opened(51)).await.unwrap();
+    assert!(!known(ours).await);
+}
+
+#[tokio::test]
+async fn one_message_stands_for_an_envelope_that_cannot_be_opened_however_often_it_comes() {
+    let fixture = Fixture::new().await;
+    let id = fresh_id();
+    for ciphertext in ["damaged", "damaged", "also bad"] {
+        let work = fixture
+            .store
+            .write(move |tx| tx.park(told(id), CiphertextId::of(ciphertext.as_bytes()), &damaged(4), 50));
+        work.await.unwrap();
+    }
+    assert_eq!(fixture.texts().await, ["Undecryptable(NotDecryptable)"]);
+}
+
+#[tokio::test]
+async fn the_true_message_takes_the_place_of_a_damaged_copy_and_is_found() {
+    let fixture = Fixture::new().await;
+    let id = fresh_id();
+    fixture.store.write(move |tx| tx.park(told(id), CiphertextId::of(b"x"), &damaged(4), 50)).await.unwrap();
+    fixture.store.write(|tx| tx.feed_index(10)).await.unwrap();
+    let mut events = fixture.events.subscribe();
+    let work = fixture.store.write(move |tx| {
+        let placeholder = tx.unpark(told(id))?.unwrap();
+        tx.fill_in(placeholder, &incoming("true", 4))?;
+        tx.unpark(told(id))
+    });
+    assert_eq!(work.await, Ok(None));
+    assert_eq!(fixture.texts().await, ["true"]);
+    assert!(matches!(drain(&mut events).as_slice(), [Event::MessageChanged(_)]));
+    assert_eq!(fixture.store.read(|rows| rows.search("true", 5)).await.unwrap().len(), 1);
+    let removed = fixture.store.write(|tx| tx.remove_placeholder(THREAD, MessageId(1))).await;
+    assert!(removed.is_err(), "it is a message now");
+}
+
+#[tokio::test]
+async fn a_part_that_is_undone_leaves_no_row_and_no_event() {
+    let fixture = Fixture::new().await;
+    let mut events = fixture.events.subscribe();
+    let work = fixture.store.write(|tx| {
+        let part = tx.begin_part()?;
+        tx.insert_incoming(&incoming("kept", 1))?;
+        tx.keep_part(part)?;
+        let part = tx.begin_part()?;
+        tx.insert_incoming(&incoming("undone", 2))?;
+        tx.undo_part(part)?;
+        let part = tx.begin_part()?;
+        tx.insert_incoming(&incoming("kept as well", 3))?;
+        tx.keep_part(part)
+    });
+    work.await.unwrap();
+    assert_eq!(fixture.texts().await, ["kept as well", "kept"]);
+    assert_eq!(drain(&mut events).len(), 2);
+    // As does the whole transaction, with all its parts.
+    let work = fixture.store.write(|tx| {
+        let part = tx.begin_part()?;
+        tx.insert_incoming(&incoming("undone", 4))?;
+        tx.keep_part(part)?;
+        Err::<(), _>(crate::Error::Storage(Storage::Io))
+    });
+    assert!(work.await.is_err());
+    assert_eq!(fixture.texts().await.len(), 2);
+}
