@@ -249,6 +249,18 @@ fn a_genuine_message_may_jump_as_far_as_ever_where_its_chain_is_known() {
     }
 }
 
+/// SPQR counts a jump from the last message, the Double Ratchet from the next one.
+#[test]
+fn where_both_ratchets_have_keys_a_message_may_skip_one_less_than_25_000() {
+    let (mut alice, mut bob) = acquainted();
+    let heard = alice.say(&bob);
+    bob.hear(&alice, &heard).unwrap();
+    (0..24_999).for_each(|_| drop(alice.say(&bob)));
+    let (far, too_far) = (alice.say(&bob), alice.say(&bob));
+    assert_eq!(bob.hear(&alice, &too_far), Err(DecryptError::NotDecryptable));
+    assert_eq!(bob.hear(&alice, &far), Ok(()));
+}
+
 #[test]
 fn a_genuine_message_may_jump_in_a_new_chain() {
     let (mut alice, mut bob, records) = with_a_past();
