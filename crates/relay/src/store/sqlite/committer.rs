@@ -285,3 +285,41 @@ fn queue_up(queue: &mut Queue, payer: Payer, operation: Box<dyn Operation>) {
         operation.answer(Err(StoreError::Unavailable));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// A second passes with each look at it.
+    #[derive(Debug, Default)]
+    struct Ticking(Mutex<Duration>);
+
+    impl Clock for Ticking {
+        fn unix_ms(&self) -> u64 {
+            0
+        }
+
+        fn monotonic(&self) -> Duration {
+            let mut now = self.0.lock().unwrap();
+            *now = now.saturating_add(Duration::from_secs(1));
+            *now
+        }
+    }
+
+    #[test]
+    fn what_is_done_for_a_group_is_paid_for_by_all_of_it() {
+        let (ada, ben) = (UserId::from_bytes([1; 16]), UserId::from_bytes([2; 16]));
+        let clock = Ticking::default();
+        let mut times = Times::start(&clock);
+        for payer in [Payer::User(ada), Payer::Relay, Payer::User(ben)] {
+            assert_eq!(times.lap_for(payer), Duration::from_secs(1));
+        }
+        times.lap_for_all();
+        times.lap_for_all();
+        let each = Duration::from_secs(2);
+        assert_eq!(times.shared_out(), [(ada, each), (ben, each)]);
+        assert_eq!(times.shared_out(), [], "once");
+    }
+}
