@@ -110,6 +110,8 @@ pub struct Timing {
     pub drain_spread: Duration,
     /// How long requests in flight may take to finish in a drain.
     pub drain_grace: Duration,
+    /// Over how long the clients that a drain sent away spread their return, each at random.
+    pub spread_return: Duration,
 }
 
 impl Default for Timing {
@@ -124,6 +126,7 @@ impl Default for Timing {
             sweep: Duration::from_secs(60),
             drain_spread: Duration::from_secs(10),
             drain_grace: Duration::from_secs(5),
+            spread_return: Duration::from_secs(30),
         }
     }
 }

@@ -3,8 +3,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
-use sealpost_relay::{Config, Relay};
+use sealpost_relay::{Config, Relay, Timing};
 use tempfile::TempDir;
 
 use crate::Root;
@@ -40,7 +41,7 @@ impl World {
     /// Starts a relay with a configuration of its own, which it also gets when it comes back. Where it listens is settled before.
     pub async fn start_with(configure: impl Fn(Config) -> Config + Send + Sync + 'static) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let config = configure(Config { listen: own_address(), ..Config::local(dir.path().join("relay")) });
+        let config = configure(local(own_address(), &dir.path().join("relay")));
         let relay = Relay::start(config).await;
         let relay = relay.expect("the relay starts");
         let (addr, url) = (relay.addr(), relay.url());
@@ -77,7 +78,7 @@ impl World {
     /// The relay comes back at the same address with the same data.
     pub async fn start_relay(&mut self) {
         if self.relay.is_none() {
-            let config = (self.configure)(Config { listen: self.addr, ..Config::local(self.relay_dir()) });
+            let config = (self.configure)(local(self.addr, &self.relay_dir()));
             self.relay = Some(Relay::start(config).await.expect("the relay starts again"));
         }
     }
@@ -91,6 +92,12 @@ impl World {
     pub async fn party(&self, name: &str) -> Party {
         self.disk(name).register().await
     }
+}
+
+/// A relay whose few clients need not spread their return: the half minute of the default is half of what a test waits.
+fn local(listen: SocketAddr, data: &Path) -> Config {
+    let timing = Timing { spread_return: Duration::from_secs(1), ..Timing::default() };
+    Config { listen, timing, ..Config::local(data) }
 }
 
 /// An address of this machine that is nobody else's, and any free port: who listened there can come back, which

@@ -46,8 +46,6 @@ const MAX_PENDING: usize = 64;
 const MAX_UNSENT: usize = 16 << 10;
 /// How long a peer may take to read that its connection is over.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// How long clients spread their return after a drain, in milliseconds.
-const JITTER_MS: u32 = 30_000;
 /// How long a token may be overdue before its connection is closed, in milliseconds.
 const EXPIRY_GRACE_MS: u64 = 30_000;
 
@@ -238,7 +236,8 @@ impl<'a> Connection<'a> {
 
     /// Asks the client to go elsewhere, finishes what is in flight, and ends.
     async fn leave(&mut self) -> Closing {
-        let reconnect = Reconnect { jitter_ms: JITTER_MS, reason: "drain".into() };
+        let jitter_ms = u32::try_from(self.state.timing.spread_return.as_millis()).unwrap_or(u32::MAX);
+        let reconnect = Reconnect { jitter_ms, reason: "drain".into() };
         let grace = self.state.timing.drain_grace;
         let finish = async {
             self.push(0, Body::Reconnect(reconnect));
