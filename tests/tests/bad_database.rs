@@ -330,3 +330,25 @@ async fn a_session_that_does_not_decode_stops_only_its_peer_and_is_made_anew() {
     his.send_text("found again").await.unwrap();
     assert_eq!(ada.texts_when(&hers, 4).await.pop().unwrap(), "found again");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_under_a_key_that_was_used_is_seen_on_the_other_side() {
+    let world = World::start().await;
+    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
+    let delivered = Direction::Outgoing(Delivery::Delivered);
+    let hello = hers.send_text("hello").await.unwrap();
+    ada.message_reaches(&hers, hello.id, |state| *state == delivered).await;
+    let disk = ada.close().await;
+    let copy = fs::read(disk.database()).unwrap();
+    let ada = disk.open().await;
+    let first = only_thread(&ada).await.send_text("the first").await.unwrap();
+    ada.message_reaches(&only_thread(&ada).await, first.id, |state| *state == delivered).await;
+    let disk = ada.close().await;
+    // The copy comes back, against what docs/mobile.md says.
+    fs::write(disk.database(), copy).unwrap();
+    let ada = disk.open().await;
+    only_thread(&ada).await.send_text("another, under the same key").await.unwrap();
+    let texts = ben.texts_when(&his, 3).await;
+    assert_eq!(texts, ["hello", "the first", "Undecryptable(KeyUsedTwice)"]);
+}

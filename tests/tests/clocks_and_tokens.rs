@@ -52,6 +52,27 @@ async fn with_a_wrong_clock_everything_is_delivered_also_when_it_is_set_right() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn when_the_clock_of_the_relay_is_set_right_everything_goes_on() {
+    const HOUR_MS: i64 = 3_600_000;
+    for wrong_by in [2 * HOUR_MS, 24 * HOUR_MS, -8 * 24 * HOUR_MS, HOUR_MS - 60_000] {
+        let clock = ManualClock::at(now_ms().saturating_add_signed(wrong_by));
+        let world = world_at(&clock).await;
+        let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+        let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
+        let before = hers.send_text("before").await.unwrap();
+        ada.message_reaches(&hers, before.id, |state| *state == Direction::Outgoing(Delivery::Delivered))
+            .await;
+        clock.set(now_ms());
+        // Messages and receipts alike, of both, on the live connections.
+        let message = hers.send_text("after").await.unwrap();
+        ada.message_reaches(&hers, message.id, |state| *state == Direction::Outgoing(Delivery::Delivered))
+            .await;
+        his.mark_read(his.history(None).await.unwrap().messages[0].id).await.unwrap();
+        ada.message_reaches(&hers, message.id, |state| *state == Direction::Outgoing(Delivery::Read)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_written_offline_with_a_wrong_clock_is_delivered() {
     let mut world = World::start().await;
     let clock = ManualClock::at(now_ms());

@@ -3,7 +3,7 @@
 use futures_util::future::BoxFuture;
 use prost::Message as _;
 use sealpost_wire::id::{ClientMsgId, ThreadId, UserId};
-use sealpost_wire::limits::{CLOCK_AHEAD_MS, DEDUPE_WINDOW_MS, MAILBOX_TTL_S, MAX_CIPHERTEXT};
+use sealpost_wire::limits::{MAILBOX_TTL_S, MAX_CIPHERTEXT};
 use sealpost_wire::send_ack::Status;
 use sealpost_wire::{DeviceCopy, Send, SendAck};
 use sha2::{Digest as _, Sha256};
@@ -87,6 +87,8 @@ pub(crate) fn submit(
             Appended::MismatchedDevices(devices) => Err(Problem::MismatchedDevices(devices)),
             Appended::StaleDevices(devices) => Err(Problem::StaleDevices(devices)),
             Appended::NotAccepted => Err(Problem::NotAccepted),
+            Appended::TooOld => Err(Problem::TooOld),
+            Appended::ClockSkew => Err(Problem::ClockSkew),
         }
     }))
 }
@@ -94,13 +96,8 @@ pub(crate) fn submit(
 /// Checks what can be checked without the store.
 fn parse(sender: Address, send: &Send, now_ms: u64) -> Result<Append, Problem> {
     let client_msg_id = ClientMsgId::from_slice(&send.client_msg_id)?;
-    let id_ms = client_msg_id.time_ms()?;
-    if id_ms < now_ms.saturating_sub(DEDUPE_WINDOW_MS) {
-        return Err(Problem::TooOld);
-    }
-    if id_ms > now_ms.saturating_add(CLOCK_AHEAD_MS) {
-        return Err(Problem::ClockSkew);
-    }
+    // Its time is judged once it is known to be no repetition.
+    client_msg_id.time_ms()?;
     Ok(Append {
         sender,
         client_msg_id,

@@ -127,6 +127,9 @@ pub enum Undecryptable {
     /// somebody who has its keys.
     #[error("the sender's key was replaced")]
     SenderKeyReplaced,
+    /// Another message was opened with its key: its sender came back from an older copy of a database.
+    #[error("its key was used for another message")]
+    KeyUsedTwice,
     /// Something in this database that it needs is damaged.
     #[error("what it needs is damaged in this database")]
     StorageDamaged,
@@ -168,4 +171,5 @@ stored_as!(Undecryptable {
     UnknownContent = 7,
     SenderKeyReplaced = 8,
     StorageDamaged = 9,
+    KeyUsedTwice = 10,
 } else NotDecryptable);

@@ -257,6 +257,10 @@ pub enum Appended {
     StaleDevices(Vec<DeviceMismatch>),
     /// A member has not accepted the thread, and it has brought them as much as it may until then.
     NotAccepted,
+    /// The name is older than names are remembered, and is not known: whether it was stored once, nobody knows.
+    TooOld,
+    /// The name is of a time that has not come yet, and is not known: it was not stored.
+    ClockSkew,
 }
 
 /// Names a row of a mailbox.

@@ -178,7 +178,10 @@ impl Batch<'_, '_> {
         }
         match opened {
             Opened::Undecryptable(cause) => self.park(envelope, cause, now_ms)?,
-            Opened::Duplicate => self.tx.set_opened(ciphertext, now_ms)?,
+            // A copy of what was at this place before. At another place it is another message under a key that was used: a
+            // device that came back from an older copy of its database seals such.
+            Opened::Duplicate if self.is_repeated(envelope)? => {}
+            Opened::Duplicate => self.park(envelope, Undecryptable::KeyUsedTwice, now_ms)?,
             Opened::Content(content) => {
                 self.tx.set_opened(ciphertext, now_ms)?;
                 let id = content.id;
@@ -190,6 +193,11 @@ impl Batch<'_, '_> {
         handled.record = record;
         self.tx.account_for(envelope.thread, envelope.epoch, envelope.server_seq)?;
         Ok(handled)
+    }
+
+    /// Whether something came from this place before.
+    fn is_repeated(&self, envelope: &Envelope) -> Result<bool> {
+        self.tx.is_accounted_for(envelope.thread, envelope.epoch, envelope.server_seq)
     }
 
     fn park(&mut self, envelope: &Envelope, cause: Undecryptable, now_ms: u64) -> Result<()> {

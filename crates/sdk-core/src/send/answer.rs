@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sealpost_protocol::UnixSeconds;
 use sealpost_wire as wire;
-use sealpost_wire::limits::MAX_COUNT;
+use sealpost_wire::limits::{DEDUPE_WINDOW_MS, MAX_COUNT};
 use sealpost_wire::reason;
 
 use super::backoff_ms;
@@ -57,10 +57,27 @@ pub(super) fn judge(ctx: &Context, entry: &Sealed, answer: transport::Result<wir
         // It waits until the other side accepts the thread, and so do those behind it. The same bytes are tried again
         // for as long as the relay takes their id.
         Err(transport::Error::Refused(refusal)) if refusal.reason == reason::NOT_ACCEPTED => {
-            if is_outdated(ctx, entry) {
-                settled(Settlement::Outdated, Flow::Again)
+            if age_ms(ctx, entry) > OUTDATED_MS {
+                settled(Settlement::Outdated { due_ms: 0 }, Flow::Again)
             } else {
                 later(backoff_ms(&ctx.env, entry.attempts.saturating_add(1)))
+            }
+        }
+        Err(transport::Error::Refused(refusal)) if is_about_time(&refusal) => {
+            // The relay looks a name up before it judges its time, so nothing is stored under it; unless it was stored and has
+            // been forgotten, which takes seven days.
+            let may_be_stored = refusal.reason == reason::TOO_OLD && entry.may_be_stored;
+            match (may_be_stored, entry.attempts) {
+                (true, _) if age_ms(ctx, entry) > DEDUPE_WINDOW_MS => {
+                    settled(Settlement::Failed(FailReason::TooOld), Flow::GoOn)
+                }
+                (true, attempts) => later(backoff_ms(&ctx.env, attempts.saturating_add(1))),
+                (false, 0) => settled(Settlement::Outdated { due_ms: 0 }, Flow::Again),
+                (false, attempts) => {
+                    let wait_ms = backoff_ms(&ctx.env, attempts.saturating_add(1));
+                    let due_ms = ctx.env.now_ms().saturating_add(wait_ms);
+                    settled(Settlement::Outdated { due_ms }, Flow::Stop)
+                }
             }
         }
         Err(transport::Error::Refused(refusal)) => judge_refusal(*refusal),
@@ -72,10 +89,15 @@ pub(super) fn judge(ctx: &Context, entry: &Sealed, answer: transport::Result<wir
     }
 }
 
-/// Whether the relay will soon refuse the name of this parcel for its age. It is made anew before that.
-fn is_outdated(ctx: &Context, entry: &Sealed) -> bool {
-    let made_ms = entry.parcel.get().client_msg_id.time_ms().ok();
-    made_ms.is_none_or(|made_ms| made_ms < ctx.server_now_ms().saturating_sub(OUTDATED_MS))
+/// Whether a clock is wrong, ours or the relay's: the relay is to be asked for the time before the answer is judged.
+pub(super) fn is_about_time(refusal: &wire::Error) -> bool {
+    matches!(refusal.reason.as_str(), reason::CLOCK_SKEW | reason::TOO_OLD)
+}
+
+/// How long ago a parcel was made, in milliseconds. That it is soon too old for the relay is seen from that.
+fn age_ms(ctx: &Context, entry: &Sealed) -> u64 {
+    let made_ms = entry.parcel.get().client_msg_id.time_ms().unwrap_or(0);
+    ctx.server_now_ms().saturating_sub(made_ms)
 }
 
 /// A wait that the relay asks for, in milliseconds, within reason.
@@ -90,9 +112,6 @@ fn judge_refusal(refusal: wire::Error) -> Verdict {
     match refusal.reason.as_str() {
         reason::STALE_ROSTER => anew(Some(Lesson::Roster(refusal.current_roster_version))),
         reason::MISMATCHED_DEVICES | reason::STALE_DEVICES => anew(Some(Lesson::Devices(refusal.mismatches))),
-        // The clock was wrong when the id was made. By the next attempt the relay has said what time it is.
-        reason::CLOCK_SKEW => anew(None),
-        reason::TOO_OLD => failed(FailReason::TooOld),
         reason::NOT_FOUND => failed(FailReason::NotAMember),
         reason::TOO_LARGE => failed(FailReason::TooLarge),
         _ => failed(FailReason::Refused),

@@ -7,7 +7,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::sleep;
 
-use super::answer::{Flow, asked_ms, judge, learn, settle};
+use super::answer::{Flow, asked_ms, is_about_time, judge, learn, settle};
 use super::backoff_ms;
 use super::meet::meet;
 use super::prepare::{Prepared, Sealed, prepare};
@@ -16,6 +16,7 @@ use crate::error::{Error, Offline, Result};
 use crate::fault::{self, Station};
 use crate::id::{DeviceId, ThreadId, UserId};
 use crate::store::{OutgoingId, Settlement};
+use crate::transport;
 
 /// Most threads that are served at the same time.
 const MAX_LANES: usize = 8;
@@ -75,11 +76,12 @@ pub(crate) async fn run(ctx: Context) {
     }
 }
 
-/// When our clock was set, asks the relay for the time: what is sealed by a wrong one would be refused for good.
+/// When our clock was set, asks the relay for the time: what is sealed by a wrong one would be refused.
 async fn set_clock(ctx: &Context) -> Result<()> {
-    if !ctx.clock_has_jumped() {
-        return Ok(());
-    }
+    if ctx.clock_has_jumped() { ask_time(ctx).await } else { Ok(()) }
+}
+
+async fn ask_time(ctx: &Context) -> Result<()> {
     let offset = ctx.learn_server_time(ctx.transport.server_time().await?);
     let work = ctx.store.write(move |tx| {
         tx.set_clock_offset(offset)?;
@@ -118,6 +120,14 @@ async fn submit(ctx: &Context, thread: ThreadId, entries: Vec<Sealed>) -> Result
     for entry in entries {
         let answer = ctx.transport.submit(&entry.parcel).await;
         fault::at(Station::SubmitAnswered);
+        if let Err(transport::Error::Refused(refusal)) = &answer
+            && is_about_time(refusal)
+            && let Err(error) = ask_time(ctx).await
+        {
+            tracing::debug!(%error, "the relay does not say what time it is");
+            flow = Flow::Stop;
+            break;
+        }
         let verdict = judge(ctx, &entry, answer);
         settled.push((entry.id, Some(entry.parcel.get().client_msg_id), verdict.settlement));
         refused = verdict.lesson.map(|lesson| (entry.id, lesson));

@@ -34,6 +34,8 @@ pub(super) enum Prepared {
 pub(super) struct Sealed {
     pub(super) id: OutgoingId,
     pub(super) attempts: u32,
+    /// Whether it was submitted before, perhaps, with an answer that is not known.
+    pub(super) may_be_stored: bool,
     pub(super) parcel: Durable<Parcel>,
 }
 
@@ -70,7 +72,9 @@ impl Work<'_, '_> {
         let mut meet = None;
         for entry in entries {
             match entry {
-                Entry::Sealed { id, attempts, parcel } => sealed.push(Sealed { id, attempts, parcel }),
+                Entry::Sealed { id, attempts, parcel } => {
+                    sealed.push(Sealed { id, attempts, may_be_stored: true, parcel });
+                }
                 Entry::ToSeal(outgoing) => {
                     let entry = outgoing.id;
                     match self.seal(outgoing, rng)? {
@@ -126,7 +130,8 @@ impl Work<'_, '_> {
                     self.tx.store_skipped(device.user, device.device, changes)?;
                 }
                 let parcel = self.tx.set_sealed(outgoing.id, Parcel { client_msg_id, bytes }, now_ms)?;
-                Ok(Step::Sealed(Sealed { id: outgoing.id, attempts: 0, parcel }))
+                let Outgoing { id, attempts, .. } = outgoing;
+                Ok(Step::Sealed(Sealed { id, attempts, may_be_stored: false, parcel }))
             }
             Sealing::TooLarge => self.fail(outgoing.id, FailReason::TooLarge),
             Sealing::SpentSession(device) => Ok(Step::Meet(Some(device))),

@@ -46,6 +46,7 @@ pub(crate) struct Outgoing {
     pub(crate) content_id: ClientMsgId,
     pub(crate) sent_ms: u64,
     pub(crate) body: Body,
+    pub(crate) attempts: u32,
     /// How often its parcel was refused, so that it was to be sealed anew.
     pub(crate) refusals: u32,
 }
@@ -73,8 +74,8 @@ pub(crate) enum Settlement {
     Accepted { epoch: u64, server_seq: u64 },
     /// The relay refused the parcel and stored nothing: to be sealed anew.
     Requeue,
-    /// The relay stored nothing, and the parcel has become too old to be tried again: to be sealed anew.
-    Outdated,
+    /// The relay stored nothing, and does not take the parcel for its age: to be sealed anew, at this local time.
+    Outdated { due_ms: u64 },
     /// Not now: to be tried again at this local time.
     Later { due_ms: u64 },
     /// Not without the person.
@@ -128,6 +129,7 @@ impl Rows<'_> {
                     content_id: ClientMsgId::from_slice(&row.get::<_, Vec<u8>>(1)?)?,
                     sent_ms: from_sql(row.get(2)?)?,
                     body: Body::from_bytes(&row.get::<_, Vec<u8>>(3)?).map_err(|_| corrupt())?,
+                    attempts: row.get(5)?,
                     refusals: row.get(6)?,
                 })
             });
@@ -216,14 +218,13 @@ impl Tx<'_> {
         match settlement {
             Settlement::Accepted { .. } => Ok(()),
             Settlement::Requeue => self.unseal(id, 1),
-            Settlement::Outdated => self.unseal(id, 0),
-            Settlement::Later { due_ms } => {
-                self.change_one("UPDATE outgoing SET attempts = attempts + 1 WHERE id = ?1", [id.0])?;
-                self.change_one(
-                    "UPDATE lane SET due = ?2 WHERE lane = ?1",
-                    params![lane.as_bytes(), to_sql(due_ms)?],
-                )
+            Settlement::Outdated { due_ms } => {
+                self.unseal(id, 0)?;
+                self.put_off(id, lane, due_ms)
             }
+            Settlement::Later { due_ms } => self.put_off(id, lane, due_ms),
+            // It says how far something came, and may be said twice.
+            Settlement::Failed(FailReason::TooOld) if message.is_none() => self.unseal(id, 0),
             Settlement::Failed(reason) => {
                 self.remove_outgoing(id, lane)?;
                 // What nobody sees, and cannot be sent, is nobody's concern. What the other side has seen did arrive,
@@ -341,6 +342,11 @@ impl Tx<'_> {
                        AND (SELECT client_msg_id FROM parcel WHERE outgoing_id = ?1) IS ?3)";
         let values = params![id.0, state, parcel.as_ref().map(ClientMsgId::as_bytes)];
         Ok(self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0))?)
+    }
+
+    fn put_off(&mut self, id: OutgoingId, lane: ThreadId, due_ms: u64) -> Result<()> {
+        self.change_one("UPDATE outgoing SET attempts = attempts + 1 WHERE id = ?1", [id.0])?;
+        self.change_one("UPDATE lane SET due = ?2 WHERE lane = ?1", params![lane.as_bytes(), to_sql(due_ms)?])
     }
 
     fn unseal(&mut self, id: OutgoingId, refusals: u32) -> Result<()> {

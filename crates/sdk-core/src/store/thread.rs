@@ -78,6 +78,15 @@ impl Rows<'_> {
         .collect()
     }
 
+    /// Whether a place of the thread is accounted for, or belongs to an epoch that is over.
+    pub(crate) fn is_accounted_for(&self, thread: ThreadId, epoch: u64, server_seq: u64) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM thread WHERE thread_id = ?1
+                       AND (epoch > ?2 OR epoch = ?2 AND (seen_up_to >= ?3 OR EXISTS (
+                           SELECT 1 FROM seen_ahead AS s WHERE s.thread_id = ?1 AND s.server_seq = ?3))))";
+        let place = params![thread.as_bytes(), to_sql(epoch)?, to_sql(server_seq)?];
+        Ok(self.connection.prepare_cached(sql)?.query_row(place, |row| row.get(0))?)
+    }
+
     fn one_thread(&self, sql: &str, key: &[u8; 16]) -> Result<Option<Thread>> {
         self.connection
             .prepare_cached(sql)?

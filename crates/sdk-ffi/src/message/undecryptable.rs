@@ -22,6 +22,8 @@ pub enum UndecryptableCause {
     /// It opens, but whoever sealed it has another identity key than the sender has now: an old device of theirs, or
     /// somebody who has its keys.
     SenderKeyReplaced,
+    /// Another message was opened with its key: its sender came back from an older copy of a database.
+    KeyUsedTwice,
     /// Something in this database that it needs is damaged.
     StorageDamaged,
 }
@@ -36,6 +38,7 @@ impl From<core::Undecryptable> for UndecryptableCause {
             core::Undecryptable::Misrouted => Self::Misrouted,
             core::Undecryptable::UnknownContent => Self::UnknownContent,
             core::Undecryptable::SenderKeyReplaced => Self::SenderKeyReplaced,
+            core::Undecryptable::KeyUsedTwice => Self::KeyUsedTwice,
             core::Undecryptable::StorageDamaged => Self::StorageDamaged,
             _ => Self::NotDecryptable,
         }

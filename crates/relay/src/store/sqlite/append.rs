@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, Error, OptionalExtension as _, Result, params};
 use sealpost_wire::DeviceMismatch;
 use sealpost_wire::id::UserId;
+use sealpost_wire::limits::{CLOCK_AHEAD_MS, DEDUPE_WINDOW_MS};
 
 use super::arrivals::Arrivals;
 use super::columns::{one, row_bytes};
@@ -85,8 +86,16 @@ fn earlier(tx: &Connection, append: &Append) -> Result<Option<Appended>> {
     }))
 }
 
-/// The roster must be the thread's, and the copies must fit its devices.
+/// The name must be of a time from which it is still remembered, the roster must be the thread's, and the copies must fit its
+/// devices.
 fn check(append: &Append, lane: &Lane) -> std::result::Result<(), Appended> {
+    let made_ms = append.client_msg_id.time_ms().unwrap_or(0);
+    if made_ms < append.now_ms.saturating_sub(DEDUPE_WINDOW_MS) {
+        return Err(Appended::TooOld);
+    }
+    if made_ms > append.now_ms.saturating_add(CLOCK_AHEAD_MS) {
+        return Err(Appended::ClockSkew);
+    }
     if append.roster_version != lane.roster_version {
         return Err(Appended::StaleRoster { current: lane.roster_version });
     }
