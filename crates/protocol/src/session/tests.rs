@@ -249,6 +249,16 @@ fn a_genuine_message_may_jump_as_far_as_ever_where_its_chain_is_known() {
     }
 }
 
+#[test]
+fn a_message_of_somebody_else_may_cost_no_more_than_its_jump_allows() {
+    let (alice, bob) = acquainted();
+    let local = LocalDevice { identity: &bob.identity, address: &bob.address, registration_id: 1 };
+    let inbound = Inbound { local, remote: &alice.address, skipped: &[], policy: STRICT, now: NOW };
+    let others = Work::new(Jump::Limited).left;
+    assert_eq!(bob.record.work(&inbound).left, others);
+    assert!(others < Work::new(Jump::Far).left, "which only an own device may");
+}
+
 /// SPQR counts a jump from the last message, the Double Ratchet from the next one.
 #[test]
 fn where_both_ratchets_have_keys_a_message_may_skip_one_less_than_25_000() {
