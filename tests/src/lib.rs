@@ -3,8 +3,9 @@
 mod database;
 mod key_use;
 
-pub use database::{open_database, swap_keys, take_one_time_keys};
+pub use database::{swap_keys, take_one_time_keys};
 pub use key_use::KeyUse;
+pub use sealpost_testkit::open_database;
 
 /// What time it is in the databases that earlier versions have left, in milliseconds since the Unix epoch: 2026-11-29, 9:00 UTC.
 pub const FROZEN_MS: u64 = 1_795_942_800_000;

@@ -15,7 +15,7 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use sealpost_core::{Client, Direction, Event, MessageId, Opened, Thread};
-use sealpost_testkit::{Party, PartyDisk, World};
+use sealpost_testkit::{Party, PartyDisk, World, open_database};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -33,6 +33,7 @@ async fn main() {
     talk().await;
     backlog().await;
     history().await;
+    threads().await;
 }
 
 /// One message after the other, each waited for.
@@ -162,6 +163,40 @@ async fn history() {
         opens.push(took);
     }
     print("open with 100,000 messages", &percentiles(opens));
+}
+
+/// A page of a list of threads, however many there are.
+async fn threads() {
+    for count in [10, 1_000, 10_000] {
+        let world = World::start().await;
+        let ada = world.party("ada").await;
+        let disk = ada.close().await;
+        fill(&disk, count);
+        let ada = disk.open().await;
+        let pages = repeat(200, async || {
+            ada.client.thread_page(None, 50).await.expect("a page");
+        })
+        .await;
+        print(&format!("page of 50 of {count} threads"), &percentiles(pages));
+    }
+}
+
+/// Threads with ten messages each, without people who would write them.
+fn fill(disk: &PartyDisk, threads: u32) {
+    let database = open_database(disk.database(), &disk.key());
+    let made = database.execute_batch(&format!(
+        "BEGIN;
+         CREATE TEMP TABLE n AS WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {threads})
+            SELECT n, CAST(unhex(printf('%032x', n)) AS BLOB) AS name FROM n;
+         INSERT INTO contact SELECT name, 0 FROM n;
+         INSERT INTO thread (thread_id, peer, roster_version, created, activity, accepted, unread)
+            SELECT name, name, 1, n, n, 1, 10 FROM n;
+         INSERT INTO message (thread_id, content_id, author, device, kind, body, sent, server_seq, position, state)
+            SELECT a.name, CAST(unhex(printf('%016x%016x', a.n, b.n)) AS BLOB), a.name, 1, 1, x'520568656c6c6f', b.n, b.n, b.n, 10
+            FROM n AS a JOIN n AS b ON b.n <= 10;
+         COMMIT;"
+    ));
+    made.expect("threads");
 }
 
 async fn open_and_close(disk: PartyDisk) -> (Duration, PartyDisk) {

@@ -82,6 +82,11 @@ impl Context {
         self.env.now_ms().saturating_add_signed(self.relay_clock.offset_ms.load(Ordering::Relaxed))
     }
 
+    /// The relay's time that an `hlc` of it stands for, in milliseconds: what is later than now is not believed.
+    pub(crate) fn time_of_hlc(&self, hlc: u64) -> u64 {
+        (hlc >> 16).min(self.server_now_ms())
+    }
+
     /// The relay said what time it is; returns the offset, to be stored.
     pub(crate) fn learn_server_time(&self, server_time_ms: u64) -> i64 {
         let now_ms = self.env.now_ms();

@@ -82,6 +82,7 @@ pub(crate) async fn mark_read(ctx: &Context, thread: ThreadId, up_to: MessageId)
         for (id, _) in &unread {
             tx.set_seen_by_us(*id)?;
         }
+        tx.count_unread(thread)?;
         let ids: Vec<_> = unread.into_iter().filter_map(|(_, content_id)| content_id).collect();
         queue_receipts(&ctx_ids, tx, thread, ReceiptKind::Read, &ids)
     });

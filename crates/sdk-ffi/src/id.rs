@@ -1,6 +1,6 @@
 //! Identifiers. They cross as text and numbers: an app stores them, compares them, shows them in a code to scan.
 
-pub use sealpost_core::{Cursor, MessageId, ThreadId, UserId};
+pub use sealpost_core::{Cursor, MessageId, ThreadCursor, ThreadId, UserId};
 
 use crate::SealpostError;
 
@@ -26,6 +26,14 @@ uniffi::custom_type!(
     remote,
     lower: |cursor| cursor.to_string(),
     try_lift: |text| Ok(text.parse().map_err(|_| SealpostError::invalid("before"))?),
+});
+
+uniffi::custom_type!(
+    /// Where a page of the list of threads ends, and the next one begins.
+    ThreadCursor, String, {
+    remote,
+    lower: |cursor| cursor.to_string(),
+    try_lift: |text| Ok(text.parse().map_err(|_| SealpostError::invalid("after"))?),
 });
 
 uniffi::custom_type!(

@@ -37,14 +37,14 @@ pub use client::{Client, ConnectionState, TrustState};
 pub use config::Config;
 pub use error::{OfflineReason, SealpostError, StorageReason};
 pub use event::Event;
-pub use id::{Cursor, MessageId, ThreadId, UserId};
+pub use id::{Cursor, MessageId, ThreadCursor, ThreadId, UserId};
 pub use log::{LogLevel, LogLine, Logger, set_logger};
 pub use message::{Delivery, Direction, FailReason, Message, MessageBody, UndecryptableCause};
 pub use overview::Overview;
 pub use push::{Fetched, fetch_for_push};
 pub use registration::{Opened, Registration, open_account};
 pub use subscription::{ArrivalSubscription, Change, ClientSubscription, ThreadSubscription};
-pub use thread::{Page, Thread, ThreadSummary};
+pub use thread::{Page, Thread, ThreadPage, ThreadSummary};
 
 use error::Result;
 

@@ -4,6 +4,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "what goes wrong here fails a test, and says why")]
 
 mod clock;
+mod database;
 mod hostile;
 mod http;
 mod party;
@@ -13,6 +14,7 @@ mod root;
 mod world;
 
 pub use clock::ManualClock;
+pub use database::open_database;
 pub use hostile::{Hostile, Hostility};
 pub use party::{Party, PartyDisk, history, texts};
 pub use proxy::{Honest, Loss, Meddle, Proxy, SocketMessage};

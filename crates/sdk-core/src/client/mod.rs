@@ -21,12 +21,11 @@ use crate::error::{Error, Result};
 use crate::event::{ConnectionState, Events};
 use crate::id::{DeviceId, ThreadId, UserId};
 use crate::message::Message;
-use crate::store::Registered;
+use crate::store::{Registered, ThreadCursor};
 use crate::sync::{State, Tasks};
-use crate::view::feed::Feed;
+use crate::view::PAGE;
+use crate::view::feed::{Feed, ThreadPage};
 
-/// Messages in a page, unless asked otherwise.
-pub const PAGE: u32 = 50;
 /// Most messages in a page.
 const MAX_PAGE: u32 = 500;
 
@@ -75,13 +74,24 @@ impl Client {
         Ok(Thread::new(self.clone(), found))
     }
 
-    /// Every thread, the one with the newest message first.
+    /// The first [`PAGE`] threads, the one with the newest message first.
     ///
     /// # Errors
     /// [`Error::Storage`].
     pub async fn threads(&self) -> Result<Vec<Thread>> {
-        let threads = self.inner.ctx.store.read(|rows| rows.threads()).await?;
-        Ok(threads.into_iter().map(|thread| Thread::new(self.clone(), thread)).collect())
+        let read = self.inner.ctx.store.read(|rows| rows.thread_page(None, PAGE)).await;
+        let (threads, _) = read?;
+        Ok(threads.into_iter().map(|listed| Thread::new(self.clone(), listed.thread)).collect())
+    }
+
+    /// A page of the list of threads, with what a list shows of each: up to `limit` (at most 500), from the first on or behind
+    /// another page. A thread that moves up meanwhile may be on neither.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub async fn thread_page(&self, after: Option<ThreadCursor>, limit: u32) -> Result<ThreadPage> {
+        let limit = limit.clamp(1, MAX_PAGE);
+        self.inner.ctx.store.read(move |rows| ThreadPage::read(rows, after, limit)).await
     }
 
     /// A thread that is known here.

@@ -1,12 +1,13 @@
 //! The handle of a thread.
 
-use super::{Client, Contact, MAX_PAGE, PAGE};
+use super::{Client, Contact, MAX_PAGE};
 use crate::context::Context;
 use crate::error::Result;
 use crate::id::{MessageId, ThreadId, UserId};
 use crate::message::Message;
 use crate::store::Cursor;
 use crate::thread;
+use crate::view::PAGE;
 use crate::view::arrivals::Arrivals;
 use crate::view::timeline::Timeline;
 

@@ -13,6 +13,8 @@ pub(super) struct Envelope {
     pub(super) thread: ThreadId,
     pub(super) server_seq: u64,
     pub(super) epoch: u64,
+    /// When the relay stored it, by its clock, in milliseconds.
+    server_ms: u64,
     pub(super) sender: UserId,
     pub(super) sender_device: DeviceId,
     pub(super) roster_version: u64,
@@ -30,7 +32,11 @@ pub(super) fn place(deliver: &wire::Deliver) -> Result<EnvelopeId, InvalidId> {
 }
 
 impl Envelope {
-    pub(super) fn parse(place: EnvelopeId, deliver: wire::Deliver) -> Result<Self, InvalidId> {
+    pub(super) fn parse(
+        place: EnvelopeId,
+        deliver: wire::Deliver,
+        server_ms: u64,
+    ) -> Result<Self, InvalidId> {
         // No honest relay counts this far.
         if [place.server_seq, deliver.epoch, deliver.roster_version].iter().any(|count| *count > MAX_COUNT) {
             return Err(InvalidId);
@@ -39,6 +45,7 @@ impl Envelope {
             thread: place.thread,
             server_seq: place.server_seq,
             epoch: deliver.epoch,
+            server_ms,
             sender: UserId::from_slice(&deliver.sender_user_id)?,
             sender_device: DeviceId::new(deliver.sender_device_id)?,
             client_msg_id: ClientMsgId::from_slice(&deliver.client_msg_id)?,
@@ -61,6 +68,7 @@ impl Envelope {
             what,
             // The database counts in signed numbers; a time beyond them is a lie in any case.
             sent_ms: if sent_ms > MAX_TIME { MAX_TIME } else { sent_ms },
+            server_ms: self.server_ms,
             epoch: self.epoch,
             server_seq: self.server_seq,
         }

@@ -51,7 +51,8 @@ pub(crate) async fn receive(ctx: &Context, batch: Vec<wire::Deliver>) -> Result<
                 tracing::warn!("the relay delivered an envelope without a place");
                 continue;
             };
-            match Envelope::parse(place, deliver) {
+            let server_ms = ctx_in_tx.time_of_hlc(deliver.hlc);
+            match Envelope::parse(place, deliver, server_ms) {
                 Ok(envelope) => batch_work.handle_or_park(&envelope, &mut rng)?,
                 Err(InvalidId) => tracing::warn!("the relay delivered an envelope without a sender"),
             }

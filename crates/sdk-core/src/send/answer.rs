@@ -53,7 +53,13 @@ pub(super) fn judge(ctx: &Context, entry: &Sealed, answer: transport::Result<wir
         settled(Settlement::Later { due_ms }, Flow::Stop)
     };
     match answer {
-        Ok(ack) => settled(Settlement::Accepted { epoch: ack.epoch, server_seq: ack.server_seq }, Flow::GoOn),
+        Ok(ack) => {
+            let server_ms = ctx.time_of_hlc(ack.hlc);
+            settled(
+                Settlement::Accepted { epoch: ack.epoch, server_seq: ack.server_seq, server_ms },
+                Flow::GoOn,
+            )
+        }
         // It waits until the other side accepts the thread, and so do those behind it. The same bytes are tried again
         // for as long as the relay takes their id.
         Err(transport::Error::Refused(refusal)) if refusal.reason == reason::NOT_ACCEPTED => {

@@ -61,6 +61,8 @@ pub(crate) struct NewIncoming {
     pub(crate) device: DeviceId,
     pub(crate) what: Arrived,
     pub(crate) sent_ms: u64,
+    /// When the relay stored it, by its clock.
+    pub(crate) server_ms: u64,
     pub(crate) epoch: u64,
     pub(crate) server_seq: u64,
 }
@@ -181,7 +183,9 @@ impl Tx<'_> {
                 STATE_QUEUED,
             ],
         )?;
-        Ok(MessageId(self.connection.last_insert_rowid()))
+        let id = MessageId(self.connection.last_insert_rowid());
+        self.note_activity(new.thread, new.sent_ms)?;
+        Ok(id)
     }
 
     /// A message of ours has its place in the thread; the state that it is in now.
@@ -213,6 +217,10 @@ impl Tx<'_> {
             ],
         )?;
         let id = MessageId(self.connection.last_insert_rowid());
+        self.change_one(
+            "UPDATE thread SET unread = unread + 1, activity = max(activity, ?2) WHERE thread_id = ?1",
+            params![new.thread.as_bytes(), to_sql(new.server_ms)?],
+        )?;
         if let Some(message) = self.message(id)? {
             self.emit(Event::MessageAdded(message));
         }
@@ -240,12 +248,14 @@ impl Tx<'_> {
             ],
         )?;
         self.index_late(id)?;
+        self.count_unread(new.thread)?;
         self.emit_changed(id)
     }
 
     /// Removes what stood for something that could not be opened.
     pub(crate) fn remove_placeholder(&mut self, thread: ThreadId, id: MessageId) -> Result<()> {
         self.change_one("DELETE FROM message WHERE id = ?1 AND kind = 2", [id.0])?;
+        self.count_unread(thread)?;
         self.emit(Event::MessageRemoved { thread, id });
         Ok(())
     }

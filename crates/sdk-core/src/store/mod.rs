@@ -38,6 +38,7 @@ use crate::event::{Event, EventBus};
 pub(crate) use account::{Account, Registered, Tokens};
 pub use contact::TrustState;
 pub use message::Cursor;
+pub use thread::ThreadCursor;
 
 pub(crate) use contact::Device;
 pub(crate) use message::{Arrived, NewIncoming};
@@ -45,7 +46,7 @@ pub(crate) use outgoing::{Entry, NewOutgoing, Outgoing, OutgoingId, Parcel, Sett
 pub(crate) use parked::{CiphertextId, Told};
 pub(crate) use pre_key::PreKeys;
 pub(crate) use session::PeerSessions;
-pub(crate) use thread::{Gap, Thread};
+pub(crate) use thread::{Gap, Listed, Thread};
 
 use lock::{Claim, Lock};
 use readers::Readers;

@@ -71,7 +71,7 @@ pub(crate) enum Entry {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Settlement {
     /// The relay has it on disk.
-    Accepted { epoch: u64, server_seq: u64 },
+    Accepted { epoch: u64, server_seq: u64, server_ms: u64 },
     /// The relay refused the parcel and stored nothing: to be sealed anew.
     Requeue,
     /// The relay stored nothing, and does not take the parcel for its age: to be sealed anew, at this local time.
@@ -209,8 +209,8 @@ impl Tx<'_> {
         settlement: Settlement,
     ) -> Result<()> {
         let Some((lane, message)) = self.pending(id)? else { return Ok(()) };
-        if let Settlement::Accepted { epoch, server_seq } = settlement {
-            return self.settle_accepted(id, lane, message, epoch, server_seq);
+        if let Settlement::Accepted { epoch, server_seq, server_ms } = settlement {
+            return self.settle_accepted((id, lane, message), (epoch, server_seq), server_ms);
         }
         if !self.is_still(id, submitted)? {
             return Ok(());
@@ -380,11 +380,9 @@ impl Tx<'_> {
 
     fn settle_accepted(
         &mut self,
-        id: OutgoingId,
-        lane: ThreadId,
-        message: Option<MessageId>,
-        epoch: u64,
-        server_seq: u64,
+        (id, lane, message): (OutgoingId, ThreadId, Option<MessageId>),
+        (epoch, server_seq): (u64, u64),
+        server_ms: u64,
     ) -> Result<()> {
         if self.is_past(epoch)? {
             return Err(Offline::Unreachable.into());
@@ -392,6 +390,7 @@ impl Tx<'_> {
         self.account_for(lane, epoch, server_seq)?;
         let Some(message) = message else { return self.remove_outgoing(id, lane) };
         let state = self.accept_message(message, epoch, server_seq)?;
+        self.set_activity(lane, server_ms)?;
         // The parcel is kept until the other side has the message, in case the relay loses it; unless it has it already.
         if state >= STATE_DELIVERED {
             self.change_one("DELETE FROM outgoing WHERE id = ?1", [id.0])?;

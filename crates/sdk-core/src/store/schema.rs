@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::error::{Error, Result, Storage};
 
 /// Each brings the schema from version n to n + 1; the version is SQLite's `user_version`.
-const MIGRATIONS: [&str; 6] = [V1, V2, V3, V4, V5, V6];
+const MIGRATIONS: [&str; 7] = [V1, V2, V3, V4, V5, V6, V7];
 
 /// Brings the file to the newest version, under the lock between processes.
 ///
@@ -324,6 +324,23 @@ CREATE INDEX message_page   ON message (thread_id, position, id);
 CREATE INDEX message_unread ON message (thread_id, id) WHERE state = 10;
 ";
 
+/// A list of threads is a page of an index. The order is by the relay's time of the newest message, as far as it is known.
+const V7: &str = "
+ALTER TABLE thread ADD COLUMN kind INTEGER NOT NULL DEFAULT 1;      -- 1 direct
+ALTER TABLE thread ADD COLUMN activity INTEGER NOT NULL DEFAULT 0;  -- when its newest message came to be, by the relay
+ALTER TABLE thread ADD COLUMN unread INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE thread ADD COLUMN archived INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE thread ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;
+
+-- Of messages from before, only their senders' clocks are known.
+UPDATE thread SET
+    activity = coalesce((SELECT min(sent, CAST(unixepoch('subsec') * 1000 AS INTEGER)) FROM message
+        WHERE message.thread_id = thread.thread_id ORDER BY position DESC, id DESC LIMIT 1), created),
+    unread = (SELECT count(*) FROM message WHERE message.thread_id = thread.thread_id AND state = 10);
+
+CREATE INDEX thread_list ON thread (archived, pinned, activity, thread_id);
+";
+
 #[cfg(test)]
 mod tests {
     use rusqlite::params;
@@ -344,10 +361,10 @@ mod tests {
     #[test]
     fn a_newer_database_is_refused_and_left_alone() {
         let mut connection = Connection::open_in_memory().unwrap();
-        connection.pragma_update(None, "user_version", 7).unwrap();
+        connection.pragma_update(None, "user_version", 99).unwrap();
         assert_eq!(
             migrate(&mut connection).unwrap_err(),
-            Error::Storage(Storage::Newer { found: 7, known: 6 })
+            Error::Storage(Storage::Newer { found: 99, known: 7 })
         );
         let tables: i64 =
             connection.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0)).unwrap();

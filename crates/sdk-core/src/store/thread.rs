@@ -4,12 +4,16 @@
 //! are accounted for; places beyond it wait in `seen_ahead` until the ones between arrive. What lies between is a
 //! gap, to be fetched.
 
+use std::fmt;
+use std::str::FromStr;
+
 use rusqlite::{OptionalExtension as _, params};
 
 use super::{Rows, Tx, from_sql, to_sql};
 use crate::error::Result;
 use crate::event::Event;
-use crate::id::{ThreadId, UserId};
+use crate::id::{InvalidId, ThreadId, UserId};
+use crate::message::Message;
 
 /// A direct thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +21,42 @@ pub(crate) struct Thread {
     pub(crate) id: ThreadId,
     pub(crate) peer: UserId,
     pub(crate) roster_version: u64,
+}
+
+/// A thread in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Listed {
+    pub(crate) thread: Thread,
+    pub(crate) activity_ms: u64,
+    pub(crate) unread: u64,
+    pub(crate) newest: Option<Message>,
+}
+
+/// Where a page of the list of threads ends, and the next one begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ThreadCursor {
+    pinned: i64,
+    activity: i64,
+    thread: [u8; 16],
+}
+
+/// A text without meaning to others, for those who cannot hold a [`ThreadCursor`].
+impl fmt::Display for ThreadCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.pinned, self.activity, ThreadId::from_bytes(self.thread))
+    }
+}
+
+impl FromStr for ThreadCursor {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let mut parts = text.splitn(3, '.');
+        let mut part = || parts.next().ok_or(InvalidId);
+        let number = |text: &str| text.parse().map_err(|_| InvalidId);
+        let (pinned, activity) = (number(part()?)?, number(part()?)?);
+        Ok(Self { pinned, activity, thread: *part()?.parse::<ThreadId>()?.as_bytes() })
+    }
 }
 
 /// Places that are missing, both ends included.
@@ -41,14 +81,44 @@ impl Rows<'_> {
         self.one_thread(sql, peer.as_bytes())
     }
 
-    /// Every thread, the one with the newest message first.
+    /// Every thread, in any order.
     pub(crate) fn threads(&self) -> Result<Vec<Thread>> {
-        let sql = "SELECT thread_id, peer, roster_version FROM thread AS t
-                   ORDER BY (SELECT sent FROM message AS m WHERE m.thread_id = t.thread_id AND m.kind <> 3
-                             ORDER BY position DESC, id DESC LIMIT 1) DESC";
+        let sql = "SELECT thread_id, peer, roster_version FROM thread";
         let mut statement = self.connection.prepare_cached(sql)?;
         let rows = statement.query_map([], thread_columns)?;
         rows.map(|row| to_thread(row?)).collect()
+    }
+
+    /// Up to `limit` threads behind a cursor (or from the first on), the one with the newest message first, and the cursor of the
+    /// next page.
+    pub(crate) fn thread_page(
+        &self,
+        after: Option<ThreadCursor>,
+        limit: u32,
+    ) -> Result<(Vec<Listed>, Option<ThreadCursor>)> {
+        const FIRST: ThreadCursor = ThreadCursor { pinned: i64::MAX, activity: i64::MAX, thread: [0xff; 16] };
+        let ThreadCursor { pinned, activity, thread } = after.unwrap_or(FIRST);
+        let sql = "SELECT thread_id, peer, roster_version, pinned, activity, unread FROM thread
+                   WHERE archived = 0 AND (pinned, activity, thread_id) < (?1, ?2, ?3)
+                   ORDER BY pinned DESC, activity DESC, thread_id DESC LIMIT ?4";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map(params![pinned, activity, thread, limit], |row| {
+            Ok((thread_columns(row)?, row.get(3)?, row.get::<_, i64>(4)?, row.get::<_, i64>(5)?))
+        })?;
+        let (mut threads, mut last) = (Vec::new(), None);
+        for row in rows {
+            let (columns, pinned, activity, unread) = row?;
+            let thread = to_thread(columns)?;
+            last = Some(ThreadCursor { pinned, activity, thread: *thread.id.as_bytes() });
+            threads.push(Listed {
+                newest: self.page(thread.id, None, 1)?.0.pop(),
+                activity_ms: from_sql(activity)?,
+                unread: from_sql(unread)?,
+                thread,
+            });
+        }
+        let is_full = u32::try_from(threads.len()).is_ok_and(|len| len == limit);
+        Ok((threads, last.filter(|_| is_full)))
     }
 
     /// Threads of which the relay may not know that we accept them.
@@ -103,7 +173,7 @@ impl Tx<'_> {
         let Thread { id, peer, roster_version } = thread;
         self.ensure_contact(peer)?;
         let added = self.change(
-            "INSERT INTO thread (thread_id, peer, roster_version, created) VALUES (?1, ?2, ?3, ?4)
+            "INSERT INTO thread (thread_id, peer, roster_version, created, activity) VALUES (?1, ?2, ?3, ?4, ?4)
              ON CONFLICT (thread_id) DO NOTHING",
             params![id.as_bytes(), peer.as_bytes(), to_sql(roster_version)?, to_sql(now_ms)?],
         )?;
@@ -111,6 +181,31 @@ impl Tx<'_> {
             self.emit(Event::ThreadAdded(id));
         }
         Ok(())
+    }
+
+    /// A message is new in the thread, at this time by the relay, as far as it is known: the thread moves up.
+    pub(super) fn note_activity(&mut self, thread: ThreadId, at_ms: u64) -> Result<()> {
+        self.change_one(
+            "UPDATE thread SET activity = max(activity, ?2) WHERE thread_id = ?1",
+            params![thread.as_bytes(), to_sql(at_ms)?],
+        )
+    }
+
+    /// The relay has a message of ours, at this time, which is now: nothing in the thread is newer, whatever a clock said.
+    pub(super) fn set_activity(&mut self, thread: ThreadId, now_ms: u64) -> Result<()> {
+        self.change_one(
+            "UPDATE thread SET activity = ?2 WHERE thread_id = ?1",
+            params![thread.as_bytes(), to_sql(now_ms)?],
+        )
+    }
+
+    /// Counts what is unread in the thread.
+    pub(crate) fn count_unread(&mut self, thread: ThreadId) -> Result<()> {
+        self.change_one(
+            "UPDATE thread SET unread = (SELECT count(*) FROM message WHERE thread_id = ?1 AND state = 10)
+             WHERE thread_id = ?1",
+            [thread.as_bytes()],
+        )
     }
 
     /// The relay knows that we accept the thread: we have opened it there, or it has answered.

@@ -2,12 +2,14 @@
 
 use tokio::sync::watch;
 
+use super::PAGE;
 use super::watch::{Next, Watch};
 use crate::context::Context;
 use crate::error::Result;
 use crate::event::{ConnectionState, Event};
 use crate::id::{ThreadId, UserId};
-use crate::store::{Rows, WeakStore};
+use crate::message::Message;
+use crate::store::{Listed, Rows, ThreadCursor, WeakStore};
 use crate::sync::State;
 
 /// What a list of threads shows.
@@ -15,18 +17,47 @@ use crate::sync::State;
 pub struct Overview {
     /// The connection.
     pub connection: ConnectionState,
-    /// Every thread, the one with the newest message first.
+    /// The first [`PAGE`](crate::PAGE) threads, the one with the newest message first.
     pub threads: Vec<ThreadSummary>,
+    /// Where the next page of them begins; none when there is none.
+    pub next: Option<ThreadCursor>,
 }
 
 /// A thread in a list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ThreadSummary {
     /// What names it.
     pub id: ThreadId,
     /// The other member.
     pub peer: UserId,
+    /// When its newest message came to be, by the relay's clock, in milliseconds since the Unix epoch: what the list is
+    /// ordered by.
+    pub activity_ms: u64,
+    /// How many messages in it are unread.
+    pub unread: u64,
+    /// Its newest message; none in a new thread.
+    pub newest: Option<Message>,
+}
+
+/// A part of the list of threads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ThreadPage {
+    /// The one with the newest message first.
+    pub threads: Vec<ThreadSummary>,
+    /// Where the next page begins; none when there is none.
+    pub next: Option<ThreadCursor>,
+}
+
+impl ThreadPage {
+    pub(crate) fn read(rows: &Rows<'_>, after: Option<ThreadCursor>, limit: u32) -> Result<Self> {
+        let (threads, next) = rows.thread_page(after, limit)?;
+        let threads = threads.into_iter().map(|listed| {
+            let Listed { thread, activity_ms, unread, newest } = listed;
+            ThreadSummary { id: thread.id, peer: thread.peer, activity_ms, unread, newest }
+        });
+        Ok(Self { threads: threads.collect(), next })
+    }
 }
 
 /// What is new in a [`Feed`].
@@ -62,8 +93,8 @@ impl Feed {
         match self.watch.next().await? {
             Next::Event(event) => Some(Ok(Update::Event(event))),
             Next::Look => {
-                let threads = self.watch.look_when_open(&self.store, summaries).await?;
-                Some(threads.map(|threads| Update::Snapshot(self.overview(threads))))
+                let page = self.watch.look_when_open(&self.store, first_page).await?;
+                Some(page.map(|page| Update::Snapshot(self.overview(page))))
             }
         }
     }
@@ -90,8 +121,8 @@ impl Feed {
     /// [`Error::Storage`](crate::Error::Storage); [`Error::Misuse`](crate::Error::Misuse) while the client is suspended,
     /// or when it is gone.
     pub async fn snapshot(&mut self) -> Result<Overview> {
-        let threads = self.watch.look(&self.store, summaries).await?;
-        Ok(self.overview(threads))
+        let page = self.watch.look(&self.store, first_page).await?;
+        Ok(self.overview(page))
     }
 
     /// The next update will be a fresh snapshot.
@@ -99,12 +130,12 @@ impl Feed {
         self.watch.look_again();
     }
 
-    fn overview(&self, threads: Vec<ThreadSummary>) -> Overview {
-        Overview { connection: *self.connection.borrow(), threads }
+    fn overview(&self, page: ThreadPage) -> Overview {
+        let ThreadPage { threads, next } = page;
+        Overview { connection: *self.connection.borrow(), threads, next }
     }
 }
 
-fn summaries(rows: &Rows<'_>) -> Result<Vec<ThreadSummary>> {
-    let threads = rows.threads()?.into_iter();
-    Ok(threads.map(|thread| ThreadSummary { id: thread.id, peer: thread.peer }).collect())
+fn first_page(rows: &Rows<'_>) -> Result<ThreadPage> {
+    ThreadPage::read(rows, None, PAGE)
 }

@@ -12,7 +12,8 @@ pub use connection::ConnectionState;
 pub use contact::TrustState;
 
 use crate::{
-    CancelToken, ClientSubscription, Message, Result, Thread, ThreadId, ThreadSummary, UserId, runtime,
+    CancelToken, ClientSubscription, Message, Result, Thread, ThreadCursor, ThreadId, ThreadPage,
+    ThreadSummary, UserId, runtime,
 };
 
 /// A registered device: its threads, its contacts, its connection. Threads that come from it keep it alive; end it with
@@ -56,13 +57,24 @@ impl Client {
         runtime::run(async move { Ok(Thread::new(core.thread(id).await?, ended)) }).await
     }
 
-    /// Every thread, the one with the newest message first.
+    /// The first 50 threads, the one with the newest message first, with what a list shows of each.
     ///
     /// Throws `Storage`.
     pub async fn threads(&self) -> Result<Vec<ThreadSummary>> {
         let core = self.core.clone();
-        let threads = runtime::run(async move { Ok(core.threads().await?) }).await?;
-        Ok(threads.iter().map(ThreadSummary::from).collect())
+        let page = runtime::run(async move { Ok(core.thread_page(None, core::PAGE).await?) }).await?;
+        Ok(ThreadPage::from(page).threads)
+    }
+
+    /// A page of the list of threads: up to `limit` (500 at most), from the first on or after another page. A thread that moves
+    /// up meanwhile may be on neither.
+    ///
+    /// Throws `Storage`.
+    #[uniffi::method(default(after = None, limit = 50))]
+    pub async fn thread_page(&self, after: Option<ThreadCursor>, limit: u32) -> Result<ThreadPage> {
+        let core = self.core.clone();
+        let page = runtime::run(async move { Ok(core.thread_page(after, limit).await?) }).await?;
+        Ok(page.into())
     }
 
     /// Messages with words that begin with the given ones, newest first, 500 at most. What arrived a moment ago may be

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use sealpost_core as core;
 
 pub use page::Page;
-pub use summary::ThreadSummary;
+pub use summary::{ThreadPage, ThreadSummary};
 
 use crate::{
     ArrivalSubscription, CancelToken, Cursor, Message, MessageId, Result, ThreadId, ThreadSubscription,

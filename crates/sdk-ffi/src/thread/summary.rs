@@ -2,7 +2,7 @@
 
 use sealpost_core as core;
 
-use crate::{ThreadId, UserId};
+use crate::{Message, ThreadCursor, ThreadId, UserId};
 
 /// A thread in a list.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
@@ -11,16 +11,37 @@ pub struct ThreadSummary {
     pub id: ThreadId,
     /// The other member.
     pub peer: UserId,
+    /// When its newest message came to be, by the relay's clock, in milliseconds since the Unix epoch: what the list is ordered by.
+    pub activity_ms: u64,
+    /// How many messages in it are unread.
+    pub unread: u64,
+    /// Its newest message; none in a new thread.
+    pub newest: Option<Message>,
+}
+
+/// A part of the list of threads.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct ThreadPage {
+    /// The one with the newest message first.
+    pub threads: Vec<ThreadSummary>,
+    /// Where the next page begins; none when there is none.
+    pub next: Option<ThreadCursor>,
 }
 
 impl From<core::ThreadSummary> for ThreadSummary {
     fn from(thread: core::ThreadSummary) -> Self {
-        Self { id: thread.id, peer: thread.peer }
+        Self {
+            id: thread.id,
+            peer: thread.peer,
+            activity_ms: thread.activity_ms,
+            unread: thread.unread,
+            newest: thread.newest.map(Message::from),
+        }
     }
 }
 
-impl From<&core::Thread> for ThreadSummary {
-    fn from(thread: &core::Thread) -> Self {
-        Self { id: thread.id(), peer: thread.peer().user_id() }
+impl From<core::ThreadPage> for ThreadPage {
+    fn from(page: core::ThreadPage) -> Self {
+        Self { threads: page.threads.into_iter().map(ThreadSummary::from).collect(), next: page.next }
     }
 }

@@ -12,6 +12,7 @@ pub(super) fn incoming(text: &str, server_seq: u64) -> NewIncoming {
         device: DeviceId::PRIMARY,
         what: Arrived::Content(fresh_id(), Body::Text(text.to_owned())),
         sent_ms: 1000,
+        server_ms: 1000,
         epoch: 1,
         server_seq,
     }
@@ -149,6 +150,11 @@ async fn lists_use_their_indexes() {
             "INTEGER PRIMARY KEY (rowid>?)",
         ),
         ("SELECT coalesce(max(id), 0) FROM message", "SEARCH message"),
+        (
+            "SELECT thread_id FROM thread WHERE archived = 0 AND (pinned, activity, thread_id) < (1, 2, x'00')
+             ORDER BY pinned DESC, activity DESC, thread_id DESC LIMIT 50",
+            "thread_list",
+        ),
     ];
     for (sql, index) in plans {
         let plan = fixture.store.read(move |rows| {

@@ -32,7 +32,7 @@ impl Fixture {
     }
 
     async fn accept(&self, id: MessageId, server_seq: u64) {
-        self.settle(id, Settlement::Accepted { epoch: 1, server_seq }).await;
+        self.settle(id, Settlement::Accepted { epoch: 1, server_seq, server_ms: 2000 }).await;
     }
 
     /// What is to leave in the thread: texts, and whether sealed.
@@ -180,7 +180,7 @@ async fn our_receipts_leave_like_messages_and_are_seen_by_nobody() {
     let name = parcel.client_msg_id;
     let work = fixture.store.write(move |tx| {
         tx.set_sealed(receipt.id, parcel, 1000).map(drop)?;
-        tx.settle(receipt.id, Some(name), Settlement::Accepted { epoch: 1, server_seq: 1 })
+        tx.settle(receipt.id, Some(name), Settlement::Accepted { epoch: 1, server_seq: 1, server_ms: 2000 })
     });
     work.await.unwrap();
     assert_eq!(fixture.lane().await, []);
@@ -216,7 +216,7 @@ async fn an_answer_from_before_a_restore_of_the_relay_is_none() {
     });
     assert_eq!(work.await, Ok(0));
     let settle = |epoch| {
-        let accepted = Settlement::Accepted { epoch, server_seq: 1 };
+        let accepted = Settlement::Accepted { epoch, server_seq: 1, server_ms: 2000 };
         fixture.store.write(move |tx| tx.settle(entry, ours, accepted))
     };
     assert_eq!(settle(1).await, Err(Error::Offline(Offline::Unreachable)));

@@ -47,6 +47,7 @@ fn a_statement_is_prepared_once() {
         tx.note_given_out(KeyCounts { ec: round, kem: round }, 1).unwrap();
         tx.forget_old_pre_keys(u64::from(round)).unwrap();
         rows.page(THREAD, None, 1 + round).unwrap();
+        rows.thread_page(None, 1 + round).unwrap();
         rows.arrived_after(THREAD, MessageId(0), 1 + round).unwrap();
         rows.entries(THREAD, 1 + round).unwrap();
         rows.due_lanes(u64::from(round), 1 + round as usize).unwrap();

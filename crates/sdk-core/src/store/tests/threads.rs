@@ -2,8 +2,10 @@
 
 use proptest::prelude::*;
 
+use super::messages::incoming;
 use super::*;
-use crate::store::{Gap, Parcel};
+use crate::message::MessageBody;
+use crate::store::{Gap, NewIncoming, Parcel, Settlement, ThreadCursor};
 
 async fn account_for(fixture: &Fixture, epoch: u64, places: &'static [u64]) {
     let work = fixture
@@ -120,4 +122,72 @@ async fn what_is_missing_up_to_the_end_of_a_thread_is_told_hole_by_hole() {
     fixture.store.write(|tx| tx.account_for(THREAD, 1, 10)).await.unwrap();
     let gaps = fixture.store.read(|rows| rows.gaps()).await.unwrap();
     assert_eq!(gaps.iter().map(|gap| (gap.first, gap.last)).collect::<Vec<_>>(), [(9, 9)]);
+}
+
+#[tokio::test]
+async fn the_list_of_threads_follows_the_time_of_the_relay_page_by_page() {
+    let fixture = Fixture::new().await;
+    let thread = |n: u8| ThreadId::from_bytes([n; 16]);
+    let work = fixture.store.write(move |tx| {
+        for n in 10..20 {
+            tx.put_thread(Thread { id: thread(n), peer: UserId::from_bytes([n; 16]), roster_version: 1 }, 5)?;
+        }
+        // Whatever its sender says, what has come last stands first.
+        for (n, sent_ms, server_ms) in [(12, u64::MAX >> 1, 3000), (15, 0, 5000), (11, 9000, 4000)] {
+            let new = NewIncoming { thread: thread(n), sent_ms, server_ms, ..incoming("hello", 1) };
+            tx.insert_incoming(&new)?;
+        }
+        tx.insert_incoming(&NewIncoming { thread: thread(15), server_ms: 4500, ..incoming("late", 2) })
+    });
+    work.await.unwrap();
+    let (mut seen, mut after) = (Vec::new(), None);
+    loop {
+        let (page, next) = fixture.store.read(move |rows| rows.thread_page(after, 4)).await.unwrap();
+        seen.extend(page);
+        after = next;
+        if after.is_none() {
+            break;
+        }
+    }
+    let order: Vec<_> = seen.iter().map(|listed| listed.thread.id.as_bytes()[0]).collect();
+    // Those without a message follow, and the oldest of all.
+    assert_eq!(order, [15, 11, 12, 19, 18, 17, 16, 14, 13, 10, 3]);
+    let first = &seen[0];
+    assert_eq!((first.unread, first.activity_ms), (2, 5000));
+    assert_eq!(first.newest.as_ref().unwrap().body, MessageBody::Text("late".into()));
+    let newest = first.newest.as_ref().unwrap().id;
+    let work = fixture.store.write(move |tx| {
+        for (id, _) in tx.unread(thread(15), newest)? {
+            tx.set_seen_by_us(id)?;
+        }
+        tx.count_unread(thread(15))
+    });
+    work.await.unwrap();
+    let (page, _) = fixture.store.read(|rows| rows.thread_page(None, 1)).await.unwrap();
+    assert_eq!(page[0].unread, 0);
+}
+
+#[tokio::test]
+async fn a_thread_that_was_written_into_with_a_wrong_clock_comes_back_to_its_place() {
+    let fixture = Fixture::new().await;
+    let new = NewOutgoing { sent_ms: 9_000_000, ..outgoing(Body::Text("from the future".into())) };
+    let id = fixture.store.write(move |tx| tx.enqueue(new)).await.unwrap().unwrap().id;
+    let activity = async || {
+        let (page, _) = fixture.store.read(|rows| rows.thread_page(None, 1)).await.unwrap();
+        page[0].activity_ms
+    };
+    assert_eq!(activity().await, 9_000_000);
+    let entry = fixture.entry(id).await;
+    let accepted = Settlement::Accepted { epoch: 1, server_seq: 1, server_ms: 2000 };
+    fixture.store.write(move |tx| tx.settle(entry, None, accepted)).await.unwrap();
+    assert_eq!(activity().await, 2000);
+}
+
+#[test]
+fn a_thread_cursor_survives_as_text() {
+    let text = format!("0.{}.{}", i64::MAX, ThreadId::from_bytes([7; 16]));
+    assert_eq!(text.parse::<ThreadCursor>().unwrap().to_string(), text);
+    for text in ["", "1", "1.2", "1.2.3", "a.2.07070707-0707-0707-0707-070707070707"] {
+        assert!(text.parse::<ThreadCursor>().is_err(), "{text}");
+    }
 }

@@ -1,0 +1,57 @@
+//! The list of threads: in which order, with what it shows, page by page.
+
+#![cfg(test)]
+
+use std::time::Duration;
+
+use sealpost_core::{MessageBody, ThreadId};
+use sealpost_testkit::{ManualClock, Party, World, eventually, history};
+
+/// The threads of somebody, the first one first, with how many messages are unread.
+async fn list(party: &Party) -> Vec<(ThreadId, u64)> {
+    let page = party.client.thread_page(None, 50).await.unwrap();
+    assert_eq!(page.next, None);
+    page.threads.iter().map(|thread| (thread.id, thread.unread)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_newest_message_stands_first_whatever_the_clock_of_its_sender_says() {
+    const YEAR_MS: u64 = 365 * 24 * 3_600_000;
+    let world = World::start().await;
+    let ben = world.party("ben").await;
+    // One who is right, one who lives in 1970, and one who is years ahead; each speaks when the one before was heard.
+    let now = ManualClock::at(1_900_000_000_000);
+    let clocks = [None, Some(ManualClock::at(1000)), Some(ManualClock::at(now.now_ms() + 20 * YEAR_MS))];
+    let mut order = Vec::new();
+    for (number, clock) in clocks.iter().enumerate() {
+        let disk = world.disk(&format!("sender {number}"));
+        let sender = match clock {
+            Some(clock) => disk.with_clock(clock).register().await,
+            None => disk.register().await,
+        };
+        let thread = sender.thread_with(&ben).await;
+        for text in ["one", "two"] {
+            thread.send_text(text).await.unwrap();
+        }
+        let found = async || {
+            list(&ben).await.iter().any(|(id, unread)| *id == thread.id() && *unread == 2).then_some(())
+        };
+        eventually("both messages", found).await;
+        order.insert(0, (thread.id(), 2));
+        assert_eq!(list(&ben).await, order);
+        // The list counts in milliseconds.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        sender.close().await;
+    }
+    let first = ben.client.thread(order[2].0).await.unwrap();
+    let newest = history(&first).await.pop().unwrap();
+    first.mark_read(newest.id).await.unwrap();
+    assert_eq!(list(&ben).await[2].1, 0);
+    // What we write moves a thread as well.
+    first.send_text("here I am").await.unwrap();
+    let page = ben.client.thread_page(None, 1).await.unwrap();
+    assert_eq!(page.threads[0].id, first.id());
+    assert_eq!(page.threads[0].newest.as_ref().unwrap().body, MessageBody::Text("here I am".to_owned()));
+    let rest = ben.client.thread_page(page.next, 10).await.unwrap();
+    assert_eq!(rest.threads.iter().map(|thread| thread.id).collect::<Vec<_>>(), [order[0].0, order[1].0]);
+}
