@@ -12,9 +12,9 @@ pub struct ThreadSummary {
     /// The other member.
     pub peer: UserId,
     /// When its newest message came to be, by the relay's clock, in milliseconds since the Unix epoch: what the list is ordered by.
-    pub activity_ms: u64,
+    pub active_at_ms: i64,
     /// How many messages in it are unread.
-    pub unread: u64,
+    pub unread: u32,
     /// Its newest message; none in a new thread.
     pub newest: Option<Message>,
 }
@@ -33,8 +33,8 @@ impl From<core::ThreadSummary> for ThreadSummary {
         Self {
             id: thread.id,
             peer: thread.peer,
-            activity_ms: thread.activity_ms,
-            unread: thread.unread,
+            active_at_ms: i64::try_from(thread.activity_ms).unwrap_or(i64::MAX),
+            unread: u32::try_from(thread.unread).unwrap_or(u32::MAX),
             newest: thread.newest.map(Message::from),
         }
     }
