@@ -21,7 +21,9 @@ fn expected(hostility: Hostility) -> Offline {
     match hostility {
         Hostility::Silent => Offline::TimedOut,
         Hostility::Closes | Hostility::Garbage => Offline::Unreachable,
-        Hostility::BadGateway => Offline::Busy(Duration::from_secs(5)),
+        Hostility::Fails | Hostility::BadGateway | Hostility::GatewayTimeout => {
+            Offline::Busy(Duration::from_secs(5))
+        }
         _ => Offline::NotARelay,
     }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError};
 
 use sealpost_protocol::{KnownKeys, SessionPolicy};
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::Instant;
 
 use crate::env::Env;
@@ -35,12 +35,12 @@ pub(crate) struct Context {
     pub(crate) policy: SessionPolicy,
     /// Wakes the dispatcher: something was queued.
     pub(crate) outbox: Arc<Notify>,
-    /// Cuts the wait before the next attempt to connect short.
-    pub(crate) reconnect: Arc<Notify>,
     /// Wakes what is looked after in the background.
     pub(crate) upkeep: Arc<Upkeep>,
     /// One exchange of tokens at a time: whoever waits finds what it brought.
     pub(crate) refreshing: Arc<Mutex<()>>,
+    /// Changes when exchanges that are under way are given up.
+    pub(crate) suspended: watch::Sender<()>,
     /// The identity keys whose bundles were good last: a device that is met again is verified in less time.
     pub(crate) known_keys: Arc<std::sync::Mutex<KnownKeys>>,
     relay_clock: Arc<RelayClock>,
@@ -69,9 +69,9 @@ impl Context {
             events,
             policy,
             outbox: Arc::default(),
-            reconnect: Arc::default(),
             upkeep: Arc::default(),
             refreshing: Arc::default(),
+            suspended: watch::Sender::new(()),
             known_keys: Arc::default(),
             relay_clock: Arc::default(),
         }

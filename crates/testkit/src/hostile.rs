@@ -31,11 +31,13 @@ pub enum Hostility {
     Fails,
     /// Answers that something behind it does not answer.
     BadGateway,
+    /// Answers that something behind it does not answer in time.
+    GatewayTimeout,
 }
 
 impl Hostility {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Silent,
         Self::Closes,
         Self::Garbage,
@@ -45,6 +47,7 @@ impl Hostility {
         Self::BrokenBody,
         Self::Fails,
         Self::BadGateway,
+        Self::GatewayTimeout,
     ];
 
     fn answer(self) -> Vec<u8> {
@@ -57,6 +60,7 @@ impl Hostility {
             Self::BrokenBody => response("200 OK", sealpost_wire::MEDIA_TYPE, &[0xff; 20]),
             Self::Fails => response("500 Internal Server Error", "text/plain", b"oops"),
             Self::BadGateway => response("502 Bad Gateway", "text/plain", b"try later"),
+            Self::GatewayTimeout => response("504 Gateway Timeout", "text/html", b"<html>too late</html>"),
         }
     }
 }

@@ -5,13 +5,15 @@
 //! finds it stored.
 
 use std::future::Future;
+use std::time::Duration;
 
 use sealpost_wire as wire;
-use tokio::sync::oneshot;
+use tokio::sync::{MutexGuard, oneshot};
+use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use crate::context::Context;
-use crate::error::{Error, Result};
+use crate::error::{Error, Offline, Result};
 use crate::fault::{self, Station};
 use crate::store::Tokens;
 use crate::transport::{self, Http};
@@ -21,6 +23,8 @@ pub(crate) type Token = Zeroizing<String>;
 
 /// A token is replaced when it has less than this left, in milliseconds.
 pub(crate) const MARGIN_MS: u64 = 60_000;
+/// How long the answer to an exchange is waited for when everything else has come to its end.
+const EXCHANGE: Duration = Duration::from_millis(1_500);
 
 /// A token that is good for a while: the one we have, or a new one.
 pub(crate) async fn access(ctx: &Context) -> Result<Token> {
@@ -39,13 +43,32 @@ pub(crate) async fn replace_refused(ctx: &Context, refused: &str) -> Result<Toke
 async fn token(ctx: &Context, will_do: impl Fn(&Tokens) -> bool + Clone + Send + 'static) -> Result<Token> {
     let (answer, answered) = oneshot::channel();
     let ctx = ctx.clone();
+    let mut suspended = ctx.suspended.subscribe();
     tokio::spawn(async move {
-        let _one_at_a_time = ctx.refreshing.lock().await;
-        if !answer.is_closed() {
-            let _ = answer.send(in_turn(&ctx, will_do).await);
+        let work = async {
+            let _one_at_a_time = ctx.refreshing.lock().await;
+            if answer.is_closed() { Ok(None) } else { in_turn(&ctx, will_do).await.map(Some) }
+        };
+        let token = tokio::select! {
+            token = work => token,
+            _ = suspended.changed() => Err(Offline::TimedOut.into()),
+        };
+        if let Some(token) = token.transpose() {
+            let _ = answer.send(token);
         }
     });
     answered.await.map_err(|_| Error::Bug("a panic while refreshing a token"))?
+}
+
+/// Lets an exchange that is under way come to its end, so that the token is stored, if that is soon. It keeps others from
+/// beginning while what it returns is held.
+pub(crate) async fn wait_for_exchange(ctx: &Context) -> Option<MutexGuard<'_, ()>> {
+    timeout(EXCHANGE, ctx.refreshing.lock()).await.ok()
+}
+
+/// Ends an exchange that is still under way: it has a name, under which the next attempt finds its answer.
+pub(crate) fn give_up_exchange(ctx: &Context) {
+    ctx.suspended.send_replace(());
 }
 
 async fn in_turn(ctx: &Context, will_do: impl Fn(&Tokens) -> bool) -> Result<Token> {
@@ -132,7 +155,6 @@ mod tests {
     use super::*;
     use crate::client::open::open;
     use crate::config::{Config, DatabaseKey};
-    use crate::error::Offline;
     use crate::id::{DeviceId, UserId};
     use crate::store::{Footprint, Registered};
 
@@ -158,7 +180,7 @@ mod tests {
         for call in &mut stopped {
             let _ = futures_util::FutureExt::now_or_never(call);
         }
-        let token = tokio::time::timeout(std::time::Duration::from_secs(60), access(&ctx)).await;
+        let token = timeout(Duration::from_secs(60), access(&ctx)).await;
         assert_eq!(token.expect("nobody waits for who has stopped").unwrap().as_str(), "stored");
     }
 

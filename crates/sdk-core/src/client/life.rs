@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use super::{Client, Inner};
+use crate::account::tokens;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::event::ConnectionState;
@@ -21,21 +22,22 @@ impl Client {
     }
 
     /// Ends the connection, lets every transaction finish, and closes the database. For an app that
-    /// goes to the background: the system may freeze or kill it from here on.
+    /// goes to the background: the system may freeze or kill it from here on. The network is waited for no longer than two
+    /// seconds, whatever it does.
     ///
     /// # Errors
     /// None today.
     pub async fn suspend(&self) -> Result<()> {
         self.finish_here(|inner| async move {
             let mut tasks = inner.tasks.lock().await;
-            // A token that is being exchanged is stored first.
-            let exchanged = inner.ctx.refreshing.lock().await;
+            let exchanged = tokens::wait_for_exchange(&inner.ctx).await;
             if let Some(tasks) = tasks.take() {
                 tasks.stop().await;
             }
             drop(exchanged);
             inner.ctx.transport.go_offline();
             inner.ctx.store.close().await;
+            tokens::give_up_exchange(&inner.ctx);
             inner.state.set(ConnectionState::Suspended);
             Ok(())
         })

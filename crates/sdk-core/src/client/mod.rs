@@ -133,12 +133,18 @@ impl Client {
         self.inner.state.get()
     }
 
-    /// The app knows that it is worth trying to connect now: there is a network again, or a person waits. Nothing
-    /// when there is a connection.
+    /// The app knows that it is worth trying to connect now: there is a network again, or another one, or a person waits.
+    /// An attempt that hangs is made anew, and what seems to be connected is put to the test: if it is dead, it is replaced
+    /// within seconds. Call it as often as the system says that the network changed; it does nothing while suspended.
     pub fn reconnect(&self) {
-        if matches!(self.connection_state(), ConnectionState::Offline) {
-            self.inner.ctx.reconnect.notify_one();
-        }
+        self.inner.ctx.transport.hint();
+    }
+
+    /// Whether a person is looking at the app. In the foreground (the default) a relay that cannot be reached is tried every
+    /// few seconds; in the background ever less often, up to every five minutes. Coming to the foreground also does
+    /// what [`reconnect`](Self::reconnect) does.
+    pub fn set_foreground(&self, foreground: bool) {
+        self.inner.ctx.transport.set_foreground(foreground);
     }
 }
 

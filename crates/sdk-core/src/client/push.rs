@@ -2,20 +2,15 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::time::Duration;
-
-use tokio::time::timeout;
 
 use super::open::open;
+use crate::account::tokens;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::event::{ConnectionState, Event, Events, Lagged};
 use crate::message::{Direction, Message};
 use crate::store::Footprint;
 use crate::sync::{State, Tasks};
-
-/// How long the answer to an exchange of tokens is waited for, once there is nothing else to wait for.
-const EXCHANGE: Duration = Duration::from_secs(2);
 
 /// What a push notification brought.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,13 +39,12 @@ pub async fn fetch_for_push(config: Config, until: impl Future<Output = ()>) -> 
             let mut news = News { events: ctx.events.subscribe(), messages: Vec::new() };
             let tasks = Tasks::start_connection(&ctx, &State::new(ctx.events.clone()));
             let fetched = news.follow(until).await;
-            // A token that is being exchanged is stored first, if that is soon: a relay that was not answered takes the
-            // old one again.
-            let exchanged = timeout(EXCHANGE, ctx.refreshing.lock()).await;
+            let exchanged = tokens::wait_for_exchange(&ctx).await;
             tasks.stop().await;
             drop(exchanged);
             // What was handed over is finished.
             ctx.store.close().await;
+            tokens::give_up_exchange(&ctx);
             fetched.map(|complete| Fetched { messages: news.so_far(), complete })
         }
         None => Err(Error::Unauthorized),

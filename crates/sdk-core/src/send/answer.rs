@@ -87,9 +87,11 @@ pub(super) fn judge(ctx: &Context, entry: &Sealed, answer: transport::Result<wir
             }
         }
         Err(transport::Error::Refused(refusal)) => judge_refusal(*refusal),
-        Err(transport::Error::Offline(Offline::Busy(wait))) => later(asked_ms(wait)),
+        Err(transport::Error::Offline(Offline::Busy(wait))) => {
+            later(asked_ms(wait).saturating_add(backoff_ms(&ctx.env, entry.attempts.saturating_add(1))))
+        }
         // The outcome is unknown: the same bytes are submitted again.
-        Err(transport::Error::Offline(_) | transport::Error::Unauthorized) => {
+        Err(transport::Error::Offline(_) | transport::Error::Unauthorized | transport::Error::Replaced) => {
             later(backoff_ms(&ctx.env, entry.attempts.saturating_add(1)))
         }
     }

@@ -8,11 +8,12 @@ const MOST_MS: u64 = 60_000;
 /// A random wait for the n-th attempt (1 is the first retry): anything between nothing and the ceiling, so that
 /// many clients that failed together do not come back together.
 pub(crate) fn backoff_ms(env: &Env, attempt: u32) -> u64 {
-    env.jitter(ceiling_ms(attempt))
+    env.jitter(backoff_ceiling_ms(attempt, MOST_MS))
 }
 
-fn ceiling_ms(attempt: u32) -> u64 {
-    FIRST_MS.saturating_mul(1 << attempt.saturating_sub(1).min(20)).min(MOST_MS)
+/// The longest wait for the n-th attempt, where none is to be longer than `most_ms`.
+pub(crate) fn backoff_ceiling_ms(attempt: u32, most_ms: u64) -> u64 {
+    FIRST_MS.saturating_mul(1 << attempt.saturating_sub(1).min(20)).min(most_ms)
 }
 
 #[cfg(test)]
@@ -21,8 +22,8 @@ mod tests {
 
     #[test]
     fn the_ceiling_doubles_up_to_a_minute() {
-        let ceilings: Vec<_> = (0..10).map(ceiling_ms).collect();
+        let ceilings: Vec<_> = (0..10).map(|attempt| backoff_ceiling_ms(attempt, MOST_MS)).collect();
         assert_eq!(ceilings, [500, 500, 1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000]);
-        assert_eq!(ceiling_ms(u32::MAX), MOST_MS);
+        assert_eq!(backoff_ceiling_ms(u32::MAX, MOST_MS), MOST_MS);
     }
 }

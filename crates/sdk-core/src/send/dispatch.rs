@@ -30,6 +30,7 @@ pub(crate) async fn run(ctx: Context) {
     let mut lanes = FuturesUnordered::new();
     let mut busy = HashSet::new();
     let mut elsewhere = ctx.events.elsewhere();
+    let mut failures = 0;
     loop {
         tokio::select! {
             () = ctx.transport.online() => {}
@@ -41,9 +42,13 @@ pub(crate) async fn run(ctx: Context) {
         }
         if let Err(error) = set_clock(&ctx).await {
             tracing::debug!(%error, "the relay does not say what time it is");
-            sleep(STORAGE_PAUSE).await;
+            failures = u32::saturating_add(failures, 1);
+            // A connection that is dead ends within seconds, and the next one says what time it is.
+            let wait_ms = backoff_ms(&ctx.env, failures.min(3));
+            sleep(STORAGE_PAUSE.saturating_add(Duration::from_millis(wait_ms))).await;
             continue;
         }
+        failures = 0;
         let now_ms = ctx.env.now_ms();
         let (due, next_due) = match ctx
             .store
@@ -97,7 +102,9 @@ async fn lane(ctx: Context, thread: ThreadId) -> ThreadId {
         let step = match prepare(&ctx, thread).await {
             Ok(Prepared::Nothing) => return thread,
             Ok(Prepared::Submit(entries)) => submit(&ctx, thread, entries).await,
-            Ok(Prepared::Meet { entry, user, device }) => make_session(&ctx, entry, user, device).await,
+            Ok(Prepared::Meet { entry, attempts, user, device }) => {
+                make_session(&ctx, (entry, attempts), user, device).await
+            }
             Err(error) => Err(error),
         };
         match step {
@@ -130,7 +137,7 @@ async fn submit(ctx: &Context, thread: ThreadId, entries: Vec<Sealed>) -> Result
         }
         let verdict = judge(ctx, &entry, answer);
         settled.push((entry.id, Some(entry.parcel.get().client_msg_id), verdict.settlement));
-        refused = verdict.lesson.map(|lesson| (entry.id, lesson));
+        refused = verdict.lesson.map(|lesson| ((entry.id, entry.attempts), lesson));
         flow = verdict.flow;
         if flow != Flow::GoOn {
             break;
@@ -147,10 +154,10 @@ async fn submit(ctx: &Context, thread: ThreadId, entries: Vec<Sealed>) -> Result
     Ok(flow)
 }
 
-/// Station 5, Meet: a session for an entry, or the reason why there is none.
+/// Station 5, Meet: a session for an entry that was put off this often, or the reason why there is none.
 async fn make_session(
     ctx: &Context,
-    entry: OutgoingId,
+    (entry, attempts): (OutgoingId, u32),
     user: UserId,
     device: Option<DeviceId>,
 ) -> Result<Flow> {
@@ -158,10 +165,11 @@ async fn make_session(
         Ok(Ok(())) => return Ok(Flow::GoOn),
         Ok(Err(reason)) => (Settlement::Failed(reason), Flow::GoOn),
         Err(Error::Offline(offline)) => {
-            let wait_ms = match offline {
+            let asked_ms = match offline {
                 Offline::Busy(wait) => asked_ms(wait),
-                _ => backoff_ms(&ctx.env, 4),
+                _ => 0,
             };
+            let wait_ms = asked_ms.saturating_add(backoff_ms(&ctx.env, attempts.saturating_add(1)));
             (Settlement::Later { due_ms: ctx.env.now_ms().saturating_add(wait_ms) }, Flow::Stop)
         }
         Err(error) => return Err(error),

@@ -25,4 +25,4 @@ mod prepare;
 mod recipients;
 mod seal;
 
-pub(crate) use backoff::backoff_ms;
+pub(crate) use backoff::{backoff_ceiling_ms, backoff_ms};

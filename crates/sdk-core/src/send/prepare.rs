@@ -27,7 +27,7 @@ pub(super) enum Prepared {
     /// These are to be submitted, in this order.
     Submit(Vec<Sealed>),
     /// First a session with this user's device (or all of them) is needed, for this entry.
-    Meet { entry: OutgoingId, user: UserId, device: Option<DeviceId> },
+    Meet { entry: OutgoingId, attempts: u32, user: UserId, device: Option<DeviceId> },
 }
 
 /// An entry whose bytes may leave.
@@ -76,12 +76,12 @@ impl Work<'_, '_> {
                     sealed.push(Sealed { id, attempts, may_be_stored: true, parcel });
                 }
                 Entry::ToSeal(outgoing) => {
-                    let entry = outgoing.id;
+                    let (entry, attempts) = (outgoing.id, outgoing.attempts);
                     match self.seal(outgoing, rng)? {
                         Step::Sealed(entry) => sealed.push(entry),
                         Step::Settled => {}
                         Step::Meet(device) => {
-                            meet = Some((entry, device));
+                            meet = Some((entry, attempts, device));
                             break;
                         }
                     }
@@ -93,7 +93,9 @@ impl Work<'_, '_> {
         }
         Ok(match (sealed.is_empty(), meet) {
             (false, _) => Prepared::Submit(sealed),
-            (true, Some((entry, device))) => Prepared::Meet { entry, user: self.thread.peer, device },
+            (true, Some((entry, attempts, device))) => {
+                Prepared::Meet { entry, attempts, user: self.thread.peer, device }
+            }
             (true, None) => Prepared::Nothing,
         })
     }

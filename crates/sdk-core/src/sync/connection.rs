@@ -1,28 +1,30 @@
 //! The connection: connect, catch up, live, and again.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sealpost_wire as wire;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::State;
 use super::loss::Loss;
+use super::pause::{Ended, Pause, Pauses};
 use crate::account::tokens;
 use crate::context::Context;
 use crate::error::{Error, Offline, Result};
 use crate::event::ConnectionState;
 use crate::fault::{self, Station};
 use crate::receive::inbox;
-use crate::send::backoff_ms;
 use crate::store::Gap;
-use crate::transport::{self, Arrival, Arrivals, Socket};
+use crate::transport::{self, Arrival, Arrivals, Listener, Socket};
 
 /// A gap that was asked for, without an answer, is given up after this. The relay closes a connection on which nothing
 /// moved for so long.
 const GAP_GRACE: Duration = Duration::from_secs(60);
-/// Longest wait that the relay can ask for.
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
+/// A gap that was answered is given so much more time: another process may have what is missing, in a transaction of its
+/// own.
+const ANSWERED_GRACE: Duration = Duration::from_secs(1);
 /// Least time between two tokens on one socket, however short the relay says that they live.
 const LEAST_REFRESH: Duration = Duration::from_secs(5);
 /// How often gaps are looked at.
@@ -30,44 +32,52 @@ const GAP_PERIOD: Duration = Duration::from_secs(5);
 
 /// Keeps a connection for as long as it is polled, or until the relay no longer accepts this device.
 pub(crate) async fn run(ctx: Context, state: State) {
-    let mut failures = 0;
+    let mut pauses = Pauses::default();
+    let mut hints = ctx.transport.hints.listen();
     let mut anew = false;
     loop {
         state.set(ConnectionState::Connecting);
-        let mut connection = Connection::new(&ctx, &state, anew);
-        let error = connection.run().await;
-        anew = matches!(error, End::Anew);
-        let Connection { let_in, was_live, .. } = connection;
+        let mut connection = Connection::new(&ctx, &state, anew, &mut hints);
+        let end = connection.run().await;
+        anew = matches!(end, End::Anew) || anew && matches!(end, End::Hinted);
+        let Connection { socket, live_since, .. } = connection;
         ctx.transport.go_offline();
-        let wait_ms = match error {
-            End::Drain(jitter) => ctx.env.jitter(within_reason_ms(jitter)),
-            End::Anew => backoff_ms(&ctx.env, 1),
+        let ended = match end {
+            End::Hinted => {
+                pauses.forget_outages();
+                continue;
+            }
             // On a connection that was let in, a token ran out: the next connection presents a new one.
-            End::Failed(Error::Unauthorized) if !let_in => {
+            End::Failed(Error::Unauthorized) if socket.is_none() => {
                 state.set(ConnectionState::SignedOut);
                 return;
             }
             End::Failed(error) => {
                 tracing::debug!(%error, "the connection ended");
-                failures = if was_live { 1 } else { u32::saturating_add(failures, 1) };
-                let asked = match error {
-                    Error::Offline(Offline::Busy(wait)) => within_reason_ms(wait),
-                    _ => 0,
-                };
-                backoff_ms(&ctx.env, failures).saturating_add(asked)
+                how(&error, socket.as_deref())
             }
+            End::Drain(jitter) => Ended::Drained(jitter),
+            End::Anew => Ended::Failed { asked: Duration::ZERO },
         };
+        let lived = live_since.map(|since| since.elapsed());
+        let Pause { least_ms, spread_ms } = pauses.after(ended, lived, ctx.transport.hints.foreground());
+        let wait_ms = least_ms.saturating_add(ctx.env.jitter(spread_ms));
         state.set(ConnectionState::Offline);
         tokio::select! {
             () = sleep(Duration::from_millis(wait_ms)) => {}
-            () = ctx.reconnect.notified() => {}
+            () = hints.hint() => pauses.forget_outages(),
         }
     }
 }
 
-/// A wait that the relay asks for, in milliseconds; not longer than a person would believe.
-fn within_reason_ms(wait: Duration) -> u64 {
-    u64::try_from(wait.min(LONGEST_WAIT).as_millis()).unwrap_or(0)
+/// How a connection ended; `socket` is the one that was let in.
+fn how(error: &Error, socket: Option<&Socket>) -> Ended {
+    match (error, socket) {
+        (_, Some(socket)) if socket.was_replaced() => Ended::Replaced,
+        (Error::Offline(Offline::Unreachable | Offline::TimedOut), None) => Ended::Outage,
+        (Error::Offline(Offline::Busy(asked)), _) => Ended::Failed { asked: *asked },
+        _ => Ended::Failed { asked: Duration::ZERO },
+    }
 }
 
 /// How a connection ends.
@@ -77,6 +87,8 @@ enum End {
     /// Something is missing that may have been on its way. All that we have not acknowledged comes again on another
     /// connection.
     Anew,
+    /// The app says that there is a network again, and the attempt was still hanging.
+    Hinted,
     Failed(Error),
 }
 
@@ -89,10 +101,11 @@ impl<E: Into<Error>> From<E> for End {
 struct Connection<'c> {
     ctx: &'c Context,
     state: &'c State,
-    /// Whether the relay took our token.
-    let_in: bool,
-    /// Whether it got as far as to have nothing waiting: one that always breaks before counts as none.
-    was_live: bool,
+    hints: &'c mut Listener,
+    /// The socket, once the relay took our token.
+    socket: Option<Arc<Socket>>,
+    /// Since when nothing waits: a connection that always breaks before counts as none.
+    live_since: Option<Instant>,
     /// Whether the one before ended because something was missing.
     anew: bool,
     /// Gaps that were asked for on this connection.
@@ -105,13 +118,21 @@ struct Connection<'c> {
 struct Asked {
     request: u64,
     at: Instant,
-    answered: bool,
+    answered: Option<Instant>,
+}
+
+impl Asked {
+    /// When what did not come by then is missing, unless an answer comes before.
+    fn over(&self) -> Instant {
+        let (from, grace) = self.answered.map_or((self.at, GAP_GRACE), |at| (at, ANSWERED_GRACE));
+        from.checked_add(grace).unwrap_or(from)
+    }
 }
 
 impl<'c> Connection<'c> {
-    fn new(ctx: &'c Context, state: &'c State, anew: bool) -> Self {
+    fn new(ctx: &'c Context, state: &'c State, anew: bool, hints: &'c mut Listener) -> Self {
         let (asked, loss) = (HashMap::new(), Loss::default());
-        Self { ctx, state, let_in: false, was_live: false, anew, asked, loss }
+        Self { ctx, state, hints, socket: None, live_since: None, anew, asked, loss }
     }
 
     async fn run(&mut self) -> End {
@@ -122,15 +143,18 @@ impl<'c> Connection<'c> {
     }
 
     async fn connect_and_serve(&mut self) -> Result<std::convert::Infallible, End> {
-        let (socket, mut arrivals, welcome) = self.connect().await?;
+        let (socket, mut arrivals, welcome) = tokio::select! {
+            connected = connect(self.ctx) => connected?,
+            () = self.hints.hint() => return Err(End::Hinted),
+        };
         let (mut expires_ms, epoch) = (self.welcomed(&welcome).await?, welcome.epoch);
         if welcome.needs_full_sync {
             self.loss.reported(welcome.trimmed);
         }
-        self.let_in = true;
+        self.socket = Some(Arc::clone(&socket));
         self.state.set(ConnectionState::CatchingUp);
         socket.drain_mailbox().await?;
-        self.ctx.transport.go_live(std::sync::Arc::clone(&socket));
+        self.ctx.transport.go_live(Arc::clone(&socket));
         let mut gap_check = tokio::time::interval(GAP_PERIOD);
         let mut presented = Instant::now();
         loop {
@@ -138,6 +162,8 @@ impl<'c> Connection<'c> {
                 expires_ms.saturating_sub(tokens::MARGIN_MS).saturating_sub(self.ctx.server_now_ms());
             let until_refresh =
                 Duration::from_millis(until_refresh).max(LEAST_REFRESH.saturating_sub(presented.elapsed()));
+            let answered_gaps = self.asked.values().filter(|asked| asked.answered.is_some());
+            let next_gap = answered_gaps.map(Asked::over).min();
             tokio::select! {
                 arrival = arrivals.recv() => match arrival {
                     Some(arrival) => self.arrived(arrival, &socket, &mut arrivals).await?,
@@ -148,6 +174,13 @@ impl<'c> Connection<'c> {
                     expires_ms = self.present(&socket, &token).await?;
                     presented = Instant::now();
                 }
+                () = self.hints.hint() => {
+                    socket.probe();
+                    self.hurry().await?;
+                }
+                () = sleep_until(next_gap.unwrap_or(presented)), if next_gap.is_some() => {
+                    self.check_gaps(&socket).await?;
+                }
                 ends = self.loss.surveyed() => self.loss.drain(ends, &socket).await?,
                 _ = gap_check.tick() => {
                     self.check_gaps(&socket).await?;
@@ -157,36 +190,17 @@ impl<'c> Connection<'c> {
         }
     }
 
-    /// A socket that was greeted. A token that is refused is replaced once.
-    async fn connect(&self) -> Result<(std::sync::Arc<Socket>, Arrivals, wire::Welcome)> {
-        let token = tokens::access(self.ctx).await?;
-        let hello = self.hello(&token).await?;
-        Ok(match self.ctx.transport.connect(hello).await {
-            Err(transport::Error::Unauthorized) => {
-                let token = tokens::replace_refused(self.ctx, &token).await?;
-                let hello = self.hello(&token).await?;
-                self.ctx.transport.connect(hello).await?
-            }
-            other => other?,
-        })
+    /// Sends what waits for its next attempt: on another network it may work.
+    async fn hurry(&self) -> Result<()> {
+        self.ctx.store.write(|tx| tx.hurry_lanes()).await?;
+        self.ctx.outbox.notify_one();
+        Ok(())
     }
 
     /// Presents a fresh token on the live socket.
     async fn present(&self, socket: &Socket, token: &str) -> Result<u64> {
-        let welcome = socket.hello(self.hello(token).await?).await?;
+        let welcome = socket.hello(hello(self.ctx, token).await?).await?;
         self.welcomed(&welcome).await
-    }
-
-    async fn hello(&self, token: &str) -> Result<wire::Hello> {
-        let (account, us) = self.ctx.store.read(|rows| rows.our_account()).await?;
-        Ok(wire::Hello {
-            access_token: token.to_owned(),
-            device_id: us.device.get(),
-            epoch_seen: account.epoch,
-            credit: wire::limits::MAX_CREDIT,
-            max_batch_bytes: 0,
-            features: Vec::new(),
-        })
     }
 
     /// Writes down what the relay says about itself. When its store was restored from a backup (a new epoch),
@@ -224,7 +238,7 @@ impl<'c> Connection<'c> {
                 Arrival::QueueEmpty => drained = true,
                 Arrival::Synced(request) => {
                     let answered = self.asked.values_mut().filter(|asked| asked.request == request);
-                    answered.for_each(|asked| asked.answered = true);
+                    answered.for_each(|asked| asked.answered = Some(Instant::now()));
                     synced = true;
                 }
                 Arrival::Trimmed(total) => self.loss.reported(total),
@@ -240,7 +254,7 @@ impl<'c> Connection<'c> {
         }
         self.receive(batch, socket).await?;
         if drained {
-            self.was_live = true;
+            self.live_since.get_or_insert_with(Instant::now);
             self.state.set(ConnectionState::Live);
             self.loss.drained();
         }
@@ -269,12 +283,17 @@ impl<'c> Connection<'c> {
         let room = wire::limits::MAX_CURSORS.saturating_sub(self.asked.len());
         let new: Vec<_> = gaps.into_iter().filter(|gap| !self.asked.contains_key(gap)).take(room).collect();
         if !new.is_empty() {
-            let asked =
-                Asked { request: socket.fetch_gaps(&new).await?, at: Instant::now(), answered: false };
+            let asked = Asked { request: socket.fetch_gaps(&new).await?, at: Instant::now(), answered: None };
             self.asked.extend(new.into_iter().map(|gap| (gap, asked)));
         }
-        let over = |asked: &Asked| asked.answered || asked.at.elapsed() > GAP_GRACE;
-        let lost: Vec<_> = self.asked.iter().filter(|(_, asked)| over(asked)).map(|(gap, _)| *gap).collect();
+        let now = Instant::now();
+        let over = self.asked.iter_mut().filter(|(_, asked)| asked.over() <= now);
+        let mut lost = Vec::new();
+        for (gap, asked) in over {
+            lost.push(*gap);
+            // Looked at again after another grace, if nothing comes of it now.
+            asked.answered = Some(now);
+        }
         if lost.is_empty() {
             return Ok(());
         }
@@ -290,4 +309,28 @@ impl<'c> Connection<'c> {
         });
         if known.await? { Err(End::Anew) } else { Ok(()) }
     }
+}
+
+/// A socket that was greeted. A token that is refused is replaced once.
+async fn connect(ctx: &Context) -> Result<(Arc<Socket>, Arrivals, wire::Welcome)> {
+    let token = tokens::access(ctx).await?;
+    Ok(match ctx.transport.connect(hello(ctx, &token).await?).await {
+        Err(transport::Error::Unauthorized) => {
+            let token = tokens::replace_refused(ctx, &token).await?;
+            ctx.transport.connect(hello(ctx, &token).await?).await?
+        }
+        other => other?,
+    })
+}
+
+async fn hello(ctx: &Context, token: &str) -> Result<wire::Hello> {
+    let (account, us) = ctx.store.read(|rows| rows.our_account()).await?;
+    Ok(wire::Hello {
+        access_token: token.to_owned(),
+        device_id: us.device.get(),
+        epoch_seen: account.epoch,
+        credit: wire::limits::MAX_CREDIT,
+        max_batch_bytes: 0,
+        features: Vec::new(),
+    })
 }

@@ -7,6 +7,7 @@ mod acceptance;
 mod connection;
 mod indexer;
 mod loss;
+mod pause;
 mod upkeep;
 
 use std::future::Future;

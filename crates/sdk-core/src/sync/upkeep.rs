@@ -9,11 +9,11 @@ use tokio::time::{sleep, timeout};
 use crate::account::pre_keys;
 use crate::context::Context;
 use crate::error::{Error, Offline, Result};
-use crate::send::backoff_ms;
+use crate::send::{backoff_ceiling_ms, backoff_ms};
 use crate::store::Tx;
 
 const PERIOD: Duration = Duration::from_secs(6 * 3600);
-const RETRY: Duration = Duration::from_secs(60);
+const RETRY: Duration = Duration::from_secs(30);
 const LEAST_PAUSE_MS: u64 = 200;
 const DAY_MS: u64 = 24 * 3600 * 1000;
 /// A mailbox row lives 30 days: what was handled longer ago cannot come again.
@@ -22,16 +22,23 @@ const HANDLED_MS: u64 = 31 * DAY_MS;
 const RESUBMIT_MS: u64 = 7 * DAY_MS;
 
 pub(crate) async fn run(ctx: Context) {
-    let mut complaints = 0;
+    let (mut complaints, mut failures) = (0, 0);
     loop {
         ctx.transport.online().await;
         let pause = match keep_up(&ctx).await {
-            Ok(()) => PERIOD,
+            Ok(()) => {
+                failures = 0;
+                PERIOD
+            }
             Err(error) => {
                 tracing::debug!(%error, "pre-keys are not replenished");
                 // Also when it complains meanwhile: it knows why it asks.
                 sleep(asked(&error)).await;
-                RETRY
+                let most_ms = u64::try_from(PERIOD.as_millis()).unwrap_or(u64::MAX);
+                failures = u32::saturating_add(failures, 1);
+                // Half a minute to a minute at first, and hours when it goes on.
+                let spread_ms = backoff_ceiling_ms(failures.saturating_add(6), most_ms);
+                RETRY.saturating_add(Duration::from_millis(ctx.env.jitter(spread_ms)))
             }
         };
         // Early when the relay runs low; one that keeps on complaining is answered ever more slowly.

@@ -1,27 +1,48 @@
 //! REST: one method for each question.
 
+use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use prost::Message;
 use reqwest::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
-use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use sealpost_wire as wire;
+use tokio::sync::watch;
+use tokio::time::sleep;
 
 use super::tls::{Connector, is_certificate_error};
-use super::{Error, Result};
+use super::{Error, Live, Result};
 use crate::error::{self, Offline};
 use crate::id::{DeviceId, ThreadId, UserId};
 
 const TIMEOUT: Duration = Duration::from_secs(15);
+/// A call without an answer for this long is made once more, on a new connection: the one that was kept may be dead.
+const PATIENCE: Duration = Duration::from_secs(4);
+/// How often a call is made at most: at first, after [`PATIENCE`], and when the app says that there is a network again.
+const MOST_TRIES: usize = 3;
 /// No answer of a relay is larger; what is, is not one.
 const MAX_ANSWER: usize = 256 << 10;
 
 /// The REST side of a relay. Clones share its connections.
+///
+/// Every call may be made more than once: it changes nothing, or changes the same thing again, or has a name under which
+/// the relay knows it again.
 #[derive(Clone)]
 pub(crate) struct Http {
+    connector: Arc<Connector>,
+    pool: watch::Sender<Pool>,
+    live: Live,
+}
+
+/// A client with the connections that it keeps.
+#[derive(Clone)]
+struct Pool {
     client: Client,
-    base: Url,
+    number: u64,
 }
 
 /// A direct thread that the relay made, or had made before.
@@ -31,14 +52,27 @@ pub(crate) enum CreatedThread {
 }
 
 impl Http {
-    pub(super) fn new(connector: &Connector) -> error::Result<Self> {
-        let client = Client::builder()
-            .tls_backend_preconfigured(connector.tls.as_ref().clone())
-            .timeout(TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|_| error::Error::Bug("the HTTP client cannot be built"))?;
-        Ok(Self { client, base: connector.base.clone() })
+    pub(super) fn new(connector: Arc<Connector>, live: Live) -> error::Result<Self> {
+        let client = client(&connector).map_err(|_| error::Error::Bug("the HTTP client cannot be built"))?;
+        Ok(Self { connector, pool: watch::Sender::new(Pool { client, number: 0 }), live })
+    }
+
+    /// From here on calls are made on new connections, also those that wait for an answer.
+    pub(super) fn renew(&self) {
+        self.renew_after(None);
+    }
+
+    /// As [`renew`](Self::renew), unless somebody has done so since a pool had this number.
+    fn renew_after(&self, number: Option<u64>) {
+        // As good as never; the old one goes on then.
+        let Ok(client) = client(&self.connector) else { return };
+        self.pool.send_if_modified(|pool| {
+            let is_old = number.is_none_or(|number| number == pool.number);
+            if is_old {
+                *pool = Pool { client, number: pool.number.wrapping_add(1) };
+            }
+            is_old
+        });
     }
 
     /// A repetition under the same `once` finds the same account. It is as good as a token, and not to be logged.
@@ -106,7 +140,7 @@ impl Http {
     /// It may be repeated.
     pub(crate) async fn accept_thread(&self, token: &str, id: ThreadId) -> Result<()> {
         let call = self.call(Method::POST, &format!("v1/threads/{id}/accept"), Some(token))?;
-        let response = call.send().await.map_err(|error| offline(&error))?;
+        let response = self.send(call).await?;
         if response.status() == StatusCode::NO_CONTENT {
             return Ok(());
         }
@@ -114,21 +148,54 @@ impl Http {
     }
 
     fn call(&self, method: Method, path: &str, token: Option<&str>) -> Result<RequestBuilder> {
-        let url = self.base.join(path).map_err(|_| Offline::NotARelay)?;
-        let call = self.client.request(method, url);
+        let url = self.connector.base.join(path).map_err(|_| Offline::NotARelay)?;
+        let call = self.pool.borrow().client.request(method, url);
         Ok(match token {
             Some(token) => call.bearer_auth(token),
             None => call,
         })
     }
 
+    /// The first answer to a call. One that hangs is made again on a new connection, while the first goes on: it may only
+    /// be slow.
+    async fn send(&self, call: RequestBuilder) -> Result<Response> {
+        let call = call.build().map_err(|error| offline(&error))?;
+        let (mut renewed, mut tries, mut made) = (self.pool.subscribe(), FuturesUnordered::new(), 0_usize);
+        loop {
+            let Pool { client, number } = renewed.borrow_and_update().clone();
+            // No body of ours is a stream.
+            let again = call.try_clone().ok_or(Offline::NotARelay)?;
+            tries.push(client.execute(again));
+            made = made.saturating_add(1);
+            tokio::select! {
+                answer = first_answer(&mut tries) => return answer,
+                () = sleep(PATIENCE), if made == 1 => {
+                    self.renew_after(Some(number));
+                    // The socket goes the same way.
+                    if let Some(socket) = &*self.live.borrow() {
+                        socket.probe();
+                    }
+                }
+                Ok(()) = renewed.changed(), if made < MOST_TRIES => {}
+            }
+        }
+    }
+
     async fn answer<T: wire::Decode>(&self, call: RequestBuilder) -> Result<T> {
-        let response = call.send().await.map_err(|error| offline(&error))?;
+        let response = self.send(call).await?;
         if !response.status().is_success() || !is_protobuf(&response) {
             return Err(refusal(response).await);
         }
         wire::decode(read_capped(response).await?).map_err(|_| Offline::NotARelay.into())
     }
+}
+
+fn client(connector: &Connector) -> reqwest::Result<Client> {
+    Client::builder()
+        .tls_backend_preconfigured(connector.tls.as_ref().clone())
+        .timeout(TIMEOUT)
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
 }
 
 /// Why there is no answer, as far as the relay says.
@@ -139,7 +206,9 @@ async fn refusal(response: Response) -> Error {
     if !is_protobuf(&response) {
         // A proxy in between may refuse in its own words.
         return match status {
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY => {
+            // A captive portal says so (RFC 6585), or answers with a page. It does not fail, as a gateway does whose relay is away.
+            StatusCode::NETWORK_AUTHENTICATION_REQUIRED => Offline::NotARelay.into(),
+            status if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() => {
                 Offline::Busy(Duration::from_secs(retry_after_s.unwrap_or(5).into())).into()
             }
             _ => Offline::NotARelay.into(),
@@ -154,6 +223,20 @@ async fn refusal(response: Response) -> Error {
             Error::refused(wire::Error { code: status.as_u16().into(), ..refusal })
         }
         _ => Offline::NotARelay.into(),
+    }
+}
+
+/// The first that is answered; why the last one was not, when none is.
+async fn first_answer(
+    tries: &mut FuturesUnordered<impl Future<Output = reqwest::Result<Response>>>,
+) -> Result<Response> {
+    loop {
+        match tries.next().await {
+            Some(Ok(response)) => return Ok(response),
+            Some(Err(error)) if tries.is_empty() => return Err(offline(&error)),
+            Some(Err(_)) => {}
+            None => return Err(Offline::Unreachable.into()),
+        }
     }
 }
 

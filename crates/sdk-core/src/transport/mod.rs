@@ -4,6 +4,7 @@
 //! acknowledged without it.
 
 mod acks;
+mod hints;
 mod http;
 mod socket;
 mod tls;
@@ -21,6 +22,7 @@ use crate::error::{self, Offline};
 use crate::id::ThreadId;
 use crate::store::{Durable, Gap, Parcel};
 
+pub(crate) use hints::{Hints, Listener};
 pub(crate) use http::{CreatedThread, Http};
 pub(crate) use socket::{Arrival, Arrivals, Socket};
 
@@ -40,6 +42,8 @@ pub(crate) enum Error {
     Offline(#[from] Offline),
     #[error("the token is not, or no longer, valid")]
     Unauthorized,
+    #[error("another connection of this device took the place of this one")]
+    Replaced,
     #[error("refused: {}", .0.code)]
     Refused(Box<wire::Error>),
 }
@@ -64,6 +68,7 @@ impl From<Error> for error::Error {
         match error {
             Error::Offline(offline) => Self::Offline(offline),
             Error::Unauthorized => Self::Unauthorized,
+            Error::Replaced => Self::Offline(Offline::Unreachable),
             Error::Refused(refusal) if refusal.code == 404 => Self::NotFound,
             Error::Refused(refusal) => {
                 Self::Offline(Offline::Refused(u16::try_from(refusal.code).unwrap_or(u16::MAX)))
@@ -76,18 +81,22 @@ impl From<Error> for error::Error {
 #[derive(Clone)]
 pub(crate) struct Transport {
     pub(crate) http: Http,
+    pub(crate) hints: Hints,
     connector: Arc<Connector>,
-    /// The socket, while there is one.
-    live: watch::Sender<Option<Arc<Socket>>>,
+    live: Live,
 }
+
+/// The socket, while there is one.
+type Live = watch::Sender<Option<Arc<Socket>>>;
 
 impl Transport {
     /// # Errors
     /// [`error::Error::Misuse`] when the address is not one of a relay, or no root certificate can be read.
     pub(crate) fn new(relay: &str, trust: &Trust) -> error::Result<Self> {
-        let connector = Connector::new(relay, trust)?;
-        let http = Http::new(&connector)?;
-        Ok(Self { http, connector: Arc::new(connector), live: watch::Sender::new(None) })
+        let connector = Arc::new(Connector::new(relay, trust)?);
+        let live = Live::new(None);
+        let http = Http::new(Arc::clone(&connector), live.clone())?;
+        Ok(Self { http, hints: Hints::new(), connector, live })
     }
 
     /// Opens a socket and says hello. It is not used for sending before [`Transport::go_live`].
@@ -107,15 +116,29 @@ impl Transport {
         self.live.send_replace(None);
     }
 
+    /// The app says that it is worth trying the network now. Whatever was connected before may be dead.
+    pub(crate) fn hint(&self) {
+        self.http.renew();
+        self.hints.give();
+    }
+
+    /// The app says whether a person is looking. Coming to the foreground is a hint, too.
+    pub(crate) fn set_foreground(&self, foreground: bool) {
+        if self.hints.set_foreground(foreground) && foreground {
+            self.hint();
+        }
+    }
+
     /// Waits until there is a socket.
     pub(crate) async fn online(&self) {
         // The sender lives as long as this.
         let _ = self.live.subscribe().wait_for(Option::is_some).await;
     }
 
-    /// What time it is at the relay, in milliseconds.
+    /// What time it is at the relay, in milliseconds. Who asks may have slept: the connection is put to the test.
     pub(crate) async fn server_time(&self) -> Result<u64> {
         let socket = self.live.borrow().clone().ok_or(Offline::Unreachable)?;
+        socket.probe();
         match socket.request(Body::Ping(wire::Ping { t: 0 })).await? {
             Body::Pong(pong) => Ok(pong.server_time_ms),
             _ => Err(Offline::NotARelay.into()),

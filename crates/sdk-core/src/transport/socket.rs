@@ -4,17 +4,20 @@
 //! how much can be on its way, and a relay that sends more is cut off.
 
 use std::collections::HashMap;
+use std::future::Future;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use futures_util::{SinkExt as _, StreamExt as _};
 use prost::Message as _;
 use sealpost_wire as wire;
 use sealpost_wire::frame::Body;
 use sealpost_wire::limits::{MAX_CREDIT, MAX_FRAME, PING_INTERVAL_S, close};
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, header};
@@ -28,6 +31,10 @@ use crate::error::Offline;
 
 /// An answer that takes longer is unknown: the same request may be made again.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// A connection that is put to the test has this long to show that it is alive.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(4);
+/// An attempt that hangs for this long gets company: what it sent may be lost.
+const SECOND_ATTEMPT: Duration = Duration::from_secs(4);
 /// The relay answers pings: silence for this long means that the connection is gone.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(PING_INTERVAL_S as u64 + 15);
 /// Room for all that the credit allows, and for what is not under credit.
@@ -64,9 +71,41 @@ struct Shared {
     waiting: Mutex<HashMap<u64, oneshot::Sender<Body>>>,
     /// Why the connection ended, once it has.
     ended: Mutex<Option<Error>>,
+    /// Somebody has a reason to believe that the connection is dead.
+    doubted: Notify,
 }
 
+/// Opens a connection. When the first attempt hangs, a second one is made beside it, and whichever comes first will do.
 pub(super) async fn connect(connector: &Connector) -> Result<(Socket, Arrivals)> {
+    let stream = with_a_second_attempt(|| upgraded(connector)).await?;
+    Ok(pumped(stream))
+}
+
+/// Starts the task that owns the connection.
+fn pumped(stream: WebSocketStream<Box<dyn Stream>>) -> (Socket, Arrivals) {
+    let (outgoing, to_send) = mpsc::channel(OUTGOING);
+    let (arrived, arrivals) = mpsc::channel(ARRIVALS);
+    let shared = Arc::new(Shared::default());
+    let (acks, shared_with_pump) = (Acks::default(), Arc::clone(&shared));
+    let pump = Pump { stream, to_send, arrived, acks, shared: shared_with_pump, probes: 0, probing: None };
+    tokio::spawn(pump.run());
+    (Socket { outgoing, shared, next_id: AtomicU64::new(1) }, arrivals)
+}
+
+async fn with_a_second_attempt<T, F: Future<Output = Result<T>>>(attempt: impl Fn() -> F) -> Result<T> {
+    let mut first = pin!(attempt());
+    if let Ok(done) = timeout(SECOND_ATTEMPT, &mut first).await {
+        return done;
+    }
+    match select(first, pin!(attempt())).await {
+        Either::Left((Ok(done), _)) | Either::Right((Ok(done), _)) => Ok(done),
+        Either::Left((Err(_), second)) => second.await,
+        Either::Right((Err(_), first)) => first.await,
+    }
+}
+
+/// A connection that speaks WebSocket.
+async fn upgraded(connector: &Connector) -> Result<WebSocketStream<Box<dyn Stream>>> {
     let stream = connector.connect().await?;
     let mut url = connector.base.join("v1/ws").map_err(|_| Offline::NotARelay)?;
     let scheme = if connector.base.scheme() == "http" { "ws" } else { "wss" };
@@ -80,23 +119,30 @@ pub(super) async fn connect(connector: &Connector) -> Result<(Socket, Arrivals)>
         .max_message_size(Some(MAX_FRAME))
         .max_frame_size(Some(MAX_FRAME));
     let handshake = tokio_tungstenite::client_async_with_config(request, stream, Some(config));
-    let (stream, _) = match timeout(ANSWER_TIMEOUT, handshake).await {
-        Ok(Ok(connected)) => connected,
-        Ok(Err(WsError::Http(response))) if matches!(response.status().as_u16(), 429 | 503) => {
+    match timeout(ANSWER_TIMEOUT, handshake).await {
+        Ok(Ok((stream, _))) => Ok(stream),
+        Ok(Err(WsError::Http(response))) => {
             let asked = response.headers().get(header::RETRY_AFTER);
             let asked: Option<u32> = asked.and_then(|value| value.to_str().ok()?.parse().ok());
-            return Err(Offline::Busy(Duration::from_secs(asked.unwrap_or(1).into())).into());
+            Err(not_upgraded(response.status().as_u16(), asked).into())
         }
-        Ok(Err(WsError::Io(_))) => return Err(Offline::Unreachable.into()),
-        Ok(Err(_)) => return Err(Offline::NotARelay.into()),
-        Err(_) => return Err(Offline::TimedOut.into()),
-    };
-    let (outgoing, to_send) = mpsc::channel(OUTGOING);
-    let (arrived, arrivals) = mpsc::channel(ARRIVALS);
-    let shared = Arc::new(Shared::default());
-    let pump = Pump { stream, to_send, arrived, acks: Acks::default(), shared: Arc::clone(&shared) };
-    tokio::spawn(pump.run());
-    Ok((Socket { outgoing, shared, next_id: AtomicU64::new(1) }, arrivals))
+        Ok(Err(WsError::Io(_))) => Err(Offline::Unreachable.into()),
+        Ok(Err(_)) => Err(Offline::NotARelay.into()),
+        Err(_) => Err(Offline::TimedOut.into()),
+    }
+}
+
+/// What an answer means that is no upgrade; `asked` are seconds.
+fn not_upgraded(status: u16, asked: Option<u32>) -> Offline {
+    match (status, asked) {
+        (429 | 503, asked) => Offline::Busy(Duration::from_secs(asked.unwrap_or(1).into())),
+        // Network Authentication Required (RFC 6585): the one by which a captive portal tells that it is one.
+        (511, _) => Offline::NotARelay,
+        (500..=599, Some(asked)) => Offline::Busy(Duration::from_secs(asked.into())),
+        // A gateway stands before a relay that is not there, or that failed.
+        (500..=599, None) => Offline::Unreachable,
+        _ => Offline::NotARelay,
+    }
 }
 
 impl Socket {
@@ -112,8 +158,16 @@ impl Socket {
             Ok(Ok(Body::Error(error))) => Err(Error::refused(error)),
             Ok(Ok(body)) => Ok(body),
             Ok(Err(_)) => Err(self.ended()),
-            Err(_) => Err(Offline::TimedOut.into()),
+            Err(_) => {
+                self.probe();
+                Err(Offline::TimedOut.into())
+            }
         }
+    }
+
+    /// Puts the connection to the test: it ends within seconds if it is dead.
+    pub(crate) fn probe(&self) {
+        self.shared.doubted.notify_one();
     }
 
     /// Tells, and does not wait.
@@ -137,6 +191,12 @@ impl Socket {
     async fn send(&self, id: u64, body: Body) -> Result<()> {
         let frame = wire::Frame { v: wire::FRAME_VERSION, id, body: Some(body) };
         self.outgoing.send(frame).await.map_err(|_| self.ended())
+    }
+
+    /// Whether another connection of this device took the place of this one.
+    pub(crate) fn was_replaced(&self) -> bool {
+        let ended = self.shared.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(*ended, Some(Error::Replaced))
     }
 
     /// Why the connection ended.
@@ -164,15 +224,21 @@ struct Pump {
     arrived: mpsc::Sender<Arrival>,
     acks: Acks,
     shared: Arc<Shared>,
+    /// How often the connection was put to the test: the answer repeats the number.
+    probes: u64,
+    /// When the connection last showed a sign of life, while the answer to a probe is waited for.
+    probing: Option<Instant>,
 }
 
 impl Pump {
     async fn run(mut self) {
         let error = self.pump().await;
-        *self.shared.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-        // Drops every waiting answer: whoever waits is told.
-        self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        let _ = timeout(Duration::from_secs(1), self.stream.close(None)).await;
+        let Self { mut stream, to_send, arrived, shared, .. } = self;
+        *shared.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        // Whoever waits is told, before the goodbye that a dead connection does not take.
+        shared.waiting.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        drop((to_send, arrived));
+        let _ = timeout(Duration::from_secs(1), stream.close(None)).await;
     }
 
     /// Until the connection ends; why it did.
@@ -192,14 +258,17 @@ impl Pump {
                 }
                 message = self.stream.next() => {
                     heard = Instant::now();
-                    self.read(message).await
+                    // What comes may have arrived long ago, so only the answer ends a probe; but there may be a lot before it.
+                    self.probing = self.probing.map(|_| heard);
+                    self.read(message)
                 }
+                () = self.shared.doubted.notified() => self.probe().await,
+                () = silence(self.probing) => Err(Offline::TimedOut.into()),
                 _ = heartbeat.tick() => {
                     if heard.elapsed() > SILENCE_TIMEOUT {
                         Err(Offline::TimedOut.into())
                     } else {
-                        let ping = Body::Ping(wire::Ping { t: 0 });
-                        self.write(wire::Frame { v: wire::FRAME_VERSION, id: 0, body: Some(ping) }).await
+                        self.ping(0).await
                     }
                 }
             };
@@ -207,6 +276,21 @@ impl Pump {
                 return error;
             }
         }
+    }
+
+    /// Asks for a sign of life, unless one is waited for.
+    async fn probe(&mut self) -> Result<()> {
+        if self.probing.is_some() {
+            return Ok(());
+        }
+        self.probes = self.probes.wrapping_add(1).max(1);
+        self.probing = Some(Instant::now());
+        self.ping(self.probes).await
+    }
+
+    async fn ping(&mut self, t: u64) -> Result<()> {
+        let ping = Body::Ping(wire::Ping { t });
+        self.write(wire::Frame { v: wire::FRAME_VERSION, id: 0, body: Some(ping) }).await
     }
 
     async fn write(&mut self, frame: wire::Frame) -> Result<()> {
@@ -217,14 +301,28 @@ impl Pump {
         if bytes.len() > MAX_FRAME {
             return Ok(()); // Nothing we make is: texts are capped. The request is answered by its time-out.
         }
-        match timeout(ANSWER_TIMEOUT, self.stream.send(Message::Binary(bytes.into()))).await {
+        let mut doubted = false;
+        let dead = async {
+            self.shared.doubted.notified().await;
+            doubted = true;
+            sleep(PROBE_TIMEOUT).await;
+        };
+        let written = tokio::select! {
+            written = timeout(ANSWER_TIMEOUT, self.stream.send(Message::Binary(bytes.into()))) => written,
+            // It cannot even be asked whether it is alive.
+            () = dead => return Err(Offline::TimedOut.into()),
+        };
+        if doubted {
+            self.shared.doubted.notify_one();
+        }
+        match written {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(Offline::Unreachable.into()),
             Err(_) => Err(Offline::TimedOut.into()),
         }
     }
 
-    async fn read(&mut self, message: Option<Result<Message, WsError>>) -> Result<()> {
+    fn read(&mut self, message: Option<Result<Message, WsError>>) -> Result<()> {
         match message {
             Some(Ok(Message::Binary(bytes))) => {
                 let frame = wire::decode(bytes).map_err(|_| Offline::NotARelay)?;
@@ -272,7 +370,11 @@ impl Pump {
                 Arrival::Reconnect(Duration::from_millis(reconnect.jitter_ms.into()))
             }
             Body::Error(error) => return Err(Error::refused(error)),
-            // Pong and AckOk say nothing new; what a newer relay says unasked can be left unheard.
+            Body::Pong(pong) if pong.t != 0 && pong.t == self.probes => {
+                self.probing = None;
+                return Ok(());
+            }
+            // Another Pong and AckOk say nothing new; what a newer relay says unasked can be left unheard.
             _ => return Ok(()),
         };
         self.arrive(arrival)
@@ -286,13 +388,137 @@ impl Pump {
     }
 }
 
+/// Waits until a probe was not answered for too long; for ever when there is none.
+async fn silence(probing: Option<Instant>) {
+    match probing.and_then(|since| since.checked_add(PROBE_TIMEOUT)) {
+        Some(end) => sleep_until(end).await,
+        None => std::future::pending().await,
+    }
+}
+
 fn closed(code: Option<u16>) -> Error {
     match code {
+        Some(close::CONNECTED_ELSEWHERE) => Error::Replaced,
         Some(close::UNAUTHORIZED) => Error::Unauthorized,
         Some(close::STORE_ERROR | close::TRY_LATER | close::FLOODING | close::RESTART) => {
             Offline::Busy(Duration::from_secs(1)).into()
         }
         Some(close::BAD_FRAME | close::SCHEMA | close::TOO_BIG) => Offline::NotARelay.into(),
         _ => Offline::Unreachable.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::DuplexStream;
+    use tokio_tungstenite::tungstenite::protocol::Role;
+
+    use super::*;
+
+    /// A socket, and the relay's end of it.
+    async fn pair(room: usize) -> (Socket, WebSocketStream<DuplexStream>) {
+        let (ours, theirs) = tokio::io::duplex(room);
+        let ours =
+            WebSocketStream::from_raw_socket(Box::new(ours) as Box<dyn Stream>, Role::Client, None).await;
+        let (socket, arrivals) = pumped(ours);
+        // Nothing arrives here.
+        drop(arrivals);
+        (socket, WebSocketStream::from_raw_socket(theirs, Role::Server, None).await)
+    }
+
+    /// Answers pings, as a relay does.
+    async fn answer(mut relay: WebSocketStream<DuplexStream>) {
+        while let Some(Ok(Message::Binary(bytes))) = relay.next().await {
+            let frame: wire::Frame = wire::decode(bytes).unwrap();
+            if let Some(Body::Ping(ping)) = frame.body {
+                let body = Some(Body::Pong(wire::Pong { t: ping.t, server_time_ms: 1 }));
+                let pong = wire::Frame { v: wire::FRAME_VERSION, id: frame.id, body };
+                relay.send(Message::Binary(pong.encode_to_vec().into())).await.unwrap();
+            }
+        }
+    }
+
+    async fn has_ended(socket: &Socket) -> Duration {
+        let begin = Instant::now();
+        socket.outgoing.closed().await;
+        begin.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_dead_connection_ends_soon_after_it_was_doubted() {
+        let (socket, _relay) = pair(1 << 20).await;
+        sleep(Duration::from_secs(1)).await;
+        socket.probe();
+        assert_eq!(has_ended(&socket).await.as_secs(), PROBE_TIMEOUT.as_secs());
+        assert_eq!(socket.ended(), Error::Offline(Offline::TimedOut));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_dead_connection_ends_soon_also_while_it_takes_no_more_bytes() {
+        let (socket, _relay) = pair(64).await;
+        let sync =
+            || Body::Sync(wire::Sync { inbox: false, threads: vec![wire::ThreadCursor::default(); 100] });
+        socket.notify(sync()).await.unwrap();
+        sleep(Duration::from_secs(1)).await;
+        socket.probe();
+        assert_eq!(has_ended(&socket).await.as_secs(), PROBE_TIMEOUT.as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_without_an_answer_puts_the_connection_to_the_test() {
+        let (socket, _relay) = pair(1 << 20).await;
+        let begin = Instant::now();
+        let asked = socket.request(Body::Sync(wire::Sync::default())).await;
+        assert_eq!(asked, Err(Offline::TimedOut.into()));
+        has_ended(&socket).await;
+        assert_eq!(begin.elapsed().as_secs(), (ANSWER_TIMEOUT + PROBE_TIMEOUT).as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_living_connection_survives_any_number_of_probes() {
+        let (socket, relay) = pair(1 << 20).await;
+        let relay = tokio::spawn(answer(relay));
+        for pause_ms in 0..200 {
+            socket.probe();
+            sleep(Duration::from_millis(pause_ms)).await;
+        }
+        let lives = timeout(PROBE_TIMEOUT * 100, has_ended(&socket)).await.is_err();
+        assert!(lives, "{:?}", socket.ended());
+        relay.abort();
+    }
+
+    #[test]
+    fn a_gateway_that_fails_is_no_captive_portal() {
+        for status in [500, 502, 504] {
+            assert_eq!(not_upgraded(status, None), Offline::Unreachable);
+            assert_eq!(not_upgraded(status, Some(7)), Offline::Busy(Duration::from_secs(7)));
+        }
+        assert_eq!(not_upgraded(503, None), Offline::Busy(Duration::from_secs(1)));
+        for status in [200, 302, 404, 511] {
+            assert_eq!(not_upgraded(status, None), Offline::NotARelay, "{status}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_attempt_that_hangs_gets_company_and_the_better_of_the_two_counts() {
+        let made = std::cell::Cell::new(0);
+        let attempt = |hang_s: [u64; 2], ok: [bool; 2]| {
+            let made = &made;
+            made.set(0);
+            with_a_second_attempt(move || {
+                let number = made.replace(made.get() + 1);
+                async move {
+                    sleep(Duration::from_secs(hang_s[number])).await;
+                    if ok[number] { Ok(number) } else { Err(Offline::TimedOut.into()) }
+                }
+            })
+        };
+        assert_eq!((attempt([1, 0], [true, true]).await, made.get()), (Ok(0), 1));
+        assert_eq!((attempt([1, 0], [false, true]).await, made.get()), (Err(Offline::TimedOut.into()), 1));
+        assert_eq!((attempt([60, 1], [true, true]).await, made.get()), (Ok(1), 2));
+        assert_eq!(attempt([10, 60], [true, true]).await, Ok(0));
+        assert_eq!(attempt([10, 60], [false, true]).await, Ok(1));
+        assert_eq!(attempt([60, 1], [true, false]).await, Ok(0));
+        assert_eq!(attempt([60, 1], [false, false]).await, Err(Offline::TimedOut.into()));
     }
 }

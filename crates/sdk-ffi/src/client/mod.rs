@@ -98,10 +98,18 @@ impl Client {
         Ok(self.core.connection_state().into())
     }
 
-    /// The app knows that it is worth trying to connect now: there is a network again, or a person waits. Nothing when
-    /// there is a connection.
+    /// The app knows that it is worth trying to connect now: there is a network again, or another one, or a person waits.
+    /// An attempt that hangs is made anew, and a connection that turns out to be dead is replaced within seconds. Call it as
+    /// often as the system says that the network changed; it does nothing while suspended.
     pub fn reconnect(&self) -> Result<()> {
         self.core.reconnect();
+        Ok(())
+    }
+
+    /// Whether a person is looking at the app: true until told otherwise. In the background a relay that cannot be reached
+    /// is tried ever less often. Coming to the foreground also does what `reconnect` does.
+    pub fn set_foreground(&self, foreground: bool) -> Result<()> {
+        self.core.set_foreground(foreground);
         Ok(())
     }
 }

@@ -1,0 +1,121 @@
+//! What the app knows and the library cannot: that there may be a network again, and whether a person is looking.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+/// Least time between two hints that are acted on; doubled while they keep coming.
+const LEAST_PAUSE: Duration = Duration::from_millis(500);
+/// Longest such time: an attempt to connect gets at least this long, however often the app hints.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// After this long without a hint, the next one is acted on at once.
+const QUIET: Duration = Duration::from_secs(30);
+
+/// Where the app leaves its hints. Clones share them.
+#[derive(Clone)]
+pub(crate) struct Hints {
+    given: watch::Sender<u64>,
+    foreground: watch::Sender<bool>,
+}
+
+impl Hints {
+    pub(super) fn new() -> Self {
+        Self { given: watch::Sender::new(0), foreground: watch::Sender::new(true) }
+    }
+
+    /// It is worth trying the network now.
+    pub(super) fn give(&self) {
+        self.given.send_modify(|given| *given = given.wrapping_add(1));
+    }
+
+    /// Whether a person is looking; true when that changed.
+    pub(super) fn set_foreground(&self, foreground: bool) -> bool {
+        self.foreground.send_if_modified(|current| std::mem::replace(current, foreground) != foreground)
+    }
+
+    pub(crate) fn foreground(&self) -> bool {
+        *self.foreground.borrow()
+    }
+
+    /// Begins to listen, for hints from now on.
+    pub(crate) fn listen(&self) -> Listener {
+        let given = self.given.subscribe();
+        let heard = *given.borrow();
+        Listener { given, heard, pause: LEAST_PAUSE, last: None }
+    }
+}
+
+/// One who acts on hints. None is lost: one that comes while another is acted on is heard afterwards.
+pub(crate) struct Listener {
+    given: watch::Receiver<u64>,
+    heard: u64,
+    pause: Duration,
+    /// When a hint was last acted on.
+    last: Option<Instant>,
+}
+
+impl Listener {
+    /// Waits for a hint that is to be acted on now. Dropping the future loses nothing.
+    pub(crate) async fn hint(&mut self) {
+        let heard = self.heard;
+        if self.given.wait_for(|given| *given != heard).await.is_err() {
+            // The app is gone, and will give no more.
+            return std::future::pending().await;
+        }
+        if let Some(last) = self.last.filter(|last| last.elapsed() <= QUIET) {
+            sleep_until(last.checked_add(self.pause).unwrap_or(last)).await;
+            self.pause = self.pause.saturating_mul(2).min(LONGEST_PAUSE);
+        } else {
+            self.pause = LEAST_PAUSE;
+        }
+        self.last = Some(Instant::now());
+        self.heard = *self.given.borrow();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hint_is_kept_until_somebody_listens() {
+        let hints = Hints::new();
+        hints.give();
+        let mut listener = hints.listen();
+        assert!(listener.hint().now_or_never().is_none(), "the hint was given before");
+        hints.give();
+        hints.give();
+        listener.hint().await;
+        assert!(listener.hint().now_or_never().is_none(), "both were heard");
+        // Somebody stops listening half-way: the hint stays.
+        hints.give();
+        assert!(listener.hint().now_or_never().is_none(), "it is too soon");
+        listener.hint().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_app_that_hints_all_the_time_is_heard_ever_less_often() {
+        let hints = Hints::new();
+        let mut listener = hints.listen();
+        // In tenths of a second: a timer may be some milliseconds late.
+        let mut pauses = Vec::new();
+        let mut last = Instant::now();
+        for _ in 0..7 {
+            hints.give();
+            listener.hint().await;
+            pauses.push(last.elapsed().as_millis() / 100);
+            last = Instant::now();
+        }
+        assert_eq!(pauses, [0, 5, 10, 20, 40, 50, 50]);
+        tokio::time::advance(QUIET * 2).await;
+        for pause in [0, 5] {
+            let begin = Instant::now();
+            hints.give();
+            listener.hint().await;
+            assert_eq!(begin.elapsed().as_millis() / 100, pause);
+        }
+    }
+}
