@@ -77,6 +77,9 @@ pub enum FailReason {
     /// The relay refuses it for good.
     #[error("the relay refuses it")]
     Refused,
+    /// The person has given it up after it had left, without an answer: whether it arrived is unknown.
+    #[error("it was given up, and may have been sent")]
+    GivenUp,
 }
 
 /// What a message says.
@@ -159,6 +162,7 @@ stored_as!(FailReason {
     TooOld = 5,
     Refused = 6,
     TooLarge = 7,
+    GivenUp = 8,
 } else Refused);
 
 stored_as!(Undecryptable {

@@ -125,6 +125,13 @@ pub(crate) async fn cancel(ctx: &Context, id: MessageId) -> Result<bool> {
     ctx.store.write(move |tx| tx.cancel(id)).await
 }
 
+/// Gives up a message that waits, also one that may have left.
+pub(crate) async fn give_up(ctx: &Context, id: MessageId) -> Result<()> {
+    ctx.store.write(move |tx| tx.give_up(id)).await?;
+    ctx.outbox.notify_one();
+    Ok(())
+}
+
 fn parse(thread: &wire::Thread, peer: UserId) -> Result<Thread> {
     let id = ThreadId::from_slice(&thread.thread_id).map_err(|_| Offline::NotARelay)?;
     if !thread.member_user_ids.iter().any(|member| member.as_ref() == peer.as_bytes()) {

@@ -33,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Waits until `check` gives something.
 ///
 /// # Panics
-/// When it does not within a minute; `what` says what was waited for.
+/// When it does not within five minutes; `what` says what was waited for.
 pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut check: impl FnMut() -> F) -> T {
     within(what, async {
         loop {
@@ -49,7 +49,7 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut check:
 /// Waits for what must come.
 ///
 /// # Panics
-/// When it does not within a minute; `what` says what was waited for.
+/// When it does not within five minutes; `what` says what was waited for.
 pub async fn within<T>(what: &str, waiting: impl Future<Output = T>) -> T {
     match tokio::time::timeout(PATIENCE, waiting).await {
         Ok(came) => came,

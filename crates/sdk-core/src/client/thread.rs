@@ -95,6 +95,16 @@ impl Thread {
         thread::cancel(self.ctx(), message).await
     }
 
+    /// Gives up a message that waits, also one that may have left this device without an answer: it is
+    /// [`Failed`](crate::Delivery::Failed) with [`GivenUp`](crate::FailReason::GivenUp), and what waits behind it goes on. If it
+    /// did arrive, its receipt says so, and [`retry`](Self::retry) does not make it appear twice.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when it is not there or does not wait, [`Error::Storage`].
+    pub async fn give_up(&self, message: MessageId) -> Result<()> {
+        thread::give_up(self.ctx(), message).await
+    }
+
     fn ctx(&self) -> &Context {
         &self.client.inner.ctx
     }

@@ -225,19 +225,27 @@ impl Tx<'_> {
             Settlement::Later { due_ms } => self.put_off(id, lane, due_ms),
             // It says how far something came, and may be said twice.
             Settlement::Failed(FailReason::TooOld) if message.is_none() => self.unseal(id, 0),
-            Settlement::Failed(reason) => {
-                self.remove_outgoing(id, lane)?;
-                // What nobody sees, and cannot be sent, is nobody's concern. What the other side has seen did arrive,
-                // whatever the relay says now.
-                let Some(message) = message else { return Ok(()) };
-                self.change_one(
-                    "UPDATE message SET state = CASE WHEN state IN (2, 3) THEN state ELSE ?2 END, cause = ?3
-                     WHERE id = ?1",
-                    params![message.0, STATE_FAILED, reason.to_stored()],
-                )?;
-                self.emit_changed(message)
-            }
+            Settlement::Failed(reason) => self.fail(id, lane, message, reason),
         }
+    }
+
+    fn fail(
+        &mut self,
+        id: OutgoingId,
+        lane: ThreadId,
+        message: Option<MessageId>,
+        reason: FailReason,
+    ) -> Result<()> {
+        self.remove_outgoing(id, lane)?;
+        // What nobody sees, and cannot be sent, is nobody's concern. What the other side has seen did arrive, whatever the relay
+        // says now.
+        let Some(message) = message else { return Ok(()) };
+        self.change_one(
+            "UPDATE message SET state = CASE WHEN state IN (2, 3) THEN state ELSE ?2 END, cause = ?3
+             WHERE id = ?1",
+            params![message.0, STATE_FAILED, reason.to_stored()],
+        )?;
+        self.emit_changed(message)
     }
 
     /// Queues a failed message anew. It is the same content: whoever has it already does not see it twice.
@@ -259,6 +267,18 @@ impl Tx<'_> {
             [id.0],
         )?;
         self.emit_changed(id)
+    }
+
+    /// The person gives up a message that waits, whether or not it has left: those behind it go on. One that may have been sent
+    /// is said to have failed; another device may have it all the same, and a receipt of it is still believed.
+    pub(crate) fn give_up(&mut self, id: MessageId) -> Result<()> {
+        let Some(Message { thread, .. }) = self.message(id)? else { return Err(Error::NotFound) };
+        let sql = "SELECT id FROM outgoing WHERE message_id = ?1 AND state < 3";
+        let entry: Option<i64> =
+            self.connection.prepare_cached(sql)?.query_row([id.0], |row| row.get(0)).optional()?;
+        let entry = OutgoingId(entry.ok_or(Error::NotFound)?);
+        self.change("UPDATE lane SET due = 0 WHERE lane = ?1 AND due <> 0", [thread.as_bytes()])?;
+        self.fail(entry, thread, Some(id), FailReason::GivenUp)
     }
 
     /// Removes a message of which nothing has left this device. False when it may have.

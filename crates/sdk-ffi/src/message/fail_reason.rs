@@ -19,6 +19,8 @@ pub enum FailReason {
     TooLarge,
     /// The relay refuses it for good.
     Refused,
+    /// The person has given it up after it had left, without an answer: whether it arrived is unknown.
+    GivenUp,
 }
 
 impl From<core::FailReason> for FailReason {
@@ -30,6 +32,7 @@ impl From<core::FailReason> for FailReason {
             core::FailReason::NotAMember => Self::NotAMember,
             core::FailReason::TooOld => Self::TooOld,
             core::FailReason::TooLarge => Self::TooLarge,
+            core::FailReason::GivenUp => Self::GivenUp,
             _ => Self::Refused,
         }
     }

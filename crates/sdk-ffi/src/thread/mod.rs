@@ -92,4 +92,14 @@ impl Thread {
         let core = self.core.clone();
         runtime::run(async move { Ok(core.cancel(message).await?) }).await
     }
+
+    /// Gives up a message that waits, also one that may have left this device without an answer: it has failed, with the reason
+    /// `GivenUp`, and what waits behind it goes on. If it did arrive, its receipt says so, and `retry_message` does not make it
+    /// appear twice.
+    ///
+    /// Throws `NotFound` when it is not there or does not wait, and `Storage`.
+    pub async fn give_up_message(&self, message: MessageId) -> Result<()> {
+        let core = self.core.clone();
+        runtime::run(async move { Ok(core.give_up(message).await?) }).await
+    }
 }

@@ -321,3 +321,23 @@ async fn a_content_keeps_its_id_when_it_is_sealed_anew_or_tried_again() {
     fixture.store.write(move |tx| tx.retry(id, 2000)).await.unwrap();
     assert_eq!(content_id().await, first);
 }
+
+#[tokio::test]
+async fn a_message_without_an_answer_can_be_given_up_and_those_behind_it_go_on() {
+    let fixture = Fixture::new().await;
+    let (stuck, behind) = (fixture.enqueue("stuck").await, fixture.enqueue("behind").await);
+    fixture.seal(stuck).await;
+    fixture.settle(stuck, Settlement::Later { due_ms: 9000 }).await;
+    let (entry, parcel) = (fixture.entry(stuck).await, fixture.sealed(stuck).await);
+    fixture.store.write(move |tx| tx.give_up(stuck)).await.unwrap();
+    assert_eq!(fixture.delivery(stuck).await, Delivery::Failed(FailReason::GivenUp));
+    assert_eq!(fixture.lane().await, [(behind.0, false)]);
+    assert_eq!(fixture.store.read(|rows| rows.due_lanes(0, 10)).await.unwrap(), [THREAD]);
+    assert_eq!(fixture.store.write(move |tx| tx.give_up(stuck)).await, Err(Error::NotFound));
+    // An answer that comes late changes nothing; a receipt does.
+    let late = Settlement::Accepted { epoch: 1, server_seq: 1, server_ms: 2000 };
+    fixture.store.write(move |tx| tx.settle(entry, parcel, late)).await.unwrap();
+    assert_eq!(fixture.delivery(stuck).await, Delivery::Failed(FailReason::GivenUp));
+    fixture.receipt(stuck, ReceiptKind::Delivered).await;
+    assert_eq!(fixture.delivery(stuck).await, Delivery::Delivered);
+}
