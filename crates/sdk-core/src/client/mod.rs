@@ -108,8 +108,12 @@ impl Client {
         Contact::new(self.clone(), user)
     }
 
-    /// Messages with words that begin with the given ones, newest first. What arrived a moment ago may be missing:
-    /// the index is fed in the background.
+    /// Messages that have all of the given words, those that came to this device last first. A word is found by its beginning;
+    /// in scripts without spaces, such as Chinese or Thai, any part of a text is found, and so are emoji. Case, accents,
+    /// vowel points and width make no difference. The first 16 words count, and none of them is syntax. `limit` is at most 500.
+    ///
+    /// What arrived within the last second may be missing, as the index is fed in the background. So may older messages for a while
+    /// after an update that indexes them anew.
     ///
     /// # Errors
     /// [`Error::Storage`].

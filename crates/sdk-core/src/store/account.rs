@@ -4,6 +4,7 @@ use rusqlite::{OptionalExtension as _, params};
 use sealpost_protocol::IdentityKeyPair;
 use zeroize::Zeroizing;
 
+use super::search::Indexed;
 use super::{Rows, Tx, from_sql, narrow, to_sql};
 use crate::error::{Error, Result};
 use crate::id::{DeviceId, UserId};
@@ -86,9 +87,14 @@ impl Rows<'_> {
         Ok(Tokens { access, access_expires_ms: from_sql(expires)?, refresh })
     }
 
-    pub(crate) fn indexed_up_to(&self) -> Result<i64> {
-        let sql = "SELECT indexed_up_to FROM account";
-        Ok(self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0)).optional()?.unwrap_or(0))
+    /// Which messages the search index covers.
+    pub(super) fn indexed(&self) -> Result<Indexed> {
+        let sql = "SELECT indexed_after, indexed_up_to FROM account";
+        let indexed = self
+            .connection
+            .prepare_cached(sql)?
+            .query_row([], |row| Ok(Indexed { after: row.get(0)?, up_to: row.get(1)? }));
+        Ok(indexed.optional()?.unwrap_or(Indexed { after: 0, up_to: 0 }))
     }
 }
 
@@ -132,8 +138,11 @@ impl Tx<'_> {
         self.change_one("UPDATE account SET clock_offset = ?1", params![offset_ms])
     }
 
-    pub(crate) fn set_indexed_up_to(&mut self, message: i64) -> Result<()> {
-        self.change_one("UPDATE account SET indexed_up_to = ?1", params![message])
+    pub(super) fn set_indexed(&mut self, indexed: Indexed) -> Result<()> {
+        self.change_one(
+            "UPDATE account SET indexed_after = ?1, indexed_up_to = ?2",
+            params![indexed.after, indexed.up_to],
+        )
     }
 
     /// Takes `count` consecutive pre-key ids, and returns the first.

@@ -254,7 +254,16 @@ impl Tx<'_> {
 
     /// Removes what stood for something that could not be opened.
     pub(crate) fn remove_placeholder(&mut self, thread: ThreadId, id: MessageId) -> Result<()> {
-        self.change_one("DELETE FROM message WHERE id = ?1 AND kind = 2", [id.0])?;
+        match self.message(id)? {
+            Some(Message { body: MessageBody::Undecryptable(_), .. }) => self.delete_message(thread, id),
+            _ => Err(Error::Bug("no placeholder")),
+        }
+    }
+
+    /// Removes a message, with its words: nothing else deletes one.
+    pub(super) fn delete_message(&mut self, thread: ThreadId, id: MessageId) -> Result<()> {
+        self.unindex(id)?;
+        self.change_one("DELETE FROM message WHERE id = ?1", [id.0])?;
         self.count_unread(thread)?;
         self.emit(Event::MessageRemoved { thread, id });
         Ok(())

@@ -19,7 +19,7 @@ use crate::content::Body;
 use crate::error::{Error, Offline, Result, Storage};
 use crate::event::Event;
 use crate::id::{ClientMsgId, DeviceId, MessageId, ThreadId, UserId};
-use crate::message::{FailReason, Message};
+use crate::message::{Delivery, Direction, FailReason, Message};
 
 const TO_SEAL: i64 = 1;
 const SEALED: i64 = 2;
@@ -283,7 +283,7 @@ impl Tx<'_> {
 
     /// Removes a message of which nothing has left this device. False when it may have.
     pub(crate) fn cancel(&mut self, id: MessageId) -> Result<bool> {
-        let Some(Message { thread, .. }) = self.message(id)? else { return Err(Error::NotFound) };
+        let Some(Message { thread, direction, .. }) = self.message(id)? else { return Err(Error::NotFound) };
         let waits: Option<i64> = self
             .connection
             .prepare_cached("SELECT id FROM outgoing WHERE message_id = ?1 AND state = 1")?
@@ -296,13 +296,12 @@ impl Tx<'_> {
         }
         // A failed one was refused, or never sealed; one whose outcome is unknown (too old) may have arrived,
         // which removing it here does not change.
-        let sql = "DELETE FROM message WHERE id = ?1 AND (?2 OR state = 4)";
-        let removed = self.change(sql, params![id.0, waits.is_some()])?;
-        if removed == 1 {
-            self.unindex(id)?;
-            self.emit(Event::MessageRemoved { thread, id });
+        let failed = matches!(direction, Direction::Outgoing(Delivery::Failed(_)));
+        let removed = waits.is_some() || failed;
+        if removed {
+            self.delete_message(thread, id)?;
         }
-        Ok(removed == 1)
+        Ok(removed)
     }
 
     /// The relay's store was restored from a backup: what it may have lost is submitted again, the same bytes

@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::error::{Error, Result, Storage};
 
 /// Each brings the schema from version n to n + 1; the version is SQLite's `user_version`.
-const MIGRATIONS: [&str; 7] = [V1, V2, V3, V4, V5, V6, V7];
+const MIGRATIONS: [&str; 8] = [V1, V2, V3, V4, V5, V6, V7, V8];
 
 /// Brings the file to the newest version, under the lock between processes.
 ///
@@ -341,6 +341,23 @@ UPDATE thread SET
 CREATE INDEX thread_list ON thread (archived, pinned, activity, thread_id);
 ";
 
+/// Another index, of terms that the library makes (`search/text.rs`): messages that are here already are added in the background, the
+/// newest first. A prefix of any length up to the longest term is looked up, never scanned for. What is deleted leaves the pages;
+/// merging is left to the library, which does it in small steps.
+const V8: &str = "
+DROP TABLE search;
+CREATE VIRTUAL TABLE search USING fts5 (
+    terms, content = '', columnsize = 0, detail = none, tokenize = 'ascii', prefix = '1 2 3 4 5 6 7 8 9'
+);
+INSERT INTO search (search, rank) VALUES ('secure-delete', 1);
+INSERT INTO search (search, rank) VALUES ('automerge', 0);
+INSERT INTO search (search, rank) VALUES ('crisismerge', 500);
+
+ALTER TABLE account ADD COLUMN indexed_after INTEGER NOT NULL DEFAULT 0;   -- message.id after which it is fed
+UPDATE account SET indexed_up_to = (SELECT coalesce(max(id), 0) FROM message);
+UPDATE account SET indexed_after = indexed_up_to;
+";
+
 #[cfg(test)]
 mod tests {
     use rusqlite::params;
@@ -364,7 +381,7 @@ mod tests {
         connection.pragma_update(None, "user_version", 99).unwrap();
         assert_eq!(
             migrate(&mut connection).unwrap_err(),
-            Error::Storage(Storage::Newer { found: 99, known: 7 })
+            Error::Storage(Storage::Newer { found: 99, known: 8 })
         );
         let tables: i64 =
             connection.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0)).unwrap();

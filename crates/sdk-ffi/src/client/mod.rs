@@ -77,8 +77,10 @@ impl Client {
         Ok(page.into())
     }
 
-    /// Messages with words that begin with the given ones, newest first, 500 at most. What arrived a moment ago may be
-    /// missing: the index is fed in the background.
+    /// Messages that have all of the given words, those that came to this device last first, 500 at most. A word is found by its
+    /// beginning; in scripts without spaces, such as Chinese or Thai, any part of a text is found, and so are emoji. Case,
+    /// accents, vowel points and width make no difference. The first 16 words count, and none of them is syntax. What
+    /// arrived within the last second may be missing, as the index is fed in the background.
     ///
     /// Throws `Storage`.
     #[uniffi::method(default(limit = 50))]

@@ -1,8 +1,7 @@
-//! History: paging, unread, handled, search, and that the lists use their indexes.
+//! History: paging, unread, handled, and that the lists use their indexes.
 
 use super::*;
 use crate::id::MessageId;
-use crate::message::Undecryptable;
 use crate::store::{Arrived, NewIncoming};
 
 pub(super) fn incoming(text: &str, server_seq: u64) -> NewIncoming {
@@ -19,7 +18,7 @@ pub(super) fn incoming(text: &str, server_seq: u64) -> NewIncoming {
 }
 
 impl Fixture {
-    async fn receive(&self, new: NewIncoming) {
+    pub(super) async fn receive(&self, new: NewIncoming) {
         self.store.write(move |tx| tx.insert_incoming(&new).map(drop)).await.unwrap();
     }
 }
@@ -91,41 +90,6 @@ async fn unread_is_what_stands_no_later_than_what_was_read() {
     assert_eq!(fixture.texts().await[1], "b");
     let unread = fixture.store.read(move |rows| rows.unread(THREAD, b)).await.unwrap();
     assert_eq!(unread.len(), 2);
-}
-
-#[tokio::test]
-async fn search_finds_words_by_their_beginning_in_any_script() {
-    let fixture = Fixture::new().await;
-    for (place, text) in (1..).zip(["Crème brûlée", "Привет, мир", "say \"hello\" AND go", "a NOT b"])
-    {
-        fixture.receive(incoming(text, place)).await;
-    }
-    fixture
-        .receive(NewIncoming { what: Arrived::Undecryptable(Undecryptable::Malformed), ..incoming("", 9) })
-        .await;
-    assert_eq!(fixture.store.write(|tx| tx.feed_index(3)).await, Ok(3));
-    assert_eq!(fixture.store.write(|tx| tx.feed_index(100)).await, Ok(2));
-    assert_eq!(fixture.store.write(|tx| tx.feed_index(100)).await, Ok(0));
-    let found = async |words: &'static str| {
-        fixture.store.read(move |rows| rows.search(words, 10)).await.unwrap().len()
-    };
-    assert_eq!(found("creme bru").await, 1);
-    assert_eq!(found("прив").await, 1);
-    assert_eq!(found("\"hello\"").await, 1);
-    assert_eq!(found("AND").await, 1);
-    assert_eq!(found("a NOT b").await, 1);
-    assert_eq!(found("* ( \" ^ -").await, 0);
-    assert_eq!(found("absent").await, 0);
-}
-
-#[tokio::test]
-async fn what_is_taken_back_is_found_no_more() {
-    let fixture = Fixture::new().await;
-    let id = fixture.enqueue("regret").await;
-    fixture.store.write(|tx| tx.feed_index(10)).await.unwrap();
-    assert_eq!(fixture.store.read(|rows| rows.search("regret", 10)).await.unwrap().len(), 1);
-    assert_eq!(fixture.store.write(move |tx| tx.cancel(id)).await, Ok(true));
-    assert_eq!(fixture.store.read(|rows| rows.search("regret", 10)).await.unwrap(), []);
 }
 
 #[tokio::test]

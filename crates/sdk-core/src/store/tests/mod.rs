@@ -5,6 +5,7 @@ mod outgoing;
 mod parked;
 mod plans;
 mod pre_keys;
+mod search;
 mod sessions;
 mod threads;
 mod transactions;

@@ -1,0 +1,161 @@
+//! Full-text search: FTS5 in the same encrypted file.
+//!
+//! The index is fed in the background in batches, never in the transaction that receives: a row of it costs more
+//! than the message itself. It holds terms only (no copy of the text), and loses them with the message: FTS5 takes out of its
+//! pages what is told to it again (`secure-delete`).
+//!
+//! It covers the messages after one id and up to another. What is new extends it first; what is older, as after a migration that
+//! emptied the index, follows from the newest to the oldest.
+
+mod text;
+
+use rusqlite::params;
+
+use super::{Rows, Tx};
+use crate::content::Body;
+use crate::error::Result;
+use crate::id::MessageId;
+use crate::message::{Message, MessageBody};
+use text::{Query, terms};
+
+/// Candidates that may turn out not to match before a search ends with what it has found.
+const MAX_MISSES: u32 = 500;
+/// Bytes of messages after which a batch ends, so that none holds the writer for long.
+const BATCH_BYTES: usize = 16 * 1024;
+
+/// Which messages are in the index: those with ids above `after`, up to `up_to`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Indexed {
+    pub(super) after: i64,
+    pub(super) up_to: i64,
+}
+
+impl Indexed {
+    const fn covers(self, id: MessageId) -> bool {
+        self.after < id.0 && id.0 <= self.up_to
+    }
+}
+
+impl Rows<'_> {
+    /// Messages with words that begin with the given ones, and with the given runs of characters of scripts without spaces
+    /// anywhere; those that came last first.
+    pub(crate) fn search(&self, words: &str, limit: u32) -> Result<Vec<Message>> {
+        let Some(query) = Query::new(words) else { return Ok(Vec::new()) };
+        // The order of the rows is that of the index itself: it is read no further than it has to be.
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT rowid FROM search WHERE search MATCH ?1 ORDER BY rowid DESC")?;
+        let mut candidates = statement.query([query.expression()])?;
+        let (mut found, mut misses) = (Vec::new(), 0_u32);
+        while u32::try_from(found.len()).is_ok_and(|found| found < limit) && misses < MAX_MISSES {
+            let Some(row) = candidates.next()? else { break };
+            match self.message(MessageId(row.get(0)?))? {
+                Some(message) if matches!(&message.body, MessageBody::Text(text) if query.matches(text)) => {
+                    found.push(message);
+                }
+                _ => misses = misses.saturating_add(1),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether there are messages that the index does not cover.
+    pub(crate) fn index_is_behind(&self) -> Result<bool> {
+        let indexed = self.indexed()?;
+        let sql = "SELECT EXISTS (SELECT 1 FROM message WHERE id > ?1 OR id <= ?2)";
+        let statement = self.connection.prepare_cached(sql);
+        Ok(statement?.query_row([indexed.up_to, indexed.after], |row| row.get(0))?)
+    }
+}
+
+impl Tx<'_> {
+    /// Adds up to so many messages to the index: the next ones, or the newest of the older ones. How many it looked at.
+    pub(crate) fn feed_index(&mut self, limit: u32) -> Result<usize> {
+        let indexed = self.indexed()?;
+        let newer = "SELECT id, kind, body FROM message WHERE id > ?1 ORDER BY id LIMIT ?2";
+        let older = "SELECT id, kind, body FROM message WHERE id <= ?1 ORDER BY id DESC LIMIT ?2";
+        let mut rows = self.next_batch(newer, indexed.up_to, limit)?;
+        if let Some((last, ..)) = rows.last() {
+            self.set_indexed(Indexed { up_to: *last, ..indexed })?;
+        } else {
+            rows = self.next_batch(older, indexed.after, limit)?;
+            // FTS5 gathers only ascending ids into one segment.
+            rows.reverse();
+            if let Some((first, ..)) = rows.first() {
+                self.set_indexed(Indexed { after: first.saturating_sub(1), ..indexed })?;
+            }
+        }
+        for (id, kind, body) in &rows {
+            self.index(*id, *kind, body)?;
+        }
+        Ok(rows.len())
+    }
+
+    /// The first rows, of no more than [`BATCH_BYTES`] in all but for the last of them.
+    fn next_batch(&self, sql: &str, id: i64, limit: u32) -> Result<Vec<(i64, i64, Vec<u8>)>> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params![id, limit])?;
+        let (mut batch, mut bytes) = (Vec::new(), 0_usize);
+        while bytes < BATCH_BYTES
+            && let Some(row) = rows.next()?
+        {
+            let body: Vec<u8> = row.get(2)?;
+            bytes = bytes.saturating_add(body.len());
+            batch.push((row.get(0)?, row.get(1)?, body));
+        }
+        Ok(batch)
+    }
+
+    /// Merges a few pages of the index; whether there may be more to merge. FTS5 would do so by itself while it is fed, with
+    /// no bound on how much at a time.
+    pub(crate) fn merge_index(&mut self, pages: u32) -> Result<bool> {
+        let before = self.connection.total_changes();
+        self.change("INSERT INTO search (search, rank) VALUES ('merge', ?1)", [pages])?;
+        // The statement itself counts as one (FTS5, section 6.8).
+        Ok(self.connection.total_changes().saturating_sub(before) > 1)
+    }
+
+    /// Adds a message that has got its words only now, when its turn is over.
+    pub(super) fn index_late(&mut self, id: MessageId) -> Result<()> {
+        if !self.indexed()?.covers(id) {
+            return Ok(());
+        }
+        let (kind, body) = self.kind_and_body(id)?;
+        self.index(id.0, kind, &body)
+    }
+
+    fn index(&mut self, id: i64, kind: i64, body: &[u8]) -> Result<()> {
+        if let Some(terms) = terms_of(kind, body) {
+            self.change_one("INSERT INTO search (rowid, terms) VALUES (?1, ?2)", params![id, terms])?;
+        }
+        Ok(())
+    }
+
+    /// Takes a message out of the index, before its text is gone.
+    pub(super) fn unindex(&mut self, id: MessageId) -> Result<()> {
+        if !self.indexed()?.covers(id) {
+            return Ok(());
+        }
+        let (kind, body) = self.kind_and_body(id)?;
+        if let Some(terms) = terms_of(kind, &body) {
+            let sql = "INSERT INTO search (search, rowid, terms) VALUES ('delete', ?1, ?2)";
+            self.change(sql, params![id.0, terms])?;
+        }
+        Ok(())
+    }
+
+    fn kind_and_body(&self, id: MessageId) -> Result<(i64, Vec<u8>)> {
+        let mut statement = self.connection.prepare_cached("SELECT kind, body FROM message WHERE id = ?1")?;
+        Ok(statement.query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?)))?)
+    }
+}
+
+/// The terms of a message as it is stored, if there is text in it.
+fn terms_of(kind: i64, body: &[u8]) -> Option<String> {
+    match (kind, Body::from_bytes(body)) {
+        (super::message::KIND_TEXT, Ok(Body::Text(text))) => {
+            Some(terms(&text)).filter(|terms| !terms.is_empty())
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,286 @@
+//! The search index: what is found, that it covers what it says, and that nothing of what was deleted stays in it.
+
+use proptest::prelude::*;
+use rusqlite::types::Value;
+
+use super::messages::incoming;
+use super::*;
+use crate::id::MessageId;
+use crate::message::Undecryptable;
+use crate::store::{Arrived, NewIncoming, Rows};
+
+async fn feed(fixture: &Fixture, limit: u32) -> usize {
+    fixture.store.write(move |tx| tx.feed_index(limit)).await.unwrap()
+}
+
+async fn feed_all(fixture: &Fixture) {
+    while feed(fixture, 100).await > 0 {}
+    assert_eq!(fixture.store.read(|rows| rows.index_is_behind()).await, Ok(false));
+}
+
+/// The texts that are found, in their order.
+async fn found(fixture: &Fixture, words: &str, limit: u32) -> Vec<String> {
+    let words = words.to_owned();
+    let messages = fixture.store.read(move |rows| rows.search(&words, limit)).await.unwrap();
+    messages.into_iter().map(|message| format!("{:?}", TextOf(message.body))).collect()
+}
+
+/// As after a migration: the messages are there and the index is empty.
+async fn empty_index(fixture: &Fixture) {
+    let work = fixture.store.write(|tx| {
+        tx.connection.execute("INSERT INTO search (search) VALUES ('delete-all')", [])?;
+        let sql = "UPDATE account SET indexed_up_to = (SELECT max(id) FROM message)";
+        tx.connection.execute(sql, [])?;
+        tx.connection.execute("UPDATE account SET indexed_after = indexed_up_to", [])?;
+        Ok(())
+    });
+    work.await.unwrap();
+}
+
+/// Every byte that the index has in its tables.
+fn index_bytes(rows: &Rows<'_>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for table in ["SELECT block FROM search_data", "SELECT term FROM search_idx"] {
+        let mut statement = rows.connection.prepare(table).unwrap();
+        let blocks = statement.query_map([], |row| row.get::<_, Value>(0)).unwrap();
+        for block in blocks {
+            match block.unwrap() {
+                Value::Blob(block) => bytes.extend(block),
+                Value::Text(text) => bytes.extend(text.into_bytes()),
+                _ => {}
+            }
+            bytes.push(b'|');
+        }
+    }
+    bytes
+}
+
+/// Whether the index has these letters one after the other.
+async fn index_holds(fixture: &Fixture, letters: &'static str) -> bool {
+    let bytes = fixture.store.read(|rows| Ok(index_bytes(rows))).await.unwrap();
+    bytes.windows(letters.len()).any(|window| window == letters.as_bytes())
+}
+
+/// What FTS5 says of its own index.
+async fn check_integrity(fixture: &Fixture) {
+    let work = fixture.store.write(|tx| {
+        Ok(tx.connection.execute("INSERT INTO search (search) VALUES ('integrity-check')", [])?)
+    });
+    work.await.unwrap();
+}
+
+#[tokio::test]
+async fn words_are_found_by_their_beginning_and_the_newest_first() {
+    let fixture = Fixture::new().await;
+    for (place, text) in (1..).zip([
+        "Crème brûlée",
+        "Привет, мир",
+        "say \"hello\" AND go",
+        "a NOT b",
+        "明天去北京",
+        "hello 🎉",
+    ]) {
+        fixture.receive(incoming(text, place)).await;
+    }
+    let undecryptable = Arrived::Undecryptable(Undecryptable::Malformed);
+    fixture.receive(NewIncoming { what: undecryptable, ..incoming("", 9) }).await;
+    assert_eq!(feed(&fixture, 3).await, 3);
+    assert_eq!(feed(&fixture, 100).await, 4);
+    assert_eq!(feed(&fixture, 100).await, 0);
+    for (words, texts) in [
+        ("creme bru", &["Crème brûlée"][..]),
+        ("прив", &["Привет, мир"]),
+        ("hel", &["hello 🎉", "say \"hello\" AND go"]),
+        ("\"hello\"", &["hello 🎉", "say \"hello\" AND go"]),
+        ("AND", &["say \"hello\" AND go"]),
+        ("a NOT b", &["a NOT b"]),
+        ("北京", &["明天去北京"]),
+        ("京", &["明天去北京"]),
+        ("🎉", &["hello 🎉"]),
+        ("* ( \" ^ -", &[]),
+        ("absent", &[]),
+    ] {
+        assert_eq!(found(&fixture, words, 10).await, texts, "{words}");
+    }
+    assert_eq!(found(&fixture, "hel", 1).await, ["hello 🎉"]);
+    assert_eq!(found(&fixture, "hel", 0).await, [""; 0]);
+    check_integrity(&fixture).await;
+}
+
+#[tokio::test]
+async fn nothing_that_is_typed_or_pasted_is_an_error() {
+    let fixture = Fixture::new().await;
+    fixture.receive(incoming("hello", 1)).await;
+    feed_all(&fixture).await;
+    for words in [
+        "hello\0",
+        "\0hello",
+        "say \"he\0llo\"",
+        "\0",
+        "{hello",
+        "hello AND",
+        "NEAR(a",
+        "-",
+        "^",
+        "text : a",
+        "\u{fffe}",
+    ] {
+        found(&fixture, words, 10).await;
+    }
+    assert_eq!(found(&fixture, "hello\0", 10).await, ["hello"]);
+    found(&fixture, &"word ".repeat(10_000), 10).await;
+    found(&fixture, &"京都".repeat(10_000), 10).await;
+}
+
+#[tokio::test]
+async fn words_that_agree_in_what_the_index_holds_are_told_apart() {
+    let fixture = Fixture::new().await;
+    fixture.receive(incoming("international", 1)).await;
+    fixture.receive(incoming("internationally", 2)).await;
+    fixture.receive(incoming("京都大学 学京", 3)).await;
+    feed_all(&fixture).await;
+    assert_eq!(found(&fixture, "internationall", 10).await, ["internationally"]);
+    assert_eq!(found(&fixture, "internatio", 10).await.len(), 2);
+    assert_eq!(found(&fixture, "大学京", 10).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn an_index_made_anew_begins_with_the_newest_and_what_arrives_goes_first() {
+    let fixture = Fixture::new().await;
+    for place in 1..=6 {
+        fixture.receive(incoming(&format!("old number{place}"), place)).await;
+    }
+    feed_all(&fixture).await;
+    empty_index(&fixture).await;
+    assert_eq!(found(&fixture, "old", 10).await, [""; 0]);
+    assert_eq!(fixture.store.read(|rows| rows.index_is_behind()).await, Ok(true));
+    assert_eq!(feed(&fixture, 2).await, 2);
+    assert_eq!(found(&fixture, "old", 10).await, ["old number6", "old number5"]);
+    fixture.receive(incoming("new", 7)).await;
+    assert_eq!(feed(&fixture, 2).await, 1);
+    assert_eq!(found(&fixture, "new", 10).await, ["new"]);
+    // One that is deleted before its turn is not missed.
+    fixture.store.write(|tx| tx.delete_message(THREAD, MessageId(1))).await.unwrap();
+    feed_all(&fixture).await;
+    assert_eq!(found(&fixture, "number", 10).await.len(), 5);
+    check_integrity(&fixture).await;
+}
+
+#[tokio::test]
+async fn a_batch_ends_before_it_takes_long() {
+    let fixture = Fixture::new().await;
+    let long = "word ".repeat(2000);
+    for place in 1..=6 {
+        fixture.receive(incoming(&format!("{long}{place}"), place)).await;
+    }
+    assert_eq!(feed(&fixture, 100).await, 2);
+    empty_index(&fixture).await;
+    assert_eq!(feed(&fixture, 100).await, 2);
+    feed_all(&fixture).await;
+    assert_eq!(found(&fixture, "word", 10).await.len(), 6);
+}
+
+#[tokio::test]
+async fn what_is_taken_back_leaves_the_results_and_the_file() {
+    let fixture = Fixture::new().await;
+    let id = fixture.enqueue("zqregret wordthatislonger 悔恨").await;
+    fixture.enqueue("kept").await;
+    feed_all(&fixture).await;
+    assert_eq!(found(&fixture, "zqregret", 10).await.len(), 1);
+    assert!(index_holds(&fixture, "zqregret").await && index_holds(&fixture, "悔恨").await);
+    assert_eq!(fixture.store.write(move |tx| tx.cancel(id)).await, Ok(true));
+    assert_eq!(found(&fixture, "zqregret", 10).await, [""; 0]);
+    for letters in ["zq", "wordth", "悔", "恨"] {
+        assert!(!index_holds(&fixture, letters).await, "{letters}");
+    }
+    assert_eq!(found(&fixture, "kept", 10).await, ["kept"]);
+    check_integrity(&fixture).await;
+}
+
+#[tokio::test]
+async fn of_many_messages_no_deleted_word_stays_in_the_file() {
+    let fixture = Fixture::new().await;
+    let secret = |n: u64| format!("{}zq{n:03}", ["b", "f", "k", "p", "u"][n as usize % 5]);
+    for place in 1..=600 {
+        fixture
+            .receive(incoming(
+                &format!("line {place} of many {} {}", secret(place), secret(place * 7 % 600)),
+                place,
+            ))
+            .await;
+    }
+    while feed(&fixture, 50).await > 0 {}
+    for merging in [false, true] {
+        while merging && fixture.store.write(|tx| tx.merge_index(16)).await.unwrap() {}
+    }
+    assert!(index_holds(&fixture, "zq").await);
+    let work =
+        fixture.store.write(|tx| (1..=600).try_for_each(|id| tx.delete_message(THREAD, MessageId(id))));
+    work.await.unwrap();
+    assert!(!index_holds(&fixture, "zq").await);
+    assert_eq!(found(&fixture, "line", 10).await, [""; 0]);
+    check_integrity(&fixture).await;
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Receive(String),
+    Delete(prop::sample::Index),
+    Feed(u32),
+    Merge,
+    Empty,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => "[abc]{1,3}( [abc]{1,12}){0,3}( [京都大]{1,4})?".prop_map(Step::Receive),
+        2 => any::<prop::sample::Index>().prop_map(Step::Delete),
+        3 => (1_u32..5).prop_map(Step::Feed),
+        1 => Just(Step::Merge),
+        1 => Just(Step::Empty),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn whatever_happens_the_caught_up_index_finds_what_there_is(steps in prop::collection::vec(step(), 1..40)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let fixture = Fixture::new().await;
+            let mut there: Vec<(MessageId, String)> = Vec::new();
+            for (place, step) in (1..).zip(steps) {
+                match step {
+                    Step::Receive(text) => {
+                        let new = incoming(&text, place);
+                        let id = fixture.store.write(move |tx| tx.insert_incoming(&new)).await.unwrap();
+                        there.push((id, text));
+                    }
+                    Step::Delete(at) if !there.is_empty() => {
+                        let (id, _) = there.remove(at.index(there.len()));
+                        fixture.store.write(move |tx| tx.delete_message(THREAD, id)).await.unwrap();
+                    }
+                    Step::Delete(_) => {}
+                    Step::Feed(limit) => drop(feed(&fixture, limit).await),
+                    Step::Merge => drop(fixture.store.write(|tx| tx.merge_index(16)).await.unwrap()),
+                    Step::Empty => {
+                        if !there.is_empty() {
+                            empty_index(&fixture).await;
+                        }
+                    }
+                }
+            }
+            feed_all(&fixture).await;
+            check_integrity(&fixture).await;
+            for words in ["a", "ab", "cab", "aaaaaaaaaaa", "a b", "京", "京都", "大京都"] {
+                let matches = |text: &str| words.split(' ').all(|wanted| {
+                    text.split(' ').any(|word| if wanted.is_ascii() { word.starts_with(wanted) } else { word.contains(wanted) })
+                });
+                let expected: Vec<_> =
+                    there.iter().rev().map(|(_, text)| text.clone()).filter(|text| matches(text)).collect();
+                assert_eq!(found(&fixture, words, 100).await, expected, "{words}");
+            }
+        });
+    }
+}
