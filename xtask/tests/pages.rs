@@ -45,7 +45,7 @@ fn the_code_is_compiled_by_tests() {
 
 #[test]
 fn every_error_has_its_row() {
-    let errors = read("crates/sdk-ffi/src/error/code.rs");
+    let errors = read("crates/sdk-ffi/src/error.rs");
     let codes =
         errors.lines().filter_map(|line| line.split_once("=> \"")?.1.split_once("\",")).map(|(code, _)| code);
     let page = read("docs/mobile.md");

@@ -21,9 +21,9 @@ mod config;
 mod error;
 mod event;
 mod id;
+mod lists;
 mod log;
 mod message;
-mod overview;
 mod pull;
 mod push;
 mod registration;
@@ -38,13 +38,13 @@ pub use config::Config;
 pub use error::{OfflineReason, SealpostError, StorageReason};
 pub use event::Event;
 pub use id::{Cursor, MessageId, ThreadCursor, ThreadId, UserId};
+pub use lists::{Overview, Page, ThreadPage, ThreadSummary};
 pub use log::{LogLevel, LogLine, Logger, set_logger};
 pub use message::{Delivery, Direction, FailReason, Message, MessageBody, UndecryptableCause};
-pub use overview::Overview;
 pub use push::{Fetched, fetch_for_push};
 pub use registration::{Opened, Registration, open_account};
 pub use subscription::{ArrivalSubscription, Change, ClientSubscription, ThreadSubscription};
-pub use thread::{Page, Thread, ThreadPage, ThreadSummary};
+pub use thread::Thread;
 
 use error::Result;
 

@@ -1,5 +1,5 @@
 //! The last step of generating: where UniFFI's sources throw what is not ours, or end the process, they are made to throw
-//! [`SealpostError`](../../../crates/sdk-ffi/src/error/mod.rs). What they call for it is written by hand in each binding.
+//! [`SealpostError`](../../../crates/sdk-ffi/src/error.rs). What they call for it is written by hand in each binding.
 //!
 //! - **A native library that is missing or of another version.** Kotlin looks for it in a class initializer, which throws an
 //!   `Error` once and another one ever after, and compares no versions; Swift compares them and ends the process, also where

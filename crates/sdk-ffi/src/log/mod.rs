@@ -1,17 +1,14 @@
 //! What the library has to tell to a developer, handed to the app line by line. The one thing that calls back.
 
-mod current;
-mod line;
-mod panic;
 mod subscriber;
 #[cfg(test)]
 mod tests;
-mod text;
 
-use std::sync::{Arc, Once};
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Once, PoisonError, RwLock};
 
-pub use line::{LogLevel, LogLine};
-pub(crate) use panic::report_panics;
+use tracing::{Level, Metadata};
 
 use crate::{Result, SealpostError};
 
@@ -26,7 +23,7 @@ pub trait Logger: Send + Sync {
 #[uniffi::export]
 pub fn set_logger(logger: Arc<dyn Logger>, level: LogLevel) -> Result<()> {
     static SUBSCRIBE: Once = Once::new();
-    current::set(logger, level);
+    set(logger, level);
     // Another subscriber is there already when Rust code of the same program has set one: then it gets the lines.
     SUBSCRIBE.call_once(|| drop(tracing::subscriber::set_global_default(subscriber::ToLogger)));
     report_panics();
@@ -38,4 +35,86 @@ impl From<uniffi::UnexpectedUniFFICallbackError> for SealpostError {
     fn from(_: uniffi::UnexpectedUniFFICallbackError) -> Self {
         Self::misuse("the logger threw")
     }
+}
+
+/// A line. It holds nothing secret and nothing personal.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct LogLine {
+    /// How much it matters.
+    pub level: LogLevel,
+    /// The part of the library it comes from.
+    pub target: String,
+    /// What it says.
+    pub text: String,
+}
+
+/// How much a line matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, uniffi::Enum)]
+pub enum LogLevel {
+    /// A mistake in this library.
+    Error,
+    /// Somebody else does what they should not.
+    Warn,
+    /// Rare and worth knowing.
+    Info,
+    /// What goes on, for who looks for a fault.
+    Debug,
+}
+
+impl LogLevel {
+    /// Of what `tracing` tells; none for what is finer than any of ours.
+    fn of(metadata: &Metadata<'_>) -> Option<Self> {
+        Some(match *metadata.level() {
+            Level::ERROR => Self::Error,
+            Level::WARN => Self::Warn,
+            Level::INFO => Self::Info,
+            Level::DEBUG => Self::Debug,
+            _ => return None,
+        })
+    }
+}
+
+type Current = RwLock<Option<(Arc<dyn Logger>, LogLevel)>>;
+
+fn current() -> &'static Current {
+    static CURRENT: Current = RwLock::new(None);
+    &CURRENT
+}
+
+/// The last one wins.
+fn set(logger: Arc<dyn Logger>, level: LogLevel) {
+    *current().write().unwrap_or_else(PoisonError::into_inner) = Some((logger, level));
+}
+
+/// Who takes a line of this level, if anybody does.
+fn wanted(level: LogLevel) -> Option<Arc<dyn Logger>> {
+    let current = current().read().unwrap_or_else(PoisonError::into_inner);
+    current.as_ref().filter(|(_, least)| level <= *least).map(|(logger, _)| Arc::clone(logger))
+}
+
+/// Tells it whoever takes it.
+fn tell(level: LogLevel, target: &str, text: String) {
+    thread_local!(static TELLING: Cell<bool> = const { Cell::new(false) });
+    // A logger that makes the library log does not go round in circles.
+    if let Some(logger) = wanted(level)
+        && !TELLING.replace(true)
+    {
+        let line = LogLine { level, target: target.to_owned(), text };
+        // Neither what it throws nor a panic of it ends what the library was at.
+        let _ = catch_unwind(AssertUnwindSafe(|| logger.log(line)));
+        TELLING.set(false);
+    }
+}
+
+/// Tells of panics where they happen, by place: what a panic says could hold anything.
+pub(crate) fn report_panics() {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            let place = panic.location().map_or_else(|| "somewhere".to_owned(), ToString::to_string);
+            tell(LogLevel::Error, "sealpost", format!("a panic at {place}"));
+            before(panic);
+        }));
+    });
 }

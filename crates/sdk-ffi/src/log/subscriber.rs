@@ -1,12 +1,13 @@
 //! What `tracing` collects, on its way to the logger.
 
+use std::fmt::Write as _;
+
+use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
 use tracing::{Event, Metadata, Subscriber};
 
-use super::LogLevel;
-use super::current::{tell, wanted};
-use super::text::Text;
+use super::{LogLevel, tell, wanted};
 
 /// From `tracing` to the logger. Spans are not told.
 pub(super) struct ToLogger;
@@ -42,4 +43,23 @@ impl Subscriber for ToLogger {
     fn enter(&self, _: &Id) {}
 
     fn exit(&self, _: &Id) {}
+}
+
+/// An event as one line: the sentence, then the fields.
+#[derive(Default)]
+struct Text(String);
+
+impl Visit for Text {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        // A string takes any text.
+        let _ = match field.name() {
+            "message" if self.0.is_empty() => write!(self.0, "{value:?}"),
+            "message" => {
+                let fields = std::mem::take(&mut self.0);
+                write!(self.0, "{value:?} {fields}")
+            }
+            name if self.0.is_empty() => write!(self.0, "{name}={value:?}"),
+            name => write!(self.0, " {name}={value:?}"),
+        };
+    }
 }

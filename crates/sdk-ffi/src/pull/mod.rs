@@ -1,38 +1,54 @@
 //! Pulling what changes: in batches, by one consumer, and nothing is lost when it stops waiting.
 
 mod call;
-mod hurry;
+mod priority;
 #[cfg(test)]
 mod tests;
-mod view;
 
+use std::future::Future;
 use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
-pub(crate) use view::{Snapshot, View};
-
 use crate::{CancelToken, Result, SealpostError, runtime};
 use call::Calls;
-use hurry::InAHurry;
+use priority::SnapshotRequests;
 
 /// Most updates in one batch: a few milliseconds of work for the foreign side.
 const BATCH: usize = 100;
+
+/// What can be pulled.
+pub(crate) trait View: Send + 'static {
+    type Update: PartialEq + Send + 'static;
+
+    /// At least one update; `None` when the client is gone. Dropping the future loses nothing.
+    fn next_batch(&mut self, max: usize) -> impl Future<Output = Option<Result<Vec<Self::Update>>>> + Send;
+    /// The last batch was lost: the next one begins with a fresh snapshot.
+    fn refresh(&mut self);
+}
+
+/// A view that can be looked at, too.
+pub(crate) trait Snapshot: View {
+    type Snapshot: Send + 'static;
+
+    /// Everything, at once.
+    fn snapshot(&mut self) -> impl Future<Output = Result<Self::Snapshot>> + Send;
+}
 
 /// A view between two threads.
 pub(crate) struct Pull<V> {
     view: Arc<Mutex<V>>,
     calls: Calls,
-    /// Who waits for a snapshot: whoever waits for a batch lets them go first.
-    in_a_hurry: InAHurry,
+    /// Snapshot requests take priority over batch requests.
+    snapshots: SnapshotRequests,
     /// Cancelled when the client was shut down.
     ended: Arc<CancelToken>,
 }
 
 impl<V: View> Pull<V> {
     pub(crate) fn new(view: V, ended: Arc<CancelToken>) -> Self {
-        let (calls, in_a_hurry) = (Calls::none(), InAHurry::nobody());
-        Self { view: Arc::new(Mutex::new(view)), calls, in_a_hurry, ended }
+        let (calls, snapshots) = (Calls::none(), SnapshotRequests::none());
+        Self { view: Arc::new(Mutex::new(view)), calls, snapshots, ended }
     }
 
     pub(crate) async fn next(&self, cancel: Option<Arc<CancelToken>>) -> Result<Option<Vec<V::Update>>> {
@@ -44,16 +60,16 @@ impl<V: View> Pull<V> {
     }
 
     async fn next_batch(&self, cancel: Option<Arc<CancelToken>>) -> Result<Option<Vec<V::Update>>> {
-        let (view, in_a_hurry) = (Arc::clone(&self.view), self.in_a_hurry.clone());
+        let (view, snapshots) = (Arc::clone(&self.view), self.snapshots.clone());
         let call = self.calls.begin();
         let next = runtime::run_while_wanted(cancel, {
             let call = call.clone();
             async move {
                 loop {
-                    in_a_hurry.none().await;
+                    snapshots.wait_until_none().await;
                     let mut view = view.lock().await;
                     if call.follows_a_lost_one() {
-                        // Whoever waited for it went away: a fresh look makes good for it.
+                        // The call that waited for it went away: a fresh snapshot includes what it held.
                         view.refresh();
                     }
                     tokio::select! {
@@ -62,7 +78,7 @@ impl<V: View> Pull<V> {
                             call.taken();
                             return batch.transpose();
                         }
-                        () = in_a_hurry.any() => {}
+                        () = snapshots.wait_for_any() => {}
                     }
                 }
             }
@@ -79,10 +95,10 @@ impl<V: Snapshot> Pull<V> {
     /// Answers at once, also when somebody waits for a batch, which then goes on after the snapshot.
     pub(crate) async fn snapshot(&self) -> Result<V::Snapshot> {
         let view = Arc::clone(&self.view);
-        let hurry = self.in_a_hurry.join();
+        let request = self.snapshots.request();
         runtime::run(async move {
             let snapshot = view.lock().await.snapshot().await;
-            drop(hurry);
+            drop(request);
             snapshot
         })
         .await

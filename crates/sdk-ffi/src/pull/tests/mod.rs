@@ -1,6 +1,6 @@
 mod ended;
-mod hurry;
 mod lost;
+mod priority;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,17 +1,11 @@
 //! A thread: what people talk in.
 
-mod page;
-mod summary;
-
 use std::sync::Arc;
 
 use sealpost_core as core;
 
-pub use page::Page;
-pub use summary::{ThreadPage, ThreadSummary};
-
 use crate::{
-    ArrivalSubscription, CancelToken, Cursor, Message, MessageId, Result, ThreadId, ThreadSubscription,
+    ArrivalSubscription, CancelToken, Cursor, Message, MessageId, Page, Result, ThreadId, ThreadSubscription,
     UserId, runtime,
 };
 

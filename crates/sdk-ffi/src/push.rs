@@ -1,16 +1,12 @@
 //! For a push notification.
 
-mod fetched;
-
 use std::sync::Arc;
 use std::time::Duration;
 
 use sealpost_core as core;
 use tokio::sync::oneshot;
 
-pub use fetched::Fetched;
-
-use crate::{CancelToken, Config, Result, SealpostError, log, signals};
+use crate::{CancelToken, Config, Message, Result, SealpostError, log, signals};
 
 /// Most threads that wait for the disk or for a name: a slow name server must not keep the database from being closed.
 const BLOCKING: usize = 4;
@@ -69,5 +65,23 @@ async fn cancelled(cancel: Option<Arc<CancelToken>>) {
     match cancel {
         Some(cancel) => cancel.cancelled().await,
         None => std::future::pending().await,
+    }
+}
+
+/// What a push notification brought.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct Fetched {
+    /// The messages that are new, in the order they came in.
+    pub messages: Vec<Message>,
+    /// Whether everything that waited is here. If not, the rest comes with the next connection.
+    pub complete: bool,
+}
+
+impl From<core::Fetched> for Fetched {
+    fn from(fetched: core::Fetched) -> Self {
+        Self {
+            messages: fetched.messages.into_iter().map(Message::from).collect(),
+            complete: fetched.complete,
+        }
     }
 }

@@ -1,8 +1,26 @@
-//! A thread in a list.
+//! What lists show: threads, and the messages of a thread.
 
 use sealpost_core as core;
 
-use crate::{Message, ThreadCursor, ThreadId, UserId};
+use crate::{ConnectionState, Cursor, Message, ThreadCursor, ThreadId, UserId};
+
+/// What a list of threads shows.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct Overview {
+    /// The connection.
+    pub connection: ConnectionState,
+    /// The first 50 threads, the one with the newest message first.
+    pub threads: Vec<ThreadSummary>,
+    /// Where the next page of them begins; none when there is none.
+    pub next: Option<ThreadCursor>,
+}
+
+impl From<core::Overview> for Overview {
+    fn from(overview: core::Overview) -> Self {
+        let threads = overview.threads.into_iter().map(ThreadSummary::from).collect();
+        Self { connection: overview.connection.into(), threads, next: overview.next }
+    }
+}
 
 /// A thread in a list.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
@@ -43,5 +61,20 @@ impl From<core::ThreadSummary> for ThreadSummary {
 impl From<core::ThreadPage> for ThreadPage {
     fn from(page: core::ThreadPage) -> Self {
         Self { threads: page.threads.into_iter().map(ThreadSummary::from).collect(), next: page.next }
+    }
+}
+
+/// A part of a thread's history.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct Page {
+    /// Newest first.
+    pub messages: Vec<Message>,
+    /// Where the page before this one in time begins; none when there is none.
+    pub next: Option<Cursor>,
+}
+
+impl From<core::Page> for Page {
+    fn from(page: core::Page) -> Self {
+        Self { messages: page.messages.into_iter().map(Message::from).collect(), next: page.next }
     }
 }

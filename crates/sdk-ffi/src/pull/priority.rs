@@ -1,0 +1,39 @@
+//! Snapshot requests take priority over batch requests.
+
+use tokio::sync::watch;
+
+/// How many snapshot requests are waiting.
+#[derive(Clone)]
+pub(super) struct SnapshotRequests(watch::Sender<usize>);
+
+impl SnapshotRequests {
+    pub(super) fn none() -> Self {
+        Self(watch::Sender::new(0))
+    }
+
+    /// One more, until the value is dropped.
+    pub(super) fn request(&self) -> SnapshotRequest {
+        self.0.send_modify(|count| *count = count.saturating_add(1));
+        SnapshotRequest(self.0.clone())
+    }
+
+    /// Resolves while there is none.
+    pub(super) async fn wait_until_none(&self) {
+        // The sender is here: it does not fail.
+        let _ = self.0.subscribe().wait_for(|count| *count == 0).await;
+    }
+
+    /// Resolves while there is one.
+    pub(super) async fn wait_for_any(&self) {
+        let _ = self.0.subscribe().wait_for(|count| *count > 0).await;
+    }
+}
+
+/// A snapshot request that is waiting.
+pub(super) struct SnapshotRequest(watch::Sender<usize>);
+
+impl Drop for SnapshotRequest {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count = count.saturating_sub(1));
+    }
+}
