@@ -41,12 +41,40 @@ pub enum Trust {
     Roots(Vec<Vec<u8>>),
 }
 
+/// The way to the relay. It is the same for REST and for the socket, which is tunnelled by `CONNECT`. A relay on loopback is
+/// always reached directly.
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub enum Proxy {
+    /// No proxy, whatever the environment or the system says.
+    #[default]
+    Direct,
+    /// The one that `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` name, or else the settings of macOS or Windows; none when neither
+    /// names one that speaks HTTP. They are read when the client is opened.
+    System,
+    /// This one: `http://[user:password@]host[:port]`. Any other form is an
+    /// [`Error::Misuse`](crate::Error::Misuse).
+    Address(String),
+}
+
+impl fmt::Debug for Proxy {
+    /// Leaves out the address, which may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Direct => "Direct",
+            Self::System => "System",
+            Self::Address(_) => "Address(..)",
+        })
+    }
+}
+
 /// What [`Client::open`](crate::Client::open) needs.
 pub struct Config {
     pub(crate) database: PathBuf,
     pub(crate) key: DatabaseKey,
     pub(crate) relay: String,
     pub(crate) trust: Trust,
+    pub(crate) proxy: Proxy,
     pub(crate) policy: SessionPolicy,
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -60,6 +88,7 @@ impl Config {
             key,
             relay: relay.into(),
             trust: Trust::default(),
+            proxy: Proxy::default(),
             policy: SessionPolicy::default(),
             clock: Arc::new(SystemClock),
         }
@@ -69,6 +98,13 @@ impl Config {
     #[must_use]
     pub fn trust(mut self, trust: Trust) -> Self {
         self.trust = trust;
+        self
+    }
+
+    /// The way to the relay. Default: direct.
+    #[must_use]
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.proxy = proxy;
         self
     }
 
@@ -89,7 +125,7 @@ impl Config {
 
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { database: _, key, relay: _, trust: _, policy, clock: _ } = self;
+        let Self { database: _, key, relay: _, trust: _, proxy: _, policy, clock: _ } = self;
         f.debug_struct("Config").field("key", key).field("policy", policy).finish_non_exhaustive()
     }
 }

@@ -59,7 +59,7 @@ mod transport;
 mod view;
 
 pub use client::{Client, Contact, Fetched, Opened, Page, Thread, Unregistered, fetch_for_push};
-pub use config::{Config, DatabaseKey, Trust};
+pub use config::{Config, DatabaseKey, Proxy, Trust};
 pub use content::MAX_TEXT;
 pub use env::{Clock, SystemClock};
 pub use error::{Error, Offline, Result, Storage};

@@ -114,7 +114,7 @@ async fn measure(database: &str) {
 /// Somebody is away while messages come; then a push notification's process is started. It looks for `root` among all that the
 /// platform believes in.
 async fn fetch_in_a_child(world: &World, root: &Root, round: usize) -> Vec<f64> {
-    let config = || Config { roots: Some(vec![root.der()]) };
+    let config = || Config { roots: Some(vec![root.der()]), ..Config::default() };
     let believed = world.dir().join("believed.pem");
     let platform = std::fs::read_to_string(PLATFORM).unwrap_or_default();
     std::fs::write(&believed, platform + &root.pem()).expect("the certificates are written");

@@ -1,16 +1,31 @@
 //! What the app decides.
 
+use std::fmt;
+
 use sealpost_core as core;
 use zeroize::Zeroizing;
 
 use crate::{Result, SealpostError};
 
 /// What has a default. A field that comes later has one too.
-#[derive(Debug, Clone, Default, uniffi::Record)]
+#[derive(Clone, Default, uniffi::Record)]
 pub struct Config {
     /// Believe only certificates that lead to one of these (DER), instead of the platform's.
     #[uniffi(default = None)]
     pub roots: Option<Vec<Vec<u8>>>,
+    /// Reach the relay through this proxy: `http://[user:password@]host[:port]`. Not used for a relay on loopback.
+    #[uniffi(default = None)]
+    pub proxy: Option<String>,
+    /// Without `proxy`: reach the relay through the proxy that the environment or the settings of macOS or Windows name.
+    #[uniffi(default = false)]
+    pub system_proxy: bool,
+}
+
+impl fmt::Debug for Config {
+    /// Leaves out the proxy, whose address may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config").field("roots", &self.roots.as_ref().map(Vec::len)).finish_non_exhaustive()
+    }
 }
 
 impl Config {
@@ -20,6 +35,11 @@ impl Config {
         let bytes: Zeroizing<[u8; 32]> =
             Zeroizing::new(key.as_slice().try_into().map_err(|_| SealpostError::invalid("key"))?);
         let config = core::Config::new(database, core::DatabaseKey::new(*bytes), relay);
+        let config = match (self.proxy, self.system_proxy) {
+            (Some(address), _) => config.proxy(core::Proxy::Address(address)),
+            (None, true) => config.proxy(core::Proxy::System),
+            (None, false) => config,
+        };
         Ok(match self.roots {
             Some(roots) => config.trust(core::Trust::Roots(roots)),
             None => config,

@@ -48,8 +48,8 @@ impl Client {
 
 /// The opened database with everything around it, and whose it is.
 pub(crate) async fn open(config: Config, footprint: Footprint) -> Result<(Context, Option<Registered>)> {
-    let Config { database, key, relay, trust, policy, clock } = config;
-    let transport = Transport::new(&relay, &trust)?;
+    let Config { database, key, relay, trust, proxy, policy, clock } = config;
+    let transport = Transport::new(&relay, &trust, &proxy)?;
     let events = EventBus::new();
     let for_store = events.clone();
     let opening = tokio::task::spawn_blocking(move || Store::open(database, key, for_store, footprint));

@@ -191,7 +191,12 @@ impl Http {
 }
 
 fn client(connector: &Connector) -> reqwest::Result<Client> {
-    Client::builder()
+    let builder = match connector.route.of_rest()? {
+        Some(proxy) => Client::builder().proxy(proxy),
+        // Whatever the environment says.
+        None => Client::builder().no_proxy(),
+    };
+    builder
         .tls_backend_preconfigured(connector.tls.as_ref().clone())
         .timeout(TIMEOUT)
         .redirect(reqwest::redirect::Policy::none())

@@ -4,6 +4,7 @@
 //! acknowledged without it.
 
 mod acks;
+mod dial;
 mod hints;
 mod http;
 mod socket;
@@ -17,7 +18,7 @@ use sealpost_wire::frame::Body;
 use sealpost_wire::limits::MAX_COUNT;
 use tokio::sync::watch;
 
-use crate::config::Trust;
+use crate::config::{Proxy, Trust};
 use crate::error::{self, Offline};
 use crate::id::ThreadId;
 use crate::store::{Durable, Gap, Parcel};
@@ -91,9 +92,9 @@ type Live = watch::Sender<Option<Arc<Socket>>>;
 
 impl Transport {
     /// # Errors
-    /// [`error::Error::Misuse`] when the address is not one of a relay, or no root certificate can be read.
-    pub(crate) fn new(relay: &str, trust: &Trust) -> error::Result<Self> {
-        let connector = Arc::new(Connector::new(relay, trust)?);
+    /// [`error::Error::Misuse`] when the address is not one of a relay, that of the proxy is not one of a proxy, or no root certificate can be read.
+    pub(crate) fn new(relay: &str, trust: &Trust, proxy: &Proxy) -> error::Result<Self> {
+        let connector = Arc::new(Connector::new(relay, trust, proxy)?);
         let live = Live::new(None);
         let http = Http::new(Arc::clone(&connector), live.clone())?;
         Ok(Self { http, hints: Hints::new(), connector, live })

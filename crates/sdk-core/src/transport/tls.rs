@@ -8,15 +8,15 @@ use rustls::client::WantsClientCert;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::Result;
-use crate::config::Trust;
+use super::dial::Route;
+use crate::config::{Proxy, Trust};
 use crate::error::{self, Offline};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Either side of TLS.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -26,10 +26,11 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 pub(super) struct Connector {
     pub(super) base: Url,
     pub(super) tls: Arc<ClientConfig>,
+    pub(super) route: Route,
 }
 
 impl Connector {
-    pub(super) fn new(relay: &str, trust: &Trust) -> error::Result<Self> {
+    pub(super) fn new(relay: &str, trust: &Trust, proxy: &Proxy) -> error::Result<Self> {
         let base = Url::parse(relay).map_err(|_| error::Error::Misuse("the relay's address is not a URL"))?;
         let host = base.host_str().ok_or(error::Error::Misuse("the relay's address has no host"))?;
         match base.scheme() {
@@ -37,23 +38,20 @@ impl Connector {
             "http" if is_loopback(host) => {}
             _ => return Err(error::Error::Misuse("the relay's address must be https, or http on loopback")),
         }
-        Ok(Self { tls: Arc::new(tls_config(trust)?), base })
+        let route = Route::new(&base, proxy, is_loopback(host))?;
+        Ok(Self { tls: Arc::new(tls_config(trust)?), route, base })
     }
 
     pub(super) async fn connect(&self) -> Result<Box<dyn Stream>> {
-        let host = self.base.host_str().unwrap_or_default();
-        let port = self.base.port_or_known_default().unwrap_or(443);
-        let target = (host.trim_matches(['[', ']']), port);
-        let tcp = timeout(CONNECT_TIMEOUT, TcpStream::connect(target)).await;
-        let tcp = tcp.map_err(|_| Offline::TimedOut)?.map_err(|_| Offline::Unreachable)?;
-        // Frames are small and each is waited for.
-        tcp.set_nodelay(true).map_err(|_| Offline::Unreachable)?;
+        let tcp = self.route.dial().await?;
         if self.base.scheme() == "http" {
             return Ok(Box::new(tcp));
         }
-        let name = ServerName::try_from(target.0.to_owned()).map_err(|_| Offline::Untrusted)?;
+        let host = self.base.host_str().unwrap_or_default();
+        let name =
+            ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(|_| Offline::Untrusted)?;
         let connecting = TlsConnector::from(Arc::clone(&self.tls)).connect(name, tcp);
-        match timeout(CONNECT_TIMEOUT, connecting).await {
+        match timeout(HANDSHAKE_TIMEOUT, connecting).await {
             Ok(Ok(stream)) => Ok(Box::new(stream)),
             Ok(Err(error)) if is_certificate_error(&error) => Err(Offline::Untrusted.into()),
             Ok(Err(_)) => Err(Offline::NotARelay.into()),
@@ -123,7 +121,7 @@ mod tests {
     use super::*;
 
     fn accepts(relay: &str) -> bool {
-        Connector::new(relay, &Trust::Roots(vec![test_certificate()])).is_ok()
+        Connector::new(relay, &Trust::Roots(vec![test_certificate()]), &Proxy::Direct).is_ok()
     }
 
     fn test_certificate() -> Vec<u8> {
@@ -144,7 +142,8 @@ mod tests {
 
     #[test]
     fn one_of_the_roots_must_be_a_certificate() {
-        let connector = |roots| Connector::new("https://relay.example", &Trust::Roots(roots)).map(|_| ());
+        let connector =
+            |roots| Connector::new("https://relay.example", &Trust::Roots(roots), &Proxy::Direct).map(|_| ());
         let refused = Err(error::Error::Misuse("none of the certificates to believe in can be read"));
         assert_eq!(connector(vec![]), refused);
         assert_eq!(connector(vec![vec![], vec![1, 2, 3]]), refused);
