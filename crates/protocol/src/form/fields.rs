@@ -15,7 +15,7 @@ pub(crate) struct Fields<'a, const N: usize> {
 }
 
 #[derive(Clone, Copy)]
-enum Value<'a> {
+pub(super) enum Value<'a> {
     /// Not there.
     None,
     Varint(u64),
@@ -64,20 +64,8 @@ impl<'a, const N: usize> Fields<'a, N> {
         self.varint(number).map(|value| value.map(|value| value as u32))
     }
 
-    pub(crate) fn uint64(&self, number: u32) -> Result<u64, DecodeError> {
-        self.optional_uint64(number).map(Option::unwrap_or_default)
-    }
-
     pub(crate) fn optional_uint64(&self, number: u32) -> Result<Option<u64>, DecodeError> {
         self.varint(number)
-    }
-
-    pub(crate) fn sint64(&self, number: u32) -> Result<i64, DecodeError> {
-        self.uint64(number).map(|value| (value >> 1).cast_signed() ^ (value & 1).cast_signed().wrapping_neg())
-    }
-
-    pub(crate) fn bool(&self, number: u32) -> Result<bool, DecodeError> {
-        self.uint64(number).map(|value| value != 0)
     }
 
     pub(crate) fn fixed64(&self, number: u32) -> Result<u64, DecodeError> {
@@ -143,7 +131,7 @@ impl<'a, const N: usize> Fields<'a, N> {
 
 /// The next field, and its number.
 #[inline(always)]
-fn field<'a>(rest: &mut &'a [u8]) -> Option<(u32, Value<'a>)> {
+pub(super) fn field<'a>(rest: &mut &'a [u8]) -> Option<(u32, Value<'a>)> {
     let key = u32::try_from(varint(rest)?).ok()?;
     let number = key >> 3;
     let value = match key & 7 {
@@ -166,13 +154,17 @@ fn field<'a>(rest: &mut &'a [u8]) -> Option<(u32, Value<'a>)> {
     (number > 0).then_some((number, value))
 }
 
-/// Most of them have one byte.
+/// Most of them have one byte, and lengths two.
 #[inline(always)]
-fn varint(rest: &mut &[u8]) -> Option<u64> {
-    match rest.split_first()? {
-        (byte @ ..0x80, behind) => {
+pub(super) fn varint(rest: &mut &[u8]) -> Option<u64> {
+    match **rest {
+        [byte @ ..0x80, ref behind @ ..] => {
             *rest = behind;
-            Some(u64::from(*byte))
+            Some(u64::from(byte))
+        }
+        [low, high @ ..0x80, ref behind @ ..] => {
+            *rest = behind;
+            Some(u64::from(low & 0x7f) | u64::from(high) << 7)
         }
         _ => decode_varint(rest).ok(),
     }

@@ -1,7 +1,8 @@
-//! Writing: the length first, then the bytes.
+//! Writing: how much room there must be first, then the bytes.
 
 use prost::encoding::{WireType, encode_varint, encoded_len_varint};
 
+use crate::primitives::secret::wipe;
 use crate::stored::StoredBytes;
 
 /// The longest varint, in bytes.
@@ -11,7 +12,7 @@ const MAX_VARINT_LEN: usize = 10;
 pub(crate) enum Output {
     /// Nowhere: how long it is.
     Length(usize),
-    /// As long as was found out.
+    /// With room for all of it.
     Bytes(Vec<u8>),
 }
 
@@ -19,10 +20,15 @@ pub(crate) enum Output {
 pub(crate) fn written(write: impl Fn(&mut Output)) -> StoredBytes {
     let mut output = Output::Length(0);
     write(&mut output);
-    let mut output = Output::Bytes(Vec::with_capacity(output.len()));
+    written_within(output.len(), write)
+}
+
+/// The same where `room` is known to be enough: what is left of it is nothing that was ever written to.
+pub(crate) fn written_within(room: usize, write: impl FnOnce(&mut Output)) -> StoredBytes {
+    let mut output = Output::Bytes(Vec::with_capacity(room));
     let start = output.start();
     write(&mut output);
-    debug_assert_eq!(output.start(), start, "the buffer grew");
+    debug_assert_eq!(output.start(), start, "the room was not enough, and the buffer grew");
     match output {
         Output::Bytes(bytes) => StoredBytes::new(bytes),
         Output::Length(_) => StoredBytes::new(Vec::new()),
@@ -55,56 +61,72 @@ impl Output {
     }
 
     /// Nothing when there are none.
+    #[inline(always)]
     pub(crate) fn bytes(&mut self, number: u32, bytes: &[u8]) {
-        self.optional_bytes(number, (!bytes.is_empty()).then_some(bytes));
+        if !bytes.is_empty() {
+            self.field(number, bytes);
+        }
     }
 
+    #[inline(always)]
     pub(crate) fn optional_bytes(&mut self, number: u32, bytes: Option<&[u8]>) {
         if let Some(bytes) = bytes {
-            self.key(number, WireType::LengthDelimited);
-            self.varint(bytes.len() as u64);
-            self.raw(bytes);
+            self.field(number, bytes);
         }
     }
 
-    /// A message inside, or bytes that are put together.
+    #[inline(always)]
+    fn field(&mut self, number: u32, bytes: &[u8]) {
+        let key = key(number, WireType::LengthDelimited);
+        match (&mut *self, u8::try_from(key), u8::try_from(bytes.len())) {
+            // Most of them: both have one byte.
+            (Self::Bytes(out), Ok(key @ ..0x80), Ok(length @ ..0x80)) => {
+                out.extend_from_slice(&[key, length]);
+                out.extend_from_slice(bytes);
+            }
+            _ => {
+                self.varint(key);
+                self.varint(bytes.len() as u64);
+                self.raw(bytes);
+            }
+        }
+    }
+
+    /// A message inside, or bytes that are put together. One that is shorter than 128 bytes needs no second thought.
+    #[inline]
     pub(crate) fn message(&mut self, number: u32, write: impl FnOnce(&mut Self)) {
+        self.delimited::<1>(number, write);
+    }
+
+    /// The same, for what has between 128 bytes and 16 KiB mostly.
+    #[inline]
+    pub(crate) fn long_message(&mut self, number: u32, write: impl FnOnce(&mut Self)) {
+        self.delimited::<2>(number, write);
+    }
+
+    /// The length is known only behind the message, and belongs in front: there is room for one of `WIDTH` bytes.
+    #[inline(always)]
+    fn delimited<const WIDTH: usize>(&mut self, number: u32, write: impl FnOnce(&mut Self)) {
         self.key(number, WireType::LengthDelimited);
-        // The length is known only behind the message, and belongs in front: most have one byte, for which there is room.
-        self.varint(0);
+        self.raw(&[0; WIDTH]);
         let start = self.len();
         write(self);
-        let end = self.len();
-        let length = end.saturating_sub(start);
-        match (self, u8::try_from(length)) {
-            (Self::Bytes(bytes), Ok(length @ ..0x80)) => {
-                if let Some(place) = start.checked_sub(1).and_then(|place| bytes.get_mut(place)) {
-                    *place = length;
-                }
-            }
-            (_, Ok(..0x80)) => {}
-            (this, _) => this.insert_length(start, length),
-        }
-    }
-
-    /// Puts `length`, which has more than one byte, in place of the one before `start`.
-    fn insert_length(&mut self, start: usize, length: usize) {
+        let length = self.len().saturating_sub(start);
         match self {
             Self::Length(all) => {
-                let more = encoded_len_varint(length as u64).saturating_sub(1);
+                // Room for what is there on the way, too.
+                let more = encoded_len_varint(length as u64).saturating_sub(WIDTH);
                 *all = all.saturating_add(more);
             }
             Self::Bytes(bytes) => {
-                let (mut varint, end) = ([0; MAX_VARINT_LEN], bytes.len());
-                let mut rest = varint.as_mut_slice();
-                encode_varint(length as u64, &mut rest);
-                let width = MAX_VARINT_LEN.saturating_sub(rest.len());
-                // One byte is there. No more than that is added at any time: the buffer must not grow.
-                bytes.resize(end.saturating_add(width).saturating_sub(1), 0);
-                let place = start.saturating_sub(1);
-                bytes.copy_within(start..end, place.saturating_add(width));
-                let varint = varint.iter().take(width);
-                bytes.iter_mut().skip(place).zip(varint).for_each(|(place, byte)| *place = *byte);
+                match (start.checked_sub(WIDTH).and_then(|at| bytes.get_mut(at..start)), length) {
+                    (Some([place]), ..0x80) => *place = length as u8,
+                    (Some([low, high]), 0x80..0x4000) => {
+                        *low = length as u8 | 0x80;
+                        *high = (length >> 7) as u8;
+                    }
+                    _ => put_length(bytes, WIDTH, start, length),
+                }
             }
         }
     }
@@ -117,8 +139,9 @@ impl Output {
         }
     }
 
+    #[inline(always)]
     fn key(&mut self, number: u32, wire_type: WireType) {
-        self.varint((u64::from(number) << 3) | wire_type as u64);
+        self.varint(key(number, wire_type));
     }
 
     /// Most of them have one byte.
@@ -153,4 +176,31 @@ impl Output {
             Self::Bytes(bytes) => bytes.len(),
         }
     }
+}
+
+#[inline(always)]
+fn key(number: u32, wire_type: WireType) -> u64 {
+    (u64::from(number) << 3) | wire_type as u64
+}
+
+/// Puts `length` in place of the `width` bytes before `start`, where it needs more of them, or fewer.
+#[cold]
+#[inline(never)]
+fn put_length(bytes: &mut Vec<u8>, width: usize, start: usize, length: usize) {
+    let (mut varint, end) = ([0; MAX_VARINT_LEN], bytes.len());
+    let mut rest = varint.as_mut_slice();
+    encode_varint(length as u64, &mut rest);
+    let needed = MAX_VARINT_LEN.saturating_sub(rest.len());
+    // No more than that is added at any time: the buffer must not grow.
+    bytes.resize(end.saturating_add(needed.saturating_sub(width)), 0);
+    let place = start.saturating_sub(width);
+    let message = place.saturating_add(needed);
+    bytes.copy_within(start..end, message);
+    bytes.iter_mut().skip(place).zip(varint.iter().take(needed)).for_each(|(place, byte)| *place = *byte);
+    // What stays behind at the end when the message moved forward would not be wiped with the rest.
+    let end = message.saturating_add(length);
+    if let Some(rest) = bytes.get_mut(end..) {
+        wipe(rest);
+    }
+    bytes.truncate(end);
 }

@@ -31,6 +31,39 @@ struct Wiped<const N: usize>([u8; N]);
 #[derive(Debug)]
 pub(crate) struct Shared<const N: usize>(Secret<N>);
 
+/// `K` keys that are made together and go together, in one allocation. As [`Shared`]: the last owner wipes them.
+#[derive(Clone)]
+pub(crate) struct SharedKeys<const K: usize>(Arc<WipedKeys<K>>);
+
+struct WipedKeys<const K: usize>([[u8; 32]; K]);
+
+impl<const K: usize> SharedKeys<K> {
+    /// Copies of these, each made once.
+    pub(crate) fn of(keys: [&[u8; 32]; K]) -> Self {
+        let mut places = Arc::new(WipedKeys([[0; 32]; K]));
+        if let Some(WipedKeys(places)) = Arc::get_mut(&mut places) {
+            places.iter_mut().zip(keys).for_each(|(place, key)| *place = *key);
+        }
+        Self(places)
+    }
+
+    pub(crate) fn expose(&self) -> &[[u8; 32]; K] {
+        &self.0.0
+    }
+}
+
+impl<const K: usize> Drop for WipedKeys<K> {
+    fn drop(&mut self) {
+        wipe(self.0.as_flattened_mut());
+    }
+}
+
+impl<const K: usize> fmt::Debug for SharedKeys<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SharedKeys({K})")
+    }
+}
+
 impl<const N: usize> Secret<N> {
     /// Takes the bytes in. The caller's own copy is the caller's to wipe.
     pub fn new(bytes: [u8; N]) -> Self {
@@ -150,6 +183,16 @@ mod tests {
         assert!(std::ptr::eq(one.expose(), other.expose()));
         drop(one);
         assert_eq!(other.expose(), &[7; 32]);
+    }
+
+    #[test]
+    fn keys_that_go_together_keep_their_order() {
+        let keys = SharedKeys::of([&[1; 32], &[2; 32]]);
+        let copy = keys.clone();
+        assert!(Arc::ptr_eq(&keys.0, &copy.0));
+        drop(keys);
+        assert_eq!(copy.expose(), &[[1; 32], [2; 32]]);
+        assert_eq!(format!("{copy:?}"), "SharedKeys(2)");
     }
 
     #[test]

@@ -40,6 +40,7 @@ impl<H: Copy, const MAX: usize> ChainList<H, MAX> {
     }
 
     /// These; where one of them is not good, or one more than fit, its error.
+    #[inline]
     pub(crate) fn read<'a, E>(chains: impl Iterator<Item = Result<(H, &'a [u8; 32]), E>>) -> Result<Self, E> {
         Self::fill(|heads, keys| {
             let mut places = heads.iter_mut().zip(keys);
@@ -74,6 +75,7 @@ impl<H: Copy, const MAX: usize> ChainList<H, MAX> {
     }
 
     /// Lets `write` produce the keys in their final place.
+    #[inline]
     fn fill<E>(
         write: impl FnOnce(&mut [Option<H>; MAX], &mut [[u8; 32]; MAX]) -> Result<(), E>,
     ) -> Result<Self, E> {

@@ -11,7 +11,7 @@
 //! unanswered    1 since, in seconds   2 one-time   3 signed   4 KEM   5 KEM ciphertext
 //! ```
 //!
-//! Numbers are never used again.
+//! Numbers are never used again. Fields are read in the order of their numbers, and in another they are malformed.
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use bytes::Bytes;
 use super::record::{Entry, MAX_INACTIVE, Place, SessionRecord};
 use super::state::{Parties, Session, Unanswered};
 use crate::error::DecodeError;
-use crate::form::{Fields, Output, written};
+use crate::form::{Ordered, Output, written_within};
 use crate::identity::IdentityKey;
 use crate::message::{Handshake, KemPart};
 use crate::prekey::{KemPreKeyId, OneTimePreKeyId, SignedPreKeyId};
@@ -115,7 +115,6 @@ impl SessionRecord {
             if session.parties.id != id || is_full {
                 return Err(DecodeError::Malformed);
             }
-            let session = Arc::new(session);
             match standing {
                 Standing::Active => active = Some(Entry { rank, session, since: None }),
                 Standing::Inactive { since } => inactive.push(Entry { rank, session, since }),
@@ -127,14 +126,15 @@ impl SessionRecord {
 
     /// The whole record as one blob, for those who do not keep rows.
     pub fn to_bytes(&self) -> StoredBytes {
-        written(|out| {
+        let room = self.rows().map(|(entry, _)| ROW_ROOM.saturating_add(entry.session.room())).sum::<usize>();
+        written_within(room.saturating_add(ROW_ROOM), |out| {
             out.uint(1, FORM);
             for (Entry { rank, session, since }, active) in self.rows() {
                 out.message(2, |out| {
                     out.bytes(1, session.parties.id.as_bytes());
                     out.sint(2, *rank);
                     out.uint(3, active);
-                    out.message(4, |out| session.write(out));
+                    out.long_message(4, |out| session.write(out));
                     out.optional_uint(5, since.map(|since| since.0));
                 });
             }
@@ -146,16 +146,20 @@ impl SessionRecord {
     /// # Errors
     /// [`DecodeError`] when it is not what was written.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let record = Fields::<3>::parse(bytes)?;
+        let mut record = Ordered::new(bytes);
         check_form(record.uint32(1)?)?;
-        let rows = record.rows(2, MAX_INACTIVE.saturating_add(1))?.map(|row| {
-            let row = Fields::<6>::parse(row?)?;
+        let rows = record.rows(2, MAX_INACTIVE.saturating_add(1)).map(|row| {
+            let mut row = Ordered::new(row?);
+            let (id, rank, active) = (SessionId::from_bytes(row.bytes(1)?)?, row.sint64(2)?, row.bool(3)?);
+            let bytes = row.bytes(4)?;
             let since = row.optional_uint64(5)?.map(UnixSeconds);
-            let standing = if row.bool(3)? { Standing::Active } else { Standing::Inactive { since } };
-            let (id, rank) = (SessionId::from_bytes(row.bytes(1)?)?, row.sint64(2)?);
-            Ok(StoredSession { id, rank, standing, bytes: row.bytes(4)? })
+            row.finish()?;
+            let standing = if active { Standing::Active } else { Standing::Inactive { since } };
+            Ok(StoredSession { id, rank, standing, bytes })
         });
-        Self::from_rows(rows)
+        let sessions = Self::from_rows(rows)?;
+        record.finish()?;
+        Ok(sessions)
     }
 
     fn rows(&self) -> impl Iterator<Item = (&Entry, bool)> {
@@ -178,7 +182,7 @@ impl Entry {
             id: session.parties.id,
             rank: *rank,
             standing: if active { Standing::Active } else { Standing::Inactive { since: *since } },
-            bytes: written(|out| session.write(out)),
+            bytes: written_within(session.room(), |out| session.write(out)),
         }
     }
 }
@@ -201,10 +205,26 @@ impl fmt::Debug for SessionChange {
     }
 }
 
+/// What a row of a record takes besides its session, at the most.
+const ROW_ROOM: usize = 96;
+/// What a session takes besides a KEM ciphertext and SPQR, at the most: seven fields, and those of two kinds of chains.
+const SESSION_ROOM: usize = 7 * 48 + (1 + MAX_RECEIVING) * 136;
+
 impl Session {
+    /// No less than what [`write`](Self::write) writes.
+    fn room(&self) -> usize {
+        let kem = self.unanswered.as_ref().and_then(|unanswered| unanswered.handshake.kem.as_ref());
+        let kem = kem.map_or(0, |kem| kem.ciphertext.len());
+        let spqr = match &self.ratchet.spqr {
+            Spqr::Off => 0,
+            Spqr::On(running) => running.room(),
+        };
+        SESSION_ROOM.saturating_add(kem).saturating_add(spqr)
+    }
+
     fn write(&self, out: &mut Output) {
         let Self { parties, ratchet, unanswered } = self;
-        let Parties { id, base_key: _, local_identity, remote_identity, remote_registration_id } = &**parties;
+        let Parties { id, base_key: _, local_identity, remote_identity, remote_registration_id } = parties;
         let TripleRatchet { double: DoubleRatchet { root_key, sending, receiving }, spqr } = ratchet;
         out.uint(1, FORM);
         out.bytes(2, id.as_bytes());
@@ -218,30 +238,30 @@ impl Session {
             out.message(9, |out| unanswered.write(out));
         }
         if let Spqr::On(running) = spqr {
-            out.message(10, |out| running.write(out));
+            out.long_message(10, |out| running.write(out));
         }
     }
 
-    fn read(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let form = Fields::<11>::parse(bytes)?;
+    fn read(bytes: &[u8]) -> Result<Arc<Self>, DecodeError> {
+        let mut form = Ordered::new(bytes);
         check_form(form.uint32(1)?)?;
         let id = SessionId::from_bytes(form.bytes(2)?)?;
-        let double = DoubleRatchet {
-            sending: SendingChain::read(form.optional_bytes(7)?.ok_or(DecodeError::MissingField)?)?,
-            receiving: ReceivingChains::read(form.rows(8, MAX_RECEIVING)?.map(read_receiving))?,
-            root_key: RootKey::new(secret(form.bytes(6)?)?),
+        let parties = Parties {
+            id,
+            base_key: PublicKey::parse(id.base_key())?,
+            local_identity: IdentityKey::parse(form.bytes(3)?)?,
+            remote_identity: IdentityKey::parse(form.bytes(4)?)?,
+            remote_registration_id: form.uint32(5)?,
         };
-        Ok(Self {
-            parties: Arc::new(Parties {
-                id,
-                base_key: PublicKey::parse(id.base_key())?,
-                local_identity: IdentityKey::parse(form.bytes(3)?)?,
-                remote_identity: IdentityKey::parse(form.bytes(4)?)?,
-                remote_registration_id: form.uint32(5)?,
-            }),
-            ratchet: TripleRatchet { double, spqr: Spqr::read(form.bytes(10)?)? },
-            unanswered: form.optional_bytes(9)?.map(Unanswered::read).transpose()?.map(Arc::new),
-        })
+        let double = DoubleRatchet {
+            root_key: RootKey::new(secret(form.bytes(6)?)?),
+            sending: SendingChain::read(form.optional_bytes(7)?.ok_or(DecodeError::MissingField)?)?,
+            receiving: ReceivingChains::read(form.rows(8, MAX_RECEIVING).map(read_receiving))?,
+        };
+        let unanswered = form.optional_bytes(9)?.map(Unanswered::read).transpose()?.map(Arc::new);
+        let spqr = Spqr::read(form.bytes(10)?)?;
+        form.finish()?;
+        Ok(Arc::new(Self { parties, ratchet: TripleRatchet { double, spqr }, unanswered }))
     }
 }
 
@@ -256,10 +276,12 @@ impl SendingChain {
     }
 
     fn read(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let form = Fields::<6>::parse(bytes)?;
+        let mut form = Ordered::new(bytes);
         let ratchet_key = KeyPair::from_parts(PublicKey::parse(form.bytes(1)?)?, secret(form.bytes(2)?)?);
         let chain_key = ChainKey::at(secret(form.bytes(3)?)?, form.uint32(4)?);
-        Ok(Self { ratchet_key: Arc::new(ratchet_key), chain_key, previous: form.uint32(5)? })
+        let previous = form.uint32(5)?;
+        form.finish()?;
+        Ok(Self { ratchet_key: Arc::new(ratchet_key), chain_key, previous })
     }
 }
 
@@ -271,11 +293,14 @@ fn write_receiving((head, key): (ReceivingHead, &[u8; 32]), out: &mut Output) {
     out.uint(4, kept);
 }
 
+#[inline(always)]
 fn read_receiving(row: Result<&[u8], DecodeError>) -> Result<(ReceivingHead, &[u8; 32]), DecodeError> {
-    let form = Fields::<5>::parse(row?)?;
+    let mut form = Ordered::new(row?);
     let ratchet_key = PublicKey::parse(form.bytes(1)?)?;
     let key = form.bytes(2)?.try_into().map_err(|_| DecodeError::Length)?;
-    Ok((ReceivingHead { ratchet_key, index: form.uint32(3)?, kept: form.uint32(4)? }, key))
+    let head = ReceivingHead { ratchet_key, index: form.uint32(3)?, kept: form.uint32(4)? };
+    form.finish()?;
+    Ok((head, key))
 }
 
 impl Unanswered {
@@ -289,7 +314,10 @@ impl Unanswered {
     }
 
     fn read(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let form = Fields::<6>::parse(bytes)?;
+        let mut form = Ordered::new(bytes);
+        let since = UnixSeconds(form.uint64(1)?);
+        let one_time = form.optional_uint32(2)?.map(OneTimePreKeyId);
+        let signed = SignedPreKeyId(form.uint32(3)?);
         let kem = match (form.optional_uint32(4)?, form.optional_bytes(5)?) {
             (Some(id), Some(ciphertext)) => {
                 Some(KemPart { id: KemPreKeyId(id), ciphertext: Bytes::copy_from_slice(ciphertext) })
@@ -297,9 +325,8 @@ impl Unanswered {
             (None, None) => None,
             _ => return Err(DecodeError::KemFields),
         };
-        let one_time = form.optional_uint32(2)?.map(OneTimePreKeyId);
-        let signed = SignedPreKeyId(form.uint32(3)?);
-        Ok(Self { handshake: Handshake { one_time, signed, kem }, since: UnixSeconds(form.uint64(1)?) })
+        form.finish()?;
+        Ok(Self { handshake: Handshake { one_time, signed, kem }, since })
     }
 }
 

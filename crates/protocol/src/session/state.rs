@@ -26,14 +26,14 @@ use crate::time::UnixSeconds;
 /// One state of one session. Copies share everything that did not change.
 #[derive(Debug, Clone)]
 pub(super) struct Session {
-    pub(super) parties: Arc<Parties>,
+    pub(super) parties: Parties,
     pub(super) ratchet: TripleRatchet,
     /// The handshake, which every message carries until the peer has answered.
     pub(super) unanswered: Option<Arc<Unanswered>>,
 }
 
 /// What never changes.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Parties {
     pub(super) id: SessionId,
     pub(super) base_key: PublicKey,
@@ -85,13 +85,13 @@ impl Session {
             .map_err(low_order)?;
         let one_time = bundle.one_time.map(|one_time| one_time.id);
         Ok(Self {
-            parties: Arc::new(Parties {
+            parties: Parties {
                 id: SessionId::new(version, ephemeral.public()),
                 base_key: *ephemeral.public(),
                 local_identity: *local.identity.public(),
                 remote_identity: bundle.identity_key,
                 remote_registration_id: bundle.registration_id,
-            }),
+            },
             ratchet: TripleRatchet { double, spqr },
             unanswered: Some(Arc::new(Unanswered {
                 handshake: Handshake { one_time, signed: bundle.signed.id, kem },
@@ -136,13 +136,13 @@ impl Session {
         let ratchet_key = keys.signed.key_pair().clone();
         let double = DoubleRatchet::responder(secret.root_key, secret.chain_key, ratchet_key);
         Ok(Self {
-            parties: Arc::new(Parties {
+            parties: Parties {
                 id: message.session_id(),
                 base_key: *message.base_key(),
                 local_identity: *local.identity.public(),
                 remote_identity: *message.identity_key(),
                 remote_registration_id: message.registration_id(),
-            }),
+            },
             ratchet: TripleRatchet { double, spqr },
             unanswered: None,
         })
@@ -176,7 +176,7 @@ impl Session {
             Associated { sender: &parties.local_identity, receiver: &parties.remote_identity, addresses };
         let message =
             SignalMessage::seal(parties.id.version(), header, pq_ratchet, plaintext, keys, &associated);
-        let next = Self { ratchet, ..self.clone() };
+        let next = Self { parties: *parties, ratchet, unanswered: self.unanswered.clone() };
         let ciphertext = match &self.unanswered {
             None => Ciphertext::Signal(message),
             Some(unanswered) => Ciphertext::PreKey(PreKeySignalMessage::wrap(
@@ -210,7 +210,7 @@ impl Session {
         let plaintext = message.open(keys, &associated).map_err(|_| DecryptError::NotDecryptable)?;
         let is_late = step.is_late();
         let (ratchet, skipped) = step.take(rng).map_err(|LowOrderPoint| DecryptError::NotDecryptable)?;
-        let next = Self { parties: parties.clone(), ratchet, unanswered: None };
+        let next = Self { parties: *parties, ratchet, unanswered: None };
         Ok(Opened { next, skipped, plaintext, is_late })
     }
 

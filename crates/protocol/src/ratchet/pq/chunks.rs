@@ -75,7 +75,7 @@ impl<const K: usize> fmt::Debug for Encoder<K> {
 #[derive(Clone)]
 pub(crate) struct Decoder<const K: usize> {
     /// In the order of their indices, no two of one index, fewer than `K`.
-    chunks: Arc<Vec<Chunk>>,
+    chunks: Arc<[Chunk]>,
 }
 
 /// What a chunk leads to.
@@ -93,13 +93,13 @@ impl<const K: usize> Decoder<K> {
     /// A decoder that has its first chunk. An object is more than one.
     pub(crate) fn begin(chunk: Chunk) -> Self {
         const { assert!(K > 1) };
-        Self { chunks: Arc::new(vec![chunk]) }
+        Self { chunks: [chunk].into() }
     }
 
     /// A decoder that has these. `None` when they are not as [`chunks`](Self::chunks) gives them.
-    pub(crate) fn holding(chunks: Vec<Chunk>) -> Option<Self> {
+    pub(crate) fn holding(chunks: Arc<[Chunk]>) -> Option<Self> {
         let in_order = chunks.is_sorted_by(|before, after| before.index < after.index);
-        (in_order && chunks.len() < K).then(|| Self { chunks: Arc::new(chunks) })
+        (in_order && chunks.len() < K).then_some(Self { chunks })
     }
 
     /// In the order of their indices.
@@ -117,7 +117,7 @@ impl<const K: usize> Decoder<K> {
         chunks.extend(after);
         match chunks.as_slice().try_into() {
             Ok(chunks) => Progress::Complete(Arc::new(interpolate(chunks))),
-            Err(_) => Progress::Partial(Self { chunks: Arc::new(chunks) }),
+            Err(_) => Progress::Partial(Self { chunks: chunks.into() }),
         }
     }
 }

@@ -10,7 +10,7 @@
 //! state    1 which state   then a choice of those below
 //! ```
 //!
-//! Numbers are never used again.
+//! Numbers are never used again. Fields are read in the order of their numbers, and in another they are malformed.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use super::chain::{Chains, Direction, LinkHead, Links, MAX_EPOCHS};
 use super::chunks::{Chunk, Decoder, Encoder, Row};
 use super::{Negotiation, Running, Spqr};
 use crate::error::DecodeError;
-use crate::form::{Fields, Output};
+use crate::form::{Ordered, Output};
 use crate::primitives::mlkem::Header;
 use crate::primitives::secret::{Secret, Shared};
 
@@ -43,8 +43,9 @@ const NEXT: u32 = 5;
 const PARTIAL: u32 = 6;
 /// What they have sent.
 const COMPLETE: u32 = 7;
-/// One more than the highest of them.
-const STATE_FIELDS: usize = 8;
+
+/// What SPQR takes besides the variable part of its state, at the most: eleven fields, those of the state, and the chains.
+const ROOM: usize = (11 + 7) * 40 + 2 * MAX_EPOCHS * 72;
 
 impl Spqr {
     /// From what [`Running::write`] wrote, or from nothing.
@@ -54,6 +55,11 @@ impl Spqr {
 }
 
 impl Running {
+    /// No less than what [`write`](Self::write) writes.
+    pub(crate) fn room(&self) -> usize {
+        ROOM.saturating_add(StateForm::of(&self.braid.state).room())
+    }
+
     pub(crate) fn write(&self, out: &mut Output) {
         let Self { negotiation, chains, braid: Braid { epoch: braid_epoch, authenticator, state } } = self;
         let Chains { direction, root, epoch, sending, receiving } = chains;
@@ -75,11 +81,11 @@ impl Running {
         out.uint(8, *braid_epoch);
         out.bytes(9, auth_root);
         out.bytes(10, mac_key);
-        out.message(11, |out| StateForm::of(state).write(out));
+        out.long_message(11, |out| StateForm::of(state).write(out));
     }
 
     fn read(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let form = Fields::<12>::parse(bytes)?;
+        let mut form = Ordered::new(bytes);
         match form.uint32(1)? {
             0 => return Err(DecodeError::VersionTooOld),
             FORM => {}
@@ -96,19 +102,17 @@ impl Running {
         let direction = if form.bool(3)? { Direction::Responder } else { Direction::Initiator };
         let chains = Chains {
             direction,
-            root: secret(form.bytes(5)?)?,
             epoch: form.uint64(4)?,
-            sending: Links::read(form.rows(6, MAX_EPOCHS)?.map(read_link))?,
-            receiving: Links::read(form.rows(7, MAX_EPOCHS)?.map(read_link))?,
+            root: secret(form.bytes(5)?)?,
+            sending: Links::read(form.rows(6, MAX_EPOCHS).map(read_link))?,
+            receiving: Links::read(form.rows(7, MAX_EPOCHS).map(read_link))?,
         };
-        let auth_root = Secret::from_slice(form.bytes(9)?).ok_or(DecodeError::Length)?;
-        let mac_key = Secret::from_slice(form.bytes(10)?).ok_or(DecodeError::Length)?;
-        let braid = Braid {
-            epoch: form.uint64(8)?,
-            authenticator: Authenticator::from_parts(auth_root, mac_key),
-            state: state_of(&Fields::parse(form.optional_bytes(11)?.ok_or(DecodeError::MissingField)?)?)?,
-        };
-        Ok(Self { negotiation, chains, braid })
+        let epoch = form.uint64(8)?;
+        let (auth_root, mac_key) = (key(form.bytes(9)?)?, key(form.bytes(10)?)?);
+        let authenticator = Authenticator::from_parts(auth_root, mac_key);
+        let state = read_state(form.optional_bytes(11)?.ok_or(DecodeError::MissingField)?)?;
+        form.finish()?;
+        Ok(Self { negotiation, chains, braid: Braid { epoch, authenticator, state } })
     }
 }
 
@@ -119,10 +123,13 @@ fn write_link((LinkHead { epoch, index, kept }, key): (LinkHead, &[u8; 32]), out
     out.uint(4, kept);
 }
 
+#[inline(always)]
 fn read_link(row: Result<&[u8], DecodeError>) -> Result<(LinkHead, &[u8; 32]), DecodeError> {
-    let form = Fields::<5>::parse(row?)?;
-    let key = form.bytes(3)?.try_into().map_err(|_| DecodeError::Length)?;
-    Ok((LinkHead { epoch: form.uint64(1)?, index: form.uint32(2)?, kept: form.uint32(4)? }, key))
+    let mut form = Ordered::new(row?);
+    let (epoch, index, key) = (form.uint64(1)?, form.uint32(2)?, key(form.bytes(3)?)?);
+    let kept = form.uint32(4)?;
+    form.finish()?;
+    Ok((LinkHead { epoch, index, kept }, key))
 }
 
 /// What there is to store of a state: every state is a choice of these.
@@ -191,6 +198,13 @@ impl<'a> StateForm<'a> {
         Self { complete: rows.as_flattened(), ..self }
     }
 
+    /// What a state has no more of than that.
+    fn room(&self) -> usize {
+        let Self { kind: _, secret: _, header: _, sending, next: _, partial, complete } = self;
+        let lengths = [sending.len(), partial.len().saturating_mul(PACKED_LEN), complete.len()];
+        lengths.into_iter().fold(0, usize::saturating_add)
+    }
+
     fn write(self, out: &mut Output) {
         let Self { kind, secret, header, sending, next, partial, complete } = self;
         out.uint(KIND, kind);
@@ -199,7 +213,7 @@ impl<'a> StateForm<'a> {
         out.bytes(SENDING, sending);
         out.uint(NEXT, next);
         if !partial.is_empty() {
-            out.message(PARTIAL, |out| partial.iter().for_each(|chunk| chunk.write(out)));
+            out.long_message(PARTIAL, |out| partial.iter().for_each(|chunk| chunk.write(out)));
         }
         out.bytes(COMPLETE, complete);
     }
@@ -208,12 +222,23 @@ impl<'a> StateForm<'a> {
 impl Chunk {
     fn write(&self, out: &mut Output) {
         let Self { index, row } = self;
-        out.raw(&index.to_be_bytes());
-        out.raw(row);
+        let [high, low] = index.to_be_bytes();
+        let mut packed = [low; PACKED_LEN];
+        let [first, _, place @ ..] = &mut packed;
+        (*first, *place) = (high, *row);
+        out.raw(&packed);
     }
 }
 
-fn state_of(form: &Fields<'_, STATE_FIELDS>) -> Result<State, DecodeError> {
+fn read_state(bytes: &[u8]) -> Result<State, DecodeError> {
+    let mut form = Ordered::new(bytes);
+    let state = state_of(&mut form)?;
+    form.finish()?;
+    Ok(state)
+}
+
+/// What is read for a state is read in the order of the numbers.
+fn state_of(form: &mut Ordered<'_>) -> Result<State, DecodeError> {
     Ok(match form.uint32(KIND)? {
         1 => State::KeysUnsampled(KeysUnsampled),
         2 => State::KeysSampled(KeysSampled { seed: secret(form.bytes(SECRET)?)?, header: encoder(form)? }),
@@ -229,8 +254,8 @@ fn state_of(form: &Fields<'_, STATE_FIELDS>) -> Result<State, DecodeError> {
         }),
         5 => State::EkSentCt1Received(EkSentCt1Received {
             seed: secret(form.bytes(SECRET)?)?,
-            ct1: rows(form.bytes(COMPLETE)?)?,
             ct2: unpack(form.bytes(PARTIAL)?)?,
+            ct1: rows(form.bytes(COMPLETE)?)?,
         }),
         6 => State::NoHeaderReceived(NoHeaderReceived { header: unpack(form.bytes(PARTIAL)?)? }),
         7 => State::HeaderReceived(HeaderReceived { header: rows(form.bytes(HEADER)?)? }),
@@ -252,13 +277,14 @@ fn state_of(form: &Fields<'_, STATE_FIELDS>) -> Result<State, DecodeError> {
     })
 }
 
-fn begun(form: &Fields<'_, STATE_FIELDS>) -> Result<Begun, DecodeError> {
-    Ok(Begun { header: rows(form.bytes(HEADER)?)?, m: secret(form.bytes(SECRET)?)? })
+fn begun(form: &mut Ordered<'_>) -> Result<Begun, DecodeError> {
+    Ok(Begun { m: secret(form.bytes(SECRET)?)?, header: rows(form.bytes(HEADER)?)? })
 }
 
-fn encoder<const K: usize>(form: &Fields<'_, STATE_FIELDS>) -> Result<Encoder<K>, DecodeError> {
+fn encoder<const K: usize>(form: &mut Ordered<'_>) -> Result<Encoder<K>, DecodeError> {
+    let rows = rows(form.bytes(SENDING)?)?;
     let next = form.uint32(NEXT)?.try_into().map_err(|_| DecodeError::Malformed)?;
-    Ok(Encoder::at(rows(form.bytes(SENDING)?)?, next))
+    Ok(Encoder::at(rows, next))
 }
 
 fn rows<const K: usize>(bytes: &[u8]) -> Result<Arc<[Row; K]>, DecodeError> {
@@ -274,6 +300,10 @@ fn secret<const N: usize>(bytes: &[u8]) -> Result<Shared<N>, DecodeError> {
     Secret::from_slice(bytes).map(Shared::from).ok_or(DecodeError::Length)
 }
 
+fn key(bytes: &[u8]) -> Result<&[u8; 32], DecodeError> {
+    bytes.try_into().map_err(|_| DecodeError::Length)
+}
+
 fn unpack<const K: usize>(bytes: &[u8]) -> Result<Decoder<K>, DecodeError> {
     let (packed, rest) = bytes.as_chunks::<PACKED_LEN>();
     if !rest.is_empty() {
@@ -282,11 +312,10 @@ fn unpack<const K: usize>(bytes: &[u8]) -> Result<Decoder<K>, DecodeError> {
     if packed.len() >= K {
         return Err(DecodeError::Malformed);
     }
-    let mut chunks = Vec::with_capacity(packed.len());
-    chunks.extend(packed.iter().filter_map(|packed| {
-        let (index, row) = packed.split_first_chunk()?;
-        Some(Chunk { index: u16::from_be_bytes(*index), row: row.try_into().ok()? })
-    }));
+    let chunks = packed
+        .iter()
+        .map(|[high, low, row @ ..]| Chunk { index: u16::from_be_bytes([*high, *low]), row: *row });
+    let chunks = chunks.collect();
     Decoder::holding(chunks).ok_or(DecodeError::Malformed)
 }
 

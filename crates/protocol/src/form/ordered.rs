@@ -1,0 +1,157 @@
+//! Reading in the order of writing: for forms that are read for every message.
+
+use prost::encoding::WireType;
+
+use super::fields::{field, varint};
+use crate::error::DecodeError;
+
+/// A message whose fields are read in the order of their numbers, in which they were written, so that each is looked at
+/// once and nothing is put into a table. What the form does not have is passed over.
+///
+/// A field that stands twice, or behind one with a higher number, is [`DecodeError::Malformed`]: nobody wrote it like
+/// that. So is everything that protobuf does not allow, at the latest when the message is [finished](Self::finish).
+pub(crate) struct Ordered<'a> {
+    rest: &'a [u8],
+    /// The number that was asked for last.
+    last: u32,
+}
+
+impl<'a> Ordered<'a> {
+    pub(crate) fn new(message: &'a [u8]) -> Self {
+        Self { rest: message, last: 0 }
+    }
+
+    /// Empty when it is not there.
+    #[inline(always)]
+    pub(crate) fn bytes(&mut self, number: u32) -> Result<&'a [u8], DecodeError> {
+        self.optional_bytes(number).map(Option::unwrap_or_default)
+    }
+
+    #[inline(always)]
+    pub(crate) fn optional_bytes(&mut self, number: u32) -> Result<Option<&'a [u8]>, DecodeError> {
+        if !self.is_at(number, WireType::LengthDelimited)? {
+            return Ok(None);
+        }
+        let length = varint(&mut self.rest).and_then(|length| usize::try_from(length).ok());
+        let bytes = length.and_then(|length| self.rest.split_off(..length));
+        bytes.map(Some).ok_or(DecodeError::Malformed)
+    }
+
+    /// Zero when it is not there, as all numbers. Of a larger one the low half counts, as everywhere in protobuf.
+    #[inline(always)]
+    pub(crate) fn uint32(&mut self, number: u32) -> Result<u32, DecodeError> {
+        self.uint64(number).map(|value| value as u32)
+    }
+
+    #[inline(always)]
+    pub(crate) fn uint64(&mut self, number: u32) -> Result<u64, DecodeError> {
+        self.optional_uint64(number).map(Option::unwrap_or_default)
+    }
+
+    #[inline(always)]
+    pub(crate) fn optional_uint32(&mut self, number: u32) -> Result<Option<u32>, DecodeError> {
+        self.optional_uint64(number).map(|value| value.map(|value| value as u32))
+    }
+
+    #[inline(always)]
+    pub(crate) fn optional_uint64(&mut self, number: u32) -> Result<Option<u64>, DecodeError> {
+        if !self.is_at(number, WireType::Varint)? {
+            return Ok(None);
+        }
+        varint(&mut self.rest).map(Some).ok_or(DecodeError::Malformed)
+    }
+
+    #[inline(always)]
+    pub(crate) fn sint64(&mut self, number: u32) -> Result<i64, DecodeError> {
+        self.uint64(number).map(|value| (value >> 1).cast_signed() ^ (value & 1).cast_signed().wrapping_neg())
+    }
+
+    #[inline(always)]
+    pub(crate) fn bool(&mut self, number: u32) -> Result<bool, DecodeError> {
+        self.uint64(number).map(|value| value != 0)
+    }
+
+    /// All messages with this number, in their order; [`DecodeError::Malformed`] in place of one that is more than `most`.
+    #[inline(always)]
+    pub(crate) fn rows(&mut self, number: u32, most: usize) -> Rows<'_, 'a> {
+        Rows { form: self, number, left: most }
+    }
+
+    /// The end of the message, which is read to its end: what is behind the fields that the form has must be protobuf.
+    #[inline(always)]
+    pub(crate) fn finish(mut self) -> Result<(), DecodeError> {
+        if self.rest.is_empty() { Ok(()) } else { self.find(u32::MAX).map(|_| ()) }
+    }
+
+    /// Whether the next field has this number, and so this type; if it has, its value is next.
+    #[inline(always)]
+    fn is_at(&mut self, number: u32, wire_type: WireType) -> Result<bool, DecodeError> {
+        debug_assert!((self.last..16).contains(&number), "field {number} is asked for after {}", self.last);
+        let is_here = match self.rest.split_first() {
+            None => false,
+            Some((key, behind)) if u32::from(*key) == ((number << 3) | wire_type as u32) => {
+                self.rest = behind;
+                true
+            }
+            // A field that comes later, with a key of one byte as all that we write.
+            Some((key @ ..0x80, _)) if u32::from(*key >> 3) > number => false,
+            Some(_) => self.pass_to(number, wire_type)?,
+        };
+        self.last = number;
+        Ok(is_here)
+    }
+
+    /// The same for all else: fields that the form does not have, keys that have more bytes, and what is malformed.
+    #[cold]
+    #[inline(never)]
+    fn pass_to(&mut self, number: u32, wire_type: WireType) -> Result<bool, DecodeError> {
+        if !self.find(number)? {
+            return Ok(false);
+        }
+        match varint(&mut self.rest) {
+            Some(key) if key == u64::from((number << 3) | wire_type as u32) => Ok(true),
+            _ => Err(DecodeError::Malformed),
+        }
+    }
+
+    /// Passes over the fields before that with this number, and says whether it is there.
+    #[cold]
+    #[inline(never)]
+    fn find(&mut self, number: u32) -> Result<bool, DecodeError> {
+        let mut rest = self.rest;
+        while !rest.is_empty() {
+            let (this, _) = field(&mut rest).ok_or(DecodeError::Malformed)?;
+            if this >= number {
+                return Ok(this == number);
+            }
+            if this <= self.last {
+                return Err(DecodeError::Malformed);
+            }
+            self.rest = rest;
+        }
+        Ok(false)
+    }
+}
+
+/// The messages with one number.
+pub(crate) struct Rows<'o, 'a> {
+    form: &'o mut Ordered<'a>,
+    number: u32,
+    left: usize,
+}
+
+impl<'a> Iterator for Rows<'_, 'a> {
+    type Item = Result<&'a [u8], DecodeError>;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        let row = self.form.optional_bytes(self.number).transpose()?;
+        Some(match self.left.checked_sub(1) {
+            Some(fewer) => {
+                self.left = fewer;
+                row
+            }
+            None => Err(DecodeError::Malformed),
+        })
+    }
+}
