@@ -1,0 +1,258 @@
+//! Figures of search on a real encrypted file, with 10,000, 100,000 and 300,000 messages: how fast a backlog is indexed, how long
+//! others wait for the writer meanwhile, how large the index is, and what queries cost: `cargo bench -p sealpost-core --bench search`.
+//!
+//! The messages are put into the file by SQL, as a migration finds them. Nothing here is asserted: it prints.
+
+#![expect(clippy::print_stdout, reason = "it prints figures")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    reason = "what goes wrong ends the benchmark, and says why"
+)]
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use hkdf::Hkdf;
+use rusqlite::{Connection, params};
+use sealpost_core::{Client, Config, DatabaseKey, Opened, Thread};
+use sealpost_testkit::World;
+use sha2::Sha256;
+use tokio::time::sleep;
+
+const KEY: [u8; 32] = [7; 32];
+const SIZES: [usize; 3] = [10_000, 100_000, 300_000];
+const VOCABULARY: usize = 50_000;
+
+/// What they are about, and what is typed. Every message has "message"; every second one "alpha", the others "beta".
+const QUERIES: [(&str, &str); 12] = [
+    ("a prefix of one letter", "e"),
+    ("the same of a word in every message", "m"),
+    ("a word in every message", "message"),
+    ("its first six letters", "messag"),
+    ("two words in every message", "message line"),
+    ("two prefixes of one letter", "a b"),
+    ("four prefixes of one letter", "q x z j"),
+    ("two frequent words, never together", "alpha beta"),
+    ("three, never together", "message alpha beta"),
+    ("a frequent word and one that is nowhere", "message zzzzzz"),
+    ("a long word", "extraordinarily"),
+    ("two characters of Chinese", "北京"),
+];
+
+#[tokio::main]
+async fn main() {
+    // `cargo test` runs benchmarks too, to see that they run.
+    if std::env::args().any(|argument| argument == "--test") {
+        return;
+    }
+    for size in SIZES {
+        measure(size).await;
+    }
+}
+
+async fn measure(size: usize) {
+    println!("\n{size} messages");
+    let mut world = World::start().await;
+    let ben = world.party("ben").await.client.user_id();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.db");
+    let config = || Config::new(&path, DatabaseKey::new(KEY), world.url());
+    let Opened::Unregistered(new) = Client::open(config()).await.unwrap() else { panic!("a new file") };
+    let client = new.register(&[]).await.unwrap();
+    let thread = client.direct_thread(ben).await.unwrap();
+    let id = thread.id();
+    thread.send_text("the first one").await.unwrap();
+    found(&client, "first").await;
+    client.suspend().await.unwrap();
+    drop((thread, client));
+    fill(&path, size);
+    let before = std::fs::metadata(&path).unwrap().len();
+    let config = config();
+    world.stop_relay().await;
+
+    let Opened::Ready(client) = Client::open(config).await.unwrap() else { panic!("registered") };
+    let thread = client.thread(id).await.unwrap();
+    index(&client, &thread, size).await;
+    client.suspend().await.unwrap();
+    let after = std::fs::metadata(&path).unwrap().len();
+    print("file before", &format!("{:.1} MB", before as f64 / 1e6));
+    print("of the index, of each message", &format!("{:.0} bytes", (after - before) as f64 / size as f64));
+    client.resume().await.unwrap();
+    print("a write with nothing beside it", &percentiles(write_alone(&thread).await));
+
+    for (what, words) in QUERIES {
+        let mut took = Vec::new();
+        let mut results = 0;
+        for _ in 0..50 {
+            let begun = Instant::now();
+            results = client.search(words, 50).await.unwrap().len();
+            took.push(begun.elapsed());
+        }
+        print(
+            &format!("{what}: {words:?}"),
+            &format!("{results:>3} found, first {}, {}", ms(took[0]), percentiles(took)),
+        );
+    }
+    client.suspend().await.unwrap();
+}
+
+/// Waits until everything is indexed, and writes meanwhile: how long others wait for the writer.
+async fn index(client: &Client, thread: &Thread, size: usize) {
+    let (begun, mut waits) = (Instant::now(), Vec::new());
+    // The oldest comes last.
+    while client.search("oldestofall", 1).await.unwrap().is_empty() {
+        let asked = Instant::now();
+        thread.send_text("while the index is fed").await.unwrap();
+        waits.push(asked.elapsed());
+        sleep(Duration::from_millis(10)).await;
+    }
+    print("backlog", &format!("{:.0} messages/s", size as f64 / begun.elapsed().as_secs_f64()));
+    waits.sort_unstable();
+    print(
+        "a write beside it",
+        &format!("{}, longest {}", percentiles(waits.clone()), ms(*waits.last().unwrap())),
+    );
+    let begun = Instant::now();
+    thread.send_text("lastofall").await.unwrap();
+    found(client, "lastofall").await;
+    print("from the write to the result", &ms(begun.elapsed()));
+}
+
+/// What a write takes by itself. The relay is gone, and nothing is sent.
+async fn write_alone(thread: &Thread) -> Vec<Duration> {
+    let mut waits = Vec::new();
+    for _ in 0..200 {
+        let asked = Instant::now();
+        thread.send_text("with nothing beside it").await.unwrap();
+        waits.push(asked.elapsed());
+        sleep(Duration::from_millis(10)).await;
+    }
+    waits
+}
+
+async fn found(client: &Client, words: &str) {
+    while client.search(words, 1).await.unwrap().is_empty() {
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Messages as an earlier version has left them: none is in the index.
+fn fill(path: &Path, size: usize) {
+    let mut connection = unlock(path);
+    let words = vocabulary();
+    let mut random = Random(1);
+    let tx = connection.transaction().unwrap();
+    {
+        let mut insert = tx
+            .prepare(
+                "INSERT INTO message (thread_id, content_id, author, device, kind, body, sent, server_seq, position, state)
+                 SELECT thread_id, randomblob(16), author, device, kind, ?1, sent, ?2, ?2, 1 FROM message WHERE id = 1",
+            )
+            .unwrap();
+        for n in 0..size {
+            let mut text = String::new();
+            for _ in 0..9 {
+                let _ = write!(text, "{} ", words[random.frequent(words.len())]);
+            }
+            text.push_str(if n % 2 == 0 { "alpha message line" } else { "beta message line" });
+            match n {
+                0 => text.push_str(" oldestofall"),
+                n if n % 50 == 0 => text.push_str(" extraordinarily 我们去北京开会 🎉"),
+                _ => {}
+            }
+            insert.execute(params![content(&text), i64::try_from(n + 2).unwrap()]).unwrap();
+        }
+    }
+    // As the migration leaves it, and before the one that is there already.
+    tx.execute_batch(
+        "INSERT INTO search (search) VALUES ('delete-all');
+         UPDATE account SET indexed_up_to = (SELECT max(id) FROM message);
+         UPDATE account SET indexed_after = indexed_up_to;",
+    )
+    .unwrap();
+    tx.commit().unwrap();
+    connection.pragma_update(None, "wal_checkpoint", "truncate").unwrap();
+}
+
+/// A text as a content (`proto/content.proto`): field 10.
+fn content(text: &str) -> Vec<u8> {
+    let mut body = vec![0x52];
+    let mut length = text.len();
+    while length > 0x7f {
+        body.push(u8::try_from(length & 0x7f).unwrap() | 0x80);
+        length >>= 7;
+    }
+    body.push(u8::try_from(length).unwrap());
+    body.extend_from_slice(text.as_bytes());
+    body
+}
+
+/// The file as the client opens it (`store/vault.rs`).
+fn unlock(path: &Path) -> Connection {
+    let mut salt = [0; 16];
+    Hkdf::<Sha256>::new(None, &KEY).expand(b"Sealpost database salt v1", &mut salt).unwrap();
+    let mut key = String::new();
+    for byte in KEY.iter().chain(&salt) {
+        let _ = write!(key, "{byte:02x}");
+    }
+    let connection = Connection::open(path).unwrap();
+    connection
+        .execute_batch(&format!("PRAGMA key = \"x'{key}'\"; PRAGMA cipher_plaintext_header_size = 32;"))
+        .unwrap();
+    connection
+}
+
+/// Made-up words, as long as those of a language.
+fn vocabulary() -> Vec<String> {
+    const LETTERS: &[u8] = b"etaoinshrdlucmfwypvbgkjqxz";
+    const LENGTHS: [usize; 11] = [2, 3, 4, 4, 5, 5, 6, 7, 8, 9, 12];
+    let mut random = Random(2);
+    let mut word = || {
+        let length = LENGTHS[random.below(LENGTHS.len())];
+        // The first letters of the list are the frequent ones.
+        (0..length)
+            .map(|_| char::from(LETTERS[random.below(LETTERS.len()).min(random.below(LETTERS.len()))]))
+            .collect()
+    };
+    (0..VOCABULARY).map(|_| word()).collect()
+}
+
+/// The same at every run (SplitMix64).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.next() % end as u64).unwrap()
+    }
+
+    /// The first ones are frequent: the n-th word about 1/n as often as the first (Zipf).
+    fn frequent(&mut self, end: usize) -> usize {
+        let part = self.next() as f64 / u64::MAX as f64;
+        (((end as f64).ln() * part).exp() as usize).min(end) - 1
+    }
+}
+
+fn percentiles(mut times: Vec<Duration>) -> String {
+    times.sort_unstable();
+    let at = |percent: usize| times[(times.len() - 1) * percent / 100];
+    format!("p50 {}, p99 {}", ms(at(50)), ms(at(99)))
+}
+
+fn ms(time: Duration) -> String {
+    format!("{:.3} ms", time.as_secs_f64() * 1000.0)
+}
+
+fn print(what: &str, value: &str) {
+    println!("{what:<56} {value}");
+}
