@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sealpost_core::{
-    Client, Config, ConnectionState, DatabaseKey, Direction, Message, MessageBody, MessageId, Opened, Thread,
+    Client, Config, ConnectionState, DatabaseKey, Direction, Message, MessageBody, MessageId, Opened,
+    SessionPolicy, Thread,
 };
 
 use crate::{ManualClock, eventually};
@@ -18,6 +19,7 @@ pub struct PartyDisk {
     key: [u8; 32],
     relay: String,
     clock: Option<ManualClock>,
+    policy: SessionPolicy,
 }
 
 impl PartyDisk {
@@ -33,6 +35,7 @@ impl PartyDisk {
             key,
             relay: relay.to_owned(),
             clock: None,
+            policy: SessionPolicy::default(),
         }
     }
 
@@ -48,6 +51,12 @@ impl PartyDisk {
         Self { clock: Some(clock.clone()), ..self }
     }
 
+    /// The same person, who begins other sessions, or agrees to them.
+    #[must_use]
+    pub fn with_policy(self, policy: SessionPolicy) -> Self {
+        Self { policy, ..self }
+    }
+
     /// The database file.
     pub fn database(&self) -> &Path {
         &self.database
@@ -61,6 +70,7 @@ impl PartyDisk {
     /// How this person opens the database.
     pub fn config(&self) -> Config {
         let config = Config::new(&self.database, DatabaseKey::new(self.key), &self.relay);
+        let config = config.session_policy(self.policy);
         match &self.clock {
             Some(clock) => config.clock(Arc::new(clock.clone())),
             None => config,

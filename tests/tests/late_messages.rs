@@ -1,0 +1,120 @@
+//! Messages that were sealed in a session and come when another has taken its place.
+
+#![cfg(test)]
+
+use std::mem::take;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use prost::Message as _;
+use sealpost_core::{Delivery, Direction, SessionPolicy};
+use sealpost_testkit::{Meddle, Party, PartyDisk, Proxy, World, history, open_database, texts, within};
+use sealpost_wire::frame::Body;
+use sealpost_wire::{Bundles, Frame};
+
+/// Somebody before whom no device has a KEM pre-key, for as long as that is asked for.
+#[derive(Clone, Default)]
+struct WithoutKem(Arc<AtomicBool>);
+
+impl Meddle for WithoutKem {
+    fn answer(&self, request: &str, body: Vec<u8>) -> Vec<u8> {
+        if !self.0.load(Ordering::SeqCst) || !request.contains("/prekeys") {
+            return body;
+        }
+        let mut bundles = sealpost_wire::decode::<Bundles>(body.into()).unwrap();
+        bundles.bundles.iter_mut().for_each(|bundle| bundle.kem = None);
+        bundles.encode_to_vec()
+    }
+}
+
+/// Holds back what a client sends, for as long as that is asked for, and lets it go with the next frame.
+#[derive(Clone, Default)]
+struct Slow {
+    holds: Arc<AtomicBool>,
+    held: Arc<Mutex<Vec<Frame>>>,
+}
+
+impl Meddle for Slow {
+    fn up(&self, frame: Frame) -> Vec<Frame> {
+        let mut held = self.held.lock().unwrap();
+        if self.holds.load(Ordering::SeqCst) {
+            if matches!(frame.body, Some(Body::Send(_))) {
+                held.push(frame);
+                return Vec::new();
+            }
+            return vec![frame];
+        }
+        let mut frames = take(&mut *held);
+        frames.push(frame);
+        frames
+    }
+}
+
+/// The sessions in the database of somebody who has closed it: of each the version, and whether it is sent with.
+fn sessions(disk: &PartyDisk) -> Vec<(u8, bool)> {
+    let database = open_database(disk.database(), &disk.key());
+    let mut rows = database.prepare("SELECT session_id, active FROM session ORDER BY rank").unwrap();
+    let sessions = rows.query_map([], |row| Ok((row.get::<_, Vec<u8>>(0)?[0], row.get(1)?))).unwrap();
+    sessions.map(Result::unwrap).collect()
+}
+
+/// Sends a text that arrives.
+async fn tell(from: &Party, to: &Party, text: &str) {
+    let thread = from.thread_with(to).await;
+    let sent = thread.send_text(text).await.unwrap();
+    let arrived = Direction::Outgoing(Delivery::Delivered);
+    from.message_reaches(&thread, sent.id, |state| *state == arrived).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_sealed_before_a_stronger_session_began_is_read_and_does_not_bring_the_old_one_back() {
+    let world = World::start().await;
+    let (without_kem, slow) = (WithoutKem::default(), Slow::default());
+    without_kem.0.store(true, Ordering::SeqCst);
+    let before_ada = Proxy::start(world.addr(), without_kem.clone()).await;
+    let before_ben = Proxy::start(world.addr(), slow.clone()).await;
+    let ada = world.disk("ada").through(&before_ada.url()).with_policy(SessionPolicy::X3dh);
+    let ben = world.disk("ben").through(&before_ben.url()).with_policy(SessionPolicy::X3dh);
+    let (ada, ben) = (ada.register().await, ben.register().await);
+    ada.live().await;
+    ben.live().await;
+    tell(&ada, &ben, "hello").await;
+    tell(&ben, &ada, "hello to you").await;
+
+    // He seals something that does not leave yet.
+    slow.holds.store(true, Ordering::SeqCst);
+    let late = ben.thread_with(&ada).await.send_text("late").await.unwrap();
+    let is_held = async {
+        while slow.held.lock().unwrap().is_empty() {
+            tokio::task::yield_now().await
+        }
+    };
+    within("the message is held", is_held).await;
+
+    // Her next version asks for more, and begins another session.
+    without_kem.0.store(false, Ordering::SeqCst);
+    let ada = ada.close().await;
+    assert_eq!(sessions(&ada), [(3, true)]);
+    let ada = ada.with_policy(SessionPolicy::TripleRatchet).open().await;
+    let hers = ada.thread_with(&ben).await;
+    hers.send_text("better").await.unwrap();
+    ben.texts_when(&ben.thread_with(&ada).await, 4).await;
+
+    // Now it leaves, with the acknowledgement of what she says next, and then what he seals in the session that she began.
+    slow.holds.store(false, Ordering::SeqCst);
+    hers.send_text("are you there?").await.unwrap();
+    tell(&ben, &ada, "in time").await;
+    let his = ben.thread_with(&ada).await;
+    let arrived = Direction::Outgoing(Delivery::Delivered);
+    ben.message_reaches(&his, late.id, |state| *state == arrived).await;
+    let read = texts(&hers).await;
+    assert!(["late", "in time"].iter().all(|text| read.contains(&(*text).to_owned())), "{read:?}");
+    assert_eq!(history(&hers).await.len(), 6);
+
+    // What she sends goes by the session that she began, and begins no third one.
+    tell(&ada, &ben, "that was late").await;
+    let (ada, ben) = (ada.close().await, ben.close().await);
+    for disk in [ada, ben] {
+        assert_eq!(sessions(&disk), [(3, false), (4, true)], "{disk:?}");
+    }
+}
