@@ -334,3 +334,30 @@ async fn hello(ctx: &Context, token: &str) -> Result<wire::Hello> {
         features: Vec::new(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answered_gap_is_given_a_moment_and_an_unanswered_one_a_minute() {
+        let at = Instant::now();
+        let later = |seconds| at.checked_add(Duration::from_secs(seconds)).unwrap();
+        let mut asked = Asked { request: 1, at, answered: None };
+        assert_eq!(asked.over(), later(60));
+        // Counted from the answer: another process may be about to store what is missing.
+        asked.answered = Some(later(2));
+        assert_eq!(asked.over(), later(3));
+    }
+
+    #[test]
+    fn only_what_never_reached_the_relay_is_an_outage() {
+        let outage = |error| matches!(how(&error, None), Ended::Outage);
+        assert!(outage(Offline::Unreachable.into()));
+        assert!(outage(Offline::TimedOut.into()));
+        assert!(!outage(Offline::NotARelay.into()));
+        assert!(!outage(Offline::Untrusted.into()));
+        let busy = Error::Offline(Offline::Busy(Duration::from_secs(7)));
+        assert!(matches!(how(&busy, None), Ended::Failed { asked } if asked.as_secs() == 7));
+    }
+}

@@ -78,6 +78,7 @@ impl Listener {
 mod tests {
     use futures_util::FutureExt as _;
 
+    use super::super::Transport;
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -117,5 +118,25 @@ mod tests {
             listener.hint().await;
             assert_eq!(begin.elapsed().as_millis() / 100, pause);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn coming_to_the_foreground_is_a_hint_and_going_to_the_background_is_none() {
+        let transport = Transport::new(
+            "http://127.0.0.1:1",
+            &crate::config::Trust::default(),
+            &crate::config::Proxy::default(),
+        );
+        let transport = transport.unwrap();
+        let mut listener = transport.hints.listen();
+        assert!(transport.hints.foreground(), "the default");
+        for foreground in [true, false, false] {
+            transport.set_foreground(foreground);
+            assert!(listener.hint().now_or_never().is_none());
+        }
+        assert!(!transport.hints.foreground());
+        transport.set_foreground(true);
+        listener.hint().await;
+        assert!(transport.hints.foreground());
     }
 }
