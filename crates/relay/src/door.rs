@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::limits::{Limiter, Wait};
 use crate::metrics::Metrics;
 use crate::origin::{Origin, Peer, Proxies};
-use crate::peers::{Guest, Peers};
+use crate::peers::{ConnectionPermit, Peers};
 
 /// How long a request above the limit waits for its refusal. Its connection asks for nothing meanwhile, so that refusing
 /// costs little too.
@@ -73,7 +73,7 @@ fn network_of(peer: Peer) -> Option<IpAddr> {
 #[derive(Debug)]
 pub(crate) struct Caller {
     door: Arc<Door>,
-    guest: Arc<Guest>,
+    guest: Arc<ConnectionPermit>,
     peer: Peer,
     /// Its last request showed a valid token. What others of its network do does not concern it then.
     known: AtomicBool,

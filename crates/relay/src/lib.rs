@@ -43,9 +43,10 @@ mod server;
 mod state;
 pub mod store;
 mod sweeper;
-mod timely;
+
 mod tls;
 mod tokens;
+mod write_timeout;
 
 pub use config::{Config, Registration, Timing, TlsFiles};
 pub use relay::{Relay, StartError};

@@ -20,7 +20,7 @@ impl Peers {
     }
 
     /// One more connection from this address, until the guest drops; `None` when it has as many as it may.
-    pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Guest> {
+    pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<ConnectionPermit> {
         let from = network(address);
         if let Some(most) = self.most {
             let mut held = self.held();
@@ -30,12 +30,12 @@ impl Peers {
             }
             *count = count.saturating_add(1);
         }
-        Some(Guest { peers: Arc::clone(self), from: Some(from) })
+        Some(ConnectionPermit { peers: Arc::clone(self), from: Some(from) })
     }
 
     /// A connection that counts for nobody, as that of a proxy.
-    pub(crate) fn enter_uncounted(self: &Arc<Self>) -> Guest {
-        Guest { peers: Arc::clone(self), from: None }
+    pub(crate) fn enter_uncounted(self: &Arc<Self>) -> ConnectionPermit {
+        ConnectionPermit { peers: Arc::clone(self), from: None }
     }
 
     fn leave(&self, from: IpAddr) {
@@ -55,12 +55,12 @@ impl Peers {
 
 /// An open connection, which counts for as long as this lives.
 #[derive(Debug)]
-pub(crate) struct Guest {
+pub(crate) struct ConnectionPermit {
     peers: Arc<Peers>,
     from: Option<IpAddr>,
 }
 
-impl Drop for Guest {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         if let Some(from) = self.from {
             self.peers.leave(from);
@@ -72,7 +72,7 @@ impl Drop for Guest {
 mod tests {
     use super::*;
 
-    fn enter(peers: &Arc<Peers>, address: &str) -> Option<Guest> {
+    fn enter(peers: &Arc<Peers>, address: &str) -> Option<ConnectionPermit> {
         peers.enter(address.parse().unwrap())
     }
 

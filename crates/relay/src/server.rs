@@ -26,7 +26,7 @@ use crate::config::Timing;
 use crate::door::{Caller, Door};
 use crate::limits::Wait;
 use crate::read_ahead::ReadAhead;
-use crate::timely::Timely;
+use crate::write_timeout::WriteTimeout;
 use crate::tls;
 
 /// Most bytes of a head, and of what is read ahead of anything else: each connection may have so many in memory.
@@ -119,7 +119,7 @@ impl Server {
                 .header_read_timeout(self.timing.head)
                 .max_buf_size(MAX_HEAD)
                 .serve_connection(
-                    TokioIo::new(Timely::new(ReadAhead::new(stream), self.timing.unread)),
+                    TokioIo::new(WriteTimeout::new(ReadAhead::new(stream), self.timing.unread)),
                     service
                 )
                 .with_upgrades()

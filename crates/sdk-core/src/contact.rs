@@ -18,7 +18,8 @@ pub(crate) async fn trust(ctx: &Context, user: UserId) -> Result<TrustState> {
     ctx.store.read(move |rows| rows.trust(user)?.ok_or(Error::NotFound)).await
 }
 
-/// The person has compared the safety number, and it is the same: given back, lest it changed meanwhile.
+/// The person has compared this safety number, and both sides saw the same. It is checked again here, as it may have changed
+/// in the meantime.
 pub(crate) async fn verify(ctx: &Context, user: UserId, compared: String) -> Result<bool> {
     let work = ctx.store.write(move |tx| {
         let same = number(tx, user)? == compared;

@@ -1,6 +1,6 @@
 //! What the app is told, after it is durable.
 //!
-//! Events are hints: the database is the truth. Who is too slow for them loses some and is told so
+//! Events are hints: the database is the truth. A listener that is too slow loses some events and is told so
 //! ([`Lagged`]); what was lost is in the database.
 
 use std::sync::Arc;
@@ -71,9 +71,9 @@ pub enum ConnectionState {
 #[error("{0} events were lost")]
 pub struct Lagged(pub u64);
 
-/// What a listener is told.
+/// What a listener receives.
 #[derive(Debug, Clone)]
-enum Told {
+enum Notification {
     Event(Event),
     /// Another process has written.
     Elsewhere,
@@ -85,7 +85,7 @@ pub(crate) struct EventBus(Arc<Bus>);
 
 #[derive(Debug)]
 struct Bus {
-    told: broadcast::Sender<Told>,
+    notifications: broadcast::Sender<Notification>,
     elsewhere: watch::Sender<()>,
     /// See [`EventBus::newest`].
     newest: AtomicI64,
@@ -93,8 +93,8 @@ struct Bus {
 
 impl EventBus {
     pub(crate) fn new() -> Self {
-        let (told, elsewhere) = (broadcast::Sender::new(CAPACITY), watch::Sender::new(()));
-        Self(Arc::new(Bus { told, elsewhere, newest: AtomicI64::default() }))
+        let (notifications, elsewhere) = (broadcast::Sender::new(CAPACITY), watch::Sender::new(()));
+        Self(Arc::new(Bus { notifications, elsewhere, newest: AtomicI64::default() }))
     }
 
     /// Tells everyone who listens; nobody may.
@@ -102,13 +102,13 @@ impl EventBus {
         if let Event::MessageAdded(message) = &event {
             self.begin_after(message.id);
         }
-        let _ = self.0.told.send(Told::Event(event));
+        let _ = self.0.notifications.send(Notification::Event(event));
     }
 
     /// Another process has written, up to this message: what one knows is old.
     pub(crate) fn publish_elsewhere(&self, newest: MessageId) {
         self.begin_after(newest);
-        let _ = self.0.told.send(Told::Elsewhere);
+        let _ = self.0.notifications.send(Notification::Elsewhere);
         self.0.elsewhere.send_replace(());
     }
 
@@ -124,18 +124,18 @@ impl EventBus {
     }
 
     pub(crate) fn subscribe(&self) -> Events {
-        Events(self.0.told.subscribe())
+        Events(self.0.notifications.subscribe())
     }
 
-    /// Changes whenever another process has written: for who does not care for events.
+    /// Changes whenever another process has written, for tasks that need no events.
     pub(crate) fn elsewhere(&self) -> watch::Receiver<()> {
         self.0.elsewhere.subscribe()
     }
 }
 
-/// A listener's end. Bounded: who is too slow lags.
+/// A listener's end of the channel. It is bounded: a listener that is too slow lags.
 #[derive(Debug)]
-pub struct Events(broadcast::Receiver<Told>);
+pub struct Events(broadcast::Receiver<Notification>);
 
 impl Events {
     /// Listens anew, from now on.
@@ -165,7 +165,7 @@ impl Events {
     }
 }
 
-impl Told {
+impl Notification {
     fn into_event(self) -> Result<Event, Lagged> {
         match self {
             Self::Event(event) => Ok(event),

@@ -29,7 +29,7 @@ enum Drain {
     /// To be told when the mailbox is empty.
     Asked,
     /// It was told.
-    Told,
+    Notified,
 }
 
 /// What was pushed until the mailbox was empty, as `QueueEmpty` reports it.
@@ -60,7 +60,7 @@ impl Feed {
     /// The client asks for everything that it was not pushed, then `QueueEmpty`. A drain that is under way, or that
     /// began with the connection, is the one it means; after that, it begins anew.
     pub(super) fn ask(&mut self) {
-        if self.drain == Drain::Told {
+        if self.drain == Drain::Notified {
             self.since = Drained::default();
         }
         self.drain = Drain::Asked;
@@ -100,7 +100,7 @@ impl Feed {
         if self.due || self.drain != Drain::Asked {
             return None;
         }
-        self.drain = Drain::Told;
+        self.drain = Drain::Notified;
         Some(self.since)
     }
 

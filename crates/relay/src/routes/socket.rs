@@ -11,7 +11,7 @@ use sealpost_wire::SUBPROTOCOL;
 use sealpost_wire::limits::MAX_FRAME;
 
 use crate::connection;
-use crate::peers::Guest;
+use crate::peers::ConnectionPermit;
 use crate::problem::Problem;
 use crate::state::State;
 
@@ -24,7 +24,7 @@ const WRITE_BUFFER: usize = 4_096;
 /// Turns the request into a connection. Who it is, its first frame says.
 pub(super) async fn upgrade(
     Shared(state): Shared<Arc<State>>,
-    Extension(guest): Extension<Arc<Guest>>,
+    Extension(guest): Extension<Arc<ConnectionPermit>>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
     if state.draining.has_begun() {

@@ -5,7 +5,7 @@ use sealpost_wire::limits::MAX_COUNT;
 
 use crate::id::{ClientMsgId, DeviceId, InvalidId, ThreadId, UserId};
 use crate::message::Undecryptable;
-use crate::store::{Arrived, NewIncoming, Told};
+use crate::store::{Arrived, NewIncoming, EnvelopeName};
 use crate::transport::EnvelopeId;
 
 /// A delivery whose fields have the right form.
@@ -55,8 +55,8 @@ impl Envelope {
     }
 
     /// What the relay calls it, and where it says that it is. Only what is inside proves anything.
-    pub(super) const fn told(&self) -> Told {
-        Told { thread: self.thread, sender: self.sender, id: self.client_msg_id }
+    pub(super) const fn name(&self) -> EnvelopeName {
+        EnvelopeName { thread: self.thread, sender: self.sender, id: self.client_msg_id }
     }
 
     /// The message that it becomes.

@@ -203,7 +203,7 @@ impl Batch<'_, '_> {
 
     fn park(&mut self, envelope: &Envelope, cause: Undecryptable, now_ms: u64) -> Result<()> {
         let ciphertext = CiphertextId::of(&envelope.sealed.ciphertext);
-        self.tx.park(envelope.told(), ciphertext, &envelope.placeholder(cause, now_ms), now_ms)
+        self.tx.park(envelope.name(), ciphertext, &envelope.placeholder(cause, now_ms), now_ms)
     }
 
     /// Whether a thread has begun.

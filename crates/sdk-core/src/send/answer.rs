@@ -34,12 +34,12 @@ pub(super) enum Flow {
 /// What an answer leads to; and, for a refusal, what is to be learnt from it first.
 pub(super) struct Verdict {
     pub(super) settlement: Settlement,
-    pub(super) lesson: Option<Lesson>,
+    pub(super) correction: Option<Correction>,
     pub(super) flow: Flow,
 }
 
 /// What a refusal teaches.
-pub(super) enum Lesson {
+pub(super) enum Correction {
     /// The roster has changed.
     Roster(u64),
     /// The devices have changed.
@@ -47,7 +47,7 @@ pub(super) enum Lesson {
 }
 
 pub(super) fn judge(ctx: &Context, entry: &Sealed, answer: transport::Result<wire::SendAck>) -> Verdict {
-    let settled = |settlement, flow| Verdict { settlement, lesson: None, flow };
+    let settled = |settlement, flow| Verdict { settlement, correction: None, flow };
     let later = |wait_ms: u64| {
         let due_ms = ctx.env.now_ms().saturating_add(wait_ms);
         settled(Settlement::Later { due_ms }, Flow::Stop)
@@ -115,11 +115,11 @@ pub(super) fn asked_ms(wait: Duration) -> u64 {
 }
 
 fn judge_refusal(refusal: wire::Error) -> Verdict {
-    let anew = |lesson| Verdict { settlement: Settlement::Requeue, lesson, flow: Flow::Again };
-    let failed = |reason| Verdict { settlement: Settlement::Failed(reason), lesson: None, flow: Flow::GoOn };
+    let anew = |correction| Verdict { settlement: Settlement::Requeue, correction, flow: Flow::Again };
+    let failed = |reason| Verdict { settlement: Settlement::Failed(reason), correction: None, flow: Flow::GoOn };
     match refusal.reason.as_str() {
-        reason::STALE_ROSTER => anew(Some(Lesson::Roster(refusal.current_roster_version))),
-        reason::MISMATCHED_DEVICES | reason::STALE_DEVICES => anew(Some(Lesson::Devices(refusal.mismatches))),
+        reason::STALE_ROSTER => anew(Some(Correction::Roster(refusal.current_roster_version))),
+        reason::MISMATCHED_DEVICES | reason::STALE_DEVICES => anew(Some(Correction::Devices(refusal.mismatches))),
         reason::NOT_FOUND => failed(FailReason::NotAMember),
         reason::TOO_LARGE => failed(FailReason::TooLarge),
         _ => failed(FailReason::Refused),
@@ -148,18 +148,18 @@ pub(super) async fn settle(ctx: &Context, settled: Vec<Settled>) -> Result<()> {
 
 /// Acts on what a refusal taught, so that the next attempt differs. What is left to do: these devices of this user
 /// are to be met.
-pub(super) async fn learn(
+pub(super) async fn correct(
     ctx: &Context,
     thread: ThreadId,
-    lesson: Lesson,
+    correction: Correction,
 ) -> Result<(UserId, Vec<DeviceId>)> {
     let now = UnixSeconds(ctx.server_now_ms() / 1000);
     let work = ctx.store.write(move |tx| {
         let Thread { peer, .. } = tx.thread(thread)?.ok_or(Error::Bug("a refusal without a thread"))?;
         let mut to_meet = Vec::new();
-        match lesson {
-            Lesson::Roster(version) => tx.set_roster_version(thread, version.min(MAX_COUNT))?,
-            Lesson::Devices(mismatches) => {
+        match correction {
+            Correction::Roster(version) => tx.set_roster_version(thread, version.min(MAX_COUNT))?,
+            Correction::Devices(mismatches) => {
                 // Of other users the relay has nothing to say in this thread.
                 for of_peer in mismatches.iter().filter(|mismatch| mismatch.user_id == peer.as_bytes()[..]) {
                     for gone in devices(&of_peer.extra).chain(devices(&of_peer.stale)) {

@@ -7,7 +7,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::sleep;
 
-use super::answer::{Flow, asked_ms, is_about_time, judge, learn, settle};
+use super::answer::{Flow, asked_ms, is_about_time, correct, judge, settle};
 use super::backoff_ms;
 use super::meet::meet;
 use super::prepare::{Prepared, Sealed, prepare};
@@ -137,15 +137,15 @@ async fn submit(ctx: &Context, thread: ThreadId, entries: Vec<Sealed>) -> Result
         }
         let verdict = judge(ctx, &entry, answer);
         settled.push((entry.id, Some(entry.parcel.get().client_msg_id), verdict.settlement));
-        refused = verdict.lesson.map(|lesson| ((entry.id, entry.attempts), lesson));
+        refused = verdict.correction.map(|correction| ((entry.id, entry.attempts), correction));
         flow = verdict.flow;
         if flow != Flow::GoOn {
             break;
         }
     }
     settle(ctx, settled).await?;
-    let Some((entry, lesson)) = refused else { return Ok(flow) };
-    let (user, devices) = learn(ctx, thread, lesson).await?;
+    let Some((entry, correction)) = refused else { return Ok(flow) };
+    let (user, devices) = correct(ctx, thread, correction).await?;
     for device in devices {
         if make_session(ctx, entry, user, Some(device)).await? == Flow::Stop {
             return Ok(Flow::Stop);

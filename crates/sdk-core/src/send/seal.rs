@@ -1,4 +1,5 @@
-//! Station 7, Seal: one ciphertext for each device. Pure: what it yields is to be stored, or nothing happened.
+//! Station 7, Seal: one ciphertext for each device. It reads and writes nothing, but advances the sessions that it is given: their
+//! caller stores them together with the bytes, or drops both.
 
 use bytes::Bytes;
 use prost::Message as _;

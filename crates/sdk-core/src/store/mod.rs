@@ -43,7 +43,7 @@ pub use thread::ThreadCursor;
 pub(crate) use contact::Device;
 pub(crate) use message::{Arrived, NewIncoming};
 pub(crate) use outgoing::{Entry, NewOutgoing, Outgoing, OutgoingId, Parcel, Settlement};
-pub(crate) use parked::{CiphertextId, Told};
+pub(crate) use parked::{CiphertextId, EnvelopeName};
 pub(crate) use pre_key::PreKeys;
 pub(crate) use session::PeerSessions;
 pub(crate) use thread::{Gap, Listed, Thread};
@@ -51,9 +51,10 @@ pub(crate) use thread::{Gap, Listed, Thread};
 use lock::{Claim, Lock};
 use readers::Readers;
 use vault::Vault;
-use writer::{Desk, Writer};
+use writer::{WriterState, Writer};
 
-/// Proof that `T` is on disk: only a transaction makes it, and only a commit lets it out.
+/// Proof that `T` is on disk: it is made inside a transaction or from a row that was read, and leaves a transaction only with its
+/// commit.
 #[must_use]
 #[derive(Debug, Clone)]
 pub(crate) struct Durable<T>(T);
@@ -234,7 +235,7 @@ impl Shared {
             schema::migrate(&mut connection)?;
             connection
         };
-        let writer = Writer::start(Desk::new(connection, lock, claim, self.events.clone())?)?;
+        let writer = Writer::start(WriterState::new(connection, lock, claim, self.events.clone())?)?;
         Ok(Open { writer, readers: Readers::default() })
     }
 

@@ -24,7 +24,7 @@ impl CiphertextId {
 
 /// Where an envelope was, and under which name, says the relay.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Told {
+pub(crate) struct EnvelopeName {
     pub(crate) thread: ThreadId,
     pub(crate) sender: UserId,
     pub(crate) id: ClientMsgId,
@@ -45,10 +45,10 @@ impl Rows<'_> {
     }
 
     /// What was parked under this name.
-    pub(crate) fn parked(&self, told: Told) -> Result<Option<Parked>> {
+    pub(crate) fn parked(&self, name: EnvelopeName) -> Result<Option<Parked>> {
         let sql =
             "SELECT message_id, ciphertext FROM parked WHERE thread_id = ?1 AND sender = ?2 AND told_id = ?3";
-        let key = params![told.thread.as_bytes(), told.sender.as_bytes(), told.id.as_bytes()];
+        let key = params![name.thread.as_bytes(), name.sender.as_bytes(), name.id.as_bytes()];
         let row = self.connection.prepare_cached(sql)?.query_row(key, |row| {
             Ok(Parked { message: MessageId(row.get(0)?), ciphertext: CiphertextId(row.get(1)?) })
         });
@@ -70,12 +70,12 @@ impl Tx<'_> {
     /// message: it is the same envelope once more, or another damaged copy.
     pub(crate) fn park(
         &mut self,
-        told: Told,
+        name: EnvelopeName,
         ciphertext: CiphertextId,
         placeholder: &NewIncoming,
         now_ms: u64,
     ) -> Result<()> {
-        if self.parked(told)?.is_some() {
+        if self.parked(name)?.is_some() {
             return Ok(());
         }
         let message = self.insert_incoming(placeholder)?;
@@ -83,9 +83,9 @@ impl Tx<'_> {
             "INSERT INTO parked (thread_id, sender, told_id, ciphertext, message_id, at)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             params![
-                told.thread.as_bytes(),
-                told.sender.as_bytes(),
-                told.id.as_bytes(),
+                name.thread.as_bytes(),
+                name.sender.as_bytes(),
+                name.id.as_bytes(),
                 ciphertext.0,
                 message.0,
                 to_sql(now_ms)?,
@@ -94,8 +94,8 @@ impl Tx<'_> {
     }
 
     /// The true one is here: the message that stood for it, if one did.
-    pub(crate) fn unpark(&mut self, told: Told) -> Result<Option<MessageId>> {
-        let Some(Parked { message, .. }) = self.parked(told)? else { return Ok(None) };
+    pub(crate) fn unpark(&mut self, name: EnvelopeName) -> Result<Option<MessageId>> {
+        let Some(Parked { message, .. }) = self.parked(name)? else { return Ok(None) };
         self.change_one("DELETE FROM parked WHERE message_id = ?1", [message.0])?;
         Ok(Some(message))
     }

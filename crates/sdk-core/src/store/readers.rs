@@ -99,7 +99,7 @@ impl Readers {
         work(&Rows { connection: &snapshot })
     }
 
-    /// Lets nobody begin (who waits is told that it is too late), waits for those who read, then closes every connection. Blocking.
+    /// Lets no new read begin (those that wait end with an error), waits for the running ones, then closes every connection. Blocking.
     pub(super) fn close(&self) {
         let mut pool = self.pool();
         pool.closed = true;

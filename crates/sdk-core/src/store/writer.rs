@@ -33,11 +33,11 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(desk: Desk) -> Result<Self> {
+    pub(super) fn start(state: WriterState) -> Result<Self> {
         let (jobs, queue) = channel();
         let thread = thread::Builder::new()
             .name("sealpost-writer".to_owned())
-            .spawn(move || desk.serve(&queue))
+            .spawn(move || state.serve(&queue))
             .map_err(|_| Error::Bug("no thread for the writer"))?;
         Ok(Self { jobs: Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)) })
     }
@@ -120,16 +120,16 @@ where
 }
 
 /// What the writer works with. Dropped in this order.
-pub(super) struct Desk {
+pub(super) struct WriterState {
     connection: Connection,
     lock: Lock,
     _claim: Claim,
-    others: Others,
+    others: OtherProcesses,
 }
 
-impl Desk {
+impl WriterState {
     pub(super) fn new(connection: Connection, lock: Lock, claim: Claim, events: EventBus) -> Result<Self> {
-        let others = Others { data_version: data_version(&connection)?, events };
+        let others = OtherProcesses { data_version: data_version(&connection)?, events };
         others.events.begin_after(Rows { connection: &connection }.last_message()?);
         Ok(Self { connection, lock, _claim: claim, others })
     }
@@ -177,13 +177,13 @@ impl Desk {
 }
 
 /// The other processes, as far as one sees them.
-struct Others {
+struct OtherProcesses {
     /// Changes with every commit that is not ours (SQLite, PRAGMA data_version).
     data_version: i64,
     events: EventBus,
 }
 
-impl Others {
+impl OtherProcesses {
     /// When another process has written since the last time, whoever has looked is told to look again.
     ///
     /// # Errors

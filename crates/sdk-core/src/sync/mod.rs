@@ -26,7 +26,7 @@ use crate::send::dispatch;
 /// Pause before a task that panicked is started again.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
-/// The state of the connection: kept for who asks, told to who listens.
+/// The state of the connection: it can be read, and listeners are notified when it changes.
 #[derive(Clone)]
 pub(crate) struct State {
     current: watch::Sender<ConnectionState>,
@@ -72,7 +72,7 @@ impl Tasks {
         Self(tasks)
     }
 
-    /// Only the connection: for who wants what waits, and nothing else.
+    /// Only the connection: what waits at the relay is fetched, and nothing else is done.
     pub(crate) fn start_connection(ctx: &Context, state: &State) -> Self {
         let mut tasks = JoinSet::new();
         let (c, s) = (ctx.clone(), state.clone());

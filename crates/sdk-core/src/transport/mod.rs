@@ -1,6 +1,6 @@
 //! The relay, as the client sees it: REST for single questions, one WebSocket for the rest.
 //!
-//! Of the store this module knows one word: [`Durable`]. Nothing sealed leaves without it, and nothing is
+//! Of the store this module knows only proofs and values ([`Durable`], [`Parcel`], [`Gap`]). Nothing sealed leaves without a proof, and nothing is
 //! acknowledged without it.
 
 mod acks;

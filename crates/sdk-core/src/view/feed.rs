@@ -70,7 +70,7 @@ pub enum Update {
     Event(Event),
 }
 
-/// A live view of the client. Bounded: who is too slow gets a fresh snapshot instead of what was missed.
+/// A live view of the client. It is bounded: a consumer that is too slow gets a fresh snapshot, which includes what it missed.
 #[derive(Debug)]
 pub struct Feed {
     store: WeakStore,

@@ -23,7 +23,7 @@ pub enum Change {
     Removed(MessageId),
 }
 
-/// A live view of a thread. Bounded: who is too slow gets a fresh snapshot instead of what was missed.
+/// A live view of a thread. It is bounded: a consumer that is too slow gets a fresh snapshot, which includes what it missed.
 #[derive(Debug)]
 pub struct Timeline {
     store: WeakStore,

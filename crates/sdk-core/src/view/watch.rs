@@ -1,4 +1,4 @@
-//! Events for who has looked at the database: they say when to look again.
+//! Events for consumers that have read the database: they say when to read it again.
 
 use crate::error::{Error, Result};
 use crate::event::{ConnectionState, Event, EventBus, Events};

@@ -57,7 +57,7 @@ pub enum LogLevel {
     Warn,
     /// Rare and worth knowing.
     Info,
-    /// What goes on, for who looks for a fault.
+    /// What goes on, in detail: for debugging.
     Debug,
 }
 

@@ -1,4 +1,4 @@
-//! What is new in a thread, for who wants each message once.
+//! New messages of a thread: each is delivered exactly once.
 
 use std::sync::Arc;
 

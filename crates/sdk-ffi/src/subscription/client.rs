@@ -7,7 +7,7 @@ use sealpost_core as core;
 use crate::pull::{Pull, Snapshot, View};
 use crate::{CancelToken, Event, Overview, Result};
 
-/// A live view of the whole client, to be pulled by one consumer. Bounded: who is too slow gets a fresh snapshot instead of
+/// A live view of the whole client, to be pulled by one consumer. It is bounded: a consumer that is too slow gets a fresh snapshot instead of
 /// what was missed.
 #[derive(uniffi::Object)]
 pub struct ClientSubscription {

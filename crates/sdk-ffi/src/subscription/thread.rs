@@ -8,7 +8,7 @@ use super::Change;
 use crate::pull::{Pull, Snapshot, View};
 use crate::{CancelToken, Message, Result};
 
-/// A live view of a thread, to be pulled by one consumer. Bounded: who is too slow gets a fresh snapshot instead of what
+/// A live view of a thread, to be pulled by one consumer. It is bounded: a consumer that is too slow gets a fresh snapshot instead of what
 /// was missed.
 #[derive(uniffi::Object)]
 pub struct ThreadSubscription {

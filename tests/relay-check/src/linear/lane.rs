@@ -129,7 +129,7 @@ fn at(state: &State, seq: u64) -> Option<Name> {
 pub(super) fn judge(history: &History) -> Found {
     let mut judged = 0_usize;
     for thread in history.threads.keys() {
-        let operations = Told { history, thread, words: Words::default() }.operations();
+        let operations = Recorded { history, thread, words: Words::default() }.operations();
         judged = judged.saturating_add(order::<Lane>(thread, &operations)?);
     }
     Ok(judged)
@@ -147,13 +147,13 @@ impl<'a> Words<'a> {
 }
 
 /// What was done to one thread, told as the model knows it.
-struct Told<'a> {
+struct Recorded<'a> {
     history: &'a History,
     thread: &'a str,
     words: Words<'a>,
 }
 
-impl<'a> Told<'a> {
+impl<'a> Recorded<'a> {
     fn operations(mut self) -> Vec<Timed<Op>> {
         let mut timed = Vec::new();
         for operation in &self.history.operations {

@@ -22,7 +22,7 @@ pub(super) fn apply(
     content: Content,
     us: Registered,
 ) -> Result<Applied> {
-    let placeholder = tx.unpark(envelope.told())?;
+    let placeholder = tx.unpark(envelope.name())?;
     if let Some(id) = placeholder.filter(|_| !content.body.is_visible()) {
         tx.remove_placeholder(envelope.thread, id)?;
     }

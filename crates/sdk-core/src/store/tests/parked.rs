@@ -5,10 +5,10 @@ use super::*;
 use crate::error::Storage;
 use crate::id::MessageId;
 use crate::message::Undecryptable;
-use crate::store::{Arrived, CiphertextId, NewIncoming, Told};
+use crate::store::{Arrived, CiphertextId, NewIncoming, EnvelopeName};
 
-fn told(id: ClientMsgId) -> Told {
-    Told { thread: THREAD, sender: PEER, id }
+fn name(id: ClientMsgId) -> EnvelopeName {
+    EnvelopeName { thread: THREAD, sender: PEER, id }
 }
 
 fn damaged(server_seq: u64) -> NewIncoming {
@@ -38,7 +38,7 @@ async fn one_message_stands_for_an_envelope_that_cannot_be_opened_however_often_
     for ciphertext in ["damaged", "damaged", "also bad"] {
         let work = fixture
             .store
-            .write(move |tx| tx.park(told(id), CiphertextId::of(ciphertext.as_bytes()), &damaged(4), 50));
+            .write(move |tx| tx.park(name(id), CiphertextId::of(ciphertext.as_bytes()), &damaged(4), 50));
         work.await.unwrap();
     }
     assert_eq!(fixture.texts().await, ["Undecryptable(NotDecryptable)"]);
@@ -48,13 +48,13 @@ async fn one_message_stands_for_an_envelope_that_cannot_be_opened_however_often_
 async fn the_true_message_takes_the_place_of_a_damaged_copy_and_is_found() {
     let fixture = Fixture::new().await;
     let id = fresh_id();
-    fixture.store.write(move |tx| tx.park(told(id), CiphertextId::of(b"x"), &damaged(4), 50)).await.unwrap();
+    fixture.store.write(move |tx| tx.park(name(id), CiphertextId::of(b"x"), &damaged(4), 50)).await.unwrap();
     fixture.store.write(|tx| tx.feed_index(10)).await.unwrap();
     let mut events = fixture.events.subscribe();
     let work = fixture.store.write(move |tx| {
-        let placeholder = tx.unpark(told(id))?.unwrap();
+        let placeholder = tx.unpark(name(id))?.unwrap();
         tx.fill_in(placeholder, &incoming("true", 4))?;
-        tx.unpark(told(id))
+        tx.unpark(name(id))
     });
     assert_eq!(work.await, Ok(None));
     assert_eq!(fixture.texts().await, ["true"]);

@@ -15,7 +15,7 @@ const PROGRESS: usize = MAX_FRAME;
 /// A stream that fails when what was written has waited too long for its peer. Reading a byte now and then does not
 /// help the peer: the time runs from the first wait until all has left, or as much as is progress.
 #[derive(Debug)]
-pub(crate) struct Timely<S> {
+pub(crate) struct WriteTimeout<S> {
     stream: S,
     limit: Duration,
     /// Runs while something waits.
@@ -24,7 +24,7 @@ pub(crate) struct Timely<S> {
     left: usize,
 }
 
-impl<S> Timely<S> {
+impl<S> WriteTimeout<S> {
     pub(crate) fn new(stream: S, limit: Duration) -> Self {
         Self { stream, limit, late: None, left: 0 }
     }
@@ -56,7 +56,7 @@ impl<S> Timely<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Timely<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for WriteTimeout<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -66,7 +66,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Timely<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Timely<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -115,7 +115,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_reads_too_little_is_given_up() {
         let (near, mut far) = duplex(16);
-        let mut near = Timely::new(near, LIMIT);
+        let mut near = WriteTimeout::new(near, LIMIT);
         let trickle = tokio::spawn(async move {
             while far.read_u8().await.is_ok() {
                 sleep(Duration::from_secs(1)).await;
@@ -131,7 +131,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_takes_each_answer_in_time_is_served_for_ever() {
         let (near, mut far) = duplex(16);
-        let mut near = Timely::new(near, LIMIT);
+        let mut near = WriteTimeout::new(near, LIMIT);
         let reading = tokio::spawn(async move {
             let mut answer = [0; 100];
             for _ in 0..10 {
@@ -149,7 +149,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_long_answer_may_take_long_if_enough_of_it_is_taken_in_time() {
         let (near, mut far) = duplex(16);
-        let mut near = Timely::new(near, LIMIT);
+        let mut near = WriteTimeout::new(near, LIMIT);
         let reading = tokio::spawn(async move {
             let mut piece = vec![0; PROGRESS];
             for _ in 0..4 {
