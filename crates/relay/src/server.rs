@@ -26,8 +26,8 @@ use crate::config::Timing;
 use crate::door::{Caller, Door};
 use crate::limits::Wait;
 use crate::read_ahead::ReadAhead;
-use crate::write_timeout::WriteTimeout;
 use crate::tls;
+use crate::write_timeout::WriteTimeout;
 
 /// Most bytes of a head, and of what is read ahead of anything else: each connection may have so many in memory.
 const MAX_HEAD: usize = 16 << 10;

@@ -26,7 +26,7 @@ impl Contact {
     /// What two people compare: 60 digits, the same on both sides.
     ///
     /// # Errors
-    /// [`Error::NotFound`] before the first message in either direction, [`Error::Storage`].
+    /// [`Error::NotFound`](crate::Error::NotFound) before the first message in either direction, [`Error::Storage`](crate::Error::Storage).
     pub async fn safety_number(&self) -> Result<String> {
         contact::safety_number(&self.client.inner.ctx, self.user).await
     }
@@ -34,7 +34,7 @@ impl Contact {
     /// How far the person trusts this contact.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Storage`].
+    /// [`Error::NotFound`](crate::Error::NotFound), [`Error::Storage`](crate::Error::Storage).
     pub async fn trust(&self) -> Result<TrustState> {
         contact::trust(&self.client.inner.ctx, self.user).await
     }
@@ -43,7 +43,7 @@ impl Contact {
     /// number any more: compare again. From here on, a change stops what is sent to this contact.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Storage`].
+    /// [`Error::NotFound`](crate::Error::NotFound), [`Error::Storage`](crate::Error::Storage).
     pub async fn verify(&self, compared: &str) -> Result<bool> {
         contact::verify(&self.client.inner.ctx, self.user, compared.to_owned()).await
     }
@@ -51,7 +51,7 @@ impl Contact {
     /// The person goes on with a changed safety number without comparing it. Failed messages can be sent again.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Storage`].
+    /// [`Error::NotFound`](crate::Error::NotFound), [`Error::Storage`](crate::Error::Storage).
     pub async fn accept(&self) -> Result<()> {
         contact::accept(&self.client.inner.ctx, self.user).await
     }

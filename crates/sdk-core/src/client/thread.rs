@@ -39,7 +39,7 @@ impl Thread {
     /// to this process.
     ///
     /// # Errors
-    /// [`Error::TooLong`] above [`MAX_TEXT`](crate::MAX_TEXT) bytes, [`Error::Storage`].
+    /// [`Error::TooLong`](crate::Error::TooLong) above [`MAX_TEXT`](crate::MAX_TEXT) bytes, [`Error::Storage`](crate::Error::Storage).
     pub async fn send_text(&self, text: &str) -> Result<Message> {
         thread::send_text(self.ctx(), self.id, text).await
     }
@@ -47,7 +47,7 @@ impl Thread {
     /// The newest [`PAGE`] messages, or those before a page, newest first.
     ///
     /// # Errors
-    /// [`Error::Storage`].
+    /// [`Error::Storage`](crate::Error::Storage).
     pub async fn history(&self, before: Option<Cursor>) -> Result<Page> {
         self.history_of(before, PAGE).await
     }
@@ -55,7 +55,7 @@ impl Thread {
     /// As [`Thread::history`], with up to `limit` messages (at most 500).
     ///
     /// # Errors
-    /// [`Error::Storage`].
+    /// [`Error::Storage`](crate::Error::Storage).
     pub async fn history_of(&self, before: Option<Cursor>, limit: u32) -> Result<Page> {
         let (messages, next) = thread::page(self.ctx(), self.id, before, limit.clamp(1, MAX_PAGE)).await?;
         Ok(Page { messages, next })
@@ -74,7 +74,7 @@ impl Thread {
     /// The person has read up to and including this message; the other side is told.
     ///
     /// # Errors
-    /// [`Error::Storage`].
+    /// [`Error::Storage`](crate::Error::Storage).
     pub async fn mark_read(&self, up_to: MessageId) -> Result<()> {
         thread::mark_read(self.ctx(), self.id, up_to).await
     }
@@ -82,7 +82,7 @@ impl Thread {
     /// Sends a failed message again.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when it is not there or has not failed, [`Error::Storage`].
+    /// [`Error::NotFound`](crate::Error::NotFound) when it is not there or has not failed, [`Error::Storage`](crate::Error::Storage).
     pub async fn retry(&self, message: MessageId) -> Result<()> {
         thread::retry(self.ctx(), message).await
     }
@@ -90,7 +90,7 @@ impl Thread {
     /// Takes a message back that has not left this device, or that failed. False when it may have left.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Storage`].
+    /// [`Error::NotFound`](crate::Error::NotFound), [`Error::Storage`](crate::Error::Storage).
     pub async fn cancel(&self, message: MessageId) -> Result<bool> {
         thread::cancel(self.ctx(), message).await
     }
@@ -100,7 +100,7 @@ impl Thread {
     /// did arrive, its receipt says so, and [`retry`](Self::retry) does not make it appear twice.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when it is not there or does not wait, [`Error::Storage`].
+    /// [`Error::NotFound`](crate::Error::NotFound) when it is not there or does not wait, [`Error::Storage`](crate::Error::Storage).
     pub async fn give_up(&self, message: MessageId) -> Result<()> {
         thread::give_up(self.ctx(), message).await
     }

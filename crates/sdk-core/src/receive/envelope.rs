@@ -5,7 +5,7 @@ use sealpost_wire::limits::MAX_COUNT;
 
 use crate::id::{ClientMsgId, DeviceId, InvalidId, ThreadId, UserId};
 use crate::message::Undecryptable;
-use crate::store::{Arrived, NewIncoming, EnvelopeName};
+use crate::store::{Arrived, EnvelopeName, NewIncoming};
 use crate::transport::EnvelopeId;
 
 /// A delivery whose fields have the right form.

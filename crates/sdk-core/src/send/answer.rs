@@ -116,10 +116,13 @@ pub(super) fn asked_ms(wait: Duration) -> u64 {
 
 fn judge_refusal(refusal: wire::Error) -> Verdict {
     let anew = |correction| Verdict { settlement: Settlement::Requeue, correction, flow: Flow::Again };
-    let failed = |reason| Verdict { settlement: Settlement::Failed(reason), correction: None, flow: Flow::GoOn };
+    let failed =
+        |reason| Verdict { settlement: Settlement::Failed(reason), correction: None, flow: Flow::GoOn };
     match refusal.reason.as_str() {
         reason::STALE_ROSTER => anew(Some(Correction::Roster(refusal.current_roster_version))),
-        reason::MISMATCHED_DEVICES | reason::STALE_DEVICES => anew(Some(Correction::Devices(refusal.mismatches))),
+        reason::MISMATCHED_DEVICES | reason::STALE_DEVICES => {
+            anew(Some(Correction::Devices(refusal.mismatches)))
+        }
         reason::NOT_FOUND => failed(FailReason::NotAMember),
         reason::TOO_LARGE => failed(FailReason::TooLarge),
         _ => failed(FailReason::Refused),

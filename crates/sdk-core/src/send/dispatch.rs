@@ -7,7 +7,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::sleep;
 
-use super::answer::{Flow, asked_ms, is_about_time, correct, judge, settle};
+use super::answer::{Flow, asked_ms, correct, is_about_time, judge, settle};
 use super::backoff_ms;
 use super::meet::meet;
 use super::prepare::{Prepared, Sealed, prepare};

@@ -51,7 +51,7 @@ pub(crate) use thread::{Gap, Listed, Thread};
 use lock::{Claim, Lock};
 use readers::Readers;
 use vault::Vault;
-use writer::{WriterState, Writer};
+use writer::{Writer, WriterState};
 
 /// Proof that `T` is on disk: it is made inside a transaction or from a row that was read, and leaves a transaction only with its
 /// commit.

@@ -5,7 +5,7 @@ use super::*;
 use crate::error::Storage;
 use crate::id::MessageId;
 use crate::message::Undecryptable;
-use crate::store::{Arrived, CiphertextId, NewIncoming, EnvelopeName};
+use crate::store::{Arrived, CiphertextId, EnvelopeName, NewIncoming};
 
 fn name(id: ClientMsgId) -> EnvelopeName {
     EnvelopeName { thread: THREAD, sender: PEER, id }
