@@ -17,6 +17,7 @@ mod readers;
 mod schema;
 mod search;
 mod session;
+mod settlement;
 mod thread;
 mod vault;
 mod writer;
@@ -42,10 +43,11 @@ pub use thread::ThreadCursor;
 
 pub(crate) use contact::Device;
 pub(crate) use message::{Arrived, NewIncoming};
-pub(crate) use outgoing::{Entry, NewOutgoing, Outgoing, OutgoingId, Parcel, Settlement};
+pub(crate) use outgoing::{Entry, NewOutgoing, Outgoing, OutgoingId, Parcel};
 pub(crate) use parked::{CiphertextId, EnvelopeName};
 pub(crate) use pre_key::PreKeys;
 pub(crate) use session::PeerSessions;
+pub(crate) use settlement::Settlement;
 pub(crate) use thread::{Gap, Listed, Thread};
 
 use lock::{Claim, Lock};

@@ -13,18 +13,18 @@
 use bytes::Bytes;
 use rusqlite::{OptionalExtension as _, params};
 
-use super::message::{POSITION_PENDING, STATE_DELIVERED, STATE_FAILED};
+use super::message::POSITION_PENDING;
 use super::{Durable, Rows, Tx, from_sql, to_sql};
 use crate::content::Body;
-use crate::error::{Error, Offline, Result, Storage};
+use crate::error::{Error, Result, Storage};
 use crate::event::Event;
 use crate::id::{ClientMsgId, DeviceId, MessageId, ThreadId, UserId};
 use crate::message::{Delivery, Direction, FailReason, Message};
 
-const TO_SEAL: i64 = 1;
-const SEALED: i64 = 2;
+pub(super) const TO_SEAL: i64 = 1;
+pub(super) const SEALED: i64 = 2;
 /// The relay has it; kept until the other side has it too, should the relay lose it.
-const ACCEPTED: i64 = 3;
+pub(super) const ACCEPTED: i64 = 3;
 
 /// Something to be sent.
 pub(crate) struct NewOutgoing {
@@ -65,21 +65,6 @@ pub(crate) struct Parcel {
 pub(crate) enum Entry {
     ToSeal(Outgoing),
     Sealed { id: OutgoingId, attempts: u32, parcel: Durable<Parcel> },
-}
-
-/// What became of an entry.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Settlement {
-    /// The relay has it on disk.
-    Accepted { epoch: u64, server_seq: u64, server_ms: u64 },
-    /// The relay refused the parcel and stored nothing: to be sealed anew.
-    Requeue,
-    /// The relay stored nothing, and does not take the parcel for its age: to be sealed anew, at this local time.
-    Outdated { due_ms: u64 },
-    /// Not now: to be tried again at this local time.
-    Later { due_ms: u64 },
-    /// Not without the person.
-    Failed(FailReason),
 }
 
 impl Rows<'_> {
@@ -196,58 +181,6 @@ impl Tx<'_> {
         Ok(Durable(parcel))
     }
 
-    /// Writes down what became of an entry: of the parcel that was submitted, or of one that is still to be sealed. A
-    /// cancelled one is gone by now, which is no fault; nor is it when another process has taken the entry further.
-    ///
-    /// # Errors
-    /// [`Error::Offline`] when the relay was restored from a backup since it accepted the entry, as another process has
-    /// found out meanwhile: it may have lost it, and is to be asked again.
-    pub(crate) fn settle(
-        &mut self,
-        id: OutgoingId,
-        submitted: Option<ClientMsgId>,
-        settlement: Settlement,
-    ) -> Result<()> {
-        let Some((lane, message)) = self.pending(id)? else { return Ok(()) };
-        if let Settlement::Accepted { epoch, server_seq, server_ms } = settlement {
-            return self.settle_accepted((id, lane, message), (epoch, server_seq), server_ms);
-        }
-        if !self.is_still(id, submitted)? {
-            return Ok(());
-        }
-        match settlement {
-            Settlement::Accepted { .. } => Ok(()),
-            Settlement::Requeue => self.unseal(id, 1),
-            Settlement::Outdated { due_ms } => {
-                self.unseal(id, 0)?;
-                self.put_off(id, lane, due_ms)
-            }
-            Settlement::Later { due_ms } => self.put_off(id, lane, due_ms),
-            // It says how far something came, and may be said twice.
-            Settlement::Failed(FailReason::TooOld) if message.is_none() => self.unseal(id, 0),
-            Settlement::Failed(reason) => self.fail(id, lane, message, reason),
-        }
-    }
-
-    fn fail(
-        &mut self,
-        id: OutgoingId,
-        lane: ThreadId,
-        message: Option<MessageId>,
-        reason: FailReason,
-    ) -> Result<()> {
-        self.remove_outgoing(id, lane)?;
-        // What nobody sees, and cannot be sent, is nobody's concern. What the other side has seen did arrive, whatever the relay
-        // says now.
-        let Some(message) = message else { return Ok(()) };
-        self.change_one(
-            "UPDATE message SET state = CASE WHEN state IN (2, 3) THEN state ELSE ?2 END, cause = ?3
-             WHERE id = ?1",
-            params![message.0, STATE_FAILED, reason.to_stored()],
-        )?;
-        self.emit_changed(message)
-    }
-
     /// Queues a failed message anew. It is the same content: whoever has it already does not see it twice.
     pub(crate) fn retry(&mut self, id: MessageId, sent_ms: u64) -> Result<()> {
         let changed = self.change(
@@ -343,80 +276,18 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// The lane of an entry that is not settled, and its message.
-    fn pending(&self, id: OutgoingId) -> Result<Option<(ThreadId, Option<MessageId>)>> {
-        let sql = "SELECT lane, message_id FROM outgoing WHERE id = ?1 AND state < 3";
-        let row = self
-            .connection
-            .prepare_cached(sql)?
-            .query_row([id.0], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Option<i64>>(1)?)));
-        let Some((lane, message)) = row.optional()? else { return Ok(None) };
-        Ok(Some((ThreadId::from_slice(&lane)?, message.map(MessageId))))
-    }
-
-    /// Whether the entry is as it was: sealed into this parcel, or not sealed.
-    fn is_still(&self, id: OutgoingId, parcel: Option<ClientMsgId>) -> Result<bool> {
-        let state = if parcel.is_some() { SEALED } else { TO_SEAL };
-        let sql = "SELECT EXISTS (SELECT 1 FROM outgoing WHERE id = ?1 AND state = ?2
-                       AND (SELECT client_msg_id FROM parcel WHERE outgoing_id = ?1) IS ?3)";
-        let values = params![id.0, state, parcel.as_ref().map(ClientMsgId::as_bytes)];
-        Ok(self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0))?)
-    }
-
-    fn put_off(&mut self, id: OutgoingId, lane: ThreadId, due_ms: u64) -> Result<()> {
-        self.change_one("UPDATE outgoing SET attempts = attempts + 1 WHERE id = ?1", [id.0])?;
-        self.change_one("UPDATE lane SET due = ?2 WHERE lane = ?1", params![lane.as_bytes(), to_sql(due_ms)?])
-    }
-
-    fn unseal(&mut self, id: OutgoingId, refusals: u32) -> Result<()> {
-        self.change("DELETE FROM parcel WHERE outgoing_id = ?1", [id.0])?;
-        self.change_one(
-            "UPDATE outgoing SET state = ?2, refusals = refusals + ?3 WHERE id = ?1",
-            params![id.0, TO_SEAL, refusals],
-        )
-    }
-
     /// Takes an entry out of its lane, which ends with its last one.
-    fn remove_outgoing(&mut self, id: OutgoingId, lane: ThreadId) -> Result<()> {
+    pub(super) fn remove_outgoing(&mut self, id: OutgoingId, lane: ThreadId) -> Result<()> {
         self.change_one("DELETE FROM outgoing WHERE id = ?1", [id.0])?;
         self.end_lane(lane)
     }
 
-    fn end_lane(&mut self, lane: ThreadId) -> Result<()> {
+    pub(super) fn end_lane(&mut self, lane: ThreadId) -> Result<()> {
         self.change(
             "DELETE FROM lane WHERE lane = ?1
                 AND NOT EXISTS (SELECT 1 FROM outgoing WHERE lane = ?1 AND state < 3)",
             [lane.as_bytes()],
         )?;
         Ok(())
-    }
-
-    /// Whether the relay is in a later epoch by now.
-    fn is_past(&self, epoch: u64) -> Result<bool> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM account WHERE epoch > ?1)";
-        Ok(self.connection.prepare_cached(sql)?.query_row([to_sql(epoch)?], |row| row.get(0))?)
-    }
-
-    fn settle_accepted(
-        &mut self,
-        (id, lane, message): (OutgoingId, ThreadId, Option<MessageId>),
-        (epoch, server_seq): (u64, u64),
-        server_ms: u64,
-    ) -> Result<()> {
-        if self.is_past(epoch)? {
-            return Err(Offline::Unreachable.into());
-        }
-        self.account_for(lane, epoch, server_seq)?;
-        let Some(message) = message else { return self.remove_outgoing(id, lane) };
-        let state = self.accept_message(message, epoch, server_seq)?;
-        self.set_activity(lane, server_ms)?;
-        // The parcel is kept until the other side has the message, in case the relay loses it; unless it has it already.
-        if state >= STATE_DELIVERED {
-            self.change_one("DELETE FROM outgoing WHERE id = ?1", [id.0])?;
-        } else {
-            self.change_one("UPDATE outgoing SET state = ?2 WHERE id = ?1", params![id.0, ACCEPTED])?;
-        }
-        self.end_lane(lane)?;
-        self.emit_changed(message)
     }
 }
