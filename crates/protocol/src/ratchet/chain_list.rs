@@ -10,80 +10,70 @@ use crate::primitives::secret::wipe;
 
 /// Up to `MAX` chains, oldest first: of each an `H`, and its key. Copies share them, and whoever changes one makes a new list: the last
 /// owner of a list wipes its keys.
-pub(crate) struct ChainList<H, const MAX: usize>(Arc<Chains<H, MAX>>);
+pub(crate) struct ChainList<H, const MAX: usize>(Option<Arc<Chains<H, MAX>>>);
 
+/// At least one chain.
 struct Chains<H, const MAX: usize> {
-    /// Those that are there come first.
-    heads: [Option<H>; MAX],
+    /// How many there are: they come first.
+    len: usize,
+    /// All of them have a value. In the gap of one that has none, whatever was on the stack would stay in this allocation.
+    heads: [H; MAX],
     keys: [[u8; 32]; MAX],
 }
 
 impl<H: Copy, const MAX: usize> ChainList<H, MAX> {
     /// None.
-    pub(crate) fn empty() -> Self {
-        Self::of([])
+    pub(crate) const fn empty() -> Self {
+        Self(None)
     }
 
     /// These, of which no more than `MAX` fit.
     pub(crate) fn of<'a>(chains: impl IntoIterator<Item = (H, &'a [u8; 32])>) -> Self {
-        let filled = Self::fill(|heads, keys| {
-            for ((head, key), (place, slot)) in chains.into_iter().zip(heads.iter_mut().zip(keys)) {
-                *place = Some(head);
-                *slot = *key;
-            }
-            Ok::<_, std::convert::Infallible>(())
-        });
-        match filled {
+        match Self::read(chains.into_iter().map(Ok::<_, std::convert::Infallible>)) {
             Ok(list) => list,
             Err(never) => match never {},
         }
     }
 
-    /// These; where one of them is not good, or one more than fit, its error.
+    /// These; where one of them is not good, or one more than fit, its error. The keys are written where they stay.
     #[inline]
-    pub(crate) fn read<'a, E>(chains: impl Iterator<Item = Result<(H, &'a [u8; 32]), E>>) -> Result<Self, E> {
-        Self::fill(|heads, keys| {
+    pub(crate) fn read<'a, E>(
+        mut chains: impl Iterator<Item = Result<(H, &'a [u8; 32]), E>>,
+    ) -> Result<Self, E> {
+        let Some(first) = chains.next() else { return Ok(Self::empty()) };
+        let first = first?;
+        let mut list = Arc::new(Chains { len: 0, heads: [first.0; MAX], keys: [[0; 32]; MAX] });
+        if let Some(Chains { len, heads, keys }) = Arc::get_mut(&mut list) {
             let mut places = heads.iter_mut().zip(keys);
-            for chain in chains {
+            for chain in std::iter::once(Ok(first)).chain(chains) {
                 let (head, key) = chain?;
                 if let Some((place, slot)) = places.next() {
-                    *place = Some(head);
+                    *place = head;
                     *slot = *key;
+                    *len = len.saturating_add(1);
                 }
             }
-            Ok(())
-        })
+        }
+        Ok(Self(Some(list)))
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.heads().count()
+        self.0.as_ref().map_or(0, |chains| chains.len)
     }
 
     pub(crate) fn heads(&self) -> impl DoubleEndedIterator<Item = &H> {
-        self.0.heads.iter().flatten()
+        self.0.iter().flat_map(|chains| chains.heads.iter().take(chains.len))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (H, &[u8; 32])> {
-        let Chains { heads, keys } = &*self.0;
-        heads.iter().zip(keys).map_while(|(head, key)| Some(((*head)?, key)))
+        let all = self.0.iter().flat_map(|chains| chains.heads.iter().zip(&chains.keys).take(chains.len));
+        all.map(|(head, key)| (*head, key))
     }
 
     /// The list with another chain at this place.
     pub(crate) fn replaced(&self, at: usize, head: H, key: &[u8; 32]) -> Self {
         let chain = |(place, old)| if place == at { (head, key) } else { old };
         Self::of(self.iter().enumerate().map(chain))
-    }
-
-    /// Lets `write` produce the keys in their final place.
-    #[inline]
-    fn fill<E>(
-        write: impl FnOnce(&mut [Option<H>; MAX], &mut [[u8; 32]; MAX]) -> Result<(), E>,
-    ) -> Result<Self, E> {
-        let mut chains = Arc::new(Chains { heads: [None; MAX], keys: [[0; 32]; MAX] });
-        if let Some(Chains { heads, keys }) = Arc::get_mut(&mut chains) {
-            write(heads, keys)?;
-        }
-        Ok(Self(chains))
     }
 }
 
@@ -102,7 +92,7 @@ impl<H, const MAX: usize> Drop for Chains<H, MAX> {
 
 impl<H: fmt::Debug, const MAX: usize> fmt::Debug for ChainList<H, MAX> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0.heads.iter().flatten()).finish()
+        f.debug_list().entries(self.0.iter().flat_map(|chains| chains.heads.iter().take(chains.len))).finish()
     }
 }
 
@@ -143,7 +133,7 @@ mod tests {
     fn copies_share_their_keys() {
         let list = List::of([(1, &[1; 32])]);
         let copy = list.clone();
-        assert!(Arc::ptr_eq(&list.0, &copy.0));
+        assert!(Arc::ptr_eq(list.0.as_ref().unwrap(), copy.0.as_ref().unwrap()));
         assert_eq!(format!("{copy:?}"), "[1]");
     }
 }
