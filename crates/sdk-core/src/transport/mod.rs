@@ -1,7 +1,7 @@
 //! The relay, as the client sees it: REST for single questions, one WebSocket for the rest.
 //!
-//! Of the store this module knows only proofs and values ([`Durable`], [`Parcel`], [`Gap`]). Nothing sealed leaves without a proof, and nothing is
-//! acknowledged without it.
+//! Of the store this module knows only proofs and values ([`Durable`], [`Parcel`], [`Gap`]). Nothing sealed leaves without a
+//! proof, and nothing is acknowledged without it.
 
 mod acks;
 mod dial;
@@ -9,6 +9,7 @@ mod hints;
 mod http;
 mod socket;
 mod tls;
+mod upgrade;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +29,9 @@ pub(crate) use http::{CreatedThread, Http};
 pub(crate) use socket::{Arrival, Arrivals, Socket};
 
 use tls::Connector;
+
+/// An answer on the socket that takes longer is unknown: the same request may be made again.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The place of an envelope in our mailbox, once its effects are on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

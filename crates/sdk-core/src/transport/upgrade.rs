@@ -1,0 +1,123 @@
+//! From a connection to a WebSocket.
+
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use sealpost_wire as wire;
+use sealpost_wire::limits::MAX_FRAME;
+use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Error as WsError;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::http::{HeaderValue, header};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+
+use super::tls::{Connector, Stream};
+use super::{ANSWER_TIMEOUT, Result};
+use crate::error::Offline;
+
+/// An attempt that hangs for this long gets company: what it sent may be lost.
+const SECOND_ATTEMPT: Duration = Duration::from_secs(4);
+const BUFFER: usize = 4096;
+
+/// A connection that speaks WebSocket. When the first attempt hangs, a second one is made beside it, and whichever comes first
+/// will do.
+pub(super) async fn open(connector: &Connector) -> Result<WebSocketStream<Box<dyn Stream>>> {
+    with_a_second_attempt(|| upgraded(connector)).await
+}
+
+async fn with_a_second_attempt<T, F: Future<Output = Result<T>>>(attempt: impl Fn() -> F) -> Result<T> {
+    let mut first = pin!(attempt());
+    if let Ok(done) = timeout(SECOND_ATTEMPT, &mut first).await {
+        return done;
+    }
+    match select(first, pin!(attempt())).await {
+        Either::Left((Ok(done), _)) | Either::Right((Ok(done), _)) => Ok(done),
+        Either::Left((Err(_), second)) => second.await,
+        Either::Right((Err(_), first)) => first.await,
+    }
+}
+
+async fn upgraded(connector: &Connector) -> Result<WebSocketStream<Box<dyn Stream>>> {
+    let stream = connector.connect().await?;
+    let mut url = connector.base.join("v1/ws").map_err(|_| Offline::NotARelay)?;
+    let scheme = if connector.base.scheme() == "http" { "ws" } else { "wss" };
+    url.set_scheme(scheme).map_err(|()| Offline::NotARelay)?;
+    let mut request = url.as_str().into_client_request().map_err(|_| Offline::NotARelay)?;
+    request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(wire::SUBPROTOCOL));
+    let config = WebSocketConfig::default()
+        .read_buffer_size(BUFFER)
+        .write_buffer_size(0)
+        .max_write_buffer_size(MAX_FRAME * 4)
+        .max_message_size(Some(MAX_FRAME))
+        .max_frame_size(Some(MAX_FRAME));
+    let handshake = tokio_tungstenite::client_async_with_config(request, stream, Some(config));
+    match timeout(ANSWER_TIMEOUT, handshake).await {
+        Ok(Ok((stream, _))) => Ok(stream),
+        Ok(Err(WsError::Http(response))) => {
+            let asked = response.headers().get(header::RETRY_AFTER);
+            let asked: Option<u32> = asked.and_then(|value| value.to_str().ok()?.parse().ok());
+            Err(not_upgraded(response.status().as_u16(), asked).into())
+        }
+        Ok(Err(WsError::Io(_))) => Err(Offline::Unreachable.into()),
+        Ok(Err(_)) => Err(Offline::NotARelay.into()),
+        Err(_) => Err(Offline::TimedOut.into()),
+    }
+}
+
+/// What an answer means that is no upgrade; `asked` are seconds.
+fn not_upgraded(status: u16, asked: Option<u32>) -> Offline {
+    match (status, asked) {
+        (429 | 503, asked) => Offline::Busy(Duration::from_secs(asked.unwrap_or(1).into())),
+        // Network Authentication Required (RFC 6585): the one by which a captive portal tells that it is one.
+        (511, _) => Offline::NotARelay,
+        (500..=599, Some(asked)) => Offline::Busy(Duration::from_secs(asked.into())),
+        // A gateway stands before a relay that is not there, or that failed.
+        (500..=599, None) => Offline::Unreachable,
+        _ => Offline::NotARelay,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::sleep;
+
+    use super::*;
+
+    #[test]
+    fn a_gateway_that_fails_is_no_captive_portal() {
+        for status in [500, 502, 504] {
+            assert_eq!(not_upgraded(status, None), Offline::Unreachable);
+            assert_eq!(not_upgraded(status, Some(7)), Offline::Busy(Duration::from_secs(7)));
+        }
+        assert_eq!(not_upgraded(503, None), Offline::Busy(Duration::from_secs(1)));
+        for status in [200, 302, 404, 511] {
+            assert_eq!(not_upgraded(status, None), Offline::NotARelay, "{status}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_attempt_that_hangs_gets_company_and_the_better_of_the_two_counts() {
+        let made = std::cell::Cell::new(0);
+        let attempt = |hang_s: [u64; 2], ok: [bool; 2]| {
+            let made = &made;
+            made.set(0);
+            with_a_second_attempt(move || {
+                let number = made.replace(made.get() + 1);
+                async move {
+                    sleep(Duration::from_secs(hang_s[number])).await;
+                    if ok[number] { Ok(number) } else { Err(Offline::TimedOut.into()) }
+                }
+            })
+        };
+        assert_eq!((attempt([1, 0], [true, true]).await, made.get()), (Ok(0), 1));
+        assert_eq!((attempt([1, 0], [false, true]).await, made.get()), (Err(Offline::TimedOut.into()), 1));
+        assert_eq!((attempt([60, 1], [true, true]).await, made.get()), (Ok(1), 2));
+        assert_eq!(attempt([10, 60], [true, true]).await, Ok(0));
+        assert_eq!(attempt([10, 60], [false, true]).await, Ok(1));
+        assert_eq!(attempt([60, 1], [true, false]).await, Ok(0));
+        assert_eq!(attempt([60, 1], [false, false]).await, Err(Offline::TimedOut.into()));
+    }
+}
