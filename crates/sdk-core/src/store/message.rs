@@ -197,25 +197,7 @@ impl Tx<'_> {
     }
 
     pub(crate) fn insert_incoming(&mut self, new: &NewIncoming) -> Result<MessageId> {
-        let (kind, content_id, body, cause) = new.what.columns();
-        self.change_one(
-            "INSERT INTO message
-                (thread_id, content_id, author, device, kind, body, cause, sent, server_seq, position, state)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-            params![
-                new.thread.as_bytes(),
-                content_id.as_ref().map(ClientMsgId::as_bytes),
-                new.author.as_bytes(),
-                new.device.get(),
-                kind,
-                body,
-                cause,
-                to_sql(new.sent_ms)?,
-                to_sql(new.server_seq)?,
-                position(new.epoch, new.server_seq)?,
-                STATE_UNREAD,
-            ],
-        )?;
+        self.put_incoming(None, new)?;
         let id = MessageId(self.connection.last_insert_rowid());
         self.change_one(
             "UPDATE thread SET unread = unread + 1, activity = max(activity, ?2) WHERE thread_id = ?1",
@@ -229,12 +211,26 @@ impl Tx<'_> {
 
     /// What stood for something that could not be opened gives its place to what was inside.
     pub(crate) fn fill_in(&mut self, id: MessageId, new: &NewIncoming) -> Result<()> {
+        self.put_incoming(Some(id), new)?;
+        self.index_late(id)?;
+        self.count_unread(new.thread)?;
+        self.emit_changed(id)
+    }
+
+    /// Writes a new row, or over the one with this id.
+    fn put_incoming(&mut self, id: Option<MessageId>, new: &NewIncoming) -> Result<()> {
         let (kind, content_id, body, cause) = new.what.columns();
         self.change_one(
-            "UPDATE message SET content_id = ?2, author = ?3, device = ?4, kind = ?5, body = ?6, cause = ?7, sent = ?8,
-                server_seq = ?9, position = ?10, state = ?11 WHERE id = ?1",
+            "INSERT INTO message
+                (id, thread_id, content_id, author, device, kind, body, cause, sent, server_seq, position, state)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+             ON CONFLICT (id) DO UPDATE
+                SET content_id = excluded.content_id, author = excluded.author, device = excluded.device,
+                    kind = excluded.kind, body = excluded.body, cause = excluded.cause, sent = excluded.sent,
+                    server_seq = excluded.server_seq, position = excluded.position, state = excluded.state",
             params![
-                id.0,
+                id.map(|id| id.0),
+                new.thread.as_bytes(),
                 content_id.as_ref().map(ClientMsgId::as_bytes),
                 new.author.as_bytes(),
                 new.device.get(),
@@ -246,10 +242,7 @@ impl Tx<'_> {
                 position(new.epoch, new.server_seq)?,
                 STATE_UNREAD,
             ],
-        )?;
-        self.index_late(id)?;
-        self.count_unread(new.thread)?;
-        self.emit_changed(id)
+        )
     }
 
     /// Removes what stood for something that could not be opened.
