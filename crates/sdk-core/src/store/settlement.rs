@@ -29,8 +29,8 @@ impl Tx<'_> {
     /// cancelled one is gone by now, which is no fault; nor is it when another process has taken the entry further.
     ///
     /// # Errors
-    /// [`Error::Offline`](crate::error::Error::Offline) when the relay was restored from a backup since it accepted the entry, as another process has
-    /// found out meanwhile: it may have lost it, and is to be asked again.
+    /// [`Error::Offline`](crate::error::Error::Offline) when the relay was restored from a backup since it accepted the entry,
+    /// as another process has found out meanwhile: it may have lost it, and is to be asked again.
     pub(crate) fn settle(
         &mut self,
         id: OutgoingId,
@@ -38,14 +38,15 @@ impl Tx<'_> {
         settlement: Settlement,
     ) -> Result<()> {
         let Some((lane, message)) = self.pending(id)? else { return Ok(()) };
-        if let Settlement::Accepted { epoch, server_seq, server_ms } = settlement {
-            return self.settle_accepted((id, lane, message), (epoch, server_seq), server_ms);
-        }
-        if !self.is_still(id, submitted)? {
+        // What was accepted is there, whichever parcel it was in.
+        let counts = matches!(settlement, Settlement::Accepted { .. }) || self.is_still(id, submitted)?;
+        if !counts {
             return Ok(());
         }
         match settlement {
-            Settlement::Accepted { .. } => Ok(()),
+            Settlement::Accepted { epoch, server_seq, server_ms } => {
+                self.settle_accepted((id, lane, message), (epoch, server_seq), server_ms)
+            }
             Settlement::Requeue => self.unseal(id, 1),
             Settlement::Outdated { due_ms } => {
                 self.unseal(id, 0)?;
