@@ -48,6 +48,10 @@ stations! {
     RegisterBeforeCommit = "register-before-commit",
     /// The account is durable; its owner has no tokens.
     RegisterAfterCommit = "register-after-commit",
+    /// An account is deleted, the transaction is open.
+    DeleteBeforeCommit = "delete-before-commit",
+    /// The deletion is durable; its owner has no answer.
+    DeleteAfterCommit = "delete-after-commit",
 }
 
 /// Passes a station: the process ends here if a test armed it.

@@ -28,6 +28,9 @@ pub enum Problem {
     /// A refresh token came twice: its family is revoked.
     #[error("refresh token reused")]
     ReuseDetected,
+    /// The account of this token was deleted.
+    #[error("account deleted")]
+    AccountDeleted,
     /// The registration proof was refused.
     #[error("registration proof refused")]
     ProofRefused,
@@ -80,6 +83,9 @@ pub enum Problem {
     /// A copy was made for an older registration of a device.
     #[error("stale devices")]
     StaleDevices(Vec<DeviceMismatch>),
+    /// The account that it is for was deleted.
+    #[error("recipient deleted")]
+    RecipientDeleted,
     /// A member has not accepted the thread, and it has brought them as much as it may until then.
     #[error("not accepted")]
     NotAccepted,
@@ -124,6 +130,7 @@ impl Problem {
             Self::Schema => (StatusCode::BAD_REQUEST, reason::SCHEMA),
             Self::InvalidToken => (StatusCode::UNAUTHORIZED, reason::INVALID_TOKEN),
             Self::ReuseDetected => (StatusCode::UNAUTHORIZED, reason::REUSE_DETECTED),
+            Self::AccountDeleted => (StatusCode::UNAUTHORIZED, reason::ACCOUNT_DELETED),
             Self::ProofRefused => (StatusCode::FORBIDDEN, reason::PROOF_REFUSED),
             Self::Forbidden => (StatusCode::FORBIDDEN, reason::FORBIDDEN),
             Self::NotFound => (StatusCode::NOT_FOUND, reason::NOT_FOUND),
@@ -139,6 +146,7 @@ impl Problem {
             Self::StaleRoster { .. } => (StatusCode::CONFLICT, reason::STALE_ROSTER),
             Self::MismatchedDevices(_) => (StatusCode::CONFLICT, reason::MISMATCHED_DEVICES),
             Self::StaleDevices(_) => (StatusCode::GONE, reason::STALE_DEVICES),
+            Self::RecipientDeleted => (StatusCode::GONE, reason::RECIPIENT_DELETED),
             Self::NotAccepted => (StatusCode::CONFLICT, reason::NOT_ACCEPTED),
             Self::MsgIdReuse => (StatusCode::CONFLICT, reason::MSG_ID_REUSE),
             Self::Draining => (StatusCode::SERVICE_UNAVAILABLE, reason::DRAINING),

@@ -86,6 +86,7 @@ pub(crate) fn submit(
             Appended::StaleRoster { current } => Err(Problem::StaleRoster { current }),
             Appended::MismatchedDevices(devices) => Err(Problem::MismatchedDevices(devices)),
             Appended::StaleDevices(devices) => Err(Problem::StaleDevices(devices)),
+            Appended::RecipientDeleted => Err(Problem::RecipientDeleted),
             Appended::NotAccepted => Err(Problem::NotAccepted),
             Appended::TooOld => Err(Problem::TooOld),
             Appended::ClockSkew => Err(Problem::ClockSkew),

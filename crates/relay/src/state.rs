@@ -44,8 +44,15 @@ impl State {
 
     /// Asks the store *now* whether a token that was signed here still speaks for anybody.
     pub(crate) fn confirm(&self, access: Access) -> BoxFuture<'static, Result<Access, Problem>> {
-        let is_live = self.store.is_live(access.address, access.family);
-        Box::pin(async move { if is_live.await? { Ok(access) } else { Err(Problem::InvalidToken) } })
+        let store = Arc::clone(&self.store);
+        let is_live = store.is_live(access.address, access.family);
+        Box::pin(async move {
+            if is_live.await? {
+                return Ok(access);
+            }
+            let deleted = store.is_deleted(access.address.user).await?;
+            Err(if deleted { Problem::AccountDeleted } else { Problem::InvalidToken })
+        })
     }
 }
 

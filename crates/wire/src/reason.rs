@@ -6,6 +6,10 @@ pub const MALFORMED: &str = "malformed";
 pub const INVALID_TOKEN: &str = "invalid_token";
 /// A refresh token was used twice: the family is revoked.
 pub const REUSE_DETECTED: &str = "reuse_detected";
+/// The account that the token was made for was deleted.
+pub const ACCOUNT_DELETED: &str = "account_deleted";
+/// The account that a message is for was deleted.
+pub const RECIPIENT_DELETED: &str = "recipient_deleted";
 /// The registration proof was refused.
 pub const PROOF_REFUSED: &str = "proof_refused";
 /// Seen, but not allowed: revoking another device of one's own account.

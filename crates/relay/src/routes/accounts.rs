@@ -1,4 +1,4 @@
-//! `POST /v1/accounts`
+//! `POST /v1/accounts` and `DELETE /v1/account`
 
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use sealpost_wire::{RegisterRequest, RegisterResponse};
 
 use super::{auth, idempotency_key};
 use crate::address::Address;
+use crate::auth::Authenticated;
 use crate::body::{KeysBody, Proto};
 use crate::bus::Nudge;
 use crate::fault::{self, Station};
@@ -63,4 +64,22 @@ pub(super) async fn register(
         tokens: Some(auth::token_pair(&state, address, &refresh, now_ms)?),
     };
     Ok((StatusCode::CREATED, Proto(answer)))
+}
+
+/// Deletes one's own account, which only its first device may: tokens, keys and mailboxes of all its devices are gone, and
+/// their connections end. A device that did not get the answer asks again, and learns that it is done: 401 `account_deleted`.
+pub(super) async fn delete(
+    Shared(state): Shared<Arc<State>>,
+    Authenticated(access): Authenticated,
+) -> Result<StatusCode, Problem> {
+    let me = access.address;
+    if me.device != DeviceId::PRIMARY {
+        return Err(Problem::Forbidden);
+    }
+    let devices = state.store.delete_account(me.user, state.clock.unix_ms()).await?;
+    fault::at(Station::DeleteAfterCommit);
+    for device in devices {
+        state.bus.nudge(device, Nudge::Revoked);
+    }
+    Ok(StatusCode::NO_CONTENT)
 }

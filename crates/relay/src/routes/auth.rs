@@ -43,6 +43,7 @@ pub(super) async fn refresh(
     };
     match state.store.rotate_refresh(rotation).await? {
         Rotated::Next(address) => token_pair(&state, address, &next, now_ms).map(Proto),
+        Rotated::Deleted => Err(Problem::AccountDeleted),
         Rotated::Unknown => Err(Problem::InvalidToken),
         Rotated::ReuseDetected(address) => {
             state.bus.nudge(address, Nudge::Revoked);

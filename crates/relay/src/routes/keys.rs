@@ -76,6 +76,9 @@ pub(super) async fn take(
             state.bus.nudge(owner, Nudge::KeysLow);
         }
     }
+    if taken.deleted {
+        return Err(Problem::RecipientDeleted);
+    }
     if taken.bundles.is_empty() {
         return Err(Problem::NotFound);
     }

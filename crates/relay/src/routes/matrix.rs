@@ -34,6 +34,9 @@ macro_rules! authorisation_table {
             Register (POST, "/v1/accounts", Proof) {
                 register                                   [201 201 201 201 201 201 201 201];
             }
+            DeleteAccount (DELETE, "/v1/account", Token) {
+                delete_ones_account                        [401 401 401 401 401 204 204 403];
+            }
             Refresh (POST, "/v1/auth/refresh", RefreshSecret) {
                 refresh                                    [401 401 200 401 401 200 200 200];
             }

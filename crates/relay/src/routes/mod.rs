@@ -56,6 +56,7 @@ fn handler(route: Route) -> MethodRouter<Arc<State>> {
     let method = route.method();
     match route {
         Route::Register => on(method, accounts::register),
+        Route::DeleteAccount => on(method, accounts::delete),
         Route::Refresh => on(method, auth::refresh),
         Route::Logout => on(method, auth::logout),
         Route::ListDevices => on(method, devices::list),

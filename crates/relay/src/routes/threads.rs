@@ -36,6 +36,7 @@ pub(super) async fn create(
         }
         Created::Existing(id) => Err(Problem::ExistingThread(id)),
         Created::NoSuchPeer => Err(Problem::NotFound),
+        Created::PeerDeleted => Err(Problem::RecipientDeleted),
     }
 }
 

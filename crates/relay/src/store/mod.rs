@@ -62,6 +62,11 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     fn devices(&self, user: UserId) -> Answer<Vec<sealpost_wire::DeviceInfo>>;
     /// Removes a device with its tokens, keys and mailbox. `false`: there was none.
     fn revoke_device(&self, address: Address) -> Answer<bool>;
+    /// Deletes an account: its devices with their tokens, keys and mailboxes. Only that it was there is remembered. The
+    /// devices that it had; none when there is no such account.
+    fn delete_account(&self, user: UserId, now_ms: u64) -> Answer<Vec<Address>>;
+    /// Whether there was an account that was deleted.
+    fn is_deleted(&self, user: UserId) -> Answer<bool>;
     /// Whether tokens of this family still speak for this device.
     fn is_live(&self, address: Address, family: FamilyId) -> Answer<bool>;
     /// Exchanges a refresh token for the next one (compare and set).

@@ -90,6 +90,8 @@ pub struct Rotation {
 pub enum Rotated {
     /// The successor is in force, for this device.
     Next(Address),
+    /// The account of the family was deleted.
+    Deleted,
     /// No such family, its token expired, or the token was never one of it. Nothing has changed.
     Unknown,
     /// The token was one of the family and was used up before: the family of this device is gone.
@@ -146,6 +148,8 @@ pub struct Taken {
     pub left: Vec<(Address, sealpost_wire::KeyCounts)>,
     /// How many bundles had to use the last-resort key.
     pub last_resort: u64,
+    /// There are none, as the account was deleted.
+    pub deleted: bool,
 }
 
 /// A new direct thread. Whoever opens it has accepted it.
@@ -170,6 +174,8 @@ pub enum Created {
     Existing(ThreadId),
     /// There is no such peer.
     NoSuchPeer,
+    /// The account of the peer was deleted.
+    PeerDeleted,
 }
 
 /// A thread.
@@ -255,6 +261,8 @@ pub enum Appended {
     MismatchedDevices(Vec<DeviceMismatch>),
     /// A copy was made for an older registration.
     StaleDevices(Vec<DeviceMismatch>),
+    /// The accounts of all other members were deleted.
+    RecipientDeleted,
     /// A member has not accepted the thread, and it has brought them as much as it may until then.
     NotAccepted,
     /// The name is older than names are remembered, and is not known: whether it was stored once, nobody knows.

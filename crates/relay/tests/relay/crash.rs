@@ -3,7 +3,7 @@
 use sealpost_relay::fault::Station;
 use sealpost_wire::frame::Body;
 use sealpost_wire::send_ack::Status;
-use sealpost_wire::{Ack, AckOk, Bundles, InboxPage, KeyCounts, SendAck};
+use sealpost_wire::{Ack, AckOk, Bundles, InboxPage, KeyCounts, RefreshRequest, SendAck, reason};
 
 use crate::process::Process;
 
@@ -87,6 +87,33 @@ async fn a_one_time_key_lost_in_a_crash_is_never_given_out_again() {
         assert_eq!((counts.ec, counts.kem), (left, left), "{station:?}");
         let Bundles { bundles } = process.get(&path, &alice).await.unwrap().body();
         assert_eq!(bundles[0].one_time.as_ref().unwrap().id, 10 - left);
+        process.kill();
+    }
+}
+
+#[tokio::test]
+async fn an_account_is_deleted_as_a_whole_and_who_asks_again_learns_it() {
+    for (station, deleted) in [(Station::DeleteBeforeCommit, false), (Station::DeleteAfterCommit, true)] {
+        let folder = tempfile::tempdir().unwrap();
+        let process = Process::start(folder.path(), Some(station.name()));
+        let (alice, bob, path, send) = process.cast().await;
+        assert!(process.delete("/v1/account", &bob).await.is_none());
+        process.ended();
+
+        let process = Process::start(folder.path(), None);
+        let again = process.delete("/v1/account", &bob).await.unwrap();
+        if deleted {
+            again.refused(401, reason::ACCOUNT_DELETED);
+        } else {
+            assert_eq!(again.status, 204);
+        }
+        let refresh = RefreshRequest { refresh_token: bob.tokens.refresh_token.clone() };
+        let refreshed = process.post("/v1/auth/refresh", None, &refresh).await.unwrap();
+        refreshed.refused(401, reason::ACCOUNT_DELETED);
+        let sent = process.post(&path, Some(&alice), &send).await.unwrap();
+        sent.refused(410, reason::RECIPIENT_DELETED);
+        let bundles = format!("/v1/users/{}/devices/1/prekeys", bob.user);
+        process.get(&bundles, &alice).await.unwrap().refused(410, reason::RECIPIENT_DELETED);
         process.kill();
     }
 }

@@ -97,6 +97,13 @@ impl Process {
         Answer::of(response).await
     }
 
+    #[cfg(feature = "faults")]
+    pub(crate) async fn delete(&self, path: &str, by: &Party) -> Option<Answer> {
+        let request = self.http.delete(format!("{}{path}", self.url));
+        let response = request.bearer_auth(&by.tokens.access_token).send().await.ok()?;
+        Answer::of(response).await
+    }
+
     pub(crate) async fn register(&self) -> Option<Party> {
         let request = sealpost_wire::RegisterRequest {
             registration_id: 77,

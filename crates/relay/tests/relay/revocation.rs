@@ -53,14 +53,17 @@ enum Way {
     LoggedOut,
     RefreshTokenReused,
     RegisteredAgain,
+    AccountDeleted,
 }
 
-const WAYS: [Way; 4] = [Way::Revoked, Way::LoggedOut, Way::RefreshTokenReused, Way::RegisteredAgain];
+const WAYS: [Way; 5] =
+    [Way::Revoked, Way::LoggedOut, Way::RefreshTokenReused, Way::RegisteredAgain, Way::AccountDeleted];
 
 /// Makes the tokens of a party void. It was registered under the key "lost".
 async fn make_void(world: &World, party: &Party, way: Way) {
     match way {
         Way::Revoked => assert_eq!(world.delete("/v1/devices/1", Some(party)).await.status, 204),
+        Way::AccountDeleted => assert_eq!(world.delete("/v1/account", Some(party)).await.status, 204),
         Way::LoggedOut => {
             let logout = world.http.post(world.url("/v1/auth/logout"));
             assert_eq!(world.request(logout, Some(party)).await.status, 204);

@@ -392,6 +392,61 @@ pub(crate) async fn a_revoked_device_leaves_nothing(store: &dyn Store) {
     assert_eq!(seq(&store.append(to_nobody).await.unwrap()), 2);
 }
 
+pub(crate) async fn a_deleted_account_leaves_only_that_it_was_there(store: &dyn Store) {
+    let pair = pair(store).await;
+    let stranger = register(store, 3, 0..0).await;
+    let theirs = Append { sender: pair.b, copies: vec![copy(pair.a, b"x")], ..append(&pair, 1) };
+    store.append(theirs.clone()).await.unwrap();
+    store.append(append(&pair, 2)).await.unwrap();
+    assert_eq!(store.is_deleted(pair.b.user).await, Ok(false));
+    assert_eq!(store.delete_account(pair.b.user, NOW_MS).await, Ok(vec![pair.b]));
+    assert_eq!(store.delete_account(pair.b.user, NOW_MS).await, Ok(vec![]), "it is gone");
+    assert_eq!(store.is_deleted(pair.b.user).await, Ok(true));
+
+    let family = FamilyId([2; 16]);
+    assert_eq!(store.is_live(pair.b, family).await, Ok(false));
+    assert_eq!(store.devices(pair.b.user).await, Ok(vec![]));
+    assert_eq!(store.key_counts(pair.b).await, Ok(KeyCounts::default()));
+    assert_eq!(store.inbox_arrivals(pair.b, 0, ALL).await.unwrap().rows.len(), 0);
+    assert_eq!(store.append(theirs).await, Ok(Appended::SenderRevoked));
+    let rotation = Rotation {
+        family,
+        presented: TokenHash([2; 32]),
+        origin: Origin::Issued,
+        next: TokenHash([3; 32]),
+        expires_ms: NOW_MS + 1_000_000,
+        now_ms: NOW_MS,
+    };
+    assert_eq!(store.rotate_refresh(rotation.clone()).await, Ok(Rotated::Deleted));
+    let guess = Rotation { origin: Origin::Unproven, ..rotation.clone() };
+    assert_eq!(store.rotate_refresh(guess).await, Ok(Rotated::Unknown));
+
+    // Whoever writes to them learns it, but not from a thread of others; what was stored before is still answered as that.
+    assert_eq!(store.append(append(&pair, 3)).await, Ok(Appended::RecipientDeleted));
+    let to_nobody = Append { copies: vec![], ..append(&pair, 3) };
+    assert_eq!(store.append(to_nobody).await, Ok(Appended::RecipientDeleted));
+    assert!(matches!(store.append(append(&pair, 2)).await, Ok(Appended::Duplicate(_))));
+    let not_theirs = Append { sender: stranger, ..append(&pair, 4) };
+    assert_eq!(store.append(not_theirs).await, Ok(Appended::NotMember));
+    let taken = store.take_bundles(take(1, 2, None)).await.unwrap();
+    assert!(taken.deleted && taken.bundles.is_empty());
+    let new = NewThread {
+        id: ThreadId::from_bytes([0xdd; 16]),
+        creator: stranger.user,
+        peer: pair.b.user,
+        now_ms: NOW_MS,
+    };
+    assert_eq!(store.create_thread(new).await, Ok(Created::PeerDeleted));
+    // What they had sent is still delivered, and the thread can be looked at.
+    assert_eq!(store.inbox_arrivals(pair.a, 0, ALL).await.unwrap().rows.len(), 1);
+    assert!(store.thread(pair.thread, pair.a.user).await.unwrap().is_some());
+
+    // Only a token that has expired could not be known.
+    store.sweep(NOW_MS + WEEK_MS * 53, 1_000).await.unwrap();
+    assert_eq!(store.rotate_refresh(rotation).await, Ok(Rotated::Unknown));
+    assert_eq!(store.is_deleted(pair.b.user).await, Ok(true));
+}
+
 pub(crate) async fn a_refresh_token_is_exchanged_once(store: &dyn Store) {
     let (a, b) = (register(store, 1, 0..0).await, register(store, 2, 0..0).await);
     let rotation = |presented: u8, next: u8, now_ms: u64| Rotation {

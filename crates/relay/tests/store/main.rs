@@ -55,6 +55,7 @@ hold_to_contract!(
         a_thread_that_is_not_accepted_brings_few_bytes,
         strangers_together_fill_an_eighth_of_a_mailbox,
         a_revoked_device_leaves_nothing,
+        a_deleted_account_leaves_only_that_it_was_there,
         a_refresh_token_is_exchanged_once,
         a_repeated_registration_finds_the_account,
         one_time_keys_are_taken_once,

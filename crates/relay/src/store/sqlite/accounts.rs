@@ -75,6 +75,37 @@ pub(super) fn devices(tx: &Connection, user: UserId) -> Result<Vec<DeviceInfo>> 
     .collect()
 }
 
+/// Removes an account with its devices. That it was there stays known, and so do the names of its families for as long as
+/// somebody may show a token of one, so that whoever has missed the answer learns it. Its messages stay where they are.
+pub(super) fn delete(tx: &Connection, user: UserId, now_ms: u64) -> Result<Vec<Address>> {
+    if tx.execute("DELETE FROM account WHERE user_id = ?1", [user.as_bytes()])? == 0 {
+        return Ok(Vec::new());
+    }
+    one(tx.execute(
+        "INSERT INTO deleted_account (user_id, deleted_ms) VALUES (?1, ?2)",
+        params![user.as_bytes(), now_ms],
+    )?)?;
+    tx.execute(
+        "INSERT INTO deleted_family (family_id, until_ms)
+         SELECT family_id, expires_ms FROM token_family WHERE user_id = ?1",
+        [user.as_bytes()],
+    )?;
+    tx.execute("DELETE FROM taken_bundles WHERE requester_user = ?1", [user.as_bytes()])?;
+    let owned = tx
+        .prepare_cached("SELECT user_id, device_id FROM device WHERE user_id = ?1")?
+        .query_map([user.as_bytes()], |row| address(row, 0, 1))?
+        .collect::<Result<Vec<_>>>()?;
+    for device in &owned {
+        revoke(tx, *device)?;
+    }
+    Ok(owned)
+}
+
+/// Whether there was an account that was deleted.
+pub(super) fn is_deleted(tx: &Connection, user: UserId) -> Result<bool> {
+    tx.prepare_cached("SELECT 1 FROM deleted_account WHERE user_id = ?1")?.exists([user.as_bytes()])
+}
+
 /// Removes a device and all that is its own. Its number is never given out again.
 pub(super) fn revoke(tx: &Connection, address: Address) -> Result<bool> {
     let owner = params![address.user.as_bytes(), address.device.get()];

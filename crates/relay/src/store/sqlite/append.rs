@@ -99,6 +99,9 @@ fn check(append: &Append, lane: &Lane) -> std::result::Result<(), Appended> {
     if append.roster_version != lane.roster_version {
         return Err(Appended::StaleRoster { current: lane.roster_version });
     }
+    if lane.is_left_alone(append.sender.user) {
+        return Err(Appended::RecipientDeleted);
+    }
     let wanted = lane.live.iter().filter(|(address, _)| *address != append.sender);
     if wanted.copied().eq(append.copies.iter().map(|copy| (copy.to, copy.registration_id))) {
         return Ok(());

@@ -97,6 +97,7 @@ pub(super) fn take(tx: &Connection, take: &Take) -> Result<Taken> {
             taken.left.push((owner, counts(tx, owner)?));
         }
     }
+    taken.deleted = taken.bundles.is_empty() && accounts::is_deleted(tx, take.target)?;
     if let Some(key) = take.idempotency
         && !taken.bundles.is_empty()
     {

@@ -28,6 +28,8 @@ pub(super) struct Lane {
     members: Vec<UserId>,
     /// The live devices of all members in order of their addresses, with their registrations.
     pub(super) live: Vec<(Address, u32)>,
+    /// Members whose accounts were deleted.
+    pub(super) deleted: Vec<UserId>,
     /// Members with a device who have not accepted the thread: what it has brought them.
     pub(super) not_accepted: BTreeMap<UserId, Requested>,
 }
@@ -37,9 +39,10 @@ impl Lane {
     fn read(tx: &Connection, thread: ThreadId) -> Result<Option<Self>> {
         let mut statement = tx.prepare_cached(
             "SELECT last_seq, last_hlc, roster_version, thread_member.user_id, device_id, registration_id,
-                accepted, requested_messages, requested_bytes
+                accepted, requested_messages, requested_bytes, deleted_ms IS NOT NULL
              FROM thread CROSS JOIN thread_member USING (thread_id)
                 LEFT JOIN device ON device.user_id = thread_member.user_id
+                LEFT JOIN deleted_account ON deleted_account.user_id = thread_member.user_id
              WHERE thread_id = ?1 ORDER BY thread_member.user_id, device_id",
         )?;
         let mut rows = statement.query([thread.as_bytes()])?;
@@ -53,12 +56,16 @@ impl Lane {
                     roster_version: row.get(2)?,
                     members: Vec::new(),
                     live: Vec::new(),
+                    deleted: Vec::new(),
                     not_accepted: BTreeMap::new(),
                 }),
             };
             let member = user(row, 3)?;
             if lane.members.last() != Some(&member) {
                 lane.members.push(member);
+                if row.get(9)? {
+                    lane.deleted.push(member);
+                }
             }
             // A member without devices has one row without a device.
             if let Some(registration) = row.get(5)? {
@@ -70,6 +77,12 @@ impl Lane {
             }
         }
         Ok(found)
+    }
+
+    /// Whether nobody is left for whom a message of this member could be.
+    pub(super) fn is_left_alone(&self, sender: UserId) -> bool {
+        !self.deleted.is_empty()
+            && self.members.iter().all(|member| *member == sender || self.deleted.contains(member))
     }
 
     pub(super) fn has_member(&self, user: UserId) -> bool {

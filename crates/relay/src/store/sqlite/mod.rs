@@ -177,6 +177,23 @@ impl Store for SqliteStore {
         )
     }
 
+    fn delete_account(&self, user: UserId, now_ms: u64) -> Answer<Vec<Address>> {
+        let revocations = Arc::clone(&self.revocations);
+        let delete = move |tx: &Connection| {
+            let devices = accounts::delete(tx, user, now_ms)?;
+            fault::at(Station::DeleteBeforeCommit);
+            Ok(devices)
+        };
+        self.writer.write_and_then(Payer::User(user), Need::Frees, delete, move |devices| {
+            devices.iter().for_each(|device| revocations.note(*device));
+            devices
+        })
+    }
+
+    fn is_deleted(&self, user: UserId) -> Answer<bool> {
+        self.readers.read(user, move |tx| accounts::is_deleted(tx, user))
+    }
+
     fn is_live(&self, address: Address, family: FamilyId) -> Answer<bool> {
         self.readers.read(address.user, move |tx| tokens::is_live(tx, address, family))
     }

@@ -288,6 +288,19 @@ const MIGRATIONS: &[&str] = &["
         device_id INTEGER NOT NULL,
         PRIMARY KEY (user_id, device_id)
     ) STRICT, WITHOUT ROWID;
+", "
+    -- Accounts that were deleted.
+    CREATE TABLE deleted_account (
+        user_id    BLOB    NOT NULL PRIMARY KEY,
+        deleted_ms INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    -- Their token families, for as long as one of their tokens could be shown.
+    CREATE TABLE deleted_family (
+        family_id BLOB    NOT NULL PRIMARY KEY,
+        until_ms  INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX deleted_family_until ON deleted_family (until_ms);
 "];
 
 /// Brings the tables up to date, one migration in one transaction.

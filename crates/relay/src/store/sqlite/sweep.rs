@@ -37,6 +37,11 @@ pub(super) fn sweep(tx: &Connection, now_ms: u64, budget: u32) -> Result<Swept> 
             (SELECT family_id FROM token_family WHERE expires_ms <= ?1 LIMIT ?2)",
         params![now_ms, budget],
     )?;
+    let deleted = tx.execute(
+        "DELETE FROM deleted_family WHERE family_id IN
+            (SELECT family_id FROM deleted_family WHERE until_ms <= ?1 LIMIT ?2)",
+        params![now_ms, budget],
+    )?;
     let spent_ms = now_ms.saturating_sub(MAILBOX_TTL_S.saturating_mul(1_000));
     let spent = tx.execute(
         "DELETE FROM spent_pre_key WHERE (user_id, device_id, kind, key_id) IN
@@ -46,7 +51,7 @@ pub(super) fn sweep(tx: &Connection, now_ms: u64, budget: u32) -> Result<Swept> 
     Ok(Swept {
         inbox: inbox::expire(tx, now_ms, budget)?.max(inbox::clear_left(tx, budget)?),
         dedupe: count(dedupe),
-        other: count(bundles.max(registrations).max(families).max(spent)),
+        other: count(bundles.max(registrations).max(families).max(deleted).max(spent)),
     })
 }
 

@@ -18,7 +18,8 @@ pub(super) fn create(tx: &Connection, new: &NewThread) -> Result<Created> {
         return Ok(Created::Existing(existing));
     }
     if accounts::devices(tx, new.peer)?.is_empty() {
-        return Ok(Created::NoSuchPeer);
+        let deleted = accounts::is_deleted(tx, new.peer)?;
+        return Ok(if deleted { Created::PeerDeleted } else { Created::NoSuchPeer });
     }
     one(tx.execute(
         "INSERT INTO thread (thread_id, last_seq, last_hlc, roster_version, created_ms) VALUES (?1, 0, 0, 1, ?2)",

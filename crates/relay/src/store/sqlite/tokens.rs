@@ -37,7 +37,10 @@ pub(super) fn is_live(tx: &Connection, owner: Address, family: FamilyId) -> Resu
 /// current one been used, it would not be the current one. Any other token that was issued for the family was used up
 /// before, by its owner or by a thief; nobody can tell, so both are out. What was never issued changes nothing.
 pub(super) fn rotate(tx: &Connection, rotation: &Rotation) -> Result<Rotated> {
-    let Some(family) = load(tx, rotation.family)? else { return Ok(Rotated::Unknown) };
+    let Some(family) = load(tx, rotation.family)? else {
+        let deleted = rotation.origin == Origin::Issued && was_deleted(tx, rotation.family)?;
+        return Ok(if deleted { Rotated::Deleted } else { Rotated::Unknown });
+    };
     let presented = rotation.presented.0;
     let current = bool::from(family.token.ct_eq(&presented));
     let previous = family.previous.is_some_and(|hash| bool::from(hash.ct_eq(&presented)));
@@ -60,6 +63,11 @@ pub(super) fn end(tx: &Connection, family: FamilyId) -> Result<Option<Address>> 
     tx.prepare_cached("DELETE FROM token_family WHERE family_id = ?1 RETURNING user_id, device_id")?
         .query_row([family.0], |row| address(row, 0, 1))
         .optional()
+}
+
+/// Whether the family went with its account.
+fn was_deleted(tx: &Connection, family: FamilyId) -> Result<bool> {
+    tx.prepare_cached("SELECT 1 FROM deleted_family WHERE family_id = ?1")?.exists([family.0])
 }
 
 /// Tokens from before there were tags: the two that each family knew then are recognised by their hashes.

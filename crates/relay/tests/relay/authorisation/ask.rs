@@ -24,6 +24,10 @@ pub(super) async fn register(cast: &mut Cast) -> Outcome {
     cast.post("/v1/accounts", &request).await
 }
 
+pub(super) async fn delete_ones_account(cast: &mut Cast) -> Outcome {
+    cast.delete("/v1/account").await
+}
+
 pub(super) async fn refresh(cast: &mut Cast) -> Outcome {
     let refresh_token = cast.by().map(|party| party.tokens.refresh_token.clone()).unwrap_or_default();
     cast.post("/v1/auth/refresh", &RefreshRequest { refresh_token }).await
