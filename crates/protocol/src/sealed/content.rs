@@ -5,10 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use prost::Message as _;
 
-use super::error::VerifyError;
-use super::remembered::Remembered;
 use super::sender::SenderCertificate;
-use super::trust::{Receiver, VerifiedContent};
 use crate::error::DecodeError;
 use crate::message::MessageType;
 
@@ -71,18 +68,6 @@ impl OpenedContent {
     /// The bytes that were sealed.
     pub fn serialize(&self) -> &[u8] {
         self.content.serialize()
-    }
-
-    /// Whether the sender is who they say, according to the service, and not this very device.
-    ///
-    /// # Errors
-    /// [`VerifyError`].
-    pub fn verify(
-        &self,
-        receiver: &Receiver<'_>,
-        remembered: &mut Remembered,
-    ) -> Result<VerifiedContent, VerifyError> {
-        receiver.verify(self, remembered)
     }
 }
 

@@ -87,18 +87,23 @@ pub struct Receiver<'a> {
     pub now: UnixMillis,
 }
 
-impl Receiver<'_> {
-    pub(super) fn verify(
+impl OpenedContent {
+    /// Whether the sender is who they say, according to the service, and not this very device.
+    ///
+    /// # Errors
+    /// [`VerifyError`].
+    pub fn verify(
         &self,
-        OpenedContent { version, content }: &OpenedContent,
+        receiver: &Receiver<'_>,
         remembered: &mut Remembered,
     ) -> Result<VerifiedContent, VerifyError> {
+        let Self { version, content } = self;
         let UnidentifiedContent { kind, certificate, message, hint, group_id, .. } = content;
-        self.trust.verify(certificate, self.now, remembered)?;
+        receiver.trust.verify(certificate, receiver.now, remembered)?;
         if (*version, *kind) == (EnvelopeVersion::V2, MessageType::Plaintext) {
             return Err(VerifyError::Unbound);
         }
-        if self.is(certificate) {
+        if receiver.is(certificate) {
             return Err(VerifyError::SelfSend);
         }
         Ok(VerifiedContent {
@@ -112,7 +117,9 @@ impl Receiver<'_> {
             group_id: group_id.clone(),
         })
     }
+}
 
+impl Receiver<'_> {
     /// Whether the certificate is of this very device.
     fn is(&self, certificate: &SenderCertificate) -> bool {
         let theirs = certificate.address();

@@ -35,7 +35,7 @@ pub(super) struct Greeted {
 
 /// Waits for `Hello`, and answers it.
 pub(super) async fn greet(socket: &mut WebSocket, state: &State) -> Result<Greeted, Closing> {
-    let mut limits = state.limiter.connection(state.clock.monotonic());
+    let mut limits = ConnectionLimits::new(state.clock.monotonic());
     let first = first_frame(socket, state, &mut limits);
     let (id, hello) = match timeout(state.timing.patience, first).await {
         Ok(first) => first?,

@@ -19,7 +19,8 @@ pub struct ConnectionLimits {
 pub struct Flooding;
 
 impl ConnectionLimits {
-    pub(super) fn new(now: Duration) -> Self {
+    /// Full buckets, for a connection that begins now.
+    pub fn new(now: Duration) -> Self {
         Self { controls: Bucket::full(now), refusals: Bucket::full(now) }
     }
 

@@ -9,7 +9,6 @@ use sealpost_wire::id::UserId;
 use super::Wait;
 use super::bucket::Rate;
 use super::buckets::{Key, Row};
-use super::connection::ConnectionLimits;
 use super::table::{self, Limit, Limits, Name, TABLE};
 use crate::address::Address;
 use crate::problem::Problem;
@@ -101,11 +100,6 @@ impl Limiter {
         self.admit(Name::PreKeys, Key::Asked(requester, target), 1, now).map(drop)?;
         self.admit(Name::Takes, Key::User(requester.user), 1, now).map(drop)?;
         Ok(self.admit(Name::PreKeysTarget, Key::User(target), 1, now).is_ok())
-    }
-
-    /// The buckets of one connection.
-    pub fn connection(&self, now: Duration) -> ConnectionLimits {
-        ConnectionLimits::new(now)
     }
 
     /// Time of the writer that these users took. It is known only afterwards; the next that they ask for waits for it.

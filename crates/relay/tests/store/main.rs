@@ -13,7 +13,7 @@ use std::time::Duration;
 use sealpost_relay::clock::{Clock as _, SystemClock};
 use sealpost_relay::limits::{Limiter, Limits, Name, Rate};
 use sealpost_relay::store::sqlite::SqliteStore;
-use sealpost_relay::store::{Append, Appended, Store};
+use sealpost_relay::store::{Append, Appended, Lanes as _, Store};
 
 fn open(folder: &Path) -> Arc<dyn Store> {
     Arc::new(SqliteStore::open(folder, Arc::new(SystemClock::new()), Arc::default(), Arc::default()).unwrap())
@@ -21,15 +21,15 @@ fn open(folder: &Path) -> Arc<dyn Store> {
 
 /// Each function of the contract, as a test of one engine.
 macro_rules! hold_to_contract {
-    ($engine:ident, $open:expr, [$($promise:ident,)+]) => {
+    ($engine:ident, $open:expr, [$($noun:ident: [$($promise:ident),+ $(,)?],)+]) => {
         mod $engine {
-            $(
+            $($(
                 #[tokio::test]
                 async fn $promise() {
                     let folder = tempfile::tempdir().unwrap();
-                    crate::contract::$promise($open(folder.path()).as_ref()).await;
+                    crate::contract::$noun::$promise($open(folder.path()).as_ref()).await;
                 }
-            )+
+            )+)+
         }
     };
 }
@@ -38,31 +38,13 @@ hold_to_contract!(
     sqlite,
     crate::open,
     [
-        appends_get_places_without_a_gap,
-        a_message_is_stored_once,
-        a_refused_append_changes_nothing,
-        devices_must_be_named_exactly,
-        pages_hold_rows_in_both_orders,
-        pages_end_at_their_limits,
-        an_acknowledgement_removes_own_rows_only,
-        rows_expire_and_are_swept,
-        ids_are_forgotten_an_hour_after_they_are_refused,
-        an_overfull_mailbox_is_trimmed_from_the_oldest,
-        a_device_knows_of_trimmed_rows_when_it_says_so,
-        a_full_mailbox_loses_rows_of_the_thread_that_fills_it,
-        a_mailbox_of_many_threads_loses_rows_of_one_of_them_at_a_time,
-        a_thread_that_is_not_accepted_brings_little,
-        a_thread_that_is_not_accepted_brings_few_bytes,
-        strangers_together_fill_an_eighth_of_a_mailbox,
-        a_revoked_device_leaves_nothing,
-        a_deleted_account_leaves_only_that_it_was_there,
-        a_refresh_token_is_exchanged_once,
-        a_repeated_registration_finds_the_account,
-        one_time_keys_are_taken_once,
-        a_repeated_take_gets_the_same_bundles,
-        key_ids_are_used_once,
-        a_pair_has_one_thread,
-        operations_take_effect_in_the_order_of_the_calls,
+        accounts: [a_revoked_device_leaves_nothing, a_deleted_account_leaves_only_that_it_was_there, a_repeated_registration_finds_the_account],
+        tokens: [a_refresh_token_is_exchanged_once],
+        pre_keys: [one_time_keys_are_taken_once, a_repeated_take_gets_the_same_bundles, key_ids_are_used_once],
+        threads: [a_pair_has_one_thread, a_thread_that_is_not_accepted_brings_little, a_thread_that_is_not_accepted_brings_few_bytes, strangers_together_fill_an_eighth_of_a_mailbox],
+        lane: [appends_get_places_without_a_gap, a_message_is_stored_once, a_refused_append_changes_nothing, devices_must_be_named_exactly, operations_take_effect_in_the_order_of_the_calls],
+        mailbox: [pages_hold_rows_in_both_orders, pages_end_at_their_limits, an_acknowledgement_removes_own_rows_only, an_overfull_mailbox_is_trimmed_from_the_oldest, a_device_knows_of_trimmed_rows_when_it_says_so, a_full_mailbox_loses_rows_of_the_thread_that_fills_it, a_mailbox_of_many_threads_loses_rows_of_one_of_them_at_a_time],
+        upkeep: [rows_expire_and_are_swept, ids_are_forgotten_an_hour_after_they_are_refused],
     ]
 );
 

@@ -4,7 +4,8 @@ use bytes::Bytes;
 use sealpost_relay::address::Address;
 use sealpost_relay::keys::CheckedKeys;
 use sealpost_relay::store::{
-    Append, Appended, Copy, Created, FamilyId, NewAccount, NewFamily, NewThread, PageLimit, Store, TokenHash,
+    Append, Appended, Copy, Created, FamilyId, IdempotencyKey, NewAccount, NewFamily, NewThread, PageLimit,
+    Selector, Store, Take, TokenHash,
 };
 use sealpost_wire::id::{ClientMsgId, DeviceId, ThreadId, UserId};
 use sealpost_wire::{Envelope, KeyUpload, OneTimeKey, SignedKey};
@@ -126,4 +127,17 @@ pub(crate) fn one_time(ids: std::ops::Range<u32>) -> KeyUpload {
 pub(crate) fn keys(ids: std::ops::Range<u32>) -> KeyUpload {
     let signed = SignedKey { id: 1, public_key: public(0x05, 33, 1), signature: vec![7; 64].into() };
     KeyUpload { signed_pre_key: Some(signed), last_resort_kem: Some(kem(u32::MAX)), ..one_time(ids) }
+}
+
+pub(crate) const WEEK_MS: u64 = 7 * 24 * 3_600_000;
+
+pub(crate) fn take(requester: u8, target: u8, idempotency: Option<u8>) -> Take {
+    Take {
+        requester: address(requester),
+        target: address(target).user,
+        selector: Selector::All,
+        idempotency: idempotency.map(|key| IdempotencyKey([key; 32])),
+        last_resort_only: false,
+        now_ms: NOW_MS,
+    }
 }

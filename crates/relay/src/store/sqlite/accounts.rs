@@ -1,10 +1,9 @@
 //! Accounts and devices.
 
 use rusqlite::{Connection, OptionalExtension as _, Result, params};
-use sealpost_wire::DeviceInfo;
 use sealpost_wire::id::UserId;
 
-use super::columns::{address, blob, one};
+use super::columns::{address, one};
 use super::{inbox, keys, tokens};
 use crate::address::Address;
 use crate::store::{IdempotencyKey, NewAccount};
@@ -65,16 +64,6 @@ fn insert(tx: &Connection, new: &NewAccount) -> Result<Address> {
     Ok(new.address)
 }
 
-pub(super) fn devices(tx: &Connection, user: UserId) -> Result<Vec<DeviceInfo>> {
-    tx.prepare_cached(
-        "SELECT device_id, registration_id, identity_key FROM device WHERE user_id = ?1 ORDER BY device_id",
-    )?
-    .query_map([user.as_bytes()], |row| {
-        Ok(DeviceInfo { device_id: row.get(0)?, registration_id: row.get(1)?, identity_key: blob(row, 2)? })
-    })?
-    .collect()
-}
-
 /// Removes an account with its devices. That it was there stays known, and so do the names of its families for as long as
 /// somebody may show a token of one, so that whoever has missed the answer learns it. Its messages stay where they are.
 pub(super) fn delete(tx: &Connection, user: UserId, now_ms: u64) -> Result<Vec<Address>> {
@@ -99,11 +88,6 @@ pub(super) fn delete(tx: &Connection, user: UserId, now_ms: u64) -> Result<Vec<A
         revoke(tx, *device)?;
     }
     Ok(owned)
-}
-
-/// Whether there was an account that was deleted.
-pub(super) fn is_deleted(tx: &Connection, user: UserId) -> Result<bool> {
-    tx.prepare_cached("SELECT 1 FROM deleted_account WHERE user_id = ?1")?.exists([user.as_bytes()])
 }
 
 /// Removes a device and all that is its own. Its number is never given out again.

@@ -6,8 +6,8 @@ use sealpost_wire::limits::MAX_ONE_TIME_KEYS;
 use sealpost_wire::{Bundle, Bundles, DeviceInfo, KeyCounts, KeyUpload, OneTimeKey, SignedKey};
 use sha2::{Digest as _, Sha256};
 
-use super::accounts;
 use super::columns::{blob, one};
+use super::devices;
 use crate::address::Address;
 use crate::fault::{self, Station};
 use crate::store::{IdempotencyKey, KeysRefused, Selector, Take, Taken};
@@ -86,7 +86,7 @@ pub(super) fn take(tx: &Connection, take: &Take) -> Result<Taken> {
         return Ok(Taken { bundles, ..Taken::default() });
     }
     let mut taken = Taken::default();
-    for device in accounts::devices(tx, take.target)? {
+    for device in devices::live(tx, take.target)? {
         let Ok(owner) = Address::from_wire(take.target.as_bytes(), device.device_id) else { continue };
         if take.selector != Selector::All && take.selector != Selector::One(owner.device) {
             continue;
@@ -97,7 +97,7 @@ pub(super) fn take(tx: &Connection, take: &Take) -> Result<Taken> {
             taken.left.push((owner, counts(tx, owner)?));
         }
     }
-    taken.deleted = taken.bundles.is_empty() && accounts::is_deleted(tx, take.target)?;
+    taken.deleted = taken.bundles.is_empty() && devices::is_deleted(tx, take.target)?;
     if let Some(key) = take.idempotency
         && !taken.bundles.is_empty()
     {

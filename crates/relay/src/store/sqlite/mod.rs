@@ -8,12 +8,14 @@ mod committer;
 #[cfg(test)]
 mod cost;
 mod deferred;
+mod devices;
 mod fair;
 #[cfg(test)]
 mod grouped;
 mod inbox;
 mod keys;
 mod lane;
+mod open;
 mod operation;
 mod readers;
 mod requests;
@@ -26,12 +28,10 @@ mod transaction;
 mod trim;
 mod writer;
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension as _};
 use sealpost_wire::id::{ThreadId, UserId};
 use sealpost_wire::{Bundle, DeviceInfo, KeyCounts};
@@ -39,13 +39,14 @@ use sealpost_wire::{Bundle, DeviceInfo, KeyCounts};
 use self::arrivals::Arrivals;
 use self::deferred::Deferred;
 use self::fair::Payer;
+use self::open::{database, open_files, read_epoch};
 use self::readers::Readers;
 use self::room::{Need, Room};
 use self::writer::Writer;
 use super::{
-    Answer, Append, Appended, Arrival, Created, FamilyId, Health, InboxKey, KeysRefused, MailboxState,
-    NewAccount, NewThread, Page, PageLimit, Revocations, Rotated, Rotation, Store, Swept, Take, Taken,
-    ThreadRow,
+    Accounts, Answer, Append, Appended, Arrival, Created, FamilyId, Health, InboxKey, KeysRefused, Lanes,
+    MailboxState, Mailboxes, NewAccount, NewThread, Page, PageLimit, PreKeys, Revocations, Rotated, Rotation,
+    Swept, Take, Taken, ThreadRow, Threads, Tokens, Upkeep,
 };
 use crate::address::Address;
 use crate::clock::Clock;
@@ -53,17 +54,11 @@ use crate::fault::{self, Station};
 use crate::keys::CheckedKeys;
 use crate::limits::Limiter;
 use crate::metrics::Metrics;
-use crate::private;
 
 pub use schema::OpenError;
 
 /// Rows of an acknowledgement that are deleted in one operation: others come in between.
 const ACK_PART: usize = 64;
-
-/// Pages of 4 KiB in the write-ahead log before they go into the file.
-const LOG_PAGES: u32 = 8_192;
-/// What the writer keeps of the file in memory, in KiB: the ends of the indexes that messages go to.
-const WRITER_CACHE_KIB: i64 = 32 << 10;
 
 /// As [`ACK_PART`], and for the sweep, while the disk is full.
 const FEW: usize = 8;
@@ -97,7 +92,7 @@ impl SqliteStore {
     ) -> Result<Self, OpenError> {
         let (lock, db) = open_files(folder)?;
         #[cfg(feature = "statements")]
-        let db = count_statements(db, &metrics)?;
+        let db = open::count_statements(db, &metrics)?;
         Self::around(folder, lock, db, clock, (metrics, limiter))
     }
 
@@ -141,7 +136,7 @@ impl SqliteStore {
     }
 }
 
-impl Store for SqliteStore {
+impl Accounts for SqliteStore {
     fn create_account(&self, new: NewAccount) -> Answer<Address> {
         let (revocations, fresh) = (Arc::clone(&self.revocations), new.address);
         let create = move |tx: &Connection| {
@@ -159,7 +154,7 @@ impl Store for SqliteStore {
     }
 
     fn devices(&self, user: UserId) -> Answer<Vec<DeviceInfo>> {
-        self.readers.read(user, move |tx| accounts::devices(tx, user))
+        self.readers.read(user, move |tx| devices::live(tx, user))
     }
 
     fn revoke_device(&self, address: Address) -> Answer<bool> {
@@ -191,9 +186,11 @@ impl Store for SqliteStore {
     }
 
     fn is_deleted(&self, user: UserId) -> Answer<bool> {
-        self.readers.read(user, move |tx| accounts::is_deleted(tx, user))
+        self.readers.read(user, move |tx| devices::is_deleted(tx, user))
     }
+}
 
+impl Tokens for SqliteStore {
     fn is_live(&self, address: Address, family: FamilyId) -> Answer<bool> {
         self.readers.read(address.user, move |tx| tokens::is_live(tx, address, family))
     }
@@ -227,7 +224,9 @@ impl Store for SqliteStore {
             },
         )
     }
+}
 
+impl PreKeys for SqliteStore {
     fn put_keys(&self, address: Address, keys: CheckedKeys) -> Answer<Result<KeyCounts, KeysRefused>> {
         self.writer
             .write(Payer::User(address.user), Need::Grows, move |tx| keys::put(tx, address, keys.get()))
@@ -244,7 +243,9 @@ impl Store for SqliteStore {
     fn repeated_take(&self, take: Take) -> Answer<Option<Vec<Bundle>>> {
         self.readers.read(take.requester.user, move |tx| keys::repeated(tx, &take))
     }
+}
 
+impl Threads for SqliteStore {
     fn create_thread(&self, new: NewThread) -> Answer<Created> {
         self.writer.write(Payer::User(new.creator), Need::Grows, move |tx| threads::create(tx, &new))
     }
@@ -256,7 +257,9 @@ impl Store for SqliteStore {
     fn thread(&self, thread: ThreadId, member: UserId) -> Answer<Option<ThreadRow>> {
         self.readers.read(member, move |tx| threads::get(tx, thread, member))
     }
+}
 
+impl Lanes for SqliteStore {
     fn append(&self, append: Append) -> Answer<Appended> {
         let arrivals = Arc::clone(&self.arrivals);
         let (limiter, clock) = (Arc::clone(&self.limiter), Arc::clone(&self.clock));
@@ -271,7 +274,9 @@ impl Store for SqliteStore {
             appended
         })
     }
+}
 
+impl Mailboxes for SqliteStore {
     fn mailbox(&self, address: Address) -> Answer<MailboxState> {
         self.readers
             .read(address.user, move |tx| Ok(inbox::state(tx, address).optional()?.unwrap_or_default()))
@@ -313,7 +318,9 @@ impl Store for SqliteStore {
         self.writer
             .write(Payer::User(address.user), Need::Frees, move |tx| inbox::mark_told(tx, address, trimmed))
     }
+}
 
+impl Upkeep for SqliteStore {
     fn sweep(&self, now_ms: u64, budget: u32) -> Answer<Swept> {
         self.writer.tidy();
         let budget =
@@ -332,56 +339,4 @@ impl Store for SqliteStore {
     fn epoch(&self) -> u64 {
         self.epoch
     }
-}
-
-fn database(folder: &Path) -> std::path::PathBuf {
-    folder.join("relay.db")
-}
-
-/// Takes the folder for this process alone and opens the database for writing.
-fn open_files(folder: &Path) -> Result<(File, Connection), OpenError> {
-    private::folder(folder)?;
-    let lock = private::file(&folder.join("lock"))?;
-    lock.try_lock().map_err(|error| match error {
-        TryLockError::WouldBlock => OpenError::InUse,
-        TryLockError::Error(error) => OpenError::Io(error),
-    })?;
-    // SQLite gives the files beside it the mode of this one.
-    private::file(&database(folder))?;
-    let mut db = Connection::open(database(folder))?;
-    // Nobody else writes; only emptying the log ever waits for readers.
-    db.busy_timeout(Duration::from_millis(100))?;
-    set_up(&db)?;
-    db.pragma_update(None, "journal_mode", "WAL")?;
-    // An answer promises that a power cut loses nothing, so every commit reaches the disk.
-    db.pragma_update(None, "synchronous", "FULL")?;
-    db.pragma_update(None, "secure_delete", "ON")?;
-    // A page that many messages change goes from the log into the file less often. Once a minute the sweep empties it.
-    db.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
-    // Negative: in kibibytes. A group that changes more than that has to write pages twice.
-    db.pragma_update(None, "cache_size", WRITER_CACHE_KIB.saturating_neg())?;
-    schema::migrate(&mut db)?;
-    Ok((lock, db))
-}
-
-/// What every connection is set to.
-fn set_up(db: &Connection) -> rusqlite::Result<()> {
-    // What a statement or a savepoint may have to undo stays in memory: as a file it would lie outside the data folder.
-    db.pragma_update(None, "temp_store", "MEMORY")?;
-    // The plan of a statement depends on no bound value, so that it is prepared once.
-    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    db.set_prepared_statement_cache_capacity(64);
-    Ok(())
-}
-
-#[cfg(feature = "statements")]
-fn count_statements(mut db: Connection, metrics: &Arc<Metrics>) -> rusqlite::Result<Connection> {
-    let metrics = Arc::clone(metrics);
-    let count = move |_: rusqlite::trace::TraceEvent<'_>| metrics.store_statements.count();
-    db.trace_v2(rusqlite::trace::TraceEventCodes::SQLITE_TRACE_STMT, Some(count))?;
-    Ok(db)
-}
-
-fn read_epoch(db: &Connection) -> rusqlite::Result<u64> {
-    db.query_row("SELECT v FROM store_meta WHERE k = 'epoch'", [], |row| row.get(0))
 }

@@ -209,7 +209,7 @@ impl Reader {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let db = Connection::open_with_flags(&self.path, flags)?;
         db.busy_timeout(Duration::from_secs(5))?;
-        super::set_up(&db)?;
+        super::open::set_up(&db)?;
         Ok(db)
     }
 }

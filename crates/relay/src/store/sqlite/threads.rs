@@ -3,8 +3,8 @@
 use rusqlite::{Connection, OptionalExtension as _, Result, params};
 use sealpost_wire::id::{ThreadId, UserId};
 
-use super::accounts;
 use super::columns::{one, thread, user};
+use super::devices;
 use crate::store::{Created, NewThread, ThreadRow};
 
 pub(super) fn create(tx: &Connection, new: &NewThread) -> Result<Created> {
@@ -17,8 +17,8 @@ pub(super) fn create(tx: &Connection, new: &NewThread) -> Result<Created> {
         accept(tx, existing, new.creator)?;
         return Ok(Created::Existing(existing));
     }
-    if accounts::devices(tx, new.peer)?.is_empty() {
-        let deleted = accounts::is_deleted(tx, new.peer)?;
+    if devices::live(tx, new.peer)?.is_empty() {
+        let deleted = devices::is_deleted(tx, new.peer)?;
         return Ok(if deleted { Created::PeerDeleted } else { Created::NoSuchPeer });
     }
     one(tx.execute(

@@ -1,0 +1,9 @@
+//! The promises of `Store`, each a function over any engine, in a file for each of its traits.
+
+pub(crate) mod accounts;
+pub(crate) mod lane;
+pub(crate) mod mailbox;
+pub(crate) mod pre_keys;
+pub(crate) mod threads;
+pub(crate) mod tokens;
+pub(crate) mod upkeep;

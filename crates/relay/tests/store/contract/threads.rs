@@ -1,0 +1,112 @@
+//! The promises of `Threads`.
+
+use futures_util::future::join_all;
+use sealpost_relay::store::{Append, Appended, Created, InboxKey, NewThread, Store};
+use sealpost_wire::id::ThreadId;
+
+use crate::world::*;
+
+pub(crate) async fn a_pair_has_one_thread(store: &dyn Store) {
+    let (a, b) = (register(store, 1, 0..0).await, register(store, 2, 0..0).await);
+    let new =
+        |id, creator, peer| NewThread { id: ThreadId::from_bytes([id; 16]), creator, peer, now_ms: NOW_MS };
+    let both = [new(1, a.user, b.user), new(2, b.user, a.user)].map(|new| store.create_thread(new));
+    let first = ThreadId::from_bytes([1; 16]);
+    assert_eq!(join_all(both).await, [Ok(Created::New), Ok(Created::Existing(first))]);
+    let unknown = address(0x44).user;
+    assert_eq!(store.create_thread(new(3, a.user, unknown)).await, Ok(Created::NoSuchPeer));
+    assert_eq!(store.thread(first, unknown).await, Ok(None));
+    assert_eq!(store.thread(ThreadId::from_bytes([3; 16]), a.user).await, Ok(None));
+}
+
+pub(crate) async fn a_thread_that_is_not_accepted_brings_little(store: &dyn Store) {
+    let (a, b) = (register(store, 1, 0..0).await, register(store, 2, 0..0).await);
+    let pair = Pair { a, b, thread: request(store, a, b, 9).await };
+    for n in 1..=16 {
+        assert_eq!(seq(&store.append(append(&pair, n)).await.unwrap()), n);
+    }
+    assert_eq!(store.append(append(&pair, 17)).await, Ok(Appended::NotAccepted));
+    // What was acknowledged counts all the same, and a repetition is answered as ever.
+    let keys = (1..=16).map(|server_seq| InboxKey { thread: pair.thread, server_seq }).collect();
+    assert_eq!(store.inbox_ack(b, keys).await, Ok(16));
+    assert_eq!(store.append(append(&pair, 17)).await, Ok(Appended::NotAccepted));
+    assert!(matches!(store.append(append(&pair, 16)).await, Ok(Appended::Duplicate(_))));
+    // The one who opened it accepted it by that.
+    let back = |n| Append { sender: b, copies: vec![copy(a, b"x")], ..append(&pair, n) };
+    for n in 100..=120 {
+        assert!(matches!(store.append(back(n)).await, Ok(Appended::Stored(_))));
+    }
+    // Only a member accepts, and only for themselves.
+    let other = register(store, 3, 0..0).await;
+    assert_eq!(store.accept_thread(pair.thread, other.user).await, Ok(false));
+    assert_eq!(store.accept_thread(ThreadId::from_bytes([8; 16]), b.user).await, Ok(false));
+    assert_eq!(store.accept_thread(pair.thread, a.user).await, Ok(true));
+    assert_eq!(store.append(append(&pair, 17)).await, Ok(Appended::NotAccepted));
+    assert_eq!(store.accept_thread(pair.thread, b.user).await, Ok(true));
+    assert_eq!(store.accept_thread(pair.thread, b.user).await, Ok(true), "again");
+    for n in 17..=40 {
+        assert!(matches!(store.append(append(&pair, n)).await, Ok(Appended::Stored(_))), "{n}");
+    }
+    assert_eq!(store.mailbox(b).await.unwrap().trimmed, 0);
+}
+
+pub(crate) async fn a_thread_that_is_not_accepted_brings_few_bytes(store: &dyn Store) {
+    let (a, b) = (register(store, 1, 0..0).await, register(store, 2, 0..0).await);
+    let pair = Pair { a, b, thread: request(store, a, b, 9).await };
+    let of_bytes = |n, bytes| Append { copies: vec![copy(b, &vec![7; bytes])], ..append(&pair, n) };
+    for n in 1..=4 {
+        assert!(matches!(store.append(of_bytes(n, 60_000)).await, Ok(Appended::Stored(_))));
+    }
+    let left = (256 << 10) - 240_000;
+    assert_eq!(store.append(of_bytes(5, left + 1)).await, Ok(Appended::NotAccepted));
+    assert!(matches!(store.append(of_bytes(6, left)).await, Ok(Appended::Stored(_))));
+    assert_eq!(store.append(of_bytes(7, 1)).await, Ok(Appended::NotAccepted));
+    // Whoever opens it from the other side accepts it.
+    let new = NewThread { id: ThreadId::from_bytes([8; 16]), creator: b.user, peer: a.user, now_ms: NOW_MS };
+    assert_eq!(store.create_thread(new).await, Ok(Created::Existing(pair.thread)));
+    assert!(matches!(store.append(of_bytes(8, 60_000)).await, Ok(Appended::Stored(_))));
+}
+
+pub(crate) async fn strangers_together_fill_an_eighth_of_a_mailbox(store: &dyn Store) {
+    let friends = pair(store).await;
+    let strangers = async |number: u8| {
+        let stranger = register(store, number, 0..0).await;
+        Pair { a: stranger, b: friends.b, thread: request(store, stranger, friends.b, number).await }
+    };
+    let of_bytes =
+        |pair: &Pair, n, bytes| Append { copies: vec![copy(pair.b, &vec![7; bytes])], ..append(pair, n) };
+    let mut stored = 0;
+    for number in 100..=140 {
+        let pair = strangers(number).await;
+        for n in 1..=4 {
+            match store.append(of_bytes(&pair, n, 64_000 - 256)).await.unwrap() {
+                Appended::Stored(_) => stored += 1,
+                refused => assert_eq!(refused, Appended::NotAccepted),
+            }
+        }
+    }
+    assert_eq!(stored, (8 << 20) / 64_000);
+    // Friends have the rest, and a stranger trims nothing of a full mailbox.
+    let big = vec![7; (1 << 20) - 256];
+    for n in 1..=56 {
+        store.append(Append { copies: vec![copy(friends.b, &big)], ..append(&friends, n) }).await.unwrap();
+    }
+    assert_eq!(store.mailbox(friends.b).await.unwrap().trimmed, 0);
+    let rows = store.inbox_arrivals(friends.b, 0, ALL).await.unwrap().rows;
+    let of_strangers = rows.iter().filter(|row| row.key.thread != friends.thread).map(|row| row.key);
+    store.inbox_ack(friends.b, of_strangers.take(20).collect()).await.unwrap();
+    store.append(Append { copies: vec![copy(friends.b, &big)], ..append(&friends, 57) }).await.unwrap();
+    let late = strangers(141).await;
+    assert!(matches!(store.append(of_bytes(&late, 1, 60_000)).await, Ok(Appended::Stored(_))));
+    let (filler, left) = (vec![7; 220_000], store.inbox_arrivals(friends.b, 0, ALL).await.unwrap().rows);
+    let held: usize = left.iter().map(|row| row.message.envelope.ciphertext.len() + 256).sum();
+    let mut room = (64 << 20) - held;
+    let mut n = 58;
+    while room > 60_000 {
+        let bytes = filler.len().min(room - 30_000);
+        store.append(of_bytes(&friends, n, bytes)).await.unwrap();
+        (room, n) = (room - bytes - 256, n + 1);
+    }
+    assert_eq!(store.append(of_bytes(&late, 2, 60_000)).await, Ok(Appended::NotAccepted));
+    assert_eq!(store.mailbox(friends.b).await.unwrap().trimmed, 0);
+}
