@@ -72,3 +72,7 @@ pub use view::PAGE;
 pub use view::arrivals::Arrivals;
 pub use view::feed::{Feed, Overview, ThreadPage, ThreadSummary, Update};
 pub use view::timeline::{Change, Timeline};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

@@ -56,3 +56,7 @@ pub async fn within<T>(what: &str, waiting: impl Future<Output = T>) -> T {
         Err(_) => panic!("did not happen: {what}"),
     }
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

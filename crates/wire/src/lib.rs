@@ -33,3 +33,7 @@ pub const SUBPROTOCOL: &str = "relay.v1";
 
 /// The schema major version that [`Frame::v`] carries.
 pub const FRAME_VERSION: u32 = 1;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;
