@@ -2,11 +2,12 @@
 
 #![cfg(test)]
 
+use std::future::pending;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
 
-use sealpost_core::UserId;
+use sealpost_core::{Config, DatabaseKey, Delivery, Direction, MessageBody, UserId, fetch_for_push};
 use sealpost_testkit::{PartyDisk, RelayProcess, own_address, relay_binary, within};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
@@ -21,6 +22,14 @@ async fn start_bot(folder: &Path, relay: &str) -> (Child, UserId) {
     (bot, line.parse().unwrap())
 }
 
+/// Receives what waits at the relay into the bot's database, while the bot does not run, and answers nothing.
+async fn fetch_as_bot(folder: &Path, relay: &str) -> Vec<MessageBody> {
+    let key = std::fs::read(folder.join("bot.key")).unwrap().try_into().unwrap();
+    let config = Config::new(folder.join("bot.db"), DatabaseKey::new(key), relay);
+    let fetched = within("a fetch", fetch_for_push(config, pending())).await.unwrap();
+    fetched.messages.into_iter().map(|message| message.body).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_text_is_answered_also_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
@@ -33,15 +42,26 @@ async fn every_text_is_answered_also_after_a_restart() {
     let (mut bot, bot_id) = start_bot(&bot_folder, &url).await;
     let ada = PartyDisk::new(folder.path(), "ada", &url).register().await;
     let thread = ada.client.direct_thread(bot_id).await.unwrap();
-    thread.send_text("one").await.unwrap();
+    let one = thread.send_text("one").await.unwrap();
     assert_eq!(ada.texts_when(&thread, 2).await, ["one", "one"]);
+    // A bot that is killed before it has marked a message as read answers it again.
+    ada.message_reaches(&thread, one.id, |state| *state == Direction::Outgoing(Delivery::Read)).await;
 
+    // When the bot starts again, a message without an answer is in its database.
     bot.kill().await.unwrap();
-    thread.send_text("two").await.unwrap();
-    thread.send_text("three").await.unwrap();
+    let two = thread.send_text("two").await.unwrap();
+    ada.message_reaches(&thread, two.id, |state| *state != Direction::Outgoing(Delivery::Queued)).await;
+    assert_eq!(fetch_as_bot(&bot_folder, &url).await, [MessageBody::Text("two".to_owned())]);
     let (mut bot, same_id) = start_bot(&bot_folder, &url).await;
     assert_eq!(same_id, bot_id);
-    assert_eq!(ada.texts_when(&thread, 6).await, ["one", "one", "two", "three", "two", "three"]);
+    assert_eq!(ada.texts_when(&thread, 4).await, ["one", "one", "two", "two"]);
+    ada.message_reaches(&thread, two.id, |state| *state == Direction::Outgoing(Delivery::Read)).await;
+
+    // When it starts once more, another one is at the relay.
+    bot.kill().await.unwrap();
+    thread.send_text("three").await.unwrap();
+    let (mut bot, _) = start_bot(&bot_folder, &url).await;
+    assert_eq!(ada.texts_when(&thread, 6).await, ["one", "one", "two", "two", "three", "three"]);
 
     bot.kill().await.unwrap();
     ada.close().await;
