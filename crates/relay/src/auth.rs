@@ -9,8 +9,8 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::MethodRouter;
 
+use crate::matrix::Shows;
 use crate::problem::Problem;
-use crate::routes::matrix::Shows;
 use crate::state::State;
 use crate::tokens::Access;
 

@@ -1,4 +1,4 @@
-//! Protobuf bodies, in and out.
+//! Protobuf bodies, in and out, and what sockets and routes read alike.
 
 use std::sync::Arc;
 
@@ -7,12 +7,14 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use prost::Message;
-use sealpost_wire::limits::{MAX_BODY, MAX_KEYS_BODY};
-use sealpost_wire::{Decode, MEDIA_TYPE};
+use sealpost_wire::id::ThreadId;
+use sealpost_wire::limits::{MAX_ACK_KEYS, MAX_BODY, MAX_KEYS_BODY};
+use sealpost_wire::{Ack, Decode, MEDIA_TYPE};
 use tokio::time::timeout;
 
 use crate::problem::Problem;
 use crate::state::State;
+use crate::store::InboxKey;
 
 /// A body of at most 64 KiB; or an answer.
 #[derive(Debug)]
@@ -65,4 +67,15 @@ fn check_headers(headers: &HeaderMap, cap: usize) -> Result<(), Problem> {
     }
     let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if length.is_some_and(|length: usize| length > cap) { Err(Problem::TooLarge) } else { Ok(()) }
+}
+
+/// The rows that an acknowledgement names: at most 512.
+pub(crate) fn acknowledged(ack: &Ack) -> Result<Vec<InboxKey>, Problem> {
+    if ack.keys.len() > MAX_ACK_KEYS {
+        return Err(Problem::Malformed);
+    }
+    let key = |key: &sealpost_wire::InboxKey| {
+        Ok(InboxKey { thread: ThreadId::from_slice(&key.thread_id)?, server_seq: key.server_seq })
+    };
+    ack.keys.iter().map(key).collect()
 }

@@ -15,6 +15,7 @@ use crate::limits::{Limiter, Wait};
 use crate::metrics::Metrics;
 use crate::origin::{Origin, Peer, Proxies};
 use crate::peers::{ConnectionPermit, Peers};
+use crate::problem::Problem;
 
 /// How long a request above the limit waits for its refusal. Its connection asks for nothing meanwhile, so that refusing
 /// costs little too.
@@ -93,9 +94,9 @@ impl Caller {
         if !self.known.swap(false, Ordering::Relaxed) {
             match charged {
                 Ok(wait) => wait.over().await,
-                Err(problem) => {
+                Err(over) => {
                     tokio::time::sleep(REFUSAL_PAUSE).await;
-                    return problem.into_response();
+                    return Problem::from(over).into_response();
                 }
             }
         }

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use sealpost_wire::limits::{MAX_REGISTRATION_ID, MAX_UPLOAD_KEYS};
-use sealpost_wire::{KeyUpload, OneTimeKey, SignedKey};
+use sealpost_wire::{KeyCounts, KeyUpload, OneTimeKey, SignedKey};
 
 /// Type byte and u-coordinate of an X25519 public key (PQXDH, section 2.3).
 const EC_PUBLIC: (u8, usize) = (0x05, 33);
@@ -84,6 +84,14 @@ fn is_signed(key: &SignedKey, form: (u8, usize)) -> bool {
 fn distinct(ids: impl Iterator<Item = u32>) -> bool {
     let mut seen = HashSet::new();
     ids.into_iter().all(|id| seen.insert(id))
+}
+
+/// A device with fewer one-time keys of a kind is told to upload more.
+const FEW: u32 = 20;
+
+/// Whether a device should upload keys.
+pub(crate) fn are_low(counts: KeyCounts) -> bool {
+    counts.ec.min(counts.kem) < FEW
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ mod door;
 pub mod fault;
 pub mod keys;
 pub mod limits;
+mod matrix;
 pub mod metrics;
 mod origin;
 mod peers;
@@ -43,7 +44,6 @@ mod server;
 mod state;
 pub mod store;
 mod sweeper;
-
 mod tls;
 mod tokens;
 mod write_timeout;

@@ -7,6 +7,7 @@ use sealpost_wire::id::{InvalidId, ThreadId};
 use sealpost_wire::{DeviceMismatch, Error, MEDIA_TYPE, reason};
 
 use crate::keys::BadKeys;
+use crate::limits::OverLimit;
 use crate::store::{KeysRefused, StoreError};
 
 /// Why a request was refused. Carries nothing secret and nothing about other people.
@@ -162,6 +163,12 @@ impl From<StoreError> for Problem {
             StoreError::Unavailable => Self::StoreUnavailable,
             StoreError::Full => Self::StoreFull,
         }
+    }
+}
+
+impl From<OverLimit> for Problem {
+    fn from(OverLimit { retry_after_ms }: OverLimit) -> Self {
+        Self::RateLimited { retry_after_ms }
     }
 }
 

@@ -1,78 +1,133 @@
-//! The module rules of `sdk-core`: imports point down, and the two paths do not know each other.
+//! The module rules: in each crate imports point down, and some neighbours do not know each other.
 
 use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::Violation;
+use super::source::{rust_files, shipped_code, unreadable};
 use crate::error::Error;
 
-/// The layers, lowest first; a module may import its own layer and those before it. ARCHITECTURE.md draws them.
-const LAYERS: &[&[&str]] = &[
-    &["id", "env", "error", "event", "content", "message", "config", "fault"],
-    &["store", "transport"],
-    &["context"],
-    &["account", "contact", "thread", "group", "media"],
-    &["send", "receive"],
-    &["sync"],
-    &["view"],
-    &["client"],
-];
+/// The layers of a crate, lowest first: a module may import its own layer and those before it.
+pub(super) struct Rules {
+    /// The folder of the sources, from the root of the repository.
+    pub(super) source: &'static str,
+    layers: &'static [&'static [&'static str]],
+    /// Neighbours in one layer of which the first may not import the second, and why.
+    strangers: &'static [(&'static str, &'static str, &'static str)],
+}
 
-/// Neighbours in one layer of which the first may not import the second.
-const STRANGERS: &[(&str, &str, &str)] = &[
-    ("send", "receive", "use cases meet in the store, not in each other"),
-    ("receive", "send", "use cases meet in the store, not in each other"),
-    ("store", "transport", "nothing waits for the network inside a transaction"),
-];
+/// ARCHITECTURE.md draws them.
+pub(super) const CRATES: &[Rules] = &[CLIENT, RELAY, PROTOCOL];
 
-/// Checks every file below `source`, which is `crates/sdk-core/src`.
-pub(super) fn check(source: &Path) -> Result<Vec<Violation>, Error> {
+const CLIENT: Rules = Rules {
+    source: "crates/sdk-core/src",
+    layers: &[
+        &["id", "env", "error", "event", "content", "message", "config", "fault"],
+        &["store", "transport"],
+        &["context"],
+        &["account", "contact", "thread", "group", "media"],
+        &["send", "receive"],
+        &["sync"],
+        &["view"],
+        &["client"],
+    ],
+    strangers: &[
+        ("send", "receive", "use cases meet in the store, not in each other"),
+        ("receive", "send", "use cases meet in the store, not in each other"),
+        ("store", "transport", "nothing waits for the network inside a transaction"),
+    ],
+};
+
+const RELAY: Rules = Rules {
+    source: "crates/relay/src",
+    layers: &[
+        &["address", "arguments", "clock", "fault", "keys", "matrix", "origin", "peers", "private", "random"],
+        &["bus", "limits", "metrics", "read_ahead", "write_timeout"],
+        &["store"],
+        &["problem", "config", "tokens", "tls"],
+        &["state"],
+        &["auth", "body", "sending", "sweeper"],
+        &["connection", "door"],
+        &["routes", "server"],
+        &["relay"],
+    ],
+    strangers: &[
+        ("bus", "limits", "what may get lost decides nothing"),
+        ("connection", "door", "a socket is let in before it is served"),
+        ("sending", "sweeper", "what is stored and what expires meet in the store"),
+    ],
+};
+
+const PROTOCOL: Rules = Rules {
+    source: "crates/protocol/src",
+    layers: &[
+        &["address", "error", "plaintext", "shared_work", "time"],
+        &["primitives", "vectors", "distribution_id"],
+        &["session_id", "stored"],
+        &["form"],
+        &["identity"],
+        &["hpke", "prekey"],
+        &["message"],
+        &["ratchet", "sealed"],
+        &["pqxdh", "group"],
+        &["session"],
+    ],
+    strangers: &[
+        ("sealed", "ratchet", "an envelope does not know how its content is encrypted"),
+        ("ratchet", "sealed", "a ratchet does not know what carries its messages"),
+        ("group", "pqxdh", "sender keys travel in messages of sessions"),
+    ],
+};
+
+/// Checks every file below `root`, the folder of these rules' sources.
+pub(super) fn check(root: &Path, rules: &Rules) -> Result<Vec<Violation>, Error> {
     let mut violations = Vec::new();
-    for path in rust_files(source)? {
-        let place = path.strip_prefix(source).unwrap_or(&path);
+    for path in rust_files(root)? {
+        let place = path.strip_prefix(root).unwrap_or(&path);
         let Some(module) = module_of(place) else { continue };
         let text = fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
-        violations.extend(check_file(&module, &text).into_iter().map(|(line, message)| Violation {
-            place: format!("crates/sdk-core/src/{}:{line}", place.display()),
+        violations.extend(check_file(rules, &module, &text).into_iter().map(|(line, message)| Violation {
+            place: format!("{}/{}:{line}", rules.source, place.display()),
             message,
         }));
     }
     Ok(violations)
 }
 
-/// The top-level module that a file belongs to; nothing for the façade (`lib.rs`) and for files of tests.
+/// The top-level module that a file belongs to; nothing for the façade (`lib.rs`), the program and files of tests.
 fn module_of(place: &Path) -> Option<String> {
     let is_tests =
         place.components().any(|part| part.as_os_str() == "tests" || part.as_os_str() == "tests.rs");
     let first = Path::new(place.components().next()?.as_os_str()).file_stem()?.to_str()?;
-    (!is_tests && first != "lib").then(|| first.to_owned())
+    (!is_tests && first != "lib" && first != "main").then(|| first.to_owned())
 }
 
-fn check_file(module: &str, text: &str) -> Vec<(usize, String)> {
-    let Some(own) = layer_of(module) else {
+fn check_file(rules: &Rules, module: &str, text: &str) -> Vec<(usize, String)> {
+    let Some(own) = rules.layer_of(module) else {
         return vec![(1, format!("module {module} is in no layer: give it one in xtask/src/deps/layers.rs"))];
     };
     imports(text)
         .into_iter()
         .filter(|(_, name)| name != module)
-        .filter_map(|(line, name)| complaint(module, own, &name).map(|message| (line, message)))
+        .filter_map(|(line, name)| complaint(rules, module, own, &name).map(|message| (line, message)))
         .collect()
 }
 
-fn complaint(module: &str, own: usize, imported: &str) -> Option<String> {
-    let Some(theirs) = layer_of(imported) else {
+fn complaint(rules: &Rules, module: &str, own: usize, imported: &str) -> Option<String> {
+    let Some(theirs) = rules.layer_of(imported) else {
         return Some(format!("crate::{imported} hides its layer: name the module that defines it"));
     };
     if theirs > own {
         return Some(format!("{module} imports {imported}, which lies above it; imports point down"));
     }
-    let pair = STRANGERS.iter().find(|(from, to, _)| *from == module && *to == imported);
+    let pair = rules.strangers.iter().find(|(from, to, _)| *from == module && *to == imported);
     pair.map(|(from, to, why)| format!("{from} imports {to}: {why}"))
 }
 
-fn layer_of(module: &str) -> Option<usize> {
-    LAYERS.iter().position(|layer| layer.contains(&module))
+impl Rules {
+    fn layer_of(&self, module: &str) -> Option<usize> {
+        self.layers.iter().position(|layer| layer.contains(&module))
+    }
 }
 
 /// The first name after each `crate::` outside comments and the test module, with its line (from 1).
@@ -89,14 +144,6 @@ fn imports(text: &str) -> Vec<(usize, String)> {
         found.extend(heads(rest).into_iter().map(|name| (line, name)));
     }
     found
-}
-
-/// The code without comments (links in docs may point up) and without the tests at the end.
-fn shipped_code(text: &str) -> String {
-    let end = text.find("\n#[cfg(test)]\nmod ").unwrap_or(text.len());
-    let (shipped, _tests) = text.split_at(end);
-    let lines = shipped.lines().map(|line| line.split_once("//").map_or(line, |(code, _)| code));
-    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// `store::Tx` gives `store`; `{id::UserId, store::{Store, Tx}}` gives `id` and `store`.
@@ -126,33 +173,19 @@ fn identifier(text: &str) -> String {
     text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
 }
 
-fn rust_files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    let mut files = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).map_err(|error| unreadable(&folder, error))? {
-            let path = entry.map_err(|error| unreadable(&folder, error))?.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                files.push(path);
-            }
-        }
-    }
-    files.sort();
-    Ok(files)
-}
-
-fn unreadable(path: &Path, source: io::Error) -> Error {
-    Error::Io { subject: path.to_owned(), source }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn messages(module: &str, text: &str) -> Vec<String> {
-        check_file(module, text).into_iter().map(|(line, message)| format!("{line}: {message}")).collect()
+        messages_of(&CLIENT, module, text)
+    }
+
+    fn messages_of(rules: &Rules, module: &str, text: &str) -> Vec<String> {
+        check_file(rules, module, text)
+            .into_iter()
+            .map(|(line, message)| format!("{line}: {message}"))
+            .collect()
     }
 
     #[test]
@@ -187,6 +220,19 @@ mod tests {
     fn transport_knows_store_but_not_the_other_way() {
         assert_eq!(messages("transport", "use crate::store::Durable;"), Vec::<String>::new());
         assert_eq!(messages("store", "use crate::transport::Answer;").len(), 1);
+    }
+
+    #[test]
+    fn each_crate_has_layers_of_its_own() {
+        assert_eq!(
+            messages_of(&RELAY, "store", "use crate::routes::router;"),
+            ["1: store imports routes, which lies above it; imports point down"]
+        );
+        assert_eq!(
+            messages_of(&PROTOCOL, "sealed", "use crate::ratchet::Chain;"),
+            ["1: sealed imports ratchet: an envelope does not know how its content is encrypted"]
+        );
+        assert_eq!(messages_of(&RELAY, "relay", "use crate::routes::router;"), Vec::<String>::new());
     }
 
     #[test]

@@ -1,10 +1,13 @@
-//! `check-deps`: who may link whom, and which module of `sdk-core` may import which.
+//! `check-deps`: who may link whom, and which module may import which.
 //!
-//! [`rules`] are the crate rules over the [`graph`] that cargo resolves; [`layers`] are the module rules.
+//! [`rules`] are the crate rules over the [`graph`] that cargo resolves; [`layers`] are the module rules, and
+//! [`circles`] finds the files that import each other.
 
+mod circles;
 mod graph;
 mod layers;
 mod rules;
+mod source;
 
 use std::fmt;
 
@@ -32,7 +35,12 @@ pub(crate) fn check(workspace: &Workspace) -> Result<(), Error> {
         let tree = capture(workspace.cargo(&["tree", "-p", &member, "-e", "normal", "--prefix", "depth"]))?;
         violations.extend(rules::check(&member, &Graph::parse(&tree)));
     }
-    violations.extend(layers::check(&workspace.path("crates/sdk-core/src"))?);
+    for rules in layers::CRATES {
+        violations.extend(layers::check(&workspace.path(rules.source), rules)?);
+    }
+    for (place, source) in circles::crates(&workspace.path("crates"))? {
+        violations.extend(circles::check(&source, &place)?);
+    }
     if violations.is_empty() { Ok(()) } else { Err(Error::Rules(violations)) }
 }
 

@@ -10,9 +10,10 @@ use super::gaps::TooMany;
 use super::pages::PAGE_ROWS;
 use super::replies::Reply;
 use super::{Closing, Connection, hello};
+use crate::body::acknowledged;
 use crate::limits::{Flooding, Wait};
+use crate::matrix;
 use crate::problem::Problem;
-use crate::routes::{matrix, parse_keys};
 use crate::sending;
 use crate::store::InboxKey;
 
@@ -86,8 +87,8 @@ impl Connection<'_> {
 
     fn on_ack(&mut self, id: u64, ack: &Ack) -> Result<(), Closing> {
         let (state, device, now) = (self.state, self.access.address, self.heard);
-        let charged = self.pay(|| state.limiter.acknowledge(device, ack.keys.len(), now))?;
-        let keys = match charged.and_then(|_| parse_keys(ack)) {
+        let charged = self.pay(|| Ok(state.limiter.acknowledge(device, ack.keys.len(), now)?))?;
+        let keys = match charged.and_then(|_| acknowledged(ack)) {
             Ok(keys) => keys,
             // Told also to who wanted no answer: these rows are to be acknowledged once more.
             Err(problem) => {
@@ -156,7 +157,7 @@ impl Connection<'_> {
     ) -> Result<Result<Wait, Problem>, Closing> {
         let limiter = &self.state.limiter;
         let frame = limiter.frame(self.access.address, self.heard);
-        let charged = frame.and_then(|wait| Ok(wait.max(charge()?)));
+        let charged = frame.map_err(Problem::from).and_then(|wait| Ok(wait.max(charge()?)));
         match &charged {
             Ok(Wait(rest)) if rest.is_zero() => {}
             Ok(Wait(rest)) => self.resting = Some(Box::pin(tokio::time::sleep(*rest))),

@@ -8,8 +8,8 @@ use sealpost_wire::{AckOk, KeysLow};
 
 use super::{Closing, Connection, hello, store_failed};
 use crate::fault::{self, Station};
+use crate::keys::are_low;
 use crate::problem::Problem;
-use crate::routes::are_low;
 use crate::sending::Sent;
 use crate::store::{FamilyId, InboxKey, Noted, StoreError};
 use crate::tokens::Access;

@@ -8,11 +8,10 @@ use std::time::Duration;
 
 use sealpost_wire::id::UserId;
 
-use super::Wait;
 use super::bucket::{Bucket, Rate};
 use super::table::{Limit, Over, Unsure};
+use super::{OverLimit, Wait};
 use crate::address::Address;
-use crate::problem::Problem;
 
 /// Most buckets that are kept for one limit: at most 10 MB. A flood of requesters fills one limit and no other.
 pub(super) const MOST_BUCKETS: usize = 65_536;
@@ -47,7 +46,7 @@ impl Row {
     /// for.
     ///
     /// # Errors
-    /// [`Problem::RateLimited`]; nothing was taken.
+    /// [`OverLimit`]; nothing was taken.
     pub(super) fn take(
         &self,
         limit: &Limit,
@@ -55,7 +54,7 @@ impl Row {
         key: Key,
         units: u64,
         now: Duration,
-    ) -> Result<Wait, Problem> {
+    ) -> Result<Wait, OverLimit> {
         let slack = match limit.over {
             Over::Slow(slack) => slack,
             Over::Refuse | Over::LastResort | Over::Close | Over::Recipient => Duration::ZERO,
@@ -141,8 +140,8 @@ impl Buckets {
     }
 }
 
-fn refusal(wait: Duration) -> Problem {
-    Problem::RateLimited {
+fn refusal(wait: Duration) -> OverLimit {
+    OverLimit {
         // Rounded up, so that whoever waits as long is let in, and at least one, so that the answer carries it.
         retry_after_ms: u32::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u32::MAX).max(1),
     }

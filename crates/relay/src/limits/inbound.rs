@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use sealpost_wire::id::UserId;
 
-use super::Wait;
 use super::buckets::Key;
 use super::limiter::Limiter;
 use super::table::Name;
-use crate::problem::Problem;
+use super::{OverLimit, Wait};
 
 /// What a message brought to a user, in all mailboxes of their devices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,8 +31,8 @@ impl Limiter {
     /// somebody else, and only who has sent much themselves learns how much the recipient gets.
     ///
     /// # Errors
-    /// [`Problem::RateLimited`]
-    pub fn inbound(&self, sender: UserId, recipient: UserId, now: Duration) -> Result<Wait, Problem> {
+    /// [`OverLimit`]
+    pub fn inbound(&self, sender: UserId, recipient: UserId, now: Duration) -> Result<Wait, OverLimit> {
         if sender == recipient {
             return Ok(Wait::NONE);
         }
@@ -76,11 +75,9 @@ mod tests {
         limiter.delivered(sender, &[Inbound { recipient, bytes, accepted }], NOW);
     }
 
-    fn retry_after(answer: Result<Wait, Problem>) -> Option<Duration> {
+    fn retry_after(answer: Result<Wait, OverLimit>) -> Option<Duration> {
         match answer {
-            Err(Problem::RateLimited { retry_after_ms }) => {
-                Some(Duration::from_millis(retry_after_ms.into()))
-            }
+            Err(OverLimit { retry_after_ms }) => Some(Duration::from_millis(retry_after_ms.into())),
             _ => None,
         }
     }

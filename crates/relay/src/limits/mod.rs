@@ -20,6 +20,13 @@ pub use inbound::Inbound;
 pub use limiter::Limiter;
 pub use table::{Limit, Limits, Name, Over, Scope, TABLE, Unit, Unsure};
 
+/// A requester is above a limit, and is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OverLimit {
+    /// When the next request may pass, in milliseconds.
+    pub retry_after_ms: u32,
+}
+
 /// How long a requester is to wait before it is served again; with sockets, before it is read from again.
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

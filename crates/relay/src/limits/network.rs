@@ -4,18 +4,17 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::Wait;
 use super::buckets::Key;
 use super::limiter::Limiter;
 use super::table::Name;
-use crate::problem::Problem;
+use super::{OverLimit, Wait};
 
 impl Limiter {
     /// A connection, or a request before anything of it but its head was looked at.
     ///
     /// # Errors
-    /// [`Problem::RateLimited`]
-    pub fn unauthenticated(&self, network: Option<IpAddr>, now: Duration) -> Result<Wait, Problem> {
+    /// [`OverLimit`]
+    pub fn unauthenticated(&self, network: Option<IpAddr>, now: Duration) -> Result<Wait, OverLimit> {
         self.network(Name::Unauthenticated, network, now)
     }
 
@@ -29,20 +28,20 @@ impl Limiter {
     /// A registration from this network.
     ///
     /// # Errors
-    /// [`Problem::RateLimited`]
-    pub fn registration(&self, network: Option<IpAddr>, now: Duration) -> Result<(), Problem> {
+    /// [`OverLimit`]
+    pub fn registration(&self, network: Option<IpAddr>, now: Duration) -> Result<(), OverLimit> {
         self.network(Name::Registrations, network, now).map(drop)
     }
 
     /// A refresh token that is presented from this network.
     ///
     /// # Errors
-    /// [`Problem::RateLimited`]
-    pub fn refresh(&self, network: Option<IpAddr>, now: Duration) -> Result<(), Problem> {
+    /// [`OverLimit`]
+    pub fn refresh(&self, network: Option<IpAddr>, now: Duration) -> Result<(), OverLimit> {
         self.network(Name::Refreshes, network, now).map(drop)
     }
 
-    fn network(&self, name: Name, network: Option<IpAddr>, now: Duration) -> Result<Wait, Problem> {
+    fn network(&self, name: Name, network: Option<IpAddr>, now: Duration) -> Result<Wait, OverLimit> {
         match network {
             Some(network) => self.admit(name, Key::Network(network), 1, now),
             None => Ok(Wait::NONE),

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use axum::extract::{RawQuery, State as Shared};
-use sealpost_wire::id::ThreadId;
-use sealpost_wire::limits::{MAX_ACK_KEYS, MAX_PAGE, MAX_UNACKED_BYTES};
+use sealpost_wire::limits::{MAX_PAGE, MAX_UNACKED_BYTES};
 use sealpost_wire::{Ack, AckOk, InboxPage};
 
 use crate::auth::Authenticated;
-use crate::body::Proto;
+use crate::body::{Proto, acknowledged};
 use crate::fault::{self, Station};
 use crate::problem::Problem;
 use crate::state::State;
@@ -48,23 +47,12 @@ pub(super) async fn acknowledge(
 ) -> Result<Proto<AckOk>, Problem> {
     let now = state.clock.monotonic();
     state.limiter.acknowledge(access.address, ack.keys.len(), now)?.over().await;
-    let removed = state.store.inbox_ack(access.address, parse_keys(&ack)?).await?;
+    let removed = state.store.inbox_ack(access.address, acknowledged(&ack)?).await?;
     if ack.trimmed > 0 {
         state.store.mark_told(access.address, ack.trimmed).await?;
     }
     fault::at(Station::AckAfterCommit);
     Ok(Proto(AckOk { removed }))
-}
-
-/// The rows that an acknowledgement names: at most 512.
-pub(crate) fn parse_keys(ack: &Ack) -> Result<Vec<InboxKey>, Problem> {
-    if ack.keys.len() > MAX_ACK_KEYS {
-        return Err(Problem::Malformed);
-    }
-    let key = |key: &sealpost_wire::InboxKey| {
-        Ok(InboxKey { thread: ThreadId::from_slice(&key.thread_id)?, server_seq: key.server_seq })
-    };
-    ack.keys.iter().map(key).collect()
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -98,6 +86,8 @@ fn parse_after(text: &str) -> Option<InboxKey> {
 
 #[cfg(test)]
 mod tests {
+    use sealpost_wire::id::ThreadId;
+
     use super::*;
 
     #[test]

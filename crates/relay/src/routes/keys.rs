@@ -12,18 +12,10 @@ use crate::auth::Authenticated;
 use crate::body::{KeysBody, Proto};
 use crate::bus::Nudge;
 use crate::fault::{self, Station};
-use crate::keys::CheckedKeys;
+use crate::keys::{CheckedKeys, are_low};
 use crate::problem::Problem;
 use crate::state::State;
 use crate::store::{Selector, Take};
-
-/// A device with fewer one-time keys of a kind is told to upload more.
-const FEW: u32 = 20;
-
-/// Whether a device should upload keys.
-pub(crate) fn are_low(counts: KeyCounts) -> bool {
-    counts.ec.min(counts.kem) < FEW
-}
 
 /// One's own one-time keys left.
 pub(super) async fn counts(

@@ -1,5 +1,5 @@
 //! The REST endpoints and the door to the WebSocket: one file per resource. Which there are, and who may use them, is
-//! the table in [`matrix`].
+//! the table in [`matrix`](crate::matrix).
 
 mod accounts;
 mod auth;
@@ -7,7 +7,6 @@ mod devices;
 mod health;
 mod inbox;
 mod keys;
-pub(crate) mod matrix;
 mod messages;
 mod socket;
 mod threads;
@@ -21,14 +20,11 @@ use axum::http::request::Parts;
 use axum::routing::{MethodRouter, on};
 use sha2::{Digest as _, Sha256};
 
-use self::matrix::{Route, Shows};
 use crate::auth::gate;
+use crate::matrix::{Route, Shows};
 use crate::problem::Problem;
 use crate::state::State;
 use crate::store::IdempotencyKey;
-
-pub(crate) use inbox::parse_keys;
-pub(crate) use keys::are_low;
 
 /// Longest idempotency key, in bytes.
 const MAX_IDEMPOTENCY_KEY: usize = 64;
