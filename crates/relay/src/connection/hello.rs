@@ -10,8 +10,8 @@ use tokio::time::timeout;
 use tungstenite::Error as WsError;
 use tungstenite::error::ProtocolError;
 
-use super::Closing;
 use super::outgoing::send;
+use super::state::Closing;
 use super::window::Window;
 use crate::bus::Attached;
 use crate::limits::{ConnectionLimits, Flooding};

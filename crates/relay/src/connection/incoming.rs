@@ -7,9 +7,9 @@ use sealpost_wire::limits::{MAX_CURSORS, close};
 use sealpost_wire::{Ack, FRAME_VERSION, Frame, Hello, Ping, Pong, Send, Sync, ThreadCursor};
 
 use super::gaps::TooMany;
+use super::hello;
 use super::pages::PAGE_ROWS;
-use super::replies::Reply;
-use super::{Closing, Connection, hello};
+use super::state::{Closing, Connection, Reply};
 use crate::body::acknowledged;
 use crate::limits::{Flooding, Wait};
 use crate::matrix;

@@ -13,6 +13,7 @@ mod incoming;
 mod outgoing;
 mod pages;
 mod replies;
+mod state;
 mod window;
 
 use std::pin::{Pin, pin};
@@ -20,7 +21,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::WebSocket;
-use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use sealpost_wire::Reconnect;
@@ -30,15 +30,10 @@ use tokio::time::{MissedTickBehavior, Sleep, timeout};
 
 use self::feed::Feed;
 use self::gaps::Gaps;
-use self::outgoing::Unsent;
-use self::pages::{Reading, take_page};
-use self::replies::Reply;
-use self::window::Window;
-use crate::bus::{Attached, Nudge, Nudged};
-use crate::limits::ConnectionLimits;
+use self::pages::take_page;
+use self::state::{Closing, Connection, Reply, Unsent};
+use crate::bus::{Nudge, Nudged};
 use crate::state::State;
-use crate::store::{Noted, StoreError};
-use crate::tokens::Access;
 
 /// Most answers that one connection may wait for before the relay stops reading from it.
 const MAX_PENDING: usize = 64;
@@ -66,37 +61,6 @@ pub(crate) async fn serve(socket: &mut WebSocket, state: &Arc<State>) {
 async fn open<'a>(socket: &'a mut WebSocket, state: &'a Arc<State>) -> Result<Box<Connection<'a>>, Closing> {
     let greeted = hello::greet(socket, state).await?;
     Ok(Box::new(Connection::new(socket, state, greeted)))
-}
-
-/// Why a connection is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Closing {
-    /// The peer left, or the network did.
-    Gone,
-    /// The relay ends it, with a close code.
-    Because(u16),
-}
-
-struct Connection<'a> {
-    socket: &'a mut WebSocket,
-    state: &'a Arc<State>,
-    access: Access,
-    attached: Attached,
-    /// The revocations that its token has outlived.
-    outlived: Noted,
-    window: Window,
-    feed: Feed,
-    gaps: Gaps,
-    /// How many trimmed rows it was told of.
-    told: u64,
-    replies: FuturesOrdered<BoxFuture<'static, Reply>>,
-    page: Option<Reading>,
-    limits: ConnectionLimits,
-    /// Set while nothing is read, as the client is above a limit.
-    resting: Option<Pin<Box<Sleep>>>,
-    heard: Duration,
-    scanned: Duration,
-    unsent: Unsent,
 }
 
 impl<'a> Connection<'a> {
@@ -263,10 +227,6 @@ async fn rested(resting: &mut Option<Pin<Box<Sleep>>>) {
         Some(sleep) => sleep.await,
         None => std::future::pending().await,
     }
-}
-
-fn store_failed(_: StoreError) -> Closing {
-    Closing::Because(close::STORE_ERROR)
 }
 
 #[cfg(test)]

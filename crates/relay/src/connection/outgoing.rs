@@ -9,20 +9,9 @@ use sealpost_wire::limits::close;
 use sealpost_wire::{FRAME_VERSION, Frame};
 use tokio::time::timeout;
 
-use super::{Closing, Connection};
+use super::state::{Closing, Connection, Unsent};
 use crate::fault::{self, Station};
 use crate::state::State;
-
-/// Frames that wait for others to leave with them.
-#[derive(Debug, Default)]
-pub(super) struct Unsent {
-    pub(super) frames: Vec<WsMessage>,
-    pub(super) bytes: usize,
-    /// The answer to a send is among them.
-    pub(super) ack: bool,
-    /// A row of the mailbox is among them.
-    pub(super) row: bool,
-}
 
 impl Connection<'_> {
     /// Answers a request, unless it wanted no reply.

@@ -7,28 +7,13 @@ use sealpost_wire::frame::Body;
 use sealpost_wire::id::ThreadId;
 use sealpost_wire::{QueueEmpty, Synced, Trimmed};
 
-use super::{Closing, Connection, store_failed};
-use crate::store::{Answer, Page, PageLimit, Row, StoreError};
+use super::state::{Closing, Connection, Reading, Whose, store_failed};
+use crate::store::{Page, PageLimit, Row, StoreError};
 
 /// Rows in one page of the mailbox.
 pub(super) const PAGE_ROWS: u32 = 100;
 /// Bytes of ciphertext in one page: what a connection may hold in memory at a time.
 const PAGE_BYTES: usize = 256 << 10;
-
-/// A page that is being read. There is one at a time: what was read and not pushed yet is in memory.
-pub(super) struct Reading {
-    whose: Whose,
-    page: Answer<Page>,
-}
-
-/// Who asked for a page.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Whose {
-    /// The mailbox in order of arrival.
-    Feed,
-    /// The client, by a cursor of this thread.
-    Gaps(ThreadId),
-}
 
 impl Connection<'_> {
     /// Starts to read the next page, if there is room for it. What the client asked for comes first.

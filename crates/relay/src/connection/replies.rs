@@ -6,41 +6,14 @@ use sealpost_wire::frame::Body;
 use sealpost_wire::limits::close;
 use sealpost_wire::{AckOk, KeysLow};
 
-use super::{Closing, Connection, hello, store_failed};
+use super::hello;
+use super::state::{Closing, Connection, Reply, store_failed};
 use crate::fault::{self, Station};
 use crate::keys::are_low;
 use crate::problem::Problem;
 use crate::sending::Sent;
-use crate::store::{FamilyId, InboxKey, Noted, StoreError};
+use crate::store::Noted;
 use crate::tokens::Access;
-
-/// The answer to an earlier frame.
-pub(super) enum Reply {
-    Sent {
-        id: u64,
-        began: Duration,
-        outcome: Result<Sent, Problem>,
-    },
-    Acknowledged {
-        id: u64,
-        keys: Vec<InboxKey>,
-        outcome: Result<u32, StoreError>,
-    },
-    /// `outlived`: the revocations before the store was asked.
-    Renewed {
-        id: u64,
-        outlived: Noted,
-        outcome: Result<Access, Problem>,
-    },
-    /// Rows ever trimmed.
-    Trimmed(Result<u64, StoreError>),
-    KeysLeft(Result<sealpost_wire::KeyCounts, StoreError>),
-    /// Whether tokens of this family still speak for the device.
-    Live {
-        family: FamilyId,
-        outcome: Result<bool, StoreError>,
-    },
-}
 
 impl Connection<'_> {
     pub(super) fn on_reply(&mut self, reply: Reply) -> Result<(), Closing> {
