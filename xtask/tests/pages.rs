@@ -1,10 +1,11 @@
-//! The pages show code that tests compile, and `docs/mobile.md` says what to do about every error there is.
+//! The pages show code that tests compile, their links lead somewhere, the index of the documentation is complete, and
+//! `docs/mobile.md` says what to do about every error.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::arithmetic_side_effects, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 fn read(path: &str) -> String {
     // Tests run in the folder of their package; where they were built may have been another checkout with this cache.
@@ -54,4 +55,65 @@ fn every_error_has_its_row() {
     let (codes, told): (BTreeSet<_>, BTreeSet<_>) = (codes.collect(), told.collect());
     assert!(codes.len() >= 20, "{codes:?}");
     assert_eq!(codes, told);
+}
+
+/// Every page of the repository, by its path from the top.
+fn pages() -> Vec<PathBuf> {
+    let (mut pages, mut folders) = (Vec::new(), vec![PathBuf::from("..")]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            if path.is_dir() && !name.starts_with('.') && !matches!(name, "target" | "node_modules") {
+                folders.push(path);
+            } else if name.ends_with(".md") {
+                pages.push(path.strip_prefix("..").unwrap().to_owned());
+            }
+        }
+    }
+    pages
+}
+
+/// The targets of the links of a page, without those to other sites.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    let targets = text.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0));
+    targets.filter(|target| !target.contains("://"))
+}
+
+/// The name by which GitHub links to a heading.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim().chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.collect::<String>().to_lowercase().replace(' ', "-")
+}
+
+#[test]
+fn every_link_leads_to_a_file_and_to_a_heading_of_it() {
+    let mut checked = 0;
+    for page in pages() {
+        let text = read(page.to_str().unwrap());
+        for link in links(&text) {
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
+            let place = Path::new("..").join(&target);
+            assert!(place.exists(), "{}: {link}", page.display());
+            if !heading.is_empty() {
+                let text = fs::read_to_string(place).unwrap();
+                let mut headings = text.lines().filter(|line| line.starts_with('#'));
+                let found = headings.any(|line| anchor(line.trim_start_matches('#')) == heading);
+                assert!(found, "{}: {link}", page.display());
+            }
+            checked += 1;
+        }
+    }
+    assert!(checked > 100, "{checked}");
+}
+
+#[test]
+fn the_index_has_every_page_of_the_documentation() {
+    let index = read("docs/README.md");
+    let linked: BTreeSet<_> = links(&index).map(|link| Path::new("docs").join(link)).collect();
+    let documentation = pages().into_iter().filter(|page| page.starts_with("docs"));
+    let missing: Vec<_> =
+        documentation.filter(|page| !page.ends_with("README.md") && !linked.contains(page)).collect();
+    assert_eq!(missing, Vec::<PathBuf>::new());
 }
