@@ -1,5 +1,4 @@
-//! A process may end as soon as its last client is dropped. SQLCipher frees its memory in an exit handler, under the
-//! hands of whoever is still at work: so nobody must be.
+//! A process may end as soon as its last client is dropped, and what was handed over before is on the disk.
 
 #![cfg(test)]
 

@@ -34,8 +34,8 @@ const MAX_PAGE: u32 = 500;
 /// That blocks for as long as the disk takes, and for some seconds if another process is stuck at work on the file: where
 /// a thread must not wait, [`suspend`](Self::suspend) first.
 ///
-/// Drop or suspend every client before the process ends (by `exit`, or by a return from `main`). SQLCipher frees its
-/// memory in an exit handler, and a client that is at work at that moment crashes. Nothing on disk is harmed by it.
+/// A process may end at any time, by `exit` or by a return from `main`, also with clients that are at work. What they have
+/// begun on the disk is finished first, for up to five seconds; after that their calls fail.
 ///
 /// Every method may be cancelled by dropping its future: what was begun is finished or undone as a whole.
 #[derive(Clone)]

@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::event::EventBus;
-use crate::store::{Footprint, Registered, Store};
+use crate::store::{self, Footprint, Registered, Store};
 use crate::transport::Transport;
 
 /// What a database turned out to hold.
@@ -49,6 +49,8 @@ impl Client {
 /// The opened database with everything around it, and whose it is.
 pub(crate) async fn open(config: Config, footprint: Footprint) -> Result<(Context, Option<Registered>)> {
     let Config { database, key, relay, trust, proxy, policy, clock } = config;
+    // Here, where nothing can cancel it: what was begun would go on on another thread, while the process may be ending.
+    store::prepare_for_exit()?;
     let transport = Transport::new(&relay, &trust, &proxy)?;
     let events = EventBus::new();
     let for_store = events.clone();

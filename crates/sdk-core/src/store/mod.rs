@@ -7,6 +7,7 @@
 mod account;
 mod contact;
 mod error;
+mod exit;
 mod flock;
 mod lock;
 mod message;
@@ -42,6 +43,7 @@ pub use message::Cursor;
 pub use thread::ThreadCursor;
 
 pub(crate) use contact::Device;
+pub(crate) use exit::prepare as prepare_for_exit;
 pub(crate) use message::{Arrived, NewIncoming};
 pub(crate) use outgoing::{Entry, NewOutgoing, Outgoing, OutgoingId, Parcel};
 pub(crate) use parked::{CiphertextId, EnvelopeName};
@@ -113,7 +115,7 @@ impl Open {
 }
 
 impl Drop for Open {
-    /// Nobody may still be at work when the process ends: SQLCipher frees its memory in an exit handler.
+    /// What was handed over is finished.
     fn drop(&mut self) {
         self.close();
     }
@@ -234,7 +236,7 @@ impl Shared {
             // Of two processes that make or migrate the file, one finds it done.
             let _held = lock.take()?;
             let mut connection = self.vault.connect(self.footprint)?;
-            schema::migrate(&mut connection)?;
+            connection.with(schema::migrate)?;
             connection
         };
         let writer = Writer::start(WriterState::new(connection, lock, claim, self.events.clone())?)?;

@@ -7,9 +7,10 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::TransactionBehavior;
 use tokio::sync::oneshot;
 
+use super::exit::Guarded;
 use super::vault::Vault;
 use super::{Open, Rows, SUSPENDED};
 use crate::error::{Error, Result};
@@ -32,7 +33,7 @@ struct Pool {
     /// Not empty only while there is a worker.
     waiting: VecDeque<Job>,
     workers: usize,
-    idle: Vec<Connection>,
+    idle: Vec<Guarded>,
     reading: usize,
     closed: bool,
 }
@@ -95,8 +96,10 @@ impl Readers {
             Some(connection) => connection,
             none => none.insert(vault.connect_reader()?),
         };
-        let snapshot = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
-        work(&Rows { connection: &snapshot })
+        connection.with(|connection| {
+            let snapshot = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
+            work(&Rows { connection: &snapshot })
+        })
     }
 
     /// Lets no new read begin (those that wait end with an error), waits for the running ones, then closes every connection. Blocking.
@@ -124,7 +127,7 @@ impl Readers {
 /// Somebody who reads; counted until dropped.
 struct Reading<'r> {
     readers: &'r Readers,
-    connection: Option<Connection>,
+    connection: Option<Guarded>,
 }
 
 impl Drop for Reading<'_> {

@@ -17,6 +17,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::Footprint;
+use super::exit::{self, AtWork, Guarded};
 use crate::config::DatabaseKey;
 use crate::error::{Error, Result, Storage};
 
@@ -55,7 +56,8 @@ impl Vault {
 
     /// A connection that may write; creates the file when it is missing. Under the lock, and with no other connection
     /// of this process: it looks into the file, and closing it then would drop their locks.
-    pub(super) fn connect(&self, footprint: Footprint) -> Result<Connection> {
+    pub(super) fn connect(&self, footprint: Footprint) -> Result<Guarded> {
+        let at_work = AtWork::begin()?;
         check_header(&self.path)?;
         let connection = self.unlock(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
         connection.pragma_update(None, "journal_mode", "wal")?;
@@ -72,18 +74,20 @@ impl Vault {
             }
         };
         connection.set_prepared_statement_cache_capacity(statements);
-        Ok(connection)
+        Ok(Guarded::new(connection, &at_work))
     }
 
     /// A connection that only reads.
-    pub(super) fn connect_reader(&self) -> Result<Connection> {
+    pub(super) fn connect_reader(&self) -> Result<Guarded> {
+        let at_work = AtWork::begin()?;
         let connection = self.unlock(OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         connection.pragma_update(None, "query_only", true)?;
         connection.set_prepared_statement_cache_capacity(32);
-        Ok(connection)
+        Ok(Guarded::new(connection, &at_work))
     }
 
     fn unlock(&self, flags: OpenFlags) -> Result<Connection> {
+        exit::prepare()?;
         let connection = Connection::open_with_flags(&self.path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         // SQLCipher would write to stderr when the key is wrong.
         connection.execute_batch("PRAGMA cipher_log = off;")?;
@@ -197,18 +201,22 @@ mod tests {
         let path = dir.path().join("a.db");
         fs::write(&path, EARLIER).unwrap();
         let vault = Vault::new(&path, DatabaseKey::new([7; 32])).unwrap();
-        let rows = |connection: &Connection| -> Vec<(i64, Vec<u8>)> {
-            let mut rows = connection.prepare("SELECT id, bytes FROM kept ORDER BY id").unwrap();
-            let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
-            rows.map(Result::unwrap).collect()
+        let rows = |connection: &mut Guarded| -> Vec<(i64, Vec<u8>)> {
+            let read = connection.with(|connection| {
+                let mut rows = connection.prepare("SELECT id, bytes FROM kept ORDER BY id")?;
+                let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+                Ok(rows.map(Result::unwrap).collect())
+            });
+            read.unwrap()
         };
         let mut expected = vec![(1, vec![1; 100]), (i64::MAX, vec![2; 9000])];
-        let connection = vault.connect(Footprint::Full).unwrap();
-        assert_eq!(rows(&connection), expected);
-        connection.execute("INSERT INTO kept VALUES (2, zeroblob(3))", []).unwrap();
+        let mut connection = vault.connect(Footprint::Full).unwrap();
+        assert_eq!(rows(&mut connection), expected);
+        let insert = "INSERT INTO kept VALUES (2, zeroblob(3))";
+        connection.with(|connection| Ok(connection.execute_batch(insert)?)).unwrap();
         drop(connection);
         expected.insert(1, (2, vec![0; 3]));
-        assert_eq!(rows(&vault.connect_reader().unwrap()), expected);
+        assert_eq!(rows(&mut vault.connect_reader().unwrap()), expected);
         // iOS must recognise it, and nobody else may read on.
         let file = fs::read(&path).unwrap();
         assert_eq!(file[..16], *MAGIC);

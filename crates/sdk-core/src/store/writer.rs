@@ -15,6 +15,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::exit::Guarded;
 use super::lock::{Claim, Lock};
 use super::{Rows, SUSPENDED, Tx, schema};
 use crate::error::{Error, Result, Storage};
@@ -121,16 +122,18 @@ where
 
 /// What the writer works with. Dropped in this order.
 pub(super) struct WriterState {
-    connection: Connection,
+    connection: Guarded,
     lock: Lock,
     _claim: Claim,
     others: OtherProcesses,
 }
 
 impl WriterState {
-    pub(super) fn new(connection: Connection, lock: Lock, claim: Claim, events: EventBus) -> Result<Self> {
-        let others = OtherProcesses { data_version: data_version(&connection)?, events };
-        others.events.begin_after(Rows { connection: &connection }.last_message()?);
+    pub(super) fn new(mut connection: Guarded, lock: Lock, claim: Claim, events: EventBus) -> Result<Self> {
+        let (data_version, last_message) = connection
+            .with(|connection| Ok((data_version(connection)?, Rows { connection }.last_message()?)))?;
+        events.begin_after(last_message);
+        let others = OtherProcesses { data_version, events };
         Ok(Self { connection, lock, _claim: claim, others })
     }
 
@@ -146,7 +149,9 @@ impl WriterState {
                     }
                 }
                 // What cannot be seen now is seen in the next transaction.
-                Err(RecvTimeoutError::Timeout) => drop(self.others.notice(&self.connection)),
+                Err(RecvTimeoutError::Timeout) => {
+                    drop(self.connection.with(|connection| self.others.notice(connection)))
+                }
                 Err(RecvTimeoutError::Disconnected) => return self.close(),
             }
         }
@@ -154,23 +159,26 @@ impl WriterState {
 
     fn commit_together(&mut self, group: &mut [Box<dyn Job>]) -> Result<()> {
         let _held = self.lock.take()?;
-        let connection = &self.connection;
-        connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        let noticed = self.others.notice(connection);
-        let done = noticed.and_then(|()| run_all(connection, group));
-        let done = done.and_then(|()| Ok(connection.prepare_cached("COMMIT")?.execute([]).map(drop)?));
-        if done.is_err() && !connection.is_autocommit() {
-            let _ = connection.execute_batch("ROLLBACK");
-        }
-        done
+        self.connection.with(|connection| {
+            connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+            let noticed = self.others.notice(connection);
+            let done = noticed.and_then(|()| run_all(connection, group));
+            let done = done.and_then(|()| Ok(connection.prepare_cached("COMMIT")?.execute([]).map(drop)?));
+            if done.is_err() && !connection.is_autocommit() {
+                let _ = connection.execute_batch("ROLLBACK");
+            }
+            done
+        })
     }
 
     /// What the log holds goes into the file, so that a suspended app leaves one file behind. If others are at work with
     /// it, it stays for the last of them.
-    fn close(self) {
+    fn close(mut self) {
         let held = self.lock.take();
-        let _ = self.connection.busy_timeout(Duration::ZERO);
-        let _ = self.connection.pragma_update(None, "wal_checkpoint", "truncate");
+        let _ = self.connection.with(|connection| {
+            connection.busy_timeout(Duration::ZERO)?;
+            Ok(connection.pragma_update(None, "wal_checkpoint", "truncate")?)
+        });
         drop(self.connection);
         drop(held);
     }

@@ -1,0 +1,151 @@
+//! The end of the process: nobody may be inside SQLCipher then.
+//!
+//! SQLCipher and OpenSSL free their memory in exit handlers, while other threads still run. So a handler of our own, which runs
+//! before theirs, lets what is at work finish and everything later fail (docs/adr/0019).
+
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
+use std::process;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use crate::error::{Error, Result};
+
+/// How long the process waits at its end for what is at work: many times as long as any transaction takes.
+const PATIENCE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_micros(100);
+
+const ENDED: Error = Error::Misuse("the process is ending");
+
+static ENDING: AtomicBool = AtomicBool::new(false);
+static AT_WORK: AtomicUsize = AtomicUsize::new(0);
+/// The process whose end is waited for; none where that could not be arranged.
+static PROCESS: OnceLock<Option<u32>> = OnceLock::new();
+
+thread_local! {
+    /// How many of those at work are this thread, one inside the other.
+    static OF_THIS_THREAD: Cell<usize> = const { Cell::new(0) };
+}
+
+/// A thread that may be inside SQLCipher, until dropped.
+#[must_use]
+pub(super) struct AtWork {
+    not_send: PhantomData<*const ()>,
+}
+
+impl AtWork {
+    /// # Errors
+    /// [`Error::Misuse`] once the process is ending. A thread that is at work already goes on.
+    pub(super) fn begin() -> Result<Self> {
+        // First counted, then asked: whoever ends the process does it the other way round.
+        AT_WORK.fetch_add(1, Ordering::SeqCst);
+        let depth = OF_THIS_THREAD.get();
+        OF_THIS_THREAD.set(depth.saturating_add(1));
+        let at_work = Self { not_send: PhantomData };
+        if depth == 0 && ENDING.load(Ordering::SeqCst) {
+            return Err(ENDED);
+        }
+        Ok(at_work)
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        OF_THIS_THREAD.set(OF_THIS_THREAD.get().saturating_sub(1));
+        AT_WORK.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Sees to it that the end of the process waits, from when this returns. The first call blocks for as long as SQLCipher needs to
+/// start, which is a millisecond or two; later ones do nothing.
+///
+/// # Errors
+/// [`Error::Bug`] when there is no room for the handler, or the process has ended.
+pub(crate) fn prepare() -> Result<()> {
+    let process = PROCESS.get_or_init(|| {
+        // Handlers run in the reverse order of their registration. SQLCipher registers its own when SQLite is used first,
+        // and draws random bytes then, so that OpenSSL does too.
+        drop(Connection::open_in_memory());
+        shutdown_hooks::add_shutdown_hook(at_exit).then(process::id)
+    });
+    process.map(drop).ok_or(Error::Bug("no handler for the end of the process"))
+}
+
+extern "C" fn at_exit() {
+    // A child that was forked has the counts of its parent, but not its threads.
+    if PROCESS.get() != Some(&Some(process::id())) {
+        return;
+    }
+    ENDING.store(true, Ordering::SeqCst);
+    // Who ends the process while at work cannot wait for itself.
+    let own = OF_THIS_THREAD.get();
+    let mut left = PATIENCE;
+    while AT_WORK.load(Ordering::SeqCst) > own && !left.is_zero() {
+        thread::sleep(PAUSE);
+        left = left.saturating_sub(PAUSE);
+    }
+}
+
+/// A connection that is used, and closed, only while the process is not ending.
+pub(super) struct Guarded {
+    /// None only while being dropped.
+    connection: Option<Connection>,
+}
+
+impl Guarded {
+    /// Takes over a connection of a thread that is at work.
+    pub(super) const fn new(connection: Connection, _at_work: &AtWork) -> Self {
+        Self { connection: Some(connection) }
+    }
+
+    /// # Errors
+    /// What `work` returns; [`Error::Misuse`] once the process is ending.
+    pub(super) fn with<T>(&mut self, work: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
+        let _at_work = AtWork::begin()?;
+        work(self.connection.as_mut().ok_or(Error::Bug("a connection that is gone"))?)
+    }
+
+    #[cfg(test)]
+    pub(super) fn unguarded(mut self) -> Connection {
+        self.connection.take().unwrap()
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        let Some(connection) = self.connection.take() else { return };
+        match AtWork::begin() {
+            Ok(_at_work) => drop(connection),
+            // The operating system closes the file.
+            Err(_) => {
+                let _left_open = ManuallyDrop::new(connection);
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Guarded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Guarded")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_one_thread_does_inside_its_own_work_counts_as_that_thread() {
+        let outer = AtWork::begin().unwrap();
+        let inner = AtWork::begin().unwrap();
+        assert_eq!(OF_THIS_THREAD.get(), 2);
+        thread::spawn(|| assert_eq!(OF_THIS_THREAD.get(), 0)).join().unwrap();
+        drop((inner, outer));
+        assert_eq!(OF_THIS_THREAD.get(), 0);
+    }
+}
