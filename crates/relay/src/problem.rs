@@ -90,6 +90,9 @@ pub enum Problem {
     /// A member has not accepted the thread, and it has brought them as much as it may until then.
     #[error("not accepted")]
     NotAccepted,
+    /// A send of the same thread was refused on this connection, and none since has resumed it.
+    #[error("lane stopped")]
+    LaneStopped,
     /// The same `client_msg_id` with another body.
     #[error("message id reused")]
     MsgIdReuse,
@@ -148,6 +151,7 @@ impl Problem {
             Self::MismatchedDevices(_) => (StatusCode::CONFLICT, reason::MISMATCHED_DEVICES),
             Self::StaleDevices(_) => (StatusCode::GONE, reason::STALE_DEVICES),
             Self::RecipientDeleted => (StatusCode::GONE, reason::RECIPIENT_DELETED),
+            Self::LaneStopped => (StatusCode::CONFLICT, reason::LANE_STOPPED),
             Self::NotAccepted => (StatusCode::CONFLICT, reason::NOT_ACCEPTED),
             Self::MsgIdReuse => (StatusCode::CONFLICT, reason::MSG_ID_REUSE),
             Self::Draining => (StatusCode::SERVICE_UNAVAILABLE, reason::DRAINING),

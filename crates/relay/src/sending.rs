@@ -14,7 +14,7 @@ use crate::fault::{self, Station};
 use crate::limits::Wait;
 use crate::problem::Problem;
 use crate::state::State;
-use crate::store::{Append, Appended, Copy, Stored};
+use crate::store::{Append, Appended, BodyHash, Copy, Stored, Turn};
 
 /// A send that is in the store, and who waits for it.
 #[derive(Debug)]
@@ -50,11 +50,13 @@ pub(crate) fn charge(state: &State, sender: Address, send: &Send) -> Result<Wait
     Ok(wait.max(state.limiter.send(sender, send.encoded_len(), now)?))
 }
 
-/// Hands a send that was charged to the store *now*, so that sends called one after another are appended in that order.
+/// Hands a send that was charged to the store *now*, so that sends called one after another are appended in that order. One with a
+/// turn is refused if one before it was; when it is refused itself, its turn is over.
 pub(crate) fn submit(
     state: &State,
     sender: Address,
     send: &Send,
+    turn: Option<Turn>,
     _charged: Wait,
 ) -> Result<Sending, Problem> {
     let append = parse(sender, send, state.clock.unix_ms())?;
@@ -62,7 +64,10 @@ pub(crate) fn submit(
     let (id, thread, epoch) = (append.client_msg_id, append.thread, state.store.epoch());
     let recipients = append.copies.iter().map(|copy| copy.to).collect();
     let metrics = std::sync::Arc::clone(&state.metrics);
-    let appended = state.store.append(append);
+    let appended = match turn {
+        Some(turn) => state.store.append_in_turn(append, turn),
+        None => state.store.append(append),
+    };
     Ok(Box::pin(async move {
         let appended = appended.await?;
         fault::at(Station::SendAfterCommit);
@@ -87,6 +92,7 @@ pub(crate) fn submit(
             Appended::MismatchedDevices(devices) => Err(Problem::MismatchedDevices(devices)),
             Appended::StaleDevices(devices) => Err(Problem::StaleDevices(devices)),
             Appended::RecipientDeleted => Err(Problem::RecipientDeleted),
+            Appended::LaneStopped => Err(Problem::LaneStopped),
             Appended::NotAccepted => Err(Problem::NotAccepted),
             Appended::TooOld => Err(Problem::TooOld),
             Appended::ClockSkew => Err(Problem::ClockSkew),
@@ -104,10 +110,20 @@ fn parse(sender: Address, send: &Send, now_ms: u64) -> Result<Append, Problem> {
         client_msg_id,
         thread: ThreadId::from_slice(&send.thread_id)?,
         roster_version: send.roster_version,
-        body_hash: Sha256::digest(send.encode_to_vec()).into(),
+        body_hash: body_hash(send),
         copies: send.copies.iter().map(|copy| parse_copy(copy, now_ms)).collect::<Result<_, _>>()?,
         now_ms,
     })
+}
+
+/// What tells a repetition: all but whether it resumes its lane.
+fn body_hash(send: &Send) -> BodyHash {
+    let encoded = if send.resume {
+        Send { resume: false, ..send.clone() }.encode_to_vec()
+    } else {
+        send.encode_to_vec()
+    };
+    Sha256::digest(encoded).into()
 }
 
 fn parse_copy(copy: &DeviceCopy, now_ms: u64) -> Result<Copy, Problem> {

@@ -18,6 +18,8 @@ pub const MAX_ACK_KEYS: usize = 512;
 pub const MAX_UPLOAD_KEYS: usize = 100;
 /// Most one-time keys of each kind that the relay holds for one device.
 pub const MAX_ONE_TIME_KEYS: u32 = 200;
+/// Most lanes of one connection that are stopped at the same time.
+pub const MAX_STOPPED_LANES: usize = 1_024;
 /// Most threads in one `Sync`.
 pub const MAX_CURSORS: usize = 64;
 /// Largest registration id; the smallest is 1.

@@ -22,6 +22,8 @@ pub const EXISTING_THREAD: &str = "existing_thread";
 pub const STALE_ROSTER: &str = "stale_roster";
 /// A member has not accepted the thread, and it has brought them as much as it may until they do.
 pub const NOT_ACCEPTED: &str = "not_accepted";
+/// A send of the same thread was refused on this connection, and none since has said `resume`.
+pub const LANE_STOPPED: &str = "lane_stopped";
 /// The copies do not name exactly the live devices.
 pub const MISMATCHED_DEVICES: &str = "mismatched_devices";
 /// A copy was made for an older registration of a device.

@@ -61,6 +61,7 @@ impl Pair {
                     ..Envelope::default()
                 }),
             }],
+            resume: false,
         }
     }
 }

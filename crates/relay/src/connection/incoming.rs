@@ -73,14 +73,17 @@ impl Connection<'_> {
     fn on_send(&mut self, id: u64, send: &Send) -> Result<(), Closing> {
         let began = self.state.clock.monotonic();
         let (state, sender) = (self.state, self.access.address);
+        // What names no thread is refused for that.
+        let lane = ThreadId::from_slice(&send.thread_id).ok();
+        let turn = lane.map(|lane| self.order.turn(lane, send.resume));
         let charged = self.pay(|| sending::charge(state, sender, send))?;
-        let sending = charged.and_then(|charged| sending::submit(state, sender, send, charged));
+        let sending = charged.and_then(|charged| sending::submit(state, sender, send, turn, charged));
         self.replies.push_back(Box::pin(async move {
             let outcome = match sending {
                 Ok(sending) => sending.await,
                 Err(problem) => Err(problem),
             };
-            Reply::Sent { id, began, outcome }
+            Reply::Sent { id, lane, began, outcome }
         }));
         Ok(())
     }

@@ -34,6 +34,7 @@ use self::pages::take_page;
 use self::state::{Closing, Connection, Reply, Unsent};
 use crate::bus::{Nudge, Nudged};
 use crate::state::State;
+use crate::store::Order;
 
 /// Most answers that one connection may wait for before the relay stops reading from it.
 const MAX_PENDING: usize = 64;
@@ -76,6 +77,7 @@ impl<'a> Connection<'a> {
             feed: Feed::start(greeted.mailbox),
             gaps: Gaps::default(),
             told: greeted.mailbox.trimmed,
+            order: Order::default(),
             replies: FuturesOrdered::new(),
             page: None,
             limits: greeted.limits,

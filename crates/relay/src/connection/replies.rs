@@ -12,15 +12,16 @@ use crate::fault::{self, Station};
 use crate::keys::are_low;
 use crate::problem::Problem;
 use crate::sending::Sent;
-use crate::store::Noted;
+use crate::store::{Noted, TooManyStopped};
 use crate::tokens::Access;
 
 impl Connection<'_> {
     pub(super) fn on_reply(&mut self, reply: Reply) -> Result<(), Closing> {
         match reply {
-            Reply::Sent { id, began, outcome } => {
+            Reply::Sent { id, lane, began, outcome } => {
                 self.answer_send(id, began, outcome);
-                Ok(())
+                let answered = lane.map_or(Ok(()), |lane| self.order.answered(lane));
+                answered.map_err(|TooManyStopped| Closing::Because(close::FLOODING))
             }
             Reply::Acknowledged { id, keys, outcome: Ok(removed) } => {
                 fault::at(Station::AckAfterCommit);

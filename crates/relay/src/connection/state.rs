@@ -19,7 +19,7 @@ use crate::limits::ConnectionLimits;
 use crate::problem::Problem;
 use crate::sending::Sent;
 use crate::state::State;
-use crate::store::{Answer, FamilyId, InboxKey, Noted, Page, StoreError};
+use crate::store::{Answer, FamilyId, InboxKey, Noted, Order, Page, StoreError};
 use crate::tokens::Access;
 
 /// Why a connection is over.
@@ -44,6 +44,8 @@ pub(super) struct Connection<'a> {
     pub(super) gaps: Gaps,
     /// How many trimmed rows it was told of.
     pub(super) told: u64,
+    /// In which lanes a send was refused.
+    pub(super) order: Order,
     pub(super) replies: FuturesOrdered<BoxFuture<'static, Reply>>,
     pub(super) page: Option<Reading>,
     pub(super) limits: ConnectionLimits,
@@ -58,6 +60,8 @@ pub(super) struct Connection<'a> {
 pub(super) enum Reply {
     Sent {
         id: u64,
+        /// The thread, if the send named one.
+        lane: Option<ThreadId>,
         began: Duration,
         outcome: Result<Sent, Problem>,
     },

@@ -29,7 +29,7 @@ pub(super) async fn send(
     }
     let charged = sending::charge(&state, access.address, &send)?;
     charged.over().await;
-    let sent = sending::submit(&state, access.address, &send, charged)?.await?;
+    let sent = sending::submit(&state, access.address, &send, None, charged)?.await?;
     sent.wake(&state);
     state.metrics.send_ack.http.observe(state.clock.monotonic().saturating_sub(began));
     let status = if sent.ack.status() == Status::Duplicate { StatusCode::OK } else { StatusCode::CREATED };

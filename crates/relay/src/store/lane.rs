@@ -6,12 +6,15 @@ use sealpost_wire::id::{ClientMsgId, ThreadId};
 use sealpost_wire::{DeviceMismatch, Envelope};
 
 use super::answer::Answer;
+use super::order::Turn;
 use crate::address::Address;
 
 /// The order of the messages of each thread.
 pub trait Lanes {
     /// Stores a message for all its devices and gives it the next `server_seq`, or says why not.
     fn append(&self, append: Append) -> Answer<Appended>;
+    /// As [`Lanes::append`], for one of the sends of a connection: in their order, it is refused when its lane is stopped.
+    fn append_in_turn(&self, append: Append, turn: Turn) -> Answer<Appended>;
 }
 
 /// SHA-256 of the encoded `Send`.
@@ -90,6 +93,8 @@ pub enum Appended {
     RecipientDeleted,
     /// A member has not accepted the thread, and it has brought them as much as it may until then.
     NotAccepted,
+    /// One before it on the same connection was refused, and it does not resume the lane.
+    LaneStopped,
     /// The name is older than names are remembered, and is not known: whether it was stored once, nobody knows.
     TooOld,
     /// The name is of a time that has not come yet, and is not known: it was not stored.

@@ -8,7 +8,7 @@ use sealpost_relay::limits::{Name, Rate};
 use sealpost_wire::frame::Body;
 use sealpost_wire::id::ClientMsgId;
 use sealpost_wire::send_ack::Status;
-use sealpost_wire::{InboxPage, SendAck, reason};
+use sealpost_wire::{InboxPage, Send, SendAck, reason};
 
 use crate::common::socket::Socket;
 use crate::common::{START_MS, World};
@@ -51,7 +51,7 @@ async fn sequence_numbers_have_no_gap_whoever_sends() {
         let here: Vec<_> = (0..10).map(|_| world.message(thread, &bob, b"a")).collect();
         let there: Vec<_> = (0..10).map(|_| world.message(thread, &alice, b"b")).collect();
         // In between, sends that are refused must not use up a number.
-        let stale = sealpost_wire::Send { roster_version: 9, ..world.message(thread, &bob, b"c") };
+        let stale = Send { roster_version: 9, ..world.message(thread, &bob, b"c") };
         let here = here.iter().chain([&stale]).map(|send| world.send(&alice, send));
         let there = there.iter().map(|send| world.send(&bob, send));
         let (here, there) = tokio::join!(join_all(here), join_all(there));
@@ -64,6 +64,67 @@ async fn sequence_numbers_have_no_gap_whoever_sends() {
     assert_eq!(seqs, (1..=200).collect::<Vec<_>>());
     assert!(places.is_sorted_by(|(_, a), (_, b)| a < b), "the clock of a thread grows with its numbers");
     world.relay.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_refusal_the_later_sends_of_the_thread_wait_for_one_that_resumes_it() {
+    let world = World::start().await;
+    let (alice, bob, thread) = world.pair().await;
+    let cleo = world.register().await;
+    let other = world.thread(&alice, &cleo).await;
+    let message = || world.message(thread, &bob, b"sealed");
+    let (first, second, third) = (message(), message(), message());
+    let stale = Send { roster_version: 9, ..second.clone() };
+    let resuming = |send: &Send| Send { resume: true, ..send.clone() };
+    let mut alices = Socket::connect(&world, &alice).await;
+    // All of them are in flight at the same time.
+    let sends = [
+        first.clone(),
+        stale.clone(),
+        third.clone(),
+        world.message(other, &cleo, b"sealed"),
+        first.clone(),
+        resuming(&stale),
+        third.clone(),
+        resuming(&second),
+        third.clone(),
+        resuming(&third),
+        first.clone(),
+    ];
+    for send in sends {
+        alices.send(Body::Send(send)).await;
+    }
+    let mut answers = Vec::new();
+    for _ in 0..11 {
+        answers.push(match alices.frame().await {
+            (_, Body::SendAck(ack)) => (ack.server_seq, ack.status().as_str_name().to_owned()),
+            (_, Body::Error(error)) => (0, error.reason),
+            (_, other) => panic!("{other:?}"),
+        });
+    }
+    let expected = [
+        (1, "STORED"),
+        (0, reason::STALE_ROSTER),
+        (0, reason::LANE_STOPPED),
+        (1, "STORED"),
+        (0, reason::LANE_STOPPED),
+        (0, reason::STALE_ROSTER),
+        (0, reason::LANE_STOPPED),
+        (2, "STORED"),
+        (3, "STORED"),
+        // Whether it resumes is no part of the message.
+        (3, "DUPLICATE"),
+        (1, "DUPLICATE"),
+    ];
+    assert_eq!(answers, expected.map(|(seq, what)| (seq, what.to_owned())));
+    // Another connection knows nothing of it, nor does HTTP.
+    alices.send(Body::Send(Send { roster_version: 9, ..message() })).await;
+    let (_, Body::Error(_)) = alices.frame().await else { panic!() };
+    assert_eq!(world.send(&alice, &message()).await.status, 201);
+    let mut again = Socket::connect(&world, &alice).await;
+    let Body::SendAck(ack) = again.ask(Body::Send(message())).await else { panic!() };
+    assert_eq!(ack.server_seq, 5);
+    world.end(alices).await;
 }
 
 #[tokio::test]
@@ -81,7 +142,7 @@ async fn the_clock_of_a_thread_grows_when_the_wall_clock_steps_back() {
 async fn a_message_id_is_good_for_seven_days_and_an_hour_ahead() {
     let world = World::start().await;
     let (alice, bob, thread) = world.pair().await;
-    let at = |ms: u64| sealpost_wire::Send {
+    let at = |ms: u64| Send {
         client_msg_id: ClientMsgId::new(ms, &[1; 10]).to_wire(),
         ..world.message(thread, &bob, b"sealed")
     };

@@ -129,6 +129,7 @@ impl Process {
             thread_id: thread.thread_id,
             roster_version: 1,
             copies: vec![crate::common::copy(bob.user, 77, CANARY)],
+            resume: false,
         };
         (alice, bob, format!("/v1/threads/{id}/messages"), send)
     }

@@ -86,6 +86,10 @@ pub(super) fn judge(ctx: &Context, entry: &Sealed, answer: transport::Result<wir
                 }
             }
         }
+        // It is the turn of one before it.
+        Err(transport::Error::Refused(refusal)) if refusal.reason == reason::LANE_STOPPED => {
+            later(backoff_ms(&ctx.env, entry.attempts.saturating_add(1)))
+        }
         Err(transport::Error::Refused(refusal)) => judge_refusal(*refusal),
         Err(transport::Error::Offline(Offline::Busy(wait))) => {
             later(asked_ms(wait).saturating_add(backoff_ms(&ctx.env, entry.attempts.saturating_add(1))))

@@ -66,6 +66,7 @@ pub(super) fn seal(
         thread_id: thread.id.to_wire(),
         roster_version: thread.roster_version,
         copies,
+        resume: false,
     };
     if send.encoded_len() > MAX_SEND {
         return Ok(Sealing::TooLarge);

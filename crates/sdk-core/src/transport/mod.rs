@@ -152,7 +152,10 @@ impl Transport {
 
     /// Submits a parcel; the same one may be submitted again until it is answered.
     pub(crate) async fn submit(&self, parcel: &Durable<Parcel>) -> Result<wire::SendAck> {
-        let send = wire::decode(parcel.get().bytes.clone()).map_err(|_| Offline::NotARelay)?;
+        let mut send: wire::Send =
+            wire::decode(parcel.get().bytes.clone()).map_err(|_| Offline::NotARelay)?;
+        // Whatever was refused before is known: this one is the next of its lane.
+        send.resume = true;
         let socket = self.live.borrow().clone().ok_or(Offline::Unreachable)?;
         match socket.request(Body::Send(send)).await? {
             Body::SendAck(ack) if ack.server_seq.max(ack.epoch) <= MAX_COUNT => Ok(ack),

@@ -46,7 +46,7 @@ use self::writer::Writer;
 use super::{
     Accounts, Answer, Append, Appended, Arrival, Created, FamilyId, Health, InboxKey, KeysRefused, Lanes,
     MailboxState, Mailboxes, NewAccount, NewThread, Page, PageLimit, PreKeys, Revocations, Rotated, Rotation,
-    Swept, Take, Taken, ThreadRow, Threads, Tokens, Upkeep,
+    Swept, Take, Taken, ThreadRow, Threads, Tokens, Turn, Upkeep,
 };
 use crate::address::Address;
 use crate::clock::Clock;
@@ -130,6 +130,32 @@ impl SqliteStore {
 }
 
 impl SqliteStore {
+    fn append_at(&self, append: Append, turn: Option<Turn>) -> Answer<Appended> {
+        let arrivals = Arc::clone(&self.arrivals);
+        let (limiter, clock) = (Arc::clone(&self.limiter), Arc::clone(&self.clock));
+        let (sender, place) = (append.sender.user, turn.as_ref().map(Turn::place));
+        let work = move |tx: &Connection, deferred: &mut Deferred| {
+            let mut inbound = Vec::new();
+            let appended = match &place {
+                Some(place) if place.is_stopped() => Appended::LaneStopped,
+                _ => append::append(tx, deferred, &arrivals, &append, &mut inbound)?,
+            };
+            if let Some(place) = &place {
+                place.ran(!matches!(appended, Appended::Stored(_) | Appended::Duplicate(_)));
+            }
+            Ok((appended, inbound))
+        };
+        // The turn of a send that does not become durable is dropped with this, which stops its lane before the next one runs.
+        let then = move |(appended, inbound): (_, Vec<_>)| {
+            if let Some(turn) = turn {
+                turn.over();
+            }
+            limiter.delivered(sender, &inbound, clock.monotonic());
+            appended
+        };
+        self.writer.write_deferring(Payer::User(sender), Need::Grows, work, then)
+    }
+
     /// How many rows are deleted at a time. On a full disk few: what is deleted goes through the log.
     fn part(&self, usual: usize) -> usize {
         if self.writer.health() == Health::Full { usual.min(FEW) } else { usual }
@@ -261,18 +287,11 @@ impl Threads for SqliteStore {
 
 impl Lanes for SqliteStore {
     fn append(&self, append: Append) -> Answer<Appended> {
-        let arrivals = Arc::clone(&self.arrivals);
-        let (limiter, clock) = (Arc::clone(&self.limiter), Arc::clone(&self.clock));
-        let sender = append.sender.user;
-        let work = move |tx: &Connection, deferred: &mut Deferred| {
-            let mut inbound = Vec::new();
-            let appended = append::append(tx, deferred, &arrivals, &append, &mut inbound)?;
-            Ok((appended, inbound))
-        };
-        self.writer.write_deferring(Payer::User(sender), Need::Grows, work, move |(appended, inbound)| {
-            limiter.delivered(sender, &inbound, clock.monotonic());
-            appended
-        })
+        self.append_at(append, None)
+    }
+
+    fn append_in_turn(&self, append: Append, turn: Turn) -> Answer<Appended> {
+        self.append_at(append, Some(turn))
     }
 }
 

@@ -211,6 +211,7 @@ impl World {
             thread_id: thread.to_wire(),
             roster_version: 1,
             copies: vec![copy(to.user, 77, text)],
+            resume: false,
         }
     }
 

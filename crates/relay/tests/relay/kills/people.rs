@@ -213,6 +213,8 @@ impl Person {
             thread_id: self.world.threads[thread].to_wire(),
             roster_version: 1,
             copies: vec![copy],
+            // One that is refused says nothing about the next.
+            resume: true,
         }
     }
 

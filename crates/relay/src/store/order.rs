@@ -1,0 +1,255 @@
+//! The order of a connection's sends. After one was refused, the later ones of its lane are refused too, until one resumes it: a
+//! client may have many sends in flight, and none of a thread overtakes another.
+//!
+//! Sends are handed to the store as they are read. What becomes of one is known when the writer has run it, so it is the writer that
+//! asks here, in the order of the sends. It may run one twice, when its group is undone. So what is kept is what became of each send that is
+//! not answered yet, and whether a lane is stopped follows from that.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use sealpost_wire::id::ThreadId;
+use sealpost_wire::limits::MAX_STOPPED_LANES;
+
+/// The sends of one connection.
+#[derive(Debug, Default)]
+pub struct Order(Arc<Mutex<Lanes>>);
+
+#[derive(Debug, Default)]
+struct Lanes {
+    /// Those with a send that is not answered, and those that are stopped.
+    lanes: HashMap<ThreadId, Lane>,
+    stopped: usize,
+}
+
+#[derive(Debug, Default)]
+struct Lane {
+    /// Whether it is stopped after all that was answered.
+    stopped: bool,
+    /// The number of the oldest send that is not answered.
+    first: u64,
+    unanswered: VecDeque<Outcome>,
+}
+
+/// What became of a send, as far as it is known.
+#[derive(Debug, Clone, Copy)]
+struct Outcome {
+    resumes: bool,
+    refused: bool,
+}
+
+impl Outcome {
+    /// Whether the lane is stopped after it.
+    const fn stops(self, stopped: bool) -> bool {
+        self.refused || (stopped && !self.resumes)
+    }
+}
+
+/// More lanes of a connection are stopped than a client has any use for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooManyStopped;
+
+impl Order {
+    /// The next send, of this lane. Its turn is over, and the lane stopped, when that is dropped before the send is durable.
+    pub fn turn(&self, lane: ThreadId, resumes: bool) -> Turn {
+        let mut lanes = lock(&self.0);
+        let of_lane = lanes.lanes.entry(lane).or_default();
+        let number = of_lane.next();
+        of_lane.unanswered.push_back(Outcome { resumes, refused: false });
+        drop(lanes);
+        Turn { place: Place { lanes: Arc::clone(&self.0), lane, number }, durable: false }
+    }
+
+    /// The oldest send of this lane was answered.
+    ///
+    /// # Errors
+    /// [`TooManyStopped`]: no more of them can be remembered.
+    pub fn answered(&self, lane: ThreadId) -> Result<(), TooManyStopped> {
+        let lanes = &mut *lock(&self.0);
+        let Some(of_lane) = lanes.lanes.get_mut(&lane) else { return Ok(()) };
+        let Some(outcome) = of_lane.unanswered.pop_front() else { return Ok(()) };
+        of_lane.first = of_lane.first.saturating_add(1);
+        let before = of_lane.stopped;
+        of_lane.stopped = outcome.stops(before);
+        match (before, of_lane.stopped) {
+            (false, true) => lanes.stopped = lanes.stopped.saturating_add(1),
+            (true, false) => lanes.stopped = lanes.stopped.saturating_sub(1),
+            _ => {}
+        }
+        if !of_lane.stopped && of_lane.unanswered.is_empty() {
+            lanes.lanes.remove(&lane);
+            if lanes.lanes.is_empty() {
+                lanes.lanes.shrink_to_fit();
+            }
+        }
+        if lanes.stopped > MAX_STOPPED_LANES { Err(TooManyStopped) } else { Ok(()) }
+    }
+}
+
+impl Lane {
+    fn next(&self) -> u64 {
+        self.first.saturating_add(u64::try_from(self.unanswered.len()).unwrap_or(u64::MAX))
+    }
+
+    fn outcome(&mut self, number: u64) -> Option<&mut Outcome> {
+        self.unanswered.get_mut(usize::try_from(number.checked_sub(self.first)?).ok()?)
+    }
+}
+
+/// A send that has its place in the order, until it is durable.
+#[derive(Debug)]
+pub struct Turn {
+    place: Place,
+    durable: bool,
+}
+
+impl Turn {
+    /// Where it stands, for whoever runs it.
+    pub fn place(&self) -> Place {
+        self.place.clone()
+    }
+
+    /// The send is durable, or it was refused: its answer is known.
+    pub fn over(mut self) {
+        self.durable = true;
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if !self.durable {
+            self.place.ran(true);
+        }
+    }
+}
+
+/// Where a send stands among those of its connection.
+#[derive(Debug, Clone)]
+pub struct Place {
+    lanes: Arc<Mutex<Lanes>>,
+    lane: ThreadId,
+    number: u64,
+}
+
+impl Place {
+    /// Whether one before it was refused, and none since has resumed the lane.
+    pub fn is_stopped(&self) -> bool {
+        let lanes = lock(&self.lanes);
+        let Some(lane) = lanes.lanes.get(&self.lane) else { return false };
+        let before = usize::try_from(self.number.saturating_sub(lane.first)).unwrap_or(usize::MAX);
+        let stopped =
+            lane.unanswered.iter().take(before).fold(lane.stopped, |stopped, one| one.stops(stopped));
+        stopped && !lane.unanswered.get(before).is_some_and(|this| this.resumes)
+    }
+
+    /// It was run, perhaps not for the last time.
+    pub fn ran(&self, refused: bool) {
+        let mut lanes = lock(&self.lanes);
+        let outcome = lanes.lanes.get_mut(&self.lane).and_then(|lane| lane.outcome(self.number));
+        if let Some(outcome) = outcome {
+            outcome.refused = refused;
+        }
+    }
+}
+
+fn lock(lanes: &Mutex<Lanes>) -> MutexGuard<'_, Lanes> {
+    lanes.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LANE: ThreadId = ThreadId::from_bytes([1; 16]);
+
+    /// Runs a send whose own fate is known; whether it was stored.
+    fn run(place: &Place, fails: bool) -> bool {
+        let refused = place.is_stopped() || fails;
+        place.ran(refused);
+        !refused
+    }
+
+    fn send(order: &Order, lane: ThreadId, resumes: bool, fails: bool) -> bool {
+        let turn = order.turn(lane, resumes);
+        let stored = run(&turn.place(), fails);
+        turn.over();
+        order.answered(lane).unwrap();
+        stored
+    }
+
+    #[test]
+    fn a_refused_send_stops_its_lane_until_one_resumes_it() {
+        let order = Order::default();
+        let other = ThreadId::from_bytes([2; 16]);
+        assert!(send(&order, LANE, false, false));
+        assert!(!send(&order, LANE, false, true));
+        assert!(!send(&order, LANE, false, false), "stopped");
+        assert!(send(&order, other, false, false), "another lane");
+        assert!(!send(&order, LANE, true, true), "it resumes, and is refused itself");
+        assert!(!send(&order, LANE, false, false), "stopped again");
+        assert!(send(&order, LANE, true, false));
+        assert!(send(&order, LANE, false, false));
+        assert_eq!(lock(&order.0).lanes.len(), 0, "nothing is remembered of lanes that go on");
+    }
+
+    #[test]
+    fn a_send_that_the_store_loses_stops_its_lane() {
+        let order = Order::default();
+        let (lost, next) = (order.turn(LANE, false), order.turn(LANE, false));
+        assert!(run(&lost.place(), false), "run, and never committed");
+        drop(lost);
+        assert!(!run(&next.place(), false));
+    }
+
+    #[test]
+    fn a_connection_cannot_stop_lanes_without_end() {
+        let order = Order::default();
+        let lane = |n: usize| {
+            let mut id = [0; 16];
+            id[..8].copy_from_slice(&n.to_be_bytes());
+            ThreadId::from_bytes(id)
+        };
+        for n in 0..=MAX_STOPPED_LANES {
+            let turn = order.turn(lane(n), false);
+            drop(turn);
+            let expected = if n < MAX_STOPPED_LANES { Ok(()) } else { Err(TooManyStopped) };
+            assert_eq!(order.answered(lane(n)), expected);
+        }
+    }
+
+    /// A send: of which of two lanes, whether it resumes it, and whether it fails in the first and in the second run of its group.
+    type Event = (bool, bool, bool, bool);
+
+    proptest! {
+        /// Sends in groups, of which each may be undone and run once more, and answers that lag behind: a lane has what it would
+        /// have if each send were run once, and answered before the next.
+        #[test]
+        fn what_runs_again_is_judged_as_if_it_ran_once(
+            groups in prop::collection::vec(
+                (prop::collection::vec(any::<Event>(), 1..6), any::<bool>(), 0..8_usize), 1..12)
+        ) {
+            let (order, plain) = (Order::default(), Order::default());
+            let mut unanswered = VecDeque::new();
+            for (sends, undone, answers) in groups {
+                let lane = |other: bool| ThreadId::from_bytes([u8::from(other); 16]);
+                let turns: Vec<_> = sends.iter().map(|(other, resumes, ..)| order.turn(lane(*other), *resumes)).collect();
+                if undone {
+                    for (turn, (.., fails, _)) in turns.iter().zip(&sends) {
+                        run(&turn.place(), *fails);
+                    }
+                }
+                for (turn, (other, resumes, _, fails)) in turns.into_iter().zip(sends) {
+                    let stored = run(&turn.place(), fails);
+                    turn.over();
+                    prop_assert_eq!(stored, send(&plain, lane(other), resumes, fails));
+                    unanswered.push_back(lane(other));
+                }
+                for lane in unanswered.drain(..answers.min(unanswered.len())) {
+                    order.answered(lane).unwrap();
+                }
+            }
+        }
+    }
+}
