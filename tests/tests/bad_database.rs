@@ -8,7 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use sealpost_core::{Client, Config, DatabaseKey, Delivery, Direction, Error, Opened, Storage, Thread};
+use sealpost_core::{
+    Client, Config, DatabaseKey, Delivery, Direction, Error, Event, FailedPart, Failure, Lagged, Opened,
+    Part, Storage, Thread,
+};
 use sealpost_e2e::open_database;
 use sealpost_testkit::{Party, PartyDisk, World, texts};
 
@@ -236,13 +239,59 @@ fn a_full_disk_loses_nothing_and_heals() {
         // Reading goes on, and what others say is not acknowledged, so not lost.
         assert_eq!(texts(&hers).await.len(), said.len());
         his.send_text("are you there?").await.unwrap();
+        let full = |part| FailedPart { part, failure: Failure::Storage(Storage::Full) };
+        failing_when(&ada, |failing| failing.contains(&full(Part::Receiving))).await;
         fs::remove_file(&ballast).unwrap();
         say(&hers, "after", &mut said).await.unwrap();
         ben.texts_when(&his, said.len() + 1).await;
         let all = ada.texts_when(&hers, said.len() + 1).await;
         let ours: Vec<_> = all.into_iter().filter(|text| text != "are you there?").collect();
         assert_eq!(ours, said);
+        failing_when(&ada, <[_]>::is_empty).await;
     });
+}
+
+/// Waits until what the client says about its parts is as wanted.
+async fn failing_when(party: &Party, wanted: impl Fn(&[FailedPart]) -> bool) {
+    let mut events = party.client.events();
+    while !wanted(&party.client.failing()) {
+        match events.next().await {
+            Some(Ok(_) | Err(Lagged(_))) => {}
+            None => panic!("the client is gone"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_that_cannot_do_its_work_is_told_and_so_is_its_recovery() {
+    let world = World::start().await;
+    let disk = written(&world).await;
+    let rename = |from: &str, to: &str| {
+        let database = open_database(disk.database(), &disk.key());
+        database.execute_batch(&format!("ALTER TABLE {from} RENAME TO {to}")).unwrap();
+    };
+    rename("search", "search_elsewhere");
+    let ada = disk.clone().open().await;
+    let mut events = ada.client.events();
+    // A new message is to be indexed.
+    only_thread(&ada).await.send_text("not to be found").await.unwrap();
+    failing_when(&ada, |failing| !failing.is_empty()).await;
+    let failing = ada.client.failing();
+    assert_eq!(failing, [FailedPart { part: Part::Search, failure: Failure::Storage(Storage::Io) }]);
+    assert_eq!(ada.client.subscribe().snapshot().await.unwrap().failing, failing);
+    ada.client.suspend().await.unwrap();
+    rename("search_elsewhere", "search");
+    ada.client.resume().await.unwrap();
+    failing_when(&ada, <[_]>::is_empty).await;
+    let mut told = Vec::new();
+    while told.len() < 2 {
+        match events.next().await.unwrap().unwrap() {
+            Event::PartFailed(failed) => told.push(Ok(failed)),
+            Event::PartRecovered(part) => told.push(Err(part)),
+            _ => {}
+        }
+    }
+    assert_eq!(told, [Ok(failing[0]), Err(Part::Search)]);
 }
 
 async fn say(thread: &Thread, text: &str, said: &mut Vec<String>) -> Result<(), Error> {

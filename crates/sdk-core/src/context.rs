@@ -1,4 +1,6 @@
-//! What every path needs: the two edges, the clock, the rules.
+//! What every path needs: the two edges, the clock, the rules, and where it says that it cannot work.
+
+mod health;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError};
@@ -12,6 +14,8 @@ use crate::event::EventBus;
 use crate::id::ClientMsgId;
 use crate::store::Store;
 use crate::transport::Transport;
+
+pub(crate) use health::Health;
 
 /// A clock that is this far from where it should be was set: ids made by it could be refused.
 const JUMP_MS: u64 = 60_000;
@@ -32,6 +36,8 @@ pub(crate) struct Context {
     pub(crate) transport: Transport,
     pub(crate) env: Env,
     pub(crate) events: EventBus,
+    /// Which parts cannot do their work.
+    pub(crate) health: Health,
     pub(crate) policy: SessionPolicy,
     /// Wakes the dispatcher: something was queued.
     pub(crate) outbox: Arc<Notify>,
@@ -66,6 +72,7 @@ impl Context {
             store,
             transport,
             env,
+            health: Health::new(events.clone()),
             events,
             policy,
             outbox: Arc::default(),

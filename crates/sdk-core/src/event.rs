@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use tokio::sync::{broadcast, watch};
 
+use crate::health::{FailedPart, Part};
 use crate::id::{MessageId, ThreadId, UserId};
 use crate::message::Message;
 
@@ -45,6 +46,10 @@ pub enum Event {
     },
     /// The connection changed.
     Connection(ConnectionState),
+    /// A part of the client cannot do its work, or for another reason than before. It goes on trying.
+    PartFailed(FailedPart),
+    /// A part that could not do its work does it again.
+    PartRecovered(Part),
 }
 
 /// The connection to the relay.

@@ -2,7 +2,7 @@
 
 use sealpost_core as core;
 
-use crate::{ConnectionState, Message, MessageId, Overview, ThreadId, UserId};
+use crate::{ConnectionState, FailedPart, Message, MessageId, Overview, Part, ThreadId, UserId};
 
 /// Something happened.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Enum)]
@@ -51,6 +51,16 @@ pub enum Event {
         /// How it is now.
         state: ConnectionState,
     },
+    /// A part of the client cannot do its work, or for another reason than before. It goes on trying.
+    PartFailed {
+        /// Which, and why.
+        failed: FailedPart,
+    },
+    /// A part that could not do its work does it again.
+    PartRecovered {
+        /// Which.
+        part: Part,
+    },
 }
 
 impl Event {
@@ -68,6 +78,8 @@ impl Event {
             core::Event::IdentityChanged(user) => Self::IdentityChanged { user },
             core::Event::MessagesMissing { thread, .. } => Self::MessagesMissing { thread },
             core::Event::Connection(state) => Self::ConnectionChanged { state: state.into() },
+            core::Event::PartFailed(failed) => Self::PartFailed { failed: failed.into() },
+            core::Event::PartRecovered(part) => Self::PartRecovered { part: part.into() },
             _ => return None,
         })
     }

@@ -2,7 +2,7 @@
 
 use sealpost_core as core;
 
-use crate::{ConnectionState, Cursor, Message, ThreadCursor, ThreadId, UserId};
+use crate::{ConnectionState, Cursor, FailedPart, Message, ThreadCursor, ThreadId, UserId};
 
 /// What a list of threads shows.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
@@ -13,12 +13,15 @@ pub struct Overview {
     pub threads: Vec<ThreadSummary>,
     /// Where the next page of them begins; none when there is none.
     pub next: Option<ThreadCursor>,
+    /// The parts of the client that cannot do their work, and why; normally none.
+    pub failing: Vec<FailedPart>,
 }
 
 impl From<core::Overview> for Overview {
     fn from(overview: core::Overview) -> Self {
         let threads = overview.threads.into_iter().map(ThreadSummary::from).collect();
-        Self { connection: overview.connection.into(), threads, next: overview.next }
+        let failing = overview.failing.into_iter().map(FailedPart::from).collect();
+        Self { connection: overview.connection.into(), threads, next: overview.next, failing }
     }
 }
 

@@ -18,7 +18,10 @@ pub use thread::{Page, Thread};
 
 use crate::context::Context;
 use crate::error::{Error, Result};
+#[cfg(doc)]
+use crate::event::Event;
 use crate::event::{ConnectionState, Events};
+use crate::health::FailedPart;
 use crate::id::{DeviceId, ThreadId, UserId};
 use crate::message::Message;
 use crate::store::{Registered, ThreadCursor};
@@ -135,6 +138,12 @@ impl Client {
     /// The connection, as it is now.
     pub fn connection_state(&self) -> ConnectionState {
         self.inner.state.get()
+    }
+
+    /// The parts of the client that cannot do their work now, and why; normally none. They are tried again by themselves.
+    /// Changes are [events](Event::PartFailed).
+    pub fn failing(&self) -> Vec<FailedPart> {
+        self.inner.ctx.health.failing()
     }
 
     /// The app knows that it is worth trying to connect now: there is a network again, or another one, or a person waits.

@@ -14,6 +14,7 @@ use super::prepare::{Prepared, Sealed, prepare};
 use crate::context::Context;
 use crate::error::{Error, Offline, Result};
 use crate::fault::{self, Station};
+use crate::health::Part;
 use crate::id::{DeviceId, ThreadId, UserId};
 use crate::store::{OutgoingId, Settlement};
 use crate::transport;
@@ -50,14 +51,15 @@ pub(crate) async fn run(ctx: Context) {
         }
         failures = 0;
         let now_ms = ctx.env.now_ms();
-        let (due, next_due) = match ctx
+        let looked = ctx
             .store
             .read(move |rows| Ok((rows.due_lanes(now_ms, 2 * MAX_LANES)?, rows.next_due(now_ms)?)))
-            .await
-        {
+            .await;
+        let (due, next_due) = match looked {
             Ok(due) => due,
             Err(error) => {
                 tracing::warn!(%error, "the outbox cannot be read");
+                ctx.health.report::<()>(Part::Sending, &Err(error));
                 sleep(STORAGE_PAUSE).await;
                 continue;
             }
@@ -100,13 +102,17 @@ async fn ask_time(ctx: &Context) -> Result<()> {
 async fn lane(ctx: Context, thread: ThreadId) -> ThreadId {
     loop {
         let step = match prepare(&ctx, thread).await {
-            Ok(Prepared::Nothing) => return thread,
+            Ok(Prepared::Nothing) => {
+                ctx.health.recovered(Part::Sending);
+                return thread;
+            }
             Ok(Prepared::Submit(entries)) => submit(&ctx, thread, entries).await,
             Ok(Prepared::Meet { entry, attempts, user, device }) => {
                 make_session(&ctx, (entry, attempts), user, device).await
             }
             Err(error) => Err(error),
         };
+        ctx.health.report(Part::Sending, &step);
         match step {
             Ok(Flow::GoOn | Flow::Again) => {}
             Ok(Flow::Stop) => return thread,

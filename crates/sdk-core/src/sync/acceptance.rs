@@ -11,6 +11,7 @@ use crate::account::tokens;
 use crate::context::Context;
 use crate::error::{Error, Offline, Result};
 use crate::fault::{self, Station};
+use crate::health::Part;
 use crate::id::ThreadId;
 use crate::send::backoff_ms;
 
@@ -23,7 +24,9 @@ pub(crate) async fn run(ctx: Context) {
     let mut failures = 0;
     loop {
         ctx.transport.online().await;
-        match accept_some(&ctx).await {
+        let outcome = accept_some(&ctx).await;
+        ctx.health.report(Part::Acceptance, &outcome);
+        match outcome {
             Ok(Done::Nothing) => {
                 failures = 0;
                 tokio::select! {

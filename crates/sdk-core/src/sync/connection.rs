@@ -15,6 +15,7 @@ use crate::context::Context;
 use crate::error::{Error, Offline, Result};
 use crate::event::ConnectionState;
 use crate::fault::{self, Station};
+use crate::health::{Failure, Part};
 use crate::receive::inbox;
 use crate::store::Gap;
 use crate::transport::{self, Arrival, Arrivals, Listener, Socket};
@@ -54,6 +55,9 @@ pub(crate) async fn run(ctx: Context, state: State) {
             }
             End::Failed(error) => {
                 tracing::debug!(%error, "the connection ended");
+                if let Some(failure) = Failure::of(&error) {
+                    ctx.health.failed(Part::Receiving, failure);
+                }
                 how(&error, socket.as_deref())
             }
             End::Drain(jitter) => Ended::Drained(jitter),
@@ -256,6 +260,7 @@ impl<'c> Connection<'c> {
         if drained {
             self.live_since.get_or_insert_with(Instant::now);
             self.state.set(ConnectionState::Live);
+            self.ctx.health.recovered(Part::Receiving);
             self.loss.drained();
         }
         if drained || synced {
@@ -270,6 +275,7 @@ impl<'c> Connection<'c> {
             return Ok(());
         }
         let handled = inbox::receive(self.ctx, batch).await?;
+        self.ctx.health.recovered(Part::Receiving);
         socket.acknowledge(handled).await?;
         fault::at(Station::Acknowledged);
         Ok(())

@@ -7,6 +7,7 @@ use tokio::time::sleep;
 use crate::context::Context;
 use crate::error::Result;
 use crate::event::Lagged;
+use crate::health::Part;
 
 /// Messages in one transaction: others wait for the writer no longer than that takes.
 const BATCH: u32 = 100;
@@ -23,7 +24,9 @@ pub(crate) async fn run(ctx: Context) {
     loop {
         // What comes from here on is told of.
         events.restart();
-        if let Err(error) = catch_up(&ctx).await {
+        let outcome = catch_up(&ctx).await;
+        ctx.health.report(Part::Search, &outcome);
+        if let Err(error) = outcome {
             tracing::warn!(%error, "the search index is not fed");
             sleep(AFTER_ERROR).await;
             continue;

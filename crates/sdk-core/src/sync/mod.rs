@@ -21,6 +21,7 @@ use tokio::time::sleep;
 
 use crate::context::Context;
 use crate::event::{ConnectionState, Event, EventBus};
+use crate::health::{Failure, Part};
 use crate::send::dispatch;
 
 /// Pause before a task that panicked is started again.
@@ -62,13 +63,13 @@ impl Tasks {
     pub(crate) fn start(ctx: &Context, state: &State) -> Self {
         let Self(mut tasks) = Self::start_connection(ctx, state);
         let c = ctx.clone();
-        tasks.spawn(supervise("outbox", move || dispatch::run(c.clone())));
+        tasks.spawn(supervise(ctx.clone(), Part::Sending, move || dispatch::run(c.clone())));
         let c = ctx.clone();
-        tasks.spawn(supervise("pre-keys", move || upkeep::run(c.clone())));
+        tasks.spawn(supervise(ctx.clone(), Part::PreKeys, move || upkeep::run(c.clone())));
         let c = ctx.clone();
-        tasks.spawn(supervise("acceptance", move || acceptance::run(c.clone())));
+        tasks.spawn(supervise(ctx.clone(), Part::Acceptance, move || acceptance::run(c.clone())));
         let c = ctx.clone();
-        tasks.spawn(supervise("search index", move || indexer::run(c.clone())));
+        tasks.spawn(supervise(ctx.clone(), Part::Search, move || indexer::run(c.clone())));
         Self(tasks)
     }
 
@@ -76,7 +77,7 @@ impl Tasks {
     pub(crate) fn start_connection(ctx: &Context, state: &State) -> Self {
         let mut tasks = JoinSet::new();
         let (c, s) = (ctx.clone(), state.clone());
-        tasks.spawn(supervise("connection", move || connection::run(c.clone(), s.clone())));
+        tasks.spawn(supervise(ctx.clone(), Part::Receiving, move || connection::run(c.clone(), s.clone())));
         Self(tasks)
     }
 
@@ -87,10 +88,14 @@ impl Tasks {
 }
 
 /// Runs a task until it ends by itself; again when it panics.
-async fn supervise<F: Future<Output = ()> + Send + 'static>(name: &'static str, task: impl Fn() -> F) {
+async fn supervise<F>(ctx: Context, part: Part, task: impl Fn() -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     // What a panic leaves half done is in memory only, and goes with the task.
     while AssertUnwindSafe(task()).catch_unwind().await.is_err() {
-        tracing::error!(name, "a background task panicked");
+        tracing::error!(?part, "a background task panicked");
+        ctx.health.failed(part, Failure::Panicked);
         sleep(RESTART_PAUSE).await;
     }
 }

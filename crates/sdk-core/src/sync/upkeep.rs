@@ -9,6 +9,7 @@ use tokio::time::{sleep, timeout};
 use crate::account::pre_keys;
 use crate::context::Context;
 use crate::error::{Error, Offline, Result};
+use crate::health::Part;
 use crate::send::{backoff_ceiling_ms, backoff_ms};
 use crate::store::Tx;
 
@@ -25,7 +26,9 @@ pub(crate) async fn run(ctx: Context) {
     let (mut complaints, mut failures) = (0, 0);
     loop {
         ctx.transport.online().await;
-        let pause = match keep_up(&ctx).await {
+        let outcome = keep_up(&ctx).await;
+        ctx.health.report(Part::PreKeys, &outcome);
+        let pause = match outcome {
             Ok(()) => {
                 failures = 0;
                 PERIOD

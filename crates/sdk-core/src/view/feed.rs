@@ -4,9 +4,10 @@ use tokio::sync::watch;
 
 use super::PAGE;
 use super::watch::{Next, Watch};
-use crate::context::Context;
+use crate::context::{Context, Health};
 use crate::error::Result;
 use crate::event::{ConnectionState, Event};
+use crate::health::FailedPart;
 use crate::id::{ThreadId, UserId};
 use crate::message::Message;
 use crate::store::{Listed, Rows, ThreadCursor, WeakStore};
@@ -21,6 +22,8 @@ pub struct Overview {
     pub threads: Vec<ThreadSummary>,
     /// Where the next page of them begins; none when there is none.
     pub next: Option<ThreadCursor>,
+    /// The parts of the client that cannot do their work, and why; normally none.
+    pub failing: Vec<FailedPart>,
 }
 
 /// A thread in a list.
@@ -75,13 +78,15 @@ pub enum Update {
 pub struct Feed {
     store: WeakStore,
     connection: watch::Receiver<ConnectionState>,
+    health: Health,
     watch: Watch,
 }
 
 impl Feed {
     pub(crate) fn new(ctx: &Context, state: &State) -> Self {
         let watch = Watch::new(&ctx.events);
-        Self { store: ctx.store.downgrade(), connection: state.follow(), watch }
+        let (store, health) = (ctx.store.downgrade(), ctx.health.clone());
+        Self { store, connection: state.follow(), health, watch }
     }
 
     /// The next update; `None` when the client is gone. While the client is suspended and a snapshot is due, it waits.
@@ -132,7 +137,7 @@ impl Feed {
 
     fn overview(&self, page: ThreadPage) -> Overview {
         let ThreadPage { threads, next } = page;
-        Overview { connection: *self.connection.borrow(), threads, next }
+        Overview { connection: *self.connection.borrow(), threads, next, failing: self.health.failing() }
     }
 }
 

@@ -12,7 +12,7 @@ pub use connection::ConnectionState;
 pub use contact::TrustState;
 
 use crate::{
-    CancelToken, ClientSubscription, Message, Result, Thread, ThreadCursor, ThreadId, ThreadPage,
+    CancelToken, ClientSubscription, FailedPart, Message, Result, Thread, ThreadCursor, ThreadId, ThreadPage,
     ThreadSummary, UserId, runtime,
 };
 
@@ -98,6 +98,12 @@ impl Client {
     /// The connection, as it is now.
     pub fn connection_state(&self) -> Result<ConnectionState> {
         Ok(self.core.connection_state().into())
+    }
+
+    /// The parts of the client that cannot do their work now, and why; normally none. They are tried again by themselves, and
+    /// changes are events.
+    pub fn failing(&self) -> Result<Vec<FailedPart>> {
+        Ok(self.core.failing().into_iter().map(FailedPart::from).collect())
     }
 
     /// The app knows that it is worth trying to connect now: there is a network again, or another one, or a person waits.

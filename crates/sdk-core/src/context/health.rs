@@ -1,0 +1,102 @@
+//! The parts that cannot do their work: they say so themselves, and listeners are notified when it changes.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::error::Error;
+use crate::event::{Event, EventBus};
+use crate::health::{FailedPart, Failure, Part};
+
+/// Clones share everything.
+#[derive(Debug, Clone)]
+pub(crate) struct Health {
+    failures: Arc<Mutex<BTreeMap<Part, Failure>>>,
+    events: EventBus,
+}
+
+impl Health {
+    pub(super) fn new(events: EventBus) -> Self {
+        Self { failures: Arc::default(), events }
+    }
+
+    /// The part has tried: it works, or it does not. An error that says nothing about the part changes nothing.
+    pub(crate) fn report<T>(&self, part: Part, outcome: &Result<T, Error>) {
+        match outcome {
+            Ok(_) => self.recovered(part),
+            Err(error) => {
+                if let Some(failure) = Failure::of(error) {
+                    self.failed(part, failure);
+                }
+            }
+        }
+    }
+
+    /// The part cannot do its work.
+    pub(crate) fn failed(&self, part: Part, failure: Failure) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        if failures.insert(part, failure) != Some(failure) {
+            // Within the lock, so that listeners are notified in the order of the changes.
+            self.events.publish(Event::PartFailed(FailedPart { part, failure }));
+        }
+    }
+
+    /// The part does its work.
+    pub(crate) fn recovered(&self, part: Part) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        if failures.remove(&part).is_some() {
+            self.events.publish(Event::PartRecovered(part));
+        }
+    }
+
+    /// The parts that cannot do their work now.
+    pub(crate) fn failing(&self) -> Vec<FailedPart> {
+        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.iter().map(|(part, failure)| FailedPart { part: *part, failure: *failure }).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{Offline, Storage};
+
+    fn told(events: &mut crate::event::Events) -> Vec<Event> {
+        std::iter::from_fn(|| events.try_next()).map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn a_failure_is_told_once_and_so_is_its_end() {
+        let bus = EventBus::new();
+        let (health, mut events) = (Health::new(bus.clone()), bus.subscribe());
+        let full: Result<(), _> = Err(Error::Storage(Storage::Full));
+        let failed = |failure| FailedPart { part: Part::Search, failure };
+        for _ in 0..3 {
+            health.report(Part::Search, &full);
+        }
+        assert_eq!(told(&mut events), [Event::PartFailed(failed(Failure::Storage(Storage::Full)))]);
+        health.failed(Part::Search, Failure::Panicked);
+        assert_eq!(told(&mut events), [Event::PartFailed(failed(Failure::Panicked))]);
+        assert_eq!(health.failing(), [failed(Failure::Panicked)]);
+        for _ in 0..2 {
+            health.report(Part::Search, &Ok(()));
+        }
+        assert_eq!(told(&mut events), [Event::PartRecovered(Part::Search)]);
+        assert_eq!(health.failing(), []);
+    }
+
+    #[test]
+    fn a_connection_that_is_missing_says_nothing_about_a_part() {
+        let bus = EventBus::new();
+        let (health, mut events) = (Health::new(bus.clone()), bus.subscribe());
+        for error in [Error::Offline(Offline::Unreachable), Error::Unauthorized] {
+            health.report::<()>(Part::PreKeys, &Err(error));
+        }
+        assert_eq!(told(&mut events), []);
+        health.report::<()>(Part::PreKeys, &Err(Error::Offline(Offline::Refused(422))));
+        let failed = FailedPart { part: Part::PreKeys, failure: Failure::Refused(422) };
+        assert_eq!(told(&mut events), [Event::PartFailed(failed)]);
+        // Nor does it end a failure.
+        health.report::<()>(Part::PreKeys, &Err(Error::Offline(Offline::TimedOut)));
+        assert_eq!((told(&mut events), health.failing()), (vec![], vec![failed]));
+    }
+}
