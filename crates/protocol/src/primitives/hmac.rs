@@ -12,6 +12,8 @@ use zeroize::optimization_barrier;
 
 /// Bytes of a block.
 const BLOCK: usize = 64;
+/// Where the length stands in the last block of a hash: in its last eight bytes.
+const LENGTH_AT: usize = BLOCK - size_of::<u64>();
 /// Bytes of a digest.
 const DIGEST: usize = 32;
 
@@ -36,10 +38,9 @@ impl Key {
     /// Of any length; what is longer than a block counts by its digest.
     pub(super) fn new(key: &[u8]) -> Self {
         let mut padded = Block([0; BLOCK]);
-        if key.len() > BLOCK {
-            fill(&mut padded.0, &Sha256::digest(key));
-        } else {
-            fill(&mut padded.0, key);
+        match padded.0.get_mut(..key.len()) {
+            Some(place) => place.copy_from_slice(key),
+            None => fill(&mut padded.0, &Sha256::digest(key)),
         }
         let mut own = Self { inner: INITIAL, outer: INITIAL };
         padded.0.iter_mut().for_each(|byte| *byte ^= INNER_PAD);
@@ -58,16 +59,46 @@ impl Key {
         self.end(&mut hash, out);
     }
 
+    /// HMAC of each of two inputs. Neither waits for the other, and a processor that has room for both computes them side by
+    /// side.
+    pub(super) fn mac_two(&self, inputs: [&[u8]; 2], out: [&mut [u8; DIGEST]; 2]) {
+        let mut hashes = [self.begin(), self.begin()];
+        for (hash, input) in hashes.iter_mut().zip(inputs) {
+            hash.update(input);
+            hash.pad();
+        }
+        hashes.iter_mut().for_each(Hash::compress);
+        hashes.iter_mut().for_each(|hash| self.begin_outer(hash));
+        hashes.iter_mut().for_each(Hash::compress);
+        hashes.iter().zip(out).for_each(|(hash, out)| hash.write(out));
+    }
+
     const fn begin(&self) -> Hash {
         Hash { state: self.inner, block: [0; BLOCK], filled: 0, length: BLOCK as u64 }
     }
 
-    /// The outer hash, of what the inner one gives.
     fn end(&self, hash: &mut Hash, out: &mut [u8; DIGEST]) {
-        hash.finish(out);
-        (hash.state, hash.filled, hash.length) = (self.outer, 0, BLOCK as u64);
-        hash.update(out);
-        hash.finish(out);
+        hash.pad();
+        hash.compress();
+        self.begin_outer(hash);
+        hash.compress();
+        hash.write(out);
+    }
+
+    /// From the end of the inner hash to the last block of the outer one, which is of its digest.
+    fn begin_outer(&self, hash: &mut Hash) {
+        /// A one behind the digest, zeros, and the length in bits: that of the key's block, and of the digest.
+        const PADDED: [u8; BLOCK] = {
+            let mut block = [0; BLOCK];
+            let [low, high] = (((BLOCK + DIGEST) * 8) as u16).to_le_bytes();
+            (block[DIGEST], block[BLOCK - 2], block[BLOCK - 1]) = (0x80, high, low);
+            block
+        };
+        hash.block = PADDED;
+        if let Some(digest) = hash.block.first_chunk_mut() {
+            write_words(&hash.state, digest);
+        }
+        hash.state = self.outer;
     }
 }
 
@@ -81,6 +112,7 @@ impl Drop for Key {
 /// SHA-256 under way. Wiped on drop.
 struct Hash {
     state: State,
+    /// Behind what is filled there are zeros.
     block: [u8; BLOCK],
     /// How much of `block` there is: less than all of it.
     filled: usize,
@@ -91,37 +123,40 @@ struct Hash {
 impl Hash {
     fn update(&mut self, mut bytes: &[u8]) {
         self.length = self.length.wrapping_add(bytes.len() as u64);
-        while !bytes.is_empty() {
-            let room = self.block.get_mut(self.filled..).unwrap_or_default();
-            let (now, later) = bytes.split_at(bytes.len().min(room.len()));
-            fill(room, now);
-            self.filled = self.filled.saturating_add(now.len());
-            bytes = later;
-            if self.filled == BLOCK {
-                compress256(&mut self.state, slice::from_ref(&self.block));
-                self.filled = 0;
-            }
+        while let Some(room) = self.block.get_mut(self.filled..)
+            && let Some(now) = bytes.split_off(..room.len())
+        {
+            room.copy_from_slice(now);
+            self.compress();
+            (self.block, self.filled) = ([0; BLOCK], 0);
+        }
+        let end = self.filled.saturating_add(bytes.len());
+        if let Some(room) = self.block.get_mut(self.filled..end) {
+            room.copy_from_slice(bytes);
+            self.filled = end;
         }
     }
 
-    /// A one, zeros, and the length in bits (FIPS 180-4, section 5.1.1).
-    fn finish(&mut self, out: &mut [u8; DIGEST]) {
-        let bits = self.length.wrapping_mul(8).to_be_bytes();
-        let rest = self.block.get_mut(self.filled..).unwrap_or_default();
-        rest.fill(0);
-        fill(rest, &[0x80]);
-        if rest.len() <= bits.len() {
-            compress256(&mut self.state, slice::from_ref(&self.block));
+    /// A one, zeros, and the length in bits (FIPS 180-4, section 5.1.1). The last block remains to be compressed.
+    fn pad(&mut self) {
+        if let Some(place) = self.block.get_mut(self.filled) {
+            *place = 0x80;
+        }
+        if self.filled >= LENGTH_AT {
+            self.compress();
             self.block = [0; BLOCK];
         }
         if let Some(end) = self.block.last_chunk_mut() {
-            *end = bits;
+            *end = self.length.wrapping_mul(8).to_be_bytes();
         }
+    }
+
+    fn compress(&mut self) {
         compress256(&mut self.state, slice::from_ref(&self.block));
-        let (words, _) = out.as_chunks_mut();
-        for (bytes, word) in words.iter_mut().zip(self.state) {
-            *bytes = word.to_be_bytes();
-        }
+    }
+
+    fn write(&self, out: &mut [u8; DIGEST]) {
+        write_words(&self.state, out);
     }
 }
 
@@ -183,6 +218,14 @@ impl Drop for Digest {
     fn drop(&mut self) {
         self.0 = [0; DIGEST];
         optimization_barrier(self);
+    }
+}
+
+/// A digest, out of the state at its end.
+fn write_words(state: &State, out: &mut [u8; DIGEST]) {
+    let (words, _) = out.as_chunks_mut();
+    for (bytes, word) in words.iter_mut().zip(state) {
+        *bytes = word.to_be_bytes();
     }
 }
 

@@ -91,23 +91,23 @@ pub(crate) fn hkdf_keys_salted<const K: usize>(salt: &[&[u8]], input: &Secret<32
     expand_keys(Some(&salt), &[input.expose()], &[])
 }
 
-/// `KDF_CK`: the chain key that follows `chain_key`, and the message key at its place.
-pub(crate) fn chain_step(chain_key: &Secret<32>) -> (Secret<32>, Secret<32>) {
-    let key = Key::new(chain_key.expose());
-    let next = [CHAIN_KEY_INPUT, MESSAGE_KEY_INPUT];
-    let [chain_key, message_key] = next.map(|input| Secret::fill(|out| key.mac(&[&input], out)));
+/// `KDF_CK`: puts the chain key that follows in the place of `chain_key`, and gives the message key of the step.
+pub(crate) fn chain_step(chain_key: &mut [u8; 32]) -> Secret<32> {
+    let key = Key::new(chain_key);
+    let message_key = Secret::fill(|message_key| {
+        key.mac_two([&CHAIN_KEY_INPUT, &MESSAGE_KEY_INPUT], [chain_key, message_key]);
+    });
     drop(key);
     wipe_remains();
-    (chain_key, message_key)
+    message_key
 }
 
 /// `KDF_CK` without the message key: one step of a long jump.
-pub(crate) fn chain_skip(chain_key: &Secret<32>) -> Secret<32> {
-    let key = Key::new(chain_key.expose());
-    let next = Secret::fill(|out| key.mac(&[&CHAIN_KEY_INPUT], out));
+pub(crate) fn chain_skip(chain_key: &mut [u8; 32]) {
+    let key = Key::new(chain_key);
+    key.mac(&[&CHAIN_KEY_INPUT], chain_key);
     drop(key);
     wipe_remains();
-    next
 }
 
 /// HMAC of the concatenated `parts`.
@@ -209,9 +209,10 @@ mod tests {
 
     #[test]
     fn a_skip_is_a_step_without_its_message_key() {
-        let chain_key = Secret::new([9; 32]);
-        let (next, message_key) = chain_step(&chain_key);
-        assert_eq!(chain_skip(&chain_key).expose(), next.expose());
-        assert_ne!(message_key.expose(), next.expose());
+        let (mut stepped, mut skipped) = ([9; 32], [9; 32]);
+        let message_key = chain_step(&mut stepped);
+        chain_skip(&mut skipped);
+        assert_eq!(stepped, skipped);
+        assert_ne!(*message_key.expose(), stepped);
     }
 }

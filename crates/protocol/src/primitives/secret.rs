@@ -75,6 +75,11 @@ impl<const N: usize> Secret<N> {
         &self.0.0
     }
 
+    /// The bytes, to be changed where they are.
+    pub(crate) fn expose_mut(&mut self) -> &mut [u8; N] {
+        &mut Arc::make_mut(&mut self.0).0
+    }
+
     /// Lets `write` produce the bytes in their final place.
     pub(crate) fn fill(write: impl FnOnce(&mut [u8; N])) -> Self {
         Self(Arc::new(Wiped([0; N]))).changed(write)
@@ -82,7 +87,7 @@ impl<const N: usize> Secret<N> {
 
     /// The bytes after `change`, in the same place.
     pub(crate) fn changed(mut self, change: impl FnOnce(&mut [u8; N])) -> Self {
-        change(&mut Arc::make_mut(&mut self.0).0);
+        change(self.expose_mut());
         self
     }
 

@@ -41,13 +41,16 @@ impl Chain for ChainKey {
     /// `CK, MK = KDF_CK(CK)` (Double Ratchet, section 3.5).
     fn step(&self) -> Option<(Self, MessageKey)> {
         let index = self.index.checked_add(1)?;
-        let (key, message_key) = kdf::chain_step(&self.key);
+        let mut key = self.key.copy();
+        let message_key = kdf::chain_step(key.expose_mut());
         Some((Self::at(key, index), MessageKey::new(message_key)))
     }
 
     fn skip(&self) -> Option<Self> {
         let index = self.index.checked_add(1)?;
-        Some(Self::at(kdf::chain_skip(&self.key), index))
+        let mut key = self.key.copy();
+        kdf::chain_skip(key.expose_mut());
+        Some(Self::at(key, index))
     }
 }
 
