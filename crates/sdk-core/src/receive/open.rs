@@ -126,3 +126,6 @@ fn cause(error: DecryptError) -> Undecryptable {
         _ => Undecryptable::NotDecryptable,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,283 @@
+//! Two devices in one process, and a network between them that loses, repeats, reorders and damages.
+
+#![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use rand::SeedableRng as _;
+use sealpost_protocol::{
+    Address, Ciphertext, DeviceId as ProtocolDeviceId, IdentityKeyPair, KemPreKeyId, LocalDevice,
+    OneTimePreKeyId, PreKeyBundle, RawPreKeyBundle, RawSigned, SessionPolicy, SignedPreKeyId, SkippedKeys,
+    UnixSeconds,
+};
+
+use super::*;
+use crate::content::Body;
+use crate::id::{ClientMsgId, ThreadId};
+
+const NOW: UnixSeconds = UnixSeconds(1_795_000_000);
+
+/// One of the two, with all that a database keeps for it.
+struct Device {
+    identity: IdentityKeyPair,
+    address: Address,
+    keys: NamedPreKeys,
+    record: SessionRecord,
+    skipped: SkippedKeys,
+}
+
+impl Device {
+    fn new(name: &str, rng: &mut StdRng) -> Self {
+        let identity = IdentityKeyPair::generate(rng);
+        let keys = NamedPreKeys {
+            signed: Some(SignedPreKey::generate(SignedPreKeyId(1), &identity, 0, rng)),
+            one_time: Some(OneTimePreKey::generate(OneTimePreKeyId(2), rng)),
+            kem: Some(KemPreKey::generate(KemPreKeyId(3), &identity, 0, rng)),
+        };
+        Self {
+            address: Address::new(name, ProtocolDeviceId::new(1).unwrap()),
+            identity,
+            keys,
+            record: SessionRecord::empty(),
+            skipped: SkippedKeys::default(),
+        }
+    }
+
+    fn local(&self) -> LocalDevice<'_> {
+        LocalDevice { identity: &self.identity, address: &self.address, registration_id: 77 }
+    }
+
+    fn meet(&mut self, peer: &Self, rng: &mut StdRng) {
+        let NamedPreKeys { signed: Some(signed), one_time: Some(one_time), kem: Some(kem) } = &peer.keys
+        else {
+            panic!()
+        };
+        let kem_key = kem.public_key();
+        let bundle = PreKeyBundle::parse(RawPreKeyBundle {
+            registration_id: 77,
+            device_id: 1,
+            identity_key: &peer.identity.public().serialize(),
+            signed_pre_key: RawSigned { id: 1, key: &signed.public_key(), signature: signed.signature() },
+            one_time_pre_key: Some((2, &one_time.public_key())),
+            kem_pre_key: Some(RawSigned { id: 3, key: &kem_key, signature: kem.signature() }),
+        });
+        let bundle = bundle.unwrap().verify().unwrap();
+        let policy = SessionPolicy::TripleRatchet;
+        self.record = self.record.initiate(&self.local(), &peer.address, bundle, policy, NOW, rng).unwrap();
+    }
+
+    fn seal(&mut self, peer: &Address, plaintext: &[u8], rng: &mut StdRng) -> wire::Envelope {
+        let Advanced { next, skipped, output } =
+            self.record.encrypt(&self.local(), peer, plaintext, NOW, rng).unwrap();
+        self.record = next;
+        self.skipped.apply(skipped);
+        let (kind, ciphertext) = match &output {
+            Ciphertext::Signal(message) => (wire::envelope::SIGNAL, message.serialize()),
+            Ciphertext::PreKey(message) => (wire::envelope::PRE_KEY, message.serialize()),
+        };
+        wire::Envelope { kind, ciphertext: Bytes::copy_from_slice(ciphertext), ..wire::Envelope::default() }
+    }
+
+    /// Opens, and keeps what that changes.
+    fn open(&mut self, peer: &Address, envelope: &wire::Envelope, rng: &mut StdRng) -> Opened {
+        let message = match parse(envelope) {
+            Ok(message) => message,
+            Err(cause) => return Opened::Undecryptable(cause),
+        };
+        let skipped = self.skipped.find(message.signal());
+        let policy = SessionPolicy::TripleRatchet;
+        let inbound = Inbound { local: self.local(), remote: peer, skipped: &skipped, policy, now: NOW };
+        let (opened, changes) = open(&inbound, &self.record, &message, &self.keys, rng).unwrap();
+        // What was not opened changes nothing: there is nothing to store.
+        assert!(!matches!(opened, Opened::Duplicate) || changes.is_none());
+        if let Some(changes) = changes {
+            if let Some(consumed) = changes.consumed {
+                assert_eq!(consumed.signed, SignedPreKeyId(1));
+                self.keys.one_time = None;
+            }
+            self.record = changes.record;
+            self.skipped.apply(changes.skipped);
+        }
+        opened
+    }
+
+    fn stored(&self) -> (Vec<u8>, Vec<u8>) {
+        (self.record.to_bytes().to_vec(), self.skipped.to_bytes().to_vec())
+    }
+}
+
+fn content(number: u8) -> Content {
+    Content {
+        thread: ThreadId::from_bytes([9; 16]),
+        id: ClientMsgId::new(u64::from(number), &[number; 10]),
+        sent_ms: 1_000,
+        body: Body::Text(format!("line {number}")),
+    }
+}
+
+fn two(seed: u64) -> (Device, Device, StdRng) {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let (mut ada, ben) = (Device::new("ada", &mut rng), Device::new("ben", &mut rng));
+    ada.meet(&ben, &mut rng);
+    (ada, ben, rng)
+}
+
+fn cause(opened: Opened) -> Undecryptable {
+    match opened {
+        Opened::Undecryptable(cause) => cause,
+        Opened::Content(content) => panic!("opened: {content:?}"),
+        Opened::Duplicate => panic!("a duplicate"),
+    }
+}
+
+#[test]
+fn a_first_message_opens_once_and_names_what_it_consumed() {
+    let (mut ada, mut ben, mut rng) = two(1);
+    let first = ada.seal(&ben.address, &content(1).to_plaintext(), &mut rng);
+    assert_eq!(first.kind, wire::envelope::PRE_KEY);
+    assert!(
+        matches!(ben.open(&ada.address, &first, &mut rng), Opened::Content(opened) if opened == content(1))
+    );
+    assert!(ben.keys.one_time.is_none(), "the one-time key is to be deleted");
+    assert!(matches!(ben.open(&ada.address, &first, &mut rng), Opened::Duplicate));
+}
+
+#[test]
+fn without_the_pre_keys_that_it_names_a_first_message_has_a_cause() {
+    let (mut ada, mut ben, mut rng) = two(2);
+    let first = ada.seal(&ben.address, &content(1).to_plaintext(), &mut rng);
+    let before = ben.stored();
+    let mut missing = |ben: &mut Device| {
+        assert_eq!(cause(ben.open(&ada.address, &first, &mut rng)), Undecryptable::MissingPreKey);
+        assert_eq!(ben.stored(), before);
+    };
+    let signed = ben.keys.signed.take();
+    missing(&mut ben);
+    ben.keys.signed = signed;
+    let one_time = ben.keys.one_time.take();
+    missing(&mut ben);
+    ben.keys.one_time = one_time;
+    let kem = ben.keys.kem.take();
+    missing(&mut ben);
+    ben.keys.kem = kem;
+    assert!(matches!(ben.open(&ada.address, &first, &mut rng), Opened::Content(_)), "with them it opens");
+}
+
+#[test]
+fn without_a_session_a_message_has_a_cause() {
+    let (mut ada, mut ben, mut rng) = two(3);
+    let first = ada.seal(&ben.address, &content(1).to_plaintext(), &mut rng);
+    ben.open(&ada.address, &first, &mut rng);
+    let answer = ben.seal(&ada.address, &content(2).to_plaintext(), &mut rng);
+    assert_eq!(answer.kind, wire::envelope::SIGNAL);
+    let mut stranger = Device::new("cyd", &mut rng);
+    assert_eq!(cause(stranger.open(&ben.address, &answer, &mut rng)), Undecryptable::NoSession);
+}
+
+#[test]
+fn what_is_no_message_or_of_another_kind_has_a_cause() {
+    let (mut ada, mut ben, mut rng) = two(4);
+    let mut envelope = ada.seal(&ben.address, &content(1).to_plaintext(), &mut rng);
+    let opened = |ben: &mut Device, envelope: &_, rng: &mut _| cause(ben.open(&ada.address, envelope, rng));
+    for bytes in [&b""[..], b"x", &envelope.ciphertext.slice(..20)] {
+        let cut = wire::Envelope { ciphertext: Bytes::copy_from_slice(bytes), ..envelope.clone() };
+        let cause = opened(&mut ben, &cut, &mut rng);
+        assert!(matches!(cause, Undecryptable::Malformed | Undecryptable::UnsupportedVersion), "{cause:?}");
+    }
+    envelope.kind = 99;
+    assert_eq!(opened(&mut ben, &envelope, &mut rng), Undecryptable::UnsupportedVersion);
+}
+
+#[test]
+fn what_is_sealed_but_no_content_has_a_cause_and_still_advances_the_session() {
+    let (mut ada, mut ben, mut rng) = two(5);
+    let first = ada.seal(&ben.address, b"not padded, not a content", &mut rng);
+    let before = ben.stored();
+    assert_eq!(cause(ben.open(&ada.address, &first, &mut rng)), Undecryptable::Malformed);
+    assert_ne!(ben.stored(), before, "its key is spent");
+    let next = ada.seal(&ben.address, &content(2).to_plaintext(), &mut rng);
+    assert!(
+        matches!(ben.open(&ada.address, &next, &mut rng), Opened::Content(opened) if opened == content(2))
+    );
+}
+
+/// What happens on the way from one to the other.
+#[derive(Debug, Clone, Copy)]
+enum Event {
+    /// Ada (or else Ben, once he can) seals the next content.
+    Seal { ada: bool },
+    /// One of those that were ever sealed, whether or not it came before.
+    Deliver { pick: usize },
+    /// The same with a bit that was changed on the way.
+    Damage { pick: usize, bit: usize },
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        4 => any::<bool>().prop_map(|ada| Event::Seal { ada }),
+        6 => any::<usize>().prop_map(|pick| Event::Deliver { pick }),
+        2 => any::<[usize; 2]>().prop_map(|[pick, bit]| Event::Damage { pick, bit }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_the_network_does_each_content_opens_once_and_a_failure_changes_nothing(
+        seed: u64,
+        events in proptest::collection::vec(event(), 1..60),
+    ) {
+        let (mut ada, mut ben, mut rng) = two(seed);
+        let mut sealed: Vec<(bool, u8, wire::Envelope)> = Vec::new();
+        let mut opened = BTreeSet::new();
+        for event in events {
+            match event {
+                Event::Seal { ada: by_ada } => {
+                    let by_ada = by_ada || !ben.record.has_active();
+                    let (from, to) = if by_ada { (&mut ada, &ben.address) } else { (&mut ben, &ada.address) };
+                    let number = u8::try_from(sealed.len()).unwrap();
+                    let envelope = from.seal(to, &content(number).to_plaintext(), &mut rng);
+                    sealed.push((by_ada, number, envelope));
+                }
+                Event::Deliver { pick } if !sealed.is_empty() => {
+                    let (by_ada, number, envelope) = &sealed[pick % sealed.len()];
+                    let (to, from) = if *by_ada { (&mut ben, &ada.address) } else { (&mut ada, &ben.address) };
+                    let before = to.stored();
+                    match to.open(from, envelope, &mut rng) {
+                        Opened::Content(found) => {
+                            prop_assert_eq!(found, content(*number));
+                            prop_assert!(opened.insert(*number), "opened twice");
+                        }
+                        Opened::Duplicate => {
+                            prop_assert!(opened.contains(number), "never opened");
+                            prop_assert_eq!(to.stored(), before);
+                        }
+                        Opened::Undecryptable(cause) => prop_assert!(false, "{:?}", cause),
+                    }
+                }
+                Event::Damage { pick, bit } if !sealed.is_empty() => {
+                    let (by_ada, number, envelope) = &sealed[pick % sealed.len()];
+                    let mut bytes = envelope.ciphertext.to_vec();
+                    let bit = bit % (bytes.len() * 8);
+                    bytes[bit / 8] ^= 1 << (bit % 8);
+                    let damaged = wire::Envelope { ciphertext: bytes.into(), ..envelope.clone() };
+                    let (to, from) = if *by_ada { (&mut ben, &ada.address) } else { (&mut ada, &ben.address) };
+                    let before = to.stored();
+                    match to.open(from, &damaged, &mut rng) {
+                        // What the message says beside what is authenticated may change: who began a session, with which keys.
+                        Opened::Content(found) => {
+                            prop_assert_eq!(found, content(*number));
+                            prop_assert!(opened.insert(*number), "opened twice");
+                        }
+                        Opened::Duplicate => prop_assert_eq!(to.stored(), before),
+                        Opened::Undecryptable(_) => prop_assert_eq!(to.stored(), before),
+                    }
+                }
+                Event::Deliver { .. } | Event::Damage { .. } => {}
+            }
+        }
+    }
+}
