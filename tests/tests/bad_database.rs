@@ -193,7 +193,15 @@ async fn a_database_that_is_open_elsewhere_is_in_use_until_it_is_closed() {
 async fn a_folder_that_is_missing_is_told() {
     let world = World::start().await;
     let disk = PartyDisk::new(&world.dir().join("no such folder"), "ada", &world.url());
-    assert_eq!(refusal(disk.config()).await, Error::Storage(Storage::ReadOnly));
+    assert_eq!(refusal(disk.config()).await, Error::Storage(Storage::NoFolder));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_in_place_of_the_file_is_not_taken_for_a_damaged_one() {
+    let world = World::start().await;
+    let disk = PartyDisk::new(world.dir(), "ada", &world.url());
+    fs::create_dir(disk.database()).unwrap();
+    assert_eq!(refusal(disk.config()).await, Error::Storage(Storage::NotAFile));
 }
 
 #[test]
@@ -208,7 +216,7 @@ fn a_folder_that_cannot_be_written_is_told() {
         let unwritable = PartyDisk::new(&ro, "ada", &world.url());
         assert_eq!(refusal(unwritable.config()).await, Error::Storage(Storage::ReadOnly));
         let missing = PartyDisk::new(&ro, "cyd", &world.url());
-        assert_eq!(refusal(missing.config()).await, Error::Storage(Storage::ReadOnly));
+        assert_eq!(refusal(missing.config()).await, Error::Storage(Storage::NoFolder));
         is_whole(&disk).await;
     });
 }

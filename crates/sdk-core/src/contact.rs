@@ -33,7 +33,12 @@ pub(crate) async fn verify(ctx: &Context, user: UserId, compared: String) -> Res
 
 /// The person goes on with a changed identity without comparing.
 pub(crate) async fn accept(ctx: &Context, user: UserId) -> Result<()> {
-    ctx.store.write(move |tx| tx.set_trust(user, TrustState::FirstUse)).await
+    let work = ctx.store.write(move |tx| match tx.trust(user)?.ok_or(Error::NotFound)? {
+        TrustState::ChangedSinceVerified => tx.set_trust(user, TrustState::FirstUse),
+        // There is nothing to accept, and what was compared stays compared.
+        TrustState::FirstUse | TrustState::Verified => Ok(()),
+    });
+    work.await
 }
 
 /// Whether anything may be sealed for this user.
@@ -46,6 +51,9 @@ pub(crate) fn check(rows: &Rows<'_>, user: UserId) -> Result<Result<(), FailReas
 
 fn number(rows: &Rows<'_>, user: UserId) -> Result<String> {
     let (account, us) = rows.our_account()?;
+    if us.user == user {
+        return Err(Error::Misuse("the safety number with oneself"));
+    }
     let theirs = rows.identity(user, DeviceId::PRIMARY)?.ok_or(Error::NotFound)?;
     let number = SafetyNumber::new(
         Party { stable_id: us.user.as_bytes(), key: account.identity.public() },

@@ -18,6 +18,16 @@ pub enum Error {
     /// There is no such user, thread or message.
     #[error("no such user, thread or message")]
     NotFound,
+    /// The account of this user was deleted: there is nobody to talk to any more.
+    #[error("the account of this user was deleted")]
+    RecipientDeleted,
+    /// The message is in another state than the call is for; it may have been sent, or have failed, in the meantime: look at it
+    /// again.
+    #[error("the message is in another state")]
+    WrongState,
+    /// The text is empty: there is nothing to send.
+    #[error("the text is empty")]
+    EmptyText,
     /// The text is longer than a message can carry: shorten it.
     #[error("the text is longer than {max} bytes")]
     TooLong {
@@ -89,7 +99,13 @@ pub enum Storage {
         /// The newest version this library knows.
         known: u32,
     },
-    /// The file or its folder cannot be written.
+    /// The folder that the file is to be in does not exist: make it.
+    #[error("its folder does not exist")]
+    NoFolder,
+    /// The path is that of a folder, or of something else that is not a file: choose another one.
+    #[error("its path is not that of a file")]
+    NotAFile,
+    /// The file or its folder cannot be read and written.
     #[error("it cannot be written")]
     ReadOnly,
     /// The disk is full: nothing was changed.

@@ -47,11 +47,16 @@ mod context;
 mod env;
 mod error;
 mod event;
+#[cfg(not(feature = "faults"))]
+#[allow(unreachable_pub, dead_code, reason = "only the tests that kill a process see it from outside")]
+mod fault;
+#[cfg(feature = "faults")]
 pub mod fault;
 mod health;
 mod id;
 mod message;
 mod receive;
+mod runtime;
 mod send;
 mod store;
 mod sync;

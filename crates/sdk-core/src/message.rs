@@ -62,6 +62,9 @@ pub enum FailReason {
     /// The recipient has no devices any more.
     #[error("the recipient is gone")]
     UnknownRecipient,
+    /// The recipient has deleted their account.
+    #[error("the recipient has deleted their account")]
+    RecipientDeleted,
     /// The recipient's keys are not valid: the relay, or their client, is at fault.
     #[error("the recipient's keys are not valid")]
     BadKeys,
@@ -163,6 +166,7 @@ stored_as!(FailReason {
     Refused = 6,
     TooLarge = 7,
     GivenUp = 8,
+    RecipientDeleted = 9,
 } else Refused);
 
 stored_as!(Undecryptable {

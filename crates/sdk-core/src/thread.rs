@@ -8,8 +8,8 @@ use crate::context::Context;
 use crate::error::{Error, Offline, Result};
 use crate::fault::{self, Station};
 use crate::id::{MessageId, ThreadId, UserId};
-use crate::message::Message;
-use crate::store::{Cursor, NewOutgoing, Thread, Tx};
+use crate::message::{Delivery, Direction, Message};
+use crate::store::{Cursor, NewOutgoing, Rows, Thread, Tx};
 use crate::transport::CreatedThread;
 
 /// The direct thread with a user: the one we know, the one the relay knows, or a new one.
@@ -43,6 +43,9 @@ pub(crate) async fn direct(ctx: &Context, peer: UserId) -> Result<Thread> {
 
 /// Queues a text; it is on disk, and will be sent, when this returns.
 pub(crate) async fn send_text(ctx: &Context, thread: ThreadId, text: &str) -> Result<Message> {
+    if text.is_empty() {
+        return Err(Error::EmptyText);
+    }
     if text.len() > MAX_TEXT {
         return Err(Error::TooLong { max: MAX_TEXT });
     }
@@ -78,6 +81,7 @@ pub(crate) async fn page(
 pub(crate) async fn mark_read(ctx: &Context, thread: ThreadId, up_to: MessageId) -> Result<()> {
     let ctx_ids = ctx.clone();
     let marked = ctx.store.write(move |tx| {
+        message_in(tx, thread, up_to)?;
         let unread = tx.unread(thread, up_to)?;
         for (id, _) in &unread {
             tx.set_seen_by_us(*id)?;
@@ -113,23 +117,44 @@ pub(crate) fn queue_receipts(
 }
 
 /// Queues a failed message anew.
-pub(crate) async fn retry(ctx: &Context, id: MessageId) -> Result<()> {
+pub(crate) async fn retry(ctx: &Context, thread: ThreadId, id: MessageId) -> Result<()> {
     let sent_ms = ctx.server_now_ms();
-    ctx.store.write(move |tx| tx.retry(id, sent_ms)).await?;
+    let work = ctx.store.write(move |tx| match message_in(tx, thread, id)?.direction {
+        Direction::Outgoing(Delivery::Failed(_)) => tx.retry(id, sent_ms),
+        _ => Err(Error::WrongState),
+    });
+    work.await?;
     ctx.outbox.notify_one();
     Ok(())
 }
 
-/// Takes a message back that has not left, or that failed. False when it may have left.
-pub(crate) async fn cancel(ctx: &Context, id: MessageId) -> Result<bool> {
-    ctx.store.write(move |tx| tx.cancel(id)).await
+/// Takes a message of ours back that has not left, or that failed. False when it may have left.
+pub(crate) async fn cancel(ctx: &Context, thread: ThreadId, id: MessageId) -> Result<bool> {
+    let work = ctx.store.write(move |tx| match message_in(tx, thread, id)?.direction {
+        Direction::Outgoing(_) => tx.cancel(id),
+        Direction::Incoming { .. } => Err(Error::WrongState),
+    });
+    work.await
 }
 
 /// Gives up a message that waits, also one that may have left.
-pub(crate) async fn give_up(ctx: &Context, id: MessageId) -> Result<()> {
-    ctx.store.write(move |tx| tx.give_up(id)).await?;
+pub(crate) async fn give_up(ctx: &Context, thread: ThreadId, id: MessageId) -> Result<()> {
+    let work = ctx.store.write(move |tx| {
+        message_in(tx, thread, id)?;
+        match tx.give_up(id) {
+            // The message is there, and does not wait.
+            Err(Error::NotFound) => Err(Error::WrongState),
+            done => done,
+        }
+    });
+    work.await?;
     ctx.outbox.notify_one();
     Ok(())
+}
+
+/// A message of this thread.
+fn message_in(rows: &Rows<'_>, thread: ThreadId, id: MessageId) -> Result<Message> {
+    rows.message(id)?.filter(|message| message.thread == thread).ok_or(Error::NotFound)
 }
 
 fn parse(thread: &wire::Thread, peer: UserId) -> Result<Thread> {

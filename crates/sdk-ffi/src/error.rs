@@ -21,6 +21,16 @@ pub enum SealpostError {
     /// There is no such user, thread or message.
     #[error("no such user, thread or message")]
     NotFound,
+    /// The account of this user was deleted: there is nobody to talk to any more.
+    #[error("the account of this user was deleted")]
+    RecipientDeleted,
+    /// The message is in another state than the call is for; it may have been sent, or have failed, in the meantime: look at it
+    /// again.
+    #[error("the message is in another state")]
+    WrongState,
+    /// The text is empty: there is nothing to send.
+    #[error("the text is empty")]
+    EmptyText,
     /// The text is longer than a message can carry: shorten it.
     #[error("the text is longer than {max_bytes} bytes")]
     TooLong {
@@ -62,6 +72,9 @@ impl From<core::Error> for SealpostError {
             core::Error::Offline(reason) => Self::Offline { reason: reason.into() },
             core::Error::Unauthorized => Self::Unauthorized,
             core::Error::NotFound => Self::NotFound,
+            core::Error::RecipientDeleted => Self::RecipientDeleted,
+            core::Error::WrongState => Self::WrongState,
+            core::Error::EmptyText => Self::EmptyText,
             core::Error::TooLong { max } => {
                 Self::TooLong { max_bytes: u32::try_from(max).unwrap_or(u32::MAX) }
             }
@@ -102,11 +115,16 @@ impl SealpostError {
             },
             Self::Unauthorized => "unauthorized",
             Self::NotFound => "not_found",
+            Self::RecipientDeleted => "recipient_deleted",
+            Self::WrongState => "wrong_state",
+            Self::EmptyText => "empty_text",
             Self::TooLong { .. } => "too_long",
             Self::Storage { reason } => match reason {
                 StorageReason::WrongKey => "storage.wrong_key",
                 StorageReason::Corrupt => "storage.corrupt",
                 StorageReason::Newer => "storage.newer",
+                StorageReason::NoFolder => "storage.no_folder",
+                StorageReason::NotAFile => "storage.not_a_file",
                 StorageReason::ReadOnly => "storage.read_only",
                 StorageReason::Full => "storage.full",
                 StorageReason::InUse => "storage.in_use",
@@ -178,7 +196,13 @@ pub enum StorageReason {
     /// The database was written by a newer version of this library.
     #[error("a newer version of this library wrote it")]
     Newer,
-    /// The file or its folder cannot be written.
+    /// The folder that the file is to be in does not exist: make it.
+    #[error("its folder does not exist")]
+    NoFolder,
+    /// The path is that of a folder, or of something else that is not a file: choose another one.
+    #[error("its path is not that of a file")]
+    NotAFile,
+    /// The file or its folder cannot be read and written.
     #[error("it cannot be written")]
     ReadOnly,
     /// The disk is full: nothing was changed.
@@ -198,6 +222,8 @@ impl From<core::Storage> for StorageReason {
             core::Storage::WrongKey => Self::WrongKey,
             core::Storage::Corrupt => Self::Corrupt,
             core::Storage::Newer { .. } => Self::Newer,
+            core::Storage::NoFolder => Self::NoFolder,
+            core::Storage::NotAFile => Self::NotAFile,
             core::Storage::ReadOnly => Self::ReadOnly,
             core::Storage::Full => Self::Full,
             core::Storage::InUse => Self::InUse,

@@ -95,6 +95,8 @@ pub enum FailReason {
     IdentityChanged,
     /// The recipient has no devices any more.
     UnknownRecipient,
+    /// The recipient has deleted their account.
+    RecipientDeleted,
     /// The recipient's keys are not valid: the relay, or their client, is at fault.
     BadKeys,
     /// We are not, or no longer, a member of this thread.
@@ -114,6 +116,7 @@ impl From<core::FailReason> for FailReason {
         match reason {
             core::FailReason::IdentityChanged => Self::IdentityChanged,
             core::FailReason::UnknownRecipient => Self::UnknownRecipient,
+            core::FailReason::RecipientDeleted => Self::RecipientDeleted,
             core::FailReason::BadKeys => Self::BadKeys,
             core::FailReason::NotAMember => Self::NotAMember,
             core::FailReason::TooOld => Self::TooOld,

@@ -38,7 +38,7 @@ impl Thread {
     /// Writes a text. When this returns it is on disk, stands in the thread and will be sent once, whatever happens to
     /// this process.
     ///
-    /// Throws `TooLong`, `Storage`.
+    /// Throws `EmptyText`, `TooLong`, `Storage`.
     pub async fn send_text(&self, text: String) -> Result<Message> {
         let core = self.core.clone();
         runtime::run(async move { Ok(core.send_text(&text).await?.into()) }).await
@@ -65,7 +65,7 @@ impl Thread {
 
     /// The person has read up to and including this message; the other side is told.
     ///
-    /// Throws `Storage`.
+    /// Throws `NotFound` when it is not in this thread, and `Storage`.
     pub async fn mark_read(&self, up_to: MessageId) -> Result<()> {
         let core = self.core.clone();
         runtime::run(async move { Ok(core.mark_read(up_to).await?) }).await
@@ -73,15 +73,15 @@ impl Thread {
 
     /// Sends a failed message again.
     ///
-    /// Throws `NotFound` when it is not there or has not failed, and `Storage`.
+    /// Throws `NotFound` when it is not in this thread, `WrongState` when it has not failed, and `Storage`.
     pub async fn retry_message(&self, message: MessageId) -> Result<()> {
         let core = self.core.clone();
         runtime::run(async move { Ok(core.retry(message).await?) }).await
     }
 
-    /// Takes a message back that has not left this device, or that failed. False when it may have left.
+    /// Takes a message of ours back that has not left this device, or that failed. False when it may have left.
     ///
-    /// Throws `NotFound`, `Storage`.
+    /// Throws `NotFound` when it is not in this thread, `WrongState` when it is not ours, and `Storage`.
     pub async fn cancel_message(&self, message: MessageId) -> Result<bool> {
         let core = self.core.clone();
         runtime::run(async move { Ok(core.cancel(message).await?) }).await
@@ -91,7 +91,7 @@ impl Thread {
     /// `GivenUp`, and what waits behind it goes on. If it did arrive, its receipt says so, and `retry_message` does not make it
     /// appear twice.
     ///
-    /// Throws `NotFound` when it is not there or does not wait, and `Storage`.
+    /// Throws `NotFound` when it is not in this thread, `WrongState` when it does not wait, and `Storage`.
     pub async fn give_up_message(&self, message: MessageId) -> Result<()> {
         let core = self.core.clone();
         runtime::run(async move { Ok(core.give_up(message).await?) }).await

@@ -22,7 +22,7 @@ pub(super) const CRATES: &[Rules] = &[CLIENT, RELAY, PROTOCOL];
 const CLIENT: Rules = Rules {
     source: "crates/sdk-core/src",
     layers: &[
-        &["id", "env", "error", "event", "health", "content", "message", "config", "fault"],
+        &["id", "env", "error", "event", "health", "content", "message", "config", "fault", "runtime"],
         &["store", "transport"],
         &["context"],
         &["account", "contact", "thread", "group", "media"],

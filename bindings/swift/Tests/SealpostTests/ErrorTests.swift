@@ -22,7 +22,10 @@ extension SealpostTests {
                             }
                             #expect(maxBytes < 1_000_000)
                         }
+                        #expect(await thrown { try await thread.sendText("") } == .EmptyText)
                         #expect(await thrown { try await thread.retryMessage(message: 4711) } == .NotFound)
+                        let sent = try await thread.sendText("this one did not fail")
+                        #expect(await thrown { try await thread.retryMessage(message: sent.id) } == .WrongState)
                         let view = try thread.subscribe()
                         _ = try await view.snapshot()
                         let token = try CancelToken()

@@ -6,7 +6,7 @@ extension SealpostTests {
     @Suite struct StorageTests {
         @Test(
             "a database that cannot be used is told by the reason",
-            arguments: [StorageReason.wrongKey, .corrupt, .newer, .readOnly, .inUse, .io]
+            arguments: [StorageReason.wrongKey, .corrupt, .newer, .noFolder, .notAFile, .readOnly, .inUse, .io]
         )
         func reasons(reason: StorageReason) async throws {
             try await world { world in
@@ -32,12 +32,20 @@ extension SealpostTests {
                 try await world.person("new") { _ in }
                 try world.sql("new", "PRAGMA user_version = 99")
                 return try await world.open("new")
-            case .readOnly: return try await world.open("no/such/folder")
+            case .noFolder: return try await world.open("no/such/folder")
+            case .notAFile:
+                let folder = URL(filePath: world.database("a folder"))
+                try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+                return try await world.open("a folder")
+            case .readOnly:
+                // Not even root makes files there.
+                return try await openClient(database: "/proc/ada.db", key: key("ada"), relay: world.relay.url)
             case .full: fatalError("it has a test of its own")
             case .inUse: return try await world.person("ada") { _ in try await world.open("ada") }
             case .io:
-                try noDatabase.write(toFile: world.database("no folder"), atomically: true, encoding: .utf8)
-                return try await world.open("no folder.db/ada")
+                let link = world.database("link")
+                try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: link)
+                return try await world.open("link")
             }
         }
 

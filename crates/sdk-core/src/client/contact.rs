@@ -26,7 +26,8 @@ impl Contact {
     /// What two people compare: 60 digits, the same on both sides.
     ///
     /// # Errors
-    /// [`Error::NotFound`](crate::Error::NotFound) before the first message in either direction, [`Error::Storage`](crate::Error::Storage).
+    /// [`Error::NotFound`](crate::Error::NotFound) before the first message in either direction, [`Error::Misuse`](crate::Error::Misuse)
+    /// for oneself, [`Error::Storage`](crate::Error::Storage).
     pub async fn safety_number(&self) -> Result<String> {
         contact::safety_number(&self.client.inner.ctx, self.user).await
     }
@@ -48,7 +49,8 @@ impl Contact {
         contact::verify(&self.client.inner.ctx, self.user, compared.to_owned()).await
     }
 
-    /// The person goes on with a changed safety number without comparing it. Failed messages can be sent again.
+    /// The person goes on with a changed safety number without comparing it. Failed messages can be sent again. It changes nothing
+    /// when the number has not changed.
     ///
     /// # Errors
     /// [`Error::NotFound`](crate::Error::NotFound), [`Error::Storage`](crate::Error::Storage).

@@ -10,6 +10,7 @@ use crate::account::tokens;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::event::ConnectionState;
+use crate::runtime;
 use crate::store::Registered;
 use crate::sync::{State, Tasks};
 
@@ -69,7 +70,7 @@ impl Client {
         F: Future<Output = Result<T>> + Send + 'static,
     {
         let running = self.inner.runtime.spawn(work(self.inner.ctx.clone()));
-        running.await.map_err(|_| Error::Bug("a panic in a call"))?
+        running.await.map_err(|error| runtime::no_result(&error))?
     }
 
     async fn finish_here<T, F>(&self, work: impl FnOnce(Arc<Inner>) -> F) -> Result<T>
@@ -78,7 +79,7 @@ impl Client {
         F: Future<Output = Result<T>> + Send + 'static,
     {
         let running = self.inner.runtime.spawn(work(Arc::clone(&self.inner)));
-        running.await.map_err(|_| Error::Bug("a panic in a call"))?
+        running.await.map_err(|error| runtime::no_result(&error))?
     }
 }
 

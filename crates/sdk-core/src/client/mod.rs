@@ -70,7 +70,7 @@ impl Client {
     /// The direct thread with a user, made at the relay when there is none.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when there is no such user, [`Error::Offline`] when the relay is needed and cannot be
+    /// [`Error::NotFound`] when there is no such user, [`Error::RecipientDeleted`] when there is none any more, [`Error::Offline`] when the relay is needed and cannot be
     /// used, [`Error::Misuse`] for a thread with oneself.
     pub async fn direct_thread(&self, user: UserId) -> Result<Thread> {
         let found = self.finish(move |ctx| async move { crate::thread::direct(&ctx, user).await }).await?;

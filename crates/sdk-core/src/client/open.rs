@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::event::EventBus;
+use crate::runtime;
 use crate::store::{self, Footprint, Registered, Store};
 use crate::transport::Transport;
 
@@ -32,17 +33,21 @@ pub struct Unregistered {
 }
 
 impl Client {
-    /// Opens the database, or creates it. Must be called on a tokio runtime, which then runs the connection.
+    /// Opens the database, or creates it. The connection runs on the tokio runtime that this is called on; where there is none, on
+    /// two threads of the library's own. Whatever the client gives can be awaited on any executor.
     ///
     /// # Errors
     /// [`Error::Storage`] says what is wrong with the database; [`Error::Misuse`] what is wrong with the
     /// configuration.
     pub async fn open(config: Config) -> Result<Opened> {
-        let (ctx, registered) = open(config, Footprint::Full).await?;
-        Ok(match registered {
-            Some(registered) => Opened::Ready(Self::start(ctx, registered)),
-            None => Opened::Unregistered(Unregistered { ctx, client: Arc::default() }),
+        runtime::inside(async {
+            let (ctx, registered) = open(config, Footprint::Full).await?;
+            Ok(match registered {
+                Some(registered) => Opened::Ready(Self::start(ctx, registered)),
+                None => Opened::Unregistered(Unregistered { ctx, client: Arc::default() }),
+            })
         })
+        .await
     }
 }
 
@@ -81,14 +86,14 @@ impl Unregistered {
     /// [`Error::Storage`].
     pub async fn register(&self, proof: &[u8]) -> Result<Client> {
         let (ctx, client, proof) = (self.ctx.clone(), Arc::clone(&self.client), proof.to_owned());
-        let running = tokio::spawn(async move {
+        let running = runtime::handle()?.spawn(async move {
             let become_client = || async {
                 let registered = registration::register(&ctx, proof).await?;
                 Ok(Client::start(ctx, registered))
             };
             client.get_or_try_init(become_client).await.cloned()
         });
-        running.await.map_err(|_| Error::Bug("a panic while registering"))?
+        running.await.map_err(|error| runtime::no_result(&error))?
     }
 }
 

@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::event::{ConnectionState, Event, Events, Lagged};
 use crate::message::{Direction, Message};
+use crate::runtime;
 use crate::store::Footprint;
 use crate::sync::{State, Tasks};
 
@@ -33,6 +34,10 @@ pub struct Fetched {
 /// receives by itself; or another process was at work on it for seconds.
 /// [`Error::Unauthorized`] when nobody is registered here, or not any more.
 pub async fn fetch_for_push(config: Config, until: impl Future<Output = ()>) -> Result<Fetched> {
+    runtime::inside(fetch(config, until)).await
+}
+
+async fn fetch(config: Config, until: impl Future<Output = ()>) -> Result<Fetched> {
     let (ctx, registered) = open(config, Footprint::Small).await?;
     let fetched = match registered {
         Some(_) => {

@@ -39,7 +39,8 @@ impl Thread {
     /// to this process.
     ///
     /// # Errors
-    /// [`Error::TooLong`](crate::Error::TooLong) above [`MAX_TEXT`](crate::MAX_TEXT) bytes, [`Error::Storage`](crate::Error::Storage).
+    /// [`Error::EmptyText`](crate::Error::EmptyText), [`Error::TooLong`](crate::Error::TooLong) above [`MAX_TEXT`](crate::MAX_TEXT)
+    /// bytes, [`Error::Storage`](crate::Error::Storage).
     pub async fn send_text(&self, text: &str) -> Result<Message> {
         thread::send_text(self.ctx(), self.id, text).await
     }
@@ -74,7 +75,7 @@ impl Thread {
     /// The person has read up to and including this message; the other side is told.
     ///
     /// # Errors
-    /// [`Error::Storage`](crate::Error::Storage).
+    /// [`Error::NotFound`](crate::Error::NotFound) when it is not in this thread, [`Error::Storage`](crate::Error::Storage).
     pub async fn mark_read(&self, up_to: MessageId) -> Result<()> {
         thread::mark_read(self.ctx(), self.id, up_to).await
     }
@@ -82,17 +83,19 @@ impl Thread {
     /// Sends a failed message again.
     ///
     /// # Errors
-    /// [`Error::NotFound`](crate::Error::NotFound) when it is not there or has not failed, [`Error::Storage`](crate::Error::Storage).
+    /// [`Error::NotFound`](crate::Error::NotFound) when it is not in this thread, [`Error::WrongState`](crate::Error::WrongState) when it
+    /// has not failed, [`Error::Storage`](crate::Error::Storage).
     pub async fn retry(&self, message: MessageId) -> Result<()> {
-        thread::retry(self.ctx(), message).await
+        thread::retry(self.ctx(), self.id, message).await
     }
 
-    /// Takes a message back that has not left this device, or that failed. False when it may have left.
+    /// Takes a message of ours back that has not left this device, or that failed. False when it may have left.
     ///
     /// # Errors
-    /// [`Error::NotFound`](crate::Error::NotFound), [`Error::Storage`](crate::Error::Storage).
+    /// [`Error::NotFound`](crate::Error::NotFound) when it is not in this thread, [`Error::WrongState`](crate::Error::WrongState) when it
+    /// is not ours, [`Error::Storage`](crate::Error::Storage).
     pub async fn cancel(&self, message: MessageId) -> Result<bool> {
-        thread::cancel(self.ctx(), message).await
+        thread::cancel(self.ctx(), self.id, message).await
     }
 
     /// Gives up a message that waits, also one that may have left this device without an answer: it is
@@ -100,9 +103,10 @@ impl Thread {
     /// did arrive, its receipt says so, and [`retry`](Self::retry) does not make it appear twice.
     ///
     /// # Errors
-    /// [`Error::NotFound`](crate::Error::NotFound) when it is not there or does not wait, [`Error::Storage`](crate::Error::Storage).
+    /// [`Error::NotFound`](crate::Error::NotFound) when it is not in this thread, [`Error::WrongState`](crate::Error::WrongState) when it
+    /// does not wait, [`Error::Storage`](crate::Error::Storage).
     pub async fn give_up(&self, message: MessageId) -> Result<()> {
-        thread::give_up(self.ctx(), message).await
+        thread::give_up(self.ctx(), self.id, message).await
     }
 
     fn ctx(&self) -> &Context {

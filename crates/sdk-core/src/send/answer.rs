@@ -127,6 +127,7 @@ fn judge_refusal(refusal: wire::Error) -> Verdict {
         reason::MISMATCHED_DEVICES | reason::STALE_DEVICES => {
             anew(Some(Correction::Devices(refusal.mismatches)))
         }
+        reason::RECIPIENT_DELETED => failed(FailReason::RecipientDeleted),
         reason::NOT_FOUND => failed(FailReason::NotAMember),
         reason::TOO_LARGE => failed(FailReason::TooLarge),
         _ => failed(FailReason::Refused),

@@ -30,6 +30,7 @@ pub(super) async fn meet(
     let bundles = match fetched.await {
         Ok(bundles) => bundles.bundles,
         Err(Error::NotFound) => Vec::new(),
+        Err(Error::RecipientDeleted) => return Ok(Err(FailReason::RecipientDeleted)),
         Err(error) => return Err(error),
     };
     if bundles.is_empty() {

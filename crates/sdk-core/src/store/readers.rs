@@ -14,6 +14,7 @@ use super::exit::Guarded;
 use super::vault::Vault;
 use super::{Open, Rows, SUSPENDED};
 use crate::error::{Error, Result};
+use crate::runtime;
 
 /// Most connections that read.
 const MAX_READERS: usize = 3;
@@ -55,7 +56,7 @@ pub(super) async fn read<T: Send + 'static>(
     });
     if open.readers.hand_over(job) {
         let open = Arc::clone(open);
-        tokio::task::spawn_blocking(move || open.readers.work(&open));
+        runtime::spawn_blocking(move || open.readers.work(&open))?;
     }
     answered.await.map_err(|_| Error::Bug("a panic in a read"))?
 }

@@ -37,17 +37,23 @@ impl Vault {
     /// Any path of a file is as good as another: links are followed, also in the path of one that is to be made.
     ///
     /// # Errors
-    /// [`Error::Storage`] when there is no such folder.
+    /// [`Storage::NoFolder`], [`Storage::NotAFile`], and what else keeps the system from finding the folder.
     pub(super) fn new(path: &Path, key: DatabaseKey) -> Result<Self> {
         let path = match fs::canonicalize(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                let name = path.file_name().ok_or(Storage::ReadOnly)?;
+                let name = path.file_name().ok_or(Storage::NotAFile)?;
                 let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
                 fs::canonicalize(folder.unwrap_or(Path::new("."))).map(|folder| folder.join(name))
             }
             found => found,
         };
-        Ok(Self { path: path.map_err(io_error)?, key })
+        let path = path.map_err(no_path)?;
+        // Before anything is opened: to open a pipe would wait for somebody to write into it.
+        match fs::metadata(&path) {
+            Ok(found) if !found.is_file() => Err(Storage::NotAFile.into()),
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(io_error(error)),
+            _ => Ok(Self { path, key }),
+        }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -156,6 +162,16 @@ fn has_log(path: &Path) -> bool {
     fs::metadata(log).is_ok_and(|log| log.len() > 0)
 }
 
+/// Why there is no way to a file.
+fn no_path(error: std::io::Error) -> Error {
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => Storage::NoFolder.into(),
+        // A name with a null byte, or one that is too long.
+        ErrorKind::InvalidInput | ErrorKind::InvalidFilename => Storage::NotAFile.into(),
+        _ => io_error(error),
+    }
+}
+
 pub(super) fn io_error(error: std::io::Error) -> Error {
     match error.kind() {
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem | ErrorKind::NotFound => {
@@ -187,11 +203,21 @@ mod tests {
             }
             fs::write(&expected, "").unwrap();
         }
-        for nowhere in [dir.path().join("no/a.db"), "".into(), "..".into()] {
-            // A folder is found, and is no database.
-            assert!(name(nowhere.clone()).is_err() || nowhere.is_dir(), "{}", nowhere.display());
+        for nowhere in [dir.path().join("no/a.db"), expected.join("a.db")] {
+            assert_eq!(name(nowhere.clone()), Err(Storage::NoFolder.into()), "{}", nowhere.display());
+        }
+        let null = there.join("a\0.db");
+        let long = there.join("a".repeat(300));
+        let pipe = there.join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR)
+            .unwrap();
+        for no_file in
+            [there.clone(), "".into(), "..".into(), "/".into(), "/dev/null".into(), null, long, pipe]
+        {
+            assert_eq!(name(no_file.clone()), Err(Storage::NotAFile.into()), "{}", no_file.display());
         }
     }
+
     /// Written by SQLCipher 4.19 on x86-64, with the key of bytes 7: one table, and no log beside it.
     const EARLIER: &[u8] = include_bytes!("../../tests/data/sqlcipher-4.19.db");
 

@@ -75,6 +75,9 @@ impl From<Error> for error::Error {
             Error::Unauthorized => Self::Unauthorized,
             Error::Replaced => Self::Offline(Offline::Unreachable),
             Error::Refused(refusal) if refusal.code == 404 => Self::NotFound,
+            Error::Refused(refusal) if refusal.reason == wire::reason::RECIPIENT_DELETED => {
+                Self::RecipientDeleted
+            }
             Error::Refused(refusal) => {
                 Self::Offline(Offline::Refused(u16::try_from(refusal.code).unwrap_or(u16::MAX)))
             }

@@ -20,7 +20,7 @@ pub enum TrustState {
 impl Client {
     /// What two people compare: 60 digits, the same on both sides.
     ///
-    /// Throws `NotFound` before the first message in either direction, and `Storage`.
+    /// Throws `NotFound` before the first message in either direction, `Misuse` for oneself, and `Storage`.
     pub async fn safety_number(&self, user: UserId) -> Result<String> {
         let contact = self.core.contact(user);
         runtime::run(async move { Ok(contact.safety_number().await?) }).await
@@ -43,7 +43,8 @@ impl Client {
         runtime::run(async move { Ok(contact.verify(&number).await?) }).await
     }
 
-    /// The person goes on with a changed safety number without comparing it. Failed messages can be sent again.
+    /// The person goes on with a changed safety number without comparing it. Failed messages can be sent again. It changes
+    /// nothing when the number has not changed.
     ///
     /// Throws `NotFound`, `Storage`.
     pub async fn accept_safety_number(&self, user: UserId) -> Result<()> {

@@ -40,7 +40,7 @@ impl Client {
 
     /// The direct thread with a user, made at the relay when there is none.
     ///
-    /// Throws `NotFound` when there is no such user, `Offline` when the relay is needed and cannot be used, `Misuse` for a
+    /// Throws `NotFound` when there is no such user, `RecipientDeleted` when there is none any more, `Offline` when the relay is needed and cannot be used, `Misuse` for a
     /// thread with oneself.
     #[uniffi::method(default(cancel = None))]
     pub async fn direct_thread(&self, user: UserId, cancel: Option<Arc<CancelToken>>) -> Result<Arc<Thread>> {

@@ -17,6 +17,8 @@ fn every_error_of_the_client_keeps_its_meaning() {
         core::Storage::WrongKey,
         core::Storage::Corrupt,
         core::Storage::Newer { found: 3, known: 2 },
+        core::Storage::NoFolder,
+        core::Storage::NotAFile,
         core::Storage::ReadOnly,
         core::Storage::Full,
         core::Storage::InUse,
@@ -25,6 +27,9 @@ fn every_error_of_the_client_keeps_its_meaning() {
     let others = [
         core::Error::Unauthorized,
         core::Error::NotFound,
+        core::Error::RecipientDeleted,
+        core::Error::WrongState,
+        core::Error::EmptyText,
         core::Error::TooLong { max: 9 },
         core::Error::Misuse("twice"),
         core::Error::Bug("here"),

@@ -13,7 +13,10 @@ class ErrorsTest {
                 ada.directThread(ben.userId()).use { thread ->
                     val long = mistake<SealpostException.TooLong>("too_long") { thread.sendText("x".repeat(10_000_000)) }
                     assertEquals("x".repeat(long.maxBytes.toInt()), thread.sendText("x".repeat(long.maxBytes.toInt())).text)
+                    mistake<SealpostException.EmptyText>("empty_text") { thread.sendText("") }
                     mistake<SealpostException.NotFound>("not_found") { thread.retryMessage(4711) }
+                    val sent = thread.sendText("this one did not fail")
+                    mistake<SealpostException.WrongState>("wrong_state") { thread.retryMessage(sent.id) }
                     thread.subscribe().use { view ->
                         view.snapshot()
                         CancelToken().use { token ->
@@ -53,14 +56,16 @@ class ErrorsTest {
     fun `every error has a code that never changes`() {
         val codes = OfflineReason.entries.map { SealpostException.Offline(it) } +
             StorageReason.entries.map { SealpostException.Storage(it) } +
-            SealpostException.Unauthorized() + SealpostException.NotFound() + SealpostException.TooLong(1u) +
+            SealpostException.Unauthorized() + SealpostException.NotFound() + SealpostException.RecipientDeleted() +
+            SealpostException.WrongState() + SealpostException.EmptyText() + SealpostException.TooLong(1u) +
             SealpostException.InvalidArgument("user") + SealpostException.Cancelled() +
             SealpostException.Misuse("twice") + SealpostException.Bug("here")
         assertEquals(
             listOf(
                 "offline.unreachable", "offline.timed_out", "offline.busy", "offline.not_a_relay", "offline.refused",
-                "offline.untrusted", "storage.wrong_key", "storage.corrupt", "storage.newer", "storage.read_only",
-                "storage.full", "storage.in_use", "storage.io", "unauthorized", "not_found", "too_long",
+                "offline.untrusted", "storage.wrong_key", "storage.corrupt", "storage.newer",
+                "storage.no_folder", "storage.not_a_file", "storage.read_only", "storage.full", "storage.in_use",
+                "storage.io", "unauthorized", "not_found", "recipient_deleted", "wrong_state", "empty_text", "too_long",
                 "invalid_argument", "cancelled", "misuse", "bug",
             ),
             codes.map { it.code() },

@@ -5,6 +5,7 @@ import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Assumptions.assumeTrue
 import org.junit.jupiter.api.Test
 import java.io.File
+import java.nio.file.Files
 
 class StorageTest {
     @Test
@@ -31,12 +32,19 @@ class StorageTest {
             sql("new", "PRAGMA user_version = 99")
             open("new")
         }
-        StorageReason.READ_ONLY -> open("no/such/folder")
+        StorageReason.NO_FOLDER -> open("no/such/folder")
+        StorageReason.NOT_A_FILE -> {
+            File(database("a folder")).mkdirs()
+            open("a folder")
+        }
+        // Not even root makes files there.
+        StorageReason.READ_ONLY -> openClient("/proc/ada.db", key("ada"), relay.url)
         StorageReason.FULL -> error("it has a test of its own")
         StorageReason.IN_USE -> person("ada") { open("ada") }
         StorageReason.IO -> {
-            File(database("no folder")).writeText("and yet in the path")
-            open("no folder.db/ada")
+            val link = File(database("link")).toPath()
+            if (!Files.isSymbolicLink(link)) Files.createSymbolicLink(link, link)
+            open("link")
         }
     }
 
