@@ -1,9 +1,9 @@
-//! Bytes to messages, at a price that the bytes have paid.
+//! Decoding frames and bodies with bounded memory.
 //!
-//! In protobuf a row of a list may have two bytes, and becomes a struct of hundreds: a decoder that believes a small
-//! body makes a large list of it. But no row that says something is that short. So each list has a least length of its
-//! rows, and [`decode`] looks at the lengths before anything is allocated. What it then holds is at most 17 times what
-//! it was given, and a constant (`fuzz/src/wire.rs` measures it).
+//! In protobuf, a row of a list can have two bytes and become a struct of several hundred, so a small body could
+//! expand into a large list. No meaningful row is that short. Each list therefore has a minimum length for its rows,
+//! and [`decode`] checks the lengths before anything is allocated. Decoding then holds at most 17 times the size of
+//! its input plus a constant (`fuzz/src/wire.rs` measures this).
 
 use bytes::Bytes;
 use prost::Message;
@@ -14,14 +14,14 @@ use crate::{
     RefreshRequest, RegisterRequest, RegisterResponse, Send, SendAck, Thread, TokenPair,
 };
 
-/// Bytes that are not the message that was expected. The fault is of whoever sent them.
+/// The bytes are not the expected message. The sender is at fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// Not protobuf, or fields of other types.
+    /// The bytes are not protobuf, or have fields of other types.
     #[error("not this message")]
     Malformed,
-    /// A row of a list is shorter than any row with a meaning.
-    #[error("a row of a list says nothing")]
+    /// A row of a list is shorter than any meaningful row.
+    #[error("a row of a list is too short")]
     ShortRow,
 }
 
@@ -31,63 +31,63 @@ impl From<prost::DecodeError> for DecodeError {
     }
 }
 
-/// A message that is decoded by itself: a frame or a body.
+/// A message that is decoded on its own: a frame or a body.
 pub trait Decode: Message + Default {
-    /// Where it has lists.
+    /// The fields that are lists.
     const LISTS: &'static [Field];
 }
 
-/// A frame or a body from what was received.
+/// Decodes a frame or a body.
 ///
 /// # Errors
-/// [`DecodeError`]; nothing was allocated for a row that is too short.
+/// [`DecodeError`]; nothing is allocated for a row that is too short.
 pub fn decode<T: Decode>(bytes: Bytes) -> Result<T, DecodeError> {
     check_rows(&bytes, T::LISTS)?;
-    #[expect(clippy::disallowed_methods, reason = "this is where the rows were checked")]
+    #[expect(clippy::disallowed_methods, reason = "the rows were checked above")]
     Ok(T::decode(bytes)?)
 }
 
-/// A field that is a list, or a message with lists inside. Lists of numbers are left out: a byte on the wire is four in
-/// memory at most, and twelve while the list grows.
+/// A field that is a list, or a message that contains lists. Lists of numbers are omitted: each byte on the wire
+/// takes at most four bytes in memory, and twelve while the list grows.
 #[derive(Debug)]
 pub struct Field {
     number: u32,
-    /// Length in bytes that each occurrence has at least.
+    /// The minimum length of each occurrence, in bytes.
     least: usize,
     /// Its own fields of this kind.
     lists: &'static [Self],
 }
 
-/// A list whose rows have so many bytes at least.
+/// A list whose rows have at least this many bytes.
 const fn rows(number: u32, least: usize) -> Field {
     Field { number, least, lists: &[] }
 }
 
-/// A message with lists inside. It may come in pieces, which are merged.
+/// A message that contains lists. It may be split into several occurrences, which are merged.
 const fn within(number: u32, lists: &'static [Field]) -> Field {
     Field { number, least: 0, lists }
 }
 
-// What the fields of a row take, tag and length included.
+// The sizes of fields in a row, including tag and length.
 /// A number other than 0.
 const NUMBER: usize = 2;
 const UUID: usize = 2 + 16;
 const PUBLIC_KEY: usize = 2 + 33;
 const SIGNATURE: usize = 2 + 64;
 const INBOX_KEY: usize = UUID + NUMBER;
-/// A feature has a name of four letters or more.
+/// The name of a feature has at least four letters.
 const FEATURE: usize = 4;
 
 const HELLO: &[Field] = &[rows(6, FEATURE)];
 const SEND: &[Field] = &[rows(5, UUID + NUMBER + NUMBER)];
 const ACK: &[Field] = &[rows(1, INBOX_KEY)];
 const SYNC: &[Field] = &[rows(2, UUID)];
-/// Somebody, and one device, which need not be packed.
+/// A user and one device; the list of devices need not be packed.
 const ERROR: &[Field] = &[rows(5, UUID + NUMBER)];
 const KEY_UPLOAD: &[Field] = &[rows(3, PUBLIC_KEY), rows(4, PUBLIC_KEY + SIGNATURE)];
-/// Device, registration, identity, signed pre-key.
+/// Device id, registration id, identity key, signed pre-key.
 const BUNDLES: &[Field] = &[rows(1, NUMBER + NUMBER + PUBLIC_KEY + 2 + PUBLIC_KEY + SIGNATURE)];
-/// Its place, its sender, its name.
+/// The key of the row, its sender, and its message id.
 const INBOX_PAGE: &[Field] = &[rows(1, 2 + INBOX_KEY + UUID + NUMBER + UUID)];
 
 macro_rules! lists {
@@ -121,8 +121,8 @@ lists! {
     TokenPair: &[],
 }
 
-/// Reads with the functions that the decoder reads with, so that both see the same rows; what it cannot read, the
-/// decoder cannot either.
+/// Uses the same functions as the decoder, so that both see the same rows. What it cannot read, the decoder cannot
+/// read either.
 fn check_rows(mut bytes: &[u8], lists: &[Field]) -> Result<(), DecodeError> {
     while !bytes.is_empty() {
         let (number, wire_type) = decode_key(&mut bytes)?;
@@ -145,10 +145,7 @@ fn check_rows(mut bytes: &[u8], lists: &[Field]) -> Result<(), DecodeError> {
 }
 
 #[cfg(test)]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "what is compared with is the decoder that believes everything"
-)]
+#[expect(clippy::disallowed_methods, reason = "the comparison is with the unchecked decoder")]
 mod tests {
     use proptest::prelude::*;
     use prost::encoding::{encode_key, encode_varint};
@@ -165,7 +162,7 @@ mod tests {
         DescriptorPool::from_file_descriptor_set(files).unwrap()
     }
 
-    /// Whether a message has lists somewhere, but for those of numbers.
+    /// Whether a message contains lists, other than lists of numbers.
     fn has_lists(message: &MessageDescriptor) -> bool {
         message.fields().any(|field| match field.kind() {
             Kind::Message(inner) => field.is_list() || has_lists(&inner),
@@ -174,7 +171,7 @@ mod tests {
         })
     }
 
-    /// Where the table and the schema differ.
+    /// The differences between the table and the schema.
     fn differences(message: &MessageDescriptor, lists: &[Field]) -> Vec<String> {
         let mut found = Vec::new();
         for list in lists.iter().filter(|list| message.get_field(list.number).is_none()) {
@@ -226,7 +223,7 @@ mod tests {
         InboxKey { thread_id: bytes(16), server_seq: 1 }
     }
 
-    /// A [`DeviceMismatch`](crate::DeviceMismatch) from an encoder that does not pack numbers, as protobuf allows.
+    /// A [`DeviceMismatch`](crate::DeviceMismatch) from an encoder that does not pack numbers, which protobuf allows.
     #[derive(Clone, PartialEq, prost::Message)]
     struct NotPacked {
         #[prost(bytes = "bytes", tag = "1")]
@@ -235,7 +232,7 @@ mod tests {
         stale: Vec<u32>,
     }
 
-    /// Two of these rows are accepted; not when the second is a byte shorter.
+    /// Asserts that two of these rows are accepted, but not if the second one is a byte shorter.
     fn is_least<T: Decode + PartialEq>(field: u32, row: &impl Message, list: impl Fn(&T) -> usize) {
         let least = T::LISTS.iter().find(|list| list.number == field).unwrap().least;
         let row = row.encode_to_vec();
@@ -246,7 +243,7 @@ mod tests {
         assert_eq!(decode::<T>(bad.into()).err(), Some(DecodeError::ShortRow));
     }
 
-    /// A field of bytes.
+    /// A field that contains bytes.
     fn piece(field: u32, content: &[u8]) -> Vec<u8> {
         let mut piece = Vec::new();
         encode_key(field, WireType::LengthDelimited, &mut piece);
@@ -286,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_inside_a_frame_are_looked_at_in_every_piece_of_it() {
+    fn lists_are_checked_in_every_occurrence_of_the_message_that_contains_them() {
         let cursor = ThreadCursor { thread_id: bytes(16), ..ThreadCursor::default() };
         let bodies = [
             Body::Hello(Hello { features: vec!["four".into()], ..Hello::default() }),
@@ -309,12 +306,12 @@ mod tests {
     }
 
     #[test]
-    fn what_a_row_holds_is_not_read_as_fields() {
+    fn the_contents_of_a_row_are_not_read_as_fields() {
         let thread = Thread { member_user_ids: vec![vec![0xff; 16].into()], ..Thread::default() };
         assert_eq!(decode(thread.encode_to_vec().into()), Ok(thread));
     }
 
-    /// Fields of all kinds, nested, known and unknown, some of them cut.
+    /// Fields of all kinds, nested, known and unknown, some of them truncated.
     fn fields() -> impl Strategy<Value = Vec<u8>> {
         let field = prop_oneof![1..10_u32, Just(11), Just(12), Just(42), 1..2_000_u32];
         let leaf = prop_oneof![
@@ -350,7 +347,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_but_short_rows_is_refused_that_protobuf_would_accept(input in fields()) {
+        fn of_what_protobuf_accepts_only_short_rows_are_refused(input in fields()) {
             fn agrees<T: Decode + PartialEq>(input: &[u8]) {
                 match decode::<T>(input.to_vec().into()) {
                     Err(DecodeError::ShortRow) => {}

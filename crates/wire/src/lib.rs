@@ -1,7 +1,7 @@
-//! What client and relay say to each other.
+//! The protocol between client and relay.
 //!
-//! Keys and ciphertexts are opaque bytes here: `sealpost-core` turns them into `sealpost-protocol` types, the
-//! relay never does. The contract is in `proto/frame.proto` (WebSocket) and `proto/rest.proto` (REST).
+//! Keys and ciphertexts are opaque bytes in this crate: `sealpost-core` converts them to `sealpost-protocol` types,
+//! and the relay never does. The contract is in `proto/frame.proto` (WebSocket) and `proto/rest.proto` (REST).
 
 mod generated {
     #![allow(missing_docs, reason = "the comments are in proto/*.proto; not every field needs one")]
@@ -9,7 +9,7 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/relay.v1.rs"));
 }
 
-/// What [`Envelope::kind`] says.
+/// The values of [`Envelope::kind`].
 pub mod envelope {
     /// An ordinary message of a session.
     pub const SIGNAL: u32 = 1;

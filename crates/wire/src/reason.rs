@@ -1,28 +1,28 @@
-//! The stable tokens of [`Error::reason`](crate::Error).
+//! The stable values of [`Error::reason`](crate::Error).
 
-/// The body or frame could not be understood.
+/// The body or frame could not be decoded.
 pub const MALFORMED: &str = "malformed";
-/// No token, or one that is not valid.
+/// There is no token, or an invalid one.
 pub const INVALID_TOKEN: &str = "invalid_token";
 /// A refresh token was used twice: the family is revoked.
 pub const REUSE_DETECTED: &str = "reuse_detected";
-/// The account that the token was made for was deleted.
+/// The account that the token belongs to was deleted.
 pub const ACCOUNT_DELETED: &str = "account_deleted";
-/// The account that a message is for was deleted.
+/// The account that a message is addressed to was deleted.
 pub const RECIPIENT_DELETED: &str = "recipient_deleted";
 /// The registration proof was refused.
 pub const PROOF_REFUSED: &str = "proof_refused";
-/// Seen, but not allowed: revoking another device of one's own account.
+/// The resource is visible, but the operation is not allowed, such as revoking another device of one's own account.
 pub const FORBIDDEN: &str = "forbidden";
-/// Not existing, or not yours: one answer.
+/// The resource does not exist, or belongs to somebody else; the two are not distinguished.
 pub const NOT_FOUND: &str = "not_found";
 /// A direct thread of these two users exists; the error carries its id.
 pub const EXISTING_THREAD: &str = "existing_thread";
 /// The send was made for an older roster.
 pub const STALE_ROSTER: &str = "stale_roster";
-/// A member has not accepted the thread, and it has brought them as much as it may until they do.
+/// A member has not accepted the thread, which has already delivered as much as it may until then.
 pub const NOT_ACCEPTED: &str = "not_accepted";
-/// A send of the same thread was refused on this connection, and none since has said `resume`.
+/// A send of the same thread was refused on this connection, and none since then has set `resume`.
 pub const LANE_STOPPED: &str = "lane_stopped";
 /// The copies do not name exactly the live devices.
 pub const MISMATCHED_DEVICES: &str = "mismatched_devices";
@@ -34,13 +34,13 @@ pub const MSG_ID_REUSE: &str = "msg_id_reuse";
 pub const TOO_OLD: &str = "too_old";
 /// The `client_msg_id` is ahead of the relay's clock.
 pub const CLOCK_SKEW: &str = "clock_skew";
-/// A key id that was used before.
+/// A key id that was already used.
 pub const KEY_ID_USED: &str = "key_id_used";
-/// An upload that would leave the relay with more one-time keys of a kind than it holds for a device.
+/// An upload that would exceed the number of one-time keys of a kind that the relay stores for a device.
 pub const TOO_MANY_KEYS: &str = "too_many_keys";
 /// Too many keys, or keys of the wrong length or type.
 pub const BAD_KEYS: &str = "bad_keys";
-/// An ephemeral envelope: this relay carries only what it stores.
+/// An ephemeral envelope, which this relay does not support: it carries only what it stores.
 pub const EPHEMERAL_REFUSED: &str = "ephemeral_refused";
 /// The body is larger than allowed.
 pub const TOO_LARGE: &str = "too_large";
@@ -50,9 +50,9 @@ pub const MEDIA_TYPE: &str = "unsupported_media_type";
 pub const RATE_LIMITED: &str = "rate_limited";
 /// The relay is draining.
 pub const DRAINING: &str = "draining";
-/// The store does not answer: the outcome is unknown.
+/// The store does not answer; the outcome is unknown.
 pub const STORE_UNAVAILABLE: &str = "store_unavailable";
 /// The disk of the relay is full.
 pub const STORE_FULL: &str = "store_full";
-/// A schema version this relay does not speak.
+/// A schema version that this relay does not support.
 pub const SCHEMA: &str = "schema";
