@@ -1,4 +1,4 @@
-//! Who a device is.
+//! The address of a device.
 
 use sealpost_wire::id::{DeviceId, InvalidId, UserId};
 
@@ -12,10 +12,10 @@ pub struct Address {
 }
 
 impl Address {
-    /// From the two fields that name a device on the wire.
+    /// Parses the two fields that identify a device on the wire.
     ///
     /// # Errors
-    /// [`InvalidId`] when the user is not 16 bytes or the device not 1 to 127.
+    /// [`InvalidId`] if the user id is not 16 bytes, or the device id is not between 1 and 127.
     pub fn from_wire(user_id: &[u8], device_id: u32) -> Result<Self, InvalidId> {
         Ok(Self { user: UserId::from_slice(user_id)?, device: DeviceId::new(device_id)? })
     }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use sealpost_relay::limits::Limits;
 use sealpost_relay::{Config, Registration, TlsFiles};
 
-/// What the program accepts.
+/// The usage text.
 pub(crate) const USAGE: &str = "\
 sealpost-relay --data DIR [--listen ADDR] [--registration dev|closed]
                [--tls-cert FILE --tls-key FILE | --insecure-plain]
@@ -29,7 +29,8 @@ sealpost-relay --data DIR [--listen ADDR] [--registration dev|closed]
                         nowhere by default
   --new-epoch           after restoring a backup: void the sequence numbers given since, and exit";
 
-/// Connections of one address, with TLS: people behind one router, or behind one carrier's translation of addresses.
+/// The default number of connections of one address with TLS. Many people may share one router or one carrier-grade
+/// NAT.
 const CONNECTIONS: usize = 1_000;
 
 /// What is wrong with a command line.
@@ -47,7 +48,7 @@ pub(crate) enum BadArguments {
     HalfTls,
 }
 
-/// What to do.
+/// What the command line asks the program to do.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     Serve,
@@ -55,7 +56,7 @@ pub(crate) enum Command {
     Help,
 }
 
-/// A command line that was understood.
+/// A command line that was parsed.
 #[derive(Debug)]
 pub(crate) struct Arguments {
     pub(crate) command: Command,
@@ -134,7 +135,7 @@ impl Arguments {
     }
 }
 
-/// A port of this machine, or an address and port.
+/// A port of this machine, or an address and a port.
 fn local_or_whole(text: &str) -> Option<SocketAddr> {
     let local = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     text.parse().map(local).or_else(|_| text.parse()).ok()

@@ -1,4 +1,4 @@
-//! Who asks: the gate before the handlers, and what they learn from it.
+//! Authentication of requests, before they reach their handlers.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::problem::Problem;
 use crate::state::State;
 use crate::tokens::Access;
 
-/// Lets a request through to its handler only if it shows what its row of the table asks for.
+/// Passes a request to its handler only if it has the credentials that its row of the table requires.
 pub(crate) fn gate(
     shows: Shows,
     route: MethodRouter<Arc<State>>,
@@ -22,7 +22,7 @@ pub(crate) fn gate(
 ) -> MethodRouter<Arc<State>> {
     match shows {
         Shows::Token => route.route_layer(from_fn_with_state(Arc::clone(state), require_token)),
-        // What their bodies carry, their handlers check; and the operator's listener is the operator's alone.
+        // The handlers check what is in the body, and only the operator can reach the operator's listener.
         Shows::Nothing | Shows::Proof | Shows::RefreshSecret | Shows::Operator => route,
     }
 }
@@ -44,7 +44,7 @@ async fn let_in(
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    // Charged before the store is asked anything.
+    // The request is charged before the store is queried.
     state.limiter.request(access.address, state.clock.monotonic())?.over().await;
     let access = state.confirm(access).await?;
     request.extensions_mut().insert(Passed(access));
@@ -57,16 +57,16 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
     header.strip_prefix("Bearer ").ok_or(Problem::InvalidToken)
 }
 
-/// Left with an answer whose request was charged to the device that a token was made for.
+/// Added to a response whose request was charged to the device of its token.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct DevicePays;
 
-/// What the gate leaves with a request. Only the gate can make it.
+/// Added to a request by the gate; nothing else can construct it.
 #[derive(Debug, Clone, Copy)]
 struct Passed(Access);
 
-/// Proof that a request carries a valid access token of a live device. Behind a gate that did not ask for one there is
-/// none, and the request is refused.
+/// Proof that a request has a valid access token of a live device. If the gate of a route did not require a token,
+/// there is none, and the request is refused.
 #[derive(Debug)]
 pub(crate) struct Authenticated(pub(crate) Access);
 

@@ -1,4 +1,4 @@
-//! Protobuf bodies, in and out, and what sockets and routes read alike.
+//! Protobuf bodies of requests and responses, and the parsing that sockets and routes share.
 
 use std::sync::Arc;
 
@@ -16,11 +16,11 @@ use crate::problem::Problem;
 use crate::state::State;
 use crate::store::InboxKey;
 
-/// A body of at most 64 KiB; or an answer.
+/// A body of at most 64 KiB, or a response.
 #[derive(Debug)]
 pub(crate) struct Proto<T>(pub(crate) T);
 
-/// A body that carries keys: at most 256 KiB.
+/// A body that contains keys, of at most 256 KiB.
 #[derive(Debug)]
 pub(crate) struct KeysBody<T>(pub(crate) T);
 
@@ -58,7 +58,7 @@ async fn read<T: Decode>(mut request: Request, state: &State, cap: usize) -> Res
     sealpost_wire::decode(body).map_err(|_| Problem::Malformed)
 }
 
-/// Refuses what can be refused before a byte of the body is read.
+/// Refuses what can be refused before the body is read.
 fn check_headers(headers: &HeaderMap, cap: usize) -> Result<(), Problem> {
     let plain = !headers.contains_key(header::CONTENT_ENCODING);
     let protobuf = headers.get(header::CONTENT_TYPE).is_some_and(|media_type| media_type == MEDIA_TYPE);
@@ -69,7 +69,7 @@ fn check_headers(headers: &HeaderMap, cap: usize) -> Result<(), Problem> {
     if length.is_some_and(|length: usize| length > cap) { Err(Problem::TooLarge) } else { Ok(()) }
 }
 
-/// The rows that an acknowledgement names: at most 512.
+/// The rows that an acknowledgement names, at most 512.
 pub(crate) fn acknowledged(ack: &Ack) -> Result<Vec<InboxKey>, Problem> {
     if ack.keys.len() > MAX_ACK_KEYS {
         return Err(Problem::Malformed);

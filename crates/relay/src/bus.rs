@@ -1,6 +1,6 @@
-//! Between a request and the connections of other devices: wake-ups that may get lost.
+//! Wakes the connections of other devices. A wake-up may be lost.
 //!
-//! Losing one loses no message: each connection looks into its mailbox every 30 seconds anyway.
+//! No message is lost with it: each connection also checks its mailbox every 30 seconds.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,41 +11,41 @@ use tokio::sync::Notify;
 
 use crate::address::Address;
 
-/// Most connections of a device: its app has one, and the extension that a push notification wakes beside it. The one
-/// that is left over when a phone changes networks does not count: it is the oldest.
+/// Maximum number of connections of a device: one for the app, and one for the extension that a push notification
+/// starts. A connection that is left over when a phone changes networks does not matter, because it is the oldest.
 const MAX_CONNECTIONS: usize = 2;
 
 /// Why a connection is woken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Nudge {
-    /// Rows came into the mailbox.
+    /// Rows were added to the mailbox.
     Mail = 1,
-    /// One-time keys were taken and few are left.
+    /// One-time keys were taken, and few are left.
     KeysLow = 2,
-    /// The same device connected once too often: this connection is over.
+    /// The device has opened too many connections, and this one must close.
     ConnectedElsewhere = 4,
-    /// The device or its tokens were revoked: this connection is over.
+    /// The device or its tokens were revoked, and this connection must close.
     Revoked = 8,
 }
 
-/// The lossy side of the relay.
+/// Delivers wake-ups, without a guarantee.
 pub trait Bus: Send + Sync + fmt::Debug + 'static {
-    /// Registers a connection of this device. If that is one too many, the oldest is told that it is over.
+    /// Registers a connection of this device. If the device then has too many, the oldest is told to close.
     fn attach(&self, address: Address) -> Attached;
 
-    /// Tells the connections of this device something, if there are any.
+    /// Wakes the connections of this device, if there are any.
     fn nudge(&self, address: Address, nudge: Nudge);
 }
 
-/// A registered connection, until it drops.
+/// A registered connection, until it is dropped.
 pub struct Attached {
     inbox: Arc<Nudges>,
     leave: Box<dyn Fn() + Send + Sync>,
 }
 
 impl Attached {
-    /// Waits for the next nudges; several of one kind count once.
+    /// Waits for the next nudges; several of one kind count as one.
     pub async fn nudged(&self) -> Nudged {
         loop {
             let waiting = self.inbox.waiting.swap(0, Ordering::AcqRel);
@@ -69,12 +69,12 @@ impl fmt::Debug for Attached {
     }
 }
 
-/// Some nudges at once.
+/// A set of nudges.
 #[derive(Debug, Clone, Copy)]
 pub struct Nudged(u8);
 
 impl Nudged {
-    /// Whether this one is among them.
+    /// Whether the set contains this nudge.
     pub fn has(self, nudge: Nudge) -> bool {
         self.0 & nudge as u8 != 0
     }
@@ -93,13 +93,13 @@ impl Nudges {
     }
 }
 
-/// The bus of a relay that is alone.
+/// The bus of a relay that consists of a single process.
 #[derive(Debug, Default)]
 pub struct LocalBus {
     connections: Arc<Connections>,
 }
 
-/// Of each device, the oldest first.
+/// The connections of each device, the oldest first.
 type Connections = Mutex<HashMap<Address, Vec<Arc<Nudges>>>>;
 
 impl Bus for LocalBus {
@@ -122,7 +122,7 @@ impl Bus for LocalBus {
     }
 }
 
-/// Removes the connection, unless newer ones have taken its place.
+/// Removes the connection, unless newer ones have replaced it.
 fn leave(connections: Weak<Connections>, address: Address, me: Weak<Nudges>) -> Box<dyn Fn() + Send + Sync> {
     Box::new(move || {
         let Some(connections) = connections.upgrade() else { return };

@@ -1,18 +1,18 @@
-//! The time, as an argument: nothing else in the relay asks the system.
+//! The clock is an argument; nothing else in the relay asks the system for the time.
 
 use std::fmt;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Where the relay reads the time. Tests move it by hand.
+/// The relay's clock. Tests set it by hand.
 pub trait Clock: Send + Sync + fmt::Debug + 'static {
-    /// Wall time in milliseconds since 1970-01-01 UTC. May step back.
+    /// Wall-clock time in milliseconds since 1970-01-01 UTC. It may go back.
     fn unix_ms(&self) -> u64;
 
-    /// Time since some fixed moment; never steps back. For time-outs, rates and histograms.
+    /// Time since some fixed moment, which never goes back. It is used for timeouts, rates and histograms.
     fn monotonic(&self) -> Duration;
 }
 
-/// The clock of the machine.
+/// The system clock.
 #[derive(Debug)]
 pub struct SystemClock {
     origin: Instant,
@@ -33,7 +33,7 @@ impl Default for SystemClock {
 
 impl Clock for SystemClock {
     fn unix_ms(&self) -> u64 {
-        // A machine whose clock stands before 1970 gets 0, and refuses every message as ahead of time.
+        // A machine whose clock is before 1970 gets 0, and refuses every message as being ahead of time.
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }

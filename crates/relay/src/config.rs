@@ -1,4 +1,4 @@
-//! How a relay is set up.
+//! The configuration of a relay.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -10,36 +10,36 @@ use crate::clock::{Clock, SystemClock};
 use crate::limits::Limits;
 use crate::problem::Problem;
 
-/// Everything a relay must know to start.
+/// Everything that a relay needs to start.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where the database and the signing key are.
+    /// The folder of the database and the signing key.
     pub data: PathBuf,
-    /// Where it listens; port 0 takes a free one.
+    /// The address to listen on; port 0 selects a free port.
     pub listen: SocketAddr,
-    /// Without it the relay speaks plain HTTP, and only to this machine.
+    /// Without it, the relay uses plain HTTP, and on loopback only.
     pub tls: Option<TlsFiles>,
-    /// Plain HTTP to other machines: only behind a proxy that ends TLS.
+    /// Allows plain HTTP on other addresses, for a relay behind a proxy that terminates TLS.
     pub insecure_plain: bool,
-    /// Proxies of the operator: what they hand on comes from the last address in its `X-Forwarded-For` that is none of
-    /// theirs. Their connections are not counted.
+    /// The operator's proxies. A request that comes through one of them is attributed to the last address in its
+    /// `X-Forwarded-For` that is not a proxy's. Connections of proxies are not counted.
     pub trusted_proxies: Vec<IpAddr>,
-    /// Where `/metrics` answers, in plain HTTP; port 0 takes a free one. None: nowhere.
+    /// The address of `/metrics`, in plain HTTP; port 0 selects a free port. `None` means that there are no metrics.
     pub metrics: Option<SocketAddr>,
-    /// Who may have an account.
+    /// Who may register an account.
     pub registration: Registration,
-    /// How much one requester may do.
+    /// The rate limits.
     pub limits: Limits,
-    /// How long things may take.
+    /// Timeouts and intervals.
     pub timing: Timing,
-    /// What time it is.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
     /// How connections are woken.
     pub bus: Arc<dyn Bus>,
 }
 
 impl Config {
-    /// A relay for this machine alone, on a free port, that lets everybody in.
+    /// A relay that listens on a free port on loopback and accepts every registration.
     pub fn local(data: impl Into<PathBuf>) -> Self {
         Self {
             data: data.into(),
@@ -66,12 +66,12 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
-/// What somebody must show to get an account.
+/// What is required to register an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Registration {
-    /// Nothing: for development.
+    /// Nothing; for development.
     Dev,
-    /// Nobody gets an account any more; those that exist go on.
+    /// Nobody can register any more; existing accounts continue to work.
     Closed,
 }
 
@@ -88,29 +88,29 @@ impl Registration {
     }
 }
 
-/// How long things may take. The defaults are the contract; tests shorten the waits of the machine.
+/// Timeouts and intervals. The defaults are the contract; tests shorten them.
 #[derive(Debug, Clone, Copy)]
 pub struct Timing {
-    /// How long a connection may wait before it says `Hello`, and a body before it is whole.
+    /// Timeout for the `Hello` of a connection, and for a complete body.
     pub patience: Duration,
-    /// How long the head of a request may take, and with it how long a connection may be idle between two.
+    /// Timeout for the head of a request, and therefore also for an idle connection between two requests.
     pub head: Duration,
-    /// How long what is written may wait for a peer that does not read; 64 KiB that leave begin it anew. Longer than
-    /// `stall`, which ends a socket with a reason.
+    /// Timeout for writing to a peer that does not read. It starts again after every 64 KiB that were written. It is
+    /// longer than `stall`, which closes a socket with a reason.
     pub unread: Duration,
-    /// How often a connection looks at the clock for its own deadlines.
+    /// How often a connection checks its own deadlines.
     pub tick: Duration,
-    /// How often a connection looks into its mailbox without being woken.
+    /// How often a connection checks its mailbox without being woken.
     pub rescan: Duration,
-    /// A connection that uses up its credit and acknowledges nothing is closed after this.
+    /// A connection that has used up its credit and acknowledges nothing is closed after this time.
     pub stall: Duration,
-    /// How often the store is swept.
+    /// How often expired rows are removed from the store.
     pub sweep: Duration,
-    /// Over how long a drain tells the connections to go elsewhere, at most.
+    /// The period over which a drain tells the connections to leave, at most.
     pub drain_spread: Duration,
-    /// How long requests in flight may take to finish in a drain.
+    /// How long requests in flight may take to finish during a drain.
     pub drain_grace: Duration,
-    /// Over how long the clients that a drain sent away spread their return, each at random.
+    /// The period over which clients that were told to leave spread their return, each at a random time.
     pub spread_return: Duration,
 }
 

@@ -1,5 +1,5 @@
-//! The door: every connection and every request is let in at the cost of its network, before anything but its head is
-//! looked at. What a device turns out to pay for costs the network nothing.
+//! Admission of connections and requests: each is charged to its network before anything except its head is examined.
+//! If a device turns out to pay for a request, the network gets its tokens back.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,11 +17,11 @@ use crate::origin::{Origin, Peer, Proxies};
 use crate::peers::{ConnectionPermit, Peers};
 use crate::problem::Problem;
 
-/// How long a request above the limit waits for its refusal. Its connection asks for nothing meanwhile, so that refusing
-/// costs little too.
+/// How long a request above the limit waits for its refusal. Its connection cannot make another request meanwhile, so
+/// that refusals are cheap too.
 const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
 
-/// What lets connections in.
+/// Admits connections and requests.
 #[derive(Debug)]
 pub(crate) struct Door {
     peers: Arc<Peers>,
@@ -29,7 +29,7 @@ pub(crate) struct Door {
     limiter: Arc<Limiter>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
-    /// A proxy has not said for whom it asks; the operator was told.
+    /// Whether the operator was told that a proxy does not name the network of a requester.
     told: AtomicBool,
 }
 
@@ -44,8 +44,8 @@ impl Door {
         Arc::new(Self { peers, proxies, limiter, clock, metrics, told: AtomicBool::new(false) })
     }
 
-    /// A connection from this address, and how long it is to wait before it is spoken with. `None`: not at all, because
-    /// of what others of its network do.
+    /// Admits a connection from this address, and says how long it has to wait before it is served. `None` if it is
+    /// refused because of the limits of its network.
     pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<(Caller, Wait)> {
         let peer = self.proxies.peer(address);
         let guest = match peer {
@@ -70,18 +70,18 @@ fn network_of(peer: Peer) -> Option<IpAddr> {
     }
 }
 
-/// The other end of an open connection.
+/// The peer of an open connection.
 #[derive(Debug)]
 pub(crate) struct Caller {
     door: Arc<Door>,
     guest: Arc<ConnectionPermit>,
     peer: Peer,
-    /// Its last request showed a valid token. What others of its network do does not concern it then.
+    /// Whether its last request had a valid token. The limits of its network then do not apply to it.
     known: AtomicBool,
 }
 
 impl Caller {
-    /// Has a request answered, or refuses it. It takes along where it came from, and its connection's place.
+    /// Passes a request on to be answered, or refuses it. Adds its origin and the permit of its connection.
     pub(crate) async fn ask<B, F: Future<Output = Response>>(
         &self,
         mut request: Request<B>,
@@ -101,14 +101,14 @@ impl Caller {
             }
         }
         request.extensions_mut().insert(origin);
-        // An upgraded socket counts on.
+        // An upgraded socket continues to count.
         request.extensions_mut().insert(Arc::clone(&self.guest));
         let response = answer(request).await;
         if response.extensions().get::<DevicePays>().is_some() {
             if is_charged {
                 limiter.authenticated(origin.0, clock.monotonic());
             }
-            // A proxy's next request is somebody else's.
+            // The next request of a proxy comes from somebody else.
             self.known.store(self.peer != Peer::Proxy, Ordering::Relaxed);
         }
         response
@@ -137,7 +137,7 @@ mod tests {
     const THERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
     const PROXY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 5));
 
-    /// A door that lets so much in from each network, and no more for a day.
+    /// Admits this many requests of each network, and no more for a day.
     fn door(burst: u64) -> Arc<Door> {
         let mut limits = Limits::none();
         limits.set(Name::Unauthenticated, Some(Rate::new(burst, 1, Duration::from_secs(24 * 3_600))));
@@ -177,7 +177,7 @@ mod tests {
         for _ in 0..50 {
             assert_eq!(ask(&caller, "", true).await, 200);
         }
-        // One of five went to the connection.
+        // One of the five was used by the connection.
         for _ in 0..4 {
             assert_eq!(ask(&caller, "", false).await, 401);
         }

@@ -1,11 +1,11 @@
-//! Named points at which a failure test may kill the process.
+//! Named points at which a crash test can kill the process.
 //!
-//! Without the cargo feature `faults` this compiles to nothing. With it, the environment variable
-//! `SEALPOST_RELAY_FAULT=<station>[:<n>]` aborts the process at the n-th pass of that station (1 by default).
+//! Without the cargo feature `faults`, this compiles to nothing. With it, the environment variable
+//! `SEALPOST_RELAY_FAULT=<station>[:<n>]` aborts the process the n-th time that station is reached (1 by default).
 
 macro_rules! stations {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)+) => {
-        /// A point on the path of a request.
+        /// A point in the processing of a request.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Station {
             $($(#[$doc])* $variant,)+
@@ -15,7 +15,7 @@ macro_rules! stations {
             /// Every station.
             pub const ALL: &[Self] = &[$(Self::$variant,)+];
 
-            /// The name that the environment variable takes.
+            /// The name in the environment variable.
             pub const fn name(self) -> &'static str {
                 match self {
                     $(Self::$variant => $name,)+
@@ -26,41 +26,41 @@ macro_rules! stations {
 }
 
 stations! {
-    /// A send was decoded and checked; the store has not seen it.
+    /// A send was decoded and checked, and has not reached the store yet.
     SendDecoded = "send-decoded",
-    /// Its rows are written, the transaction is open.
+    /// Its rows are written; the transaction is open.
     SendBeforeCommit = "send-before-commit",
-    /// It is durable; the sender has no answer.
+    /// It is durable; the sender has no answer yet.
     SendAfterCommit = "send-after-commit",
-    /// The sender has its answer; the recipients were not woken.
+    /// The sender has its answer; the recipients were not woken yet.
     SendAcked = "send-acked",
     /// A row was pushed to its device.
     Delivered = "delivered",
-    /// Acknowledged rows are deleted, the transaction is open.
+    /// Acknowledged rows are deleted; the transaction is open.
     AckBeforeCommit = "ack-before-commit",
-    /// The deletion is durable; the device has no answer.
+    /// The deletion is durable; the device has no answer yet.
     AckAfterCommit = "ack-after-commit",
-    /// One-time keys are taken, the transaction is open.
+    /// One-time keys are taken; the transaction is open.
     PreKeyBeforeCommit = "pre-key-before-commit",
-    /// The taking is durable; the requester has no bundle.
+    /// The keys are durably taken; the requester has no bundle yet.
     PreKeyAfterCommit = "pre-key-after-commit",
-    /// An account is written, the transaction is open.
+    /// An account is written; the transaction is open.
     RegisterBeforeCommit = "register-before-commit",
-    /// The account is durable; its owner has no tokens.
+    /// The account is durable; its owner has no tokens yet.
     RegisterAfterCommit = "register-after-commit",
-    /// An account is deleted, the transaction is open.
+    /// An account is deleted; the transaction is open.
     DeleteBeforeCommit = "delete-before-commit",
-    /// The deletion is durable; its owner has no answer.
+    /// The deletion is durable; the owner has no answer yet.
     DeleteAfterCommit = "delete-after-commit",
 }
 
-/// Passes a station: the process ends here if a test armed it.
+/// Marks a station; the process aborts here if a test has armed it.
 #[cfg(feature = "faults")]
 pub fn at(station: Station) {
     armed::pass(station);
 }
 
-/// Passes a station: nothing, in a build without the feature `faults`.
+/// Marks a station; does nothing without the feature `faults`.
 #[cfg(not(feature = "faults"))]
 #[inline(always)]
 pub fn at(_: Station) {}

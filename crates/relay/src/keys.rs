@@ -1,7 +1,7 @@
-//! Uploaded keys: what the relay can check of them without knowing any cryptography.
+//! Checks of uploaded keys that need no cryptography.
 //!
-//! Signatures are for the devices that fetch a bundle; the relay links no protocol code. It checks counts,
-//! lengths and type bytes, so that a damaged upload is refused where its owner can see it.
+//! Signatures are verified by the devices that fetch a bundle; the relay links no protocol code. It checks counts,
+//! lengths and type bytes, so that a damaged upload is refused while its owner can still react.
 
 use std::collections::HashSet;
 
@@ -20,12 +20,12 @@ const SIGNATURE: usize = 64;
 #[error("keys of the wrong number, length or type")]
 pub struct BadKeys;
 
-/// An upload whose every key has the right length and type, and whose ids do not repeat.
+/// An upload in which all keys have the right length and type, and no id is repeated.
 #[derive(Clone)]
 pub struct CheckedKeys(KeyUpload);
 
 impl CheckedKeys {
-    /// Checks an upload that adds to what the relay holds.
+    /// Checks an upload that adds to the keys at the relay.
     ///
     /// # Errors
     /// [`BadKeys`]: more than 100 one-time keys of a kind, a repeated id, or a wrong length or type.
@@ -41,10 +41,10 @@ impl CheckedKeys {
         good.then_some(Self(upload)).ok_or(BadKeys)
     }
 
-    /// Checks the first upload of a device, which must hold both keys that are never used up.
+    /// Checks the first upload of a device, which must contain both keys that are never used up.
     ///
     /// # Errors
-    /// [`BadKeys`] as for [`Self::parse`], or when the signed pre-key or the last-resort key is missing.
+    /// [`BadKeys`] as for [`Self::parse`], or if the signed pre-key or the last-resort key is missing.
     pub fn parse_first(upload: KeyUpload) -> Result<Self, BadKeys> {
         if upload.signed_pre_key.is_none() || upload.last_resort_kem.is_none() {
             return Err(BadKeys);
@@ -64,10 +64,10 @@ impl std::fmt::Debug for CheckedKeys {
     }
 }
 
-/// Whether these bytes have the form of an identity key.
+/// Checks that these bytes have the form of an identity key.
 ///
 /// # Errors
-/// [`BadKeys`] when they do not.
+/// [`BadKeys`] if they do not.
 pub fn check_identity(registration_id: u32, identity_key: &[u8]) -> Result<(), BadKeys> {
     let good = (1..=MAX_REGISTRATION_ID).contains(&registration_id) && is_public(identity_key, EC_PUBLIC);
     good.then_some(()).ok_or(BadKeys)
@@ -86,7 +86,7 @@ fn distinct(ids: impl Iterator<Item = u32>) -> bool {
     ids.into_iter().all(|id| seen.insert(id))
 }
 
-/// A device with fewer one-time keys of a kind is told to upload more.
+/// A device with fewer one-time keys of a kind than this is told to upload more.
 const FEW: u32 = 20;
 
 /// Whether a device should upload keys.

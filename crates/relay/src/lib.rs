@@ -1,8 +1,8 @@
-//! The reference relay of Sealpost: it routes and stores sealed messages, and cannot read them.
+//! The reference relay of Sealpost. It routes and stores encrypted messages, and cannot decrypt them.
 //!
-//! One process with SQLite inside. A message is durable before its sender hears so; it stays in the mailbox of
-//! each device until that device acknowledges it. The relay links no protocol code: keys and ciphertexts are
-//! opaque bytes to it.
+//! The relay is one process with an embedded SQLite database. A message is durable before its sender gets an answer,
+//! and stays in the mailbox of each device until that device acknowledges it. The relay links no protocol code: keys
+//! and ciphertexts are opaque bytes to it.
 //!
 //! ```no_run
 //! # async fn run() -> Result<(), sealpost_relay::StartError> {
@@ -15,8 +15,9 @@
 //! # }
 //! ```
 //!
-//! Where to look: [`store`] is the durable side and says what each operation promises, [`bus`] the lossy side,
-//! `routes` has one file per resource, `connection` is the WebSocket, `sending` what both ways of sending share.
+//! [`store`] is the durable storage and documents what each operation guarantees. [`bus`] wakes connections. `routes`
+//! has one file for each resource, `connection` is the WebSocket, and `sending` is shared by the socket and the HTTP
+//! route for sending.
 
 pub mod address;
 mod auth;

@@ -1,4 +1,4 @@
-//! The relay as a program.
+//! The relay program.
 
 mod arguments;
 
@@ -52,7 +52,7 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     let mut terminated = signal(SignalKind::terminate())?;
     let mut interrupted = signal(SignalKind::interrupt())?;
     let relay = Relay::start(arguments.config).await?;
-    // All there is on standard output: a parent that asked for port 0 reads it.
+    // This is all that is printed on standard output; a parent process that asked for port 0 reads it.
     say(&format!("listening on {}", relay.url()))?;
     if let Some(addr) = relay.metrics_addr() {
         say(&format!("metrics on http://{addr}/metrics"))?;

@@ -1,28 +1,29 @@
-//! Who may do what: one table of every route and every frame that a client may send.
+//! The authorisation table: every route, every frame that a client may send, and who may use them.
 //!
-//! [`authorisation_table`](crate::authorisation_table) is the table. From it come [`Route`] and [`Frame`], from these
-//! the routers and the gate before each handler, and from its cells one test each (`tests/relay/authorisation.rs`). So
-//! a route or a frame without a row does not compile, and neither does a row without a handler or without a cell.
+//! [`authorisation_table`](crate::authorisation_table) is the table. [`Route`] and [`Frame`] are generated from it,
+//! and from these the routers and the check before each handler. Each of its cells also becomes a test
+//! (`tests/relay/authorisation.rs`). A route or a frame without a row does not compile, and neither does a row
+//! without a handler or without a cell.
 
 use axum::routing::MethodFilter;
 use sealpost_wire::frame::Body;
 
-/// The table. It hands itself to the macro that is named, which makes of it what it needs.
+/// The table. It passes itself to the macro that is named.
 ///
-/// A row is a route, or a frame from a client, and what must be shown to use it. Below it stand its cases, each with
-/// what becomes of it for each asker: the status of the answer, or the code with which the relay closes the socket.
-/// Of a case that `looks_like` another one, a stranger gets the very bytes of the other one's answer: what is not
-/// theirs cannot be told from what does not exist.
+/// A row contains a route, or a frame from a client, and the credentials that it requires. It is followed by its
+/// cases, each with the result for each requester: the status of the response, or the code with which the relay
+/// closes the socket. If a case `looks_like` another one, a stranger gets exactly the bytes of the other case's
+/// response, so that somebody else's resource cannot be distinguished from one that does not exist.
 ///
-/// | Asker | Who that is |
+/// | Requester | Who that is |
 /// |---|---|
-/// | anonymous | shows nothing |
-/// | forged | shows a token that this relay did not make, for the member |
-/// | expired | an access token past its life; its refresh token is good |
-/// | ended | logged out: the token's family ended, within the token's life |
-/// | revoked | the device was revoked, within the token's life |
-/// | stranger | another user, who is in no thread with the member |
-/// | member | the one whose thread, mailbox, keys and devices are asked for, from the first device |
+/// | anonymous | without credentials |
+/// | forged | with a token for the member that this relay did not issue |
+/// | expired | with an expired access token; its refresh token is valid |
+/// | ended | logged out: the token's family has ended before the token expires |
+/// | revoked | the device was revoked before the token expires |
+/// | stranger | another user, who shares no thread with the member |
+/// | member | the owner of the thread, mailbox, keys and devices, from the first device |
 /// | companion | the same user, from the second device |
 #[doc(hidden)]
 #[macro_export]
@@ -132,18 +133,18 @@ macro_rules! authorisation_table {
     };
 }
 
-/// What a request must show before its handler runs.
+/// The credentials that a request must present before its handler runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shows {
-    /// Nothing: everybody may.
+    /// None.
     Nothing,
-    /// What this relay asks of those who register. The body carries it, the handler looks at it first.
+    /// The proof that this relay requires for a registration. It is in the body, and the handler checks it first.
     Proof,
-    /// The secret of a refresh token. The body carries it, the store compares it.
+    /// The secret of a refresh token. It is in the body, and the store compares it.
     RefreshSecret,
     /// The access token of a live device, for [`Authenticated`](crate::auth::Authenticated).
     Token,
-    /// To be at the operator's own listener; elsewhere there is no such route.
+    /// Access to the operator's own listener; the route does not exist on the other one.
     Operator,
 }
 
@@ -162,7 +163,7 @@ macro_rules! make_rows {
             ] $(looks_like $f_other:ident)?;
         )+})+ }
     ) => {
-        /// Every route of both listeners.
+        /// All routes of both listeners.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub(crate) enum Route {
             $($route,)+
@@ -190,7 +191,7 @@ macro_rules! make_rows {
             }
         }
 
-        /// Every frame that a client may send. All but `Hello` come after one that was accepted.
+        /// All frames that a client may send. All except `Hello` must come after a `Hello` that was accepted.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub(crate) enum Frame {
             $($frame,)+
@@ -201,7 +202,7 @@ macro_rules! make_rows {
 authorisation_table!(make_rows);
 
 impl Frame {
-    /// The row of a frame; `None` for one that only the relay sends.
+    /// The row of a frame; `None` for a frame that only the relay sends.
     pub(crate) const fn of(body: &Body) -> Option<Self> {
         match body {
             Body::Hello(_) => Some(Self::Hello),

@@ -1,4 +1,4 @@
-//! What the relay counts, in the Prometheus text format. No label ever names a user.
+//! Metrics in the Prometheus text format. No label identifies a user.
 
 use std::fmt::{self, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,41 +6,41 @@ use std::time::Duration;
 
 use crate::limits::Limiter;
 
-/// The numbers of one relay.
+/// The metrics of one relay.
 #[derive(Debug, Default)]
 pub struct Metrics {
-    /// From the receipt of a send to its answer.
+    /// The time from receiving a send to answering it.
     pub send_ack: PerTransport<Histogram>,
-    /// From the storing of a message to its push on a live connection.
+    /// The time from storing a message to pushing it on a live connection.
     pub send_deliver: Histogram,
-    /// One commit of the store.
+    /// The duration of a commit of the store.
     pub store_commit: Histogram,
-    /// Operations in one commit.
+    /// The number of operations in a commit.
     pub store_batch: Counted,
-    /// Statements that the writer of the store has begun.
+    /// The number of statements that the writer of the store has started.
     #[cfg(feature = "statements")]
     pub store_statements: Counter,
-    /// Frames that came in.
+    /// Incoming frames.
     pub frames: Frames,
-    /// Sends answered from memory.
+    /// Repeated sends that were answered from the stored result.
     pub dedupe_hits: Counter,
-    /// Bundles that had to use the last-resort key.
+    /// Bundles that contain the last-resort key because no one-time key was available.
     pub last_resort: Counter,
-    /// Connections refused because their address has too many.
+    /// Connections that were refused because their address has too many.
     pub refused_connections: Counter,
 }
 
-/// A number that grows.
+/// A number that only grows.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// One more.
+    /// Adds one.
     pub fn count(&self) {
         self.add(1);
     }
 
-    /// That many more.
+    /// Adds this many.
     pub fn add(&self, more: u64) {
         self.0.fetch_add(more, Ordering::Relaxed);
     }
@@ -50,7 +50,7 @@ impl Counter {
     }
 }
 
-/// Count and sum of something.
+/// The count and the sum of a quantity.
 #[derive(Debug, Default)]
 pub struct Counted {
     count: Counter,
@@ -58,14 +58,14 @@ pub struct Counted {
 }
 
 impl Counted {
-    /// One more, of that size.
+    /// Records one event of this size.
     pub fn observe(&self, size: u64) {
         self.count.count();
         self.sum.add(size);
     }
 }
 
-/// Upper bounds of the buckets of a [`Histogram`], in microseconds, as seconds for the reader.
+/// The upper bounds of the buckets of a [`Histogram`] in microseconds, with their text in seconds.
 const BUCKETS: [(u64, &str); 12] = [
     (500, "0.0005"),
     (1_000, "0.001"),
@@ -81,7 +81,7 @@ const BUCKETS: [(u64, &str); 12] = [
     (5_000_000, "5"),
 ];
 
-/// How long something took.
+/// A distribution of durations.
 #[derive(Debug, Default)]
 pub struct Histogram {
     buckets: [Counter; BUCKETS.len()],
@@ -90,7 +90,7 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// One more, of that length.
+    /// Records one duration.
     pub fn observe(&self, took: Duration) {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let bucket = BUCKETS.iter().zip(&self.buckets).find(|((bound, _), _)| micros <= *bound);
@@ -114,16 +114,16 @@ impl Histogram {
     }
 }
 
-/// One for each way in.
+/// One value for each transport.
 #[derive(Debug, Default)]
 pub struct PerTransport<T> {
     /// `GET /v1/ws`.
     pub socket: T,
-    /// The HTTP twin.
+    /// The corresponding HTTP route.
     pub http: T,
 }
 
-/// Incoming frames, by what they were.
+/// Incoming frames by kind.
 #[derive(Debug, Default)]
 pub struct Frames {
     /// Sends.
@@ -132,15 +132,15 @@ pub struct Frames {
     pub ack: Counter,
     /// Everything else that is allowed.
     pub other: Counter,
-    /// Garbage.
+    /// Frames that are malformed or not allowed.
     pub bad: Counter,
 }
 
 impl Metrics {
-    /// Everything, in the Prometheus text format.
+    /// Renders all metrics in the Prometheus text format.
     pub fn render(&self, epoch: u64, connections: usize, limiter: &Limiter) -> String {
         let mut out = String::with_capacity(4_096);
-        // Writing to a String does not fail.
+        // Writing to a `String` does not fail.
         let _ = self.write(&mut out, epoch, connections, limiter);
         out
     }

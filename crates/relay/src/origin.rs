@@ -1,15 +1,15 @@
-//! Which network somebody comes from, as far as the relay can know.
+//! Determines which network a request comes from, as far as the relay can know.
 
 use std::net::{IpAddr, SocketAddr};
 
 use axum::http::HeaderMap;
 
-/// The bits of an IPv6 address that name a network: whoever has one address in it has them all.
+/// The prefix length of an IPv6 network. Whoever has one address in it has them all.
 const NETWORK: u128 = u128::MAX << 64;
-/// Where a proxy says for whom it asks: each appends the address of whoever asked it.
+/// The header in which a proxy names its requester; each proxy appends the address of its own peer.
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// The address, or the first of its IPv6 network.
+/// The address itself, or the first address of its IPv6 network.
 pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
@@ -17,18 +17,18 @@ pub(crate) fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Who is at the other end of a connection.
+/// The kind of peer of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Peer {
-    /// A proxy of the operator, which says in each request for whom it asks.
+    /// A proxy of the operator, which names the requester in each request.
     Proxy,
-    /// This machine. What runs here is the operator's.
+    /// This machine; processes here belong to the operator.
     Local,
-    /// Somebody in this network.
+    /// A peer in this network.
     Remote(IpAddr),
 }
 
-/// The network that a request came from; `None` where it is not known. An extension of every request.
+/// The network that a request came from, or `None` if it is unknown. It is an extension of every request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Origin(pub(crate) Option<IpAddr>);
 
@@ -41,7 +41,7 @@ impl Proxies {
         Self(addresses.iter().map(IpAddr::to_canonical).collect())
     }
 
-    /// Who a connection from this address is.
+    /// The kind of peer that has this address.
     pub(crate) fn peer(&self, address: IpAddr) -> Peer {
         let address = address.to_canonical();
         if self.0.contains(&address) {
@@ -53,8 +53,8 @@ impl Proxies {
         }
     }
 
-    /// Where a request came from that a proxy hands on: the last address that is not one of the proxies. What stands
-    /// before that, anybody may have written.
+    /// The origin of a request that came through a proxy: the last address that does not belong to a proxy.
+    /// Everything before that could have been written by anybody.
     pub(crate) fn origin(&self, headers: &HeaderMap) -> Origin {
         let entries = headers.get_all(FORWARDED_FOR).iter().rev();
         let entries = entries.flat_map(|value| value.as_bytes().rsplit(|byte| *byte == b','));
@@ -67,7 +67,7 @@ impl Proxies {
     }
 }
 
-/// An address, which may have a port.
+/// Parses an address that may have a port.
 fn address(text: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(text).ok()?.trim();
     let with_port = || text.parse().map(|address: SocketAddr| address.ip()).ok();

@@ -1,4 +1,4 @@
-//! How many connections one address may hold.
+//! Limits the number of connections of one address.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::origin::network;
 
-/// Who is connected. It grows no larger than the number of open connections.
+/// The connected addresses. The map never has more entries than there are open connections.
 #[derive(Debug)]
 pub(crate) struct Peers {
     most: Option<usize>,
@@ -14,12 +14,12 @@ pub(crate) struct Peers {
 }
 
 impl Peers {
-    /// So many connections for each address; with `None` nobody is counted.
+    /// Allows this many connections for each address; with `None`, connections are not counted.
     pub(crate) fn at_most(most: Option<usize>) -> Arc<Self> {
         Arc::new(Self { most, held: Mutex::default() })
     }
 
-    /// One more connection from this address, until the guest drops; `None` when it has as many as it may.
+    /// Adds a connection from this address until the permit is dropped. `None` if the address has too many.
     pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<ConnectionPermit> {
         let from = network(address);
         if let Some(most) = self.most {
@@ -33,7 +33,7 @@ impl Peers {
         Some(ConnectionPermit { peers: Arc::clone(self), from: Some(from) })
     }
 
-    /// A connection that counts for nobody, as that of a proxy.
+    /// A connection that is not counted, such as that of a proxy.
     pub(crate) fn enter_uncounted(self: &Arc<Self>) -> ConnectionPermit {
         ConnectionPermit { peers: Arc::clone(self), from: None }
     }
@@ -53,7 +53,7 @@ impl Peers {
     }
 }
 
-/// An open connection, which counts for as long as this lives.
+/// An open connection, which counts as long as this value exists.
 #[derive(Debug)]
 pub(crate) struct ConnectionPermit {
     peers: Arc<Peers>,

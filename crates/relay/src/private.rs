@@ -1,31 +1,31 @@
-//! The data folder and its files belong to the relay's user alone: who talks to whom, and when, is nobody else's
-//! business on this machine.
+//! Restricts access to the data folder and its files to the relay's user, because they reveal who talks to whom and
+//! when.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
-/// What others may do, as bits of a mode.
+/// The mode bits for group and others.
 const OTHERS: u32 = 0o077;
-/// Names that the relay gives to files: `relay.db` with what SQLite puts beside it, and its own.
+/// The names of the relay's files: `relay.db` and the files that SQLite adds to it, and the relay's own.
 const OURS: [&str; 5] = ["relay.db", "reserve", "lock", "signing.new", SIGNING_KEY];
-/// The one file that is not closed when it was open: somebody may have read it, and the operator must know.
+/// The only file that is not made private if it was readable: somebody may have read it, and the operator must know.
 const SIGNING_KEY: &str = "signing.key";
 
-/// Makes the folder, or takes it as it is, and closes the files of the relay in it to others, but for the signing key,
-/// which is refused when it is read. The folder itself too, unless it holds something else: then it is not the relay's
-/// to close.
+/// Creates the folder if necessary, and makes the relay's files in it private, except the signing key, which is
+/// refused when it is read. The folder itself is made private too, unless it contains other files and thus may not
+/// belong to the relay alone.
 ///
 /// # Errors
-/// When it cannot be made or looked into, or belongs to another user.
+/// If the folder cannot be created or read, or belongs to another user.
 pub(crate) fn folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     let mut ours_alone = true;
     for entry in fs::read_dir(path)? {
         let entry = entry?;
         let name = entry.file_name();
-        // Not through a link: what it points to is elsewhere.
+        // Links are not followed, because their targets are elsewhere.
         if !is_ours(&name.to_string_lossy()) || !entry.file_type()?.is_file() {
             ours_alone = false;
         } else if name != SIGNING_KEY {
@@ -41,10 +41,10 @@ pub(crate) fn folder(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Opens a file for writing, or makes it, closed to others.
+/// Opens or creates a file for writing, with access for the owner only.
 ///
 /// # Errors
-/// When it cannot be opened, or belongs to another user.
+/// If it cannot be opened, or belongs to another user.
 pub(crate) fn file(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
     close(path)?;
@@ -56,7 +56,7 @@ fn is_ours(name: &str) -> bool {
         .any(|ours| name.strip_prefix(ours).is_some_and(|rest| rest.is_empty() || rest.starts_with('-')))
 }
 
-/// Takes from others what the mode lets them do.
+/// Removes the permissions of group and others.
 fn close(path: &Path) -> io::Result<()> {
     let mode = fs::metadata(path)?.permissions().mode();
     if mode & OTHERS == 0 {

@@ -1,4 +1,4 @@
-//! Every refusal, by whose fault it is, and its one form on the wire.
+//! All refusals, by who is at fault, and their form on the wire.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -10,41 +10,41 @@ use crate::keys::BadKeys;
 use crate::limits::OverLimit;
 use crate::store::{KeysRefused, StoreError};
 
-/// Why a request was refused. Carries nothing secret and nothing about other people.
+/// Why a request was refused. It contains no secrets and nothing about other people.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Problem {
-    // The requester's fault.
-    /// The body, frame or path could not be understood.
+    // Faults of the requester.
+    /// The body, frame or path could not be parsed.
     #[error("malformed")]
     Malformed,
-    /// An ephemeral envelope, which this relay does not carry.
+    /// An ephemeral envelope, which this relay does not support.
     #[error("ephemeral envelopes are not carried")]
     EphemeralRefused,
-    /// A schema version this relay does not speak.
+    /// A schema version that this relay does not support.
     #[error("unknown schema")]
     Schema,
-    /// No token, or one that is not valid now.
+    /// There is no token, or it is not valid now.
     #[error("no valid token")]
     InvalidToken,
-    /// A refresh token came twice: its family is revoked.
+    /// A refresh token was reused, and its family is revoked.
     #[error("refresh token reused")]
     ReuseDetected,
-    /// The account of this token was deleted.
+    /// The account of the token was deleted.
     #[error("account deleted")]
     AccountDeleted,
     /// The registration proof was refused.
     #[error("registration proof refused")]
     ProofRefused,
-    /// The requester may see this, but not do that to it.
+    /// The requester may see the resource, but may not do this to it.
     #[error("forbidden")]
     Forbidden,
-    /// Not existing, or not the requester's: one answer.
+    /// The resource does not exist, or belongs to somebody else; the two are not distinguished.
     #[error("not found")]
     NotFound,
-    /// The body is over the cap.
+    /// The body exceeds the limit.
     #[error("too large")]
     TooLarge,
-    /// The body is not plain protobuf.
+    /// The media type of the body is not protobuf.
     #[error("unsupported media type")]
     MediaType,
     /// Keys of the wrong number, length or type.
@@ -59,23 +59,23 @@ pub enum Problem {
     /// Too many requests.
     #[error("rate limited")]
     RateLimited {
-        /// When the next one may pass.
+        /// When the next request may be accepted.
         retry_after_ms: u32,
     },
-    // The state of the world; the requester refreshes and tries again.
-    /// A direct thread of these two users exists.
+    // Conflicts with the current state; the requester has to refresh its view and try again.
+    /// A direct thread of these two users already exists.
     #[error("the direct thread exists")]
     ExistingThread(ThreadId),
-    /// A key id was used before.
+    /// A key id was already used.
     #[error("key id used")]
     KeyIdUsed,
-    /// There would be too many one-time keys.
+    /// The upload would exceed the number of one-time keys.
     #[error("too many one-time keys")]
     TooManyKeys,
-    /// The send was made for another roster.
+    /// The send was made for another version of the roster.
     #[error("stale roster")]
     StaleRoster {
-        /// The roster of now.
+        /// The current version of the roster.
         current: u64,
     },
     /// The copies do not name exactly the live devices.
@@ -84,23 +84,23 @@ pub enum Problem {
     /// A copy was made for an older registration of a device.
     #[error("stale devices")]
     StaleDevices(Vec<DeviceMismatch>),
-    /// The account that it is for was deleted.
+    /// The account that the request is about was deleted.
     #[error("recipient deleted")]
     RecipientDeleted,
-    /// A member has not accepted the thread, and it has brought them as much as it may until then.
+    /// A member has not accepted the thread, which has already delivered as much as it may until then.
     #[error("not accepted")]
     NotAccepted,
-    /// A send of the same thread was refused on this connection, and none since has resumed it.
+    /// A send of the same thread was refused on this connection, and none since has resumed the lane.
     #[error("lane stopped")]
     LaneStopped,
-    /// The same `client_msg_id` with another body.
+    /// The same `client_msg_id` with a different body.
     #[error("message id reused")]
     MsgIdReuse,
-    // The relay's fault.
+    // Faults of the relay.
     /// The relay is about to stop.
     #[error("draining")]
     Draining,
-    /// The store does not answer: the outcome is unknown.
+    /// The store does not answer; the outcome is unknown.
     #[error("store unavailable")]
     StoreUnavailable,
     /// The disk is full; nothing was stored.
@@ -109,7 +109,7 @@ pub enum Problem {
 }
 
 impl Problem {
-    /// The refusal as it stands in a frame or in the body of an answer.
+    /// The refusal as it appears in a frame or in the body of a response.
     pub fn to_wire(&self) -> Error {
         let (status, reason) = self.token();
         let mut error = Error { code: u32::from(status.as_u16()), reason: reason.into(), ..Error::default() };
@@ -126,7 +126,7 @@ impl Problem {
         error
     }
 
-    /// HTTP status and stable token.
+    /// The HTTP status and the stable reason.
     fn token(&self) -> (StatusCode, &'static str) {
         match self {
             Self::Malformed => (StatusCode::BAD_REQUEST, reason::MALFORMED),

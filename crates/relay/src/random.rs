@@ -1,15 +1,15 @@
-//! What the relay makes at random: ids that nobody can guess or walk, and the secrets of refresh tokens.
+//! Random values: ids that cannot be guessed, and the secrets of refresh tokens.
 
 use rand::CryptoRng;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-/// A UUIDv4 (RFC 9562, section 5.4): of a user, a thread, a family of tokens, a connection.
+/// A UUIDv4 (RFC 9562, section 5.4) for a user, a thread, a token family or a connection.
 pub(crate) fn id() -> Uuid {
     draw_id(&mut rand::rng())
 }
 
-/// 256 bits.
+/// A secret of 256 bits.
 pub(crate) fn secret() -> Box<Zeroizing<[u8; 32]>> {
     draw_secret(&mut rand::rng())
 }
@@ -35,7 +35,7 @@ mod tests {
 
     use super::*;
 
-    /// Which bits of some of the values are set, and of others are not.
+    /// The bits that are set in some of the values and not in others.
     fn varying<const N: usize>(values: &BTreeSet<[u8; N]>) -> [u8; N] {
         let (mut every, mut any) = ([0xff; N], [0; N]);
         for value in values {
@@ -59,7 +59,7 @@ mod tests {
         assert_ne!(draw_secret(same), draw_secret(same));
     }
 
-    /// By chance this fails once in 2^91.
+    /// This fails by chance once in 2^91 runs.
     #[test]
     fn no_two_are_equal_and_every_bit_of_them_is_random() {
         let ids: BTreeSet<_> = (0..100).map(|_| id().into_bytes()).collect();

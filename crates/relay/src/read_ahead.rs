@@ -1,4 +1,4 @@
-//! A stream that is read in large pieces and holds no memory while nothing comes.
+//! A stream that is read in large pieces and holds no memory while it is idle.
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
@@ -8,16 +8,16 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Most bytes that one read takes from the system, and so what a connection may hold that its reader has not asked for.
+/// Maximum size of one system read, and therefore of the data that a connection holds before its reader asks for it.
 const PIECE: usize = 16 << 10;
 
 thread_local! {
-    /// Where each read of this thread goes first. A buffer of its own would be most of what an idle connection costs.
+    /// The buffer into which each read of this thread goes first. A separate buffer would be most of the memory of an
+    /// idle connection.
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; PIECE].into());
 }
 
-/// Whoever reads this may do so in small pieces: what one read of the system brought and did not fit is kept until it
-/// was asked for.
+/// Lets its user read in small pieces: data from a system read that did not fit is kept until it is asked for.
 #[derive(Debug)]
 pub(crate) struct ReadAhead<S> {
     stream: S,
@@ -96,7 +96,7 @@ mod tests {
 
     use super::*;
 
-    /// Counts the reads that reach the system.
+    /// Counts the reads that reach the inner stream.
     struct Counted<'a>(&'a [u8], usize);
 
     impl AsyncRead for Counted<'_> {

@@ -1,4 +1,4 @@
-//! A running relay: started, asked for its address, and shut down.
+//! Starting, inspecting and stopping a relay.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,22 +21,22 @@ use crate::tls::{self, TlsError};
 use crate::tokens::Signer;
 use crate::{routes, sweeper};
 
-/// Why a relay did not start.
+/// Why a relay could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Plain HTTP was asked for where others could listen in.
+    /// Plain HTTP was requested on an address that is not loopback.
     #[error("plain HTTP is for loopback only: give a certificate, or say that a proxy ends TLS")]
     PlainNotLocal,
-    /// The store.
+    /// The store could not be opened.
     #[error("the store does not open")]
     Store(#[from] OpenError),
-    /// The signing key.
+    /// The signing key could not be used.
     #[error("the signing key cannot be used")]
     SigningKey(#[source] std::io::Error),
-    /// The certificate.
+    /// The certificate could not be used.
     #[error("TLS cannot be set up")]
     Tls(#[from] TlsError),
-    /// An address.
+    /// An address could not be listened on.
     #[error("an address cannot be listened on")]
     Listen(#[source] std::io::Error),
 }
@@ -90,12 +90,12 @@ impl Relay {
         Ok(Self { addr, scheme, state, stop, server, metrics, sweeper })
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Where its metrics are, when they are anywhere.
+    /// The address of its metrics, if it has any.
     pub fn metrics_addr(&self) -> Option<SocketAddr> {
         self.metrics.as_ref().map(|(addr, _)| *addr)
     }
@@ -105,8 +105,8 @@ impl Relay {
         format!("{}://{}", self.scheme, self.addr)
     }
 
-    /// Drains and stops: connections are asked to go elsewhere, what is in flight finishes or is cut off, then the
-    /// store closes. Afterwards the folder may be opened again.
+    /// Drains and stops: connections are told to leave, requests in flight finish or are cut off, and the store is
+    /// closed. Afterwards, the folder can be opened again.
     pub async fn shutdown(self) {
         let Self { state, stop, server, metrics, sweeper, .. } = self;
         let timing = state.timing;
@@ -123,12 +123,12 @@ impl Relay {
         }
         state.connections.cut();
         state.connections.gone().await;
-        // The store waits for its writer as it drops, which must not hold up the runtime.
+        // Dropping the store waits for its writer, which must not block the runtime.
         tokio::task::spawn_blocking(move || drop(state)).await.ok();
     }
 }
 
-/// Lets everybody in: who reaches this listener, its operator decides.
+/// Admits everybody: the operator decides who can reach this listener.
 fn operators_door(state: &State) -> Arc<Door> {
     let limiter = Arc::new(Limiter::new(Limits::none()));
     let (clock, metrics) = (Arc::clone(&state.clock), Arc::clone(&state.metrics));
@@ -161,12 +161,12 @@ fn open(config: Config) -> Result<Arc<State>, StartError> {
     }))
 }
 
-/// Connections are told to leave a few at a time: a hundred in each second.
+/// The time over which connections are told to leave: a hundred in each second.
 fn spread(connections: usize) -> Duration {
     Duration::from_millis(10).saturating_mul(u32::try_from(connections).unwrap_or(u32::MAX))
 }
 
-/// A handle that was dropped does not stop the relay; only `shutdown` does.
+/// Dropping the handle does not stop the relay; only `shutdown` does.
 async fn until(mut stop: watch::Receiver<bool>) {
     if stop.wait_for(|stop| *stop).await.is_err() {
         std::future::pending().await

@@ -1,4 +1,4 @@
-//! Connections: accepted, counted, and spoken HTTP/1.1 with until they end or the relay does.
+//! Accepts connections, counts them, and serves HTTP/1.1 on them.
 
 use std::convert::Infallible;
 use std::io;
@@ -29,17 +29,18 @@ use crate::read_ahead::ReadAhead;
 use crate::tls;
 use crate::write_timeout::WriteTimeout;
 
-/// Most bytes of a head, and of what is read ahead of anything else: each connection may have so many in memory.
+/// Maximum size of a head, and of what is read ahead; each connection may hold this much in memory.
 const MAX_HEAD: usize = 16 << 10;
 
-/// Connections that may wait to be accepted. After a restart all clients come at once, and one that finds no room waits
-/// a second and more before it asks again. The system caps it (`net.core.somaxconn`, 4,096 on Linux).
+/// Maximum number of connections that wait to be accepted. After a restart all clients connect at once, and one that
+/// finds no room waits for a second or more before it tries again. The system limits the number
+/// (`net.core.somaxconn`, 4,096 on Linux).
 const BACKLOG: u32 = 16_384;
 
-/// Listens on this address, and says on which port when that was 0. Needs a tokio runtime.
+/// Listens on this address, and returns the actual address in case the port was 0. Needs a tokio runtime.
 pub(crate) fn listen(addr: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
     let socket = if addr.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // So that a relay that starts again finds its port free.
+    // A relay that is restarted can use its port immediately.
     socket.set_reuseaddr(true)?;
     socket.bind(addr)?;
     let tcp = socket.listen(BACKLOG)?;
@@ -47,26 +48,26 @@ pub(crate) fn listen(addr: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> 
     Ok((tcp, addr))
 }
 
-/// What a listener does with its connections.
+/// The settings of a listener.
 #[derive(Clone)]
 pub(crate) struct Server {
     pub(crate) router: Router,
-    /// None: plain HTTP.
+    /// `None` means plain HTTP.
     pub(crate) tls: Option<TlsAcceptor>,
     pub(crate) door: Arc<Door>,
     pub(crate) timing: Timing,
 }
 
 impl Server {
-    /// Serves until `stopped`, then lets every request that is being answered finish, if it does in time. Nothing of it
-    /// runs on but the sockets, which go their own way once they are upgraded.
+    /// Serves until `stopped`, and then waits for requests in progress, up to a time limit. Afterwards only upgraded
+    /// sockets continue, which are tasks of their own.
     pub(crate) async fn run(self, mut tcp: TcpListener, stopped: impl Future<Output = ()>) {
         let (stopping, stop) = watch::channel(());
         let mut connections = JoinSet::new();
         let mut stopped = pin!(stopped);
         loop {
             tokio::select! {
-                // The trait's accept, which waits and tries again when the machine is out of descriptors.
+                // The trait's `accept`, which waits and retries when the process has run out of file descriptors.
                 (stream, address) = Listener::accept(&mut tcp) => {
                     if let Some((caller, wait)) = self.door.enter(address.ip()) {
                         connections.spawn(self.clone().serve(stream, caller, wait, stop.clone()));
@@ -85,7 +86,7 @@ impl Server {
 
     async fn serve(self, stream: TcpStream, caller: Caller, wait: Wait, stop: watch::Receiver<()>) {
         wait.over().await;
-        // Small frames leave at once.
+        // Small frames are sent immediately.
         if stream.set_nodelay(true).is_err() {
             tracing::debug!("a connection keeps its delay");
         }
@@ -124,7 +125,7 @@ impl Server {
                 )
                 .with_upgrades()
         );
-        // How a connection ends is its peer's affair.
+        // How a connection ends is of no interest here.
         tokio::select! {
             _ = connection.as_mut() => return,
             _ = stop.changed() => connection.as_mut().graceful_shutdown(),

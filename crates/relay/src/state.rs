@@ -1,4 +1,4 @@
-//! What every request shares.
+//! The state that all requests share.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,10 +31,10 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Whom an access token speaks for, checked by its signature and with the store: a revoked device is out
-    /// before its token expires.
+    /// The device of an access token, after checking its signature and asking the store: a revoked device is refused
+    /// even before its token expires.
     ///
-    /// The store is asked *now*, whenever the answer is polled.
+    /// The store is asked when this is called, not when the future is polled.
     pub(crate) fn authenticate(&self, token: &str) -> BoxFuture<'static, Result<Access, Problem>> {
         match self.signer.verify(token, self.clock.unix_ms()) {
             Ok(access) => self.confirm(access),
@@ -42,7 +42,7 @@ impl State {
         }
     }
 
-    /// Asks the store *now* whether a token that was signed here still speaks for anybody.
+    /// Asks the store, when this is called, whether a token that was signed here is still valid.
     pub(crate) fn confirm(&self, access: Access) -> BoxFuture<'static, Result<Access, Problem>> {
         let store = Arc::clone(&self.store);
         let is_live = store.is_live(access.address, access.family);
@@ -56,7 +56,7 @@ impl State {
     }
 }
 
-/// Whether the relay is about to stop, and over how long its connections are told.
+/// Whether the relay is about to stop, and over which time its connections are told.
 #[derive(Debug)]
 pub(crate) struct Draining(watch::Sender<Option<Duration>>);
 
@@ -73,7 +73,7 @@ impl Draining {
         self.0.borrow().is_some()
     }
 
-    /// Waits for the drain, then for this connection's turn in it.
+    /// Waits for the drain, and then for this connection's random moment in it.
     pub(crate) fn turn(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut draining = self.0.subscribe();
         async move {
@@ -84,7 +84,7 @@ impl Draining {
     }
 }
 
-/// How many connections are open, and whether they are still waited for.
+/// The number of open connections, and whether they are still waited for.
 #[derive(Debug)]
 pub(crate) struct Connections {
     open: watch::Sender<usize>,
@@ -100,25 +100,26 @@ impl Connections {
         *self.open.borrow()
     }
 
-    /// Counts one more, until the guard drops.
+    /// Counts one more connection until the guard is dropped.
     pub(crate) fn enter(&self) -> Entered {
         self.open.send_modify(|count| *count = count.saturating_add(1));
         Entered { open: self.open.clone(), cut: self.cut.subscribe() }
     }
 
-    /// Ends those that are still open, whatever they are doing.
+    /// Ends all open connections, whatever they are doing.
     pub(crate) fn cut(&self) {
         self.cut.send_replace(true);
     }
 
-    /// Waits until all are gone.
+    /// Waits until no connection is open.
     pub(crate) async fn gone(&self) {
-        // The sender is this very value: it does not go away while it is waited for.
+        // The sender is a field of `self`, so it exists for as long as this waits.
         let _ = self.open.subscribe().wait_for(|count| *count == 0).await;
     }
 }
 
-/// An open connection. It holds no part of the relay, so that it can be the last of the connection to drop.
+/// An open connection. It references no part of the relay, so that it can be the last value of the connection to be
+/// dropped.
 #[derive(Debug)]
 pub(crate) struct Entered {
     open: watch::Sender<usize>,
@@ -126,9 +127,9 @@ pub(crate) struct Entered {
 }
 
 impl Entered {
-    /// Waits until the relay waits no longer for this connection.
+    /// Waits until the relay stops waiting for this connection.
     pub(crate) async fn cut(&mut self) {
-        // Without its sender the relay is gone.
+        // If the sender is gone, so is the relay.
         let _ = self.cut.wait_for(|cut| *cut).await;
     }
 }

@@ -1,4 +1,4 @@
-//! The task that removes what expired, in steps small enough that no send waits long.
+//! The task that removes expired rows, in steps small enough not to delay sends.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use tokio::time::MissedTickBehavior;
 
 use crate::state::State;
 
-/// Rows of each kind in one step. What is deleted goes through the log, up to 64 KiB for each.
+/// Rows of each kind in one step. Each deletion writes up to 64 KiB to the log.
 const BUDGET: u32 = 250;
 
-/// Sweeps now and then, until it is aborted.
+/// Sweeps at intervals, until it is aborted.
 pub(crate) async fn run(state: Arc<State>) {
     let mut tick = tokio::time::interval(state.timing.sweep);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);

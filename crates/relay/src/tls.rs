@@ -1,4 +1,4 @@
-//! TLS 1.3 on the way in.
+//! TLS 1.3 for incoming connections.
 
 use std::io;
 use std::sync::Arc;
@@ -15,21 +15,21 @@ use tokio_rustls::server::TlsStream;
 
 use crate::config::TlsFiles;
 
-/// How long a handshake may take.
+/// Timeout for a handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// Why the relay cannot speak TLS.
+/// Why TLS could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// The certificate or the key cannot be read.
+    /// The certificate or the key could not be read.
     #[error("the certificate or its key cannot be read")]
     Pem(#[from] tokio_rustls::rustls::pki_types::pem::Error),
-    /// They do not fit together.
+    /// The certificate and the key do not match, or are not accepted.
     #[error("the certificate cannot be used")]
     Rustls(#[from] tokio_rustls::rustls::Error),
 }
 
-/// Makes the TLS side of a listener: TLS 1.3 and nothing older.
+/// Creates the TLS acceptor of a listener, which supports TLS 1.3 only.
 pub(crate) fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
     let chain = CertificateDer::pem_file_iter(&files.cert)?.collect::<Result<Vec<_>, _>>()?;
     let key = PrivateKeyDer::from_pem_file(&files.key)?;
@@ -41,7 +41,7 @@ pub(crate) fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-/// The handshake, if it comes to an end in time.
+/// Performs the handshake, with a time limit.
 pub(crate) async fn handshake(acceptor: &TlsAcceptor, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
     timeout(HANDSHAKE, acceptor.accept(stream)).await?
 }

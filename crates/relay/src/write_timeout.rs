@@ -1,4 +1,4 @@
-//! A peer that does not read: what is written to it must leave in time.
+//! A time limit for writing to a peer that does not read.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -9,18 +9,19 @@ use sealpost_wire::limits::MAX_FRAME;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// Bytes that buy a peer its time anew, so that a long answer may pass through a thin line: those of the largest frame.
+/// The number of bytes after which the time starts again, so that a long response can be sent over a slow connection:
+/// the size of the largest frame.
 const PROGRESS: usize = MAX_FRAME;
 
-/// A stream that fails when what was written has waited too long for its peer. Reading a byte now and then does not
-/// help the peer: the time runs from the first wait until all has left, or as much as is progress.
+/// A stream that fails when data has waited too long for its peer. Reading a single byte now and then does not extend
+/// the time: it runs from the first wait until everything was written, or at least `PROGRESS` bytes.
 #[derive(Debug)]
 pub(crate) struct WriteTimeout<S> {
     stream: S,
     limit: Duration,
-    /// Runs while something waits.
+    /// Runs while data is waiting.
     late: Option<Pin<Box<Sleep>>>,
-    /// Bytes that have left since then.
+    /// Bytes that were written since then.
     left: usize,
 }
 
@@ -29,7 +30,7 @@ impl<S> WriteTimeout<S> {
         Self { stream, limit, late: None, left: 0 }
     }
 
-    /// What came of a write, or that it is too late for it.
+    /// Returns the outcome of a write, or an error if the time is over.
     fn in_time<T>(&mut self, context: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if outcome.is_pending() {
             let late = self.late.get_or_insert_with(|| {
@@ -42,7 +43,7 @@ impl<S> WriteTimeout<S> {
         outcome
     }
 
-    /// The same, and what left counts.
+    /// The same, and counts what was written.
     fn progress(
         &mut self,
         context: &mut Context<'_>,
@@ -89,7 +90,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<S> {
         self.stream.is_write_vectored()
     }
 
-    /// Comes when nothing is left to write.
+    /// Called when nothing is left to write.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(context);
         if flushed.is_ready() {

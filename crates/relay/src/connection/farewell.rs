@@ -1,16 +1,16 @@
-//! The end of a connection: its close code, and time to read it.
+//! Closes a socket with its close code, and gives the peer time to read it.
 
 use axum::extract::ws::{CloseFrame, Message as WsMessage};
 use futures_util::{Sink, SinkExt as _, Stream, StreamExt as _};
 
-/// Most bytes of frames that are read from a peer that was told that it is over.
+/// Maximum number of bytes that are still read from a peer after its close frame was sent.
 const MOST: usize = 256 << 10;
-/// Bytes that a frame of a client has at least.
+/// Minimum size of a frame from a client.
 const FRAME_HEAD: usize = 6;
 
-/// Says why the connection is over, and reads until the peer has closed its side: a socket that is dropped too early
-/// takes the close frame with it. Of a peer that goes on sending no more than [`MOST`] bytes are read, so that being
-/// thrown out costs the relay little; then this waits for ever, and the rest waits in the system.
+/// Sends the close code, and reads until the peer has closed its side: dropping a socket too early can discard the
+/// close frame. At most [`MOST`] bytes are read from a peer that continues to send, so that closing its connection
+/// stays cheap; after that, this waits forever, and the rest stays in the system's buffers.
 pub(super) async fn say<S, E>(socket: &mut S, code: u16)
 where
     S: Stream<Item = Result<WsMessage, E>> + Sink<WsMessage> + Unpin,
@@ -35,7 +35,7 @@ mod tests {
 
     use super::*;
 
-    /// A peer that has so many frames of this size to send, and what it was told.
+    /// A peer that has this many frames of this size to send, and the frames that it was sent.
     struct Peer {
         left: usize,
         size: usize,

@@ -1,38 +1,39 @@
-//! Which rows of its mailbox a connection is pushed next.
+//! Determines which rows of its mailbox a connection pushes next.
 //!
-//! Rows are read in the order in which they arrived, each once on a connection, from one cursor that nobody else
-//! knows. A new connection starts from the beginning: what is still in the mailbox was not acknowledged.
+//! Rows are read in the order in which they arrived, each once for each connection, from a cursor that belongs to the
+//! connection. A new connection starts from the beginning, because whatever is still in the mailbox was not
+//! acknowledged.
 
 use crate::store::{Arrival, MailboxState};
 
-/// Where a connection is in its mailbox.
+/// The position of a connection in its mailbox.
 #[derive(Debug)]
 pub(super) struct Feed {
     /// The last row pushed on this connection.
     cursor: Arrival,
     /// The last row pushed on any connection, as far as is known.
     pushed: Arrival,
-    /// The same, as it was when this connection began.
+    /// The same, when this connection started.
     before: Arrival,
-    /// Rows may be waiting after the cursor.
+    /// There may be rows after the cursor.
     due: bool,
     drain: Drain,
-    /// What was pushed in this drain.
+    /// What was pushed during this drain.
     since: Drained,
 }
 
-/// What a client asked for with `Sync{inbox}`.
+/// The state of a `Sync{inbox}` request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Drain {
-    /// Nothing yet.
+    /// There was no request yet.
     Unasked,
-    /// To be told when the mailbox is empty.
+    /// The client is to be told when the mailbox is empty.
     Asked,
-    /// It was told.
+    /// The client was told.
     Notified,
 }
 
-/// What was pushed until the mailbox was empty, as `QueueEmpty` reports it.
+/// What was pushed until the mailbox was empty, as reported by `QueueEmpty`.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Drained {
     pub(super) rows: u64,
@@ -40,7 +41,7 @@ pub(super) struct Drained {
 }
 
 impl Feed {
-    /// From the beginning of the mailbox.
+    /// Starts at the beginning of the mailbox.
     pub(super) fn start(mailbox: MailboxState) -> Self {
         Self {
             cursor: 0,
@@ -52,13 +53,13 @@ impl Feed {
         }
     }
 
-    /// Rows came, or may have come.
+    /// There are new rows, or may be.
     pub(super) fn wake(&mut self) {
         self.due = true;
     }
 
-    /// The client asks for everything that it was not pushed, then `QueueEmpty`. A drain that is under way, or that
-    /// began with the connection, is the one it means; after that, it begins anew.
+    /// The client requests everything that was not pushed yet, followed by `QueueEmpty`. A drain in progress, or the
+    /// one that began with the connection, answers this request; otherwise a new one starts.
     pub(super) fn ask(&mut self) {
         if self.drain == Drain::Notified {
             self.since = Drained::default();
@@ -67,12 +68,12 @@ impl Feed {
         self.due = true;
     }
 
-    /// Takes up reading after the cursor, if rows may be waiting.
+    /// Starts to read after the cursor, if there may be rows.
     pub(super) fn begin_read(&mut self) -> Option<Arrival> {
         std::mem::take(&mut self.due).then_some(self.cursor)
     }
 
-    /// Whether rows may be waiting.
+    /// Whether there may be rows to push.
     pub(super) fn is_due(&self) -> bool {
         self.due
     }
@@ -82,12 +83,12 @@ impl Feed {
         if arrival <= self.pushed { 2 } else { 1 }
     }
 
-    /// A row needs not go out: it went out before its turn.
+    /// A row need not be pushed, because it was pushed earlier.
     pub(super) fn passed_row(&mut self, arrival: Arrival) {
         self.cursor = self.cursor.max(arrival);
     }
 
-    /// A row went out.
+    /// A row was pushed.
     pub(super) fn pushed_row(&mut self, arrival: Arrival, hlc: u64) {
         self.passed_row(arrival);
         self.pushed = self.pushed.max(arrival);
@@ -95,7 +96,7 @@ impl Feed {
         self.since.last_hlc = self.since.last_hlc.max(hlc);
     }
 
-    /// There is nothing after the cursor. `Some`: the client waits to hear that.
+    /// There is nothing after the cursor. Returns `Some` if the client waits to be told.
     pub(super) fn reached_end(&mut self) -> Option<Drained> {
         if self.due || self.drain != Drain::Asked {
             return None;
@@ -104,7 +105,7 @@ impl Feed {
         Some(self.since)
     }
 
-    /// The last row pushed on any connection, if this one came further than those before.
+    /// The last row pushed on any connection, if this one has advanced it.
     pub(super) fn came_further(&self) -> Option<Arrival> {
         (self.pushed > self.before).then_some(self.pushed)
     }

@@ -1,7 +1,7 @@
-//! The places that a client asked for with `Sync` and that were not looked for yet.
+//! The rows that a client requested with `Sync` and that have not been looked up yet.
 //!
-//! They wait here, not in the store, until the window has room. So what a client can ask for at a time is bounded, and
-//! what it asks for twice is looked for once.
+//! They wait here, not in the store, until there is credit. What a client can request at a time is therefore bounded,
+//! and rows that are requested twice are looked up once.
 
 use std::collections::BTreeMap;
 
@@ -10,25 +10,25 @@ use sealpost_wire::limits::MAX_CURSORS;
 
 use crate::store::InboxKey;
 
-/// More was asked for than may wait.
+/// The client has requested more than may wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TooMany;
 
-/// What waits, in the order in which it is looked for.
+/// The pending requests, in the order in which they are looked up.
 #[derive(Debug, Default)]
 pub(super) struct Gaps {
-    /// After which row, and how many rows at most.
+    /// By the row after which to look, the maximum number of rows.
     waiting: BTreeMap<InboxKey, u32>,
-    /// Requests that are answered when nothing waits any more.
+    /// The ids of requests to be answered when nothing is pending any more.
     asked: Vec<u64>,
 }
 
 impl Gaps {
-    /// Asks for so many rows after each of these, on behalf of a request; 0 wants no answer. Of two that begin after the
+    /// Adds a request for this many rows after each of these; an id of 0 wants no answer. Of two that start after the
     /// same row, the longer one counts.
     ///
     /// # Errors
-    /// [`TooMany`]: more would wait than one `Sync` may name.
+    /// [`TooMany`] if more would be pending than one `Sync` may name.
     pub(super) fn ask(
         &mut self,
         request: u64,
@@ -45,12 +45,12 @@ impl Gaps {
         if fits { Ok(()) } else { Err(TooMany) }
     }
 
-    /// What to look for next: after which row, and how many.
+    /// What to look up next: after which row, and how many rows.
     pub(super) fn next(&self) -> Option<(InboxKey, u32)> {
         self.waiting.first_key_value().map(|(after, rows)| (*after, *rows))
     }
 
-    /// A row was found, and was pushed or needs not be: whoever asked for it goes on behind it.
+    /// A row was found, and was pushed or need not be; requests that include it continue after it.
     pub(super) fn found(&mut self, row: InboxKey) {
         let start = InboxKey { server_seq: 0, ..row };
         while let Some((&after, &rows)) = self.waiting.range(start..row).next() {
@@ -62,12 +62,12 @@ impl Gaps {
         }
     }
 
-    /// There is nothing more to find in this thread.
+    /// There are no more rows in this thread.
     pub(super) fn exhausted(&mut self, thread: ThreadId) {
         self.waiting.retain(|after, _| after.thread != thread);
     }
 
-    /// The requests that can be answered, once nothing waits.
+    /// The requests that can be answered, once nothing is pending.
     pub(super) fn answered(&mut self) -> Vec<u64> {
         if self.waiting.is_empty() { std::mem::take(&mut self.asked) } else { Vec::new() }
     }

@@ -1,4 +1,4 @@
-//! The beginning of a connection: `Hello`, and `Welcome` or a refusal.
+//! The start of a connection: `Hello`, and `Welcome` or a refusal.
 
 use std::error::Error as _;
 
@@ -21,19 +21,19 @@ use crate::state::State;
 use crate::store::{MailboxState, Noted};
 use crate::tokens::Access;
 
-/// Proof that a connection has said who it is and was let in.
+/// Proof that a connection was authenticated and admitted.
 #[derive(Debug)]
 pub(super) struct Greeted {
     pub(super) access: Access,
     pub(super) attached: Attached,
-    /// The revocations that its token has outlived.
+    /// The revocations that its token has survived.
     pub(super) outlived: Noted,
     pub(super) window: Window,
     pub(super) mailbox: MailboxState,
     pub(super) limits: ConnectionLimits,
 }
 
-/// Waits for `Hello`, and answers it.
+/// Waits for `Hello` and answers it.
 pub(super) async fn greet(socket: &mut WebSocket, state: &State) -> Result<Greeted, Closing> {
     let mut limits = ConnectionLimits::new(state.clock.monotonic());
     let first = first_frame(socket, state, &mut limits);
@@ -60,7 +60,7 @@ pub(super) async fn greet(socket: &mut WebSocket, state: &State) -> Result<Greet
     }
 }
 
-/// What the client learns of the relay, of its own token, and of what its mailbox lost when that is news.
+/// Tells the client about the relay, its own token, and trimmed rows of which it does not know yet.
 pub(super) fn welcome(
     state: &State,
     access: Access,
@@ -81,7 +81,7 @@ pub(super) fn welcome(
     }
 }
 
-/// What a failed read means for the connection.
+/// How a failed read ends the connection.
 pub(super) fn read_error(error: &axum::Error) -> Closing {
     match error.source().and_then(|cause| cause.downcast_ref()) {
         Some(WsError::Capacity(_)) => Closing::Because(close::TOO_BIG),
@@ -100,10 +100,10 @@ async fn admit(state: &State, hello: &Hello, limits: ConnectionLimits) -> Result
         return Err(Problem::InvalidToken);
     }
     state.limiter.connect(access.address.user, state.clock.monotonic())?;
-    // Before the mailbox is read: a row that comes in between wakes this connection.
+    // This happens before the mailbox is read, so that a row that is added in between wakes this connection.
     let attached = state.bus.attach(access.address);
     let outlived = state.store.revocations().noted();
-    // And once more: a revocation just before would not have reached it.
+    // Checked again, because a revocation just before would not have reached this connection.
     if !state.store.is_live(access.address, access.family).await? {
         return Err(Problem::InvalidToken);
     }

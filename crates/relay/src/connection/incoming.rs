@@ -1,4 +1,4 @@
-//! What a client says: each frame is checked, handed on, and answered later.
+//! Handles incoming frames: each is checked and passed on, and answered later.
 
 use axum::extract::ws::Message as WsMessage;
 use sealpost_wire::frame::Body;
@@ -73,7 +73,7 @@ impl Connection<'_> {
     fn on_send(&mut self, id: u64, send: &Send) -> Result<(), Closing> {
         let began = self.state.clock.monotonic();
         let (state, sender) = (self.state, self.access.address);
-        // What names no thread is refused for that.
+        // A send without a valid thread id is refused for that reason.
         let lane = ThreadId::from_slice(&send.thread_id).ok();
         let turn = lane.map(|lane| self.order.turn(lane, send.resume));
         let charged = self.pay(|| sending::charge(state, sender, send))?;
@@ -93,7 +93,7 @@ impl Connection<'_> {
         let charged = self.pay(|| Ok(state.limiter.acknowledge(device, ack.keys.len(), now)?))?;
         let keys = match charged.and_then(|_| acknowledged(ack)) {
             Ok(keys) => keys,
-            // Told also to who wanted no answer: these rows are to be acknowledged once more.
+            // Reported even if no answer was requested, because these rows have to be acknowledged again.
             Err(problem) => {
                 self.push(id, Body::Error(problem.to_wire()));
                 return Ok(());
@@ -112,7 +112,7 @@ impl Connection<'_> {
         Ok(())
     }
 
-    /// A fresh token for the same device, on the same socket.
+    /// A new token for the same device, on the same socket.
     fn on_hello(&mut self, id: u64, hello: &Hello) -> Result<(), Closing> {
         let outlived = self.state.store.revocations().noted();
         let authenticated = self.state.authenticate(&hello.access_token);
@@ -146,14 +146,14 @@ impl Connection<'_> {
         Ok(())
     }
 
-    /// Counts a frame that is cheap to send and not limited by anything else.
+    /// Charges a frame that is cheap and not covered by another limit.
     fn control(&mut self) -> Result<(), Closing> {
         let flooding = |Flooding| Closing::Because(close::FLOODING);
         self.limits.control(&self.state.limiter, self.heard).map_err(flooding)
     }
 
-    /// Charges a frame that costs the store something. Whoever is above a limit is not read from for a while; nothing is
-    /// held meanwhile. The outer error: it was refused too often.
+    /// Charges a frame that is expensive for the store. A client above a limit is not read from for a while, and
+    /// nothing is buffered for it. The outer error means that it was refused too often.
     fn pay(
         &mut self,
         charge: impl FnOnce() -> Result<Wait, Problem>,

@@ -1,9 +1,9 @@
 //! A WebSocket connection, from its `Hello` to its close.
 //!
-//! One task serves one connection. It waits for whatever comes first (a frame, the answer to an earlier one, rows
-//! in the mailbox, a nudge, the clock, a drain) and handles it whole. Sends and acknowledgements go to the store
-//! the moment they are read and are answered in that order, so a client may send many without waiting, and the
-//! store can commit them together.
+//! One task serves one connection. It waits for the first of several events (a frame, an answer from the store, rows
+//! in the mailbox, a nudge, the timer, a drain) and handles it completely. Sends and acknowledgements are passed to
+//! the store as soon as they are read and are answered in that order, so that a client may send many without waiting,
+//! and the store can commit them together.
 
 mod farewell;
 mod feed;
@@ -36,19 +36,20 @@ use crate::bus::{Nudge, Nudged};
 use crate::state::State;
 use crate::store::Order;
 
-/// Most answers that one connection may wait for before the relay stops reading from it.
+/// Maximum number of answers that one connection may wait for before the relay stops reading from it.
 const MAX_PENDING: usize = 64;
-/// Bytes of frames that wait for others to leave with them; with more, they leave before anything else is done.
+/// Bytes of frames that wait to be written together with others; beyond that, they are written first.
 const MAX_UNSENT: usize = 16 << 10;
-/// How long a peer may take to read that its connection is over.
+/// How long a peer may take to read its close frame.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// How long a token may be overdue before its connection is closed, in milliseconds.
+/// How long a token may have been expired before its connection is closed, in milliseconds.
 const EXPIRY_GRACE_MS: u64 = 30_000;
 
-/// Serves a connection until it ends, then says why.
+/// Serves a connection until it ends, and then sends the close code.
 ///
-/// Its future is most of what an idle connection costs. What is handed by value to an `async fn` is in its future twice,
-/// so the socket and the connection are lent. And what happens once has its memory for as long as it lasts.
+/// The future is most of the memory of an idle connection. An argument that is passed by value to an `async fn` is in
+/// its future twice, so the socket and the connection are borrowed. Steps that happen once are boxed, so that their
+/// memory is released.
 pub(crate) async fn serve(socket: &mut WebSocket, state: &Arc<State>) {
     let closing = match Box::pin(open(socket, state)).await {
         Ok(mut connection) => connection.run().await,
@@ -96,7 +97,7 @@ impl<'a> Connection<'a> {
             Err(closing) => closing,
         };
         if closing != Closing::Gone {
-            // What was answered before is not lost with the connection, if its peer reads.
+            // Answers that were given before are not lost with the connection, if its peer reads.
             Box::pin(timeout(FAREWELL, self.flush())).await.ok();
         }
         self.mark_pushed();
@@ -104,7 +105,7 @@ impl<'a> Connection<'a> {
         closing
     }
 
-    /// A client may send and be gone. What is stored all the same, its recipients should hear of at once.
+    /// A client may send messages and disconnect. Their recipients should still be woken immediately.
     async fn wake_recipients(&mut self) {
         while let Some(reply) = self.replies.next().await {
             if let Reply::Sent { outcome: Ok(sent), .. } = reply {
@@ -121,7 +122,8 @@ impl<'a> Connection<'a> {
             self.read_ahead();
             let room = self.unsent.bytes < MAX_UNSENT;
             let reading = room && self.replies.len() < MAX_PENDING && self.resting.is_none();
-            // In this order: what is ready is handled before anything is written, so that it leaves together.
+            // The order matters: what is ready is handled before anything is written, so that answers are written
+            // together.
             tokio::select! {
                 biased;
                 () = &mut drain => return Err(Box::pin(self.leave()).await),
@@ -157,7 +159,8 @@ impl<'a> Connection<'a> {
         self.replies.push_back(Box::pin(async move { Reply::KeysLeft(left.await) }));
     }
 
-    /// Asks whether the token still speaks for its device, if it may not: the nudge that says so may get lost.
+    /// Asks the store whether the token is still valid, if a revocation may concern it; its wake-up may have been
+    /// lost.
     fn check_revocations(&mut self) {
         let revocations = self.state.store.revocations();
         let noted = revocations.noted();
@@ -172,7 +175,8 @@ impl<'a> Connection<'a> {
     async fn on_tick(&mut self) -> Result<(), Closing> {
         let (now, timing) = (self.state.clock.monotonic(), &self.state.timing);
         if now.saturating_sub(self.heard) > Duration::from_secs(IDLE_CLOSE_S) {
-            // Nothing is read while rows go out, and on a thin line that takes long: what it said may still wait.
+            // Nothing is read while rows are written, which takes long on a slow connection; frames from the client
+            // may be waiting.
             tokio::task::yield_now().await;
             let Some(said) = self.socket.recv().now_or_never() else {
                 return Err(Closing::Because(close::TRY_LATER));
@@ -186,7 +190,7 @@ impl<'a> Connection<'a> {
         if self.window.stalled_for(now) > timing.stall {
             return Err(Closing::Because(close::SLOW_CONSUMER));
         }
-        // Rows that wait for room may be trimmed meanwhile, and no page says so.
+        // Rows that wait for credit may be trimmed meanwhile, and no page reports that.
         if self.window.room().is_none() && self.feed.is_due() {
             let mailbox = self.state.store.mailbox(self.access.address);
             self.replies.push_back(Box::pin(async move {
@@ -200,7 +204,7 @@ impl<'a> Connection<'a> {
         Ok(())
     }
 
-    /// Asks the client to go elsewhere, finishes what is in flight, and ends.
+    /// Asks the client to leave, finishes requests in flight, and ends.
     async fn leave(&mut self) -> Closing {
         let jitter_ms = u32::try_from(self.state.timing.spread_return.as_millis()).unwrap_or(u32::MAX);
         let reconnect = Reconnect { jitter_ms, reason: "drain".into() };
@@ -223,7 +227,7 @@ impl<'a> Connection<'a> {
     }
 }
 
-/// Waits until a rest is over, and for ever if there is none.
+/// Waits until the pause is over, or forever if there is none.
 async fn rested(resting: &mut Option<Pin<Box<Sleep>>>) {
     match resting {
         Some(sleep) => sleep.await,
@@ -241,7 +245,7 @@ mod tests {
 
     #[test]
     fn a_connection_takes_little_memory_while_it_waits() {
-        // With each field twice it was 2,816 bytes.
+        // It was 2,816 bytes while each field was in it twice.
         let bytes = size_of_future(serve).saturating_add(size_of::<Connection<'_>>());
         assert!(bytes <= 1_408, "{bytes} bytes");
     }

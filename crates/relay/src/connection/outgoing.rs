@@ -1,4 +1,4 @@
-//! What the relay says: frames leave together, and a peer that does not read is given up.
+//! Writes frames together, and gives up on a peer that does not read.
 
 use axum::extract::ws::{Message as WsMessage, WebSocket};
 use bytes::Bytes;
@@ -14,21 +14,21 @@ use crate::fault::{self, Station};
 use crate::state::State;
 
 impl Connection<'_> {
-    /// Answers a request, unless it wanted no reply.
+    /// Answers a request, unless no reply was requested.
     pub(super) fn answer(&mut self, id: u64, body: Body) {
         if id != 0 {
             self.push(id, body);
         }
     }
 
-    /// Answers, once all that is ready has been handled.
+    /// Queues a frame, to be written once everything that is ready has been handled.
     pub(super) fn push(&mut self, id: u64, body: Body) {
         let frame = encode(id, body);
         self.unsent.bytes = self.unsent.bytes.saturating_add(frame.len());
         self.unsent.frames.push(WsMessage::Binary(frame));
     }
 
-    /// Lets leave what was pushed.
+    /// Writes the queued frames.
     pub(super) async fn flush(&mut self) -> Result<(), Closing> {
         let Unsent { frames, ack, row, .. } = std::mem::take(&mut self.unsent);
         for frame in frames {
@@ -45,7 +45,7 @@ impl Connection<'_> {
     }
 }
 
-/// Writes a frame at once.
+/// Writes a frame immediately.
 pub(super) async fn send(socket: &mut WebSocket, state: &State, id: u64, body: Body) -> Result<(), Closing> {
     in_time(state, socket.send(WsMessage::Binary(encode(id, body)))).await
 }
@@ -54,7 +54,7 @@ fn encode(id: u64, body: Body) -> Bytes {
     Frame { v: FRAME_VERSION, id, body: Some(body) }.encode_to_vec().into()
 }
 
-/// A peer that does not read is given up like one that does not acknowledge.
+/// A peer that does not read is treated like one that does not acknowledge.
 async fn in_time(
     state: &State,
     writing: impl Future<Output = Result<(), axum::Error>>,

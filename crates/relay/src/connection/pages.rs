@@ -1,4 +1,4 @@
-//! Pages of the mailbox: read when there is room for them, and pushed.
+//! Reads pages of the mailbox when there is credit for them, and pushes them.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use crate::store::{Page, PageLimit, Row, StoreError};
 
 /// Rows in one page of the mailbox.
 pub(super) const PAGE_ROWS: u32 = 100;
-/// Bytes of ciphertext in one page: what a connection may hold in memory at a time.
+/// Maximum size of the ciphertexts in one page, in bytes: what a connection may hold in memory at a time.
 const PAGE_BYTES: usize = 256 << 10;
 
 impl Connection<'_> {
-    /// Starts to read the next page, if there is room for it. What the client asked for comes first.
+    /// Starts to read the next page if there is credit. What the client requested explicitly comes first.
     pub(super) fn read_ahead(&mut self) {
         let gap = self.gaps.next();
         if self.page.is_some() || (gap.is_none() && !self.feed.is_due()) {
@@ -27,7 +27,7 @@ impl Connection<'_> {
         let now_ms = self.state.clock.unix_ms();
         let (store, address) = (&self.state.store, self.access.address);
         self.page = if let Some((after, rows)) = gap {
-            // Also those that the client has, which take no room.
+            // Includes rows that the client already has, which use no credit.
             let limit = PageLimit { rows: rows.min(PAGE_ROWS), bytes: PAGE_BYTES, now_ms };
             let page = store.inbox_after(address, Some(after), limit);
             Some(Reading { whose: Whose::Gaps(after.thread), page })
@@ -50,9 +50,9 @@ impl Connection<'_> {
         Ok(())
     }
 
-    /// Rows that the client asked for by a cursor; those that it has it does not get again.
+    /// Pushes rows that the client requested with a cursor, except those that it already has.
     fn on_gap(&mut self, thread: ThreadId, page: Page) {
-        // The page runs on into the next thread.
+        // The page continues into the next thread.
         let ends = !page.more || page.rows.iter().any(|row| row.key.thread != thread);
         for row in page.rows.into_iter().take_while(|row| row.key.thread == thread) {
             let key = row.key;
@@ -69,7 +69,7 @@ impl Connection<'_> {
         }
     }
 
-    /// Tells the device of rows that were trimmed, if it was not told on this connection. That it knows it says itself.
+    /// Reports trimmed rows, unless it was done on this connection. The device itself acknowledges the report.
     pub(super) fn tell_trimmed(&mut self, total: u64) {
         if total > self.told {
             self.told = total;
@@ -100,7 +100,7 @@ impl Connection<'_> {
         }
     }
 
-    /// Pushes a row. `false`: there is no room for it.
+    /// Pushes a row. Returns `false` if there is no credit for it.
     fn deliver(&mut self, row: Row) -> bool {
         let (key, hlc) = (row.key, row.message.hlc);
         let attempt = self.feed.attempt(row.arrival);
@@ -119,7 +119,7 @@ impl Connection<'_> {
         true
     }
 
-    /// Remembers how far this connection came. Nobody waits for it: at worst a row counts as new once more.
+    /// Stores the position of this connection. Nothing waits for it; at worst, a row is pushed once more as new.
     pub(super) fn mark_pushed(&self) {
         if let Some(up_to) = self.feed.came_further() {
             drop(self.state.store.mark_pushed(self.access.address, up_to));
@@ -127,7 +127,7 @@ impl Connection<'_> {
     }
 }
 
-/// Waits for the page that is being read, and for ever if there is none.
+/// Waits for the page that is being read, or forever if there is none.
 pub(super) async fn take_page(reading: &mut Option<Reading>) -> (Whose, Result<Page, StoreError>) {
     let Some(Reading { whose, page }) = reading else { return std::future::pending().await };
     let read = (*whose, page.await);

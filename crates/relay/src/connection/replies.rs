@@ -1,4 +1,4 @@
-//! The answers to earlier frames, as they come from the store.
+//! Handles answers from the store to earlier frames.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What a connection is made of. What it does stands in the files beside this one.
+//! The data of a connection. The files beside this one contain its behaviour.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -22,41 +22,41 @@ use crate::state::State;
 use crate::store::{Answer, FamilyId, InboxKey, Noted, Order, Page, StoreError};
 use crate::tokens::Access;
 
-/// Why a connection is over.
+/// Why a connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Closing {
-    /// The peer left, or the network did.
+    /// The peer or the network has closed it.
     Gone,
-    /// The relay ends it, with a close code.
+    /// The relay closes it, with a close code.
     Because(u16),
 }
 
-/// A connection that was welcomed, and all that it knows.
+/// A connection that was welcomed, with all its state.
 pub(super) struct Connection<'a> {
     pub(super) socket: &'a mut WebSocket,
     pub(super) state: &'a Arc<State>,
     pub(super) access: Access,
     pub(super) attached: Attached,
-    /// The revocations that its token has outlived.
+    /// The revocations that its token has survived.
     pub(super) outlived: Noted,
     pub(super) window: Window,
     pub(super) feed: Feed,
     pub(super) gaps: Gaps,
-    /// How many trimmed rows it was told of.
+    /// The number of trimmed rows that it was told of.
     pub(super) told: u64,
-    /// In which lanes a send was refused.
+    /// The lanes in which a send was refused.
     pub(super) order: Order,
     pub(super) replies: FuturesOrdered<BoxFuture<'static, Reply>>,
     pub(super) page: Option<Reading>,
     pub(super) limits: ConnectionLimits,
-    /// Set while nothing is read, as the client is above a limit.
+    /// Set while nothing is read because the client is above a limit.
     pub(super) resting: Option<Pin<Box<Sleep>>>,
     pub(super) heard: Duration,
     pub(super) scanned: Duration,
     pub(super) unsent: Unsent,
 }
 
-/// The answer to an earlier frame.
+/// An answer to an earlier frame.
 pub(super) enum Reply {
     Sent {
         id: u64,
@@ -76,43 +76,43 @@ pub(super) enum Reply {
         outlived: Noted,
         outcome: Result<Access, Problem>,
     },
-    /// Rows ever trimmed.
+    /// The number of rows that were ever trimmed.
     Trimmed(Result<u64, StoreError>),
     KeysLeft(Result<sealpost_wire::KeyCounts, StoreError>),
-    /// Whether tokens of this family still speak for the device.
+    /// Whether the tokens of this family are still valid.
     Live {
         family: FamilyId,
         outcome: Result<bool, StoreError>,
     },
 }
 
-/// A page that is being read. There is one at a time: what was read and not pushed yet is in memory.
+/// A page that is being read. There is one at a time, because rows that were read and not pushed yet are in memory.
 pub(super) struct Reading {
     pub(super) whose: Whose,
     pub(super) page: Answer<Page>,
 }
 
-/// Who asked for a page.
+/// What a page was read for.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Whose {
-    /// The mailbox in order of arrival.
+    /// The mailbox, in order of arrival.
     Feed,
-    /// The client, by a cursor of this thread.
+    /// A cursor of the client, in this thread.
     Gaps(ThreadId),
 }
 
-/// Frames that wait for others to leave with them.
+/// Frames that wait to be written together.
 #[derive(Debug, Default)]
 pub(super) struct Unsent {
     pub(super) frames: Vec<WsMessage>,
     pub(super) bytes: usize,
-    /// The answer to a send is among them.
+    /// Whether the answer to a send is among them.
     pub(super) ack: bool,
-    /// A row of the mailbox is among them.
+    /// Whether a row of the mailbox is among them.
     pub(super) row: bool,
 }
 
-/// The store does not answer: the client comes again later.
+/// The store does not answer; the client should come back later.
 pub(super) fn store_failed(_: StoreError) -> Closing {
     Closing::Because(close::STORE_ERROR)
 }

@@ -1,4 +1,4 @@
-//! What one connection has been pushed and not acknowledged: so many frames, so many bytes.
+//! Flow control: the frames and bytes that were pushed on a connection and not acknowledged.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -7,21 +7,21 @@ use sealpost_wire::limits::{MAX_CREDIT, MAX_UNACKED_BYTES};
 
 use crate::store::InboxKey;
 
-/// The room a client has given, and what is in it. Rows that do not fit stay in the store.
+/// The credit that a client has granted, and what uses it. Rows that do not fit stay in the store.
 #[derive(Debug)]
 pub(super) struct Window {
     max_frames: u32,
     max_bytes: usize,
     unacked: HashMap<InboxKey, usize>,
     unacked_bytes: usize,
-    /// A row did not fit: nothing is read until something is acknowledged.
+    /// A row did not fit; nothing more is read until something is acknowledged.
     full: bool,
     /// Since when rows have waited without an acknowledgement.
     stalled: Option<Duration>,
 }
 
 impl Window {
-    /// As much as the client asks for, up to the caps; 0 asks for the cap.
+    /// The credit that the client asks for, up to the limits; 0 asks for the limit.
     pub(super) fn new(credit: u32, bytes: u32) -> Self {
         let max_frames = if credit == 0 { MAX_CREDIT } else { credit.min(MAX_CREDIT) };
         let max_bytes = match usize::try_from(bytes) {
@@ -31,13 +31,13 @@ impl Window {
         Self { max_frames, max_bytes, unacked: HashMap::new(), unacked_bytes: 0, full: false, stalled: None }
     }
 
-    /// The client can buffer more frames.
+    /// Adds credit for frames.
     pub(super) fn grant(&mut self, more: u32) {
         self.max_frames = self.max_frames.saturating_add(more).min(MAX_CREDIT);
         self.reopen();
     }
 
-    /// Rows and bytes that may be pushed now; `None` when there is no room.
+    /// The rows and bytes that may be pushed now; `None` if there is no credit.
     pub(super) fn room(&self) -> Option<(u32, usize)> {
         let frames = u32::try_from(self.unacked.len()).unwrap_or(u32::MAX);
         let rows = self.max_frames.saturating_sub(frames);
@@ -45,12 +45,13 @@ impl Window {
         (!self.full && rows > 0 && bytes > 0).then_some((rows, bytes))
     }
 
-    /// Whether a frame of that many bytes fits. One that alone is more than the client's cap must still pass.
+    /// Whether a frame of this size fits. A single frame that exceeds the client's limit is allowed if nothing else
+    /// is in flight.
     pub(super) fn fits(&self, bytes: usize) -> bool {
         self.room().is_some_and(|(_, room)| bytes <= room) || self.unacked.is_empty()
     }
 
-    /// Whether this row was pushed and waits for its acknowledgement.
+    /// Whether this row was pushed and has not been acknowledged.
     pub(super) fn holds(&self, key: InboxKey) -> bool {
         self.unacked.contains_key(&key)
     }
@@ -71,18 +72,18 @@ impl Window {
             }
         }
         if self.unacked.is_empty() {
-            // A connection that has caught up should cost no more than one that never had mail.
+            // A connection that has caught up should use no more memory than one that never had any mail.
             self.unacked.shrink_to_fit();
         }
     }
 
-    /// A row is waiting and has no room.
+    /// A row is waiting and does not fit.
     pub(super) fn refuse(&mut self, now: Duration) {
         self.full = true;
         self.stalled.get_or_insert(now);
     }
 
-    /// How long rows have waited without room.
+    /// How long rows have been waiting for credit.
     pub(super) fn stalled_for(&self, now: Duration) -> Duration {
         self.stalled.map_or(Duration::ZERO, |since| now.saturating_sub(since))
     }

@@ -1,35 +1,35 @@
-//! A token bucket whose tokens are time: what was taken is kept as the time in which it comes back (GCRA).
+//! A token bucket that stores what was taken as the time in which it is refilled (GCRA).
 
 use std::time::Duration;
 
-/// So many units at once, and so many more in each interval.
+/// The size of a bucket, and its refill rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// Most units at once.
+    /// The maximum number of units at once.
     pub burst: u64,
-    /// Units that come back in each interval.
+    /// The number of units that are refilled in each interval.
     pub amount: u64,
     /// The interval.
     pub every: Duration,
 }
 
 impl Rate {
-    /// A burst, and `amount` more `every` so often.
+    /// A burst, and a refill of `amount` in each interval of `every`.
     pub const fn new(burst: u64, amount: u64, every: Duration) -> Self {
         Self { burst, amount, every }
     }
 
-    /// The time in which so many units come back, rounded up to nanoseconds.
+    /// The time in which this many units are refilled, rounded up to nanoseconds.
     fn time(self, units: u64) -> Duration {
         let nanos = self.every.as_nanos().saturating_mul(units.into()).div_ceil(self.amount.max(1).into());
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 }
 
-/// One bucket: what was taken from it, and when that was counted.
+/// One bucket: what was taken from it, and when that was computed.
 #[derive(Debug, Clone, Copy)]
 pub struct Bucket {
-    /// What was taken, as the time in which it comes back: nothing is lost to rounding.
+    /// What was taken, as the time in which it is refilled, so that nothing is lost to rounding.
     spent: Duration,
     at: Duration,
 }
@@ -40,11 +40,11 @@ impl Bucket {
         Self { spent: Duration::ZERO, at: now }
     }
 
-    /// Takes so many units, and says how long whoever takes them should wait: until the bucket is no longer overdrawn.
-    /// What costs more than a whole bucket takes a whole one.
+    /// Takes units, and returns how long the requester should wait until the bucket is no longer overdrawn. A request
+    /// that costs more than a whole bucket takes a whole one.
     ///
     /// # Errors
-    /// The time until they may be taken, when that wait would be longer than `slack`; nothing was taken.
+    /// The time until they can be taken, if the wait would be longer than `slack`; nothing was taken.
     pub fn take(
         &mut self,
         rate: Rate,
@@ -62,19 +62,19 @@ impl Bucket {
         Ok(overdrawn)
     }
 
-    /// Takes units that were used up already, overdrawing the bucket by another whole one at most.
+    /// Charges units that were already used, overdrawing the bucket by at most its size.
     pub fn charge(&mut self, rate: Rate, units: u64, now: Duration) {
         let most = rate.time(rate.burst).saturating_mul(2);
         self.spent = self.spent_at(now).saturating_add(rate.time(units)).min(most);
         self.at = now;
     }
 
-    /// Puts back what was taken for somebody who need not pay.
+    /// Returns units that were taken from somebody who does not have to pay.
     pub fn give_back(&mut self, rate: Rate, units: u64, now: Duration) {
         *self = Self { spent: self.spent_at(now).saturating_sub(rate.time(units)), at: now };
     }
 
-    /// Whether nothing is missing.
+    /// Whether the bucket is full.
     pub fn is_full(&self, now: Duration) -> bool {
         self.spent_at(now).is_zero()
     }
@@ -103,7 +103,7 @@ mod tests {
         assert_eq!(take(&mut bucket, start + Duration::from_secs(7)), Err(Duration::from_secs(3)));
         assert_eq!(take(&mut bucket, start + Duration::from_secs(10)), Ok(Duration::ZERO));
         assert_eq!(take(&mut bucket, start + Duration::from_secs(10)), Err(Duration::from_secs(10)));
-        // A long silence fills it, and not more.
+        // A long pause fills it, but not beyond its size.
         let much_later = start + Duration::from_secs(9_999);
         assert!(bucket.is_full(much_later));
         assert_eq!(bucket.take(RATE, 3, NO_SLACK, much_later), Ok(Duration::ZERO));
@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(take(3, 0), Ok(Duration::ZERO));
         assert_eq!(take(1, 0), Ok(Duration::from_secs(10)));
         assert_eq!(take(1, 0), Err(Duration::from_secs(5)));
-        // Whoever waits as long as it was told is let in.
+        // A requester that waits as long as it was told is admitted.
         assert_eq!(take(1, 5), Ok(Duration::from_secs(15)));
     }
 

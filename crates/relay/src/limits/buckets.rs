@@ -1,4 +1,4 @@
-//! The buckets of one limit, by whom they are for. Their number is bounded.
+//! The buckets of one limit, by requester. Their number is bounded.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -13,26 +13,27 @@ use super::table::{Limit, Over, Unsure};
 use super::{OverLimit, Wait};
 use crate::address::Address;
 
-/// Most buckets that are kept for one limit: at most 10 MB. A flood of requesters fills one limit and no other.
+/// Maximum number of buckets for one limit, which take at most 10 MB. A flood of requesters fills one limit and no
+/// other.
 pub(super) const MOST_BUCKETS: usize = 65_536;
-/// Full buckets are looked for at most this often, as it takes time.
+/// The minimum interval between searches for full buckets, because they take time.
 const TIDY_EVERY: Duration = Duration::from_secs(1);
-/// What somebody is told to wait when nobody knows.
+/// How long a requester is told to wait if there is no bucket for it.
 const UNSURE_WAIT: Duration = Duration::from_secs(1);
 
-/// Whom a bucket is for.
+/// The owner of a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Key {
     Device(Address),
     User(UserId),
     Network(IpAddr),
-    /// A device that asks, and the user it asks about.
+    /// The device that asks, and the user it asks about.
     Asked(Address, UserId),
-    /// Who sends, and who receives.
+    /// The sender and the recipient.
     Sent(UserId, UserId),
 }
 
-/// One limit: its buckets, and what became of those who asked.
+/// One limit: its buckets, and the number of requests by outcome.
 #[derive(Debug, Default)]
 pub(super) struct Row {
     buckets: Mutex<Buckets>,
@@ -42,7 +43,7 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// Takes so many units, or says how long to wait. No units at all: only looks whether earlier ones are to be waited
+    /// Takes units, or says how long to wait. With 0 units, it only checks whether earlier ones have to be waited
     /// for.
     ///
     /// # Errors
@@ -87,7 +88,7 @@ impl Row {
         }
     }
 
-    /// Charges units that were used up already.
+    /// Charges units that were already used.
     pub(super) fn charge(&self, rate: Rate, key: Key, units: u64, now: Duration) {
         match self.buckets().of(key, now) {
             Some(bucket) => bucket.charge(rate, units, now),
@@ -97,7 +98,7 @@ impl Row {
         }
     }
 
-    /// Puts back what was taken for somebody who need not pay.
+    /// Returns units that were taken from somebody who does not have to pay.
     pub(super) fn give_back(&self, rate: Rate, key: Key, units: u64, now: Duration) {
         if let Some(bucket) = self.buckets().by_key.get_mut(&key) {
             bucket.give_back(rate, units, now);
@@ -121,12 +122,12 @@ struct Buckets {
 }
 
 impl Buckets {
-    /// Whether this key has no bucket because nothing is missing in it.
+    /// Whether this key has no bucket because nothing was taken from it.
     fn is_untouched(&self, key: &Key) -> bool {
         self.by_key.len() < MOST_BUCKETS && !self.by_key.contains_key(key)
     }
 
-    /// The bucket of this key; `None` when there are too many others that are in use.
+    /// The bucket of this key; `None` if too many others are in use.
     fn of(&mut self, key: Key, now: Duration) -> Option<&mut Bucket> {
         let due = self.tidied.is_none_or(|tidied| now.saturating_sub(tidied) >= TIDY_EVERY);
         if self.by_key.len() >= MOST_BUCKETS && due && !self.by_key.contains_key(&key) {
@@ -142,7 +143,8 @@ impl Buckets {
 
 fn refusal(wait: Duration) -> OverLimit {
     OverLimit {
-        // Rounded up, so that whoever waits as long is let in, and at least one, so that the answer carries it.
+        // Rounded up, so that a requester that waits this long is admitted, and at least 1, so that the response
+        // contains it.
         retry_after_ms: u32::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u32::MAX).max(1),
     }
 }

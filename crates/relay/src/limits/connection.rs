@@ -1,4 +1,4 @@
-//! What one connection may do that costs only itself.
+//! Limits on what costs only a single connection.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -7,24 +7,24 @@ use super::bucket::Bucket;
 use super::limiter::Limiter;
 use super::table::Name;
 
-/// What one connection may do that costs only itself, and how often it may be refused.
+/// The buckets of one connection: for frames that cost only the connection, and for refusals.
 #[derive(Debug)]
 pub struct ConnectionLimits {
     controls: Bucket,
     refusals: Bucket,
 }
 
-/// A connection that goes on above its limits: it is closed.
+/// The connection exceeds its limits and is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Flooding;
 
 impl ConnectionLimits {
-    /// Full buckets, for a connection that begins now.
+    /// Full buckets, for a new connection.
     pub fn new(now: Duration) -> Self {
         Self { controls: Bucket::full(now), refusals: Bucket::full(now) }
     }
 
-    /// A frame that is limited by nothing else.
+    /// Charges a frame that no other limit covers.
     ///
     /// # Errors
     /// [`Flooding`]
@@ -32,7 +32,7 @@ impl ConnectionLimits {
         take(&mut self.controls, limiter, Name::Controls, now)
     }
 
-    /// A frame that was refused by a limit.
+    /// Charges a frame that was refused by a limit.
     ///
     /// # Errors
     /// [`Flooding`]

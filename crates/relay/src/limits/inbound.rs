@@ -1,7 +1,8 @@
-//! What one sender, and all of them together, may bring into the mailboxes of a user.
+//! Limits on what one sender, and all senders together, deliver into the mailboxes of a user.
 //!
-//! It is charged when it is stored: a message that is refused, or that was stored before, costs nothing here, and one
-//! that nobody waits for any more costs the same. Until then a sender may have in flight what the other limits allow.
+//! Bytes are charged when they are stored. A message that is refused, or was stored before, costs nothing, and one
+//! whose sender no longer waits for the answer costs the same. Before that, a sender may have in flight what the
+//! other limits allow.
 
 use std::time::Duration;
 
@@ -12,23 +13,24 @@ use super::limiter::Limiter;
 use super::table::Name;
 use super::{OverLimit, Wait};
 
-/// What a message brought to a user, in all mailboxes of their devices.
+/// What a message delivered to a user, in all mailboxes of their devices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Inbound {
-    /// Whose mailboxes.
+    /// The owner of the mailboxes.
     pub recipient: UserId,
-    /// Bytes of the rows, as they count there.
+    /// The size of the rows, as it is counted for the mailbox.
     pub bytes: u64,
-    /// Whether the recipient has accepted the thread. What strangers bring is bounded elsewhere, and takes nothing of
-    /// what others were promised.
+    /// Whether the recipient has accepted the thread. What strangers deliver is limited elsewhere, and does not
+    /// reduce what others may deliver.
     pub accepted: bool,
 }
 
 impl Limiter {
     /// A message from one user to another.
     ///
-    /// A sender whose share is not used up passes, however much others send to this recipient. So nobody is silenced by
-    /// somebody else, and only who has sent much themselves learns how much the recipient gets.
+    /// A sender whose share is not used up is accepted, however much others send to this recipient. Nobody can
+    /// therefore be silenced by somebody else, and only a sender who has sent much learns how much the recipient
+    /// receives.
     ///
     /// # Errors
     /// [`OverLimit`]
@@ -44,7 +46,7 @@ impl Limiter {
         Ok(wait.max(self.admit(Name::RecipientBytes, Key::User(recipient), 0, now)?))
     }
 
-    /// A message of this user was stored. What it brings to their own devices counts for them as a sender only.
+    /// A message of this user was stored. What it delivers to their own devices is charged to them as a sender only.
     pub fn delivered(&self, sender: UserId, inbound: &[Inbound], now: Duration) {
         for Inbound { recipient, bytes, accepted } in inbound.iter().filter(|one| one.recipient != sender) {
             let pair = Key::Sent(sender, *recipient);
@@ -87,7 +89,7 @@ mod tests {
         let (limiter, ada, ben) = (Limiter::default(), user(1), user(2));
         bring(&limiter, ada, ben, 64 * MIB, true);
         assert_eq!(limiter.inbound(ada, ben, NOW), Ok(Wait::NONE));
-        // A quarter of a MiB comes back in a second.
+        // A quarter of a MiB is refilled in a second.
         bring(&limiter, ada, ben, MIB / 8, true);
         assert_eq!(limiter.inbound(ada, ben, NOW), Ok(Wait(Duration::from_millis(500))));
         bring(&limiter, ada, ben, MIB, true);
@@ -95,7 +97,7 @@ mod tests {
         assert_eq!(wait, Duration::from_millis(3_500));
         assert_eq!(limiter.inbound(ada, user(3), NOW), Ok(Wait::NONE));
         assert_eq!(limiter.inbound(user(3), ben, NOW), Ok(Wait::NONE));
-        // Whoever waits as long as it was told is let in, slowly, and nothing was lost meanwhile.
+        // A sender that waits as long as it was told is admitted, slowly, and nothing was lost meanwhile.
         assert_eq!(limiter.inbound(ada, ben, NOW + wait), Ok(Wait(Duration::from_secs(1))));
     }
 
@@ -106,7 +108,7 @@ mod tests {
             bring(&limiter, user(n), ben, 16 * MIB, true);
         }
         for n in 1..=9 {
-            // 16 MiB too much, at one in a second; a second of it may be waited for.
+            // 16 MiB too much, refilled at one in a second; a wait of one second is allowed.
             assert_eq!(retry_after(limiter.inbound(user(n), ben, NOW)), Some(Duration::from_secs(15)));
             assert_eq!(limiter.inbound(user(n), user(99), NOW), Ok(Wait::NONE), "others can be written to");
         }
@@ -115,7 +117,7 @@ mod tests {
         assert_eq!(limiter.inbound(light, ben, NOW), Ok(Wait::NONE));
         bring(&limiter, light, ben, MIB / 1024, true);
         assert!(limiter.inbound(light, ben, NOW).is_err(), "it is not light any more");
-        // What comes back to a light sender comes slowly, so that many of them are no way around the limit.
+        // The share of a light sender is refilled slowly, so that many of them cannot circumvent the limit.
         assert!(limiter.inbound(light, ben, NOW + Duration::from_millis(200)).is_err());
         assert_eq!(limiter.inbound(light, ben, NOW + Duration::from_millis(250)), Ok(Wait::NONE));
     }

@@ -1,4 +1,4 @@
-//! Whoever asks for something is charged here, or told how long to wait.
+//! Charges each requester, or says how long to wait.
 
 use std::fmt::{self, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,12 +26,12 @@ impl Default for Limiter {
 }
 
 impl Limiter {
-    /// All buckets full.
+    /// A limiter in which all buckets are full.
     pub fn new(limits: Limits) -> Self {
         Self { limits, rows: Default::default() }
     }
 
-    /// A send or an acknowledgement on a socket of this device.
+    /// Charges a send or an acknowledgement on a socket of this device.
     ///
     /// # Errors
     /// [`OverLimit`]
@@ -39,7 +39,7 @@ impl Limiter {
         self.admit(Name::Frames, Key::Device(device), 1, now)
     }
 
-    /// An HTTP request of this device.
+    /// Charges an HTTP request of this device.
     ///
     /// # Errors
     /// [`OverLimit`]
@@ -48,7 +48,7 @@ impl Limiter {
         Ok(wait.max(self.writer(device.user, now)?))
     }
 
-    /// A message of this many bytes.
+    /// Charges a message of this many bytes.
     ///
     /// # Errors
     /// [`OverLimit`]
@@ -57,7 +57,7 @@ impl Limiter {
         Ok(wait.max(self.admit(Name::SendBytes, Key::User(sender.user), units(bytes), now)?))
     }
 
-    /// An acknowledgement that names this many rows.
+    /// Charges an acknowledgement that names this many rows.
     ///
     /// # Errors
     /// [`OverLimit`]
@@ -66,7 +66,7 @@ impl Limiter {
         Ok(wait.max(self.admit(Name::AckRows, Key::Device(device), units(rows), now)?))
     }
 
-    /// A connection that this user opens.
+    /// Charges a connection that this user opens.
     ///
     /// # Errors
     /// [`OverLimit`]
@@ -74,7 +74,7 @@ impl Limiter {
         self.admit(Name::Connects, Key::User(user), 1, now).map(drop)
     }
 
-    /// A direct thread that this user opens.
+    /// Charges a direct thread that this user opens.
     ///
     /// # Errors
     /// [`OverLimit`]
@@ -82,7 +82,7 @@ impl Limiter {
         self.admit(Name::Threads, Key::User(user), 1, now).map(drop)
     }
 
-    /// An upload of this many keys.
+    /// Charges an upload of this many keys.
     ///
     /// # Errors
     /// [`OverLimit`]
@@ -90,8 +90,9 @@ impl Limiter {
         self.admit(Name::KeyRows, Key::Device(device), units(keys).max(1), now).map(drop)
     }
 
-    /// One fetch of bundles of this user, of one device or of all: both empty the same pools. Whether they may carry
-    /// one-time keys; otherwise so many were taken of this user that the rest is kept for later.
+    /// Charges one fetch of bundles of this user, for one device or for all, since both take from the same pools.
+    /// Returns whether the bundles may contain one-time keys; if too many were taken, the remaining ones are
+    /// conserved.
     ///
     /// # Errors
     /// [`OverLimit`]
@@ -101,7 +102,8 @@ impl Limiter {
         Ok(self.admit(Name::PreKeysTarget, Key::User(target), 1, now).is_ok())
     }
 
-    /// Time of the writer that these users took. It is known only afterwards; the next that they ask for waits for it.
+    /// Charges the time of the writer that these users used. It is known only afterwards, and delays their next
+    /// request.
     pub fn writer_took(&self, spent: &[(UserId, Duration)], now: Duration) {
         for (user, took) in spent {
             let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
@@ -109,10 +111,10 @@ impl Limiter {
         }
     }
 
-    /// Writes what became of those who asked, in the Prometheus text format, beside those whom others refused.
+    /// Writes the number of requests by outcome in the Prometheus text format, together with those refused elsewhere.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// The errors of `out`.
     pub fn write_metrics(&self, out: &mut String, refused: &[(&str, u64)]) -> fmt::Result {
         type Counter = fn(&Row) -> &AtomicU64;
         let counters: [(&str, Counter); 3] = [
@@ -149,7 +151,7 @@ impl Limiter {
         }
     }
 
-    /// Charges a bucket with what was used up already.
+    /// Charges a bucket with what was already used.
     pub(super) fn charge(&self, name: Name, key: Key, units: u64, now: Duration) {
         if let Some((rate, row, _)) = self.find(name) {
             row.charge(rate, key, units, now);
@@ -240,7 +242,7 @@ mod tests {
     fn what_an_honest_client_does_at_once_is_not_even_slowed() {
         let limiter = Limiter::default();
         let (me, now) = (address(1), NOW);
-        // An outbox written offline, with what the writer does for each of its messages.
+        // An outbox written offline, with the time of the writer for each of its messages.
         for _ in 0..10_000 {
             assert_eq!(limiter.frame(me, now), Ok(Wait::NONE));
             assert_eq!(limiter.send(me, 2_000, now), Ok(Wait::NONE));
@@ -273,13 +275,13 @@ mod tests {
             assert_eq!(limiter.pre_keys(address(n), address(0).user, NOW), Ok(true));
         }
         for n in most..most + 10 {
-            // Rows that are acknowledged are not worth refusing anybody; keys are.
+            // Acknowledgements are not a reason to refuse anybody; keys are.
             for _ in 0..3 {
                 assert_eq!(limiter.acknowledge(address(n), 1, NOW), Ok(Wait::NONE));
             }
             assert!(is_limited(limiter.pre_keys(address(n), address(0).user, NOW)));
         }
-        // Whoever has a bucket is still known.
+        // A requester that has a bucket is still known.
         assert!(is_limited(limiter.pre_keys(address(0), address(0).user, NOW)));
         for name in [Name::AckRows, Name::Takes] {
             assert_eq!(limiter.row(name).unwrap().count(), MOST_BUCKETS);

@@ -1,8 +1,8 @@
-//! How much one requester may do: one [`TABLE`], token buckets for whoever it counts, and what happens above it.
+//! Rate limits: one [`TABLE`], token buckets for each requester, and what happens above a limit.
 //!
-//! Everything that costs the relay something is charged before it is done, whether it succeeds or not. What only its
-//! outcome tells (the time of the writer, what reached a mailbox) is charged afterwards, and the next request waits for
-//! it. Kept in the process; a restart forgives.
+//! Every expensive operation is charged before it is carried out, whether it succeeds or not. Costs that are known
+//! only afterwards (the time of the writer, the bytes that reached a mailbox) are charged then, and delay the next
+//! request. The buckets are kept in memory; a restart resets them.
 
 mod bucket;
 mod buckets;
@@ -20,20 +20,20 @@ pub use inbound::Inbound;
 pub use limiter::Limiter;
 pub use table::{Limit, Limits, Name, Over, Scope, TABLE, Unit, Unsure};
 
-/// A requester is above a limit, and is refused.
+/// A requester is above a limit and is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OverLimit {
-    /// When the next request may pass, in milliseconds.
+    /// When the next request may be accepted, in milliseconds.
     pub retry_after_ms: u32,
 }
 
-/// How long a requester is to wait before it is served again; with sockets, before it is read from again.
+/// How long a requester has to wait before it is served again, or, for a socket, before it is read from again.
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Wait(pub Duration);
 
 impl Wait {
-    /// No time at all.
+    /// No wait.
     pub const NONE: Self = Self(Duration::ZERO);
 
     /// Waits.

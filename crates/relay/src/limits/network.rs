@@ -1,5 +1,5 @@
-//! What is done for somebody who has shown no valid token: their network pays. One that the relay does not know (this
-//! machine, or a proxy that does not say for whom it asks) pays nothing.
+//! Limits for requesters without a valid token, which are charged to their network. A network that the relay does not
+//! know (this machine, or a proxy that does not name its requester) is not charged.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::table::Name;
 use super::{OverLimit, Wait};
 
 impl Limiter {
-    /// A connection, or a request before anything of it but its head was looked at.
+    /// Charges a connection, or a request of which only the head has been examined.
     ///
     /// # Errors
     /// [`OverLimit`]
@@ -18,14 +18,14 @@ impl Limiter {
         self.network(Name::Unauthenticated, network, now)
     }
 
-    /// A request that was let in turned out to be paid for by a device.
+    /// Returns the charge for a request that turned out to be paid for by a device.
     pub fn authenticated(&self, network: Option<IpAddr>, now: Duration) {
         if let (Some(network), Some((rate, row, _))) = (network, self.find(Name::Unauthenticated)) {
             row.give_back(rate, Key::Network(network), 1, now);
         }
     }
 
-    /// A registration from this network.
+    /// Charges a registration from this network.
     ///
     /// # Errors
     /// [`OverLimit`]
@@ -33,7 +33,7 @@ impl Limiter {
         self.network(Name::Registrations, network, now).map(drop)
     }
 
-    /// A refresh token that is presented from this network.
+    /// Charges a refresh token that is presented from this network.
     ///
     /// # Errors
     /// [`OverLimit`]

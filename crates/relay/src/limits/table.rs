@@ -1,4 +1,4 @@
-//! The table of limits: what is counted, for whom, how much of it, and what happens above it.
+//! The table of limits: what is counted, for whom, how much is allowed, and what happens above the limit.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use sealpost_wire::limits::{MAX_ACK_KEYS, MAX_FRAME, MAX_UPLOAD_KEYS, ROW_BYTES}
 
 use super::bucket::Rate;
 
-/// The limits by name. Their order is that of [`TABLE`].
+/// The limits by name, in the order of [`TABLE`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Name {
     /// Sends and acknowledgements on the sockets of a device.
@@ -18,13 +18,13 @@ pub enum Name {
     AckRows,
     /// Bytes that a user sends.
     SendBytes,
-    /// Bytes that a user brings into the mailboxes of another one.
+    /// Bytes that a user delivers into the mailboxes of another user.
     PairBytes,
-    /// Of these, those that pass whatever others bring there.
+    /// The part of these that is accepted whatever others deliver.
     ShareBytes,
-    /// Bytes that come into the mailboxes of a user, in threads that they have accepted.
+    /// Bytes that are delivered into the mailboxes of a user, in threads that the user has accepted.
     RecipientBytes,
-    /// Time of the store's writer that a user took.
+    /// The time of the store's writer that a user used.
     WriterTime,
     /// Connections that a user opens.
     Connects,
@@ -32,35 +32,35 @@ pub enum Name {
     Threads,
     /// Keys that a device uploads.
     KeyRows,
-    /// Bundles that a user takes, whoever they are of.
+    /// Bundles that a user fetches, of any other user.
     Takes,
-    /// Bundles that one device takes of one user.
+    /// Bundles that one device fetches of one user.
     PreKeys,
-    /// Bundles with one-time keys that are taken of one user, whoever takes them.
+    /// Bundles with one-time keys that anybody fetches of one user.
     PreKeysTarget,
-    /// Connections from one network, and requests that show no valid token.
+    /// Connections from one network, and requests without a valid token.
     Unauthenticated,
     /// Accounts that are registered from one network.
     Registrations,
     /// Exchanges of refresh tokens from one network.
     Refreshes,
-    /// Frames on one connection that only the connection pays for.
+    /// Frames on one connection that no other limit covers.
     Controls,
     /// Frames on one connection that were refused by a limit.
     Refusals,
 }
 
-/// How many limits there are.
+/// The number of limits.
 pub(super) const COUNT: usize = 19;
 
 impl Name {
-    /// The place in the table.
+    /// The index in the table.
     pub(super) const fn index(self) -> usize {
         self as usize
     }
 }
 
-/// What a limit counts.
+/// The unit of a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
     /// Frames or requests.
@@ -69,18 +69,18 @@ pub enum Unit {
     Rows,
     /// Bytes.
     Bytes,
-    /// Microseconds in which the writer did nothing else.
+    /// Microseconds during which the writer worked for the requester.
     Micros,
 }
 
-/// Who has a bucket.
+/// What a bucket belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// A connection.
     Connection,
     /// A device.
     Device,
-    /// A user, with all devices.
+    /// A user, with all their devices.
     User,
     /// An IPv4 address, or an IPv6 network of 64 bits.
     Network,
@@ -99,17 +99,17 @@ pub enum Scope {
 pub enum Over {
     /// 429 with the time to wait.
     Refuse,
-    /// The requester is made to wait, at most this long; only where that is not enough, 429.
+    /// The requester is delayed for at most this long; if that is not enough, 429.
     Slow(Duration),
-    /// Bundles carry the last-resort key.
+    /// Bundles contain the last-resort key.
     LastResort,
     /// The connection is closed with 4429.
     Close,
-    /// What holds for the recipient holds for this sender too.
+    /// The limit of the recipient applies to this sender too.
     Recipient,
 }
 
-/// What happens when there are too many buckets to know.
+/// What happens if there are too many buckets to keep another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unsure {
     /// As if the bucket were full.
@@ -121,31 +121,31 @@ pub enum Unsure {
 /// One row of the table.
 #[derive(Debug)]
 pub struct Limit {
-    /// Which it is.
+    /// Its name.
     pub name: Name,
-    /// What the metrics and the documentation call it.
+    /// Its name in the metrics and in the documentation.
     pub policy: &'static str,
     /// What is counted.
     pub unit: Unit,
-    /// For whom.
+    /// What a bucket belongs to.
     pub scope: Scope,
-    /// How much.
+    /// The size of a bucket, and its refill rate.
     pub rate: Rate,
     /// What happens above it.
     pub over: Over,
-    /// What happens when nobody knows.
+    /// What happens if there are too many buckets.
     pub unsure: Unsure,
-    /// The largest single cost, as the largest frame or body that is let in can have it. A bucket holds at least that.
+    /// The largest single cost that an accepted frame or body can have. A bucket holds at least that much.
     pub most: u64,
 }
 
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
-/// Most bytes that a message brings to one user: the rows of 127 devices.
+/// The maximum number of bytes that a message delivers to one user: the rows of 127 devices.
 const MOST_INBOUND: usize = MAX_FRAME + 127 * ROW_BYTES as usize;
 
-/// Every limit, in the order of [`Name`].
+/// All limits, in the order of [`Name`].
 pub const TABLE: [Limit; COUNT] = {
     use Name as N;
     use Over::{Close, LastResort, Refuse as Say, Slow};
@@ -291,12 +291,12 @@ pub const TABLE: [Limit; COUNT] = {
     ]
 };
 
-/// How much a relay allows: [`TABLE`], where its operator has not said otherwise.
+/// The limits of a relay: [`TABLE`], unless its operator has changed something.
 #[derive(Debug, Clone)]
 pub struct Limits {
     rates: [Option<Rate>; COUNT],
-    /// Connections that one address (of IPv6, one network of 64 bits) holds at a time. None: any number, as behind a
-    /// proxy, which is one address to us.
+    /// The number of connections that one address (for IPv6, one network of 64 bits) may hold at a time. `None` means
+    /// any number, as behind a proxy, which is a single address.
     pub connections: Option<usize>,
 }
 
@@ -307,17 +307,17 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Nothing is limited: for a relay whose clients are trusted, such as one that is measured.
+    /// No limits, for a relay whose clients are trusted, such as one that is being measured.
     pub fn none() -> Self {
         Self { rates: [None; COUNT], connections: None }
     }
 
-    /// What is allowed under this name; `None`: anything.
+    /// The rate for this name; `None` means that anything is allowed.
     pub fn rate(&self, name: Name) -> Option<Rate> {
         self.rates.get(name.index()).copied().flatten()
     }
 
-    /// Allows something else.
+    /// Sets another rate.
     pub fn set(&mut self, name: Name, rate: Option<Rate>) {
         if let Some(place) = self.rates.get_mut(name.index()) {
             *place = rate;

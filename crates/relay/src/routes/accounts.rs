@@ -22,8 +22,8 @@ use crate::state::State;
 use crate::store::{FamilyId, NewAccount, NewFamily};
 use crate::tokens::REFRESH_LIFE_MS;
 
-/// Makes an account with its first device. Whoever has lost the answer repeats the request under the same
-/// `Idempotency-Key`, which nobody else can know, and gets the same account.
+/// Creates an account with its first device. A client that has lost the answer repeats the request with the same
+/// `Idempotency-Key`, which nobody else knows, and gets the same account.
 pub(super) async fn register(
     Shared(state): Shared<Arc<State>>,
     Extension(origin): Extension<Origin>,
@@ -54,7 +54,7 @@ pub(super) async fn register(
     let fresh = new.address;
     let address = state.store.create_account(new).await?;
     if address != fresh {
-        // The tokens of the answer that was lost are void, and so is a connection that one of them has opened.
+        // The tokens of the lost answer are void, and so is a connection that was opened with one of them.
         state.bus.nudge(address, Nudge::Revoked);
     }
     fault::at(Station::RegisterAfterCommit);
@@ -66,8 +66,9 @@ pub(super) async fn register(
     Ok((StatusCode::CREATED, Proto(answer)))
 }
 
-/// Deletes one's own account, which only its first device may: tokens, keys and mailboxes of all its devices are gone, and
-/// their connections end. A device that did not get the answer asks again, and learns that it is done: 401 `account_deleted`.
+/// Deletes the requester's account, which only the first device may do: the tokens, keys and mailboxes of all its
+/// devices are deleted, and their connections are closed. A device that did not get the answer asks again and gets
+/// 401 `account_deleted`.
 pub(super) async fn delete(
     Shared(state): Shared<Arc<State>>,
     Authenticated(access): Authenticated,

@@ -18,8 +18,8 @@ use crate::state::State;
 use crate::store::{Rotated, Rotation};
 use crate::tokens::{REFRESH_LIFE_MS, RefreshToken};
 
-/// Exchanges a refresh token, which is used up when its successor is used. Whoever repeats the request under the same
-/// `Idempotency-Key`, which nobody else can know, gets the same successor.
+/// Exchanges a refresh token, which is used up once its successor has been used. A client that repeats the request
+/// with the same `Idempotency-Key`, which nobody else knows, gets the same successor.
 pub(super) async fn refresh(
     Shared(state): Shared<Arc<State>>,
     Extension(origin): Extension<Origin>,
@@ -52,7 +52,7 @@ pub(super) async fn refresh(
     }
 }
 
-/// Ends the token family. The device stays, and so does its mailbox.
+/// Ends the token family. The device and its mailbox remain.
 pub(super) async fn logout(
     Shared(state): Shared<Arc<State>>,
     Authenticated(access): Authenticated,
@@ -62,7 +62,7 @@ pub(super) async fn logout(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// A fresh access token, beside the refresh token that the store already knows.
+/// A new access token, together with the refresh token that the store already knows.
 pub(super) fn token_pair(
     state: &State,
     address: Address,

@@ -15,7 +15,7 @@ use crate::bus::Nudge;
 use crate::problem::Problem;
 use crate::state::State;
 
-/// One's own live devices.
+/// The requester's own live devices.
 pub(super) async fn list(
     Shared(state): Shared<Arc<State>>,
     Authenticated(access): Authenticated,
@@ -24,7 +24,7 @@ pub(super) async fn list(
     Ok(Proto(DeviceList { devices }))
 }
 
-/// Revokes one's own device: any by the first one, itself by each.
+/// Revokes one of the requester's devices: the first device may revoke any, the others only themselves.
 pub(super) async fn revoke(
     Shared(state): Shared<Arc<State>>,
     Authenticated(access): Authenticated,

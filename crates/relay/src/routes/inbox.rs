@@ -78,7 +78,7 @@ impl Query {
     }
 }
 
-/// `<thread>:<seq>`, where a client may have escaped the colon.
+/// Parses `<thread>:<seq>`, where a client may have percent-encoded the colon.
 fn parse_after(text: &str) -> Option<InboxKey> {
     let (thread, seq) = text.split_once(':').or_else(|| text.split_once("%3A"))?;
     Some(InboxKey { thread: thread.parse().ok()?, server_seq: seq.parse().ok()? })

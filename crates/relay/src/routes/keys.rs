@@ -17,7 +17,7 @@ use crate::problem::Problem;
 use crate::state::State;
 use crate::store::{Selector, Take};
 
-/// One's own one-time keys left.
+/// The number of the requester's remaining one-time keys.
 pub(super) async fn counts(
     Shared(state): Shared<Arc<State>>,
     Authenticated(access): Authenticated,
@@ -25,7 +25,7 @@ pub(super) async fn counts(
     Ok(Proto(state.store.key_counts(access.address).await?))
 }
 
-/// Replaces one's own signed keys and adds one-time keys.
+/// Replaces the requester's signed keys and adds one-time keys.
 pub(super) async fn put(
     Shared(state): Shared<Arc<State>>,
     Authenticated(access): Authenticated,
@@ -38,7 +38,7 @@ pub(super) async fn put(
     Ok(Proto(state.store.put_keys(access.address, keys).await??))
 }
 
-/// Takes the bundles of somebody's devices.
+/// Fetches the bundles of a user's devices.
 pub(super) async fn take(
     Shared(state): Shared<Arc<State>>,
     Authenticated(access): Authenticated,
@@ -54,7 +54,7 @@ pub(super) async fn take(
     let idempotency = idempotency_key(&headers)?;
     let now_ms = state.clock.unix_ms();
     let take = Take { requester, target, selector, idempotency, last_resort_only: false, now_ms };
-    // A repetition takes nothing, and so costs nothing.
+    // A repetition takes no keys, and therefore costs nothing.
     if idempotency.is_some()
         && let Some(bundles) = state.store.repeated_take(take.clone()).await?
     {

@@ -1,4 +1,4 @@
-//! `POST /v1/threads/{id}/messages`: the HTTP twin of the `Send` frame.
+//! `POST /v1/threads/{id}/messages`: the HTTP equivalent of the `Send` frame.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::problem::Problem;
 use crate::sending;
 use crate::state::State;
 
-/// Stores a message: 201, or 200 when it was stored before.
+/// Stores a message: 201, or 200 if it was stored before.
 pub(super) async fn send(
     Shared(state): Shared<Arc<State>>,
     Authenticated(access): Authenticated,

@@ -1,5 +1,5 @@
-//! The REST endpoints and the door to the WebSocket: one file per resource. Which there are, and who may use them, is
-//! the table in [`matrix`](crate::matrix).
+//! The REST endpoints and the upgrade to a WebSocket, one file for each resource. The table in
+//! [`matrix`](crate::matrix) defines which exist and who may use them.
 
 mod accounts;
 mod auth;
@@ -26,7 +26,7 @@ use crate::problem::Problem;
 use crate::state::State;
 use crate::store::IdempotencyKey;
 
-/// Longest idempotency key, in bytes.
+/// Maximum length of an idempotency key, in bytes.
 const MAX_IDEMPOTENCY_KEY: usize = 64;
 
 /// The public routes.
@@ -34,12 +34,12 @@ pub(crate) fn router(state: Arc<State>) -> Router {
     listener(state, |shows| shows != Shows::Operator)
 }
 
-/// What the relay tells its operator, on a listener of its own.
+/// The routes for the operator, on a listener of their own.
 pub(crate) fn operator(state: Arc<State>) -> Router {
     listener(state, |shows| shows == Shows::Operator)
 }
 
-/// The routes of the table that this listener has, each behind its gate.
+/// The routes of the table that this listener has, each behind its authentication.
 fn listener(state: Arc<State>, has: fn(Shows) -> bool) -> Router {
     let here = Route::ALL.iter().filter(|route| has(route.shows()));
     let routed = here.fold(Router::new(), |router, route| {
@@ -77,7 +77,7 @@ async fn nothing_here() -> Problem {
     Problem::NotFound
 }
 
-/// The variable parts of a path. One that is no text (percent-encoded bytes that are not UTF-8) names nothing.
+/// The variable parts of a path. A path with percent-encoded bytes that are not UTF-8 matches nothing.
 #[derive(Debug)]
 struct InPath<T>(T);
 
@@ -90,7 +90,7 @@ impl<S: Send + Sync, T: serde::de::DeserializeOwned + Send> FromRequestParts<S> 
     }
 }
 
-/// An identifier in a path. One that cannot exist is not found, like one that does not.
+/// An identifier in a path. An invalid one is answered like one that does not exist.
 fn in_path<T: std::str::FromStr>(text: &str) -> Result<T, Problem> {
     text.parse().map_err(|_| Problem::NotFound)
 }
@@ -100,7 +100,7 @@ fn device_in_path(text: &str) -> Result<sealpost_wire::id::DeviceId, Problem> {
     sealpost_wire::id::DeviceId::new(in_path(text)?).map_err(|_| Problem::NotFound)
 }
 
-/// What makes a repeated request the same: a header of at most 64 bytes, of which a hash is kept.
+/// The key that identifies a repeated request: a header of at most 64 bytes, of which only a hash is kept.
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
     if value.is_empty() || value.len() > MAX_IDEMPOTENCY_KEY {

@@ -15,13 +15,13 @@ use crate::peers::ConnectionPermit;
 use crate::problem::Problem;
 use crate::state::State;
 
-/// Read buffer of one connection, in bytes. The default of 128 KiB would be most of what a connection costs; and small
-/// reads cost little above a stream that reads ahead.
+/// Read buffer of one connection, in bytes. The default of 128 KiB would be most of the memory of a connection, and
+/// small reads are cheap on a stream that reads ahead.
 const READ_BUFFER: usize = 512;
-/// Bytes of answers that leave without waiting for others that are ready.
+/// Maximum number of bytes of answers that wait for others that are ready.
 const WRITE_BUFFER: usize = 4_096;
 
-/// Turns the request into a connection. Who it is, its first frame says.
+/// Upgrades the request to a WebSocket, whose first frame authenticates the client.
 pub(super) async fn upgrade(
     Shared(state): Shared<Arc<State>>,
     Extension(guest): Extension<Arc<ConnectionPermit>>,
@@ -46,7 +46,7 @@ pub(super) async fn upgrade(
             () = connection::serve(&mut socket, &state) => {}
             () = entered.cut() => {}
         }
-        // In this order: a relay that stops waits for the last, and then closes the store.
+        // The order matters: a relay that stops waits for the last of these, and then closes the store.
         drop((socket, state, guest, entered));
     }))
 }

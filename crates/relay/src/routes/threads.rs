@@ -15,7 +15,7 @@ use crate::random;
 use crate::state::State;
 use crate::store::{Created, NewThread, ThreadRow};
 
-/// Opens the direct thread with somebody.
+/// Opens the direct thread with a user.
 pub(super) async fn create(
     Shared(state): Shared<Arc<State>>,
     Authenticated(access): Authenticated,
@@ -54,7 +54,7 @@ pub(super) async fn accept(
     }
 }
 
-/// A thread of one's own.
+/// One of the requester's threads.
 pub(super) async fn show(
     Shared(state): Shared<Arc<State>>,
     Authenticated(access): Authenticated,
