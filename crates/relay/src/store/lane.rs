@@ -1,4 +1,4 @@
-//! Lanes: the one order of the messages of each thread.
+//! Lanes: the total order of the messages of each thread.
 
 use std::fmt;
 
@@ -11,9 +11,10 @@ use crate::address::Address;
 
 /// The order of the messages of each thread.
 pub trait Lanes {
-    /// Stores a message for all its devices and gives it the next `server_seq`, or says why not.
+    /// Stores a message for all its devices and assigns the next `server_seq`, or says why not.
     fn append(&self, append: Append) -> Answer<Appended>;
-    /// As [`Lanes::append`], for one of the sends of a connection: in their order, it is refused when its lane is stopped.
+    /// Like [`Lanes::append`], for one of the sends of a connection: they are processed in their order, and a send is
+    /// refused if its lane is stopped.
     fn append_in_turn(&self, append: Append, turn: Turn) -> Answer<Appended>;
 }
 
@@ -23,13 +24,13 @@ pub type BodyHash = [u8; 32];
 /// A message for one device.
 #[derive(Clone)]
 pub struct Copy {
-    /// The device.
+    /// The recipient.
     pub to: Address,
-    /// The registration it was encrypted for.
+    /// The registration that it was encrypted for.
     pub registration_id: u32,
-    /// Opaque.
+    /// Opaque to the relay.
     pub envelope: Envelope,
-    /// When the row leaves the mailbox unread.
+    /// When the row is removed from the mailbox, even if it was not acknowledged.
     pub expires_ms: u64,
 }
 
@@ -42,47 +43,48 @@ impl fmt::Debug for Copy {
 /// A message to store.
 #[derive(Debug, Clone)]
 pub struct Append {
-    /// Who sends.
+    /// The sending device.
     pub sender: Address,
-    /// The name the sender gave it; unique for the sending user. When it may be forgotten follows from the time inside.
+    /// The id chosen by the sender, unique for the sending user. The time inside determines how long it is
+    /// remembered.
     pub client_msg_id: ClientMsgId,
-    /// Where.
+    /// The thread.
     pub thread: ThreadId,
-    /// For which roster.
+    /// The roster version that the message was made for.
     pub roster_version: u64,
-    /// Tells a repetition from another message under the same name.
+    /// Distinguishes a repetition from another message with the same id.
     pub body_hash: BodyHash,
-    /// One for each live device of each member, but for the sending one.
+    /// One for each live device of each member, except the sending device.
     pub copies: Vec<Copy>,
-    /// Now.
+    /// The current time.
     pub now_ms: u64,
 }
 
-/// The place a message got.
+/// The position that a message was assigned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stored {
-    /// 1, 2, 3, ... in each thread, without a hole.
+    /// 1, 2, 3, ... in each thread, without gaps.
     pub server_seq: u64,
     /// Hybrid logical clock: 48 bits of milliseconds, 16 bits of counter; strictly growing in each thread.
     pub hlc: u64,
 }
 
-/// What became of an [`Append`].
+/// The result of an [`Append`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Appended {
-    /// Durable.
+    /// The message is durable.
     Stored(Stored),
-    /// It was stored before, with the same body; the first place.
+    /// It was stored before, with the same body and this position.
     Duplicate(Stored),
-    /// The name was used for another body.
+    /// The id was used for another body.
     MsgIdReuse,
-    /// The sending device is no more.
+    /// The sending device no longer exists.
     SenderRevoked,
-    /// No such thread, or the sender is not a member.
+    /// There is no such thread, or the sender is not a member.
     NotMember,
-    /// Made for another roster.
+    /// The message was made for another version of the roster.
     StaleRoster {
-        /// The roster of now.
+        /// The current version of the roster.
         current: u64,
     },
     /// The copies do not name exactly the live devices.
@@ -91,12 +93,12 @@ pub enum Appended {
     StaleDevices(Vec<DeviceMismatch>),
     /// The accounts of all other members were deleted.
     RecipientDeleted,
-    /// A member has not accepted the thread, and it has brought them as much as it may until then.
+    /// A member has not accepted the thread, which has already delivered as much as it may until then.
     NotAccepted,
-    /// One before it on the same connection was refused, and it does not resume the lane.
+    /// An earlier send on the same connection was refused, and this one does not resume the lane.
     LaneStopped,
-    /// The name is older than names are remembered, and is not known: whether it was stored once, nobody knows.
+    /// The id is older than ids are remembered, and is unknown; whether it was stored once cannot be determined.
     TooOld,
-    /// The name is of a time that has not come yet, and is not known: it was not stored.
+    /// The time of the id is in the future, and the id is unknown; the message was not stored.
     ClockSkew,
 }

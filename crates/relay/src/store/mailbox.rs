@@ -1,4 +1,4 @@
-//! Mailboxes: what waits for each device.
+//! Mailboxes: the rows that wait for each device.
 
 use std::fmt;
 
@@ -8,53 +8,53 @@ use sealpost_wire::{Deliver, Envelope};
 use super::answer::Answer;
 use crate::address::Address;
 
-/// What waits for each device.
+/// The rows that wait for each device.
 pub trait Mailboxes {
-    /// What a new connection must know of its mailbox.
+    /// What a new connection needs to know about its mailbox.
     fn mailbox(&self, address: Address) -> Answer<MailboxState>;
-    /// Rows in order of arrival, after one. Rows of one thread arrive in order of `server_seq`, and no row
+    /// Rows in order of arrival, after the given one. Rows of one thread arrive in order of `server_seq`, and no row
     /// becomes visible at or before an arrival that was already read.
     fn inbox_arrivals(&self, address: Address, after: Arrival, limit: PageLimit) -> Answer<Page>;
-    /// Rows in (thread, seq) order, after one, whether that one still exists or not.
+    /// Rows in (thread, seq) order, after the given one, which need not exist.
     fn inbox_after(&self, address: Address, after: Option<InboxKey>, limit: PageLimit) -> Answer<Page>;
-    /// Deletes acknowledged rows; the number that were there. Many rows may go in several transactions: after an error
-    /// some of them may be gone, and it may be repeated.
+    /// Deletes acknowledged rows, and returns how many there were. Many rows may be deleted in several transactions:
+    /// after an error, some of them may be gone, and the call can be repeated.
     fn inbox_ack(&self, address: Address, keys: Vec<InboxKey>) -> Answer<u32>;
-    /// Remembers how far rows were pushed.
+    /// Stores how far rows were pushed.
     fn mark_pushed(&self, address: Address, up_to: Arrival) -> Answer<()>;
-    /// Remembers that the device knows of so many trimmed rows. It cannot know of more than there are.
+    /// Stores how many trimmed rows the device knows of, limited to the number that there are.
     fn mark_told(&self, address: Address, trimmed: u64) -> Answer<()>;
 }
 
-/// Names a row of a mailbox.
+/// Identifies a row of a mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct InboxKey {
     /// The thread.
     pub thread: ThreadId,
-    /// The place in it.
+    /// The sequence number in it.
     pub server_seq: u64,
 }
 
-/// When a row came, as a number that grows; 0 is before all.
+/// When a row arrived, as a number that only grows; 0 is before all rows.
 pub type Arrival = u64;
 
-/// How much one page may hold. A page always holds at least one row, if there is one.
+/// The maximum size of a page. A page always has at least one row if there is one.
 #[derive(Debug, Clone, Copy)]
 pub struct PageLimit {
-    /// Rows.
+    /// The number of rows.
     pub rows: u32,
-    /// Bytes of ciphertext.
+    /// The number of bytes of ciphertext.
     pub bytes: usize,
-    /// Rows that expired by now are not given.
+    /// Rows that have expired at this time are omitted.
     pub now_ms: u64,
 }
 
 /// A row of a mailbox.
 #[derive(Clone)]
 pub struct Row {
-    /// When it came.
+    /// When it arrived.
     pub arrival: Arrival,
-    /// What it is called.
+    /// Its key.
     pub key: InboxKey,
     /// The message.
     pub message: Message,
@@ -67,7 +67,7 @@ impl fmt::Debug for Row {
 }
 
 impl Row {
-    /// The row as a device gets it. `attempt` is 1 for the first push on any connection.
+    /// The row as it is sent to a device. `attempt` is 1 for the first push on any connection.
     pub fn into_deliver(self, epoch: u64, attempt: u32) -> Deliver {
         let Self { key, message, .. } = self;
         Deliver {
@@ -87,18 +87,18 @@ impl Row {
     }
 }
 
-/// What a row says.
+/// The contents of a row.
 #[derive(Clone)]
 pub struct Message {
     /// Its hybrid logical clock.
     pub hlc: u64,
-    /// Who sent it.
+    /// The sending device.
     pub sender: Address,
-    /// What the sender calls it.
+    /// The id chosen by the sender.
     pub client_msg_id: ClientMsgId,
-    /// For which roster it was made.
+    /// The roster version that it was made for.
     pub roster_version: u64,
-    /// Opaque.
+    /// Opaque to the relay.
     pub envelope: Envelope,
 }
 
@@ -111,21 +111,21 @@ impl fmt::Debug for Message {
 /// Rows, and whether there are more.
 #[derive(Debug, Clone, Default)]
 pub struct Page {
-    /// In the order asked for.
+    /// In the requested order.
     pub rows: Vec<Row>,
     /// More rows exist after the last of these.
     pub more: bool,
-    /// Rows ever trimmed from this mailbox.
+    /// The number of rows that were ever trimmed from this mailbox.
     pub trimmed: u64,
 }
 
-/// What a new connection must know of its mailbox.
+/// What a new connection needs to know about its mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct MailboxState {
-    /// Rows ever trimmed from it.
+    /// The number of rows that were ever trimmed from it.
     pub trimmed: u64,
     /// How many of those the device knows of.
     pub told: u64,
-    /// Rows up to here were pushed before.
+    /// Rows up to this one were pushed before.
     pub pushed: Arrival,
 }

@@ -1,9 +1,10 @@
-//! Durable truth: the trait that every storage engine keeps, and the words it speaks.
+//! Durable storage: the traits that every storage engine implements, and their types.
 //!
-//! Each method is one transaction. Its answer resolves only after the transaction is durable, or with a
-//! [`StoreError`]; a refusal is an ordinary answer and changed nothing. An operation is queued when the method
-//! is *called*, not when its future is first polled: calls made one after another for one user take effect in that
-//! order. Between users the engine may choose, so that nobody waits behind somebody else's long line.
+//! Each method is one transaction. Its future resolves only after the transaction is durable, or with a
+//! [`StoreError`]; a refusal is an ordinary result and has changed nothing. An operation is queued when the method is
+//! *called*, not when its future is first polled: calls made one after another for one user take effect in that
+//! order. The engine may reorder operations of different users, so that nobody waits behind another user's long
+//! queue.
 
 mod accounts;
 mod answer;
@@ -30,7 +31,7 @@ pub use threads::{Created, NewThread, ThreadRow, Threads};
 pub use tokens::{FamilyId, NewFamily, Origin, Rotated, Rotation, TokenHash, Tokens};
 pub use upkeep::{Swept, Upkeep};
 
-/// The durable side of the relay, which is one trait for each noun.
+/// The durable storage of the relay, with one trait for each kind of data.
 pub trait Store:
     Accounts + Tokens + PreKeys + Threads + Lanes + Mailboxes + Upkeep + Send + Sync + fmt::Debug + 'static
 {

@@ -1,4 +1,4 @@
-//! The public pre-keys of devices, and bundles of them.
+//! The public pre-keys of devices, and the bundles made from them.
 
 use sealpost_wire::id::{DeviceId, UserId};
 use sealpost_wire::{Bundle, KeyCounts};
@@ -12,23 +12,23 @@ use crate::keys::CheckedKeys;
 pub trait PreKeys {
     /// Replaces the signed keys that are present and adds the one-time keys, all or nothing.
     ///
-    /// An id at or below the highest one ever seen is refused, unless it comes with the very same key: an upload
-    /// whose answer was lost may be repeated. A key that was given out does not come back by that. Of each kind at
-    /// most [`sealpost_wire::limits::MAX_ONE_TIME_KEYS`] are held.
+    /// An id at or below the highest one ever seen is refused, unless it has exactly the same key, because an upload
+    /// may be repeated if its answer was lost. This does not restore a key that was given out. At most
+    /// [`sealpost_wire::limits::MAX_ONE_TIME_KEYS`] of each kind are stored.
     fn put_keys(&self, address: Address, keys: CheckedKeys) -> Answer<Result<KeyCounts, KeysRefused>>;
-    /// One-time keys left; as quick whatever their number.
+    /// The number of remaining one-time keys. The time does not depend on the number.
     fn key_counts(&self, address: Address) -> Answer<KeyCounts>;
-    /// Takes a bundle of each selected device. Each one-time key is given to one caller only; a repeated
-    /// idempotency key gets the same bundles for a minute.
+    /// Takes a bundle of each selected device. Each one-time key is given to one caller only; a repeated idempotency
+    /// key gets the same bundles for a minute.
     fn take_bundles(&self, take: Take) -> Answer<Taken>;
-    /// What a request got that this one repeats: the bundles under its idempotency key. Takes nothing.
+    /// The bundles that an earlier request with the same idempotency key got. Takes nothing.
     fn repeated_take(&self, take: Take) -> Answer<Option<Vec<Bundle>>>;
 }
 
-/// Why keys were not put.
+/// Why keys were not stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeysRefused {
-    /// A key id was used before.
+    /// A key id was already used.
     #[error("a key id was used before")]
     IdUsed,
     /// There would be more than [`sealpost_wire::limits::MAX_ONE_TIME_KEYS`] of a kind.
@@ -36,41 +36,41 @@ pub enum KeysRefused {
     TooMany,
 }
 
-/// Which devices of a user.
+/// Selects devices of a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Selector {
-    /// Every live one.
+    /// All live devices.
     All,
-    /// This one.
+    /// This device.
     One(DeviceId),
 }
 
 /// A request for bundles.
 #[derive(Debug, Clone)]
 pub struct Take {
-    /// Who asks.
+    /// The requester.
     pub requester: Address,
-    /// Whose bundles.
+    /// The user whose bundles are requested.
     pub target: UserId,
-    /// Of which devices.
+    /// Which of their devices.
     pub selector: Selector,
-    /// Set when a repetition must get the same bundles.
+    /// Set if a repetition must get the same bundles.
     pub idempotency: Option<IdempotencyKey>,
-    /// Leaves the one-time keys where they are.
+    /// Takes no one-time keys.
     pub last_resort_only: bool,
-    /// Now.
+    /// The current time.
     pub now_ms: u64,
 }
 
 /// What was taken.
 #[derive(Debug, Clone, Default)]
 pub struct Taken {
-    /// One bundle for each selected live device; none when there is no such user or device.
+    /// One bundle for each selected live device; empty if there is no such user or device.
     pub bundles: Vec<Bundle>,
-    /// One-time keys left at each device, after this.
+    /// The number of one-time keys that each device has left.
     pub left: Vec<(Address, KeyCounts)>,
-    /// How many bundles had to use the last-resort key.
+    /// The number of bundles that contain the last-resort key.
     pub last_resort: u64,
-    /// There are none, as the account was deleted.
+    /// There are no bundles, because the account was deleted.
     pub deleted: bool,
 }

@@ -1,4 +1,5 @@
-//! Which devices lost tokens lately, so that every connection can ask at each tick and hardly ever needs the store.
+//! Remembers which devices lost tokens recently, so that connections can check at each tick without querying the
+//! store.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -7,17 +8,17 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::address::Address;
 
-/// Devices that are remembered. A connection that looks back further asks the store.
+/// The number of devices that are remembered. A connection that needs older revocations queries the store.
 const REMEMBERED: usize = 65_536;
 
-/// The revocations that became durable while this store has been open.
+/// The revocations that became durable since this store was opened.
 #[derive(Default)]
 pub struct Revocations {
     count: AtomicU64,
     recent: Mutex<Recent>,
 }
 
-/// How many revocations somebody has taken note of.
+/// The number of revocations that have been seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Noted(u64);
 
@@ -25,14 +26,14 @@ pub struct Noted(u64);
 struct Recent {
     /// The number of the last revocation of each device.
     last: HashMap<Address, u64>,
-    /// Each number in `last`, in order; also numbers that a later one of the same device has replaced.
+    /// Each number in `last`, in order, and numbers that a later revocation of the same device has replaced.
     order: VecDeque<(u64, Address)>,
-    /// Revocations up to this number may be forgotten.
+    /// Revocations up to this number may have been forgotten.
     forgotten: u64,
 }
 
 impl Revocations {
-    /// Tokens of this device were revoked. Called after the commit: whoever then asks the store learns which.
+    /// Records that tokens of this device were revoked. Called after the commit, so that the store can say which.
     pub fn note(&self, device: Address) {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let number = self.count.load(Ordering::Relaxed).saturating_add(1);
@@ -48,12 +49,13 @@ impl Revocations {
         self.count.store(number, Ordering::Release);
     }
 
-    /// All so far.
+    /// The revocations so far.
     pub fn noted(&self) -> Noted {
         Noted(self.count.load(Ordering::Acquire))
     }
 
-    /// Whether tokens of this device may have been revoked since. While nothing was revoked this is one comparison.
+    /// Whether tokens of this device may have been revoked since then. If nothing was revoked, this is one
+    /// comparison.
     pub fn may_concern(&self, device: Address, since: Noted) -> bool {
         if self.noted() == since {
             return false;

@@ -6,34 +6,34 @@ use super::answer::Answer;
 
 /// Threads and their members.
 pub trait Threads {
-    /// Creates the direct thread of two users, once.
+    /// Creates the direct thread of two users, unless it exists.
     fn create_thread(&self, new: NewThread) -> Answer<Created>;
-    /// A member accepts a thread: what it may bring them has no bounds of its own any more. `false`: it is not theirs
-    /// or does not exist.
+    /// Records that a member accepts a thread, which removes the limits on what it may deliver to them. Returns
+    /// `false` if the thread does not exist or is not theirs.
     fn accept_thread(&self, thread: ThreadId, member: UserId) -> Answer<bool>;
-    /// A thread as one of its members sees it; `None` when it is not theirs or does not exist.
+    /// A thread as seen by one of its members; `None` if it does not exist or is not theirs.
     fn thread(&self, thread: ThreadId, member: UserId) -> Answer<Option<ThreadRow>>;
 }
 
-/// A new direct thread. Whoever opens it has accepted it.
+/// A new direct thread. The user who opens it accepts it.
 #[derive(Debug, Clone, Copy)]
 pub struct NewThread {
     /// Its random id.
     pub id: ThreadId,
-    /// Who opens it.
+    /// The user who opens it.
     pub creator: UserId,
     /// The other member.
     pub peer: UserId,
-    /// Now.
+    /// The current time.
     pub now_ms: u64,
 }
 
-/// What became of a [`NewThread`].
+/// The result of a [`NewThread`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Created {
-    /// It exists now.
+    /// It was created.
     New,
-    /// These two had one already, which whoever asked has accepted now.
+    /// These two users already had one, which the requester has now accepted.
     Existing(ThreadId),
     /// There is no such peer.
     NoSuchPeer,
@@ -44,10 +44,10 @@ pub enum Created {
 /// A thread.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ThreadRow {
-    /// Grows with every change of members.
+    /// Incremented with every change of members.
     pub roster_version: u64,
     /// The members.
     pub members: Vec<UserId>,
-    /// The seq of the newest message; 0 = none.
+    /// The sequence number of the newest message; 0 if there is none.
     pub last_seq: u64,
 }

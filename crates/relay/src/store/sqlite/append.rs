@@ -1,4 +1,4 @@
-//! The hot path: a message gets its place and its rows, in one savepoint.
+//! Appends a message: assigns its position and writes its rows. This is the hot path.
 
 use std::collections::BTreeMap;
 
@@ -17,8 +17,8 @@ use crate::fault::{self, Station};
 use crate::limits::Inbound;
 use crate::store::{Append, Appended, BodyHash, Copy, Stored};
 
-/// Decides first, in the order in which a refusal may say something (membership before all else), then writes, and notes
-/// what came to whom.
+/// Decides first, in the order in which refusals may reveal information (membership before all else), then writes,
+/// and records what was delivered to whom.
 pub(super) fn append(
     tx: &Connection,
     deferred: &mut Deferred,
@@ -70,7 +70,7 @@ fn note(inbound: &mut Vec<Inbound>, more: Inbound) {
     }
 }
 
-/// What was answered to this name before.
+/// The earlier result for this id.
 fn earlier(tx: &Connection, append: &Append) -> Result<Option<Appended>> {
     let earlier = tx
         .prepare_cached(
@@ -86,8 +86,8 @@ fn earlier(tx: &Connection, append: &Append) -> Result<Option<Appended>> {
     }))
 }
 
-/// The name must be of a time from which it is still remembered, the roster must be the thread's, and the copies must fit its
-/// devices.
+/// The time of the id must be recent enough to be remembered, the roster must be that of the thread, and the copies
+/// must match its devices.
 fn check(append: &Append, lane: &Lane) -> std::result::Result<(), Appended> {
     let made_ms = append.client_msg_id.time_ms().unwrap_or(0);
     if made_ms < append.now_ms.saturating_sub(DEDUPE_WINDOW_MS) {
@@ -109,7 +109,7 @@ fn check(append: &Append, lane: &Lane) -> std::result::Result<(), Appended> {
     check_copies(append, &lane.live.iter().copied().collect())
 }
 
-/// The copies must name each live device once, but for the sending one, in its present registration.
+/// The copies must name each live device exactly once in its present registration, except for the sending device.
 fn check_copies(append: &Append, live: &BTreeMap<Address, u32>) -> std::result::Result<(), Appended> {
     let named: BTreeMap<Address, u32> =
         append.copies.iter().map(|copy| (copy.to, copy.registration_id)).collect();
@@ -146,7 +146,7 @@ impl Differences {
     }
 }
 
-/// Writes down that this name has this place. `false`: it has one, and nothing was written.
+/// Stores the position of this id. Returns `false` if it already has one; nothing was written then.
 fn remember(tx: &Connection, append: &Append, stored: Stored) -> Result<bool> {
     let written = tx
         .prepare_cached(

@@ -1,11 +1,11 @@
-//! Numbers for rows in the order in which they arrive.
+//! Numbers rows in the order in which they arrive.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use rusqlite::{Connection, Result};
 
-/// Gives out numbers, each greater than all before it, also those from before the store was last opened: an opening
-/// takes the next 2³² of them. Numbers of a group that was undone are left out.
+/// Assigns numbers, each greater than all before it, including those from before the store was last opened: opening
+/// the store reserves the next 2³² of them. Numbers of a group that was rolled back are skipped.
 #[derive(Debug)]
 pub(super) struct Arrivals(AtomicI64);
 
@@ -19,7 +19,7 @@ impl Arrivals {
         Ok(Self(AtomicI64::new(opening.saturating_mul(1 << 32))))
     }
 
-    /// Only the writer asks.
+    /// Called by the writer only.
     pub(super) fn next(&self) -> i64 {
         self.0.fetch_add(1, Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! Between columns and the words of the relay.
+//! Conversions between columns and the types of the relay.
 
 use rusqlite::types::FromSqlError;
 use rusqlite::{Error, Result, Row};
@@ -29,7 +29,7 @@ pub(super) fn device(row: &Row<'_>, column: usize) -> Result<DeviceId> {
     DeviceId::new(number).map_err(|_| FromSqlError::OutOfRange(number.into()).into())
 }
 
-/// What a row counts in its mailbox.
+/// The size for which a row is counted in its mailbox.
 pub(super) fn row_bytes(ciphertext: usize) -> u64 {
     u64::try_from(ciphertext).unwrap_or(u64::MAX).saturating_add(ROW_BYTES)
 }

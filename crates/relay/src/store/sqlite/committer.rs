@@ -1,16 +1,17 @@
-//! The one writer: a thread that owns the connection and commits in groups.
+//! The single writer: a thread that owns the connection and commits operations in groups.
 //!
-//! It takes what is queued, up to 1,024 operations, and runs them in one transaction. One fsync makes them all durable;
-//! only then are they answered. While it waits for the disk the next group gathers, so the groups grow with the load and
-//! the time for an answer hardly does. Whose operations are next, the [`FairQueue`] says: those of one payer run in the
-//! order of the calls, those of others may overtake them.
+//! It takes the queued operations, up to 1,024, and runs them in one transaction. One fsync makes all of them
+//! durable, and only then are they answered. While it waits for the disk, the next group accumulates, so the groups
+//! grow with the load while the latency hardly does. The [`FairQueue`] determines the order: the operations of one
+//! payer run in the order of the calls, and those of other payers may overtake them.
 //!
-//! A refusal is an answer like any other and has written nothing, so an operation fails only when SQLite does. That is
-//! rare, and a savepoint for each operation costs a copy of every page that it changes; so there are none until one
-//! fails. Then the group is undone, and each of its operations runs once more in a savepoint of its own.
+//! A refusal is an ordinary result and has written nothing, so an operation fails only when SQLite does. That is
+//! rare, and a savepoint for each operation costs a copy of every page that it changes. Therefore there are none
+//! until an operation fails; then the group is rolled back, and each of its operations runs once more in a savepoint
+//! of its own.
 //!
-//! Some operations defer what counts their rows ([`Deferred`](super::deferred::Deferred)), so that it is written once for
-//! all of the group: before an operation runs that does not, and before the commit.
+//! Some operations defer the rows that contain counts ([`Deferred`](super::deferred::Deferred)), so that these are
+//! written once for the whole group: before an operation that does not defer, and before the commit.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -29,20 +30,20 @@ use crate::limits::Limiter;
 use crate::metrics::Metrics;
 use crate::store::StoreError;
 
-/// Most operations in one commit.
+/// Maximum number of operations in one commit.
 const MAX_GROUP: usize = 1_024;
 /// A group that has run for this long is committed.
 const LONG: Duration = Duration::from_millis(10);
 
-/// Most operations that wait. More are refused at once: their callers would time out anyway.
+/// Maximum number of waiting operations. More are refused immediately, because their callers would time out anyway.
 pub(super) const MAX_QUEUE: usize = 16_384;
 
-/// What the last group of operations met, as its callers are told.
+/// The outcome of the last group of operations, as it is reported by `health`.
 pub(super) const GOOD: u8 = 0;
 pub(super) const FULL: u8 = 1;
 pub(super) const FAILING: u8 = 2;
 
-/// The writing thread.
+/// The writer thread.
 pub(super) struct Committer {
     pub(super) db: Connection,
     pub(super) clock: Arc<dyn Clock>,
@@ -58,7 +59,7 @@ pub(super) struct Committer {
 type Queue = FairQueue<Box<dyn Operation>>;
 
 impl Committer {
-    /// Runs until nobody can call any more, and all was done.
+    /// Runs until there are no callers any more and all operations were done.
     pub(super) fn run(mut self) {
         let mut queue = Queue::new();
         loop {
@@ -75,7 +76,7 @@ impl Committer {
     }
 
     fn empty_log(&self) {
-        // A reader in the way makes it do less; the next one does the rest.
+        // If a reader blocks it, it does less, and the next checkpoint does the rest.
         let log = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         log.map_err(store_error).ok();
     }
@@ -85,7 +86,7 @@ impl Committer {
         let mut group = Vec::new();
         let terms = self.room.look(&self.db, MAX_GROUP);
         if let Some(refusal) = terms.refusal() {
-            // Whoever hears of it and asks how the store is must hear the same.
+            // A caller that learns of this and then asks for the health of the store must get the same answer.
             self.note(Some(refusal));
         }
         let outcomes = self.transaction(queue, &mut group, terms, began);
@@ -99,7 +100,8 @@ impl Committer {
             Ok(outcomes) => {
                 self.note(outcomes.iter().find_map(|outcome| outcome.err()).or(terms.refusal()));
                 let mut answers: Vec<_> = group.into_iter().zip(outcomes).collect();
-                // Those of one payer together, so that a connection wakes once and answers in one write.
+                // The answers of one payer are given together, so that a connection wakes once and answers in one
+                // write.
                 answers.sort_by_key(|((payer, _), _)| *payer);
                 for ((_, operation), outcome) in answers {
                     operation.answer(outcome);
@@ -114,7 +116,7 @@ impl Committer {
         }
     }
 
-    /// What frees room, and found none to do so, runs once more with what was held in reserve.
+    /// An operation that frees space, but found no space to do so, runs once more with the reserved space.
     fn once_more(
         &mut self,
         group: &mut [(Payer, Box<dyn Operation>)],
@@ -143,8 +145,8 @@ impl Committer {
         tx.commit().map_err(store_error)
     }
 
-    /// Runs a group in one transaction, and notes in `group` what belongs to it. `Err`: none of it took effect, or (if
-    /// [`StoreError::Unavailable`]) nobody knows.
+    /// Runs a group in one transaction, and records in `group` what belongs to it. With `Err`, none of it took
+    /// effect, or (with [`StoreError::Unavailable`]) the outcome is unknown.
     fn transaction(
         &mut self,
         queue: &mut Queue,
@@ -160,7 +162,7 @@ impl Committer {
                 return Err(store_error(error));
             }
         };
-        // None as long as everything succeeds.
+        // `None` as long as everything succeeds.
         let mut outcomes: Option<Vec<_>> = None;
         let mut times = Times::start(&*self.clock);
         while let Some(Turn { payer, mut operation }) = next {
@@ -222,7 +224,7 @@ impl Committer {
     }
 }
 
-/// How long the operations of a group took, and for whom.
+/// How long the operations of a group took, by payer.
 struct Times<'c> {
     clock: &'c dyn Clock,
     now: Duration,
@@ -235,7 +237,7 @@ impl<'c> Times<'c> {
         Self { clock, now: clock.monotonic(), spent: Vec::new(), for_all: Duration::ZERO }
     }
 
-    /// What was done since the last lap was for this one.
+    /// Charges the time since the last lap to this payer.
     fn lap_for(&mut self, payer: Payer) -> Duration {
         let took = self.lap();
         if let Payer::User(user) = payer {
@@ -244,7 +246,7 @@ impl<'c> Times<'c> {
         took
     }
 
-    /// What was done since the last lap was for all operations of the group.
+    /// Charges the time since the last lap to all operations of the group.
     fn lap_for_all(&mut self) {
         let took = self.lap();
         self.for_all = self.for_all.saturating_add(took);
@@ -255,7 +257,7 @@ impl<'c> Times<'c> {
         self.now.saturating_sub(before)
     }
 
-    /// Who has to pay for how much; each operation for the same part of what was done for all.
+    /// What each payer has to pay. The time that was spent for all is divided equally among the operations.
     fn shared_out(&mut self) -> Vec<(UserId, Duration)> {
         let operations = u32::try_from(self.spent.len()).unwrap_or(u32::MAX);
         let part = std::mem::take(&mut self.for_all).checked_div(operations).unwrap_or_default();
@@ -267,7 +269,7 @@ impl<'c> Times<'c> {
     }
 }
 
-/// The next operation of a group, of all that have been called for by now.
+/// The next operation of a group, out of all that were queued so far.
 fn next(
     queue: &mut Queue,
     waiting: &mut mpsc::Receiver<(Payer, Box<dyn Operation>)>,
@@ -292,7 +294,7 @@ mod tests {
 
     use super::*;
 
-    /// A second passes with each look at it.
+    /// One second passes with each reading.
     #[derive(Debug, Default)]
     struct Ticking(Mutex<Duration>);
 

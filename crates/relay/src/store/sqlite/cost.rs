@@ -1,4 +1,4 @@
-//! What a message costs, counted: statements prepared and run, files opened.
+//! Counts what a message costs: statements prepared and run, and files opened.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +15,7 @@ use crate::store::{Copy, NewFamily, Stored, TokenHash};
 pub(super) const NOW_MS: u64 = 1_795_305_600_000;
 const THREAD: ThreadId = ThreadId::from_bytes([9; 16]);
 
-/// It stands still, so that no group is ended for its length.
+/// A clock that stands still, so that no group is ended because of its duration.
 #[derive(Debug)]
 pub(super) struct Still;
 
@@ -29,12 +29,12 @@ impl Clock for Still {
     }
 }
 
-/// What SQLite was asked for on the writing connection.
+/// The statements of the writing connection.
 #[derive(Clone, Default)]
 struct Counts {
-    /// Grows whenever a statement is prepared, also when SQLite does so by itself.
+    /// Incremented whenever a statement is prepared, even if SQLite does so by itself.
     prepared: Arc<AtomicU64>,
-    /// Grows whenever a statement begins to run.
+    /// Incremented whenever a statement starts to run.
     run: Arc<AtomicU64>,
 }
 
@@ -56,7 +56,7 @@ struct Fixture {
 }
 
 impl Fixture {
-    /// A store with two people and their thread.
+    /// A store with two users and their thread.
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (counts, (lock, mut db)) = (Counts::default(), open_files(folder.path()).unwrap());
@@ -82,7 +82,7 @@ impl Fixture {
         Self { counts, store, sent: 0, _folder: folder }
     }
 
-    /// Sends a message of its own to the other one.
+    /// Sends a new message to the other user.
     fn send(&mut self) -> Answer<Appended> {
         self.sent = self.sent.saturating_add(1);
         let id_ms = NOW_MS.saturating_add(self.sent);
@@ -102,7 +102,7 @@ impl Fixture {
         })
     }
 
-    /// A message from its sending to its acknowledgement.
+    /// A message, from sending it to acknowledging it.
     async fn talk(&mut self) {
         let Appended::Stored(Stored { server_seq, .. }) = self.send().await.unwrap() else {
             panic!("not stored")
@@ -158,7 +158,7 @@ async fn the_statements_for_a_message_are_few() {
     let mut fixture = Fixture::new().await;
     fixture.talk().await;
     let before = fixture.counts.run();
-    // What waits for this one is in a group with it.
+    // Operations that wait for this one are in a group with it.
     let (go, wait) = std::sync::mpsc::channel::<()>();
     let gate = fixture.store.writer.write(Payer::Relay, Need::Grows, move |_| Ok(wait.recv().is_ok()));
     let answers: Vec<_> = (0..100).map(|_| fixture.send()).collect();
@@ -167,8 +167,9 @@ async fn the_statements_for_a_message_are_few() {
     for answer in futures_util::future::join_all(answers).await {
         assert!(matches!(answer, Ok(Appended::Stored(_))));
     }
-    // Two for each: its name is remembered, its row stored. For all of them together the thread is read and written. The
-    // two sums of the mailbox are written once for every 22 rows, which are 16 KiB. A beginning and a commit.
+    // Two statements for each message: one stores its id, and one its row. The thread is read and written once for
+    // all of them. The two sums of the mailbox are written once for every 22 rows, which are 16 KiB. One begin and
+    // one commit.
     assert_eq!(fixture.counts.run() - before, 200 + 2 + 2 * 5 + 2);
 }
 
@@ -180,7 +181,7 @@ async fn rows_that_follow_each_other_are_acknowledged_in_one_statement() {
     let before = fixture.counts.run();
     let keys = (1..=60).map(|server_seq| InboxKey { thread: THREAD, server_seq }).collect();
     assert_eq!(fixture.store.inbox_ack(address(2), keys).await, Ok(60));
-    // The beginning, the rows, what the thread and the mailbox hold, the commit.
+    // The begin, the rows, the sums of the thread and the mailbox, and the commit.
     assert_eq!(fixture.counts.run() - before, 5);
 }
 
@@ -192,7 +193,7 @@ async fn nothing_is_written_outside_the_data_folder() {
     futures_util::future::join_all(sent).await;
     let files = fixture.store.writer.write(Payer::Relay, Need::Grows, |tx| {
         tx.execute_batch("UPDATE inbox SET ciphertext = randomblob(20000)")?;
-        // To undo this takes many pages, and what it returns is held until it is done.
+        // Undoing this needs many pages, and its result set is held until it is done.
         tx.execute_batch("SAVEPOINT wide")?;
         let mut update = tx.prepare("UPDATE inbox SET ciphertext = zeroblob(20000) RETURNING ciphertext")?;
         let mut rows = update.query([])?;
@@ -206,7 +207,7 @@ async fn nothing_is_written_outside_the_data_folder() {
     });
     let files = files.await.unwrap();
     assert!(files.iter().any(|file| file.ends_with("relay.db-wal")), "{files:?}");
-    // SQLite's temporary files lie in these folders and have no name any more, unlike one that the output goes to.
+    // SQLite's temporary files are in these folders and have been unlinked, unlike a file that the output goes to.
     let places = [std::env::temp_dir(), "/var/tmp".into(), "/usr/tmp".into(), "/tmp".into()];
     let is_temporary = |file: &&std::path::PathBuf| {
         places.iter().any(|place| file.parent() == Some(place))

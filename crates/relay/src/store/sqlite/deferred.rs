@@ -1,7 +1,8 @@
-//! What the operations of a group have changed and not written yet: where threads end, and what mailboxes hold.
+//! Changes that the operations of a group have made and not written yet: the ends of threads, and the sums of
+//! mailboxes.
 //!
-//! Messages that are committed together are often of one thread and to one mailbox, so the rows that count them are
-//! written once for all of them: before anybody else reads or changes these rows, and before the commit.
+//! Messages that are committed together often belong to one thread and one mailbox, so the rows that count them are
+//! written once for all of them: before any other operation reads or changes these rows, and before the commit.
 
 use std::collections::BTreeMap;
 
@@ -20,23 +21,23 @@ pub(super) struct Deferred {
 }
 
 impl Deferred {
-    /// Writes everything. When it fails, the transaction or savepoint has to be undone.
+    /// Writes everything. If this fails, the transaction or savepoint has to be rolled back.
     pub(super) fn write(&mut self, tx: &Connection) -> Result<()> {
         self.lanes.write(tx)?;
         self.mailboxes.write_all(tx)
     }
 }
 
-/// With so many bytes that came, a mailbox is written at once. To make room for them may take long, and the time for it
-/// belongs to the operation that brings them.
+/// After this many new bytes, a mailbox is written immediately. Trimming it may take long, and that time is charged
+/// to the operation that added the bytes.
 const MANY_BYTES: u64 = 16 << 10;
 
-/// Changes of what mailboxes hold, by owner and thread.
+/// Changes to the sums of mailboxes, by owner and thread.
 #[derive(Debug, Default)]
 pub(super) struct Mailboxes(BTreeMap<Address, BTreeMap<ThreadId, Change>>);
 
 impl Mailboxes {
-    /// A row came into a mailbox. `request`: its owner has not accepted the thread.
+    /// A row was added to a mailbox. `request` means that its owner has not accepted the thread.
     pub(super) fn grow(
         &mut self,
         tx: &Connection,
@@ -51,7 +52,7 @@ impl Mailboxes {
         if change.came >= MANY_BYTES { self.write(tx, owner) } else { Ok(()) }
     }
 
-    /// Rows left a mailbox.
+    /// Rows were removed from a mailbox.
     pub(super) fn shrink(&mut self, owner: Address, thread: ThreadId, bytes: u64) {
         if bytes > 0 {
             let change = self.change(owner, thread);
@@ -59,7 +60,7 @@ impl Mailboxes {
         }
     }
 
-    /// Writes what is known of one mailbox, so that its rows say what it holds.
+    /// Writes the changes of one mailbox, so that its rows contain its actual sums.
     pub(super) fn write(&mut self, tx: &Connection, owner: Address) -> Result<()> {
         match self.0.remove(&owner) {
             Some(changes) => trim::change(tx, owner, &changes),

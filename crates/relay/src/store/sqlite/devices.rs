@@ -1,4 +1,4 @@
-//! The live devices of a user, and whether the user is no more.
+//! The live devices of a user, and whether the account was deleted.
 
 use rusqlite::{Connection, Result};
 use sealpost_wire::DeviceInfo;
@@ -6,7 +6,7 @@ use sealpost_wire::id::UserId;
 
 use super::columns::blob;
 
-/// In order of their numbers; none for an unknown user.
+/// In order of their numbers; empty for an unknown user.
 pub(super) fn live(tx: &Connection, user: UserId) -> Result<Vec<DeviceInfo>> {
     tx.prepare_cached(
         "SELECT device_id, registration_id, identity_key FROM device WHERE user_id = ?1 ORDER BY device_id",

@@ -1,69 +1,71 @@
-//! Whose operation is next: the time of the writer, shared among those who wait for it.
+//! Determines whose operation is next, and thereby shares the time of the writer among those who wait for it.
 //!
-//! Start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM 1996). Each payer has a line of its own, in the order of
-//! its calls, and a virtual time that moves on by what its operations took. The payer who is furthest behind is next,
-//! so whoever asks for little is served before whoever asks for much, however long the line of the latter is.
+//! This is start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM 1996). Each payer has its own queue, in the order
+//! of its calls, and a virtual time that advances by the time that its operations took. The payer with the smallest
+//! virtual time is next, so a payer with few operations is served before one with many, however long the queue of the
+//! latter is.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use sealpost_wire::id::UserId;
 
-/// Who an operation is done for.
+/// The party to which the time of an operation is charged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Payer {
-    /// A user, with all devices.
+    /// A user, with all their devices.
     User(UserId),
-    /// Requests that carry no access token; they share one line.
+    /// Requests without an access token, which share one queue.
     Anonymous,
     /// The relay itself.
     Relay,
 }
 
-/// Most operations of one payer that wait.
+/// Maximum number of waiting operations of one payer.
 const MAX_LINE: usize = 2_048;
-/// What one payer may take of a group that has nothing of others.
+/// The time that one payer may use of a group that contains no operations of others.
 const ALONE: Duration = Duration::from_millis(2);
-/// What one payer may take of a group while others wait for it to be committed. In this time a payer fills some hundreds
-/// of kilobytes with large messages, which the others wait for once more, while the disk takes them.
+/// The time that one payer may use of a group while others wait for it to be committed. In this time, a payer can
+/// write some hundreds of kilobytes with large messages, for which the others wait once more while they are written
+/// to disk.
 const SHARED: Duration = Duration::from_micros(500);
-/// Above this many payers, those who have nothing waiting and no time ahead are forgotten.
+/// If there are more payers than this, those with nothing waiting and no lead in virtual time are forgotten.
 const MANY: usize = 4_096;
 
-/// The line of one payer.
+/// The queue of one payer.
 #[derive(Debug)]
 struct Line<T> {
     waiting: VecDeque<(u64, T)>,
     /// The virtual time at which its next operation starts.
     start: Duration,
-    /// The group that `taken` is about.
+    /// The group that `taken` refers to.
     group: u64,
-    /// What it took of that group.
+    /// The time that it used of that group.
     taken: Duration,
 }
 
 impl<T> Line<T> {
-    /// Whether it had that much of this group, or more.
+    /// Whether it has used this much of the group, or more.
     fn has_had(&self, share: Duration, group: u64) -> bool {
         self.group == group && self.taken >= share
     }
 }
 
-/// Operations that wait, in one line for each payer.
+/// The waiting operations, with one queue for each payer.
 #[derive(Debug)]
 pub(super) struct FairQueue<T> {
     lines: HashMap<Payer, Line<T>>,
-    /// Who may be served in this group: by virtual time, then by arrival.
+    /// The payers that may be served in this group, ordered by virtual time and then by arrival.
     turns: BTreeSet<(Duration, u64, Payer)>,
-    /// Who has had a share of this group, and wants more.
+    /// The payers that have used their share of this group and have more operations.
     aside: Vec<Payer>,
-    /// Whose operation is being served.
+    /// The payer whose operation is being served.
     serving: Option<Payer>,
     now: Duration,
     group: u64,
-    /// What a payer may take of this group.
+    /// The time that a payer may use of this group.
     share: Duration,
-    /// Who was served first in this group.
+    /// The payer that was served first in this group.
     first: Option<Payer>,
     arrivals: u64,
     len: usize,
@@ -94,15 +96,15 @@ impl<T> FairQueue<T> {
         }
     }
 
-    /// Operations that wait.
+    /// The number of waiting operations.
     pub(super) fn len(&self) -> usize {
         self.len
     }
 
-    /// Puts an operation at the end of its payer's line.
+    /// Appends an operation to its payer's queue.
     ///
     /// # Errors
-    /// Gives it back when the line is full.
+    /// Returns the operation if the queue is full.
     pub(super) fn push(&mut self, payer: Payer, operation: T) -> Result<(), T> {
         let (now, group, share) = (self.now, self.group, self.share);
         let line = self.lines.entry(payer).or_insert_with(|| Line {
@@ -129,13 +131,13 @@ impl<T> FairQueue<T> {
         Ok(())
     }
 
-    /// The next operation of this group; [`FairQueue::served`] follows.
+    /// The next operation of this group; must be followed by [`FairQueue::served`].
     pub(super) fn pop(&mut self) -> Option<Turn<T>> {
         self.settle();
         loop {
             let (start, _, payer) = self.turns.pop_first()?;
             let line = self.lines.get_mut(&payer)?;
-            // The share may have become smaller since this payer was let in.
+            // The share may have become smaller since this payer was added.
             if line.has_had(self.share, self.group) {
                 self.aside.push(payer);
                 continue;
@@ -148,14 +150,14 @@ impl<T> FairQueue<T> {
         }
     }
 
-    /// Says how long an operation of this payer took.
+    /// Records how long an operation of this payer took.
     pub(super) fn served(&mut self, payer: Payer, took: Duration) {
         self.serving = None;
         let Some(line) = self.lines.get_mut(&payer) else { return };
         if line.group != self.group {
             (line.group, line.taken) = (self.group, Duration::ZERO);
         }
-        // Time passes for all who wait, and one more: the one who comes next.
+        // Time advances for all waiting payers and one more, the one that comes next.
         let waiting = self.turns.len().saturating_add(self.aside.len()).saturating_add(2);
         let each = took.checked_div(u32::try_from(waiting).unwrap_or(u32::MAX)).unwrap_or_default();
         self.now = self.now.saturating_add(each);
@@ -172,14 +174,14 @@ impl<T> FairQueue<T> {
         }
     }
 
-    /// An operation with which a group failed took no time that is known, and its payer has further turns.
+    /// The duration of an operation with which a group failed is unknown; its payer can be served again.
     fn settle(&mut self) {
         if let Some(payer) = self.serving.take() {
             self.served(payer, Duration::ZERO);
         }
     }
 
-    /// Begins the next group: everybody may be served again.
+    /// Starts the next group, in which every payer can be served again.
     pub(super) fn next_group(&mut self) {
         self.settle();
         self.group = self.group.wrapping_add(1);
@@ -192,7 +194,7 @@ impl<T> FairQueue<T> {
             }
         }
         if self.len == 0 {
-            // Nobody waits, so nobody is owed anything.
+            // Nobody is waiting, so nobody is owed anything.
             self.lines.clear();
             self.now = Duration::ZERO;
         } else if self.lines.len() >= self.tidy_at {
@@ -212,7 +214,8 @@ mod tests {
 
     const STEP: Duration = Duration::from_micros(100);
 
-    /// Serves a whole group in which every operation takes as long, and says whose operations they were.
+    /// Serves a whole group in which every operation takes equally long, and returns the operations with their
+    /// payers.
     fn serve<T: Copy>(queue: &mut FairQueue<T>, took: Duration) -> Vec<(Payer, T)> {
         queue.next_group();
         let mut served = Vec::new();
@@ -274,7 +277,7 @@ mod tests {
                 queue.pop()
             });
             let payer = turn.unwrap().payer;
-            // The operations of the one are ten times as heavy.
+            // The operations of one payer take ten times as long.
             let (which, took) = if payer == user(1) { (0, STEP * 10) } else { (1, STEP) };
             times[which] += took;
             queue.served(payer, took);
@@ -291,7 +294,7 @@ mod tests {
         let most = usize::try_from(ALONE.div_duration_f64(STEP) as u64).unwrap();
         assert_eq!(serve(&mut queue, STEP).len(), most);
         assert_eq!(serve(&mut queue, STEP).len(), most);
-        // Also not by asking for one thing at a time.
+        // Not even by queueing one operation at a time.
         let mut queue = FairQueue::new();
         queue.next_group();
         for n in 0..most {
@@ -327,7 +330,7 @@ mod tests {
             assert!(served.contains(&user(2)), "after {earlier}");
             let others = served.iter().filter(|payer| **payer == user(1)).count();
             assert!(others <= most.saturating_sub(earlier), "{others} after {earlier}");
-            // The next group has nothing of anybody else.
+            // The next group contains nothing of anybody else.
             queue.next_group();
             assert!(queue.pop().is_some());
         }
@@ -359,7 +362,7 @@ mod tests {
         }
         queue.next_group();
         assert_eq!(queue.pop().unwrap().operation, 0);
-        // The group ends here, without a word on how long that took.
+        // The group ends here, without recording how long that took.
         queue.next_group();
         assert_eq!(queue.pop().unwrap().operation, 1);
         assert_eq!(queue.pop().unwrap().operation, 2, "also within a group");
@@ -385,7 +388,7 @@ mod tests {
         for n in 0..20_000_u32 {
             let mut id = [1; 16];
             id[..4].copy_from_slice(&n.to_be_bytes());
-            // The one who waits for ever keeps the queue from being emptied.
+            // A payer that always waits keeps the queue from becoming empty.
             queue.push(Payer::User(UserId::from_bytes(id)), 0).unwrap();
             queue.next_group();
             let payer = queue.pop().unwrap().payer;

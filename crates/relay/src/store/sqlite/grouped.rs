@@ -1,4 +1,4 @@
-//! Operations that are committed together leave what they would leave one after another.
+//! Operations that are committed together have the same effect as if they were committed one after another.
 
 use proptest::prelude::*;
 use rusqlite::types::Value;
@@ -9,17 +9,17 @@ use super::cost::{NOW_MS, Still, account, address};
 use super::*;
 use crate::store::Copy;
 
-/// What may happen among three users and two threads: of 1 and 2, and of 1 and 3, which 3 has not accepted.
+/// Events among three users and two threads: one of users 1 and 2, and one of users 1 and 3 that 3 has not accepted.
 #[derive(Debug, Clone)]
 enum Event {
-    /// A message under one of a few names.
+    /// A message with one of a few ids.
     Send {
         from: u8,
         thread: u8,
         name: u8,
         bytes: usize,
     },
-    /// Rows with these numbers, there or not.
+    /// Acknowledges rows with these numbers, whether they exist or not.
     Ack {
         who: u8,
         thread: u8,
@@ -29,11 +29,11 @@ enum Event {
         who: u8,
         thread: u8,
     },
-    /// The device of a user goes, and its mailbox.
+    /// Revokes the device of a user, with its mailbox.
     Revoke {
         who: u8,
     },
-    /// Changes something, and fails.
+    /// Changes something, and then fails.
     Fail,
 }
 
@@ -50,7 +50,7 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// In one of four groups a device is revoked, and in one of four something fails: then the group is done in another way.
+/// One group in four contains a revocation, and one in four a failure, which makes the group run in another way.
 fn events() -> impl Strategy<Value = Vec<Event>> {
     let now_and_then = || prop::option::weighted(0.25, any::<prop::sample::Index>());
     let rare = (now_and_then(), now_and_then());
@@ -84,7 +84,7 @@ async fn store() -> (tempfile::TempDir, SqliteStore) {
     (folder, store)
 }
 
-/// Calls for it, and says later what was answered.
+/// Queues the operation, and returns its result later.
 fn call(store: &SqliteStore, event: &Event) -> Answer<String> {
     fn shown<T: std::fmt::Debug + Send + 'static>(answer: Answer<T>) -> Answer<String> {
         Box::pin(async move { Ok(format!("{:?}", answer.await)) })
@@ -128,7 +128,7 @@ fn send(from: u8, to: u8, thread: ThreadId, name: u64, bytes: usize) -> Append {
     }
 }
 
-/// Calls for all of it while the writer is held, so that it is one group.
+/// Queues all operations while the writer is blocked, so that they form one group.
 async fn together(store: &SqliteStore, events: &[Event]) -> Vec<String> {
     let (go, wait) = std::sync::mpsc::channel::<()>();
     let gate = store.writer.write(Payer::Relay, Need::Grows, move |_| Ok(wait.recv().is_ok()));
@@ -138,8 +138,8 @@ async fn together(store: &SqliteStore, events: &[Event]) -> Vec<String> {
     futures_util::future::try_join_all(answers).await.unwrap()
 }
 
-/// All rows that count something or are counted, but for the numbers of arrivals: a group that was undone leaves some
-/// out.
+/// All rows that contain counts or are counted, without the arrival numbers, some of which a group that was rolled
+/// back skips.
 async fn rows(store: &SqliteStore) -> Vec<Vec<Vec<Value>>> {
     let read = |tx: &Connection, sql: &str| -> rusqlite::Result<Vec<Vec<Value>>> {
         let mut statement = tx.prepare(sql)?;
@@ -163,7 +163,7 @@ async fn rows(store: &SqliteStore) -> Vec<Vec<Vec<Value>>> {
     read.await.unwrap()
 }
 
-/// Mailboxes whose sum is not what their rows and their threads add up to.
+/// The number of mailboxes whose sum differs from the sum of their rows or of their threads.
 async fn wrong_sums(store: &SqliteStore) -> u64 {
     let count = store.writer.write(Payer::Relay, Need::Frees, |tx| {
         tx.query_row(
@@ -203,7 +203,7 @@ proptest! {
 #[tokio::test]
 async fn a_group_makes_room_for_all_that_it_brings() {
     let (_folder, store) = store().await;
-    // Almost a whole mailbox, from the thread of 3.
+    // Almost a whole mailbox, from the thread of user 3.
     let fill = store.writer.write(Payer::Relay, Need::Grows, |tx| {
         let (user, thread, rows, bytes) = (address(1).user, thread(3), 1_016_u64, 66_048_u64);
         tx.execute(

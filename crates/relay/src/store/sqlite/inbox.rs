@@ -1,4 +1,4 @@
-//! Mailboxes: read, acknowledged, expired.
+//! Reads, acknowledges and expires rows of mailboxes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -40,9 +40,9 @@ pub(super) fn after(
     after: Option<InboxKey>,
     limit: PageLimit,
 ) -> Result<Page> {
-    // No row comes before the smallest thread id with seq 0, for seqs start at 1.
+    // No row comes before the smallest thread id with seq 0, because sequence numbers start at 1.
     let (thread, seq) = after.map_or(([0; 16], 0), |key| {
-        // A client may name any number; no row has one that SQLite cannot hold.
+        // A client may send any number, but no row has one that SQLite cannot store.
         let seq = i64::try_from(key.server_seq).unwrap_or(i64::MAX);
         (*key.thread.as_bytes(), seq)
     });
@@ -58,13 +58,13 @@ pub(super) fn after(
     with_trimmed(tx, owner, page)
 }
 
-/// In the snapshot of the page, so that whoever was given the rows knows what is missing among them.
+/// Adds the number of trimmed rows from the same snapshot, so that the reader knows what is missing among the rows.
 fn with_trimmed(tx: &Connection, owner: Address, page: Page) -> Result<Page> {
     let trimmed = state(tx, owner).optional()?.map_or(0, |mailbox| mailbox.trimmed);
     Ok(Page { trimmed, ..page })
 }
 
-/// Reads rows until the page is full, and looks whether one more is there.
+/// Reads rows until the page is full, and checks whether there is one more.
 fn page(statement: &mut Statement<'_>, params: &[&dyn rusqlite::ToSql], limit: PageLimit) -> Result<Page> {
     let mut page = Page::default();
     let mut bytes: usize = 0;
@@ -129,9 +129,9 @@ pub(super) fn acknowledge(
     Ok(removed)
 }
 
-/// The keys as runs of numbers that follow each other.
+/// Groups the keys into runs of consecutive numbers.
 fn runs(keys: &[InboxKey]) -> Vec<(ThreadId, RangeInclusive<i64>)> {
-    // A client may name any number; no row has one that SQLite cannot hold.
+    // A client may send any number, but no row has one that SQLite cannot store.
     let numbered = |key: &InboxKey| Some((key.thread, i64::try_from(key.server_seq).ok()?));
     let named: BTreeSet<_> = keys.iter().filter_map(numbered).collect();
     let mut runs: Vec<(ThreadId, RangeInclusive<i64>)> = Vec::new();
@@ -153,7 +153,7 @@ pub(super) fn mark_pushed(tx: &Connection, owner: Address, up_to: Arrival) -> Re
 }
 
 pub(super) fn mark_told(tx: &Connection, owner: Address, trimmed: u64) -> Result<()> {
-    // A client may name any number.
+    // A client may send any number.
     let trimmed = i64::try_from(trimmed).unwrap_or(i64::MAX);
     tx.prepare_cached(
         "UPDATE mailbox SET told = max(told, min(trimmed, ?3)) WHERE user_id = ?1 AND device_id = ?2",
@@ -162,9 +162,9 @@ pub(super) fn mark_told(tx: &Connection, owner: Address, trimmed: u64) -> Result
     .map(drop)
 }
 
-/// Removes rows that expired. Those with a time of their own are in an index. All others expire in the order in which
-/// they arrived, so that a look at the oldest finds them, unless the clock was ahead for a while: then a second look
-/// finds them, which goes on where the last one ended, and round.
+/// Removes expired rows. Rows with an expiry time of their own are in an index. All others expire in the order in
+/// which they arrived, so examining the oldest rows finds them, unless the clock was ahead for a while. For that
+/// case, a second scan continues where the last one ended, and wraps around.
 pub(super) fn expire(tx: &Connection, now_ms: u64, budget: u32) -> Result<u64> {
     let early: Vec<Arrival> = tx
         .prepare_cached(
@@ -197,7 +197,7 @@ pub(super) fn expire(tx: &Connection, now_ms: u64, budget: u32) -> Result<u64> {
     Ok(removed)
 }
 
-/// Notes which of the rows after an arrival have expired, and returns the last that was looked at; 0 at the end.
+/// Adds the expired rows after an arrival, and returns the last one that was examined, or 0 at the end.
 fn look(
     tx: &Connection,
     after: Arrival,
@@ -243,8 +243,8 @@ mod tests {
     use super::*;
     use sealpost_wire::id::{DeviceId, UserId};
 
-    /// Two rows and a remembered id, as a relay left them that had SQLite number its rows. The second row has a time of
-    /// its own.
+    /// Two rows and a stored id, as written by a version of the relay in which SQLite numbered the rows. The second
+    /// row has its own expiry time.
     const EARLIER: &str = "
         INSERT INTO mailbox (user_id, device_id, bytes, trimmed, pushed) VALUES
             (x'01010101010101010101010101010101', 1, 30, 0, 7);

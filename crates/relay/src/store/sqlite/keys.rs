@@ -1,4 +1,4 @@
-//! Pre-keys: put, counted, and taken, each one-time key by one caller only.
+//! Stores, counts and takes pre-keys. Each one-time key is given to one caller only.
 
 use prost::Message as _;
 use rusqlite::{Connection, OptionalExtension as _, Result, params};
@@ -15,7 +15,7 @@ use crate::store::{IdempotencyKey, KeysRefused, Selector, Take, Taken};
 /// How long a repeated request gets the same bundles, in milliseconds.
 const REMEMBERED_MS: u64 = 60_000;
 
-/// The two kinds of signed keys and of one-time keys, as the tables number them.
+/// The two kinds of signed keys and of one-time keys, as they are numbered in the tables.
 const EC: u8 = 0;
 const KEM: u8 = 1;
 
@@ -41,8 +41,8 @@ pub(super) fn put(
     counts(tx, owner).map(Ok)
 }
 
-/// Writes keys that were found to be new, or the same as before. Of the latter there is nothing to write: they
-/// wait already, or were given out. One-time keys for which there is no room are left out.
+/// Inserts keys that were found to be new or unchanged. Unchanged keys are skipped: they are already stored, or were
+/// given out. One-time keys that exceed the limit are omitted.
 pub(super) fn insert(tx: &Connection, owner: Address, keys: &KeyUpload) -> Result<()> {
     let (user, device) = (owner.user.as_bytes(), owner.device.get());
     let pools = [pool(tx, owner, EC)?, pool(tx, owner, KEM)?];
@@ -91,7 +91,7 @@ pub(super) fn take(tx: &Connection, take: &Take) -> Result<Taken> {
         if take.selector != Selector::All && take.selector != Selector::One(owner.device) {
             continue;
         }
-        // Devices have both signed keys from their registration on.
+        // Devices have had both signed keys since their registration.
         if let Some(bundle) = take_bundle(tx, owner, device, take, &mut taken.last_resort)? {
             taken.bundles.push(bundle);
             taken.left.push((owner, counts(tx, owner)?));
@@ -141,7 +141,7 @@ const TAKE: &str = "
         (SELECT min(key_id) FROM one_time_pre_key WHERE user_id = ?1 AND device_id = ?2 AND kind = ?3)
     RETURNING key_id, public_key, signature";
 
-/// The oldest one-time key: deleted, and thereby given to this caller alone.
+/// Deletes and returns the oldest one-time key, so that only this caller gets it.
 fn take_one_time(tx: &Connection, owner: Address, kind: u8, now_ms: u64) -> Result<Option<SignedKey>> {
     let (user, device) = (owner.user.as_bytes(), owner.device.get());
     let taken = tx.prepare_cached(TAKE)?.query_row(params![user, device, kind], signed_key).optional()?;
@@ -177,16 +177,16 @@ fn signed_key(row: &rusqlite::Row<'_>) -> Result<SignedKey> {
 /// Kind, id, public key, signature.
 type OneTimeRow<'k> = (u8, u32, &'k [u8], &'k [u8]);
 
-/// One-time keys of both kinds as they stand in the table; an EC key has no signature of its own.
+/// The one-time keys of both kinds as they are stored; an EC key has no signature of its own.
 fn one_time_rows(keys: &KeyUpload) -> impl Iterator<Item = OneTimeRow<'_>> {
     let ec = keys.one_time.iter().map(|key| (EC, key.id, &key.public_key[..], &[][..]));
     let kem = keys.one_time_kem.iter().map(|key| (KEM, key.id, &key.public_key[..], &key.signature[..]));
     ec.chain(kem)
 }
 
-/// The one-time keys of one kind that a device has here.
+/// The one-time keys of one kind that are stored for a device.
 struct Pool {
-    /// The highest id ever seen, or -1: ids may start at 0.
+    /// The highest id ever seen, or -1, because ids may start at 0.
     mark: i64,
     held: u32,
 }
@@ -203,12 +203,12 @@ fn pool(tx: &Connection, owner: Address, kind: u8) -> Result<Pool> {
         .map(|pool| pool.unwrap_or(Pool { mark: -1, held: 0 }))
 }
 
-/// How many more there may be.
+/// How many more may be stored.
 fn room(held: u32) -> u32 {
     MAX_ONE_TIME_KEYS.saturating_sub(held)
 }
 
-/// Whether this very key waits under this id, or was given out.
+/// Whether exactly this key is stored under this id, or was given out.
 fn is_known(tx: &Connection, owner: Address, kind: u8, id: u32, public_key: &[u8]) -> Result<bool> {
     let (user, device) = (owner.user.as_bytes(), owner.device.get());
     let waits = tx
@@ -230,7 +230,7 @@ fn key_hash(public_key: &[u8]) -> [u8; 32] {
     Sha256::digest(public_key).into()
 }
 
-/// What an earlier request under the same idempotency key was given.
+/// The bundles that an earlier request with the same idempotency key got.
 pub(super) fn repeated(tx: &Connection, take: &Take) -> Result<Option<Vec<Bundle>>> {
     let Some(key) = take.idempotency else { return Ok(None) };
     let stored: Option<Vec<u8>> = tx
@@ -272,7 +272,7 @@ fn remember(tx: &Connection, take: &Take, key: IdempotencyKey, bundles: &[Bundle
         ])?)
 }
 
-/// The selector as the table numbers it; 0 is no device.
+/// The number of the selector in the table; 0 is not a device id.
 fn selected(selector: Selector) -> u32 {
     match selector {
         Selector::All => 0,
@@ -300,7 +300,7 @@ mod tests {
         db
     }
 
-    /// What counting and taking one key cost, in steps of SQLite's virtual machine.
+    /// The cost of counting keys and of taking one, in steps of SQLite's virtual machine.
     fn steps(db: &Connection) -> [i32; 2] {
         let since = |sql| db.prepare_cached(sql).unwrap().reset_status(StatementStatus::VmStep);
         let _before = [POOL, TAKE].map(since);
@@ -314,7 +314,7 @@ mod tests {
         let db = store();
         put(&db, OWNER, &keys(0..3)).unwrap().unwrap();
         let few = steps(&db);
-        // As a relay from before the cap may hold them.
+        // As many as a version of the relay without the limit may have stored.
         for id in 3..5_000 {
             db.prepare_cached("INSERT INTO one_time_pre_key VALUES (?1, 1, 0, ?2, x'05', x'')")
                 .unwrap()

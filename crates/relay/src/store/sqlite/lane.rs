@@ -1,4 +1,4 @@
-//! A thread as messages meet it: who is in it, and where it ends.
+//! The state of a thread that appending needs: its members, and its end.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::columns::{address, one, user};
 use crate::address::Address;
 use crate::store::Stored;
 
-/// What a thread has brought so far to a member who has not accepted it.
+/// What a thread has delivered so far to a member who has not accepted it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Requested {
     pub(super) messages: u64,
@@ -19,23 +19,23 @@ pub(super) struct Requested {
 /// A thread, read once for all messages of a group.
 #[derive(Debug)]
 pub(super) struct Lane {
-    /// Its end, where the next message goes.
+    /// The position of the last message.
     last: Stored,
-    /// Whether the end is further than the row of the thread says.
+    /// Whether the last position is not yet written to the row of the thread.
     has_advanced: bool,
     pub(super) roster_version: u64,
-    /// In order, also those without a device.
+    /// In order, including members without a device.
     members: Vec<UserId>,
-    /// The live devices of all members in order of their addresses, with their registrations.
+    /// The live devices of all members in order of their addresses, with their registration ids.
     pub(super) live: Vec<(Address, u32)>,
     /// Members whose accounts were deleted.
     pub(super) deleted: Vec<UserId>,
-    /// Members with a device who have not accepted the thread: what it has brought them.
+    /// Members with a device who have not accepted the thread, with what it has delivered to them.
     pub(super) not_accepted: BTreeMap<UserId, Requested>,
 }
 
 impl Lane {
-    /// The thread, if there is one.
+    /// Reads the thread, if it exists.
     fn read(tx: &Connection, thread: ThreadId) -> Result<Option<Self>> {
         let mut statement = tx.prepare_cached(
             "SELECT last_seq, last_hlc, roster_version, thread_member.user_id, device_id, registration_id,
@@ -67,7 +67,7 @@ impl Lane {
                     lane.deleted.push(member);
                 }
             }
-            // A member without devices has one row without a device.
+            // A member without devices has one row with no device.
             if let Some(registration) = row.get(5)? {
                 lane.live.push((address(row, 3, 4)?, registration));
                 if !row.get::<_, bool>(6)? {
@@ -79,7 +79,7 @@ impl Lane {
         Ok(found)
     }
 
-    /// Whether nobody is left for whom a message of this member could be.
+    /// Whether no member is left to receive a message of this one.
     pub(super) fn is_left_alone(&self, sender: UserId) -> bool {
         !self.deleted.is_empty()
             && self.members.iter().all(|member| *member == sender || self.deleted.contains(member))
@@ -89,7 +89,7 @@ impl Lane {
         self.members.contains(&user)
     }
 
-    /// The next place: the clock grows even when the time stands still or steps back.
+    /// The next position. The clock advances even if the time stands still or goes back.
     pub(super) fn next(&self, now_ms: u64) -> Stored {
         Stored {
             server_seq: self.last.server_seq.saturating_add(1),
@@ -97,18 +97,18 @@ impl Lane {
         }
     }
 
-    /// A message has this place now.
+    /// A message has been assigned this position.
     pub(super) fn advance(&mut self, to: Stored) {
         (self.last, self.has_advanced) = (to, true);
     }
 }
 
-/// The threads that a group has read, with ends that are not written yet.
+/// The threads that a group has read, with ends that are not yet written.
 #[derive(Debug, Default)]
 pub(super) struct Lanes(BTreeMap<ThreadId, Lane>);
 
 impl Lanes {
-    /// A thread as the group has left it so far, if there is one.
+    /// A thread in the state in which the group has left it so far, if it exists.
     pub(super) fn get(&mut self, tx: &Connection, thread: ThreadId) -> Result<Option<&mut Lane>> {
         use std::collections::btree_map::Entry;
         Ok(match self.0.entry(thread) {
@@ -117,7 +117,7 @@ impl Lanes {
         })
     }
 
-    /// Writes where they end, and forgets them: others may change them now.
+    /// Writes the ends, and forgets the threads, because other operations may change them now.
     pub(super) fn write(&mut self, tx: &Connection) -> Result<()> {
         for (thread, Lane { last, has_advanced, .. }) in std::mem::take(&mut self.0) {
             if has_advanced {

@@ -1,4 +1,4 @@
-//! The default engine: SQLite in the process, one writer, several readers.
+//! The storage engine: an embedded SQLite database with one writer and several readers.
 
 mod accounts;
 mod append;
@@ -57,17 +57,17 @@ use crate::metrics::Metrics;
 
 pub use schema::OpenError;
 
-/// Rows of an acknowledgement that are deleted in one operation: others come in between.
+/// The number of rows of an acknowledgement that are deleted in one operation, so that others can run in between.
 const ACK_PART: usize = 64;
 
-/// As [`ACK_PART`], and for the sweep, while the disk is full.
+/// The same, and for the sweep, while the disk is full.
 const FEW: usize = 8;
 
 /// The store of one relay, in one folder.
 #[derive(Debug)]
 pub struct SqliteStore {
-    // Dropped in this order: the writer is the last to close the database, and thereby empties its log; then
-    // the folder is let go.
+    // Dropped in this order: the writer is the last to close the database, which empties its log; then the folder is
+    // unlocked.
     readers: Readers,
     writer: Writer,
     arrivals: Arc<Arrivals>,
@@ -79,10 +79,11 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the store in this folder, or makes one. The limiter is told how long the writer worked for whom,
-    /// and what came into whose mailboxes.
+    /// Opens the store in this folder, or creates one. The limiter is told how long the writer worked for each user,
+    /// and what was delivered into whose mailboxes.
     ///
     /// # Errors
+    /// [`OpenError`]; nothing was changed, except by migrations that succeeded.
     /// [`OpenError`]; nothing was changed but for migrations that went through.
     pub fn open(
         folder: &Path,
@@ -118,10 +119,10 @@ impl SqliteStore {
         })
     }
 
-    /// Starts a new epoch, after an operator restored a backup: (thread, seq) pairs given since are void.
+    /// Starts a new epoch after an operator has restored a backup: (thread, seq) pairs assigned since then are void.
     ///
     /// # Errors
-    /// [`OpenError`], also when the relay is running.
+    /// [`OpenError`], also if the relay is running.
     pub fn new_epoch(folder: &Path) -> Result<u64, OpenError> {
         let (_lock, db) = open_files(folder)?;
         db.execute("UPDATE store_meta SET v = v + 1 WHERE k = 'epoch'", [])?;
@@ -145,7 +146,8 @@ impl SqliteStore {
             }
             Ok((appended, inbound))
         };
-        // The turn of a send that does not become durable is dropped with this, which stops its lane before the next one runs.
+        // If the send does not become durable, its turn is dropped with this closure, which stops its lane before the
+        // next one runs.
         let then = move |(appended, inbound): (_, Vec<_>)| {
             if let Some(turn) = turn {
                 turn.over();
@@ -156,7 +158,7 @@ impl SqliteStore {
         self.writer.write_deferring(Payer::User(sender), Need::Grows, work, then)
     }
 
-    /// How many rows are deleted at a time. On a full disk few: what is deleted goes through the log.
+    /// How many rows are deleted at a time: few on a full disk, because deletions are written to the log.
     fn part(&self, usual: usize) -> usize {
         if self.writer.health() == Health::Full { usual.min(FEW) } else { usual }
     }
@@ -170,7 +172,7 @@ impl Accounts for SqliteStore {
             fault::at(Station::RegisterBeforeCommit);
             Ok(address)
         };
-        // A device that was there before has lost its tokens.
+        // If the device existed before, its tokens were revoked.
         self.writer.write_and_then(Payer::Anonymous, Need::Grows, create, move |device| {
             if device != fresh {
                 revocations.note(device);
@@ -328,7 +330,7 @@ impl Mailboxes for SqliteStore {
     }
 
     fn mark_pushed(&self, address: Address, up_to: Arrival) -> Answer<()> {
-        // It changes no sum.
+        // This changes no sums.
         let work = move |tx: &Connection, _: &mut Deferred| inbox::mark_pushed(tx, address, up_to);
         self.writer.write_deferring(Payer::User(address.user), Need::Frees, work, |()| ())
     }

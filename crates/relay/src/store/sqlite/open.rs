@@ -1,4 +1,4 @@
-//! How the file is opened, and what every connection is set to.
+//! Opens the database, and configures its connections.
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
@@ -14,17 +14,17 @@ use super::schema::{self, OpenError};
 use crate::metrics::Metrics;
 use crate::private;
 
-/// Pages of 4 KiB in the write-ahead log before they go into the file.
+/// The number of 4 KiB pages in the write-ahead log after which they are copied into the database.
 const LOG_PAGES: u32 = 8_192;
-/// What the writer keeps of the file in memory, in KiB: the ends of the indexes that messages go to.
+/// The writer's page cache in KiB, which holds the ends of the indexes that messages are added to.
 const WRITER_CACHE_KIB: i64 = 32 << 10;
 
-/// The file in which everything is.
+/// The database file.
 pub(super) fn database(folder: &Path) -> std::path::PathBuf {
     folder.join("relay.db")
 }
 
-/// Takes the folder for this process alone and opens the database for writing.
+/// Locks the folder for this process and opens the database for writing.
 pub(super) fn open_files(folder: &Path) -> Result<(File, Connection), OpenError> {
     private::folder(folder)?;
     let lock = private::file(&folder.join("lock"))?;
@@ -32,29 +32,30 @@ pub(super) fn open_files(folder: &Path) -> Result<(File, Connection), OpenError>
         TryLockError::WouldBlock => OpenError::InUse,
         TryLockError::Error(error) => OpenError::Io(error),
     })?;
-    // SQLite gives the files beside it the mode of this one.
+    // SQLite gives its additional files the mode of this one.
     private::file(&database(folder))?;
     let mut db = Connection::open(database(folder))?;
-    // Nobody else writes; only emptying the log ever waits for readers.
+    // There are no other writers; only emptying the log ever waits for readers.
     db.busy_timeout(Duration::from_millis(100))?;
     set_up(&db)?;
     db.pragma_update(None, "journal_mode", "WAL")?;
-    // An answer promises that a power cut loses nothing, so every commit reaches the disk.
+    // An answer guarantees that a power failure loses nothing, so every commit is synced to disk.
     db.pragma_update(None, "synchronous", "FULL")?;
     db.pragma_update(None, "secure_delete", "ON")?;
-    // A page that many messages change goes from the log into the file less often. Once a minute the sweep empties it.
+    // A page that many messages change is copied from the log to the database less often. The sweep empties the log
+    // once a minute.
     db.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
-    // Negative: in kibibytes. A group that changes more than that has to write pages twice.
+    // A negative value is in kibibytes. A group that changes more than this has to write pages twice.
     db.pragma_update(None, "cache_size", WRITER_CACHE_KIB.saturating_neg())?;
     schema::migrate(&mut db)?;
     Ok((lock, db))
 }
 
-/// What every connection is set to.
+/// Settings of every connection.
 pub(super) fn set_up(db: &Connection) -> rusqlite::Result<()> {
-    // What a statement or a savepoint may have to undo stays in memory: as a file it would lie outside the data folder.
+    // Data for undoing a statement or a savepoint stays in memory; as a file, it would be outside the data folder.
     db.pragma_update(None, "temp_store", "MEMORY")?;
-    // The plan of a statement depends on no bound value, so that it is prepared once.
+    // The plan of a statement does not depend on bound values, so it is prepared once.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     db.set_prepared_statement_cache_capacity(64);
     Ok(())
@@ -68,7 +69,7 @@ pub(super) fn count_statements(mut db: Connection, metrics: &Arc<Metrics>) -> ru
     Ok(db)
 }
 
-/// How often a backup was restored, from 1.
+/// The number of times that a backup was restored, starting at 1.
 pub(super) fn read_epoch(db: &Connection) -> rusqlite::Result<u64> {
     db.query_row("SELECT v FROM store_meta WHERE k = 'epoch'", [], |row| row.get(0))
 }

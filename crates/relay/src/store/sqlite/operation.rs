@@ -1,4 +1,4 @@
-//! What is in the writer's queue.
+//! The operations in the writer's queue.
 
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::oneshot;
@@ -7,16 +7,16 @@ use super::deferred::Deferred;
 use super::room::Need;
 use crate::store::StoreError;
 
-/// Work in the queue: it runs, perhaps again, and later it is answered.
+/// A queued operation, which runs at least once and is answered later.
 pub(super) trait Operation: Send {
     fn need(&self) -> Need;
-    /// Whether it knows what is deferred. Before any other runs, that is written.
+    /// Whether it uses deferred changes. Before any other operation runs, they are written.
     fn defers(&self) -> bool;
     fn run(&mut self, tx: &Connection, deferred: &mut Deferred) -> rusqlite::Result<()>;
     fn answer(self: Box<Self>, outcome: Result<(), StoreError>);
 }
 
-/// An operation with whoever waits for it.
+/// An operation together with the channel for its answer.
 pub(super) struct Pending<D, T, F, N> {
     pub(super) need: Need,
     pub(super) defers: bool,
@@ -49,12 +49,12 @@ where
     fn answer(self: Box<Self>, outcome: Result<(), StoreError>) {
         let Self { done, then, reply, .. } = *self;
         let answer = outcome.and_then(|()| done.map(then).ok_or(StoreError::Unavailable));
-        // Nobody waits any more when the requester hung up; what was stored stays stored.
+        // If the requester has disconnected, nobody waits for the answer; what was stored stays stored.
         let _ = reply.send(answer);
     }
 }
 
-/// What SQLite's error means to the callers. Its text may hold values, so only the code is logged.
+/// The meaning of SQLite's error for the callers. Its text may contain values, so only the code is logged.
 pub(super) fn store_error(error: rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => StoreError::Full,

@@ -1,8 +1,8 @@
-//! A few threads with read-only connections: a read sees one snapshot and never waits for the writer.
+//! A few threads with read-only connections. A read sees one snapshot and never waits for the writer.
 //!
-//! A read is queued when it is called, and runs whether or not its answer is polled: a caller that is busy with a
-//! socket that nobody reads holds up no other. Each user has a queue of their own, and the users take turns, so that
-//! one with many reads delays another by one read.
+//! A read is queued when it is called, and runs whether or not its future is polled, so a caller that is blocked on a
+//! socket that nobody reads delays no other. Each user has a separate queue, and the users are served in turns, so
+//! that a user with many reads delays another by one read only.
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,14 +18,14 @@ use tokio::sync::oneshot;
 use super::operation::store_error;
 use crate::store::{Answer, StoreError};
 
-/// Threads, and so the most reads at once.
+/// The number of threads, and thus of concurrent reads.
 const READERS: usize = 4;
-/// Most reads that wait. More are refused at once: their callers would time out anyway.
+/// Maximum number of waiting reads. More are refused immediately, because their callers would time out anyway.
 const MAX_QUEUE: usize = 16_384;
-/// Most reads of one user that wait.
+/// Maximum number of waiting reads of one user.
 const MAX_QUEUE_OF_USER: usize = 512;
 
-/// Hands reads to the threads.
+/// Passes reads to the threads.
 #[derive(Debug)]
 pub(super) struct Readers {
     queue: Arc<Queue>,
@@ -48,7 +48,7 @@ impl Readers {
         Ok(readers)
     }
 
-    /// Queues `work` for this user now; it runs on a snapshot.
+    /// Queues `work` for this user, to run on a snapshot.
     pub(super) fn read<T: Send + 'static>(
         &self,
         user: UserId,
@@ -58,7 +58,7 @@ impl Readers {
         let queued = self.queue.push(
             user,
             Box::new(move |reader| {
-                // Whoever asked may have gone while this waited.
+                // The requester may have gone away meanwhile.
                 if !reply.is_closed() {
                     let _ = reply.send(reader.read(work));
                 }
@@ -74,7 +74,7 @@ impl Readers {
 }
 
 impl Drop for Readers {
-    /// Forgets what waits, and lets the reads that run finish.
+    /// Discards waiting reads, and lets running ones finish.
     fn drop(&mut self) {
         self.queue.close();
         for thread in self.threads.drain(..) {
@@ -90,7 +90,7 @@ type Job = Box<dyn FnOnce(&mut Reader) + Send>;
 #[derive(Default)]
 struct Queue {
     waiting: Mutex<Waiting>,
-    /// Told when something was queued, and when the queue was closed.
+    /// Notified when something was queued, and when the queue was closed.
     changed: Condvar,
 }
 
@@ -102,7 +102,7 @@ impl std::fmt::Debug for Queue {
 
 #[derive(Default)]
 struct Waiting {
-    /// Of each user in `turns`, at least one.
+    /// For each user in `turns`, at least one job.
     jobs: HashMap<UserId, VecDeque<Job>>,
     turns: VecDeque<UserId>,
     count: usize,
@@ -110,7 +110,7 @@ struct Waiting {
 }
 
 impl Queue {
-    /// `false`: too many wait.
+    /// Returns `false` if too many are waiting.
     fn push(&self, user: UserId, job: Job) -> bool {
         let mut waiting = self.lock();
         if waiting.closed || waiting.count >= MAX_QUEUE {
@@ -153,7 +153,7 @@ impl Queue {
 }
 
 impl Waiting {
-    /// The first job of the user whose turn it is; the user goes to the end of the row.
+    /// The first job of the user whose turn it is; the user goes to the end of the line.
     fn take(&mut self) -> Option<Job> {
         if self.closed {
             return None;
@@ -174,14 +174,14 @@ impl Waiting {
 /// One thread's connection.
 struct Reader {
     path: PathBuf,
-    /// None before the first read, and after one that failed.
+    /// `None` before the first read, and after one that failed.
     db: Option<Connection>,
 }
 
 impl Reader {
     fn run(mut self, queue: &Queue) {
         while let Some(job) = queue.pop() {
-            // Its caller hears that there is no answer, and the connection went with the job.
+            // The caller is told that there is no answer; the connection was dropped with the job.
             if catch_unwind(AssertUnwindSafe(|| job(&mut self))).is_err() {
                 tracing::error!("a read of the store panicked");
             }
@@ -197,7 +197,7 @@ impl Reader {
         work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<T> {
         let db = self.db.take().map_or_else(|| self.open(), Ok)?;
-        // Several statements of one piece of work see the same snapshot.
+        // All statements of one piece of work see the same snapshot.
         let tx = db.unchecked_transaction()?;
         let result = work(&tx)?;
         drop(tx);
@@ -236,7 +236,7 @@ mod tests {
         (dir, readers)
     }
 
-    /// A read that keeps its thread until it is told to go on.
+    /// A read that occupies its thread until it is released.
     fn busy(readers: &Readers, user: UserId) -> (Answer<()>, mpsc::Sender<()>) {
         let (go_on, may_go_on) = mpsc::channel();
         let read = move |_: &Connection| {

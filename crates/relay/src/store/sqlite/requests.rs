@@ -1,8 +1,8 @@
-//! What a thread may bring to somebody who has not accepted it.
+//! Limits on what a thread may deliver to a member who has not accepted it.
 //!
-//! It is counted over all that was stored for them in the thread, also what was acknowledged since: a device that
-//! acknowledges everything must not be fed without end. And what all such threads hold in a mailbox together is
-//! bounded too, so that many strangers cannot push out what others were promised.
+//! Everything that was stored for them in the thread counts, even if it was acknowledged: otherwise a stranger could
+//! send without limit to a device that acknowledges everything. The rows of all such threads together are limited
+//! too, so that many strangers cannot displace other messages.
 
 use rusqlite::{Connection, Result, params};
 use sealpost_wire::id::UserId;
@@ -16,15 +16,15 @@ use super::lane::{Lane, Requested};
 use crate::address::Address;
 use crate::store::{Append, Copy};
 
-/// A message for a member who has not accepted the thread; there is room for it.
+/// A message to a member who has not accepted the thread, within the limits.
 #[derive(Debug)]
 pub(super) struct Admitted {
     member: UserId,
-    /// Of the largest copy.
+    /// The size of the largest copy.
     bytes: u64,
 }
 
-/// Whether there is room for a message at this member. Nothing is trimmed to make it.
+/// Checks the limits of this member for a message. Nothing is trimmed for it.
 pub(super) fn admit(
     tx: &Connection,
     mailboxes: &mut Mailboxes,

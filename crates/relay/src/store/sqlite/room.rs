@@ -1,9 +1,10 @@
-//! Room on the disk: growing stops while there is still enough of it for deleting.
+//! Manages disk space: growth stops while there is still enough space for deleting.
 //!
-//! Deleting writes too: the pages that it frees are overwritten in the log first. So a file beside the database keeps
-//! room in reserve. When the disk is about to be full, the reserve is released, and only what frees room or changes rows
-//! in place is let through, a little at a time; the log is emptied into the database after each step. What was freed
-//! inside the database is used again. When the disk has room for the reserve, all is as before.
+//! Deleting writes too: the pages that it frees are first overwritten in the log. A file beside the database
+//! therefore reserves space. When the disk is almost full, the file is deleted, and only operations that free space
+//! or change rows in place are allowed, a few at a time; the log is emptied into the database after each step. Space
+//! that was freed inside the database is used again. Once the disk has space for the reserve again, normal operation
+//! resumes.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -15,14 +16,15 @@ use rustix::fs::{FallocateFlags, fallocate, statvfs};
 use crate::private;
 use crate::store::StoreError;
 
-/// Kept in reserve, in bytes, where the disk is large: more than the log and a group of operations together.
+/// The size of the reserve in bytes, if the disk is large: more than the log and a group of operations together.
 const RESERVE: u64 = 64 << 20;
-/// Less free than this, in bytes: steps are small, so that the log stays small against the reserve.
+/// With less free space than this, in bytes, steps are small, so that the log stays small compared with the reserve.
 const NEAR: u64 = 192 << 20;
-/// Free pages inside the database that an operation may need: the largest message and its indexes, twice.
+/// The number of free pages inside the database that an operation may need: the largest message and its indexes,
+/// twice.
 const PAGES: u64 = 64;
 
-/// Whether an operation needs room.
+/// Whether an operation needs disk space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Need {
     /// It adds rows.
@@ -31,25 +33,25 @@ pub(super) enum Need {
     Frees,
 }
 
-/// How a group of operations may be.
+/// The restrictions for a group of operations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Terms {
     /// Whether operations that grow may run.
     pub(super) grow: bool,
-    /// Most operations.
+    /// Maximum number of operations.
     pub(super) operations: usize,
-    /// Whether the log is emptied after it.
+    /// Whether the log is emptied afterwards.
     pub(super) empty_log: bool,
 }
 
 impl Terms {
-    /// What becomes of an operation that grows, if it is refused.
+    /// How an operation that grows is refused, if it is.
     pub(super) fn refusal(&self) -> Option<StoreError> {
         (!self.grow).then_some(StoreError::Full)
     }
 }
 
-/// The room of one data folder.
+/// The disk space of one data folder.
 #[derive(Debug)]
 pub(super) struct Room {
     folder: PathBuf,
@@ -58,7 +60,7 @@ pub(super) struct Room {
 }
 
 impl Room {
-    /// Makes the reserve, if there is room for it.
+    /// Creates the reserve, if there is space for it.
     pub(super) fn open(folder: &Path) -> Self {
         let folder = folder.to_owned();
         let held = fs::metadata(reserve_file(&folder)).map_or(0, |file| file.len());
@@ -68,9 +70,9 @@ impl Room {
         room
     }
 
-    /// Looks at the disk before a group of operations.
+    /// Checks the disk before a group of operations.
     pub(super) fn look(&mut self, db: &Connection, most: usize) -> Terms {
-        // A disk that does not say how full it is, says so when it is.
+        // If the free space cannot be queried, the disk is assumed to have some until a write fails.
         let free = free(&self.folder).unwrap_or(u64::MAX);
         if self.is_held && free < self.reserve / 8 {
             self.release();
@@ -85,7 +87,7 @@ impl Room {
         Terms { grow, operations: 1, empty_log: true }
     }
 
-    /// There was no room for a write: whatever is in reserve is needed now.
+    /// A write found no space, so the reserve is needed now.
     pub(super) fn release(&mut self) {
         if std::mem::take(&mut self.is_held) {
             tracing::error!("the disk is full: only what frees room is done");
@@ -98,7 +100,7 @@ impl Room {
         if held {
             tracing::debug!(bytes = self.reserve, "room is held in reserve");
         } else {
-            // Half a reserve only takes room away.
+            // Half a reserve would only waste space.
             fs::remove_file(reserve_file(&self.folder)).ok();
         }
         held
@@ -110,7 +112,7 @@ impl Room {
         if fallocate(&file, FallocateFlags::empty(), 0, self.reserve).is_ok() {
             return Ok(());
         }
-        // Not every file system knows how.
+        // Not every file system supports allocation.
         fill(file, self.reserve)
     }
 }
@@ -130,7 +132,7 @@ fn reserve_file(folder: &Path) -> PathBuf {
     folder.join("reserve")
 }
 
-/// What is free for the relay's user, in bytes.
+/// The space that is free for the relay's user, in bytes.
 fn free(folder: &Path) -> Option<u64> {
     let disk = statvfs(folder).ok()?;
     Some(disk.f_bavail.saturating_mul(disk.f_frsize))
@@ -142,9 +144,9 @@ fn free_pages(db: &Connection) -> u64 {
 
 #[cfg(test)]
 impl Room {
-    /// The room of a disk on which no reserve fits.
+    /// The space of a disk on which no reserve fits.
     pub(super) fn without_reserve(folder: &Path) -> Self {
-        // More than any disk has.
+        // Larger than any disk.
         Self { folder: folder.to_owned(), reserve: u64::MAX / 4, is_held: false }
     }
 }

@@ -1,23 +1,23 @@
-//! The tables, as numbered migrations that are only ever appended to.
+//! The tables, as numbered migrations that are only appended to.
 
 use rusqlite::Connection;
 
-/// Why a database was not opened.
+/// Why a database could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The folder or a file in it.
+    /// The folder or a file in it could not be used.
     #[error("the data folder cannot be used")]
     Io(#[from] std::io::Error),
-    /// Another relay has the same data folder.
+    /// Another relay uses the same data folder.
     #[error("another relay uses this data folder")]
     InUse,
-    /// SQLite.
+    /// SQLite failed.
     #[error("the database cannot be opened")]
     Sqlite(#[from] rusqlite::Error),
     /// The database was written by a newer relay.
     #[error("the database has schema {found}, this relay knows {known}")]
     Newer {
-        /// What the file says.
+        /// The schema version in the file.
         found: usize,
         /// The last migration of this build.
         known: usize,
@@ -303,7 +303,7 @@ const MIGRATIONS: &[&str] = &["
     CREATE INDEX deleted_family_until ON deleted_family (until_ms);
 "];
 
-/// Brings the tables up to date, one migration in one transaction.
+/// Migrates the tables to the current schema, with one transaction for each migration.
 pub(super) fn migrate(db: &mut Connection) -> Result<(), OpenError> {
     let found: usize = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found > MIGRATIONS.len() {
@@ -333,7 +333,7 @@ pub(super) mod tests {
         assert_eq!(epoch, 7);
     }
 
-    /// A database as an earlier relay left it.
+    /// A database as an earlier version of the relay has left it.
     pub(in crate::store::sqlite) fn of_version(version: usize, rows: &str) -> Connection {
         let mut db = Connection::open_in_memory().unwrap();
         for migration in &MIGRATIONS[..version] {

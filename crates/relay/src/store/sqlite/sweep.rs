@@ -1,4 +1,4 @@
-//! What time removes.
+//! Removes expired rows.
 
 use rusqlite::{Connection, Result, params};
 use sealpost_wire::limits::{CLOCK_AHEAD_MS, DEDUPE_WINDOW_MS, MAILBOX_TTL_S};
@@ -6,11 +6,11 @@ use sealpost_wire::limits::{CLOCK_AHEAD_MS, DEDUPE_WINDOW_MS, MAILBOX_TTL_S};
 use super::inbox;
 use crate::store::Swept;
 
-/// Small steps, so that sends never wait long behind a sweep.
+/// Works in small steps, so that sends never wait long behind a sweep.
 pub(super) fn sweep(tx: &Connection, now_ms: u64, budget: u32) -> Result<Swept> {
-    // Always a write, so that a store that was full finds out that it is not any more.
+    // This always writes, so that a store that was full notices when there is space again.
     tx.execute("UPDATE store_meta SET v = ?1 WHERE k = 'swept_ms'", [now_ms])?;
-    // An id outlives the time in which it is accepted by an hour, should the clock step back.
+    // An id is kept for an hour longer than it is accepted, in case the clock goes back.
     let forgotten_ms = now_ms.saturating_sub(DEDUPE_WINDOW_MS).saturating_sub(CLOCK_AHEAD_MS);
     // Ids begin with their time, in six bytes.
     let [_, _, forgotten @ ..] = forgotten_ms.to_be_bytes();

@@ -38,7 +38,7 @@ pub(super) fn create(tx: &Connection, new: &NewThread) -> Result<Created> {
     Ok(Created::New)
 }
 
-/// `false`: there is no such member.
+/// Returns `false` if there is no such member.
 pub(super) fn accept(tx: &Connection, id: ThreadId, member: UserId) -> Result<bool> {
     let mut update = tx.prepare_cached(
         "UPDATE thread_member SET accepted = 1, requested_messages = 0, requested_bytes = 0

@@ -1,4 +1,4 @@
-//! A transaction of the writer, and the savepoint in which an operation of it may fail alone.
+//! A transaction of the writer, and savepoints in which an operation can fail alone.
 
 use rusqlite::Connection;
 
@@ -7,7 +7,7 @@ use super::fair::Payer;
 use super::operation::{Operation, store_error};
 use crate::store::StoreError;
 
-/// A transaction that is undone when it is dropped. Its statements are prepared once, unlike those of rusqlite's.
+/// A transaction that is rolled back when it is dropped. Unlike those of rusqlite, its statements are prepared once.
 pub(super) struct Transaction<'c> {
     db: &'c Connection,
     deferred: Deferred,
@@ -24,7 +24,7 @@ impl<'c> Transaction<'c> {
         run(self.db, "COMMIT")
     }
 
-    /// Runs an operation. When it fails, all has to be undone.
+    /// Runs an operation. If it fails, everything has to be rolled back.
     pub(super) fn run(&mut self, operation: &mut dyn Operation) -> rusqlite::Result<()> {
         if !operation.defers() {
             self.write_deferred()?;
@@ -32,12 +32,12 @@ impl<'c> Transaction<'c> {
         operation.run(self.db, &mut self.deferred)
     }
 
-    /// Writes what operations have deferred. When it fails, all has to be undone.
+    /// Writes what operations have deferred. If this fails, everything has to be rolled back.
     pub(super) fn write_deferred(&mut self) -> rusqlite::Result<()> {
         self.deferred.write(self.db)
     }
 
-    /// Runs operations whose failure undoes nothing else. `Err`: the transaction is over.
+    /// Runs operations whose failure undoes nothing else. With `Err`, the transaction is over.
     pub(super) fn run_each_alone(
         &mut self,
         group: &mut [(Payer, Box<dyn Operation>)],
@@ -45,12 +45,12 @@ impl<'c> Transaction<'c> {
         group.iter_mut().map(|(_, operation)| self.run_alone(operation.as_mut())).collect()
     }
 
-    /// Runs an operation whose failure undoes nothing else. `Err`: the transaction is over.
+    /// Runs an operation whose failure undoes nothing else. With `Err`, the transaction is over.
     pub(super) fn run_alone(
         &mut self,
         operation: &mut dyn Operation,
     ) -> Result<Result<(), StoreError>, StoreError> {
-        // Of others, so that it is not undone with this one.
+        // Written first, so that the deferred changes of others are not rolled back with this operation.
         self.write_deferred().map_err(store_error)?;
         run(self.db, "SAVEPOINT operation").map_err(store_error)?;
         let ran = operation.run(self.db, &mut self.deferred).and_then(|()| self.write_deferred());

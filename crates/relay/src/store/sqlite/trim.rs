@@ -1,4 +1,4 @@
-//! What a mailbox holds, in all and by thread, and which rows go when it is too much.
+//! The sums of a mailbox, overall and by thread, and which rows are trimmed when it is full.
 
 use std::collections::BTreeMap;
 
@@ -9,23 +9,24 @@ use sealpost_wire::limits::MAX_MAILBOX_BYTES;
 use super::columns::{one, row_bytes, thread};
 use crate::address::Address;
 
-/// Most rows that are trimmed for one that comes: enough to make room for the largest by the smallest.
+/// Maximum number of rows that are trimmed for one new row: enough of the smallest to make space for the largest.
 const MAX_TRIMMED: u64 = 256;
 
-/// What a group of operations does to what a thread holds in a mailbox.
+/// How a group of operations changes the sums of a thread in a mailbox.
 #[derive(Debug, Default)]
 pub(super) struct Change {
-    /// Rows that came.
+    /// The number of added rows.
     pub(super) rows: u64,
-    /// Their bytes.
+    /// The number of added bytes.
     pub(super) came: u64,
-    /// Bytes of rows that left.
+    /// The number of removed bytes.
     pub(super) went: u64,
-    /// Whether rows came that the owner has not accepted the thread of.
+    /// Whether rows were added whose thread the owner has not accepted.
     pub(super) request: bool,
 }
 
-/// Rows came into a mailbox, or left it. When it is too full now, the oldest rows go of the thread that holds most of it.
+/// Rows were added to a mailbox or removed from it. If it is now too full, the oldest rows of the thread that
+/// occupies most of it are trimmed.
 pub(super) fn change(tx: &Connection, owner: Address, changes: &BTreeMap<ThreadId, Change>) -> Result<()> {
     let (user, device) = (owner.user.as_bytes(), owner.device.get());
     let mut all = Change::default();
@@ -63,7 +64,7 @@ pub(super) fn change(tx: &Connection, owner: Address, changes: &BTreeMap<ThreadI
     }
 }
 
-/// Rows left a mailbox: so many bytes of each thread.
+/// Rows were removed from a mailbox: this many bytes of each thread.
 pub(super) fn shrink(tx: &Connection, owner: Address, freed: &BTreeMap<ThreadId, u64>) -> Result<()> {
     let (user, device) = (owner.user.as_bytes(), owner.device.get());
     let mut all: u64 = 0;
@@ -82,8 +83,8 @@ pub(super) fn shrink(tx: &Connection, owner: Address, freed: &BTreeMap<ThreadId,
     Ok(())
 }
 
-/// Each thread pays for what it fills: one that holds little loses nothing to one that holds much. Every row that goes
-/// is counted, for the device must be told.
+/// Each thread pays for the space that it occupies, so a thread that occupies little loses nothing to one that
+/// occupies much. Every trimmed row is counted, because the device must be told.
 fn trim(tx: &Connection, owner: Address, mut over: u64, most: u64) -> Result<()> {
     let (mut trimmed, mut freed): (u64, _) = (0, BTreeMap::new());
     while over > 0 && trimmed < most {
@@ -110,8 +111,8 @@ fn trim(tx: &Connection, owner: Address, mut over: u64, most: u64) -> Result<()>
         .execute(params![owner.user.as_bytes(), owner.device.get(), trimmed])?)
 }
 
-/// The thread that holds most of a mailbox. Those with much are in an index of their own; only a mailbox that is full
-/// of threads with little is searched.
+/// The thread that occupies most of a mailbox. Threads that occupy much have an index of their own; only a mailbox
+/// that is full of small threads is scanned.
 fn fullest(tx: &Connection, owner: Address) -> Result<Option<ThreadId>> {
     for which in ["bytes > 262144", "bytes > 0"] {
         let found = tx
@@ -128,7 +129,7 @@ fn fullest(tx: &Connection, owner: Address) -> Result<Option<ThreadId>> {
     Ok(None)
 }
 
-/// The oldest rows of a thread in a mailbox, and what each counts there.
+/// The oldest rows of a thread in a mailbox, with their sizes.
 fn oldest(tx: &Connection, owner: Address, thread: ThreadId) -> Result<Vec<(i64, u64)>> {
     tx.prepare_cached(
         "SELECT arrival, length(ciphertext) FROM inbox
@@ -147,7 +148,8 @@ mod tests {
     use super::*;
     use sealpost_wire::id::{DeviceId, UserId};
 
-    /// Two mailboxes, and a thread of their owners, as a relay left them that knew neither sums nor acceptance.
+    /// Two mailboxes and a thread of their owners, as an earlier version of the relay left them, without sums and
+    /// acceptance.
     const EARLIER: &str = "
         INSERT INTO thread VALUES (x'09090909090909090909090909090909', 2, 2, 1, 0);
         INSERT INTO thread_member VALUES

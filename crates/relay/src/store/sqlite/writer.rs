@@ -1,4 +1,4 @@
-//! The writer as its callers see it: operations are queued, and answered once they are durable.
+//! The callers' side of the writer: operations are queued, and answered once they are durable.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -17,7 +17,7 @@ use crate::limits::Limiter;
 use crate::metrics::Metrics;
 use crate::store::{Answer, Health, StoreError};
 
-/// Hands operations to the writing thread.
+/// Passes operations to the writer thread.
 #[derive(Debug)]
 pub(super) struct Writer {
     queue: Option<mpsc::Sender<(Payer, Box<dyn Operation>)>>,
@@ -52,9 +52,9 @@ impl Writer {
         Ok(Self { queue: Some(queue), thread: Some(thread), health, tidy })
     }
 
-    /// Queues `work` now; it runs in a transaction, and its result is answered once it is durable. What it did is undone
-    /// when it fails, or when another operation of its group does; then it runs again. What it takes of the writer's time
-    /// is the payer's. When the disk is full, only what frees room is done.
+    /// Queues `work`, which runs in a transaction; its result is returned once it is durable. It is rolled back if it
+    /// fails, or if another operation of its group does, and then runs again. Its time is charged to the payer. If
+    /// the disk is full, only operations that free space are run.
     pub(super) fn write<T: Send + 'static>(
         &self,
         payer: Payer,
@@ -64,8 +64,8 @@ impl Writer {
         self.write_and_then(payer, need, work, |done| done)
     }
 
-    /// As [`Self::write`]. Once it is durable, `then` makes the answer of what was done, whether or not anybody waits
-    /// for that.
+    /// Like [`Self::write`]. Once the result is durable, `then` converts it to the answer, whether or not anybody
+    /// waits for it.
     pub(super) fn write_and_then<D: Send + 'static, T: Send + 'static>(
         &self,
         payer: Payer,
@@ -76,8 +76,8 @@ impl Writer {
         self.queue(payer, need, false, move |tx, _| work(tx), then)
     }
 
-    /// As [`Self::write_and_then`], for work that also knows what its group has deferred, and may defer more. It neither
-    /// reads nor writes rows of which something may be deferred.
+    /// Like [`Self::write_and_then`], for work that uses the deferred changes of its group, and may add to them. It
+    /// neither reads nor writes rows that may have deferred changes.
     pub(super) fn write_deferring<D: Send + 'static, T: Send + 'static>(
         &self,
         payer: Payer,
@@ -107,7 +107,7 @@ impl Writer {
         })
     }
 
-    /// After the next group, empties the write-ahead log: it still holds the pages of deleted rows.
+    /// Empties the write-ahead log after the next group, because it still contains the pages of deleted rows.
     pub(super) fn tidy(&self) {
         self.tidy.store(true, Ordering::Relaxed);
     }
@@ -122,7 +122,7 @@ impl Writer {
 }
 
 impl Drop for Writer {
-    /// Lets the queued operations finish, then closes the database.
+    /// Finishes the queued operations, and then closes the database.
     fn drop(&mut self) {
         self.queue = None;
         if let Some(thread) = self.thread.take()
@@ -195,7 +195,7 @@ mod tests {
         assert_eq!(writer.health(), Health::Good);
     }
 
-    /// Needs room, and looks at the health of the store when it is answered.
+    /// Needs disk space, and reads the health of the store when it is answered.
     struct Look {
         health: Arc<AtomicU8>,
         seen: std::sync::mpsc::Sender<(Result<(), StoreError>, u8)>,
@@ -231,7 +231,8 @@ mod tests {
         assert_eq!(answers.recv().unwrap(), (Err(StoreError::Full), FULL));
     }
 
-    /// No operation can have more pages than there are, whatever it is for; but what frees runs again, alone.
+    /// An operation cannot have more pages than there are, whatever it is for; but an operation that frees space runs
+    /// again, alone.
     #[tokio::test]
     async fn what_frees_room_is_not_refused_with_what_found_none() {
         let (_folder, writer) = writer();
