@@ -20,13 +20,13 @@
 //! route for sending.
 
 pub mod address;
+mod admission;
 mod auth;
 mod body;
 pub mod bus;
 pub mod clock;
 mod config;
 mod connection;
-mod door;
 pub mod fault;
 pub mod keys;
 pub mod limits;

@@ -101,8 +101,8 @@ mod tests {
     #[test]
     fn without_a_number_nobody_is_counted() {
         let peers = Peers::at_most(None);
-        let guests: Vec<_> = (0..1_000).map(|_| enter(&peers, "192.0.2.1").unwrap()).collect();
+        let permits: Vec<_> = (0..1_000).map(|_| enter(&peers, "192.0.2.1").unwrap()).collect();
         assert!(peers.held().is_empty());
-        drop(guests);
+        drop(permits);
     }
 }

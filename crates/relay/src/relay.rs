@@ -8,8 +8,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::admission::Admission;
 use crate::config::{Config, Registration};
-use crate::door::Door;
 use crate::limits::{Limiter, Limits};
 use crate::metrics::Metrics;
 use crate::origin::Proxies;
@@ -76,13 +76,14 @@ impl Relay {
         let server = Server {
             router: routes::router(Arc::clone(&state)),
             tls,
-            door: Door::new(peers, proxies, Arc::clone(&state.limiter), clock, counts),
+            admission: Admission::new(peers, proxies, Arc::clone(&state.limiter), clock, counts),
             timing: state.timing,
         };
         let stop = watch::Sender::new(false);
         let metrics = metrics.map(|(tcp, addr)| {
             let router = routes::operator(Arc::clone(&state));
-            let server = Server { router, tls: None, door: operators_door(&state), ..server.clone() };
+            let server =
+                Server { router, tls: None, admission: operator_admission(&state), ..server.clone() };
             (addr, tokio::spawn(server.run(tcp, until(stop.subscribe()))))
         });
         let server = tokio::spawn(server.run(tcp, until(stop.subscribe())));
@@ -129,10 +130,10 @@ impl Relay {
 }
 
 /// Admits everybody: the operator decides who can reach this listener.
-fn operators_door(state: &State) -> Arc<Door> {
+fn operator_admission(state: &State) -> Arc<Admission> {
     let limiter = Arc::new(Limiter::new(Limits::none()));
     let (clock, metrics) = (Arc::clone(&state.clock), Arc::clone(&state.metrics));
-    Door::new(Peers::at_most(None), Proxies::new(&[]), limiter, clock, metrics)
+    Admission::new(Peers::at_most(None), Proxies::new(&[]), limiter, clock, metrics)
 }
 
 fn open(config: Config) -> Result<Arc<State>, StartError> {

@@ -22,8 +22,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
+use crate::admission::{Admission, Caller};
 use crate::config::Timing;
-use crate::door::{Caller, Door};
 use crate::limits::Wait;
 use crate::read_ahead::ReadAhead;
 use crate::tls;
@@ -54,7 +54,7 @@ pub(crate) struct Server {
     pub(crate) router: Router,
     /// `None` means plain HTTP.
     pub(crate) tls: Option<TlsAcceptor>,
-    pub(crate) door: Arc<Door>,
+    pub(crate) admission: Arc<Admission>,
     pub(crate) timing: Timing,
 }
 
@@ -69,7 +69,7 @@ impl Server {
             tokio::select! {
                 // The trait's `accept`, which waits and retries when the process has run out of file descriptors.
                 (stream, address) = Listener::accept(&mut tcp) => {
-                    if let Some((caller, wait)) = self.door.enter(address.ip()) {
+                    if let Some((caller, wait)) = self.admission.enter(address.ip()) {
                         connections.spawn(self.clone().serve(stream, caller, wait, stop.clone()));
                     }
                 }

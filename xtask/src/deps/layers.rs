@@ -47,13 +47,13 @@ const RELAY: Rules = Rules {
         &["problem", "config", "tokens", "tls"],
         &["state"],
         &["auth", "body", "sending", "sweeper"],
-        &["connection", "door"],
+        &["connection", "admission"],
         &["routes", "server"],
         &["relay"],
     ],
     strangers: &[
         ("bus", "limits", "what may get lost decides nothing"),
-        ("connection", "door", "a socket is let in before it is served"),
+        ("connection", "admission", "a socket is admitted before it is served"),
         ("sending", "sweeper", "what is stored and what expires meet in the store"),
     ],
 };

@@ -5,7 +5,7 @@
 //! the store as soon as they are read and are answered in that order, so that a client may send many without waiting,
 //! and the store can commit them together.
 
-mod farewell;
+mod closing;
 mod feed;
 mod gaps;
 mod hello;
@@ -41,7 +41,7 @@ const MAX_PENDING: usize = 64;
 /// Bytes of frames that wait to be written together with others; beyond that, they are written first.
 const MAX_UNSENT: usize = 16 << 10;
 /// How long a peer may take to read its close frame.
-const FAREWELL: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a token may have been expired before its connection is closed, in milliseconds.
 const EXPIRY_GRACE_MS: u64 = 30_000;
 
@@ -56,7 +56,7 @@ pub(crate) async fn serve(socket: &mut WebSocket, state: &Arc<State>) {
         Err(closing) => closing,
     };
     if let Closing::Because(code) = closing {
-        Box::pin(timeout(FAREWELL, farewell::say(socket, code))).await.ok();
+        Box::pin(timeout(CLOSE_TIMEOUT, closing::close_and_drain(socket, code))).await.ok();
     }
 }
 
@@ -98,7 +98,7 @@ impl<'a> Connection<'a> {
         };
         if closing != Closing::Gone {
             // Answers that were given before are not lost with the connection, if its peer reads.
-            Box::pin(timeout(FAREWELL, self.flush())).await.ok();
+            Box::pin(timeout(CLOSE_TIMEOUT, self.flush())).await.ok();
         }
         self.mark_pushed();
         Box::pin(timeout(self.state.timing.drain_grace, self.wake_recipients())).await.ok();

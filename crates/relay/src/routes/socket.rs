@@ -24,7 +24,7 @@ const WRITE_BUFFER: usize = 4_096;
 /// Upgrades the request to a WebSocket, whose first frame authenticates the client.
 pub(super) async fn upgrade(
     Shared(state): Shared<Arc<State>>,
-    Extension(guest): Extension<Arc<ConnectionPermit>>,
+    Extension(permit): Extension<Arc<ConnectionPermit>>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
     if state.draining.has_begun() {
@@ -47,6 +47,6 @@ pub(super) async fn upgrade(
             () = entered.cut() => {}
         }
         // The order matters: a relay that stops waits for the last of these, and then closes the store.
-        drop((socket, state, guest, entered));
+        drop((socket, state, permit, entered));
     }))
 }

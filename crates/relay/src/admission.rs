@@ -23,7 +23,7 @@ const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
 
 /// Admits connections and requests.
 #[derive(Debug)]
-pub(crate) struct Door {
+pub(crate) struct Admission {
     peers: Arc<Peers>,
     proxies: Proxies,
     limiter: Arc<Limiter>,
@@ -33,7 +33,7 @@ pub(crate) struct Door {
     told: AtomicBool,
 }
 
-impl Door {
+impl Admission {
     pub(crate) fn new(
         peers: Arc<Peers>,
         proxies: Proxies,
@@ -48,17 +48,21 @@ impl Door {
     /// refused because of the limits of its network.
     pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<(Caller, Wait)> {
         let peer = self.proxies.peer(address);
-        let guest = match peer {
+        let permit = match peer {
             Peer::Proxy => Some(self.peers.enter_uncounted()),
             Peer::Local | Peer::Remote(_) => self.peers.enter(address),
         };
-        let Some(guest) = guest else {
+        let Some(permit) = permit else {
             self.metrics.refused_connections.count();
             return None;
         };
         let wait = self.limiter.unauthenticated(network_of(peer), self.clock.monotonic()).ok()?;
-        let caller =
-            Caller { door: Arc::clone(self), guest: Arc::new(guest), peer, known: AtomicBool::new(false) };
+        let caller = Caller {
+            admission: Arc::clone(self),
+            permit: Arc::new(permit),
+            peer,
+            known: AtomicBool::new(false),
+        };
         Some((caller, wait))
     }
 }
@@ -73,8 +77,8 @@ fn network_of(peer: Peer) -> Option<IpAddr> {
 /// The peer of an open connection.
 #[derive(Debug)]
 pub(crate) struct Caller {
-    door: Arc<Door>,
-    guest: Arc<ConnectionPermit>,
+    admission: Arc<Admission>,
+    permit: Arc<ConnectionPermit>,
     peer: Peer,
     /// Whether its last request had a valid token. The limits of its network then do not apply to it.
     known: AtomicBool,
@@ -87,7 +91,7 @@ impl Caller {
         mut request: Request<B>,
         answer: impl FnOnce(Request<B>) -> F,
     ) -> Response {
-        let Door { limiter, clock, .. } = &*self.door;
+        let Admission { limiter, clock, .. } = &*self.admission;
         let origin = self.origin(request.headers());
         let charged = limiter.unauthenticated(origin.0, clock.monotonic());
         let is_charged = charged.is_ok();
@@ -102,7 +106,7 @@ impl Caller {
         }
         request.extensions_mut().insert(origin);
         // An upgraded socket continues to count.
-        request.extensions_mut().insert(Arc::clone(&self.guest));
+        request.extensions_mut().insert(Arc::clone(&self.permit));
         let response = answer(request).await;
         if response.extensions().get::<DevicePays>().is_some() {
             if is_charged {
@@ -118,8 +122,8 @@ impl Caller {
         if self.peer != Peer::Proxy {
             return Origin(network_of(self.peer));
         }
-        let origin = self.door.proxies.origin(headers);
-        if origin.0.is_none() && !self.door.told.swap(true, Ordering::Relaxed) {
+        let origin = self.admission.proxies.origin(headers);
+        if origin.0.is_none() && !self.admission.told.swap(true, Ordering::Relaxed) {
             tracing::warn!("a proxy did not say for whom it asks: such requests cost no network anything");
         }
         origin
@@ -138,11 +142,11 @@ mod tests {
     const PROXY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 5));
 
     /// Admits this many requests of each network, and no more for a day.
-    fn door(burst: u64) -> Arc<Door> {
+    fn admission(burst: u64) -> Arc<Admission> {
         let mut limits = Limits::none();
         limits.set(Name::Unauthenticated, Some(Rate::new(burst, 1, Duration::from_secs(24 * 3_600))));
         let (limiter, clock) = (Arc::new(Limiter::new(limits)), Arc::new(SystemClock::new()));
-        Door::new(Peers::at_most(Some(100)), Proxies::new(&[PROXY]), limiter, clock, Arc::default())
+        Admission::new(Peers::at_most(Some(100)), Proxies::new(&[PROXY]), limiter, clock, Arc::default())
     }
 
     async fn ask(caller: &Caller, forwarded_for: &str, token_is_valid: bool) -> u16 {
@@ -161,19 +165,19 @@ mod tests {
 
     #[tokio::test]
     async fn connections_cost_their_network_and_are_not_spoken_with_above_its_limit() {
-        let door = door(3);
-        let callers: Vec<_> = (0..5).filter_map(|_| door.enter(HERE)).collect();
+        let admission = admission(3);
+        let callers: Vec<_> = (0..5).filter_map(|_| admission.enter(HERE)).collect();
         assert_eq!(callers.len(), 3);
-        assert!(door.enter(THERE).is_some(), "another network");
+        assert!(admission.enter(THERE).is_some(), "another network");
         for free in [PROXY, IpAddr::from([127, 0, 0, 1])] {
-            assert_eq!((0..200).filter_map(|_| door.enter(free)).count(), 200, "{free}");
+            assert_eq!((0..200).filter_map(|_| admission.enter(free)).count(), 200, "{free}");
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn requests_without_a_valid_token_cost_their_network_and_those_with_one_nothing() {
-        let door = door(5);
-        let (caller, _) = door.enter(HERE).unwrap();
+        let admission = admission(5);
+        let (caller, _) = admission.enter(HERE).unwrap();
         for _ in 0..50 {
             assert_eq!(ask(&caller, "", true).await, 200);
         }
@@ -186,13 +190,13 @@ mod tests {
             429,
             "what a stranger writes there is not read"
         );
-        assert!(door.enter(HERE).is_none());
+        assert!(admission.enter(HERE).is_none());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_showed_a_valid_token_goes_on_whatever_its_network_does() {
-        let door = door(3);
-        let ((device, _), (flood, _)) = (door.enter(HERE).unwrap(), door.enter(HERE).unwrap());
+        let admission = admission(3);
+        let ((device, _), (flood, _)) = (admission.enter(HERE).unwrap(), admission.enter(HERE).unwrap());
         assert_eq!(ask(&device, "", true).await, 200);
         assert_eq!(ask(&flood, "", false).await, 401);
         assert_eq!(ask(&flood, "", false).await, 429);
@@ -206,8 +210,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_a_proxy_hands_on_costs_the_network_that_it_names() {
-        let door = door(2);
-        let (proxy, _) = door.enter(PROXY).unwrap();
+        let admission = admission(2);
+        let (proxy, _) = admission.enter(PROXY).unwrap();
         for (asker, expected) in
             [("192.0.2.1", 401), ("192.0.2.1", 401), ("192.0.2.1", 429), ("192.0.2.2", 401)]
         {

@@ -11,7 +11,7 @@ const FRAME_HEAD: usize = 6;
 /// Sends the close code, and reads until the peer has closed its side: dropping a socket too early can discard the
 /// close frame. At most [`MOST`] bytes are read from a peer that continues to send, so that closing its connection
 /// stays cheap; after that, this waits forever, and the rest stays in the system's buffers.
-pub(super) async fn say<S, E>(socket: &mut S, code: u16)
+pub(super) async fn close_and_drain<S, E>(socket: &mut S, code: u16)
 where
     S: Stream<Item = Result<WsMessage, E>> + Sink<WsMessage> + Unpin,
 {
@@ -77,7 +77,10 @@ mod tests {
     fn little_is_read_from_a_peer_that_goes_on_sending() {
         for size in [0, 40, 65_536] {
             let mut peer = Peer { left: 1_000_000, size, told: Vec::new() };
-            assert!(say(&mut peer, 4429).now_or_never().is_none(), "it waits until it is given up");
+            assert!(
+                close_and_drain(&mut peer, 4429).now_or_never().is_none(),
+                "it waits until it is given up"
+            );
             assert!(matches!(peer.told[..], [WsMessage::Close(Some(_))]));
             let read = 1_000_000 - peer.left;
             assert!(read * (size + FRAME_HEAD) <= MOST + size + FRAME_HEAD, "{read} frames of {size} bytes");
@@ -87,7 +90,7 @@ mod tests {
     #[test]
     fn a_peer_that_closes_is_not_waited_for() {
         let mut peer = Peer { left: 100, size: 40, told: Vec::new() };
-        assert!(say(&mut peer, 4429).now_or_never().is_some());
+        assert!(close_and_drain(&mut peer, 4429).now_or_never().is_some());
         assert_eq!(peer.left, 0);
     }
 }
