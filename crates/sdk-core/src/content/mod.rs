@@ -104,7 +104,10 @@ impl Content {
 impl Body {
     /// Whether a person sees it as a message.
     pub(crate) const fn is_visible(&self) -> bool {
-        matches!(self, Self::Text(_))
+        match self {
+            Self::Text(_) => true,
+            Self::Receipt { .. } => false,
+        }
     }
 
     pub(crate) const fn class(&self) -> Class {

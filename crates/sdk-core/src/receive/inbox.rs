@@ -10,7 +10,7 @@ use super::apply::{Applied, apply};
 use super::envelope::{Envelope, place};
 use super::open::{Changes, NamedPreKeys, Opened, Parsed, open, parse};
 use crate::account::registration::{address, local_device};
-use crate::content::{Body, Content, ReceiptKind};
+use crate::content::{Content, ReceiptKind};
 use crate::context::Context;
 use crate::error::{Error, Result, Storage};
 use crate::fault::{self, Station};
@@ -296,7 +296,7 @@ const fn stops_everything(error: &Error) -> bool {
 /// from whom it seems to be, was opened before or leaves no row would only show an empty conversation.
 fn begins_thread(opened: &Opened) -> bool {
     match opened {
-        Opened::Content(content) => matches!(content.body, Body::Text(_)),
+        Opened::Content(content) => content.body.is_visible(),
         Opened::Undecryptable(cause) => {
             !matches!(cause, Undecryptable::Misrouted | Undecryptable::SenderKeyReplaced)
         }
