@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Wall time that moves only when told to; time-outs and rates run on as they do. Clones are the same clock.
+/// A wall clock that changes only when a test sets it; timeouts and rates are not affected. Clones are the same
+/// clock.
 #[derive(Debug, Clone)]
 pub struct ManualClock {
     wall_ms: Arc<AtomicU64>,
@@ -12,12 +13,12 @@ pub struct ManualClock {
 }
 
 impl ManualClock {
-    /// A clock that stands at a time, in milliseconds since the Unix epoch.
+    /// A clock that shows this time, in milliseconds since the Unix epoch.
     pub fn at(ms: u64) -> Self {
         Self { wall_ms: Arc::new(AtomicU64::new(ms)), started: Instant::now() }
     }
 
-    /// Sets it.
+    /// Sets the time.
     pub fn set(&self, ms: u64) {
         self.wall_ms.store(ms, Ordering::SeqCst);
     }
@@ -28,7 +29,7 @@ impl ManualClock {
         self.wall_ms.fetch_add(by, Ordering::SeqCst);
     }
 
-    /// What it shows, in milliseconds since the Unix epoch.
+    /// The time that it shows, in milliseconds since the Unix epoch.
     pub fn now_ms(&self) -> u64 {
         self.wall_ms.load(Ordering::SeqCst)
     }

@@ -1,4 +1,4 @@
-//! The database of a client, opened by somebody else.
+//! Opens the database of a client from outside.
 
 use std::path::Path;
 
@@ -6,10 +6,10 @@ use hkdf::Hkdf;
 use rusqlite::Connection;
 use sha2::Sha256;
 
-/// Opens the file as docs/storage.md describes it.
+/// Opens the file as described in docs/storage.md.
 ///
 /// # Panics
-/// When it cannot be opened.
+/// If it cannot be opened.
 pub fn open_database(path: &Path, key: &[u8; 32]) -> Connection {
     let mut salt = [0; 16];
     Hkdf::<Sha256>::new(None, key).expand(b"Sealpost database salt v1", &mut salt).expect("a short salt");

@@ -1,4 +1,4 @@
-//! Servers that are no relay: what a client meets behind a captive portal, a broken proxy, or a wrong address.
+//! Servers that are not relays, such as a captive portal, a broken proxy, or a wrong address.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,28 +10,28 @@ use tokio::task::JoinSet;
 
 use crate::http::read_message;
 
-/// What a server does with every request.
+/// How a server reacts to every request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hostility {
-    /// Accepts, and says nothing.
+    /// Accepts the connection and sends nothing.
     Silent,
-    /// Closes the connection at once.
+    /// Closes the connection immediately.
     Closes,
-    /// Answers bytes that are no HTTP.
+    /// Sends bytes that are not HTTP.
     Garbage,
-    /// Answers a web page.
+    /// Sends a web page.
     WebPage,
-    /// Answers ten megabytes under our media type.
+    /// Sends ten megabytes with our media type.
     TenMegabytes,
-    /// Answers another media type.
+    /// Sends another media type.
     OtherMediaType,
-    /// Answers our media type, with bytes that are no message.
+    /// Sends our media type, with bytes that are not a valid message.
     BrokenBody,
-    /// Answers that it has failed.
+    /// Answers 500.
     Fails,
-    /// Answers that something behind it does not answer.
+    /// Answers 502.
     BadGateway,
-    /// Answers that something behind it does not answer in time.
+    /// Answers 504.
     GatewayTimeout,
 }
 
@@ -65,7 +65,7 @@ impl Hostility {
     }
 }
 
-/// A running server that is no relay. Dropping it ends it.
+/// A running server that is not a relay. Dropping it stops it.
 #[derive(Debug)]
 pub struct Hostile {
     addr: SocketAddr,
@@ -74,7 +74,7 @@ pub struct Hostile {
 }
 
 impl Hostile {
-    /// Starts one on a free port.
+    /// Starts a server on a free port.
     pub async fn start(hostility: Hostility) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let addr = listener.local_addr().expect("an address");
@@ -95,7 +95,7 @@ impl Hostile {
         format!("http://{}", self.addr)
     }
 
-    /// How often something was asked of it.
+    /// The number of requests so far.
     pub fn requests(&self) -> usize {
         self.requests.load(Ordering::SeqCst)
     }
@@ -108,7 +108,7 @@ async fn serve(mut stream: TcpStream, hostility: Hostility, count: Arc<AtomicUsi
     }
     while let Ok(Some(_)) = read_message(&mut stream).await {
         count.fetch_add(1, Ordering::SeqCst);
-        // The client may have seen enough.
+        // The client may have closed the connection.
         if stream.write_all(&hostility.answer()).await.is_err() {
             return;
         }

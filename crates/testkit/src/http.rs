@@ -1,8 +1,8 @@
-//! Just enough HTTP/1.1 to stand between client and relay: heads, and bodies with a length.
+//! Just enough HTTP/1.1 for a proxy between client and relay: heads, and bodies with a length.
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-/// Reads one message; also says how long its head is. None at the end of the connection.
+/// Reads one message and returns it with the length of its head. `None` at the end of the connection.
 pub(crate) async fn read_message(
     stream: &mut (impl AsyncRead + Unpin),
 ) -> std::io::Result<Option<(Vec<u8>, usize)>> {

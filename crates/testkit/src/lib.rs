@@ -1,4 +1,4 @@
-//! For tests and demonstrations: people with real clients, a real relay in this process or in one of its own,
+//! Support for tests and demonstrations: real clients, a real relay in this process or in a process of its own, and
 //! clocks that are set by hand.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "what goes wrong here fails a test, and says why")]
@@ -27,13 +27,13 @@ pub use world::{World, own_address};
 use std::future::Future;
 use std::time::Duration;
 
-/// How long a test waits before it gives up: much longer than anything takes that works.
+/// How long a test waits before it fails: much longer than anything should take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Waits until `check` gives something.
+/// Waits until `check` returns something.
 ///
 /// # Panics
-/// When it does not within five minutes; `what` says what was waited for.
+/// If it does not within one minute; `what` says what was waited for.
 pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut check: impl FnMut() -> F) -> T {
     within(what, async {
         loop {
@@ -46,10 +46,10 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut check:
     .await
 }
 
-/// Waits for what must come.
+/// Waits for a future.
 ///
 /// # Panics
-/// When it does not within five minutes; `what` says what was waited for.
+/// If it does not complete within one minute; `what` says what was waited for.
 pub async fn within<T>(what: &str, waiting: impl Future<Output = T>) -> T {
     match tokio::time::timeout(PATIENCE, waiting).await {
         Ok(came) => came,

@@ -1,4 +1,4 @@
-//! A way to the relay on which connections can die without a word, as on a phone that changes its network.
+//! A path to the relay on which connections can die silently, as on a phone that changes networks.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// Passes bytes on, without looking at them. Dropping it ends every connection through it.
+/// Forwards bytes without examining them. Dropping it ends every connection through it.
 #[derive(Debug)]
 pub struct Line {
     addr: SocketAddr,
@@ -28,7 +28,7 @@ struct State {
 }
 
 impl Line {
-    /// Stands before the relay at `upstream`, which may come and go.
+    /// Starts a forwarder to the relay at `upstream`, which may stop and start again.
     pub async fn start(upstream: SocketAddr) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let addr = listener.local_addr().expect("an address");
@@ -56,17 +56,17 @@ impl Line {
         format!("http://{}", self.addr)
     }
 
-    /// How many connections were made so far.
+    /// The number of connections so far.
     pub fn connections(&self) -> usize {
         self.state.connections.load(Ordering::SeqCst)
     }
 
-    /// Nothing passes any more on the connections that there are, and neither side is told. New ones work.
+    /// Stops forwarding on all present connections without telling either side. New connections work.
     pub fn cut(&self) {
         let _ = self.state.living_from.send_replace(self.connections());
     }
 
-    /// Whether connections are taken and nothing passes on them; those that began like that stay like that.
+    /// Whether new connections are accepted without forwarding anything; such connections stay like that.
     pub fn swallow(&self, swallows: bool) {
         self.state.swallows.store(swallows, Ordering::SeqCst);
         if swallows {
@@ -89,7 +89,7 @@ async fn serve(state: Arc<State>, number: usize, client: TcpStream) {
         () = async { tokio::join!(up.pass(), down.pass()); } => return,
         _ = living_from.wait_for(|first| number < *first) => {}
     }
-    // Both sides stay open: a close would be a word.
+    // Both sides stay open, because closing them would be noticed.
     tokio::join!(up.swallow(), down.swallow());
 }
 

@@ -11,7 +11,7 @@ use sealpost_core::{
 
 use crate::{ManualClock, eventually};
 
-/// What of a person outlives the process: a file, its key, and where the relay is.
+/// What remains of a person when the process ends: a database file, its key, and the address of the relay.
 #[derive(Clone)]
 pub struct PartyDisk {
     name: String,
@@ -23,7 +23,8 @@ pub struct PartyDisk {
 }
 
 impl PartyDisk {
-    /// A person whose database is `<dir>/<name>.db`, under a key made from the name: good for tests only.
+    /// A person whose database is `<dir>/<name>.db`, with a key derived from the name, which is suitable for tests
+    /// only.
     pub fn new(dir: &Path, name: &str, relay: &str) -> Self {
         let mut key = [0x5a; 32];
         for (slot, byte) in key.iter_mut().zip(name.bytes()) {
@@ -39,7 +40,7 @@ impl PartyDisk {
         }
     }
 
-    /// The same person, who reaches the relay at another address.
+    /// The same person, reaching the relay at another address.
     #[must_use]
     pub fn through(self, relay: &str) -> Self {
         Self { relay: relay.to_owned(), ..self }
@@ -51,7 +52,7 @@ impl PartyDisk {
         Self { clock: Some(clock.clone()), ..self }
     }
 
-    /// The same person, who begins other sessions, or agrees to them.
+    /// The same person, with another policy for sessions.
     #[must_use]
     pub fn with_policy(self, policy: SessionPolicy) -> Self {
         Self { policy, ..self }
@@ -67,7 +68,7 @@ impl PartyDisk {
         self.key
     }
 
-    /// How this person opens the database.
+    /// The configuration with which this person opens the database.
     pub fn config(&self) -> Config {
         let config = Config::new(&self.database, DatabaseKey::new(self.key), &self.relay);
         let config = config.session_policy(self.policy);
@@ -88,7 +89,7 @@ impl PartyDisk {
         }
     }
 
-    /// Opens the database; registers if nobody has, however often the relay has to be asked.
+    /// Opens the database, and registers if necessary, retrying until the relay answers.
     pub async fn come(self) -> Party {
         match Client::open(self.config()).await.expect("the database opens") {
             Opened::Ready(client) => Party { disk: self, client },
@@ -128,7 +129,7 @@ impl Party {
         &self.disk.name
     }
 
-    /// Closes the client; what is left is on the disk.
+    /// Closes the client; what is on disk remains.
     pub async fn close(self) -> PartyDisk {
         self.client.suspend().await.expect("suspend");
         self.disk
@@ -139,7 +140,7 @@ impl Party {
         self.client.direct_thread(other.client.user_id()).await.expect("a direct thread")
     }
 
-    /// Waits until everything that waited at the relay is here.
+    /// Waits until everything that was waiting at the relay has been received.
     pub async fn live(&self) {
         eventually("a live connection", async || {
             (self.client.connection_state() == ConnectionState::Live).then_some(())
@@ -147,7 +148,7 @@ impl Party {
         .await;
     }
 
-    /// Waits until a message has come as far as `reached` wants.
+    /// Waits until `reached` accepts the state of a message.
     pub async fn message_reaches(
         &self,
         thread: &Thread,
@@ -161,7 +162,7 @@ impl Party {
         .await
     }
 
-    /// Waits until the thread has as many messages as this, and returns what they say, oldest first.
+    /// Waits until the thread has at least this many messages, and returns their texts, oldest first.
     pub async fn texts_when(&self, thread: &Thread, count: usize) -> Vec<String> {
         eventually("enough messages", async || {
             let texts = texts(thread).await;
@@ -171,12 +172,12 @@ impl Party {
     }
 }
 
-/// What a thread says, oldest first; what could not be opened says so.
+/// The texts of a thread, oldest first; a message without a text is shown by its `Debug` form.
 pub async fn texts(thread: &Thread) -> Vec<String> {
     history(thread).await.into_iter().map(|message| text(message.body)).collect()
 }
 
-/// Every message of a thread, oldest first.
+/// All messages of a thread, oldest first.
 pub async fn history(thread: &Thread) -> Vec<Message> {
     let mut all = Vec::new();
     let mut before = None;

@@ -1,5 +1,5 @@
-//! A proxy between client and relay that understands what passes, and may change it: the network as an attacker
-//! or a broken relay would have it, around the real relay.
+//! A proxy between client and relay that decodes the traffic and can change it, as an attacker on the network or a
+//! hostile relay could.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,46 +21,45 @@ use crate::http::{first_line, read_message};
 
 pub use tokio_tungstenite::tungstenite::Message as SocketMessage;
 
-/// What happens to what passes. By default nothing.
+/// How the proxy changes the traffic. By default, it changes nothing.
 pub trait Meddle: Send + Sync + 'static {
-    /// A frame from the client: what the relay gets instead.
+    /// Replaces a frame from the client by these frames for the relay.
     fn up(&self, frame: Frame) -> Vec<Frame> {
         vec![frame]
     }
 
-    /// A frame from the relay: what the client gets instead.
+    /// Replaces a frame from the relay by these frames for the client.
     fn down(&self, frame: Frame) -> Vec<Frame> {
         vec![frame]
     }
 
-    /// Whether something of the exchange that begins with a request line such as `GET /v1/keys HTTP/1.1` gets lost.
+    /// Whether part of the exchange that begins with a request line such as `GET /v1/keys HTTP/1.1` is lost.
     fn loses(&self, _request: &str) -> Option<Loss> {
         None
     }
 
-    /// A REST answer of the relay to a request line such as `GET /v1/keys HTTP/1.1`: the body that the client
-    /// gets instead.
+    /// Replaces the body of the relay's answer to a request line such as `GET /v1/keys HTTP/1.1`.
     fn answer(&self, _request: &str, body: Vec<u8>) -> Vec<u8> {
         body
     }
 }
 
-/// What gets lost, with the connection.
+/// Which part of an exchange is lost, together with the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Loss {
     /// The request: the relay never sees it.
     Request,
-    /// The answer to it.
+    /// The answer.
     Answer,
 }
 
-/// Leaves everything as it is.
+/// Changes nothing.
 #[derive(Debug, Clone, Copy)]
 pub struct Honest;
 
 impl Meddle for Honest {}
 
-/// A running proxy on an address of its own. Dropping it ends every connection through it.
+/// A running proxy with its own address. Dropping it ends every connection through it.
 #[derive(Debug)]
 pub struct Proxy {
     addr: SocketAddr,
@@ -70,7 +69,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Stands before the relay at `upstream`, which may come and go.
+    /// Starts a proxy to the relay at `upstream`, which may stop and start again.
     pub async fn start(upstream: SocketAddr, meddle: impl Meddle) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let addr = listener.local_addr().expect("an address");
@@ -98,19 +97,19 @@ impl Proxy {
         format!("http://{}", self.addr)
     }
 
-    /// How many sockets it has connected so far.
+    /// The number of sockets that it has connected so far.
     pub fn sockets(&self) -> usize {
         self.sockets.load(Ordering::SeqCst)
     }
 
-    /// Says something to every client that is connected now, as if the relay had said it.
+    /// Sends a frame to every connected client, as if the relay had sent it.
     pub fn say(&self, frame: &Frame) {
         self.say_raw(SocketMessage::Binary(frame.encode_to_vec().into()));
     }
 
-    /// As [`Proxy::say`], for what is not a frame.
+    /// Like [`Proxy::say`], for a message that is not a frame.
     pub fn say_raw(&self, message: SocketMessage) {
-        // Nobody may be connected.
+        // There may be no connected client.
         let _ = self.injected.send(message);
     }
 }
@@ -125,7 +124,7 @@ struct Passage {
 }
 
 impl Passage {
-    /// One connection; whatever fails on it ends it, as a network would.
+    /// Serves one connection; any failure ends it, as on a real network.
     async fn serve(self, stream: TcpStream) {
         let mut start = [0; 10];
         let is_socket = loop {
@@ -189,7 +188,7 @@ impl Passage {
     }
 }
 
-/// Passes one message on; none when the other side is gone.
+/// Forwards one message; `None` if the other side is gone.
 async fn pass(
     message: SocketMessage,
     to: &mut WebSocketStream<TcpStream>,

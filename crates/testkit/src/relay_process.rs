@@ -1,4 +1,4 @@
-//! A relay in a process of its own, to be killed.
+//! A relay in a process of its own, which tests can kill.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,8 @@ use std::process::{ExitStatus, Stdio};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
-/// The relay binary: `SEALPOST_RELAY_BIN`, or the one beside the running program (which cargo puts into `deps`).
+/// The relay program: `SEALPOST_RELAY_BIN`, or the one next to the running program (tests run in the subfolder
+/// `deps`).
 pub fn relay_binary() -> PathBuf {
     if let Some(path) = std::env::var_os("SEALPOST_RELAY_BIN") {
         return path.into();
@@ -31,8 +32,8 @@ pub struct RelayProcess {
 }
 
 impl RelayProcess {
-    /// Starts `binary` on `listen` (port 0: a free one) with its data in `data` and its log in `log`, and waits
-    /// until it listens. `fault` names a station at which it is to abort.
+    /// Starts `binary` on `listen` (port 0 selects a free one), with its data in `data` and its log in `log`, and
+    /// waits until it listens. `fault` names a station at which it aborts.
     pub async fn start(
         binary: &Path,
         data: &Path,
@@ -65,7 +66,7 @@ impl RelayProcess {
         Ok(Self { child, addr, metrics_url })
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
@@ -75,12 +76,12 @@ impl RelayProcess {
         format!("http://{}", self.addr)
     }
 
-    /// Where its metrics are.
+    /// The URL of its metrics.
     pub fn metrics_url(&self) -> &str {
         &self.metrics_url
     }
 
-    /// Kills it with SIGKILL: no drain, no goodbye.
+    /// Kills it with SIGKILL, without a drain.
     pub async fn kill(mut self) -> std::io::Result<()> {
         self.child.kill().await
     }

@@ -1,4 +1,4 @@
-//! A certificate authority for tests: it vouches for the relay.
+//! A certificate authority for tests, which signs the certificate of the relay.
 
 use std::fs;
 use std::net::IpAddr;
@@ -8,12 +8,12 @@ use std::sync::Arc;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use sealpost_relay::TlsFiles;
 
-/// A root certificate with its key, made anew. Clones are the same one.
+/// A new root certificate with its key. Clones are the same root.
 #[derive(Clone)]
 pub struct Root(Arc<CertifiedIssuer<'static, KeyPair>>);
 
 impl Root {
-    /// One that nobody believes in yet.
+    /// A root that no client trusts yet.
     #[expect(clippy::new_without_default, reason = "each is another one")]
     pub fn new() -> Self {
         let mut params = CertificateParams::new([]).expect("no names");
@@ -22,17 +22,17 @@ impl Root {
         Self(Arc::new(CertifiedIssuer::self_signed(params, key).expect("a certificate")))
     }
 
-    /// The certificate, for a client that is to trust it.
+    /// The certificate in DER, for a client that is to trust it.
     pub fn der(&self) -> Vec<u8> {
         self.0.der().to_vec()
     }
 
-    /// The same as text.
+    /// The certificate in PEM.
     pub fn pem(&self) -> String {
         self.0.pem()
     }
 
-    /// Writes a certificate that leads to this one into `folder`, with its key: for a relay at `address`.
+    /// Writes a certificate for a relay at `address`, signed by this root, into `folder`, with its key.
     pub fn certify(&self, address: IpAddr, folder: &Path) -> TlsFiles {
         let key = KeyPair::generate().expect("a key");
         let params = CertificateParams::new([address.to_string()]).expect("an address");

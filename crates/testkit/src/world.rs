@@ -1,4 +1,4 @@
-//! A relay and the people who use it, all in one folder that goes away with it.
+//! A relay and the people who use it, in a temporary folder.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::Root;
 use crate::party::{Party, PartyDisk};
 
-/// A relay in this process, which can go away and come back at the same address.
+/// A relay in this process, which can be stopped and started again at the same address.
 pub struct World {
     dir: TempDir,
     relay: Option<Relay>,
@@ -23,12 +23,12 @@ pub struct World {
 type Configure = Box<dyn Fn(Config) -> Config + Send + Sync>;
 
 impl World {
-    /// Starts a relay that lets everybody in.
+    /// Starts a relay that accepts every registration.
     pub async fn start() -> Self {
         Self::start_with(|config| config).await
     }
 
-    /// Starts a relay that speaks TLS, with a certificate that leads to `root`.
+    /// Starts a relay with TLS, whose certificate is signed by `root`.
     pub async fn start_over_tls(root: &Root) -> Self {
         let root = root.clone();
         Self::start_with(move |config| {
@@ -38,7 +38,8 @@ impl World {
         .await
     }
 
-    /// Starts a relay with a configuration of its own, which it also gets when it comes back. Where it listens is settled before.
+    /// Starts a relay with this configuration, which is also used when it is started again. The address is chosen
+    /// before.
     pub async fn start_with(configure: impl Fn(Config) -> Config + Send + Sync + 'static) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let config = configure(local(own_address(), &dir.path().join("relay")));
@@ -48,7 +49,7 @@ impl World {
         Self { dir, relay: Some(relay), addr, url, configure: Box::new(configure) }
     }
 
-    /// Where the relay is, or was.
+    /// The URL of the relay, whether or not it is running.
     pub fn url(&self) -> String {
         self.url.clone()
     }
@@ -68,14 +69,14 @@ impl World {
         self.dir.path().join("relay")
     }
 
-    /// The relay drains and goes away.
+    /// Drains and stops the relay.
     pub async fn stop_relay(&mut self) {
         if let Some(relay) = self.relay.take() {
             relay.shutdown().await;
         }
     }
 
-    /// The relay comes back at the same address with the same data.
+    /// Starts the relay again, at the same address with the same data.
     pub async fn start_relay(&mut self) {
         if self.relay.is_none() {
             let config = (self.configure)(local(self.addr, &self.relay_dir()));
@@ -83,7 +84,7 @@ impl World {
         }
     }
 
-    /// A person who has a disk and is not registered.
+    /// A person with a database file who is not registered.
     pub fn disk(&self, name: &str) -> PartyDisk {
         PartyDisk::new(self.dir.path(), name, &self.url())
     }
@@ -94,17 +95,18 @@ impl World {
     }
 }
 
-/// A relay whose few clients need not spread their return: the half minute of the default is half of what a test waits.
+/// A relay whose few clients need not spread their return: the default of half a minute is half of the time that a
+/// test waits.
 fn local(listen: SocketAddr, data: &Path) -> Config {
     let timing = Timing { spread_return: Duration::from_secs(1), ..Timing::default() };
     Config { listen, timing, ..Config::local(data) }
 }
 
-/// An address of this machine that is nobody else's, and any free port: who listened there can come back, which
-/// on a shared address fails when somebody has taken the port in the meantime.
+/// A loopback address that no other test uses, with any free port. A server there can be restarted on the same port,
+/// which fails on a shared address if another test has taken the port in the meantime.
 pub fn own_address() -> SocketAddr {
     static TAKEN: AtomicU8 = AtomicU8::new(1);
-    // Elsewhere only one loopback address is set up.
+    // On other systems, only one loopback address is configured.
     if !cfg!(target_os = "linux") {
         return (Ipv4Addr::LOCALHOST, 0).into();
     }

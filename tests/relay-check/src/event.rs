@@ -1,24 +1,24 @@
-//! What is recorded: one JSON line for each event.
+//! The events of a recorded history: one JSON line for each.
 //!
 //! | Line | Recorded |
 //! |---|---|
-//! | `thread` | once, when the thread was made: its members and its roster version |
-//! | `invoke` | before a request leaves |
-//! | `ok`, `fail`, `unknown` | when its answer is there: done; certainly not done; nobody knows (no answer, or 503) |
+//! | `thread` | once, when the thread was created: its members and its roster version |
+//! | `invoke` | before a request is sent |
+//! | `ok`, `fail`, `unknown` | when its outcome is known: done; certainly not done; unknown (no answer, or 503) |
 //! | `deliver` | when a row was pushed, before it is acknowledged |
 //! | `killed` | when the relay was killed |
-//! | `limits`, `sample` | what the process may hold at most, and what it held |
+//! | `limits`, `sample` | the maximum memory and number of files of the process, and a measurement of them |
 //! | `secret` | a text that must not be in the log |
-//! | `dump` | last: what is in the store when all is quiet |
+//! | `dump` | last: the contents of the store at the end |
 //!
-//! Every line carries `at`, its place in the one order of all lines. All identifiers are texts, and mean nothing here but
-//! equality.
+//! Every line has `at`, its position in the total order of all lines. All identifiers are texts that are only
+//! compared for equality.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// A place in the order of all lines.
+/// A position in the order of all lines.
 pub type At = u64;
 
 /// A device, as `<user>/<number>`.
@@ -33,32 +33,32 @@ impl Device {
     }
 }
 
-/// A place in a thread.
+/// A position in a thread.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Place {
     /// The thread.
     pub thread: String,
-    /// The relay's number in it, from 1.
+    /// The sequence number that the relay assigned, from 1.
     pub seq: u64,
 }
 
 /// A message as it was sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Send {
-    /// Who sends.
+    /// The sender.
     pub sender: Device,
-    /// Where.
+    /// The thread.
     pub thread: String,
-    /// The sender's name for it.
+    /// The id chosen by the sender.
     pub id: String,
-    /// What it says, or a digest of that.
+    /// The contents, or a digest of them.
     pub body: String,
     /// The roster that it was made for.
     pub roster_version: u64,
-    /// Whether it asked not to be stored.
+    /// Whether the sender asked for it not to be stored.
     #[serde(default)]
     pub ephemeral: bool,
-    /// The devices that are to have it.
+    /// The recipients.
     pub to: Vec<Device>,
 }
 
@@ -68,91 +68,91 @@ pub struct Send {
 pub enum Call {
     /// Store a message.
     Send(Send),
-    /// Show the whole mailbox.
+    /// Read the whole mailbox.
     Page {
-        /// Whose.
+        /// The owner of the mailbox.
         device: Device,
     },
     /// Delete rows.
     Ack {
-        /// Whose.
+        /// The owner of the mailbox.
         device: Device,
-        /// Which.
+        /// The rows.
         rows: Vec<Place>,
     },
     /// Take one-time keys.
     Take {
-        /// Who asks.
+        /// The requester.
         requester: Device,
-        /// What makes a repetition the same request.
+        /// Identifies repetitions of the request.
         idempotency: String,
-        /// Whose keys.
+        /// The owner of the keys.
         target: Device,
     },
     /// Add one-time keys.
     Upload {
-        /// Whose.
+        /// The owner of the keys.
         device: Device,
-        /// Their ids, of the one kind.
+        /// The ids of the keys of one kind.
         ec: Vec<u32>,
-        /// Their ids, of the other.
+        /// The ids of the keys of the other kind.
         kem: Vec<u32>,
     },
 }
 
-/// What was answered to a request that was done.
+/// The answer to a request that was carried out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "reply", rename_all = "kebab-case")]
 pub enum Reply {
-    /// It is stored.
+    /// The message was stored.
     Send {
-        /// The number it got.
+        /// Its sequence number.
         seq: u64,
-        /// The hybrid clock it got.
+        /// Its hybrid logical clock.
         hlc: u64,
         /// The epoch of the store.
         epoch: u64,
-        /// It was stored before.
+        /// Whether it was stored before.
         duplicate: bool,
     },
     /// The rows of the mailbox.
     Page {
-        /// From the first on.
+        /// The rows, from the first one.
         rows: Vec<Row>,
-        /// There are more after these.
+        /// Whether there are more rows after these.
         more: bool,
     },
-    /// Rows are deleted.
+    /// Rows were deleted.
     Ack {
-        /// So many were there.
+        /// The number of rows that existed.
         removed: u64,
     },
-    /// Keys are taken: none when the pool was empty, and the last resort had to do.
+    /// Keys were taken; none if the pool was empty and the last-resort key was used.
     Take {
-        /// Of the one kind.
+        /// The id of the key of one kind.
         ec: Option<u32>,
-        /// Of the other.
+        /// The id of the key of the other kind.
         kem: Option<u32>,
     },
-    /// Keys are added.
+    /// Keys were added.
     Upload,
 }
 
-/// A message as a device gets it.
+/// A message as a device receives it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
-    /// Where it stands.
+    /// Its position.
     #[serde(flatten)]
     pub place: Place,
-    /// The hybrid clock.
+    /// The hybrid logical clock.
     pub hlc: u64,
     /// The epoch of the store.
     pub epoch: u64,
-    /// The sender's name for it.
+    /// The id chosen by the sender.
     pub id: String,
-    /// Who sent it.
+    /// The sender.
     pub sender: Device,
-    /// What it says, or a digest of that.
+    /// The contents, or a digest of them.
     pub body: String,
     /// The roster that it was made for.
     pub roster_version: u64,
@@ -161,93 +161,93 @@ pub struct Row {
 /// A message in the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stored {
-    /// Where it stands.
+    /// Its position.
     #[serde(flatten)]
     pub place: Place,
-    /// The hybrid clock.
+    /// The hybrid logical clock.
     pub hlc: u64,
-    /// The sender's name for it.
+    /// The id chosen by the sender.
     pub id: String,
     /// The user who sent it.
     pub sender: String,
 }
 
-/// What is in the store at the end.
+/// The contents of the store at the end.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dump {
     /// The epoch.
     pub epoch: u64,
-    /// The last number of each thread.
+    /// The last sequence number of each thread.
     pub last: BTreeMap<String, u64>,
     /// Every message.
     pub stored: Vec<Stored>,
     /// The rows of each mailbox.
     pub mailboxes: BTreeMap<Device, Vec<Place>>,
-    /// The one-time keys that each device has left, of both kinds.
+    /// The remaining one-time keys of each device, of both kinds.
     pub keys: BTreeMap<Device, (Vec<u32>, Vec<u32>)>,
 }
 
-/// What happened.
+/// An event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
-    /// A thread was made.
+    /// A thread was created.
     Thread {
-        /// Its name.
+        /// Its id.
         thread: String,
         /// Its members.
         members: Vec<String>,
-        /// Their roster.
+        /// Its roster version.
         roster_version: u64,
     },
-    /// A request is about to leave.
+    /// A request is about to be sent.
     Invoke {
-        /// The name that its outcome bears too.
+        /// The number that its outcome refers to.
         op: u64,
-        /// What is asked.
+        /// The request.
         #[serde(flatten)]
         call: Call,
     },
-    /// It was done.
+    /// It was carried out.
     Ok {
-        /// Which.
+        /// The number of the request.
         op: u64,
         /// The answer.
         #[serde(flatten)]
         reply: Reply,
     },
-    /// It was certainly not done.
+    /// It was certainly not carried out.
     Fail {
-        /// Which.
+        /// The number of the request.
         op: u64,
-        /// The relay's word for it.
+        /// The reason that the relay gave.
         reason: String,
     },
-    /// Nobody knows whether it was done.
+    /// It is unknown whether it was carried out.
     Unknown {
-        /// Which.
+        /// The number of the request.
         op: u64,
     },
     /// A row was pushed.
     Deliver {
-        /// To whom.
+        /// The recipient.
         device: Device,
-        /// When that connection was opened.
+        /// When its connection was opened.
         since: At,
-        /// What.
+        /// The row.
         #[serde(flatten)]
         row: Row,
     },
     /// The relay was killed.
     Killed,
-    /// What the process may hold at most.
+    /// The maximum that the process may use.
     Limits {
         /// Memory, in KiB.
         rss_kib: u64,
         /// Open files.
         files: u64,
     },
-    /// What the process holds.
+    /// What the process uses.
     Sample {
         /// Memory, in KiB.
         rss_kib: u64,
@@ -259,16 +259,16 @@ pub enum Event {
         /// The text.
         text: String,
     },
-    /// What is in the store.
+    /// The contents of the store.
     Dump(Dump),
 }
 
 /// One line of a history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
-    /// Its place in the order of all lines.
+    /// Its position in the order of all lines.
     pub at: At,
-    /// What happened.
+    /// The event.
     #[serde(flatten)]
     pub event: Event,
 }

@@ -1,93 +1,93 @@
-//! A whole history: what a judge reads of the recorded lines.
+//! A complete history, reconstructed from the recorded lines.
 
 use std::collections::BTreeMap;
 
 use crate::event::{At, Call, Device, Dump, Event, Line, Place, Reply, Row, Send};
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// Done.
+    /// It was carried out.
     Ok(Reply),
-    /// Certainly not done.
+    /// It was certainly not carried out.
     Fail(String),
-    /// Done or not.
+    /// Unknown.
     Unknown,
 }
 
-/// A request with what became of it.
+/// A request with its outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Operation {
-    /// When it left.
+    /// When it was sent.
     pub invoked: At,
-    /// When its answer came, or was given up.
+    /// When its answer arrived, or the client gave up.
     pub ended: At,
-    /// What was asked.
+    /// The request.
     pub call: Call,
-    /// What became of it.
+    /// Its outcome.
     pub outcome: Outcome,
 }
 
-/// A row that a device got.
+/// A row that a device received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
     /// When.
     pub at: At,
-    /// When the connection was opened, or the request left, by which it came.
+    /// When the connection was opened, or the request was sent, by which the row was received.
     pub since: At,
-    /// Who.
+    /// The recipient.
     pub device: Device,
-    /// Whether it was pushed, or came in a page.
+    /// Whether it was pushed or was part of a page.
     pub pushed: bool,
-    /// What.
+    /// The row.
     pub row: Row,
 }
 
-/// Why a history cannot be judged.
+/// Why a history cannot be checked.
 #[derive(Debug, thiserror::Error)]
 pub enum BadHistory {
-    /// A line is no event.
+    /// A line is not an event.
     #[error("line {0} is no event")]
     Line(usize, #[source] serde_json::Error),
-    /// The places of the lines do not grow.
+    /// The positions of the lines do not increase.
     #[error("line {0} is out of order")]
     Order(usize),
     /// An outcome without a request, or a second one.
     #[error("an outcome of request {0}, which is not open")]
     NotOpen(u64),
-    /// The history was cut off.
+    /// The history is incomplete.
     #[error("there is no dump of the store at the end")]
     NoDump,
 }
 
-/// A whole history.
+/// A complete history.
 #[derive(Debug, Clone, Default)]
 pub struct History {
-    /// All requests, in the order in which they left.
+    /// All requests, in the order in which they were sent.
     pub operations: Vec<Operation>,
-    /// All rows that devices got, in that order.
+    /// All rows that devices received, in order.
     pub seen: Vec<Seen>,
     /// The members and the roster version of each thread.
     pub threads: BTreeMap<String, (Vec<String>, u64)>,
     /// When the relay was killed.
     pub kills: Vec<At>,
-    /// What the process may hold: KiB, open files.
+    /// The maximum memory in KiB and number of open files.
     pub limits: Option<(u64, u64)>,
-    /// What it held: KiB, open files.
+    /// The measured memory in KiB and number of open files.
     pub samples: Vec<(u64, u64)>,
-    /// What must not be in its log.
+    /// Texts that must not be in the log.
     pub secrets: Vec<String>,
-    /// Its log.
+    /// The relay's log.
     pub log: String,
-    /// What is in the store at the end.
+    /// The contents of the store at the end.
     pub dump: Dump,
 }
 
 impl History {
-    /// Reads a history as it was written: one JSON object a line.
+    /// Parses a history with one JSON object for each line.
     ///
     /// # Errors
-    /// [`BadHistory`], when it is not whole.
+    /// [`BadHistory`], if it is incomplete or inconsistent.
     pub fn parse(text: &str) -> Result<Self, BadHistory> {
         let mut lines = Vec::new();
         for (number, line) in (1..).zip(text.lines()) {
@@ -96,10 +96,10 @@ impl History {
         Self::from_lines(lines)
     }
 
-    /// Puts a history together from its lines.
+    /// Reconstructs a history from its lines.
     ///
     /// # Errors
-    /// [`BadHistory`], when it is not whole.
+    /// [`BadHistory`], if it is incomplete or inconsistent.
     pub fn from_lines(lines: Vec<Line>) -> Result<Self, BadHistory> {
         let mut history = Self::default();
         let mut open: BTreeMap<u64, usize> = BTreeMap::new();
@@ -164,7 +164,8 @@ impl History {
         })
     }
 
-    /// The sends that were answered with a place: that place, its clock, and whether it was said to be stored before.
+    /// The sends that were answered with a position: the position, its clock, and whether it was reported as a
+    /// duplicate.
     pub fn placed(&self) -> impl Iterator<Item = (&Send, Place, u64, bool)> {
         self.sends().filter_map(|(send, operation)| match operation.outcome {
             Outcome::Ok(Reply::Send { seq, hlc, duplicate, .. }) => {

@@ -1,4 +1,4 @@
-//! `relay-check HISTORY [--log FILE]`: judges a recorded history of a relay, and its log.
+//! `relay-check HISTORY [--log FILE]` checks a recorded history of a relay, and its log.
 
 #![expect(
     clippy::print_stdout,

@@ -1,10 +1,10 @@
-//! Writes a history while it happens: many clients, one order.
+//! Records a history of many clients in one total order.
 
 use std::sync::{Mutex, PoisonError};
 
 use crate::event::{At, Call, Event, Line, Reply};
 
-/// The history so far. Shared by all clients of a test; a lock makes the one order.
+/// The history so far. All clients of a test share it; a lock determines the order.
 #[derive(Debug, Default)]
 pub struct Recorder {
     lines: Mutex<Vec<Line>>,
@@ -16,32 +16,32 @@ impl Recorder {
         Self::default()
     }
 
-    /// Writes an event, and its place.
+    /// Appends an event, and returns its position.
     pub fn write(&self, event: Event) -> At {
         self.write_with(|_| event)
     }
 
-    /// Writes that a request is about to leave, and the name for its outcome.
+    /// Records that a request is about to be sent, and returns its number.
     pub fn invoke(&self, call: Call) -> u64 {
         self.write_with(|at| Event::Invoke { op: at, call })
     }
 
-    /// Writes that a request was done.
+    /// Records that a request was carried out.
     pub fn ok(&self, op: u64, reply: Reply) {
         self.write(Event::Ok { op, reply });
     }
 
-    /// Writes that a request was certainly not done.
+    /// Records that a request was certainly not carried out.
     pub fn fail(&self, op: u64, reason: &str) {
         self.write(Event::Fail { op, reason: reason.to_owned() });
     }
 
-    /// Writes that nobody knows what became of a request.
+    /// Records that the outcome of a request is unknown.
     pub fn unknown(&self, op: u64) {
         self.write(Event::Unknown { op });
     }
 
-    /// The place of the last line so far.
+    /// The position of the last line so far.
     pub fn last(&self) -> At {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines.last().map_or(0, |line| line.at)
@@ -52,10 +52,10 @@ impl Recorder {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// All lines so far as they stand in a file: one JSON object each.
+    /// All lines so far in the format of a file: one JSON object for each line.
     ///
     /// # Errors
-    /// None for these types; the writer of JSON has the type.
+    /// None for these types; the JSON serializer has a result type.
     pub fn to_text(&self) -> serde_json::Result<String> {
         let mut text = String::new();
         for line in self.lines() {

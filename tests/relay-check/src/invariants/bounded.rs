@@ -1,4 +1,4 @@
-//! I8: memory and open files stay under their bounds.
+//! I8: memory and open files stay within their limits.
 
 use super::{Found, ensure};
 use crate::history::History;

@@ -1,5 +1,5 @@
-//! I4: every device has got every message, once for whoever looks at its name, and no row has left its mailbox but by
-//! its acknowledgement. (The mailboxes of a history are small and young: nothing is trimmed, and nothing expires.)
+//! I4: every device has received every message, exactly once by message id, and no row has left its mailbox except by
+//! being acknowledged. (The mailboxes of a history are small and young, so nothing is trimmed or expires.)
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -42,7 +42,8 @@ pub(super) fn judge(history: &History) -> Found {
     Ok(judged)
 }
 
-/// One name stands in one place, and what came from there is what was sent under that name, and not before.
+/// Each id has one position, and the row from there is what was sent with that id, and was not received before it was
+/// sent.
 fn once(history: &History) -> Result<(), super::Violation> {
     let stored: BTreeMap<_, _> = history.dump.stored.iter().map(|row| (&row.place, row)).collect();
     for seen in &history.seen {

@@ -1,4 +1,4 @@
-//! I1: what was acknowledged is in the store, in its place.
+//! I1: what was acknowledged is in the store, at its position.
 
 use std::collections::BTreeMap;
 

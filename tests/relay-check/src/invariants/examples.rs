@@ -1,4 +1,4 @@
-//! A short history in which everything is right, for tests to break.
+//! A short correct history, for tests to modify.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ pub(crate) fn place(seq: u64) -> Place {
     Place { thread: "t".to_owned(), seq }
 }
 
-/// A message to the thread, to the other one's device.
+/// A message in the thread, to the other user's device.
 pub(crate) fn send(sender: &str, id: &str) -> Send {
     let to = if sender == "ada/1" { "ben/1" } else { "ada/1" };
     Send {
@@ -47,7 +47,7 @@ fn sent(seq: u64, duplicate: bool) -> Reply {
     Reply::Send { seq, hlc: 100 + seq, epoch: 1, duplicate }
 }
 
-/// Lines in order, with the places that a recorder would give.
+/// The events in order, with the positions that a recorder would assign.
 fn lines(events: Vec<Event>) -> Vec<Line> {
     (0..).zip(events).map(|(at, event)| Line { at, event }).collect()
 }
@@ -74,7 +74,7 @@ pub(crate) fn good() -> Vec<Line> {
     done(&mut events, 1, upload, Reply::Upload);
     done(&mut events, 2, Call::Send(send("ada/1", "m1")), sent(1, false));
     events.push(Event::Deliver { device: ben.clone(), since: 4, row: row("ada/1", "m1", 1) });
-    // The relay dies before it answers; the message was stored.
+    // The relay is killed before it answers, but the message was stored.
     events.push(Event::Invoke { op: 3, call: Call::Send(send("ada/1", "m2")) });
     events.push(Event::Sample { rss_kib: 900, files: 40 });
     events.push(Event::Killed);
@@ -108,7 +108,7 @@ pub(crate) fn history() -> History {
     history
 }
 
-/// The good history, broken.
+/// The correct history with a modification.
 pub(crate) fn broken(breaking: impl FnOnce(&mut History)) -> History {
     let mut history = history();
     breaking(&mut history);

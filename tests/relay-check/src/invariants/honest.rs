@@ -1,5 +1,5 @@
-//! I12: what is said to be done is, and what is said not to be is not. (That acknowledged messages are there says I1,
-//! that taken keys are gone I6.)
+//! I12: what is reported as done was done, and what is reported as not done was not. (I1 covers acknowledged
+//! messages, and I6 covers taken keys.)
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,8 +14,8 @@ pub(super) fn judge(history: &History) -> Found {
     Ok(refused.saturating_add(acknowledged).saturating_add(missing))
 }
 
-/// A page that says it is all has every row that was there before it was asked for and that its device did not ask to
-/// delete before it came.
+/// A page that claims to be complete contains every row that existed before it was requested and that its device had
+/// not asked to delete before the page was received.
 fn whole_pages(history: &History) -> Found {
     let mut judged = 0_usize;
     for page in &history.operations {
@@ -50,7 +50,7 @@ fn whole_pages(history: &History) -> Found {
     Ok(judged)
 }
 
-/// A message that was refused at every try is nowhere.
+/// A message that was refused at every attempt is not stored anywhere.
 fn refused_sends(history: &History) -> Found {
     let mut refused: BTreeMap<_, bool> = BTreeMap::new();
     for (send, operation) in history.sends() {
@@ -66,7 +66,7 @@ fn refused_sends(history: &History) -> Found {
     Ok(refused.len())
 }
 
-/// A row whose deletion was acknowledged is gone for whoever asks after that.
+/// A row whose deletion was acknowledged is not returned to later requests.
 fn acknowledged_rows(history: &History) -> Found {
     let mut gone: BTreeMap<_, u64> = BTreeMap::new();
     for operation in &history.operations {

@@ -1,4 +1,4 @@
-//! I3: one id has one place.
+//! I3: each message id has one position.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! I2: the numbers of a thread are 1 to n, without a hole and without a double.
+//! I2: the sequence numbers of a thread are 1 to n, without gaps and without duplicates.
 
 use std::collections::BTreeMap;
 
@@ -43,7 +43,7 @@ mod tests {
     fn a_double_is_found() {
         assert!(judge(&broken(|history| history.dump.stored.push(stored("ada", "m9", 2)))).is_err());
         assert!(judge(&broken(|history| history.dump.last.clear())).is_err());
-        // Only the answers tell of this one.
+        // Only the answers reveal this one.
         let twice = broken(|history| {
             for operation in &mut history.operations {
                 if let Outcome::Ok(Reply::Send { seq, .. }) = &mut operation.outcome {

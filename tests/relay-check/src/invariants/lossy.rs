@@ -1,4 +1,4 @@
-//! I9: what is not to be stored is not. (A relay that carries nothing of the kind refuses it.)
+//! I9: what must not be stored is not stored. (A relay without ephemeral messages refuses them.)
 
 use std::collections::BTreeSet;
 

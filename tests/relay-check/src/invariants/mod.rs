@@ -1,7 +1,7 @@
-//! What must hold of every history: twelve invariants, one file each.
+//! Twelve invariants that hold for every history, one file each.
 //!
-//! Each is a pure function that says how many things it has looked at, or the first thing that is wrong. Zero is an
-//! answer too: there was nothing of the kind to judge.
+//! Each is a pure function that returns how many items it has checked, or the first violation. Zero means that the
+//! history contained nothing to check.
 
 mod bounded;
 mod delivered;
@@ -22,40 +22,40 @@ use std::fmt;
 
 use crate::history::History;
 
-/// The number of things judged, or the first that is wrong.
+/// The number of items that were checked, or the first violation.
 pub type Found = Result<usize, Violation>;
 
-/// What is wrong, for a person to read beside the history.
+/// A description of a violation, to be read together with the history.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Violation(pub String);
 
-/// What must hold.
+/// An invariant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Invariant {
-    /// I1: what was acknowledged is in the store, in its place.
+    /// I1: what was acknowledged is in the store, at its position.
     Durable,
-    /// I2: the numbers of a thread are 1 to n, without a hole and without a double.
+    /// I2: the sequence numbers of a thread are 1 to n, without gaps and without duplicates.
     Lane,
-    /// I3: one id has one place.
+    /// I3: each message id has one position.
     Idempotent,
-    /// I4: every device has got every message, and no row has left its mailbox but by its acknowledgement.
+    /// I4: every device has received every message, and no row has left its mailbox except by being acknowledged.
     Delivered,
-    /// I5: a device first gets the messages of a thread in their order.
+    /// I5: a device first receives the messages of a thread in their order.
     Order,
     /// I6: no one-time key is given out twice, and none is denied while there are some.
     PreKeys,
-    /// I7: nobody but members sends to a thread and gets its messages, and for its roster alone.
+    /// I7: only members send to a thread and receive its messages, and only for its roster.
     Roster,
-    /// I8: memory and open files stay under their bounds.
+    /// I8: memory and open files stay within their limits.
     Bounded,
-    /// I9: what is not to be stored is not.
+    /// I9: what must not be stored is not stored.
     Lossy,
-    /// I10: the log tells nothing.
+    /// I10: the log reveals nothing.
     Silent,
-    /// I11: the hybrid clock grows with the numbers of a thread.
+    /// I11: the hybrid logical clock grows with the sequence numbers of a thread.
     Time,
-    /// I12: what is said to be done is, and what is said not to be is not.
+    /// I12: what is reported as done was done, and what is reported as not done was not.
     Honest,
 }
 
@@ -76,10 +76,10 @@ impl Invariant {
         Self::Honest,
     ];
 
-    /// Judges a history by this one.
+    /// Checks this invariant.
     ///
     /// # Errors
-    /// The first thing that is wrong.
+    /// The first violation.
     pub fn judge(self, history: &History) -> Found {
         match self {
             Self::Durable => durable::judge(history),
@@ -117,12 +117,12 @@ impl fmt::Display for Invariant {
     }
 }
 
-/// Judges a history by all of them.
+/// Checks all invariants.
 pub fn judge(history: &History) -> Vec<(Invariant, Found)> {
     Invariant::ALL.into_iter().map(|invariant| (invariant, invariant.judge(history))).collect()
 }
 
-/// A violation, unless it holds.
+/// A violation, unless the condition holds.
 fn ensure(holds: bool, violation: impl FnOnce() -> String) -> Result<(), Violation> {
     if holds { Ok(()) } else { Err(Violation(violation())) }
 }

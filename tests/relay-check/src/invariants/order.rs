@@ -1,4 +1,4 @@
-//! I5: a device first gets the messages of a thread in their order.
+//! I5: a device first receives the messages of a thread in their order.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
 //! I6: no one-time key is given out twice, and none is denied while there are some.
 //!
-//! A repetition under the same key may get the same keys again.
+//! A repetition with the same idempotency key may get the same keys again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,7 +40,8 @@ fn judge_kind(
                     _ => None,
                 });
                 let there: usize = there.sum();
-                // Whoever asked before this one was answered may have taken one; and one that asked twice, one.
+                // Each request that was sent before this one was answered may have taken a key; repetitions count as
+                // one request.
                 let others: BTreeSet<_> = history
                     .operations
                     .iter()
@@ -69,7 +70,7 @@ fn done(operation: &Operation) -> bool {
     matches!(operation.outcome, Outcome::Ok(_))
 }
 
-/// Whose keys are asked for, and in what request.
+/// The owner of the requested keys, and the request.
 fn asks(operation: &Operation) -> Option<(&Device, (&Device, &str))> {
     match &operation.call {
         Call::Take { requester, idempotency, target } => Some((target, (requester, idempotency))),

@@ -1,4 +1,4 @@
-//! I7: nobody but members sends to a thread and gets its messages, and for its roster alone.
+//! I7: only members send to a thread and receive its messages, and only for its roster.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! I10: the log tells nothing.
+//! I10: the log reveals nothing.
 
 use super::{Found, ensure};
 use crate::history::History;

@@ -1,4 +1,4 @@
-//! I11: the hybrid clock grows with the numbers of a thread.
+//! I11: the hybrid logical clock grows with the sequence numbers of a thread.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! A thread as an append-only log with idempotent appends, and the mailboxes that it fills.
+//! The model of a thread: an append-only log with idempotent appends, and the mailboxes that it fills.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -8,17 +8,17 @@ use crate::event::{At, Call, Device, Place, Reply, Row, Send};
 use crate::history::{History, Operation, Outcome, Seen};
 use crate::invariants::Found;
 
-/// A text of the history, as a number: states are copied and compared often.
+/// A text of the history as a number, because states are copied and compared often.
 type Word = usize;
 
-/// What a sender calls a message: the user and the id.
+/// The identity of a message: the user and the id.
 type Name = (Word, Word);
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 struct State {
-    /// The message with number n, and what it says, is at n - 1.
+    /// The message with sequence number n is at index n - 1, with its contents.
     log: Rc<Vec<(Name, Word)>>,
-    /// What waits for each device.
+    /// The waiting rows of each device.
     mailboxes: BTreeMap<Word, BTreeSet<u64>>,
 }
 
@@ -30,7 +30,7 @@ enum Op {
         to: Vec<Word>,
         answer: Answer,
     },
-    /// Rows are deleted: so many, if that is known.
+    /// Rows were deleted: this many, if the number is known.
     Ack {
         device: Word,
         seqs: Vec<u64>,
@@ -42,7 +42,7 @@ enum Op {
         seq: u64,
         name: Name,
     },
-    /// All rows that were in the mailbox, with their names where these were told.
+    /// All rows that were in the mailbox, with their ids if they are known.
     Mailbox {
         device: Word,
         rows: Vec<(u64, Option<Name>)>,
@@ -55,13 +55,13 @@ enum Op {
 
 #[derive(Debug, Clone)]
 enum Answer {
-    /// It is number n now.
+    /// It now has sequence number n.
     Stored(u64),
-    /// It was number n before.
+    /// It already had sequence number n.
     Duplicate(u64),
-    /// Another message has this name.
+    /// Another message has this id.
     Reused,
-    /// The answer was lost. A later one said that it was number n by then, or there was none.
+    /// The answer was lost. A later answer revealed the sequence number, or there was none.
     Lost(Option<u64>),
 }
 
@@ -135,7 +135,7 @@ pub(super) fn judge(history: &History) -> Found {
     Ok(judged)
 }
 
-/// Numbers for texts.
+/// Assigns numbers to texts.
 #[derive(Debug, Default)]
 struct Words<'a>(BTreeMap<&'a str, Word>);
 
@@ -146,7 +146,7 @@ impl<'a> Words<'a> {
     }
 }
 
-/// What was done to one thread, told as the model knows it.
+/// The operations on one thread, converted for the model.
 struct Recorded<'a> {
     history: &'a History,
     thread: &'a str,
@@ -177,7 +177,7 @@ impl<'a> Recorded<'a> {
             }
             Outcome::Fail(reason) if reason == "msg_id_reuse" => (Answer::Reused, operation.ended),
             Outcome::Fail(_) | Outcome::Ok(_) => return None,
-            // Never stored, whatever became of the answer.
+            // It was never stored, whatever the answer was.
             Outcome::Unknown if send.ephemeral => return None,
             Outcome::Unknown => found_out(self.history, send, operation)?,
         };
@@ -218,9 +218,9 @@ impl<'a> Recorded<'a> {
         ops.into_iter().map(|op| Timed { invoked, ended, op }).collect()
     }
 
-    /// Rows that were pushed. Each was in the mailbox when its device got it: only the device deletes, and does not
-    /// before it has got the row. One that it has asked to delete before may have been on its way all the time since
-    /// the connection was opened.
+    /// Rows that were pushed. Each was in the mailbox when its device received it: only the device deletes rows, and
+    /// not before it has received them. A row that it had already asked to delete may have been on its way since the
+    /// connection was opened.
     fn pushed(&mut self) -> Vec<Timed<Op>> {
         let deleted = |seen: &Seen| {
             self.history.operations.iter().any(|operation| {
@@ -241,7 +241,7 @@ impl<'a> Recorded<'a> {
             .collect()
     }
 
-    /// The store at the end, when nothing else happens any more.
+    /// The contents of the store at the end, when nothing else happens any more.
     fn end(&mut self) -> Vec<Timed<Op>> {
         let history = self.history;
         let mut stored: Vec<_> =
@@ -250,7 +250,7 @@ impl<'a> Recorded<'a> {
         let names = stored.iter().map(|row| self.name(&row.sender, &row.id)).collect();
         let mut ops = vec![Op::Log { names }];
         if !(1..).zip(&stored).all(|(seq, row)| row.place.seq == seq) {
-            // A place that no log has: there is no order for it.
+            // A position that no log has, so that no order exists.
             ops.push(Op::Row { device: Word::MAX, seq: 0, name: (Word::MAX, Word::MAX) });
         }
         let devices: BTreeSet<&Device> = history
@@ -263,7 +263,7 @@ impl<'a> Recorded<'a> {
             let rows = rows.into_iter().map(|seq| (seq, None)).collect();
             ops.push(Op::Mailbox { device: self.words.number(&device.0), rows });
         }
-        // After every answer, and before the end of what never had one.
+        // After every answer, and before the end of operations that were never answered.
         let (invoked, ended) = (At::MAX.saturating_sub(2), At::MAX.saturating_sub(1));
         ops.into_iter().map(|op| Timed { invoked, ended, op }).collect()
     }
@@ -277,7 +277,7 @@ impl<'a> Recorded<'a> {
         (self.words.number(user), self.words.number(id))
     }
 
-    /// The numbers of those places that are in this thread, in order.
+    /// The sequence numbers of the positions in this thread, in order.
     fn here(&self, places: &[Place]) -> Vec<u64> {
         let mine = places.iter().filter(|place| place.thread == self.thread);
         let mut seqs: Vec<u64> = mine.map(|place| place.seq).collect();
@@ -286,9 +286,9 @@ impl<'a> Recorded<'a> {
     }
 }
 
-/// What is known of a send whose answer was lost, and until when it may have taken effect. A later answer tells: if it
-/// says that the message was stored before, until then; if it says that it is stored only now, this one did nothing
-/// (`None`). Without one, at any time or never.
+/// What is known about a send whose answer was lost, and until when it may have taken effect. If a later answer says
+/// that the message was stored before, it took effect before that answer. If it says that the message is stored only
+/// now, this send had no effect (`None`). Without a later answer, it took effect at any time or never.
 fn found_out(history: &History, send: &Send, lost: &Operation) -> Option<(Answer, At)> {
     let later = history.sends().find_map(|(other, operation)| match operation.outcome {
         Outcome::Ok(Reply::Send { seq, duplicate, .. })
@@ -306,9 +306,9 @@ fn found_out(history: &History, send: &Send, lost: &Operation) -> Option<(Answer
     }
 }
 
-/// Until when an acknowledgement whose answer was lost may have taken effect: until the next kill after it was given up,
-/// at the latest. If one of its rows came again on a connection opened after that, or is there at the end, it did not
-/// (`None`).
+/// Until when an acknowledgement whose answer was lost may have taken effect: at the latest, until the next kill
+/// after the client gave up. If one of its rows was received again on a connection opened after that, or is in the
+/// store at the end, it had no effect (`None`).
 fn took_effect(history: &History, device: &Device, rows: &[Place], lost: &Operation) -> Option<At> {
     let again = history
         .seen

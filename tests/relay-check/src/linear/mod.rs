@@ -1,9 +1,9 @@
-//! The second judge: a linearizability tester that we did not write.
+//! The second checker: an independent linearizability tester.
 //!
-//! It looks for one order of all operations, each between its invocation and its answer, that a relay doing one thing at
-//! a time could have followed (Herlihy and Wing 1990; the search of Wing and Gong 1993 with Lowe's cache, from the
-//! crate `todc-utils`). Ours are only the two models, and how a history is told to the tester: one search for each
-//! thread (`lane`) and for each pool of one-time keys (`pool`), as these have nothing to do with each other.
+//! It searches for one order of all operations, each between its invocation and its answer, that a sequential relay
+//! could have followed (Herlihy and Wing 1990; the search of Wing and Gong 1993 with Lowe's cache, from the crate
+//! `todc-utils`). Only the two models, and the conversion of a history, are our own: one search for each thread
+//! (`lane`) and for each pool of one-time keys (`pool`), because these are independent of each other.
 
 mod lane;
 mod pool;
@@ -12,10 +12,10 @@ mod tester;
 use crate::history::History;
 use crate::invariants::Found;
 
-/// The number of operations in whose order there is nothing wrong.
+/// The number of operations for which an order exists.
 ///
 /// # Errors
-/// The thread or pool for whose operations there is no such order, or too many to try them all.
+/// The thread or pool whose operations have no such order, or have too many to try.
 pub fn judge(history: &History) -> Found {
     lane::judge(history).and_then(|lanes| Ok(lanes.saturating_add(pool::judge(history)?)))
 }
@@ -49,7 +49,8 @@ mod tests {
         assert!(judged.as_ref().is_ok_and(|judged| *judged > 10), "{judged:?}");
     }
 
-    /// What both judges cover, broken in all the ways that the first one's tests break it: the second one says no too.
+    /// Every history that both checkers cover, modified in each way that the tests of the invariants modify it, is
+    /// rejected by this checker too.
     #[test]
     fn each_broken_history_has_none() {
         type Breaking = fn(&mut History);
@@ -135,7 +136,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_was_lost_may_mean_both() {
-        // Without the repetition nobody knows what became of m2, and both ends are possible.
+        // Without the repetition, the outcome of m2 is unknown, and both are possible.
         let forget = |history: &mut History| {
             history.operations.retain(|operation| {
                 !matches!(&operation.call, Call::Send(send) if send.id == "m2"

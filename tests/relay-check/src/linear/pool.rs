@@ -1,4 +1,4 @@
-//! A pool of one-time keys: each is put in once and taken out once.
+//! The model of a pool of one-time keys: each is added once and taken once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,20 +7,20 @@ use crate::event::{At, Call, Device, Reply};
 use crate::history::{History, Operation, Outcome};
 use crate::invariants::Found;
 
-/// Who asked, and under which name.
+/// The requester and the idempotency key.
 type Request<'a> = (&'a Device, &'a str);
 
-/// A request, as a number: states are copied and compared often.
+/// A request as a number, because states are copied and compared often.
 type Number = usize;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 struct State {
     keys: BTreeSet<u32>,
-    /// All that were ever there: one that is gone does not come back when it is put in again.
+    /// All keys that were ever added; one that was taken does not return if it is added again.
     known: BTreeSet<u32>,
-    /// What each request got, should it be repeated.
+    /// What each request got, in case it is repeated.
     given: BTreeMap<Number, Option<u32>>,
-    /// Keys that may be gone with an answer that never came.
+    /// The number of keys that may have been taken by requests without an answer.
     perhaps: usize,
 }
 
@@ -33,7 +33,7 @@ enum Op {
     },
     /// The answer was lost.
     Lost(Number),
-    /// All keys that are there.
+    /// All keys that are left.
     Left(Vec<u32>),
 }
 
@@ -101,7 +101,7 @@ pub(super) fn judge(history: &History) -> Found {
     Ok(judged)
 }
 
-/// Which of the two kinds.
+/// One of the two kinds of keys.
 type Kind = for<'a> fn(&'a [u32], &'a [u32]) -> &'a [u32];
 
 fn operations(history: &History, of: &Device, kind: Kind) -> Vec<Timed<Op>> {
@@ -130,7 +130,7 @@ fn told<'a>(
     match (&operation.call, &operation.outcome) {
         (Call::Upload { device, ec, kem }, outcome) if device == of => match outcome {
             Outcome::Ok(_) => Some(Timed { invoked, ended, op: Op::Put(kind(ec, kem).to_vec()) }),
-            // There by then, or never: a repetition says which.
+            // They were added by then, or never; a repetition says which.
             Outcome::Unknown => Some(Timed { invoked, ended: At::MAX, op: Op::Put(kind(ec, kem).to_vec()) }),
             Outcome::Fail(_) => None,
         },
@@ -143,7 +143,7 @@ fn told<'a>(
                     Some(Timed { invoked, ended, op: Op::Take { request, got: one(*ec, *kem) } })
                 }
                 Outcome::Unknown => match later(history, operation, asked) {
-                    // What the repetition got, one of the two has taken.
+                    // One of the two requests took the keys that the repetition returned.
                     Some((ec, kem, ended)) => {
                         Some(Timed { invoked, ended, op: Op::Take { request, got: one(ec, kem) } })
                     }

@@ -1,4 +1,4 @@
-//! How operations are told to the tester.
+//! Converts operations for the tester.
 
 use std::cell::Cell;
 use std::fmt::Debug;
@@ -13,16 +13,16 @@ use todc_utils::specifications::Specification;
 use crate::event::At;
 use crate::invariants::{Found, Violation};
 
-/// What a thing does, one operation at a time.
+/// A sequential model.
 pub(super) trait Model {
     type State: Clone + Eq + Hash + Debug + Default;
     type Op: Clone + Debug;
 
-    /// The state after this operation; `None` when its answer could not have been given in this one.
+    /// The state after this operation; `None` if its answer is impossible in this state.
     fn step(op: &Self::Op, state: &Self::State) -> Option<Self::State>;
 }
 
-/// An operation, and between which moments it took effect.
+/// An operation with the interval in which it took effect.
 #[derive(Debug, Clone)]
 pub(super) struct Timed<Op> {
     pub(super) invoked: At,
@@ -30,17 +30,17 @@ pub(super) struct Timed<Op> {
     pub(super) op: Op,
 }
 
-/// Steps that one search may take, each with a copy of the state in its cache. A history that needs more is not judged
-/// good.
+/// Maximum number of steps of one search, each with a copy of the state in its cache. A history that needs more is
+/// rejected.
 const MOST_STEPS: u64 = 50_000;
 
-/// An operation with the steps that are left to the search it is in. The tester has no bound of its own; when they are
-/// used up, no operation fits any more, and the search ends.
+/// An operation with the remaining steps of its search. The tester itself has no limit; when the steps are used up,
+/// no operation is possible any more, and the search ends.
 #[derive(Debug, Clone)]
 struct Counted<Op> {
     op: Op,
     left: Rc<Cell<u64>>,
-    /// Whether it has fitted anywhere yet.
+    /// Whether it has been possible anywhere so far.
     fitted: Rc<Cell<bool>>,
 }
 
@@ -65,14 +65,14 @@ impl<M: Model> Specification for Specified<M> {
     }
 }
 
-/// Whether there is an order for these operations on this thing.
+/// Whether there is an order for these operations.
 pub(super) fn order<M: Model>(name: &str, operations: &[Timed<M::Op>]) -> Found {
     if operations.is_empty() {
         return Ok(0);
     }
     let left = Rc::new(Cell::new(MOST_STEPS));
-    // Each operation is a process of its own, so that those of one client may overlap. An answer and an invocation are
-    // never at one place, but for those that never end: these end together, after all others.
+    // Each operation is a separate process, so that those of one client may overlap. An answer and an invocation
+    // never have the same position, except for operations without an answer, which all end together at the very end.
     let (mut actions, mut fitted) = (Vec::new(), Vec::new());
     for (process, Timed { invoked, ended, op }) in operations.iter().enumerate() {
         let counted = Counted { op: op.clone(), left: Rc::clone(&left), fitted: Rc::default() };
@@ -85,7 +85,7 @@ pub(super) fn order<M: Model>(name: &str, operations: &[Timed<M::Op>]) -> Found 
     if WGLChecker::<Specified<M>>::is_linearizable(History::from_actions(actions)) {
         return Ok(operations.len());
     }
-    // Where to begin to look.
+    // Where to start looking for the cause.
     fitted.sort_by_key(|(ended, ..)| *ended);
     let misfit = fitted.iter().find(|(_, fitted, _)| !fitted.get()).map(|(at, _, op)| (at, op));
     let why = if left.get() == 0 { "too many orders to try them all" } else { "there is no order" };
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_search_without_end_is_ended() {
-        // 24 writes at once, and a value that none of them writes.
+        // 24 concurrent writes, and a value that none of them writes.
         let mut operations: Vec<_> = (0..24).map(|at| timed(at, 90, Op::Write(at as u8))).collect();
         operations.push(timed(100, 101, Op::Read(99)));
         let error = order::<Register>("register", &operations).unwrap_err();
