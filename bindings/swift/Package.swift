@@ -1,6 +1,6 @@
 // swift-tools-version:6.0
-// The package of this checkout. `./dev swift` generates its sources, and tells the linker where the library is; what a release
-// brings is in release/Package.swift.
+// The package of this checkout. `./dev swift` generates its sources and tells the linker where the library is. The manifest of
+// releases is release/Package.swift.
 import PackageDescription
 
 let package = Package(
@@ -10,7 +10,7 @@ let package = Package(
     targets: [
         .systemLibrary(name: "SealpostFFI"),
         .target(name: "Sealpost", dependencies: ["SealpostFFI"], linkerSettings: [.linkedLibrary("sealpost")]),
-        // Links: to the half of examples/ios that has no screen, for the tests, and to examples/swift-cli.
+        // Symbolic links: to the part of examples/ios that has no user interface, for the tests, and to examples/swift-cli.
         .target(name: "ExampleModel", dependencies: ["Sealpost"], path: "Tests/ExampleModel"),
         .executableTarget(name: "chat", dependencies: ["Sealpost"], path: "Tests/ExampleChat"),
         .executableTarget(name: "bench", dependencies: ["Sealpost"], path: "Tests/Bench"),
@@ -18,7 +18,7 @@ let package = Package(
         .testTarget(
             name: "SealpostTests",
             dependencies: ["Sealpost", "ExampleModel"],
-            // Swift 6.0's Observation for Linux names a function that it never calls and that is nowhere.
+            // On Linux, the Observation library of Swift 6.0 refers to a function that does not exist and is never called.
             linkerSettings: [.unsafeFlags(["-Xlinker", "--allow-shlib-undefined"], .when(platforms: [.linux]))]
         ),
     ],

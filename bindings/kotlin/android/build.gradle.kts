@@ -6,7 +6,7 @@ plugins {
     `maven-publish`
 }
 
-// `./dev android` says where the libraries are that it has built, and where the package is to go.
+// `./dev android` passes the location of the libraries that it has built, and the destination of the package.
 val libraries = providers.gradleProperty("sealpost.libraries").orElse("../target/android/libraries")
 val packages = providers.gradleProperty("sealpost.packages").orElse("../target/android/maven")
 
@@ -22,7 +22,7 @@ android {
         targetCompatibility = JavaVersion.VERSION_17
     }
     sourceSets["main"].apply {
-        // The very sources of the JVM's package: the layer by hand, and what was generated.
+        // The same sources as the package for the JVM: the handwritten layer and the generated code.
         kotlin.srcDirs("../src/main/kotlin", "../target/generated")
         jniLibs.srcDir(libraries.get())
     }

@@ -1,5 +1,5 @@
 // swift-tools-version:6.0
-// The manifest of a release. `./dev xcframework` fills in where the library will be, and its checksum, or where it is.
+// The manifest of a release. `./dev xcframework` inserts the URL and checksum of the library, or its local path.
 import PackageDescription
 
 let package = Package(

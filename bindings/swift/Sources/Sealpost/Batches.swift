@@ -1,8 +1,8 @@
-/// What the library hands over in batches, one by one. Each iteration has a view of its own, which ends with it.
+/// The elements that the library delivers in batches, one by one. Each iteration has its own view, which ends with it.
 ///
-/// Cancelling the task ends the wait with a `CancellationError`. The next iteration begins afresh.
+/// Cancelling the task ends the wait with a `CancellationError`. The next iteration starts from the beginning.
 public struct Batches<Element: Sendable>: AsyncSequence, Sendable {
-    /// Gives the next batch, or `nil` at the end.
+    /// Returns the next batch, or `nil` at the end.
     typealias Pull = () async throws -> [Element]?
 
     private let begin: @Sendable () throws -> Pull
@@ -15,7 +15,7 @@ public struct Batches<Element: Sendable>: AsyncSequence, Sendable {
         Iterator(begin: begin)
     }
 
-    /// One iteration. It begins with the first element that is asked for.
+    /// One iteration. It starts when the first element is requested.
     public struct Iterator: AsyncIteratorProtocol {
         private let begin: @Sendable () throws -> Pull
         private var pull: Pull?

@@ -1,7 +1,7 @@
-// What the generated sources ask before they call the library where Swift lets nothing be thrown: of an error or a message that an
-// app has made itself. The last step of generating puts these questions there.
+// Checks that the generated sources make before they call the library in places where Swift cannot throw, such as methods of an
+// error or a message that an app has created itself. The generator inserts the calls.
 
-/// Whether the native library is there as these sources expect it.
+/// Whether the native library is present and matches these sources.
 var libraryFits: Bool {
     (try? uniffiEnsureSealpostInitialized()) != nil
 }

@@ -1,7 +1,7 @@
 import Foundation
 
-/// Runs a call so that cancelling the task cancels its token: the wait ends with a `CancellationError`, and what the call had
-/// begun is finished or undone as a whole. An answer that is there already is not thrown away.
+/// Runs a call and cancels its token when the task is cancelled. The wait then ends with a `CancellationError`, and work that the
+/// call has started is finished or rolled back as a whole. A result that is already available is not discarded.
 public func cancellable<Answer: Sendable>(
     isolation: isolated (any Actor)? = #isolation,
     _ call: (CancelToken) async throws -> Answer
@@ -11,7 +11,7 @@ public func cancellable<Answer: Sendable>(
         do {
             return try await call(token)
         } catch SealpostError.Cancelled {
-            // Told as Swift tells it, when it was the task that was cancelled.
+            // If the task was cancelled, this throws a CancellationError.
             try Task.checkCancellation()
             throw SealpostError.Cancelled
         }
@@ -21,12 +21,12 @@ public func cancellable<Answer: Sendable>(
     }
 }
 
-// The calls that may take long, bound to their task: without a token of one's own, these are called.
+// The calls that may take long, bound to their task. They are used if no token is passed.
 
 extension Client {
-    /// The direct thread with a user, made at the relay when there is none. Cancelling the task ends the wait.
+    /// The direct thread with a user, created at the relay if there is none. Cancelling the task ends the wait.
     ///
-    /// Throws `NotFound` when there is no such user, `Offline` when the relay is needed and cannot be used, `Misuse` for a
+    /// Throws `NotFound` if there is no such user, `Offline` if the relay is needed and cannot be reached, and `Misuse` for a
     /// thread with oneself.
     public func directThread(user: UserId) async throws -> Thread {
         try await cancellable { try await directThread(user: user, cancel: $0) }
@@ -34,58 +34,58 @@ extension Client {
 }
 
 extension Registration {
-    /// Makes an account at the relay, with what it asks for as proof (nothing, in development), and this device its first.
-    /// May be tried again after a failure or a cancellation. Once it has worked, every call gives the same client, also after
-    /// it was shut down.
+    /// Registers an account at the relay with this device as its first, using the proof that the relay requires (empty in
+    /// development). The call can be repeated after a failure or a cancellation. Once it has succeeded, every call returns the
+    /// same client, even after it was shut down.
     ///
-    /// Throws `Offline`, with `refused` when the proof is not accepted, and `Storage`.
+    /// Throws `Offline`, with `refused` if the proof is not accepted, and `Storage`.
     public func register(proof: Data = Data()) async throws -> Client {
         try await cancellable { try await register(proof: proof, cancel: $0) }
     }
 }
 
 extension ThreadSubscription {
-    /// The next changes: waits for one, and takes those that wait behind it. Without a snapshot before it, it begins with
-    /// one. While the client is suspended it waits. `nil` when the client was shut down or is gone. Cancelling the task ends
-    /// the wait, which loses nothing.
+    /// The next changes: waits for at least one, and returns it with those that are queued behind it. The first call starts with
+    /// a snapshot, unless one was taken before. While the client is suspended, the call waits. Returns `nil` when the client was
+    /// shut down or is gone. Cancelling the task ends the wait without losing anything.
     ///
-    /// Throws `Storage`, after which the next call tries again.
+    /// Throws `Storage`; the next call then tries again.
     public func next() async throws -> [Change]? {
         try await cancellable { try await next(cancel: $0) }
     }
 }
 
 extension ClientSubscription {
-    /// The next events: waits for one, and takes those that wait behind it. Without a snapshot before it, it begins with
-    /// one. While the client is suspended it waits. `nil` when the client was shut down or is gone. Cancelling the task ends
-    /// the wait, which loses nothing.
+    /// The next events: waits for at least one, and returns it with those that are queued behind it. The first call starts with
+    /// a snapshot, unless one was taken before. While the client is suspended, the call waits. Returns `nil` when the client was
+    /// shut down or is gone. Cancelling the task ends the wait without losing anything.
     ///
-    /// Throws `Storage`, after which the next call tries again.
+    /// Throws `Storage`; the next call then tries again.
     public func next() async throws -> [Event]? {
         try await cancellable { try await next(cancel: $0) }
     }
 }
 
 extension ArrivalSubscription {
-    /// The next messages: waits for one, and takes those that wait behind it. While the client is suspended it
-    /// waits. `nil` when the client was shut down or is gone. Cancelling the task ends the wait, which loses
-    /// nothing.
+    /// The next messages: waits for at least one, and returns it with those that are queued behind it. While the client is
+    /// suspended, the call waits. Returns `nil` when the client was shut down or is gone. Cancelling the task ends the wait
+    /// without losing anything.
     ///
-    /// Throws `Storage`, after which the next call tries again.
+    /// Throws `Storage`; the next call then tries again.
     public func next() async throws -> [Message]? {
         try await cancellable { try await next(cancel: $0) }
     }
 }
 
-/// Opens the database, brings in what waits at the relay, and closes it again: for the few seconds and the little memory that
-/// the system gives to a push notification. Ends at the latest after `atMostMs`, or when the task is cancelled, and gives what
-/// is new by then: it is on disk.
+/// Opens the database, receives what is waiting at the relay, and closes the database again, within the time and memory that the
+/// system grants to a push notification. Returns after at most `atMostMs`, or when the task is cancelled, with the messages that are
+/// new by then. They are on disk.
 ///
-/// The app may have the database open in another process, and receive at the same time: each message is stored once, and what the
-/// app has stored is not among the new ones.
+/// The app may have the database open in another process and receive at the same time. Each message is stored once, and those that
+/// the app has stored are not among the new ones.
 ///
-/// Throws `Storage`: with `inUse` a client of this process has the database open, and receives by itself, or another process was
-/// at work on it for seconds. `Unauthorized` when nobody is registered here.
+/// Throws `Storage`: `inUse` means that a client of this process has the database open and receives the messages itself, or that
+/// another process has held the lock for several seconds. Throws `Unauthorized` if no account is registered in this database.
 public func fetchForPush(
     database: String, key: Data, relay: String, atMostMs: UInt32 = 20_000, config: Config = Config()
 ) async throws -> Fetched {

@@ -1,14 +1,14 @@
 import Foundation
 
-/// The client of an account, which is registered first when the database holds none. Cancelling the task ends a registration
-/// that waits for the relay.
+/// Opens the client of an account, and registers the account first if the database is new. Cancelling the task ends a registration
+/// that is waiting for the relay.
 ///
 /// - Parameters:
-///   - database: one file for each account, in a folder that exists.
+///   - database: the path of the account's database, in an existing folder. Each account has its own file.
 ///   - key: 32 random bytes that the app keeps in the Keychain.
 ///   - relay: `https://host[:port]`, or `http://` on loopback.
-///   - proof: what the relay asks for to register; nothing, in development.
-/// - Throws: `SealpostError`, with a case for each thing that can be done about it.
+///   - proof: the proof that the relay requires for a registration; empty in development.
+/// - Throws: `SealpostError`, with a case for each way in which the app can react.
 public func openClient(
     database: String,
     key: Data,
@@ -23,8 +23,8 @@ public func openClient(
 }
 
 extension Client {
-    /// Runs `body` with this client, then shuts it down, however the body ends: the database may be opened again or deleted
-    /// after this.
+    /// Runs `body` with this client, and then shuts it down, however the body ends. Afterwards, the database can be opened again or
+    /// deleted.
     public func useAndShutDown<Answer: Sendable>(
         isolation: isolated (any Actor)? = #isolation,
         _ body: (Client) async throws -> Answer
@@ -33,7 +33,7 @@ extension Client {
         do {
             answer = try await body(self)
         } catch {
-            // The first failure is the one to tell of.
+            // The first failure is the one that is thrown.
             try? await shutdown()
             throw error
         }
@@ -41,8 +41,8 @@ extension Client {
         return answer
     }
 
-    /// What happens, from a snapshot of everything on; it ends when the client is shut down. Who is too slow gets a fresh snapshot
-    /// instead of what they missed.
+    /// All events of the client, beginning with a snapshot, until the client is shut down. A consumer that is too slow gets a fresh
+    /// snapshot, which includes what it missed.
     public var events: Batches<Event> {
         Batches {
             let subscription = try self.subscribe()

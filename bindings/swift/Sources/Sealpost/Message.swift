@@ -1,10 +1,10 @@
 extension Message {
-    /// What the message says, when it is a text.
+    /// The text of the message, or `nil` if it is not a text.
     public var text: String? {
         if case .text(let text) = body { text } else { nil }
     }
 
-    /// Whether one of ours has come at least as far as the relay.
+    /// Whether this is an outgoing message that has at least reached the relay.
     public var isSent: Bool {
         switch direction {
         case .outgoing(.sent), .outgoing(.delivered), .outgoing(.read): true
@@ -13,7 +13,7 @@ extension Message {
     }
 }
 
-/// Nothing that a person wrote ends up in a log.
+/// Descriptions contain nothing that a person wrote, so that it cannot end up in a log.
 extension MessageBody: CustomStringConvertible, CustomReflectable {
     public var description: String { debugDescription }
 

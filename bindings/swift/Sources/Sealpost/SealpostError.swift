@@ -1,6 +1,6 @@
 import Foundation
 
 extension SealpostError: CustomStringConvertible, LocalizedError {
-    /// What went wrong, for a developer: apps say it in their own words, by case.
+    /// A description for developers. Apps show their own text for each case.
     public var errorDescription: String? { description }
 }

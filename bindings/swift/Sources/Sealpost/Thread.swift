@@ -1,6 +1,6 @@
 extension Thread {
-    /// Writes a text. When this returns it is on disk, stands in the thread and will be sent once, whatever happens to this
-    /// process.
+    /// Sends a text. When this returns, the message is on disk and in the thread, and will be delivered once, even if the process is
+    /// killed.
     ///
     /// Throws `TooLong`, `Storage`.
     @discardableResult
@@ -8,8 +8,8 @@ extension Thread {
         try await sendText(text: text)
     }
 
-    /// What changes in this thread, from a snapshot of its newest messages on; it ends when the client is shut down. Who is too
-    /// slow gets a fresh snapshot instead of what they missed.
+    /// The changes in this thread, beginning with a snapshot of its newest messages, until the client is shut down. A consumer that is
+    /// too slow gets a fresh snapshot, which includes what it missed.
     public var changes: Batches<Change> {
         Batches {
             let subscription = try self.subscribe()
@@ -17,8 +17,8 @@ extension Thread {
         }
     }
 
-    /// Every message that comes to be in this thread from the first that is waited for on, ours and theirs, each once. What a
-    /// slow reader missed is read from the history.
+    /// Every message, incoming or outgoing, that is added to this thread after the iteration has started, exactly once. If the
+    /// consumer is slow, the messages that it missed are read from the database.
     public var arrivals: Batches<Message> {
         Batches {
             let subscription = try self.subscribeArrivals()
@@ -26,7 +26,7 @@ extension Thread {
         }
     }
 
-    /// The history of this thread, newest first, one page of the database at a time: take as many as you need.
+    /// The history of this thread, newest first. Pages are read only as far as they are consumed.
     public func messages(pageSize: UInt32 = 50) -> Batches<Message> {
         Batches {
             var before: Cursor?

@@ -1,10 +1,10 @@
 /*
- * What the generated sources call before they cross to the library, so that what is wrong with the library, a text or a
- * token is a `SealpostException` as everything else. The last step of generating puts these calls there.
+ * Checks that the generated sources make before they call the native library, so that a missing library, an invalid text or
+ * a closed token is reported as a `SealpostException`. The generator inserts the calls of these functions.
  */
 package io.github.sealpost
 
-/** The native library: loaded once, and compared with these sources. */
+/** Loads the native library once, and checks that it matches these sources. */
 private object NativeLibrary {
     val problem: LinkageError? = try {
         uniffiEnsureInitialized()
@@ -15,9 +15,9 @@ private object NativeLibrary {
 }
 
 /**
- * Where the functions of the library are.
+ * The functions of the native library.
  *
- * @throws SealpostException.Misuse when there is no library, or one of another version. Its cause says where it was looked for.
+ * @throws SealpostException.Misuse if the library is missing or has another version. Its cause says where the library was searched for.
  */
 internal fun nativeLibrary(): UniffiLib {
     NativeLibrary.problem?.let { problem ->
@@ -26,12 +26,12 @@ internal fun nativeLibrary(): UniffiLib {
     return UniffiLib
 }
 
-/** Half a character is no text. */
+/** Rejects a text with an unpaired surrogate, which UTF-8 cannot represent. */
 internal fun requireText(argument: String, text: String?) {
     if (text != null && !Charsets.UTF_8.newEncoder().canEncode(text)) throw SealpostException.InvalidArgument(argument)
 }
 
-/** Found only when the token is handed over, a closed one would leave behind what was handed over before it. */
+/** If a closed token were only found when it is passed on, the arguments that were passed before it would leak. */
 internal fun requireOpen(token: CancelToken?) {
     if (token?.uniffiIsDestroyed == true) throw SealpostException.Misuse("the token was closed")
 }

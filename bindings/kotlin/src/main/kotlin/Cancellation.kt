@@ -1,5 +1,5 @@
 /*
- * Cancellation that reaches the library.
+ * Cancellation of calls to the library.
  */
 package io.github.sealpost
 
@@ -15,16 +15,16 @@ import kotlinx.coroutines.launch
 import kotlinx.coroutines.withContext
 
 /**
- * Runs a call so that cancelling the coroutine cancels its token: the wait ends with a `CancellationException`, and what the call
- * had begun is finished or undone as a whole. An answer that is there already is not thrown away: a message that was fetched can
- * still be shown, and an object still be closed.
+ * Runs a call and cancels its token when the coroutine is cancelled. The wait then ends with a `CancellationException`, and work
+ * that the call has started is finished or rolled back as a whole. A result that is already available is not discarded: a message
+ * that was fetched can still be shown, and an object can still be closed.
  *
- * (A generated call that is cancelled without this is as safe for what is on disk. But an object that was on its way to Kotlin
- * at that moment is never closed.)
+ * (A generated call that is cancelled without this function is just as safe for the data on disk, but an object that it is about
+ * to return at that moment is never closed.)
  */
 public suspend fun <R> cancellable(call: suspend (CancelToken) -> R): R = CancelToken().use { token ->
     val caller = currentCoroutineContext()
-    // At once, on whatever thread cancels.
+    // Runs immediately, on the thread that cancels.
     val watch = CoroutineScope(caller).launch(Dispatchers.Unconfined, CoroutineStart.UNDISPATCHED) {
         try {
             awaitCancellation()
@@ -35,7 +35,7 @@ public suspend fun <R> cancellable(call: suspend (CancelToken) -> R): R = Cancel
     try {
         withContext(NonCancellable) { call(token) }
     } catch (cancelled: SealpostException.Cancelled) {
-        // Told as Kotlin tells it, when it was the coroutine that was cancelled.
+        // If the coroutine was cancelled, this throws a CancellationException.
         caller.ensureActive()
         throw cancelled
     } finally {

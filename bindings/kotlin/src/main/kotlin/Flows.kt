@@ -1,5 +1,5 @@
 /*
- * What the library tells, as flows.
+ * The views of the library as flows.
  */
 package io.github.sealpost
 
@@ -7,24 +7,25 @@ import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.flow
 
 /**
- * What happens, from a snapshot of everything on. Each collector has a view of its own, which ends with it; the flow ends when
- * the client is gone. A collector that is too slow gets a fresh snapshot instead of what it missed.
+ * All events of the client, beginning with a snapshot. Each collector has its own view, which is closed when it stops; the flow
+ * ends when the client is gone. A collector that is too slow gets a fresh snapshot, which includes what it missed.
  */
 public fun Client.events(): Flow<Event> = elements(this::subscribe, ClientSubscription::next)
 
 /**
- * What changes in this thread, from a snapshot of its newest messages on. Each collector has a view of its own, which ends with
- * it; the flow ends when the client is gone. A collector that is too slow gets a fresh snapshot instead of what it missed.
+ * The changes in this thread, beginning with a snapshot of its newest messages. Each collector has its own view, which is closed
+ * when it stops; the flow ends when the client is gone. A collector that is too slow gets a fresh snapshot, which includes what it
+ * missed.
  */
 public fun Thread.changes(): Flow<Change> = elements(this::subscribe, ThreadSubscription::next)
 
 /**
- * Every message that comes to be in this thread while it is collected, ours and theirs, each once. What a slow collector missed
- * is read from the history.
+ * Every message, incoming or outgoing, that is added to this thread while the flow is collected, exactly once. If the collector is
+ * slow, the messages that it missed are read from the database.
  */
 public fun Thread.arrivals(): Flow<Message> = elements(this::subscribeArrivals, ArrivalSubscription::next)
 
-/** The history of this thread, newest first. It is read page by page, as far as it is collected. */
+/** The history of this thread, newest first. Pages are read only as far as they are collected. */
 public fun Thread.messages(pageSize: UInt = 50u): Flow<Message> = flow {
     var before: Cursor? = null
     do {
@@ -34,7 +35,7 @@ public fun Thread.messages(pageSize: UInt = 50u): Flow<Message> = flow {
     } while (before != null)
 }
 
-/** One by one what a view gives in batches. Each collector has a view of its own, which is closed when it stops. */
+/** Flattens the batches of a view. Each collector has its own view, which is closed when it stops. */
 private fun <View : AutoCloseable, Element> elements(
     subscribe: () -> View,
     next: suspend View.(CancelToken) -> List<Element>?,

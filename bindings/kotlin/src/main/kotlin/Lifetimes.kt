@@ -1,5 +1,5 @@
 /*
- * Opening a client in one call, and closing it in any case.
+ * Opening a client in one call, and closing it reliably.
  */
 package io.github.sealpost
 
@@ -7,13 +7,13 @@ import kotlinx.coroutines.NonCancellable
 import kotlinx.coroutines.withContext
 
 /**
- * The client of an account, which is registered first when the database holds none.
+ * Opens the client of an account, and registers the account first if the database is new.
  *
- * @param database one file for each account, in a folder that exists.
+ * @param database the path of the account's database, in an existing folder. Each account has its own file.
  * @param key 32 random bytes that the app keeps in the Keystore.
  * @param relay `https://host[:port]`, or `http://` on loopback.
- * @param proof what the relay asks for to register; nothing, in development.
- * @throws SealpostException of a type of its own for each thing that can be done about it.
+ * @param proof the proof that the relay requires for a registration; empty in development.
+ * @throws SealpostException with a type for each way in which the app can react.
  */
 public suspend fun openClient(
     database: String,
@@ -30,8 +30,8 @@ public suspend fun openClient(
     }
 
 /**
- * Runs [block] with this client, then shuts it down and closes it, however the block ends: the database may be opened again
- * or deleted after this.
+ * Runs [block] with this client, and then shuts it down and closes it, however the block ends. Afterwards, the database can be
+ * opened again or deleted.
  */
 public suspend inline fun <R> Client.useAndShutDown(block: (Client) -> R): R = use {
     var failure: Throwable? = null
@@ -44,7 +44,7 @@ public suspend inline fun <R> Client.useAndShutDown(block: (Client) -> R): R = u
         try {
             withContext(NonCancellable) { shutdown() }
         } catch (problem: SealpostException) {
-            // The first failure is the one to tell of.
+            // The first failure is the one that is thrown.
             failure?.addSuppressed(problem) ?: throw problem
         }
     }

@@ -1,13 +1,13 @@
 /*
- * What a message says, and how far it came.
+ * The text and the state of a message.
  */
 package io.github.sealpost
 
-/** What the message says, when it is a text. */
+/** The text of the message, or null if it is not a text. */
 public val Message.text: String?
     get() = (body as? MessageBody.Text)?.text
 
-/** Whether it is one of ours, and has come at least as far as the relay. */
+/** Whether this is an outgoing message that has at least reached the relay. */
 public val Message.isSent: Boolean
     get() = when (val direction = direction) {
         is Direction.Incoming -> false

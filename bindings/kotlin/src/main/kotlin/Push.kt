@@ -1,16 +1,16 @@
 /*
- * For a push notification.
+ * Handling push notifications.
  */
 package io.github.sealpost
 
 /**
- * Opens the database, brings in what waits at the relay, and closes it again: for the few seconds and the little memory that
- * the system gives to a push notification. Ends at the latest after [atMostMs], or when it is cancelled (by [cancel], else with the
- * coroutine), and gives what is new by then: it is on disk.
+ * Opens the database, receives what is waiting at the relay, and closes the database again, within the time and memory that the
+ * system grants to a push notification. Returns after at most [atMostMs], or when it is cancelled (by [cancel], or else with the
+ * coroutine), with the messages that are new by then. They are on disk.
  *
- * @throws SealpostException.Storage with `IN_USE` when a client of this process has the database open, and receives by itself, or
- * another process was at work on it for seconds.
- * @throws SealpostException.Unauthorized when nobody is registered here.
+ * @throws SealpostException.Storage with `IN_USE` if a client of this process has the database open and receives the messages
+ * itself, or if another process has held the lock for several seconds.
+ * @throws SealpostException.Unauthorized if no account is registered in this database.
  */
 public suspend fun fetchForPush(
     database: String,

@@ -1,5 +1,5 @@
 /*
- * Whom to believe that it is the relay, where the library cannot ask the platform by itself.
+ * The trusted root certificates, on platforms where the library cannot query them itself.
  */
 package io.github.sealpost
 
@@ -10,13 +10,13 @@ import java.security.KeyStore
 import javax.net.ssl.TrustManagerFactory
 import javax.net.ssl.X509TrustManager
 
-/** The root certificates (DER) that Java believes in; on Android as the app's network security configuration has it. */
+/** The root certificates (DER) that Java trusts; on Android, according to the app's network security configuration. */
 public fun platformRoots(): List<ByteArray> {
     val factory = TrustManagerFactory.getInstance(TrustManagerFactory.getDefaultAlgorithm())
     factory.init(null as KeyStore?)
     return factory.trustManagers.filterIsInstance<X509TrustManager>().flatMap { it.acceptedIssuers.asList() }.map { it.encoded }
 }
 
-/** On Android the platform's roots, where the app gives none; elsewhere the library asks the platform itself. */
+/** Adds the platform's roots on Android if the app gives none; on other platforms, the library queries them itself. */
 internal suspend fun Config.withRoots(android: Boolean = Platform.isAndroid()): Config =
     if (android && roots == null) copy(roots = withContext(Dispatchers.IO) { platformRoots() }) else this
