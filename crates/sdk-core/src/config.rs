@@ -81,7 +81,7 @@ pub struct Config {
 
 impl Config {
     /// One database file per account; its folder must exist. `relay` is `https://host[:port]`, or
-    /// `http://` on loopback.
+    /// `http://` on loopback, with no path behind it.
     pub fn new(database: impl Into<PathBuf>, key: DatabaseKey, relay: impl Into<String>) -> Self {
         Self {
             database: database.into(),

@@ -1,5 +1,7 @@
 //! Others, and how far we trust who they say they are.
 
+use icu_properties::CodePointMapData;
+use icu_properties::props::GeneralCategory as Category;
 use sealpost_protocol::{Party, SafetyNumber};
 
 use crate::context::Context;
@@ -7,6 +9,11 @@ use crate::error::{Error, Result};
 use crate::id::{DeviceId, UserId};
 use crate::message::FailReason;
 use crate::store::{Rows, TrustState};
+
+/// As many as a safety number has, and one that is too many.
+const MOST_DIGITS: usize = 61;
+/// The one dash that is a symbol in Unicode.
+const MINUS: char = '\u{2212}';
 
 /// The safety number with a user: 60 digits, the same on both sides. Made from the keys of both primary devices.
 pub(crate) async fn safety_number(ctx: &Context, user: UserId) -> Result<String> {
@@ -18,11 +25,11 @@ pub(crate) async fn trust(ctx: &Context, user: UserId) -> Result<TrustState> {
     ctx.store.read(move |rows| rows.trust(user)?.ok_or(Error::NotFound)).await
 }
 
-/// The person has compared this safety number, and both sides saw the same. It is checked again here, as it may have changed
-/// in the meantime.
+/// The person has compared this safety number, and both sides saw the same, however they write it ([`digits`]). It is checked again
+/// here, as it may have changed in the meantime.
 pub(crate) async fn verify(ctx: &Context, user: UserId, compared: String) -> Result<bool> {
     let work = ctx.store.write(move |tx| {
-        let same = number(tx, user)? == compared;
+        let same = digits(&compared).as_ref() == Some(&number(tx, user)?);
         if same {
             tx.set_trust(user, TrustState::Verified)?;
         }
@@ -49,6 +56,37 @@ pub(crate) fn check(rows: &Rows<'_>, user: UserId) -> Result<Result<(), FailReas
     })
 }
 
+/// The digits of a number as a person writes it: in any script, with any spaces, line breaks, dashes and invisible marks between
+/// them. None when there is anything else.
+fn digits(text: &str) -> Option<String> {
+    let categories = CodePointMapData::<Category>::new();
+    let mut digits = String::new();
+    for character in text.chars() {
+        match categories.get(character) {
+            Category::DecimalNumber if digits.len() < MOST_DIGITS => digits.push(value(character)?),
+            Category::DashPunctuation
+            | Category::Format
+            | Category::SpaceSeparator
+            | Category::LineSeparator
+            | Category::ParagraphSeparator => {}
+            _ if character.is_whitespace() || character == MINUS => {}
+            _ => return None,
+        }
+    }
+    Some(digits)
+}
+
+/// The ASCII digit of the same value. Decimal digits stand in Unicode from 0 to 9 (The Unicode Standard, 4.6), in some scripts
+/// several times one after the other.
+fn value(digit: char) -> Option<char> {
+    let categories = CodePointMapData::<Category>::new();
+    let before = (1..).map_while(|distance| {
+        let before = u32::from(digit).checked_sub(distance)?;
+        (categories.get32(before) == Category::DecimalNumber).then_some(())
+    });
+    char::from_digit(u32::try_from(before.count()).ok()?.checked_rem(10)?, 10)
+}
+
 fn number(rows: &Rows<'_>, user: UserId) -> Result<String> {
     let (account, us) = rows.our_account()?;
     if us.user == user {
@@ -60,4 +98,84 @@ fn number(rows: &Rows<'_>, user: UserId) -> Result<String> {
         Party { stable_id: user.as_bytes(), key: &theirs },
     );
     Ok(number.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn digits_of_every_script_have_their_values() {
+        for zero in ['0', '٠', '۰', '߀', '०', '๐', '０', '𝟎', '𝟘', '𝟢', '𝟬', '𝟶', '🯰']
+        {
+            let row: String = (0..10).map(|n| char::from_u32(u32::from(zero) + n).unwrap()).collect();
+            assert_eq!(digits(&row).as_deref(), Some("0123456789"), "{zero}");
+        }
+    }
+
+    /// What `value` relies on, of all of Unicode.
+    #[test]
+    fn digits_stand_in_rows_of_ten() {
+        let categories = CodePointMapData::<Category>::new();
+        let mut row = 0;
+        for code in 0..=0x11_0000 {
+            if categories.get32(code) == Category::DecimalNumber {
+                row += 1;
+            } else {
+                assert_eq!(row % 10, 0, "before {code:x}");
+                row = 0;
+            }
+        }
+    }
+
+    #[test]
+    fn what_groups_digits_does_not_count_and_anything_else_is_refused() {
+        for text in [
+            "12345 67890",
+            "12345-67890",
+            " 12345\n67890\r\n",
+            "1 2 3 4 5 – 6 7 8 9 0",
+            "\u{200f}12345\u{2009}67890\u{feff}",
+            "12345−67890",
+        ] {
+            assert_eq!(digits(text).as_deref(), Some("1234567890"), "{text:?}");
+        }
+        for text in [
+            "12345.67890",
+            "12345,67890",
+            "1234567890x",
+            "①②",
+            "½",
+            "x²",
+            "五",
+            "Ⅴ",
+            "+12345",
+            "12345_67890",
+            "12345\u{0}",
+        ] {
+            assert_eq!(digits(text), None, "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn sixty_digits_are_found_however_they_are_written(
+            number in "[0-9]{60}",
+            between in proptest::collection::vec("[ \\n\u{a0}\u{2013}-]{0,3}", 60),
+            zeros in proptest::collection::vec(proptest::sample::select(vec!['0', '٠', '०', '０']), 60),
+        ) {
+            let mut written = String::new();
+            for ((digit, zero), between) in number.chars().zip(zeros).zip(between) {
+                let mut row = zero..=char::MAX;
+                written.extend(row.nth(digit.to_digit(10).unwrap() as usize));
+                written.push_str(&between);
+            }
+            prop_assert_eq!(digits(&written), Some(number.clone()));
+            // One more is another number.
+            let longer = digits(&format!("{written}7"));
+            prop_assert_eq!(longer.map(|digits| digits.len()), Some(61));
+        }
+    }
 }

@@ -54,6 +54,8 @@ pub(crate) async fn register(ctx: &Context, proof: Vec<u8>) -> Result<Registered
     let offset = ctx.learn_server_time(server_time_ms);
     let stored = ctx.store.write(move |tx| {
         tx.set_registered(registered, &tokens)?;
+        // A file that loses its log from here on is an older one, and not one without an account.
+        tx.need_in_file();
         tx.set_clock_offset(offset)?;
         tx.set_pre_keys_uploaded(&keys)
     });

@@ -40,7 +40,8 @@ impl Contact {
         contact::trust(&self.client.inner.ctx, self.user).await
     }
 
-    /// The person has compared this safety number, and it was the same on both sides. False when it is not the
+    /// The person has compared this safety number, and it was the same on both sides. Digits of any script count, and spaces, line
+    /// breaks and dashes between them do not. False when it is not the
     /// number any more: compare again. From here on, a change stops what is sent to this contact.
     ///
     /// # Errors

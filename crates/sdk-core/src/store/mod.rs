@@ -10,6 +10,7 @@ mod error;
 mod exit;
 mod flock;
 mod lock;
+mod log;
 mod message;
 mod outgoing;
 mod parked;
@@ -53,6 +54,7 @@ pub(crate) use settlement::Settlement;
 pub(crate) use thread::{Gap, Listed, Thread};
 
 use lock::{Claim, Lock};
+use log::Log;
 use readers::Readers;
 use vault::Vault;
 use writer::{Writer, WriterState};
@@ -103,7 +105,7 @@ enum File {
 
 struct Open {
     writer: Writer,
-    readers: Readers,
+    readers: Arc<Readers>,
 }
 
 impl Open {
@@ -235,12 +237,12 @@ impl Shared {
         let connection = {
             // Of two processes that make or migrate the file, one finds it done.
             let _held = lock.take()?;
-            let mut connection = self.vault.connect(self.footprint)?;
-            connection.with(schema::migrate)?;
-            connection
+            self.vault.connect(self.footprint)?
         };
-        let writer = Writer::start(WriterState::new(connection, lock, claim, self.events.clone())?)?;
-        Ok(Open { writer, readers: Readers::default() })
+        let (readers, log) = (Arc::new(Readers::default()), Log::new(self.vault.path()));
+        let events = self.events.clone();
+        let state = WriterState::new(connection, lock, claim, log, Arc::clone(&readers), events)?;
+        Ok(Open { writer: Writer::start(state)?, readers })
     }
 
     /// What has to be closed, when something has.
@@ -293,6 +295,7 @@ pub(crate) struct Rows<'c> {
 pub(crate) struct Tx<'c> {
     rows: Rows<'c>,
     events: Vec<Event>,
+    needed_in_file: bool,
 }
 
 /// A part of a transaction, from [`Tx::begin_part`] on; the next one begins when it has ended.
@@ -304,12 +307,17 @@ pub(crate) struct Part {
 
 impl<'c> Tx<'c> {
     const fn new(connection: &'c Connection) -> Self {
-        Self { rows: Rows { connection }, events: Vec::new() }
+        Self { rows: Rows { connection }, events: Vec::new(), needed_in_file: false }
     }
 
     /// To be published after the commit, in this order.
     pub(crate) fn emit(&mut self, event: Event) {
         self.events.push(event);
+    }
+
+    /// What this transaction writes has to be in the file itself before anybody is answered, not only in its log.
+    pub(crate) const fn need_in_file(&mut self) {
+        self.needed_in_file = true;
     }
 
     /// What this transaction has written or read is on disk once it is committed, and not out before.

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rusqlite::TransactionBehavior;
 use tokio::sync::oneshot;
@@ -18,11 +19,13 @@ use crate::runtime;
 
 /// Most connections that read.
 const MAX_READERS: usize = 3;
+/// How long the reads that are running are waited for: many times as long as any takes.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
 pub(super) struct Readers {
     pool: Mutex<Pool>,
-    /// Told whenever somebody has done reading.
+    /// Told whenever somebody has done reading, and when reads may begin again.
     done: Condvar,
 }
 
@@ -36,6 +39,8 @@ struct Pool {
     workers: usize,
     idle: Vec<Guarded>,
     reading: usize,
+    /// No new read begins, for now.
+    paused: bool,
     closed: bool,
 }
 
@@ -111,8 +116,18 @@ impl Readers {
         reading.unwrap_or_else(PoisonError::into_inner).idle.clear();
     }
 
-    fn begin(&self) -> Result<Reading<'_>> {
+    /// Lets no new read begin until the answer is dropped, and waits for the running ones, but not for longer than
+    /// [`PATIENCE`]. Blocking.
+    pub(super) fn pause(&self) -> Paused<'_> {
         let mut pool = self.pool();
+        pool.paused = true;
+        drop(self.done.wait_timeout_while(pool, PATIENCE, |pool| pool.reading > 0));
+        Paused(self)
+    }
+
+    fn begin(&self) -> Result<Reading<'_>> {
+        let pool = self.done.wait_while(self.pool(), |pool| pool.paused && !pool.closed);
+        let mut pool = pool.unwrap_or_else(PoisonError::into_inner);
         if pool.closed {
             return Err(SUSPENDED);
         }
@@ -122,6 +137,17 @@ impl Readers {
 
     fn pool(&self) -> MutexGuard<'_, Pool> {
         self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// No new read begins until this is dropped.
+#[must_use]
+pub(super) struct Paused<'r>(&'r Readers);
+
+impl Drop for Paused<'_> {
+    fn drop(&mut self) {
+        self.0.pool().paused = false;
+        self.0.done.notify_all();
     }
 }
 

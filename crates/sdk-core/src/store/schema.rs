@@ -12,14 +12,16 @@ const MIGRATIONS: [&str; 8] = [V1, V2, V3, V4, V5, V6, V7, V8];
 /// # Errors
 /// As [`check`].
 pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
-    let found = check(connection)?;
-    for (migration, version) in MIGRATIONS.iter().zip(1..).skip(found as usize) {
-        let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let found = check(connection)? as usize;
+    if found == MIGRATIONS.len() {
+        return Ok(());
+    }
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for (migration, version) in MIGRATIONS.iter().zip(1..).skip(found) {
         tx.execute_batch(migration)?;
         tx.pragma_update(None, "user_version", version)?;
-        tx.commit()?;
     }
-    Ok(())
+    Ok(tx.commit()?)
 }
 
 /// The version of the file.

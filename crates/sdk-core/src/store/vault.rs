@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 
 use super::Footprint;
 use super::exit::{self, AtWork, Guarded};
+use super::{log, schema};
 use crate::config::DatabaseKey;
 use crate::error::{Error, Result, Storage};
 
@@ -26,7 +27,7 @@ const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 const SALT_INFO: &[u8] = b"Sealpost database salt v1";
 /// Pages in memory where there is little of it; SQLite's default is 2000.
 const SMALL_CACHE_KIB: i64 = 256;
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) struct Vault {
     path: PathBuf,
@@ -60,17 +61,30 @@ impl Vault {
         &self.path
     }
 
-    /// A connection that may write; creates the file when it is missing. Under the lock, and with no other connection
-    /// of this process: it looks into the file, and closing it then would drop their locks.
+    /// A connection that may write, with the newest schema; creates the file when it is missing. Under the lock, and with no
+    /// other connection of this process: it looks into the file, and closing it then would drop their locks.
+    ///
+    /// # Errors
+    /// [`Storage::Corrupt`] also when there is nothing in the file: it has lost its log.
     pub(super) fn connect(&self, footprint: Footprint) -> Result<Guarded> {
         let at_work = AtWork::begin()?;
         check_header(&self.path)?;
-        let connection = self.unlock(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
-        connection.pragma_update(None, "journal_mode", "wal")?;
+        let mut connection =
+            self.unlock(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
         connection.pragma_update(None, "synchronous", "full")?;
         connection.pragma_update(None, "fullfsync", true)?;
         connection.pragma_update(None, "secure_delete", true)?;
         connection.pragma_update(None, "foreign_keys", true)?;
+        let pages: i64 = connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
+        if pages == 0 {
+            // Before there is a log. Such a file that holds no tables is never a new one.
+            schema::migrate(&mut connection)?;
+        } else if schema::check(&connection)? == 0 {
+            return Err(Storage::Corrupt.into());
+        }
+        connection.pragma_update(None, "journal_mode", "wal")?;
+        connection.pragma_update(None, "journal_size_limit", log::KEPT_BYTES)?;
+        schema::migrate(&mut connection)?;
         let statements = match footprint {
             Footprint::Full => 128,
             Footprint::Small => {
@@ -134,7 +148,7 @@ fn check_header(path: &Path) -> Result<()> {
     let length = match File::open(path) {
         Ok(mut file) => {
             let length = file.metadata().map_err(io_error)?.len();
-            if length == 0 {
+            if length == 0 || has_journal(path) {
                 return Ok(());
             }
             file.read_exact(&mut header).map_err(|_| Storage::Corrupt)?;
@@ -150,16 +164,17 @@ fn check_header(path: &Path) -> Result<()> {
     // Bytes 28 to 31: the number of pages (SQLite file format, section 1.3). With a write-ahead log beside it
     // the file itself may still be shorter.
     let pages = rest.last_chunk::<4>().map_or(0, |bytes| u32::from_be_bytes(*bytes));
-    if length < u64::from(pages).saturating_mul(PAGE_SIZE) && !has_log(path) {
+    if length < u64::from(pages).saturating_mul(PAGE_SIZE) && !log::is_beside(path) {
         return Err(Storage::Corrupt.into());
     }
     Ok(())
 }
 
-fn has_log(path: &Path) -> bool {
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    fs::metadata(log).is_ok_and(|log| log.len() > 0)
+/// Whether SQLite was interrupted while it made the file: it undoes that.
+fn has_journal(path: &Path) -> bool {
+    let mut journal = path.as_os_str().to_owned();
+    journal.push("-journal");
+    fs::metadata(journal).is_ok_and(|journal| journal.len() > 0)
 }
 
 /// Why there is no way to a file.
@@ -227,22 +242,18 @@ mod tests {
         let path = dir.path().join("a.db");
         fs::write(&path, EARLIER).unwrap();
         let vault = Vault::new(&path, DatabaseKey::new([7; 32])).unwrap();
-        let rows = |connection: &mut Guarded| -> Vec<(i64, Vec<u8>)> {
-            let read = connection.with(|connection| {
-                let mut rows = connection.prepare("SELECT id, bytes FROM kept ORDER BY id")?;
-                let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-                Ok(rows.map(Result::unwrap).collect())
-            });
-            read.unwrap()
+        let rows = |connection: &Connection| -> Vec<(i64, Vec<u8>)> {
+            let mut rows = connection.prepare("SELECT id, bytes FROM kept ORDER BY id").unwrap();
+            let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+            rows.map(Result::unwrap).collect()
         };
         let mut expected = vec![(1, vec![1; 100]), (i64::MAX, vec![2; 9000])];
-        let mut connection = vault.connect(Footprint::Full).unwrap();
-        assert_eq!(rows(&mut connection), expected);
-        let insert = "INSERT INTO kept VALUES (2, zeroblob(3))";
-        connection.with(|connection| Ok(connection.execute_batch(insert)?)).unwrap();
+        let connection = vault.unlock(OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
+        assert_eq!(rows(&connection), expected);
+        connection.execute("INSERT INTO kept VALUES (2, zeroblob(3))", []).unwrap();
         drop(connection);
         expected.insert(1, (2, vec![0; 3]));
-        assert_eq!(rows(&mut vault.connect_reader().unwrap()), expected);
+        assert_eq!(rows(&vault.connect_reader().unwrap().unguarded()), expected);
         // iOS must recognise it, and nobody else may read on.
         let file = fs::read(&path).unwrap();
         assert_eq!(file[..16], *MAGIC);

@@ -8,7 +8,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -17,6 +17,8 @@ use tokio::sync::oneshot;
 
 use super::exit::Guarded;
 use super::lock::{Claim, Lock};
+use super::log::{self, Log};
+use super::readers::Readers;
 use super::{Rows, SUSPENDED, Tx, schema};
 use crate::error::{Error, Result, Storage};
 use crate::event::{Event, EventBus};
@@ -49,7 +51,7 @@ impl Writer {
         events: EventBus,
     ) -> Result<T> {
         let (answer, answered) = oneshot::channel();
-        let job = Work { work: Some(work), done: None, answer, events };
+        let job = Work { work: Some(work), done: None, needed_in_file: false, answer, events };
         self.submit(Box::new(job))?;
         answered.await.map_err(|_| Error::Bug("the writer is gone"))?
     }
@@ -76,6 +78,8 @@ impl Writer {
 trait Job: Send {
     /// Runs inside a savepoint; whether to keep what it did.
     fn run(&mut self, connection: &Connection) -> bool;
+    /// Whether what it did has to be in the file itself before it answers.
+    fn needed_in_file(&self) -> bool;
     /// Answers, once it is known whether the commit happened.
     fn finish(self: Box<Self>, committed: &Result<()>);
 }
@@ -83,6 +87,7 @@ trait Job: Send {
 struct Work<F, T> {
     work: Option<F>,
     done: Option<Result<(T, Vec<Event>)>>,
+    needed_in_file: bool,
     answer: oneshot::Sender<Result<T>>,
     events: EventBus,
 }
@@ -97,10 +102,16 @@ where
         // The savepoint undoes whatever a panic left half done.
         let result = catch_unwind(AssertUnwindSafe(|| {
             let mut tx = Tx::new(connection);
-            work(&mut tx).map(|value| (value, tx.events))
+            let value = work(&mut tx)?;
+            self.needed_in_file = tx.needed_in_file;
+            Ok((value, tx.events))
         }));
         let result = result.unwrap_or(Err(Error::Bug("a panic in a transaction")));
         self.done.insert(result).is_ok()
+    }
+
+    fn needed_in_file(&self) -> bool {
+        self.needed_in_file
     }
 
     fn finish(self: Box<Self>, committed: &Result<()>) {
@@ -125,16 +136,25 @@ pub(super) struct WriterState {
     connection: Guarded,
     lock: Lock,
     _claim: Claim,
+    log: Log,
+    readers: Arc<Readers>,
     others: OtherProcesses,
 }
 
 impl WriterState {
-    pub(super) fn new(mut connection: Guarded, lock: Lock, claim: Claim, events: EventBus) -> Result<Self> {
+    pub(super) fn new(
+        mut connection: Guarded,
+        lock: Lock,
+        claim: Claim,
+        log: Log,
+        readers: Arc<Readers>,
+        events: EventBus,
+    ) -> Result<Self> {
         let (data_version, last_message) = connection
             .with(|connection| Ok((data_version(connection)?, Rows { connection }.last_message()?)))?;
         events.begin_after(last_message);
         let others = OtherProcesses { data_version, events };
-        Ok(Self { connection, lock, _claim: claim, others })
+        Ok(Self { connection, lock, _claim: claim, log, readers, others })
     }
 
     fn serve(mut self, queue: &Receiver<Box<dyn Job>>) {
@@ -144,17 +164,27 @@ impl WriterState {
                     let mut group = vec![first];
                     group.extend(queue.try_iter().take(MAX_GROUP.saturating_sub(1)));
                     let committed = self.commit_together(&mut group);
+                    if committed.is_ok() && group.iter().any(|job| job.needed_in_file()) {
+                        self.log.need_in_file();
+                        self.keep_log_small();
+                    }
                     for job in group {
                         job.finish(&committed);
                     }
                 }
                 // What cannot be seen now is seen in the next transaction.
                 Err(RecvTimeoutError::Timeout) => {
-                    drop(self.connection.with(|connection| self.others.notice(connection)))
+                    drop(self.connection.with(|connection| self.others.notice(connection)));
+                    self.log.idle();
                 }
                 Err(RecvTimeoutError::Disconnected) => return self.close(),
             }
+            self.keep_log_small();
         }
+    }
+
+    fn keep_log_small(&mut self) {
+        self.log.keep_small(&mut self.connection, &self.lock, &self.readers);
     }
 
     fn commit_together(&mut self, group: &mut [Box<dyn Job>]) -> Result<()> {
@@ -177,7 +207,7 @@ impl WriterState {
         let held = self.lock.take();
         let _ = self.connection.with(|connection| {
             connection.busy_timeout(Duration::ZERO)?;
-            Ok(connection.pragma_update(None, "wal_checkpoint", "truncate")?)
+            log::checkpoint(connection)
         });
         drop(self.connection);
         drop(held);

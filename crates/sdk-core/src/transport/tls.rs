@@ -38,6 +38,10 @@ impl Connector {
             "http" if is_loopback(host) => {}
             _ => return Err(error::Error::Misuse("the relay's address must be https, or http on loopback")),
         }
+        let bare = base.path() == "/" && base.query().is_none() && base.fragment().is_none();
+        if !bare || !base.username().is_empty() || base.password().is_some() {
+            return Err(error::Error::Misuse("the relay's address must end with its host or port"));
+        }
         let route = Route::new(&base, proxy, is_loopback(host))?;
         Ok(Self { tls: Arc::new(tls_config(trust)?), route, base })
     }
@@ -138,6 +142,17 @@ mod tests {
         assert!(!accepts("http://127.0.0.1.example"));
         assert!(!accepts("ftp://127.0.0.1"));
         assert!(!accepts("relay.example"));
+    }
+
+    #[test]
+    fn an_address_names_a_server_and_nothing_on_it() {
+        assert!(accepts("https://relay.example:8443/"));
+        for ending in ["/chat", "/chat/", "//", "/%2F", "?a=b", "/?", "#", "/#here"] {
+            assert!(!accepts(&format!("https://relay.example{ending}")), "{ending}");
+            assert!(!accepts(&format!("http://127.0.0.1:8470{ending}")), "{ending}");
+        }
+        assert!(!accepts("https://ada@relay.example"));
+        assert!(!accepts("https://:word@relay.example"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What the store promises, on a real encrypted file.
 
+mod log;
 mod messages;
 mod outgoing;
 mod parked;
@@ -41,6 +42,7 @@ impl Fixture {
             tx.insert_account(&IdentityKeyPair::generate(&mut rand::rng()), 7)?;
             let registered = Registered { user: US, device: DeviceId::PRIMARY };
             tx.set_registered(registered, &Tokens::new("access".into(), 1, "refresh".into()))?;
+            tx.need_in_file();
             tx.put_thread(Thread { id: THREAD, peer: PEER, roster_version: 1 }, 1)
         });
         work.await.unwrap();

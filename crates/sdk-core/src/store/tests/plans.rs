@@ -13,13 +13,12 @@ use crate::config::DatabaseKey;
 use crate::content::Body;
 use crate::id::MessageId;
 use crate::store::vault::Vault;
-use crate::store::{Footprint, Rows, Tx, schema};
+use crate::store::{Footprint, Rows, Tx};
 
 /// A connection as the writer has it, to a new database with one thread.
 fn connect(dir: &TempDir) -> Connection {
     let vault = Vault::new(&dir.path().join("a.db"), DatabaseKey::new([9; 32])).unwrap();
-    let mut connection = vault.connect(Footprint::Full).unwrap().unguarded();
-    schema::migrate(&mut connection).unwrap();
+    let connection = vault.connect(Footprint::Full).unwrap().unguarded();
     let thread = Thread { id: THREAD, peer: PEER, roster_version: 1 };
     Tx::new(&connection).put_thread(thread, 1).unwrap();
     connection

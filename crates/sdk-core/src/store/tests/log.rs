@@ -1,0 +1,207 @@
+//! The write-ahead log stays small, and a file that loses it is never taken for a new one.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
+
+use rusqlite::Connection;
+
+use super::*;
+use crate::error::{Error, Storage};
+use crate::store::log::MOST_BYTES;
+
+/// What one write of these tests puts into the log, at least.
+const WRITTEN_BYTES: u64 = 40 * 4096;
+/// What a single transaction may put on top of the limit, with all that SQLite adds to it.
+const SLACK_BYTES: u64 = 4 << 20;
+
+impl Fixture {
+    fn database(&self) -> PathBuf {
+        self.dir.path().join("a.db")
+    }
+
+    fn log_bytes(&self) -> u64 {
+        fs::metadata(self.dir.path().join("a.db-wal")).map_or(0, |log| log.len())
+    }
+
+    async fn write_much(&self) {
+        for _ in 0..4 {
+            self.enqueue(&"x".repeat(40_000)).await;
+        }
+    }
+
+    /// Writes twice as much as the log may hold, and returns how large it was at most.
+    async fn write_more_than_fits(&self) -> u64 {
+        let mut most = 0;
+        for _ in 0..2 * MOST_BYTES / WRITTEN_BYTES {
+            self.write_much().await;
+            most = most.max(self.log_bytes());
+        }
+        most
+    }
+}
+
+/// As a process leaves it that was killed, without its log.
+async fn opened_without_log(fixture: &Fixture) -> crate::Result<Store> {
+    let dir = tempfile::tempdir().unwrap();
+    fs::copy(fixture.database(), dir.path().join("a.db")).unwrap();
+    let store = open(&dir, EventBus::new());
+    // The folder goes when the store does: it has read what it needs by then.
+    if let Ok(store) = &store {
+        store.read(|rows| rows.account()).await.unwrap();
+    }
+    store
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_stays_small_while_there_is_always_somebody_who_reads() {
+    let fixture = Fixture::new().await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut readers = Vec::new();
+    for _ in 0..3 {
+        let (store, stop) = (fixture.store.clone(), Arc::clone(&stop));
+        readers.push(tokio::spawn(async move {
+            let mut reads = 0_u64;
+            while !stop.load(Ordering::SeqCst) {
+                // As good as always, one of the three is still open.
+                let read = store.read(|rows| {
+                    rows.page(THREAD, None, 1)?;
+                    std::thread::sleep(std::time::Duration::from_millis(5));
+                    Ok(())
+                });
+                read.await.unwrap();
+                reads += 1;
+            }
+            reads
+        }));
+    }
+    let most = fixture.write_more_than_fits().await;
+    stop.store(true, Ordering::SeqCst);
+    for reader in readers {
+        assert!(reader.await.unwrap() > 0);
+    }
+    assert!(most <= MOST_BYTES + SLACK_BYTES, "{most}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_stays_small_while_one_read_stays_open_and_shrinks_after_it() {
+    let fixture = Fixture::new().await;
+    let (begun, has_begun) = channel();
+    let (end, ended) = channel::<()>();
+    let store = fixture.store.clone();
+    let reader = tokio::spawn(async move {
+        store
+            .read(move |rows| {
+                rows.page(THREAD, None, 1)?;
+                begun.send(()).unwrap();
+                // The snapshot is open until then.
+                let _ = ended.recv();
+                rows.page(THREAD, None, 1)
+            })
+            .await
+    });
+    has_begun.recv().unwrap();
+    // The write that makes the log too large waits for the reader, and so does every one behind it.
+    let mut most = 0;
+    let waits = loop {
+        let write = fixture.write_much();
+        let Ok(()) = tokio::time::timeout(std::time::Duration::from_secs(1), write).await else { break true };
+        most = most.max(fixture.log_bytes());
+        if most > 2 * MOST_BYTES {
+            break false;
+        }
+    };
+    assert!(waits, "{most}");
+    assert!((MOST_BYTES / 2..=MOST_BYTES + SLACK_BYTES).contains(&most), "{most}");
+    end.send(()).unwrap();
+    reader.await.unwrap().unwrap();
+    fixture.write_much().await;
+    assert!(fixture.log_bytes() <= SLACK_BYTES, "{}", fixture.log_bytes());
+}
+
+#[tokio::test]
+async fn an_account_is_in_the_file_itself_as_soon_as_it_is_registered() {
+    let fixture = Fixture::new().await;
+    // What comes later is only in the log.
+    fixture.enqueue("later").await;
+    assert!(fixture.log_bytes() > 0);
+    let store = opened_without_log(&fixture).await.unwrap();
+    let account = store.read(|rows| rows.account()).await.unwrap().unwrap();
+    assert_eq!(account.registered.unwrap().user, US);
+    assert!(store.read(|rows| rows.page(THREAD, None, 1)).await.unwrap().0.is_empty());
+}
+
+/// As earlier releases made it: everything is in the log.
+fn made_by_an_earlier_release(path: &Path) -> Connection {
+    let connection = sealpost_testkit::open_database(path, &[9; 32]);
+    connection.execute_batch("PRAGMA journal_mode = wal; PRAGMA wal_autocheckpoint = 0").unwrap();
+    let mut connection = connection;
+    crate::store::schema::migrate(&mut connection).unwrap();
+    connection
+}
+
+#[tokio::test]
+async fn a_file_that_held_everything_in_its_log_is_damaged_without_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let earlier = made_by_an_earlier_release(&dir.path().join("earlier.db"));
+    let whole = tempfile::tempdir().unwrap();
+    fs::copy(dir.path().join("earlier.db"), whole.path().join("a.db")).unwrap();
+    assert_eq!(open(&whole, EventBus::new()).map(drop), Err(Error::Storage(Storage::Corrupt)));
+    // With its log it opens, and soon has everything in the file.
+    fs::copy(dir.path().join("earlier.db-wal"), whole.path().join("a.db-wal")).unwrap();
+    let store = open(&whole, EventBus::new()).unwrap();
+    let account = store.write(|tx| {
+        tx.insert_account(&IdentityKeyPair::generate(&mut rand::rng()), 7)?;
+        tx.account()
+    });
+    assert!(account.await.unwrap().is_some());
+    drop(earlier);
+}
+
+#[tokio::test]
+async fn what_a_killed_process_left_in_the_log_goes_into_the_file_when_there_is_time() {
+    let fixture = Fixture::new().await;
+    fixture.enqueue("only in the log").await;
+    let killed = tempfile::tempdir().unwrap();
+    for name in ["a.db", "a.db-wal"] {
+        fs::copy(fixture.dir.path().join(name), killed.path().join(name)).unwrap();
+    }
+    let again = open(&killed, EventBus::new()).unwrap();
+    let emptied = async || {
+        let log = fs::metadata(killed.path().join("a.db-wal")).unwrap();
+        (log.len() == 0).then_some(())
+    };
+    sealpost_testkit::eventually("the log is in the file", emptied).await;
+    let copied = tempfile::tempdir().unwrap();
+    fs::copy(killed.path().join("a.db"), copied.path().join("a.db")).unwrap();
+    let without_log = open(&copied, EventBus::new()).unwrap();
+    let page = without_log.read(|rows| rows.page(THREAD, None, 1)).await.unwrap();
+    assert_eq!(page.0.len(), 1);
+    drop(again);
+}
+
+#[tokio::test]
+async fn a_file_whose_making_was_interrupted_is_made_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    // Nothing yet.
+    fs::write(dir.path().join("a.db"), "").unwrap();
+    open(&dir, EventBus::new()).unwrap().end();
+    // In the middle of the first transaction: SQLite has pages in the file, and a journal that undoes them.
+    let dir = tempfile::tempdir().unwrap();
+    let making = dir.path().join("making.db");
+    let connection = sealpost_testkit::open_database(&making, &[9; 32]);
+    connection
+        .execute_batch(
+            "PRAGMA cache_size = 2; PRAGMA cache_spill = 1; BEGIN; CREATE TABLE t (x); INSERT INTO t VALUES (zeroblob(200000));",
+        )
+        .unwrap();
+    assert!(fs::metadata(&making).unwrap().len() > 0);
+    for (from, to) in [("making.db", "a.db"), ("making.db-journal", "a.db-journal")] {
+        fs::copy(dir.path().join(from), dir.path().join(to)).unwrap();
+    }
+    let store = open(&dir, EventBus::new()).unwrap();
+    assert!(store.read(|rows| rows.account()).await.unwrap().is_none());
+    drop(connection);
+}
