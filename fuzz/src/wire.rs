@@ -5,10 +5,11 @@ use prost::bytes::Bytes;
 use sealpost_protocol::{PreKeyBundle, RawPreKeyBundle, RawSigned};
 use sealpost_wire::frame::Body;
 use sealpost_wire::{
-    Ack, AckOk, Bundle, Bundles, CreateThread, Credit, Decode, Deliver, DeviceCopy, DeviceInfo, DeviceList,
-    DeviceMismatch, Envelope, Error, Frame, Hello, InboxKey, InboxPage, KeyCounts, KeyUpload, KeysLow,
-    OneTimeKey, Ping, Pong, QueueEmpty, Reconnect, RefreshRequest, RegisterRequest, RegisterResponse, Send,
-    SendAck, SignedKey, Sync, Synced, Thread, ThreadCursor, TokenPair, Trimmed, Welcome, decode,
+    Ack, AckOk, Bundle, Bundles, Challenge, ChallengeRequest, CreateThread, Credit, Decode, Deliver,
+    DeviceCopy, DeviceInfo, DeviceList, DeviceMismatch, Envelope, Error, Frame, Generation, Hello, InboxKey,
+    InboxPage, KeyCounts, KeyUpload, KeysLow, LoginRequest, OneTimeKey, Ping, Pong, QueueEmpty, Reconnect,
+    RefreshRequest, RegisterRequest, RegisterResponse, RestoreRequest, Send, SendAck, SignedChallenge,
+    SignedKey, Sync, Synced, Thread, ThreadCursor, TokenPair, Trimmed, Welcome, decode,
     id::{ClientMsgId, UserId},
 };
 
@@ -28,6 +29,10 @@ pub(crate) fn run(input: &[u8]) {
         round_trip::<RegisterResponse>,
         round_trip::<TokenPair>,
         round_trip::<RefreshRequest>,
+        round_trip::<ChallengeRequest>,
+        round_trip::<Challenge>,
+        round_trip::<LoginRequest>,
+        round_trip::<RestoreRequest>,
         round_trip::<DeviceList>,
         round_trip::<KeyUpload>,
         round_trip::<KeyCounts>,
@@ -132,6 +137,8 @@ fn bodies() -> [Body; 17] {
             credit: 256,
             max_batch_bytes: 1 << 20,
             features: vec!["feature".to_owned()],
+            store_version: text(),
+            generation: Some(generation()),
         }),
         Body::Send(Send {
             client_msg_id: uuid(),
@@ -153,6 +160,8 @@ fn bodies() -> [Body; 17] {
             epoch_changed: true,
             needs_full_sync: true,
             trimmed: 7,
+            store_version: text(),
+            generation: Some(generation()),
         }),
         Body::SendAck(SendAck {
             client_msg_id: uuid(),
@@ -170,11 +179,11 @@ fn bodies() -> [Body; 17] {
         Body::KeysLow(KeysLow { ec_left: 9, kem_left: 8 }),
         Body::Reconnect(Reconnect { jitter_ms: 500, reason: "draining".to_owned() }),
         Body::Error(refusal()),
-        Body::Pong(Pong { t: 1, server_time_ms: 1_764_000_000_000 }),
+        Body::Pong(Pong { t: 1, server_time_ms: 1_764_000_000_000, store_version: text() }),
     ]
 }
 
-fn rest_bodies() -> [Vec<u8>; 10] {
+fn rest_bodies() -> [Vec<u8>; 14] {
     let file = load("vectors/session-v4-spqr");
     let bundle = &file["bob"]["bundle"];
     let key = |name: &str| Bytes::from(bytes(&bundle[name]));
@@ -186,12 +195,27 @@ fn rest_bodies() -> [Vec<u8>; 10] {
         last_resort_kem: Some(kem()),
         one_time: vec![one_time()],
         one_time_kem: vec![kem()],
+        replaces_all: true,
     };
     let tokens = TokenPair {
         access_token: "access".to_owned(),
         access_expires_ms: 1,
         refresh_token: "refresh".to_owned(),
         server_time_ms: 1,
+        registration_tag: text(),
+    };
+    let challenge = Challenge { nonce: vec![7; 32].into(), epoch: 1, expires_ms: 2, server_time_ms: 1 };
+    let signed_challenge = || {
+        let challenge = Some(challenge.clone());
+        Some(SignedChallenge { user_id: uuid(), device_id: 1, challenge, signature: vec![9; 64].into() })
+    };
+    let restore = RestoreRequest {
+        signed: signed_challenge(),
+        registration_id: 77,
+        identity_key: key("identity"),
+        login_key: key("identity"),
+        registration_tag: text(),
+        keys: Some(keys.clone()),
     };
     let (proof, identity_key) = (text(), key("identity"));
     let device = DeviceInfo { device_id: 3, registration_id: 77, identity_key: key("identity") };
@@ -205,12 +229,24 @@ fn rest_bodies() -> [Vec<u8>; 10] {
     };
     [
         keys.encode_to_vec(),
-        RegisterRequest { proof, registration_id: 77, identity_key, keys: Some(keys) }.encode_to_vec(),
-        RefreshRequest { refresh_token: "refresh".to_owned() }.encode_to_vec(),
-        RegisterResponse { user_id: uuid(), device_id: 1, tokens: Some(tokens) }.encode_to_vec(),
+        RegisterRequest {
+            proof,
+            registration_id: 77,
+            identity_key,
+            keys: Some(keys),
+            login_key: key("identity"),
+        }
+        .encode_to_vec(),
+        RefreshRequest { refresh_token: "refresh".to_owned(), ..RefreshRequest::default() }.encode_to_vec(),
+        RegisterResponse { user_id: uuid(), device_id: 1, tokens: Some(tokens), registration_tag: text() }
+            .encode_to_vec(),
+        ChallengeRequest { user_id: uuid(), device_id: 1 }.encode_to_vec(),
+        challenge.encode_to_vec(),
+        LoginRequest { signed: signed_challenge() }.encode_to_vec(),
+        restore.encode_to_vec(),
         DeviceList { devices: vec![device] }.encode_to_vec(),
         Bundles { bundles: vec![bundle] }.encode_to_vec(),
-        KeyCounts { ec: 100, kem: 100 }.encode_to_vec(),
+        KeyCounts { ec: 100, kem: 100, newest_id: 9 }.encode_to_vec(),
         Thread { thread_id: uuid(), roster_version: 1, member_user_ids: vec![uuid(), uuid()], last_seq: 4 }
             .encode_to_vec(),
         InboxPage {
@@ -224,6 +260,10 @@ fn rest_bodies() -> [Vec<u8>; 10] {
         .encode_to_vec(),
         refusal().encode_to_vec(),
     ]
+}
+
+fn generation() -> Generation {
+    Generation { number: 5, nonce: vec![3; 8].into() }
 }
 
 fn deliver() -> Deliver {

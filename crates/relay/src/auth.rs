@@ -23,7 +23,7 @@ pub(crate) fn gate(
     match shows {
         Shows::Token => route.route_layer(from_fn_with_state(Arc::clone(state), require_token)),
         // The handlers check what is in the body, and only the operator can reach the operator's listener.
-        Shows::Nothing | Shows::Proof | Shows::RefreshSecret | Shows::Operator => route,
+        Shows::Nothing | Shows::Proof | Shows::RefreshSecret | Shows::Signature | Shows::Operator => route,
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use sealpost_wire::limits::{MAX_REGISTRATION_ID, MAX_UPLOAD_KEYS};
+use sealpost_wire::limits::{LOGIN_KEY, MAX_REGISTRATION_ID, MAX_UPLOAD_KEYS};
 use sealpost_wire::{KeyCounts, KeyUpload, OneTimeKey, SignedKey};
 
 /// Type byte and u-coordinate of an X25519 public key (PQXDH, section 2.3).
@@ -64,6 +64,23 @@ impl std::fmt::Debug for CheckedKeys {
     }
 }
 
+/// The public key by which a device signs in: Ed25519 (RFC 8032).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoginKey(pub [u8; LOGIN_KEY]);
+
+impl LoginKey {
+    /// From a field that may be empty.
+    ///
+    /// # Errors
+    /// [`BadKeys`] for any other length.
+    pub fn from_field(bytes: &[u8]) -> Result<Option<Self>, BadKeys> {
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        bytes.try_into().map(|key| Some(Self(key))).map_err(|_| BadKeys)
+    }
+}
+
 /// Checks that these bytes have the form of an identity key.
 ///
 /// # Errors
@@ -114,6 +131,7 @@ mod tests {
             last_resort_kem: Some(signed(1, KEM_PUBLIC)),
             one_time: (0..100).map(|id| OneTimeKey { id, public_key: public(EC_PUBLIC) }).collect(),
             one_time_kem: (0..100).map(|id| signed(id, KEM_PUBLIC)).collect(),
+            replaces_all: false,
         }
     }
 

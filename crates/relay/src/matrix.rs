@@ -41,6 +41,20 @@ macro_rules! authorisation_table {
             Refresh (POST, "/v1/auth/refresh", RefreshSecret) {
                 refresh                                    [401 401 200 401 401 200 200 200];
             }
+            Challenge (POST, "/v1/auth/challenge", Nothing) {
+                ask_for_a_challenge                        [200 200 200 200 200 200 200 200];
+                ask_for_a_challenge_for_nobody             [200 200 200 200 200 200 200 200];
+            }
+            Login (POST, "/v1/auth/login", Signature) {
+                log_in                                     [401 401 200 200 401 200 200 200];
+                log_in_as_the_member                       [401 401 200 200 401 401 200 401]
+                    looks_like log_in_as_nobody;
+                log_in_as_nobody                           [401 401 401 401 401 401 401 401];
+            }
+            Restore (POST, "/v1/accounts/restore", Signature) {
+                take_ones_place_again                      [401 401 201 201 409 201 201 401];
+                take_the_members_place                     [401 401 201 201 409 401 201 401];
+            }
             Logout (POST, "/v1/auth/logout", Token) {
                 log_out                                    [401 401 401 401 401 204 204 204];
             }
@@ -142,6 +156,8 @@ pub(crate) enum Shows {
     Proof,
     /// The secret of a refresh token. It is in the body, and the store compares it.
     RefreshSecret,
+    /// A signature of the login key of a device. The body carries it, the handler verifies it.
+    Signature,
     /// The access token of a live device, for [`Authenticated`](crate::auth::Authenticated).
     Token,
     /// Access to the operator's own listener; the route does not exist on the other one.

@@ -32,6 +32,15 @@ pub enum Problem {
     /// The account of the token was deleted.
     #[error("account deleted")]
     AccountDeleted,
+    /// This login key is not known for this device.
+    #[error("unknown device")]
+    UnknownDevice,
+    /// A signature that proves nothing.
+    #[error("invalid signature")]
+    InvalidSignature,
+    /// Another device has this address, or had it until it was revoked.
+    #[error("address taken")]
+    AddressTaken,
     /// The registration proof was refused.
     #[error("registration proof refused")]
     ProofRefused,
@@ -135,6 +144,9 @@ impl Problem {
             Self::InvalidToken => (StatusCode::UNAUTHORIZED, reason::INVALID_TOKEN),
             Self::ReuseDetected => (StatusCode::UNAUTHORIZED, reason::REUSE_DETECTED),
             Self::AccountDeleted => (StatusCode::UNAUTHORIZED, reason::ACCOUNT_DELETED),
+            Self::UnknownDevice => (StatusCode::UNAUTHORIZED, reason::UNKNOWN_DEVICE),
+            Self::InvalidSignature => (StatusCode::UNAUTHORIZED, reason::INVALID_SIGNATURE),
+            Self::AddressTaken => (StatusCode::CONFLICT, reason::ADDRESS_TAKEN),
             Self::ProofRefused => (StatusCode::FORBIDDEN, reason::PROOF_REFUSED),
             Self::Forbidden => (StatusCode::FORBIDDEN, reason::FORBIDDEN),
             Self::NotFound => (StatusCode::NOT_FOUND, reason::NOT_FOUND),

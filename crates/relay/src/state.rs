@@ -10,6 +10,7 @@ use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::config::{Registration, Timing};
 use crate::limits::Limiter;
+use crate::login::Challenges;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::store::Store;
@@ -21,6 +22,7 @@ pub(crate) struct State {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) signer: Signer,
+    pub(crate) challenges: Challenges,
     pub(crate) limiter: Arc<Limiter>,
     pub(crate) registration: Registration,
     pub(crate) timing: Timing,

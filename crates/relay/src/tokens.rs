@@ -34,6 +34,9 @@ const LEEWAY_S: u64 = 60;
 /// What the signing key is used for besides signing.
 const SUCCESSORS_INFO: &[u8] = b"Sealpost successors of refresh tokens v1";
 const TAGS_INFO: &[u8] = b"Sealpost tags of refresh tokens v1";
+const LOGINS_INFO: &[u8] = b"Sealpost logins v1";
+const REGISTRATIONS_INFO: &[u8] = b"Sealpost registration tags v1";
+const VERSIONS_INFO: &[u8] = b"Sealpost store versions v1";
 /// Length of the tag of a refresh token, in bytes.
 const TAG: usize = 16;
 
@@ -109,6 +112,11 @@ pub(crate) struct Signer {
     validation: Validation,
     successors: hmac::Key,
     tags: hmac::Key,
+    logins: hmac::Key,
+    /// For [`registration_tag`](Signer::registration_tag).
+    pub(crate) registrations: hmac::Key,
+    /// For [`store_version`](Signer::store_version).
+    pub(crate) versions: hmac::Key,
 }
 
 impl fmt::Debug for Signer {
@@ -178,6 +186,9 @@ impl Signer {
             validation,
             successors: derive(SUCCESSORS_INFO),
             tags: derive(TAGS_INFO),
+            logins: derive(LOGINS_INFO),
+            registrations: derive(REGISTRATIONS_INFO),
+            versions: derive(VERSIONS_INFO),
         })
     }
 
@@ -193,6 +204,27 @@ impl Signer {
             *byte = *derived;
         }
         self.tagged(token.family, secret)
+    }
+
+    /// The first refresh token after a login in the exchange of this name, in a family of its own: HMAC-SHA-256(what it
+    /// is ‖ user ‖ device ‖ SHA-256(name)). Whoever repeats the login gets the same.
+    pub(crate) fn first(&self, address: Address, exchange: &IdempotencyKey) -> RefreshToken {
+        let derive = |what: u8| {
+            let mut context = hmac::Context::with_key(&self.logins);
+            context.update(&[what]);
+            context.update(address.user.as_bytes());
+            context.update(&address.device.get().to_be_bytes());
+            context.update(&exchange.0);
+            context.sign()
+        };
+        let (mut family, mut secret) = (FamilyId([0; 16]), Box::new(Zeroizing::new([0; 32])));
+        for (byte, derived) in family.0.iter_mut().zip(derive(0).as_ref()) {
+            *byte = *derived;
+        }
+        for (byte, derived) in secret.iter_mut().zip(derive(1).as_ref()) {
+            *byte = *derived;
+        }
+        self.tagged(family, secret)
     }
 
     /// A new refresh token of a family.

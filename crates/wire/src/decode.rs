@@ -10,8 +10,9 @@ use prost::Message;
 use prost::encoding::{DecodeContext, WireType, decode_key, skip_field};
 
 use crate::{
-    Ack, AckOk, Bundles, CreateThread, DeviceList, Error, Frame, InboxPage, KeyCounts, KeyUpload,
-    RefreshRequest, RegisterRequest, RegisterResponse, Send, SendAck, Thread, TokenPair,
+    Ack, AckOk, Bundles, Challenge, ChallengeRequest, CreateThread, DeviceList, Error, Frame, InboxPage,
+    KeyCounts, KeyUpload, LoginRequest, RefreshRequest, RegisterRequest, RegisterResponse, RestoreRequest,
+    Send, SendAck, Thread, TokenPair,
 };
 
 /// The bytes are not the expected message. The sender is at fault.
@@ -106,15 +107,19 @@ lists! {
     Ack: ACK,
     AckOk: &[],
     Bundles: BUNDLES,
+    Challenge: &[],
+    ChallengeRequest: &[],
     CreateThread: &[],
     DeviceList: &[rows(1, NUMBER + NUMBER + PUBLIC_KEY)],
     Error: ERROR,
     InboxPage: INBOX_PAGE,
     KeyCounts: &[],
     KeyUpload: KEY_UPLOAD,
+    LoginRequest: &[],
     RefreshRequest: &[],
     RegisterRequest: &[within(4, KEY_UPLOAD)],
     RegisterResponse: &[],
+    RestoreRequest: &[within(6, KEY_UPLOAD)],
     Send: SEND,
     SendAck: &[],
     Thread: &[rows(3, 16)],

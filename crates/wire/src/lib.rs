@@ -20,6 +20,7 @@ pub mod envelope {
 mod decode;
 pub mod id;
 pub mod limits;
+pub mod login;
 pub mod reason;
 
 pub use decode::{Decode, DecodeError, Field, decode};

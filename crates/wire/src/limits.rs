@@ -26,6 +26,14 @@ pub const MAX_CURSORS: usize = 64;
 pub const MAX_REGISTRATION_ID: u32 = 16_380;
 /// Largest `server_seq`, `epoch` and `roster_version` that an honest relay can reach.
 pub const MAX_COUNT: u64 = 1 << 40;
+/// Length of an Ed25519 public key, in bytes.
+pub const LOGIN_KEY: usize = 32;
+/// Length of the nonce of a challenge, in bytes.
+pub const CHALLENGE_NONCE: usize = 32;
+/// How long a challenge can be answered, in milliseconds: a minute.
+pub const CHALLENGE_LIFE_MS: u64 = 60_000;
+/// Largest registration tag and largest store version, in bytes.
+pub const MAX_OPAQUE: usize = 64;
 /// Maximum number of rows in one inbox page.
 pub const MAX_PAGE: u32 = 256;
 /// How long a mailbox row is kept, in seconds: 30 days.

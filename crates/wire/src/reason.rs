@@ -10,6 +10,12 @@ pub const REUSE_DETECTED: &str = "reuse_detected";
 pub const ACCOUNT_DELETED: &str = "account_deleted";
 /// The account that a message is addressed to was deleted.
 pub const RECIPIENT_DELETED: &str = "recipient_deleted";
+/// The relay does not know this login key for this device.
+pub const UNKNOWN_DEVICE: &str = "unknown_device";
+/// The signature is not one of this device, its challenge ran out, or was answered before.
+pub const INVALID_SIGNATURE: &str = "invalid_signature";
+/// Another device has this address, or the device that had it was revoked.
+pub const ADDRESS_TAKEN: &str = "address_taken";
 /// The registration proof was refused.
 pub const PROOF_REFUSED: &str = "proof_refused";
 /// The resource is visible, but the operation is not allowed, such as revoking another device of one's own account.

@@ -124,6 +124,7 @@ impl Relay {
                 last_resort_kem: Some(signed(0x08, 1569)),
                 ..KeyUpload::default()
             }),
+            login_key: Bytes::new(),
         };
         let answer: RegisterResponse = self.post("/v1/accounts", None, &request).await;
         let access_token = answer.tokens.unwrap().access_token;
@@ -132,7 +133,7 @@ impl Relay {
 
     /// The thread of two people, accepted by both.
     pub(crate) async fn thread(&self, from: &Account, to: &Account) -> ThreadId {
-        let request = CreateThread { peer_user_id: to.user.to_wire() };
+        let request = CreateThread { peer_user_id: to.user.to_wire(), ..CreateThread::default() };
         let answer: Thread = self.post("/v1/threads", Some(from), &request).await;
         let thread = ThreadId::from_slice(&answer.thread_id).unwrap();
         let accept = self.http.post(format!("{}/v1/threads/{thread}/accept", self.url));

@@ -3,8 +3,9 @@
 use std::error::Error as _;
 
 use axum::extract::ws::{Message as WsMessage, WebSocket};
+use bytes::Bytes;
 use sealpost_wire::frame::Body;
-use sealpost_wire::limits::{MAX_FRAME, PING_INTERVAL_S, close};
+use sealpost_wire::limits::{MAX_COUNT, MAX_FRAME, PING_INTERVAL_S, close};
 use sealpost_wire::{FRAME_VERSION, Frame, Hello, Welcome};
 use tokio::time::timeout;
 use tungstenite::Error as WsError;
@@ -18,7 +19,8 @@ use crate::limits::{ConnectionLimits, Flooding};
 use crate::problem::Problem;
 use crate::random;
 use crate::state::State;
-use crate::store::{MailboxState, Noted};
+use crate::store::{Generation, MailboxState, Noted};
+use crate::store_version;
 use crate::tokens::Access;
 
 /// Proof that a connection was authenticated and admitted.
@@ -30,6 +32,9 @@ pub(super) struct Greeted {
     pub(super) outlived: Noted,
     pub(super) window: Window,
     pub(super) mailbox: MailboxState,
+    /// What was known of the device's database before.
+    generation: Generation,
+    pub(super) epoch: u64,
     pub(super) limits: ConnectionLimits,
 }
 
@@ -43,8 +48,10 @@ pub(super) async fn greet(socket: &mut WebSocket, state: &State) -> Result<Greet
     };
     match admit(state, &hello, limits).await {
         Ok(greeted) => {
-            let epoch_changed = hello.epoch_seen != 0 && hello.epoch_seen != state.store.epoch();
-            let welcome = welcome(state, greeted.access, epoch_changed, Some(greeted.mailbox));
+            let epoch_changed = hello.epoch_seen != 0 && hello.epoch_seen != greeted.epoch;
+            let mut welcome = welcome(state, greeted.access, epoch_changed, Some(greeted.mailbox));
+            welcome.epoch = greeted.epoch;
+            welcome.generation = Some(to_wire(greeted.generation));
             send(socket, state, id, Body::Welcome(welcome)).await?;
             Ok(greeted)
         }
@@ -78,7 +85,22 @@ pub(super) fn welcome(
         epoch_changed,
         needs_full_sync: trimmed > told,
         trimmed,
+        store_version: state.signer.store_version(&state.store.version()),
+        generation: None,
     }
+}
+
+fn to_wire(generation: Generation) -> sealpost_wire::Generation {
+    let Generation { number, nonce } = generation;
+    sealpost_wire::Generation { number, nonce: Bytes::copy_from_slice(&nonce) }
+}
+
+/// What a device says of its database; none when it says nothing.
+fn generation(hello: &Hello) -> Option<Generation> {
+    let generation = hello.generation.as_ref()?;
+    let said = (1..=MAX_COUNT).contains(&generation.number);
+    let nonce = generation.nonce.as_ref().try_into().ok().filter(|_| said)?;
+    Some(Generation { number: generation.number, nonce })
 }
 
 /// How a failed read ends the connection.
@@ -107,9 +129,15 @@ async fn admit(state: &State, hello: &Hello, limits: ConnectionLimits) -> Result
     if !state.store.is_live(access.address, access.family).await? {
         return Err(Problem::InvalidToken);
     }
+    store_version::check(state, &hello.store_version).await?;
+    let generation = match generation(hello) {
+        Some(generation) => state.store.note_generation(access.address, generation).await?,
+        None => Generation::default(),
+    };
     let mailbox = state.store.mailbox(access.address).await?;
+    let epoch = state.store.epoch();
     let window = Window::new(hello.credit, hello.max_batch_bytes);
-    Ok(Greeted { access, attached, outlived, window, mailbox, limits })
+    Ok(Greeted { access, attached, outlived, window, mailbox, generation, epoch, limits })
 }
 
 async fn first_frame(

@@ -59,7 +59,8 @@ impl Connection<'_> {
             Some(Body::Sync(sync)) => self.on_sync(id, &sync),
             Some(Body::Ping(Ping { t })) => {
                 let server_time_ms = self.state.clock.unix_ms();
-                self.push(id, Body::Pong(Pong { t, server_time_ms }));
+                let store_version = self.state.signer.store_version(&self.state.store.version());
+                self.push(id, Body::Pong(Pong { t, server_time_ms, store_version }));
                 Ok(())
             }
             Some(Body::Credit(credit)) => {

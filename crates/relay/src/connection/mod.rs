@@ -79,6 +79,7 @@ impl<'a> Connection<'a> {
             gaps: Gaps::default(),
             told: greeted.mailbox.trimmed,
             order: Order::default(),
+            epoch: greeted.epoch,
             replies: FuturesOrdered::new(),
             page: None,
             limits: greeted.limits,
@@ -187,6 +188,10 @@ impl<'a> Connection<'a> {
             return Err(Closing::Because(close::UNAUTHORIZED));
         }
         self.check_revocations();
+        // It was found out since that the store had been restored: whoever connects anew is told what that means.
+        if self.epoch != self.state.store.epoch() {
+            return Err(Box::pin(self.leave()).await);
+        }
         if self.window.stalled_for(now) > timing.stall {
             return Err(Closing::Because(close::SLOW_CONSUMER));
         }

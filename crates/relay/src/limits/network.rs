@@ -41,6 +41,14 @@ impl Limiter {
         self.network(Name::Refreshes, network, now).map(drop)
     }
 
+    /// A challenge that is asked for from this network, or an answer to one.
+    ///
+    /// # Errors
+    /// [`OverLimit`]
+    pub fn login(&self, network: Option<IpAddr>, now: Duration) -> Result<(), OverLimit> {
+        self.network(Name::Logins, network, now).map(drop)
+    }
+
     fn network(&self, name: Name, network: Option<IpAddr>, now: Duration) -> Result<Wait, OverLimit> {
         match network {
             Some(network) => self.admit(name, Key::Network(network), 1, now),
@@ -60,15 +68,16 @@ mod tests {
     #[test]
     fn networks_are_limited_where_they_are_known() {
         let mut limits = Limits::none();
-        for name in [Name::Registrations, Name::Refreshes, Name::Unauthenticated] {
+        for name in [Name::Registrations, Name::Refreshes, Name::Logins, Name::Unauthenticated] {
             limits.set(name, Some(Rate::new(1, 1, Duration::from_secs(10))));
         }
         let limiter = Limiter::new(limits);
         let (here, there) = (Some(IpAddr::from([192, 0, 2, 1])), Some(IpAddr::from([192, 0, 2, 2])));
         type Ask = fn(&Limiter, Option<IpAddr>) -> bool;
-        let asks: [Ask; 3] = [
+        let asks: [Ask; 4] = [
             |limiter, network| limiter.registration(network, NOW).is_ok(),
             |limiter, network| limiter.refresh(network, NOW).is_ok(),
+            |limiter, network| limiter.login(network, NOW).is_ok(),
             |limiter, network| limiter.unauthenticated(network, NOW).is_ok(),
         ];
         for ask in asks {

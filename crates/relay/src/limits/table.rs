@@ -44,6 +44,8 @@ pub enum Name {
     Registrations,
     /// Exchanges of refresh tokens from one network.
     Refreshes,
+    /// Challenges, logins and restorations from one network.
+    Logins,
     /// Frames on one connection that no other limit covers.
     Controls,
     /// Frames on one connection that were refused by a limit.
@@ -51,7 +53,7 @@ pub enum Name {
 }
 
 /// The number of limits.
-pub(super) const COUNT: usize = 19;
+pub(super) const COUNT: usize = 20;
 
 impl Name {
     /// The index in the table.
@@ -286,6 +288,7 @@ pub const TABLE: [Limit; COUNT] = {
             1,
         ),
         row(N::Refreshes, "refreshes", (Requests, Network), Rate::new(2_000, 20, SECOND), Say, Refuse, 1),
+        row(N::Logins, "logins", (Requests, Network), Rate::new(4_000, 40, SECOND), Say, Refuse, 1),
         row(N::Controls, "controls", (Requests, Connection), Rate::new(10, 10, SECOND), Close, Allow, 1),
         row(N::Refusals, "refusals", (Requests, Connection), Rate::new(20, 1, SECOND), Close, Allow, 1),
     ]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::State as Shared;
 use axum::http::{HeaderMap, StatusCode};
+use bytes::Bytes;
 use sealpost_wire::id::{DeviceId, UserId};
 use sealpost_wire::{RegisterRequest, RegisterResponse};
 
@@ -14,7 +15,8 @@ use crate::auth::Authenticated;
 use crate::body::{KeysBody, Proto};
 use crate::bus::Nudge;
 use crate::fault::{self, Station};
-use crate::keys::{self, CheckedKeys};
+use crate::keys::{self, CheckedKeys, LoginKey};
+use crate::login::Registered;
 use crate::origin::Origin;
 use crate::problem::Problem;
 use crate::random;
@@ -34,14 +36,17 @@ pub(super) async fn register(
     let idempotency = idempotency_key(&headers)?;
     state.registration.check(&request.proof)?;
     keys::check_identity(request.registration_id, &request.identity_key)?;
+    let login_key = LoginKey::from_field(&request.login_key)?;
     let keys = CheckedKeys::parse_first(request.keys.ok_or(Problem::BadKeys)?)?;
     let address = Address { user: UserId::from_bytes(random::id().into_bytes()), device: DeviceId::PRIMARY };
     let now_ms = state.clock.unix_ms();
     let refresh = state.signer.random(FamilyId(random::id().into_bytes()));
+    let (registration_id, identity_key) = (request.registration_id, request.identity_key);
     let new = NewAccount {
         address,
-        registration_id: request.registration_id,
-        identity_key: request.identity_key,
+        registration_id,
+        identity_key: identity_key.clone(),
+        login_key,
         keys,
         family: NewFamily {
             id: refresh.family(),
@@ -58,10 +63,15 @@ pub(super) async fn register(
         state.bus.nudge(address, Nudge::Revoked);
     }
     fault::at(Station::RegisterAfterCommit);
+    let tag = login_key.map(|login_key| {
+        let registered = Registered { address, registration_id, identity_key: &identity_key, login_key };
+        state.signer.registration_tag(&registered)
+    });
     let answer = RegisterResponse {
         user_id: address.user.to_wire(),
         device_id: address.device.get(),
         tokens: Some(auth::token_pair(&state, address, &refresh, now_ms)?),
+        registration_tag: tag.map(|tag| Bytes::copy_from_slice(tag.as_ref())).unwrap_or_default(),
     };
     Ok((StatusCode::CREATED, Proto(answer)))
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::State as Shared;
 use axum::http::{HeaderMap, StatusCode};
+use bytes::Bytes;
 use sealpost_wire::{RefreshRequest, TokenPair};
 
 use super::idempotency_key;
@@ -12,6 +13,8 @@ use crate::address::Address;
 use crate::auth::Authenticated;
 use crate::body::Proto;
 use crate::bus::Nudge;
+use crate::keys::LoginKey;
+use crate::login::Registered;
 use crate::origin::Origin;
 use crate::problem::Problem;
 use crate::state::State;
@@ -32,17 +35,23 @@ pub(super) async fn refresh(
         Some(exchange) => state.signer.successor(&presented, &exchange),
         None => state.signer.random(presented.family()),
     };
+    let login_key = LoginKey::from_field(&request.login_key)?;
     let now_ms = state.clock.unix_ms();
     let rotation = Rotation {
         family: presented.family(),
         presented: presented.hash(),
         origin: state.signer.origin(&presented),
         next: next.hash(),
+        login_key,
         expires_ms: now_ms.saturating_add(REFRESH_LIFE_MS),
         now_ms,
     };
     match state.store.rotate_refresh(rotation).await? {
-        Rotated::Next(address) => token_pair(&state, address, &next, now_ms).map(Proto),
+        Rotated::Next(address) => {
+            let pair = token_pair(&state, address, &next, now_ms)?;
+            let registration_tag = confirmed(&state, address, login_key).await?;
+            Ok(Proto(TokenPair { registration_tag, ..pair }))
+        }
         Rotated::Deleted => Err(Problem::AccountDeleted),
         Rotated::Unknown => Err(Problem::InvalidToken),
         Rotated::ReuseDetected(address) => {
@@ -50,6 +59,16 @@ pub(super) async fn refresh(
             Err(Problem::ReuseDetected)
         }
     }
+}
+
+/// The registration tag of the device, if this login key is the one that the relay has of it.
+async fn confirmed(state: &State, address: Address, shown: Option<LoginKey>) -> Result<Bytes, Problem> {
+    let Some(login_key) = shown else { return Ok(Bytes::new()) };
+    let device = state.store.device(address).await?;
+    let Some(device) = device.filter(|device| device.login_key == shown) else { return Ok(Bytes::new()) };
+    let (registration_id, identity_key) = (device.registration_id, &device.identity_key);
+    let registered = Registered { address, registration_id, identity_key, login_key };
+    Ok(Bytes::copy_from_slice(state.signer.registration_tag(&registered).as_ref()))
 }
 
 /// Ends the token family. The device and its mailbox remain.
@@ -70,5 +89,11 @@ pub(super) fn token_pair(
     now_ms: u64,
 ) -> Result<TokenPair, Problem> {
     let (access_token, access_expires_ms) = state.signer.issue(address, refresh.family(), now_ms)?;
-    Ok(TokenPair { access_token, access_expires_ms, refresh_token: refresh.expose(), server_time_ms: now_ms })
+    Ok(TokenPair {
+        access_token,
+        access_expires_ms,
+        refresh_token: refresh.expose(),
+        server_time_ms: now_ms,
+        registration_tag: Bytes::new(),
+    })
 }

@@ -7,6 +7,7 @@ mod devices;
 mod health;
 mod inbox;
 mod keys;
+mod login;
 mod messages;
 mod socket;
 mod threads;
@@ -54,6 +55,9 @@ fn handler(route: Route) -> MethodRouter<Arc<State>> {
         Route::Register => on(method, accounts::register),
         Route::DeleteAccount => on(method, accounts::delete),
         Route::Refresh => on(method, auth::refresh),
+        Route::Challenge => on(method, login::challenge),
+        Route::Login => on(method, login::log_in),
+        Route::Restore => on(method, login::restore),
         Route::Logout => on(method, auth::logout),
         Route::ListDevices => on(method, devices::list),
         Route::RevokeDevice => on(method, devices::revoke),

@@ -27,15 +27,23 @@ pub(super) async fn create(
         return Err(Problem::Malformed);
     }
     state.limiter.thread(creator, state.clock.monotonic())?;
-    let id = ThreadId::from_bytes(random::id().into_bytes());
-    let new = NewThread { id, creator, peer, now_ms: state.clock.unix_ms() };
-    match state.store.create_thread(new).await? {
+    let drawn = ThreadId::from_bytes(random::id().into_bytes());
+    let mut id = if request.thread_id.is_empty() { drawn } else { ThreadId::from_slice(&request.thread_id)? };
+    let now_ms = state.clock.unix_ms();
+    let mut created = state.store.create_thread(NewThread { id, creator, peer, now_ms }).await?;
+    if created == Created::IdTaken {
+        // By a thread of whomever: the requester gets another one, as if they had named none.
+        id = drawn;
+        created = state.store.create_thread(NewThread { id, creator, peer, now_ms }).await?;
+    }
+    match created {
         Created::New => {
             let row = state.store.thread(id, creator).await?.ok_or(Problem::NotFound)?;
             Ok((StatusCode::CREATED, Proto(to_wire(id, row))))
         }
         Created::Existing(id) => Err(Problem::ExistingThread(id)),
         Created::NoSuchPeer => Err(Problem::NotFound),
+        Created::IdTaken => Err(Problem::StoreUnavailable),
         Created::PeerDeleted => Err(Problem::RecipientDeleted),
     }
 }

@@ -6,7 +6,7 @@ use sealpost_wire::id::UserId;
 use super::answer::Answer;
 use super::tokens::NewFamily;
 use crate::address::Address;
-use crate::keys::CheckedKeys;
+use crate::keys::{CheckedKeys, LoginKey};
 
 /// Accounts and their devices.
 pub trait Accounts {
@@ -16,6 +16,15 @@ pub trait Accounts {
     fn create_account(&self, new: NewAccount) -> Answer<Address>;
     /// The live devices of a user, by number; none for an unknown user.
     fn devices(&self, user: UserId) -> Answer<Vec<sealpost_wire::DeviceInfo>>;
+    /// A live device; none when it was revoked, or never was.
+    fn device(&self, address: Address) -> Answer<Option<Device>>;
+    /// Begins a family of tokens for a device that has this login key, and ends all others of it.
+    fn log_in(&self, login: Login) -> Answer<LoggedIn>;
+    /// Makes a device that was registered here once under this address again, with an account where there is none. Of one that
+    /// is there with these very keys, tokens and pre-keys are replaced.
+    fn restore_device(&self, device: NewAccount) -> Answer<Restored>;
+    /// Notes which generation of its database a device has, if it is newer than what is known, and says what was known before.
+    fn note_generation(&self, address: Address, generation: Generation) -> Answer<Generation>;
     /// Removes a device with its tokens, keys and mailbox. `false`: there was none.
     fn revoke_device(&self, address: Address) -> Answer<bool>;
     /// Deletes an account: its devices with their tokens, keys and mailboxes. Only that it was there is remembered. The
@@ -34,6 +43,8 @@ pub struct NewAccount {
     pub registration_id: u32,
     /// 33 bytes with the type byte.
     pub identity_key: Bytes,
+    /// By which it signs in.
+    pub login_key: Option<LoginKey>,
     /// Complete first keys.
     pub keys: CheckedKeys,
     /// The first tokens.
@@ -42,6 +53,55 @@ pub struct NewAccount {
     pub idempotency: Option<IdempotencyKey>,
     /// Now.
     pub now_ms: u64,
+}
+
+/// A device, as it was registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// 1 to 16,380.
+    pub registration_id: u32,
+    /// 33 bytes with the type byte.
+    pub identity_key: Bytes,
+    /// By which it signs in; devices from before there were login keys have none until they show one.
+    pub login_key: Option<LoginKey>,
+}
+
+/// A device that has signed with its login key.
+#[derive(Debug, Clone)]
+pub struct Login {
+    /// The device.
+    pub address: Address,
+    /// The key that it has signed with.
+    pub login_key: LoginKey,
+    /// The tokens that it gets.
+    pub family: NewFamily,
+}
+
+/// What became of a [`Login`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoggedIn {
+    /// The family is in force, and no other of this device.
+    Yes,
+    /// There is no such device, or it has another key. Nothing has changed.
+    Unknown,
+}
+
+/// What became of a device that was to be made again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Restored {
+    /// It is there.
+    Yes,
+    /// A device with other keys is there, or there was one and it was revoked. Nothing has changed.
+    Taken,
+}
+
+/// How often the database of a device has connected, and what was drawn for the newest connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Generation {
+    /// 0: it has never said.
+    pub number: u64,
+    /// 8 random bytes.
+    pub nonce: [u8; 8],
 }
 
 /// What makes two requests the same request.

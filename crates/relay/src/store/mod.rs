@@ -20,7 +20,7 @@ mod upkeep;
 
 use std::fmt;
 
-pub use accounts::{Accounts, IdempotencyKey, NewAccount};
+pub use accounts::{Accounts, Device, Generation, IdempotencyKey, LoggedIn, Login, NewAccount, Restored};
 pub use answer::{Answer, Health, StoreError};
 pub use lane::{Append, Appended, BodyHash, Copy, Lanes, Stored};
 pub use mailbox::{Arrival, InboxKey, MailboxState, Mailboxes, Message, Page, PageLimit, Row};
@@ -29,7 +29,7 @@ pub use pre_keys::{KeysRefused, PreKeys, Selector, Take, Taken};
 pub use revocations::{Noted, Revocations};
 pub use threads::{Created, NewThread, ThreadRow, Threads};
 pub use tokens::{FamilyId, NewFamily, Origin, Rotated, Rotation, TokenHash, Tokens};
-pub use upkeep::{Swept, Upkeep};
+pub use upkeep::{OpeningName, StoreVersion, Swept, Upkeep};
 
 /// The durable storage of the relay, with one trait for each kind of data.
 pub trait Store:

@@ -37,6 +37,8 @@ pub enum Created {
     Existing(ThreadId),
     /// There is no such peer.
     NoSuchPeer,
+    /// Another thread has this id.
+    IdTaken,
     /// The account of the peer was deleted.
     PeerDeleted,
 }

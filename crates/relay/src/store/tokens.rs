@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::answer::Answer;
 use crate::address::Address;
+use crate::keys::LoginKey;
 
 /// Token families.
 pub trait Tokens {
@@ -66,6 +67,8 @@ pub struct Rotation {
     pub origin: Origin,
     /// Its successor.
     pub next: TokenHash,
+    /// The login key of a device that has none here.
+    pub login_key: Option<LoginKey>,
     /// When the successor expires.
     pub expires_ms: u64,
     /// Now.
@@ -79,7 +82,8 @@ pub enum Rotated {
     Next(Address),
     /// The account of the family was deleted.
     Deleted,
-    /// No such family, its token expired, or the token was never one of it. Nothing has changed.
+    /// No such family, its token expired, or the token was never one of it. Or it is not known whether the token was used up:
+    /// the store was restored from a backup since the family was last used. Nothing has changed.
     Unknown,
     /// The token was one of the family and was used up before: the family of this device is gone.
     ReuseDetected(Address),

@@ -124,7 +124,8 @@ async fn a_revoked_device_is_out_at_once_everywhere() {
 
     assert_eq!(world.delete("/v1/devices/1", Some(&alice)).await.status, 204);
     assert_eq!(alices.closed().await, 4401);
-    let refresh = RefreshRequest { refresh_token: alice.tokens.refresh_token.clone() };
+    let refresh =
+        RefreshRequest { refresh_token: alice.tokens.refresh_token.clone(), ..RefreshRequest::default() };
     world.post("/v1/auth/refresh", None, &refresh).await.refused(401, reason::INVALID_TOKEN);
     let mut again = Socket::open(&world).await;
     again.send(Body::Hello(hello(&alice))).await;

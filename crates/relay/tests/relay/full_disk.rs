@@ -66,7 +66,8 @@ async fn a_full_disk_can_be_left() {
     let more = world.put("/v1/keys", Some(&alice), &keys(100, 50)).await;
     more.refused(507, reason::STORE_FULL);
     // What frees, or changes in place, goes on.
-    let request = RefreshRequest { refresh_token: carol.tokens.refresh_token.clone() };
+    let request =
+        RefreshRequest { refresh_token: carol.tokens.refresh_token.clone(), ..RefreshRequest::default() };
     assert_eq!(world.post("/v1/auth/refresh", None, &request).await.status, 200);
     assert_eq!(world.post("/v1/auth/logout", Some(&carol), &()).await.status, 204);
     assert_eq!(world.delete("/v1/devices/1", Some(&dave)).await.status, 204);

@@ -172,7 +172,10 @@ async fn a_message_id_that_is_known_is_answered_whatever_the_clock_says() {
 }
 
 async fn refreshed(world: &World, party: &crate::common::Party) -> crate::common::Party {
-    let request = sealpost_wire::RefreshRequest { refresh_token: party.tokens.refresh_token.clone() };
+    let request = sealpost_wire::RefreshRequest {
+        refresh_token: party.tokens.refresh_token.clone(),
+        ..sealpost_wire::RefreshRequest::default()
+    };
     let tokens = world.post("/v1/auth/refresh", None, &request).await.body();
     crate::common::Party { tokens, ..party.clone() }
 }

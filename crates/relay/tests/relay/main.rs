@@ -17,6 +17,7 @@ mod inbound;
 mod kills;
 mod lane;
 mod limits;
+mod login;
 mod networks;
 mod pre_keys;
 mod process;

@@ -106,7 +106,8 @@ async fn registrations_and_refreshes_of_a_network_have_a_number_in_plain_http_to
 
     let world = behind_a_proxy(Name::Refreshes, 1).await;
     let alice = world.register().await;
-    let refresh = RefreshRequest { refresh_token: alice.tokens.refresh_token.clone() };
+    let refresh =
+        RefreshRequest { refresh_token: alice.tokens.refresh_token.clone(), ..RefreshRequest::default() };
     let refresh = async |network| post_from(&world, network, "/v1/auth/refresh", &refresh).await;
     assert_eq!(refresh("2001:db8::1").await.status, 200);
     told_to_wait(&refresh("2001:db8::ffff:2").await);

@@ -113,13 +113,13 @@ impl Process {
         };
         let answer: RegisterResponse = self.post("/v1/accounts", None, &request).await?.body();
         let user = sealpost_wire::id::UserId::from_slice(&answer.user_id).unwrap();
-        Some(Party { user, tokens: answer.tokens.unwrap() })
+        Some(Party::new(user, answer.tokens.unwrap()))
     }
 
     /// Two people and a message from one to the other, not yet sent.
     pub(crate) async fn cast(&self) -> (Party, Party, String, sealpost_wire::Send) {
         let (alice, bob) = (self.register().await.unwrap(), self.register().await.unwrap());
-        let request = CreateThread { peer_user_id: bob.user.to_wire() };
+        let request = CreateThread { peer_user_id: bob.user.to_wire(), ..CreateThread::default() };
         let thread: sealpost_wire::Thread =
             self.post("/v1/threads", Some(&alice), &request).await.unwrap().body();
         let id = sealpost_wire::id::ThreadId::from_slice(&thread.thread_id).unwrap();
@@ -214,7 +214,10 @@ async fn a_term_signal_ends_it_in_order_and_its_log_tells_nothing() {
         .post(
             "/v1/auth/refresh",
             None,
-            &sealpost_wire::RefreshRequest { refresh_token: alice.tokens.refresh_token.clone() + "0" },
+            &sealpost_wire::RefreshRequest {
+                refresh_token: alice.tokens.refresh_token.clone() + "0",
+                ..sealpost_wire::RefreshRequest::default()
+            },
         )
         .await
         .unwrap();

@@ -40,7 +40,7 @@ async fn register_as(world: &World, key: &str) -> Party {
     let answer = world.request(with_body(post, &request), None).await;
     assert_eq!(answer.status, 201);
     let answer: RegisterResponse = answer.body();
-    Party { user: UserId::from_slice(&answer.user_id).unwrap(), tokens: answer.tokens.unwrap() }
+    Party::new(UserId::from_slice(&answer.user_id).unwrap(), answer.tokens.unwrap())
 }
 
 async fn is_answered(socket: &mut Socket) -> bool {
@@ -69,7 +69,10 @@ async fn make_void(world: &World, party: &Party, way: Way) {
             assert_eq!(world.request(logout, Some(party)).await.status, 204);
         }
         Way::RefreshTokenReused => {
-            let mut request = RefreshRequest { refresh_token: party.tokens.refresh_token.clone() };
+            let mut request = RefreshRequest {
+                refresh_token: party.tokens.refresh_token.clone(),
+                ..RefreshRequest::default()
+            };
             let next: sealpost_wire::TokenPair = world.post("/v1/auth/refresh", None, &request).await.body();
             let used = std::mem::replace(&mut request.refresh_token, next.refresh_token);
             assert_eq!(world.post("/v1/auth/refresh", None, &request).await.status, 200);

@@ -93,7 +93,10 @@ async fn the_http_twin_sends_reads_and_acknowledges() {
 async fn a_thread_of_two_exists_once() {
     let world = World::start().await;
     let (alice, bob, thread) = world.pair().await;
-    let request = sealpost_wire::CreateThread { peer_user_id: alice.user.to_wire() };
+    let request = sealpost_wire::CreateThread {
+        peer_user_id: alice.user.to_wire(),
+        ..sealpost_wire::CreateThread::default()
+    };
     let answer = world.post("/v1/threads", Some(&bob), &request).await;
     answer.refused(409, reason::EXISTING_THREAD);
     assert_eq!(answer.error().thread_id, thread.to_wire());

@@ -11,7 +11,7 @@ use crate::common::socket::{Read, Socket, hello};
 use crate::common::{Answer, Party, World, keys, public, with_body};
 
 async fn refresh(world: &World, token: &str) -> Answer {
-    let request = RefreshRequest { refresh_token: token.into() };
+    let request = RefreshRequest { refresh_token: token.into(), ..RefreshRequest::default() };
     world.post("/v1/auth/refresh", None, &request).await
 }
 
@@ -51,7 +51,7 @@ async fn an_answer_may_be_lost_again_and_again() {
 
 /// Exchanges under a name.
 async fn exchange(world: &World, token: &str, name: &str) -> Answer {
-    let request = RefreshRequest { refresh_token: token.into() };
+    let request = RefreshRequest { refresh_token: token.into(), ..RefreshRequest::default() };
     let post = with_body(world.http.post(world.url("/v1/auth/refresh")), &request);
     world.request(post.header("idempotency-key", name), None).await
 }
@@ -234,9 +234,8 @@ async fn a_registration_whose_answer_was_lost_is_repeated() {
     let lost: RegisterResponse = register("mine").await.body();
     let again: RegisterResponse = register("mine").await.body();
     assert_eq!(again.user_id, lost.user_id);
-    let party = |answer: &RegisterResponse| Party {
-        user: UserId::from_slice(&answer.user_id).unwrap(),
-        tokens: answer.tokens.clone().unwrap(),
+    let party = |answer: &RegisterResponse| {
+        Party::new(UserId::from_slice(&answer.user_id).unwrap(), answer.tokens.clone().unwrap())
     };
     assert_eq!(world.get("/v1/keys", Some(&party(&again))).await.status, 200);
     world.get("/v1/keys", Some(&party(&lost))).await.refused(401, reason::INVALID_TOKEN);

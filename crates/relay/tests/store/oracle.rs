@@ -134,7 +134,7 @@ impl Oracle {
         *mark = (*mark).max(ids.end - 1);
         seen.extend(ids);
         let left = u32::try_from(keys.len()).unwrap();
-        Ok(KeyCounts { ec: left, kem: left })
+        Ok(KeyCounts { ec: left, kem: left, newest_id: *mark })
     }
 }
 

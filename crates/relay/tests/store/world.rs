@@ -37,6 +37,7 @@ pub(crate) fn new_account(user: u8, one_time: std::ops::Range<u32>) -> NewAccoun
         address: address(user),
         registration_id: 77,
         identity_key: public(0x05, 33, 0),
+        login_key: None,
         keys: CheckedKeys::parse_first(keys(one_time)).unwrap(),
         family: NewFamily {
             id: FamilyId([user; 16]),

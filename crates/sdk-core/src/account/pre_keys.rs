@@ -164,6 +164,7 @@ pub(crate) fn upload_form(keys: &PreKeys) -> wire::KeyUpload {
             .map(|key| wire::OneTimeKey { id: key.id().0, public_key: key.public_key().to_vec().into() })
             .collect(),
         one_time_kem: keys.one_time_kem.iter().map(signed_kem).collect(),
+        ..wire::KeyUpload::default()
     }
 }
 
@@ -216,7 +217,7 @@ mod tests {
         async fn keep_up(&self, left: u32, now_ms: u64) -> ([usize; 2], [u32; 2]) {
             let work = self.store.write(move |tx| {
                 let (account, _) = tx.our_account()?;
-                let counts = wire::KeyCounts { ec: left, kem: left };
+                let counts = wire::KeyCounts { ec: left, kem: left, ..Default::default() };
                 note_left(tx, tx.newest_uploaded()?, counts, now_ms)?;
                 let keys = prepare(tx, &account, counts, now_ms, &mut StdRng::seed_from_u64(1))?;
                 tx.set_pre_keys_uploaded(&keys)?;
@@ -243,8 +244,11 @@ mod tests {
             let ids: Vec<_> = keys.one_time.iter().map(|key| key.id().0).collect();
             (ids, keys.one_time_kem.len())
         };
-        assert_eq!(fitting(wire::KeyCounts { ec: 0, kem: 198 }), ((0..9).collect(), 2));
-        assert_eq!(fitting(wire::KeyCounts { ec: 196, kem: 6_000 }), ((0..4).collect(), 0));
+        assert_eq!(fitting(wire::KeyCounts { ec: 0, kem: 198, ..Default::default() }), ((0..9).collect(), 2));
+        assert_eq!(
+            fitting(wire::KeyCounts { ec: 196, kem: 6_000, ..Default::default() }),
+            ((0..4).collect(), 0)
+        );
     }
 
     #[tokio::test]
@@ -278,8 +282,9 @@ mod tests {
         let newest = client.store.read(|rows| rows.newest_uploaded()).await.unwrap();
         // We are told that 10 are left, and before we write that down, another process fills the pool.
         assert_eq!(client.keep_up(10, begin).await, ([90; 2], [190; 2]));
-        let work =
-            client.store.write(move |tx| note_left(tx, newest, wire::KeyCounts { ec: 10, kem: 10 }, begin));
+        let work = client.store.write(move |tx| {
+            note_left(tx, newest, wire::KeyCounts { ec: 10, kem: 10, ..Default::default() }, begin)
+        });
         work.await.unwrap();
         assert_eq!(client.keep_up(100, begin + KEEP_MS + 1).await, ([0; 2], [100; 2]));
     }

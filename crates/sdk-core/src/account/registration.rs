@@ -46,6 +46,7 @@ pub(crate) async fn register(ctx: &Context, proof: Vec<u8>) -> Result<Registered
         registration_id: account.registration_id,
         identity_key: account.identity.public().serialize().to_vec().into(),
         keys: Some(upload_form(&keys)),
+        ..wire::RegisterRequest::default()
     };
     let once = request_name(&account.identity)?;
     let response = ctx.transport.http.register(&request, &once).await?;

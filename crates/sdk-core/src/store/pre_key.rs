@@ -62,7 +62,9 @@ impl Rows<'_> {
     pub(crate) fn one_time_pre_keys(&self) -> Result<KeyCounts> {
         let sql = "SELECT (SELECT count(*) FROM one_time_pre_key),
                           (SELECT count(*) FROM kem_pre_key WHERE last_resort = 0)";
-        let count = |row: &rusqlite::Row<'_>| Ok(KeyCounts { ec: row.get(0)?, kem: row.get(1)? });
+        let count = |row: &rusqlite::Row<'_>| {
+            Ok(KeyCounts { ec: row.get(0)?, kem: row.get(1)?, ..KeyCounts::default() })
+        };
         Ok(self.connection.prepare_cached(sql)?.query_row([], count)?)
     }
 

@@ -337,7 +337,7 @@ async fn hello(ctx: &Context, token: &str) -> Result<wire::Hello> {
         epoch_seen: account.epoch,
         credit: wire::limits::MAX_CREDIT,
         max_batch_bytes: 0,
-        features: Vec::new(),
+        ..wire::Hello::default()
     })
 }
 

@@ -93,7 +93,7 @@ impl Http {
 
     /// `once` makes a repeated request give the same refresh token.
     pub(crate) async fn refresh(&self, refresh_token: &str, once: &str) -> Result<wire::TokenPair> {
-        let request = wire::RefreshRequest { refresh_token: refresh_token.to_owned() };
+        let request = wire::RefreshRequest { refresh_token: refresh_token.to_owned(), ..Default::default() };
         let call = self.call(Method::POST, "v1/auth/refresh", None)?.header("idempotency-key", once);
         self.answer(with_body(call, &request)).await
     }
@@ -121,7 +121,7 @@ impl Http {
     }
 
     pub(crate) async fn create_direct_thread(&self, token: &str, peer: UserId) -> Result<CreatedThread> {
-        let request = wire::CreateThread { peer_user_id: peer.to_wire() };
+        let request = wire::CreateThread { peer_user_id: peer.to_wire(), ..Default::default() };
         let call = with_body(self.call(Method::POST, "v1/threads", Some(token))?, &request);
         match self.answer(call).await {
             Ok(thread) => Ok(CreatedThread::New(thread)),

@@ -366,7 +366,8 @@ mod tests {
         while let Some(Ok(Message::Binary(bytes))) = relay.next().await {
             let frame: wire::Frame = wire::decode(bytes).unwrap();
             if let Some(Body::Ping(ping)) = frame.body {
-                let body = Some(Body::Pong(wire::Pong { t: ping.t, server_time_ms: 1 }));
+                let body =
+                    Some(Body::Pong(wire::Pong { t: ping.t, server_time_ms: 1, ..Default::default() }));
                 let pong = wire::Frame { v: wire::FRAME_VERSION, id: frame.id, body };
                 relay.send(Message::Binary(pong.encode_to_vec().into())).await.unwrap();
             }

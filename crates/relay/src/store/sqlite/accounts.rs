@@ -4,9 +4,9 @@ use rusqlite::{Connection, OptionalExtension as _, Result, params};
 use sealpost_wire::id::UserId;
 
 use super::columns::{address, one};
-use super::{inbox, keys, tokens};
+use super::{devices, inbox, keys, tokens};
 use crate::address::Address;
-use crate::store::{IdempotencyKey, NewAccount};
+use crate::store::{Device, IdempotencyKey, LoggedIn, Login, NewAccount, Restored};
 
 /// How long a repeated request gets the same account, in milliseconds: a day.
 const REMEMBERED_MS: u64 = 24 * 3_600 * 1_000;
@@ -35,33 +35,90 @@ fn made_before(tx: &Connection, new: &NewAccount, key: IdempotencyKey) -> Result
     tx.prepare_cached(
         "SELECT user_id, device_id FROM registration JOIN device USING (user_id)
          WHERE idempotency_key = ?1 AND until_ms > ?2
-            AND device_id = ?3 AND registration_id = ?4 AND identity_key = ?5",
+            AND device_id = ?3 AND registration_id = ?4 AND identity_key = ?5 AND login_key IS ?6",
     )?
     .query_row(
-        params![key.0, new.now_ms, new.address.device.get(), new.registration_id, &new.identity_key[..]],
+        params![
+            key.0,
+            new.now_ms,
+            new.address.device.get(),
+            new.registration_id,
+            &new.identity_key[..],
+            new.login_key.map(|key| key.0)
+        ],
         |row| address(row, 0, 1),
     )
     .optional()
 }
 
 fn insert(tx: &Connection, new: &NewAccount) -> Result<Address> {
-    let Address { user, device } = new.address;
     one(tx
         .prepare_cached("INSERT INTO account (user_id, created_ms) VALUES (?1, ?2)")?
-        .execute(params![user.as_bytes(), new.now_ms])?)?;
+        .execute(params![new.address.user.as_bytes(), new.now_ms])?)?;
+    insert_device(tx, new)?;
+    Ok(new.address)
+}
+
+fn insert_device(tx: &Connection, new: &NewAccount) -> Result<()> {
+    let Address { user, device } = new.address;
     one(tx
         .prepare_cached(
-            "INSERT INTO device (user_id, device_id, registration_id, identity_key) VALUES (?1, ?2, ?3, ?4)",
+            "INSERT INTO device (user_id, device_id, registration_id, identity_key, login_key)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
         )?
-        .execute(params![user.as_bytes(), device.get(), new.registration_id, &new.identity_key[..]])?)?;
+        .execute(params![
+            user.as_bytes(),
+            device.get(),
+            new.registration_id,
+            &new.identity_key[..],
+            new.login_key.map(|key| key.0)
+        ])?)?;
     one(tx
         .prepare_cached(
             "INSERT INTO mailbox (user_id, device_id, bytes, trimmed, pushed) VALUES (?1, ?2, 0, 0, 0)",
         )?
         .execute(params![user.as_bytes(), device.get()])?)?;
     keys::insert(tx, new.address, new.keys.get())?;
-    tokens::insert(tx, new.address, &new.family)?;
-    Ok(new.address)
+    tokens::insert(tx, new.address, &new.family)
+}
+
+pub(super) fn log_in(tx: &Connection, login: &Login) -> Result<LoggedIn> {
+    let device = devices::get(tx, login.address)?;
+    if device.is_none_or(|device| device.login_key != Some(login.login_key)) {
+        return Ok(LoggedIn::Unknown);
+    }
+    tokens::end_all(tx, login.address)?;
+    tokens::insert(tx, login.address, &login.family)?;
+    Ok(LoggedIn::Yes)
+}
+
+pub(super) fn restore(tx: &Connection, new: &NewAccount) -> Result<Restored> {
+    let (user, device) = (new.address.user, new.address.device);
+    let shown = Device {
+        registration_id: new.registration_id,
+        identity_key: new.identity_key.clone(),
+        login_key: new.login_key,
+    };
+    match devices::get(tx, new.address)? {
+        Some(known) if known == shown => {
+            keys::replace(tx, new.address, new.keys.get())?;
+            tokens::end_all(tx, new.address)?;
+            tokens::insert(tx, new.address, &new.family)?;
+            return Ok(Restored::Yes);
+        }
+        Some(_) => return Ok(Restored::Taken),
+        None => {}
+    }
+    let revoked = tx
+        .prepare_cached("SELECT 1 FROM revoked_device WHERE user_id = ?1 AND device_id = ?2")?
+        .exists(params![user.as_bytes(), device.get()])?;
+    if revoked {
+        return Ok(Restored::Taken);
+    }
+    tx.prepare_cached("INSERT INTO account (user_id, created_ms) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
+        .execute(params![user.as_bytes(), new.now_ms])?;
+    insert_device(tx, new)?;
+    Ok(Restored::Yes)
 }
 
 /// Removes an account with its devices. That it was there stays known, and so do the names of its families for as long as
@@ -107,6 +164,10 @@ pub(super) fn revoke(tx: &Connection, address: Address) -> Result<bool> {
     ] {
         tx.execute(&format!("DELETE FROM {table} WHERE user_id = ?1 AND device_id = ?2"), owner)?;
     }
+    tx.execute(
+        "INSERT INTO revoked_device (user_id, device_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+        owner,
+    )?;
     // The rows of its mailbox may be many: what is left of them, the sweep removes.
     tx.execute("INSERT INTO left_mailbox (user_id, device_id) VALUES (?1, ?2)", owner)?;
     inbox::clear_left(tx, LEFT_AT_ONCE)?;

@@ -22,6 +22,7 @@ use sealpost_wire::id::UserId;
 use tokio::sync::mpsc;
 
 use super::fair::{FairQueue, Payer, Turn};
+use super::history::History;
 use super::operation::{Operation, store_error};
 use super::room::{Need, Room, Terms};
 use super::transaction::Transaction;
@@ -50,6 +51,7 @@ pub(super) struct Committer {
     pub(super) metrics: Arc<Metrics>,
     pub(super) limiter: Arc<Limiter>,
     pub(super) room: Room,
+    pub(super) history: Option<Arc<History>>,
     pub(super) waiting: mpsc::Receiver<(Payer, Box<dyn Operation>)>,
     pub(super) health: Arc<AtomicU8>,
     pub(super) tidy: Arc<AtomicBool>,
@@ -142,7 +144,7 @@ impl Committer {
     fn alone(&self, operation: &mut dyn Operation) -> Result<(), StoreError> {
         let mut tx = Transaction::begin(&self.db).map_err(store_error)?;
         tx.run(operation).map_err(store_error)?;
-        tx.commit().map_err(store_error)
+        tx.commit(self.history.as_deref()).map_err(store_error)
     }
 
     /// Runs a group in one transaction, and records in `group` what belongs to it. With `Err`, none of it took
@@ -205,7 +207,7 @@ impl Committer {
         }
         times.lap_for_all();
         self.limiter.writer_took(&times.shared_out(), times.now);
-        tx.commit().map_err(store_error)?;
+        tx.commit(self.history.as_deref()).map_err(store_error)?;
         Ok(outcomes.unwrap_or_else(|| vec![Ok(()); group.len()]))
     }
 

@@ -130,6 +130,7 @@ pub(super) fn account(user: u8) -> NewAccount {
         address: address(user),
         registration_id: 77,
         identity_key: vec![5; 33].into(),
+        login_key: None,
         keys: CheckedKeys::parse_first(keys).unwrap(),
         family: NewFamily {
             id: FamilyId([user; 16]),
@@ -168,9 +169,9 @@ async fn the_statements_for_a_message_are_few() {
         assert!(matches!(answer, Ok(Appended::Stored(_))));
     }
     // Two statements for each message: one stores its id, and one its row. The thread is read and written once for
-    // all of them. The two sums of the mailbox are written once for every 22 rows, which are 16 KiB. One begin and
-    // one commit.
-    assert_eq!(fixture.counts.run() - before, 200 + 2 + 2 * 5 + 2);
+    // all of them. The two sums of the mailbox are written once for every 22 rows, which are 16 KiB. One begin, one
+    // count of transactions and one commit.
+    assert_eq!(fixture.counts.run() - before, 200 + 2 + 2 * 5 + 3);
 }
 
 #[tokio::test]
@@ -181,8 +182,8 @@ async fn rows_that_follow_each_other_are_acknowledged_in_one_statement() {
     let before = fixture.counts.run();
     let keys = (1..=60).map(|server_seq| InboxKey { thread: THREAD, server_seq }).collect();
     assert_eq!(fixture.store.inbox_ack(address(2), keys).await, Ok(60));
-    // The begin, the rows, the sums of the thread and the mailbox, and the commit.
-    assert_eq!(fixture.counts.run() - before, 5);
+    // The begin, the rows, the sums of the thread and the mailbox, the count of transactions, and the commit.
+    assert_eq!(fixture.counts.run() - before, 6);
 }
 
 #[cfg(target_os = "linux")]

@@ -24,6 +24,7 @@ pub(super) fn put(
     owner: Address,
     keys: &KeyUpload,
 ) -> Result<Result<KeyCounts, KeysRefused>> {
+    drop_stale(tx, owner)?;
     for (kind, id, public_key, _) in one_time_rows(keys) {
         let old = i64::from(id) <= pool(tx, owner, kind)?.mark;
         if old && !is_known(tx, owner, kind, id, public_key)? {
@@ -32,18 +33,58 @@ pub(super) fn put(
     }
     for kind in [EC, KEM] {
         let Pool { mark, held } = pool(tx, owner, kind)?;
+        let held = if keys.replaces_all { kept(tx, owner, kind, keys)? } else { held };
         let new = one_time_rows(keys).filter(|(of, id, ..)| *of == kind && i64::from(*id) > mark).count();
         if new > usize::try_from(room(held)).unwrap_or(usize::MAX) {
             return Ok(Err(KeysRefused::TooMany));
         }
     }
-    insert(tx, owner, keys)?;
+    if keys.replaces_all {
+        replace(tx, owner, keys)?;
+    } else {
+        insert(tx, owner, keys)?;
+    }
     counts(tx, owner).map(Ok)
+}
+
+/// As [`insert`], but what is held of one-time keys goes first, unless it is of this very upload, which may be a repetition.
+pub(super) fn replace(tx: &Connection, owner: Address, keys: &KeyUpload) -> Result<()> {
+    let (user, device) = (owner.user.as_bytes(), owner.device.get());
+    for kind in [EC, KEM] {
+        tx.prepare_cached(
+            "DELETE FROM one_time_pre_key WHERE user_id = ?1 AND device_id = ?2 AND kind = ?3 AND key_id < ?4",
+        )?
+        .execute(params![user, device, kind, lowest(keys, kind)])?;
+        let kept = kept(tx, owner, kind, keys)?;
+        tx.prepare_cached(
+            "UPDATE pre_key_mark SET held = ?4 WHERE user_id = ?1 AND device_id = ?2 AND kind = ?3",
+        )?
+        .execute(params![user, device, kind, kept])?;
+    }
+    insert(tx, owner, keys)
+}
+
+/// How many one-time keys of a kind an upload that replaces all of them leaves.
+fn kept(tx: &Connection, owner: Address, kind: u8, keys: &KeyUpload) -> Result<u32> {
+    tx.prepare_cached(
+        "SELECT count(*) FROM one_time_pre_key WHERE user_id = ?1 AND device_id = ?2 AND kind = ?3 AND key_id >= ?4",
+    )?
+    .query_row(
+        params![owner.user.as_bytes(), owner.device.get(), kind, lowest(keys, kind)],
+        |row| row.get(0),
+    )
+}
+
+/// The lowest id of a kind in an upload; above all ids when it has none.
+fn lowest(keys: &KeyUpload, kind: u8) -> i64 {
+    let ids = one_time_rows(keys).filter(|(of, ..)| *of == kind).map(|(_, id, ..)| i64::from(id));
+    ids.min().unwrap_or(i64::MAX)
 }
 
 /// Inserts keys that were found to be new or unchanged. Unchanged keys are skipped: they are already stored, or were
 /// given out. One-time keys that exceed the limit are omitted.
 pub(super) fn insert(tx: &Connection, owner: Address, keys: &KeyUpload) -> Result<()> {
+    drop_stale(tx, owner)?;
     let (user, device) = (owner.user.as_bytes(), owner.device.get());
     let pools = [pool(tx, owner, EC)?, pool(tx, owner, KEM)?];
     for (kind, key) in [(EC, &keys.signed_pre_key), (KEM, &keys.last_resort_kem)] {
@@ -69,7 +110,8 @@ pub(super) fn insert(tx: &Connection, owner: Address, keys: &KeyUpload) -> Resul
             .execute(params![user, device, kind, id, public_key, signature])?)?;
         one(tx
             .prepare_cached(
-                "INSERT INTO pre_key_mark (user_id, device_id, kind, key_id, held) VALUES (?1, ?2, ?3, ?4, 1)
+                "INSERT INTO pre_key_mark (user_id, device_id, kind, key_id, held, epoch)
+                 VALUES (?1, ?2, ?3, ?4, 1, (SELECT v FROM store_meta WHERE k = 'epoch'))
                  ON CONFLICT DO UPDATE SET key_id = max(key_id, ?4), held = held + 1",
             )?
             .execute(params![user, device, kind, id])?)?;
@@ -78,7 +120,9 @@ pub(super) fn insert(tx: &Connection, owner: Address, keys: &KeyUpload) -> Resul
 }
 
 pub(super) fn counts(tx: &Connection, owner: Address) -> Result<KeyCounts> {
-    Ok(KeyCounts { ec: pool(tx, owner, EC)?.held, kem: pool(tx, owner, KEM)?.held })
+    let (ec, kem) = (pool(tx, owner, EC)?, pool(tx, owner, KEM)?);
+    let newest_id = u32::try_from(ec.mark.max(kem.mark)).unwrap_or(0);
+    Ok(KeyCounts { ec: ec.held, kem: kem.held, newest_id })
 }
 
 pub(super) fn take(tx: &Connection, take: &Take) -> Result<Taken> {
@@ -91,6 +135,7 @@ pub(super) fn take(tx: &Connection, take: &Take) -> Result<Taken> {
         if take.selector != Selector::All && take.selector != Selector::One(owner.device) {
             continue;
         }
+        drop_stale(tx, owner)?;
         // Devices have had both signed keys since their registration.
         if let Some(bundle) = take_bundle(tx, owner, device, take, &mut taken.last_resort)? {
             taken.bundles.push(bundle);
@@ -191,8 +236,9 @@ struct Pool {
     held: u32,
 }
 
-const POOL: &str =
-    "SELECT key_id, held FROM pre_key_mark WHERE user_id = ?1 AND device_id = ?2 AND kind = ?3";
+const POOL: &str = "
+    SELECT key_id, iif(epoch < (SELECT v FROM store_meta WHERE k = 'epoch'), 0, held) FROM pre_key_mark
+    WHERE user_id = ?1 AND device_id = ?2 AND kind = ?3";
 
 fn pool(tx: &Connection, owner: Address, kind: u8) -> Result<Pool> {
     tx.prepare_cached(POOL)?
@@ -201,6 +247,27 @@ fn pool(tx: &Connection, owner: Address, kind: u8) -> Result<Pool> {
         })
         .optional()
         .map(|pool| pool.unwrap_or(Pool { mark: -1, held: 0 }))
+}
+
+/// Drops what is held from before the store was restored: it may have been given out since, and is gone at its owner.
+fn drop_stale(tx: &Connection, owner: Address) -> Result<()> {
+    let (user, device) = (owner.user.as_bytes(), owner.device.get());
+    for kind in [EC, KEM] {
+        let stale = tx
+            .prepare_cached(
+                "UPDATE pre_key_mark SET held = 0, epoch = (SELECT v FROM store_meta WHERE k = 'epoch')
+                 WHERE user_id = ?1 AND device_id = ?2 AND kind = ?3
+                    AND epoch < (SELECT v FROM store_meta WHERE k = 'epoch')",
+            )?
+            .execute(params![user, device, kind])?;
+        if stale == 1 {
+            tx.prepare_cached(
+                "DELETE FROM one_time_pre_key WHERE user_id = ?1 AND device_id = ?2 AND kind = ?3",
+            )?
+            .execute(params![user, device, kind])?;
+        }
+    }
+    Ok(())
 }
 
 /// How many more may be stored.

@@ -12,6 +12,7 @@ mod devices;
 mod fair;
 #[cfg(test)]
 mod grouped;
+mod history;
 mod inbox;
 mod keys;
 mod lane;
@@ -31,6 +32,7 @@ mod writer;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rusqlite::{Connection, OptionalExtension as _};
 use sealpost_wire::id::{ThreadId, UserId};
@@ -39,14 +41,16 @@ use sealpost_wire::{Bundle, DeviceInfo, KeyCounts};
 use self::arrivals::Arrivals;
 use self::deferred::Deferred;
 use self::fair::Payer;
+use self::history::History;
 use self::open::{database, open_files, read_epoch};
 use self::readers::Readers;
 use self::room::{Need, Room};
 use self::writer::Writer;
 use super::{
-    Accounts, Answer, Append, Appended, Arrival, Created, FamilyId, Health, InboxKey, KeysRefused, Lanes,
-    MailboxState, Mailboxes, NewAccount, NewThread, Page, PageLimit, PreKeys, Revocations, Rotated, Rotation,
-    Swept, Take, Taken, ThreadRow, Threads, Tokens, Turn, Upkeep,
+    Accounts, Answer, Append, Appended, Arrival, Created, Device, FamilyId, Generation, Health, InboxKey,
+    KeysRefused, Lanes, LoggedIn, Login, MailboxState, Mailboxes, NewAccount, NewThread, Page, PageLimit,
+    PreKeys, Restored, Revocations, Rotated, Rotation, StoreVersion, Swept, Take, Taken, ThreadRow, Threads,
+    Tokens, Turn, Upkeep,
 };
 use crate::address::Address;
 use crate::clock::Clock;
@@ -74,7 +78,8 @@ pub struct SqliteStore {
     revocations: Arc<Revocations>,
     limiter: Arc<Limiter>,
     clock: Arc<dyn Clock>,
-    epoch: u64,
+    epoch: Arc<AtomicU64>,
+    history: Arc<History>,
     _lock: File,
 }
 
@@ -105,8 +110,15 @@ impl SqliteStore {
         (metrics, limiter): (Arc<Metrics>, Arc<Limiter>),
     ) -> Result<Self, OpenError> {
         let (epoch, arrivals) = (read_epoch(&db)?, Arc::new(Arrivals::open(&db)?));
-        let writer =
-            Writer::start(db, Arc::clone(&clock), metrics, Arc::clone(&limiter), Room::open(folder))?;
+        let history = Arc::new(History::open(&db)?);
+        let writer = Writer::start(
+            db,
+            Arc::clone(&clock),
+            metrics,
+            Arc::clone(&limiter),
+            Room::open(folder),
+            Some(Arc::clone(&history)),
+        )?;
         Ok(Self {
             readers: Readers::start(&database(folder))?,
             writer,
@@ -114,7 +126,8 @@ impl SqliteStore {
             revocations: Arc::default(),
             limiter,
             clock,
-            epoch,
+            epoch: Arc::new(AtomicU64::new(epoch)),
+            history,
             _lock: lock,
         })
     }
@@ -183,6 +196,39 @@ impl Accounts for SqliteStore {
 
     fn devices(&self, user: UserId) -> Answer<Vec<DeviceInfo>> {
         self.readers.read(user, move |tx| devices::live(tx, user))
+    }
+
+    fn device(&self, address: Address) -> Answer<Option<Device>> {
+        self.readers.read(address.user, move |tx| devices::get(tx, address))
+    }
+
+    fn log_in(&self, login: Login) -> Answer<LoggedIn> {
+        let (revocations, address) = (Arc::clone(&self.revocations), login.address);
+        let work = move |tx: &Connection| accounts::log_in(tx, &login);
+        // The tokens from before are void.
+        self.writer.write_and_then(Payer::User(address.user), Need::Frees, work, move |outcome| {
+            if outcome == LoggedIn::Yes {
+                revocations.note(address);
+            }
+            outcome
+        })
+    }
+
+    fn restore_device(&self, device: NewAccount) -> Answer<Restored> {
+        let (revocations, address) = (Arc::clone(&self.revocations), device.address);
+        let work = move |tx: &Connection| accounts::restore(tx, &device);
+        self.writer.write_and_then(Payer::User(address.user), Need::Grows, work, move |outcome| {
+            if outcome == Restored::Yes {
+                revocations.note(address);
+            }
+            outcome
+        })
+    }
+
+    fn note_generation(&self, address: Address, generation: Generation) -> Answer<Generation> {
+        self.writer.write(Payer::User(address.user), Need::Frees, move |tx| {
+            devices::note_generation(tx, address, generation)
+        })
     }
 
     fn revoke_device(&self, address: Address) -> Answer<bool> {
@@ -358,6 +404,29 @@ impl Upkeep for SqliteStore {
     }
 
     fn epoch(&self) -> u64 {
-        self.epoch
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    fn version(&self) -> StoreVersion {
+        self.history.version(self.epoch())
+    }
+
+    fn has_been(&self, version: &StoreVersion) -> bool {
+        version.epoch < self.epoch() || self.history.contains(version)
+    }
+
+    fn begin_epoch(&self, over: u64) -> Answer<u64> {
+        let epoch = Arc::clone(&self.epoch);
+        let work = move |tx: &Connection| {
+            tx.execute(
+                "UPDATE store_meta SET v = ?1 WHERE k = 'epoch' AND v < ?1",
+                [over.saturating_add(1)],
+            )?;
+            read_epoch(tx)
+        };
+        self.writer.write_and_then(Payer::Relay, Need::Frees, work, move |now| {
+            epoch.fetch_max(now, Ordering::AcqRel);
+            now
+        })
     }
 }

@@ -301,6 +301,33 @@ const MIGRATIONS: &[&str] = &["
         until_ms  INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX deleted_family_until ON deleted_family (until_ms);
+", "
+    -- The Ed25519 key by which a device signs in; NULL until it has shown one. And how often its database has connected.
+    ALTER TABLE device ADD COLUMN login_key BLOB;
+    ALTER TABLE device ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE device ADD COLUMN generation_nonce BLOB NOT NULL DEFAULT x'';
+
+    -- Devices that were revoked: they do not take their places again.
+    CREATE TABLE revoked_device (
+        user_id   BLOB    NOT NULL,
+        device_id INTEGER NOT NULL,
+        PRIMARY KEY (user_id, device_id)
+    ) STRICT, WITHOUT ROWID;
+
+    -- In which epoch a family was last used: of a later one nobody knows whether its tokens were used up.
+    ALTER TABLE token_family ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0;
+    UPDATE token_family SET epoch = (SELECT v FROM store_meta WHERE k = 'epoch');
+
+    -- The epoch of the one-time keys that are held: those of an earlier one may have been given out since.
+    ALTER TABLE pre_key_mark ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0;
+    UPDATE pre_key_mark SET epoch = (SELECT v FROM store_meta WHERE k = 'epoch');
+
+    -- Each opening of this store, and how many transactions it has committed.
+    CREATE TABLE opening (
+        number  INTEGER NOT NULL PRIMARY KEY,
+        name    BLOB    NOT NULL,
+        commits INTEGER NOT NULL
+    ) STRICT;
 "];
 
 /// Migrates the tables to the current schema, with one transaction for each migration.

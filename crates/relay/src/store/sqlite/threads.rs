@@ -21,6 +21,9 @@ pub(super) fn create(tx: &Connection, new: &NewThread) -> Result<Created> {
         let deleted = devices::is_deleted(tx, new.peer)?;
         return Ok(if deleted { Created::PeerDeleted } else { Created::NoSuchPeer });
     }
+    if tx.prepare_cached("SELECT 1 FROM thread WHERE thread_id = ?1")?.exists([new.id.as_bytes()])? {
+        return Ok(Created::IdTaken);
+    }
     one(tx.execute(
         "INSERT INTO thread (thread_id, last_seq, last_hlc, roster_version, created_ms) VALUES (?1, 0, 0, 1, ?2)",
         params![new.id.as_bytes(), new.now_ms],

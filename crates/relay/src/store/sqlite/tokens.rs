@@ -4,14 +4,15 @@ use rusqlite::{Connection, OptionalExtension as _, Result, params};
 use subtle::ConstantTimeEq as _;
 
 use super::columns::{address, one};
+use super::devices;
 use crate::address::Address;
 use crate::store::{FamilyId, NewFamily, Origin, Rotated, Rotation, TokenHash};
 
 pub(super) fn insert(tx: &Connection, owner: Address, family: &NewFamily) -> Result<()> {
     one(tx
         .prepare_cached(
-            "INSERT INTO token_family (family_id, user_id, device_id, token_hash, previous_hash, expires_ms)
-             VALUES (?1, ?2, ?3, ?4, NULL, ?5)",
+            "INSERT INTO token_family (family_id, user_id, device_id, token_hash, previous_hash, expires_ms, epoch)
+             VALUES (?1, ?2, ?3, ?4, NULL, ?5, (SELECT v FROM store_meta WHERE k = 'epoch'))",
         )?
         .execute(params![
             family.id.0,
@@ -35,7 +36,8 @@ pub(super) fn is_live(tx: &Connection, owner: Address, family: FamilyId) -> Resu
 
 /// A token is exchanged once. The one before the current one is exchanged again: its answer was lost, for had the
 /// current one been used, it would not be the current one. Any other token that was issued for the family was used up
-/// before, by its owner or by a thief; nobody can tell, so both are out. What was never issued changes nothing.
+/// before, by its owner or by a thief; nobody can tell, so both are out. What was never issued changes nothing. Nor does any
+/// of it while the family was not used since the store was restored: the token may be newer than what is known of it here.
 pub(super) fn rotate(tx: &Connection, rotation: &Rotation) -> Result<Rotated> {
     let Some(family) = load(tx, rotation.family)? else {
         let deleted = rotation.origin == Origin::Issued && was_deleted(tx, rotation.family)?;
@@ -49,9 +51,15 @@ pub(super) fn rotate(tx: &Connection, rotation: &Rotation) -> Result<Rotated> {
     }
     if current || previous {
         replace(tx, rotation)?;
+        if let Some(key) = rotation.login_key {
+            devices::set_login_key(tx, family.owner, key)?;
+        }
         return Ok(Rotated::Next(family.owner));
     }
     if rotation.origin == Origin::Unproven && !was_issued_untagged(tx, rotation.family, rotation.presented)? {
+        return Ok(Rotated::Unknown);
+    }
+    if family.before_restore {
         return Ok(Rotated::Unknown);
     }
     end(tx, rotation.family)?;
@@ -82,11 +90,14 @@ struct Family {
     token: [u8; 32],
     previous: Option<[u8; 32]>,
     expires_ms: u64,
+    /// It was last used before the store was restored.
+    before_restore: bool,
 }
 
 fn load(tx: &Connection, family: FamilyId) -> Result<Option<Family>> {
     tx.prepare_cached(
-        "SELECT user_id, device_id, token_hash, previous_hash, expires_ms
+        "SELECT user_id, device_id, token_hash, previous_hash, expires_ms,
+            epoch < (SELECT v FROM store_meta WHERE k = 'epoch')
          FROM token_family WHERE family_id = ?1",
     )?
     .query_row([family.0], |row| {
@@ -95,6 +106,7 @@ fn load(tx: &Connection, family: FamilyId) -> Result<Option<Family>> {
             token: row.get(2)?,
             previous: row.get(3)?,
             expires_ms: row.get(4)?,
+            before_restore: row.get(5)?,
         })
     })
     .optional()
@@ -104,7 +116,8 @@ fn load(tx: &Connection, family: FamilyId) -> Result<Option<Family>> {
 fn replace(tx: &Connection, rotation: &Rotation) -> Result<()> {
     one(tx
         .prepare_cached(
-            "UPDATE token_family SET token_hash = ?2, previous_hash = ?3, expires_ms = ?4
+            "UPDATE token_family SET token_hash = ?2, previous_hash = ?3, expires_ms = ?4,
+                epoch = (SELECT v FROM store_meta WHERE k = 'epoch')
              WHERE family_id = ?1",
         )?
         .execute(params![rotation.family.0, rotation.next.0, rotation.presented.0, rotation.expires_ms])?)
@@ -132,6 +145,7 @@ mod tests {
             presented: TokenHash([presented; 32]),
             origin: Origin::Unproven,
             next: TokenHash([next; 32]),
+            login_key: None,
             expires_ms: 200,
             now_ms: 50,
         };

@@ -4,6 +4,7 @@ use rusqlite::Connection;
 
 use super::deferred::Deferred;
 use super::fair::Payer;
+use super::history::History;
 use super::operation::{Operation, store_error};
 use crate::store::StoreError;
 
@@ -19,9 +20,13 @@ impl<'c> Transaction<'c> {
         Ok(Self { db, deferred: Deferred::default() })
     }
 
-    pub(super) fn commit(mut self) -> rusqlite::Result<()> {
+    pub(super) fn commit(mut self, history: Option<&History>) -> rusqlite::Result<()> {
         self.write_deferred()?;
-        run(self.db, "COMMIT")
+        let Some(history) = history else { return run(self.db, "COMMIT") };
+        history.count(self.db)?;
+        run(self.db, "COMMIT")?;
+        history.committed();
+        Ok(())
     }
 
     /// Runs an operation. If it fails, everything has to be rolled back.

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::committer::{Committer, FULL, GOOD, MAX_QUEUE};
 use super::deferred::Deferred;
 use super::fair::Payer;
+use super::history::History;
 use super::operation::{Operation, Pending};
 use super::room::{Need, Room};
 use crate::clock::Clock;
@@ -27,13 +28,14 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread.
+    /// Starts the thread. Its transactions are counted in the history, if there is one.
     pub(super) fn start(
         db: Connection,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
         limiter: Arc<Limiter>,
         room: Room,
+        history: Option<Arc<History>>,
     ) -> std::io::Result<Self> {
         let (queue, waiting) = mpsc::channel(MAX_QUEUE);
         let (health, tidy) = (Arc::new(AtomicU8::new(GOOD)), Arc::new(AtomicBool::new(false)));
@@ -43,6 +45,7 @@ impl Writer {
             metrics,
             limiter,
             room,
+            history,
             waiting,
             health: Arc::clone(&health),
             tidy: Arc::clone(&tidy),
@@ -143,7 +146,7 @@ mod tests {
         db.execute_batch("CREATE TABLE t (n INTEGER NOT NULL UNIQUE) STRICT").unwrap();
         let room = Room::open(folder.path());
         let (clock, metrics) = (Arc::new(SystemClock::new()), Arc::default());
-        (folder, Writer::start(db, clock, metrics, Arc::default(), room).unwrap())
+        (folder, Writer::start(db, clock, metrics, Arc::default(), room, None).unwrap())
     }
 
     fn insert(writer: &Writer, n: u64) -> Answer<usize> {
@@ -224,7 +227,7 @@ mod tests {
         let (folder, db) = (tempfile::tempdir().unwrap(), Connection::open_in_memory().unwrap());
         let room = Room::without_reserve(folder.path());
         let clock = Arc::new(SystemClock::new());
-        let writer = Writer::start(db, clock, Arc::default(), Arc::default(), room).unwrap();
+        let writer = Writer::start(db, clock, Arc::default(), Arc::default(), room, None).unwrap();
         let (seen, answers) = std::sync::mpsc::channel();
         let look = Look { health: Arc::clone(&writer.health), seen };
         assert!(writer.queue.as_ref().unwrap().try_send((Payer::Relay, Box::new(look))).is_ok());

@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use sealpost_wire::frame::Body;
-use sealpost_wire::id::ThreadId;
+use sealpost_wire::id::{ThreadId, UserId};
 use sealpost_wire::{
-    Ack, AckOk, CreateThread, Credit, Hello, InboxKey, InboxPage, Ping, RefreshRequest, RegisterRequest,
-    Sync, ThreadCursor,
+    Ack, AckOk, ChallengeRequest, CreateThread, Credit, Hello, InboxKey, InboxPage, LoginRequest, Ping,
+    RefreshRequest, RegisterRequest, RestoreRequest, Sync, ThreadCursor,
 };
 
 use super::cast::{Actor, Cast, Outcome};
@@ -30,7 +30,55 @@ pub(super) async fn delete_ones_account(cast: &mut Cast) -> Outcome {
 
 pub(super) async fn refresh(cast: &mut Cast) -> Outcome {
     let refresh_token = cast.by().map(|party| party.tokens.refresh_token.clone()).unwrap_or_default();
-    cast.post("/v1/auth/refresh", &RefreshRequest { refresh_token }).await
+    cast.post("/v1/auth/refresh", &RefreshRequest { refresh_token, ..RefreshRequest::default() }).await
+}
+
+pub(super) async fn ask_for_a_challenge(cast: &mut Cast) -> Outcome {
+    let user_id = cast.member.user.to_wire();
+    cast.post("/v1/auth/challenge", &ChallengeRequest { user_id, device_id: 1 }).await
+}
+
+pub(super) async fn ask_for_a_challenge_for_nobody(cast: &mut Cast) -> Outcome {
+    let user_id = NOBODY.parse::<UserId>().unwrap().to_wire();
+    cast.post("/v1/auth/challenge", &ChallengeRequest { user_id, device_id: 1 }).await
+}
+
+pub(super) async fn log_in(cast: &mut Cast) -> Outcome {
+    let own = cast.by().map_or(cast.member.user, |party| party.user);
+    log_in_as(cast, (own, if cast.actor == Actor::Companion { 2 } else { 1 })).await
+}
+
+pub(super) async fn log_in_as_the_member(cast: &mut Cast) -> Outcome {
+    log_in_as(cast, (cast.member.user, 1)).await
+}
+
+pub(super) async fn log_in_as_nobody(cast: &mut Cast) -> Outcome {
+    log_in_as(cast, (NOBODY.parse().unwrap(), 1)).await
+}
+
+/// Signs with the key of the asker, who may have none.
+async fn log_in_as(cast: &mut Cast, device: (UserId, u32)) -> Outcome {
+    match cast.by() {
+        Some(party) => Outcome::of(cast.world.log_in(party.login, device).await),
+        None => cast.post("/v1/auth/login", &LoginRequest::default()).await,
+    }
+}
+
+pub(super) async fn take_ones_place_again(cast: &mut Cast) -> Outcome {
+    let own = cast.by().map_or(cast.member.user, |party| party.user);
+    take_a_place(cast, (own, if cast.actor == Actor::Companion { 2 } else { 1 })).await
+}
+
+pub(super) async fn take_the_members_place(cast: &mut Cast) -> Outcome {
+    take_a_place(cast, (cast.member.user, 1)).await
+}
+
+/// Shows the keys and the tag of the asker, who may have none.
+async fn take_a_place(cast: &mut Cast, device: (UserId, u32)) -> Outcome {
+    match cast.by() {
+        Some(party) => Outcome::of(cast.world.restore(party, device).await),
+        None => cast.post("/v1/accounts/restore", &RestoreRequest::default()).await,
+    }
 }
 
 pub(super) async fn log_out(cast: &mut Cast) -> Outcome {
@@ -75,12 +123,12 @@ pub(super) async fn take_a_bundle_of_nobody(cast: &mut Cast) -> Outcome {
 
 pub(super) async fn open_a_thread_with_the_members_peer(cast: &mut Cast) -> Outcome {
     let peer_user_id = cast.peer.user.to_wire();
-    cast.post("/v1/threads", &CreateThread { peer_user_id }).await
+    cast.post("/v1/threads", &CreateThread { peer_user_id, ..CreateThread::default() }).await
 }
 
 pub(super) async fn open_a_thread_with_nobody(cast: &mut Cast) -> Outcome {
     let peer_user_id = Bytes::from_static(&[9; 16]);
-    cast.post("/v1/threads", &CreateThread { peer_user_id }).await
+    cast.post("/v1/threads", &CreateThread { peer_user_id, ..CreateThread::default() }).await
 }
 
 pub(super) async fn look_at_the_thread(cast: &mut Cast) -> Outcome {

@@ -9,6 +9,7 @@ use sealpost_wire::send_ack::Status;
 use sealpost_wire::{Frame, Hello, RefreshRequest, Send, TokenPair};
 use sha2::{Digest as _, Sha256};
 
+use crate::common::login::Key;
 use crate::common::socket::{Read, Socket, hello};
 use crate::common::{Answer, Party, World, copy, with_body};
 
@@ -250,7 +251,8 @@ fn forged(of: &Party) -> Party {
         refresh_token: format!("{family}.{secret}"),
         ..of.tokens.clone()
     };
-    Party { tokens, ..of.clone() }
+    let tag = of.tag.iter().rev().copied().collect();
+    Party { tokens, login: Key::random(), tag, ..of.clone() }
 }
 
 /// Gives a user a second device. No route does that yet, so it is written into the store: copies of the rows of the
@@ -259,11 +261,15 @@ async fn link(world: &World, member: &Party) -> Party {
     let (family, secret) = ([0xc2_u8; 16], [0x5e_u8; 32]);
     let db = rusqlite::Connection::open(world.folder.path().join("relay.db")).unwrap();
     db.busy_timeout(Duration::from_secs(10)).unwrap();
+    let login = Key::random();
     db.execute_batch("BEGIN IMMEDIATE").unwrap();
     for table in ["device", "mailbox", "signed_pre_key", "token_family"] {
         let rows = format!("CREATE TEMP TABLE linked AS SELECT * FROM {table} WHERE user_id = ?1");
         db.execute(&rows, [member.user.as_bytes()]).unwrap();
         db.execute("UPDATE linked SET device_id = 2", []).unwrap();
+        if table == "device" {
+            db.execute("UPDATE linked SET login_key = ?1", [&login.public()[..]]).unwrap();
+        }
         if table == "token_family" {
             let hash: [u8; 32] = Sha256::digest(secret).into();
             db.execute("UPDATE linked SET family_id = ?1, token_hash = ?2", (family, hash)).unwrap();
@@ -272,9 +278,12 @@ async fn link(world: &World, member: &Party) -> Party {
     }
     db.execute_batch("COMMIT").unwrap();
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let refresh = RefreshRequest { refresh_token: format!("{}.{}", hex(&family), hex(&secret)) };
+    let refresh = RefreshRequest {
+        refresh_token: format!("{}.{}", hex(&family), hex(&secret)),
+        ..RefreshRequest::default()
+    };
     let request = with_body(world.http.post(world.url("/v1/auth/refresh")), &refresh);
     let answer = world.request(request, None).await;
     assert_eq!(answer.status, 200);
-    Party { tokens: answer.body(), ..member.clone() }
+    Party { tokens: answer.body(), login, ..member.clone() }
 }

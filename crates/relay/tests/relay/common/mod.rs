@@ -1,5 +1,6 @@
 //! A real relay on loopback, and people who talk to it.
 
+pub(crate) mod login;
 pub(crate) mod socket;
 
 use std::path::Path;
@@ -118,8 +119,14 @@ impl World {
 
     /// Stops the relay and starts it again on the same folder.
     pub(crate) async fn restart(self) -> Self {
+        self.restart_after(|| ()).await
+    }
+
+    /// As [`Self::restart`], and meanwhile something happens to the folder.
+    pub(crate) async fn restart_after(self, meanwhile: impl FnOnce()) -> Self {
         let Self { folder, clock, relay, http } = self;
         relay.shutdown().await;
+        meanwhile();
         let relay = Relay::start(config(folder.path(), &clock)).await.unwrap();
         Self { folder, clock, relay, http }
     }
@@ -133,17 +140,19 @@ impl World {
     }
 
     pub(crate) async fn register_with(&self, keys: KeyUpload) -> Party {
+        let login = login::Key::random();
         let request = RegisterRequest {
             proof: Bytes::new(),
             registration_id: 77,
             identity_key: public(0x05, 33, 1),
             keys: Some(keys),
+            login_key: login.public(),
         };
         let answer = self.post("/v1/accounts", None, &request).await;
         assert_eq!(answer.status, 201);
         let answer: RegisterResponse = answer.body();
-        let tokens = answer.tokens.unwrap();
-        Party { user: UserId::from_slice(&answer.user_id).unwrap(), tokens }
+        let (user, tokens) = (UserId::from_slice(&answer.user_id).unwrap(), answer.tokens.unwrap());
+        Party { login, tag: answer.registration_tag, ..Party::new(user, tokens) }
     }
 
     /// Two people and their thread.
@@ -166,7 +175,7 @@ impl World {
 
     /// A thread that the other one has not accepted.
     pub(crate) async fn request_thread(&self, a: &Party, b: &Party) -> ThreadId {
-        let request = CreateThread { peer_user_id: b.user.to_wire() };
+        let request = CreateThread { peer_user_id: b.user.to_wire(), ..CreateThread::default() };
         let answer = self.post("/v1/threads", Some(a), &request).await;
         assert_eq!(answer.status, 201);
         ThreadId::from_slice(&answer.body::<Thread>().thread_id).unwrap()
@@ -244,6 +253,16 @@ pub(crate) fn http() -> reqwest::Client {
 pub(crate) struct Party {
     pub(crate) user: UserId,
     pub(crate) tokens: TokenPair,
+    pub(crate) login: login::Key,
+    /// Its registration tag.
+    pub(crate) tag: Bytes,
+}
+
+impl Party {
+    /// Somebody whose login key the relay does not know.
+    pub(crate) fn new(user: UserId, tokens: TokenPair) -> Self {
+        Self { user, tokens, login: login::Key::random(), tag: Bytes::new() }
+    }
 }
 
 /// What the relay said over HTTP.
@@ -309,5 +328,6 @@ pub(crate) fn keys(first: u32, count: u32) -> KeyUpload {
         last_resort_kem: Some(kem(u32::MAX)),
         one_time: (first..first + count).map(ec).collect(),
         one_time_kem: (first..first + count).map(kem).collect(),
+        ..KeyUpload::default()
     }
 }

@@ -51,7 +51,7 @@ impl World {
             let answer: RegisterResponse =
                 world.post("/v1/accounts", None, &request).await.expect("nobody kills it yet").body();
             let user = UserId::from_slice(&answer.user_id).unwrap();
-            let party = Party { user, tokens: answer.tokens.unwrap() };
+            let party = Party::new(user, answer.tokens.unwrap());
             let secrets = [&party.tokens.access_token, &party.tokens.refresh_token, &user.to_string()];
             for text in secrets {
                 world.recorder.write(Event::Secret { text: text.clone() });
@@ -65,7 +65,7 @@ impl World {
         world.recorder.write(Event::Secret { text: "CANARY".into() });
         for index in 0..people {
             let (a, b) = (&world.parties[index], &world.parties[(index + 1) % people]);
-            let request = CreateThread { peer_user_id: b.user.to_wire() };
+            let request = CreateThread { peer_user_id: b.user.to_wire(), ..CreateThread::default() };
             let thread: Thread = world.post("/v1/threads", Some(a), &request).await.unwrap().body();
             let thread = ThreadId::from_slice(&thread.thread_id).unwrap();
             let accept = format!("/v1/threads/{thread}/accept");

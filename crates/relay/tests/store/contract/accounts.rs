@@ -51,6 +51,7 @@ pub(crate) async fn a_deleted_account_leaves_only_that_it_was_there(store: &dyn 
         origin: Origin::Issued,
         next: TokenHash([3; 32]),
         expires_ms: NOW_MS + 1_000_000,
+        login_key: None,
         now_ms: NOW_MS,
     };
     assert_eq!(store.rotate_refresh(rotation.clone()).await, Ok(Rotated::Deleted));
@@ -95,7 +96,7 @@ pub(crate) async fn a_repeated_registration_finds_the_account(store: &dyn Store)
     // The tokens of the lost answer are void, those of the repetition are good; the keys are there once.
     assert_eq!(store.is_live(address(1), FamilyId([1; 16])).await, Ok(false));
     assert_eq!(store.is_live(address(1), FamilyId([2; 16])).await, Ok(true));
-    assert_eq!(store.key_counts(address(1)).await, Ok(KeyCounts { ec: 5, kem: 5 }));
+    assert_eq!(store.key_counts(address(1)).await, Ok(KeyCounts { ec: 5, kem: 5, newest_id: 4 }));
     assert!(store.devices(address(2).user).await.unwrap().is_empty());
     // Another request, another identity, the next day.
     assert_eq!(store.create_account(request(3, 2, NOW_MS)).await, Ok(address(3)));

@@ -19,8 +19,11 @@ pub(crate) async fn one_time_keys_are_taken_once(store: &dyn Store) {
     assert_eq!(kems.len(), 31, "30 one-time keys and the last resort");
     assert!(bundles.iter().all(|bundle| bundle.signed_pre_key.is_some()));
     let last = taken[39].as_ref().unwrap();
-    assert_eq!((last.left.clone(), last.last_resort), (vec![(b, KeyCounts::default())], 1));
-    assert_eq!(taken[0].as_ref().unwrap().left, [(b, KeyCounts { ec: 29, kem: 29 })]);
+    assert_eq!(
+        (last.left.clone(), last.last_resort),
+        (vec![(b, KeyCounts { newest_id: 29, ..KeyCounts::default() })], 1)
+    );
+    assert_eq!(taken[0].as_ref().unwrap().left, [(b, KeyCounts { ec: 29, kem: 29, newest_id: 29 })]);
     assert!(store.take_bundles(take(1, 0x44, None)).await.unwrap().bundles.is_empty());
 }
 
@@ -44,12 +47,16 @@ pub(crate) async fn a_repeated_take_gets_the_same_bundles(store: &dyn Store) {
 pub(crate) async fn key_ids_are_used_once(store: &dyn Store) {
     let a = register(store, 1, 5..10).await;
     let put = async |ids| store.put_keys(a, CheckedKeys::parse(one_time(ids)).unwrap()).await.unwrap();
-    assert_eq!(put(5..10).await, Ok(KeyCounts { ec: 5, kem: 5 }), "a lost answer");
-    assert_eq!(put(8..12).await, Ok(KeyCounts { ec: 7, kem: 7 }));
+    assert_eq!(put(5..10).await, Ok(KeyCounts { ec: 5, kem: 5, newest_id: 9 }), "a lost answer");
+    assert_eq!(put(8..12).await, Ok(KeyCounts { ec: 7, kem: 7, newest_id: 11 }));
     assert_eq!(put(0..1).await, Err(KeysRefused::IdUsed), "below what was seen");
     let given = store.take_bundles(take(1, 1, None)).await.unwrap().bundles.remove(0);
     assert_eq!(given.one_time.unwrap().id, 5);
-    assert_eq!(put(5..6).await, Ok(KeyCounts { ec: 6, kem: 6 }), "a lost answer brings no key back");
+    assert_eq!(
+        put(5..6).await,
+        Ok(KeyCounts { ec: 6, kem: 6, newest_id: 11 }),
+        "a lost answer brings no key back"
+    );
     let given = store.take_bundles(take(1, 1, None)).await.unwrap().bundles.remove(0);
     assert_eq!(given.one_time.unwrap().id, 6);
     let mut spent = one_time(5..6);
@@ -61,8 +68,8 @@ pub(crate) async fn key_ids_are_used_once(store: &dyn Store) {
     other.one_time_kem[0].id = 11;
     let refused = store.put_keys(a, CheckedKeys::parse(other).unwrap()).await.unwrap();
     assert_eq!(refused, Err(KeysRefused::IdUsed), "another key under the id of one that waits");
-    assert_eq!(store.key_counts(a).await, Ok(KeyCounts { ec: 5, kem: 5 }), "all or nothing");
-    assert_eq!(put(12..13).await, Ok(KeyCounts { ec: 6, kem: 6 }));
+    assert_eq!(store.key_counts(a).await, Ok(KeyCounts { ec: 5, kem: 5, newest_id: 11 }), "all or nothing");
+    assert_eq!(put(12..13).await, Ok(KeyCounts { ec: 6, kem: 6, newest_id: 12 }));
     let month_ms = 30 * 24 * 3_600_000;
     assert_eq!(store.sweep(NOW_MS + month_ms, 100).await.unwrap().other, 4, "two keys of each kind");
 }

@@ -11,6 +11,7 @@ pub(crate) async fn a_refresh_token_is_exchanged_once(store: &dyn Store) {
         presented: TokenHash([presented; 32]),
         origin: Origin::Issued,
         next: TokenHash([next; 32]),
+        login_key: None,
         expires_ms: now_ms + 1_000_000,
         now_ms,
     };

@@ -43,7 +43,7 @@ fn a_statement_is_prepared_once() {
         let (mut tx, rows) = (Tx::new(&connection), Rows { connection: &connection });
         tx.enqueue(outgoing(Body::Text(format!("word {round}")))).unwrap();
         tx.feed_index(1 + round).unwrap();
-        tx.note_given_out(KeyCounts { ec: round, kem: round }, 1).unwrap();
+        tx.note_given_out(KeyCounts { ec: round, kem: round, ..KeyCounts::default() }, 1).unwrap();
         tx.forget_old_pre_keys(u64::from(round)).unwrap();
         rows.page(THREAD, None, 1 + round).unwrap();
         rows.thread_page(None, 1 + round).unwrap();

@@ -1,0 +1,254 @@
+//! Signing in with a key: challenges, signatures, and the tags by which the relay knows what it has registered.
+//!
+//! A challenge is kept by whoever asks for it: it carries a tag under a key that is drawn when the relay starts. What is kept
+//! here are those that were answered, until they run out, so that no signature is good twice.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+use aws_lc_rs::hmac;
+use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
+use sealpost_wire::limits::{CHALLENGE_LIFE_MS, CHALLENGE_NONCE};
+use sealpost_wire::login::{Purpose, signed_bytes};
+use sealpost_wire::{Challenge, SignedChallenge};
+use subtle::ConstantTimeEq as _;
+
+use crate::address::Address;
+use crate::keys::LoginKey;
+use crate::problem::Problem;
+use crate::random;
+use crate::tokens::Signer;
+
+/// Most answered challenges that are remembered. Only who signs for a device adds one.
+const MOST_ANSWERED: usize = 65_536;
+/// The random part of a nonce, in bytes; the rest is its tag.
+const RANDOM: usize = CHALLENGE_NONCE / 2;
+
+/// A challenge that somebody has answered, and whose signature has still to be verified.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    /// Who is said to have signed.
+    pub(crate) address: Address,
+    signed: SignedChallenge,
+}
+
+/// The challenges of this run of the relay.
+pub(crate) struct Challenges {
+    key: hmac::Key,
+    /// Verifies nothing: what is said in the name of nobody takes as long to refuse as anything else.
+    nobody: LoginKey,
+    /// The random parts of those that were answered, and when they run out.
+    answered: Mutex<HashMap<[u8; RANDOM], u64>>,
+}
+
+impl fmt::Debug for Challenges {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Challenges(..)")
+    }
+}
+
+impl Challenges {
+    pub(crate) fn new() -> Self {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &random::secret()[..]);
+        // A key whose private half nobody has: its seed is dropped here.
+        let pair = Ed25519KeyPair::from_seed_unchecked(&random::secret()[..]);
+        let public = pair.ok().and_then(|pair| pair.public_key().as_ref().try_into().ok());
+        Self { key, nobody: LoginKey(public.unwrap_or_default()), answered: Mutex::default() }
+    }
+
+    /// A challenge for a device, whether or not there is one.
+    pub(crate) fn issue(&self, address: Address, epoch: u64, now_ms: u64) -> Challenge {
+        let random = random::id().into_bytes();
+        let expires_ms = now_ms.saturating_add(CHALLENGE_LIFE_MS);
+        let nonce = [random, self.tag(address, epoch, expires_ms, &random)].concat();
+        Challenge { nonce: nonce.into(), epoch, expires_ms, server_time_ms: now_ms }
+    }
+
+    /// What came back, if it is a challenge of ours for this device, of this epoch, and has not run out.
+    ///
+    /// # Errors
+    /// [`Problem::InvalidSignature`]
+    pub(crate) fn recognise(
+        &self,
+        signed: SignedChallenge,
+        epoch: u64,
+        now_ms: u64,
+    ) -> Result<Answered, Problem> {
+        let address = Address::from_wire(&signed.user_id, signed.device_id)?;
+        let challenge = signed.challenge.as_ref().ok_or(Problem::InvalidSignature)?;
+        let random = random_part(challenge).ok_or(Problem::InvalidSignature)?;
+        let tag = challenge.nonce.get(RANDOM..).ok_or(Problem::InvalidSignature)?;
+        let ours = self.tag(address, challenge.epoch, challenge.expires_ms, &random);
+        let in_time = now_ms <= challenge.expires_ms
+            && challenge.expires_ms <= now_ms.saturating_add(CHALLENGE_LIFE_MS);
+        if !bool::from(ours.ct_eq(tag)) || challenge.epoch != epoch || !in_time {
+            return Err(Problem::InvalidSignature);
+        }
+        Ok(Answered { address, signed })
+    }
+
+    /// Verifies the signature, by the key of the device; by that of nobody when there is no such device. The challenge is used
+    /// up by it.
+    ///
+    /// # Errors
+    /// [`Problem::InvalidSignature`], also when the challenge was used up before; [`Problem::RateLimited`] when so many
+    /// have signed in just now that nobody could say so.
+    pub(crate) fn redeem(
+        &self,
+        answered: &Answered,
+        purpose: Purpose,
+        key: Option<LoginKey>,
+        now_ms: u64,
+    ) -> Result<LoginKey, Problem> {
+        let key = key.unwrap_or(self.nobody);
+        let Address { user, device } = answered.address;
+        let challenge = answered.signed.challenge.as_ref().ok_or(Problem::InvalidSignature)?;
+        let bytes = signed_bytes(purpose, user, device, challenge).ok_or(Problem::InvalidSignature)?;
+        UnparsedPublicKey::new(&ED25519, key.0)
+            .verify(&bytes, &answered.signed.signature)
+            .map_err(|_| Problem::InvalidSignature)?;
+        let random = random_part(challenge).ok_or(Problem::InvalidSignature)?;
+        let mut used = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        if used.len() >= MOST_ANSWERED {
+            used.retain(|_, expires_ms| *expires_ms >= now_ms);
+        }
+        if used.len() >= MOST_ANSWERED {
+            return Err(Problem::RateLimited { retry_after_ms: 1_000 });
+        }
+        match used.insert(random, challenge.expires_ms) {
+            None => Ok(key),
+            Some(_) => Err(Problem::InvalidSignature),
+        }
+    }
+
+    /// HMAC-SHA-256(user ‖ device ‖ epoch ‖ when it runs out ‖ random part), its first 16 bytes.
+    fn tag(&self, address: Address, epoch: u64, expires_ms: u64, random: &[u8; RANDOM]) -> [u8; RANDOM] {
+        let mut context = hmac::Context::with_key(&self.key);
+        context.update(address.user.as_bytes());
+        context.update(&address.device.get().to_be_bytes());
+        context.update(&epoch.to_be_bytes());
+        context.update(&expires_ms.to_be_bytes());
+        context.update(random);
+        let mut tag = [0; RANDOM];
+        for (byte, derived) in tag.iter_mut().zip(context.sign().as_ref()) {
+            *byte = *derived;
+        }
+        tag
+    }
+}
+
+fn random_part(challenge: &Challenge) -> Option<[u8; RANDOM]> {
+    challenge.nonce.get(..RANDOM)?.try_into().ok()
+}
+
+/// What a registration tag vouches for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Registered<'r> {
+    pub(crate) address: Address,
+    pub(crate) registration_id: u32,
+    pub(crate) identity_key: &'r [u8],
+    pub(crate) login_key: LoginKey,
+}
+
+impl Signer {
+    /// What a device keeps to show that this relay has registered it under this address, with these keys: HMAC-SHA-256(user ‖
+    /// device ‖ registration id ‖ login key ‖ identity key). It says nothing about whether it was revoked since.
+    pub(crate) fn registration_tag(&self, registered: &Registered<'_>) -> hmac::Tag {
+        let mut context = hmac::Context::with_key(&self.registrations);
+        context.update(registered.address.user.as_bytes());
+        context.update(&registered.address.device.get().to_be_bytes());
+        context.update(&registered.registration_id.to_be_bytes());
+        context.update(&registered.login_key.0);
+        context.update(registered.identity_key);
+        context.sign()
+    }
+
+    /// Whether this tag is the one of such a registration.
+    pub(crate) fn has_registered(&self, registered: &Registered<'_>, tag: &[u8]) -> bool {
+        self.registration_tag(registered).as_ref().ct_eq(tag).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sealpost_wire::id::{DeviceId, UserId};
+
+    use super::*;
+
+    const NOW_MS: u64 = 1_795_305_600_000;
+    const EPOCH: u64 = 3;
+
+    fn address(user: u8) -> Address {
+        Address { user: UserId::from_bytes([user; 16]), device: DeviceId::PRIMARY }
+    }
+
+    fn pair(seed: u8) -> (Ed25519KeyPair, LoginKey) {
+        let pair = Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap();
+        let key = LoginKey(pair.public_key().as_ref().try_into().unwrap());
+        (pair, key)
+    }
+
+    fn sign(pair: &Ed25519KeyPair, purpose: Purpose, challenge: Challenge) -> SignedChallenge {
+        let Address { user, device } = address(1);
+        let bytes = signed_bytes(purpose, user, device, &challenge).unwrap();
+        SignedChallenge {
+            user_id: user.to_wire(),
+            device_id: device.get(),
+            challenge: Some(challenge),
+            signature: pair.sign(&bytes).as_ref().to_vec().into(),
+        }
+    }
+
+    /// What becomes of an answer that comes at this time.
+    fn present(challenges: &Challenges, signed: SignedChallenge, now_ms: u64) -> Result<(), Problem> {
+        let answered = challenges.recognise(signed, EPOCH, now_ms)?;
+        challenges.redeem(&answered, Purpose::Login, Some(pair(7).1), now_ms).map(drop)
+    }
+
+    #[test]
+    fn a_signature_is_good_once_and_for_what_it_was_made_for() {
+        let (challenges, (ours, _), (theirs, _)) = (Challenges::new(), pair(7), pair(8));
+        let refused = Err(Problem::InvalidSignature);
+        let fresh = || challenges.issue(address(1), EPOCH, NOW_MS);
+        let good = sign(&ours, Purpose::Login, fresh());
+        assert_eq!(present(&challenges, good.clone(), NOW_MS), Ok(()));
+        assert_eq!(present(&challenges, good, NOW_MS), refused, "the same once more");
+        assert_eq!(present(&challenges, sign(&theirs, Purpose::Login, fresh()), NOW_MS), refused);
+        assert_eq!(present(&challenges, sign(&ours, Purpose::Restore, fresh()), NOW_MS), refused);
+        let of_another = sign(&ours, Purpose::Login, challenges.issue(address(2), EPOCH, NOW_MS));
+        assert_eq!(present(&challenges, of_another, NOW_MS), refused);
+        let of_another_relay =
+            sign(&ours, Purpose::Login, Challenges::new().issue(address(1), EPOCH, NOW_MS));
+        assert_eq!(present(&challenges, of_another_relay, NOW_MS), refused);
+        let of_another_epoch = sign(&ours, Purpose::Login, challenges.issue(address(1), EPOCH + 1, NOW_MS));
+        assert_eq!(present(&challenges, of_another_epoch, NOW_MS), refused);
+        let late = sign(&ours, Purpose::Login, fresh());
+        assert_eq!(present(&challenges, late.clone(), NOW_MS + CHALLENGE_LIFE_MS + 1), refused);
+        assert_eq!(present(&challenges, late, NOW_MS + CHALLENGE_LIFE_MS), Ok(()));
+        let mut longer = fresh();
+        longer.expires_ms += 1;
+        assert_eq!(present(&challenges, sign(&ours, Purpose::Login, longer), NOW_MS), refused);
+        for length in [0, 15, 16, 31, 33] {
+            let mut cut = sign(&ours, Purpose::Login, fresh());
+            cut.challenge.as_mut().unwrap().nonce = vec![1; length].into();
+            assert_eq!(present(&challenges, cut, NOW_MS), refused);
+        }
+    }
+
+    #[test]
+    fn challenges_that_ran_out_are_not_remembered() {
+        let (challenges, (ours, _)) = (Challenges::new(), pair(7));
+        {
+            let mut answered = challenges.answered.lock().unwrap();
+            for n in 0..MOST_ANSWERED as u128 {
+                answered.insert(n.to_be_bytes(), NOW_MS);
+            }
+        }
+        let at = |now_ms| sign(&ours, Purpose::Login, challenges.issue(address(1), EPOCH, now_ms));
+        let full = present(&challenges, at(NOW_MS), NOW_MS);
+        assert!(matches!(full, Err(Problem::RateLimited { .. })), "{full:?}");
+        assert_eq!(present(&challenges, at(NOW_MS + 1), NOW_MS + 1), Ok(()));
+        assert_eq!(challenges.answered.lock().unwrap().len(), 1);
+    }
+}

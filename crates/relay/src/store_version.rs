@@ -1,0 +1,77 @@
+//! How far the store has come, as clients keep it.
+//!
+//! A client that shows a version which the store has not been in proves that the store was restored from a backup. Only this
+//! relay makes them: 8 bytes each for epoch, number and name of the opening, and count, big-endian, and a tag of 16 bytes.
+
+use aws_lc_rs::hmac;
+use bytes::Bytes;
+use subtle::ConstantTimeEq as _;
+
+use crate::problem::Problem;
+use crate::state::State;
+use crate::store::{OpeningName, StoreVersion};
+use crate::tokens::Signer;
+
+const TAG: usize = 16;
+
+impl Signer {
+    /// The form in which a client keeps it.
+    pub(crate) fn store_version(&self, version: &StoreVersion) -> Bytes {
+        let StoreVersion { epoch, opening, name, commits } = version;
+        let fields = [epoch.to_be_bytes(), opening.to_be_bytes(), name.0, commits.to_be_bytes()].concat();
+        let tag = hmac::sign(&self.versions, &fields);
+        fields.iter().chain(tag.as_ref().iter().take(TAG)).copied().collect()
+    }
+
+    /// What a client shows; none when this relay has not made it.
+    pub(crate) fn read_store_version(&self, bytes: &[u8]) -> Option<StoreVersion> {
+        let (fields, tag) = bytes.split_at_checked(bytes.len().checked_sub(TAG)?)?;
+        let ours = hmac::sign(&self.versions, fields);
+        if !bool::from(ours.as_ref().get(..TAG)?.ct_eq(tag)) {
+            return None;
+        }
+        let ([epoch, opening, name, commits], []) = fields.as_chunks::<8>() else { return None };
+        Some(StoreVersion {
+            epoch: u64::from_be_bytes(*epoch),
+            opening: u64::from_be_bytes(*opening),
+            name: OpeningName(*name),
+            commits: u64::from_be_bytes(*commits),
+        })
+    }
+}
+
+/// Begins a new epoch if a client has seen a state of the store that it has never been in.
+pub(crate) async fn check(state: &State, shown: &[u8]) -> Result<(), Problem> {
+    let Some(version) = state.signer.read_store_version(shown) else { return Ok(()) };
+    if state.store.has_been(&version) {
+        return Ok(());
+    }
+    let epoch = state.store.begin_epoch(version.epoch.max(state.store.epoch())).await?;
+    tracing::error!(
+        epoch,
+        "clients know later states of the store: it was restored from a backup, and begins a new epoch"
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_this_relay_has_made_is_read() {
+        let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (ours, theirs) = (Signer::open(here.path()).unwrap(), Signer::open(there.path()).unwrap());
+        let version = StoreVersion { epoch: 3, opening: 7, name: OpeningName([5; 8]), commits: 1 << 40 };
+        let bytes = ours.store_version(&version);
+        assert_eq!(bytes.len(), 48);
+        assert_eq!(ours.read_store_version(&bytes), Some(version));
+        assert_eq!(theirs.read_store_version(&bytes), None);
+        for at in 0..bytes.len() {
+            let mut changed = bytes.to_vec();
+            changed[at] ^= 1;
+            assert_eq!(ours.read_store_version(&changed), None, "byte {at}");
+            assert_eq!(ours.read_store_version(&bytes[..at]), None);
+        }
+    }
+}
