@@ -100,7 +100,6 @@ mod tests {
     use crate::ratchet::pq::chain::Direction;
     use crate::ratchet::pq::{Negotiation, Spqr};
     use crate::ratchet::terms::Terms;
-    use crate::ratchet::walk::Chain as _;
     use crate::ratchet::walk::{Jump, Limits, Work};
     use crate::session_id::SessionVersion;
     use crate::time::UnixSeconds;
@@ -163,10 +162,11 @@ mod tests {
             assert_eq!(pq_key.as_deref(), expected["pqr_key"].as_str());
 
             let ratchet_key = PublicKey::parse(message.signal_message().ratchet_key()).unwrap();
-            let (root_key, chain_key) = sk.root_key.step(signed.key_pair(), &ratchet_key).unwrap();
+            let (root_key, mut chain_key) =
+                RootKey::step(sk.root_key.expose(), signed.key_pair(), &ratchet_key).unwrap();
             assert_eq!(root_key.expose(), bytes(&expected["alice_sending_root"]).as_slice());
             assert_eq!(chain_key.expose(), bytes(&expected["alice_sending_chain"]).as_slice());
-            let (_, message_key) = chain_key.step().unwrap();
+            let message_key = chain_key.place().step::<ChainKey>().unwrap();
             let seed = message_key.into_seed();
             assert_eq!(seed.expose(), bytes(&expected["message_seed_0"]).as_slice());
 

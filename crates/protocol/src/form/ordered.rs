@@ -77,6 +77,27 @@ impl<'a> Ordered<'a> {
         Rows { form: self, number, left: most }
     }
 
+    /// All messages with the first of two numbers, then all with the second, and of each whether it is one of those: of either
+    /// no more than `most`, as in [`rows`](Self::rows).
+    #[inline(always)]
+    pub(crate) fn two_lists(
+        &mut self,
+        [first, second]: [u32; 2],
+        most: usize,
+    ) -> impl Iterator<Item = (bool, Result<&'a [u8], DecodeError>)> {
+        let mut rows = self.rows(first, most);
+        std::iter::from_fn(move || {
+            if let Some(row) = rows.next() {
+                return Some((rows.number == second, row));
+            }
+            if rows.number == second {
+                return None;
+            }
+            (rows.number, rows.left) = (second, most);
+            rows.next().map(|row| (true, row))
+        })
+    }
+
     /// The end of the message, which is read to its end: what is behind the fields that the form has must be protobuf.
     #[inline(always)]
     pub(crate) fn finish(mut self) -> Result<(), DecodeError> {

@@ -13,7 +13,7 @@ use crate::primitives::secret::Secret;
 use crate::primitives::x25519::{KeyPair, PublicKey};
 use crate::ratchet::chain_key::ChainKey;
 use crate::ratchet::message_key::MessageKey;
-use crate::ratchet::walk::{Chain as _, Jump, Limits, Walked, Work, walk};
+use crate::ratchet::walk::{Jump, Limits, Walked, Work, walk};
 use crate::time::UnixSeconds;
 
 /// A chain, and the key that signs its messages.
@@ -91,7 +91,8 @@ impl SenderKey {
 
     /// The key of the next message, and the chain after it. `None` at the end of the chain.
     pub(super) fn send(&self) -> Option<(IvAndKey, Self)> {
-        let (chain_key, message_key) = self.chain_key.step()?;
+        let mut chain_key = self.chain_key.copy();
+        let message_key = chain_key.place().step::<ChainKey>()?;
         Some((cipher_key(message_key), self.at(chain_key, self.kept)))
     }
 
@@ -106,7 +107,7 @@ impl SenderKey {
             return self.advance(id, now);
         }
         let key = skipped.filter(|key| key.id == id && key.is_good(now)).ok_or(NoKey::Duplicate)?;
-        let next = self.at(self.chain_key.clone(), self.kept.saturating_sub(1));
+        let next = self.at(self.chain_key.copy(), self.kept.saturating_sub(1));
         let message_key = MessageKey::new(key.seed.copy());
         Ok((cipher_key(message_key), next, Pending::Late(id)))
     }
@@ -114,9 +115,10 @@ impl SenderKey {
     /// The key of message `id`, which is not behind the chain, and what becomes of those between.
     fn advance(&self, id: SkippedKeyId, now: UnixSeconds) -> Result<Step, NoKey> {
         let (limits, work) = (Limits::new(Jump::Limited), &mut Work::new(Jump::Limited));
-        let walked = walk(&self.chain_key, id.iteration, self.kept, limits, work);
-        let Walked { chain, key, kept, passed } = walked.ok_or(NoKey::TooFarAhead)?;
-        Ok((cipher_key(key), self.at(chain, kept), Pending::Walk(id, now, passed)))
+        let mut chain_key = self.chain_key.copy();
+        let walked = walk(chain_key.place(), id.iteration, self.kept, limits, work);
+        let Walked { key, kept, passed } = walked.ok_or(NoKey::TooFarAhead)?;
+        Ok((cipher_key(key), self.at(chain_key, kept), Pending::Walk(id, now, passed)))
     }
 
     fn at(&self, chain_key: ChainKey, kept: u32) -> Self {
@@ -142,7 +144,7 @@ mod tests {
         for case in file["keys"].as_array().unwrap() {
             assert_eq!(chain.chain_key.index(), u32::try_from(case["iteration"].as_u64().unwrap()).unwrap());
             assert_eq!(chain.chain_key.expose(), bytes(&case["chain_key"]).as_slice());
-            let (_, seed) = chain.chain_key.step().unwrap();
+            let seed = chain.chain_key.copy().place().step::<ChainKey>().unwrap();
             assert_eq!(seed.into_seed().expose(), bytes(&case["message_seed"]).as_slice());
             let (keys, next) = chain.send().unwrap();
             let expected = [bytes(&case["iv"]), bytes(&case["cipher_key"])].concat();

@@ -69,7 +69,7 @@ pub(crate) fn hkdf_about<const N: usize>(
 
 /// HKDF whose output is cut into `K` keys of 32 bytes.
 pub(crate) fn hkdf_keys<const K: usize>(
-    salt: Option<&Secret<32>>,
+    salt: Option<&[u8; 32]>,
     input: &[&[u8]],
     label: &[u8],
 ) -> [Secret<32>; K] {
@@ -78,11 +78,29 @@ pub(crate) fn hkdf_keys<const K: usize>(
 
 /// [`hkdf_keys`] with an info string of several parts.
 pub(crate) fn hkdf_keys_about<const K: usize>(
-    salt: Option<&Secret<32>>,
+    salt: Option<&[u8; 32]>,
     input: &[&[u8]],
     info: &[&[u8]],
 ) -> [Secret<32>; K] {
-    expand_keys(salt.map(|salt| salt.expose().as_slice()), input, info)
+    expand_keys(salt.map(<[u8; 32]>::as_slice), input, info)
+}
+
+/// HKDF of `key` without a salt: puts the first 32 bytes of the output in its place, and gives the next 32.
+pub(crate) fn hkdf_step(key: &mut [u8; 32], info: &[&[u8]]) -> Secret<32> {
+    let mut expansion = Expansion::new(None, &[key]);
+    expansion.next(info, key);
+    let next = Secret::fill(|next| expansion.next(info, next));
+    drop(expansion);
+    wipe_remains();
+    next
+}
+
+/// [`hkdf_step`] without what it gives.
+pub(crate) fn hkdf_skip(key: &mut [u8; 32], info: &[&[u8]]) {
+    let mut expansion = Expansion::new(None, &[key]);
+    expansion.next(info, key);
+    drop(expansion);
+    wipe_remains();
 }
 
 /// HKDF without a label, whose salt is of several parts, cut into `K` keys of 32 bytes.

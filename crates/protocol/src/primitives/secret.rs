@@ -35,16 +35,24 @@ pub(crate) struct Shared<const N: usize>(Secret<N>);
 #[derive(Clone)]
 pub(crate) struct SharedKeys<const K: usize>(Arc<WipedKeys<K>>);
 
+/// `Arc` makes no copy of them as long as there is one owner, as for [`Wiped`].
+#[derive(Clone)]
 struct WipedKeys<const K: usize>([[u8; 32]; K]);
 
 impl<const K: usize> SharedKeys<K> {
     /// Copies of these, each made once.
     pub(crate) fn of(keys: [&[u8; 32]; K]) -> Self {
         let mut places = Arc::new(WipedKeys([[0; 32]; K]));
-        if let Some(WipedKeys(places)) = Arc::get_mut(&mut places) {
-            places.iter_mut().zip(keys).for_each(|(place, key)| *place = *key);
-        }
+        let WipedKeys(own) = Arc::make_mut(&mut places);
+        own.iter_mut().zip(keys).for_each(|(place, key)| *place = *key);
         Self(places)
+    }
+
+    /// Copies of the same keys after `change`, and what that gives.
+    pub(crate) fn changed<T>(&self, change: impl FnOnce(&mut [[u8; 32]; K]) -> T) -> (Self, T) {
+        let mut copy = Self::of(self.expose().each_ref());
+        let changed = change(&mut Arc::make_mut(&mut copy.0).0);
+        (copy, changed)
     }
 
     pub(crate) fn expose(&self) -> &[[u8; 32]; K] {
@@ -195,8 +203,10 @@ mod tests {
         let keys = SharedKeys::of([&[1; 32], &[2; 32]]);
         let copy = keys.clone();
         assert!(Arc::ptr_eq(&keys.0, &copy.0));
+        let (changed, old) = keys.changed(|[_, second]| std::mem::replace(second, [3; 32]));
+        assert_eq!((changed.expose(), old), (&[[1; 32], [3; 32]], [2; 32]));
         drop(keys);
-        assert_eq!(copy.expose(), &[[1; 32], [2; 32]]);
+        assert_eq!(copy.expose(), &[[1; 32], [2; 32]], "those of the others stay as they are");
         assert_eq!(format!("{copy:?}"), "SharedKeys(2)");
     }
 

@@ -1,14 +1,14 @@
 //! `CK`: the key of a chain, which gives a message key at every step.
 
 use super::message_key::MessageKey;
-use super::walk::{Chain, STEP_COST};
+use super::walk::{Chain, Place, STEP_COST};
 use crate::primitives::kdf;
-use crate::primitives::secret::{Secret, Shared};
+use crate::primitives::secret::Secret;
 
 /// A chain key and the number of the message key it gives next.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct ChainKey {
-    key: Shared<32>,
+    key: Secret<32>,
     index: u32,
 }
 
@@ -19,7 +19,7 @@ impl ChainKey {
     }
 
     pub(crate) fn at(key: Secret<32>, index: u32) -> Self {
-        Self { key: key.into(), index }
+        Self { key, index }
     }
 
     pub(crate) fn index(&self) -> u32 {
@@ -29,28 +29,36 @@ impl ChainKey {
     pub(crate) fn expose(&self) -> &[u8; 32] {
         self.key.expose()
     }
+
+    pub(crate) fn into_key(self) -> Secret<32> {
+        self.key
+    }
+
+    /// Another of the same, to be moved along the chain.
+    pub(crate) fn copy(&self) -> Self {
+        Self::at(self.key.copy(), self.index)
+    }
+
+    pub(crate) fn place(&mut self) -> Place<'_> {
+        Place { index: &mut self.index, key: self.key.expose_mut() }
+    }
 }
 
+/// Chains of the Double Ratchet, and of sender keys. Their index is the number of the next message.
 impl Chain for ChainKey {
     const COST: u32 = STEP_COST;
 
-    fn next_number(&self) -> u32 {
-        self.index
+    fn next_number(index: u32) -> u32 {
+        index
     }
 
     /// `CK, MK = KDF_CK(CK)` (Double Ratchet, section 3.5).
-    fn step(&self) -> Option<(Self, MessageKey)> {
-        let index = self.index.checked_add(1)?;
-        let mut key = self.key.copy();
-        let message_key = kdf::chain_step(key.expose_mut());
-        Some((Self::at(key, index), MessageKey::new(message_key)))
+    fn step(key: &mut [u8; 32], _: u32) -> MessageKey {
+        MessageKey::new(kdf::chain_step(key))
     }
 
-    fn skip(&self) -> Option<Self> {
-        let index = self.index.checked_add(1)?;
-        let mut key = self.key.copy();
-        kdf::chain_skip(key.expose_mut());
-        Some(Self::at(key, index))
+    fn skip(key: &mut [u8; 32], _: u32) {
+        kdf::chain_skip(key);
     }
 }
 
@@ -62,7 +70,8 @@ mod tests {
     #[test]
     fn a_step_agrees_with_the_vector() {
         let case = &vectors::load("misc-kats")["chain_key_kat"];
-        let (next, message_key) = ChainKey::new(secret(&case["chain_key"])).step().unwrap();
+        let mut next = ChainKey::new(secret(&case["chain_key"]));
+        let message_key = next.place().step::<ChainKey>().unwrap();
         assert_eq!(next.expose(), bytes(&case["next_chain_key"]).as_slice());
         assert_eq!(next.index(), 1);
         let keys = ["cipher_key", "mac_key", "iv"].map(|name| bytes(&case[name])).concat();
@@ -71,8 +80,9 @@ mod tests {
 
     #[test]
     fn a_chain_ends() {
-        let chain = || ChainKey::at(Secret::new([1; 32]), u32::MAX);
-        assert!(chain().step().is_none());
-        assert!(chain().skip().is_none());
+        let mut chain = ChainKey::at(Secret::new([1; 32]), u32::MAX);
+        assert!(chain.place().step::<ChainKey>().is_none());
+        assert!(chain.place().skip::<ChainKey>().is_none());
+        assert_eq!((chain.index(), chain.expose()), (u32::MAX, &[1; 32]), "it stays where it is");
     }
 }

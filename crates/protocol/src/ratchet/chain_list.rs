@@ -70,10 +70,20 @@ impl<H: Copy, const MAX: usize> ChainList<H, MAX> {
         all.map(|(head, key)| (*head, key))
     }
 
-    /// The list with another chain at this place.
-    pub(crate) fn replaced(&self, at: usize, head: H, key: &[u8; 32]) -> Self {
-        let chain = |(place, old)| if place == at { (head, key) } else { old };
-        Self::of(self.iter().enumerate().map(chain))
+    /// A list of the same chains after `change` of the one at this place, and what that gives. `None` where there is no such one.
+    #[inline]
+    pub(crate) fn changed<T>(
+        &self,
+        at: usize,
+        change: impl FnOnce(&mut H, &mut [u8; 32]) -> T,
+    ) -> Option<(Self, T)> {
+        let old = self.0.as_ref().filter(|chains| at < chains.len)?;
+        let mut list = Arc::new(Chains { len: old.len, heads: old.heads, keys: [[0; 32]; MAX] });
+        let own = Arc::get_mut(&mut list)?;
+        // From there to here, and nowhere in between.
+        own.keys = old.keys;
+        let changed = change(own.heads.get_mut(at)?, own.keys.get_mut(at)?);
+        Some((Self(Some(list)), changed))
     }
 }
 
@@ -111,8 +121,12 @@ mod tests {
         let list = List::of([(1, &[1; 32]), (2, &[2; 32])]);
         assert_eq!(all(&list), [(1, [1; 32]), (2, [2; 32])]);
         assert_eq!((list.len(), list.heads().next_back()), (2, Some(&2)));
-        assert_eq!(all(&list.replaced(1, 5, &[6; 32])), [(1, [1; 32]), (5, [6; 32])]);
-        assert_eq!(all(&list.replaced(2, 5, &[6; 32])), all(&list), "there is none at this place");
+        let changed =
+            list.changed(1, |head, key| (std::mem::replace(head, 5), std::mem::replace(key, [6; 32])));
+        let (changed, old) = changed.unwrap();
+        assert_eq!((all(&changed), old), (vec![(1, [1; 32]), (5, [6; 32])], (2, [2; 32])));
+        assert_eq!(all(&list), [(1, [1; 32]), (2, [2; 32])], "the others keep theirs");
+        assert!(list.changed(2, |_, _| ()).is_none() && List::empty().changed(0, |_, _| ()).is_none());
         let longer = List::of(list.iter().chain([(3, &[3; 32]), (4, &[4; 32])]));
         assert_eq!(all(&longer), [(1, [1; 32]), (2, [2; 32]), (3, [3; 32])], "no more fit");
         assert_eq!(List::empty().len(), 0);

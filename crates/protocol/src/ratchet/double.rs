@@ -1,6 +1,6 @@
 //! The Double Ratchet: one state, and the steps to the next.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rand_core::CryptoRng;
 
@@ -10,10 +10,10 @@ use super::message_key::MessageKey;
 use super::root_key::RootKey;
 use super::skipped::{Pending, SkippedChange, SkippedKeyId};
 use super::terms::Terms;
-use super::walk::{Chain as _, Walked, Work, distance, walk};
+use super::walk::{Place, Walked, Work, distance, walk};
 use crate::error::LowOrderPoint;
 use crate::message::Header;
-use crate::primitives::secret::Secret;
+use crate::primitives::secret::{Secret, SharedKeys};
 use crate::primitives::x25519::{KeyPair, PublicKey};
 use crate::session_id::SessionId;
 
@@ -23,19 +23,33 @@ pub(crate) const MAX_RECEIVING: usize = 5;
 /// One state. Copies share everything that did not change.
 #[derive(Debug, Clone)]
 pub(crate) struct DoubleRatchet {
-    pub(crate) root_key: RootKey,
-    pub(crate) sending: SendingChain,
+    pub(crate) sending: SendingHead,
+    /// Together in one allocation, as a state that is read for a message has hardly time for more.
+    keys: SharedKeys<3>,
+    /// Our ratchet key, once it is to agree.
+    ratchet_key: OnceLock<Arc<KeyPair>>,
     /// Oldest first.
     pub(crate) receiving: ReceivingChains,
 }
 
-/// Our chain.
-#[derive(Debug, Clone)]
-pub(crate) struct SendingChain {
-    pub(crate) ratchet_key: Arc<KeyPair>,
-    pub(crate) chain_key: ChainKey,
+/// Our chain, but for its keys.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SendingHead {
+    pub(crate) ratchet_key: PublicKey,
+    /// Number of the next message.
+    pub(crate) index: u32,
     /// Number of the last message of the chain before, 0 if there was none.
     pub(crate) previous: u32,
+}
+
+/// The keys of a state but for those of the chains of theirs.
+#[derive(Clone, Copy)]
+pub(crate) struct Keys<'a> {
+    pub(crate) root: &'a [u8; 32],
+    /// The private half of our ratchet key.
+    pub(crate) private: &'a [u8; 32],
+    /// The key of our chain.
+    pub(crate) sending: &'a [u8; 32],
 }
 
 /// The chains of theirs that are remembered.
@@ -49,14 +63,6 @@ pub(crate) struct ReceivingHead {
     pub(crate) index: u32,
     /// How many skipped keys are kept for it.
     pub(crate) kept: u32,
-}
-
-/// A chain of theirs, taken out of the list to be walked.
-#[derive(Debug)]
-struct ReceivingChain {
-    ratchet_key: PublicKey,
-    chain_key: ChainKey,
-    kept: u32,
 }
 
 /// Why there is no key for a message.
@@ -81,9 +87,9 @@ pub(crate) struct Step<'a> {
 #[derive(Debug)]
 enum Change {
     /// A chain we know moves on; `late` when it is not the newest, or the message was skipped before.
-    Symmetric { position: usize, chain: ReceivingChain, late: bool },
+    Symmetric { receiving: ReceivingChains, late: bool },
     /// Their new ratchet key began a chain, and asks for a new one of ours.
-    Dh { root_key: RootKey, chain: ReceivingChain },
+    Dh { root_key: RootKey, head: ReceivingHead, chain_key: Secret<32> },
 }
 
 impl DoubleRatchet {
@@ -94,35 +100,51 @@ impl DoubleRatchet {
         theirs: PublicKey,
         rng: &mut R,
     ) -> Result<Self, LowOrderPoint> {
-        let ratchet_key = KeyPair::generate(rng);
-        let (root_key, sending) = root_key.step(&ratchet_key, &theirs)?;
-        let receiving = ReceivingChain { ratchet_key: theirs, chain_key, kept: 0 };
-        let receiving = ReceivingChains::of([receiving.parts()]);
-        Ok(Self {
-            root_key,
-            sending: SendingChain { ratchet_key: Arc::new(ratchet_key), chain_key: sending, previous: 0 },
-            receiving,
-        })
+        let ours = Arc::new(KeyPair::generate(rng));
+        let (root_key, sending) = RootKey::step(root_key.expose(), &ours, &theirs)?;
+        let receiving = ReceivingChains::of([(ReceivingHead::first(theirs), chain_key.expose())]);
+        Ok(Self::of(&root_key, ours, &sending, 0, receiving))
     }
 
     /// The responder's first ratchet key is its signed pre-key. The first message replaces it.
     pub(crate) fn responder(root_key: RootKey, chain_key: ChainKey, ours: Arc<KeyPair>) -> Self {
-        Self {
-            root_key,
-            sending: SendingChain { ratchet_key: ours, chain_key, previous: 0 },
-            receiving: ReceivingChains::empty(),
-        }
+        Self::of(&root_key, ours, &chain_key, 0, ReceivingChains::empty())
+    }
+
+    fn of(
+        root_key: &RootKey,
+        ours: Arc<KeyPair>,
+        chain_key: &ChainKey,
+        previous: u32,
+        receiving: ReceivingChains,
+    ) -> Self {
+        let sending = SendingHead { ratchet_key: *ours.public(), index: chain_key.index(), previous };
+        let (root, private, chain) = (root_key.expose(), ours.private().expose(), chain_key.expose());
+        let keys = Keys { root, private, sending: chain };
+        let ratchet = Self::from_parts(sending, keys, receiving);
+        Self { ratchet_key: ours.into(), ..ratchet }
+    }
+
+    /// From what was stored. The halves of our ratchet key are taken at their word.
+    pub(crate) fn from_parts(sending: SendingHead, keys: Keys<'_>, receiving: ReceivingChains) -> Self {
+        let keys = SharedKeys::of([keys.root, keys.private, keys.sending]);
+        Self { sending, keys, ratchet_key: OnceLock::new(), receiving }
+    }
+
+    pub(crate) fn keys(&self) -> Keys<'_> {
+        let [root, private, sending] = self.keys.expose();
+        Keys { root, private, sending }
     }
 
     /// The sending half of a message (section 3.4). `None` at the end of the sending chain.
     pub(crate) fn send(&self) -> Option<(Self, Header, MessageKey)> {
-        let SendingChain { ratchet_key, chain_key, previous } = &self.sending;
-        let header =
-            Header { ratchet_key: *ratchet_key.public(), number: chain_key.index(), previous: *previous };
-        let (chain_key, message_key) = chain_key.step()?;
-        let sending = SendingChain { ratchet_key: ratchet_key.clone(), chain_key, previous: *previous };
-        let (root_key, receiving) = (self.root_key.clone(), self.receiving.clone());
-        Some((Self { root_key, sending, receiving }, header, message_key))
+        let SendingHead { ratchet_key, index: number, previous } = self.sending;
+        let mut sending = self.sending;
+        let (keys, message_key) =
+            self.keys.changed(|[_, _, key]| Place { index: &mut sending.index, key }.step::<ChainKey>());
+        let (ours, receiving) = (self.ratchet_key.clone(), self.receiving.clone());
+        let next = Self { sending, keys, ratchet_key: ours, receiving };
+        Some((next, Header { ratchet_key, number, previous }, message_key?))
     }
 
     /// The receiving half (section 3.5): the message key, and the step to take when it has opened the message.
@@ -132,19 +154,18 @@ impl DoubleRatchet {
         terms: &Terms<'_>,
         work: &mut Work,
     ) -> Result<(MessageKey, Step<'_>), NoKey> {
-        let mut chains = self.receiving.iter().enumerate();
-        let known = chains.find(|(_, (head, _))| head.ratchet_key == header.ratchet_key);
-        let known = known.map(|(position, (head, key))| (position, ReceivingChain::new(head, key)));
+        let known = self.receiving.heads().position(|head| head.ratchet_key == header.ratchet_key);
         let (message_key, change, skipped) = match known {
             None => self.begin_chain(header, terms, work)?,
-            Some((position, chain)) if header.number < chain.chain_key.index() => {
-                let (chain, message_key, skipped) = chain.take_kept(header.number, terms)?;
-                (message_key, Change::Symmetric { position, chain, late: true }, skipped)
-            }
-            Some((position, chain)) => {
-                let (chain, message_key, skipped) = chain.advance(header.number, terms, work)?;
-                let late = position.saturating_add(1) < self.receiving.len();
-                (message_key, Change::Symmetric { position, chain, late }, skipped)
+            Some(at) => {
+                let take = |head: &mut ReceivingHead, key: &mut [u8; 32]| {
+                    (header.number < head.index, head.take(key, header.number, terms, work))
+                };
+                let (receiving, (is_kept, taken)) =
+                    self.receiving.changed(at, take).ok_or(NoKey::Impossible)?;
+                let (message_key, skipped) = taken?;
+                let late = is_kept || at.saturating_add(1) < self.receiving.len();
+                (message_key, Change::Symmetric { receiving, late }, skipped)
             }
         };
         Ok((message_key, Step { ratchet: self, session: terms.session, change, skipped }))
@@ -172,12 +193,19 @@ impl DoubleRatchet {
         terms: &Terms<'_>,
         work: &mut Work,
     ) -> Result<(MessageKey, Change, Pending<ChainKey>), NoKey> {
-        let ours = &self.sending.ratchet_key;
-        let (root_key, chain_key) =
-            self.root_key.step(ours, &header.ratchet_key).map_err(|LowOrderPoint| NoKey::Impossible)?;
-        let chain = ReceivingChain { ratchet_key: header.ratchet_key, chain_key, kept: 0 };
-        let (chain, message_key, skipped) = chain.advance(header.number, terms, work)?;
-        Ok((message_key, Change::Dh { root_key, chain }, skipped))
+        let (root_key, chain_key) = RootKey::step(self.keys().root, self.ours(), &header.ratchet_key)
+            .map_err(|LowOrderPoint| NoKey::Impossible)?;
+        let mut chain_key = chain_key.into_key();
+        let mut head = ReceivingHead::first(header.ratchet_key);
+        let (message_key, skipped) = head.take(chain_key.expose_mut(), header.number, terms, work)?;
+        Ok((message_key, Change::Dh { root_key, head, chain_key }, skipped))
+    }
+
+    /// Our ratchet key.
+    fn ours(&self) -> &KeyPair {
+        self.ratchet_key.get_or_init(|| {
+            Arc::new(KeyPair::from_parts(self.sending.ratchet_key, Secret::copied(self.keys().private)))
+        })
     }
 }
 
@@ -196,71 +224,54 @@ impl Step<'_> {
         let Self { ratchet, session, change, skipped } = self;
         let mut skipped = skipped.into_changes();
         match change {
-            Change::Symmetric { position, chain, late: _ } => {
-                let (head, key) = chain.parts();
-                let receiving = ratchet.receiving.replaced(position, head, key);
-                let (root_key, sending) = (ratchet.root_key.clone(), ratchet.sending.clone());
-                Ok((DoubleRatchet { root_key, sending, receiving }, skipped))
+            Change::Symmetric { receiving, late: _ } => {
+                let (keys, ratchet_key) = (ratchet.keys.clone(), ratchet.ratchet_key.clone());
+                Ok((DoubleRatchet { sending: ratchet.sending, keys, ratchet_key, receiving }, skipped))
             }
-            Change::Dh { root_key, chain } => {
-                let ratchet_key = KeyPair::generate(rng);
-                let (root_key, chain_key) = root_key.step(&ratchet_key, &chain.ratchet_key)?;
-                let previous = ratchet.sending.chain_key.index().saturating_sub(1);
-                let sending = SendingChain { ratchet_key: Arc::new(ratchet_key), chain_key, previous };
+            Change::Dh { root_key, head, chain_key } => {
+                let ours = Arc::new(KeyPair::generate(rng));
+                let (root_key, sending) = RootKey::step(root_key.expose(), &ours, &head.ratchet_key)?;
+                let previous = ratchet.sending.index.saturating_sub(1);
                 let surplus = ratchet.receiving.len().saturating_add(1).saturating_sub(MAX_RECEIVING);
                 for oldest in ratchet.receiving.heads().take(surplus) {
                     let ratchet_key = *oldest.ratchet_key.as_bytes();
                     skipped.push(SkippedChange::ForgetChain { session, ratchet_key });
                 }
                 let others = ratchet.receiving.iter().skip(surplus);
-                let receiving = ReceivingChains::of(others.chain([chain.parts()]));
-                Ok((DoubleRatchet { root_key, sending, receiving }, skipped))
+                let receiving = ReceivingChains::of(others.chain([(head, chain_key.expose())]));
+                Ok((DoubleRatchet::of(&root_key, ours, &sending, previous, receiving), skipped))
             }
         }
     }
 }
 
-impl ReceivingChain {
-    fn new(head: ReceivingHead, key: &[u8; 32]) -> Self {
-        let ReceivingHead { ratchet_key, index, kept } = head;
-        Self { ratchet_key, chain_key: ChainKey::at(Secret::copied(key), index), kept }
+impl ReceivingHead {
+    /// That of a chain of which nothing has come.
+    fn first(ratchet_key: PublicKey) -> Self {
+        Self { ratchet_key, index: 0, kept: 0 }
     }
 
-    fn parts(&self) -> (ReceivingHead, &[u8; 32]) {
-        let Self { ratchet_key, chain_key, kept } = self;
-        let head = ReceivingHead { ratchet_key: *ratchet_key, index: chain_key.index(), kept: *kept };
-        (head, chain_key.expose())
-    }
-
-    /// The chain after message `number`, which is not behind it, and what becomes of those between.
-    fn advance(
-        &self,
+    /// The key of message `number`. Where it was kept, the chain has one less of those; where it is ahead, the chain, whose key
+    /// is `key`, moves to behind it, and what it passes is to be kept.
+    fn take(
+        &mut self,
+        key: &mut [u8; 32],
         number: u32,
         terms: &Terms<'_>,
         work: &mut Work,
-    ) -> Result<(Self, MessageKey, Pending<ChainKey>), NoKey> {
+    ) -> Result<(MessageKey, Pending<ChainKey>), NoKey> {
         let Terms { session, now, limits, .. } = *terms;
-        let walked = walk(&self.chain_key, number, self.kept, limits, work);
-        let Walked { chain: chain_key, key, kept, passed } = walked.ok_or(NoKey::Impossible)?;
-        let skipped = Pending::Walk { session, ratchet_key: *self.ratchet_key.as_bytes(), now, keys: passed };
-        Ok((Self { ratchet_key: self.ratchet_key, chain_key, kept }, key, skipped))
-    }
-
-    /// The chain without the kept key of message `number`, and that key.
-    fn take_kept(
-        &self,
-        number: u32,
-        terms: &Terms<'_>,
-    ) -> Result<(Self, MessageKey, Pending<ChainKey>), NoKey> {
-        let id = self.key_id(terms.session, number);
-        let key = terms.kept(id).ok_or(NoKey::Duplicate)?;
-        let kept = self.kept.saturating_sub(1);
-        let chain = Self { ratchet_key: self.ratchet_key, chain_key: self.chain_key.clone(), kept };
-        let skipped = Pending::Changes(vec![SkippedChange::Forget(id)]);
-        Ok((chain, MessageKey::new(key.seed.copy()), skipped))
-    }
-
-    fn key_id(&self, session: SessionId, number: u32) -> SkippedKeyId {
-        SkippedKeyId { session, ratchet_key: *self.ratchet_key.as_bytes(), number }
+        let ratchet_key = *self.ratchet_key.as_bytes();
+        if number < self.index {
+            let id = SkippedKeyId { session, ratchet_key, number };
+            let kept = terms.kept(id).ok_or(NoKey::Duplicate)?;
+            self.kept = self.kept.saturating_sub(1);
+            let skipped = Pending::Changes(vec![SkippedChange::Forget(id)]);
+            return Ok((MessageKey::new(kept.seed.copy()), skipped));
+        }
+        let walked = walk(Place { index: &mut self.index, key }, number, self.kept, limits, work);
+        let Walked { key, kept, passed } = walked.ok_or(NoKey::Impossible)?;
+        self.kept = kept;
+        Ok((key, Pending::Walk { session, ratchet_key, now, keys: passed }))
     }
 }

@@ -12,6 +12,8 @@
 //! The Double Ratchet, SPQR and sender keys all receive like this. They differ in how a chain makes its keys, and in how
 //! the message of a key is named.
 
+use std::marker::PhantomData;
+
 use super::message_key::MessageKey;
 use crate::primitives::secret::Secret;
 
@@ -27,19 +29,41 @@ pub(crate) const MAX_JUMP: u32 = 25_000;
 /// Most messages that one message of an own device may skip.
 const MAX_OWN_JUMP: u32 = 1 << 18;
 
-/// A place in a chain, from which every step gives a key.
-pub(crate) trait Chain: Clone {
+/// How a chain makes its keys.
+pub(crate) trait Chain {
     /// What a step costs, in hashes of a step of the Double Ratchet.
     const COST: u32;
 
-    /// The number of the key that the next step gives.
-    fn next_number(&self) -> u32;
+    /// The number of the key that the next step gives, where the chain is at `index`.
+    fn next_number(index: u32) -> u32;
 
-    /// The next place, and the key on the way there. `None` at the end, after 2^32 - 1 messages.
-    fn step(&self) -> Option<(Self, MessageKey)>;
+    /// Puts what comes next in the place of `key`, and gives the message key on the way there. `index` is that of the new place.
+    fn step(key: &mut [u8; 32], index: u32) -> MessageKey;
 
     /// A [`step`](Self::step) whose key nobody wants.
-    fn skip(&self) -> Option<Self>;
+    fn skip(key: &mut [u8; 32], index: u32);
+}
+
+/// A place in a chain: how far it has come, and what gives the next key. It is moved where it stands: whoever wants to keep the
+/// old place makes a copy first.
+pub(crate) struct Place<'a> {
+    pub(crate) index: &'a mut u32,
+    pub(crate) key: &'a mut [u8; 32],
+}
+
+impl Place<'_> {
+    /// Moves on, and gives the key on the way. `None` at the end, after 2^32 - 1 messages: then it stays.
+    pub(crate) fn step<C: Chain>(&mut self) -> Option<MessageKey> {
+        *self.index = self.index.checked_add(1)?;
+        Some(C::step(self.key, *self.index))
+    }
+
+    /// A [`step`](Self::step) whose key nobody wants.
+    pub(crate) fn skip<C: Chain>(&mut self) -> Option<()> {
+        *self.index = self.index.checked_add(1)?;
+        C::skip(self.key, *self.index);
+        Some(())
+    }
 }
 
 /// How far ahead a message may be.
@@ -72,8 +96,6 @@ pub(crate) struct Limits {
 /// Where a walk ends.
 #[derive(Debug)]
 pub(crate) struct Walked<C> {
-    /// The chain after the message.
-    pub(crate) chain: C,
     /// The key of the message.
     pub(crate) key: MessageKey,
     /// How many keys are kept for the chain from now on.
@@ -88,8 +110,9 @@ pub(crate) struct PassedOver<C> {
     trim: Option<u32>,
     /// How many are to be kept.
     keep: u32,
-    /// The place from which to make them, if there are any.
-    from: Option<C>,
+    /// The place from which to make them, if there are any: an index and a key.
+    from: Option<(u32, Secret<32>)>,
+    chain: PhantomData<C>,
 }
 
 impl Work {
@@ -122,34 +145,32 @@ pub(crate) fn distance(next: u32, number: u32) -> Option<u32> {
     number.checked_sub(next).map(|between| between.saturating_add(1))
 }
 
-/// Walks to message `number`, which is not behind `chain`, for which `kept` keys are kept. `None` when it is too far
-/// ahead, or the chain ends before, or that is more than is left of `work`.
+/// Moves `place` to behind message `number`, which is not behind it, in a chain for which `kept` keys are kept. `None` when it is
+/// too far ahead, or the chain ends before, or that is more than is left of `work`: then `place` is no place to go on from.
 pub(crate) fn walk<C: Chain>(
-    chain: &C,
+    mut place: Place<'_>,
     number: u32,
     kept: u32,
     limits: Limits,
     work: &mut Work,
 ) -> Option<Walked<C>> {
-    let between = number.checked_sub(chain.next_number())?;
+    let between = number.checked_sub(C::next_number(*place.index))?;
     if between > limits.skip {
         return None;
     }
     work.take::<C>(between.saturating_add(1))?;
     let newest = between.min(limits.keep);
     let room = limits.keep.saturating_sub(newest);
-    // Where it has come to, once it has moved.
-    let mut place = None;
     for _ in newest..between {
-        place = Some(place.as_ref().unwrap_or(chain).skip()?);
+        place.skip::<C>()?;
     }
-    let from = (newest != 0).then(|| place.as_ref().unwrap_or(chain).clone());
+    let from = (newest != 0).then(|| (*place.index, Secret::copied(place.key)));
     for _ in 0..newest {
-        place = Some(place.as_ref().unwrap_or(chain).skip()?);
+        place.skip::<C>()?;
     }
-    let (chain, key) = place.as_ref().unwrap_or(chain).step()?;
-    let passed = PassedOver { trim: (kept > room).then_some(room), keep: newest, from };
-    Some(Walked { chain, key, kept: kept.min(room).saturating_add(newest), passed })
+    let key = place.step::<C>()?;
+    let passed = PassedOver { trim: (kept > room).then_some(room), keep: newest, from, chain: PhantomData };
+    Some(Walked { key, kept: kept.min(room).saturating_add(newest), passed })
 }
 
 impl<C: Chain> PassedOver<C> {
@@ -159,14 +180,13 @@ impl<C: Chain> PassedOver<C> {
         keep_newest: impl FnOnce(u32) -> T,
         mut keep: impl FnMut((u32, Secret<32>)) -> T,
     ) -> Vec<T> {
-        let Self { trim, keep: count, from: mut place } = self;
+        let Self { trim, keep: count, mut from, chain: _ } = self;
         let trim = trim.map(keep_newest);
         // The first walk came by here: the chain does not end before.
         let keys = (0..count).map_while(|_| {
-            let chain = place.take()?;
-            let number = chain.next_number();
-            let (next, key) = chain.step()?;
-            place = Some(next);
+            let (index, key) = from.as_mut()?;
+            let number = C::next_number(*index);
+            let key = Place { index, key: key.expose_mut() }.step::<C>()?;
             Some(keep((number, key.into_seed())))
         });
         trim.into_iter().chain(keys).collect()
@@ -181,25 +201,36 @@ mod tests {
     use super::*;
 
     /// Its key number `n` is `n` in 32 bytes.
-    #[derive(Debug, Clone, PartialEq, Eq)]
-    struct Counting(u32);
+    #[derive(Debug)]
+    struct Counting;
 
     impl Chain for Counting {
         const COST: u32 = 1;
 
-        fn next_number(&self) -> u32 {
-            self.0
+        fn next_number(index: u32) -> u32 {
+            index
         }
 
-        fn step(&self) -> Option<(Self, MessageKey)> {
+        fn step(_: &mut [u8; 32], index: u32) -> MessageKey {
             let mut seed = [0; 32];
-            seed[..4].copy_from_slice(&self.0.to_be_bytes());
-            Some((self.skip()?, MessageKey::new(Secret::new(seed))))
+            seed[..4].copy_from_slice(&(index - 1).to_be_bytes());
+            MessageKey::new(Secret::new(seed))
         }
 
-        fn skip(&self) -> Option<Self> {
-            self.0.checked_add(1).map(Self)
-        }
+        fn skip(_: &mut [u8; 32], _: u32) {}
+    }
+
+    /// Where the walk ends, and what it gives.
+    fn walk_from<C: Chain>(
+        from: u32,
+        number: u32,
+        kept: u32,
+        limits: Limits,
+        work: &mut Work,
+    ) -> Option<(u32, Walked<C>)> {
+        let (mut index, mut key) = (from, [0; 32]);
+        let walked = walk(Place { index: &mut index, key: &mut key }, number, kept, limits, work)?;
+        Some((index, walked))
     }
 
     fn work() -> Work {
@@ -221,8 +252,9 @@ mod tests {
             from in 100_u32..200, between in 0_u32..50, keep in 0_u32..20, already in 0_u32..20,
         ) {
             let (number, already) = (from + between, already.min(keep));
-            let walked = walk(&Counting(from), number, already, Limits { skip: 50, keep }, &mut work()).unwrap();
-            prop_assert_eq!(walked.chain, Counting(number + 1));
+            let limits = Limits { skip: 50, keep };
+            let (index, walked) = walk_from::<Counting>(from, number, already, limits, &mut work()).unwrap();
+            prop_assert_eq!(index, number + 1);
             prop_assert_eq!(number_of(&walked.key.into_seed()), number);
             let mut rows: Vec<_> = (from - already..from).collect();
             let newest = |count| (number - count..number).collect::<Vec<_>>();
@@ -249,15 +281,17 @@ mod tests {
     #[test]
     fn a_walk_has_bounds() {
         let limits = Limits { skip: 3, keep: 2 };
-        let ends_at =
-            |from, number| walk(&Counting(from), number, 0, limits, &mut work()).map(|walked| walked.chain);
-        assert_eq!(ends_at(7, 10), Some(Counting(11)));
+        let ends_at = |from, number| {
+            walk_from::<Counting>(from, number, 0, limits, &mut work()).map(|(index, _)| index)
+        };
+        assert_eq!(ends_at(7, 10), Some(11));
         assert_eq!(ends_at(7, 11), None);
         assert_eq!(ends_at(7, 6), None);
-        assert_eq!(ends_at(u32::MAX - 3, u32::MAX - 1), Some(Counting(u32::MAX)));
+        assert_eq!(ends_at(u32::MAX - 3, u32::MAX - 1), Some(u32::MAX));
         assert_eq!(ends_at(u32::MAX - 3, u32::MAX), None);
-        let far =
-            |jump, number| walk(&Counting(0), number, 0, Limits::new(jump), &mut Work::new(jump)).is_some();
+        let far = |jump, number| {
+            walk_from::<Counting>(0, number, 0, Limits::new(jump), &mut Work::new(jump)).is_some()
+        };
         assert!(far(Jump::Limited, 25_000) && !far(Jump::Limited, 25_001));
         assert!(far(Jump::Far, 262_144));
         assert!(!far(Jump::Far, 262_145));
@@ -268,23 +302,23 @@ mod tests {
     }
 
     /// Counts the steps that are really taken.
-    #[derive(Clone)]
-    struct Counted(u32);
+    #[derive(Debug)]
+    struct Counted;
 
     impl Chain for Counted {
         const COST: u32 = 3;
 
-        fn next_number(&self) -> u32 {
-            self.0
+        fn next_number(index: u32) -> u32 {
+            index
         }
 
-        fn step(&self) -> Option<(Self, MessageKey)> {
-            Some((self.skip()?, MessageKey::new(Secret::new([0; 32]))))
+        fn step(key: &mut [u8; 32], index: u32) -> MessageKey {
+            Self::skip(key, index);
+            MessageKey::new(Secret::new([0; 32]))
         }
 
-        fn skip(&self) -> Option<Self> {
+        fn skip(_: &mut [u8; 32], _: u32) {
             STEPS.set(STEPS.get() + 1);
-            self.0.checked_add(1).map(Self)
         }
     }
 
@@ -294,7 +328,7 @@ mod tests {
         for (number, left, steps) in [(9, 30, 10), (9, 29, 0), (0, 3, 1), (25_001, u32::MAX, 0)] {
             STEPS.set(0);
             let mut work = Work { left };
-            let walked = walk(&Counted(0), number, 0, limits, &mut work).is_some();
+            let walked = walk_from::<Counted>(0, number, 0, limits, &mut work).is_some();
             assert_eq!((STEPS.get(), walked), (steps, steps > 0));
             assert_eq!(work.left, left - 3 * steps);
         }

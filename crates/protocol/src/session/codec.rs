@@ -25,12 +25,11 @@ use crate::form::{Ordered, Output, written_within};
 use crate::identity::IdentityKey;
 use crate::message::{Handshake, KemPart};
 use crate::prekey::{KemPreKeyId, OneTimePreKeyId, SignedPreKeyId};
-use crate::primitives::secret::Secret;
-use crate::primitives::x25519::{KeyPair, PublicKey};
-use crate::ratchet::chain_key::ChainKey;
-use crate::ratchet::double::{DoubleRatchet, MAX_RECEIVING, ReceivingChains, ReceivingHead, SendingChain};
+use crate::primitives::x25519::PublicKey;
+use crate::ratchet::double::{
+    DoubleRatchet, Keys, MAX_RECEIVING, ReceivingChains, ReceivingHead, SendingHead,
+};
 use crate::ratchet::pq::Spqr;
-use crate::ratchet::root_key::RootKey;
 use crate::ratchet::triple::TripleRatchet;
 use crate::session_id::SessionId;
 use crate::stored::StoredBytes;
@@ -225,15 +224,23 @@ impl Session {
     fn write(&self, out: &mut Output) {
         let Self { parties, ratchet, unanswered } = self;
         let Parties { id, base_key: _, local_identity, remote_identity, remote_registration_id } = parties;
-        let TripleRatchet { double: DoubleRatchet { root_key, sending, receiving }, spqr } = ratchet;
+        let TripleRatchet { double, spqr } = ratchet;
+        let Keys { root, private, sending } = double.keys();
         out.uint(1, FORM);
         out.bytes(2, id.as_bytes());
         out.bytes(3, local_identity.as_bytes());
         out.bytes(4, remote_identity.as_bytes());
         out.uint(5, *remote_registration_id);
-        out.bytes(6, root_key.expose());
-        out.message(7, |out| sending.write(out));
-        receiving.iter().for_each(|chain| out.message(8, |out| write_receiving(chain, out)));
+        out.bytes(6, root);
+        out.message(7, |out| {
+            let SendingHead { ratchet_key, index, previous } = double.sending;
+            out.bytes(1, ratchet_key.as_bytes());
+            out.bytes(2, private);
+            out.bytes(3, sending);
+            out.uint(4, index);
+            out.uint(5, previous);
+        });
+        double.receiving.iter().for_each(|chain| out.message(8, |out| write_receiving(chain, out)));
         if let Some(unanswered) = unanswered {
             out.message(9, |out| unanswered.write(out));
         }
@@ -253,11 +260,12 @@ impl Session {
             remote_identity: IdentityKey::parse(form.bytes(4)?)?,
             remote_registration_id: form.uint32(5)?,
         };
-        let double = DoubleRatchet {
-            root_key: RootKey::new(secret(form.bytes(6)?)?),
-            sending: SendingChain::read(form.optional_bytes(7)?.ok_or(DecodeError::MissingField)?)?,
-            receiving: ReceivingChains::read(form.rows(8, MAX_RECEIVING).map(read_receiving))?,
-        };
+        let root = key(form.bytes(6)?)?;
+        let sending = form.optional_bytes(7)?.ok_or(DecodeError::MissingField)?;
+        let (sending, private, chain_key) = read_sending(sending)?;
+        let receiving = ReceivingChains::read(form.rows(8, MAX_RECEIVING).map(read_receiving))?;
+        let keys = Keys { root, private, sending: chain_key };
+        let double = DoubleRatchet::from_parts(sending, keys, receiving);
         let unanswered = form.optional_bytes(9)?.map(Unanswered::read).transpose()?.map(Arc::new);
         let spqr = Spqr::read(form.bytes(10)?)?;
         form.finish()?;
@@ -265,24 +273,14 @@ impl Session {
     }
 }
 
-impl SendingChain {
-    fn write(&self, out: &mut Output) {
-        let Self { ratchet_key, chain_key, previous } = self;
-        out.bytes(1, ratchet_key.public().as_bytes());
-        out.bytes(2, ratchet_key.private().expose());
-        out.bytes(3, chain_key.expose());
-        out.uint(4, chain_key.index());
-        out.uint(5, *previous);
-    }
-
-    fn read(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut form = Ordered::new(bytes);
-        let ratchet_key = KeyPair::from_parts(PublicKey::parse(form.bytes(1)?)?, secret(form.bytes(2)?)?);
-        let chain_key = ChainKey::at(secret(form.bytes(3)?)?, form.uint32(4)?);
-        let previous = form.uint32(5)?;
-        form.finish()?;
-        Ok(Self { ratchet_key: Arc::new(ratchet_key), chain_key, previous })
-    }
+/// Our chain, the private half of our ratchet key, and the chain key.
+fn read_sending(bytes: &[u8]) -> Result<(SendingHead, &[u8; 32], &[u8; 32]), DecodeError> {
+    let mut form = Ordered::new(bytes);
+    let ratchet_key = PublicKey::parse(form.bytes(1)?)?;
+    let (private, chain_key) = (key(form.bytes(2)?)?, key(form.bytes(3)?)?);
+    let sending = SendingHead { ratchet_key, index: form.uint32(4)?, previous: form.uint32(5)? };
+    form.finish()?;
+    Ok((sending, private, chain_key))
 }
 
 fn write_receiving((head, key): (ReceivingHead, &[u8; 32]), out: &mut Output) {
@@ -297,7 +295,7 @@ fn write_receiving((head, key): (ReceivingHead, &[u8; 32]), out: &mut Output) {
 fn read_receiving(row: Result<&[u8], DecodeError>) -> Result<(ReceivingHead, &[u8; 32]), DecodeError> {
     let mut form = Ordered::new(row?);
     let ratchet_key = PublicKey::parse(form.bytes(1)?)?;
-    let key = form.bytes(2)?.try_into().map_err(|_| DecodeError::Length)?;
+    let key = key(form.bytes(2)?)?;
     let head = ReceivingHead { ratchet_key, index: form.uint32(3)?, kept: form.uint32(4)? };
     form.finish()?;
     Ok((head, key))
@@ -338,6 +336,7 @@ fn check_form(form: u32) -> Result<(), DecodeError> {
     }
 }
 
-fn secret(bytes: &[u8]) -> Result<Secret<32>, DecodeError> {
-    Secret::from_slice(bytes).ok_or(DecodeError::Length)
+/// Where it stands: whoever keeps it makes the one copy.
+fn key(bytes: &[u8]) -> Result<&[u8; 32], DecodeError> {
+    bytes.try_into().map_err(|_| DecodeError::Length)
 }

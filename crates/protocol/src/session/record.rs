@@ -87,7 +87,7 @@ impl SessionRecord {
     /// Whether `ratchet_key`, serialized, is the one that the active session sends with now. A
     /// [`DecryptionErrorMessage`](crate::DecryptionErrorMessage) that names it is about this session, and no older one.
     pub fn sends_with(&self, ratchet_key: &[u8; PUBLIC_KEY_LEN]) -> bool {
-        let current = |active: &Entry| *active.session.ratchet.double.sending.ratchet_key.public().as_bytes();
+        let current = |active: &Entry| *active.session.ratchet.double.sending.ratchet_key.as_bytes();
         self.active.as_ref().map(current) == Some(*ratchet_key)
     }
 

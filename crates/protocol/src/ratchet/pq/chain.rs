@@ -16,7 +16,7 @@ use crate::ratchet::chain_list::ChainList;
 use crate::ratchet::message_key::MessageKey;
 use crate::ratchet::skipped::{Pending, SkippedChange, SkippedKeyId, pq_chain};
 use crate::ratchet::terms::Terms;
-use crate::ratchet::walk::{Chain, PQ_STEP_COST, Walked, Work, distance, walk};
+use crate::ratchet::walk::{Chain, PQ_STEP_COST, Place, Walked, Work, distance, walk};
 use crate::session_id::SessionId;
 
 /// Most epochs that have chains at once. Between two messages of ours there are three at the most: the one before that we
@@ -46,18 +46,18 @@ pub(crate) struct Chains {
     pub(super) root: Shared<32>,
     /// The newest epoch.
     pub(super) epoch: u64,
-    /// Ours, oldest first: from the epoch we send in to the newest one.
-    pub(super) sending: Links,
-    /// Theirs, oldest first: from the epoch before the one we send in to the newest one.
-    pub(super) receiving: Links,
+    /// Ours, oldest first: from the epoch we send in to the newest one. Then theirs, oldest first: from the epoch before the
+    /// one we send in to the newest one.
+    pub(super) links: Links,
 }
 
-/// The chains of one direction.
-pub(super) type Links = ChainList<LinkHead, MAX_EPOCHS>;
+/// The chains of both directions.
+pub(super) type Links = ChainList<LinkHead, { 2 * MAX_EPOCHS }>;
 
 /// A chain, but for its key.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LinkHead {
+    pub(super) side: Side,
     pub(super) epoch: u64,
     /// The number of the last key it gave.
     pub(super) index: u32,
@@ -65,20 +65,16 @@ pub(crate) struct LinkHead {
     pub(super) kept: u32,
 }
 
-/// A chain of theirs, taken out of the list to be walked.
-#[derive(Debug)]
-struct Receiving {
-    epoch: u64,
-    link: Link,
-    kept: u32,
+/// Whose messages have the keys of a chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Ours,
+    Theirs,
 }
 
-/// A place in a chain: the number of the last key it gave, and what gives the next.
-#[derive(Debug, Clone)]
-pub(crate) struct Link {
-    pub(super) index: u32,
-    pub(super) key: Shared<32>,
-}
+/// The chains of SPQR. Their index is the number of the last message.
+#[derive(Debug)]
+pub(crate) struct Link;
 
 /// A key of ours, the chains after it, and what that changes about the skipped keys.
 #[derive(Debug)]
@@ -94,48 +90,47 @@ impl Chains {
     pub(crate) fn start(direction: Direction, auth_key: &Secret<32>) -> Self {
         let [root, a_to_b, b_to_a] = kdf::hkdf_keys(None, &[auth_key.expose()], kdf::PQ_CHAIN_START);
         let (ours, theirs) = direction.order(a_to_b, b_to_a);
-        let first = |key: &Secret<32>| Links::of([(LinkHead::first(0), key.expose())]);
-        Self { direction, root: root.into(), epoch: 0, sending: first(&ours), receiving: first(&theirs) }
+        let [our_head, their_head] = [Side::Ours, Side::Theirs].map(|side| LinkHead::first(side, 0));
+        let links = Links::of([(our_head, ours.expose()), (their_head, theirs.expose())]);
+        Self { direction, root: root.into(), epoch: 0, links }
     }
 
     /// The chains with those of the next epoch.
     pub(crate) fn add(&self, EpochSecret { epoch, secret }: &EpochSecret) -> Result<Self, OutOfStep> {
-        let is_full = self.sending.len().max(self.receiving.len()) >= MAX_EPOCHS;
+        let is_full = [Side::Ours, Side::Theirs].iter().any(|side| self.of(*side).count() >= MAX_EPOCHS);
         if is_full || self.epoch.checked_add(1) != Some(*epoch) {
             return Err(OutOfStep);
         }
-        let [root, a_to_b, b_to_a] = kdf::hkdf_keys(Some(&self.root), &[secret.expose()], kdf::PQ_CHAIN_ADD);
+        let [root, a_to_b, b_to_a] =
+            kdf::hkdf_keys(Some(self.root.expose()), &[secret.expose()], kdf::PQ_CHAIN_ADD);
         let (ours, theirs) = self.direction.order(a_to_b, b_to_a);
-        let with = |links: &Links, key: &Secret<32>| {
-            Links::of(links.iter().chain([(LinkHead::first(*epoch), key.expose())]))
-        };
-        Ok(Self {
-            direction: self.direction,
-            root: root.into(),
-            epoch: *epoch,
-            sending: with(&self.sending, &ours),
-            receiving: with(&self.receiving, &theirs),
-        })
+        let with = |side, key| self.of(side).chain([(LinkHead::first(side, *epoch), key)]);
+        let links = with(Side::Ours, ours.expose()).chain(with(Side::Theirs, theirs.expose()));
+        let links = Links::of(links);
+        Ok(Self { direction: self.direction, root: root.into(), epoch: *epoch, links })
     }
 
     /// The next key of ours. Sending in an epoch ends the ones before it: our chains at once, theirs but for the last.
     pub(crate) fn send(&self, session: SessionId, epoch: u64) -> Result<Step, SendError> {
-        let chain = self.sending.iter().find(|(head, _)| head.epoch == epoch).ok_or(SendError::OutOfStep)?;
-        let (link, key) = Link::of(chain).step().ok_or(SendError::ChainUsedUp)?;
-        let index = link.index;
-        let first = LinkHead { epoch, index, kept: 0 };
-        let newer = self.sending.iter().filter(|(head, _)| head.epoch > epoch);
-        let sending = Links::of([(first, link.key.expose())].into_iter().chain(newer));
-        let oldest = epoch.saturating_sub(1);
-        let dropped = self.receiving.heads().filter(|head| head.epoch < oldest && head.kept > 0);
-        let skipped = dropped.map(|head| head.forget(session)).collect();
-        let receiving = if self.receiving.heads().all(|head| head.epoch >= oldest) {
-            self.receiving.clone()
-        } else {
-            Links::of(self.receiving.iter().filter(|(head, _)| head.epoch >= oldest))
+        let oldest = |side| match side {
+            Side::Ours => epoch,
+            Side::Theirs => epoch.saturating_sub(1),
         };
-        let next = Self { sending, receiving, root: self.root.clone(), ..*self };
-        Ok(Step { next, index, key: key.into_seed(), skipped })
+        let is_over = |head: &LinkHead| head.epoch < oldest(head.side);
+        let (links, skipped) = if self.links.heads().any(is_over) {
+            let gone = self.links.heads().filter(|head| is_over(head) && head.kept > 0);
+            let others = self.links.iter().filter(|(head, _)| !is_over(head));
+            (Links::of(others), gone.map(|head| head.forget(session)).collect())
+        } else {
+            (self.links.clone(), Vec::new())
+        };
+        let step = |head: &mut LinkHead, key: &mut [u8; 32]| {
+            Some((Place { index: &mut head.index, key }.step::<Link>()?, head.index))
+        };
+        let at = links.heads().position(|head| head.is(Side::Ours, epoch)).ok_or(SendError::OutOfStep)?;
+        let (links, key) = links.changed(at, step).ok_or(SendError::OutOfStep)?;
+        let (key, index) = key.ok_or(SendError::ChainUsedUp)?;
+        Ok(Step { next: self.with(links), index, key: key.into_seed(), skipped })
     }
 
     /// The key of message `index` of theirs. It is gone from the chains that follow, which stand first.
@@ -146,24 +141,18 @@ impl Chains {
         terms: &Terms<'_>,
         work: &mut Work,
     ) -> Result<(Self, Secret<32>, Pending<Link>), ReceiveError> {
-        let mut chains = self.receiving.iter().enumerate();
-        let found = chains.find(|(_, (head, _))| head.epoch == epoch);
-        let (at, chain) = found.map(|(at, chain)| (at, Receiving::of(chain))).ok_or(ReceiveError::Epoch)?;
-        let (chain, key, skipped) = if index > chain.link.index {
-            chain.advance(index, terms, work)?
-        } else {
-            chain.take_kept(index, terms)?
-        };
-        let Receiving { epoch, link: Link { index, key: link_key }, kept } = chain;
-        let receiving = self.receiving.replaced(at, LinkHead { epoch, index, kept }, link_key.expose());
-        let next = Self { receiving, root: self.root.clone(), sending: self.sending.clone(), ..*self };
-        Ok((next, key, skipped))
+        let at = self.links.heads().position(|head| head.is(Side::Theirs, epoch));
+        let take = |head: &mut LinkHead, key: &mut [u8; 32]| head.take(key, index, terms, work);
+        let changed = at.and_then(|at| self.links.changed(at, take));
+        let (links, taken) = changed.ok_or(ReceiveError::Epoch)?;
+        let (key, skipped) = taken?;
+        Ok((self.with(links), key, skipped))
     }
 
     /// How many steps it is to message `index` of theirs; none to one that was passed. `None` when there is no key for it.
     pub(crate) fn distance(&self, epoch: u64, index: u32, terms: &Terms<'_>) -> Option<u32> {
-        let head = self.receiving.heads().find(|head| head.epoch == epoch)?;
-        match distance(head.index.saturating_add(1), index) {
+        let head = self.links.heads().find(|head| head.is(Side::Theirs, epoch))?;
+        match distance(Link::next_number(head.index), index) {
             Some(steps) => Some(steps),
             None => terms.kept(head.key_id(terms.session, index)).map(|_| 0),
         }
@@ -171,9 +160,20 @@ impl Chains {
 
     /// What to forget when no chain is needed any more.
     pub(crate) fn forget(&self, session: SessionId) -> Vec<SkippedChange> {
-        self.receiving.heads().filter(|head| head.kept > 0).map(|head| head.forget(session)).collect()
+        self.links.heads().filter(|head| head.kept > 0).map(|head| head.forget(session)).collect()
+    }
+
+    /// The chains of one direction, oldest first.
+    pub(super) fn of(&self, side: Side) -> impl Iterator<Item = (LinkHead, &[u8; 32])> {
+        self.links.iter().filter(move |(head, _)| head.side == side)
+    }
+
+    /// The same epochs, further on.
+    fn with(&self, links: Links) -> Self {
+        Self { direction: self.direction, root: self.root.clone(), epoch: self.epoch, links }
     }
 }
+
 impl Direction {
     /// The key of our chain, and that of theirs.
     fn order<T>(self, a_to_b: T, b_to_a: T) -> (T, T) {
@@ -190,8 +190,12 @@ pub(crate) struct OutOfStep;
 
 impl LinkHead {
     /// That of a chain which has given no key.
-    fn first(epoch: u64) -> Self {
-        Self { epoch, index: 0, kept: 0 }
+    fn first(side: Side, epoch: u64) -> Self {
+        Self { side, epoch, index: 0, kept: 0 }
+    }
+
+    fn is(&self, side: Side, epoch: u64) -> bool {
+        (self.side, self.epoch) == (side, epoch)
     }
 
     fn forget(&self, session: SessionId) -> SkippedChange {
@@ -201,70 +205,48 @@ impl LinkHead {
     fn key_id(&self, session: SessionId, number: u32) -> SkippedKeyId {
         SkippedKeyId { session, ratchet_key: pq_chain(self.epoch), number }
     }
-}
 
-impl Link {
-    fn of((head, key): (LinkHead, &[u8; 32])) -> Self {
-        Self { index: head.index, key: Secret::copied(key).into() }
-    }
-}
-
-impl Receiving {
-    fn of((head, key): (LinkHead, &[u8; 32])) -> Self {
-        Self { epoch: head.epoch, link: Link::of((head, key)), kept: head.kept }
-    }
-
-    /// The chain after message `index`, which is ahead of it, and what becomes of those between.
-    fn advance(
-        &self,
-        index: u32,
+    /// The key of message `number`. Where it was kept, the chain has one less of those; where it is ahead, the chain, whose key
+    /// is `key`, moves to it, and what it passes is to be kept. What is further behind than keys are kept is gone, even where
+    /// there is room.
+    fn take(
+        &mut self,
+        key: &mut [u8; 32],
+        number: u32,
         terms: &Terms<'_>,
         work: &mut Work,
-    ) -> Result<(Self, Secret<32>, Pending<Link>), ReceiveError> {
+    ) -> Result<(Secret<32>, Pending<Link>), ReceiveError> {
         let Terms { session, now, limits, .. } = *terms;
-        let walked = walk(&self.link, index, self.kept, limits, work);
-        let Walked { chain: link, key, kept, passed } = walked.ok_or(ReceiveError::TooFarAhead)?;
-        let skipped = Pending::Walk { session, ratchet_key: pq_chain(self.epoch), now, keys: passed };
-        Ok((Self { epoch: self.epoch, link, kept }, key.into_seed(), skipped))
-    }
-
-    /// The chain without the kept key of message `index`, and that key. What is further behind than keys are kept is
-    /// gone, even where there is room.
-    fn take_kept(
-        &self,
-        index: u32,
-        terms: &Terms<'_>,
-    ) -> Result<(Self, Secret<32>, Pending<Link>), ReceiveError> {
-        if self.link.index.saturating_sub(index) > terms.limits.keep {
-            return Err(ReceiveError::Trimmed);
+        if let Some(behind) = self.index.checked_sub(number) {
+            if behind > limits.keep {
+                return Err(ReceiveError::Trimmed);
+            }
+            let id = self.key_id(session, number);
+            let kept = terms.kept(id).ok_or(ReceiveError::Duplicate)?;
+            self.kept = self.kept.saturating_sub(1);
+            return Ok((kept.seed.copy(), Pending::Changes(vec![SkippedChange::Forget(id)])));
         }
-        let id = SkippedKeyId { session: terms.session, ratchet_key: pq_chain(self.epoch), number: index };
-        let key = terms.kept(id).ok_or(ReceiveError::Duplicate)?;
-        let kept = self.kept.saturating_sub(1);
-        let chain = Self { epoch: self.epoch, link: self.link.clone(), kept };
-        Ok((chain, key.seed.copy(), Pending::Changes(vec![SkippedChange::Forget(id)])))
+        let walked = walk(Place { index: &mut self.index, key }, number, self.kept, limits, work);
+        let Walked { key, kept, passed } = walked.ok_or(ReceiveError::TooFarAhead)?;
+        self.kept = kept;
+        let ratchet_key = pq_chain(self.epoch);
+        Ok((key.into_seed(), Pending::Walk { session, ratchet_key, now, keys: passed }))
     }
 }
 
 impl Chain for Link {
     const COST: u32 = PQ_STEP_COST;
 
-    fn next_number(&self) -> u32 {
-        self.index.saturating_add(1)
+    fn next_number(index: u32) -> u32 {
+        index.saturating_add(1)
     }
 
-    fn step(&self) -> Option<(Self, MessageKey)> {
-        let index = self.index.checked_add(1)?;
-        let info: [&[u8]; 2] = [&index.to_be_bytes(), kdf::PQ_CHAIN_NEXT];
-        let [key, message_key] = kdf::hkdf_keys_about(None, &[self.key.expose()], &info);
-        Some((Self { index, key: key.into() }, MessageKey::new(message_key)))
+    fn step(key: &mut [u8; 32], index: u32) -> MessageKey {
+        MessageKey::new(kdf::hkdf_step(key, &[&index.to_be_bytes(), kdf::PQ_CHAIN_NEXT]))
     }
 
-    fn skip(&self) -> Option<Self> {
-        let index = self.index.checked_add(1)?;
-        let info: [&[u8]; 2] = [&index.to_be_bytes(), kdf::PQ_CHAIN_NEXT];
-        let key: Secret<32> = kdf::hkdf_about(None, &[self.key.expose()], &info);
-        Some(Self { index, key: key.into() })
+    fn skip(key: &mut [u8; 32], index: u32) {
+        kdf::hkdf_skip(key, &[&index.to_be_bytes(), kdf::PQ_CHAIN_NEXT]);
     }
 }
 
@@ -279,8 +261,8 @@ mod tests {
         let mut chains = Chains::start(Direction::Initiator, &secret(&file["auth_key"]));
         let start = &file["chain_start"];
         let newest = |chains: &Chains| {
-            let newest = |links: &Links| *links.iter().last().unwrap().1;
-            [*chains.root.expose(), newest(&chains.sending), newest(&chains.receiving)]
+            let newest = |side| *chains.of(side).last().unwrap().1;
+            [*chains.root.expose(), newest(Side::Ours), newest(Side::Theirs)]
         };
         let expected = ["next_root", "a2b", "b2a"].map(|name| secret::<32>(&start[name]));
         assert_eq!(newest(&chains), expected.map(|key| *key.expose()));
@@ -289,7 +271,7 @@ mod tests {
             assert_eq!(chains.root.expose(), bytes(&epoch["chain_root_before"]).as_slice());
             let agreed = EpochSecret { epoch: number, secret: secret(&epoch["epoch_secret"]) };
             // Sending and receiving would drop the old ones.
-            (chains.sending, chains.receiving) = (Links::empty(), Links::empty());
+            chains.links = Links::empty();
             chains = chains.add(&agreed).unwrap();
             assert_eq!(chains.add(&agreed).err(), Some(OutOfStep));
             let expected =
@@ -313,20 +295,22 @@ mod tests {
         let file = vectors::load_spqr("kat_components");
         for (direction, name) in [(Direction::Initiator, "a2b"), (Direction::Responder, "b2a")] {
             let chains = Chains::start(direction, &secret(&file["auth_key"]));
-            let mut link = Link::of(chains.sending.iter().next().unwrap());
+            let (mut index, mut key) = (0, *chains.of(Side::Ours).next().unwrap().1);
             for expected in file["message_keys"][name].as_array().unwrap() {
-                let (next, key) = link.step().unwrap();
-                assert_eq!(key.into_seed().expose(), bytes(expected).as_slice());
-                assert_eq!(link.skip().unwrap().key.expose(), next.key.expose());
-                link = next;
+                let (mut skipped_index, mut skipped) = (index, key);
+                Place { index: &mut skipped_index, key: &mut skipped }.skip::<Link>().unwrap();
+                let message_key = Place { index: &mut index, key: &mut key }.step::<Link>().unwrap();
+                assert_eq!(message_key.into_seed().expose(), bytes(expected).as_slice());
+                assert_eq!((skipped_index, skipped), (index, key));
             }
         }
     }
 
     #[test]
     fn a_chain_ends() {
-        let last = || Link { index: u32::MAX, key: Secret::new([1; 32]).into() };
-        assert!(last().step().is_none());
-        assert!(last().skip().is_none());
+        let (mut index, mut key) = (u32::MAX, [1; 32]);
+        assert!(Place { index: &mut index, key: &mut key }.step::<Link>().is_none());
+        assert!(Place { index: &mut index, key: &mut key }.skip::<Link>().is_none());
+        assert_eq!((index, key), (u32::MAX, [1; 32]), "it stays where it is");
     }
 }

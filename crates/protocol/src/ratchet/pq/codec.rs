@@ -19,7 +19,7 @@ use super::braid::{
     Begun, Braid, Ct1Acknowledged, Ct1Received, Ct1Sampled, Ct2Sampled, EkReceivedCt1Sampled,
     EkSentCt1Received, HeaderReceived, HeaderSent, KeysSampled, KeysUnsampled, NoHeaderReceived, State,
 };
-use super::chain::{Chains, Direction, LinkHead, Links, MAX_EPOCHS};
+use super::chain::{Chains, Direction, LinkHead, Links, MAX_EPOCHS, Side};
 use super::chunks::{Chunk, Decoder, Encoder, Row};
 use super::{Negotiation, Running, Spqr};
 use crate::error::DecodeError;
@@ -62,7 +62,7 @@ impl Running {
 
     pub(crate) fn write(&self, out: &mut Output) {
         let Self { negotiation, chains, braid: Braid { epoch: braid_epoch, authenticator, state } } = self;
-        let Chains { direction, root, epoch, sending, receiving } = chains;
+        let Chains { direction, root, epoch, links } = chains;
         let (auth_root, mac_key) = authenticator.expose();
         let negotiation = match negotiation {
             Negotiation::Offered => 1_u32,
@@ -76,8 +76,13 @@ impl Running {
         out.uint(3, *direction == Direction::Responder);
         out.uint(4, *epoch);
         out.bytes(5, root.expose());
-        sending.iter().for_each(|link| out.message(6, |out| write_link(link, out)));
-        receiving.iter().for_each(|link| out.message(7, |out| write_link(link, out)));
+        for link in links.iter() {
+            let number = match link.0.side {
+                Side::Ours => 6,
+                Side::Theirs => 7,
+            };
+            out.message(number, |out| write_link(link, out));
+        }
         out.uint(8, *braid_epoch);
         out.bytes(9, auth_root);
         out.bytes(10, mac_key);
@@ -104,8 +109,7 @@ impl Running {
             direction,
             epoch: form.uint64(4)?,
             root: secret(form.bytes(5)?)?,
-            sending: Links::read(form.rows(6, MAX_EPOCHS).map(read_link))?,
-            receiving: Links::read(form.rows(7, MAX_EPOCHS).map(read_link))?,
+            links: Links::read(form.two_lists([6, 7], MAX_EPOCHS).map(read_link))?,
         };
         let epoch = form.uint64(8)?;
         let (auth_root, mac_key) = (key(form.bytes(9)?)?, key(form.bytes(10)?)?);
@@ -116,7 +120,7 @@ impl Running {
     }
 }
 
-fn write_link((LinkHead { epoch, index, kept }, key): (LinkHead, &[u8; 32]), out: &mut Output) {
+fn write_link((LinkHead { side: _, epoch, index, kept }, key): (LinkHead, &[u8; 32]), out: &mut Output) {
     out.uint(1, epoch);
     out.uint(2, index);
     out.bytes(3, key);
@@ -124,12 +128,15 @@ fn write_link((LinkHead { epoch, index, kept }, key): (LinkHead, &[u8; 32]), out
 }
 
 #[inline(always)]
-fn read_link(row: Result<&[u8], DecodeError>) -> Result<(LinkHead, &[u8; 32]), DecodeError> {
+fn read_link(
+    (is_second, row): (bool, Result<&[u8], DecodeError>),
+) -> Result<(LinkHead, &[u8; 32]), DecodeError> {
+    let side = if is_second { Side::Theirs } else { Side::Ours };
     let mut form = Ordered::new(row?);
     let (epoch, index, key) = (form.uint64(1)?, form.uint32(2)?, key(form.bytes(3)?)?);
     let kept = form.uint32(4)?;
     form.finish()?;
-    Ok((LinkHead { epoch, index, kept }, key))
+    Ok((LinkHead { side, epoch, index, kept }, key))
 }
 
 /// What there is to store of a state: every state is a choice of these.

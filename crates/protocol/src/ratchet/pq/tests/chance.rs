@@ -127,7 +127,8 @@ impl World {
                 assert_eq!(side.everything(), before);
                 let Spqr::On(running) = &side.spqr else { panic!("who is off receives anything") };
                 let Ok(Preamble::Known(keyed)) = Preamble::parse(&message) else { panic!("version 1") };
-                let gone = running.chains.receiving.heads().next().unwrap().epoch > keyed.chain_epoch();
+                let gone =
+                    running.chains.of(chain::Side::Theirs).next().unwrap().0.epoch > keyed.chain_epoch();
                 let explained = match reason {
                     ReceiveError::Epoch => gone,
                     ReceiveError::Duplicate => again,

@@ -55,7 +55,7 @@ impl Side {
         }
         let kept: u32 = match &self.spqr {
             Spqr::Off => 0,
-            Spqr::On(running) => running.chains.receiving.heads().map(|head| head.kept).sum(),
+            Spqr::On(running) => running.chains.links.heads().map(|head| head.kept).sum(),
         };
         assert_eq!(self.skipped.len(), kept as usize, "the chains count the rows");
     }
