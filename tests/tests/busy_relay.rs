@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
+use sealpost_core::{Delivery, Direction};
 use sealpost_relay::limits::{Name, Rate};
 use sealpost_testkit::{Meddle, Proxy, World, eventually};
 use sealpost_wire::frame::Body;
@@ -73,7 +74,11 @@ async fn a_message_above_what_a_recipient_takes_from_one_sender_is_sent_later() 
     let proxy = Proxy::start(world.addr(), watch.clone()).await;
     let (ada, ben) = (world.disk("ada").through(&proxy.url()).come().await, world.party("ben").await);
     let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
-    for line in ["one", "two", "three"] {
+    // What a message brings is counted when it is stored: those in flight at the same time would all pass.
+    let one = hers.send_text("one").await.unwrap();
+    let stored = |direction: &Direction| *direction != Direction::Outgoing(Delivery::Queued);
+    ada.message_reaches(&hers, one.id, stored).await;
+    for line in ["two", "three"] {
         hers.send_text(line).await.unwrap();
     }
     let texts = ben.texts_when(&his, 3).await;

@@ -1,12 +1,11 @@
-//! Threads: finding one, writing into it, reading it.
+//! Threads: finding one, reading it, taking back what was written into it.
 
 use sealpost_wire as wire;
 
 use crate::account::tokens;
-use crate::content::{Body, MAX_MESSAGES, MAX_TEXT, ReceiptKind};
+use crate::content::{Body, MAX_MESSAGES, ReceiptKind};
 use crate::context::Context;
 use crate::error::{Error, Offline, Result};
-use crate::fault::{self, Station};
 use crate::id::{MessageId, ThreadId, UserId};
 use crate::message::{Delivery, Direction, Message};
 use crate::store::{Cursor, NewOutgoing, Rows, Thread, Tx};
@@ -39,32 +38,6 @@ pub(crate) async fn direct(ctx: &Context, peer: UserId) -> Result<Thread> {
     });
     work.await?;
     Ok(thread)
-}
-
-/// Queues a text; it is on disk, and will be sent, when this returns.
-pub(crate) async fn send_text(ctx: &Context, thread: ThreadId, text: &str) -> Result<Message> {
-    if text.is_empty() {
-        return Err(Error::EmptyText);
-    }
-    if text.len() > MAX_TEXT {
-        return Err(Error::TooLong { max: MAX_TEXT });
-    }
-    let (content_id, sent_ms) = (ctx.new_client_msg_id(), ctx.server_now_ms());
-    let body = Body::Text(text.to_owned());
-    let queued = ctx.store.write(move |tx| {
-        let (_, us) = tx.our_account()?;
-        if tx.thread(thread)?.is_none() {
-            return Err(Error::NotFound);
-        }
-        let message =
-            tx.enqueue(NewOutgoing { thread, us: (us.user, us.device), content_id, sent_ms, body })?;
-        fault::at(Station::QueueBeforeCommit);
-        message.ok_or(Error::Bug("a text that nobody sees"))
-    });
-    let message = queued.await?;
-    fault::at(Station::QueueAfterCommit);
-    ctx.outbox.notify_one();
-    Ok(message)
 }
 
 /// A page of history, newest first.

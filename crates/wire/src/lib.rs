@@ -17,12 +17,14 @@ pub mod envelope {
     pub const PRE_KEY: u32 = 2;
 }
 
+mod coded;
 mod decode;
 pub mod id;
 pub mod limits;
 pub mod login;
 pub mod reason;
 
+pub use coded::code_send;
 pub use decode::{Decode, DecodeError, Field, decode};
 pub use generated::*;
 

@@ -5,6 +5,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::id::{MessageId, ThreadId, UserId};
 use crate::message::Message;
+use crate::send;
 use crate::store::Cursor;
 use crate::thread;
 use crate::view::PAGE;
@@ -42,7 +43,7 @@ impl Thread {
     /// [`Error::EmptyText`](crate::Error::EmptyText), [`Error::TooLong`](crate::Error::TooLong) above [`MAX_TEXT`](crate::MAX_TEXT)
     /// bytes, [`Error::Storage`](crate::Error::Storage).
     pub async fn send_text(&self, text: &str) -> Result<Message> {
-        thread::send_text(self.ctx(), self.id, text).await
+        send::queue::send_text(self.ctx(), self.id, text).await
     }
 
     /// The newest [`PAGE`] messages, or those before a page, newest first.

@@ -12,9 +12,9 @@ use super::prepare::Sealed;
 use crate::context::Context;
 use crate::error::{Error, Offline, Result};
 use crate::fault::{self, Station};
-use crate::id::{ClientMsgId, DeviceId, ThreadId, UserId};
+use crate::id::{DeviceId, ThreadId, UserId};
 use crate::message::FailReason;
-use crate::store::{OutgoingId, Settlement, Thread};
+use crate::store::{Settled, Settlement, Thread};
 use crate::transport;
 
 /// Age in milliseconds from which the name of a parcel is soon refused: well inside of what the relay takes (seven days).
@@ -25,7 +25,7 @@ const OUTDATED_MS: u64 = 5 * 24 * 3600 * 1000;
 pub(super) enum Flow {
     /// The next entry may follow.
     GoOn,
-    /// This one first: it is sealed anew at once.
+    /// The lane goes on at once with its oldest entry, whether this one or the next.
     Again,
     /// Not now.
     Stop,
@@ -36,6 +36,27 @@ pub(super) struct Verdict {
     pub(super) settlement: Settlement,
     pub(super) correction: Option<Correction>,
     pub(super) flow: Flow,
+    /// The relay has not looked at it, as it refused one before it.
+    pub(super) lane_stopped: bool,
+}
+
+/// When an answer is judged.
+pub(super) struct Moment {
+    pub(super) local_ms: u64,
+    pub(super) server_ms: u64,
+    /// How long to wait before the entry is tried again.
+    pub(super) backoff_ms: u64,
+}
+
+impl Moment {
+    /// Now, for an entry that was put off this often.
+    pub(super) fn now(ctx: &Context, attempts: u32) -> Self {
+        Self {
+            local_ms: ctx.env.now_ms(),
+            server_ms: ctx.server_now_ms(),
+            backoff_ms: backoff_ms(&ctx.env, attempts.saturating_add(1)),
+        }
+    }
 }
 
 /// What a refusal teaches.
@@ -46,16 +67,16 @@ pub(super) enum Correction {
     Devices(Vec<wire::DeviceMismatch>),
 }
 
-pub(super) fn judge(ctx: &Context, entry: &Sealed, answer: transport::Result<wire::SendAck>) -> Verdict {
-    let settled = |settlement, flow| Verdict { settlement, correction: None, flow };
-    let later = |wait_ms: u64| {
-        let due_ms = ctx.env.now_ms().saturating_add(wait_ms);
-        settled(Settlement::Later { due_ms }, Flow::Stop)
-    };
+/// What an answer leads to. Pure.
+pub(super) fn judge(at: &Moment, entry: &Sealed, answer: transport::Result<wire::SendAck>) -> Verdict {
+    let due_after = |wait_ms| at.local_ms.saturating_add(wait_ms);
+    let later = |wait_ms: u64| Verdict::of(Settlement::Later { due_ms: due_after(wait_ms) }, Flow::Stop);
+    let is_old = |ms| age_ms(at, entry) > ms;
     match answer {
         Ok(ack) => {
-            let server_ms = ctx.time_of_hlc(ack.hlc);
-            settled(
+            // What is later than now is not believed.
+            let server_ms = (ack.hlc >> 16).min(at.server_ms);
+            Verdict::of(
                 Settlement::Accepted { epoch: ack.epoch, server_seq: ack.server_seq, server_ms },
                 Flow::GoOn,
             )
@@ -63,10 +84,10 @@ pub(super) fn judge(ctx: &Context, entry: &Sealed, answer: transport::Result<wir
         // It waits until the other side accepts the thread, and so do those behind it. The same bytes are tried again
         // for as long as the relay takes their id.
         Err(transport::Error::Refused(refusal)) if refusal.reason == reason::NOT_ACCEPTED => {
-            if age_ms(ctx, entry) > OUTDATED_MS {
-                settled(Settlement::Outdated { due_ms: 0 }, Flow::Again)
+            if is_old(OUTDATED_MS) {
+                Verdict::of(Settlement::Outdated { due_ms: 0 }, Flow::Again)
             } else {
-                later(backoff_ms(&ctx.env, entry.attempts.saturating_add(1)))
+                later(at.backoff_ms)
             }
         }
         Err(transport::Error::Refused(refusal)) if is_about_time(&refusal) => {
@@ -74,30 +95,34 @@ pub(super) fn judge(ctx: &Context, entry: &Sealed, answer: transport::Result<wir
             // been forgotten, which takes seven days.
             let may_be_stored = refusal.reason == reason::TOO_OLD && entry.may_be_stored;
             match (may_be_stored, entry.attempts) {
-                (true, _) if age_ms(ctx, entry) > DEDUPE_WINDOW_MS => {
-                    settled(Settlement::Failed(FailReason::TooOld), Flow::GoOn)
+                (true, _) if is_old(DEDUPE_WINDOW_MS) => {
+                    Verdict::of(Settlement::Failed(FailReason::TooOld), Flow::Again)
                 }
-                (true, attempts) => later(backoff_ms(&ctx.env, attempts.saturating_add(1))),
-                (false, 0) => settled(Settlement::Outdated { due_ms: 0 }, Flow::Again),
-                (false, attempts) => {
-                    let wait_ms = backoff_ms(&ctx.env, attempts.saturating_add(1));
-                    let due_ms = ctx.env.now_ms().saturating_add(wait_ms);
-                    settled(Settlement::Outdated { due_ms }, Flow::Stop)
+                (true, _) => later(at.backoff_ms),
+                (false, 0) => Verdict::of(Settlement::Outdated { due_ms: 0 }, Flow::Again),
+                (false, _) => {
+                    Verdict::of(Settlement::Outdated { due_ms: due_after(at.backoff_ms) }, Flow::Stop)
                 }
             }
         }
-        // It is the turn of one before it.
+        // One before it was refused. If none was, the relay is wrong, and is given time.
         Err(transport::Error::Refused(refusal)) if refusal.reason == reason::LANE_STOPPED => {
-            later(backoff_ms(&ctx.env, entry.attempts.saturating_add(1)))
+            Verdict { lane_stopped: true, ..later(at.backoff_ms) }
         }
         Err(transport::Error::Refused(refusal)) => judge_refusal(*refusal),
         Err(transport::Error::Offline(Offline::Busy(wait))) => {
-            later(asked_ms(wait).saturating_add(backoff_ms(&ctx.env, entry.attempts.saturating_add(1))))
+            later(asked_ms(wait).saturating_add(at.backoff_ms))
         }
         // The outcome is unknown: the same bytes are submitted again.
         Err(transport::Error::Offline(_) | transport::Error::Unauthorized | transport::Error::Replaced) => {
-            later(backoff_ms(&ctx.env, entry.attempts.saturating_add(1)))
+            later(at.backoff_ms)
         }
+    }
+}
+
+impl Verdict {
+    const fn of(settlement: Settlement, flow: Flow) -> Self {
+        Self { settlement, correction: None, flow, lane_stopped: false }
     }
 }
 
@@ -107,9 +132,9 @@ pub(super) fn is_about_time(refusal: &wire::Error) -> bool {
 }
 
 /// How long ago a parcel was made, in milliseconds. That it is soon too old for the relay is seen from that.
-fn age_ms(ctx: &Context, entry: &Sealed) -> u64 {
+fn age_ms(at: &Moment, entry: &Sealed) -> u64 {
     let made_ms = entry.parcel.get().client_msg_id.time_ms().unwrap_or(0);
-    ctx.server_now_ms().saturating_sub(made_ms)
+    at.server_ms.saturating_sub(made_ms)
 }
 
 /// A wait that the relay asks for, in milliseconds, within reason.
@@ -119,9 +144,11 @@ pub(super) fn asked_ms(wait: Duration) -> u64 {
 }
 
 fn judge_refusal(refusal: wire::Error) -> Verdict {
-    let anew = |correction| Verdict { settlement: Settlement::Requeue, correction, flow: Flow::Again };
-    let failed =
-        |reason| Verdict { settlement: Settlement::Failed(reason), correction: None, flow: Flow::GoOn };
+    let anew = |correction| Verdict {
+        correction,
+        ..Verdict::of(Settlement::Requeue { refused: true }, Flow::Again)
+    };
+    let failed = |reason| Verdict::of(Settlement::Failed(reason), Flow::Again);
     match refusal.reason.as_str() {
         reason::STALE_ROSTER => anew(Some(Correction::Roster(refusal.current_roster_version))),
         reason::MISMATCHED_DEVICES | reason::STALE_DEVICES => {
@@ -134,18 +161,13 @@ fn judge_refusal(refusal: wire::Error) -> Verdict {
     }
 }
 
-/// What became of an entry, and of which parcel; none when it is still to be sealed.
-pub(super) type Settled = (OutgoingId, Option<ClientMsgId>, Settlement);
-
 /// Writes the answers down.
 pub(super) async fn settle(ctx: &Context, settled: Vec<Settled>) -> Result<()> {
     if settled.is_empty() {
         return Ok(());
     }
     let work = ctx.store.write(move |tx| {
-        for (id, submitted, settlement) in settled {
-            tx.settle(id, submitted, settlement)?;
-        }
+        tx.settle_all(settled)?;
         fault::at(Station::SettleBeforeCommit);
         Ok(())
     });

@@ -7,20 +7,14 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::sleep;
 
-use super::answer::{Flow, asked_ms, correct, is_about_time, judge, settle};
-use super::backoff_ms;
-use super::meet::meet;
-use super::prepare::{Prepared, Sealed, prepare};
+use super::{backoff_ms, lane};
 use crate::context::Context;
-use crate::error::{Error, Offline, Result};
-use crate::fault::{self, Station};
+use crate::error::Result;
 use crate::health::Part;
-use crate::id::{DeviceId, ThreadId, UserId};
-use crate::store::{OutgoingId, Settlement};
-use crate::transport;
+use crate::id::ThreadId;
 
 /// Most threads that are served at the same time.
-const MAX_LANES: usize = 8;
+const MAX_LANES: usize = 64;
 /// Pause after a failure of the disk.
 const STORAGE_PAUSE: Duration = Duration::from_secs(1);
 /// The outbox is looked at this often: a clock that was set could delay what is due.
@@ -66,7 +60,7 @@ pub(crate) async fn run(ctx: Context) {
         };
         for thread in due {
             if busy.len() < MAX_LANES && busy.insert(thread) {
-                lanes.push(lane(ctx.clone(), thread));
+                lanes.push(serve(ctx.clone(), thread));
             }
         }
         // What is due and has no lane yet gets one when another ends.
@@ -88,7 +82,8 @@ async fn set_clock(ctx: &Context) -> Result<()> {
     if ctx.clock_has_jumped() { ask_time(ctx).await } else { Ok(()) }
 }
 
-async fn ask_time(ctx: &Context) -> Result<()> {
+/// Asks the relay for the time, and writes down what it says.
+pub(super) async fn ask_time(ctx: &Context) -> Result<()> {
     let offset = ctx.learn_server_time(ctx.transport.server_time().await?);
     let work = ctx.store.write(move |tx| {
         tx.set_clock_offset(offset)?;
@@ -99,87 +94,12 @@ async fn ask_time(ctx: &Context) -> Result<()> {
 }
 
 /// Empties the outbox of one thread, or stops where it cannot go on now. Gives the thread back.
-async fn lane(ctx: Context, thread: ThreadId) -> ThreadId {
-    loop {
-        let step = match prepare(&ctx, thread).await {
-            Ok(Prepared::Nothing) => {
-                ctx.health.recovered(Part::Sending);
-                return thread;
-            }
-            Ok(Prepared::Submit(entries)) => submit(&ctx, thread, entries).await,
-            Ok(Prepared::Meet { entry, attempts, user, device }) => {
-                make_session(&ctx, (entry, attempts), user, device).await
-            }
-            Err(error) => Err(error),
-        };
-        ctx.health.report(Part::Sending, &step);
-        match step {
-            Ok(Flow::GoOn | Flow::Again) => {}
-            Ok(Flow::Stop) => return thread,
-            Err(error) => {
-                tracing::warn!(%error, "sending is interrupted");
-                sleep(STORAGE_PAUSE).await;
-                return thread;
-            }
-        }
+async fn serve(ctx: Context, thread: ThreadId) -> ThreadId {
+    let emptied = lane::empty(&ctx, thread).await;
+    ctx.health.report(Part::Sending, &emptied);
+    if let Err(error) = emptied {
+        tracing::warn!(%error, "sending is interrupted");
+        sleep(STORAGE_PAUSE).await;
     }
-}
-
-/// Station 9, Submit: one after the other; the next leaves when the one before is answered.
-async fn submit(ctx: &Context, thread: ThreadId, entries: Vec<Sealed>) -> Result<Flow> {
-    let mut settled = Vec::with_capacity(entries.len());
-    let mut refused = None;
-    let mut flow = Flow::GoOn;
-    for entry in entries {
-        let answer = ctx.transport.submit(&entry.parcel).await;
-        fault::at(Station::SubmitAnswered);
-        if let Err(transport::Error::Refused(refusal)) = &answer
-            && is_about_time(refusal)
-            && let Err(error) = ask_time(ctx).await
-        {
-            tracing::debug!(%error, "the relay does not say what time it is");
-            flow = Flow::Stop;
-            break;
-        }
-        let verdict = judge(ctx, &entry, answer);
-        settled.push((entry.id, Some(entry.parcel.get().client_msg_id), verdict.settlement));
-        refused = verdict.correction.map(|correction| ((entry.id, entry.attempts), correction));
-        flow = verdict.flow;
-        if flow != Flow::GoOn {
-            break;
-        }
-    }
-    settle(ctx, settled).await?;
-    let Some((entry, correction)) = refused else { return Ok(flow) };
-    let (user, devices) = correct(ctx, thread, correction).await?;
-    for device in devices {
-        if make_session(ctx, entry, user, Some(device)).await? == Flow::Stop {
-            return Ok(Flow::Stop);
-        }
-    }
-    Ok(flow)
-}
-
-/// Station 5, Meet: a session for an entry that was put off this often, or the reason why there is none.
-async fn make_session(
-    ctx: &Context,
-    (entry, attempts): (OutgoingId, u32),
-    user: UserId,
-    device: Option<DeviceId>,
-) -> Result<Flow> {
-    let (settlement, flow) = match meet(ctx, user, device).await {
-        Ok(Ok(())) => return Ok(Flow::GoOn),
-        Ok(Err(reason)) => (Settlement::Failed(reason), Flow::GoOn),
-        Err(Error::Offline(offline)) => {
-            let asked_ms = match offline {
-                Offline::Busy(wait) => asked_ms(wait),
-                _ => 0,
-            };
-            let wait_ms = asked_ms.saturating_add(backoff_ms(&ctx.env, attempts.saturating_add(1)));
-            (Settlement::Later { due_ms: ctx.env.now_ms().saturating_add(wait_ms) }, Flow::Stop)
-        }
-        Err(error) => return Err(error),
-    };
-    settle(ctx, vec![(entry, None, settlement)]).await?;
-    Ok(flow)
+    thread
 }

@@ -3,7 +3,7 @@
 //! | # | Station | Where | Takes → gives |
 //! |--:|---|---|---|
 //! | 1 | Ask | `client::Thread::send_text` | text |
-//! | 2 | Queue ◆ | `thread::send_text` | text → message row, to be sealed; the person sees it now |
+//! | 2 | Queue ◆ | [`queue`] | text → message row, to be sealed; the person sees it now |
 //! | 3 | Next | [`dispatch`] | the oldest due entries of each thread; a sealed one goes straight to 9 |
 //! | 4 | Address | [`recipients`] | thread → the devices to seal for; a changed identity of a verified contact stops here |
 //! | 5 | Meet ◆ | [`meet`] | a device without a session: bundle → verified bundle → session |
@@ -14,15 +14,19 @@
 //! | 10 | Settle ◆ | [`answer`] | answer → accepted, sealed anew, later, or failed |
 //!
 //! Stations 3, 4 and 6 to 8 are one transaction. A crash before its commit repeats from 3; after it the same
-//! bytes are submitted again until the relay has answered, so no message key serves two plaintexts. Within a
-//! thread nothing overtakes: the next entry is submitted when the one before is answered.
+//! bytes are submitted again until the relay has answered, so no message key serves two plaintexts. Many entries of a thread are in
+//! flight at the same time, and none overtakes another ([`window`]); while some are submitted, the next are sealed, and the answers
+//! that are there are settled, each in one transaction.
 
 mod answer;
 mod backoff;
 pub(crate) mod dispatch;
+mod lane;
 mod meet;
 mod prepare;
+pub(crate) mod queue;
 mod recipients;
 mod seal;
+mod window;
 
 pub(crate) use backoff::{backoff_ceiling_ms, backoff_ms};

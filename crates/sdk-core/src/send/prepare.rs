@@ -13,11 +13,14 @@ use crate::fault::{self, Station};
 use crate::id::{DeviceId, ThreadId, UserId};
 use crate::message::FailReason;
 use crate::store::{
-    Device, Durable, Entry, Outgoing, OutgoingId, Parcel, PeerSessions, Settlement, Thread, Tx,
+    Account, Device, Durable, Entry, Outgoing, OutgoingId, Parcel, PeerSessions, Registered, Settlement,
+    Thread, Tx,
 };
 
 /// Most entries of a thread that are sealed in one transaction.
-const BATCH: u32 = 16;
+const BATCH: u32 = 256;
+/// Most bytes of them, as long as it is one.
+const BATCH_BYTES: usize = 128 << 10;
 /// An entry that was refused and sealed anew this often will not be accepted.
 const MAX_REFUSALS: u32 = 12;
 /// What there is to do for a thread.
@@ -39,13 +42,12 @@ pub(super) struct Sealed {
     pub(super) parcel: Durable<Parcel>,
 }
 
-pub(super) async fn prepare(ctx: &Context, thread: ThreadId) -> Result<Prepared> {
+/// Seals the oldest entries of a thread behind one of them.
+pub(super) async fn prepare(ctx: &Context, thread: ThreadId, after: Option<OutgoingId>) -> Result<Prepared> {
     let ctx_in_tx = ctx.clone();
     let mut rng = ctx.env.rng();
     let work = move |tx: &mut Tx<'_>| {
-        let entries = tx.entries(thread, BATCH)?;
-        let thread = tx.thread(thread)?.ok_or(Error::Bug("an outbox without a thread"))?;
-        let prepared = Work { ctx: &ctx_in_tx, tx, thread, ready: None }.run(entries, &mut rng)?;
+        let prepared = seal_next(&ctx_in_tx, tx, thread, after, &mut rng)?;
         fault::at(Station::SealBeforeCommit);
         Ok(prepared)
     };
@@ -54,10 +56,29 @@ pub(super) async fn prepare(ctx: &Context, thread: ThreadId) -> Result<Prepared>
     Ok(prepared)
 }
 
+/// As [`prepare`], in a transaction that does something else too.
+pub(super) fn seal_next(
+    ctx: &Context,
+    tx: &mut Tx<'_>,
+    thread: ThreadId,
+    after: Option<OutgoingId>,
+    rng: &mut StdRng,
+) -> Result<Prepared> {
+    let entries = tx.entries(thread, after, (BATCH, BATCH_BYTES))?;
+    if entries.is_empty() {
+        return Ok(Prepared::Nothing);
+    }
+    let (account, us) = tx.our_account()?;
+    let thread = tx.thread(thread)?.ok_or(Error::Bug("an outbox without a thread"))?;
+    Work { ctx, tx, thread, account: &account, us, ready: None }.run(entries, rng)
+}
+
 struct Work<'w, 'c> {
     ctx: &'w Context,
     tx: &'w mut Tx<'c>,
     thread: Thread,
+    account: &'w Account,
+    us: Registered,
     /// The recipients, once they are known to be ready.
     ready: Option<Vec<(Device, PeerSessions)>>,
 }
@@ -101,7 +122,6 @@ impl Work<'_, '_> {
     }
 
     fn seal(&mut self, outgoing: Outgoing, rng: &mut StdRng) -> Result<Step> {
-        let (account, us) = self.tx.our_account()?;
         let now = UnixSeconds(self.ctx.server_now_ms() / 1000);
         if outgoing.refusals >= MAX_REFUSALS {
             return self.fail(outgoing.id, FailReason::Refused);
@@ -123,8 +143,8 @@ impl Work<'_, '_> {
         let content =
             Content { thread: self.thread.id, id: outgoing.content_id, sent_ms, body: outgoing.body };
         let client_msg_id = self.ctx.new_client_msg_id();
-        let our_address = address(us.user, us.device)?;
-        let local = local_device(&account, &our_address);
+        let our_address = address(self.us.user, self.us.device)?;
+        let local = local_device(self.account, &our_address);
         let ready = self.ready.as_deref_mut().unwrap_or_default();
         match seal(client_msg_id, &content, &self.thread, ready, &local, now, rng)? {
             Sealing::Sealed { send: bytes, skipped } => {

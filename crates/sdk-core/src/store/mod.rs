@@ -50,7 +50,7 @@ pub(crate) use outgoing::{Entry, NewOutgoing, Outgoing, OutgoingId, Parcel};
 pub(crate) use parked::{CiphertextId, EnvelopeName};
 pub(crate) use pre_key::PreKeys;
 pub(crate) use session::PeerSessions;
-pub(crate) use settlement::Settlement;
+pub(crate) use settlement::{Settled, Settlement};
 pub(crate) use thread::{Gap, Listed, Thread};
 
 use lock::{Claim, Lock};
@@ -66,6 +66,12 @@ use writer::{Writer, WriterState};
 pub(crate) struct Durable<T>(T);
 
 impl<T> Durable<T> {
+    /// For tests of what is done with it.
+    #[cfg(test)]
+    pub(crate) const fn assumed(value: T) -> Self {
+        Self(value)
+    }
+
     pub(crate) fn get(&self) -> &T {
         &self.0
     }

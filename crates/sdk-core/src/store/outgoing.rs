@@ -39,6 +39,17 @@ pub(crate) struct NewOutgoing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct OutgoingId(pub(super) i64);
 
+#[cfg(test)]
+impl OutgoingId {
+    pub(crate) const fn numbered(number: i64) -> Self {
+        Self(number)
+    }
+
+    pub(crate) const fn number(self) -> i64 {
+        self.0
+    }
+}
+
 /// A content that is to be sealed.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
@@ -85,35 +96,51 @@ impl Rows<'_> {
         due.map(from_sql).transpose()
     }
 
+    /// Whether something waits in the lane.
+    pub(crate) fn is_lane_busy(&self, lane: ThreadId) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM lane WHERE lane = ?1)";
+        Ok(self.connection.prepare_cached(sql)?.query_row([lane.as_bytes()], |row| row.get(0))?)
+    }
+
     /// Whether something of ours may have a place in the thread that we do not know yet.
     pub(crate) fn has_unanswered(&self, thread: ThreadId) -> Result<bool> {
         let sql = "SELECT EXISTS (SELECT 1 FROM outgoing WHERE lane = ?1 AND state < 3 AND state = 2)";
         Ok(self.connection.prepare_cached(sql)?.query_row([thread.as_bytes()], |row| row.get(0))?)
     }
 
-    /// The oldest entries of a lane, oldest first.
-    pub(crate) fn entries(&self, lane: ThreadId, limit: u32) -> Result<Vec<Entry>> {
+    /// The oldest entries of a lane behind one of them, oldest first: so many, of so many bytes, and at least one.
+    pub(crate) fn entries(
+        &self,
+        lane: ThreadId,
+        after: Option<OutgoingId>,
+        (limit, max_bytes): (u32, usize),
+    ) -> Result<Vec<Entry>> {
         let sql = "SELECT o.id, o.content_id, o.sent, o.body, o.state, o.attempts, o.refusals, p.client_msg_id, p.bytes
                    FROM outgoing AS o LEFT JOIN parcel AS p ON p.outgoing_id = o.id
-                   WHERE o.lane = ?1 AND o.state < 3 ORDER BY o.id LIMIT ?2";
+                   WHERE o.lane = ?1 AND o.state < 3 AND o.id > ?2 ORDER BY o.id LIMIT ?3";
         let mut statement = self.connection.prepare_cached(sql)?;
-        let mut rows = statement.query(params![lane.as_bytes(), limit])?;
-        let mut entries = Vec::new();
-        while let Some(row) = rows.next()? {
+        let mut rows = statement.query(params![lane.as_bytes(), after.map_or(0, |after| after.0), limit])?;
+        let (mut entries, mut bytes) = (Vec::new(), 0_usize);
+        while bytes < max_bytes
+            && let Some(row) = rows.next()?
+        {
             let id = OutgoingId(row.get(0)?);
             let corrupt = || Error::Storage(Storage::Corrupt);
             entries.push(if row.get::<_, i64>(4)? == SEALED {
                 let name = row.get::<_, Option<Vec<u8>>>(7)?.ok_or_else(corrupt)?;
-                let bytes = row.get::<_, Option<Vec<u8>>>(8)?.ok_or_else(corrupt)?;
+                let sealed = row.get::<_, Option<Vec<u8>>>(8)?.ok_or_else(corrupt)?;
                 let client_msg_id = ClientMsgId::from_slice(&name)?;
-                let parcel = Durable(Parcel { client_msg_id, bytes: bytes.into() });
+                bytes = bytes.saturating_add(sealed.len());
+                let parcel = Durable(Parcel { client_msg_id, bytes: sealed.into() });
                 Entry::Sealed { id, attempts: row.get(5)?, parcel }
             } else {
+                let body = row.get::<_, Vec<u8>>(3)?;
+                bytes = bytes.saturating_add(body.len());
                 Entry::ToSeal(Outgoing {
                     id,
                     content_id: ClientMsgId::from_slice(&row.get::<_, Vec<u8>>(1)?)?,
                     sent_ms: from_sql(row.get(2)?)?,
-                    body: Body::from_bytes(&row.get::<_, Vec<u8>>(3)?).map_err(|_| corrupt())?,
+                    body: Body::from_bytes(&body).map_err(|_| corrupt())?,
                     attempts: row.get(5)?,
                     refusals: row.get(6)?,
                 })

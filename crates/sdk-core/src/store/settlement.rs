@@ -1,5 +1,7 @@
 //! What becomes of a content on its way out: the answer of the relay, written down.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{OptionalExtension as _, params};
 
 use super::message::{STATE_DELIVERED, STATE_FAILED};
@@ -14,8 +16,8 @@ use crate::message::FailReason;
 pub(crate) enum Settlement {
     /// The relay has it on disk.
     Accepted { epoch: u64, server_seq: u64, server_ms: u64 },
-    /// The relay refused the parcel and stored nothing: to be sealed anew.
-    Requeue,
+    /// The relay stored nothing: to be sealed anew. `refused`: for what this parcel was; otherwise for one before it.
+    Requeue { refused: bool },
     /// The relay stored nothing, and does not take the parcel for its age: to be sealed anew, at this local time.
     Outdated { due_ms: u64 },
     /// Not now: to be tried again at this local time.
@@ -24,7 +26,47 @@ pub(crate) enum Settlement {
     Failed(FailReason),
 }
 
+/// What became of an entry, and of which parcel; none when it is still to be sealed.
+pub(crate) type Settled = (OutgoingId, Option<ClientMsgId>, Settlement);
+
+/// What the relay has accepted of one lane.
+struct Gained {
+    places: Vec<(u64, u64)>,
+    /// When it accepted the last one, by its clock.
+    server_ms: u64,
+}
+
 impl Tx<'_> {
+    /// Writes down what became of entries, as [`Tx::settle`] does for one: what counts for a lane is written once.
+    ///
+    /// # Errors
+    /// As [`Tx::settle`]; then none of it is to be kept.
+    pub(crate) fn settle_all(&mut self, settled: Vec<Settled>) -> Result<()> {
+        let mut gained = BTreeMap::<ThreadId, Gained>::new();
+        let mut current_epoch = None;
+        for (id, submitted, settlement) in settled {
+            let Settlement::Accepted { epoch, server_seq, server_ms } = settlement else {
+                self.settle(id, submitted, settlement)?;
+                continue;
+            };
+            if current_epoch != Some(epoch) {
+                self.check_epoch(epoch)?;
+                current_epoch = Some(epoch);
+            }
+            if let Some(lane) = self.accept(id, epoch, server_seq)? {
+                let lane = gained.entry(lane).or_insert(Gained { places: Vec::new(), server_ms });
+                lane.places.push((epoch, server_seq));
+                lane.server_ms = server_ms;
+            }
+        }
+        for (lane, Gained { places, server_ms }) in gained {
+            self.account_for_all(lane, &places)?;
+            self.set_activity(lane, server_ms)?;
+            self.end_lane(lane)?;
+        }
+        Ok(())
+    }
+
     /// Writes down what became of an entry: of the parcel that was submitted, or of one that is still to be sealed. A
     /// cancelled one is gone by now, which is no fault; nor is it when another process has taken the entry further.
     ///
@@ -44,10 +86,8 @@ impl Tx<'_> {
             return Ok(());
         }
         match settlement {
-            Settlement::Accepted { epoch, server_seq, server_ms } => {
-                self.settle_accepted((id, lane, message), (epoch, server_seq), server_ms)
-            }
-            Settlement::Requeue => self.unseal(id, 1),
+            Settlement::Accepted { .. } => self.settle_all(vec![(id, submitted, settlement)]),
+            Settlement::Requeue { refused } => self.unseal(id, refused.into()),
             Settlement::Outdated { due_ms } => {
                 self.unseal(id, 0)?;
                 self.put_off(id, lane, due_ms)
@@ -111,32 +151,36 @@ impl Tx<'_> {
         )
     }
 
-    /// Whether the relay is in a later epoch by now.
-    fn is_past(&self, epoch: u64) -> Result<bool> {
+    /// # Errors
+    /// [`Error::Offline`](crate::error::Error::Offline) when the relay is in a later epoch by now.
+    fn check_epoch(&self, epoch: u64) -> Result<()> {
         let sql = "SELECT EXISTS (SELECT 1 FROM account WHERE epoch > ?1)";
-        Ok(self.connection.prepare_cached(sql)?.query_row([to_sql(epoch)?], |row| row.get(0))?)
+        let is_past: bool =
+            self.connection.prepare_cached(sql)?.query_row([to_sql(epoch)?], |row| row.get(0))?;
+        if is_past { Err(Offline::Unreachable.into()) } else { Ok(()) }
     }
 
-    fn settle_accepted(
-        &mut self,
-        (id, lane, message): (OutgoingId, ThreadId, Option<MessageId>),
-        (epoch, server_seq): (u64, u64),
-        server_ms: u64,
-    ) -> Result<()> {
-        if self.is_past(epoch)? {
-            return Err(Offline::Unreachable.into());
-        }
-        self.account_for(lane, epoch, server_seq)?;
-        let Some(message) = message else { return self.remove_outgoing(id, lane) };
-        let state = self.accept_message(message, epoch, server_seq)?;
-        self.set_activity(lane, server_ms)?;
-        // The parcel is kept until the other side has the message, in case the relay loses it; unless it has it already.
+    /// The relay has an entry, whichever parcel it was in. Its lane, of which the caller writes the rest; none when it was settled
+    /// before, or cancelled.
+    fn accept(&mut self, id: OutgoingId, epoch: u64, server_seq: u64) -> Result<Option<ThreadId>> {
+        let sql = "UPDATE outgoing SET state = ?2 WHERE id = ?1 AND state < 3 RETURNING lane, message_id";
+        let row = self.connection.prepare_cached(sql)?.query_row(params![id.0, ACCEPTED], |row| {
+            Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Option<i64>>(1)?))
+        });
+        let Some((lane, message)) = row.optional()? else { return Ok(None) };
+        let state = match message.map(MessageId) {
+            Some(message) => {
+                let state = self.accept_message(message, epoch, server_seq)?;
+                self.emit_changed(message)?;
+                state
+            }
+            None => STATE_DELIVERED,
+        };
+        // The parcel is kept until the other side has the message, in case the relay loses it; unless it has it already, or
+        // nobody tells.
         if state >= STATE_DELIVERED {
             self.change_one("DELETE FROM outgoing WHERE id = ?1", [id.0])?;
-        } else {
-            self.change_one("UPDATE outgoing SET state = ?2 WHERE id = ?1", params![id.0, ACCEPTED])?;
         }
-        self.end_lane(lane)?;
-        self.emit_changed(message)
+        Ok(Some(ThreadId::from_slice(&lane)?))
     }
 }

@@ -250,6 +250,27 @@ impl Tx<'_> {
         self.set_seen(thread, epoch, seen)
     }
 
+    /// As [`Tx::account_for`] for many places, by epoch and number: a run of them costs as much as one.
+    pub(super) fn account_for_all(&mut self, thread: ThreadId, places: &[(u64, u64)]) -> Result<()> {
+        for run in places.chunk_by(|a, b| a.0 == b.0 && a.1.checked_add(1) == Some(b.1)) {
+            let (Some((epoch, first)), Some((_, last))) = (run.first(), run.last()) else { continue };
+            let (known_epoch, seen) = self.seen(thread)?;
+            if *epoch == known_epoch && *first == seen.saturating_add(1) {
+                self.change(
+                    "DELETE FROM seen_ahead WHERE thread_id = ?1 AND server_seq <= ?2",
+                    params![thread.as_bytes(), to_sql(*last)?],
+                )?;
+                let seen = self.advance_over(thread, *last)?;
+                self.set_seen(thread, *epoch, seen)?;
+            } else {
+                for (epoch, server_seq) in run {
+                    self.account_for(thread, *epoch, *server_seq)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The relay does not have them any more: goes on behind them, and says so.
     pub(crate) fn give_up_on(&mut self, gap: Gap) -> Result<()> {
         let Gap { thread, first, last } = gap;

@@ -137,6 +137,11 @@ impl Transport {
         }
     }
 
+    /// The socket, while there is one.
+    pub(crate) fn live(&self) -> Option<Arc<Socket>> {
+        self.live.borrow().clone()
+    }
+
     /// Waits until there is a socket.
     pub(crate) async fn online(&self) {
         // The sender lives as long as this.
@@ -152,22 +157,25 @@ impl Transport {
             _ => Err(Offline::NotARelay.into()),
         }
     }
-
-    /// Submits a parcel; the same one may be submitted again until it is answered.
-    pub(crate) async fn submit(&self, parcel: &Durable<Parcel>) -> Result<wire::SendAck> {
-        let mut send: wire::Send =
-            wire::decode(parcel.get().bytes.clone()).map_err(|_| Offline::NotARelay)?;
-        // Whatever was refused before is known: this one is the next of its lane.
-        send.resume = true;
-        let socket = self.live.borrow().clone().ok_or(Offline::Unreachable)?;
-        match socket.request(Body::Send(send)).await? {
-            Body::SendAck(ack) if ack.server_seq.max(ack.epoch) <= MAX_COUNT => Ok(ack),
-            _ => Err(Offline::NotARelay.into()),
-        }
-    }
 }
 
 impl Socket {
+    /// Hands over a parcel once there is room for it on its way; those that were handed over leave in that order. What comes back
+    /// waits for the answer. The same parcel may be submitted again until it is answered.
+    pub(crate) async fn submit(
+        &self,
+        parcel: &Durable<Parcel>,
+        resume: bool,
+    ) -> Result<impl Future<Output = Result<wire::SendAck>> + use<>> {
+        let answer = self.ask_with_room(&parcel.get().bytes, resume).await?;
+        Ok(async move {
+            match answer.await? {
+                Body::SendAck(ack) if ack.server_seq.max(ack.epoch) <= MAX_COUNT => Ok(ack),
+                _ => Err(Offline::NotARelay.into()),
+            }
+        })
+    }
+
     /// Presents a token: the first thing on a socket, and again when the token is replaced.
     pub(crate) async fn hello(&self, hello: wire::Hello) -> Result<wire::Welcome> {
         match self.request(Body::Hello(hello)).await? {

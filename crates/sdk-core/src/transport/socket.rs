@@ -13,7 +13,7 @@ use prost::Message as _;
 use sealpost_wire as wire;
 use sealpost_wire::frame::Body;
 use sealpost_wire::limits::{MAX_CREDIT, MAX_FRAME, PING_INTERVAL_S, close};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
@@ -30,6 +30,10 @@ const SILENCE_TIMEOUT: Duration = Duration::from_secs(PING_INTERVAL_S as u64 + 1
 /// Room for all that the credit allows, and for what is not under credit.
 const ARRIVALS: usize = MAX_CREDIT as usize * 2;
 const OUTGOING: usize = 64;
+/// Bytes of sends that are on their way and not answered. On a thin line they pass within [`ANSWER_TIMEOUT`].
+const ROOM: u32 = 64 << 10;
+/// What a send counts at least: so the relay has some more of them than it answers at a time.
+const LEAST_ROOM: u32 = 512;
 
 /// What the relay sends unasked.
 #[derive(Debug)]
@@ -50,9 +54,18 @@ pub(crate) type Arrivals = mpsc::Receiver<Arrival>;
 
 /// A connection on which requests can be made.
 pub(crate) struct Socket {
-    outgoing: mpsc::Sender<wire::Frame>,
+    outgoing: mpsc::Sender<Said>,
     shared: Arc<Shared>,
     next_id: AtomicU64,
+    /// For sends that are not answered.
+    room: Arc<Semaphore>,
+}
+
+/// What leaves.
+enum Said {
+    Frame(wire::Frame),
+    /// A frame as it is coded.
+    Coded(Vec<u8>),
 }
 
 #[derive(Default)]
@@ -77,27 +90,49 @@ fn pumped(stream: WebSocketStream<Box<dyn Stream>>) -> (Socket, Arrivals) {
     let (acks, shared_with_pump) = (Acks::default(), Arc::clone(&shared));
     let pump = Pump { stream, to_send, arrived, acks, shared: shared_with_pump, probes: 0, probing: None };
     tokio::spawn(pump.run());
-    (Socket { outgoing, shared, next_id: AtomicU64::new(1) }, arrivals)
+    (
+        Socket {
+            outgoing,
+            shared,
+            next_id: AtomicU64::new(1),
+            room: Arc::new(Semaphore::new(ROOM as usize)),
+        },
+        arrivals,
+    )
 }
 
 impl Socket {
     /// Asks, and waits for the answer.
     pub(super) async fn request(&self, body: Body) -> Result<Body> {
+        let question = self.question();
+        self.send(question.id, body).await?;
+        question.answer().await
+    }
+
+    /// Asks with a `Send` that is coded already, once there is room for it. What comes back waits for the answer.
+    pub(super) async fn ask_with_room(
+        &self,
+        send: &[u8],
+        resume: bool,
+    ) -> Result<impl Future<Output = Result<Body>> + use<>> {
+        let bytes = u32::try_from(send.len()).unwrap_or(ROOM).clamp(LEAST_ROOM, ROOM);
+        let room = Arc::clone(&self.room).acquire_many_owned(bytes).await;
+        let question = self.question();
+        let coded = Said::Coded(wire::code_send(question.id, send, resume));
+        self.outgoing.send(coded).await.map_err(|_| self.ended())?;
+        Ok(async move {
+            let answer = question.answer().await;
+            drop(room);
+            answer
+        })
+    }
+
+    /// Something to be asked under an id of its own.
+    fn question(&self) -> Question {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let (answer, answered) = oneshot::channel();
         self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id, answer);
-        // Whoever stops waiting leaves no entry behind.
-        let _forget = Forget { shared: &self.shared, id };
-        self.send(id, body).await?;
-        match timeout(ANSWER_TIMEOUT, answered).await {
-            Ok(Ok(Body::Error(error))) => Err(Error::refused(error)),
-            Ok(Ok(body)) => Ok(body),
-            Ok(Err(_)) => Err(self.ended()),
-            Err(_) => {
-                self.probe();
-                Err(Offline::TimedOut.into())
-            }
-        }
+        Question { id, answered, shared: Arc::clone(&self.shared) }
     }
 
     /// Puts the connection to the test: it ends within seconds if it is dead.
@@ -125,7 +160,7 @@ impl Socket {
 
     async fn send(&self, id: u64, body: Body) -> Result<()> {
         let frame = wire::Frame { v: wire::FRAME_VERSION, id, body: Some(body) };
-        self.outgoing.send(frame).await.map_err(|_| self.ended())
+        self.outgoing.send(Said::Frame(frame)).await.map_err(|_| self.ended())
     }
 
     /// Whether another connection of this device took the place of this one.
@@ -136,17 +171,39 @@ impl Socket {
 
     /// Why the connection ended.
     pub(crate) fn ended(&self) -> Error {
-        let ended = self.shared.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        self.shared.ended()
+    }
+}
+
+impl Shared {
+    fn ended(&self) -> Error {
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         ended.clone().unwrap_or(Error::Offline(Offline::Unreachable))
     }
 }
 
-struct Forget<'s> {
-    shared: &'s Shared,
+/// What was asked, and waits for its answer. Whoever stops waiting leaves no entry behind.
+struct Question {
     id: u64,
+    answered: oneshot::Receiver<Body>,
+    shared: Arc<Shared>,
 }
 
-impl Drop for Forget<'_> {
+impl Question {
+    async fn answer(mut self) -> Result<Body> {
+        match timeout(ANSWER_TIMEOUT, &mut self.answered).await {
+            Ok(Ok(Body::Error(error))) => Err(Error::refused(error)),
+            Ok(Ok(body)) => Ok(body),
+            Ok(Err(_)) => Err(self.shared.ended()),
+            Err(_) => {
+                self.shared.doubted.notify_one();
+                Err(Offline::TimedOut.into())
+            }
+        }
+    }
+}
+
+impl Drop for Question {
     fn drop(&mut self) {
         self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
     }
@@ -155,7 +212,7 @@ impl Drop for Forget<'_> {
 /// The task that owns the connection.
 struct Pump {
     stream: WebSocketStream<Box<dyn Stream>>,
-    to_send: mpsc::Receiver<wire::Frame>,
+    to_send: mpsc::Receiver<Said>,
     arrived: mpsc::Sender<Arrival>,
     acks: Acks,
     shared: Arc<Shared>,
@@ -183,13 +240,14 @@ impl Pump {
         let mut heard = Instant::now();
         loop {
             let step = tokio::select! {
-                frame = self.to_send.recv() => match frame {
-                    Some(frame) => self.write(frame).await,
+                said = self.to_send.recv() => match said {
+                    Some(said) => self.write(said).await,
                     // Nobody holds the socket any more.
                     None => Err(Offline::Unreachable.into()),
                 },
                 (id, ack) = self.acks.due() => {
-                    self.write(wire::Frame { v: wire::FRAME_VERSION, id, body: Some(Body::Ack(ack)) }).await
+                    let body = Some(Body::Ack(ack));
+                    self.write(Said::Frame(wire::Frame { v: wire::FRAME_VERSION, id, body })).await
                 }
                 message = self.stream.next() => {
                     heard = Instant::now();
@@ -225,16 +283,32 @@ impl Pump {
 
     async fn ping(&mut self, t: u64) -> Result<()> {
         let ping = Body::Ping(wire::Ping { t });
-        self.write(wire::Frame { v: wire::FRAME_VERSION, id: 0, body: Some(ping) }).await
+        self.write(Said::Frame(wire::Frame { v: wire::FRAME_VERSION, id: 0, body: Some(ping) })).await
     }
 
-    async fn write(&mut self, frame: wire::Frame) -> Result<()> {
-        if let (id @ 1.., Some(Body::Ack(ack))) = (frame.id, &frame.body) {
-            self.acks.sent(id, ack);
+    fn code(&mut self, said: Said) -> Vec<u8> {
+        match said {
+            Said::Coded(bytes) => bytes,
+            Said::Frame(frame) => {
+                if let (id @ 1.., Some(Body::Ack(ack))) = (frame.id, &frame.body) {
+                    self.acks.sent(id, ack);
+                }
+                frame.encode_to_vec()
+            }
         }
-        let bytes = frame.encode_to_vec();
-        if bytes.len() > MAX_FRAME {
-            return Ok(()); // Nothing we make is: texts are capped. The request is answered by its time-out.
+    }
+
+    /// Writes this, and what waits behind it, so that they leave together.
+    async fn write(&mut self, said: Said) -> Result<()> {
+        let mut frames = Vec::new();
+        let mut next = Some(said);
+        while let Some(said) = next {
+            let frame = self.code(said);
+            // Nothing we make is larger: texts are capped. The request is answered by its time-out.
+            if frame.len() <= MAX_FRAME {
+                frames.push(Message::Binary(frame.into()));
+            }
+            next = if frames.len() < OUTGOING { self.to_send.try_recv().ok() } else { None };
         }
         let mut doubted = false;
         let dead = async {
@@ -243,7 +317,7 @@ impl Pump {
             sleep(PROBE_TIMEOUT).await;
         };
         let written = tokio::select! {
-            written = timeout(ANSWER_TIMEOUT, self.stream.send(Message::Binary(bytes.into()))) => written,
+            written = timeout(ANSWER_TIMEOUT, write_all(&mut self.stream, frames)) => written,
             // It cannot even be asked whether it is alive.
             () = dead => return Err(Offline::TimedOut.into()),
         };
@@ -321,6 +395,16 @@ impl Pump {
             mpsc::error::TrySendError::Closed(_) => Offline::Unreachable.into(),
         })
     }
+}
+
+async fn write_all(
+    stream: &mut WebSocketStream<Box<dyn Stream>>,
+    frames: Vec<Message>,
+) -> Result<(), WsError> {
+    for frame in frames {
+        stream.feed(frame).await?;
+    }
+    stream.flush().await
 }
 
 /// Waits until a probe was not answered for too long; for ever when there is none.

@@ -24,7 +24,7 @@ impl Fixture {
     /// The parcel of a message that is to be submitted.
     async fn sealed(&self, id: MessageId) -> Option<ClientMsgId> {
         let entry = self.entry(id).await;
-        let entries = self.store.read(|rows| rows.entries(THREAD, 500)).await.unwrap();
+        let entries = self.store.read(|rows| rows.entries(THREAD, None, (500, 1 << 20))).await.unwrap();
         entries.into_iter().find_map(|other| match other {
             Entry::Sealed { id, parcel, .. } if id == entry => Some(parcel.get().client_msg_id),
             _ => None,
@@ -38,7 +38,7 @@ impl Fixture {
     /// What is to leave in the thread: texts, and whether sealed.
     async fn lane(&self) -> Vec<(i64, bool)> {
         let read = self.store.read(|rows| {
-            let entries = rows.entries(THREAD, 10)?;
+            let entries = rows.entries(THREAD, None, (10, 1 << 20))?;
             let message = |entry: OutgoingId| -> Result<Option<i64>> {
                 let sql = "SELECT message_id FROM outgoing WHERE id = ?1";
                 Ok(rows.connection.query_row(sql, [entry.0], |row| row.get(0))?)
@@ -172,7 +172,7 @@ async fn our_receipts_leave_like_messages_and_are_seen_by_nobody() {
     let body = Body::Receipt { kind: ReceiptKind::Read, messages: vec![fresh_id(), fresh_id()] };
     let new = outgoing(body.clone());
     assert_eq!(fixture.store.write(move |tx| tx.enqueue(new)).await, Ok(None));
-    let mut entries = fixture.store.read(|rows| rows.entries(THREAD, 10)).await.unwrap();
+    let mut entries = fixture.store.read(|rows| rows.entries(THREAD, None, (10, 1 << 20))).await.unwrap();
     let Some(Entry::ToSeal(receipt)) = entries.pop() else { panic!("{entries:?}") };
     assert_eq!(receipt.body, body);
     assert!(fixture.texts().await.is_empty());
@@ -251,8 +251,8 @@ async fn waiting_is_not_being_refused() {
         fixture.settle(id, Settlement::Later { due_ms: 0 }).await;
     }
     fixture.seal(id).await;
-    fixture.settle(id, Settlement::Requeue).await;
-    let entries = fixture.store.read(|rows| rows.entries(THREAD, 10)).await.unwrap();
+    fixture.settle(id, Settlement::Requeue { refused: true }).await;
+    let entries = fixture.store.read(|rows| rows.entries(THREAD, None, (10, 1 << 20))).await.unwrap();
     assert!(matches!(entries.as_slice(), [Entry::ToSeal(outgoing)] if outgoing.refusals == 1));
 }
 
@@ -263,9 +263,12 @@ async fn an_answer_to_bytes_that_another_process_has_replaced_changes_nothing() 
     fixture.seal(id).await;
     let (entry, ours) = (fixture.entry(id).await, fixture.sealed(id).await);
     // Another process was told the same, and has sealed it anew.
-    fixture.settle(id, Settlement::Requeue).await;
-    let late =
-        [Settlement::Requeue, Settlement::Failed(FailReason::Refused), Settlement::Later { due_ms: 9000 }];
+    fixture.settle(id, Settlement::Requeue { refused: true }).await;
+    let late = [
+        Settlement::Requeue { refused: true },
+        Settlement::Failed(FailReason::Refused),
+        Settlement::Later { due_ms: 9000 },
+    ];
     let tell = async || {
         for settlement in late {
             fixture.store.write(move |tx| tx.settle(entry, ours, settlement)).await.unwrap();
@@ -306,7 +309,7 @@ async fn a_content_keeps_its_id_when_it_is_sealed_anew_or_tried_again() {
     let fixture = Fixture::new().await;
     let id = fixture.enqueue("once").await;
     let content_id = async || {
-        let entries = fixture.store.read(|rows| rows.entries(THREAD, 10)).await.unwrap();
+        let entries = fixture.store.read(|rows| rows.entries(THREAD, None, (10, 1 << 20))).await.unwrap();
         match entries.as_slice() {
             [Entry::ToSeal(outgoing)] => outgoing.content_id,
             other => panic!("{other:?}"),
@@ -314,7 +317,7 @@ async fn a_content_keeps_its_id_when_it_is_sealed_anew_or_tried_again() {
     };
     let first = content_id().await;
     let parcel = fixture.seal(id).await;
-    fixture.settle(id, Settlement::Requeue).await;
+    fixture.settle(id, Settlement::Requeue { refused: true }).await;
     assert_eq!(content_id().await, first);
     assert_ne!(fixture.seal(id).await, parcel);
     fixture.settle(id, Settlement::Failed(FailReason::TooOld)).await;

@@ -48,7 +48,7 @@ fn a_statement_is_prepared_once() {
         rows.page(THREAD, None, 1 + round).unwrap();
         rows.thread_page(None, 1 + round).unwrap();
         rows.arrived_after(THREAD, MessageId(0), 1 + round).unwrap();
-        rows.entries(THREAD, 1 + round).unwrap();
+        rows.entries(THREAD, None, (1 + round, 1 << 20)).unwrap();
         rows.due_lanes(u64::from(round), 1 + round as usize).unwrap();
         assert_eq!(rows.search("word", 1 + round).unwrap().len(), 1 + round as usize);
         let fresh = prepared.load(Ordering::SeqCst) - before;

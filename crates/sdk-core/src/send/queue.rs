@@ -1,0 +1,47 @@
+//! Station 2, Queue: what a person writes is on disk, and sealed at once if it can leave at once.
+
+use super::prepare::seal_next;
+use crate::content::{Body, MAX_TEXT};
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::fault::{self, Station};
+use crate::id::ThreadId;
+use crate::message::Message;
+use crate::store::NewOutgoing;
+
+/// Queues a text; it is on disk, and will be sent, when this returns.
+pub(crate) async fn send_text(ctx: &Context, thread: ThreadId, text: &str) -> Result<Message> {
+    if text.is_empty() {
+        return Err(Error::EmptyText);
+    }
+    if text.len() > MAX_TEXT {
+        return Err(Error::TooLong { max: MAX_TEXT });
+    }
+    let (content_id, sent_ms) = (ctx.new_client_msg_id(), ctx.server_now_ms());
+    let body = Body::Text(text.to_owned());
+    let (ctx_in_tx, mut rng) = (ctx.clone(), ctx.env.rng());
+    let queued = ctx.store.write(move |tx| {
+        let (_, us) = tx.our_account()?;
+        if tx.thread(thread)?.is_none() {
+            return Err(Error::NotFound);
+        }
+        let is_next = !tx.is_lane_busy(thread)?;
+        let new = NewOutgoing { thread, us: (us.user, us.device), content_id, sent_ms, body };
+        let message = tx.enqueue(new)?;
+        // It spares the commit of a transaction of its own. Without a connection it stays as it is, so that it can be cancelled.
+        if is_next && ctx_in_tx.transport.live().is_some() {
+            let part = tx.begin_part()?;
+            match seal_next(&ctx_in_tx, tx, thread, None, &mut rng) {
+                Ok(_) => tx.keep_part(part)?,
+                // It is queued all the same, and the lane meets the error again.
+                Err(_) => tx.undo_part(part)?,
+            }
+        }
+        fault::at(Station::QueueBeforeCommit);
+        message.ok_or(Error::Bug("a text that nobody sees"))
+    });
+    let message = queued.await?;
+    fault::at(Station::QueueAfterCommit);
+    ctx.outbox.notify_one();
+    Ok(message)
+}
