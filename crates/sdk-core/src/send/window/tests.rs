@@ -1,5 +1,7 @@
 //! Whatever happens on the way, the contents of a lane are stored by the relay once and in their order.
 
+#![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
