@@ -1,7 +1,9 @@
-//! `arm`: the tests that a processor can fail, on 64-bit and 32-bit ARM, which phones are and no machine of ours is.
+//! `arm` runs the tests whose result may depend on the processor, on 64-bit and 32-bit ARM. Phones use these
+//! processors, and our build machines do not.
 //!
-//! Debian's compilers build and QEMU runs. The standard library comes from rustup; where its servers are out of reach, Debian's
-//! own Rust builds it from its sources. `dev` installs what is needed, and names that Rust in `SEALPOST_ARM_RUST`.
+//! Debian's compilers build the tests and QEMU runs them. The standard library comes from rustup; if its servers
+//! cannot be reached, Debian's Rust builds it from source. `dev` installs what is needed, and passes that Rust in
+//! `SEALPOST_ARM_RUST`.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -10,7 +12,7 @@ use crate::error::Error;
 use crate::watch;
 use crate::workspace::{Workspace, run};
 
-/// A processor, and how Debian calls what belongs to it.
+/// A processor, with its names in Debian.
 struct Processor {
     triple: &'static str,
     /// The prefix of its compiler, and the folder of its C library in `/usr`.
@@ -18,14 +20,14 @@ struct Processor {
     qemu: &'static str,
 }
 
-/// Other SIMD (Neon, the AES of ARMv8), and no SIMD with words of 32 bits.
+/// A processor with other SIMD instructions (Neon, the AES of ARMv8), and one with 32-bit words and without SIMD.
 const PROCESSORS: [Processor; 2] = [
     Processor { triple: "aarch64-unknown-linux-gnu", gnu: "aarch64-linux-gnu", qemu: "qemu-aarch64" },
     Processor { triple: "armv7-unknown-linux-gnueabihf", gnu: "arm-linux-gnueabihf", qemu: "qemu-arm" },
 ];
 
-/// What the protocol computes, against known answers, stored forms and the other processors; and what it leaves in memory, which depends on
-/// how a compiler moves values.
+/// What the protocol computes, compared with known answers, stored forms and the other processors; and what it leaves
+/// in memory, which depends on how a compiler moves values.
 const QUICK: &[&[&str]] = &[&[
     "-p",
     "sealpost-protocol",
@@ -41,24 +43,24 @@ const QUICK: &[&[&str]] = &[&[
     "wiping",
 ]];
 
-/// All of the protocol and of the wire, and the client's store on its encrypted file.
+/// All tests of the protocol and of the wire, and those of the client's store on its encrypted file.
 const WHOLE: &[&[&str]] = &[
     &["-p", "sealpost-protocol", "--lib", "--tests"],
     &["-p", "sealpost-wire", "--lib", "--tests"],
     &["-p", "sealpost-core", "--lib", "--features", "vendored-crypto"],
 ];
 
-/// The part of the protocol that belongs to the tests of every commit.
+/// The part of the protocol's tests that belongs to the tests of every commit.
 pub(crate) fn quick(workspace: &Workspace) -> Result<(), Error> {
     all(workspace, QUICK)
 }
 
-/// Everything.
+/// Runs everything.
 pub(crate) fn whole(workspace: &Workspace) -> Result<(), Error> {
     all(workspace, WHOLE)
 }
 
-/// Each processor goes on with the talk that the one before it stored, and this machine with the last one's.
+/// Each processor continues the conversation that the previous one stored, and this machine continues the last one.
 fn all(workspace: &Workspace, parts: &[&[&str]]) -> Result<(), Error> {
     let talk = |name: &str| workspace.target(&format!("talk-{name}.json"));
     let mut from = talk("here");
@@ -75,7 +77,7 @@ fn all(workspace: &Workspace, parts: &[&[&str]]) -> Result<(), Error> {
     run(moved(workspace, Some(&from), &talk("here")))
 }
 
-/// The test that reads and stores a talk, on this machine.
+/// The test that reads and stores a conversation, on this machine.
 fn moved(workspace: &Workspace, from: Option<&PathBuf>, to: &PathBuf) -> Command {
     let mut command = workspace.cargo(&["test", "-p", "sealpost-protocol", "--test", "moved"]);
     command.env("SEALPOST_TALK_TO", to);
@@ -90,14 +92,15 @@ fn cross(workspace: &Workspace, processor: &Processor, part: &[&str]) -> Result<
     let mut command = workspace.cargo(&["test", "--no-fail-fast", "--profile", "arm", "--target", triple]);
     command.args(part);
     if let Some(rust) = std::env::var_os("SEALPOST_ARM_RUST").map(PathBuf::from) {
-        // A stable Rust builds a standard library only when it is told that it may.
+        // A stable Rust builds a standard library only if this variable allows it.
         command.arg("-Zbuild-std").env("RUSTC_BOOTSTRAP", "1").env("RUSTC", rust.join("rustc"));
     }
     let compiler = format!("{gnu}-gcc");
     let variable = triple.to_uppercase().replace('-', "_");
     command.env(format!("CARGO_TARGET_{variable}_LINKER"), &compiler);
     command.env(format!("CC_{}", triple.replace('-', "_")), &compiler);
-    // Loader and C library must be of one folder: the machine may have another library of this processor, for programs.
+    // Loader and C library must be in one folder, because the machine may have another library of this processor, for
+    // programs.
     let (root, libraries) = (format!("/usr/{gnu}"), format!("LD_LIBRARY_PATH=/usr/{gnu}/lib"));
     command.args(watch::runner_before(&[qemu, "-L", &root, "-E", &libraries])?);
     Ok(command)

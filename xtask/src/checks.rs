@@ -1,4 +1,4 @@
-//! `test` and `lint`: named steps, each timed, all run even after one has failed.
+//! `test` and `lint`: named steps that are timed, and that all run even after one has failed.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::workspace::{Profile, Workspace, run};
 /// A step of a check.
 struct Step {
     name: &'static str,
-    /// Many times what it takes: only what does not end at all is meant.
+    /// Many times what the step takes, so that only a step that hangs is ended.
     limit: Duration,
     work: fn(&Workspace) -> Result<(), Error>,
 }
@@ -38,25 +38,25 @@ const TEST: &[Step] = &[
 ];
 const LICENCES: &[Step] = &[step_of("licences", 10, licences)];
 
-/// The verb under which a check calls this program again for one of its steps: whatever the step does, it can be ended.
+/// The command with which a check calls this program again for one of its steps, so that the step can be killed.
 pub(crate) const STEP: &str = "step";
 
-/// The failure tests kill processes at named stations; only builds with these features have them.
+/// Crash tests kill processes at named stations, which exist only in builds with these features.
 const FAULTS: &[&str] = &["--features", "sealpost-e2e/faults,sealpost-relay/faults"];
 
-/// Everything that must hold before a commit reaches others.
+/// Everything that must pass before a commit is shared.
 pub(crate) fn test(workspace: &Workspace) -> Result<(), Error> {
     run_steps(workspace, LINT.iter().chain(TEST))
 }
 
-/// What needs no test run; licences too where cargo-deny is installed.
+/// The checks that run no tests, including licences if cargo-deny is installed.
 pub(crate) fn lint(workspace: &Workspace) -> Result<(), Error> {
     let deny_is_here = workspace.cargo(&["deny", "--version"]).output().is_ok_and(|out| out.status.success());
     let licences = if deny_is_here { LICENCES } else { &[] };
     run_steps(workspace, LINT.iter().chain(licences))
 }
 
-/// One step, by its name.
+/// Runs one step, by its name.
 pub(crate) fn step(workspace: &Workspace, arguments: &[String]) -> Result<(), Error> {
     let named = |step: &&Step| arguments.first().is_some_and(|name| name == step.name);
     let step = LINT.iter().chain(TEST).chain(LICENCES).find(named);
@@ -69,7 +69,7 @@ fn run_steps<'a>(workspace: &Workspace, steps: impl Iterator<Item = &'a Step>) -
         let mut command = Command::new(us);
         command.args([STEP, step.name]).current_dir(workspace.path(""));
         match watch::run_within(step.name, command, Some(step.limit))? {
-            // It has said what was wrong.
+            // The step has already printed what was wrong.
             Ended::Itself(status) => Ok(status.success()),
             Ended::Killed => Ok(false),
         }
@@ -98,7 +98,7 @@ fn format(workspace: &Workspace) -> Result<(), Error> {
     run(workspace.cargo(&["fmt", "--all", "--check"]))
 }
 
-/// Lints what ships and what the failure tests run: the two differ by a feature.
+/// Lints both the code that ships and the code for crash tests, which differ by a feature.
 fn clippy(workspace: &Workspace) -> Result<(), Error> {
     for features in [&[], FAULTS] {
         let mut command = workspace.cargo(&["clippy", "--workspace", "--all-targets"]);
@@ -118,15 +118,15 @@ fn documents(workspace: &Workspace) -> Result<(), Error> {
     run(command)
 }
 
-/// Builds tests, programs and the library that apps load together: cargo builds only those programs for a test that are
-/// of its own package, tests of other packages start the relay too, and the bindings load the library.
+/// Builds tests, programs and the library together. For a test, cargo builds only the programs of the same package,
+/// but tests of other packages start the relay too, and the bindings load the library.
 fn build(workspace: &Workspace) -> Result<(), Error> {
     let mut command = workspace.cargo(&["build", "--workspace", "--lib", "--bins", "--tests"]);
     command.args(FAULTS);
     run(command)
 }
 
-/// Cargo runs each test program through us, so that one that does not end is ended, and the others run all the same.
+/// Cargo runs each test program through this program, so that one that hangs is killed and the others still run.
 fn tests(workspace: &Workspace) -> Result<(), Error> {
     let mut command =
         workspace.cargo(&["test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--tests"]);

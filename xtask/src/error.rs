@@ -1,4 +1,4 @@
-//! What can go wrong in a task, as a sentence for the person who called it.
+//! The errors of tasks, as sentences for the caller.
 
 use std::fmt;
 use std::io;
@@ -10,21 +10,21 @@ use crate::deps::Violation;
 /// Why a task stopped.
 #[derive(Debug)]
 pub(crate) enum Error {
-    /// The caller named a verb that is not there.
+    /// The command does not exist.
     UnknownVerb(String),
-    /// This is to be a number.
+    /// An argument must be a number.
     NoNumber(String),
-    /// The caller named a group of benchmarks that is not there.
+    /// The group of benchmarks does not exist.
     UnknownBench(String),
-    /// The caller named a fuzz target that is not there.
+    /// The fuzz target does not exist.
     UnknownFuzzTarget(String),
-    /// These fuzz targets found something; it has been printed.
+    /// These fuzz targets found something, which was printed.
     Findings(Vec<String>),
-    /// A program could not be started, or a file not be read.
+    /// A program could not be started, or a file could not be read.
     Io {
         /// The program or file.
         subject: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
     /// A command ran and failed; it has printed why.
@@ -33,36 +33,36 @@ pub(crate) enum Error {
     Steps(Vec<&'static str>),
     /// These packages have no test programs.
     NoTests(Vec<String>),
-    /// So many runs of test programs failed; each has been printed.
+    /// Runs of test programs failed; each was printed.
     Runs {
-        /// Those that failed.
+        /// The number of failed runs.
         failed: usize,
-        /// All of them.
+        /// The number of all runs.
         all: usize,
     },
-    /// The names that apps compile against are not those that were agreed on.
+    /// The names that apps compile against differ from the golden copy.
     Api {
-        /// The agreed ones.
+        /// The golden copy.
         golden: PathBuf,
-        /// Those of this build.
+        /// The names of this build.
         draft: PathBuf,
     },
-    /// Dependency rules are broken.
+    /// Dependency rules are violated.
     Rules(Vec<Violation>),
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::UnknownVerb(verb) => write!(f, "no verb {verb:?}; ./dev help lists them"),
-            Self::NoNumber(word) => write!(f, "{word:?} is no number"),
+            Self::UnknownVerb(verb) => write!(f, "there is no command {verb:?}; ./dev help lists them"),
+            Self::NoNumber(word) => write!(f, "{word:?} is not a number"),
             Self::UnknownBench(name) => {
-                write!(f, "no benchmarks {name:?}; there are protocol, relay, client, bindings and all")
+                write!(f, "there are no benchmarks {name:?}; choose protocol, relay, client, bindings or all")
             }
             Self::UnknownFuzzTarget(name) => {
-                write!(f, "no fuzz target {name:?} in fuzz/libfuzzer/fuzz_targets")
+                write!(f, "there is no fuzz target {name:?} in fuzz/libfuzzer/fuzz_targets")
             }
-            Self::Findings(targets) => write!(f, "found something: {}", targets.join(", ")),
+            Self::Findings(targets) => write!(f, "these targets found something: {}", targets.join(", ")),
             Self::Io { subject, source } => write!(f, "{}: {source}", subject.display()),
             Self::Failed(command) => write!(f, "failed: {command}"),
             Self::Steps(names) => write!(f, "failed: {}", names.join(", ")),
@@ -70,12 +70,12 @@ impl fmt::Display for Error {
             Self::Runs { failed, all } => write!(f, "{failed} of {all} runs of test programs failed"),
             Self::Api { golden, draft } => write!(
                 f,
-                "{} is not what apps would compile against; if that is meant, replace it by {}",
+                "{} differs from what apps would compile against; if that is intended, replace it by {}",
                 golden.display(),
                 draft.display()
             ),
             Self::Rules(violations) => {
-                write!(f, "{} dependency rules broken", violations.len())?;
+                write!(f, "{} dependency rules are violated", violations.len())?;
                 violations.iter().try_for_each(|violation| write!(f, "\n  {violation}"))
             }
         }
@@ -91,7 +91,7 @@ impl std::error::Error for Error {
     }
 }
 
-/// A program that could not even be started.
+/// A program that could not be started.
 pub(crate) fn not_started(command: &Command, source: io::Error) -> Error {
     Error::Io { subject: command.get_program().into(), source }
 }

@@ -1,4 +1,4 @@
-//! `fuzz`: every target for some seconds, and what came of it.
+//! `fuzz` runs every target for some seconds, and reports the results.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,18 +7,18 @@ use std::process::{Command, Output};
 use crate::error::{Error, not_started};
 use crate::workspace::{Workspace, run};
 
-/// The programs, and where each begins: `fuzz/corpus/NAME`.
+/// The programs, and their corpora: `fuzz/corpus/NAME`.
 const PROGRAMS: &str = "fuzz/libfuzzer";
 const CORPORA: &str = "fuzz/corpus";
-/// What runs on this machine found, and what they said.
+/// The inputs that runs on this machine found, and their logs.
 const FOUND: &str = ".cache/fuzz";
 
-/// How long a target runs unless told otherwise, in seconds.
+/// The default duration for a target, in seconds.
 const SECONDS: u32 = 60;
-/// One allocation, all allocations, one input: what goes beyond is a finding.
+/// Limits for one allocation, for all allocations, and for the time of one input; exceeding them is a finding.
 const LIMITS: [&str; 4] = ["-malloc_limit_mb=64", "-rss_limit_mb=1024", "-timeout=10", "-max_len=16384"];
 
-/// `[SECONDS] [TARGET]`, or `keep [TARGET]`.
+/// The arguments: `[SECONDS] [TARGET]`, or `keep [TARGET]`.
 pub(crate) fn run_targets(workspace: &Workspace, arguments: &[String]) -> Result<(), Error> {
     let (verb, name) = match arguments {
         [first, ..] if first == "keep" => (Verb::Keep, arguments.get(1)),
@@ -75,7 +75,7 @@ fn run_all(workspace: &Workspace, targets: &[String], seconds: u32) -> Result<()
     if found.is_empty() { Ok(()) } else { Err(Error::Findings(found)) }
 }
 
-/// Runs one target, from what is kept and what was found before.
+/// Runs one target, starting with the corpus and with what earlier runs found.
 fn fuzz(workspace: &Workspace, target: &str, seconds: u32) -> Result<Output, Error> {
     let found = found(workspace, target)?;
     let mut command = cargo_fuzz(workspace, "run");
@@ -87,7 +87,7 @@ fn fuzz(workspace: &Workspace, target: &str, seconds: u32) -> Result<Output, Err
     Ok(output)
 }
 
-/// Replaces what is kept by the fewest inputs that reach as much: of the seeds, of what is kept, of what was found.
+/// Replaces the corpus by the fewest inputs with the same coverage, out of the seeds, the corpus and what was found.
 fn keep(workspace: &Workspace, target: &str) -> Result<(), Error> {
     let (corpus, work) = (workspace.path(CORPORA).join(target), workspace.path(FOUND).join("keep"));
     let (seeds, kept) = (work.join("seeds"), work.join(target));
@@ -102,13 +102,13 @@ fn keep(workspace: &Workspace, target: &str) -> Result<(), Error> {
     run(write_seeds)?;
     let mut merge = cargo_fuzz(workspace, "run");
     merge.arg(target).args([&kept, &seeds, &corpus, &found(workspace, target)?]);
-    // Without counters, code that was reached counts, and not how often: a tenth of the files.
+    // Without counters, only whether code was reached counts, not how often; this needs a tenth of the files.
     merge.args(["--", "-set_cover_merge=1", "-use_counters=0"]).args(LIMITS);
     run(merge)?;
     replace(&corpus, &kept)
 }
 
-/// Puts the files of `new` in place of those of `corpus`, except what is kept for its own sake.
+/// Replaces the files of `corpus` by those of `new`, except the regression inputs.
 fn replace(corpus: &Path, new: &Path) -> Result<(), Error> {
     let is_regression =
         |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("regression-"));
@@ -123,12 +123,12 @@ fn replace(corpus: &Path, new: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// A call of cargo-fuzz with a nightly compiler: the sanitizer needs one.
+/// A call of cargo-fuzz with a nightly compiler, which the sanitizer needs.
 fn cargo_fuzz(workspace: &Workspace, verb: &str) -> Command {
     let mut command = Command::new("rustup");
     command.args(["run", "nightly", "cargo", "fuzz", verb, "--fuzz-dir"]).arg(workspace.path(PROGRAMS));
     command.arg("--target-dir").arg(workspace.target("fuzz"));
-    // What cargo says of itself to the programs that it starts is about the stable one.
+    // The variables that cargo sets for the programs that it starts refer to the stable toolchain.
     command.env_remove("CARGO").env_remove("CARGO_TARGET_DIR");
     command
 }
@@ -156,7 +156,7 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(files)
 }
 
-/// What libFuzzer said at the end.
+/// The result that libFuzzer printed at the end.
 #[derive(Debug, PartialEq, Eq)]
 struct Report {
     executions: String,
@@ -173,7 +173,7 @@ impl Report {
         Self { finding, ..Self::of_statistics(&said) }
     }
 
-    /// From lines as `#4242 DONE cov: 17 ft: 18 corp: 5/13b lim: 4096 exec/s: 70 rss: 30Mb`.
+    /// Parses lines such as `#4242 DONE cov: 17 ft: 18 corp: 5/13b lim: 4096 exec/s: 70 rss: 30Mb`.
     fn of_statistics(said: &str) -> Self {
         let last = said.lines().rev().find(|line| line.starts_with('#') && line.contains(" cov: "));
         let words: Vec<&str> = last.unwrap_or_default().split_whitespace().collect();

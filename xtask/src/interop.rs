@@ -1,4 +1,5 @@
-//! The suite in `tests/interop`: ours against Signal's own published library, in both directions.
+//! The suite in `tests/interop`, which tests our implementation against Signal's own published library, in both
+//! directions.
 
 use std::fs;
 use std::path::Path;
@@ -7,13 +8,13 @@ use std::process::Command;
 use crate::error::Error;
 use crate::workspace::{Profile, Workspace, run};
 
-/// Builds our program, and runs the suite against it.
+/// Builds our program, and runs the suite with it.
 pub(crate) fn build_and_test(workspace: &Workspace) -> Result<(), Error> {
     run(workspace.cargo(&["build", "-p", "interop-peer"]))?;
     test(workspace)
 }
 
-/// Runs the suite against the program that was built.
+/// Runs the suite with the program that was built.
 pub(crate) fn test(workspace: &Workspace) -> Result<(), Error> {
     let folder = workspace.path("tests/interop");
     install(&folder)?;
@@ -23,7 +24,7 @@ pub(crate) fn test(workspace: &Workspace) -> Result<(), Error> {
     run(suite)
 }
 
-/// Installs what the lock file names, unless that is what is there.
+/// Installs what the lock file names, unless it is already installed.
 pub(crate) fn install(folder: &Path) -> Result<(), Error> {
     let lock_file = folder.join("package-lock.json");
     let lock = fs::read(&lock_file).map_err(|source| Error::Io { subject: lock_file, source })?;
@@ -35,6 +36,6 @@ pub(crate) fn install(folder: &Path) -> Result<(), Error> {
     let mut npm = Command::new("npm");
     npm.args(["ci", "--loglevel=error"]).current_dir(folder);
     run(npm)?;
-    // Only now: a half-finished installation is begun again.
+    // Written last, so that an incomplete installation is repeated.
     fs::write(&installed, lock).map_err(|source| Error::Io { subject: installed, source })
 }

@@ -1,6 +1,6 @@
-//! The tasks behind `./dev`: run the programs, run every check, guard who may depend on whom.
+//! The commands of `./dev`: running the programs, the checks, and the dependency rules.
 //!
-//! Standard library only, so that a task starts in a moment and never builds the SDK to say `help`.
+//! Uses the standard library only, so that a command starts quickly and `help` never builds the SDK.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the tasks talk to a person at a terminal")]
 
@@ -25,36 +25,36 @@ use error::Error;
 use workspace::Workspace;
 
 const HELP: &str = "\
-./dev VERB [ARGUMENTS]
+./dev COMMAND [ARGUMENTS]
 
   demo [--input FILE]            two people, a relay, and messages that survive crashes
   chat --name NAME [--with NAME] a conversation in this terminal
-  relay [ARGUMENTS]              a development relay on port 8470, data in .cache/relay
+  relay [ARGUMENTS]              a development relay on port 8470, with its data in .cache/relay
   test                           every check and every test
-  interop                        Signal's own library against ours, alone; part of test
-  kotlin                         the Kotlin binding: generated, compiled and tested on a JVM; part of test
-  swift                          the Swift binding: generated, compiled and tested; part of test
-  chat-kotlin, chat-swift        as chat, with --name and --with, over a binding
-  conversation                   the chat in Kotlin and the one in Swift talk with each other; part of test
-  xcframework [URL]              what a release for Apple's systems consists of; needs a Mac with Xcode
-  android                        the package for Android apps; needs the NDK, and says what else
-  jar                            the package for the JVM with the library inside, into the local Maven repository
+  interop                        only the tests against Signal's own library; part of test
+  kotlin                         generate, compile and test the Kotlin binding on a JVM; part of test
+  swift                          generate, compile and test the Swift binding; part of test
+  chat-kotlin, chat-swift        like chat, using a binding; needs --name and --with
+  conversation                   the Kotlin chat and the Swift chat talk to each other; part of test
+  xcframework [URL]              build a release for Apple's platforms; needs a Mac with Xcode
+  android                        build the package for Android; needs the NDK, and reports what else is missing
+  jar                            install the package for the JVM, with the native library, in the local Maven repository
   lint                           format, clippy, dependency rules
-  targets [TRIPLE]               what only phones compile, type-checked and linted; needs rustup, and no NDK or Xcode
-  arm                            protocol, wire and the client's store on 64-bit and 32-bit ARM, under QEMU;
-                                 the protocol's part of it is part of test
-  check-deps                     dependency rules alone
-  fuzz [SECONDS] [TARGET]        each fuzz target, or one, for 60 or so many seconds
-  fuzz keep [TARGET]             what they found becomes the corpus that the tests replay, as small as it can be
+  targets [TRIPLE]               type-check and lint the code for phones; needs rustup, but no NDK or Xcode
+  arm                            tests of protocol, wire and the client's store on 64-bit and 32-bit ARM, under QEMU;
+                                 the protocol's known answers are part of test
+  check-deps                     only the dependency rules
+  fuzz [SECONDS] [TARGET]        run each fuzz target, or one, for 60 seconds or the given number
+  fuzz keep [TARGET]             reduce the inputs that were found to a small corpus for the tests
   bench [protocol|relay|client|bindings|all]
-  soak [MINUTES] [SEED]          kill the relay again and again, for 10 or so many minutes, and judge what it promised
+  soak [MINUTES] [SEED]          kill the relay repeatedly, for 10 minutes or the given number, and check what it guarantees
   soak tests [ROUNDS] [PACKAGE...]
-                                 the test programs of relay, client and protocol, or of these packages, 20 or so many
-                                 times in a row while every core is kept busy: what fails only now and then
-  mutants [protocol|client]      break the code one line at a time: does a test notice? Hours; for one file: -F FILE.rs
+                                 run the test programs of relay, client and protocol, or of these packages, 20 times or as
+                                 given, while every core is kept busy, to find tests that fail only sometimes
+  mutants [protocol|client]      change the code one line at a time: does a test notice? Takes hours; one file: -F FILE.rs
   help                           this text
 
-Arguments after demo, chat, relay and mutants reach the program; each of them knows --help.";
+Arguments after demo, chat, relay and mutants are passed to the program; each of them supports --help.";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -79,7 +79,7 @@ fn run(verb: &str, arguments: Vec<String>) -> Result<ExitCode, Error> {
         "soak" => soak::run_all(&workspace, &arguments)?,
         "mutants" => mutants::run_all(&workspace, &arguments)?,
         "test" => checks::test(&workspace)?,
-        // Not for people: how `test` calls this program again.
+        // For internal use: how `test` calls this program again.
         checks::STEP => checks::step(&workspace, &arguments)?,
         watch::VERB => return watch::run_test_program(&arguments),
         "interop" => interop::build_and_test(&workspace)?,

@@ -1,21 +1,21 @@
-//! `mutants`: break the protocol and the decisions of the client in some thousands of ways, one at a time, and see whether a test
-//! notices.
+//! `mutants` changes the protocol, and the decisions of the client, in some thousands of ways, one at a time, and
+//! checks whether a test notices.
 
 use crate::error::Error;
 use crate::workspace::{Workspace, run, run_to};
 
-/// Another version would make other mutants, and `.cargo/mutants.toml` explains those of this one.
+/// Another version would generate other mutants, and `.cargo/mutants.toml` explains those of this one.
 const VERSION: &str = "27.1.0";
 
-/// What is broken together, and tested by the same tests.
+/// A set of mutants that are tested by the same tests.
 struct Part {
-    /// How it is called.
+    /// Its name.
     name: &'static str,
-    /// Where the mutants are. `.cargo/mutants.toml` says in which of its files.
+    /// Where the mutants are. `.cargo/mutants.toml` selects the files.
     package: &'static str,
-    /// The unit tests notice most of them, and are built and run in a fraction of the time.
+    /// The unit tests notice most of them, and take a fraction of the time.
     first: &'static [&'static str],
-    /// All tests see only what those have left.
+    /// All tests, for the mutants that the unit tests have not noticed.
     then: &'static [&'static str],
 }
 
@@ -26,7 +26,7 @@ const PARTS: [Part; 2] = [
         first: &["--cargo-arg=--lib"],
         then: &["--cargo-arg=--tests"],
     },
-    // A client that decides wrongly is noticed by whom it talks with: over a real relay.
+    // Wrong decisions of a client are noticed by its peer, over a real relay.
     Part {
         name: "client",
         package: "sealpost-core",
@@ -35,12 +35,12 @@ const PARTS: [Part; 2] = [
     },
 ];
 
-/// What cargo-mutants ends with when no test noticed one of them, and when a test did not end.
+/// The exit codes of cargo-mutants for mutants that no test noticed, and for tests that did not end.
 const MISSED: i32 = 2;
 const TIMED_OUT: i32 = 3;
 
-/// Runs cargo-mutants, which reads `.cargo/mutants.toml`, for the part that the first argument names, or for both. A mutant
-/// that no test notices is a failure.
+/// Runs cargo-mutants, which reads `.cargo/mutants.toml`, for the part that the first argument names, or for both. A
+/// mutant that no test notices is a failure.
 pub(crate) fn run_all(workspace: &Workspace, arguments: &[String]) -> Result<(), Error> {
     let shown = workspace.cargo(&["mutants", "--version"]).output();
     if !shown.is_ok_and(|out| String::from_utf8_lossy(&out.stdout).trim_end().ends_with(VERSION)) {

@@ -1,4 +1,4 @@
-//! `demo`, `chat`, `relay`: build in release, then step aside for the program.
+//! `demo`, `chat`, `relay`: build the program in release mode, and run it.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -11,7 +11,7 @@ const RELAY: &str = "sealpost-relay";
 const DEMO: &str = "sealpost-demo";
 const CHAT: &str = "sealpost-cli-chat";
 
-/// The main job from end to end: people, a relay that is killed on the way, and what arrived.
+/// The demonstration: two people, a relay that is killed, and a comparison of what arrived.
 pub(crate) fn demo(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode, Error> {
     build(workspace, &[RELAY, DEMO])?;
     let mut command = workspace.program(&workspace.binary(Profile::Release, DEMO));
@@ -27,7 +27,7 @@ pub(crate) fn chat(workspace: &Workspace, arguments: &[String]) -> Result<ExitCo
     hand_over(command)
 }
 
-/// A relay for development; what the caller says wins over the defaults.
+/// A relay for development; arguments of the caller override the defaults.
 pub(crate) fn relay(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode, Error> {
     build(workspace, &[RELAY])?;
     let mut command = workspace.program(&workspace.binary(Profile::Release, RELAY));
@@ -60,7 +60,7 @@ fn build(workspace: &Workspace, packages: &[&str]) -> Result<(), Error> {
     run(workspace.cargo(&arguments))
 }
 
-/// Waits for the program and takes over its exit code.
+/// Waits for the program and returns its exit code.
 fn hand_over(mut command: Command) -> Result<ExitCode, Error> {
     let status = command.status().map_err(|source| not_started(&command, source))?;
     let code = status.code().and_then(|code| u8::try_from(code).ok());

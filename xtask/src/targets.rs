@@ -1,6 +1,6 @@
-//! `targets`: what only phones compile is type-checked and linted, on any machine.
+//! `targets` type-checks and lints, on any machine, the code that is compiled only for phones.
 //!
-//! Nothing is linked, so the C parts need not be there: a program that writes empty files stands in for their compiler.
+//! Nothing is linked, so the C libraries are not needed: a program that writes empty files replaces their compiler.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,8 @@ use std::process::Command;
 use crate::error::Error;
 use crate::workspace::{Workspace, run};
 
-/// The four kinds of Android phones and emulators, and the iPhone. No code of ours tells other systems of Apple's from it.
+/// The four kinds of Android devices and emulators, and the iPhone. Our code does not distinguish other Apple
+/// platforms from it.
 const TARGETS: [&str; 5] = [
     "aarch64-linux-android",
     "armv7-linux-androideabi",
@@ -18,7 +19,8 @@ const TARGETS: [&str; 5] = [
     "aarch64-apple-ios",
 ];
 
-/// Compiler and archiver in one. It calls itself clang, which is what both systems have, and does not know Microsoft's flags.
+/// Replaces both the compiler and the archiver. It identifies itself as clang, which both systems use, and not as a
+/// Microsoft compiler.
 const STAND_IN: &str = "\
 #!/bin/sh
 for word; do
@@ -30,7 +32,7 @@ for word; do
 done
 ";
 
-/// Checks these targets, or all. A warning is a failure.
+/// Checks these targets, or all of them. A warning is a failure.
 pub(crate) fn check(workspace: &Workspace, wanted: &[String]) -> Result<(), Error> {
     let targets = if wanted.is_empty() { TARGETS.map(str::to_owned).to_vec() } else { wanted.to_vec() };
     let mut install = Command::new("rustup");
@@ -40,12 +42,12 @@ pub(crate) fn check(workspace: &Workspace, wanted: &[String]) -> Result<(), Erro
     let compiler = write_stand_in(&tools)?;
     for target in &targets {
         eprintln!("\n== {target}");
-        // Without the features of a release: what they change is in C.
+        // Without the features of a release, which only change C code.
         let mut clippy = workspace.cargo(&["clippy", "-p", "sealpost-ffi", "--lib", "--target", target]);
         for tool in ["CC", "AR"] {
             clippy.env(format!("{tool}_{}", target.replace('-', "_")), &compiler);
         }
-        // Where Apple's headers would be. A Mac knows that itself, and links its build scripts with them.
+        // The location of Apple's headers. A Mac knows it, and needs it to link build scripts.
         if cfg!(not(target_os = "macos")) {
             clippy.env("SDKROOT", &tools);
         }

@@ -1,4 +1,4 @@
-//! Where things are, and how the tasks call cargo.
+//! The folders of the workspace, and how tasks call cargo.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -6,27 +6,28 @@ use std::process::{Command, Stdio};
 use crate::error::{Error, not_started};
 use crate::watch::{self, Ended};
 
-/// The folders a task works in.
+/// The folders that a task uses.
 pub(crate) struct Workspace {
     /// The top of the checkout.
     root: PathBuf,
-    /// Where cargo puts what it builds.
+    /// The target folder of cargo.
     target: PathBuf,
-    /// Where the person stood who called `./dev`.
+    /// The folder in which the user called `./dev`.
     caller: PathBuf,
 }
 
 impl Workspace {
-    /// Finds the folders from where this program was built and started.
+    /// Determines the folders from where this program was built and started.
     pub(crate) fn locate() -> Result<Self, Error> {
         let here = std::env::current_dir().map_err(|source| Error::Io { subject: ".".into(), source })?;
         let program =
             std::env::current_exe().map_err(|source| Error::Io { subject: "xtask".into(), source })?;
-        // `cargo run` says where it found us; what was true at build time may be another checkout with this cache.
+        // `cargo run` sets this variable; the path at build time may belong to another checkout that shares this
+        // target folder.
         let manifest =
             std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| here.join("xtask"), PathBuf::from);
         let root = manifest.parent().unwrap_or(&here).to_owned();
-        // target/debug/xtask: this holds wherever CARGO_TARGET_DIR or a cargo configuration put `target`.
+        // The program is target/debug/xtask, wherever CARGO_TARGET_DIR or a cargo configuration has placed `target`.
         let target = program.ancestors().nth(2).map_or_else(|| root.join("target"), Path::to_owned);
         let caller = std::env::var_os("SEALPOST_CALLER_DIR").map_or(here, PathBuf::from);
         Ok(Self { root, target, caller })
@@ -37,17 +38,17 @@ impl Workspace {
         self.root.join(relative)
     }
 
-    /// A folder among what cargo builds.
+    /// A folder in cargo's target folder.
     pub(crate) fn target(&self, relative: &str) -> PathBuf {
         self.target.join(relative)
     }
 
-    /// Where a program of the workspace lies once built.
+    /// The path of a program of the workspace.
     pub(crate) fn binary(&self, profile: Profile, name: &str) -> PathBuf {
         self.built(profile).join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
     }
 
-    /// Where a shared library of the workspace lies once built.
+    /// The path of a shared library of the workspace.
     pub(crate) fn library(&self, profile: Profile, name: &str) -> PathBuf {
         use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
         self.built(profile).join(format!("{DLL_PREFIX}{name}{DLL_SUFFIX}"))
@@ -60,14 +61,14 @@ impl Workspace {
         })
     }
 
-    /// A cargo call at the top of the checkout.
+    /// A cargo command at the top of the checkout.
     pub(crate) fn cargo(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command.args(arguments).current_dir(&self.root).env("CARGO_TARGET_DIR", &self.target);
         command
     }
 
-    /// A built program, started where the caller stands.
+    /// A program that was built, started in the caller's folder.
     pub(crate) fn program(&self, binary: &Path) -> Command {
         let mut command = Command::new(binary);
         command.current_dir(&self.caller);
@@ -75,7 +76,7 @@ impl Workspace {
     }
 }
 
-/// How a program was built.
+/// The profile of a build.
 #[derive(Clone, Copy)]
 pub(crate) enum Profile {
     /// `target/debug`.
@@ -84,13 +85,13 @@ pub(crate) enum Profile {
     Release,
 }
 
-/// Runs a command with our own input and output; an exit status other than 0 is an error. Says now and then that it still
-/// runs.
+/// Runs a command with our standard input and output, and reports at intervals that it still runs. An exit status
+/// other than 0 is an error.
 pub(crate) fn run(command: Command) -> Result<(), Error> {
     run_to(command, &[0])
 }
 
-/// The same, where other exit statuses are no error either.
+/// The same, with a list of accepted exit statuses.
 pub(crate) fn run_to(command: Command, accepted: &[i32]) -> Result<(), Error> {
     let name = describe(&command);
     match watch::run_within(&name, command, None)? {
@@ -99,7 +100,7 @@ pub(crate) fn run_to(command: Command, accepted: &[i32]) -> Result<(), Error> {
     }
 }
 
-/// Runs a command and gives what it printed; its complaints go to our own standard error.
+/// Runs a command and returns its standard output; its standard error is ours.
 pub(crate) fn capture(mut command: Command) -> Result<String, Error> {
     let output = command.stderr(Stdio::inherit()).output().map_err(|source| not_started(&command, source))?;
     if output.status.success() {

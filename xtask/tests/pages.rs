@@ -8,11 +8,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 fn read(path: &str) -> String {
-    // Tests run in the folder of their package; where they were built may have been another checkout with this cache.
+    // Tests run in the folder of their package. The path at build time may belong to another checkout with the same
+    // target folder.
     fs::read_to_string(Path::new("..").join(path)).unwrap()
 }
 
-/// Whether every line of a page's examples stands in a source, `prefix` apart; and how many examples there are.
+/// Asserts that every line of a page's examples is in one of the sources, after `prefix`, and returns the number of
+/// examples.
 fn examples(page: &str, language: &str, sources: &[&str], prefix: &str) -> usize {
     let compiled: String = sources.iter().copied().map(read).collect();
     let compiled: BTreeSet<&str> =

@@ -1,12 +1,13 @@
-//! How many instructions a row takes: the same in every run, however busy the machine is.
+//! Counts the instructions of a row, which are the same in every run, however busy the machine is.
 //!
-//! Counted by valgrind, on the processor that it imitates: one with AVX2, without ADX, AVX-512 and the SHA instructions.
+//! They are counted by valgrind, on the processor that it emulates: one with AVX2, and without ADX, AVX-512 and the
+//! SHA instructions.
 
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// Counts what one call of a row takes, out of two counts: the scene that is set before it cancels out. `None` where there
-/// is no valgrind.
+/// The instructions of one call, computed from two counts so that the setup cancels out. `None` if valgrind is not
+/// installed.
 pub(super) fn of_a_call(bench: &Path, row: &str) -> Option<f64> {
     const FEW: u32 = 1;
     const MORE: u32 = 4;
@@ -14,7 +15,7 @@ pub(super) fn of_a_call(bench: &Path, row: &str) -> Option<f64> {
     Some((more - few) / f64::from(MORE.saturating_sub(FEW)))
 }
 
-/// Whether there is a valgrind to count with.
+/// Whether valgrind is installed.
 pub(super) fn can_be_counted() -> bool {
     Command::new("valgrind").arg("--version").output().is_ok_and(|output| output.status.success())
 }

@@ -1,17 +1,17 @@
-//! What a benchmark prints for programs: a name and numbers, separated by tabs, one row a line.
+//! Parses the machine-readable output of a benchmark: a name and numbers, separated by tabs, one row on each line.
 
 use std::collections::BTreeMap;
 
 /// Numbers by the name of their row.
 #[derive(Debug, Default)]
 pub(super) struct Measured {
-    /// The names as they came.
+    /// The names in their original order.
     pub(super) names: Vec<String>,
     numbers: BTreeMap<String, Vec<f64>>,
 }
 
 impl Measured {
-    /// Lines that are no rows are left out.
+    /// Lines that are not rows are ignored.
     pub(super) fn parse(output: &str) -> Self {
         let mut measured = Self::default();
         for line in output.lines() {
@@ -26,7 +26,7 @@ impl Measured {
         measured
     }
 
-    /// The number in a column of a row, if there is one. A zero stands for none.
+    /// The number in a column of a row, if there is one. A zero means that there is none.
     pub(super) fn number(&self, name: &str, column: usize) -> Option<f64> {
         self.numbers.get(name)?.get(column).copied().filter(|number| *number != 0.0)
     }

@@ -1,4 +1,4 @@
-//! `bench`: the benchmarks of one part, or of all.
+//! `bench` runs the benchmarks of one part, or of all.
 
 mod bindings;
 mod instructions;
@@ -11,19 +11,19 @@ use std::path::{Path, PathBuf};
 use crate::error::Error;
 use crate::workspace::{Workspace, run};
 
-/// What a person calls a part, its folder, its package, and the features that its benchmarks want.
+/// The name of a part, its folder, its package, and the features that its benchmarks need.
 const PARTS: &[(&str, &str, &str, &str)] = &[
     ("relay", "crates/relay", "sealpost-relay", "statements"),
     ("client", "crates/sdk-core", "sealpost-core", ""),
 ];
 
-/// The part that is measured beside other implementations.
+/// The part that is compared with other implementations.
 const PROTOCOL: &str = "protocol";
 
 /// The part that is measured from other languages.
 const BINDINGS: &str = "bindings";
 
-/// Measures the named part; `all` without a name.
+/// Runs the benchmarks of the given part, or of all parts.
 pub(crate) fn run_part(workspace: &Workspace, arguments: &[String]) -> Result<(), Error> {
     let wanted = arguments.first().map_or("all", String::as_str);
     if !["all", PROTOCOL, BINDINGS].contains(&wanted) && !PARTS.iter().any(|(name, ..)| *name == wanted) {
@@ -39,7 +39,7 @@ pub(crate) fn run_part(workspace: &Workspace, arguments: &[String]) -> Result<()
         if benches.is_empty() {
             eprintln!("{name} has no benchmarks");
         }
-        // Named one by one: a bare `cargo bench` would run the unit tests of the package too.
+        // Each benchmark is named, because a plain `cargo bench` would run the unit tests of the package too.
         for bench in benches {
             eprintln!("\n== {name}: {bench}");
             run(workspace.cargo(&["bench", "-p", package, "--bench", &bench, "--features", features]))?;
@@ -51,7 +51,7 @@ pub(crate) fn run_part(workspace: &Workspace, arguments: &[String]) -> Result<()
     Ok(())
 }
 
-/// The names of the benchmarks in a folder; a folder that is not there has none.
+/// The names of the benchmarks in a folder; empty if the folder does not exist.
 fn benches(folder: &Path) -> Vec<String> {
     let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let sources = files.filter(|path| path.extension().is_some_and(|extension| extension == "rs"));
@@ -61,14 +61,14 @@ fn benches(folder: &Path) -> Vec<String> {
     names
 }
 
-/// The last program among cargo's messages: the names of files are the only strings that we need of them.
+/// The last executable in cargo's messages. No JSON parser is needed for file names.
 fn executable(messages: &str) -> Option<PathBuf> {
     let mut found =
         messages.lines().filter_map(|line| line.split_once("\"executable\":\"")?.1.split_once('"'));
     found.next_back().map(|(path, _)| path.into())
 }
 
-/// With a comma between thousands; nothing where there is no number.
+/// Formats a number with commas between thousands; empty if there is no number.
 fn shown(number: Option<f64>) -> String {
     let Some(number) = number else { return String::new() };
     let digits = format!("{number:.0}");

@@ -1,4 +1,5 @@
-//! The table of the protocol: ours, the floor, vodozemac and Signal's own library through Node, in one run.
+//! The table of the protocol: our implementation, the floor, vodozemac, and Signal's own library through Node, in one
+//! run.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -9,12 +10,12 @@ use crate::error::Error;
 use crate::interop;
 use crate::workspace::{Workspace, capture};
 
-/// Columns of our own rows: things per call, nanoseconds, floor.
+/// The columns of our rows: operations per call, nanoseconds, floor.
 const PER_CALL: usize = 0;
 const NS: usize = 1;
 const FLOOR: usize = 2;
 
-/// Measures everybody, one after the other, and prints the table, as Markdown.
+/// Runs all benchmarks one after the other, and prints the table as Markdown.
 pub(super) fn compare(workspace: &Workspace) -> Result<(), Error> {
     let bench = build(workspace)?;
     eprintln!("measuring ours");
@@ -69,7 +70,7 @@ pub(super) fn compare(workspace: &Workspace) -> Result<(), Error> {
     Ok(())
 }
 
-/// Builds our benchmark, and finds the program.
+/// Builds our benchmark, and returns the path of the program.
 fn build(workspace: &Workspace) -> Result<PathBuf, Error> {
     let arguments =
         ["bench", "-p", "sealpost-protocol", "--bench", "protocol", "--no-run", "--message-format=json"];

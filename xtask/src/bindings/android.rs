@@ -1,4 +1,4 @@
-//! Kotlin for Android: a package that an engineer with the NDK builds.
+//! The package for Android, which is built by a developer with the NDK.
 
 use std::process::Command;
 
@@ -6,10 +6,11 @@ use super::{build, kotlin};
 use crate::error::Error;
 use crate::workspace::{Workspace, run};
 
-/// What does it, and says what is missing.
+/// The script that builds it, or says what is missing.
 const SCRIPT: &str = "bindings/kotlin/android/aar.sh";
 
-/// Builds the package that an app takes in: the library for four kinds of processors, the classes, what a shrinker must know.
+/// Builds the package for apps: the library for four kinds of processors, the classes, and the rules for the
+/// shrinker.
 pub(crate) fn package(workspace: &Workspace) -> Result<(), Error> {
     let script = |step: &str| {
         let mut command = Command::new(workspace.path(SCRIPT));
@@ -35,7 +36,7 @@ mod tests {
     const RUST: &str =
         "aarch64-linux-android armv7-linux-androideabi x86_64-linux-android i686-linux-android";
 
-    /// A folder with the script as it is, and programs that only note how they are called.
+    /// A folder with the real script, and programs that only record how they are called.
     struct Machine(PathBuf);
 
     impl Machine {
@@ -46,7 +47,7 @@ mod tests {
             machine
         }
 
-        /// With all that is needed; libraries have pages of `page` bytes.
+        /// With everything that is needed; the libraries are aligned for pages of `page` bytes.
         fn complete(name: &str, page: &str) -> Self {
             let machine = Self::new(name);
             let ndk = "sdk/ndk/28.2.13676358";

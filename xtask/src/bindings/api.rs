@@ -1,22 +1,22 @@
-//! What apps compile against: the declarations of a generated source, without comments and bodies. They are kept in a golden
-//! copy, so that a change to them shows in review.
+//! Extracts what apps compile against: the declarations of a generated source, without comments and bodies. They are
+//! compared with a golden copy, so that a change to them is visible in review.
 
 mod swift;
 
 pub(super) use swift::of_swift;
 
-/// Where the helpers end in a source that UniFFI generates.
+/// The line after which UniFFI's helper code ends.
 const BEGINS: &str = "// Public interface members begin here.";
-/// Declarations whose members are looked at.
+/// Declarations whose members are included.
 const BLOCKS: &[&str] = &["public interface ", "open class ", "data class ", "sealed class ", "enum class "];
-/// Declarations of one line. The generator's own functions have no quoted names.
+/// Declarations of one line. UniFFI's own functions have no quoted names.
 const LINES: &[&str] = &["public typealias ", "suspend fun `", "fun `"];
-/// What else begins at the left margin, and is the generator's own.
+/// Other lines at the left margin, which belong to UniFFI.
 const OTHERS: &[&str] = &["public object ", "internal ", "private ", "interface ", "object ", "inline "];
-/// What begins a member.
+/// The beginnings of members.
 const MEMBERS: &[&str] = &["val `", "object ", "data class ", "class ", "suspend fun `", "fun `"];
 
-/// The public declarations of a generated Kotlin source, one a line, members indented.
+/// The public declarations of a generated Kotlin source, one on each line, with members indented.
 pub(super) fn of_kotlin(source: &str) -> String {
     let (_, declarations) = source.split_once(BEGINS).unwrap_or_default();
     let mut api = String::new();
@@ -52,7 +52,7 @@ fn beginning(beginnings: &[&'static str], line: &str) -> Option<&'static str> {
 
 fn is_member(kind: &str, word: &str) -> bool {
     match kind {
-        // An object's methods are those of its interface; only its constructor is its own.
+        // The methods of an object are those of its interface; only the constructor is taken from the class.
         "open class " => word.starts_with("constructor(") && !word.contains("Handle"),
         "enum class " => {
             word.ends_with([',', ';']) && word.starts_with(|first: char| first.is_ascii_uppercase())
@@ -61,7 +61,7 @@ fn is_member(kind: &str, word: &str) -> bool {
     }
 }
 
-/// Without what only the compiler needs.
+/// Removes what only the compiler needs.
 fn push(api: &mut String, indent: &str, declaration: &str) {
     let field = declaration.starts_with("val ").then(|| declaration.split_once(") :")).flatten();
     let declaration = field.map_or(declaration, |(field, _)| field);

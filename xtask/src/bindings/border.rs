@@ -1,27 +1,30 @@
-//! The last step of generating: where UniFFI's sources throw what is not ours, or end the process, they are made to throw
-//! [`SealpostError`](../../../crates/sdk-ffi/src/error.rs). What they call for it is written by hand in each binding.
+//! The last step of generating: code of UniFFI that throws foreign errors, or ends the process, is changed to throw
+//! [`SealpostError`](../../../crates/sdk-ffi/src/error.rs). The functions that it calls for this are part of the
+//! handwritten layer of each binding.
 //!
-//! - **A native library that is missing or of another version.** Kotlin looks for it in a class initializer, which throws an
-//!   `Error` once and another one ever after, and compares no versions; Swift compares them and ends the process, also where
-//!   nothing can be thrown: when it is asked about an error, or prints a message, that the app has made itself.
-//! - **Text with half a character** (Kotlin). It is found when the text is encoded: with an exception of Java's, and after
-//!   a handle of the object was handed over, which nobody takes back.
-//!   Inside a value (an error, the body of a message) it crosses only to be printed: that must not throw.
-//! - **An object that was closed** (Kotlin): the one that is called, or a token that is handed over, again before a handle is.
-//! - **A panic** in a call that does not run on the library's threads: its text could hold anything.
+//! - **A native library that is missing or of another version.** Kotlin loads it in a class initializer, which throws
+//!   an `Error` once and a different one afterwards, and compares no versions. Swift compares them and ends the
+//!   process, even where nothing can be thrown: when an app calls a method of an error or a message that it has
+//!   created itself.
+//! - **Text with an unpaired surrogate** (Kotlin). It is detected when the text is encoded, with an exception of
+//!   Java, and after a handle of the object was passed on, which nobody releases. Inside a value (an error, the body
+//!   of a message) the text crosses the boundary only to be printed, which must not throw.
+//! - **An object that was closed** (Kotlin): the receiver of the call, or a token that is passed to it, again before
+//!   a handle is passed on.
+//! - **A panic** in a call that does not run on the library's threads: its text could contain anything.
 
 use crate::error::Error;
 
-/// The one error that exists without the library must not ask the library about itself.
+/// The only error that can exist without the library must not call the library.
 const OF_MISUSE: [&str; 3] = ["\"misuse\"", "false", "\"not allowed now: "];
 
-/// What is said of an error that cannot be asked, as the library is not of this version.
+/// The description of an error if the library has another version.
 const OTHER_VERSION_SAID: &str = "\"not allowed now: the native library is not of this version\"";
 
-/// What is told of a panic; its place was told to the logger.
+/// The message for a panic; its location was passed to the logger.
 const PANIC: &str = "a panic in a call";
 
-/// What an app compiles instead of a generated Kotlin source.
+/// The source that apps compile instead of the generated Kotlin source.
 pub(super) fn of_kotlin(generated: &str) -> Result<String, Error> {
     let mut source = generated.to_owned();
     replace(&mut source, "UniffiLib.uniffi_sealpost_fn_", "nativeLibrary().uniffi_sealpost_fn_")?;
@@ -55,7 +58,7 @@ pub(super) fn of_kotlin(generated: &str) -> Result<String, Error> {
     with_checked_arguments(&source)
 }
 
-/// What an app compiles instead of a generated Swift source.
+/// The source that apps compile instead of the generated Swift source.
 pub(super) fn of_swift(generated: &str) -> Result<String, Error> {
     let mut source = generated.to_owned();
     let ensure = "uniffiEnsureSealpostInitialized()";
@@ -95,7 +98,7 @@ pub(super) fn of_swift(generated: &str) -> Result<String, Error> {
     Ok(source)
 }
 
-/// Every exported function begins with a look at its texts and its tokens, before anything crosses.
+/// Every exported function first checks its texts and its tokens, before anything crosses the boundary.
 fn with_checked_arguments(source: &str) -> Result<String, Error> {
     let texts: Vec<_> = source.lines().filter_map(alias_of_text).chain(["kotlin.String"]).collect();
     let mut checked = String::new();
@@ -121,7 +124,7 @@ fn with_checked_arguments(source: &str) -> Result<String, Error> {
     if checks == 0 { Err(unexpected("function that takes a text")) } else { Ok(checked) }
 }
 
-/// Of an argument; a type that may be absent counts as the type.
+/// The type of an argument, without the mark of an optional type.
 fn name_and_type(argument: &str) -> Option<(&str, &str)> {
     let (name, rest) = argument.strip_prefix('`')?.split_once("`: ")?;
     Some((name, rest.split([')', ' ', '?']).next()?))
@@ -139,7 +142,7 @@ fn replace(source: &mut String, from: &str, to: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// After the first `place` behind `begin`.
+/// Inserts after the first `place` behind `begin`.
 fn insert_after(source: &mut String, begin: &str, place: &str, new: &str) -> Result<(), Error> {
     let (before, rest) = source.split_once(begin).ok_or_else(|| unexpected(begin))?;
     let (between, after) = rest.split_once(place).ok_or_else(|| unexpected(place))?;
@@ -147,7 +150,7 @@ fn insert_after(source: &mut String, begin: &str, place: &str, new: &str) -> Res
     Ok(())
 }
 
-/// Another version of UniFFI generates other sources.
+/// Another version of UniFFI may generate other sources.
 fn unexpected(missing: &str) -> Error {
     Error::Failed(format!(
         "the generated source has no {:?} any more: see xtask/src/bindings/border.rs",

@@ -1,4 +1,5 @@
-//! The chat in Kotlin and the one in Swift talk with each other through a relay: two processes, two languages, one protocol.
+//! Lets the chat in Kotlin and the chat in Swift talk to each other through a relay: two processes, two languages,
+//! one protocol.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -10,13 +11,13 @@ use super::{empty_folder, kotlin, swift, with_state};
 use crate::error::{Error, not_started};
 use crate::workspace::{Profile, Workspace};
 
-/// Longer than any line takes that comes.
+/// Much longer than any line should take.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// Times that each says something: a chat begins with twenty messages.
+/// The number of lines of each side. A chat starts by showing twenty messages.
 const MORE_THAN_A_PAGE: u32 = 15;
 
-/// Both chats were compiled with the tests of their bindings.
+/// Runs the conversation; both chats were compiled with the tests of their bindings.
 pub(crate) fn test(workspace: &Workspace) -> Result<(), Error> {
     let state = workspace.target("conversation");
     empty_folder(&state)?;
@@ -47,7 +48,7 @@ pub(crate) fn test(workspace: &Workspace) -> Result<(), Error> {
     }
     ada.leave()?;
     ben.leave()?;
-    // What was said is there when they are back: the last page at once, the one before it when asked for.
+    // After a restart, the last page is shown immediately, and the one before it on request.
     let (mut ada, mut ben) = both()?;
     for talker in [&mut ada, &mut ben] {
         talker.hear(&format!("from Swift, {MORE_THAN_A_PAGE} ✓"))?;
@@ -59,7 +60,7 @@ pub(crate) fn test(workspace: &Workspace) -> Result<(), Error> {
     ben.leave()
 }
 
-/// A program that one writes to and that answers, line by line. It ends with this.
+/// A chat program that is written to and answers line by line. It is ended when this is dropped.
 struct Talker {
     name: &'static str,
     program: Child,
@@ -73,7 +74,7 @@ impl Talker {
         let mut program = command.spawn().map_err(|source| not_started(&command, source))?;
         let (told, lines) = channel();
         if let Some(output) = program.stdout.take() {
-            // Until the program ends, or nobody listens.
+            // Until the program ends, or nobody reads.
             thread::spawn(move || {
                 BufReader::new(output).lines().map_while(Result::ok).try_for_each(|line| told.send(line))
             });
@@ -86,13 +87,13 @@ impl Talker {
         said.transpose().map(|_| ()).map_err(|source| Error::Io { subject: self.name.into(), source })
     }
 
-    /// Says something, and waits for a line with these words in answer.
+    /// Writes a line, and waits for a line that contains these words.
     fn ask(&mut self, line: &str, words: &str) -> Result<String, Error> {
         self.say(line)?;
         self.hear(words)
     }
 
-    /// Waits for a line with these words.
+    /// Waits for a line that contains these words.
     fn hear(&mut self, words: &str) -> Result<String, Error> {
         loop {
             match self.lines.recv_timeout(PATIENCE) {
@@ -103,7 +104,7 @@ impl Talker {
         }
     }
 
-    /// The end of its input is the end of a chat.
+    /// A chat ends when its input does.
     fn leave(mut self) -> Result<(), Error> {
         self.input = None;
         let status = self.program.wait().map_err(|source| Error::Io { subject: self.name.into(), source })?;

@@ -1,4 +1,4 @@
-//! Kotlin on the JVM, built and tested by Maven.
+//! The Kotlin binding on the JVM, built and tested with Maven.
 
 use std::ffi::OsString;
 use std::fs;
@@ -12,7 +12,8 @@ use crate::workspace::{Profile, Workspace, capture, run};
 
 const GENERATED: &str = "target/generated";
 
-/// Generates the sources from the library that was built, compares their names with the golden copy, and runs the tests.
+/// Generates the sources from the library that was built, compares their names with the golden copy, and runs the
+/// tests.
 pub(crate) fn test(workspace: &Workspace) -> Result<(), Error> {
     let folder = workspace.path("bindings/kotlin");
     let source = generate(workspace)?;
@@ -24,13 +25,13 @@ pub(crate) fn test(workspace: &Workspace) -> Result<(), Error> {
     run(maven)
 }
 
-/// Generates the sources and compiles everything, without a look at the names.
+/// Generates the sources and compiles everything, without comparing the names.
 pub(super) fn build_chat(workspace: &Workspace) -> Result<(), Error> {
     generate(workspace)?;
     run(maven(workspace, "test-compile"))
 }
 
-/// Puts what an app on this system needs into one jar, and into the local Maven repository.
+/// Packs everything that an app on this system needs into one jar, and installs it in the local Maven repository.
 pub(crate) fn install(workspace: &Workspace) -> Result<(), Error> {
     build(workspace)?;
     generate(workspace)?;
@@ -57,7 +58,7 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    /// Builds it over a library.
+    /// Builds it with the given library.
     pub(crate) fn build(workspace: &Workspace, library: &Path) -> Result<Self, Error> {
         build(workspace)?;
         generate(workspace)?;
@@ -69,7 +70,7 @@ impl Bench {
         Ok(Self { folder: workspace.path("bindings/kotlin"), classpath })
     }
 
-    /// A JVM that was not there before.
+    /// Starts a new JVM.
     pub(crate) fn command(&self, what: &str, database: &Path) -> Command {
         let mut java = Command::new("java");
         java.current_dir(&self.folder).args([
@@ -83,19 +84,19 @@ impl Bench {
     }
 }
 
-/// What stands between the words that Maven was given, as it adds colours of its own.
+/// The separator of the words that are passed to Maven, which may add colours of its own.
 fn classpath(output: &str) -> Option<String> {
     let (_, rest) = output.split_once("<cp> ")?;
     Some(rest.split_once(" </cp>")?.0.to_owned())
 }
 
-/// Generates the sources, and packs the library that they came from. Gives what the source says.
+/// Generates the sources, and packs the library that they belong to. Returns the source.
 pub(super) fn generate(workspace: &Workspace) -> Result<String, Error> {
     let folder = workspace.path("bindings/kotlin").join(GENERATED);
     let library = workspace.library(Profile::Debug, "sealpost");
     let mut command = bindgen(workspace, "uniffi-bindgen")?;
     empty_folder(&folder)?;
-    // Else classes stay whose sources are gone.
+    // Otherwise, classes of deleted sources would remain.
     empty_folder(&workspace.path("bindings/kotlin/target/classes"))?;
     command.arg("generate").arg(&library);
     command.args(["--language", "kotlin", "--no-format", "--out-dir"]).arg(&folder);
@@ -104,7 +105,7 @@ pub(super) fn generate(workspace: &Workspace) -> Result<String, Error> {
     rewrite(&folder.join("io/github/sealpost/sealpost.kt"), border::of_kotlin)
 }
 
-/// Puts a library where the jar takes it from, in the folder in which JNA looks for this system's.
+/// Copies a library to where the jar takes it from, in the folder in which JNA looks for this system's library.
 fn pack(workspace: &Workspace, library: &Path) -> Result<(), Error> {
     use std::env::consts::{ARCH, OS};
     let native = workspace.path("bindings/kotlin/target/native");
@@ -116,7 +117,7 @@ fn pack(workspace: &Workspace, library: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// What JNA calls a system.
+/// JNA's name of a system.
 fn jna_folder(os: &str, arch: &str) -> String {
     let os = match os {
         "macos" => "darwin",

@@ -1,4 +1,4 @@
-//! The bindings: sources that are generated from the built library, and what each language adds and tests.
+//! The bindings: sources that are generated from the library, and the layers and tests of each language.
 
 mod android;
 mod api;
@@ -21,7 +21,7 @@ pub(crate) use conversation::test as test_conversation;
 pub(crate) use kotlin::{Bench as KotlinBench, install as install_jar, test as test_kotlin};
 pub(crate) use swift::{Bench as SwiftBench, test as test_swift, xcframework};
 
-/// What goes wrong around an app, for the tests of both languages: see tests/src/bin/trouble.rs.
+/// The program that causes failures around an app, for the tests of both languages: see tests/src/bin/trouble.rs.
 const TROUBLE: &str = "trouble";
 
 /// Builds what the tests of the Kotlin binding need, and runs them.
@@ -36,7 +36,7 @@ pub(crate) fn build_and_test_swift(workspace: &Workspace) -> Result<(), Error> {
     test_swift(workspace)
 }
 
-/// Builds what the conversation needs, and lets it be held.
+/// Builds what the conversation needs, and runs it.
 pub(crate) fn build_and_test_conversation(workspace: &Workspace) -> Result<(), Error> {
     build(workspace)?;
     kotlin::build_chat(workspace)?;
@@ -59,7 +59,7 @@ pub(crate) fn chat_swift(workspace: &Workspace, arguments: &[String]) -> Result<
     run(swift::chat(workspace, &state, &with_state(arguments, &state)))
 }
 
-/// Where `./dev chat` keeps its accounts too, when it is called at the top of the checkout.
+/// The folder in which `./dev chat` keeps its accounts if it is called at the top of the checkout.
 fn chat_state(workspace: &Workspace) -> Result<PathBuf, Error> {
     let state = workspace.path(".cache/chat");
     fs::create_dir_all(&state).map_err(|source| Error::Io { subject: state.clone(), source })?;
@@ -75,24 +75,24 @@ fn build(workspace: &Workspace) -> Result<(), Error> {
     run(workspace.cargo(&["build", "-p", "sealpost-ffi", "-p", "sealpost-relay", "--lib", "--bins"]))
 }
 
-/// The library, the relay, and the program that brings about what apps may meet.
+/// The library, the relay, and the program that causes failures.
 fn build_for_tests(workspace: &Workspace) -> Result<(), Error> {
     let mut command = workspace.cargo(&["build", "-p", "sealpost-ffi", "-p", "sealpost-relay"]);
     command.args(["-p", "sealpost-e2e", "--lib", "--bin", "sealpost-relay", "--bin", TROUBLE]);
     run(command)
 }
 
-/// A program that generates sources, built when it is missing or old. It is the dearest debug build in the tree, so nothing else
-/// builds it.
+/// The program that generates the sources, built if it is missing or outdated. It is the most expensive debug build
+/// in the workspace, so nothing else builds it.
 fn bindgen(workspace: &Workspace, name: &str) -> Result<Command, Error> {
     run(workspace.cargo(&["build", "-p", "sealpost-bindgen", "--features", "cli", "--bin", name]))?;
     let mut bindgen = Command::new(workspace.binary(Profile::Debug, name));
-    // It asks cargo where the library's sources, and with them its uniffi.toml, are.
+    // It asks cargo for the location of the library's sources, and thus of its uniffi.toml.
     bindgen.current_dir(workspace.path("."));
     Ok(bindgen)
 }
 
-/// Rewrites a source that was generated, and gives what it says now.
+/// Rewrites a generated source, and returns the new text.
 fn rewrite(path: &Path, change: impl FnOnce(&str) -> Result<String, Error>) -> Result<String, Error> {
     let failed = |source| Error::Io { subject: path.into(), source };
     let source = change(&fs::read_to_string(path).map_err(failed)?)?;
@@ -100,7 +100,7 @@ fn rewrite(path: &Path, change: impl FnOnce(&str) -> Result<String, Error>) -> R
     Ok(source)
 }
 
-/// A folder with nothing in it.
+/// Creates an empty folder.
 fn empty_folder(folder: &Path) -> Result<(), Error> {
     if folder.exists() {
         fs::remove_dir_all(folder).map_err(|source| Error::Io { subject: folder.into(), source })?;
@@ -108,14 +108,14 @@ fn empty_folder(folder: &Path) -> Result<(), Error> {
     fs::create_dir_all(folder).map_err(|source| Error::Io { subject: folder.into(), source })
 }
 
-/// Compares the names that apps compile against with those that were agreed on.
+/// Compares the names that apps compile against with the golden copy.
 fn check_api(golden: &Path, found: &str, draft: &Path) -> Result<(), Error> {
     let agreed = fs::read_to_string(golden).unwrap_or_default();
     if agreed == found {
         return Ok(());
     }
     fs::write(draft, found).map_err(|source| Error::Io { subject: draft.into(), source })?;
-    // For who reads along; where there is no such program, the error names both files.
+    // For the reader of the output; if there is no such program, the error names both files.
     let _ = Command::new("diff").arg("-uN").args([golden, draft]).status();
     Err(Error::Api { golden: golden.into(), draft: draft.into() })
 }

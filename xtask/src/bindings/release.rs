@@ -1,4 +1,4 @@
-//! The library as apps ship it: made small, and stripped.
+//! The library as apps ship it: optimised for size, and stripped.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,10 +7,10 @@ use std::process::Command;
 use crate::error::Error;
 use crate::workspace::{Workspace, run};
 
-/// As in Cargo.toml.
+/// The profile in Cargo.toml.
 const PROFILE: &str = "release-size";
 
-/// Where SQLCipher's cryptography comes from.
+/// The source of SQLCipher's cryptography.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Crypto {
     /// Linked into the library, as in apps for phones.
@@ -20,17 +20,18 @@ pub(crate) enum Crypto {
     System,
 }
 
-/// A library with its symbols. Where the linker is one that can: its list of what went into the library, and a copy of all that
-/// it linked, as a tar archive.
+/// A library with its symbols and, if the linker supports it, the linker's map and a copy of all its inputs in a tar
+/// archive.
 pub(crate) struct Library {
     pub(crate) path: PathBuf,
     pub(crate) map: PathBuf,
     pub(crate) inputs: PathBuf,
 }
 
-/// Builds it. It is the only kind of library of that call: one that is linked for Rust too would not be optimised as a whole.
+/// Builds it. No other crate type is built, because a library that is also linked for Rust would not be optimised as
+/// a whole.
 pub(crate) fn library(workspace: &Workspace, crypto: Crypto) -> Result<Library, Error> {
-    // A folder for each, as both libraries have the same name in it.
+    // Each variant has its own folder, because both libraries have the same name.
     let mut command = workspace.cargo(&["rustc", "--profile", PROFILE, "-p", "sealpost-ffi", "--lib"]);
     command.args(["--crate-type", "cdylib"]);
     let folder = match crypto {
@@ -46,7 +47,7 @@ pub(crate) fn library(workspace: &Workspace, crypto: Crypto) -> Result<Library, 
         }
     };
     let (map, inputs) = (folder.join("sealpost.map"), folder.join("sealpost.tar"));
-    // Build scripts and macros are linked into it first; the library comes last, and stays.
+    // Build scripts and macros are linked into it first; the library comes last and remains.
     command.env("LLD_REPRODUCE", &inputs);
     if cfg!(target_os = "linux") {
         command.args(["--", "-C"]).arg(format!("link-arg=-Wl,-Map={}", map.display()));
@@ -57,7 +58,7 @@ pub(crate) fn library(workspace: &Workspace, crypto: Crypto) -> Result<Library, 
 }
 
 impl Library {
-    /// A copy without symbols, in a folder of its own.
+    /// A copy without symbols, in its own folder.
     pub(crate) fn stripped(&self) -> Result<PathBuf, Error> {
         let folder = self.path.parent().unwrap_or(Path::new(".")).join("stripped");
         fs::create_dir_all(&folder).map_err(|source| Error::Io { subject: folder.clone(), source })?;

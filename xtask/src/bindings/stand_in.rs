@@ -1,4 +1,4 @@
-//! Libraries that stand in for ours in tests: each is ours, but for a few functions.
+//! Modified libraries for tests: each is the real library except for a few functions.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,15 +7,16 @@ use std::process::Command;
 use crate::error::Error;
 use crate::workspace::{Profile, Workspace, run};
 
-/// It says that it is of another version.
+/// It reports another version.
 const ANOTHER_VERSION: &str = "
 int ffi_sealpost_uniffi_contract_version(void) { return 0; }
 extern void ffi_sealpost_rustbuffer_alloc(void);
 void (*ours(void))(void) { return ffi_sealpost_rustbuffer_alloc; }
 ";
 
-/// In it, two calls panic: the second one for a logger, which answers at once, as the length of an argument is a lie; and the
-/// first one that is awaited, as the system has no threads for the library. To be loaded before anything else.
+/// Two of its calls panic: one for a logger, which returns immediately, because the length of an argument is wrong;
+/// and the first asynchronous one, because the system has no threads for the library. It must be loaded before
+/// anything else.
 const PANICKING: &str = "
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -45,17 +46,17 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*
 }
 ";
 
-/// A library of another version, for the tests of who took the wrong one.
+/// A library of another version, for tests with the wrong library.
 pub(super) fn another_version(workspace: &Workspace) -> Result<PathBuf, Error> {
     build(workspace, "another-version", ANOTHER_VERSION)
 }
 
-/// A library that panics, for the tests of what is told then.
+/// A library that panics, for tests of what is reported then.
 pub(super) fn panicking(workspace: &Workspace) -> Result<PathBuf, Error> {
     build(workspace, "panicking", PANICKING)
 }
 
-/// Compiles one beside ours.
+/// Compiles a modified library next to the real one.
 fn build(workspace: &Workspace, name: &str, source: &str) -> Result<PathBuf, Error> {
     let ours = workspace.library(Profile::Debug, "sealpost");
     let folder = ours.parent().unwrap_or(&ours);

@@ -1,4 +1,5 @@
-//! Swift, built and tested by its package manager: the machine's own, or the one that `toolchain/setup.sh` sees to.
+//! The Swift binding, built and tested with Swift's package manager: the installed one, or the one of
+//! `toolchain/setup.sh`.
 
 use std::ffi::OsString;
 use std::fs;
@@ -9,17 +10,18 @@ use super::{TROUBLE, api, bindgen, border, build, check_api, empty_folder, rewri
 use crate::error::Error;
 use crate::workspace::{Profile, Workspace, run};
 
-/// What generates the sources.
+/// The tool that generates the sources.
 const PROGRAM: &str = "uniffi-bindgen-swift";
-/// What the package links to: half of an app, for the tests, and the chat in a terminal.
+/// The symbolic links of the package: part of an app, for the tests, and the chat in a terminal.
 const EXAMPLES: [&str; 2] = ["examples/ios", "examples/swift-cli"];
 
-/// The chat in a terminal, as it is built.
+/// The chat in a terminal.
 const CHAT: &str = "debug/chat";
-/// What a test starts over a library that panics, as it is built.
+/// The program that a test runs with a library that panics.
 const PANICS: &str = "debug/panics";
 
-/// Generates the sources from the library that was built, compares their names with the golden copy, and runs the tests.
+/// Generates the sources from the library that was built, compares their names with the golden copy, and runs the
+/// tests.
 pub(crate) fn test(workspace: &Workspace) -> Result<(), Error> {
     let folder = workspace.path("bindings/swift");
     let scratch = workspace.target("swift");
@@ -46,7 +48,7 @@ pub(super) fn build_chat(workspace: &Workspace) -> Result<(), Error> {
     run(package(workspace, &folder, &scratch, &library_folder(workspace), &["build", "--product", "chat"]))
 }
 
-/// The chat in a terminal, which is built with the tests. It sees its folder of accounts.
+/// The chat in a terminal, which is built with the tests, with access to its folder of accounts.
 pub(super) fn chat(workspace: &Workspace, state: &Path, arguments: &[String]) -> Command {
     let folder = workspace.path("bindings/swift");
     let scratch = workspace.target("swift");
@@ -55,7 +57,7 @@ pub(super) fn chat(workspace: &Workspace, state: &Path, arguments: &[String]) ->
     chat
 }
 
-/// The benchmark in Swift, optimised as an app is.
+/// The benchmark in Swift, optimised like an app.
 pub(crate) struct Bench {
     folder: PathBuf,
     scratch: PathBuf,
@@ -63,7 +65,7 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    /// Builds it over a library.
+    /// Builds it with the given library.
     pub(crate) fn build(workspace: &Workspace, library: &Path) -> Result<Self, Error> {
         build(workspace)?;
         let folder = workspace.path("bindings/swift");
@@ -76,7 +78,7 @@ impl Bench {
         Ok(Self { folder, scratch, library })
     }
 
-    /// A process that was not there before.
+    /// Starts a new process.
     pub(crate) fn command(&self, what: &str, database: &Path) -> Command {
         let data = database.parent().unwrap_or(&self.folder);
         let mut bench = in_toolchain(&self.folder, &[&self.scratch, &self.library, data]);
@@ -85,7 +87,8 @@ impl Bench {
     }
 }
 
-/// Builds what a release consists of. Only a Mac with Xcode can; the URL is where the release will offer the library.
+/// Builds what a release consists of, which requires a Mac with Xcode. The URL is the location of the library in the
+/// release.
 pub(crate) fn xcframework(workspace: &Workspace, arguments: &[String]) -> Result<(), Error> {
     let folder = workspace.path("bindings/swift");
     let script = |step: &str| {
@@ -101,7 +104,7 @@ pub(crate) fn xcframework(workspace: &Workspace, arguments: &[String]) -> Result
     run(build)
 }
 
-/// What the Swift source says.
+/// The generated Swift source.
 fn generate(workspace: &Workspace, folder: &Path) -> Result<String, Error> {
     let library = workspace.library(Profile::Debug, "sealpost");
     let sources = folder.join("Sources/Sealpost/Generated");
@@ -118,7 +121,7 @@ fn generate(workspace: &Workspace, folder: &Path) -> Result<String, Error> {
     rewrite(&sources.join("Sealpost.swift"), border::of_swift)
 }
 
-/// Checks the form of what is written by hand.
+/// Checks the formatting of the handwritten sources.
 fn lint(workspace: &Workspace, folder: &Path) -> Command {
     let examples = EXAMPLES.map(|example| workspace.path(example));
     let mut lint = in_toolchain(folder, &examples.each_ref().map(PathBuf::as_path));
@@ -129,13 +132,13 @@ fn lint(workspace: &Workspace, folder: &Path) -> Command {
     lint
 }
 
-/// Where the library of the tests is.
+/// The location of the library for the tests.
 fn library_folder(workspace: &Workspace) -> PathBuf {
     let library = workspace.library(Profile::Debug, "sealpost");
     library.parent().map_or_else(|| workspace.target("debug"), Path::to_owned)
 }
 
-/// The package manager, with a library.
+/// The package manager, configured for a library.
 fn package(workspace: &Workspace, folder: &Path, scratch: &Path, library: &Path, verb: &[&str]) -> Command {
     let mut search = OsString::from("-L");
     search.push(library);
@@ -148,7 +151,7 @@ fn package(workspace: &Workspace, folder: &Path, scratch: &Path, library: &Path,
     swift
 }
 
-/// A command in the package's folder, which sees other folders too.
+/// A command in the folder of the package, with access to other folders.
 fn in_toolchain(package: &Path, others: &[&Path]) -> Command {
     let mut folders = package.as_os_str().to_owned();
     for folder in others {

@@ -1,8 +1,8 @@
-//! No circles: no file of a crate imports one that leads back to it.
+//! Finds cycles of imports between the files of a crate.
 //!
-//! A file is a node, and each path in it that begins with `crate`, `super` or `self` is an edge to the file of the
-//! longest module that the path names. Declarations (`mod x;`) and re-exports (`pub use x::Y;`) are no edges: a module
-//! may hold its parts together.
+//! Each file is a node. Each path in it that begins with `crate`, `super` or `self` is an edge to the file of the
+//! longest module that the path names. Declarations (`mod x;`) and re-exports (`pub use x::Y;`) are not edges,
+//! because a module may hold its parts together.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,10 +12,10 @@ use super::Violation;
 use super::source::{rust_files, shipped_code, unreadable};
 use crate::error::Error;
 
-/// A module, as the names from the root of its crate to it.
+/// A module, as the names from the root of its crate.
 type Module = Vec<String>;
 
-/// Checks every file below `source`, which `place` names in a report.
+/// Checks every file below `source`, which is called `place` in a report.
 pub(super) fn check(source: &Path, place: &str) -> Result<Vec<Violation>, Error> {
     let mut texts = BTreeMap::new();
     for path in rust_files(source)? {
@@ -34,7 +34,7 @@ fn told(circle: &[Module]) -> String {
     format!("{} import each other in a circle", names.join(", "))
 }
 
-/// The module of a file, given its place below `src`; nothing for files of tests.
+/// The module of a file, given its path below `src`; `None` for files of tests.
 fn module_of(place: &Path) -> Option<Module> {
     let mut names: Module =
         place.with_extension("").iter().filter_map(|part| part.to_str().map(str::to_owned)).collect();
@@ -47,7 +47,7 @@ fn module_of(place: &Path) -> Option<Module> {
     Some(names)
 }
 
-/// Each circle, as the modules in it.
+/// Each cycle, as the modules in it.
 fn circles(texts: &BTreeMap<Module, String>) -> Vec<Vec<Module>> {
     let reached: BTreeMap<&Module, BTreeSet<&Module>> = {
         let edges: BTreeMap<&Module, BTreeSet<&Module>> =
@@ -96,7 +96,7 @@ fn imports<'a>(module: &Module, text: &str, all: &'a BTreeMap<Module, String>) -
     found
 }
 
-/// The file of the longest module that a path names, seen from a module.
+/// The file of the longest module that a path names, relative to a module.
 fn resolve<'a>(from: &Module, path: &[String], all: &'a BTreeMap<Module, String>) -> Option<&'a Module> {
     let mut at = if path.first().is_some_and(|name| name == "crate") { Module::new() } else { from.clone() };
     let mut names = path.iter().skip_while(|name| matches!(name.as_str(), "crate" | "self")).peekable();
@@ -116,7 +116,7 @@ fn resolve<'a>(from: &Module, path: &[String], all: &'a BTreeMap<Module, String>
 /// `a::{b, c::{d, e}}` and what follows it gives `a::b`, `a::c::d` and `a::c::e`.
 fn spread(text: &str) -> Vec<Vec<String>> {
     let mut paths = Vec::new();
-    // The names before the group that is being read, and how many of them each enclosing group adds.
+    // The names before the current group, and how many of them each enclosing group adds.
     let (mut names, mut groups): (Vec<String>, Vec<usize>) = (Vec::new(), vec![0]);
     let mut rest = text;
     loop {
@@ -134,7 +134,7 @@ fn spread(text: &str) -> Vec<Vec<String>> {
             }
             continue;
         }
-        // A name ends here, by itself or renamed.
+        // A name ends here, with or without `as`.
         if names.len() > depth {
             paths.push(names.clone());
         }

@@ -1,4 +1,4 @@
-//! What `cargo tree --prefix depth` prints, as a graph.
+//! Parses the output of `cargo tree --prefix depth` as a graph.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -19,8 +19,8 @@ pub(super) struct Graph {
 }
 
 impl Graph {
-    /// Reads the tree of one package. Cargo prints the children of a repeated package only once; a graph
-    /// needs no more.
+    /// Parses the tree of one package. Cargo prints the children of a repeated package only once, which is enough for
+    /// a graph.
     pub(super) fn parse(tree: &str) -> Self {
         let mut graph = Self::default();
         let mut ancestors: Vec<Package> = Vec::new();
@@ -43,19 +43,19 @@ impl Graph {
         children.into_iter().flatten().map(|package| package.name.as_str()).collect()
     }
 
-    /// The versions of a package, wherever it stands.
+    /// The versions of a package, wherever it occurs.
     pub(super) fn versions(&self, name: &str) -> BTreeSet<&str> {
         let all = self.children.values().flatten().filter(|package| package.name == name);
         all.map(|package| package.version.as_str()).collect()
     }
 
-    /// The names of those who depend directly on a package.
+    /// The names of the packages that depend directly on a package.
     pub(super) fn parents(&self, name: &str) -> BTreeSet<&str> {
         let has = |children: &BTreeSet<Package>| children.iter().any(|child| child.name == name);
         self.children.iter().filter(|(_, children)| has(children)).map(|(p, _)| p.name.as_str()).collect()
     }
 
-    /// The shortest way from the root down to a package, both included.
+    /// The shortest path from the root to a package, including both.
     pub(super) fn path_to(&self, name: &str) -> Option<Vec<&str>> {
         let root = self.root.as_ref()?;
         let mut seen = BTreeSet::from([root]);
@@ -76,7 +76,7 @@ impl Graph {
     }
 }
 
-/// `2serde v1.0.0 (*)` is depth 2, `serde`, `1.0.0`. Blank and foreign lines give nothing.
+/// `2serde v1.0.0 (*)` is depth 2, `serde`, `1.0.0`. Other lines return nothing.
 pub(super) fn parse_line(line: &str) -> Option<(usize, Package)> {
     let name_at = line.find(|c: char| !c.is_ascii_digit())?;
     let (depth, rest) = line.split_at(name_at);

@@ -1,4 +1,5 @@
-//! The module rules: in each crate imports point down, and some neighbours do not know each other.
+//! The module rules: in each crate, modules import from lower layers only, and some modules of a layer must not
+//! import each other.
 
 use std::fs;
 use std::path::Path;
@@ -7,12 +8,12 @@ use super::Violation;
 use super::source::{rust_files, shipped_code, unreadable};
 use crate::error::Error;
 
-/// The layers of a crate, lowest first: a module may import its own layer and those before it.
+/// The layers of a crate, lowest first. A module may import from its own layer and from those before it.
 pub(super) struct Rules {
     /// The folder of the sources, from the root of the repository.
     pub(super) source: &'static str,
     layers: &'static [&'static [&'static str]],
-    /// Neighbours in one layer of which the first may not import the second, and why.
+    /// Pairs of modules in one layer of which the first must not import the second, with the reason.
     strangers: &'static [(&'static str, &'static str, &'static str)],
 }
 
@@ -94,7 +95,7 @@ pub(super) fn check(root: &Path, rules: &Rules) -> Result<Vec<Violation>, Error>
     Ok(violations)
 }
 
-/// The top-level module that a file belongs to; nothing for the façade (`lib.rs`), the program and files of tests.
+/// The top-level module that a file belongs to; `None` for the façade (`lib.rs`), the program and files of tests.
 fn module_of(place: &Path) -> Option<String> {
     let is_tests =
         place.components().any(|part| part.as_os_str() == "tests" || part.as_os_str() == "tests.rs");
@@ -146,7 +147,7 @@ fn imports(text: &str) -> Vec<(usize, String)> {
     found
 }
 
-/// `store::Tx` gives `store`; `{id::UserId, store::{Store, Tx}}` gives `id` and `store`.
+/// `store::Tx` returns `store`; `{id::UserId, store::{Store, Tx}}` returns `id` and `store`.
 fn heads(path: &str) -> Vec<String> {
     let Some(group) = path.strip_prefix('{') else {
         return Some(identifier(path)).filter(|name| !name.is_empty()).into_iter().collect();

@@ -1,7 +1,7 @@
-//! `check-deps`: who may link whom, and which module may import which.
+//! `check-deps` checks which crates may link which, and which modules may import which.
 //!
-//! [`rules`] are the crate rules over the [`graph`] that cargo resolves; [`layers`] are the module rules, and
-//! [`circles`] finds the files that import each other.
+//! [`rules`] contains the rules for crates, applied to the [`graph`] that cargo resolves. [`layers`] contains the
+//! rules for modules, and [`circles`] finds files that import each other.
 
 mod circles;
 mod graph;
@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::workspace::{Workspace, capture};
 use graph::Graph;
 
-/// One broken rule: where, and what to do instead.
+/// A violation: where it is, and what is wrong.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Violation {
     place: String,
@@ -28,7 +28,7 @@ impl fmt::Display for Violation {
     }
 }
 
-/// Checks every rule; the error lists all that are broken.
+/// Checks all rules; the error lists all violations.
 pub(crate) fn check(workspace: &Workspace) -> Result<(), Error> {
     let mut violations = Vec::new();
     for member in members(workspace)? {

@@ -1,9 +1,9 @@
-//! The crate rules. Each row says who, what they must not link, and why.
+//! The rules for crates: which package must not link which others, and why.
 
 use super::Violation;
 use super::graph::Graph;
 
-/// How far down a forbidden package is looked for.
+/// Whether only direct dependencies are searched, or all of them.
 #[derive(Clone, Copy)]
 enum Reach {
     Direct,
@@ -35,7 +35,7 @@ const FORBIDDEN: &[Forbidden] = &[
         why: "the protocol is pure functions: no I/O, no clock, no randomness of its own, no log",
     },
     Forbidden {
-        // libcrux-ml-kem brings `rand` without any source of randomness, for its traits.
+        // libcrux-ml-kem depends on `rand` for its traits, without any source of randomness.
         package: "sealpost-protocol",
         reach: Reach::Direct,
         names: &["rand"],
@@ -79,17 +79,18 @@ const FORBIDDEN: &[Forbidden] = &[
     },
 ];
 
-/// These may depend on the test kit in earnest; for all others it is a dev-dependency.
+/// The packages that may depend on the test kit; for all others it is a dev-dependency.
 const TESTKIT: &str = "sealpost-testkit";
 const TESTKIT_USERS: &[&str] = &[TESTKIT, "sealpost-e2e", "sealpost-demo"];
 
-/// No second TLS anywhere: rustls on AWS-LC is the one.
+/// No second TLS library: rustls on AWS-LC is the only one.
 const OTHER_TLS: &[&str] = &["ring", "native-tls", "openssl"];
 
-/// The one place that may link OpenSSL's libcrypto: SQLCipher, when it is built in.
+/// The only package that may link OpenSSL's libcrypto, for SQLCipher when it is bundled.
 const OPENSSL_USER: &str = "libsqlite3-sys";
 
-/// One version each in any program: two would be two code paths for one secret, or two copies of a C library.
+/// Only one version of each in any program: two would mean two implementations for one secret, or two copies of a C
+/// library.
 const SINGLE: &[&str] = &[
     "aws-lc-rs",
     "aws-lc-sys",
@@ -108,12 +109,13 @@ const SINGLE: &[&str] = &[
     "tokio",
 ];
 
-/// One version each in the client. (The relay's WebSocket server still brings an older generation for its SHA-1.)
+/// Only one version of each in the client. (The relay's WebSocket server still needs an older generation for its
+/// SHA-1.)
 const SINGLE_IN_CLIENT: &[&str] =
     &["digest", "crypto-common", "rand_core", "rand", "getrandom", "tungstenite"];
 const CLIENT: &[&str] = &["sealpost-protocol", "sealpost-core", "sealpost-ffi"];
 
-/// Checks one member of the workspace against every rule that speaks of it.
+/// Checks one member of the workspace against all rules.
 pub(super) fn check(member: &str, graph: &Graph) -> Vec<Violation> {
     let mut messages = forbidden(member, graph);
     messages.extend(testkit(member, graph));

@@ -1,4 +1,4 @@
-//! The sources of a crate, as the rules about imports read them.
+//! Reads the sources of a crate for the rules about imports.
 
 use std::fs;
 use std::io;
@@ -14,7 +14,7 @@ pub(super) fn shipped_code(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// Every Rust file below a folder, in order.
+/// All Rust files below a folder, in order.
 pub(super) fn rust_files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut files = Vec::new();
     let mut folders = vec![folder.to_owned()];

@@ -1,11 +1,11 @@
-//! A machine with other things to do.
+//! Keeps the machine busy.
 
 use std::hint;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
-/// A loop for each core, until this is dropped.
+/// Runs a loop on each core until it is dropped.
 pub(super) struct Busy {
     stop: Arc<AtomicBool>,
     loops: Vec<JoinHandle<()>>,

@@ -1,13 +1,13 @@
-//! The tests that kill the relay, for minutes, with other seeds each time.
+//! Runs the tests that kill the relay for minutes, with another seed each time.
 
 use crate::error::Error;
 use crate::workspace::{Workspace, run};
 
-/// How long, when nobody says.
+/// The default duration.
 const MINUTES: &str = "10";
 
-/// Kills the relay again and again, and judges each history. The first seed is the argument, or the time: it is said, so that
-/// a history can be made again as far as chance allows.
+/// Kills the relay repeatedly, and checks each history. The first seed is the argument, or the time; it is printed,
+/// so that a history can be reproduced as far as scheduling allows.
 pub(crate) fn run_all(workspace: &Workspace, arguments: &[String]) -> Result<(), Error> {
     let minutes = arguments.first().map_or(MINUTES, String::as_str);
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();

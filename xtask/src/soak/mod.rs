@@ -1,4 +1,4 @@
-//! `soak`: what the tests do in seconds, for minutes, with other seeds each time or on a busy machine.
+//! `soak` runs for minutes what the tests do in seconds, with other seeds each time or on a busy machine.
 
 mod busy;
 mod kills;
@@ -7,7 +7,7 @@ mod programs;
 use crate::error::Error;
 use crate::workspace::Workspace;
 
-/// `[MINUTES] [SEED]`, or `tests [ROUNDS] [PACKAGE…]`.
+/// The arguments: `[MINUTES] [SEED]`, or `tests [ROUNDS] [PACKAGE…]`.
 pub(crate) fn run_all(workspace: &Workspace, arguments: &[String]) -> Result<(), Error> {
     match arguments.split_first() {
         Some((verb, rest)) if verb == "tests" => programs::run_all(workspace, rest),

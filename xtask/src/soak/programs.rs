@@ -1,4 +1,4 @@
-//! `soak tests`: test programs again and again on a busy machine, for tests that fail only now and then.
+//! `soak tests` runs test programs repeatedly on a busy machine, to find tests that fail only sometimes.
 
 use std::fs::{self, File};
 use std::io;
@@ -12,16 +12,16 @@ use crate::workspace::{Workspace, capture};
 
 use super::busy::Busy;
 
-/// How often each program runs, when nobody says.
+/// The default number of rounds.
 const ROUNDS: u32 = 20;
-/// What is run, when nobody says.
+/// The default packages.
 const PACKAGES: [&str; 3] = ["sealpost-relay", "sealpost-core", "sealpost-protocol"];
-/// Those whose failure tests need a feature.
+/// The packages whose crash tests need a feature.
 const WITH_FAULTS: [&str; 4] = ["sealpost-relay", "sealpost-core", "sealpost-testkit", "sealpost-e2e"];
-/// So many of its last lines are printed of a run that failed.
+/// The number of lines that are printed of the end of a failed run.
 const TAIL: usize = 60;
 
-/// `[ROUNDS] [PACKAGE…]`: builds the test programs, and runs all of them in each round, also after one has failed.
+/// `[ROUNDS] [PACKAGE…]`: builds the test programs, and runs all of them in each round, even after one has failed.
 pub(super) fn run_all(workspace: &Workspace, arguments: &[String]) -> Result<(), Error> {
     let (rounds, packages) = read(arguments)?;
     let programs = build(workspace, &packages)?;
@@ -43,7 +43,7 @@ pub(super) fn run_all(workspace: &Workspace, arguments: &[String]) -> Result<(),
     }
 }
 
-/// How often, and which packages.
+/// The number of rounds, and the packages.
 fn read(arguments: &[String]) -> Result<(u32, Vec<String>), Error> {
     let is_number = |word: &String| word.starts_with(|first: char| first.is_ascii_digit());
     let (rounds, packages) = match arguments.split_first() {
@@ -57,10 +57,10 @@ fn read(arguments: &[String]) -> Result<(u32, Vec<String>), Error> {
     Ok((rounds, packages))
 }
 
-/// A test program, once built.
+/// A test program that was built.
 #[derive(Debug, PartialEq)]
 struct Program {
-    /// The source file of its root, which tells which one it is.
+    /// The source file of its root, which identifies it.
     name: String,
     /// The program.
     path: PathBuf,
@@ -82,7 +82,7 @@ fn build(workspace: &Workspace, packages: &[String]) -> Result<Vec<Program>, Err
 }
 
 impl Program {
-    /// The one that a message of cargo tells of.
+    /// The program that a message of cargo describes.
     fn of(message: &str, root: &Path) -> Option<Self> {
         let profile = message.split_once("\"profile\":{")?.1.split_once('}')?.0;
         if !profile.contains("\"test\":true") {
@@ -96,12 +96,12 @@ impl Program {
     }
 }
 
-/// The text of a field. A path has nothing to escape where these programs run.
+/// The value of a string field. Paths on the supported systems contain nothing that has to be unescaped.
 fn text<'a>(message: &'a str, field: &str) -> Option<&'a str> {
     Some(message.split_once(&format!("\"{field}\":\""))?.1.split_once('"')?.0)
 }
 
-/// Runs every program in every round, shows how each ended, and counts those that failed. What these printed stays in `logs`.
+/// Runs every program in every round, prints how each ended, and counts the failures. The output is kept in `logs`.
 fn run_rounds(
     programs: &[Program],
     rounds: u32,

@@ -1,4 +1,5 @@
-//! Commands that must come to an end: whoever does not is shown and killed, with all that it started.
+//! Runs commands with a time limit: a command that exceeds it is reported and killed, with all processes that it has
+//! started.
 
 mod output;
 mod processes;
@@ -13,23 +14,23 @@ use crate::error::{Error, not_started};
 use processes::Family;
 pub(crate) use program::{VERB, passes, run_test_program, runner, runner_before};
 
-/// How often is looked whether a command has ended.
+/// The interval at which a command is checked.
 const LOOK: Duration = Duration::from_millis(20);
-/// How often is said that a command still runs.
+/// The interval at which it is reported that a command still runs.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(60);
 
-/// How a command came to its end.
+/// How a command ended.
 pub(crate) enum Ended {
     /// By itself.
     Itself(ExitStatus),
-    /// It did not, and was killed.
+    /// It exceeded the limit and was killed.
     Killed,
 }
 
-/// Runs a command, says now and then that it still runs, and ends it at the limit if there is one.
+/// Runs a command, reports at intervals that it still runs, and kills it at the limit, if there is one.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be started.
+/// [`Error::Io`] if it cannot be started.
 pub(crate) fn run_within(name: &str, mut command: Command, limit: Option<Duration>) -> Result<Ended, Error> {
     let start = Instant::now();
     let family = Family::mark(&mut command);
@@ -49,7 +50,7 @@ pub(crate) fn run_within(name: &str, mut command: Command, limit: Option<Duratio
             );
             family.show();
             family.kill();
-            // Where processes cannot be listed, at least this one.
+            // If processes cannot be listed, at least this one is killed.
             let _ = child.kill();
             let _ = child.wait();
             return Ok(Ended::Killed);

@@ -1,4 +1,4 @@
-//! What a watched program prints, while it prints it.
+//! Forwards the output of a program while it runs.
 
 use std::io::{self, BufRead as _, BufReader, Write};
 use std::process::{ChildStdout, Command, Stdio};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::processes::Family;
 
-/// Passes on what a program prints, at once and also what is no whole line yet, and hands out the lines.
+/// Forwards the output of a program immediately, including incomplete lines, and collects the lines.
 pub(super) fn lines(output: ChildStdout, mut ours: impl Write + Send + 'static) -> Receiver<String> {
     let (to, lines) = channel();
     thread::spawn(move || {
@@ -32,7 +32,7 @@ pub(super) fn lines(output: ChildStdout, mut ours: impl Write + Send + 'static) 
     lines
 }
 
-/// The lines that a command prints until it ends. Nothing when it does not in this time, or fails.
+/// The lines that a command prints until it ends. Empty if it exceeds this time or fails.
 pub(super) fn said_within(mut command: Command, patience: Duration) -> Option<Vec<String>> {
     let family = Family::mark(&mut command);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());

@@ -1,7 +1,8 @@
-//! A command and all that it started, also what was left behind by its parents. Linux tells; elsewhere the family is empty.
+//! Finds a command and all processes that it has started, including orphans. This works on Linux; on other systems
+//! the list is empty.
 //!
-//! They are found by a variable in their environment and not by a process group: one of its own would take the command
-//! away from the terminal, and Ctrl-C would not reach it.
+//! They are found by a variable in their environment and not by a process group, because a separate process group
+//! would detach the command from the terminal, and Ctrl-C would not reach it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,16 +12,16 @@ use std::time::Duration;
 
 use super::output::said_within;
 
-/// A tool that shows stacks stops the process meanwhile, and may not come to an end itself.
+/// A debugger stops the process meanwhile, and may itself hang.
 const SHOWING: Duration = Duration::from_secs(60);
-/// So many processes are shown: a step may have started hundreds.
+/// The maximum number of processes that are shown, because a step may have started hundreds.
 const SHOWN: usize = 8;
 
-/// The processes that carry one mark.
+/// The processes that have a certain mark in their environment.
 pub(super) struct Family(String);
 
 impl Family {
-    /// Lets a command, and whatever it starts, carry a mark that nobody else has.
+    /// Gives a command, and whatever it starts, a unique mark.
     pub(super) fn mark(command: &mut Command) -> Self {
         static MARKS: AtomicU32 = AtomicU32::new(0);
         let mark =
@@ -29,11 +30,11 @@ impl Family {
         Self(mark)
     }
 
-    /// The ids of its processes, mostly from the oldest to the youngest.
+    /// The ids of the processes, usually from the oldest to the youngest.
     pub(super) fn members(&self) -> Vec<u32> {
         let entry = format!("{}=1", self.0);
         let has_mark = |id: &u32| {
-            // Empty for who has ended and was not waited for.
+            // Empty for processes that have ended and were not waited for.
             fs::read(folder(*id).join("environ"))
                 .is_ok_and(|all| all.split(|byte| *byte == 0).any(|variable| variable == entry.as_bytes()))
         };
@@ -44,7 +45,7 @@ impl Family {
         members
     }
 
-    /// Prints what its processes are, the youngest first, and where their threads are.
+    /// Prints the processes, the youngest first, and the stacks of their threads.
     pub(super) fn show(&self) {
         let members = self.members();
         for id in members.iter().rev().take(SHOWN) {
@@ -59,14 +60,14 @@ impl Family {
         }
     }
 
-    /// Kills them, and who is started meanwhile.
+    /// Kills the processes, and any that are started meanwhile.
     pub(super) fn kill(&self) {
         for _ in 0..10 {
             let members = self.members();
             if members.is_empty() {
                 return;
             }
-            // The shell's own: nothing has to be installed for it.
+            // The shell's built-in `kill`, so that nothing has to be installed for it.
             let ids = members.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
             let _ =
                 Command::new("sh").args(["-c", &format!("kill -KILL {ids}")]).stderr(Stdio::null()).status();
@@ -79,7 +80,7 @@ fn folder(id: u32) -> PathBuf {
     Path::new("/proc").join(id.to_string())
 }
 
-/// What a debugger says, where there is one that may look.
+/// The output of a debugger, if one is installed and may attach.
 fn stacks_by_tool(id: u32) -> bool {
     let id = id.to_string();
     let tools: [(&str, &[&str]); 2] = [
@@ -100,7 +101,7 @@ fn stacks_by_tool(id: u32) -> bool {
     ];
     tools.iter().any(|(tool, arguments)| {
         let mut command = Command::new(tool);
-        // Not to ask the network for symbols.
+        // Do not download symbols.
         command.args(*arguments).env("DEBUGINFOD_URLS", "");
         let said = said_within(command, SHOWING);
         said.iter().flatten().for_each(|line| eprintln!("{line}"));
@@ -108,7 +109,8 @@ fn stacks_by_tool(id: u32) -> bool {
     })
 }
 
-/// What the kernel tells without a debugger: the name of each thread (of a test, its first letters) and what it waits in.
+/// What the kernel reports without a debugger: the name of each thread (for a test, its first letters) and where it
+/// waits.
 fn threads(id: u32) {
     for thread in fs::read_dir(folder(id).join("task")).into_iter().flatten().flatten() {
         let read = |name: &str| fs::read_to_string(thread.path().join(name)).unwrap_or_default();
@@ -129,7 +131,7 @@ mod tests {
     #[test]
     fn whoever_was_started_on_the_way_is_found_and_killed() {
         let mut command = Command::new("sh");
-        // The second is left behind by its parent, which has ended.
+        // The second process is an orphan.
         command.args(["-c", "sh -c 'sleep 1000 &'; sleep 1000; true"]);
         let family = Family::mark(&mut command);
         let mut child = command.spawn().unwrap();

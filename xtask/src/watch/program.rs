@@ -1,5 +1,5 @@
-//! One test program under cargo, which runs each of them through us: what it prints goes on, and a program that does not
-//! end is killed with the names of the tests that had not ended.
+//! Runs one test program for cargo, which runs all test programs through this module. The output is forwarded, and a
+//! program that exceeds the limit is killed; the names of the tests that had not ended are printed.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -15,23 +15,23 @@ use super::LOOK;
 use super::output::{lines, said_within};
 use super::processes::Family;
 
-/// The verb under which cargo calls us, and no person.
+/// The command with which cargo calls this program; it is not for users.
 pub(crate) const VERB: &str = "test-program";
-/// How long a program may take, in seconds, where that is not the usual.
+/// The environment variable for the limit of a program, in seconds.
 const LIMIT: &str = "SEALPOST_TEST_LIMIT";
-/// Many times what the longest takes, on a machine with other things to do.
+/// Many times what the longest test program takes on a busy machine.
 const USUAL_LIMIT: Duration = Duration::from_secs(600);
 /// How long the output may stay open after the program has ended.
 const LEFT_OPEN: Duration = Duration::from_secs(10);
-/// As `timeout` of coreutils says it.
+/// The exit code that `timeout` of coreutils uses.
 const TIMED_OUT: u8 = 124;
 
-/// The arguments with which cargo lets us run its test programs.
+/// The arguments that make cargo run its test programs through this program.
 pub(crate) fn runner() -> Result<[String; 2], Error> {
     runner_before(&[])
 }
 
-/// The same, where the programs are of another processor and these words begin the call of one.
+/// The same for programs of another processor, which are run by the given command.
 pub(crate) fn runner_before(words: &[&str]) -> Result<[String; 2], Error> {
     let us = std::env::current_exe().map_err(|source| Error::Io { subject: "xtask".into(), source })?;
     let us = us.display().to_string();
@@ -39,10 +39,10 @@ pub(crate) fn runner_before(words: &[&str]) -> Result<[String; 2], Error> {
     Ok(["--config".to_owned(), format!("target.'cfg(all())'.runner={words:?}")])
 }
 
-/// Runs `program`, with the exit code that it ends with.
+/// Runs `program`, and returns its exit code.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be started.
+/// [`Error::Io`] if it cannot be started.
 pub(crate) fn run_test_program(arguments: &[String]) -> Result<ExitCode, Error> {
     let (program, arguments) = arguments.split_first().ok_or(Error::UnknownVerb(VERB.to_owned()))?;
     let mut command = Command::new(program);
@@ -50,10 +50,10 @@ pub(crate) fn run_test_program(arguments: &[String]) -> Result<ExitCode, Error> 
     Ok(ExitCode::from(watched(command, limit(), io::stdout())?.code))
 }
 
-/// Runs a test program that prints into a file, and says whether its tests passed.
+/// Runs a test program with its output in a file, and returns whether its tests passed.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be started.
+/// [`Error::Io`] if it cannot be started.
 pub(crate) fn passes(mut command: Command, output: File) -> Result<bool, Error> {
     let complaints = output.try_clone().map_err(|source| not_started(&command, source))?;
     command.stderr(complaints);
@@ -117,11 +117,11 @@ fn watched(
         family.kill();
         return Ok(Outcome::of(1));
     }
-    // A signal has no code.
+    // A process that was killed by a signal has no exit code.
     Ok(Outcome::of(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)))
 }
 
-/// Whether nobody holds the other end of the output any more.
+/// Whether the other end of the output has been closed.
 fn is_closed(lines: &Receiver<String>, patience: Duration) -> bool {
     let start = Instant::now();
     while let Some(left) = patience.checked_sub(start.elapsed()) {
@@ -134,18 +134,18 @@ fn is_closed(lines: &Receiver<String>, patience: Duration) -> bool {
     false
 }
 
-/// The test that this line of libtest says has ended.
+/// The test that has ended according to this line of libtest.
 fn ended_test(line: &str) -> Option<String> {
     let (name, verdict) = line.strip_prefix("test ")?.split_once(" ... ")?;
     let is_verdict = ["ok", "FAILED", "ignored"].iter().any(|word| verdict.starts_with(word));
     is_verdict.then(|| name.trim_end_matches(" - should panic").to_owned())
 }
 
-/// The tests that a call of a program runs.
+/// The tests that a program would run with these arguments.
 fn listed(command: &Command) -> Vec<String> {
     let mut list = Command::new(command.get_program());
     list.args(command.get_args()).arg("--list");
-    // One that knows nothing of libtest may do anything, but not for long.
+    // A program without libtest may do anything, but not for long.
     let lines = said_within(list, LEFT_OPEN).unwrap_or_default();
     lines.iter().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect()
 }
@@ -154,7 +154,7 @@ fn listed(command: &Command) -> Vec<String> {
 mod tests {
     use super::*;
 
-    /// A test program of two tests, of which the second does what is given here.
+    /// A test program with two tests, of which the second one does what is given here.
     fn program(second: &str) -> Command {
         let script = format!(
             "case $1 in --list) echo 'one: test'; echo 'two: test'; echo; echo '2 tests, 0 benchmarks'; exit;; esac

@@ -1,9 +1,9 @@
-//! What an app would save if a part were not there: the library linked once more without it.
+//! Measures what an app would save without a part of the library, by linking the library again without that part.
 //!
-//! The linker (LLVM's) has kept all that it linked. Nearly all Rust is one object there, optimised as a whole, with a section for
-//! each function. Here the functions of a part are emptied, and its C libraries too; then the linker drops whatever nobody refers
-//! to any more: functions, constants and C code of whichever part. What the compiler has put inside functions of other parts
-//! stays.
+//! The linker (LLVM's) has stored everything that it linked. Almost all Rust code is in one object, optimised as a
+//! whole, with a section for each function. Here, the functions of a part and its C libraries are emptied. The linker
+//! then removes everything that is no longer referenced: functions, constants and C code of any part. Code that the
+//! compiler has inlined into functions of other parts remains.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use crate::bindings::release::Library;
 use crate::error::Error;
 use crate::workspace::{capture, run};
 
-/// What could be left out. Not tokio, the client and the border: all others hang on them.
+/// The parts that could be removed. Everything else depends on tokio, the client and the FFI layer.
 const CUTS: &[(&str, &[&str])] = &[
     (OPENSSL, &[OPENSSL]),
     ("the store: SQLite with SQLCipher, and OpenSSL", &[SQLITE, OPENSSL]),
@@ -32,10 +32,10 @@ const CUTS: &[(&str, &[&str])] = &[
     ("the protocol, with ML-KEM and Kyber", &[PROTOCOL, KEM]),
 ];
 
-/// An archive of C code with nothing in it.
+/// An archive of C code that contains nothing.
 const EMPTY: &[u8] = b"!<arch>\n";
 
-/// Prints the table, where the linker has kept what it linked. `whole` is the size of the library.
+/// Prints the table, if the linker has stored its inputs. `whole` is the size of the library.
 pub(super) fn print(library: &Library, whole: f64) -> Result<(), Error> {
     if !library.inputs.exists() {
         eprintln!("the linker has not kept what it linked");
@@ -56,16 +56,16 @@ pub(super) fn print(library: &Library, whole: f64) -> Result<(), Error> {
     Ok(())
 }
 
-/// All that one library was linked from.
+/// Everything that one library was linked from.
 struct Kept {
     folder: PathBuf,
     linker: PathBuf,
-    /// The objects and archives as they were.
+    /// The original objects and archives.
     files: Vec<(PathBuf, Vec<u8>)>,
 }
 
 impl Kept {
-    /// Beside the archive.
+    /// The folder next to the archive.
     fn unpack(inputs: &Path) -> Result<Self, Error> {
         let above = inputs.parent().unwrap_or(Path::new("."));
         let mut tar = Command::new("tar");
@@ -82,7 +82,7 @@ impl Kept {
         Ok(Self { folder, linker, files })
     }
 
-    /// The size of the library without these parts, stripped.
+    /// The stripped size of the library without these parts.
     fn size_without(&self, parts: &[&str]) -> Result<f64, Error> {
         for (file, bytes) in &self.files {
             let name = file.to_string_lossy();

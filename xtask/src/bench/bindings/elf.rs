@@ -1,19 +1,19 @@
-//! Object files (ELF, 64 bits, little-endian), as far as functions are taken out of them.
+//! Reads ELF object files (64 bits, little-endian), as far as it is necessary to remove functions from them.
 
-/// Bytes of a section's header, and where in it the size of the section is.
+/// The size of a section header, and the offset of the section's size in it.
 const HEADER: usize = 64;
 const SIZE: std::ops::Range<usize> = 32..40;
-/// The kind of section that says what another one refers to.
+/// The type of a section that contains the relocations of another one.
 const RELA: usize = 4;
-/// The sections of a function begin with one of these; then comes its mangled name.
+/// The section names of functions begin with one of these, followed by the mangled name.
 const OF_A_FUNCTION: &[&str] = &[".text.", ".gcc_except_table."];
 
-/// The object with the functions emptied that `gone` names: they are still there, but neither do anything nor refer to
-/// anything. None when it is no such object.
+/// The object with the functions emptied whose names `gone` accepts: they still exist, but do nothing and reference
+/// nothing. `None` if this is not such an object.
 pub(super) fn emptied(object: &[u8], gone: impl Fn(&str) -> bool) -> Option<Vec<u8>> {
     let table = number(object, 40, 8).filter(|_| object.starts_with(b"\x7fELF\x02\x01"))?;
     let headers: Vec<&[u8]> = object.get(table..)?.chunks_exact(HEADER).collect();
-    // An object with many sections says this in the first header, which stands for no section.
+    // An object with many sections has their number in the first header, which does not describe a section.
     let first = headers.first()?;
     let count = number(object, 60, 2).filter(|count| *count != 0).or_else(|| number(first, 32, 8))?;
     let names = number(object, 62, 2).filter(|names| *names != 0xffff).or_else(|| number(first, 40, 4))?;
@@ -35,7 +35,7 @@ pub(super) fn emptied(object: &[u8], gone: impl Fn(&str) -> bool) -> Option<Vec<
     Some(left)
 }
 
-/// A number of so many bytes.
+/// A little-endian number of this many bytes.
 fn number(bytes: &[u8], at: usize, length: usize) -> Option<usize> {
     let bytes = bytes.get(at..)?.get(..length)?;
     Some(bytes.iter().rev().fold(0, |number, byte| number << 8 | usize::from(*byte)))
@@ -45,8 +45,8 @@ fn number(bytes: &[u8], at: usize, length: usize) -> Option<usize> {
 mod tests {
     use super::*;
 
-    /// An object with these sections of 16 bytes: name, kind, and the index of the one that is spoken of. The first one's content
-    /// are the names of all.
+    /// An object with these sections of 16 bytes: name, type, and the index of the section that it refers to. The
+    /// contents of the first one are the names of all.
     fn object(sections: &[(&str, usize, u8)]) -> Vec<u8> {
         let mut object = vec![0; HEADER];
         object[..6].copy_from_slice(b"\x7fELF\x02\x01");

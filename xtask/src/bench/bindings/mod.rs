@@ -1,4 +1,5 @@
-//! What the bindings cost an app: the size of the library and of its parts, and what a device would notice.
+//! Measures what the bindings cost an app: the size of the library and of its parts, and the times that a user would
+//! notice.
 
 mod cuts;
 mod elf;
@@ -16,10 +17,10 @@ use crate::bindings::{KotlinBench, SwiftBench};
 use crate::error::Error;
 use crate::workspace::{Workspace, capture};
 
-/// A process that is started as often as this is one that was just started.
+/// The number of times that each program is started.
 const STARTS: usize = 9;
 
-/// Prints the table of sizes, then the table of times and memory, as Markdown.
+/// Prints the table of sizes, and then the table of times and memory, as Markdown.
 pub(super) fn measure(workspace: &Workspace) -> Result<(), Error> {
     let library = library(workspace, Crypto::Linked)?;
     sizes::print(workspace, &library)?;
@@ -54,7 +55,7 @@ pub(super) fn measure(workspace: &Workspace) -> Result<(), Error> {
     Ok(())
 }
 
-/// What one language takes.
+/// The figures of one language.
 struct Column {
     open_ms: f64,
     call_ns: f64,
@@ -62,7 +63,8 @@ struct Column {
 }
 
 impl Column {
-    /// A program that is told `open` prints milliseconds; one that is told `calls`, nanoseconds of each of two.
+    /// A program that prints milliseconds when it is given `open`, and nanoseconds of two kinds of calls when it is
+    /// given `calls`.
     fn measure(command: impl Fn(&str) -> Command) -> Result<Self, Error> {
         let mut opens = Vec::new();
         for _ in 0..STARTS {
@@ -85,7 +87,7 @@ impl Column {
     }
 }
 
-/// One a line; other lines are left out.
+/// One number on each line; other lines are ignored.
 fn numbers(output: &str) -> Vec<f64> {
     output.lines().filter_map(|line| line.trim().parse().ok()).collect()
 }
@@ -96,7 +98,7 @@ fn build_device(workspace: &Workspace) -> Result<PathBuf, Error> {
     executable(&messages).ok_or(Error::Failed("cargo has not said where the benchmark is".to_owned()))
 }
 
-/// The account with the long history, made anew.
+/// A new account with a long history.
 fn prepare(device: &Path, folder: &Path) -> Result<PathBuf, Error> {
     if folder.exists() {
         fs::remove_dir_all(folder).map_err(|source| Error::Io { subject: folder.into(), source })?;

@@ -1,16 +1,16 @@
-//! What went into a library, by part, from the list that the linker (LLVM's) has written.
+//! Computes the size of each part of a library, from the map that the linker (LLVM's) has written.
 
-/// A part of the library as people know it.
+/// A part of the library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Part {
     pub(super) name: &'static str,
-    /// C libraries, by the crate that brings them.
+    /// C libraries, by the crate that contains them.
     archives: &'static [&'static str],
-    /// Rust, by crate.
+    /// Rust crates.
     crates: &'static [&'static str],
 }
 
-/// The names of parts that could be left out.
+/// The parts that could be removed.
 pub(super) const OPENSSL: &str = "OpenSSL's libcrypto, for SQLCipher";
 pub(super) const SQLITE: &str = "SQLite with SQLCipher, FTS5";
 pub(super) const AWS_LC: &str = "AWS-LC: TLS, X25519";
@@ -21,7 +21,7 @@ pub(super) const WEBSOCKET: &str = "WebSocket: tungstenite";
 pub(super) const KEM: &str = "ML-KEM and Kyber: libcrux";
 pub(super) const PROTOCOL: &str = "the protocol, SPQR too";
 
-/// In the order of the table. What is in none of them is the standard library, small crates, and constants without a name.
+/// In the order of the table. Everything else is the standard library, small crates, and constants without names.
 pub(super) const PARTS: &[Part] = &[
     Part { name: OPENSSL, archives: &["openssl_sys"], crates: &[] },
     Part { name: SQLITE, archives: &["libsqlite3_sys"], crates: &["rusqlite", "libsqlite3_sys"] },
@@ -113,19 +113,20 @@ pub(super) const PARTS: &[Part] = &[
     },
 ];
 
-/// The names of what belongs to no part.
+/// The name of everything that belongs to no part.
 pub(super) const OTHER_RUST: &str = "the standard library, small crates, constants";
 pub(super) const UNWINDING: &str = "tables for unwinding Rust";
 pub(super) const LINKING: &str = "relocations and symbols";
 
-/// Reads the list: lines of `VMA LMA Size Align`, then the name of a section of the library, then, further right, what it is made
-/// of as `FILE:(SECTION)`. Gives owners and bytes; what takes no room in the file is left out.
+/// Parses the map: lines with `VMA LMA Size Align`, followed by the name of a section of the library, and then,
+/// indented further, by its inputs as `FILE:(SECTION)`. Returns parts and bytes, without what occupies no space in
+/// the file.
 pub(super) fn pieces(map: &str) -> impl Iterator<Item = (&'static str, u64)> {
     let mut out = "";
     map.lines().filter_map(move |line| {
         let [address, _, size, rest] = columns(line)?;
         let name = rest.trim_start();
-        // One space after the column of the alignment, or nine.
+        // The column of the alignment is followed by one space or by nine.
         let depth = rest.len().saturating_sub(name.len());
         if depth < 2 {
             out = name;
@@ -138,7 +139,7 @@ pub(super) fn pieces(map: &str) -> impl Iterator<Item = (&'static str, u64)> {
     })
 }
 
-/// Three numbers and what comes after the fourth.
+/// Three numbers, and what follows the fourth.
 fn columns(line: &str) -> Option<[&str; 4]> {
     let mut rest = line;
     let mut columns = [""; 4];
@@ -153,13 +154,13 @@ fn columns(line: &str) -> Option<[&str; 4]> {
     Some(columns)
 }
 
-/// The part that a C library is of, by its file.
+/// The part that a C library belongs to, by its file name.
 pub(super) fn archive_of(file: &str) -> Option<&'static str> {
     let is_in = |part: &&Part| part.archives.iter().any(|archive| file.contains(&format!("lib{archive}-")));
     PARTS.iter().find(is_in).map(|part| part.name)
 }
 
-/// The part that a section of a file is of, which is in the section `out` of the library.
+/// The part that a section of a file belongs to, which is in the section `out` of the library.
 pub(super) fn owner(out: &str, file: &str, section: &str) -> &'static str {
     if let Some(part) = archive_of(file) {
         return part;
@@ -169,13 +170,13 @@ pub(super) fn owner(out: &str, file: &str, section: &str) -> &'static str {
         ".rela.dyn" | ".relr.dyn" | ".rela.plt" | ".dynsym" | ".dynstr" | ".gnu.hash" => return LINKING,
         _ => {}
     }
-    // Generic code carries several names: it belongs to the first that is one of ours to count.
+    // Generic code contains several names; it belongs to the first one that is counted.
     let named = PARTS.iter().flat_map(|part| part.crates.iter().map(move |name| (part.name, name)));
     let first = named.filter_map(|(part, name)| Some((position(section, name)?, part))).min();
     first.map_or(OTHER_RUST, |(_, part)| part)
 }
 
-/// Where a crate is named in a mangled name: by its length and its name, or inside of a type as `name..`.
+/// The positions of crate names in a mangled name: by length and name, or inside a type as `name..`.
 fn position(mangled: &str, name: &str) -> Option<usize> {
     let counted = format!("{}{name}", name.len());
     let inside = format!("{name}..");

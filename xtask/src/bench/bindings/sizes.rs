@@ -1,4 +1,4 @@
-//! How large the library is, and what of it is whose.
+//! The size of the library and of its parts.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +11,7 @@ use crate::bindings::release::Library;
 use crate::error::Error;
 use crate::workspace::Workspace;
 
-/// Prints what an app carries, and where the linker has told it, by part.
+/// Prints the size in an app, and the size of each part if the linker has written a map.
 pub(super) fn print(workspace: &Workspace, library: &Library) -> Result<(), Error> {
     let whole = size(&library.stripped()?)?;
     println!("| The library, stripped | bytes |\n|---|---:|");
@@ -19,7 +19,7 @@ pub(super) fn print(workspace: &Workspace, library: &Library) -> Result<(), Erro
     without(workspace, whole)?;
     println!();
     cuts::print(library, whole)?;
-    // Other linkers write other lists, or none.
+    // Other linkers write other maps, or none.
     let map = fs::read_to_string(&library.map).unwrap_or_default();
     let mut sizes = BTreeMap::<_, u64>::new();
     for (owner, bytes) in parts::pieces(&map) {
@@ -39,7 +39,7 @@ pub(super) fn print(workspace: &Workspace, library: &Library) -> Result<(), Erro
     Ok(())
 }
 
-/// The same library over the system's libcrypto, and the difference.
+/// The same library with the system's libcrypto, and the difference.
 #[cfg(target_os = "linux")]
 fn without(workspace: &Workspace, whole: f64) -> Result<(), Error> {
     use crate::bindings::release::{Crypto, library};
@@ -49,7 +49,7 @@ fn without(workspace: &Workspace, whole: f64) -> Result<(), Error> {
     Ok(())
 }
 
-/// Elsewhere it is the system's already, or there is none.
+/// On other systems, the system's libcrypto is used anyway, or there is none.
 #[cfg(not(target_os = "linux"))]
 fn without(_: &Workspace, _: f64) -> Result<(), Error> {
     Ok(())

@@ -1,14 +1,14 @@
-//! Swift. The generator puts methods at the left margin, and the fields of a case on lines of their own.
+//! The same for Swift. The generator puts methods at the left margin, and the fields of a case on separate lines.
 
 use super::{BEGINS, beginning, without_comments};
 
-/// Declarations whose members are looked at. (The generator breaks the line before the `enum` of an error.)
+/// Declarations whose members are included. (The generator breaks the line before the `enum` of an error.)
 const BLOCKS: &[&str] = &["public protocol ", "open class ", "public struct ", "public enum ", "enum "];
 /// Declarations of one line.
 const LINES: &[&str] = &["public typealias ", "public func "];
-/// What else begins at the left margin, and is the generator's own.
+/// Other lines at the left margin, which belong to UniFFI.
 const OTHERS: &[&str] = &["private ", "fileprivate ", "extension "];
-/// What begins a member.
+/// The beginnings of members.
 const MEMBERS: &[&str] = &[
     "case ",
     "func ",
@@ -18,10 +18,10 @@ const MEMBERS: &[&str] = &[
     "public var ",
     "public convenience init(",
 ];
-/// Names of the generator's own.
+/// Names that belong to UniFFI.
 const INTERNAL: &[&str] = &["FfiConverter", "uniffi", "NoHandle"];
 
-/// The public declarations of a generated Swift source, one a line, members indented.
+/// The public declarations of a generated Swift source, one on each line, with members indented.
 pub(crate) fn of_swift(source: &str) -> String {
     let (_, declarations) = source.split_once(BEGINS).unwrap_or_default();
     let mut api = String::new();
@@ -34,7 +34,7 @@ pub(crate) fn of_swift(source: &str) -> String {
         if beginning(OTHERS, line).is_some() || (internal && !line.starts_with(' ')) {
             inside = false;
         } else if beginning(BLOCKS, line).is_some() {
-            // What apps call is in the class; its protocol only repeats it, without the defaults.
+            // Apps call the class; its protocol only repeats the methods without the defaults.
             inside = !declaration.contains("Protocol: AnyObject");
             if inside {
                 let public = if declaration.starts_with("enum ") { "public " } else { "" };
@@ -59,7 +59,7 @@ pub(crate) fn of_swift(source: &str) -> String {
     api
 }
 
-/// Without the body that begins on the same line, and with single spaces.
+/// Removes a body that begins on the same line, and collapses spaces.
 fn push(api: &mut String, indent: &str, declaration: &str) {
     let head = declaration.split('{').next().unwrap_or_default();
     let head = head.replace(")throws", ") throws").replace(")async", ") async");
