@@ -1,4 +1,4 @@
-//! What the app decides.
+//! The configuration of a client.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use crate::env::{Clock, SystemClock};
 pub struct DatabaseKey(Secret<32>);
 
 impl DatabaseKey {
-    /// Takes over the 32 bytes. They must be random: no key derivation stands between them and the pages.
+    /// Takes the 32 bytes. They must be random, because they are used as the key without any key derivation.
     pub fn new(key: [u8; 32]) -> Self {
         Self(Secret::new(key))
     }
@@ -28,37 +28,38 @@ impl fmt::Debug for DatabaseKey {
     }
 }
 
-/// Whom to believe that it is the relay.
+/// How the relay's certificate is verified.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub enum Trust {
-    /// The certificate store of the platform. Not on Android, where it can only be asked in Java: hand over what it says
-    /// as [`Roots`](Self::Roots).
+    /// The certificate store of the platform. It is not available on Android, where it can only be queried in Java;
+    /// pass its certificates as [`Roots`](Self::Roots) there.
     #[default]
     Platform,
-    /// Only certificates that lead to one of these (DER): one of the relay's own, or a platform's list. What cannot be
-    /// read is left out, as such lists hold odd ones too; [`Error::Misuse`](crate::Error::Misuse) when nothing is left.
+    /// Only certificates that lead to one of these roots (DER): the relay's own root, or a platform's list. Entries
+    /// that cannot be parsed are ignored, because such lists contain unusual ones too. If none remain, opening fails
+    /// with [`Error::Misuse`](crate::Error::Misuse).
     Roots(Vec<Vec<u8>>),
 }
 
-/// The way to the relay. It is the same for REST and for the socket, which is tunnelled by `CONNECT`. A relay on loopback is
-/// always reached directly.
+/// How the client reaches the relay. This applies both to REST and to the WebSocket, which is tunnelled with
+/// `CONNECT`. A relay on loopback is always reached directly.
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub enum Proxy {
-    /// No proxy, whatever the environment or the system says.
+    /// No proxy, whatever the environment or the system configures.
     #[default]
     Direct,
-    /// The one that `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` name, or else the settings of macOS or Windows; none when neither
-    /// names one that speaks HTTP. They are read when the client is opened.
+    /// The proxy that is configured by `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, or else in the settings of macOS or
+    /// Windows; no proxy if neither names an HTTP proxy. The configuration is read when the client is opened.
     System,
-    /// This one: `http://[user:password@]host[:port]`. Any other form is an
+    /// This proxy: `http://[user:password@]host[:port]`. Any other form is an
     /// [`Error::Misuse`](crate::Error::Misuse).
     Address(String),
 }
 
 impl fmt::Debug for Proxy {
-    /// Leaves out the address, which may hold a password.
+    /// Omits the address, which may contain a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Direct => "Direct",
@@ -68,7 +69,7 @@ impl fmt::Debug for Proxy {
     }
 }
 
-/// What [`Client::open`](crate::Client::open) needs.
+/// The parameters of [`Client::open`](crate::Client::open).
 pub struct Config {
     pub(crate) database: PathBuf,
     pub(crate) key: DatabaseKey,
@@ -80,8 +81,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// One database file per account; its folder must exist. `relay` is `https://host[:port]`, or
-    /// `http://` on loopback, with no path behind it.
+    /// The path of the account's database, whose folder must exist; each account has its own file. `relay` is
+    /// `https://host[:port]`, or `http://` on loopback, without a path.
     pub fn new(database: impl Into<PathBuf>, key: DatabaseKey, relay: impl Into<String>) -> Self {
         Self {
             database: database.into(),
@@ -94,28 +95,28 @@ impl Config {
         }
     }
 
-    /// Whom to believe that it is the relay. Default: the platform's certificates.
+    /// How the relay's certificate is verified. Default: with the platform's certificates.
     #[must_use]
     pub fn trust(mut self, trust: Trust) -> Self {
         self.trust = trust;
         self
     }
 
-    /// The way to the relay. Default: direct.
+    /// How the client reaches the relay. Default: directly.
     #[must_use]
     pub fn proxy(mut self, proxy: Proxy) -> Self {
         self.proxy = proxy;
         self
     }
 
-    /// The least that a session must offer. Default: the Triple Ratchet, as Signal itself demands today.
+    /// The minimum that a session must provide. Default: the Triple Ratchet, which Signal requires today too.
     #[must_use]
     pub fn session_policy(mut self, policy: SessionPolicy) -> Self {
         self.policy = policy;
         self
     }
 
-    /// Another clock than the operating system's.
+    /// Uses another clock than the operating system's.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;

@@ -1,4 +1,4 @@
-//! Others, and how far we trust who they say they are.
+//! Contacts, and how far the person trusts their identity.
 
 use icu_properties::CodePointMapData;
 use icu_properties::props::GeneralCategory as Category;
@@ -10,12 +10,13 @@ use crate::id::{DeviceId, UserId};
 use crate::message::FailReason;
 use crate::store::{Rows, TrustState};
 
-/// As many as a safety number has, and one that is too many.
+/// The number of digits in a safety number, plus one to detect longer input.
 const MOST_DIGITS: usize = 61;
-/// The one dash that is a symbol in Unicode.
+/// The only dash that is a symbol in Unicode.
 const MINUS: char = '\u{2212}';
 
-/// The safety number with a user: 60 digits, the same on both sides. Made from the keys of both primary devices.
+/// The safety number with a user: 60 digits, the same on both sides. It is computed from the keys of both primary
+/// devices.
 pub(crate) async fn safety_number(ctx: &Context, user: UserId) -> Result<String> {
     ctx.store.read(move |rows| number(rows, user)).await
 }
@@ -25,8 +26,8 @@ pub(crate) async fn trust(ctx: &Context, user: UserId) -> Result<TrustState> {
     ctx.store.read(move |rows| rows.trust(user)?.ok_or(Error::NotFound)).await
 }
 
-/// The person has compared this safety number, and both sides saw the same, however they write it ([`digits`]). It is checked again
-/// here, as it may have changed in the meantime.
+/// Records that the person has compared this safety number, and that both sides saw the same, however it is written
+/// ([`digits`]). It is checked again here, because it may have changed in the meantime.
 pub(crate) async fn verify(ctx: &Context, user: UserId, compared: String) -> Result<bool> {
     let work = ctx.store.write(move |tx| {
         let same = digits(&compared).as_ref() == Some(&number(tx, user)?);
@@ -38,11 +39,11 @@ pub(crate) async fn verify(ctx: &Context, user: UserId, compared: String) -> Res
     work.await
 }
 
-/// The person goes on with a changed identity without comparing.
+/// Records that the person accepts a changed identity without comparing it.
 pub(crate) async fn accept(ctx: &Context, user: UserId) -> Result<()> {
     let work = ctx.store.write(move |tx| match tx.trust(user)?.ok_or(Error::NotFound)? {
         TrustState::ChangedSinceVerified => tx.set_trust(user, TrustState::FirstUse),
-        // There is nothing to accept, and what was compared stays compared.
+        // There is nothing to accept, and a comparison remains valid.
         TrustState::FirstUse | TrustState::Verified => Ok(()),
     });
     work.await
@@ -56,8 +57,8 @@ pub(crate) fn check(rows: &Rows<'_>, user: UserId) -> Result<Result<(), FailReas
     })
 }
 
-/// The digits of a number as a person writes it: in any script, with any spaces, line breaks, dashes and invisible marks between
-/// them. None when there is anything else.
+/// The digits of a number as a person writes it: in any script, with any spaces, line breaks, dashes and invisible
+/// marks between them. `None` if there is anything else.
 fn digits(text: &str) -> Option<String> {
     let categories = CodePointMapData::<Category>::new();
     let mut digits = String::new();
@@ -76,8 +77,8 @@ fn digits(text: &str) -> Option<String> {
     Some(digits)
 }
 
-/// The ASCII digit of the same value. Decimal digits stand in Unicode from 0 to 9 (The Unicode Standard, 4.6), in some scripts
-/// several times one after the other.
+/// The ASCII digit of the same value. In Unicode, the decimal digits of a script are consecutive from 0 to 9 (The
+/// Unicode Standard, 4.6), in some scripts in several sequences one after the other.
 fn value(digit: char) -> Option<char> {
     let categories = CodePointMapData::<Category>::new();
     let before = (1..).map_while(|distance| {
@@ -115,7 +116,7 @@ mod tests {
         }
     }
 
-    /// What `value` relies on, of all of Unicode.
+    /// Checks the assumption of `value` for all of Unicode.
     #[test]
     fn digits_stand_in_rows_of_ten() {
         let categories = CodePointMapData::<Category>::new();

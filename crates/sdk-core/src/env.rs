@@ -1,4 +1,4 @@
-//! Clock and randomness: the only place that asks the operating system for either.
+//! The clock and the source of randomness. Nothing else in this crate asks the operating system for either.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,10 +8,10 @@ use rand::rand_core::UnwrapErr;
 use rand::rngs::{StdRng, SysRng};
 use rand::{Rng, SeedableRng};
 
-/// A source of wall-clock time. The default asks the operating system; tests bring their own.
+/// A source of wall-clock time. The default is the clock of the operating system; tests use their own.
 pub trait Clock: Send + Sync + 'static {
-    /// Milliseconds since the Unix epoch. May jump: nothing here relies on it being right, only on the relay
-    /// telling how wrong it is.
+    /// Milliseconds since the Unix epoch. The time may jump. Nothing in this crate relies on it being correct; the
+    /// client measures its offset from the relay's clock.
     fn now_ms(&self) -> u64;
 }
 
@@ -29,7 +29,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// What a client needs from outside.
+/// The environment of a client.
 #[derive(Clone)]
 pub(crate) struct Env {
     clock: Arc<dyn Clock>,
@@ -44,13 +44,13 @@ impl Env {
         self.clock.now_ms()
     }
 
-    /// A fresh generator, seeded by the operating system itself: the generator of a thread would keep seeds that were
-    /// handed out. One per operation: it is never stored.
+    /// A new random number generator, seeded by the operating system: the buffer of a thread-local generator would keep
+    /// seeds that it has handed out. Each operation uses its own and does not store it.
     pub(crate) fn rng(&self) -> StdRng {
         StdRng::from_rng(&mut UnwrapErr(SysRng))
     }
 
-    /// A number in `0..=max`, for jitter.
+    /// A random number in `0..=max`, for jitter.
     pub(crate) fn jitter(&self, max: u64) -> u64 {
         match max.checked_add(1) {
             Some(bound) => self.rng().next_u64().checked_rem(bound).unwrap_or(0),
@@ -71,7 +71,7 @@ mod tests {
 
     use super::*;
 
-    /// What is made at random follows a generator, and here is where each operation gets its own.
+    /// Everything random comes from a generator, and each operation gets its own here.
     #[test]
     fn every_generator_is_another() {
         let env = Env::new(Arc::new(SystemClock));
@@ -82,7 +82,7 @@ mod tests {
         };
         let all: BTreeSet<[u8; 32]> = (0..100).map(drawn).collect();
         assert_eq!(all.len(), 100);
-        // Each of 256 bits is sometimes set and sometimes not; by chance it fails once in 2^91.
+        // Each of the 256 bits is set in some seeds and not in others; this fails by chance once in 2^91 runs.
         let (every, any) = all.iter().fold(([0xff; 32], [0; 32]), |(mut every, mut any), bytes| {
             for (place, byte) in bytes.iter().enumerate() {
                 every[place] &= byte;

@@ -1,57 +1,57 @@
-//! Named stations of the two paths at which a crash test can kill the process.
+//! Named points of the two message paths at which a crash test can kill the process.
 //!
-//! Without the cargo feature `faults` they are nothing at all. With it, the environment variable
-//! `SEALPOST_FAULT=<station>[:<n>]` aborts the process at the n-th pass of that station.
+//! Without the cargo feature `faults`, they compile to nothing. With it, the environment variable
+//! `SEALPOST_FAULT=<station>[:<n>]` aborts the process the n-th time that station is reached.
 
-/// A place between two steps of the sending or the receiving path (ARCHITECTURE.md has both drawn).
+/// A point between two steps of the sending or the receiving path, which ARCHITECTURE.md describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Station {
-    /// The message row is written, its transaction not committed.
+    /// The message row is written; its transaction is not committed.
     QueueBeforeCommit,
-    /// The message is queued, nobody was told.
+    /// The message is queued; no event was emitted.
     QueueAfterCommit,
-    /// A bundle was fetched, the session it leads to not stored.
+    /// A bundle was fetched; the session created from it is not stored.
     MeetBeforeCommit,
-    /// The new session is stored, nothing sealed with it.
+    /// The new session is stored; nothing was sealed with it.
     MeetAfterCommit,
-    /// The message is sealed, its transaction not committed.
+    /// The message is sealed; its transaction is not committed.
     SealBeforeCommit,
-    /// The sealed bytes and the advanced session are stored, nothing has left.
+    /// The sealed bytes and the advanced session are stored; nothing was sent.
     SealAfterCommit,
-    /// The relay has answered, the answer is not written down.
+    /// The relay has answered; the answer is not stored.
     SubmitAnswered,
-    /// The answer is written, its transaction not committed.
+    /// The answer is written; its transaction is not committed.
     SettleBeforeCommit,
-    /// The message is settled, nobody was told.
+    /// The message is settled; no event was emitted.
     SettleAfterCommit,
-    /// Envelopes have arrived, nothing was opened.
+    /// Envelopes have arrived; nothing was opened.
     Arrive,
-    /// Envelopes are opened and applied, their transaction not committed.
+    /// Envelopes are opened and applied; their transaction is not committed.
     ApplyBeforeCommit,
-    /// Everything is durable, the relay does not know it.
+    /// Everything is durable; the relay was not told.
     ApplyAfterCommit,
-    /// The relay has been told, nothing else has happened.
+    /// The envelopes were acknowledged; nothing else has happened.
     Acknowledged,
-    /// The identity and the first pre-keys are stored, the relay has not seen them.
+    /// The identity and the first pre-keys are stored; the relay has not received them.
     RegisterBeforeSubmit,
-    /// The relay has made the account, its answer is not stored.
+    /// The relay has created the account; its answer is not stored.
     RegisterAnswered,
-    /// New pre-keys are stored, not uploaded.
+    /// New pre-keys are stored and not uploaded.
     PreKeysBeforeUpload,
-    /// New pre-keys are uploaded, which is not written down.
+    /// New pre-keys are uploaded; this is not recorded.
     PreKeysUploaded,
-    /// The relay has exchanged the refresh token, the new tokens are not stored.
+    /// The relay has exchanged the refresh token; the new tokens are not stored.
     RefreshAnswered,
-    /// The new tokens are stored, nobody has used them.
+    /// The new tokens are stored and unused.
     RefreshStored,
-    /// A thread that somebody else began is stored, the relay has not been asked to accept it.
+    /// A thread that somebody else started is stored; the relay has not been asked to accept it.
     AcceptBeforeCall,
-    /// The relay has accepted the thread, which is not written down.
+    /// The relay has accepted the thread; this is not recorded.
     AcceptAnswered,
 }
 
 impl Station {
-    /// Every station, in the order of the paths.
+    /// All stations, in the order of the paths.
     pub const ALL: [Self; 21] = [
         Self::QueueBeforeCommit,
         Self::QueueAfterCommit,
@@ -108,7 +108,7 @@ impl Station {
 #[inline(always)]
 pub(crate) const fn at(_: Station) {}
 
-/// Aborts the process when the environment says so.
+/// Aborts the process if the environment variable says so.
 #[cfg(feature = "faults")]
 pub(crate) fn at(station: Station) {
     use std::sync::OnceLock;

@@ -1,4 +1,4 @@
-//! Which parts of the client cannot do their work, and why.
+//! The parts of the client that cannot do their work, and the reasons.
 
 use crate::error::{Error, Offline, Storage};
 
@@ -6,24 +6,25 @@ use crate::error::{Error, Offline, Storage};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Part {
-    /// What arrives is stored.
+    /// Stores incoming messages.
     Receiving,
-    /// What is queued is sealed and sent.
+    /// Encrypts and sends queued messages.
     Sending,
-    /// Fresh pre-keys are uploaded, and old rows and sessions are removed.
+    /// Uploads new pre-keys, and removes old rows and sessions.
     PreKeys,
-    /// Threads that others began are accepted at the relay, which holds back all but their first messages until then.
+    /// Accepts threads that others started, at the relay. Until then, the relay holds back all but their first
+    /// messages.
     Acceptance,
-    /// What arrives can be searched for.
+    /// Indexes messages for search.
     Search,
 }
 
-/// A part that cannot do its work, and why. It is tried again by itself.
+/// A part that cannot do its work, and the reason. It is retried automatically.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FailedPart {
-    /// Which.
+    /// The part.
     pub part: Part,
-    /// Why.
+    /// The reason.
     pub failure: Failure,
 }
 
@@ -34,19 +35,19 @@ pub enum Failure {
     /// The database cannot be used.
     #[error("the database cannot be used: {0}")]
     Storage(Storage),
-    /// The relay refuses what the part asks for, with this status.
+    /// The relay refuses the request of the part, with this HTTP status.
     #[error("the relay refuses with status {0}")]
     Refused(u16),
-    /// A mistake of ours: please report it.
+    /// A bug in this library: please report it.
     #[error("a bug in the library: {0}")]
     Bug(&'static str),
-    /// A mistake of ours: the part panicked, and was started again.
+    /// A bug in this library: the part panicked and was restarted.
     #[error("the part panicked")]
     Panicked,
 }
 
 impl Failure {
-    /// What an error says about the part that met it. Nothing, when it is about the connection, whose state the app knows.
+    /// The failure that an error means for the part; `None` if it concerns the connection, whose state the app knows.
     pub(crate) const fn of(error: &Error) -> Option<Self> {
         match error {
             Error::Storage(reason) => Some(Self::Storage(*reason)),

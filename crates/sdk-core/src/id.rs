@@ -1,7 +1,7 @@
-//! Identifiers. Those that travel are in `sealpost-wire`; those that stay here are below.
+//! Identifiers. Those that are sent are in `sealpost-wire`; those that stay on this device are below.
 
 pub use sealpost_wire::id::{ClientMsgId, DeviceId, InvalidId, ThreadId, UserId};
 
-/// A message on this device, from the first keystroke on; it never changes and means nothing elsewhere.
+/// A message on this device. The id never changes and has no meaning on other devices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MessageId(pub i64);

@@ -1,4 +1,5 @@
-//! The threads that tasks of the library run on: those of the tokio runtime that a call is made on, or else a few of its own.
+//! The threads on which the library's tasks run: the tokio runtime that a call is made on, or otherwise a few threads
+//! of its own.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -10,15 +11,15 @@ use tokio::task::{JoinError, JoinHandle};
 
 use crate::error::{Error, Result};
 
-/// Threads that run tasks, where there is no runtime: one may be busy while the other goes on.
+/// Threads that run tasks if there is no runtime. There are two, so that one can continue while the other is busy.
 const WORKERS: usize = 2;
-/// Most threads that wait for the disk there, beside each database's own.
+/// Maximum number of threads that wait for the disk there, in addition to those of each database.
 const BLOCKING: usize = 8;
 
-/// The runtime of the caller, or that of the library, which is started when it is first needed and never ends.
+/// The runtime of the caller, or the library's own, which is started when it is first needed and never ends.
 ///
 /// # Errors
-/// [`Error::Bug`] when the system gives no threads.
+/// [`Error::Bug`] if the system cannot start threads.
 pub(crate) fn handle() -> Result<Handle> {
     static OWN: OnceLock<Option<Runtime>> = OnceLock::new();
     if let Ok(handle) = Handle::try_current() {
@@ -33,10 +34,10 @@ pub(crate) fn handle() -> Result<Handle> {
     Ok(own.handle().clone())
 }
 
-/// Polls a future, on whatever executor, where tasks can be started and time passes.
+/// Polls a future on any executor, in a context in which tasks can be spawned and timers work.
 ///
 /// # Errors
-/// As [`handle`], and those of the future.
+/// Those of [`handle`], and those of the future.
 pub(crate) async fn inside<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
     Inside { handle: handle()?, future: pin!(future) }.await
 }
@@ -56,10 +57,10 @@ impl<F: Future> Future for Inside<'_, F> {
     }
 }
 
-/// Runs blocking work, on whatever thread this is called.
+/// Runs blocking work, whatever thread this is called on.
 ///
 /// # Errors
-/// As [`handle`].
+/// Those of [`handle`].
 pub(crate) fn spawn_blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<JoinHandle<T>> {
@@ -94,7 +95,7 @@ mod tests {
         assert!(spawn_blocking(|| {}).is_ok());
     }
 
-    /// The least that an executor can be: no runtime of tokio.
+    /// A minimal executor, without a tokio runtime.
     fn block_on<F: Future>(future: F) -> F::Output {
         struct Unpark(std::thread::Thread);
         impl std::task::Wake for Unpark {

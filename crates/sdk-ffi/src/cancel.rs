@@ -1,4 +1,4 @@
-//! Stopping to wait, in the same way in both languages.
+//! Cancelling calls, in the same way in both languages.
 
 use std::sync::Arc;
 
@@ -6,8 +6,8 @@ use tokio::sync::watch;
 
 use crate::Result;
 
-/// Ends the calls it was given to, each with `Cancelled`, once and for all. What they had begun is finished or undone as a
-/// whole.
+/// Cancels the calls that it was passed to; each of them throws `Cancelled`. Cancelling cannot be undone. Work that
+/// the calls have started is finished or rolled back as a whole.
 #[derive(Debug, Default, uniffi::Object)]
 pub struct CancelToken {
     cancelled: watch::Sender<bool>,
@@ -15,13 +15,13 @@ pub struct CancelToken {
 
 #[uniffi::export]
 impl CancelToken {
-    /// A token for any number of calls.
+    /// Creates a token for any number of calls.
     #[uniffi::constructor]
     pub fn new() -> Result<Arc<Self>> {
         Ok(Arc::default())
     }
 
-    /// Ends the calls that wait, and those to come.
+    /// Cancels the waiting calls, and those to come.
     pub fn cancel(&self) -> Result<()> {
         self.cancelled.send_replace(true);
         Ok(())
@@ -34,9 +34,9 @@ impl CancelToken {
 }
 
 impl CancelToken {
-    /// Resolves when it is cancelled.
+    /// Resolves when the token is cancelled.
     pub(crate) async fn cancelled(&self) {
-        // The sender lives as long as this.
+        // The sender is a field of `self`, so this cannot fail.
         let _ = self.cancelled.subscribe().wait_for(|cancelled| *cancelled).await;
     }
 }

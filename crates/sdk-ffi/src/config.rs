@@ -1,4 +1,4 @@
-//! What the app decides.
+//! The configuration of a client.
 
 use std::fmt;
 
@@ -7,29 +7,31 @@ use zeroize::Zeroizing;
 
 use crate::{Result, SealpostError};
 
-/// What has a default. A field that comes later has one too.
+/// The settings that have a default. Fields that are added later have one too.
 #[derive(Clone, Default, uniffi::Record)]
 pub struct Config {
-    /// Believe only certificates that lead to one of these (DER), instead of the platform's.
+    /// Trust only certificates that lead to one of these roots (DER), instead of the platform's roots.
     #[uniffi(default = None)]
     pub roots: Option<Vec<Vec<u8>>>,
-    /// Reach the relay through this proxy: `http://[user:password@]host[:port]`. Not used for a relay on loopback.
+    /// Connect to the relay through this proxy: `http://[user:password@]host[:port]`. It is not used for a relay on
+    /// loopback.
     #[uniffi(default = None)]
     pub proxy: Option<String>,
-    /// Without `proxy`: reach the relay through the proxy that the environment or the settings of macOS or Windows name.
+    /// Without `proxy`: connect through the proxy that is configured in the environment or in the settings of macOS
+    /// or Windows.
     #[uniffi(default = false)]
     pub system_proxy: bool,
 }
 
 impl fmt::Debug for Config {
-    /// Leaves out the proxy, whose address may hold a password.
+    /// Omits the proxy, whose address may contain a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config").field("roots", &self.roots.as_ref().map(Vec::len)).finish_non_exhaustive()
     }
 }
 
 impl Config {
-    /// With what has no default. The key is wiped when it was taken over.
+    /// Combines this with the settings that have no default. The key is wiped after it was copied.
     pub(crate) fn into_core(self, database: String, key: Vec<u8>, relay: String) -> Result<core::Config> {
         let key = Zeroizing::new(key);
         let bytes: Zeroizing<[u8; 32]> =

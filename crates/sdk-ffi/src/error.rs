@@ -1,67 +1,67 @@
-//! The one error, and the only mapping from the client's.
+//! The error type, and the only mapping from the errors of `sealpost-core`.
 
 use sealpost_core as core;
 
-/// Short for what every call returns.
+/// The result of every call.
 pub(crate) type Result<T, E = SealpostError> = std::result::Result<T, E>;
 
-/// What can go wrong, sorted by what can be done about it.
+/// Everything that can go wrong, classified by what can be done about it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, uniffi::Error)]
 #[uniffi::export(Display)]
 pub enum SealpostError {
-    /// The relay did not do it: try again when there is a connection.
+    /// The relay did not carry out the request. Try again when there is a connection.
     #[error("the relay could not be used: {reason}")]
     Offline {
-        /// Why.
+        /// The reason.
         reason: OfflineReason,
     },
-    /// The relay does not know this device, or not any more: register again.
+    /// The relay does not know this device, or no longer accepts it. Register again.
     #[error("the relay does not accept this device")]
     Unauthorized,
     /// There is no such user, thread or message.
     #[error("no such user, thread or message")]
     NotFound,
-    /// The account of this user was deleted: there is nobody to talk to any more.
+    /// The account of this user was deleted, so there is nobody to talk to any more.
     #[error("the account of this user was deleted")]
     RecipientDeleted,
-    /// The message is in another state than the call is for; it may have been sent, or have failed, in the meantime: look at it
-    /// again.
+    /// The message is not in a state that allows the call. It may have been sent, or have failed, in the meantime;
+    /// read it again.
     #[error("the message is in another state")]
     WrongState,
-    /// The text is empty: there is nothing to send.
+    /// The text is empty.
     #[error("the text is empty")]
     EmptyText,
-    /// The text is longer than a message can carry: shorten it.
+    /// The text is longer than a message can carry. Ask the person to shorten it.
     #[error("the text is longer than {max_bytes} bytes")]
     TooLong {
-        /// The most bytes a text may have, in UTF-8.
+        /// The maximum size of a text in bytes of UTF-8.
         max_bytes: u32,
     },
     /// The database cannot be used.
     #[error("the database cannot be used: {reason}")]
     Storage {
-        /// Why.
+        /// The reason.
         reason: StorageReason,
     },
-    /// An argument does not have the form it must have: ask the person again, or correct the app.
+    /// An argument does not have the required form. Ask the person again, or fix the app.
     #[error("the argument {argument} does not have the right form")]
     InvalidArgument {
-        /// Its name.
+        /// The name of the argument.
         argument: String,
     },
-    /// The call was cancelled by its token. What it had begun is finished or undone as a whole.
+    /// The call was cancelled by its token. Work that it had started is finished or rolled back as a whole.
     #[error("cancelled")]
     Cancelled,
     /// The call is not allowed now: a mistake in the app.
     #[error("not allowed now: {what}")]
     Misuse {
-        /// Which mistake.
+        /// A description of the mistake.
         what: String,
     },
-    /// A mistake in this library: please report it.
+    /// A bug in this library: please report it.
     #[error("a bug in the library: {what}")]
     Bug {
-        /// Which mistake.
+        /// A description of the bug.
         what: String,
     },
 }
@@ -102,7 +102,7 @@ impl SealpostError {
 
 #[uniffi::export]
 impl SealpostError {
-    /// A name for logs and reports that never changes.
+    /// A name for logs and reports, which never changes.
     pub fn code(&self) -> String {
         let code = match self {
             Self::Offline { reason } => match reason {
@@ -138,7 +138,7 @@ impl SealpostError {
         code.to_owned()
     }
 
-    /// Whether the same call may succeed later without anything being changed.
+    /// Whether the same call may succeed later without any change.
     pub fn retryable(&self) -> bool {
         match self {
             Self::Offline { reason } => *reason != OfflineReason::Refused,
@@ -151,19 +151,19 @@ impl SealpostError {
 /// Why the relay could not be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, uniffi::Enum)]
 pub enum OfflineReason {
-    /// No connection, or none that lasted.
+    /// There is no connection, or it was lost.
     #[error("it is not reachable")]
     Unreachable,
-    /// No answer in time: whether the relay did it is unknown.
+    /// There was no answer in time; it is unknown whether the relay carried out the request.
     #[error("no answer in time")]
     TimedOut,
-    /// It asked to come back later.
+    /// The relay asked the client to come back later.
     #[error("it asks to come back later")]
     Busy,
-    /// What answers there does not speak our protocol: a captive portal, another server, a proxy.
+    /// Something that does not support our protocol answers: a captive portal, another server, a proxy.
     #[error("what answers there is not a relay")]
     NotARelay,
-    /// It refused the request.
+    /// The relay refused the request.
     #[error("it refused")]
     Refused,
     /// Its certificate is not trusted.
@@ -187,31 +187,31 @@ impl From<core::Offline> for OfflineReason {
 /// Why the database could not be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, uniffi::Enum)]
 pub enum StorageReason {
-    /// The key does not open this database. (Damage to its very first page looks the same.)
+    /// The key does not open this database. (Damage to the first page looks the same.)
     #[error("the key does not open it")]
     WrongKey,
-    /// The file is damaged, cut short, or not a database of this library.
+    /// The file is damaged, truncated, or not a database of this library.
     #[error("it is damaged or not a database")]
     Corrupt,
     /// The database was written by a newer version of this library.
     #[error("a newer version of this library wrote it")]
     Newer,
-    /// The folder that the file is to be in does not exist: make it.
+    /// The folder of the file does not exist. Create it.
     #[error("its folder does not exist")]
     NoFolder,
-    /// The path is that of a folder, or of something else that is not a file: choose another one.
+    /// The path is that of a folder, or of something else that is not a file. Choose another path.
     #[error("its path is not that of a file")]
     NotAFile,
     /// The file or its folder cannot be read and written.
     #[error("it cannot be written")]
     ReadOnly,
-    /// The disk is full: nothing was changed.
+    /// The disk is full. Nothing was changed.
     #[error("the disk is full")]
     Full,
-    /// Another client of this process has it open, or another process was at work on it for too long.
+    /// Another client of this process has the database open, or another process has held the lock for too long.
     #[error("it is in use elsewhere")]
     InUse,
-    /// Any other failure of the disk.
+    /// Any other disk failure.
     #[error("the disk failed")]
     Io,
 }

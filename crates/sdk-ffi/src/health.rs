@@ -1,4 +1,4 @@
-//! Which parts of the client cannot do their work, and why.
+//! The parts of the client that cannot do their work, and the reasons.
 
 use sealpost_core as core;
 
@@ -7,17 +7,18 @@ use crate::StorageReason;
 /// A part of the client that works in the background.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
 pub enum Part {
-    /// What arrives is stored.
+    /// Stores incoming messages.
     Receiving,
-    /// What is queued is sealed and sent.
+    /// Encrypts and sends queued messages.
     Sending,
-    /// Fresh pre-keys are uploaded, and old rows and sessions are removed.
+    /// Uploads new pre-keys, and removes old rows and sessions.
     PreKeys,
-    /// Threads that others began are accepted at the relay, which holds back all but their first messages until then.
+    /// Accepts threads that others started, at the relay. Until then, the relay holds back all but their first
+    /// messages.
     Acceptance,
-    /// What arrives can be searched for.
+    /// Indexes messages for search.
     Search,
-    /// One that this version of the binding does not know.
+    /// A part that this version of the binding does not know.
     Other,
 }
 
@@ -39,15 +40,15 @@ impl From<core::Part> for Part {
 pub enum PartFailure {
     /// The database cannot be used.
     Storage {
-        /// Why.
+        /// The reason.
         reason: StorageReason,
     },
-    /// The relay refuses what the part asks for.
+    /// The relay refuses the request of the part.
     Refused {
-        /// With this status.
+        /// The HTTP status.
         status: u16,
     },
-    /// A mistake of the library: please report it, with the log.
+    /// A bug in the library: please report it, with the log.
     Bug,
 }
 
@@ -61,12 +62,12 @@ impl From<core::Failure> for PartFailure {
     }
 }
 
-/// A part that cannot do its work, and why. It is tried again by itself.
+/// A part that cannot do its work, and the reason. It is retried automatically.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Record)]
 pub struct FailedPart {
-    /// Which.
+    /// The part.
     pub part: Part,
-    /// Why.
+    /// The reason.
     pub failure: PartFailure,
 }
 

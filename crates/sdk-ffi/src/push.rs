@@ -1,4 +1,4 @@
-//! For a push notification.
+//! Handling a push notification.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,18 +8,21 @@ use tokio::sync::oneshot;
 
 use crate::{CancelToken, Config, Message, Result, SealpostError, log, signals};
 
-/// Most threads that wait for the disk or for a name: a slow name server must not keep the database from being closed.
+/// Maximum number of threads that wait for the disk or for name resolution: a slow name server must not delay closing
+/// the database.
 const BLOCKING: usize = 4;
 
-/// Opens the database, brings in what waits at the relay, and closes it again: for the few seconds and the little memory
-/// that the system gives to a push notification. One thread; nothing is sent but acknowledgements. Ends at the latest
-/// after `at_most_ms`, or when it is cancelled, and gives what is new by then: it is on disk.
+/// Opens the database, receives what is waiting at the relay, and closes the database again, within the time and
+/// memory that the system grants to a push notification. It uses one thread, and sends nothing except
+/// acknowledgements. Returns after at most `at_most_ms`, or when it is cancelled, with the messages that are new by
+/// then. They are on disk.
 ///
-/// The app may have the database open in another process, and receive at the same time: each message is stored once, and what the
-/// app has stored is not among the new ones.
+/// The app may have the database open in another process and receive at the same time. Each message is stored once,
+/// and those that the app has stored are not among the new ones.
 ///
-/// Throws `Storage`: with `InUse` a client of this process has the database open, and receives by itself, or another process was
-/// at work on it for seconds. `Unauthorized` when nobody is registered here.
+/// Throws `Storage`: `InUse` means that a client of this process has the database open and receives the messages
+/// itself, or that another process has held the lock for several seconds. Throws `Unauthorized` if no account is
+/// registered in this database.
 #[uniffi::export(default(at_most_ms = 20000, cancel = None, config))]
 pub async fn fetch_for_push(
     database: String,
@@ -32,7 +35,7 @@ pub async fn fetch_for_push(
     let config = config.into_core(database, key, relay)?;
     let (done, answer) = oneshot::channel();
     let work = move || {
-        // Whoever asked may have stopped waiting.
+        // The caller may have stopped waiting.
         let _ = done.send(fetch(config, Duration::from_millis(at_most_ms.into()), cancel));
     };
     let thread = std::thread::Builder::new().name("sealpost-push".to_owned());
@@ -40,7 +43,7 @@ pub async fn fetch_for_push(
     answer.await.map_err(|_| SealpostError::bug("a panic while fetching"))?
 }
 
-/// On a runtime of its own: the app's workers are never started in a notification's process.
+/// Uses its own runtime, so that the app's worker threads are never started in the process of a notification.
 fn fetch(config: core::Config, at_most: Duration, cancel: Option<Arc<CancelToken>>) -> Result<Fetched> {
     log::report_panics();
     signals::block_broken_pipe();
@@ -56,7 +59,7 @@ fn fetch(config: core::Config, at_most: Duration, cancel: Option<Arc<CancelToken
         };
         Ok(core::fetch_for_push(config, until).await?.into())
     });
-    // A name that is still being looked up cannot be stopped; nobody waits for it.
+    // Name resolution in progress cannot be stopped, but nothing waits for it.
     runtime.shutdown_background();
     fetched
 }
@@ -68,12 +71,12 @@ async fn cancelled(cancel: Option<Arc<CancelToken>>) {
     }
 }
 
-/// What a push notification brought.
+/// The messages that were received for a push notification.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
 pub struct Fetched {
-    /// The messages that are new, in the order they came in.
+    /// The new messages, in the order in which they arrived.
     pub messages: Vec<Message>,
-    /// Whether everything that waited is here. If not, the rest comes with the next connection.
+    /// Whether everything that was waiting has been received. If not, the rest is received with the next connection.
     pub complete: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Opening: to a client, or to something that can become one.
+//! Opening a database, and registering an account.
 
 use std::sync::Arc;
 
@@ -7,27 +7,27 @@ use tokio::sync::OnceCell;
 
 use crate::{CancelToken, Client, Config, Result, runtime};
 
-/// What a database turned out to hold.
+/// The contents of a database.
 #[derive(Debug, uniffi::Enum)]
 pub enum Opened {
-    /// An account; connecting has begun.
+    /// There is an account; the client has started to connect.
     Ready {
-        /// It.
+        /// The client.
         client: Arc<Client>,
     },
-    /// No account yet: register.
+    /// There is no account yet; it must be registered.
     Unregistered {
-        /// How.
+        /// The registration.
         registration: Arc<Registration>,
     },
 }
 
-/// Opens the database of an account, or creates it: one file for each account, in a folder that exists. The key is 32
-/// random bytes that the app keeps in the Keychain or the Keystore. The relay is `https://host[:port]`, or `http://` on
-/// loopback.
+/// Opens the database of an account, or creates it. Each account has its own file, in an existing folder. The key is
+/// 32 random bytes that the app keeps in the Keychain or the Keystore. The relay is `https://host[:port]`, or
+/// `http://` on loopback.
 ///
-/// Throws `Storage` when the database cannot be used, `InvalidArgument` for a key of another length, `Misuse` for a relay
-/// that is no such address.
+/// Throws `Storage` if the database cannot be used, `InvalidArgument` for a key of another length, and `Misuse` for
+/// an invalid address of the relay.
 #[uniffi::export(default(config))]
 pub async fn open_account(database: String, key: Vec<u8>, relay: String, config: Config) -> Result<Opened> {
     let config = config.into_core(database, key, relay)?;
@@ -46,7 +46,7 @@ pub async fn open_account(database: String, key: Vec<u8>, relay: String, config:
 #[derive(Debug, uniffi::Object)]
 pub struct Registration {
     new: core::Unregistered,
-    /// What it became: one client, however often it was asked for.
+    /// The client after the registration: always the same one.
     client: OnceCell<Arc<Client>>,
 }
 
@@ -58,11 +58,11 @@ impl Registration {
 
 #[uniffi::export]
 impl Registration {
-    /// Makes an account at the relay, with what it asks for as proof (nothing, in development), and this device its first.
-    /// May be tried again after a failure or a cancellation. Once it has worked, every call gives the same client, also
-    /// after it was shut down.
+    /// Registers an account at the relay with this device as its first, using the proof that the relay requires
+    /// (empty in development). The call can be repeated after a failure or a cancellation. Once it has succeeded,
+    /// every call returns the same client, even after it was shut down.
     ///
-    /// Throws `Offline`, with `Refused` when the proof is not accepted, and `Storage`.
+    /// Throws `Offline`, with `Refused` if the proof is not accepted, and `Storage`.
     #[uniffi::method(default(cancel = None, proof))]
     pub async fn register(
         self: Arc<Self>,

@@ -1,16 +1,17 @@
-//! What the operating system may not do to an app because of a thread of ours.
+//! Prevents signals that threads of the library would cause.
 
-/// Blocks SIGPIPE on this thread, and on those that it starts.
+/// Blocks SIGPIPE on this thread, and on the threads that it starts.
 ///
-/// Writing to a connection that the relay has closed is an error like others, but by default it is also a signal that ends
-/// the process. The standard library prevents that for a single buffer; TLS writes several at once. A program in Rust ignores
-/// the signal, the virtual machines of Java and Android see to it themselves, and on Apple's systems each socket is told not to
-/// raise it: what is left is Swift on Linux. A library changes nothing for the threads of others.
+/// Writing to a connection that the relay has closed is an ordinary error, but by default it also raises a signal
+/// that ends the process. The standard library prevents that for a single buffer, but TLS writes several at once.
+/// Programs in Rust ignore the signal, the virtual machines of Java and Android handle it themselves, and on Apple's
+/// platforms each socket is configured not to raise it. The remaining case is Swift on Linux. The library does not
+/// change anything for other threads.
 pub(crate) fn block_broken_pipe() {
     #[cfg(unix)]
     {
         use nix::sys::signal::{SigSet, Signal};
-        // It cannot fail: only an unknown way to change the mask is an error.
+        // This cannot fail: the only possible error is an unknown operation.
         let _ = SigSet::from(Signal::SIGPIPE).thread_block();
     }
 }

@@ -18,16 +18,16 @@ impl Contact {
         Self { client, user }
     }
 
-    /// What names it.
+    /// The user's id.
     pub fn user_id(&self) -> UserId {
         self.user
     }
 
-    /// What two people compare: 60 digits, the same on both sides.
+    /// The safety number that two people compare: 60 digits, the same on both sides.
     ///
     /// # Errors
-    /// [`Error::NotFound`](crate::Error::NotFound) before the first message in either direction, [`Error::Misuse`](crate::Error::Misuse)
-    /// for oneself, [`Error::Storage`](crate::Error::Storage).
+    /// [`Error::NotFound`](crate::Error::NotFound) before the first message in either direction,
+    /// [`Error::Misuse`](crate::Error::Misuse) for oneself, [`Error::Storage`](crate::Error::Storage).
     pub async fn safety_number(&self) -> Result<String> {
         contact::safety_number(&self.client.inner.ctx, self.user).await
     }
@@ -40,9 +40,9 @@ impl Contact {
         contact::trust(&self.client.inner.ctx, self.user).await
     }
 
-    /// The person has compared this safety number, and it was the same on both sides. Digits of any script count, and spaces, line
-    /// breaks and dashes between them do not. False when it is not the
-    /// number any more: compare again. From here on, a change stops what is sent to this contact.
+    /// Records that the person has compared this safety number and that it was the same on both sides. The digits may
+    /// be of any script, and spaces, line breaks and dashes between them are ignored. Returns false if it is not the
+    /// current number any more; it must then be compared again. From now on, a change stops sends to this contact.
     ///
     /// # Errors
     /// [`Error::NotFound`](crate::Error::NotFound), [`Error::Storage`](crate::Error::Storage).
@@ -50,8 +50,8 @@ impl Contact {
         contact::verify(&self.client.inner.ctx, self.user, compared.to_owned()).await
     }
 
-    /// The person goes on with a changed safety number without comparing it. Failed messages can be sent again. It changes nothing
-    /// when the number has not changed.
+    /// Records that the person accepts a changed safety number without comparing it. Failed messages can then be
+    /// retried. This does nothing if the number has not changed.
     ///
     /// # Errors
     /// [`Error::NotFound`](crate::Error::NotFound), [`Error::Storage`](crate::Error::Storage).

@@ -1,4 +1,4 @@
-//! The life of a client: from its start through suspensions to its end.
+//! Starting, suspending, resuming and ending a client.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -22,12 +22,12 @@ impl Client {
         Self { inner: Arc::new(Inner { ctx, registered, state, tasks: Mutex::new(Some(tasks)), runtime }) }
     }
 
-    /// Ends the connection, lets every transaction finish, and closes the database. For an app that
-    /// goes to the background: the system may freeze or kill it from here on. The network is waited for no longer than two
-    /// seconds, whatever it does.
+    /// Closes the connection, finishes pending transactions, and closes the database. Use this when the app goes to
+    /// the background: the system may then freeze or kill the app. The call waits for the network for at most two
+    /// seconds.
     ///
     /// # Errors
-    /// None today.
+    /// None at present.
     pub async fn suspend(&self) -> Result<()> {
         self.finish_here(|inner| async move {
             let mut tasks = inner.tasks.lock().await;
@@ -45,7 +45,7 @@ impl Client {
         .await
     }
 
-    /// Opens the database again and connects. Nothing when it is open.
+    /// Opens the database again and connects. Does nothing if the client is not suspended.
     ///
     /// # Errors
     /// [`Error::Storage`].
@@ -63,7 +63,7 @@ impl Client {
         .await
     }
 
-    /// Runs work to its end, whether or not its caller waits for it.
+    /// Runs work to completion, whether or not its caller waits for it.
     pub(super) async fn finish<T, F>(&self, work: impl FnOnce(Context) -> F) -> Result<T>
     where
         T: Send + 'static,
@@ -84,8 +84,8 @@ impl Client {
 }
 
 impl Drop for Inner {
-    /// What the tasks were about to do is left to the next client: only what they have handed over is finished. A task
-    /// ends when its runtime gets round to it, perhaps on this very thread, so nobody waits for that.
+    /// What the tasks were about to do is left to the next client; only transactions that were already queued are
+    /// finished. A task ends when its runtime polls it, perhaps on this very thread, so nothing waits for that.
     fn drop(&mut self) {
         drop(self.tasks.get_mut().take());
         self.ctx.transport.go_offline();

@@ -1,4 +1,4 @@
-//! Opening: to a client, or to something that can become one.
+//! Opening a database, and registering an account.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,29 +16,28 @@ use crate::runtime;
 use crate::store::{self, Footprint, Registered, Store};
 use crate::transport::Transport;
 
-/// What a database turned out to hold.
+/// The contents of a database.
 #[derive(Debug)]
 pub enum Opened {
-    /// No account yet: register.
+    /// There is no account yet; it must be registered.
     Unregistered(Unregistered),
-    /// An account; connecting has begun.
+    /// There is an account; the client has started to connect.
     Ready(Client),
 }
 
 /// A database without an account.
 pub struct Unregistered {
     ctx: Context,
-    /// What it became: one client, however often it was asked for.
+    /// The client after the registration: always the same one.
     client: Arc<OnceCell<Client>>,
 }
 
 impl Client {
-    /// Opens the database, or creates it. The connection runs on the tokio runtime that this is called on; where there is none, on
-    /// two threads of the library's own. Whatever the client gives can be awaited on any executor.
+    /// Opens the database, or creates it. The connection runs on the tokio runtime that this is called on; if there
+    /// is none, on two threads of the library. The client's futures can be awaited on any executor.
     ///
     /// # Errors
-    /// [`Error::Storage`] says what is wrong with the database; [`Error::Misuse`] what is wrong with the
-    /// configuration.
+    /// [`Error::Storage`] if the database cannot be used; [`Error::Misuse`] if the configuration is invalid.
     pub async fn open(config: Config) -> Result<Opened> {
         runtime::inside(async {
             let (ctx, registered) = open(config, Footprint::Full).await?;
@@ -51,10 +50,11 @@ impl Client {
     }
 }
 
-/// The opened database with everything around it, and whose it is.
+/// Opens the database with everything around it, and returns the account in it.
 pub(crate) async fn open(config: Config, footprint: Footprint) -> Result<(Context, Option<Registered>)> {
     let Config { database, key, relay, trust, proxy, policy, clock } = config;
-    // Here, where nothing can cancel it: what was begun would go on on another thread, while the process may be ending.
+    // Done here, where it cannot be cancelled: otherwise it would continue on another thread while the process may be
+    // ending.
     store::prepare_for_exit()?;
     let transport = Transport::new(&relay, &trust, &proxy)?;
     let events = EventBus::new();
@@ -64,7 +64,7 @@ pub(crate) async fn open(config: Config, footprint: Footprint) -> Result<(Contex
     let account = match store.read(|rows| rows.account()).await {
         Ok(account) => account,
         Err(error) => {
-            // Who is told so may try again at once: nothing of this attempt must be in the way.
+            // A caller that gets this error may try again immediately, so nothing of this attempt must remain.
             store.close().await;
             return Err(error);
         }
@@ -78,11 +78,12 @@ pub(crate) async fn open(config: Config, footprint: Footprint) -> Result<(Contex
 }
 
 impl Unregistered {
-    /// Makes an account at the relay, with what it asks for as proof (nothing, in development), and this device
-    /// its first. May be tried again after a failure. Once it has worked, every call gives the same client.
+    /// Registers an account at the relay with this device as its first, using the proof that the relay requires
+    /// (empty in development). The call can be repeated after a failure. Once it has succeeded, every call returns
+    /// the same client.
     ///
     /// # Errors
-    /// [`Error::Offline`], with [`Refused`](crate::Offline::Refused) when the proof is not accepted;
+    /// [`Error::Offline`], with [`Refused`](crate::Offline::Refused) if the proof is not accepted;
     /// [`Error::Storage`].
     pub async fn register(&self, proof: &[u8]) -> Result<Client> {
         let (ctx, client, proof) = (self.ctx.clone(), Arc::clone(&self.client), proof.to_owned());

@@ -1,8 +1,8 @@
-//! What is inside a ciphertext: a header, and a body of one of several kinds. A kind is one file here, and one line in
-//! [`Body::write`] and [`Body::read`]; what it does on arrival is in `receive/apply`.
+//! The plaintext of a message: a header, and a body of one of several kinds. A kind consists of one file here, and
+//! one line each in [`Body::write`] and [`Body::read`]; its effect on arrival is in `receive/apply`.
 //!
-//! The form is `proto/content.proto`. The header repeats what the relay says about a message (thread, id), so that a relay
-//! that moves or renames messages is found out.
+//! The format is `proto/content.proto`. The header repeats what the relay states about a message (thread, id), so
+//! that a client notices when a relay moves a message or changes its id.
 
 mod padding;
 mod receipt;
@@ -30,34 +30,34 @@ mod proto {
     include!(concat!(env!("OUT_DIR"), "/sealpost.content.v1.rs"));
 }
 
-/// One content, as it is sealed.
+/// One content before it is sealed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Content {
     pub(crate) thread: ThreadId,
     pub(crate) id: ClientMsgId,
-    /// When the sender wrote it, by server time, in milliseconds.
+    /// When the sender wrote it, in server time, in milliseconds.
     pub(crate) sent_ms: u64,
     pub(crate) body: Body,
 }
 
-/// What a content says.
+/// The body of a content.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Body {
     Text(String),
     Receipt { kind: ReceiptKind, messages: Vec<ClientMsgId> },
 }
 
-/// How urgent a content is, compared with others that wait.
+/// The urgency of a content, compared with others in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
-    /// What people say.
+    /// What people write.
     Ordinary,
-    /// What tells how far that came.
+    /// Delivery and read receipts.
     Receipt,
 }
 
 impl Class {
-    /// Fixed numbers for the database.
+    /// The number in the database, which never changes.
     pub(crate) const fn to_stored(self) -> i64 {
         match self {
             Self::Ordinary => 1,
@@ -66,7 +66,7 @@ impl Class {
     }
 }
 
-/// Bytes that are not a content: the sender's client is broken, or newer than this one.
+/// The bytes are not a content: the sender's client is broken, or newer than this one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ContentError {
     #[error("malformed content")]
@@ -76,7 +76,7 @@ pub(crate) enum ContentError {
 }
 
 impl Content {
-    /// The padded bytes that are sealed.
+    /// The padded plaintext that is sealed.
     pub(crate) fn to_plaintext(&self) -> Zeroizing<Vec<u8>> {
         let content = proto::Content {
             thread: self.thread.as_bytes().to_vec(),
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_kind_from_a_later_version_is_told_apart() {
-        // Field 63, of a version to come.
+        // Field 63, of a later version.
         let unknown = padding::pad(Zeroizing::new(vec![0xfa, 0x03, 0x01, 0x2a]));
         assert_eq!(Content::from_plaintext(&unknown), Err(ContentError::Unknown));
     }

@@ -1,6 +1,7 @@
-//! Padding: the size of a ciphertext tells little about what is inside.
+//! Padding, so that the size of a ciphertext reveals little about its content.
 //!
-//! `content || 0x80 || zeros`, a multiple of 80 bytes less one: the cipher's own padding adds the last.
+//! A content is followed by `0x80` and zeros, up to one byte less than a multiple of 80 bytes; the cipher's own
+//! padding adds the last byte.
 
 use zeroize::Zeroizing;
 
@@ -8,7 +9,7 @@ use super::ContentError;
 
 /// Contents are padded to multiples of this many bytes.
 pub(super) const BLOCK: usize = 80;
-/// First byte of the padding; zeros follow.
+/// The first byte of the padding, which is followed by zeros.
 const MARK: u8 = 0x80;
 
 /// Pads an encoded content.
@@ -23,7 +24,7 @@ pub(super) fn pad(mut bytes: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
 /// The inverse of [`pad`], for padding of any length.
 ///
 /// # Errors
-/// [`ContentError::Malformed`] when there is no padding.
+/// [`ContentError::Malformed`] if there is no padding.
 pub(super) fn unpad(padded: &[u8]) -> Result<&[u8], ContentError> {
     let mark = padded.iter().rposition(|byte| *byte != 0).ok_or(ContentError::Malformed)?;
     let (content, padding) = padded.split_at_checked(mark).ok_or(ContentError::Malformed)?;

@@ -1,12 +1,12 @@
-//! A receipt: how far contents of the other side came here.
+//! A receipt: contents of the other side were delivered or read.
 
 use super::{Body, ContentError, proto};
 use crate::id::ClientMsgId;
 
-/// Most contents in one receipt: it fits a frame many times over.
+/// Maximum number of contents in one receipt; much less than what fits into a frame.
 pub(crate) const MAX_MESSAGES: usize = 256;
 
-/// How far a message came on the other side.
+/// What happened to a message on the other side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReceiptKind {
     Delivered,
@@ -24,7 +24,8 @@ pub(super) fn write(kind: ReceiptKind, messages: &[ClientMsgId]) -> proto::conte
 }
 
 /// # Errors
-/// [`ContentError::Unknown`] for a kind from a later version; [`ContentError::Malformed`] for ids that are cut, or too many.
+/// [`ContentError::Unknown`] for a kind of a later version; [`ContentError::Malformed`] for truncated ids, or too
+/// many.
 pub(super) fn read(receipt: &proto::Receipt) -> Result<Body, ContentError> {
     let (ids, rest) = receipt.messages.as_chunks::<16>();
     if !rest.is_empty() || ids.len() > MAX_MESSAGES {

@@ -1,8 +1,8 @@
-//! A text.
+//! A text message.
 
 use super::{Body, ContentError, proto};
 
-/// Longest text, in bytes of UTF-8: it fits one frame together with a first message's handshake.
+/// Maximum size of a text in bytes of UTF-8. It fits into one frame together with the handshake of a first message.
 pub const MAX_TEXT: usize = 48_000;
 
 pub(super) fn write(text: &str) -> proto::content::Body {
@@ -10,7 +10,7 @@ pub(super) fn write(text: &str) -> proto::content::Body {
 }
 
 /// # Errors
-/// [`ContentError::Malformed`] when it is longer than [`MAX_TEXT`].
+/// [`ContentError::Malformed`] if it is longer than [`MAX_TEXT`].
 pub(super) fn read(text: String) -> Result<Body, ContentError> {
     if text.len() > MAX_TEXT {
         return Err(ContentError::Malformed);

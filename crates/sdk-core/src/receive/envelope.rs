@@ -1,4 +1,4 @@
-//! Station 1, Arrive: a delivery whose fields have the right form.
+//! Station 1, Arrive: a delivery whose fields are well-formed.
 
 use sealpost_wire as wire;
 use sealpost_wire::limits::MAX_COUNT;
@@ -8,12 +8,12 @@ use crate::message::Undecryptable;
 use crate::store::{Arrived, EnvelopeName, NewIncoming};
 use crate::transport::EnvelopeId;
 
-/// A delivery whose fields have the right form.
+/// A delivery whose fields are well-formed.
 pub(super) struct Envelope {
     pub(super) thread: ThreadId,
     pub(super) server_seq: u64,
     pub(super) epoch: u64,
-    /// When the relay stored it, by its clock, in milliseconds.
+    /// When the relay stored it, by the relay's clock, in milliseconds.
     server_ms: u64,
     pub(super) sender: UserId,
     pub(super) sender_device: DeviceId,
@@ -22,10 +22,10 @@ pub(super) struct Envelope {
     client_msg_id: ClientMsgId,
 }
 
-/// Where the relay says that it is.
+/// The position that the relay states.
 ///
 /// # Errors
-/// [`InvalidId`] when it names no place.
+/// [`InvalidId`] if it states no valid position.
 pub(super) fn place(deliver: &wire::Deliver) -> Result<EnvelopeId, InvalidId> {
     let key = deliver.key.as_ref().ok_or(InvalidId)?;
     Ok(EnvelopeId { thread: ThreadId::from_slice(&key.thread_id)?, server_seq: key.server_seq })
@@ -37,7 +37,7 @@ impl Envelope {
         deliver: wire::Deliver,
         server_ms: u64,
     ) -> Result<Self, InvalidId> {
-        // No honest relay counts this far.
+        // No honest relay can reach such numbers.
         if [place.server_seq, deliver.epoch, deliver.roster_version].iter().any(|count| *count > MAX_COUNT) {
             return Err(InvalidId);
         }
@@ -54,7 +54,7 @@ impl Envelope {
         })
     }
 
-    /// What the relay calls it, and where it says that it is. Only what is inside proves anything.
+    /// The id and the position that the relay states. Only what is inside the ciphertext is authenticated.
     pub(super) const fn name(&self) -> EnvelopeName {
         EnvelopeName { thread: self.thread, sender: self.sender, id: self.client_msg_id }
     }
@@ -66,7 +66,7 @@ impl Envelope {
             author: self.sender,
             device: self.sender_device,
             what,
-            // The database counts in signed numbers; a time beyond them is a lie in any case.
+            // The database stores signed numbers; a larger time is false in any case.
             sent_ms: if sent_ms > MAX_TIME { MAX_TIME } else { sent_ms },
             server_ms: self.server_ms,
             epoch: self.epoch,
@@ -74,12 +74,12 @@ impl Envelope {
         }
     }
 
-    /// The message that stands for it when it cannot be opened.
+    /// The message that represents it if it cannot be opened.
     pub(super) fn placeholder(&self, cause: Undecryptable, now_ms: u64) -> NewIncoming {
         let sent_ms = self.client_msg_id.time_ms().unwrap_or(now_ms);
         self.message(Arrived::Undecryptable(cause), sent_ms)
     }
 }
 
-/// The latest time that is kept, in milliseconds.
+/// The latest time that is stored, in milliseconds.
 const MAX_TIME: u64 = u64::MAX >> 1;

@@ -20,10 +20,10 @@ use crate::store::{Account, CiphertextId, Device, Durable, PeerSessions, Registe
 use crate::thread;
 use crate::transport::EnvelopeId;
 
-/// Most envelopes in one transaction.
+/// Maximum number of envelopes in one transaction.
 pub(crate) const BATCH: usize = 256;
 
-/// Opens, applies and stores a batch. What comes back may be acknowledged.
+/// Opens, applies and stores a batch. The returned envelope ids may be acknowledged.
 ///
 /// # Errors
 /// [`Error::Storage`]: nothing of the batch has happened, and the relay will deliver it again.
@@ -46,7 +46,8 @@ pub(crate) async fn receive(ctx: &Context, batch: Vec<wire::Deliver>) -> Result<
         };
         let mut handled = Vec::with_capacity(batch.len());
         for deliver in batch {
-            // What names no place cannot even be acknowledged, what names no sender can only be: the relay is broken.
+            // An envelope without a valid position cannot be acknowledged, and one without a valid sender can only be
+            // acknowledged: the relay is broken.
             let Ok(place) = place(&deliver) else {
                 tracing::warn!("the relay delivered an envelope without a place");
                 continue;
@@ -67,12 +68,12 @@ pub(crate) async fn receive(ctx: &Context, batch: Vec<wire::Deliver>) -> Result<
         ctx.upkeep.to_accept.notify_one();
     }
     fault::at(Station::ApplyAfterCommit);
-    // A receipt may wait in the outbox now.
+    // There may be a receipt in the outbox now.
     ctx.outbox.notify_one();
     Ok(handled)
 }
 
-/// One transaction's work. Sessions are loaded once, and stored at the end.
+/// The work of one transaction. Sessions are loaded once, and stored at the end.
 struct Batch<'b, 'c> {
     ctx: &'b Context,
     tx: &'b mut Tx<'c>,
@@ -80,26 +81,26 @@ struct Batch<'b, 'c> {
     us: Registered,
     our_address: &'b Address,
     sessions: HashMap<(UserId, DeviceId), (Address, PeerSessions)>,
-    /// Texts that are new here, by thread: to be told to their sender.
+    /// New texts by thread, for the delivery receipts.
     delivered: HashMap<ThreadId, Vec<ClientMsgId>>,
-    /// Whether a thread is new here.
+    /// Whether there is a new thread.
     begun: bool,
 }
 
-/// What one envelope has led to, besides rows.
+/// The effects of one envelope, apart from rows.
 #[derive(Default)]
 struct Handled {
-    /// The session with its sender, advanced.
+    /// The advanced session with its sender.
     record: Option<SessionRecord>,
-    /// A content that is new here: its sender is to be told.
+    /// A new content, for the delivery receipt.
     to_confirm: Option<ClientMsgId>,
-    /// Whether a thread has begun.
+    /// Whether there is a new thread.
     begun: bool,
 }
 
 impl Batch<'_, '_> {
-    /// One envelope that cannot be handled is parked, and never stops the others. Only what is wrong with the disk as a whole
-    /// does: then nothing of the batch has happened.
+    /// Processes one envelope. One that cannot be processed is parked and never stops the others. Only a failure of
+    /// the disk as a whole stops the batch, and then nothing of it has happened.
     fn handle_or_park(&mut self, envelope: &Envelope, rng: &mut StdRng) -> Result<()> {
         let part = self.tx.begin_part()?;
         match self.handle(envelope, rng) {
@@ -135,7 +136,7 @@ impl Batch<'_, '_> {
         self.tx.put_thread(Thread { id, peer, roster_version: envelope.roster_version }, now_ms)
     }
 
-    /// What was handled, and stays.
+    /// Records what was processed and remains in effect.
     fn note(&mut self, envelope: &Envelope, handled: Handled) {
         if let Some(record) = handled.record
             && let Some((_, sessions)) = self.sessions.get_mut(&(envelope.sender, envelope.sender_device))
@@ -165,7 +166,7 @@ impl Batch<'_, '_> {
         let (opened, record) = if thread.is_none_or(|thread| thread.peer == envelope.sender) {
             self.open(envelope, rng)?
         } else {
-            // Only its two members write into a direct thread.
+            // Only the two members write into a direct thread.
             (Opened::Undecryptable(Undecryptable::Misrouted), None)
         };
         let now_ms = self.ctx.server_now_ms();
@@ -179,8 +180,9 @@ impl Batch<'_, '_> {
         }
         match opened {
             Opened::Undecryptable(cause) => self.park(envelope, cause, now_ms)?,
-            // A copy of what was at this place before. At another place it is another message under a key that was used: a
-            // device that came back from an older copy of its database seals such.
+            // At the same position, this is a copy of an earlier envelope. At another position, it is another message
+            // under a key that was already used, such as those of a device that was restored from an older copy of
+            // its database.
             Opened::Duplicate if self.is_repeated(envelope)? => {}
             Opened::Duplicate => self.park(envelope, Undecryptable::KeyUsedTwice, now_ms)?,
             Opened::Content(content) => {
@@ -196,7 +198,7 @@ impl Batch<'_, '_> {
         Ok(handled)
     }
 
-    /// Whether something came from this place before.
+    /// Whether an envelope from this position was processed before.
     fn is_repeated(&self, envelope: &Envelope) -> Result<bool> {
         self.tx.is_accounted_for(envelope.thread, envelope.epoch, envelope.server_seq)
     }
@@ -206,7 +208,7 @@ impl Batch<'_, '_> {
         self.tx.park(envelope.name(), ciphertext, &envelope.placeholder(cause, now_ms), now_ms)
     }
 
-    /// Whether a thread has begun.
+    /// Stores the sessions and queues the receipts. Returns whether there is a new thread.
     fn finish(mut self) -> Result<bool> {
         for (_, sessions) in self.sessions.values_mut() {
             self.tx.store_sessions(sessions)?;
@@ -217,7 +219,7 @@ impl Batch<'_, '_> {
         Ok(self.begun)
     }
 
-    /// What is inside, and the session as it is after that; none when nothing may change.
+    /// The opened content, and the advanced session; no session if nothing may change.
     fn open(&mut self, envelope: &Envelope, rng: &mut StdRng) -> Result<(Opened, Option<SessionRecord>)> {
         let undecryptable = |cause| Ok((Opened::Undecryptable(cause), None));
         let message = match parse(&envelope.sealed) {
@@ -244,20 +246,20 @@ impl Batch<'_, '_> {
         if let Some(changes) = &changes
             && !is_senders(self.tx, user, device, changes)?
         {
-            // Nothing changes: what a key that was replaced has sealed moves no session and brings none back.
+            // Nothing changes: a message sealed by a replaced key neither advances nor activates a session.
             return undecryptable(Undecryptable::SenderKeyReplaced);
         }
         if let Opened::Content(content) = &opened
             && is_misrouted(envelope, content)
         {
-            // Nothing changes, so that the message can still be opened where it belongs.
+            // Nothing changes, so that the message can still be opened in its own thread.
             return undecryptable(Undecryptable::Misrouted);
         }
         let Some(changes) = changes else { return Ok((opened, None)) };
         if let Some(consumed) = &changes.consumed
             && !self.tx.consume_pre_keys(consumed)?
         {
-            // The same first message was here before, and its session is gone: somebody repeats it.
+            // The same first message was processed before, and its session is gone: it is a replay.
             return undecryptable(Undecryptable::NotDecryptable);
         }
         if let Some(registration_id) = changes.registration_id {
@@ -269,8 +271,9 @@ impl Batch<'_, '_> {
     }
 }
 
-/// Whether a message was authenticated by the identity key that its sender has now. A first message may bring another one,
-/// which is told, but none that was replaced: who holds an old key could otherwise make it the newest.
+/// Whether a message was authenticated by the identity key that its sender has now. A first message may introduce a
+/// new key, which is reported, but not one that was replaced: otherwise, whoever holds an old key could make it the
+/// current one.
 fn is_senders(tx: &Tx<'_>, user: UserId, device: DeviceId, changes: &Changes) -> Result<bool> {
     let known = tx.identity(user, device)?;
     if known.as_ref() == Some(&changes.authenticated_by) {
@@ -279,12 +282,13 @@ fn is_senders(tx: &Tx<'_>, user: UserId, device: DeviceId, changes: &Changes) ->
     Ok(changes.consumed.is_some() && !tx.was_replaced(user, device, &changes.authenticated_by)?)
 }
 
-/// The relay says where a message stands; so does its sender, inside. They must agree.
+/// The relay states the thread and position of a message, and so does the sender inside the ciphertext. They must
+/// agree.
 fn is_misrouted(envelope: &Envelope, content: &Content) -> bool {
     content.thread != envelope.thread
 }
 
-/// Whether nothing else can be handled either: the disk is full, failing or in use.
+/// Whether no other envelope can be processed either: the disk is full, failing or in use.
 const fn stops_everything(error: &Error) -> bool {
     matches!(
         error,
@@ -292,8 +296,8 @@ const fn stops_everything(error: &Error) -> bool {
     )
 }
 
-/// Whether a thread begins for us with this: with a text, or with what may have been one. What belongs elsewhere, is not
-/// from whom it seems to be, was opened before or leaves no row would only show an empty conversation.
+/// Whether this starts a thread on this device: a text, or an envelope that may have been one. Messages that belong
+/// elsewhere, are not authentic, were opened before or leave no row would only show an empty conversation.
 fn begins_thread(opened: &Opened) -> bool {
     match opened {
         Opened::Content(content) => content.body.is_visible(),
@@ -304,7 +308,7 @@ fn begins_thread(opened: &Opened) -> bool {
     }
 }
 
-/// Station 5, Load: a message of a session that is known needs no pre-keys.
+/// Station 5, Load: a message of a known session needs no pre-keys.
 fn named_pre_keys(tx: &Tx<'_>, sessions: &PeerSessions, message: &Parsed) -> Result<NamedPreKeys> {
     let message = match message {
         Parsed::PreKey(message) if !sessions.record.knows(message) => message,

@@ -1,21 +1,22 @@
-//! The incoming path, station by station. ◆ marks a commit.
+//! The path of an incoming message, station by station. ◆ marks a commit.
 //!
-//! | # | Station | Where | Takes → gives |
+//! | # | Station | Where | Input → output |
 //! |--:|---|---|---|
 //! | 1 | Arrive | `sync::connection` | frames → up to 256 `relay.v1.Deliver` |
-//! | 2 | Seen? | [`inbox`] | these bytes were opened before → straight to 9 |
+//! | 2 | Seen? | [`inbox`] | an envelope whose bytes were opened before continues at 9 |
 //! | 3 | Parse | [`open`] | bytes → ciphertext |
-//! | 5 | Load | [`inbox`] | sessions of the sender, once per batch; the pre-keys the message names |
+//! | 5 | Load | [`inbox`] | the sender's sessions, once per batch; the pre-keys that the message refers to |
 //! | 6 | Open | [`open`] | → [`open::Opened`] and the advanced session |
-//! | 7 | Apply | [`apply`] | rows; perhaps a receipt into the outbox |
-//! | 8 | Commit ◆ | [`inbox`] | sessions, spent pre-keys, rows → `Durable` envelope ids |
-//! | 9 | Acknowledge | `transport` | the relay may forget them |
+//! | 7 | Apply | [`apply`] | writes rows; may queue a receipt |
+//! | 8 | Commit ◆ | [`inbox`] | sessions, used pre-keys, rows → `Durable` envelope ids |
+//! | 9 | Acknowledge | `transport` | the relay deletes the envelopes |
 //! | 10 | Tell | `event` | the events of the transaction |
 //!
-//! (Station 4, Unseal, comes with sealed sender.) Stations 2 to 8 are one transaction for the whole batch. A
-//! crash before its commit: the relay delivers again, and nothing had happened. After it: delivered again, caught
-//! at 2. What cannot be opened becomes a row with a cause, and is acknowledged like everything else; each envelope is handled in a
-//! part of the transaction that can be undone by itself, so that one that cannot be handled is parked and the others go on.
+//! (Station 4, Unseal, is reserved for sealed sender.) Stations 2 to 8 are one transaction for the whole batch. After
+//! a crash before its commit, nothing has happened, and the relay delivers the batch again. After a crash following
+//! the commit, the relay also delivers it again, and station 2 recognises it. An envelope that cannot be opened
+//! becomes a row with a cause, and is acknowledged like any other. Each envelope is processed inside a savepoint, so
+//! that one that cannot be processed is parked while the others continue.
 
 mod apply;
 mod envelope;

@@ -1,4 +1,4 @@
-//! Stations 3 and 6: from bytes to content. Pure.
+//! Stations 3 and 6: from bytes to content, without I/O. The caller stores the changes, or drops them.
 
 use rand::rngs::StdRng;
 use sealpost_protocol::{
@@ -12,10 +12,10 @@ use crate::content::{Content, ContentError};
 use crate::error::{Error, Result};
 use crate::message::Undecryptable;
 
-/// What an envelope turned out to be.
+/// The result of opening an envelope.
 pub(super) enum Opened {
     Content(Content),
-    /// Seen before: not a failure.
+    /// It was opened before, which is not a failure.
     Duplicate,
     Undecryptable(Undecryptable),
 }
@@ -26,18 +26,18 @@ pub(super) enum Parsed {
     PreKey(PreKeySignalMessage),
 }
 
-/// What opening changes: to be stored together with what was opened.
+/// The changes caused by opening an envelope, to be stored together with its content.
 pub(super) struct Changes {
     pub(super) record: SessionRecord,
     pub(super) skipped: Vec<SkippedChange>,
     pub(super) consumed: Option<Consumed>,
-    /// Whose session opened it.
+    /// The identity key that authenticated the message.
     pub(super) authenticated_by: IdentityKey,
-    /// Of a first message: what the sender drew when it registered.
+    /// For a first message, the registration id of the sender.
     pub(super) registration_id: Option<u32>,
 }
 
-/// The pre-keys that a first message names, as far as they are here.
+/// The pre-keys that a first message names, as far as they exist.
 #[derive(Default)]
 pub(super) struct NamedPreKeys {
     pub(super) signed: Option<SignedPreKey>,
@@ -68,7 +68,7 @@ impl Parsed {
 /// Station 6, Open. Nothing changes unless the caller stores the changes.
 ///
 /// # Errors
-/// Only [`Error::Bug`]: what a peer sent is never an error.
+/// Only [`Error::Bug`]; invalid input from a peer is not an error.
 pub(super) fn open(
     inbound: &Inbound<'_>,
     record: &SessionRecord,

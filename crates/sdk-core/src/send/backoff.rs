@@ -1,17 +1,17 @@
-//! How long to wait before trying again: exponential, full jitter, at most a minute.
+//! The delay before a retry: exponential, with full jitter, at most a minute.
 
 use crate::env::Env;
 
 const FIRST_MS: u64 = 500;
 const MOST_MS: u64 = 60_000;
 
-/// A random wait for the n-th attempt (1 is the first retry): anything between nothing and the ceiling, so that
-/// many clients that failed together do not come back together.
+/// A random delay before the n-th attempt (1 is the first retry), between zero and the ceiling, so that clients that
+/// failed together do not come back together.
 pub(crate) fn backoff_ms(env: &Env, attempt: u32) -> u64 {
     env.jitter(backoff_ceiling_ms(attempt, MOST_MS))
 }
 
-/// The longest wait for the n-th attempt, where none is to be longer than `most_ms`.
+/// The maximum delay before the n-th attempt, limited to `most_ms`.
 pub(crate) fn backoff_ceiling_ms(attempt: u32, most_ms: u64) -> u64 {
     FIRST_MS.saturating_mul(1 << attempt.saturating_sub(1).min(20)).min(most_ms)
 }

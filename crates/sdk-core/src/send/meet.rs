@@ -1,4 +1,4 @@
-//! Station 5, Meet: from a bundle of the relay to a session.
+//! Station 5, Meet: fetches bundles from the relay and starts sessions.
 
 use std::sync::PoisonError;
 
@@ -17,8 +17,8 @@ use crate::id::{DeviceId, UserId};
 use crate::message::FailReason;
 use crate::store::Device;
 
-/// Fetches bundles of a user's device (or of all) and makes a session with each. The reason why nothing can be
-/// sent to this user, when there is one.
+/// Fetches the bundles of a user's device (or of all) and starts a session with each. Returns the reason if nothing
+/// can be sent to this user.
 pub(super) async fn meet(
     ctx: &Context,
     user: UserId,
@@ -63,7 +63,7 @@ pub(super) async fn meet(
             match sessions.record.initiate(&local, &remote, bundle, policy, now, &mut rng) {
                 Ok(record) => sessions.record = record,
                 Err(InitiateError::Bug(what)) => return Err(Error::Bug(what)),
-                // Of a user with bad keys nothing is written down, not even who they say they are.
+                // Nothing is stored about a user with invalid keys, not even their identity.
                 Err(_) => return Ok(Err(FailReason::BadKeys)),
             }
             met.push((device, sessions));
@@ -90,7 +90,7 @@ async fn forget(ctx: &Context, user: UserId, device: Option<DeviceId>) -> Result
 }
 
 fn verify(bundle: &wire::Bundle, known: &mut KnownKeys) -> Result<VerifiedBundle, BundleError> {
-    // A key that is absent is an empty one, which is not a key.
+    // An absent key is treated as an empty one, which is not a valid key.
     let signed = bundle.signed_pre_key.clone().unwrap_or_default();
     let raw = RawPreKeyBundle {
         registration_id: bundle.registration_id,
@@ -141,7 +141,7 @@ mod tests {
         let rng = &mut StdRng::seed_from_u64(1);
         let (alice, mallory) = (IdentityKeyPair::generate(rng), IdentityKeyPair::generate(rng));
         let mut known = KnownKeys::default();
-        // Whose keys were never good stays unknown.
+        // A user whose keys were never valid remains unknown.
         let mut forged = bundle(&mallory, rng);
         forged.identity_key = alice.public().serialize().to_vec().into();
         assert!(verify(&forged, &mut known).is_err());
@@ -152,7 +152,7 @@ mod tests {
             assert_eq!(known.len(), 1);
         }
         assert!(verify(&forged, &mut known).is_err());
-        // One key of hers and one that is not.
+        // One of her keys, and one that is not hers.
         let mixed = wire::Bundle { kem: bundle(&mallory, rng).kem, ..bundle(&alice, rng) };
         assert!(verify(&mixed, &mut known).is_err());
         let mixed = wire::Bundle { signed_pre_key: forged.signed_pre_key, ..bundle(&alice, rng) };

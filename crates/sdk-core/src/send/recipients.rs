@@ -1,4 +1,4 @@
-//! Station 4, Address: for which devices, and whether at all.
+//! Station 4, Address: the devices to seal for, and whether anything may be sent at all.
 
 use sealpost_protocol::{SessionPolicy, UnixSeconds};
 
@@ -8,19 +8,19 @@ use crate::id::DeviceId;
 use crate::message::FailReason;
 use crate::store::{Device, PeerSessions, Rows, Thread};
 
-/// Whom an entry is to be sealed for.
+/// The recipients of an entry.
 pub(super) enum Recipients {
-    /// These, all of which have a session.
+    /// These devices, all of which have a session.
     Ready(Vec<(Device, PeerSessions)>),
-    /// The peer has no devices that we know of.
+    /// The peer has no known devices.
     Unknown,
     /// A device has no session that can be used for sending.
     NoSession(DeviceId),
-    /// Nothing is sealed for this contact now.
+    /// Nothing may be sealed for this contact now.
     Blocked(FailReason),
 }
 
-/// The devices of the thread's other member. (Our own others come with device linking.)
+/// The devices of the thread's other member. (Our own other devices will be added with device linking.)
 pub(super) fn recipients(
     rows: &Rows<'_>,
     thread: &Thread,
@@ -37,7 +37,7 @@ pub(super) fn recipients(
     let mut ready = Vec::with_capacity(devices.len());
     for device in devices {
         let sessions = rows.sessions(device.user, device.device)?;
-        // An old session may have been revived by a late message: nothing is sealed for a key that was replaced.
+        // A late message may have reactivated an old session; nothing is sealed for a key that was replaced.
         let is_theirs = sessions.record.remote_identity() == Some(&device.identity);
         if !is_theirs || !sessions.record.usable_for_sending(policy, now) {
             return Ok(Recipients::NoSession(device.device));

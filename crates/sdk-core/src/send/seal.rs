@@ -1,5 +1,5 @@
-//! Station 7, Seal: one ciphertext for each device. It reads and writes nothing, but advances the sessions that it is given: their
-//! caller stores them together with the bytes, or drops both.
+//! Station 7, Seal: produces one ciphertext for each device. It does no I/O, but advances the sessions that it is
+//! given: the caller stores them together with the bytes, or drops both.
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -13,21 +13,21 @@ use crate::error::{Error, Result};
 use crate::id::{ClientMsgId, DeviceId};
 use crate::store::{Device, PeerSessions, Thread};
 
-/// Room for what the frame adds around a `Send`.
+/// Space for what the frame adds around a `Send`.
 const MAX_SEND: usize = wire::limits::MAX_FRAME - 64;
 
-/// What sealing leads to.
+/// The result of sealing.
 pub(super) enum Sealing {
-    /// The bytes of the `Send`, and for each recipient what becomes of the skipped keys.
+    /// The bytes of the `Send`, and for each recipient the changes to the skipped keys.
     Sealed { send: Bytes, skipped: Vec<Vec<SkippedChange>> },
-    /// With a copy for each device it does not fit a frame.
+    /// With a copy for each device, it does not fit into a frame.
     TooLarge,
-    /// The session with this device does not seal any more: a new one is needed.
+    /// The session with this device cannot encrypt any more; a new one is needed.
     SpentSession(DeviceId),
 }
 
-/// Seals a content for every recipient and puts the copies into one `relay.v1.Send`, under a name of its own. The sessions
-/// advance; their caller stores them, or drops them with the bytes.
+/// Seals a content for every recipient and combines the copies into one `relay.v1.Send` with its own id. The sessions
+/// advance; the caller stores them, or drops them together with the bytes.
 pub(super) fn seal(
     client_msg_id: ClientMsgId,
     content: &Content,

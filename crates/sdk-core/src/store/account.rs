@@ -1,4 +1,4 @@
-//! Who we are: one row.
+//! Our account, which is one row.
 
 use rusqlite::{OptionalExtension as _, params};
 use sealpost_protocol::IdentityKeyPair;
@@ -13,25 +13,25 @@ use crate::id::{DeviceId, UserId};
 pub(crate) struct Account {
     pub(crate) identity: IdentityKeyPair,
     pub(crate) registration_id: u32,
-    /// None until the relay has made the account.
+    /// `None` until the relay has created the account.
     pub(crate) registered: Option<Registered>,
     pub(crate) epoch: u64,
-    /// Server time less local time, in milliseconds.
+    /// Server time minus local time, in milliseconds.
     pub(crate) clock_offset_ms: i64,
 }
 
-/// Who the relay says we are.
+/// The identity that the relay assigned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Registered {
     pub(crate) user: UserId,
     pub(crate) device: DeviceId,
 }
 
-/// What proves it to the relay.
+/// The tokens that authenticate us at the relay.
 #[derive(Clone)]
 pub(crate) struct Tokens {
     pub(crate) access: Zeroizing<String>,
-    /// Server time, in milliseconds.
+    /// In server time, in milliseconds.
     pub(crate) access_expires_ms: u64,
     pub(crate) refresh: Zeroizing<String>,
 }
@@ -67,7 +67,7 @@ impl Rows<'_> {
         }))
     }
 
-    /// The account, which every path but registration can count on.
+    /// The account after its registration, which every path except registration can rely on.
     pub(crate) fn our_account(&self) -> Result<(Account, Registered)> {
         let account = self.account()?.ok_or(Error::Bug("no account"))?;
         let registered = account.registered.ok_or(Error::Bug("not registered"))?;
@@ -87,7 +87,7 @@ impl Rows<'_> {
         Ok(Tokens { access, access_expires_ms: from_sql(expires)?, refresh })
     }
 
-    /// Which messages the search index covers.
+    /// The range of messages that the search index covers.
     pub(super) fn indexed(&self) -> Result<Indexed> {
         let sql = "SELECT indexed_after, indexed_up_to FROM account";
         let indexed = self
@@ -114,15 +114,16 @@ impl Tx<'_> {
         self.set_tokens(tokens)
     }
 
-    /// What the exchange of the stored tokens is called: as it was begun, perhaps by somebody who died over it, else
-    /// `fresh`. To be on disk before the relay is asked: under the same name it gives the same tokens again.
+    /// The idempotency key for exchanging the stored tokens: the one of an exchange that was started before, perhaps
+    /// by a process that has died, or else `fresh`. It must be on disk before the request: with the same key, the
+    /// relay returns the same tokens.
     pub(crate) fn name_exchange(&mut self, fresh: &str) -> Result<Zeroizing<String>> {
         let sql = "UPDATE account SET exchange = coalesce(exchange, ?1) RETURNING exchange";
         let name = self.connection.prepare_cached(sql)?.query_row([fresh], |row| row.get(0))?;
         Ok(Zeroizing::new(name))
     }
 
-    /// Ends the exchange.
+    /// Stores the result of the exchange.
     pub(crate) fn set_tokens(&mut self, tokens: &Tokens) -> Result<()> {
         self.change_one(
             "UPDATE account SET access_token = ?1, access_expires = ?2, refresh_token = ?3, exchange = NULL",
@@ -145,7 +146,7 @@ impl Tx<'_> {
         )
     }
 
-    /// Takes `count` consecutive pre-key ids, and returns the first.
+    /// Reserves `count` consecutive pre-key ids, and returns the first.
     pub(crate) fn take_key_ids(&mut self, count: u32) -> Result<u32> {
         let next: i64 = self
             .connection

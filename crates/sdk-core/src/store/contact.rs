@@ -1,4 +1,4 @@
-//! Others: users, their devices, the identity key of each, and how far the person trusts them.
+//! Contacts: users, their devices, the identity key of each, and how far the person trusts them.
 
 use rusqlite::{OptionalExtension as _, params};
 use sealpost_protocol::{IdentityKey, UnixSeconds};
@@ -8,7 +8,7 @@ use crate::error::{Error, Result, Storage};
 use crate::event::Event;
 use crate::id::{DeviceId, UserId};
 
-/// A device of another user, as last seen.
+/// A device of another user, in its last known state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Device {
     pub(crate) user: UserId,
@@ -21,11 +21,11 @@ pub(crate) struct Device {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TrustState {
-    /// Believed since the first message, never compared.
+    /// Trusted since the first message, never compared.
     FirstUse,
     /// The person has compared the safety number.
     Verified,
-    /// It was verified, and has changed since: sends stop until the person accepts.
+    /// It was verified and has changed since then. Sends stop until the person accepts the change.
     ChangedSinceVerified,
 }
 
@@ -55,7 +55,7 @@ impl Rows<'_> {
         Ok(self.connection.prepare_cached(sql)?.query_row([user.as_bytes()], |row| row.get(0))?)
     }
 
-    /// The identity key of one device, live or not.
+    /// The identity key of one device, whether or not it is live.
     pub(crate) fn identity(&self, user: UserId, device: DeviceId) -> Result<Option<IdentityKey>> {
         let sql = "SELECT identity FROM device WHERE user_id = ?1 AND device_id = ?2";
         let bytes: Option<Vec<u8>> = self
@@ -66,7 +66,7 @@ impl Rows<'_> {
         Ok(bytes.map(|bytes| IdentityKey::parse(&bytes)).transpose()?)
     }
 
-    /// Whether a device had this identity key before the one that it has now.
+    /// Whether a device had this identity key before its present one.
     pub(crate) fn was_replaced(
         &self,
         user: UserId,
@@ -104,10 +104,9 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Writes down the devices that a user turns out to have. A key that was replaced is remembered, until a bundle has it
-    /// again. A changed identity key, and a device that joins those
-    /// we know (which nobody vouches for yet), is told in the same commit, never silently; and a contact that was
-    /// verified is not any more.
+    /// Stores the devices of a user. A replaced key is remembered until a bundle contains it again. A changed
+    /// identity key, and a device that is added to known ones (without a signature of the account), is reported in
+    /// the same commit, never silently, and the contact is no longer verified.
     pub(crate) fn see_devices(&mut self, user: UserId, seen: &[Device]) -> Result<()> {
         self.ensure_contact(user)?;
         let is_known = self.has_devices(user)?;
@@ -153,7 +152,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// The device is gone: nothing is sealed for it any more. Its identity key is remembered.
+    /// Removes a device, so that nothing is sealed for it any more. Its identity key is remembered.
     pub(crate) fn forget_device(&mut self, user: UserId, device: DeviceId, now: UnixSeconds) -> Result<()> {
         self.change(
             "UPDATE device SET live = 0 WHERE user_id = ?1 AND device_id = ?2",

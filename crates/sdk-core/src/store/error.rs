@@ -1,4 +1,4 @@
-//! From SQLite's result codes to ours.
+//! Maps SQLite's result codes to our errors.
 
 use rusqlite::ErrorCode;
 
@@ -23,7 +23,7 @@ impl From<rusqlite::Error> for Error {
                 }
                 _ => Storage::Io.into(),
             },
-            // A column that does not hold what we write into it.
+            // A column contains something that this library does not write.
             rusqlite::Error::FromSqlConversionFailure(..)
             | rusqlite::Error::IntegralValueOutOfRange(..)
             | rusqlite::Error::InvalidColumnType(..) => Storage::Corrupt.into(),
@@ -39,7 +39,7 @@ impl From<InvalidId> for Error {
     }
 }
 
-/// Only for protocol values read from the database: those of peers have errors of their own.
+/// Only for protocol values read from the database; those of peers have errors of their own.
 impl From<sealpost_protocol::DecodeError> for Error {
     fn from(_: sealpost_protocol::DecodeError) -> Self {
         Storage::Corrupt.into()

@@ -1,12 +1,12 @@
-//! An advisory lock on a whole file. It belongs to the opened file, not to the process: two openings in one process
-//! exclude each other as two processes do. The operating system drops it with the process.
+//! An advisory lock on a whole file. It belongs to the open file, not to the process: two openings in one process
+//! exclude each other like two processes do. The operating system releases it when the process ends.
 
 use std::fs::File;
 use std::io;
 
 pub(super) use os::{try_lock, unlock};
 
-/// `flock`, by hand: on Android the standard library has no locks before Rust 1.98.
+/// Our own call of `flock`: on Android, the standard library has no file locks before Rust 1.98.
 #[cfg(unix)]
 mod os {
     use rustix::fs::{FlockOperation, flock};
@@ -14,7 +14,7 @@ mod os {
 
     use super::{File, io};
 
-    /// Takes the lock; false when somebody else has it.
+    /// Tries to take the lock; returns false if somebody else holds it.
     pub(in crate::store) fn try_lock(file: &File) -> io::Result<bool> {
         match flock(file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(true),
@@ -23,7 +23,7 @@ mod os {
         }
     }
 
-    /// Lets go, whoever else inherited the file.
+    /// Releases the lock, even if another process inherited the file.
     pub(in crate::store) fn unlock(file: &File) -> io::Result<()> {
         Ok(flock(file, FlockOperation::Unlock)?)
     }
@@ -35,7 +35,7 @@ mod os {
 
     use super::{File, io};
 
-    /// Takes the lock; false when somebody else has it.
+    /// Tries to take the lock; returns false if somebody else holds it.
     pub(in crate::store) fn try_lock(file: &File) -> io::Result<bool> {
         match file.try_lock() {
             Ok(()) => Ok(true),
@@ -44,7 +44,7 @@ mod os {
         }
     }
 
-    /// Lets go, whoever else inherited the file.
+    /// Releases the lock, even if another process inherited the file.
     pub(in crate::store) fn unlock(file: &File) -> io::Result<()> {
         file.unlock()
     }

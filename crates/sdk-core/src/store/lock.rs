@@ -1,9 +1,9 @@
-//! Who may use the database: one store of this process, and one transaction of all processes at a time.
+//! Controls access to the database: one store in this process, and one transaction at a time among all processes.
 //!
-//! Processes exclude each other by a lock on the sibling file `<database>.lock`, for as long as one transaction takes:
-//! an app that is frozen between two of them is in nobody's way. (Never by one on the database itself: closing any
-//! descriptor of it would drop SQLite's own locks.) Who waits holds `<database>.turn`, and who has just written leaves
-//! it to them, so that a process with much to write does not shut the others out.
+//! Processes exclude each other by a lock on the sibling file `<database>.lock`, which is held for one transaction:
+//! an app that is frozen between two transactions blocks nobody. (The lock is never on the database itself, because
+//! closing any descriptor of it would release SQLite's own locks.) A waiting process holds `<database>.turn`, and a
+//! process that has just written lets it go first, so that a process with many writes does not block the others.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -16,9 +16,9 @@ use super::flock;
 use super::vault::io_error;
 use crate::error::{Result, Storage};
 
-/// How long the transaction of another process is waited for: many times as long as any takes.
+/// How long to wait for the transaction of another process: many times as long as any transaction takes.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long somebody else is let go first. They may be frozen while they wait.
+/// How long to wait for another process to go first. It may be frozen while it waits.
 const COURTESY: Duration = Duration::from_millis(50);
 const FIRST_PAUSE: Duration = Duration::from_micros(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(2);
@@ -26,13 +26,13 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(2);
 /// The databases that are open in this process.
 static OPEN_HERE: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
-/// The right of one store to be the only one in this process with this database, until dropped.
+/// The exclusive right of one store in this process to use a database, until dropped.
 #[derive(Debug)]
 pub(super) struct Claim(PathBuf);
 
 impl Claim {
     /// # Errors
-    /// [`Storage::InUse`] when somebody has it.
+    /// [`Storage::InUse`] if another store has it.
     pub(super) fn stake(database: &Path) -> Result<Self> {
         let mut open = OPEN_HERE.lock().unwrap_or_else(PoisonError::into_inner);
         if !open.insert(database.to_owned()) {
@@ -48,7 +48,7 @@ impl Drop for Claim {
     }
 }
 
-/// The lock between processes. The operating system drops it with the process, whatever becomes of that.
+/// The lock between processes. The operating system releases it when the process ends, for whatever reason.
 pub(super) struct Lock {
     file: File,
     turn: File,
@@ -56,15 +56,15 @@ pub(super) struct Lock {
 
 impl Lock {
     /// # Errors
-    /// [`Storage`](crate::Error::Storage) when the files can not be made.
+    /// [`Storage`](crate::Error::Storage) if the files cannot be created.
     pub(super) fn open(database: &Path) -> Result<Self> {
         Ok(Self { file: beside(database, ".lock")?, turn: beside(database, ".turn")? })
     }
 
-    /// Takes the lock. Blocking: for as long as others are at work, but no longer than for [`PATIENCE`].
+    /// Takes the lock. Blocks while another process holds it, for at most [`PATIENCE`].
     ///
     /// # Errors
-    /// [`Storage::InUse`] when another process is at work for too long.
+    /// [`Storage::InUse`] if another process holds it for too long.
     pub(super) fn take(&self) -> Result<Held<'_>> {
         let turn = wait_for(&self.turn, COURTESY)?;
         let held = wait_for(&self.file, PATIENCE)?;
@@ -73,11 +73,12 @@ impl Lock {
     }
 }
 
-/// The lock, until dropped.
+/// The lock, which is held until this is dropped.
 pub(super) struct Held<'l>(&'l File);
 
 impl Drop for Held<'_> {
-    /// Closing the file alone would not do: a program that this process is just starting has a copy of it for a moment.
+    /// Closing the file would not be enough: a program that this process is just starting has a copy of it for a
+    /// moment.
     fn drop(&mut self) {
         let _ = flock::unlock(self.0);
     }
@@ -149,18 +150,18 @@ mod tests {
             'rounds: for _ in 0..25 {
                 let before = times.load(Ordering::SeqCst);
                 while times.load(Ordering::SeqCst) == before {
-                    // Its failure fails the test when the scope ends.
+                    // If it failed, the test fails when the scope ends.
                     if taking.is_finished() {
                         break 'rounds;
                     }
                     thread::yield_now();
                 }
-                // It has it now.
+                // The other one has it now.
                 drop(other.take());
                 waited.push(times.load(Ordering::SeqCst) - before);
             }
             stop.store(true, Ordering::SeqCst);
-            // Mostly until it let go once; else for hundreds of times, if at all.
+            // Usually it waited until the lock was released once; otherwise hundreds of times, or it never got it.
             waited.sort_unstable();
             assert!(waited[12] < 5, "{waited:?}");
         });

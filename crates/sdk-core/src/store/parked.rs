@@ -1,8 +1,9 @@
-//! What was opened, and what could not be.
+//! The envelopes that were opened, and those that could not be.
 //!
-//! Only what was opened counts as handled, and it is known by its bytes: the relay's word for an id proves nothing. What could
-//! not be opened is parked beside the message that stands for it, under the id that the relay told; if the true one comes under
-//! the same id, it takes that place.
+//! Only an envelope that was opened counts as handled. It is recognised by its bytes, because the id that the relay
+//! states proves nothing. An envelope that could not be opened is parked, together with the message that represents
+//! it, under the id that the relay stated. If another envelope with the same id can be opened later, its message
+//! replaces that one.
 
 use rusqlite::{OptionalExtension as _, params};
 use sha2::{Digest as _, Sha256};
@@ -11,7 +12,7 @@ use super::{NewIncoming, Rows, Tx, to_sql};
 use crate::error::Result;
 use crate::id::{ClientMsgId, MessageId, ThreadId, UserId};
 
-/// Names a ciphertext: the first 16 bytes of its SHA-256.
+/// Identifies a ciphertext by the first 16 bytes of its SHA-256.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CiphertextId([u8; 16]);
 
@@ -22,7 +23,7 @@ impl CiphertextId {
     }
 }
 
-/// Where an envelope was, and under which name, says the relay.
+/// The position and the id of an envelope, as stated by the relay.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EnvelopeName {
     pub(crate) thread: ThreadId,
@@ -38,13 +39,13 @@ pub(crate) struct Parked {
 }
 
 impl Rows<'_> {
-    /// Whether these very bytes were opened before.
+    /// Whether exactly these bytes were opened before.
     pub(crate) fn was_opened(&self, ciphertext: CiphertextId) -> Result<bool> {
         let sql = "SELECT EXISTS (SELECT 1 FROM opened WHERE ciphertext = ?1)";
         Ok(self.connection.prepare_cached(sql)?.query_row([ciphertext.0], |row| row.get(0))?)
     }
 
-    /// What was parked under this name.
+    /// The envelope that was parked with this id.
     pub(crate) fn parked(&self, name: EnvelopeName) -> Result<Option<Parked>> {
         let sql =
             "SELECT message_id, ciphertext FROM parked WHERE thread_id = ?1 AND sender = ?2 AND told_id = ?3";
@@ -57,7 +58,7 @@ impl Rows<'_> {
 }
 
 impl Tx<'_> {
-    /// These bytes were opened, and what was inside has its effect in this transaction.
+    /// Records that these bytes were opened; the effect of their content is in the same transaction.
     pub(crate) fn set_opened(&mut self, ciphertext: CiphertextId, now_ms: u64) -> Result<()> {
         self.change(
             "INSERT INTO opened (ciphertext, at) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
@@ -66,8 +67,8 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Parks what could not be opened, with a message that stands for it. One that is parked under this name already keeps its
-    /// message: it is the same envelope once more, or another damaged copy.
+    /// Parks an envelope that could not be opened, with a message that represents it. If one is already parked with
+    /// this id, its message is kept: it is the same envelope again, or another damaged copy.
     pub(crate) fn park(
         &mut self,
         name: EnvelopeName,
@@ -93,14 +94,14 @@ impl Tx<'_> {
         )
     }
 
-    /// The true one is here: the message that stood for it, if one did.
+    /// The intact envelope has arrived. Returns the message that represented it, if there was one.
     pub(crate) fn unpark(&mut self, name: EnvelopeName) -> Result<Option<MessageId>> {
         let Some(Parked { message, .. }) = self.parked(name)? else { return Ok(None) };
         self.change_one("DELETE FROM parked WHERE message_id = ?1", [message.0])?;
         Ok(Some(message))
     }
 
-    /// Forgets what the relay can not deliver again.
+    /// Forgets envelopes that the relay can no longer deliver.
     pub(crate) fn forget_opened(&mut self, before_ms: u64) -> Result<()> {
         self.change("DELETE FROM opened WHERE at < ?1", [to_sql(before_ms)?])?;
         self.change("DELETE FROM parked WHERE at < ?1", [to_sql(before_ms)?])?;

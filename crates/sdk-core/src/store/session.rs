@@ -1,6 +1,6 @@
-//! Sessions: a row for each state, a row for each skipped message key.
+//! Sessions: one row for each state, and one row for each skipped message key.
 //!
-//! Writing a session writes what changed. No session outlives the transaction that loaded it: a copy that did
+//! Storing a session writes only the changes. No session outlives the transaction that loaded it, because a copy
 //! would be a second ratchet.
 
 use rusqlite::{OptionalExtension as _, params};
@@ -14,13 +14,13 @@ use super::{Rows, Tx, from_sql, narrow, to_sql};
 use crate::error::Result;
 use crate::id::{DeviceId, UserId};
 
-/// The sessions with one device, as loaded and as they have become; lives inside one transaction.
+/// The sessions with one device, as they were loaded and in their present state. Exists inside one transaction only.
 pub(crate) struct PeerSessions {
     user: UserId,
     device: DeviceId,
     loaded: SessionRecord,
     pub(crate) record: SessionRecord,
-    /// Rows that do not decode: nothing is lost with them any more, and they go when the others are stored.
+    /// Rows that cannot be decoded. They are useless, and are deleted when the other sessions are stored.
     damaged: Vec<Vec<u8>>,
 }
 
@@ -46,7 +46,7 @@ impl Rows<'_> {
                 Err(_) => damaged.push(name),
             }
         }
-        // The protocol reads them as a whole; that one of them does not decode says nothing about the others.
+        // The protocol decodes them together; a row that cannot be decoded does not affect the others.
         let mut read = SessionRecord::from_stored(stored.iter().map(borrowed));
         if read.is_err() {
             let mut whole = Vec::new();
@@ -66,7 +66,7 @@ impl Rows<'_> {
         Ok(PeerSessions { user, device, record: loaded.clone(), loaded, damaged })
     }
 
-    /// The skipped keys that a message may need: one at the most for each ratchet of each session with its sender.
+    /// The skipped keys that a message may need: at most one for each ratchet of each session with its sender.
     pub(crate) fn skipped_keys(
         &self,
         user: UserId,
@@ -92,7 +92,7 @@ impl Rows<'_> {
 }
 
 impl Tx<'_> {
-    /// Writes what became of the sessions with one device.
+    /// Stores the changes to the sessions with one device.
     pub(crate) fn store_sessions(&mut self, sessions: &mut PeerSessions) -> Result<()> {
         let PeerSessions { user, device, loaded, record, damaged } = sessions;
         let (user, device) = (user.as_bytes(), device.get());
@@ -133,7 +133,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Writes what became of the skipped keys of one device's sessions.
+    /// Stores the changes to the skipped keys of the sessions with one device.
     pub(crate) fn store_skipped(
         &mut self,
         user: UserId,
@@ -143,7 +143,7 @@ impl Tx<'_> {
         changes.into_iter().try_for_each(|change| self.store_skipped_change(user, device, change))
     }
 
-    /// Nothing is sealed with the sessions of a device any more; what it sent still opens.
+    /// Archives the sessions of a device: nothing is sealed with them any more, but they can still open messages.
     pub(crate) fn archive_sessions(
         &mut self,
         user: UserId,
@@ -155,8 +155,8 @@ impl Tx<'_> {
         self.store_sessions(&mut sessions)
     }
 
-    /// Forgets the sessions that were inactive and the message keys that were kept for longer than they are of use, of
-    /// all devices. From now on counts the age of those of which it is not known.
+    /// Deletes inactive sessions and skipped keys of all devices that are too old to be used. The age of those with
+    /// an unknown age is counted from now on.
     pub(crate) fn expire_sessions(&mut self, now: UnixSeconds) -> Result<()> {
         let oldest = to_sql(now.0.saturating_sub(UnixSeconds::PATIENCE_SECONDS))?;
         let now = to_sql(now.0)?;
@@ -211,7 +211,7 @@ impl Tx<'_> {
                         |row| row.get(0),
                     )
                     .optional()?;
-                // Fewer than are counted when some were kept for too long.
+                // There are fewer than were counted if some were too old.
                 let Some(newest) = newest else { return Ok(()) };
                 let newest: u32 = narrow(newest)?;
                 self.change(

@@ -5,15 +5,15 @@ use sealpost_core as core;
 /// The connection to the relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
 pub enum ConnectionState {
-    /// No connection; trying again by itself.
+    /// There is no connection. The client keeps trying to connect.
     Offline,
     /// Connecting.
     Connecting,
-    /// Connected; what arrived in the meantime is coming in.
+    /// Connected. Messages that arrived in the meantime are being received.
     CatchingUp,
-    /// Connected, nothing waits.
+    /// Connected, and nothing is waiting.
     Live,
-    /// The relay no longer accepts this device. Nothing is tried any more.
+    /// The relay no longer accepts this device. The client does not try to connect any more.
     SignedOut,
     /// The client was suspended.
     Suspended,

@@ -1,4 +1,4 @@
-//! Others, and how far the person trusts who they say they are.
+//! Contacts, and how far the person trusts their identity.
 
 use sealpost_core as core;
 
@@ -8,17 +8,17 @@ use crate::{Result, UserId, runtime};
 /// How far the person trusts a contact's identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
 pub enum TrustState {
-    /// Believed since the first message, never compared.
+    /// Trusted since the first message, never compared.
     FirstUse,
     /// The person has compared the safety number.
     Verified,
-    /// It was verified, and has changed since: sends stop until the person accepts.
+    /// It was verified and has changed since then. Sends stop until the person accepts the change.
     ChangedSinceVerified,
 }
 
 #[uniffi::export]
 impl Client {
-    /// What two people compare: 60 digits, the same on both sides.
+    /// The safety number that two people compare: 60 digits, the same on both sides.
     ///
     /// Throws `NotFound` before the first message in either direction, `Misuse` for oneself, and `Storage`.
     pub async fn safety_number(&self, user: UserId) -> Result<String> {
@@ -34,8 +34,9 @@ impl Client {
         runtime::run(async move { Ok(contact.trust().await?.into()) }).await
     }
 
-    /// The person has compared this safety number, and it was the same on both sides. False when it is not the number any
-    /// more: compare again. From here on, a change stops what is sent to this user.
+    /// Records that the person has compared this safety number and that it was the same on both sides. Returns false
+    /// if it is not the current number any more; it must then be compared again. From now on, a change stops sends to
+    /// this user.
     ///
     /// Throws `NotFound`, `Storage`.
     pub async fn verify_safety_number(&self, user: UserId, number: String) -> Result<bool> {
@@ -43,8 +44,8 @@ impl Client {
         runtime::run(async move { Ok(contact.verify(&number).await?) }).await
     }
 
-    /// The person goes on with a changed safety number without comparing it. Failed messages can be sent again. It changes
-    /// nothing when the number has not changed.
+    /// Records that the person accepts a changed safety number without comparing it. Failed messages can then be
+    /// retried. This does nothing if the number has not changed.
     ///
     /// Throws `NotFound`, `Storage`.
     pub async fn accept_safety_number(&self, user: UserId) -> Result<()> {

@@ -1,4 +1,4 @@
-//! The background, the foreground, and the end of a client.
+//! Suspending, resuming and shutting down a client.
 
 use std::sync::Arc;
 
@@ -7,14 +7,14 @@ use crate::{Result, SealpostError, runtime};
 
 #[uniffi::export]
 impl Client {
-    /// Ends the connection, lets every transaction finish, and closes the database. For an app that goes to
-    /// the background: the system may freeze or kill it from here on. Calls throw `Misuse` until `resume`.
+    /// Closes the connection, finishes pending transactions, and closes the database. Use this when the app goes to
+    /// the background: the system may then freeze or kill the app. Until `resume`, other calls throw `Misuse`.
     pub async fn suspend(&self) -> Result<()> {
         let core = self.core.clone();
         runtime::run(async move { Ok(core.suspend().await?) }).await
     }
 
-    /// Opens the database again and connects. Nothing when it is open.
+    /// Opens the database again and connects. Does nothing if the client is not suspended.
     ///
     /// Throws `Storage`; `Misuse` after `shutdown`.
     pub async fn resume(&self) -> Result<()> {
@@ -23,7 +23,7 @@ impl Client {
             if !ended.is_cancelled()? {
                 core.resume().await?;
             }
-            // Also when it was shut down in the meantime.
+            // Also if it was shut down in the meantime.
             if ended.is_cancelled()? {
                 core.suspend().await?;
                 return Err(SealpostError::misuse("the client was shut down"));
@@ -33,8 +33,8 @@ impl Client {
         .await
     }
 
-    /// As `suspend`, for good: when this returns, the database may be opened again or deleted, whatever objects of this
-    /// client are still there. Its views end.
+    /// Like `suspend`, but permanently. When this returns, the database can be opened again or deleted, whatever
+    /// objects of this client still exist. The client's views end.
     pub async fn shutdown(&self) -> Result<()> {
         self.ended.cancel()?;
         self.suspend().await

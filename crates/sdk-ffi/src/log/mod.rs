@@ -1,4 +1,4 @@
-//! What the library has to tell to a developer, handed to the app line by line. The one thing that calls back.
+//! Log lines for developers, passed to the app. The logger is the only callback of this API.
 
 mod subscriber;
 #[cfg(test)]
@@ -12,57 +12,58 @@ use tracing::{Level, Metadata};
 
 use crate::{Result, SealpostError};
 
-/// Takes the lines. Called on the library's threads: it must return quickly and not wait for the library.
+/// Receives log lines. It is called on threads of the library, and must return quickly without waiting for the
+/// library.
 #[uniffi::export(foreign)]
 pub trait Logger: Send + Sync {
-    /// Takes a line. What it throws is ignored.
+    /// Receives a line. An error that it throws is ignored.
     fn log(&self, line: LogLine) -> Result<()>;
 }
 
-/// Where the lines go from now on, and from which level on. The last logger wins.
+/// Sets the logger, and the level from which on it receives lines. The last logger replaces earlier ones.
 #[uniffi::export]
 pub fn set_logger(logger: Arc<dyn Logger>, level: LogLevel) -> Result<()> {
     static SUBSCRIBE: Once = Once::new();
     set(logger, level);
-    // Another subscriber is there already when Rust code of the same program has set one: then it gets the lines.
+    // If Rust code of the same program has already set a subscriber, that one receives the lines instead.
     SUBSCRIBE.call_once(|| drop(tracing::subscriber::set_global_default(subscriber::ToLogger)));
     report_panics();
     Ok(())
 }
 
-/// What the app's logger threw.
+/// An error thrown by the app's logger.
 impl From<uniffi::UnexpectedUniFFICallbackError> for SealpostError {
     fn from(_: uniffi::UnexpectedUniFFICallbackError) -> Self {
         Self::misuse("the logger threw")
     }
 }
 
-/// A line. It holds nothing secret and nothing personal.
+/// A log line. It contains nothing secret and nothing personal.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
 pub struct LogLine {
-    /// How much it matters.
+    /// The severity.
     pub level: LogLevel,
-    /// The part of the library it comes from.
+    /// The part of the library that the line comes from.
     pub target: String,
-    /// What it says.
+    /// The text.
     pub text: String,
 }
 
-/// How much a line matters.
+/// The severity of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, uniffi::Enum)]
 pub enum LogLevel {
-    /// A mistake in this library.
+    /// A bug in this library.
     Error,
-    /// Somebody else does what they should not.
+    /// Another party does something that it should not do.
     Warn,
-    /// Rare and worth knowing.
+    /// Something rare and worth knowing.
     Info,
-    /// What goes on, in detail: for debugging.
+    /// Details for debugging.
     Debug,
 }
 
 impl LogLevel {
-    /// Of what `tracing` tells; none for what is finer than any of ours.
+    /// The level of a `tracing` event; `None` if it is finer than any of ours.
     fn of(metadata: &Metadata<'_>) -> Option<Self> {
         Some(match *metadata.level() {
             Level::ERROR => Self::Error,
@@ -81,32 +82,32 @@ fn current() -> &'static Current {
     &CURRENT
 }
 
-/// The last one wins.
+/// Replaces an earlier logger.
 fn set(logger: Arc<dyn Logger>, level: LogLevel) {
     *current().write().unwrap_or_else(PoisonError::into_inner) = Some((logger, level));
 }
 
-/// Who takes a line of this level, if anybody does.
+/// The logger that receives lines of this level, if there is one.
 fn wanted(level: LogLevel) -> Option<Arc<dyn Logger>> {
     let current = current().read().unwrap_or_else(PoisonError::into_inner);
     current.as_ref().filter(|(_, least)| level <= *least).map(|(logger, _)| Arc::clone(logger))
 }
 
-/// Tells it whoever takes it.
+/// Passes a line to the logger, if there is one.
 fn tell(level: LogLevel, target: &str, text: String) {
     thread_local!(static TELLING: Cell<bool> = const { Cell::new(false) });
-    // A logger that makes the library log does not go round in circles.
+    // If a logger makes the library log, this does not recurse.
     if let Some(logger) = wanted(level)
         && !TELLING.replace(true)
     {
         let line = LogLine { level, target: target.to_owned(), text };
-        // Neither what it throws nor a panic of it ends what the library was at.
+        // Neither an error nor a panic of the logger affects the library.
         let _ = catch_unwind(AssertUnwindSafe(|| logger.log(line)));
         TELLING.set(false);
     }
 }
 
-/// Tells of panics where they happen, by place: what a panic says could hold anything.
+/// Reports panics with their location. The message of a panic is omitted, because it could contain anything.
 pub(crate) fn report_panics() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {

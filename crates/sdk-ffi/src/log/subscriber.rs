@@ -1,4 +1,4 @@
-//! What `tracing` collects, on its way to the logger.
+//! A `tracing` subscriber that passes events to the logger.
 
 use std::fmt::Write as _;
 
@@ -9,12 +9,12 @@ use tracing::{Event, Metadata, Subscriber};
 
 use super::{LogLevel, tell, wanted};
 
-/// From `tracing` to the logger. Spans are not told.
+/// Passes `tracing` events to the logger. Spans are ignored.
 pub(super) struct ToLogger;
 
 impl Subscriber for ToLogger {
     fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
-        // The level may change.
+        // The level may change later.
         Interest::sometimes()
     }
 
@@ -45,13 +45,13 @@ impl Subscriber for ToLogger {
     fn exit(&self, _: &Id) {}
 }
 
-/// An event as one line: the sentence, then the fields.
+/// An event as one line: the message, followed by the fields.
 #[derive(Default)]
 struct Text(String);
 
 impl Visit for Text {
     fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        // A string takes any text.
+        // Writing to a string cannot fail.
         let _ = match field.name() {
             "message" if self.0.is_empty() => write!(self.0, "{value:?}"),
             "message" => {

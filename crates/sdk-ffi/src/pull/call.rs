@@ -1,15 +1,15 @@
-//! Whether the last batch has got to its caller.
+//! Tracks whether the last batch has reached its caller.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The number of no call.
+/// The number that no call has.
 const NOBODY: u64 = 0;
 
-/// The calls for a batch, each with a number of its own.
+/// The calls for a batch, each with its own number.
 pub(super) struct Calls {
     next: AtomicU64,
-    /// For which of them the last batch was taken from the view, until its caller has got it.
+    /// The call for which the last batch was taken from the view, until that call has received it.
     on_its_way: Arc<AtomicU64>,
 }
 
@@ -32,7 +32,7 @@ impl Calls {
 }
 
 impl Call {
-    /// Whether the last batch that was taken has not got to its caller, and perhaps never will.
+    /// Whether the last batch was taken and has not reached its caller, and perhaps never will.
     pub(super) fn follows_a_lost_one(&self) -> bool {
         self.on_its_way.load(Ordering::SeqCst) != NOBODY
     }
@@ -42,7 +42,7 @@ impl Call {
         self.on_its_way.store(self.number, Ordering::SeqCst);
     }
 
-    /// The caller has its batch. What was taken for another call since then is still on its way.
+    /// The caller has received its batch. A batch that was taken for another call since then is still in transit.
     pub(super) fn arrived(&self) {
         let _ = self.on_its_way.compare_exchange(self.number, NOBODY, Ordering::SeqCst, Ordering::SeqCst);
     }

@@ -1,4 +1,4 @@
-//! Pulling what changes: in batches, by one consumer, and nothing is lost when it stops waiting.
+//! Pulling changes in batches, by one consumer, without losing any when it stops waiting.
 
 mod call;
 mod priority;
@@ -14,34 +14,34 @@ use crate::{CancelToken, Result, SealpostError, runtime};
 use call::Calls;
 use priority::SnapshotRequests;
 
-/// Most updates in one batch: a few milliseconds of work for the foreign side.
+/// Maximum number of updates in a batch: a few milliseconds of work for the foreign language.
 const BATCH: usize = 100;
 
-/// What can be pulled.
+/// A view that can be pulled.
 pub(crate) trait View: Send + 'static {
     type Update: PartialEq + Send + 'static;
 
-    /// At least one update; `None` when the client is gone. Dropping the future loses nothing.
+    /// Waits for at least one update; `None` if the client is gone. Dropping the future loses nothing.
     fn next_batch(&mut self, max: usize) -> impl Future<Output = Option<Result<Vec<Self::Update>>>> + Send;
-    /// The last batch was lost: the next one begins with a fresh snapshot.
+    /// The last batch was lost, so the next one starts with a fresh snapshot.
     fn refresh(&mut self);
 }
 
-/// A view that can be looked at, too.
+/// A view that also has snapshots.
 pub(crate) trait Snapshot: View {
     type Snapshot: Send + 'static;
 
-    /// Everything, at once.
+    /// The current state.
     fn snapshot(&mut self) -> impl Future<Output = Result<Self::Snapshot>> + Send;
 }
 
-/// A view between two threads.
+/// A view that is shared between threads.
 pub(crate) struct Pull<V> {
     view: Arc<Mutex<V>>,
     calls: Calls,
     /// Snapshot requests take priority over batch requests.
     snapshots: SnapshotRequests,
-    /// Cancelled when the client was shut down.
+    /// Cancelled when the client is shut down.
     ended: Arc<CancelToken>,
 }
 
@@ -69,7 +69,8 @@ impl<V: View> Pull<V> {
                     snapshots.wait_until_none().await;
                     let mut view = view.lock().await;
                     if call.follows_a_lost_one() {
-                        // The call that waited for it went away: a fresh snapshot includes what it held.
+                        // The call that waited for it was abandoned. A fresh snapshot includes what the lost batch
+                        // contained.
                         view.refresh();
                     }
                     tokio::select! {
@@ -92,7 +93,7 @@ impl<V: View> Pull<V> {
 }
 
 impl<V: Snapshot> Pull<V> {
-    /// Answers at once, also when somebody waits for a batch, which then goes on after the snapshot.
+    /// Returns immediately, even if another call is waiting for a batch; that call then continues after the snapshot.
     pub(crate) async fn snapshot(&self) -> Result<V::Snapshot> {
         let view = Arc::clone(&self.view);
         let request = self.snapshots.request();

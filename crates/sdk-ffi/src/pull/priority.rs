@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 
-/// How many snapshot requests are waiting.
+/// The number of waiting snapshot requests.
 #[derive(Clone)]
 pub(super) struct SnapshotRequests(watch::Sender<usize>);
 
@@ -11,25 +11,25 @@ impl SnapshotRequests {
         Self(watch::Sender::new(0))
     }
 
-    /// One more, until the value is dropped.
+    /// Adds a request until the value is dropped.
     pub(super) fn request(&self) -> SnapshotRequest {
         self.0.send_modify(|count| *count = count.saturating_add(1));
         SnapshotRequest(self.0.clone())
     }
 
-    /// Resolves while there is none.
+    /// Resolves when there are no requests.
     pub(super) async fn wait_until_none(&self) {
-        // The sender is here: it does not fail.
+        // The sender is a field of `self`, so this cannot fail.
         let _ = self.0.subscribe().wait_for(|count| *count == 0).await;
     }
 
-    /// Resolves while there is one.
+    /// Resolves when there is a request.
     pub(super) async fn wait_for_any(&self) {
         let _ = self.0.subscribe().wait_for(|count| *count > 0).await;
     }
 }
 
-/// A snapshot request that is waiting.
+/// A waiting snapshot request.
 pub(super) struct SnapshotRequest(watch::Sender<usize>);
 
 impl Drop for SnapshotRequest {

@@ -1,5 +1,5 @@
-//! The library's own threads. Whatever a caller asks for runs here to its end; what is dropped with a caller is only its
-//! wait.
+//! The library's own threads. Work that a caller starts runs to completion here; if the caller goes away, only its
+//! wait ends.
 
 #[cfg(test)]
 mod tests;
@@ -12,19 +12,19 @@ use tokio::task::JoinHandle;
 
 use crate::{CancelToken, Result, SealpostError, log, signals};
 
-/// Threads that run tasks: one may be busy while the other goes on.
+/// Threads that run tasks. There are two, so that one can continue while the other is busy.
 const WORKERS: usize = 2;
-/// Most threads that wait for the disk, beside each database's own.
+/// Maximum number of threads that wait for the disk, in addition to those of each database.
 const BLOCKING: usize = 8;
 
-/// Runs work to its end, whether or not its caller waits for it.
+/// Runs work to completion, whether or not its caller waits for it.
 pub(crate) async fn run<T: Send + 'static>(
     work: impl Future<Output = Result<T>> + Send + 'static,
 ) -> Result<T> {
     outcome(spawn(work)?).await
 }
 
-/// As [`run`], but stops waiting when the token says so.
+/// Like [`run`], but stops waiting when the token is cancelled.
 pub(crate) async fn run_until<T: Send + 'static>(
     cancel: Option<Arc<CancelToken>>,
     work: impl Future<Output = Result<T>> + Send + 'static,
@@ -32,13 +32,14 @@ pub(crate) async fn run_until<T: Send + 'static>(
     until(cancel, run(work)).await
 }
 
-/// Runs a call that does not wait for anything, where tasks may be started.
+/// Runs a synchronous call in a context in which tasks can be spawned.
 pub(crate) fn enter<T>(call: impl FnOnce() -> T) -> Result<T> {
     let _entered = runtime()?.enter();
     Ok(call())
 }
 
-/// Work that ends when its caller stops waiting, where it next waits itself. Only for work that loses nothing so.
+/// Runs work that is dropped at its next await point when its caller stops waiting. Only for work that loses nothing
+/// then.
 pub(crate) async fn run_while_wanted<T: Send + 'static>(
     cancel: Option<Arc<CancelToken>>,
     work: impl Future<Output = Result<T>> + Send + 'static,
@@ -56,7 +57,7 @@ pub(crate) async fn run_while_wanted<T: Send + 'static>(
 async fn until<T>(cancel: Option<Arc<CancelToken>>, done: impl Future<Output = Result<T>>) -> Result<T> {
     let Some(cancel) = cancel else { return done.await };
     tokio::select! {
-        // What is done is not thrown away.
+        // A result that is available is not discarded.
         biased;
         done = done => done,
         () = cancel.cancelled() => Err(SealpostError::Cancelled),
@@ -70,7 +71,7 @@ fn spawn<T: Send + 'static>(
 }
 
 async fn outcome<T>(running: impl Future<Output = Result<Result<T>, tokio::task::JoinError>>) -> Result<T> {
-    // The panic itself was told to the logger, by its place.
+    // The panic itself was reported to the logger, with its location.
     running.await.map_err(|_| SealpostError::bug("a panic in a call"))?
 }
 

@@ -7,9 +7,9 @@ use sealpost_core as core;
 use crate::pull::{Pull, View};
 use crate::{CancelToken, Message, Result};
 
-/// The messages that are new in a thread from `subscribe_arrivals` on, ours and theirs, each once, in the order they came to be
-/// here. To be pulled by one consumer. What a slow one missed, or what came while the client was suspended, is read from the
-/// database.
+/// The messages, incoming and outgoing, that are added to a thread after `subscribe_arrivals`, exactly once and in
+/// the order in which they were added. To be pulled by one consumer. Messages that a slow consumer missed, or that
+/// were added while the client was suspended, are read from the database.
 #[derive(uniffi::Object)]
 pub struct ArrivalSubscription {
     pull: Pull<core::Arrivals>,
@@ -23,10 +23,10 @@ impl ArrivalSubscription {
 
 #[uniffi::export]
 impl ArrivalSubscription {
-    /// The next messages: waits for one, and takes those that wait behind it. While the client is suspended it waits. None when
-    /// the client was shut down or is gone.
+    /// The next messages: waits for at least one, and returns it with those that are queued behind it. While the
+    /// client is suspended, the call waits. Returns none if the client was shut down or is gone.
     ///
-    /// Throws `Cancelled`, which loses nothing, and `Storage`, after which the next call tries again.
+    /// Throws `Cancelled`, which loses nothing, and `Storage`; the next call then tries again.
     #[uniffi::method(default(cancel = None))]
     pub async fn next(&self, cancel: Option<Arc<CancelToken>>) -> Result<Option<Vec<Message>>> {
         self.pull.next(cancel).await

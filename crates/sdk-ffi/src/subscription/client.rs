@@ -7,8 +7,8 @@ use sealpost_core as core;
 use crate::pull::{Pull, Snapshot, View};
 use crate::{CancelToken, Event, Overview, Result};
 
-/// A live view of the whole client, to be pulled by one consumer. It is bounded: a consumer that is too slow gets a fresh snapshot instead of
-/// what was missed.
+/// A live view of the whole client, to be pulled by one consumer. Memory use is bounded: a consumer that is too slow
+/// gets a fresh snapshot, which includes what it missed.
 #[derive(uniffi::Object)]
 pub struct ClientSubscription {
     pull: Pull<core::Feed>,
@@ -22,17 +22,19 @@ impl ClientSubscription {
 
 #[uniffi::export]
 impl ClientSubscription {
-    /// Everything as it is. What follows from `next` happened after that.
+    /// The current state. What `next` returns afterwards happened after it.
     ///
-    /// Answers at once, also while `next` waits. Throws `Storage`; `Misuse` while the client is suspended, or after it.
+    /// Returns immediately, even while `next` waits. Throws `Storage`; `Misuse` while the client is suspended, or
+    /// after it was shut down.
     pub async fn snapshot(&self) -> Result<Overview> {
         self.pull.snapshot().await
     }
 
-    /// The next events: waits for one, and takes those that wait behind it. Without a snapshot before it, it begins with
-    /// one. While the client is suspended it waits. None when the client was shut down or is gone.
+    /// The next events: waits for at least one, and returns it with those that are queued behind it. The first call
+    /// starts with a snapshot, unless one was taken before. While the client is suspended, the call waits. Returns
+    /// none if the client was shut down or is gone.
     ///
-    /// Throws `Cancelled`, which loses nothing, and `Storage`, after which the next call tries again.
+    /// Throws `Cancelled`, which loses nothing, and `Storage`; the next call then tries again.
     #[uniffi::method(default(cancel = None))]
     pub async fn next(&self, cancel: Option<Arc<CancelToken>>) -> Result<Option<Vec<Event>>> {
         self.pull.next(cancel).await

@@ -1,4 +1,4 @@
-//! Station 7, Apply: what a content does to the database. One file for each kind.
+//! Station 7, Apply: the effect of a content on the database, one file for each kind.
 
 mod receipt;
 mod text;
@@ -11,7 +11,7 @@ use crate::store::{Registered, Tx};
 /// What was applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Applied {
-    /// A text that is here: its sender is to be told.
+    /// A text that was stored; its sender gets a delivery receipt.
     Text,
     Other,
 }

@@ -1,4 +1,4 @@
-//! A receipt says how far our messages came. It leaves no row.
+//! A receipt updates the state of our messages. It leaves no row of its own.
 
 use super::Applied;
 use crate::content::ReceiptKind;
@@ -15,7 +15,7 @@ pub(super) fn apply(
     messages: &[ClientMsgId],
 ) -> Result<Applied> {
     for message in messages {
-        // Of a message that is not ours, or not of this thread, a receipt says nothing.
+        // A receipt for a message that is not ours, or not in this thread, has no effect.
         tx.advance_delivery(envelope.thread, us.user, *message, kind)?;
     }
     Ok(Applied::Other)

@@ -1,4 +1,4 @@
-//! A text becomes a message, once: its author may have sent it in more than one parcel.
+//! A text becomes one message, even if its author has sent it in several parcels.
 
 use super::Applied;
 use crate::content::Content;
@@ -7,7 +7,7 @@ use crate::id::MessageId;
 use crate::receive::envelope::Envelope;
 use crate::store::{Arrived, Tx};
 
-/// Where something stood for it that could not be opened, it takes that place.
+/// If a message represents an envelope with this id that could not be opened, the text replaces it.
 pub(super) fn apply(
     tx: &mut Tx<'_>,
     envelope: &Envelope,

@@ -1,11 +1,11 @@
-//! Full-text search: FTS5 in the same encrypted file.
+//! Full-text search, using FTS5 in the same encrypted file.
 //!
-//! The index is fed in the background in batches, never in the transaction that receives: a row of it costs more
-//! than the message itself. It holds terms only (no copy of the text), and loses them with the message: FTS5 takes out of its
-//! pages what is told to it again (`secure-delete`).
+//! The index is updated in the background in batches, never in the transaction that receives a message, because an
+//! index row costs more than the message itself. It contains terms only, not the text. They are removed with the
+//! message: FTS5 removes from its pages whatever is passed to it again (`secure-delete`).
 //!
-//! It covers the messages after one id and up to another. What is new extends it first; what is older, as after a migration that
-//! emptied the index, follows from the newest to the oldest.
+//! The index covers the messages between two ids. New messages extend it first. Older ones, such as after a migration
+//! that emptied the index, follow from the newest to the oldest.
 
 mod text;
 
@@ -18,12 +18,12 @@ use crate::id::MessageId;
 use crate::message::{Message, MessageBody};
 use text::{Query, terms};
 
-/// Candidates that may turn out not to match before a search ends with what it has found.
+/// The number of candidates that may turn out not to match before a search returns what it has found.
 const MAX_MISSES: u32 = 500;
-/// Bytes of messages after which a batch ends, so that none holds the writer for long.
+/// The size of the messages after which a batch ends, so that no batch blocks the writer for long.
 const BATCH_BYTES: usize = 16 * 1024;
 
-/// Which messages are in the index: those with ids above `after`, up to `up_to`.
+/// The range of indexed messages: those with ids above `after`, up to `up_to`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Indexed {
     pub(super) after: i64,
@@ -37,11 +37,11 @@ impl Indexed {
 }
 
 impl Rows<'_> {
-    /// Messages with words that begin with the given ones, and with the given runs of characters of scripts without spaces
-    /// anywhere; those that came last first.
+    /// The messages that contain words beginning with the given ones and, anywhere, the given runs of characters of
+    /// scripts without spaces. The messages that arrived last come first.
     pub(crate) fn search(&self, words: &str, limit: u32) -> Result<Vec<Message>> {
         let Some(query) = Query::new(words) else { return Ok(Vec::new()) };
-        // The order of the rows is that of the index itself: it is read no further than it has to be.
+        // The rows are in the order of the index itself, which is read no further than necessary.
         let mut statement = self
             .connection
             .prepare_cached("SELECT rowid FROM search WHERE search MATCH ?1 ORDER BY rowid DESC")?;
@@ -69,7 +69,8 @@ impl Rows<'_> {
 }
 
 impl Tx<'_> {
-    /// Adds up to so many messages to the index: the next ones, or the newest of the older ones. How many it looked at.
+    /// Adds up to this many messages to the index: the next new ones, or the newest of the older ones. Returns how
+    /// many were examined.
     pub(crate) fn feed_index(&mut self, limit: u32) -> Result<usize> {
         let indexed = self.indexed()?;
         let newer = "SELECT id, kind, body FROM message WHERE id > ?1 ORDER BY id LIMIT ?2";
@@ -79,7 +80,7 @@ impl Tx<'_> {
             self.set_indexed(Indexed { up_to: *last, ..indexed })?;
         } else {
             rows = self.next_batch(older, indexed.after, limit)?;
-            // FTS5 gathers only ascending ids into one segment.
+            // FTS5 puts only ascending ids into one segment.
             rows.reverse();
             if let Some((first, ..)) = rows.first() {
                 self.set_indexed(Indexed { after: first.saturating_sub(1), ..indexed })?;
@@ -91,7 +92,7 @@ impl Tx<'_> {
         Ok(rows.len())
     }
 
-    /// The first rows, of no more than [`BATCH_BYTES`] in all but for the last of them.
+    /// The first rows, whose total size without the last one is at most [`BATCH_BYTES`].
     fn next_batch(&self, sql: &str, id: i64, limit: u32) -> Result<Vec<(i64, i64, Vec<u8>)>> {
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut rows = statement.query(params![id, limit])?;
@@ -106,16 +107,16 @@ impl Tx<'_> {
         Ok(batch)
     }
 
-    /// Merges a few pages of the index; whether there may be more to merge. FTS5 would do so by itself while it is fed, with
-    /// no bound on how much at a time.
+    /// Merges a few pages of the index, and returns whether there may be more to merge. FTS5 would merge
+    /// automatically while it is updated, without a limit on the amount.
     pub(crate) fn merge_index(&mut self, pages: u32) -> Result<bool> {
         let before = self.connection.total_changes();
         self.change("INSERT INTO search (search, rank) VALUES ('merge', ?1)", [pages])?;
-        // The statement itself counts as one (FTS5, section 6.8).
+        // The statement itself counts as one change (FTS5, section 6.8).
         Ok(self.connection.total_changes().saturating_sub(before) > 1)
     }
 
-    /// Adds a message that has got its words only now, when its turn is over.
+    /// Indexes a message that gets its text only after its id was passed.
     pub(super) fn index_late(&mut self, id: MessageId) -> Result<()> {
         if !self.indexed()?.covers(id) {
             return Ok(());
@@ -131,7 +132,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Takes a message out of the index, before its text is gone.
+    /// Removes a message from the index, before its text is deleted.
     pub(super) fn unindex(&mut self, id: MessageId) -> Result<()> {
         if !self.indexed()?.covers(id) {
             return Ok(());
@@ -150,7 +151,7 @@ impl Tx<'_> {
     }
 }
 
-/// The terms of a message as it is stored, if there is text in it.
+/// The terms of a stored message, if it is a text.
 fn terms_of(kind: i64, body: &[u8]) -> Option<String> {
     match (kind, Body::from_bytes(body)) {
         (super::message::KIND_TEXT, Ok(Body::Text(text))) => {

@@ -1,14 +1,14 @@
-//! Text to the terms that the index holds, and what a person types to an FTS5 expression. Both sides are folded alike.
+//! Converts texts to the terms in the index, and queries to FTS5 expressions. Both are normalised in the same way.
 //!
-//! Scripts that put spaces between words are indexed by words, and a word is found by its beginning. Scripts without spaces
-//! (Chinese, Japanese, Thai and others), Hangul, and symbols such as emoji are indexed by overlapping pairs of characters, as
-//! Lucene's `CJKBigramFilter` does: any part of such a text is found, without a dictionary.
+//! Scripts with spaces between words are indexed by words, and a query matches the beginning of a word. Scripts
+//! without spaces (Chinese, Japanese, Thai and others), Hangul, and symbols such as emoji are indexed by overlapping
+//! pairs of characters, like in Lucene's `CJKBigramFilter`: any part of such a text is found, without a dictionary.
 //!
-//! The index says which messages may match; [`Query::matches`] decides, by the text itself. It holds no more than the first
-//! [`MAX_TERM`] letters of a word, and not where a term stands.
+//! The index determines which messages may match; [`Query::matches`] decides by the text itself. The index contains
+//! no more than the first [`MAX_TERM`] letters of a word, and no positions.
 //!
-//! To take a message out of the index, its terms are made again. If [`terms`] ever gives other terms for a text, a migration
-//! has to empty the index, so that it is made anew.
+//! To remove a message from the index, its terms are computed again. If [`terms`] ever returns other terms for a
+//! text, a migration has to empty the index, so that it is built again.
 
 use std::collections::BTreeSet;
 
@@ -16,25 +16,26 @@ use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed}
 use icu_properties::CodePointMapData;
 use icu_properties::props::GeneralCategory as Category;
 
-/// Letters of a word that the index holds: one more than its longest prefix index, so that no query scans the terms.
+/// The number of letters of a word in the index: one more than the longest prefix index, so that no query scans the
+/// terms.
 pub(super) const MAX_TERM: usize = 10;
-/// Words of a query that count, and runs of characters without spaces: each costs time.
+/// The number of words, and of runs of characters without spaces, that count in a query, because each takes time.
 const MAX_PARTS: usize = 16;
-/// Characters of a run that the index is asked for.
+/// The number of characters of a run that are looked up in the index.
 const MAX_RUN: usize = 16;
 
-/// What a person searches for.
+/// A parsed query.
 #[derive(Debug)]
 pub(super) struct Query {
     parts: Vec<Part>,
 }
 
-/// What stands between separators.
+/// The text between separators.
 #[derive(Debug, PartialEq, Eq)]
 enum Part {
-    /// Of a script with spaces.
+    /// A word of a script with spaces.
     Word(String),
-    /// Of a script without, or symbols: at least one character.
+    /// At least one character of a script without spaces, or symbols.
     Run(String),
 }
 
@@ -42,13 +43,13 @@ enum Part {
 enum Class {
     Word,
     Unspaced,
-    /// Belongs to what it follows.
+    /// A mark that belongs to the preceding character.
     Mark,
     Separator,
 }
 
-/// The terms of a text, each once, with spaces between. None holds an ASCII character other than a small letter or a digit, so
-/// that FTS5's tokenizer `ascii` finds the same terms again.
+/// The terms of a text, without duplicates, separated by spaces. The only ASCII characters in them are small letters
+/// and digits, so that FTS5's tokenizer `ascii` finds the same terms.
 pub(super) fn terms(text: &str) -> String {
     let parts = parts(text);
     let mut terms = BTreeSet::new();
@@ -59,7 +60,7 @@ pub(super) fn terms(text: &str) -> String {
             }
             Part::Run(run) => {
                 terms.extend(pairs(run));
-                // So that every character begins a term.
+                // Every character must begin a term.
                 terms.extend(run.char_indices().last().and_then(|(at, _)| run.get(at..)));
             }
         }
@@ -68,7 +69,7 @@ pub(super) fn terms(text: &str) -> String {
 }
 
 impl Query {
-    /// `None` when there is nothing to search for in it. The first [`MAX_PARTS`] different words count.
+    /// `None` if there is nothing to search for. The first [`MAX_PARTS`] different words count.
     pub(super) fn new(words: &str) -> Option<Self> {
         let mut kept = Vec::new();
         for part in parts(words) {
@@ -79,8 +80,8 @@ impl Query {
         (!kept.is_empty()).then_some(Self { parts: kept })
     }
 
-    /// The FTS5 expression for the messages that may match: quoted terms only, so that nothing a person types is taken
-    /// for syntax.
+    /// The FTS5 expression for the messages that may match. It consists of quoted terms only, so that nothing in a
+    /// query is interpreted as syntax.
     pub(super) fn expression(&self) -> String {
         let mut expression = String::new();
         for part in &self.parts {
@@ -101,7 +102,7 @@ impl Query {
         expression
     }
 
-    /// Whether a text has words that begin with those of the query, and the runs of the query anywhere.
+    /// Whether a text has words that begin with those of the query, and contains the runs of the query.
     pub(super) fn matches(&self, text: &str) -> bool {
         let found = parts(text);
         self.parts.iter().all(|wanted| {
@@ -121,13 +122,13 @@ fn push_term(expression: &mut String, term: &str, prefix: bool) {
     }
 }
 
-/// Up to so many characters.
+/// At most this many characters.
 fn beginning(text: &str, chars: usize) -> &str {
     let end = text.char_indices().nth(chars).map_or(text.len(), |(at, _)| at);
     text.get(..end).unwrap_or(text)
 }
 
-/// Each character with the one behind it.
+/// Each character together with the following one.
 fn pairs(run: &str) -> impl Iterator<Item = &str> {
     let ends = run.char_indices().skip(2).map(|(at, _)| at).chain([run.len()]);
     let begins = run.char_indices().map(|(at, _)| at);
@@ -135,7 +136,7 @@ fn pairs(run: &str) -> impl Iterator<Item = &str> {
     begins.zip(ends).filter(move |_| several).filter_map(|(begin, end)| run.get(begin..end))
 }
 
-/// The words and runs of a text, folded, in their order.
+/// The normalised words and runs of a text, in order.
 fn parts(text: &str) -> Vec<Part> {
     let mut parts = Vec::new();
     let mut open: Option<Part> = None;
@@ -152,7 +153,7 @@ fn parts(text: &str) -> Vec<Part> {
     parts
 }
 
-/// NFKC, case folded in full (Unicode, section 3.13), without accents, vowel points and invisible characters.
+/// NFKC and full case folding (Unicode, section 3.13), without accents, vowel points and invisible characters.
 fn fold(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
@@ -162,17 +163,17 @@ fn fold(text: &str) -> String {
         .filter(|c| !is_dropped(*c))
         .flat_map(fold_case)
         .flat_map(plain_letters);
-    // Hangul syllables and kana with their voicing marks are one character again.
+    // Composes Hangul syllables, and kana with their voicing marks, into one character again.
     ComposingNormalizerBorrowed::new_nfc().normalize_iter(plain).collect()
 }
 
-/// The letter that Unicode's full case folding gives, also for ß, the final sigma and Cherokee: what differs in nothing but
-/// case has the same capitals.
+/// The result of Unicode's full case folding, also for ß, the final sigma and Cherokee: characters that differ only
+/// in case have the same capitals.
 fn fold_case(c: char) -> impl Iterator<Item = char> {
     c.to_lowercase().flat_map(char::to_uppercase).flat_map(char::to_lowercase)
 }
 
-/// Letters that people type in place of others, and that no normal form maps.
+/// Letters that people type in place of others, and that no normalisation form maps.
 fn plain_letters(c: char) -> impl Iterator<Item = char> {
     let (first, second) = match c {
         'đ' | 'ð' => ('d', None),
@@ -193,8 +194,8 @@ fn plain_letters(c: char) -> impl Iterator<Item = char> {
     std::iter::once(first).chain(second)
 }
 
-/// Accents, vowel points, and what nobody sees. Marks that make another letter (voiced kana, the vowels of Thai and of the
-/// scripts of India) stay.
+/// Accents, vowel points and invisible characters. Marks that make another letter (voiced kana, the vowels of Thai
+/// and of the scripts of India) are kept.
 const fn is_dropped(c: char) -> bool {
     matches!(c,
         // Accents of Latin, Greek, Cyrillic; marks that enclose a symbol
@@ -240,7 +241,7 @@ fn class(c: char) -> Class {
     }
 }
 
-/// Letters of scripts that put no spaces between words, and Hangul, whose words are put together.
+/// Letters of scripts without spaces between words, and Hangul, whose words are compounds.
 const fn is_unspaced(c: char) -> bool {
     matches!(c,
         // Thai, Lao, Tibetan, Myanmar, Hangul
@@ -261,7 +262,7 @@ mod tests {
 
     use super::*;
 
-    /// Whether a text is found: by the meaning of the expression among its terms, and then by itself.
+    /// Whether a text is found, by evaluating the expression on its terms and then checking the text.
     fn finds(words: &str, text: &str) -> bool {
         let terms = terms(text);
         let Some(query) = Query::new(words) else { return false };
@@ -366,7 +367,7 @@ mod tests {
 
     #[test]
     fn the_text_decides_where_the_index_does_not_know() {
-        // Alike up to what the index holds of a word; pairs that do not follow each other.
+        // Equal up to the length that the index contains of a word; and pairs that are not adjacent.
         for (text, words) in [("internationalist", "internationalisation"), ("京都大学 学京", "大学京")]
         {
             let query = Query::new(words).unwrap();
@@ -396,7 +397,7 @@ mod tests {
         #[test]
         fn terms_survive_the_tokenizer(text in any::<String>()) {
             let terms = terms(&text);
-            // The tokenizer `ascii` takes ASCII letters and digits, and all that is not ASCII.
+            // The tokenizer `ascii` accepts ASCII letters and digits, and all other characters that are not ASCII.
             let plain = |c: char| c == ' ' || c.is_ascii_digit() || c.is_ascii_lowercase() || !c.is_ascii();
             prop_assert!(terms.chars().all(plain), "{:?}", terms);
             prop_assert!(terms.is_empty() || terms.split(' ').all(|term| !term.is_empty()), "{:?}", terms);
@@ -412,7 +413,7 @@ mod tests {
 
         #[test]
         fn a_text_is_found_by_itself_and_in_small_letters_and_capitals(text in "\\PC{1,24}") {
-            // The iota under a Greek vowel is dropped like an accent, and beside its capital it is a letter.
+            // The iota under a Greek vowel is removed like an accent, but beside a capital it is a letter.
             let iota = DecomposingNormalizerBorrowed::new_nfkd().normalize(&text).contains('\u{345}');
             if expression(&text).is_some() && !iota {
                 prop_assert!(finds(&text, &text));
