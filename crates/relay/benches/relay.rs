@@ -26,9 +26,10 @@ use load::relay::{self, Relay, Spent};
 /// What is offered to the relay while the time to an answer is taken, a second.
 const OFFERED: usize = 200;
 const PACED: Duration = Duration::from_secs(20);
-/// Connections that send as fast as they are answered, and how many sends each of them has on the way.
+/// Connections that send as fast as they are answered, and how many sends each of them has on the way: as many as the relay reads
+/// ahead of its answers.
 const SENDERS: usize = 64;
-const ON_THE_WAY: usize = 32;
+const ON_THE_WAY: usize = 64;
 const WARM: Duration = Duration::from_secs(1);
 const LOADED: Duration = Duration::from_secs(8);
 /// Connections that do nothing.
@@ -169,6 +170,10 @@ fn figures(spent: &Spent) -> Vec<(&'static str, String)> {
             format!("{:.1} µs", spent.processor.as_secs_f64() * 1e6 / sends),
         ),
         ("  of it the writer of the store", format!("{:.1} µs", spent.writer.as_secs_f64() * 1e6 / sends)),
+        (
+            "processor time of the clients for a send",
+            format!("{:.1} µs", spent.clients.as_secs_f64() * 1e6 / sends),
+        ),
         ("bytes written to disk for a send", format!("{:.0}", spent.written / sends)),
         ("operations in a commit", format!("{:.0}", spent.operations / spent.commits)),
     ];

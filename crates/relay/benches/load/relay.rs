@@ -56,6 +56,8 @@ pub(crate) struct Account {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Spent {
     pub(crate) processor: Duration,
+    /// What the clients have used, which share the cores with the relay.
+    pub(crate) clients: Duration,
     pub(crate) writer: Duration,
     pub(crate) written: f64,
     pub(crate) sends: f64,
@@ -70,6 +72,7 @@ impl Sub for Spent {
     fn sub(self, before: Self) -> Self {
         Self {
             processor: self.processor - before.processor,
+            clients: self.clients - before.clients,
             writer: self.writer - before.writer,
             written: self.written - before.written,
             sends: self.sends - before.sends,
@@ -159,27 +162,15 @@ impl Relay {
         let written = self.read("io");
         let written = written.lines().find_map(|line| line.strip_prefix("write_bytes: ")).unwrap();
         Spent {
-            processor: self.processor(|_| true),
-            writer: self.processor(|thread| thread == "store-writer"),
+            processor: processor(self.child.id(), |_| true),
+            clients: processor(std::process::id(), |_| true),
+            writer: processor(self.child.id(), |thread| thread == "store-writer"),
             written: written.parse().unwrap(),
             sends: metric("relay_send_ack_seconds_count{transport=\"ws\"}").unwrap(),
             operations: metric("relay_store_batch_size_sum").unwrap(),
             commits: metric("relay_store_batch_size_count").unwrap(),
             statements: metric("relay_store_statements_total"),
         }
-    }
-
-    /// What those of its threads have used of the processors. None of them ends while it is measured, but for those
-    /// that only read.
-    fn processor(&self, wanted: impl Fn(&str) -> bool) -> Duration {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
-        let of_task = |folder: std::path::PathBuf| {
-            let name = std::fs::read_to_string(folder.join("comm")).ok()?;
-            let nanoseconds = std::fs::read_to_string(folder.join("schedstat")).ok()?;
-            let nanoseconds = nanoseconds.split(' ').next()?.parse().ok()?;
-            wanted(name.trim_end()).then(|| Duration::from_nanos(nanoseconds))
-        };
-        tasks.filter_map(|task| of_task(task.unwrap().path())).sum()
     }
 
     /// The memory that is its own, in bytes.
@@ -199,6 +190,19 @@ impl Drop for Relay {
         drop(self.child.stdin.take());
         self.child.wait().unwrap();
     }
+}
+
+/// What those threads of a process have used of the processors. None of them ends while it is measured, but for those
+/// that only read.
+fn processor(process: u32, wanted: impl Fn(&str) -> bool) -> Duration {
+    let tasks = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    let of_task = |folder: std::path::PathBuf| {
+        let name = std::fs::read_to_string(folder.join("comm")).ok()?;
+        let nanoseconds = std::fs::read_to_string(folder.join("schedstat")).ok()?;
+        let nanoseconds = nanoseconds.split(' ').next()?.parse().ok()?;
+        wanted(name.trim_end()).then(|| Duration::from_nanos(nanoseconds))
+    };
+    tasks.filter_map(|task| of_task(task.unwrap().path())).sum()
 }
 
 fn public(type_byte: u8, len: usize) -> Bytes {
