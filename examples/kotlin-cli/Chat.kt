@@ -6,10 +6,10 @@ package io.github.sealpost.example.cli
 
 import io.github.sealpost.Change
 import io.github.sealpost.Client
-import io.github.sealpost.Cursor
 import io.github.sealpost.Delivery
 import io.github.sealpost.Direction
 import io.github.sealpost.Message
+import io.github.sealpost.Position
 import io.github.sealpost.SealpostException
 import io.github.sealpost.Thread
 import io.github.sealpost.changes
@@ -68,7 +68,7 @@ private class Conversation(
     private val friend: String,
 ) {
     private var newest = 0L
-    private var older: Cursor? = null
+    private var older: Position? = null
 
     suspend fun run() = coroutineScope {
         val page = showPage(null)
@@ -83,7 +83,7 @@ private class Conversation(
     /** What came since the page was shown is in the snapshot. */
     private suspend fun showWhatComes() = thread.changes().collect { change ->
         val messages = when (change) {
-            is Change.Snapshot -> change.messages.reversed()
+            is Change.Snapshot -> change.page.messages.reversed()
             is Change.Added -> listOf(change.message)
             else -> emptyList()
         }
@@ -95,9 +95,9 @@ private class Conversation(
     }
 
     /** Shows a page, oldest first. */
-    private suspend fun showPage(before: Cursor?): List<Message> {
+    private suspend fun showPage(before: Position?): List<Message> {
         val page = thread.history(before, PAGE)
-        older = page.next
+        older = page.older
         page.messages.reversed().forEach(::show)
         return page.messages
     }

@@ -55,7 +55,7 @@ struct Conversation: Sendable {
         note("write, and press enter; /help for more")
         let showing = Task { try await showWhatComes(after: page.messages.map(\.id).max() ?? 0) }
         defer { showing.cancel() }
-        try await write(older: page.next)
+        try await write(older: page.older)
     }
 
     /// What came since the page was shown is in the snapshot.
@@ -64,7 +64,7 @@ struct Conversation: Sendable {
         for try await change in thread.changes {
             let messages: [Message] =
                 switch change {
-                case .snapshot(let messages): messages.reversed()
+                case .snapshot(let page): page.messages.reversed()
                 case .added(let message): [message]
                 default: []
                 }
@@ -77,7 +77,7 @@ struct Conversation: Sendable {
     }
 
     /// Until the person is done.
-    private func write(older: Cursor?) async throws {
+    private func write(older: Position?) async throws {
         var older = older
         reading: for await line in entered() {
             switch line {
@@ -89,7 +89,7 @@ struct Conversation: Sendable {
                 if let before = older {
                     let page = try await thread.history(before: before, limit: pageSize)
                     show(page)
-                    older = page.next
+                    older = page.older
                 } else {
                     note("nothing older")
                 }

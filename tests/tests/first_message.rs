@@ -132,7 +132,7 @@ async fn history_is_paged_and_searched() {
         let page = hers.history(before).await.unwrap();
         sizes.push(page.messages.len());
         seen.extend(page.messages.into_iter().map(|message| message.body));
-        before = page.next;
+        before = page.older;
         if before.is_none() {
             break;
         }

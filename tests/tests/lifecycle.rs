@@ -12,7 +12,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use sealpost_core::{
-    Change, Client, Delivery, Direction, Error, Message, MessageBody, Opened, Thread, Timeline,
+    Change, Client, Delivery, Direction, Error, Message, MessageBody, MessageList, Opened, Thread, Timeline,
 };
 use sealpost_testkit::{Party, World, eventually, history, texts};
 use tokio::time::timeout;
@@ -216,7 +216,7 @@ async fn registration_may_be_dropped_and_asked_for_again() {
 /// What a view shows that applies every change to its last snapshot.
 #[derive(Default)]
 struct Model {
-    messages: Vec<Message>,
+    list: Option<MessageList>,
     snapshots: usize,
 }
 
@@ -230,24 +230,20 @@ impl Model {
     }
 
     fn apply(&mut self, change: Change) {
-        match change {
-            Change::Snapshot(messages) => {
-                self.messages = messages;
-                self.snapshots += 1;
-            }
-            Change::Added(message) => self.messages.insert(0, message),
-            Change::Changed(message) => {
-                if let Some(slot) = self.messages.iter_mut().find(|known| known.id == message.id) {
-                    *slot = message;
-                }
-            }
-            Change::Removed(id) => self.messages.retain(|message| message.id != id),
-            other => panic!("a change of a new kind: {other:?}"),
+        self.snapshots += usize::from(matches!(change, Change::Snapshot(_)));
+        match (&mut self.list, change) {
+            (Some(list), change) => list.apply(change),
+            (none, Change::Snapshot(page)) => *none = Some(MessageList::new(page)),
+            (None, change) => panic!("a change before the snapshot: {change:?}"),
         }
     }
 
+    fn messages(&self) -> &[Message] {
+        self.list.as_ref().map_or(&[], MessageList::messages)
+    }
+
     fn shows(&self, text: &str) -> bool {
-        self.messages.iter().any(|message| message.body == MessageBody::Text(text.to_owned()))
+        self.messages().iter().any(|message| message.body == MessageBody::Text(text.to_owned()))
     }
 }
 
@@ -262,7 +258,7 @@ async fn a_view_shows_a_snapshot_then_changes_and_a_new_snapshot_when_it_was_too
     let mut model = Model::default();
     let sent = hers.send_text("after").await.unwrap();
     let is_delivered = |model: &Model| {
-        let shown = model.messages.iter().find(|message| message.id == sent.id);
+        let shown = model.messages().iter().find(|message| message.id == sent.id);
         shown.is_some_and(|shown| shown.direction == Direction::Outgoing(Delivery::Delivered))
     };
     model.watch(&mut view, "the delivery", is_delivered).await;
@@ -275,5 +271,5 @@ async fn a_view_shows_a_snapshot_then_changes_and_a_new_snapshot_when_it_was_too
     same_conversation((&ada, &hers), (&ben, &his)).await;
     model.watch(&mut view, "a new snapshot", |model| model.snapshots == 2).await;
     let newest = hers.history(None).await.unwrap().messages;
-    assert_eq!(model.messages[..newest.len()], newest);
+    assert_eq!(model.messages()[..newest.len()], newest);
 }

@@ -6,7 +6,7 @@ use std::future::pending;
 use std::time::Duration;
 
 use sealpost_core::{
-    Arrivals, Change, ConnectionState, Delivery, Direction, Error, Event, Feed, Message, MessageBody,
+    Arrivals, Change, ConnectionState, Delivery, Direction, Error, Event, Feed, Message, MessageBody, Page,
     Timeline, Update, fetch_for_push,
 };
 use sealpost_testkit::{World, within};
@@ -72,7 +72,7 @@ async fn a_batch_holds_what_waits_and_a_refresh_begins_anew() {
     let mut view: Timeline = hers.subscribe();
     assert_eq!(
         within("a batch of the timeline", view.next_batch(10)).await,
-        Some(Ok(vec![Change::Snapshot(Vec::new())]))
+        Some(Ok(vec![Change::Snapshot(Page { messages: Vec::new(), older: None, newer: None })]))
     );
     for number in 0..20 {
         hers.send_text(&number.to_string()).await.unwrap();
@@ -85,7 +85,7 @@ async fn a_batch_holds_what_waits_and_a_refresh_begins_anew() {
     }
     view.refresh();
     let batch = within("a batch of the timeline", view.next_batch(10)).await.unwrap().unwrap();
-    let [Change::Snapshot(messages), ..] = &batch[..] else { panic!("{batch:?}") };
+    let [Change::Snapshot(Page { messages, .. }), ..] = &batch[..] else { panic!("{batch:?}") };
     assert_eq!(messages.len(), 20);
     assert_eq!(text(&messages[0]), "19");
 }
@@ -106,14 +106,14 @@ async fn a_look_that_is_due_waits_until_the_client_is_resumed() {
         let waiting = tokio::spawn(async move { (within("a change", view.next()).await, view) });
         ada.client.resume().await.unwrap();
         let (change, resumed) = waiting.await.unwrap();
-        let Some(Ok(Change::Snapshot(messages))) = change else { panic!("{change:?}") };
+        let Some(Ok(Change::Snapshot(Page { messages, .. }))) = change else { panic!("{change:?}") };
         assert_eq!(messages.iter().map(text).collect::<Vec<_>>(), ["before"]);
         assert!(matches!(within("an update", feed.next()).await, Some(Ok(Update::Snapshot(_)))));
         view = resumed;
         view.refresh();
         feed.refresh();
     }
-    assert_eq!(view.snapshot().await.unwrap().len(), 1);
+    assert_eq!(view.snapshot().await.unwrap().messages.len(), 1);
     hers.send_text("after").await.unwrap();
     let Some(Ok(Change::Added(added))) = within("a change", view.next()).await else {
         panic!("no change after the snapshot")
@@ -169,4 +169,33 @@ async fn arrivals_are_told_once_also_a_late_one_far_back() {
     assert_eq!(arriving(&mut arrivals, 1).await, ["late"], "nobody got it");
     hers.send_text("the last").await.unwrap();
     assert_eq!(arriving(&mut arrivals, 1).await, ["the last"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_and_views_are_streams_too() {
+    use futures_util::{StreamExt, TryStreamExt as _};
+
+    let world = World::start().await;
+    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    let hers = ada.thread_with(&ben).await;
+    let (events, feed, view, arrivals) =
+        (ada.client.events(), ada.client.subscribe(), hers.subscribe(), hers.arrivals());
+    hers.send_text("one").await.unwrap();
+    hers.send_text("two").await.unwrap();
+    let told = events.try_filter_map(async |event| {
+        Ok(if let Event::MessageAdded(message) = event { Some(text(&message).to_owned()) } else { None })
+    });
+    let arrived = arrivals.map_ok(|message| text(&message).to_owned()).take(2).try_collect::<Vec<_>>();
+    assert_eq!(within("two events", told.take(2).try_collect::<Vec<_>>()).await.unwrap(), ["one", "two"]);
+    assert_eq!(within("two arrivals", arrived).await.unwrap(), ["one", "two"]);
+    let snapshots = feed.try_filter(|update| std::future::ready(matches!(update, Update::Snapshot(_))));
+    assert!(within("a snapshot", std::pin::pin!(snapshots).next()).await.is_some());
+    let mut view = view;
+    let first = within("a snapshot", StreamExt::next(&mut view)).await;
+    assert!(matches!(first, Some(Ok(Change::Snapshot(Page { messages, .. }))) if messages.len() == 2));
+    // By turns with what the view can do besides.
+    view.refresh();
+    assert_eq!(view.snapshot().await.unwrap().messages.len(), 2);
+    drop((hers, ada));
+    assert!(within("the end", view.try_collect::<Vec<_>>()).await.is_ok());
 }

@@ -147,8 +147,8 @@ async fn is_shown(view: &mut Timeline, text: &str) {
     let watching = async {
         loop {
             let shown = match view.next().await.unwrap().unwrap() {
-                Change::Snapshot(messages) => messages.iter().any(|message| message.body == body),
-                Change::Added(message) | Change::Changed(message) => message.body == body,
+                Change::Snapshot(page) => page.messages.iter().any(|message| message.body == body),
+                Change::Added(message) | Change::Changed { message, .. } => message.body == body,
                 _ => false,
             };
             if shown {

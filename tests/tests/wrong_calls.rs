@@ -35,7 +35,7 @@ async fn sent(client: &Client, thread: &Thread, text: &str) -> Message {
     let queued = thread.send_text(text).await.unwrap();
     loop {
         match events.next().await.unwrap() {
-            Ok(Event::MessageChanged(message))
+            Ok(Event::MessageChanged { message, .. })
                 if message.id == queued.id && message.direction != Direction::Outgoing(Delivery::Queued) =>
             {
                 return message;

@@ -59,7 +59,7 @@ async fn say(ada: &Party, ben: &Party, hers: &Thread) -> (Duration, Duration) {
     let sent = hers.send_text("as long as a line that people write to each other tends to be").await.unwrap();
     let acked = async {
         loop {
-            if let Some(Ok(Event::MessageChanged(message))) = at_ada.next().await
+            if let Some(Ok(Event::MessageChanged { message, .. })) = at_ada.next().await
                 && message.id == sent.id
                 && message.server_seq.is_some()
             {

@@ -97,7 +97,7 @@ async fn first_send(mut events: sealpost_core::Events) -> Duration {
     loop {
         match events.next().await.expect("an open client") {
             Ok(Event::Connection(ConnectionState::CatchingUp)) => connected = Some(Instant::now()),
-            Ok(Event::MessageChanged(message)) if message.server_seq.is_some() => {
+            Ok(Event::MessageChanged { message, .. }) if message.server_seq.is_some() => {
                 return connected.map_or(Duration::ZERO, |at| at.elapsed());
             }
             _ => {}

@@ -15,7 +15,7 @@ use crate::id::ClientMsgId;
 use crate::store::Store;
 use crate::transport::Transport;
 
-pub(crate) use health::Health;
+pub(crate) use health::{Failures, Health};
 
 /// A clock that is this far from where it should be was set: ids made by it could be refused.
 const JUMP_MS: u64 = 60_000;

@@ -3,14 +3,18 @@
 //! Events are hints: the database is the truth. A listener that is too slow loses some events and is told so
 //! ([`Lagged`]); what was lost is in the database.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::task::{Context, Poll};
 
+use futures_util::Stream;
 use tokio::sync::{broadcast, watch};
 
 use crate::health::{FailedPart, Part};
 use crate::id::{MessageId, ThreadId, UserId};
-use crate::message::Message;
+use crate::message::{Message, Position};
+use crate::stream::{Source, Streamed};
 
 /// How many events wait for a slow listener before it lags.
 const CAPACITY: usize = 1024;
@@ -24,13 +28,20 @@ pub enum Event {
     /// A message is new here, ours or theirs.
     MessageAdded(Message),
     /// A message changed: its state, or its place.
-    MessageChanged(Message),
+    MessageChanged {
+        /// How it is now, and where.
+        message: Message,
+        /// Where it was before.
+        was: Position,
+    },
     /// A message is gone: its sending was cancelled.
     MessageRemoved {
-        /// Where it stood.
+        /// The thread that it was in.
         thread: ThreadId,
         /// Which it was.
         id: MessageId,
+        /// Where it was.
+        position: Position,
     },
     /// The safety number with this user changed, or a device joined theirs that nobody vouches for. Sends to a
     /// verified contact stop until the person accepts.
@@ -128,8 +139,8 @@ impl EventBus {
         MessageId(self.0.newest.load(Ordering::SeqCst))
     }
 
-    pub(crate) fn subscribe(&self) -> Events {
-        Events(self.0.notifications.subscribe())
+    pub(crate) fn subscribe(&self) -> EventReceiver {
+        EventReceiver(self.0.notifications.subscribe())
     }
 
     /// Changes whenever another process has written, for tasks that need no events.
@@ -138,11 +149,37 @@ impl EventBus {
     }
 }
 
-/// A listener's end of the channel. It is bounded: a listener that is too slow lags.
+/// What happens, for a listener. It is bounded: a listener that is too slow lags. It is a [`Stream`] too.
 #[derive(Debug)]
-pub struct Events(broadcast::Receiver<Notification>);
+pub struct Events(Streamed<EventReceiver>);
 
 impl Events {
+    pub(crate) fn new(receiver: EventReceiver) -> Self {
+        Self(Streamed::new(receiver))
+    }
+
+    /// The next event; `None` when the client is gone. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// [`Lagged`] once, when events were lost; the next call goes on.
+    pub async fn next(&mut self) -> Option<Result<Event, Lagged>> {
+        self.0.next().await
+    }
+}
+
+impl Stream for Events {
+    type Item = Result<Event, Lagged>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.get_mut().0.poll_next(cx)
+    }
+}
+
+/// A listener's end of the channel.
+#[derive(Debug)]
+pub(crate) struct EventReceiver(broadcast::Receiver<Notification>);
+
+impl EventReceiver {
     /// Listens anew, from now on.
     pub(crate) fn restart(&mut self) {
         self.0 = self.0.resubscribe();
@@ -161,12 +198,20 @@ impl Events {
     ///
     /// # Errors
     /// [`Lagged`] once, when events were lost; the next call goes on.
-    pub async fn next(&mut self) -> Option<Result<Event, Lagged>> {
+    pub(crate) async fn next(&mut self) -> Option<Result<Event, Lagged>> {
         match self.0.recv().await {
             Ok(told) => Some(told.into_event()),
             Err(broadcast::error::RecvError::Lagged(lost)) => Some(Err(Lagged(lost))),
             Err(broadcast::error::RecvError::Closed) => None,
         }
+    }
+}
+
+impl Source for EventReceiver {
+    type Item = Result<Event, Lagged>;
+
+    async fn next(&mut self) -> Option<Self::Item> {
+        Self::next(self).await
     }
 }
 

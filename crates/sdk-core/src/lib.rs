@@ -59,12 +59,13 @@ mod receive;
 mod runtime;
 mod send;
 mod store;
+mod stream;
 mod sync;
 mod thread;
 mod transport;
 mod view;
 
-pub use client::{Client, Contact, Fetched, Opened, Page, Thread, Unregistered, fetch_for_push};
+pub use client::{Client, Contact, Fetched, Opened, Thread, Unregistered, fetch_for_push};
 pub use config::{Config, DatabaseKey, Proxy, Trust};
 pub use content::MAX_TEXT;
 pub use env::{Clock, SystemClock};
@@ -72,12 +73,13 @@ pub use error::{Error, Offline, Result, Storage};
 pub use event::{ConnectionState, Event, Events, Lagged};
 pub use health::{FailedPart, Failure, Part};
 pub use id::{ClientMsgId, DeviceId, InvalidId, MessageId, ThreadId, UserId};
-pub use message::{Delivery, Direction, FailReason, Message, MessageBody, Undecryptable};
+pub use message::{Delivery, Direction, FailReason, Message, MessageBody, Page, Position, Undecryptable};
 pub use sealpost_protocol::SessionPolicy;
-pub use store::{Cursor, ThreadCursor, TrustState};
+pub use store::{ThreadCursor, TrustState};
 pub use view::PAGE;
 pub use view::arrivals::Arrivals;
 pub use view::feed::{Feed, Overview, ThreadPage, ThreadSummary, Update};
+pub use view::list::MessageList;
 pub use view::timeline::{Change, Timeline};
 
 #[cfg(doctest)]

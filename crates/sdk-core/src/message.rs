@@ -1,8 +1,9 @@
 //! A message as the app sees it.
 
 use std::fmt;
+use std::str::FromStr;
 
-use crate::id::{MessageId, ThreadId, UserId};
+use crate::id::{InvalidId, MessageId, ThreadId, UserId};
 
 /// A row of a thread.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,8 +11,10 @@ use crate::id::{MessageId, ThreadId, UserId};
 pub struct Message {
     /// What names it on this device.
     pub id: MessageId,
-    /// Where it stands.
+    /// Which thread it is in.
     pub thread: ThreadId,
+    /// Where it stands in its thread.
+    pub position: Position,
     /// Who wrote it.
     pub sender: UserId,
     /// Whether it came or went, and how far.
@@ -20,8 +23,65 @@ pub struct Message {
     pub body: MessageBody,
     /// When its sender wrote it, by server time, in milliseconds since the Unix epoch.
     pub sent_ms: u64,
-    /// Its place in the thread; none while the relay has not answered.
+    /// The number that the relay gave it; none while the relay has not answered.
     pub server_seq: Option<u64>,
+}
+
+/// Where a message stands in its thread: of two messages, the one with the greater position is shown below the other. No two have
+/// the same. A message that gets its place from the relay moves, which is told. A position means nothing in another thread, or on
+/// another device.
+///
+/// As text it has 32 characters, which are in the same order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    pub(crate) order: i64,
+    pub(crate) id: i64,
+}
+
+impl Position {
+    /// Before every message there can be.
+    #[cfg(test)]
+    pub(crate) const FIRST: Self = Self { order: i64::MIN, id: i64::MIN };
+    /// After every message there can be.
+    pub(crate) const LAST: Self = Self { order: i64::MAX, id: i64::MAX };
+}
+
+/// Negative numbers come first as text, too.
+const SIGN: u64 = 1 << 63;
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { order, id } = self;
+        write!(f, "{:016x}{:016x}", order.cast_unsigned() ^ SIGN, id.cast_unsigned() ^ SIGN)
+    }
+}
+
+impl FromStr for Position {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let (order, id) = text.split_at_checked(16).ok_or(InvalidId)?;
+        let number = |digits: &str| {
+            let is_ours =
+                digits.len() == 16 && digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+            if !is_ours {
+                return Err(InvalidId);
+            }
+            u64::from_str_radix(digits, 16).map(|number| (number ^ SIGN).cast_signed()).map_err(|_| InvalidId)
+        };
+        Ok(Self { order: number(order)?, id: number(id)? })
+    }
+}
+
+/// A part of a thread's history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// Newest first.
+    pub messages: Vec<Message>,
+    /// Where the page of older messages begins; none when there are none.
+    pub older: Option<Position>,
+    /// Where the page of newer messages begins; none when there are none.
+    pub newer: Option<Position>,
 }
 
 /// Whether a message came or went, and how far.
@@ -181,3 +241,36 @@ stored_as!(Undecryptable {
     StorageDamaged = 9,
     KeyUsedTwice = 10,
 } else NotDecryptable);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn positions_keep_their_order_as_text(order: [i64; 2], id: [i64; 2]) {
+            let [a, b] = [0, 1].map(|n| Position { order: order[n], id: id[n] });
+            prop_assert_eq!(a.cmp(&b), a.to_string().cmp(&b.to_string()));
+            prop_assert_eq!(a.to_string().parse(), Ok(a));
+        }
+    }
+
+    #[test]
+    fn other_texts_are_no_positions() {
+        let good = Position::FIRST.to_string();
+        assert_eq!(good.parse(), Ok(Position::FIRST));
+        for bad in [
+            "",
+            "0",
+            &good[1..],
+            &format!("{good}0"),
+            &good.replace('0', "A"),
+            &good.replace('0', "+"),
+            &"é".repeat(16),
+        ] {
+            assert_eq!(bad.parse::<Position>(), Err(InvalidId), "{bad}");
+        }
+    }
+}

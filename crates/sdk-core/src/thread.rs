@@ -7,8 +7,8 @@ use crate::content::{Body, MAX_MESSAGES, ReceiptKind};
 use crate::context::Context;
 use crate::error::{Error, Offline, Result};
 use crate::id::{MessageId, ThreadId, UserId};
-use crate::message::{Delivery, Direction, Message};
-use crate::store::{Cursor, NewOutgoing, Rows, Thread, Tx};
+use crate::message::{Delivery, Direction, Message, Page, Position};
+use crate::store::{NewOutgoing, Rows, Thread, Tx};
 use crate::transport::CreatedThread;
 
 /// The direct thread with a user: the one we know, the one the relay knows, or a new one.
@@ -40,14 +40,30 @@ pub(crate) async fn direct(ctx: &Context, peer: UserId) -> Result<Thread> {
     Ok(thread)
 }
 
-/// A page of history, newest first.
+/// A page of history: the newest messages, or those before a place.
 pub(crate) async fn page(
     ctx: &Context,
     thread: ThreadId,
-    before: Option<Cursor>,
+    before: Option<Position>,
     limit: u32,
-) -> Result<(Vec<Message>, Option<Cursor>)> {
+) -> Result<Page> {
     ctx.store.read(move |rows| rows.page(thread, before, limit)).await
+}
+
+/// A page of history after a place.
+pub(crate) async fn page_after(ctx: &Context, thread: ThreadId, after: Position, limit: u32) -> Result<Page> {
+    ctx.store.read(move |rows| rows.page_after(thread, after, limit)).await
+}
+
+/// A page of history around a message.
+pub(crate) async fn page_around(
+    ctx: &Context,
+    thread: ThreadId,
+    message: MessageId,
+    limit: u32,
+) -> Result<Page> {
+    let page = ctx.store.read(move |rows| rows.page_around(thread, message, limit)).await?;
+    page.ok_or(Error::NotFound)
 }
 
 /// The person has read the thread up to and including this message: it is marked, and the other side is told.

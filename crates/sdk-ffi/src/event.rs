@@ -2,7 +2,7 @@
 
 use sealpost_core as core;
 
-use crate::{ConnectionState, FailedPart, Message, MessageId, Overview, Part, ThreadId, UserId};
+use crate::{ConnectionState, FailedPart, Message, MessageId, Overview, Part, Position, ThreadId, UserId};
 
 /// Something happened.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Enum)]
@@ -25,15 +25,19 @@ pub enum Event {
     },
     /// A message changed: its state, or its place.
     MessageChanged {
-        /// How it is now.
+        /// How it is now, and where.
         message: Message,
+        /// Where it was before.
+        was: Position,
     },
     /// A message is gone: its sending was cancelled.
     MessageRemoved {
-        /// Where it stood.
+        /// The thread that it was in.
         thread: ThreadId,
         /// Which it was.
         id: MessageId,
+        /// Where it was.
+        position: Position,
     },
     /// The safety number with this user changed, or a device joined theirs that nobody vouches for. Sends to a verified
     /// user stop until the person accepts.
@@ -73,8 +77,12 @@ impl Event {
         Some(match event {
             core::Event::ThreadAdded(thread) => Self::ThreadAdded { thread },
             core::Event::MessageAdded(message) => Self::MessageAdded { message: message.into() },
-            core::Event::MessageChanged(message) => Self::MessageChanged { message: message.into() },
-            core::Event::MessageRemoved { thread, id } => Self::MessageRemoved { thread, id },
+            core::Event::MessageChanged { message, was } => {
+                Self::MessageChanged { message: message.into(), was }
+            }
+            core::Event::MessageRemoved { thread, id, position } => {
+                Self::MessageRemoved { thread, id, position }
+            }
             core::Event::IdentityChanged(user) => Self::IdentityChanged { user },
             core::Event::MessagesMissing { thread, .. } => Self::MessagesMissing { thread },
             core::Event::Connection(state) => Self::ConnectionChanged { state: state.into() },

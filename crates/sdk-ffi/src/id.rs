@@ -1,6 +1,6 @@
 //! Identifiers. They cross as text and numbers: an app stores them, compares them, shows them in a code to scan.
 
-pub use sealpost_core::{Cursor, MessageId, ThreadCursor, ThreadId, UserId};
+pub use sealpost_core::{MessageId, Position, ThreadCursor, ThreadId, UserId};
 
 use crate::SealpostError;
 
@@ -21,11 +21,12 @@ uniffi::custom_type!(
 });
 
 uniffi::custom_type!(
-    /// Where a page of history ends, and the next one begins. Only good for the thread it came from.
-    Cursor, String, {
+    /// Where a message stands in its thread: 32 characters, in the order in which the messages are shown. Only good for its
+    /// thread, on this device.
+    Position, String, {
     remote,
-    lower: |cursor| cursor.to_string(),
-    try_lift: |text| Ok(text.parse().map_err(|_| SealpostError::invalid("before"))?),
+    lower: |position| position.to_string(),
+    try_lift: |text| Ok(text.parse().map_err(|_| SealpostError::invalid("position"))?),
 });
 
 uniffi::custom_type!(

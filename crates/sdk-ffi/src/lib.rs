@@ -39,7 +39,7 @@ pub use config::Config;
 pub use error::{OfflineReason, SealpostError, StorageReason};
 pub use event::Event;
 pub use health::{FailedPart, Part, PartFailure};
-pub use id::{Cursor, MessageId, ThreadCursor, ThreadId, UserId};
+pub use id::{MessageId, Position, ThreadCursor, ThreadId, UserId};
 pub use lists::{Overview, Page, ThreadPage, ThreadSummary};
 pub use log::{LogLevel, LogLine, Logger, set_logger};
 pub use message::{Delivery, Direction, FailReason, Message, MessageBody, UndecryptableCause};

@@ -2,7 +2,7 @@
 
 use sealpost_core as core;
 
-use crate::{ConnectionState, Cursor, FailedPart, Message, ThreadCursor, ThreadId, UserId};
+use crate::{ConnectionState, FailedPart, Message, Position, ThreadCursor, ThreadId, UserId};
 
 /// What a list of threads shows.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
@@ -72,12 +72,15 @@ impl From<core::ThreadPage> for ThreadPage {
 pub struct Page {
     /// Newest first.
     pub messages: Vec<Message>,
-    /// Where the page before this one in time begins; none when there is none.
-    pub next: Option<Cursor>,
+    /// Where the page of older messages begins: for `history`. None when there are none.
+    pub older: Option<Position>,
+    /// Where the page of newer messages begins: for `history_after`. None when there are none.
+    pub newer: Option<Position>,
 }
 
 impl From<core::Page> for Page {
     fn from(page: core::Page) -> Self {
-        Self { messages: page.messages.into_iter().map(Message::from).collect(), next: page.next }
+        let core::Page { messages, older, newer } = page;
+        Self { messages: messages.into_iter().map(Message::from).collect(), older, newer }
     }
 }

@@ -2,15 +2,18 @@
 
 use sealpost_core as core;
 
-use crate::{MessageId, ThreadId, UserId};
+use crate::{MessageId, Position, ThreadId, UserId};
 
 /// A row of a thread.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
 pub struct Message {
     /// What names it on this device.
     pub id: MessageId,
-    /// Where it stands.
+    /// Which thread it is in.
     pub thread: ThreadId,
+    /// Where it stands in its thread: of two messages, the one with the greater position is shown below the other. It changes
+    /// when the relay has given the message its place, which is told.
+    pub position: Position,
     /// Who wrote it.
     pub sender: UserId,
     /// Whether it came or went, and how far.
@@ -26,6 +29,7 @@ impl From<core::Message> for Message {
         Self {
             id: message.id,
             thread: message.thread,
+            position: message.position,
             sender: message.sender,
             direction: message.direction.into(),
             body: message.body.into(),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use sealpost_core as core;
 
 use crate::{
-    ArrivalSubscription, CancelToken, Cursor, Message, MessageId, Page, Result, ThreadId, ThreadSubscription,
-    UserId, runtime,
+    ArrivalSubscription, CancelToken, Message, MessageId, Page, Position, Result, ThreadId,
+    ThreadSubscription, UserId, runtime,
 };
 
 /// A thread: what people talk in.
@@ -44,13 +44,32 @@ impl Thread {
         runtime::run(async move { Ok(core.send_text(&text).await?.into()) }).await
     }
 
-    /// The newest messages, or those before a page, newest first; 500 at most.
+    /// The newest messages, or those before a place, newest first; 500 at most.
     ///
     /// Throws `Storage`.
     #[uniffi::method(default(before = None, limit = 50))]
-    pub async fn history(&self, before: Option<Cursor>, limit: u32) -> Result<Page> {
+    pub async fn history(&self, before: Option<Position>, limit: u32) -> Result<Page> {
         let core = self.core.clone();
         runtime::run(async move { Ok(core.history_of(before, limit).await?.into()) }).await
+    }
+
+    /// The messages after a place that are nearest to it, newest first; 500 at most.
+    ///
+    /// Throws `Storage`.
+    #[uniffi::method(default(limit = 50))]
+    pub async fn history_after(&self, after: Position, limit: u32) -> Result<Page> {
+        let core = self.core.clone();
+        runtime::run(async move { Ok(core.history_after(after, limit).await?.into()) }).await
+    }
+
+    /// The messages around one, which is among them; newest first, 500 at most, half of them newer, where there are so many. For
+    /// what a search has found.
+    ///
+    /// Throws `NotFound` when it is not in this thread, and `Storage`.
+    #[uniffi::method(default(limit = 50))]
+    pub async fn history_around(&self, message: MessageId, limit: u32) -> Result<Page> {
+        let core = self.core.clone();
+        runtime::run(async move { Ok(core.history_around(message, limit).await?.into()) }).await
     }
 
     /// A live view: the newest messages, then what changes.

@@ -184,7 +184,7 @@ pub async fn history(thread: &Thread) -> Vec<Message> {
     loop {
         let page = thread.history_of(before, 500).await.expect("history");
         all.extend(page.messages);
-        before = page.next;
+        before = page.older;
         if before.is_none() {
             all.reverse();
             return all;

@@ -12,7 +12,7 @@ mod screen;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use sealpost_core::{Client, Cursor, Direction, Error, Event, Message, Thread};
+use sealpost_core::{Client, Direction, Error, Event, Message, Position, Thread};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines, Stdin};
 use tokio::time::sleep;
 
@@ -100,7 +100,7 @@ struct Conversation {
     screen: Screen,
     events: sealpost_core::Events,
     input: Lines<BufReader<Stdin>>,
-    older: Option<Cursor>,
+    older: Option<Position>,
 }
 
 impl Conversation {
@@ -168,7 +168,7 @@ impl Conversation {
                     self.thread.mark_read(message.id).await?;
                 }
             }
-            Event::MessageChanged(message) if message.thread == self.thread.id() => {
+            Event::MessageChanged { message, .. } if message.thread == self.thread.id() => {
                 self.screen.progress(&message)
             }
             Event::IdentityChanged(user) if user == self.thread.peer().user_id() => {
@@ -184,12 +184,12 @@ impl Conversation {
     }
 
     /// Shows a page, oldest first; returns the newest message of it.
-    async fn show_page(&mut self, before: Option<Cursor>) -> Result<Option<Message>, Error> {
+    async fn show_page(&mut self, before: Option<Position>) -> Result<Option<Message>, Error> {
         let page = self.thread.history_of(before, 20).await?;
         for message in page.messages.iter().rev() {
             self.screen.message(message);
         }
-        self.older = page.next;
+        self.older = page.older;
         Ok(page.messages.into_iter().next())
     }
 

@@ -57,7 +57,7 @@ async fn note(mut events: Events, noted: Arc<Mutex<Times>>) {
             Ok(Event::MessageAdded(message)) if matches!(message.direction, Direction::Incoming { .. }) => {
                 times.delivered.insert(message.server_seq.unwrap_or(0), now);
             }
-            Ok(Event::MessageChanged(message))
+            Ok(Event::MessageChanged { message, .. })
                 if message.direction == Direction::Outgoing(Delivery::Sent) =>
             {
                 times.acknowledged.entry(message.server_seq.unwrap_or(0)).or_insert(now);

@@ -88,7 +88,9 @@ impl Settled {
         let waiting = async {
             loop {
                 match self.0.next().await {
-                    Some(Ok(Event::MessageChanged(message))) if message.id == id && is_settled(&message) => {
+                    Some(Ok(Event::MessageChanged { message, .. }))
+                        if message.id == id && is_settled(&message) =>
+                    {
                         return Ok(message);
                     }
                     // What was missed is in the history.
@@ -119,7 +121,7 @@ pub(crate) async fn history(thread: &Thread) -> Result<Vec<Message>, Error> {
     loop {
         let page = thread.history_of(before, 500).await?;
         all.extend(page.messages);
-        before = page.next;
+        before = page.older;
         if before.is_none() {
             all.reverse();
             return Ok(all);

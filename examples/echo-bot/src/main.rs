@@ -69,7 +69,7 @@ async fn unread_messages(thread: &Thread, count: u64) -> Result<Vec<Message>> {
         let page = thread.history(before).await?;
         let is_unread = |message: &Message| message.direction == Direction::Incoming { read: false };
         unread.extend(page.messages.into_iter().filter(is_unread));
-        before = page.next;
+        before = page.older;
         if before.is_none() || unread.len() as u64 >= count {
             unread.reverse();
             return Ok(unread);

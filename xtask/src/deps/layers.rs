@@ -23,7 +23,10 @@ pub(super) const CRATES: &[Rules] = &[CLIENT, RELAY, PROTOCOL];
 const CLIENT: Rules = Rules {
     source: "crates/sdk-core/src",
     layers: &[
-        &["id", "env", "error", "event", "health", "content", "message", "config", "fault", "runtime"],
+        &[
+            "id", "env", "error", "event", "health", "content", "message", "config", "fault", "runtime",
+            "stream",
+        ],
         &["store", "transport"],
         &["context"],
         &["account", "contact", "thread", "group", "media"],

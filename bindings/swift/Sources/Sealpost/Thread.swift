@@ -29,13 +29,13 @@ extension Thread {
     /// The history of this thread, newest first. Pages are read only as far as they are consumed.
     public func messages(pageSize: UInt32 = 50) -> Batches<Message> {
         Batches {
-            var before: Cursor?
+            var before: Position?
             var isLast = false
             return {
                 if isLast { return nil }
                 let page = try await self.history(before: before, limit: pageSize)
-                before = page.next
-                isLast = page.next == nil
+                before = page.older
+                isLast = page.older == nil
                 return page.messages
             }
         }

@@ -46,7 +46,7 @@ extension SealpostTests {
                     let hers = try await ada.thread(id: thread)
                     let newest = try await hers.history(limit: 10)
                     #expect(newest.messages.map(\.text) == written.suffix(10).reversed())
-                    let before = try await hers.history(before: newest.next, limit: 10)
+                    let before = try await hers.history(before: newest.older, limit: 10)
                     #expect(before.messages.map(\.text) == written[5..<15].reversed())
                     let all = try await hers.messages(pageSize: 7).map(\.text).collect()
                     #expect(all == written.reversed())
@@ -95,6 +95,42 @@ extension SealpostTests {
             }
         }
 
+        @Test("changes alone keep a list as it would be read")
+        func lists() async throws {
+            try await world { world in
+                try await world.person("ada") { ada in
+                    try await world.person("ben") { ben in
+                        let hers = try await ada.directThread(user: ben.userId())
+                        let his = try await ben.directThread(user: ada.userId())
+                        let view = try hers.subscribe()
+                        var list = MessageList(page: try await view.snapshot())
+                        for number in 0..<20 {
+                            try await hers.sendText("hers \(number)")
+                            try await his.sendText("his \(number)")
+                        }
+                        // The last receipt changes the last message.
+                        while list.messages.count < 40
+                            || list.messages.contains(where: { $0.waits })
+                        {
+                            for change in try #require(try await view.next()) { list.apply(change) }
+                        }
+                        #expect(try await list.messages == hers.history().messages)
+                        let middle = list.messages[20]
+                        let around = try await hers.historyAround(message: middle.id, limit: 5)
+                        #expect(around.messages == Array(list.messages[18..<23]))
+                        let newer = try await hers.historyAfter(after: #require(around.newer), limit: 3)
+                        var part = MessageList(page: around)
+                        part.addNewer(newer)
+                        part.addOlder(try await hers.history(before: around.older, limit: 2))
+                        #expect(part.messages == Array(list.messages[15..<25]))
+                        part.apply(.changed(message: list.messages[0], was: list.messages[0].position))
+                        #expect(part.messages == Array(list.messages[15..<25]))
+                        #expect(try await ada.message(id: middle.id) == middle)
+                    }
+                }
+            }
+        }
+
         @Test("a suspended client lets go of its file and comes back with a snapshot")
         func suspension() async throws {
             try await world { world in
@@ -102,7 +138,7 @@ extension SealpostTests {
                     try await world.person("ben") { ben in
                         let hers = try await ada.directThread(user: ben.userId())
                         let view = try hers.subscribe()
-                        #expect(try await view.snapshot() == [])
+                        #expect(try await view.snapshot() == nothing)
                         try await ada.suspend()
                         #expect(try ada.connectionState() == .suspended)
                         let fetched = try await fetchForPush(
@@ -130,9 +166,9 @@ extension SealpostTests {
                         let waiting = Task { try await view.next() }
                         #expect(await thrown { try await view.snapshot() }?.code() == "misuse")
                         try await ada.resume()
-                        #expect(try await waiting.value == [.snapshot(messages: [])])
+                        #expect(try await waiting.value == [.snapshot(page: nothing)])
                         let next = Task { try await view.next() }
-                        for _ in 0..<100 { #expect(try await view.snapshot() == []) }
+                        for _ in 0..<100 { #expect(try await view.snapshot() == nothing) }
                         try await hers.sendText("something new")
                         guard case .added(let message) = try await next.value?.first else {
                             Issue.record("nothing was added")
@@ -254,5 +290,15 @@ extension SealpostTests {
                 }
             }
         }
+    }
+}
+
+private let nothing = Page(messages: [], older: nil, newer: nil)
+
+extension Message {
+    /// Whether something about it is still to come: of ours, that it was delivered.
+    fileprivate var waits: Bool {
+        if case .outgoing(let delivery) = direction { return delivery != .delivered }
+        return false
     }
 }

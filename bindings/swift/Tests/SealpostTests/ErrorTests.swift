@@ -180,8 +180,8 @@ extension SealpostTests {
 extension Change {
     fileprivate func shows(_ text: String) -> Bool {
         switch self {
-        case .added(let message), .changed(let message): message.text == text
-        case .snapshot(let messages): messages.contains { $0.text == text }
+        case .added(let message), .changed(let message, was: _): message.text == text
+        case .snapshot(let page): page.messages.contains { $0.text == text }
         case .removed: false
         }
     }

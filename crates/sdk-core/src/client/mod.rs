@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 pub use contact::Contact;
 pub use open::{Opened, Unregistered};
 pub use push::{Fetched, fetch_for_push};
-pub use thread::{Page, Thread};
+pub use thread::Thread;
 
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::event::{ConnectionState, Events};
 use crate::health::FailedPart;
-use crate::id::{DeviceId, ThreadId, UserId};
+use crate::id::{DeviceId, MessageId, ThreadId, UserId};
 use crate::message::Message;
 use crate::store::{Registered, ThreadCursor};
 use crate::sync::{State, Tasks};
@@ -106,6 +106,14 @@ impl Client {
         Ok(Thread::new(self.clone(), thread))
     }
 
+    /// A message that is here, in whatever thread.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Storage`].
+    pub async fn message(&self, id: MessageId) -> Result<Message> {
+        self.inner.ctx.store.read(move |rows| rows.message(id)).await?.ok_or(Error::NotFound)
+    }
+
     /// Another user.
     pub fn contact(&self, user: UserId) -> Contact {
         Contact::new(self.clone(), user)
@@ -127,7 +135,7 @@ impl Client {
 
     /// Everything that happens from now on. Listen before you look, and nothing falls in between.
     pub fn events(&self) -> Events {
-        self.inner.ctx.events.subscribe()
+        Events::new(self.inner.ctx.events.subscribe())
     }
 
     /// A live view of everything: what there is, then what happens.
@@ -143,7 +151,7 @@ impl Client {
     /// The parts of the client that cannot do their work now, and why; normally none. They are tried again by themselves.
     /// Changes are [events](Event::PartFailed).
     pub fn failing(&self) -> Vec<FailedPart> {
-        self.inner.ctx.health.failing()
+        self.inner.ctx.health.failures().list()
     }
 
     /// The app knows that it is worth trying to connect now: there is a network again, or another one, or a person waits.

@@ -7,7 +7,7 @@ use super::open::open;
 use crate::account::tokens;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::event::{ConnectionState, Event, Events, Lagged};
+use crate::event::{ConnectionState, Event, EventReceiver, Lagged};
 use crate::message::{Direction, Message};
 use crate::runtime;
 use crate::store::Footprint;
@@ -60,7 +60,7 @@ async fn fetch(config: Config, until: impl Future<Output = ()>) -> Result<Fetche
 
 /// What comes in.
 struct News {
-    events: Events,
+    events: EventReceiver,
     messages: Vec<Message>,
 }
 

@@ -4,9 +4,8 @@ use super::{Client, Contact, MAX_PAGE};
 use crate::context::Context;
 use crate::error::Result;
 use crate::id::{MessageId, ThreadId, UserId};
-use crate::message::Message;
+use crate::message::{Message, Page, Position};
 use crate::send;
-use crate::store::Cursor;
 use crate::thread;
 use crate::view::PAGE;
 use crate::view::arrivals::Arrivals;
@@ -46,11 +45,11 @@ impl Thread {
         send::queue::send_text(self.ctx(), self.id, text).await
     }
 
-    /// The newest [`PAGE`] messages, or those before a page, newest first.
+    /// The newest [`PAGE`] messages, or those before a place, newest first.
     ///
     /// # Errors
     /// [`Error::Storage`](crate::Error::Storage).
-    pub async fn history(&self, before: Option<Cursor>) -> Result<Page> {
+    pub async fn history(&self, before: Option<Position>) -> Result<Page> {
         self.history_of(before, PAGE).await
     }
 
@@ -58,9 +57,25 @@ impl Thread {
     ///
     /// # Errors
     /// [`Error::Storage`](crate::Error::Storage).
-    pub async fn history_of(&self, before: Option<Cursor>, limit: u32) -> Result<Page> {
-        let (messages, next) = thread::page(self.ctx(), self.id, before, limit.clamp(1, MAX_PAGE)).await?;
-        Ok(Page { messages, next })
+    pub async fn history_of(&self, before: Option<Position>, limit: u32) -> Result<Page> {
+        thread::page(self.ctx(), self.id, before, limit.clamp(1, MAX_PAGE)).await
+    }
+
+    /// Up to `limit` messages (at most 500) after a place, those nearest to it; newest first, as every page.
+    ///
+    /// # Errors
+    /// [`Error::Storage`](crate::Error::Storage).
+    pub async fn history_after(&self, after: Position, limit: u32) -> Result<Page> {
+        thread::page_after(self.ctx(), self.id, after, limit.clamp(1, MAX_PAGE)).await
+    }
+
+    /// Up to `limit` messages (at most 500) around one, which is among them: half of them newer, where there are so many. For what
+    /// a search has found, or a reply is to.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`](crate::Error::NotFound) when it is not in this thread, [`Error::Storage`](crate::Error::Storage).
+    pub async fn history_around(&self, message: MessageId, limit: u32) -> Result<Page> {
+        thread::page_around(self.ctx(), self.id, message, limit.clamp(1, MAX_PAGE)).await
     }
 
     /// A live view: a snapshot of the newest [`PAGE`] messages, then what changes.
@@ -113,13 +128,4 @@ impl Thread {
     fn ctx(&self) -> &Context {
         &self.client.inner.ctx
     }
-}
-
-/// A part of a thread's history.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page {
-    /// Newest first.
-    pub messages: Vec<Message>,
-    /// Where the page before this one in time begins; none when there is none.
-    pub next: Option<Cursor>,
 }

@@ -14,6 +14,10 @@ pub(crate) struct Health {
     events: EventBus,
 }
 
+/// The parts that cannot do their work, to look at. Who only looks does not keep the events open.
+#[derive(Debug, Clone)]
+pub(crate) struct Failures(Arc<Mutex<BTreeMap<Part, Failure>>>);
+
 impl Health {
     pub(super) fn new(events: EventBus) -> Self {
         Self { failures: Arc::default(), events }
@@ -48,9 +52,16 @@ impl Health {
         }
     }
 
-    /// The parts that cannot do their work now.
-    pub(crate) fn failing(&self) -> Vec<FailedPart> {
-        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+    /// The parts that cannot do their work, to look at later.
+    pub(crate) fn failures(&self) -> Failures {
+        Failures(Arc::clone(&self.failures))
+    }
+}
+
+impl Failures {
+    /// Those of now.
+    pub(crate) fn list(&self) -> Vec<FailedPart> {
+        let failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         failures.iter().map(|(part, failure)| FailedPart { part: *part, failure: *failure }).collect()
     }
 }
@@ -60,7 +71,7 @@ mod tests {
     use super::*;
     use crate::error::{Offline, Storage};
 
-    fn told(events: &mut crate::event::Events) -> Vec<Event> {
+    fn told(events: &mut crate::event::EventReceiver) -> Vec<Event> {
         std::iter::from_fn(|| events.try_next()).map(Result::unwrap).collect()
     }
 
@@ -76,12 +87,12 @@ mod tests {
         assert_eq!(told(&mut events), [Event::PartFailed(failed(Failure::Storage(Storage::Full)))]);
         health.failed(Part::Search, Failure::Panicked);
         assert_eq!(told(&mut events), [Event::PartFailed(failed(Failure::Panicked))]);
-        assert_eq!(health.failing(), [failed(Failure::Panicked)]);
+        assert_eq!(health.failures().list(), [failed(Failure::Panicked)]);
         for _ in 0..2 {
             health.report(Part::Search, &Ok(()));
         }
         assert_eq!(told(&mut events), [Event::PartRecovered(Part::Search)]);
-        assert_eq!(health.failing(), []);
+        assert_eq!(health.failures().list(), []);
     }
 
     #[test]
@@ -97,6 +108,6 @@ mod tests {
         assert_eq!(told(&mut events), [Event::PartFailed(failed)]);
         // Nor does it end a failure.
         health.report::<()>(Part::PreKeys, &Err(Error::Offline(Offline::TimedOut)));
-        assert_eq!((told(&mut events), health.failing()), (vec![], vec![failed]));
+        assert_eq!((told(&mut events), health.failures().list()), (vec![], vec![failed]));
     }
 }

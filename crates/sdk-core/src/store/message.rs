@@ -1,16 +1,13 @@
 //! Messages: the history that a person scrolls through.
 
-use std::fmt;
-use std::str::FromStr;
-
 use rusqlite::{OptionalExtension as _, Row, params};
 
 use super::{NewOutgoing, Rows, Tx, from_sql, to_sql};
 use crate::content::{Body, ReceiptKind};
 use crate::error::{Error, Result, Storage};
 use crate::event::Event;
-use crate::id::{ClientMsgId, DeviceId, InvalidId, MessageId, ThreadId, UserId};
-use crate::message::{Delivery, Direction, FailReason, Message, MessageBody, Undecryptable};
+use crate::id::{ClientMsgId, DeviceId, MessageId, ThreadId, UserId};
+use crate::message::{Delivery, Direction, FailReason, Message, MessageBody, Page, Position, Undecryptable};
 
 pub(super) const KIND_TEXT: i64 = 1;
 const KIND_UNDECRYPTABLE: i64 = 2;
@@ -28,30 +25,6 @@ pub(super) const POSITION_PENDING: i64 = 1 << 62;
 
 const COLUMNS: &str =
     "id, thread_id, author, kind, body, cause, sent, server_seq, state, position FROM message";
-
-/// Where a page ends, and the next one begins. Only good for the thread it came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cursor {
-    position: i64,
-    id: i64,
-}
-
-/// A text without meaning to others, for those who cannot hold a [`Cursor`].
-impl fmt::Display for Cursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.position, self.id)
-    }
-}
-
-impl FromStr for Cursor {
-    type Err = InvalidId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let (position, id) = text.split_once('.').ok_or(InvalidId)?;
-        let number = |text: &str| text.parse().map_err(|_| InvalidId);
-        Ok(Self { position: number(position)?, id: number(id)? })
-    }
-}
 
 /// A message that arrived.
 #[derive(Clone)]
@@ -80,33 +53,62 @@ impl Rows<'_> {
     pub(crate) fn message(&self, id: MessageId) -> Result<Option<Message>> {
         let sql = format!("SELECT {COLUMNS} WHERE id = ?1");
         let row = self.connection.prepare_cached(&sql)?.query_row([id.0], columns).optional()?;
-        Ok(row.map(Columns::into_message).transpose()?.map(|(message, _)| message))
+        row.map(Columns::into_message).transpose()
     }
 
-    /// Up to `limit` messages of a thread before a cursor (or the newest), newest first, and the cursor of the
-    /// next page.
-    pub(crate) fn page(
+    /// Up to `limit` messages of a thread before a place, or the newest.
+    pub(crate) fn page(&self, thread: ThreadId, before: Option<Position>, limit: u32) -> Result<Page> {
+        let messages = self.messages_before(thread, before.unwrap_or(Position::LAST), limit)?;
+        let older = messages.last().filter(|_| is_full(&messages, limit)).map(|message| message.position);
+        let newer = before.map(|before| messages.first().map_or(before, |message| message.position));
+        Ok(Page { messages, older, newer })
+    }
+
+    /// Up to `limit` messages of a thread after a place, those that are nearest to it.
+    pub(crate) fn page_after(&self, thread: ThreadId, after: Position, limit: u32) -> Result<Page> {
+        let sql = format!(
+            "SELECT {COLUMNS} WHERE thread_id = ?1 AND (position, id) > (?2, ?3)
+             ORDER BY position, id LIMIT ?4"
+        );
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let rows = statement.query_map(params![thread.as_bytes(), after.order, after.id, limit], columns)?;
+        let mut messages = rows.map(|row| row?.into_message()).collect::<Result<Vec<_>>>()?;
+        messages.reverse();
+        let newer = messages.first().filter(|_| is_full(&messages, limit)).map(|message| message.position);
+        let older = messages.last().map_or(after, |message| message.position);
+        Ok(Page { messages, older: Some(older), newer })
+    }
+
+    /// Up to `limit` messages around one of a thread, which is among them; none when it is not there.
+    pub(crate) fn page_around(
         &self,
         thread: ThreadId,
-        before: Option<Cursor>,
+        around: MessageId,
         limit: u32,
-    ) -> Result<(Vec<Message>, Option<Cursor>)> {
-        let Cursor { position, id } = before.unwrap_or(Cursor { position: i64::MAX, id: i64::MAX });
+    ) -> Result<Option<Page>> {
+        let Some(message) = self.message(around)?.filter(|message| message.thread == thread) else {
+            return Ok(None);
+        };
+        let at = message.position;
+        let newer = self.page_after(thread, at, limit / 2)?;
+        let behind = Position { id: at.id.saturating_add(1), ..at };
+        let rest = limit.saturating_sub(u32::try_from(newer.messages.len()).unwrap_or(limit));
+        let older = self.page(thread, Some(behind), rest)?;
+        // With no room for newer ones, nobody has looked whether there are any.
+        let newer_end = if limit < 2 { Some(at) } else { newer.newer };
+        let messages = newer.messages.into_iter().chain(older.messages).collect();
+        Ok(Some(Page { messages, older: older.older, newer: newer_end }))
+    }
+
+    fn messages_before(&self, thread: ThreadId, before: Position, limit: u32) -> Result<Vec<Message>> {
         let sql = format!(
             "SELECT {COLUMNS} WHERE thread_id = ?1 AND (position, id) < (?2, ?3)
              ORDER BY position DESC, id DESC LIMIT ?4"
         );
         let mut statement = self.connection.prepare_cached(&sql)?;
-        let rows = statement.query_map(params![thread.as_bytes(), position, id, limit], columns)?;
-        let mut messages = Vec::new();
-        let mut last = None;
-        for row in rows {
-            let (message, cursor) = row?.into_message()?;
-            last = Some(cursor);
-            messages.push(message);
-        }
-        let full = u32::try_from(messages.len()).is_ok_and(|len| len == limit);
-        Ok((messages, if full { last } else { None }))
+        let rows =
+            statement.query_map(params![thread.as_bytes(), before.order, before.id, limit], columns)?;
+        rows.map(|row| row?.into_message()).collect()
     }
 
     /// Up to `limit` messages of a thread that came to be here after another, in that order, wherever they stand.
@@ -120,7 +122,7 @@ impl Rows<'_> {
         let sql = format!("SELECT {COLUMNS} WHERE +thread_id = ?1 AND id > ?2 ORDER BY id LIMIT ?3");
         let mut statement = self.connection.prepare_cached(&sql)?;
         let rows = statement.query_map(params![thread.as_bytes(), after.0, limit], columns)?;
-        rows.map(|row| Ok(row?.into_message()?.0)).collect()
+        rows.map(|row| row?.into_message()).collect()
     }
 
     /// The one that came to be here last, in whatever thread. Those to come have higher ids.
@@ -190,6 +192,7 @@ impl Tx<'_> {
 
     /// A message of ours has its place in the thread; the state that it is in now.
     pub(super) fn accept_message(&mut self, id: MessageId, epoch: u64, server_seq: u64) -> Result<i64> {
+        self.moves(id)?;
         let sql = "UPDATE message SET server_seq = ?2, position = ?3, state = max(state, ?4) WHERE id = ?1
                    RETURNING state";
         let values = params![id.0, to_sql(server_seq)?, position(epoch, server_seq)?, STATE_SENT];
@@ -211,6 +214,7 @@ impl Tx<'_> {
 
     /// What stood for something that could not be opened gives its place to what was inside.
     pub(crate) fn fill_in(&mut self, id: MessageId, new: &NewIncoming) -> Result<()> {
+        self.moves(id)?;
         self.put_incoming(Some(id), new)?;
         self.index_late(id)?;
         self.count_unread(new.thread)?;
@@ -255,10 +259,11 @@ impl Tx<'_> {
 
     /// Removes a message, with its words: nothing else deletes one.
     pub(super) fn delete_message(&mut self, thread: ThreadId, id: MessageId) -> Result<()> {
+        let position = self.position_of(id)?;
         self.unindex(id)?;
         self.change_one("DELETE FROM message WHERE id = ?1", [id.0])?;
         self.count_unread(thread)?;
-        self.emit(Event::MessageRemoved { thread, id });
+        self.emit(Event::MessageRemoved { thread, id, position });
         Ok(())
     }
 
@@ -299,13 +304,33 @@ impl Tx<'_> {
         self.emit_changed(id)
     }
 
-    /// Tells how a message is now.
+    /// A message is about to get another place: where it stands now is told with the change.
+    pub(super) fn moves(&mut self, id: MessageId) -> Result<()> {
+        let was = self.position_of(id)?;
+        self.moved.entry(id).or_insert(was);
+        Ok(())
+    }
+
+    /// Tells how a message is now, and where it was.
     pub(super) fn emit_changed(&mut self, id: MessageId) -> Result<()> {
+        let was = self.moved.remove(&id);
         if let Some(message) = self.message(id)? {
-            self.emit(Event::MessageChanged(message));
+            let was = was.unwrap_or(message.position);
+            self.emit(Event::MessageChanged { message, was });
         }
         Ok(())
     }
+
+    fn position_of(&self, id: MessageId) -> Result<Position> {
+        let sql = "SELECT position FROM message WHERE id = ?1";
+        let order = self.connection.prepare_cached(sql)?.query_row([id.0], |row| row.get(0))?;
+        Ok(Position { order, id: id.0 })
+    }
+}
+
+/// Whether there may be more than these.
+fn is_full(messages: &[Message], limit: u32) -> bool {
+    u32::try_from(messages.len()).is_ok_and(|len| len == limit)
 }
 
 /// Order in a thread: epochs one after the other, places within each.
@@ -356,12 +381,13 @@ fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
 }
 
 impl Columns {
-    fn into_message(self) -> Result<(Message, Cursor)> {
+    fn into_message(self) -> Result<Message> {
         let corrupt = || Error::Storage(Storage::Corrupt);
         let cause = self.cause.unwrap_or(0);
-        let message = Message {
+        Ok(Message {
             id: MessageId(self.id),
             thread: ThreadId::from_slice(&self.thread)?,
+            position: Position { order: self.position, id: self.id },
             sender: UserId::from_slice(&self.author)?,
             direction: match self.state {
                 STATE_QUEUED => Direction::Outgoing(Delivery::Queued),
@@ -383,22 +409,6 @@ impl Columns {
             },
             sent_ms: from_sql(self.sent)?,
             server_seq: self.server_seq.map(from_sql).transpose()?,
-        };
-        Ok((message, Cursor { position: self.position, id: self.id }))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cursor_survives_as_text() {
-        for cursor in [Cursor { position: 0, id: 1 }, Cursor { position: i64::MAX, id: i64::MIN }] {
-            assert_eq!(cursor.to_string().parse(), Ok(cursor));
-        }
-        for text in ["", ".", "1", "1.", ".1", "1.2.3", "9223372036854775808.1", "a.b"] {
-            assert_eq!(text.parse::<Cursor>(), Err(InvalidId), "{text}");
-        }
+        })
     }
 }

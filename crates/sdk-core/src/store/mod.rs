@@ -27,6 +27,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Deref;
 use std::path::PathBuf;
@@ -37,10 +38,11 @@ use rusqlite::{Connection, Params};
 use crate::config::DatabaseKey;
 use crate::error::{Error, Result, Storage};
 use crate::event::{Event, EventBus};
+use crate::id::MessageId;
+use crate::message::Position;
 
 pub(crate) use account::{Account, Registered, Tokens};
 pub use contact::TrustState;
-pub use message::Cursor;
 pub use thread::ThreadCursor;
 
 pub(crate) use contact::Device;
@@ -302,6 +304,8 @@ pub(crate) struct Tx<'c> {
     rows: Rows<'c>,
     events: Vec<Event>,
     needed_in_file: bool,
+    /// Where messages stood that have got another place, until it is told.
+    moved: BTreeMap<MessageId, Position>,
 }
 
 /// A part of a transaction, from [`Tx::begin_part`] on; the next one begins when it has ended.
@@ -313,7 +317,7 @@ pub(crate) struct Part {
 
 impl<'c> Tx<'c> {
     const fn new(connection: &'c Connection) -> Self {
-        Self { rows: Rows { connection }, events: Vec::new(), needed_in_file: false }
+        Self { rows: Rows { connection }, events: Vec::new(), needed_in_file: false, moved: BTreeMap::new() }
     }
 
     /// To be published after the commit, in this order.

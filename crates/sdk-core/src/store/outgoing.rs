@@ -210,6 +210,9 @@ impl Tx<'_> {
 
     /// Queues a failed message anew. It is the same content: whoever has it already does not see it twice.
     pub(crate) fn retry(&mut self, id: MessageId, sent_ms: u64) -> Result<()> {
+        if self.message(id)?.is_some() {
+            self.moves(id)?;
+        }
         let changed = self.change(
             "UPDATE message SET state = 0, cause = NULL, sent = ?2, position = ?3 WHERE id = ?1 AND state = 4",
             params![id.0, to_sql(sent_ms)?, POSITION_PENDING],

@@ -111,7 +111,7 @@ impl Rows<'_> {
             let thread = to_thread(columns)?;
             last = Some(ThreadCursor { pinned, activity, thread: *thread.id.as_bytes() });
             threads.push(Listed {
-                newest: self.page(thread.id, None, 1)?.0.pop(),
+                newest: self.page(thread.id, None, 1)?.messages.pop(),
                 activity_ms: from_sql(activity)?,
                 unread: from_sql(unread)?,
                 thread,

@@ -3,6 +3,11 @@
 //! What was missed is found by the order in which messages came to be here, not by their place: a late one may stand
 //! among older ones, as far back as it likes.
 
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll};
+
+use futures_util::Stream;
+
 use super::watch::{Next, Watch};
 use crate::context::Context;
 use crate::error::Result;
@@ -10,12 +15,16 @@ use crate::event::Event;
 use crate::id::{MessageId, ThreadId};
 use crate::message::Message;
 use crate::store::{Rows, WeakStore};
+use crate::stream::{Source, Streamed};
 
 /// The messages that are new in a thread from [`Thread::arrivals`](crate::Thread::arrivals) on, ours and theirs, each
 /// once, in the order they came to be here. Bounded: what a slow listener missed, or what came while the client was
-/// suspended, is read from the database.
+/// suspended, is read from the database. It is a [`Stream`] of single messages too.
 #[derive(Debug)]
-pub struct Arrivals {
+pub struct Arrivals(Streamed<Arriving>);
+
+/// Where the messages come from.
+struct Arriving {
     store: WeakStore,
     thread: ThreadId,
     watch: Watch,
@@ -30,7 +39,8 @@ impl Arrivals {
         // In this order: what comes in between is found by the first look.
         let newest = ctx.events.newest();
         let watch = Watch::new(&ctx.events);
-        Self { store: ctx.store.downgrade(), thread, watch, newest, before: newest }
+        let store = ctx.store.downgrade();
+        Self(Streamed::new(Arriving { store, thread, watch, newest, before: newest }))
     }
 
     /// The next messages: waits for one, and takes those that wait behind it, at most `max` in all. `None` when the
@@ -39,6 +49,42 @@ impl Arrivals {
     /// # Errors
     /// [`Error::Storage`](crate::Error::Storage) when the database cannot be read; the next call tries again.
     pub async fn next_batch(&mut self, max: usize) -> Option<Result<Vec<Message>>> {
+        self.0.source().await.next_batch(max).await
+    }
+
+    /// The last batch is given once more: nobody got it.
+    pub fn repeat(&mut self) {
+        self.0.with(Arriving::repeat);
+    }
+}
+
+impl Stream for Arrivals {
+    type Item = Result<Message>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<Self::Item>> {
+        self.get_mut().0.poll_next(cx)
+    }
+}
+
+impl Source for Arriving {
+    type Item = Result<Message>;
+
+    async fn next(&mut self) -> Option<Result<Message>> {
+        loop {
+            match self.next_batch(1).await? {
+                Ok(one) => {
+                    if let Some(message) = one.into_iter().next() {
+                        return Some(Ok(message));
+                    }
+                }
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
+
+impl Arriving {
+    async fn next_batch(&mut self, max: usize) -> Option<Result<Vec<Message>>> {
         self.before = self.newest;
         loop {
             let batch = match self.watch.next().await? {
@@ -55,8 +101,7 @@ impl Arrivals {
         }
     }
 
-    /// The last batch is given once more: nobody got it.
-    pub fn repeat(&mut self) {
+    fn repeat(&mut self) {
         self.newest = self.before;
         self.watch.look_again();
     }

@@ -1,16 +1,21 @@
 //! A live view of the whole client: what there is, then what happens.
 
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll};
+
+use futures_util::Stream;
 use tokio::sync::watch;
 
 use super::PAGE;
 use super::watch::{Next, Watch};
-use crate::context::{Context, Health};
+use crate::context::{Context, Failures};
 use crate::error::Result;
 use crate::event::{ConnectionState, Event};
 use crate::health::FailedPart;
 use crate::id::{ThreadId, UserId};
 use crate::message::Message;
 use crate::store::{Listed, Rows, ThreadCursor, WeakStore};
+use crate::stream::{Source, Streamed};
 use crate::sync::State;
 
 /// What a list of threads shows.
@@ -74,19 +79,23 @@ pub enum Update {
 }
 
 /// A live view of the client. It is bounded: a consumer that is too slow gets a fresh snapshot, which includes what it missed.
+/// It is a [`Stream`] too.
 #[derive(Debug)]
-pub struct Feed {
+pub struct Feed(Streamed<Updates>);
+
+/// Where the updates come from.
+struct Updates {
     store: WeakStore,
     connection: watch::Receiver<ConnectionState>,
-    health: Health,
+    failures: Failures,
     watch: Watch,
 }
 
 impl Feed {
     pub(crate) fn new(ctx: &Context, state: &State) -> Self {
         let watch = Watch::new(&ctx.events);
-        let (store, health) = (ctx.store.downgrade(), ctx.health.clone());
-        Self { store, connection: state.follow(), health, watch }
+        let (store, failures) = (ctx.store.downgrade(), ctx.health.failures());
+        Self(Streamed::new(Updates { store, connection: state.follow(), failures, watch }))
     }
 
     /// The next update; `None` when the client is gone. While the client is suspended and a snapshot is due, it waits.
@@ -95,13 +104,7 @@ impl Feed {
     /// # Errors
     /// [`Error::Storage`](crate::Error::Storage) when the snapshot cannot be read; the next call tries again.
     pub async fn next(&mut self) -> Option<Result<Update>> {
-        match self.watch.next().await? {
-            Next::Event(event) => Some(Ok(Update::Event(event))),
-            Next::Look => {
-                let page = self.watch.look_when_open(&self.store, first_page).await?;
-                Some(page.map(|page| Update::Snapshot(self.overview(page))))
-            }
-        }
+        self.0.next().await
     }
 
     /// As [`Feed::next`], with those updates behind it that wait already: at most `max` in all.
@@ -109,12 +112,13 @@ impl Feed {
     /// # Errors
     /// As [`Feed::next`].
     pub async fn next_batch(&mut self, max: usize) -> Option<Result<Vec<Update>>> {
-        let mut updates = match self.next().await? {
+        let mut source = self.0.source().await;
+        let mut updates = match source.next().await? {
             Ok(first) => vec![first],
             Err(error) => return Some(Err(error)),
         };
         while updates.len() < max {
-            let Some(event) = self.watch.try_next() else { break };
+            let Some(event) = source.watch.try_next() else { break };
             updates.push(Update::Event(event));
         }
         Some(Ok(updates))
@@ -126,18 +130,43 @@ impl Feed {
     /// [`Error::Storage`](crate::Error::Storage); [`Error::Misuse`](crate::Error::Misuse) while the client is suspended,
     /// or when it is gone.
     pub async fn snapshot(&mut self) -> Result<Overview> {
-        let page = self.watch.look(&self.store, first_page).await?;
-        Ok(self.overview(page))
+        let source = &mut *self.0.source().await;
+        let page = source.watch.look(&source.store, first_page).await?;
+        Ok(source.overview(page))
     }
 
     /// The next update will be a fresh snapshot.
     pub fn refresh(&mut self) {
-        self.watch.look_again();
+        self.0.with(|source| source.watch.look_again());
     }
+}
 
+impl Stream for Feed {
+    type Item = Result<Update>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<Self::Item>> {
+        self.get_mut().0.poll_next(cx)
+    }
+}
+
+impl Source for Updates {
+    type Item = Result<Update>;
+
+    async fn next(&mut self) -> Option<Result<Update>> {
+        match self.watch.next().await? {
+            Next::Event(event) => Some(Ok(Update::Event(event))),
+            Next::Look => {
+                let page = self.watch.look_when_open(&self.store, first_page).await?;
+                Some(page.map(|page| Update::Snapshot(self.overview(page))))
+            }
+        }
+    }
+}
+
+impl Updates {
     fn overview(&self, page: ThreadPage) -> Overview {
         let ThreadPage { threads, next } = page;
-        Overview { connection: *self.connection.borrow(), threads, next, failing: self.health.failing() }
+        Overview { connection: *self.connection.borrow(), threads, next, failing: self.failures.list() }
     }
 }
 

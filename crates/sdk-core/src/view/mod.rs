@@ -2,6 +2,7 @@
 
 pub(crate) mod arrivals;
 pub(crate) mod feed;
+pub(crate) mod list;
 pub(crate) mod timeline;
 mod watch;
 

@@ -1,41 +1,57 @@
 //! A live view of a thread: a snapshot, then what changes.
 
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll};
+
+use futures_util::Stream;
+
 use super::watch::{Next, Watch};
 use crate::context::Context;
 use crate::error::Result;
-use crate::event::Event;
+use crate::event::{Event, EventBus};
 use crate::id::{MessageId, ThreadId};
-use crate::message::Message;
-use crate::store::{Rows, WeakStore};
+use crate::message::{Message, Page, Position};
+use crate::store::{Rows, Store, WeakStore};
+use crate::stream::{Source, Streamed};
 
-/// What changed in a thread.
+/// What changed in a thread. [`MessageList`](crate::MessageList) applies it to what an app shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Change {
-    /// The newest messages, newest first: at the start, whenever the listener was too slow for the changes, and after
+    /// The newest messages: at the start, whenever the listener was too slow for the changes, and after
     /// the database was closed for a while, when others may have written into it.
-    Snapshot(Vec<Message>),
-    /// A message is new here.
+    Snapshot(Page),
+    /// A message is new here, at its position.
     Added(Message),
     /// A message changed: its state, or its place.
-    Changed(Message),
+    Changed {
+        /// How it is now, and where.
+        message: Message,
+        /// Where it was before.
+        was: Position,
+    },
     /// A message is gone.
-    Removed(MessageId),
+    Removed {
+        /// Which it was.
+        id: MessageId,
+        /// Where it was.
+        position: Position,
+    },
 }
 
 /// A live view of a thread. It is bounded: a consumer that is too slow gets a fresh snapshot, which includes what it missed.
+/// It is a [`Stream`] too.
 #[derive(Debug)]
-pub struct Timeline {
-    store: WeakStore,
-    thread: ThreadId,
-    size: u32,
-    watch: Watch,
-}
+pub struct Timeline(Streamed<Changes>);
 
 impl Timeline {
     pub(crate) fn new(ctx: &Context, thread: ThreadId, size: u32) -> Self {
-        let watch = Watch::new(&ctx.events);
-        Self { store: ctx.store.downgrade(), thread, size, watch }
+        Self::over(&ctx.store, &ctx.events, thread, size)
+    }
+
+    pub(crate) fn over(store: &Store, events: &EventBus, thread: ThreadId, size: u32) -> Self {
+        let watch = Watch::new(events);
+        Self(Streamed::new(Changes { store: store.downgrade(), thread, size, watch }))
     }
 
     /// The next change; `None` when the client is gone. While the client is suspended there is none: it waits. Dropping
@@ -44,6 +60,62 @@ impl Timeline {
     /// # Errors
     /// [`Error::Storage`](crate::Error::Storage) when the snapshot cannot be read; the next call tries again.
     pub async fn next(&mut self) -> Option<Result<Change>> {
+        self.0.next().await
+    }
+
+    /// As [`Timeline::next`], with those changes behind it that wait already: at most `max` in all.
+    ///
+    /// # Errors
+    /// As [`Timeline::next`].
+    pub async fn next_batch(&mut self, max: usize) -> Option<Result<Vec<Change>>> {
+        let mut source = self.0.source().await;
+        let mut changes = match source.next().await? {
+            Ok(first) => vec![first],
+            Err(error) => return Some(Err(error)),
+        };
+        while changes.len() < max {
+            let Some(event) = source.watch.try_next() else { break };
+            changes.extend(source.change(event));
+        }
+        Some(Ok(changes))
+    }
+
+    /// The newest messages, at once. The next change came after that, or is in it already.
+    ///
+    /// # Errors
+    /// [`Error::Storage`](crate::Error::Storage); [`Error::Misuse`](crate::Error::Misuse) while the client is suspended,
+    /// or when it is gone.
+    pub async fn snapshot(&mut self) -> Result<Page> {
+        let Changes { store, thread, size, watch } = &mut *self.0.source().await;
+        watch.look(store, newest(*thread, *size)).await
+    }
+
+    /// The next change will be a fresh snapshot.
+    pub fn refresh(&mut self) {
+        self.0.with(|source| source.watch.look_again());
+    }
+}
+
+impl Stream for Timeline {
+    type Item = Result<Change>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<Self::Item>> {
+        self.get_mut().0.poll_next(cx)
+    }
+}
+
+/// Where the changes come from.
+struct Changes {
+    store: WeakStore,
+    thread: ThreadId,
+    size: u32,
+    watch: Watch,
+}
+
+impl Source for Changes {
+    type Item = Result<Change>;
+
+    async fn next(&mut self) -> Option<Result<Change>> {
         loop {
             match self.watch.next().await? {
                 Next::Event(event) => {
@@ -59,48 +131,24 @@ impl Timeline {
             }
         }
     }
+}
 
-    /// As [`Timeline::next`], with those changes behind it that wait already: at most `max` in all.
-    ///
-    /// # Errors
-    /// As [`Timeline::next`].
-    pub async fn next_batch(&mut self, max: usize) -> Option<Result<Vec<Change>>> {
-        let mut changes = match self.next().await? {
-            Ok(first) => vec![first],
-            Err(error) => return Some(Err(error)),
-        };
-        while changes.len() < max {
-            let Some(event) = self.watch.try_next() else { break };
-            changes.extend(self.change(event));
-        }
-        Some(Ok(changes))
-    }
-
-    /// The newest messages, newest first, at once. The next change came after that, or is in it already.
-    ///
-    /// # Errors
-    /// [`Error::Storage`](crate::Error::Storage); [`Error::Misuse`](crate::Error::Misuse) while the client is suspended,
-    /// or when it is gone.
-    pub async fn snapshot(&mut self) -> Result<Vec<Message>> {
-        self.watch.look(&self.store, newest(self.thread, self.size)).await
-    }
-
-    /// The next change will be a fresh snapshot.
-    pub fn refresh(&mut self) {
-        self.watch.look_again();
-    }
-
+impl Changes {
     /// What an event means for this thread.
     fn change(&self, event: Event) -> Option<Change> {
         match event {
             Event::MessageAdded(message) if message.thread == self.thread => Some(Change::Added(message)),
-            Event::MessageChanged(message) if message.thread == self.thread => Some(Change::Changed(message)),
-            Event::MessageRemoved { thread, id } if thread == self.thread => Some(Change::Removed(id)),
+            Event::MessageChanged { message, was } if message.thread == self.thread => {
+                Some(Change::Changed { message, was })
+            }
+            Event::MessageRemoved { thread, id, position } if thread == self.thread => {
+                Some(Change::Removed { id, position })
+            }
             _ => None,
         }
     }
 }
 
-fn newest(thread: ThreadId, size: u32) -> impl FnOnce(&Rows<'_>) -> Result<Vec<Message>> + Clone {
-    move |rows| rows.page(thread, None, size).map(|(messages, _)| messages)
+fn newest(thread: ThreadId, size: u32) -> impl FnOnce(&Rows<'_>) -> Result<Page> + Clone {
+    move |rows| rows.page(thread, None, size)
 }

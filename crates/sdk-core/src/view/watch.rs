@@ -1,7 +1,7 @@
 //! Events for consumers that have read the database: they say when to read it again.
 
 use crate::error::{Error, Result};
-use crate::event::{ConnectionState, Event, EventBus, Events};
+use crate::event::{ConnectionState, Event, EventBus, EventReceiver};
 use crate::store::{Rows, WeakStore};
 
 /// What comes next for a watcher.
@@ -16,7 +16,7 @@ pub(crate) enum Next {
 /// A listener who begins with a look at the database.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    events: Events,
+    events: EventReceiver,
     must_look: bool,
     /// The database is closed for a while.
     suspended: bool,

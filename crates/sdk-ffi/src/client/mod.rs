@@ -12,8 +12,8 @@ pub use connection::ConnectionState;
 pub use contact::TrustState;
 
 use crate::{
-    CancelToken, ClientSubscription, FailedPart, Message, Result, Thread, ThreadCursor, ThreadId, ThreadPage,
-    ThreadSummary, UserId, runtime,
+    CancelToken, ClientSubscription, FailedPart, Message, MessageId, Result, Thread, ThreadCursor, ThreadId,
+    ThreadPage, ThreadSummary, UserId, runtime,
 };
 
 /// A registered device: its threads, its contacts, its connection. Threads that come from it keep it alive; end it with
@@ -55,6 +55,14 @@ impl Client {
     pub async fn thread(&self, id: ThreadId) -> Result<Arc<Thread>> {
         let (core, ended) = (self.core.clone(), Arc::clone(&self.ended));
         runtime::run(async move { Ok(Thread::new(core.thread(id).await?, ended)) }).await
+    }
+
+    /// A message that is here, in whatever thread.
+    ///
+    /// Throws `NotFound`, `Storage`.
+    pub async fn message(&self, id: MessageId) -> Result<Message> {
+        let core = self.core.clone();
+        runtime::run(async move { Ok(core.message(id).await?.into()) }).await
     }
 
     /// The first 50 threads, the one with the newest message first, with what a list shows of each.

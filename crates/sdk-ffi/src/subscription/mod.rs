@@ -10,31 +10,35 @@ pub use thread::ThreadSubscription;
 
 use sealpost_core as core;
 
-use crate::{Message, MessageId};
+use crate::{Message, MessageId, Page, Position};
 
-/// What changed in a thread.
+/// What changed in a thread. `MessageList` applies it to what an app shows.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Enum)]
 pub enum Change {
-    /// The newest messages, newest first: at the start, whenever the app was too slow for the changes, and after the
+    /// The newest messages: at the start, whenever the app was too slow for the changes, and after the
     /// client was suspended.
     Snapshot {
-        /// They replace what was shown.
-        messages: Vec<Message>,
+        /// It replaces what was shown.
+        page: Page,
     },
-    /// A message is new here.
+    /// A message is new here, at its position.
     Added {
         /// It.
         message: Message,
     },
     /// A message changed: its state, or its place.
     Changed {
-        /// How it is now.
+        /// How it is now, and where.
         message: Message,
+        /// Where it was before.
+        was: Position,
     },
     /// A message is gone.
     Removed {
         /// Which.
         id: MessageId,
+        /// Where it was.
+        position: Position,
     },
 }
 
@@ -42,12 +46,10 @@ impl Change {
     /// A change of a kind that the binding does not know is none.
     pub(super) fn known(change: core::Change) -> Option<Self> {
         Some(match change {
-            core::Change::Snapshot(messages) => {
-                Self::Snapshot { messages: messages.into_iter().map(Message::from).collect() }
-            }
+            core::Change::Snapshot(page) => Self::Snapshot { page: page.into() },
             core::Change::Added(message) => Self::Added { message: message.into() },
-            core::Change::Changed(message) => Self::Changed { message: message.into() },
-            core::Change::Removed(id) => Self::Removed { id },
+            core::Change::Changed { message, was } => Self::Changed { message: message.into(), was },
+            core::Change::Removed { id, position } => Self::Removed { id, position },
             _ => return None,
         })
     }

@@ -6,7 +6,7 @@ use sealpost_core as core;
 
 use super::Change;
 use crate::pull::{Pull, Snapshot, View};
-use crate::{CancelToken, Message, Result};
+use crate::{CancelToken, Page, Result};
 
 /// A live view of a thread, to be pulled by one consumer. It is bounded: a consumer that is too slow gets a fresh snapshot instead of what
 /// was missed.
@@ -23,10 +23,10 @@ impl ThreadSubscription {
 
 #[uniffi::export]
 impl ThreadSubscription {
-    /// The newest messages, newest first. What follows from `next` changed after that.
+    /// The newest messages. What follows from `next` changed after that.
     ///
     /// Answers at once, also while `next` waits. Throws `Storage`; `Misuse` while the client is suspended, or after it.
-    pub async fn snapshot(&self) -> Result<Vec<Message>> {
+    pub async fn snapshot(&self) -> Result<Page> {
         self.pull.snapshot().await
     }
 
@@ -54,10 +54,10 @@ impl View for core::Timeline {
 }
 
 impl Snapshot for core::Timeline {
-    type Snapshot = Vec<Message>;
+    type Snapshot = Page;
 
-    async fn snapshot(&mut self) -> Result<Vec<Message>> {
-        Ok(Self::snapshot(self).await?.into_iter().map(Message::from).collect())
+    async fn snapshot(&mut self) -> Result<Page> {
+        Ok(Self::snapshot(self).await?.into())
     }
 }
 

@@ -87,12 +87,12 @@ final class ChatModel {
         let thread = try await client.thread(id: id)
         self.thread = thread
         peer = try thread.peer()
-        for try await _ in thread.changes {
-            // The library knows the order: the newest page is read again, which is quick.
-            let page = try await thread.history()
-            messages = page.messages.reversed()
+        var list = MessageList()
+        for try await change in thread.changes {
+            list.apply(change)
+            messages = list.messages.reversed()
             problem = nil
-            if let unread = page.messages.first(where: { $0.direction == .incoming(read: false) }) {
+            if let unread = list.messages.first(where: { $0.direction == .incoming(read: false) }) {
                 try await thread.markRead(upTo: unread.id)
             }
         }

@@ -4,13 +4,22 @@
 package io.github.sealpost
 
 import kotlinx.coroutines.flow.Flow
+import kotlinx.coroutines.flow.conflate
+import kotlinx.coroutines.flow.drop
 import kotlinx.coroutines.flow.flow
+import kotlinx.coroutines.flow.runningFold
 
 /**
  * All events of the client, beginning with a snapshot. Each collector has its own view, which is closed when it stops; the flow
  * ends when the client is gone. A collector that is too slow gets a fresh snapshot, which includes what it missed.
  */
 public fun Client.events(): Flow<Event> = elements(this::subscribe, ClientSubscription::next)
+
+/**
+ * What this thread shows, beginning with its newest messages, again after every change. A collector that is too slow misses
+ * states, but never a change.
+ */
+public fun Thread.shown(): Flow<MessageList> = changes().runningFold(MessageList()) { list, change -> list.after(change) }.drop(1).conflate()
 
 /**
  * The changes in this thread, beginning with a snapshot of its newest messages. Each collector has its own view, which is closed
@@ -27,11 +36,11 @@ public fun Thread.arrivals(): Flow<Message> = elements(this::subscribeArrivals, 
 
 /** The history of this thread, newest first. Pages are read only as far as they are collected. */
 public fun Thread.messages(pageSize: UInt = 50u): Flow<Message> = flow {
-    var before: Cursor? = null
+    var before: Position? = null
     do {
         val page = history(before, pageSize)
         page.messages.forEach { emit(it) }
-        before = page.next
+        before = page.older
     } while (before != null)
 }
 

@@ -9,12 +9,51 @@ import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.take
 import kotlinx.coroutines.flow.toList
 import kotlinx.coroutines.launch
+import kotlinx.coroutines.withTimeoutOrNull
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertFalse
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 
+private val NOTHING = Page(emptyList(), older = null, newer = null)
+
 class ConversationTest {
+    @Test
+    fun `changes alone keep a list as it would be read`() = world { world ->
+        world.person("ada") { ada ->
+            world.person("ben") { ben ->
+                ada.directThread(ben.userId()).use { hers ->
+                    ben.directThread(ada.userId()).use { his ->
+                        hers.subscribe().use { view ->
+                            var list = MessageList(view.snapshot())
+                            repeat(20) {
+                                hers.sendText("hers $it")
+                                his.sendText("his $it")
+                            }
+                            while (list.messages.size < 40 || list.messages.any { it.direction == Direction.Outgoing(Delivery.Queued) }) {
+                                checkNotNull(view.next()).forEach { list = list.after(it) }
+                            }
+                            // Receipts may still come in.
+                            eventually {
+                                while (true) withTimeoutOrNull(100) { cancellable { view.next(it) } }?.forEach { list = list.after(it) } ?: break
+                                list.messages.takeIf { it == hers.history().messages }
+                            }
+                            assertTrue(list.messages.map { it.position }.zipWithNext().all { (newer, older) -> newer > older })
+                            val middle = list.messages[20]
+                            val around = hers.historyAround(middle.id, 5u)
+                            assertEquals(list.messages.subList(18, 23), around.messages)
+                            val newer = hers.historyAfter(checkNotNull(around.newer), 3u)
+                            assertEquals(list.messages.subList(15, 18), newer.messages)
+                            val part = MessageList(around).withNewer(newer).withOlder(hers.history(around.older, 2u))
+                            assertEquals(list.messages.subList(15, 25), part.messages)
+                            assertEquals(part, part.after(Change.Changed(list.messages[0], list.messages[0].position)))
+                        }
+                    }
+                }
+            }
+        }
+    }
+
     @Test
     fun `two people register and write to each other`() = world { world ->
         world.person("ada") { ada ->
@@ -34,7 +73,9 @@ class ConversationTest {
                     }
                     val delivered = Direction.Outgoing(Delivery.Delivered)
                     val first = eventually { hers.history().messages.last().takeIf { it.direction == delivered } }
-                    assertEquals(sent.copy(direction = delivered), first)
+                    assertEquals(sent.copy(direction = delivered, position = first.position), first)
+                    assertTrue(first.position < sent.position, "what waits stands behind all others")
+                    assertEquals(first, ada.message(sent.id))
                 }
             }
         }
@@ -55,7 +96,7 @@ class ConversationTest {
             ada.thread(thread).use { hers ->
                 val newest = hers.history(limit = 10u)
                 assertEquals(written.takeLast(10).reversed(), newest.messages.map { it.text })
-                val before = hers.history(newest.next, 10u)
+                val before = hers.history(newest.older, 10u)
                 assertEquals(written.drop(5).take(10).reversed(), before.messages.map { it.text })
                 assertEquals(written, hers.messages(pageSize = 7u).toList().map { it.text }.reversed())
             }
@@ -105,7 +146,7 @@ class ConversationTest {
             world.person("ben") { ben ->
                 ada.directThread(ben.userId()).use { hers ->
                     hers.subscribe().use { view ->
-                        assertEquals(emptyList<Message>(), view.snapshot())
+                        assertEquals(NOTHING, view.snapshot())
                         ada.suspend()
                         assertEquals(ConnectionState.SUSPENDED, ada.connectionState())
                         val fetched = fetchForPush(world.database("ada"), key("ada"), world.relay.url)
@@ -130,9 +171,9 @@ class ConversationTest {
                         val waiting = async(start = CoroutineStart.UNDISPATCHED) { view.next() }
                         thrownBy<SealpostException.Misuse> { view.snapshot() }
                         ada.resume()
-                        assertEquals(listOf(Change.Snapshot(emptyList())), waiting.await())
+                        assertEquals(listOf(Change.Snapshot(NOTHING)), waiting.await())
                         val next = async(start = CoroutineStart.UNDISPATCHED) { view.next() }
-                        repeat(100) { assertEquals(emptyList<Message>(), view.snapshot()) }
+                        repeat(100) { assertEquals(NOTHING, view.snapshot()) }
                         hers.sendText("something new")
                         assertEquals("something new", (next.await()!!.first() as Change.Added).message.text)
                     }

@@ -24,8 +24,8 @@ fun main(arguments: Array<String>): Unit = runBlocking {
             }
             ada.directThread(ben.userId()).use { it.sendText("hello") }
             ben.directThread(ada.userId()).use { his ->
-                val change = his.changes().first { it is Change.Added || it is Change.Snapshot && it.messages.isNotEmpty() }
-                val heard = if (change is Change.Added) change.message else (change as Change.Snapshot).messages.single()
+                val change = his.changes().first { it is Change.Added || it is Change.Snapshot && it.page.messages.isNotEmpty() }
+                val heard = if (change is Change.Added) change.message else (change as Change.Snapshot).page.messages.single()
                 println("heard: ${heard.text}")
             }
         }

@@ -130,7 +130,7 @@ async fn an_account_is_in_the_file_itself_as_soon_as_it_is_registered() {
     let store = opened_without_log(&fixture).await.unwrap();
     let account = store.read(|rows| rows.account()).await.unwrap().unwrap();
     assert_eq!(account.registered.unwrap().user, US);
-    assert!(store.read(|rows| rows.page(THREAD, None, 1)).await.unwrap().0.is_empty());
+    assert!(store.read(|rows| rows.page(THREAD, None, 1)).await.unwrap().messages.is_empty());
 }
 
 /// As earlier releases made it: everything is in the log.
@@ -178,7 +178,7 @@ async fn what_a_killed_process_left_in_the_log_goes_into_the_file_when_there_is_
     fs::copy(killed.path().join("a.db"), copied.path().join("a.db")).unwrap();
     let without_log = open(&copied, EventBus::new()).unwrap();
     let page = without_log.read(|rows| rows.page(THREAD, None, 1)).await.unwrap();
-    assert_eq!(page.0.len(), 1);
+    assert_eq!(page.messages.len(), 1);
     drop(again);
 }
 

@@ -32,9 +32,9 @@ async fn pages_meet_without_overlap_even_where_a_relay_numbers_twice() {
     let mut seen = Vec::new();
     let mut before = None;
     loop {
-        let (page, next) = fixture.store.read(move |rows| rows.page(THREAD, before, 7)).await.unwrap();
-        seen.extend(page.into_iter().map(|message| message.id.0));
-        before = next;
+        let page = fixture.store.read(move |rows| rows.page(THREAD, before, 7)).await.unwrap();
+        seen.extend(page.messages.into_iter().map(|message| message.id.0));
+        before = page.older;
         if before.is_none() {
             break;
         }
@@ -85,7 +85,7 @@ async fn unread_is_what_stands_no_later_than_what_was_read() {
     for (text, place) in [("late", 9), ("a", 1), ("b", 2)] {
         fixture.receive(incoming(text, place)).await;
     }
-    let (messages, _) = fixture.store.read(|rows| rows.page(THREAD, None, 10)).await.unwrap();
+    let messages = fixture.store.read(|rows| rows.page(THREAD, None, 10)).await.unwrap().messages;
     let b = messages[1].id;
     assert_eq!(fixture.texts().await[1], "b");
     let unread = fixture.store.read(move |rows| rows.unread(THREAD, b)).await.unwrap();

@@ -5,6 +5,7 @@ mod messages;
 mod outgoing;
 mod parked;
 mod plans;
+mod positions;
 mod pre_keys;
 mod search;
 mod sessions;
@@ -19,7 +20,7 @@ use tempfile::TempDir;
 use super::{Footprint, NewOutgoing, OutgoingId, Registered, Store, Thread, Tokens};
 use crate::config::DatabaseKey;
 use crate::content::Body;
-use crate::event::{Event, EventBus, Events};
+use crate::event::{Event, EventBus, EventReceiver};
 use crate::id::{ClientMsgId, DeviceId, ThreadId, UserId};
 
 const US: UserId = UserId::from_bytes([1; 16]);
@@ -66,7 +67,7 @@ impl Fixture {
 
     /// What the thread shows, newest first.
     async fn texts(&self) -> Vec<String> {
-        let (messages, _) = self.store.read(|rows| rows.page(THREAD, None, 500)).await.unwrap();
+        let messages = self.store.read(|rows| rows.page(THREAD, None, 500)).await.unwrap().messages;
         messages.into_iter().map(|message| format!("{:?}", TextOf(message.body))).collect()
     }
 }
@@ -88,7 +89,7 @@ fn fresh_id() -> ClientMsgId {
 }
 
 /// Everything that was told so far.
-fn drain(events: &mut Events) -> Vec<Event> {
+fn drain(events: &mut EventReceiver) -> Vec<Event> {
     let mut told = Vec::new();
     while let Some(Some(Ok(event))) = futures_util::FutureExt::now_or_never(events.next()) {
         told.push(event);

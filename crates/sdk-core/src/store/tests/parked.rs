@@ -58,7 +58,7 @@ async fn the_true_message_takes_the_place_of_a_damaged_copy_and_is_found() {
     });
     assert_eq!(work.await, Ok(None));
     assert_eq!(fixture.texts().await, ["true"]);
-    assert!(matches!(drain(&mut events).as_slice(), [Event::MessageChanged(_)]));
+    assert!(matches!(drain(&mut events).as_slice(), [Event::MessageChanged { .. }]));
     assert_eq!(fixture.store.read(|rows| rows.search("true", 5)).await.unwrap().len(), 1);
     let removed = fixture.store.write(|tx| tx.remove_placeholder(THREAD, MessageId(1))).await;
     assert!(removed.is_err(), "it is a message now");

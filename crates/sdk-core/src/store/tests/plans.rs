@@ -45,7 +45,8 @@ fn a_statement_is_prepared_once() {
         tx.feed_index(1 + round).unwrap();
         tx.note_given_out(KeyCounts { ec: round, kem: round, ..KeyCounts::default() }, 1).unwrap();
         tx.forget_old_pre_keys(u64::from(round)).unwrap();
-        rows.page(THREAD, None, 1 + round).unwrap();
+        let newest = rows.page(THREAD, None, 1 + round).unwrap().messages;
+        rows.page_around(THREAD, newest[0].id, 1 + round).unwrap();
         rows.thread_page(None, 1 + round).unwrap();
         rows.arrived_after(THREAD, MessageId(0), 1 + round).unwrap();
         rows.entries(THREAD, None, (1 + round, 1 << 20)).unwrap();

@@ -8,16 +8,15 @@ import io.github.sealpost.SealpostException
 import io.github.sealpost.ThreadId
 import io.github.sealpost.UserId
 import io.github.sealpost.cancellable
-import io.github.sealpost.changes
 import io.github.sealpost.events
 import io.github.sealpost.openClient
+import io.github.sealpost.shown
 import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.NonCancellable
 import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.MutableStateFlow
 import kotlinx.coroutines.flow.StateFlow
 import kotlinx.coroutines.flow.asStateFlow
-import kotlinx.coroutines.flow.conflate
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.mapNotNull
 import kotlinx.coroutines.flow.update
@@ -95,11 +94,9 @@ class ChatModel(private val account: Account) {
         client.thread(id).use { thread ->
             this.thread = id
             shown.update { it.copy(peer = thread.peer()) }
-            thread.changes().conflate().collect {
-                // The library knows the order: the newest page is read again, which is quick.
-                val newest = thread.history().messages
-                shown.update { it.copy(messages = newest.reversed(), problem = null) }
-                newest.firstOrNull { it.direction == Direction.Incoming(read = false) }?.let { thread.markRead(it.id) }
+            thread.shown().collect { list ->
+                shown.update { it.copy(messages = list.messages.reversed(), problem = null) }
+                list.messages.firstOrNull { it.direction == Direction.Incoming(read = false) }?.let { thread.markRead(it.id) }
             }
         }
     }

@@ -1,0 +1,46 @@
+/*
+ * What an app shows of a thread, kept as it is by changes alone.
+ */
+package io.github.sealpost
+
+/**
+ * The messages that an app shows of a thread: those of a page and of the pages that were joined to it, newest first. Changes keep
+ * it equal to what would be read now between the same two places; nothing is read again. Take the changes from a view that was made
+ * before the page was read.
+ *
+ * @property older where the page of older messages begins, for [Thread.history]; null when there are none.
+ * @property newer where the page of newer messages begins, for [Thread.historyAfter]; null when there are none.
+ */
+public data class MessageList(
+    val messages: List<Message> = emptyList(),
+    val older: Position? = null,
+    val newer: Position? = null,
+) {
+    public constructor(page: Page) : this(page.messages, page.older, page.newer)
+
+    /** The list after a change, also after one that it includes already. */
+    public fun after(change: Change): MessageList = when (change) {
+        is Change.Snapshot -> MessageList(change.page)
+        is Change.Added -> with(listOf(change.message))
+        is Change.Changed -> with(listOf(change.message))
+        is Change.Removed -> copy(messages = messages.filter { it.id != change.id })
+    }
+
+    /** The list with the page before [older]. */
+    public fun withOlder(page: Page): MessageList = copy(older = page.older).with(page.messages)
+
+    /** The list with the page after [newer]. */
+    public fun withNewer(page: Page): MessageList = copy(newer = page.newer).with(page.messages)
+
+    private fun with(more: List<Message>): MessageList {
+        val ids = more.mapTo(HashSet()) { it.id }
+        val all = messages.filterTo(ArrayList(messages.size + more.size)) { it.id !in ids }
+        for (message in more) {
+            if (older?.let { message.position < it } == true || newer?.let { message.position > it } == true) continue
+            // Negative: not there, and this is where it would be.
+            val at = all.binarySearch { message.position.compareTo(it.position) }
+            all.add(if (at < 0) -at - 1 else at, message)
+        }
+        return copy(messages = all)
+    }
+}

@@ -1,0 +1,102 @@
+//! What an app shows of a thread, kept as it is by changes alone.
+
+use super::timeline::Change;
+use crate::id::MessageId;
+use crate::message::{Message, Page, Position};
+
+/// The messages that an app shows of a thread: those of a page and of the pages that were joined to it. Changes keep it equal to
+/// what would be read now between the same two places; nothing is read again.
+///
+/// ```
+/// # use sealpost_core::{Error, MessageList, Thread};
+/// # async fn show(_: &[sealpost_core::Message]) {}
+/// # async fn follow(thread: Thread) -> Result<(), Error> {
+/// let mut view = thread.subscribe();
+/// let mut list = MessageList::new(view.snapshot().await?);
+/// while let Some(change) = view.next().await {
+///     list.apply(change?);
+///     show(list.messages()).await;
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageList {
+    /// Newest first.
+    messages: Vec<Message>,
+    /// It begins with this place; none: with the first of all.
+    older: Option<Position>,
+    /// It ends with this place; none: with the newest of all.
+    newer: Option<Position>,
+}
+
+impl MessageList {
+    /// A list of this page. Changes are applied from a view that was made before the page was read.
+    pub fn new(page: Page) -> Self {
+        let Page { messages, older, newer } = page;
+        Self { messages, older, newer }
+    }
+
+    /// Newest first.
+    pub fn messages(&self) -> &[Message] {
+        &self.messages
+    }
+
+    /// Where the page of older messages begins; none when there are none.
+    pub fn older(&self) -> Option<Position> {
+        self.older
+    }
+
+    /// Where the page of newer messages begins; none when there are none.
+    pub fn newer(&self) -> Option<Position> {
+        self.newer
+    }
+
+    /// Applies a change, also one that the page includes already.
+    pub fn apply(&mut self, change: Change) {
+        match change {
+            Change::Snapshot(page) => *self = Self::new(page),
+            Change::Added(message) => self.put(message),
+            Change::Changed { message, was } => {
+                self.remove(message.id, was);
+                self.put(message);
+            }
+            Change::Removed { id, position } => self.remove(id, position),
+        }
+    }
+
+    /// Joins the page before [`older`](Self::older).
+    pub fn add_older(&mut self, page: Page) {
+        self.older = page.older;
+        page.messages.into_iter().for_each(|message| self.put(message));
+    }
+
+    /// Joins the page after [`newer`](Self::newer).
+    pub fn add_newer(&mut self, page: Page) {
+        self.newer = page.newer;
+        page.messages.into_iter().for_each(|message| self.put(message));
+    }
+
+    fn put(&mut self, message: Message) {
+        self.remove(message.id, message.position);
+        let is_shown = self.older.is_none_or(|older| message.position >= older)
+            && self.newer.is_none_or(|newer| message.position <= newer);
+        if is_shown {
+            let at = self.messages.partition_point(|shown| shown.position > message.position);
+            self.messages.insert(at, message);
+        }
+    }
+
+    /// It may be elsewhere than the change says, when the page includes a later one.
+    fn remove(&mut self, id: MessageId, position: Position) {
+        let told = self.messages.partition_point(|shown| shown.position > position);
+        let at = if self.messages.get(told).is_some_and(|shown| shown.id == id) {
+            Some(told)
+        } else {
+            self.messages.iter().position(|shown| shown.id == id)
+        };
+        if let Some(at) = at {
+            self.messages.remove(at);
+        }
+    }
+}
