@@ -1,4 +1,4 @@
-//! Numbered migrations: append, never edit one that was released.
+//! The tables of a new database, and numbered migrations for those of earlier versions: append, never edit one that was released.
 
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -6,6 +6,9 @@ use crate::error::{Error, Result, Storage};
 
 /// Each brings the schema from version n to n + 1; the version is SQLite's `user_version`.
 const MIGRATIONS: [&str; 8] = [V1, V2, V3, V4, V5, V6, V7, V8];
+
+/// What a new database begins with: where the migrations lead to, in one piece.
+const NEW: &str = include_str!("schema.sql");
 
 /// Brings the file to the newest version, under the lock between processes.
 ///
@@ -17,6 +20,11 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
         return Ok(());
     }
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    if found == 0 {
+        tx.execute_batch(NEW)?;
+        tx.pragma_update(None, "user_version", MIGRATIONS.len())?;
+        return Ok(tx.commit()?);
+    }
     for (migration, version) in MIGRATIONS.iter().zip(1..).skip(found) {
         tx.execute_batch(migration)?;
         tx.pragma_update(None, "user_version", version)?;
@@ -375,6 +383,40 @@ mod tests {
         migrate(&mut connection).unwrap();
         let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
         assert_eq!(version as usize, MIGRATIONS.len());
+    }
+
+    /// What a database consists of: its tables and indexes, and how its search index is set.
+    fn form(connection: &Connection) -> Vec<String> {
+        let all = |sql: &str| -> Vec<String> {
+            let mut statement = connection.prepare(sql).unwrap();
+            statement.query_map([], |row| row.get(0)).unwrap().collect::<rusqlite::Result<_>>().unwrap()
+        };
+        let declared = all(
+            "SELECT type || ' ' || name || ' ' || coalesce(sql, '') FROM sqlite_schema ORDER BY type, name",
+        );
+        // How it is written makes no difference, and columns that were added later have no comments.
+        let plain = |text: String| {
+            let lines = text.lines().map(|line| line.split_once("--").map_or(line, |(code, _)| code));
+            let words = lines.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ");
+            words.replace(" ,", ",").replace("( ", "(").replace(" )", ")")
+        };
+        let settings = all("SELECT k || ' ' || v FROM search_config ORDER BY k");
+        declared.into_iter().map(plain).chain(settings).collect()
+    }
+
+    #[test]
+    fn a_new_database_is_what_the_migrations_lead_to() {
+        let (mut new, migrated) =
+            (Connection::open_in_memory().unwrap(), Connection::open_in_memory().unwrap());
+        migrate(&mut new).unwrap();
+        for migration in MIGRATIONS {
+            migrated.execute_batch(migration).unwrap();
+        }
+        let (new, migrated) = (form(&new), form(&migrated));
+        for (new, migrated) in new.iter().zip(&migrated) {
+            assert_eq!(new, migrated);
+        }
+        assert_eq!(new.len(), migrated.len());
     }
 
     #[test]

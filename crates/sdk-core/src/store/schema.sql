@@ -1,0 +1,209 @@
+-- The tables of a new database, in one piece. Files of earlier versions reach the same form by the migrations in schema.rs, and a
+-- test compares the two.
+--
+-- Times are milliseconds since the Unix epoch by server time, unless a comment says otherwise. Columns that migrations added
+-- stand where these put them: at the end.
+
+CREATE TABLE account (
+    only             INTEGER PRIMARY KEY CHECK (only = 1),
+    identity         BLOB    NOT NULL,             -- our identity key pair
+    registration_id  INTEGER NOT NULL,
+    next_key_id      INTEGER NOT NULL DEFAULT 1,   -- of pre-keys: ids are never used again
+    user_id          BLOB    CHECK (length(user_id) = 16),   -- NULL until registered
+    device_id        INTEGER,
+    access_token     TEXT,
+    access_expires   INTEGER,
+    refresh_token    TEXT,
+    epoch            INTEGER NOT NULL DEFAULT 0,   -- of the relay's store, as last seen
+    clock_offset     INTEGER NOT NULL DEFAULT 0,   -- server time less local time, in ms
+    indexed_up_to    INTEGER NOT NULL DEFAULT 0,   -- message.id up to which the search index is fed
+    exchange         TEXT,                         -- what an exchange of tokens is called, until its answer is stored
+    indexed_after    INTEGER NOT NULL DEFAULT 0    -- message.id after which the search index is fed
+) STRICT;
+
+CREATE TABLE signed_pre_key (
+    id       INTEGER PRIMARY KEY,
+    record   BLOB    NOT NULL,
+    created  INTEGER NOT NULL,
+    uploaded INTEGER NOT NULL,
+    replaced INTEGER                               -- when a newer one took over; kept for late first messages
+) STRICT;
+
+CREATE TABLE one_time_pre_key (
+    id        INTEGER PRIMARY KEY,
+    record    BLOB    NOT NULL,
+    uploaded  INTEGER NOT NULL,
+    given_out INTEGER                              -- when the relay was first seen without it
+) STRICT;
+
+CREATE TABLE kem_pre_key (
+    id          INTEGER PRIMARY KEY,
+    record      BLOB    NOT NULL,
+    last_resort INTEGER NOT NULL,
+    created     INTEGER NOT NULL,
+    uploaded    INTEGER NOT NULL,
+    replaced    INTEGER,
+    given_out   INTEGER
+) STRICT;
+
+-- First messages that came with a last-resort key: each may come once.
+CREATE TABLE last_resort_use (
+    kem_id    INTEGER NOT NULL REFERENCES kem_pre_key (id) ON DELETE CASCADE,
+    signed_id INTEGER NOT NULL,
+    base_key  BLOB    NOT NULL,
+    PRIMARY KEY (kem_id, signed_id, base_key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE contact (
+    user_id BLOB    PRIMARY KEY CHECK (length(user_id) = 16),
+    trust   INTEGER NOT NULL                       -- 0 on first use, 1 verified, 2 changed since verified
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE device (
+    user_id         BLOB    NOT NULL REFERENCES contact (user_id),
+    device_id       INTEGER NOT NULL,
+    registration_id INTEGER NOT NULL,
+    identity        BLOB    NOT NULL CHECK (length(identity) = 33),
+    live            INTEGER NOT NULL,              -- 0: gone, its key is remembered
+    PRIMARY KEY (user_id, device_id)
+) STRICT, WITHOUT ROWID;
+
+-- The identity keys that a device had before the one it has now: nothing is opened for them.
+CREATE TABLE replaced_identity (
+    user_id   BLOB    NOT NULL REFERENCES contact (user_id),
+    device_id INTEGER NOT NULL,
+    identity  BLOB    NOT NULL CHECK (length(identity) = 33),
+    PRIMARY KEY (user_id, device_id, identity)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE session (
+    user_id        BLOB    NOT NULL CHECK (length(user_id) = 16),
+    device_id      INTEGER NOT NULL,
+    session_id     BLOB    NOT NULL,
+    rank           INTEGER NOT NULL,               -- highest: promoted last
+    active         INTEGER NOT NULL,
+    state          BLOB    NOT NULL,
+    inactive_since INTEGER,                        -- in seconds; NULL while it is active, or when that is not known
+    PRIMARY KEY (user_id, device_id, session_id)
+) STRICT;
+
+CREATE TABLE skipped_key (
+    user_id     BLOB    NOT NULL CHECK (length(user_id) = 16),
+    device_id   INTEGER NOT NULL,
+    ratchet_key BLOB    NOT NULL CHECK (length(ratchet_key) = 33),
+    number      INTEGER NOT NULL,
+    session_id  BLOB    NOT NULL,
+    seed        BLOB    NOT NULL CHECK (length(seed) = 32),
+    kept_since  INTEGER,                           -- in seconds; NULL when that is not known
+    PRIMARY KEY (user_id, device_id, ratchet_key, number, session_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE thread (
+    thread_id      BLOB    PRIMARY KEY CHECK (length(thread_id) = 16),
+    peer           BLOB    NOT NULL REFERENCES contact (user_id),
+    roster_version INTEGER NOT NULL,
+    epoch          INTEGER NOT NULL DEFAULT 0,     -- of seen_up_to
+    created        INTEGER NOT NULL,
+    seen_up_to     INTEGER NOT NULL DEFAULT 0,     -- every server_seq up to here is accounted for
+    accepted       INTEGER NOT NULL DEFAULT 0,     -- whether the relay knows that we accept it
+    kind           INTEGER NOT NULL DEFAULT 1,     -- 1 direct
+    activity       INTEGER NOT NULL DEFAULT 0,     -- when its newest message came to be, by the relay
+    unread         INTEGER NOT NULL DEFAULT 0,
+    archived       INTEGER NOT NULL DEFAULT 0,
+    pinned         INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX thread_peer      ON thread (peer);
+CREATE INDEX thread_to_accept ON thread (thread_id) WHERE accepted = 0;
+CREATE INDEX thread_list      ON thread (archived, pinned, activity, thread_id);
+
+-- Places beyond seen_up_to that are accounted for.
+CREATE TABLE seen_ahead (
+    thread_id  BLOB    NOT NULL REFERENCES thread (thread_id),
+    server_seq INTEGER NOT NULL,
+    PRIMARY KEY (thread_id, server_seq)
+) STRICT, WITHOUT ROWID;
+
+-- What people see.
+CREATE TABLE message (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    thread_id  BLOB    NOT NULL REFERENCES thread (thread_id),
+    content_id BLOB    CHECK (length(content_id) = 16),   -- its author's; NULL of what could not be opened
+    author     BLOB    NOT NULL CHECK (length(author) = 16),
+    device     INTEGER NOT NULL,               -- of the author; 0 when it was not kept
+    kind       INTEGER NOT NULL,               -- 1 text, 2 undecryptable
+    body       BLOB    NOT NULL,               -- 1: content without header, 2: empty
+    cause      INTEGER,                        -- why it failed, or could not be opened
+    sent       INTEGER NOT NULL,
+    server_seq INTEGER,                        -- NULL until the relay has answered
+    position   INTEGER NOT NULL,               -- order in the thread: epoch and server_seq, else after all
+    state      INTEGER NOT NULL,               -- 0 queued, 1 sent, 2 delivered, 3 read, 4 failed; 10 unread, 11 read
+    UNIQUE (author, content_id)
+) STRICT;
+
+CREATE INDEX message_page   ON message (thread_id, position, id);
+CREATE INDEX message_unread ON message (thread_id, id) WHERE state = 10;
+
+-- A content on its way out, whether or not a person sees it.
+CREATE TABLE outgoing (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    lane       BLOB    NOT NULL CHECK (length(lane) = 16),   -- what it leaves in order with: a thread
+    message_id INTEGER UNIQUE REFERENCES message (id),       -- NULL: nobody sees it
+    content_id BLOB    NOT NULL CHECK (length(content_id) = 16),
+    sent       INTEGER NOT NULL,
+    class      INTEGER NOT NULL,               -- 1 ordinary, 3 receipt
+    body       BLOB    NOT NULL,               -- content without header
+    state      INTEGER NOT NULL,               -- 1 to be sealed, 2 sealed, 3 accepted by the relay
+    attempts   INTEGER NOT NULL DEFAULT 0,     -- without an answer, or put off: how long to wait next
+    refusals   INTEGER NOT NULL DEFAULT 0      -- sealed, refused, and to be sealed anew
+) STRICT;
+
+CREATE INDEX outgoing_lane     ON outgoing (lane, id) WHERE state < 3;
+CREATE INDEX outgoing_unproven ON outgoing (id) WHERE state = 3;
+
+-- A submission to the relay: the same bytes until it is answered.
+CREATE TABLE parcel (
+    id            INTEGER PRIMARY KEY,
+    outgoing_id   INTEGER NOT NULL REFERENCES outgoing (id) ON DELETE CASCADE,
+    client_msg_id BLOB    NOT NULL CHECK (length(client_msg_id) = 16),
+    bytes         BLOB    NOT NULL,
+    made          INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX parcel_outgoing ON parcel (outgoing_id);
+
+-- A lane with something to do.
+CREATE TABLE lane (
+    lane BLOB    PRIMARY KEY CHECK (length(lane) = 16),
+    due  INTEGER NOT NULL                      -- local time before which its oldest entry is not tried
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX lane_due ON lane (due);
+
+-- Ciphertexts that were opened: the first 16 bytes of their SHA-256.
+CREATE TABLE opened (
+    ciphertext BLOB    PRIMARY KEY CHECK (length(ciphertext) = 16),
+    at         INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX opened_at ON opened (at);
+
+-- Envelopes that could not be opened, by the name that the relay told, and the message that stands for each.
+CREATE TABLE parked (
+    message_id INTEGER PRIMARY KEY REFERENCES message (id) ON DELETE CASCADE,
+    thread_id  BLOB    NOT NULL,
+    sender     BLOB    NOT NULL,
+    told_id    BLOB    NOT NULL,
+    ciphertext BLOB    NOT NULL,
+    at         INTEGER NOT NULL,
+    UNIQUE (thread_id, sender, told_id)
+) STRICT;
+
+-- Terms that the library makes (search/text.rs), without the texts. A prefix of any length up to the longest term is looked up,
+-- never scanned for; what is deleted leaves the pages, and merging is done in the background.
+CREATE VIRTUAL TABLE search USING fts5 (
+    terms, content = '', columnsize = 0, detail = none, tokenize = 'ascii', prefix = '1 2 3 4 5 6 7 8 9'
+);
+INSERT INTO search (search, rank) VALUES ('secure-delete', 1);
+INSERT INTO search (search, rank) VALUES ('automerge', 0);
+INSERT INTO search (search, rank) VALUES ('crisismerge', 500);
