@@ -1,4 +1,4 @@
-//! Who: a user, and one of their devices.
+//! Addresses: a user, and one of their devices.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ const UUID_TEXT_LEN: usize = 36;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DeviceId(u8);
 
-/// A device number outside 1 to 127.
+/// A device id outside 1 to 127.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("device id outside 1 to 127")]
 pub struct InvalidDeviceId;
@@ -36,16 +36,16 @@ impl DeviceId {
         u32::from(self.0)
     }
 
-    /// The number where it has one byte.
+    /// The number as it is encoded in one byte.
     pub(crate) fn byte(self) -> u8 {
         self.0
     }
 }
 
-/// A user and one of their devices: the other end of a session.
+/// A user and one of their devices: the peer of a session.
 ///
-/// The name may be any text, but only a service id (a UUID, or `PNI:` and a UUID) is bound into messages and makes a
-/// session with oneself recognisable.
+/// The name may be any text, but only a service id (a UUID, or `PNI:` and a UUID) is authenticated in messages and
+/// makes a session with oneself recognisable.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Address {
     name: Arc<str>,
@@ -69,19 +69,19 @@ impl Address {
         self.device
     }
 
-    /// The name as a service id of fixed width: one byte of kind (0 account, 1 phone number), then 16 of UUID.
-    /// `None` when the name is not a service id.
+    /// The name as a service id of fixed width: one byte for the kind (0 account, 1 phone number), followed by the 16
+    /// bytes of the UUID. `None` if the name is not a service id.
     pub fn service_id(&self) -> Option<&[u8; SERVICE_ID_LEN]> {
         self.service_id.as_ref()
     }
 
-    /// Whether both are devices of one account, as far as their names can tell.
+    /// Whether both are devices of one account, as far as their names show it.
     pub(crate) fn same_service(&self, other: &Self) -> bool {
         self.service_id.is_some() && self.service_id == other.service_id
     }
 
     /// `sender service id || sender device || recipient service id || recipient device`, which a pre-key message
-    /// carries in its `addresses` field. `None` unless both names are service ids.
+    /// contains in its `addresses` field. `None` unless both names are service ids.
     pub(crate) fn pair(sender: &Self, recipient: &Self) -> Option<[u8; 36]> {
         let mut pair = [0; 36];
         let (from, to) = pair.split_at_mut(18);
@@ -98,7 +98,7 @@ impl Address {
     }
 }
 
-/// The device, not the user: addresses end up in logs.
+/// Shows the device, not the user, because addresses end up in logs.
 impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name: _, device, service_id: _ } = self;
@@ -111,7 +111,7 @@ fn parse_service_id(name: &str) -> Option<[u8; SERVICE_ID_LEN]> {
         Some(uuid) => (1, uuid),
         None => (0, name),
     };
-    // The length leaves only the hyphenated form: no braces, no URN.
+    // Only the hyphenated form has this length; braces and URNs do not.
     if uuid.len() != UUID_TEXT_LEN {
         return None;
     }

@@ -1,4 +1,4 @@
-//! Which sender key: what a sender calls one of its groups.
+//! Identifies a sender key: one for each group of a sender.
 
 use std::fmt;
 
@@ -9,7 +9,8 @@ use crate::error::DecodeError;
 /// Length of a distribution id, in bytes.
 const LEN: usize = 16;
 
-/// Names one purpose of a sender's keys, such as a group. A record of keys is for one sender and one distribution.
+/// Identifies one purpose of a sender's keys, such as a group. A record of keys belongs to one sender and one
+/// distribution.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DistributionId([u8; LEN]);
 
@@ -19,7 +20,7 @@ impl DistributionId {
         Self(bytes)
     }
 
-    /// A new one: a random UUID (RFC 9562, version 4).
+    /// Generates a random UUID (RFC 9562, version 4).
     pub fn generate<R: CryptoRng + ?Sized>(rng: &mut R) -> Self {
         let mut bytes = [0; LEN];
         rng.fill_bytes(&mut bytes);
@@ -36,7 +37,7 @@ impl DistributionId {
     }
 }
 
-/// Two bytes: enough to tell groups apart in a log, not enough to name one.
+/// Shows two bytes: enough to tell groups apart in a log, but not enough to identify one.
 impl fmt::Debug for DistributionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [a, b, ..] = self.0;

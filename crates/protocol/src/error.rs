@@ -1,40 +1,40 @@
-//! What is wrong with bytes that do not parse.
+//! Errors of parsing.
 //!
-//! Errors of an operation stand beside it: in `prekey`, `session`, `group`, `sealed`. All of them are small,
-//! and none repeats anything of its input: they end up in logs.
+//! Errors of an operation are defined next to it: in `prekey`, `session`, `group`, `sealed`. All of them are small,
+//! and none contains any of its input, because they end up in logs.
 
-/// Bytes from a peer, or from our own store, that are not what they should be.
+/// Bytes from a peer, or from our own store, that are not valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
-    /// Fewer bytes than any such message has.
+    /// There are fewer bytes than any such message has.
     #[error("too short")]
     TooShort,
     /// A version from before X3DH (below 3), or a stored form from before the first release.
     #[error("version too old")]
     VersionTooOld,
-    /// A version this library does not know.
+    /// A version that this library does not know.
     #[error("unknown version")]
     UnknownVersion,
-    /// Not protobuf.
+    /// The bytes are not protobuf.
     #[error("malformed")]
     Malformed,
-    /// A required field is absent.
+    /// A required field is missing.
     #[error("missing field")]
     MissingField,
-    /// One of KEM pre-key id and KEM ciphertext without the other, or neither in version 4.
+    /// A KEM pre-key id without a KEM ciphertext or vice versa, or neither of them in version 4.
     #[error("incomplete KEM fields")]
     KemFields,
-    /// The first byte of a key names another kind of key, or is absent.
+    /// The first byte of a key denotes another type of key, or is missing.
     #[error("wrong key type")]
     KeyType,
     /// A key, signature or ciphertext of the wrong length.
     #[error("wrong length")]
     Length,
-    /// A number outside its range: a device, a kind of message, a registration id.
+    /// A number is outside its range: a device, a kind of message, a registration id.
     #[error("out of range")]
     OutOfRange,
-    /// Somebody is named as a recipient and as none, or as none twice.
+    /// A user is both a recipient and excluded, or excluded twice.
     #[error("redundant")]
     Redundant,
 }
@@ -44,6 +44,7 @@ pub enum DecodeError {
 #[error("low-order point")]
 pub(crate) struct LowOrderPoint;
 
-/// The MAC, the tag, the padding or the length is wrong. Which of them is not told: that would be an oracle.
+/// The MAC, the tag, the padding or the length is wrong. Which of them is not revealed, because that would be an
+/// oracle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NotAuthentic;

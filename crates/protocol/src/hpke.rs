@@ -1,4 +1,5 @@
-//! HPKE (RFC 9180): something for whoever has an identity key, without a session and without saying who it is from.
+//! HPKE (RFC 9180): encrypts for the owner of an identity key, without a session and without authenticating the
+//! sender.
 //!
 //! `type (1) || encapsulated key (32) || ciphertext || tag (16)`, where type 1 is base mode with X25519, HKDF-SHA256 and
 //! AES-256-GCM.
@@ -10,10 +11,10 @@ use crate::identity::{IdentityKey, IdentityKeyPair};
 use crate::plaintext::Plaintext;
 use crate::primitives::hpke;
 
-/// The one suite there is.
+/// The only suite.
 const SUITE: u8 = 1;
 
-/// The recipient's identity key makes every agreement known to everybody.
+/// The recipient's identity key makes every agreement predictable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("bad identity key")]
 pub struct BadIdentityKey;
@@ -25,15 +26,16 @@ pub enum OpenError {
     /// It has another suite, or is too short.
     #[error("malformed: {0}")]
     Malformed(#[from] DecodeError),
-    /// Forged, damaged, for somebody else, or with another `info` or `associated`.
+    /// It is forged, damaged, for somebody else, or was sealed with another `info` or `associated`.
     #[error("not decryptable")]
     NotDecryptable,
 }
 
-/// Seals `plaintext` for the owner of `recipient`, who has to know `info`, what it is for, and `associated`, what it
-/// comes with.
+/// Seals `plaintext` for the owner of `recipient`, who must know `info` (its purpose) and `associated` (the
+/// associated data).
 ///
 /// # Errors
+/// [`BadIdentityKey`].
 /// [`BadIdentityKey`].
 pub fn seal<R: CryptoRng + ?Sized>(
     recipient: &IdentityKey,

@@ -1,6 +1,6 @@
 #![doc = include_str!("../README.md")]
 //!
-//! ## Where is what
+//! ## Modules
 //!
 //! ```text
 //!   session  group  sealed  hpke    records of one device, and of a group; envelopes

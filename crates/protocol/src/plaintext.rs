@@ -1,10 +1,10 @@
-//! What was decrypted.
+//! Decrypted messages.
 
 use std::fmt;
 
 use zeroize::Zeroizing;
 
-/// What a message said. Wiped on drop, not printable.
+/// The plaintext of a message. It is wiped on drop and cannot be printed.
 pub struct Plaintext(pub(crate) Zeroizing<Vec<u8>>);
 
 impl Plaintext {

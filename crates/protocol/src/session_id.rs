@@ -1,11 +1,11 @@
-//! Which session: its version, and the ephemeral key that began it.
+//! Identifies a session by its version and the ephemeral key that started it.
 
 use std::fmt;
 
 use crate::error::DecodeError;
 use crate::primitives::x25519::{PUBLIC_KEY_LEN, PublicKey};
 
-/// The handshake a session began with, which its messages name in their first byte.
+/// The handshake that started a session, which its messages state in their first byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum SessionVersion {
     /// Version 3: X3DH.
@@ -23,12 +23,13 @@ impl SessionVersion {
         }
     }
 
-    /// First byte of a message: the version of its session above that of the newest one its sender knows.
+    /// The first byte of a message: the version of its session in the high half, and the newest version that its
+    /// sender knows in the low half.
     pub(crate) fn message_byte(self) -> u8 {
         (self.number() << 4) | Self::V4.number()
     }
 
-    /// From the first byte of a message. Its low half is not looked at: libraries from before PQXDH write 3 there.
+    /// From the first byte of a message. Its low half is ignored, because libraries from before PQXDH write 3 there.
     pub(crate) fn of_message(byte: u8) -> Result<Self, DecodeError> {
         Self::from_number(byte >> 4)
     }
@@ -45,7 +46,7 @@ impl SessionVersion {
 
 const ID_LEN: usize = 1 + PUBLIC_KEY_LEN;
 
-/// Names a session: version and ephemeral key of the initiator. Both sides know both.
+/// Identifies a session: version and ephemeral key of the initiator, which both sides know.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId([u8; ID_LEN]);
 
@@ -93,7 +94,7 @@ impl SessionId {
     }
 }
 
-/// Version, and two bytes of the key: enough to tell sessions apart in a log.
+/// Shows the version and two bytes of the key: enough to tell sessions apart in a log.
 impl fmt::Debug for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [version, _, a, b, ..] = self.0;

@@ -1,21 +1,22 @@
-//! Work for several cores (docs/adr/0008). How many of those there are, and whether threads can be had, decides about the
-//! time it takes and about nothing else.
+//! Distributes work over several cores (docs/adr/0008). The number of cores, and whether threads can be started,
+//! affects the time only.
 
 use std::num::NonZero;
 use std::panic;
 use std::sync::LazyLock;
 use std::thread::{self, ScopedJoinHandle};
 
-/// So few are done by the calling thread: to begin another costs as much as it would save.
+/// Up to this many items are processed by the calling thread, because starting another one costs as much as it would
+/// save.
 const ALONE: usize = 32;
-/// Least share of a thread.
+/// The minimum share of a thread.
 const LEAST: usize = 16;
 
-/// To ask the system takes longer than an agreement.
+/// Querying the system takes longer than an agreement.
 static CORES: LazyLock<usize> = LazyLock::new(|| thread::available_parallelism().map_or(1, NonZero::get));
 
-/// What `work` makes of each of `items`, in their order: something that takes as long as an agreement. More than 32 are
-/// shared among the cores.
+/// The results of `work` for each of `items`, in order. An item takes about as long as an agreement; more than 32 are
+/// distributed over the cores.
 pub(crate) fn for_each<T: Sync, U: Send>(items: &[T], work: impl Fn(&T) -> U + Sync) -> Vec<U> {
     let do_all = |share: &[T]| share.iter().map(&work).collect::<Vec<U>>();
     if items.len() <= ALONE {
@@ -35,7 +36,7 @@ pub(crate) fn for_each<T: Sync, U: Send>(items: &[T], work: impl Fn(&T) -> U + S
     })
 }
 
-/// What `work` makes of each of the two, which takes as long as dozens of agreements.
+/// The results of `work` for both arguments, each of which takes as long as dozens of agreements.
 pub(crate) fn for_both<T: Sync, U: Send>([one, other]: [&T; 2], work: impl Fn(&T) -> U + Sync) -> [U; 2] {
     thread::scope(|scope| {
         let begin = || thread::Builder::new().spawn_scoped(scope, || work(other)).ok();
@@ -44,7 +45,7 @@ pub(crate) fn for_both<T: Sync, U: Send>([one, other]: [&T; 2], work: impl Fn(&T
     })
 }
 
-/// What a thread came to, or the same work done here where it could not begin.
+/// The result of a thread, or of the same work done here if the thread could not be started.
 fn result<U>(thread: Option<ScopedJoinHandle<'_, U>>, work: impl FnOnce() -> U) -> U {
     match thread.map(ScopedJoinHandle::join) {
         Some(Ok(result)) => result,

@@ -1,11 +1,12 @@
-//! What is handed to a store.
+//! Data that is passed to a store.
 
 use std::fmt;
 use std::ops::Deref;
 
 use crate::primitives::secret::wipe;
 
-/// A stored form, secrets and all: wiped on drop, not printable, and compared by nobody. It reads as a slice of bytes.
+/// A stored form including secrets: wiped on drop, not printable, and not comparable. It can be read as a slice of
+/// bytes.
 pub struct StoredBytes(Vec<u8>);
 
 impl StoredBytes {

@@ -1,11 +1,12 @@
-//! Moments, by the caller's clock: there is none in here.
+//! Points in time, by the caller's clock: this crate has no clock.
 
 /// Seconds since 1970, by the caller's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UnixSeconds(pub u64);
 
 impl UnixSeconds {
-    /// How long a handshake waits for its answer, an inactive session for a message, and a kept key for its own: 30 days.
+    /// How long a handshake waits for its answer, an inactive session for a message, and a skipped key for its
+    /// message: 30 days.
     pub const PATIENCE_SECONDS: u64 = 30 * 24 * 3600;
 
     /// Whether more than 30 days have passed since.

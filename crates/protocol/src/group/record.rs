@@ -24,10 +24,10 @@ use crate::primitives::known_keys::KnownKeys;
 use crate::primitives::x25519::KeyPair;
 use crate::time::UnixSeconds;
 
-/// Chains that are remembered.
+/// Maximum number of chains that are kept.
 pub(super) const MAX_CHAINS: usize = 5;
 
-/// The chains of one sender, who is a device, for one distribution. Cheap to clone.
+/// The chains of one sending device for one distribution. Cloning is cheap.
 #[derive(Clone)]
 pub struct SenderKeyRecord {
     pub(super) distribution_id: DistributionId,
@@ -46,12 +46,13 @@ impl SenderKeyRecord {
         self.chains.is_empty()
     }
 
-    /// Which of the sender's distributions.
+    /// Which distribution of the sender.
     pub fn distribution_id(&self) -> DistributionId {
         self.distribution_id
     }
 
-    /// Our chain as it is now, to be sent to each device of the group through its session. Begins one if there is none.
+    /// The current state of our chain, to be sent to each device of the group through its session. Starts a chain if
+    /// there is none.
     pub fn create_distribution<R: CryptoRng + ?Sized>(
         &self,
         rng: &mut R,
@@ -70,7 +71,8 @@ impl SenderKeyRecord {
         }
     }
 
-    /// Takes in what the sender handed us. A chain that we have stays where it is, and does not go back.
+    /// Adds a chain that the sender distributed. A chain that is already known keeps its position, and is not
+    /// rewound.
     ///
     /// # Errors
     /// [`WrongDistribution`].
@@ -85,7 +87,7 @@ impl SenderKeyRecord {
         Ok(Advanced { next, skipped, output: () })
     }
 
-    /// Encrypts for everybody who was handed our chain.
+    /// Encrypts for everybody who received our chain.
     ///
     /// # Errors
     /// [`EncryptError`].
@@ -107,10 +109,11 @@ impl SenderKeyRecord {
         Ok(Advanced { next: self.with_chain(next), skipped: Vec::new(), output })
     }
 
-    /// Decrypts a message of the sender. `skipped` is the kept key of [`SkippedKeyId::of`] the message, if there is one; `known`
-    /// makes verifying the next message of the same sender cheaper.
+    /// Decrypts a message of the sender. `skipped` is the stored key of [`SkippedKeyId::of`] the message, if there is
+    /// one; `known` makes verifying the next message of the same sender cheaper.
     ///
     /// # Errors
+    /// [`DecryptError`].
     /// [`DecryptError`].
     pub fn decrypt(
         &self,
@@ -123,7 +126,7 @@ impl SenderKeyRecord {
             return Err(DecryptError::NoSenderKey);
         }
         let chain = self.find(message.chain_id()).ok_or(DecryptError::NoSenderKey)?;
-        // Before the chain moves: others must not make us compute 25,000 steps.
+        // Checked before the chain advances, so that others cannot make us compute 25,000 steps.
         if !message.is_signed_by(chain.signing.public(), known) {
             return Err(DecryptError::NotDecryptable);
         }
@@ -133,7 +136,7 @@ impl SenderKeyRecord {
         Ok(Advanced { next: self.with_chain(next), skipped, output: Plaintext(plaintext) })
     }
 
-    /// The newest chain and its key pair, if it is ours.
+    /// The newest chain with its key pair, if it is ours.
     fn ours(&self) -> Option<(&SenderKey, &KeyPair)> {
         let chain = self.chains.first()?;
         match &chain.signing {
@@ -155,7 +158,7 @@ impl SenderKeyRecord {
         Self { distribution_id: self.distribution_id, chains }
     }
 
-    /// The record with `newest` in front, instead of the chain of the same id, and without the one beyond the fifth.
+    /// The record with `newest` in front, replacing a chain with the same id, and without the sixth chain.
     fn with_newest(&self, newest: Arc<SenderKey>) -> (Self, Vec<SkippedChange>) {
         let others = self.chains.iter().filter(|chain| chain.chain_id != newest.chain_id);
         let chains: Vec<_> = [&newest].into_iter().chain(others).take(MAX_CHAINS).map(Arc::clone).collect();
@@ -183,7 +186,7 @@ impl From<NotAuthentic> for DecryptError {
     }
 }
 
-/// Which distribution, and how many chains.
+/// Shows the distribution and the number of chains.
 impl fmt::Debug for SenderKeyRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { distribution_id, chains } = self;

@@ -1,4 +1,4 @@
-//! Keys of group messages that have not come yet: rows of the caller, as those of sessions are.
+//! Keys of group messages that have not arrived yet: rows of the caller, like those of sessions.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::ratchet::skipped;
 use crate::ratchet::walk::PassedOver;
 use crate::time::UnixSeconds;
 
-/// Names the message a skipped key is for, among those of one sender.
+/// Identifies the message that a skipped key belongs to, among those of one sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SkippedKeyId {
     /// The distribution.
@@ -21,7 +21,7 @@ pub struct SkippedKeyId {
 }
 
 impl SkippedKeyId {
-    /// The key that `message` would need if it came late.
+    /// The key that `message` would need if it arrived late.
     pub fn of(message: &SenderKeyMessage) -> Self {
         Self {
             distribution_id: message.distribution_id(),
@@ -31,17 +31,17 @@ impl SkippedKeyId {
     }
 }
 
-/// The key of a message that has not come yet. It is of no use after 30 days.
+/// The key of a message that has not arrived yet. It cannot be used after 30 days.
 pub type SkippedKey = skipped::SkippedKey<SkippedKeyId>;
 
-/// What a step changes about the skipped keys of its sender. Apply all of them, in order, in the transaction that stores
-/// the record.
+/// A change to the skipped keys of a sender. Apply all of them, in order, in the transaction that stores the record.
 pub enum SkippedChange {
-    /// A message was skipped: keep its key.
+    /// A message was skipped: store its key.
     Keep(SkippedKey),
-    /// A late message came: its key is spent.
+    /// A late message has arrived: its key has been used.
     Forget(SkippedKeyId),
-    /// More than 2,000 would be kept: forget all keys of a chain but those of the `count` highest numbers.
+    /// More than 2,000 keys would be stored: delete all keys of a chain except those with the `count` highest
+    /// numbers.
     KeepNewest {
         /// The distribution.
         distribution_id: DistributionId,
@@ -50,7 +50,7 @@ pub enum SkippedChange {
         /// How many remain.
         count: u32,
     },
-    /// The record dropped a chain: forget all of it.
+    /// The record dropped a chain: delete all its keys.
     ForgetChain {
         /// The distribution.
         distribution_id: DistributionId,
@@ -59,12 +59,12 @@ pub enum SkippedChange {
     },
 }
 
-/// What a message changes about the skipped keys, should it be decryptable.
+/// The changes to the skipped keys, to be made if the message can be decrypted.
 #[derive(Debug)]
 pub(super) enum Pending {
-    /// It was late.
+    /// The message was late.
     Late(SkippedKeyId),
-    /// The chain moves past these keys.
+    /// The chain advances past these keys.
     Walk(SkippedKeyId, UnixSeconds, PassedOver<ChainKey>),
 }
 

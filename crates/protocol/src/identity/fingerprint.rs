@@ -1,4 +1,4 @@
-//! Safety numbers: what two people compare to know that nobody stands between them.
+//! Safety numbers, which two people compare to make sure that nobody is between them.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -10,11 +10,12 @@ use super::key::IdentityKey;
 use crate::primitives::kdf::{sha512, sha512_repeated};
 use crate::shared_work;
 
-/// Hash rounds, each of which an attacker who searches for a similar number has to pay.
+/// The number of hash iterations, which an attacker who searches for a similar number has to compute for each
+/// candidate.
 const ITERATIONS: u32 = 5200;
 /// Fewer would hash the key once, more would take seconds.
 const ALLOWED_ITERATIONS: RangeInclusive<u32> = 2..=1_000_000;
-/// Version of the fingerprint, hashed in front.
+/// The version of the fingerprint, which is hashed first.
 const VERSION: [u8; 2] = [0, 0];
 /// Groups of five digits for each party.
 const GROUPS: usize = 6;
@@ -22,7 +23,7 @@ const GROUPS: usize = 6;
 /// One of the two people.
 #[derive(Clone, Copy)]
 pub struct Party<'a> {
-    /// What the service never changes about them, such as the 16 bytes of their account id.
+    /// An identifier that never changes, such as the 16 bytes of the account id.
     pub stable_id: &'a [u8],
     /// Their identity key.
     pub key: &'a IdentityKey,
@@ -35,33 +36,35 @@ impl fmt::Debug for Party<'_> {
     }
 }
 
-/// What the stable ids are. Both sides must use the same: their scannable numbers are of that version.
+/// The kind of the stable ids. Both sides must use the same kind, which determines the version of their scannable
+/// numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StableIdKind {
-    /// The telephone number as text. Version 1, which nobody begins with any more.
+    /// The phone number as text. Version 1, which is no longer used for new numbers.
     PhoneNumber = 1,
     /// The 16 bytes of the account id. Version 2.
     AccountId = 2,
 }
 
-/// A number of rounds outside 2 to 1,000,000.
+/// A number of iterations outside 2 to 1,000,000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("rounds outside 2 to 1,000,000")]
 pub struct InvalidIterations;
 
-/// Why what was scanned says nothing, neither yes nor no.
+/// Why scanned data gives no answer, neither yes nor no.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ScanError {
-    /// It is no safety number.
+    /// It is not a safety number.
     #[error("not a safety number")]
     Malformed,
-    /// It is of another version: the two apps use different stable ids.
+    /// It has another version: the two apps use different stable ids.
     #[error("a safety number of another version")]
     OtherVersion,
 }
 
-/// The number: sixty digits, the same on both sides, or a picture to be scanned, which each side shows the other.
+/// A safety number: sixty digits that are the same on both sides, or a code to be scanned, which each side shows to
+/// the other.
 #[derive(Clone)]
 pub struct SafetyNumber {
     ours: Fingerprint,
@@ -72,12 +75,12 @@ pub struct SafetyNumber {
 type Fingerprint = [u8; 32];
 
 impl SafetyNumber {
-    /// The number of these two people, in either order. Two cores work on it, where there are two.
+    /// The number of these two people, in either order. It is computed on two cores if there are two.
     pub fn new(ours: Party<'_>, theirs: Party<'_>) -> Self {
         Self::of(ours, theirs, ITERATIONS)
     }
 
-    /// With another number of hash rounds than 5,200. Both sides must use the same.
+    /// Uses another number of hash iterations than 5,200. Both sides must use the same.
     ///
     /// # Errors
     /// [`InvalidIterations`].
@@ -92,23 +95,23 @@ impl SafetyNumber {
         Ok(Self::of(ours, theirs, iterations))
     }
 
-    /// What our screen shows as a picture, for them to scan.
+    /// The data of the code that we show, for the other side to scan.
     pub fn scannable(&self, kind: StableIdKind) -> Vec<u8> {
         let half = |fingerprint: &Fingerprint| Some(HalfForm { fingerprint: fingerprint.to_vec() });
         let form = ScannableForm { version: kind as u32, ours: half(&self.ours), theirs: half(&self.theirs) };
         form.encode_to_vec()
     }
 
-    /// Whether `scanned`, which their screen shows, is the number of the same two people.
+    /// Whether `scanned`, which the other side shows, is the number of the same two people.
     ///
     /// # Errors
-    /// [`ScanError`], which is not a "no".
+    /// [`ScanError`], which does not mean "no".
     pub fn matches(&self, kind: StableIdKind, scanned: &[u8]) -> Result<bool, ScanError> {
         let theirs = Self::scan(kind, scanned)?;
         Ok((theirs.ours.ct_eq(&self.theirs) & theirs.theirs.ct_eq(&self.ours)).into())
     }
 
-    /// The number in a picture, as those see it who show it.
+    /// Parses the number in a code, from the point of view of the side that shows it.
     ///
     /// # Errors
     /// [`ScanError`].
@@ -128,7 +131,8 @@ impl SafetyNumber {
         Self { ours, theirs }
     }
 
-    /// The digits of both, the smaller half first. Groups have equal width, so that their order is that of the digits.
+    /// The digits of both, with the smaller half first. All groups have the same width, so their order is that of the
+    /// digits.
     fn groups(&self) -> [[u32; GROUPS]; 2] {
         let mut halves = [groups(&self.ours), groups(&self.theirs)];
         halves.sort_unstable();
@@ -136,7 +140,7 @@ impl SafetyNumber {
     }
 }
 
-/// The same digits: it does not matter which of the two computed it.
+/// Compares the digits; it does not matter which side computed them.
 impl PartialEq for SafetyNumber {
     fn eq(&self, other: &Self) -> bool {
         self.groups() == other.groups()
@@ -152,7 +156,7 @@ impl fmt::Display for SafetyNumber {
     }
 }
 
-/// It names a pair of people.
+/// Hidden, because it identifies a pair of people.
 impl fmt::Debug for SafetyNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SafetyNumber(..)")

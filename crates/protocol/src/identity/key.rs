@@ -11,12 +11,12 @@ use crate::primitives::x25519::{KeyPair, PUBLIC_KEY_LEN, PublicKey};
 use crate::primitives::xeddsa::{self, Signature};
 use crate::stored::StoredBytes;
 
-/// Who somebody is: the public half of their identity key.
+/// The identity of a user: the public half of their identity key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct IdentityKey(PublicKey);
 
 impl IdentityKey {
-    /// From its serialized form: type byte and 32 bytes. Bytes behind those are ignored.
+    /// Parses the serialized form: the type byte and 32 bytes. Further bytes are ignored.
     ///
     /// # Errors
     /// [`DecodeError::KeyType`] or [`DecodeError::Length`].
@@ -37,14 +37,14 @@ impl IdentityKey {
         &self.0
     }
 
-    /// Whether `signature` is one of `message` by this identity.
+    /// Whether `signature` is a valid signature of `message` by this identity.
     #[cfg(test)]
     pub(crate) fn verify(&self, message: &[u8], signature: &Signature) -> bool {
         xeddsa::verify(&self.0, message, signature)
     }
 }
 
-/// Two bytes: enough to tell keys apart in a log, not enough to name a person.
+/// Shows two bytes: enough to tell keys apart in a log, but not enough to identify a person.
 impl fmt::Debug for IdentityKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [_, a, b, ..] = self.0.as_bytes();
@@ -52,15 +52,15 @@ impl fmt::Debug for IdentityKey {
     }
 }
 
-/// Our identity key, with the secret half. It agrees and signs within the protocol only, where what is derived and what is
-/// signed cannot be taken for something else.
+/// Our identity key, with the secret half. It is used for agreements and signatures only within the protocol, where
+/// derived secrets and signed data cannot be mistaken for something else.
 pub struct IdentityKeyPair {
     public: IdentityKey,
     pair: KeyPair,
 }
 
 impl IdentityKeyPair {
-    /// A new identity.
+    /// Generates a new identity.
     pub fn generate<R: CryptoRng + ?Sized>(rng: &mut R) -> Self {
         Self::new(KeyPair::generate(rng))
     }
@@ -70,7 +70,7 @@ impl IdentityKeyPair {
         Self::new(KeyPair::from_private(private))
     }
 
-    /// The half that others know.
+    /// The public half.
     pub fn public(&self) -> &IdentityKey {
         &self.public
     }
@@ -83,10 +83,10 @@ impl IdentityKeyPair {
         })
     }
 
-    /// From its stored form.
+    /// Parses the stored form.
     ///
     /// # Errors
-    /// [`DecodeError`] when it is not protobuf, or a key in it is not one.
+    /// [`DecodeError`] if it is not protobuf, or contains an invalid key.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
         let form = Fields::<3>::parse(bytes)?;
         let public = PublicKey::parse(form.bytes(1)?)?;

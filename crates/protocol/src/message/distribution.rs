@@ -1,4 +1,4 @@
-//! How a sender key is handed out: `version || protobuf`, inside an encrypted message to each member.
+//! Distributes a sender key: `version || protobuf`, inside an encrypted message to each member.
 
 use std::fmt;
 
@@ -10,11 +10,11 @@ use crate::primitives::secret::Secret;
 use crate::primitives::x25519::{PUBLIC_KEY_LEN, PublicKey};
 use crate::stored::StoredBytes;
 
-/// Fewer bytes than this cannot be one.
+/// The minimum length.
 const MIN_LEN: usize = 65;
 
-/// What a member needs to read a sender's messages to a group, from a certain message on. A secret of that group, and
-/// not signed: the session that carries it says whose it is.
+/// What a member needs to read a sender's messages to a group, from a certain message on. It is a secret of the
+/// group. It is not signed; the session that transports it authenticates its sender.
 pub struct SenderKeyDistributionMessage {
     distribution_id: DistributionId,
     chain_id: u32,
@@ -25,11 +25,11 @@ pub struct SenderKeyDistributionMessage {
 }
 
 impl SenderKeyDistributionMessage {
-    /// Parses.
+    /// Parses the message.
     ///
     /// # Errors
-    /// [`DecodeError`] for: fewer than 65 bytes, a version other than 3, not protobuf, a field missing, an id or a key
-    /// of another length, no key.
+    /// [`DecodeError`] for fewer than 65 bytes, a version other than 3, invalid protobuf, a missing field, an id or a
+    /// key of another length, or an invalid key.
     pub fn parse(bytes: &[u8]) -> Result<Self, DecodeError> {
         let (_, body) = bytes.split_first().ok_or(DecodeError::TooShort)?;
         if bytes.len() < MIN_LEN {
@@ -58,7 +58,7 @@ impl SenderKeyDistributionMessage {
         &self.serialized
     }
 
-    /// Which of the sender's distributions.
+    /// Which distribution of the sender.
     pub fn distribution_id(&self) -> DistributionId {
         self.distribution_id
     }
@@ -91,7 +91,7 @@ impl SenderKeyDistributionMessage {
         let serialized = written(|out| {
             out.raw(&[VERSION_BYTE]);
             out.bytes(1, distribution_id.as_bytes());
-            // Also where they are zero.
+            // Written even if they are zero.
             out.optional_uint(2, Some(chain_id));
             out.optional_uint(3, Some(iteration));
             out.bytes(4, chain_key.expose());

@@ -1,4 +1,4 @@
-//! Messages: bytes ↔ parsed. Nothing here is decrypted.
+//! Messages: parsing and serialization, without decryption.
 
 mod distribution;
 mod pre_key;
@@ -14,16 +14,16 @@ pub use sender_key::SenderKeyMessage;
 pub use signal::SignalMessage;
 pub(crate) use signal::{Associated, Header};
 
-/// What a session puts out: a message of an established session, or one that also carries the handshake.
+/// The output of a session: a message of an established session, or one that also contains the handshake.
 #[derive(Debug, Clone)]
 pub enum Ciphertext {
-    /// The peer has answered: an ordinary message.
+    /// An ordinary message; the peer has answered.
     Signal(SignalMessage),
-    /// The peer has not answered yet: the handshake comes along.
+    /// A message with the handshake; the peer has not answered yet.
     PreKey(PreKeySignalMessage),
 }
 
-/// Tells the receiver how to parse a ciphertext.
+/// The type of a ciphertext, which determines how it is parsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MessageType {
     /// [`SignalMessage`].
@@ -37,7 +37,7 @@ pub enum MessageType {
 }
 
 impl Ciphertext {
-    /// Which of the two.
+    /// The type of this message.
     pub fn message_type(&self) -> MessageType {
         match self {
             Self::Signal(_) => MessageType::Signal,

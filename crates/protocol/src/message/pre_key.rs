@@ -1,4 +1,5 @@
-//! The first messages of a session: `version || protobuf`, with the handshake and a whole [`SignalMessage`] inside.
+//! The first messages of a session: `version || protobuf`, with the handshake and a complete [`SignalMessage`]
+//! inside.
 
 use std::fmt;
 
@@ -12,7 +13,7 @@ use crate::prekey::{KemPreKeyId, OneTimePreKeyId, SignedPreKeyId};
 use crate::primitives::x25519::PublicKey;
 use crate::session_id::{SessionId, SessionVersion};
 
-/// The keys of the receiver that a session was begun with.
+/// The receiver's keys with which a session was started.
 #[derive(Clone)]
 pub(crate) struct Handshake {
     pub(crate) one_time: Option<OneTimePreKeyId>,
@@ -28,7 +29,7 @@ pub(crate) struct KemPart {
     pub(crate) ciphertext: Bytes,
 }
 
-/// A message that carries the handshake, until the peer has answered.
+/// A message that contains the handshake, sent until the peer has answered.
 #[derive(Clone)]
 pub struct PreKeySignalMessage {
     version: SessionVersion,
@@ -41,11 +42,11 @@ pub struct PreKeySignalMessage {
 }
 
 impl PreKeySignalMessage {
-    /// Parses, the message inside included.
+    /// Parses the message, including the one inside.
     ///
     /// # Errors
-    /// [`DecodeError`] for: no bytes, a version other than 3 and 4, not protobuf, a field missing, no key, one KEM field
-    /// without the other, neither in version 4.
+    /// [`DecodeError`] for no bytes, a version other than 3 and 4, invalid protobuf, a missing field, an invalid key,
+    /// one KEM field without the other, or neither in version 4.
     pub fn parse(bytes: &[u8]) -> Result<Self, DecodeError> {
         let serialized = Bytes::copy_from_slice(bytes);
         let version = SessionVersion::of_message(*bytes.first().ok_or(DecodeError::TooShort)?)?;
@@ -75,32 +76,32 @@ impl PreKeySignalMessage {
         &self.serialized
     }
 
-    /// The version of the session it begins.
+    /// The version of the session that it starts.
     pub fn version(&self) -> SessionVersion {
         self.version
     }
 
-    /// What the sender's device drew when it registered.
+    /// The registration id of the sender's device.
     pub fn registration_id(&self) -> u32 {
         self.registration_id
     }
 
-    /// Who the sender says they are; proved by a successful decryption.
+    /// The identity that the sender claims, which a successful decryption proves.
     pub fn identity_key(&self) -> &IdentityKey {
         &self.identity_key
     }
 
-    /// Our one-time pre-key that it used, if any.
+    /// The id of our one-time pre-key that was used, if any.
     pub fn one_time_pre_key_id(&self) -> Option<OneTimePreKeyId> {
         self.handshake.one_time
     }
 
-    /// Our signed pre-key that it used.
+    /// The id of our signed pre-key that was used.
     pub fn signed_pre_key_id(&self) -> SignedPreKeyId {
         self.handshake.signed
     }
 
-    /// Our KEM pre-key that it used: always one in version 4.
+    /// The id of our KEM pre-key that was used, which is always present in version 4.
     pub fn kem_pre_key_id(&self) -> Option<KemPreKeyId> {
         self.handshake.kem.as_ref().map(|kem| kem.id)
     }
@@ -110,7 +111,7 @@ impl PreKeySignalMessage {
         &self.message
     }
 
-    /// The session it begins.
+    /// The session that it starts.
     pub fn session_id(&self) -> SessionId {
         SessionId::new(self.version, &self.base_key)
     }
@@ -123,7 +124,7 @@ impl PreKeySignalMessage {
         &self.handshake
     }
 
-    /// Puts the handshake around `message`.
+    /// Adds the handshake to `message`.
     pub(crate) fn wrap(
         base_key: PublicKey,
         identity_key: IdentityKey,
@@ -176,7 +177,7 @@ impl fmt::Debug for Handshake {
     }
 }
 
-/// Fields are optional so that a zero is written, and its absence noticed.
+/// Fields are optional so that zeros are written, and missing fields are detected.
 #[derive(Clone, PartialEq, prost::Message)]
 struct Form {
     #[prost(uint32, optional, tag = "1")]

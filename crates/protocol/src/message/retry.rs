@@ -1,7 +1,8 @@
-//! "I could not read this, please send it again": the retry request, and the one message that goes in the clear.
+//! Retry requests, and the one message that is sent unencrypted.
 //!
-//! A session that is out of step cannot carry the request for its own repair, so the request is not encrypted by a
-//! session. It says nothing that the sender of the failed message does not know, and sealed sender hides it from others.
+//! A session that is out of step cannot transport the request for its own repair, so the request is not encrypted by
+//! a session. It says nothing that the sender of the failed message does not know, and sealed sender hides it from
+//! others.
 
 use std::fmt;
 
@@ -13,24 +14,24 @@ use crate::address::DeviceId;
 use crate::error::DecodeError;
 use crate::primitives::x25519::{PUBLIC_KEY_LEN, PublicKey};
 
-/// First byte of a [`PlaintextContent`]. No version of an encrypted message has it.
+/// The first byte of a [`PlaintextContent`], which no version of an encrypted message has.
 const PLAINTEXT_MARKER: u8 = 0xc0;
 /// Last byte of it: padding of length zero.
 const PADDING_MARKER: u8 = 0x80;
 
-/// Why no retry can be asked for.
+/// Why no retry can be requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RetryError {
-    /// A [`PlaintextContent`] is not encrypted: sent again it would be the same.
+    /// A [`PlaintextContent`] is not encrypted: it would be the same if it were sent again.
     #[error("not an encrypted message")]
     NotEncrypted,
-    /// The failed message is not one.
+    /// The failed message is not a valid message.
     #[error("the failed message does not parse: {0}")]
     Failed(#[from] DecodeError),
 }
 
-/// Which message could not be decrypted.
+/// Identifies a message that could not be decrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DecryptionErrorMessage {
     ratchet_key: Option<PublicKey>,
@@ -64,10 +65,10 @@ impl DecryptionErrorMessage {
         Ok(Self { ratchet_key, timestamp_ms, device_id: sender.get() })
     }
 
-    /// Parses.
+    /// Parses the request.
     ///
     /// # Errors
-    /// [`DecodeError`] for: not protobuf, no timestamp, a ratchet key that is no key.
+    /// [`DecodeError`] for invalid protobuf, no timestamp, or an invalid ratchet key.
     pub fn parse(bytes: &[u8]) -> Result<Self, DecodeError> {
         let form = ErrorForm::decode(bytes).map_err(|_| DecodeError::Malformed)?;
         Ok(Self {
@@ -87,9 +88,9 @@ impl DecryptionErrorMessage {
         form.encode_to_vec()
     }
 
-    /// The ratchet key in the failed message, serialized, if it was of a session. When the session still sends with it
-    /// ([`SessionRecord::sends_with`](crate::SessionRecord::sends_with)), that session is the one out of step: archive
-    /// it, then send again.
+    /// The ratchet key in the failed message, serialized, if it was a message of a session. If the session still
+    /// sends with it ([`SessionRecord::sends_with`](crate::SessionRecord::sends_with)), that session is out of step:
+    /// archive it, and then send again.
     pub fn ratchet_key(&self) -> Option<&[u8; PUBLIC_KEY_LEN]> {
         self.ratchet_key.as_ref().map(PublicKey::as_bytes)
     }
@@ -99,20 +100,20 @@ impl DecryptionErrorMessage {
         self.timestamp_ms
     }
 
-    /// The device that sent the failed message; 0 when the request does not say.
+    /// The device that sent the failed message; 0 if the request does not say.
     pub fn device_id(&self) -> u32 {
         self.device_id
     }
 }
 
-/// A message that is not encrypted. It may say one thing only: [`DecryptionErrorMessage`].
+/// An unencrypted message. Its only possible content is a [`DecryptionErrorMessage`].
 #[derive(Clone)]
 pub struct PlaintextContent {
     serialized: Bytes,
 }
 
 impl PlaintextContent {
-    /// Puts the request into its envelope.
+    /// Wraps the request.
     pub fn new(error: &DecryptionErrorMessage) -> Self {
         let form = ContentForm { decryption_error: Some(error.serialize().into()) };
         let mut serialized = encode(PLAINTEXT_MARKER, &form, 1);
@@ -120,10 +121,10 @@ impl PlaintextContent {
         Self { serialized: serialized.into() }
     }
 
-    /// Parses; what is inside is looked at later.
+    /// Parses the envelope; its content is examined later.
     ///
     /// # Errors
-    /// [`DecodeError::TooShort`] without bytes, [`DecodeError::UnknownVersion`] when the first is not `0xC0`.
+    /// [`DecodeError::TooShort`] without bytes, [`DecodeError::UnknownVersion`] if the first byte is not `0xC0`.
     pub fn parse(bytes: &[u8]) -> Result<Self, DecodeError> {
         match bytes.first() {
             None => Err(DecodeError::TooShort),
@@ -137,7 +138,7 @@ impl PlaintextContent {
         &self.serialized
     }
 
-    /// What it says, padded as the plaintext of any message is.
+    /// The content, padded like the plaintext of any message.
     pub fn body(&self) -> &[u8] {
         self.serialized.split_first().map_or(&[], |(_, body)| body)
     }
@@ -145,7 +146,7 @@ impl PlaintextContent {
     /// The request inside.
     ///
     /// # Errors
-    /// [`DecodeError`] when there is none, or something else.
+    /// [`DecodeError`] if there is none, or something else.
     pub fn decryption_error(&self) -> Result<DecryptionErrorMessage, DecodeError> {
         let Some((&PADDING_MARKER, content)) = self.body().split_last() else {
             return Err(DecodeError::Malformed);
@@ -155,7 +156,7 @@ impl PlaintextContent {
     }
 }
 
-/// Nobody has looked at what is inside.
+/// Hidden, because the content has not been examined.
 impl fmt::Debug for PlaintextContent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { serialized } = self;
@@ -173,7 +174,7 @@ struct ErrorForm {
     device_id: Option<u32>,
 }
 
-/// Of everything that the content of a message may be, the one field that may travel in the clear.
+/// Of all fields that a message's content can have, the only one that may be sent unencrypted.
 #[derive(Clone, PartialEq, prost::Message)]
 struct ContentForm {
     #[prost(bytes = "bytes", optional, tag = "8")]

@@ -13,10 +13,10 @@ use crate::primitives::known_keys::KnownKeys;
 use crate::primitives::x25519::{KeyPair, PublicKey};
 use crate::primitives::xeddsa::{self, SIGNATURE_LEN, Signature};
 
-/// First byte of what is said of sender keys, whose version is 3. Readers look at the high half only.
+/// The first byte of messages about sender keys, whose version is 3. Readers examine the high half only.
 pub(super) const VERSION_BYTE: u8 = 0x33;
 
-/// Refuses what has another version in its first byte.
+/// Refuses another version in the first byte.
 pub(super) fn check_version(bytes: &[u8]) -> Result<(), DecodeError> {
     match bytes.first().ok_or(DecodeError::TooShort)? >> 4 {
         0..=2 => Err(DecodeError::VersionTooOld),
@@ -37,11 +37,11 @@ pub struct SenderKeyMessage {
 }
 
 impl SenderKeyMessage {
-    /// Parses; of the signature only the presence is checked.
+    /// Parses the message. Of the signature, only its presence is checked.
     ///
     /// # Errors
-    /// [`DecodeError`] for: fewer than 65 bytes, a version other than 3, not protobuf, a field missing, a distribution
-    /// id of another length.
+    /// [`DecodeError`] for fewer than 65 bytes, a version other than 3, invalid protobuf, a missing field, or a
+    /// distribution id of another length.
     pub fn parse(bytes: &[u8]) -> Result<Self, DecodeError> {
         let serialized = Bytes::copy_from_slice(bytes);
         let (body, signature) = bytes.split_last_chunk::<SIGNATURE_LEN>().ok_or(DecodeError::TooShort)?;
@@ -81,7 +81,7 @@ impl SenderKeyMessage {
         &self.ciphertext
     }
 
-    /// Puts a ciphertext into its envelope, and signs that.
+    /// Wraps a ciphertext, and signs it.
     pub(crate) fn sign<R: CryptoRng + ?Sized>(
         distribution_id: DistributionId,
         chain_id: u32,
@@ -103,7 +103,7 @@ impl SenderKeyMessage {
         Self { distribution_id, chain_id, iteration, ciphertext, signature, serialized: serialized.into() }
     }
 
-    /// Whether the owner of `key` wrote it.
+    /// Whether the owner of `key` signed it.
     pub(crate) fn is_signed_by(&self, key: &PublicKey, known: &mut KnownKeys) -> bool {
         let body = self.serialized.split_last_chunk::<SIGNATURE_LEN>();
         body.is_some_and(|(body, _)| known.verify(key, body, &self.signature))
@@ -122,7 +122,7 @@ impl fmt::Debug for SenderKeyMessage {
     }
 }
 
-/// Fields are optional so that a zero is written, and its absence noticed.
+/// Fields are optional so that zeros are written, and missing fields are detected.
 #[derive(Clone, PartialEq, prost::Message)]
 struct Form {
     #[prost(bytes = "bytes", optional, tag = "1")]

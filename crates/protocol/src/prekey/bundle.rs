@@ -1,4 +1,4 @@
-//! What one fetches to meet a device: bytes, then [`PreKeyBundle`], then [`VerifiedBundle`].
+//! Pre-key bundles, which are fetched to start a session: bytes, then [`PreKeyBundle`], then [`VerifiedBundle`].
 
 use std::fmt;
 
@@ -11,24 +11,24 @@ use crate::primitives::known_keys::KnownKeys;
 use crate::primitives::x25519::PublicKey;
 use crate::primitives::xeddsa::{Signature, Verifier};
 
-/// A bundle as the relay gives it.
+/// A bundle as the relay returns it.
 #[derive(Clone, Copy)]
 pub struct RawPreKeyBundle<'a> {
-    /// What the device drew when it registered.
+    /// The registration id of the device.
     pub registration_id: u32,
-    /// Which device, 1 to 127.
+    /// The device id, 1 to 127.
     pub device_id: u32,
     /// Serialized identity key.
     pub identity_key: &'a [u8],
     /// The signed pre-key.
     pub signed_pre_key: RawSigned<'a>,
-    /// Id and serialized one-time pre-key, unless they have run out.
+    /// The id and the serialized one-time pre-key, unless there are none left.
     pub one_time_pre_key: Option<(u32, &'a [u8])>,
     /// The KEM pre-key, one-time or last-resort. A device from before PQXDH has none.
     pub kem_pre_key: Option<RawSigned<'a>>,
 }
 
-/// A signed key as the relay gives it.
+/// A signed key as the relay returns it.
 #[derive(Clone, Copy)]
 pub struct RawSigned<'a> {
     /// Its id.
@@ -65,7 +65,7 @@ impl fmt::Debug for RawSigned<'_> {
     }
 }
 
-/// A bundle whose keys are keys. Nobody has checked whose.
+/// A bundle whose keys are valid keys. Nobody has checked whose they are.
 #[derive(Debug, Clone)]
 pub struct PreKeyBundle {
     registration_id: u32,
@@ -77,8 +77,8 @@ pub struct PreKeyBundle {
     kem: Option<(TheirKemPreKey, Signature)>,
 }
 
-/// Proof that both signatures of a bundle are of the identity key in it. Whether that is the key of the right person is
-/// for people to find out, with a [`SafetyNumber`](crate::SafetyNumber).
+/// Proof that both signatures of a bundle were made by the identity key in it. Whether that is the key of the right
+/// person must be determined by people, with a [`SafetyNumber`](crate::SafetyNumber).
 #[derive(Debug, Clone)]
 pub struct VerifiedBundle {
     pub(crate) registration_id: u32,
@@ -89,20 +89,20 @@ pub struct VerifiedBundle {
     pub(crate) kem: Option<TheirKemPreKey>,
 }
 
-/// Why a bundle is of no use.
+/// Why a bundle cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BundleError {
     /// The device id is outside 1 to 127.
     #[error("device id outside 1 to 127")]
     DeviceId,
-    /// The identity key is not a key.
+    /// The identity key is invalid.
     #[error("bad identity key: {0}")]
     IdentityKey(DecodeError),
-    /// A pre-key is not a key, or its signature not 64 bytes.
+    /// A pre-key is invalid, or its signature does not have 64 bytes.
     #[error("bad {0:?} pre-key: {1}")]
     PreKey(PreKeyKind, DecodeError),
-    /// A key that would make the agreement with it known to everybody.
+    /// A key that would make the agreement with it predictable.
     #[error("low-order point")]
     LowOrderPoint,
     /// The identity key did not sign this pre-key.
@@ -110,14 +110,14 @@ pub enum BundleError {
     Signature(PreKeyKind),
 }
 
-/// A pre-key of theirs, without the secret half.
+/// A pre-key of the peer, without the secret half.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TheirPreKey<Id> {
     pub(crate) id: Id,
     pub(crate) key: PublicKey,
 }
 
-/// A KEM pre-key of theirs, without the secret half.
+/// A KEM pre-key of the peer, without the secret half.
 #[derive(Debug, Clone)]
 pub(crate) struct TheirKemPreKey {
     pub(crate) id: KemPreKeyId,
@@ -125,7 +125,7 @@ pub(crate) struct TheirKemPreKey {
 }
 
 impl PreKeyBundle {
-    /// Checks, in this order: device id, identity key, then of each pre-key type, length and order.
+    /// Checks, in this order, the device id, the identity key, and then the type, length and order of each pre-key.
     ///
     /// # Errors
     /// [`BundleError`], except [`BundleError::Signature`].
@@ -159,13 +159,14 @@ impl PreKeyBundle {
     /// # Errors
     /// [`BundleError::Signature`].
     pub fn verify(self) -> Result<VerifiedBundle, BundleError> {
-        // The same key has signed both.
+        // The same key made both signatures.
         let verifier = Verifier::new(self.identity_key.public_key());
         let verifier = verifier.ok_or(BundleError::Signature(PreKeyKind::Signed))?;
         self.check(|message, signature| verifier.verify(message, signature))
     }
 
-    /// The same in less time when the identity key is one of `known`, which it is from now on if its signatures are good.
+    /// Like [`verify`](Self::verify), but faster if the identity key is one of `known`; it is added if its signatures
+    /// are valid.
     ///
     /// # Errors
     /// [`BundleError::Signature`].
@@ -198,17 +199,17 @@ impl PreKeyBundle {
 }
 
 impl VerifiedBundle {
-    /// Whose bundle it says it is.
+    /// The identity that the bundle claims.
     pub fn identity_key(&self) -> &IdentityKey {
         &self.identity_key
     }
 
-    /// What the device drew when it registered.
+    /// The registration id of the device.
     pub fn registration_id(&self) -> u32 {
         self.registration_id
     }
 
-    /// Which device of theirs.
+    /// The device.
     pub fn device(&self) -> DeviceId {
         self.device
     }

@@ -1,5 +1,5 @@
-//! `PQOPK` and `PQSPK`: KEM pre-keys, signed. A one-time one is deleted after use, the last-resort one serves when those
-//! have run out. They differ in what their owner does with them, not in what they are.
+//! `PQOPK` and `PQSPK`: signed KEM pre-keys. A one-time key is deleted after use; the last-resort key is used when
+//! those have run out. They differ only in how their owner treats them.
 
 use rand_core::CryptoRng;
 
@@ -10,7 +10,7 @@ use crate::primitives::kem::KemKeyPair;
 use crate::primitives::xeddsa::{SIGNATURE_LEN, Signature};
 use crate::stored::StoredBytes;
 
-/// Ours, with the secret half.
+/// One of our keys, with the secret half.
 #[derive(Debug)]
 pub struct KemPreKey {
     id: KemPreKeyId,
@@ -20,7 +20,7 @@ pub struct KemPreKey {
 }
 
 impl KemPreKey {
-    /// A new one, signed by `me`. `created_ms` is the time, in milliseconds since 1970.
+    /// Generates a key, signed by `me`. `created_ms` is the time, in milliseconds since 1970.
     pub fn generate<R: CryptoRng + ?Sized>(
         id: KemPreKeyId,
         me: &IdentityKeyPair,
@@ -32,7 +32,7 @@ impl KemPreKey {
         Self { id, pair, signature, created_ms }
     }
 
-    /// Which one this is.
+    /// Its id.
     pub fn id(&self) -> KemPreKeyId {
         self.id
     }
@@ -47,7 +47,7 @@ impl KemPreKey {
         self.signature.as_bytes()
     }
 
-    /// When it was made, in milliseconds since 1970.
+    /// When it was created, in milliseconds since 1970.
     pub fn created_ms(&self) -> u64 {
         self.created_ms
     }
@@ -64,10 +64,10 @@ impl KemPreKey {
         form.to_bytes()
     }
 
-    /// From its stored form.
+    /// Parses the stored form.
     ///
     /// # Errors
-    /// [`DecodeError`] when it is not protobuf, or a key or signature in it is not one.
+    /// [`DecodeError`] if it is not protobuf, or contains an invalid key or signature.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
         let form = Form::parse(bytes)?;
         Ok(Self {

@@ -1,4 +1,4 @@
-//! Pre-keys: what a device leaves at the relay so that others can meet it while it is away.
+//! Pre-keys, which a device uploads to the relay so that others can start sessions with it while it is offline.
 
 mod bundle;
 mod kem;
@@ -18,15 +18,15 @@ use crate::primitives::secret::Secret;
 use crate::primitives::x25519::{KeyPair, PublicKey};
 use crate::stored::StoredBytes;
 
-/// Which signed pre-key of a device.
+/// The id of a signed pre-key of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SignedPreKeyId(pub u32);
 
-/// Which one-time pre-key of a device.
+/// The id of a one-time pre-key of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OneTimePreKeyId(pub u32);
 
-/// Which KEM pre-key of a device, one-time or last-resort.
+/// The id of a KEM pre-key of a device, one-time or last-resort.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KemPreKeyId(pub u32);
 
@@ -41,14 +41,14 @@ pub enum PreKeyKind {
     Kem,
 }
 
-/// The pre-keys of ours that a [`PreKeySignalMessage`](crate::PreKeySignalMessage) names, as far as we still have them.
+/// Our pre-keys that a [`PreKeySignalMessage`](crate::PreKeySignalMessage) names, as far as they still exist.
 #[derive(Debug, Clone, Copy)]
 pub struct OurPreKeys<'a> {
-    /// The one of its `signed_pre_key_id()`.
+    /// The key with its `signed_pre_key_id()`.
     pub signed: &'a SignedPreKey,
-    /// The one of its `one_time_pre_key_id()`, if it names one.
+    /// The key with its `one_time_pre_key_id()`, if it names one.
     pub one_time: Option<&'a OneTimePreKey>,
-    /// The one of its `kem_pre_key_id()`.
+    /// The key with its `kem_pre_key_id()`.
     pub kem: Option<&'a KemPreKey>,
 }
 

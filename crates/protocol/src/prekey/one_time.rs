@@ -1,4 +1,4 @@
-//! `OPK`: used for one session, then deleted.
+//! `OPK`: used for one session, and then deleted.
 
 use rand_core::CryptoRng;
 
@@ -7,7 +7,7 @@ use crate::error::DecodeError;
 use crate::primitives::x25519::{KeyPair, PUBLIC_KEY_LEN};
 use crate::stored::StoredBytes;
 
-/// Ours, with the secret half.
+/// One of our keys, with the secret half.
 #[derive(Debug)]
 pub struct OneTimePreKey {
     id: OneTimePreKeyId,
@@ -15,12 +15,12 @@ pub struct OneTimePreKey {
 }
 
 impl OneTimePreKey {
-    /// A new one.
+    /// Generates a key.
     pub fn generate<R: CryptoRng + ?Sized>(id: OneTimePreKeyId, rng: &mut R) -> Self {
         Self { id, pair: KeyPair::generate(rng) }
     }
 
-    /// Which one this is.
+    /// Its id.
     pub fn id(&self) -> OneTimePreKeyId {
         self.id
     }
@@ -41,10 +41,10 @@ impl OneTimePreKey {
         form.to_bytes()
     }
 
-    /// From its stored form.
+    /// Parses the stored form.
     ///
     /// # Errors
-    /// [`DecodeError`] when it is not protobuf, or a key in it is not one.
+    /// [`DecodeError`] if it is not protobuf, or contains an invalid key.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
         let form = Form::parse(bytes)?;
         Ok(Self { id: OneTimePreKeyId(form.id), pair: form.key_pair()? })

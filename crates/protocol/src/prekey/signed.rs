@@ -11,7 +11,7 @@ use crate::primitives::x25519::{KeyPair, PUBLIC_KEY_LEN};
 use crate::primitives::xeddsa::{SIGNATURE_LEN, Signature};
 use crate::stored::StoredBytes;
 
-/// Ours, with the secret half.
+/// One of our keys, with the secret half.
 #[derive(Debug)]
 pub struct SignedPreKey {
     id: SignedPreKeyId,
@@ -21,7 +21,7 @@ pub struct SignedPreKey {
 }
 
 impl SignedPreKey {
-    /// A new one, signed by `me`. `created_ms` is the time, in milliseconds since 1970.
+    /// Generates a key, signed by `me`. `created_ms` is the time, in milliseconds since 1970.
     pub fn generate<R: CryptoRng + ?Sized>(
         id: SignedPreKeyId,
         me: &IdentityKeyPair,
@@ -33,7 +33,7 @@ impl SignedPreKey {
         Self { id, pair, signature, created_ms }
     }
 
-    /// Which one this is.
+    /// Its id.
     pub fn id(&self) -> SignedPreKeyId {
         self.id
     }
@@ -48,7 +48,7 @@ impl SignedPreKey {
         self.signature.as_bytes()
     }
 
-    /// When it was made, in milliseconds since 1970.
+    /// When it was created, in milliseconds since 1970.
     pub fn created_ms(&self) -> u64 {
         self.created_ms
     }
@@ -65,10 +65,10 @@ impl SignedPreKey {
         form.to_bytes()
     }
 
-    /// From its stored form.
+    /// Parses the stored form.
     ///
     /// # Errors
-    /// [`DecodeError`] when it is not protobuf, or a key or signature in it is not one.
+    /// [`DecodeError`] if it is not protobuf, or contains an invalid key or signature.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
         let form = Form::parse(bytes)?;
         Ok(Self {

@@ -1,7 +1,8 @@
-//! `MKSKIPPED`: keys of messages that have not come yet.
+//! `MKSKIPPED`: keys of messages that have not arrived yet.
 //!
-//! They are not part of the session: a store keeps each as a row of its own, reads at most two for a message, one of each ratchet, and never
-//! rewrites the others. The session only counts them, and says what is to be kept and what forgotten.
+//! They are not part of the session. The store keeps each as a separate row, reads at most two for a message, one for
+//! each ratchet, and never rewrites the others. The session only counts them, and returns what has to be stored and
+//! deleted.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,7 +19,7 @@ use crate::session_id::SessionId;
 use crate::stored::StoredBytes;
 use crate::time::UnixSeconds;
 
-/// Names the message a skipped key is for.
+/// Identifies the message that a skipped key belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SkippedKeyId {
     /// The session.
@@ -37,7 +38,7 @@ impl fmt::Debug for SkippedKeyId {
     }
 }
 
-/// What a message says about a skipped key it may need. Whose session it is of is not known yet.
+/// The part of the identity of a skipped key that a message determines. The session is not known yet.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SkippedKeyName {
     /// The chain, as in [`SkippedKeyId`].
@@ -47,13 +48,13 @@ pub struct SkippedKeyName {
 }
 
 impl SkippedKeyName {
-    /// One for each ratchet that speaks in the message: those to look for before decrypting it.
+    /// The names of the keys to look up before decrypting the message, one for each ratchet in it.
     pub fn of(message: &SignalMessage) -> impl Iterator<Item = Self> {
         let double = Self { ratchet_key: *message.ratchet_key(), number: message.counter() };
         [double].into_iter().chain(Self::of_pq(message.pq_ratchet()))
     }
 
-    /// The one in what the post-quantum ratchet says. Later versions begin with the chain of epoch 0.
+    /// The name in the SPQR part. Later versions begin with the chain of epoch 0.
     pub(crate) fn of_pq(message: &[u8]) -> Option<Self> {
         let (epoch, number) = match Preamble::parse(message).ok()? {
             Preamble::Silent => return None,
@@ -71,8 +72,8 @@ impl fmt::Debug for SkippedKeyName {
     }
 }
 
-/// What stands for the ratchet key where a skipped key is one of the post-quantum ratchet: its epoch. No ratchet key
-/// begins with a zero.
+/// What replaces the ratchet key for skipped keys of the post-quantum ratchet: the epoch. No ratchet key begins with
+/// a zero.
 pub(crate) fn pq_chain(epoch: u64) -> [u8; PUBLIC_KEY_LEN] {
     let mut chain = [0; PUBLIC_KEY_LEN];
     if let Some(end) = chain.last_chunk_mut() {
@@ -81,14 +82,14 @@ pub(crate) fn pq_chain(epoch: u64) -> [u8; PUBLIC_KEY_LEN] {
     chain
 }
 
-/// The key of a message that has not come yet. It is of no use after 30 days.
+/// The key of a message that has not arrived yet. It cannot be used after 30 days.
 #[derive(Debug)]
 pub struct SkippedKey<Id = SkippedKeyId> {
     /// Which message.
     pub id: Id,
     /// The message key.
     pub seed: Secret<32>,
-    /// Since when it is kept; not known of a row that was stored before this was.
+    /// Since when it has been stored; unknown for a row from before this was recorded.
     pub since: Option<UnixSeconds>,
 }
 
@@ -98,20 +99,20 @@ impl<Id> SkippedKey<Id> {
         Self { id, seed: Secret::new(seed), since }
     }
 
-    /// Whether its message may still come.
+    /// Whether its message may still arrive.
     pub(crate) fn is_good(&self, now: UnixSeconds) -> bool {
         self.since.is_none_or(|since| !since.is_long_before(now))
     }
 }
 
-/// What a decryption changes about the skipped keys. Apply all of them, in order, in the transaction that stores the
-/// session.
+/// A change to the skipped keys. Apply all of them, in order, in the transaction that stores the session.
 pub enum SkippedChange {
-    /// A message was skipped: keep its key.
+    /// A message was skipped: store its key.
     Keep(SkippedKey),
-    /// A late message came: its key is spent.
+    /// A late message has arrived: its key has been used.
     Forget(SkippedKeyId),
-    /// More than 2,000 would be kept: forget all keys of a chain but those of the `count` highest numbers.
+    /// More than 2,000 keys would be stored: delete all keys of a chain except those with the `count` highest
+    /// numbers.
     KeepNewest {
         /// The session.
         session: SessionId,
@@ -120,23 +121,23 @@ pub enum SkippedChange {
         /// How many remain.
         count: u32,
     },
-    /// The session dropped a chain: forget all of it.
+    /// The session dropped a chain: delete all its keys.
     ForgetChain {
         /// The session.
         session: SessionId,
         /// The chain.
         ratchet_key: [u8; PUBLIC_KEY_LEN],
     },
-    /// The record dropped a session: forget all of it.
+    /// The record dropped a session: delete all its keys.
     ForgetSession(SessionId),
 }
 
-/// What a message changes about the skipped keys of one ratchet, should it prove authentic.
+/// The changes to the skipped keys of one ratchet, to be made if the message is authentic.
 #[derive(Debug)]
 pub(crate) enum Pending<C> {
-    /// Just this.
+    /// Only these.
     Changes(Vec<SkippedChange>),
-    /// The chain of `ratchet_key` moves past `keys`.
+    /// The chain of `ratchet_key` advances past `keys`.
     Walk { session: SessionId, ratchet_key: [u8; PUBLIC_KEY_LEN], now: UnixSeconds, keys: PassedOver<C> },
 }
 
@@ -172,21 +173,21 @@ impl fmt::Debug for SkippedChange {
     }
 }
 
-/// Skipped keys in memory, for tests and for those who keep a whole record as one value.
+/// Skipped keys in memory, for tests and for callers that store a whole record as one value.
 #[derive(Default)]
 pub struct SkippedKeys {
-    /// By chain and number first, since that is what a message names.
+    /// Ordered by chain and number first, because a message determines those.
     by_message: BTreeMap<([u8; PUBLIC_KEY_LEN], u32, SessionId), Kept>,
 }
 
-/// A message key, and since when it is kept.
+/// A message key, and since when it has been stored.
 struct Kept {
     seed: Secret<32>,
     since: Option<UnixSeconds>,
 }
 
 impl SkippedKeys {
-    /// How many there are.
+    /// The number of keys.
     pub fn len(&self) -> usize {
         self.by_message.len()
     }
@@ -196,7 +197,7 @@ impl SkippedKeys {
         self.by_message.is_empty()
     }
 
-    /// The keys that may be for this message: what [`decrypt`](crate::SessionRecord::decrypt) asks for.
+    /// The keys that may belong to this message, as [`decrypt`](crate::SessionRecord::decrypt) expects them.
     pub fn find(&self, message: &SignalMessage) -> Vec<SkippedKey> {
         SkippedKeyName::of(message).flat_map(|name| self.named(name)).collect()
     }
@@ -210,7 +211,8 @@ impl SkippedKeys {
         })
     }
 
-    /// Forgets the keys that were kept for more than 30 days. From `now` on counts the age of those of which it is not known.
+    /// Deletes keys that were stored for more than 30 days. The age of those with an unknown age is counted from
+    /// `now` on.
     pub fn expire(&mut self, now: UnixSeconds) {
         self.by_message.retain(|_, key| !key.since.get_or_insert(now).is_long_before(now));
     }
@@ -246,7 +248,7 @@ impl SkippedKeys {
         }
     }
 
-    /// The stored form: 1 keys, and of each 1 session, 2 ratchet key, 3 number, 4 seed, 5 since when, if that is known.
+    /// The stored form: 1 keys, and of each 1 session, 2 ratchet key, 3 number, 4 seed, 5 since when, if known.
     pub fn to_bytes(&self) -> StoredBytes {
         written(|out| {
             for ((ratchet_key, number, session), Kept { seed, since }) in &self.by_message {
@@ -261,10 +263,10 @@ impl SkippedKeys {
         })
     }
 
-    /// From the stored form.
+    /// Parses the stored form.
     ///
     /// # Errors
-    /// [`DecodeError`] when it is not protobuf, or something in it has the wrong length.
+    /// [`DecodeError`] if it is not protobuf, or something in it has the wrong length.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
         let keys = Fields::<2>::parse(bytes)?.rows(1, usize::MAX)?.map(|row| {
             let key = Fields::<6>::parse(row?)?;

@@ -1,8 +1,8 @@
-//! Sessions: what two devices share, and the steps from one message to the next.
+//! Sessions: the shared state of two devices, and the steps from one message to the next.
 //!
-//! A [`SessionRecord`] holds all sessions with one address (Sesame): the active one, which sends, and inactive ones,
-//! which still receive. No step changes a record: each returns the next one, [`Advanced`], which the caller stores in
-//! the transaction that also queues the ciphertext or the plaintext.
+//! A [`SessionRecord`] contains all sessions with one address (Sesame): the active one, which sends, and inactive
+//! ones, which can still receive. No step changes a record: each returns the next one, [`Advanced`], which the caller
+//! stores in the transaction that also stores the ciphertext or the plaintext.
 
 mod codec;
 mod error;
@@ -35,68 +35,69 @@ pub struct LocalDevice<'a> {
     pub identity: &'a IdentityKeyPair,
     /// Our address, as the peer knows it.
     pub address: &'a Address,
-    /// What we drew when we registered.
+    /// Our registration id.
     pub registration_id: u32,
 }
 
-/// What decrypting a message needs besides it and the record.
+/// What decrypting a message needs besides the message and the record.
 #[derive(Debug, Clone, Copy)]
 pub struct Inbound<'a> {
     /// Our side.
     pub local: LocalDevice<'a>,
-    /// The address it is from, whose record this is.
+    /// The address that it came from, to which the record belongs.
     pub remote: &'a Address,
-    /// The kept keys for the message's ratchet key and number, of all sessions with this address.
+    /// The stored keys for the message's ratchet keys and numbers, of all sessions with this address.
     pub skipped: &'a [SkippedKey],
-    /// Which sessions may begin and become active.
+    /// Which sessions may be started and become active.
     pub policy: SessionPolicy,
-    /// What time it is.
+    /// The current time.
     pub now: UnixSeconds,
 }
 
-/// A message that opened.
+/// A message that was decrypted.
 #[derive(Debug)]
 pub struct Decrypted {
     /// What it says.
     pub plaintext: Plaintext,
-    /// The identity key of the peer whose session opened it: they sent it, or we did. The caller compares it with the one
-    /// that it knows of this address now, also when the session was an inactive one, and stores nothing if it is another.
+    /// The identity key of the peer whose session decrypted it: the peer sent the message, or we did. The caller
+    /// compares it with the key that it currently knows for this address, even if the session was inactive, and
+    /// stores nothing if it differs.
     pub authenticated_by: IdentityKey,
 }
 
-/// What an operation yields, with the record that must replace the old one.
+/// The result of an operation, with the record that replaces the old one.
 #[derive(Debug)]
 #[must_use = "the record inside must be stored, or the ratchet repeats itself"]
 pub struct Advanced<T> {
     /// The record to store.
     pub next: SessionRecord,
-    /// What to change about the skipped keys, in order, in the same transaction.
+    /// The changes to the skipped keys, to be applied in order in the same transaction.
     pub skipped: Vec<SkippedChange>,
     /// The result.
     pub output: T,
 }
 
-/// What a pre-key message yields.
+/// The result of a pre-key message.
 #[derive(Debug)]
 #[must_use = "the record inside must be stored, or the message cannot be read again"]
 pub struct Accepted {
-    /// The plaintext and who sent it, and the record to store.
+    /// The plaintext and its sender, and the record to store.
     pub advanced: Advanced<Decrypted>,
-    /// The pre-keys that began a session; none when the session was known.
+    /// The pre-keys that started a session; none if the session was known.
     pub consumed: Option<Consumed>,
 }
 
-/// The pre-keys that began a session. Delete the one-time ones in the transaction that stores the record.
+/// The pre-keys that started a session. Delete the one-time keys in the transaction that stores the record.
 ///
-/// A last-resort KEM pre-key stays. Its owner remembers `base_key` for the pair of KEM and signed pre-key, and refuses
-/// a message that comes with one it has seen: otherwise a replay would begin the same session again.
+/// A last-resort KEM pre-key is kept. Its owner stores `base_key` for the pair of KEM and signed pre-key, and refuses
+/// a message with one that was used before: otherwise a replay would start the same session again.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Consumed {
     /// To be deleted.
     pub one_time: Option<OneTimePreKeyId>,
     /// To be deleted, unless it is the last-resort one.
     pub kem: Option<KemPreKeyId>,
-    /// Stays.
+    /// To be kept.
     pub signed: SignedPreKeyId,
     /// The ephemeral key of the initiator, serialized.
     pub base_key: [u8; PUBLIC_KEY_LEN],

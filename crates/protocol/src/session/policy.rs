@@ -1,4 +1,4 @@
-//! Which sessions may begin, and which are sent with.
+//! Which sessions may be started, and which may send.
 
 use super::state::Session;
 use crate::primitives::secret::Secret;
@@ -6,36 +6,36 @@ use crate::ratchet::pq::chain::Direction;
 use crate::ratchet::pq::{Negotiation, Spqr};
 use crate::session_id::SessionVersion;
 
-/// Which sessions may begin, and which become active. Sessions that exist go on receiving under every policy.
+/// Which sessions may be started, and which become active. Existing sessions can receive under every policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum SessionPolicy {
-    /// Version 4 only, and only with SPQR. No message can be read with a quantum computer, nor with the classical half of a
-    /// stolen state. From the first message of the peer on that has a key of SPQR, none can be forged with those either;
+    /// Version 4 only, and only with SPQR. No message can be read with a quantum computer or with the classical half
+    /// of a stolen state. Once the peer has sent a message with a key of SPQR, none can be forged with those either;
     /// before that, a message of a peer from before SPQR was required may have no key.
     #[default]
     TripleRatchet,
-    /// Version 4 only. SPQR is offered, and goes on where the peer takes it up: with a peer from before it, only the
-    /// handshake is safe against a quantum computer. Whoever holds the classical half of a state can forge messages of the
-    /// peer, as they need not have a key of SPQR.
+    /// Version 4 only. SPQR is offered, and used if the peer supports it. With a peer that does not, only the
+    /// handshake is secure against a quantum computer. An attacker with the classical half of a state can forge
+    /// messages of the peer, because they need not have a key of SPQR.
     Pqxdh,
-    /// Also version 3, with a peer whose bundle has no KEM pre-key. Not safe against a quantum computer.
+    /// Version 3 too, with a peer whose bundle has no KEM pre-key. It is not secure against a quantum computer.
     X3dh,
 }
 
-/// How much a session withstands.
+/// The strength of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Strength {
     /// Version 3.
     Classical,
-    /// Version 4, where SPQR is off or may yet be.
+    /// Version 4, without SPQR, or with SPQR still being negotiated.
     Handshake,
     /// Version 4 with SPQR.
     Ratchet,
 }
 
 impl SessionPolicy {
-    /// Whether a session may be sent with.
+    /// Whether the session may be used for sending.
     pub(super) fn allows(self, session: &Session) -> bool {
         let least = match self {
             Self::TripleRatchet => Strength::Ratchet,
