@@ -1,4 +1,4 @@
-//! Reading: the fields of a message, found once, and looked up by their numbers.
+//! Parses the fields of a protobuf message once, and looks them up by number.
 
 use std::mem::discriminant;
 
@@ -6,9 +6,9 @@ use prost::encoding::{DecodeContext, WireType, decode_varint, skip_field};
 
 use crate::error::DecodeError;
 
-/// A message whose fields are where they are. Of several with one number, the last counts; what the form does not have does
-/// not. `N` is one more than the highest number that the form has: a table of twelve takes longer to make than most forms
-/// take to read.
+/// A message with the positions of its fields. Of several fields with the same number, the last one counts; fields
+/// that the form does not define are ignored. `N` is one more than the highest number that the form defines, because
+/// creating a table of twelve takes longer than reading most forms.
 pub(crate) struct Fields<'a, const N: usize> {
     message: &'a [u8],
     by_number: [Value<'a>; N],
@@ -16,12 +16,12 @@ pub(crate) struct Fields<'a, const N: usize> {
 
 #[derive(Clone, Copy)]
 pub(super) enum Value<'a> {
-    /// Not there.
+    /// The field is absent.
     None,
     Varint(u64),
     Fixed64(u64),
     Bytes(&'a [u8]),
-    /// Of a type that no form has.
+    /// A type that no form uses.
     Other,
 }
 
@@ -41,7 +41,7 @@ impl<'a, const N: usize> Fields<'a, N> {
         Ok(Self { message, by_number })
     }
 
-    /// Empty when it is not there.
+    /// Empty if the field is absent.
     pub(crate) fn bytes(&self, number: u32) -> Result<&'a [u8], DecodeError> {
         self.optional_bytes(number).map(Option::unwrap_or_default)
     }
@@ -54,12 +54,12 @@ impl<'a, const N: usize> Fields<'a, N> {
         }
     }
 
-    /// Zero when it is not there, as all numbers.
+    /// Zero if the field is absent, like all numbers.
     pub(crate) fn uint32(&self, number: u32) -> Result<u32, DecodeError> {
         self.optional_uint32(number).map(Option::unwrap_or_default)
     }
 
-    /// Of a larger number the low half counts, as everywhere in protobuf.
+    /// Of a larger number, the low half is used, as always in protobuf.
     pub(crate) fn optional_uint32(&self, number: u32) -> Result<Option<u32>, DecodeError> {
         self.varint(number).map(|value| value.map(|value| value as u32))
     }
@@ -76,16 +76,16 @@ impl<'a, const N: usize> Fields<'a, N> {
         }
     }
 
-    /// All messages with this number, in their order; [`DecodeError::Malformed`] in place of one that is more than `most`.
+    /// All messages with this number, in order; [`DecodeError::Malformed`] in place of one beyond `most`.
     ///
     /// # Errors
-    /// [`DecodeError::Malformed`] when they are no messages.
+    /// [`DecodeError::Malformed`] if they are not messages.
     pub(crate) fn rows(
         &self,
         number: u32,
         most: usize,
     ) -> Result<impl Iterator<Item = Result<&'a [u8], DecodeError>> + use<'a, N>, DecodeError> {
-        // The last of them says that all are of its type.
+        // The last one shows that all have its type.
         let any = match self.value(number) {
             Value::None => false,
             Value::Bytes(_) => true,
@@ -129,7 +129,7 @@ impl<'a, const N: usize> Fields<'a, N> {
     }
 }
 
-/// The next field, and its number.
+/// The next field with its number.
 #[inline(always)]
 pub(super) fn field<'a>(rest: &mut &'a [u8]) -> Option<(u32, Value<'a>)> {
     let key = u32::try_from(varint(rest)?).ok()?;
@@ -154,7 +154,7 @@ pub(super) fn field<'a>(rest: &mut &'a [u8]) -> Option<(u32, Value<'a>)> {
     (number > 0).then_some((number, value))
 }
 
-/// Most of them have one byte, and lengths two.
+/// Most have one byte, and lengths have two.
 #[inline(always)]
 pub(super) fn varint(rest: &mut &[u8]) -> Option<u64> {
     match **rest {

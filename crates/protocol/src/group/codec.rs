@@ -1,11 +1,12 @@
-//! The stored form of a record: one small blob, for skipped keys are rows of their own.
+//! The stored form of a record: one small blob, because skipped keys are separate rows.
 //!
 //! ```text
 //! record    1 form   2 distribution id   3 chains, newest first
-//! chain     1 chain id   2 iteration   3 chain key   4 signing key   5 its private half, if the chain is ours   6 kept
+//! chain     1 chain id   2 iteration   3 chain key   4 signing key   5 its private half, if the chain is ours   6
+//! kept
 //! ```
 //!
-//! Numbers are never used again.
+//! Field numbers are never reused.
 
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use crate::primitives::x25519::{KeyPair, PublicKey};
 use crate::ratchet::chain_key::ChainKey;
 use crate::stored::StoredBytes;
 
-/// The version of the form that is written. Older ones are read for ever.
+/// The version of the form that is written. Older ones are always readable.
 const FORM: u32 = 1;
 
 impl SenderKeyRecord {
@@ -32,10 +33,10 @@ impl SenderKeyRecord {
         })
     }
 
-    /// From its stored form.
+    /// Parses the stored form.
     ///
     /// # Errors
-    /// [`DecodeError`] when it is not what was written.
+    /// [`DecodeError`] if it is not what was written.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
         let form = Fields::<4>::parse(bytes)?;
         match form.uint32(1)? {

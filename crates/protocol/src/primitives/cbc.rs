@@ -1,4 +1,4 @@
-//! AES-256-CBC with PKCS#7 padding. It hides and does not authenticate: a MAC or a signature comes with it.
+//! AES-256-CBC with PKCS#7 padding. It does not authenticate: it is always combined with a MAC or a signature.
 
 use aes::Aes256;
 use aes::cipher::block_padding::Pkcs7;

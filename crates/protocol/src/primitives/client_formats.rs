@@ -1,5 +1,5 @@
-//! Two formats of clients that are made of these primitives alone. We do not speak them, and their vectors are good tests
-//! of the primitives together.
+//! Two formats of clients that consist of these primitives. We do not implement the formats, but their vectors are
+//! good tests of the primitives in combination.
 
 use super::cbc::IvAndKey;
 use super::kdf;

@@ -1,5 +1,5 @@
-//! AES-256-GCM-SIV (RFC 8452) with a key that serves once, so that the nonce can be zero: the cipher of sealed sender
-//! for many recipients.
+//! AES-256-GCM-SIV (RFC 8452) with a key that is used once, so that the nonce can be zero. Sealed sender uses it for
+//! several recipients.
 
 use aes_gcm_siv::aead::AeadInOut as _;
 use aes_gcm_siv::{Aes256GcmSiv, KeyInit as _, Nonce};
@@ -19,7 +19,7 @@ pub(crate) fn seal(key: Secret<32>, plaintext: &[u8]) -> Option<Vec<u8>> {
     Some(std::mem::take(&mut *buffer))
 }
 
-/// The plaintext, if the tag is right.
+/// Returns the plaintext, if the tag is correct.
 pub(crate) fn open(key: Secret<32>, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, NotAuthentic> {
     let mut buffer = Zeroizing::new(sealed.to_vec());
     let opened = cipher(&key).decrypt_in_place(&Nonce::default(), b"", &mut *buffer);

@@ -38,7 +38,7 @@ pub(crate) fn seal<R: CryptoRng + ?Sized>(
     Ok((encapsulated.to_bytes().into(), ciphertext))
 }
 
-/// The plaintext, if all is as it was sealed.
+/// Returns the plaintext, if everything is as it was sealed.
 pub(crate) fn open(
     ours: &KeyPair,
     info: &[u8],

@@ -1,6 +1,6 @@
-//! The key encapsulation of PQXDH: Kyber1024 as it stood in round 3.
+//! The KEM of PQXDH: Kyber1024 of round 3.
 //!
-//! Not ML-KEM (FIPS 203), whose keys and ciphertexts look the same and whose shared secrets differ.
+//! It is not ML-KEM (FIPS 203), whose keys and ciphertexts look the same, but whose shared secrets differ.
 
 use std::fmt;
 
@@ -33,7 +33,8 @@ impl KemPublicKey {
         &self.0
     }
 
-    /// A fresh shared secret, and the serialized ciphertext that tells it to the owner of the secret key.
+    /// Generates a shared secret, and the serialized ciphertext from which the owner of the secret key can compute
+    /// it.
     pub(crate) fn encapsulate<R: CryptoRng + ?Sized>(
         &self,
         rng: &mut R,
@@ -88,7 +89,7 @@ impl KemKeyPair {
         bytes
     }
 
-    /// The shared secret in a serialized ciphertext. A ciphertext for another key gives a secret nobody knows.
+    /// The shared secret of a serialized ciphertext. A ciphertext for another key results in a random secret.
     pub(crate) fn decapsulate(&self, ciphertext: &[u8]) -> Result<Secret<32>, DecodeError> {
         let ciphertext = MlKem1024Ciphertext::from(check::<CIPHERTEXT_LEN>(ciphertext)?);
         let key = MlKem1024PrivateKey::from(self.secret.expose());

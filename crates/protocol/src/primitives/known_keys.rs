@@ -1,7 +1,8 @@
-//! Keys whose signatures were good: the next signature of each is verified in less time.
+//! Caches keys whose signatures were valid, so that their next signatures are verified faster.
 //!
-//! Half of what a verification does to a key is the same each time: its point on the Edwards curve, which takes a square
-//! root, and the encoding of that, which takes an inversion. Who signs often gets a table of multiples as well.
+//! Half of the work of a verification depends on the key only: its point on the Edwards curve, which takes a square
+//! root, and the encoding of that point, which takes an inversion. A key that signs often gets a table of multiples
+//! as well.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -9,21 +10,21 @@ use std::fmt;
 use super::x25519::PublicKey;
 use super::xeddsa::{Signature, Verifier};
 
-/// Keys that are known at once.
+/// Maximum number of keys.
 const MAX_KEYS: usize = 64;
-/// After so many good signatures a key gets its table. Making one takes as long as some verifications where there are vector
-/// instructions, and elsewhere as long as some tens.
+/// The number of valid signatures after which a key gets its table. Computing the table takes as long as a few
+/// verifications with vector instructions, and as long as several dozen without.
 const TABLE_AFTER: u32 = 32;
 
-/// The 64 keys whose signatures were good last, each with what verifying the next one begins with: 0.5 KB, and 20 KB more once it
-/// has signed 32 times; 1.4 MB in all, however many keys there are. Nothing in it is secret. Owned by the caller: forgetting
-/// it costs time and nothing else.
+/// The last 64 keys whose signatures were valid, with precomputed values for verifying the next one: 0.5 KB for each,
+/// and 20 KB more once it has signed 32 times; 1.4 MB in all, however many keys there are. Nothing in it is secret.
+/// It is owned by the caller, and discarding it costs nothing but time.
 ///
-/// Only a good signature brings a key in, so that a forgery changes nothing. Whoever has many keys of their own can
-/// drive out those of others, which then cost what they did before.
+/// Only a valid signature adds a key, so a forgery changes nothing. Somebody who has many keys can displace those of
+/// others, whose verifications then cost what they did before.
 #[derive(Default)]
 pub struct KnownKeys {
-    /// The one that was used last is in front.
+    /// The most recently used key is first.
     keys: VecDeque<Known>,
 }
 
@@ -44,7 +45,7 @@ impl KnownKeys {
         self.keys.is_empty()
     }
 
-    /// Whether `signature` is one of `message` by `key`.
+    /// Whether `signature` is a valid signature of `message` by `key`.
     pub(crate) fn verify(&mut self, key: &PublicKey, message: &[u8], signature: &Signature) -> bool {
         let place = self.keys.iter().position(|known| known.key == *key);
         match place.and_then(|place| self.keys.remove(place)) {
@@ -72,7 +73,7 @@ impl KnownKeys {
     }
 }
 
-/// How many there are, not whose.
+/// Shows the number of keys only.
 impl fmt::Debug for KnownKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { keys } = self;
@@ -125,7 +126,7 @@ mod tests {
             assert!(known.len() <= MAX_KEYS);
         }
         assert_eq!(known.keys.iter().filter(|known| known.key == *friend.public()).count(), 1);
-        // A flood drives out who is silent meanwhile.
+        // A flood of keys displaces those that are not used meanwhile.
         for _ in 0..MAX_KEYS {
             good(&KeyPair::generate(rng), &mut known, rng);
         }

@@ -1,8 +1,8 @@
-//! The key encapsulation of the braid: ML-KEM-768 (FIPS 203), with its encapsulation in two halves.
+//! The KEM of the braid: ML-KEM-768 (FIPS 203), with its encapsulation in two halves.
 //!
-//! The first half needs of the encapsulation key `ek` only a header, `rho || SHA3-256(ek)`, so that one side can send
-//! the long part of its ciphertext while the other still sends the long part of its key. Everything is cut into blocks
-//! of 32 bytes, the unit in which it travels.
+//! The first half needs only a header of the encapsulation key `ek`, `rho || SHA3-256(ek)`, so that one side can send
+//! the long part of its ciphertext while the other is still sending the long part of its key. Everything is divided
+//! into blocks of 32 bytes, the unit in which it is transmitted.
 
 use std::fmt;
 
@@ -19,13 +19,13 @@ pub(crate) type EkVector = [[u8; 32]; 36];
 pub(crate) type Ct1 = [[u8; 32]; 30];
 /// The second half: the compressed polynomial `v`.
 pub(crate) type Ct2 = [[u8; 32]; 4];
-/// `d || z`, from which a key pair is made.
+/// `d || z`, from which a key pair is derived.
 pub(crate) type KeySeed = Secret<64>;
 
 const DECAPSULATION_KEY_LEN: usize = incremental::key_pair_compressed_len();
 const STATE_LEN: usize = incremental::encaps_state_len();
 
-/// The encapsulation key is not the one of its header, or not in its one encoding.
+/// The encapsulation key does not match its header, or is not in its canonical encoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct WrongKey;
 
@@ -46,7 +46,7 @@ impl KeyPair {
         self.blocks(36)
     }
 
-    /// The shared secret in a ciphertext. A ciphertext for another key gives a secret nobody knows.
+    /// The shared secret of a ciphertext. A ciphertext for another key results in a random secret.
     pub(crate) fn decapsulate(&self, ct1: &Ct1, ct2: &Ct2) -> Secret<32> {
         let ct1 = incremental::Ciphertext1 { value: flatten(ct1) };
         let ct2 = incremental::Ciphertext2 { value: flatten(ct2) };
@@ -67,7 +67,7 @@ impl KeyPair {
     }
 }
 
-/// An encapsulation whose second half is to come.
+/// An encapsulation whose second half is still to be computed.
 pub(crate) struct Encapsulation(Secret<STATE_LEN>);
 
 impl fmt::Debug for Encapsulation {
@@ -77,7 +77,7 @@ impl fmt::Debug for Encapsulation {
 }
 
 impl Encapsulation {
-    /// The first half, for the message `m`: the same again for the same header and message.
+    /// The first half, for the message `m`. It is the same again for the same header and message.
     pub(crate) fn begin(header: &Header, m: &Secret<32>) -> (Self, Ct1, Secret<32>) {
         let mut ct1 = [[0; 32]; 30];
         let mut shared = [0; 32];
@@ -101,12 +101,12 @@ impl Encapsulation {
     }
 }
 
-/// Proof that an encapsulation key is the one of its header.
+/// Proof that an encapsulation key matches its header.
 #[derive(Debug)]
 pub(crate) struct VerifiedEk<'a>(&'a EkVector);
 
 impl<'a> VerifiedEk<'a> {
-    /// Compares the hash, and looks at every coefficient.
+    /// Compares the hash, and checks every coefficient.
     pub(crate) fn check(header: &Header, ek: &'a EkVector) -> Result<Self, WrongKey> {
         incremental::validate_pk_bytes(header.as_flattened(), ek.as_flattened())
             .map(|()| Self(ek))
@@ -146,7 +146,7 @@ mod tests {
         }
     }
 
-    /// The halves are FIPS 203, cut in two.
+    /// The two halves together are FIPS 203.
     #[test]
     fn the_halves_make_an_ordinary_ciphertext() {
         let seed = Secret::new([7; 64]);

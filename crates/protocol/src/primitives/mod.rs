@@ -1,4 +1,4 @@
-//! The primitives of the protocol, each behind a type of ours. No other folder names a cryptographic crate.
+//! The cryptographic primitives, each behind a type of our own. No other folder names a cryptographic crate.
 
 pub(crate) mod cbc;
 pub(crate) mod cipher;

@@ -1,4 +1,4 @@
-//! AES-256-CTR, then HMAC-SHA256 cut to 10 bytes: the cipher of sealed sender for one recipient.
+//! AES-256-CTR, followed by HMAC-SHA256 truncated to 10 bytes. Sealed sender uses it for one recipient.
 
 use aes::Aes256;
 use ctr::Ctr32BE;
@@ -13,7 +13,7 @@ use crate::error::NotAuthentic;
 /// Length of the truncated MAC, in bytes.
 const MAC_LEN: usize = 10;
 
-/// The keys of one ciphertext. The counter begins at zero, for they serve once.
+/// The keys of one ciphertext. The counter starts at zero, because the keys are used once.
 #[derive(Debug)]
 pub(crate) struct StreamKeys {
     pub(crate) cipher: Secret<32>,
@@ -52,8 +52,8 @@ impl StreamKeys {
     }
 }
 
-/// The first block of the key stream of AES-256-GCM (NIST SP 800-38D, section 7.1) under a nonce of zeros. Counter 1 is
-/// for the tag, so that the stream begins with 2.
+/// The first block of the key stream of AES-256-GCM (NIST SP 800-38D, section 7.1) with a nonce of zeros. Counter 1
+/// is used for the tag, so the stream starts with 2.
 pub(crate) fn first_block_of_gcm(key: &Secret<32>) -> Secret<16> {
     const COUNTER: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2];
     Secret::fill(|block| Ctr32BE::<Aes256>::new(key.expose().into(), &COUNTER.into()).apply_keystream(block))

@@ -1,4 +1,4 @@
-//! X25519 (RFC 7748): key pairs and Diffie-Hellman, both done by AWS-LC (docs/adr/0006).
+//! X25519 (RFC 7748): key pairs and Diffie-Hellman, both computed by AWS-LC (docs/adr/0006).
 
 use std::fmt;
 use std::sync::{LazyLock, OnceLock};
@@ -46,12 +46,12 @@ const MINUS_ONE: [u8; 32] = [
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x50,
 ];
 
-/// A public key in its serialized form, `0x05 || u`. Two keys are the same when their bytes are.
+/// A public key in its serialized form, `0x05 || u`. Two keys are equal if their bytes are.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct PublicKey([u8; PUBLIC_KEY_LEN]);
 
 impl PublicKey {
-    /// Takes the first 33 bytes; what follows them is ignored, as all implementations of this format do.
+    /// Parses the first 33 bytes; further bytes are ignored, as in all implementations of this format.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, DecodeError> {
         match bytes.first() {
             Some(&KEY_TYPE) => bytes.first_chunk().copied().map(Self).ok_or(DecodeError::Length),
@@ -79,21 +79,21 @@ impl PublicKey {
 
     /// Whether every Diffie-Hellman output with this key is zero.
     pub(crate) fn is_low_order(&self) -> bool {
-        // Points are compared modulo the prime, so that this covers the other encodings of each.
+        // Points are compared modulo the prime, which covers the other encodings of each.
         LOW_ORDER.into_iter().any(|u| MontgomeryPoint(u) == self.point())
     }
 
-    /// Whether this is the one encoding of a point in the prime-order subgroup of the curve.
+    /// Whether this is the canonical encoding of a point in the prime-order subgroup of the curve.
     ///
-    /// A point of that subgroup, and no other, has the same coordinate as its multiple by `5L - 1`, which is its negative:
-    /// the factor clears what lies outside, and the twist has another order. The result is in its canonical encoding.
+    /// Only a point of that subgroup has the same coordinate as its multiple by `5L - 1`, which is its negative: the
+    /// factor clears other components, and the twist has another order. The result is in its canonical encoding.
     pub(crate) fn is_canonical(&self) -> bool {
         static NEGATION: LazyLock<KeyPair> = LazyLock::new(|| KeyPair::from_private(&Secret::new(MINUS_ONE)));
         NEGATION.agree(self).is_ok_and(|negative| Self::from_coordinate(*negative.expose()) == *self)
     }
 }
 
-/// The first byte of the coordinate tells keys apart in a log.
+/// Shows the first byte of the coordinate, to tell keys apart in a log.
 impl fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [_, a, b, ..] = self.0;
@@ -105,10 +105,10 @@ impl fmt::Debug for PublicKey {
 pub(crate) struct KeyPair {
     public: PublicKey,
     private: Secret<32>,
-    /// The private half as AWS-LC keeps it, which wipes it too. Making it costs as much as making a key pair, so that one
-    /// that was stored has it only once it agrees.
+    /// The private half as AWS-LC stores and wipes it. Creating it costs as much as generating a key pair, so a
+    /// stored key gets it only when it is first used for an agreement.
     agreeing: OnceLock<agreement::PrivateKey>,
-    /// The public half as XEdDSA needs it, once it has signed.
+    /// The public half in the form that XEdDSA needs, once it has signed.
     edwards: OnceLock<[u8; 32]>,
 }
 
@@ -128,7 +128,7 @@ impl KeyPair {
         Self { public, private, agreeing: agreeing.into(), edwards: OnceLock::new() }
     }
 
-    /// From a stored pair; the public half is taken at its word, for it was computed when the pair was made.
+    /// From a stored pair. The public half is not checked, because it was computed when the pair was created.
     pub(crate) fn from_parts(public: PublicKey, private: Secret<32>) -> Self {
         Self { public, private: clamped(private), agreeing: OnceLock::new(), edwards: OnceLock::new() }
     }
@@ -151,14 +151,14 @@ impl KeyPair {
         })
     }
 
-    /// The public half as a compressed point of the Edwards curve, on which XEdDSA signs.
+    /// The public half as a compressed point of the Edwards curve, which XEdDSA uses.
     pub(super) fn edwards(&self) -> &[u8; 32] {
         let compute = || EdwardsPoint::mul_base_clamped(*self.private.expose()).compress().to_bytes();
         self.edwards.get_or_init(compute)
     }
 }
 
-/// Without what follows from the private half.
+/// Omits everything that follows from the private half.
 impl fmt::Debug for KeyPair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { public, private, agreeing: _, edwards: _ } = self;
@@ -166,7 +166,7 @@ impl fmt::Debug for KeyPair {
     }
 }
 
-/// The private half as AWS-LC keeps it, and the coordinate of the public half.
+/// The private half as AWS-LC stores it, and the coordinate of the public half.
 fn parse(private: &Secret<32>) -> (agreement::PrivateKey, [u8; 32]) {
     let parse = || {
         let key = agreement::PrivateKey::from_private_key(&agreement::X25519, private.expose()).ok()?;
@@ -182,7 +182,7 @@ fn parse(private: &Secret<32>) -> (agreement::PrivateKey, [u8; 32]) {
 
 /// A multiple of the cofactor, of fixed length (RFC 7748, section 5).
 fn clamped(private: Secret<32>) -> Secret<32> {
-    // One that was stored is, and this says no more about it.
+    // A stored key has this form already, and nothing more is revealed about it.
     if let [first, .., last] = private.expose()
         && (first & 7, last & 0xc0) == (0, 0x40)
     {
@@ -230,7 +230,7 @@ mod tests {
         assert!(ours.public().is_canonical());
     }
 
-    /// Where the vectors leave it to the reader, only an agreement of zero is refused.
+    /// Where the vectors allow either result, only an agreement of zero is refused.
     #[test]
     fn agreements_are_those_of_wycheproof() {
         let mut refused = 0;
@@ -273,7 +273,7 @@ mod tests {
         assert!(!key(twist).is_canonical());
     }
 
-    /// The definition, and points that come close to it.
+    /// Compares with the definition, including points that almost satisfy it.
     #[test]
     fn canonical_keys_are_those_of_the_definition() {
         let defined = |key: &PublicKey| {

@@ -1,7 +1,7 @@
-//! XEdDSA signatures with X25519 keys (XEdDSA, section 3, in the variant that carries the sign bit).
+//! XEdDSA signatures with X25519 keys (XEdDSA, section 3, in the variant that transmits the sign bit).
 //!
-//! The paper fixes the sign of the Edwards key and negates the scalar to match. Here the key keeps its sign, and the
-//! unused top bit of the signature tells it to the verifier.
+//! The specification fixes the sign of the Edwards key and negates the scalar to match. Here, the key keeps its sign,
+//! and the unused top bit of the signature transmits it to the verifier.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ use crate::error::DecodeError;
 /// Length of a signature, in bytes.
 pub(crate) const SIGNATURE_LEN: usize = 64;
 
-/// A signature, `R || s`. Whether it is valid is another question.
+/// A signature, `R || s`, which may be invalid.
 #[derive(Clone, Copy)]
 pub(crate) struct Signature([u8; SIGNATURE_LEN]);
 
@@ -33,7 +33,7 @@ impl Signature {
         &self.0
     }
 
-    /// The sign of the Edwards key, which the unused bit tells.
+    /// The sign of the Edwards key, which is in the unused bit.
     fn sign(&self) -> bool {
         let [.., top] = self.0;
         top & SIGN_BIT != 0
@@ -55,7 +55,7 @@ const NONCE_PREFIX: [u8; 32] = {
 
 const SIGN_BIT: u8 = 0x80;
 
-/// Signs `message`. Two signatures of one message differ.
+/// Signs `message`. Two signatures of the same message differ.
 pub(crate) fn sign<R: CryptoRng + ?Sized>(key: &KeyPair, message: &[u8], rng: &mut R) -> Signature {
     sign_with(key, message, &Secret::random(rng))
 }
@@ -80,15 +80,15 @@ fn sign_with(key: &KeyPair, message: &[u8], random: &Secret<64>) -> Signature {
     Signature(signature)
 }
 
-/// Whether `signature` is one of `message` by `key`.
+/// Whether `signature` is a valid signature of `message` by `key`.
 #[cfg(test)]
 pub(crate) fn verify(key: &PublicKey, message: &[u8], signature: &Signature) -> bool {
     Verifier::new(key).is_some_and(|verifier| verifier.verify(message, signature))
 }
 
-/// What verifying needs of a key, whatever the message and the sign that the signature tells.
+/// The values of a key that verifying needs, independent of the message and of the sign in the signature.
 pub(crate) struct Verifier {
-    /// `A` of the sign 0, and of the sign 1.
+    /// `A` with the sign 0, and with the sign 1.
     points: [Point; 2],
     /// Multiples of `B` and of `-A`, some 20 kB, for one of the signs.
     table: Option<(bool, VartimeEdwardsPrecomputation)>,
@@ -103,13 +103,13 @@ struct Point {
 }
 
 impl Verifier {
-    /// `None` for a key that is no point of the curve: no signature is one of it.
+    /// `None` for a key that is not a point of the curve and thus has no valid signatures.
     pub(crate) fn new(key: &PublicKey) -> Option<Self> {
         let point = key.point().to_edwards(0)?;
         let encoded = point.compress().to_bytes();
         let mut opposite = encoded;
         let [.., top] = &mut opposite;
-        // The negative of a point of order 2 is itself, in one encoding.
+        // The negative of a point of order 2 is the point itself, in one encoding.
         if point != -point {
             *top |= SIGN_BIT;
         }
@@ -117,8 +117,8 @@ impl Verifier {
         Some(Self { points, table: None })
     }
 
-    /// Makes the table for the sign of `signature`, which a signer does not change. It is worth its while for a key that signs
-    /// often.
+    /// Computes the table for the sign of `signature`, which a signer does not change. This is worthwhile for a key
+    /// that signs often.
     pub(super) fn tabulate(&mut self, signature: &Signature) {
         let sign = signature.sign();
         let points = [ED25519_BASEPOINT_POINT, self.point(sign).negative];
@@ -130,7 +130,8 @@ impl Verifier {
         self.table.is_some()
     }
 
-    /// Whether `signature` is one of `message` by this key: `sB - hA` must be `R`. Not constant-time: nothing here is secret.
+    /// Whether `signature` is a valid signature of `message` by this key: `sB - hA` must be `R`. It is not
+    /// constant-time, because nothing here is secret.
     pub(crate) fn verify(&self, message: &[u8], signature: &Signature) -> bool {
         let (Some(commitment), Some(mut s)) =
             (signature.0.first_chunk::<32>(), signature.0.last_chunk::<32>().copied())
@@ -139,7 +140,8 @@ impl Verifier {
         };
         let [.., top] = &mut s;
         *top &= !SIGN_BIT;
-        // Signers give s below 2^253, and others refuse the rest; that s is below the group order nobody checks.
+        // Signers produce s below 2^253, and others refuse the rest; no implementation checks that s is below the
+        // group order.
         if *top & 0xe0 != 0 {
             return false;
         }
@@ -167,7 +169,7 @@ mod tests {
     use super::*;
     use crate::vectors::{self, bytes, secret};
 
-    /// As anybody verifies who sees a key once, and as those who know it, with and without its table.
+    /// Verifies with and without cached values of the key, and with and without its table.
     fn verify(key: &PublicKey, message: &[u8], signature: &Signature) -> bool {
         let verdict = super::verify(key, message, signature);
         assert_eq!(defined(key, message, signature), verdict);
@@ -181,7 +183,7 @@ mod tests {
         verdict
     }
 
-    /// The definition, with nothing prepared and nothing shared.
+    /// The definition, without precomputed or shared values.
     fn defined(key: &PublicKey, message: &[u8], signature: &Signature) -> bool {
         let (commitment, s) = signature.0.split_at(32);
         let mut s: [u8; 32] = s.try_into().unwrap();
@@ -193,8 +195,8 @@ mod tests {
         s[31] < 0x20 && point.compress().as_bytes() == commitment
     }
 
-    /// Keys that no honest signer has: of small order, with a part of small order, on the twist. A signature by the
-    /// rest of such a key is good where its hash makes that part vanish.
+    /// Keys that no honest signer has: of small order, with a component of small order, or on the twist. A signature
+    /// by the remaining component of such a key is valid if its hash makes the small component vanish.
     #[test]
     fn strange_keys_are_judged_as_the_definition_does() {
         let (mut good, mut bad) = (0, 0);
@@ -206,7 +208,7 @@ mod tests {
                 let messages = (0..16_u8).map(|message| [number, message]);
                 for (message, sign) in messages.flat_map(|message| [(message, 0), (message, SIGN_BIT)]) {
                     let own = key.point().to_edwards(sign >> 7).unwrap();
-                    // `R = rB`, `s = r + h * scalar` is good where the torsion goes away.
+                    // `R = rB`, `s = r + h * scalar` is valid if the torsion component vanishes.
                     let (r, encoded) = (Scalar::from(9_u64), own.compress());
                     let commitment = EdwardsPoint::mul_base(&r).compress();
                     let hash = sha512(&[commitment.as_bytes(), encoded.as_bytes(), &message]);

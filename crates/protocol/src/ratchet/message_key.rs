@@ -1,10 +1,10 @@
-//! `MK`: the key of one message, used by value.
+//! `MK`: the key of one message, which is consumed by use.
 
 use crate::primitives::cipher::CipherKeys;
 use crate::primitives::kdf;
 use crate::primitives::secret::Secret;
 
-/// A message key. It stays what `KDF_CK` gave, a seed, until its message is there: only then is the key of the
+/// A message key. It remains a seed, the output of `KDF_CK`, until its message arrives: only then is the key of the
 /// post-quantum ratchet known, if the session has one.
 #[derive(Debug)]
 pub(crate) struct MessageKey(Secret<32>);
@@ -14,7 +14,7 @@ impl MessageKey {
         Self(seed)
     }
 
-    /// What is kept of a skipped message key.
+    /// The part that is stored for a skipped message.
     pub(crate) fn into_seed(self) -> Secret<32> {
         self.0
     }

@@ -1,4 +1,4 @@
-//! The Double Ratchet (revision 3, section 3), as a value that each message replaces by the next.
+//! The Double Ratchet (revision 3, section 3), as a value that is replaced with each message.
 //!
 //! | Spec | Here | |
 //! |---|---|---|
@@ -23,11 +23,11 @@
 //!              CKr'                    CKs'
 //! ```
 //!
-//! Two things differ from the specification, for the sake of those who already speak this protocol. Chains are not
-//! closed at `PN`: each of the last five receiving chains keeps its chain key, and late messages continue it. And the
-//! message key stays a seed until its message is there, so that a post-quantum ratchet can add its own key.
+//! Two things differ from the specification, for compatibility with existing implementations. Chains are not closed
+//! at `PN`: each of the last five receiving chains keeps its chain key, and late messages continue it. And a message
+//! key remains a seed until its message arrives, so that a post-quantum ratchet can add its own key.
 //!
-//! That is [SPQR](pq); the two of them are the [Triple Ratchet](triple).
+//! That ratchet is [SPQR](pq); the combination of both is the [Triple Ratchet](triple).
 
 pub(crate) mod chain_key;
 pub(crate) mod chain_list;

@@ -1,36 +1,36 @@
-//! What the receiving half of a step goes by, whichever ratchet takes it.
+//! The context of the receiving half of a step, for both ratchets.
 
 use super::skipped::{SkippedKey, SkippedKeyId};
 use super::walk::Limits;
 use crate::session_id::SessionId;
 use crate::time::UnixSeconds;
 
-/// All that a step needs besides the message.
+/// Everything that a step needs besides the message.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Terms<'a> {
     pub(crate) session: SessionId,
     pub(crate) limits: Limits,
-    /// The kept keys that the message names, those of other sessions too.
+    /// The stored keys that the message names, including those of other sessions.
     pub(crate) skipped: &'a [SkippedKey],
     pub(crate) now: UnixSeconds,
-    /// Whether SPQR must have a key for the message, once they have sent one that had.
+    /// Whether the message must have a key of SPQR, if the peer has had one.
     pub(crate) must_be_keyed: bool,
 }
 
 impl<'a> Terms<'a> {
-    /// The kept key of a message, unless it was kept for too long.
+    /// The stored key of a message, unless it is too old.
     pub(crate) fn kept(&self, id: SkippedKeyId) -> Option<&'a SkippedKey> {
         self.skipped.iter().find(|key| key.id == id && key.is_good(self.now))
     }
 }
 
-/// How far it is in a session to a message that may be of it.
+/// The distance from the state of a session to a message that may belong to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Distance {
-    /// By how much it is further in one ratchet than in the other. Every message takes a step in both: where none but those
-    /// of one chain and one epoch are missing, there is no difference.
+    /// The difference of the distances in the two ratchets. Every message takes a step in both: if only messages of
+    /// one chain and one epoch are missing, there is no difference.
     pub(crate) difference: u32,
-    /// How many steps it is, of both.
+    /// The number of steps of both ratchets.
     pub(crate) steps: u32,
 }
 

@@ -7,8 +7,9 @@
 //!   SPQR ───────────▶ key ── salt ───┘
 //! ```
 //!
-//! Whoever wants to read a message has to break both. A session without SPQR has no salt, and is a Double Ratchet; so is a
-//! message for which SPQR has no key yet, and [who holds the classical state can forge](pq) such a one.
+//! An attacker has to break both ratchets to read a message. A session without SPQR has no salt, and is a Double
+//! Ratchet. The same is true for a message for which SPQR has no key yet, which [an attacker with the classical state
+//! can forge](pq).
 
 use bytes::Bytes;
 use rand_core::CryptoRng;
@@ -23,26 +24,26 @@ use crate::message::{Header, SignalMessage};
 use crate::primitives::cipher::CipherKeys;
 use crate::session_id::SessionId;
 
-/// One state. Copies share everything that did not change.
+/// One state. Copies share everything that has not changed.
 #[derive(Debug, Clone)]
 pub(crate) struct TripleRatchet {
     pub(crate) double: DoubleRatchet,
     pub(crate) spqr: Spqr,
 }
 
-/// A message of ours but for its text, and the state after it.
+/// An outgoing message except for its text, and the state after it.
 #[derive(Debug)]
 #[must_use = "the keys were used, and this forgets it"]
 pub(crate) struct Sent {
     pub(crate) next: TripleRatchet,
     pub(crate) header: Header,
-    /// What SPQR says: empty when there is none.
+    /// The SPQR bytes; empty if there are none.
     pub(crate) pq_ratchet: Bytes,
     pub(crate) keys: CipherKeys,
     pub(crate) skipped: Vec<SkippedChange>,
 }
 
-/// What becomes of a state once a message has proved authentic. Dropped otherwise: then nothing happened.
+/// The change to a state if a message is authentic. It is dropped otherwise; then nothing has happened.
 #[derive(Debug)]
 #[must_use = "the keys were used, and this forgets it"]
 pub(crate) struct Step<'a> {
@@ -64,8 +65,8 @@ impl TripleRatchet {
         Ok(Sent { next: Self { double, spqr }, header, pq_ratchet, keys, skipped })
     }
 
-    /// The receiving half: the keys, and the step to take when they have opened the message. That a message is a
-    /// duplicate, the Double Ratchet tells; where it has a key and SPQR has none, the message is not of this session.
+    /// The receiving half: the keys, and the step to take if they decrypt the message. The Double Ratchet detects
+    /// duplicates; if it has a key and SPQR has none, the message does not belong to this session.
     pub(crate) fn receive(
         &self,
         message: &SignalMessage,
@@ -79,10 +80,10 @@ impl TripleRatchet {
         Ok((message_key.into_cipher_keys(key.as_ref()), Step { double, spqr, skipped }))
     }
 
-    /// How far it is to a message. `None` when there is nothing to be found there: SPQR has no key for it.
+    /// The distance to a message. `None` if SPQR cannot have a key for it.
     pub(crate) fn distance(&self, message: &SignalMessage, terms: &Terms<'_>) -> Option<Distance> {
         match self.double.distance(message.header()) {
-            // A duplicate, or a key that was kept: either is worth knowing.
+            // A duplicate, or a stored key; both are results.
             0 => Some(Distance::new(0, 0)),
             steps => Some(Distance::new(steps, self.spqr.distance(message.pq_ratchet(), terms)?)),
         }
@@ -90,12 +91,12 @@ impl TripleRatchet {
 }
 
 impl Step<'_> {
-    /// Whether others that we know of were sent after the message.
+    /// Whether later messages than this one are known.
     pub(crate) fn is_late(&self) -> bool {
         self.double.is_late()
     }
 
-    /// The next state, and what it changes about the skipped keys.
+    /// The next state, and the changes to the skipped keys.
     pub(crate) fn take<R: CryptoRng + ?Sized>(
         self,
         rng: &mut R,

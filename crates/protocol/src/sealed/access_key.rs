@@ -1,12 +1,13 @@
-//! The unidentified access key: what shows the relay that a sender may write to somebody, without saying who they are.
+//! The unidentified access key, with which a sender shows the relay that they may write to somebody, without
+//! identifying themselves.
 
 use crate::primitives::secret::Secret;
 use crate::primitives::stream;
 
-/// The access key of whoever has this profile key. A user tells it to the relay, and the profile key to their contacts:
-/// so these can show that they are contacts, and the relay does not learn which of them it is.
+/// The access key that belongs to a profile key. A user gives it to the relay, and the profile key to their contacts.
+/// These can then show that they are contacts, without the relay learning which one.
 ///
-/// It is AES-256-GCM of 16 zero bytes, under the profile key and a nonce of zeros, without its tag.
+/// It is AES-256-GCM of 16 zero bytes, with the profile key and a nonce of zeros, without the tag.
 pub fn access_key(profile_key: &Secret<32>) -> Secret<16> {
     stream::first_block_of_gcm(profile_key)
 }

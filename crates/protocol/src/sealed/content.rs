@@ -1,4 +1,4 @@
-//! What is inside an envelope: an encrypted message, and who says to have sent it.
+//! The content of an envelope: an encrypted message, and its claimed sender.
 
 use std::fmt;
 
@@ -9,17 +9,17 @@ use super::sender::SenderCertificate;
 use crate::error::DecodeError;
 use crate::message::MessageType;
 
-/// What to do when the message cannot be decrypted.
+/// What to do if the message cannot be decrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum ContentHint {
-    /// Show that a message is missing: it will not come again.
+    /// Show that a message is missing: it will not be sent again.
     #[default]
     Default,
-    /// Ask for it, and show the gap only if it does not come: the sender kept it.
+    /// Request it, and show the gap only if it does not arrive: the sender has kept it.
     Resendable,
-    /// Say nothing: it was a receipt, or that somebody is typing.
+    /// Show nothing: it was a receipt or a typing notification.
     Implicit,
-    /// One that we do not know. Treat it as the default.
+    /// An unknown hint, to be treated like the default.
     Unknown(u32),
 }
 
@@ -46,13 +46,14 @@ impl ContentHint {
 /// The version of an envelope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EnvelopeVersion {
-    /// For one recipient: only the sender, or the recipient, can have written the content.
+    /// For one recipient: only the sender or the recipient can have written the content.
     V1,
-    /// For many: any of them can have written it.
+    /// For several recipients: any of them can have written the content.
     V2,
 }
 
-/// The content of an envelope that was opened. Nobody has verified its sender yet: all there is to do with it is that.
+/// The content of an envelope that was opened. Its sender is not verified yet, and all that can be done with it is to
+/// verify it.
 #[derive(Debug, Clone)]
 pub struct OpenedContent {
     pub(super) version: EnvelopeVersion,
@@ -60,7 +61,7 @@ pub struct OpenedContent {
 }
 
 impl OpenedContent {
-    /// What it came in.
+    /// The version of the envelope.
     pub fn version(&self) -> EnvelopeVersion {
         self.version
     }
@@ -71,7 +72,7 @@ impl OpenedContent {
     }
 }
 
-/// What is sealed: a message, and who says to have sent it.
+/// What is sealed: a message, and its claimed sender.
 #[derive(Clone)]
 pub struct UnidentifiedContent {
     pub(super) kind: MessageType,
@@ -83,8 +84,8 @@ pub struct UnidentifiedContent {
 }
 
 impl UnidentifiedContent {
-    /// Puts `message`, serialized and of type `kind`, beside our certificate. `group_id` says which group it is for, so
-    /// that a gap can be shown in the right place; empty for none.
+    /// Combines `message`, serialized and of type `kind`, with our certificate. `group_id` is the group that it
+    /// belongs to, so that a gap can be shown in the right place; empty for none.
     pub fn new(
         kind: MessageType,
         certificate: SenderCertificate,
@@ -104,10 +105,10 @@ impl UnidentifiedContent {
         Self { kind, certificate, message, hint, group_id, serialized }
     }
 
-    /// Parses; nothing is verified.
+    /// Parses the content; nothing is verified.
     ///
     /// # Errors
-    /// [`DecodeError`] for: not protobuf, a field missing, an unknown type of message, a bad certificate.
+    /// [`DecodeError`] for invalid protobuf, a missing field, an unknown type of message, or an invalid certificate.
     pub fn parse(bytes: &[u8]) -> Result<Self, DecodeError> {
         Self::parse_shared(Bytes::copy_from_slice(bytes))
     }
@@ -143,7 +144,7 @@ impl fmt::Debug for UnidentifiedContent {
     }
 }
 
-/// The numbers of the first two are not those of [`MessageType`].
+/// The numbers of the first two differ from those of [`MessageType`].
 fn kind_number(kind: MessageType) -> u32 {
     match kind {
         MessageType::PreKey => 1,

@@ -1,4 +1,4 @@
-//! What can go wrong with sealed sender, one enum for each operation.
+//! Errors of sealed sender, one enum for each operation.
 
 use crate::error::{DecodeError, LowOrderPoint, NotAuthentic};
 
@@ -9,25 +9,25 @@ pub enum SealError {
     /// The certificate is for another identity key than ours: fetch a new one.
     #[error("the certificate is for another identity key")]
     WrongCertificate,
-    /// A recipient's identity key makes every agreement known to everybody.
+    /// A recipient's identity key makes every agreement predictable.
     #[error("bad identity key")]
     BadIdentityKey,
     /// The name of a recipient is not a service id.
     #[error("not a service id")]
     NotServiceId,
-    /// The registration id of a recipient has more than 14 bits, which no device draws.
+    /// The registration id of a recipient has more than 14 bits, which no device uses.
     #[error("registration id out of range")]
     RegistrationId,
-    /// One user with two identity keys, or one device twice.
+    /// One user has two identity keys, or one device occurs twice.
     #[error("contradictory recipients")]
     Contradiction,
-    /// Excluded and a recipient, or excluded twice.
+    /// A user is both excluded and a recipient, or excluded twice.
     #[error("redundant exclusion")]
     RedundantExclusion,
-    /// A content in the clear, for version 2, which does not prove who wrote it.
+    /// An unencrypted content in version 2, which does not authenticate the sender.
     #[error("a content in the clear for many recipients")]
     Unbound,
-    /// More than 64 GiB.
+    /// It is larger than 64 GiB.
     #[error("too long")]
     TooLong,
 }
@@ -36,25 +36,25 @@ pub enum SealError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// It is no envelope.
+    /// It is not an envelope.
     #[error("not an envelope: {0}")]
     Malformed(#[from] DecodeError),
-    /// Forged, damaged or for somebody else.
+    /// It is forged, damaged, or for somebody else.
     #[error("not decryptable")]
     NotDecryptable,
-    /// What was inside does not parse.
+    /// The content cannot be parsed.
     #[error("bad content: {0}")]
     Content(DecodeError),
-    /// The certificate inside is for another identity key than the one that sealed it.
+    /// The certificate inside belongs to another identity key than the one that sealed the envelope.
     #[error("sealed by another than the certificate names")]
     WrongSender,
 }
 
-/// Why a content is not believed to be from whom it says.
+/// Why the claimed sender of a content is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum VerifyError {
-    /// The certificate refers to a server certificate that we were not told of.
+    /// The certificate refers to an unknown server certificate.
     #[error("unknown server certificate")]
     UnknownServer,
     /// The server certificate is revoked.
@@ -66,13 +66,13 @@ pub enum VerifyError {
     /// The server did not sign the certificate.
     #[error("bad signature")]
     BadSignature,
-    /// The certificate is past its time.
+    /// The certificate has expired.
     #[error("expired")]
     Expired,
-    /// A content in the clear that came in version 2, which does not prove who wrote it.
+    /// An unencrypted content in version 2, which does not authenticate the sender.
     #[error("a content in the clear in an envelope for many")]
     Unbound,
-    /// It is from this very device: somebody sent us our own message back.
+    /// It was sent by this very device: somebody returned our own message.
     #[error("from ourselves")]
     SelfSend,
 }

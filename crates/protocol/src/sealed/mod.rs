@@ -1,7 +1,8 @@
-//! Sealed sender: an envelope that does not say who it is from.
+//! Sealed sender: an envelope that does not reveal its sender.
 //!
-//! The relay has to know where a message goes, not where it comes from. So the sender is inside, proved by a
-//! certificate of the service, and everything is encrypted to the recipient's identity key. The stages have a type each:
+//! The relay has to know where a message goes, but not where it comes from. The sender is therefore inside, proved by
+//! a certificate of the service, and everything is encrypted to the recipient's identity key. Each stage has its own
+//! type:
 //!
 //! ```text
 //!   bytes ── open ──▶ OpenedContent ── verify ──▶ VerifiedContent ── its message ──▶ a session, or a sender key
@@ -13,12 +14,12 @@
 //! | 1 | one recipient | [`seal_v1`] | the same bytes all the way | the sender, as far as the envelope can tell |
 //! | 2 | many recipients and devices | [`seal_v2`] | [`SentMessage`] to the relay, one received form to each recipient | the sender, or any other recipient |
 //!
-//! Version 2 has one ciphertext for all, under a key that all of them have, and what proves the sender to each does not
-//! cover it: a recipient can put another content in its place, and with the relay's help give it to the others as the
-//! sender's. A message of a session or of a sender key bears it, because that proves its sender itself. A
-//! [`PlaintextContent`](crate::PlaintextContent) has nothing but its envelope: version 2 carries none, neither out nor in.
-//! What says how to treat a message, [hint](VerifiedContent::hint) and [group](VerifiedContent::group_id), is no more than
-//! a claim in version 2; [`VerifiedContent::version`] tells which it was.
+//! Version 2 has one ciphertext for all recipients, with a key that all of them have, and the proof of the sender
+//! does not cover it: a recipient can replace the content, and with the relay's help deliver it to the others in the
+//! name of the sender. A message of a session or of a sender key is not affected, because it authenticates its sender
+//! itself. A [`PlaintextContent`](crate::PlaintextContent) is protected by its envelope only, so version 2 neither
+//! sends nor accepts one. The [hint](VerifiedContent::hint) and the [group](VerifiedContent::group_id) are
+//! unauthenticated in version 2; [`VerifiedContent::version`] says which version it was.
 //!
 //! ```text
 //!   trust root ── signs ──▶ ServerCertificate ── signs ──▶ SenderCertificate: user, device, identity key, until when
@@ -53,7 +54,7 @@ use crate::identity::IdentityKeyPair;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UnixMillis(pub u64);
 
-/// Opens an envelope of either version. What is inside still has to be [verified](OpenedContent::verify).
+/// Opens an envelope of either version. Its content still has to be [verified](OpenedContent::verify).
 ///
 /// # Errors
 /// [`OpenError`].

@@ -1,4 +1,4 @@
-//! What sealed sender need not compute twice.
+//! The cache of sealed sender.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -11,19 +11,20 @@ use crate::primitives::secret::Secret;
 use crate::primitives::x25519::PublicKey;
 use crate::primitives::xeddsa::Signature;
 
-/// Signatures remembered: two for each sender.
+/// Maximum number of cached signatures: two for each sender.
 const MAX_SIGNATURES: usize = 512;
-/// Agreements remembered: more than the largest group has members.
+/// Maximum number of cached agreements: more than the largest group has members.
 const MAX_AGREEMENTS: usize = 2_048;
 
-/// What the next message of the same sender need not cost again: signatures that were good, and agreements with the identity
-/// keys of others; and the [keys](KnownKeys) that signed, so that another certificate of the same server costs less. Bounded: 0.4
-/// MB, and what `KnownKeys` has. Wiped on drop, owned by the caller: forgetting it costs time and nothing else.
+/// Caches what the next message of the same sender would compute again: valid signatures, agreements with the
+/// identity keys of others, and the [keys](KnownKeys) that signed, so that another certificate of the same server is
+/// cheaper. Bounded to 0.4 MB plus the size of `KnownKeys`. Wiped on drop and owned by the caller; discarding it
+/// costs nothing but time.
 #[derive(Default)]
 pub struct Remembered {
     /// Keys of the service, each of which signs for many senders.
     keys: KnownKeys,
-    /// Hashes of key, signature and what was signed, oldest first.
+    /// Hashes of the key, the signature and what was signed, oldest first.
     signatures: VecDeque<[u8; 32]>,
     /// `DH(ours, theirs)`.
     agreements: BTreeMap<Pair, Secret<32>>,
@@ -35,9 +36,10 @@ pub struct Remembered {
 type Pair = (IdentityKey, IdentityKey);
 
 impl Remembered {
-    /// Whether `signature` is one of `message` by `key`. Only good ones are remembered: to be good is for ever.
+    /// Whether `signature` is a valid signature of `message` by `key`. Only valid ones are cached, because they
+    /// remain valid.
     pub(super) fn verify(&mut self, key: &PublicKey, message: &[u8], signature: &Signature) -> bool {
-        // Key and signature have fixed lengths, so that nothing else hashes to the same.
+        // Key and signature have fixed lengths, so that the concatenation is unambiguous.
         let [hash, _] = halves(sha512(&[key.as_bytes(), signature.as_bytes(), message]));
         if self.signatures.contains(&hash) {
             return true;
@@ -63,12 +65,12 @@ impl Remembered {
         Ok(secret)
     }
 
-    /// `DH(ours, theirs)`, if it is remembered.
+    /// `DH(ours, theirs)`, if it is cached.
     pub(super) fn known(&self, ours: &IdentityKey, theirs: &IdentityKey) -> Option<&Secret<32>> {
         self.agreements.get(&(*ours, *theirs))
     }
 
-    /// Remembers `secret`, which is `DH(ours, theirs)`.
+    /// Caches `secret`, which is `DH(ours, theirs)`.
     pub(super) fn remember(&mut self, ours: &IdentityKey, theirs: &IdentityKey, secret: Secret<32>) {
         let pair = (*ours, *theirs);
         if self.agreements.insert(pair, secret).is_none()
@@ -79,7 +81,7 @@ impl Remembered {
     }
 }
 
-/// How much it is, not what.
+/// Shows the size only.
 impl fmt::Debug for Remembered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { keys: _, signatures, agreements, pairs: _ } = self;
@@ -87,7 +89,7 @@ impl fmt::Debug for Remembered {
     }
 }
 
-/// What had to leave, if the queue was full.
+/// Returns the element that was removed, if the queue was full.
 fn push<T>(queue: &mut VecDeque<T>, item: T, max: usize) -> Option<T> {
     let oldest = if queue.len() >= max { queue.pop_front() } else { None };
     queue.push_back(item);
@@ -137,7 +139,7 @@ mod tests {
         let [signature, again] = [(); 2].map(|()| xeddsa::sign(&key, b"message", rng));
         assert!(remembered.verify(key.public(), b"message", &signature));
         assert!(!remembered.verify(other.public(), b"message", &signature));
-        // Nor is another signature of the same message, with a bit of it turned over, taken for the one that was good.
+        // A signature of the same message with one bit changed is not mistaken for the valid one.
         let mut forged = *again.as_bytes();
         forged[0] ^= 1;
         assert!(!remembered.verify(key.public(), b"message", &Signature::parse(&forged).unwrap()));

@@ -1,4 +1,4 @@
-//! What proves a sender: the service says which device has which identity key, and until when that holds.
+//! Sender certificates: the service states which device has which identity key, and until when.
 
 use std::fmt;
 
@@ -13,29 +13,29 @@ use crate::address::{Address, DeviceId};
 use crate::error::DecodeError;
 use crate::identity::IdentityKey;
 
-/// What a sender certificate says.
+/// The statement of a sender certificate.
 #[derive(Clone, Copy)]
 pub struct SenderClaims<'a> {
     /// The user and the device.
     pub address: &'a Address,
-    /// The user's telephone number, if recipients may see it.
+    /// The user's phone number, if recipients may see it.
     pub e164: Option<&'a str>,
     /// The identity key of the user.
     pub identity_key: &'a IdentityKey,
-    /// The last moment at which it holds.
+    /// The last moment at which it is valid.
     pub expires: UnixMillis,
 }
 
-/// Which server signed a sender certificate.
+/// The server that signed a sender certificate.
 #[derive(Debug, Clone)]
 pub enum Signer {
-    /// Its certificate is inside.
+    /// Its certificate is included.
     Embedded(ServerCertificate),
     /// The number of a server certificate that every client knows, which is shorter.
     Known(u32),
 }
 
-/// A server says: this device of this user has this identity key.
+/// A server states that this device of this user has this identity key.
 #[derive(Clone)]
 pub struct SenderCertificate {
     address: Address,
@@ -47,16 +47,16 @@ pub struct SenderCertificate {
 }
 
 impl SenderCertificate {
-    /// Parses; nothing is verified.
+    /// Parses the certificate; nothing is verified.
     ///
     /// # Errors
-    /// [`DecodeError`] for: not protobuf, a field missing, a device outside 1 to 127, a signature or a UUID of another
-    /// length, no key, a bad server certificate inside.
+    /// [`DecodeError`] for invalid protobuf, a missing field, a device outside 1 to 127, a signature or a UUID of
+    /// another length, an invalid key, or an invalid server certificate inside.
     pub fn parse(bytes: &[u8]) -> Result<Self, DecodeError> {
         Self::parse_shared(Bytes::copy_from_slice(bytes))
     }
 
-    /// Certifies what `claims` says; `server` is the key pair of `signer`.
+    /// Issues a certificate for `claims`; `server` is the key pair of `signer`.
     pub fn issue<R: CryptoRng + ?Sized>(
         claims: &SenderClaims<'_>,
         signer: Signer,
@@ -87,17 +87,17 @@ impl SenderCertificate {
         }
     }
 
-    /// The bytes, exactly as they came.
+    /// The bytes, exactly as they were received.
     pub fn serialize(&self) -> &[u8] {
         &self.signed.serialized
     }
 
-    /// The last moment at which it holds.
+    /// The last moment at which it is valid.
     pub fn expires(&self) -> UnixMillis {
         self.expires
     }
 
-    /// The identity key it is for.
+    /// The identity key that it certifies.
     pub fn identity_key(&self) -> &IdentityKey {
         &self.identity_key
     }
@@ -141,7 +141,7 @@ impl SenderCertificate {
     }
 }
 
-/// It names a person.
+/// Hidden, because it identifies a person.
 impl fmt::Debug for SenderClaims<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { address, e164: _, identity_key, expires } = self;
@@ -165,7 +165,7 @@ impl fmt::Debug for SenderCertificate {
     }
 }
 
-/// Fields are optional so that their absence is noticed.
+/// Fields are optional so that missing fields are detected.
 #[derive(Clone, PartialEq, prost::Message)]
 struct CertificateForm {
     #[prost(string, optional, tag = "1")]

@@ -18,24 +18,24 @@ use super::error::SealError;
 use crate::address::DeviceId;
 use crate::error::DecodeError;
 
-/// Length of the ephemeral key, which comes without its type byte.
+/// Length of the ephemeral key, which has no type byte.
 pub(super) const EPHEMERAL_LEN: usize = 32;
 /// Length of an authentication tag.
 pub(super) const TAG_LEN: usize = 16;
 
 /// First byte of the sent form.
 const SENT: u8 = 0x23;
-/// First byte of the sent form of older senders, whose recipients are all accounts, without the byte that says so.
+/// The first byte of the sent form of older senders, whose recipients are all accounts and have no byte for the kind.
 const SENT_ACCOUNTS: u8 = 0x22;
 /// First byte of the received form.
 const RECEIVED: u8 = 0x22;
-/// In front of a registration id: another device of the same user follows.
+/// Set in a registration id if another device of the same user follows.
 const MORE_DEVICES: u16 = 0x8000;
-/// Kinds of service id: of an account, of a telephone number.
+/// The kinds of service ids: of an account, of a phone number.
 const ACCOUNT: u8 = 0;
 const PHONE_NUMBER: u8 = 1;
 
-/// A message as the relay takes it, which it splits without being able to read it.
+/// A message as it is sent to the relay, which splits it without being able to read it.
 #[derive(Clone)]
 pub struct SentMessage {
     recipients: Vec<SentRecipient>,
@@ -45,7 +45,7 @@ pub struct SentMessage {
     serialized: Bytes,
 }
 
-/// One user that a message goes to.
+/// One recipient of a message.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SentRecipient {
     service_id: [u8; 17],
@@ -58,11 +58,12 @@ pub struct SentRecipient {
 }
 
 impl SentMessage {
-    /// Parses the sent form, that of older senders too.
+    /// Parses the sent form, including that of older senders.
     ///
     /// # Errors
-    /// [`DecodeError`] for: another version, fewer bytes than announced, a number not in its shortest form, an unknown
-    /// kind of service id, a device outside 1 to 127, a user who is excluded and a recipient, or excluded twice.
+    /// [`DecodeError`] for another version, fewer bytes than announced, a number that is not in its shortest form, an
+    /// unknown kind of service id, a device outside 1 to 127, or a user who is both a recipient and excluded, or
+    /// excluded twice.
     pub fn parse(bytes: &[u8]) -> Result<Self, DecodeError> {
         let reader = &mut Reader(bytes);
         let kind = match reader.byte()? {
@@ -71,7 +72,7 @@ impl SentMessage {
             _ => return Err(DecodeError::UnknownVersion),
         };
         let (mut recipients, mut excluded) = (Vec::<SentRecipient>::new(), Vec::new());
-        // Where a user is among the recipients; nowhere when excluded.
+        // The index of a user among the recipients; none if excluded.
         let mut places = BTreeMap::new();
         for _ in 0..reader.varint()? {
             let service_id = reader.service_id(kind)?;
@@ -104,12 +105,12 @@ impl SentMessage {
         &self.serialized
     }
 
-    /// Whom it goes to, each user once.
+    /// The recipients, each user once.
     pub fn recipients(&self) -> &[SentRecipient] {
         &self.recipients
     }
 
-    /// Service ids of fixed width of members who get nothing.
+    /// The service ids of fixed width of members who do not receive the message.
     pub fn excluded(&self) -> &[[u8; 17]] {
         &self.excluded
     }
@@ -148,7 +149,7 @@ impl SentMessage {
         Ok(Self::new(recipients, excluded.to_vec(), shared, out.into()))
     }
 
-    /// The last `shared` bytes of `serialized` are for everybody.
+    /// The last `shared` bytes of `serialized` are for all recipients.
     fn new(
         recipients: Vec<SentRecipient>,
         excluded: Vec<[u8; 17]>,
@@ -198,7 +199,7 @@ impl SentRecipient {
     }
 }
 
-/// How many, not who.
+/// Shows the number of recipients only.
 impl fmt::Debug for SentMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { recipients, excluded, shared, serialized: _ } = self;
@@ -210,7 +211,7 @@ impl fmt::Debug for SentMessage {
     }
 }
 
-/// The devices, not the user.
+/// Shows the devices, not the user.
 impl fmt::Debug for SentRecipient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { service_id: _, devices, wrapped_seed: _, tag: _ } = self;
@@ -220,7 +221,7 @@ impl fmt::Debug for SentRecipient {
     }
 }
 
-/// What is left of the bytes.
+/// The remaining bytes.
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
@@ -234,7 +235,7 @@ impl<'a> Reader<'a> {
         self.take().map(|[byte]| *byte)
     }
 
-    /// Up to 32 bits, in the shortest form: others misread longer ones.
+    /// Up to 32 bits, in the shortest form, because others misread longer ones.
     fn varint(&mut self) -> Result<u32, DecodeError> {
         let mut value = 0;
         for shift in [0, 7, 14, 21, 28] {
@@ -248,7 +249,7 @@ impl<'a> Reader<'a> {
         Err(DecodeError::Malformed)
     }
 
-    /// `kind` is that of all of them, where it is not written.
+    /// `kind` is the kind of all of them, if it is not encoded.
     fn service_id(&mut self, kind: Option<u8>) -> Result<[u8; 17], DecodeError> {
         let mut id = [0; 17];
         let [first, uuid @ ..] = &mut id;
@@ -257,7 +258,7 @@ impl<'a> Reader<'a> {
         if has_known_kind(&id) { Ok(id) } else { Err(DecodeError::OutOfRange) }
     }
 
-    /// What follows a service id. `None`: the user is excluded.
+    /// What follows a service id. `None` if the user is excluded.
     fn entry(&mut self, service_id: [u8; 17]) -> Result<Option<SentRecipient>, DecodeError> {
         let mut devices = Vec::new();
         loop {

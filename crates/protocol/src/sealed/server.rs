@@ -1,4 +1,4 @@
-//! The service's side of trust: a root, and the servers it vouches for.
+//! The keys and certificates of the service: a root, and the servers that it certifies.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ use crate::primitives::xeddsa::{self, Signature};
 pub struct ServerKey(pub(super) PublicKey);
 
 impl ServerKey {
-    /// From its serialized form: type byte and 32 bytes.
+    /// Parses the serialized form: the type byte and 32 bytes.
     ///
     /// # Errors
     /// [`DecodeError::KeyType`] or [`DecodeError::Length`].
@@ -37,11 +37,11 @@ impl fmt::Debug for ServerKey {
     }
 }
 
-/// A key pair of the service, with which those who run it issue certificates. Clients have none.
+/// A key pair of the service, with which its operators issue certificates. Clients have none.
 pub struct ServerKeyPair(KeyPair);
 
 impl ServerKeyPair {
-    /// A new one.
+    /// Generates a key pair.
     pub fn generate<R: CryptoRng + ?Sized>(rng: &mut R) -> Self {
         Self(KeyPair::generate(rng))
     }
@@ -56,7 +56,7 @@ impl ServerKeyPair {
         self.0.private()
     }
 
-    /// The half that clients know.
+    /// The public half.
     pub fn public(&self) -> ServerKey {
         ServerKey(*self.0.public())
     }
@@ -72,8 +72,8 @@ impl fmt::Debug for ServerKeyPair {
     }
 }
 
-/// Bytes and a signature of them, as both kinds of certificate are. The bytes are kept as they came: fields that we do
-/// not know were signed too.
+/// Bytes and their signature, as in both kinds of certificates. The bytes are kept as they were received, because
+/// unknown fields were signed too.
 #[derive(Clone)]
 pub(super) struct Signed {
     pub(super) certificate: Bytes,
@@ -106,7 +106,7 @@ impl Signed {
     }
 }
 
-/// A trust root says: this key is one of a server that may issue sender certificates.
+/// A trust root states that this key belongs to a server that may issue sender certificates.
 #[derive(Clone)]
 pub struct ServerCertificate {
     id: u32,
@@ -115,10 +115,10 @@ pub struct ServerCertificate {
 }
 
 impl ServerCertificate {
-    /// Parses; the signature is checked against a trust root later.
+    /// Parses the certificate; the signature is checked against a trust root later.
     ///
     /// # Errors
-    /// [`DecodeError`] for: not protobuf, a field missing, a signature of another length, no key.
+    /// [`DecodeError`] for invalid protobuf, a missing field, a signature of another length, or an invalid key.
     pub fn parse(bytes: &[u8]) -> Result<Self, DecodeError> {
         Self::parse_shared(Bytes::copy_from_slice(bytes))
     }
@@ -140,7 +140,7 @@ impl ServerCertificate {
         &self.signed.serialized
     }
 
-    /// Its number, by which a sender certificate may refer to it.
+    /// Its number, by which a sender certificate can refer to it.
     pub fn id(&self) -> u32 {
         self.id
     }
@@ -180,7 +180,7 @@ struct SignedForm {
     signature: Option<Bytes>,
 }
 
-/// Fields are optional so that a zero is written, and its absence noticed.
+/// Fields are optional so that zeros are written, and missing fields are detected.
 #[derive(Clone, PartialEq, prost::Message)]
 struct CertificateForm {
     #[prost(uint32, optional, tag = "1")]

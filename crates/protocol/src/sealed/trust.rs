@@ -1,4 +1,4 @@
-//! From a content that says who sent it to one of which the service says so.
+//! Verifies the claimed sender of a content against the certificates of the service.
 
 use std::fmt;
 
@@ -14,10 +14,10 @@ use crate::address::Address;
 use crate::identity::IdentityKey;
 use crate::message::MessageType;
 
-/// A server certificate with this number is refused whoever signed it, so that revocation can be tried out.
+/// A server certificate with this number is refused whoever signed it, so that revocation can be tested.
 const REVOKED: u32 = 0xdead_c357;
 
-/// Whom we believe: the trust roots, and server certificates that need not come along.
+/// What is trusted: the trust roots, and server certificates that need not be included in a message.
 #[derive(Debug, Clone, Default)]
 pub struct Trust {
     roots: Vec<ServerKey>,
@@ -30,15 +30,15 @@ impl Trust {
         Self { roots, servers: Vec::new() }
     }
 
-    /// Lets senders refer to `server` by its number. A root has to have signed it all the same.
+    /// Lets senders refer to `server` by its number. It must still be signed by a root.
     #[must_use]
     pub fn with_known_server(mut self, server: ServerCertificate) -> Self {
         self.servers.push(server);
         self
     }
 
-    /// Checks, in this order: the server is known, not revoked, and vouched for by a root; the certificate is signed by
-    /// the server, and not expired.
+    /// Checks, in this order, that the server is known, not revoked, and certified by a root, and that the
+    /// certificate is signed by the server and not expired.
     ///
     /// # Errors
     /// [`VerifyError`], except `SelfSend`.
@@ -74,21 +74,21 @@ impl Trust {
     }
 }
 
-/// The side that received an envelope.
+/// The receiver of an envelope.
 #[derive(Clone, Copy)]
 pub struct Receiver<'a> {
     /// This device.
     pub address: &'a Address,
-    /// Our telephone number, if we have one.
+    /// Our phone number, if we have one.
     pub e164: Option<&'a str>,
-    /// Whom we believe.
+    /// What is trusted.
     pub trust: &'a Trust,
-    /// What time it is.
+    /// The current time.
     pub now: UnixMillis,
 }
 
 impl OpenedContent {
-    /// Whether the sender is who they say, according to the service, and not this very device.
+    /// Verifies that the service certifies the sender, and that it is not this very device.
     ///
     /// # Errors
     /// [`VerifyError`].
@@ -120,7 +120,7 @@ impl OpenedContent {
 }
 
 impl Receiver<'_> {
-    /// Whether the certificate is of this very device.
+    /// Whether the certificate belongs to this very device.
     fn is(&self, certificate: &SenderCertificate) -> bool {
         let theirs = certificate.address();
         let same_user = theirs.same_service(self.address) || theirs.name() == self.address.name();
@@ -140,8 +140,8 @@ impl fmt::Debug for Receiver<'_> {
     }
 }
 
-/// A content whose sender the service vouches for. That it can be decrypted is another question, and whether the
-/// identity key is the one we know of the sender a third.
+/// A content whose sender is certified by the service. It may still fail to decrypt, and the identity key may differ
+/// from the known one of the sender.
 #[derive(Clone)]
 pub struct VerifiedContent {
     version: EnvelopeVersion,
@@ -155,17 +155,18 @@ pub struct VerifiedContent {
 }
 
 impl VerifiedContent {
-    /// The user and the device it is from.
+    /// The user and the device that sent it.
     pub fn sender(&self) -> &Address {
         &self.sender
     }
 
-    /// What it came in: of [version 2](EnvelopeVersion::V2) only the message inside proves who wrote it.
+    /// The version of the envelope. In [version 2](EnvelopeVersion::V2), only the message inside authenticates its
+    /// author.
     pub fn version(&self) -> EnvelopeVersion {
         self.version
     }
 
-    /// The sender's telephone number, if they show it.
+    /// The sender's phone number, if they share it.
     pub fn e164(&self) -> Option<&str> {
         self.e164.as_deref()
     }
@@ -185,12 +186,12 @@ impl VerifiedContent {
         &self.message
     }
 
-    /// What to do when it cannot be decrypted.
+    /// What to do if it cannot be decrypted.
     pub fn hint(&self) -> ContentHint {
         self.hint
     }
 
-    /// The group it is for; empty for none.
+    /// The group that it belongs to; empty for none.
     pub fn group_id(&self) -> &[u8] {
         &self.group_id
     }

@@ -7,7 +7,7 @@
 //!   message     = AES-CTR(k', content) || HMAC(m')
 //! ```
 //!
-//! The second agreement is what proves that the owner of `S` sealed it.
+//! The second agreement proves that the owner of `S` sealed the envelope.
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -26,7 +26,8 @@ use crate::primitives::x25519::{KeyPair, PublicKey};
 /// First byte of an envelope: this version, and the newest version of it that the sender knows.
 const VERSION_BYTE: u8 = 0x11;
 
-/// Seals `content` for one device of the owner of `recipient`. `sender` is the identity that the certificate is for.
+/// Seals `content` for one device of the owner of `recipient`. `sender` is the identity that the certificate belongs
+/// to.
 ///
 /// # Errors
 /// [`SealError::WrongCertificate`], [`SealError::BadIdentityKey`].
@@ -53,7 +54,7 @@ pub fn seal_v1<R: CryptoRng + ?Sized>(
     Ok([&[VERSION_BYTE], form.encode_to_vec().as_slice()].concat())
 }
 
-/// Opens what follows the version byte.
+/// Opens the part after the version byte.
 pub(super) fn open(
     body: &[u8],
     ours: &IdentityKeyPair,

@@ -35,16 +35,18 @@ use crate::shared_work;
 pub struct Recipient<'a> {
     /// The device. The name of the user must be a service id.
     pub address: &'a Address,
-    /// The identity key of the user, as the session with that device has it.
+    /// The identity key of the user, from the session with that device.
     pub identity_key: &'a IdentityKey,
-    /// What the device drew when it registered, as the session with it has it.
+    /// The registration id of the device, from the session with it.
     pub registration_id: u32,
 }
 
-/// Seals `content` for all `recipients`. `excluded` are service ids of fixed width of members who get nothing: the relay
-/// learns that they were not forgotten. Above 32 users the work is shared among all cores.
+/// Seals `content` for all `recipients`. `excluded` are service ids of fixed width of members who do not receive the
+/// message, so that the relay knows that they were not forgotten. Above 32 users, the work is distributed over all
+/// cores.
 ///
 /// # Errors
+/// [`SealError`].
 /// [`SealError`].
 pub fn seal_v2<R: CryptoRng + ?Sized>(
     content: &UnidentifiedContent,
@@ -87,7 +89,7 @@ fn seal_with(
     SentMessage::compose(sent, excluded, &coordinate(ephemeral.public()), &ciphertext)
 }
 
-/// A user, with the devices that get the message.
+/// A user, with the devices that receive the message.
 struct User<'a> {
     service_id: &'a [u8; 17],
     identity_key: &'a IdentityKey,
@@ -118,7 +120,7 @@ fn users<'a>(recipients: &[Recipient<'a>]) -> Result<Vec<User<'a>>, SealError> {
     Ok(users)
 }
 
-/// What is for one user alone; and the agreement of the two identity keys, unless it was known.
+/// The part for a single user, and the agreement of the two identity keys, unless it was cached.
 fn envelope(
     user: &User<'_>,
     seed: &Seed,
@@ -142,7 +144,7 @@ fn envelope(
     Ok((recipient, is_new.then(|| shared.copy())))
 }
 
-/// Opens what follows the version byte of the received form.
+/// Opens the part after the version byte of the received form.
 pub(super) fn open(
     body: &[u8],
     ours: &IdentityKeyPair,
@@ -182,7 +184,7 @@ impl Seed {
         kdf::hkdf(None, &[self.0.expose()], kdf::SEALED_CIPHER)
     }
 
-    /// `C` out of `M`, and back.
+    /// Computes `C` from `M`, and vice versa.
     fn masked(&self, shared: &Secret<32>, ephemeral: &PublicKey, recipient: &IdentityKey) -> Secret<32> {
         let input: [&[u8]; 3] = [shared.expose(), ephemeral.as_bytes(), recipient.as_bytes()];
         let mask: Secret<32> = kdf::hkdf(None, &input, kdf::SEALED_SEED);
@@ -318,7 +320,7 @@ mod tests {
         assert_eq!(sealed_with(other), Err(OpenError::NotDecryptable));
     }
 
-    /// Enough recipients for several threads: the bytes depend neither on those nor on what is remembered.
+    /// Enough recipients for several threads. The bytes depend neither on the threads nor on the cache.
     #[test]
     fn many_recipients_get_what_few_get() {
         let file = vectors::load("sealed-sender");
@@ -360,8 +362,8 @@ mod tests {
         assert_eq!(seal(&recipients, remembered).err(), Some(SealError::BadIdentityKey));
     }
 
-    /// What version 2 does not prove: any recipient can put another content in the place of the one that was sealed, and
-    /// the relay can give it to another one as the sender's.
+    /// What version 2 does not authenticate: any recipient can replace the content that was sealed, and the relay can
+    /// deliver it to another recipient in the name of the sender.
     #[test]
     fn a_recipient_can_write_in_the_name_of_the_sender_and_a_content_in_the_clear_is_not_believed() {
         let file = vectors::load("sealed-sender");

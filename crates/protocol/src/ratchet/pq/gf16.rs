@@ -1,10 +1,10 @@
 //! GF(2^16), the field of the erasure code: a `u16` whose bit `i` is the coefficient of `x^i`, modulo
 //! `x^16 + x^12 + x^3 + x + 1`. Addition and subtraction are `^`.
 //!
-//! There are no tables: they would be half a megabyte, and what the code does most, a sum of multiples of rows, needs no
-//! products at all.
+//! There are no tables, which would take half a megabyte. The most frequent operation, a sum of multiples of rows,
+//! needs no products.
 
-/// Sixteen elements, one of each column: what a row of 32 bytes says in big-endian.
+/// Sixteen elements, one for each column: the big-endian values of a row of 32 bytes.
 pub(crate) type Lanes = [u16; 16];
 
 /// The product.

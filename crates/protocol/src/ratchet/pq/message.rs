@@ -1,38 +1,39 @@
-//! What SPQR says in a message: `version || epoch || index || type [|| chunk index || chunk]`.
+//! The part of a message that belongs to SPQR: `version || epoch || index || type [|| chunk index || chunk]`.
 //!
-//! Epoch, index and chunk index are varints, of 7 bits a byte from the lowest. What follows the last part is ignored.
+//! Epoch, index and chunk index are varints, with 7 bits in each byte, lowest first. Bytes after the last part are
+//! ignored.
 
 use bytes::Bytes;
 
 use super::chunks::{Chunk, Row};
 
-/// The version that is spoken here. 0 is silence.
+/// The version that this library implements. 0 means that SPQR is not used.
 pub(crate) const VERSION: u8 = 1;
 
 /// Version, epoch, index, type, chunk index, chunk.
 const MAX_LEN: usize = 1 + 10 + 5 + 1 + 3 + size_of::<Row>();
 
-/// Not what a message of SPQR can be.
+/// The bytes cannot be a message of SPQR.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
-/// What comes first in every version.
+/// The part that is common to all versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Preamble<'a> {
-    /// Version 0: nothing, or something behind a zero.
+    /// Version 0: no bytes, or anything after a zero.
     Silent,
     /// The version of this library.
     Known(Keyed<'a>),
-    /// A version that comes later.
+    /// A later version.
     Later(Keyed<'a>),
 }
 
-/// Which key, and what else there is.
+/// Which key the message has, and the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Keyed<'a> {
-    /// The epoch of the sender's braid, at least 1. The key is of the chain of the epoch before.
+    /// The epoch of the sender's braid, at least 1. The key belongs to the chain of the epoch before.
     pub(crate) epoch: u64,
-    /// The number of the key in its chain, from 1; 0 for none.
+    /// The number of the key in its chain, from 1; 0 means no key.
     pub(crate) index: u32,
     rest: &'a [u8],
 }
@@ -40,19 +41,19 @@ pub(crate) struct Keyed<'a> {
 /// One step of the braid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Payload {
-    /// Nothing to say.
+    /// There is nothing to send.
     None,
-    /// Of the header and its MAC.
+    /// A chunk of the header and its MAC.
     Header(Chunk),
-    /// Of the encapsulation key.
+    /// A chunk of the encapsulation key.
     Ek(Chunk),
-    /// The same, and all of the first half of the ciphertext is there.
+    /// The same, with the acknowledgement of the first half of the ciphertext.
     EkCt1Ack(Chunk),
-    /// All of the first half of the ciphertext is there.
+    /// The acknowledgement of the first half of the ciphertext.
     Ct1Ack,
-    /// Of the first half of the ciphertext.
+    /// A chunk of the first half of the ciphertext.
     Ct1(Chunk),
-    /// Of the second half and the MAC.
+    /// A chunk of the second half and the MAC.
     Ct2(Chunk),
 }
 
@@ -80,7 +81,7 @@ impl Keyed<'_> {
         self.epoch.saturating_sub(1)
     }
 
-    /// What follows in version 1.
+    /// The rest, in version 1.
     pub(crate) fn payload(&self) -> Result<Payload, Malformed> {
         let (kind, rest) = self.rest.split_first().ok_or(Malformed)?;
         Ok(match kind {
@@ -126,8 +127,8 @@ fn chunk(bytes: &[u8]) -> Result<Chunk, Malformed> {
     Ok(Chunk { index, row })
 }
 
-/// A number of at most ten bytes, and what follows it. Leading zeros are fine, and bits beyond the 64th are dropped, as
-/// Signal's library does.
+/// Parses a number of at most ten bytes, and returns what follows it. Leading zeros are allowed, and bits beyond the
+/// 64th are dropped, as in Signal's library.
 fn varint(bytes: &[u8]) -> Result<(u64, &[u8]), Malformed> {
     let mut value = 0;
     let mut rest = bytes;

@@ -1,7 +1,7 @@
 //! SPQR, the sparse post-quantum ratchet (Double Ratchet, section 5), over the ML-KEM Braid.
 //!
-//! Every message carries a few bytes of it, and has a key of it, which the [Triple Ratchet](super::triple) mixes into the
-//! key of the Double Ratchet.
+//! Every message contains a few bytes of it and has a key of it, which the [Triple Ratchet](super::triple) combines
+//! with the key of the Double Ratchet.
 //!
 //! ```text
 //!   braid:   epoch 1: A owns the KEM key         epoch 2: B owns it            epoch 3: A ...
@@ -24,13 +24,14 @@
 //! | chain | [`Chains`] | |
 //! | version 0, 1 | [`Spqr::Off`], [`Spqr::On`] | |
 //!
-//! The chains of an epoch rest on the secrets of all epochs before. Whoever has seen our state once is shut out again by
-//! the next secret, even with a quantum computer.
+//! The chains of an epoch depend on the secrets of all epochs before. An attacker who has seen our state once is
+//! locked out again by the next secret, even with a quantum computer.
 //!
-//! That holds for reading. For forging it holds only where a key of SPQR is asked for: peers from before it was required
-//! begin with messages that have none (number 0 of epoch 0), and who holds the classical state can make such a message at
-//! any time. So a receiver whose policy requires SPQR refuses them from the first message on that had a key
-//! ([`Negotiation::Keyed`]). Under another policy they are accepted for as long as the session lasts.
+//! This holds for reading. For forging, it holds only where a key of SPQR is required: peers from before it was
+//! required begin with messages that have none (number 0 of epoch 0), and an attacker with the classical state can
+//! forge such a message at any time. A receiver whose policy requires SPQR therefore refuses them once it has
+//! received a message with a key ([`Negotiation::Keyed`]). Under another policy, they are accepted for as long as the
+//! session lasts.
 
 pub(crate) mod authenticator;
 pub(crate) mod braid;
@@ -56,10 +57,10 @@ use super::walk::{Limits, Work};
 use crate::primitives::secret::Secret;
 use crate::session_id::SessionId;
 
-/// One state. Copies share everything that did not change.
+/// One state. Copies share everything that has not changed.
 #[derive(Debug, Clone)]
 pub(crate) enum Spqr {
-    /// Version 0: says nothing, and adds no key.
+    /// Version 0: sends nothing, and contributes no key.
     Off,
     /// Version 1.
     On(Running),
@@ -84,22 +85,22 @@ pub(crate) struct Running {
 ///                                  Agreed ── a key of version 1 ─▶ Keyed
 /// ```
 ///
-/// Who says version 1 and has a key at once goes all the way.
+/// A peer that states version 1 and has a key immediately skips the states in between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Negotiation {
-    /// Nothing. None will do, so that messages have no key yet.
+    /// Nothing. A peer without SPQR is accepted, so messages have no key yet.
     Offered,
-    /// They have spoken a later version. None will do.
+    /// The peer has stated a later version. A peer without SPQR is accepted.
     Outpaced,
-    /// They have not spoken version 1. Silence will not do.
+    /// The peer has not stated version 1. A peer without SPQR is refused.
     Required,
-    /// They have spoken version 1, and nothing else will do. They had no key yet.
+    /// The peer has stated version 1, and nothing else is accepted. It has not had a key yet.
     Agreed,
-    /// They have had a key.
+    /// The peer has had a key.
     Keyed,
 }
 
-/// A message of ours: what it says, the key it adds if it adds one, and the state after it.
+/// An outgoing message: its SPQR bytes, its key if it has one, and the state after it.
 #[derive(Debug)]
 #[must_use = "the key was used, and this forgets it"]
 pub(crate) struct Sent {
@@ -109,8 +110,8 @@ pub(crate) struct Sent {
     pub(crate) skipped: Vec<SkippedChange>,
 }
 
-/// A message of theirs: the key it adds if it adds one, and the state after it. Dropped when the message turns out not
-/// to be authentic: then nothing happened.
+/// An incoming message: its key if it has one, and the state after it. It is dropped if the message turns out not to
+/// be authentic; then nothing has happened.
 #[derive(Debug)]
 #[must_use = "the key was used, and this forgets it"]
 pub(crate) struct Received {
@@ -119,50 +120,50 @@ pub(crate) struct Received {
     pub(crate) skipped: Pending<Link>,
 }
 
-/// Why there is no key to send with.
+/// Why there is no key for an outgoing message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SendError {
-    /// After 2^32 - 1 messages in one epoch.
+    /// 2^32 - 1 messages were sent in one epoch.
     ChainUsedUp,
-    /// Our own fault: braid and chains are in different epochs.
+    /// A bug: braid and chains are in different epochs.
     OutOfStep,
 }
 
-/// Why there is no key for a message of theirs.
+/// Why there is no key for an incoming message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReceiveError {
-    /// Not a message of SPQR.
+    /// It is not a message of SPQR.
     Malformed,
-    /// Less than is required.
+    /// Its version is lower than required.
     MinimumVersion,
-    /// Another version than was agreed upon.
+    /// Its version differs from the one that was agreed upon.
     VersionMismatch,
-    /// It has no key, and the policy asks for one now that they have had one.
+    /// It has no key, and the policy requires one because the peer has had one.
     Keyless,
-    /// Its epoch is yet to come, or gone.
+    /// Its epoch is in the future, or too old.
     Epoch,
-    /// What it completes does not have the right MAC.
+    /// It completes something with a wrong MAC.
     BadMac,
-    /// The encapsulation key it completes is not the one of its header.
+    /// The encapsulation key that it completes does not match its header.
     BadKey,
     /// It skips more messages than are allowed.
     TooFarAhead,
-    /// It is further behind than keys are kept.
+    /// It is older than the keys that are stored.
     Trimmed,
-    /// Its key was used.
+    /// Its key was already used.
     Duplicate,
-    /// Our own fault: braid and chains are in different epochs.
+    /// A bug: braid and chains are in different epochs.
     OutOfStep,
 }
 
 impl Spqr {
-    /// One that begins with `auth_key`, the third key of the handshake. `negotiation` is `Offered` or `Required`.
+    /// Starts with `auth_key`, the third key of the handshake. `negotiation` is `Offered` or `Required`.
     pub(crate) fn new(direction: Direction, negotiation: Negotiation, auth_key: &Secret<32>) -> Self {
         let (chains, braid) = (Chains::start(direction, auth_key), Braid::start(direction, auth_key));
         Self::On(Running { negotiation, chains, braid })
     }
 
-    /// The next message. Draws 64 bytes when a KEM key is made, 32 for an encapsulation, and none otherwise.
+    /// The next message. Draws 64 random bytes to generate a KEM key, 32 for an encapsulation, and none otherwise.
     pub(crate) fn send<R: CryptoRng + ?Sized>(
         &self,
         session: SessionId,
@@ -174,7 +175,7 @@ impl Spqr {
         }
     }
 
-    /// What a message of theirs leads to. `skipped` are the kept keys that it names.
+    /// The result of an incoming message. `skipped` are the stored keys that it names.
     pub(crate) fn receive(
         &self,
         message: &[u8],
@@ -191,7 +192,7 @@ impl Spqr {
         }
     }
 
-    /// How many steps it is to a message of theirs. `None` when there cannot be a key for it.
+    /// The number of steps to an incoming message. `None` if there cannot be a key for it.
     pub(crate) fn distance(&self, message: &[u8], terms: &Terms<'_>) -> Option<u32> {
         let Self::On(running) = self else { return Some(0) };
         let (epoch, index) = match Preamble::parse(message).ok()? {
@@ -202,7 +203,7 @@ impl Spqr {
         if (epoch, index) == NO_KEY { Some(0) } else { running.chains.distance(epoch, index, terms) }
     }
 
-    /// Whether a message of theirs without a key of SPQR is out of the question, or soon will be.
+    /// Whether an incoming message without a key of SPQR is refused, or soon will be.
     pub(crate) fn is_required(&self) -> bool {
         match self {
             Self::Off => false,
@@ -214,12 +215,13 @@ impl Spqr {
     }
 }
 
-/// One message less than elsewhere may be skipped: here a jump counts from the last message, not from the next.
+/// One message less than elsewhere may be skipped, because here a jump is counted from the last message, not from the
+/// next one.
 pub(crate) fn limits(Limits { skip, keep }: Limits) -> Limits {
     Limits { skip: skip.saturating_sub(1), keep }
 }
 
-/// The epoch of the chain and the number in it of what has no key.
+/// The epoch and number of a message without a key.
 const NO_KEY: (u64, u32) = (0, 0);
 
 impl Running {
@@ -240,7 +242,7 @@ impl Running {
         Ok(Sent { next: running(step.next), message, key: Some(step.key), skipped: step.skipped })
     }
 
-    /// What the version asks for.
+    /// Checks the version.
     fn receive(
         &self,
         preamble: Preamble<'_>,
@@ -268,7 +270,7 @@ impl Running {
                 let running = Self { negotiation, chains, braid };
                 running.with_key(keyed.chain_epoch(), keyed.index, terms, work)
             }
-            // What a later version has to say is not known, but that its first keys are the same is.
+            // The contents of a later version are unknown, except that its first keys are the same.
             (Preamble::Later(keyed), open @ (Offered | Outpaced | Required)) => {
                 let negotiation = if open == Offered { Outpaced } else { open };
                 let running = Self { negotiation, ..self.clone() };
@@ -278,8 +280,8 @@ impl Running {
         }
     }
 
-    /// This state after it gave the key of message `index` in the chain of `epoch`. Number 0 of epoch 0 is none: it is
-    /// what those say who do not know yet whether their peer speaks SPQR.
+    /// This state after it has used the key of message `index` in the chain of `epoch`. Number 0 of epoch 0 means no
+    /// key; peers that do not know yet whether we support SPQR send it.
     fn with_key(
         self,
         epoch: u64,

@@ -1,6 +1,7 @@
-//! The ML-KEM Braid: both sides agree on a secret for each epoch, in pieces of one chunk a message.
+//! The ML-KEM Braid: both sides agree on a secret for each epoch, with one chunk in each message.
 //!
-//! In epoch 1 the initiator owns the KEM key and the responder encapsulates to it; in each epoch they change places.
+//! In epoch 1 the initiator owns the KEM key and the responder encapsulates to it; in each following epoch they swap
+//! roles.
 //!
 //! ```text
 //!       owner of the key                             encapsulator
@@ -19,8 +20,9 @@
 //!       NoHeaderReceived, next epoch                 KeysUnsampled, next epoch
 //! ```
 //!
-//! A payload that a state does not wait for is ignored. One struct for each state; each transition takes it and gives
-//! the next. None of them fails on what is late or early, only on what is wrong.
+//! A payload that a state does not expect is ignored. There is one struct for each state, and each transition takes
+//! it and returns the next one. A transition never fails because a payload is late or early, but only if it is
+//! invalid.
 
 mod send_ct;
 mod send_ek;
@@ -40,7 +42,7 @@ use super::message::Payload;
 use crate::primitives::kdf;
 use crate::primitives::secret::Secret;
 
-/// One side of the braid. Copies share everything that did not change.
+/// One side of the braid. Copies share everything that has not changed.
 #[derive(Debug, Clone)]
 pub(crate) struct Braid {
     pub(super) epoch: u64,
@@ -63,7 +65,7 @@ pub(crate) enum State {
     Ct2Sampled(Ct2Sampled),
 }
 
-/// What to say, and what was agreed upon by saying it.
+/// The payload to send, and the secret that was agreed upon by sending it.
 #[derive(Debug)]
 pub(crate) struct Sent {
     pub(crate) next: Braid,
@@ -71,21 +73,21 @@ pub(crate) struct Sent {
     pub(crate) secret: Option<EpochSecret>,
 }
 
-/// What was agreed upon by hearing it.
+/// The secret that was agreed upon by receiving a payload.
 #[derive(Debug)]
 pub(crate) struct Received {
     pub(crate) next: Braid,
     pub(crate) secret: Option<EpochSecret>,
 }
 
-/// What is wrong with a message of theirs.
+/// Why a message of the peer is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BraidError {
-    /// Its epoch is yet to come.
+    /// Its epoch is in the future.
     Epoch,
-    /// It completes something whose MAC is not right.
+    /// It completes something whose MAC is wrong.
     BadMac,
-    /// It completes an encapsulation key that is not the one of its header.
+    /// It completes an encapsulation key that does not match its header.
     BadKey,
 }
 
@@ -151,7 +153,7 @@ impl Braid {
         match (epoch.cmp(&self.epoch), &self.state) {
             (Ordering::Less, _) => Ok(Received { next: self.clone(), secret: None }),
             (Ordering::Equal, _) => self.receive_now(payload),
-            // That they are in the next epoch says that they have the whole ciphertext.
+            // Their being in the next epoch shows that they have the whole ciphertext.
             (Ordering::Greater, State::Ct2Sampled(_)) if epoch.checked_sub(1) == Some(self.epoch) => {
                 let next = Self { epoch, ..self.with(State::KeysUnsampled(KeysUnsampled)) };
                 Ok(Received { next, secret: None })
@@ -160,7 +162,7 @@ impl Braid {
         }
     }
 
-    /// A payload of the epoch we are in.
+    /// Handles a payload of the present epoch.
     fn receive_now(&self, payload: Payload) -> Result<Received, BraidError> {
         let (epoch, authenticator) = (self.epoch, &self.authenticator);
         let state = match (self.state.clone(), payload) {
@@ -174,7 +176,7 @@ impl Braid {
                 Ct2Progress::Complete(ciphertext) => {
                     let Agreed { authenticator, secret } = ciphertext.open(epoch, authenticator)?;
                     let state = State::NoHeaderReceived(NoHeaderReceived::new());
-                    // An epoch that cannot be left is one no peer can bring us to.
+                    // No peer can bring us to an epoch that cannot be left.
                     let epoch = epoch.checked_add(1).ok_or(BraidError::Epoch)?;
                     return Ok(Received { next: Self { epoch, authenticator, state }, secret: Some(secret) });
                 }
@@ -203,7 +205,7 @@ impl Braid {
     }
 }
 
-/// What the shared secret of an epoch leads to, on either side.
+/// What follows from the shared secret of an epoch, on either side.
 struct Agreed {
     authenticator: Authenticator,
     secret: EpochSecret,

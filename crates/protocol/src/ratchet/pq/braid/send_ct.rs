@@ -1,7 +1,7 @@
 //! The encapsulator: receives header and key, sends the ciphertext.
 //!
-//! What is kept of an encapsulation is the header and the message it was made from: 96 bytes instead of 2,080, whose
-//! encoding is the private affair of a library. It is made again once.
+//! Of an encapsulation, the header and the message are stored: 96 bytes instead of 2,080, whose encoding is an
+//! internal detail of a library. The encapsulation is computed again once.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub(crate) struct NoHeaderReceived {
     pub(in super::super) header: Decoder<3>,
 }
 
-/// Has the header, and has sent nothing since.
+/// Has the header, and has not sent anything since.
 #[derive(Debug, Clone)]
 pub(crate) struct HeaderReceived {
     pub(in super::super) header: Arc<Header>,
@@ -42,7 +42,7 @@ pub(crate) struct EkReceivedCt1Sampled {
     pub(in super::super) ek: Arc<EkVector>,
 }
 
-/// Receives the key. They have the first half.
+/// Receives the key. The peer has the first half.
 #[derive(Debug, Clone)]
 pub(crate) struct Ct1Acknowledged {
     pub(in super::super) begun: Begun,
@@ -56,7 +56,7 @@ pub(crate) struct Ct2Sampled {
     pub(in super::super) ct2: Encoder<5>,
 }
 
-/// An encapsulation whose second half is to come.
+/// An encapsulation whose second half is still to be computed.
 #[derive(Debug, Clone)]
 pub(crate) struct Begun {
     pub(in super::super) header: Arc<Header>,
@@ -90,7 +90,7 @@ impl NoHeaderReceived {
 }
 
 impl HeaderReceived {
-    /// Encapsulates: the secret is known here before the first byte of it is sent.
+    /// Encapsulates: the secret is known here before the first byte is sent.
     pub(super) fn send<R: CryptoRng + ?Sized>(
         self,
         epoch: u64,
@@ -123,7 +123,7 @@ impl Ct1Sampled {
         })
     }
 
-    /// Of the key, with the word that they have the first half.
+    /// A chunk of the key, with the acknowledgement that the peer has the first half.
     pub(super) fn receive_ek_and_ack(
         self,
         epoch: u64,
@@ -140,7 +140,7 @@ impl EkReceivedCt1Sampled {
         (Self { ct1, ..self }, chunk)
     }
 
-    /// They have the first half.
+    /// The peer has the first half.
     pub(super) fn receive_ack(
         self,
         epoch: u64,
@@ -173,7 +173,8 @@ impl Ct2Sampled {
 }
 
 impl Begun {
-    /// Makes the second half, for the key that the header promised. `authenticator` is that after this epoch's secret.
+    /// Computes the second half, for the key that the header announced. `authenticator` is the one after this epoch's
+    /// secret.
     fn finish(
         self,
         ek: &EkVector,

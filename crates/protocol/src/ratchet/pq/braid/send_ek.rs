@@ -1,6 +1,6 @@
 //! The owner of the KEM key: sends header and key, receives the ciphertext.
 //!
-//! What is kept of the key pair is its seed: 64 bytes instead of 2,400, and it is made again at most twice.
+//! Of the key pair, the seed is stored: 64 bytes instead of 2,400. The key pair is computed again at most twice.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::{Agreed, BraidError, State};
 use crate::primitives::mlkem::{Ct1, Ct2, KeyPair};
 use crate::primitives::secret::{Secret, Shared};
 
-/// The key is not made yet.
+/// The key is not generated yet.
 #[derive(Debug, Clone)]
 pub(crate) struct KeysUnsampled;
 
@@ -32,7 +32,7 @@ pub(crate) struct HeaderSent {
     pub(in super::super) ct1: Decoder<30>,
 }
 
-/// Sends the key, and that it has the first half.
+/// Sends the key and the acknowledgement of the first half.
 #[derive(Debug, Clone)]
 pub(crate) struct Ct1Received {
     pub(in super::super) seed: Shared<64>,
@@ -54,7 +54,7 @@ pub(super) enum Ct2Progress {
     Complete(Ciphertext),
 }
 
-/// A ciphertext that nobody has vouched for yet.
+/// A ciphertext that is not authenticated yet.
 pub(super) struct Ciphertext {
     seed: Shared<64>,
     ct1: Arc<Ct1>,
@@ -82,7 +82,7 @@ impl KeysSampled {
         (Self { header, ..self }, chunk)
     }
 
-    /// They answer, so they have the header.
+    /// Their answer shows that they have the header.
     pub(super) fn receive_ct1(self, chunk: Chunk) -> HeaderSent {
         let ek = KeyPair::from_seed(&self.seed).ek_vector();
         HeaderSent { seed: self.seed, ek: Encoder::new(Arc::new(ek)), ct1: Decoder::begin(chunk) }
@@ -110,7 +110,7 @@ impl Ct1Received {
         (Self { ek, ..self }, chunk)
     }
 
-    /// They send the second half, so they have the key.
+    /// Their sending the second half shows that they have the key.
     pub(super) fn receive_ct2(self, chunk: Chunk) -> EkSentCt1Received {
         EkSentCt1Received { seed: self.seed, ct1: self.ct1, ct2: Decoder::begin(chunk) }
     }
@@ -130,7 +130,7 @@ impl EkSentCt1Received {
 }
 
 impl Ciphertext {
-    /// The secret inside, which the MAC proves to be theirs.
+    /// The secret inside, which the MAC authenticates.
     pub(super) fn open(self, epoch: u64, authenticator: &Authenticator) -> Result<Agreed, BraidError> {
         let shared = KeyPair::from_seed(&self.seed).decapsulate(&self.ct1, &self.ct2);
         let agreed = Agreed::new(epoch, &shared, authenticator);
