@@ -32,11 +32,11 @@
 //! # }
 //! ```
 //!
-//! [`Client::open`] gives either a [`Client`] or an [`Unregistered`] that becomes one. A [`Thread`] takes texts
-//! and shows its history; [`Client::events`] and [`Thread::subscribe`] tell what changes, after it is durable.
+//! [`Client::open`] returns either a [`Client`] or an [`Unregistered`] that becomes one. A [`Thread`] sends texts and
+//! returns its history. [`Client::events`] and [`Thread::subscribe`] report changes after they are durable.
 //!
-//! The two paths that everything follows are drawn, station by station, in `send` and `receive`, and in the
-//! repository's ARCHITECTURE.md.
+//! The paths of outgoing and incoming messages are described, station by station, in `send` and `receive`, and in
+//! ARCHITECTURE.md in the repository.
 
 mod account;
 mod client;

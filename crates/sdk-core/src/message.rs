@@ -1,37 +1,37 @@
-//! A message as the app sees it.
+//! Messages as the app sees them.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::id::{InvalidId, MessageId, ThreadId, UserId};
 
-/// A row of a thread.
+/// A message in a thread.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Message {
-    /// What names it on this device.
+    /// Its id on this device.
     pub id: MessageId,
     /// Which thread it is in.
     pub thread: ThreadId,
-    /// Where it stands in its thread.
+    /// Its position in the thread.
     pub position: Position,
-    /// Who wrote it.
+    /// The author.
     pub sender: UserId,
-    /// Whether it came or went, and how far.
+    /// Whether it is incoming or outgoing, and its state.
     pub direction: Direction,
-    /// What it says.
+    /// Its contents.
     pub body: MessageBody,
-    /// When its sender wrote it, by server time, in milliseconds since the Unix epoch.
+    /// When the author wrote it, in server time, in milliseconds since the Unix epoch.
     pub sent_ms: u64,
-    /// The number that the relay gave it; none while the relay has not answered.
+    /// The sequence number that the relay assigned; none if the relay has not answered yet.
     pub server_seq: Option<u64>,
 }
 
-/// Where a message stands in its thread: of two messages, the one with the greater position is shown below the other. No two have
-/// the same. A message that gets its place from the relay moves, which is told. A position means nothing in another thread, or on
-/// another device.
+/// The position of a message in its thread. Of two messages, the one with the greater position is shown below the
+/// other; no two have the same position. When the relay assigns a sequence number to a message, its position changes,
+/// which is reported. A position has no meaning in another thread or on another device.
 ///
-/// As text it has 32 characters, which are in the same order.
+/// As text, it has 32 characters, which sort in the same order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
     pub(crate) order: i64,
@@ -39,14 +39,14 @@ pub struct Position {
 }
 
 impl Position {
-    /// Before every message there can be.
+    /// Before every possible message.
     #[cfg(test)]
     pub(crate) const FIRST: Self = Self { order: i64::MIN, id: i64::MIN };
-    /// After every message there can be.
+    /// After every possible message.
     pub(crate) const LAST: Self = Self { order: i64::MAX, id: i64::MAX };
 }
 
-/// Negative numbers come first as text, too.
+/// Makes negative numbers sort first as text, too.
 const SIGN: u64 = 1 << 63;
 
 impl fmt::Display for Position {
@@ -73,42 +73,42 @@ impl FromStr for Position {
     }
 }
 
-/// A part of a thread's history.
+/// A page of a thread's history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
     /// Newest first.
     pub messages: Vec<Message>,
-    /// Where the page of older messages begins; none when there are none.
+    /// The position from which to read the page of older messages; none if there are none.
     pub older: Option<Position>,
-    /// Where the page of newer messages begins; none when there are none.
+    /// The position from which to read the page of newer messages; none if there are none.
     pub newer: Option<Position>,
 }
 
-/// Whether a message came or went, and how far.
+/// Whether a message is incoming or outgoing, and its state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
-    /// Ours.
+    /// Our message.
     Outgoing(Delivery),
-    /// Theirs.
+    /// A message of somebody else.
     Incoming {
-        /// Whether the person here has read it.
+        /// Whether the person on this device has read it.
         read: bool,
     },
 }
 
-/// How far one of our messages came.
+/// The state of an outgoing message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Delivery {
-    /// Written down here; the relay has not answered yet.
+    /// Stored on this device; the relay has not answered yet.
     Queued,
-    /// The relay has it on disk.
+    /// The relay has stored it on disk.
     Sent,
-    /// A device of the other side has opened it.
+    /// A device of the recipient has decrypted it.
     Delivered,
-    /// The person on the other side has read it.
+    /// The recipient has read it.
     Read,
-    /// It will not be sent unless the person tries again.
+    /// It will not be sent unless the person retries it.
     Failed(FailReason),
 }
 
@@ -116,7 +116,7 @@ pub enum Delivery {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FailReason {
-    /// The safety number of a verified contact changed: accept it first.
+    /// The safety number of a verified contact has changed; accept it first.
     #[error("the safety number of a verified contact has changed")]
     IdentityChanged,
     /// The recipient has no devices any more.
@@ -125,33 +125,33 @@ pub enum FailReason {
     /// The recipient has deleted their account.
     #[error("the recipient has deleted their account")]
     RecipientDeleted,
-    /// The recipient's keys are not valid: the relay, or their client, is at fault.
+    /// The recipient's keys are invalid; the relay or the recipient's client is at fault.
     #[error("the recipient's keys are not valid")]
     BadKeys,
-    /// We are not, or no longer, a member of this thread.
+    /// We are not a member of this thread (any more).
     #[error("not a member of this thread")]
     NotAMember,
-    /// It waited for longer than the relay remembers ids (7 days): whether it arrived is unknown.
+    /// It was queued for longer than the relay remembers ids (7 days); it is unknown whether it arrived.
     #[error("it waited for too long")]
     TooOld,
-    /// With a copy for each of the recipient's devices it is larger than the relay takes.
+    /// With a copy for each of the recipient's devices, it is larger than the relay accepts.
     #[error("it is too large for the recipient's devices")]
     TooLarge,
-    /// The relay refuses it for good.
+    /// The relay refuses it permanently.
     #[error("the relay refuses it")]
     Refused,
-    /// The person has given it up after it had left, without an answer: whether it arrived is unknown.
+    /// The person gave it up after it had left the device without an answer; it is unknown whether it arrived.
     #[error("it was given up, and may have been sent")]
     GivenUp,
 }
 
-/// What a message says.
+/// The contents of a message.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MessageBody {
-    /// Text.
+    /// A text.
     Text(String),
-    /// Something arrived that could not be opened.
+    /// An envelope that could not be opened.
     Undecryptable(Undecryptable),
 }
 
@@ -171,37 +171,37 @@ pub enum Undecryptable {
     /// There is no session with the sending device.
     #[error("no session with the sending device")]
     NoSession,
-    /// It was sealed to a pre-key that is not here, or not any more.
+    /// It was sealed to a pre-key that does not exist (any more).
     #[error("sealed to a pre-key that is gone")]
     MissingPreKey,
-    /// No session opens it: it was damaged, or its key is gone.
+    /// No session can decrypt it: it was damaged, or its key is gone.
     #[error("no session opens it")]
     NotDecryptable,
-    /// Its version is not spoken here.
+    /// Its version is not supported.
     #[error("a version that is not spoken here")]
     UnsupportedVersion,
     /// Its bytes are not a message.
     #[error("not a message")]
     Malformed,
-    /// What is inside says that it belongs elsewhere: the relay, or the sender, lies.
+    /// According to its content, it belongs elsewhere: the relay or the sender is not honest.
     #[error("it belongs elsewhere")]
     Misrouted,
-    /// It was opened, but says something this version does not understand.
+    /// It was decrypted, but this version does not understand its content.
     #[error("a kind of content that is not understood here")]
     UnknownContent,
-    /// It opens, but whoever sealed it has another identity key than the sender has now: an old device of theirs, or
+    /// It was decrypted, but it was sealed with an identity key that the sender no longer has: by an old device, or by
     /// somebody who has its keys.
     #[error("the sender's key was replaced")]
     SenderKeyReplaced,
-    /// Another message was opened with its key: its sender came back from an older copy of a database.
+    /// Another message was decrypted with its key: the sender was restored from an older copy of a database.
     #[error("its key was used for another message")]
     KeyUsedTwice,
-    /// Something in this database that it needs is damaged.
+    /// A part of this database that it needs is damaged.
     #[error("what it needs is damaged in this database")]
     StorageDamaged,
 }
 
-/// Fixed numbers for the database: append, never renumber.
+/// Fixed numbers for the database: append new ones, and never change existing ones.
 macro_rules! stored_as {
     ($type:ident { $($variant:ident = $number:literal),+ $(,)? } else $unknown:ident) => {
         impl $type {
@@ -209,7 +209,8 @@ macro_rules! stored_as {
                 match self { $(Self::$variant => $number),+ }
             }
 
-            /// A number from a newer version reads as the vaguest variant: a row is never fatal.
+            /// An unknown number of a newer version is read as the most general variant, because a row must never be
+            /// fatal.
             pub(crate) const fn from_stored(number: i64) -> Self {
                 match number { $($number => Self::$variant,)+ _ => Self::$unknown }
             }

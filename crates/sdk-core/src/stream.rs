@@ -1,4 +1,4 @@
-//! What is waited for, as a stream: the one form of it that any executor and any combinator takes.
+//! Implements `Stream` for the live views, so that any executor and any combinator can use them.
 
 use std::fmt;
 use std::future::Future;
@@ -9,7 +9,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::{Mutex, MutexGuard};
 
-/// What gives one item after another. Dropping the future loses nothing.
+/// A source of items. Dropping the future loses nothing.
 pub(crate) trait Source: Send + 'static {
     type Item: Send + 'static;
 
@@ -17,9 +17,9 @@ pub(crate) trait Source: Send + 'static {
     fn next(&mut self) -> impl Future<Output = Option<Self::Item>> + Send;
 }
 
-/// A source that can be waited for in both ways, by turns.
+/// A source that can be used both as a stream and with `next`.
 pub(crate) struct Streamed<S: Source> {
-    /// Shared with `waiting` alone.
+    /// Shared with `waiting` only.
     source: Arc<Mutex<S>>,
     waiting: Option<BoxFuture<'static, Option<S::Item>>>,
 }
@@ -34,7 +34,7 @@ impl<S: Source> Streamed<S> {
         self.source().await.next().await
     }
 
-    /// As [`next`](Self::next), for a stream.
+    /// Like [`next`](Self::next), for a stream.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
         let source = &self.source;
         let waiting = self.waiting.get_or_insert_with(|| {
@@ -46,16 +46,16 @@ impl<S: Source> Streamed<S> {
         Poll::Ready(item)
     }
 
-    /// The source itself. What a stream waits for is begun anew.
+    /// The source itself. A pending wait of the stream is restarted.
     pub(crate) async fn source(&mut self) -> MutexGuard<'_, S> {
         self.waiting = None;
         self.source.lock().await
     }
 
-    /// As [`source`](Self::source), at once.
+    /// Like [`source`](Self::source), without waiting.
     pub(crate) fn with(&mut self, act: impl FnOnce(&mut S)) {
         self.waiting = None;
-        // Nobody else can have it now.
+        // Nothing else can hold the lock now.
         if let Ok(mut source) = self.source.try_lock() {
             act(&mut source);
         }

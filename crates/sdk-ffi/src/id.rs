@@ -1,11 +1,12 @@
-//! Identifiers. They cross as text and numbers: an app stores them, compares them, shows them in a code to scan.
+//! Identifiers. They are passed as text and numbers, so that an app can store them, compare them, and show them in a
+//! code to scan.
 
 pub use sealpost_core::{MessageId, Position, ThreadCursor, ThreadId, UserId};
 
 use crate::SealpostError;
 
 uniffi::custom_type!(
-    /// An account. A UUID, made by the relay.
+    /// An account. A UUID, assigned by the relay.
     UserId, String, {
     remote,
     lower: |id| id.to_string(),
@@ -13,7 +14,7 @@ uniffi::custom_type!(
 });
 
 uniffi::custom_type!(
-    /// What people talk in. A UUID, made by the relay.
+    /// A conversation. A UUID, assigned by the relay.
     ThreadId, String, {
     remote,
     lower: |id| id.to_string(),
@@ -21,8 +22,8 @@ uniffi::custom_type!(
 });
 
 uniffi::custom_type!(
-    /// Where a message stands in its thread: 32 characters, in the order in which the messages are shown. Only good for its
-    /// thread, on this device.
+    /// The position of a message in its thread: 32 characters, which sort in the order in which messages are shown.
+    /// It is valid only for its thread on this device.
     Position, String, {
     remote,
     lower: |position| position.to_string(),
@@ -30,7 +31,7 @@ uniffi::custom_type!(
 });
 
 uniffi::custom_type!(
-    /// Where a page of the list of threads ends, and the next one begins.
+    /// The end of a page of the list of threads, where the next one starts.
     ThreadCursor, String, {
     remote,
     lower: |cursor| cursor.to_string(),
@@ -38,7 +39,7 @@ uniffi::custom_type!(
 });
 
 uniffi::custom_type!(
-    /// A message on this device, from the first keystroke on; it never changes and means nothing elsewhere.
+    /// A message on this device. The id never changes and has no meaning on other devices.
     MessageId, i64, {
     remote,
     lower: |id| id.0,

@@ -1,19 +1,21 @@
-//! The client for Swift and Kotlin: `sealpost-core` behind names that both languages can keep.
+//! The client for Swift and Kotlin: `sealpost-core` with an API that both languages support.
 //!
-//! The rules of this border:
+//! This API follows these rules:
 //!
-//! 1. **Two kinds of things cross:** records and enums (owned data, one `From` each) and objects (things with a life:
-//!    [`Client`], [`Thread`], the subscriptions, [`CancelToken`]). No generics, no lifetimes.
-//! 2. **Nothing is called back but the logger.** What changes is pulled: a snapshot, then batches of changes. Swift makes
-//!    an `AsyncSequence` of it, Kotlin a `Flow`.
-//! 3. **One error, one mapping,** in `error`. The app switches on remedies; each has a code that never changes. No text
-//!    from peers and no personal data in an error.
-//! 4. **A caller that goes away changes nothing.** Every asynchronous call runs on the library's own threads to its end;
-//!    what is dropped is only the wait. Cancelling a Swift task does not even reach Rust, so what may take long takes a
-//!    [`CancelToken`], and both languages behave the same.
-//! 5. **A panic is an error of ours,** never the end of the app: every function returns a `Result`.
-//! 6. **Secrets do not cross,** except the storage key that the platform already guards.
-//! 7. **What may come later has a default:** adding a field to [`Config`] or an argument to a call breaks nobody.
+//! 1. **Two kinds of values cross the boundary:** records and enums (owned data, with one `From` each) and objects
+//!    (with a lifetime: [`Client`], [`Thread`], the subscriptions, [`CancelToken`]). There are no generics and no
+//!    lifetimes.
+//! 2. **The logger is the only callback.** Changes are pulled: a snapshot, followed by batches of changes. Swift
+//!    turns them into an `AsyncSequence`, and Kotlin into a `Flow`.
+//! 3. **There is one error type and one mapping,** in `error`. Its cases correspond to what the app can do, and each
+//!    has a code that never changes. An error contains no text from peers and no personal data.
+//! 4. **A caller that goes away changes nothing.** Every asynchronous call runs to completion on the library's own
+//!    threads; only the wait can be dropped. Cancelling a Swift task does not even reach Rust, so a call that may
+//!    take long accepts a [`CancelToken`], and both languages behave the same.
+//! 5. **A panic is reported as an error,** and never ends the app: every function returns a `Result`.
+//! 6. **Secrets do not cross the boundary,** except the storage key, which the platform already protects.
+//! 7. **Everything that is added later has a default:** adding a field to [`Config`] or an argument to a call breaks
+//!    no app.
 
 mod cancel;
 mod client;

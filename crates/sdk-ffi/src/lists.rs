@@ -7,13 +7,13 @@ use crate::{ConnectionState, FailedPart, Message, Position, ThreadCursor, Thread
 /// What a list of threads shows.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
 pub struct Overview {
-    /// The connection.
+    /// The state of the connection.
     pub connection: ConnectionState,
-    /// The first 50 threads, the one with the newest message first.
+    /// The first 50 threads, ordered by their newest message.
     pub threads: Vec<ThreadSummary>,
-    /// Where the next page of them begins; none when there is none.
+    /// Where the next page of threads starts; none if there is none.
     pub next: Option<ThreadCursor>,
-    /// The parts of the client that cannot do their work, and why; normally none.
+    /// The parts of the client that cannot do their work, with the reasons; normally none.
     pub failing: Vec<FailedPart>,
 }
 
@@ -28,24 +28,25 @@ impl From<core::Overview> for Overview {
 /// A thread in a list.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
 pub struct ThreadSummary {
-    /// What names it.
+    /// The id of the thread.
     pub id: ThreadId,
     /// The other member.
     pub peer: UserId,
-    /// When its newest message came to be, by the relay's clock, in milliseconds since the Unix epoch: what the list is ordered by.
+    /// When its newest message was stored, by the relay's clock, in milliseconds since the Unix epoch. The list is
+    /// ordered by this.
     pub active_at_ms: i64,
-    /// How many messages in it are unread.
+    /// The number of unread messages.
     pub unread: u32,
     /// Its newest message; none in a new thread.
     pub newest: Option<Message>,
 }
 
-/// A part of the list of threads.
+/// A page of the list of threads.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
 pub struct ThreadPage {
-    /// The one with the newest message first.
+    /// Ordered by their newest message.
     pub threads: Vec<ThreadSummary>,
-    /// Where the next page begins; none when there is none.
+    /// Where the next page starts; none if there is none.
     pub next: Option<ThreadCursor>,
 }
 
@@ -67,14 +68,14 @@ impl From<core::ThreadPage> for ThreadPage {
     }
 }
 
-/// A part of a thread's history.
+/// A page of a thread's history.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
 pub struct Page {
     /// Newest first.
     pub messages: Vec<Message>,
-    /// Where the page of older messages begins: for `history`. None when there are none.
+    /// The position for `history` to read the page of older messages; none if there are none.
     pub older: Option<Position>,
-    /// Where the page of newer messages begins: for `history_after`. None when there are none.
+    /// The position for `history_after` to read the page of newer messages; none if there are none.
     pub newer: Option<Position>,
 }
 

@@ -1,26 +1,26 @@
-//! A message as the app sees it.
+//! Messages as the app sees them.
 
 use sealpost_core as core;
 
 use crate::{MessageId, Position, ThreadId, UserId};
 
-/// A row of a thread.
+/// A message in a thread.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
 pub struct Message {
-    /// What names it on this device.
+    /// Its id on this device.
     pub id: MessageId,
     /// Which thread it is in.
     pub thread: ThreadId,
-    /// Where it stands in its thread: of two messages, the one with the greater position is shown below the other. It changes
-    /// when the relay has given the message its place, which is told.
+    /// Its position in the thread. Of two messages, the one with the greater position is shown below the other. The
+    /// position changes when the relay assigns a sequence number to the message, which is reported as a change.
     pub position: Position,
-    /// Who wrote it.
+    /// The author.
     pub sender: UserId,
-    /// Whether it came or went, and how far.
+    /// Whether it is incoming or outgoing, and its state.
     pub direction: Direction,
-    /// What it says.
+    /// Its contents.
     pub body: MessageBody,
-    /// When its sender wrote it, by server time, in milliseconds since the Unix epoch.
+    /// When the author wrote it, in server time, in milliseconds since the Unix epoch.
     pub sent_at_ms: i64,
 }
 
@@ -38,17 +38,17 @@ impl From<core::Message> for Message {
     }
 }
 
-/// Whether a message came or went, and how far.
+/// Whether a message is incoming or outgoing, and its state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
 pub enum Direction {
-    /// Ours.
+    /// Our message.
     Outgoing {
-        /// How far it came.
+        /// Its state.
         delivery: Delivery,
     },
-    /// Theirs.
+    /// A message of somebody else.
     Incoming {
-        /// Whether the person here has read it.
+        /// Whether the person on this device has read it.
         read: bool,
     },
 }
@@ -62,20 +62,20 @@ impl From<core::Direction> for Direction {
     }
 }
 
-/// How far one of our messages came.
+/// The state of an outgoing message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
 pub enum Delivery {
-    /// Written down here; the relay has not answered yet.
+    /// Stored on this device; the relay has not answered yet.
     Queued,
-    /// The relay has it on disk.
+    /// The relay has stored it on disk.
     Sent,
-    /// A device of the other side has opened it.
+    /// A device of the recipient has decrypted it.
     Delivered,
-    /// The person on the other side has read it.
+    /// The recipient has read it.
     Read,
-    /// It will not be sent unless the person tries again.
+    /// It will not be sent unless the person retries it.
     Failed {
-        /// Why.
+        /// The reason.
         reason: FailReason,
     },
 }
@@ -95,23 +95,23 @@ impl From<core::Delivery> for Delivery {
 /// Why a message was not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
 pub enum FailReason {
-    /// The safety number of a verified contact changed: accept it first.
+    /// The safety number of a verified contact has changed; accept it first.
     IdentityChanged,
     /// The recipient has no devices any more.
     UnknownRecipient,
     /// The recipient has deleted their account.
     RecipientDeleted,
-    /// The recipient's keys are not valid: the relay, or their client, is at fault.
+    /// The recipient's keys are invalid; the relay or the recipient's client is at fault.
     BadKeys,
-    /// We are not, or no longer, a member of this thread.
+    /// We are not a member of this thread (any more).
     NotAMember,
-    /// It waited for longer than the relay remembers (7 days): whether it arrived is unknown.
+    /// It was queued for longer than the relay remembers ids (7 days); it is unknown whether it arrived.
     TooOld,
-    /// With a copy for each of the recipient's devices it is larger than the relay takes.
+    /// With a copy for each of the recipient's devices, it is larger than the relay accepts.
     TooLarge,
-    /// The relay refuses it for good.
+    /// The relay refuses it permanently.
     Refused,
-    /// The person has given it up after it had left, without an answer: whether it arrived is unknown.
+    /// The person gave it up after it had left the device without an answer; it is unknown whether it arrived.
     GivenUp,
 }
 
@@ -131,18 +131,18 @@ impl From<core::FailReason> for FailReason {
     }
 }
 
-/// What a message says.
+/// The contents of a message.
 #[derive(Clone, PartialEq, Eq, uniffi::Enum)]
 #[uniffi::export(Debug)]
 pub enum MessageBody {
-    /// Text.
+    /// A text.
     Text {
-        /// What was written.
+        /// The text.
         text: String,
     },
-    /// Something arrived that could not be opened.
+    /// An envelope that could not be opened.
     Undecryptable {
-        /// Why.
+        /// The reason.
         cause: UndecryptableCause,
     },
 }
@@ -157,7 +157,7 @@ impl From<core::MessageBody> for MessageBody {
     }
 }
 
-/// Nothing that a person wrote ends up in a log.
+/// Contains nothing that a person wrote, so that it cannot end up in a log.
 impl std::fmt::Debug for MessageBody {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -172,24 +172,24 @@ impl std::fmt::Debug for MessageBody {
 pub enum UndecryptableCause {
     /// There is no session with the sending device.
     NoSession,
-    /// It was sealed to a pre-key that is not here, or not any more.
+    /// It was sealed to a pre-key that does not exist (any more).
     MissingPreKey,
-    /// No session opens it: it was damaged, or its key is gone.
+    /// No session can decrypt it: it was damaged, or its key is gone.
     NotDecryptable,
-    /// Its version is not spoken here.
+    /// Its version is not supported.
     UnsupportedVersion,
     /// Its bytes are not a message.
     Malformed,
-    /// What is inside says that it belongs elsewhere: the relay, or the sender, lies.
+    /// According to its content, it belongs elsewhere: the relay or the sender is not honest.
     Misrouted,
-    /// It was opened, but says something that this version does not understand.
+    /// It was decrypted, but this version does not understand its content.
     UnknownContent,
-    /// It opens, but whoever sealed it has another identity key than the sender has now: an old device of theirs, or
-    /// somebody who has its keys.
+    /// It was decrypted, but it was sealed with an identity key that the sender no longer has: by an old device, or
+    /// by somebody who has its keys.
     SenderKeyReplaced,
-    /// Another message was opened with its key: its sender came back from an older copy of a database.
+    /// Another message was decrypted with its key: the sender was restored from an older copy of a database.
     KeyUsedTwice,
-    /// Something in this database that it needs is damaged.
+    /// A part of this database that it needs is damaged.
     StorageDamaged,
 }
 

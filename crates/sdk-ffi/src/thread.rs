@@ -1,4 +1,4 @@
-//! A thread: what people talk in.
+//! Threads.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::{
     ThreadSubscription, UserId, runtime,
 };
 
-/// A thread: what people talk in.
+/// A conversation.
 #[derive(Debug, uniffi::Object)]
 pub struct Thread {
     core: core::Thread,
@@ -25,7 +25,7 @@ impl Thread {
 
 #[uniffi::export]
 impl Thread {
-    /// What names it.
+    /// The id of the thread.
     pub fn id(&self) -> Result<ThreadId> {
         Ok(self.core.id())
     }
@@ -35,8 +35,8 @@ impl Thread {
         Ok(self.core.peer().user_id())
     }
 
-    /// Writes a text. When this returns it is on disk, stands in the thread and will be sent once, whatever happens to
-    /// this process.
+    /// Sends a text. When this returns, the message is on disk and in the thread, and will be delivered once, even if
+    /// this process is killed.
     ///
     /// Throws `EmptyText`, `TooLong`, `Storage`.
     pub async fn send_text(&self, text: String) -> Result<Message> {
@@ -44,7 +44,7 @@ impl Thread {
         runtime::run(async move { Ok(core.send_text(&text).await?.into()) }).await
     }
 
-    /// The newest messages, or those before a place, newest first; 500 at most.
+    /// The newest messages, or those before a position, newest first; at most 500.
     ///
     /// Throws `Storage`.
     #[uniffi::method(default(before = None, limit = 50))]
@@ -53,7 +53,7 @@ impl Thread {
         runtime::run(async move { Ok(core.history_of(before, limit).await?.into()) }).await
     }
 
-    /// The messages after a place that are nearest to it, newest first; 500 at most.
+    /// The messages that directly follow a position, newest first; at most 500.
     ///
     /// Throws `Storage`.
     #[uniffi::method(default(limit = 50))]
@@ -62,29 +62,29 @@ impl Thread {
         runtime::run(async move { Ok(core.history_after(after, limit).await?.into()) }).await
     }
 
-    /// The messages around one, which is among them; newest first, 500 at most, half of them newer, where there are so many. For
-    /// what a search has found.
+    /// The messages around a message, including it; newest first, at most 500, half of them newer, if there are that
+    /// many. Use it to show a search result.
     ///
-    /// Throws `NotFound` when it is not in this thread, and `Storage`.
+    /// Throws `NotFound` if it is not in this thread, and `Storage`.
     #[uniffi::method(default(limit = 50))]
     pub async fn history_around(&self, message: MessageId, limit: u32) -> Result<Page> {
         let core = self.core.clone();
         runtime::run(async move { Ok(core.history_around(message, limit).await?.into()) }).await
     }
 
-    /// A live view: the newest messages, then what changes.
+    /// A live view: the newest messages, followed by changes.
     pub fn subscribe(&self) -> Result<Arc<ThreadSubscription>> {
         runtime::enter(|| ThreadSubscription::new(self.core.subscribe(), Arc::clone(&self.ended)))
     }
 
-    /// The messages that are new from now on, ours and theirs, each once.
+    /// The messages, incoming and outgoing, that are added to the thread from now on, each exactly once.
     pub fn subscribe_arrivals(&self) -> Result<Arc<ArrivalSubscription>> {
         runtime::enter(|| ArrivalSubscription::new(self.core.arrivals(), Arc::clone(&self.ended)))
     }
 
-    /// The person has read up to and including this message; the other side is told.
+    /// Marks all messages up to and including this one as read, and sends read receipts.
     ///
-    /// Throws `NotFound` when it is not in this thread, and `Storage`.
+    /// Throws `NotFound` if it is not in this thread, and `Storage`.
     pub async fn mark_read(&self, up_to: MessageId) -> Result<()> {
         let core = self.core.clone();
         runtime::run(async move { Ok(core.mark_read(up_to).await?) }).await
@@ -92,25 +92,26 @@ impl Thread {
 
     /// Sends a failed message again.
     ///
-    /// Throws `NotFound` when it is not in this thread, `WrongState` when it has not failed, and `Storage`.
+    /// Throws `NotFound` if it is not in this thread, `WrongState` if it has not failed, and `Storage`.
     pub async fn retry_message(&self, message: MessageId) -> Result<()> {
         let core = self.core.clone();
         runtime::run(async move { Ok(core.retry(message).await?) }).await
     }
 
-    /// Takes a message of ours back that has not left this device, or that failed. False when it may have left.
+    /// Removes one of our messages that has not left this device, or that has failed. Returns false if it may have
+    /// left.
     ///
-    /// Throws `NotFound` when it is not in this thread, `WrongState` when it is not ours, and `Storage`.
+    /// Throws `NotFound` if it is not in this thread, `WrongState` if it is not ours, and `Storage`.
     pub async fn cancel_message(&self, message: MessageId) -> Result<bool> {
         let core = self.core.clone();
         runtime::run(async move { Ok(core.cancel(message).await?) }).await
     }
 
-    /// Gives up a message that waits, also one that may have left this device without an answer: it has failed, with the reason
-    /// `GivenUp`, and what waits behind it goes on. If it did arrive, its receipt says so, and `retry_message` does not make it
-    /// appear twice.
+    /// Gives up a queued message, even if it may have left this device without an answer. It fails with the reason
+    /// `GivenUp`, and the messages behind it are sent. If it did arrive, its receipt says so, and `retry_message`
+    /// does not make it appear twice.
     ///
-    /// Throws `NotFound` when it is not in this thread, `WrongState` when it does not wait, and `Storage`.
+    /// Throws `NotFound` if it is not in this thread, `WrongState` if it is not queued, and `Storage`.
     pub async fn give_up_message(&self, message: MessageId) -> Result<()> {
         let core = self.core.clone();
         runtime::run(async move { Ok(core.give_up(message).await?) }).await

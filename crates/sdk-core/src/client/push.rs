@@ -1,4 +1,4 @@
-//! For a push notification: open the database, bring in what waits, close it.
+//! Handling a push notification: opens the database, receives what is waiting, and closes the database.
 
 use std::future::Future;
 use std::pin::pin;
@@ -13,26 +13,27 @@ use crate::runtime;
 use crate::store::Footprint;
 use crate::sync::{State, Tasks};
 
-/// What a push notification brought.
+/// The messages that were received for a push notification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fetched {
-    /// The messages that are new, in the order they came in.
+    /// The new messages, in the order in which they arrived.
     pub messages: Vec<Message>,
-    /// Whether everything that waited is here. If not, the rest comes with the next connection.
+    /// Whether everything that was waiting has been received. If not, the rest is received with the next connection.
     pub complete: bool,
 }
 
-/// Opens the database, brings in what waits at the relay, and closes it again: for the moment that the system gives to a
-/// push notification. One connection to the file, little memory; nothing is sent but acknowledgements: what waits to be
-/// sent still waits. Ends early when `until` does. What it brought is on disk in any case.
+/// Opens the database, receives what is waiting at the relay, and closes the database again, within the time that the
+/// system grants to a push notification. It uses one connection to the file and little memory, and sends nothing
+/// except acknowledgements: queued messages stay queued. It returns early when `until` completes. In any case, what
+/// it has received is on disk.
 ///
-/// The app may have the database open at the same time, in another process: each message is stored by one of the two,
-/// which tells of it. So what is here and not among the messages, the app has told.
+/// The app may have the database open at the same time, in another process. Each message is stored by one of the two,
+/// which reports it, so a message that is on disk and not among the returned ones was reported by the app.
 ///
 /// # Errors
-/// [`Error::Storage`]: with [`InUse`](crate::Storage::InUse) a client of this very process has the database open, and
-/// receives by itself; or another process was at work on it for seconds.
-/// [`Error::Unauthorized`] when nobody is registered here, or not any more.
+/// [`Error::Storage`]: [`InUse`](crate::Storage::InUse) means that a client of this process has the database open and
+/// receives the messages itself, or that another process has held the lock for several seconds.
+/// [`Error::Unauthorized`] if no account is registered in this database, or the relay no longer accepts it.
 pub async fn fetch_for_push(config: Config, until: impl Future<Output = ()>) -> Result<Fetched> {
     runtime::inside(fetch(config, until)).await
 }
@@ -47,7 +48,7 @@ async fn fetch(config: Config, until: impl Future<Output = ()>) -> Result<Fetche
             let exchanged = tokens::wait_for_exchange(&ctx).await;
             tasks.stop().await;
             drop(exchanged);
-            // What was handed over is finished.
+            // Transactions that were queued are finished.
             ctx.store.close().await;
             tokens::give_up_exchange(&ctx);
             fetched.map(|complete| Fetched { messages: news.so_far(), complete })
@@ -58,14 +59,14 @@ async fn fetch(config: Config, until: impl Future<Output = ()>) -> Result<Fetche
     fetched
 }
 
-/// What comes in.
+/// The messages that arrive.
 struct News {
     events: EventReceiver,
     messages: Vec<Message>,
 }
 
 impl News {
-    /// Until nothing waits any more (true), or `until` ends.
+    /// Runs until nothing is waiting any more (true), or `until` completes (false).
     async fn follow(&mut self, until: impl Future<Output = ()>) -> Result<bool> {
         let mut until = pin!(until);
         loop {
@@ -82,7 +83,7 @@ impl News {
         }
     }
 
-    /// Also what came after the end was seen: nobody else tells of it.
+    /// Includes what arrived after the end was detected, because nobody else reports it.
     fn so_far(mut self) -> Vec<Message> {
         while let Some(event) = self.events.try_next() {
             self.note(event);
@@ -91,7 +92,7 @@ impl News {
     }
 
     fn note(&mut self, event: Result<Event, Lagged>) {
-        // Of events that were lost, the messages are on disk: more came at once than a notification can tell of.
+        // If events were lost, the messages are on disk: more arrived at once than a notification can show.
         if let Ok(Event::MessageAdded(message)) = event
             && matches!(message.direction, Direction::Incoming { .. })
         {

@@ -1,4 +1,4 @@
-//! Station 3, Next: the loop that empties the outbox, a lane for each thread.
+//! Station 3, Next: the loop that empties the outbox, with a lane for each thread.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -13,14 +13,14 @@ use crate::error::Result;
 use crate::health::Part;
 use crate::id::ThreadId;
 
-/// Most threads that are served at the same time.
+/// Maximum number of threads that are served at the same time.
 const MAX_LANES: usize = 64;
-/// Pause after a failure of the disk.
+/// The delay after a disk failure.
 const STORAGE_PAUSE: Duration = Duration::from_secs(1);
-/// The outbox is looked at this often: a clock that was set could delay what is due.
+/// The maximum interval between checks of the outbox, because a changed clock could delay what is due.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// Serves the outbox for as long as it is polled. It may be dropped at any time: all it knows is on disk.
+/// Serves the outbox for as long as it is polled. It can be dropped at any time, because its state is on disk.
 pub(crate) async fn run(ctx: Context) {
     let mut lanes = FuturesUnordered::new();
     let mut busy = HashSet::new();
@@ -29,7 +29,7 @@ pub(crate) async fn run(ctx: Context) {
     loop {
         tokio::select! {
             () = ctx.transport.online() => {}
-            // Those that are under way go on meanwhile: others may wait for what they have.
+            // Running lanes continue meanwhile, because others may wait for their results.
             Some(thread) = lanes.next() => {
                 busy.remove(&thread);
                 continue;
@@ -38,7 +38,7 @@ pub(crate) async fn run(ctx: Context) {
         if let Err(error) = set_clock(&ctx).await {
             tracing::debug!(%error, "the relay does not say what time it is");
             failures = u32::saturating_add(failures, 1);
-            // A connection that is dead ends within seconds, and the next one says what time it is.
+            // A dead connection is closed within seconds, and the next one states the time.
             let wait_ms = backoff_ms(&ctx.env, failures.min(3));
             sleep(STORAGE_PAUSE.saturating_add(Duration::from_millis(wait_ms))).await;
             continue;
@@ -63,7 +63,7 @@ pub(crate) async fn run(ctx: Context) {
                 lanes.push(serve(ctx.clone(), thread));
             }
         }
-        // What is due and has no lane yet gets one when another ends.
+        // A due lane that does not run yet is started when another one ends.
         let wait_ms = next_due.map(|due| due.saturating_sub(now_ms));
         tokio::select! {
             Some(thread) = lanes.next() => {
@@ -77,23 +77,23 @@ pub(crate) async fn run(ctx: Context) {
     }
 }
 
-/// When our clock was set, asks the relay for the time: what is sealed by a wrong one would be refused.
+/// If our clock was set, asks the relay for the time, because a message sealed with a wrong time would be refused.
 async fn set_clock(ctx: &Context) -> Result<()> {
     if ctx.clock_has_jumped() { ask_time(ctx).await } else { Ok(()) }
 }
 
-/// Asks the relay for the time, and writes down what it says.
+/// Asks the relay for the time, and stores the offset.
 pub(super) async fn ask_time(ctx: &Context) -> Result<()> {
     let offset = ctx.learn_server_time(ctx.transport.server_time().await?);
     let work = ctx.store.write(move |tx| {
         tx.set_clock_offset(offset)?;
-        // What is due is written in the time of the clock as it was.
+        // The due times were computed with the old clock.
         tx.hurry_lanes()
     });
     work.await
 }
 
-/// Empties the outbox of one thread, or stops where it cannot go on now. Gives the thread back.
+/// Empties the outbox of one thread, or stops if it cannot continue now. Returns the thread.
 async fn serve(ctx: Context, thread: ThreadId) -> ThreadId {
     let emptied = lane::empty(&ctx, thread).await;
     ctx.health.report(Part::Sending, &emptied);

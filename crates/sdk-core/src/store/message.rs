@@ -1,4 +1,4 @@
-//! Messages: the history that a person scrolls through.
+//! Messages: the history of threads.
 
 use rusqlite::{OptionalExtension as _, Row, params};
 
@@ -20,13 +20,13 @@ pub(super) const STATE_FAILED: i64 = 4;
 const STATE_UNREAD: i64 = 10;
 const STATE_SEEN: i64 = 11;
 
-/// Messages without an answer of the relay stand behind all others, in the order they were written.
+/// Messages without an answer of the relay come after all others, in the order in which they were written.
 pub(super) const POSITION_PENDING: i64 = 1 << 62;
 
 const COLUMNS: &str =
     "id, thread_id, author, kind, body, cause, sent, server_seq, state, position FROM message";
 
-/// A message that arrived.
+/// An incoming message.
 #[derive(Clone)]
 pub(crate) struct NewIncoming {
     pub(crate) thread: ThreadId,
@@ -34,18 +34,18 @@ pub(crate) struct NewIncoming {
     pub(crate) device: DeviceId,
     pub(crate) what: Arrived,
     pub(crate) sent_ms: u64,
-    /// When the relay stored it, by its clock.
+    /// When the relay stored it, by the relay's clock.
     pub(crate) server_ms: u64,
     pub(crate) epoch: u64,
     pub(crate) server_seq: u64,
 }
 
-/// What arrived.
+/// The contents of an incoming message.
 #[derive(Clone)]
 pub(crate) enum Arrived {
-    /// A content that a person sees, under the id that its author gave it.
+    /// A content that a person sees, with the id that its author assigned.
     Content(ClientMsgId, Body),
-    /// Something that could not be opened.
+    /// An envelope that could not be opened.
     Undecryptable(Undecryptable),
 }
 
@@ -56,7 +56,7 @@ impl Rows<'_> {
         row.map(Columns::into_message).transpose()
     }
 
-    /// Up to `limit` messages of a thread before a place, or the newest.
+    /// Up to `limit` messages of a thread before a position, or the newest.
     pub(crate) fn page(&self, thread: ThreadId, before: Option<Position>, limit: u32) -> Result<Page> {
         let messages = self.messages_before(thread, before.unwrap_or(Position::LAST), limit)?;
         let older = messages.last().filter(|_| is_full(&messages, limit)).map(|message| message.position);
@@ -64,7 +64,7 @@ impl Rows<'_> {
         Ok(Page { messages, older, newer })
     }
 
-    /// Up to `limit` messages of a thread after a place, those that are nearest to it.
+    /// Up to `limit` messages of a thread that directly follow a position.
     pub(crate) fn page_after(&self, thread: ThreadId, after: Position, limit: u32) -> Result<Page> {
         let sql = format!(
             "SELECT {COLUMNS} WHERE thread_id = ?1 AND (position, id) > (?2, ?3)
@@ -79,7 +79,7 @@ impl Rows<'_> {
         Ok(Page { messages, older: Some(older), newer })
     }
 
-    /// Up to `limit` messages around one of a thread, which is among them; none when it is not there.
+    /// Up to `limit` messages around a message of a thread, including it; none if it does not exist.
     pub(crate) fn page_around(
         &self,
         thread: ThreadId,
@@ -94,7 +94,7 @@ impl Rows<'_> {
         let behind = Position { id: at.id.saturating_add(1), ..at };
         let rest = limit.saturating_sub(u32::try_from(newer.messages.len()).unwrap_or(limit));
         let older = self.page(thread, Some(behind), rest)?;
-        // With no room for newer ones, nobody has looked whether there are any.
+        // If there was no room for newer messages, it was not checked whether there are any.
         let newer_end = if limit < 2 { Some(at) } else { newer.newer };
         let messages = newer.messages.into_iter().chain(older.messages).collect();
         Ok(Some(Page { messages, older: older.older, newer: newer_end }))
@@ -111,27 +111,27 @@ impl Rows<'_> {
         rows.map(|row| row?.into_message()).collect()
     }
 
-    /// Up to `limit` messages of a thread that came to be here after another, in that order, wherever they stand.
+    /// Up to `limit` messages of a thread that were added after another one, in that order, whatever their positions.
     pub(crate) fn arrived_after(
         &self,
         thread: ThreadId,
         after: MessageId,
         limit: u32,
     ) -> Result<Vec<Message>> {
-        // The sign keeps SQLite from walking the whole thread: what is newer is at the end of the table.
+        // The sign prevents SQLite from scanning the whole thread: newer rows are at the end of the table.
         let sql = format!("SELECT {COLUMNS} WHERE +thread_id = ?1 AND id > ?2 ORDER BY id LIMIT ?3");
         let mut statement = self.connection.prepare_cached(&sql)?;
         let rows = statement.query_map(params![thread.as_bytes(), after.0, limit], columns)?;
         rows.map(|row| row?.into_message()).collect()
     }
 
-    /// The one that came to be here last, in whatever thread. Those to come have higher ids.
+    /// The message that was added last, in any thread. Later ones have higher ids.
     pub(crate) fn last_message(&self) -> Result<MessageId> {
         let sql = "SELECT coalesce(max(id), 0) FROM message";
         Ok(MessageId(self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?))
     }
 
-    /// The message that a content became, by its author and the id that the author gave it.
+    /// The message of a content, by its author and the id that the author assigned.
     pub(crate) fn message_of(&self, author: UserId, content_id: ClientMsgId) -> Result<Option<MessageId>> {
         let sql = "SELECT id FROM message WHERE author = ?1 AND content_id = ?2";
         let id = self
@@ -141,8 +141,8 @@ impl Rows<'_> {
         Ok(id.optional()?.map(MessageId))
     }
 
-    /// The unread messages of a thread that stand no later than one of its messages; with the id of those that
-    /// there was something to read in.
+    /// The unread messages of a thread up to the position of one of its messages, with the id of those that have a
+    /// content to acknowledge.
     pub(crate) fn unread(
         &self,
         thread: ThreadId,
@@ -167,7 +167,7 @@ impl Rows<'_> {
 }
 
 impl Tx<'_> {
-    /// The row of a message of ours that is to be sent.
+    /// Inserts the row of an outgoing message.
     pub(super) fn insert_outgoing_message(&mut self, new: &NewOutgoing) -> Result<MessageId> {
         let (us, device) = new.us;
         self.change_one(
@@ -190,7 +190,7 @@ impl Tx<'_> {
         Ok(id)
     }
 
-    /// A message of ours has its place in the thread; the state that it is in now.
+    /// One of our messages was assigned its position; returns its present state.
     pub(super) fn accept_message(&mut self, id: MessageId, epoch: u64, server_seq: u64) -> Result<i64> {
         self.moves(id)?;
         let sql = "UPDATE message SET server_seq = ?2, position = ?3, state = max(state, ?4) WHERE id = ?1
@@ -212,7 +212,7 @@ impl Tx<'_> {
         Ok(id)
     }
 
-    /// What stood for something that could not be opened gives its place to what was inside.
+    /// Replaces the placeholder of an envelope by its content.
     pub(crate) fn fill_in(&mut self, id: MessageId, new: &NewIncoming) -> Result<()> {
         self.moves(id)?;
         self.put_incoming(Some(id), new)?;
@@ -221,7 +221,7 @@ impl Tx<'_> {
         self.emit_changed(id)
     }
 
-    /// Writes a new row, or over the one with this id.
+    /// Inserts a row, or overwrites the one with this id.
     fn put_incoming(&mut self, id: Option<MessageId>, new: &NewIncoming) -> Result<()> {
         let (kind, content_id, body, cause) = new.what.columns();
         self.change_one(
@@ -249,7 +249,7 @@ impl Tx<'_> {
         )
     }
 
-    /// Removes what stood for something that could not be opened.
+    /// Removes the placeholder of an envelope that could not be opened.
     pub(crate) fn remove_placeholder(&mut self, thread: ThreadId, id: MessageId) -> Result<()> {
         match self.message(id)? {
             Some(Message { body: MessageBody::Undecryptable(_), .. }) => self.delete_message(thread, id),
@@ -257,7 +257,7 @@ impl Tx<'_> {
         }
     }
 
-    /// Removes a message, with its words: nothing else deletes one.
+    /// Removes a message and its search terms; nothing else deletes messages.
     pub(super) fn delete_message(&mut self, thread: ThreadId, id: MessageId) -> Result<()> {
         let position = self.position_of(id)?;
         self.unindex(id)?;
@@ -267,8 +267,8 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// One of our messages came as far as this, says the other side. Never goes back; one that we had given up came
-    /// after all. Nothing when there is no such message.
+    /// A receipt reports the state of one of our messages. The state never goes back, except that a message that we
+    /// had given up has arrived after all. Does nothing if there is no such message.
     pub(crate) fn advance_delivery(
         &mut self,
         thread: ThreadId,
@@ -292,26 +292,26 @@ impl Tx<'_> {
             .query_row(params![thread.as_bytes(), us.as_bytes(), id.as_bytes(), state], |row| row.get(0))
             .optional()?;
         let Some(id) = changed.map(MessageId) else { return Ok(()) };
-        // A receipt can be faster than the relay's answer to us: then the parcel is still needed.
+        // A receipt can arrive before the relay's answer to us; then the parcel is still needed.
         self.forget_parcel_of(id)?;
         self.emit_changed(id)
     }
 
-    /// The person has read it.
+    /// Marks a message as read by the person.
     pub(crate) fn set_seen_by_us(&mut self, id: MessageId) -> Result<()> {
         let sql = format!("UPDATE message SET state = {STATE_SEEN} WHERE id = ?1 AND state = {STATE_UNREAD}");
         self.change_one(&sql, [id.0])?;
         self.emit_changed(id)
     }
 
-    /// A message is about to get another place: where it stands now is told with the change.
+    /// A message is about to change its position: the present one is reported with the change.
     pub(super) fn moves(&mut self, id: MessageId) -> Result<()> {
         let was = self.position_of(id)?;
         self.moved.entry(id).or_insert(was);
         Ok(())
     }
 
-    /// Tells how a message is now, and where it was.
+    /// Reports the present state of a message, and its previous position.
     pub(super) fn emit_changed(&mut self, id: MessageId) -> Result<()> {
         let was = self.moved.remove(&id);
         if let Some(message) = self.message(id)? {
@@ -328,17 +328,17 @@ impl Tx<'_> {
     }
 }
 
-/// Whether there may be more than these.
+/// Whether there may be more messages than these.
 fn is_full(messages: &[Message], limit: u32) -> bool {
     u32::try_from(messages.len()).is_ok_and(|len| len == limit)
 }
 
-/// Order in a thread: epochs one after the other, places within each.
+/// The order in a thread: by epoch, and by sequence number within an epoch.
 pub(super) fn position(epoch: u64, server_seq: u64) -> Result<i64> {
     const SEQ_BITS: u32 = 40;
     const MAX_EPOCH: u64 = (1 << 22) - 1;
     const MAX_SEQ: u64 = (1 << SEQ_BITS) - 1;
-    // A relay that counts this high lies; its messages still get a place.
+    // A relay that counts this high is not honest, but its messages still get a position.
     to_sql(epoch.min(MAX_EPOCH) << SEQ_BITS | server_seq.min(MAX_SEQ))
 }
 

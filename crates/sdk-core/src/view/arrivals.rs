@@ -1,7 +1,7 @@
-//! The messages that are new in a thread, each once.
+//! The new messages of a thread, each exactly once.
 //!
-//! What was missed is found by the order in which messages came to be here, not by their place: a late one may stand
-//! among older ones, as far back as it likes.
+//! Missed messages are found by the order in which they were added, not by their position, because a late message can
+//! have a position among much older ones.
 
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
@@ -17,42 +17,44 @@ use crate::message::Message;
 use crate::store::{Rows, WeakStore};
 use crate::stream::{Source, Streamed};
 
-/// The messages that are new in a thread from [`Thread::arrivals`](crate::Thread::arrivals) on, ours and theirs, each
-/// once, in the order they came to be here. Bounded: what a slow listener missed, or what came while the client was
-/// suspended, is read from the database. It is a [`Stream`] of single messages too.
+/// The messages, incoming and outgoing, that are added to a thread after
+/// [`Thread::arrivals`](crate::Thread::arrivals), exactly once and in the order in which they were added. Memory use
+/// is bounded: messages that a slow consumer missed, or that were added while the client was suspended, are read from
+/// the database. It is also a [`Stream`] of single messages.
 #[derive(Debug)]
 pub struct Arrivals(Streamed<Arriving>);
 
-/// Where the messages come from.
+/// The source of the messages.
 struct Arriving {
     store: WeakStore,
     thread: ThreadId,
     watch: Watch,
-    /// What came after this one is new.
+    /// Messages that were added after this one are new.
     newest: MessageId,
-    /// As `newest`, before the last batch.
+    /// The value of `newest` before the last batch.
     before: MessageId,
 }
 
 impl Arrivals {
     pub(crate) fn new(ctx: &Context, thread: ThreadId) -> Self {
-        // In this order: what comes in between is found by the first look.
+        // The order matters: what is added in between is found by the first query.
         let newest = ctx.events.newest();
         let watch = Watch::new(&ctx.events);
         let store = ctx.store.downgrade();
         Self(Streamed::new(Arriving { store, thread, watch, newest, before: newest }))
     }
 
-    /// The next messages: waits for one, and takes those that wait behind it, at most `max` in all. `None` when the
-    /// client is gone. While the client is suspended there are none: it waits. Dropping the future loses nothing.
+    /// The next messages: waits for at least one, and returns it with those that are queued behind it, at most `max`
+    /// in all. `None` if the client is gone. While the client is suspended, the call waits. Dropping the future loses
+    /// nothing.
     ///
     /// # Errors
-    /// [`Error::Storage`](crate::Error::Storage) when the database cannot be read; the next call tries again.
+    /// [`Error::Storage`](crate::Error::Storage) if the database cannot be read; the next call tries again.
     pub async fn next_batch(&mut self, max: usize) -> Option<Result<Vec<Message>>> {
         self.0.source().await.next_batch(max).await
     }
 
-    /// The last batch is given once more: nobody got it.
+    /// Makes the next call return the last batch again, because it did not reach its consumer.
     pub fn repeat(&mut self) {
         self.0.with(Arriving::repeat);
     }
@@ -115,7 +117,8 @@ impl Arriving {
         batch
     }
 
-    /// What an event means for this thread. What a look has found already comes as an event too.
+    /// The message that an event adds to this thread. A message that a query has already returned also comes as an
+    /// event.
     fn arrival(&self, event: Event) -> Option<Message> {
         match event {
             Event::MessageAdded(message) if message.thread == self.thread => {
@@ -125,7 +128,7 @@ impl Arriving {
         }
     }
 
-    /// What was missed.
+    /// Reads missed messages.
     async fn look(&mut self, max: usize) -> Option<Result<Vec<Message>>> {
         let (thread, newest) = (self.thread, self.newest);
         let limit = u32::try_from(max).unwrap_or(u32::MAX);

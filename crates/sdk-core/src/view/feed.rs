@@ -1,4 +1,4 @@
-//! A live view of the whole client: what there is, then what happens.
+//! A live view of the whole client: a snapshot, followed by events.
 
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
@@ -21,13 +21,13 @@ use crate::sync::State;
 /// What a list of threads shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Overview {
-    /// The connection.
+    /// The state of the connection.
     pub connection: ConnectionState,
-    /// The first [`PAGE`](crate::PAGE) threads, the one with the newest message first.
+    /// The first [`PAGE`](crate::PAGE) threads, ordered by their newest message.
     pub threads: Vec<ThreadSummary>,
-    /// Where the next page of them begins; none when there is none.
+    /// Where the next page of threads starts; none if there is none.
     pub next: Option<ThreadCursor>,
-    /// The parts of the client that cannot do their work, and why; normally none.
+    /// The parts of the client that cannot do their work, with the reasons; normally none.
     pub failing: Vec<FailedPart>,
 }
 
@@ -35,25 +35,25 @@ pub struct Overview {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ThreadSummary {
-    /// What names it.
+    /// The id of the thread.
     pub id: ThreadId,
     /// The other member.
     pub peer: UserId,
-    /// When its newest message came to be, by the relay's clock, in milliseconds since the Unix epoch: what the list is
-    /// ordered by.
+    /// When its newest message was stored, by the relay's clock, in milliseconds since the Unix epoch. The list is
+    /// ordered by this.
     pub activity_ms: u64,
-    /// How many messages in it are unread.
+    /// The number of unread messages.
     pub unread: u64,
     /// Its newest message; none in a new thread.
     pub newest: Option<Message>,
 }
 
-/// A part of the list of threads.
+/// A page of the list of threads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ThreadPage {
-    /// The one with the newest message first.
+    /// Ordered by their newest message.
     pub threads: Vec<ThreadSummary>,
-    /// Where the next page begins; none when there is none.
+    /// Where the next page starts; none if there is none.
     pub next: Option<ThreadCursor>,
 }
 
@@ -68,22 +68,22 @@ impl ThreadPage {
     }
 }
 
-/// What is new in a [`Feed`].
+/// An update of a [`Feed`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Update {
-    /// Everything as it is: at the start, whenever the listener was too slow, and after the database was closed for a
-    /// while, when others may have written into it.
+    /// The complete state: at the start, whenever the consumer was too slow, and after the database was closed for a
+    /// while, when other processes may have written to it.
     Snapshot(Overview),
-    /// Something changed since.
+    /// Something has changed since then.
     Event(Event),
 }
 
-/// A live view of the client. It is bounded: a consumer that is too slow gets a fresh snapshot, which includes what it missed.
-/// It is a [`Stream`] too.
+/// A live view of the client. Memory use is bounded: a consumer that is too slow gets a fresh snapshot, which
+/// includes what it missed. It is also a [`Stream`].
 #[derive(Debug)]
 pub struct Feed(Streamed<Updates>);
 
-/// Where the updates come from.
+/// The source of the updates.
 struct Updates {
     store: WeakStore,
     connection: watch::Receiver<ConnectionState>,
@@ -98,19 +98,19 @@ impl Feed {
         Self(Streamed::new(Updates { store, connection: state.follow(), failures, watch }))
     }
 
-    /// The next update; `None` when the client is gone. While the client is suspended and a snapshot is due, it waits.
-    /// Dropping the future loses nothing.
+    /// The next update; `None` if the client is gone. While the client is suspended and a snapshot is due, the call
+    /// waits. Dropping the future loses nothing.
     ///
     /// # Errors
-    /// [`Error::Storage`](crate::Error::Storage) when the snapshot cannot be read; the next call tries again.
+    /// [`Error::Storage`](crate::Error::Storage) if the snapshot cannot be read; the next call tries again.
     pub async fn next(&mut self) -> Option<Result<Update>> {
         self.0.next().await
     }
 
-    /// As [`Feed::next`], with those updates behind it that wait already: at most `max` in all.
+    /// Like [`Feed::next`], together with the updates that are queued behind it, at most `max` in all.
     ///
     /// # Errors
-    /// As [`Feed::next`].
+    /// Those of [`Feed::next`].
     pub async fn next_batch(&mut self, max: usize) -> Option<Result<Vec<Update>>> {
         let mut source = self.0.source().await;
         let mut updates = match source.next().await? {
@@ -124,18 +124,18 @@ impl Feed {
         Some(Ok(updates))
     }
 
-    /// Everything as it is, at once. The next update happened after that, or is in it already.
+    /// The current state, without waiting. The next update happened after it, or is already included in it.
     ///
     /// # Errors
-    /// [`Error::Storage`](crate::Error::Storage); [`Error::Misuse`](crate::Error::Misuse) while the client is suspended,
-    /// or when it is gone.
+    /// [`Error::Storage`](crate::Error::Storage); [`Error::Misuse`](crate::Error::Misuse) while the client is
+    /// suspended, or if it is gone.
     pub async fn snapshot(&mut self) -> Result<Overview> {
         let source = &mut *self.0.source().await;
         let page = source.watch.look(&source.store, first_page).await?;
         Ok(source.overview(page))
     }
 
-    /// The next update will be a fresh snapshot.
+    /// Makes the next update a fresh snapshot.
     pub fn refresh(&mut self) {
         self.0.with(|source| source.watch.look_again());
     }

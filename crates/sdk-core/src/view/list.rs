@@ -1,4 +1,4 @@
-//! What an app shows of a thread, kept as it is by changes alone.
+//! The messages of a thread that an app shows, kept up to date by changes alone.
 
 use super::timeline::Change;
 use crate::id::MessageId;
@@ -24,14 +24,14 @@ use crate::message::{Message, Page, Position};
 pub struct MessageList {
     /// Newest first.
     messages: Vec<Message>,
-    /// It begins with this place; none: with the first of all.
+    /// The list starts at this position; none if it starts with the first message.
     older: Option<Position>,
-    /// It ends with this place; none: with the newest of all.
+    /// The list ends at this position; none if it ends with the newest message.
     newer: Option<Position>,
 }
 
 impl MessageList {
-    /// A list of this page. Changes are applied from a view that was made before the page was read.
+    /// Creates a list with this page. Changes are applied from a view that was created before the page was read.
     pub fn new(page: Page) -> Self {
         let Page { messages, older, newer } = page;
         Self { messages, older, newer }
@@ -42,17 +42,17 @@ impl MessageList {
         &self.messages
     }
 
-    /// Where the page of older messages begins; none when there are none.
+    /// The position from which to read the page of older messages; none if there are none.
     pub fn older(&self) -> Option<Position> {
         self.older
     }
 
-    /// Where the page of newer messages begins; none when there are none.
+    /// The position from which to read the page of newer messages; none if there are none.
     pub fn newer(&self) -> Option<Position> {
         self.newer
     }
 
-    /// Applies a change, also one that the page includes already.
+    /// Applies a change, even if the page already includes it.
     pub fn apply(&mut self, change: Change) {
         match change {
             Change::Snapshot(page) => *self = Self::new(page),
@@ -65,13 +65,13 @@ impl MessageList {
         }
     }
 
-    /// Joins the page before [`older`](Self::older).
+    /// Adds the page before [`older`](Self::older).
     pub fn add_older(&mut self, page: Page) {
         self.older = page.older;
         page.messages.into_iter().for_each(|message| self.put(message));
     }
 
-    /// Joins the page after [`newer`](Self::newer).
+    /// Adds the page after [`newer`](Self::newer).
     pub fn add_newer(&mut self, page: Page) {
         self.newer = page.newer;
         page.messages.into_iter().for_each(|message| self.put(message));
@@ -87,7 +87,7 @@ impl MessageList {
         }
     }
 
-    /// It may be elsewhere than the change says, when the page includes a later one.
+    /// Its position may differ from that in the change, if the page includes a later change.
     fn remove(&mut self, id: MessageId, position: Position) {
         let told = self.messages.partition_point(|shown| shown.position > position);
         let at = if self.messages.get(told).is_some_and(|shown| shown.id == id) {

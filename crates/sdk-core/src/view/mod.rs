@@ -1,4 +1,4 @@
-//! Live views: what there is, then what changes.
+//! Live views: a snapshot, followed by changes.
 
 pub(crate) mod arrivals;
 pub(crate) mod feed;
@@ -6,5 +6,5 @@ pub(crate) mod list;
 pub(crate) mod timeline;
 mod watch;
 
-/// Messages in a page, and threads, unless asked otherwise.
+/// The default number of messages, and of threads, in a page.
 pub const PAGE: u32 = 50;

@@ -1,4 +1,4 @@
-//! A live view of a thread: a snapshot, then what changes.
+//! A live view of a thread: a snapshot, followed by changes.
 
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
@@ -14,33 +14,33 @@ use crate::message::{Message, Page, Position};
 use crate::store::{Rows, Store, WeakStore};
 use crate::stream::{Source, Streamed};
 
-/// What changed in a thread. [`MessageList`](crate::MessageList) applies it to what an app shows.
+/// A change in a thread. [`MessageList`](crate::MessageList) applies it to the messages that an app shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Change {
-    /// The newest messages: at the start, whenever the listener was too slow for the changes, and after
-    /// the database was closed for a while, when others may have written into it.
+    /// The newest messages: at the start, whenever the consumer was too slow, and after the database was closed for a
+    /// while, when other processes may have written to it.
     Snapshot(Page),
-    /// A message is new here, at its position.
+    /// A message was added, at its position.
     Added(Message),
-    /// A message changed: its state, or its place.
+    /// The state or the position of a message has changed.
     Changed {
-        /// How it is now, and where.
+        /// The message in its present state and position.
         message: Message,
-        /// Where it was before.
+        /// Its previous position.
         was: Position,
     },
-    /// A message is gone.
+    /// A message was removed.
     Removed {
-        /// Which it was.
+        /// Its id.
         id: MessageId,
-        /// Where it was.
+        /// Its previous position.
         position: Position,
     },
 }
 
-/// A live view of a thread. It is bounded: a consumer that is too slow gets a fresh snapshot, which includes what it missed.
-/// It is a [`Stream`] too.
+/// A live view of a thread. Memory use is bounded: a consumer that is too slow gets a fresh snapshot, which includes
+/// what it missed. It is also a [`Stream`].
 #[derive(Debug)]
 pub struct Timeline(Streamed<Changes>);
 
@@ -54,19 +54,19 @@ impl Timeline {
         Self(Streamed::new(Changes { store: store.downgrade(), thread, size, watch }))
     }
 
-    /// The next change; `None` when the client is gone. While the client is suspended there is none: it waits. Dropping
-    /// the future loses nothing.
+    /// The next change; `None` if the client is gone. While the client is suspended, the call waits. Dropping the
+    /// future loses nothing.
     ///
     /// # Errors
-    /// [`Error::Storage`](crate::Error::Storage) when the snapshot cannot be read; the next call tries again.
+    /// [`Error::Storage`](crate::Error::Storage) if the snapshot cannot be read; the next call tries again.
     pub async fn next(&mut self) -> Option<Result<Change>> {
         self.0.next().await
     }
 
-    /// As [`Timeline::next`], with those changes behind it that wait already: at most `max` in all.
+    /// Like [`Timeline::next`], together with the changes that are queued behind it, at most `max` in all.
     ///
     /// # Errors
-    /// As [`Timeline::next`].
+    /// Those of [`Timeline::next`].
     pub async fn next_batch(&mut self, max: usize) -> Option<Result<Vec<Change>>> {
         let mut source = self.0.source().await;
         let mut changes = match source.next().await? {
@@ -80,17 +80,17 @@ impl Timeline {
         Some(Ok(changes))
     }
 
-    /// The newest messages, at once. The next change came after that, or is in it already.
+    /// The newest messages, without waiting. The next change happened after it, or is already included in it.
     ///
     /// # Errors
-    /// [`Error::Storage`](crate::Error::Storage); [`Error::Misuse`](crate::Error::Misuse) while the client is suspended,
-    /// or when it is gone.
+    /// [`Error::Storage`](crate::Error::Storage); [`Error::Misuse`](crate::Error::Misuse) while the client is
+    /// suspended, or if it is gone.
     pub async fn snapshot(&mut self) -> Result<Page> {
         let Changes { store, thread, size, watch } = &mut *self.0.source().await;
         watch.look(store, newest(*thread, *size)).await
     }
 
-    /// The next change will be a fresh snapshot.
+    /// Makes the next change a fresh snapshot.
     pub fn refresh(&mut self) {
         self.0.with(|source| source.watch.look_again());
     }
@@ -104,7 +104,7 @@ impl Stream for Timeline {
     }
 }
 
-/// Where the changes come from.
+/// The source of the changes.
 struct Changes {
     store: WeakStore,
     thread: ThreadId,
@@ -134,7 +134,7 @@ impl Source for Changes {
 }
 
 impl Changes {
-    /// What an event means for this thread.
+    /// The change that an event means for this thread.
     fn change(&self, event: Event) -> Option<Change> {
         match event {
             Event::MessageAdded(message) if message.thread == self.thread => Some(Change::Added(message)),

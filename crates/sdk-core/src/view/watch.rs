@@ -1,4 +1,4 @@
-//! Events for consumers that have read the database: they say when to read it again.
+//! Events for consumers that have read the database: they report when to read it again.
 
 use crate::error::{Error, Result};
 use crate::event::{ConnectionState, Event, EventBus, EventReceiver};
@@ -6,14 +6,14 @@ use crate::store::{Rows, WeakStore};
 
 /// What comes next for a watcher.
 pub(crate) enum Next {
-    /// Look at the database: at the start, when events were lost, and when the database was closed for a while, as
-    /// others may have written into it.
+    /// Query the database: at the start, when events were lost, and when the database was closed for a while, because
+    /// other processes may have written to it.
     Look,
-    /// Something happened since the last look.
+    /// Something happened since the last query.
     Event(Event),
 }
 
-/// A listener who begins with a look at the database.
+/// A listener that starts with a query of the database.
 #[derive(Debug)]
 pub(crate) struct Watch {
     events: EventReceiver,
@@ -23,12 +23,12 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Listening begins now, before the first look: nothing falls in between.
+    /// Starts listening now, before the first query, so that nothing is missed in between.
     pub(crate) fn new(bus: &EventBus) -> Self {
         Self { events: bus.subscribe(), must_look: true, suspended: false }
     }
 
-    /// `None` when the client is gone. Dropping the future loses nothing.
+    /// `None` if the client is gone. Dropping the future loses nothing.
     pub(crate) async fn next(&mut self) -> Option<Next> {
         if !self.must_look {
             match self.events.next().await? {
@@ -39,7 +39,7 @@ impl Watch {
         Some(Next::Look)
     }
 
-    /// An event that waits already; `None` when there is none, or when a look is due.
+    /// An event that is already queued; `None` if there is none, or if a query is due.
     pub(crate) fn try_next(&mut self) -> Option<Event> {
         if !self.must_look {
             match self.events.try_next()? {
@@ -50,10 +50,10 @@ impl Watch {
         None
     }
 
-    /// Looks, now; what follows happened after that, or is in it already.
+    /// Queries the database now. Later events happened after it, or are already included in it.
     ///
     /// # Errors
-    /// [`Error::Storage`]; [`Error::Misuse`] while the database is closed, or when the client is gone.
+    /// [`Error::Storage`]; [`Error::Misuse`] while the database is closed, or if the client is gone.
     pub(crate) async fn look<T: Send + 'static>(
         &mut self,
         store: &WeakStore,
@@ -66,8 +66,8 @@ impl Watch {
         Ok(seen)
     }
 
-    /// As [`Watch::look`], but waits for as long as the database is closed; `None` when the client is gone. Dropping
-    /// the future loses nothing.
+    /// Like [`Watch::look`], but waits while the database is closed; `None` if the client is gone. Dropping the
+    /// future loses nothing.
     ///
     /// # Errors
     /// [`Error::Storage`].
@@ -79,22 +79,23 @@ impl Watch {
         loop {
             store.upgrade()?;
             match self.look(store, read.clone()).await {
-                // Closed. Resuming is told when it is open again, and listening began before the look.
+                // The database is closed. Resuming is reported when it is open again, and listening began before the
+                // query.
                 Err(Error::Misuse(_)) => drop(self.events.next().await?),
                 looked => return Some(looked),
             }
         }
     }
 
-    /// The look succeeded, so the database was open.
+    /// The query succeeded, so the database was open.
     const fn looked(&mut self) {
         self.must_look = false;
         self.suspended = false;
     }
 
-    /// A look is due.
+    /// Makes a query due.
     pub(crate) fn look_again(&mut self) {
-        // What is buffered is older than the look to come.
+        // Buffered events are older than the query to come.
         self.events.restart();
         self.must_look = true;
     }

@@ -16,12 +16,11 @@ use crate::{
     ThreadPage, ThreadSummary, UserId, runtime,
 };
 
-/// A registered device: its threads, its contacts, its connection. Threads that come from it keep it alive; end it with
-/// `shutdown`.
+/// A registered device: its threads, its contacts, its connection. Its threads keep it alive; `shutdown` ends it.
 #[derive(Debug, uniffi::Object)]
 pub struct Client {
     core: core::Client,
-    /// Cancelled when it was shut down: it is not to be resumed, and the views of it end.
+    /// Cancelled when the client was shut down: it cannot be resumed, and its views end.
     ended: Arc<CancelToken>,
 }
 
@@ -33,15 +32,15 @@ impl Client {
 
 #[uniffi::export]
 impl Client {
-    /// Who we are.
+    /// The user id of this account.
     pub fn user_id(&self) -> Result<UserId> {
         Ok(self.core.user_id())
     }
 
-    /// The direct thread with a user, made at the relay when there is none.
+    /// The direct thread with a user, created at the relay if there is none.
     ///
-    /// Throws `NotFound` when there is no such user, `RecipientDeleted` when there is none any more, `Offline` when the relay is needed and cannot be used, `Misuse` for a
-    /// thread with oneself.
+    /// Throws `NotFound` if there is no such user, `RecipientDeleted` if the user has deleted their account,
+    /// `Offline` if the relay is needed and cannot be reached, and `Misuse` for a thread with oneself.
     #[uniffi::method(default(cancel = None))]
     pub async fn direct_thread(&self, user: UserId, cancel: Option<Arc<CancelToken>>) -> Result<Arc<Thread>> {
         let (core, ended) = (self.core.clone(), Arc::clone(&self.ended));
@@ -49,7 +48,7 @@ impl Client {
         runtime::run_until(cancel, thread).await
     }
 
-    /// A thread that is known here.
+    /// A thread that exists on this device.
     ///
     /// Throws `NotFound`, `Storage`.
     pub async fn thread(&self, id: ThreadId) -> Result<Arc<Thread>> {
@@ -57,7 +56,7 @@ impl Client {
         runtime::run(async move { Ok(Thread::new(core.thread(id).await?, ended)) }).await
     }
 
-    /// A message that is here, in whatever thread.
+    /// A message that exists on this device, in any thread.
     ///
     /// Throws `NotFound`, `Storage`.
     pub async fn message(&self, id: MessageId) -> Result<Message> {
@@ -65,7 +64,7 @@ impl Client {
         runtime::run(async move { Ok(core.message(id).await?.into()) }).await
     }
 
-    /// The first 50 threads, the one with the newest message first, with what a list shows of each.
+    /// The first 50 threads, ordered by their newest message, with what a list shows of each.
     ///
     /// Throws `Storage`.
     pub async fn threads(&self) -> Result<Vec<ThreadSummary>> {
@@ -74,8 +73,8 @@ impl Client {
         Ok(ThreadPage::from(page).threads)
     }
 
-    /// A page of the list of threads: up to `limit` (500 at most), from the first on or after another page. A thread that moves
-    /// up meanwhile may be on neither.
+    /// A page of the list of threads: up to `limit` (at most 500), from the start or after another page. A thread
+    /// that moves up meanwhile may be on neither page.
     ///
     /// Throws `Storage`.
     #[uniffi::method(default(after = None, limit = 50))]
@@ -85,10 +84,11 @@ impl Client {
         Ok(page.into())
     }
 
-    /// Messages that have all of the given words, those that came to this device last first, 500 at most. A word is found by its
-    /// beginning; in scripts without spaces, such as Chinese or Thai, any part of a text is found, and so are emoji. Case,
-    /// accents, vowel points and width make no difference. The first 16 words count, and none of them is syntax. What
-    /// arrived within the last second may be missing, as the index is fed in the background.
+    /// The messages that contain all of the given words, at most 500; those that arrived on this device last come
+    /// first. A word matches the beginning of words. In scripts without spaces, such as Chinese or Thai, it matches
+    /// any part of a text, and emoji can be found too. Case, accents, vowel points and width are ignored. Only the
+    /// first 16 words count, and there is no query syntax. Messages of the last second may be missing, because the
+    /// index is updated in the background.
     ///
     /// Throws `Storage`.
     #[uniffi::method(default(limit = 50))]
@@ -98,32 +98,33 @@ impl Client {
         Ok(runtime::run(found).await?.into_iter().map(Message::from).collect())
     }
 
-    /// A live view: what there is, then what happens.
+    /// A live view: a snapshot, followed by events.
     pub fn subscribe(&self) -> Result<Arc<ClientSubscription>> {
         runtime::enter(|| ClientSubscription::new(self.core.subscribe(), Arc::clone(&self.ended)))
     }
 
-    /// The connection, as it is now.
+    /// The state of the connection.
     pub fn connection_state(&self) -> Result<ConnectionState> {
         Ok(self.core.connection_state().into())
     }
 
-    /// The parts of the client that cannot do their work now, and why; normally none. They are tried again by themselves, and
-    /// changes are events.
+    /// The parts of the client that cannot do their work now, with the reasons; normally none. They are retried
+    /// automatically, and changes are reported as events.
     pub fn failing(&self) -> Result<Vec<FailedPart>> {
         Ok(self.core.failing().into_iter().map(FailedPart::from).collect())
     }
 
-    /// The app knows that it is worth trying to connect now: there is a network again, or another one, or a person waits.
-    /// An attempt that hangs is made anew, and a connection that turns out to be dead is replaced within seconds. Call it as
-    /// often as the system says that the network changed; it does nothing while suspended.
+    /// Tells the client that connecting is worthwhile now: the network is back or has changed, or a person is
+    /// waiting. An attempt that hangs is restarted, and a connection that turns out to be dead is replaced within
+    /// seconds. Call it whenever the system reports a change of the network. It does nothing while the client is
+    /// suspended.
     pub fn reconnect(&self) -> Result<()> {
         self.core.reconnect();
         Ok(())
     }
 
-    /// Whether a person is looking at the app: true until told otherwise. In the background a relay that cannot be reached
-    /// is tried ever less often. Coming to the foreground also does what `reconnect` does.
+    /// Whether a person is using the app; true by default. In the background, the client tries to reach an
+    /// unreachable relay less and less often. Coming to the foreground also does what `reconnect` does.
     pub fn set_foreground(&self, foreground: bool) -> Result<()> {
         self.core.set_foreground(foreground);
         Ok(())

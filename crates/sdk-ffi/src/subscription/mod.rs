@@ -1,4 +1,4 @@
-//! Live views, each to be pulled by one consumer: a snapshot, then batches of what changes.
+//! Live views, each to be pulled by one consumer: a snapshot, followed by batches of changes.
 
 mod arrivals;
 mod client;
@@ -12,38 +12,37 @@ use sealpost_core as core;
 
 use crate::{Message, MessageId, Page, Position};
 
-/// What changed in a thread. `MessageList` applies it to what an app shows.
+/// A change in a thread. `MessageList` applies it to the messages that an app shows.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Enum)]
 pub enum Change {
-    /// The newest messages: at the start, whenever the app was too slow for the changes, and after the
-    /// client was suspended.
+    /// The newest messages: at the start, whenever the app was too slow, and after the client was suspended.
     Snapshot {
-        /// It replaces what was shown.
+        /// The page, which replaces what was shown.
         page: Page,
     },
-    /// A message is new here, at its position.
+    /// A message was added, at its position.
     Added {
-        /// It.
+        /// The message.
         message: Message,
     },
-    /// A message changed: its state, or its place.
+    /// The state or the position of a message has changed.
     Changed {
-        /// How it is now, and where.
+        /// The message in its present state and position.
         message: Message,
-        /// Where it was before.
+        /// Its previous position.
         was: Position,
     },
-    /// A message is gone.
+    /// A message was removed.
     Removed {
-        /// Which.
+        /// Its id.
         id: MessageId,
-        /// Where it was.
+        /// Its previous position.
         position: Position,
     },
 }
 
 impl Change {
-    /// A change of a kind that the binding does not know is none.
+    /// A change of an unknown kind is ignored.
     pub(super) fn known(change: core::Change) -> Option<Self> {
         Some(match change {
             core::Change::Snapshot(page) => Self::Snapshot { page: page.into() },

@@ -8,8 +8,8 @@ use super::Change;
 use crate::pull::{Pull, Snapshot, View};
 use crate::{CancelToken, Page, Result};
 
-/// A live view of a thread, to be pulled by one consumer. It is bounded: a consumer that is too slow gets a fresh snapshot instead of what
-/// was missed.
+/// A live view of a thread, to be pulled by one consumer. Memory use is bounded: a consumer that is too slow gets a
+/// fresh snapshot, which includes what it missed.
 #[derive(uniffi::Object)]
 pub struct ThreadSubscription {
     pull: Pull<core::Timeline>,
@@ -23,17 +23,19 @@ impl ThreadSubscription {
 
 #[uniffi::export]
 impl ThreadSubscription {
-    /// The newest messages. What follows from `next` changed after that.
+    /// The newest messages. What `next` returns afterwards changed after it.
     ///
-    /// Answers at once, also while `next` waits. Throws `Storage`; `Misuse` while the client is suspended, or after it.
+    /// Returns immediately, even while `next` waits. Throws `Storage`; `Misuse` while the client is suspended, or
+    /// after it was shut down.
     pub async fn snapshot(&self) -> Result<Page> {
         self.pull.snapshot().await
     }
 
-    /// The next changes: waits for one, and takes those that wait behind it. Without a snapshot before it, it begins with
-    /// one. While the client is suspended it waits. None when the client was shut down or is gone.
+    /// The next changes: waits for at least one, and returns it with those that are queued behind it. The first call
+    /// starts with a snapshot, unless one was taken before. While the client is suspended, the call waits. Returns
+    /// none if the client was shut down or is gone.
     ///
-    /// Throws `Cancelled`, which loses nothing, and `Storage`, after which the next call tries again.
+    /// Throws `Cancelled`, which loses nothing, and `Storage`; the next call then tries again.
     #[uniffi::method(default(cancel = None))]
     pub async fn next(&self, cancel: Option<Arc<CancelToken>>) -> Result<Option<Vec<Change>>> {
         self.pull.next(cancel).await
