@@ -132,7 +132,7 @@ impl Meddle for Refusals {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_not_accepted_waits_and_goes_on_once_they_are() {
+async fn a_sender_who_is_not_accepted_waits_and_continues_after_acceptance() {
     let world = World::start().await;
     let refusals = Refusals::default();
     let proxy = Proxy::start(world.addr(), refusals.clone()).await;

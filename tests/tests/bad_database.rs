@@ -49,7 +49,7 @@ async fn only_thread(party: &Party) -> Thread {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_key_is_told_and_harms_nothing() {
+async fn a_wrong_key_is_reported_and_changes_nothing() {
     let world = World::start().await;
     let disk = written(&world).await;
     let wrong = Config::new(disk.database(), DatabaseKey::new([7; 32]), world.url());
@@ -58,7 +58,7 @@ async fn a_wrong_key_is_told_and_harms_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_a_database_is_left_as_it_is() {
+async fn a_file_that_is_not_a_database_is_not_changed() {
     let world = World::start().await;
     let disk = world.disk("ada");
     for content in ["a".repeat(31), "shopping: milk, bread\n".repeat(1000)] {
@@ -85,7 +85,7 @@ async fn a_plain_database_of_somebody_else_is_not_opened() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_was_cut_short_is_told_from_a_wrong_key() {
+async fn a_truncated_file_is_distinguished_from_a_wrong_key() {
     let world = World::start().await;
     let disk = written(&world).await;
     let whole = fs::read(disk.database()).unwrap();
@@ -160,7 +160,7 @@ async fn a_database_of_a_newer_version_is_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_a_newer_version_brings_forward_is_written_no_more() {
+async fn a_database_that_a_newer_version_migrates_is_no_longer_written() {
     let world = World::start().await;
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
     let hers = ada.thread_with(&ben).await;
@@ -190,14 +190,14 @@ async fn a_database_that_is_open_elsewhere_is_in_use_until_it_is_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_folder_that_is_missing_is_told() {
+async fn a_missing_folder_is_reported() {
     let world = World::start().await;
     let disk = PartyDisk::new(&world.dir().join("no such folder"), "ada", &world.url());
     assert_eq!(refusal(disk.config()).await, Error::Storage(Storage::NoFolder));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_folder_in_place_of_the_file_is_not_taken_for_a_damaged_one() {
+async fn a_folder_in_place_of_the_file_is_not_reported_as_damage() {
     let world = World::start().await;
     let disk = PartyDisk::new(world.dir(), "ada", &world.url());
     fs::create_dir(disk.database()).unwrap();
@@ -205,8 +205,8 @@ async fn a_folder_in_place_of_the_file_is_not_taken_for_a_damaged_one() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_is_told() {
-    inside_a_namespace("a_folder_that_cannot_be_written_is_told", async |mount| {
+fn a_read_only_folder_is_reported() {
+    inside_a_namespace("a_read_only_folder_is_reported", async |mount| {
         let world = World::start().await;
         let disk = written(&world).await;
         let ro = mount.join("ro");
@@ -222,8 +222,8 @@ fn a_folder_that_cannot_be_written_is_told() {
 }
 
 #[test]
-fn a_full_disk_loses_nothing_and_heals() {
-    inside_a_namespace("a_full_disk_loses_nothing_and_heals", async |mount| {
+fn a_full_disk_loses_nothing_and_work_resumes_when_there_is_space() {
+    inside_a_namespace("a_full_disk_loses_nothing_and_work_resumes_when_there_is_space", async |mount| {
         run("mount", &["-t", "tmpfs", "-o", "size=8m", "tmpfs", &text(mount)]);
         let world = World::start().await;
         let ben = world.party("ben").await;
@@ -271,7 +271,7 @@ async fn failing_when(party: &Party, wanted: impl Fn(&[FailedPart]) -> bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_part_that_cannot_do_its_work_is_told_and_so_is_its_recovery() {
+async fn a_part_that_cannot_do_its_work_is_reported_and_so_is_its_recovery() {
     let world = World::start().await;
     let disk = written(&world).await;
     let rename = |from: &str, to: &str| {
@@ -358,7 +358,7 @@ fn text(path: &Path) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_that_does_not_decode_stops_only_its_peer_and_is_made_anew() {
+async fn a_session_that_does_not_decode_affects_only_its_peer_and_is_replaced() {
     let world = World::start().await;
     let (ada, ben, cyd) = (world.party("ada").await, world.party("ben").await, world.party("cyd").await);
     let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
@@ -389,7 +389,7 @@ async fn a_session_that_does_not_decode_stops_only_its_peer_and_is_made_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_under_a_key_that_was_used_is_seen_on_the_other_side() {
+async fn a_message_with_a_reused_key_is_shown_to_the_recipient() {
     let world = World::start().await;
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
     let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);

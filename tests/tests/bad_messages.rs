@@ -73,7 +73,7 @@ const BAD_BUNDLES: &[(&str, Spoil)] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bad_bundle_fails_the_message_and_leaves_nothing_behind() {
+async fn an_invalid_bundle_fails_the_message_and_stores_nothing() {
     let world = World::start().await;
     for (number, (name, change)) in BAD_BUNDLES.iter().enumerate() {
         let on = Arc::new(AtomicBool::new(true));
@@ -202,7 +202,7 @@ fn moved(deliver: &Deliver) -> Deliver {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_in_the_wrong_thread_makes_none_and_still_opens_where_it_belongs() {
+async fn a_message_in_the_wrong_thread_creates_none_and_can_still_be_opened_in_its_own() {
     let world = World::start().await;
     let next = NextEnvelope::default();
     let proxy = Proxy::start(world.addr(), next.clone()).await;
@@ -273,7 +273,7 @@ fn damaged(deliver: Deliver) -> Deliver {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_copy_gives_its_place_to_the_true_message() {
+async fn a_damaged_copy_is_replaced_by_the_intact_message() {
     let world = World::start().await;
     let next = NextEnvelope::default();
     let proxy = Proxy::start(world.addr(), next.clone()).await;
@@ -303,7 +303,7 @@ async fn a_damaged_copy_gives_its_place_to_the_true_message() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_relay_calls_a_message_means_nothing() {
+async fn the_id_that_the_relay_states_is_not_trusted() {
     let world = World::start().await;
     let next = NextEnvelope::default();
     let proxy = Proxy::start(world.addr(), next.clone()).await;
@@ -322,7 +322,7 @@ async fn what_the_relay_calls_a_message_means_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn numbers_that_no_relay_counts_to_are_not_believed() {
+async fn impossibly_large_numbers_of_the_relay_are_refused() {
     let world = World::start().await;
     let next = NextEnvelope::default();
     let proxy = Proxy::start(world.addr(), next.clone()).await;

@@ -29,7 +29,7 @@ fn expected(hostility: Hostility) -> Offline {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_relay_is_told_as_such_and_registration_works_later() {
+async fn a_server_that_is_not_a_relay_is_reported_and_registration_works_later() {
     let world = &World::start().await;
     let cases = Hostility::ALL.map(|hostility| async move {
         let hostile = Hostile::start(hostility).await;
@@ -47,7 +47,7 @@ async fn what_is_no_relay_is_told_as_such_and_registration_works_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_relay_that_is_down_is_told_as_unreachable() {
+async fn a_relay_that_is_down_is_reported_as_unreachable() {
     let mut world = World::start().await;
     let ada = world.party("ada").await;
     let ben = world.party("ben").await;
@@ -62,7 +62,7 @@ async fn a_relay_that_is_down_is_told_as_unreachable() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_written_at_a_false_relay_is_sent_by_the_true_one() {
+async fn messages_written_while_a_false_relay_answers_are_sent_through_the_real_one() {
     let world = &World::start().await;
     let ben = &world.party("ben").await;
     let cases = Hostility::ALL.map(|hostility| async move {
@@ -87,7 +87,7 @@ async fn what_was_written_at_a_false_relay_is_sent_by_the_true_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_that_is_no_frame_ends_the_connection_and_nothing_else() {
+async fn an_invalid_frame_ends_the_connection_and_has_no_other_effect() {
     let half = encoded(&Frame { v: FRAME_VERSION, id: 0, body: Some(Body::Deliver(deliver(1))) });
     let unknown = Frame { v: 2, id: 0, body: Some(Body::Ping(sealpost_wire::Ping { t: 0 })) };
     let bad = [
@@ -111,7 +111,7 @@ async fn a_message_that_is_no_frame_ends_the_connection_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_relay_that_floods_is_cut_off() {
+async fn a_relay_that_floods_the_client_is_disconnected() {
     let world = World::start().await;
     let proxy = Proxy::start(world.addr(), Honest).await;
     let ada = world.disk("ada").through(&proxy.url()).come().await;

@@ -63,7 +63,7 @@ async fn an_acknowledgement_that_is_refused_is_repeated_on_the_same_connection()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_above_what_a_recipient_takes_from_one_sender_is_sent_later() {
+async fn a_message_above_the_limit_of_a_recipient_is_sent_later() {
     let world = World::start_with(|mut config| {
         // Every message is too much, for two and a half seconds.
         config.limits.set(Name::PairBytes, Some(Rate::new(1, 1, Duration::from_millis(2_500))));

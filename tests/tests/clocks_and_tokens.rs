@@ -29,7 +29,7 @@ async fn world_at(clock: &ManualClock) -> World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_a_wrong_clock_everything_is_delivered_also_when_it_is_set_right() {
+async fn everything_is_delivered_with_a_wrong_clock_and_after_it_is_corrected() {
     let world = &World::start().await;
     let cases = [-3650 * DAY_MS, -8 * DAY_MS, -DAY_MS, DAY_MS, 8 * DAY_MS, 3650 * DAY_MS];
     let cases = cases.map(|wrong_by| async move {
@@ -52,7 +52,7 @@ async fn with_a_wrong_clock_everything_is_delivered_also_when_it_is_set_right() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn when_the_clock_of_the_relay_is_set_right_everything_goes_on() {
+async fn everything_continues_when_the_clock_of_the_relay_is_corrected() {
     const HOUR_MS: i64 = 3_600_000;
     for wrong_by in [2 * HOUR_MS, 24 * HOUR_MS, -8 * 24 * HOUR_MS, HOUR_MS - 60_000] {
         let clock = ManualClock::at(now_ms().saturating_add_signed(wrong_by));
@@ -112,7 +112,7 @@ async fn a_token_is_replaced_on_the_live_socket() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_ran_out_meanwhile_is_replaced_on_connecting() {
+async fn an_expired_token_is_replaced_when_the_client_connects() {
     let clock = ManualClock::at(now_ms());
     let world = world_at(&clock).await;
     let refreshes = Refreshes::default();
@@ -128,7 +128,7 @@ async fn a_token_that_ran_out_meanwhile_is_replaced_on_connecting() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_device_that_slept_until_its_token_ran_out_is_let_in_again() {
+async fn a_device_that_slept_until_its_token_expired_can_connect_again() {
     let relay_clock = ManualClock::at(now_ms());
     let world = world_at(&relay_clock).await;
     let proxy = Proxy::start(world.addr(), sealpost_testkit::Honest).await;
@@ -143,7 +143,7 @@ async fn a_device_that_slept_until_its_token_ran_out_is_let_in_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_device_that_was_revoked_is_told_and_keeps_its_history() {
+async fn a_revoked_device_is_notified_and_keeps_its_history() {
     let clock = ManualClock::at(now_ms());
     let world = world_at(&clock).await;
     let ada = world.disk("ada").with_clock(&clock).come().await;
@@ -171,7 +171,7 @@ async fn a_device_that_was_revoked_is_told_and_keeps_its_history() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_relay_whose_tokens_live_no_time_is_not_asked_for_new_ones_all_the_time() {
+async fn a_relay_whose_tokens_expire_immediately_is_not_flooded_with_exchanges() {
     let world = World::start().await;
     let refreshes = Refreshes::default();
     let proxy = Proxy::start(world.addr(), Ephemeral(refreshes.clone())).await;

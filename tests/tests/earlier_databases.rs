@@ -120,7 +120,7 @@ async fn an_earlier_database_opens_with_every_row_and_every_state() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn people_go_on_where_an_earlier_version_has_left_them() {
+async fn conversations_continue_after_an_update_from_an_earlier_version() {
     for schema in schemas() {
         let dir = copied(&schema);
         let clock = ManualClock::at(FROZEN_MS);

@@ -45,7 +45,7 @@ async fn reading_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_was_offline_catches_up() {
+async fn a_client_that_was_offline_catches_up() {
     let world = World::start().await;
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
     let hers = ada.thread_with(&ben).await;
@@ -65,7 +65,7 @@ async fn who_was_offline_catches_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_written_while_the_relay_is_away_is_sent_when_it_is_back() {
+async fn messages_written_while_the_relay_is_down_are_sent_when_it_is_back() {
     let mut world = World::start().await;
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
     let hers = ada.thread_with(&ben).await;

@@ -79,7 +79,7 @@ async fn comparing_the_new_number_trusts_the_contact_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_contact_that_was_never_verified_is_told_of_and_written_to() {
+async fn a_change_of_an_unverified_contact_is_reported_and_does_not_stop_sends() {
     let world = World::start().await;
     let (ada, ben, mut events) = changed(&world, false).await;
     let hers = ada.thread_with(&ben).await;
@@ -131,7 +131,7 @@ async fn last_of(thread: &Thread, count: usize) -> MessageBody {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_replaced_key_has_sealed_is_refused_and_the_new_one_goes_on() {
+async fn messages_sealed_by_a_replaced_key_are_refused_and_the_new_key_works() {
     let world = World::start().await;
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
     let (user, mut events) = (ben.client.user_id(), ada.client.events());

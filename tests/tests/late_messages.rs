@@ -67,7 +67,7 @@ async fn tell(from: &Party, to: &Party, text: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_sealed_before_a_stronger_session_began_is_read_and_does_not_bring_the_old_one_back() {
+async fn a_message_sealed_before_a_stronger_session_is_read_and_does_not_reactivate_the_old_one() {
     let world = World::start().await;
     let (without_kem, slow) = (WithoutKem::default(), Slow::default());
     without_kem.0.store(true, Ordering::SeqCst);

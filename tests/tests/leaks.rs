@@ -126,7 +126,7 @@ async fn come(world: &World, proxy: &Proxy, name: &str) -> Party {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_secret_or_personal_is_logged_or_stored_in_the_open() {
+async fn nothing_secret_or_personal_is_logged_or_stored_unencrypted() {
     let log = Log::default();
     let ours = "sealpost_core=trace,sealpost_protocol=trace,sealpost_relay=trace,sealpost_wire=trace";
     tracing_subscriber::fmt().with_env_filter(ours).with_writer(log.clone()).with_ansi(false).init();

@@ -63,7 +63,7 @@ async fn a_hint_ends_an_attempt_that_hangs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_on_a_connection_that_died_silently_is_made_again_on_a_new_one() {
+async fn a_call_on_a_connection_that_died_silently_is_repeated_on_a_new_one() {
     let world = World::start().await;
     let line = Line::start(world.addr()).await;
     let ada = world.disk("ada").through(&line.url()).come().await;
@@ -96,7 +96,7 @@ impl Meddle for Cut {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_that_end_as_soon_as_they_are_live_are_made_ever_less_often() {
+async fn connections_that_end_as_soon_as_they_are_live_are_retried_with_growing_delays() {
     let world = World::start().await;
     let cuts = Arc::new(AtomicBool::new(true));
     let proxy = Proxy::start(world.addr(), Cut(Arc::clone(&cuts))).await;
@@ -125,7 +125,7 @@ impl Meddle for Page {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bundles_that_cannot_be_had_are_asked_for_ever_less_often() {
+async fn unavailable_bundles_are_requested_with_growing_delays() {
     let world = World::start().await;
     let page = Page::default();
     let proxy = Proxy::start(world.addr(), page.clone()).await;

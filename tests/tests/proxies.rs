@@ -99,11 +99,11 @@ async fn calls_and_the_socket_go_through_the_proxy() {
 const INSIDE: &str = "SEALPOST_TEST_BEHIND_A_DEAD_PROXY";
 
 #[test]
-fn what_the_environment_says_of_proxies_is_nothing_to_a_relay_on_loopback() {
+fn proxy_settings_of_the_environment_do_not_apply_to_a_relay_on_loopback() {
     if std::env::var_os(INSIDE).is_none() {
         // The environment of a process can only be set for another one.
         let mut again = Command::new(std::env::current_exe().unwrap());
-        again.args(["--exact", "what_the_environment_says_of_proxies_is_nothing_to_a_relay_on_loopback"]);
+        again.args(["--exact", "proxy_settings_of_the_environment_do_not_apply_to_a_relay_on_loopback"]);
         for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"] {
             again.env(name, "http://127.0.0.1:9");
         }

@@ -9,7 +9,7 @@ use sealpost_core::{Direction, Error, MessageBody, Storage, fetch_for_push};
 use sealpost_testkit::{World, eventually, texts};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_waits_is_brought_in_once() {
+async fn waiting_messages_are_fetched_once() {
     let world = World::start().await;
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
     let (hers, ada_user) = (ada.thread_with(&ben).await, ada.client.user_id());
@@ -39,7 +39,7 @@ async fn what_waits_is_brought_in_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_relay_out_of_reach_gives_what_is_here_when_the_time_is_over() {
+async fn with_an_unreachable_relay_the_fetch_returns_at_the_time_limit() {
     let world = World::start().await;
     let disk = world.party("ada").await.close().await.through("http://127.0.0.1:1");
     let fetched = fetch_for_push(disk.config(), ready(())).await.unwrap();
@@ -50,7 +50,7 @@ async fn a_relay_out_of_reach_gives_what_is_here_when_the_time_is_over() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
-async fn one_connection_does_everything() {
+async fn a_fetch_opens_the_database_once() {
     let world = World::start().await;
     let disk = world.party("ada").await.close().await.through("http://127.0.0.1:1");
     let count = || {
@@ -68,7 +68,7 @@ async fn one_connection_does_everything() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_open_client_and_an_empty_database_are_told_apart() {
+async fn an_open_client_and_an_empty_database_are_different_errors() {
     let world = World::start().await;
     let ada = world.party("ada").await;
     let disk = world.disk("ada");

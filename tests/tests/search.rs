@@ -14,7 +14,7 @@ async fn finds(client: &Client, words: &str, text: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_person_sees_is_found_in_any_script() {
+async fn visible_text_is_found_in_any_script() {
     let world = World::start().await;
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
     let hers = ada.thread_with(&ben).await;

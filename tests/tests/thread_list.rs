@@ -15,7 +15,7 @@ async fn list(party: &Party) -> Vec<(ThreadId, u64)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_newest_message_stands_first_whatever_the_clock_of_its_sender_says() {
+async fn the_thread_with_the_newest_message_is_first_whatever_the_clock_of_its_sender() {
     const YEAR_MS: u64 = 365 * 24 * 3_600_000;
     let world = World::start().await;
     let ben = world.party("ben").await;

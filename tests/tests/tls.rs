@@ -36,7 +36,7 @@ async fn two_people_talk_over_tls() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_cannot_prove_to_be_the_relay_is_not_talked_to() {
+async fn a_server_without_a_trusted_certificate_is_not_contacted() {
     let folder = tempfile::tempdir().unwrap();
     let (root, other, third) = (Root::new(), Root::new(), Root::new());
     let world = World::start_over_tls(&root).await;
@@ -47,7 +47,7 @@ async fn who_cannot_prove_to_be_the_relay_is_not_talked_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn roots_that_cannot_be_read_are_a_mistake_of_the_app() {
+async fn unreadable_roots_are_reported_as_misuse() {
     let folder = tempfile::tempdir().unwrap();
     for (name, roots) in [("none", vec![]), ("rubbish", vec![vec![0x30, 0x82], b"no certificate".to_vec()])] {
         let refused = register(&folder, name, "https://127.0.0.1:1", Trust::Roots(roots)).await.unwrap_err();

@@ -39,7 +39,7 @@ impl Meddle for Withhold {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_that_did_not_come_is_fetched() {
+async fn a_missing_message_is_fetched() {
     let world = World::start().await;
     let withhold = Withhold::default();
     let proxy = Proxy::start(world.addr(), withhold.clone()).await;
@@ -54,7 +54,7 @@ async fn a_message_that_did_not_come_is_fetched() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_that_never_comes_is_given_up_and_told() {
+async fn a_message_that_never_arrives_is_reported_as_missing() {
     let world = World::start().await;
     let proxy = Proxy::start(world.addr(), Withhold { always: true, ..Withhold::default() }).await;
     let (ada, ben) = (world.party("ada").await, world.disk("ben").through(&proxy.url()).come().await);
@@ -95,7 +95,7 @@ fn untold(world: &World) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_relay_trimmed_is_told_though_nothing_comes_after_it() {
+async fn trimmed_messages_are_reported_even_if_no_message_follows() {
     let world = World::start().await;
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
     let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
@@ -119,7 +119,7 @@ async fn what_the_relay_trimmed_is_told_though_nothing_comes_after_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_relay_that_was_restored_from_a_backup_gets_again_what_it_lost() {
+async fn a_relay_restored_from_a_backup_receives_again_what_it_lost() {
     let mut world = World::start().await;
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
     let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
@@ -201,7 +201,7 @@ fn relay_db(world: &World) -> rusqlite::Connection {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_time_keys_are_made_again_when_few_are_left() {
+async fn one_time_keys_are_replenished_when_few_are_left() {
     let world = World::start().await;
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
     let user = ben.client.user_id();
@@ -248,7 +248,7 @@ async fn without_one_time_keys_the_last_resort_key_is_used() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn signed_keys_are_replaced_after_two_days_and_the_old_ones_still_open_what_comes_late() {
+async fn signed_keys_are_replaced_after_two_days_and_the_old_ones_still_open_late_messages() {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let clock = ManualClock::at(u64::try_from(now.as_millis()).unwrap());
     let for_relay = clock.clone();

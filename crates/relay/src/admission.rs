@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn connections_cost_their_network_and_are_not_spoken_with_above_its_limit() {
+    async fn connections_are_charged_to_their_network_and_closed_above_its_limit() {
         let admission = admission(3);
         let callers: Vec<_> = (0..5).filter_map(|_| admission.enter(HERE)).collect();
         assert_eq!(callers.len(), 3);
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn requests_without_a_valid_token_cost_their_network_and_those_with_one_nothing() {
+    async fn requests_without_a_valid_token_are_charged_to_their_network() {
         let admission = admission(5);
         let (caller, _) = admission.enter(HERE).unwrap();
         for _ in 0..50 {
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_that_showed_a_valid_token_goes_on_whatever_its_network_does() {
+    async fn a_connection_with_a_valid_token_is_not_affected_by_its_network() {
         let admission = admission(3);
         let ((device, _), (flood, _)) = (admission.enter(HERE).unwrap(), admission.enter(HERE).unwrap());
         assert_eq!(ask(&device, "", true).await, 200);
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_a_proxy_hands_on_costs_the_network_that_it_names() {
+    async fn requests_through_a_proxy_are_charged_to_the_network_that_it_names() {
         let admission = admission(2);
         let (proxy, _) = admission.enter(PROXY).unwrap();
         for (asker, expected) in

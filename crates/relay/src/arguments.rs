@@ -161,12 +161,12 @@ mod tests {
     }
 
     #[test]
-    fn nobody_may_register_unless_it_is_said() {
+    fn nobody_can_register_by_default() {
         assert_eq!(parse("--data d").unwrap().config.registration, Registration::Closed);
     }
 
     #[test]
-    fn addresses_are_limited_where_they_are_seen() {
+    fn connections_are_limited_by_address_only_with_tls() {
         let connections = |line| parse(line).unwrap().config.limits.connections;
         assert_eq!(connections("--data d"), None);
         assert_eq!(connections("--data d --insecure-plain"), None);
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn metrics_are_on_this_machine_unless_it_is_said_otherwise() {
+    fn metrics_are_local_unless_an_address_is_given() {
         let metrics = |line| parse(line).unwrap().config.metrics.map(|addr| addr.to_string());
         assert_eq!(metrics("--data d"), None);
         assert_eq!(metrics("--data d --metrics 9464").unwrap(), "127.0.0.1:9464");
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_named() {
+    fn mistakes_in_arguments_are_reported() {
         assert_eq!(parse("").unwrap_err(), BadArguments::NoData);
         assert_eq!(parse("--data").unwrap_err(), BadArguments::NoValue("--data"));
         assert_eq!(parse("--data d --tls-key k").unwrap_err(), BadArguments::HalfTls);

@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn two_connections_hear_everything_and_a_third_ends_the_oldest() {
+    async fn two_connections_receive_every_nudge_and_a_third_ends_the_oldest() {
         let bus = LocalBus::default();
         let oldest = bus.attach(SOMEONE);
         let older = bus.attach(SOMEONE);

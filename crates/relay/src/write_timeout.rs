@@ -114,7 +114,7 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(60);
 
     #[tokio::test(start_paused = true)]
-    async fn a_peer_that_reads_too_little_is_given_up() {
+    async fn a_peer_that_reads_too_slowly_is_disconnected() {
         let (near, mut far) = duplex(16);
         let mut near = WriteTimeout::new(near, LIMIT);
         let trickle = tokio::spawn(async move {
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_peer_that_takes_each_answer_in_time_is_served_for_ever() {
+    async fn a_peer_that_reads_each_answer_in_time_is_served_forever() {
         let (near, mut far) = duplex(16);
         let mut near = WriteTimeout::new(near, LIMIT);
         let reading = tokio::spawn(async move {
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_long_answer_may_take_long_if_enough_of_it_is_taken_in_time() {
+    async fn a_long_answer_may_take_long_if_enough_of_it_is_read_in_time() {
         let (near, mut far) = duplex(16);
         let mut near = WriteTimeout::new(near, LIMIT);
         let reading = tokio::spawn(async move {

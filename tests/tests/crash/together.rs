@@ -13,14 +13,14 @@ use super::*;
 const ROUNDS: u64 = 12;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_extension_may_die_at_every_station_beside_its_app() {
+async fn an_extension_can_be_killed_at_every_station_while_its_app_runs() {
     let stations =
         [Station::Arrive, Station::ApplyBeforeCommit, Station::ApplyAfterCommit, Station::Acknowledged];
     each(&stations, |fault| async move { extension_dies(&fault).await }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_app_may_die_at_every_station_beside_its_extension() {
+async fn an_app_can_be_killed_at_every_station_while_its_extension_runs() {
     let stations = [
         Station::QueueBeforeCommit,
         Station::QueueAfterCommit,

@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn little_is_read_from_a_peer_that_goes_on_sending() {
+    fn little_is_read_from_a_peer_that_continues_to_send() {
         for size in [0, 40, 65_536] {
             let mut peer = Peer { left: 1_000_000, size, told: Vec::new() };
             assert!(

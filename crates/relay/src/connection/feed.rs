@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_is_told_once_and_only_to_a_client_that_asked() {
+    fn the_end_is_reported_once_and_only_on_request() {
         let mut feed = feed();
         feed.begin_read();
         feed.pushed_row(6, 40);
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn asking_again_counts_again_and_pushes_nothing_again() {
+    fn a_repeated_request_counts_from_zero_and_pushes_nothing_again() {
         let mut feed = feed();
         feed.ask();
         feed.begin_read();

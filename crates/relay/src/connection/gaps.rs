@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_twice_is_looked_for_once() {
+    fn rows_requested_twice_are_looked_up_once() {
         let mut gaps = Gaps::default();
         gaps.ask(0, [(key(1, 5), 2); 64]).unwrap();
         gaps.ask(7, [(key(1, 5), 3), (key(1, 5), 1)]).unwrap();
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_counts_for_everybody_who_asked_for_it() {
+    fn a_row_answers_every_request_for_it() {
         let mut gaps = Gaps::default();
         gaps.ask(1, [(key(1, 2), 3), (key(1, 4), 9), (key(1, 8), 1), (key(2, 0), 1)]).unwrap();
         gaps.found(key(1, 5));
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn only_so_much_may_wait() {
+    fn the_number_of_pending_requests_is_limited() {
         let cursors = |from: u64, count: u64| (from..from + count).map(|seq| (key(1, seq), 1));
         let most = u64::try_from(MAX_CURSORS).unwrap();
         let mut gaps = Gaps::default();

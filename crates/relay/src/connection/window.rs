@@ -105,14 +105,14 @@ mod tests {
     }
 
     #[test]
-    fn a_client_gets_what_it_asks_for_up_to_the_cap() {
+    fn a_client_gets_the_requested_credit_up_to_the_limit() {
         assert_eq!(Window::new(0, 0).room(), Some((MAX_CREDIT, MAX_UNACKED_BYTES)));
         assert_eq!(Window::new(u32::MAX, u32::MAX).room(), Some((MAX_CREDIT, MAX_UNACKED_BYTES)));
         assert_eq!(Window::new(3, 500).room(), Some((3, 500)));
     }
 
     #[test]
-    fn room_is_used_up_by_frames_and_given_back_by_acknowledgements() {
+    fn credit_is_used_by_frames_and_returned_by_acknowledgements() {
         let mut window = Window::new(2, 500);
         window.push(key(1), 100);
         assert_eq!(window.room(), Some((1, 400)));

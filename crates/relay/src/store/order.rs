@@ -226,7 +226,7 @@ mod tests {
         /// Sends in groups, of which each may be undone and run once more, and answers that lag behind: a lane has what it would
         /// have if each send were run once, and answered before the next.
         #[test]
-        fn what_runs_again_is_judged_as_if_it_ran_once(
+        fn operations_that_run_again_have_the_same_outcome(
             groups in prop::collection::vec(
                 (prop::collection::vec(any::<Event>(), 1..6), any::<bool>(), 0..8_usize), 1..12)
         ) {

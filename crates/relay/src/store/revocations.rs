@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn who_looks_back_further_than_is_remembered_is_sent_to_the_store() {
+    fn revocations_older_than_those_remembered_require_the_store() {
         let revocations = Revocations::default();
         let long_ago = revocations.noted();
         let many = u32::try_from(REMEMBERED).unwrap();

@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_done_for_a_group_is_paid_for_by_all_of_it() {
+    fn time_spent_for_a_group_is_charged_to_all_of_it() {
         let (ada, ben) = (UserId::from_bytes([1; 16]), UserId::from_bytes([2; 16]));
         let clock = Ticking::default();
         let mut times = Times::start(&clock);

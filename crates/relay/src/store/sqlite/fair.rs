@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn who_asks_for_little_is_served_before_who_asks_for_much() {
+    fn a_payer_with_few_operations_is_served_before_one_with_many() {
         let mut queue = FairQueue::new();
         for n in 0..1_000 {
             queue.push(user(1), n).unwrap();
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn payers_who_always_wait_get_the_same_time() {
+    fn payers_that_always_wait_get_equal_time() {
         let mut queue = FairQueue::new();
         for n in 0..2_000 {
             queue.push(user(1), n).unwrap();
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_takes_more_of_a_group_than_a_share() {
+    fn no_payer_gets_more_than_its_share_of_a_group() {
         let mut queue = FairQueue::new();
         for n in 0..1_000 {
             queue.push(user(1), n).unwrap();
@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_line_leaves_the_others_alone() {
+    fn a_full_queue_does_not_affect_the_others() {
         let mut queue = FairQueue::new();
         for n in 0..MAX_LINE {
             queue.push(user(1), n).unwrap();
@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn payers_who_are_gone_are_forgotten() {
+    fn idle_payers_are_forgotten() {
         let mut queue = FairQueue::new();
         queue.push(user(0), 0).unwrap();
         for n in 0..20_000_u32 {

@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_reserve_nothing_grows_but_into_what_was_freed() {
+    fn without_a_reserve_the_database_grows_only_into_freed_pages() {
         let folder = tempfile::tempdir().unwrap();
         let db = Connection::open(folder.path().join("a.db")).unwrap();
         db.execute_batch("CREATE TABLE t (b BLOB) STRICT; INSERT INTO t VALUES (zeroblob(1000000));")

@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_disk_is_told_apart_and_heals() {
+    async fn a_full_disk_is_a_distinct_error_and_work_resumes_when_there_is_space() {
         let (_folder, writer) = writer();
         let set_pages = |pages: u32| {
             writer.write(Payer::Relay, Need::Frees, move |tx| tx.pragma_update(None, "max_page_count", pages))
@@ -237,7 +237,7 @@ mod tests {
     /// An operation cannot have more pages than there are, whatever it is for; but an operation that frees space runs
     /// again, alone.
     #[tokio::test]
-    async fn what_frees_room_is_not_refused_with_what_found_none() {
+    async fn operations_that_free_space_are_not_refused_with_those_that_found_none() {
         let (_folder, writer) = writer();
         let run = |need, sql: &'static str| writer.write(Payer::Relay, need, move |tx| tx.execute(sql, []));
         run(Need::Grows, "CREATE TABLE big (b BLOB) STRICT").await.unwrap();

@@ -143,7 +143,7 @@ fn made_by_an_earlier_release(path: &Path) -> Connection {
 }
 
 #[tokio::test]
-async fn a_file_that_held_everything_in_its_log_is_damaged_without_it() {
+async fn a_file_whose_contents_were_all_in_the_log_is_damaged_without_it() {
     let dir = tempfile::tempdir().unwrap();
     let earlier = made_by_an_earlier_release(&dir.path().join("earlier.db"));
     let whole = tempfile::tempdir().unwrap();
@@ -183,7 +183,7 @@ async fn what_a_killed_process_left_in_the_log_goes_into_the_file_when_there_is_
 }
 
 #[tokio::test]
-async fn a_file_whose_making_was_interrupted_is_made_anew() {
+async fn a_file_whose_creation_was_interrupted_is_created_again() {
     let dir = tempfile::tempdir().unwrap();
     // Nothing yet.
     fs::write(dir.path().join("a.db"), "").unwrap();

@@ -24,7 +24,7 @@ impl Fixture {
 }
 
 #[tokio::test]
-async fn pages_meet_without_overlap_even_where_a_relay_numbers_twice() {
+async fn pages_do_not_overlap_even_if_a_relay_repeats_a_number() {
     let fixture = Fixture::new().await;
     for n in 0..25_u64 {
         fixture.receive(incoming(&n.to_string(), n / 2 + 1)).await;
@@ -44,7 +44,7 @@ async fn pages_meet_without_overlap_even_where_a_relay_numbers_twice() {
 }
 
 #[tokio::test]
-async fn a_later_epoch_stands_after_an_earlier_one() {
+async fn a_later_epoch_comes_after_an_earlier_one() {
     let fixture = Fixture::new().await;
     fixture.receive(NewIncoming { epoch: 2, ..incoming("restored", 3) }).await;
     fixture.receive(NewIncoming { epoch: 1, ..incoming("before", 900) }).await;
@@ -52,7 +52,7 @@ async fn a_later_epoch_stands_after_an_earlier_one() {
 }
 
 #[tokio::test]
-async fn arrivals_come_in_their_order_wherever_they_stand() {
+async fn arrivals_are_in_order_of_arrival_whatever_their_positions() {
     let fixture = Fixture::new().await;
     let last = async || fixture.store.read(|rows| rows.last_message()).await.unwrap();
     assert_eq!(last().await, MessageId(0));
@@ -69,7 +69,7 @@ async fn arrivals_come_in_their_order_wherever_they_stand() {
 }
 
 #[tokio::test]
-async fn who_begins_to_listen_is_told_of_nothing_that_was_here() {
+async fn a_new_listener_receives_no_earlier_messages() {
     let fixture = Fixture::new().await;
     let here = fixture.enqueue("here").await;
     assert_eq!(fixture.events.newest(), here);

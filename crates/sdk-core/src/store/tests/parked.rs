@@ -16,7 +16,7 @@ fn damaged(server_seq: u64) -> NewIncoming {
 }
 
 #[tokio::test]
-async fn what_was_opened_is_known_by_its_bytes() {
+async fn an_opened_envelope_is_recognised_by_its_bytes() {
     let fixture = Fixture::new().await;
     let (ours, other) = (CiphertextId::of(b"a ciphertext"), CiphertextId::of(b"another"));
     let work = fixture.store.write(move |tx| {
@@ -32,7 +32,7 @@ async fn what_was_opened_is_known_by_its_bytes() {
 }
 
 #[tokio::test]
-async fn one_message_stands_for_an_envelope_that_cannot_be_opened_however_often_it_comes() {
+async fn one_message_represents_an_unreadable_envelope_however_often_it_arrives() {
     let fixture = Fixture::new().await;
     let id = fresh_id();
     for ciphertext in ["damaged", "damaged", "also bad"] {
@@ -45,7 +45,7 @@ async fn one_message_stands_for_an_envelope_that_cannot_be_opened_however_often_
 }
 
 #[tokio::test]
-async fn the_true_message_takes_the_place_of_a_damaged_copy_and_is_found() {
+async fn the_intact_message_replaces_a_damaged_copy_and_can_be_found() {
     let fixture = Fixture::new().await;
     let id = fresh_id();
     fixture.store.write(move |tx| tx.park(name(id), CiphertextId::of(b"x"), &damaged(4), 50)).await.unwrap();
@@ -65,7 +65,7 @@ async fn the_true_message_takes_the_place_of_a_damaged_copy_and_is_found() {
 }
 
 #[tokio::test]
-async fn a_part_that_is_undone_leaves_no_row_and_no_event() {
+async fn a_rolled_back_part_leaves_no_row_and_no_event() {
     let fixture = Fixture::new().await;
     let mut events = fixture.events.subscribe();
     let work = fixture.store.write(|tx| {

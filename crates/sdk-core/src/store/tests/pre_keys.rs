@@ -48,7 +48,7 @@ async fn one_time_keys_are_gone_after_one_session() {
 }
 
 #[tokio::test]
-async fn a_last_resort_key_stays_and_begins_each_session_once() {
+async fn a_last_resort_key_is_kept_and_starts_each_session_once() {
     let fixture = Fixture::new().await;
     publish(&fixture).await;
     assert!(begin(&fixture, None, LAST_RESORT, 5).await);

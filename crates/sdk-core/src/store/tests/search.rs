@@ -133,7 +133,7 @@ async fn nothing_that_is_typed_or_pasted_is_an_error() {
 }
 
 #[tokio::test]
-async fn words_that_agree_in_what_the_index_holds_are_told_apart() {
+async fn words_with_the_same_indexed_letters_are_distinguished() {
     let fixture = Fixture::new().await;
     fixture.receive(incoming("international", 1)).await;
     fixture.receive(incoming("internationally", 2)).await;
@@ -145,7 +145,7 @@ async fn words_that_agree_in_what_the_index_holds_are_told_apart() {
 }
 
 #[tokio::test]
-async fn an_index_made_anew_begins_with_the_newest_and_what_arrives_goes_first() {
+async fn a_rebuilt_index_starts_with_the_newest_messages_and_new_ones_have_priority() {
     let fixture = Fixture::new().await;
     for place in 1..=6 {
         fixture.receive(incoming(&format!("old number{place}"), place)).await;
@@ -181,7 +181,7 @@ async fn a_batch_ends_before_it_takes_long() {
 }
 
 #[tokio::test]
-async fn what_is_taken_back_leaves_the_results_and_the_file() {
+async fn a_cancelled_message_is_removed_from_the_results_and_the_file() {
     let fixture = Fixture::new().await;
     let id = fixture.enqueue("zqregret wordthatislonger 悔恨").await;
     fixture.enqueue("kept").await;
@@ -245,7 +245,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn whatever_happens_the_caught_up_index_finds_what_there_is(steps in prop::collection::vec(step(), 1..40)) {
+    fn after_any_changes_an_up_to_date_index_finds_every_message(steps in prop::collection::vec(step(), 1..40)) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let fixture = Fixture::new().await;

@@ -46,7 +46,7 @@ async fn left(fixture: &Fixture) -> (Vec<u8>, Vec<i64>) {
 }
 
 #[tokio::test]
-async fn inactive_sessions_and_kept_keys_go_after_thirty_days() {
+async fn inactive_sessions_and_skipped_keys_are_deleted_after_thirty_days() {
     let fixture = Fixture::new().await;
     let work = fixture.store.write(|tx| {
         insert_session(tx, session(1), true, None)?;
@@ -122,7 +122,7 @@ async fn a_key_that_was_replaced_is_remembered_until_a_bundle_has_it_again() {
 }
 
 #[tokio::test]
-async fn a_session_that_does_not_decode_is_none_and_goes_with_the_next_change() {
+async fn a_session_that_does_not_decode_is_ignored_and_deleted_with_the_next_change() {
     let fixture = Fixture::new().await;
     let work = fixture.store.write(|tx| {
         insert_session(tx, session(1), true, None)?;

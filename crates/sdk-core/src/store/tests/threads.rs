@@ -20,7 +20,7 @@ async fn gap(fixture: &Fixture) -> Option<(u64, u64)> {
 }
 
 #[tokio::test]
-async fn a_gap_is_what_lies_between() {
+async fn a_gap_is_the_range_between_known_numbers() {
     let fixture = Fixture::new().await;
     account_for(&fixture, 1, &[1, 2, 5, 6, 9]).await;
     assert_eq!(gap(&fixture).await, Some((3, 4)));
@@ -38,7 +38,7 @@ async fn the_first_place_of_all_can_be_missing() {
 }
 
 #[tokio::test]
-async fn what_does_not_come_is_given_up_and_told() {
+async fn missing_messages_are_given_up_and_reported() {
     let fixture = Fixture::new().await;
     account_for(&fixture, 1, &[1, 4, 5]).await;
     let mut events = fixture.events.subscribe();
@@ -66,7 +66,7 @@ async fn a_gap_is_not_given_up_while_one_of_ours_may_fill_it() {
 }
 
 #[tokio::test]
-async fn places_of_another_epoch_are_other_places() {
+async fn sequence_numbers_of_another_epoch_are_different_positions() {
     let fixture = Fixture::new().await;
     account_for(&fixture, 1, &[1, 2, 3, 7]).await;
     // The relay was restored from a backup that ended at place 2: it gives out 3 again.
@@ -82,7 +82,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(20))]
 
     #[test]
-    fn in_whatever_order_places_come_the_gap_is_the_first_missing(
+    fn the_gap_is_the_first_missing_number_in_any_order_of_arrival(
         order in Just((1..=12_u64).collect::<Vec<_>>()).prop_shuffle(),
         taken in 1..12_usize,
     ) {
@@ -103,7 +103,7 @@ proptest! {
 }
 
 #[tokio::test]
-async fn what_is_missing_up_to_the_end_of_a_thread_is_told_hole_by_hole() {
+async fn missing_messages_up_to_the_end_of_a_thread_are_reported_gap_by_gap() {
     let fixture = Fixture::new().await;
     let mut events = fixture.events.subscribe();
     let work = fixture.store.write(|tx| {
@@ -168,7 +168,7 @@ async fn the_list_of_threads_follows_the_time_of_the_relay_page_by_page() {
 }
 
 #[tokio::test]
-async fn a_thread_that_was_written_into_with_a_wrong_clock_comes_back_to_its_place() {
+async fn a_thread_written_to_with_a_wrong_clock_returns_to_its_position() {
     let fixture = Fixture::new().await;
     let new = NewOutgoing { sent_ms: 9_000_000, ..outgoing(Body::Text("from the future".into())) };
     let id = fixture.store.write(move |tx| tx.enqueue(new)).await.unwrap().unwrap().id;
