@@ -1,20 +1,20 @@
-//! How much memory a call may hold.
+//! Limits on the memory that a call may allocate.
 
-/// A limit on the bytes that a call holds at once.
+/// A limit on the bytes that a call has allocated at the same time.
 #[derive(Clone, Copy)]
 pub(crate) struct Limit {
-    /// For each byte of input.
+    /// The bytes for each byte of input.
     pub(crate) factor: u64,
-    /// Whatever the input.
+    /// The bytes for any input.
     pub(crate) constant: u64,
 }
 
-/// Makes the call and checks that it kept to the limit. What has to be made once must be there before.
+/// Makes the call and checks the limit. Global state must be initialised before.
 pub(crate) fn limited<T>(limit: Limit, input: &[u8], call: impl FnOnce() -> T) -> T {
     limited_by(|_| limit, input, call)
 }
 
-/// A step of a state: what is refused is held to another limit than what is done.
+/// A step of a state, with different limits for refused and for successful steps.
 pub(crate) fn limited_step<T, E>(
     (refused, done): (Limit, Limit),
     input: &[u8],

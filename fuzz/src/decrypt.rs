@@ -1,7 +1,7 @@
-//! Forged messages for devices in the middle of a talk, from strangers and from peers.
+//! Forged messages for devices in the middle of a conversation, from strangers and from peers.
 //!
-//! The first byte of an input picks the device. The rest is a message, which nobody has authenticated, or with the
-//! highest bit set a state for its peer: what that sends with it has the right MAC, and may say anything else.
+//! The first byte of an input selects the device. The rest is an unauthenticated message, or, if the highest bit is
+//! set, a state for its peer: what the peer then sends has a valid MAC, but may contain anything.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -18,15 +18,15 @@ use crate::interaction::event::Event::{self, Drop, Receive, Send, Shuffle};
 use crate::interaction::party::Party;
 use crate::interaction::world::{NOW, World};
 
-/// A message that is refused holds next to nothing, however far its header makes the chains walk. One that is opened
-/// keeps the keys of the messages that it skips, 2,000 of each ratchet.
+/// A refused message allocates almost nothing, however far its header advances the chains. A message that is
+/// decrypted keeps the keys of the messages that it skips, 2,000 of each ratchet.
 const LIMITS: (Limit, Limit) =
     (Limit { factor: 2, constant: 4 << 10 }, Limit { factor: 2, constant: 1 << 20 });
 
 /// In the first byte: the rest is a state of the peer.
 const ALTERED: u8 = 0x80;
 
-/// A party of a talk.
+/// A party of a conversation.
 struct Victim {
     party: Party,
     peer: Address,
@@ -45,7 +45,7 @@ static VICTIMS: LazyLock<Vec<Victim>> = LazyLock::new(|| {
         &[Send(0), Send(0), Receive(1), Send(1)],
         &[Send(0), Send(0), Shuffle(1, 1), Receive(1)],
     ];
-    // SPQR takes some 70 turns to an epoch, and another state of its braid every few.
+    // SPQR takes about 70 turns for an epoch, with a different state of its braid every few turns.
     let turns = [1, 2, 6, 20, 38, 45, 60, 75].map(|count| {
         let turn = [Send(0), Receive(1), Send(1), Receive(0)];
         let late = [Send(0), Send(0), Send(0), Shuffle(1, 2), Receive(1), Send(1), Send(1), Drop(0, 0)];
@@ -62,14 +62,14 @@ pub(crate) fn run(input: &[u8]) {
     let Some((pick, rest)) = input.split_first() else { return };
     let (at, altered) = (usize::from(pick & !ALTERED) % (victims.len() + 1), pick & ALTERED != 0);
     match victims.get(at) {
-        // The two of a talk stand side by side.
+        // The two parties of a conversation are adjacent.
         Some(victim) if altered => victim.get_from_altered(&victims[at ^ 1].party, rest),
         Some(victim) => victim.get_message(rest),
         None => member.get_message(rest),
     }
 }
 
-/// What is really under way to each of them, and the states in which their peers really are.
+/// The messages in transit to each of them, and the actual states of their peers.
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let input = |pick: usize, rest: &[u8]| [&[u8::try_from(pick).unwrap()], rest].concat();
     let mut seeds = Vec::new();
@@ -86,7 +86,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     seeds
 }
 
-/// What anybody can make of a message: number 20,000 of the same chains, with a MAC of zeros.
+/// What anybody can derive from a message: number 20,000 of the same chains, with a MAC of zeros.
 fn far_ahead(message: &SignalMessage) -> SignalMessage {
     const NUMBER: &[u8] = &[0xa0, 0x9c, 0x01];
     let after_varint = |bytes: &[u8]| 1 + bytes.iter().position(|byte| byte & 0x80 == 0).unwrap();
@@ -153,7 +153,7 @@ impl Victim {
 }
 
 impl Member {
-    /// Has got the third of six messages.
+    /// Has received the third of six messages.
     fn new() -> Self {
         let rng = &mut StdRng::seed_from_u64(0);
         let id = DistributionId::generate(rng);

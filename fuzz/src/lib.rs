@@ -1,9 +1,8 @@
 //! What each fuzz target does with an input.
 //!
-//! The same functions run in three places: under libFuzzer (`./dev fuzz`, in `libfuzzer/`), over the corpora that were
-//! kept (`tests/replay.rs`), and over those corpora with a few bytes changed (`tests/damage.rs`). Each checks that
-//! nothing panics, that what was accepted is given back unchanged, and that no call allocates beyond its `allocation`
-//! limit.
+//! The same functions run in three places: under libFuzzer (`./dev fuzz`, in `libfuzzer/`), over the corpora
+//! (`tests/replay.rs`), and over the corpora with a few bytes changed (`tests/damage.rs`). Each checks that nothing
+//! panics, that accepted input is returned unchanged, and that no call allocates more than its `allocation` limit.
 
 #![allow(
     clippy::unwrap_used,
@@ -25,11 +24,11 @@ mod wire;
 /// One target.
 #[derive(Debug, Clone, Copy)]
 pub struct Target {
-    /// Its name, which its program and its corpus have too.
+    /// Its name, which is also that of its program and its corpus.
     pub name: &'static str,
-    /// Feeds it one input. Panics when it finds something.
+    /// Runs one input. Panics if it finds something.
     pub run: fn(&[u8]),
-    /// Inputs to begin with.
+    /// Seed inputs.
     pub seeds: fn() -> Vec<Vec<u8>>,
 }
 
@@ -37,13 +36,13 @@ pub struct Target {
 pub const MESSAGES: Target = Target { name: "messages", run: messages::run, seeds: vectors::all };
 /// Sealed sender, safety numbers and HPKE.
 pub const SEALED: Target = Target { name: "sealed", run: sealed::run, seeds: vectors::all };
-/// Every stored form, and the use of what was loaded from it.
+/// Every stored form, and operations on what was loaded from it.
 pub const RECORDS: Target = Target { name: "records", run: records::run, seeds: vectors::all };
-/// Forged messages for devices in the middle of a talk.
+/// Forged messages for devices in the middle of a conversation.
 pub const DECRYPT: Target = Target { name: "decrypt", run: decrypt::run, seeds: decrypt::seeds };
 /// Frames and bodies between client and relay.
 pub const WIRE: Target = Target { name: "wire", run: wire::run, seeds: wire::seeds };
-/// Talks of two over a hostile network.
+/// Conversations of two parties over a hostile network.
 pub const INTERACTION: Target =
     Target { name: "interaction", run: interaction::run, seeds: interaction::seeds };
 

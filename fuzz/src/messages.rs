@@ -1,4 +1,4 @@
-//! Every parser of messages and keys: what it accepts, it gives back unchanged.
+//! Every parser of messages and keys: accepted input is returned unchanged.
 
 use sealpost_protocol::group::SenderKeyRecord;
 use sealpost_protocol::{

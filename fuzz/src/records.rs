@@ -1,5 +1,4 @@
-//! Stored forms: what is accepted is stored the same again, and no state that was loaded, however strange, makes an
-//! operation panic.
+//! Stored forms: accepted input is stored in the same way again, and no loaded state makes an operation panic.
 
 use std::sync::LazyLock;
 
@@ -14,13 +13,13 @@ use sealpost_protocol::{
 use crate::allocation::{Limit, limited, limited_step};
 use crate::vectors::{bytes, load};
 
-/// Nothing is kept of a row before all of it is there, and what a key becomes is little longer than its bytes. The first
-/// skipped key brings a node of a map, with room for eleven.
+/// Nothing is kept of a row until it is complete, and a parsed key is little longer than its bytes. The first skipped
+/// key allocates a node of a map, with room for eleven.
 const LOAD: Limit = Limit { factor: 4, constant: 1280 };
-/// A message that is refused, and one that is opened or made: that keeps skipped keys, 2,000 of each ratchet.
+/// A refused message, and one that is decrypted or encrypted: it keeps skipped keys, 2,000 of each ratchet.
 const STEP: (Limit, Limit) = (Limit { factor: 4, constant: 4 << 10 }, Limit { factor: 4, constant: 1 << 20 });
 
-/// The device of the fixtures, what it stores, and what is under way to it.
+/// The device of the fixtures, what it stores, and the messages in transit to it.
 struct Device {
     identity: IdentityKeyPair,
     local: Address,
@@ -105,7 +104,7 @@ impl Device {
         }
     }
 
-    /// What any state writes can be parsed and stored.
+    /// Whatever a state writes can be parsed and stored.
     fn write(&self, input: &[u8], record: &SessionRecord) {
         let (local, rng) = (self.local(), &mut rng());
         let sent = limited_step(STEP, input, || record.encrypt(&local, &self.remote, b"text", self.now, rng));
@@ -156,7 +155,7 @@ fn rng() -> StdRng {
     StdRng::seed_from_u64(0)
 }
 
-/// Loads within the limit; what was loaded is stored in one way only.
+/// Loads within the limit, and checks that there is only one encoding.
 fn reloaded<T>(
     input: &[u8],
     load: fn(&[u8]) -> Result<T, DecodeError>,
@@ -172,7 +171,7 @@ fn reloaded<T>(
 mod tests {
     use super::*;
 
-    /// A field of the number, with an empty row inside, within those of the numbers around it.
+    /// A field with this number that contains an empty row, inside the fields with the outer numbers.
     fn nested(around: &[u8], rows: Vec<u8>) -> Vec<u8> {
         around.iter().rev().fold(rows, |inner, number| {
             let mut field = vec![number << 3 | 2];
@@ -181,7 +180,7 @@ mod tests {
         })
     }
 
-    /// Whatever list it is, of a record, of a session or of SPQR: nothing is made of rows that are nothing.
+    /// Whatever list it is in, of a record, of a session or of SPQR: nothing is allocated for empty rows.
     #[test]
     fn empty_rows_are_not_kept() {
         for number in 1..16 {

@@ -1,4 +1,4 @@
-//! What strangers send: sealed envelopes and their certificates, pictures of safety numbers, HPKE.
+//! Input from strangers: sealed envelopes and their certificates, scanned safety numbers, HPKE.
 
 use std::sync::LazyLock;
 
@@ -77,7 +77,7 @@ impl Bob {
         self.twice(|remembered| content.verify(&receiver, remembered).map(drop));
     }
 
-    /// What is remembered changes no outcome.
+    /// A cached result does not change the outcome.
     fn twice<T: PartialEq + std::fmt::Debug>(&self, call: impl Fn(&mut Remembered) -> T) {
         let remembered = &mut Remembered::default();
         assert_eq!(call(remembered), call(remembered));
@@ -89,7 +89,7 @@ fn sent_messages(input: &[u8]) {
     assert_eq!(message.serialize(), input);
     for recipient in message.recipients() {
         assert!(recipient.devices().count() > 0);
-        // What the service hands on is an envelope of the second version, if for somebody else.
+        // The service passes on envelopes of the second version only.
         let received = message.received_by(recipient);
         assert!(received.len() <= input.len() + 50);
         assert_eq!(received[0] >> 4, 2);

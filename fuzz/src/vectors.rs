@@ -1,4 +1,4 @@
-//! Inputs to begin with: the known answers of `crates/protocol/tests`, and what costs a decoder most.
+//! Seed inputs: the known answers of `crates/protocol/tests`, and what is most expensive for a decoder.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,7 +8,7 @@ use prost::encoding::{WireType, encode_key, encode_varint};
 use serde_json::Value;
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/protocol/tests");
-/// Longer ones would only make a fuzzer slow.
+/// Longer inputs would only slow the fuzzer down.
 const MAX_LEN: usize = 12_288;
 
 /// One file.
@@ -21,7 +21,7 @@ pub(crate) fn bytes(value: &Value) -> Vec<u8> {
     hex::decode(value.as_str().unwrap()).unwrap()
 }
 
-/// Every byte string in every file, whatever it is, as a parser finds its own; and empty rows.
+/// Every byte string in every file, each for the parsers that accept it, and empty rows.
 pub(crate) fn all() -> Vec<Vec<u8>> {
     let mut found = BTreeSet::new();
     for folder in ["vectors", "fixtures"] {
@@ -33,8 +33,8 @@ pub(crate) fn all() -> Vec<Vec<u8>> {
     found.into_iter().chain(empty_rows()).collect()
 }
 
-/// Protobuf lists of empty rows, on their own and inside another message: two bytes each, which become a struct, and one
-/// more than fits before the list has to grow.
+/// Protobuf lists of empty rows, by themselves and inside another message: two bytes each, which become a struct, and
+/// one more than fits before the list has to grow.
 pub(crate) fn empty_rows() -> impl Iterator<Item = Vec<u8>> {
     let rows = (1..=10).map(|field| row(field, &[]).repeat(513));
     let nested = |rows: Vec<u8>| (1..=43).map(move |field| row(field, &rows));

@@ -1,4 +1,4 @@
-//! Every target on stable: what was kept with a few bytes changed, and any bytes at all.
+//! Runs every target on stable Rust with the corpus, a few bytes changed, and with arbitrary bytes.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use sealpost_fuzz::{TARGETS, Target};
 
-/// What was kept for each target.
+/// The corpus of each target.
 fn corpora() -> Vec<(Target, Vec<Vec<u8>>)> {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
     let inputs = |target: &Target| {

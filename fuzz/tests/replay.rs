@@ -1,4 +1,4 @@
-//! Every input that was kept, through the same functions as under the fuzzer.
+//! Runs every input of the corpora through the same functions as the fuzzer.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -17,7 +17,7 @@ fn names(folder: &Path) -> BTreeSet<String> {
     entries.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect()
 }
 
-/// What made a target fail once is `regression-…`, in the same folder as what the fuzzer kept.
+/// Inputs that once made a target fail are named `regression-…`, in the same folder.
 fn replay(target: Target) {
     let folder = here("corpus").join(target.name);
     let files = names(&folder);

@@ -1,4 +1,4 @@
-//! The database of the relay, changed by somebody else.
+//! Changes the database of the relay from outside.
 
 use std::path::Path;
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use rusqlite::{Connection, Params};
 use sealpost_core::UserId;
 
-/// Removes one-time keys that the relay holds, as if somebody had taken them. `which` is a condition on their rows.
+/// Removes one-time keys at the relay, as if somebody had taken them. `which` is a condition on their rows.
 ///
 /// # Panics
-/// When the database is not the relay's.
+/// If this is not the relay's database.
 #[expect(clippy::expect_used, reason = "what goes wrong here fails a test, and says why")]
 pub fn take_one_time_keys(relay: &Connection, which: &str, values: impl Params) {
     relay.execute(&format!("DELETE FROM one_time_pre_key WHERE {which}"), values).expect("keys are taken");
@@ -20,11 +20,11 @@ pub fn take_one_time_keys(relay: &Connection, which: &str, values: impl Params) 
     relay.execute(count, []).expect("the rest is counted");
 }
 
-/// Lets the relay in this folder hand out the keys of `other` as those of `user`: what happens when somebody starts over on
-/// a new phone, and what a relay does that wants to read along.
+/// Makes the relay in this folder return the keys of `other` as those of `user`. This is what happens when somebody
+/// starts again on a new phone, and what a relay does that wants to read messages.
 ///
 /// # Panics
-/// When the database is not the relay's.
+/// If this is not the relay's database.
 #[expect(clippy::expect_used, reason = "what goes wrong here fails a test, and says why")]
 pub fn swap_keys(relay: &Path, user: UserId, other: UserId) {
     let relay = Connection::open(relay.join("relay.db")).expect("the file opens");
@@ -33,7 +33,7 @@ pub fn swap_keys(relay: &Path, user: UserId, other: UserId) {
     let identity = "UPDATE device SET (registration_id, identity_key) =
         (SELECT registration_id, identity_key FROM device WHERE user_id = ?2) WHERE user_id = ?1";
     relay.execute(identity, [user, other]).expect("the identity key is replaced");
-    // One-time keys stay behind: the last-resort key will do.
+    // One-time keys are not copied; the last-resort key is enough.
     for table in ["signed_pre_key", "one_time_pre_key"] {
         let delete = format!("DELETE FROM {table} WHERE user_id = ?1");
         relay.execute(&delete, [user]).expect("the old pre-keys are gone");

@@ -1,5 +1,5 @@
-//! Watches from outside that no message key is used twice: a device that crashes may send the same bytes again,
-//! never other bytes under the same key.
+//! Checks from outside that no message key is used twice: a device that crashes may send the same bytes again, but
+//! never other bytes with the same key.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +9,7 @@ use sealpost_testkit::Meddle;
 use sealpost_wire::frame::Body;
 use sealpost_wire::{DeviceCopy, Envelope, Frame, envelope};
 
-/// What names a message key to somebody outside: the ratchet key of its chain, and its number there.
+/// What identifies a message key to an observer: the ratchet key of its chain, and its number in the chain.
 type KeyName = ([u8; 33], u32);
 
 /// Everything that clients have sent through a proxy. Clones share it.
@@ -24,10 +24,10 @@ struct Seen {
 }
 
 impl KeyUse {
-    /// How many different message keys were used.
+    /// The number of different message keys.
     ///
     /// # Errors
-    /// Says what was wrong, when a key was used for two ciphertexts, or something was sent that is not one.
+    /// A description, if a key was used for two ciphertexts, or something was sent that is not a ciphertext.
     pub fn judge(&self) -> Result<usize, String> {
         let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match (seen.used_twice, seen.unreadable) {

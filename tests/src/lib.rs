@@ -1,4 +1,5 @@
-//! End-to-end tests: real clients, the real relay, real files. They are in `tests/`; here is what they share.
+//! End-to-end tests with real clients, the real relay and real files. The tests are in `tests/`; this crate contains
+//! what they share.
 
 mod database;
 mod key_use;
@@ -7,5 +8,5 @@ pub use database::{swap_keys, take_one_time_keys};
 pub use key_use::KeyUse;
 pub use sealpost_testkit::open_database;
 
-/// What time it is in the databases that earlier versions have left, in milliseconds since the Unix epoch: 2026-11-29, 9:00 UTC.
+/// The time in the databases of earlier versions, in milliseconds since the Unix epoch: 2026-11-29, 9:00 UTC.
 pub const FROZEN_MS: u64 = 1_795_942_800_000;

@@ -1,5 +1,5 @@
-//! A thread that somebody else began is accepted at the relay by itself, however often that has to be tried, and whoever
-//! writes there waits until then.
+//! A thread that somebody else started is accepted at the relay automatically, with retries, and its author waits
+//! until then.
 
 #![cfg(test)]
 
@@ -14,10 +14,10 @@ use sealpost_testkit::{Loss, Meddle, Party, PartyDisk, Proxy, World, eventually,
 use sealpost_wire::frame::Body;
 use sealpost_wire::{Frame, reason};
 
-/// The pause after a failure is at least so long.
+/// The minimum delay after a failure.
 const LEAST_PAUSE: Duration = Duration::from_millis(500);
 
-/// Loses the first calls that accept a thread: by turns these parts of them.
+/// Loses the first calls that accept a thread, alternating between requests and answers.
 #[derive(Clone)]
 struct Loses {
     most: usize,
@@ -47,7 +47,7 @@ impl Meddle for Loses {
     }
 }
 
-/// How many members have not accepted their thread.
+/// The number of members who have not accepted their thread.
 fn not_accepted(world: &World) -> u32 {
     let path = world.relay_dir().join("relay.db");
     let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
@@ -68,7 +68,7 @@ async fn written_down(disk: &PartyDisk) {
     .await;
 }
 
-/// The only thread of somebody whom others write to, without asking the relay for it.
+/// The only thread of a user to whom others write, without asking the relay for it.
 async fn only_thread(party: &Party) -> sealpost_core::Thread {
     eventually("a thread", async || party.client.threads().await.unwrap().pop()).await
 }
@@ -81,7 +81,7 @@ async fn the_call_is_repeated_until_it_is_answered_with_a_pause_after_each_failu
     let (ada, ben) = (world.party("ada").await, world.disk("ben").through(&proxy.url()).come().await);
     let hers = ada.client.direct_thread(ben.client.user_id()).await.unwrap();
     assert_eq!(not_accepted(&world), 1);
-    // Whatever comes meanwhile is no reason to ask earlier.
+    // Messages that arrive meanwhile do not cause an earlier retry.
     for line in ["one", "two", "three"] {
         hers.send_text(line).await.unwrap();
     }
@@ -93,7 +93,7 @@ async fn the_call_is_repeated_until_it_is_answered_with_a_pause_after_each_failu
     for (before, after) in loses.calls().iter().zip(loses.calls().iter().skip(1)) {
         assert!(after.duration_since(*before) >= LEAST_PAUSE, "{:?}", after.duration_since(*before));
     }
-    // It was answered, and nothing is asked again: neither when something comes nor at the next start.
+    // The call was answered and is not repeated, neither when something arrives nor at the next start.
     let ben = ben.close().await.come().await;
     hers.send_text("four").await.unwrap();
     let his = only_thread(&ben).await;
@@ -112,13 +112,13 @@ async fn a_client_that_was_closed_before_the_answer_accepts_when_it_comes_back()
     eventually("a call", async || (!loses.calls().is_empty()).then_some(())).await;
     ben.close().await;
     assert_eq!(not_accepted(&world), 1);
-    // Not through the proxy any more.
+    // Without the proxy.
     let ben = world.disk("ben").open().await;
     accepted(&world).await;
     assert_eq!(texts(&only_thread(&ben).await).await, ["hello"]);
 }
 
-/// Counts how often somebody is told that their thread is not accepted.
+/// Counts how often a client is refused because its thread is not accepted.
 #[derive(Clone, Default)]
 struct Refusals(Arc<AtomicUsize>);
 
@@ -144,13 +144,13 @@ async fn a_sender_who_is_not_accepted_waits_and_continues_after_acceptance() {
     for line in &lines {
         hers.send_text(line).await.unwrap();
     }
-    // Sixteen may come; the others are refused, and tried again.
+    // Sixteen messages are allowed; the others are refused and retried.
     eventually("refusals", async || (refusals.0.load(Ordering::SeqCst) > 1).then_some(())).await;
     let states: Vec<_> = history(&hers).await.into_iter().map(|message| message.direction).collect();
     let (sent, waiting) = states.split_at(16);
     assert!(sent.iter().all(|state| *state == Direction::Outgoing(Delivery::Sent)), "{states:?}");
     assert!(waiting.iter().all(|state| *state == Direction::Outgoing(Delivery::Queued)), "{states:?}");
-    // Nobody else waits for that.
+    // This does not delay anybody else.
     let to_cleo = ada.thread_with(&cleo).await;
     let message = to_cleo.send_text("hello").await.unwrap();
     ada.message_reaches(&to_cleo, message.id, |state| *state == Direction::Outgoing(Delivery::Delivered))

@@ -1,4 +1,4 @@
-//! What may be wrong with a database, and what the app is told. Nothing is ever lost by being told.
+//! Damaged and unusable databases, and the errors that the app gets. An error never loses data.
 
 #![cfg(test)]
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
@@ -36,7 +36,7 @@ async fn refusal(config: Config) -> Error {
     }
 }
 
-/// Everything is as it was.
+/// Checks that everything is as it was.
 async fn is_whole(disk: &PartyDisk) {
     let ada = disk.clone().open().await;
     let thread = only_thread(&ada).await;
@@ -109,7 +109,7 @@ async fn damage_to_any_page_is_found_and_never_read_as_data() {
         fs::write(disk.database(), &damaged).unwrap();
         let told = read_everything(&disk).await;
         match told {
-            // A page that holds nothing we read: an index, the search index, a free one.
+            // A page that the test does not read: an index, the search index, or a free page.
             Ok(lines) => assert_eq!(lines, 20, "page {page}"),
             Err(Error::Storage(Storage::WrongKey)) => assert_eq!(page, 0),
             Err(error) => {
@@ -165,7 +165,7 @@ async fn a_database_that_a_newer_version_migrates_is_no_longer_written() {
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
     let hers = ada.thread_with(&ben).await;
     hers.send_text("before").await.unwrap();
-    // In another process, an updated app has the same file open.
+    // An updated app in another process has the same file open.
     let disk = world.disk("ada");
     let db = open_database(disk.database(), &disk.key());
     db.busy_timeout(Duration::from_secs(10)).unwrap();
@@ -234,7 +234,7 @@ fn a_full_disk_loses_nothing_and_work_resumes_when_there_is_space() {
         ben.texts_when(&his, 1).await;
         let ballast = mount.join("ballast");
         fill(&ballast);
-        // What fits into the space that the file has left is still taken; then the app is told.
+        // Messages that fit into the free space of the file are still accepted; then the app gets an error.
         let mut refused = None;
         for line in 0..2000 {
             let text = format!("{line} {}", "x".repeat(8000));
@@ -244,7 +244,7 @@ fn a_full_disk_loses_nothing_and_work_resumes_when_there_is_space() {
             }
         }
         assert_eq!(refused, Some(Error::Storage(Storage::Full)));
-        // Reading goes on, and what others say is not acknowledged, so not lost.
+        // Reading continues, and incoming messages are not acknowledged, so they are not lost.
         assert_eq!(texts(&hers).await.len(), said.len());
         his.send_text("are you there?").await.unwrap();
         let full = |part| FailedPart { part, failure: Failure::Storage(Storage::Full) };
@@ -259,7 +259,7 @@ fn a_full_disk_loses_nothing_and_work_resumes_when_there_is_space() {
     });
 }
 
-/// Waits until what the client says about its parts is as wanted.
+/// Waits until the client reports the expected health.
 async fn failing_when(party: &Party, wanted: impl Fn(&[FailedPart]) -> bool) {
     let mut events = party.client.events();
     while !wanted(&party.client.failing()) {
@@ -281,7 +281,7 @@ async fn a_part_that_cannot_do_its_work_is_reported_and_so_is_its_recovery() {
     rename("search", "search_elsewhere");
     let ada = disk.clone().open().await;
     let mut events = ada.client.events();
-    // A new message is to be indexed.
+    // A new message has to be indexed.
     only_thread(&ada).await.send_text("not to be found").await.unwrap();
     failing_when(&ada, |failing| !failing.is_empty()).await;
     let failing = ada.client.failing();
@@ -308,7 +308,7 @@ async fn say(thread: &Thread, text: &str, said: &mut Vec<String>) -> Result<(), 
     Ok(())
 }
 
-/// Takes all the space there is.
+/// Uses up all the space.
 fn fill(path: &Path) {
     use std::io::Write as _;
     let mut file = File::create(path).unwrap();
@@ -323,10 +323,10 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     path.into()
 }
 
-/// Says that the test runs in a mount namespace of its own, and which folder it may mount on.
+/// Says that the test runs in its own mount namespace, and which folder it may mount on.
 const INSIDE: &str = "SEALPOST_E2E_MOUNT";
 
-/// Runs the named test again in a process that may mount without anybody else seeing it. Needs root, as in CI.
+/// Runs the named test again in a process with its own mount namespace. Needs root, as in CI.
 fn inside_a_namespace(test: &str, work: impl AsyncFnOnce(&Path)) {
     if let Some(mount) = std::env::var_os(INSIDE) {
         let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -375,13 +375,13 @@ async fn a_session_that_does_not_decode_affects_only_its_peer_and_is_replaced() 
     drop(database);
     let ada = disk.open().await;
     let hers = ada.thread_with(&ben).await;
-    // What was sealed for the session that is gone cannot be read, and says so; others are read.
+    // Messages sealed in the lost session cannot be read and are reported; others are read.
     his.send_text("lost").await.unwrap();
     cyds.send_text("from cyd").await.unwrap();
     let with_cyd = ada.thread_with(&cyd).await;
     assert_eq!(ada.texts_when(&with_cyd, 2).await, ["hello cyd", "from cyd"]);
     assert_eq!(ada.texts_when(&hers, 2).await, ["hello ben", "Undecryptable(NoSession)"]);
-    // The next message makes a session, in both directions.
+    // The next message starts a session, in both directions.
     hers.send_text("say it again").await.unwrap();
     ben.texts_when(&his, 3).await;
     his.send_text("found again").await.unwrap();
@@ -402,7 +402,7 @@ async fn a_message_with_a_reused_key_is_shown_to_the_recipient() {
     let first = only_thread(&ada).await.send_text("the first").await.unwrap();
     ada.message_reaches(&only_thread(&ada).await, first.id, |state| *state == delivered).await;
     let disk = ada.close().await;
-    // The copy comes back, against what docs/mobile.md says.
+    // The copy is restored, which docs/mobile.md says must not be done.
     fs::write(disk.database(), copy).unwrap();
     let ada = disk.open().await;
     only_thread(&ada).await.send_text("another, under the same key").await.unwrap();

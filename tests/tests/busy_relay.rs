@@ -1,4 +1,4 @@
-//! A relay that asks to be left alone for a while is obeyed, and nothing is lost by that.
+//! A client obeys a relay that asks it to wait, and loses nothing.
 
 #![cfg(test)]
 

@@ -1,5 +1,5 @@
-//! Clocks that are wrong or are set, and tokens that run out. People notice nothing, unless the relay does not
-//! want them any more.
+//! Wrong clocks, clocks that are set, and tokens that expire. Users notice nothing, unless the relay refuses their
+//! device.
 
 #![cfg(test)]
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
@@ -22,7 +22,7 @@ fn now_ms() -> u64 {
     u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
 }
 
-/// A relay on a clock that is set by hand.
+/// A relay with a clock that is set by hand.
 async fn world_at(clock: &ManualClock) -> World {
     let clock = clock.clone();
     World::start_with(move |config| sealpost_relay::Config { clock: Arc::new(clock.clone()), ..config }).await
@@ -37,12 +37,12 @@ async fn everything_is_delivered_with_a_wrong_clock_and_after_it_is_corrected() 
         let ada = world.disk(&format!("ada {wrong_by}")).with_clock(&clock).come().await;
         let ben = world.party(&format!("ben {wrong_by}")).await;
         talk(&ada, &ben).await;
-        // Somebody sets the clock, on the live connection.
+        // The clock is set while the connection is live.
         clock.set(now_ms());
         talk(&ada, &ben).await;
         clock.set(now_ms().saturating_add_signed(-wrong_by));
         talk(&ada, &ben).await;
-        // And once more while nothing runs.
+        // And once more while nothing is running.
         let disk = ada.close().await;
         clock.set(now_ms().saturating_add_signed(wrong_by));
         let ada = disk.open().await;
@@ -63,7 +63,7 @@ async fn everything_continues_when_the_clock_of_the_relay_is_corrected() {
         ada.message_reaches(&hers, before.id, |state| *state == Direction::Outgoing(Delivery::Delivered))
             .await;
         clock.set(now_ms());
-        // Messages and receipts alike, of both, on the live connections.
+        // Messages and receipts of both users, on the live connections.
         let message = hers.send_text("after").await.unwrap();
         ada.message_reaches(&hers, message.id, |state| *state == Direction::Outgoing(Delivery::Delivered))
             .await;
@@ -85,7 +85,7 @@ async fn what_is_written_offline_with_a_wrong_clock_is_delivered() {
         hers.send_text(&format!("written at {wrong_by}")).await.unwrap();
     }
     world.start_relay().await;
-    // The relay asked to come back within half a minute.
+    // The relay asked the client to come back within half a minute.
     ada.client.reconnect();
     ben.client.reconnect();
     let his = ben.thread_with(&ada).await;
@@ -103,7 +103,7 @@ async fn a_token_is_replaced_on_the_live_socket() {
     let ben = world.disk("ben").with_clock(&clock).come().await;
     talk(&ada, &ben).await;
     for times in 1..=2 {
-        // Tokens live for ten minutes; one with less than a minute left is replaced.
+        // Tokens are valid for ten minutes; one with less than a minute left is replaced.
         clock.advance(MINUTE * 9 + Duration::from_secs(30));
         eventually("a new token", async || (refreshes.count() == times).then_some(())).await;
         talk(&ada, &ben).await;
@@ -132,7 +132,7 @@ async fn a_device_that_slept_until_its_token_expired_can_connect_again() {
     let relay_clock = ManualClock::at(now_ms());
     let world = world_at(&relay_clock).await;
     let proxy = Proxy::start(world.addr(), sealpost_testkit::Honest).await;
-    // Its own clock has not noticed the time that passed.
+    // Its own clock has not advanced.
     let ada = world.disk("ada").through(&proxy.url()).with_clock(&ManualClock::at(now_ms())).come().await;
     let ben = world.disk("ben").with_clock(&relay_clock).come().await;
     talk(&ada, &ben).await;
@@ -179,12 +179,12 @@ async fn a_relay_whose_tokens_expire_immediately_is_not_flooded_with_exchanges()
     for _ in 0..5 {
         talk(&ada, &ben).await;
     }
-    // One for the connection, one for each request; many hundreds if the socket asked all the time.
+    // One for the connection and one for each request; many hundreds if the socket asked all the time.
     let count = refreshes.count();
     assert!((2..25).contains(&count), "{count} tokens");
 }
 
-/// Says that tokens run out at once.
+/// Makes tokens expire immediately.
 struct Ephemeral(Refreshes);
 
 impl Meddle for Ephemeral {
@@ -209,7 +209,7 @@ impl Meddle for Ephemeral {
     }
 }
 
-/// Counts how often tokens are replaced.
+/// Counts how often tokens are exchanged.
 #[derive(Clone, Default)]
 struct Refreshes(Arc<AtomicUsize>);
 

@@ -1,5 +1,5 @@
-//! What earlier versions have left on disk (`tests/data`, made by `freeze`) opens with every row, and goes on where it was: the
-//! client's file without a network, and then all of them with the relay's.
+//! What earlier versions have left on disk (`tests/data`, created by `freeze`) opens with every row, and continues
+//! where it was: the client's file without a network, and then all of them with the relay's.
 
 #![cfg(test)]
 
@@ -36,7 +36,7 @@ fn copied(from: &Path) -> TempDir {
     for file in ["ada.db", "ben.db", "cyd.db", "relay/relay.db", "relay/signing.key"] {
         fs::copy(from.join(file), to.path().join(file)).unwrap();
     }
-    // Version control keeps no modes, and the relay takes no key that others can read.
+    // Version control does not store modes, and the relay refuses a key that others can read.
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
@@ -58,7 +58,7 @@ fn shown(messages: &[Message]) -> Vec<(String, Direction)> {
     shown.collect()
 }
 
-/// What a thread shows, oldest first.
+/// The messages of a thread, oldest first.
 async fn shows(thread: &Thread) -> Vec<(String, Direction)> {
     shown(&history(thread).await)
 }
@@ -67,7 +67,7 @@ fn owned<const N: usize>(rows: [(&str, Direction); N]) -> Vec<(String, Direction
     rows.into_iter().map(|(text, direction)| (text.to_owned(), direction)).collect()
 }
 
-/// The thread whose first message this is.
+/// The thread that starts with this message.
 async fn thread(party: &Party, first: &str) -> Thread {
     for thread in party.client.threads().await.unwrap() {
         if shows(&thread).await.first().is_some_and(|(text, _)| text == first) {
@@ -113,7 +113,7 @@ async fn an_earlier_database_opens_with_every_row_and_every_state() {
         assert_eq!(with_dan.peer().trust().await.unwrap(), TrustState::ChangedSinceVerified);
         let with_eve = thread(&ada, "hello eve").await;
         assert_eq!(with_eve.peer().trust().await.unwrap(), TrustState::Verified);
-        // Words are found, of what was indexed before and of what is indexed now.
+        // Search finds words that were indexed before, and words that are indexed now.
         eventually("it is found", async || ada.client.search("late", 5).await.unwrap().pop()).await;
         ada.close().await;
     }
@@ -128,7 +128,7 @@ async fn conversations_continue_after_an_update_from_an_earlier_version() {
         let relay = Relay::start(config).await.unwrap();
         let disk = |name: &str| PartyDisk::new(dir.path(), name, &relay.url()).with_clock(&clock);
         let (ada, ben, cyd) = (disk("ada").open().await, disk("ben").open().await, disk("cyd").open().await);
-        // What waited leaves in its order, each message once; what was late comes to its place.
+        // Queued messages are sent in order, each once; a late message gets its position.
         let (hers, his) = (thread(&ada, "one").await, thread(&ben, "one").await);
         let undecryptable = format!("{:?}", Undecryptable::NotDecryptable);
         let expected = [
@@ -158,7 +158,7 @@ async fn conversations_continue_after_an_update_from_an_earlier_version() {
         for message in history(&hers).await.iter().rev().take(3) {
             ada.message_reaches(&hers, message.id, |state| *state == DELIVERED).await;
         }
-        // The sessions go on, in both directions, and so does the one that was about to begin.
+        // The sessions continue, in both directions, including the one that was about to start.
         let message = his.send_text("and on it goes").await.unwrap();
         ben.message_reaches(&his, message.id, |state| *state == DELIVERED).await;
         let cyds = eventually("cyd's thread", async || cyd.client.threads().await.unwrap().pop()).await;

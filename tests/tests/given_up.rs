@@ -1,4 +1,4 @@
-//! A message whose answer never comes: the person can give it up, what waits behind it goes on, and nothing is shown twice.
+//! A message without an answer can be given up; the messages behind it are sent, and nothing is shown twice.
 
 #![cfg(test)]
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
@@ -16,12 +16,12 @@ use sealpost_wire::frame::Body;
 struct Lossy {
     sends: Arc<AtomicBool>,
     answers: Arc<AtomicBool>,
-    /// How many sends there were.
+    /// The number of sends.
     seen: Arc<AtomicUsize>,
 }
 
 impl Lossy {
-    /// Waits until so many sends have left.
+    /// Waits until this many sends were made.
     async fn sees(&self, count: usize) {
         eventually("it has left", async || (self.seen.load(Ordering::SeqCst) >= count).then_some(())).await;
     }
@@ -53,7 +53,7 @@ async fn a_message_that_is_never_answered_can_be_given_up_and_is_shown_once() {
     let hello = hers.send_text("hello").await.unwrap();
     ada.message_reaches(&hers, hello.id, |state| *state == DELIVERED).await;
 
-    // It arrives, but nobody tells her.
+    // It arrives, but she is not told.
     lossy.answers.store(true, Ordering::SeqCst);
     let ben = ben.close().await;
     let seen = lossy.seen.load(Ordering::SeqCst);
@@ -66,7 +66,7 @@ async fn a_message_that_is_never_answered_can_be_given_up_and_is_shown_once() {
     ada.message_reaches(&hers, stuck.id, |state| *state == given_up).await;
     assert_eq!(hers.give_up(stuck.id).await, Err(Error::NotFound));
     lossy.answers.store(false, Ordering::SeqCst);
-    // She tries again before she learns that it was there.
+    // She retries before she learns that it arrived.
     hers.retry(stuck.id).await.unwrap();
     let ben = ben.open().await;
     for id in [behind.id, stuck.id] {
@@ -77,7 +77,7 @@ async fn a_message_that_is_never_answered_can_be_given_up_and_is_shown_once() {
     shown.sort_unstable();
     assert_eq!(shown, ["behind", "hello", "stuck"]);
 
-    // One that never left, for all she knows, can be given up as well.
+    // A message that, as far as she knows, never left can be given up too.
     lossy.sends.store(true, Ordering::SeqCst);
     let seen = lossy.seen.load(Ordering::SeqCst);
     let lost = hers.send_text("lost").await.unwrap();

@@ -1,5 +1,5 @@
-//! A contact whose keys change: the app is told in the commit that writes it down, nothing more is sealed to a
-//! verified contact, and the person decides.
+//! A contact whose keys change: the app is notified in the commit that stores the change, nothing more is sealed for
+//! a verified contact, and the person decides.
 
 #![cfg(test)]
 
@@ -13,7 +13,7 @@ use sealpost_e2e::{open_database, swap_keys};
 use sealpost_testkit::{Party, PartyDisk, World, eventually, history};
 use tokio::time::timeout;
 
-/// Ada knows Ben; then his keys are those of somebody else.
+/// Ada knows Ben; then his keys are replaced by somebody else's.
 async fn changed(world: &World, verified: bool) -> (Party, Party, Events) {
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
     let hers = ada.thread_with(&ben).await;
@@ -31,7 +31,7 @@ async fn changed(world: &World, verified: bool) -> (Party, Party, Events) {
     (ada, ben, events)
 }
 
-/// Waits until it is told that this user's identity changed.
+/// Waits for the event that this user's identity changed.
 async fn is_told(events: &mut Events, user: UserId) {
     let told = async { while events.next().await.unwrap().unwrap() != Event::IdentityChanged(user) {} };
     timeout(Duration::from_secs(60), told).await.expect("the change is told");
@@ -45,7 +45,7 @@ async fn nothing_is_sent_to_a_verified_contact_whose_keys_changed_until_the_pers
     let number = hers.peer().safety_number().await.unwrap();
     let secrets = [hers.send_text("a secret").await.unwrap(), hers.send_text("another").await.unwrap()];
     is_told(&mut events, ben.client.user_id()).await;
-    // What is told is durable, all of it.
+    // Everything that was reported is durable.
     assert_eq!(hers.peer().trust().await.unwrap(), TrustState::ChangedSinceVerified);
     assert_ne!(hers.peer().safety_number().await.unwrap(), number);
     assert!(!hers.peer().verify(&number).await.unwrap());
@@ -53,7 +53,7 @@ async fn nothing_is_sent_to_a_verified_contact_whose_keys_changed_until_the_pers
     for secret in &secrets {
         ada.message_reaches(&hers, secret.id, |state| *state == failed).await;
     }
-    // Trying again changes nothing while the person has not decided.
+    // Retrying has no effect until the person has decided.
     hers.retry(secrets[0].id).await.unwrap();
     ada.message_reaches(&hers, secrets[0].id, |state| *state == failed).await;
     assert_eq!(mail(&world), 0);
@@ -90,7 +90,7 @@ async fn a_change_of_an_unverified_contact_is_reported_and_does_not_stop_sends()
         matches!(state, Direction::Outgoing(Delivery::Sent | Delivery::Delivered))
     })
     .await;
-    // It was not for the Ben who is still there: he sees that something came that he cannot open.
+    // It was not sealed for the Ben who is still there; he sees an undecryptable message.
     let his = ben.thread_with(&ada).await;
     let all = ben.texts_when(&his, 2).await;
     assert_eq!(all[0], "hello");
@@ -98,7 +98,7 @@ async fn a_change_of_an_unverified_contact_is_reported_and_does_not_stop_sends()
     eventually("an empty mailbox", async || (mail(&world) == 0).then_some(())).await;
 }
 
-/// Somebody starts over: the account of `old`, with the keys of somebody who has just registered.
+/// A user starts again: the account of `old`, with the keys of a user who has just registered.
 async fn start_over(world: &World, user: UserId, old: &PartyDisk) -> PartyDisk {
     let new = world.party("ben again").await;
     let registered = new.client.user_id();
@@ -121,7 +121,7 @@ async fn start_over(world: &World, user: UserId, old: &PartyDisk) -> PartyDisk {
     new
 }
 
-/// Waits until the thread of `party` has as many messages, and returns what the last one is.
+/// Waits until the thread of `party` has this many messages, and returns the last one.
 async fn last_of(thread: &Thread, count: usize) -> MessageBody {
     let last = async || {
         let all = history(thread).await;
@@ -143,7 +143,7 @@ async fn messages_sealed_by_a_replaced_key_are_refused_and_the_new_key_works() {
     last_of(&hers, 2).await;
     let old = ben.close().await;
 
-    // He loses his phone: on the next one are other keys.
+    // He loses his phone; the next one has other keys.
     let new = start_over(&world, user, &old).await;
     let ben = new.open().await;
     ben.thread_with(&ada).await.send_text("it is me").await.unwrap();
@@ -154,12 +154,12 @@ async fn messages_sealed_by_a_replaced_key_are_refused_and_the_new_key_works() {
     ada.message_reaches(&hers, asked.id, |state| *state == Direction::Outgoing(Delivery::Delivered)).await;
     let new = ben.close().await;
 
-    // Who found the phone writes in the session that it still has, which is an inactive one with her.
+    // Whoever found the phone writes in its session, which is inactive on her side.
     let replaced = MessageBody::Undecryptable(Undecryptable::SenderKeyReplaced);
     let thief = old.open().await;
     thief.thread_with(&ada).await.send_text("lend me money").await.unwrap();
     assert_eq!(last_of(&hers, 5).await, replaced);
-    // And begins another session with the keys that it still has.
+    // And starts another session with the old keys.
     let old = thief.close().await;
     open_database(old.database(), &old.key()).execute("DELETE FROM session", []).unwrap();
     let thief = old.open().await;
@@ -167,7 +167,7 @@ async fn messages_sealed_by_a_replaced_key_are_refused_and_the_new_key_works() {
     assert_eq!(last_of(&hers, 6).await, replaced);
     thief.close().await;
 
-    // Nothing of that changed whom she writes to, and who may write.
+    // None of this changed to whom she writes, and who may write to her.
     assert_eq!(hers.peer().safety_number().await.unwrap(), number);
     let ben = new.open().await;
     ben.thread_with(&ada).await.send_text("do not believe him").await.unwrap();
@@ -176,7 +176,7 @@ async fn messages_sealed_by_a_replaced_key_are_refused_and_the_new_key_works() {
     ada.message_reaches(&hers, never.id, |state| *state == Direction::Outgoing(Delivery::Delivered)).await;
 }
 
-/// How much waits at the relay.
+/// The number of rows that wait at the relay.
 fn mail(world: &World) -> i64 {
     let db = rusqlite::Connection::open(world.relay_dir().join("relay.db")).unwrap();
     db.query_row("SELECT count(*) FROM inbox", [], |row| row.get(0)).unwrap()

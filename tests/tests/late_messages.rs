@@ -1,4 +1,4 @@
-//! Messages that were sealed in a session and come when another has taken its place.
+//! Messages that were sealed in a session and arrive after another session has replaced it.
 
 #![cfg(test)]
 

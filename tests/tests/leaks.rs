@@ -1,5 +1,5 @@
-//! Nothing secret or personal is written where it should not be: not into logs at their most talkative, not into
-//! the client's files, not into the relay's.
+//! Nothing secret or personal is written to the wrong place: not to logs at the highest level, not to the client's
+//! files, and not to the relay's.
 
 #![cfg(test)]
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
@@ -15,7 +15,7 @@ use sealpost_wire::frame::Body;
 use sealpost_wire::{Frame, RegisterResponse};
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Words that appear nowhere else.
+/// Words that occur nowhere else.
 const HERS: &str = "periwinkle-armadillo-7731";
 const HIS: &str = "tangerine-walrus-9052";
 
@@ -42,11 +42,11 @@ impl MakeWriter<'_> for Log {
     }
 }
 
-/// Learns on the way what must not be told: tokens, keys, ciphertexts.
+/// Collects from the traffic what must not be revealed: tokens, keys, ciphertexts.
 #[derive(Clone, Default)]
 struct Secrets(Arc<Mutex<Vec<Secret>>>);
 
-/// What it is, and its bytes.
+/// Its kind, and its bytes.
 type Secret = (&'static str, Vec<u8>);
 
 impl Secrets {
@@ -54,7 +54,7 @@ impl Secrets {
         self.0.lock().unwrap().push((what, secret.to_vec()));
     }
 
-    /// Panics when one of them stands in these bytes: as it is, as hex, or as a list of numbers.
+    /// Panics if one of them occurs in these bytes: as it is, as hex, or as a list of numbers.
     fn are_absent_from(&self, place: &str, bytes: &[u8], skip: &[&str]) {
         for (what, secret) in self.0.lock().unwrap().iter().filter(|(what, _)| !skip.contains(what)) {
             let start = &secret[..secret.len().min(32)];
@@ -91,7 +91,8 @@ impl Meddle for Secrets {
     }
 }
 
-/// Ada and Ben say their words; then Ben's client breaks off, fails, and opens with a wrong key, for what that logs.
+/// Ada and Ben exchange messages; then Ben's client disconnects, fails, and is opened with a wrong key, to produce
+/// log lines.
 async fn talk(world: &World, secrets: &Secrets) {
     let proxy = Proxy::start(world.addr(), secrets.clone()).await;
     let (ada, ben) = (come(world, &proxy, "ada").await, come(world, &proxy, "ben").await);
@@ -136,7 +137,7 @@ async fn nothing_secret_or_personal_is_logged_or_stored_unencrypted() {
     world.stop_relay().await;
 
     let logged = log.0.lock().unwrap().clone();
-    // The log is on, or its silence would prove nothing.
+    // The log is enabled; otherwise its silence would prove nothing.
     assert!(contains(&logged, b"sealpost_core") && contains(&logged, b"sealpost_relay"), "no log");
     secrets.are_absent_from("the log", &logged, &[]);
 
@@ -145,13 +146,13 @@ async fn nothing_secret_or_personal_is_logged_or_stored_unencrypted() {
     for file in client {
         secrets.are_absent_from(&file.display().to_string(), &fs::read(&file).unwrap(), &[]);
     }
-    // The relay knows who writes where, and must; what is said it cannot know, and of tokens it keeps hashes.
+    // The relay must know who writes where, but cannot know the contents, and stores only hashes of tokens.
     let known = ["a user id", "a thread id", "a ciphertext"];
     let relay = files(&world.relay_dir());
     assert!(!relay.is_empty());
     for file in relay {
         let bytes = fs::read(&file).unwrap();
-        // The reserve is large and empty: one comparison.
+        // The reserve is large and empty, so one comparison is enough.
         if bytes != vec![0; bytes.len()] {
             secrets.are_absent_from(&file.display().to_string(), &bytes, &known);
         }
@@ -168,7 +169,7 @@ fn a_secret_is_found_in_every_form() {
     }
 }
 
-/// The files of a folder, without those of the folders in it.
+/// The files of a folder, without its subfolders.
 fn files(folder: &Path) -> Vec<std::path::PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries.filter(|path| path.is_file()).collect()

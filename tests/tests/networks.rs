@@ -1,4 +1,4 @@
-//! Networks that die without a word, come back, or never let a connection live for long.
+//! Networks that fail silently, come back, or never keep a connection for long.
 
 #![cfg(test)]
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
@@ -32,7 +32,7 @@ async fn a_connection_that_died_silently_is_replaced_when_the_app_says_that_the_
     his.send_text("in").await.unwrap();
     sent(&ada, &hers, out.id).await;
     ada.texts_when(&hers, 2).await;
-    // Without a hint it takes the heartbeat, many times as long.
+    // Without the hint, it would take the heartbeat, many times as long.
     assert_eq!(cyd.client.connection_state(), ConnectionState::Live);
 }
 
@@ -51,14 +51,14 @@ async fn a_hint_ends_an_attempt_that_hangs() {
         parties.push(disk.open().await);
         eventually("an attempt", async || (line.connections() > before).then_some(())).await;
     }
-    // The first attempt of each, and the second that is made beside it when it hangs.
+    // The first attempt of each, and the second one that is started in parallel when it hangs.
     let hanging = line.connections();
     eventually("second attempts", async || (line.connections() >= hanging + 2).then_some(())).await;
     line.swallow(false);
     let [ada, cyd] = &parties[..] else { panic!() };
     ada.client.reconnect();
     ada.live().await;
-    // Without a hint the attempts hang on until they time out.
+    // Without the hint, the attempts hang until they time out.
     assert_eq!(cyd.client.connection_state(), ConnectionState::Connecting);
 }
 
@@ -72,9 +72,9 @@ async fn a_call_on_a_connection_that_died_silently_is_repeated_on_a_new_one() {
     ada.live().await;
     let mut events = ada.client.events();
     line.cut();
-    // Nobody has told of a change. Made once, the call would be told that there was no answer in time.
+    // Nobody has reported a change of the network. Without the repetition, the call would time out.
     ada.client.direct_thread(cyd.client.user_id()).await.unwrap();
-    // What the call found out, the socket is told.
+    // The call's result is passed on to the socket.
     let ended = async {
         while !matches!(events.next().await, Some(Ok(Event::Connection(ConnectionState::Offline)))) {}
     };
@@ -82,7 +82,7 @@ async fn a_call_on_a_connection_that_died_silently_is_repeated_on_a_new_one() {
     ada.live().await;
 }
 
-/// Ends every connection as soon as nothing waits for it any more.
+/// Ends every connection as soon as nothing is waiting on it.
 struct Cut(Arc<AtomicBool>);
 
 impl Meddle for Cut {
@@ -102,15 +102,15 @@ async fn connections_that_end_as_soon_as_they_are_live_are_retried_with_growing_
     let proxy = Proxy::start(world.addr(), Cut(Arc::clone(&cuts))).await;
     let ada = world.disk("ada").through(&proxy.url()).come().await;
     tokio::time::sleep(Duration::from_secs(8)).await;
-    // With a ceiling that does not grow there are about 30. Ten growing waits are two minutes long on average, and shorter
-    // than 8 seconds once in some 10^7 runs.
+    // With a constant ceiling, there would be about 30. Ten growing delays take two minutes on average, and less than
+    // 8 seconds once in about 10^7 runs.
     assert!(proxy.sockets() <= 10, "{} connections", proxy.sockets());
     cuts.store(false, Ordering::SeqCst);
     ada.client.reconnect();
     ada.live().await;
 }
 
-/// Answers requests for bundles with a page of its own.
+/// Answers requests for bundles with its own page.
 #[derive(Clone, Default)]
 struct Page(Arc<AtomicUsize>);
 
@@ -142,7 +142,7 @@ async fn unavailable_bundles_are_requested_with_growing_delays() {
     }
     let (early, late) = (asked[0], asked[1] - asked[0]);
     assert!(early > 8, "nobody tried again");
-    // With waits that do not grow, both halves are alike.
+    // With constant delays, both halves would be alike.
     assert!(late * 2 < early, "{early} requests, then {late}");
 }
 
@@ -159,7 +159,7 @@ async fn suspending_does_not_wait_for_a_network_that_swallows_everything() {
     let ada = disk.come().await;
     let ada_user = ada.client.user_id();
     let disk = ada.close().await;
-    // The token has run out, and the exchange hangs.
+    // The token has expired, and the exchange hangs.
     clock.advance(Duration::from_secs(1200));
     let ben = world.disk("ben").through(&line.url()).come().await;
     line.swallow(true);
@@ -169,7 +169,7 @@ async fn suspending_does_not_wait_for_a_network_that_swallows_everything() {
     let call = tokio::spawn(async move { ben.client.direct_thread(ada_user).await });
     for _ in 0..3 {
         ada.client.suspend().await.unwrap();
-        // The exchange that was given up keeps nobody waiting.
+        // The abandoned exchange does not delay anybody.
         ada.client.resume().await.unwrap();
     }
     ada.client.suspend().await.unwrap();
@@ -180,8 +180,8 @@ async fn suspending_does_not_wait_for_a_network_that_swallows_everything() {
     ada.live().await;
 }
 
-/// Holds one message back until the relay has answered that it has nothing more: it comes right behind the answer, as if another
-/// process of the device had stored it meanwhile.
+/// Holds one message back until the relay has answered that it has nothing more, and delivers it right after the
+/// answer, as if another process of the device had stored it meanwhile.
 #[derive(Clone, Default)]
 struct Late {
     delivered: Arc<AtomicUsize>,

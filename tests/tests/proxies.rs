@@ -1,4 +1,4 @@
-//! A relay that only a proxy leads to, and proxies that are none of the client's concern.
+//! A relay that can be reached only through a proxy, and proxies that the client must ignore.
 
 #![cfg(test)]
 
@@ -14,10 +14,10 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-/// An address that nobody has (RFC 5737): whoever gets there went through the proxy.
+/// An address that does not exist (RFC 5737): only the proxy leads there.
 const NOWHERE: &str = "192.0.2.1";
 
-/// A proxy that leads from [`NOWHERE`] to the relay, for whoever knows the password.
+/// A proxy that leads from [`NOWHERE`] to the relay, for clients with the password.
 struct Tunnels {
     addr: SocketAddr,
     made: Arc<AtomicUsize>,
@@ -95,13 +95,13 @@ async fn calls_and_the_socket_go_through_the_proxy() {
     ben.suspend().await.unwrap();
 }
 
-/// Set for this program, when it is run once more by the test below.
+/// Set for this program when the test below runs it again.
 const INSIDE: &str = "SEALPOST_TEST_BEHIND_A_DEAD_PROXY";
 
 #[test]
 fn proxy_settings_of_the_environment_do_not_apply_to_a_relay_on_loopback() {
     if std::env::var_os(INSIDE).is_none() {
-        // The environment of a process can only be set for another one.
+        // The environment can only be set for a new process.
         let mut again = Command::new(std::env::current_exe().unwrap());
         again.args(["--exact", "proxy_settings_of_the_environment_do_not_apply_to_a_relay_on_loopback"]);
         for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"] {

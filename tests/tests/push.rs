@@ -1,4 +1,4 @@
-//! A push notification: whatever waits comes in, and the file is free again.
+//! Push notifications: waiting messages are received, and the file is closed again.
 
 #![cfg(test)]
 
@@ -28,7 +28,7 @@ async fn waiting_messages_are_fetched_once() {
     let again = fetch_for_push(ben.config(), pending()).await.unwrap();
     assert_eq!((again.messages, again.complete), (Vec::new(), true));
 
-    // The app finds them, and tells the sender that they arrived.
+    // The app finds them, and sends receipts.
     let ben = ben.open().await;
     let his = ben.client.direct_thread(ada_user).await.unwrap();
     assert_eq!(texts(&his).await, ["one", "two", "three"]);

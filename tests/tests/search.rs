@@ -1,4 +1,4 @@
-//! Search, from message to result: what is written in any script, and while others write.
+//! Search end to end: text in any script, and searching while others write.
 
 #![cfg(test)]
 
@@ -45,7 +45,7 @@ async fn a_message_is_found_while_others_keep_arriving() {
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
     let hers = ada.thread_with(&ben).await;
     hers.send_text("needle").await.unwrap();
-    // Never quiet for as long as an event takes to come.
+    // Never idle for as long as an event takes to arrive.
     for n in 0..1000 {
         if finds(&ben.client, "needle", "needle").await {
             return;

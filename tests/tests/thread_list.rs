@@ -1,4 +1,4 @@
-//! The list of threads: in which order, with what it shows, page by page.
+//! The list of threads: its order, its contents, and its pages.
 
 #![cfg(test)]
 
@@ -7,7 +7,7 @@ use std::time::Duration;
 use sealpost_core::{MessageBody, ThreadId};
 use sealpost_testkit::{ManualClock, Party, World, eventually, history};
 
-/// The threads of somebody, the first one first, with how many messages are unread.
+/// The threads of a user in order, with their numbers of unread messages.
 async fn list(party: &Party) -> Vec<(ThreadId, u64)> {
     let page = party.client.thread_page(None, 50).await.unwrap();
     assert_eq!(page.next, None);
@@ -19,7 +19,8 @@ async fn the_thread_with_the_newest_message_is_first_whatever_the_clock_of_its_s
     const YEAR_MS: u64 = 365 * 24 * 3_600_000;
     let world = World::start().await;
     let ben = world.party("ben").await;
-    // One who is right, one who lives in 1970, and one who is years ahead; each speaks when the one before was heard.
+    // One user with a correct clock, one in 1970, and one years ahead; each writes after the previous message was
+    // received.
     let now = ManualClock::at(1_900_000_000_000);
     let clocks = [None, Some(ManualClock::at(1000)), Some(ManualClock::at(now.now_ms() + 20 * YEAR_MS))];
     let mut order = Vec::new();
@@ -39,7 +40,7 @@ async fn the_thread_with_the_newest_message_is_first_whatever_the_clock_of_its_s
         eventually("both messages", found).await;
         order.insert(0, (thread.id(), 2));
         assert_eq!(list(&ben).await, order);
-        // The list counts in milliseconds.
+        // The list has a resolution of one millisecond.
         tokio::time::sleep(Duration::from_millis(5)).await;
         sender.close().await;
     }
@@ -47,7 +48,7 @@ async fn the_thread_with_the_newest_message_is_first_whatever_the_clock_of_its_s
     let newest = history(&first).await.pop().unwrap();
     first.mark_read(newest.id).await.unwrap();
     assert_eq!(list(&ben).await[2].1, 0);
-    // What we write moves a thread as well.
+    // An outgoing message moves a thread too.
     first.send_text("here I am").await.unwrap();
     let page = ben.client.thread_page(None, 1).await.unwrap();
     assert_eq!(page.threads[0].id, first.id());

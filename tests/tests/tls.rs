@@ -1,4 +1,4 @@
-//! Over TLS 1.3, to a relay that proves who it is.
+//! TLS 1.3, with a relay that has to authenticate itself.
 
 #![cfg(test)]
 
@@ -26,7 +26,7 @@ async fn two_people_talk_over_tls() {
     let world = World::start_over_tls(&root).await;
     let url = world.url();
     assert!(url.starts_with("https://"));
-    // One believes in this root alone, the other in several: both REST and the socket must.
+    // One client trusts this root only, the other one several; both REST and the socket must work.
     let ada = register(&folder, "ada", &url, trust(&[&root])).await.unwrap();
     let ben = register(&folder, "ben", &url, trust(&[&other, &root])).await.unwrap();
     ada.direct_thread(ben.user_id()).await.unwrap().send_text("sealed twice").await.unwrap();

@@ -1,4 +1,4 @@
-//! What goes on by itself: missing messages are fetched, a restored relay is made whole, pre-keys are replaced.
+//! Background work: missing messages are fetched, a restored relay is repaired, pre-keys are replaced.
 
 #![cfg(test)]
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
@@ -17,7 +17,7 @@ use sealpost_wire::Frame;
 use sealpost_wire::frame::Body;
 use tokio::time::timeout;
 
-/// Withholds the first place of every thread: once, or for as long as it is told to.
+/// Withholds the first message of every thread: once, or for as long as it is told to.
 #[derive(Clone, Default)]
 struct Withhold {
     happened: Arc<AtomicBool>,
@@ -77,7 +77,8 @@ async fn a_message_that_never_arrives_is_reported_as_missing() {
     assert_eq!(all, ["one", "three", "four"]);
 }
 
-/// Behind the back of the relay: the newest message of the thread was trimmed from this mailbox, and nobody has read it.
+/// Changes the relay's database: the newest message of the thread was trimmed from this mailbox without having been
+/// read.
 fn trim(world: &World, thread: &Thread, owner: UserId) {
     let db = rusqlite::Connection::open(world.relay_dir().join("relay.db")).unwrap();
     db.busy_timeout(Duration::from_secs(60)).unwrap();
@@ -87,7 +88,7 @@ fn trim(world: &World, thread: &Thread, owner: UserId) {
     assert_eq!(db.execute(trimmed, [owner.as_bytes()]).unwrap(), 1);
 }
 
-/// How many trimmed rows nobody knows of.
+/// The number of trimmed rows that the device does not know of.
 fn untold(world: &World) -> u64 {
     let db = rusqlite::Connection::open(world.relay_dir().join("relay.db")).unwrap();
     db.busy_timeout(Duration::from_secs(60)).unwrap();
@@ -142,7 +143,7 @@ async fn a_relay_restored_from_a_backup_receives_again_what_it_lost() {
     let new_epoch =
         Command::new(relay_binary()).arg("--data").arg(world.relay_dir()).arg("--new-epoch").status();
     assert!(new_epoch.unwrap().success());
-    // And this was never there.
+    // And this one was never there.
     hers.send_text("five").await.unwrap();
     come_back(&mut world, &ada).await;
     let ben = his_disk.open().await;
@@ -158,7 +159,7 @@ async fn his_again(ben: &Party, id: sealpost_core::ThreadId) -> Thread {
     ben.client.thread(id).await.unwrap()
 }
 
-/// The relay is there again, and Ada does not wait the half minute that it asked for.
+/// The relay is back, and Ada does not wait for the half minute that it asked for.
 async fn come_back(world: &mut World, party: &Party) {
     world.start_relay().await;
     eventually("a live connection", async || {
@@ -180,7 +181,7 @@ async fn reaches(party: &Party, thread: &Thread, id: sealpost_core::MessageId, d
     party.message_reaches(thread, id, |state| *state == Direction::Outgoing(delivery)).await;
 }
 
-/// One-time keys of both kinds that the relay has of a user.
+/// The number of one-time keys of both kinds that the relay has of a user.
 fn one_time_keys(world: &World, user: UserId) -> i64 {
     let sql = "SELECT count(*) FROM one_time_pre_key WHERE user_id = ?1";
     relay_db(world).query_row(sql, [user.as_bytes()], |row| row.get(0)).unwrap()
@@ -227,7 +228,7 @@ async fn without_one_time_keys_the_last_resort_key_is_used() {
     ben.live().await;
     let disk = ben.close().await;
     take_one_time_keys(&relay_db(&world), "true", []);
-    // Two who meet him by the same key, while he is away.
+    // Two users who start sessions with him with the same key, while he is offline.
     let mut threads = Vec::new();
     for name in ["ada", "cyd"] {
         let party = world.party(name).await;
@@ -259,7 +260,7 @@ async fn signed_keys_are_replaced_after_two_days_and_the_old_ones_still_open_lat
     ben.live().await;
     let first = signed_keys(&world, user);
     let disk = ben.close().await;
-    // Written to the old keys, read when there are new ones.
+    // Sealed to the old keys, and read after they were replaced.
     let ada = world.disk("ada").with_clock(&clock).come().await;
     let hers = ada.client.direct_thread(user).await.unwrap();
     let early = hers.send_text("sealed to the old keys").await.unwrap();

@@ -1,4 +1,4 @@
-//! Writes the inputs that a target begins with: `seeds TARGET FOLDER`.
+//! Writes the seed inputs of a target: `seeds TARGET FOLDER`.
 
 #![allow(clippy::print_stderr, reason = "a tool for a person at a terminal")]
 

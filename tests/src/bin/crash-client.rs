@@ -1,8 +1,8 @@
-//! A person who writes lines until the process is killed at the station that `SEALPOST_FAULT` names.
+//! A client that sends lines until its process is killed at the station that `SEALPOST_FAULT` names.
 //!
-//! `crash-client FOLDER NAME RELAY PEER`: opens (or registers) `NAME` in `FOLDER`, and writes "NAME 0",
-//! "NAME 1" and so on to `PEER`, each when the relay has the one before. Lines that are in the history are not
-//! written again. Without `PEER` it only listens.
+//! `crash-client FOLDER NAME RELAY PEER` opens (or registers) `NAME` in `FOLDER`, and sends "NAME 0", "NAME 1" and so
+//! on to `PEER`, each when the relay has the previous one. Lines that are in the history are not sent again. Without
+//! `PEER` it only receives.
 
 #![expect(clippy::expect_used, reason = "what goes wrong here fails a test, and says why")]
 

@@ -1,10 +1,12 @@
-//! Another process on somebody's database: what a notification extension is to its app, or the app to its extension.
+//! A second process on a database, such as a notification extension beside its app, or the app beside its extension.
 //!
-//! `second-process FOLDER NAME RELAY WHAT COUNT` says `ready`, waits for a line, and then does one of these:
+//! `second-process FOLDER NAME RELAY WHAT COUNT` prints `ready`, waits for a line, and then does one of the
+//! following:
 //!
-//! - `fetch`: fetches for a push notification, so many times; says `message TEXT` for each new message.
-//! - `open`: opens the databases `NAME 0`, `NAME 1` and so on, so many of them.
-//! - `stay`: opens it for as long as there are lines to read; says `live`, then `shows COUNT` as its only thread grows.
+//! - `fetch`: fetches for a push notification COUNT times, and prints `message TEXT` for each new message.
+//! - `open`: opens the databases `NAME 0`, `NAME 1` and so on, COUNT of them.
+//! - `stay`: keeps the database open while there are lines to read; prints `live`, and then `shows COUNT` as its only
+//!   thread grows.
 
 #![expect(clippy::expect_used, reason = "what goes wrong here fails a test, and says why")]
 
@@ -16,7 +18,7 @@ use sealpost_core::{Client, MessageBody, fetch_for_push};
 use sealpost_testkit::{PartyDisk, texts};
 use tokio::time::sleep;
 
-/// What the system gives to a push notification, and more.
+/// More than the time that the system grants to a push notification.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::main]
@@ -70,7 +72,7 @@ async fn stay(disk: PartyDisk) {
     }
 }
 
-/// One line to whoever started us.
+/// Prints one line for the parent process.
 fn say(line: &str) {
     writeln!(stdout(), "{line}").expect("somebody reads");
 }

@@ -1,10 +1,11 @@
-//! What goes wrong around an app, brought about for the tests of the bindings.
+//! Causes failures around an app, for the tests of the bindings.
 //!
-//! - `trouble relays FOLDER` stands in the relay's place: a line for each way not to be of use, as `offline.busy URL`, then it
-//!   stays until it is killed.
+//! - `trouble relays FOLDER` starts servers that are not usable relays and prints a line for each, such as
+//!   `offline.busy URL`. It runs until it is killed.
 //! - `trouble database FILE KEY STATEMENTS` runs SQL in a database, with its key in hexadecimal.
-//! - `trouble full FILE` makes the disk full for all that is written to a file that is not there yet. Says `full`, or
-//!   `not allowed`: it takes a device, which mostly only root may make, and not everywhere.
+//! - `trouble full FILE` makes the disk full for everything that is written to a file that does not exist yet. It
+//!   prints `full`, or `not allowed`, because it needs a device, which usually only root can create, and not
+//!   everywhere.
 
 #![expect(clippy::expect_used, reason = "what goes wrong here fails a test, and says why")]
 
@@ -37,12 +38,12 @@ async fn relays(folder: &Path) {
     let portal = Hostile::start(Hostility::WebPage).await;
     let closed = Config { registration: Registration::Closed, ..Config::local(folder.join("closed")) };
     let closed = Relay::start(closed).await.expect("a relay");
-    // By a root that nobody knows.
+    // With a certificate of an unknown root.
     let certificate = Root::new().certify(Ipv4Addr::LOCALHOST.into(), &folder.join("certificate"));
     let unvouched = Config { tls: Some(certificate), ..Config::local(folder.join("unvouched")) };
     let unvouched = Relay::start(unvouched).await.expect("a relay");
     for (code, url) in [
-        // Nobody may listen there but root, and nobody does.
+        // Only root may listen there, and nobody does.
         ("unreachable", "http://127.0.0.1:1".to_owned()),
         ("timed_out", silent.url()),
         ("busy", overloaded.url()),
@@ -60,7 +61,7 @@ fn database(file: &Path, key: &str, statements: &str) {
     open_database(file, &key).execute_batch(statements).expect("statements");
 }
 
-/// In the file's place stands what writes as `/dev/full` does. (A link to that is not followed by SQLite.)
+/// Replaces the file with something that behaves like `/dev/full`. (SQLite does not follow a link to that.)
 fn full(file: &Path) {
     let made = Command::new("mknod").arg(file).args(["c", "1", "7"]).output();
     if !made.is_ok_and(|made| made.status.success()) {
@@ -68,7 +69,7 @@ fn full(file: &Path) {
     }
     match File::options().write(true).open(file).and_then(|mut file| file.write_all(b"?")) {
         Err(error) if error.kind() == ErrorKind::StorageFull => say("full"),
-        // A device that does nothing, as where its folder is mounted without them.
+        // The device does not work in folders that are mounted without devices.
         _ => {
             fs::remove_file(file).expect("it was made here");
             say("not allowed");
@@ -76,7 +77,7 @@ fn full(file: &Path) {
     }
 }
 
-/// One line to whoever started us.
+/// Prints one line for the parent process.
 fn say(line: &str) {
     writeln!(stdout(), "{line}").expect("somebody reads");
 }
