@@ -16,10 +16,10 @@ use sealpost_wire::{
 use crate::allocation::{Limit, limited};
 use crate::vectors::{bytes, empty_rows, load, row};
 
-/// The shortest row with a meaning becomes a struct of five times its length at most, and a list that grows is there
-/// three times for a moment: as it was, and in twice the room. One row makes room for four.
+/// The shortest meaningful row becomes a struct of at most five times its length, and a growing list exists three
+/// times for a moment: the old one, and a new one of twice the size. One row allocates space for four.
 const DECODE: Limit = Limit { factor: 17, constant: 1024 };
-/// A bundle holds keys that are no longer than what they were parsed from.
+/// A bundle contains keys that are no longer than what they were parsed from.
 const BUNDLE: Limit = Limit { factor: 2, constant: 1024 };
 
 pub(crate) fn run(input: &[u8]) {
@@ -59,14 +59,14 @@ fn round_trip<M: Decode + PartialEq>(input: &[u8]) {
     if let Ok(message) = limited(DECODE, input, || decode::<M>(bytes)) {
         let encoded = message.encode_to_vec();
         assert_eq!(encoded.len(), message.encoded_len());
-        // A row may have been as long as it has to be by what we do not know, and forget.
+        // A row may have had the required length because of unknown fields, which are dropped.
         #[expect(clippy::disallowed_methods, reason = "without the rule on short rows")]
         let again = M::decode(encoded.as_slice());
         assert!(again.is_ok_and(|again| again == message));
     }
 }
 
-/// As a client does with what a relay says are the keys of a device.
+/// What a client does with the bundles that a relay returns.
 fn verify(input: &[u8], bundle: &Bundle) {
     let signed = bundle.signed_pre_key.clone().unwrap_or_default();
     let raw = RawPreKeyBundle {
@@ -103,21 +103,21 @@ fn ids(input: &[u8]) {
     }
 }
 
-/// One of each, filled in; empty rows; and rows that are as long as they have to be, and still say nothing.
+/// One of each message, filled in; empty rows; and rows that have the required length but no meaning.
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let frames = bodies().into_iter().map(|body| Frame { v: 1, id: 7, body: Some(body) }.encode_to_vec());
     frames.chain(rest_bodies()).chain(empty_rows()).chain(short_rows()).collect()
 }
 
-/// Lists of rows of every even length, by themselves and in the messages that have lists inside.
+/// Lists of rows of every even length, by themselves and in the messages that contain lists.
 fn short_rows() -> impl Iterator<Item = Vec<u8>> {
     let lists = (2..160).step_by(2).flat_map(|length| {
-        // A text; or fields of numbers that nobody knows.
+        // A text, or unknown fields.
         let unknown = vec![b'x'; length];
         (1..=6).map(move |number| row(number, &unknown).repeat(33))
     });
     let outer = [4, 10, 11, 12, 14, 42];
-    // Somebody's devices, in three lists.
+    // The devices of a user, in three lists.
     let mismatch = row(5, &[&[16, 1, 24, 1, 32, 1], [b'x'; 14].as_slice()].concat()).repeat(33);
     lists
         .chain([mismatch])

@@ -1,4 +1,4 @@
-//! What the person asks for.
+//! The command line.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ sealpost-cli-chat --name NAME [--with NAME] [--relay URL] [--state FOLDER]
 
 In the conversation: /safety shows the safety number, /older an older page, /quit ends.";
 
-/// What the person asks for.
+/// The parsed command line.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Arguments {
     pub(crate) name: String,
@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
     pub(crate) state: PathBuf,
 }
 
-/// None when help was asked for.
+/// `None` if help was requested.
 pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments>, String> {
     let (mut name, mut with, mut relay, mut state) = (None, None, None, None);
     while let Some(word) = words.next() {

@@ -1,7 +1,7 @@
 //! What is kept between runs: for each name a database, its key, and its user id for others on this machine.
 //!
-//! The key lies in a file beside the database, readable by its owner only. An app keeps it in the Keychain or the
-//! Keystore instead.
+//! The key is in a file next to the database that only its owner can read. An app would keep it in the Keychain or
+//! the Keystore.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rand::Rng as _;
 use sealpost_core::{Client, Config, DatabaseKey, Error, Opened, UserId};
 
-/// The folder with everybody's state.
+/// The folder with all accounts.
 pub(crate) struct Home {
     folder: PathBuf,
 }
@@ -32,7 +32,7 @@ impl Home {
         Ok(Self { folder: folder.to_owned() })
     }
 
-    /// Opens an account, or makes one.
+    /// Opens an account, or registers one.
     pub(crate) async fn client(&self, name: &str, relay: &str) -> Result<Client, HomeError> {
         let key = self.key(name)?;
         let config = Config::new(self.file(name, "db"), DatabaseKey::new(key), relay);
@@ -44,7 +44,7 @@ impl Home {
         Ok(client)
     }
 
-    /// The user behind a name on this machine, or behind a user id.
+    /// The user with this name on this machine, or with this user id.
     pub(crate) fn user(&self, name: &str) -> Option<UserId> {
         let id = fs::read_to_string(self.file(name, "id")).unwrap_or_else(|_| name.to_owned());
         id.trim().parse().ok()

@@ -1,4 +1,4 @@
-//! What the person sees: one line for each thing that happens.
+//! The output: one line for each event.
 
 use sealpost_core::{ConnectionState, Delivery, Direction, Message, MessageBody};
 
@@ -6,7 +6,7 @@ use sealpost_core::{ConnectionState, Delivery, Direction, Message, MessageBody};
 pub(crate) struct Screen {
     us: String,
     them: String,
-    /// What was last said about the connection.
+    /// The connection state that was printed last.
     online: Option<bool>,
 }
 
@@ -27,7 +27,7 @@ impl Screen {
         println!("{} {who}: {}{state}", clock(message.sent_ms), text(message));
     }
 
-    /// How far one of our messages came.
+    /// Prints the state of one of our messages.
     pub(crate) fn progress(&self, message: &Message) {
         let Direction::Outgoing(delivery) = message.direction else { return };
         let what = excerpt(&text(message));
@@ -48,7 +48,7 @@ impl Screen {
             ConnectionState::SignedOut => (false, "the relay does not know this account any more"),
             _ => return,
         };
-        // Every attempt to connect that fails ends offline: once is enough.
+        // Every failed attempt to connect ends offline; printing it once is enough.
         if self.online.replace(online) != Some(online) {
             self.note(note);
         }
@@ -66,7 +66,7 @@ fn state(delivery: Delivery) -> String {
     }
 }
 
-/// What a message says, without what would move the cursor of a terminal.
+/// The text of a message, without characters that would move the cursor of a terminal.
 fn text(message: &Message) -> String {
     match &message.body {
         MessageBody::Text(text) => text.chars().filter(|c| !c.is_control()).collect(),

@@ -1,4 +1,5 @@
-//! A connection that breaks at the worst moment: after the relay has stored a message, before the sender hears so.
+//! A connection that breaks at the worst moment: after the relay has stored a message, and before the sender learns
+//! of it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,10 +9,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// A wire to the relay that can be cut once.
+/// A forwarder to the relay that can cut the connection once.
 pub(crate) struct Wire {
     addr: SocketAddr,
-    /// The next thing the relay says to a client on an open connection is not passed on.
+    /// The next data from the relay to a client on an open connection is discarded.
     armed: Arc<AtomicBool>,
     running: JoinHandle<()>,
 }
@@ -34,7 +35,7 @@ impl Wire {
         format!("http://{}", self.addr)
     }
 
-    /// Cuts the connection at the relay's next answer, and loses the answer.
+    /// Cuts the connection at the relay's next answer, and discards the answer.
     pub(crate) fn cut_at_next_answer(&self) {
         self.armed.store(true, Ordering::SeqCst);
     }

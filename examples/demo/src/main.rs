@@ -1,5 +1,5 @@
-//! The main job, end to end: two people talk over a relay while things go wrong, and nothing is lost, doubled or
-//! readable by others.
+//! The demonstration: two people talk over a relay while failures occur, and nothing is lost, duplicated or readable
+//! by others.
 //!
 //! `./dev demo [--input FILE]`
 
@@ -65,7 +65,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// None when help was asked for.
+/// `None` if help was requested.
 fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments>, String> {
     let mut arguments = Arguments { input: None, relay: None };
     while let Some(word) = words.next() {

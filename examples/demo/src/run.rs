@@ -1,4 +1,4 @@
-//! The run: who says what when, what goes wrong on the way, and what must be true at the end.
+//! The run: who says what, which failures occur, and what must be true at the end.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use crate::scan::{ScanError, read_all, scan};
 use crate::side::{Settled, Side, history, text};
 use crate::talk::{Line, Talk};
 
-/// Longer than anything takes that works, retries included.
+/// Longer than anything takes, including retries.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +39,7 @@ pub(crate) enum Failure {
 
 pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
 
-/// When, by line number, things go wrong. All in the middle, so that there is something before and after.
+/// The lines at which failures occur. All are in the middle, so that there are lines before and after them.
 struct Mishaps {
     /// The other side is offline from here to the end of the speaker's turn.
     offline: std::ops::Range<usize>,
@@ -76,7 +76,8 @@ pub(crate) async fn run(talk: &Talk, relay_binary: &Path) -> Result<Table> {
     stage.report(talk, took, duplicates, &control).await
 }
 
-/// The longest turn has the other side offline; the relay is killed in the middle, a line sent twice after it.
+/// The other side is offline during the longest turn; the relay is killed in the middle, and a line is sent twice
+/// after it.
 fn plan(lines: &[Line]) -> Mishaps {
     let mut offline = 0..0;
     let mut begin = 0;
@@ -101,7 +102,7 @@ struct Stage {
     relay_addr: SocketAddr,
     sides: [Side; 2],
     offline: Option<usize>,
-    /// Of each line, when it was said, by whom, and its place in the thread.
+    /// For each line, when it was said, by whom, and its position in the thread.
     said: Vec<(Instant, usize, u64)>,
 }
 
@@ -169,7 +170,7 @@ impl Stage {
         Ok((said, settled.wait(&thread, message.id).await?))
     }
 
-    /// The relay is killed when the message is on its way, and started again.
+    /// Kills the relay while the message is on its way, and starts it again.
     async fn say_and_kill(&mut self, line: &Line) -> Result<(Instant, Message)> {
         let peer = self.side(1_usize.saturating_sub(line.speaker)).client.user_id();
         let side = self.side(line.speaker);
@@ -184,7 +185,7 @@ impl Stage {
         Ok((said, settled.wait(&thread, message.id).await?))
     }
 
-    /// The line goes through a wire that is cut when the relay answers: the client cannot know that the relay has
+    /// Sends the line over a connection that is cut when the relay answers: the client cannot know that the relay has
     /// it, and submits it again.
     async fn say_twice(&mut self, line: &Line) -> Result<(Instant, Message)> {
         let wire = Wire::to(self.relay_addr).await?;
@@ -194,7 +195,7 @@ impl Stage {
         side.reopen(&wire.url()).await?;
         side.wait_until_live().await?;
         let thread = side.thread_with(peer).await?;
-        // What else may be on the wire now, such as a receipt, is settled first.
+        // Other data that may be in transit now, such as a receipt, is waited for first.
         sleep(Duration::from_millis(300)).await;
         let settled = Settled::listen(&side.client);
         wire.cut_at_next_answer();
@@ -220,7 +221,7 @@ impl Stage {
         Ok(())
     }
 
-    /// A side's history must be the talk: in order, once each.
+    /// Each side's history must equal the conversation: in order, once each.
     async fn compare(&mut self, talk: &Talk, which: usize) -> Result<()> {
         let peer = self.side(1_usize.saturating_sub(which)).client.user_id();
         let side = self.side(which);
@@ -253,7 +254,7 @@ impl Stage {
         Ok(())
     }
 
-    /// How often the relay was sent what it had.
+    /// How often the relay received a message that it already had.
     async fn duplicates_at_relay(&self) -> Result<u64> {
         let relay = self.relay.as_ref().ok_or_else(|| io::Error::other("there is no relay"))?;
         let metrics = async { reqwest::get(relay.metrics_url()).await?.text().await };
@@ -264,7 +265,7 @@ impl Stage {
         value.ok_or_else(|| io::Error::other("the relay does not count duplicates").into())
     }
 
-    /// Closes everything, looks for the talk in what is left, and says what was measured.
+    /// Closes everything, searches the files for the conversation, and prints the measurements.
     async fn report(
         mut self,
         talk: &Talk,

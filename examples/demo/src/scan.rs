@@ -1,4 +1,4 @@
-//! Looks for every line of the talk in every file that was left behind.
+//! Searches every file that was left behind for every line of the conversation.
 
 use std::fs;
 use std::io;
@@ -6,24 +6,25 @@ use std::path::{Path, PathBuf};
 
 use aho_corasick::AhoCorasick;
 
-/// Lines of fewer characters are not looked for.
+/// Lines with fewer characters are not searched for.
 const SHORTEST: usize = 4;
-/// Patterns of fewer bytes can occur in encrypted data by chance: 8 random bytes take half the age of the sun.
+/// Shorter patterns can occur in encrypted data by chance; 8 random bytes are found by chance once in half the age of
+/// the sun.
 const CERTAIN: usize = 8;
-/// How unlikely it must be that short patterns were found by chance, before it counts as a leak.
+/// How unlikely it must be that short patterns were found by chance before it counts as a leak.
 const DOUBT: f64 = 1e-6;
 
-/// What was looked for, and where.
+/// What was searched for, and where.
 #[derive(Debug, Default)]
 pub(crate) struct Scan {
     pub(crate) files: usize,
     pub(crate) bytes: u64,
     pub(crate) patterns: usize,
-    /// Lines that also stand in the files of a relay that has carried nothing: words of its schema or its log.
+    /// Lines that also occur in the files of a relay that has carried no message: words of its schema or its log.
     pub(crate) common: usize,
 }
 
-/// A line of the talk that can be read in a file.
+/// A line of the conversation is readable in a file.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ScanError {
     #[error("a line of the talk can be read in {}", .0.display())]
@@ -53,7 +54,7 @@ pub(crate) fn read_all(folder: &Path) -> io::Result<Vec<(PathBuf, Vec<u8>)>> {
     Ok(files)
 }
 
-/// Looks for lines in files. `control` are files from before the talk: what stands in them was not leaked.
+/// Searches files for lines. `control` are files from before the conversation; what occurs in them was not leaked.
 pub(crate) fn scan<'l>(
     lines: impl Iterator<Item = &'l str>,
     files: &[(PathBuf, Vec<u8>)],
@@ -96,7 +97,7 @@ pub(crate) fn scan<'l>(
     Ok(scan)
 }
 
-/// The probability of `found` or more events where `expected` are expected (Poisson).
+/// The probability of `found` or more events if `expected` are expected (Poisson).
 fn at_least(found: u32, expected: f64) -> f64 {
     let mut term = (-expected).exp();
     let mut fewer = 0.0;

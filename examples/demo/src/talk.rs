@@ -1,8 +1,8 @@
-//! The talk: a UTF-8 file of lines `name: text`, with two names.
+//! The conversation: a UTF-8 file with lines of the form `name: text` and two names.
 
 use std::path::Path;
 
-/// A talk between two people.
+/// A conversation between two people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Talk {
     /// In the order of their first lines.
@@ -10,7 +10,7 @@ pub(crate) struct Talk {
     pub(crate) lines: Vec<Line>,
 }
 
-/// What somebody says.
+/// One line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Line {
     /// 0 or 1.
@@ -18,7 +18,7 @@ pub(crate) struct Line {
     pub(crate) text: String,
 }
 
-/// Why a file is not a talk. Line numbers begin at 1.
+/// Why a file is not a valid conversation. Line numbers begin at 1.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TalkError {
     #[error("{path} cannot be read: {source}")]
@@ -46,7 +46,7 @@ impl Talk {
         Self::parse(&bytes)
     }
 
-    /// Parses a file. Empty lines are passed over; a byte order mark and carriage returns are not text.
+    /// Parses a file. Empty lines are skipped; a byte order mark and carriage returns are not part of the text.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, TalkError> {
         let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
         let mut names: Vec<String> = Vec::new();

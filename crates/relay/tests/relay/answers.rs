@@ -1,4 +1,4 @@
-//! Requests that make no sense are refused in the one form, and numbers at the ends of their ranges harm nobody.
+//! Invalid requests are refused with an `Error`, and numbers at the ends of their ranges cause no harm.
 
 use reqwest::Method;
 use sealpost_wire::frame::Body;
@@ -11,7 +11,7 @@ use sealpost_wire::{
 use crate::common::socket::{Socket, hello};
 use crate::common::{Answer, World, keys, with_body};
 
-/// The last numbers that a signed and an unsigned column hold, and those beside them.
+/// The largest numbers that a signed and an unsigned column can store, and their neighbours.
 const ENDS: [u64; 4] = [i64::MAX as u64 - 1, i64::MAX as u64, i64::MAX as u64 + 1, u64::MAX];
 
 fn is_error(answer: &Answer) -> bool {
@@ -72,7 +72,7 @@ async fn every_refusal_has_the_one_form() {
             }
         }
     }
-    // What begins as a WebSocket and is none.
+    // Requests that look like a WebSocket handshake and are not one.
     let upgrade = |version: &str, protocol: &str| {
         world
             .http
@@ -98,7 +98,7 @@ async fn numbers_at_the_ends_of_their_ranges_are_answered() {
     let mut socket = Socket::connect_with(&world, Hello { epoch_seen: u64::MAX, ..hello(&bob) }).await.0;
     let delivered = socket.deliver().await.key.unwrap();
     for end in ENDS {
-        // So that the frames of this test are no flood.
+        // So that the frames of this test do not exceed a limit.
         world.clock.advance(std::time::Duration::from_secs(1));
         let key = InboxKey { thread_id: thread.to_wire(), server_seq: end };
         let body = socket.ask(Body::Ack(Ack { keys: vec![key.clone()], trimmed: end })).await;

@@ -1,4 +1,4 @@
-//! Mailboxes that are full, consumers that are slow, and what live connections get meanwhile.
+//! Full mailboxes, slow consumers, and what live connections receive meanwhile.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ fn sync() -> Body {
     Body::Sync(Sync { inbox: true, threads: vec![] })
 }
 
-/// Reads a whole mailbox and acknowledges as it goes; the seqs in the order in which they came.
+/// Reads a whole mailbox, acknowledging rows, and returns the sequence numbers in order of arrival.
 async fn drain(socket: &mut Socket) -> (Vec<u64>, QueueEmpty) {
     let mut seqs = Vec::new();
     let mut unacked: Vec<InboxKey> = Vec::new();
@@ -68,7 +68,7 @@ async fn the_window_holds_frames_and_bytes_back_until_they_are_acknowledged() {
     let world = World::start().await;
     let (alice, bob, thread) = world.pair().await;
     fill(&world, &alice, &bob, thread, 6, 1_000).await;
-    // Room for two frames and a half.
+    // Credit for two and a half frames.
     let mut by_bytes = hello(&bob);
     by_bytes.max_batch_bytes = 2_600;
     let mut by_frames = hello(&bob);
@@ -77,7 +77,7 @@ async fn the_window_holds_frames_and_bytes_back_until_they_are_acknowledged() {
         let (mut bobs, _) = Socket::connect_with(&world, hello).await;
         let first = bobs.deliver().await.key.unwrap();
         assert_eq!((first.server_seq, bobs.deliver().await.key.unwrap().server_seq), (1, 2));
-        // The answer to a ping overtakes what is held back, and nothing else comes.
+        // The answer to a ping is sent before the rows that are held back, and nothing else is sent.
         let Body::Pong(_) = bobs.ask(Body::Ping(Ping { t: 1 })).await else { panic!() };
     }
     let (mut bobs, _) = Socket::connect_with(&world, by_frames).await;
@@ -100,7 +100,7 @@ async fn a_slow_consumer_is_closed_and_loses_nothing() {
     let (mut bobs, _) = Socket::connect_with(&world, hello.clone()).await;
     let first = bobs.deliver().await.key.unwrap();
     world.clock.advance(Duration::from_secs(59));
-    // Still there, and its time starts anew with each acknowledgement.
+    // The connection is still open, and its time starts again with each acknowledgement.
     assert_eq!(bobs.acknowledge(vec![first]).await, 1);
     bobs.deliver().await;
     world.clock.advance(Duration::from_secs(59));
@@ -134,7 +134,7 @@ async fn a_gap_is_filled_before_what_waits_as_room_appears() {
     let first = bobs.deliver().await.key.unwrap();
     let second = bobs.deliver().await.key.unwrap();
     let asked = bobs.send(gaps(vec![cursor(thread, 2, 2)])).await;
-    // There is no room, and what is asked for is not lost.
+    // There is no credit, and the requested rows are not lost.
     let Body::Pong(_) = bobs.ask(Body::Ping(Ping { t: 1 })).await else { panic!() };
     let key = |server_seq| Some(InboxKey { thread_id: thread.to_wire(), server_seq });
     assert_eq!(bobs.acknowledge(vec![first]).await, 1);
@@ -142,7 +142,7 @@ async fn a_gap_is_filled_before_what_waits_as_room_appears() {
     assert_eq!(bobs.acknowledge(vec![second]).await, 1);
     assert_eq!(bobs.deliver().await.key, key(4));
     assert_eq!(bobs.frame().await, (asked, Body::Synced(Synced {})));
-    // The mailbox goes on where it was, and passes over what went out before its turn.
+    // The mailbox continues where it was, and skips what was sent before its turn.
     bobs.send(Body::Credit(Credit { more: 100 })).await;
     let third = InboxKey { thread_id: elsewhere.to_wire(), server_seq: 3 };
     for expected in [Some(third), key(1), key(2), key(5)] {
@@ -183,7 +183,7 @@ async fn asking_for_gaps_makes_no_room() {
     let (alice, bob, thread) = world.pair().await;
     fill(&world, &alice, &bob, thread, 70, 1_000).await;
     let (mut bobs, _) = Socket::connect_with(&world, Hello { credit: 3, ..hello(&bob) }).await;
-    // The ranges overlap, and begin in the middle.
+    // The ranges overlap, and start in the middle.
     let cursors: Vec<_> = (0..64).map(|n| cursor(thread, 63 - n, 100)).collect();
     let asked = bobs.send(gaps(cursors)).await;
     let mut delivered = Vec::new();
@@ -221,7 +221,7 @@ async fn who_asks_for_more_than_may_wait_is_closed() {
     world.relay.shutdown().await;
 }
 
-/// Behind the back of the relay: so many rows more count as trimmed.
+/// Changes the database of the relay: this many more rows count as trimmed.
 fn trim(world: &World, rows: u64) {
     let db = rusqlite::Connection::open(world.folder.path().join("relay.db")).unwrap();
     db.busy_timeout(Duration::from_secs(60)).unwrap();
@@ -242,11 +242,11 @@ async fn a_connected_device_is_told_of_trimmed_rows_until_it_says_that_it_knows(
     fill(&world, &alice, &bob, thread, 2, 10).await;
     assert_eq!(bobs.frame().await, (0, Body::Trimmed(Trimmed { total: 3 })));
     assert_eq!(bobs.deliver().await.key.unwrap().server_seq, 1);
-    // Also while it has no room for rows.
+    // Also while it has no credit for rows.
     trim(&world, 2);
     assert_eq!(bobs.frame().await, (0, Body::Trimmed(Trimmed { total: 5 })));
     drop(bobs);
-    // It may not have got it. It is told again, and by HTTP.
+    // It may not have received the report. It is told again, and by HTTP too.
     let (mut bobs, welcome) = Socket::connect_with(&world, hello(&bob)).await;
     assert_eq!((welcome.needs_full_sync, welcome.trimmed), (true, 5));
     let page: InboxPage = world.get("/v1/inbox", Some(&bob)).await.body();
@@ -262,7 +262,7 @@ async fn a_connected_device_is_told_of_trimmed_rows_until_it_says_that_it_knows(
     assert_eq!((welcome.needs_full_sync, welcome.trimmed), (false, 5));
     let page: InboxPage = world.get("/v1/inbox", Some(&bob)).await.body();
     assert!(!page.needs_full_sync);
-    // It cannot know of rows that are not trimmed yet.
+    // It cannot know of rows that have not been trimmed yet.
     bobs.deliver().await;
     bobs.deliver().await;
     assert_eq!(bobs.ask(knows_of(u64::MAX)).await, Body::AckOk(AckOk::default()));
@@ -279,7 +279,7 @@ async fn a_row_that_nobody_told_of_is_found_within_half_a_minute() {
     let mut bobs = Socket::connect(&world, &bob).await;
     fill(&world, &alice, &bob, thread, 1, 10).await;
     assert_eq!(bobs.deliver().await.key.unwrap().server_seq, 1);
-    // As if its wake-up had been lost: written behind the back of the relay.
+    // As if its wake-up had been lost: written directly into the database of the relay.
     let db = rusqlite::Connection::open(world.folder.path().join("relay.db")).unwrap();
     let columns =
         "user_id, device_id, thread_id, hlc, sender_user, sender_device, client_msg_id, roster_version,

@@ -1,4 +1,4 @@
-//! Input that should not be: too much, half, of the wrong kind, too often.
+//! Abusive input: too large, incomplete, of the wrong kind, or too frequent.
 
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ async fn a_message_in_endless_pieces_ends_at_the_cap() {
         Message::Frame(WsFrame::from_payload(header, vec![0; 1_024].into()))
     };
     socket.raw.send(piece(Data::Binary)).await.unwrap();
-    // The relay may have hung up before the last of them.
+    // The relay may have closed the connection before the last of them.
     for _ in 0..80 {
         if socket.raw.send(piece(Data::Continue)).await.is_err() {
             break;
@@ -142,7 +142,7 @@ async fn a_socket_must_say_who_it_is_and_go_on_saying_something() {
     assert_eq!(silent.closed().await, 4400);
     world.relay.shutdown().await;
 
-    // With time enough to say it, also on a busy machine.
+    // With enough time to send it, even on a busy machine.
     let world = World::start().await;
     let alice = world.register().await;
     let mut idle = Socket::connect(&world, &alice).await;
@@ -157,7 +157,7 @@ async fn what_waits_to_be_read_counts_as_said() {
     let alice = world.register().await;
     let mut socket = Socket::connect(&world, &alice).await;
     for t in 0..6 {
-        // All run on this one thread: when the relay looks up, it is late, and the frame is there.
+        // Everything runs on this one thread: when the relay checks the time, it is late, and the frame is there.
         world.clock.advance(Duration::from_secs(76));
         std::thread::sleep(Duration::from_millis(20));
         let Body::Pong(pong) = socket.ask(Body::Ping(Ping { t })).await else { panic!() };
@@ -297,7 +297,7 @@ async fn keys_are_checked_for_form_and_for_reuse() {
     for upload in bad {
         put(upload).await.refused(422, reason::BAD_KEYS);
     }
-    // The same may come again, and brings nothing back; another key under an old id may not come.
+    // The same key may be uploaded again, and is not restored; another key with an old id is refused.
     assert_eq!(put(keys(0, 100)).await.status, 200);
     let another = KeyUpload {
         one_time_kem: vec![sealpost_wire::SignedKey { id: 5, ..kem(6) }],

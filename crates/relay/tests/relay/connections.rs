@@ -1,4 +1,4 @@
-//! Connections that only hold a place, and what the operator alone may see.
+//! Connections that only occupy a slot, and what only the operator may see.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,27 +12,27 @@ use tokio::time::timeout;
 use crate::common::World;
 use crate::common::socket::Socket;
 
-/// Much longer than anything takes that works.
+/// Much longer than anything should take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long the head of a request may take.
+/// The time limit for the head of a request.
 const HEAD: Duration = Duration::from_secs(30);
 
 async fn long_heads() -> World {
     World::start_with(|config| config.timing.head = HEAD).await
 }
 
-/// Lets the time for a head pass, for everybody on this thread, and takes none.
+/// Lets the time for a head pass for all tasks on this thread, without waiting.
 async fn a_head_later() {
     tokio::time::pause();
     tokio::time::advance(HEAD + Duration::from_secs(1)).await;
     tokio::time::resume();
 }
 
-/// Waits until the relay hangs up; what it said before.
+/// Waits until the relay closes the connection, and returns what it sent before.
 async fn rest(stream: &mut TcpStream) -> Vec<u8> {
     let mut said = Vec::new();
-    // A connection that is cut off while we write ends with an error.
+    // A connection that is closed while we write ends with an error.
     let _ = timeout(PATIENCE, stream.read_to_end(&mut said)).await.expect("the relay hangs up");
     said
 }
@@ -45,7 +45,7 @@ async fn a_head_must_come_to_an_end() {
         stream.write_all(begin.as_bytes()).await.unwrap();
         assert_eq!(rest(&mut stream).await, b"", "after {begin:?}");
     }
-    // One byte after the other is no progress.
+    // One byte at a time does not count as progress.
     let mut stream = TcpStream::connect(world.relay.addr()).await.unwrap();
     stream.write_all(b"GET /healthz HTTP/1.1\r\n").await.unwrap();
     let trickle = async {
@@ -100,13 +100,13 @@ async fn a_socket_outlives_the_time_for_a_head() {
     world.end(socket).await;
 }
 
-/// Whether somebody on this loopback address is served.
+/// Whether a client at this loopback address is served.
 async fn is_served(from: &str, relay: SocketAddr) -> bool {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind((from.parse::<std::net::IpAddr>().unwrap(), 0).into()).unwrap();
     let mut stream = socket.connect(relay).await.unwrap();
     let request = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
-    // Whom the relay does not want it may have hung up on already.
+    // The relay may already have closed a connection that it refuses.
     let _ = stream.write_all(request).await;
     !rest(&mut stream).await.is_empty()
 }
@@ -144,7 +144,7 @@ async fn connections_that_never_shake_hands_count() {
     let mut silent = TcpStream::connect(world.relay.addr()).await.unwrap();
     let mut late = TcpStream::connect(world.relay.addr()).await.unwrap();
     assert_eq!(rest(&mut late).await, b"");
-    // The first is still waited for.
+    // The first one is still waited for.
     assert!(silent.write_all(&[0x16]).await.is_ok());
     let nothing = silent.try_read(&mut [0; 8]).unwrap_err();
     assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock);
@@ -176,7 +176,7 @@ pub(crate) async fn metrics(world: &World) -> String {
     world.http.get(url).send().await.unwrap().text().await.unwrap()
 }
 
-/// What the system lets a listener ask for at most.
+/// The maximum backlog that the system allows.
 fn largest_backlog() -> usize {
     let known = std::fs::read_to_string("/proc/sys/net/core/somaxconn");
     known.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(128)
@@ -185,8 +185,8 @@ fn largest_backlog() -> usize {
 #[tokio::test]
 async fn many_may_connect_before_one_is_accepted() {
     let world = World::start().await;
-    // On this thread runs the relay too: it accepts nobody meanwhile.
-    // Where the system has no room, it asks again and again until the time is over.
+    // The relay runs on this thread too, so it accepts nobody meanwhile.
+    // If the system's queue is full, it repeats the attempt until the time is over.
     let many: Result<Vec<_>, _> = (0..largest_backlog().min(300))
         .map(|_| std::net::TcpStream::connect_timeout(&world.relay.addr(), PATIENCE))
         .collect();

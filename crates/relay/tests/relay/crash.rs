@@ -1,4 +1,4 @@
-//! The process dies at every station in turn; what was promised before must hold after.
+//! The relay is killed at every station in turn; what was guaranteed before must hold afterwards.
 
 use sealpost_relay::fault::Station;
 use sealpost_wire::frame::Body;
@@ -9,7 +9,7 @@ use crate::process::Process;
 
 #[tokio::test]
 async fn a_send_is_stored_once_wherever_the_relay_dies() {
-    // Where it dies, and whether the message was durable by then.
+    // The station, and whether the message was durable by then.
     let cases =
         [(Station::SendDecoded, false), (Station::SendBeforeCommit, false), (Station::SendAfterCommit, true)];
     for (station, durable) in cases {

@@ -16,7 +16,7 @@ async fn connections_are_asked_to_come_back_and_sends_in_flight_are_answered() {
     let (alice, bob, thread) = world.pair().await;
     let mut alices = Socket::connect(&world, &alice).await;
     let mut bobs = Socket::connect(&world, &bob).await;
-    // Answered once means that the relay reads; what follows is then in flight or never read.
+    // One answer means that the relay reads; what follows is then in flight or never read.
     for _ in 0..50 {
         alices.send(Body::Send(world.message(thread, &bob, b"sealed"))).await;
     }
@@ -42,7 +42,8 @@ async fn connections_are_asked_to_come_back_and_sends_in_flight_are_answered() {
     stopping.await.unwrap();
     assert!(reqwest::get(url).await.is_err(), "nobody listens any more");
 
-    // Everything that was acknowledged is there, and nothing that was not has a place before it.
+    // Everything that was acknowledged is there, and nothing that was not acknowledged has a sequence number before
+    // it.
     let relay = sealpost_relay::Relay::start(crate::common::config(folder.path(), &clock)).await.unwrap();
     let world = World { folder, clock, relay, http: http() };
     let shown: sealpost_wire::Thread = world.get(&format!("/v1/threads/{thread}"), Some(&alice)).await.body();
@@ -52,7 +53,7 @@ async fn connections_are_asked_to_come_back_and_sends_in_flight_are_answered() {
 
 #[tokio::test]
 async fn a_draining_relay_is_not_ready_and_opens_no_socket() {
-    // One connection that does not read keeps the drain going for a while.
+    // One connection that does not read makes the drain take a while.
     let world = World::start_with(|config| config.timing.drain_spread = Duration::ZERO).await;
     let alice = world.register().await;
     assert_eq!(world.get("/readyz", None).await.status, 200);
@@ -85,7 +86,7 @@ async fn a_relay_that_has_stopped_lets_go_of_its_folder() {
         config.timing.patience = Duration::from_secs(3_600);
     })
     .await;
-    // One that never says who it is, half a request, and connections that are kept for a next one.
+    // One that never authenticates, half a request, and connections that are kept alive.
     let silent = Socket::open(&world).await;
     let mut half = TcpStream::connect(world.relay.addr()).await.unwrap();
     let head = "POST /v1/accounts HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\ncontent-type: ";

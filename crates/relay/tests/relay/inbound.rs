@@ -1,4 +1,4 @@
-//! How much one sender, and all of them together, may bring to a recipient.
+//! Limits on what one sender, and all senders together, deliver to a recipient.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use sealpost_wire::{InboxPage, Send, reason};
 use crate::common::socket::Socket;
 use crate::common::{Answer, Party, World};
 
-/// What a message of [`TEXT`] brings.
+/// The size that a message of [`TEXT`] counts for.
 const ROW: u64 = ROW_BYTES + TEXT.len() as u64;
 const TEXT: [u8; 44] = [7; 44];
-/// How long somebody is slowed before anything is refused.
+/// How long a sender is slowed down before anything is refused.
 const SLACK: Duration = Duration::from_secs(1);
 
-/// A world in which so many rows are allowed, and the next one in a minute each.
+/// A relay that allows this many rows, and another one each minute.
 async fn allowing(limits: &[(Name, u64)]) -> World {
     World::start_with(|config| {
         for (name, rows) in limits {
@@ -28,7 +28,7 @@ async fn allowing(limits: &[(Name, u64)]) -> World {
     .await
 }
 
-/// Somebody with a thread in which they write to the recipient.
+/// A user with a thread in which they write to the recipient.
 struct Sender {
     party: Party,
     thread: ThreadId,

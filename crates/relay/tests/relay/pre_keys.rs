@@ -1,4 +1,4 @@
-//! Bundles: each one-time key once, the last resort when they are gone, and a word to their owner.
+//! Bundles: each one-time key is used once, then the last-resort key, and the owner is notified.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -24,7 +24,7 @@ async fn no_one_time_key_is_given_out_twice() {
             async move { (n, world.take(requester, bob, &key(n)).await.bundle()) }
         });
         for (n, bundle) in join_all(takes).await {
-            // A lost answer, asked for again, costs no key.
+            // A request that is repeated because the answer was lost takes no key.
             let again = world.take(&requesters[n % requesters.len()], &bob, &key(n)).await.bundle();
             assert_eq!(bundle, again);
             bundles.push(bundle);
@@ -67,7 +67,7 @@ async fn the_owner_hears_when_few_are_left() {
     let counts: KeyCounts = world.put("/v1/keys", Some(&bob), &keys(20, 10)).await.body();
     assert_eq!((counts.ec, counts.kem), (29, 29));
 
-    // And at its next connection, should it have missed that.
+    // Also at its next connection, in case it has missed that.
     let (alice, carol) = (world.register().await, world.register_with(keys(0, 20)).await);
     world.take(&alice, &carol, "1").await.bundle();
     let mut carols = Socket::connect(&world, &carol).await;

@@ -12,7 +12,7 @@ use tokio_rustls::rustls::{ClientConfig, ProtocolVersion, RootCertStore, Support
 
 use crate::common::World;
 
-/// A certificate for localhost, and the files it is in.
+/// A certificate for localhost, and its files.
 pub(crate) fn certificate() -> (TempDir, TlsFiles, Certificate) {
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".into()]).unwrap();
     let folder = tempfile::tempdir().unwrap();

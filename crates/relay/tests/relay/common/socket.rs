@@ -13,7 +13,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use super::{Party, World};
 
-/// Nothing in these tests takes this long; a test that waits this long has failed.
+/// No test takes this long; one that waits this long has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Socket {
@@ -21,7 +21,7 @@ pub(crate) struct Socket {
     next_id: u64,
 }
 
-/// What a client reads: a frame, or the end.
+/// What a client reads: a frame, or the close.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Read {
     Frame(u64, Body),
@@ -33,7 +33,7 @@ pub(crate) fn hello(party: &Party) -> Hello {
 }
 
 impl Socket {
-    /// Opens a socket and says nothing.
+    /// Opens a socket without authenticating.
     pub(crate) async fn open(world: &World) -> Self {
         Self::open_at(&world.relay.url()).await
     }
@@ -45,7 +45,7 @@ impl Socket {
         Self { raw, next_id: 1 }
     }
 
-    /// Opens a socket and says who it is.
+    /// Opens a socket and authenticates.
     pub(crate) async fn connect(world: &World, party: &Party) -> Self {
         Self::connect_with(world, hello(party)).await.0
     }
@@ -54,7 +54,7 @@ impl Socket {
         Self::open(world).await.greet(hello).await
     }
 
-    /// Says who it is.
+    /// Authenticates.
     pub(crate) async fn greet(self, hello: Hello) -> (Self, Welcome) {
         let mut socket = self;
         let id = socket.send(Body::Hello(hello)).await;
@@ -64,7 +64,7 @@ impl Socket {
         }
     }
 
-    /// Sends a frame, and the id that its answer will carry.
+    /// Sends a frame, and returns the id of its answer.
     pub(crate) async fn send(&mut self, body: Body) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
@@ -73,7 +73,7 @@ impl Socket {
         id
     }
 
-    /// Sends a frame that wants no answer.
+    /// Sends a frame without requesting an answer.
     pub(crate) async fn notify(&mut self, body: Body) {
         let frame = Frame { v: 1, id: 0, body: Some(body) };
         self.raw.send(Message::Binary(frame.encode_to_vec().into())).await.unwrap();
@@ -88,7 +88,7 @@ impl Socket {
                     return Read::Frame(frame.id, frame.body.unwrap());
                 }
                 Some(Ok(Message::Close(frame))) => {
-                    // The answer, for which the relay waits. It may have given up.
+                    // Sends the close frame that the relay waits for. The relay may have stopped waiting.
                     self.raw.flush().await.ok();
                     return Read::Closed(frame.unwrap().code.into());
                 }
@@ -117,7 +117,7 @@ impl Socket {
         }
     }
 
-    /// Reads on until the relay closes.
+    /// Reads until the relay closes.
     pub(crate) async fn closed(&mut self) -> u16 {
         loop {
             if let Read::Closed(code) = self.read().await {
@@ -126,20 +126,20 @@ impl Socket {
         }
     }
 
-    /// Acknowledges rows, and how many were there.
+    /// Acknowledges rows, and returns how many existed.
     pub(crate) async fn acknowledge(&mut self, keys: Vec<InboxKey>) -> u32 {
         let id = self.send(Body::Ack(Ack { keys, trimmed: 0 })).await;
         loop {
             match self.frame().await {
                 (reply, Body::AckOk(ok)) if reply == id => return ok.removed,
-                // Of one that was not waited for.
+                // The answer to a request that was not waited for.
                 (_, Body::AckOk(_)) => {}
                 other => panic!("no AckOk: {other:?}"),
             }
         }
     }
 
-    /// Sends and waits for the answer; nothing else may come in between.
+    /// Sends a frame and waits for the answer; nothing else may be received in between.
     pub(crate) async fn ask(&mut self, body: Body) -> Body {
         let id = self.send(body).await;
         let (reply, body) = self.frame().await;

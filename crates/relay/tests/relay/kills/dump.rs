@@ -1,4 +1,4 @@
-//! What is in the store, read from its file when the relay has ended.
+//! Reads the contents of the store from its file, after the relay has ended.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,7 +1,8 @@
-//! The relay is killed again and again while people send, receive, acknowledge and take keys. What they saw, and what is
-//! in the store at the end, two judges go over: the invariants of `relay-check`, and a linearizability tester.
+//! The relay is killed repeatedly while clients send, receive, acknowledge and fetch keys. Two checkers examine what
+//! the clients observed and what is in the store at the end: the invariants of `relay-check`, and a linearizability
+//! tester.
 //!
-//! The same with more kills: `./dev soak [MINUTES] [SEED]`.
+//! With more kills: `./dev soak [MINUTES] [SEED]`.
 
 mod dump;
 mod people;
@@ -24,17 +25,17 @@ use crate::process::Process;
 use people::Person;
 use world::World;
 
-/// How often it is killed in one history, and how many people there are.
+/// The number of kills in one history, and the number of users.
 const KILLS: u32 = 4;
 const PEOPLE: usize = 4;
-/// A relay that does not answer in this time is taken for dead.
+/// A relay that does not answer within this time is considered dead.
 const SILENCE: Duration = Duration::from_secs(30);
 /// No step takes this long; a test that waits this long has failed.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 #[tokio::test]
 async fn what_the_relay_promised_holds_however_often_it_is_killed() {
-    // Without minutes, one history of a seed that is always the same.
+    // Without minutes, one history with a fixed seed.
     let minutes: u64 = from_environment("SEALPOST_SOAK_MINUTES").unwrap_or(0);
     let first: u64 = from_environment("SEALPOST_SOAK_SEED").unwrap_or(1);
     let began = std::time::Instant::now();
@@ -56,7 +57,7 @@ fn from_environment<T: std::str::FromStr>(name: &str) -> Option<T> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// A relay with people on it, from its first start to its last end.
+/// A relay with its users, from its first start to its last end.
 async fn one_history(seed: u64) -> Vec<Line> {
     let mut random = StdRng::seed_from_u64(seed);
     let (data, recorder) = (tempfile::tempdir().unwrap(), Arc::new(Recorder::new()));
@@ -74,7 +75,7 @@ async fn one_history(seed: u64) -> Vec<Line> {
     let mut process = process;
     for _ in 0..KILLS {
         until_killed(&world, process, random.random_range(30..120)).await;
-        // The next one dies by itself, at a point where it hurts, or is killed from outside like this one.
+        // The next process aborts at a station, or is killed from outside like this one.
         let station = match random.random_range(0..2) {
             0 => Some(random.random_range(0..Station::ALL.len())),
             _ => None,
@@ -83,13 +84,13 @@ async fn one_history(seed: u64) -> Vec<Line> {
         process = start(data.path(), fault.as_deref(), log.path());
         world.reached_at(process.url());
     }
-    // The last one was armed perhaps: it goes too.
+    // The last process may have been armed; it is ended too.
     until_killed(&world, process, 30).await;
     let process = start(data.path(), None, log.path());
     world.reached_at(process.url());
 
-    // First nobody says anything new, and every open question is asked until it is answered; then all mailboxes are
-    // read to their end.
+    // First nobody sends anything new, and every open request is repeated until it is answered; then all mailboxes
+    // are read to the end.
     world.finish();
     for task in takers.into_iter().chain(people) {
         tokio::time::timeout(PATIENCE, task).await.expect("somebody waits for ever").unwrap();
@@ -110,7 +111,7 @@ fn start(data: &Path, fault: Option<&str>, log: &Path) -> Process {
     Process::start_with(data, fault, File::options().append(true).open(log).unwrap().into())
 }
 
-/// Waits until so many answers more have come, or the relay has died by itself, and ends it.
+/// Waits until this many more answers have arrived, or the relay has ended by itself, and ends it.
 async fn until_killed(world: &World, mut process: Process, answers: u64) {
     let enough = world.answers() + answers;
     let wait = async {
@@ -127,7 +128,7 @@ async fn until_killed(world: &World, mut process: Process, answers: u64) {
     world.recorder.write(Event::Killed);
 }
 
-/// What the process holds, where the system tells.
+/// The memory and files of the process, if the system reports them.
 fn sample(recorder: &Recorder, process: &Process) {
     let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap_or_default();
     let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next());
@@ -137,7 +138,7 @@ fn sample(recorder: &Recorder, process: &Process) {
     }
 }
 
-/// Both judges find nothing, and had something to judge.
+/// Asserts that both checkers find nothing, and had something to check.
 fn check(history: &History, seed: u64, recorder: &Recorder) {
     let verdicts = judge(history);
     let second = linear::judge(history);
@@ -155,7 +156,7 @@ fn check(history: &History, seed: u64, recorder: &Recorder) {
     assert!(second.is_ok_and(|judged| judged > 100));
 }
 
-/// The control: of the very history that both have passed, broken at its end, neither thinks well.
+/// The control: both checkers reject the very history that they have accepted, once its end is modified.
 fn both_judges_find_what_is_broken(lines: &[Line]) {
     type Breaking = fn(&mut History);
     let breakings: [(&str, Breaking); 4] = [

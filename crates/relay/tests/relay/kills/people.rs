@@ -1,4 +1,4 @@
-//! The people: each writes down what it asks before it asks, and what it hears when it hears it.
+//! The clients: each records a request before it makes it, and an answer when it arrives.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -24,16 +24,16 @@ use super::world::{Heard, World};
 use crate::common::socket::hello;
 use crate::common::{Party, copy};
 
-/// Messages under way from one person at a time.
+/// Maximum number of messages in flight from one client.
 const IN_FLIGHT: usize = 4;
 
-/// A question that is under way on a socket.
+/// A request in flight on a socket.
 enum Question {
     Send(Send),
     Ack,
 }
 
-/// Somebody with one device, on one socket at a time.
+/// A user with one device, on one socket at a time.
 pub(super) struct Person {
     world: Arc<World>,
     index: usize,
@@ -41,9 +41,9 @@ pub(super) struct Person {
     sent: u64,
     /// Messages without an answer, oldest first.
     unanswered: VecDeque<Send>,
-    /// What came and was not acknowledged.
+    /// Rows that were received and not acknowledged.
     got: Vec<Place>,
-    /// Everybody's questions are answered: what is left is to read.
+    /// All requests are answered; what is left is to read.
     reading: bool,
     drained: bool,
 }
@@ -56,7 +56,7 @@ struct Line {
     since: At,
     next_id: u64,
     questions: BTreeMap<u64, (u64, Question)>,
-    /// Whether it waits to hear that the mailbox is empty.
+    /// Whether it waits to be told that the mailbox is empty.
     draining: bool,
 }
 
@@ -79,7 +79,7 @@ impl Person {
             let url = self.world.url().await;
             match self.connect(&url).await {
                 Some(mut line) => {
-                    // Ends when the connection does, or everything is done.
+                    // Ends when the connection does, or when everything is done.
                     self.talk(&mut line).await;
                     for (op, question) in line.questions.into_values() {
                         self.world.recorder.unknown(op);
@@ -107,7 +107,7 @@ impl Person {
         line.say(Body::Hello(hello(self.me()))).await?;
         match line.hear().await? {
             (_, Body::Welcome(_)) => Some(line),
-            // A relay that is about to die may still answer.
+            // A relay that is about to be killed may still answer.
             (_, Body::Error(error)) if error.code == 503 => None,
             other => panic!("no welcome: {other:?}"),
         }
@@ -117,7 +117,7 @@ impl Person {
         while let Some(send) = self.unanswered.pop_front() {
             self.submit(line, send).await?;
         }
-        // What came on an earlier connection comes again, if it is still there.
+        // Rows of an earlier connection are received again, if they are still there.
         self.got.clear();
         if self.reading {
             line.drain().await?;
@@ -187,14 +187,14 @@ impl Person {
             (Body::KeysLow(_), _) => {}
             (other, _) => panic!("nobody asked for {other:?}"),
         }
-        // The last acknowledgement was answered after the mailbox was said to be empty.
+        // The last acknowledgement was answered after the mailbox was reported as empty.
         if self.reading && line.questions.is_empty() && !line.draining && !self.drained {
             line.drain().await?;
         }
         Some(())
     }
 
-    /// A new message to one of the two neighbours; now and then one that is refused.
+    /// A new message to one of the two neighbours; sometimes one that is refused.
     fn compose(&mut self) -> Send {
         let people = self.world.parties.len();
         let (thread, to) = match self.random.random_range(0..2) {
@@ -213,7 +213,7 @@ impl Person {
             thread_id: self.world.threads[thread].to_wire(),
             roster_version: 1,
             copies: vec![copy],
-            // One that is refused says nothing about the next.
+            // A refused acknowledgement says nothing about the next one.
             resume: true,
         }
     }
@@ -224,7 +224,7 @@ impl Person {
         line.ask(op, Question::Send(send.clone()), Body::Send(send)).await
     }
 
-    /// Acknowledges what came from one of the threads.
+    /// Acknowledges the rows of one of the threads.
     async fn acknowledge(&mut self, line: &mut Line) -> Option<()> {
         while let Some(first) = self.got.first() {
             let thread = first.thread.clone();
@@ -245,7 +245,7 @@ impl Person {
         place
     }
 
-    /// The mailbox as the twin over HTTP shows it.
+    /// Reads the mailbox over HTTP.
     async fn page(&self) {
         let (world, me) = (&self.world, self.me());
         let request = world.http.get(world.url().await + "/v1/inbox?limit=256");
@@ -275,13 +275,13 @@ impl Line {
         self.socket.send(Message::Binary(frame.encode_to_vec().into())).await.ok()
     }
 
-    /// Asks to hear when everything has come.
+    /// Asks to be told when everything was received.
     async fn drain(&mut self) -> Option<()> {
         self.draining = true;
         self.say(Body::Sync(Sync { inbox: true, threads: Vec::new() })).await
     }
 
-    /// The next frame. `None`: the connection is over.
+    /// The next frame. `None`: the connection has ended.
     async fn hear(&mut self) -> Option<(u64, Body)> {
         loop {
             match tokio::time::timeout(SILENCE, self.socket.next()).await.ok()?? {

@@ -1,4 +1,4 @@
-//! Those who take one-time keys, and add some.
+//! Clients that fetch one-time keys, and upload some.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,12 +12,12 @@ use super::words::device;
 use super::world::{Heard, World};
 use crate::common::{Party, ec, kem, with_body};
 
-/// One-time keys of each kind that everybody begins with, and that everybody adds later.
+/// The number of one-time keys of each kind that every client starts with, and that it uploads later.
 pub(super) const KEYS: u32 = 10;
-/// The relay knows a taking of keys again for a minute.
+/// The relay recognises a repeated fetch for one minute.
 const REMEMBERED: Duration = Duration::from_secs(40);
 
-/// Takes everybody's keys until there are none, each time until there is an answer; and adds some of its own.
+/// Fetches keys of all users until there are none, each time until there is an answer, and uploads some of its own.
 pub(super) async fn take_keys(world: Arc<World>, index: usize, seed: u64) {
     let mut random = StdRng::seed_from_u64(seed);
     let (me, recorder) = (world.parties[index].clone(), Arc::clone(&world.recorder));
@@ -61,7 +61,7 @@ pub(super) async fn take_keys(world: Arc<World>, index: usize, seed: u64) {
     }
 }
 
-/// `true`: they are there.
+/// `true`: they were stored.
 async fn add_keys(world: &World, me: &Party) -> bool {
     let ids: Vec<u32> = (KEYS..2 * KEYS).collect();
     let upload = KeyUpload {

@@ -1,4 +1,4 @@
-//! What is said on the wire, in the words of a recorded history.
+//! Converts wire messages to the events of a recorded history.
 
 use sealpost_relay_check::event::{self, Device, Place};
 use sealpost_wire::{Deliver, Send};

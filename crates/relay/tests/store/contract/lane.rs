@@ -1,4 +1,4 @@
-//! The promises of `Lanes`.
+//! The guarantees of `Lanes`.
 
 use futures_util::future::join_all;
 use sealpost_relay::address::Address;
@@ -27,7 +27,7 @@ pub(crate) async fn a_message_is_stored_once(store: &dyn Store) {
     }
     let other_body = Append { body_hash: [2; 32], ..append(&pair, 1) };
     assert_eq!(store.append(other_body).await, Ok(Appended::MsgIdReuse));
-    // The name belongs to its sender: another may use it for something else.
+    // The id belongs to its sender; another user may use the same one.
     let theirs = Append { sender: pair.b, copies: vec![copy(pair.a, b"x")], ..append(&pair, 1) };
     assert_eq!(seq(&store.append(theirs).await.unwrap()), 3);
     assert_eq!(store.inbox_arrivals(pair.b, 0, ALL).await.unwrap().rows.len(), 2);
@@ -60,7 +60,7 @@ pub(crate) async fn devices_must_be_named_exactly(store: &dyn Store) {
     let with = |copies| Append { copies, ..append(&pair, 1) };
     let missing = DeviceMismatch { missing: vec![1], ..of(pair.b) };
     assert_eq!(store.append(with(vec![])).await, Ok(Appended::MismatchedDevices(vec![missing.clone()])));
-    // To oneself, and to somebody who is not in the thread.
+    // To oneself, and to a user who is not in the thread.
     let extra = |address| DeviceMismatch { extra: vec![1], ..of(address) };
     let copies = vec![copy(pair.a, b"x"), copy(stranger, b"x")];
     assert_eq!(
@@ -77,7 +77,7 @@ pub(crate) async fn devices_must_be_named_exactly(store: &dyn Store) {
 pub(crate) async fn operations_take_effect_in_the_order_of_the_calls(store: &dyn Store) {
     let pair = pair(store).await;
     let answers: Vec<_> = (1..=1_000).map(|n| (n, store.append(append(&pair, n)))).collect();
-    // Waited for in the opposite order.
+    // Awaited in the opposite order.
     for (n, answer) in answers.into_iter().rev() {
         assert_eq!(seq(&answer.await.unwrap()), n);
     }

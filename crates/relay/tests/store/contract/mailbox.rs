@@ -1,4 +1,4 @@
-//! The promises of `Mailboxes`.
+//! The guarantees of `Mailboxes`.
 
 use futures_util::future::join_all;
 use sealpost_relay::address::Address;
@@ -73,7 +73,7 @@ pub(crate) async fn an_acknowledgement_removes_own_rows_only(store: &dyn Store) 
 pub(crate) async fn an_overfull_mailbox_is_trimmed_from_the_oldest(store: &dyn Store) {
     let pair = pair(store).await;
     assert_eq!(store.mailbox(pair.b).await, Ok(MailboxState::default()));
-    // 64 rows of 1 MiB fill it exactly, with what each counts besides its ciphertext.
+    // 64 rows of 1 MiB fill it exactly, including the overhead of each.
     let big = vec![7; (1 << 20) - 256];
     let answers =
         (1..=64).map(|n| store.append(Append { copies: vec![copy(pair.b, &big)], ..append(&pair, n) }));
@@ -90,7 +90,7 @@ pub(crate) async fn an_overfull_mailbox_is_trimmed_from_the_oldest(store: &dyn S
     store.mark_pushed(pair.b, 0).await.unwrap();
     let state = MailboxState { trimmed: 1, told: 0, pushed: oldest.arrival };
     assert_eq!(store.mailbox(pair.b).await, Ok(state));
-    // Acknowledged room is room again.
+    // Acknowledged rows free their space.
     store.inbox_ack(pair.b, vec![oldest.key]).await.unwrap();
     store.append(append(&pair, 66)).await.unwrap();
     assert_eq!(store.mailbox(pair.b).await.unwrap().trimmed, 1);
@@ -136,7 +136,7 @@ pub(crate) async fn a_full_mailbox_loses_rows_of_the_thread_that_fills_it(store:
     for answer in join_all((1..=1_060).map(flood).collect::<Vec<_>>()).await {
         assert!(matches!(answer, Ok(Appended::Stored(_))));
     }
-    // Also when it is somebody else who writes into the full mailbox.
+    // Also if somebody else writes into the full mailbox.
     for n in 51..=60 {
         store.append(from_friend(n)).await.unwrap();
     }
@@ -151,7 +151,7 @@ pub(crate) async fn a_full_mailbox_loses_rows_of_the_thread_that_fills_it(store:
 
 pub(crate) async fn a_mailbox_of_many_threads_loses_rows_of_one_of_them_at_a_time(store: &dyn Store) {
     let b = register(store, 2, 0..0).await;
-    // No thread holds much, and together they fill it.
+    // No thread occupies much, and together they fill it.
     let big = vec![7; 65_000 - 256];
     let pairs = (0..=1_100_u16).map(|n| {
         let [high, low] = n.to_be_bytes();

@@ -1,4 +1,4 @@
-//! The promises of `Threads`.
+//! The guarantees of `Threads`.
 
 use futures_util::future::join_all;
 use sealpost_relay::store::{Append, Appended, Created, InboxKey, NewThread, Store};
@@ -26,12 +26,12 @@ pub(crate) async fn a_thread_that_is_not_accepted_brings_little(store: &dyn Stor
         assert_eq!(seq(&store.append(append(&pair, n)).await.unwrap()), n);
     }
     assert_eq!(store.append(append(&pair, 17)).await, Ok(Appended::NotAccepted));
-    // What was acknowledged counts all the same, and a repetition is answered as ever.
+    // Acknowledged messages count all the same, and a repetition is answered as usual.
     let keys = (1..=16).map(|server_seq| InboxKey { thread: pair.thread, server_seq }).collect();
     assert_eq!(store.inbox_ack(b, keys).await, Ok(16));
     assert_eq!(store.append(append(&pair, 17)).await, Ok(Appended::NotAccepted));
     assert!(matches!(store.append(append(&pair, 16)).await, Ok(Appended::Duplicate(_))));
-    // The one who opened it accepted it by that.
+    // The user who opened it has thereby accepted it.
     let back = |n| Append { sender: b, copies: vec![copy(a, b"x")], ..append(&pair, n) };
     for n in 100..=120 {
         assert!(matches!(store.append(back(n)).await, Ok(Appended::Stored(_))));
@@ -61,7 +61,7 @@ pub(crate) async fn a_thread_that_is_not_accepted_brings_few_bytes(store: &dyn S
     assert_eq!(store.append(of_bytes(5, left + 1)).await, Ok(Appended::NotAccepted));
     assert!(matches!(store.append(of_bytes(6, left)).await, Ok(Appended::Stored(_))));
     assert_eq!(store.append(of_bytes(7, 1)).await, Ok(Appended::NotAccepted));
-    // Whoever opens it from the other side accepts it.
+    // A user who opens it from the other side accepts it.
     let new = NewThread { id: ThreadId::from_bytes([8; 16]), creator: b.user, peer: a.user, now_ms: NOW_MS };
     assert_eq!(store.create_thread(new).await, Ok(Created::Existing(pair.thread)));
     assert!(matches!(store.append(of_bytes(8, 60_000)).await, Ok(Appended::Stored(_))));
@@ -86,7 +86,7 @@ pub(crate) async fn strangers_together_fill_an_eighth_of_a_mailbox(store: &dyn S
         }
     }
     assert_eq!(stored, (8 << 20) / 64_000);
-    // Friends have the rest, and a stranger trims nothing of a full mailbox.
+    // Accepted threads have the rest, and a stranger trims nothing of a full mailbox.
     let big = vec![7; (1 << 20) - 256];
     for n in 1..=56 {
         store.append(Append { copies: vec![copy(friends.b, &big)], ..append(&friends, n) }).await.unwrap();

@@ -1,4 +1,4 @@
-//! The promises of `Upkeep`.
+//! The guarantees of `Upkeep`.
 
 use sealpost_relay::store::{Append, PageLimit, Store, Swept};
 
