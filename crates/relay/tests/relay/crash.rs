@@ -107,7 +107,8 @@ async fn an_account_is_deleted_as_a_whole_and_who_asks_again_learns_it() {
         } else {
             assert_eq!(again.status, 204);
         }
-        let refresh = RefreshRequest { refresh_token: bob.tokens.refresh_token.clone() };
+        let refresh =
+            RefreshRequest { refresh_token: bob.tokens.refresh_token.clone(), ..RefreshRequest::default() };
         let refreshed = process.post("/v1/auth/refresh", None, &refresh).await.unwrap();
         refreshed.refused(401, reason::ACCOUNT_DELETED);
         let sent = process.post(&path, Some(&alice), &send).await.unwrap();
