@@ -1,4 +1,5 @@
-//! A send, whichever way it came: parsed, appended, answered. The socket and its HTTP twin share this.
+//! Handles a send: parses it, appends it to the store and builds the answer. The socket and the HTTP endpoint share
+//! this code.
 
 use futures_util::future::BoxFuture;
 use prost::Message as _;
@@ -16,7 +17,7 @@ use crate::problem::Problem;
 use crate::state::State;
 use crate::store::{Append, Appended, BodyHash, Copy, Stored, Turn};
 
-/// A send that is in the store, and who waits for it.
+/// A stored send, and the recipients to notify.
 #[derive(Debug)]
 pub(crate) struct Sent {
     pub(crate) ack: SendAck,
@@ -24,7 +25,7 @@ pub(crate) struct Sent {
 }
 
 impl Sent {
-    /// Tells the recipients' connections. Called once the sender's answer is on its way.
+    /// Notifies the recipients' connections. Called once the sender's answer is on its way.
     pub(crate) fn wake(&self, state: &State) {
         for recipient in &self.recipients {
             state.bus.nudge(*recipient, Nudge::Mail);
@@ -32,16 +33,16 @@ impl Sent {
     }
 }
 
-/// What becomes of a send.
+/// A send in progress.
 pub(crate) type Sending = BoxFuture<'static, Result<Sent, Problem>>;
 
-/// Charges a send to its sender, before anything else is done with it. What it brings to its recipients is charged when
-/// it is stored.
+/// Charges a send to its sender's rate limits, before anything else is done with it. What it adds to the recipients'
+/// mailboxes is charged when it is stored.
 pub(crate) fn charge(state: &State, sender: Address, send: &Send) -> Result<Wait, Problem> {
     let now = state.clock.monotonic();
     let (mut wait, mut before) = (Wait::NONE, None);
     for copy in &send.copies {
-        // The copies of one user stand together. An id that is none is refused later.
+        // The copies for one user are adjacent. An invalid ID is rejected later.
         let Ok(recipient) = UserId::from_slice(&copy.user_id) else { continue };
         if before.replace(recipient) != Some(recipient) {
             wait = wait.max(state.limiter.inbound(sender.user, recipient, now)?);
@@ -50,8 +51,9 @@ pub(crate) fn charge(state: &State, sender: Address, send: &Send) -> Result<Wait
     Ok(wait.max(state.limiter.send(sender, send.encoded_len(), now)?))
 }
 
-/// Hands a send that was charged to the store *now*, so that sends called one after another are appended in that order. One with a
-/// turn is refused if one before it was; when it is refused itself, its turn is over.
+/// Passes a charged send to the store *at once*, so that sends submitted one after another are appended in that
+/// order. A send with a [`Turn`] is refused if an earlier one of its lane was refused and the lane has not been
+/// resumed.
 pub(crate) fn submit(
     state: &State,
     sender: Address,
@@ -100,10 +102,10 @@ pub(crate) fn submit(
     }))
 }
 
-/// Checks what can be checked without the store.
+/// Performs the checks that do not need the store.
 fn parse(sender: Address, send: &Send, now_ms: u64) -> Result<Append, Problem> {
     let client_msg_id = ClientMsgId::from_slice(&send.client_msg_id)?;
-    // Its time is judged once it is known to be no repetition.
+    // Only the format is checked here. The store checks the time, once it knows that the send is not a duplicate.
     client_msg_id.time_ms()?;
     Ok(Append {
         sender,
@@ -116,7 +118,7 @@ fn parse(sender: Address, send: &Send, now_ms: u64) -> Result<Append, Problem> {
     })
 }
 
-/// What tells a repetition: all but whether it resumes its lane.
+/// The hash by which a duplicate is recognised. It covers everything except whether the send resumes its lane.
 fn body_hash(send: &Send) -> BodyHash {
     let encoded = if send.resume {
         Send { resume: false, ..send.clone() }.encode_to_vec()
@@ -134,7 +136,7 @@ fn parse_copy(copy: &DeviceCopy, now_ms: u64) -> Result<Copy, Problem> {
     if envelope.ciphertext.len() > MAX_CIPHERTEXT {
         return Err(Problem::TooLarge);
     }
-    // 1 session message, 2 pre-key message.
+    // 1 is a session message, 2 a pre-key message.
     let known = matches!(envelope.kind, 1 | 2) && !envelope.ciphertext.is_empty();
     let ttl_s = match u64::from(envelope.ttl_s) {
         0 => MAILBOX_TTL_S,

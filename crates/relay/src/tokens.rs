@@ -1,8 +1,8 @@
-//! Tokens: short-lived access tokens that are checked without the store, and the refresh tokens behind them.
+//! Tokens: short-lived access tokens, which are verified without the store, and the refresh tokens behind them.
 //!
-//! An access token is a JWT (RFC 7519) signed with Ed25519 (RFC 8037), for one device. A refresh token is the
-//! name of its family, a 256-bit secret, and a tag by which the relay recognises a secret that it has issued for this
-//! family, however long ago. The store holds only the SHA-256 of the newest secrets.
+//! An access token is a JWT (RFC 7519) signed with Ed25519 (RFC 8037), issued for one device. A refresh token
+//! consists of the ID of its family, a 256-bit secret, and a tag by which the relay recognises every secret that it
+//! has issued for this family, however long ago. The store holds only the SHA-256 hashes of the newest secrets.
 
 use std::fmt;
 use std::fs::{self, OpenOptions};
@@ -31,7 +31,7 @@ pub(crate) const REFRESH_LIFE_MS: u64 = 90 * 24 * 3_600 * 1_000;
 /// How far the clocks of two relays may differ, in seconds.
 const LEEWAY_S: u64 = 60;
 
-/// What the signing key is used for besides signing.
+/// Derivation labels: the signing key also yields the keys for these other purposes.
 const SUCCESSORS_INFO: &[u8] = b"Sealpost successors of refresh tokens v1";
 const TAGS_INFO: &[u8] = b"Sealpost tags of refresh tokens v1";
 const LOGINS_INFO: &[u8] = b"Sealpost logins v1";
@@ -43,12 +43,12 @@ const TAG: usize = 16;
 const ISSUER: &str = "sealpost-relay";
 const AUDIENCE: &str = "sealpost-client";
 
-/// Proof that an access token was valid: whom it speaks for.
+/// The contents of a valid access token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Access {
-    /// The device.
+    /// The device that the token authenticates.
     pub address: Address,
-    /// The line of tokens it comes from.
+    /// The token family that it belongs to.
     pub family: FamilyId,
     /// When it expires, in milliseconds.
     pub expires_ms: u64,
@@ -58,15 +58,15 @@ pub(crate) struct Access {
 pub(crate) struct RefreshToken {
     family: FamilyId,
     secret: Box<Zeroizing<[u8; 32]>>,
-    /// Tokens from before there were tags have none.
+    /// `None` for a token that was issued before tags existed.
     tag: Option<[u8; TAG]>,
 }
 
 impl RefreshToken {
-    /// From the text that a client presents.
+    /// Parses the text that a client presents.
     ///
     /// # Errors
-    /// [`Problem::InvalidToken`] when it is no refresh token.
+    /// Returns [`Problem::InvalidToken`] if the text is not a refresh token.
     pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
         let (family, rest) = text.split_once('.').ok_or(Problem::InvalidToken)?;
         let (secret, tag) = match rest.split_once('.') {
@@ -78,7 +78,7 @@ impl RefreshToken {
         Ok(Self { family: FamilyId(family), secret: Box::new(Zeroizing::new(secret)), tag })
     }
 
-    /// The text for the client. The only way in which the secret leaves.
+    /// The text for the client. This is the only function that reveals the secret.
     pub(crate) fn expose(&self) -> String {
         let mut text = format!("{}.{}", to_hex(&self.family.0), to_hex(&self.secret[..]));
         if let Some(tag) = &self.tag {
@@ -88,12 +88,12 @@ impl RefreshToken {
         text
     }
 
-    /// What the store may know of it.
+    /// The hash that the store keeps.
     pub(crate) fn hash(&self) -> TokenHash {
         TokenHash(Sha256::digest(&self.secret[..]).into())
     }
 
-    /// Its family.
+    /// The family that the token belongs to.
     pub(crate) fn family(&self) -> FamilyId {
         self.family
     }
@@ -105,7 +105,7 @@ impl fmt::Debug for RefreshToken {
     }
 }
 
-/// Signs and verifies access tokens, and finds the successors of refresh tokens.
+/// Signs and verifies access tokens, and derives the successors of refresh tokens.
 pub(crate) struct Signer {
     signing: EncodingKey,
     verifying: DecodingKey,
@@ -113,9 +113,9 @@ pub(crate) struct Signer {
     successors: hmac::Key,
     tags: hmac::Key,
     logins: hmac::Key,
-    /// For [`registration_tag`](Signer::registration_tag).
+    /// The key of [`registration_tag`](Signer::registration_tag).
     pub(crate) registrations: hmac::Key,
-    /// For [`store_version`](Signer::store_version).
+    /// The key of [`store_version`](Signer::store_version).
     pub(crate) versions: hmac::Key,
 }
 
@@ -135,17 +135,17 @@ struct Claims {
     did: u32,
     /// The token family.
     fam: String,
-    /// In seconds.
+    /// When it was issued, in seconds.
     iat: u64,
-    /// In seconds.
+    /// When it expires, in seconds.
     exp: u64,
 }
 
 impl Signer {
-    /// Reads the signing key of this data folder, or makes one that only its owner can read.
+    /// Reads the signing key from this data folder, or creates one that only its owner can read.
     ///
     /// # Errors
-    /// When the file cannot be used, or others may read it.
+    /// Fails if the file cannot be used, or if other users can read it.
     pub(crate) fn open(folder: &Path) -> io::Result<Self> {
         let path = folder.join("signing.key");
         match Self::read(&path) {
@@ -168,14 +168,14 @@ impl Signer {
         let pkcs8 = fs::read(path)?;
         let pair = Ed25519KeyPair::from_pkcs8(&pkcs8)
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the signing key is damaged"))?;
-        // The algorithm is pinned here: what the header of a token asks for is never obeyed. The times are
-        // checked against the relay's clock, not against the one this library would ask.
+        // The algorithm is fixed here, and the one named in a token's header is ignored. Times are checked against
+        // the relay's clock instead of the one that this library would read.
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[ISSUER]);
         validation.set_audience(&[AUDIENCE]);
         validation.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
         validation.validate_exp = false;
-        // Keys of their own, so that no use of the signing key can be mistaken for another.
+        // Each purpose has its own key, so that a value made for one purpose is never valid for another.
         let derive = |info| {
             let derived = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &pkcs8), info);
             hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref())
@@ -192,8 +192,9 @@ impl Signer {
         })
     }
 
-    /// The refresh token after this one, in the exchange of this name: HMAC-SHA-256(family ‖ secret ‖ SHA-256(name)).
-    /// Whoever repeats the exchange gets the same; who does not know its name gets another.
+    /// The refresh token that follows this one in the exchange with this idempotency key: HMAC-SHA-256(family ‖
+    /// secret ‖ SHA-256(key)). Repeating the exchange gives the same token; an exchange with another key gives a
+    /// different one.
     pub(crate) fn successor(&self, token: &RefreshToken, exchange: &IdempotencyKey) -> RefreshToken {
         let mut context = hmac::Context::with_key(&self.successors);
         context.update(&token.family.0);
@@ -206,8 +207,8 @@ impl Signer {
         self.tagged(token.family, secret)
     }
 
-    /// The first refresh token after a login in the exchange of this name, in a family of its own: HMAC-SHA-256(what it
-    /// is ‖ user ‖ device ‖ SHA-256(name)). Whoever repeats the login gets the same.
+    /// The first refresh token after a login with this idempotency key, in a new family: HMAC-SHA-256(label ‖ user ‖
+    /// device ‖ SHA-256(key)). Repeating the login gives the same token.
     pub(crate) fn first(&self, address: Address, exchange: &IdempotencyKey) -> RefreshToken {
         let derive = |what: u8| {
             let mut context = hmac::Context::with_key(&self.logins);
@@ -227,13 +228,13 @@ impl Signer {
         self.tagged(family, secret)
     }
 
-    /// A new refresh token of a family.
+    /// A new random refresh token of this family.
     pub(crate) fn random(&self, family: FamilyId) -> RefreshToken {
         self.tagged(family, random::secret())
     }
 
-    /// Whether the relay issued this refresh token for its family, at any time: only its tag can say so, which nobody
-    /// makes who has seen no more than the name of the family.
+    /// Whether the relay has ever issued this refresh token for its family. Only the tag proves it, and the tag
+    /// cannot be computed by someone who has only seen the family's ID.
     pub(crate) fn origin(&self, token: &RefreshToken) -> Origin {
         let genuine =
             token.tag.is_some_and(|tag| bool::from(self.tag(token.family, &token.secret).ct_eq(&tag)));
@@ -245,7 +246,7 @@ impl Signer {
         RefreshToken { family, secret, tag }
     }
 
-    /// HMAC-SHA-256(family ‖ secret), its first 16 bytes.
+    /// The first 16 bytes of HMAC-SHA-256(family ‖ secret).
     fn tag(&self, family: FamilyId, secret: &[u8; 32]) -> [u8; TAG] {
         let mut context = hmac::Context::with_key(&self.tags);
         context.update(&family.0);
@@ -257,10 +258,10 @@ impl Signer {
         tag
     }
 
-    /// An access token for a device, and when it expires (in milliseconds).
+    /// Issues an access token for a device, and returns when it expires (in milliseconds).
     ///
     /// # Errors
-    /// [`Problem::StoreUnavailable`] when the key refuses to sign.
+    /// Returns [`Problem::StoreUnavailable`] if signing fails.
     pub(crate) fn issue(
         &self,
         address: Address,
@@ -282,10 +283,10 @@ impl Signer {
         Ok((token, expires_s.saturating_mul(1_000)))
     }
 
-    /// Checks signature, issuer, audience and expiry. That the family still lives is for the store to say.
+    /// Verifies signature, issuer, audience and expiry. The store decides whether the family is still live.
     ///
     /// # Errors
-    /// [`Problem::InvalidToken`], whatever is wrong with it.
+    /// Returns [`Problem::InvalidToken`] whatever the reason.
     pub(crate) fn verify(&self, token: &str, now_ms: u64) -> Result<Access, Problem> {
         let claims = jsonwebtoken::decode::<Claims>(token, &self.verifying, &self.validation)
             .map_err(|_| Problem::InvalidToken)?
@@ -304,12 +305,13 @@ impl Signer {
     }
 }
 
-/// Makes the key file whole under another name first: a crash leaves no half key behind.
+/// Writes the key to a draft file and renames it, so that a crash never leaves half a key.
 fn create(path: &Path) -> io::Result<()> {
     let key = Ed25519KeyPair::generate_pkcs8(&aws_lc_rs::rand::SystemRandom::new())
         .map_err(|_| io::Error::other("no randomness for the signing key"))?;
     let draft = path.with_extension("new");
-    // One that is there was left by a crash, or by somebody who wants to read the key: its mode is not ours.
+    // An existing draft was left by a crash or was placed there by someone who wants to read the key, so its
+    // permissions cannot be trusted.
     match fs::remove_file(&draft) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -323,7 +325,7 @@ fn create(path: &Path) -> io::Result<()> {
 fn to_hex(bytes: &[u8]) -> String {
     use fmt::Write as _;
     bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String does not fail.
+        // Writing to a String cannot fail.
         let _ = write!(text, "{byte:02x}");
         text
     })

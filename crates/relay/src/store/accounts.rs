@@ -10,100 +10,103 @@ use crate::keys::{CheckedKeys, LoginKey};
 
 /// Accounts and their devices.
 pub trait Accounts {
-    /// Creates an account with its first device, keys, token family and empty mailbox, and says whose they are. A
-    /// repeated idempotency key finds the device again for a day, if it still has this identity: whoever has lost the
-    /// answer gets new tokens, and those in it are void.
+    /// Creates an account with its first device, keys, token family and empty mailbox, and returns the device's
+    /// address. A repeated idempotency key finds the same device for one day, provided that the device still has this
+    /// identity. A client that lost the answer thus receives new tokens, and the tokens in the lost answer are
+    /// revoked.
     fn create_account(&self, new: NewAccount) -> Answer<Address>;
-    /// The live devices of a user, by number; none for an unknown user.
+    /// The live devices of a user, ordered by number. Empty for an unknown user.
     fn devices(&self, user: UserId) -> Answer<Vec<sealpost_wire::DeviceInfo>>;
-    /// A live device; none when it was revoked, or never was.
+    /// A live device, or `None` if it was revoked or never existed.
     fn device(&self, address: Address) -> Answer<Option<Device>>;
-    /// Begins a family of tokens for a device that has this login key, and ends all others of it.
+    /// Begins a token family for a device that has this login key, and ends all its other families.
     fn log_in(&self, login: Login) -> Answer<LoggedIn>;
-    /// Makes a device that was registered here once under this address again, with an account where there is none. Of one that
-    /// is there with these very keys, tokens and pre-keys are replaced.
+    /// Creates a device again under the address that this relay gave it earlier, together with its account if that is
+    /// missing. If the device exists with exactly these keys, its tokens and pre-keys are replaced.
     fn restore_device(&self, device: NewAccount) -> Answer<Restored>;
-    /// Notes which generation of its database a device has, if it is newer than what is known, and says what was known before.
+    /// Records the generation of a device's database if it is newer than the recorded one, and returns what was
+    /// recorded before.
     fn note_generation(&self, address: Address, generation: Generation) -> Answer<Generation>;
-    /// Removes a device with its tokens, keys and mailbox. `false`: there was none.
+    /// Removes a device with its tokens, keys and mailbox. Returns `false` if there was none.
     fn revoke_device(&self, address: Address) -> Answer<bool>;
-    /// Deletes an account: its devices with their tokens, keys and mailboxes. Only that it was there is remembered. The
-    /// devices that it had; none when there is no such account.
+    /// Deletes an account with its devices and their tokens, keys and mailboxes. Only the fact that it existed is
+    /// kept. Returns the devices that it had; empty if there is no such account.
     fn delete_account(&self, user: UserId, now_ms: u64) -> Answer<Vec<Address>>;
-    /// Whether there was an account that was deleted.
+    /// Whether this account existed and was deleted.
     fn is_deleted(&self, user: UserId) -> Answer<bool>;
 }
 
 /// A new account with its first device.
 #[derive(Debug, Clone)]
 pub struct NewAccount {
-    /// The new user and device 1.
+    /// The new user, with device 1.
     pub address: Address,
-    /// 1 to 16,380.
+    /// From 1 to 16,380.
     pub registration_id: u32,
-    /// 33 bytes with the type byte.
+    /// 33 bytes, including the type byte.
     pub identity_key: Bytes,
-    /// By which it signs in.
+    /// The key with which the device signs in.
     pub login_key: Option<LoginKey>,
-    /// Complete first keys.
+    /// The first keys; the set is complete.
     pub keys: CheckedKeys,
     /// The first tokens.
     pub family: NewFamily,
-    /// Set when a repetition must get the same account.
+    /// Set if a repeated request must find the same account.
     pub idempotency: Option<IdempotencyKey>,
-    /// Now.
+    /// The current time.
     pub now_ms: u64,
 }
 
-/// A device, as it was registered.
+/// A registered device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
-    /// 1 to 16,380.
+    /// From 1 to 16,380.
     pub registration_id: u32,
-    /// 33 bytes with the type byte.
+    /// 33 bytes, including the type byte.
     pub identity_key: Bytes,
-    /// By which it signs in; devices from before there were login keys have none until they show one.
+    /// The key with which it signs in. A device that was registered before login keys existed has none until it
+    /// presents one.
     pub login_key: Option<LoginKey>,
 }
 
-/// A device that has signed with its login key.
+/// A login that the device has signed with its login key.
 #[derive(Debug, Clone)]
 pub struct Login {
     /// The device.
     pub address: Address,
-    /// The key that it has signed with.
+    /// The key that the signature was verified with.
     pub login_key: LoginKey,
-    /// The tokens that it gets.
+    /// The tokens that the device receives.
     pub family: NewFamily,
 }
 
-/// What became of a [`Login`].
+/// The outcome of a [`Login`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LoggedIn {
-    /// The family is in force, and no other of this device.
+    /// The family is in force, and the device has no other.
     Yes,
-    /// There is no such device, or it has another key. Nothing has changed.
+    /// The device does not exist or has another key. Nothing was changed.
     Unknown,
 }
 
-/// What became of a device that was to be made again.
+/// The outcome of restoring a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Restored {
-    /// It is there.
+    /// The device exists now.
     Yes,
-    /// A device with other keys is there, or there was one and it was revoked. Nothing has changed.
+    /// A device with other keys exists, or the device was revoked. Nothing was changed.
     Taken,
 }
 
-/// How often the database of a device has connected, and what was drawn for the newest connection.
+/// How often a device's database has connected, and the random value of its newest connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Generation {
-    /// 0: it has never said.
+    /// 0 if the device has never reported one.
     pub number: u64,
     /// 8 random bytes.
     pub nonce: [u8; 8],
 }
 
-/// What makes two requests the same request.
+/// The key by which a repeated request is recognised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IdempotencyKey(pub [u8; 32]);

@@ -1,9 +1,10 @@
-//! The order of a connection's sends. After one was refused, the later ones of its lane are refused too, until one resumes it: a
-//! client may have many sends in flight, and none of a thread overtakes another.
+//! The order of a connection's sends. After a send is refused, the later sends of its lane are refused too, until one
+//! of them resumes the lane. A client may therefore have many sends in flight without one overtaking another of the
+//! same thread.
 //!
-//! Sends are handed to the store as they are read. What becomes of one is known when the writer has run it, so it is the writer that
-//! asks here, in the order of the sends. It may run one twice, when its group is undone. So what is kept is what became of each send that is
-//! not answered yet, and whether a lane is stopped follows from that.
+//! Sends are passed to the store as they are read. The outcome of a send is known only when the writer has run it, so
+//! the writer asks here, in the order of the sends. The writer may run a send twice, if its group is rolled back.
+//! This module therefore keeps the outcome of each unanswered send, and derives from these whether a lane is stopped.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,21 +18,21 @@ pub struct Order(Arc<Mutex<Lanes>>);
 
 #[derive(Debug, Default)]
 struct Lanes {
-    /// Those with a send that is not answered, and those that are stopped.
+    /// Lanes that have an unanswered send or are stopped.
     lanes: HashMap<ThreadId, Lane>,
     stopped: usize,
 }
 
 #[derive(Debug, Default)]
 struct Lane {
-    /// Whether it is stopped after all that was answered.
+    /// Whether the lane is stopped after every send that has been answered.
     stopped: bool,
-    /// The number of the oldest send that is not answered.
+    /// The number of the oldest unanswered send.
     first: u64,
     unanswered: VecDeque<Outcome>,
 }
 
-/// What became of a send, as far as it is known.
+/// The outcome of a send, as far as it is known.
 #[derive(Debug, Clone, Copy)]
 struct Outcome {
     resumes: bool,
@@ -39,18 +40,19 @@ struct Outcome {
 }
 
 impl Outcome {
-    /// Whether the lane is stopped after it.
+    /// Whether the lane is stopped after this send.
     const fn stops(self, stopped: bool) -> bool {
         self.refused || (stopped && !self.resumes)
     }
 }
 
-/// More lanes of a connection are stopped than a client has any use for.
+/// A connection has more stopped lanes than any client needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooManyStopped;
 
 impl Order {
-    /// The next send, of this lane. Its turn is over, and the lane stopped, when that is dropped before the send is durable.
+    /// Registers the next send of this lane. If the returned turn is dropped without [`over`](Turn::over), the send
+    /// counts as refused and the lane stops.
     pub fn turn(&self, lane: ThreadId, resumes: bool) -> Turn {
         let mut lanes = lock(&self.0);
         let of_lane = lanes.lanes.entry(lane).or_default();
@@ -60,10 +62,10 @@ impl Order {
         Turn { place: Place { lanes: Arc::clone(&self.0), lane, number }, durable: false }
     }
 
-    /// The oldest send of this lane was answered.
+    /// Records that the oldest send of this lane has been answered.
     ///
     /// # Errors
-    /// [`TooManyStopped`]: no more of them can be remembered.
+    /// Returns [`TooManyStopped`] if the connection has more stopped lanes than the relay remembers.
     pub fn answered(&self, lane: ThreadId) -> Result<(), TooManyStopped> {
         let lanes = &mut *lock(&self.0);
         let Some(of_lane) = lanes.lanes.get_mut(&lane) else { return Ok(()) };
@@ -96,7 +98,7 @@ impl Lane {
     }
 }
 
-/// A send that has its place in the order, until it is durable.
+/// A send's place in the order, held until its outcome is final.
 #[derive(Debug)]
 pub struct Turn {
     place: Place,
@@ -104,12 +106,12 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// Where it stands, for whoever runs it.
+    /// The place to pass to the writer.
     pub fn place(&self) -> Place {
         self.place.clone()
     }
 
-    /// The send is durable, or it was refused: its answer is known.
+    /// The answer is final: the send is durable, or it was refused.
     pub fn over(mut self) {
         self.durable = true;
     }
@@ -123,7 +125,7 @@ impl Drop for Turn {
     }
 }
 
-/// Where a send stands among those of its connection.
+/// A send's position among those of its connection.
 #[derive(Debug, Clone)]
 pub struct Place {
     lanes: Arc<Mutex<Lanes>>,
@@ -132,7 +134,8 @@ pub struct Place {
 }
 
 impl Place {
-    /// Whether one before it was refused, and none since has resumed the lane.
+    /// Whether the lane is stopped at this send: an earlier send was refused, and none since, including this one,
+    /// resumes the lane.
     pub fn is_stopped(&self) -> bool {
         let lanes = lock(&self.lanes);
         let Some(lane) = lanes.lanes.get(&self.lane) else { return false };
@@ -142,7 +145,7 @@ impl Place {
         stopped && !lane.unanswered.get(before).is_some_and(|this| this.resumes)
     }
 
-    /// It was run, perhaps not for the last time.
+    /// Records the outcome of a run. The send may be run again.
     pub fn ran(&self, refused: bool) {
         let mut lanes = lock(&self.lanes);
         let outcome = lanes.lanes.get_mut(&self.lane).and_then(|lane| lane.outcome(self.number));
@@ -164,7 +167,7 @@ mod tests {
 
     const LANE: ThreadId = ThreadId::from_bytes([1; 16]);
 
-    /// Runs a send whose own fate is known; whether it was stored.
+    /// Runs a send that would fail or succeed by itself. Returns whether it was stored.
     fn run(place: &Place, fails: bool) -> bool {
         let refused = place.is_stopped() || fails;
         place.ran(refused);
@@ -219,12 +222,14 @@ mod tests {
         }
     }
 
-    /// A send: of which of two lanes, whether it resumes it, and whether it fails in the first and in the second run of its group.
+    /// A send: which of two lanes it is on, whether it resumes the lane, and whether it fails in the first and in the
+    /// second run of its group.
     type Event = (bool, bool, bool, bool);
 
     proptest! {
-        /// Sends in groups, of which each may be undone and run once more, and answers that lag behind: a lane has what it would
-        /// have if each send were run once, and answered before the next.
+        /// Sends run in groups, each of which may be rolled back and run again, and answers are sent later. Every
+        /// lane must end in the state that it would have if each send had run once and had been answered before the
+        /// next.
         #[test]
         fn operations_that_run_again_have_the_same_outcome(
             groups in prop::collection::vec(

@@ -1,4 +1,4 @@
-//! Token families: who speaks for a device, and until when.
+//! Token families: which tokens authenticate which device, and until when.
 
 use std::fmt;
 
@@ -8,11 +8,11 @@ use crate::keys::LoginKey;
 
 /// Token families.
 pub trait Tokens {
-    /// Whether tokens of this family still speak for this device.
+    /// Whether this family is live and belongs to this device.
     fn is_live(&self, address: Address, family: FamilyId) -> Answer<bool>;
     /// Exchanges a refresh token for the next one (compare and set).
     fn rotate_refresh(&self, rotation: Rotation) -> Answer<Rotated>;
-    /// Ends a token family: logout. Whose it was; `None` when there was none.
+    /// Ends a token family (logout). Returns its device, or `None` if there was no such family.
     fn end_family(&self, family: FamilyId) -> Answer<Option<Address>>;
 }
 
@@ -26,7 +26,8 @@ impl fmt::Debug for TokenHash {
     }
 }
 
-/// A line of refresh tokens, each made from the one before; the access tokens name it too.
+/// The ID of a token family: a chain of refresh tokens, each derived from the one before. Access tokens contain it
+/// too.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct FamilyId(pub [u8; 16]);
 
@@ -39,52 +40,53 @@ impl fmt::Debug for FamilyId {
 /// A new token family.
 #[derive(Debug, Clone)]
 pub struct NewFamily {
-    /// Its random name.
+    /// Its random ID.
     pub id: FamilyId,
     /// The first refresh token.
     pub refresh: TokenHash,
-    /// When that one expires.
+    /// When the first refresh token expires.
     pub expires_ms: u64,
 }
 
-/// Whether a refresh token that is presented was ever issued.
+/// Whether a presented refresh token was ever issued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// The relay issued it for the family that it names, now or long ago.
+    /// The relay issued it for the family that it names, now or earlier.
     Issued,
-    /// It says so itself. Whoever has seen an access token knows the name of its family.
+    /// There is no proof. Anyone who has seen an access token knows the ID of its family.
     Unproven,
 }
 
-/// A refresh token presented, and its successor.
+/// A presented refresh token, and its successor.
 #[derive(Debug, Clone)]
 pub struct Rotation {
     /// The family that the token names.
     pub family: FamilyId,
-    /// The token.
+    /// The hash of the presented token.
     pub presented: TokenHash,
     /// Whether it was ever issued.
     pub origin: Origin,
-    /// Its successor.
+    /// The hash of its successor.
     pub next: TokenHash,
-    /// The login key of a device that has none here.
+    /// The login key, if the device has none here yet.
     pub login_key: Option<LoginKey>,
     /// When the successor expires.
     pub expires_ms: u64,
-    /// Now.
+    /// The current time.
     pub now_ms: u64,
 }
 
-/// What became of a [`Rotation`].
+/// The outcome of a [`Rotation`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rotated {
     /// The successor is in force, for this device.
     Next(Address),
     /// The account of the family was deleted.
     Deleted,
-    /// No such family, its token expired, or the token was never one of it. Or it is not known whether the token was used up:
-    /// the store was restored from a backup since the family was last used. Nothing has changed.
+    /// There is no such family, the token has expired, or it was never issued for the family. Also returned if the
+    /// relay cannot tell whether the token was already used, because the store has been restored from a backup since
+    /// the family was last used. Nothing was changed.
     Unknown,
-    /// The token was one of the family and was used up before: the family of this device is gone.
+    /// The token belonged to the family and was already used: this device's family has been ended.
     ReuseDetected(Address),
 }

@@ -8,10 +8,10 @@ use super::{devices, inbox, keys, tokens};
 use crate::address::Address;
 use crate::store::{Device, IdempotencyKey, LoggedIn, Login, NewAccount, Restored};
 
-/// How long a repeated request gets the same account, in milliseconds: a day.
+/// How long a repeated request finds the same account, in milliseconds: one day.
 const REMEMBERED_MS: u64 = 24 * 3_600 * 1_000;
 
-/// Rows of the mailbox of a revoked device that go with it.
+/// How many rows of a revoked device's mailbox are deleted together with the device.
 const LEFT_AT_ONCE: u32 = 64;
 
 pub(super) fn create(tx: &Connection, new: &NewAccount) -> Result<Address> {
@@ -30,7 +30,7 @@ pub(super) fn create(tx: &Connection, new: &NewAccount) -> Result<Address> {
     insert(tx, new)
 }
 
-/// The device that the same request has made.
+/// The device that an earlier run of the same request created.
 fn made_before(tx: &Connection, new: &NewAccount, key: IdempotencyKey) -> Result<Option<Address>> {
     tx.prepare_cached(
         "SELECT user_id, device_id FROM registration JOIN device USING (user_id)
@@ -121,8 +121,9 @@ pub(super) fn restore(tx: &Connection, new: &NewAccount) -> Result<Restored> {
     Ok(Restored::Yes)
 }
 
-/// Removes an account with its devices. That it was there stays known, and so do the names of its families for as long as
-/// somebody may show a token of one, so that whoever has missed the answer learns it. Its messages stay where they are.
+/// Removes an account with its devices. Two things are kept, so that a client that missed the answer can learn of the
+/// deletion: the account's ID, and the IDs of its token families for as long as one of their tokens may be presented.
+/// The messages that it sent stay where they are.
 pub(super) fn delete(tx: &Connection, user: UserId, now_ms: u64) -> Result<Vec<Address>> {
     if tx.execute("DELETE FROM account WHERE user_id = ?1", [user.as_bytes()])? == 0 {
         return Ok(Vec::new());
@@ -147,7 +148,7 @@ pub(super) fn delete(tx: &Connection, user: UserId, now_ms: u64) -> Result<Vec<A
     Ok(owned)
 }
 
-/// Removes a device and all that is its own. Its number is never given out again.
+/// Removes a device and everything that belongs to it. Its number is never assigned again.
 pub(super) fn revoke(tx: &Connection, address: Address) -> Result<bool> {
     let owner = params![address.user.as_bytes(), address.device.get()];
     if tx.execute("DELETE FROM device WHERE user_id = ?1 AND device_id = ?2", owner)? == 0 {
@@ -168,7 +169,7 @@ pub(super) fn revoke(tx: &Connection, address: Address) -> Result<bool> {
         "INSERT INTO revoked_device (user_id, device_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
         owner,
     )?;
-    // The rows of its mailbox may be many: what is left of them, the sweep removes.
+    // The mailbox may have many rows. The sweeper deletes the rest.
     tx.execute("INSERT INTO left_mailbox (user_id, device_id) VALUES (?1, ?2)", owner)?;
     inbox::clear_left(tx, LEFT_AT_ONCE)?;
     Ok(true)

@@ -1,4 +1,5 @@
-//! Refresh tokens. A token names its family and proves itself by a secret, of which only the hash is here.
+//! Refresh tokens. A token names its family and proves itself with a secret; only the hash of the secret is stored
+//! here.
 
 use rusqlite::{Connection, OptionalExtension as _, Result, params};
 use subtle::ConstantTimeEq as _;
@@ -34,10 +35,11 @@ pub(super) fn is_live(tx: &Connection, owner: Address, family: FamilyId) -> Resu
         .exists(params![family.0, owner.user.as_bytes(), owner.device.get()])
 }
 
-/// A token is exchanged once. The one before the current one is exchanged again: its answer was lost, for had the
-/// current one been used, it would not be the current one. Any other token that was issued for the family was used up
-/// before, by its owner or by a thief; nobody can tell, so both are out. What was never issued changes nothing. Nor does any
-/// of it while the family was not used since the store was restored: the token may be newer than what is known of it here.
+/// A token can be exchanged once. The token before the current one can also be exchanged again: the answer must have
+/// been lost, because otherwise the current token would have been used. Any other token that was issued for the
+/// family has been used already, by its owner or by a thief. The relay cannot tell which, so it ends the family. A
+/// token that was never issued changes nothing. Nothing changes either if the family has not been used since the
+/// store was restored: the token may be newer than the restored state.
 pub(super) fn rotate(tx: &Connection, rotation: &Rotation) -> Result<Rotated> {
     let Some(family) = load(tx, rotation.family)? else {
         let deleted = rotation.origin == Origin::Issued && was_deleted(tx, rotation.family)?;
@@ -66,19 +68,20 @@ pub(super) fn rotate(tx: &Connection, rotation: &Rotation) -> Result<Rotated> {
     Ok(Rotated::ReuseDetected(family.owner))
 }
 
-/// Whose family it was.
+/// Ends a family and returns the device that it belonged to.
 pub(super) fn end(tx: &Connection, family: FamilyId) -> Result<Option<Address>> {
     tx.prepare_cached("DELETE FROM token_family WHERE family_id = ?1 RETURNING user_id, device_id")?
         .query_row([family.0], |row| address(row, 0, 1))
         .optional()
 }
 
-/// Whether the family went with its account.
+/// Whether the family was removed together with its account.
 fn was_deleted(tx: &Connection, family: FamilyId) -> Result<bool> {
     tx.prepare_cached("SELECT 1 FROM deleted_family WHERE family_id = ?1")?.exists([family.0])
 }
 
-/// Tokens from before there were tags: the two that each family knew then are recognised by their hashes.
+/// Whether this token is one of the two that each family had when tags were introduced. These are recognised by their
+/// hashes.
 fn was_issued_untagged(tx: &Connection, family: FamilyId, presented: TokenHash) -> Result<bool> {
     let mut hashes = tx.prepare_cached("SELECT token_hash FROM untagged_token WHERE family_id = ?1")?;
     let mut known = hashes.query_map([family.0], |row| row.get::<_, [u8; 32]>(0))?;
@@ -90,7 +93,7 @@ struct Family {
     token: [u8; 32],
     previous: Option<[u8; 32]>,
     expires_ms: u64,
-    /// It was last used before the store was restored.
+    /// Whether the family was last used before the store was restored.
     before_restore: bool,
 }
 
@@ -112,7 +115,7 @@ fn load(tx: &Connection, family: FamilyId) -> Result<Option<Family>> {
     .optional()
 }
 
-/// The successor takes over; the token presented stays good until the successor is used.
+/// Makes the successor current. The presented token stays valid until the successor is used.
 fn replace(tx: &Connection, rotation: &Rotation) -> Result<()> {
     one(tx
         .prepare_cached(
@@ -130,7 +133,7 @@ mod tests {
 
     const FAMILY: FamilyId = FamilyId([9; 16]);
 
-    /// Families of a relay that knew no tags: their current token is `22…`, the one before it `11…`.
+    /// Families from a relay version without tags: their current token is `22…`, the previous one `11…`.
     const UNTAGGED: &str = "
         INSERT INTO token_family (family_id, user_id, device_id, token_hash, previous_hash, expires_ms) VALUES
             (unhex('09090909090909090909090909090909'), zeroblob(16), 1,
