@@ -20,7 +20,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation {
         name: "decrypt, loaded and stored",
         per_call: 1,
-        floor: Some(|floor| floor.open()),
+        floor: Some(|floor| floor.open_with_header()),
         prepare: decrypt,
     },
 ];

@@ -9,7 +9,12 @@ use super::{Call, Operation};
 
 pub(crate) const OPERATIONS: &[Operation] = &[
     Operation { name: "encrypt, one way", per_call: 1, floor: Some(|floor| floor.seal()), prepare: encrypt },
-    Operation { name: "decrypt, one way", per_call: 1, floor: Some(|floor| floor.open()), prepare: decrypt },
+    Operation {
+        name: "decrypt, one way",
+        per_call: 1,
+        floor: Some(|floor| floor.open_with_header()),
+        prepare: decrypt,
+    },
     Operation {
         name: "decrypt, change of direction",
         per_call: 1,

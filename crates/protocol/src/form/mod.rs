@@ -13,7 +13,7 @@ mod output;
 
 pub(crate) use fields::Fields;
 pub(crate) use ordered::Ordered;
-pub(crate) use output::{Output, written, written_within};
+pub(crate) use output::{Output, bytes_len, uint_len, written, written_within};
 
 #[cfg(test)]
 mod tests {

@@ -29,6 +29,14 @@ impl<'a> Ordered<'a> {
 
     #[inline(always)]
     pub(crate) fn optional_bytes(&mut self, number: u32) -> Result<Option<&'a [u8]>, DecodeError> {
+        // Most of them: it is there, and key and length have a byte each.
+        if let [key, length @ ..0x80, behind @ ..] = self.rest
+            && u32::from(*key) == key_of(number, WireType::LengthDelimited)
+            && let Some((bytes, rest)) = behind.split_at_checked(usize::from(*length))
+        {
+            (self.rest, self.last) = (rest, number);
+            return Ok(Some(bytes));
+        }
         if !self.is_at(number, WireType::LengthDelimited)? {
             return Ok(None);
         }
@@ -55,6 +63,12 @@ impl<'a> Ordered<'a> {
 
     #[inline(always)]
     pub(crate) fn optional_uint64(&mut self, number: u32) -> Result<Option<u64>, DecodeError> {
+        if let [key, value @ ..0x80, behind @ ..] = self.rest
+            && u32::from(*key) == key_of(number, WireType::Varint)
+        {
+            (self.rest, self.last) = (behind, number);
+            return Ok(Some(u64::from(*value)));
+        }
         if !self.is_at(number, WireType::Varint)? {
             return Ok(None);
         }
@@ -110,7 +124,7 @@ impl<'a> Ordered<'a> {
         debug_assert!((self.last..16).contains(&number), "field {number} is asked for after {}", self.last);
         let is_here = match self.rest.split_first() {
             None => false,
-            Some((key, behind)) if u32::from(*key) == ((number << 3) | wire_type as u32) => {
+            Some((key, behind)) if u32::from(*key) == key_of(number, wire_type) => {
                 self.rest = behind;
                 true
             }
@@ -130,7 +144,7 @@ impl<'a> Ordered<'a> {
             return Ok(false);
         }
         match varint(&mut self.rest) {
-            Some(key) if key == u64::from((number << 3) | wire_type as u32) => Ok(true),
+            Some(key) if key == u64::from(key_of(number, wire_type)) => Ok(true),
             _ => Err(DecodeError::Malformed),
         }
     }
@@ -152,6 +166,12 @@ impl<'a> Ordered<'a> {
         }
         Ok(false)
     }
+}
+
+/// What stands before a field.
+#[inline(always)]
+const fn key_of(number: u32, wire_type: WireType) -> u32 {
+    (number << 3) | wire_type as u32
 }
 
 /// The messages with one number.

@@ -25,17 +25,27 @@ pub(crate) fn written(write: impl Fn(&mut Output)) -> StoredBytes {
 
 /// The same where `room` is known to be enough: what is left of it is nothing that was ever written to.
 pub(crate) fn written_within(room: usize, write: impl FnOnce(&mut Output)) -> StoredBytes {
-    let mut output = Output::Bytes(Vec::with_capacity(room));
+    let mut output = Output::with_room(room);
     let start = output.start();
     write(&mut output);
     debug_assert_eq!(output.start(), start, "the room was not enough, and the buffer grew");
-    match output {
-        Output::Bytes(bytes) => StoredBytes::new(bytes),
-        Output::Length(_) => StoredBytes::new(Vec::new()),
-    }
+    StoredBytes::new(output.into_bytes())
 }
 
 impl Output {
+    /// With so much room.
+    pub(crate) fn with_room(room: usize) -> Self {
+        Self::Bytes(Vec::with_capacity(room))
+    }
+
+    /// What was written.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Length(_) => Vec::new(),
+        }
+    }
+
     /// Nothing for zero.
     pub(crate) fn uint(&mut self, number: u32, value: impl Into<u64>) {
         let value = value.into();
@@ -104,6 +114,16 @@ impl Output {
         self.delimited::<2>(number, write);
     }
 
+    /// Bytes that are put together, of which it is known that there are `length`.
+    #[inline]
+    pub(crate) fn sized(&mut self, number: u32, length: usize, write: impl FnOnce(&mut Self)) {
+        self.key(number, WireType::LengthDelimited);
+        self.varint(length as u64);
+        let start = self.len();
+        write(self);
+        debug_assert_eq!(self.len().checked_sub(start), Some(length), "field {number} has another length");
+    }
+
     /// The length is known only behind the message, and belongs in front: there is room for one of `WIDTH` bytes.
     #[inline(always)]
     fn delimited<const WIDTH: usize>(&mut self, number: u32, write: impl FnOnce(&mut Self)) {
@@ -170,11 +190,28 @@ impl Output {
         }
     }
 
-    fn len(&self) -> usize {
+    /// How much was written.
+    pub(crate) fn len(&self) -> usize {
         match self {
             Self::Length(length) => *length,
             Self::Bytes(bytes) => bytes.len(),
         }
+    }
+}
+
+/// What [`Output::uint`] writes for a field whose number is below 16.
+pub(crate) fn uint_len(value: impl Into<u64>) -> usize {
+    match value.into() {
+        0 => 0,
+        value => encoded_len_varint(value).saturating_add(1),
+    }
+}
+
+/// What [`Output::bytes`] writes of so many bytes, for a field whose number is below 16.
+pub(crate) fn bytes_len(length: usize) -> usize {
+    match length {
+        0 => 0,
+        length => encoded_len_varint(length as u64).saturating_add(length).saturating_add(1),
     }
 }
 

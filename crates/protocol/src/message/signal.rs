@@ -1,13 +1,14 @@
 //! The ordinary message: `version || protobuf || MAC`.
 
 use std::fmt;
+use std::ops::Range;
 
 use bytes::Bytes;
 use prost::Message as _;
 use zeroize::Zeroizing;
 
-use super::encode;
 use crate::error::{DecodeError, NotAuthentic};
+use crate::form::Output;
 use crate::identity::IdentityKey;
 use crate::primitives::cipher::{CipherKeys, MAC_LEN};
 use crate::primitives::x25519::{PUBLIC_KEY_LEN, PublicKey};
@@ -93,25 +94,44 @@ impl SignalMessage {
     pub(crate) fn seal(
         version: SessionVersion,
         header: Header,
-        pq_ratchet: Bytes,
+        pq_ratchet: &[u8],
         plaintext: &[u8],
         keys: CipherKeys,
         associated: &Associated<'_>,
     ) -> Self {
-        let addresses = associated.addresses.map(|pair| Bytes::copy_from_slice(&pair));
-        let ciphertext = Bytes::from(keys.encrypt(plaintext));
-        let form = Form {
-            ratchet_key: Some(Bytes::copy_from_slice(header.ratchet_key.as_bytes())),
-            counter: Some(header.number),
-            previous_counter: Some(header.previous),
-            ciphertext: Some(ciphertext.clone()),
-            pq_ratchet: (!pq_ratchet.is_empty()).then(|| pq_ratchet.clone()),
-            addresses: addresses.clone(),
-        };
-        let mut serialized = encode(version.message_byte(), &form, MAC_LEN);
+        let ciphertext = keys.encrypt(plaintext);
+        let addresses = associated.addresses.as_ref().map(<[u8; 36]>::as_slice);
+        let room = ROOM.saturating_add(ciphertext.len()).saturating_add(pq_ratchet.len());
+        // A `Form` is written as its fields, so that nothing needs to be shared or copied for it.
+        let mut out = Output::with_room(room);
+        out.raw(&[version.message_byte()]);
+        out.bytes(1, header.ratchet_key.as_bytes());
+        out.optional_uint(2, Some(header.number));
+        out.optional_uint(3, Some(header.previous));
+        out.optional_bytes(4, Some(&ciphertext));
+        let ciphertext = behind(&out, ciphertext.len());
+        out.bytes(5, pq_ratchet);
+        let pq_ratchet = behind(&out, pq_ratchet.len());
+        out.optional_bytes(6, addresses);
+        let addresses = addresses.map(|addresses| behind(&out, addresses.len()));
+        let mut serialized = out.into_bytes();
         let mac = keys.mac(&[associated.sender.as_bytes(), associated.receiver.as_bytes(), &serialized]);
         serialized.extend_from_slice(&mac);
-        Self { version, header, ciphertext, pq_ratchet, addresses, mac, serialized: serialized.into() }
+        let serialized = Bytes::from(serialized);
+        Self {
+            version,
+            header,
+            ciphertext: serialized.slice(ciphertext),
+            pq_ratchet: serialized.slice(pq_ratchet),
+            addresses: addresses.map(|addresses| serialized.slice(addresses)),
+            mac,
+            serialized,
+        }
+    }
+
+    /// Whether it says from whom to whom it is.
+    pub(crate) fn is_addressed(&self) -> bool {
+        self.addresses.is_some()
     }
 
     /// Checks that it is authentic and meant for the two of `associated`, then decrypts.
@@ -162,6 +182,14 @@ impl fmt::Debug for SignalMessage {
     }
 }
 
+/// What a message takes besides its ciphertext and what SPQR says, at the most.
+const ROOM: usize = 1 + 35 + 2 * 6 + 6 + 3 + 38 + MAC_LEN;
+
+/// Where the last `length` bytes are that were written.
+fn behind(out: &Output, length: usize) -> Range<usize> {
+    out.len().saturating_sub(length)..out.len()
+}
+
 /// Fields are optional so that a zero is written, and its absence noticed.
 #[derive(Clone, PartialEq, prost::Message)]
 struct Form {
@@ -193,7 +221,6 @@ mod tests {
         let header = Header { ratchet_key: PublicKey::parse(&[5; 33]).unwrap(), number: 0, previous: 0 };
         let keys = CipherKeys::new(Secret::new([1; 80]));
         let bound = Associated { sender: &sender, receiver: &receiver, addresses };
-        let pq_ratchet = Bytes::from_static(pq_ratchet);
         let message = SignalMessage::seal(SessionVersion::V4, header, pq_ratchet, b"hello", keys, &bound);
         (SignalMessage::parse(message.serialize()).unwrap(), sender, receiver)
     }
@@ -206,6 +233,35 @@ mod tests {
         assert_eq!(&bytes[36..40], [0x10, 0, 0x18, 0]);
         let (message, ..) = seal(b"pq", None);
         assert_eq!(message.pq_ratchet(), b"pq");
+    }
+
+    /// A message is written field by field, and read by the library.
+    #[test]
+    fn what_is_written_is_the_form() {
+        for (pq_ratchet, addresses) in
+            [(&b""[..], None), (b"pq", None), (b"", Some([9; 36])), (&[3; 200], Some([9; 36]))]
+        {
+            let (message, ..) = seal(pq_ratchet, addresses);
+            let body = &message.serialized[1..message.serialized.len() - MAC_LEN];
+            assert_eq!(Form::decode(body).unwrap().encode_to_vec(), body);
+            assert_eq!((message.pq_ratchet(), message.ciphertext.len()), (pq_ratchet, 16));
+            assert_eq!(message.addresses.as_deref(), addresses.as_ref().map(<[u8; 36]>::as_slice));
+            let key = PublicKey::parse(&[5; 33]).unwrap();
+            let header = Header { ratchet_key: key, number: u32::MAX, previous: u32::MAX };
+            let bound = Associated {
+                sender: &IdentityKey::parse(&[5; 33]).unwrap(),
+                receiver: &IdentityKey::parse(&[5; 33]).unwrap(),
+                addresses,
+            };
+            let keys = CipherKeys::new(Secret::new([1; 80]));
+            let sealed = SignalMessage::seal(SessionVersion::V4, header, pq_ratchet, &[7; 300], keys, &bound);
+            let read = SignalMessage::parse(sealed.serialize()).unwrap();
+            assert_eq!(
+                (read.header, &read.ciphertext, &read.pq_ratchet),
+                (header, &sealed.ciphertext, &sealed.pq_ratchet)
+            );
+            assert_eq!((&read.addresses, read.mac), (&sealed.addresses, sealed.mac));
+        }
     }
 
     #[test]

@@ -2,12 +2,11 @@
 
 use aes::cipher::Array;
 use aes::cipher::consts::{U32, U80};
-use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 use super::cbc;
 use super::kdf;
-use super::secret::Secret;
+use super::secret::{Secret, is_same};
 use crate::error::NotAuthentic;
 
 /// Length of the truncated MAC, in bytes.
@@ -42,7 +41,7 @@ impl CipherKeys {
         mac: &[u8; MAC_LEN],
         ciphertext: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, NotAuthentic> {
-        if !bool::from(self.mac(parts).ct_eq(mac)) {
+        if !is_same(&self.mac(parts), mac) {
             return Err(NotAuthentic);
         }
         let (key, _, iv) = self.split();

@@ -74,7 +74,7 @@ impl Key {
     }
 
     const fn begin(&self) -> Hash {
-        Hash { state: self.inner, block: [0; BLOCK], filled: 0, length: BLOCK as u64 }
+        Hash { state: self.inner, block: [0; BLOCK], filled: 0, compressed: BLOCK as u64 }
     }
 
     fn end(&self, hash: &mut Hash, out: &mut [u8; DIGEST]) {
@@ -116,19 +116,32 @@ struct Hash {
     block: [u8; BLOCK],
     /// How much of `block` there is: less than all of it.
     filled: usize,
-    /// Bytes so far.
-    length: u64,
+    /// Bytes before those of `block`.
+    compressed: u64,
 }
 
 impl Hash {
-    fn update(&mut self, mut bytes: &[u8]) {
-        self.length = self.length.wrapping_add(bytes.len() as u64);
+    #[inline(always)]
+    fn update(&mut self, bytes: &[u8]) {
+        let end = self.filled.saturating_add(bytes.len());
+        match self.block.get_mut(self.filled..end) {
+            Some(room) if end < BLOCK => {
+                room.copy_from_slice(bytes);
+                self.filled = end;
+            }
+            _ => self.update_blocks(bytes),
+        }
+    }
+
+    #[inline(never)]
+    fn update_blocks(&mut self, mut bytes: &[u8]) {
         while let Some(room) = self.block.get_mut(self.filled..)
             && let Some(now) = bytes.split_off(..room.len())
         {
             room.copy_from_slice(now);
             self.compress();
             (self.block, self.filled) = ([0; BLOCK], 0);
+            self.compressed = self.compressed.wrapping_add(BLOCK as u64);
         }
         let end = self.filled.saturating_add(bytes.len());
         if let Some(room) = self.block.get_mut(self.filled..end) {
@@ -139,6 +152,7 @@ impl Hash {
 
     /// A one, zeros, and the length in bits (FIPS 180-4, section 5.1.1). The last block remains to be compressed.
     fn pad(&mut self) {
+        let length = self.compressed.wrapping_add(self.filled as u64);
         if let Some(place) = self.block.get_mut(self.filled) {
             *place = 0x80;
         }
@@ -147,7 +161,7 @@ impl Hash {
             self.block = [0; BLOCK];
         }
         if let Some(end) = self.block.last_chunk_mut() {
-            *end = self.length.wrapping_mul(8).to_be_bytes();
+            *end = length.wrapping_mul(8).to_be_bytes();
         }
     }
 

@@ -150,6 +150,14 @@ impl<const N: usize> Deref for Shared<N> {
 
 impl<const N: usize> ZeroizeOnDrop for Secret<N> {}
 
+/// Whether both are the same, in constant time: by words, where the library's comparison of slices goes by bytes.
+pub(crate) fn is_same<const N: usize>(one: &[u8; N], other: &[u8; N]) -> bool {
+    const { assert!(N.is_multiple_of(size_of::<u64>())) };
+    let pairs = one.as_chunks().0.iter().zip(other.as_chunks().0);
+    let word = |bytes: &[u8; 8]| u64::from_ne_bytes(*bytes);
+    pairs.fold(Choice::from(1), |same, (one, other)| same & word(one).ct_eq(&word(other))).into()
+}
+
 /// As `Zeroize`, but as fast as memory can be: with one `memset` that the compiler must not leave out, instead of byte by
 /// byte.
 pub(crate) fn wipe(bytes: &mut [u8]) {
@@ -187,6 +195,17 @@ mod tests {
         let mut other = [7; 32];
         other[31] = 8;
         assert!(!bool::from(secret.ct_eq(&Secret::new(other))));
+    }
+
+    #[test]
+    fn every_byte_of_a_mac_counts() {
+        let mac = [7; 16];
+        assert!(is_same(&mac, &[7; 16]));
+        for at in 0..mac.len() {
+            let mut other = mac;
+            other[at] ^= 1;
+            assert!(!is_same(&mac, &other), "byte {at}");
+        }
     }
 
     #[test]

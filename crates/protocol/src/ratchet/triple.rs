@@ -11,7 +11,6 @@
 //! Ratchet. The same is true for a message for which SPQR has no key yet, which [an attacker with the classical state
 //! can forge](pq).
 
-use bytes::Bytes;
 use rand_core::CryptoRng;
 
 use super::double::{self, DoubleRatchet, NoKey};
@@ -38,7 +37,7 @@ pub(crate) struct Sent {
     pub(crate) next: TripleRatchet,
     pub(crate) header: Header,
     /// The SPQR bytes; empty if there are none.
-    pub(crate) pq_ratchet: Bytes,
+    pub(crate) pq_ratchet: Vec<u8>,
     pub(crate) keys: CipherKeys,
     pub(crate) skipped: Vec<SkippedChange>,
 }

@@ -181,6 +181,10 @@ impl<C: Chain> PassedOver<C> {
         mut keep: impl FnMut((u32, Secret<32>)) -> T,
     ) -> Vec<T> {
         let Self { trim, keep: count, mut from, chain: _ } = self;
+        if trim.is_none() && count == 0 {
+            // Nothing, mostly.
+            return Vec::new();
+        }
         let trim = trim.map(keep_newest);
         // The first walk came by here: the chain does not end before.
         let keys = (0..count).map_while(|_| {

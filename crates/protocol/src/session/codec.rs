@@ -80,6 +80,12 @@ impl SessionRecord {
     pub fn changes_since(&self, old: &Self) -> Vec<SessionChange> {
         // Almost always only the active session moved on, and the list of the others is the very same.
         let same_inactive = Arc::ptr_eq(&self.inactive, &old.inactive);
+        if let (true, Some(entry), Some(was)) = (same_inactive, &self.active, &old.active)
+            && entry.session.parties.id == was.session.parties.id
+        {
+            let is_same = Arc::ptr_eq(&entry.session, &was.session) && entry.rank == was.rank;
+            return if is_same { Vec::new() } else { vec![SessionChange::Put(entry.stored(true))] };
+        }
         let may_differ = |(_, active): &(&Entry, bool)| *active || !same_inactive;
         let put = self.rows().filter(may_differ).filter(|(entry, active)| !old.has(entry, *active));
         let is_gone = |(entry, _): &(&Entry, bool)| self.find(entry.session.parties.id).is_none();
@@ -206,19 +212,27 @@ impl fmt::Debug for SessionChange {
 
 /// What a row of a record takes besides its session, at the most.
 const ROW_ROOM: usize = 96;
-/// What a session takes besides a KEM ciphertext and SPQR, at the most: seven fields, and those of two kinds of chains.
-const SESSION_ROOM: usize = 7 * 48 + (1 + MAX_RECEIVING) * 136;
+/// What a session takes besides a handshake, the chains of theirs and SPQR, at the most: its form, its id, two identities, a
+/// number, the root key, our chain, and what comes before SPQR.
+const SESSION_ROOM: usize = 2 + 36 + 2 * 35 + 6 + 34 + 118 + 4;
+/// A chain of theirs.
+const RECEIVING_ROOM: usize = 2 + 35 + 34 + 2 * 6;
+/// A handshake, besides the KEM ciphertext in it.
+const UNANSWERED_ROOM: usize = 4 + 11 + 3 * 6 + 4;
 
 impl Session {
     /// No less than what [`write`](Self::write) writes.
     fn room(&self) -> usize {
-        let kem = self.unanswered.as_ref().and_then(|unanswered| unanswered.handshake.kem.as_ref());
-        let kem = kem.map_or(0, |kem| kem.ciphertext.len());
+        let handshake = self.unanswered.as_ref().map_or(0, |unanswered| {
+            let kem = unanswered.handshake.kem.as_ref().map_or(0, |kem| kem.ciphertext.len());
+            UNANSWERED_ROOM.saturating_add(kem)
+        });
+        let chains = self.ratchet.double.receiving.len().saturating_mul(RECEIVING_ROOM);
         let spqr = match &self.ratchet.spqr {
             Spqr::Off => 0,
             Spqr::On(running) => running.room(),
         };
-        SESSION_ROOM.saturating_add(kem).saturating_add(spqr)
+        [SESSION_ROOM, handshake, chains, spqr].into_iter().fold(0, usize::saturating_add)
     }
 
     fn write(&self, out: &mut Output) {

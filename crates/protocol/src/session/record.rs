@@ -135,7 +135,7 @@ impl SessionRecord {
             return Err(InitiateError::WrongDevice);
         }
         let session = Session::initiate(local, &bundle, policy, now, rng)?;
-        Ok(self.promote(session, None, now))
+        Ok(self.promote(Arc::new(session), None, now))
     }
 
     /// Encrypts with the active session, whatever policy it began under: ask [`usable_for_sending`](Self::usable_for_sending)
@@ -262,33 +262,33 @@ impl SessionRecord {
         policy.allows(session) && active.is_none_or(|active| session.strength() >= active.session.strength())
     }
 
-    fn replace_active(&self, rank: i64, session: Session) -> Self {
-        let active = Some(Entry { rank, session: Arc::new(session), since: None });
+    fn replace_active(&self, rank: i64, session: Arc<Session>) -> Self {
+        let active = Some(Entry { rank, session, since: None });
         Self { active, inactive: self.inactive.clone() }
     }
 
-    fn replace_inactive(&self, position: usize, session: Session) -> Self {
+    fn replace_inactive(&self, position: usize, session: Arc<Session>) -> Self {
         let mut inactive = self.inactive.to_vec();
         if let Some(entry) = inactive.get_mut(position) {
-            entry.session = Arc::new(session);
+            entry.session = session;
         }
         Self { active: self.active.clone(), inactive: inactive.into() }
     }
 
     /// Makes `session` active, which was the inactive one at `from`, or new.
-    fn promote(&self, session: Session, from: Option<usize>, now: UnixSeconds) -> Self {
+    fn promote(&self, session: Arc<Session>, from: Option<usize>, now: UnixSeconds) -> Self {
         let inactive = match (&self.active, from) {
             (Some(active), from) => self.with_retired(active, from, now),
             (None, Some(_)) => self.without(from).cloned().collect(),
             (None, None) => self.inactive.clone(),
         };
-        let active = Entry { rank: self.next_rank(), session: Arc::new(session), since: None };
+        let active = Entry { rank: self.next_rank(), session, since: None };
         Self { active: Some(active), inactive }
     }
 
     /// Takes in a new session that is not sent with.
-    fn put_aside(&self, session: Session, now: UnixSeconds) -> Self {
-        let entry = Entry { rank: self.next_rank(), session: Arc::new(session), since: Some(now) };
+    fn put_aside(&self, session: Arc<Session>, now: UnixSeconds) -> Self {
+        let entry = Entry { rank: self.next_rank(), session, since: Some(now) };
         let inactive = [entry].into_iter().chain(self.without(None).cloned()).take(MAX_INACTIVE);
         Self { active: self.active.clone(), inactive: inactive.collect() }
     }

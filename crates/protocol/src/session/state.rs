@@ -50,7 +50,7 @@ pub(super) struct Unanswered {
 
 /// A message that opened, and the state after it.
 pub(super) struct Opened {
-    pub(super) next: Session,
+    pub(super) next: Arc<Session>,
     pub(super) skipped: Vec<SkippedChange>,
     pub(super) plaintext: Zeroizing<Vec<u8>>,
     /// Whether others that we know of were sent after it.
@@ -168,15 +168,15 @@ impl Session {
         remote: &Address,
         plaintext: &[u8],
         rng: &mut R,
-    ) -> Result<(Self, Ciphertext, Vec<SkippedChange>), EncryptError> {
+    ) -> Result<(Arc<Self>, Ciphertext, Vec<SkippedChange>), EncryptError> {
         let parties = &self.parties;
         let Sent { next: ratchet, header, pq_ratchet, keys, skipped } = self.ratchet.send(parties.id, rng)?;
         let addresses = self.unanswered.as_ref().and_then(|_| Address::pair(local.address, remote));
         let associated =
             Associated { sender: &parties.local_identity, receiver: &parties.remote_identity, addresses };
         let message =
-            SignalMessage::seal(parties.id.version(), header, pq_ratchet, plaintext, keys, &associated);
-        let next = Self { parties: *parties, ratchet, unanswered: self.unanswered.clone() };
+            SignalMessage::seal(parties.id.version(), header, &pq_ratchet, plaintext, keys, &associated);
+        let next = Arc::new(Self { parties: *parties, ratchet, unanswered: self.unanswered.clone() });
         let ciphertext = match &self.unanswered {
             None => Ciphertext::Signal(message),
             Some(unanswered) => Ciphertext::PreKey(PreKeySignalMessage::wrap(
@@ -205,12 +205,15 @@ impl Session {
         let associated = Associated {
             sender: &parties.remote_identity,
             receiver: &parties.local_identity,
-            addresses: Address::pair(inbound.remote, inbound.local.address),
+            addresses: message
+                .is_addressed()
+                .then(|| Address::pair(inbound.remote, inbound.local.address))
+                .flatten(),
         };
         let plaintext = message.open(keys, &associated).map_err(|_| DecryptError::NotDecryptable)?;
         let is_late = step.is_late();
         let (ratchet, skipped) = step.take(rng).map_err(|LowOrderPoint| DecryptError::NotDecryptable)?;
-        let next = Self { parties: *parties, ratchet, unanswered: None };
+        let next = Arc::new(Self { parties: *parties, ratchet, unanswered: None });
         Ok(Opened { next, skipped, plaintext, is_late })
     }
 

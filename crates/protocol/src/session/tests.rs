@@ -452,7 +452,7 @@ fn forged_by_a_thief(alice: &Device, bob: &Device) -> Ciphertext {
     let (sender, receiver) = (alice.identity.public(), bob.identity.public());
     let associated = Associated { sender, receiver, addresses: None };
     // Version 1, epoch 1, number 0, nothing to say.
-    let keyless = bytes::Bytes::from_static(&[1, 1, 0, 0]);
+    let keyless = &[1, 1, 0, 0];
     let keys = key.into_cipher_keys(None);
     Ciphertext::Signal(SignalMessage::seal(SessionVersion::V4, header, keyless, b"forged", keys, &associated))
 }

@@ -31,6 +31,9 @@ impl SessionRecord {
         work: &mut Work,
         rng: &mut R,
     ) -> Result<(Place, Opened), DecryptError> {
+        if let (Some(only), []) = (&self.active, &*self.inactive) {
+            return only.session.decrypt(inbound, message, work, rng).map(|opened| (Place::Active, opened));
+        }
         for (place, entry) in self.candidates(inbound, message) {
             match entry.session.decrypt(inbound, message, work, rng) {
                 Ok(opened) => return Ok((place, opened)),

@@ -7,11 +7,9 @@
 //! The header of epoch `e` is authenticated with the key before the update with that epoch's secret, the ciphertext with
 //! the key after it.
 
-use subtle::ConstantTimeEq as _;
-
 use crate::primitives::kdf;
 use crate::primitives::mlkem::{Ct1, Ct2, Header};
-use crate::primitives::secret::{Secret, SharedKeys};
+use crate::primitives::secret::{Secret, SharedKeys, is_same};
 
 /// A MAC of the braid, not truncated.
 pub(crate) type Mac = [u8; 32];
@@ -64,12 +62,12 @@ impl Authenticator {
 
     /// Whether `mac` is that of the header.
     pub(crate) fn verifies_header(&self, epoch: u64, header: &Header, mac: &Mac) -> bool {
-        self.header_mac(epoch, header).ct_eq(mac).into()
+        is_same(&self.header_mac(epoch, header), mac)
     }
 
     /// Whether `mac` is that of the ciphertext.
     pub(crate) fn verifies_ciphertext(&self, epoch: u64, ct1: &Ct1, ct2: &Ct2, mac: &Mac) -> bool {
-        self.ciphertext_mac(epoch, ct1, ct2).ct_eq(mac).into()
+        is_same(&self.ciphertext_mac(epoch, ct1, ct2), mac)
     }
 
     fn derive(root: &[u8; 32], epoch: u64, key: &Secret<32>) -> Self {

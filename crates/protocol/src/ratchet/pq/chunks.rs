@@ -109,15 +109,24 @@ impl<const K: usize> Decoder<K> {
 
     /// Of two chunks of one index, the last one counts.
     pub(crate) fn receive(self, chunk: Chunk) -> Progress<K> {
-        let mut chunks = Vec::with_capacity(self.chunks.len().saturating_add(1));
-        let before = self.chunks.iter().take_while(|held| held.index < chunk.index);
-        let after = self.chunks.iter().skip_while(|held| held.index <= chunk.index);
-        chunks.extend(before);
-        chunks.push(chunk);
-        chunks.extend(after);
-        match chunks.as_slice().try_into() {
+        let at = self.chunks.partition_point(|held| held.index < chunk.index);
+        let (before, rest) = self.chunks.split_at_checked(at).unwrap_or_default();
+        let after = match rest {
+            [same, after @ ..] if same.index == chunk.index => after,
+            after => after,
+        };
+        // Each is written once, where it stays.
+        let chunks: Arc<[Chunk]> = (0..before.len().saturating_add(1).saturating_add(after.len()))
+            .map(|place| match place.checked_sub(before.len()) {
+                None => before.get(place),
+                Some(0) => Some(&chunk),
+                Some(behind) => after.get(behind.saturating_sub(1)),
+            })
+            .map(|held| *held.unwrap_or(&chunk))
+            .collect();
+        match (*chunks).try_into() {
             Ok(chunks) => Progress::Complete(Arc::new(interpolate(chunks))),
-            Err(_) => Progress::Partial(Self { chunks: chunks.into() }),
+            Err(_) => Progress::Partial(Self { chunks }),
         }
     }
 }

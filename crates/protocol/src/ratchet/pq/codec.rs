@@ -23,7 +23,7 @@ use super::chain::{Chains, Direction, LinkHead, Links, MAX_EPOCHS, Side};
 use super::chunks::{Chunk, Decoder, Encoder, Row};
 use super::{Negotiation, Running, Spqr};
 use crate::error::DecodeError;
-use crate::form::{Ordered, Output};
+use crate::form::{Ordered, Output, bytes_len, uint_len};
 use crate::primitives::mlkem::Header;
 use crate::primitives::secret::{Secret, Shared};
 
@@ -44,8 +44,11 @@ const PARTIAL: u32 = 6;
 /// What they have sent.
 const COMPLETE: u32 = 7;
 
-/// What SPQR takes besides the variable part of its state, at the most: eleven fields, those of the state, and the chains.
-const ROOM: usize = (11 + 7) * 40 + 2 * MAX_EPOCHS * 72;
+/// What SPQR takes besides its chains and the state of its braid, at the most: three numbers of a byte, two epochs, three keys, and what
+/// comes before the state.
+const ROOM: usize = 3 * 2 + 2 * 11 + 3 * 34 + 4;
+/// A chain.
+const LINK_ROOM: usize = 2 + 11 + 6 + 34 + 6;
 
 impl Spqr {
     /// From what [`Running::write`] wrote, or from nothing.
@@ -57,7 +60,9 @@ impl Spqr {
 impl Running {
     /// No less than what [`write`](Self::write) writes.
     pub(crate) fn room(&self) -> usize {
-        ROOM.saturating_add(StateForm::of(&self.braid.state).room())
+        let chains = self.chains.links.len().saturating_mul(LINK_ROOM);
+        let state = StateForm::of(&self.braid.state).len();
+        ROOM.saturating_add(chains).saturating_add(state)
     }
 
     pub(crate) fn write(&self, out: &mut Output) {
@@ -86,7 +91,8 @@ impl Running {
         out.uint(8, *braid_epoch);
         out.bytes(9, auth_root);
         out.bytes(10, mac_key);
-        out.long_message(11, |out| StateForm::of(state).write(out));
+        let state = StateForm::of(state);
+        out.sized(11, state.len(), |out| state.write(out));
     }
 
     fn read(bytes: &[u8]) -> Result<Self, DecodeError> {
@@ -205,14 +211,20 @@ impl<'a> StateForm<'a> {
         Self { complete: rows.as_flattened(), ..self }
     }
 
-    /// What a state has no more of than that.
-    fn room(&self) -> usize {
-        let Self { kind: _, secret: _, header: _, sending, next: _, partial, complete } = self;
-        let lengths = [sending.len(), partial.len().saturating_mul(PACKED_LEN), complete.len()];
-        lengths.into_iter().fold(0, usize::saturating_add)
+    /// How many bytes [`write`](Self::write) writes.
+    fn len(&self) -> usize {
+        let Self { kind, secret, header, sending, next, partial: _, complete } = self;
+        let fields = [secret.len(), header.len(), sending.len(), self.partial_len(), complete.len()];
+        let fields = fields.into_iter().map(bytes_len).fold(0, usize::saturating_add);
+        [uint_len(*kind), uint_len(*next), fields].into_iter().fold(0, usize::saturating_add)
+    }
+
+    fn partial_len(&self) -> usize {
+        self.partial.len().saturating_mul(PACKED_LEN)
     }
 
     fn write(self, out: &mut Output) {
+        let partial_len = self.partial_len();
         let Self { kind, secret, header, sending, next, partial, complete } = self;
         out.uint(KIND, kind);
         out.bytes(SECRET, secret);
@@ -220,7 +232,7 @@ impl<'a> StateForm<'a> {
         out.bytes(SENDING, sending);
         out.uint(NEXT, next);
         if !partial.is_empty() {
-            out.long_message(PARTIAL, |out| partial.iter().for_each(|chunk| chunk.write(out)));
+            out.sized(PARTIAL, partial_len, |out| partial.iter().for_each(|chunk| chunk.write(out)));
         }
         out.bytes(COMPLETE, complete);
     }

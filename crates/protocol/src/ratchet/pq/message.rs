@@ -3,8 +3,6 @@
 //! Epoch, index and chunk index are varints, with 7 bits in each byte, lowest first. Bytes after the last part are
 //! ignored.
 
-use bytes::Bytes;
-
 use super::chunks::{Chunk, Row};
 
 /// The version that this library implements. 0 means that SPQR is not used.
@@ -98,7 +96,7 @@ impl Keyed<'_> {
 }
 
 /// The message of version 1.
-pub(crate) fn serialize(epoch: u64, index: u32, payload: &Payload) -> Bytes {
+pub(crate) fn serialize(epoch: u64, index: u32, payload: &Payload) -> Vec<u8> {
     let mut out = Vec::with_capacity(MAX_LEN);
     out.push(VERSION);
     put_varint(&mut out, epoch);
@@ -117,7 +115,7 @@ pub(crate) fn serialize(epoch: u64, index: u32, payload: &Payload) -> Bytes {
         put_varint(&mut out, (*index).into());
         out.extend_from_slice(row);
     }
-    out.into()
+    out
 }
 
 fn chunk(bytes: &[u8]) -> Result<Chunk, Malformed> {

@@ -43,7 +43,6 @@ pub(crate) mod message;
 #[cfg(test)]
 mod tests;
 
-use bytes::Bytes;
 use rand_core::CryptoRng;
 
 use braid::{Braid, BraidError};
@@ -105,7 +104,7 @@ pub(crate) enum Negotiation {
 #[must_use = "the key was used, and this forgets it"]
 pub(crate) struct Sent {
     pub(crate) next: Spqr,
-    pub(crate) message: Bytes,
+    pub(crate) message: Vec<u8>,
     pub(crate) key: Option<Secret<32>>,
     pub(crate) skipped: Vec<SkippedChange>,
 }
@@ -170,7 +169,7 @@ impl Spqr {
         rng: &mut R,
     ) -> Result<Sent, SendError> {
         match self {
-            Self::Off => Ok(Sent { next: Self::Off, message: Bytes::new(), key: None, skipped: Vec::new() }),
+            Self::Off => Ok(Sent { next: Self::Off, message: Vec::new(), key: None, skipped: Vec::new() }),
             Self::On(running) => running.send(session, rng),
         }
     }

@@ -6,6 +6,8 @@ mod chance;
 mod peers;
 mod replay;
 
+use bytes::Bytes;
+
 use super::*;
 use crate::form::written;
 use crate::ratchet::skipped::{SkippedKey, SkippedKeyName, SkippedKeys};
@@ -63,7 +65,7 @@ impl Side {
     fn send(&mut self, rng: &mut impl CryptoRng) -> (Bytes, Option<[u8; 32]>) {
         let sent = self.spqr.send(session(), rng).unwrap();
         self.store(sent.next, sent.skipped);
-        (sent.message, sent.key.map(|key| *key.expose()))
+        (sent.message.into(), sent.key.map(|key| *key.expose()))
     }
 
     fn receive(&mut self, message: &[u8]) -> Result<Option<[u8; 32]>, ReceiveError> {

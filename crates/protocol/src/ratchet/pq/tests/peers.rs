@@ -100,7 +100,7 @@ fn who_has_spoken_version_1_speaks_no_other() {
 
 /// Who holds the classical state makes messages without a key of SPQR: what peers begin with who do not require it.
 fn keyless() -> Bytes {
-    message::serialize(1, 0, &Payload::None)
+    message::serialize(1, 0, &Payload::None).into()
 }
 
 #[test]
