@@ -48,11 +48,15 @@ pub enum Station {
     AcceptBeforeCall,
     /// The relay has accepted the thread; this is not recorded.
     AcceptAnswered,
+    /// The person has left the account, the relay has not been told.
+    LeaveAfterCommit,
+    /// The relay has been told that the person has left, which is not written down.
+    LeaveAnswered,
 }
 
 impl Station {
     /// All stations, in the order of the paths.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::QueueBeforeCommit,
         Self::QueueAfterCommit,
         Self::MeetBeforeCommit,
@@ -74,6 +78,8 @@ impl Station {
         Self::RefreshStored,
         Self::AcceptBeforeCall,
         Self::AcceptAnswered,
+        Self::LeaveAfterCommit,
+        Self::LeaveAnswered,
     ];
 
     /// The name in the environment variable.
@@ -100,6 +106,8 @@ impl Station {
             Self::RefreshStored => "refresh-stored",
             Self::AcceptBeforeCall => "accept-before-call",
             Self::AcceptAnswered => "accept-answered",
+            Self::LeaveAfterCommit => "leave-after-commit",
+            Self::LeaveAnswered => "leave-answered",
         }
     }
 }

@@ -65,7 +65,9 @@ mod thread;
 mod transport;
 mod view;
 
-pub use client::{Client, Contact, Fetched, Opened, Thread, Unregistered, fetch_for_push};
+pub use client::{
+    Client, Contact, Departure, Fetched, History, Opened, Thread, Unregistered, fetch_for_push,
+};
 pub use config::{Config, DatabaseKey, Proxy, Trust};
 pub use content::MAX_TEXT;
 pub use env::{Clock, SystemClock};

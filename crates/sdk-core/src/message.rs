@@ -143,6 +143,9 @@ pub enum FailReason {
     /// The person gave it up after it had left the device without an answer; it is unknown whether it arrived.
     #[error("it was given up, and may have been sent")]
     GivenUp,
+    /// The person has left the account before it was sent.
+    #[error("the account was left")]
+    LoggedOut,
 }
 
 /// The contents of a message.
@@ -228,6 +231,7 @@ stored_as!(FailReason {
     TooLarge = 7,
     GivenUp = 8,
     RecipientDeleted = 9,
+    LoggedOut = 10,
 } else Refused);
 
 stored_as!(Undecryptable {

@@ -77,6 +77,9 @@ pub(crate) async fn mark_read(ctx: &Context, thread: ThreadId, up_to: MessageId)
         }
         tx.count_unread(thread)?;
         let ids: Vec<_> = unread.into_iter().filter_map(|(_, content_id)| content_id).collect();
+        if tx.has_left()? {
+            return Ok(());
+        }
         queue_receipts(&ctx_ids, tx, thread, ReceiptKind::Read, &ids)
     });
     marked.await?;
@@ -109,6 +112,7 @@ pub(crate) fn queue_receipts(
 pub(crate) async fn retry(ctx: &Context, thread: ThreadId, id: MessageId) -> Result<()> {
     let sent_ms = ctx.server_now_ms();
     let work = ctx.store.write(move |tx| match message_in(tx, thread, id)?.direction {
+        Direction::Outgoing(Delivery::Failed(_)) if tx.has_left()? => Err(Error::Unauthorized),
         Direction::Outgoing(Delivery::Failed(_)) => tx.retry(id, sent_ms),
         _ => Err(Error::WrongState),
     });

@@ -36,7 +36,7 @@ mod subscription;
 mod thread;
 
 pub use cancel::CancelToken;
-pub use client::{Client, ConnectionState, TrustState};
+pub use client::{Client, ConnectionState, Departure, History, TrustState};
 pub use config::Config;
 pub use error::{OfflineReason, SealpostError, StorageReason};
 pub use event::Event;

@@ -113,6 +113,8 @@ pub enum FailReason {
     Refused,
     /// The person gave it up after it had left the device without an answer; it is unknown whether it arrived.
     GivenUp,
+    /// The person has left the account before it was sent.
+    LoggedOut,
 }
 
 impl From<core::FailReason> for FailReason {
@@ -126,6 +128,7 @@ impl From<core::FailReason> for FailReason {
             core::FailReason::TooOld => Self::TooOld,
             core::FailReason::TooLarge => Self::TooLarge,
             core::FailReason::GivenUp => Self::GivenUp,
+            core::FailReason::LoggedOut => Self::LoggedOut,
             _ => Self::Refused,
         }
     }

@@ -2,13 +2,13 @@
 //!
 //! `crash-client FOLDER NAME RELAY PEER` opens (or registers) `NAME` in `FOLDER`, and sends "NAME 0", "NAME 1" and so
 //! on to `PEER`, each when the relay has the previous one. Lines that are in the history are not sent again. Without
-//! `PEER` it only receives.
+//! `PEER` it only receives. With `delete` instead of `PEER`, it deletes its account.
 
 #![expect(clippy::expect_used, reason = "what goes wrong here fails a test, and says why")]
 
 use std::path::Path;
 
-use sealpost_core::{Delivery, Direction};
+use sealpost_core::{Delivery, Departure, Direction, History};
 use sealpost_testkit::{PartyDisk, texts};
 
 /// Many more than any test needs to reach its station.
@@ -21,6 +21,12 @@ async fn main() {
         std::process::exit(2);
     };
     let me = PartyDisk::new(Path::new(folder), name, relay).come().await;
+    if peer.first().is_some_and(|peer| peer == "delete") {
+        let departure = me.client.delete_account(History::Keep).await;
+        assert_eq!(departure, Ok(Departure::Complete), "the account is deleted");
+        me.close().await;
+        return;
+    }
     let Some(peer) = peer.first() else { std::future::pending().await };
     let peer = peer.parse().expect("a user id");
     let thread = me.client.direct_thread(peer).await.expect("a direct thread");

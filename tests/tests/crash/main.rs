@@ -109,12 +109,16 @@ const fn passes(station: Station) -> u64 {
         | Station::RefreshStored
         | Station::AcceptBeforeCall
         | Station::AcceptAnswered => 1,
+        // `leaving.rs`.
+        Station::LeaveAfterCommit | Station::LeaveAnswered => 0,
         _ => 3,
     }
 }
 
 const fn relay_passes(station: RelayStation) -> u64 {
     match station {
+        // `leaving.rs`, and the crash tests of the relay.
+        RelayStation::DeleteBeforeCommit | RelayStation::DeleteAfterCommit => 0,
         RelayStation::PreKeyBeforeCommit | RelayStation::PreKeyAfterCommit => 1,
         RelayStation::RegisterBeforeCommit | RelayStation::RegisterAfterCommit => 2,
         _ => 3,

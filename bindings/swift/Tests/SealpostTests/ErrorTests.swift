@@ -98,7 +98,7 @@ extension SealpostTests {
                         let half: [UInt16] = [0xD83D]
                         let repaired = String(decoding: half, as: UTF16.self)
                         #expect(repaired == "\u{FFFD}")
-                        let strange = ["", "\0", "a\0b", "\u{FEFF}", "\u{1F600} \u{202E}", long, repaired]
+                        let strange = [" ", "\0", "a\0b", "\u{FEFF}", "\u{1F600} \u{202E}", long, repaired]
                         for text in strange {
                             #expect(try await hers.sendText(text).text?.utf8.elementsEqual(text.utf8) == true)
                         }

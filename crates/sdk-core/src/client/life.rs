@@ -11,13 +11,14 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::event::ConnectionState;
 use crate::runtime;
-use crate::store::Registered;
+use crate::store::{Occupant, Standing};
 use crate::sync::{State, Tasks};
 
 impl Client {
-    pub(crate) fn start(ctx: Context, registered: Registered) -> Self {
+    pub(crate) fn start(ctx: Context, occupant: Occupant) -> Self {
+        let Occupant { registered, standing } = occupant;
         let state = State::new(ctx.events.clone());
-        let tasks = Tasks::start(&ctx, &state);
+        let tasks = Tasks::start_for(standing, &ctx, &state);
         let runtime = tokio::runtime::Handle::current();
         Self { inner: Arc::new(Inner { ctx, registered, state, tasks: Mutex::new(Some(tasks)), runtime }) }
     }
@@ -56,7 +57,10 @@ impl Client {
                 let store = inner.ctx.store.clone();
                 let opened = tokio::task::spawn_blocking(move || store.reopen()).await;
                 opened.map_err(|_| Error::Bug("a panic while opening the database"))??;
-                *tasks = Some(Tasks::start(&inner.ctx, &inner.state));
+                let (occupant, _) = inner.ctx.store.read(|rows| rows.occupant()).await?;
+                // Without an account, another process has finished leaving it.
+                let standing = occupant.map_or(Standing::Left, |occupant| occupant.standing);
+                *tasks = Some(Tasks::start_for(standing, &inner.ctx, &inner.state));
             }
             Ok(())
         })
@@ -73,7 +77,7 @@ impl Client {
         running.await.map_err(|error| runtime::no_result(&error))?
     }
 
-    async fn finish_here<T, F>(&self, work: impl FnOnce(Arc<Inner>) -> F) -> Result<T>
+    pub(super) async fn finish_here<T, F>(&self, work: impl FnOnce(Arc<Inner>) -> F) -> Result<T>
     where
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,

@@ -1,6 +1,7 @@
 //! The façade: handles that delegate.
 
 mod contact;
+mod leaving;
 mod life;
 pub(crate) mod open;
 mod push;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 pub use contact::Contact;
+pub use leaving::{Departure, History};
 pub use open::{Opened, Unregistered};
 pub use push::{Fetched, fetch_for_push};
 pub use thread::Thread;

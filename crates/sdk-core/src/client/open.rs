@@ -13,7 +13,7 @@ use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::event::EventBus;
 use crate::runtime;
-use crate::store::{self, Footprint, Registered, Store};
+use crate::store::{self, Footprint, Occupant, Standing, Store};
 use crate::transport::Transport;
 
 /// The contents of a database.
@@ -40,9 +40,9 @@ impl Client {
     /// [`Error::Storage`] if the database cannot be used; [`Error::Misuse`] if the configuration is invalid.
     pub async fn open(config: Config) -> Result<Opened> {
         runtime::inside(async {
-            let (ctx, registered) = open(config, Footprint::Full).await?;
-            Ok(match registered {
-                Some(registered) => Opened::Ready(Self::start(ctx, registered)),
+            let (ctx, occupant) = open(config, Footprint::Full).await?;
+            Ok(match occupant {
+                Some(occupant) => Opened::Ready(Self::start(ctx, occupant)),
                 None => Opened::Unregistered(Unregistered { ctx, client: Arc::default() }),
             })
         })
@@ -51,7 +51,7 @@ impl Client {
 }
 
 /// Opens the database with everything around it, and returns the account in it.
-pub(crate) async fn open(config: Config, footprint: Footprint) -> Result<(Context, Option<Registered>)> {
+pub(crate) async fn open(config: Config, footprint: Footprint) -> Result<(Context, Option<Occupant>)> {
     let Config { database, key, relay, trust, proxy, policy, clock } = config;
     // Done here, where it cannot be cancelled: otherwise it would continue on another thread while the process may be
     // ending.
@@ -61,8 +61,8 @@ pub(crate) async fn open(config: Config, footprint: Footprint) -> Result<(Contex
     let for_store = events.clone();
     let opening = tokio::task::spawn_blocking(move || Store::open(database, key, for_store, footprint));
     let store = opening.await.map_err(|_| Error::Bug("a panic while opening the database"))??;
-    let account = match store.read(|rows| rows.account()).await {
-        Ok(account) => account,
+    let (occupant, clock_offset_ms) = match store.read(|rows| rows.occupant()).await {
+        Ok(found) => found,
         Err(error) => {
             // A caller that gets this error may try again immediately, so nothing of this attempt must remain.
             store.close().await;
@@ -70,11 +70,8 @@ pub(crate) async fn open(config: Config, footprint: Footprint) -> Result<(Contex
         }
     };
     let ctx = Context::new(store, transport, Env::new(clock), events, policy);
-    let registered = account.and_then(|account| {
-        ctx.set_clock_offset(account.clock_offset_ms);
-        account.registered
-    });
-    Ok((ctx, registered))
+    ctx.set_clock_offset(clock_offset_ms);
+    Ok((ctx, occupant))
 }
 
 impl Unregistered {
@@ -90,7 +87,7 @@ impl Unregistered {
         let running = runtime::handle()?.spawn(async move {
             let become_client = || async {
                 let registered = registration::register(&ctx, proof).await?;
-                Ok(Client::start(ctx, registered))
+                Ok(Client::start(ctx, Occupant { registered, standing: Standing::Present }))
             };
             client.get_or_try_init(become_client).await.cloned()
         });

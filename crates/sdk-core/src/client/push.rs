@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::event::{ConnectionState, Event, EventReceiver, Lagged};
 use crate::message::{Direction, Message};
 use crate::runtime;
-use crate::store::Footprint;
+use crate::store::{Footprint, Standing};
 use crate::sync::{State, Tasks};
 
 /// The messages that were received for a push notification.
@@ -39,9 +39,9 @@ pub async fn fetch_for_push(config: Config, until: impl Future<Output = ()>) -> 
 }
 
 async fn fetch(config: Config, until: impl Future<Output = ()>) -> Result<Fetched> {
-    let (ctx, registered) = open(config, Footprint::Small).await?;
-    let fetched = match registered {
-        Some(_) => {
+    let (ctx, occupant) = open(config, Footprint::Small).await?;
+    let fetched = match occupant.map(|occupant| occupant.standing) {
+        Some(Standing::Present) => {
             let mut news = News { events: ctx.events.subscribe(), messages: Vec::new() };
             let tasks = Tasks::start_connection(&ctx, &State::new(ctx.events.clone()));
             let fetched = news.follow(until).await;
@@ -53,7 +53,7 @@ async fn fetch(config: Config, until: impl Future<Output = ()>) -> Result<Fetche
             tokens::give_up_exchange(&ctx);
             fetched.map(|complete| Fetched { messages: news.so_far(), complete })
         }
-        None => Err(Error::Unauthorized),
+        Some(Standing::Leaving(_) | Standing::Left) | None => Err(Error::Unauthorized),
     };
     ctx.store.close().await;
     fetched

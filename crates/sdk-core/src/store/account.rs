@@ -16,8 +16,6 @@ pub(crate) struct Account {
     /// `None` until the relay has created the account.
     pub(crate) registered: Option<Registered>,
     pub(crate) epoch: u64,
-    /// Server time minus local time, in milliseconds.
-    pub(crate) clock_offset_ms: i64,
 }
 
 /// The identity that the relay assigned.
@@ -37,8 +35,13 @@ pub(crate) struct Tokens {
 }
 
 impl Rows<'_> {
+    /// # Errors
+    /// [`Error::Unauthorized`] when the person has left the account.
     pub(crate) fn account(&self) -> Result<Option<Account>> {
-        let sql = "SELECT identity, registration_id, user_id, device_id, epoch, clock_offset FROM account";
+        if self.has_left()? {
+            return Err(Error::Unauthorized);
+        }
+        let sql = "SELECT identity, registration_id, user_id, device_id, epoch FROM account";
         let row = self.connection.prepare_cached(sql)?.query_row([], |row| {
             Ok((
                 Zeroizing::new(row.get::<_, Vec<u8>>(0)?),
@@ -46,10 +49,9 @@ impl Rows<'_> {
                 row.get::<_, Option<Vec<u8>>>(2)?,
                 row.get::<_, Option<i64>>(3)?,
                 row.get::<_, i64>(4)?,
-                row.get::<_, i64>(5)?,
             ))
         });
-        let Some((identity, registration_id, user, device, epoch, clock_offset_ms)) = row.optional()? else {
+        let Some((identity, registration_id, user, device, epoch)) = row.optional()? else {
             return Ok(None);
         };
         let registered = match (user, device) {
@@ -63,13 +65,15 @@ impl Rows<'_> {
             registration_id: narrow(registration_id)?,
             registered,
             epoch: from_sql(epoch)?,
-            clock_offset_ms,
         }))
     }
 
     /// The account after its registration, which every path except registration can rely on.
+    ///
+    /// # Errors
+    /// [`Error::Unauthorized`] when the person has left the account.
     pub(crate) fn our_account(&self) -> Result<(Account, Registered)> {
-        let account = self.account()?.ok_or(Error::Bug("no account"))?;
+        let account = self.account()?.ok_or(Error::Unauthorized)?;
         let registered = account.registered.ok_or(Error::Bug("not registered"))?;
         Ok((account, registered))
     }
@@ -83,7 +87,7 @@ impl Rows<'_> {
                 Zeroizing::new(row.get::<_, String>(2)?),
             ))
         });
-        let (access, expires, refresh) = row.optional()?.ok_or(Error::Bug("not registered"))?;
+        let (access, expires, refresh) = row.optional()?.ok_or(Error::Unauthorized)?;
         Ok(Tokens { access, access_expires_ms: from_sql(expires)?, refresh })
     }
 

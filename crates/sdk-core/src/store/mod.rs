@@ -9,6 +9,7 @@ mod contact;
 mod error;
 mod exit;
 mod flock;
+mod leaving;
 mod lock;
 mod log;
 mod message;
@@ -47,6 +48,7 @@ pub use thread::ThreadCursor;
 
 pub(crate) use contact::Device;
 pub(crate) use exit::prepare as prepare_for_exit;
+pub(crate) use leaving::{Farewell, Occupant, Standing};
 pub(crate) use message::{Arrived, NewIncoming};
 pub(crate) use outgoing::{Entry, NewOutgoing, Outgoing, OutgoingId, Parcel};
 pub(crate) use parked::{CiphertextId, EnvelopeName};

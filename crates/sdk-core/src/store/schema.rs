@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::error::{Error, Result, Storage};
 
 /// Each brings the schema from version n to n + 1; the version is SQLite's `user_version`.
-const MIGRATIONS: [&str; 8] = [V1, V2, V3, V4, V5, V6, V7, V8];
+const MIGRATIONS: [&str; 9] = [V1, V2, V3, V4, V5, V6, V7, V8, V9];
 
 /// What a new database begins with: where the migrations lead to, in one piece.
 const NEW: &str = include_str!("schema.sql");
@@ -368,6 +368,12 @@ UPDATE account SET indexed_up_to = (SELECT coalesce(max(id), 0) FROM message);
 UPDATE account SET indexed_after = indexed_up_to;
 ";
 
+/// An account can be left: by logging out, or by deleting it.
+const V9: &str = "
+-- 0 not left, 1 logged out or 2 deleted, and the relay is still to be told, 3 left; 10 more while the history is kept
+ALTER TABLE account ADD COLUMN leaving INTEGER NOT NULL DEFAULT 0;
+";
+
 #[cfg(test)]
 mod tests {
     use rusqlite::params;
@@ -425,7 +431,7 @@ mod tests {
         connection.pragma_update(None, "user_version", 99).unwrap();
         assert_eq!(
             migrate(&mut connection).unwrap_err(),
-            Error::Storage(Storage::Newer { found: 99, known: 8 })
+            Error::Storage(Storage::Newer { found: 99, known: 9 })
         );
         let tables: i64 =
             connection.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0)).unwrap();

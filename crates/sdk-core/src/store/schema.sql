@@ -18,7 +18,9 @@ CREATE TABLE account (
     clock_offset     INTEGER NOT NULL DEFAULT 0,   -- server time less local time, in ms
     indexed_up_to    INTEGER NOT NULL DEFAULT 0,   -- message.id up to which the search index is fed
     exchange         TEXT,                         -- what an exchange of tokens is called, until its answer is stored
-    indexed_after    INTEGER NOT NULL DEFAULT 0    -- message.id after which the search index is fed
+    indexed_after    INTEGER NOT NULL DEFAULT 0,   -- message.id after which the search index is fed
+    -- 0 not left, 1 logged out or 2 deleted and the relay is still to be told, 3 left; 10 more while the history is kept
+    leaving          INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 CREATE TABLE signed_pre_key (

@@ -19,10 +19,12 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use crate::account::leaving;
 use crate::context::Context;
 use crate::event::{ConnectionState, Event, EventBus};
 use crate::health::{Failure, Part};
 use crate::send::dispatch;
+use crate::store::Standing;
 
 /// Pause before a task that panicked is started again.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
@@ -60,7 +62,22 @@ impl State {
 pub(crate) struct Tasks(JoinSet<()>);
 
 impl Tasks {
-    pub(crate) fn start(ctx: &Context, state: &State) -> Self {
+    /// What there is to do for an account, which is little once the person has left it.
+    pub(crate) fn start_for(standing: Standing, ctx: &Context, state: &State) -> Self {
+        let mut tasks = JoinSet::new();
+        match standing {
+            Standing::Present => return Self::start(ctx, state),
+            Standing::Leaving(_) => drop(tasks.spawn(leaving::run(ctx.clone()))),
+            Standing::Left => {}
+        }
+        state.set(ConnectionState::SignedOut);
+        // What is kept can be searched.
+        let c = ctx.clone();
+        tasks.spawn(supervise(ctx.clone(), Part::Search, move || indexer::run(c.clone())));
+        Self(tasks)
+    }
+
+    fn start(ctx: &Context, state: &State) -> Self {
         let Self(mut tasks) = Self::start_connection(ctx, state);
         let c = ctx.clone();
         tasks.spawn(supervise(ctx.clone(), Part::Sending, move || dispatch::run(c.clone())));

@@ -98,6 +98,16 @@ impl Http {
         self.answer(with_body(call, &request)).await
     }
 
+    /// Ends the tokens of this device.
+    pub(crate) async fn log_out(&self, token: &str) -> Result<()> {
+        self.done(self.call(Method::POST, "v1/auth/logout", Some(token))?).await
+    }
+
+    /// Deletes the account. It may be repeated.
+    pub(crate) async fn delete_account(&self, token: &str) -> Result<()> {
+        self.done(self.call(Method::DELETE, "v1/account", Some(token))?).await
+    }
+
     pub(crate) async fn upload_keys(&self, token: &str, keys: &wire::KeyUpload) -> Result<wire::KeyCounts> {
         self.answer(with_body(self.call(Method::PUT, "v1/keys", Some(token))?, keys)).await
     }
@@ -139,7 +149,11 @@ impl Http {
 
     /// It may be repeated.
     pub(crate) async fn accept_thread(&self, token: &str, id: ThreadId) -> Result<()> {
-        let call = self.call(Method::POST, &format!("v1/threads/{id}/accept"), Some(token))?;
+        self.done(self.call(Method::POST, &format!("v1/threads/{id}/accept"), Some(token))?).await
+    }
+
+    /// A call whose answer has no body.
+    async fn done(&self, call: RequestBuilder) -> Result<()> {
         let response = self.send(call).await?;
         if response.status() == StatusCode::NO_CONTENT {
             return Ok(());

@@ -2,6 +2,7 @@
 
 mod connection;
 mod contact;
+mod leaving;
 mod life;
 
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use sealpost_core as core;
 
 pub use connection::ConnectionState;
 pub use contact::TrustState;
+pub use leaving::{Departure, History};
 
 use crate::{
     CancelToken, ClientSubscription, FailedPart, Message, MessageId, Result, Thread, ThreadCursor, ThreadId,

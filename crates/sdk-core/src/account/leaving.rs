@@ -1,0 +1,63 @@
+//! Leaving the account: by logging out, or by deleting it.
+//!
+//! Leaving is durable before the relay is told, and the relay is told until it has answered, in this process or in a later one.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::tokens;
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::fault::{self, Station};
+use crate::store::{Farewell, Standing};
+
+/// The first pause before another attempt; each one after it is twice as long.
+const FIRST_PAUSE_MS: u64 = 1_000;
+const LONGEST_PAUSE_MS: u64 = 300_000;
+
+/// The person leaves: from here on this device has no keys, and the relay will be told.
+pub(crate) async fn leave(ctx: &Context, farewell: Farewell, keeps_history: bool) -> Result<Standing> {
+    let standing = ctx.store.write(move |tx| tx.leave(farewell, keeps_history)).await?;
+    fault::at(Station::LeaveAfterCommit);
+    // What was shown is not as it was.
+    let newest = ctx.events.newest();
+    ctx.events.publish_elsewhere(newest);
+    Ok(standing)
+}
+
+/// Tells the relay, once. It may be told again.
+pub(crate) async fn tell(ctx: &Context) -> Result<()> {
+    let farewell = match ctx.store.read(|rows| rows.occupant()).await?.0.map(|occupant| occupant.standing) {
+        Some(Standing::Leaving(farewell)) => farewell,
+        Some(Standing::Present | Standing::Left) | None => return Ok(()),
+    };
+    let told = tokens::with_access(ctx, |http, token| async move {
+        match farewell {
+            Farewell::LogOut => http.log_out(&token).await,
+            Farewell::DeleteAccount => http.delete_account(&token).await,
+        }
+    });
+    match told.await {
+        // A relay that does not accept this device any more has nothing of it to end; this is also what it says
+        // after a deletion whose answer was lost.
+        Ok(()) | Err(Error::Unauthorized) => {}
+        Err(error) => return Err(error),
+    }
+    fault::at(Station::LeaveAnswered);
+    ctx.store.write(|tx| tx.set_left()).await
+}
+
+/// Tells the relay until it has answered.
+pub(crate) async fn run(ctx: Context) {
+    let mut pause_ms = FIRST_PAUSE_MS;
+    let mut hints = ctx.transport.hints.listen();
+    while let Err(error) = tell(&ctx).await {
+        tracing::debug!(%error, "the relay was not told that the account was left");
+        let wait_ms = pause_ms.saturating_add(ctx.env.jitter(pause_ms));
+        tokio::select! {
+            () = sleep(Duration::from_millis(wait_ms)) => pause_ms = pause_ms.saturating_mul(2).min(LONGEST_PAUSE_MS),
+            () = hints.hint() => pause_ms = FIRST_PAUSE_MS,
+        }
+    }
+}
