@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
-use sealpost_core::{Delivery, Direction};
+use sealpost_core::{Delivery, Direction, WaitReason};
 use sealpost_relay::limits::{Name, Rate};
 use sealpost_testkit::{Meddle, Proxy, World, eventually};
 use sealpost_wire::frame::Body;
@@ -78,11 +78,21 @@ async fn a_message_above_the_limit_of_a_recipient_is_sent_later() {
     let one = hers.send_text("one").await.unwrap();
     let stored = |direction: &Direction| *direction != Direction::Outgoing(Delivery::Queued);
     ada.message_reaches(&hers, one.id, stored).await;
-    for line in ["two", "three"] {
-        hers.send_text(line).await.unwrap();
-    }
+    let (two, three) = (hers.send_text("two").await.unwrap(), hers.send_text("three").await.unwrap());
+    // She can be told why, how often it was tried, and when it is tried again.
+    let waits = async |id, reason| {
+        eventually("it waits for that", async || {
+            hers.waiting(id).await.unwrap().filter(|waiting| waiting.reason == reason)
+        })
+        .await
+    };
+    assert_eq!(waits(three.id, WaitReason::Behind).await.attempts, 0);
+    let waiting = waits(two.id, WaitReason::RelayBusy).await;
+    assert!(waiting.attempts > 0 && waiting.next_ms.is_some(), "{waiting:?}");
     let texts = ben.texts_when(&his, 3).await;
     assert_eq!(texts, ["one", "two", "three"]);
+    ada.message_reaches(&hers, three.id, stored).await;
+    assert_eq!(hers.waiting(three.id).await, Ok(None));
     assert!(watch.refused.load(Ordering::SeqCst) > 0, "nothing was refused");
     assert_eq!(watch.hellos.load(Ordering::SeqCst), 1, "the connection goes on");
 }

@@ -64,7 +64,7 @@ async fn a_message_that_is_never_answered_can_be_given_up_and_is_shown_once() {
     hers.give_up(stuck.id).await.unwrap();
     let given_up = Direction::Outgoing(Delivery::Failed(FailReason::GivenUp));
     ada.message_reaches(&hers, stuck.id, |state| *state == given_up).await;
-    assert_eq!(hers.give_up(stuck.id).await, Err(Error::NotFound));
+    assert_eq!(hers.give_up(stuck.id).await, Err(Error::WrongState));
     lossy.answers.store(false, Ordering::SeqCst);
     // She retries before she learns that it arrived.
     hers.retry(stuck.id).await.unwrap();

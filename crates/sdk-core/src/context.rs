@@ -2,18 +2,20 @@
 
 mod health;
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError};
 
-use sealpost_protocol::{KnownKeys, SessionPolicy};
+use sealpost_protocol::{KnownKeys, SessionPolicy, UnixSeconds};
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::Instant;
 
 use crate::env::Env;
 use crate::event::EventBus;
-use crate::id::ClientMsgId;
-use crate::store::Store;
+use crate::id::{ClientMsgId, DeviceId, UserId};
+use crate::store::{OutgoingId, Store};
 use crate::transport::Transport;
+use crate::waiting::Waits;
 
 pub(crate) use health::{Failures, Health};
 
@@ -49,7 +51,57 @@ pub(crate) struct Context {
     pub(crate) suspended: watch::Sender<()>,
     /// The identity keys whose bundles were good last: a device that is met again is verified in less time.
     pub(crate) known_keys: Arc<std::sync::Mutex<KnownKeys>>,
+    /// What is sealed and certainly not stored by the relay, as nobody has submitted it or the relay has not looked at it.
+    pub(crate) fresh: Arc<std::sync::Mutex<HashSet<OutgoingId>>>,
+    /// Why the oldest message of a thread waits.
+    pub(crate) waits: Arc<Waits>,
+    /// Devices whose keys were refused.
+    pub(crate) skipped: Arc<SkippedDevices>,
     relay_clock: Arc<RelayClock>,
+}
+
+/// A device that others of its user are not held up for: the keys that the relay gives out for it are not valid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Skipped {
+    pub(crate) user: UserId,
+    pub(crate) device: DeviceId,
+    pub(crate) registration_id: u32,
+}
+
+/// The devices that are skipped for now. After a while, and when the client starts, they are asked for their keys again.
+#[derive(Debug, Default)]
+pub(crate) struct SkippedDevices(std::sync::Mutex<Vec<(Skipped, UnixSeconds)>>);
+
+/// How long a device is skipped before its keys are looked at again, in seconds.
+const SKIP_S: u64 = 3600;
+/// The newest of so many are known.
+const MOST_SKIPPED: usize = 1024;
+
+impl SkippedDevices {
+    pub(crate) fn add(&self, skipped: Skipped, now: UnixSeconds) {
+        self.remove(skipped.user, skipped.device);
+        let mut all = self.lock();
+        if all.len() >= MOST_SKIPPED {
+            all.remove(0);
+        }
+        all.push((skipped, now));
+    }
+
+    pub(crate) fn remove(&self, user: UserId, device: DeviceId) {
+        self.lock().retain(|(skipped, _)| (skipped.user, skipped.device) != (user, device));
+    }
+
+    /// Those of one user.
+    pub(crate) fn of(&self, user: UserId, now: UnixSeconds) -> Vec<Skipped> {
+        let mut all = self.lock();
+        // A clock that was set back makes nothing last longer.
+        all.retain(|(_, since)| now.0.checked_sub(since.0).is_some_and(|passed| passed < SKIP_S));
+        all.iter().map(|(skipped, _)| *skipped).filter(|skipped| skipped.user == user).collect()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(Skipped, UnixSeconds)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What we know of the relay's time.
@@ -80,6 +132,9 @@ impl Context {
             refreshing: Arc::default(),
             suspended: watch::Sender::new(()),
             known_keys: Arc::default(),
+            fresh: Arc::default(),
+            waits: Arc::default(),
+            skipped: Arc::default(),
             relay_clock: Arc::default(),
         }
     }
@@ -115,6 +170,16 @@ impl Context {
 
     pub(crate) fn set_clock_offset(&self, offset_ms: i64) {
         self.relay_clock.offset_ms.store(offset_ms, Ordering::Relaxed);
+    }
+
+    /// These are sealed, and the relay has certainly not stored them.
+    pub(crate) fn note_fresh(&self, sealed: impl IntoIterator<Item = OutgoingId>) {
+        self.fresh.lock().unwrap_or_else(PoisonError::into_inner).extend(sealed);
+    }
+
+    /// It is about to be submitted: whether the relay has certainly not stored it.
+    pub(crate) fn take_fresh(&self, id: OutgoingId) -> bool {
+        self.fresh.lock().unwrap_or_else(PoisonError::into_inner).remove(&id)
     }
 
     /// A fresh id for a message, on server time.

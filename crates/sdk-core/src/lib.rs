@@ -64,6 +64,7 @@ mod sync;
 mod thread;
 mod transport;
 mod view;
+mod waiting;
 
 pub use client::{
     Client, Contact, Departure, Fetched, History, Opened, Thread, Unregistered, fetch_for_push,
@@ -83,6 +84,7 @@ pub use view::arrivals::Arrivals;
 pub use view::feed::{Feed, Overview, ThreadPage, ThreadSummary, Update};
 pub use view::list::MessageList;
 pub use view::timeline::{Change, Timeline};
+pub use waiting::{WaitReason, Waiting};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

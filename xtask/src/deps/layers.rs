@@ -25,7 +25,7 @@ const CLIENT: Rules = Rules {
     layers: &[
         &[
             "id", "env", "error", "event", "health", "content", "message", "config", "fault", "runtime",
-            "stream",
+            "stream", "waiting",
         ],
         &["store", "transport"],
         &["context"],

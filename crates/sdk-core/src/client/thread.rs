@@ -10,6 +10,7 @@ use crate::thread;
 use crate::view::PAGE;
 use crate::view::arrivals::Arrivals;
 use crate::view::timeline::Timeline;
+use crate::waiting::Waiting;
 
 /// A conversation.
 #[derive(Debug, Clone)]
@@ -128,6 +129,15 @@ impl Thread {
     /// [`Error::Storage`](crate::Error::Storage).
     pub async fn give_up(&self, message: MessageId) -> Result<()> {
         thread::give_up(self.ctx(), self.id, message).await
+    }
+
+    /// What a message waits for that is [`Queued`](crate::Delivery::Queued): why it has not been sent, how often that was tried, and when it is
+    /// tried again. None when it does not wait. [`Event::MessageChanged`](crate::Event::MessageChanged) says when to look again.
+    ///
+    /// # Errors
+    /// [`Error::Storage`](crate::Error::Storage).
+    pub async fn waiting(&self, message: MessageId) -> Result<Option<Waiting>> {
+        send::lane::waiting(self.ctx(), message).await
     }
 
     fn ctx(&self) -> &Context {

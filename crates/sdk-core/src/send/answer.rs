@@ -1,5 +1,6 @@
 //! Station 10, Settle: what the relay's answer means for an entry.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sealpost_protocol::UnixSeconds;
@@ -16,6 +17,7 @@ use crate::id::{DeviceId, ThreadId, UserId};
 use crate::message::FailReason;
 use crate::store::{Settled, Settlement, Thread};
 use crate::transport;
+use crate::waiting::WaitReason;
 
 /// Age in milliseconds from which the name of a parcel is soon refused: well inside of what the relay takes (seven days).
 const OUTDATED_MS: u64 = 5 * 24 * 3600 * 1000;
@@ -38,6 +40,8 @@ pub(super) struct Verdict {
     pub(super) flow: Flow,
     /// The relay has not looked at it, as it refused one before it.
     pub(super) lane_stopped: bool,
+    /// Why it is put off, if it is.
+    pub(super) reason: Option<WaitReason>,
 }
 
 /// When an answer is judged.
@@ -70,7 +74,10 @@ pub(super) enum Correction {
 /// What an answer leads to. Pure.
 pub(super) fn judge(at: &Moment, entry: &Sealed, answer: transport::Result<wire::SendAck>) -> Verdict {
     let due_after = |wait_ms| at.local_ms.saturating_add(wait_ms);
-    let later = |wait_ms: u64| Verdict::of(Settlement::Later { due_ms: due_after(wait_ms) }, Flow::Stop);
+    let later = |wait_ms: u64, reason| Verdict {
+        reason: Some(reason),
+        ..Verdict::of(Settlement::Later { due_ms: due_after(wait_ms) }, Flow::Stop)
+    };
     let is_old = |ms| age_ms(at, entry) > ms;
     match answer {
         Ok(ack) => {
@@ -87,7 +94,7 @@ pub(super) fn judge(at: &Moment, entry: &Sealed, answer: transport::Result<wire:
             if is_old(OUTDATED_MS) {
                 Verdict::of(Settlement::Outdated { due_ms: 0 }, Flow::Again)
             } else {
-                later(at.backoff_ms)
+                later(at.backoff_ms, WaitReason::NotAccepted)
             }
         }
         Err(transport::Error::Refused(refusal)) if is_about_time(&refusal) => {
@@ -98,31 +105,32 @@ pub(super) fn judge(at: &Moment, entry: &Sealed, answer: transport::Result<wire:
                 (true, _) if is_old(DEDUPE_WINDOW_MS) => {
                     Verdict::of(Settlement::Failed(FailReason::TooOld), Flow::Again)
                 }
-                (true, _) => later(at.backoff_ms),
+                (true, _) => later(at.backoff_ms, WaitReason::Clock),
                 (false, 0) => Verdict::of(Settlement::Outdated { due_ms: 0 }, Flow::Again),
-                (false, _) => {
-                    Verdict::of(Settlement::Outdated { due_ms: due_after(at.backoff_ms) }, Flow::Stop)
-                }
+                (false, _) => Verdict {
+                    settlement: Settlement::Outdated { due_ms: due_after(at.backoff_ms) },
+                    ..later(0, WaitReason::Clock)
+                },
             }
         }
         // One before it was refused. If none was, the relay is wrong, and is given time.
         Err(transport::Error::Refused(refusal)) if refusal.reason == reason::LANE_STOPPED => {
-            Verdict { lane_stopped: true, ..later(at.backoff_ms) }
+            Verdict { lane_stopped: true, ..later(at.backoff_ms, WaitReason::NoAnswer) }
         }
         Err(transport::Error::Refused(refusal)) => judge_refusal(*refusal),
         Err(transport::Error::Offline(Offline::Busy(wait))) => {
-            later(asked_ms(wait).saturating_add(at.backoff_ms))
+            later(asked_ms(wait).saturating_add(at.backoff_ms), WaitReason::RelayBusy)
         }
         // The outcome is unknown: the same bytes are submitted again.
         Err(transport::Error::Offline(_) | transport::Error::Unauthorized | transport::Error::Replaced) => {
-            later(at.backoff_ms)
+            later(at.backoff_ms, WaitReason::NoAnswer)
         }
     }
 }
 
 impl Verdict {
     const fn of(settlement: Settlement, flow: Flow) -> Self {
-        Self { settlement, correction: None, flow, lane_stopped: false }
+        Self { settlement, correction: None, flow, lane_stopped: false, reason: None }
     }
 }
 
@@ -184,6 +192,7 @@ pub(super) async fn correct(
     correction: Correction,
 ) -> Result<(UserId, Vec<DeviceId>)> {
     let now = UnixSeconds(ctx.server_now_ms() / 1000);
+    let skipped = Arc::clone(&ctx.skipped);
     let work = ctx.store.write(move |tx| {
         let Thread { peer, .. } = tx.thread(thread)?.ok_or(Error::Bug("a refusal without a thread"))?;
         let mut to_meet = Vec::new();
@@ -194,6 +203,7 @@ pub(super) async fn correct(
                 for of_peer in mismatches.iter().filter(|mismatch| mismatch.user_id == peer.as_bytes()[..]) {
                     for gone in devices(&of_peer.extra).chain(devices(&of_peer.stale)) {
                         tx.forget_device(peer, gone, now)?;
+                        skipped.remove(peer, gone);
                     }
                     to_meet.extend(devices(&of_peer.missing).chain(devices(&of_peer.stale)));
                 }

@@ -2,22 +2,29 @@
 
 use std::sync::Arc;
 
-use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
+use futures_util::{FutureExt, StreamExt as _};
+use sealpost_wire::SendAck;
 
 use super::answer::{Correction, Flow, Moment, asked_ms, correct, is_about_time, judge, settle};
 use super::backoff_ms;
 use super::dispatch::ask_time;
-use super::meet::meet;
+use super::meet::meet_all;
 use super::prepare::{Prepared, prepare};
 use super::window::{Stopped, Window};
 use crate::context::Context;
 use crate::error::{Error, Offline, Result};
 use crate::fault::{self, Station};
-use crate::id::{DeviceId, ThreadId, UserId};
-use crate::store::{OutgoingId, Settlement};
+use crate::id::{DeviceId, MessageId, ThreadId, UserId};
+use crate::store::{Durable, OutgoingId, Parcel, Settlement};
 use crate::transport::{self, Socket};
+use crate::waiting::{WaitReason, Waiting};
+
+/// Most entries that are sealed in one transaction.
+const BATCH: u32 = 256;
+/// How many are in the first one, so that they leave soon, however many lanes there are. Each one after it has twice as many.
+const FIRST_BATCH: u32 = 16;
 
 /// Empties the lane, or stops where it cannot go on now.
 ///
@@ -27,14 +34,22 @@ pub(super) async fn empty(ctx: &Context, thread: ThreadId) -> Result<()> {
     // On another connection it begins with the oldest again.
     while let Some(socket) = ctx.transport.live() {
         let flow = match send(ctx, thread, &socket).await? {
-            Sent::All => return Ok(()),
+            Sent::All => {
+                ctx.waits.forget(thread);
+                return Ok(());
+            }
             Sent::UpTo(Stopped { correction: Some((entry, attempts, correction)), flow, .. }) => {
                 let met = learn(ctx, thread, (entry, attempts), correction).await?;
                 if met == Flow::Stop { met } else { flow }
             }
-            Sent::UpTo(Stopped { flow, .. }) => flow,
-            Sent::UpToMeeting { entry, attempts, user, device } => {
-                make_session(ctx, (entry, attempts), user, device).await?
+            Sent::UpTo(Stopped { flow, reason, .. }) => {
+                if let Some(reason) = reason {
+                    ctx.waits.set(thread, reason);
+                }
+                flow
+            }
+            Sent::UpToMeeting { entry, attempts, user, devices } => {
+                make_sessions(ctx, thread, (entry, attempts), user, devices).await?
             }
         };
         if flow == Flow::Stop {
@@ -44,16 +59,41 @@ pub(super) async fn empty(ctx: &Context, thread: ThreadId) -> Result<()> {
     Ok(())
 }
 
+/// What a message waits for; nothing when it does not wait.
+pub(crate) async fn waiting(ctx: &Context, message: MessageId) -> Result<Option<Waiting>> {
+    let Some(waits) = ctx.store.read(move |rows| rows.waiting(message)).await? else { return Ok(None) };
+    let (is_live, now_ms) = (ctx.transport.live().is_some(), ctx.env.now_ms());
+    let (reason, next_ms) = match (waits.is_first, is_live) {
+        (_, false) => (WaitReason::NotConnected, None),
+        (false, true) => (WaitReason::Behind, (waits.due_ms > now_ms).then_some(waits.due_ms)),
+        (true, true) if waits.due_ms <= now_ms => (WaitReason::Sending, None),
+        (true, true) => (ctx.waits.of(waits.lane).unwrap_or(WaitReason::NoAnswer), Some(waits.due_ms)),
+    };
+    Ok(Some(Waiting { reason, attempts: waits.attempts, next_ms }))
+}
+
+/// Answers that are waited for.
+type Submitted = Vec<BoxFuture<'static, transport::Result<SendAck>>>;
+
+/// Station 9, Submit: hands these over to the connection, together.
+async fn submit(socket: &Socket, run: Vec<(Durable<Parcel>, bool)>) -> Submitted {
+    match socket.submit(&run).await {
+        Ok(answers) => answers.into_iter().map(FutureExt::boxed).collect(),
+        // The connection has ended.
+        Err(error) => run.iter().map(|_| std::future::ready(Err(error.clone())).boxed()).collect(),
+    }
+}
+
 /// How far the entries of a lane were sent.
 enum Sent {
     All,
     UpTo(Stopped),
-    /// First a session with this user's device (or all of them) is needed, for this entry.
+    /// First, sessions with these devices of this user (or all of them) are needed, for this entry.
     UpToMeeting {
         entry: OutgoingId,
         attempts: u32,
         user: UserId,
-        device: Option<DeviceId>,
+        devices: Vec<DeviceId>,
     },
 }
 
@@ -61,20 +101,21 @@ enum Sent {
 async fn send(ctx: &Context, thread: ThreadId, socket: &Arc<Socket>) -> Result<Sent> {
     let mut window = Window::default();
     // What is under way, at most one of each kind.
-    let mut sealing: Option<BoxFuture<'_, Result<Prepared>>> = Some(Box::pin(prepare(ctx, thread, None)));
-    let mut submitting: Option<BoxFuture<'_, transport::Result<_>>> = None;
+    let mut sealing: Option<BoxFuture<'_, Result<Prepared>>> =
+        Some(Box::pin(prepare(ctx, thread, None, FIRST_BATCH)));
+    let mut submitting: Option<BoxFuture<'_, Submitted>> = None;
     let mut settling: Option<BoxFuture<'_, Result<()>>> = None;
     let mut answers = FuturesOrdered::new();
     // Behind which entry more may wait, and what ends the lane when all else is answered.
-    let (mut last, mut end) = (None, None);
+    let (mut last, mut end, mut batch) = (None, None, FIRST_BATCH.saturating_mul(2));
     loop {
         if sealing.is_none() && end.is_none() && window.wants_more() {
-            sealing = Some(Box::pin(prepare(ctx, thread, last)));
+            sealing = Some(Box::pin(prepare(ctx, thread, last, batch)));
+            batch = batch.saturating_mul(2).min(BATCH);
         }
-        if submitting.is_none()
-            && let Some((parcel, resume)) = window.next()
-        {
-            submitting = Some(Box::pin(async move { socket.submit(&parcel, resume).await }));
+        if submitting.is_none() {
+            let run = window.next_run();
+            submitting = (!run.is_empty()).then(|| submit(socket, run).boxed());
         }
         if settling.is_none()
             && let Some(settled) = window.take_settled()
@@ -82,7 +123,7 @@ async fn send(ctx: &Context, thread: ThreadId, socket: &Arc<Socket>) -> Result<S
             settling = Some(Box::pin(settle(ctx, settled)));
         }
         tokio::select! {
-            submitted = next(&mut submitting), if submitting.is_some() => answers.push_back(async move { submitted?.await }),
+            submitted = next(&mut submitting), if submitting.is_some() => answers.extend(submitted),
             Some(answer) = answers.next(), if !answers.is_empty() => {
                 fault::at(Station::SubmitAnswered);
                 take_answer(ctx, &mut window, answer).await;
@@ -93,8 +134,8 @@ async fn send(ctx: &Context, thread: ThreadId, socket: &Arc<Socket>) -> Result<S
                     window.add(sealed);
                 }
                 Prepared::Nothing => end = Some(Sent::All),
-                Prepared::Meet { entry, attempts, user, device } => {
-                    end = Some(Sent::UpToMeeting { entry, attempts, user, device });
+                Prepared::Meet { entry, attempts, user, devices } => {
+                    end = Some(Sent::UpToMeeting { entry, attempts, user, devices });
                 }
             },
             settled = next(&mut settling), if settling.is_some() => settled?,
@@ -102,6 +143,7 @@ async fn send(ctx: &Context, thread: ThreadId, socket: &Arc<Socket>) -> Result<S
             else => break,
         }
     }
+    ctx.note_fresh(window.take_fresh());
     Ok(window.into_stopped().map_or(end.unwrap_or(Sent::All), Sent::UpTo))
 }
 
@@ -113,7 +155,7 @@ async fn next<T>(under_way: &mut Option<BoxFuture<'_, T>>) -> T {
     done
 }
 
-async fn take_answer(ctx: &Context, window: &mut Window, answer: transport::Result<sealpost_wire::SendAck>) {
+async fn take_answer(ctx: &Context, window: &mut Window, answer: transport::Result<SendAck>) {
     let Some(entry) = window.oldest() else { return };
     if let Err(transport::Error::Refused(refusal)) = &answer
         && is_about_time(refusal)
@@ -135,30 +177,30 @@ async fn learn(
     correction: Correction,
 ) -> Result<Flow> {
     let (user, devices) = correct(ctx, thread, correction).await?;
-    for device in devices {
-        if make_session(ctx, entry, user, Some(device)).await? == Flow::Stop {
-            return Ok(Flow::Stop);
-        }
+    if devices.is_empty() {
+        return Ok(Flow::Again);
     }
-    Ok(Flow::Again)
+    make_sessions(ctx, thread, entry, user, devices).await
 }
 
-/// Station 5, Meet: a session for an entry that was put off this often, or the reason why there is none.
-async fn make_session(
+/// Station 5, Meet: sessions for an entry that was put off this often, with all devices at the same time.
+async fn make_sessions(
     ctx: &Context,
+    thread: ThreadId,
     (entry, attempts): (OutgoingId, u32),
     user: UserId,
-    device: Option<DeviceId>,
+    devices: Vec<DeviceId>,
 ) -> Result<Flow> {
-    let (settlement, flow) = match meet(ctx, user, device).await {
-        Ok(Ok(())) => return Ok(Flow::GoOn),
-        Ok(Err(reason)) => (Settlement::Failed(reason), Flow::GoOn),
+    let (settlement, flow) = match meet_all(ctx, user, &devices).await {
+        Ok(Ok(())) => return Ok(Flow::Again),
+        Ok(Err(reason)) => (Settlement::Failed(reason), Flow::Again),
         Err(Error::Offline(offline)) => {
             let asked_ms = match offline {
                 Offline::Busy(wait) => asked_ms(wait),
                 _ => 0,
             };
             let wait_ms = asked_ms.saturating_add(backoff_ms(&ctx.env, attempts.saturating_add(1)));
+            ctx.waits.set(thread, WaitReason::NoKeys);
             (Settlement::Later { due_ms: ctx.env.now_ms().saturating_add(wait_ms) }, Flow::Stop)
         }
         Err(error) => return Err(error),

@@ -2,28 +2,63 @@
 
 use std::sync::PoisonError;
 
+use futures_util::future::join_all;
 use sealpost_protocol::{
     BundleError, InitiateError, KnownKeys, PreKeyBundle, RawPreKeyBundle, RawSigned, UnixSeconds,
     VerifiedBundle,
 };
 use sealpost_wire as wire;
 
+use super::plan::has_ready;
 use crate::account::registration::{address, local_device};
 use crate::account::tokens;
-use crate::context::Context;
+use crate::context::{Context, Skipped};
 use crate::error::{Error, Result};
 use crate::fault::{self, Station};
 use crate::id::{DeviceId, UserId};
 use crate::message::FailReason;
 use crate::store::Device;
 
-/// Fetches the bundles of a user's device (or of all) and starts a session with each. Returns the reason if nothing
-/// can be sent to this user.
-pub(super) async fn meet(
+/// Starts sessions with these devices of a user at the same time, or with all if none is named. A device whose keys are invalid is skipped
+/// for a while, as long as there are others. Returns the reason if nothing can be sent to this user.
+pub(super) async fn meet_all(
+    ctx: &Context,
+    user: UserId,
+    devices: &[DeviceId],
+) -> Result<Result<(), FailReason>> {
+    let outcomes = if devices.is_empty() {
+        vec![meet(ctx, user, None).await]
+    } else {
+        join_all(devices.iter().map(|device| meet(ctx, user, Some(*device)))).await
+    };
+    let mut bad = Vec::new();
+    for outcome in outcomes {
+        match outcome? {
+            Ok(refused) => bad.extend(refused),
+            Err(reason) => return Ok(Err(reason)),
+        }
+    }
+    if bad.is_empty() {
+        return Ok(Ok(()));
+    }
+    let (policy, now) = (ctx.policy, UnixSeconds(ctx.server_now_ms() / 1000));
+    if !ctx.store.read(move |rows| has_ready(rows, user, policy, now)).await? {
+        return Ok(Err(FailReason::BadKeys));
+    }
+    tracing::warn!(devices = bad.len(), "devices without valid keys are skipped");
+    for skipped in bad {
+        ctx.skipped.add(skipped, now);
+    }
+    Ok(Ok(()))
+}
+
+/// Fetches the bundles of a user's device (or of all) and starts a session with each. Returns the devices whose keys are invalid, or the
+/// reason if nothing can be sent to this user.
+async fn meet(
     ctx: &Context,
     user: UserId,
     device: Option<DeviceId>,
-) -> Result<Result<(), FailReason>> {
+) -> Result<Result<Vec<Skipped>, FailReason>> {
     let once = &ctx.new_client_msg_id().to_string();
     let fetched =
         tokens::with_access(ctx, |http, token| async move { http.bundles(&token, user, device, once).await });
@@ -36,12 +71,11 @@ pub(super) async fn meet(
     if bundles.is_empty() {
         return forget(ctx, user, device).await;
     }
-    let verified: Result<Vec<_>, _> = {
+    let (verified, mut bad) = {
         let mut known = ctx.known_keys.lock().unwrap_or_else(PoisonError::into_inner);
-        bundles.iter().map(|bundle| verify(bundle, &mut known)).collect()
+        verify_each(user, device, &bundles, &mut known)
     };
-    let Ok(verified) = verified else { return Ok(Err(FailReason::BadKeys)) };
-    if device.is_some_and(|asked| verified.iter().any(|bundle| bundle.device().get() != asked.get())) {
+    if verified.is_empty() && bad.is_empty() {
         return Ok(Err(FailReason::BadKeys));
     }
     let (now_ms, policy) = (ctx.server_now_ms(), ctx.policy);
@@ -63,8 +97,11 @@ pub(super) async fn meet(
             match sessions.record.initiate(&local, &remote, bundle, policy, now, &mut rng) {
                 Ok(record) => sessions.record = record,
                 Err(InitiateError::Bug(what)) => return Err(Error::Bug(what)),
-                // Nothing is stored about a user with invalid keys, not even their identity.
-                Err(_) => return Ok(Err(FailReason::BadKeys)),
+                // Nothing is stored about a device with invalid keys, not even its identity.
+                Err(_) => {
+                    bad.push(skipped(&device));
+                    continue;
+                }
             }
             met.push((device, sessions));
         }
@@ -74,19 +111,50 @@ pub(super) async fn meet(
             tx.store_sessions(&mut sessions)?;
         }
         fault::at(Station::MeetBeforeCommit);
-        Ok(Ok(()))
+        Ok(bad)
     });
-    let met = met.await?;
+    let bad = met.await?;
     fault::at(Station::MeetAfterCommit);
-    Ok(met)
+    Ok(Ok(bad))
+}
+
+const fn skipped(device: &Device) -> Skipped {
+    Skipped { user: device.user, device: device.device, registration_id: device.registration_id }
+}
+
+/// The bundles whose signatures are good, of the device that was asked for (or of all), and the devices of the others.
+fn verify_each(
+    user: UserId,
+    asked: Option<DeviceId>,
+    bundles: &[wire::Bundle],
+    known: &mut KnownKeys,
+) -> (Vec<VerifiedBundle>, Vec<Skipped>) {
+    let (mut verified, mut bad) = (Vec::new(), Vec::new());
+    for bundle in bundles {
+        // What names no device is nobody's.
+        let Ok(named) = DeviceId::new(bundle.device_id) else { continue };
+        match verify(bundle, known) {
+            Ok(good) if asked.is_none_or(|asked| asked == named) => verified.push(good),
+            _ => {
+                let device = asked.unwrap_or(named);
+                bad.push(Skipped { user, device, registration_id: bundle.registration_id });
+            }
+        }
+    }
+    (verified, bad)
 }
 
 /// The relay knows no such device, or none of this user.
-async fn forget(ctx: &Context, user: UserId, device: Option<DeviceId>) -> Result<Result<(), FailReason>> {
+async fn forget(
+    ctx: &Context,
+    user: UserId,
+    device: Option<DeviceId>,
+) -> Result<Result<Vec<Skipped>, FailReason>> {
     let Some(device) = device else { return Ok(Err(FailReason::UnknownRecipient)) };
     let now = UnixSeconds(ctx.server_now_ms() / 1000);
     ctx.store.write(move |tx| tx.forget_device(user, device, now)).await?;
-    Ok(Ok(()))
+    ctx.skipped.remove(user, device);
+    Ok(Ok(Vec::new()))
 }
 
 fn verify(bundle: &wire::Bundle, known: &mut KnownKeys) -> Result<VerifiedBundle, BundleError> {
@@ -159,5 +227,29 @@ mod tests {
         assert!(verify(&mixed, &mut known).is_err());
         verify(&bundle(&mallory, rng), &mut known).unwrap();
         assert_eq!(known.len(), 2);
+    }
+
+    #[test]
+    fn one_bad_bundle_of_several_leaves_the_others_good() {
+        let rng = &mut StdRng::seed_from_u64(2);
+        let alice = IdentityKeyPair::generate(rng);
+        let user = UserId::from_bytes([7; 16]);
+        let mut bundles: Vec<_> = (0..4).map(|_| bundle(&alice, rng)).collect();
+        for (bundle, device) in bundles.iter_mut().zip(1..) {
+            bundle.device_id = device;
+        }
+        bundles[1].signed_pre_key = None;
+        bundles[3].device_id = 0;
+        let mut known = KnownKeys::default();
+        let (good, bad) = verify_each(user, None, &bundles, &mut known);
+        let good: Vec<_> = good.iter().map(|bundle| bundle.device().get()).collect();
+        assert_eq!(good, [1, 3]);
+        let two = DeviceId::new(2).unwrap();
+        assert_eq!(bad, [Skipped { user, device: two, registration_id: 5 }]);
+        // Of another device than the one that was asked for, nothing is taken.
+        let (good, bad) = verify_each(user, Some(two), &bundles[..1], &mut known);
+        assert!(good.is_empty());
+        assert_eq!(bad.len(), 1);
+        assert_eq!(bad[0].device, two);
     }
 }

@@ -5,7 +5,7 @@
 //! | 1 | Ask | `client::Thread::send_text` | text |
 //! | 2 | Queue ◆ | [`queue`] | text → message row, to be sealed; the person sees it now |
 //! | 3 | Next | [`dispatch`] | the oldest due entries of each thread; a sealed one goes straight to 9 |
-//! | 4 | Address | [`recipients`] | thread → the devices to seal for; a changed identity of a verified contact stops here |
+//! | 4 | Address | [`plan`] | thread → the devices to seal for, to meet first, to skip; a changed identity of a verified contact stops here |
 //! | 5 | Meet ◆ | [`meet`] | a device without a session: bundle → verified bundle → session |
 //! | 6 | Encode | `content` | content → padded plaintext |
 //! | 7 | Seal | [`seal`] | plaintext and sessions → ciphertexts and advanced sessions |
@@ -21,11 +21,11 @@
 mod answer;
 mod backoff;
 pub(crate) mod dispatch;
-mod lane;
+pub(crate) mod lane;
 mod meet;
+mod plan;
 mod prepare;
 pub(crate) mod queue;
-mod recipients;
 mod seal;
 mod window;
 

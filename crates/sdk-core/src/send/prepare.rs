@@ -3,7 +3,7 @@
 use rand::rngs::StdRng;
 use sealpost_protocol::UnixSeconds;
 
-use super::recipients::{Recipients, recipients};
+use super::plan::{Addressed, Recipients, address as address_devices};
 use super::seal::{Sealing, seal};
 use crate::account::registration::{address, local_device};
 use crate::content::Content;
@@ -13,13 +13,10 @@ use crate::fault::{self, Station};
 use crate::id::{DeviceId, ThreadId, UserId};
 use crate::message::FailReason;
 use crate::store::{
-    Account, Device, Durable, Entry, Outgoing, OutgoingId, Parcel, PeerSessions, Registered, Settlement,
-    Thread, Tx,
+    Account, Durable, Entry, Outgoing, OutgoingId, Parcel, Registered, Settlement, Thread, Tx,
 };
 
-/// Most entries of a thread that are sealed in one transaction.
-const BATCH: u32 = 256;
-/// Most bytes of them, as long as it is one.
+/// Most bytes that are sealed in one transaction, unless one entry is larger.
 const BATCH_BYTES: usize = 128 << 10;
 /// An entry that was refused and sealed anew this often will not be accepted.
 const MAX_REFUSALS: u32 = 12;
@@ -29,8 +26,18 @@ pub(super) enum Prepared {
     Nothing,
     /// These are to be submitted, in this order.
     Submit(Vec<Sealed>),
-    /// First a session with this user's device (or all of them) is needed, for this entry.
-    Meet { entry: OutgoingId, attempts: u32, user: UserId, device: Option<DeviceId> },
+    /// First, sessions with these devices of this user (or all of them) are needed, for this entry.
+    Meet { entry: OutgoingId, attempts: u32, user: UserId, devices: Vec<DeviceId> },
+}
+
+impl Prepared {
+    /// What was sealed, or was before.
+    pub(super) fn sealed(&self) -> Vec<OutgoingId> {
+        match self {
+            Self::Submit(sealed) => sealed.iter().map(|sealed| sealed.id).collect(),
+            Self::Nothing | Self::Meet { .. } => Vec::new(),
+        }
+    }
 }
 
 /// An entry whose bytes may leave.
@@ -42,12 +49,17 @@ pub(super) struct Sealed {
     pub(super) parcel: Durable<Parcel>,
 }
 
-/// Seals the oldest entries of a thread behind one of them.
-pub(super) async fn prepare(ctx: &Context, thread: ThreadId, after: Option<OutgoingId>) -> Result<Prepared> {
+/// Seals up to `limit` of the oldest entries of a thread behind one of them.
+pub(super) async fn prepare(
+    ctx: &Context,
+    thread: ThreadId,
+    after: Option<OutgoingId>,
+    limit: u32,
+) -> Result<Prepared> {
     let ctx_in_tx = ctx.clone();
     let mut rng = ctx.env.rng();
     let work = move |tx: &mut Tx<'_>| {
-        let prepared = seal_next(&ctx_in_tx, tx, thread, after, &mut rng)?;
+        let prepared = seal_next(&ctx_in_tx, tx, thread, (after, limit), &mut rng)?;
         fault::at(Station::SealBeforeCommit);
         Ok(prepared)
     };
@@ -61,10 +73,10 @@ pub(super) fn seal_next(
     ctx: &Context,
     tx: &mut Tx<'_>,
     thread: ThreadId,
-    after: Option<OutgoingId>,
+    (after, limit): (Option<OutgoingId>, u32),
     rng: &mut StdRng,
 ) -> Result<Prepared> {
-    let entries = tx.entries(thread, after, (BATCH, BATCH_BYTES))?;
+    let entries = tx.entries(thread, after, (limit, BATCH_BYTES))?;
     if entries.is_empty() {
         return Ok(Prepared::Nothing);
     }
@@ -80,7 +92,7 @@ struct Work<'w, 'c> {
     account: &'w Account,
     us: Registered,
     /// The recipients, once they are known to be ready.
-    ready: Option<Vec<(Device, PeerSessions)>>,
+    ready: Option<Recipients>,
 }
 
 impl Work<'_, '_> {
@@ -94,28 +106,30 @@ impl Work<'_, '_> {
         for entry in entries {
             match entry {
                 Entry::Sealed { id, attempts, parcel } => {
-                    sealed.push(Sealed { id, attempts, may_be_stored: true, parcel });
+                    // Without proof of the contrary, it was submitted before.
+                    let may_be_stored = !self.ctx.take_fresh(id);
+                    sealed.push(Sealed { id, attempts, may_be_stored, parcel });
                 }
                 Entry::ToSeal(outgoing) => {
                     let (entry, attempts) = (outgoing.id, outgoing.attempts);
                     match self.seal(outgoing, rng)? {
                         Step::Sealed(entry) => sealed.push(entry),
                         Step::Settled => {}
-                        Step::Meet(device) => {
-                            meet = Some((entry, attempts, device));
+                        Step::Meet(devices) => {
+                            meet = Some((entry, attempts, devices));
                             break;
                         }
                     }
                 }
             }
         }
-        for (_, sessions) in self.ready.iter_mut().flatten() {
+        for (_, sessions) in self.ready.iter_mut().flat_map(|recipients| &mut recipients.ready) {
             self.tx.store_sessions(sessions)?;
         }
         Ok(match (sealed.is_empty(), meet) {
             (false, _) => Prepared::Submit(sealed),
-            (true, Some((entry, attempts, device))) => {
-                Prepared::Meet { entry, attempts, user: self.thread.peer, device }
+            (true, Some((entry, attempts, devices))) => {
+                Prepared::Meet { entry, attempts, user: self.thread.peer, devices }
             }
             (true, None) => Prepared::Nothing,
         })
@@ -127,11 +141,10 @@ impl Work<'_, '_> {
             return self.fail(outgoing.id, FailReason::Refused);
         }
         if self.ready.is_none() {
-            match recipients(self.tx, &self.thread, self.ctx.policy, now)? {
-                Recipients::Ready(devices) => self.ready = Some(devices),
-                Recipients::Unknown => return Ok(Step::Meet(None)),
-                Recipients::NoSession(device) => return Ok(Step::Meet(Some(device))),
-                Recipients::Blocked(reason) => return self.fail(outgoing.id, reason),
+            match address_devices(self.ctx, self.tx, &self.thread, now)? {
+                Addressed::Ready(recipients) => self.ready = Some(recipients),
+                Addressed::Meet(devices) => return Ok(Step::Meet(devices)),
+                Addressed::Blocked(reason) => return self.fail(outgoing.id, reason),
             }
         }
         let now_ms = self.ctx.server_now_ms();
@@ -145,10 +158,10 @@ impl Work<'_, '_> {
         let client_msg_id = self.ctx.new_client_msg_id();
         let our_address = address(self.us.user, self.us.device)?;
         let local = local_device(self.account, &our_address);
-        let ready = self.ready.as_deref_mut().unwrap_or_default();
-        match seal(client_msg_id, &content, &self.thread, ready, &local, now, rng)? {
+        let recipients = self.ready.as_mut().ok_or(Error::Bug("nobody to seal for"))?;
+        match seal(client_msg_id, &content, &self.thread, recipients, &local, now, rng)? {
             Sealing::Sealed { send: bytes, skipped } => {
-                for ((device, _), changes) in ready.iter().zip(skipped) {
+                for ((device, _), changes) in recipients.ready.iter().zip(skipped) {
                     self.tx.store_skipped(device.user, device.device, changes)?;
                 }
                 let parcel = self.tx.set_sealed(outgoing.id, Parcel { client_msg_id, bytes }, now_ms)?;
@@ -156,7 +169,7 @@ impl Work<'_, '_> {
                 Ok(Step::Sealed(Sealed { id, attempts, may_be_stored: false, parcel }))
             }
             Sealing::TooLarge => self.fail(outgoing.id, FailReason::TooLarge),
-            Sealing::SpentSession(device) => Ok(Step::Meet(Some(device))),
+            Sealing::SpentSession(device) => Ok(Step::Meet(vec![device])),
         }
     }
 
@@ -169,5 +182,5 @@ impl Work<'_, '_> {
 enum Step {
     Sealed(Sealed),
     Settled,
-    Meet(Option<DeviceId>),
+    Meet(Vec<DeviceId>),
 }

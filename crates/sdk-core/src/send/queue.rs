@@ -29,18 +29,23 @@ pub(crate) async fn send_text(ctx: &Context, thread: ThreadId, text: &str) -> Re
         let new = NewOutgoing { thread, us: (us.user, us.device), content_id, sent_ms, body };
         let message = tx.enqueue(new)?;
         // It spares the commit of a transaction of its own. Without a connection it stays as it is, so that it can be cancelled.
+        let mut sealed = Vec::new();
         if is_next && ctx_in_tx.transport.live().is_some() {
             let part = tx.begin_part()?;
-            match seal_next(&ctx_in_tx, tx, thread, None, &mut rng) {
-                Ok(_) => tx.keep_part(part)?,
+            match seal_next(&ctx_in_tx, tx, thread, (None, 1), &mut rng) {
+                Ok(prepared) => {
+                    tx.keep_part(part)?;
+                    sealed = prepared.sealed();
+                }
                 // It is queued all the same, and the lane meets the error again.
                 Err(_) => tx.undo_part(part)?,
             }
         }
         fault::at(Station::QueueBeforeCommit);
-        message.ok_or(Error::Bug("a text that nobody sees"))
+        Ok((message.ok_or(Error::Bug("a text that nobody sees"))?, sealed))
     });
-    let message = queued.await?;
+    let (message, sealed) = queued.await?;
+    ctx.note_fresh(sealed);
     fault::at(Station::QueueAfterCommit);
     ctx.outbox.notify_one();
     Ok(message)

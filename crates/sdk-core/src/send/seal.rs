@@ -7,14 +7,18 @@ use rand::rngs::StdRng;
 use sealpost_protocol::{Advanced, Ciphertext, EncryptError, LocalDevice, SkippedChange, UnixSeconds};
 use sealpost_wire as wire;
 
+use super::plan::Recipients;
 use crate::account::registration::address;
 use crate::content::Content;
 use crate::error::{Error, Result};
 use crate::id::{ClientMsgId, DeviceId};
-use crate::store::{Device, PeerSessions, Thread};
+use crate::store::Thread;
 
 /// Space for what the frame adds around a `Send`.
 const MAX_SEND: usize = wire::limits::MAX_FRAME - 64;
+
+/// The copy for a device that is skipped: not a message.
+const OPENS_NOWHERE: Bytes = Bytes::from_static(&[0]);
 
 /// The result of sealing.
 pub(super) enum Sealing {
@@ -32,16 +36,17 @@ pub(super) fn seal(
     client_msg_id: ClientMsgId,
     content: &Content,
     thread: &Thread,
-    recipients: &mut [(Device, PeerSessions)],
+    recipients: &mut Recipients,
     local: &LocalDevice<'_>,
     now: UnixSeconds,
     rng: &mut StdRng,
 ) -> Result<Sealing> {
     let plaintext = content.to_plaintext();
-    let mut copies = Vec::with_capacity(recipients.len());
-    let mut advanced = Vec::with_capacity(recipients.len());
-    let mut changes = Vec::with_capacity(recipients.len());
-    for (device, sessions) in recipients.iter_mut() {
+    let Recipients { ready, skip } = recipients;
+    let mut copies = Vec::with_capacity(ready.len().saturating_add(skip.len()));
+    let mut advanced = Vec::with_capacity(ready.len());
+    let mut changes = Vec::with_capacity(ready.len());
+    for (device, sessions) in ready.iter_mut() {
         let remote = address(device.user, device.device)?;
         let Advanced { next, skipped, output } =
             match sessions.record.encrypt(local, &remote, &plaintext, now, rng) {
@@ -61,6 +66,12 @@ pub(super) fn seal(
         advanced.push(next);
         changes.push(skipped);
     }
+    copies.extend(skip.iter().map(|skipped| wire::DeviceCopy {
+        user_id: skipped.user.to_wire(),
+        device_id: skipped.device.get(),
+        registration_id: skipped.registration_id,
+        envelope: Some(wire::Envelope { ciphertext: OPENS_NOWHERE, ..envelope_of(wire::envelope::SIGNAL) }),
+    }));
     let send = wire::Send {
         client_msg_id: client_msg_id.to_wire(),
         thread_id: thread.id.to_wire(),
@@ -71,21 +82,20 @@ pub(super) fn seal(
     if send.encoded_len() > MAX_SEND {
         return Ok(Sealing::TooLarge);
     }
-    for ((_, sessions), next) in recipients.iter_mut().zip(advanced) {
+    for ((_, sessions), next) in ready.iter_mut().zip(advanced) {
         sessions.record = next;
     }
     Ok(Sealing::Sealed { send: send.encode_to_vec().into(), skipped: changes })
 }
 
 fn envelope(ciphertext: &Ciphertext) -> wire::Envelope {
-    wire::Envelope {
-        kind: match ciphertext {
-            Ciphertext::Signal(_) => wire::envelope::SIGNAL,
-            Ciphertext::PreKey(_) => wire::envelope::PRE_KEY,
-        },
-        ciphertext: Bytes::copy_from_slice(ciphertext.serialize()),
-        urgent: true,
-        ephemeral: false,
-        ttl_s: 0,
-    }
+    let kind = match ciphertext {
+        Ciphertext::Signal(_) => wire::envelope::SIGNAL,
+        Ciphertext::PreKey(_) => wire::envelope::PRE_KEY,
+    };
+    wire::Envelope { ciphertext: Bytes::copy_from_slice(ciphertext.serialize()), ..envelope_of(kind) }
+}
+
+const fn envelope_of(kind: u32) -> wire::Envelope {
+    wire::Envelope { kind, ciphertext: Bytes::new(), urgent: true, ephemeral: false, ttl_s: 0 }
 }

@@ -36,7 +36,7 @@ pub(crate) struct NewOutgoing {
 }
 
 /// A content on its way out, on this device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct OutgoingId(pub(super) i64);
 
 #[cfg(test)]
@@ -71,6 +71,18 @@ pub(crate) struct Parcel {
     pub(crate) bytes: Bytes,
 }
 
+/// A message that waits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OnItsWay {
+    pub(crate) lane: ThreadId,
+    /// How often it was put off.
+    pub(crate) attempts: u32,
+    /// The local time before which the lane is not tried.
+    pub(crate) due_ms: u64,
+    /// Whether it is the oldest of its lane.
+    pub(crate) is_first: bool,
+}
+
 /// The next thing to do in a lane.
 #[derive(Debug)]
 pub(crate) enum Entry {
@@ -94,6 +106,18 @@ impl Rows<'_> {
         let due: Option<i64> =
             self.connection.prepare_cached(sql)?.query_row([to_sql(now_ms)?], |row| row.get(0))?;
         due.map(from_sql).transpose()
+    }
+
+    /// How far a message is that waits; nothing when it does not.
+    pub(crate) fn waiting(&self, message: MessageId) -> Result<Option<OnItsWay>> {
+        let sql = "SELECT o.lane, o.attempts, l.due,
+                NOT EXISTS (SELECT 1 FROM outgoing WHERE lane = o.lane AND state < 3 AND id < o.id)
+             FROM outgoing AS o JOIN lane AS l ON l.lane = o.lane WHERE o.message_id = ?1 AND o.state < 3";
+        let row = self.connection.prepare_cached(sql)?.query_row([message.0], |row| {
+            Ok((row.get::<_, Vec<u8>>(0)?, row.get(1)?, row.get::<_, i64>(2)?, row.get(3)?))
+        });
+        let Some((lane, attempts, due, is_first)) = row.optional()? else { return Ok(None) };
+        Ok(Some(OnItsWay { lane: ThreadId::from_slice(&lane)?, attempts, due_ms: from_sql(due)?, is_first }))
     }
 
     /// Whether something waits in the lane.

@@ -22,7 +22,9 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     if found == 0 {
         tx.execute_batch(NEW)?;
-        tx.pragma_update(None, "user_version", MIGRATIONS.len())?;
+        // SQLite's integers are signed, and usize is not stored without a feature that only the relay asks for.
+        let newest = i64::try_from(MIGRATIONS.len()).map_err(|_| Error::Bug("too many migrations"))?;
+        tx.pragma_update(None, "user_version", newest)?;
         return Ok(tx.commit()?);
     }
     for (migration, version) in MIGRATIONS.iter().zip(1..).skip(found) {

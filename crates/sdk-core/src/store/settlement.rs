@@ -90,9 +90,9 @@ impl Tx<'_> {
             Settlement::Requeue { refused } => self.unseal(id, refused.into()),
             Settlement::Outdated { due_ms } => {
                 self.unseal(id, 0)?;
-                self.put_off(id, lane, due_ms)
+                self.put_off((id, lane, message), due_ms)
             }
-            Settlement::Later { due_ms } => self.put_off(id, lane, due_ms),
+            Settlement::Later { due_ms } => self.put_off((id, lane, message), due_ms),
             // It says how far something came, and may be said twice.
             Settlement::Failed(FailReason::TooOld) if message.is_none() => self.unseal(id, 0),
             Settlement::Failed(reason) => self.fail(id, lane, message, reason),
@@ -138,9 +138,18 @@ impl Tx<'_> {
         Ok(self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0))?)
     }
 
-    fn put_off(&mut self, id: OutgoingId, lane: ThreadId, due_ms: u64) -> Result<()> {
+    fn put_off(
+        &mut self,
+        (id, lane, message): (OutgoingId, ThreadId, Option<MessageId>),
+        due_ms: u64,
+    ) -> Result<()> {
         self.change_one("UPDATE outgoing SET attempts = attempts + 1 WHERE id = ?1", [id.0])?;
-        self.change_one("UPDATE lane SET due = ?2 WHERE lane = ?1", params![lane.as_bytes(), to_sql(due_ms)?])
+        self.change_one(
+            "UPDATE lane SET due = ?2 WHERE lane = ?1",
+            params![lane.as_bytes(), to_sql(due_ms)?],
+        )?;
+        // What it waits for may be another thing now.
+        message.map_or(Ok(()), |message| self.emit_changed(message))
     }
 
     fn unseal(&mut self, id: OutgoingId, refusals: u32) -> Result<()> {

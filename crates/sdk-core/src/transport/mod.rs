@@ -160,20 +160,21 @@ impl Transport {
 }
 
 impl Socket {
-    /// Hands over a parcel once there is room for it on its way; those that were handed over leave in that order. What comes back
-    /// waits for the answer. The same parcel may be submitted again until it is answered.
+    /// Hands over parcels once there is room for them on their way; those that were handed over leave in that order. What comes back
+    /// waits for the answers, one by one. The same parcels may be submitted again until they are answered.
     pub(crate) async fn submit(
         &self,
-        parcel: &Durable<Parcel>,
-        resume: bool,
-    ) -> Result<impl Future<Output = Result<wire::SendAck>> + use<>> {
-        let answer = self.ask_with_room(&parcel.get().bytes, resume).await?;
-        Ok(async move {
+        run: &[(Durable<Parcel>, bool)],
+    ) -> Result<Vec<impl Future<Output = Result<wire::SendAck>> + use<>>> {
+        let sends: Vec<_> = run.iter().map(|(parcel, resume)| (&parcel.get().bytes[..], *resume)).collect();
+        let answers = self.ask_with_room(&sends).await?.into_iter();
+        let acknowledged = answers.map(|answer| async move {
             match answer.await? {
                 Body::SendAck(ack) if ack.server_seq.max(ack.epoch) <= MAX_COUNT => Ok(ack),
                 _ => Err(Offline::NotARelay.into()),
             }
-        })
+        });
+        Ok(acknowledged.collect())
     }
 
     /// Presents a token: the first thing on a socket, and again when the token is replaced.

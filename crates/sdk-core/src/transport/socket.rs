@@ -31,9 +31,9 @@ const SILENCE_TIMEOUT: Duration = Duration::from_secs(PING_INTERVAL_S as u64 + 1
 const ARRIVALS: usize = MAX_CREDIT as usize * 2;
 const OUTGOING: usize = 64;
 /// Bytes of sends that are on their way and not answered. On a thin line they pass within [`ANSWER_TIMEOUT`].
-const ROOM: u32 = 64 << 10;
+const ROOM: usize = 64 << 10;
 /// What a send counts at least: so the relay has some more of them than it answers at a time.
-const LEAST_ROOM: u32 = 512;
+const LEAST_ROOM: usize = 512;
 
 /// What the relay sends unasked.
 #[derive(Debug)]
@@ -90,15 +90,7 @@ fn pumped(stream: WebSocketStream<Box<dyn Stream>>) -> (Socket, Arrivals) {
     let (acks, shared_with_pump) = (Acks::default(), Arc::clone(&shared));
     let pump = Pump { stream, to_send, arrived, acks, shared: shared_with_pump, probes: 0, probing: None };
     tokio::spawn(pump.run());
-    (
-        Socket {
-            outgoing,
-            shared,
-            next_id: AtomicU64::new(1),
-            room: Arc::new(Semaphore::new(ROOM as usize)),
-        },
-        arrivals,
-    )
+    (Socket { outgoing, shared, next_id: AtomicU64::new(1), room: Arc::new(Semaphore::new(ROOM)) }, arrivals)
 }
 
 impl Socket {
@@ -109,22 +101,29 @@ impl Socket {
         question.answer().await
     }
 
-    /// Asks with a `Send` that is coded already, once there is room for it. What comes back waits for the answer.
+    /// Asks with `Send`s that are coded already, once there is room for all of them. What comes back waits for the answers.
     pub(super) async fn ask_with_room(
         &self,
-        send: &[u8],
-        resume: bool,
-    ) -> Result<impl Future<Output = Result<Body>> + use<>> {
-        let bytes = u32::try_from(send.len()).unwrap_or(ROOM).clamp(LEAST_ROOM, ROOM);
-        let room = Arc::clone(&self.room).acquire_many_owned(bytes).await;
-        let question = self.question();
-        let coded = Said::Coded(wire::code_send(question.id, send, resume));
-        self.outgoing.send(coded).await.map_err(|_| self.ended())?;
-        Ok(async move {
-            let answer = question.answer().await;
-            drop(room);
-            answer
-        })
+        sends: &[(&[u8], bool)],
+    ) -> Result<Vec<impl Future<Output = Result<Body>> + use<>>> {
+        let size = |send: &[u8]| send.len().clamp(LEAST_ROOM, ROOM);
+        let all = sends.iter().map(|(send, _)| size(send)).sum::<usize>().min(ROOM);
+        let all = u32::try_from(all).unwrap_or(u32::MAX);
+        // It is never closed.
+        let mut room = Arc::clone(&self.room).acquire_many_owned(all).await.ok();
+        let mut answers = Vec::with_capacity(sends.len());
+        for (send, resume) in sends {
+            let question = self.question();
+            let coded = Said::Coded(wire::code_send(question.id, send, *resume));
+            self.outgoing.send(coded).await.map_err(|_| self.ended())?;
+            let share = room.as_mut().and_then(|room| room.split(size(send).min(room.num_permits())));
+            answers.push(async move {
+                let answer = question.answer().await;
+                drop(share);
+                answer
+            });
+        }
+        Ok(answers)
     }
 
     /// Something to be asked under an id of its own.

@@ -102,6 +102,8 @@ struct World {
     connection: Connection,
     old: Vec<Connection>,
     names: u64,
+    /// What the client knows not to be stored, until it is killed.
+    fresh: BTreeSet<i64>,
     /// What the relay has stored under which name, and the contents in their order.
     names_stored: BTreeSet<ClientMsgId>,
     stored: Vec<i64>,
@@ -147,6 +149,7 @@ impl World {
                 broken.answers.clear();
                 self.old.push(broken);
                 (self.window, self.last) = (Window::default(), 0);
+                self.fresh.clear();
             }
         }
         self.begin_again();
@@ -186,7 +189,7 @@ impl World {
             }
             let (name, may_be_stored) = match row.state {
                 State::Accepted | State::Failed => continue,
-                State::Sealed(name) => (name, true),
+                State::Sealed(name) => (name, !self.fresh.remove(number)),
                 State::ToSeal => {
                     self.names += 1;
                     let mut random = [0; 10];
@@ -255,6 +258,7 @@ impl World {
     }
 
     fn settle(&mut self) {
+        self.fresh.extend(self.window.take_fresh().into_iter().map(OutgoingId::number));
         for (id, submitted, settlement) in self.window.take_settled().unwrap_or_default() {
             let row = self.rows.get_mut(&id.number()).unwrap();
             let is_still = submitted.map(State::Sealed) == Some(row.state);
@@ -356,16 +360,24 @@ fn only_the_first_of_a_window_resumes_the_lane_and_nothing_leaves_after_a_refusa
 }
 
 #[test]
-fn what_was_sealed_for_the_wrong_devices_is_sealed_anew_unless_it_may_be_stored() {
+fn what_stands_behind_one_that_is_sealed_anew_is_too_unless_it_may_be_stored() {
     let mut window = Window::default();
-    window.add(vec![sealed(1, false), sealed(2, true), sealed(3, false)]);
-    while window.next().is_some() {}
+    window.add(vec![sealed(1, false), sealed(2, true), sealed(3, false), sealed(4, false)]);
+    for _ in 0..3 {
+        assert!(window.next().is_some());
+    }
     window.answered(verdict(Err((409, reason::MISMATCHED_DEVICES))));
     window.answered(verdict(Err((409, reason::LANE_STOPPED))));
     window.answered(verdict(Err((409, reason::LANE_STOPPED))));
     let settled: Vec<_> = window.take_settled().unwrap();
-    let [(first, _, a), (third, _, b)] = settled[..] else { panic!("{settled:?}") };
-    assert_eq!((first.number(), third.number()), (1, 3));
+    let [(first, _, a), (fourth, _, b), (third, _, c)] = settled[..] else { panic!("{settled:?}") };
+    assert_eq!((first.number(), third.number(), fourth.number()), (1, 3, 4));
     assert!(matches!(a, Settlement::Requeue { refused: true }));
-    assert!(matches!(b, Settlement::Requeue { refused: false }));
+    assert!(matches!(
+        (b, c),
+        (Settlement::Requeue { refused: false }, Settlement::Requeue { refused: false })
+    ));
+    // What is sealed late is, too.
+    window.add(vec![sealed(5, false)]);
+    assert_eq!(window.take_settled().unwrap().len(), 1);
 }

@@ -344,3 +344,68 @@ async fn a_message_without_an_answer_can_be_given_up_and_those_behind_it_go_on()
     fixture.receipt(stuck, ReceiptKind::Delivered).await;
     assert_eq!(fixture.delivery(stuck).await, Delivery::Delivered);
 }
+
+impl Fixture {
+    /// All that the answers of the relay have left.
+    async fn rows(&self) -> Vec<String> {
+        let read = self.store.read(|rows| {
+            let dump = |sql: &str| -> Result<Vec<String>> {
+                let mut statement = rows.connection.prepare(sql)?;
+                let shown = statement.query_map([], |row| row.get(0))?;
+                Ok(shown.collect::<rusqlite::Result<_>>()?)
+            };
+            let message =
+                "SELECT concat_ws(' ', id, server_seq, position, state, cause) FROM message ORDER BY id";
+            let outgoing = "SELECT concat_ws(' ', id, state, attempts, refusals) FROM outgoing ORDER BY id";
+            let thread = "SELECT concat_ws(' ', epoch, seen_up_to, activity, unread) FROM thread";
+            let ahead = "SELECT server_seq || '' FROM seen_ahead ORDER BY server_seq";
+            let (lane, parcel) =
+                ("SELECT due || '' FROM lane", "SELECT outgoing_id || '' FROM parcel ORDER BY id");
+            let all = [message, outgoing, thread, ahead, lane, parcel].into_iter().map(dump);
+            Ok(all.collect::<Result<Vec<_>>>()?.concat())
+        });
+        read.await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn answers_that_are_settled_together_leave_what_they_leave_one_by_one() {
+    let accepted =
+        |epoch, server_seq| Settlement::Accepted { epoch, server_seq, server_ms: 5000 + server_seq };
+    let answers = [
+        vec![accepted(1, 1), accepted(1, 2), accepted(1, 3)],
+        // Places of others come in between, in any order, and the relay is restored from a backup.
+        vec![accepted(1, 2), accepted(1, 3), accepted(1, 1), accepted(1, 7), accepted(1, 8), accepted(1, 4)],
+        vec![accepted(1, 4), accepted(1, 5), accepted(2, 9), accepted(2, 10), accepted(2, 12)],
+        vec![
+            accepted(1, 1),
+            Settlement::Failed(FailReason::Refused),
+            accepted(1, 2),
+            Settlement::Later { due_ms: 9000 },
+            Settlement::Requeue { refused: false },
+        ],
+    ];
+    for answers in answers {
+        let mut left = Vec::new();
+        for together in [false, true] {
+            let fixture = Fixture::new().await;
+            let mut settled = Vec::new();
+            for answer in &answers {
+                let id = fixture.enqueue("x").await;
+                let name = fixture.seal(id).await;
+                settled.push((fixture.entry(id).await, Some(name), *answer));
+            }
+            // One is answered twice.
+            settled.push(settled[0]);
+            if together {
+                fixture.store.write(|tx| tx.settle_all(settled)).await.unwrap();
+            } else {
+                for (entry, name, answer) in settled {
+                    fixture.store.write(move |tx| tx.settle(entry, name, answer)).await.unwrap();
+                }
+            }
+            left.push(fixture.rows().await);
+        }
+        assert_eq!(left[0], left[1], "{answers:?}");
+    }
+}

@@ -1,0 +1,176 @@
+//! Station 4, Address: what is to be done about each device that a content goes to. The decision is pure; what it is made of is
+//! read from the store.
+
+use sealpost_protocol::{SessionPolicy, UnixSeconds};
+
+use crate::contact;
+use crate::context::{Context, Skipped};
+use crate::error::Result;
+use crate::id::{DeviceId, UserId};
+use crate::message::FailReason;
+use crate::store::{Device, PeerSessions, Rows, Thread};
+
+/// How far a device is from being sealed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Readiness {
+    /// It has a session.
+    Ready,
+    /// It has none that can be used.
+    NoSession,
+    /// It has none, and its keys were refused not long ago.
+    BadKeys,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Plan {
+    /// It is sealed for those that are ready; the others are left out.
+    Seal { ready: Vec<DeviceId>, skip: Vec<DeviceId> },
+    /// First, sessions with these are needed.
+    Meet(Vec<DeviceId>),
+    /// First, sessions with whatever devices there are.
+    MeetAll,
+}
+
+/// What is to be done for a content, by the devices that it goes to: a device whose keys are bad never holds up the others, but
+/// nothing is sealed for nobody.
+pub(super) fn plan(devices: &[(DeviceId, Readiness)]) -> Plan {
+    let which = |readiness| {
+        let these = devices.iter().filter(move |(_, other)| *other == readiness);
+        these.map(|(device, _)| *device).collect::<Vec<_>>()
+    };
+    let (ready, meet, bad) =
+        (which(Readiness::Ready), which(Readiness::NoSession), which(Readiness::BadKeys));
+    match (ready.is_empty(), meet.is_empty(), bad.is_empty()) {
+        (_, false, _) => Plan::Meet(meet),
+        (false, true, _) => Plan::Seal { ready, skip: bad },
+        (true, true, false) => Plan::Meet(bad),
+        (true, true, true) => Plan::MeetAll,
+    }
+}
+
+/// Whom a content is sealed for.
+pub(super) struct Recipients {
+    /// Each has a session.
+    pub(super) ready: Vec<(Device, PeerSessions)>,
+    /// Each gets a copy that opens nowhere: the relay takes a message only with one for every device.
+    pub(super) skip: Vec<Skipped>,
+}
+
+/// What there is to do before a content is sealed, if anything is.
+pub(super) enum Addressed {
+    Ready(Recipients),
+    /// First, sessions with these are needed; with all, when none is named.
+    Meet(Vec<DeviceId>),
+    /// Nothing is sealed for this contact now.
+    Blocked(FailReason),
+}
+
+/// The devices of the thread's other member, as they are. (Our own others come with device linking.)
+pub(super) fn address(
+    ctx: &Context,
+    rows: &Rows<'_>,
+    thread: &Thread,
+    now: UnixSeconds,
+) -> Result<Addressed> {
+    if let Err(reason) = contact::check(rows, thread.peer)? {
+        return Ok(Addressed::Blocked(reason));
+    }
+    let skipped = ctx.skipped.of(thread.peer, now);
+    let (mut with_session, mut devices) = (Vec::new(), Vec::new());
+    for (device, sessions) in load(rows, thread.peer)? {
+        if is_ready(&device, &sessions, ctx.policy, now) {
+            devices.push((device.device, Readiness::Ready));
+            with_session.push((device, sessions));
+        } else if !skipped.iter().any(|skipped| skipped.device == device.device) {
+            devices.push((device.device, Readiness::NoSession));
+        }
+    }
+    let is_known = |skipped: &Skipped| devices.iter().any(|(device, _)| *device == skipped.device);
+    let bad: Vec<_> = skipped.into_iter().filter(|skipped| !is_known(skipped)).collect();
+    devices.extend(bad.iter().map(|skipped| (skipped.device, Readiness::BadKeys)));
+    Ok(match plan(&devices) {
+        Plan::Seal { .. } => Addressed::Ready(Recipients { ready: with_session, skip: bad }),
+        Plan::Meet(devices) => Addressed::Meet(devices),
+        Plan::MeetAll => Addressed::Meet(Vec::new()),
+    })
+}
+
+/// Whether something can be sealed for any device of this user.
+pub(super) fn has_ready(
+    rows: &Rows<'_>,
+    user: UserId,
+    policy: SessionPolicy,
+    now: UnixSeconds,
+) -> Result<bool> {
+    Ok(load(rows, user)?.iter().any(|(device, sessions)| is_ready(device, sessions, policy, now)))
+}
+
+fn load(rows: &Rows<'_>, user: UserId) -> Result<Vec<(Device, PeerSessions)>> {
+    let devices = rows.devices(user)?.into_iter();
+    devices.map(|device| Ok((device, rows.sessions(device.user, device.device)?))).collect()
+}
+
+fn is_ready(device: &Device, sessions: &PeerSessions, policy: SessionPolicy, now: UnixSeconds) -> bool {
+    // An old session may have been revived by a late message: nothing is sealed for a key that was replaced.
+    let is_theirs = sessions.record.remote_identity() == Some(&device.identity);
+    is_theirs && sessions.record.usable_for_sending(policy, now)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn device(number: u32) -> DeviceId {
+        DeviceId::new(number).unwrap()
+    }
+
+    #[test]
+    fn all_devices_without_a_session_are_met_at_once_and_before_anything_is_sealed() {
+        let (one, two, three) = (device(1), device(2), device(3));
+        let devices = [(one, Readiness::Ready), (two, Readiness::NoSession), (three, Readiness::NoSession)];
+        assert_eq!(plan(&devices), Plan::Meet(vec![two, three]));
+        assert_eq!(plan(&[]), Plan::MeetAll);
+    }
+
+    #[test]
+    fn a_device_with_bad_keys_is_skipped_unless_there_is_no_other() {
+        let (one, two) = (device(1), device(2));
+        let devices = [(one, Readiness::BadKeys), (two, Readiness::Ready)];
+        assert_eq!(plan(&devices), Plan::Seal { ready: vec![two], skip: vec![one] });
+        assert_eq!(plan(&devices[..1]), Plan::Meet(vec![one]));
+    }
+
+    proptest! {
+        #[test]
+        fn every_device_is_sealed_for_met_or_skipped(readiness in prop::collection::vec(0..3_u8, 0..8)) {
+            let devices: Vec<_> = readiness.iter().zip(1..).map(|(readiness, number)| {
+                let readiness = match readiness {
+                    0 => Readiness::Ready,
+                    1 => Readiness::NoSession,
+                    _ => Readiness::BadKeys,
+                };
+                (device(number), readiness)
+            }).collect();
+            let has = |readiness| devices.iter().any(|(_, other)| *other == readiness);
+            let of = |readiness: Readiness| {
+                devices.iter().filter(|(_, other)| *other == readiness).map(|(device, _)| *device).collect::<Vec<_>>()
+            };
+            match plan(&devices) {
+                Plan::Seal { ready, skip } => {
+                    prop_assert!(!ready.is_empty() && !has(Readiness::NoSession));
+                    prop_assert_eq!(ready, of(Readiness::Ready));
+                    prop_assert_eq!(skip, of(Readiness::BadKeys));
+                }
+                Plan::Meet(meet) if has(Readiness::NoSession) => prop_assert_eq!(meet, of(Readiness::NoSession)),
+                Plan::Meet(meet) => {
+                    prop_assert!(!has(Readiness::Ready));
+                    prop_assert_eq!(meet, of(Readiness::BadKeys));
+                }
+                Plan::MeetAll => prop_assert!(devices.is_empty()),
+            }
+        }
+    }
+}

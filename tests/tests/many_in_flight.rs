@@ -1,0 +1,102 @@
+//! A client has many sends in flight. Whatever the relay refuses of them, and whenever the connection ends, each message arrives once,
+//! and in the order in which it was written.
+
+#![cfg(test)]
+#![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use sealpost_core::{Delivery, Direction, Message};
+use sealpost_testkit::{Meddle, Proxy, World, eventually, history};
+use sealpost_wire::frame::Body;
+use sealpost_wire::{Frame, Reconnect, reason};
+
+/// What is written to each of two people.
+const LINES: usize = 150;
+
+/// What happens to the sends of a client.
+#[derive(Clone)]
+struct Trouble {
+    /// One of so many is refused by the relay.
+    refused: usize,
+    /// After so many answers, the client is asked to come back on another connection.
+    sent_away: usize,
+    seen: Arc<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    sends: AtomicUsize,
+    answers: AtomicUsize,
+    stale: AtomicUsize,
+    stopped: AtomicUsize,
+}
+
+impl Meddle for Trouble {
+    fn up(&self, mut frame: Frame) -> Vec<Frame> {
+        if let Some(Body::Send(send)) = &mut frame.body
+            && (self.seen.sends.fetch_add(1, Ordering::SeqCst) + 1).is_multiple_of(self.refused)
+        {
+            // No roster has this version.
+            send.roster_version = 0;
+        }
+        vec![frame]
+    }
+
+    fn down(&self, frame: Frame) -> Vec<Frame> {
+        match &frame.body {
+            Some(Body::Error(error)) if error.reason == reason::STALE_ROSTER => {
+                self.seen.stale.fetch_add(1, Ordering::SeqCst);
+            }
+            Some(Body::Error(error)) if error.reason == reason::LANE_STOPPED => {
+                self.seen.stopped.fetch_add(1, Ordering::SeqCst);
+            }
+            Some(Body::SendAck(_))
+                if (self.seen.answers.fetch_add(1, Ordering::SeqCst) + 1).is_multiple_of(self.sent_away) =>
+            {
+                let away = Body::Reconnect(Reconnect { jitter_ms: 0, reason: "drain".into() });
+                return vec![frame, Frame { v: 1, id: 0, body: Some(away) }];
+            }
+            _ => {}
+        }
+        vec![frame]
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_in_flight_arrives_once_and_in_order_whatever_is_refused() {
+    for (refused, sent_away) in [(7, usize::MAX), (23, 40), (200, 90)] {
+        let trouble = Trouble { refused, sent_away, seen: Arc::default() };
+        let mut world = World::start().await;
+        let proxy = Proxy::start(world.addr(), trouble.clone()).await;
+        let ada = world.disk("ada").through(&proxy.url()).come().await;
+        let people = [world.party("ben").await, world.party("cleo").await];
+        let mut threads = Vec::new();
+        for other in &people {
+            threads.push((ada.thread_with(other).await, other.thread_with(&ada).await));
+        }
+        world.stop_relay().await;
+        for line in 0..LINES {
+            for (hers, _) in &threads {
+                hers.send_text(&line.to_string()).await.unwrap();
+            }
+        }
+        world.start_relay().await;
+        ada.client.reconnect();
+        let lines: Vec<_> = (0..LINES).map(|line| line.to_string()).collect();
+        for ((hers, theirs), other) in threads.iter().zip(&people) {
+            other.client.reconnect();
+            assert_eq!(other.texts_when(theirs, LINES).await, lines, "{refused} {sent_away}");
+            eventually("all of it is confirmed", async || {
+                let confirmed =
+                    |message: &Message| matches!(message.direction, Direction::Outgoing(Delivery::Delivered));
+                history(hers).await.iter().all(confirmed).then_some(())
+            })
+            .await;
+        }
+        let Seen { stale, stopped, .. } = &*trouble.seen;
+        assert!(stale.load(Ordering::SeqCst) > 0, "nothing was refused");
+        assert!(stopped.load(Ordering::SeqCst) > 0, "nothing was in flight behind what was refused");
+    }
+}
