@@ -1,5 +1,5 @@
-//! The handshake: PQXDH (revision 3, section 3.3 and 3.4), and X3DH (revision 1) for peers from before it.
-//!
+//! The handshake: PQXDH (revision 3, sections 3.3 and 3.4), and X3DH (revision 1) for peers that do not support
+//! PQXDH.
 //! ```text
 //! DH1 = DH(IKA, SPKB)    DH2 = DH(EKA, IKB)    DH3 = DH(EKA, SPKB)    DH4 = DH(EKA, OPKB)
 //! (CT, SS) = KEM-ENC(PQPKB)
@@ -8,8 +8,9 @@
 //! X3DH:   RK || CK       = HKDF(F || DH1 || DH2 || DH3 [|| DH4])              version 3
 //! ```
 //!
-//! `F` is 32 bytes of `0xFF`, the salt is none, `[..]` is left out without a one-time pre-key. `A` is the initiator, `B`
-//! the responder. Both versions authenticate with `AD = IKA || IKB`, which each message binds in its own direction.
+//! `F` is 32 bytes of `0xFF`, there is no salt, and the part in `[..]` is omitted without a one-time pre-key. `A` is
+//! the initiator, `B` the responder. Both versions use `AD = IKA || IKB`, which each message authenticates in its own
+//! direction.
 
 use crate::error::LowOrderPoint;
 use crate::identity::{IdentityKey, IdentityKeyPair};
@@ -20,19 +21,20 @@ use crate::primitives::x25519::{KeyPair, PublicKey};
 use crate::ratchet::chain_key::ChainKey;
 use crate::ratchet::root_key::RootKey;
 
-/// `F`, which no X25519 public key begins with: see XEdDSA, section 2.5, on telling inputs apart.
+/// `F`. No X25519 public key begins with these bytes; see XEdDSA, section 2.5, on domain separation.
 const DISCONTINUITY: [u8; 32] = [0xff; 32];
 
-/// `SK`, cut into what the ratchets start from.
+/// `SK`, split into the initial keys of the ratchets.
 #[derive(Debug)]
 pub(crate) struct SessionSecret {
     pub(crate) root_key: RootKey,
     pub(crate) chain_key: ChainKey,
-    /// What SPQR begins with. Version 4 only.
+    /// The initial key of SPQR. Version 4 only.
     pub(crate) pq_key: Option<Secret<32>>,
 }
 
-/// The initiator's side. `kem_secret` is what was encapsulated to the bundle's KEM pre-key; none makes it X3DH.
+/// The initiator's side. `kem_secret` is the secret that was encapsulated to the bundle's KEM pre-key; `None` selects
+/// X3DH.
 pub(crate) fn initiate(
     ours: &IdentityKeyPair,
     ephemeral: &KeyPair,
@@ -46,7 +48,7 @@ pub(crate) fn initiate(
     Ok(derive([&dh1, &dh2, &dh3], dh4.as_ref(), kem_secret))
 }
 
-/// The responder's side. `kem_secret` is what was decapsulated from the message; none makes it X3DH.
+/// The responder's side. `kem_secret` is the secret that was decapsulated from the message; `None` selects X3DH.
 pub(crate) fn accept(
     ours: &IdentityKeyPair,
     keys: &OurPreKeys<'_>,
@@ -119,7 +121,8 @@ mod tests {
         IdentityKeyPair::from_bytes(&stored).unwrap()
     }
 
-    /// The responder of a session vector: every agreement, what is derived from them, and the keys of the first message.
+    /// Checks the responder against a session vector: every agreement, what is derived from them, and the keys of the
+    /// first message.
     #[test]
     fn the_responder_agrees_with_the_vectors() {
         for name in SESSIONS {
@@ -170,7 +173,8 @@ mod tests {
             let seed = message_key.into_seed();
             assert_eq!(seed.expose(), bytes(&expected["message_seed_0"]).as_slice());
 
-            // SPQR gives a key from the first message on, where both sides have it and know that of each other.
+            // SPQR contributes to the keys from the first message on if both sides support it and know that the other
+            // does.
             let spqr_key = expected.get("spqr_message_key_0").map(|spqr_key| {
                 let session = message.session_id();
                 let spqr = Spqr::new(Direction::Responder, Negotiation::Required, &sk.pq_key.unwrap());
@@ -188,7 +192,8 @@ mod tests {
         }
     }
 
-    /// The initiator's identity key and ephemeral key, one after the other, come to what the responder's side has.
+    /// Agreements of the initiator's identity key and ephemeral key with the bundle give the values that the
+    /// responder computes.
     #[test]
     fn the_initiator_agrees_with_the_vector() {
         let case = &vectors::load("misc-kats")["x3dh_v3_alice"];
@@ -232,7 +237,8 @@ mod tests {
         assert_eq!(sk.root_key.expose(), bytes(&case["expected_root_key_recomputed"]).as_slice());
     }
 
-    /// Real bundles are signed as we verify, and with the initiator's secrets both sides of a handshake meet.
+    /// Generated bundles carry signatures that verify, and both sides of a handshake derive the same secret from the
+    /// initiator's secrets.
     #[test]
     fn both_sides_come_to_the_same_secret() {
         for name in SESSIONS {

@@ -1,4 +1,4 @@
-//! The vector files, for tests beside the code. The tests over the public API are in `tests/vectors.rs`.
+//! Loads the vector files for unit tests. The tests of the public API are in `tests/vectors.rs`.
 
 use std::path::PathBuf;
 
@@ -11,12 +11,12 @@ pub(crate) fn load(name: &str) -> Value {
     load_from("tests/vectors", name)
 }
 
-/// Those of the post-quantum ratchet alone.
+/// Loads a file of the post-quantum ratchet's own vectors.
 pub(crate) fn load_spqr(name: &str) -> Value {
     load_from("tests/vectors-spqr", name)
 }
 
-/// All cases of a file of Wycheproof; those for keys of different lengths stand in different groups there.
+/// Loads all cases of a Wycheproof file. Wycheproof puts keys of different lengths in different groups.
 pub(crate) fn load_wycheproof(name: &str) -> Vec<Value> {
     let file = load_from("tests/wycheproof", name);
     let groups = file["testGroups"].as_array().unwrap().iter();
@@ -25,7 +25,7 @@ pub(crate) fn load_wycheproof(name: &str) -> Vec<Value> {
     cases
 }
 
-/// Whether Wycheproof says that there is something special about a case.
+/// Whether Wycheproof gives this flag to a case.
 pub(crate) fn is_flagged(case: &Value, flag: &str) -> bool {
     case["flags"].as_array().unwrap().iter().any(|own| own == flag)
 }

@@ -1,7 +1,8 @@
-//! Signing in with a key: challenges, signatures, and the tags by which the relay knows what it has registered.
+//! Signing in with a key: challenges, signatures, and the tags by which the relay recognises what it has registered.
 //!
-//! A challenge is kept by whoever asks for it: it carries a tag under a key that is drawn when the relay starts. What is kept
-//! here are those that were answered, until they run out, so that no signature is good twice.
+//! The relay does not store the challenges that it issues: each carries a tag under a key that is drawn when the
+//! relay starts. It stores only the challenges that have been answered, until they expire, so that no signature is
+//! accepted twice.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -20,15 +21,15 @@ use crate::problem::Problem;
 use crate::random;
 use crate::tokens::Signer;
 
-/// Most answered challenges that are remembered. Only who signs for a device adds one.
+/// How many answered challenges are remembered at most. Only a valid signature of a device adds one.
 const MOST_ANSWERED: usize = 65_536;
 /// The random part of a nonce, in bytes; the rest is its tag.
 const RANDOM: usize = CHALLENGE_NONCE / 2;
 
-/// A challenge that somebody has answered, and whose signature has still to be verified.
+/// A challenge that has been answered, and whose signature has not been verified yet.
 #[derive(Debug)]
 pub(crate) struct Answered {
-    /// Who is said to have signed.
+    /// The device that claims to have signed.
     pub(crate) address: Address,
     signed: SignedChallenge,
 }
@@ -36,9 +37,10 @@ pub(crate) struct Answered {
 /// The challenges of this run of the relay.
 pub(crate) struct Challenges {
     key: hmac::Key,
-    /// Verifies nothing: what is said in the name of nobody takes as long to refuse as anything else.
+    /// A key that verifies no signature. It is used for a device that does not exist, so that refusing such a request
+    /// takes as long as refusing any other.
     nobody: LoginKey,
-    /// The random parts of those that were answered, and when they run out.
+    /// The random parts of the answered challenges, and when they expire.
     answered: Mutex<HashMap<[u8; RANDOM], u64>>,
 }
 
@@ -51,13 +53,13 @@ impl fmt::Debug for Challenges {
 impl Challenges {
     pub(crate) fn new() -> Self {
         let key = hmac::Key::new(hmac::HMAC_SHA256, &random::secret()[..]);
-        // A key whose private half nobody has: its seed is dropped here.
+        // Nobody knows the private half of this key: the seed is dropped here.
         let pair = Ed25519KeyPair::from_seed_unchecked(&random::secret()[..]);
         let public = pair.ok().and_then(|pair| pair.public_key().as_ref().try_into().ok());
         Self { key, nobody: LoginKey(public.unwrap_or_default()), answered: Mutex::default() }
     }
 
-    /// A challenge for a device, whether or not there is one.
+    /// Issues a challenge for a device, whether or not the device exists.
     pub(crate) fn issue(&self, address: Address, epoch: u64, now_ms: u64) -> Challenge {
         let random = random::id().into_bytes();
         let expires_ms = now_ms.saturating_add(CHALLENGE_LIFE_MS);
@@ -65,10 +67,10 @@ impl Challenges {
         Challenge { nonce: nonce.into(), epoch, expires_ms, server_time_ms: now_ms }
     }
 
-    /// What came back, if it is a challenge of ours for this device, of this epoch, and has not run out.
+    /// Accepts an answer if its challenge was issued by this relay for this device in this epoch and has not expired.
     ///
     /// # Errors
-    /// [`Problem::InvalidSignature`]
+    /// Returns [`Problem::InvalidSignature`] otherwise.
     pub(crate) fn recognise(
         &self,
         signed: SignedChallenge,
@@ -88,12 +90,13 @@ impl Challenges {
         Ok(Answered { address, signed })
     }
 
-    /// Verifies the signature, by the key of the device; by that of nobody when there is no such device. The challenge is used
-    /// up by it.
+    /// Verifies the signature with the key of the device, or with a key that verifies nothing if the device does not
+    /// exist. A valid signature uses up the challenge.
     ///
     /// # Errors
-    /// [`Problem::InvalidSignature`], also when the challenge was used up before; [`Problem::RateLimited`] when so many
-    /// have signed in just now that nobody could say so.
+    /// Returns [`Problem::InvalidSignature`] if the signature is not valid or the challenge was already used, and
+    /// [`Problem::RateLimited`] if so many devices have just signed in that the relay cannot remember another
+    /// challenge.
     pub(crate) fn redeem(
         &self,
         answered: &Answered,
@@ -122,7 +125,7 @@ impl Challenges {
         }
     }
 
-    /// HMAC-SHA-256(user ‖ device ‖ epoch ‖ when it runs out ‖ random part), its first 16 bytes.
+    /// The first 16 bytes of HMAC-SHA-256(user ‖ device ‖ epoch ‖ expiry ‖ random part).
     fn tag(&self, address: Address, epoch: u64, expires_ms: u64, random: &[u8; RANDOM]) -> [u8; RANDOM] {
         let mut context = hmac::Context::with_key(&self.key);
         context.update(address.user.as_bytes());
@@ -142,7 +145,7 @@ fn random_part(challenge: &Challenge) -> Option<[u8; RANDOM]> {
     challenge.nonce.get(..RANDOM)?.try_into().ok()
 }
 
-/// What a registration tag vouches for.
+/// What a registration tag attests.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Registered<'r> {
     pub(crate) address: Address,
@@ -152,8 +155,9 @@ pub(crate) struct Registered<'r> {
 }
 
 impl Signer {
-    /// What a device keeps to show that this relay has registered it under this address, with these keys: HMAC-SHA-256(user ‖
-    /// device ‖ registration id ‖ login key ‖ identity key). It says nothing about whether it was revoked since.
+    /// The tag that a device keeps to prove that this relay registered it under this address with these keys:
+    /// HMAC-SHA-256(user ‖ device ‖ registration ID ‖ login key ‖ identity key). It does not tell whether the device
+    /// has been revoked since.
     pub(crate) fn registration_tag(&self, registered: &Registered<'_>) -> hmac::Tag {
         let mut context = hmac::Context::with_key(&self.registrations);
         context.update(registered.address.user.as_bytes());
@@ -164,7 +168,7 @@ impl Signer {
         context.sign()
     }
 
-    /// Whether this tag is the one of such a registration.
+    /// Whether this is the tag of this registration.
     pub(crate) fn has_registered(&self, registered: &Registered<'_>, tag: &[u8]) -> bool {
         self.registration_tag(registered).as_ref().ct_eq(tag).into()
     }
@@ -200,7 +204,7 @@ mod tests {
         }
     }
 
-    /// What becomes of an answer that comes at this time.
+    /// The result of answering a challenge at this time.
     fn present(challenges: &Challenges, signed: SignedChallenge, now_ms: u64) -> Result<(), Problem> {
         let answered = challenges.recognise(signed, EPOCH, now_ms)?;
         challenges.redeem(&answered, Purpose::Login, Some(pair(7).1), now_ms).map(drop)

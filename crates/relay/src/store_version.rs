@@ -1,7 +1,8 @@
-//! How far the store has come, as clients keep it.
+//! The version of the store, in the form in which clients keep it.
 //!
-//! A client that shows a version which the store has not been in proves that the store was restored from a backup. Only this
-//! relay makes them: 8 bytes each for epoch, number and name of the opening, and count, big-endian, and a tag of 16 bytes.
+//! A client that presents a version that the store has never had proves that the store was restored from a backup.
+//! Only this relay can produce a version: 8 bytes each for the epoch, the number and the name of the opening, and the
+//! count, big-endian, followed by a tag of 16 bytes.
 
 use aws_lc_rs::hmac;
 use bytes::Bytes;
@@ -15,7 +16,7 @@ use crate::tokens::Signer;
 const TAG: usize = 16;
 
 impl Signer {
-    /// The form in which a client keeps it.
+    /// Encodes a version for a client.
     pub(crate) fn store_version(&self, version: &StoreVersion) -> Bytes {
         let StoreVersion { epoch, opening, name, commits } = version;
         let fields = [epoch.to_be_bytes(), opening.to_be_bytes(), name.0, commits.to_be_bytes()].concat();
@@ -23,7 +24,7 @@ impl Signer {
         fields.iter().chain(tag.as_ref().iter().take(TAG)).copied().collect()
     }
 
-    /// What a client shows; none when this relay has not made it.
+    /// Decodes what a client presents. `None` if this relay did not produce it.
     pub(crate) fn read_store_version(&self, bytes: &[u8]) -> Option<StoreVersion> {
         let (fields, tag) = bytes.split_at_checked(bytes.len().checked_sub(TAG)?)?;
         let ours = hmac::sign(&self.versions, fields);
@@ -40,7 +41,7 @@ impl Signer {
     }
 }
 
-/// Begins a new epoch if a client has seen a state of the store that it has never been in.
+/// Begins a new epoch if a client presents a version that the store has never had.
 pub(crate) async fn check(state: &State, shown: &[u8]) -> Result<(), Problem> {
     let Some(version) = state.signer.read_store_version(shown) else { return Ok(()) };
     if state.store.has_been(&version) {

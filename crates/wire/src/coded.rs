@@ -1,18 +1,18 @@
-//! A frame around a message that is coded already, so that what is stored is sent as it is.
+//! Puts a frame around a message that is already encoded, so that stored bytes are sent unchanged.
 
 use prost::encoding::{WireType, encode_key, encode_varint};
 
 use crate::FRAME_VERSION;
 
-/// The fields of `Frame` and `Send` in `frame.proto`.
+/// The field numbers of `Frame` and `Send` in `frame.proto`.
 const V: u32 = 1;
 const ID: u32 = 2;
 const SEND: u32 = 11;
 const RESUME: u32 = 6;
 
-/// The bytes of a frame with this id and this coded `Send`, which says whether it resumes its thread.
+/// Encodes a frame with this ID around an encoded `Send`, and sets whether the send resumes its thread.
 pub fn code_send(id: u64, send: &[u8], resume: bool) -> Vec<u8> {
-    // Of a field that occurs twice, the last one counts.
+    // If a field occurs twice, the last occurrence counts.
     let mut resumes = Vec::new();
     if resume {
         encode_key(RESUME, WireType::Varint, &mut resumes);

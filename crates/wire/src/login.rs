@@ -1,18 +1,18 @@
-//! What a device signs with its login key.
+//! The bytes that a device signs with its login key.
 //!
-//! The relay verifies with Ed25519 (RFC 8032). The bytes begin with a word for what is asked, so that a signature for one
-//! request is none for another, and every field has a fixed length.
+//! The relay verifies the signature with Ed25519 (RFC 8032). The bytes begin with a label for the purpose, so that a
+//! signature for one purpose is never valid for another, and every field has a fixed length.
 
 use crate::Challenge;
 use crate::id::{DeviceId, UserId};
 use crate::limits::CHALLENGE_NONCE;
 
-/// What is asked with a signature.
+/// The purpose of a signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// New tokens for a device that the relay knows.
+    /// To get new tokens for a device that the relay knows.
     Login,
-    /// Its place again, for a device that the relay has lost.
+    /// To restore a device that the relay has lost.
     Restore,
 }
 
@@ -25,8 +25,8 @@ impl Purpose {
     }
 }
 
-/// The bytes that are signed: the word of the purpose (24 bytes, filled up with zeros), the user (16), the device (4), the
-/// relay's epoch (8), the time at which the challenge runs out (8), its nonce (32). Numbers are big-endian.
+/// The bytes to sign: the label of the purpose (24 bytes, padded with zeros), the user (16), the device (4), the
+/// relay's epoch (8), the expiry time of the challenge (8) and its nonce (32). Numbers are big-endian.
 pub fn signed_bytes(
     purpose: Purpose,
     user: UserId,
@@ -45,7 +45,7 @@ pub fn signed_bytes(
     parts.concat().try_into().ok()
 }
 
-/// Length of what is signed, in bytes.
+/// The length of the bytes to sign.
 pub const SIGNED: usize = 24 + 16 + 4 + 8 + 8 + CHALLENGE_NONCE;
 
 #[cfg(test)]

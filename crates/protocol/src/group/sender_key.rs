@@ -22,11 +22,11 @@ pub(super) struct SenderKey {
     pub(super) chain_id: u32,
     pub(super) chain_key: ChainKey,
     pub(super) signing: SigningKey,
-    /// How many skipped keys are kept for it.
+    /// How many skipped keys are stored for this chain.
     pub(super) kept: u32,
 }
 
-/// Whose chain it is.
+/// The signing key: ours, or the public key of the sender.
 #[derive(Debug, Clone)]
 pub(super) enum SigningKey {
     Ours(Arc<KeyPair>),
@@ -36,13 +36,13 @@ pub(super) enum SigningKey {
 /// Why there is no key for a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NoKey {
-    /// It was used, or is too old to have been kept.
+    /// The key was already used, or is too old to have been kept.
     Duplicate,
-    /// More than 25,000 messages would be skipped, or the chain ends before.
+    /// More than 25,000 messages would be skipped, or the chain ends before this message.
     TooFarAhead,
 }
 
-/// The key of one message, and what becomes of the chain once it has opened the message.
+/// The key of one message, and the state of the chain to adopt once the message has been decrypted.
 pub(super) type Step = (IvAndKey, SenderKey, Pending);
 
 impl SigningKey {
@@ -55,10 +55,10 @@ impl SigningKey {
 }
 
 impl SenderKey {
-    /// A new chain of ours.
+    /// Generates a new chain of our own.
     pub(super) fn generate<R: CryptoRng + ?Sized>(rng: &mut R) -> Self {
         Self {
-            // Others read it as a signed number.
+            // Other implementations read this as a signed number.
             chain_id: rng.next_u32() >> 1,
             chain_key: ChainKey::new(Secret::random(rng)),
             signing: SigningKey::Ours(Arc::new(KeyPair::generate(rng))),
@@ -66,7 +66,7 @@ impl SenderKey {
         }
     }
 
-    /// A chain that somebody handed us.
+    /// The chain in a distribution message that we received.
     pub(super) fn of(message: &SenderKeyDistributionMessage) -> Self {
         Self {
             chain_id: message.chain_id(),
@@ -76,7 +76,7 @@ impl SenderKey {
         }
     }
 
-    /// The chain as it is now, for others.
+    /// The current state of the chain, for the other members.
     pub(super) fn distribution(&self, distribution_id: DistributionId) -> SenderKeyDistributionMessage {
         let Self { chain_id, chain_key, signing, kept: _ } = self;
         let key = Secret::new(*chain_key.expose());
@@ -96,7 +96,7 @@ impl SenderKey {
         Some((cipher_key(message_key), self.at(chain_key, self.kept)))
     }
 
-    /// The key of message `id`, out of the chain or, when it is late, out of `skipped`.
+    /// The key of message `id`, taken from the chain or, if the message is late, from `skipped`.
     pub(super) fn receive(
         &self,
         id: SkippedKeyId,
@@ -112,7 +112,7 @@ impl SenderKey {
         Ok((cipher_key(message_key), next, Pending::Late(id)))
     }
 
-    /// The key of message `id`, which is not behind the chain, and what becomes of those between.
+    /// The key of message `id`, which the chain has not passed, together with the keys that are skipped on the way.
     fn advance(&self, id: SkippedKeyId, now: UnixSeconds) -> Result<Step, NoKey> {
         let (limits, work) = (Limits::new(Jump::Limited), &mut Work::new(Jump::Limited));
         let mut chain_key = self.chain_key.copy();

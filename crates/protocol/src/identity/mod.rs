@@ -1,4 +1,4 @@
-//! Identity keys, and the safety number of two of them.
+//! Identity keys, and the safety number of a pair of them.
 
 mod fingerprint;
 mod key;

@@ -8,44 +8,45 @@ use zeroize::Zeroizing;
 use super::hmac::{Expansion, Key};
 use super::secret::{Secret, wipe_remains};
 
-/// Session secret of X3DH, session version 3.
+/// The session secret of X3DH (session version 3).
 pub(crate) const X3DH: &[u8] = b"WhisperText";
-/// Session secret of PQXDH, session version 4.
+/// The session secret of PQXDH (session version 4).
 pub(crate) const PQXDH: &[u8] = b"WhisperText_X25519_SHA-256_CRYSTALS-KYBER-1024";
 /// `KDF_RK`: a DH ratchet step.
 pub(crate) const ROOT: &[u8] = b"WhisperRatchet";
-/// The keys of one message, out of its message key.
+/// The keys of one message, derived from its message key.
 pub(crate) const MESSAGE_KEYS: &[u8] = b"WhisperMessageKeys";
-/// The keys of one message of a sender key.
+/// The keys of one sender-key message.
 pub(crate) const SENDER_KEY_MESSAGE: &[u8] = b"WhisperGroup";
 
-/// Sealed sender for one recipient: begins the salt of the outer keys.
+/// Sealed sender for one recipient: the beginning of the salt of the outer keys.
 pub(crate) const SEALED_ONE: &[u8] = b"UnidentifiedDelivery";
-/// Sealed sender for many recipients: the ephemeral key, out of the seed of the message.
+/// Sealed sender for several recipients: the ephemeral key, derived from the seed of the message.
 pub(crate) const SEALED_EPHEMERAL: &[u8] = b"Sealed Sender v2: r (2023-08)";
-/// Its cipher key, out of the same seed.
+/// Sealed sender for several recipients: the cipher key, derived from the same seed.
 pub(crate) const SEALED_CIPHER: &[u8] = b"Sealed Sender v2: K";
-/// What hides the seed from all but one recipient.
+/// Sealed sender for several recipients: the mask that hides the seed from everyone but one recipient.
 pub(crate) const SEALED_SEED: &[u8] = b"Sealed Sender v2: DH";
-/// What proves the sender to one recipient.
+/// Sealed sender for several recipients: the tag that proves the sender to one recipient.
 pub(crate) const SEALED_SENDER: &[u8] = b"Sealed Sender v2: DH-sender";
 
-/// The epoch secret of SPQR, out of the shared secret of its KEM. The number of the epoch follows, as in the next three.
+/// The epoch secret of SPQR, derived from the shared secret of its KEM. The epoch number follows the label, as in the
+/// next three.
 pub(crate) const PQ_EPOCH: &[u8] = b"Signal_PQCKA_V1_MLKEM768:SCKA Key";
 /// The next authenticator of SPQR.
 pub(crate) const PQ_AUTHENTICATOR: &[u8] = b"Signal_PQCKA_V1_MLKEM768:Authenticator Update";
-/// The MAC of a header of SPQR.
+/// The MAC of an SPQR header.
 pub(crate) const PQ_HEADER_MAC: &[u8] = b"Signal_PQCKA_V1_MLKEM768:ekheader";
-/// The MAC of a ciphertext of SPQR.
+/// The MAC of an SPQR ciphertext.
 pub(crate) const PQ_CIPHERTEXT_MAC: &[u8] = b"Signal_PQCKA_V1_MLKEM768:ciphertext";
-/// The first chains of SPQR. Both spaces are meant.
+/// The first chains of SPQR. The double space is intentional.
 pub(crate) const PQ_CHAIN_START: &[u8] = b"Signal PQ Ratchet V1 Chain  Start";
-/// The chains of SPQR for another epoch.
+/// The chains of SPQR for a new epoch.
 pub(crate) const PQ_CHAIN_ADD: &[u8] = b"Signal PQ Ratchet V1 Chain Add Epoch";
-/// A step of a chain of SPQR. The number of the message comes before it.
+/// A step of an SPQR chain. The message number precedes the label.
 pub(crate) const PQ_CHAIN_NEXT: &[u8] = b"Signal PQ Ratchet V1 Chain Next";
 
-/// `KDF_CK` inputs (Double Ratchet, section 7.2): the message key, and the next chain key.
+/// The inputs of `KDF_CK` (Double Ratchet, section 7.2): for the message key, and for the next chain key.
 const MESSAGE_KEY_INPUT: [u8; 1] = [1];
 const CHAIN_KEY_INPUT: [u8; 1] = [2];
 
@@ -54,7 +55,7 @@ pub(crate) fn hkdf<const N: usize>(salt: Option<&Secret<32>>, input: &[&[u8]], l
     hkdf_about(salt, input, &[label])
 }
 
-/// [`hkdf`](fn@hkdf) with an info string of several parts.
+/// [`hkdf`](fn@hkdf) with an info string that consists of several parts.
 pub(crate) fn hkdf_about<const N: usize>(
     salt: Option<&Secret<32>>,
     input: &[&[u8]],
@@ -67,7 +68,7 @@ pub(crate) fn hkdf_about<const N: usize>(
     secret
 }
 
-/// HKDF whose output is cut into `K` keys of 32 bytes.
+/// HKDF whose output is split into `K` keys of 32 bytes.
 pub(crate) fn hkdf_keys<const K: usize>(
     salt: Option<&[u8; 32]>,
     input: &[&[u8]],
@@ -76,7 +77,7 @@ pub(crate) fn hkdf_keys<const K: usize>(
     hkdf_keys_about(salt, input, &[label])
 }
 
-/// [`hkdf_keys`] with an info string of several parts.
+/// [`hkdf_keys`] with an info string that consists of several parts.
 pub(crate) fn hkdf_keys_about<const K: usize>(
     salt: Option<&[u8; 32]>,
     input: &[&[u8]],
@@ -85,7 +86,7 @@ pub(crate) fn hkdf_keys_about<const K: usize>(
     expand_keys(salt.map(<[u8; 32]>::as_slice), input, info)
 }
 
-/// HKDF of `key` without a salt: puts the first 32 bytes of the output in its place, and gives the next 32.
+/// HKDF of `key` without a salt: replaces the key with the first 32 bytes of the output, and returns the next 32.
 pub(crate) fn hkdf_step(key: &mut [u8; 32], info: &[&[u8]]) -> Secret<32> {
     let mut expansion = Expansion::new(None, &[key]);
     expansion.next(info, key);
@@ -95,7 +96,7 @@ pub(crate) fn hkdf_step(key: &mut [u8; 32], info: &[&[u8]]) -> Secret<32> {
     next
 }
 
-/// [`hkdf_step`] without what it gives.
+/// [`hkdf_step`] without the returned bytes.
 pub(crate) fn hkdf_skip(key: &mut [u8; 32], info: &[&[u8]]) {
     let mut expansion = Expansion::new(None, &[key]);
     expansion.next(info, key);
@@ -103,13 +104,14 @@ pub(crate) fn hkdf_skip(key: &mut [u8; 32], info: &[&[u8]]) {
     wipe_remains();
 }
 
-/// HKDF without a label, whose salt is of several parts, cut into `K` keys of 32 bytes.
+/// HKDF without a label and with a salt that consists of several parts. The output is split into `K` keys of 32
+/// bytes.
 pub(crate) fn hkdf_keys_salted<const K: usize>(salt: &[&[u8]], input: &Secret<32>) -> [Secret<32>; K] {
     let salt = Zeroizing::new(salt.concat());
     expand_keys(Some(&salt), &[input.expose()], &[])
 }
 
-/// `KDF_CK`: puts the chain key that follows in the place of `chain_key`, and gives the message key of the step.
+/// `KDF_CK`: replaces `chain_key` with the next chain key, and returns the message key of this step.
 pub(crate) fn chain_step(chain_key: &mut [u8; 32]) -> Secret<32> {
     let key = Key::new(chain_key);
     let message_key = Secret::fill(|message_key| {
@@ -120,7 +122,7 @@ pub(crate) fn chain_step(chain_key: &mut [u8; 32]) -> Secret<32> {
     message_key
 }
 
-/// `KDF_CK` without the message key: one step of a long jump.
+/// `KDF_CK` without the message key, for skipping many steps.
 pub(crate) fn chain_skip(chain_key: &mut [u8; 32]) {
     let key = Key::new(chain_key);
     key.mac(&[&CHAIN_KEY_INPUT], chain_key);
@@ -144,7 +146,8 @@ pub(crate) fn sha512(parts: &[&[u8]]) -> [u8; 64] {
     hash.finalize().into()
 }
 
-/// `h = SHA-512(h || suffix)`, `rounds` times. Nothing here is secret: one state serves all rounds, and is not wiped between them.
+/// `h = SHA-512(h || suffix)`, repeated `rounds` times. Nothing here is secret, so one state is reused for all rounds
+/// and is not wiped between them.
 pub(crate) fn sha512_repeated(mut hash: [u8; 64], suffix: &[u8], rounds: u32) -> [u8; 64] {
     let mut state = Sha512::new();
     for _ in 0..rounds {
@@ -170,7 +173,7 @@ mod tests {
 
     #[test]
     fn hkdf_agrees_with_rfc_5869() {
-        // Appendix A.3: no salt, no info.
+        // RFC 5869, appendix A.3: no salt, no info.
         let out: Secret<42> = hkdf(None, &[&[0x0b; 11], &[0x0b; 11]], b"");
         assert_eq!(
             hex::encode(out.expose()),
@@ -180,14 +183,14 @@ mod tests {
 
     #[test]
     fn hmac_agrees_with_rfc_4231() {
-        // Test case 3, whose key of 20 bytes is padded with zeros as ours of 32 is.
+        // Test case 3. Its key of 20 bytes is padded with zeros to our length of 32.
         let mut key = [0; 32];
         key[..20].fill(0xaa);
         let mac = hmac(&key, &[&[0xdd; 25], &[0xdd; 25]]);
         assert_eq!(hex::encode(mac), "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe");
     }
 
-    /// Half of the cases cut the MAC to 16 bytes, as some of our callers cut it to 8 and 10.
+    /// Half of the cases truncate the MAC to 16 bytes, as some of our callers truncate it to 8 and 10.
     #[test]
     fn macs_are_those_of_wycheproof() {
         let (mut valid, mut invalid, mut long_keys) = (0, 0, 0);
@@ -197,7 +200,7 @@ mod tests {
                 long_keys += 1;
                 continue;
             }
-            // A shorter key is padded with zeros, by whoever computes the MAC.
+            // HMAC pads a shorter key with zeros.
             key.resize(32, 0);
             let mac = hmac(&key.try_into().unwrap(), &[&message]);
             assert_eq!(mac[..tag.len()] == tag, case["result"] == "valid", "case {}", case["tcId"]);

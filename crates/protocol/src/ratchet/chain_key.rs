@@ -1,11 +1,11 @@
-//! `CK`: the key of a chain, which gives a message key at every step.
+//! `CK`: the key of a chain, which yields one message key per step.
 
 use super::message_key::MessageKey;
 use super::walk::{Chain, Place, STEP_COST};
 use crate::primitives::kdf;
 use crate::primitives::secret::Secret;
 
-/// A chain key and the number of the message key it gives next.
+/// A chain key, and the number of the message key that it yields next.
 #[derive(Debug)]
 pub(crate) struct ChainKey {
     key: Secret<32>,
@@ -13,7 +13,7 @@ pub(crate) struct ChainKey {
 }
 
 impl ChainKey {
-    /// The first of a chain.
+    /// The first chain key of a chain.
     pub(crate) fn new(key: Secret<32>) -> Self {
         Self::at(key, 0)
     }
@@ -34,7 +34,7 @@ impl ChainKey {
         self.key
     }
 
-    /// Another of the same, to be moved along the chain.
+    /// A copy that can be advanced independently.
     pub(crate) fn copy(&self) -> Self {
         Self::at(self.key.copy(), self.index)
     }
@@ -44,7 +44,7 @@ impl ChainKey {
     }
 }
 
-/// Chains of the Double Ratchet, and of sender keys. Their index is the number of the next message.
+/// The chains of the Double Ratchet and of sender keys. Their index is the number of the next message.
 impl Chain for ChainKey {
     const COST: u32 = STEP_COST;
 

@@ -1,33 +1,34 @@
-//! Chains side by side: what is known of each, and the keys of all of them in one allocation.
+//! A list of chains: a head for each, and the keys of all of them in one allocation.
 //!
-//! A record is read for a message and dropped after it. It has up to a dozen chains, of which the message moves one or two; with
-//! an allocation for each key, those took most of the time.
+//! A record is read for a single message and then dropped. It has up to a dozen chains, of which the message advances
+//! one or two. With one allocation per key, the allocations took most of the time.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::primitives::secret::wipe;
 
-/// Up to `MAX` chains, oldest first: of each an `H`, and its key. Copies share them, and whoever changes one makes a new list: the last
-/// owner of a list wipes its keys.
+/// Up to `MAX` chains, oldest first, each with a head `H` and a key. Clones share the list, and a change makes a new
+/// one. The last owner of a list wipes its keys.
 pub(crate) struct ChainList<H, const MAX: usize>(Option<Arc<Chains<H, MAX>>>);
 
-/// At least one chain.
+/// A list of at least one chain.
 struct Chains<H, const MAX: usize> {
-    /// How many there are: they come first.
+    /// The number of chains. They occupy the first places.
     len: usize,
-    /// All of them have a value. In the gap of one that has none, whatever was on the stack would stay in this allocation.
+    /// Every place has a value. Padding inside an unused `Option` could keep a copy of stack contents in this
+    /// allocation.
     heads: [H; MAX],
     keys: [[u8; 32]; MAX],
 }
 
 impl<H: Copy, const MAX: usize> ChainList<H, MAX> {
-    /// None.
+    /// An empty list.
     pub(crate) const fn empty() -> Self {
         Self(None)
     }
 
-    /// These, of which no more than `MAX` fit.
+    /// A list of these chains, ignoring those beyond `MAX`.
     pub(crate) fn of<'a>(chains: impl IntoIterator<Item = (H, &'a [u8; 32])>) -> Self {
         match Self::read(chains.into_iter().map(Ok::<_, std::convert::Infallible>)) {
             Ok(list) => list,
@@ -35,7 +36,8 @@ impl<H: Copy, const MAX: usize> ChainList<H, MAX> {
         }
     }
 
-    /// These; where one of them is not good, or one more than fit, its error. The keys are written where they stay.
+    /// A list of these chains, ignoring those beyond `MAX`. Returns the first error, even of a chain that is ignored.
+    /// The keys are written directly to their final place.
     #[inline]
     pub(crate) fn read<'a, E>(
         mut chains: impl Iterator<Item = Result<(H, &'a [u8; 32]), E>>,
@@ -70,7 +72,8 @@ impl<H: Copy, const MAX: usize> ChainList<H, MAX> {
         all.map(|(head, key)| (*head, key))
     }
 
-    /// A list of the same chains after `change` of the one at this place, and what that gives. `None` where there is no such one.
+    /// A new list after `change` has been applied to the chain at this place, and the result of `change`. Returns
+    /// `None` if there is no such chain.
     #[inline]
     pub(crate) fn changed<T>(
         &self,
@@ -80,14 +83,14 @@ impl<H: Copy, const MAX: usize> ChainList<H, MAX> {
         let old = self.0.as_ref().filter(|chains| at < chains.len)?;
         let mut list = Arc::new(Chains { len: old.len, heads: old.heads, keys: [[0; 32]; MAX] });
         let own = Arc::get_mut(&mut list)?;
-        // From there to here, and nowhere in between.
+        // Copied directly, so that no copy is left anywhere else.
         own.keys = old.keys;
         let changed = change(own.heads.get_mut(at)?, own.keys.get_mut(at)?);
         Some((Self(Some(list)), changed))
     }
 }
 
-/// One owner more, and no copy.
+/// Cloning adds an owner and copies nothing.
 impl<H, const MAX: usize> Clone for ChainList<H, MAX> {
     fn clone(&self) -> Self {
         Self(self.0.clone())

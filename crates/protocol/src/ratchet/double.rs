@@ -17,64 +17,65 @@ use crate::primitives::secret::{Secret, SharedKeys};
 use crate::primitives::x25519::{KeyPair, PublicKey};
 use crate::session_id::SessionId;
 
-/// Receiving chains that are remembered.
+/// How many receiving chains are kept.
 pub(crate) const MAX_RECEIVING: usize = 5;
 
-/// One state. Copies share everything that did not change.
+/// One state. Clones share everything that does not change.
 #[derive(Debug, Clone)]
 pub(crate) struct DoubleRatchet {
     pub(crate) sending: SendingHead,
-    /// Together in one allocation, as a state that is read for a message has hardly time for more.
+    /// All keys are in one allocation, because reading a state for a message leaves little time for more.
     keys: SharedKeys<3>,
-    /// Our ratchet key, once it is to agree.
+    /// Our ratchet key pair, built when it is first needed for an agreement.
     ratchet_key: OnceLock<Arc<KeyPair>>,
     /// Oldest first.
     pub(crate) receiving: ReceivingChains,
 }
 
-/// Our chain, but for its keys.
+/// Our sending chain without its key.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SendingHead {
     pub(crate) ratchet_key: PublicKey,
-    /// Number of the next message.
+    /// The number of the next message.
     pub(crate) index: u32,
-    /// Number of the last message of the chain before, 0 if there was none.
+    /// The number of the last message of the previous chain, or 0 if there was none.
     pub(crate) previous: u32,
 }
 
-/// The keys of a state but for those of the chains of theirs.
+/// The keys of a state, without those of the receiving chains.
 #[derive(Clone, Copy)]
 pub(crate) struct Keys<'a> {
     pub(crate) root: &'a [u8; 32],
     /// The private half of our ratchet key.
     pub(crate) private: &'a [u8; 32],
-    /// The key of our chain.
+    /// The key of our sending chain.
     pub(crate) sending: &'a [u8; 32],
 }
 
-/// The chains of theirs that are remembered.
+/// The receiving chains that are kept.
 pub(crate) type ReceivingChains = ChainList<ReceivingHead, MAX_RECEIVING>;
 
-/// A chain of theirs, but for its key.
+/// A receiving chain without its key.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ReceivingHead {
     pub(crate) ratchet_key: PublicKey,
-    /// Number of the next message.
+    /// The number of the next message.
     pub(crate) index: u32,
-    /// How many skipped keys are kept for it.
+    /// How many skipped keys are stored for this chain.
     pub(crate) kept: u32,
 }
 
 /// Why there is no key for a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoKey {
-    /// It was used, or is too old to have been kept.
+    /// The key was already used, or is too old to have been kept.
     Duplicate,
-    /// The message cannot be of this session: too far ahead, or its ratchet key is no point to agree with.
+    /// The message cannot belong to this session: it is too far ahead, or its ratchet key is a point of low order.
     Impossible,
 }
 
-/// What becomes of a state once a message has proved authentic. Dropped otherwise: then nothing happened.
+/// The step to the next state, to be taken once the message has been authenticated. If it is dropped instead, nothing
+/// changes.
 #[derive(Debug)]
 #[must_use = "the message key was used, and this forgets it"]
 pub(crate) struct Step<'a> {
@@ -86,14 +87,14 @@ pub(crate) struct Step<'a> {
 
 #[derive(Debug)]
 enum Change {
-    /// A chain we know moves on; `late` when it is not the newest, or the message was skipped before.
+    /// Advances a known chain. `late` is set if it is not the newest chain or the message was skipped before.
     Symmetric { receiving: ReceivingChains, late: bool },
-    /// Their new ratchet key began a chain, and asks for a new one of ours.
+    /// A new ratchet key of the peer begins a chain, and calls for a new ratchet key of ours.
     Dh { root_key: RootKey, head: ReceivingHead, chain_key: Secret<32> },
 }
 
 impl DoubleRatchet {
-    /// The initiator sends first: `theirs` is the signed pre-key of the responder, whose first chain is `chain_key`.
+    /// The initiator sends first. `theirs` is the responder's signed pre-key, whose first chain is `chain_key`.
     pub(crate) fn initiator<R: CryptoRng + ?Sized>(
         root_key: RootKey,
         chain_key: ChainKey,
@@ -106,7 +107,7 @@ impl DoubleRatchet {
         Ok(Self::of(&root_key, ours, &sending, 0, receiving))
     }
 
-    /// The responder's first ratchet key is its signed pre-key. The first message replaces it.
+    /// The responder's first ratchet key is its signed pre-key. It is replaced when the first message arrives.
     pub(crate) fn responder(root_key: RootKey, chain_key: ChainKey, ours: Arc<KeyPair>) -> Self {
         Self::of(&root_key, ours, &chain_key, 0, ReceivingChains::empty())
     }
@@ -125,7 +126,7 @@ impl DoubleRatchet {
         Self { ratchet_key: ours.into(), ..ratchet }
     }
 
-    /// From what was stored. The halves of our ratchet key are taken at their word.
+    /// Restores a state from storage. The two halves of our ratchet key are assumed to match.
     pub(crate) fn from_parts(sending: SendingHead, keys: Keys<'_>, receiving: ReceivingChains) -> Self {
         let keys = SharedKeys::of([keys.root, keys.private, keys.sending]);
         Self { sending, keys, ratchet_key: OnceLock::new(), receiving }
@@ -147,7 +148,8 @@ impl DoubleRatchet {
         Some((next, Header { ratchet_key, number, previous }, message_key?))
     }
 
-    /// The receiving half (section 3.5): the message key, and the step to take when it has opened the message.
+    /// The receiving half of a message (section 3.5): the message key, and the step to take once the message has been
+    /// decrypted.
     pub(crate) fn receive(
         &self,
         header: &Header,
@@ -171,12 +173,12 @@ impl DoubleRatchet {
         Ok((message_key, Step { ratchet: self, session: terms.session, change, skipped }))
     }
 
-    /// Whether the ratchet key of a message is one of theirs that we know.
+    /// Whether the ratchet key of a message belongs to a chain that we keep.
     pub(crate) fn knows(&self, header: &Header) -> bool {
         self.head_of(header).is_some()
     }
 
-    /// How many steps it is to a message; none to one that was passed.
+    /// How many steps the chain must advance to reach a message; 0 if it has already passed it.
     pub(crate) fn distance(&self, header: &Header) -> u32 {
         let next = self.head_of(header).map_or(0, |head| head.index);
         distance(next, header.number).unwrap_or(0)
@@ -186,7 +188,7 @@ impl DoubleRatchet {
         self.receiving.heads().find(|head| head.ratchet_key == header.ratchet_key)
     }
 
-    /// The first half of a DH ratchet step; [`Step::take`] does the second.
+    /// The first half of a DH ratchet step; [`Step::take`] performs the second.
     fn begin_chain(
         &self,
         header: &Header,
@@ -201,7 +203,7 @@ impl DoubleRatchet {
         Ok((message_key, Change::Dh { root_key, head, chain_key }, skipped))
     }
 
-    /// Our ratchet key.
+    /// Our ratchet key pair.
     fn ours(&self) -> &KeyPair {
         self.ratchet_key.get_or_init(|| {
             Arc::new(KeyPair::from_parts(self.sending.ratchet_key, Secret::copied(self.keys().private)))
@@ -210,13 +212,13 @@ impl DoubleRatchet {
 }
 
 impl Step<'_> {
-    /// Whether others that we know of were sent after the message.
+    /// Whether the message arrived after messages that were sent later.
     pub(crate) fn is_late(&self) -> bool {
         matches!(self.change, Change::Symmetric { late: true, .. })
     }
 
-    /// The next state, and what it changes about the skipped keys. The second half of a DH ratchet step is here, where
-    /// only authentic messages come: a trial with the wrong session costs one agreement.
+    /// The next state, and the changes to the stored skipped keys. The second half of a DH ratchet step is performed
+    /// here, and only for authenticated messages, so that trying the wrong session costs only one agreement.
     pub(crate) fn take<R: CryptoRng + ?Sized>(
         self,
         rng: &mut R,
@@ -246,13 +248,13 @@ impl Step<'_> {
 }
 
 impl ReceivingHead {
-    /// That of a chain of which nothing has come.
+    /// A new chain of which no message has arrived.
     fn first(ratchet_key: PublicKey) -> Self {
         Self { ratchet_key, index: 0, kept: 0 }
     }
 
-    /// The key of message `number`. Where it was kept, the chain has one less of those; where it is ahead, the chain, whose key
-    /// is `key`, moves to behind it, and what it passes is to be kept.
+    /// The key of message `number`. If the key was stored, it is removed from the count. If the message is ahead, the
+    /// chain, whose key is `key`, advances past it, and the keys on the way are to be stored.
     fn take(
         &mut self,
         key: &mut [u8; 32],

@@ -1,4 +1,4 @@
-//! `RK`: the root key, input of the next DH ratchet step.
+//! `RK`: the root key, an input of the next DH ratchet step.
 
 use super::chain_key::ChainKey;
 use crate::error::LowOrderPoint;
@@ -18,7 +18,7 @@ impl RootKey {
         self.0.expose()
     }
 
-    /// What follows `root_key`: `RK, CK = KDF_RK(RK, DH(DHs, DHr))` (Double Ratchet, section 3.5).
+    /// The next root key and a chain key: `RK, CK = KDF_RK(RK, DH(DHs, DHr))` (Double Ratchet, section 3.5).
     pub(crate) fn step(
         root_key: &[u8; 32],
         ours: &KeyPair,

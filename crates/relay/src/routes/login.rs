@@ -21,7 +21,7 @@ use crate::state::State;
 use crate::store::{FamilyId, LoggedIn, Login, NewAccount, NewFamily, Restored};
 use crate::tokens::{REFRESH_LIFE_MS, RefreshToken};
 
-/// Something to sign, for any device: whether there is one, only its signature can find out.
+/// Returns a challenge for any device. Whether the device exists can only be learned by signing for it.
 pub(super) async fn challenge(
     Shared(state): Shared<Arc<State>>,
     Extension(origin): Extension<Origin>,
@@ -32,8 +32,8 @@ pub(super) async fn challenge(
     Ok(Proto(state.challenges.issue(address, state.store.epoch(), state.clock.unix_ms())))
 }
 
-/// New tokens for a device that signs with its login key. Those that it had before, or that somebody else has, are void.
-/// Whoever repeats the login under the same `Idempotency-Key` with a new signature gets the same refresh token.
+/// Issues new tokens to a device that signs with its login key. All its earlier tokens become invalid, whoever holds
+/// them. Repeating the login under the same `Idempotency-Key` with a new signature returns the same refresh token.
 pub(super) async fn log_in(
     Shared(state): Shared<Arc<State>>,
     Extension(origin): Extension<Origin>,
@@ -47,7 +47,7 @@ pub(super) async fn log_in(
     let address = answered.address;
     let device = state.store.device(address).await?;
     let known = device.and_then(|device| device.login_key);
-    // One answer for a key that is not the device's and for a device that is not there.
+    // The answer is the same for a wrong key and for a device that does not exist.
     let redeemed = state.challenges.redeem(&answered, Purpose::Login, known, now_ms);
     let login_key = redeemed.map_err(|problem| match problem {
         Problem::InvalidSignature => Problem::UnknownDevice,
@@ -64,8 +64,9 @@ pub(super) async fn log_in(
     }
 }
 
-/// A device that this relay has registered, and whose row it has lost, takes its place again under the same address and with
-/// the same keys. What it shows nobody else can: the tag that it got, and a signature of its login key.
+/// Restores a device that this relay registered and whose row it has lost, under the same address and with the same
+/// keys. The device proves its claim with the tag that it received at registration and a signature by its login key;
+/// nobody else has both.
 pub(super) async fn restore(
     Shared(state): Shared<Arc<State>>,
     Extension(origin): Extension<Origin>,
@@ -106,7 +107,7 @@ pub(super) async fn restore(
     }
 }
 
-/// The first token of a new family.
+/// The first refresh token of a new family.
 fn first_token(state: &State, address: Address, headers: &HeaderMap) -> Result<RefreshToken, Problem> {
     Ok(match idempotency_key(headers)? {
         Some(exchange) => state.signer.first(address, &exchange),

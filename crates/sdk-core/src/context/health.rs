@@ -1,4 +1,5 @@
-//! The parts that cannot do their work: they say so themselves, and listeners are notified when it changes.
+//! The parts of the client that cannot currently do their work. Each part reports this itself, and listeners are
+//! notified of changes.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,14 +8,14 @@ use crate::error::Error;
 use crate::event::{Event, EventBus};
 use crate::health::{FailedPart, Failure, Part};
 
-/// Clones share everything.
+/// Clones share the same state.
 #[derive(Debug, Clone)]
 pub(crate) struct Health {
     failures: Arc<Mutex<BTreeMap<Part, Failure>>>,
     events: EventBus,
 }
 
-/// The parts that cannot do their work, to look at. Who only looks does not keep the events open.
+/// A read-only view of the failing parts. Holding it does not keep the event stream open.
 #[derive(Debug, Clone)]
 pub(crate) struct Failures(Arc<Mutex<BTreeMap<Part, Failure>>>);
 
@@ -23,7 +24,7 @@ impl Health {
         Self { failures: Arc::default(), events }
     }
 
-    /// The part has tried: it works, or it does not. An error that says nothing about the part changes nothing.
+    /// Records the outcome of an attempt by this part. An error that does not concern the part changes nothing.
     pub(crate) fn report<T>(&self, part: Part, outcome: &Result<T, Error>) {
         match outcome {
             Ok(_) => self.recovered(part),
@@ -35,16 +36,16 @@ impl Health {
         }
     }
 
-    /// The part cannot do its work.
+    /// Records that the part cannot do its work.
     pub(crate) fn failed(&self, part: Part, failure: Failure) {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         if failures.insert(part, failure) != Some(failure) {
-            // Within the lock, so that listeners are notified in the order of the changes.
+            // Published under the lock, so that listeners are notified in the order of the changes.
             self.events.publish(Event::PartFailed(FailedPart { part, failure }));
         }
     }
 
-    /// The part does its work.
+    /// Records that the part works again.
     pub(crate) fn recovered(&self, part: Part) {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         if failures.remove(&part).is_some() {
@@ -52,14 +53,14 @@ impl Health {
         }
     }
 
-    /// The parts that cannot do their work, to look at later.
+    /// A view of the failing parts, for later use.
     pub(crate) fn failures(&self) -> Failures {
         Failures(Arc::clone(&self.failures))
     }
 }
 
 impl Failures {
-    /// Those of now.
+    /// The parts that are failing now.
     pub(crate) fn list(&self) -> Vec<FailedPart> {
         let failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         failures.iter().map(|(part, failure)| FailedPart { part: *part, failure: *failure }).collect()
@@ -106,7 +107,7 @@ mod tests {
         health.report::<()>(Part::PreKeys, &Err(Error::Offline(Offline::Refused(422))));
         let failed = FailedPart { part: Part::PreKeys, failure: Failure::Refused(422) };
         assert_eq!(told(&mut events), [Event::PartFailed(failed)]);
-        // Nor does it end a failure.
+        // Such an error does not end a failure either.
         health.report::<()>(Part::PreKeys, &Err(Error::Offline(Offline::TimedOut)));
         assert_eq!((told(&mut events), health.failures().list()), (vec![], vec![failed]));
     }

@@ -1,7 +1,7 @@
-//! The end of the process: nobody may be inside SQLCipher then.
+//! What happens when the process exits: no thread may be inside SQLCipher at that moment.
 //!
-//! SQLCipher and OpenSSL free their memory in exit handlers, while other threads still run. So a handler of our own, which runs
-//! before theirs, lets what is at work finish and everything later fail (docs/adr/0019).
+//! SQLCipher and OpenSSL free their memory in exit handlers while other threads are still running. A handler of our
+//! own therefore runs before theirs, lets running work finish and makes all later calls fail (docs/adr/0019).
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -16,7 +16,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, Result};
 
-/// How long the process waits at its end for what is at work: many times as long as any transaction takes.
+/// How long the exit waits for running work: many times as long as any transaction takes.
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_micros(100);
 
@@ -24,15 +24,15 @@ const ENDED: Error = Error::Misuse("the process is ending");
 
 static ENDING: AtomicBool = AtomicBool::new(false);
 static AT_WORK: AtomicUsize = AtomicUsize::new(0);
-/// The process whose end is waited for; none where that could not be arranged.
+/// The process whose exit waits. `None` if the handler could not be registered.
 static PROCESS: OnceLock<Option<u32>> = OnceLock::new();
 
 thread_local! {
-    /// How many of those at work are this thread, one inside the other.
+    /// How many of the counted uses belong to this thread, nested in one another.
     static OF_THIS_THREAD: Cell<usize> = const { Cell::new(0) };
 }
 
-/// A thread that may be inside SQLCipher, until dropped.
+/// Marks the current thread as possibly inside SQLCipher, until dropped.
 #[must_use]
 pub(super) struct AtWork {
     not_send: PhantomData<*const ()>,
@@ -40,9 +40,10 @@ pub(super) struct AtWork {
 
 impl AtWork {
     /// # Errors
-    /// [`Error::Misuse`] once the process is ending. A thread that is at work already goes on.
+    /// Returns [`Error::Misuse`] once the process is exiting. A thread that is already counted may continue.
     pub(super) fn begin() -> Result<Self> {
-        // First counted, then asked: whoever ends the process does it the other way round.
+        // Count first, then check. The exit handler works in the opposite order, so that one of the two always sees
+        // the other.
         AT_WORK.fetch_add(1, Ordering::SeqCst);
         let depth = OF_THIS_THREAD.get();
         OF_THIS_THREAD.set(depth.saturating_add(1));
@@ -61,15 +62,15 @@ impl Drop for AtWork {
     }
 }
 
-/// Sees to it that the end of the process waits, from when this returns. The first call blocks for as long as SQLCipher needs to
-/// start, which is a millisecond or two; later ones do nothing.
+/// Makes the exit of the process wait for running work from now on. The first call blocks while SQLCipher
+/// initialises, which takes a millisecond or two; later calls do nothing.
 ///
 /// # Errors
-/// [`Error::Bug`] when there is no room for the handler, or the process has ended.
+/// Returns [`Error::Bug`] if the handler cannot be registered or the process is exiting.
 pub(crate) fn prepare() -> Result<()> {
     let process = PROCESS.get_or_init(|| {
-        // Handlers run in the reverse order of their registration. SQLCipher registers its own when SQLite is used first,
-        // and draws random bytes then, so that OpenSSL does too.
+        // Handlers run in the reverse order of their registration. SQLCipher registers its own when SQLite is first
+        // used, and draws random bytes at that time, which makes OpenSSL register its handlers too.
         drop(Connection::open_in_memory());
         shutdown_hooks::add_shutdown_hook(at_exit).then(process::id)
     });
@@ -77,12 +78,12 @@ pub(crate) fn prepare() -> Result<()> {
 }
 
 extern "C" fn at_exit() {
-    // A child that was forked has the counts of its parent, but not its threads.
+    // A forked child inherits its parent's counts, but not its threads.
     if PROCESS.get() != Some(&Some(process::id())) {
         return;
     }
     ENDING.store(true, Ordering::SeqCst);
-    // Who ends the process while at work cannot wait for itself.
+    // A thread that exits the process from inside a transaction cannot wait for itself.
     let own = OF_THIS_THREAD.get();
     let mut left = PATIENCE;
     while AT_WORK.load(Ordering::SeqCst) > own && !left.is_zero() {
@@ -91,20 +92,20 @@ extern "C" fn at_exit() {
     }
 }
 
-/// A connection that is used, and closed, only while the process is not ending.
+/// A connection that is used and closed only while the process is not exiting.
 pub(super) struct Guarded {
-    /// None only while being dropped.
+    /// `None` only while being dropped.
     connection: Option<Connection>,
 }
 
 impl Guarded {
-    /// Takes over a connection of a thread that is at work.
+    /// Wraps a connection that the current, counted thread has opened.
     pub(super) const fn new(connection: Connection, _at_work: &AtWork) -> Self {
         Self { connection: Some(connection) }
     }
 
     /// # Errors
-    /// What `work` returns; [`Error::Misuse`] once the process is ending.
+    /// Returns what `work` returns, or [`Error::Misuse`] once the process is exiting.
     pub(super) fn with<T>(&mut self, work: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
         let _at_work = AtWork::begin()?;
         work(self.connection.as_mut().ok_or(Error::Bug("a connection that is gone"))?)
@@ -121,7 +122,7 @@ impl Drop for Guarded {
         let Some(connection) = self.connection.take() else { return };
         match AtWork::begin() {
             Ok(_at_work) => drop(connection),
-            // The operating system closes the file.
+            // The operating system will close the file.
             Err(_) => {
                 let _left_open = ManuallyDrop::new(connection);
             }

@@ -1,7 +1,7 @@
-//! The write-ahead log beside the database: how large it may become, and what has to be in the file itself.
+//! The write-ahead log next to the database: how large it may become, and what must be in the database file itself.
 //!
-//! SQLite moves a log of 1000 pages into the file, and begins it anew when nobody reads from it. With one read after the other
-//! that moment never comes, so beyond a limit the reads of this process are stopped for as long as it takes.
+//! SQLite checkpoints a log of 1000 pages into the file, and starts it anew when nobody reads from it. With
+//! continuous reads that moment never comes, so above a limit this process briefly stops its own reads.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,51 +14,52 @@ use super::lock::Lock;
 use super::readers::Readers;
 use crate::error::Result;
 
-/// What is left of the log's file when it begins anew: as much as SQLite lets it have in ordinary use.
+/// The size to which the log file is truncated when it starts anew: as large as SQLite lets it grow in ordinary use.
 pub(super) const KEPT_BYTES: u32 = 4 << 20;
-/// How large the log may be while there is always somebody who reads.
+/// The size that the log may reach under continuous reads.
 pub(super) const MOST_BYTES: u64 = 16 << 20;
-/// How long a reader of another process, which nobody can stop, is waited for.
+/// How long to wait for a reader in another process, which this process cannot stop.
 const PATIENCE_WITH_OTHERS: Duration = Duration::from_millis(100);
 
 pub(super) struct Log {
     path: PathBuf,
-    /// The size beyond which it is moved: larger than [`MOST_BYTES`] while that does not succeed.
+    /// The size above which the log is checkpointed. It is larger than [`MOST_BYTES`] after a checkpoint that was not
+    /// complete.
     limit: u64,
     needed: Needed,
 }
 
-/// Whether something that is in the log has to be in the file.
+/// Whether something in the log must be moved to the file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Needed {
     No,
     Now,
-    /// When there is nothing else to do.
+    /// As soon as there is nothing else to do.
     Later,
 }
 
 impl Log {
-    /// What a process that has crashed left in the log goes into the file soon.
+    /// If a crashed process left something in the log, it is moved to the file soon.
     pub(super) fn new(database: &Path) -> Self {
         let path = path_beside(database);
         let needed = if size(&path) > 0 { Needed::Later } else { Needed::No };
         Self { path, limit: MOST_BYTES, needed }
     }
 
-    /// What was committed last has to be in the file.
+    /// Requires that everything committed so far is moved to the file.
     pub(super) const fn need_in_file(&mut self) {
         self.needed = Needed::Now;
     }
 
-    /// There is nothing else to do.
+    /// Called when there is nothing else to do.
     pub(super) fn idle(&mut self) {
         if self.needed == Needed::Later {
             self.needed = Needed::Now;
         }
     }
 
-    /// Moves the log into the file and makes it empty, when that is needed or it has become too large. Blocking, at most for some
-    /// seconds.
+    /// Moves the log to the file and empties it if that is needed or if the log has become too large. Blocks, for a
+    /// few seconds at most.
     pub(super) fn keep_small(&mut self, connection: &mut Guarded, lock: &Lock, readers: &Readers) {
         let size = size(&self.path);
         if self.needed != Needed::Now && size <= self.limit {
@@ -74,7 +75,7 @@ impl Log {
         };
         self.limit = match moved {
             Moved::AllAndEmptied => MOST_BYTES,
-            // Tried again when it has grown.
+            // Try again once the log has grown further.
             Moved::All | Moved::Part => size.max(MOST_BYTES).saturating_add(KEPT_BYTES.into()),
         };
     }
@@ -91,7 +92,7 @@ fn empty(connection: &mut Guarded, lock: &Lock, readers: &Readers) -> Result<Mov
     })
 }
 
-/// What of the log is in the file.
+/// How much of the log has been moved to the file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Moved {
     AllAndEmptied,
@@ -99,7 +100,7 @@ pub(super) enum Moved {
     Part,
 }
 
-/// Moves the log into the file, and makes it empty unless somebody still reads from it.
+/// Moves the log to the file, and empties it unless someone is still reading from it.
 pub(super) fn checkpoint(connection: &Connection) -> Result<Moved> {
     let (busy, frames, moved): (bool, i64, i64) =
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
@@ -112,7 +113,7 @@ pub(super) fn checkpoint(connection: &Connection) -> Result<Moved> {
     })
 }
 
-/// Whether there is a log that holds something.
+/// Whether a log exists next to the database and is not empty.
 pub(super) fn is_beside(database: &Path) -> bool {
     size(&path_beside(database)) > 0
 }

@@ -1,7 +1,7 @@
-//! A few connections beside the writer: a person scrolling never waits for a backlog.
+//! A few connections besides the writer's, so that someone who scrolls never waits for a backlog to be written.
 //!
-//! A read that was handed over runs whether or not its answer is polled: a caller that is stopped half-way, as an app may
-//! do with any of its calls, holds up no other.
+//! A read that has been submitted runs whether or not its future is polled. A caller that stops polling half-way, as
+//! an app may with any call, therefore does not hold up anyone else.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,44 +17,44 @@ use super::{Open, Rows, SUSPENDED};
 use crate::error::{Error, Result};
 use crate::runtime;
 
-/// Most connections that read.
+/// The maximum number of reading connections.
 const MAX_READERS: usize = 3;
-/// How long the reads that are running are waited for: many times as long as any takes.
+/// How long to wait for running reads: many times as long as any of them takes.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
 pub(super) struct Readers {
     pool: Mutex<Pool>,
-    /// Told whenever somebody has done reading, and when reads may begin again.
+    /// Signalled when a read has finished, and when reads may begin again.
     done: Condvar,
 }
 
-/// Answers by itself, also that it comes too late.
+/// A read, which sends its own answer, including the error if it comes too late.
 type Job = Box<dyn FnOnce(&Open) + Send>;
 
 #[derive(Default)]
 struct Pool {
-    /// Not empty only while there is a worker.
+    /// Only non-empty while there is a worker.
     waiting: VecDeque<Job>,
     workers: usize,
     idle: Vec<Guarded>,
     reading: usize,
-    /// No new read begins, for now.
+    /// No new read may begin for now.
     paused: bool,
     closed: bool,
 }
 
-/// Hands a read over: it begins when a connection is free, on a thread where it may block.
+/// Submits a read. It begins when a connection is free, on a thread that may block.
 ///
 /// # Errors
-/// What the read returns.
+/// Returns the error of the read.
 pub(super) async fn read<T: Send + 'static>(
     open: &Arc<Open>,
     read: impl FnOnce(&Open) -> Result<T> + Send + 'static,
 ) -> Result<T> {
     let (answer, answered) = oneshot::channel();
     let job: Job = Box::new(move |open| {
-        // Whoever asked may have stopped waiting.
+        // The caller may have stopped waiting.
         if !answer.is_closed() {
             let _ = answer.send(read(open));
         }
@@ -67,7 +67,7 @@ pub(super) async fn read<T: Send + 'static>(
 }
 
 impl Readers {
-    /// Whether another worker is needed.
+    /// Queues a read. Returns whether another worker is needed for it.
     fn hand_over(&self, job: Job) -> bool {
         let mut pool = self.pool();
         pool.waiting.push_back(job);
@@ -76,10 +76,10 @@ impl Readers {
         more
     }
 
-    /// Does what waits until nothing does.
+    /// Runs the queued reads until none is left.
     fn work(&self, open: &Open) {
         while let Some(job) = self.next_job() {
-            // Its caller hears that nobody will answer, and its connection is gone with it.
+            // The caller gets an error because its sender is dropped. The connection has been dropped too.
             if catch_unwind(AssertUnwindSafe(|| job(open))).is_err() {
                 tracing::error!("a read panicked");
             }
@@ -108,7 +108,8 @@ impl Readers {
         })
     }
 
-    /// Lets no new read begin (those that wait end with an error), waits for the running ones, then closes every connection. Blocking.
+    /// Stops new reads (those that are queued fail), waits for the running ones and closes every connection.
+    /// Blocking.
     pub(super) fn close(&self) {
         let mut pool = self.pool();
         pool.closed = true;
@@ -116,8 +117,8 @@ impl Readers {
         reading.unwrap_or_else(PoisonError::into_inner).idle.clear();
     }
 
-    /// Lets no new read begin until the answer is dropped, and waits for the running ones, but not for longer than
-    /// [`PATIENCE`]. Blocking.
+    /// Stops new reads until the returned guard is dropped, and waits for the running ones, for at most [`PATIENCE`].
+    /// Blocking.
     pub(super) fn pause(&self) -> Paused<'_> {
         let mut pool = self.pool();
         pool.paused = true;
@@ -140,7 +141,7 @@ impl Readers {
     }
 }
 
-/// No new read begins until this is dropped.
+/// Stops new reads until dropped.
 #[must_use]
 pub(super) struct Paused<'r>(&'r Readers);
 
@@ -151,7 +152,7 @@ impl Drop for Paused<'_> {
     }
 }
 
-/// Somebody who reads; counted until dropped.
+/// A running read, which is counted until dropped.
 struct Reading<'r> {
     readers: &'r Readers,
     connection: Option<Guarded>,

@@ -1,8 +1,8 @@
-//! The file at rest: its key, its settings.
+//! The database file at rest: its key and its settings.
 //!
-//! SQLCipher with a raw key: no passphrase derivation, which would cost most of a second at every start. The
-//! first 32 bytes of the file stay readable, because iOS suspends an app that holds a lock in a file it does not
-//! recognise as SQLite; the salt that would stand there is derived from the key.
+//! SQLCipher is used with a raw key, without key derivation from a passphrase, which would take most of a second at
+//! every start. The first 32 bytes of the file are not encrypted, because iOS suspends an app that holds a lock on a
+//! file which it does not recognise as SQLite. The salt that would otherwise stand there is derived from the key.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -25,7 +25,7 @@ use crate::error::{Error, Result, Storage};
 const PAGE_SIZE: u64 = 4096;
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 const SALT_INFO: &[u8] = b"Sealpost database salt v1";
-/// Pages in memory where there is little of it; SQLite's default is 2000.
+/// The page cache in KiB where memory is scarce; SQLite's default is 2000.
 const SMALL_CACHE_KIB: i64 = 256;
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -35,10 +35,11 @@ pub(super) struct Vault {
 }
 
 impl Vault {
-    /// Any path of a file is as good as another: links are followed, also in the path of one that is to be made.
+    /// Accepts any path of a file. Symbolic links are followed, also in the path of a file that does not exist yet.
     ///
     /// # Errors
-    /// [`Storage::NoFolder`], [`Storage::NotAFile`], and what else keeps the system from finding the folder.
+    /// Returns [`Storage::NoFolder`], [`Storage::NotAFile`], or another error that keeps the system from finding the
+    /// folder.
     pub(super) fn new(path: &Path, key: DatabaseKey) -> Result<Self> {
         let path = match fs::canonicalize(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -49,7 +50,7 @@ impl Vault {
             found => found,
         };
         let path = path.map_err(no_path)?;
-        // Before anything is opened: to open a pipe would wait for somebody to write into it.
+        // This comes before any file is opened, because opening a named pipe would wait for a writer.
         match fs::metadata(&path) {
             Ok(found) if !found.is_file() => Err(Storage::NotAFile.into()),
             Err(error) if error.kind() != ErrorKind::NotFound => Err(io_error(error)),
@@ -61,11 +62,12 @@ impl Vault {
         &self.path
     }
 
-    /// A connection that may write, with the newest schema; creates the file when it is missing. Under the lock, and with no
-    /// other connection of this process: it looks into the file, and closing it then would drop their locks.
+    /// Opens a connection that may write, with the newest schema, and creates the file if it is missing. The caller
+    /// holds the lock, and this process has no other connection: this function reads the file directly, and closing
+    /// it would release the locks of another connection.
     ///
     /// # Errors
-    /// [`Storage::Corrupt`] also when there is nothing in the file: it has lost its log.
+    /// Returns [`Storage::Corrupt`] also if the file has no content because its log was lost.
     pub(super) fn connect(&self, footprint: Footprint) -> Result<Guarded> {
         let at_work = AtWork::begin()?;
         check_header(&self.path)?;
@@ -77,7 +79,8 @@ impl Vault {
         connection.pragma_update(None, "foreign_keys", true)?;
         let pages: i64 = connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
         if pages == 0 {
-            // Before there is a log. Such a file that holds no tables is never a new one.
+            // The tables are created before the file is switched to a write-ahead log. A file that has pages but no
+            // tables has therefore lost its log, and is never taken for a new one.
             schema::migrate(&mut connection)?;
         } else if schema::check(&connection)? == 0 {
             return Err(Storage::Corrupt.into());
@@ -88,7 +91,7 @@ impl Vault {
         let statements = match footprint {
             Footprint::Full => 128,
             Footprint::Small => {
-                // Negative: in kibibytes.
+                // A negative value is in KiB.
                 connection.pragma_update(None, "cache_size", -SMALL_CACHE_KIB)?;
                 16
             }
@@ -97,7 +100,7 @@ impl Vault {
         Ok(Guarded::new(connection, &at_work))
     }
 
-    /// A connection that only reads.
+    /// Opens a read-only connection.
     pub(super) fn connect_reader(&self) -> Result<Guarded> {
         let at_work = AtWork::begin()?;
         let connection = self.unlock(OpenFlags::SQLITE_OPEN_READ_WRITE)?;
@@ -109,13 +112,13 @@ impl Vault {
     fn unlock(&self, flags: OpenFlags) -> Result<Connection> {
         exit::prepare()?;
         let connection = Connection::open_with_flags(&self.path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-        // SQLCipher would write to stderr when the key is wrong.
+        // SQLCipher would write to stderr if the key is wrong.
         connection.execute_batch("PRAGMA cipher_log = off;")?;
         connection.execute_batch(&self.key_statement()?)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
-        // What a statement may have to undo is not encrypted, and never leaves the memory.
+        // SQLite's statement journals are not encrypted, so they must never leave memory.
         connection.pragma_update(None, "temp_store", "memory")?;
-        // The plan of a statement depends on no bound value, so that it is prepared once.
+        // Query plans must not depend on bound values, so that each statement is prepared only once.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         match connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())) {
             Ok(()) => Ok(connection),
@@ -131,7 +134,7 @@ impl Vault {
         Hkdf::<Sha256>::new(None, self.key.expose())
             .expand(SALT_INFO, &mut salt)
             .map_err(|_| Error::Bug("the salt is too long"))?;
-        // Enough room from the start: a reallocation would leave a copy of the key behind.
+        // The capacity suffices from the start, because a reallocation would leave a copy of the key behind.
         let mut sql = Zeroizing::new(String::with_capacity(256));
         sql.push_str("PRAGMA key = \"x'");
         for byte in self.key.expose().iter().chain(&salt) {
@@ -142,7 +145,7 @@ impl Vault {
     }
 }
 
-/// Tells a file that is not ours, or was cut short, from one whose key is wrong.
+/// Distinguishes a foreign or truncated file from one whose key is wrong.
 fn check_header(path: &Path) -> Result<()> {
     let mut header = [0; 32];
     let length = match File::open(path) {
@@ -161,8 +164,8 @@ fn check_header(path: &Path) -> Result<()> {
     if magic != MAGIC {
         return Err(Storage::Corrupt.into());
     }
-    // Bytes 28 to 31: the number of pages (SQLite file format, section 1.3). With a write-ahead log beside it
-    // the file itself may still be shorter.
+    // Bytes 28 to 31 hold the number of pages (SQLite file format, section 1.3). If there is a write-ahead log, the
+    // file itself may still be shorter.
     let pages = rest.last_chunk::<4>().map_or(0, |bytes| u32::from_be_bytes(*bytes));
     if length < u64::from(pages).saturating_mul(PAGE_SIZE) && !log::is_beside(path) {
         return Err(Storage::Corrupt.into());
@@ -170,18 +173,18 @@ fn check_header(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether SQLite was interrupted while it made the file: it undoes that.
+/// Whether SQLite was interrupted while it created the file. SQLite will roll that back.
 fn has_journal(path: &Path) -> bool {
     let mut journal = path.as_os_str().to_owned();
     journal.push("-journal");
     fs::metadata(journal).is_ok_and(|journal| journal.len() > 0)
 }
 
-/// Why there is no way to a file.
+/// Why a file cannot be reached.
 fn no_path(error: std::io::Error) -> Error {
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => Storage::NoFolder.into(),
-        // A name with a null byte, or one that is too long.
+        // The name contains a null byte or is too long.
         ErrorKind::InvalidInput | ErrorKind::InvalidFilename => Storage::NotAFile.into(),
         _ => io_error(error),
     }
@@ -233,7 +236,7 @@ mod tests {
         }
     }
 
-    /// Written by SQLCipher 4.19 on x86-64, with the key of bytes 7: one table, and no log beside it.
+    /// Written by SQLCipher 4.19 on x86-64 with a key of bytes 7. It holds one table, and has no log.
     const EARLIER: &[u8] = include_bytes!("../../tests/data/sqlcipher-4.19.db");
 
     #[test]
@@ -254,7 +257,7 @@ mod tests {
         drop(connection);
         expected.insert(1, (2, vec![0; 3]));
         assert_eq!(rows(&vault.connect_reader().unwrap().unguarded()), expected);
-        // iOS must recognise it, and nobody else may read on.
+        // iOS must recognise the header, and nothing after it may be readable.
         let file = fs::read(&path).unwrap();
         assert_eq!(file[..16], *MAGIC);
         assert!(!file.windows(4).any(|bytes| bytes == b"kept" || bytes == [1; 4] || bytes == [2; 4]));

@@ -1,4 +1,4 @@
-//! Keeps the search index up: what arrives together is indexed together, soon after it came.
+//! Keeps the search index up to date. Messages that arrive together are indexed together, soon after they arrived.
 
 use std::time::Duration;
 
@@ -9,20 +9,20 @@ use crate::error::Result;
 use crate::event::Lagged;
 use crate::health::Part;
 
-/// Messages in one transaction: others wait for the writer no longer than that takes.
+/// How many messages are indexed in one transaction, so that others do not wait long for the writer.
 const BATCH: u32 = 100;
-/// Pages of the index that are merged in one transaction, for the same reason.
+/// How many index pages are merged in one transaction, for the same reason.
 const MERGED_PAGES: u32 = 16;
-/// Merges after each batch: more than a batch gives to merge, so that the index stays in few pieces.
+/// How many merges follow each batch: more than a batch needs, so that the index stays in few segments.
 const MERGES: u32 = 4;
-/// From the first message on, how long others may join it. A person searches for what came before that.
+/// How long to gather further messages after the first one. A person usually searches for older messages.
 const GATHER: Duration = Duration::from_millis(300);
 const AFTER_ERROR: Duration = Duration::from_secs(10);
 
 pub(crate) async fn run(ctx: Context) {
     let mut events = ctx.events.subscribe();
     loop {
-        // What comes from here on is told of.
+        // Every change from here on causes another round.
         events.restart();
         let outcome = catch_up(&ctx).await;
         ctx.health.report(Part::Search, &outcome);
@@ -38,7 +38,7 @@ pub(crate) async fn run(ctx: Context) {
     }
 }
 
-/// Indexes what there is and merges what that leaves, in steps between which others have the writer.
+/// Indexes all new messages and merges the resulting segments, in steps between which others can use the writer.
 async fn catch_up(ctx: &Context) -> Result<()> {
     loop {
         let behind = ctx.store.read(|rows| rows.index_is_behind()).await?;

@@ -1,8 +1,8 @@
-//! Rows that the relay has trimmed from our mailbox: which messages are missing, so that the person is told, and then that
-//! we know, so that the relay need not tell us again.
+//! Handles rows that the relay has trimmed from our mailbox. It finds out which messages are missing, so that the app
+//! can show this, and then acknowledges the loss, so that the relay does not report it again.
 //!
-//! The relay says how far each thread reaches. Then everything in the mailbox is fetched once more. What is still missing
-//! up to there was trimmed.
+//! The relay says up to which sequence number each thread reaches. The mailbox is then fetched once more, and
+//! whatever is still missing up to that number was trimmed.
 
 use tokio::task::JoinSet;
 
@@ -12,15 +12,16 @@ use crate::error::{Error, Result};
 use crate::id::ThreadId;
 use crate::transport::Socket;
 
-/// How far a thread reaches at the relay.
+/// A thread and the last sequence number that it has at the relay.
 type End = (ThreadId, u64);
 
-/// What is known of it on one connection. It may be forgotten at any time: the relay tells again on the next one.
+/// What is known about the loss on one connection. It may be forgotten at any time, because the relay reports the
+/// loss again on the next connection.
 #[derive(Default)]
 pub(super) struct Loss {
-    /// How many rows were ever trimmed, by the newest report that has not been acknowledged.
+    /// The total number of trimmed rows in the newest report that has not been acknowledged.
     reported: Option<u64>,
-    /// The mailbox was fetched to its end, and nothing was asked since.
+    /// Whether the mailbox has been fetched to its end since the last request for it.
     drained: bool,
     stage: Stage,
     survey: JoinSet<Result<Vec<End>>>,
@@ -30,21 +31,21 @@ pub(super) struct Loss {
 enum Stage {
     #[default]
     Idle,
-    /// The relay is asked how far the threads reach, because of a report of so many.
+    /// The relay is being asked how far the threads reach, because of a report with this total.
     Surveying(u64),
-    /// The mailbox is fetched.
+    /// The mailbox is being fetched.
     Draining(u64, Vec<End>),
-    /// It has been: what is missing is known.
+    /// The mailbox has been fetched, so the missing messages are known.
     Drained(u64, Vec<End>),
 }
 
 impl Loss {
-    /// The relay reports that so many rows were ever trimmed.
+    /// Handles a report that this many rows have been trimmed in total.
     pub(super) fn reported(&mut self, total: u64) {
         self.reported = Some(total);
     }
 
-    /// What the mailbox held has come.
+    /// Records that the mailbox has been fetched to its end.
     pub(super) fn drained(&mut self) {
         self.drained = true;
         self.stage = match std::mem::take(&mut self.stage) {
@@ -53,7 +54,8 @@ impl Loss {
         };
     }
 
-    /// Begins with a report, once nothing else is fetched: the end of that would be taken for the end of ours.
+    /// Begins to handle a report, once no other fetch is running: otherwise the end of that fetch would be mistaken
+    /// for the end of this one.
     pub(super) fn go_on(&mut self, ctx: &Context) {
         if let (true, Stage::Idle, Some(total)) = (self.drained, &self.stage, self.reported) {
             self.survey.spawn(survey(ctx.clone()));
@@ -61,7 +63,7 @@ impl Loss {
         }
     }
 
-    /// Waits for the answers about the threads, and for ever if nobody asks.
+    /// Waits for the answers about the threads. Never completes if none were asked for.
     pub(super) async fn surveyed(&mut self) -> Result<Vec<End>> {
         match self.survey.join_next().await {
             Some(Ok(ends)) => ends,
@@ -73,7 +75,7 @@ impl Loss {
     /// Fetches the mailbox, now that it is known how far the threads reach.
     ///
     /// # Errors
-    /// When the socket is gone.
+    /// Fails if the socket is closed.
     pub(super) async fn drain(&mut self, ends: Result<Vec<End>>, socket: &Socket) -> Result<()> {
         let Stage::Surveying(total) = self.stage else { return Ok(()) };
         self.drained = false;
@@ -82,7 +84,7 @@ impl Loss {
                 self.stage = Stage::Draining(total, ends);
                 Ok(socket.drain_mailbox().await?)
             }
-            // The next connection begins again.
+            // It is tried again on the next connection.
             Err(error) => {
                 tracing::debug!(%error, "the relay does not say how far the threads reach");
                 self.stage = Stage::Idle;
@@ -91,10 +93,11 @@ impl Loss {
         }
     }
 
-    /// Tells the person what is missing, then the relay that we know. Nothing, while that is not known.
+    /// Records the missing messages, then acknowledges the loss to the relay. Does nothing while it is not known
+    /// which messages are missing.
     ///
     /// # Errors
-    /// [`Error::Storage`], or when the socket is gone.
+    /// Returns [`Error::Storage`], or an error if the socket is closed.
     pub(super) async fn settle(&mut self, ctx: &Context, epoch: u64, socket: &Socket) -> Result<()> {
         let Stage::Drained(total, ends) = &self.stage else {
             self.go_on(ctx);
@@ -126,7 +129,8 @@ async fn survey(ctx: Context) -> Result<Vec<End>> {
             Ok(found) if found.last_seq <= sealpost_wire::limits::MAX_COUNT => {
                 ends.push((id, found.last_seq))
             }
-            // No honest relay counts so far; and of a thread that it does not know, it has nothing.
+            // No honest relay counts as high as this. If the relay does not know the thread, it holds none of its
+            // messages.
             Ok(_) | Err(Error::NotFound) => {}
             Err(error) => return Err(error),
         }

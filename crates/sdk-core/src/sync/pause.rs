@@ -1,63 +1,65 @@
 //! How long to wait between two connections.
 //!
-//! Every wait is random up to a ceiling, so that many clients that lost their connections together do not come back
-//! together. The ceiling doubles with each failure, up to a limit that depends on what failed: a relay that cannot be
-//! reached costs nobody anything and may be back at any moment, but one that lets us in and breaks off soon would be
-//! busy with us alone.
+//! Every wait is random up to a ceiling, so that many clients that lost their connections together do not reconnect
+//! together. The ceiling doubles with each failure up to a limit, which depends on the kind of failure. A relay that
+//! cannot be reached is not burdened by attempts and may return at any moment, whereas a relay that accepts
+//! connections and soon breaks them off must be given more time.
 
 use std::time::Duration;
 
 use crate::send::backoff_ceiling_ms;
 
-/// A connection that ends earlier counts as a failure, however far it came.
+/// A connection that ends before this counts as a failure, however far it came.
 pub(super) const LASTED: Duration = Duration::from_secs(30);
-/// As [`LASTED`], when another process of this device takes our place: each of them would think that its connection lasted.
+/// The same if another process of this device replaces the connection. It is longer, because otherwise each of the
+/// two processes would believe that its connection had lasted.
 const LASTED_ALONE: Duration = Duration::from_secs(300);
-/// Longest wait, in milliseconds, while somebody looks and the relay cannot be reached.
+/// The longest wait, in milliseconds, in the foreground if the relay cannot be reached.
 const FOREGROUND_MS: u64 = 4_000;
-/// Longest wait, in milliseconds, while nobody looks.
+/// The longest wait, in milliseconds, in the background.
 const BACKGROUND_MS: u64 = 300_000;
-/// Longest wait, in milliseconds, while somebody looks and something else is wrong.
+/// The longest wait, in milliseconds, in the foreground after any other failure.
 const MOST_MS: u64 = 60_000;
-/// Least and most, in milliseconds, that is waited at first when another process has taken our place.
+/// After another process has replaced the connection, the wait is at least this many milliseconds, plus a random part
+/// up to at least as many again.
 const REPLACED_MS: u64 = 8_000;
-/// Longest wait that the relay can ask for.
+/// The longest wait that the relay can ask for.
 const LONGEST_ASKED: Duration = Duration::from_secs(300);
 
 /// How a connection ended, as far as it matters for the next one.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Ended {
-    /// The relay goes away, and asks for this much jitter.
+    /// The relay is shutting down and asks clients to spread their reconnections over this time.
     Drained(Duration),
-    /// Another process of this device took our place.
+    /// Another process of this device replaced the connection.
     Replaced,
-    /// There was none: the relay cannot be reached.
+    /// There was no connection: the relay cannot be reached.
     Outage,
     /// Anything else.
     Failed {
-        /// The relay asked to be left alone for this long.
+        /// The relay asked the client to wait at least this long.
         asked: Duration,
     },
 }
 
-/// A wait: this long, and at random up to so much longer, in milliseconds.
+/// A wait: a fixed part, and a random part up to the given spread, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Pause {
     pub(super) least_ms: u64,
     pub(super) spread_ms: u64,
 }
 
-/// What was in vain so far.
+/// The failures so far.
 #[derive(Debug, Default)]
 pub(super) struct Pauses {
-    /// Attempts in a row that did not reach the relay.
+    /// How many consecutive attempts did not reach the relay.
     outages: u32,
-    /// Connections in a row that did not last, or that the relay did not let in.
+    /// How many consecutive connections did not last or were refused by the relay.
     failures: u32,
 }
 
 impl Pauses {
-    /// The wait after a connection that ended like this, after it was live for `lived`.
+    /// The wait after a connection that ended in this way after being live for `lived`.
     pub(super) fn after(&mut self, ended: Ended, lived: Option<Duration>, foreground: bool) -> Pause {
         let most_ms = if foreground { MOST_MS } else { BACKGROUND_MS };
         if let Ended::Outage = ended {
@@ -71,7 +73,8 @@ impl Pauses {
             self.failures = 0;
         }
         if let Ended::Drained(jitter) = ended {
-            // Whoever looks does not wait for half a minute; whose app is in the background leaves the way clear.
+            // Someone who is looking at the app should not wait for half a minute. Clients in the background leave
+            // room for them.
             let jitter_ms = within_reason_ms(jitter);
             let spread_ms = if foreground { jitter_ms.min(FOREGROUND_MS) } else { jitter_ms };
             return Pause { least_ms: 0, spread_ms };
@@ -85,13 +88,13 @@ impl Pauses {
         }
     }
 
-    /// There may be another network: what failed on the old one says nothing.
+    /// Forgets earlier outages, because the network may have changed.
     pub(super) fn forget_outages(&mut self) {
         self.outages = 0;
     }
 }
 
-/// A wait that the relay asks for, in milliseconds; not longer than a person would believe.
+/// A wait that the relay asks for, in milliseconds, limited to [`LONGEST_ASKED`].
 fn within_reason_ms(wait: Duration) -> u64 {
     u64::try_from(wait.min(LONGEST_ASKED).as_millis()).unwrap_or(0)
 }
@@ -146,7 +149,8 @@ mod tests {
         assert_eq!(spreads(drained, None, false), [30_000; 12]);
     }
 
-    /// The moments, in milliseconds after the return, at which clients connect whose relay was away for a minute.
+    /// The times at which clients reconnect, in milliseconds after the return of a relay that was away for one
+    /// minute.
     fn comebacks(clients: u32, foreground: bool) -> Vec<u64> {
         const AWAY_MS: u64 = 60_000;
         let mut rng = StdRng::seed_from_u64(20_261_129);
@@ -168,7 +172,7 @@ mod tests {
         let mut in_each_quarter = [0; 20];
         back.iter().for_each(|ms| in_each_quarter[usize::try_from(ms / 250).unwrap()] += 1);
         assert!(in_each_quarter.iter().all(|count| *count < 200), "a storm: {in_each_quarter:?}");
-        // Those at whom nobody looks leave them the way.
+        // Clients in the background leave room for those in the foreground.
         let later = comebacks(1_000, false).into_iter().filter(|ms| *ms > 5_000).count();
         assert!(later > 700, "{later}");
     }

@@ -1,7 +1,8 @@
 //! Acknowledgements on one connection, until the relay has confirmed them.
 //!
-//! Nobody waits for them: what is lost with the connection is delivered again, and acknowledged again. But one that the
-//! relay refuses because it has too much to do is repeated here when it says so, as the connection goes on.
+//! Nobody waits for them: a message whose acknowledgement is lost with the connection is delivered and acknowledged
+//! again. If the relay refuses an acknowledgement because it is overloaded, the acknowledgement is repeated here
+//! after the time that the relay names, because the connection continues.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,40 +10,40 @@ use std::time::Duration;
 use sealpost_wire as wire;
 use tokio::time::Instant;
 
-/// Longest wait that the relay can ask for.
+/// The longest wait that the relay can ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
-/// What was acknowledged and is not confirmed, by the id of its frame.
+/// The unconfirmed acknowledgements, by the ID of their frame.
 #[derive(Default)]
 pub(super) struct Acks {
     unconfirmed: HashMap<u64, wire::Ack>,
-    /// When to say it again.
+    /// The refused ones, and when to repeat each.
     refused: Vec<(Instant, u64)>,
 }
 
 impl Acks {
-    /// This one leaves now.
+    /// Records that this acknowledgement is being sent.
     pub(super) fn sent(&mut self, id: u64, ack: &wire::Ack) {
         self.unconfirmed.insert(id, ack.clone());
     }
 
-    /// Whether this is the id of an acknowledgement that waits for its answer.
+    /// Whether an acknowledgement with this ID is waiting for its answer.
     pub(super) fn has(&self, id: u64) -> bool {
         self.unconfirmed.contains_key(&id)
     }
 
-    /// The relay has deleted the rows, or never will.
+    /// Records that the relay has deleted the rows, or never will.
     pub(super) fn settled(&mut self, id: u64) {
         self.unconfirmed.remove(&id);
     }
 
-    /// The relay asks to be told again after this time.
+    /// Records that the relay asks for a repetition after this time.
     pub(super) fn refused(&mut self, id: u64, wait: Duration) {
         let now = Instant::now();
         self.refused.push((now.checked_add(wait.min(LONGEST_WAIT)).unwrap_or(now), id));
     }
 
-    /// Waits until one is to be said again, and gives it back; for ever when there is none.
+    /// Waits until an acknowledgement must be repeated, and returns it. Never completes if there is none.
     pub(super) async fn due(&mut self) -> (u64, wire::Ack) {
         loop {
             let next = self.refused.iter().enumerate().min_by_key(|(_, (due, _))| *due);
@@ -77,7 +78,7 @@ mod tests {
         acks.settled(3);
         assert!(acks.has(1) && !acks.has(3));
         assert_eq!((acks.due().await, begin.elapsed().as_secs()), ((2, ack(2)), 10));
-        // Refused once more.
+        // It is refused a second time.
         acks.refused(2, Duration::from_secs(5));
         assert_eq!((acks.due().await, begin.elapsed().as_secs()), ((2, ack(2)), 15));
         acks.settled(2);

@@ -1,7 +1,7 @@
-//! Bytes to the relay: one connection over TCP, directly or through a proxy.
+//! TCP connections to the relay, direct or through a proxy.
 //!
-//! The names, the addresses that are tried in parallel (RFC 8305) and the proxies are treated by the same code as those of
-//! the REST side: both come from `hyper-util`.
+//! Name resolution, parallel connection attempts (RFC 8305) and proxies use the same code as the HTTP client: all of
+//! it comes from `hyper-util`.
 
 use std::time::Duration;
 
@@ -20,14 +20,14 @@ use crate::error::{self, Offline};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How to get to the relay.
+/// How to reach the relay.
 pub(super) struct Route {
     relay: Uri,
     proxy: Option<Intercept>,
 }
 
 impl Route {
-    /// `loopback` says that the relay is on this machine: no proxy leads there.
+    /// `loopback` says that the relay runs on this machine, so that no proxy is used.
     pub(super) fn new(relay: &Url, proxy: &Proxy, loopback: bool) -> error::Result<Self> {
         let relay: Uri = relay.as_str().parse().map_err(|_| MISUSE_URL)?;
         let proxy = match proxy {
@@ -35,7 +35,7 @@ impl Route {
             Proxy::Direct => None,
             Proxy::System => Matcher::from_system().intercept(&relay).filter(speaks_http),
             Proxy::Address(address) => {
-                // A name alone would be read as one of a proxy, too.
+                // A name alone would also be read as the name of a proxy.
                 let found = Matcher::builder().all(address.as_str()).build().intercept(&relay);
                 let http = found.filter(|found| address.contains("://") && speaks_http(found));
                 Some(http.ok_or(error::Error::Misuse("the proxy's address must be http://host[:port]"))?)
@@ -44,7 +44,7 @@ impl Route {
         Ok(Self { relay, proxy })
     }
 
-    /// The same way for the REST side.
+    /// The same route for the HTTP client.
     pub(super) fn of_rest(&self) -> reqwest::Result<Option<reqwest::Proxy>> {
         let Some(proxy) = &self.proxy else { return Ok(None) };
         let rest = reqwest::Proxy::all(proxy.uri().to_string())?;
@@ -54,12 +54,12 @@ impl Route {
         }))
     }
 
-    /// A connection to the relay's port.
+    /// Connects to the relay's port.
     pub(super) async fn dial(&self) -> Result<TcpStream> {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        // Frames are small and each is waited for.
+        // Frames are small, and each should arrive without delay.
         tcp.set_nodelay(true);
         let relay = self.relay.clone();
         let dialled = async {

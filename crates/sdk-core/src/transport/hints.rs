@@ -1,18 +1,19 @@
-//! What the app knows and the library cannot: that there may be a network again, and whether a person is looking.
+//! What the app knows and the library cannot find out: that the network may be back, and whether the app is in the
+//! foreground.
 
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-/// Least time between two hints that are acted on; doubled while they keep coming.
+/// The shortest time between two hints that are acted on. It doubles while hints keep coming.
 const LEAST_PAUSE: Duration = Duration::from_millis(500);
-/// Longest such time: an attempt to connect gets at least this long, however often the app hints.
+/// The longest such time. Each connection attempt thus gets at least this long, however often the app gives hints.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// After this long without a hint, the next one is acted on at once.
 const QUIET: Duration = Duration::from_secs(30);
 
-/// Where the app leaves its hints. Clones share them.
+/// Passes the app's hints on. Clones share the same state.
 #[derive(Clone)]
 pub(crate) struct Hints {
     given: watch::Sender<u64>,
@@ -24,12 +25,12 @@ impl Hints {
         Self { given: watch::Sender::new(0), foreground: watch::Sender::new(true) }
     }
 
-    /// It is worth trying the network now.
+    /// Gives a hint: it is worth trying the network now.
     pub(super) fn give(&self) {
         self.given.send_modify(|given| *given = given.wrapping_add(1));
     }
 
-    /// Whether a person is looking; true when that changed.
+    /// Sets whether the app is in the foreground. Returns whether this is a change.
     pub(super) fn set_foreground(&self, foreground: bool) -> bool {
         self.foreground.send_if_modified(|current| std::mem::replace(current, foreground) != foreground)
     }
@@ -38,7 +39,7 @@ impl Hints {
         *self.foreground.borrow()
     }
 
-    /// Begins to listen, for hints from now on.
+    /// Subscribes to hints from now on.
     pub(crate) fn listen(&self) -> Listener {
         let given = self.given.subscribe();
         let heard = *given.borrow();
@@ -46,7 +47,8 @@ impl Hints {
     }
 }
 
-/// One who acts on hints. None is lost: one that comes while another is acted on is heard afterwards.
+/// A subscriber that acts on hints. No hint is lost: one that is given while another is acted on is received
+/// afterwards.
 pub(crate) struct Listener {
     given: watch::Receiver<u64>,
     heard: u64,
@@ -56,11 +58,11 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Waits for a hint that is to be acted on now. Dropping the future loses nothing.
+    /// Waits for a hint that should be acted on now. Dropping the future loses nothing.
     pub(crate) async fn hint(&mut self) {
         let heard = self.heard;
         if self.given.wait_for(|given| *given != heard).await.is_err() {
-            // The app is gone, and will give no more.
+            // The app has dropped its end and will give no more hints.
             return std::future::pending().await;
         }
         if let Some(last) = self.last.filter(|last| last.elapsed() <= QUIET) {
@@ -91,7 +93,7 @@ mod tests {
         hints.give();
         listener.hint().await;
         assert!(listener.hint().now_or_never().is_none(), "both were heard");
-        // Somebody stops listening half-way: the hint stays.
+        // A listener that stops waiting half-way does not lose the hint.
         hints.give();
         assert!(listener.hint().now_or_never().is_none(), "it is too soon");
         listener.hint().await;
@@ -101,7 +103,7 @@ mod tests {
     async fn an_app_that_hints_all_the_time_is_heard_ever_less_often() {
         let hints = Hints::new();
         let mut listener = hints.listen();
-        // In tenths of a second: a timer may be some milliseconds late.
+        // In tenths of a second, because a timer may be some milliseconds late.
         let mut pauses = Vec::new();
         let mut last = Instant::now();
         for _ in 0..7 {

@@ -1,4 +1,4 @@
-//! From a connection to a WebSocket.
+//! Upgrades a connection to a WebSocket.
 
 use std::future::Future;
 use std::pin::pin;
@@ -18,12 +18,13 @@ use super::tls::{Connector, Stream};
 use super::{ANSWER_TIMEOUT, Result};
 use crate::error::Offline;
 
-/// An attempt that hangs for this long gets company: what it sent may be lost.
+/// After this long without an answer, a second attempt is started alongside the first, because what the first one
+/// sent may be lost.
 const SECOND_ATTEMPT: Duration = Duration::from_secs(4);
 const BUFFER: usize = 4096;
 
-/// A connection that speaks WebSocket. When the first attempt hangs, a second one is made beside it, and whichever comes first
-/// will do.
+/// Opens a WebSocket connection. If the first attempt does not answer, a second one is started alongside it, and the
+/// first to succeed is used.
 pub(super) async fn open(connector: &Connector) -> Result<WebSocketStream<Box<dyn Stream>>> {
     with_a_second_attempt(|| upgraded(connector)).await
 }
@@ -67,14 +68,14 @@ async fn upgraded(connector: &Connector) -> Result<WebSocketStream<Box<dyn Strea
     }
 }
 
-/// What an answer means that is no upgrade; `asked` are seconds.
+/// The meaning of an answer that is not an upgrade. `asked` is the wait that the server asks for, in seconds.
 fn not_upgraded(status: u16, asked: Option<u32>) -> Offline {
     match (status, asked) {
         (429 | 503, asked) => Offline::Busy(Duration::from_secs(asked.unwrap_or(1).into())),
-        // Network Authentication Required (RFC 6585): the one by which a captive portal tells that it is one.
+        // Network Authentication Required (RFC 6585), by which a captive portal identifies itself.
         (511, _) => Offline::NotARelay,
         (500..=599, Some(asked)) => Offline::Busy(Duration::from_secs(asked.into())),
-        // A gateway stands before a relay that is not there, or that failed.
+        // A gateway in front of a relay that is down or has failed.
         (500..=599, None) => Offline::Unreachable,
         _ => Offline::NotARelay,
     }

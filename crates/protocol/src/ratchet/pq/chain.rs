@@ -6,8 +6,8 @@
 //! message n of a chain:         link || key  = HKDF(0, link, n || "..Next")
 //! ```
 //!
-//! A and B are the initiator and the responder of the session, whatever they are in the braid. Keys that were skipped
-//! are kept by the caller, as those of the Double Ratchet are.
+//! A and B are the initiator and the responder of the session, whichever role they have in the braid. Skipped keys
+//! are stored by the caller, like those of the Double Ratchet.
 
 use super::{ReceiveError, SendError};
 use crate::primitives::kdf;
@@ -19,53 +19,53 @@ use crate::ratchet::terms::Terms;
 use crate::ratchet::walk::{Chain, PQ_STEP_COST, Place, Walked, Work, distance, walk};
 use crate::session_id::SessionId;
 
-/// Most epochs that have chains at once. Between two messages of ours there are three at the most: the one before that we
-/// send in, that one, and the next. Within a step there is one more.
+/// The maximum number of epochs that have chains at the same time. Between two messages of ours there are at most
+/// three: the epoch before the one that we send in, that epoch, and the next. During a step there is one more.
 pub(super) const MAX_EPOCHS: usize = 4;
 
-/// Which of the two we are.
+/// Which side of the session we are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Direction {
-    /// We began the session: our messages go from A to B.
+    /// We began the session, so our messages go from A to B.
     Initiator,
-    /// They began it.
+    /// The peer began it.
     Responder,
 }
 
-/// What the braid has agreed upon.
+/// The secret that the braid has agreed on for an epoch.
 #[derive(Debug)]
 pub(crate) struct EpochSecret {
     pub(crate) epoch: u64,
     pub(crate) secret: Secret<32>,
 }
 
-/// All chains that are still of use. Copies share the keys.
+/// All chains that may still be needed. Clones share the keys.
 #[derive(Debug, Clone)]
 pub(crate) struct Chains {
     pub(super) direction: Direction,
     pub(super) root: Shared<32>,
     /// The newest epoch.
     pub(super) epoch: u64,
-    /// Ours, oldest first: from the epoch we send in to the newest one. Then theirs, oldest first: from the epoch before the
-    /// one we send in to the newest one.
+    /// Our chains, oldest first, from the epoch that we send in to the newest. Then the peer's chains, oldest first,
+    /// from the epoch before the one that we send in to the newest.
     pub(super) links: Links,
 }
 
 /// The chains of both directions.
 pub(super) type Links = ChainList<LinkHead, { 2 * MAX_EPOCHS }>;
 
-/// A chain, but for its key.
+/// A chain without its key.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LinkHead {
     pub(super) side: Side,
     pub(super) epoch: u64,
-    /// The number of the last key it gave.
+    /// The number of the last key that it yielded.
     pub(super) index: u32,
-    /// How many skipped keys are kept for it, if it is one of theirs.
+    /// How many skipped keys are stored for it, if it is a chain of the peer.
     pub(super) kept: u32,
 }
 
-/// Whose messages have the keys of a chain.
+/// Which side's messages a chain is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {
     Ours,
@@ -76,7 +76,7 @@ pub(crate) enum Side {
 #[derive(Debug)]
 pub(crate) struct Link;
 
-/// A key of ours, the chains after it, and what that changes about the skipped keys.
+/// A key for a message of ours, the chains after it, and the changes to the stored skipped keys.
 #[derive(Debug)]
 pub(crate) struct Step {
     pub(crate) next: Chains,
@@ -86,7 +86,7 @@ pub(crate) struct Step {
 }
 
 impl Chains {
-    /// Those of epoch 0.
+    /// The chains of epoch 0.
     pub(crate) fn start(direction: Direction, auth_key: &Secret<32>) -> Self {
         let [root, a_to_b, b_to_a] = kdf::hkdf_keys(None, &[auth_key.expose()], kdf::PQ_CHAIN_START);
         let (ours, theirs) = direction.order(a_to_b, b_to_a);
@@ -95,7 +95,7 @@ impl Chains {
         Self { direction, root: root.into(), epoch: 0, links }
     }
 
-    /// The chains with those of the next epoch.
+    /// These chains, together with those of the next epoch.
     pub(crate) fn add(&self, EpochSecret { epoch, secret }: &EpochSecret) -> Result<Self, OutOfStep> {
         let is_full = [Side::Ours, Side::Theirs].iter().any(|side| self.of(*side).count() >= MAX_EPOCHS);
         if is_full || self.epoch.checked_add(1) != Some(*epoch) {
@@ -110,7 +110,8 @@ impl Chains {
         Ok(Self { direction: self.direction, root: root.into(), epoch: *epoch, links })
     }
 
-    /// The next key of ours. Sending in an epoch ends the ones before it: our chains at once, theirs but for the last.
+    /// The next key for a message of ours. Sending in an epoch removes the chains of earlier epochs: all of ours, and
+    /// all of the peer's except the last.
     pub(crate) fn send(&self, session: SessionId, epoch: u64) -> Result<Step, SendError> {
         let oldest = |side| match side {
             Side::Ours => epoch,
@@ -133,7 +134,7 @@ impl Chains {
         Ok(Step { next: self.with(links), index, key: key.into_seed(), skipped })
     }
 
-    /// The key of message `index` of theirs. It is gone from the chains that follow, which stand first.
+    /// The chains after the step, and the key of the peer's message `index`, which these chains no longer contain.
     pub(crate) fn receive(
         &self,
         epoch: u64,
@@ -149,7 +150,8 @@ impl Chains {
         Ok((self.with(links), key, skipped))
     }
 
-    /// How many steps it is to message `index` of theirs; none to one that was passed. `None` when there is no key for it.
+    /// How many steps the chain must advance to reach the peer's message `index`; 0 if it has already passed it.
+    /// Returns `None` if there is no key for it.
     pub(crate) fn distance(&self, epoch: u64, index: u32, terms: &Terms<'_>) -> Option<u32> {
         let head = self.links.heads().find(|head| head.is(Side::Theirs, epoch))?;
         match distance(Link::next_number(head.index), index) {
@@ -158,7 +160,7 @@ impl Chains {
         }
     }
 
-    /// What to forget when no chain is needed any more.
+    /// What to delete from storage when no chain is needed any more.
     pub(crate) fn forget(&self, session: SessionId) -> Vec<SkippedChange> {
         self.links.heads().filter(|head| head.kept > 0).map(|head| head.forget(session)).collect()
     }
@@ -168,14 +170,14 @@ impl Chains {
         self.links.iter().filter(move |(head, _)| head.side == side)
     }
 
-    /// The same epochs, further on.
+    /// The same epochs with other chains.
     fn with(&self, links: Links) -> Self {
         Self { direction: self.direction, root: self.root.clone(), epoch: self.epoch, links }
     }
 }
 
 impl Direction {
-    /// The key of our chain, and that of theirs.
+    /// Orders a pair of keys as ours and the peer's.
     fn order<T>(self, a_to_b: T, b_to_a: T) -> (T, T) {
         match self {
             Self::Initiator => (a_to_b, b_to_a),
@@ -184,12 +186,12 @@ impl Direction {
     }
 }
 
-/// Our own state is not what it should be: an epoch that is not the next, or more of them than there can be.
+/// Our own state is inconsistent: an epoch is not the next one, or there are more epochs than there can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct OutOfStep;
 
 impl LinkHead {
-    /// That of a chain which has given no key.
+    /// A new chain that has not yielded a key yet.
     fn first(side: Side, epoch: u64) -> Self {
         Self { side, epoch, index: 0, kept: 0 }
     }
@@ -206,9 +208,9 @@ impl LinkHead {
         SkippedKeyId { session, ratchet_key: pq_chain(self.epoch), number }
     }
 
-    /// The key of message `number`. Where it was kept, the chain has one less of those; where it is ahead, the chain, whose key
-    /// is `key`, moves to it, and what it passes is to be kept. What is further behind than keys are kept is gone, even where
-    /// there is room.
+    /// The key of message `number`. If the key was stored, it is removed from the count. If the message is ahead, the
+    /// chain, whose key is `key`, advances to it, and the keys on the way are to be stored. A key further back than
+    /// the number of keys to keep is gone, even if fewer are stored.
     fn take(
         &mut self,
         key: &mut [u8; 32],
@@ -270,7 +272,7 @@ mod tests {
             let number = epoch["epoch"].as_u64().unwrap();
             assert_eq!(chains.root.expose(), bytes(&epoch["chain_root_before"]).as_slice());
             let agreed = EpochSecret { epoch: number, secret: secret(&epoch["epoch_secret"]) };
-            // Sending and receiving would drop the old ones.
+            // Sending and receiving would remove the old ones.
             chains.links = Links::empty();
             chains = chains.add(&agreed).unwrap();
             assert_eq!(chains.add(&agreed).err(), Some(OutOfStep));

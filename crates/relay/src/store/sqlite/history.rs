@@ -1,8 +1,9 @@
-//! Which states this store has been in: by that it is noticed that the file is older than what clients have seen.
+//! The states that this store has been in. They show when the file is older than what clients have seen.
 //!
-//! Each opening of the file has a number and a random name, and counts the transactions that it commits. Clients keep the newest
-//! of these versions that they were told. A file that was restored has another opening at that number, or none, or one that
-//! ended earlier: at whatever time a client comes with such a version, it is certain that the file was restored after it.
+//! Each opening of the file has a number and a random name, and counts the transactions that it commits. Clients keep
+//! the newest of these versions that they have received. A file that was restored has a different opening under that
+//! number, or none, or one that ended earlier. A client that presents such a version therefore proves that the file
+//! was restored after it was issued, however much later that happens.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,16 +14,16 @@ use super::columns::one;
 use crate::random;
 use crate::store::{OpeningName, StoreVersion};
 
-/// Openings that are remembered. What clients say of earlier ones is not judged.
+/// How many openings are remembered. Versions of earlier openings are not checked.
 const REMEMBERED: u64 = 4_096;
 
 #[derive(Debug)]
 pub(super) struct History {
     number: u64,
     name: OpeningName,
-    /// Transactions of this opening that are durable.
+    /// How many transactions of this opening are durable.
     commits: AtomicU64,
-    /// How each earlier opening was called, and with how many transactions it ended.
+    /// The name of each earlier opening, and how many transactions it committed.
     ended: HashMap<u64, (OpeningName, u64)>,
 }
 
@@ -44,7 +45,7 @@ impl History {
         Ok(Self { number, name, commits: AtomicU64::new(0), ended })
     }
 
-    /// Counts a transaction, as the last thing in it.
+    /// Counts a transaction. Called as the last step of it.
     pub(super) fn count(&self, tx: &Connection) -> Result<()> {
         let commits = self.commits.load(Ordering::Relaxed).saturating_add(1);
         one(tx
@@ -52,7 +53,7 @@ impl History {
             .execute([self.number, commits])?)
     }
 
-    /// The transaction that was counted is durable. Only the writer says so.
+    /// Records that the counted transaction is durable. Only the writer calls this.
     pub(super) fn committed(&self) {
         self.commits.fetch_add(1, Ordering::Release);
     }
@@ -62,7 +63,7 @@ impl History {
         StoreVersion { epoch, opening: self.number, name: self.name, commits }
     }
 
-    /// Whether the store has been in this state, as far as it is remembered.
+    /// Whether the store has been in this state, as far as it remembers.
     pub(super) fn contains(&self, version: &StoreVersion) -> bool {
         if version.opening.saturating_add(REMEMBERED) <= self.number {
             return true;
@@ -93,7 +94,7 @@ mod tests {
             History::open(&self.0).unwrap()
         }
 
-        /// As it is now.
+        /// A copy of the file as it is now.
         fn copy(&self) -> (tempfile::TempDir, Self) {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("copy.db");
@@ -127,13 +128,13 @@ mod tests {
         let before = commit(&file, &first);
         let (_folder, copy) = file.copy();
         let after = commit(&file, &first);
-        // Also when as much has happened since in the copy.
+        // This also holds if as many transactions have been committed since in the copy.
         let restored = copy.open();
         for _ in 0..5 {
             commit(&copy, &restored);
         }
         assert!(restored.contains(&before) && !restored.contains(&after));
-        // What the other one has become since, opened as often.
+        // The same for later openings of the original, although the copy was opened as often.
         let second = file.open();
         let (opened, done) = (second.version(1), commit(&file, &second));
         assert!(!restored.contains(&opened) && !restored.contains(&done));
