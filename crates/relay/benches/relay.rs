@@ -1,7 +1,7 @@
-//! Figures of the relay, in a process of its own, with clients on loopback: `./dev bench relay`.
+//! Performance figures of the relay, which runs in a separate process, with clients on loopback: `./dev bench relay`.
 //!
-//! Relay and clients share the cores of the machine, so that rates are lower bounds; the relay's processor time, the
-//! bytes it writes and the memory it has are its own. Nothing here is asserted: it prints. `--only NAME` runs one part.
+//! Relay and clients share the cores of the machine, so rates are lower bounds. Processor time, bytes written and
+//! memory are those of the relay alone. Nothing is asserted; the figures are printed. `--only NAME` runs one part.
 
 #![expect(clippy::print_stdout, reason = "it prints figures")]
 #![expect(
@@ -23,21 +23,21 @@ use tokio::time::sleep;
 use load::client::{Client, Pair};
 use load::relay::{self, Relay, Spent};
 
-/// What is offered to the relay while the time to an answer is taken, a second.
+/// How many sends per second are offered to the relay while the time to an answer is measured.
 const OFFERED: usize = 200;
 const PACED: Duration = Duration::from_secs(20);
-/// Connections that send as fast as they are answered, and how many sends each of them has on the way: as many as the relay reads
-/// ahead of its answers.
+/// How many connections send as fast as they are answered, and how many sends each of them has in flight: as many as
+/// the relay reads ahead of its answers.
 const SENDERS: usize = 64;
 const ON_THE_WAY: usize = 64;
 const WARM: Duration = Duration::from_secs(1);
 const LOADED: Duration = Duration::from_secs(8);
-/// Connections that do nothing.
+/// How many connections are idle.
 const IDLE: usize = 10_000;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    // `cargo test` runs benchmarks too, to see that they run.
+    // `cargo test` also runs benchmarks, to check that they work.
     if arguments.iter().any(|argument| argument == "--test") {
         return;
     }
@@ -69,14 +69,15 @@ fn after<'a>(arguments: &'a [String], name: &str) -> Option<&'a str> {
     arguments.get(at + 1).map(String::as_str)
 }
 
-/// The time to an answer when the relay has little to do.
+/// The time to an answer while the relay has little to do.
 async fn paced() {
     let relay = Relay::start();
     let pairs = Pair::several(&relay, 10).await;
     print(&format!("send → ack at {OFFERED} sends/s"), &percentiles(offered(&relay, &pairs).await));
 }
 
-/// The same on a relay with limits, beside one account that does all it can, on the two sockets that it may have.
+/// The same on a relay with limits, while one account loads it as much as it can over the two sockets that it may
+/// have.
 async fn hostile() {
     let relay = Relay::start_limited();
     let pairs = Pair::several(&relay, 10).await;
@@ -130,8 +131,8 @@ async fn offered(relay: &Relay, pairs: &[Pair]) -> Vec<Duration> {
     took
 }
 
-/// As many sends as the relay and its clients get through. Whether the recipients are there, and read and acknowledge
-/// what comes, or are away.
+/// The number of sends that the relay and its clients can process per second. `present` says whether the recipients
+/// are connected, and read and acknowledge what arrives.
 async fn closed_loop(present: bool) {
     let relay = Relay::start();
     let pairs = Pair::several(&relay, SENDERS).await;
@@ -183,7 +184,7 @@ fn figures(spent: &Spent) -> Vec<(&'static str, String)> {
     figures
 }
 
-/// What a connection costs that does nothing.
+/// The cost of an idle connection.
 async fn idle() {
     let relay = Relay::start();
     let accounts = relay.accounts(IDLE).await;
@@ -192,7 +193,7 @@ async fn idle() {
     for account in &accounts {
         clients.push(Client::connect(&relay, account).await);
     }
-    // Each has been told all there was to say, and the relay has read its mailbox.
+    // By now every client has received everything, and the relay has read its mailbox.
     sleep(Duration::from_secs(3)).await;
     let each = (relay.memory() - before) / accounts.len() as f64;
     print(&format!("memory of an idle connection, of {}", accounts.len()), &format!("{each:.0} bytes"));

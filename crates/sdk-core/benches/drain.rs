@@ -1,7 +1,8 @@
-//! How fast what was written offline leaves, with a real relay on loopback and real files: `./dev bench client`.
+//! How fast messages that were written offline are sent, with a real relay on loopback and real files: `./dev bench
+//! client`.
 //!
-//! The sender, those who receive and the relay share one process and its cores, so the processor time is that of all
-//! together. Nothing here is asserted: it prints.
+//! The sender, the receivers and the relay share one process and its cores, so processor time is that of all
+//! together. Nothing is asserted; the figures are printed.
 
 #![expect(clippy::print_stdout, reason = "it prints figures")]
 #![expect(
@@ -18,14 +19,14 @@ use sealpost_testkit::{Party, World};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-/// Messages, and over how many lanes they are spread.
+/// The number of messages, and the number of lanes that they are spread over.
 const DRAINS: [(usize, usize); 4] = [(1_000, 1), (20_000, 1), (20_000, 32), (1_000, 32)];
-/// Messages that are queued at the same time.
+/// How many messages are queued concurrently.
 const WRITERS: usize = 64;
 
 #[tokio::main]
 async fn main() {
-    // `cargo test` runs benchmarks too, to see that they run.
+    // `cargo test` also runs benchmarks, to check that they work.
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
@@ -34,7 +35,7 @@ async fn main() {
     }
 }
 
-/// Writes while there is no relay; then it comes back.
+/// Writes while there is no relay, and then starts it.
 async fn drain(messages: usize, lanes: usize) {
     let mut world = World::start().await;
     let ada = world.party("ada").await;
@@ -44,7 +45,7 @@ async fn drain(messages: usize, lanes: usize) {
         threads.push(ada.thread_with(&peer).await);
         peers.push(peer);
     }
-    // Each pair has met before.
+    // Each pair has an established session.
     for thread in &threads {
         thread.send_text("hello").await.expect("queued");
     }
@@ -73,7 +74,7 @@ async fn drain(messages: usize, lanes: usize) {
     print("writing system calls, a message", &format!("{:.2}", each(used.writes as f64)));
 }
 
-/// As many texts into each thread, as fast as they can be queued.
+/// Queues this many texts in each thread, as fast as possible.
 async fn queue(threads: &[Thread], each: usize) {
     let mut writing = JoinSet::new();
     let writers = WRITERS.div_ceil(threads.len());
@@ -91,7 +92,7 @@ async fn queue(threads: &[Thread], each: usize) {
     writing.join_all().await;
 }
 
-/// From the connection to the first message that the relay has accepted.
+/// The time from the connection to the first message that the relay has accepted.
 async fn first_send(mut events: sealpost_core::Events) -> Duration {
     let mut connected = None;
     loop {
@@ -105,7 +106,7 @@ async fn first_send(mut events: sealpost_core::Events) -> Duration {
     }
 }
 
-/// Waits until the last message of every thread has come so far. Looks seldom, so that looking costs little.
+/// Waits until the last message of every thread has reached this state. Polls rarely, so that polling costs little.
 async fn all_reach(threads: &[Thread], reached: Delivery) {
     for thread in threads {
         loop {
@@ -123,7 +124,7 @@ async fn all_reach(threads: &[Thread], reached: Delivery) {
     }
 }
 
-/// What this process has used so far. Linux only; elsewhere nothing.
+/// The resources that this process has used so far. Linux only; zero elsewhere.
 struct Usage {
     processor: Duration,
     writes: u64,
@@ -132,7 +133,8 @@ struct Usage {
 impl Usage {
     fn now() -> Self {
         let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-        // The name stands in brackets and may have spaces; behind it, the times are fields 12 and 13, in hundredths of a second.
+        // The name is in parentheses and may contain spaces. After it, fields 12 and 13 are the times, in hundredths
+        // of a second.
         let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
         let ticks = fields.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap());
         let io = std::fs::read_to_string("/proc/self/io").unwrap_or_default();

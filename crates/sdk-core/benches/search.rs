@@ -1,7 +1,9 @@
-//! Figures of search on a real encrypted file, with 10,000, 100,000 and 300,000 messages: how fast a backlog is indexed, how long
-//! others wait for the writer meanwhile, how large the index is, and what queries cost: `cargo bench -p sealpost-core --bench search`.
+//! Performance of search on a real encrypted file with 10,000, 100,000 and 300,000 messages: how fast a backlog is
+//! indexed, how long others wait for the writer meanwhile, how large the index is, and what queries cost: `cargo
+//! bench -p sealpost-core --bench search`.
 //!
-//! The messages are put into the file by SQL, as a migration finds them. Nothing here is asserted: it prints.
+//! The messages are inserted by SQL, in the state in which a migration finds them. Nothing is asserted; the figures
+//! are printed.
 
 #![expect(clippy::print_stdout, reason = "it prints figures")]
 #![expect(
@@ -27,7 +29,8 @@ const KEY: [u8; 32] = [7; 32];
 const SIZES: [usize; 3] = [10_000, 100_000, 300_000];
 const VOCABULARY: usize = 50_000;
 
-/// What they are about, and what is typed. Every message has "message"; every second one "alpha", the others "beta".
+/// A description and the text of each query. Every message contains "message"; every second one contains "alpha", the
+/// others "beta".
 const QUERIES: [(&str, &str); 12] = [
     ("a prefix of one letter", "e"),
     ("the same of a word in every message", "m"),
@@ -45,7 +48,7 @@ const QUERIES: [(&str, &str); 12] = [
 
 #[tokio::main]
 async fn main() {
-    // `cargo test` runs benchmarks too, to see that they run.
+    // `cargo test` also runs benchmarks, to check that they work.
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
@@ -100,10 +103,10 @@ async fn measure(size: usize) {
     client.suspend().await.unwrap();
 }
 
-/// Waits until everything is indexed, and writes meanwhile: how long others wait for the writer.
+/// Waits until everything is indexed, and measures meanwhile how long a write waits for the writer.
 async fn index(client: &Client, thread: &Thread, size: usize) {
     let (begun, mut waits) = (Instant::now(), Vec::new());
-    // The oldest comes last.
+    // The oldest message is indexed last.
     while client.search("oldestofall", 1).await.unwrap().is_empty() {
         let asked = Instant::now();
         thread.send_text("while the index is fed").await.unwrap();
@@ -122,7 +125,7 @@ async fn index(client: &Client, thread: &Thread, size: usize) {
     print("from the write to the result", &ms(begun.elapsed()));
 }
 
-/// What a write takes by itself. The relay is gone, and nothing is sent.
+/// The duration of a write without indexing. The relay is gone, so nothing is sent.
 async fn write_alone(thread: &Thread) -> Vec<Duration> {
     let mut waits = Vec::new();
     for _ in 0..200 {
@@ -140,7 +143,7 @@ async fn found(client: &Client, words: &str) {
     }
 }
 
-/// Messages as an earlier version has left them: none is in the index.
+/// Inserts messages as an earlier version has left them: none of them is in the index.
 fn fill(path: &Path, size: usize) {
     let mut connection = unlock(path);
     let words = vocabulary();
@@ -167,7 +170,7 @@ fn fill(path: &Path, size: usize) {
             insert.execute(params![content(&text), i64::try_from(n + 2).unwrap()]).unwrap();
         }
     }
-    // As the migration leaves it, and before the one that is there already.
+    // The state in which the migration leaves the index: it contains none of these messages.
     tx.execute_batch(
         "INSERT INTO search (search) VALUES ('delete-all');
          UPDATE account SET indexed_up_to = (SELECT max(id) FROM message);
@@ -178,7 +181,7 @@ fn fill(path: &Path, size: usize) {
     connection.pragma_update(None, "wal_checkpoint", "truncate").unwrap();
 }
 
-/// A text as a content (`proto/content.proto`): field 10.
+/// Encodes a text as a content (`proto/content.proto`): field 10.
 fn content(text: &str) -> Vec<u8> {
     let mut body = vec![0x52];
     let mut length = text.len();
@@ -191,7 +194,7 @@ fn content(text: &str) -> Vec<u8> {
     body
 }
 
-/// The file as the client opens it (`store/vault.rs`).
+/// Opens the file as the client does (`store/vault.rs`).
 fn unlock(path: &Path) -> Connection {
     let mut salt = [0; 16];
     Hkdf::<Sha256>::new(None, &KEY).expand(b"Sealpost database salt v1", &mut salt).unwrap();
@@ -206,7 +209,7 @@ fn unlock(path: &Path) -> Connection {
     connection
 }
 
-/// Made-up words, as long as those of a language.
+/// Invented words, with lengths like those of a natural language.
 fn vocabulary() -> Vec<String> {
     const LETTERS: &[u8] = b"etaoinshrdlucmfwypvbgkjqxz";
     const LENGTHS: [usize; 11] = [2, 3, 4, 4, 5, 5, 6, 7, 8, 9, 12];
@@ -221,7 +224,7 @@ fn vocabulary() -> Vec<String> {
     (0..VOCABULARY).map(|_| word()).collect()
 }
 
-/// The same at every run (SplitMix64).
+/// A generator with the same output in every run (SplitMix64).
 struct Random(u64);
 
 impl Random {
@@ -236,7 +239,7 @@ impl Random {
         usize::try_from(self.next() % end as u64).unwrap()
     }
 
-    /// The first ones are frequent: the n-th word about 1/n as often as the first (Zipf).
+    /// The first values are frequent: the n-th has about 1/n of the frequency of the first (Zipf).
     fn frequent(&mut self, end: usize) -> usize {
         let part = self.next() as f64 / u64::MAX as f64;
         (((end as f64).ln() * part).exp() as usize).min(end) - 1

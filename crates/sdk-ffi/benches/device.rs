@@ -1,11 +1,12 @@
-//! What an app on a device would notice, each in a process that was just started: `./dev bench bindings` runs this.
+//! What an app on a device would notice, each measured in a new process. `./dev bench bindings` runs this.
 //!
 //! ```text
 //! device prepare FOLDER      an account with 100,000 messages: FOLDER/history.db, under a key of 32 sevens
-//! device measure FOLDER      opening it, calls, and fetch_for_push with 100 waiting messages: a name and a number a line
+//! device measure FOLDER      opening it, calls, and fetch_for_push with 100 waiting messages: a name and a number
+//! per line
 //! ```
 //!
-//! Nothing here is asserted: it prints.
+//! Nothing is asserted; the figures are printed.
 
 #![expect(clippy::print_stdout, reason = "it prints figures")]
 #![expect(clippy::expect_used, reason = "what goes wrong ends the benchmark, and says why")]
@@ -26,9 +27,9 @@ const WAITING: usize = 100;
 const ROUNDS: usize = 9;
 const CALLS: u32 = 20_000;
 const KEY: [u8; 32] = [7; 32];
-/// The certificates that a system with OpenSSL believes in.
+/// The root certificates of a system with OpenSSL.
 const PLATFORM: &str = "/etc/ssl/certs/ca-certificates.crt";
-/// Nobody listens there.
+/// An address at which nothing listens.
 const NOWHERE: &str = "http://127.0.0.1:1";
 
 #[tokio::main]
@@ -41,7 +42,7 @@ async fn main() {
         ["open", database] => open(database).await,
         ["calls", database] => calls(database).await,
         ["push", database, relay] => push(database, relay).await,
-        // `cargo test` and `cargo bench` run it too.
+        // `cargo test` and `cargo bench` also run this program.
         _ => println!("device prepare|measure FOLDER"),
     }
 }
@@ -68,7 +69,7 @@ async fn account_with(database: &str, relay: &str, config: Config) -> Arc<Client
     }
 }
 
-/// Writes a long history, which nobody will read.
+/// Writes a long history.
 async fn prepare(database: &str) {
     let mut world = World::start().await;
     let ben = account(&file(&world, "ben"), &world.url()).await;
@@ -111,8 +112,8 @@ async fn measure(database: &str) {
     }
 }
 
-/// Somebody is away while messages come; then a push notification's process is started. It looks for `root` among all that the
-/// platform believes in.
+/// A user is offline while messages arrive; then the process of a push notification is started. It finds `root` among
+/// all the platform's root certificates.
 async fn fetch_in_a_child(world: &World, root: &Root, round: usize) -> Vec<f64> {
     let config = || Config { roots: Some(vec![root.der()]), ..Config::default() };
     let believed = world.dir().join("believed.pem");
@@ -146,7 +147,7 @@ async fn fetch_in_a_child(world: &World, root: &Root, round: usize) -> Vec<f64> 
     child_with(&["push", &away_file, &world.url()], &[("SSL_CERT_FILE", &believed)])
 }
 
-/// From the start of the program until a screen could be drawn, in milliseconds.
+/// The time from the start of the program until a screen could be drawn, in milliseconds.
 async fn open(database: &str) {
     let begun = Instant::now();
     let client = account(database, NOWHERE).await;
@@ -159,7 +160,7 @@ async fn open(database: &str) {
     client.shutdown().await.expect("shut down");
 }
 
-/// A call that does nothing, and one that is waited for and does nothing, in nanoseconds.
+/// The duration of a call that does nothing, and of an awaited call that does nothing, in nanoseconds.
 async fn calls(database: &str) {
     let client = account(database, NOWHERE).await;
     let token = CancelToken::new().expect("a token");
@@ -176,8 +177,8 @@ async fn calls(database: &str) {
     client.shutdown().await.expect("shut down");
 }
 
-/// What the process has in memory at most, beyond what it began with; and how many pages of files it has more in the end, in
-/// megabytes.
+/// The peak memory of the process beyond what it started with, and how many more pages of files it has in memory at
+/// the end, in megabytes.
 async fn push(database: &str, relay: &str) {
     let (before, files_before) = (resident("VmRSS:"), resident("RssFile:"));
     let (database, relay) = (database.to_owned(), relay.to_owned());
@@ -189,7 +190,7 @@ async fn push(database: &str, relay: &str) {
     println!("{}", resident("RssFile:") - files_before);
 }
 
-/// The numbers that this program prints when it is started again.
+/// The numbers that this program prints when it is started as a child with these arguments.
 fn child(arguments: &[&str]) -> Vec<f64> {
     child_with(arguments, &[])
 }
@@ -208,7 +209,7 @@ fn median(mut numbers: Vec<f64>) -> f64 {
     numbers.get(numbers.len() / 2).copied().unwrap_or_default()
 }
 
-/// What this process has in memory, in megabytes. Linux only; elsewhere 0.
+/// The memory of this process, in megabytes. Linux only; 0 elsewhere.
 fn resident(what: &str) -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix(what));

@@ -1,4 +1,4 @@
-//! One side of the talk.
+//! One side of the conversation.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use crate::figures::Listener;
 use crate::run::{Failure, PATIENCE, Result};
 
-/// One of the two people, with a client.
+/// One of the two users, with a client.
 pub(crate) struct Side {
     pub(crate) name: String,
     database: PathBuf,
@@ -39,7 +39,7 @@ impl Side {
         }
     }
 
-    /// Closes the client and opens it again, perhaps by another way to the relay.
+    /// Closes the client and opens it again, possibly with another URL for the relay.
     pub(crate) async fn reopen(&mut self, relay: &str) -> Result<()> {
         self.client.suspend().await?;
         self.thread = None;
@@ -76,7 +76,7 @@ impl Side {
     }
 }
 
-/// Waits for the answer to a message. Listening begins before the message is sent.
+/// Waits for the relay's answer to a message. It subscribes before the message is sent.
 pub(crate) struct Settled(sealpost_core::Events);
 
 impl Settled {
@@ -93,7 +93,7 @@ impl Settled {
                     {
                         return Ok(message);
                     }
-                    // What was missed is in the history.
+                    // The history contains what this subscriber has missed.
                     Some(Err(_)) => {
                         let newest = thread.history(None).await?.messages.into_iter();
                         if let Some(message) = newest.into_iter().find(|m| m.id == id && is_settled(m)) {
@@ -109,12 +109,12 @@ impl Settled {
     }
 }
 
-/// Whether the relay has answered, or the client given up.
+/// Whether the relay has answered or the client has given up.
 fn is_settled(message: &Message) -> bool {
     message.server_seq.is_some() || matches!(message.direction, Direction::Outgoing(Delivery::Failed(_)))
 }
 
-/// A thread, oldest first.
+/// The messages of a thread, oldest first.
 pub(crate) async fn history(thread: &Thread) -> Result<Vec<Message>, Error> {
     let mut all = Vec::new();
     let mut before = None;
@@ -129,7 +129,7 @@ pub(crate) async fn history(thread: &Thread) -> Result<Vec<Message>, Error> {
     }
 }
 
-/// What a message says; what could not be opened says so.
+/// The text of a message. For a message that could not be decrypted, it says so.
 pub(crate) fn text(body: MessageBody) -> String {
     match body {
         MessageBody::Text(text) => text,

@@ -1,7 +1,8 @@
 import Sealpost
 import UserNotifications
 
-/// Runs for each push notification, in a process of its own with little memory: the relay's push says only that something waits.
+/// Runs for each push notification, in a separate process with little memory. The relay's push only says that
+/// something is waiting.
 final class NotificationService: UNNotificationServiceExtension {
     private var fetching: Task<Void, Never>?
 
@@ -14,19 +15,20 @@ final class NotificationService: UNNotificationServiceExtension {
             do {
                 shown.show(try await fetchNews(for: .onThisDevice()))
             } catch {
-                // Something came, but not what: the placeholder says so, and the app shows the rest.
+                // Something is waiting, but it could not be fetched: the placeholder says so, and the app shows the
+                // rest.
                 shown.show([])
             }
         }
     }
 
-    /// What was brought in by now is on disk, and is shown.
+    /// The messages that were fetched so far are on disk, and are shown.
     override func serviceExtensionTimeWillExpire() {
         fetching?.cancel()
     }
 }
 
-/// The handler is to be called once, from any thread.
+/// The handler must be called exactly once, from any thread.
 private struct Shown: @unchecked Sendable {
     let placeholder: UNNotificationContent
     let handler: (UNNotificationContent) -> Void

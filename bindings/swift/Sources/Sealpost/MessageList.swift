@@ -1,23 +1,23 @@
-/// The messages that an app shows of a thread: those of a page and of the pages that were joined to it. Changes keep it equal to what
-/// would be read now between the same two places; nothing is read again. Take the changes from a view that was made before the
-/// page was read.
+/// The messages of a thread that an app shows: those of a page and of the pages joined to it. Changes keep the list
+/// equal to what would be read now between the same two positions, without reading anything again. Take the changes
+/// from a view that was created before the page was read.
 public struct MessageList: Equatable, Sendable {
-    /// Newest first.
+    /// The messages, newest first.
     public private(set) var messages: [Message] = []
-    /// Where the page of older messages begins, for `history`; `nil` when there are none.
+    /// Where the page of older messages begins, for `history`; `nil` if there are none.
     public private(set) var older: Position?
-    /// Where the page of newer messages begins, for `historyAfter`; `nil` when there are none.
+    /// Where the page of newer messages begins, for `historyAfter`; `nil` if there are none.
     public private(set) var newer: Position?
 
-    /// Nothing yet: the first change is a snapshot.
+    /// An empty list: the first change is a snapshot.
     public init() {}
 
-    /// A list of this page.
+    /// A list of the messages of this page.
     public init(page: Page) {
         (messages, older, newer) = (page.messages, page.older, page.newer)
     }
 
-    /// Applies a change, also one that the page includes already.
+    /// Applies a change. A change that the list already includes has no effect.
     public mutating func apply(_ change: Change) {
         switch change {
         case .snapshot(let page): self = MessageList(page: page)
@@ -27,13 +27,13 @@ public struct MessageList: Equatable, Sendable {
         }
     }
 
-    /// Joins the page before `older`.
+    /// Adds the page before `older`.
     public mutating func addOlder(_ page: Page) {
         older = page.older
         page.messages.forEach { put($0) }
     }
 
-    /// Joins the page after `newer`.
+    /// Adds the page after `newer`.
     public mutating func addNewer(_ page: Page) {
         newer = page.newer
         page.messages.forEach { put($0) }

@@ -1,5 +1,5 @@
-//! Sealed sender. Where the row says so, what was computed for the message before is remembered; elsewhere it is the first one of its
-//! sender, or to its recipients, since the program began.
+//! Sealed sender. Where the row says so, the values computed for an earlier message are cached. Elsewhere, the
+//! message is the first of its sender, or the first to its recipients, since the program started.
 
 use std::hint::black_box;
 
@@ -108,7 +108,7 @@ fn scene() -> Scene {
         expires: NOW,
     };
     let certificate = SenderCertificate::issue(&claims, Signer::Embedded(certificate), &server, rng);
-    // About what a short message has.
+    // Roughly the size of a short message.
     let (kind, hint, message) = (MessageType::Signal, ContentHint::Resendable, [5; 160]);
     let content = UnidentifiedContent::new(kind, certificate, &message, hint, &[]);
     Scene { alice, bob, content, trust: Trust::new(vec![root.public()]) }

@@ -1,4 +1,4 @@
-//! Two who meet.
+//! The handshake between two users.
 
 use std::hint::black_box;
 
@@ -26,7 +26,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation {
         name: "accept (PQXDH), with first message",
         per_call: 1,
-        // The base key is checked by an agreement; two private keys come from the store.
+        // The base key is checked by an agreement, and two private keys come from the store.
         floor: Some(|floor| {
             floor.decapsulate
                 + 5.0 * floor.agree
@@ -47,7 +47,7 @@ fn initiate() -> Call {
     })
 }
 
-/// The pre-keys are loaded first, as each serves once.
+/// The pre-keys are loaded first, because each can be used only once.
 fn accept() -> Call {
     let ([alice, bob], mut rng) = (two_devices(), rng(2));
     let met = alice.meet(&bob, &mut rng);

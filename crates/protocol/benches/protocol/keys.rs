@@ -1,4 +1,4 @@
-//! Keys that are made and checked apart from any talk.
+//! Generating and checking keys, outside of any session.
 
 use std::hint::black_box;
 
@@ -38,7 +38,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     },
 ];
 
-/// An identity, as many one-time pre-keys and signed KEM pre-keys as a new device hands in.
+/// Generates an identity and as many one-time pre-keys and signed KEM pre-keys as a new device uploads.
 fn generate() -> Call {
     let mut rng = rng(1);
     Box::new(move || {
@@ -58,7 +58,7 @@ fn verify_bundle() -> Call {
     })
 }
 
-/// By then the table of the key's multiples is there.
+/// The table of the key's multiples has been computed by then.
 fn verify_known_bundle() -> Call {
     let [_, bob] = two_devices();
     let mut known = KnownKeys::default();

@@ -1,5 +1,5 @@
-//! What each operation costs, beside the sum of the primitives in it, measured in the same run: the floor that no
-//! implementation on these primitives goes below.
+//! The cost of each operation, next to the sum of the primitives in it, measured in the same run. No implementation
+//! on these primitives can be faster than this sum.
 //!
 //! ```text
 //! cargo bench -p sealpost-protocol                                      a table
@@ -33,13 +33,13 @@ use floor::Floor;
 
 /// One row of the table.
 struct Operation {
-    /// What the row is called, here and by those who measure other implementations.
+    /// The name of the row, here and for benchmarks of other implementations.
     name: &'static str,
-    /// How many of it one call does.
+    /// How many operations one call performs.
     per_call: u32,
-    /// The primitives in one of it. `None` where there are none to speak of.
+    /// The primitives in one operation. `None` if they hardly matter.
     floor: Option<fn(&Floor) -> f64>,
-    /// Sets the scene, which is not measured, and gives the call.
+    /// Sets up the operation, which is not measured, and returns the call.
     prepare: fn() -> Call,
 }
 

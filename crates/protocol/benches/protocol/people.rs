@@ -1,4 +1,4 @@
-//! Two devices with everything they need, and the shortest way to let them talk.
+//! Two devices with everything they need, and the shortest way to exchange messages between them.
 
 use rand::{SeedableRng as _, rngs::StdRng};
 use sealpost_protocol::{
@@ -11,7 +11,7 @@ pub(crate) const NOW: UnixSeconds = UnixSeconds(1_764_000_000);
 /// A short text, padded as clients pad it.
 pub(crate) const TEXT: [u8; 79] = [7; 79];
 
-/// The same numbers in every run.
+/// A generator that yields the same numbers in every run.
 pub(crate) fn rng(seed: u64) -> StdRng {
     StdRng::seed_from_u64(seed)
 }
@@ -80,7 +80,7 @@ impl Device {
         (next, output)
     }
 
-    /// Receives with no key that was skipped.
+    /// Decrypts with no stored skipped keys.
     pub(crate) fn receive(
         &self,
         record: &SessionRecord,
@@ -111,7 +111,7 @@ impl Device {
     }
 }
 
-/// Two who have heard each other; it is the first one's turn.
+/// Two users who have received messages from each other; the first is the next to send.
 pub(crate) struct Pair {
     pub(crate) alice: Device,
     pub(crate) bob: Device,
@@ -139,7 +139,7 @@ impl Pair {
         (*at_alice, *at_bob) = (alice.receive(&sent, bob, &pong, rng), answered);
     }
 
-    /// The first one says something that the other has not heard.
+    /// The first user sends a message that the other does not receive.
     pub(crate) fn say(&mut self) -> Ciphertext {
         let (next, message) = self.alice.send(&self.at_alice, &self.bob, &mut self.rng);
         self.at_alice = next;

@@ -1,4 +1,4 @@
-//! Those who load the relay: they do as little as they can, for they share its processors.
+//! The clients that load the relay. They do as little work as possible, because they share its processors.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,10 +19,10 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::relay::{Account, Relay};
 
-/// As long as a line that people write to each other is, once sealed.
+/// The size of a typical line of chat once sealed.
 const CIPHERTEXT: &[u8] = &[7; 500];
 
-/// One who sends, one who receives, and their thread.
+/// A sender, a receiver, and their thread.
 #[derive(Clone)]
 pub(crate) struct Pair {
     pub(crate) from: Account,
@@ -41,7 +41,7 @@ impl Pair {
         pairs
     }
 
-    /// A message that there was never before.
+    /// A new message.
     fn message(&self) -> Send {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         let mut random = [0; 10];
@@ -66,7 +66,7 @@ impl Pair {
     }
 }
 
-/// A connection that was welcomed.
+/// A connection that has completed its handshake.
 pub(crate) struct Client {
     socket: WebSocketStream<TcpStream>,
 }
@@ -88,7 +88,7 @@ impl Client {
         client
     }
 
-    /// Sends so many messages.
+    /// Sends this many messages.
     pub(crate) async fn send(&mut self, pair: &Pair, count: usize) {
         for _ in 0..count {
             self.feed(1, Body::Send(pair.message())).await;
@@ -96,7 +96,7 @@ impl Client {
         self.socket.flush().await.unwrap();
     }
 
-    /// Waits for answers to sends: how many came together.
+    /// Waits for answers to sends, and returns how many arrived together.
     pub(crate) async fn answers(&mut self) -> usize {
         let (mut answered, mut next) = (0, Some(self.frame().await));
         while let Some(frame) = next {
@@ -110,7 +110,7 @@ impl Client {
         answered
     }
 
-    /// Acknowledges whatever comes, what came together at once.
+    /// Acknowledges everything that arrives; what arrives together is acknowledged at once.
     pub(crate) async fn receive(mut self) {
         loop {
             let (mut keys, mut next) = (Vec::new(), Some(self.frame().await));
@@ -127,8 +127,8 @@ impl Client {
         }
     }
 
-    /// Acknowledges rows that do not exist, as many in a frame as may be and as fast as they are taken, and does not mind
-    /// being thrown out.
+    /// Acknowledges rows that do not exist, as many per frame as allowed and as fast as the relay accepts them, and
+    /// tolerates being disconnected.
     pub(crate) async fn acknowledge_nothing(relay: &Relay, account: &Account) {
         let key = |server_seq| InboxKey { thread_id: vec![9; 16].into(), server_seq };
         let keys = (1..=u64::try_from(MAX_ACK_KEYS).unwrap()).map(key).collect();
@@ -136,7 +136,7 @@ impl Client {
         Self::flood(relay, account, || frame.encode_to_vec().into()).await;
     }
 
-    /// Sends as fast as it is taken.
+    /// Sends as fast as the relay accepts it.
     pub(crate) async fn send_without_end(relay: &Relay, pair: &Pair) {
         let frame = || Frame { v: 1, id: 1, body: Some(Body::Send(pair.message())) };
         Self::flood(relay, &pair.from, || frame().encode_to_vec().into()).await;

@@ -1,4 +1,4 @@
-//! The relay that is measured, and those who load it.
+//! The relay under measurement, and the clients that load it.
 
 pub(crate) mod client;
 pub(crate) mod relay;

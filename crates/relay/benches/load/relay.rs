@@ -1,4 +1,4 @@
-//! A relay in a process of its own, and what that process has used of the machine.
+//! A relay in a separate process, and the resources that this process has used.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::ops::Sub;
@@ -16,10 +16,10 @@ use sealpost_wire::{
 };
 use tokio::runtime::Runtime;
 
-/// What this program is told when it is to be the relay: then comes the folder of its data.
+/// The argument that makes this program run as the relay; the data folder follows.
 pub(crate) const SERVE: &str = "--serve";
 
-/// And whether it has the limits of the program, or none.
+/// Whether the relay runs with its default limits or with none.
 pub(crate) const LIMITED: &str = "--limited";
 
 /// Runs the relay until standard input ends.
@@ -36,7 +36,7 @@ pub(crate) fn serve(folder: &str, limited: bool) {
     runtime.block_on(relay.shutdown());
 }
 
-/// A running relay; it ends with this.
+/// A running relay, which is stopped when this is dropped.
 pub(crate) struct Relay {
     child: Child,
     pub(crate) url: String,
@@ -45,18 +45,18 @@ pub(crate) struct Relay {
     _folder: tempfile::TempDir,
 }
 
-/// Somebody with one device.
+/// An account with one device.
 #[derive(Clone)]
 pub(crate) struct Account {
     pub(crate) user: UserId,
     pub(crate) access_token: String,
 }
 
-/// What the relay has used since it began.
+/// What the relay has used since it started.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Spent {
     pub(crate) processor: Duration,
-    /// What the clients have used, which share the cores with the relay.
+    /// The processor time of the clients, which share the cores with the relay.
     pub(crate) clients: Duration,
     pub(crate) writer: Duration,
     pub(crate) written: f64,
@@ -84,18 +84,18 @@ impl Sub for Spent {
 }
 
 impl Relay {
-    /// One that limits nobody.
+    /// Starts a relay without limits.
     pub(crate) fn start() -> Self {
         Self::start_with(&[])
     }
 
-    /// One with the limits of the program.
+    /// Starts a relay with the default limits.
     pub(crate) fn start_limited() -> Self {
         Self::start_with(&[LIMITED])
     }
 
     fn start_with(arguments: &[&str]) -> Self {
-        // On a disk, where the folder for temporary files may be none.
+        // A folder on a disk, because the folder for temporary files may be in memory.
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let mut child = Command::new(std::env::current_exe().unwrap())
             .arg(SERVE)
@@ -111,7 +111,7 @@ impl Relay {
         Self { child, url, metrics, http: reqwest::Client::new(), _folder: folder }
     }
 
-    /// Registers so many people.
+    /// Registers this many accounts.
     pub(crate) async fn accounts(&self, count: usize) -> Vec<Account> {
         let all = stream::iter(0..count).map(|_| self.register()).buffer_unordered(64);
         all.collect().await
@@ -134,7 +134,7 @@ impl Relay {
         Account { user: UserId::from_slice(&answer.user_id).unwrap(), access_token }
     }
 
-    /// The thread of two people, accepted by both.
+    /// Creates the thread between two users, accepted by both.
     pub(crate) async fn thread(&self, from: &Account, to: &Account) -> ThreadId {
         let request = CreateThread { peer_user_id: to.user.to_wire(), ..CreateThread::default() };
         let answer: Thread = self.post("/v1/threads", Some(from), &request).await;
@@ -173,7 +173,7 @@ impl Relay {
         }
     }
 
-    /// The memory that is its own, in bytes.
+    /// The process's private memory, in bytes.
     pub(crate) fn memory(&self) -> f64 {
         let status = self.read("status");
         let anonymous = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
@@ -192,8 +192,8 @@ impl Drop for Relay {
     }
 }
 
-/// What those threads of a process have used of the processors. None of them ends while it is measured, but for those
-/// that only read.
+/// The processor time of these threads of a process. None of them ends during the measurement, except those that only
+/// read.
 fn processor(process: u32, wanted: impl Fn(&str) -> bool) -> Duration {
     let tasks = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
     let of_task = |folder: std::path::PathBuf| {

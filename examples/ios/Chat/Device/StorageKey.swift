@@ -1,27 +1,29 @@
 import Foundation
 import Security
 
-/// The 32 random bytes that the database is encrypted with, in the Keychain.
+/// The random 32-byte key of the database, in the Keychain.
 ///
-/// They are readable from the first unlocking after a start on, as a push notification may come while the phone is locked. They
-/// never leave this device, not even in a backup. The app and its extension share them by their Keychain group.
+/// It is readable once the phone has been unlocked after its start, because a push notification may arrive while the
+/// phone is locked. It never leaves this device, not even in a backup. The app and its extension share it through
+/// their Keychain group.
 enum StorageKey {
     private static let place: [CFString: Any] = [
         kSecClass: kSecClassGenericPassword,
         kSecAttrService: "sealpost",
         kSecAttrAccount: "storage key",
-        // On a Mac too, the Keychain that iOS has.
+        // Use the iOS-style Keychain on a Mac too.
         kSecUseDataProtectionKeychain: true,
     ]
 
-    /// Made at the first call.
+    /// Creates the key at the first call.
     static func load() throws -> Data {
         var found: CFTypeRef?
         let query = place.merging([kSecReturnData: true]) { $1 }
         switch SecItemCopyMatching(query as CFDictionary, &found) {
         case errSecSuccess: return found as? Data ?? Data()
         case errSecItemNotFound: return try make()
-        // Before the first unlocking: `errSecInteractionNotAllowed`. Try again later, and never make another key.
+        // Before the first unlock, this is `errSecInteractionNotAllowed`. Try again later, and never create another
+        // key.
         case let status: throw KeychainError(status: status)
         }
     }
@@ -40,7 +42,7 @@ enum StorageKey {
     }
 }
 
-/// What the Keychain says.
+/// An error of the Keychain.
 struct KeychainError: LocalizedError {
     let status: OSStatus
 

@@ -1,7 +1,8 @@
 import Sealpost
 
-/// Brings in what waits at the relay, for a push notification, also when the app is awake. Nothing when the app was frozen in the
-/// middle of a transaction: it goes on when it wakes. Cancelling the task ends it early, with what it has brought by then.
+/// Fetches the messages that wait at the relay, for a push notification. It also works while the app is running. It
+/// returns nothing if the app was suspended in the middle of a transaction, which continues when the app resumes.
+/// Cancelling the task ends it early, with the messages that it has fetched so far.
 func fetchNews(for account: Account) async throws -> [Message] {
     do {
         return try await fetchForPush(database: account.database, key: account.key(), relay: account.relay).messages

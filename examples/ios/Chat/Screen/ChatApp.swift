@@ -27,7 +27,8 @@ struct ChatApp: App {
         }
     }
 
-    /// The system ends an app that it freezes while a file in a shared folder is locked. So it has to wait until all is closed.
+    /// The system terminates an app that is suspended while it holds a lock on a file in a shared folder, so
+    /// suspension has to wait until everything is closed.
     private func close(_ model: ChatModel) {
         let time = UIApplication.shared.beginBackgroundTask(withName: "close the database")
         Task {

@@ -1,15 +1,15 @@
 /*
- * What an app shows of a thread, kept as it is by changes alone.
+ * The part of a thread that an app shows, kept up to date by changes alone.
  */
 package io.github.sealpost
 
 /**
- * The messages that an app shows of a thread: those of a page and of the pages that were joined to it, newest first. Changes keep
- * it equal to what would be read now between the same two places; nothing is read again. Take the changes from a view that was made
- * before the page was read.
+ * The messages of a thread that an app shows: those of a page and of the pages joined to it, newest first. Changes keep the list
+ * equal to what would be read now between the same two positions, without reading anything again. Take the changes from a view that
+ * was created before the page was read.
  *
- * @property older where the page of older messages begins, for [Thread.history]; null when there are none.
- * @property newer where the page of newer messages begins, for [Thread.historyAfter]; null when there are none.
+ * @property older where the page of older messages begins, for [Thread.history]; null if there are none.
+ * @property newer where the page of newer messages begins, for [Thread.historyAfter]; null if there are none.
  */
 public data class MessageList(
     val messages: List<Message> = emptyList(),
@@ -18,7 +18,7 @@ public data class MessageList(
 ) {
     public constructor(page: Page) : this(page.messages, page.older, page.newer)
 
-    /** The list after a change, also after one that it includes already. */
+    /** The list after a change. A change that it already includes has no effect. */
     public fun after(change: Change): MessageList = when (change) {
         is Change.Snapshot -> MessageList(change.page)
         is Change.Added -> with(listOf(change.message))
@@ -37,7 +37,7 @@ public data class MessageList(
         val all = messages.filterTo(ArrayList(messages.size + more.size)) { it.id !in ids }
         for (message in more) {
             if (older?.let { message.position < it } == true || newer?.let { message.position > it } == true) continue
-            // Negative: not there, and this is where it would be.
+            // A negative result means that it is not in the list, and tells where to insert it.
             val at = all.binarySearch { message.position.compareTo(it.position) }
             all.add(if (at < 0) -at - 1 else at, message)
         }

@@ -6,8 +6,8 @@ import io.github.sealpost.StorageReason
 import io.github.sealpost.fetchForPush
 
 /**
- * Brings in what waits at the relay, for a push notification. Nothing when the app is awake in this very process, as it receives
- * by itself then.
+ * Fetches the messages that wait at the relay, for a push notification. Does nothing if the app is running in this process, because
+ * it then receives them itself.
  */
 suspend fun fetchNews(account: Account): Fetched =
     try {

@@ -63,7 +63,7 @@ private fun ChatScreen(model: ChatModel) {
     }
 }
 
-/** A line to write in, which is emptied when what was written is on disk. */
+/** A text field, which is cleared once the message has been saved. */
 @Composable
 private fun Entry(label: String, enter: suspend (String) -> Boolean) {
     var entered by rememberSaveable { mutableStateOf("") }

@@ -12,7 +12,7 @@ import kotlinx.coroutines.launch
 import kotlinx.coroutines.withContext
 import java.io.File
 
-/** One account and one model for the whole process, as a database is open once. */
+/** One account and one model for the whole process, because a database can only be open once. */
 class ChatApp : Application() {
     val account by lazy {
         val key = StorageKey(this)
@@ -24,7 +24,7 @@ class ChatApp : Application() {
         super.onCreate()
         val process = ProcessLifecycleOwner.get()
         process.lifecycleScope.launch {
-            // Cancelled when the last screen is gone, which closes the database.
+            // This is cancelled when the last screen is gone, which closes the database.
             process.repeatOnLifecycle(Lifecycle.State.STARTED) { withContext(Dispatchers.Default) { model.run() } }
         }
     }

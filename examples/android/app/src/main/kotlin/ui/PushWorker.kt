@@ -22,7 +22,10 @@ import io.github.sealpost.SealpostException
 import io.github.sealpost.example.fetchNews
 import io.github.sealpost.text
 
-/** Brings in what waits, and says so. Whatever receives the app's push messages calls [enqueue] for each of them. */
+/**
+ * Fetches the waiting messages and shows a notification. The receiver of the app's push messages calls [enqueue] for
+ * each of them.
+ */
 class PushWorker(context: Context, parameters: WorkerParameters) : CoroutineWorker(context, parameters) {
     override suspend fun doWork(): Result =
         try {
@@ -48,11 +51,11 @@ class PushWorker(context: Context, parameters: WorkerParameters) : CoroutineWork
     companion object {
         private const val CHANNEL = "messages"
 
-        /** One after the other: the database is open once. */
+        /** The work runs one at a time, because the database can only be open once. */
         fun enqueue(context: Context) {
             val request = OneTimeWorkRequestBuilder<PushWorker>()
                 .setConstraints(Constraints(requiredNetworkType = NetworkType.CONNECTED))
-                // Older systems ask for a notification of their own for this.
+                // Older systems would require a separate notification for expedited work.
                 .apply { if (SDK_INT >= S) setExpedited(OutOfQuotaPolicy.RUN_AS_NON_EXPEDITED_WORK_REQUEST) }
                 .build()
             WorkManager.getInstance(context).enqueueUniqueWork("push", ExistingWorkPolicy.APPEND_OR_REPLACE, request)

@@ -13,13 +13,16 @@ import javax.crypto.SecretKey
 import javax.crypto.spec.GCMParameterSpec
 
 /**
- * The 32 random bytes that the database is encrypted with. They lie in a file that is never backed up, sealed by a key that never
- * leaves the Keystore. It asks for no unlocked screen, as a push notification may come while the phone is locked.
+ * The random 32-byte key of the database. It is in a file that is never backed up, encrypted with a key that never leaves the
+ * Keystore. That key does not require an unlocked screen, because a push notification may arrive while the phone is locked.
  */
 class StorageKey(context: Context) {
     private val file = AtomicFile(File(context.noBackupFilesDir, "storage.key"))
 
-    /** Made at the first call. Throws when the Keystore has lost its key: then the database cannot be opened any more. */
+    /**
+     * Creates the key at the first call. Throws if the Keystore has lost its key; the database can then no longer be
+     * opened.
+     */
     @Synchronized
     fun load(): ByteArray = if (file.baseFile.exists()) open(file.readFully()) else make()
 
@@ -29,7 +32,7 @@ class StorageKey(context: Context) {
         val sealed = cipher.iv + cipher.doFinal(key)
         val output = file.startWrite()
         output.write(sealed)
-        // On disk before the database is.
+        // The key is on disk before the database is created.
         file.finishWrite(output)
         return key
     }
