@@ -1,19 +1,19 @@
-//! Why a message of ours waits.
+//! Why a message of ours has not been sent yet.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::id::ThreadId;
 
-/// What a message waits for that is [`Queued`](crate::Delivery::Queued).
+/// What a [`Queued`](crate::Delivery::Queued) message is waiting for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waiting {
     /// Why it has not been sent.
     pub reason: WaitReason,
     /// How many attempts to send it have failed so far.
     pub attempts: u32,
-    /// When the next attempt is made, in milliseconds since the Unix epoch, by the clock of this device. None: as soon as what it waits
-    /// for is over.
+    /// When the next attempt is made, in milliseconds since the Unix epoch by this device's clock. `None` if it is
+    /// made as soon as the reason no longer applies.
     pub next_ms: Option<u64>,
 }
 
@@ -23,23 +23,23 @@ pub struct Waiting {
 pub enum WaitReason {
     /// There is no connection to the relay.
     NotConnected,
-    /// It is being sent.
+    /// It is being sent now.
     Sending,
-    /// Another one before it in the thread waits: messages are sent in their order.
+    /// An earlier message of the thread is waiting: messages are sent in order.
     Behind,
-    /// The relay has too much to do, or takes no more from us, or for the recipient, for now.
+    /// The relay is overloaded, or is not accepting more messages from us or for the recipient at present.
     RelayBusy,
-    /// The recipient has not accepted the thread, and the relay holds back all but the first messages until then.
+    /// The recipient has not accepted the thread, and until then the relay accepts only the first few messages.
     NotAccepted,
-    /// The clock of this device, or of the relay, is wrong.
+    /// The clock of this device or of the relay is wrong.
     Clock,
-    /// The last attempt was not answered: whether the message has arrived is unknown.
+    /// The last attempt received no answer, so it is not known whether the message has arrived.
     NoAnswer,
     /// The recipient's keys could not be fetched.
     NoKeys,
 }
 
-/// Why the oldest message of each thread waits, as far as it was tried since the client started.
+/// Why the oldest message of each thread is waiting, as far as it was tried since the client started.
 #[derive(Debug, Default)]
 pub(crate) struct Waits(Mutex<HashMap<ThreadId, WaitReason>>);
 

@@ -1,6 +1,7 @@
-//! Leaving the account: by logging out, or by deleting it.
+//! Leaving the account, by logging out or by deleting it.
 //!
-//! Leaving is durable before the relay is told, and the relay is told until it has answered, in this process or in a later one.
+//! The decision is durable before the relay is told. Telling the relay is repeated until it has answered, in this
+//! process or in a later one.
 
 use std::time::Duration;
 
@@ -12,21 +13,21 @@ use crate::error::{Error, Result};
 use crate::fault::{self, Station};
 use crate::store::{Farewell, Standing};
 
-/// The first pause before another attempt; each one after it is twice as long.
+/// The pause before the second attempt. It doubles with each further attempt.
 const FIRST_PAUSE_MS: u64 = 1_000;
 const LONGEST_PAUSE_MS: u64 = 300_000;
 
-/// The person leaves: from here on this device has no keys, and the relay will be told.
+/// Leaves the account: from now on this device has no keys, and the relay will be told.
 pub(crate) async fn leave(ctx: &Context, farewell: Farewell, keeps_history: bool) -> Result<Standing> {
     let standing = ctx.store.write(move |tx| tx.leave(farewell, keeps_history)).await?;
     fault::at(Station::LeaveAfterCommit);
-    // What was shown is not as it was.
+    // Views must be read again, because what they show has changed.
     let newest = ctx.events.newest();
     ctx.events.publish_elsewhere(newest);
     Ok(standing)
 }
 
-/// Tells the relay, once. It may be told again.
+/// Tells the relay once. It is safe to tell it again.
 pub(crate) async fn tell(ctx: &Context) -> Result<()> {
     let farewell = match ctx.store.read(|rows| rows.occupant()).await?.0.map(|occupant| occupant.standing) {
         Some(Standing::Leaving(farewell)) => farewell,
@@ -39,8 +40,8 @@ pub(crate) async fn tell(ctx: &Context) -> Result<()> {
         }
     });
     match told.await {
-        // A relay that does not accept this device any more has nothing of it to end; this is also what it says
-        // after a deletion whose answer was lost.
+        // A relay that no longer accepts this device has nothing left to end. It gives the same answer after a
+        // deletion whose first answer was lost.
         Ok(()) | Err(Error::Unauthorized) => {}
         Err(error) => return Err(error),
     }
@@ -48,7 +49,7 @@ pub(crate) async fn tell(ctx: &Context) -> Result<()> {
     ctx.store.write(|tx| tx.set_left()).await
 }
 
-/// Tells the relay until it has answered.
+/// Tells the relay, repeatedly if needed, until it has answered.
 pub(crate) async fn run(ctx: Context) {
     let mut pause_ms = FIRST_PAUSE_MS;
     let mut hints = ctx.transport.hints.listen();

@@ -11,49 +11,51 @@ use crate::event::ConnectionState;
 use crate::store::{Farewell, Standing};
 use crate::sync::Tasks;
 
-/// How long the relay is waited for before the rest is left to later.
+/// How long to wait for the relay before telling it is left to the background.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What becomes of the messages here when an account is left.
+/// What to do with the messages on this device when the account is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum History {
-    /// They stay, and can be read and searched: the client goes on as
-    /// [`SignedOut`](crate::ConnectionState::SignedOut), also when it is opened again.
+    /// Keep them. They can still be read and searched. The client continues as
+    /// [`SignedOut`](crate::ConnectionState::SignedOut), also after it is opened again.
     Keep,
-    /// They are deleted, with everything else. Once the relay has been told, the database is as new: opened again, it is
-    /// [`Unregistered`](crate::Opened::Unregistered).
+    /// Delete them, together with everything else. Once the relay has been told, the database is like a new one, and
+    /// opening it again gives [`Unregistered`](crate::Opened::Unregistered).
     Delete,
 }
 
-/// How far leaving has come.
+/// Whether the relay has been told that the account was left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Departure {
-    /// The relay knows.
+    /// The relay has been told.
     Complete,
-    /// The relay cannot be reached. It is told as soon as it can be, by this client or by the next one that opens the
-    /// database; the file must not be deleted until then.
+    /// The relay could not be reached. It will be told as soon as it can be, by this client or by the next one that
+    /// opens the database. The file must not be deleted before that.
     RelayPending,
 }
 
 impl Client {
-    /// Leaves the account on this device: its tokens end at the relay, and its keys are deleted here. Messages that wait to be sent
-    /// fail with [`LoggedOut`](crate::FailReason::LoggedOut). The account stays, and so does its mailbox; this device
-    /// can never use them again. It cannot be undone, and a crash does not undo it.
+    /// Logs out this device: the relay ends its tokens, and its keys are deleted here. Messages that wait to be sent
+    /// fail with [`LoggedOut`](crate::FailReason::LoggedOut). The account and its mailbox continue to exist, but this
+    /// device can never use them again. This cannot be undone, and a crash does not undo it.
     ///
-    /// From here on, calls that need the account fail with [`Error::Unauthorized`]; reading goes on.
+    /// From now on, calls that need the account fail with [`Error::Unauthorized`]. Messages can still be read.
     ///
     /// # Errors
-    /// [`Error::Storage`]; [`Error::Misuse`] while the client is suspended.
+    /// Returns [`Error::Storage`], or [`Error::Misuse`] while the client is suspended.
     pub async fn log_out(&self, history: History) -> Result<Departure> {
         self.leave(Farewell::LogOut, history).await
     }
 
-    /// Deletes the account: at the relay, its keys, mailboxes and tokens are deleted and all its devices are disconnected at once; here, as
-    /// [`log_out`](Self::log_out). Whoever writes to it is told with
-    /// [`RecipientDeleted`](crate::FailReason::RecipientDeleted). What others have received stays with them.
+    /// Deletes the account. The relay deletes its keys, mailboxes and tokens, and disconnects all its devices at
+    /// once. On this device, the effect is that of [`log_out`](Self::log_out). Messages that others send to the
+    /// account fail with [`RecipientDeleted`](crate::FailReason::RecipientDeleted). Messages that others have already
+    /// received are not affected.
     ///
     /// # Errors
-    /// As [`log_out`](Self::log_out), and [`Error::Unauthorized`] after it: this device has nothing left to prove itself with.
+    /// Returns the errors of [`log_out`](Self::log_out), and [`Error::Unauthorized`] after logging out, because this
+    /// device can no longer authenticate itself.
     pub async fn delete_account(&self, history: History) -> Result<Departure> {
         self.leave(Farewell::DeleteAccount, history).await
     }
@@ -61,7 +63,7 @@ impl Client {
     async fn leave(&self, farewell: Farewell, history: History) -> Result<Departure> {
         self.finish_here(move |inner| async move {
             let mut tasks = inner.tasks.lock().await;
-            // Its answer has the tokens with which the relay is told.
+            // The answer to a running exchange contains the tokens with which the relay is told.
             let exchanged = tokens::wait_for_exchange(&inner.ctx).await;
             let standing = leaving::leave(&inner.ctx, farewell, history == History::Keep).await?;
             if let Some(tasks) = tasks.take() {

@@ -1,5 +1,5 @@
-//! Station 4, Address: what is to be done about each device that a content goes to. The decision is pure; what it is made of is
-//! read from the store.
+//! Station 4, Address: decides what to do for each device that a content is sent to. The decision does no I/O; its
+//! input is read from the store.
 
 use sealpost_protocol::{SessionPolicy, UnixSeconds};
 
@@ -10,30 +10,30 @@ use crate::id::{DeviceId, UserId};
 use crate::message::FailReason;
 use crate::store::{Device, PeerSessions, Rows, Thread};
 
-/// How far a device is from being sealed for.
+/// Whether a device can be sealed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Readiness {
-    /// It has a session.
+    /// It has a usable session.
     Ready,
-    /// It has none that can be used.
+    /// It has no usable session.
     NoSession,
-    /// It has none, and its keys were refused not long ago.
+    /// It has no usable session, and its keys were found invalid recently.
     BadKeys,
 }
 
-/// What is to be done.
+/// What to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Plan {
-    /// It is sealed for those that are ready; the others are left out.
+    /// Seal for the devices that are ready, and skip the others.
     Seal { ready: Vec<DeviceId>, skip: Vec<DeviceId> },
-    /// First, sessions with these are needed.
+    /// Start sessions with these devices first.
     Meet(Vec<DeviceId>),
-    /// First, sessions with whatever devices there are.
+    /// Fetch the user's devices and start a session with each first.
     MeetAll,
 }
 
-/// What is to be done for a content, by the devices that it goes to: a device whose keys are bad never holds up the others, but
-/// nothing is sealed for nobody.
+/// Decides what to do for a content, given the devices that it is sent to. A device with invalid keys never delays
+/// the others, but at least one device must be sealed for.
 pub(super) fn plan(devices: &[(DeviceId, Readiness)]) -> Plan {
     let which = |readiness| {
         let these = devices.iter().filter(move |(_, other)| *other == readiness);
@@ -49,24 +49,25 @@ pub(super) fn plan(devices: &[(DeviceId, Readiness)]) -> Plan {
     }
 }
 
-/// Whom a content is sealed for.
+/// The devices that a content is sealed for.
 pub(super) struct Recipients {
-    /// Each has a session.
+    /// The devices with a session.
     pub(super) ready: Vec<(Device, PeerSessions)>,
-    /// Each gets a copy that opens nowhere: the relay takes a message only with one for every device.
+    /// The devices that get a copy which cannot be decrypted: the relay only accepts a message that has a copy for
+    /// every device.
     pub(super) skip: Vec<Skipped>,
 }
 
-/// What there is to do before a content is sealed, if anything is.
+/// What to do before a content can be sealed.
 pub(super) enum Addressed {
     Ready(Recipients),
-    /// First, sessions with these are needed; with all, when none is named.
+    /// Start sessions with these devices first, or with all if none is named.
     Meet(Vec<DeviceId>),
-    /// Nothing is sealed for this contact now.
+    /// Nothing can be sealed for this contact at present.
     Blocked(FailReason),
 }
 
-/// The devices of the thread's other member, as they are. (Our own others come with device linking.)
+/// The current devices of the thread's other member. (Our own other devices will be added with device linking.)
 pub(super) fn address(
     ctx: &Context,
     rows: &Rows<'_>,
@@ -96,7 +97,7 @@ pub(super) fn address(
     })
 }
 
-/// Whether something can be sealed for any device of this user.
+/// Whether at least one device of this user can be sealed for.
 pub(super) fn has_ready(
     rows: &Rows<'_>,
     user: UserId,
@@ -112,7 +113,8 @@ fn load(rows: &Rows<'_>, user: UserId) -> Result<Vec<(Device, PeerSessions)>> {
 }
 
 fn is_ready(device: &Device, sessions: &PeerSessions, policy: SessionPolicy, now: UnixSeconds) -> bool {
-    // An old session may have been revived by a late message: nothing is sealed for a key that was replaced.
+    // A late message may have reactivated an old session. Nothing is sealed for an identity key that has been
+    // replaced.
     let is_theirs = sessions.record.remote_identity() == Some(&device.identity);
     is_theirs && sessions.record.usable_for_sending(policy, now)
 }

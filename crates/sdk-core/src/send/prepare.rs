@@ -1,4 +1,4 @@
-//! Stations 3, 4 and 6 to 8 in one transaction: the next entries of a thread, sealed and durable.
+//! Stations 3, 4 and 6 to 8 in one transaction: seals the next entries of a thread and stores them.
 
 use rand::rngs::StdRng;
 use sealpost_protocol::UnixSeconds;
@@ -16,22 +16,22 @@ use crate::store::{
     Account, Durable, Entry, Outgoing, OutgoingId, Parcel, Registered, Settlement, Thread, Tx,
 };
 
-/// Most bytes that are sealed in one transaction, unless one entry is larger.
+/// How many bytes are sealed in one transaction, unless a single entry is larger.
 const BATCH_BYTES: usize = 128 << 10;
-/// An entry that was refused and sealed anew this often will not be accepted.
+/// After this many refusals, each followed by sealing it anew, an entry is given up.
 const MAX_REFUSALS: u32 = 12;
-/// What there is to do for a thread.
+/// What to do next for a thread.
 pub(super) enum Prepared {
-    /// Nothing waits.
+    /// Nothing is waiting.
     Nothing,
-    /// These are to be submitted, in this order.
+    /// Submit these entries, in this order.
     Submit(Vec<Sealed>),
-    /// First, sessions with these devices of this user (or all of them) are needed, for this entry.
+    /// Start sessions with these devices of this user first (with all if none is named), for this entry.
     Meet { entry: OutgoingId, attempts: u32, user: UserId, devices: Vec<DeviceId> },
 }
 
 impl Prepared {
-    /// What was sealed, or was before.
+    /// The entries that are sealed, now or earlier.
     pub(super) fn sealed(&self) -> Vec<OutgoingId> {
         match self {
             Self::Submit(sealed) => sealed.iter().map(|sealed| sealed.id).collect(),
@@ -40,16 +40,16 @@ impl Prepared {
     }
 }
 
-/// An entry whose bytes may leave.
+/// A sealed entry, ready to be sent.
 pub(super) struct Sealed {
     pub(super) id: OutgoingId,
     pub(super) attempts: u32,
-    /// Whether it was submitted before, perhaps, with an answer that is not known.
+    /// Whether it may have been submitted before, with an answer that was not received.
     pub(super) may_be_stored: bool,
     pub(super) parcel: Durable<Parcel>,
 }
 
-/// Seals up to `limit` of the oldest entries of a thread behind one of them.
+/// Seals up to `limit` of the oldest entries of a thread that come after the given one.
 pub(super) async fn prepare(
     ctx: &Context,
     thread: ThreadId,
@@ -68,7 +68,7 @@ pub(super) async fn prepare(
     Ok(prepared)
 }
 
-/// As [`prepare`], in a transaction that does something else too.
+/// The same as [`prepare`], inside a transaction that also does something else.
 pub(super) fn seal_next(
     ctx: &Context,
     tx: &mut Tx<'_>,
@@ -91,13 +91,14 @@ struct Work<'w, 'c> {
     thread: Thread,
     account: &'w Account,
     us: Registered,
-    /// The recipients, once they are known to be ready.
+    /// The recipients, once they have been found to be ready.
     ready: Option<Recipients>,
 }
 
 impl Work<'_, '_> {
     fn run(mut self, entries: Vec<Entry>, rng: &mut StdRng) -> Result<Prepared> {
-        // Our clock was set while this lane was busy: the dispatcher asks for the time before it goes on.
+        // The clock was set while this lane was working. The dispatcher asks the relay for the time before it
+        // continues.
         if self.ctx.clock_has_jumped() {
             return Ok(Prepared::Nothing);
         }
@@ -106,7 +107,7 @@ impl Work<'_, '_> {
         for entry in entries {
             match entry {
                 Entry::Sealed { id, attempts, parcel } => {
-                    // Without proof of the contrary, it was submitted before.
+                    // Unless it is known not to have been, it counts as submitted before.
                     let may_be_stored = !self.ctx.take_fresh(id);
                     sealed.push(Sealed { id, attempts, may_be_stored, parcel });
                 }
@@ -149,7 +150,7 @@ impl Work<'_, '_> {
         }
         let now_ms = self.ctx.server_now_ms();
         if outgoing.sent_ms > now_ms {
-            // It was written while the clock was wrong.
+            // The entry was written while the clock was wrong.
             self.tx.set_sent(outgoing.id, now_ms)?;
         }
         let sent_ms = outgoing.sent_ms.min(now_ms);

@@ -1,4 +1,4 @@
-//! Station 2, Queue: what a person writes is on disk, and sealed at once if it can leave at once.
+//! Station 2, Queue: stores what the user writes, and seals it in the same transaction if it can be sent at once.
 
 use super::prepare::seal_next;
 use crate::content::{Body, MAX_TEXT};
@@ -9,7 +9,7 @@ use crate::id::ThreadId;
 use crate::message::Message;
 use crate::store::NewOutgoing;
 
-/// Queues a text; it is on disk, and will be sent, when this returns.
+/// Queues a text. When this returns, the text is durable and will be sent.
 pub(crate) async fn send_text(ctx: &Context, thread: ThreadId, text: &str) -> Result<Message> {
     if text.is_empty() {
         return Err(Error::EmptyText);
@@ -28,7 +28,8 @@ pub(crate) async fn send_text(ctx: &Context, thread: ThreadId, text: &str) -> Re
         let is_next = !tx.is_lane_busy(thread)?;
         let new = NewOutgoing { thread, us: (us.user, us.device), content_id, sent_ms, body };
         let message = tx.enqueue(new)?;
-        // It spares the commit of a transaction of its own. Without a connection it stays as it is, so that it can be cancelled.
+        // Sealing here saves a second transaction. Without a connection the entry stays unsealed, so that it can
+        // still be cancelled.
         let mut sealed = Vec::new();
         if is_next && ctx_in_tx.transport.live().is_some() {
             let part = tx.begin_part()?;
@@ -37,7 +38,7 @@ pub(crate) async fn send_text(ctx: &Context, thread: ThreadId, text: &str) -> Re
                     tx.keep_part(part)?;
                     sealed = prepared.sealed();
                 }
-                // It is queued all the same, and the lane meets the error again.
+                // The text is queued nevertheless, and the lane will encounter the error again.
                 Err(_) => tx.undo_part(part)?,
             }
         }

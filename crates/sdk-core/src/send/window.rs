@@ -1,8 +1,9 @@
-//! The order of a lane's sends on one connection, of which many are in flight. Pure: sealed entries and verdicts go in; what leaves next, and
-//! what is to be written down, comes out.
+//! The order of a lane's sends on one connection, of which many are in flight. This module does no I/O: it is given
+//! sealed entries and verdicts, and says what to send next and what to record.
 //!
-//! The relay keeps the order: after it has refused one, it refuses those behind it (`lane_stopped`) up to one that says `resume`. That is the first of
-//! a window. It is the oldest entry of its lane without an answer, so nothing that stands before it can still be refused.
+//! The relay keeps the order: after it has refused a send, it refuses those behind it (`lane_stopped`) until one says
+//! `resume`. The first send of a window says so. That send is the oldest entry of its lane without an answer, so no
+//! earlier entry can still be refused.
 
 use std::collections::VecDeque;
 
@@ -11,19 +12,19 @@ use super::prepare::Sealed;
 use crate::store::{Durable, OutgoingId, Parcel, Settled, Settlement};
 use crate::waiting::WaitReason;
 
-/// With fewer that wait to leave, more are sealed.
+/// If fewer entries than this wait to be sent, more are sealed.
 const FEW: usize = 64;
-/// Sends leave together until they have so many bytes, of which each counts some at least. So a lane has its turn with a few dozen
-/// of them, which the relay stores, and the other side opens, together.
+/// Sends are grouped into runs of this many bytes, where each send counts as at least [`LEAST_BYTES`]. A lane thus
+/// sends a few dozen at a time, which the relay stores together and the recipient decrypts together.
 const RUN_BYTES: usize = 16 << 10;
 const LEAST_BYTES: usize = 512;
 
-/// What a lane has sealed and not settled.
+/// The entries of a lane that are sealed and not settled.
 #[derive(Default)]
 pub(super) struct Window {
-    /// In order; the next to leave is the first.
+    /// In order; the first is sent next.
     waiting: VecDeque<Sealed>,
-    /// In order; the next answer is that of the first.
+    /// In order; the first is answered next.
     in_flight: VecDeque<Sealed>,
     settled: Vec<Settled>,
     fresh: Vec<OutgoingId>,
@@ -31,19 +32,19 @@ pub(super) struct Window {
     stopped: Option<Stopped>,
 }
 
-/// Why nothing more leaves in a window.
+/// Why a window sends nothing more.
 pub(super) struct Stopped {
     pub(super) flow: Flow,
-    /// What was refused, how often it had been put off, and what is to be learnt from it first.
+    /// The entry that was refused, how often it had been postponed, and what must be corrected first.
     pub(super) correction: Option<(OutgoingId, u32, Correction)>,
-    /// Why the entry was put off, if it was.
+    /// Why the entry was postponed, if it was.
     pub(super) reason: Option<WaitReason>,
-    /// The entry is sealed anew, and those behind it are as well.
+    /// Whether this entry and those behind it must be sealed anew.
     reseal: bool,
 }
 
 impl Window {
-    /// These were sealed, and stand behind all others.
+    /// Adds entries that have been sealed. They come after all others.
     pub(super) fn add(&mut self, sealed: Vec<Sealed>) {
         self.waiting.extend(sealed);
         self.empty_if_stopped();
@@ -53,7 +54,7 @@ impl Window {
         self.stopped.is_none() && self.waiting.len() < FEW
     }
 
-    /// What leaves now, together: each parcel, and whether it resumes the lane. Empty when nothing does.
+    /// The sends of the next run: each parcel, and whether it resumes the lane. Empty if there is nothing to send.
     pub(super) fn next_run(&mut self) -> Vec<(Durable<Parcel>, bool)> {
         let (mut run, mut bytes) = (Vec::new(), 0_usize);
         while bytes < RUN_BYTES
@@ -75,12 +76,12 @@ impl Window {
         Some((parcel, !std::mem::replace(&mut self.has_begun, true)))
     }
 
-    /// Whose answer is the next.
+    /// The entry that is answered next.
     pub(super) fn oldest(&self) -> Option<&Sealed> {
         self.in_flight.front()
     }
 
-    /// The oldest was answered.
+    /// Handles the answer to the oldest entry.
     pub(super) fn answered(&mut self, verdict: Verdict) {
         let Some(entry) = self.in_flight.pop_front() else { return };
         let Verdict { settlement, correction, flow, lane_stopped, reason } = verdict;
@@ -92,7 +93,7 @@ impl Window {
                 self.leave(entry);
                 return;
             }
-            // It is the oldest that decides how the lane goes on. This one is submitted again.
+            // The first refused entry decides how the lane continues. This one will be submitted again.
             Some(_) => None,
         };
         let unsealed = matches!(settlement, Some(Settlement::Requeue { .. } | Settlement::Outdated { .. }));
@@ -107,7 +108,7 @@ impl Window {
         }
     }
 
-    /// What has not left does not leave any more.
+    /// Once the window has stopped, the waiting entries are not sent any more.
     fn empty_if_stopped(&mut self) {
         if self.stopped.is_some() {
             for entry in std::mem::take(&mut self.waiting) {
@@ -116,8 +117,9 @@ impl Window {
         }
     }
 
-    /// The relay has not looked at this entry, in this window. When one before it is sealed anew, it is too: the other side would
-    /// otherwise get older steps of the ratchet after newer ones, and keeps the keys of few. But what may have been stored keeps its bytes.
+    /// Removes an entry that the relay has not processed in this window. If an earlier entry is sealed anew, this one
+    /// is too: otherwise the recipient would receive older ratchet steps after newer ones, and it stores only a
+    /// limited number of skipped keys. An entry that may already be stored at the relay keeps its bytes.
     fn leave(&mut self, entry: Sealed) {
         if entry.may_be_stored {
             return;
@@ -130,7 +132,7 @@ impl Window {
         }
     }
 
-    /// The oldest is not judged now, as nobody says what time it is, and nothing more leaves.
+    /// Removes the oldest entry without a verdict, because the correct time is unknown, and stops the window.
     pub(super) fn put_aside(&mut self) {
         self.in_flight.pop_front();
         let reason = Some(WaitReason::Clock);
@@ -138,17 +140,17 @@ impl Window {
         self.empty_if_stopped();
     }
 
-    /// What is sealed, and certainly not stored.
+    /// The entries that are sealed and certainly not stored at the relay.
     pub(super) fn take_fresh(&mut self) -> Vec<OutgoingId> {
         std::mem::take(&mut self.fresh)
     }
 
-    /// What is to be written down.
+    /// The settlements to record.
     pub(super) fn take_settled(&mut self) -> Option<Vec<Settled>> {
         (!self.settled.is_empty()).then(|| std::mem::take(&mut self.settled))
     }
 
-    /// Why it has stopped, if it has.
+    /// Why the window has stopped, if it has.
     pub(super) fn into_stopped(self) -> Option<Stopped> {
         self.stopped
     }

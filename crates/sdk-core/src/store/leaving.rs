@@ -1,7 +1,8 @@
-//! An account that the person has left: what has to be told to the relay, and what is removed here.
+//! An account that has been left: what the relay still has to be told, and what is removed here.
 //!
-//! Secrets go in the transaction in which the person leaves, except the tokens, with which the relay is told; they go when
-//! it has answered. Until then the account row says what is still to be done, so that neither a crash nor an outage undoes it.
+//! Secrets are removed in the transaction in which the account is left. The tokens are the exception: they are needed
+//! to tell the relay, and are removed when it has answered. Until then the account row records what is still to be
+//! done, so that neither a crash nor an outage undoes it.
 
 use rusqlite::{OptionalExtension as _, params};
 
@@ -11,27 +12,27 @@ use crate::id::{DeviceId, MessageId, UserId};
 use crate::message::FailReason;
 use crate::store::Registered;
 
-/// What the relay is to be told.
+/// What to tell the relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Farewell {
-    /// The tokens of this device end.
+    /// End the tokens of this device.
     LogOut,
-    /// The account is deleted.
+    /// Delete the account.
     DeleteAccount,
 }
 
-/// Whether the person has left the account.
+/// Whether the account has been left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Standing {
-    /// They have not.
+    /// It has not been left.
     Present,
-    /// They have, and the relay is still to be told.
+    /// It has been left, and the relay still has to be told.
     Leaving(Farewell),
-    /// They have, and nothing is left to do.
+    /// It has been left, and nothing remains to be done.
     Left,
 }
 
-/// What is known at the start.
+/// What is known about the account at the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Occupant {
     pub(crate) registered: Registered,
@@ -42,11 +43,11 @@ const PRESENT: i64 = 0;
 const LOGGING_OUT: i64 = 1;
 const DELETING: i64 = 2;
 const LEFT: i64 = 3;
-/// Added while the history is kept.
+/// Added to the value if the history is kept.
 const HISTORY: i64 = 10;
 
 impl Rows<'_> {
-    /// Whose database this is, and the offset of the clock; none before the registration.
+    /// The account of this database, and the offset of the clock. `None` before the registration.
     pub(crate) fn occupant(&self) -> Result<(Option<Occupant>, i64)> {
         let sql = "SELECT user_id, device_id, leaving % 10, clock_offset FROM account";
         let row = self.connection.prepare_cached(sql)?.query_row([], |row| {
@@ -71,7 +72,7 @@ impl Rows<'_> {
         Ok((Some(Occupant { registered, standing }), clock_offset_ms))
     }
 
-    /// Whether the person has left the account: then it has no keys any more.
+    /// Whether the account has been left and therefore has no keys any more.
     pub(crate) fn has_left(&self) -> Result<bool> {
         let sql = "SELECT EXISTS (SELECT 1 FROM account WHERE leaving <> 0)";
         Ok(self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
@@ -79,17 +80,18 @@ impl Rows<'_> {
 }
 
 impl Tx<'_> {
-    /// The person leaves the account. Everything secret is removed, except the tokens. What waits to be sent has failed.
+    /// Leaves the account. Removes all secrets except the tokens, and marks messages that wait to be sent as failed.
     ///
     /// # Errors
-    /// [`Error::Unauthorized`] to delete an account after this device was logged out: it has nothing left to prove itself with.
+    /// Returns [`Error::Unauthorized`] if an account is to be deleted after this device was logged out, because the
+    /// device can no longer authenticate itself.
     pub(crate) fn leave(&mut self, farewell: Farewell, keeps_history: bool) -> Result<Standing> {
         let (occupant, _) = self.occupant()?;
         let standing = occupant.ok_or(Error::Bug("not registered"))?.standing;
         let next = match (standing, farewell) {
             (Standing::Left, Farewell::DeleteAccount) => return Err(Error::Unauthorized),
             (Standing::Left, Farewell::LogOut) => Standing::Left,
-            // A deletion that has begun is not taken back.
+            // A deletion that has begun is not withdrawn.
             (Standing::Leaving(Farewell::DeleteAccount), _) => Standing::Leaving(Farewell::DeleteAccount),
             (Standing::Present | Standing::Leaving(Farewell::LogOut), farewell) => {
                 Standing::Leaving(farewell)
@@ -104,7 +106,7 @@ impl Tx<'_> {
             Standing::Leaving(Farewell::DeleteAccount) => DELETING,
             Standing::Left | Standing::Present => LEFT,
         };
-        // History that was removed before is not there to be kept.
+        // A history that was removed earlier cannot be kept.
         self.change_one(
             "UPDATE account SET leaving = ?1 + iif(?2 AND (leaving = 0 OR leaving >= 10), 10, 0)",
             params![code, keeps_history],
@@ -115,7 +117,8 @@ impl Tx<'_> {
         Ok(next)
     }
 
-    /// The relay has been told, or would not listen to this device any more. Without a history, the database is as new.
+    /// Records that the relay has been told or no longer accepts this device. If the history is not kept, the
+    /// database is then like a new one.
     pub(crate) fn set_left(&mut self) -> Result<()> {
         let code = LEFT.saturating_add(HISTORY);
         self.change(

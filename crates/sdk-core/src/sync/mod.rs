@@ -1,7 +1,7 @@
-//! Who runs when: the connection, the outbox, the pre-keys, the acceptance of threads, the search index.
+//! Which background tasks run when: the connection, the outbox, the pre-keys, the acceptance of threads, the search
+//! index.
 //!
-//! Each is a task of its own that may be stopped at any time: all that counts is on disk. A task that panics is
-//! started again.
+//! Each task may be stopped at any time, because everything that matters is on disk. A task that panics is restarted.
 
 mod acceptance;
 mod connection;
@@ -26,10 +26,10 @@ use crate::health::{Failure, Part};
 use crate::send::dispatch;
 use crate::store::Standing;
 
-/// Pause before a task that panicked is started again.
+/// The pause before a task that panicked is restarted.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
-/// The state of the connection: it can be read, and listeners are notified when it changes.
+/// The state of the connection. It can be read, and listeners are notified when it changes.
 #[derive(Clone)]
 pub(crate) struct State {
     current: watch::Sender<ConnectionState>,
@@ -45,7 +45,7 @@ impl State {
         *self.current.borrow()
     }
 
-    /// Follows the state; does not keep the events open.
+    /// Follows the state, without keeping the event stream open.
     pub(crate) fn follow(&self) -> watch::Receiver<ConnectionState> {
         self.current.subscribe()
     }
@@ -62,7 +62,7 @@ impl State {
 pub(crate) struct Tasks(JoinSet<()>);
 
 impl Tasks {
-    /// What there is to do for an account, which is little once the person has left it.
+    /// Starts the tasks of an account. Few are needed once the account has been left.
     pub(crate) fn start_for(standing: Standing, ctx: &Context, state: &State) -> Self {
         let mut tasks = JoinSet::new();
         match standing {
@@ -71,7 +71,7 @@ impl Tasks {
             Standing::Left => {}
         }
         state.set(ConnectionState::SignedOut);
-        // What is kept can be searched.
+        // The history that was kept can be searched.
         let c = ctx.clone();
         tasks.spawn(supervise(ctx.clone(), Part::Search, move || indexer::run(c.clone())));
         Self(tasks)
@@ -90,7 +90,7 @@ impl Tasks {
         Self(tasks)
     }
 
-    /// Only the connection: what waits at the relay is fetched, and nothing else is done.
+    /// Starts only the connection: messages that wait at the relay are fetched, and nothing else is done.
     pub(crate) fn start_connection(ctx: &Context, state: &State) -> Self {
         let mut tasks = JoinSet::new();
         let (c, s) = (ctx.clone(), state.clone());
@@ -98,18 +98,18 @@ impl Tasks {
         Self(tasks)
     }
 
-    /// Stops every task, and waits until they have stopped.
+    /// Stops every task and waits until all have stopped.
     pub(crate) async fn stop(mut self) {
         self.0.shutdown().await;
     }
 }
 
-/// Runs a task until it ends by itself; again when it panics.
+/// Runs a task until it ends, and restarts it if it panics.
 async fn supervise<F>(ctx: Context, part: Part, task: impl Fn() -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    // What a panic leaves half done is in memory only, and goes with the task.
+    // Whatever a panic leaves unfinished is only in memory and is dropped with the task.
     while AssertUnwindSafe(task()).catch_unwind().await.is_err() {
         tracing::error!(?part, "a background task panicked");
         ctx.health.failed(part, Failure::Panicked);

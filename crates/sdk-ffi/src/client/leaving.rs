@@ -5,41 +5,43 @@ use sealpost_core as core;
 use super::Client;
 use crate::{Result, runtime};
 
-/// What becomes of the messages here when an account is left.
+/// What to do with the messages on this device when the account is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
 pub enum History {
-    /// They stay, and can be read and searched, also when the database is opened again: the client is signed out.
+    /// Keep them. They can still be read and searched, also when the database is opened again. The client is then
+    /// signed out.
     Keep,
-    /// They are deleted, with everything else. Once the relay has been told, the database is as new.
+    /// Delete them, together with everything else. Once the relay has been told, the database is like a new one.
     Delete,
 }
 
-/// How far leaving has come.
+/// Whether the relay has been told that the account was left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
 pub enum Departure {
-    /// The relay knows.
+    /// The relay has been told.
     Complete,
-    /// The relay cannot be reached. It is told as soon as it can be, by this client or by the next one that opens the database;
-    /// the file must not be deleted until then.
+    /// The relay could not be reached. It will be told as soon as it can be, by this client or by the next one that
+    /// opens the database. The file must not be deleted before that.
     RelayPending,
 }
 
 #[uniffi::export]
 impl Client {
-    /// Leaves the account on this device: its tokens end at the relay, and its keys are deleted here. Messages that wait to be sent
-    /// fail with the reason `LoggedOut`. The account stays, but this device can never use it again. It cannot be undone.
-    /// From here on, calls that need the account throw `Unauthorized`; reading goes on.
+    /// Logs out this device: the relay ends its tokens, and its keys are deleted here. Messages that wait to be sent
+    /// fail with the reason `LoggedOut`. The account continues to exist, but this device can never use it again. This
+    /// cannot be undone. From now on, calls that need the account throw `Unauthorized`. Messages can still be read.
     ///
-    /// Throws `Storage`; `Misuse` while the client is suspended.
+    /// Throws `Storage`, or `Misuse` while the client is suspended.
     pub async fn log_out(&self, history: History) -> Result<Departure> {
         let core = self.core.clone();
         runtime::run(async move { Ok(core.log_out(history.into()).await?.into()) }).await
     }
 
-    /// Deletes the account: at the relay, its keys, mailboxes and tokens are deleted and all its devices are disconnected at once;
-    /// here, as `log_out`. Whoever writes to it is told with the reason `RecipientDeleted`.
+    /// Deletes the account. The relay deletes its keys, mailboxes and tokens, and disconnects all its devices at
+    /// once. On this device, the effect is that of `log_out`. Messages that others send to the account fail with the
+    /// reason `RecipientDeleted`.
     ///
-    /// Throws as `log_out`, and `Unauthorized` after it.
+    /// Throws the errors of `log_out`, and `Unauthorized` after logging out.
     pub async fn delete_account(&self, history: History) -> Result<Departure> {
         let core = self.core.clone();
         runtime::run(async move { Ok(core.delete_account(history.into()).await?.into()) }).await
