@@ -1,29 +1,30 @@
-//! Writing: how much room there must be first, then the bytes.
+//! Writing messages: first the length is computed, then the bytes are written.
 
 use prost::encoding::{WireType, encode_varint, encoded_len_varint};
 
 use crate::primitives::secret::wipe;
 use crate::stored::StoredBytes;
 
-/// The longest varint, in bytes.
+/// The length of the longest varint, in bytes.
 const MAX_VARINT_LEN: usize = 10;
 
 /// Where a message is written to.
 pub(crate) enum Output {
-    /// Nowhere: how long it is.
+    /// Nowhere; only the length is counted.
     Length(usize),
-    /// With room for all of it.
+    /// A buffer with room for the whole message.
     Bytes(Vec<u8>),
 }
 
-/// What `write` writes. It is called twice: a buffer that grew would leave copies behind.
+/// The bytes that `write` writes. It is called twice, because a buffer that grew would leave copies of secrets
+/// behind.
 pub(crate) fn written(write: impl Fn(&mut Output)) -> StoredBytes {
     let mut output = Output::Length(0);
     write(&mut output);
     written_within(output.len(), write)
 }
 
-/// The same where `room` is known to be enough: what is left of it is nothing that was ever written to.
+/// The same if `room` is known to suffice. The unused rest of the buffer was never written to.
 pub(crate) fn written_within(room: usize, write: impl FnOnce(&mut Output)) -> StoredBytes {
     let mut output = Output::with_room(room);
     let start = output.start();
@@ -33,12 +34,12 @@ pub(crate) fn written_within(room: usize, write: impl FnOnce(&mut Output)) -> St
 }
 
 impl Output {
-    /// With so much room.
+    /// A buffer of this capacity.
     pub(crate) fn with_room(room: usize) -> Self {
         Self::Bytes(Vec::with_capacity(room))
     }
 
-    /// What was written.
+    /// The bytes that were written.
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         match self {
             Self::Bytes(bytes) => bytes,
@@ -46,7 +47,7 @@ impl Output {
         }
     }
 
-    /// Nothing for zero.
+    /// Writes nothing for zero.
     pub(crate) fn uint(&mut self, number: u32, value: impl Into<u64>) {
         let value = value.into();
         self.optional_uint(number, (value != 0).then_some(value));
@@ -70,7 +71,7 @@ impl Output {
         }
     }
 
-    /// Nothing when there are none.
+    /// Writes nothing if there are no bytes.
     #[inline(always)]
     pub(crate) fn bytes(&mut self, number: u32, bytes: &[u8]) {
         if !bytes.is_empty() {
@@ -89,7 +90,7 @@ impl Output {
     fn field(&mut self, number: u32, bytes: &[u8]) {
         let key = key(number, WireType::LengthDelimited);
         match (&mut *self, u8::try_from(key), u8::try_from(bytes.len())) {
-            // Most of them: both have one byte.
+            // The usual case: both fit into one byte.
             (Self::Bytes(out), Ok(key @ ..0x80), Ok(length @ ..0x80)) => {
                 out.extend_from_slice(&[key, length]);
                 out.extend_from_slice(bytes);
@@ -102,19 +103,19 @@ impl Output {
         }
     }
 
-    /// A message inside, or bytes that are put together. One that is shorter than 128 bytes needs no second thought.
+    /// A nested message, or bytes in several parts. Shorter than 128 bytes is the fast case.
     #[inline]
     pub(crate) fn message(&mut self, number: u32, write: impl FnOnce(&mut Self)) {
         self.delimited::<1>(number, write);
     }
 
-    /// The same, for what has between 128 bytes and 16 KiB mostly.
+    /// The same for something that usually has between 128 bytes and 16 KiB.
     #[inline]
     pub(crate) fn long_message(&mut self, number: u32, write: impl FnOnce(&mut Self)) {
         self.delimited::<2>(number, write);
     }
 
-    /// Bytes that are put together, of which it is known that there are `length`.
+    /// Bytes in several parts whose total `length` is known.
     #[inline]
     pub(crate) fn sized(&mut self, number: u32, length: usize, write: impl FnOnce(&mut Self)) {
         self.key(number, WireType::LengthDelimited);
@@ -124,7 +125,8 @@ impl Output {
         debug_assert_eq!(self.len().checked_sub(start), Some(length), "field {number} has another length");
     }
 
-    /// The length is known only behind the message, and belongs in front: there is room for one of `WIDTH` bytes.
+    /// The length is known only after the message has been written, but belongs before it, so room is left for a
+    /// length of `WIDTH` bytes.
     #[inline(always)]
     fn delimited<const WIDTH: usize>(&mut self, number: u32, write: impl FnOnce(&mut Self)) {
         self.key(number, WireType::LengthDelimited);
@@ -134,7 +136,7 @@ impl Output {
         let length = self.len().saturating_sub(start);
         match self {
             Self::Length(all) => {
-                // Room for what is there on the way, too.
+                // The buffer must also have room for the intermediate state.
                 let more = encoded_len_varint(length as u64).saturating_sub(WIDTH);
                 *all = all.saturating_add(more);
             }
@@ -151,7 +153,7 @@ impl Output {
         }
     }
 
-    /// Bytes that are no field.
+    /// Bytes that are not a field.
     pub(crate) fn raw(&mut self, raw: &[u8]) {
         match self {
             Self::Length(length) => *length = length.saturating_add(raw.len()),
@@ -164,7 +166,7 @@ impl Output {
         self.varint(key(number, wire_type));
     }
 
-    /// Most of them have one byte.
+    /// Most values fit into one byte.
     #[inline(always)]
     fn varint(&mut self, value: u64) {
         match (&mut *self, value) {
@@ -182,7 +184,7 @@ impl Output {
         }
     }
 
-    /// Where the buffer is.
+    /// The address of the buffer.
     fn start(&self) -> Option<*const u8> {
         match self {
             Self::Length(_) => None,
@@ -190,7 +192,7 @@ impl Output {
         }
     }
 
-    /// How much was written.
+    /// How many bytes were written.
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Length(length) => *length,
@@ -199,7 +201,7 @@ impl Output {
     }
 }
 
-/// What [`Output::uint`] writes for a field whose number is below 16.
+/// The length of what [`Output::uint`] writes for a field whose number is below 16.
 pub(crate) fn uint_len(value: impl Into<u64>) -> usize {
     match value.into() {
         0 => 0,
@@ -207,7 +209,7 @@ pub(crate) fn uint_len(value: impl Into<u64>) -> usize {
     }
 }
 
-/// What [`Output::bytes`] writes of so many bytes, for a field whose number is below 16.
+/// The length of what [`Output::bytes`] writes for this many bytes, for a field whose number is below 16.
 pub(crate) fn bytes_len(length: usize) -> usize {
     match length {
         0 => 0,
@@ -220,7 +222,7 @@ fn key(number: u32, wire_type: WireType) -> u64 {
     (u64::from(number) << 3) | wire_type as u64
 }
 
-/// Puts `length` in place of the `width` bytes before `start`, where it needs more of them, or fewer.
+/// Writes `length` before `start` if it needs more or fewer than the `width` bytes that were left for it.
 #[cold]
 #[inline(never)]
 fn put_length(bytes: &mut Vec<u8>, width: usize, start: usize, length: usize) {
@@ -228,13 +230,13 @@ fn put_length(bytes: &mut Vec<u8>, width: usize, start: usize, length: usize) {
     let mut rest = varint.as_mut_slice();
     encode_varint(length as u64, &mut rest);
     let needed = MAX_VARINT_LEN.saturating_sub(rest.len());
-    // No more than that is added at any time: the buffer must not grow.
+    // No more than this is added at any time, because the buffer must not grow.
     bytes.resize(end.saturating_add(needed.saturating_sub(width)), 0);
     let place = start.saturating_sub(width);
     let message = place.saturating_add(needed);
     bytes.copy_within(start..end, message);
     bytes.iter_mut().skip(place).zip(varint.iter().take(needed)).for_each(|(place, byte)| *place = *byte);
-    // What stays behind at the end when the message moved forward would not be wiped with the rest.
+    // If the message was moved forward, the bytes left at the end would not be wiped with the rest.
     let end = message.saturating_add(length);
     if let Some(rest) = bytes.get_mut(end..) {
         wipe(rest);

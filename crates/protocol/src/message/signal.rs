@@ -14,24 +14,26 @@ use crate::primitives::cipher::{CipherKeys, MAC_LEN};
 use crate::primitives::x25519::{PUBLIC_KEY_LEN, PublicKey};
 use crate::session_id::SessionVersion;
 
-/// Which message key: the header of the Double Ratchet (section 3.4), which travels in the clear.
+/// Which key a message has: the header of the Double Ratchet (section 3.4), which is sent unencrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {
     /// `DHs` of the sender.
     pub(crate) ratchet_key: PublicKey,
     /// `N`: the number of this message in its chain.
     pub(crate) number: u32,
-    /// Number of the last message of the sender's previous chain, 0 if there was none. Written, never used.
+    /// The number of the last message of the sender's previous chain, or 0 if there was none. It is written but never
+    /// used.
     pub(crate) previous: u32,
 }
 
-/// What a message is bound to beyond its own bytes. Sender and receiver are those of the message, not of the session.
+/// What a message authenticates beyond its own bytes. Sender and receiver are those of the message, not of the
+/// session.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Associated<'a> {
     pub(crate) sender: &'a IdentityKey,
     pub(crate) receiver: &'a IdentityKey,
-    /// [`Address::pair`](crate::Address::pair) of the two: written by the sender of a pre-key message, compared by
-    /// every receiver of a message that has it.
+    /// The [`Address::pair`](crate::Address::pair) of the two. The sender of a pre-key message writes it, and every
+    /// receiver of a message that has it compares it.
     pub(crate) addresses: Option<[u8; 36]>,
 }
 
@@ -48,25 +50,26 @@ pub struct SignalMessage {
 }
 
 impl SignalMessage {
-    /// Parses; of the MAC only the presence is checked.
+    /// Parses a message. The MAC must be present but is not verified.
     ///
     /// # Errors
-    /// [`DecodeError`] for: fewer than 9 bytes, a version other than 3 and 4, not protobuf, a field missing, no key.
+    /// Returns a [`DecodeError`] for fewer than 9 bytes, a version other than 3 and 4, invalid protobuf, a missing
+    /// field or an invalid key.
     pub fn parse(bytes: &[u8]) -> Result<Self, DecodeError> {
         Self::parse_shared(Bytes::copy_from_slice(bytes))
     }
 
-    /// The bytes for the wire.
+    /// The serialized message.
     pub fn serialize(&self) -> &[u8] {
         &self.serialized
     }
 
-    /// The version of the session it belongs to.
+    /// The version of the session that it belongs to.
     pub fn version(&self) -> SessionVersion {
         self.version
     }
 
-    /// The ratchet key of the sender, serialized.
+    /// The sender's ratchet key, serialized.
     pub fn ratchet_key(&self) -> &[u8; PUBLIC_KEY_LEN] {
         self.header.ratchet_key.as_bytes()
     }
@@ -76,7 +79,7 @@ impl SignalMessage {
         self.header.number
     }
 
-    /// What the sender's post-quantum ratchet says; empty when it has none.
+    /// The bytes of the sender's post-quantum ratchet; empty if it has none.
     pub fn pq_ratchet(&self) -> &[u8] {
         &self.pq_ratchet
     }
@@ -85,7 +88,7 @@ impl SignalMessage {
         &self.header
     }
 
-    /// The bytes for the wire, shared.
+    /// The serialized message, shared.
     pub(crate) fn shared(&self) -> Bytes {
         self.serialized.clone()
     }
@@ -102,7 +105,7 @@ impl SignalMessage {
         let ciphertext = keys.encrypt(plaintext);
         let addresses = associated.addresses.as_ref().map(<[u8; 36]>::as_slice);
         let room = ROOM.saturating_add(ciphertext.len()).saturating_add(pq_ratchet.len());
-        // A `Form` is written as its fields, so that nothing needs to be shared or copied for it.
+        // The fields of a `Form` are written directly, so that nothing needs to be shared or copied.
         let mut out = Output::with_room(room);
         out.raw(&[version.message_byte()]);
         out.bytes(1, header.ratchet_key.as_bytes());
@@ -129,12 +132,12 @@ impl SignalMessage {
         }
     }
 
-    /// Whether it says from whom to whom it is.
+    /// Whether it states its sender and recipient.
     pub(crate) fn is_addressed(&self) -> bool {
         self.addresses.is_some()
     }
 
-    /// Checks that it is authentic and meant for the two of `associated`, then decrypts.
+    /// Checks that the message is authentic and meant for the two users of `associated`, then decrypts it.
     pub(crate) fn open(
         &self,
         keys: CipherKeys,
@@ -150,7 +153,7 @@ impl SignalMessage {
         }
     }
 
-    /// As [`parse`](Self::parse), without a copy.
+    /// The same as [`parse`](Self::parse), without a copy.
     pub(crate) fn parse_shared(serialized: Bytes) -> Result<Self, DecodeError> {
         let (body, mac) = serialized.split_last_chunk::<MAC_LEN>().ok_or(DecodeError::TooShort)?;
         let version = SessionVersion::of_message(*body.first().ok_or(DecodeError::TooShort)?)?;
@@ -182,15 +185,15 @@ impl fmt::Debug for SignalMessage {
     }
 }
 
-/// What a message takes besides its ciphertext and what SPQR says, at the most.
+/// The maximum size of a message without its ciphertext and SPQR bytes.
 const ROOM: usize = 1 + 35 + 2 * 6 + 6 + 3 + 38 + MAC_LEN;
 
-/// Where the last `length` bytes are that were written.
+/// The position of the last `length` bytes that were written.
 fn behind(out: &Output, length: usize) -> Range<usize> {
     out.len().saturating_sub(length)..out.len()
 }
 
-/// Fields are optional so that a zero is written, and its absence noticed.
+/// The fields are optional so that zero values are written and absent fields are noticed.
 #[derive(Clone, PartialEq, prost::Message)]
 struct Form {
     #[prost(bytes = "bytes", optional, tag = "1")]
@@ -235,7 +238,7 @@ mod tests {
         assert_eq!(message.pq_ratchet(), b"pq");
     }
 
-    /// A message is written field by field, and read by the library.
+    /// A message is written field by field, and is read by the protobuf library.
     #[test]
     fn what_is_written_is_the_form() {
         for (pq_ratchet, addresses) in

@@ -1,4 +1,5 @@
-//! The cipher of one message: AES-256-CBC with PKCS#7 padding, then HMAC-SHA256 over what the caller binds to it.
+//! The cipher of one message: AES-256-CBC with PKCS#7 padding, then HMAC-SHA256 over the parts that the caller
+//! authenticates.
 
 use aes::cipher::Array;
 use aes::cipher::consts::{U32, U80};
@@ -9,7 +10,7 @@ use super::kdf;
 use super::secret::{Secret, is_same};
 use crate::error::NotAuthentic;
 
-/// Length of the truncated MAC, in bytes.
+/// The length of the truncated MAC, in bytes.
 pub(crate) const MAC_LEN: usize = 8;
 
 /// `cipher key (32) || MAC key (32) || IV (16)`, for one message.
@@ -34,7 +35,7 @@ impl CipherKeys {
         [a, b, c, d, e, f, g, h]
     }
 
-    /// Checks the MAC over `parts`, and only then decrypts `ciphertext`, which is one of them.
+    /// Verifies the MAC over `parts`, and only then decrypts `ciphertext`, which is one of them.
     pub(crate) fn open(
         &self,
         parts: &[&[u8]],

@@ -1,7 +1,8 @@
 //! HMAC-SHA256 (RFC 2104) and HKDF-SHA256 (RFC 5869) over the compression function of `sha2` (docs/adr/0014).
 //!
-//! What the ratchets derive is short: a few blocks of 64 bytes. What that costs is the compressions, and here nothing else:
-//! the state of a key serves all its inputs, that of the absent salt is made once, and a key is written where it stays.
+//! The inputs of the ratchets are short: a few blocks of 64 bytes. The compressions are the only significant cost
+//! here: the state of a key is reused for all its inputs, the state of the absent salt is computed once, and keys are
+//! written directly to their final place.
 
 use std::slice;
 use std::sync::LazyLock;
@@ -10,11 +11,11 @@ use sha2::block_api::compress256;
 use sha2::{Digest as _, Sha256};
 use zeroize::optimization_barrier;
 
-/// Bytes of a block.
+/// The size of a block, in bytes.
 const BLOCK: usize = 64;
-/// Where the length stands in the last block of a hash: in its last eight bytes.
+/// The position of the length in the last block of a hash: its last eight bytes.
 const LENGTH_AT: usize = BLOCK - size_of::<u64>();
-/// Bytes of a digest.
+/// The size of a digest, in bytes.
 const DIGEST: usize = 32;
 
 /// RFC 2104, section 2.
@@ -28,14 +29,14 @@ type State = [u32; 8];
 const INITIAL: State =
     [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
 
-/// A key: the two states behind its block, inner and outer. Wiped on drop.
+/// A key: the inner and the outer state after its block. Wiped on drop.
 pub(super) struct Key {
     inner: State,
     outer: State,
 }
 
 impl Key {
-    /// Of any length; what is longer than a block counts by its digest.
+    /// A key of any length. If it is longer than a block, its digest is used.
     pub(super) fn new(key: &[u8]) -> Self {
         let mut padded = Block([0; BLOCK]);
         match padded.0.get_mut(..key.len()) {
@@ -59,8 +60,8 @@ impl Key {
         self.end(&mut hash, out);
     }
 
-    /// HMAC of each of two inputs. Neither waits for the other, and a processor that has room for both computes them side by
-    /// side.
+    /// HMACs of two inputs. They are independent, so a processor with enough execution units computes them in
+    /// parallel.
     pub(super) fn mac_two(&self, inputs: [&[u8]; 2], out: [&mut [u8; DIGEST]; 2]) {
         let mut hashes = [self.begin(), self.begin()];
         for (hash, input) in hashes.iter_mut().zip(inputs) {
@@ -85,9 +86,9 @@ impl Key {
         hash.write(out);
     }
 
-    /// From the end of the inner hash to the last block of the outer one, which is of its digest.
+    /// Goes from the end of the inner hash to the last block of the outer hash, which contains the inner digest.
     fn begin_outer(&self, hash: &mut Hash) {
-        /// A one behind the digest, zeros, and the length in bits: that of the key's block, and of the digest.
+        /// A one bit after the digest, zeros, and the length of the key's block and the digest in bits.
         const PADDED: [u8; BLOCK] = {
             let mut block = [0; BLOCK];
             let [low, high] = (((BLOCK + DIGEST) * 8) as u16).to_le_bytes();
@@ -109,14 +110,14 @@ impl Drop for Key {
     }
 }
 
-/// SHA-256 under way. Wiped on drop.
+/// A SHA-256 computation in progress. Wiped on drop.
 struct Hash {
     state: State,
-    /// Behind what is filled there are zeros.
+    /// The bytes after the filled part are zero.
     block: [u8; BLOCK],
-    /// How much of `block` there is: less than all of it.
+    /// How many bytes of `block` are filled; always less than all of them.
     filled: usize,
-    /// Bytes before those of `block`.
+    /// How many bytes came before those of `block`.
     compressed: u64,
 }
 
@@ -150,7 +151,8 @@ impl Hash {
         }
     }
 
-    /// A one, zeros, and the length in bits (FIPS 180-4, section 5.1.1). The last block remains to be compressed.
+    /// Adds a one bit, zeros, and the length in bits (FIPS 180-4, section 5.1.1). The last block remains to be
+    /// compressed.
     fn pad(&mut self) {
         let length = self.compressed.wrapping_add(self.filled as u64);
         if let Some(place) = self.block.get_mut(self.filled) {
@@ -185,12 +187,12 @@ impl Drop for Hash {
 pub(super) struct Expansion {
     key: Key,
     block: Digest,
-    /// How many there were.
+    /// How many pieces have been produced.
     number: u8,
 }
 
 impl Expansion {
-    /// Extracts from the concatenated parts of `input`. No salt is 32 zeros.
+    /// Extracts from the concatenated parts of `input`. A missing salt is 32 zero bytes.
     pub(super) fn new(salt: Option<&[u8]>, input: &[&[u8]]) -> Self {
         static UNSALTED: LazyLock<Key> = LazyLock::new(|| Key::new(&[]));
         let mut extracted = Digest([0; DIGEST]);
@@ -201,7 +203,8 @@ impl Expansion {
         Self { key: Key::new(&extracted.0), block: Digest([0; DIGEST]), number: 0 }
     }
 
-    /// Fills `out`, of at most 32 bytes, with the next of the output. It ends after 255 of them, and ours after three.
+    /// Fills `out`, of at most 32 bytes, with the next piece of the output. HKDF has 255 pieces; we use at most
+    /// three.
     pub(super) fn next(&mut self, info: &[&[u8]], out: &mut [u8]) {
         let mut hash = self.key.begin();
         if self.number > 0 {
@@ -217,7 +220,7 @@ impl Expansion {
     }
 }
 
-/// 64 bytes, and 32, that are wiped on drop: at once, where `Zeroizing` does it byte by byte.
+/// 64 or 32 bytes that are wiped on drop in one operation, where `Zeroizing` would wipe byte by byte.
 struct Block([u8; BLOCK]);
 struct Digest([u8; DIGEST]);
 
@@ -235,7 +238,7 @@ impl Drop for Digest {
     }
 }
 
-/// A digest, out of the state at its end.
+/// Writes the digest for a final state.
 fn write_words(state: &State, out: &mut [u8; DIGEST]) {
     let (words, _) = out.as_chunks_mut();
     for (bytes, word) in words.iter_mut().zip(state) {
@@ -243,7 +246,7 @@ fn write_words(state: &State, out: &mut [u8; DIGEST]) {
     }
 }
 
-/// Writes as much of `from` as there is room for.
+/// Copies as much of `from` as there is room for.
 fn fill(to: &mut [u8], from: &[u8]) {
     for (to, from) in to.iter_mut().zip(from) {
         *to = *from;
@@ -258,7 +261,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// Inputs that end before, at and behind each edge of a block, in parts of any length.
+        /// Inputs that end before, at and after each block boundary, in parts of any length.
         #[test]
         fn macs_are_those_of_the_library(
             key in prop::collection::vec(any::<u8>(), 0..150),
@@ -289,7 +292,7 @@ mod tests {
         }
     }
 
-    /// Every length of an input up to the third block: where the padding has no room, it takes a block more.
+    /// Every input length up to the third block. If there is no room for the padding, it takes one more block.
     #[test]
     fn every_length_is_padded_as_by_the_library() {
         for length in 0..=200 {

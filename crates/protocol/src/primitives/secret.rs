@@ -1,4 +1,4 @@
-//! Bytes that are wiped, cannot be printed and are compared in constant time.
+//! Bytes that are wiped on drop, cannot be printed, and are compared in constant time.
 
 use std::fmt;
 use std::ops::Deref;
@@ -8,12 +8,12 @@ use rand_core::CryptoRng;
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::{ZeroizeOnDrop, optimization_barrier};
 
-/// `N` secret bytes: on the heap, so that a move leaves no copy behind; wiped on drop; without `Clone`, `==` or a
-/// printable form. [`expose`](Self::expose) is the one door.
+/// `N` secret bytes. They are on the heap, so that moving the value leaves no copy behind, and are wiped on drop. The
+/// type has no `Clone`, `==` or printable form. Only [`expose`](Self::expose) gives access to the bytes.
 ///
 /// ```compile_fail,E0369
 /// let [a, b] = [[7; 32], [7; 32]].map(sealpost_protocol::Secret::new);
-/// assert!(a == b); // how long this takes would tell how much is the same
+/// assert!(a == b); // the duration would reveal how many bytes are equal
 /// ```
 ///
 /// ```compile_fail,E0599
@@ -21,26 +21,26 @@ use zeroize::{ZeroizeOnDrop, optimization_barrier};
 /// ```
 pub struct Secret<const N: usize>(Arc<Wiped<N>>);
 
-/// Where secret bytes are. `Arc` makes no copy of them as long as there is one owner, which is so in all of a [`Secret`]'s
-/// life before it is [`Shared`].
+/// Holds the secret bytes. `Arc` does not copy them while there is a single owner, which is the case for a [`Secret`]
+/// until it becomes [`Shared`].
 #[derive(Clone)]
 struct Wiped<const N: usize>([u8; N]);
 
-/// A secret with several owners, the states of a session mostly: nobody changes it, and the last owner wipes it. One
-/// allocation, where an `Arc` of a [`Secret`] would be two.
+/// A secret with several owners, usually the states of a session. It is never changed, and the last owner wipes it.
+/// It needs one allocation, where an `Arc` of a [`Secret`] would need two.
 #[derive(Debug)]
 pub(crate) struct Shared<const N: usize>(Secret<N>);
 
-/// `K` keys that are made together and go together, in one allocation. As [`Shared`]: the last owner wipes them.
+/// `K` keys that are created and dropped together, in one allocation. As with [`Shared`], the last owner wipes them.
 #[derive(Clone)]
 pub(crate) struct SharedKeys<const K: usize>(Arc<WipedKeys<K>>);
 
-/// `Arc` makes no copy of them as long as there is one owner, as for [`Wiped`].
+/// `Arc` does not copy them while there is a single owner, as for [`Wiped`].
 #[derive(Clone)]
 struct WipedKeys<const K: usize>([[u8; 32]; K]);
 
 impl<const K: usize> SharedKeys<K> {
-    /// Copies of these, each made once.
+    /// Takes one copy of each of these keys.
     pub(crate) fn of(keys: [&[u8; 32]; K]) -> Self {
         let mut places = Arc::new(WipedKeys([[0; 32]; K]));
         let WipedKeys(own) = Arc::make_mut(&mut places);
@@ -48,7 +48,7 @@ impl<const K: usize> SharedKeys<K> {
         Self(places)
     }
 
-    /// Copies of the same keys after `change`, and what that gives.
+    /// Copies of the same keys after `change` has been applied to them, and the result of `change`.
     pub(crate) fn changed<T>(&self, change: impl FnOnce(&mut [[u8; 32]; K]) -> T) -> (Self, T) {
         let mut copy = Self::of(self.expose().each_ref());
         let changed = change(&mut Arc::make_mut(&mut copy.0).0);
@@ -73,7 +73,7 @@ impl<const K: usize> fmt::Debug for SharedKeys<K> {
 }
 
 impl<const N: usize> Secret<N> {
-    /// Takes the bytes in. The caller's own copy is the caller's to wipe.
+    /// Takes the bytes. The caller is responsible for wiping its own copy.
     pub fn new(bytes: [u8; N]) -> Self {
         Self::fill(|place| *place = bytes)
     }
@@ -83,7 +83,7 @@ impl<const N: usize> Secret<N> {
         &self.0.0
     }
 
-    /// The bytes, to be changed where they are.
+    /// The bytes, to be changed in place.
     pub(crate) fn expose_mut(&mut self) -> &mut [u8; N] {
         &mut Arc::make_mut(&mut self.0).0
     }
@@ -93,7 +93,7 @@ impl<const N: usize> Secret<N> {
         Self(Arc::new(Wiped([0; N]))).changed(write)
     }
 
-    /// The bytes after `change`, in the same place.
+    /// Changes the bytes in place.
     pub(crate) fn changed(mut self, change: impl FnOnce(&mut [u8; N])) -> Self {
         change(self.expose_mut());
         self
@@ -104,18 +104,18 @@ impl<const N: usize> Secret<N> {
         Self::fill(|bytes| rng.fill_bytes(bytes))
     }
 
-    /// `None` unless there are exactly `N` bytes.
+    /// Returns `None` unless there are exactly `N` bytes.
     pub(crate) fn from_slice(bytes: &[u8]) -> Option<Self> {
-        // Copied once, from there to the heap.
+        // The bytes are copied once, directly to the heap.
         bytes.try_into().ok().map(|bytes: &[u8; N]| Self::fill(|place| place.copy_from_slice(bytes)))
     }
 
-    /// A second copy. Not `Clone`: a copy of a secret is a decision.
+    /// A second copy. This is not `Clone`, because every copy of a secret should be deliberate.
     pub(crate) fn copy(&self) -> Self {
         Self::copied(self.expose())
     }
 
-    /// A copy of what belongs to another secret.
+    /// A copy of bytes that belong to another secret.
     pub(crate) fn copied(bytes: &[u8; N]) -> Self {
         Self::fill(|place| place.copy_from_slice(bytes))
     }
@@ -133,7 +133,7 @@ impl<const N: usize> From<Secret<N>> for Shared<N> {
     }
 }
 
-/// One owner more, and no copy.
+/// Cloning adds an owner and copies nothing.
 impl<const N: usize> Clone for Shared<N> {
     fn clone(&self) -> Self {
         Self(Secret(self.0.0.clone()))
@@ -150,7 +150,7 @@ impl<const N: usize> Deref for Shared<N> {
 
 impl<const N: usize> ZeroizeOnDrop for Secret<N> {}
 
-/// Whether both are the same, in constant time: by words, where the library's comparison of slices goes by bytes.
+/// Compares in constant time, by words, where the library's comparison of slices works byte by byte.
 pub(crate) fn is_same<const N: usize>(one: &[u8; N], other: &[u8; N]) -> bool {
     const { assert!(N.is_multiple_of(size_of::<u64>())) };
     let pairs = one.as_chunks().0.iter().zip(other.as_chunks().0);
@@ -158,15 +158,15 @@ pub(crate) fn is_same<const N: usize>(one: &[u8; N], other: &[u8; N]) -> bool {
     pairs.fold(Choice::from(1), |same, (one, other)| same & word(one).ct_eq(&word(other))).into()
 }
 
-/// As `Zeroize`, but as fast as memory can be: with one `memset` that the compiler must not leave out, instead of byte by
-/// byte.
+/// Wipes like `Zeroize`, but as fast as memory allows: with one `memset` that the compiler must not remove, instead
+/// of byte by byte.
 pub(crate) fn wipe(bytes: &mut [u8]) {
     bytes.fill(0);
     optimization_barrier(bytes);
 }
 
-/// Wipes what the functions that were just called have left on the stack. Values that are moved take such remains along in
-/// their gaps, and so to the heap, where they may stay.
+/// Wipes what the functions that were just called have left on the stack. Values that are moved can carry such
+/// remains in their padding to the heap, where they may stay.
 #[inline(never)]
 pub(crate) fn wipe_remains() {
     wipe(&mut [0; 1024]);

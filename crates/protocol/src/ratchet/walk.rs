@@ -5,60 +5,63 @@
 //!             beyond the bound: lost  for when they come
 //! ```
 //!
-//! Anybody can ask for a walk, and the message proves only at its end that it is no forgery. So the chain is walked twice: to the key
-//! of the message, holding nothing on the way; and, when the message has proved authentic, once more for the keys to keep.
-//! How far all the chains that may be meant are walked for one message has a bound: its [`Work`].
+//! Anyone can cause a walk, and the message can be authenticated only at its end. The chain is therefore walked
+//! twice: first to the key of the message, without storing anything on the way, and once the message has been
+//! authenticated, again for the keys to store. The total number of steps along all candidate chains for one message
+//! is limited: see [`Work`].
 //!
-//! The Double Ratchet, SPQR and sender keys all receive like this. They differ in how a chain makes its keys, and in how
-//! the message of a key is named.
+//! The Double Ratchet, SPQR and sender keys all receive messages in this way. They differ in how a chain derives its
+//! keys, and in how the message of a key is identified.
 
 use std::marker::PhantomData;
 
 use super::message_key::MessageKey;
 use crate::primitives::secret::Secret;
 
-/// A step of the Double Ratchet or of a sender key: one HMAC.
+/// The cost of a step of the Double Ratchet or of a sender key: one HMAC.
 pub(crate) const STEP_COST: u32 = 1;
-/// A step of SPQR: an HKDF.
+/// The cost of a step of SPQR: one HKDF.
 pub(crate) const PQ_STEP_COST: u32 = 2;
 
-/// Most keys kept for one chain.
+/// How many skipped keys are stored for one chain.
 pub(crate) const MAX_KEPT: u32 = 2000;
-/// Most messages that one message may skip.
+/// How many messages one message may skip.
 pub(crate) const MAX_JUMP: u32 = 25_000;
-/// Most messages that one message of an own device may skip.
+/// How many messages one message from our own other device may skip.
 const MAX_OWN_JUMP: u32 = 1 << 18;
 
-/// How a chain makes its keys.
+/// How a chain derives its keys.
 pub(crate) trait Chain {
-    /// What a step costs, in hashes of a step of the Double Ratchet.
+    /// The cost of a step, relative to a step of the Double Ratchet.
     const COST: u32;
 
-    /// The number of the key that the next step gives, where the chain is at `index`.
+    /// The number of the key that the next step yields if the chain is at `index`.
     fn next_number(index: u32) -> u32;
 
-    /// Puts what comes next in the place of `key`, and gives the message key on the way there. `index` is that of the new place.
+    /// Replaces `key` with the next chain key, and returns the message key of the step. `index` is the index after
+    /// the step.
     fn step(key: &mut [u8; 32], index: u32) -> MessageKey;
 
-    /// A [`step`](Self::step) whose key nobody wants.
+    /// A [`step`](Self::step) whose message key is not needed.
     fn skip(key: &mut [u8; 32], index: u32);
 }
 
-/// A place in a chain: how far it has come, and what gives the next key. It is moved where it stands: whoever wants to keep the
-/// old place makes a copy first.
+/// A position in a chain: its index, and the key that yields the next message key. It is advanced in place, so a
+/// caller that needs the old position must copy it first.
 pub(crate) struct Place<'a> {
     pub(crate) index: &'a mut u32,
     pub(crate) key: &'a mut [u8; 32],
 }
 
 impl Place<'_> {
-    /// Moves on, and gives the key on the way. `None` at the end, after 2^32 - 1 messages: then it stays.
+    /// Advances by one step and returns its message key. Returns `None` at the end of the chain, after 2^32 - 1
+    /// messages, and then does not advance.
     pub(crate) fn step<C: Chain>(&mut self) -> Option<MessageKey> {
         *self.index = self.index.checked_add(1)?;
         Some(C::step(self.key, *self.index))
     }
 
-    /// A [`step`](Self::step) whose key nobody wants.
+    /// A [`step`](Self::step) whose message key is not needed.
     pub(crate) fn skip<C: Chain>(&mut self) -> Option<()> {
         *self.index = self.index.checked_add(1)?;
         C::skip(self.key, *self.index);
@@ -71,58 +74,58 @@ impl Place<'_> {
 pub(crate) enum Jump {
     /// 25,000 messages.
     Limited,
-    /// With oneself: an own device that was away may be further behind, 262,144 messages. Signal's library has no limit
-    /// there; but who it is that a message claims to be from is known only after the walk, and anybody could ask for
-    /// one of an hour.
+    /// 262,144 messages, for sessions between our own devices, because one that was offline may be further behind.
+    /// Signal's library has no limit in this case. But the claimed sender is verified only after the walk, so without
+    /// a limit anyone could cause a walk that takes an hour.
     Far,
 }
 
-/// The steps that may still be taken for one message before it has proved authentic, in all sessions together.
+/// The steps that may still be taken for one message before it has been authenticated, in all sessions together.
 ///
-/// It begins with one and a half times what the longest jump of both ratchets takes: the session that is tried first can
-/// always go as far as the protocol allows.
+/// It starts at one and a half times the cost of the longest jump of both ratchets. The session that is tried first
+/// can thus always go as far as the protocol allows.
 #[derive(Debug)]
 pub(crate) struct Work {
     pub(crate) left: u32,
 }
 
-/// How many messages one may skip, and how many keys are kept for a chain.
+/// How many messages one message may skip, and how many keys are stored for a chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limits {
     pub(crate) skip: u32,
     pub(crate) keep: u32,
 }
 
-/// Where a walk ends.
+/// The end of a walk.
 #[derive(Debug)]
 pub(crate) struct Walked<C> {
     /// The key of the message.
     pub(crate) key: MessageKey,
-    /// How many keys are kept for the chain from now on.
+    /// How many keys are stored for the chain from now on.
     pub(crate) kept: u32,
     pub(crate) passed: PassedOver<C>,
 }
 
-/// What a walk changes about the keys that are kept for its chain, once its message has proved authentic.
+/// How a walk changes the stored keys of its chain, once its message has been authenticated.
 #[derive(Debug)]
 pub(crate) struct PassedOver<C> {
-    /// How many of those that were kept before remain, if that is fewer than there were: the rest makes room.
+    /// How many of the keys that were stored before remain, if some must be deleted to make room.
     trim: Option<u32>,
-    /// How many are to be kept.
+    /// How many keys are to be stored.
     keep: u32,
-    /// The place from which to make them, if there are any: an index and a key.
+    /// The position from which to derive them, if there are any: an index and a key.
     from: Option<(u32, Secret<32>)>,
     chain: PhantomData<C>,
 }
 
 impl Work {
-    /// What one message may cost that jumps as far as `jump` allows.
+    /// The allowance of one message that jumps as far as `jump` allows.
     pub(crate) const fn new(jump: Jump) -> Self {
         let longest = Limits::new(jump).skip.saturating_add(1).saturating_mul(STEP_COST + PQ_STEP_COST);
         Self { left: longest.saturating_add(longest / 2) }
     }
 
-    /// Takes `steps` of a chain off. `None` when that is more than there is, and nothing is taken.
+    /// Deducts `steps` of a chain. Returns `None` and deducts nothing if fewer are left.
     fn take<C: Chain>(&mut self, steps: u32) -> Option<()> {
         self.left = self.left.checked_sub(steps.checked_mul(C::COST)?)?;
         Some(())
@@ -139,14 +142,15 @@ impl Limits {
     }
 }
 
-/// How many steps it is from a chain whose next message is `next` to message `number`, both included. `None` when that is
-/// behind it.
+/// The number of steps from a chain whose next message is `next` to message `number`, both included. Returns `None`
+/// if the chain has already passed it.
 pub(crate) fn distance(next: u32, number: u32) -> Option<u32> {
     number.checked_sub(next).map(|between| between.saturating_add(1))
 }
 
-/// Moves `place` to behind message `number`, which is not behind it, in a chain for which `kept` keys are kept. `None` when it is
-/// too far ahead, or the chain ends before, or that is more than is left of `work`: then `place` is no place to go on from.
+/// Advances `place` past message `number`, which it has not passed yet, in a chain for which `kept` keys are stored.
+/// Returns `None` if the message is too far ahead, the chain ends before it, or not enough of `work` is left. In that
+/// case, `place` must not be used any more.
 pub(crate) fn walk<C: Chain>(
     mut place: Place<'_>,
     number: u32,
@@ -174,7 +178,7 @@ pub(crate) fn walk<C: Chain>(
 }
 
 impl<C: Chain> PassedOver<C> {
-    /// The same in the caller's words, and in the order in which it happens.
+    /// The same as the caller's type of changes, in the order in which they happen.
     pub(crate) fn into_changes<T>(
         self,
         keep_newest: impl FnOnce(u32) -> T,
@@ -182,11 +186,11 @@ impl<C: Chain> PassedOver<C> {
     ) -> Vec<T> {
         let Self { trim, keep: count, mut from, chain: _ } = self;
         if trim.is_none() && count == 0 {
-            // Nothing, mostly.
+            // Usually there are none.
             return Vec::new();
         }
         let trim = trim.map(keep_newest);
-        // The first walk came by here: the chain does not end before.
+        // The first walk has passed these steps, so the chain does not end before.
         let keys = (0..count).map_while(|_| {
             let (index, key) = from.as_mut()?;
             let number = C::next_number(*index);
@@ -204,7 +208,7 @@ mod tests {
 
     use super::*;
 
-    /// Its key number `n` is `n` in 32 bytes.
+    /// A chain whose key number `n` is `n` in 32 bytes.
     #[derive(Debug)]
     struct Counting;
 
@@ -224,7 +228,7 @@ mod tests {
         fn skip(_: &mut [u8; 32], _: u32) {}
     }
 
-    /// Where the walk ends, and what it gives.
+    /// The end of a walk, and its result.
     fn walk_from<C: Chain>(
         from: u32,
         number: u32,
@@ -305,7 +309,7 @@ mod tests {
         static STEPS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
     }
 
-    /// Counts the steps that are really taken.
+    /// Counts the steps that are actually taken.
     #[derive(Debug)]
     struct Counted;
 

@@ -8,9 +8,10 @@
 //!         archive
 //! ```
 //!
-//! A message that was held back must not bring an old session back that withstands less. So a session becomes active by a
-//! message only when the policy allows it to be sent with, the message is not a late one, and the session is no weaker than
-//! the active one with the same peer. Otherwise it stays what it was, or is inactive from the beginning.
+//! A delayed message must not reactivate an old session with weaker protection. A message therefore makes its session
+//! active only if the policy allows sending with it, the message is not late, and the session is no weaker than the
+//! active session with the same peer. Otherwise the session stays as it was; a new session is then inactive from the
+//! beginning.
 
 use std::fmt;
 use std::sync::Arc;
@@ -31,7 +32,7 @@ use crate::ratchet::skipped::SkippedChange;
 use crate::session_id::{SessionId, SessionVersion};
 use crate::time::UnixSeconds;
 
-/// Inactive sessions that are remembered.
+/// How many inactive sessions are kept.
 pub(super) const MAX_INACTIVE: usize = 40;
 
 /// The sessions with one address. Cheap to clone.
@@ -42,12 +43,12 @@ pub struct SessionRecord {
     pub(super) inactive: Arc<[Entry]>,
 }
 
-/// A session and its place: the one that became active last has the highest rank.
+/// A session and its rank: the session that became active last has the highest rank.
 #[derive(Clone)]
 pub(super) struct Entry {
     pub(super) rank: i64,
     pub(super) session: Arc<Session>,
-    /// Since when it is inactive, if it is and that is known.
+    /// Since when it has been inactive, if it is inactive and this is known.
     pub(super) since: Option<UnixSeconds>,
 }
 
@@ -62,50 +63,55 @@ impl SessionRecord {
         self.active.is_none() && self.inactive.is_empty()
     }
 
-    /// Whether there is a session to send with, stale or not.
+    /// Whether there is an active session, stale or not.
     pub fn has_active(&self) -> bool {
         self.active.is_some()
     }
 
-    /// Whether there is a session to send with that is not stale, and that `policy` would let begin today. If not, begin
-    /// one: [`encrypt`](Self::encrypt) itself goes on with a session from before the policy, as its peer may have no other.
+    /// Whether there is an active session that is not stale and that `policy` would allow to begin today. If not,
+    /// begin a new one. [`encrypt`](Self::encrypt) itself continues a session that is older than the policy, because
+    /// its peer may have no other.
     pub fn usable_for_sending(&self, policy: SessionPolicy, now: UnixSeconds) -> bool {
         let is_usable = |active: &Entry| policy.allows(&active.session) && !active.session.is_stale(now);
         self.active.as_ref().is_some_and(is_usable)
     }
 
-    /// Who the peer of the active session is.
+    /// The identity of the active session's peer.
     pub fn remote_identity(&self) -> Option<&IdentityKey> {
         self.active.as_ref().map(|active| &active.session.parties.remote_identity)
     }
 
-    /// What the peer of the active session drew when it registered.
+    /// The registration ID of the active session's peer.
     pub fn remote_registration_id(&self) -> Option<u32> {
         self.active.as_ref().map(|active| active.session.parties.remote_registration_id)
     }
 
-    /// Whether `ratchet_key`, serialized, is the one that the active session sends with now. A
-    /// [`DecryptionErrorMessage`](crate::DecryptionErrorMessage) that names it is about this session, and no older one.
+    /// Whether the active session currently sends with `ratchet_key` (serialized). A
+    /// [`DecryptionErrorMessage`](crate::DecryptionErrorMessage) that contains it refers to this session and not to
+    /// an older one.
     pub fn sends_with(&self, ratchet_key: &[u8; PUBLIC_KEY_LEN]) -> bool {
         let current = |active: &Entry| *active.session.ratchet.double.sending.ratchet_key.as_bytes();
         self.active.as_ref().map(current) == Some(*ratchet_key)
     }
 
-    /// Whether the session that `message` begins is here, so that decrypting it needs no pre-keys.
+    /// Whether the session that `message` begins is already in this record, so that decrypting the message needs no
+    /// pre-keys.
     pub fn knows(&self, message: &PreKeySignalMessage) -> bool {
         self.find(message.session_id()).is_some()
     }
 
-    /// The record without an active session: it receives, and a new session must be begun to send. A 42nd session is
-    /// forgotten: [`changes_since`](Self::changes_since) names it, and its skipped keys go with it.
+    /// The record without an active session: it can still receive, and a new session must be begun to send. A 42nd
+    /// session is deleted; [`changes_since`](Self::changes_since) names it, and its skipped keys must be deleted with
+    /// it.
     pub fn archive(&self, now: UnixSeconds) -> Self {
         let Some(active) = &self.active else { return self.clone() };
         Self { active: None, inactive: self.with_retired(active, None, now) }
     }
 
-    /// The record without the sessions that have been inactive for more than 30 days; [`changes_since`](Self::changes_since)
-    /// names them. From `now` on counts the age of those of which it is not known. [`decrypt`](Self::decrypt) does the
-    /// same: this is for records that nobody writes to any more.
+    /// The record without the sessions that have been inactive for more than 30 days;
+    /// [`changes_since`](Self::changes_since) names them. If it is not known since when a session has been inactive,
+    /// its age counts from `now`. [`decrypt`](Self::decrypt) does the same. This method is for records that receive
+    /// no more messages.
     #[must_use = "the record stays as it was"]
     pub fn expire(&self, now: UnixSeconds) -> Self {
         let is_known = |entry: &Entry| entry.since.is_some_and(|since| !since.is_long_before(now));
@@ -117,11 +123,12 @@ impl SessionRecord {
         Self { active: self.active.clone(), inactive: known.filter(is_known).collect() }
     }
 
-    /// Begins a session with the device at `remote`, to which `bundle` belongs, and makes it active. What is forgotten for
-    /// it, [`changes_since`](Self::changes_since) names; the skipped keys of that go with it.
+    /// Begins a session with the device at `remote`, to which `bundle` belongs, and makes it active. If another
+    /// session is deleted to make room, [`changes_since`](Self::changes_since) names it, and its skipped keys must be
+    /// deleted with it.
     ///
     /// # Errors
-    /// [`InitiateError`].
+    /// Returns an [`InitiateError`].
     pub fn initiate<R: CryptoRng + ?Sized>(
         &self,
         local: &LocalDevice<'_>,
@@ -138,11 +145,12 @@ impl SessionRecord {
         Ok(self.promote(Arc::new(session), None, now))
     }
 
-    /// Encrypts with the active session, whatever policy it began under: ask [`usable_for_sending`](Self::usable_for_sending)
-    /// before, and begin another session if it says no. `rng` is for SPQR.
+    /// Encrypts with the active session, whatever policy it began under. Check
+    /// [`usable_for_sending`](Self::usable_for_sending) first, and begin another session if it returns `false`. `rng`
+    /// is used by SPQR.
     ///
     /// # Errors
-    /// [`EncryptError`]; each of them asks for a new session.
+    /// Returns an [`EncryptError`]. Each of them requires a new session.
     pub fn encrypt<R: CryptoRng + ?Sized>(
         &self,
         local: &LocalDevice<'_>,
@@ -159,12 +167,12 @@ impl SessionRecord {
         Ok(Advanced { next: self.replace_active(active.rank, session), skipped, output })
     }
 
-    /// Decrypts a message of an established session: with the active one or an inactive one, which becomes active unless the
-    /// message is a late one or it is a weaker one. Whoever makes a message up can cause no more work than one and a half
-    /// of the longest jump, however many sessions there are.
+    /// Decrypts a message of an established session, with the active session or an inactive one. An inactive session
+    /// becomes active unless the message is late or the session is weaker. A forged message causes at most one and a
+    /// half times the work of the longest jump, however many sessions there are.
     ///
     /// # Errors
-    /// [`DecryptError`]: `NoSession`, `Duplicate`, `NotDecryptable`.
+    /// Returns one of these [`DecryptError`]s: `NoSession`, `Duplicate`, `NotDecryptable`.
     pub fn decrypt<R: CryptoRng + ?Sized>(
         &self,
         inbound: &Inbound<'_>,
@@ -179,11 +187,12 @@ impl SessionRecord {
         Ok(self.advance(record.after(Some(place), opened, inbound)))
     }
 
-    /// Decrypts a message that carries a handshake: joins its session, unless [`knows`](Self::knows) says it did, and
-    /// makes that session active as [`decrypt`](Self::decrypt) does. `keys` are the pre-keys the message names.
+    /// Decrypts a message that carries a handshake. Joins its session, unless [`knows`](Self::knows) says that this
+    /// has already happened, and makes the session active under the same conditions as [`decrypt`](Self::decrypt).
+    /// `keys` are the pre-keys that the message names.
     ///
     /// # Errors
-    /// [`DecryptError`], except `NoSession`.
+    /// Returns any [`DecryptError`] except `NoSession`.
     pub fn decrypt_pre_key<R: CryptoRng + ?Sized>(
         &self,
         inbound: &Inbound<'_>,
@@ -198,7 +207,7 @@ impl SessionRecord {
             let opened = session.decrypt(inbound, message.signal_message(), work, rng)?;
             let consumed = Consumed {
                 one_time: message.one_time_pre_key_id(),
-                // In version 3 the field means nothing, whatever the sender put there.
+                // In version 3 this field has no meaning, whatever the sender put there.
                 kem: message.kem_pre_key_id().filter(|_| message.version() == SessionVersion::V4),
                 signed: message.signed_pre_key_id(),
                 base_key: *message.base_key().as_bytes(),
@@ -206,7 +215,7 @@ impl SessionRecord {
             let advanced = self.advance(record.after(None, opened, inbound));
             return Ok(Accepted { advanced, consumed: Some(consumed) });
         };
-        // The message inside proves the identity of the session; the one around it must not claim another.
+        // The inner message proves the identity of the session. The outer message must not claim another one.
         if entry.session.parties.remote_identity != *message.identity_key() {
             return Err(DecryptError::NotDecryptable);
         }
@@ -226,7 +235,7 @@ impl SessionRecord {
         self.entries().find(|(_, entry)| entry.session.parties.id == id)
     }
 
-    /// The record after a session, that of `place` or a new one, opened a message.
+    /// The record after a message was decrypted by a session: the one at `place`, or a new one.
     fn after(&self, place: Option<Place>, opened: Opened, inbound: &Inbound<'_>) -> Advanced<Decrypted> {
         let Opened { next: session, skipped, plaintext, is_late } = opened;
         let authenticated_by = session.parties.remote_identity;
@@ -243,7 +252,7 @@ impl SessionRecord {
         Advanced { next, skipped, output: Decrypted { plaintext: Plaintext(plaintext), authenticated_by } }
     }
 
-    /// Adds what is forgotten of this record.
+    /// Adds the sessions that this record loses.
     fn advance(&self, mut advanced: Advanced<Decrypted>) -> Advanced<Decrypted> {
         if !Arc::ptr_eq(&self.inactive, &advanced.next.inactive) {
             let old = self.inactive.iter().map(|entry| entry.session.parties.id);
@@ -254,7 +263,7 @@ impl SessionRecord {
         advanced
     }
 
-    /// Whether a session that is not active may become so.
+    /// Whether a session that is not active may become active.
     fn may_take_over(&self, session: &Session, policy: SessionPolicy) -> bool {
         let with_same_peer =
             |active: &&Entry| active.session.parties.remote_identity == session.parties.remote_identity;
@@ -275,7 +284,7 @@ impl SessionRecord {
         Self { active: self.active.clone(), inactive: inactive.into() }
     }
 
-    /// Makes `session` active, which was the inactive one at `from`, or new.
+    /// Makes `session` active. It was the inactive one at `from`, or is new.
     fn promote(&self, session: Arc<Session>, from: Option<usize>, now: UnixSeconds) -> Self {
         let inactive = match (&self.active, from) {
             (Some(active), from) => self.with_retired(active, from, now),
@@ -286,18 +295,18 @@ impl SessionRecord {
         Self { active: Some(active), inactive }
     }
 
-    /// Takes in a new session that is not sent with.
+    /// Adds a new session as an inactive one.
     fn put_aside(&self, session: Arc<Session>, now: UnixSeconds) -> Self {
         let entry = Entry { rank: self.next_rank(), session, since: Some(now) };
         let inactive = [entry].into_iter().chain(self.without(None).cloned()).take(MAX_INACTIVE);
         Self { active: self.active.clone(), inactive: inactive.collect() }
     }
 
-    /// The inactive sessions with `active` among them and without the one at `from`.
+    /// The inactive sessions, including `active` and without the one at `from`.
     fn with_retired(&self, active: &Entry, from: Option<usize>, now: UnixSeconds) -> Arc<[Entry]> {
         let retired = Entry { rank: active.rank, session: active.session.retired(), since: Some(now) };
         let mut inactive: Vec<_> = [retired].into_iter().chain(self.without(from).cloned()).collect();
-        // One that was put aside may be newer.
+        // A session that was added as inactive may be newer.
         inactive.sort_by_key(|entry| std::cmp::Reverse(entry.rank));
         inactive.truncate(MAX_INACTIVE);
         inactive.into()
@@ -313,7 +322,7 @@ impl SessionRecord {
     }
 }
 
-/// How many sessions, and whether one is active.
+/// Shows the number of sessions, and whether one is active.
 impl fmt::Debug for SessionRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { active, inactive } = self;
@@ -324,7 +333,7 @@ impl fmt::Debug for SessionRecord {
     }
 }
 
-/// Where a session is in its record.
+/// The place of a session in its record.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     Active,

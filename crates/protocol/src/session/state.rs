@@ -1,4 +1,4 @@
-//! One session: a ratchet between two identities, and the handshake until it is answered.
+//! One session: a ratchet between two identities, and the handshake until the peer has answered.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use crate::ratchet::walk::{Jump, Limits, Work};
 use crate::session_id::{SessionId, SessionVersion};
 use crate::time::UnixSeconds;
 
-/// One state of one session. Copies share everything that did not change.
+/// One state of one session. Clones share everything that does not change.
 #[derive(Debug, Clone)]
 pub(super) struct Session {
     pub(super) parties: Parties,
@@ -32,7 +32,7 @@ pub(super) struct Session {
     pub(super) unanswered: Option<Arc<Unanswered>>,
 }
 
-/// What never changes.
+/// The properties of a session that never change.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Parties {
     pub(super) id: SessionId,
@@ -48,12 +48,12 @@ pub(super) struct Unanswered {
     pub(super) since: UnixSeconds,
 }
 
-/// A message that opened, and the state after it.
+/// A decrypted message, and the state after it.
 pub(super) struct Opened {
     pub(super) next: Arc<Session>,
     pub(super) skipped: Vec<SkippedChange>,
     pub(super) plaintext: Zeroizing<Vec<u8>>,
-    /// Whether others that we know of were sent after it.
+    /// Whether the message arrived after messages that were sent later.
     pub(super) is_late: bool,
 }
 
@@ -100,7 +100,7 @@ impl Session {
         })
     }
 
-    /// Joins the session that `message` begins. That the sender is who they say is proved by the message inside.
+    /// Joins the session that `message` begins. The inner message proves the identity of the sender.
     pub(super) fn accept(
         local: &LocalDevice<'_>,
         message: &PreKeySignalMessage,
@@ -148,12 +148,13 @@ impl Session {
         })
     }
 
-    /// Whether the peer has left our handshake without an answer for too long.
+    /// Whether the peer has not answered our handshake for too long.
     pub(super) fn is_stale(&self, now: UnixSeconds) -> bool {
         self.unanswered.as_ref().is_some_and(|unanswered| unanswered.since.is_long_before(now))
     }
 
-    /// The same session without the wish to be answered, as it is kept once another is active.
+    /// The same session without the handshake to be answered, in the form in which it is kept once another session is
+    /// active.
     pub(super) fn retired(self: &Arc<Self>) -> Arc<Self> {
         match self.unanswered {
             None => self.clone(),
@@ -161,7 +162,7 @@ impl Session {
         }
     }
 
-    /// The message, the state after it, and what that changes about the skipped keys.
+    /// The message, the state after it, and the changes to the stored skipped keys.
     pub(super) fn encrypt<R: CryptoRng + ?Sized>(
         &self,
         local: &LocalDevice<'_>,
@@ -217,7 +218,7 @@ impl Session {
         Ok(Opened { next, skipped, plaintext, is_late })
     }
 
-    /// How far it is to a message that may be of this session. `None` when it is not.
+    /// The distance to a message that may belong to this session. `None` if it does not.
     pub(super) fn distance(&self, inbound: &Inbound<'_>, message: &SignalMessage) -> Option<Distance> {
         self.ratchet.distance(message, &self.terms(inbound))
     }
@@ -242,7 +243,7 @@ impl Session {
     }
 }
 
-/// Those of `keys` that `message` names, all of them.
+/// The pre-keys among `keys` that `message` names; all of them must be present.
 fn named_keys<'a>(
     message: &PreKeySignalMessage,
     keys: Option<OurPreKeys<'a>>,

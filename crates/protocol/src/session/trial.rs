@@ -1,18 +1,21 @@
-//! Whose message it is: which sessions are tried, in which order, and how far.
+//! Finds the session of a message: which sessions are tried, in which order, and how far.
 //!
-//! Nothing in a message says which session it is of, and whether it is genuine shows only after its chains were walked. So
-//! that a forged one costs no more than a genuine one may:
+//! A message does not say which session it belongs to, and it can be authenticated only after its chains have been
+//! walked. So that a forged message costs no more than a genuine one may:
 //!
-//! 1. A ratchet key is of one session. Where some know it, the others are not asked.
-//! 2. Where SPQR has no key for the message, nothing is walked.
-//! 3. The active session comes first, then those in which both ratchets would have missed as many messages, and the nearest
-//!    of them.
-//! 4. All of them share the [`Work`] of one message: the one that comes first may jump as far as the protocol allows, and
-//!    what it leaves is for the others.
+//! 1. A ratchet key belongs to one session. If some sessions know it, the others are not tried.
+//! 2. If SPQR has no key for the message, nothing is walked.
+//! 3. The active session comes first. Of the others, those come first in which both ratchets would skip the same
+//!    number
+//!    of messages, and among these the one that would skip the fewest.
+//! 4. All sessions share the [`Work`] of one message. The first one may jump as far as the protocol allows, and the
+//!    others get the rest.
 //!
-//! So a message that begins a new chain in an inactive session, after many of that chain were lost, may not be found: with 40
-//! inactive sessions between which nothing distinguishes it, where it skips more than some 900 messages of the chain. It is refused as one
-//! that no session opens, and nothing is lost: the next message of the chain that skips fewer opens, or the peer begins a new session.
+//! A message that begins a new chain in an inactive session, after many messages of that chain were lost, may
+//! therefore not be decrypted. With 40 inactive sessions that cannot be told apart, this happens if it skips more
+//! than about 900 messages of the chain. It is refused as a message that no session can decrypt. Nothing is lost
+//! permanently: the next message of the chain that skips fewer messages can be decrypted, or the peer begins a new
+//! session.
 
 use rand_core::CryptoRng;
 
@@ -23,7 +26,7 @@ use crate::message::SignalMessage;
 use crate::ratchet::walk::{Jump, Work};
 
 impl SessionRecord {
-    /// The session that opens a message, and what comes of it.
+    /// Decrypts a message with the session that it belongs to, and returns that session and the result.
     pub(super) fn open<R: CryptoRng + ?Sized>(
         &self,
         inbound: &Inbound<'_>,
@@ -37,7 +40,7 @@ impl SessionRecord {
         for (place, entry) in self.candidates(inbound, message) {
             match entry.session.decrypt(inbound, message, work, rng) {
                 Ok(opened) => return Ok((place, opened)),
-                // Another session's, perhaps.
+                // It may belong to another session.
                 Err(DecryptError::NotDecryptable) => {}
                 Err(reason) => return Err(reason),
             }
@@ -45,13 +48,13 @@ impl SessionRecord {
         Err(DecryptError::NotDecryptable)
     }
 
-    /// What opening a message may cost.
+    /// The allowance for decrypting a message.
     pub(super) fn work(&self, inbound: &Inbound<'_>) -> Work {
         let is_far = |(_, entry): (Place, &Entry)| entry.session.jump(inbound) == Jump::Far;
         Work::new(if self.entries().any(is_far) { Jump::Far } else { Jump::Limited })
     }
 
-    /// The sessions that may be the one of a message, in the order in which they are tried.
+    /// The sessions that the message may belong to, in the order in which they are tried.
     fn candidates(&self, inbound: &Inbound<'_>, message: &SignalMessage) -> Vec<(Place, &Entry)> {
         let knows = |session: &Session| session.ratchet.double.knows(message.header());
         let is_version = |session: &Session| session.parties.id.version() == message.version();

@@ -1,17 +1,17 @@
-//! What proves that keys and ciphertexts of the braid come from the peer (ML-KEM Braid, "ratcheted authenticator").
+//! Proves that keys and ciphertexts of the braid come from the peer (ML-KEM Braid, "ratcheted authenticator").
 //!
 //! ```text
 //! root || MAC key = HKDF(0, root || secret of epoch e, "..:Authenticator Update" || e)
 //! ```
 //!
-//! The header of epoch `e` is authenticated with the key before the update with that epoch's secret, the ciphertext with
-//! the key after it.
+//! The header of epoch `e` is authenticated with the key before the update with that epoch's secret, and the
+//! ciphertext with the key after it.
 
 use crate::primitives::kdf;
 use crate::primitives::mlkem::{Ct1, Ct2, Header};
 use crate::primitives::secret::{Secret, SharedKeys, is_same};
 
-/// A MAC of the braid, not truncated.
+/// A MAC of the braid. It is not truncated.
 pub(crate) type Mac = [u8; 32];
 
 #[derive(Debug, Clone)]
@@ -21,7 +21,7 @@ pub(crate) struct Authenticator {
 }
 
 impl Authenticator {
-    /// From what the handshake gave.
+    /// The first authenticator, derived from the key of the handshake.
     pub(crate) fn new(auth_key: &Secret<32>) -> Self {
         Self::derive(&[0; 32], 1, auth_key)
     }
@@ -44,7 +44,7 @@ impl Authenticator {
         self.expose().1
     }
 
-    /// The one after the secret of `epoch`.
+    /// The next authenticator, after the secret of `epoch`.
     pub(crate) fn update(&self, epoch: u64, secret: &Secret<32>) -> Self {
         Self::derive(self.root(), epoch, secret)
     }
@@ -60,12 +60,12 @@ impl Authenticator {
         kdf::hmac(self.mac_key(), &parts)
     }
 
-    /// Whether `mac` is that of the header.
+    /// Whether `mac` is the MAC of this header.
     pub(crate) fn verifies_header(&self, epoch: u64, header: &Header, mac: &Mac) -> bool {
         is_same(&self.header_mac(epoch, header), mac)
     }
 
-    /// Whether `mac` is that of the ciphertext.
+    /// Whether `mac` is the MAC of this ciphertext.
     pub(crate) fn verifies_ciphertext(&self, epoch: u64, ct1: &Ct1, ct2: &Ct2, mac: &Mac) -> bool {
         is_same(&self.ciphertext_mac(epoch, ct1, ct2), mac)
     }

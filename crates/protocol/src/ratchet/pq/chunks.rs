@@ -1,7 +1,9 @@
-//! The erasure code: an object of `K` rows becomes 65,536 chunks of 32 bytes, and any `K` of them give it back.
+//! The erasure code: an object of `K` rows is encoded as 65,536 chunks of 32 bytes, any `K` of which suffice to
+//! restore it.
 //!
-//! Row `r`, column `c` is the value at `r` of the polynomial `P_c`, of degree less than `K`, over [GF(2^16)](super::gf16).
-//! Chunk `i` is `P_0(i) || .. || P_15(i)`. So the first `K` chunks are the rows, and the others are parity.
+//! Row `r`, column `c` is the value at `r` of the polynomial `P_c`, of degree less than `K`, over
+//! [GF(2^16)](super::gf16). Chunk `i` is `P_0(i) || .. || P_15(i)`. The first `K` chunks are therefore the rows, and
+//! the others are parity.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +13,7 @@ use super::gf16;
 /// 32 bytes, 16 elements.
 pub(crate) type Row = [u8; 32];
 
-/// One piece of an object, as it travels.
+/// One chunk of an object, as it is transmitted.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Chunk {
     pub(crate) index: u16,
@@ -24,7 +26,7 @@ impl fmt::Debug for Chunk {
     }
 }
 
-/// Gives one chunk after the other, and the first again after the last.
+/// Yields the chunks in order, and starts again after the last.
 #[derive(Clone)]
 pub(crate) struct Encoder<const K: usize> {
     rows: Arc<[Row; K]>,
@@ -39,7 +41,7 @@ impl<const K: usize> Encoder<K> {
         Self::at(rows, 0)
     }
 
-    /// One that has given the chunks before `next`.
+    /// An encoder that has already yielded the chunks before `next`.
     pub(crate) fn at(rows: Arc<[Row; K]>, next: u16) -> Self {
         Self { rows, next }
     }
@@ -74,11 +76,11 @@ impl<const K: usize> fmt::Debug for Encoder<K> {
 /// Collects chunks until there are `K`.
 #[derive(Clone)]
 pub(crate) struct Decoder<const K: usize> {
-    /// In the order of their indices, no two of one index, fewer than `K`.
+    /// In the order of their indices, without duplicates; fewer than `K`.
     chunks: Arc<[Chunk]>,
 }
 
-/// What a chunk leads to.
+/// The result of receiving a chunk.
 #[derive(Debug)]
 pub(crate) enum Progress<const K: usize> {
     Partial(Decoder<K>),
@@ -90,24 +92,24 @@ impl<const K: usize> Decoder<K> {
         Self { chunks: Arc::default() }
     }
 
-    /// A decoder that has its first chunk. An object is more than one.
+    /// A decoder with its first chunk. Every object consists of more than one.
     pub(crate) fn begin(chunk: Chunk) -> Self {
         const { assert!(K > 1) };
         Self { chunks: [chunk].into() }
     }
 
-    /// A decoder that has these. `None` when they are not as [`chunks`](Self::chunks) gives them.
+    /// A decoder with these chunks. Returns `None` if they are not in the form that [`chunks`](Self::chunks) returns.
     pub(crate) fn holding(chunks: Arc<[Chunk]>) -> Option<Self> {
         let in_order = chunks.is_sorted_by(|before, after| before.index < after.index);
         (in_order && chunks.len() < K).then_some(Self { chunks })
     }
 
-    /// In the order of their indices.
+    /// The chunks, in the order of their indices.
     pub(crate) fn chunks(&self) -> &[Chunk] {
         &self.chunks
     }
 
-    /// Of two chunks of one index, the last one counts.
+    /// Of two chunks with the same index, the later one is used.
     pub(crate) fn receive(self, chunk: Chunk) -> Progress<K> {
         let at = self.chunks.partition_point(|held| held.index < chunk.index);
         let (before, rest) = self.chunks.split_at_checked(at).unwrap_or_default();
@@ -115,7 +117,7 @@ impl<const K: usize> Decoder<K> {
             [same, after @ ..] if same.index == chunk.index => after,
             after => after,
         };
-        // Each is written once, where it stays.
+        // Each chunk is written once, directly to its final place.
         let chunks: Arc<[Chunk]> = (0..before.len().saturating_add(1).saturating_add(after.len()))
             .map(|place| match place.checked_sub(before.len()) {
                 None => before.get(place),
@@ -137,10 +139,10 @@ impl<const K: usize> fmt::Debug for Decoder<K> {
     }
 }
 
-/// All rows, out of any `K` chunks.
+/// Restores all rows from any `K` chunks.
 fn interpolate<const K: usize>(chunks: &[Chunk; K]) -> [Row; K] {
     let points = chunks.each_ref().map(|chunk| chunk.index);
-    // They are in order: nothing was lost, mostly, and these are the rows.
+    // The chunks are sorted. If none was lost, which is the usual case, they are the rows.
     if points == first_points() {
         return chunks.each_ref().map(|chunk| chunk.row);
     }
@@ -152,8 +154,8 @@ fn interpolate<const K: usize>(chunks: &[Chunk; K]) -> [Row; K] {
     })
 }
 
-/// How much each value counts at `x`: `weight_i · Π (x - x_j)` over the others, where `weight_i = 1 / Π (x_i - x_j)`.
-/// The products are those of all before `i` and of all after it.
+/// The weight of each value at `x`: `weight_i · Π (x - x_j)` over the others, where `weight_i = 1 / Π (x_i - x_j)`.
+/// Each product is that of all factors before `i` times that of all after it.
 fn lagrange<const K: usize>(points: &[u16; K], weights: &[u16; K], x: u16) -> [u16; K] {
     let mut factors = *weights;
     let mut product = 1;
