@@ -7,9 +7,9 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::sleep;
 
+use super::time::set_clock;
 use super::{backoff_ms, lane};
 use crate::context::Context;
-use crate::error::Result;
 use crate::health::Part;
 use crate::id::ThreadId;
 
@@ -75,22 +75,6 @@ pub(crate) async fn run(ctx: Context) {
             () = sleep(LONGEST_PAUSE.min(Duration::from_millis(wait_ms.unwrap_or(u64::MAX)))) => {}
         }
     }
-}
-
-/// If our clock was set, asks the relay for the time, because a message sealed with a wrong time would be refused.
-async fn set_clock(ctx: &Context) -> Result<()> {
-    if ctx.clock_has_jumped() { ask_time(ctx).await } else { Ok(()) }
-}
-
-/// Asks the relay for the time, and stores the offset.
-pub(super) async fn ask_time(ctx: &Context) -> Result<()> {
-    let offset = ctx.learn_server_time(ctx.transport.server_time().await?);
-    let work = ctx.store.write(move |tx| {
-        tx.set_clock_offset(offset)?;
-        // The due times were computed with the old clock.
-        tx.hurry_lanes()
-    });
-    work.await
 }
 
 /// Empties the outbox of one thread, or stops if it cannot continue now. Returns the thread.

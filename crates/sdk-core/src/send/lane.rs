@@ -9,9 +9,9 @@ use sealpost_wire::SendAck;
 
 use super::answer::{Correction, Flow, Moment, asked_ms, correct, is_about_time, judge, settle};
 use super::backoff_ms;
-use super::dispatch::ask_time;
 use super::meet::meet_all;
 use super::prepare::{Prepared, prepare};
+use super::time::ask_time;
 use super::window::{Stopped, Window};
 use crate::context::Context;
 use crate::error::{Error, Offline, Result};

@@ -27,6 +27,7 @@ mod plan;
 mod prepare;
 pub(crate) mod queue;
 mod seal;
+mod time;
 mod window;
 
 pub(crate) use backoff::{backoff_ceiling_ms, backoff_ms};

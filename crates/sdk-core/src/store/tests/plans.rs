@@ -81,3 +81,59 @@ fn nothing_is_written_outside_the_database() {
     };
     assert_eq!(files.iter().find(is_temporary), None);
 }
+
+/// A connection to a database with so many contents that wait in so many lanes, ten of them in the lane of `THREAD`.
+fn queued(dir: &TempDir, contents: u32, lanes: u32) -> Connection {
+    let connection = connect(dir);
+    for n in 0..10 {
+        Tx::new(&connection).enqueue(outgoing(Body::Text(format!("{n}")))).unwrap();
+    }
+    let made = connection.execute_batch(&format!(
+        "BEGIN;
+         WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {contents})
+         INSERT INTO outgoing (lane, content_id, sent, class, body, state)
+            SELECT CAST(unhex(printf('%032x', n % {lanes})) AS BLOB), CAST(unhex(printf('%032x', n)) AS BLOB), 1, 1, x'5200', 1
+            FROM n;
+         INSERT INTO lane SELECT DISTINCT lane, 1000 + id % 10 FROM outgoing WHERE true ON CONFLICT DO NOTHING;
+         COMMIT;"
+    ));
+    made.unwrap();
+    connection
+}
+
+/// How many steps of SQLite's machine a statement takes.
+fn steps(connection: &mut Connection, work: impl Fn(&Rows<'_>)) -> u64 {
+    // Once, so that it is prepared.
+    work(&Rows { connection });
+    let steps = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&steps);
+    let step = move || {
+        count.fetch_add(1, Ordering::SeqCst);
+        false
+    };
+    connection.progress_handler(1, Some(step)).unwrap();
+    work(&Rows { connection });
+    connection.progress_handler(0, None::<fn() -> bool>).unwrap();
+    steps.load(Ordering::SeqCst)
+}
+
+#[test]
+fn to_find_what_is_due_costs_the_same_however_much_is_queued() {
+    let (few, many) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (mut few, mut many) = (queued(&few, 10, 5), queued(&many, 100_000, 2_000));
+    type Look = fn(&Rows<'_>);
+    let looks: [(&str, Look); 6] = [
+        ("lanes that are due", |rows| assert_eq!(rows.due_lanes(5_000, 2).unwrap().len(), 2)),
+        ("when none is", |rows| assert_eq!(rows.due_lanes(0, 2).unwrap(), [THREAD])),
+        ("the next one", |rows| assert!(rows.next_due(1_001).unwrap().is_some())),
+        ("the entries of a lane", |rows| {
+            assert_eq!(rows.entries(THREAD, None, (256, 1 << 20)).unwrap().len(), 10);
+        }),
+        ("whether a lane is busy", |rows| assert!(rows.is_lane_busy(THREAD).unwrap())),
+        ("what a message waits for", |rows| assert!(rows.waiting(MessageId(10)).unwrap().is_some())),
+    ];
+    for (what, look) in looks {
+        let (of_few, of_many) = (steps(&mut few, look), steps(&mut many, look));
+        assert!(of_few > 0 && of_few == of_many, "{what}: {of_few} and {of_many} steps");
+    }
+}
