@@ -67,11 +67,25 @@ async fn note(mut events: Events, noted: Arc<Mutex<Times>>) {
     }
 }
 
-/// Half of the values are at most the first of these, 99 of 100 at most the second.
-pub(crate) fn percentiles(mut times: Vec<Duration>) -> Option<(Duration, Duration)> {
+/// Fewer values than this have no 99th percentile: it would be the largest.
+const ENOUGH_FOR_P99: usize = 100;
+/// Fewer values than this have no median worth the name.
+const ENOUGH_FOR_P50: usize = 10;
+
+/// What can be said of so many values: each of a few, and percentiles of many.
+pub(crate) fn percentiles(mut times: Vec<Duration>) -> String {
     times.sort_unstable();
-    let at = |percent: usize| times.get(times.len().saturating_sub(1).saturating_mul(percent) / 100).copied();
-    Some((at(50)?, at(99)?))
+    let at = |percent: usize| {
+        let at = times.len().saturating_sub(1).saturating_mul(percent) / 100;
+        times.get(at).copied().map_or_else(|| "none".to_owned(), ms)
+    };
+    match times.len() {
+        0 => "not measured".to_owned(),
+        1 => format!("{}, once", at(0)),
+        n @ 2..ENOUGH_FOR_P50 => format!("{} to {}, {n} times", at(0), at(100)),
+        n @ ENOUGH_FOR_P50..ENOUGH_FOR_P99 => format!("p50 {}, at most {}, {n} times", at(50), at(100)),
+        _ => format!("p50 {}, p99 {}", at(50), at(99)),
+    }
 }
 
 /// A table of two columns.
@@ -84,9 +98,7 @@ impl Table {
     }
 
     pub(crate) fn percentiles(&mut self, what: &str, times: Vec<Duration>) {
-        let value = percentiles(times)
-            .map_or_else(|| "none".to_owned(), |(p50, p99)| format!("p50 {}, p99 {}", ms(p50), ms(p99)));
-        self.row(what, value);
+        self.row(what, percentiles(times));
     }
 }
 
@@ -118,9 +130,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_are_of_the_sorted_values() {
-        let times = (1..=100).rev().map(Duration::from_millis).collect();
-        assert_eq!(percentiles(times), Some((Duration::from_millis(50), Duration::from_millis(99))));
-        assert_eq!(percentiles(Vec::new()), None);
+    fn percentiles_are_of_the_sorted_values_and_of_enough_of_them() {
+        let of = |count: u64| percentiles((1..=count).rev().map(Duration::from_millis).collect());
+        assert_eq!(of(0), "not measured");
+        assert_eq!(of(1), "1.0 ms, once");
+        assert_eq!(of(2), "1.0 ms to 2.0 ms, 2 times");
+        assert_eq!(of(9), "1.0 ms to 9.0 ms, 9 times");
+        assert_eq!(of(11), "p50 6.0 ms, at most 11.0 ms, 11 times");
+        assert_eq!(of(100), "p50 50.0 ms, p99 99.0 ms");
     }
 }

@@ -20,7 +20,7 @@ use talk::Talk;
 const HELP: &str = "\
 sealpost-demo [--input FILE] [--relay-bin PATH]
 
-  --input FILE      the talk: UTF-8, lines `name: text`, two names; a sample is built in
+  --input FILE      the talk: UTF-8, lines `name: text`, two names; `-` for the standard input; a sample is built in
   --relay-bin PATH  the relay to start";
 
 struct Arguments {
@@ -80,7 +80,10 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments>, S
             _ => return Err(format!("{flag} is not known")),
         };
         let value = value.or_else(|| words.next()).ok_or_else(|| format!("{flag} needs a value"))?;
-        *slot = Some(from_where_the_person_stands(value.into()));
+        *slot = Some(match value.as_str() {
+            "-" if flag == "--input" => value.into(),
+            _ => from_where_the_person_stands(value.into()),
+        });
     }
     Ok(Some(arguments))
 }
@@ -90,5 +93,22 @@ fn from_where_the_person_stands(path: PathBuf) -> PathBuf {
     match std::env::var_os("SEALPOST_CALLER_DIR") {
         Some(folder) if path.is_relative() => PathBuf::from(folder).join(path),
         _ => path,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn input(words: &[&str]) -> Option<PathBuf> {
+        parse(words.iter().map(|word| (*word).to_owned())).unwrap().unwrap().input
+    }
+
+    #[test]
+    fn a_dash_is_the_standard_input_wherever_the_person_stands() {
+        assert_eq!(input(&["--input", "-"]), Some("-".into()));
+        assert_eq!(input(&["--input=-"]), Some("-".into()));
+        assert_eq!(input(&[]), None);
+        assert!(parse(["--input".to_owned()].into_iter()).is_err());
     }
 }

@@ -1,10 +1,13 @@
 //! Searches every file that was left behind for every line of the conversation.
 
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use aho_corasick::AhoCorasick;
+
+use crate::figures::size;
 
 /// Lines with fewer characters are not searched for.
 const SHORTEST: usize = 4;
@@ -20,8 +23,37 @@ pub(crate) struct Scan {
     pub(crate) files: usize,
     pub(crate) bytes: u64,
     pub(crate) patterns: usize,
+    /// Lines that are too short to be searched for.
+    pub(crate) short: usize,
+    /// Lines that say again what another one said.
+    pub(crate) repeated: usize,
     /// Lines that also occur in the files of a relay that has carried no message: words of its schema or its log.
     pub(crate) common: usize,
+}
+
+/// What was searched for and not found, and what was not searched for.
+impl fmt::Display for Scan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let left_out = self.short.saturating_add(self.common);
+        match self.patterns {
+            0 => f.write_str("not checked")?,
+            n if n < left_out => write!(f, "little was checked: none of {n} was found")?,
+            n => write!(f, "none of {n} was found")?,
+        }
+        if self.patterns > 0 {
+            write!(f, " in {} files, {}", self.files, size(self.bytes))?;
+        }
+        for (count, why) in [
+            (self.short, "shorter than 4 characters"),
+            (self.common, "words of an empty relay's files"),
+            (self.repeated, "said before"),
+        ] {
+            if count > 0 {
+                write!(f, "; {count} left out as {why}")?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A line of the conversation is readable in a file.
@@ -60,9 +92,12 @@ pub(crate) fn scan<'l>(
     files: &[(PathBuf, Vec<u8>)],
     control: &[(PathBuf, Vec<u8>)],
 ) -> Result<Scan, ScanError> {
-    let mut patterns: Vec<&str> = lines.filter(|line| line.chars().count() >= SHORTEST).collect();
+    let (mut patterns, short): (Vec<&str>, Vec<&str>) =
+        lines.partition(|line| line.chars().count() >= SHORTEST);
+    let said = patterns.len();
     patterns.sort_unstable();
     patterns.dedup();
+    let repeated = said.saturating_sub(patterns.len());
     let all = AhoCorasick::new(&patterns)?;
     let mut is_common = vec![false; patterns.len()];
     for (_, bytes) in control {
@@ -77,7 +112,7 @@ pub(crate) fn scan<'l>(
     patterns.retain(|_| !is_common.next().unwrap_or(false));
 
     let search = AhoCorasick::new(&patterns)?;
-    let mut scan = Scan { patterns: patterns.len(), common, ..Scan::default() };
+    let mut scan = Scan { patterns: patterns.len(), short: short.len(), repeated, common, ..Scan::default() };
     let mut short_found = 0_u32;
     for (path, bytes) in files {
         scan.files = scan.files.saturating_add(1);
@@ -148,5 +183,20 @@ mod tests {
     fn three_characters_are_not_looked_for() {
         assert_eq!(scan(["tea"].into_iter(), &file(b"tea"), &[]).unwrap().patterns, 0);
         assert_eq!(scan(["тайн"].into_iter(), &file(b""), &[]).unwrap().patterns, 1);
+    }
+
+    #[test]
+    fn what_was_not_looked_for_is_told() {
+        let told = |lines: &[&str]| {
+            let schema = b"CREATE TABLE message";
+            scan(lines.iter().copied(), &file(b"nothing"), &file(schema)).unwrap().to_string()
+        };
+        assert_eq!(told(&["tea", "no"]), "not checked; 2 left out as shorter than 4 characters");
+        assert_eq!(told(&["message"]), "not checked; 1 left out as words of an empty relay's files");
+        assert_eq!(told(&["good morning"]), "none of 1 was found in 1 files, 0.0 kB");
+        assert_eq!(
+            told(&["good morning", "hi", "ok", "good morning"]),
+            "little was checked: none of 1 was found in 1 files, 0.0 kB; 2 left out as shorter than 4 characters; 1 left out as said before"
+        );
     }
 }

@@ -1,6 +1,11 @@
 //! The conversation: a UTF-8 file with lines of the form `name: text` and two names.
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
+
+/// Most bytes of a conversation: each line is sent, acknowledged and compared, so a larger one would take hours.
+pub(crate) const MOST_BYTES: u64 = 16 << 20;
 
 /// A conversation between two people.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,13 +27,17 @@ pub(crate) struct Line {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TalkError {
     #[error("{path} cannot be read: {source}")]
-    Unreadable { path: String, source: std::io::Error },
+    Unreadable { path: String, source: io::Error },
+    #[error("it is longer than {} MiB", MOST_BYTES >> 20)]
+    TooMuch,
     #[error("line {0} is not UTF-8")]
     NotUtf8(usize),
     #[error("line {0} has no colon: every line is `name: text`")]
     MissingColon(usize),
     #[error("line {0} has no name before its colon")]
     MissingName(usize),
+    #[error("line {0} says nothing after its colon")]
+    MissingText(usize),
     #[error("line {line} is by a third person, {name:?}: a talk has two")]
     ThirdName { line: usize, name: String },
     #[error("line {line} is longer than a message can be ({max} bytes)")]
@@ -40,9 +49,26 @@ pub(crate) enum TalkError {
 }
 
 impl Talk {
+    /// Reads a file, or what is typed or piped in where the path is `-`.
     pub(crate) fn read(path: &Path) -> Result<Self, TalkError> {
-        let bytes = std::fs::read(path)
-            .map_err(|source| TalkError::Unreadable { path: path.display().to_string(), source })?;
+        if path == Path::new("-") {
+            return Self::read_from(io::stdin().lock(), "the standard input");
+        }
+        let name = path.display().to_string();
+        match File::open(path) {
+            Ok(file) => Self::read_from(file, &name),
+            Err(source) => Err(TalkError::Unreadable { path: name, source }),
+        }
+    }
+
+    /// Reads no more than a talk may have, whether or not there is an end to it.
+    fn read_from(input: impl Read, name: &str) -> Result<Self, TalkError> {
+        let mut bytes = Vec::new();
+        let read = input.take(MOST_BYTES.saturating_add(1)).read_to_end(&mut bytes);
+        read.map_err(|source| TalkError::Unreadable { path: name.to_owned(), source })?;
+        if bytes.len() as u64 > MOST_BYTES {
+            return Err(TalkError::TooMuch);
+        }
         Self::parse(&bytes)
     }
 
@@ -63,6 +89,9 @@ impl Talk {
                 return Err(TalkError::MissingName(number));
             }
             let text = text.strip_prefix(' ').unwrap_or(text);
+            if text.is_empty() {
+                return Err(TalkError::MissingText(number));
+            }
             if text.len() > sealpost_core::MAX_TEXT {
                 return Err(TalkError::TooLong { line: number, max: sealpost_core::MAX_TEXT });
             }
@@ -112,8 +141,17 @@ mod tests {
         assert_eq!(error(b"A: hi\nB: hi\nC: hi"), "line 3 is by a third person, \"C\": a talk has two");
         assert_eq!(error(b"A: hi\nA: anyone?"), "only \"A\" speaks: a talk has two people");
         assert_eq!(error(b": hi"), "line 1 has no name before its colon");
+        assert_eq!(error(b"A: hi\nB: "), "line 2 says nothing after its colon");
         let long = format!("A: hi\nB: {}", "x".repeat(48_001));
         assert_eq!(error(long.as_bytes()), "line 2 is longer than a message can be (48000 bytes)");
+    }
+
+    #[test]
+    fn input_without_an_end_is_refused() {
+        let endless = io::repeat(b'a');
+        assert_eq!(Talk::read_from(endless, "it").unwrap_err().to_string(), "it is longer than 16 MiB");
+        let whole = Talk::read_from(&b"A: one\nB: two"[..], "it").unwrap();
+        assert_eq!(whole.lines.len(), 2);
     }
 
     #[test]
