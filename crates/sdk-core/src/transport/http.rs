@@ -10,13 +10,14 @@ use futures_util::stream::FuturesUnordered;
 use prost::Message;
 use reqwest::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
+use rustls::ClientConfig;
 use sealpost_wire as wire;
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
 use tokio::time::sleep;
 
 use super::tls::{Connector, is_certificate_error};
 use super::{Error, Live, Result};
-use crate::error::{self, Offline};
+use crate::error::Offline;
 use crate::id::{DeviceId, ThreadId, UserId};
 
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -38,10 +39,10 @@ pub(crate) struct Http {
     live: Live,
 }
 
-/// A client with the connections that it keeps.
-#[derive(Clone)]
+/// A client with the connections that it keeps; it is made when it is used first.
+#[derive(Clone, Default)]
 struct Pool {
-    client: Client,
+    client: Arc<OnceCell<Client>>,
     number: u64,
 }
 
@@ -52,9 +53,8 @@ pub(crate) enum CreatedThread {
 }
 
 impl Http {
-    pub(super) fn new(connector: Arc<Connector>, live: Live) -> error::Result<Self> {
-        let client = client(&connector).map_err(|_| error::Error::Bug("the HTTP client cannot be built"))?;
-        Ok(Self { connector, pool: watch::Sender::new(Pool { client, number: 0 }), live })
+    pub(super) fn new(connector: Arc<Connector>, live: Live) -> Self {
+        Self { connector, pool: watch::Sender::default(), live }
     }
 
     /// From here on calls are made on new connections, also those that wait for an answer.
@@ -64,12 +64,10 @@ impl Http {
 
     /// As [`renew`](Self::renew), unless somebody has done so since a pool had this number.
     fn renew_after(&self, number: Option<u64>) {
-        // As good as never; the old one goes on then.
-        let Ok(client) = client(&self.connector) else { return };
         self.pool.send_if_modified(|pool| {
             let is_old = number.is_none_or(|number| number == pool.number);
             if is_old {
-                *pool = Pool { client, number: pool.number.wrapping_add(1) };
+                *pool = Pool { client: Arc::default(), number: pool.number.wrapping_add(1) };
             }
             is_old
         });
@@ -83,7 +81,7 @@ impl Http {
     ) -> Result<wire::RegisterResponse> {
         let mut once = HeaderValue::from_str(once).map_err(|_| Offline::NotARelay)?;
         once.set_sensitive(true);
-        let call = self.call(Method::POST, "v1/accounts", None)?.header("idempotency-key", once);
+        let call = self.call(Method::POST, "v1/accounts", None).await?.header("idempotency-key", once);
         match self.answer(with_body(call, request)).await {
             // There is no token to be wrong: the proof is.
             Err(Error::Unauthorized) => Err(Offline::Refused(401).into()),
@@ -94,26 +92,26 @@ impl Http {
     /// `once` makes a repeated request give the same refresh token.
     pub(crate) async fn refresh(&self, refresh_token: &str, once: &str) -> Result<wire::TokenPair> {
         let request = wire::RefreshRequest { refresh_token: refresh_token.to_owned(), ..Default::default() };
-        let call = self.call(Method::POST, "v1/auth/refresh", None)?.header("idempotency-key", once);
+        let call = self.call(Method::POST, "v1/auth/refresh", None).await?.header("idempotency-key", once);
         self.answer(with_body(call, &request)).await
     }
 
     /// Ends the tokens of this device.
     pub(crate) async fn log_out(&self, token: &str) -> Result<()> {
-        self.done(self.call(Method::POST, "v1/auth/logout", Some(token))?).await
+        self.done(self.call(Method::POST, "v1/auth/logout", Some(token)).await?).await
     }
 
     /// Deletes the account. It may be repeated.
     pub(crate) async fn delete_account(&self, token: &str) -> Result<()> {
-        self.done(self.call(Method::DELETE, "v1/account", Some(token))?).await
+        self.done(self.call(Method::DELETE, "v1/account", Some(token)).await?).await
     }
 
     pub(crate) async fn upload_keys(&self, token: &str, keys: &wire::KeyUpload) -> Result<wire::KeyCounts> {
-        self.answer(with_body(self.call(Method::PUT, "v1/keys", Some(token))?, keys)).await
+        self.answer(with_body(self.call(Method::PUT, "v1/keys", Some(token)).await?, keys)).await
     }
 
     pub(crate) async fn key_counts(&self, token: &str) -> Result<wire::KeyCounts> {
-        self.answer(self.call(Method::GET, "v1/keys", Some(token))?).await
+        self.answer(self.call(Method::GET, "v1/keys", Some(token)).await?).await
     }
 
     /// Bundles of one device, or of all. `once` makes a repeated request take no second one-time key.
@@ -126,13 +124,13 @@ impl Http {
     ) -> Result<wire::Bundles> {
         let device = device.map_or_else(|| "*".to_owned(), |device| device.to_string());
         let path = format!("v1/users/{user}/devices/{device}/prekeys");
-        let call = self.call(Method::GET, &path, Some(token))?.header("idempotency-key", once);
+        let call = self.call(Method::GET, &path, Some(token)).await?.header("idempotency-key", once);
         self.answer(call).await
     }
 
     pub(crate) async fn create_direct_thread(&self, token: &str, peer: UserId) -> Result<CreatedThread> {
         let request = wire::CreateThread { peer_user_id: peer.to_wire(), ..Default::default() };
-        let call = with_body(self.call(Method::POST, "v1/threads", Some(token))?, &request);
+        let call = with_body(self.call(Method::POST, "v1/threads", Some(token)).await?, &request);
         match self.answer(call).await {
             Ok(thread) => Ok(CreatedThread::New(thread)),
             Err(Error::Refused(refusal)) if refusal.reason == wire::reason::EXISTING_THREAD => {
@@ -144,12 +142,12 @@ impl Http {
     }
 
     pub(crate) async fn thread(&self, token: &str, id: ThreadId) -> Result<wire::Thread> {
-        self.answer(self.call(Method::GET, &format!("v1/threads/{id}"), Some(token))?).await
+        self.answer(self.call(Method::GET, &format!("v1/threads/{id}"), Some(token)).await?).await
     }
 
     /// It may be repeated.
     pub(crate) async fn accept_thread(&self, token: &str, id: ThreadId) -> Result<()> {
-        self.done(self.call(Method::POST, &format!("v1/threads/{id}/accept"), Some(token))?).await
+        self.done(self.call(Method::POST, &format!("v1/threads/{id}/accept"), Some(token)).await?).await
     }
 
     /// A call whose answer has no body.
@@ -161,9 +159,10 @@ impl Http {
         Err(refusal(response).await)
     }
 
-    fn call(&self, method: Method, path: &str, token: Option<&str>) -> Result<RequestBuilder> {
+    async fn call(&self, method: Method, path: &str, token: Option<&str>) -> Result<RequestBuilder> {
         let url = self.connector.base.join(path).map_err(|_| Offline::NotARelay)?;
-        let call = self.pool.borrow().client.request(method, url);
+        let pool = self.pool.borrow().clone();
+        let call = pool.client(&self.connector).await?.request(method, url);
         Ok(match token {
             Some(token) => call.bearer_auth(token),
             None => call,
@@ -176,7 +175,8 @@ impl Http {
         let call = call.build().map_err(|error| offline(&error))?;
         let (mut renewed, mut tries, mut made) = (self.pool.subscribe(), FuturesUnordered::new(), 0_usize);
         loop {
-            let Pool { client, number } = renewed.borrow_and_update().clone();
+            let pool = renewed.borrow_and_update().clone();
+            let (client, number) = (pool.client(&self.connector).await?.clone(), pool.number);
             // No body of ours is a stream.
             let again = call.try_clone().ok_or(Offline::NotARelay)?;
             tries.push(client.execute(again));
@@ -204,17 +204,21 @@ impl Http {
     }
 }
 
-fn client(connector: &Connector) -> reqwest::Result<Client> {
-    let builder = match connector.route.of_rest()? {
-        Some(proxy) => Client::builder().proxy(proxy),
-        // Whatever the environment says.
-        None => Client::builder().no_proxy(),
-    };
-    builder
-        .tls_backend_preconfigured(connector.tls.as_ref().clone())
-        .timeout(TIMEOUT)
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
+impl Pool {
+    async fn client(&self, connector: &Connector) -> Result<&Client> {
+        let make = async || -> Result<Client> {
+            let tls = connector.tls().await?;
+            let builder = match connector.route.of_rest().map_err(|error| offline(&error))? {
+                Some(proxy) => Client::builder().proxy(proxy),
+                // Whatever the environment says.
+                None => Client::builder().no_proxy(),
+            };
+            let builder = builder.tls_backend_preconfigured(ClientConfig::clone(tls));
+            let builder = builder.timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none());
+            builder.build().map_err(|error| offline(&error))
+        };
+        self.client.get_or_try_init(make).await
+    }
 }
 
 /// Why there is no answer, as far as the relay says.

@@ -103,7 +103,7 @@ impl Transport {
     pub(crate) fn new(relay: &str, trust: &Trust, proxy: &Proxy) -> error::Result<Self> {
         let connector = Arc::new(Connector::new(relay, trust, proxy)?);
         let live = Live::new(None);
-        let http = Http::new(Arc::clone(&connector), live.clone())?;
+        let http = Http::new(Arc::clone(&connector), live.clone());
         Ok(Self { http, hints: Hints::new(), connector, live })
     }
 

@@ -8,6 +8,8 @@ use rustls::client::WantsClientCert;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::OnceCell;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
@@ -25,8 +27,10 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 /// How to reach the relay.
 pub(super) struct Connector {
     pub(super) base: Url,
-    pub(super) tls: Arc<ClientConfig>,
     pub(super) route: Route,
+    trust: Trust,
+    /// Made at the first connection: to read the platform's certificates takes longer than to open a database.
+    tls: OnceCell<Arc<ClientConfig>>,
 }
 
 impl Connector {
@@ -43,7 +47,27 @@ impl Connector {
             return Err(error::Error::Misuse("the relay's address must end with its host or port"));
         }
         let route = Route::new(&base, proxy, is_loopback(host))?;
-        Ok(Self { tls: Arc::new(tls_config(trust)?), route, base })
+        check(trust)?;
+        Ok(Self { base, route, trust: trust.clone(), tls: OnceCell::new() })
+    }
+
+    /// How to speak TLS with the relay.
+    ///
+    /// # Errors
+    /// [`Offline::Untrusted`] while the platform has no certificates.
+    pub(super) async fn tls(&self) -> Result<&Arc<ClientConfig>> {
+        let make = async || -> Result<Arc<ClientConfig>> {
+            let trust = self.trust.clone();
+            match spawn_blocking(move || tls_config(&trust)).await {
+                Ok(Ok(config)) => Ok(Arc::new(config)),
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "no connection can be trusted");
+                    Err(Offline::Untrusted.into())
+                }
+                Err(_) => Err(Offline::Untrusted.into()),
+            }
+        };
+        self.tls.get_or_try_init(make).await
     }
 
     pub(super) async fn connect(&self) -> Result<Box<dyn Stream>> {
@@ -54,12 +78,31 @@ impl Connector {
         let host = self.base.host_str().unwrap_or_default();
         let name =
             ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(|_| Offline::Untrusted)?;
-        let connecting = TlsConnector::from(Arc::clone(&self.tls)).connect(name, tcp);
+        let connecting = TlsConnector::from(Arc::clone(self.tls().await?)).connect(name, tcp);
         match timeout(HANDSHAKE_TIMEOUT, connecting).await {
             Ok(Ok(stream)) => Ok(Box::new(stream)),
             Ok(Err(error)) if is_certificate_error(&error) => Err(Offline::Untrusted.into()),
             Ok(Err(_)) => Err(Offline::NotARelay.into()),
             Err(_) => Err(Offline::TimedOut.into()),
+        }
+    }
+}
+
+/// What the app can be told of at once.
+fn check(trust: &Trust) -> error::Result<()> {
+    match trust {
+        Trust::Platform if cfg!(target_os = "android") => {
+            Err(error::Error::Misuse("on Android the certificates to believe in must be given"))
+        }
+        Trust::Platform => Ok(()),
+        Trust::Roots(roots) => {
+            let mut store = RootCertStore::empty();
+            let readable = roots.iter().any(|der| store.add(CertificateDer::from(der.as_slice())).is_ok());
+            if readable {
+                Ok(())
+            } else {
+                Err(error::Error::Misuse("none of the certificates to believe in can be read"))
+            }
         }
     }
 }
@@ -71,7 +114,7 @@ fn tls_config(trust: &Trust) -> error::Result<ClientConfig> {
         .map_err(|_| error::Error::Bug("the TLS provider does not speak TLS 1.3"))?;
     let builder = match trust {
         Trust::Platform => with_platform(builder)?,
-        Trust::Roots(roots) => builder.with_root_certificates(readable(roots)?),
+        Trust::Roots(roots) => builder.with_root_certificates(readable(roots)),
     };
     Ok(builder.with_no_client_auth())
 }
@@ -93,13 +136,10 @@ fn with_platform(
     Err(error::Error::Misuse("on Android the certificates to believe in must be given"))
 }
 
-fn readable(roots: &[Vec<u8>]) -> error::Result<RootCertStore> {
+fn readable(roots: &[Vec<u8>]) -> RootCertStore {
     let mut store = RootCertStore::empty();
     store.add_parsable_certificates(roots.iter().map(|der| CertificateDer::from(der.as_slice())));
-    if store.is_empty() {
-        return Err(error::Error::Misuse("none of the certificates to believe in can be read"));
-    }
-    Ok(store)
+    store
 }
 
 /// Whether a certificate is behind an error. Layers in between wrap it in I/O errors, whose `source` leaves out what they
@@ -153,6 +193,15 @@ mod tests {
         }
         assert!(!accepts("https://ada@relay.example"));
         assert!(!accepts("https://:word@relay.example"));
+    }
+
+    #[tokio::test]
+    async fn certificates_are_read_at_the_first_connection_and_once() {
+        let roots = Trust::Roots(vec![test_certificate()]);
+        let connector = Connector::new("https://relay.example", &roots, &Proxy::Direct).unwrap();
+        assert!(!connector.tls.initialized());
+        let config = Arc::clone(connector.tls().await.unwrap());
+        assert!(Arc::ptr_eq(&config, connector.tls().await.unwrap()));
     }
 
     #[test]

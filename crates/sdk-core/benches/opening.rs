@@ -1,0 +1,132 @@
+//! What a person waits for: opening until the first page, pages between writes, marking as read. `./dev bench client`.
+//!
+//! Nothing here is asserted: it prints.
+
+#![expect(clippy::print_stdout, reason = "it prints figures")]
+#![expect(clippy::expect_used, clippy::panic, reason = "what goes wrong ends the benchmark, and says why")]
+
+use std::time::{Duration, Instant};
+
+use sealpost_core::{Client, Opened, Thread, Trust};
+use sealpost_testkit::{PartyDisk, World, open_database};
+
+const HISTORY: u32 = 100_000;
+const ROUNDS: usize = 200;
+
+#[tokio::main]
+async fn main() {
+    // `cargo test` runs benchmarks too, to see that they run.
+    if std::env::args().any(|argument| argument == "--test") {
+        return;
+    }
+    let mut world = World::start().await;
+    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    ada.thread_with(&ben).await;
+    let disk = ada.close().await;
+    ben.close().await;
+    world.stop_relay().await;
+    fill(&disk, HISTORY);
+    opening(&disk).await;
+    between_writes(&disk).await;
+    for unread in [10, 1_000, HISTORY] {
+        marking(&disk, unread).await;
+    }
+}
+
+/// Unread messages of the other side, without anybody who would write them.
+fn fill(disk: &PartyDisk, count: u32) {
+    let database = open_database(disk.database(), &disk.key());
+    let made = database.execute_batch(&format!(
+        "BEGIN;
+         WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {count})
+         INSERT INTO message (thread_id, content_id, author, device, kind, body, sent, server_seq, position, state)
+            SELECT thread_id, CAST(unhex(printf('%032x', n)) AS BLOB), peer, 1, 1, x'520568656c6c6f', n, n, n, 10 FROM n, thread;
+         UPDATE thread SET unread = {count};
+         UPDATE account SET indexed_up_to = {count}, indexed_after = {count};
+         COMMIT;"
+    ));
+    made.expect("messages");
+}
+
+async fn client(disk: &PartyDisk) -> Client {
+    match Client::open(disk.config().trust(Trust::Platform)).await.expect("opens") {
+        Opened::Ready(client) => client,
+        Opened::Unregistered(_) => panic!("registered"),
+    }
+}
+
+async fn only_thread(client: &Client) -> Thread {
+    client.threads().await.expect("threads").pop().expect("a thread")
+}
+
+async fn opening(disk: &PartyDisk) {
+    let (mut opened, mut shown) = (Vec::new(), Vec::new());
+    for _ in 0..50 {
+        let begun = Instant::now();
+        let client = client(disk).await;
+        opened.push(begun.elapsed());
+        only_thread(&client).await.history(None).await.expect("a page");
+        shown.push(begun.elapsed());
+        client.suspend().await.expect("suspends");
+    }
+    print("open with 100,000 messages", &percentiles(opened));
+    print("open until the first page", &percentiles(shown));
+}
+
+async fn between_writes(disk: &PartyDisk) {
+    let client = client(disk).await;
+    let thread = only_thread(&client).await;
+    let page = async || {
+        let begun = Instant::now();
+        thread.history(None).await.expect("a page");
+        begun.elapsed()
+    };
+    let (mut quiet, mut written) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        page().await;
+        quiet.push(page().await);
+        thread.send_text("as long as a line that people write to each other").await.expect("queued");
+        written.push(page().await);
+    }
+    print("page of 50, nothing written", &percentiles(quiet));
+    print("page of 50 after a write", &percentiles(written));
+    client.suspend().await.expect("suspends");
+}
+
+/// How long it takes, and how long a write that comes at the same time waits at most until all is marked.
+async fn marking(disk: &PartyDisk, unread: u32) {
+    let database = open_database(disk.database(), &disk.key());
+    let made = database.execute_batch(&format!(
+        "UPDATE message SET state = iif(id > {HISTORY} - {unread}, 10, 11) WHERE state >= 10; UPDATE thread SET unread = {unread};"
+    ));
+    made.expect("unread messages");
+    drop(database);
+    let client = client(disk).await;
+    let thread = only_thread(&client).await;
+    let newest = thread.history(None).await.expect("a page").messages.first().expect("a message").id;
+    let begun = Instant::now();
+    thread.mark_read(newest).await.expect("marked");
+    let took = begun.elapsed();
+    let mut waits = Vec::new();
+    for _ in 0..ROUNDS {
+        let begun = Instant::now();
+        thread.send_text("in between").await.expect("queued");
+        waits.push(begun.elapsed());
+    }
+    let ms = took.as_secs_f64() * 1000.0;
+    print(&format!("mark_read of {unread}"), &format!("{ms:.3} ms; a write then: {}", percentiles(waits)));
+    client.suspend().await.expect("suspends");
+}
+
+fn percentiles(mut times: Vec<Duration>) -> String {
+    times.sort_unstable();
+    let at = |percent: usize| {
+        let at = times.len().saturating_sub(1).saturating_mul(percent) / 100;
+        times.get(at).map_or(0.0, Duration::as_secs_f64) * 1000.0
+    };
+    format!("p50 {:.3} ms, p99 {:.3} ms", at(50), at(99))
+}
+
+fn print(what: &str, value: &str) {
+    println!("{what:<36} {value}");
+}
