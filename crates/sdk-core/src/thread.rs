@@ -47,12 +47,12 @@ pub(crate) async fn page(
     before: Option<Position>,
     limit: u32,
 ) -> Result<Page> {
-    ctx.store.read(move |rows| rows.page(thread, before, limit)).await
+    ctx.store.glance(move |rows| rows.page(thread, before, limit)).await
 }
 
 /// A page of history after a place.
 pub(crate) async fn page_after(ctx: &Context, thread: ThreadId, after: Position, limit: u32) -> Result<Page> {
-    ctx.store.read(move |rows| rows.page_after(thread, after, limit)).await
+    ctx.store.glance(move |rows| rows.page_after(thread, after, limit)).await
 }
 
 /// A page of history around a message.
@@ -62,29 +62,48 @@ pub(crate) async fn page_around(
     message: MessageId,
     limit: u32,
 ) -> Result<Page> {
-    let page = ctx.store.read(move |rows| rows.page_around(thread, message, limit)).await?;
+    let page = ctx.store.glance(move |rows| rows.page_around(thread, message, limit)).await?;
     page.ok_or(Error::NotFound)
 }
 
 /// The person has read the thread up to and including this message: it is marked, and the other side is told.
 pub(crate) async fn mark_read(ctx: &Context, thread: ThreadId, up_to: MessageId) -> Result<()> {
-    let ctx_ids = ctx.clone();
-    let marked = ctx.store.write(move |tx| {
-        message_in(tx, thread, up_to)?;
-        let unread = tx.unread(thread, up_to)?;
-        for (id, _) in &unread {
-            tx.set_seen_by_us(*id)?;
+    // What arrives meanwhile was not seen.
+    let mut came_until = ctx.store.read(|rows| rows.last_message()).await?;
+    loop {
+        let ctx_ids = ctx.clone();
+        let step = ctx.store.write(move |tx| mark_some_read(&ctx_ids, tx, thread, up_to, came_until));
+        let last = step.await?;
+        ctx.outbox.notify_one();
+        match last {
+            Some(last) => came_until = last,
+            None => return Ok(()),
         }
-        tx.count_unread(thread)?;
-        let ids: Vec<_> = unread.into_iter().filter_map(|(_, content_id)| content_id).collect();
-        if tx.has_left()? {
-            return Ok(());
-        }
-        queue_receipts(&ctx_ids, tx, thread, ReceiptKind::Read, &ids)
-    });
-    marked.await?;
-    ctx.outbox.notify_one();
-    Ok(())
+    }
+}
+
+/// Marks as many as one receipt names, the newest first, so that others wait no longer for the writer however many are unread.
+/// Returns the last one, when there may be more.
+fn mark_some_read(
+    ctx: &Context,
+    tx: &mut Tx<'_>,
+    thread: ThreadId,
+    up_to: MessageId,
+    came_until: MessageId,
+) -> Result<Option<MessageId>> {
+    message_in(tx, thread, up_to)?;
+    let limit = u32::try_from(MAX_MESSAGES).map_err(|_| Error::Bug("too many messages"))?;
+    let unread = tx.unread(thread, up_to, came_until, limit)?;
+    for (id, _) in &unread {
+        tx.set_seen_by_us(*id)?;
+    }
+    tx.fewer_unread(thread, unread.len())?;
+    let last = unread.last().map(|(id, _)| *id).filter(|_| unread.len() == MAX_MESSAGES);
+    let ids: Vec<_> = unread.into_iter().rev().filter_map(|(_, content_id)| content_id).collect();
+    if !tx.has_left()? {
+        queue_receipts(ctx, tx, thread, ReceiptKind::Read, &ids)?;
+    }
+    Ok(last)
 }
 
 /// Queues receipts; they leave like any other message, sealed, in their turn.

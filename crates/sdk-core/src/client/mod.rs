@@ -84,7 +84,7 @@ impl Client {
     /// # Errors
     /// [`Error::Storage`].
     pub async fn threads(&self) -> Result<Vec<Thread>> {
-        let read = self.inner.ctx.store.read(|rows| rows.thread_page(None, PAGE)).await;
+        let read = self.inner.ctx.store.glance(|rows| rows.thread_page(None, PAGE)).await;
         let (threads, _) = read?;
         Ok(threads.into_iter().map(|listed| Thread::new(self.clone(), listed.thread)).collect())
     }
@@ -96,7 +96,7 @@ impl Client {
     /// [`Error::Storage`].
     pub async fn thread_page(&self, after: Option<ThreadCursor>, limit: u32) -> Result<ThreadPage> {
         let limit = limit.clamp(1, MAX_PAGE);
-        self.inner.ctx.store.read(move |rows| ThreadPage::read(rows, after, limit)).await
+        self.inner.ctx.store.glance(move |rows| ThreadPage::read(rows, after, limit)).await
     }
 
     /// A thread that is known here.

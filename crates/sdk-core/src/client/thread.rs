@@ -90,13 +90,15 @@ impl Thread {
         Arrivals::new(self.ctx(), self.id)
     }
 
-    /// Marks all messages up to and including this one as read, and sends read receipts.
+    /// Marks all messages up to and including this one as read, and sends read receipts. Thousands are marked in several transactions,
+    /// the newest first; a process that ends in between leaves the older ones unread.
     ///
     /// # Errors
     /// [`Error::NotFound`](crate::Error::NotFound) if it is not in this thread,
     /// [`Error::Storage`](crate::Error::Storage).
     pub async fn mark_read(&self, up_to: MessageId) -> Result<()> {
-        thread::mark_read(self.ctx(), self.id, up_to).await
+        let id = self.id;
+        self.client.finish(move |ctx| async move { thread::mark_read(&ctx, id, up_to).await }).await
     }
 
     /// Sends a failed message again.

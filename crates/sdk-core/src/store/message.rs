@@ -141,23 +141,26 @@ impl Rows<'_> {
         Ok(id.optional()?.map(MessageId))
     }
 
-    /// The unread messages of a thread up to the position of one of its messages, with the id of those that have a
-    /// content to acknowledge.
+    /// Up to `limit` unread messages of a thread, those that came here last first: that stand no later than one of its messages
+    /// and came here no later than another; with the id of those that there was something to read in.
     pub(crate) fn unread(
         &self,
         thread: ThreadId,
         up_to: MessageId,
+        came_until: MessageId,
+        limit: u32,
     ) -> Result<Vec<(MessageId, Option<ClientMsgId>)>> {
+        // The plus sign keeps SQLite from the index of the whole history.
         let sql = format!(
             "SELECT id, content_id FROM message
-             WHERE thread_id = ?1 AND state = {STATE_UNREAD}
-                AND position <= (SELECT position FROM message WHERE id = ?2 AND thread_id = ?1)
-             ORDER BY id"
+             WHERE thread_id = ?1 AND state = {STATE_UNREAD} AND id <= ?3
+                AND +position <= (SELECT position FROM message WHERE id = ?2 AND thread_id = ?1)
+             ORDER BY id DESC LIMIT ?4"
         );
         let mut statement = self.connection.prepare_cached(&sql)?;
-        let rows = statement.query_map(params![thread.as_bytes(), up_to.0], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, Option<Vec<u8>>>(1)?))
-        })?;
+        let values = params![thread.as_bytes(), up_to.0, came_until.0, limit];
+        let rows = statement
+            .query_map(values, |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Option<Vec<u8>>>(1)?)))?;
         rows.map(|row| {
             let (id, content_id) = row?;
             Ok((MessageId(id), content_id.map(|id| ClientMsgId::from_slice(&id)).transpose()?))

@@ -215,6 +215,19 @@ impl Store {
         readers::read(&open, move |open| open.readers.run(&shared.vault, work)).await
     }
 
+    /// As [`Store::read`], for what takes no longer than a page and was perhaps just written: where the writer has nothing to do, it
+    /// reads. The pages that it has changed are in its cache; SQLite drops all of a reader's when the file has changed.
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub(crate) async fn glance<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Rows<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let open = self.current()?;
+        if open.writer.is_idle() { open.writer.look(work).await } else { self.read(work).await }
+    }
+
     pub(crate) fn downgrade(&self) -> WeakStore {
         WeakStore { shared: Arc::downgrade(&self.shared) }
     }

@@ -10,7 +10,7 @@ use std::str::FromStr;
 use rusqlite::{OptionalExtension as _, params};
 
 use super::{Rows, Tx, from_sql, to_sql};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::id::{InvalidId, ThreadId, UserId};
 use crate::message::Message;
@@ -196,6 +196,15 @@ impl Tx<'_> {
         self.change_one(
             "UPDATE thread SET activity = ?2 WHERE thread_id = ?1",
             params![thread.as_bytes(), to_sql(now_ms)?],
+        )
+    }
+
+    /// So many messages of the thread are not unread any more.
+    pub(crate) fn fewer_unread(&mut self, thread: ThreadId, read: usize) -> Result<()> {
+        let read = i64::try_from(read).map_err(|_| Error::Bug("too many messages"))?;
+        self.change_one(
+            "UPDATE thread SET unread = unread - ?2 WHERE thread_id = ?1",
+            params![thread.as_bytes(), read],
         )
     }
 

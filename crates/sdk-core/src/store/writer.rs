@@ -7,12 +7,13 @@
 //! wrote is noticed, so that whoever has looked looks again.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use super::exit::Guarded;
@@ -30,7 +31,9 @@ const LOOK: Duration = Duration::from_secs(1);
 
 pub(super) struct Writer {
     /// None once closing.
-    jobs: Mutex<Option<Sender<Box<dyn Job>>>>,
+    jobs: Mutex<Option<Sender<Order>>>,
+    /// Handed over and not yet done.
+    waiting: Arc<AtomicUsize>,
     /// None once somebody waits for its end.
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -38,11 +41,13 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn start(state: WriterState) -> Result<Self> {
         let (jobs, queue) = channel();
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let done = Arc::clone(&waiting);
         let thread = thread::Builder::new()
             .name("sealpost-writer".to_owned())
-            .spawn(move || state.serve(&queue))
+            .spawn(move || state.serve(&queue, &done))
             .map_err(|_| Error::Bug("no thread for the writer"))?;
-        Ok(Self { jobs: Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)) })
+        Ok(Self { jobs: Mutex::new(Some(jobs)), waiting, thread: Mutex::new(Some(thread)) })
     }
 
     pub(super) async fn run<T: Send + 'static>(
@@ -52,8 +57,29 @@ impl Writer {
     ) -> Result<T> {
         let (answer, answered) = oneshot::channel();
         let job = Work { work: Some(work), done: None, needed_in_file: false, answer, events };
-        self.submit(Box::new(job))?;
+        self.submit(Order::Write(Box::new(job)))?;
         answered.await.map_err(|_| Error::Bug("the writer is gone"))?
+    }
+
+    /// Whether a read would begin at once.
+    pub(super) fn is_idle(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) == 0
+    }
+
+    /// Reads on the writer's connection: every write behind it waits for it.
+    pub(super) async fn look<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Rows<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (answer, answered) = oneshot::channel();
+        let read = move |connection: &Connection| {
+            // Whoever asked may have stopped waiting.
+            if !answer.is_closed() {
+                let _ = answer.send(work(&Rows { connection }));
+            }
+        };
+        self.submit(Order::Read(Box::new(read)))?;
+        answered.await.map_err(|_| Error::Bug("a panic in a read, or the writer is gone"))?
     }
 
     /// Waits until every job that was handed over is done, the connection is closed and the thread has ended.
@@ -67,11 +93,18 @@ impl Writer {
         }
     }
 
-    fn submit(&self, job: Box<dyn Job>) -> Result<()> {
+    fn submit(&self, order: Order) -> Result<()> {
         let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
         let jobs = jobs.as_ref().ok_or(SUSPENDED)?;
-        jobs.send(job).map_err(|_| Error::Bug("the writer is gone"))
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        jobs.send(order).map_err(|_| Error::Bug("the writer is gone"))
     }
+}
+
+/// What the writer is asked for.
+enum Order {
+    Write(Box<dyn Job>),
+    Read(Box<dyn FnOnce(&Connection) + Send>),
 }
 
 /// One transaction, its type forgotten.
@@ -157,20 +190,26 @@ impl WriterState {
         Ok(Self { connection, lock, _claim: claim, log, readers, others })
     }
 
-    fn serve(mut self, queue: &Receiver<Box<dyn Job>>) {
+    fn serve(mut self, queue: &Receiver<Order>, waiting: &AtomicUsize) {
         loop {
             match queue.recv_timeout(LOOK) {
                 Ok(first) => {
-                    let mut group = vec![first];
-                    group.extend(queue.try_iter().take(MAX_GROUP.saturating_sub(1)));
-                    let committed = self.commit_together(&mut group);
-                    if committed.is_ok() && group.iter().any(|job| job.needed_in_file()) {
-                        self.log.need_in_file();
-                        self.keep_log_small();
+                    let (mut group, mut reads) = (Vec::new(), Vec::new());
+                    let others = queue.try_iter().take(MAX_GROUP.saturating_sub(1));
+                    for order in std::iter::once(first).chain(others) {
+                        match order {
+                            Order::Write(job) => group.push(job),
+                            Order::Read(read) => reads.push(read),
+                        }
                     }
-                    for job in group {
-                        job.finish(&committed);
+                    let done = group.len().saturating_add(reads.len());
+                    if !group.is_empty() {
+                        self.write(group);
                     }
+                    for read in reads {
+                        self.read(read);
+                    }
+                    waiting.fetch_sub(done, Ordering::Relaxed);
                 }
                 // What cannot be seen now is seen in the next transaction.
                 Err(RecvTimeoutError::Timeout) => {
@@ -181,6 +220,28 @@ impl WriterState {
             }
             self.keep_log_small();
         }
+    }
+
+    fn write(&mut self, mut group: Vec<Box<dyn Job>>) {
+        let committed = self.commit_together(&mut group);
+        if committed.is_ok() && group.iter().any(|job| job.needed_in_file()) {
+            self.log.need_in_file();
+            self.keep_log_small();
+        }
+        for job in group {
+            job.finish(&committed);
+        }
+    }
+
+    fn read(&mut self, read: Box<dyn FnOnce(&Connection) + Send>) {
+        // Its caller hears that nobody will answer.
+        let _ = self.connection.with(|connection| {
+            let snapshot = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
+            if catch_unwind(AssertUnwindSafe(|| read(&snapshot))).is_err() {
+                tracing::error!("a read panicked");
+            }
+            Ok(())
+        });
     }
 
     fn keep_log_small(&mut self) {

@@ -88,7 +88,8 @@ async fn unread_is_what_stands_no_later_than_what_was_read() {
     let messages = fixture.store.read(|rows| rows.page(THREAD, None, 10)).await.unwrap().messages;
     let b = messages[1].id;
     assert_eq!(fixture.texts().await[1], "b");
-    let unread = fixture.store.read(move |rows| rows.unread(THREAD, b)).await.unwrap();
+    let unread =
+        fixture.store.read(move |rows| rows.unread(THREAD, b, MessageId(i64::MAX), 10)).await.unwrap();
     assert_eq!(unread.len(), 2);
 }
 

@@ -157,7 +157,7 @@ async fn the_list_of_threads_follows_the_time_of_the_relay_page_by_page() {
     assert_eq!(first.newest.as_ref().unwrap().body, MessageBody::Text("late".into()));
     let newest = first.newest.as_ref().unwrap().id;
     let work = fixture.store.write(move |tx| {
-        for (id, _) in tx.unread(thread(15), newest)? {
+        for (id, _) in tx.unread(thread(15), newest, crate::MessageId(i64::MAX), 10)? {
             tx.set_seen_by_us(id)?;
         }
         tx.count_unread(thread(15))

@@ -240,3 +240,41 @@ async fn the_last_handle_may_be_dropped_by_a_job() {
     })
     .await;
 }
+
+/// Which thread reads, and whether it finds a row that was written before.
+async fn glance(store: &Store) -> (Option<String>, usize) {
+    let read = store.glance(|rows| {
+        let name = std::thread::current().name().map(str::to_owned);
+        Ok((name, rows.page(THREAD, None, 500)?.messages.len()))
+    });
+    read.await.unwrap()
+}
+
+#[tokio::test]
+async fn a_page_is_read_where_it_was_written_unless_the_writer_is_busy() {
+    let fixture = Fixture::new().await;
+    fixture.enqueue("one").await;
+    eventually("the writer is idle", async || {
+        let (name, found) = glance(&fixture.store).await;
+        assert_eq!(found, 1);
+        (name.as_deref() == Some("sealpost-writer")).then_some(())
+    })
+    .await;
+    // While it is busy, a reader has it, and does not wait.
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let store = fixture.store.clone();
+    let busy = tokio::spawn(async move {
+        store.write(move |_| held.recv().map_err(|_| Error::Bug("the test is gone"))).await
+    });
+    tokio::task::yield_now().await;
+    let (name, found) = glance(&fixture.store).await;
+    assert_ne!(name.as_deref(), Some("sealpost-writer"));
+    assert_eq!(found, 1);
+    release.send(()).unwrap();
+    busy.await.unwrap().unwrap();
+    // A read that panics takes nothing with it.
+    let panics = fixture.store.glance::<()>(|_| panic!("on purpose")).await;
+    assert!(matches!(panics, Err(Error::Bug(_))));
+    fixture.enqueue("two").await;
+    assert_eq!(glance(&fixture.store).await.1, 2);
+}
