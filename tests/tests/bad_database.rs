@@ -68,7 +68,7 @@ async fn a_file_that_is_not_a_database_is_not_changed() {
     }
     fs::remove_file(disk.database()).unwrap();
     fs::create_dir(disk.database()).unwrap();
-    assert_eq!(refusal(disk.config()).await, Error::Storage(Storage::Corrupt));
+    assert_eq!(refusal(disk.config()).await, Error::Storage(Storage::NotAFile));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -216,7 +216,7 @@ fn a_read_only_folder_is_reported() {
         let unwritable = PartyDisk::new(&ro, "ada", &world.url());
         assert_eq!(refusal(unwritable.config()).await, Error::Storage(Storage::ReadOnly));
         let missing = PartyDisk::new(&ro, "cyd", &world.url());
-        assert_eq!(refusal(missing.config()).await, Error::Storage(Storage::NoFolder));
+        assert_eq!(refusal(missing.config()).await, Error::Storage(Storage::ReadOnly));
         is_whole(&disk).await;
     });
 }
