@@ -64,15 +64,15 @@ impl std::fmt::Debug for CheckedKeys {
     }
 }
 
-/// The public key by which a device signs in: Ed25519 (RFC 8032).
+/// The public key with which a device signs in: Ed25519 (RFC 8032).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LoginKey(pub [u8; LOGIN_KEY]);
 
 impl LoginKey {
-    /// From a field that may be empty.
+    /// Reads a field that may be empty.
     ///
     /// # Errors
-    /// [`BadKeys`] for any other length.
+    /// Returns [`BadKeys`] for any other length.
     pub fn from_field(bytes: &[u8]) -> Result<Option<Self>, BadKeys> {
         if bytes.is_empty() {
             return Ok(None);

@@ -32,10 +32,10 @@ pub enum Problem {
     /// The account of the token was deleted.
     #[error("account deleted")]
     AccountDeleted,
-    /// This login key is not known for this device.
+    /// The login key is not the one of this device.
     #[error("unknown device")]
     UnknownDevice,
-    /// A signature that proves nothing.
+    /// The signature is not valid.
     #[error("invalid signature")]
     InvalidSignature,
     /// Another device has this address, or had it until it was revoked.

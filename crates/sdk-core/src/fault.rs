@@ -48,9 +48,9 @@ pub enum Station {
     AcceptBeforeCall,
     /// The relay has accepted the thread; this is not recorded.
     AcceptAnswered,
-    /// The person has left the account, the relay has not been told.
+    /// The account has been left, and the relay has not been told yet.
     LeaveAfterCommit,
-    /// The relay has been told that the person has left, which is not written down.
+    /// The relay has been told that the account was left, and this has not been recorded yet.
     LeaveAnswered,
 }
 

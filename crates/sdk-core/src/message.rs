@@ -143,7 +143,7 @@ pub enum FailReason {
     /// The person gave it up after it had left the device without an answer; it is unknown whether it arrived.
     #[error("it was given up, and may have been sent")]
     GivenUp,
-    /// The person has left the account before it was sent.
+    /// The account was left before the message was sent.
     #[error("the account was left")]
     LoggedOut,
 }

@@ -113,7 +113,7 @@ pub enum FailReason {
     Refused,
     /// The person gave it up after it had left the device without an answer; it is unknown whether it arrived.
     GivenUp,
-    /// The person has left the account before it was sent.
+    /// The account was left before the message was sent.
     LoggedOut,
 }
 

@@ -12,7 +12,7 @@ pub const ACCOUNT_DELETED: &str = "account_deleted";
 pub const RECIPIENT_DELETED: &str = "recipient_deleted";
 /// The relay does not know this login key for this device.
 pub const UNKNOWN_DEVICE: &str = "unknown_device";
-/// The signature is not one of this device, its challenge ran out, or was answered before.
+/// The signature is not one of this device, or its challenge has expired or was already used.
 pub const INVALID_SIGNATURE: &str = "invalid_signature";
 /// Another device has this address, or the device that had it was revoked.
 pub const ADDRESS_TAKEN: &str = "address_taken";

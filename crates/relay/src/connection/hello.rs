@@ -32,7 +32,7 @@ pub(super) struct Greeted {
     pub(super) outlived: Noted,
     pub(super) window: Window,
     pub(super) mailbox: MailboxState,
-    /// What was known of the device's database before.
+    /// The generation of the device's database that was recorded before.
     generation: Generation,
     pub(super) epoch: u64,
     pub(super) limits: ConnectionLimits,
@@ -95,7 +95,7 @@ fn to_wire(generation: Generation) -> sealpost_wire::Generation {
     sealpost_wire::Generation { number, nonce: Bytes::copy_from_slice(&nonce) }
 }
 
-/// What a device says of its database; none when it says nothing.
+/// The generation that a device reports, or `None` if it reports none.
 fn generation(hello: &Hello) -> Option<Generation> {
     let generation = hello.generation.as_ref()?;
     let said = (1..=MAX_COUNT).contains(&generation.number);

@@ -188,7 +188,8 @@ impl<'a> Connection<'a> {
             return Err(Closing::Because(close::UNAUTHORIZED));
         }
         self.check_revocations();
-        // It was found out since that the store had been restored: whoever connects anew is told what that means.
+        // The store has been found to be restored since this connection was opened. The client learns the
+        // consequences when it reconnects.
         if self.epoch != self.state.store.epoch() {
             return Err(Box::pin(self.leave()).await);
         }

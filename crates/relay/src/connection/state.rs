@@ -46,7 +46,7 @@ pub(super) struct Connection<'a> {
     pub(super) told: u64,
     /// The lanes in which a send was refused.
     pub(super) order: Order,
-    /// The epoch that it was welcomed in.
+    /// The epoch in which the connection was welcomed.
     pub(super) epoch: u64,
     pub(super) replies: FuturesOrdered<BoxFuture<'static, Reply>>,
     pub(super) page: Option<Reading>,

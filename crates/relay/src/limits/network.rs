@@ -41,7 +41,7 @@ impl Limiter {
         self.network(Name::Refreshes, network, now).map(drop)
     }
 
-    /// A challenge that is asked for from this network, or an answer to one.
+    /// Charges a request for a challenge, or an answer to one.
     ///
     /// # Errors
     /// [`OverLimit`]

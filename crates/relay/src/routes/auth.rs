@@ -61,7 +61,7 @@ pub(super) async fn refresh(
     }
 }
 
-/// The registration tag of the device, if this login key is the one that the relay has of it.
+/// The registration tag of the device, if this login key is the one that the relay has for it.
 async fn confirmed(state: &State, address: Address, shown: Option<LoginKey>) -> Result<Bytes, Problem> {
     let Some(login_key) = shown else { return Ok(Bytes::new()) };
     let device = state.store.device(address).await?;

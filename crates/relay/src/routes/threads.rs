@@ -32,7 +32,7 @@ pub(super) async fn create(
     let now_ms = state.clock.unix_ms();
     let mut created = state.store.create_thread(NewThread { id, creator, peer, now_ms }).await?;
     if created == Created::IdTaken {
-        // By a thread of whomever: the requester gets another one, as if they had named none.
+        // Some other thread has this ID. The requester gets a new one, as if they had named none.
         id = drawn;
         created = state.store.create_thread(NewThread { id, creator, peer, now_ms }).await?;
     }

@@ -37,7 +37,7 @@ pub enum Created {
     Existing(ThreadId),
     /// There is no such peer.
     NoSuchPeer,
-    /// Another thread has this id.
+    /// Another thread has this ID.
     IdTaken,
     /// The account of the peer was deleted.
     PeerDeleted,

@@ -12,33 +12,34 @@ pub trait Upkeep {
     fn revocations(&self) -> &Revocations;
     /// The outcome of the last write. Does not query the database.
     fn health(&self) -> Health;
-    /// The pair (thread, seq) is unique within one epoch. The epoch is incremented when a backup was restored, by an
-    /// operator or by [`begin_epoch`](Self::begin_epoch). Of what the store contains from earlier epochs, one-time keys are
-    /// not given out any more, because they may have been given out since, and no token counts as stolen.
+    /// The pair (thread, seq) is unique within one epoch. The epoch is incremented after a backup was restored, by an
+    /// operator or by [`begin_epoch`](Self::begin_epoch). One-time keys from earlier epochs are not handed out any
+    /// more, because they may have been handed out since the backup, and no token of an earlier epoch is reported as
+    /// stolen.
     fn epoch(&self) -> u64;
-    /// How far it has come. Asks nothing of the engine.
+    /// The current version of the store. Does not query the database.
     fn version(&self) -> StoreVersion;
-    /// Whether it has been in this state. If not, it was restored from a backup since. What is said of an epoch that is over is
-    /// not judged. Asks nothing of the engine.
+    /// Whether the store has had this version. If not, it was restored from a backup since. Versions of earlier
+    /// epochs are not checked. Does not query the database.
     fn has_been(&self, version: &StoreVersion) -> bool;
-    /// Begins a new epoch after this one; nothing if that is over. The epoch of now.
+    /// Begins a new epoch if `over` is the current one. Returns the current epoch.
     fn begin_epoch(&self, over: u64) -> Answer<u64>;
 }
 
-/// What an opening of the store is called: 8 random bytes.
+/// The name of an opening of the store: 8 random bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OpeningName(pub [u8; 8]);
 
-/// How far a store has come.
+/// A version of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoreVersion {
-    /// The epoch of then.
+    /// The epoch at that time.
     pub epoch: u64,
     /// The number of the opening of the file.
     pub opening: u64,
-    /// Its name.
+    /// The name of the opening.
     pub name: OpeningName,
-    /// Transactions that were durable in it.
+    /// How many transactions of the opening were durable.
     pub commits: u64,
 }
 

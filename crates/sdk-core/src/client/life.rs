@@ -58,7 +58,7 @@ impl Client {
                 let opened = tokio::task::spawn_blocking(move || store.reopen()).await;
                 opened.map_err(|_| Error::Bug("a panic while opening the database"))??;
                 let (occupant, _) = inner.ctx.store.read(|rows| rows.occupant()).await?;
-                // Without an account, another process has finished leaving it.
+                // If there is no account, another process has finished leaving it.
                 let standing = occupant.map_or(Standing::Left, |occupant| occupant.standing);
                 *tasks = Some(Tasks::start_for(standing, &inner.ctx, &inner.state));
             }

@@ -122,7 +122,8 @@ const fn skipped(device: &Device) -> Skipped {
     Skipped { user: device.user, device: device.device, registration_id: device.registration_id }
 }
 
-/// The bundles whose signatures are good, of the device that was asked for (or of all), and the devices of the others.
+/// The bundles with valid signatures, of the requested device (or of all), and the devices whose bundles are not
+/// valid.
 fn verify_each(
     user: UserId,
     asked: Option<DeviceId>,
@@ -131,7 +132,7 @@ fn verify_each(
 ) -> (Vec<VerifiedBundle>, Vec<Skipped>) {
     let (mut verified, mut bad) = (Vec::new(), Vec::new());
     for bundle in bundles {
-        // What names no device is nobody's.
+        // A bundle without a valid device number is ignored.
         let Ok(named) = DeviceId::new(bundle.device_id) else { continue };
         match verify(bundle, known) {
             Ok(good) if asked.is_none_or(|asked| asked == named) => verified.push(good),
@@ -246,7 +247,7 @@ mod tests {
         assert_eq!(good, [1, 3]);
         let two = DeviceId::new(2).unwrap();
         assert_eq!(bad, [Skipped { user, device: two, registration_id: 5 }]);
-        // Of another device than the one that was asked for, nothing is taken.
+        // A bundle of another device than the requested one is ignored.
         let (good, bad) = verify_each(user, Some(two), &bundles[..1], &mut known);
         assert!(good.is_empty());
         assert_eq!(bad.len(), 1);

@@ -36,7 +36,7 @@ pub(crate) struct Tokens {
 
 impl Rows<'_> {
     /// # Errors
-    /// [`Error::Unauthorized`] when the person has left the account.
+    /// Returns [`Error::Unauthorized`] if the account has been left.
     pub(crate) fn account(&self) -> Result<Option<Account>> {
         if self.has_left()? {
             return Err(Error::Unauthorized);
@@ -71,7 +71,7 @@ impl Rows<'_> {
     /// The account after its registration, which every path except registration can rely on.
     ///
     /// # Errors
-    /// [`Error::Unauthorized`] when the person has left the account.
+    /// Returns [`Error::Unauthorized`] if the account has been left.
     pub(crate) fn our_account(&self) -> Result<(Account, Registered)> {
         let account = self.account()?.ok_or(Error::Unauthorized)?;
         let registered = account.registered.ok_or(Error::Bug("not registered"))?;

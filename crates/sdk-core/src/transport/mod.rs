@@ -1,7 +1,7 @@
-//! The relay, as the client sees it: REST for single questions, one WebSocket for the rest.
+//! The relay, as the client sees it: REST for single requests, and one WebSocket for everything else.
 //!
-//! Of the store this module knows only proofs and values ([`Durable`], [`Parcel`], [`Gap`]). Nothing sealed leaves without a
-//! proof, and nothing is acknowledged without it.
+//! Of the store, this module knows only proofs and values ([`Durable`], [`Parcel`], [`Gap`]). Without a proof of
+//! durability, no sealed message is sent and nothing is acknowledged.
 
 mod acks;
 mod dial;
@@ -30,17 +30,17 @@ pub(crate) use socket::{Arrival, Arrivals, Socket};
 
 use tls::Connector;
 
-/// An answer on the socket that takes longer is unknown: the same request may be made again.
+/// If the answer on the socket takes longer, its outcome counts as unknown, and the same request may be made again.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The place of an envelope in our mailbox, once its effects are on disk.
+/// The place of an envelope in our mailbox, once its effects are durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct EnvelopeId {
     pub(crate) thread: ThreadId,
     pub(crate) server_seq: u64,
 }
 
-/// Why the relay did not do it.
+/// Why the relay did not fulfil a request.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub(crate) enum Error {
     #[error(transparent)]
@@ -56,7 +56,7 @@ pub(crate) enum Error {
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// Sorts a refusal of the relay.
+    /// Classifies a refusal of the relay.
     fn refused(error: wire::Error) -> Self {
         match error.code {
             401 => Self::Unauthorized,
@@ -85,7 +85,7 @@ impl From<Error> for error::Error {
     }
 }
 
-/// Both ways to the relay. Clones share them.
+/// Both connections to the relay. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Transport {
     pub(crate) http: Http,
@@ -99,7 +99,8 @@ type Live = watch::Sender<Option<Arc<Socket>>>;
 
 impl Transport {
     /// # Errors
-    /// [`error::Error::Misuse`] when the address is not one of a relay, that of the proxy is not one of a proxy, or no root certificate can be read.
+    /// Returns [`error::Error::Misuse`] if the address is not that of a relay, if the proxy's address is not valid,
+    /// or if no root certificate can be read.
     pub(crate) fn new(relay: &str, trust: &Trust, proxy: &Proxy) -> error::Result<Self> {
         let connector = Arc::new(Connector::new(relay, trust, proxy)?);
         let live = Live::new(None);
@@ -107,30 +108,30 @@ impl Transport {
         Ok(Self { http, hints: Hints::new(), connector, live })
     }
 
-    /// Opens a socket and says hello. It is not used for sending before [`Transport::go_live`].
+    /// Opens a socket and performs its handshake. It is not used for sending before [`Transport::go_live`].
     pub(crate) async fn connect(&self, hello: wire::Hello) -> Result<(Arc<Socket>, Arrivals, wire::Welcome)> {
         let (socket, arrivals) = socket::connect(&self.connector).await?;
         let welcome = socket.hello(hello).await?;
         Ok((Arc::new(socket), arrivals, welcome))
     }
 
-    /// Sends go through this socket from now on.
+    /// From now on, sends use this socket.
     pub(crate) fn go_live(&self, socket: Arc<Socket>) {
         self.live.send_replace(Some(socket));
     }
 
-    /// There is no socket any more.
+    /// Records that there is no socket any more.
     pub(crate) fn go_offline(&self) {
         self.live.send_replace(None);
     }
 
-    /// The app says that it is worth trying the network now. Whatever was connected before may be dead.
+    /// Called when the app says that it is worth trying the network now. An existing connection may be dead.
     pub(crate) fn hint(&self) {
         self.http.renew();
         self.hints.give();
     }
 
-    /// The app says whether a person is looking. Coming to the foreground is a hint, too.
+    /// Called when the app says whether it is in the foreground. Entering the foreground is also a hint.
     pub(crate) fn set_foreground(&self, foreground: bool) {
         if self.hints.set_foreground(foreground) && foreground {
             self.hint();
@@ -144,11 +145,11 @@ impl Transport {
 
     /// Waits until there is a socket.
     pub(crate) async fn online(&self) {
-        // The sender lives as long as this.
+        // The sender lives as long as `self`.
         let _ = self.live.subscribe().wait_for(Option::is_some).await;
     }
 
-    /// What time it is at the relay, in milliseconds. Who asks may have slept: the connection is put to the test.
+    /// The time at the relay, in milliseconds. The device may have been asleep, so this also tests the connection.
     pub(crate) async fn server_time(&self) -> Result<u64> {
         let socket = self.live.borrow().clone().ok_or(Offline::Unreachable)?;
         socket.probe();
@@ -160,7 +161,7 @@ impl Transport {
 }
 
 impl Socket {
-    /// Hands over parcels once there is room for them on their way; those that were handed over leave in that order. What comes back
+    /// Sends parcels once there is room for them in flight, in the order in which they were submitted. Returns what
     /// waits for the answers, one by one. The same parcels may be submitted again until they are answered.
     pub(crate) async fn submit(
         &self,
@@ -177,7 +178,7 @@ impl Socket {
         Ok(acknowledged.collect())
     }
 
-    /// Presents a token: the first thing on a socket, and again when the token is replaced.
+    /// Presents a token: this is the first message on a socket, and is repeated when the token is replaced.
     pub(crate) async fn hello(&self, hello: wire::Hello) -> Result<wire::Welcome> {
         match self.request(Body::Hello(hello)).await? {
             Body::Welcome(welcome) if welcome.epoch <= MAX_COUNT => Ok(welcome),
@@ -185,7 +186,7 @@ impl Socket {
         }
     }
 
-    /// Tells the relay that it may forget these envelopes.
+    /// Tells the relay that it may delete these envelopes.
     pub(crate) async fn acknowledge(&self, handled: Durable<Vec<EnvelopeId>>) -> Result<()> {
         for keys in handled.get().chunks(wire::limits::MAX_ACK_KEYS) {
             let keys = keys
@@ -196,17 +197,18 @@ impl Socket {
         Ok(())
     }
 
-    /// Asks for everything in our mailbox.
+    /// Requests everything in our mailbox.
     pub(crate) async fn drain_mailbox(&self) -> Result<()> {
         self.notify(Body::Sync(wire::Sync { inbox: true, threads: Vec::new() })).await
     }
 
-    /// Tells the relay that we know of so many trimmed rows.
+    /// Acknowledges that this many rows were trimmed.
     pub(crate) async fn acknowledge_trimmed(&self, trimmed: u64) -> Result<()> {
         self.tell_confirmed(wire::Ack { keys: Vec::new(), trimmed }).await
     }
 
-    /// Asks for the places that are missing; [`Arrival::Synced`] under this id says that all of them have come that will.
+    /// Requests the missing places. [`Arrival::Synced`] with the returned ID says that everything available has
+    /// arrived.
     pub(crate) async fn fetch_gaps(&self, gaps: &[Gap]) -> Result<u64> {
         const LIMIT: u64 = 100;
         let threads = gaps.iter().map(|gap| wire::ThreadCursor {

@@ -1,4 +1,4 @@
-//! Where the relay is, and whom to believe that it is the relay.
+//! The relay's address, and which certificates are trusted for it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::error::{self, Offline};
 
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Either side of TLS.
+/// A connection with or without TLS.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
@@ -128,7 +128,7 @@ fn with_platform(
     builder.map_err(|_| error::Error::Misuse("the platform's certificates cannot be used"))
 }
 
-/// Android's store speaks Java alone, and this library does not (ADR 0011).
+/// Android's certificate store is only accessible from Java, which this library does not call (ADR 0011).
 #[cfg(target_os = "android")]
 fn with_platform(
     _: ConfigBuilder<ClientConfig, WantsVerifier>,
@@ -142,8 +142,8 @@ fn readable(roots: &[Vec<u8>]) -> RootCertStore {
     store
 }
 
-/// Whether a certificate is behind an error. Layers in between wrap it in I/O errors, whose `source` leaves out what they
-/// hold.
+/// Whether a certificate error is the cause of this error. Intermediate layers wrap it in I/O errors, whose `source`
+/// skips the wrapped error.
 pub(super) fn is_certificate_error(error: &(dyn std::error::Error + 'static)) -> bool {
     if let Some(error) = error.downcast_ref::<rustls::Error>() {
         return matches!(error, rustls::Error::InvalidCertificate(_));

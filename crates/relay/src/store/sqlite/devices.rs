@@ -26,7 +26,7 @@ pub(super) fn is_deleted(tx: &Connection, user: UserId) -> Result<bool> {
     tx.prepare_cached("SELECT 1 FROM deleted_account WHERE user_id = ?1")?.exists([user.as_bytes()])
 }
 
-/// None when it was revoked, or never was.
+/// `None` if the device was revoked or never existed.
 pub(super) fn get(tx: &Connection, address: Address) -> Result<Option<Device>> {
     tx.prepare_cached(
         "SELECT registration_id, identity_key, login_key FROM device WHERE user_id = ?1 AND device_id = ?2",
@@ -43,7 +43,7 @@ pub(super) fn get(tx: &Connection, address: Address) -> Result<Option<Device>> {
     .optional()
 }
 
-/// The login key of a device that has none. Once there is one it stays.
+/// Sets the login key of a device that has none. An existing key is never replaced.
 pub(super) fn set_login_key(tx: &Connection, address: Address, key: LoginKey) -> Result<()> {
     tx.prepare_cached(
         "UPDATE device SET login_key = ?3 WHERE user_id = ?1 AND device_id = ?2 AND login_key IS NULL",
@@ -52,7 +52,7 @@ pub(super) fn set_login_key(tx: &Connection, address: Address, key: LoginKey) ->
     Ok(())
 }
 
-/// What was known before.
+/// Returns what was recorded before.
 pub(super) fn note_generation(
     tx: &Connection,
     address: Address,

@@ -47,7 +47,8 @@ pub(super) fn put(
     counts(tx, owner).map(Ok)
 }
 
-/// As [`insert`], but what is held of one-time keys goes first, unless it is of this very upload, which may be a repetition.
+/// The same as [`insert`], but the stored one-time keys are deleted first, except those of this very upload, which
+/// may be a repetition.
 pub(super) fn replace(tx: &Connection, owner: Address, keys: &KeyUpload) -> Result<()> {
     let (user, device) = (owner.user.as_bytes(), owner.device.get());
     for kind in [EC, KEM] {
@@ -64,7 +65,7 @@ pub(super) fn replace(tx: &Connection, owner: Address, keys: &KeyUpload) -> Resu
     insert(tx, owner, keys)
 }
 
-/// How many one-time keys of a kind an upload that replaces all of them leaves.
+/// How many one-time keys of a kind remain after an upload that replaces all of them.
 fn kept(tx: &Connection, owner: Address, kind: u8, keys: &KeyUpload) -> Result<u32> {
     tx.prepare_cached(
         "SELECT count(*) FROM one_time_pre_key WHERE user_id = ?1 AND device_id = ?2 AND kind = ?3 AND key_id >= ?4",
@@ -75,7 +76,7 @@ fn kept(tx: &Connection, owner: Address, kind: u8, keys: &KeyUpload) -> Result<u
     )
 }
 
-/// The lowest id of a kind in an upload; above all ids when it has none.
+/// The lowest ID of a kind in an upload, or a value above all IDs if it has none.
 fn lowest(keys: &KeyUpload, kind: u8) -> i64 {
     let ids = one_time_rows(keys).filter(|(of, ..)| *of == kind).map(|(_, id, ..)| i64::from(id));
     ids.min().unwrap_or(i64::MAX)
@@ -249,7 +250,8 @@ fn pool(tx: &Connection, owner: Address, kind: u8) -> Result<Pool> {
         .map(|pool| pool.unwrap_or(Pool { mark: -1, held: 0 }))
 }
 
-/// Drops what is held from before the store was restored: it may have been given out since, and is gone at its owner.
+/// Deletes the keys that were stored before the store was restored: they may have been handed out since, and their
+/// owner may have deleted them.
 fn drop_stale(tx: &Connection, owner: Address) -> Result<()> {
     let (user, device) = (owner.user.as_bytes(), owner.device.get());
     for kind in [EC, KEM] {

@@ -205,7 +205,7 @@ impl Accounts for SqliteStore {
     fn log_in(&self, login: Login) -> Answer<LoggedIn> {
         let (revocations, address) = (Arc::clone(&self.revocations), login.address);
         let work = move |tx: &Connection| accounts::log_in(tx, &login);
-        // The tokens from before are void.
+        // The earlier tokens are no longer valid.
         self.writer.write_and_then(Payer::User(address.user), Need::Frees, work, move |outcome| {
             if outcome == LoggedIn::Yes {
                 revocations.note(address);
