@@ -5,10 +5,10 @@
 use sealpost_e2e::open_database;
 use sealpost_testkit::{PartyDisk, World};
 
-/// As many as need eight transactions.
+/// Enough messages for eight transactions.
 const UNREAD: u32 = 2000;
 
-/// Unread messages of the other side, without anybody who would write them.
+/// Inserts unread messages of the other side directly into the database.
 fn fill(disk: &PartyDisk) {
     let database = open_database(disk.database(), &disk.key());
     let made = database.execute_batch(&format!(
@@ -30,7 +30,7 @@ async fn marking_thousands_as_read_lets_other_writes_in_between() {
     ada.thread_with(&ben).await;
     ben.close().await;
     let disk = ada.close().await;
-    // What is queued stays in the database.
+    // Without a relay, everything that is queued stays in the database.
     world.stop_relay().await;
     fill(&disk);
     let ada = disk.open().await;

@@ -1,6 +1,7 @@
-//! What a person waits for: opening until the first page, pages between writes, marking as read. `./dev bench client`.
+//! The delays that a user notices: opening until the first page, pages between writes, and marking as read. `./dev
+//! bench client`.
 //!
-//! Nothing here is asserted: it prints.
+//! Nothing is asserted; the figures are printed.
 
 #![expect(clippy::print_stdout, reason = "it prints figures")]
 #![expect(clippy::expect_used, clippy::panic, reason = "what goes wrong ends the benchmark, and says why")]
@@ -15,7 +16,7 @@ const ROUNDS: usize = 200;
 
 #[tokio::main]
 async fn main() {
-    // `cargo test` runs benchmarks too, to see that they run.
+    // `cargo test` also runs benchmarks, to check that they work.
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
@@ -33,7 +34,7 @@ async fn main() {
     }
 }
 
-/// Unread messages of the other side, without anybody who would write them.
+/// Inserts unread messages of the other side directly into the database.
 fn fill(disk: &PartyDisk, count: u32) {
     let database = open_database(disk.database(), &disk.key());
     let made = database.execute_batch(&format!(
@@ -93,7 +94,7 @@ async fn between_writes(disk: &PartyDisk) {
     client.suspend().await.expect("suspends");
 }
 
-/// How long it takes, and how long a write that comes at the same time waits at most until all is marked.
+/// How long marking takes, and how long a concurrent write waits at most until everything is marked.
 async fn marking(disk: &PartyDisk, unread: u32) {
     let database = open_database(disk.database(), &disk.key());
     let made = database.execute_batch(&format!(

@@ -67,12 +67,12 @@ async fn note(mut events: Events, noted: Arc<Mutex<Times>>) {
     }
 }
 
-/// Fewer values than this have no 99th percentile: it would be the largest.
+/// With fewer values than this, the 99th percentile would be the largest value.
 const ENOUGH_FOR_P99: usize = 100;
-/// Fewer values than this have no median worth the name.
+/// With fewer values than this, a median says little.
 const ENOUGH_FOR_P50: usize = 10;
 
-/// What can be said of so many values: each of a few, and percentiles of many.
+/// Summarises the values: each of them if they are few, and percentiles if they are many.
 pub(crate) fn percentiles(mut times: Vec<Duration>) -> String {
     times.sort_unstable();
     let at = |percent: usize| {

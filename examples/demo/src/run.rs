@@ -92,7 +92,7 @@ fn plan(lines: &[Line]) -> Mishaps {
         }
     }
     let (middle, twice) = (lines.len() / 2, lines.len().saturating_mul(3) / 4);
-    // Of two lines, both would be the second one.
+    // If there are only two lines, both would be the second one.
     let killed = if middle == twice { middle.saturating_sub(1) } else { middle };
     Mishaps { offline, killed, twice }
 }

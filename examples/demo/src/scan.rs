@@ -23,9 +23,9 @@ pub(crate) struct Scan {
     pub(crate) files: usize,
     pub(crate) bytes: u64,
     pub(crate) patterns: usize,
-    /// Lines that are too short to be searched for.
+    /// How many lines are too short to be searched for.
     pub(crate) short: usize,
-    /// Lines that say again what another one said.
+    /// How many lines repeat another one.
     pub(crate) repeated: usize,
     /// Lines that also occur in the files of a relay that has carried no message: words of its schema or its log.
     pub(crate) common: usize,

@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// Most bytes of a conversation: each line is sent, acknowledged and compared, so a larger one would take hours.
+/// The maximum size of a conversation in bytes. Each line is sent, acknowledged and compared, so a larger one would
+/// take hours.
 pub(crate) const MOST_BYTES: u64 = 16 << 20;
 
 /// A conversation between two people.
@@ -49,7 +50,7 @@ pub(crate) enum TalkError {
 }
 
 impl Talk {
-    /// Reads a file, or what is typed or piped in where the path is `-`.
+    /// Reads a file, or standard input if the path is `-`.
     pub(crate) fn read(path: &Path) -> Result<Self, TalkError> {
         if path == Path::new("-") {
             return Self::read_from(io::stdin().lock(), "the standard input");
@@ -61,7 +62,7 @@ impl Talk {
         }
     }
 
-    /// Reads no more than a talk may have, whether or not there is an end to it.
+    /// Reads no more than a conversation may have, whether or not the input ends.
     fn read_from(input: impl Read, name: &str) -> Result<Self, TalkError> {
         let mut bytes = Vec::new();
         let read = input.take(MOST_BYTES.saturating_add(1)).read_to_end(&mut bytes);

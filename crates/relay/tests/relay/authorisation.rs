@@ -1,4 +1,4 @@
-//! Who may do what: a test for each cell of the relay's table, which makes them.
+//! Who may do what: one test for each cell of the relay's table, which generates the tests.
 
 mod ask;
 mod cast;
@@ -22,7 +22,7 @@ macro_rules! make_tests {
     };
 }
 
-/// A module for each case, with a test for each asker, and one for what a stranger could find out by it.
+/// A module for each case, with one test for each requester, and one for what a stranger could learn from it.
 macro_rules! make_cases {
     ($(
         $case:ident [
@@ -77,7 +77,7 @@ macro_rules! make_cases {
 
 authorisation_table!(make_tests);
 
-/// One cell: this actor asks, and this becomes of it.
+/// One cell: this requester makes the request, and this must be the outcome.
 async fn cell(actor: Actor, ask: impl AsyncFnOnce(&mut Cast) -> Outcome, expected: u16) {
     let mut cast = Cast::assemble(actor).await;
     let outcome = ask(&mut cast).await;
@@ -86,7 +86,7 @@ async fn cell(actor: Actor, ask: impl AsyncFnOnce(&mut Cast) -> Outcome, expecte
     cast.end().await;
 }
 
-/// A stranger gets the same bytes of both, and the same headers.
+/// A stranger gets the same bytes and headers for both.
 async fn alike(
     theirs: impl AsyncFnOnce(&mut Cast) -> Outcome,
     nobodys: impl AsyncFnOnce(&mut Cast) -> Outcome,
@@ -132,7 +132,7 @@ async fn a_revoked_device_is_out_at_once_everywhere() {
     assert_eq!(again.closed().await, 4401);
     world.take(&bob, &alice, "1").await.refused(404, reason::NOT_FOUND);
 
-    // A sender who does not know yet learns it exactly.
+    // A sender who does not know this yet is told precisely.
     let answer = world.send(&bob, &world.message(thread, &alice, b"sealed")).await;
     answer.refused(409, reason::MISMATCHED_DEVICES);
     let mismatches = answer.error().mismatches;

@@ -1,4 +1,4 @@
-//! A disk that fills up, and is freed again.
+//! A disk that fills up and is freed again.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,11 +9,11 @@ use sealpost_wire::{Ack, AckOk, InboxPage, RefreshRequest, SendAck, reason};
 
 use crate::common::{TestClock, World, config, http, keys};
 
-/// A small file system, in memory.
+/// A small file system in memory.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// `None`: this user may not mount one.
+    /// `None` if this user may not mount one.
     fn mount(at: &Path, megabytes: u32) -> Option<Self> {
         let size = format!("size={megabytes}m");
         let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at).output();
@@ -32,7 +32,7 @@ impl Drop for SmallDisk {
     }
 }
 
-/// What SQLite and the reserve do when there is no room, tests beside the code hold on any system.
+/// What SQLite and the reserve do without free space is tested on every system by unit tests.
 #[tokio::test]
 async fn a_full_disk_can_be_left() {
     let folder = tempfile::tempdir().unwrap();
@@ -45,7 +45,7 @@ async fn a_full_disk_can_be_left() {
     let relay = Relay::start(config(&data, &clock)).await.unwrap();
     let world = World { folder, clock, relay, http: http() };
     let (alice, bob, thread) = world.pair().await;
-    // Somebody else uses the disk too, and does not get the reserve.
+    // Other files fill the disk, but they cannot use the reserve.
     std::fs::write(world.folder.path().join("ballast"), vec![1; 4 << 20]).unwrap();
     let (carol, dave) = (world.register().await, world.register().await);
 
@@ -65,7 +65,7 @@ async fn a_full_disk_can_be_left() {
     world.get("/readyz", None).await.refused(507, reason::STORE_FULL);
     let more = world.put("/v1/keys", Some(&alice), &keys(100, 50)).await;
     more.refused(507, reason::STORE_FULL);
-    // What frees, or changes in place, goes on.
+    // Requests that free space or change data in place still work.
     let request =
         RefreshRequest { refresh_token: carol.tokens.refresh_token.clone(), ..RefreshRequest::default() };
     assert_eq!(world.post("/v1/auth/refresh", None, &request).await.status, 200);
@@ -80,12 +80,13 @@ async fn a_full_disk_can_be_left() {
     let ok: AckOk =
         world.post("/v1/inbox:ack", Some(&bob), &Ack { keys: rows, ..Ack::default() }).await.body();
     assert_eq!(ok.removed as usize, rest);
-    // Into the room that this made inside the database, messages go again, on a disk that is as full as before.
+    // Messages are accepted again into the room that this made inside the database, although the disk is as full as
+    // before.
     let ack: SendAck = world.send(&alice, &refused).await.body();
     stored.push(ack.server_seq);
     assert_eq!(world.get("/readyz", None).await.status, 200);
 
-    // The disk grows, and the relay finds out by itself.
+    // The disk grows, and the relay notices by itself.
     disk.grow(64);
     for _ in 0..100 {
         let send = world.message(thread, &bob, &[7; 60_000]);

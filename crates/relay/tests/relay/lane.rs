@@ -1,4 +1,4 @@
-//! The order of a thread and the once-ness of a message, under repetition and concurrency.
+//! The order of a thread and exactly-once storage of a message, under repetition and concurrency.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -50,7 +50,7 @@ async fn sequence_numbers_have_no_gap_whoever_sends() {
     for _ in 0..10 {
         let here: Vec<_> = (0..10).map(|_| world.message(thread, &bob, b"a")).collect();
         let there: Vec<_> = (0..10).map(|_| world.message(thread, &alice, b"b")).collect();
-        // In between, sends that are refused must not use up a number.
+        // Sends that are refused in between must not use up a number.
         let stale = Send { roster_version: 9, ..world.message(thread, &bob, b"c") };
         let here = here.iter().chain([&stale]).map(|send| world.send(&alice, send));
         let there = there.iter().map(|send| world.send(&bob, send));
@@ -112,12 +112,12 @@ async fn after_a_refusal_the_later_sends_of_the_thread_wait_for_one_that_resumes
         (0, reason::LANE_STOPPED),
         (2, "STORED"),
         (3, "STORED"),
-        // Whether it resumes is no part of the message.
+        // Whether a send resumes its lane is not part of the message.
         (3, "DUPLICATE"),
         (1, "DUPLICATE"),
     ];
     assert_eq!(answers, expected.map(|(seq, what)| (seq, what.to_owned())));
-    // Another connection knows nothing of it, nor does HTTP.
+    // Another connection is not affected by it, and neither is HTTP.
     alices.send(Body::Send(Send { roster_version: 9, ..message() })).await;
     let (_, Body::Error(_)) = alices.frame().await else { panic!() };
     assert_eq!(world.send(&alice, &message()).await.status, 201);
@@ -160,7 +160,7 @@ async fn a_message_id_that_is_known_is_answered_whatever_the_clock_says() {
     let (alice, bob, thread) = world.pair().await;
     let send = world.message(thread, &bob, b"sealed");
     let first: SendAck = world.send(&alice, &send).await.body();
-    // The clock was wrong by hours and is set right; and later it is a week after.
+    // The clock was wrong by hours and is corrected. A week passes afterwards.
     world.clock.step_back(Duration::from_secs(3 * 3_600));
     let again: SendAck = world.send(&alice, &send).await.body();
     assert_eq!((again.status(), again.server_seq), (Status::Duplicate, first.server_seq));
@@ -206,7 +206,7 @@ async fn sends_over_the_limit_are_told_when_to_come_back() {
     .await;
     let (alice, bob, thread) = world.pair().await;
     assert_eq!(world.send(&alice, &world.message(thread, &bob, b"x")).await.status, 201);
-    // It is slowed by at most a second.
+    // It is delayed by at most a second.
     let answer = world.send(&alice, &world.message(thread, &bob, b"x")).await;
     answer.refused(429, reason::RATE_LIMITED);
     assert_eq!(answer.error().retry_after_ms, 1_500);

@@ -1,4 +1,4 @@
-//! What one requester may do: charged by rows, refused with the time to wait, and closed in the end.
+//! What one requester may do: charged by rows, refused with the time to wait, and finally disconnected.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::common::{Answer, Party, World, kem, keys};
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
-/// A world in which so many are allowed, and the next one in a day.
+/// A world that allows this many, and the next one a day later.
 async fn allowing(name: Name, burst: u64) -> World {
     World::start_with(|config| {
         config.limits.set(name, Some(Rate::new(burst, 1, DAY)));
@@ -49,7 +49,7 @@ async fn acknowledgements_cost_their_rows_and_going_on_ends_in_4429() {
     assert!(error.retry_after_ms > 0);
     let by_http = Ack { keys: vec![InboxKey { thread_id: vec![9; 16].into(), server_seq: 1 }], trimmed: 0 };
     told_to_wait(&world.post("/v1/inbox:ack", Some(&bob), &by_http).await);
-    // Twenty more in a row, and nobody reads them any more.
+    // After twenty more in a row, nothing more is read.
     let mut refused = 1;
     for _ in 0..20 {
         socket.send(ack_of_nothing(1)).await;
@@ -105,7 +105,7 @@ async fn who_is_over_a_limit_is_slowed_before_anything_is_refused() {
     .await;
     let bob = world.register().await;
     let mut socket = Socket::connect(&world, &bob).await;
-    // Half a second of rows more than there are at once, all sent without waiting.
+    // Half a second's worth of rows more than the burst, all sent without waiting.
     for _ in 0..60 {
         socket.send(ack_of_nothing(10)).await;
     }
@@ -226,7 +226,7 @@ async fn a_device_stores_at_most_200_one_time_keys_of_a_kind() {
     let put = async |first, count| world.put("/v1/keys", Some(&bob), &keys(first, count)).await;
     assert_eq!(put(100, 100).await.body::<KeyCounts>(), full(199));
     put(200, 1).await.refused(409, reason::TOO_MANY_KEYS);
-    // A lost answer, and signed keys alone, still go.
+    // A repetition after a lost answer, and an upload of signed keys only, still work.
     assert_eq!(put(100, 100).await.body::<KeyCounts>(), full(199));
     assert_eq!(put(0, 0).await.body::<KeyCounts>(), full(199));
     world.take(&alice, &bob, "1").await.bundle();

@@ -1,4 +1,4 @@
-//! Signing in with a key, and a store that comes back older than it was.
+//! Signing in with a key, and a store that is restored in an older state.
 
 use std::path::Path;
 use std::time::Duration;
@@ -41,7 +41,7 @@ async fn a_device_that_signs_in_gets_tokens_and_all_others_of_it_are_void() {
     world.end(socket).await;
 }
 
-/// Two processes of one device sign in at once, or one does again whose answer was lost.
+/// Two processes of one device sign in at once, or one signs in again because its answer was lost.
 #[tokio::test]
 async fn a_login_that_is_repeated_under_its_name_gives_the_same_refresh_token() {
     let world = World::start().await;
@@ -66,12 +66,12 @@ async fn a_thief_gets_nothing_from_a_token_or_from_a_signature_that_was_used() {
     let mallory = world.register().await;
     let device = (alice.user, 1);
 
-    // With an access token: no key of a thief signs for her, and none takes the place of hers.
+    // With an access token: a thief's key cannot sign for her, and cannot replace hers.
     assert_eq!(world.get("/v1/keys", Some(&alice)).await.status, 200);
     world.log_in(mallory.login, device).await.refused(401, reason::UNKNOWN_DEVICE);
     world.restore(&mallory, device).await.refused(401, reason::UNKNOWN_DEVICE);
 
-    // With a refresh token that was used up: both are out, and she alone gets in again.
+    // With a used refresh token: both lose their tokens, and only she can sign in again.
     let second: TokenPair = refresh(&world, &alice, None).await.body();
     let second = Party { tokens: second, ..alice.clone() };
     let third: TokenPair = refresh(&world, &second, None).await.body();
@@ -81,7 +81,7 @@ async fn a_thief_gets_nothing_from_a_token_or_from_a_signature_that_was_used() {
         .refused(401, reason::INVALID_TOKEN);
     world.log_in(mallory.login, device).await.refused(401, reason::UNKNOWN_DEVICE);
 
-    // With a signature that was seen: it was good once, for this request, at this relay.
+    // With an observed signature: it was valid once, for this request, at this relay.
     let challenge = world.challenge(device).await;
     let seen = LoginRequest { signed: Some(alice.login.sign(Purpose::Login, device, &challenge)) };
     let answer = world.post("/v1/auth/login", None, &seen).await;
@@ -113,7 +113,7 @@ async fn a_device_from_before_there_were_login_keys_shows_one_with_its_refresh_t
     let pair: TokenPair = refresh(&world, &alice, Some(key)).await.body();
     assert!(!pair.registration_tag.is_empty());
     let alice = Party { login: key, tag: pair.registration_tag.clone(), tokens: pair, ..alice };
-    // The first one stays.
+    // The first key is kept.
     let pair: TokenPair = refresh(&world, &alice, Some(Key::random())).await.body();
     assert!(pair.registration_tag.is_empty());
     let alice = Party { tokens: pair, ..alice };
@@ -131,7 +131,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// The relay loses all that happens between.
+/// The relay loses everything that happens in between.
 async fn lose<T>(world: World, new_epoch: bool, between: impl AsyncFnOnce(&World) -> T) -> (World, T) {
     let backup = tempfile::tempdir().unwrap();
     let folder = world.folder.path().to_owned();
@@ -164,7 +164,8 @@ async fn a_device_with_tokens_that_a_restored_relay_does_not_know_signs_in() {
         })
         .await;
         if new_epoch {
-            // Nobody knows whether they were used up, so nothing is theft, and the family goes on.
+            // It is not known whether the tokens were used, so this does not count as theft, and the family
+            // continues.
             for party in [&second, &third] {
                 refresh(&world, party, None).await.refused(401, reason::INVALID_TOKEN);
             }
@@ -174,7 +175,7 @@ async fn a_device_with_tokens_that_a_restored_relay_does_not_know_signs_in() {
         }
         let alice = logged_in(&world, &third).await;
         assert_eq!(world.get("/v1/keys", Some(&alice)).await.status, 200);
-        // From here on theft is theft again.
+        // From now on, theft is detected again.
         let next: TokenPair = refresh(&world, &alice, None).await.body();
         let next = Party { tokens: next, ..alice.clone() };
         assert_eq!(refresh(&world, &next, None).await.status, 200);
@@ -191,7 +192,8 @@ async fn a_device_that_a_restored_relay_does_not_know_takes_its_place_again() {
     let device = (alice.user, 1);
     world.log_in(alice.login, device).await.refused(401, reason::UNKNOWN_DEVICE);
 
-    // Nobody else takes it: not with a key of their own, nor without the tag, nor with other keys than were registered.
+    // Nobody else can restore the device: not with their own key, without the tag, or with other keys than were
+    // registered.
     let thief = Party { tag: mallory.tag.clone(), ..mallory.clone() };
     world.restore(&thief, device).await.refused(401, reason::UNKNOWN_DEVICE);
     let thief = Party { tag: alice.tag.clone(), ..mallory.clone() };
@@ -210,7 +212,7 @@ async fn a_device_that_a_restored_relay_does_not_know_takes_its_place_again() {
     let answer = world.post("/v1/accounts/restore", None, &request).await;
     assert_eq!(answer.status, 201);
     world.post("/v1/accounts/restore", None, &request).await.refused(401, reason::INVALID_SIGNATURE);
-    // Its answer was lost.
+    // The answer was lost.
     let answer = world.restore(&alice, device).await;
     assert_eq!(answer.status, 201);
     let alice = Party { tokens: answer.body(), ..alice };
@@ -219,7 +221,7 @@ async fn a_device_that_a_restored_relay_does_not_know_takes_its_place_again() {
     let (mut socket, _) = Socket::connect_with(&world, hello(&alice)).await;
     socket.send(Body::Ping(sealpost_wire::Ping { t: 1 })).await;
 
-    // Whoever was revoked does not come back.
+    // A revoked device cannot be restored.
     assert_eq!(world.delete("/v1/devices/1", Some(&alice)).await.status, 204);
     world.restore(&alice, device).await.refused(409, reason::ADDRESS_TAKEN);
     world.end(socket).await;
@@ -264,14 +266,14 @@ async fn a_relay_that_was_restored_without_a_word_finds_out_from_the_first_clien
     let shown = Hello { store_version: seen.clone(), epoch_seen: 1, ..hello(&alice) };
     let (alices, welcome) = greeted(&world, shown.clone()).await;
     assert_eq!((welcome.epoch, welcome.epoch_changed), (2, true));
-    // Who was there before has to come again, and learns it then.
+    // Clients that were connected before must reconnect, and learn of the restoration then.
     assert_eq!(bobs.closed().await, 1012);
     for known in [own.store_version, seen, welcome.store_version] {
         let (socket, welcome) = greeted(&world, Hello { store_version: known, ..shown.clone() }).await;
         assert_eq!(welcome.epoch, 2, "once is enough");
         drop(socket);
     }
-    // What the backup holds of one-time keys may have been given out since.
+    // The backup's one-time keys may have been handed out since.
     let bundle = world.take(&bob, &alice, "two").await.bundle();
     assert_eq!((bundle.one_time, bundle.kem.unwrap().id), (None, u32::MAX));
     assert_eq!(world.put("/v1/keys", Some(&alice), &keys(20, 5)).await.status, 200);
@@ -296,7 +298,7 @@ async fn the_relay_remembers_which_generation_of_its_database_a_device_has() {
     };
     assert_eq!(say(1, 10).await, (0, 0));
     assert_eq!(say(2, 20).await, (1, 10));
-    // A copy, or a process that was slower: it hears what is known, and changes nothing.
+    // A copy, or a slower process: it is told what is known, and changes nothing.
     assert_eq!(say(2, 21).await, (2, 20));
     assert_eq!(say(1, 11).await, (2, 20));
     assert_eq!(say(9, 90).await, (2, 20));
@@ -319,7 +321,7 @@ async fn keys_whose_owner_has_lost_them_are_replaced() {
     assert_eq!((counts.ec, counts.newest_id), (100, 99));
     let fresh = sealpost_wire::KeyUpload { replaces_all: true, ..keys(200, 90) };
     for _ in 0..2 {
-        // Also when the answer was lost.
+        // This also holds if the answer was lost.
         let counts: KeyCounts = world.put("/v1/keys", Some(&alice), &fresh).await.body();
         assert_eq!((counts.ec, counts.kem, counts.newest_id), (90, 90, 289));
     }
@@ -343,7 +345,7 @@ async fn a_thread_that_a_restored_relay_has_lost_keeps_its_id() {
     let answer = world.post("/v1/threads", Some(&alice), &named).await;
     assert_eq!((answer.status, answer.body::<Thread>().thread_id), (201, lost.to_wire()));
     assert_eq!(world.accept(lost, &bob).await.status, 204);
-    // Of others it is an id like any other.
+    // For other users, it is an ordinary ID.
     let taken = CreateThread { peer_user_id: cyd.user.to_wire(), thread_id: lost.to_wire() };
     let answer = world.post("/v1/threads", Some(&alice), &taken).await;
     assert_eq!(answer.status, 201);

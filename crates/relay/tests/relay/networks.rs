@@ -1,4 +1,4 @@
-//! Who shows no valid token is charged to their network, where the relay knows it.
+//! Requests without a valid token are charged to their network, if the relay knows it.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use sealpost_wire::{RefreshRequest, RegisterRequest, reason};
 use crate::common::{Answer, Party, World, keys, public, with_body};
 use crate::limits::told_to_wait;
 
-/// A relay behind a proxy on this machine, which is us. So many are allowed, and the next one in a day.
+/// A relay behind a proxy on this machine, which is the test. It allows this many, and the next one a day later.
 async fn behind_a_proxy(name: Name, burst: u64) -> World {
     World::start_with(|config| {
         config.trusted_proxies = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
@@ -29,7 +29,7 @@ async fn post_from(world: &World, network: &str, path: &str, body: &impl Message
     world.request(request, None).await
 }
 
-/// Somebody with a token that is well formed, and was made elsewhere.
+/// A user with a well-formed token that another relay issued.
 async fn forger() -> Party {
     let elsewhere = World::start().await;
     let forger = elsewhere.register().await;
@@ -46,10 +46,10 @@ async fn requests_without_a_valid_token_cost_their_network() {
     inbox("192.0.2.1", None).await.refused(401, reason::INVALID_TOKEN);
     get_from(&world, "192.0.2.1", "/no/such/route", Some(&alice)).await.refused(404, reason::NOT_FOUND);
     assert_eq!(get_from(&world, "192.0.2.1", "/healthz", None).await.status, 200);
-    // Above the limit everything is refused before its token is looked at, and so is a socket.
+    // Above the limit, everything is refused before its token is examined, and so is a socket.
     told_to_wait(&inbox("192.0.2.1", Some(&forger)).await);
     told_to_wait(&get_from(&world, "192.0.2.1", "/v1/ws", None).await);
-    // Another network, one that puts somebody else before itself, and a proxy that says nothing.
+    // Another network, one that puts a false address in front of its own, and a proxy that reports no address.
     inbox("192.0.2.2", Some(&forger)).await.refused(401, reason::INVALID_TOKEN);
     told_to_wait(&inbox("192.0.2.2, 192.0.2.1", Some(&forger)).await);
     for _ in 0..10 {
@@ -66,7 +66,7 @@ async fn requests_with_a_valid_token_cost_their_network_nothing() {
     let alice = world.register().await;
     for _ in 0..20 {
         assert_eq!(get_from(&world, "192.0.2.1", "/v1/inbox", Some(&alice)).await.status, 200);
-        // Also those that are refused.
+        // This also covers requests that are refused.
         let path = format!("/v1/threads/{}", alice.user);
         get_from(&world, "192.0.2.1", &path, Some(&alice)).await.refused(404, reason::NOT_FOUND);
     }

@@ -1,4 +1,4 @@
-//! The program itself: its one line, its log, its end by signal and by force.
+//! The program itself: the line that it prints, its log, and how it ends by signals and crashes.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -13,7 +13,7 @@ use sealpost_wire::{CreateThread, InboxPage, RegisterResponse, SendAck};
 use crate::common::socket::{Socket, hello};
 use crate::common::{Answer, Party, http, keys, public, with_body};
 
-/// Much longer than a relay takes to start or to end, on a busy machine too.
+/// Much longer than a relay takes to start or stop, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits for a process to end by itself.
@@ -31,7 +31,7 @@ fn end_of(child: &mut Child) -> ExitStatus {
     }
 }
 
-/// What it prints first.
+/// The first line that it prints.
 fn first_line(child: &mut Child) -> String {
     let (to, read) = mpsc::channel();
     let mut output = BufReader::new(child.stdout.take().unwrap());
@@ -44,12 +44,12 @@ fn first_line(child: &mut Child) -> String {
         child.kill().unwrap();
         panic!("the relay says nothing");
     };
-    // It may go on printing.
+    // It may print more.
     child.stdout = Some(output.into_inner());
     line
 }
 
-/// A relay in a process of its own.
+/// A relay in a separate process.
 pub(crate) struct Process {
     child: Child,
     url: String,
@@ -61,7 +61,7 @@ impl Process {
         Self::start_with(folder, fault, Stdio::piped())
     }
 
-    /// As [`Self::start`], with its log going there.
+    /// The same as [`Self::start`], with its log going there.
     pub(crate) fn start_with(folder: &std::path::Path, fault: Option<&str>, log: Stdio) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sealpost-relay"));
         command.args(["--listen", "127.0.0.1:0", "--registration", "dev", "--data"]).arg(folder);
@@ -75,7 +75,7 @@ impl Process {
         Self { child, url, http: http() }
     }
 
-    /// `None`: the process died before it answered.
+    /// `None` if the process died before it answered.
     pub(crate) async fn post(
         &self,
         path: &str,
@@ -116,7 +116,7 @@ impl Process {
         Some(Party::new(user, answer.tokens.unwrap()))
     }
 
-    /// Two people and a message from one to the other, not yet sent.
+    /// Two users, and a message from one to the other that has not been sent yet.
     pub(crate) async fn cast(&self) -> (Party, Party, String, sealpost_wire::Send) {
         let (alice, bob) = (self.register().await.unwrap(), self.register().await.unwrap());
         let request = CreateThread { peer_user_id: bob.user.to_wire(), ..CreateThread::default() };
@@ -150,7 +150,7 @@ impl Process {
         self.child.try_wait().unwrap().is_some()
     }
 
-    /// Waits for the process to end by itself: its exit code, if it was not a signal.
+    /// Waits for the process to end by itself, and returns its exit code, or `None` if it was ended by a signal.
     pub(crate) fn wait(mut self) -> Option<i32> {
         end_of(&mut self.child).code()
     }
@@ -160,10 +160,11 @@ impl Process {
         self.child.wait().unwrap();
     }
 
-    /// Waits for the process to end by itself: its exit code, if it was not a signal, and its log.
+    /// Waits for the process to end by itself, and returns its exit code (`None` if it was ended by a signal) and its
+    /// log.
     pub(crate) fn ended(mut self) -> (Option<i32>, String) {
         let mut stderr = self.child.stderr.take().unwrap();
-        // Meanwhile: it would wait for somebody to read.
+        // The log is read concurrently, because otherwise the process would block on a full pipe.
         let log = thread::spawn(move || {
             let mut log = String::new();
             stderr.read_to_string(&mut log).unwrap();
@@ -173,13 +174,13 @@ impl Process {
     }
 
     pub(crate) fn terminate(&self) {
-        // Every shell has it built in; not every system has the program.
+        // `kill` is built into every shell, but not every system has the program.
         let kill = format!("kill -TERM {}", self.child.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
     }
 }
 
-/// A ciphertext that would be seen anywhere.
+/// A ciphertext that would be recognised anywhere.
 const CANARY: &[u8] = b"CANARY-ciphertext-7f3a";
 
 #[tokio::test]
@@ -208,7 +209,7 @@ async fn a_term_signal_ends_it_in_order_and_its_log_tells_nothing() {
     let (mut alices, mut bobs) = (process.connect(&alice).await, process.connect(&bob).await);
     let Body::SendAck(_) = alices.ask(Body::Send(send.clone())).await else { panic!() };
     assert_eq!(bobs.deliver().await.envelope.unwrap().ciphertext, CANARY);
-    // A failing request must not talk either.
+    // A failing request must not log it either.
     process.post(&path, Some(&bob), &send).await.unwrap();
     process
         .post(
@@ -243,7 +244,7 @@ async fn deleted_ciphertext_and_tokens_are_not_in_the_files() {
         let files = std::fs::read_dir(folder.path()).unwrap();
         files.flatten().any(|file| {
             let bytes = std::fs::read(file.path()).unwrap();
-            // The reserve is large and empty: one comparison.
+            // The reserve is large and empty, so one comparison suffices.
             bytes != vec![0; bytes.len()] && bytes.windows(needle.len()).any(|window| window == needle)
         })
     };

@@ -1,4 +1,4 @@
-//! Connections whose token is void, however they hear of it.
+//! Connections whose token is no longer valid, however they learn of it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use sealpost_wire::{Ping, RefreshRequest, RegisterRequest, RegisterResponse};
 use crate::common::socket::Socket;
 use crate::common::{Party, World, keys, public, with_body};
 
-/// Loses every wake-up that says a token is void.
+/// Loses every notification that a token is no longer valid.
 #[derive(Debug, Default)]
 struct Lossy(LocalBus);
 
@@ -28,7 +28,7 @@ impl Bus for Lossy {
     }
 }
 
-/// Registers under an idempotency key: the same party again, with other tokens.
+/// Registers under an idempotency key, which gives the same party with other tokens.
 async fn register_as(world: &World, key: &str) -> Party {
     let request = RegisterRequest {
         registration_id: 77,
@@ -59,7 +59,7 @@ enum Way {
 const WAYS: [Way; 5] =
     [Way::Revoked, Way::LoggedOut, Way::RefreshTokenReused, Way::RegisteredAgain, Way::AccountDeleted];
 
-/// Makes the tokens of a party void. It was registered under the key "lost".
+/// Invalidates the tokens of a party that was registered under the key "lost".
 async fn make_void(world: &World, party: &Party, way: Way) {
     match way {
         Way::Revoked => assert_eq!(world.delete("/v1/devices/1", Some(party)).await.status, 204),

@@ -1,4 +1,4 @@
-//! The main path: two people register, meet, and talk over the socket and over HTTP.
+//! The main path: two users register, create a thread, and exchange messages over the socket and over HTTP.
 
 use sealpost_wire::frame::Body;
 use sealpost_wire::send_ack::Status;
@@ -159,7 +159,7 @@ async fn a_device_has_two_connections_at_once_and_a_third_ends_the_oldest() {
         assert_eq!(world.send(&alice, &world.message(thread, &bob, text)).await.status, 201);
         let (to_app, to_extension) = (app.deliver().await, extension.deliver().await);
         assert_eq!(to_app.client_msg_id, to_extension.client_msg_id);
-        // Whoever comes second acknowledges what is gone.
+        // The second one acknowledges a row that is already gone.
         assert_eq!(extension.acknowledge(vec![to_extension.key.unwrap()]).await, 1);
         assert_eq!(app.acknowledge(vec![to_app.key.unwrap()]).await, 0);
     }

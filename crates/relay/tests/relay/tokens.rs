@@ -44,12 +44,12 @@ async fn an_answer_may_be_lost_again_and_again() {
     assert_eq!(world.get("/v1/keys", Some(&again)).await.status, 200);
     let next = refreshed(&world, &again).await;
     assert_eq!(world.get("/v1/keys", Some(&next)).await.status, 200);
-    // The answer that was lost turns up elsewhere.
+    // The token from the lost answer is presented by someone else.
     refresh(&world, &lost.tokens.refresh_token).await.refused(401, reason::REUSE_DETECTED);
     world.relay.shutdown().await;
 }
 
-/// Exchanges under a name.
+/// Exchanges a token under an idempotency key.
 async fn exchange(world: &World, token: &str, name: &str) -> Answer {
     let request = RefreshRequest { refresh_token: token.into(), ..RefreshRequest::default() };
     let post = with_body(world.http.post(world.url("/v1/auth/refresh")), &request);
@@ -75,7 +75,7 @@ async fn an_exchange_that_is_repeated_gives_the_same_successor() {
     let (one, other) =
         tokio::join!(exchanged(&world, &third, "at once"), exchanged(&world, &third, "at once"));
     assert_eq!(one, other);
-    // The theft rule is as it was: a token whose successor was used ends the family, also under its name.
+    // Theft is detected as before: a token whose successor was used ends the family, also under its idempotency key.
     exchange(&world, &second, "the next").await.refused(401, reason::REUSE_DETECTED);
     exchange(&world, &one, "too late").await.refused(401, reason::INVALID_TOKEN);
     world.relay.shutdown().await;
@@ -87,7 +87,7 @@ async fn who_does_not_know_the_name_of_an_exchange_does_not_ride_along() {
     let alice = world.register().await;
     let token = alice.tokens.refresh_token.clone();
     let hers = exchanged(&world, &token, "hers").await;
-    // The thief has the token, and gets a successor: another one.
+    // The thief has the token, and gets a different successor.
     let thiefs = exchanged(&world, &token, "a thief's").await;
     assert_ne!(thiefs, hers);
     exchange(&world, &hers, "her next").await.refused(401, reason::REUSE_DETECTED);
@@ -110,7 +110,7 @@ async fn a_stolen_refresh_token_puts_both_out() {
     world.end(socket).await;
 }
 
-/// The name of the family stands in every access token, also in one that expired long ago.
+/// Every access token contains the ID of the family, also one that expired long ago.
 #[tokio::test]
 async fn a_family_ends_only_by_a_token_that_was_issued_for_it() {
     let world = World::start().await;
@@ -197,7 +197,8 @@ async fn a_socket_lives_on_with_a_fresh_token_and_ends_without() {
     let Body::Welcome(welcome) = socket.ask(Body::Hello(hello(&renewed))).await else { panic!() };
     assert_eq!(welcome.access_expires_ms, renewed.tokens.access_expires_ms);
 
-    // Past the first token's time the socket still answers; it must speak to stay.
+    // After the expiry of the first token, the socket still answers, but the client must present a token to stay
+    // connected.
     for _ in 0..10 {
         world.clock.advance(Duration::from_secs(60));
         let Body::Pong(_) = socket.ask(Body::Ping(sealpost_wire::Ping { t: 1 })).await else { panic!() };

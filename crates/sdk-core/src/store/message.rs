@@ -141,8 +141,8 @@ impl Rows<'_> {
         Ok(id.optional()?.map(MessageId))
     }
 
-    /// Up to `limit` unread messages of a thread, those that came here last first: that stand no later than one of its messages
-    /// and came here no later than another; with the id of those that there was something to read in.
+    /// Up to `limit` unread messages of a thread, the latest arrivals first, that stand no later than `up_to` and arrived
+    /// no later than `came_until`. Also returns the content IDs of those that have content to be read.
     pub(crate) fn unread(
         &self,
         thread: ThreadId,
@@ -150,7 +150,7 @@ impl Rows<'_> {
         came_until: MessageId,
         limit: u32,
     ) -> Result<Vec<(MessageId, Option<ClientMsgId>)>> {
-        // The plus sign keeps SQLite from the index of the whole history.
+        // The plus sign prevents SQLite from using the index of the whole history.
         let sql = format!(
             "SELECT id, content_id FROM message
              WHERE thread_id = ?1 AND state = {STATE_UNREAD} AND id <= ?3

@@ -1,10 +1,10 @@
-//! The one writer: a thread that owns the connection.
+//! The writer: the only thread that writes, which owns its connection.
 //!
-//! Transactions that wait at the same time share one commit, so that they share its flush to disk; each runs in
-//! a savepoint of its own, so that one that fails takes nothing with it. Nobody is answered before the commit.
+//! Transactions that wait at the same time share one commit, and therefore one flush to disk. Each runs in its own
+//! savepoint, so that a failure undoes nothing else. None is answered before the commit.
 //!
-//! Other processes have writers of their own. Each transaction is made under the lock between them, and what another one
-//! wrote is noticed, so that whoever has looked looks again.
+//! Other processes have writers of their own. Each transaction runs under the lock between processes, and changes
+//! that another process has made are noticed, so that observers read again.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,17 +24,17 @@ use super::{Rows, SUSPENDED, Tx, schema};
 use crate::error::{Error, Result, Storage};
 use crate::event::{Event, EventBus};
 
-/// Most transactions that share one commit.
+/// How many transactions share one commit at most.
 const MAX_GROUP: usize = 64;
-/// With nothing to write, how often to look whether another process has written.
+/// How often to check whether another process has written while there is nothing to write.
 const LOOK: Duration = Duration::from_secs(1);
 
 pub(super) struct Writer {
-    /// None once closing.
+    /// `None` once closing.
     jobs: Mutex<Option<Sender<Order>>>,
-    /// Handed over and not yet done.
+    /// How many jobs and reads have been submitted and are not done yet.
     waiting: Arc<AtomicUsize>,
-    /// None once somebody waits for its end.
+    /// `None` once someone is waiting for the thread to end.
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -66,14 +66,14 @@ impl Writer {
         self.waiting.load(Ordering::Relaxed) == 0
     }
 
-    /// Reads on the writer's connection: every write behind it waits for it.
+    /// Reads on the writer's connection. Every write that is submitted later waits for it.
     pub(super) async fn look<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Rows<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (answer, answered) = oneshot::channel();
         let read = move |connection: &Connection| {
-            // Whoever asked may have stopped waiting.
+            // The caller may have stopped waiting.
             if !answer.is_closed() {
                 let _ = answer.send(work(&Rows { connection }));
             }
@@ -82,12 +82,13 @@ impl Writer {
         answered.await.map_err(|_| Error::Bug("a panic in a read, or the writer is gone"))?
     }
 
-    /// Waits until every job that was handed over is done, the connection is closed and the thread has ended.
-    /// Blocking, but never for long: a job waits for nothing but the disk, and a few seconds for other processes.
+    /// Waits until every submitted job is done, the connection is closed and the thread has ended. Blocks, but never
+    /// for long: a job waits only for the disk, and a few seconds for other processes.
     pub(super) fn close(&self) {
         drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // A job may have held the last handle to the store: then this is that thread, which cannot wait for itself.
+        // A job may have held the last handle to the store. This is then the writer's thread, which cannot wait for
+        // itself.
         if let Some(thread) = thread.filter(|thread| thread.thread().id() != thread::current().id()) {
             let _ = thread.join();
         }
@@ -101,19 +102,19 @@ impl Writer {
     }
 }
 
-/// What the writer is asked for.
+/// What is submitted to the writer.
 enum Order {
     Write(Box<dyn Job>),
     Read(Box<dyn FnOnce(&Connection) + Send>),
 }
 
-/// One transaction, its type forgotten.
+/// One transaction with its type erased.
 trait Job: Send {
-    /// Runs inside a savepoint; whether to keep what it did.
+    /// Runs inside a savepoint. Returns whether to keep its changes.
     fn run(&mut self, connection: &Connection) -> bool;
-    /// Whether what it did has to be in the file itself before it answers.
+    /// Whether its changes must be in the database file itself before it answers.
     fn needed_in_file(&self) -> bool;
-    /// Answers, once it is known whether the commit happened.
+    /// Answers, once the outcome of the commit is known.
     fn finish(self: Box<Self>, committed: &Result<()>);
 }
 
@@ -132,7 +133,7 @@ where
 {
     fn run(&mut self, connection: &Connection) -> bool {
         let Some(work) = self.work.take() else { return false };
-        // The savepoint undoes whatever a panic left half done.
+        // The savepoint undoes whatever a panic left unfinished.
         let result = catch_unwind(AssertUnwindSafe(|| {
             let mut tx = Tx::new(connection);
             let value = work(&mut tx)?;
@@ -159,12 +160,12 @@ where
             (_, Err(error)) => Err(error.clone()),
             (None, Ok(())) => Err(Error::Bug("a transaction was not run")),
         };
-        // Whoever asked may have stopped waiting.
+        // The caller may have stopped waiting.
         let _ = self.answer.send(result);
     }
 }
 
-/// What the writer works with. Dropped in this order.
+/// The state of the writer's thread. The fields are dropped in this order.
 pub(super) struct WriterState {
     connection: Guarded,
     lock: Lock,
@@ -211,7 +212,7 @@ impl WriterState {
                     }
                     waiting.fetch_sub(done, Ordering::Relaxed);
                 }
-                // What cannot be seen now is seen in the next transaction.
+                // A change that cannot be seen now is noticed in the next transaction.
                 Err(RecvTimeoutError::Timeout) => {
                     drop(self.connection.with(|connection| self.others.notice(connection)));
                     self.log.idle();
@@ -234,7 +235,7 @@ impl WriterState {
     }
 
     fn read(&mut self, read: Box<dyn FnOnce(&Connection) + Send>) {
-        // Its caller hears that nobody will answer.
+        // If it panics, the caller gets an error because the sender of the answer is dropped.
         let _ = self.connection.with(|connection| {
             let snapshot = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
             if catch_unwind(AssertUnwindSafe(|| read(&snapshot))).is_err() {
@@ -262,8 +263,8 @@ impl WriterState {
         })
     }
 
-    /// What the log holds goes into the file, so that a suspended app leaves one file behind. If others are at work with
-    /// it, it stays for the last of them.
+    /// Moves the log to the database file, so that a suspended app leaves a single file behind. If other processes
+    /// are using the file, the last of them does this.
     fn close(mut self) {
         let held = self.lock.take();
         let _ = self.connection.with(|connection| {
@@ -275,18 +276,18 @@ impl WriterState {
     }
 }
 
-/// The other processes, as far as one sees them.
+/// What this process knows about the others.
 struct OtherProcesses {
-    /// Changes with every commit that is not ours (SQLite, PRAGMA data_version).
+    /// Changes with every commit of another connection (SQLite, PRAGMA data_version).
     data_version: i64,
     events: EventBus,
 }
 
 impl OtherProcesses {
-    /// When another process has written since the last time, whoever has looked is told to look again.
+    /// Notifies observers if another process has written since the last call.
     ///
     /// # Errors
-    /// [`Storage::Newer`] when it has brought the file to a schema that we do not know.
+    /// Returns [`Storage::Newer`] if it has migrated the file to a schema that this version does not know.
     fn notice(&mut self, connection: &Connection) -> Result<()> {
         let data_version = data_version(connection)?;
         if data_version != self.data_version {
@@ -305,7 +306,7 @@ fn data_version(connection: &Connection) -> Result<i64> {
 fn run_all(connection: &Connection, group: &mut [Box<dyn Job>]) -> Result<()> {
     for job in group {
         let outcome = in_savepoint(connection, job.as_mut());
-        // A full or failing disk can end the whole transaction: what ran before is undone too.
+        // A full or failing disk can end the whole transaction, which also undoes what ran before.
         if connection.is_autocommit() {
             return Err(outcome.err().unwrap_or(Error::Storage(Storage::Full)));
         }

@@ -29,7 +29,8 @@ pub(super) struct Connector {
     pub(super) base: Url,
     pub(super) route: Route,
     trust: Trust,
-    /// Made at the first connection: to read the platform's certificates takes longer than to open a database.
+    /// Created at the first connection, because reading the platform's certificates takes longer than opening a
+    /// database.
     tls: OnceCell<Arc<ClientConfig>>,
 }
 
@@ -51,10 +52,10 @@ impl Connector {
         Ok(Self { base, route, trust: trust.clone(), tls: OnceCell::new() })
     }
 
-    /// How to speak TLS with the relay.
+    /// The TLS configuration for the relay.
     ///
     /// # Errors
-    /// [`Offline::Untrusted`] while the platform has no certificates.
+    /// Returns [`Offline::Untrusted`] if the platform has no certificates.
     pub(super) async fn tls(&self) -> Result<&Arc<ClientConfig>> {
         let make = async || -> Result<Arc<ClientConfig>> {
             let trust = self.trust.clone();
@@ -88,7 +89,7 @@ impl Connector {
     }
 }
 
-/// What the app can be told of at once.
+/// Checks everything that the app can be told at once.
 fn check(trust: &Trust) -> error::Result<()> {
     match trust {
         Trust::Platform if cfg!(target_os = "android") => {

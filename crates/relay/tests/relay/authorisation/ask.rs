@@ -1,4 +1,4 @@
-//! One function for each case of the table: how that is asked.
+//! One function for each case of the table, which makes the request.
 
 use bytes::Bytes;
 use sealpost_wire::frame::Body;
@@ -56,7 +56,7 @@ pub(super) async fn log_in_as_nobody(cast: &mut Cast) -> Outcome {
     log_in_as(cast, (NOBODY.parse().unwrap(), 1)).await
 }
 
-/// Signs with the key of the asker, who may have none.
+/// Signs with the login key of the requester, if there is one.
 async fn log_in_as(cast: &mut Cast, device: (UserId, u32)) -> Outcome {
     match cast.by() {
         Some(party) => Outcome::of(cast.world.log_in(party.login, device).await),
@@ -73,7 +73,7 @@ pub(super) async fn take_the_members_place(cast: &mut Cast) -> Outcome {
     take_a_place(cast, (cast.member.user, 1)).await
 }
 
-/// Shows the keys and the tag of the asker, who may have none.
+/// Presents the keys and the tag of the requester, if there are any.
 async fn take_a_place(cast: &mut Cast, device: (UserId, u32)) -> Outcome {
     match cast.by() {
         Some(party) => Outcome::of(cast.world.restore(party, device).await),
@@ -216,7 +216,7 @@ pub(super) async fn say_hello_as_another_device(cast: &mut Cast) -> Outcome {
     begin_with(cast, Hello { device_id, ..hello }).await
 }
 
-/// Whoever is refused is also shown out.
+/// A requester who is refused is also disconnected.
 async fn begin_with(cast: &Cast, hello: Hello) -> Outcome {
     use crate::common::socket::{Read, Socket};
     let mut socket = Socket::open(&cast.world).await;
@@ -255,7 +255,7 @@ pub(super) async fn drain_ones_mailbox(cast: &mut Cast) -> Outcome {
     cast.say(Body::Sync(Sync { inbox: true, threads: Vec::new() })).await
 }
 
-/// Only rows of one's own mailbox come, whatever thread one names.
+/// Only rows of the requester's own mailbox are returned, whatever thread the request names.
 pub(super) async fn ask_for_rows_of_the_thread(cast: &mut Cast) -> Outcome {
     let cursor = ThreadCursor { thread_id: cast.thread.to_wire(), after_seq: 0, limit: 100 };
     let sync = Sync { inbox: false, threads: vec![cursor] };
@@ -270,13 +270,13 @@ pub(super) async fn ping(cast: &mut Cast) -> Outcome {
     cast.say(Body::Ping(Ping { t: 1 })).await
 }
 
-/// Has no answer; a ping after it has.
+/// This has no answer, but a ping after it has.
 pub(super) async fn grant_credit(cast: &mut Cast) -> Outcome {
     let outcome = cast.say_both(Body::Credit(Credit { more: 1 }), Body::Ping(Ping { t: 1 })).await;
     if outcome.status == 200 { Outcome { status: 204, ..outcome } } else { outcome }
 }
 
-/// The row that the peer's message has in the mailboxes of the member.
+/// The row of the peer's message in the member's mailbox.
 fn the_row(cast: &Cast) -> Ack {
     Ack { keys: vec![InboxKey { thread_id: cast.thread.to_wire(), server_seq: 1 }], trimmed: 0 }
 }
@@ -285,13 +285,13 @@ fn no_row() -> Ack {
     Ack { keys: vec![InboxKey { thread_id: NO_THREAD.to_wire(), server_seq: 1 }], trimmed: 0 }
 }
 
-/// Nobody but the device itself takes a row out of a mailbox.
+/// Only the device itself can remove a row from its mailbox.
 async fn check_the_row(cast: &Cast) {
     let member = &cast.member;
     let expected = match cast.actor {
         Actor::Member => 0,
         Actor::Anonymous | Actor::Forged | Actor::Stranger | Actor::Companion => 1,
-        // There is no token any more with which to look.
+        // There is no valid token left with which to look.
         Actor::Expired | Actor::Ended | Actor::Revoked => return,
     };
     let page: InboxPage = cast.world.get("/v1/inbox", Some(member)).await.body();

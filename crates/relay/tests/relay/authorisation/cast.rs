@@ -1,4 +1,4 @@
-//! Who asks, and the world around them.
+//! The requesters of the table, and the world around them.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::common::login::Key;
 use crate::common::socket::{Read, Socket, hello};
 use crate::common::{Answer, Party, World, copy, with_body};
 
-/// The askers of the table.
+/// The requesters of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Actor {
     Anonymous,
@@ -26,19 +26,19 @@ pub(super) enum Actor {
     Companion,
 }
 
-/// More than the life of an access token, the leeway for clocks and the grace of a connection.
+/// More than the lifetime of an access token, the leeway for clocks and the grace period of a connection together.
 const LATER: Duration = Duration::from_secs(10 * 60 + 60 + 30 + 1);
 
-/// A member with two devices, whose peer has sent them a message; and whoever asks.
+/// A member with two devices to whom the peer has sent a message, and the requester.
 pub(super) struct Cast {
     pub(super) world: World,
     pub(super) actor: Actor,
     pub(super) member: Party,
     pub(super) peer: Party,
     pub(super) thread: ThreadId,
-    /// Who asks, with what they show. `None`: nothing.
+    /// The requester, with the token that it presents. `None` presents nothing.
     pub(super) asker: Option<Party>,
-    /// Of those who were let in and are no more.
+    /// The socket of a requester who was admitted and no longer would be.
     socket: Option<Socket>,
 }
 
@@ -99,7 +99,7 @@ impl Cast {
         Outcome::of(self.world.put(path, self.by(), body).await)
     }
 
-    /// A message for the other devices of the thread, as this asker sees them.
+    /// A message for the other devices of the thread, as this requester sees them.
     pub(super) fn message(&self, thread: ThreadId) -> Send {
         let mut send = self.world.message(thread, &self.peer, b"sealed");
         match self.actor {
@@ -109,7 +109,7 @@ impl Cast {
         send
     }
 
-    /// The frame with which this asker begins.
+    /// The frame with which this requester begins.
     pub(super) fn hello(&self) -> Hello {
         let device_id = if self.actor == Actor::Companion { 2 } else { 1 };
         match self.by() {
@@ -118,7 +118,7 @@ impl Cast {
         }
     }
 
-    /// Says a frame on a socket that let this asker in, if it did.
+    /// Sends a frame on a socket that admitted this requester, if it did.
     pub(super) async fn say(&mut self, body: Body) -> Outcome {
         let mut conversation = match self.enter(&body).await {
             Ok(socket) => Conversation::with(socket),
@@ -127,7 +127,7 @@ impl Cast {
         conversation.say(body).await
     }
 
-    /// As [`Self::say`], and how many rows were delivered before the answer.
+    /// The same as [`Self::say`], with the number of rows that were delivered before the answer.
     pub(super) async fn say_and_count(&mut self, body: Body) -> (Outcome, usize) {
         let mut conversation = match self.enter(&body).await {
             Ok(socket) => Conversation::with(socket),
@@ -137,7 +137,7 @@ impl Cast {
         (outcome, conversation.delivered)
     }
 
-    /// As [`Self::say`], and a frame after it that has an answer.
+    /// The same as [`Self::say`], followed by a frame that has an answer.
     pub(super) async fn say_both(&mut self, body: Body, then: Body) -> Outcome {
         let mut conversation = match self.enter(&body).await {
             Ok(socket) => Conversation::with(socket),
@@ -192,12 +192,12 @@ impl Conversation {
     }
 }
 
-/// What became of it.
+/// The outcome of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Outcome {
-    /// The status of the answer, or of the twin of the frame that answers; or the code of the close.
+    /// The status of the answer, or of the HTTP equivalent of the frame that answers; or the code of the close frame.
     pub(super) status: u16,
-    /// Of HTTP, but for the date.
+    /// The headers of an HTTP answer, except for the date.
     pub(super) headers: Option<Vec<(String, String)>>,
     pub(super) bytes: Vec<u8>,
 }
@@ -223,7 +223,7 @@ impl Outcome {
         Self { status: code, headers: None, bytes: Vec::new() }
     }
 
-    /// A refusal over HTTP has an error for a body, and says how to do better where it must.
+    /// A refusal over HTTP has an error as its body, and says what to do where it must.
     pub(super) fn check_form(&self) {
         let Some(headers) = &self.headers else { return };
         if self.status >= 400 {
@@ -239,7 +239,7 @@ pub(super) fn to_device(device_id: u32, party: &Party) -> sealpost_wire::DeviceC
     sealpost_wire::DeviceCopy { device_id, ..copy(party.user, 77, b"sealed") }
 }
 
-/// A token as the relay makes them, but for its signature; a refresh token of the right family, with another secret.
+/// A token in the relay's format without its signature, and a refresh token of the right family with another secret.
 fn forged(of: &Party) -> Party {
     let TokenPair { access_token, refresh_token, .. } = &of.tokens;
     let (signed, signature) = access_token.rsplit_once('.').unwrap();
@@ -255,8 +255,8 @@ fn forged(of: &Party) -> Party {
     Party { tokens, login: Key::random(), tag, ..of.clone() }
 }
 
-/// Gives a user a second device. No route does that yet, so it is written into the store: copies of the rows of the
-/// first one, and a refresh token, with which the relay then gives out tokens by itself.
+/// Gives a user a second device. No route does this yet, so it is written into the store: copies of the first
+/// device's rows, and a refresh token, with which the relay then issues tokens itself.
 async fn link(world: &World, member: &Party) -> Party {
     let (family, secret) = ([0xc2_u8; 16], [0x5e_u8; 32]);
     let db = rusqlite::Connection::open(world.folder.path().join("relay.db")).unwrap();

@@ -10,12 +10,12 @@ use sealpost_wire::{Challenge, ChallengeRequest, LoginRequest, RestoreRequest, S
 
 use super::{Answer, Party, World, keys, public};
 
-/// A login key, by its seed.
+/// A login key, represented by its seed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Key([u8; 32]);
 
 impl Key {
-    /// One that nobody else in this process has.
+    /// A new random key.
     pub(crate) fn random() -> Self {
         static COUNTER: AtomicU64 = AtomicU64::new(1);
         let mut seed = [0x5e; 32];
@@ -55,13 +55,13 @@ impl World {
         answer.body()
     }
 
-    /// Signs a challenge for a device with a key, whoever's they are.
+    /// Signs a challenge for a device with a key, whether or not it is the device's.
     pub(crate) async fn log_in(&self, key: Key, device: (UserId, u32)) -> Answer {
         let signed = key.sign(Purpose::Login, device, &self.challenge(device).await);
         self.post("/v1/auth/login", None, &LoginRequest { signed: Some(signed) }).await
     }
 
-    /// What takes a place at the relay, with the keys and the tag of this party.
+    /// A request to restore a device, with the keys and the tag of this party.
     pub(crate) async fn restore_request(&self, party: &Party, device: (UserId, u32)) -> RestoreRequest {
         let signed = party.login.sign(Purpose::Restore, device, &self.challenge(device).await);
         RestoreRequest {

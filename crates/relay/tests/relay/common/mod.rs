@@ -1,4 +1,4 @@
-//! A real relay on loopback, and people who talk to it.
+//! A real relay on loopback, and users who talk to it.
 
 pub(crate) mod login;
 pub(crate) mod socket;
@@ -40,12 +40,12 @@ impl TestClock {
         self.monotonic_ms.fetch_add(ms, Ordering::SeqCst);
     }
 
-    /// The wall clock alone goes on.
+    /// Moves only the wall clock forward.
     pub(crate) fn step_forward(&self, by: Duration) {
         self.unix_ms.fetch_add(u64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
     }
 
-    /// The wall clock alone goes back.
+    /// Moves only the wall clock back.
     pub(crate) fn step_back(&self, by: Duration) {
         self.unix_ms.fetch_sub(u64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
     }
@@ -69,7 +69,7 @@ pub(crate) struct World {
     pub(crate) http: reqwest::Client,
 }
 
-/// No limits but those of a connection.
+/// No limits except those of a single connection.
 pub(crate) fn limits_of_connections() -> Limits {
     let mut limits = Limits::none();
     for name in [Name::Controls, Name::Refusals] {
@@ -78,7 +78,8 @@ pub(crate) fn limits_of_connections() -> Limits {
     limits
 }
 
-/// As by default, but that connections look at the moved clock at once, and tests may ask often.
+/// The default configuration, except that connections notice the moved clock at once and tests may make frequent
+/// requests.
 pub(crate) fn config(folder: &Path, clock: &Arc<TestClock>) -> Config {
     Config {
         timing: Timing { tick: Duration::from_millis(10), ..Timing::default() },
@@ -88,8 +89,9 @@ pub(crate) fn config(folder: &Path, clock: &Arc<TestClock>) -> Config {
     }
 }
 
-/// A folder in memory, where the system has one with room for what runs at once: to flush a disk takes longer than all else
-/// in most tests, and minutes in all when others use it. What outlives a loss of power is not asked here.
+/// A folder in memory, if the system has one with enough room for concurrent tests. In most tests, flushing to disk
+/// takes longer than everything else, and minutes in total if others use the disk. These tests do not cover power
+/// loss.
 fn folder() -> tempfile::TempDir {
     const EACH: u64 = 256 << 20;
     let memory = Path::new("/dev/shm");
@@ -111,7 +113,8 @@ impl World {
         Self { folder, clock, relay, http: http() }
     }
 
-    /// Hangs up, and stops the relay: it would wait a second for each peer that it tells to go and that does not read.
+    /// Closes the sockets and stops the relay. Otherwise the relay would wait a second for each peer that it asks to
+    /// leave and that does not read.
     pub(crate) async fn end<Sockets>(self, sockets: Sockets) {
         drop(sockets);
         self.relay.shutdown().await;
@@ -122,7 +125,7 @@ impl World {
         self.restart_after(|| ()).await
     }
 
-    /// As [`Self::restart`], and meanwhile something happens to the folder.
+    /// The same as [`Self::restart`], while something happens to the folder.
     pub(crate) async fn restart_after(self, meanwhile: impl FnOnce()) -> Self {
         let Self { folder, clock, relay, http } = self;
         relay.shutdown().await;
@@ -155,14 +158,14 @@ impl World {
         Party { login, tag: answer.registration_tag, ..Party::new(user, tokens) }
     }
 
-    /// Two people and their thread.
+    /// Two users and their thread.
     pub(crate) async fn pair(&self) -> (Party, Party, ThreadId) {
         let (alice, bob) = (self.register().await, self.register().await);
         let thread = self.thread(&alice, &bob).await;
         (alice, bob, thread)
     }
 
-    /// The thread of two people, accepted by both.
+    /// The thread of two users, accepted by both.
     pub(crate) async fn thread(&self, a: &Party, b: &Party) -> ThreadId {
         let thread = self.request_thread(a, b).await;
         assert_eq!(self.accept(thread, b).await.status, 204);
@@ -173,7 +176,7 @@ impl World {
         self.post(&format!("/v1/threads/{thread}/accept"), Some(by), &()).await
     }
 
-    /// A thread that the other one has not accepted.
+    /// A thread that the other user has not accepted.
     pub(crate) async fn request_thread(&self, a: &Party, b: &Party) -> ThreadId {
         let request = CreateThread { peer_user_id: b.user.to_wire(), ..CreateThread::default() };
         let answer = self.post("/v1/threads", Some(a), &request).await;
@@ -210,7 +213,7 @@ impl World {
         self.request(request.header("idempotency-key", idempotency), Some(by)).await
     }
 
-    /// A message from one to the other, with an id that no other message has.
+    /// A message from one to the other, with a new ID.
     pub(crate) fn message(&self, thread: ThreadId, to: &Party, text: &[u8]) -> Send {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         let mut random = [0; 10];
@@ -243,12 +246,12 @@ pub(crate) fn with_body(request: reqwest::RequestBuilder, body: &impl Message) -
     request.header("content-type", sealpost_wire::MEDIA_TYPE).body(body.encode_to_vec())
 }
 
-/// A client for plain HTTP: to read the certificates of this system takes longer than most tests.
+/// A client for plain HTTP. Reading the certificates of the system would take longer than most tests.
 pub(crate) fn http() -> reqwest::Client {
     reqwest::Client::builder().tls_certs_only([]).build().unwrap()
 }
 
-/// Somebody with one device.
+/// A user with one device.
 #[derive(Clone)]
 pub(crate) struct Party {
     pub(crate) user: UserId,
@@ -259,13 +262,13 @@ pub(crate) struct Party {
 }
 
 impl Party {
-    /// Somebody whose login key the relay does not know.
+    /// A user whose login key the relay does not know.
     pub(crate) fn new(user: UserId, tokens: TokenPair) -> Self {
         Self { user, tokens, login: login::Key::random(), tag: Bytes::new() }
     }
 }
 
-/// What the relay said over HTTP.
+/// An HTTP answer of the relay.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -274,7 +277,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// `None`: the connection broke before the answer was whole.
+    /// `None` if the connection broke before the answer was complete.
     pub(crate) async fn of(response: reqwest::Response) -> Option<Self> {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         Some(Self { status, headers, bytes: response.bytes().await.ok()? })
@@ -317,7 +320,7 @@ pub(crate) fn kem(id: u32) -> SignedKey {
     SignedKey { id, public_key: public(0x08, 1569, id), signature: vec![7; 64].into() }
 }
 
-/// Signed keys under id 1, and one-time keys of each kind from `first` on.
+/// Signed keys with ID 1, and one-time keys of each kind from `first` on.
 pub(crate) fn keys(first: u32, count: u32) -> KeyUpload {
     KeyUpload {
         signed_pre_key: Some(SignedKey {

@@ -1,4 +1,4 @@
-//! What all people share, and how they ask over HTTP.
+//! What all users share, and how they make HTTP requests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,22 +14,22 @@ use super::takers::KEYS;
 use super::words::{device, hex};
 use crate::common::{Answer, Party, http, keys, public, with_body};
 
-/// What all people share.
+/// What all users share.
 pub(super) struct World {
     pub(super) recorder: Arc<Recorder>,
     pub(super) parties: Vec<Party>,
-    /// Of each pair of neighbours.
+    /// The threads of each pair of neighbours.
     pub(super) threads: Vec<ThreadId>,
     pub(super) http: reqwest::Client,
     url: watch::Sender<Option<String>>,
     answers: AtomicU64,
     finishing: AtomicBool,
-    /// Where everybody waits until nobody has a question open.
+    /// Everyone waits here until nobody has an open request.
     pub(super) answered: Barrier,
 }
 
 impl World {
-    /// Everybody registers, and has a thread with the next one, which both accept.
+    /// Everyone registers and has a thread with the next user, which both accept.
     pub(super) async fn register(url: &str, recorder: Arc<Recorder>, people: usize) -> Arc<Self> {
         let mut world = Self {
             recorder,
@@ -109,7 +109,7 @@ impl World {
         self.url.subscribe().wait_for(Option::is_some).await.unwrap().clone().unwrap()
     }
 
-    /// `None`: there was no whole answer.
+    /// `None` if there was no complete answer.
     pub(super) async fn post(
         &self,
         path: &str,
@@ -129,10 +129,10 @@ impl World {
     }
 }
 
-/// What an answer over HTTP means for the one who asked.
+/// What an HTTP answer means for the requester.
 pub(super) enum Heard {
     Done(Answer),
-    /// Certainly not done: why, in the relay's word.
+    /// It was certainly not done, for the reason that the relay gives.
     Refused(String),
     Nothing,
 }
@@ -141,7 +141,7 @@ impl Heard {
     pub(super) fn from(answer: Option<Answer>) -> Self {
         match answer {
             None => Self::Nothing,
-            // The store does not answer: the outcome is unknown.
+            // The store does not answer, so the outcome is unknown.
             Some(answer) if answer.status == 503 => Self::Nothing,
             Some(answer) if answer.status >= 400 => Self::Refused(answer.error().reason),
             Some(answer) => Self::Done(answer),

@@ -82,7 +82,8 @@ fn nothing_is_written_outside_the_database() {
     assert_eq!(files.iter().find(is_temporary), None);
 }
 
-/// A connection to a database with so many contents that wait in so many lanes, ten of them in the lane of `THREAD`.
+/// A connection to a database with this many contents waiting in this many lanes, ten of them in the lane of
+/// `THREAD`.
 fn queued(dir: &TempDir, contents: u32, lanes: u32) -> Connection {
     let connection = connect(dir);
     for n in 0..10 {
@@ -101,9 +102,9 @@ fn queued(dir: &TempDir, contents: u32, lanes: u32) -> Connection {
     connection
 }
 
-/// How many steps of SQLite's machine a statement takes.
+/// How many steps of SQLite's virtual machine a statement takes.
 fn steps(connection: &mut Connection, work: impl Fn(&Rows<'_>)) -> u64 {
-    // Once, so that it is prepared.
+    // It runs once beforehand, so that it is prepared.
     work(&Rows { connection });
     let steps = Arc::new(AtomicU64::new(0));
     let count = Arc::clone(&steps);

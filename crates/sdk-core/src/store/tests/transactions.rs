@@ -1,4 +1,4 @@
-//! All of it happens, or none; nobody is told before the commit.
+//! Transactions happen completely or not at all, and nobody is told before the commit.
 
 use sealpost_testkit::eventually;
 
@@ -24,7 +24,7 @@ async fn a_write_that_fails_leaves_nothing_behind_and_tells_nobody() {
     assert_eq!(drain(&mut events), []);
 }
 
-/// A call that an app stopped polling half-way, unless the answer was there at once.
+/// A call that an app stopped polling half-way, unless the answer was available at once.
 enum Stopped<F: Future> {
     Waits(std::pin::Pin<Box<F>>),
     Answered(F::Output),
@@ -32,7 +32,7 @@ enum Stopped<F: Future> {
 
 fn stopped<F: Future>(call: F) -> Stopped<F> {
     let mut call = Box::pin(call);
-    // Polled until it first waits for something.
+    // It is polled until it first waits for something.
     match futures_util::FutureExt::now_or_never(&mut call) {
         Some(answer) => Stopped::Answered(answer),
         None => Stopped::Waits(call),
@@ -71,7 +71,7 @@ async fn calls_that_an_app_stopped_half_way_hold_up_no_other() {
 #[tokio::test]
 async fn writes_that_share_a_commit_do_not_share_a_failure() {
     let fixture = Fixture::new().await;
-    // The first holds the writer until the others wait behind it: they share the next commit.
+    // The first one holds the writer until the others wait behind it, so that these share the next commit.
     let (release, held) = std::sync::mpsc::channel::<()>();
     let store = fixture.store.clone();
     let first = tokio::spawn(async move {
@@ -115,7 +115,7 @@ async fn a_write_nobody_waits_for_is_done_all_the_same() {
     for n in 0..20 {
         let new = outgoing(Body::Text(format!("{n}")));
         let mut writing = Box::pin(fixture.store.write(move |tx| tx.enqueue(new)));
-        // Polled once, then dropped.
+        // It is polled once and then dropped.
         let _ = futures_util::FutureExt::now_or_never(&mut writing);
     }
     fixture.store.write(|_| Ok(())).await.unwrap();
@@ -140,8 +140,8 @@ async fn closing_finishes_what_was_handed_over_and_lets_go_of_the_file() {
     assert_eq!(fixture.texts().await, ["handed over"]);
 }
 
-/// An opening that has begun, and takes its time because another process is at work. It is only looked at: a second
-/// claim to the file would make it fail.
+/// An `open` that has begun and waits because another process is using the file. It is only observed: a second
+/// attempt to lock the file would make it fail.
 async fn opening_that_waits(fixture: &Fixture) -> tokio::task::JoinHandle<Result<(), Error>> {
     let store = fixture.store.clone();
     let opening = tokio::task::spawn_blocking(move || store.reopen());
@@ -198,7 +198,7 @@ async fn ending_waits_for_who_reads_and_is_for_good() {
     let reading = tokio::spawn(read);
     tokio::task::spawn_blocking(move || begin.recv()).await.unwrap().unwrap();
     let ending = std::thread::spawn(move || ender.end());
-    // From here on nobody begins; who had begun goes on, and the file stays open.
+    // From now on no read begins. Those that had begun continue, and the file stays open.
     while fixture.store.read(|_| Ok(())).await.is_ok() {
         assert!(!ending.is_finished(), "it ended while somebody reads");
     }
@@ -241,7 +241,7 @@ async fn the_last_handle_may_be_dropped_by_a_job() {
     .await;
 }
 
-/// Which thread reads, and whether it finds a row that was written before.
+/// The name of the thread that reads, and whether it finds a row that was written before.
 async fn glance(store: &Store) -> (Option<String>, usize) {
     let read = store.glance(|rows| {
         let name = std::thread::current().name().map(str::to_owned);
@@ -260,7 +260,7 @@ async fn a_page_is_read_where_it_was_written_unless_the_writer_is_busy() {
         (name.as_deref() == Some("sealpost-writer")).then_some(())
     })
     .await;
-    // While it is busy, a reader has it, and does not wait.
+    // While the writer is busy, a reader does the read without waiting.
     let (release, held) = std::sync::mpsc::channel::<()>();
     let store = fixture.store.clone();
     let busy = tokio::spawn(async move {
@@ -272,7 +272,7 @@ async fn a_page_is_read_where_it_was_written_unless_the_writer_is_busy() {
     assert_eq!(found, 1);
     release.send(()).unwrap();
     busy.await.unwrap().unwrap();
-    // A read that panics takes nothing with it.
+    // A read that panics affects nothing else.
     let panics = fixture.store.glance::<()>(|_| panic!("on purpose")).await;
     assert!(matches!(panics, Err(Error::Bug(_))));
     fixture.enqueue("two").await;
