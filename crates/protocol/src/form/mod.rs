@@ -163,6 +163,41 @@ mod tests {
         assert_eq!(rows(2), Ok(vec![&[][..], &[]]));
     }
 
+    #[test]
+    fn two_lists_are_read_one_behind_the_other() {
+        let read = |bytes: &[u8], most| {
+            let mut fields = Ordered::new(bytes);
+            let rows =
+                fields.two_lists([3, 5], most).map(|row| row.map(|(is_second, row)| (is_second, row.len())));
+            let rows = rows.collect::<Result<Vec<_>, _>>()?;
+            fields.finish().map(|()| rows)
+        };
+        let (a, b, c) = ((false, 0), (false, 1), (true, 0));
+        assert_eq!(read(&[0x1a, 0, 0x1a, 1, 7, 0x2a, 0], 2), Ok(vec![a, b, c]));
+        assert_eq!(read(&[0x2a, 0, 0x2a, 0], 2), Ok(vec![c, c]));
+        assert_eq!(read(&[0x1a, 0], 2), Ok(vec![a]));
+        assert_eq!(read(&[], 2), Ok(vec![]));
+        // Neither has the room of the other.
+        for malformed in [&[0x1a, 0, 0x1a, 0, 0x2a, 0][..], &[0x2a, 0, 0x2a, 0], &[0x2a, 0, 0x1a, 0]] {
+            assert_eq!(read(malformed, 1), Err(crate::DecodeError::Malformed), "{malformed:x?}");
+        }
+    }
+
+    #[test]
+    fn the_length_of_a_field_is_known_before_it_is_written() {
+        for value in [0, 1, 127, 128, 0x3fff, 0x4000, u64::MAX] {
+            assert_eq!(written(|out| out.uint(15, value)).len(), uint_len(value), "{value}");
+        }
+        for length in [0, 1, 127, 128, 0x3fff, 0x4000] {
+            let bytes = vec![7; length];
+            let field = written(|out| out.bytes(15, &bytes));
+            assert_eq!(field.len(), bytes_len(length), "{length}");
+            if length > 0 {
+                assert_eq!(*written(|out| out.sized(15, length, |out| out.raw(&bytes))), *field);
+            }
+        }
+    }
+
     /// Whatever width was expected of it.
     #[test]
     fn a_length_has_as_many_bytes_as_it_needs() {

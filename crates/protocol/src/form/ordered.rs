@@ -98,17 +98,17 @@ impl<'a> Ordered<'a> {
         &mut self,
         [first, second]: [u32; 2],
         most: usize,
-    ) -> impl Iterator<Item = (bool, Result<&'a [u8], DecodeError>)> {
+    ) -> impl Iterator<Item = Result<(bool, &'a [u8]), DecodeError>> {
         let mut rows = self.rows(first, most);
         std::iter::from_fn(move || {
             if let Some(row) = rows.next() {
-                return Some((rows.number == second, row));
+                return Some(row.map(|row| (rows.number == second, row)));
             }
             if rows.number == second {
                 return None;
             }
             (rows.number, rows.left) = (second, most);
-            rows.next().map(|row| (true, row))
+            rows.next().map(|row| row.map(|row| (true, row)))
         })
     }
 

@@ -30,30 +30,40 @@ impl<H: Copy, const MAX: usize> ChainList<H, MAX> {
 
     /// A list of these chains, ignoring those beyond `MAX`.
     pub(crate) fn of<'a>(chains: impl IntoIterator<Item = (H, &'a [u8; 32])>) -> Self {
-        match Self::read(chains.into_iter().map(Ok::<_, std::convert::Infallible>)) {
+        let mut chains = chains.into_iter().peekable();
+        let Some((first, _)) = chains.peek().copied() else { return Self::empty() };
+        let read = |(head, key): (H, &'a [u8; 32]), place: &mut H, slot: &mut [u8; 32]| {
+            (*place, *slot) = (head, *key);
+            Ok::<_, std::convert::Infallible>(())
+        };
+        match Self::read(chains.map(Ok), first, read) {
             Ok(list) => list,
             Err(never) => match never {},
         }
     }
 
-    /// A list of these chains, ignoring those beyond `MAX`. Returns the first error, even of a chain that is ignored.
-    /// The keys are written directly to their final place.
+    /// A list with one chain for each row, ignoring those beyond `MAX`. `read` writes each chain directly to its final
+    /// place, over `blank` and a key of zeros. Returns the first error, also that of a row that is ignored.
     #[inline]
-    pub(crate) fn read<'a, E>(
-        mut chains: impl Iterator<Item = Result<(H, &'a [u8; 32]), E>>,
+    pub(crate) fn read<R, E>(
+        mut rows: impl Iterator<Item = Result<R, E>>,
+        blank: H,
+        mut read: impl FnMut(R, &mut H, &mut [u8; 32]) -> Result<(), E>,
     ) -> Result<Self, E> {
-        let Some(first) = chains.next() else { return Ok(Self::empty()) };
-        let first = first?;
-        let mut list = Arc::new(Chains { len: 0, heads: [first.0; MAX], keys: [[0; 32]; MAX] });
+        let mut next = rows.next();
+        if next.is_none() {
+            return Ok(Self::empty());
+        }
+        let mut list = Arc::new(Chains { len: 0, heads: [blank; MAX], keys: [[0; 32]; MAX] });
         if let Some(Chains { len, heads, keys }) = Arc::get_mut(&mut list) {
             let mut places = heads.iter_mut().zip(keys);
-            for chain in std::iter::once(Ok(first)).chain(chains) {
-                let (head, key) = chain?;
-                if let Some((place, slot)) = places.next() {
-                    *place = head;
-                    *slot = *key;
+            while let Some(row) = next {
+                let row = row?;
+                if let Some((head, key)) = places.next() {
+                    read(row, head, key)?;
                     *len = len.saturating_add(1);
                 }
+                next = rows.next();
             }
         }
         Ok(Self(Some(list)))
@@ -138,12 +148,18 @@ mod tests {
     #[test]
     fn the_first_error_counts() {
         let read = |chains: &[Result<(u8, &'static [u8; 32]), u8>]| {
-            List::read(chains.iter().copied()).map(|list| all(&list))
+            let write = |(head, key): (u8, &[u8; 32]), place: &mut u8, slot: &mut [u8; 32]| {
+                (*place, *slot) = (head, *key);
+                if head == 6 { Err(head) } else { Ok(()) }
+            };
+            List::read(chains.iter().copied(), 0, write).map(|list| all(&list))
         };
         let good = Ok((1, &[1; 32]));
         assert_eq!(read(&[good, good]), Ok(vec![(1, [1; 32]); 2]));
         assert_eq!(read(&[good, Err(7), Err(8)]), Err(7));
         assert_eq!(read(&[good, good, good, Err(9)]), Err(9));
+        assert_eq!(read(&[good, Ok((6, &[1; 32])), Err(9)]), Err(6), "read, and found not to be good");
+        assert_eq!(read(&[]), Ok(vec![]));
     }
 
     #[test]

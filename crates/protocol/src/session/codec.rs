@@ -277,7 +277,10 @@ impl Session {
         let root = key(form.bytes(6)?)?;
         let sending = form.optional_bytes(7)?.ok_or(DecodeError::MissingField)?;
         let (sending, private, chain_key) = read_sending(sending)?;
-        let receiving = ReceivingChains::read(form.rows(8, MAX_RECEIVING).map(read_receiving))?;
+        let receiving = {
+            let blank = ReceivingHead { ratchet_key: sending.ratchet_key, index: 0, kept: 0 };
+            ReceivingChains::read(form.rows(8, MAX_RECEIVING), blank, read_receiving)?
+        };
         let keys = Keys { root, private, sending: chain_key };
         let double = DoubleRatchet::from_parts(sending, keys, receiving);
         let unanswered = form.optional_bytes(9)?.map(Unanswered::read).transpose()?.map(Arc::new);
@@ -306,13 +309,13 @@ fn write_receiving((head, key): (ReceivingHead, &[u8; 32]), out: &mut Output) {
 }
 
 #[inline(always)]
-fn read_receiving(row: Result<&[u8], DecodeError>) -> Result<(ReceivingHead, &[u8; 32]), DecodeError> {
-    let mut form = Ordered::new(row?);
-    let ratchet_key = PublicKey::parse(form.bytes(1)?)?;
-    let key = key(form.bytes(2)?)?;
-    let head = ReceivingHead { ratchet_key, index: form.uint32(3)?, kept: form.uint32(4)? };
-    form.finish()?;
-    Ok((head, key))
+fn read_receiving(row: &[u8], head: &mut ReceivingHead, chain_key: &mut [u8; 32]) -> Result<(), DecodeError> {
+    let mut form = Ordered::new(row);
+    head.ratchet_key = PublicKey::parse(form.bytes(1)?)?;
+    *chain_key = *key(form.bytes(2)?)?;
+    head.index = form.uint32(3)?;
+    head.kept = form.uint32(4)?;
+    form.finish()
 }
 
 impl Unanswered {

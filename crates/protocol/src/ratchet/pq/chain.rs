@@ -192,7 +192,7 @@ pub(crate) struct OutOfStep;
 
 impl LinkHead {
     /// A new chain that has not yielded a key yet.
-    fn first(side: Side, epoch: u64) -> Self {
+    pub(super) fn first(side: Side, epoch: u64) -> Self {
         Self { side, epoch, index: 0, kept: 0 }
     }
 

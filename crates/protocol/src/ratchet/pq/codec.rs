@@ -115,7 +115,10 @@ impl Running {
             direction,
             epoch: form.uint64(4)?,
             root: secret(form.bytes(5)?)?,
-            links: Links::read(form.two_lists([6, 7], MAX_EPOCHS).map(read_link))?,
+            links: {
+                let blank = LinkHead::first(Side::Ours, 0);
+                Links::read(form.two_lists([6, 7], MAX_EPOCHS), blank, read_link)?
+            },
         };
         let epoch = form.uint64(8)?;
         let (auth_root, mac_key) = (key(form.bytes(9)?)?, key(form.bytes(10)?)?);
@@ -135,14 +138,17 @@ fn write_link((LinkHead { side: _, epoch, index, kept }, key): (LinkHead, &[u8; 
 
 #[inline(always)]
 fn read_link(
-    (is_second, row): (bool, Result<&[u8], DecodeError>),
-) -> Result<(LinkHead, &[u8; 32]), DecodeError> {
-    let side = if is_second { Side::Theirs } else { Side::Ours };
-    let mut form = Ordered::new(row?);
-    let (epoch, index, key) = (form.uint64(1)?, form.uint32(2)?, key(form.bytes(3)?)?);
-    let kept = form.uint32(4)?;
-    form.finish()?;
-    Ok((LinkHead { side, epoch, index, kept }, key))
+    (is_second, row): (bool, &[u8]),
+    head: &mut LinkHead,
+    link_key: &mut [u8; 32],
+) -> Result<(), DecodeError> {
+    let mut form = Ordered::new(row);
+    head.side = if is_second { Side::Theirs } else { Side::Ours };
+    head.epoch = form.uint64(1)?;
+    head.index = form.uint32(2)?;
+    *link_key = *key(form.bytes(3)?)?;
+    head.kept = form.uint32(4)?;
+    form.finish()
 }
 
 /// What there is to store of a state: every state is a choice of these.
