@@ -7,7 +7,9 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use sealpost_core::{Client, Config, ConnectionState, DatabaseKey, Error, MessageBody, Opened, Proxy, Trust};
+use sealpost_core::{
+    Client, Config, ConnectionState, DatabaseKey, Error, MessageBody, Opened, ProxyChoice, Trust,
+};
 use sealpost_relay::Config as RelayConfig;
 use sealpost_testkit::{Root, World, eventually};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
@@ -82,7 +84,7 @@ async fn calls_and_the_socket_go_through_the_proxy() {
     let config = |name: &str| {
         Config::new(world.dir().join(name), DatabaseKey::new([7; 32]), &url)
             .trust(Trust::Roots(vec![root.der()]))
-            .proxy(Proxy::Address(format!("http://ada:secret@{}", tunnels.addr)))
+            .proxy(ProxyChoice::Address(format!("http://ada:secret@{}", tunnels.addr)))
     };
     let (ada, ben) = (open(config("ada.db")).await.unwrap(), open(config("ben.db")).await.unwrap());
     live(&ada).await;
@@ -113,7 +115,7 @@ fn proxy_settings_of_the_environment_do_not_apply_to_a_relay_on_loopback() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let world = World::start().await;
-        for (name, proxy) in [("direct", Proxy::Direct), ("system", Proxy::System)] {
+        for (name, proxy) in [("direct", ProxyChoice::Direct), ("system", ProxyChoice::System)] {
             let config = world.disk(name).config().proxy(proxy);
             let client = open(config).await.unwrap();
             live(&client).await;

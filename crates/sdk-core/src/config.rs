@@ -46,7 +46,7 @@ pub enum Trust {
 /// `CONNECT`. A relay on loopback is always reached directly.
 #[derive(Clone, Default)]
 #[non_exhaustive]
-pub enum Proxy {
+pub enum ProxyChoice {
     /// No proxy, whatever the environment or the system configures.
     #[default]
     Direct,
@@ -58,7 +58,7 @@ pub enum Proxy {
     Address(String),
 }
 
-impl fmt::Debug for Proxy {
+impl fmt::Debug for ProxyChoice {
     /// Omits the address, which may contain a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -75,7 +75,7 @@ pub struct Config {
     pub(crate) key: DatabaseKey,
     pub(crate) relay: String,
     pub(crate) trust: Trust,
-    pub(crate) proxy: Proxy,
+    pub(crate) proxy: ProxyChoice,
     pub(crate) policy: SessionPolicy,
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -89,7 +89,7 @@ impl Config {
             key,
             relay: relay.into(),
             trust: Trust::default(),
-            proxy: Proxy::default(),
+            proxy: ProxyChoice::default(),
             policy: SessionPolicy::default(),
             clock: Arc::new(SystemClock),
         }
@@ -104,7 +104,7 @@ impl Config {
 
     /// How the client reaches the relay. Default: directly.
     #[must_use]
-    pub fn proxy(mut self, proxy: Proxy) -> Self {
+    pub fn proxy(mut self, proxy: ProxyChoice) -> Self {
         self.proxy = proxy;
         self
     }

@@ -69,7 +69,7 @@ mod waiting;
 pub use client::{
     Client, Contact, Departure, Fetched, History, Opened, Thread, Unregistered, fetch_for_push,
 };
-pub use config::{Config, DatabaseKey, Proxy, Trust};
+pub use config::{Config, DatabaseKey, ProxyChoice, Trust};
 pub use content::MAX_TEXT;
 pub use env::{Clock, SystemClock};
 pub use error::{Error, Offline, Result, Storage};

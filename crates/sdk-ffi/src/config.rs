@@ -38,8 +38,8 @@ impl Config {
             Zeroizing::new(key.as_slice().try_into().map_err(|_| SealpostError::invalid("key"))?);
         let config = core::Config::new(database, core::DatabaseKey::new(*bytes), relay);
         let config = match (self.proxy, self.system_proxy) {
-            (Some(address), _) => config.proxy(core::Proxy::Address(address)),
-            (None, true) => config.proxy(core::Proxy::System),
+            (Some(address), _) => config.proxy(core::ProxyChoice::Address(address)),
+            (None, true) => config.proxy(core::ProxyChoice::System),
             (None, false) => config,
         };
         Ok(match self.roots {

@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::http::Uri;
 use tower_service::Service as _;
 
 use super::Result;
-use crate::config::Proxy;
+use crate::config::ProxyChoice;
 use crate::error::{self, Offline};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,13 +28,13 @@ pub(super) struct Route {
 
 impl Route {
     /// `loopback` says that the relay runs on this machine, so that no proxy is used.
-    pub(super) fn new(relay: &Url, proxy: &Proxy, loopback: bool) -> error::Result<Self> {
+    pub(super) fn new(relay: &Url, proxy: &ProxyChoice, loopback: bool) -> error::Result<Self> {
         let relay: Uri = relay.as_str().parse().map_err(|_| MISUSE_URL)?;
         let proxy = match proxy {
             _ if loopback => None,
-            Proxy::Direct => None,
-            Proxy::System => Matcher::from_system().intercept(&relay).filter(speaks_http),
-            Proxy::Address(address) => {
+            ProxyChoice::Direct => None,
+            ProxyChoice::System => Matcher::from_system().intercept(&relay).filter(speaks_http),
+            ProxyChoice::Address(address) => {
                 // A name alone would also be read as the name of a proxy.
                 let found = Matcher::builder().all(address.as_str()).build().intercept(&relay);
                 let http = found.filter(|found| address.contains("://") && speaks_http(found));
@@ -91,7 +91,7 @@ fn speaks_http(proxy: &Intercept) -> bool {
 mod tests {
     use super::*;
 
-    fn route(relay: &str, proxy: &Proxy, loopback: bool) -> error::Result<Option<String>> {
+    fn route(relay: &str, proxy: &ProxyChoice, loopback: bool) -> error::Result<Option<String>> {
         let route = Route::new(&Url::parse(relay).unwrap(), proxy, loopback)?;
         assert_eq!(route.proxy.is_some(), route.of_rest().unwrap().is_some());
         Ok(route.proxy.map(|proxy| proxy.uri().to_string()))
@@ -99,12 +99,12 @@ mod tests {
 
     #[test]
     fn a_proxy_is_used_when_the_app_says_so_and_never_on_loopback() {
-        let proxy = Proxy::Address("http://proxy.example:3128".to_owned());
-        assert_eq!(route("https://relay.example", &Proxy::Direct, false), Ok(None));
+        let proxy = ProxyChoice::Address("http://proxy.example:3128".to_owned());
+        assert_eq!(route("https://relay.example", &ProxyChoice::Direct, false), Ok(None));
         let through = route("https://relay.example", &proxy, false).unwrap();
         assert_eq!(through.as_deref(), Some("http://proxy.example:3128/"));
         assert_eq!(route("http://127.0.0.1:8470", &proxy, true), Ok(None));
-        assert_eq!(route("http://127.0.0.1:8470", &Proxy::System, true), Ok(None));
+        assert_eq!(route("http://127.0.0.1:8470", &ProxyChoice::System, true), Ok(None));
     }
 
     #[test]
@@ -112,7 +112,7 @@ mod tests {
         for address in
             ["", "proxy.example", "ftp://proxy.example", "socks5://proxy.example", "https://proxy.example"]
         {
-            let refused = route("https://relay.example", &Proxy::Address(address.to_owned()), false);
+            let refused = route("https://relay.example", &ProxyChoice::Address(address.to_owned()), false);
             assert!(matches!(refused, Err(error::Error::Misuse(_))), "{address}");
         }
     }

@@ -127,7 +127,7 @@ mod tests {
         let transport = Transport::new(
             "http://127.0.0.1:1",
             &crate::config::Trust::default(),
-            &crate::config::Proxy::default(),
+            &crate::config::ProxyChoice::default(),
         );
         let transport = transport.unwrap();
         let mut listener = transport.hints.listen();

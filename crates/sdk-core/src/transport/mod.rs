@@ -19,7 +19,7 @@ use sealpost_wire::frame::Body;
 use sealpost_wire::limits::MAX_COUNT;
 use tokio::sync::watch;
 
-use crate::config::{Proxy, Trust};
+use crate::config::{ProxyChoice, Trust};
 use crate::error::{self, Offline};
 use crate::id::ThreadId;
 use crate::store::{Durable, Gap, Parcel};
@@ -101,7 +101,7 @@ impl Transport {
     /// # Errors
     /// Returns [`error::Error::Misuse`] if the address is not that of a relay, if the proxy's address is not valid,
     /// or if no root certificate can be read.
-    pub(crate) fn new(relay: &str, trust: &Trust, proxy: &Proxy) -> error::Result<Self> {
+    pub(crate) fn new(relay: &str, trust: &Trust, proxy: &ProxyChoice) -> error::Result<Self> {
         let connector = Arc::new(Connector::new(relay, trust, proxy)?);
         let live = Live::new(None);
         let http = Http::new(Arc::clone(&connector), live.clone());

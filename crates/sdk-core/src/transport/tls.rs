@@ -15,7 +15,7 @@ use tokio_rustls::TlsConnector;
 
 use super::Result;
 use super::dial::Route;
-use crate::config::{Proxy, Trust};
+use crate::config::{ProxyChoice, Trust};
 use crate::error::{self, Offline};
 
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -35,7 +35,7 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    pub(super) fn new(relay: &str, trust: &Trust, proxy: &Proxy) -> error::Result<Self> {
+    pub(super) fn new(relay: &str, trust: &Trust, proxy: &ProxyChoice) -> error::Result<Self> {
         let base = Url::parse(relay).map_err(|_| error::Error::Misuse("the relay's address is not a URL"))?;
         let host = base.host_str().ok_or(error::Error::Misuse("the relay's address has no host"))?;
         match base.scheme() {
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     fn accepts(relay: &str) -> bool {
-        Connector::new(relay, &Trust::Roots(vec![test_certificate()]), &Proxy::Direct).is_ok()
+        Connector::new(relay, &Trust::Roots(vec![test_certificate()]), &ProxyChoice::Direct).is_ok()
     }
 
     fn test_certificate() -> Vec<u8> {
@@ -199,7 +199,7 @@ mod tests {
     #[tokio::test]
     async fn certificates_are_read_at_the_first_connection_and_once() {
         let roots = Trust::Roots(vec![test_certificate()]);
-        let connector = Connector::new("https://relay.example", &roots, &Proxy::Direct).unwrap();
+        let connector = Connector::new("https://relay.example", &roots, &ProxyChoice::Direct).unwrap();
         assert!(!connector.tls.initialized());
         let config = Arc::clone(connector.tls().await.unwrap());
         assert!(Arc::ptr_eq(&config, connector.tls().await.unwrap()));
@@ -207,8 +207,9 @@ mod tests {
 
     #[test]
     fn one_of_the_roots_must_be_a_certificate() {
-        let connector =
-            |roots| Connector::new("https://relay.example", &Trust::Roots(roots), &Proxy::Direct).map(|_| ());
+        let connector = |roots| {
+            Connector::new("https://relay.example", &Trust::Roots(roots), &ProxyChoice::Direct).map(|_| ())
+        };
         let refused = Err(error::Error::Misuse("none of the certificates to believe in can be read"));
         assert_eq!(connector(vec![]), refused);
         assert_eq!(connector(vec![vec![], vec![1, 2, 3]]), refused);
