@@ -139,7 +139,7 @@ private class Conversation(
     }
 
     private suspend fun safetyNumber(): String? = try {
-        client.safetyNumber(thread.peer())
+        client.safetyNumber(thread.others().single())
     } catch (_: SealpostException.NotFound) {
         null
     }

@@ -118,7 +118,7 @@ struct Conversation: Sendable {
 
     private func safetyNumber() async throws -> String {
         do {
-            return "safety number \(try await client.safetyNumber(user: thread.peer()))"
+            return "safety number \(try await client.safetyNumber(user: thread.others()[0]))"
         } catch SealpostError.NotFound {
             return "no safety number before the first message"
         }

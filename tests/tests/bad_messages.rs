@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use prost::Message as _;
 use sealpost_core::{Delivery, Direction, Error, FailReason, MessageBody, Undecryptable};
-use sealpost_testkit::{Meddle, Party, Proxy, World, eventually, history};
+use sealpost_testkit::{Meddle, Party, Proxy, World, eventually, history, other};
 use sealpost_wire::frame::Body;
 use sealpost_wire::{Bundle, Bundles, Deliver, Frame, OneTimeKey};
 
@@ -88,7 +88,7 @@ async fn an_invalid_bundle_fails_the_message_and_stores_nothing() {
             history(&hers).await.into_iter().find(|message| failed(&message.direction))
         });
         failed.await;
-        assert_eq!(hers.peer().safety_number().await, Err(Error::NotFound), "{name}");
+        assert_eq!(other(&hers).await.safety_number().await, Err(Error::NotFound), "{name}");
         on.store(false, Ordering::SeqCst);
         hers.retry(message.id).await.unwrap();
         ada.message_reaches(&hers, message.id, delivered).await;

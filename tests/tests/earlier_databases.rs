@@ -12,7 +12,7 @@ use sealpost_core::{
 };
 use sealpost_e2e::FROZEN_MS;
 use sealpost_relay::{Config, Relay};
-use sealpost_testkit::{ManualClock, Party, PartyDisk, eventually, history};
+use sealpost_testkit::{ManualClock, Party, PartyDisk, eventually, history, other};
 use tempfile::TempDir;
 
 const SENT: Direction = Direction::Outgoing(Delivery::Sent);
@@ -104,15 +104,15 @@ async fn an_earlier_database_opens_with_every_row_and_every_state() {
             ("queued behind it", QUEUED),
         ]);
         assert_eq!(shows(&with_ben).await, expected, "{}", schema.display());
-        assert_eq!(with_ben.peer().trust().await.unwrap(), TrustState::FirstUse);
+        assert_eq!(other(&with_ben).await.trust().await.unwrap(), TrustState::FirstUse);
         let with_cyd = thread(&ada, "to cyd, who is away").await;
         assert_eq!(shows(&with_cyd).await, owned([("to cyd, who is away", SENT)]));
         let with_dan = thread(&ada, "hello dan").await;
         let failed = Direction::Outgoing(Delivery::Failed(FailReason::IdentityChanged));
         assert_eq!(shows(&with_dan).await, owned([("hello dan", DELIVERED), ("a secret", failed)]));
-        assert_eq!(with_dan.peer().trust().await.unwrap(), TrustState::ChangedSinceVerified);
+        assert_eq!(other(&with_dan).await.trust().await.unwrap(), TrustState::ChangedSinceVerified);
         let with_eve = thread(&ada, "hello eve").await;
-        assert_eq!(with_eve.peer().trust().await.unwrap(), TrustState::Verified);
+        assert_eq!(other(&with_eve).await.trust().await.unwrap(), TrustState::Verified);
         // Search finds words that were indexed before, and words that are indexed now.
         eventually("it is found", async || ada.client.search("late", 5).await.unwrap().pop()).await;
         ada.close().await;

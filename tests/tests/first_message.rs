@@ -1,7 +1,7 @@
 //! Two devices meet over a real relay, talk, go offline, come back, and see the same conversation.
 
 use sealpost_core::{Delivery, Direction, Error, MessageBody};
-use sealpost_testkit::{World, eventually, texts};
+use sealpost_testkit::{World, eventually, other, texts};
 
 fn sent(direction: &Direction) -> bool {
     matches!(direction, Direction::Outgoing(Delivery::Sent | Delivery::Delivered | Delivery::Read))
@@ -106,10 +106,10 @@ async fn safety_numbers_are_the_same_on_both_sides() {
     let world = World::start().await;
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
     let hers = ada.thread_with(&ben).await;
-    assert_eq!(hers.peer().safety_number().await, Err(Error::NotFound));
+    assert_eq!(other(&hers).await.safety_number().await, Err(Error::NotFound));
     let hello = hers.send_text("hello").await.unwrap();
     ada.message_reaches(&hers, hello.id, delivered).await;
-    let number = hers.peer().safety_number().await.unwrap();
+    let number = other(&hers).await.safety_number().await.unwrap();
     assert_eq!(number.len(), 60);
     let his = ben.client.contact(ada.client.user_id());
     assert_eq!(his.safety_number().await.unwrap(), number);

@@ -10,7 +10,7 @@ use sealpost_core::{
     Delivery, Direction, Event, Events, FailReason, MessageBody, Thread, TrustState, Undecryptable, UserId,
 };
 use sealpost_e2e::{open_database, swap_keys};
-use sealpost_testkit::{Party, PartyDisk, World, eventually, history};
+use sealpost_testkit::{Party, PartyDisk, World, eventually, history, other};
 use tokio::time::timeout;
 
 /// Ada knows Ben; then his keys are replaced by somebody else's.
@@ -20,8 +20,8 @@ async fn changed(world: &World, verified: bool) -> (Party, Party, Events) {
     let hello = hers.send_text("hello").await.unwrap();
     ada.message_reaches(&hers, hello.id, |state| *state == Direction::Outgoing(Delivery::Delivered)).await;
     if verified {
-        let number = hers.peer().safety_number().await.unwrap();
-        assert!(hers.peer().verify(&number).await.unwrap());
+        let number = other(&hers).await.safety_number().await.unwrap();
+        assert!(other(&hers).await.verify(&number).await.unwrap());
     }
     let mallory = world.party("mallory").await;
     let theirs = mallory.client.user_id();
@@ -42,13 +42,13 @@ async fn nothing_is_sent_to_a_verified_contact_whose_keys_changed_until_the_pers
     let world = World::start().await;
     let (ada, ben, mut events) = changed(&world, true).await;
     let hers = ada.thread_with(&ben).await;
-    let number = hers.peer().safety_number().await.unwrap();
+    let number = other(&hers).await.safety_number().await.unwrap();
     let secrets = [hers.send_text("a secret").await.unwrap(), hers.send_text("another").await.unwrap()];
     is_told(&mut events, ben.client.user_id()).await;
     // Everything that was reported is durable.
-    assert_eq!(hers.peer().trust().await.unwrap(), TrustState::ChangedSinceVerified);
-    assert_ne!(hers.peer().safety_number().await.unwrap(), number);
-    assert!(!hers.peer().verify(&number).await.unwrap());
+    assert_eq!(other(&hers).await.trust().await.unwrap(), TrustState::ChangedSinceVerified);
+    assert_ne!(other(&hers).await.safety_number().await.unwrap(), number);
+    assert!(!other(&hers).await.verify(&number).await.unwrap());
     let failed = Direction::Outgoing(Delivery::Failed(FailReason::IdentityChanged));
     for secret in &secrets {
         ada.message_reaches(&hers, secret.id, |state| *state == failed).await;
@@ -57,8 +57,8 @@ async fn nothing_is_sent_to_a_verified_contact_whose_keys_changed_until_the_pers
     hers.retry(secrets[0].id).await.unwrap();
     ada.message_reaches(&hers, secrets[0].id, |state| *state == failed).await;
     assert_eq!(mail(&world), 0);
-    hers.peer().accept().await.unwrap();
-    assert_eq!(hers.peer().trust().await.unwrap(), TrustState::FirstUse);
+    other(&hers).await.accept().await.unwrap();
+    assert_eq!(other(&hers).await.trust().await.unwrap(), TrustState::FirstUse);
     hers.retry(secrets[0].id).await.unwrap();
     ada.message_reaches(&hers, secrets[0].id, |state| {
         matches!(state, Direction::Outgoing(Delivery::Sent | Delivery::Delivered))
@@ -73,9 +73,9 @@ async fn comparing_the_new_number_trusts_the_contact_again() {
     let hers = ada.thread_with(&ben).await;
     hers.send_text("a secret").await.unwrap();
     is_told(&mut events, ben.client.user_id()).await;
-    let number = hers.peer().safety_number().await.unwrap();
-    assert!(hers.peer().verify(&number).await.unwrap());
-    assert_eq!(hers.peer().trust().await.unwrap(), TrustState::Verified);
+    let number = other(&hers).await.safety_number().await.unwrap();
+    assert!(other(&hers).await.verify(&number).await.unwrap());
+    assert_eq!(other(&hers).await.trust().await.unwrap(), TrustState::Verified);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,7 +85,7 @@ async fn a_change_of_an_unverified_contact_is_reported_and_does_not_stop_sends()
     let hers = ada.thread_with(&ben).await;
     let message = hers.send_text("whoever you are").await.unwrap();
     is_told(&mut events, ben.client.user_id()).await;
-    assert_eq!(hers.peer().trust().await.unwrap(), TrustState::FirstUse);
+    assert_eq!(other(&hers).await.trust().await.unwrap(), TrustState::FirstUse);
     ada.message_reaches(&hers, message.id, |state| {
         matches!(state, Direction::Outgoing(Delivery::Sent | Delivery::Delivered))
     })
@@ -149,7 +149,7 @@ async fn messages_sealed_by_a_replaced_key_are_refused_and_the_new_key_works() {
     ben.thread_with(&ada).await.send_text("it is me").await.unwrap();
     assert_eq!(last_of(&hers, 3).await, MessageBody::Text("it is me".into()));
     is_told(&mut events, user).await;
-    let number = hers.peer().safety_number().await.unwrap();
+    let number = other(&hers).await.safety_number().await.unwrap();
     let asked = hers.send_text("is it?").await.unwrap();
     ada.message_reaches(&hers, asked.id, |state| *state == Direction::Outgoing(Delivery::Delivered)).await;
     let new = ben.close().await;
@@ -168,7 +168,7 @@ async fn messages_sealed_by_a_replaced_key_are_refused_and_the_new_key_works() {
     thief.close().await;
 
     // None of this changed to whom she writes, and who may write to her.
-    assert_eq!(hers.peer().safety_number().await.unwrap(), number);
+    assert_eq!(other(&hers).await.safety_number().await.unwrap(), number);
     let ben = new.open().await;
     ben.thread_with(&ada).await.send_text("do not believe him").await.unwrap();
     assert_eq!(last_of(&hers, 7).await, MessageBody::Text("do not believe him".into()));

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use sealpost_core::{Client, Config, DatabaseKey, Delivery, Direction};
-use sealpost_testkit::{Meddle, Party, Proxy, World, history};
+use sealpost_testkit::{Meddle, Party, Proxy, World, history, other};
 use sealpost_wire::frame::Body;
 use sealpost_wire::{Frame, RegisterResponse};
 use tracing_subscriber::fmt::MakeWriter;
@@ -107,7 +107,7 @@ async fn talk(world: &World, secrets: &Secrets) {
         secrets.learn("a user id", party.client.user_id().as_bytes());
         secrets.learn("a thread id", hers.id().to_string().as_bytes());
     }
-    secrets.learn("a safety number", hers.peer().safety_number().await.unwrap().as_bytes());
+    secrets.learn("a safety number", other(&hers).await.safety_number().await.unwrap().as_bytes());
     secrets.learn("a database key", &[0xc7; 32]);
     secrets.learn("a text", HERS.as_bytes());
     secrets.learn("a text", HIS.as_bytes());

@@ -61,7 +61,7 @@ async fn a_feed_begins_with_everything_and_again_after_a_suspension() {
     });
     let overview = overview.unwrap();
     assert_eq!(overview.threads.iter().map(|thread| thread.id).collect::<Vec<_>>(), [his.id()]);
-    assert_eq!(overview.threads[0].peer, ben.client.user_id());
+    assert_eq!(overview.threads[0].others, [ben.client.user_id()]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

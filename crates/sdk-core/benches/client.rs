@@ -189,8 +189,9 @@ fn fill(disk: &PartyDisk, threads: u32) {
          CREATE TEMP TABLE n AS WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {threads})
             SELECT n, CAST(unhex(printf('%032x', n)) AS BLOB) AS name FROM n;
          INSERT INTO contact SELECT name, 0 FROM n;
-         INSERT INTO thread (thread_id, peer, roster_version, created, activity, accepted, unread)
-            SELECT name, name, 1, n, n, 1, 10 FROM n;
+         INSERT INTO thread (thread_id, roster_version, created, activity, accepted, unread)
+            SELECT name, 1, n, n, 1, 10 FROM n;
+         INSERT INTO member (thread_id, user_id) SELECT name, name FROM n;
          INSERT INTO message (thread_id, content_id, author, device, kind, body, sent, server_seq, position, state)
             SELECT a.name, CAST(unhex(printf('%016x%016x', a.n, b.n)) AS BLOB), a.name, 1, 1, x'520568656c6c6f', b.n, b.n, b.n, 10
             FROM n AS a JOIN n AS b ON b.n <= 10;

@@ -100,8 +100,9 @@ fn fill(disk: &PartyDisk, threads: u32, each: u32) {
             SELECT n, CAST(unhex(printf('%032x', n)) AS BLOB) AS name FROM n;
          CREATE TEMP TABLE m AS WITH RECURSIVE m (m) AS (SELECT 1 UNION ALL SELECT m + 1 FROM m WHERE m < {each}) SELECT m FROM m;
          INSERT INTO contact SELECT name, 0 FROM n;
-         INSERT INTO thread (thread_id, peer, roster_version, created, activity, accepted, unread)
-            SELECT name, name, 1, n, n, 1, {each} FROM n;
+         INSERT INTO thread (thread_id, roster_version, created, activity, accepted, unread)
+            SELECT name, 1, n, n, 1, {each} FROM n;
+         INSERT INTO member (thread_id, user_id) SELECT name, name FROM n;
          INSERT INTO message (thread_id, content_id, author, device, kind, body, sent, server_seq, position, state)
             SELECT name, CAST(unhex(printf('%016x%016x', n, m)) AS BLOB), name, 1, 1,
                 CAST(unhex('523c') || '{LINE}' AS BLOB), m, m, m, 10

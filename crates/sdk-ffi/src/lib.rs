@@ -48,7 +48,7 @@ pub use message::{Delivery, Direction, FailReason, Message, MessageBody, Undecry
 pub use push::{Fetched, fetch_for_push};
 pub use registration::{Opened, Registration, open_account};
 pub use subscription::{ArrivalSubscription, Change, ClientSubscription, ThreadSubscription};
-pub use thread::Thread;
+pub use thread::{Thread, ThreadKind};
 
 use error::Result;
 

@@ -2,7 +2,7 @@
 
 use sealpost_core as core;
 
-use crate::{ConnectionState, FailedPart, Message, Position, ThreadCursor, ThreadId, UserId};
+use crate::{ConnectionState, FailedPart, Message, Position, ThreadCursor, ThreadId, ThreadKind, UserId};
 
 /// What a list of threads shows.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
@@ -30,8 +30,10 @@ impl From<core::Overview> for Overview {
 pub struct ThreadSummary {
     /// The id of the thread.
     pub id: ThreadId,
-    /// The other member.
-    pub peer: UserId,
+    /// What it is.
+    pub kind: ThreadKind,
+    /// Its members, except ourselves.
+    pub others: Vec<UserId>,
     /// When its newest message was stored, by the relay's clock, in milliseconds since the Unix epoch. The list is
     /// ordered by this.
     pub active_at_ms: i64,
@@ -54,7 +56,8 @@ impl From<core::ThreadSummary> for ThreadSummary {
     fn from(thread: core::ThreadSummary) -> Self {
         Self {
             id: thread.id,
-            peer: thread.peer,
+            kind: thread.kind.into(),
+            others: thread.others,
             active_at_ms: i64::try_from(thread.activity_ms).unwrap_or(i64::MAX),
             unread: u32::try_from(thread.unread).unwrap_or(u32::MAX),
             newest: thread.newest.map(Message::from),

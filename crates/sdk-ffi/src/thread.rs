@@ -23,6 +23,24 @@ impl Thread {
     }
 }
 
+/// What a thread is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
+pub enum ThreadKind {
+    /// Of two people; there is one for each pair.
+    Direct,
+    /// Of a kind that this version of the binding does not know.
+    Other,
+}
+
+impl From<core::ThreadKind> for ThreadKind {
+    fn from(kind: core::ThreadKind) -> Self {
+        match kind {
+            core::ThreadKind::Direct => Self::Direct,
+            _ => Self::Other,
+        }
+    }
+}
+
 #[uniffi::export]
 impl Thread {
     /// The id of the thread.
@@ -30,9 +48,21 @@ impl Thread {
         Ok(self.core.id())
     }
 
-    /// The other member.
-    pub fn peer(&self) -> Result<UserId> {
-        Ok(self.core.peer().user_id())
+    /// What it is.
+    ///
+    /// Throws `NotFound` when it is not there any more, and `Storage`.
+    pub async fn kind(&self) -> Result<ThreadKind> {
+        let core = self.core.clone();
+        runtime::run(async move { Ok(core.kind().await?.into()) }).await
+    }
+
+    /// Its members, except ourselves: of a direct thread, the other one.
+    ///
+    /// Throws `Storage`.
+    pub async fn others(&self) -> Result<Vec<UserId>> {
+        let core = self.core.clone();
+        let others = runtime::run(async move { Ok(core.others().await?) }).await?;
+        Ok(others.iter().map(core::Contact::user_id).collect())
     }
 
     /// Sends a text. When this returns, the message is on disk and in the thread, and will be delivered once, even if

@@ -18,7 +18,7 @@ pub use clock::ManualClock;
 pub use database::open_database;
 pub use hostile::{Hostile, Hostility};
 pub use line::Line;
-pub use party::{Party, PartyDisk, history, texts};
+pub use party::{Party, PartyDisk, history, other, texts};
 pub use proxy::{Honest, Loss, Meddle, Proxy, SocketMessage};
 pub use relay_process::{RelayProcess, relay_binary};
 pub use root::Root;

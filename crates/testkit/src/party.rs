@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sealpost_core::{
-    Client, Config, ConnectionState, DatabaseKey, Direction, Message, MessageBody, MessageId, Opened,
-    SessionPolicy, Thread,
+    Client, Config, ConnectionState, Contact, DatabaseKey, Direction, Message, MessageBody, MessageId,
+    Opened, SessionPolicy, Thread,
 };
 
 use crate::{ManualClock, eventually};
@@ -170,6 +170,11 @@ impl Party {
         })
         .await
     }
+}
+
+/// The other member of a direct thread.
+pub async fn other(thread: &Thread) -> Contact {
+    thread.others().await.expect("the members are read").into_iter().next().expect("a member besides us")
 }
 
 /// The texts of a thread, oldest first; a message without a text is shown by its `Debug` form.

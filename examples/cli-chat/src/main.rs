@@ -139,9 +139,9 @@ impl Conversation {
                 return Ok(false);
             }
             "/help" => self.screen.note("/safety shows the safety number, /older an older page, /quit ends"),
-            "/safety" => match self.thread.peer().safety_number().await {
-                Ok(number) => self.screen.note(&format!("safety number {number}")),
-                Err(_) => self.screen.note("no safety number before the first message"),
+            "/safety" => match self.safety_number().await {
+                Some(number) => self.screen.note(&format!("safety number {number}")),
+                None => self.screen.note("no safety number before the first message"),
             },
             "/older" => {
                 if let Some(older) = self.older {
@@ -171,8 +171,11 @@ impl Conversation {
             Event::MessageChanged { message, .. } if message.thread == self.thread.id() => {
                 self.screen.progress(&message)
             }
-            Event::IdentityChanged(user) if user == self.thread.peer().user_id() => {
-                self.screen.note("the safety number has changed; /safety shows it");
+            Event::IdentityChanged(user) => {
+                let others = self.thread.others().await?;
+                if others.iter().any(|other| other.user_id() == user) {
+                    self.screen.note("the safety number has changed; /safety shows it");
+                }
             }
             Event::MessagesMissing { first, last, .. } => {
                 self.screen.note(&format!("messages {first} to {last} are missing"));
@@ -181,6 +184,10 @@ impl Conversation {
             _ => {}
         }
         Ok(())
+    }
+
+    async fn safety_number(&self) -> Option<String> {
+        self.thread.others().await.ok()?.first()?.safety_number().await.ok()
     }
 
     /// Shows a page, oldest first; returns the newest message of it.

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use sealpost_core::{Delivery, Direction, FailReason, MessageBody, Thread};
 use sealpost_e2e::{FROZEN_MS, open_database, swap_keys, take_one_time_keys};
 use sealpost_relay::Config;
-use sealpost_testkit::{ManualClock, Meddle, Party, Proxy, World, eventually, history};
+use sealpost_testkit::{ManualClock, Meddle, Party, Proxy, World, eventually, history, other};
 use sealpost_wire::Frame;
 use sealpost_wire::frame::Body;
 
@@ -81,11 +81,11 @@ async fn freeze(folder: &Path) {
 
     // Met, verified, and changed since.
     let with_eve = say(&ada, &eve, "hello eve").await;
-    let number = with_eve.peer().safety_number().await.expect("a safety number");
-    assert!(with_eve.peer().verify(&number).await.expect("verified"));
+    let number = other(&with_eve).await.safety_number().await.expect("a safety number");
+    assert!(other(&with_eve).await.verify(&number).await.expect("verified"));
     let with_dan = say(&ada, &dan, "hello dan").await;
-    let number = with_dan.peer().safety_number().await.expect("a safety number");
-    assert!(with_dan.peer().verify(&number).await.expect("verified"));
+    let number = other(&with_dan).await.safety_number().await.expect("a safety number");
+    assert!(other(&with_dan).await.verify(&number).await.expect("verified"));
     swap_keys(&world.relay_dir(), dan.client.user_id(), mallory.client.user_id());
     let secret = with_dan.send_text("a secret").await.expect("queued");
     let failed = Direction::Outgoing(Delivery::Failed(FailReason::IdentityChanged));

@@ -30,13 +30,13 @@ public struct MessageList: Equatable, Sendable {
     /// Adds the page before `older`.
     public mutating func addOlder(_ page: Page) {
         older = page.older
-        page.messages.forEach { put($0) }
+        for message in page.messages { put(message) }
     }
 
     /// Adds the page after `newer`.
     public mutating func addNewer(_ page: Page) {
         newer = page.newer
-        page.messages.forEach { put($0) }
+        for message in page.messages { put(message) }
     }
 
     private mutating func put(_ message: Message) {

@@ -76,7 +76,7 @@ impl Client {
     /// used, [`Error::Misuse`] for a thread with oneself.
     pub async fn direct_thread(&self, user: UserId) -> Result<Thread> {
         let found = self.finish(move |ctx| async move { crate::thread::direct(&ctx, user).await }).await?;
-        Ok(Thread::new(self.clone(), found))
+        Ok(Thread::new(self.clone(), found.id))
     }
 
     /// The first [`PAGE`] threads, the one with the newest message first.
@@ -86,7 +86,7 @@ impl Client {
     pub async fn threads(&self) -> Result<Vec<Thread>> {
         let read = self.inner.ctx.store.glance(|rows| rows.thread_page(None, PAGE)).await;
         let (threads, _) = read?;
-        Ok(threads.into_iter().map(|listed| Thread::new(self.clone(), listed.thread)).collect())
+        Ok(threads.into_iter().map(|listed| Thread::new(self.clone(), listed.id)).collect())
     }
 
     /// A page of the list of threads, with what a list shows of each: up to `limit` (at most 500), from the first on or behind
@@ -105,7 +105,7 @@ impl Client {
     /// [`Error::NotFound`], [`Error::Storage`].
     pub async fn thread(&self, id: ThreadId) -> Result<Thread> {
         let thread = self.inner.ctx.store.read(move |rows| rows.thread(id)).await?.ok_or(Error::NotFound)?;
-        Ok(Thread::new(self.clone(), thread))
+        Ok(Thread::new(self.clone(), thread.id))
     }
 
     /// A message that is here, in whatever thread.

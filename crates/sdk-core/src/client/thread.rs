@@ -2,10 +2,11 @@
 
 use super::{Client, Contact, MAX_PAGE};
 use crate::context::Context;
-use crate::error::Result;
-use crate::id::{MessageId, ThreadId, UserId};
+use crate::error::{Error, Result};
+use crate::id::{MessageId, ThreadId};
 use crate::message::{Message, Page, Position};
 use crate::send;
+use crate::store::ThreadKind;
 use crate::thread;
 use crate::view::PAGE;
 use crate::view::arrivals::Arrivals;
@@ -17,13 +18,11 @@ use crate::waiting::Waiting;
 pub struct Thread {
     client: Client,
     id: ThreadId,
-    peer: UserId,
 }
 
 impl Thread {
-    pub(super) fn new(client: Client, thread: crate::store::Thread) -> Self {
-        let crate::store::Thread { id, peer, .. } = thread;
-        Self { client, id, peer }
+    pub(super) fn new(client: Client, id: ThreadId) -> Self {
+        Self { client, id }
     }
 
     /// The id of the thread.
@@ -31,9 +30,23 @@ impl Thread {
         self.id
     }
 
-    /// The other member.
-    pub fn peer(&self) -> Contact {
-        self.client.contact(self.peer)
+    /// What it is.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`](crate::Error::NotFound) when it is not there any more, [`Error::Storage`](crate::Error::Storage).
+    pub async fn kind(&self) -> Result<ThreadKind> {
+        let id = self.id;
+        self.ctx().store.read(move |rows| rows.kind(id)).await?.ok_or(Error::NotFound)
+    }
+
+    /// Its members, except ourselves: of a direct thread, the other one.
+    ///
+    /// # Errors
+    /// [`Error::Storage`](crate::Error::Storage).
+    pub async fn others(&self) -> Result<Vec<Contact>> {
+        let id = self.id;
+        let others = self.ctx().store.read(move |rows| rows.others(id)).await?;
+        Ok(others.into_iter().map(|user| self.client.contact(user)).collect())
     }
 
     /// Sends a text. When this returns, the message is on disk and in the thread, and will be sent, even if this

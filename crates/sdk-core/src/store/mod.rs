@@ -44,7 +44,7 @@ use crate::message::Position;
 
 pub(crate) use account::{Account, Registered, Tokens};
 pub use contact::TrustState;
-pub use thread::ThreadCursor;
+pub use thread::{ThreadCursor, ThreadKind};
 
 pub(crate) use contact::Device;
 pub(crate) use exit::prepare as prepare_for_exit;

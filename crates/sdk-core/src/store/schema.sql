@@ -102,7 +102,6 @@ CREATE TABLE skipped_key (
 
 CREATE TABLE thread (
     thread_id      BLOB    PRIMARY KEY CHECK (length(thread_id) = 16),
-    peer           BLOB    NOT NULL REFERENCES contact (user_id),
     roster_version INTEGER NOT NULL,
     epoch          INTEGER NOT NULL DEFAULT 0,     -- of seen_up_to
     created        INTEGER NOT NULL,
@@ -115,7 +114,6 @@ CREATE TABLE thread (
     pinned         INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX thread_peer      ON thread (peer);
 CREATE INDEX thread_to_accept ON thread (thread_id) WHERE accepted = 0;
 CREATE INDEX thread_list      ON thread (archived, pinned, activity, thread_id);
 
@@ -140,6 +138,10 @@ CREATE TABLE message (
     server_seq INTEGER,                        -- NULL until the relay has answered
     position   INTEGER NOT NULL,               -- order in the thread: epoch and server_seq, else after all
     state      INTEGER NOT NULL,               -- 0 queued, 1 sent, 2 delivered, 3 read, 4 failed; 10 unread, 11 read
+    run        BLOB    CHECK (length(run) = 8),    -- with count: its number among its author's; not written yet
+    count      INTEGER,
+    timer      INTEGER NOT NULL DEFAULT 0,         -- seconds after it was read; 0 never
+    expires    INTEGER,                            -- when it goes
     UNIQUE (author, content_id)
 ) STRICT;
 
@@ -157,7 +159,10 @@ CREATE TABLE outgoing (
     body       BLOB    NOT NULL,               -- content without header
     state      INTEGER NOT NULL,               -- 1 to be sealed, 2 sealed, 3 accepted by the relay
     attempts   INTEGER NOT NULL DEFAULT 0,     -- without an answer, or put off: how long to wait next
-    refusals   INTEGER NOT NULL DEFAULT 0      -- sealed, refused, and to be sealed anew
+    refusals   INTEGER NOT NULL DEFAULT 0,     -- sealed, refused, and to be sealed anew
+    run        BLOB    CHECK (length(run) = 8),
+    count      INTEGER,
+    timer      INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 CREATE INDEX outgoing_lane     ON outgoing (lane, id) WHERE state < 3;
@@ -209,3 +214,27 @@ CREATE VIRTUAL TABLE search USING fts5 (
 INSERT INTO search (search, rank) VALUES ('secure-delete', 1);
 INSERT INTO search (search, rank) VALUES ('automerge', 0);
 INSERT INTO search (search, rank) VALUES ('crisismerge', 500);
+
+CREATE TABLE member (
+    thread_id BLOB    NOT NULL REFERENCES thread (thread_id) ON DELETE CASCADE,
+    user_id   BLOB    NOT NULL CHECK (length(user_id) = 16),
+    role      INTEGER NOT NULL DEFAULT 1,      -- 1 member
+    since     INTEGER NOT NULL DEFAULT 0,      -- version of the roster
+    PRIMARY KEY (thread_id, user_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX member_user ON member (user_id, thread_id);
+
+CREATE INDEX message_count   ON message (author, device, run, count) WHERE count IS NOT NULL;
+CREATE INDEX message_expires ON message (expires) WHERE expires IS NOT NULL;
+
+-- How far the contents of a run of ours have come with a device. Not written yet.
+CREATE TABLE mark (
+    thread_id BLOB    NOT NULL REFERENCES thread (thread_id) ON DELETE CASCADE,
+    user_id   BLOB    NOT NULL CHECK (length(user_id) = 16),
+    device_id INTEGER NOT NULL,
+    kind      INTEGER NOT NULL,                -- 1 delivered, 2 read
+    run       BLOB    NOT NULL CHECK (length(run) = 8),
+    up_to     INTEGER NOT NULL,                -- count, itself included
+    PRIMARY KEY (thread_id, user_id, device_id, kind, run)
+) STRICT, WITHOUT ROWID;

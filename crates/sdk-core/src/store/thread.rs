@@ -10,10 +10,33 @@ use std::str::FromStr;
 use rusqlite::{OptionalExtension as _, params};
 
 use super::{Rows, Tx, from_sql, to_sql};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Storage};
 use crate::event::Event;
 use crate::id::{InvalidId, ThreadId, UserId};
 use crate::message::Message;
+
+/// What a thread is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ThreadKind {
+    /// Of two people; there is one for each pair.
+    Direct,
+}
+
+const DIRECT: i64 = 1;
+
+impl ThreadKind {
+    fn from_stored(kind: i64) -> Result<Self> {
+        match kind {
+            DIRECT => Ok(Self::Direct),
+            _ => Err(Error::Storage(Storage::Corrupt)),
+        }
+    }
+}
+
+/// A direct thread, with its other member.
+const THREAD: &str = "SELECT t.thread_id, m.user_id, t.roster_version
+    FROM member AS m JOIN thread AS t ON t.thread_id = m.thread_id AND m.user_id IS NOT (SELECT user_id FROM account)";
 
 /// A direct thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +49,9 @@ pub(crate) struct Thread {
 /// A thread in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Listed {
-    pub(crate) thread: Thread,
+    pub(crate) id: ThreadId,
+    pub(crate) kind: ThreadKind,
+    pub(crate) others: Vec<UserId>,
     pub(crate) activity_ms: u64,
     pub(crate) unread: u64,
     pub(crate) newest: Option<Message>,
@@ -69,22 +94,19 @@ pub(crate) struct Gap {
 
 impl Rows<'_> {
     pub(crate) fn thread(&self, id: ThreadId) -> Result<Option<Thread>> {
-        self.one_thread(
-            "SELECT thread_id, peer, roster_version FROM thread WHERE thread_id = ?1",
-            id.as_bytes(),
-        )
+        self.one_thread(&format!("{THREAD} WHERE t.thread_id = ?1"), id.as_bytes())
     }
 
     /// The direct thread with a user: the newest, should a relay that lost its store have made a second.
     pub(crate) fn thread_with(&self, peer: UserId) -> Result<Option<Thread>> {
-        let sql = "SELECT thread_id, peer, roster_version FROM thread WHERE peer = ?1 ORDER BY created DESC LIMIT 1";
-        self.one_thread(sql, peer.as_bytes())
+        let sql =
+            format!("{THREAD} WHERE m.user_id = ?1 AND t.kind = {DIRECT} ORDER BY t.created DESC LIMIT 1");
+        self.one_thread(&sql, peer.as_bytes())
     }
 
     /// Every thread, in any order.
     pub(crate) fn threads(&self) -> Result<Vec<Thread>> {
-        let sql = "SELECT thread_id, peer, roster_version FROM thread";
-        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut statement = self.connection.prepare_cached(THREAD)?;
         let rows = statement.query_map([], thread_columns)?;
         rows.map(|row| to_thread(row?)).collect()
     }
@@ -98,27 +120,51 @@ impl Rows<'_> {
     ) -> Result<(Vec<Listed>, Option<ThreadCursor>)> {
         const FIRST: ThreadCursor = ThreadCursor { pinned: i64::MAX, activity: i64::MAX, thread: [0xff; 16] };
         let ThreadCursor { pinned, activity, thread } = after.unwrap_or(FIRST);
-        let sql = "SELECT thread_id, peer, roster_version, pinned, activity, unread FROM thread
+        let sql = "SELECT thread_id, kind, pinned, activity, unread FROM thread
                    WHERE archived = 0 AND (pinned, activity, thread_id) < (?1, ?2, ?3)
                    ORDER BY pinned DESC, activity DESC, thread_id DESC LIMIT ?4";
         let mut statement = self.connection.prepare_cached(sql)?;
         let rows = statement.query_map(params![pinned, activity, thread, limit], |row| {
-            Ok((thread_columns(row)?, row.get(3)?, row.get::<_, i64>(4)?, row.get::<_, i64>(5)?))
+            let id = row.get::<_, Vec<u8>>(0)?;
+            Ok((id, row.get::<_, i64>(1)?, row.get(2)?, row.get(3)?, row.get::<_, i64>(4)?))
         })?;
         let (mut threads, mut last) = (Vec::new(), None);
         for row in rows {
-            let (columns, pinned, activity, unread) = row?;
-            let thread = to_thread(columns)?;
-            last = Some(ThreadCursor { pinned, activity, thread: *thread.id.as_bytes() });
+            let (id, kind, pinned, activity, unread) = row?;
+            let id = ThreadId::from_slice(&id)?;
+            last = Some(ThreadCursor { pinned, activity, thread: *id.as_bytes() });
             threads.push(Listed {
-                newest: self.page(thread.id, None, 1)?.messages.pop(),
+                id,
+                kind: ThreadKind::from_stored(kind)?,
+                others: self.others(id)?,
+                newest: self.page(id, None, 1)?.messages.pop(),
                 activity_ms: from_sql(activity)?,
                 unread: from_sql(unread)?,
-                thread,
             });
         }
         let is_full = u32::try_from(threads.len()).is_ok_and(|len| len == limit);
         Ok((threads, last.filter(|_| is_full)))
+    }
+
+    /// What a thread is; none when it is not there.
+    pub(crate) fn kind(&self, thread: ThreadId) -> Result<Option<ThreadKind>> {
+        let sql = "SELECT kind FROM thread WHERE thread_id = ?1";
+        let kind: Option<i64> = self
+            .connection
+            .prepare_cached(sql)?
+            .query_row([thread.as_bytes()], |row| row.get(0))
+            .optional()?;
+        kind.map(ThreadKind::from_stored).transpose()
+    }
+
+    /// The members of a thread besides us, in the order of their ids.
+    pub(crate) fn others(&self, thread: ThreadId) -> Result<Vec<UserId>> {
+        let sql =
+            "SELECT user_id FROM member WHERE thread_id = ?1 AND user_id IS NOT (SELECT user_id FROM account)
+                   ORDER BY user_id";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map([thread.as_bytes()], |row| row.get::<_, Vec<u8>>(0))?;
+        rows.map(|row| Ok(UserId::from_slice(&row?)?)).collect()
     }
 
     /// Threads of which the relay may not know that we accept them.
@@ -173,11 +219,20 @@ impl Tx<'_> {
         let Thread { id, peer, roster_version } = thread;
         self.ensure_contact(peer)?;
         let added = self.change(
-            "INSERT INTO thread (thread_id, peer, roster_version, created, activity) VALUES (?1, ?2, ?3, ?4, ?4)
+            "INSERT INTO thread (thread_id, roster_version, created, activity) VALUES (?1, ?2, ?3, ?3)
              ON CONFLICT (thread_id) DO NOTHING",
-            params![id.as_bytes(), peer.as_bytes(), to_sql(roster_version)?, to_sql(now_ms)?],
+            params![id.as_bytes(), to_sql(roster_version)?, to_sql(now_ms)?],
         )?;
         if added == 1 {
+            self.change_one(
+                "INSERT INTO member (thread_id, user_id) VALUES (?1, ?2)",
+                [id.as_bytes(), peer.as_bytes()],
+            )?;
+            self.change(
+                "INSERT INTO member (thread_id, user_id)
+                 SELECT ?1, user_id FROM account WHERE user_id IS NOT NULL ON CONFLICT DO NOTHING",
+                [id.as_bytes()],
+            )?;
             self.emit(Event::ThreadAdded(id));
         }
         Ok(())

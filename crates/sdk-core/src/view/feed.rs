@@ -14,7 +14,7 @@ use crate::event::{ConnectionState, Event};
 use crate::health::FailedPart;
 use crate::id::{ThreadId, UserId};
 use crate::message::Message;
-use crate::store::{Listed, Rows, ThreadCursor, WeakStore};
+use crate::store::{Listed, Rows, ThreadCursor, ThreadKind, WeakStore};
 use crate::stream::{Source, Streamed};
 use crate::sync::State;
 
@@ -37,8 +37,10 @@ pub struct Overview {
 pub struct ThreadSummary {
     /// The id of the thread.
     pub id: ThreadId,
-    /// The other member.
-    pub peer: UserId,
+    /// What it is.
+    pub kind: ThreadKind,
+    /// Its members, except ourselves.
+    pub others: Vec<UserId>,
     /// When its newest message was stored, by the relay's clock, in milliseconds since the Unix epoch. The list is
     /// ordered by this.
     pub activity_ms: u64,
@@ -61,8 +63,8 @@ impl ThreadPage {
     pub(crate) fn read(rows: &Rows<'_>, after: Option<ThreadCursor>, limit: u32) -> Result<Self> {
         let (threads, next) = rows.thread_page(after, limit)?;
         let threads = threads.into_iter().map(|listed| {
-            let Listed { thread, activity_ms, unread, newest } = listed;
-            ThreadSummary { id: thread.id, peer: thread.peer, activity_ms, unread, newest }
+            let Listed { id, kind, others, activity_ms, unread, newest } = listed;
+            ThreadSummary { id, kind, others, activity_ms, unread, newest }
         });
         Ok(Self { threads: threads.collect(), next })
     }

@@ -86,7 +86,7 @@ final class ChatModel {
         guard let id = try await firstThread(of: client) else { return }
         let thread = try await client.thread(id: id)
         self.thread = thread
-        peer = try thread.peer()
+        peer = try await thread.others().first
         var list = MessageList()
         for try await change in thread.changes {
             list.apply(change)

@@ -65,7 +65,8 @@ class ConversationTest {
                     assertEquals(ada.userId(), sent.sender)
                     ben.directThread(ada.userId()).use { his ->
                         assertEquals(hers.id(), his.id())
-                        assertEquals(ada.userId(), his.peer())
+                        assertEquals(listOf(ada.userId()), his.others())
+                        assertEquals(ThreadKind.DIRECT, his.kind())
                         assertEquals(listOf("hello"), his.textsWhen(1))
                         his.sendText("hello yourself")
                         assertEquals(listOf("hello", "hello yourself"), hers.textsWhen(2))

@@ -149,7 +149,7 @@ async fn the_list_of_threads_follows_the_time_of_the_relay_page_by_page() {
             break;
         }
     }
-    let order: Vec<_> = seen.iter().map(|listed| listed.thread.id.as_bytes()[0]).collect();
+    let order: Vec<_> = seen.iter().map(|listed| listed.id.as_bytes()[0]).collect();
     // Those without a message follow, and the oldest of all.
     assert_eq!(order, [15, 11, 12, 19, 18, 17, 16, 14, 13, 10, 3]);
     let first = &seen[0];

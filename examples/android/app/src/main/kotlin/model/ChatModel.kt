@@ -93,7 +93,8 @@ class ChatModel(private val account: Account) {
         val id = client.firstThread()
         client.thread(id).use { thread ->
             this.thread = id
-            shown.update { it.copy(peer = thread.peer()) }
+            val peer = thread.others().first()
+            shown.update { it.copy(peer = peer) }
             thread.shown().collect { list ->
                 shown.update { it.copy(messages = list.messages.reversed(), problem = null) }
                 list.messages.firstOrNull { it.direction == Direction.Incoming(read = false) }?.let { thread.markRead(it.id) }
