@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::future::join_all;
 use prost::Message as _;
-use sealpost_core::{ConnectionState, Delivery, Direction, Message};
+use sealpost_core::{ConnectionState, Delivery, Direction, Event, Message};
 use sealpost_testkit::{ManualClock, Meddle, Party, Proxy, World, eventually, texts};
 use sealpost_wire::frame::Body;
 use sealpost_wire::{Frame, RegisterResponse, TokenPair};
@@ -143,31 +143,84 @@ async fn a_device_that_slept_until_its_token_expired_can_connect_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_revoked_device_is_notified_and_keeps_its_history() {
+async fn a_device_whose_tokens_are_gone_signs_in_with_its_key() {
     let clock = ManualClock::at(now_ms());
     let world = world_at(&clock).await;
     let ada = world.disk("ada").with_clock(&clock).come().await;
     let ben = world.disk("ben").with_clock(&clock).come().await;
-    let hers = talk(&ada, &ben).await;
+    talk(&ada, &ben).await;
     let relay = rusqlite::Connection::open(world.relay_dir().join("relay.db")).unwrap();
     relay.busy_timeout(MINUTE).unwrap();
-    let user = ada.client.user_id();
-    relay.execute("DELETE FROM token_family WHERE user_id = ?1", [user.as_bytes()]).unwrap();
+    relay.execute("DELETE FROM token_family", []).unwrap();
     clock.advance(MINUTE * 11);
-    let signed_out = async || (ada.client.connection_state() == ConnectionState::SignedOut).then_some(());
-    eventually("signed out", signed_out).await;
-    let cyd = world.disk("cyd").with_clock(&clock).come().await;
-    let error = ada.client.direct_thread(cyd.client.user_id()).await.unwrap_err();
-    assert_eq!(error, sealpost_core::Error::Unauthorized);
-    assert_eq!(texts(&hers).await.len(), 2);
-    hers.send_text("kept for later").await.unwrap();
-    let again = ada.close().await.open().await;
-    eventually("signed out again", async || {
-        (again.client.connection_state() == ConnectionState::SignedOut).then_some(())
+    talk(&ada, &ben).await;
+    // Away for longer than a refresh token lives.
+    let disk = ada.close().await;
+    clock.advance(MINUTE * 60 * 24 * 100);
+    let ada = disk.open().await;
+    talk(&ada, &ben).await;
+    assert_eq!(ada.client.connection_state(), ConnectionState::Live);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_a_hundred_years_ahead_is_not_believed_and_leaves_nothing_behind() {
+    const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+    let (clock, own_clock) = (ManualClock::at(now_ms()), ManualClock::at(now_ms()));
+    let world = world_at(&clock).await;
+    let ada = world.disk("ada").with_clock(&own_clock).come().await;
+    let ben = world.disk("ben").with_clock(&own_clock).come().await;
+    let hers = talk(&ada, &ben).await;
+    let right_ms = now_ms();
+    let mut events = ada.client.events();
+    clock.set(right_ms + u64::try_from(CENTURY.as_millis()).unwrap());
+    // Its tokens have run out by that clock.
+    let disk = ada.close().await;
+    drop(events);
+    let ada = disk.open().await;
+    events = ada.client.events();
+    ada.live().await;
+    let told = async {
+        loop {
+            if let Ok(Event::RelayClockWrong { relay_ms }) = events.next().await.unwrap() {
+                return relay_ms;
+            }
+        }
+    };
+    let told = tokio::time::timeout(MINUTE, told).await.expect("the clock is told");
+    assert!(told >= right_ms + 99 * 365 * 24 * 3_600_000);
+    let waits = hers_again(&ada, hers.id()).await.send_text("written in between").await.unwrap();
+    clock.set(right_ms);
+    ada.client.reconnect();
+    ben.client.reconnect();
+    let hers = hers_again(&ada, hers.id()).await;
+    let delivered = |direction: &Direction| *direction == Direction::Outgoing(Delivery::Delivered);
+    ada.message_reaches(&hers, waits.id, delivered).await;
+    talk(&ada, &ben).await;
+    assert_eq!(texts(&hers).await.len(), 5);
+    // Its signed keys are replaced when their time has come.
+    let before = signed_keys(&world, &ada);
+    let disk = ada.close().await;
+    clock.advance(MINUTE * 60 * 49);
+    own_clock.advance(MINUTE * 60 * 49);
+    let ada = disk.open().await;
+    eventually("new signed keys", async || {
+        let now = signed_keys(&world, &ada);
+        now.iter().zip(&before).all(|(now, before)| now > before).then_some(())
     })
     .await;
-    let kept = again.client.thread(hers.id()).await.unwrap();
-    assert_eq!(texts(&kept).await.pop().unwrap(), "kept for later");
+}
+
+async fn hers_again(ada: &Party, id: sealpost_core::ThreadId) -> sealpost_core::Thread {
+    ada.client.thread(id).await.unwrap()
+}
+
+fn signed_keys(world: &World, of: &Party) -> Vec<i64> {
+    let relay = rusqlite::Connection::open(world.relay_dir().join("relay.db")).unwrap();
+    relay.busy_timeout(MINUTE).unwrap();
+    let mut keys =
+        relay.prepare("SELECT key_id FROM signed_pre_key WHERE user_id = ?1 ORDER BY kind").unwrap();
+    let ids = keys.query_map([of.client.user_id().as_bytes()], |row| row.get(0)).unwrap();
+    ids.collect::<Result<_, _>>().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 mod health;
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError};
 
 use sealpost_protocol::{KnownKeys, SessionPolicy, UnixSeconds};
@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::Instant;
 
 use crate::env::Env;
-use crate::event::EventBus;
+use crate::event::{Event, EventBus};
 use crate::id::{ClientMsgId, DeviceId, UserId};
 use crate::store::{OutgoingId, Store};
 use crate::transport::Transport;
@@ -31,6 +31,11 @@ pub(crate) struct Upkeep {
     pub(crate) to_accept: Notify,
 }
 
+/// No relay that speaks with this version is at an earlier time: 2026-01-01.
+const RELEASED_MS: u64 = 1_767_225_600_000;
+/// How far a relay may be ahead of us: 20 years.
+const MOST_AHEAD_MS: u64 = 20 * 365 * 24 * 3_600 * 1_000;
+
 /// Clones share everything.
 #[derive(Clone)]
 pub(crate) struct Context {
@@ -47,6 +52,8 @@ pub(crate) struct Context {
     pub(crate) upkeep: Arc<Upkeep>,
     /// One exchange of tokens at a time: whoever waits finds what it brought.
     pub(crate) refreshing: Arc<Mutex<()>>,
+    /// Whether the relay was shown our login key since this client was opened.
+    pub(crate) login_key_shown: Arc<AtomicBool>,
     /// Changes when exchanges that are under way are given up.
     pub(crate) suspended: watch::Sender<()>,
     /// The identity keys whose bundles were good last: a device that is met again is verified in less time.
@@ -110,6 +117,14 @@ struct RelayClock {
     offset_ms: AtomicI64,
     /// When the relay last said what time it is: by our clock, and by one that does not jump.
     learnt: std::sync::Mutex<Option<(u64, Instant)>>,
+    /// Whether the last that it said is impossible, which has been told.
+    impossible: AtomicBool,
+}
+
+/// Whether it can be this time at the relay while our clock says `now_ms`. Ours may be wrong by years, as on a device whose
+/// battery was empty; then the bound is that of this version.
+fn is_possible(server_time_ms: u64, now_ms: u64) -> bool {
+    (RELEASED_MS..=now_ms.max(RELEASED_MS).saturating_add(MOST_AHEAD_MS)).contains(&server_time_ms)
 }
 
 impl Context {
@@ -130,6 +145,7 @@ impl Context {
             outbox: Arc::default(),
             upkeep: Arc::default(),
             refreshing: Arc::default(),
+            login_key_shown: Arc::default(),
             suspended: watch::Sender::new(()),
             known_keys: Arc::default(),
             fresh: Arc::default(),
@@ -149,9 +165,23 @@ impl Context {
         (hlc >> 16).min(self.server_now_ms())
     }
 
-    /// The relay said what time it is; returns the offset, to be stored.
+    /// The time up to which things have expired, in milliseconds: what has by the relay's clock and by ours. One of them may be
+    /// wrong, and what is deleted does not come back when it is set right.
+    pub(crate) fn expiry_now_ms(&self) -> u64 {
+        self.server_now_ms().min(self.env.now_ms())
+    }
+
+    /// The relay said what time it is; returns the offset, to be stored. A time that cannot be is not believed.
     pub(crate) fn learn_server_time(&self, server_time_ms: u64) -> i64 {
         let now_ms = self.env.now_ms();
+        if !is_possible(server_time_ms, now_ms) {
+            if !self.relay_clock.impossible.swap(true, Ordering::Relaxed) {
+                tracing::warn!(server_time_ms, "the relay says an impossible time");
+                self.events.publish(Event::RelayClockWrong { relay_ms: server_time_ms });
+            }
+            return self.relay_clock.offset_ms.load(Ordering::Relaxed);
+        }
+        self.relay_clock.impossible.store(false, Ordering::Relaxed);
         let offset = server_time_ms.checked_signed_diff(now_ms).unwrap_or(0);
         self.set_clock_offset(offset);
         *self.relay_clock.learnt.lock().unwrap_or_else(PoisonError::into_inner) =
@@ -187,5 +217,32 @@ impl Context {
         let mut random = [0; 10];
         rand::Rng::fill_bytes(&mut self.env.rng(), &mut random);
         ClientMsgId::new(self.server_now_ms(), &random)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const YEAR_MS: u64 = 365 * 24 * 3_600 * 1_000;
+    const NOW_MS: u64 = RELEASED_MS + YEAR_MS;
+
+    #[test]
+    fn a_relay_a_hundred_years_ahead_or_before_this_version_is_not_believed() {
+        for possible in [NOW_MS, NOW_MS + 10 * YEAR_MS, NOW_MS + 20 * YEAR_MS, RELEASED_MS] {
+            assert!(is_possible(possible, NOW_MS));
+        }
+        for impossible in [0, RELEASED_MS - 1, NOW_MS + 20 * YEAR_MS + 1, NOW_MS + 100 * YEAR_MS, u64::MAX] {
+            assert!(!is_possible(impossible, NOW_MS));
+        }
+    }
+
+    #[test]
+    fn a_device_that_has_lost_its_time_believes_the_relay() {
+        for ours in [0, NOW_MS - 10 * YEAR_MS, NOW_MS + 10 * YEAR_MS] {
+            assert!(is_possible(NOW_MS, ours));
+            assert!(!is_possible(NOW_MS + 100 * YEAR_MS, ours));
+        }
+        assert!(is_possible(u64::MAX, u64::MAX));
     }
 }

@@ -12,7 +12,8 @@ pub enum Error {
     /// The relay did not do it: try again when there is a connection.
     #[error("the relay could not be used: {0}")]
     Offline(#[from] Offline),
-    /// The relay does not know this device any more: register again.
+    /// The relay does not know this device, and does not accept its login key either: the device was removed, its account was
+    /// deleted, or the relay has lost what would prove that it was registered. What is in the database stays readable.
     #[error("the relay no longer accepts this device")]
     Unauthorized,
     /// There is no such user, thread or message.

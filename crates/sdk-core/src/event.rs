@@ -55,6 +55,17 @@ pub enum Event {
         /// The last missing place.
         last: u64,
     },
+    /// The relay was restored from a backup. What it may have lost is submitted again; what it has lost of others' messages
+    /// comes again from them, or is told by [`MessagesMissing`](Self::MessagesMissing).
+    RelayRestored,
+    /// This database was restored from a backup, or is a copy: the relay has talked with a later state of it. New sessions
+    /// begin by themselves. What was received in that later state is not here.
+    DatabaseRestored,
+    /// The relay says a time that cannot be right, in milliseconds since the Unix epoch. It is not believed.
+    RelayClockWrong {
+        /// What it says.
+        relay_ms: u64,
+    },
     /// The connection changed.
     Connection(ConnectionState),
     /// A part of the client cannot do its work, or for another reason than before. It goes on trying.
@@ -75,7 +86,8 @@ pub enum ConnectionState {
     CatchingUp,
     /// Connected, nothing waits.
     Live,
-    /// The relay no longer accepts this device. Nothing is tried any more.
+    /// The relay does not accept this device, not even by its login key. It is asked again when the app says so
+    /// ([`Client::reconnect`](crate::Client::reconnect)), and now and then. Everything in the database can be read.
     SignedOut,
     /// [`Client::suspend`](crate::Client::suspend) was called.
     Suspended,

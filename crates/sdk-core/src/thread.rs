@@ -24,7 +24,7 @@ pub(crate) async fn direct(ctx: &Context, peer: UserId) -> Result<Thread> {
         return Ok(thread);
     }
     let created = tokens::with_access(ctx, |http, token| async move {
-        match http.create_direct_thread(&token, peer).await? {
+        match http.create_direct_thread(&token, peer, None).await? {
             CreatedThread::New(thread) => Ok(thread),
             CreatedThread::Existing(id) => http.thread(&token, id).await,
         }

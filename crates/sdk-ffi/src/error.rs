@@ -15,7 +15,8 @@ pub enum SealpostError {
         /// The reason.
         reason: OfflineReason,
     },
-    /// The relay does not know this device, or no longer accepts it. Register again.
+    /// The relay does not know this device, and does not accept its login key: the device was removed, its account was deleted, or
+    /// the relay has lost what proves that it was registered. The database can still be read.
     #[error("the relay does not accept this device")]
     Unauthorized,
     /// There is no such user, thread or message.

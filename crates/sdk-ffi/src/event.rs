@@ -50,6 +50,16 @@ pub enum Event {
         /// Which.
         thread: ThreadId,
     },
+    /// The relay was restored from a backup. What it may have lost is submitted again.
+    RelayRestored,
+    /// This database was restored from a backup, or is a copy of another: what was received since the copy was made is not
+    /// here. New sessions begin by themselves.
+    DatabaseRestored,
+    /// The relay says a time that cannot be right. It is not believed.
+    RelayClockWrong {
+        /// What it says, in milliseconds since 1970.
+        relay_ms: i64,
+    },
     /// The connection changed.
     ConnectionChanged {
         /// How it is now.
@@ -85,6 +95,11 @@ impl Event {
             }
             core::Event::IdentityChanged(user) => Self::IdentityChanged { user },
             core::Event::MessagesMissing { thread, .. } => Self::MessagesMissing { thread },
+            core::Event::RelayRestored => Self::RelayRestored,
+            core::Event::DatabaseRestored => Self::DatabaseRestored,
+            core::Event::RelayClockWrong { relay_ms } => {
+                Self::RelayClockWrong { relay_ms: i64::try_from(relay_ms).unwrap_or(i64::MAX) }
+            }
             core::Event::Connection(state) => Self::ConnectionChanged { state: state.into() },
             core::Event::PartFailed(failed) => Self::PartFailed { failed: failed.into() },
             core::Event::PartRecovered(part) => Self::PartRecovered { part: part.into() },

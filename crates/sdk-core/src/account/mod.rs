@@ -1,6 +1,7 @@
 //! Ourselves: registration, tokens, pre-keys.
 
 pub(crate) mod leaving;
+mod login;
 pub(crate) mod pre_keys;
 pub(crate) mod registration;
 pub(crate) mod tokens;

@@ -50,20 +50,28 @@ enum Upload {
 async fn upload_missing(ctx: &Context) -> Result<Upload> {
     let newest = ctx.store.read(|rows| rows.newest_uploaded()).await?;
     let counts = tokens::with_access(ctx, |http, token| async move { http.key_counts(&token).await }).await?;
-    let now_ms = ctx.server_now_ms();
+    let (now_ms, expiry_ms) = (ctx.server_now_ms(), ctx.expiry_now_ms());
     let mut rng = ctx.env.rng();
     let prepared = ctx.store.write(move |tx| {
         let (account, _) = tx.our_account()?;
+        tx.forget_old_pre_keys(expiry_ms.saturating_sub(KEEP_MS))?;
+        if tx.has_lost_pre_keys()? {
+            // Its ids are of keys that were made in a later state of this database.
+            tx.skip_key_ids(counts.newest_id)?;
+            return Ok((prepare_anew(tx, &account, now_ms, &mut rng)?, true));
+        }
         note_left(tx, newest, counts, now_ms)?;
-        prepare(tx, &account, counts, now_ms, &mut rng)
+        Ok((prepare(tx, &account, counts, now_ms, &mut rng)?, false))
     });
-    let mut keys = prepared.await?;
-    keep_what_fits(&mut keys, counts);
+    let (mut keys, replaces_all) = prepared.await?;
+    if !replaces_all {
+        keep_what_fits(&mut keys, counts);
+    }
     if keys.is_empty() {
         return Ok(Upload::Arrived);
     }
     fault::at(Station::PreKeysBeforeUpload);
-    let form = upload_form(&keys);
+    let form = wire::KeyUpload { replaces_all, ..upload_form(&keys) };
     let form = &form;
     let upload = tokens::with_access(ctx, |http, token| async move {
         match http.upload_keys(&token, form).await {
@@ -85,7 +93,12 @@ async fn upload_missing(ctx: &Context) -> Result<Upload> {
     if upload == Upload::ArrivedBefore {
         (keys.signed, keys.last_resort) = (None, None);
     }
-    ctx.store.write(move |tx| tx.set_pre_keys_uploaded(&keys)).await?;
+    let noted = ctx.store.write(move |tx| {
+        tx.set_pre_keys_uploaded(&keys)?;
+        // Not if it was refused for ids that are still too low: the next attempt is told of higher ones.
+        if replaces_all && upload == Upload::Arrived { tx.pre_keys_were_replaced() } else { Ok(()) }
+    });
+    noted.await?;
     Ok(upload)
 }
 
@@ -98,11 +111,9 @@ pub(crate) fn prepare(
     now_ms: u64,
     rng: &mut StdRng,
 ) -> Result<PreKeys> {
-    tx.forget_old_pre_keys(now_ms.saturating_sub(KEEP_MS))?;
     let waiting = tx.pre_keys_to_upload()?;
     let kept = tx.one_time_pre_keys()?;
-    let rotate =
-        tx.signed_pre_key_created()?.is_none_or(|created| created.saturating_add(ROTATE_MS) <= now_ms);
+    let rotate = tx.signed_pre_key_created()?.is_none_or(|created| is_due(created, now_ms));
     let ec = missing(at_relay.ec, waiting.one_time.len(), kept.ec);
     let kem = missing(at_relay.kem, waiting.one_time_kem.len(), kept.kem);
     if !rotate && ec == 0 && kem == 0 {
@@ -128,6 +139,22 @@ pub(crate) fn prepare(
 /// has uploaded keys since: the count may be older than they are, and they would look given out.
 fn note_left(tx: &mut Tx<'_>, newest: u32, at_relay: wire::KeyCounts, now_ms: u64) -> Result<()> {
     if tx.newest_uploaded()? == newest { tx.note_given_out(at_relay, now_ms) } else { Ok(()) }
+}
+
+/// Whether a signed key that was made then is to be replaced. One that was made in the future was made by a wrong clock.
+const fn is_due(created_ms: u64, now_ms: u64) -> bool {
+    created_ms.saturating_add(ROTATE_MS) <= now_ms || created_ms > now_ms.saturating_add(ROTATE_MS)
+}
+
+/// Makes all of them anew, for a relay that has none of ours, or only such as are gone here.
+pub(crate) fn prepare_anew(
+    tx: &mut Tx<'_>,
+    account: &Account,
+    now_ms: u64,
+    rng: &mut StdRng,
+) -> Result<PreKeys> {
+    tx.give_up_pre_keys(now_ms)?;
+    prepare(tx, account, wire::KeyCounts::default(), now_ms, rng)
 }
 
 /// How many to make, given what the relay has, what waits to be uploaded, and how many are kept here in all.
@@ -218,6 +245,7 @@ mod tests {
             let work = self.store.write(move |tx| {
                 let (account, _) = tx.our_account()?;
                 let counts = wire::KeyCounts { ec: left, kem: left, ..Default::default() };
+                tx.forget_old_pre_keys(now_ms.saturating_sub(KEEP_MS))?;
                 note_left(tx, tx.newest_uploaded()?, counts, now_ms)?;
                 let keys = prepare(tx, &account, counts, now_ms, &mut StdRng::seed_from_u64(1))?;
                 tx.set_pre_keys_uploaded(&keys)?;
@@ -249,6 +277,17 @@ mod tests {
             fitting(wire::KeyCounts { ec: 196, kem: 6_000, ..Default::default() }),
             ((0..4).collect(), 0)
         );
+    }
+
+    #[test]
+    fn a_signed_key_that_a_wrong_clock_made_is_replaced_like_an_old_one() {
+        let now = 1000 * DAY_MS;
+        for (made, due) in [(now, false), (now - ROTATE_MS, true), (now - ROTATE_MS + 1, false)] {
+            assert_eq!(is_due(made, now), due);
+        }
+        // A little ahead is usual; 100 years are not.
+        assert!(!is_due(now + ROTATE_MS, now) && is_due(now + ROTATE_MS + 1, now));
+        assert!(is_due(now + 36_500 * DAY_MS, now) && is_due(u64::MAX, now));
     }
 
     #[tokio::test]

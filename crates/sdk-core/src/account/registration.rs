@@ -14,12 +14,13 @@ use sealpost_wire::limits::MAX_REGISTRATION_ID;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use super::login;
 use super::pre_keys::{self, upload_form};
 use crate::context::Context;
 use crate::error::{Error, Offline, Result};
 use crate::fault::{self, Station};
 use crate::id::{DeviceId, UserId};
-use crate::store::{Account, Registered, Tokens};
+use crate::store::{Account, LoginKey, Registered, Tokens};
 
 const REGISTRATION_INFO: &[u8] = b"Sealpost registration v1";
 
@@ -33,30 +34,35 @@ pub(crate) async fn register(ctx: &Context, proof: Vec<u8>) -> Result<Registered
             tx.insert_account(&IdentityKeyPair::generate(&mut rng), registration_id)?;
         }
         let account = tx.account()?.ok_or(Error::Bug("no account"))?;
+        let login_key = tx.ensure_login_key(&LoginKey::generate(&mut rng))?;
         if account.registered.is_some() {
             return Err(Error::Misuse("already registered"));
         }
         let keys = pre_keys::prepare(tx, &account, wire::KeyCounts::default(), now_ms, &mut rng)?;
-        Ok((account, keys))
+        Ok((account, login::public_key(&login_key)?, keys))
     });
-    let (account, keys) = prepared.await?;
+    let (account, login_key, keys) = prepared.await?;
     fault::at(Station::RegisterBeforeSubmit);
     let request = wire::RegisterRequest {
         proof: proof.into(),
         registration_id: account.registration_id,
         identity_key: account.identity.public().serialize().to_vec().into(),
         keys: Some(upload_form(&keys)),
-        ..wire::RegisterRequest::default()
+        login_key,
     };
     let once = request_name(&account.identity)?;
     let response = ctx.transport.http.register(&request, &once).await?;
     fault::at(Station::RegisterAnswered);
+    let tag = login::tag(&response.registration_tag);
     let (registered, tokens, server_time_ms) = parse(response)?;
     let offset = ctx.learn_server_time(server_time_ms);
     let stored = ctx.store.write(move |tx| {
         tx.set_registered(registered, &tokens)?;
         // A file that loses its log from here on is an older one, and not one without an account.
         tx.need_in_file();
+        if let Some(tag) = tag {
+            tx.set_registration_tag(&tag)?;
+        }
         tx.set_clock_offset(offset)?;
         tx.set_pre_keys_uploaded(&keys)
     });

@@ -5,6 +5,7 @@
 //! finds it stored.
 
 use std::future::Future;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sealpost_wire as wire;
@@ -12,10 +13,11 @@ use tokio::sync::{MutexGuard, oneshot};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
+use super::login;
 use crate::context::Context;
 use crate::error::{Error, Offline, Result};
 use crate::fault::{self, Station};
-use crate::store::Tokens;
+use crate::store::{LoginKey, Tokens};
 use crate::transport::{self, Http};
 
 /// An access token.
@@ -73,9 +75,12 @@ pub(crate) fn give_up_exchange(ctx: &Context) {
 
 async fn in_turn(ctx: &Context, will_do: impl Fn(&Tokens) -> bool) -> Result<Token> {
     loop {
-        let tokens = ctx.store.read(|rows| rows.tokens()).await?;
+        let read = ctx.store.read(|rows| Ok((rows.tokens()?, rows.registration_tag()?.is_some())));
+        let (tokens, tagged) = read.await?;
+        // A device of an older file shows its login key as soon as it can; a relay that says nothing to that is asked once.
+        let login_key_known = tagged || ctx.login_key_shown.load(Ordering::Relaxed);
         // Also one that another process has stored may have run out: we may have been frozen since.
-        if tokens.lasts_at(ctx.server_now_ms()) && will_do(&tokens) {
+        if login_key_known && tokens.lasts_at(ctx.server_now_ms()) && will_do(&tokens) {
             return Ok(tokens.access);
         }
         match exchange(ctx, tokens).await? {
@@ -115,12 +120,20 @@ enum Exchanged {
 /// The pair is stored before it is used: the relay takes the old token only until then.
 async fn exchange(ctx: &Context, old: Tokens) -> Result<Exchanged> {
     let (presented, fresh) = (old.refresh.clone(), ctx.new_client_msg_id().to_string());
+    let fresh_key = LoginKey::generate(&mut ctx.env.rng());
     let named = ctx.store.write(move |tx| {
         let is_old = tx.tokens()?.refresh == presented;
-        is_old.then(|| tx.name_exchange(&fresh)).transpose()
+        let login_key = tx.ensure_login_key(&fresh_key)?;
+        is_old.then(|| Ok((tx.name_exchange(&fresh)?, login_key))).transpose()
     });
-    let Some(name) = named.await? else { return Ok(Exchanged::Elsewhere) };
-    let pair = ctx.transport.http.refresh(&old.refresh, &name).await?;
+    let Some((name, login_key)) = named.await? else { return Ok(Exchanged::Elsewhere) };
+    let shown = login::public_key(&login_key)?;
+    let pair = match ctx.transport.http.refresh(&old.refresh, shown, &name).await {
+        Err(transport::Error::Unauthorized) => login::sign_in(ctx, &name).await?,
+        answered => answered?,
+    };
+    ctx.login_key_shown.store(true, Ordering::Relaxed);
+    let tag = login::tag(&pair.registration_tag);
     fault::at(Station::RefreshAnswered);
     let offset = ctx.learn_server_time(pair.server_time_ms);
     let tokens = from_wire(pair);
@@ -129,6 +142,9 @@ async fn exchange(ctx: &Context, old: Tokens) -> Result<Exchanged> {
         // Another process that was faster has stored the same successor, or one of its successors.
         if tx.tokens()?.refresh == old.refresh {
             tx.set_tokens(&tokens)?;
+        }
+        if let Some(tag) = tag {
+            tx.set_registration_tag(&tag)?;
         }
         tx.set_clock_offset(offset)
     });
@@ -166,6 +182,7 @@ mod tests {
         let work = ctx.store.write(move |tx| {
             tx.insert_account(&IdentityKeyPair::generate(&mut rand::rng()), 7)?;
             let us = Registered { user: UserId::from_bytes([1; 16]), device: DeviceId::PRIMARY };
+            tx.set_registration_tag(b"known there")?;
             tx.set_registered(us, &Tokens::new("stored".into(), expires_ms, "refresh".into()))
         });
         work.await.unwrap();

@@ -179,7 +179,13 @@ impl Batch<'_, '_> {
             handled.begun = true;
         }
         match opened {
-            Opened::Undecryptable(cause) => self.park(envelope, cause, now_ms)?,
+            Opened::Undecryptable(cause) => {
+                self.park(envelope, cause, now_ms)?;
+                // Its sender goes on with a session that ended here when this database turned out to be a copy.
+                if !handled.begun && self.tx.has_only_old_sessions(envelope.sender, envelope.sender_device)? {
+                    self.tx.greet(envelope.thread, now_ms, self.ctx.new_client_msg_id())?;
+                }
+            }
             // At the same position, this is a copy of an earlier envelope. At another position, it is another message
             // under a key that was already used, such as those of a device that was restored from an older copy of
             // its database.

@@ -163,7 +163,8 @@ fn judge_refusal(refusal: wire::Error) -> Verdict {
             anew(Some(Correction::Devices(refusal.mismatches)))
         }
         reason::RECIPIENT_DELETED => failed(FailReason::RecipientDeleted),
-        reason::NOT_FOUND => failed(FailReason::NotAMember),
+        // Unless it can come back: then the entries behind it wait, too.
+        reason::NOT_FOUND => Verdict::of(Settlement::Failed(FailReason::NotAMember), Flow::Stop),
         reason::TOO_LARGE => failed(FailReason::TooLarge),
         _ => failed(FailReason::Refused),
     }
@@ -174,12 +175,21 @@ pub(super) async fn settle(ctx: &Context, settled: Vec<Settled>) -> Result<()> {
     if settled.is_empty() {
         return Ok(());
     }
+    let thread_unknown = |(_, _, settlement): &Settled| {
+        matches!(settlement, Settlement::Failed(FailReason::NotAMember | FailReason::UnknownRecipient))
+    };
+    let threads_unknown = settled.iter().any(thread_unknown);
     let work = ctx.store.write(move |tx| {
         tx.settle_all(settled)?;
         fault::at(Station::SettleBeforeCommit);
         Ok(())
     });
     work.await?;
+    if threads_unknown {
+        ctx.upkeep.to_accept.notify_one();
+        // Those behind one that has failed go on.
+        ctx.outbox.notify_one();
+    }
     fault::at(Station::SettleAfterCommit);
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! An account that has been left: what the relay still has to be told, and what is removed here.
 //!
-//! Secrets are removed in the transaction in which the account is left. The tokens are the exception: they are needed
-//! to tell the relay, and are removed when it has answered. Until then the account row records what is still to be
+//! Secrets are removed in the transaction in which the account is left. The tokens and the login key are the exception: they
+//! are needed to tell the relay, and are removed when it has answered. Until then the account row records what is still to be
 //! done, so that neither a crash nor an outage undoes it.
 
 use rusqlite::{OptionalExtension as _, params};
@@ -80,7 +80,7 @@ impl Rows<'_> {
 }
 
 impl Tx<'_> {
-    /// Leaves the account. Removes all secrets except the tokens, and marks messages that wait to be sent as failed.
+    /// Leaves the account. Removes all secrets except the tokens and the login key, and marks messages that wait to be sent as failed.
     ///
     /// # Errors
     /// Returns [`Error::Unauthorized`] if an account is to be deleted after this device was logged out, because the
@@ -123,7 +123,7 @@ impl Tx<'_> {
         let code = LEFT.saturating_add(HISTORY);
         self.change(
             "UPDATE account SET leaving = ?1, access_token = NULL, access_expires = NULL, refresh_token = NULL,
-                exchange = NULL WHERE leaving >= 10",
+                exchange = NULL, login_key = NULL, registration_tag = NULL WHERE leaving >= 10",
             [code],
         )?;
         self.change("DELETE FROM account WHERE leaving BETWEEN 1 AND 9", [])?;
@@ -144,6 +144,7 @@ impl Tx<'_> {
             "kem_pre_key",
             "last_resort_use",
             "opened",
+            "generation",
         ] {
             self.change(&format!("DELETE FROM {table}"), [])?;
         }

@@ -307,6 +307,14 @@ impl Tx<'_> {
         Ok(unproven)
     }
 
+    /// What was sealed, and may have been sealed once before in another way, is sealed anew. Receivers tell what they have by
+    /// the id of the content.
+    pub(super) fn unseal_all(&mut self) -> Result<()> {
+        self.change("DELETE FROM parcel WHERE outgoing_id IN (SELECT id FROM outgoing WHERE state = 2)", [])?;
+        self.change("UPDATE outgoing SET state = 1 WHERE state = 2", [])?;
+        Ok(())
+    }
+
     /// The other side has this message, or it is too late to send it again: its parcel is not needed any more, unless it is
     /// still to be answered.
     pub(super) fn forget_parcel_of(&mut self, message: MessageId) -> Result<()> {

@@ -179,6 +179,26 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Nobody gets them from the relay any more, though somebody may have got them: they are kept for a while, as any other
+    /// that was given out or replaced.
+    pub(crate) fn give_up_pre_keys(&mut self, now_ms: u64) -> Result<()> {
+        let now = to_sql(now_ms)?;
+        self.change(
+            "UPDATE one_time_pre_key SET given_out = ?1, uploaded = 1 WHERE given_out IS NULL",
+            [now],
+        )?;
+        self.change(
+            "UPDATE kem_pre_key SET given_out = ?1, uploaded = 1 WHERE last_resort = 0 AND given_out IS NULL",
+            [now],
+        )?;
+        self.change("UPDATE signed_pre_key SET replaced = ?1 WHERE replaced IS NULL", [now])?;
+        self.change(
+            "UPDATE kem_pre_key SET replaced = ?1 WHERE last_resort = 1 AND replaced IS NULL",
+            [now],
+        )?;
+        Ok(())
+    }
+
     /// Forgets keys that nobody could get any more since before `before_ms`: signed ones that were replaced, one-time
     /// ones that were given out and not used.
     pub(crate) fn forget_old_pre_keys(&mut self, before_ms: u64) -> Result<()> {

@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::error::{Error, Result, Storage};
 
 /// Each brings the schema from version n to n + 1; the version is SQLite's `user_version`.
-const MIGRATIONS: [&str; 10] = [V1, V2, V3, V4, V5, V6, V7, V8, V9, V10];
+const MIGRATIONS: [&str; 11] = [V1, V2, V3, V4, V5, V6, V7, V8, V9, V10, V11];
 
 /// What a new database begins with: where the migrations lead to, in one piece.
 const NEW: &str = include_str!("schema.sql");
@@ -418,6 +418,20 @@ CREATE TABLE mark (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// What proves who we are to a relay that was restored from a backup, and how a copy of this file is told from it.
+const V11: &str = "
+ALTER TABLE account ADD COLUMN login_key BLOB CHECK (length(login_key) = 32);  -- its seed; made when it is first needed
+ALTER TABLE account ADD COLUMN registration_tag BLOB;                          -- NULL until the relay knows the login key
+ALTER TABLE account ADD COLUMN store_version BLOB NOT NULL DEFAULT x'';        -- of the relay, the newest that was seen
+ALTER TABLE account ADD COLUMN lost_pre_keys INTEGER NOT NULL DEFAULT 0;       -- 1: the relay has one-time keys that are not here
+
+-- One for each connection to the relay; the newest.
+CREATE TABLE generation (
+    number INTEGER PRIMARY KEY,
+    nonce  BLOB    NOT NULL CHECK (length(nonce) = 8)
+) STRICT;
+";
+
 #[cfg(test)]
 mod tests {
     use rusqlite::params;
@@ -475,7 +489,7 @@ mod tests {
         connection.pragma_update(None, "user_version", 99).unwrap();
         assert_eq!(
             migrate(&mut connection).unwrap_err(),
-            Error::Storage(Storage::Newer { found: 99, known: 10 })
+            Error::Storage(Storage::Newer { found: 99, known: 11 })
         );
         let tables: i64 =
             connection.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0)).unwrap();

@@ -20,7 +20,11 @@ CREATE TABLE account (
     exchange         TEXT,                         -- what an exchange of tokens is called, until its answer is stored
     indexed_after    INTEGER NOT NULL DEFAULT 0,   -- message.id after which the search index is fed
     -- 0 not left, 1 logged out or 2 deleted and the relay is still to be told, 3 left; 10 more while the history is kept
-    leaving          INTEGER NOT NULL DEFAULT 0
+    leaving          INTEGER NOT NULL DEFAULT 0,
+    login_key        BLOB    CHECK (length(login_key) = 32),   -- its seed; made when it is first needed
+    registration_tag BLOB,                         -- NULL until the relay knows the login key
+    store_version    BLOB    NOT NULL DEFAULT x'', -- of the relay, the newest that was seen
+    lost_pre_keys    INTEGER NOT NULL DEFAULT 0    -- 1: the relay has one-time keys that are not here
 ) STRICT;
 
 CREATE TABLE signed_pre_key (
@@ -204,6 +208,12 @@ CREATE TABLE parked (
     ciphertext BLOB    NOT NULL,
     at         INTEGER NOT NULL,
     UNIQUE (thread_id, sender, told_id)
+) STRICT;
+
+-- One for each connection to the relay; the newest.
+CREATE TABLE generation (
+    number INTEGER PRIMARY KEY,
+    nonce  BLOB    NOT NULL CHECK (length(nonce) = 8)
 ) STRICT;
 
 -- Terms that the library makes (search/text.rs), without the texts. A prefix of any length up to the longest term is looked up,

@@ -11,6 +11,11 @@ use crate::error::{Offline, Result};
 use crate::id::{ClientMsgId, MessageId, ThreadId};
 use crate::message::FailReason;
 
+/// Until somebody says that it is worth trying again.
+const UNTIL_HURRIED_MS: u64 = u64::MAX >> 2;
+/// How often a relay is asked for a thread that it knows when it is asked, and does not when something is sent there.
+const MOST_LOOKS: u32 = 8;
+
 /// What became of an entry.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Settlement {
@@ -95,7 +100,31 @@ impl Tx<'_> {
             Settlement::Later { due_ms } => self.put_off((id, lane, message), due_ms),
             // It says how far something came, and may be said twice.
             Settlement::Failed(FailReason::TooOld) if message.is_none() => self.unseal(id, 0),
+            Settlement::Failed(reason @ (FailReason::NotAMember | FailReason::UnknownRecipient))
+                if self.may_come_back(id, lane, reason)? =>
+            {
+                self.put_off((id, lane, message), UNTIL_HURRIED_MS)
+            }
             Settlement::Failed(reason) => self.fail(id, lane, message, reason),
+        }
+    }
+
+    /// Whether the relay may know the thread again soon, or its other member: it was restored from a backup, and both of them
+    /// register and open again what it has lost. Who looks after that is told to look.
+    fn may_come_back(&mut self, id: OutgoingId, lane: ThreadId, reason: FailReason) -> Result<bool> {
+        let sql =
+            "SELECT accepted, (SELECT attempts FROM outgoing WHERE id = ?2) FROM thread WHERE thread_id = ?1";
+        let (accepted, attempts): (i64, u32) = self
+            .connection
+            .prepare_cached(sql)?
+            .query_row(params![lane.as_bytes(), id.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        match accepted {
+            0 => Ok(true),
+            1 if reason == FailReason::NotAMember && attempts < MOST_LOOKS => {
+                self.accept_once_more(lane)?;
+                Ok(true)
+            }
+            _ => Ok(false),
         }
     }
 

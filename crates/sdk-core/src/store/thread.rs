@@ -167,11 +167,13 @@ impl Rows<'_> {
         rows.map(|row| Ok(UserId::from_slice(&row?)?)).collect()
     }
 
-    /// Threads of which the relay may not know that we accept them.
-    pub(crate) fn threads_to_accept(&self, limit: u32) -> Result<Vec<ThreadId>> {
-        let sql = "SELECT thread_id FROM thread WHERE accepted = 0 ORDER BY thread_id LIMIT ?1";
+    /// Threads behind this one of which the relay may not know that we accept them.
+    pub(crate) fn threads_to_accept(&self, after: Option<ThreadId>, limit: u32) -> Result<Vec<ThreadId>> {
+        let sql =
+            "SELECT thread_id FROM thread WHERE accepted = 0 AND thread_id > ?1 ORDER BY thread_id LIMIT ?2";
         let mut statement = self.connection.prepare_cached(sql)?;
-        let rows = statement.query_map([limit], |row| row.get::<_, Vec<u8>>(0))?;
+        let after = after.as_ref().map_or(&[][..], |after| after.as_bytes());
+        let rows = statement.query_map(params![after, limit], |row| row.get::<_, Vec<u8>>(0))?;
         rows.map(|row| Ok(ThreadId::from_slice(&row?)?)).collect()
     }
 
@@ -277,9 +279,19 @@ impl Tx<'_> {
         self.change_one("UPDATE thread SET accepted = 1 WHERE thread_id = ?1", [thread.as_bytes()])
     }
 
+    /// The relay has another thread for these two, and not this one.
+    pub(crate) fn set_superseded(&mut self, thread: ThreadId) -> Result<()> {
+        self.change_one("UPDATE thread SET accepted = 2 WHERE thread_id = ?1", [thread.as_bytes()])
+    }
+
+    /// The relay may have forgotten that we have accepted the thread, or the whole thread.
+    pub(super) fn accept_once_more(&mut self, thread: ThreadId) -> Result<()> {
+        self.change_one("UPDATE thread SET accepted = 0 WHERE thread_id = ?1", [thread.as_bytes()])
+    }
+
     /// The relay was restored from a backup, and may have forgotten what we have accepted.
     pub(crate) fn accept_again(&mut self) -> Result<()> {
-        self.change("UPDATE thread SET accepted = 0 WHERE accepted = 1", [])?;
+        self.change("UPDATE thread SET accepted = 0 WHERE accepted <> 0", [])?;
         Ok(())
     }
 

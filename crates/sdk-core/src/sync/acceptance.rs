@@ -14,10 +14,13 @@ use crate::fault::{self, Station};
 use crate::health::Part;
 use crate::id::ThreadId;
 use crate::send::backoff_ms;
+use crate::transport::CreatedThread;
 
 /// Threads that are looked up at a time.
 const BATCH: u32 = 100;
 const LEAST_PAUSE_MS: u64 = 500;
+/// The status of a refusal because the other member has deleted their account.
+const GONE: u16 = 410;
 
 pub(crate) async fn run(ctx: Context) {
     let mut elsewhere = ctx.events.elsewhere();
@@ -53,30 +56,62 @@ enum Done {
 
 /// One that the relay refuses, for whatever reason, does not keep the others waiting.
 async fn accept_some(ctx: &Context) -> Result<Done> {
-    let threads = ctx.store.read(|rows| rows.threads_to_accept(BATCH)).await?;
-    if threads.is_empty() {
-        return Ok(Done::Nothing);
-    }
-    let mut refused = None;
-    for thread in threads {
-        match accept(ctx, thread).await {
-            Ok(()) => {}
-            Err(error @ Error::Offline(Offline::Refused(_))) => refused = Some(error),
-            Err(error) => return Err(error),
+    let (mut last, mut refused) = (None, None);
+    loop {
+        let threads = ctx.store.read(move |rows| rows.threads_to_accept(last, BATCH)).await?;
+        let Some(newest) = threads.last().copied() else { break };
+        for thread in threads {
+            match accept(ctx, thread).await {
+                Ok(()) => {}
+                // Also one whose other member a restored relay does not know yet.
+                Err(error @ (Error::Offline(Offline::Refused(_)) | Error::NotFound)) => refused = Some(error),
+                Err(error) => return Err(error),
+            }
         }
+        last = Some(newest);
     }
-    refused.map_or(Ok(Done::Some), Err)
+    match (last, refused) {
+        (_, Some(error)) => Err(error),
+        (None, None) => Ok(Done::Nothing),
+        (Some(_), None) => Ok(Done::Some),
+    }
 }
 
 async fn accept(ctx: &Context, thread: ThreadId) -> Result<()> {
     fault::at(Station::AcceptBeforeCall);
     let asked =
         tokens::with_access(ctx, |http, token| async move { http.accept_thread(&token, thread).await });
-    match asked.await {
-        // A relay that knows no such thread, or no such call, keeps nothing back for it.
-        Ok(()) | Err(Error::NotFound) => {}
+    let is_there = match asked.await {
+        Ok(()) => true,
+        Err(Error::NotFound) => open_again(ctx, thread).await?,
         Err(error) => return Err(error),
-    }
+    };
     fault::at(Station::AcceptAnswered);
-    ctx.store.write(move |tx| tx.set_accepted(thread)).await
+    let noted = ctx.store.write(move |tx| {
+        if is_there {
+            tx.set_accepted(thread)?
+        } else {
+            tx.set_superseded(thread)?
+        }
+        // What waited for the thread is sent, or refused for good.
+        tx.hurry_lanes()
+    });
+    noted.await?;
+    ctx.outbox.notify_one();
+    Ok(())
+}
+
+/// The relay does not know the thread: it was restored from a backup. Whether it has it again; otherwise these two have
+/// another one by now, or one of them is no more.
+async fn open_again(ctx: &Context, thread: ThreadId) -> Result<bool> {
+    let Some(known) = ctx.store.read(move |rows| rows.thread(thread)).await? else { return Ok(false) };
+    let opened = tokens::with_access(ctx, |http, token| async move {
+        http.create_direct_thread(&token, known.peer, Some(thread)).await
+    });
+    match opened.await {
+        Ok(CreatedThread::New(made)) => Ok(made.thread_id == thread.as_bytes()[..]),
+        Ok(CreatedThread::Existing(existing)) => Ok(existing == thread),
+        Err(Error::Offline(Offline::Refused(GONE))) => Ok(false),
+        Err(error) => Err(error),
+    }
 }

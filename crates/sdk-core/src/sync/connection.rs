@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rand::RngExt as _;
 use sealpost_wire as wire;
+use sealpost_wire::limits::MAX_COUNT;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::State;
@@ -13,11 +15,11 @@ use super::pause::{Ended, Pause, Pauses};
 use crate::account::tokens;
 use crate::context::Context;
 use crate::error::{Error, Offline, Result};
-use crate::event::ConnectionState;
+use crate::event::{ConnectionState, Event};
 use crate::fault::{self, Station};
 use crate::health::{Failure, Part};
 use crate::receive::inbox;
-use crate::store::Gap;
+use crate::store::{Gap, Generation};
 use crate::transport::{self, Arrival, Arrivals, Listener, Socket};
 
 /// A gap that was asked for, without an answer, is given up after this. The relay closes a connection on which nothing
@@ -28,10 +30,13 @@ const GAP_GRACE: Duration = Duration::from_secs(60);
 const ANSWERED_GRACE: Duration = Duration::from_secs(1);
 /// Least time between two tokens on one socket, however short the relay says that they live.
 const LEAST_REFRESH: Duration = Duration::from_secs(5);
+/// How long a relay that does not accept this device is left alone, in milliseconds, unless the app says otherwise: it may be
+/// restored from a better backup. As long again, at random.
+const SIGNED_OUT_MS: u64 = 3_600_000;
 /// How often gaps are looked at.
 const GAP_PERIOD: Duration = Duration::from_secs(5);
 
-/// Keeps a connection for as long as it is polled, or until the relay no longer accepts this device.
+/// Keeps a connection for as long as it is polled.
 pub(crate) async fn run(ctx: Context, state: State) {
     let mut pauses = Pauses::default();
     let mut hints = ctx.transport.hints.listen();
@@ -51,7 +56,12 @@ pub(crate) async fn run(ctx: Context, state: State) {
             // On a connection that was let in, a token ran out: the next connection presents a new one.
             End::Failed(Error::Unauthorized) if socket.is_none() => {
                 state.set(ConnectionState::SignedOut);
-                return;
+                let wait_ms = SIGNED_OUT_MS.saturating_add(ctx.env.jitter(SIGNED_OUT_MS));
+                tokio::select! {
+                    () = sleep(Duration::from_millis(wait_ms)) => {}
+                    () = hints.hint() => pauses.forget_outages(),
+                }
+                continue;
             }
             End::Failed(error) => {
                 tracing::debug!(%error, "the connection ended");
@@ -203,7 +213,7 @@ impl<'c> Connection<'c> {
 
     /// Presents a fresh token on the live socket.
     async fn present(&self, socket: &Socket, token: &str) -> Result<u64> {
-        let welcome = socket.hello(hello(self.ctx, token).await?).await?;
+        let welcome = socket.hello(hello(self.ctx, token, Introduction::Again).await?).await?;
         self.welcomed(&welcome).await
     }
 
@@ -213,18 +223,35 @@ impl<'c> Connection<'c> {
         let offset = self.ctx.learn_server_time(welcome.server_time_ms);
         let epoch = welcome.epoch;
         let resubmit_from_ms = self.ctx.server_now_ms().saturating_sub(wire::limits::DEDUPE_WINDOW_MS);
+        let version = welcome.store_version.clone();
+        let known = known_generation(welcome);
+        let (now_ms, ctx) = (self.ctx.server_now_ms(), self.ctx.clone());
         let work = self.ctx.store.write(move |tx| {
             let (account, _) = tx.our_account()?;
+            // Not while the relay is restored, too, and knows an earlier one: then it is the relay that has lost something.
+            if let Some(known) = known
+                && tx.is_older_than(known)?
+            {
+                tracing::warn!("this database is older than what the relay has talked with");
+                tx.recover_as_copy(known, now_ms, || ctx.new_client_msg_id())?;
+            }
             if account.epoch != 0 && epoch > account.epoch {
                 let again = tx.resubmit_unproven(resubmit_from_ms)?;
                 tx.accept_again()?;
                 tracing::info!(again, "the relay has a new epoch");
+                tx.emit(Event::RelayRestored);
             }
             tx.set_epoch(epoch.max(account.epoch))?;
+            if (1..=wire::limits::MAX_OPAQUE).contains(&version.len()) {
+                tx.set_store_version(&version)?;
+            }
             tx.set_clock_offset(offset)?;
-            tx.hurry_lanes()
+            Ok((tx.hurry_lanes()?, tx.has_lost_pre_keys()?))
         });
-        work.await?;
+        let ((), lost_pre_keys) = work.await?;
+        if lost_pre_keys {
+            self.ctx.upkeep.keys_low.notify_one();
+        }
         self.ctx.outbox.notify_one();
         self.ctx.upkeep.to_accept.notify_one();
         Ok(welcome.access_expires_ms)
@@ -247,6 +274,9 @@ impl<'c> Connection<'c> {
                 }
                 Arrival::Trimmed(total) => self.loss.reported(total),
                 Arrival::KeysLow => self.ctx.upkeep.keys_low.notify_one(),
+                Arrival::StoreVersion(version) => {
+                    self.ctx.store.write(move |tx| tx.set_store_version(&version)).await?;
+                }
                 Arrival::Reconnect(jitter) => {
                     self.receive(batch, socket).await?;
                     return Err(End::Drain(jitter));
@@ -320,24 +350,50 @@ impl<'c> Connection<'c> {
 /// A socket that was greeted. A token that is refused is replaced once.
 async fn connect(ctx: &Context) -> Result<(Arc<Socket>, Arrivals, wire::Welcome)> {
     let token = tokens::access(ctx).await?;
-    Ok(match ctx.transport.connect(hello(ctx, &token).await?).await {
+    Ok(match ctx.transport.connect(hello(ctx, &token, Introduction::First).await?).await {
         Err(transport::Error::Unauthorized) => {
             let token = tokens::replace_refused(ctx, &token).await?;
-            ctx.transport.connect(hello(ctx, &token).await?).await?
+            ctx.transport.connect(hello(ctx, &token, Introduction::First).await?).await?
         }
         other => other?,
     })
 }
 
-async fn hello(ctx: &Context, token: &str) -> Result<wire::Hello> {
-    let (account, us) = ctx.store.read(|rows| rows.our_account()).await?;
+/// Whether a `Hello` begins a connection, or only shows a fresh token.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Introduction {
+    First,
+    Again,
+}
+
+/// What the relay knew of our database before this connection, if it says something that makes sense.
+fn known_generation(welcome: &wire::Welcome) -> Option<Generation> {
+    let known = welcome.generation.as_ref().filter(|known| known.number <= MAX_COUNT)?;
+    Some(Generation { number: known.number, nonce: known.nonce.as_ref().try_into().ok()? })
+}
+
+async fn hello(ctx: &Context, token: &str, introduction: Introduction) -> Result<wire::Hello> {
+    let nonce = ctx.env.rng().random();
+    let work = ctx.store.write(move |tx| {
+        let (account, us) = tx.our_account()?;
+        let generation = match introduction {
+            Introduction::First => Some(tx.begin_generation(nonce)?),
+            Introduction::Again => None,
+        };
+        Ok((account, us, tx.store_version()?, generation))
+    });
+    let (account, us, store_version, generation) = work.await?;
+    let generation = generation
+        .map(|Generation { number, nonce }| wire::Generation { number, nonce: nonce.to_vec().into() });
     Ok(wire::Hello {
         access_token: token.to_owned(),
         device_id: us.device.get(),
         epoch_seen: account.epoch,
         credit: wire::limits::MAX_CREDIT,
         max_batch_bytes: 0,
-        ..wire::Hello::default()
+        features: Vec::new(),
+        store_version: store_version.into(),
+        generation,
     })
 }
 

@@ -63,7 +63,7 @@ fn asked(error: &Error) -> Duration {
 
 async fn keep_up(ctx: &Context) -> Result<()> {
     pre_keys::replenish(ctx).await?;
-    let now_ms = ctx.server_now_ms();
+    let now_ms = ctx.expiry_now_ms();
     let (handled, proven) = (now_ms.saturating_sub(HANDLED_MS), now_ms.saturating_sub(RESUBMIT_MS));
     let work = move |tx: &mut Tx<'_>| {
         tx.forget_opened(handled)?;

@@ -89,9 +89,15 @@ impl Http {
         }
     }
 
-    /// `once` makes a repeated request give the same refresh token.
-    pub(crate) async fn refresh(&self, refresh_token: &str, once: &str) -> Result<wire::TokenPair> {
-        let request = wire::RefreshRequest { refresh_token: refresh_token.to_owned(), ..Default::default() };
+    /// `once` makes a repeated request give the same refresh token. The login key is shown for a device that was registered
+    /// without one.
+    pub(crate) async fn refresh(
+        &self,
+        refresh_token: &str,
+        login_key: Bytes,
+        once: &str,
+    ) -> Result<wire::TokenPair> {
+        let request = wire::RefreshRequest { refresh_token: refresh_token.to_owned(), login_key };
         let call = self.call(Method::POST, "v1/auth/refresh", None).await?.header("idempotency-key", once);
         self.answer(with_body(call, &request)).await
     }
@@ -104,6 +110,30 @@ impl Http {
     /// Deletes the account. It may be repeated.
     pub(crate) async fn delete_account(&self, token: &str) -> Result<()> {
         self.done(self.call(Method::DELETE, "v1/account", Some(token)).await?).await
+    }
+
+    /// What a device is to sign.
+    pub(crate) async fn challenge(&self, user: UserId, device: DeviceId) -> Result<wire::Challenge> {
+        let request = wire::ChallengeRequest { user_id: user.to_wire(), device_id: device.get() };
+        self.answer(with_body(self.call(Method::POST, "v1/auth/challenge", None).await?, &request)).await
+    }
+
+    /// `once` makes a repeated login give the same refresh token.
+    pub(crate) async fn log_in(&self, signed: wire::SignedChallenge, once: &str) -> Result<wire::TokenPair> {
+        let request = wire::LoginRequest { signed: Some(signed) };
+        let call = self.call(Method::POST, "v1/auth/login", None).await?.header("idempotency-key", once);
+        self.answer(with_body(call, &request)).await
+    }
+
+    /// As [`log_in`](Self::log_in), for a device that the relay has lost.
+    pub(crate) async fn restore(
+        &self,
+        request: &wire::RestoreRequest,
+        once: &str,
+    ) -> Result<wire::TokenPair> {
+        let call =
+            self.call(Method::POST, "v1/accounts/restore", None).await?.header("idempotency-key", once);
+        self.answer(with_body(call, request)).await
     }
 
     pub(crate) async fn upload_keys(&self, token: &str, keys: &wire::KeyUpload) -> Result<wire::KeyCounts> {
@@ -128,8 +158,15 @@ impl Http {
         self.answer(call).await
     }
 
-    pub(crate) async fn create_direct_thread(&self, token: &str, peer: UserId) -> Result<CreatedThread> {
-        let request = wire::CreateThread { peer_user_id: peer.to_wire(), ..Default::default() };
+    /// `lost` names the thread of these two that the relay may have lost.
+    pub(crate) async fn create_direct_thread(
+        &self,
+        token: &str,
+        peer: UserId,
+        lost: Option<ThreadId>,
+    ) -> Result<CreatedThread> {
+        let thread_id = lost.map(ThreadId::to_wire).unwrap_or_default();
+        let request = wire::CreateThread { peer_user_id: peer.to_wire(), thread_id };
         let call = with_body(self.call(Method::POST, "v1/threads", Some(token)).await?, &request);
         match self.answer(call).await {
             Ok(thread) => Ok(CreatedThread::New(thread)),

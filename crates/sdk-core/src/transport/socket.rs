@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use prost::Message as _;
 use sealpost_wire as wire;
 use sealpost_wire::frame::Body;
-use sealpost_wire::limits::{MAX_CREDIT, MAX_FRAME, PING_INTERVAL_S, close};
+use sealpost_wire::limits::{MAX_CREDIT, MAX_FRAME, MAX_OPAQUE, PING_INTERVAL_S, close};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
@@ -27,6 +28,8 @@ use crate::error::Offline;
 const PROBE_TIMEOUT: Duration = Duration::from_secs(4);
 /// The relay answers pings: silence for this long means that the connection is gone.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(PING_INTERVAL_S as u64 + 15);
+/// How often the relay is asked how far its store has come, at most.
+const VERSION_PERIOD: Duration = Duration::from_secs(1);
 /// Room for all that the credit allows, and for what is not under credit.
 const ARRIVALS: usize = MAX_CREDIT as usize * 2;
 const OUTGOING: usize = 64;
@@ -45,6 +48,8 @@ pub(crate) enum Arrival {
     /// So many rows were ever trimmed from our mailbox.
     Trimmed(u64),
     KeysLow,
+    /// How far the relay's store has come, after it has stored something of ours.
+    StoreVersion(Bytes),
     /// The relay goes away; it asks to wait for a random part of this before coming back.
     Reconnect(Duration),
 }
@@ -88,7 +93,16 @@ fn pumped(stream: WebSocketStream<Box<dyn Stream>>) -> (Socket, Arrivals) {
     let (arrived, arrivals) = mpsc::channel(ARRIVALS);
     let shared = Arc::new(Shared::default());
     let (acks, shared_with_pump) = (Acks::default(), Arc::clone(&shared));
-    let pump = Pump { stream, to_send, arrived, acks, shared: shared_with_pump, probes: 0, probing: None };
+    let pump = Pump {
+        stream,
+        to_send,
+        arrived,
+        acks,
+        shared: shared_with_pump,
+        probes: 0,
+        probing: None,
+        version: Version::default(),
+    };
     tokio::spawn(pump.run());
     (Socket { outgoing, shared, next_id: AtomicU64::new(1), room: Arc::new(Semaphore::new(ROOM)) }, arrivals)
 }
@@ -219,6 +233,29 @@ struct Pump {
     probes: u64,
     /// When the connection last showed a sign of life, while the answer to a probe is waited for.
     probing: Option<Instant>,
+    version: Version,
+}
+
+/// Whether the relay is to be asked how far its store has come.
+#[derive(Default)]
+struct Version {
+    /// Something of ours was stored since it was asked: when it is to be asked.
+    due: Option<Instant>,
+    asked: Option<Instant>,
+    /// The answer is waited for.
+    waited_for: bool,
+}
+
+impl Version {
+    /// Something of ours was stored.
+    fn grew(&mut self) {
+        let soonest = self.asked.and_then(|asked| asked.checked_add(VERSION_PERIOD));
+        self.due.get_or_insert_with(|| soonest.unwrap_or_else(Instant::now));
+    }
+
+    fn ask(&mut self) {
+        *self = Self { due: None, asked: Some(Instant::now()), waited_for: true };
+    }
 }
 
 impl Pump {
@@ -255,6 +292,10 @@ impl Pump {
                     self.read(message)
                 }
                 () = self.shared.doubted.notified() => self.probe().await,
+                () = until(self.version.due) => {
+                    self.version.ask();
+                    self.ping(0).await
+                }
                 () = silence(self.probing) => Err(Offline::TimedOut.into()),
                 _ = heartbeat.tick() => {
                     if heard.elapsed() > SILENCE_TIMEOUT {
@@ -361,6 +402,9 @@ impl Pump {
         if let Body::Synced(_) = body {
             return self.arrive(Arrival::Synced(frame.id));
         }
+        if let Body::SendAck(_) = &body {
+            self.version.grew();
+        }
         if frame.id != 0 {
             let waiting =
                 self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&frame.id);
@@ -378,11 +422,17 @@ impl Pump {
                 Arrival::Reconnect(Duration::from_millis(reconnect.jitter_ms.into()))
             }
             Body::Error(error) => return Err(Error::refused(error)),
-            Body::Pong(pong) if pong.t != 0 && pong.t == self.probes => {
-                self.probing = None;
-                return Ok(());
+            Body::Pong(pong) => {
+                if pong.t != 0 && pong.t == self.probes {
+                    self.probing = None;
+                }
+                let told = (1..=MAX_OPAQUE).contains(&pong.store_version.len());
+                if !told || !std::mem::take(&mut self.version.waited_for) {
+                    return Ok(());
+                }
+                Arrival::StoreVersion(pong.store_version)
             }
-            // Another Pong and AckOk say nothing new; what a newer relay says unasked can be left unheard.
+            // AckOk says nothing new; what a newer relay says unasked can be left unheard.
             _ => return Ok(()),
         };
         self.arrive(arrival)
@@ -404,6 +454,14 @@ async fn write_all(
         stream.feed(frame).await?;
     }
     stream.flush().await
+}
+
+/// Waits for a moment; for ever when there is none.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Waits until a probe was not answered for too long; for ever when there is none.

@@ -356,7 +356,8 @@ fn only_the_first_of_a_window_resumes_the_lane_and_nothing_leaves_after_a_refusa
     let [(_, _, first), (_, _, second)] = settled[..] else { panic!("{settled:?}") };
     assert!(matches!(first, Settlement::Accepted { .. }));
     assert!(matches!(second, Settlement::Failed(FailReason::NotAMember)));
-    assert_eq!(window.into_stopped().unwrap().flow, Flow::Again);
+    // The relay may know the thread again soon.
+    assert_eq!(window.into_stopped().unwrap().flow, Flow::Stop);
 }
 
 #[test]

@@ -1,0 +1,106 @@
+//! Signing in with our login key, when the relay takes no token of ours: it was restored from a backup, somebody has stolen
+//! one, or we were away for too long.
+
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use bytes::Bytes;
+use sealpost_wire as wire;
+use sealpost_wire::limits::{CHALLENGE_NONCE, MAX_COUNT, MAX_OPAQUE};
+use sealpost_wire::login::{Purpose, signed_bytes};
+
+use super::pre_keys::{self, upload_form};
+use crate::context::Context;
+use crate::error::{Error, Offline, Result};
+use crate::store::{LoginKey, Registered};
+use crate::transport;
+
+/// The public half, as the relay takes it.
+pub(crate) fn public_key(key: &LoginKey) -> Result<Bytes> {
+    Ok(Bytes::copy_from_slice(pair(key)?.public_key().as_ref()))
+}
+
+/// A tag of ours, if this is one: what is longer than any honest relay makes is not kept.
+pub(crate) fn tag(bytes: &[u8]) -> Option<Vec<u8>> {
+    (1..=MAX_OPAQUE).contains(&bytes.len()).then(|| bytes.to_vec())
+}
+
+/// New tokens, under the name of an exchange. If the relay does not know us any more, we take our place again.
+///
+/// # Errors
+/// [`Error::Unauthorized`] when the relay does not take us back.
+pub(super) async fn sign_in(ctx: &Context, name: &str) -> Result<wire::TokenPair> {
+    let read = ctx.store.read(|rows| {
+        // Whoever has left the account does not come back, and has no keys to come back with.
+        let tag = if rows.has_left()? { None } else { rows.registration_tag()? };
+        Ok((rows.occupant()?.0, rows.login_key()?, tag))
+    });
+    let (occupant, key, tag) = read.await?;
+    let us = occupant.ok_or(Error::Bug("not registered"))?.registered;
+    let key = key.ok_or(Error::Unauthorized)?;
+    let signed = sign(ctx, us, &key, Purpose::Login).await?;
+    match ctx.transport.http.log_in(signed, name).await {
+        Err(transport::Error::Unauthorized) => {}
+        answered => return Ok(answered?),
+    }
+    // A key that the relay has never confirmed may not be the one that it has.
+    let tag = tag.ok_or(Error::Unauthorized)?;
+    tracing::warn!("the relay does not know this device any more, which takes its place again");
+    take_place(ctx, us, &key, tag, name).await
+}
+
+async fn take_place(
+    ctx: &Context,
+    us: Registered,
+    key: &LoginKey,
+    tag: Vec<u8>,
+    name: &str,
+) -> Result<wire::TokenPair> {
+    let signed = sign(ctx, us, key, Purpose::Restore).await?;
+    let (now_ms, mut rng) = (ctx.server_now_ms(), ctx.env.rng());
+    let prepared = ctx.store.write(move |tx| {
+        let (account, _) = tx.our_account()?;
+        let keys = pre_keys::prepare_anew(tx, &account, now_ms, &mut rng)?;
+        Ok((account.registration_id, account.identity.public().serialize(), keys))
+    });
+    let (registration_id, identity_key, keys) = prepared.await?;
+    let request = wire::RestoreRequest {
+        signed: Some(signed),
+        registration_id,
+        identity_key: identity_key.to_vec().into(),
+        login_key: public_key(key)?,
+        registration_tag: tag.into(),
+        keys: Some(upload_form(&keys)),
+    };
+    let restored = match ctx.transport.http.restore(&request, name).await {
+        Ok(pair) => pair,
+        Err(transport::Error::Unauthorized) => return Err(Error::Unauthorized),
+        Err(transport::Error::Refused(refusal)) if refusal.reason == wire::reason::ADDRESS_TAKEN => {
+            return Err(Error::Unauthorized);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    ctx.store.write(move |tx| tx.set_pre_keys_uploaded(&keys)).await?;
+    Ok(restored)
+}
+
+/// Asks for a challenge, and signs it.
+async fn sign(
+    ctx: &Context,
+    us: Registered,
+    key: &LoginKey,
+    purpose: Purpose,
+) -> Result<wire::SignedChallenge> {
+    let challenge = ctx.transport.http.challenge(us.user, us.device).await?;
+    let is_one = challenge.nonce.len() == CHALLENGE_NONCE && challenge.epoch <= MAX_COUNT;
+    let bytes = signed_bytes(purpose, us.user, us.device, &challenge).filter(|_| is_one);
+    let signature = pair(key)?.sign(&bytes.ok_or(Offline::NotARelay)?);
+    Ok(wire::SignedChallenge {
+        user_id: us.user.to_wire(),
+        device_id: us.device.get(),
+        challenge: Some(challenge),
+        signature: Bytes::copy_from_slice(signature.as_ref()),
+    })
+}
+
+fn pair(key: &LoginKey) -> Result<Ed25519KeyPair> {
+    Ed25519KeyPair::from_seed_unchecked(key.expose()).map_err(|_| Error::Bug("a seed of the wrong length"))
+}

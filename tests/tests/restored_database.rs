@@ -1,0 +1,256 @@
+//! A client's database that comes back older than it was: that is noticed, told once, and both sides talk on.
+
+#![cfg(test)]
+#![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use sealpost_core::{Delivery, Direction, Event, Message, MessageBody, Thread, Undecryptable};
+use sealpost_testkit::{Party, PartyDisk, World, eventually, history, texts};
+
+/// A copy of the database of somebody who is not there.
+fn copy(disk: &PartyDisk, to: &Path) {
+    for (from, to) in files(disk.database()).into_iter().zip(files(to)) {
+        if from.exists() {
+            std::fs::copy(from, to).unwrap();
+        }
+    }
+}
+
+fn put_back(disk: &PartyDisk, from: &Path) {
+    for (from, to) in files(from).into_iter().zip(files(disk.database())) {
+        let _ = std::fs::remove_file(&to);
+        if from.exists() {
+            std::fs::copy(from, to).unwrap();
+        }
+    }
+}
+
+fn files(database: &Path) -> [PathBuf; 3] {
+    ["", "-wal", "-shm"].map(|suffix| {
+        let mut name = database.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    })
+}
+
+async fn reaches(party: &Party, thread: &Thread, message: &Message, delivery: Delivery) {
+    party.message_reaches(thread, message.id, |state| *state == Direction::Outgoing(delivery)).await;
+}
+
+/// Both write, and both read it.
+async fn talk(ada: &Party, ben: &Party, line: &str) {
+    for (from, to) in [(ada, ben), (ben, ada)] {
+        say(from, to, line).await;
+    }
+}
+
+async fn say(from: &Party, to: &Party, line: &str) {
+    let (here, there) = (from.thread_with(to).await, to.thread_with(from).await);
+    let text = format!("{line} of {}", from.name());
+    let message = here.send_text(&text).await.unwrap();
+    reaches(from, &here, &message, Delivery::Delivered).await;
+    assert!(texts(&there).await.contains(&text), "{text}");
+}
+
+/// What could not be opened, and why.
+async fn undecryptable(thread: &Thread) -> Vec<Undecryptable> {
+    let causes = history(thread).await.into_iter().filter_map(|message| match message.body {
+        MessageBody::Undecryptable(cause) => Some(cause),
+        _ => None,
+    });
+    causes.collect()
+}
+
+/// How often it is told that the database was restored.
+fn count(party: &Party) -> Arc<AtomicUsize> {
+    let counted = Arc::new(AtomicUsize::new(0));
+    let mut events = party.client.events();
+    let count = Arc::clone(&counted);
+    tokio::spawn(async move {
+        while let Some(event) = events.next().await {
+            if event == Ok(Event::DatabaseRestored) {
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    });
+    counted
+}
+
+async fn is_told(counted: &AtomicUsize) {
+    eventually("it is told", async || (counted.load(Ordering::SeqCst) == 1).then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_was_put_back_is_told_once_and_both_sides_talk_on() {
+    let world = World::start().await;
+    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    talk(&ada, &ben, "before").await;
+    let disk = ada.close().await;
+    let saved = world.dir().join("saved.db");
+    copy(&disk, &saved);
+    let ada = disk.open().await;
+    for line in ["one", "two", "three"] {
+        talk(&ada, &ben, line).await;
+    }
+    let disk = ada.close().await;
+    put_back(&disk, &saved);
+
+    let ada = disk.open().await;
+    let counted = count(&ada);
+    ada.live().await;
+    is_told(&counted).await;
+    let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
+    talk(&ada, &ben, "after").await;
+    talk(&ada, &ben, "and again").await;
+    assert_eq!(undecryptable(&his).await, [], "no key was used for two messages");
+    assert_eq!(undecryptable(&hers).await, []);
+    assert_eq!(texts(&his).await.len(), 12);
+
+    // Nobody is told again.
+    let disk = ada.close().await;
+    let ada = disk.open().await;
+    let again = count(&ada);
+    ada.live().await;
+    talk(&ada, &ben, "later").await;
+    assert_eq!((counted.load(Ordering::SeqCst), again.load(Ordering::SeqCst)), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_written_before_the_relay_could_say_so_uses_no_key_twice() {
+    let mut world = World::start().await;
+    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    talk(&ada, &ben, "before").await;
+    let disk = ada.close().await;
+    let saved = world.dir().join("saved.db");
+    copy(&disk, &saved);
+    let ada = disk.open().await;
+    talk(&ada, &ben, "lost").await;
+    let disk = ada.close().await;
+    put_back(&disk, &saved);
+    world.stop_relay().await;
+    let ada = disk.open().await;
+    let hers = ada.client.threads().await.unwrap().into_iter().next().unwrap();
+    let hers = ada.client.thread(hers.id()).await.unwrap();
+    let offline = hers.send_text("written offline").await.unwrap();
+    world.start_relay().await;
+    ada.client.reconnect();
+    ben.client.reconnect();
+    reaches(&ada, &hers, &offline, Delivery::Delivered).await;
+    let his = ben.thread_with(&ada).await;
+    assert_eq!(undecryptable(&his).await, []);
+    talk(&ada, &ben, "after").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_before_the_other_side_hears_of_it_is_shown_with_its_cause() {
+    let mut world = World::start().await;
+    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    talk(&ada, &ben, "before").await;
+    let disk = ada.close().await;
+    let saved = world.dir().join("saved.db");
+    copy(&disk, &saved);
+    let ada = disk.open().await;
+    for line in ["one", "two"] {
+        talk(&ada, &ben, line).await;
+    }
+    let disk = ada.close().await;
+    put_back(&disk, &saved);
+    // Ben writes while nobody can tell him.
+    let his = ben.client.threads().await.unwrap().into_iter().next().unwrap();
+    let his = ben.client.thread(his.id()).await.unwrap();
+    let missed = his.send_text("missed").await.unwrap();
+    reaches(&ben, &his, &missed, Delivery::Sent).await;
+    let ada = disk.open().await;
+    ada.live().await;
+    let hers = ada.thread_with(&ben).await;
+    talk(&ada, &ben, "after").await;
+    let causes = undecryptable(&hers).await;
+    assert_eq!(causes, [Undecryptable::NotDecryptable], "shown, and not dropped");
+    talk(&ada, &ben, "and again").await;
+    assert_eq!(undecryptable(&hers).await.len(), 1);
+    world.stop_relay().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_meet_a_restored_database_with_keys_that_it_has() {
+    let world = World::start().await;
+    let ada = world.party("ada").await;
+    let user = ada.client.user_id();
+    ada.live().await;
+    let disk = ada.close().await;
+    let saved = world.dir().join("saved.db");
+    copy(&disk, &saved);
+    // Since then her one-time keys were taken, and she has uploaded others.
+    let relay = rusqlite::Connection::open(world.relay_dir().join("relay.db")).unwrap();
+    relay.busy_timeout(std::time::Duration::from_secs(60)).unwrap();
+    sealpost_e2e::take_one_time_keys(&relay, "user_id = ?1", [user.as_bytes()]);
+    let ids = || -> Vec<u32> {
+        let sql = "SELECT key_id FROM one_time_pre_key WHERE user_id = ?1 ORDER BY key_id";
+        let mut statement = relay.prepare(sql).unwrap();
+        let ids = statement.query_map([user.as_bytes()], |row| row.get(0)).unwrap();
+        ids.collect::<Result<_, _>>().unwrap()
+    };
+    let ada = disk.open().await;
+    eventually("new keys", async || (ids().len() == 200).then_some(())).await;
+    let made = ids();
+    let disk = ada.close().await;
+    put_back(&disk, &saved);
+    let ada = disk.open().await;
+    eventually("other keys", async || {
+        let now = ids();
+        (now.len() == 200 && now.first() > made.last()).then_some(())
+    })
+    .await;
+    let ben = world.party("ben").await;
+    say(&ben, &ada, "hello").await;
+    talk(&ada, &ben, "after").await;
+    let hers = ada.thread_with(&ben).await;
+    assert_eq!(undecryptable(&hers).await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_is_told_from_its_copy_also_when_the_relay_was_restored_with_it() {
+    let mut world = World::start().await;
+    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    talk(&ada, &ben, "before").await;
+    let disk = ada.close().await;
+    let saved = world.dir().join("saved.db");
+    copy(&disk, &saved);
+    let ada = disk.open().await;
+    talk(&ada, &ben, "one").await;
+    // The backup of the relay is later than that of the database.
+    world.stop_relay().await;
+    let backup = world.dir().join("backup");
+    copy_folder(&world.relay_dir(), &backup);
+    world.start_relay().await;
+    ada.client.reconnect();
+    ben.client.reconnect();
+    talk(&ada, &ben, "two").await;
+    let disk = ada.close().await;
+    put_back(&disk, &saved);
+    world.stop_relay().await;
+    std::fs::remove_dir_all(world.relay_dir()).unwrap();
+    copy_folder(&backup, &world.relay_dir());
+    world.start_relay().await;
+    ben.client.reconnect();
+    let ada = disk.open().await;
+    let counted = count(&ada);
+    ada.live().await;
+    is_told(&counted).await;
+    ben.live().await;
+    talk(&ada, &ben, "after").await;
+    let his = ben.thread_with(&ada).await;
+    assert_eq!(undecryptable(&his).await, []);
+    assert_eq!(texts(&his).await.len(), 8, "nothing twice");
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}

@@ -1,0 +1,271 @@
+//! A relay whose data folder was copied back to an earlier state, with `--new-epoch` and without it: people go on, and
+//! nothing is lost or shown twice.
+
+#![cfg(test)]
+#![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use sealpost_core::{ConnectionState, Delivery, Direction, Error, Event, Events, MessageId, Thread};
+use sealpost_testkit::{Party, PartyDisk, RelayProcess, eventually, own_address, relay_binary, texts};
+use tempfile::TempDir;
+
+/// A relay in a process of its own, at one address, and a backup of its folder.
+struct Restorable {
+    dir: TempDir,
+    addr: SocketAddr,
+    process: Option<RelayProcess>,
+}
+
+impl Restorable {
+    async fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut relay = Self { dir, addr: own_address(), process: None };
+        relay.run().await;
+        relay
+    }
+
+    fn data(&self) -> PathBuf {
+        self.dir.path().join("relay")
+    }
+
+    async fn run(&mut self) {
+        let log = self.dir.path().join("relay.log");
+        let process =
+            RelayProcess::start(&relay_binary(), &self.data(), self.addr, &log, None).await.unwrap();
+        self.addr = process.addr();
+        self.process = Some(process);
+    }
+
+    async fn stop(&mut self) {
+        self.process.take().unwrap().kill().await.unwrap();
+    }
+
+    /// Stops it for as long as its folder is copied.
+    async fn back_up(&mut self) {
+        self.stop().await;
+        copy(&self.data(), &self.dir.path().join("backup"));
+        self.run().await;
+    }
+
+    /// Puts the backup back in place.
+    async fn restore(&mut self, new_epoch: bool) {
+        self.stop().await;
+        std::fs::remove_dir_all(self.data()).unwrap();
+        copy(&self.dir.path().join("backup"), &self.data());
+        if new_epoch {
+            let begun =
+                Command::new(relay_binary()).arg("--data").arg(self.data()).arg("--new-epoch").status();
+            assert!(begun.unwrap().success());
+        }
+        self.run().await;
+    }
+
+    fn disk(&self, name: &str) -> PartyDisk {
+        PartyDisk::new(self.dir.path(), name, &format!("http://{}", self.addr))
+    }
+
+    async fn party(&self, name: &str) -> Party {
+        self.disk(name).come().await
+    }
+
+    fn database(&self) -> rusqlite::Connection {
+        let db = rusqlite::Connection::open(self.data().join("relay.db")).unwrap();
+        db.busy_timeout(Duration::from_secs(60)).unwrap();
+        db
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+async fn live(party: &Party) {
+    eventually("a live connection", async || {
+        party.client.reconnect();
+        (party.client.connection_state() == ConnectionState::Live).then_some(())
+    })
+    .await;
+}
+
+async fn reaches(party: &Party, thread: &Thread, id: MessageId, delivery: Delivery) {
+    party.message_reaches(thread, id, |state| *state == Direction::Outgoing(delivery)).await;
+}
+
+/// Both write, and both read it.
+async fn talk(ada: &Party, ben: &Party, line: &str) {
+    for (from, to) in [(ada, ben), (ben, ada)] {
+        let (here, there) = (from.thread_with(to).await, to.thread_with(from).await);
+        let text = format!("{line} of {}", from.name());
+        let message = here.send_text(&text).await.unwrap();
+        reaches(from, &here, message.id, Delivery::Delivered).await;
+        assert!(texts(&there).await.contains(&text));
+    }
+}
+
+/// Waits until the client has stored how far the relay has come: what it has seen after `since` is on disk.
+async fn has_seen(disk: &Path, key: [u8; 32], since: &[u8]) {
+    let later = async || (seen(disk, key) != since).then_some(());
+    eventually("a later version of the relay's store", later).await;
+}
+
+fn seen(disk: &Path, key: [u8; 32]) -> Vec<u8> {
+    let db = sealpost_testkit::open_database(disk, &key);
+    db.query_row("SELECT store_version FROM account", [], |row| row.get(0)).unwrap()
+}
+
+async fn told(events: &mut Events, what: impl Fn(&Event) -> bool) {
+    let told = async {
+        loop {
+            if events.next().await.unwrap().is_ok_and(|event| what(&event)) {
+                return;
+            }
+        }
+    };
+    sealpost_testkit::within("an event", told).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_that_are_newer_than_the_backup_sign_nobody_out() {
+    for new_epoch in [true, false] {
+        let mut relay = Restorable::start().await;
+        let (ada, ben) = (relay.party("ada").await, relay.party("ben").await);
+        talk(&ada, &ben, "before").await;
+        relay.back_up().await;
+        live(&ada).await;
+        live(&ben).await;
+        // What the backup has of Ada's token is used up: she has exchanged it twice since.
+        let (disk, key) = (relay.disk("ada").database().to_owned(), relay.disk("ada").key());
+        let ada = exchange_tokens(ada, &disk, key).await;
+        let ada = exchange_tokens(ada, &disk, key).await;
+        relay.restore(new_epoch).await;
+        // The access token is good for ten minutes yet, unless the relay has to be asked for another.
+        let ada = expire_access(ada, &disk, key).await;
+        live(&ada).await;
+        live(&ben).await;
+        talk(&ada, &ben, "after").await;
+    }
+}
+
+/// Lets the access token run out, so that the next connection has to exchange the refresh token.
+async fn expire_access(party: Party, disk: &Path, key: [u8; 32]) -> Party {
+    let closed = party.close().await;
+    let db = sealpost_testkit::open_database(disk, &key);
+    db.execute("UPDATE account SET access_expires = 1", []).unwrap();
+    drop(db);
+    closed.open().await
+}
+
+async fn exchange_tokens(party: Party, disk: &Path, key: [u8; 32]) -> Party {
+    let party = expire_access(party, disk, key).await;
+    live(&party).await;
+    party
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_is_newer_than_the_backup_keeps_its_account_and_its_threads() {
+    for new_epoch in [true, false] {
+        let mut relay = Restorable::start().await;
+        let ben = relay.party("ben").await;
+        relay.back_up().await;
+        live(&ben).await;
+        let (ada, cyd) = (relay.party("ada").await, relay.party("cyd").await);
+        talk(&ada, &ben, "before").await;
+        talk(&ada, &cyd, "before").await;
+        let cyds_id = cyd.client.user_id();
+        let cyds = cyd.close().await;
+        relay.restore(new_epoch).await;
+        live(&ada).await;
+        live(&ben).await;
+        talk(&ada, &ben, "after").await;
+        // The relay does not know the other one yet.
+        let hers = ada.client.direct_thread(cyds_id).await.unwrap();
+        let waits = hers.send_text("for later").await.unwrap();
+        let cyd = cyds.open().await;
+        live(&cyd).await;
+        reaches(&ada, &hers, waits.id, Delivery::Delivered).await;
+        talk(&ada, &cyd, "after").await;
+        let with_ben = ada.thread_with(&ben).await;
+        assert_eq!(texts(&with_ben).await.len(), 4, "nothing twice");
+        assert_eq!(texts(&hers).await.len(), 5, "nothing twice");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_that_are_newer_than_the_backup_are_there_once() {
+    for new_epoch in [true, false] {
+        let mut relay = Restorable::start().await;
+        let (ada, ben) = (relay.party("ada").await, relay.party("ben").await);
+        talk(&ada, &ben, "before").await;
+        let hers = ada.thread_with(&ben).await;
+        let bens = ben.close().await;
+        relay.back_up().await;
+        live(&ada).await;
+        let (disk, key) = (relay.disk("ada").database().to_owned(), relay.disk("ada").key());
+        let before = seen(&disk, key);
+        // Ben is not there: only the relay has these, and it is going to lose them.
+        for line in ["three", "four"] {
+            let message = hers.send_text(line).await.unwrap();
+            reaches(&ada, &hers, message.id, Delivery::Sent).await;
+        }
+        has_seen(&disk, key, &before).await;
+        let mut events = ada.client.events();
+        relay.restore(new_epoch).await;
+        live(&ada).await;
+        told(&mut events, |event| *event == Event::RelayRestored).await;
+        let ben = bens.open().await;
+        live(&ben).await;
+        let his = ben.thread_with(&ada).await;
+        let all = ben.texts_when(&his, 4).await;
+        assert_eq!(all[2..], ["three", "four"], "with a new epoch: {new_epoch}");
+        talk(&ada, &ben, "after").await;
+        assert_eq!(texts(&his).await, texts(&hers).await);
+        assert_eq!(texts(&his).await.len(), 6, "nothing twice");
+        let epoch: u64 = relay
+            .database()
+            .query_row("SELECT v FROM store_meta WHERE k = 'epoch'", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(epoch, 2, "once");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_was_removed_keeps_its_history_and_is_let_in_again_when_the_relay_does() {
+    let mut relay = Restorable::start().await;
+    let (ada, ben) = (relay.party("ada").await, relay.party("ben").await);
+    talk(&ada, &ben, "before").await;
+    let cyd = relay.party("cyd").await;
+    relay.back_up().await;
+    live(&ada).await;
+    let (user, hers) = (ada.client.user_id(), ada.thread_with(&ben).await.id());
+    let remove = "INSERT INTO revoked_device VALUES (?1, 1)";
+    relay.database().execute(remove, [user.as_bytes()]).unwrap();
+    relay.database().execute("DELETE FROM device WHERE user_id = ?1", [user.as_bytes()]).unwrap();
+    relay.database().execute("DELETE FROM token_family WHERE user_id = ?1", [user.as_bytes()]).unwrap();
+    let ada = ada.close().await.open().await;
+    let signed_out = async || (ada.client.connection_state() == ConnectionState::SignedOut).then_some(());
+    eventually("signed out", signed_out).await;
+    let refused = ada.client.direct_thread(cyd.client.user_id()).await.unwrap_err();
+    assert_eq!(refused, Error::Unauthorized);
+    let thread = ada.client.thread(hers).await.unwrap();
+    assert_eq!(texts(&thread).await.len(), 2);
+    let kept = thread.send_text("kept for later").await.unwrap();
+    let ada = ada.close().await.open().await;
+    eventually("signed out again", async || {
+        (ada.client.connection_state() == ConnectionState::SignedOut).then_some(())
+    })
+    .await;
+    // It was a mistake.
+    relay.restore(true).await;
+    live(&ada).await;
+    live(&ben).await;
+    let thread = ada.client.thread(hers).await.unwrap();
+    reaches(&ada, &thread, kept.id, Delivery::Delivered).await;
+}
