@@ -145,6 +145,7 @@ fn bodies() -> [Body; 17] {
             thread_id: uuid(),
             roster_version: 1,
             copies: vec![copy.clone(), copy],
+            resume: false,
         }),
         Body::Ack(Ack { keys: vec![key.clone(), key], trimmed: 7 }),
         Body::Sync(Sync { inbox: true, threads: vec![cursor] }),
