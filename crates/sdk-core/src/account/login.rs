@@ -7,7 +7,7 @@ use sealpost_wire as wire;
 use sealpost_wire::limits::{CHALLENGE_NONCE, MAX_COUNT, MAX_OPAQUE};
 use sealpost_wire::login::{Purpose, signed_bytes};
 
-use super::pre_keys::{self, upload_form};
+use super::key_supply::{self, upload_form};
 use crate::context::Context;
 use crate::error::{Error, Offline, Result};
 use crate::store::{LoginKey, Registered};
@@ -58,7 +58,7 @@ async fn take_place(
     let (now_ms, mut rng) = (ctx.server_now_ms(), ctx.env.rng());
     let prepared = ctx.store.write(move |tx| {
         let (account, _) = tx.our_account()?;
-        let keys = pre_keys::prepare_anew(tx, &account, now_ms, &mut rng)?;
+        let keys = key_supply::prepare_anew(tx, &account, now_ms, &mut rng)?;
         Ok((account.registration_id, account.identity.public().serialize(), keys))
     });
     let (registration_id, identity_key, keys) = prepared.await?;

@@ -1,5 +1,6 @@
 //! Ourselves: registration, tokens, pre-keys.
 
+mod key_supply;
 pub(crate) mod leaving;
 mod login;
 pub(crate) mod pre_keys;

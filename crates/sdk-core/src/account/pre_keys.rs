@@ -1,29 +1,16 @@
 //! Our pre-keys: enough of them at the relay, none of them too old.
 
-use rand::rngs::StdRng;
-use sealpost_protocol::{
-    KemPreKey, KemPreKeyId, OneTimePreKey, OneTimePreKeyId, SignedPreKey, SignedPreKeyId,
-};
 use sealpost_wire as wire;
 use sealpost_wire::limits::MAX_ONE_TIME_KEYS;
 
+use super::key_supply::{DAY_MS, prepare, prepare_anew, upload_form};
 use super::tokens;
 use crate::context::Context;
 use crate::error::Result;
 use crate::fault::{self, Station};
-use crate::store::{Account, PreKeys, Tx};
+use crate::store::{PreKeys, Tx};
 use crate::transport;
 
-/// One-time keys of each kind that the relay should hold.
-const FULL: u32 = 100;
-/// Fewer than this, and it gets new ones.
-const LOW: u32 = 20;
-const DAY_MS: u64 = 24 * 3600 * 1000;
-/// Age at which the signed and the last-resort key are replaced.
-const ROTATE_MS: u64 = 2 * DAY_MS;
-/// Most one-time keys of each kind that are kept here. None is deleted to make room, as a first message may be on its
-/// way to it: a relay that asks for more, or whose keys are taken and not used, has to make do with the last-resort key.
-const MOST: u32 = 1_000;
 /// How long a key still opens first messages when nobody can get it any more: a session that was begun with it is used
 /// for 30 days without an answer, and a mailbox keeps what it sends for 30 days.
 const KEEP_MS: u64 = 60 * DAY_MS;
@@ -102,66 +89,10 @@ async fn upload_missing(ctx: &Context) -> Result<Upload> {
     Ok(upload)
 }
 
-/// Makes what is missing, and returns all that the relay may not have yet: an upload whose answer was lost is
-/// made again with the same keys.
-pub(crate) fn prepare(
-    tx: &mut Tx<'_>,
-    account: &Account,
-    at_relay: wire::KeyCounts,
-    now_ms: u64,
-    rng: &mut StdRng,
-) -> Result<PreKeys> {
-    let waiting = tx.pre_keys_to_upload()?;
-    let kept = tx.one_time_pre_keys()?;
-    let rotate = tx.signed_pre_key_created()?.is_none_or(|created| is_due(created, now_ms));
-    let ec = missing(at_relay.ec, waiting.one_time.len(), kept.ec);
-    let kem = missing(at_relay.kem, waiting.one_time_kem.len(), kept.kem);
-    if !rotate && ec == 0 && kem == 0 {
-        return Ok(waiting);
-    }
-    let me = &account.identity;
-    let first = tx.take_key_ids(ec.saturating_add(kem).saturating_add(2))?;
-    let mut ids = first..;
-    let mut next = || ids.next().unwrap_or(u32::MAX);
-    let mut fresh = PreKeys::default();
-    if rotate {
-        fresh.signed = Some(SignedPreKey::generate(SignedPreKeyId(next()), me, now_ms, rng));
-        fresh.last_resort = Some(KemPreKey::generate(KemPreKeyId(next()), me, now_ms, rng));
-    }
-    fresh.one_time = (0..ec).map(|_| OneTimePreKey::generate(OneTimePreKeyId(next()), rng)).collect();
-    fresh.one_time_kem =
-        (0..kem).map(|_| KemPreKey::generate(KemPreKeyId(next()), me, now_ms, rng)).collect();
-    tx.insert_pre_keys(&fresh, now_ms)?;
-    tx.pre_keys_to_upload()
-}
-
 /// Takes note of what the relay had left when `newest` was the newest key that we knew to be there. Not if another process
 /// has uploaded keys since: the count may be older than they are, and they would look given out.
 fn note_left(tx: &mut Tx<'_>, newest: u32, at_relay: wire::KeyCounts, now_ms: u64) -> Result<()> {
     if tx.newest_uploaded()? == newest { tx.note_given_out(at_relay, now_ms) } else { Ok(()) }
-}
-
-/// Whether a signed key that was made then is to be replaced. One that was made in the future was made by a wrong clock.
-const fn is_due(created_ms: u64, now_ms: u64) -> bool {
-    created_ms.saturating_add(ROTATE_MS) <= now_ms || created_ms > now_ms.saturating_add(ROTATE_MS)
-}
-
-/// Makes all of them anew, for a relay that has none of ours, or only such as are gone here.
-pub(crate) fn prepare_anew(
-    tx: &mut Tx<'_>,
-    account: &Account,
-    now_ms: u64,
-    rng: &mut StdRng,
-) -> Result<PreKeys> {
-    tx.give_up_pre_keys(now_ms)?;
-    prepare(tx, account, wire::KeyCounts::default(), now_ms, rng)
-}
-
-/// How many to make, given what the relay has, what waits to be uploaded, and how many are kept here in all.
-fn missing(at_relay: u32, waiting: usize, kept: u32) -> u32 {
-    let total = at_relay.saturating_add(u32::try_from(waiting).unwrap_or(u32::MAX));
-    let wanted = if total < LOW { FULL.saturating_sub(total) } else { 0 };
-    wanted.min(MOST.saturating_sub(kept))
 }
 
 /// Leaves out what the relay has no room for; it goes another time. Oldest first, as ids may only grow there.
@@ -171,36 +102,14 @@ fn keep_what_fits(keys: &mut PreKeys, at_relay: wire::KeyCounts) {
     keys.one_time_kem.truncate(room(at_relay.kem));
 }
 
-/// The public halves, as the relay takes them.
-pub(crate) fn upload_form(keys: &PreKeys) -> wire::KeyUpload {
-    let signed_kem = |key: &KemPreKey| wire::SignedKey {
-        id: key.id().0,
-        public_key: key.public_key().to_vec().into(),
-        signature: key.signature().to_vec().into(),
-    };
-    wire::KeyUpload {
-        signed_pre_key: keys.signed.as_ref().map(|key| wire::SignedKey {
-            id: key.id().0,
-            public_key: key.public_key().to_vec().into(),
-            signature: key.signature().to_vec().into(),
-        }),
-        last_resort_kem: keys.last_resort.as_ref().map(signed_kem),
-        one_time: keys
-            .one_time
-            .iter()
-            .map(|key| wire::OneTimeKey { id: key.id().0, public_key: key.public_key().to_vec().into() })
-            .collect(),
-        one_time_kem: keys.one_time_kem.iter().map(signed_kem).collect(),
-        ..wire::KeyUpload::default()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use rand::SeedableRng as _;
-    use sealpost_protocol::IdentityKeyPair;
+    use rand::rngs::StdRng;
+    use sealpost_protocol::{IdentityKeyPair, KemPreKey, KemPreKeyId, OneTimePreKey, OneTimePreKeyId};
     use tempfile::TempDir;
 
+    use super::super::key_supply::{FULL, MOST, ROTATE_MS, is_due, missing};
     use super::*;
     use crate::config::DatabaseKey;
     use crate::event::EventBus;

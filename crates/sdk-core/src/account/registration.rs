@@ -14,8 +14,8 @@ use sealpost_wire::limits::MAX_REGISTRATION_ID;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use super::key_supply::{self, upload_form};
 use super::login;
-use super::pre_keys::{self, upload_form};
 use crate::context::Context;
 use crate::error::{Error, Offline, Result};
 use crate::fault::{self, Station};
@@ -38,7 +38,7 @@ pub(crate) async fn register(ctx: &Context, proof: Vec<u8>) -> Result<Registered
         if account.registered.is_some() {
             return Err(Error::Misuse("already registered"));
         }
-        let keys = pre_keys::prepare(tx, &account, wire::KeyCounts::default(), now_ms, &mut rng)?;
+        let keys = key_supply::prepare(tx, &account, wire::KeyCounts::default(), now_ms, &mut rng)?;
         Ok((account, login::public_key(&login_key)?, keys))
     });
     let (account, login_key, keys) = prepared.await?;
