@@ -1,4 +1,6 @@
-//! Maps SQLite's result codes to our errors.
+//! Maps SQLite's result codes, and errors of files, to our errors.
+
+use std::io::ErrorKind;
 
 use rusqlite::ErrorCode;
 
@@ -44,4 +46,16 @@ impl From<sealpost_protocol::DecodeError> for Error {
     fn from(_: sealpost_protocol::DecodeError) -> Self {
         Storage::Corrupt.into()
     }
+}
+
+/// For what is done with files directly.
+pub(super) fn io_error(error: std::io::Error) -> Error {
+    match error.kind() {
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem | ErrorKind::NotFound => {
+            Storage::ReadOnly
+        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Storage::Full,
+        _ => Storage::Io,
+    }
+    .into()
 }

@@ -12,8 +12,8 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use super::error::io_error;
 use super::flock;
-use super::vault::io_error;
 use crate::error::{Result, Storage};
 
 /// How long to wait for the transaction of another process: many times as long as any transaction takes.

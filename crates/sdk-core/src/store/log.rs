@@ -3,7 +3,6 @@
 //! SQLite checkpoints a log of 1000 pages into the file, and starts it anew when nobody reads from it. With
 //! continuous reads that moment never comes, so above a limit this process briefly stops its own reads.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,11 +10,10 @@ use rusqlite::Connection;
 
 use super::exit::Guarded;
 use super::lock::Lock;
+use super::log_file::{BUSY_TIMEOUT, KEPT_BYTES, path_beside, size};
 use super::readers::Readers;
 use crate::error::Result;
 
-/// The size to which the log file is truncated when it starts anew: as large as SQLite lets it grow in ordinary use.
-pub(super) const KEPT_BYTES: u32 = 4 << 20;
 /// The size that the log may reach under continuous reads.
 pub(super) const MOST_BYTES: u64 = 16 << 20;
 /// How long to wait for a reader in another process, which this process cannot stop.
@@ -87,7 +85,7 @@ fn empty(connection: &mut Guarded, lock: &Lock, readers: &Readers) -> Result<Mov
     connection.with(|connection| {
         connection.busy_timeout(PATIENCE_WITH_OTHERS)?;
         let moved = checkpoint(connection);
-        connection.busy_timeout(super::vault::BUSY_TIMEOUT)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
         moved
     })
 }
@@ -111,19 +109,4 @@ pub(super) fn checkpoint(connection: &Connection) -> Result<Moved> {
         true if frames == moved => Moved::All,
         true => Moved::Part,
     })
-}
-
-/// Whether a log exists next to the database and is not empty.
-pub(super) fn is_beside(database: &Path) -> bool {
-    size(&path_beside(database)) > 0
-}
-
-fn path_beside(database: &Path) -> PathBuf {
-    let mut path = database.as_os_str().to_owned();
-    path.push("-wal");
-    path.into()
-}
-
-fn size(path: &Path) -> u64 {
-    fs::metadata(path).map_or(0, |file| file.len())
 }

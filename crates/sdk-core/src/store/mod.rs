@@ -13,6 +13,7 @@ mod generation;
 mod leaving;
 mod lock;
 mod log;
+mod log_file;
 mod login;
 mod message;
 mod outgoing;

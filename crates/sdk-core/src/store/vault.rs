@@ -8,7 +8,6 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use hkdf::Hkdf;
 use rusqlite::config::DbConfig;
@@ -17,8 +16,10 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::Footprint;
+use super::error::io_error;
 use super::exit::{self, AtWork, Guarded};
-use super::{log, schema};
+use super::log_file::{self, BUSY_TIMEOUT};
+use super::schema;
 use crate::config::DatabaseKey;
 use crate::error::{Error, Result, Storage};
 
@@ -27,7 +28,6 @@ const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 const SALT_INFO: &[u8] = b"Sealpost database salt v1";
 /// The page cache in KiB where memory is scarce; SQLite's default is 2000.
 const SMALL_CACHE_KIB: i64 = 256;
-pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) struct Vault {
     path: PathBuf,
@@ -86,7 +86,7 @@ impl Vault {
             return Err(Storage::Corrupt.into());
         }
         connection.pragma_update(None, "journal_mode", "wal")?;
-        connection.pragma_update(None, "journal_size_limit", log::KEPT_BYTES)?;
+        connection.pragma_update(None, "journal_size_limit", log_file::KEPT_BYTES)?;
         schema::migrate(&mut connection)?;
         let statements = match footprint {
             Footprint::Full => 128,
@@ -167,7 +167,7 @@ fn check_header(path: &Path) -> Result<()> {
     // Bytes 28 to 31 hold the number of pages (SQLite file format, section 1.3). If there is a write-ahead log, the
     // file itself may still be shorter.
     let pages = rest.last_chunk::<4>().map_or(0, |bytes| u32::from_be_bytes(*bytes));
-    if length < u64::from(pages).saturating_mul(PAGE_SIZE) && !log::is_beside(path) {
+    if length < u64::from(pages).saturating_mul(PAGE_SIZE) && !log_file::is_beside(path) {
         return Err(Storage::Corrupt.into());
     }
     Ok(())
@@ -188,17 +188,6 @@ fn no_path(error: std::io::Error) -> Error {
         ErrorKind::InvalidInput | ErrorKind::InvalidFilename => Storage::NotAFile.into(),
         _ => io_error(error),
     }
-}
-
-pub(super) fn io_error(error: std::io::Error) -> Error {
-    match error.kind() {
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem | ErrorKind::NotFound => {
-            Storage::ReadOnly
-        }
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Storage::Full,
-        _ => Storage::Io,
-    }
-    .into()
 }
 
 #[cfg(test)]
