@@ -13,7 +13,9 @@ use sealpost_core::{
     Part, Storage, Thread,
 };
 use sealpost_e2e::open_database;
-use sealpost_testkit::{Party, PartyDisk, World, texts};
+use sealpost_testkit::{Meddle, Party, PartyDisk, Proxy, World, texts};
+use sealpost_wire::Frame;
+use sealpost_wire::frame::Body;
 
 const PAGE: usize = 4096;
 
@@ -391,7 +393,9 @@ async fn a_session_that_does_not_decode_affects_only_its_peer_and_is_replaced() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_with_a_reused_key_is_shown_to_the_recipient() {
     let world = World::start().await;
-    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    // Her relay does not tell her that her database is an old copy.
+    let proxy = Proxy::start(world.addr(), WithoutGenerations).await;
+    let (ada, ben) = (world.disk("ada").through(&proxy.url()).come().await, world.party("ben").await);
     let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
     let delivered = Direction::Outgoing(Delivery::Delivered);
     let hello = hers.send_text("hello").await.unwrap();
@@ -408,4 +412,16 @@ async fn a_message_with_a_reused_key_is_shown_to_the_recipient() {
     only_thread(&ada).await.send_text("another, under the same key").await.unwrap();
     let texts = ben.texts_when(&his, 3).await;
     assert_eq!(texts, ["hello", "the first", "Undecryptable(KeyUsedTwice)"]);
+}
+
+/// Takes out of each welcome which generation of the client's database the relay knew.
+struct WithoutGenerations;
+
+impl Meddle for WithoutGenerations {
+    fn down(&self, mut frame: Frame) -> Vec<Frame> {
+        if let Some(Body::Welcome(welcome)) = &mut frame.body {
+            welcome.generation = None;
+        }
+        vec![frame]
+    }
 }
