@@ -15,8 +15,8 @@ fn fill(disk: &PartyDisk) {
         "BEGIN;
          WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {UNREAD})
          INSERT INTO message (thread_id, content_id, author, device, kind, body, sent, server_seq, position, state)
-            SELECT thread_id, CAST(unhex(printf('%032x', n)) AS BLOB), peer, 1, 1, x'520568656c6c6f', n, n, n, 10
-            FROM n, thread;
+            SELECT thread_id, CAST(unhex(printf('%032x', n)) AS BLOB), member.user_id, 1, 1, x'520568656c6c6f', n, n, n, 10
+            FROM n, thread JOIN member USING (thread_id), account WHERE member.user_id <> account.user_id;
          UPDATE thread SET unread = {UNREAD};
          COMMIT;"
     ));

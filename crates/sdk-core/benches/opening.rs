@@ -41,7 +41,8 @@ fn fill(disk: &PartyDisk, count: u32) {
         "BEGIN;
          WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {count})
          INSERT INTO message (thread_id, content_id, author, device, kind, body, sent, server_seq, position, state)
-            SELECT thread_id, CAST(unhex(printf('%032x', n)) AS BLOB), peer, 1, 1, x'520568656c6c6f', n, n, n, 10 FROM n, thread;
+            SELECT thread_id, CAST(unhex(printf('%032x', n)) AS BLOB), member.user_id, 1, 1, x'520568656c6c6f', n, n, n, 10
+            FROM n, thread JOIN member USING (thread_id), account WHERE member.user_id <> account.user_id;
          UPDATE thread SET unread = {count};
          UPDATE account SET indexed_up_to = {count}, indexed_after = {count};
          COMMIT;"
