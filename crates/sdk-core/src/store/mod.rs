@@ -216,8 +216,8 @@ impl Store {
             return self.write(move |tx| work(tx)).await;
         }
         let shared = Arc::clone(&self.shared);
-        let open = self.current()?;
-        readers::read(&open, move |open| open.readers.run(&shared.vault, work)).await
+        let readers = Arc::clone(&self.current()?.readers);
+        readers::read(&readers, move |readers| readers.run(&shared.vault, work)).await
     }
 
     /// As [`Store::read`], for what takes no longer than a page and was perhaps just written: where the writer has nothing to do, it

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::exit::Guarded;
 use super::vault::Vault;
-use super::{Open, Rows, SUSPENDED};
+use super::{Rows, SUSPENDED};
 use crate::error::{Error, Result};
 use crate::runtime;
 
@@ -30,7 +30,7 @@ pub(super) struct Readers {
 }
 
 /// A read, which sends its own answer, including the error if it comes too late.
-type Job = Box<dyn FnOnce(&Open) + Send>;
+type Job = Box<dyn FnOnce(&Readers) + Send>;
 
 #[derive(Default)]
 struct Pool {
@@ -44,24 +44,25 @@ struct Pool {
     closed: bool,
 }
 
-/// Submits a read. It begins when a connection is free, on a thread that may block.
+/// Submits a read. It begins when a connection is free, on a thread that may block. The thread does not keep the database
+/// open: when the caller has the answer, it may close the database and open it again.
 ///
 /// # Errors
 /// Returns the error of the read.
 pub(super) async fn read<T: Send + 'static>(
-    open: &Arc<Open>,
-    read: impl FnOnce(&Open) -> Result<T> + Send + 'static,
+    readers: &Arc<Readers>,
+    read: impl FnOnce(&Readers) -> Result<T> + Send + 'static,
 ) -> Result<T> {
     let (answer, answered) = oneshot::channel();
-    let job: Job = Box::new(move |open| {
+    let job: Job = Box::new(move |readers| {
         // The caller may have stopped waiting.
         if !answer.is_closed() {
-            let _ = answer.send(read(open));
+            let _ = answer.send(read(readers));
         }
     });
-    if open.readers.hand_over(job) {
-        let open = Arc::clone(open);
-        runtime::spawn_blocking(move || open.readers.work(&open))?;
+    if readers.hand_over(job) {
+        let readers = Arc::clone(readers);
+        runtime::spawn_blocking(move || readers.work())?;
     }
     answered.await.map_err(|_| Error::Bug("a panic in a read"))?
 }
@@ -77,10 +78,10 @@ impl Readers {
     }
 
     /// Runs the queued reads until none is left.
-    fn work(&self, open: &Open) {
+    fn work(&self) {
         while let Some(job) = self.next_job() {
             // The caller gets an error because its sender is dropped. The connection has been dropped too.
-            if catch_unwind(AssertUnwindSafe(|| job(open))).is_err() {
+            if catch_unwind(AssertUnwindSafe(|| job(self))).is_err() {
                 tracing::error!("a read panicked");
             }
         }

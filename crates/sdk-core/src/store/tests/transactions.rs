@@ -278,3 +278,17 @@ async fn a_page_is_read_where_it_was_written_unless_the_writer_is_busy() {
     fixture.enqueue("two").await;
     assert_eq!(glance(&fixture.store).await.1, 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_can_be_opened_again_as_soon_as_its_last_user_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = || {
+        let key = DatabaseKey::new([7; 32]);
+        Store::open(dir.path().join("account.db"), key, EventBus::new(), Footprint::Full)
+    };
+    for round in 0..60 {
+        let store = open().unwrap_or_else(|error| panic!("round {round}: {error}"));
+        // The thread that has read may still be about to end.
+        store.read(|rows| rows.threads()).await.unwrap();
+    }
+}
