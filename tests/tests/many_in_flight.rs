@@ -33,10 +33,17 @@ struct Seen {
     stopped: AtomicUsize,
 }
 
+impl Trouble {
+    /// Which sends are hit has no period: otherwise, the same message could be refused again and again, until it is given up.
+    fn refuses(&self, send: usize) -> bool {
+        (send.wrapping_mul(2_654_435_761) >> 9).is_multiple_of(self.refused)
+    }
+}
+
 impl Meddle for Trouble {
     fn up(&self, mut frame: Frame) -> Vec<Frame> {
         if let Some(Body::Send(send)) = &mut frame.body
-            && (self.seen.sends.fetch_add(1, Ordering::SeqCst) + 1).is_multiple_of(self.refused)
+            && self.refuses(self.seen.sends.fetch_add(1, Ordering::SeqCst))
         {
             // No roster has this version.
             send.roster_version = 0;
@@ -66,7 +73,7 @@ impl Meddle for Trouble {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_in_flight_arrives_once_and_in_order_whatever_is_refused() {
-    let mut stopped = 0;
+    let (mut stale, mut stopped) = (0, 0);
     for (refused, sent_away) in [(7, usize::MAX), (23, 40), (200, 90)] {
         let trouble = Trouble { refused, sent_away, seen: Arc::default() };
         let mut world = World::start().await;
@@ -96,9 +103,11 @@ async fn what_is_in_flight_arrives_once_and_in_order_whatever_is_refused() {
             })
             .await;
         }
-        assert!(trouble.seen.stale.load(Ordering::SeqCst) > 0, "nothing was refused");
+        stale += trouble.seen.stale.load(Ordering::SeqCst);
         stopped += trouble.seen.stopped.load(Ordering::SeqCst);
     }
+    // Over all cases: a rare one may be on a lane that has stopped already.
+    assert!(stale > 0, "nothing was refused");
     // What leaves together is in flight together, so that there is always something behind the seventh.
     assert!(stopped > 0, "nothing was in flight behind what was refused");
 }

@@ -107,7 +107,8 @@ async fn after_a_refusal_the_later_sends_of_the_thread_wait_for_one_that_resumes
         (0, reason::STALE_ROSTER),
         (0, reason::LANE_STOPPED),
         (1, "STORED"),
-        (0, reason::LANE_STOPPED),
+        // It was stored before the lane stopped, and does not resume it.
+        (1, "DUPLICATE"),
         (0, reason::STALE_ROSTER),
         (0, reason::LANE_STOPPED),
         (2, "STORED"),

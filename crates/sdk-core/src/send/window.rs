@@ -67,9 +67,6 @@ impl Window {
     }
 
     fn next(&mut self) -> Option<(Durable<Parcel>, bool)> {
-        if self.stopped.is_some() {
-            return None;
-        }
         let next = self.waiting.pop_front()?;
         let parcel = next.parcel.clone();
         self.in_flight.push_back(next);
@@ -89,6 +86,7 @@ impl Window {
         let settlement = match &self.stopped {
             None => Some(settlement),
             Some(_) if accepted => Some(settlement),
+            // The relay says by this that it is not stored.
             Some(_) if lane_stopped => {
                 self.leave(entry);
                 return;
@@ -108,22 +106,24 @@ impl Window {
         }
     }
 
-    /// Once the window has stopped, the waiting entries are not sent any more.
+    /// Once the window has stopped, the waiting entries are not sent any more. If they are to be sealed anew, those that
+    /// may be stored are sent all the same: the relay does not store them on a stopped lane, and says whether it had.
     fn empty_if_stopped(&mut self) {
-        if self.stopped.is_some() {
-            for entry in std::mem::take(&mut self.waiting) {
-                self.leave(entry);
+        let Some(stopped) = &self.stopped else { return };
+        let asks = stopped.reseal;
+        for entry in std::mem::take(&mut self.waiting) {
+            match (entry.may_be_stored, asks) {
+                (true, true) => self.waiting.push_back(entry),
+                (true, false) => {}
+                (false, _) => self.leave(entry),
             }
         }
     }
 
     /// Removes an entry that the relay has not processed in this window. If an earlier entry is sealed anew, this one
     /// is too: otherwise the recipient would receive older ratchet steps after newer ones, and it stores only a
-    /// limited number of skipped keys. An entry that may already be stored at the relay keeps its bytes.
+    /// limited number of skipped keys. It must be certain that the entry is not stored.
     fn leave(&mut self, entry: Sealed) {
-        if entry.may_be_stored {
-            return;
-        }
         if self.stopped.as_ref().is_some_and(|stopped| stopped.reseal) {
             let name = entry.parcel.get().client_msg_id;
             self.settled.push((entry.id, Some(name), Settlement::Requeue { refused: false }));

@@ -70,6 +70,15 @@ fn note(inbound: &mut Vec<Inbound>, more: Inbound) {
     }
 }
 
+/// The outcome on a stopped lane. It says whether the message was stored before, so that the client knows what it may seal
+/// anew.
+pub(super) fn stopped(tx: &Connection, append: &Append) -> Result<Appended> {
+    let made_ms = append.client_msg_id.time_ms().unwrap_or(0);
+    let forgotten = made_ms < append.now_ms.saturating_sub(DEDUPE_WINDOW_MS);
+    let unknown = if forgotten { Appended::TooOld } else { Appended::LaneStopped };
+    Ok(earlier(tx, append)?.unwrap_or(unknown))
+}
+
 /// The earlier result for this id.
 fn earlier(tx: &Connection, append: &Append) -> Result<Option<Appended>> {
     let earlier = tx

@@ -151,7 +151,7 @@ impl SqliteStore {
         let work = move |tx: &Connection, deferred: &mut Deferred| {
             let mut inbound = Vec::new();
             let appended = match &place {
-                Some(place) if place.is_stopped() => Appended::LaneStopped,
+                Some(place) if place.is_stopped() => append::stopped(tx, &append)?,
                 _ => append::append(tx, deferred, &arrivals, &append, &mut inbound)?,
             };
             if let Some(place) = &place {
