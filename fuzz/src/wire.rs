@@ -146,6 +146,7 @@ fn bodies() -> [Body; 17] {
             roster_version: 1,
             copies: vec![copy.clone(), copy],
             resume: false,
+            lookup: false,
         }),
         Body::Ack(Ack { keys: vec![key.clone(), key], trimmed: 7 }),
         Body::Sync(Sync { inbox: true, threads: vec![cursor] }),

@@ -22,6 +22,8 @@ struct Trouble {
     refused: usize,
     /// After so many answers, the client is asked to come back on another connection.
     sent_away: usize,
+    /// It is also asked to after each refusal, before it has been told what became of the messages behind.
+    refusal_ends: bool,
     seen: Arc<Seen>,
 }
 
@@ -31,6 +33,7 @@ struct Seen {
     answers: AtomicUsize,
     stale: AtomicUsize,
     stopped: AtomicUsize,
+    lookups: AtomicUsize,
 }
 
 impl Trouble {
@@ -43,6 +46,10 @@ impl Trouble {
 impl Meddle for Trouble {
     fn up(&self, mut frame: Frame) -> Vec<Frame> {
         if let Some(Body::Send(send)) = &mut frame.body
+            && send.lookup
+        {
+            self.seen.lookups.fetch_add(1, Ordering::SeqCst);
+        } else if let Some(Body::Send(send)) = &mut frame.body
             && self.refuses(self.seen.sends.fetch_add(1, Ordering::SeqCst))
         {
             // No roster has this version.
@@ -55,6 +62,9 @@ impl Meddle for Trouble {
         match &frame.body {
             Some(Body::Error(error)) if error.reason == reason::STALE_ROSTER => {
                 self.seen.stale.fetch_add(1, Ordering::SeqCst);
+                if self.refusal_ends {
+                    return vec![frame, away()];
+                }
             }
             Some(Body::Error(error)) if error.reason == reason::LANE_STOPPED => {
                 self.seen.stopped.fetch_add(1, Ordering::SeqCst);
@@ -62,8 +72,7 @@ impl Meddle for Trouble {
             Some(Body::SendAck(_))
                 if (self.seen.answers.fetch_add(1, Ordering::SeqCst) + 1).is_multiple_of(self.sent_away) =>
             {
-                let away = Body::Reconnect(Reconnect { jitter_ms: 0, reason: "drain".into() });
-                return vec![frame, Frame { v: 1, id: 0, body: Some(away) }];
+                return vec![frame, away()];
             }
             _ => {}
         }
@@ -71,11 +80,19 @@ impl Meddle for Trouble {
     }
 }
 
+/// Asks the client to come back on another connection.
+fn away() -> Frame {
+    let away = Body::Reconnect(Reconnect { jitter_ms: 0, reason: "drain".into() });
+    Frame { v: 1, id: 0, body: Some(away) }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_in_flight_arrives_once_and_in_order_whatever_is_refused() {
-    let (mut stale, mut stopped) = (0, 0);
-    for (refused, sent_away) in [(7, usize::MAX), (23, 40), (200, 90)] {
-        let trouble = Trouble { refused, sent_away, seen: Arc::default() };
+    let (mut stale, mut stopped, mut lookups) = (0, 0, 0);
+    for (refused, sent_away, refusal_ends) in
+        [(7, usize::MAX, false), (23, 40, false), (200, 90, false), (17, 60, true)]
+    {
+        let trouble = Trouble { refused, sent_away, refusal_ends, seen: Arc::default() };
         let mut world = World::start().await;
         let proxy = Proxy::start(world.addr(), trouble.clone()).await;
         let ada = world.disk("ada").through(&proxy.url()).come().await;
@@ -105,9 +122,12 @@ async fn what_is_in_flight_arrives_once_and_in_order_whatever_is_refused() {
         }
         stale += trouble.seen.stale.load(Ordering::SeqCst);
         stopped += trouble.seen.stopped.load(Ordering::SeqCst);
+        lookups += trouble.seen.lookups.load(Ordering::SeqCst);
     }
     // Over all cases: a rare one may be on a lane that has stopped already.
     assert!(stale > 0, "nothing was refused");
     // What leaves together is in flight together, so that there is always something behind the seventh.
     assert!(stopped > 0, "nothing was in flight behind what was refused");
+    // A connection that ended with a refusal has left messages of which it was unknown whether they were stored.
+    assert!(lookups > 0, "nothing was looked up");
 }

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::Notify;
@@ -41,7 +41,8 @@ pub trait Bus: Send + Sync + fmt::Debug + 'static {
 /// A registered connection, until it is dropped.
 pub struct Attached {
     inbox: Arc<Nudges>,
-    leave: Box<dyn Fn() + Send + Sync>,
+    address: Address,
+    connections: Weak<Connections>,
 }
 
 impl Attached {
@@ -55,11 +56,32 @@ impl Attached {
             self.inbox.notify.notified().await;
         }
     }
+
+    /// The device begins to send on this connection: what older ones of it have sent, and what was not stored yet, is
+    /// refused from now on.
+    pub fn supersede_older(&self) {
+        let Some(connections) = self.connections.upgrade() else { return };
+        if let Some(of_device) = lock(&connections).get(&self.address) {
+            let older = of_device.iter().take_while(|there| !Arc::ptr_eq(there, &self.inbox));
+            older.for_each(|older| older.superseded.store(true, Ordering::SeqCst));
+        }
+    }
+
+    /// Whether the device has begun to send on a newer connection. Set once, and never cleared.
+    pub fn superseded(&self) -> &Arc<AtomicBool> {
+        &self.inbox.superseded
+    }
 }
 
 impl Drop for Attached {
     fn drop(&mut self) {
-        (self.leave)();
+        let Some(connections) = self.connections.upgrade() else { return };
+        let mut connections = lock(&connections);
+        let Some(of_device) = connections.get_mut(&self.address) else { return };
+        of_device.retain(|there| !Arc::ptr_eq(there, &self.inbox));
+        if of_device.is_empty() {
+            connections.remove(&self.address);
+        }
     }
 }
 
@@ -84,6 +106,7 @@ impl Nudged {
 struct Nudges {
     waiting: AtomicU8,
     notify: Notify,
+    superseded: Arc<AtomicBool>,
 }
 
 impl Nudges {
@@ -109,10 +132,12 @@ impl Bus for LocalBus {
         let of_device = connections.entry(address).or_default();
         of_device.push(Arc::clone(&inbox));
         let too_many = of_device.len().saturating_sub(MAX_CONNECTIONS);
-        of_device.drain(..too_many).for_each(|oldest| oldest.add(Nudge::ConnectedElsewhere));
+        of_device.drain(..too_many).for_each(|oldest| {
+            oldest.superseded.store(true, Ordering::SeqCst);
+            oldest.add(Nudge::ConnectedElsewhere);
+        });
         drop(connections);
-        let leave = leave(Arc::downgrade(&self.connections), address, Arc::downgrade(&inbox));
-        Attached { inbox, leave }
+        Attached { inbox, address, connections: Arc::downgrade(&self.connections) }
     }
 
     fn nudge(&self, address: Address, nudge: Nudge) {
@@ -120,19 +145,6 @@ impl Bus for LocalBus {
             connections.iter().for_each(|connection| connection.add(nudge));
         }
     }
-}
-
-/// Removes the connection, unless newer ones have replaced it.
-fn leave(connections: Weak<Connections>, address: Address, me: Weak<Nudges>) -> Box<dyn Fn() + Send + Sync> {
-    Box::new(move || {
-        let Some(connections) = connections.upgrade() else { return };
-        let mut connections = lock(&connections);
-        let Some(of_device) = connections.get_mut(&address) else { return };
-        of_device.retain(|there| !std::ptr::eq(Arc::as_ptr(there), me.as_ptr()));
-        if of_device.is_empty() {
-            connections.remove(&address);
-        }
-    })
 }
 
 fn lock(connections: &Connections) -> std::sync::MutexGuard<'_, HashMap<Address, Vec<Arc<Nudges>>>> {
@@ -159,6 +171,21 @@ mod tests {
         assert!(nudged.has(Nudge::Mail) && nudged.has(Nudge::KeysLow) && !nudged.has(Nudge::Revoked));
         bus.nudge(SOMEONE, Nudge::Revoked);
         assert!(!connection.nudged().await.has(Nudge::Mail));
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_sends_supersedes_the_older_ones_of_its_device() {
+        let bus = LocalBus::default();
+        let [oldest, older, newest] = [(); 3].map(|()| bus.attach(SOMEONE));
+        let other = bus.attach(Address { user: UserId::from_bytes([2; 16]), ..SOMEONE });
+        let superseded =
+            || [&oldest, &older, &newest, &other].map(|one| one.superseded().load(Ordering::SeqCst));
+        // The third made the oldest leave.
+        assert_eq!(superseded(), [true, false, false, false]);
+        older.supersede_older();
+        assert_eq!(superseded(), [true, false, false, false]);
+        newest.supersede_older();
+        assert_eq!(superseded(), [true, true, false, false]);
     }
 
     #[tokio::test]

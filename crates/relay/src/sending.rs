@@ -15,7 +15,7 @@ use crate::fault::{self, Station};
 use crate::limits::Wait;
 use crate::problem::Problem;
 use crate::state::State;
-use crate::store::{Append, Appended, BodyHash, Copy, Stored, Turn};
+use crate::store::{Append, Appended, BodyHash, Copy, Order, Stored, Turn};
 
 /// A stored send, and the recipients to notify.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ pub(crate) fn charge(state: &State, sender: Address, send: &Send) -> Result<Wait
 
 /// Passes a charged send to the store *at once*, so that sends submitted one after another are appended in that
 /// order. A send with a [`Turn`] is refused if an earlier one of its lane was refused and the lane has not been
-/// resumed.
+/// resumed. A lookup is never stored.
 pub(crate) fn submit(
     state: &State,
     sender: Address,
@@ -62,6 +62,7 @@ pub(crate) fn submit(
     _charged: Wait,
 ) -> Result<Sending, Problem> {
     let append = parse(sender, send, state.clock.unix_ms())?;
+    let turn = turn.or_else(|| send.lookup.then(|| Order::default().lookup(append.thread)));
     fault::at(Station::SendDecoded);
     let (id, thread, epoch) = (append.client_msg_id, append.thread, state.store.epoch());
     let recipients = append.copies.iter().map(|copy| copy.to).collect();
@@ -118,10 +119,11 @@ fn parse(sender: Address, send: &Send, now_ms: u64) -> Result<Append, Problem> {
     })
 }
 
-/// The hash by which a duplicate is recognised. It covers everything except whether the send resumes its lane.
+/// The hash by which a duplicate is recognised. It covers everything except the flags that say what to do with the
+/// send.
 fn body_hash(send: &Send) -> BodyHash {
-    let encoded = if send.resume {
-        Send { resume: false, ..send.clone() }.encode_to_vec()
+    let encoded = if send.resume || send.lookup {
+        Send { resume: false, lookup: false, ..send.clone() }.encode_to_vec()
     } else {
         send.encode_to_vec()
     };

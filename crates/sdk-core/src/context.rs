@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::env::Env;
 use crate::event::{Event, EventBus};
 use crate::id::{ClientMsgId, DeviceId, UserId};
-use crate::store::{OutgoingId, Store};
+use crate::store::Store;
 use crate::transport::Transport;
 use crate::waiting::Waits;
 
@@ -58,8 +58,8 @@ pub(crate) struct Context {
     pub(crate) suspended: watch::Sender<()>,
     /// The identity keys whose bundles were good last: a device that is met again is verified in less time.
     pub(crate) known_keys: Arc<std::sync::Mutex<KnownKeys>>,
-    /// What is sealed and certainly not stored by the relay, as nobody has submitted it or the relay has not looked at it.
-    pub(crate) fresh: Arc<std::sync::Mutex<HashSet<OutgoingId>>>,
+    /// The parcels that the relay has certainly not stored: they were not submitted, or refused unread.
+    pub(crate) fresh: Arc<std::sync::Mutex<HashSet<ClientMsgId>>>,
     /// Why the oldest message of a thread waits.
     pub(crate) waits: Arc<Waits>,
     /// Devices whose keys were refused.
@@ -202,14 +202,14 @@ impl Context {
         self.relay_clock.offset_ms.store(offset_ms, Ordering::Relaxed);
     }
 
-    /// These are sealed, and the relay has certainly not stored them.
-    pub(crate) fn note_fresh(&self, sealed: impl IntoIterator<Item = OutgoingId>) {
-        self.fresh.lock().unwrap_or_else(PoisonError::into_inner).extend(sealed);
+    /// Notes that the relay has certainly not stored these parcels. To be called before anything else can submit them.
+    pub(crate) fn note_fresh(&self, parcels: impl IntoIterator<Item = ClientMsgId>) {
+        self.fresh.lock().unwrap_or_else(PoisonError::into_inner).extend(parcels);
     }
 
-    /// It is about to be submitted: whether the relay has certainly not stored it.
-    pub(crate) fn take_fresh(&self, id: OutgoingId) -> bool {
-        self.fresh.lock().unwrap_or_else(PoisonError::into_inner).remove(&id)
+    /// Whether the relay has certainly not stored this parcel, which the caller is about to submit or to drop.
+    pub(crate) fn take_fresh(&self, parcel: &ClientMsgId) -> bool {
+        self.fresh.lock().unwrap_or_else(PoisonError::into_inner).remove(parcel)
     }
 
     /// A fresh id for a message, on server time.

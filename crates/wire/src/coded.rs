@@ -9,16 +9,33 @@ const V: u32 = 1;
 const ID: u32 = 2;
 const SEND: u32 = 11;
 const RESUME: u32 = 6;
+const LOOKUP: u32 = 7;
 
-/// Encodes a frame with this ID around an encoded `Send`, and sets whether the send resumes its thread.
-pub fn code_send(id: u64, send: &[u8], resume: bool) -> Vec<u8> {
+/// What a send is to the earlier ones of its thread on the same connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SendMode {
+    /// It follows them, and is refused if one of them was.
+    Follow,
+    /// It is stored even if an earlier one was refused, and later ones may follow it.
+    Resume,
+    /// It is not stored. The answer says whether it was stored before.
+    Lookup,
+}
+
+/// Encodes a frame with this ID around an encoded `Send`, and sets its mode.
+pub fn code_send(id: u64, send: &[u8], mode: SendMode) -> Vec<u8> {
     // If a field occurs twice, the last occurrence counts.
-    let mut resumes = Vec::new();
-    if resume {
-        encode_key(RESUME, WireType::Varint, &mut resumes);
-        encode_varint(1, &mut resumes);
+    let mut flag = Vec::new();
+    let field = match mode {
+        SendMode::Follow => None,
+        SendMode::Resume => Some(RESUME),
+        SendMode::Lookup => Some(LOOKUP),
+    };
+    if let Some(field) = field {
+        encode_key(field, WireType::Varint, &mut flag);
+        encode_varint(1, &mut flag);
     }
-    let length = send.len().saturating_add(resumes.len());
+    let length = send.len().saturating_add(flag.len());
     let mut frame = Vec::with_capacity(length.saturating_add(32));
     encode_key(V, WireType::Varint, &mut frame);
     encode_varint(FRAME_VERSION.into(), &mut frame);
@@ -27,7 +44,7 @@ pub fn code_send(id: u64, send: &[u8], resume: bool) -> Vec<u8> {
     encode_key(SEND, WireType::LengthDelimited, &mut frame);
     encode_varint(u64::try_from(length).unwrap_or(u64::MAX), &mut frame);
     frame.extend_from_slice(send);
-    frame.extend_from_slice(&resumes);
+    frame.extend_from_slice(&flag);
     frame
 }
 
@@ -43,14 +60,15 @@ mod tests {
     fn a_coded_send_is_the_frame_that_prost_writes() {
         let copy = DeviceCopy { user_id: vec![7; 16].into(), device_id: 1, ..DeviceCopy::default() };
         for copies in [0, 1, 30, 4_000] {
-            for (id, resume) in [(1, false), (300, true), (u64::MAX, true)] {
+            for (id, mode) in [(1, SendMode::Follow), (300, SendMode::Resume), (u64::MAX, SendMode::Lookup)] {
                 let mut send = Send {
                     client_msg_id: vec![3; 16].into(),
                     copies: vec![copy.clone(); copies],
                     ..Send::default()
                 };
-                let coded = code_send(id, &send.encode_to_vec(), resume);
-                send.resume = resume;
+                let coded = code_send(id, &send.encode_to_vec(), mode);
+                send.resume = mode == SendMode::Resume;
+                send.lookup = mode == SendMode::Lookup;
                 assert_eq!(coded, Frame { v: 1, id, body: Some(Body::Send(send)) }.encode_to_vec());
             }
         }

@@ -24,7 +24,7 @@ pub mod limits;
 pub mod login;
 pub mod reason;
 
-pub use coded::code_send;
+pub use coded::{SendMode, code_send};
 pub use decode::{Decode, DecodeError, Field, decode};
 pub use generated::*;
 

@@ -28,7 +28,8 @@ pub const EXISTING_THREAD: &str = "existing_thread";
 pub const STALE_ROSTER: &str = "stale_roster";
 /// A member has not accepted the thread, which has already delivered as much as it may until then.
 pub const NOT_ACCEPTED: &str = "not_accepted";
-/// A send of the same thread was refused on this connection, and none since then has set `resume`.
+/// The message was not stored, as a send of the same thread was refused on this connection and none since then has
+/// set `resume`, as the device sends on a newer connection, or as it was only looked up.
 pub const LANE_STOPPED: &str = "lane_stopped";
 /// The copies do not name exactly the live devices.
 pub const MISMATCHED_DEVICES: &str = "mismatched_devices";

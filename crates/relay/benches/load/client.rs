@@ -62,6 +62,7 @@ impl Pair {
                 }),
             }],
             resume: false,
+            lookup: false,
         }
     }
 }

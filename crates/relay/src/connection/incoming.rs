@@ -1,5 +1,7 @@
 //! Handles incoming frames: each is checked and passed on, and answered later.
 
+use std::sync::atomic::Ordering;
+
 use axum::extract::ws::Message as WsMessage;
 use sealpost_wire::frame::Body;
 use sealpost_wire::id::{InvalidId, ThreadId};
@@ -74,9 +76,20 @@ impl Connection<'_> {
     fn on_send(&mut self, id: u64, send: &Send) -> Result<(), Closing> {
         let began = self.state.clock.monotonic();
         let (state, sender) = (self.state, self.access.address);
+        // Its device sends on a newer connection. That it is told to leave lets a second process of the device, which
+        // is still there, come back and send.
+        if self.attached.superseded().load(Ordering::SeqCst) {
+            return Err(Closing::Because(close::CONNECTED_ELSEWHERE));
+        }
+        if !std::mem::replace(&mut self.sends, true) {
+            self.attached.supersede_older();
+        }
         // A send without a valid thread id is refused for that reason.
         let lane = ThreadId::from_slice(&send.thread_id).ok();
-        let turn = lane.map(|lane| self.order.turn(lane, send.resume));
+        let turn = lane.map(|lane| match send.lookup {
+            true => self.order.lookup(lane),
+            false => self.order.turn(lane, send.resume),
+        });
         let charged = self.pay(|| sending::charge(state, sender, send))?;
         let sending = charged.and_then(|charged| sending::submit(state, sender, send, turn, charged));
         self.replies.push_back(Box::pin(async move {

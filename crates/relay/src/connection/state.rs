@@ -46,6 +46,8 @@ pub(super) struct Connection<'a> {
     pub(super) told: u64,
     /// The lanes in which a send was refused.
     pub(super) order: Order,
+    /// Whether the client has sent a message on it.
+    pub(super) sends: bool,
     /// The epoch in which the connection was welcomed.
     pub(super) epoch: u64,
     pub(super) replies: FuturesOrdered<BoxFuture<'static, Reply>>,

@@ -5,8 +5,12 @@
 //! Sends are passed to the store as they are read. The outcome of a send is known only when the writer has run it, so
 //! the writer asks here, in the order of the sends. The writer may run a send twice, if its group is rolled back.
 //! This module therefore keeps the outcome of each unanswered send, and derives from these whether a lane is stopped.
+//!
+//! What a client has learnt about a message on one connection must stay true. All lanes of a connection are therefore
+//! stopped for good once its device has begun to send on a newer one: a copy that was still on its way is not stored.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sealpost_wire::id::ThreadId;
@@ -21,6 +25,8 @@ struct Lanes {
     /// Lanes that have an unanswered send or are stopped.
     lanes: HashMap<ThreadId, Lane>,
     stopped: usize,
+    /// Set once the device has begun to send on a newer connection.
+    superseded: Arc<AtomicBool>,
 }
 
 #[derive(Debug, Default)]
@@ -36,6 +42,7 @@ struct Lane {
 #[derive(Debug, Clone, Copy)]
 struct Outcome {
     resumes: bool,
+    lookup: bool,
     refused: bool,
 }
 
@@ -51,13 +58,27 @@ impl Outcome {
 pub struct TooManyStopped;
 
 impl Order {
+    /// The order of a connection whose sends are refused from the moment at which the flag is set.
+    pub fn until(superseded: Arc<AtomicBool>) -> Self {
+        Self(Arc::new(Mutex::new(Lanes { superseded, ..Lanes::default() })))
+    }
+
     /// Registers the next send of this lane. If the returned turn is dropped without [`over`](Turn::over), the send
     /// counts as refused and the lane stops.
     pub fn turn(&self, lane: ThreadId, resumes: bool) -> Turn {
+        self.register(lane, Outcome { resumes, lookup: false, refused: false })
+    }
+
+    /// Like [`Order::turn`], for a send that is never stored. It is answered as on a stopped lane.
+    pub fn lookup(&self, lane: ThreadId) -> Turn {
+        self.register(lane, Outcome { resumes: false, lookup: true, refused: false })
+    }
+
+    fn register(&self, lane: ThreadId, outcome: Outcome) -> Turn {
         let mut lanes = lock(&self.0);
         let of_lane = lanes.lanes.entry(lane).or_default();
         let number = of_lane.next();
-        of_lane.unanswered.push_back(Outcome { resumes, refused: false });
+        of_lane.unanswered.push_back(outcome);
         drop(lanes);
         Turn { place: Place { lanes: Arc::clone(&self.0), lane, number }, durable: false }
     }
@@ -134,15 +155,20 @@ pub struct Place {
 }
 
 impl Place {
-    /// Whether the lane is stopped at this send: an earlier send was refused, and none since, including this one,
-    /// resumes the lane.
+    /// Whether this send must not be stored. Either the lane is stopped (an earlier send was refused, and none since,
+    /// including this one, resumes the lane), or it is only looked up, or its connection is superseded.
     pub fn is_stopped(&self) -> bool {
         let lanes = lock(&self.lanes);
+        if lanes.superseded.load(Ordering::SeqCst) {
+            return true;
+        }
         let Some(lane) = lanes.lanes.get(&self.lane) else { return false };
         let before = usize::try_from(self.number.saturating_sub(lane.first)).unwrap_or(usize::MAX);
         let stopped =
             lane.unanswered.iter().take(before).fold(lane.stopped, |stopped, one| one.stops(stopped));
-        stopped && !lane.unanswered.get(before).is_some_and(|this| this.resumes)
+        let (resumes, lookup) =
+            lane.unanswered.get(before).map_or((false, false), |this| (this.resumes, this.lookup));
+        lookup || (stopped && !resumes)
     }
 
     /// Records the outcome of a run. The send may be run again.
@@ -204,6 +230,30 @@ mod tests {
         assert!(run(&lost.place(), false), "run, and never committed");
         drop(lost);
         assert!(!run(&next.place(), false));
+    }
+
+    #[test]
+    fn a_lookup_is_never_stored_and_stops_its_lane() {
+        let order = Order::default();
+        let lookup = order.lookup(LANE);
+        assert!(!run(&lookup.place(), false));
+        lookup.over();
+        order.answered(LANE).unwrap();
+        assert!(!send(&order, LANE, false, false));
+        assert!(send(&order, LANE, true, false));
+    }
+
+    #[test]
+    fn nothing_is_stored_once_a_connection_is_superseded() {
+        let superseded = Arc::default();
+        let order = Order::until(Arc::clone(&superseded));
+        assert!(send(&order, LANE, true, false));
+        // One that has run, and is run again as its group was rolled back.
+        let turn = order.turn(LANE, true);
+        assert!(run(&turn.place(), false));
+        superseded.store(true, Ordering::SeqCst);
+        assert!(!run(&turn.place(), false));
+        assert!(!send(&order, ThreadId::from_bytes([2; 16]), true, false));
     }
 
     #[test]

@@ -128,6 +128,48 @@ async fn after_a_refusal_the_later_sends_of_the_thread_wait_for_one_that_resumes
     world.end(alices).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lookup_says_whether_a_message_was_stored_and_stores_nothing() {
+    let world = World::start().await;
+    let (alice, bob, thread) = world.pair().await;
+    let (stored, unknown) = (world.message(thread, &bob, b"1"), world.message(thread, &bob, b"2"));
+    let old = ClientMsgId::new(START_MS - 8 * 24 * 3_600_000, &[1; 10]).to_wire();
+    let old = Send { client_msg_id: old, ..world.message(thread, &bob, b"3") };
+    let lookup = |send: &Send| Send { lookup: true, ..send.clone() };
+    let mut alices = Socket::connect(&world, &alice).await;
+    let Body::SendAck(first) = alices.ask(Body::Send(stored.clone())).await else { panic!() };
+    let Body::SendAck(again) = alices.ask(Body::Send(lookup(&stored))).await else { panic!() };
+    assert_eq!((again.status(), again.server_seq), (Status::Duplicate, first.server_seq));
+    // It says so without the lane having been stopped before, and also over HTTP.
+    for (send, expected) in [(&unknown, reason::LANE_STOPPED), (&old, reason::TOO_OLD)] {
+        let Body::Error(error) = alices.ask(Body::Send(lookup(send))).await else { panic!() };
+        assert_eq!(error.reason, expected);
+        assert_eq!(world.send(&alice, &lookup(send)).await.error().reason, expected);
+    }
+    let Body::SendAck(ack) = alices.ask(Body::Send(Send { resume: true, ..unknown })).await else { panic!() };
+    assert_eq!((ack.status(), ack.server_seq), (Status::Stored, 2));
+    world.end(alices).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_on_a_connection_is_not_stored_once_its_device_sends_on_a_newer_one() {
+    let world = World::start().await;
+    let (alice, bob, thread) = world.pair().await;
+    let message = || world.message(thread, &bob, b"sealed");
+    let mut before = Socket::connect(&world, &alice).await;
+    let Body::SendAck(_) = before.ask(Body::Send(message())).await else { panic!() };
+    let mut now = Socket::connect(&world, &alice).await;
+    // A newer one alone changes nothing: it may be that of the extension that handles a push notification.
+    let Body::SendAck(_) = before.ask(Body::Send(message())).await else { panic!() };
+    let Body::SendAck(ack) = now.ask(Body::Send(message())).await else { panic!() };
+    assert_eq!(ack.server_seq, 3);
+    before.send(Body::Send(message())).await;
+    assert_eq!(before.closed().await, 4409);
+    let Body::SendAck(ack) = now.ask(Body::Send(message())).await else { panic!() };
+    assert_eq!(ack.server_seq, 4);
+    world.end(now).await;
+}
+
 #[tokio::test]
 async fn the_clock_of_a_thread_grows_when_the_wall_clock_steps_back() {
     let world = World::start().await;

@@ -130,6 +130,7 @@ impl Process {
             roster_version: 1,
             copies: vec![crate::common::copy(bob.user, 77, CANARY)],
             resume: false,
+            lookup: false,
         };
         (alice, bob, format!("/v1/threads/{id}/messages"), send)
     }

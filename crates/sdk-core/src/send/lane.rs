@@ -5,12 +5,12 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
 use futures_util::{FutureExt, StreamExt as _};
-use sealpost_wire::SendAck;
+use sealpost_wire::{SendAck, SendMode};
 
 use super::answer::{Correction, Flow, Moment, asked_ms, correct, is_about_time, judge, settle};
 use super::backoff_ms;
 use super::meet::meet_all;
-use super::prepare::{Prepared, prepare};
+use super::prepare::{Prepared, Sealed, prepare};
 use super::time::ask_time;
 use super::window::{Stopped, Window};
 use crate::context::Context;
@@ -32,11 +32,17 @@ const FIRST_BATCH: u32 = 16;
 /// Those of the store.
 pub(super) async fn empty(ctx: &Context, thread: ThreadId) -> Result<()> {
     // On another connection it begins with the oldest again.
+    let mut unknown = Vec::new();
     while let Some(socket) = ctx.transport.live() {
-        let flow = match send(ctx, thread, &socket).await? {
+        let flow = match send(ctx, thread, &socket, std::mem::take(&mut unknown)).await? {
             Sent::All => {
                 ctx.waits.forget(thread);
                 return Ok(());
+            }
+            Sent::LookedUp => Flow::Again,
+            Sent::UpToLookup(entries) => {
+                unknown = entries;
+                Flow::Again
             }
             Sent::UpTo(Stopped { correction: Some((entry, attempts, correction)), flow, .. }) => {
                 let met = learn(ctx, thread, (entry, attempts), correction).await?;
@@ -76,7 +82,7 @@ pub(crate) async fn waiting(ctx: &Context, message: MessageId) -> Result<Option<
 type Submitted = Vec<BoxFuture<'static, transport::Result<SendAck>>>;
 
 /// Station 9, Submit: hands these over to the connection, together.
-async fn submit(socket: &Socket, run: Vec<(Durable<Parcel>, bool)>) -> Submitted {
+async fn submit(socket: &Socket, run: Vec<(Durable<Parcel>, SendMode)>) -> Submitted {
     match socket.submit(&run).await {
         Ok(answers) => answers.into_iter().map(FutureExt::boxed).collect(),
         // The connection has ended.
@@ -87,7 +93,11 @@ async fn submit(socket: &Socket, run: Vec<(Durable<Parcel>, bool)>) -> Submitted
 /// How far the entries of a lane were sent.
 enum Sent {
     All,
+    /// Nothing was sent: what the relay has stored is known now.
+    LookedUp,
     UpTo(Stopped),
+    /// First, the relay is to be asked about these entries.
+    UpToLookup(Vec<Sealed>),
     /// First, sessions with these devices of this user (or all of them) are needed, for this entry.
     UpToMeeting {
         entry: OutgoingId,
@@ -97,17 +107,21 @@ enum Sent {
     },
 }
 
-/// Sends the entries of a lane over one connection, until there are no more or one of them stops it.
-async fn send(ctx: &Context, thread: ThreadId, socket: &Arc<Socket>) -> Result<Sent> {
-    let mut window = Window::default();
+/// Sends the entries of a lane over one connection, until there are no more or one of them stops it. If there are any
+/// of which it is unknown whether they are stored, only asks about these.
+async fn send(ctx: &Context, thread: ThreadId, socket: &Arc<Socket>, unknown: Vec<Sealed>) -> Result<Sent> {
     // What is under way, at most one of each kind.
-    let mut sealing: Option<BoxFuture<'_, Result<Prepared>>> =
-        Some(Box::pin(prepare(ctx, thread, None, FIRST_BATCH)));
+    let mut sealing: Option<BoxFuture<'_, Result<Prepared>>> = None;
     let mut submitting: Option<BoxFuture<'_, Submitted>> = None;
     let mut settling: Option<BoxFuture<'_, Result<()>>> = None;
     let mut answers = FuturesOrdered::new();
     // Behind which entry more may wait, and what ends the lane when all else is answered.
-    let (mut last, mut end, mut batch) = (None, None, FIRST_BATCH.saturating_mul(2));
+    let (mut last, mut batch) = (None, FIRST_BATCH);
+    let (mut window, mut end) = if unknown.is_empty() {
+        (Window::default(), None)
+    } else {
+        (Window::lookup(unknown), Some(Sent::LookedUp))
+    };
     loop {
         if sealing.is_none() && end.is_none() && window.wants_more() {
             sealing = Some(Box::pin(prepare(ctx, thread, last, batch)));
@@ -134,6 +148,7 @@ async fn send(ctx: &Context, thread: ThreadId, socket: &Arc<Socket>) -> Result<S
                     window.add(sealed);
                 }
                 Prepared::Nothing => end = Some(Sent::All),
+                Prepared::Lookup(unknown) => end = Some(Sent::UpToLookup(unknown)),
                 Prepared::Meet { entry, attempts, user, devices } => {
                     end = Some(Sent::UpToMeeting { entry, attempts, user, devices });
                 }
@@ -159,6 +174,7 @@ async fn take_answer(ctx: &Context, window: &mut Window, answer: transport::Resu
     let Some(entry) = window.oldest() else { return };
     if let Err(transport::Error::Refused(refusal)) = &answer
         && is_about_time(refusal)
+        && !window.has_stopped()
         && let Err(error) = ask_time(ctx).await
     {
         tracing::debug!(%error, "the relay does not say what time it is");

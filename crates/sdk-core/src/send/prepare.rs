@@ -10,7 +10,7 @@ use crate::content::Content;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::fault::{self, Station};
-use crate::id::{DeviceId, ThreadId, UserId};
+use crate::id::{ClientMsgId, DeviceId, ThreadId, UserId};
 use crate::message::FailReason;
 use crate::store::{
     Account, Durable, Entry, Outgoing, OutgoingId, Parcel, Registered, Settlement, Thread, Tx,
@@ -20,22 +20,28 @@ use crate::store::{
 const BATCH_BYTES: usize = 128 << 10;
 /// After this many refusals, each followed by sealing it anew, an entry is given up.
 const MAX_REFUSALS: u32 = 12;
+/// How many parcels are looked up at a time.
+const LOOKUPS: u32 = 128;
+
 /// What to do next for a thread.
 pub(super) enum Prepared {
     /// Nothing is waiting.
     Nothing,
     /// Submit these entries, in this order.
     Submit(Vec<Sealed>),
+    /// Ask the relay about these entries first, of which it is unknown whether they are stored: an entry before them
+    /// must be sealed anew, and then those that are not stored must be, too.
+    Lookup(Vec<Sealed>),
     /// Start sessions with these devices of this user first (with all if none is named), for this entry.
     Meet { entry: OutgoingId, attempts: u32, user: UserId, devices: Vec<DeviceId> },
 }
 
 impl Prepared {
-    /// The entries that are sealed, now or earlier.
-    pub(super) fn sealed(&self) -> Vec<OutgoingId> {
+    /// The parcels that can be submitted.
+    pub(super) fn parcels(&self) -> Vec<ClientMsgId> {
         match self {
-            Self::Submit(sealed) => sealed.iter().map(|sealed| sealed.id).collect(),
-            Self::Nothing | Self::Meet { .. } => Vec::new(),
+            Self::Submit(sealed) => sealed.iter().map(|sealed| sealed.parcel.get().client_msg_id).collect(),
+            Self::Nothing | Self::Lookup(_) | Self::Meet { .. } => Vec::new(),
         }
     }
 }
@@ -76,13 +82,63 @@ pub(super) fn seal_next(
     (after, limit): (Option<OutgoingId>, u32),
     rng: &mut StdRng,
 ) -> Result<Prepared> {
-    let entries = tx.entries(thread, after, (limit, BATCH_BYTES))?;
-    if entries.is_empty() {
+    let mut entries = tx.entries(thread, after, (limit, BATCH_BYTES))?;
+    // If the clock was set while this lane was working, the dispatcher asks the relay for the time before it
+    // continues.
+    if entries.is_empty() || ctx.clock_has_jumped() {
         return Ok(Prepared::Nothing);
+    }
+    let to_seal = entries.iter().enumerate().find_map(|(place, entry)| match entry {
+        Entry::ToSeal(outgoing) => Some((place, outgoing.id)),
+        Entry::Sealed { .. } => None,
+    });
+    if let Some((place, first)) = to_seal {
+        match unseal_behind(ctx, tx, thread, first)? {
+            Behind::Nothing => {}
+            Behind::Unsealed => entries = tx.entries(thread, after, (limit, BATCH_BYTES))?,
+            Behind::Unknown(unknown) if place == 0 => return Ok(Prepared::Lookup(unknown)),
+            // Those before it are sent first.
+            Behind::Unknown(_) => entries.truncate(place),
+        }
     }
     let (account, us) = tx.our_account()?;
     let thread = tx.thread(thread)?.ok_or(Error::Bug("an outbox without a thread"))?;
     Work { ctx, tx, thread, account: &account, us, ready: None }.run(entries, rng)
+}
+
+/// What stood sealed behind an entry that is to be sealed.
+enum Behind {
+    Nothing,
+    /// All of it is to be sealed anew.
+    Unsealed,
+    /// The relay may have stored some of it.
+    Unknown(Vec<Sealed>),
+}
+
+/// The entries of a lane are sealed in the order in which the relay stores them. Otherwise, the recipient would receive
+/// older ratchet steps after newer ones, and it opens those only within limits. What is sealed behind an entry that is
+/// to be sealed (anew) is therefore sealed anew as well, unless the relay has stored it.
+fn unseal_behind(ctx: &Context, tx: &mut Tx<'_>, thread: ThreadId, first: OutgoingId) -> Result<Behind> {
+    let mut behind = Behind::Nothing;
+    loop {
+        let sealed = tx.sealed_behind(thread, first, (LOOKUPS, BATCH_BYTES))?;
+        if sealed.is_empty() {
+            return Ok(behind);
+        }
+        let mut unknown = Vec::new();
+        for (id, attempts, parcel) in sealed {
+            let client_msg_id = parcel.get().client_msg_id;
+            if ctx.take_fresh(&client_msg_id) {
+                tx.settle(id, Some(client_msg_id), Settlement::Requeue { refused: false })?;
+            } else {
+                unknown.push(Sealed { id, attempts, may_be_stored: true, parcel });
+            }
+        }
+        if !unknown.is_empty() {
+            return Ok(Behind::Unknown(unknown));
+        }
+        behind = Behind::Unsealed;
+    }
 }
 
 struct Work<'w, 'c> {
@@ -97,18 +153,13 @@ struct Work<'w, 'c> {
 
 impl Work<'_, '_> {
     fn run(mut self, entries: Vec<Entry>, rng: &mut StdRng) -> Result<Prepared> {
-        // The clock was set while this lane was working. The dispatcher asks the relay for the time before it
-        // continues.
-        if self.ctx.clock_has_jumped() {
-            return Ok(Prepared::Nothing);
-        }
         let mut sealed = Vec::with_capacity(entries.len());
         let mut meet = None;
         for entry in entries {
             match entry {
                 Entry::Sealed { id, attempts, parcel } => {
                     // Unless it is known not to have been, it counts as submitted before.
-                    let may_be_stored = !self.ctx.take_fresh(id);
+                    let may_be_stored = !self.ctx.take_fresh(&parcel.get().client_msg_id);
                     sealed.push(Sealed { id, attempts, may_be_stored, parcel });
                 }
                 Entry::ToSeal(outgoing) => {

@@ -30,23 +30,22 @@ pub(crate) async fn send_text(ctx: &Context, thread: ThreadId, text: &str) -> Re
         let message = tx.enqueue(new)?;
         // Sealing here saves a second transaction. Without a connection the entry stays unsealed, so that it can
         // still be cancelled.
-        let mut sealed = Vec::new();
         if is_next && ctx_in_tx.transport.live().is_some() {
             let part = tx.begin_part()?;
             match seal_next(&ctx_in_tx, tx, thread, (None, 1), &mut rng) {
                 Ok(prepared) => {
                     tx.keep_part(part)?;
-                    sealed = prepared.sealed();
+                    // Before the commit: afterwards, the dispatcher could submit it first.
+                    ctx_in_tx.note_fresh(prepared.parcels());
                 }
                 // The text is queued nevertheless, and the lane will encounter the error again.
                 Err(_) => tx.undo_part(part)?,
             }
         }
         fault::at(Station::QueueBeforeCommit);
-        Ok((message.ok_or(Error::Bug("a text that nobody sees"))?, sealed))
+        message.ok_or(Error::Bug("a text that nobody sees"))
     });
-    let (message, sealed) = queued.await?;
-    ctx.note_fresh(sealed);
+    let message = queued.await?;
     fault::at(Station::QueueAfterCommit);
     ctx.outbox.notify_one();
     Ok(message)

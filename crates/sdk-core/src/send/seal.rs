@@ -78,6 +78,7 @@ pub(super) fn seal(
         roster_version: thread.roster_version,
         copies,
         resume: false,
+        lookup: false,
     };
     if send.encoded_len() > MAX_SEND {
         return Ok(Sealing::TooLarge);

@@ -4,11 +4,17 @@
 //! The relay keeps the order: after it has refused a send, it refuses those behind it (`lane_stopped`) until one says
 //! `resume`. The first send of a window says so. That send is the oldest entry of its lane without an answer, so no
 //! earlier entry can still be refused.
+//!
+//! The window of a lookup stores nothing. It learns which entries the relay has stored, so that the others can be
+//! sealed anew.
 
 use std::collections::VecDeque;
 
+use sealpost_wire::SendMode;
+
 use super::answer::{Correction, Flow, Verdict};
 use super::prepare::Sealed;
+use crate::id::ClientMsgId;
 use crate::store::{Durable, OutgoingId, Parcel, Settled, Settlement};
 use crate::waiting::WaitReason;
 
@@ -27,8 +33,9 @@ pub(super) struct Window {
     /// In order; the first is answered next.
     in_flight: VecDeque<Sealed>,
     settled: Vec<Settled>,
-    fresh: Vec<OutgoingId>,
+    fresh: Vec<ClientMsgId>,
     has_begun: bool,
+    is_lookup: bool,
     stopped: Option<Stopped>,
 }
 
@@ -44,6 +51,11 @@ pub(super) struct Stopped {
 }
 
 impl Window {
+    /// The window that asks whether these entries are stored.
+    pub(super) fn lookup(unknown: Vec<Sealed>) -> Self {
+        Self { waiting: unknown.into(), is_lookup: true, ..Self::default() }
+    }
+
     /// Adds entries that have been sealed. They come after all others.
     pub(super) fn add(&mut self, sealed: Vec<Sealed>) {
         self.waiting.extend(sealed);
@@ -51,26 +63,35 @@ impl Window {
     }
 
     pub(super) fn wants_more(&self) -> bool {
-        self.stopped.is_none() && self.waiting.len() < FEW
+        !self.has_stopped() && self.waiting.len() < FEW
     }
 
-    /// The sends of the next run: each parcel, and whether it resumes the lane. Empty if there is nothing to send.
-    pub(super) fn next_run(&mut self) -> Vec<(Durable<Parcel>, bool)> {
+    pub(super) const fn has_stopped(&self) -> bool {
+        self.stopped.is_some()
+    }
+
+    /// The sends of the next run. Empty if there is nothing to send.
+    pub(super) fn next_run(&mut self) -> Vec<(Durable<Parcel>, SendMode)> {
         let (mut run, mut bytes) = (Vec::new(), 0_usize);
         while bytes < RUN_BYTES
-            && let Some((parcel, resumes)) = self.next()
+            && let Some((parcel, mode)) = self.next()
         {
             bytes = bytes.saturating_add(parcel.get().bytes.len().max(LEAST_BYTES));
-            run.push((parcel, resumes));
+            run.push((parcel, mode));
         }
         run
     }
 
-    fn next(&mut self) -> Option<(Durable<Parcel>, bool)> {
+    fn next(&mut self) -> Option<(Durable<Parcel>, SendMode)> {
         let next = self.waiting.pop_front()?;
         let parcel = next.parcel.clone();
         self.in_flight.push_back(next);
-        Some((parcel, !std::mem::replace(&mut self.has_begun, true)))
+        let mode = match (self.is_lookup, std::mem::replace(&mut self.has_begun, true)) {
+            (true, _) => SendMode::Lookup,
+            (false, false) => SendMode::Resume,
+            (false, true) => SendMode::Follow,
+        };
+        Some((parcel, mode))
     }
 
     /// The entry that is answered next.
@@ -82,6 +103,11 @@ impl Window {
     pub(super) fn answered(&mut self, verdict: Verdict) {
         let Some(entry) = self.in_flight.pop_front() else { return };
         let Verdict { settlement, correction, flow, lane_stopped, reason } = verdict;
+        let name = entry.parcel.get().client_msg_id;
+        if self.is_lookup && lane_stopped {
+            self.settled.push((entry.id, Some(name), Settlement::Requeue { refused: false }));
+            return;
+        }
         let accepted = matches!(settlement, Settlement::Accepted { .. });
         let settlement = match &self.stopped {
             None => Some(settlement),
@@ -96,7 +122,7 @@ impl Window {
         };
         let unsealed = matches!(settlement, Some(Settlement::Requeue { .. } | Settlement::Outdated { .. }));
         if let Some(settlement) = settlement {
-            self.settled.push((entry.id, Some(entry.parcel.get().client_msg_id), settlement));
+            self.settled.push((entry.id, Some(name), settlement));
         }
         if self.stopped.is_none() && flow != Flow::GoOn {
             let reseal = unsealed;
@@ -106,29 +132,26 @@ impl Window {
         }
     }
 
-    /// Once the window has stopped, the waiting entries are not sent any more. If they are to be sealed anew, those that
-    /// may be stored are sent all the same: the relay does not store them on a stopped lane, and says whether it had.
+    /// Once the window has stopped, the waiting entries are not sent any more. Those that may be stored are submitted or
+    /// looked up by another window.
     fn empty_if_stopped(&mut self) {
-        let Some(stopped) = &self.stopped else { return };
-        let asks = stopped.reseal;
-        for entry in std::mem::take(&mut self.waiting) {
-            match (entry.may_be_stored, asks) {
-                (true, true) => self.waiting.push_back(entry),
-                (true, false) => {}
-                (false, _) => self.leave(entry),
+        if self.has_stopped() {
+            for entry in std::mem::take(&mut self.waiting) {
+                if !entry.may_be_stored {
+                    self.leave(entry);
+                }
             }
         }
     }
 
-    /// Removes an entry that the relay has not processed in this window. If an earlier entry is sealed anew, this one
-    /// is too: otherwise the recipient would receive older ratchet steps after newer ones, and it stores only a
-    /// limited number of skipped keys. It must be certain that the entry is not stored.
+    /// Removes an entry that is certainly not stored. If an earlier entry is sealed anew, this one must be too, because
+    /// entries are sealed in the order in which they are stored.
     fn leave(&mut self, entry: Sealed) {
+        let name = entry.parcel.get().client_msg_id;
         if self.stopped.as_ref().is_some_and(|stopped| stopped.reseal) {
-            let name = entry.parcel.get().client_msg_id;
             self.settled.push((entry.id, Some(name), Settlement::Requeue { refused: false }));
         } else {
-            self.fresh.push(entry.id);
+            self.fresh.push(name);
         }
     }
 
@@ -140,8 +163,8 @@ impl Window {
         self.empty_if_stopped();
     }
 
-    /// The entries that are sealed and certainly not stored at the relay.
-    pub(super) fn take_fresh(&mut self) -> Vec<OutgoingId> {
+    /// The parcels that are certainly not stored by the relay.
+    pub(super) fn take_fresh(&mut self) -> Vec<ClientMsgId> {
         std::mem::take(&mut self.fresh)
     }
 

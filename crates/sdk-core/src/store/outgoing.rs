@@ -128,7 +128,7 @@ impl Rows<'_> {
 
     /// Whether something of ours may have a place in the thread that we do not know yet.
     pub(crate) fn has_unanswered(&self, thread: ThreadId) -> Result<bool> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM outgoing WHERE lane = ?1 AND state < 3 AND state = 2)";
+        let sql = "SELECT EXISTS (SELECT 1 FROM outgoing WHERE lane = ?1 AND state = 2)";
         Ok(self.connection.prepare_cached(sql)?.query_row([thread.as_bytes()], |row| row.get(0))?)
     }
 
@@ -169,6 +169,34 @@ impl Rows<'_> {
                     refusals: row.get(6)?,
                 })
             });
+        }
+        Ok(entries)
+    }
+}
+
+impl Rows<'_> {
+    /// The sealed entries of a lane behind one of its entries, oldest first, within the limits but at least one: their
+    /// ids, how often they were postponed, and their parcels.
+    pub(crate) fn sealed_behind(
+        &self,
+        lane: ThreadId,
+        entry: OutgoingId,
+        (limit, max_bytes): (u32, usize),
+    ) -> Result<Vec<(OutgoingId, u32, Durable<Parcel>)>> {
+        let sql = "SELECT o.id, o.attempts, p.client_msg_id, p.bytes
+                   FROM outgoing AS o JOIN parcel AS p ON p.outgoing_id = o.id
+                   WHERE o.lane = ?1 AND o.state = 2 AND o.id > ?2 ORDER BY o.id LIMIT ?3";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params![lane.as_bytes(), entry.0, limit])?;
+        let (mut entries, mut bytes) = (Vec::new(), 0_usize);
+        while bytes < max_bytes
+            && let Some(row) = rows.next()?
+        {
+            let client_msg_id = ClientMsgId::from_slice(&row.get::<_, Vec<u8>>(2)?)?;
+            let sealed = row.get::<_, Vec<u8>>(3)?;
+            bytes = bytes.saturating_add(sealed.len());
+            let parcel = Durable(Parcel { client_msg_id, bytes: sealed.into() });
+            entries.push((OutgoingId(row.get(0)?), row.get(1)?, parcel));
         }
         Ok(entries)
     }

@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::error::{Error, Result, Storage};
 
 /// Each brings the schema from version n to n + 1; the version is SQLite's `user_version`.
-const MIGRATIONS: [&str; 11] = [V1, V2, V3, V4, V5, V6, V7, V8, V9, V10, V11];
+const MIGRATIONS: [&str; 12] = [V1, V2, V3, V4, V5, V6, V7, V8, V9, V10, V11, V12];
 
 /// What a new database begins with: where the migrations lead to, in one piece.
 const NEW: &str = include_str!("schema.sql");
@@ -432,6 +432,10 @@ CREATE TABLE generation (
 ) STRICT;
 ";
 
+const V12: &str = "
+CREATE INDEX outgoing_sealed ON outgoing (lane, id) WHERE state = 2;
+";
+
 #[cfg(test)]
 mod tests {
     use rusqlite::params;
@@ -489,7 +493,7 @@ mod tests {
         connection.pragma_update(None, "user_version", 99).unwrap();
         assert_eq!(
             migrate(&mut connection).unwrap_err(),
-            Error::Storage(Storage::Newer { found: 99, known: 11 })
+            Error::Storage(Storage::Newer { found: 99, known: 12 })
         );
         let tables: i64 =
             connection.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0)).unwrap();

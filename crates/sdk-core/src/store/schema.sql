@@ -170,6 +170,7 @@ CREATE TABLE outgoing (
 ) STRICT;
 
 CREATE INDEX outgoing_lane     ON outgoing (lane, id) WHERE state < 3;
+CREATE INDEX outgoing_sealed   ON outgoing (lane, id) WHERE state = 2;
 CREATE INDEX outgoing_unproven ON outgoing (id) WHERE state = 3;
 
 -- A submission to the relay: the same bytes until it is answered.

@@ -165,9 +165,9 @@ impl Socket {
     /// waits for the answers, one by one. The same parcels may be submitted again until they are answered.
     pub(crate) async fn submit(
         &self,
-        run: &[(Durable<Parcel>, bool)],
+        run: &[(Durable<Parcel>, wire::SendMode)],
     ) -> Result<Vec<impl Future<Output = Result<wire::SendAck>> + use<>>> {
-        let sends: Vec<_> = run.iter().map(|(parcel, resume)| (&parcel.get().bytes[..], *resume)).collect();
+        let sends: Vec<_> = run.iter().map(|(parcel, mode)| (&parcel.get().bytes[..], *mode)).collect();
         let answers = self.ask_with_room(&sends).await?.into_iter();
         let acknowledged = answers.map(|answer| async move {
             match answer.await? {

@@ -118,7 +118,7 @@ impl Socket {
     /// Asks with `Send`s that are coded already, once there is room for all of them. What comes back waits for the answers.
     pub(super) async fn ask_with_room(
         &self,
-        sends: &[(&[u8], bool)],
+        sends: &[(&[u8], wire::SendMode)],
     ) -> Result<Vec<impl Future<Output = Result<Body>> + use<>>> {
         let size = |send: &[u8]| send.len().clamp(LEAST_ROOM, ROOM);
         let all = sends.iter().map(|(send, _)| size(send)).sum::<usize>().min(ROOM);
@@ -126,9 +126,9 @@ impl Socket {
         // It is never closed.
         let mut room = Arc::clone(&self.room).acquire_many_owned(all).await.ok();
         let mut answers = Vec::with_capacity(sends.len());
-        for (send, resume) in sends {
+        for (send, mode) in sends {
             let question = self.question();
-            let coded = Said::Coded(wire::code_send(question.id, send, *resume));
+            let coded = Said::Coded(wire::code_send(question.id, send, *mode));
             self.outgoing.send(coded).await.map_err(|_| self.ended())?;
             let share = room.as_mut().and_then(|room| room.split(size(send).min(room.num_permits())));
             answers.push(async move {

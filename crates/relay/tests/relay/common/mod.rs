@@ -224,6 +224,7 @@ impl World {
             roster_version: 1,
             copies: vec![copy(to.user, 77, text)],
             resume: false,
+            lookup: false,
         }
     }
 

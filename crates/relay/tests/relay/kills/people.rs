@@ -215,6 +215,7 @@ impl Person {
             copies: vec![copy],
             // A refused acknowledgement says nothing about the next one.
             resume: true,
+            lookup: false,
         }
     }
 

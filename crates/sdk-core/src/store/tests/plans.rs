@@ -11,9 +11,9 @@ use tempfile::TempDir;
 use super::{PEER, THREAD, Thread, outgoing};
 use crate::config::DatabaseKey;
 use crate::content::Body;
-use crate::id::MessageId;
+use crate::id::{MessageId, ThreadId};
 use crate::store::vault::Vault;
-use crate::store::{Footprint, Rows, Tx};
+use crate::store::{Footprint, OutgoingId, Rows, Tx};
 
 /// A connection as the writer has it, to a new database with one thread.
 fn connect(dir: &TempDir) -> Connection {
@@ -123,7 +123,8 @@ fn to_find_what_is_due_costs_the_same_however_much_is_queued() {
     let (few, many) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (mut few, mut many) = (queued(&few, 10, 5), queued(&many, 100_000, 2_000));
     type Look = fn(&Rows<'_>);
-    let looks: [(&str, Look); 6] = [
+    const LONG_LANE: ThreadId = ThreadId::from_bytes([0; 16]);
+    let looks: [(&str, Look); 8] = [
         ("lanes that are due", |rows| assert_eq!(rows.due_lanes(5_000, 2).unwrap().len(), 2)),
         ("when none is", |rows| assert_eq!(rows.due_lanes(0, 2).unwrap(), [THREAD])),
         ("the next one", |rows| assert!(rows.next_due(1_001).unwrap().is_some())),
@@ -131,6 +132,10 @@ fn to_find_what_is_due_costs_the_same_however_much_is_queued() {
             assert_eq!(rows.entries(THREAD, None, (256, 1 << 20)).unwrap().len(), 10);
         }),
         ("whether a lane is busy", |rows| assert!(rows.is_lane_busy(THREAD).unwrap())),
+        ("whether something is unanswered", |rows| assert!(!rows.has_unanswered(LONG_LANE).unwrap())),
+        ("what is sealed behind an entry", |rows| {
+            assert!(rows.sealed_behind(LONG_LANE, OutgoingId(1), (256, 1 << 20)).unwrap().is_empty());
+        }),
         ("what a message waits for", |rows| assert!(rows.waiting(MessageId(10)).unwrap().is_some())),
     ];
     for (what, look) in looks {
