@@ -48,15 +48,22 @@ impl Output {
     }
 
     /// Writes nothing for zero.
+    #[inline(always)]
     pub(crate) fn uint(&mut self, number: u32, value: impl Into<u64>) {
         let value = value.into();
         self.optional_uint(number, (value != 0).then_some(value));
     }
 
+    #[inline(always)]
     pub(crate) fn optional_uint(&mut self, number: u32, value: Option<impl Into<u64>>) {
-        if let Some(value) = value {
-            self.key(number, WireType::Varint);
-            self.varint(value.into());
+        let Some(value) = value.map(Into::into) else { return };
+        match (&mut *self, u8::try_from(key(number, WireType::Varint)), value) {
+            // The usual case: both fit into one byte.
+            (Self::Bytes(out), Ok(key @ ..0x80), ..0x80) => out.extend_from_slice(&[key, value as u8]),
+            _ => {
+                self.key(number, WireType::Varint);
+                self.varint(value);
+            }
         }
     }
 

@@ -39,9 +39,10 @@ impl Key {
     /// A key of any length. If it is longer than a block, its digest is used.
     pub(super) fn new(key: &[u8]) -> Self {
         let mut padded = Block([0; BLOCK]);
-        match padded.0.get_mut(..key.len()) {
-            Some(place) => place.copy_from_slice(key),
-            None => fill(&mut padded.0, &Sha256::digest(key)),
+        match (<&[u8; DIGEST]>::try_from(key), padded.0.first_chunk_mut()) {
+            // The usual case: the copy is a few instructions, where a copy of any length is a call.
+            (Ok(key), Some(place)) => *place = *key,
+            _ => pad_key(key, &mut padded.0),
         }
         let mut own = Self { inner: INITIAL, outer: INITIAL };
         padded.0.iter_mut().for_each(|byte| *byte ^= INNER_PAD);
@@ -216,7 +217,10 @@ impl Expansion {
         self.number = self.number.saturating_add(1);
         hash.update(&[self.number]);
         self.key.end(&mut hash, &mut self.block.0);
-        fill(out, &self.block.0);
+        match <&mut [u8; DIGEST]>::try_from(&mut *out) {
+            Ok(out) => *out = self.block.0,
+            Err(_) => fill(out, &self.block.0),
+        }
     }
 }
 
@@ -243,6 +247,15 @@ fn write_words(state: &State, out: &mut [u8; DIGEST]) {
     let (words, _) = out.as_chunks_mut();
     for (bytes, word) in words.iter_mut().zip(state) {
         *bytes = word.to_be_bytes();
+    }
+}
+
+/// Writes a key of another length than a digest's to `block`, which is zero.
+#[inline(never)]
+fn pad_key(key: &[u8], block: &mut [u8; BLOCK]) {
+    match block.get_mut(..key.len()) {
+        Some(place) => place.copy_from_slice(key),
+        None => fill(block, &Sha256::digest(key)),
     }
 }
 

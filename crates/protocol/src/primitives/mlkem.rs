@@ -20,7 +20,7 @@ pub(crate) type Ct1 = [[u8; 32]; 30];
 /// The second half: the compressed polynomial `v`.
 pub(crate) type Ct2 = [[u8; 32]; 4];
 /// `d || z`, from which a key pair is derived.
-pub(crate) type KeySeed = Secret<64>;
+pub(crate) type KeySeed = [u8; 64];
 
 const DECAPSULATION_KEY_LEN: usize = incremental::key_pair_compressed_len();
 const STATE_LEN: usize = incremental::encaps_state_len();
@@ -35,7 +35,7 @@ pub(crate) struct KeyPair(Secret<DECAPSULATION_KEY_LEN>);
 
 impl KeyPair {
     pub(crate) fn from_seed(seed: &KeySeed) -> Self {
-        Self(Secret::fill(|pair| incremental::generate_key_pair_compressed(*seed.expose(), pair)))
+        Self(Secret::fill(|pair| incremental::generate_key_pair_compressed(*seed, pair)))
     }
 
     pub(crate) fn header(&self) -> Header {
@@ -78,11 +78,11 @@ impl fmt::Debug for Encapsulation {
 
 impl Encapsulation {
     /// The first half, for the message `m`. It is the same again for the same header and message.
-    pub(crate) fn begin(header: &Header, m: &Secret<32>) -> (Self, Ct1, Secret<32>) {
+    pub(crate) fn begin(header: &Header, m: &[u8; 32]) -> (Self, Ct1, Secret<32>) {
         let mut ct1 = [[0; 32]; 30];
         let mut shared = [0; 32];
         let state = Secret::fill(|state: &mut [u8; STATE_LEN]| {
-            let result = incremental::encapsulate1(header.as_flattened(), *m.expose(), state, &mut shared);
+            let result = incremental::encapsulate1(header.as_flattened(), *m, state, &mut shared);
             #[expect(clippy::expect_used, reason = "fails only for lengths, and these are the right ones")]
             let first = result.expect("a header, a state and a secret");
             ct1.as_flattened_mut().copy_from_slice(&first.value);
@@ -131,13 +131,14 @@ mod tests {
     #[test]
     fn both_halves_agree_with_the_vectors() {
         for case in vectors::load_spqr("kat_components")["epochs"].as_array().unwrap() {
-            let pair = KeyPair::from_seed(&secret(&case["keygen_seed_d_z"]));
+            let pair = KeyPair::from_seed(secret(&case["keygen_seed_d_z"]).expose());
             let (header, ek) = (pair.header(), pair.ek_vector());
             assert_eq!(header.as_flattened(), bytes(&case["hdr"]));
             assert_eq!(ek.as_flattened(), bytes(&case["ek_vector"]));
             assert_eq!(Sha256::digest(pair.0.expose()).as_slice(), bytes(&case["dk_sha256"]));
 
-            let (encapsulation, ct1, shared) = Encapsulation::begin(&header, &secret(&case["encaps_m"]));
+            let (encapsulation, ct1, shared) =
+                Encapsulation::begin(&header, secret(&case["encaps_m"]).expose());
             assert_eq!(ct1.as_flattened(), bytes(&case["ct1"]));
             assert_eq!(shared.expose(), bytes(&case["kem_shared_secret"]).as_slice());
             let ct2 = encapsulation.finish(&VerifiedEk::check(&header, &ek).unwrap());
@@ -149,12 +150,12 @@ mod tests {
     /// The two halves together are FIPS 203.
     #[test]
     fn the_halves_make_an_ordinary_ciphertext() {
-        let seed = Secret::new([7; 64]);
+        let seed = [7; 64];
         let pair = KeyPair::from_seed(&seed);
-        let (encapsulation, ct1, shared) = Encapsulation::begin(&pair.header(), &Secret::new([8; 32]));
+        let (encapsulation, ct1, shared) = Encapsulation::begin(&pair.header(), &[8; 32]);
         let ct2 = encapsulation.finish(&VerifiedEk(&pair.ek_vector()));
 
-        let ordinary = libcrux_ml_kem::mlkem768::generate_key_pair(*seed.expose());
+        let ordinary = libcrux_ml_kem::mlkem768::generate_key_pair(seed);
         let (ciphertext, secret) = libcrux_ml_kem::mlkem768::encapsulate(ordinary.public_key(), [8; 32]);
         assert_eq!([ct1.as_flattened(), ct2.as_flattened()].concat(), ciphertext.as_slice());
         assert_eq!(shared.expose(), &secret);
@@ -163,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_key_that_is_not_of_its_header_is_refused() {
-        let pair = KeyPair::from_seed(&Secret::new([7; 64]));
+        let pair = KeyPair::from_seed(&[7; 64]);
         let (header, ek) = (pair.header(), pair.ek_vector());
         assert!(VerifiedEk::check(&header, &ek).is_ok());
         let mut other = ek;
@@ -179,7 +180,7 @@ mod tests {
     #[test]
     fn a_key_in_another_encoding_is_refused() {
         let case = &vectors::load_spqr("kat_components")["epochs"][0];
-        let pair = KeyPair::from_seed(&secret(&case["keygen_seed_d_z"]));
+        let pair = KeyPair::from_seed(secret(&case["keygen_seed_d_z"]).expose());
         let ([rho, _], mut ek) = (pair.header(), pair.ek_vector());
         ek[0][0] = 0xff;
         ek[0][1] |= 0x0f;

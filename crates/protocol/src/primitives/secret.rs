@@ -1,7 +1,6 @@
 //! Bytes that are wiped on drop, cannot be printed, and are compared in constant time.
 
 use std::fmt;
-use std::ops::Deref;
 use std::sync::Arc;
 
 use rand_core::CryptoRng;
@@ -19,40 +18,30 @@ use zeroize::{ZeroizeOnDrop, optimization_barrier};
 /// ```compile_fail,E0599
 /// let copy = sealpost_protocol::Secret::new([7; 32]).clone();
 /// ```
-pub struct Secret<const N: usize>(Arc<Wiped<N>>);
+pub struct Secret<const N: usize>(Box<Wiped<N>>);
 
-/// Holds the secret bytes. `Arc` does not copy them while there is a single owner, which is the case for a [`Secret`]
-/// until it becomes [`Shared`].
-#[derive(Clone)]
+/// Holds the secret bytes.
 struct Wiped<const N: usize>([u8; N]);
 
 /// A secret with several owners, usually the states of a session. It is never changed, and the last owner wipes it.
-/// It needs one allocation, where an `Arc` of a [`Secret`] would need two.
-#[derive(Debug)]
-pub(crate) struct Shared<const N: usize>(Secret<N>);
+/// It needs one allocation, where an `Arc` of a [`Secret`] would need two. Counting owners costs more than copying a
+/// key, so a secret with one owner is a [`Secret`].
+pub(crate) struct Shared<const N: usize>(Arc<Wiped<N>>);
 
 /// `K` keys that are created and dropped together, in one allocation. As with [`Shared`], the last owner wipes them.
 #[derive(Clone)]
 pub(crate) struct SharedKeys<const K: usize>(Arc<WipedKeys<K>>);
 
-/// `Arc` does not copy them while there is a single owner, as for [`Wiped`].
-#[derive(Clone)]
 struct WipedKeys<const K: usize>([[u8; 32]; K]);
 
 impl<const K: usize> SharedKeys<K> {
     /// Takes one copy of each of these keys.
     pub(crate) fn of(keys: [&[u8; 32]; K]) -> Self {
         let mut places = Arc::new(WipedKeys([[0; 32]; K]));
-        let WipedKeys(own) = Arc::make_mut(&mut places);
-        own.iter_mut().zip(keys).for_each(|(place, key)| *place = *key);
+        if let Some(WipedKeys(own)) = Arc::get_mut(&mut places) {
+            own.iter_mut().zip(keys).for_each(|(place, key)| *place = *key);
+        }
         Self(places)
-    }
-
-    /// Copies of the same keys after `change` has been applied to them, and the result of `change`.
-    pub(crate) fn changed<T>(&self, change: impl FnOnce(&mut [[u8; 32]; K]) -> T) -> (Self, T) {
-        let mut copy = Self::of(self.expose().each_ref());
-        let changed = change(&mut Arc::make_mut(&mut copy.0).0);
-        (copy, changed)
     }
 
     pub(crate) fn expose(&self) -> &[[u8; 32]; K] {
@@ -85,12 +74,12 @@ impl<const N: usize> Secret<N> {
 
     /// The bytes, to be changed in place.
     pub(crate) fn expose_mut(&mut self) -> &mut [u8; N] {
-        &mut Arc::make_mut(&mut self.0).0
+        &mut self.0.0
     }
 
     /// Lets `write` produce the bytes in their final place.
     pub(crate) fn fill(write: impl FnOnce(&mut [u8; N])) -> Self {
-        Self(Arc::new(Wiped([0; N]))).changed(write)
+        Self(Box::new(Wiped([0; N]))).changed(write)
     }
 
     /// Changes the bytes in place.
@@ -127,24 +116,32 @@ impl<const N: usize> Drop for Wiped<N> {
     }
 }
 
-impl<const N: usize> From<Secret<N>> for Shared<N> {
-    fn from(secret: Secret<N>) -> Self {
-        Self(secret)
+impl<const N: usize> Shared<N> {
+    /// Takes a copy.
+    pub(crate) fn copied(bytes: &[u8; N]) -> Self {
+        let mut place = Arc::new(Wiped([0; N]));
+        if let Some(Wiped(own)) = Arc::get_mut(&mut place) {
+            *own = *bytes;
+        }
+        Self(place)
+    }
+
+    /// The bytes.
+    pub(crate) fn expose(&self) -> &[u8; N] {
+        &self.0.0
     }
 }
 
 /// Cloning adds an owner and copies nothing.
 impl<const N: usize> Clone for Shared<N> {
     fn clone(&self) -> Self {
-        Self(Secret(self.0.0.clone()))
+        Self(self.0.clone())
     }
 }
 
-impl<const N: usize> Deref for Shared<N> {
-    type Target = Secret<N>;
-
-    fn deref(&self) -> &Secret<N> {
-        &self.0
+impl<const N: usize> fmt::Debug for Shared<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Shared(..)")
     }
 }
 
@@ -155,7 +152,8 @@ pub(crate) fn is_same<const N: usize>(one: &[u8; N], other: &[u8; N]) -> bool {
     const { assert!(N.is_multiple_of(size_of::<u64>())) };
     let pairs = one.as_chunks().0.iter().zip(other.as_chunks().0);
     let word = |bytes: &[u8; 8]| u64::from_ne_bytes(*bytes);
-    pairs.fold(Choice::from(1), |same, (one, other)| same & word(one).ct_eq(&word(other))).into()
+    let differences = pairs.fold(0, |all, (one, other)| all | (word(one) ^ word(other)));
+    differences.ct_eq(&0).into()
 }
 
 /// Wipes like `Zeroize`, but as fast as memory allows: with one `memset` that the compiler must not remove, instead
@@ -210,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_secret_that_is_shared_is_wiped_by_its_last_owner() {
-        let one = Shared::from(Secret::new([7; 32]));
+        let one = Shared::copied(&[7; 32]);
         let other = one.clone();
         assert!(std::ptr::eq(one.expose(), other.expose()));
         drop(one);
@@ -222,8 +220,6 @@ mod tests {
         let keys = SharedKeys::of([&[1; 32], &[2; 32]]);
         let copy = keys.clone();
         assert!(Arc::ptr_eq(&keys.0, &copy.0));
-        let (changed, old) = keys.changed(|[_, second]| std::mem::replace(second, [3; 32]));
-        assert_eq!((changed.expose(), old), (&[[1; 32], [3; 32]], [2; 32]));
         drop(keys);
         assert_eq!(copy.expose(), &[[1; 32], [2; 32]], "those of the others stay as they are");
         assert_eq!(format!("{copy:?}"), "SharedKeys(2)");
@@ -239,5 +235,6 @@ mod tests {
     #[test]
     fn printing_tells_nothing() {
         assert_eq!(format!("{:?}", Secret::new([42; 32])), "Secret(..)");
+        assert_eq!(format!("{:?}", Shared::copied(&[42; 32])), "Shared(..)");
     }
 }

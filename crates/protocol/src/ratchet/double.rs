@@ -13,22 +13,21 @@ use super::terms::Terms;
 use super::walk::{Place, Walked, Work, distance, walk};
 use crate::error::LowOrderPoint;
 use crate::message::Header;
-use crate::primitives::secret::{Secret, SharedKeys};
+use crate::primitives::secret::Secret;
 use crate::primitives::x25519::{KeyPair, PublicKey};
 use crate::session_id::SessionId;
 
 /// How many receiving chains are kept.
 pub(crate) const MAX_RECEIVING: usize = 5;
 
-/// One state. Clones share everything that does not change.
+/// One state.
 #[derive(Debug, Clone)]
 pub(crate) struct DoubleRatchet {
     pub(crate) sending: SendingHead,
-    /// All keys are in one allocation, because reading a state for a message leaves little time for more.
-    keys: SharedKeys<3>,
     /// Our ratchet key pair, built when it is first needed for an agreement.
     ratchet_key: OnceLock<Arc<KeyPair>>,
-    /// Oldest first.
+    /// The receiving chains, oldest first, and the [`Keys`] besides theirs. All keys are in one allocation, because
+    /// reading a state for a message leaves little time for more.
     pub(crate) receiving: ReceivingChains,
 }
 
@@ -52,8 +51,8 @@ pub(crate) struct Keys<'a> {
     pub(crate) sending: &'a [u8; 32],
 }
 
-/// The receiving chains that are kept.
-pub(crate) type ReceivingChains = ChainList<ReceivingHead, MAX_RECEIVING>;
+/// The receiving chains that are kept, and our [`Keys`] in their order.
+pub(crate) type ReceivingChains = ChainList<ReceivingHead, MAX_RECEIVING, 3>;
 
 /// A receiving chain without its key.
 #[derive(Debug, Clone, Copy)]
@@ -103,37 +102,35 @@ impl DoubleRatchet {
     ) -> Result<Self, LowOrderPoint> {
         let ours = Arc::new(KeyPair::generate(rng));
         let (root_key, sending) = RootKey::step(root_key.expose(), &ours, &theirs)?;
-        let receiving = ReceivingChains::of([(ReceivingHead::first(theirs), chain_key.expose())]);
+        let receiving = [(ReceivingHead::first(theirs), chain_key.expose())];
         Ok(Self::of(&root_key, ours, &sending, 0, receiving))
     }
 
     /// The responder's first ratchet key is its signed pre-key. It is replaced when the first message arrives.
     pub(crate) fn responder(root_key: RootKey, chain_key: ChainKey, ours: Arc<KeyPair>) -> Self {
-        Self::of(&root_key, ours, &chain_key, 0, ReceivingChains::empty())
+        Self::of(&root_key, ours, &chain_key, 0, [])
     }
 
-    fn of(
+    fn of<'a>(
         root_key: &RootKey,
         ours: Arc<KeyPair>,
         chain_key: &ChainKey,
         previous: u32,
-        receiving: ReceivingChains,
+        receiving: impl IntoIterator<Item = (ReceivingHead, &'a [u8; 32])>,
     ) -> Self {
         let sending = SendingHead { ratchet_key: *ours.public(), index: chain_key.index(), previous };
-        let (root, private, chain) = (root_key.expose(), ours.private().expose(), chain_key.expose());
-        let keys = Keys { root, private, sending: chain };
-        let ratchet = Self::from_parts(sending, keys, receiving);
-        Self { ratchet_key: ours.into(), ..ratchet }
+        let keys = [root_key.expose(), ours.private().expose(), chain_key.expose()];
+        let receiving = ReceivingChains::of(keys, receiving, ReceivingHead::first(sending.ratchet_key));
+        Self { sending, ratchet_key: ours.into(), receiving }
     }
 
     /// Restores a state from storage. The two halves of our ratchet key are assumed to match.
-    pub(crate) fn from_parts(sending: SendingHead, keys: Keys<'_>, receiving: ReceivingChains) -> Self {
-        let keys = SharedKeys::of([keys.root, keys.private, keys.sending]);
-        Self { sending, keys, ratchet_key: OnceLock::new(), receiving }
+    pub(crate) fn from_parts(sending: SendingHead, receiving: ReceivingChains) -> Self {
+        Self { sending, ratchet_key: OnceLock::new(), receiving }
     }
 
     pub(crate) fn keys(&self) -> Keys<'_> {
-        let [root, private, sending] = self.keys.expose();
+        let [root, private, sending] = self.receiving.others();
         Keys { root, private, sending }
     }
 
@@ -141,10 +138,10 @@ impl DoubleRatchet {
     pub(crate) fn send(&self) -> Option<(Self, Header, MessageKey)> {
         let SendingHead { ratchet_key, index: number, previous } = self.sending;
         let mut sending = self.sending;
-        let (keys, message_key) =
-            self.keys.changed(|[_, _, key]| Place { index: &mut sending.index, key }.step::<ChainKey>());
-        let (ours, receiving) = (self.ratchet_key.clone(), self.receiving.clone());
-        let next = Self { sending, keys, ratchet_key: ours, receiving };
+        let step =
+            |[_, _, key]: &mut [[u8; 32]; 3]| Place { index: &mut sending.index, key }.step::<ChainKey>();
+        let (receiving, message_key) = self.receiving.with_others(step);
+        let next = Self { sending, ratchet_key: self.ratchet_key.clone(), receiving };
         Some((next, Header { ratchet_key, number, previous }, message_key?))
     }
 
@@ -164,7 +161,7 @@ impl DoubleRatchet {
                     (header.number < head.index, head.take(key, header.number, terms, work))
                 };
                 let (receiving, (is_kept, taken)) =
-                    self.receiving.changed(at, take).ok_or(NoKey::Impossible)?;
+                    self.receiving.with_chain(at, take).ok_or(NoKey::Impossible)?;
                 let (message_key, skipped) = taken?;
                 let late = is_kept || at.saturating_add(1) < self.receiving.len();
                 (message_key, Change::Symmetric { receiving, late }, skipped)
@@ -227,8 +224,8 @@ impl Step<'_> {
         let mut skipped = skipped.into_changes();
         match change {
             Change::Symmetric { receiving, late: _ } => {
-                let (keys, ratchet_key) = (ratchet.keys.clone(), ratchet.ratchet_key.clone());
-                Ok((DoubleRatchet { sending: ratchet.sending, keys, ratchet_key, receiving }, skipped))
+                let ratchet_key = ratchet.ratchet_key.clone();
+                Ok((DoubleRatchet { sending: ratchet.sending, ratchet_key, receiving }, skipped))
             }
             Change::Dh { root_key, head, chain_key } => {
                 let ours = Arc::new(KeyPair::generate(rng));
@@ -240,7 +237,7 @@ impl Step<'_> {
                     skipped.push(SkippedChange::ForgetChain { session, ratchet_key });
                 }
                 let others = ratchet.receiving.iter().skip(surplus);
-                let receiving = ReceivingChains::of(others.chain([(head, chain_key.expose())]));
+                let receiving = others.chain([(head, chain_key.expose())]);
                 Ok((DoubleRatchet::of(&root_key, ours, &sending, previous, receiving), skipped))
             }
         }
@@ -249,7 +246,7 @@ impl Step<'_> {
 
 impl ReceivingHead {
     /// A new chain of which no message has arrived.
-    fn first(ratchet_key: PublicKey) -> Self {
+    pub(crate) fn first(ratchet_key: PublicKey) -> Self {
         Self { ratchet_key, index: 0, kept: 0 }
     }
 

@@ -23,7 +23,7 @@ use crate::message::{Header, SignalMessage};
 use crate::primitives::cipher::CipherKeys;
 use crate::session_id::SessionId;
 
-/// One state. Copies share everything that has not changed.
+/// One state.
 #[derive(Debug, Clone)]
 pub(crate) struct TripleRatchet {
     pub(crate) double: DoubleRatchet,

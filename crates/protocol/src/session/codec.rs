@@ -79,7 +79,7 @@ impl SessionRecord {
     /// What to write where `old` is stored: only the sessions whose state or place is another.
     pub fn changes_since(&self, old: &Self) -> Vec<SessionChange> {
         // Almost always only the active session moved on, and the list of the others is the very same.
-        let same_inactive = Arc::ptr_eq(&self.inactive, &old.inactive);
+        let same_inactive = self.inactive.is_shared_with(&old.inactive);
         if let (true, Some(entry), Some(was)) = (same_inactive, &self.active, &old.active)
             && entry.session.parties.id == was.session.parties.id
         {
@@ -126,7 +126,7 @@ impl SessionRecord {
             }
         }
         inactive.sort_by_key(|entry| std::cmp::Reverse(entry.rank));
-        Ok(Self { active, inactive: if inactive.is_empty() { Arc::default() } else { inactive.into() } })
+        Ok(Self { active, inactive: inactive.into_iter().collect() })
     }
 
     /// The whole record as one blob, for those who do not keep rows.
@@ -278,11 +278,11 @@ impl Session {
         let sending = form.optional_bytes(7)?.ok_or(DecodeError::MissingField)?;
         let (sending, private, chain_key) = read_sending(sending)?;
         let receiving = {
-            let blank = ReceivingHead { ratchet_key: sending.ratchet_key, index: 0, kept: 0 };
-            ReceivingChains::read(form.rows(8, MAX_RECEIVING), blank, read_receiving)?
+            let blank = ReceivingHead::first(sending.ratchet_key);
+            let keys = [root, private, chain_key];
+            ReceivingChains::read(keys, form.rows(8, MAX_RECEIVING), blank, read_receiving)?
         };
-        let keys = Keys { root, private, sending: chain_key };
-        let double = DoubleRatchet::from_parts(sending, keys, receiving);
+        let double = DoubleRatchet::from_parts(sending, receiving);
         let unanswered = form.optional_bytes(9)?.map(Unanswered::read).transpose()?.map(Arc::new);
         let spqr = Spqr::read(form.bytes(10)?)?;
         form.finish()?;

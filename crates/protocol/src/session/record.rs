@@ -13,7 +13,9 @@
 //! active session with the same peer. Otherwise the session stays as it was; a new session is then inactive from the
 //! beginning.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use rand_core::CryptoRng;
@@ -40,8 +42,12 @@ pub(super) const MAX_INACTIVE: usize = 40;
 pub struct SessionRecord {
     pub(super) active: Option<Entry>,
     /// Newest first.
-    pub(super) inactive: Arc<[Entry]>,
+    pub(super) inactive: Inactive,
 }
+
+/// The inactive sessions of a record. Clones share the list, and an empty one needs none.
+#[derive(Clone, Default)]
+pub(super) struct Inactive(Option<Arc<[Entry]>>);
 
 /// A session and its rank: the session that became active last has the highest rank.
 #[derive(Clone)]
@@ -114,13 +120,18 @@ impl SessionRecord {
     /// no more messages.
     #[must_use = "the record stays as it was"]
     pub fn expire(&self, now: UnixSeconds) -> Self {
+        self.current(now).into_owned()
+    }
+
+    /// [`expire`](Self::expire) without a copy if nothing changes.
+    fn current(&self, now: UnixSeconds) -> Cow<'_, Self> {
         let is_known = |entry: &Entry| entry.since.is_some_and(|since| !since.is_long_before(now));
         if self.inactive.iter().all(is_known) {
-            return self.clone();
+            return Cow::Borrowed(self);
         }
         let known =
             self.inactive.iter().map(|entry| Entry { since: entry.since.or(Some(now)), ..entry.clone() });
-        Self { active: self.active.clone(), inactive: known.filter(is_known).collect() }
+        Cow::Owned(Self { active: self.active.clone(), inactive: known.filter(is_known).collect() })
     }
 
     /// Begins a session with the device at `remote`, to which `bundle` belongs, and makes it active. If another
@@ -179,7 +190,7 @@ impl SessionRecord {
         message: &SignalMessage,
         rng: &mut R,
     ) -> Result<Advanced<Decrypted>, DecryptError> {
-        let record = self.expire(inbound.now);
+        let record = self.current(inbound.now);
         if record.is_empty() {
             return Err(DecryptError::NoSession);
         }
@@ -200,7 +211,7 @@ impl SessionRecord {
         keys: Option<OurPreKeys<'_>>,
         rng: &mut R,
     ) -> Result<Accepted, DecryptError> {
-        let record = self.expire(inbound.now);
+        let record = self.current(inbound.now);
         let work = &mut record.work(inbound);
         let Some((place, entry)) = record.find(message.session_id()) else {
             let session = Session::accept(&inbound.local, message, keys, inbound.policy)?;
@@ -254,7 +265,7 @@ impl SessionRecord {
 
     /// Adds the sessions that this record loses.
     fn advance(&self, mut advanced: Advanced<Decrypted>) -> Advanced<Decrypted> {
-        if !Arc::ptr_eq(&self.inactive, &advanced.next.inactive) {
+        if !self.inactive.is_shared_with(&advanced.next.inactive) {
             let old = self.inactive.iter().map(|entry| entry.session.parties.id);
             let is_gone = |id: &SessionId| advanced.next.find(*id).is_none();
             let forgotten: Vec<_> = old.filter(is_gone).map(SkippedChange::ForgetSession).collect();
@@ -281,7 +292,7 @@ impl SessionRecord {
         if let Some(entry) = inactive.get_mut(position) {
             entry.session = session;
         }
-        Self { active: self.active.clone(), inactive: inactive.into() }
+        Self { active: self.active.clone(), inactive: inactive.into_iter().collect() }
     }
 
     /// Makes `session` active. It was the inactive one at `from`, or is new.
@@ -303,13 +314,13 @@ impl SessionRecord {
     }
 
     /// The inactive sessions, including `active` and without the one at `from`.
-    fn with_retired(&self, active: &Entry, from: Option<usize>, now: UnixSeconds) -> Arc<[Entry]> {
+    fn with_retired(&self, active: &Entry, from: Option<usize>, now: UnixSeconds) -> Inactive {
         let retired = Entry { rank: active.rank, session: active.session.retired(), since: Some(now) };
         let mut inactive: Vec<_> = [retired].into_iter().chain(self.without(from).cloned()).collect();
         // A session that was added as inactive may be newer.
         inactive.sort_by_key(|entry| std::cmp::Reverse(entry.rank));
         inactive.truncate(MAX_INACTIVE);
-        inactive.into()
+        inactive.into_iter().collect()
     }
 
     fn next_rank(&self) -> i64 {
@@ -319,6 +330,32 @@ impl SessionRecord {
 
     fn without(&self, position: Option<usize>) -> impl Iterator<Item = &Entry> {
         self.inactive.iter().enumerate().filter(move |(at, _)| Some(*at) != position).map(|(_, entry)| entry)
+    }
+}
+
+impl Inactive {
+    /// Whether both are clones of the same list, and therefore equal.
+    pub(super) fn is_shared_with(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (None, None) => true,
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+}
+
+impl Deref for Inactive {
+    type Target = [Entry];
+
+    fn deref(&self) -> &[Entry] {
+        self.0.as_deref().unwrap_or_default()
+    }
+}
+
+impl FromIterator<Entry> for Inactive {
+    fn from_iter<I: IntoIterator<Item = Entry>>(entries: I) -> Self {
+        let mut entries = entries.into_iter().peekable();
+        Self(entries.peek().is_some().then(|| entries.collect()))
     }
 }
 

@@ -23,7 +23,7 @@ use crate::ratchet::walk::{Jump, Limits, Work};
 use crate::session_id::{SessionId, SessionVersion};
 use crate::time::UnixSeconds;
 
-/// One state of one session. Clones share everything that does not change.
+/// One state of one session.
 #[derive(Debug, Clone)]
 pub(super) struct Session {
     pub(super) parties: Parties,

@@ -9,9 +9,11 @@
 //! A and B are the initiator and the responder of the session, whichever role they have in the braid. Skipped keys
 //! are stored by the caller, like those of the Double Ratchet.
 
+use std::borrow::Cow;
+
 use super::{ReceiveError, SendError};
 use crate::primitives::kdf;
-use crate::primitives::secret::{Secret, Shared};
+use crate::primitives::secret::Secret;
 use crate::ratchet::chain_list::ChainList;
 use crate::ratchet::message_key::MessageKey;
 use crate::ratchet::skipped::{Pending, SkippedChange, SkippedKeyId, pq_chain};
@@ -39,20 +41,19 @@ pub(crate) struct EpochSecret {
     pub(crate) secret: Secret<32>,
 }
 
-/// All chains that may still be needed. Clones share the keys.
+/// All chains that may still be needed.
 #[derive(Debug, Clone)]
 pub(crate) struct Chains {
     pub(super) direction: Direction,
-    pub(super) root: Shared<32>,
     /// The newest epoch.
     pub(super) epoch: u64,
     /// Our chains, oldest first, from the epoch that we send in to the newest. Then the peer's chains, oldest first,
-    /// from the epoch before the one that we send in to the newest.
+    /// from the epoch before the one that we send in to the newest. With them, the root.
     pub(super) links: Links,
 }
 
-/// The chains of both directions.
-pub(super) type Links = ChainList<LinkHead, { 2 * MAX_EPOCHS }>;
+/// The chains of both directions, and their root.
+pub(super) type Links = ChainList<LinkHead, { 2 * MAX_EPOCHS }, 1>;
 
 /// A chain without its key.
 #[derive(Debug, Clone, Copy)]
@@ -91,8 +92,8 @@ impl Chains {
         let [root, a_to_b, b_to_a] = kdf::hkdf_keys(None, &[auth_key.expose()], kdf::PQ_CHAIN_START);
         let (ours, theirs) = direction.order(a_to_b, b_to_a);
         let [our_head, their_head] = [Side::Ours, Side::Theirs].map(|side| LinkHead::first(side, 0));
-        let links = Links::of([(our_head, ours.expose()), (their_head, theirs.expose())]);
-        Self { direction, root: root.into(), epoch: 0, links }
+        let chains = [(our_head, ours.expose()), (their_head, theirs.expose())];
+        Self { direction, epoch: 0, links: Links::of([root.expose()], chains, LinkHead::BLANK) }
     }
 
     /// These chains, together with those of the next epoch.
@@ -101,13 +102,12 @@ impl Chains {
         if is_full || self.epoch.checked_add(1) != Some(*epoch) {
             return Err(OutOfStep);
         }
-        let [root, a_to_b, b_to_a] =
-            kdf::hkdf_keys(Some(self.root.expose()), &[secret.expose()], kdf::PQ_CHAIN_ADD);
+        let [root, a_to_b, b_to_a] = kdf::hkdf_keys(Some(self.root()), &[secret.expose()], kdf::PQ_CHAIN_ADD);
         let (ours, theirs) = self.direction.order(a_to_b, b_to_a);
         let with = |side, key| self.of(side).chain([(LinkHead::first(side, *epoch), key)]);
         let links = with(Side::Ours, ours.expose()).chain(with(Side::Theirs, theirs.expose()));
-        let links = Links::of(links);
-        Ok(Self { direction: self.direction, root: root.into(), epoch: *epoch, links })
+        let links = Links::of([root.expose()], links, LinkHead::BLANK);
+        Ok(Self { direction: self.direction, epoch: *epoch, links })
     }
 
     /// The next key for a message of ours. Sending in an epoch removes the chains of earlier epochs: all of ours, and
@@ -118,20 +118,22 @@ impl Chains {
             Side::Theirs => epoch.saturating_sub(1),
         };
         let is_over = |head: &LinkHead| head.epoch < oldest(head.side);
+        let remaining;
         let (links, skipped) = if self.links.heads().any(is_over) {
             let gone = self.links.heads().filter(|head| is_over(head) && head.kept > 0);
             let others = self.links.iter().filter(|(head, _)| !is_over(head));
-            (Links::of(others), gone.map(|head| head.forget(session)).collect())
+            remaining = Links::of([self.root()], others, LinkHead::BLANK);
+            (&remaining, gone.map(|head| head.forget(session)).collect())
         } else {
-            (self.links.clone(), Vec::new())
+            (&self.links, Vec::new())
         };
         let step = |head: &mut LinkHead, key: &mut [u8; 32]| {
             Some((Place { index: &mut head.index, key }.step::<Link>()?, head.index))
         };
         let at = links.heads().position(|head| head.is(Side::Ours, epoch)).ok_or(SendError::OutOfStep)?;
-        let (links, key) = links.changed(at, step).ok_or(SendError::OutOfStep)?;
+        let (links, key) = links.with_chain(at, step).ok_or(SendError::OutOfStep)?;
         let (key, index) = key.ok_or(SendError::ChainUsedUp)?;
-        Ok(Step { next: self.with(links), index, key: key.into_seed(), skipped })
+        Ok(Step { next: self.with_links(links), index, key: key.into_seed(), skipped })
     }
 
     /// The chains after the step, and the key of the peer's message `index`, which these chains no longer contain.
@@ -144,10 +146,10 @@ impl Chains {
     ) -> Result<(Self, Secret<32>, Pending<Link>), ReceiveError> {
         let at = self.links.heads().position(|head| head.is(Side::Theirs, epoch));
         let take = |head: &mut LinkHead, key: &mut [u8; 32]| head.take(key, index, terms, work);
-        let changed = at.and_then(|at| self.links.changed(at, take));
+        let changed = at.and_then(|at| self.links.with_chain(at, take));
         let (links, taken) = changed.ok_or(ReceiveError::Epoch)?;
         let (key, skipped) = taken?;
-        Ok((self.with(links), key, skipped))
+        Ok((self.with_links(links), key, skipped))
     }
 
     /// How many steps the chain must advance to reach the peer's message `index`; 0 if it has already passed it.
@@ -165,14 +167,25 @@ impl Chains {
         self.links.heads().filter(|head| head.kept > 0).map(|head| head.forget(session)).collect()
     }
 
+    /// From which the chains of the next epoch are derived.
+    pub(super) fn root(&self) -> &[u8; 32] {
+        let [root] = self.links.others();
+        root
+    }
+
     /// The chains of one direction, oldest first.
     pub(super) fn of(&self, side: Side) -> impl Iterator<Item = (LinkHead, &[u8; 32])> {
         self.links.iter().filter(move |(head, _)| head.side == side)
     }
 
+    /// These chains, or together with those of the next epoch if its secret is known.
+    pub(crate) fn with(&self, secret: Option<&EpochSecret>) -> Result<Cow<'_, Self>, OutOfStep> {
+        secret.map_or(Ok(Cow::Borrowed(self)), |secret| self.add(secret).map(Cow::Owned))
+    }
+
     /// The same epochs with other chains.
-    fn with(&self, links: Links) -> Self {
-        Self { direction: self.direction, root: self.root.clone(), epoch: self.epoch, links }
+    fn with_links(&self, links: Links) -> Self {
+        Self { direction: self.direction, epoch: self.epoch, links }
     }
 }
 
@@ -191,8 +204,11 @@ impl Direction {
 pub(crate) struct OutOfStep;
 
 impl LinkHead {
+    /// For the unused places of a list.
+    pub(super) const BLANK: Self = Self::first(Side::Ours, 0);
+
     /// A new chain that has not yielded a key yet.
-    pub(super) fn first(side: Side, epoch: u64) -> Self {
+    pub(super) const fn first(side: Side, epoch: u64) -> Self {
         Self { side, epoch, index: 0, kept: 0 }
     }
 
@@ -264,16 +280,16 @@ mod tests {
         let start = &file["chain_start"];
         let newest = |chains: &Chains| {
             let newest = |side| *chains.of(side).last().unwrap().1;
-            [*chains.root.expose(), newest(Side::Ours), newest(Side::Theirs)]
+            [*chains.root(), newest(Side::Ours), newest(Side::Theirs)]
         };
         let expected = ["next_root", "a2b", "b2a"].map(|name| secret::<32>(&start[name]));
         assert_eq!(newest(&chains), expected.map(|key| *key.expose()));
         for epoch in file["epochs"].as_array().unwrap() {
             let number = epoch["epoch"].as_u64().unwrap();
-            assert_eq!(chains.root.expose(), bytes(&epoch["chain_root_before"]).as_slice());
+            assert_eq!(chains.root(), bytes(&epoch["chain_root_before"]).as_slice());
             let agreed = EpochSecret { epoch: number, secret: secret(&epoch["epoch_secret"]) };
             // Sending and receiving would remove the old ones.
-            chains.links = Links::empty();
+            chains.links = Links::of([chains.root()], [], LinkHead::BLANK);
             chains = chains.add(&agreed).unwrap();
             assert_eq!(chains.add(&agreed).err(), Some(OutOfStep));
             let expected =

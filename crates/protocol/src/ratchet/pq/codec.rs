@@ -25,7 +25,7 @@ use super::{Negotiation, Running, Spqr};
 use crate::error::DecodeError;
 use crate::form::{Ordered, Output, bytes_len, uint_len};
 use crate::primitives::mlkem::Header;
-use crate::primitives::secret::{Secret, Shared};
+use crate::primitives::secret::Shared;
 
 /// The version of the form that is written. Older ones are read for ever.
 const FORM: u32 = 1;
@@ -67,7 +67,7 @@ impl Running {
 
     pub(crate) fn write(&self, out: &mut Output) {
         let Self { negotiation, chains, braid: Braid { epoch: braid_epoch, authenticator, state } } = self;
-        let Chains { direction, root, epoch, links } = chains;
+        let Chains { direction, epoch, links } = chains;
         let (auth_root, mac_key) = authenticator.expose();
         let negotiation = match negotiation {
             Negotiation::Offered => 1_u32,
@@ -80,7 +80,7 @@ impl Running {
         out.uint(2, negotiation);
         out.uint(3, *direction == Direction::Responder);
         out.uint(4, *epoch);
-        out.bytes(5, root.expose());
+        out.bytes(5, chains.root());
         for link in links.iter() {
             let number = match link.0.side {
                 Side::Ours => 6,
@@ -114,10 +114,9 @@ impl Running {
         let chains = Chains {
             direction,
             epoch: form.uint64(4)?,
-            root: secret(form.bytes(5)?)?,
             links: {
-                let blank = LinkHead::first(Side::Ours, 0);
-                Links::read(form.two_lists([6, 7], MAX_EPOCHS), blank, read_link)?
+                let root = key(form.bytes(5)?)?;
+                Links::read([root], form.two_lists([6, 7], MAX_EPOCHS), LinkHead::BLANK, read_link)?
             },
         };
         let epoch = form.uint64(8)?;
@@ -197,7 +196,7 @@ impl<'a> StateForm<'a> {
         Self { kind, ..Self::default() }
     }
 
-    fn secret<const N: usize>(self, secret: &'a Secret<N>) -> Self {
+    fn secret<const N: usize>(self, secret: &'a Shared<N>) -> Self {
         Self { secret: secret.expose(), ..self }
     }
 
@@ -322,7 +321,7 @@ fn rows<const K: usize>(bytes: &[u8]) -> Result<Arc<[Row; K]>, DecodeError> {
 }
 
 fn secret<const N: usize>(bytes: &[u8]) -> Result<Shared<N>, DecodeError> {
-    Secret::from_slice(bytes).map(Shared::from).ok_or(DecodeError::Length)
+    bytes.try_into().map(Shared::copied).map_err(|_| DecodeError::Length)
 }
 
 fn key(bytes: &[u8]) -> Result<&[u8; 32], DecodeError> {
@@ -351,6 +350,7 @@ const PACKED_LEN: usize = size_of::<u16>() + size_of::<Row>();
 mod tests {
     use super::*;
     use crate::form::written;
+    use crate::primitives::secret::Secret;
 
     #[test]
     fn a_form_of_another_version_is_not_read() {

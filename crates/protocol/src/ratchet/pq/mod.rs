@@ -43,6 +43,8 @@ pub(crate) mod message;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use rand_core::CryptoRng;
 
 use braid::{Braid, BraidError};
@@ -56,7 +58,7 @@ use super::walk::{Limits, Work};
 use crate::primitives::secret::Secret;
 use crate::session_id::SessionId;
 
-/// One state. Copies share everything that has not changed.
+/// One state. Clones share what the braid has collected so far.
 #[derive(Debug, Clone)]
 pub(crate) enum Spqr {
     /// Version 0: sends nothing, and contributes no key.
@@ -227,14 +229,11 @@ impl Running {
     fn send<R: CryptoRng + ?Sized>(&self, session: SessionId, rng: &mut R) -> Result<Sent, SendError> {
         let braid::Sent { next: braid, payload, secret } = self.braid.send(rng);
         let epoch = braid.epoch();
-        let chains = match &secret {
-            Some(secret) => self.chains.add(secret)?,
-            None => self.chains.clone(),
-        };
+        let chains = self.chains.with(secret.as_ref())?;
         let running = |chains| Spqr::On(Self { negotiation: self.negotiation, chains, braid });
         if self.negotiation == Negotiation::Offered {
             let message = message::serialize(epoch, 0, &payload);
-            return Ok(Sent { next: running(chains), message, key: None, skipped: Vec::new() });
+            return Ok(Sent { next: running(chains.into_owned()), message, key: None, skipped: Vec::new() });
         }
         let step = chains.send(session, epoch.saturating_sub(1))?;
         let message = message::serialize(epoch, step.index, &payload);
@@ -261,38 +260,37 @@ impl Running {
                 }
                 let braid::Received { next: braid, secret } =
                     self.braid.receive(keyed.epoch, keyed.payload()?)?;
-                let chains = match &secret {
-                    Some(secret) => self.chains.add(secret)?,
-                    None => self.chains.clone(),
-                };
+                let chains = self.chains.with(secret.as_ref())?;
                 let negotiation = if has_key || known == Keyed { Keyed } else { Agreed };
-                let running = Self { negotiation, chains, braid };
-                running.with_key(keyed.chain_epoch(), keyed.index, terms, work)
+                let name = (keyed.chain_epoch(), keyed.index);
+                Self::with_key(negotiation, chains, braid, name, terms, work)
             }
             // The contents of a later version are unknown, except that its first keys are the same.
             (Preamble::Later(keyed), open @ (Offered | Outpaced | Required)) => {
                 let negotiation = if open == Offered { Outpaced } else { open };
-                let running = Self { negotiation, ..self.clone() };
-                running.with_key(0, keyed.index, terms, work)
+                let (chains, braid) = (Cow::Borrowed(&self.chains), self.braid.clone());
+                Self::with_key(negotiation, chains, braid, (0, keyed.index), terms, work)
             }
             (Preamble::Later(_), Agreed | Keyed) => Err(ReceiveError::VersionMismatch),
         }
     }
 
-    /// This state after it has used the key of message `index` in the chain of `epoch`. Number 0 of epoch 0 means no
-    /// key; peers that do not know yet whether we support SPQR send it.
+    /// The state with these parts after it has used the key of the message with this epoch and number. Number 0 of
+    /// epoch 0 means no key; peers that do not know yet whether we support SPQR send it.
     fn with_key(
-        self,
-        epoch: u64,
-        index: u32,
+        negotiation: Negotiation,
+        chains: Cow<'_, Chains>,
+        braid: Braid,
+        (epoch, number): (u64, u32),
         terms: &Terms<'_>,
         work: &mut Work,
     ) -> Result<Received, ReceiveError> {
-        if (epoch, index) == NO_KEY {
-            return Ok(Received::without_key(Spqr::On(self), Vec::new()));
+        if (epoch, number) == NO_KEY {
+            let running = Self { negotiation, chains: chains.into_owned(), braid };
+            return Ok(Received::without_key(Spqr::On(running), Vec::new()));
         }
-        let (chains, key, skipped) = self.chains.receive(epoch, index, terms, work)?;
-        Ok(Received { next: Spqr::On(Self { chains, ..self }), key: Some(key), skipped })
+        let (chains, key, skipped) = chains.receive(epoch, number, terms, work)?;
+        Ok(Received { next: Spqr::On(Self { negotiation, chains, braid }), key: Some(key), skipped })
     }
 }
 

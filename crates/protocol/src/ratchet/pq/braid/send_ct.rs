@@ -78,7 +78,7 @@ impl NoHeaderReceived {
         match self.header.receive(chunk) {
             Progress::Partial(header) => Ok(State::NoHeaderReceived(Self { header })),
             Progress::Complete(rows) => {
-                let [rho, hash, mac] = *rows;
+                let [rho, hash, mac] = rows;
                 let header = [rho, hash];
                 if !authenticator.verifies_header(epoch, &header, &mac) {
                     return Err(BraidError::BadMac);
@@ -97,8 +97,8 @@ impl HeaderReceived {
         authenticator: &Authenticator,
         rng: &mut R,
     ) -> (Ct1Sampled, Chunk, Agreed) {
-        let begun = Begun { header: self.header, m: Secret::random(rng).into() };
-        let (_, ct1, shared) = Encapsulation::begin(&begun.header, &begun.m);
+        let begun = Begun { header: self.header, m: Shared::copied(Secret::random(rng).expose()) };
+        let (_, ct1, shared) = Encapsulation::begin(&begun.header, begun.m.expose());
         let agreed = Agreed::new(epoch, &shared, authenticator);
         let state = Ct1Sampled { begun, ct1: Encoder::new(Arc::new(ct1)), ek: Decoder::empty() };
         let (state, chunk) = state.send();
@@ -118,7 +118,7 @@ impl Ct1Sampled {
             Progress::Partial(ek) => State::Ct1Sampled(Self { begun, ct1, ek }),
             Progress::Complete(ek) => {
                 VerifiedEk::check(&begun.header, &ek)?;
-                State::EkReceivedCt1Sampled(EkReceivedCt1Sampled { begun, ct1, ek })
+                State::EkReceivedCt1Sampled(EkReceivedCt1Sampled { begun, ct1, ek: Arc::new(ek) })
             }
         })
     }
@@ -182,7 +182,7 @@ impl Begun {
         authenticator: &Authenticator,
     ) -> Result<Ct2Sampled, BraidError> {
         let ek = VerifiedEk::check(&self.header, ek)?;
-        let (encapsulation, ct1, _) = Encapsulation::begin(&self.header, &self.m);
+        let (encapsulation, ct1, _) = Encapsulation::begin(&self.header, self.m.expose());
         let ct2 = encapsulation.finish(&ek);
         let mac = authenticator.ciphertext_mac(epoch, &ct1, &ct2);
         let [a, b, c, d] = ct2;

@@ -69,8 +69,8 @@ impl KeysUnsampled {
         authenticator: &Authenticator,
         rng: &mut R,
     ) -> (KeysSampled, Chunk) {
-        let seed = Shared::from(Secret::random(rng));
-        let header @ [rho, hash] = KeyPair::from_seed(&seed).header();
+        let seed = Shared::copied(Secret::random(rng).expose());
+        let header @ [rho, hash] = KeyPair::from_seed(seed.expose()).header();
         let mac = authenticator.header_mac(epoch, &header);
         KeysSampled { seed, header: Encoder::new(Arc::new([rho, hash, mac])) }.send()
     }
@@ -84,7 +84,7 @@ impl KeysSampled {
 
     /// Their answer shows that they have the header.
     pub(super) fn receive_ct1(self, chunk: Chunk) -> HeaderSent {
-        let ek = KeyPair::from_seed(&self.seed).ek_vector();
+        let ek = KeyPair::from_seed(self.seed.expose()).ek_vector();
         HeaderSent { seed: self.seed, ek: Encoder::new(Arc::new(ek)), ct1: Decoder::begin(chunk) }
     }
 }
@@ -99,7 +99,7 @@ impl HeaderSent {
         let Self { seed, ek, ct1 } = self;
         match ct1.receive(chunk) {
             Progress::Partial(ct1) => State::HeaderSent(Self { seed, ek, ct1 }),
-            Progress::Complete(ct1) => State::Ct1Received(Ct1Received { seed, ek, ct1 }),
+            Progress::Complete(ct1) => State::Ct1Received(Ct1Received { seed, ek, ct1: Arc::new(ct1) }),
         }
     }
 }
@@ -122,7 +122,7 @@ impl EkSentCt1Received {
         match ct2.receive(chunk) {
             Progress::Partial(ct2) => Ct2Progress::Partial(Self { seed, ct1, ct2 }),
             Progress::Complete(rows) => {
-                let [ct2 @ .., mac] = *rows;
+                let [ct2 @ .., mac] = rows;
                 Ct2Progress::Complete(Ciphertext { seed, ct1, ct2, mac })
             }
         }
@@ -132,7 +132,7 @@ impl EkSentCt1Received {
 impl Ciphertext {
     /// The secret inside, which the MAC authenticates.
     pub(super) fn open(self, epoch: u64, authenticator: &Authenticator) -> Result<Agreed, BraidError> {
-        let shared = KeyPair::from_seed(&self.seed).decapsulate(&self.ct1, &self.ct2);
+        let shared = KeyPair::from_seed(self.seed.expose()).decapsulate(&self.ct1, &self.ct2);
         let agreed = Agreed::new(epoch, &shared, authenticator);
         if agreed.authenticator.verifies_ciphertext(epoch, &self.ct1, &self.ct2, &self.mac) {
             Ok(agreed)
