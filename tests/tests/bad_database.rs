@@ -382,7 +382,7 @@ async fn a_session_that_does_not_decode_affects_only_its_peer_and_is_replaced() 
     cyds.send_text("from cyd").await.unwrap();
     let with_cyd = ada.thread_with(&cyd).await;
     assert_eq!(ada.texts_when(&with_cyd, 2).await, ["hello cyd", "from cyd"]);
-    assert_eq!(ada.texts_when(&hers, 2).await, ["hello ben", "Undecryptable(NoSession)"]);
+    assert_eq!(ada.texts_when(&hers, 2).await, ["hello ben", "Undecryptable(StorageDamaged)"]);
     // The next message starts a session, in both directions.
     hers.send_text("say it again").await.unwrap();
     ben.texts_when(&his, 3).await;

@@ -29,6 +29,8 @@ pub(crate) struct Upkeep {
     pub(crate) keys_low: Notify,
     /// There may be a thread that others began.
     pub(crate) to_accept: Notify,
+    /// There may be deferred envelopes to be tried again.
+    pub(crate) to_retry: Notify,
 }
 
 /// No relay that speaks with this version is at an earlier time: 2026-01-01.

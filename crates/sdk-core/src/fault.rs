@@ -48,6 +48,12 @@ pub enum Station {
     AcceptBeforeCall,
     /// The relay has accepted the thread; this is not recorded.
     AcceptAnswered,
+    /// The attempt to process a deferred envelope again is counted; it was not opened.
+    RetryBeforeOpen,
+    /// A deferred envelope is opened and applied; its transaction is not committed.
+    RetryBeforeCommit,
+    /// A deferred envelope is durable.
+    RetryAfterCommit,
     /// The account has been left, and the relay has not been told yet.
     LeaveAfterCommit,
     /// The relay has been told that the account was left, and this has not been recorded yet.
@@ -56,7 +62,7 @@ pub enum Station {
 
 impl Station {
     /// All stations, in the order of the paths.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 26] = [
         Self::QueueBeforeCommit,
         Self::QueueAfterCommit,
         Self::MeetBeforeCommit,
@@ -78,6 +84,9 @@ impl Station {
         Self::RefreshStored,
         Self::AcceptBeforeCall,
         Self::AcceptAnswered,
+        Self::RetryBeforeOpen,
+        Self::RetryBeforeCommit,
+        Self::RetryAfterCommit,
         Self::LeaveAfterCommit,
         Self::LeaveAnswered,
     ];
@@ -106,6 +115,9 @@ impl Station {
             Self::RefreshStored => "refresh-stored",
             Self::AcceptBeforeCall => "accept-before-call",
             Self::AcceptAnswered => "accept-answered",
+            Self::RetryBeforeOpen => "retry-before-open",
+            Self::RetryBeforeCommit => "retry-before-commit",
+            Self::RetryAfterCommit => "retry-after-commit",
             Self::LeaveAfterCommit => "leave-after-commit",
             Self::LeaveAnswered => "leave-answered",
         }

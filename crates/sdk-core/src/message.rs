@@ -199,7 +199,9 @@ pub enum Undecryptable {
     /// Another message was decrypted with its key: the sender was restored from an older copy of a database.
     #[error("its key was used for another message")]
     KeyUsedTwice,
-    /// A part of this database that it needs is damaged.
+    /// A part of this database that it needs is damaged, or a bug prevents it from being read. It is kept for a while and
+    /// tried again; if it can be read later, its content takes the place of this message. If it is given up, the cause
+    /// changes.
     #[error("what it needs is damaged in this database")]
     StorageDamaged,
 }

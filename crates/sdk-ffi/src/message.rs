@@ -192,7 +192,8 @@ pub enum UndecryptableCause {
     SenderKeyReplaced,
     /// Another message was decrypted with its key: the sender was restored from an older copy of a database.
     KeyUsedTwice,
-    /// A part of this database that it needs is damaged.
+    /// A part of this database that it needs is damaged. It is kept for a while and tried again. If it can be read later, its
+    /// text takes the place of this message; if it is given up, the cause changes.
     StorageDamaged,
 }
 

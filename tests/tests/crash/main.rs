@@ -153,8 +153,12 @@ const fn passes(station: Station) -> u64 {
         | Station::RefreshStored
         | Station::AcceptBeforeCall
         | Station::AcceptAnswered => 1,
-        // `leaving.rs`.
-        Station::LeaveAfterCommit | Station::LeaveAnswered => 0,
+        // `leaving.rs`, and `deferred_messages.rs`.
+        Station::LeaveAfterCommit
+        | Station::LeaveAnswered
+        | Station::RetryBeforeOpen
+        | Station::RetryBeforeCommit
+        | Station::RetryAfterCommit => 0,
         _ => 3,
     }
 }

@@ -54,6 +54,23 @@ impl Envelope {
         })
     }
 
+    /// The frame again, to be kept.
+    pub(super) fn to_frame(&self) -> wire::Frame {
+        let key = wire::InboxKey { thread_id: self.thread.to_wire(), server_seq: self.server_seq };
+        let deliver = wire::Deliver {
+            key: Some(key),
+            epoch: self.epoch,
+            hlc: self.server_ms << 16,
+            sender_user_id: self.sender.to_wire(),
+            sender_device_id: self.sender_device.get(),
+            client_msg_id: self.client_msg_id.to_wire(),
+            roster_version: self.roster_version,
+            envelope: Some(self.sealed.clone()),
+            attempt: 0,
+        };
+        wire::Frame { v: wire::FRAME_VERSION, id: 0, body: Some(wire::frame::Body::Deliver(deliver)) }
+    }
+
     /// The id and the position that the relay states. Only what is inside the ciphertext is authenticated.
     pub(super) const fn name(&self) -> EnvelopeName {
         EnvelopeName { thread: self.thread, sender: self.sender, id: self.client_msg_id }

@@ -115,6 +115,7 @@ async fn meet(
     });
     let bad = met.await?;
     fault::at(Station::MeetAfterCommit);
+    ctx.upkeep.to_retry.notify_one();
     Ok(Ok(bad))
 }
 

@@ -144,6 +144,7 @@ impl Tx<'_> {
             "kem_pre_key",
             "last_resort_use",
             "opened",
+            "deferred",
             "generation",
         ] {
             self.change(&format!("DELETE FROM {table}"), [])?;

@@ -10,7 +10,7 @@ use crate::id::{ClientMsgId, DeviceId, MessageId, ThreadId, UserId};
 use crate::message::{Delivery, Direction, FailReason, Message, MessageBody, Page, Position, Undecryptable};
 
 pub(super) const KIND_TEXT: i64 = 1;
-const KIND_UNDECRYPTABLE: i64 = 2;
+pub(super) const KIND_UNDECRYPTABLE: i64 = 2;
 
 const STATE_QUEUED: i64 = 0;
 const STATE_SENT: i64 = 1;

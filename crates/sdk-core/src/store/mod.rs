@@ -6,6 +6,7 @@
 
 mod account;
 mod contact;
+mod deferred;
 mod error;
 mod exit;
 mod flock;
@@ -50,6 +51,7 @@ pub use contact::TrustState;
 pub use thread::{ThreadCursor, ThreadKind};
 
 pub(crate) use contact::Device;
+pub(crate) use deferred::{Deferred, NewDeferred};
 pub(crate) use exit::prepare as prepare_for_exit;
 pub(crate) use generation::Generation;
 pub(crate) use leaving::{Farewell, Occupant, Standing};

@@ -21,6 +21,10 @@ impl CiphertextId {
         let digest = Sha256::digest(ciphertext);
         Self(std::array::from_fn(|at| digest.get(at).copied().unwrap_or_default()))
     }
+
+    pub(super) const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
 }
 
 /// The position and the id of an envelope, as stated by the relay.
@@ -58,26 +62,28 @@ impl Rows<'_> {
 }
 
 impl Tx<'_> {
-    /// Records that these bytes were opened; the effect of their content is in the same transaction.
+    /// Records that these bytes were opened; the effect of their content is in the same transaction. They are not tried
+    /// again.
     pub(crate) fn set_opened(&mut self, ciphertext: CiphertextId, now_ms: u64) -> Result<()> {
         self.change(
             "INSERT INTO opened (ciphertext, at) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
             params![ciphertext.0, to_sql(now_ms)?],
         )?;
+        self.change("DELETE FROM deferred WHERE ciphertext = ?1", [ciphertext.0])?;
         Ok(())
     }
 
     /// Parks an envelope that could not be opened, with a message that represents it. If one is already parked with
-    /// this id, its message is kept: it is the same envelope again, or another damaged copy.
+    /// this id, its message is kept: it is the same envelope again, or another damaged copy. Returns the message.
     pub(crate) fn park(
         &mut self,
         name: EnvelopeName,
         ciphertext: CiphertextId,
         placeholder: &NewIncoming,
         now_ms: u64,
-    ) -> Result<()> {
-        if self.parked(name)?.is_some() {
-            return Ok(());
+    ) -> Result<MessageId> {
+        if let Some(parked) = self.parked(name)? {
+            return Ok(parked.message);
         }
         let message = self.insert_incoming(placeholder)?;
         self.change_one(
@@ -91,7 +97,8 @@ impl Tx<'_> {
                 message.0,
                 to_sql(now_ms)?,
             ],
-        )
+        )?;
+        Ok(message)
     }
 
     /// The intact envelope has arrived. Returns the message that represented it, if there was one.
@@ -103,6 +110,7 @@ impl Tx<'_> {
 
     /// Forgets envelopes that the relay can no longer deliver.
     pub(crate) fn forget_opened(&mut self, before_ms: u64) -> Result<()> {
+        self.expire_deferred(before_ms)?;
         self.change("DELETE FROM opened WHERE at < ?1", [to_sql(before_ms)?])?;
         self.change("DELETE FROM parked WHERE at < ?1", [to_sql(before_ms)?])?;
         Ok(())

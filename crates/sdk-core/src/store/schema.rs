@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::error::{Error, Result, Storage};
 
 /// Each brings the schema from version n to n + 1; the version is SQLite's `user_version`.
-const MIGRATIONS: [&str; 12] = [V1, V2, V3, V4, V5, V6, V7, V8, V9, V10, V11, V12];
+const MIGRATIONS: [&str; 13] = [V1, V2, V3, V4, V5, V6, V7, V8, V9, V10, V11, V12, V13];
 
 /// What a new database begins with: where the migrations lead to, in one piece.
 const NEW: &str = include_str!("schema.sql");
@@ -436,6 +436,28 @@ const V12: &str = "
 CREATE INDEX outgoing_sealed ON outgoing (lane, id) WHERE state = 2;
 ";
 
+/// Envelopes that could not be processed because of a fault on this side are kept and tried again.
+const V13: &str = "
+CREATE TABLE deferred (
+    id         INTEGER PRIMARY KEY,
+    message_id INTEGER REFERENCES message (id) ON DELETE SET NULL,   -- what represents it, if anything does
+    sender     BLOB    NOT NULL CHECK (length(sender) = 16),
+    thread_id  BLOB    NOT NULL CHECK (length(thread_id) = 16),
+    ciphertext BLOB    NOT NULL CHECK (length(ciphertext) = 16),
+    envelope   BLOB    NOT NULL,                                     -- as the relay delivered it
+    at         INTEGER NOT NULL,
+    due        INTEGER NOT NULL DEFAULT 0,                           -- 1: to be tried
+    tries      INTEGER NOT NULL DEFAULT 0,                           -- attempts by this version of the library
+    tried      INTEGER NOT NULL DEFAULT 0,
+    version    TEXT    NOT NULL DEFAULT '',
+    UNIQUE (ciphertext, sender, thread_id)
+) STRICT;
+
+CREATE INDEX deferred_sender  ON deferred (sender, id);
+CREATE INDEX deferred_message ON deferred (message_id);
+CREATE INDEX deferred_due     ON deferred (id) WHERE due = 1;
+";
+
 #[cfg(test)]
 mod tests {
     use rusqlite::params;
@@ -493,7 +515,7 @@ mod tests {
         connection.pragma_update(None, "user_version", 99).unwrap();
         assert_eq!(
             migrate(&mut connection).unwrap_err(),
-            Error::Storage(Storage::Newer { found: 99, known: 12 })
+            Error::Storage(Storage::Newer { found: 99, known: 13 })
         );
         let tables: i64 =
             connection.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0)).unwrap();

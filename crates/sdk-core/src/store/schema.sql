@@ -211,6 +211,26 @@ CREATE TABLE parked (
     UNIQUE (thread_id, sender, told_id)
 ) STRICT;
 
+-- Envelopes that could not be processed because of a fault on this side, to be tried again.
+CREATE TABLE deferred (
+    id         INTEGER PRIMARY KEY,
+    message_id INTEGER REFERENCES message (id) ON DELETE SET NULL,   -- what represents it, if anything does
+    sender     BLOB    NOT NULL CHECK (length(sender) = 16),
+    thread_id  BLOB    NOT NULL CHECK (length(thread_id) = 16),
+    ciphertext BLOB    NOT NULL CHECK (length(ciphertext) = 16),
+    envelope   BLOB    NOT NULL,               -- as the relay delivered it
+    at         INTEGER NOT NULL,
+    due        INTEGER NOT NULL DEFAULT 0,     -- 1: to be tried
+    tries      INTEGER NOT NULL DEFAULT 0,     -- attempts by this version of the library
+    tried      INTEGER NOT NULL DEFAULT 0,     -- when it was tried last
+    version    TEXT    NOT NULL DEFAULT '',    -- of the library that tried it
+    UNIQUE (ciphertext, sender, thread_id)
+) STRICT;
+
+CREATE INDEX deferred_sender  ON deferred (sender, id);
+CREATE INDEX deferred_message ON deferred (message_id);
+CREATE INDEX deferred_due     ON deferred (id) WHERE due = 1;
+
 -- One for each connection to the relay; the newest.
 CREATE TABLE generation (
     number INTEGER PRIMARY KEY,

@@ -20,8 +20,18 @@ pub(crate) struct PeerSessions {
     device: DeviceId,
     loaded: SessionRecord,
     pub(crate) record: SessionRecord,
-    /// Rows that cannot be decoded. They are useless, and are deleted when the other sessions are stored.
+    /// The rows that were loaded.
+    known: Vec<SessionId>,
+    /// Rows that cannot be decoded. Nothing is sealed with them any more, but they are kept for as long as other inactive
+    /// sessions, in case they can be read later.
     damaged: Vec<Vec<u8>>,
+}
+
+impl PeerSessions {
+    /// Whether some of the stored sessions cannot be decoded.
+    pub(crate) const fn is_damaged(&self) -> bool {
+        !self.damaged.is_empty()
+    }
 }
 
 impl Rows<'_> {
@@ -46,6 +56,7 @@ impl Rows<'_> {
                 Err(_) => damaged.push(name),
             }
         }
+        let known = stored.iter().map(|session| session.id).collect();
         // The protocol decodes them together; a row that cannot be decoded does not affect the others.
         let mut read = SessionRecord::from_stored(stored.iter().map(borrowed));
         if read.is_err() {
@@ -63,7 +74,7 @@ impl Rows<'_> {
         if !damaged.is_empty() {
             tracing::warn!(count = damaged.len(), "stored sessions do not decode");
         }
-        Ok(PeerSessions { user, device, record: loaded.clone(), loaded, damaged })
+        Ok(PeerSessions { user, device, record: loaded.clone(), loaded, known, damaged })
     }
 
     /// The skipped keys that a message may need: at most one for each ratchet of each session with its sender.
@@ -94,14 +105,9 @@ impl Rows<'_> {
 impl Tx<'_> {
     /// Stores the changes to the sessions with one device.
     pub(crate) fn store_sessions(&mut self, sessions: &mut PeerSessions) -> Result<()> {
-        let PeerSessions { user, device, loaded, record, damaged } = sessions;
+        self.set_damaged_aside(sessions)?;
+        let PeerSessions { user, device, loaded, record, known, damaged } = sessions;
         let (user, device) = (user.as_bytes(), device.get());
-        for id in std::mem::take(damaged) {
-            self.change_one(
-                "DELETE FROM session WHERE user_id = ?1 AND device_id = ?2 AND session_id = ?3",
-                params![user, device, id],
-            )?;
-        }
         for change in record.changes_since(loaded) {
             match change {
                 SessionChange::Put(StoredSession { id, rank, standing, bytes }) => {
@@ -119,6 +125,11 @@ impl Tx<'_> {
                                 inactive_since = excluded.inactive_since",
                         params![user, device, id.as_bytes(), rank, active, &*bytes, since],
                     )?;
+                    damaged.retain(|damaged| damaged[..] != id.as_bytes()[..]);
+                    if !known.contains(&id) {
+                        known.push(id);
+                        self.retry_deferred_of(user)?;
+                    }
                 }
                 SessionChange::Remove(id) => {
                     self.change_one(
@@ -130,6 +141,17 @@ impl Tx<'_> {
             }
         }
         *loaded = record.clone();
+        Ok(())
+    }
+
+    /// Makes the rows that cannot be decoded inactive.
+    pub(crate) fn set_damaged_aside(&mut self, sessions: &PeerSessions) -> Result<()> {
+        for id in &sessions.damaged {
+            self.change(
+                "UPDATE session SET active = 0 WHERE user_id = ?1 AND device_id = ?2 AND session_id = ?3",
+                params![sessions.user.as_bytes(), sessions.device.get(), id],
+            )?;
+        }
         Ok(())
     }
 

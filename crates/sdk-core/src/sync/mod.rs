@@ -23,6 +23,7 @@ use crate::account::leaving;
 use crate::context::Context;
 use crate::event::{ConnectionState, Event, EventBus};
 use crate::health::{Failure, Part};
+use crate::receive::retry;
 use crate::send::dispatch;
 use crate::store::Standing;
 
@@ -87,6 +88,8 @@ impl Tasks {
         tasks.spawn(supervise(ctx.clone(), Part::Acceptance, move || acceptance::run(c.clone())));
         let c = ctx.clone();
         tasks.spawn(supervise(ctx.clone(), Part::Search, move || indexer::run(c.clone())));
+        let c = ctx.clone();
+        tasks.spawn(supervise(ctx.clone(), Part::Receiving, move || retry::run(c.clone())));
         Self(tasks)
     }
 

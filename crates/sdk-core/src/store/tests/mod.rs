@@ -1,5 +1,6 @@
 //! What the store promises, on a real encrypted file.
 
+mod deferred;
 mod generation;
 mod log;
 mod messages;

@@ -122,7 +122,7 @@ async fn a_key_that_was_replaced_is_remembered_until_a_bundle_has_it_again() {
 }
 
 #[tokio::test]
-async fn a_session_that_does_not_decode_is_ignored_and_deleted_with_the_next_change() {
+async fn a_session_that_does_not_decode_is_not_used_and_kept_like_an_inactive_one() {
     let fixture = Fixture::new().await;
     let work = fixture.store.write(|tx| {
         insert_session(tx, session(1), true, None)?;
@@ -131,8 +131,19 @@ async fn a_session_that_does_not_decode_is_ignored_and_deleted_with_the_next_cha
         let mut sessions = tx.sessions(PEER, DeviceId::PRIMARY)?;
         let policy = sealpost_protocol::SessionPolicy::default();
         assert!(!sessions.record.usable_for_sending(policy, UnixSeconds(1)));
+        assert!(sessions.is_damaged());
         tx.store_sessions(&mut sessions)
     });
     work.await.unwrap();
-    assert_eq!(left(&fixture).await.0, [0; 0]);
+    let kept = async || {
+        let sql = "SELECT count(*), total(active) FROM session";
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, f64>(1)?));
+        let counts = fixture.store.read(move |rows| Ok(rows.connection.query_row(sql, [], read)?));
+        counts.await.unwrap()
+    };
+    assert_eq!(kept().await, (3, 0.0));
+    for now in [2, 3 + MONTH] {
+        fixture.store.write(move |tx| tx.expire_sessions(UnixSeconds(now))).await.unwrap();
+    }
+    assert_eq!(kept().await, (0, 0.0));
 }

@@ -1,0 +1,409 @@
+//! Stations 2 to 7 for the envelopes of one transaction.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use prost::Message as _;
+use rand::rngs::StdRng;
+use sealpost_protocol::{Address, Inbound, SessionRecord, UnixSeconds};
+
+use super::apply::{Applied, apply};
+use super::envelope::Envelope;
+use super::open::{Changes, NamedPreKeys, Opened, Parsed, open, parse};
+use crate::account::registration::{address, local_device};
+use crate::content::{Content, ReceiptKind};
+use crate::context::Context;
+use crate::error::{Error, Result, Storage};
+use crate::id::{ClientMsgId, DeviceId, MessageId, ThreadId, UserId};
+use crate::message::Undecryptable;
+use crate::store::{
+    Account, CiphertextId, Deferred, Device, NewDeferred, PeerSessions, Registered, Thread, Tx,
+};
+use crate::thread;
+
+/// The work of one transaction. Sessions are loaded once, and stored at the end.
+pub(super) struct Batch<'b, 'c> {
+    ctx: &'b Context,
+    tx: &'b mut Tx<'c>,
+    account: &'b Account,
+    us: Registered,
+    our_address: &'b Address,
+    sessions: HashMap<(UserId, DeviceId), (Address, PeerSessions)>,
+    /// New texts by thread, for the delivery receipts.
+    delivered: HashMap<ThreadId, Vec<ClientMsgId>>,
+    /// Whether there is a new thread.
+    begun: bool,
+}
+
+/// The effects of one envelope, apart from rows.
+#[derive(Default)]
+struct Handled {
+    /// Why it was not opened.
+    cause: Option<Undecryptable>,
+    /// The advanced session with its sender.
+    record: Option<SessionRecord>,
+    /// A new content, for the delivery receipt.
+    to_confirm: Option<ClientMsgId>,
+    /// Whether there is a new thread.
+    begun: bool,
+}
+
+/// What a transaction leaves to be done after its commit.
+#[derive(Clone, Copy)]
+pub(super) struct Finished {
+    /// There is a new thread.
+    pub(super) begun: bool,
+    /// Deferred envelopes are to be tried again.
+    pub(super) retry: bool,
+}
+
+/// Runs work on a batch in a transaction, then stores the sessions and queues the receipts.
+///
+/// # Errors
+/// [`Error::Storage`]: nothing has happened.
+pub(super) fn in_batch(
+    ctx: &Context,
+    tx: &mut Tx<'_>,
+    work: impl FnOnce(&mut Batch<'_, '_>) -> Result<()>,
+) -> Result<Finished> {
+    let (account, us) = tx.our_account()?;
+    let our_address = address(us.user, us.device)?;
+    let mut batch = Batch {
+        ctx,
+        tx,
+        account: &account,
+        us,
+        our_address: &our_address,
+        sessions: HashMap::new(),
+        delivered: HashMap::new(),
+        begun: false,
+    };
+    work(&mut batch)?;
+    batch.finish()
+}
+
+impl Batch<'_, '_> {
+    /// Processes one envelope. One that cannot be processed is deferred and never stops the others. Only a failure of
+    /// the disk as a whole stops the batch, and then nothing of it has happened.
+    pub(super) fn handle_or_defer(&mut self, envelope: &Envelope, rng: &mut StdRng) -> Result<()> {
+        match self.try_to_handle(envelope, rng)? {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                tracing::warn!(%error, "an envelope could not be processed, and is tried again later");
+                self.defer_unhandled(envelope)
+            }
+        }
+    }
+
+    /// Tries an envelope again that was deferred. It is `None` if the stored bytes are damaged.
+    pub(super) fn try_again(
+        &mut self,
+        deferred: &Deferred,
+        envelope: Option<&Envelope>,
+        rng: &mut StdRng,
+    ) -> Result<()> {
+        let Some(envelope) = envelope else {
+            return self.tx.give_up_deferred(deferred.id, Undecryptable::Malformed);
+        };
+        match self.try_to_handle(envelope, rng)? {
+            Ok(None) => self.tx.forget_deferred(deferred.id),
+            Ok(Some(Undecryptable::StorageDamaged)) => self.tx.defer_again(deferred.id),
+            Ok(Some(cause)) => self.tx.give_up_deferred(deferred.id, cause),
+            Err(error) => {
+                tracing::warn!(%error, tries = deferred.tries, "an envelope can still not be processed");
+                self.tx.defer_again(deferred.id)
+            }
+        }
+    }
+
+    /// Processes one envelope. Returns why it was not opened, or the error because of which nothing of it has happened.
+    ///
+    /// # Errors
+    /// Fails if no other envelope can be processed either.
+    fn try_to_handle(
+        &mut self,
+        envelope: &Envelope,
+        rng: &mut StdRng,
+    ) -> Result<Result<Option<Undecryptable>>> {
+        let part = self.tx.begin_part()?;
+        // The savepoint undoes what a panic leaves unfinished, and sessions advance only afterwards.
+        let handled = catch_unwind(AssertUnwindSafe(|| self.handle(envelope, rng)))
+            .unwrap_or(Err(Error::Bug("a panic while an envelope was processed")));
+        match handled {
+            Ok(handled) => {
+                self.tx.keep_part(part)?;
+                let cause = handled.cause;
+                self.note(envelope, handled);
+                Ok(Ok(cause))
+            }
+            Err(error) if stops_everything(&error) => Err(error),
+            Err(error) => {
+                self.tx.undo_part(part)?;
+                Ok(Err(error))
+            }
+        }
+    }
+
+    fn defer_unhandled(&mut self, envelope: &Envelope) -> Result<()> {
+        if envelope.sender == self.us.user {
+            return Ok(());
+        }
+        let part = self.tx.begin_part()?;
+        match self.represent(envelope) {
+            Ok(begun) => {
+                self.begun |= begun;
+                return self.tx.keep_part(part);
+            }
+            Err(error) if stops_everything(&error) => return Err(error),
+            Err(error) => tracing::warn!(%error, "a message for an envelope could not be stored"),
+        }
+        self.tx.undo_part(part)?;
+        self.defer(envelope, None, self.ctx.server_now_ms())
+    }
+
+    /// Stores a message that represents an envelope, and the envelope itself. Returns whether there is a new thread.
+    fn represent(&mut self, envelope: &Envelope) -> Result<bool> {
+        let now_ms = self.ctx.server_now_ms();
+        let begins = self.tx.thread(envelope.thread)?.is_none();
+        if begins {
+            self.begin_thread(envelope, now_ms)?;
+        }
+        self.park(envelope, Undecryptable::StorageDamaged, now_ms)?;
+        self.tx.account_for(envelope.thread, envelope.epoch, envelope.server_seq)?;
+        Ok(begins)
+    }
+
+    fn defer(&mut self, envelope: &Envelope, message: Option<MessageId>, now_ms: u64) -> Result<()> {
+        let deferred = NewDeferred {
+            sender: envelope.sender,
+            thread: envelope.thread,
+            ciphertext: CiphertextId::of(&envelope.sealed.ciphertext),
+            bytes: &envelope.to_frame().encode_to_vec(),
+            message,
+        };
+        self.tx.defer(&deferred, now_ms)
+    }
+
+    fn begin_thread(&mut self, envelope: &Envelope, now_ms: u64) -> Result<()> {
+        let (id, peer) = (envelope.thread, envelope.sender);
+        self.tx.put_thread(Thread { id, peer, roster_version: envelope.roster_version }, now_ms)
+    }
+
+    /// Records what was processed and remains in effect.
+    fn note(&mut self, envelope: &Envelope, handled: Handled) {
+        if let Some(record) = handled.record
+            && let Some((_, sessions)) = self.sessions.get_mut(&(envelope.sender, envelope.sender_device))
+        {
+            sessions.record = record;
+        }
+        if let Some(content_id) = handled.to_confirm {
+            self.delivered.entry(envelope.thread).or_default().push(content_id);
+        }
+        self.begun |= handled.begun;
+    }
+
+    fn handle(&mut self, envelope: &Envelope, rng: &mut StdRng) -> Result<Handled> {
+        let mut handled = Handled::default();
+        let ciphertext = CiphertextId::of(&envelope.sealed.ciphertext);
+        let thread = self.tx.thread(envelope.thread)?;
+        if self.tx.was_opened(ciphertext)? {
+            if thread.is_some() {
+                self.tx.account_for(envelope.thread, envelope.epoch, envelope.server_seq)?;
+            }
+            return Ok(handled);
+        }
+        if thread.is_none() && envelope.sender == self.us.user {
+            tracing::warn!("the relay delivered what we have not written, in a thread that is not ours");
+            return Ok(handled);
+        }
+        let (opened, record) = if thread.is_none_or(|thread| thread.peer == envelope.sender) {
+            self.open(envelope, rng)?
+        } else {
+            // Only the two members write into a direct thread.
+            (Opened::Undecryptable(Undecryptable::Misrouted), None)
+        };
+        let now_ms = self.ctx.server_now_ms();
+        if thread.is_none() {
+            if !begins_thread(&opened) {
+                tracing::warn!("the relay delivered what begins no thread, in one that is not ours");
+                return Ok(handled);
+            }
+            self.begin_thread(envelope, now_ms)?;
+            handled.begun = true;
+        }
+        match opened {
+            Opened::Undecryptable(cause) => {
+                handled.cause = Some(cause);
+                self.park(envelope, cause, now_ms)?;
+                // Its sender goes on with a session that ended here when this database turned out to be a copy.
+                if !handled.begun && self.tx.has_only_old_sessions(envelope.sender, envelope.sender_device)? {
+                    self.tx.greet(envelope.thread, now_ms, self.ctx.new_client_msg_id())?;
+                }
+            }
+            // At the same position, this is a copy of an earlier envelope. At another position, it is another message
+            // under a key that was already used, such as those of a device that was restored from an older copy of
+            // its database.
+            Opened::Duplicate => {
+                handled.cause = Some(Undecryptable::KeyUsedTwice);
+                if !self.is_repeated(envelope)? {
+                    self.park(envelope, Undecryptable::KeyUsedTwice, now_ms)?;
+                }
+            }
+            Opened::Content(content) => {
+                self.tx.set_opened(ciphertext, now_ms)?;
+                let id = content.id;
+                if apply(self.tx, envelope, content, self.us)? == Applied::Text {
+                    handled.to_confirm = Some(id);
+                }
+            }
+        }
+        handled.record = record;
+        self.tx.account_for(envelope.thread, envelope.epoch, envelope.server_seq)?;
+        Ok(handled)
+    }
+
+    /// Whether an envelope from this position was processed before.
+    fn is_repeated(&self, envelope: &Envelope) -> Result<bool> {
+        self.tx.is_accounted_for(envelope.thread, envelope.epoch, envelope.server_seq)
+    }
+
+    fn park(&mut self, envelope: &Envelope, cause: Undecryptable, now_ms: u64) -> Result<()> {
+        let ciphertext = CiphertextId::of(&envelope.sealed.ciphertext);
+        let placeholder = envelope.placeholder(cause, now_ms);
+        let message = self.tx.park(envelope.name(), ciphertext, &placeholder, now_ms)?;
+        match cause {
+            Undecryptable::StorageDamaged => self.defer(envelope, Some(message), now_ms),
+            _ => Ok(()),
+        }
+    }
+
+    /// Stores the sessions and queues the receipts.
+    fn finish(mut self) -> Result<Finished> {
+        for (_, sessions) in self.sessions.values_mut() {
+            self.tx.store_sessions(sessions)?;
+        }
+        for (thread, messages) in &self.delivered {
+            thread::queue_receipts(self.ctx, self.tx, *thread, ReceiptKind::Delivered, messages)?;
+        }
+        Ok(Finished { begun: self.begun, retry: self.tx.has_due_deferred()? })
+    }
+
+    /// The opened content, and the advanced session; no session if nothing may change.
+    fn open(&mut self, envelope: &Envelope, rng: &mut StdRng) -> Result<(Opened, Option<SessionRecord>)> {
+        let undecryptable = |cause| Ok((Opened::Undecryptable(cause), None));
+        let message = match parse(&envelope.sealed) {
+            Ok(message) => message,
+            Err(cause) => return undecryptable(cause),
+        };
+        let (user, device) = (envelope.sender, envelope.sender_device);
+        if !self.sessions.contains_key(&(user, device)) {
+            let loaded = (address(user, device)?, self.tx.sessions(user, device)?);
+            self.sessions.insert((user, device), loaded);
+        }
+        let damaged = self.sessions.get(&(user, device)).filter(|(_, sessions)| sessions.is_damaged());
+        let is_damaged = damaged.is_some();
+        if let Some((_, sessions)) = damaged {
+            self.tx.set_damaged_aside(sessions)?;
+        }
+        let (remote, sessions) =
+            self.sessions.get(&(user, device)).ok_or(Error::Bug("sessions were not loaded"))?;
+        let skipped = self.tx.skipped_keys(user, device, message.signal())?;
+        let keys = named_pre_keys(self.tx, sessions, &message)?;
+        let inbound = Inbound {
+            local: local_device(self.account, self.our_address),
+            remote,
+            skipped: &skipped,
+            policy: self.ctx.policy,
+            now: UnixSeconds(self.ctx.server_now_ms() / 1000),
+        };
+        let (opened, changes) = open(&inbound, &sessions.record, &message, &keys, rng)?;
+        if is_damaged && may_need_a_session(&opened) {
+            return undecryptable(Undecryptable::StorageDamaged);
+        }
+        if let Some(changes) = &changes
+            && !is_senders(self.tx, user, device, changes)?
+        {
+            // Nothing changes: a message sealed by a replaced key neither advances nor activates a session.
+            return undecryptable(Undecryptable::SenderKeyReplaced);
+        }
+        if let Opened::Content(content) = &opened
+            && is_misrouted(envelope, content)
+        {
+            // Nothing changes, so that the message can still be opened in its own thread.
+            return undecryptable(Undecryptable::Misrouted);
+        }
+        let Some(changes) = changes else { return Ok((opened, None)) };
+        if let Some(consumed) = &changes.consumed
+            && !self.tx.consume_pre_keys(consumed)?
+        {
+            // The same first message was processed before, and its session is gone: it is a replay.
+            return undecryptable(Undecryptable::NotDecryptable);
+        }
+        if let Some(registration_id) = changes.registration_id {
+            let identity = changes.authenticated_by;
+            self.tx.see_devices(user, &[Device { user, device, registration_id, identity }])?;
+        }
+        self.tx.store_skipped(user, device, changes.skipped)?;
+        Ok((opened, Some(changes.record)))
+    }
+}
+
+/// Whether a message was authenticated by the identity key that its sender has now. A first message may introduce a
+/// new key, which is reported, but not one that was replaced: otherwise, whoever holds an old key could make it the
+/// current one.
+fn is_senders(tx: &Tx<'_>, user: UserId, device: DeviceId, changes: &Changes) -> Result<bool> {
+    let known = tx.identity(user, device)?;
+    if known.as_ref() == Some(&changes.authenticated_by) {
+        return Ok(true);
+    }
+    Ok(changes.consumed.is_some() && !tx.was_replaced(user, device, &changes.authenticated_by)?)
+}
+
+/// The relay states the thread and position of a message, and so does the sender inside the ciphertext. They must
+/// agree.
+fn is_misrouted(envelope: &Envelope, content: &Content) -> bool {
+    content.thread != envelope.thread
+}
+
+/// Whether an envelope that could not be opened could be, if there were more sessions with its sender.
+const fn may_need_a_session(opened: &Opened) -> bool {
+    matches!(
+        opened,
+        Opened::Undecryptable(
+            Undecryptable::NoSession | Undecryptable::NotDecryptable | Undecryptable::MissingPreKey
+        )
+    )
+}
+
+/// Whether no other envelope can be processed either: the disk is full, failing or in use.
+const fn stops_everything(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Storage(Storage::Full | Storage::Io | Storage::InUse | Storage::ReadOnly) | Error::Misuse(_)
+    )
+}
+
+/// Whether this starts a thread on this device: a text, or an envelope that may have been one. Messages that belong
+/// elsewhere, are not authentic, were opened before or leave no row would only show an empty conversation.
+fn begins_thread(opened: &Opened) -> bool {
+    match opened {
+        Opened::Content(content) => content.body.is_visible(),
+        Opened::Undecryptable(cause) => {
+            !matches!(cause, Undecryptable::Misrouted | Undecryptable::SenderKeyReplaced)
+        }
+        Opened::Duplicate => false,
+    }
+}
+
+/// Station 5, Load: a message of a known session needs no pre-keys.
+fn named_pre_keys(tx: &Tx<'_>, sessions: &PeerSessions, message: &Parsed) -> Result<NamedPreKeys> {
+    let message = match message {
+        Parsed::PreKey(message) if !sessions.record.knows(message) => message,
+        _ => return Ok(NamedPreKeys::default()),
+    };
+    Ok(NamedPreKeys {
+        signed: tx.signed_pre_key(message.signed_pre_key_id())?,
+        one_time: message.one_time_pre_key_id().map(|id| tx.one_time_pre_key(id)).transpose()?.flatten(),
+        kem: message.kem_pre_key_id().map(|id| tx.kem_pre_key(id)).transpose()?.flatten(),
+    })
+}

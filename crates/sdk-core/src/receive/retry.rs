@@ -1,0 +1,68 @@
+//! Tries envelopes again that could not be processed because of a fault on this side.
+
+use sealpost_wire as wire;
+
+use super::batch::{Finished, in_batch};
+use super::envelope::{Envelope, place};
+use super::inbox::wake;
+use crate::context::Context;
+use crate::error::Result;
+use crate::fault::{self, Station};
+use crate::store::{Deferred, Tx};
+
+/// The version that the attempts are counted for: another one may be able to read what this one cannot.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Tries the deferred envelopes when the client starts, and whenever something has changed for some of them.
+pub(crate) async fn run(ctx: Context) {
+    if let Err(error) = begin(&ctx).await {
+        tracing::warn!(%error, "the deferred envelopes could not be read");
+    }
+    loop {
+        if let Err(error) = retry(&ctx).await {
+            tracing::warn!(%error, "the deferred envelopes are not tried now");
+        }
+        ctx.upkeep.to_retry.notified().await;
+    }
+}
+
+async fn begin(ctx: &Context) -> Result<()> {
+    if !ctx.store.read(|rows| rows.has_deferred()).await? {
+        return Ok(());
+    }
+    let now_ms = ctx.server_now_ms();
+    ctx.store.write(move |tx| tx.retry_deferred(VERSION, now_ms)).await
+}
+
+/// Tries each envelope that is due in a transaction of its own.
+async fn retry(ctx: &Context) -> Result<()> {
+    while ctx.store.read(|rows| rows.has_due_deferred()).await? {
+        let now_ms = ctx.server_now_ms();
+        let claimed = ctx.store.write(move |tx| tx.claim_deferred(now_ms)).await?;
+        let Some(deferred) = claimed else { return Ok(()) };
+        fault::at(Station::RetryBeforeOpen);
+        let ctx_in_tx = ctx.clone();
+        let work = move |tx: &mut Tx<'_>| {
+            let finished = try_again(&ctx_in_tx, tx, &deferred)?;
+            fault::at(Station::RetryBeforeCommit);
+            Ok(finished)
+        };
+        let finished = ctx.store.write(work).await?;
+        fault::at(Station::RetryAfterCommit);
+        wake(ctx, finished);
+    }
+    Ok(())
+}
+
+fn try_again(ctx: &Context, tx: &mut Tx<'_>, deferred: &Deferred) -> Result<Finished> {
+    let mut rng = ctx.env.rng();
+    let envelope = parse(ctx, deferred);
+    in_batch(ctx, tx, |work| work.try_again(deferred, envelope.as_ref(), &mut rng))
+}
+
+fn parse(ctx: &Context, deferred: &Deferred) -> Option<Envelope> {
+    let frame: wire::Frame = wire::decode(deferred.bytes.clone().into()).ok()?;
+    let Some(wire::frame::Body::Deliver(deliver)) = frame.body else { return None };
+    let (place, server_ms) = (place(&deliver).ok()?, ctx.time_of_hlc(deliver.hlc));
+    Envelope::parse(place, deliver, server_ms).ok()
+}

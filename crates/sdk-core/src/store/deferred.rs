@@ -1,0 +1,173 @@
+//! Envelopes that could not be processed because of a fault on this side, such as a damaged row or a bug.
+//!
+//! The relay deletes an envelope once it is acknowledged, so its bytes are kept here and tried again: when the client
+//! starts, and after a new session with the sender was made. A row exists only until its ciphertext is opened
+//! ([`Tx::set_opened`]) or given up ([`Tx::give_up`]). The table is bounded for each sender and in total; whoever fills
+//! it loses their own oldest envelope first.
+
+use rusqlite::{OptionalExtension as _, params};
+
+use super::message::KIND_UNDECRYPTABLE;
+use super::{CiphertextId, Rows, Tx, to_sql};
+use crate::error::Result;
+use crate::id::{MessageId, ThreadId, UserId};
+use crate::message::Undecryptable;
+
+/// Maximum number of envelopes of one sender.
+pub(super) const MOST_OF_SENDER: u32 = 64;
+/// Maximum size of the envelopes of one sender, in bytes.
+pub(super) const MOST_BYTES_OF_SENDER: u64 = 1 << 20;
+/// Maximum number of envelopes.
+pub(super) const MOST: u32 = 512;
+/// Maximum size of all envelopes, in bytes.
+pub(super) const MOST_BYTES: u64 = 8 << 20;
+/// Maximum number of attempts by one version of the library.
+pub(super) const MOST_TRIES: u32 = 5;
+/// The least time between attempts when the client starts, in milliseconds; multiplied by the square of the attempts
+/// so far.
+const PAUSE_MS: u64 = 3_600_000;
+
+/// The number of a deferred envelope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DeferredId(i64);
+
+/// An envelope that is to be tried again.
+pub(crate) struct Deferred {
+    pub(crate) id: DeferredId,
+    /// The number of attempts, including this one.
+    pub(crate) tries: u32,
+    /// The `Deliver` frame.
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// An envelope that cannot be processed now.
+pub(crate) struct NewDeferred<'e> {
+    pub(crate) sender: UserId,
+    pub(crate) thread: ThreadId,
+    pub(crate) ciphertext: CiphertextId,
+    pub(crate) bytes: &'e [u8],
+    /// The message that represents it; `None` if that could not be stored either.
+    pub(crate) message: Option<MessageId>,
+}
+
+impl Rows<'_> {
+    /// Whether any envelope is deferred.
+    pub(crate) fn has_deferred(&self) -> Result<bool> {
+        self.exists("SELECT EXISTS (SELECT 1 FROM deferred)")
+    }
+
+    /// Whether a deferred envelope is to be tried now.
+    pub(crate) fn has_due_deferred(&self) -> Result<bool> {
+        self.exists("SELECT EXISTS (SELECT 1 FROM deferred WHERE due = 1)")
+    }
+
+    fn exists(&self, sql: &str) -> Result<bool> {
+        Ok(self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+    }
+}
+
+impl Tx<'_> {
+    /// Keeps an envelope in order to try it again. Makes room for it if there is none.
+    pub(crate) fn defer(&mut self, new: &NewDeferred<'_>, now_ms: u64) -> Result<()> {
+        self.change(
+            "INSERT INTO deferred (message_id, sender, thread_id, ciphertext, envelope, at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (ciphertext, sender, thread_id) DO UPDATE SET message_id = coalesce(message_id, excluded.message_id)",
+            params![
+                new.message.map(|message| message.0),
+                new.sender.as_bytes(),
+                new.thread.as_bytes(),
+                new.ciphertext.as_bytes(),
+                new.bytes,
+                to_sql(now_ms)?,
+            ],
+        )?;
+        let of_sender = "SELECT min(id) FROM deferred WHERE sender = ?1
+            HAVING count(*) > ?2 OR sum(length(envelope)) > ?3";
+        let bounds = params![new.sender.as_bytes(), MOST_OF_SENDER, to_sql(MOST_BYTES_OF_SENDER)?];
+        while let Some(oldest) = self.deferred_over(of_sender, bounds)? {
+            self.drop_oldest(oldest)?;
+        }
+        let of_all = "SELECT min(id) FROM deferred WHERE sender = (
+                SELECT sender FROM deferred GROUP BY sender ORDER BY sum(length(envelope)) DESC, max(id) DESC LIMIT 1)
+            AND (SELECT count(*) > ?1 OR sum(length(envelope)) > ?2 FROM deferred)";
+        while let Some(oldest) = self.deferred_over(of_all, params![MOST, to_sql(MOST_BYTES)?])? {
+            self.drop_oldest(oldest)?;
+        }
+        Ok(())
+    }
+
+    /// Lets every envelope be tried again by this version of the library, unless it was tried too often or a short time ago.
+    pub(crate) fn retry_deferred(&mut self, version: &str, now_ms: u64) -> Result<()> {
+        self.change(
+            "UPDATE deferred SET due = 1, tries = iif(version = ?1, tries, 0), version = ?1
+             WHERE version <> ?1 OR (tries < ?2 AND tried + tries * tries * ?3 <= ?4)",
+            params![version, MOST_TRIES, to_sql(PAUSE_MS)?, to_sql(now_ms)?],
+        )?;
+        Ok(())
+    }
+
+    /// Lets the envelopes of a sender be tried again, because the cause may be gone.
+    pub(super) fn retry_deferred_of(&mut self, sender: &[u8; 16]) -> Result<()> {
+        let sql = "UPDATE deferred SET due = 1 WHERE sender = ?1 AND tries < ?2";
+        self.change(sql, params![sender, MOST_TRIES])?;
+        Ok(())
+    }
+
+    /// The oldest envelope that is to be tried, counting the attempt. The count is committed before the attempt, so
+    /// that an envelope that crashes the process does so only a few times.
+    pub(crate) fn claim_deferred(&mut self, now_ms: u64) -> Result<Option<Deferred>> {
+        let sql = "UPDATE deferred SET tries = tries + 1, tried = ?2
+                   WHERE id = (SELECT min(id) FROM deferred WHERE due = 1 AND tries < ?1) RETURNING id, tries, envelope";
+        let row =
+            self.connection.prepare_cached(sql)?.query_row(params![MOST_TRIES, to_sql(now_ms)?], |row| {
+                Ok(Deferred { id: DeferredId(row.get(0)?), tries: row.get(1)?, bytes: row.get(2)? })
+            });
+        Ok(row.optional()?)
+    }
+
+    /// It still cannot be processed.
+    pub(crate) fn defer_again(&mut self, id: DeferredId) -> Result<()> {
+        self.change("UPDATE deferred SET due = 0 WHERE id = ?1", [id.0])?;
+        Ok(())
+    }
+
+    /// It was processed.
+    pub(crate) fn forget_deferred(&mut self, id: DeferredId) -> Result<()> {
+        self.change("DELETE FROM deferred WHERE id = ?1", [id.0])?;
+        Ok(())
+    }
+
+    /// It cannot be opened, for this reason, which the message that represents it shows from now on.
+    pub(crate) fn give_up_deferred(&mut self, id: DeferredId, cause: Undecryptable) -> Result<()> {
+        let sql = format!(
+            "UPDATE message SET cause = ?2 WHERE id = (SELECT message_id FROM deferred WHERE id = ?1)
+                AND kind = {KIND_UNDECRYPTABLE} AND cause = ?3 RETURNING id"
+        );
+        let values = params![id.0, cause.to_stored(), Undecryptable::StorageDamaged.to_stored()];
+        let message: Option<i64> =
+            self.connection.prepare_cached(&sql)?.query_row(values, |row| row.get(0)).optional()?;
+        self.forget_deferred(id)?;
+        message.map_or(Ok(()), |message| self.emit_changed(MessageId(message)))
+    }
+
+    /// Gives up the envelopes that were kept for too long.
+    pub(super) fn expire_deferred(&mut self, before_ms: u64) -> Result<()> {
+        let sql = "SELECT min(id) FROM deferred WHERE at < ?1 HAVING count(*) > 0";
+        while let Some(old) = self.deferred_over(sql, params![to_sql(before_ms)?])? {
+            self.give_up_deferred(old, Undecryptable::NotDecryptable)?;
+        }
+        Ok(())
+    }
+
+    fn drop_oldest(&mut self, id: DeferredId) -> Result<()> {
+        tracing::warn!("there is no room for an envelope that could not be processed");
+        self.give_up_deferred(id, Undecryptable::NotDecryptable)
+    }
+
+    fn deferred_over(&self, sql: &str, params: impl rusqlite::Params) -> Result<Option<DeferredId>> {
+        let id: Option<Option<i64>> =
+            self.connection.prepare_cached(sql)?.query_row(params, |row| row.get(0)).optional()?;
+        Ok(id.flatten().map(DeferredId))
+    }
+}
