@@ -1,6 +1,5 @@
-//! The connection: connect, catch up, live, and again.
+//! The connection to the relay: it connects, catches up, is live, and connects again.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use sealpost_wire::limits::MAX_COUNT;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::State;
+use super::gaps::{Gaps, Missing};
 use super::loss::Loss;
 use super::pause::{Ended, Pause, Pauses};
 use crate::account::tokens;
@@ -19,24 +19,18 @@ use crate::event::{ConnectionState, Event};
 use crate::fault::{self, Station};
 use crate::health::{Failure, Part};
 use crate::receive::inbox;
-use crate::store::{Gap, Generation};
+use crate::store::Generation;
 use crate::transport::{self, Arrival, Arrivals, Listener, Socket};
 
-/// A gap that was asked for, without an answer, is given up after this. The relay closes a connection on which nothing
-/// moved for so long.
-const GAP_GRACE: Duration = Duration::from_secs(60);
-/// A gap that was answered is given so much more time: another process may have what is missing, in a transaction of its
-/// own.
-const ANSWERED_GRACE: Duration = Duration::from_secs(1);
-/// Least time between two tokens on one socket, however short the relay says that they live.
+/// The least time between two tokens on one socket, however short the lifetime that the relay states.
 const LEAST_REFRESH: Duration = Duration::from_secs(5);
-/// How long a relay that does not accept this device is left alone, in milliseconds, unless the app says otherwise: it may be
-/// restored from a better backup. As long again, at random.
+/// The time between attempts at a relay that does not accept this device, in milliseconds, unless the app asks for one: the
+/// relay may be restored from a better backup. A random part of up to as much again is added.
 const SIGNED_OUT_MS: u64 = 3_600_000;
-/// How often gaps are looked at.
+/// How often gaps are checked.
 const GAP_PERIOD: Duration = Duration::from_secs(5);
 
-/// Keeps a connection for as long as it is polled.
+/// Keeps a connection open for as long as this is polled.
 pub(crate) async fn run(ctx: Context, state: State) {
     let mut pauses = Pauses::default();
     let mut hints = ctx.transport.hints.listen();
@@ -53,7 +47,7 @@ pub(crate) async fn run(ctx: Context, state: State) {
                 pauses.forget_outages();
                 continue;
             }
-            // On a connection that was let in, a token ran out: the next connection presents a new one.
+            // On a connection that had been accepted, a token expired: the next connection presents a new one.
             End::Failed(Error::Unauthorized) if socket.is_none() => {
                 state.set(ConnectionState::SignedOut);
                 let wait_ms = SIGNED_OUT_MS.saturating_add(ctx.env.jitter(SIGNED_OUT_MS));
@@ -68,7 +62,7 @@ pub(crate) async fn run(ctx: Context, state: State) {
                 if let Some(failure) = Failure::of(&error) {
                     ctx.health.failed(Part::Receiving, failure);
                 }
-                how(&error, socket.as_deref())
+                ending(&error, socket.as_deref())
             }
             End::Drain(jitter) => Ended::Drained(jitter),
             End::Anew => Ended::Failed { asked: Duration::ZERO },
@@ -84,8 +78,8 @@ pub(crate) async fn run(ctx: Context, state: State) {
     }
 }
 
-/// How a connection ended; `socket` is the one that was let in.
-fn how(error: &Error, socket: Option<&Socket>) -> Ended {
+/// How a connection ended. `socket` is present if the relay had accepted it.
+fn ending(error: &Error, socket: Option<&Socket>) -> Ended {
     match (error, socket) {
         (_, Some(socket)) if socket.was_replaced() => Ended::Replaced,
         (Error::Offline(Offline::Unreachable | Offline::TimedOut), None) => Ended::Outage,
@@ -96,12 +90,12 @@ fn how(error: &Error, socket: Option<&Socket>) -> Ended {
 
 /// How a connection ends.
 enum End {
-    /// The relay goes away, and asks for this much jitter.
+    /// The relay is shutting down, and asks clients to spread their reconnections over this time.
     Drain(Duration),
-    /// Something is missing that may have been on its way. All that we have not acknowledged comes again on another
-    /// connection.
+    /// Something is missing that may have been in flight. On another connection, the relay delivers everything again that
+    /// was not acknowledged.
     Anew,
-    /// The app says that there is a network again, and the attempt was still hanging.
+    /// The app says that there is a network again, while the attempt was still waiting.
     Hinted,
     Failed(Error),
 }
@@ -116,37 +110,18 @@ struct Connection<'c> {
     ctx: &'c Context,
     state: &'c State,
     hints: &'c mut Listener,
-    /// The socket, once the relay took our token.
+    /// The socket, once the relay has accepted our token.
     socket: Option<Arc<Socket>>,
-    /// Since when nothing waits: a connection that always breaks before counts as none.
+    /// Since when nothing is waiting at the relay. A connection that ends before that does not count as one that lasted.
     live_since: Option<Instant>,
-    /// Whether the one before ended because something was missing.
-    anew: bool,
-    /// Gaps that were asked for on this connection.
-    asked: HashMap<Gap, Asked>,
+    gaps: Gaps,
     loss: Loss,
-}
-
-/// How a gap was asked for.
-#[derive(Clone, Copy)]
-struct Asked {
-    request: u64,
-    at: Instant,
-    answered: Option<Instant>,
-}
-
-impl Asked {
-    /// When what did not come by then is missing, unless an answer comes before.
-    fn over(&self) -> Instant {
-        let (from, grace) = self.answered.map_or((self.at, GAP_GRACE), |at| (at, ANSWERED_GRACE));
-        from.checked_add(grace).unwrap_or(from)
-    }
 }
 
 impl<'c> Connection<'c> {
     fn new(ctx: &'c Context, state: &'c State, anew: bool, hints: &'c mut Listener) -> Self {
-        let (asked, loss) = (HashMap::new(), Loss::default());
-        Self { ctx, state, hints, socket: None, live_since: None, anew, asked, loss }
+        let (gaps, loss) = (Gaps::new(anew), Loss::default());
+        Self { ctx, state, hints, socket: None, live_since: None, gaps, loss }
     }
 
     async fn run(&mut self) -> End {
@@ -176,8 +151,7 @@ impl<'c> Connection<'c> {
                 expires_ms.saturating_sub(tokens::MARGIN_MS).saturating_sub(self.ctx.server_now_ms());
             let until_refresh =
                 Duration::from_millis(until_refresh).max(LEAST_REFRESH.saturating_sub(presented.elapsed()));
-            let answered_gaps = self.asked.values().filter(|asked| asked.answered.is_some());
-            let next_gap = answered_gaps.map(Asked::over).min();
+            let next_gap = self.gaps.next_deadline();
             tokio::select! {
                 arrival = arrivals.recv() => match arrival {
                     Some(arrival) => self.arrived(arrival, &socket, &mut arrivals).await?,
@@ -204,7 +178,7 @@ impl<'c> Connection<'c> {
         }
     }
 
-    /// Sends what waits for its next attempt: on another network it may work.
+    /// Sends at once what waits for its next attempt, which may succeed on another network.
     async fn hurry(&self) -> Result<()> {
         self.ctx.store.write(|tx| tx.hurry_lanes()).await?;
         self.ctx.outbox.notify_one();
@@ -217,8 +191,8 @@ impl<'c> Connection<'c> {
         self.welcomed(&welcome).await
     }
 
-    /// Writes down what the relay says about itself. When its store was restored from a backup (a new epoch),
-    /// what it may have lost is submitted again.
+    /// Stores what the relay states about itself. If its store was restored from a backup (a new epoch), what it may have
+    /// lost is submitted again.
     async fn welcomed(&self, welcome: &wire::Welcome) -> Result<u64> {
         let offset = self.ctx.learn_server_time(welcome.server_time_ms);
         let epoch = welcome.epoch;
@@ -228,11 +202,11 @@ impl<'c> Connection<'c> {
         let (now_ms, ctx) = (self.ctx.server_now_ms(), self.ctx.clone());
         let work = self.ctx.store.write(move |tx| {
             let (account, _) = tx.our_account()?;
-            // Not while the relay is restored, too, and knows an earlier one: then it is the relay that has lost something.
+            // If the relay knows an earlier generation, it is the relay that has lost something.
             if let Some(known) = known
                 && tx.is_older_than(known)?
             {
-                tracing::warn!("this database is older than what the relay has talked with");
+                tracing::warn!("the relay has talked to a later state of this database");
                 tx.recover_as_copy(known, now_ms, || ctx.new_client_msg_id())?;
             }
             if account.epoch != 0 && epoch > account.epoch {
@@ -262,14 +236,13 @@ impl<'c> Connection<'c> {
         let mut next = Some(first);
         let mut drained = false;
         let mut synced = false;
-        // What has arrived by now goes into one transaction.
+        // Everything that has arrived by now is processed in one transaction.
         while let Some(arrival) = next.take() {
             match arrival {
                 Arrival::Deliver(deliver) => batch.push(deliver),
                 Arrival::QueueEmpty => drained = true,
                 Arrival::Synced(request) => {
-                    let answered = self.asked.values_mut().filter(|asked| asked.request == request);
-                    answered.for_each(|asked| asked.answered = Some(Instant::now()));
+                    self.gaps.answered(request);
                     synced = true;
                 }
                 Arrival::Trimmed(total) => self.loss.reported(total),
@@ -311,43 +284,15 @@ impl<'c> Connection<'c> {
         Ok(())
     }
 
-    /// Asks for the places that are missing; gives up on those that did not come.
     async fn check_gaps(&mut self, socket: &Socket) -> Result<(), End> {
-        let gaps = self.ctx.store.read(|rows| rows.gaps()).await?;
-        self.asked.retain(|gap, _| gaps.contains(gap));
-        // The others have their turn at the next look.
-        let room = wire::limits::MAX_CURSORS.saturating_sub(self.asked.len());
-        let new: Vec<_> = gaps.into_iter().filter(|gap| !self.asked.contains_key(gap)).take(room).collect();
-        if !new.is_empty() {
-            let asked = Asked { request: socket.fetch_gaps(&new).await?, at: Instant::now(), answered: None };
-            self.asked.extend(new.into_iter().map(|gap| (gap, asked)));
+        match self.gaps.check(self.ctx, socket).await? {
+            Missing::Nothing => Ok(()),
+            Missing::MayBeInFlight => Err(End::Anew),
         }
-        let now = Instant::now();
-        let over = self.asked.iter_mut().filter(|(_, asked)| asked.over() <= now);
-        let mut lost = Vec::new();
-        for (gap, asked) in over {
-            lost.push(*gap);
-            // Looked at again after another grace, if nothing comes of it now.
-            asked.answered = Some(now);
-        }
-        if lost.is_empty() {
-            return Ok(());
-        }
-        if self.anew {
-            let work = self.ctx.store.write(|tx| lost.into_iter().try_for_each(|gap| tx.give_up_on(gap)));
-            return Ok(work.await?);
-        }
-        // What the relay has sent on a connection it does not send again on that one. A place may also be that of a
-        // message of ours, whose answer is on its way.
-        let known = self.ctx.store.read(move |rows| {
-            let mut threads = lost.iter().map(|gap| rows.has_unanswered(gap.thread));
-            threads.try_fold(false, |known, unanswered| Ok(known || !unanswered?))
-        });
-        if known.await? { Err(End::Anew) } else { Ok(()) }
     }
 }
 
-/// A socket that was greeted. A token that is refused is replaced once.
+/// A socket whose `Hello` was accepted. A token that is refused is replaced once.
 async fn connect(ctx: &Context) -> Result<(Arc<Socket>, Arrivals, wire::Welcome)> {
     let token = tokens::access(ctx).await?;
     Ok(match ctx.transport.connect(hello(ctx, &token, Introduction::First).await?).await {
@@ -359,14 +304,14 @@ async fn connect(ctx: &Context) -> Result<(Arc<Socket>, Arrivals, wire::Welcome)
     })
 }
 
-/// Whether a `Hello` begins a connection, or only shows a fresh token.
+/// Whether a `Hello` begins a connection, or only presents a new token.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Introduction {
     First,
     Again,
 }
 
-/// What the relay knew of our database before this connection, if it says something that makes sense.
+/// The generation of our database that the relay knew before this connection, if it states a valid one.
 fn known_generation(welcome: &wire::Welcome) -> Option<Generation> {
     let known = welcome.generation.as_ref().filter(|known| known.number <= MAX_COUNT)?;
     Some(Generation { number: known.number, nonce: known.nonce.as_ref().try_into().ok()? })
@@ -402,24 +347,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answered_gap_is_given_a_moment_and_an_unanswered_one_a_minute() {
-        let at = Instant::now();
-        let later = |seconds| at.checked_add(Duration::from_secs(seconds)).unwrap();
-        let mut asked = Asked { request: 1, at, answered: None };
-        assert_eq!(asked.over(), later(60));
-        // Counted from the answer: another process may be about to store what is missing.
-        asked.answered = Some(later(2));
-        assert_eq!(asked.over(), later(3));
-    }
-
-    #[test]
-    fn only_what_never_reached_the_relay_is_an_outage() {
-        let outage = |error| matches!(how(&error, None), Ended::Outage);
+    fn only_a_connection_that_never_reached_the_relay_is_an_outage() {
+        let outage = |error| matches!(ending(&error, None), Ended::Outage);
         assert!(outage(Offline::Unreachable.into()));
         assert!(outage(Offline::TimedOut.into()));
         assert!(!outage(Offline::NotARelay.into()));
         assert!(!outage(Offline::Untrusted.into()));
         let busy = Error::Offline(Offline::Busy(Duration::from_secs(7)));
-        assert!(matches!(how(&busy, None), Ended::Failed { asked } if asked.as_secs() == 7));
+        assert!(matches!(ending(&busy, None), Ended::Failed { asked } if asked.as_secs() == 7));
     }
 }

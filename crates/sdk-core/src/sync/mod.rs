@@ -5,6 +5,7 @@
 
 mod acceptance;
 mod connection;
+mod gaps;
 mod indexer;
 mod loss;
 mod pause;
