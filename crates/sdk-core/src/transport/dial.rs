@@ -1,20 +1,26 @@
 //! TCP connections to the relay, direct or through a proxy.
 //!
-//! Name resolution, parallel connection attempts (RFC 8305) and proxies use the same code as the HTTP client: all of
-//! it comes from `hyper-util`.
+//! The addresses of a host are tried in parallel (RFC 8305). Proxies use the same code as the HTTP client: it comes from
+//! `hyper-util`.
 
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper_util::client::legacy::connect::HttpConnector;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+use hyper_util::rt::TokioIo;
 use reqwest::Url;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::http::Uri;
-use tower_service::Service as _;
+use tower_service::Service;
 
 use super::Result;
+use super::names::Names;
 use crate::config::ProxyChoice;
 use crate::error::{self, Offline};
 
@@ -24,6 +30,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct Route {
     relay: Uri,
     proxy: Option<Intercept>,
+    /// Connects to the proxy, or to the relay if there is none.
+    dialer: Dialer,
 }
 
 impl Route {
@@ -41,7 +49,9 @@ impl Route {
                 Some(http.ok_or(error::Error::Misuse("the proxy's address must be http://host[:port]"))?)
             }
         };
-        Ok(Self { relay, proxy })
+        let target = proxy.as_ref().map_or(&relay, Intercept::uri);
+        let dialer = Dialer(Names::new(port(target)));
+        Ok(Self { relay, proxy, dialer })
     }
 
     /// The same route for the HTTP client.
@@ -54,31 +64,61 @@ impl Route {
         }))
     }
 
+    /// What finds the addresses of the relay (or of the proxy) for the HTTP client.
+    pub(super) fn resolver(&self) -> Arc<Names> {
+        Arc::new(self.dialer.0.clone())
+    }
+
     /// Connects to the relay's port.
     pub(super) async fn dial(&self) -> Result<TcpStream> {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        // Frames are small, and each should arrive without delay.
-        tcp.set_nodelay(true);
+        let mut dialer = self.dialer.clone();
         let relay = self.relay.clone();
         let dialled = async {
             match &self.proxy {
-                None => Ok(tcp.call(relay).await.map_err(|_| Offline::Unreachable)?),
+                None => dialer.call(relay).await.map_err(|_| Offline::Unreachable),
                 Some(proxy) => {
-                    let mut tunnel = Tunnel::new(proxy.uri().clone(), tcp);
+                    let mut tunnel = Tunnel::new(proxy.uri().clone(), dialer);
                     if let Some(auth) = proxy.basic_auth() {
                         tunnel = tunnel.with_auth(auth.clone());
                     }
-                    Ok(tunnel.call(relay).await.map_err(|_| Offline::Unreachable)?)
+                    tunnel.call(relay).await.map_err(|_| Offline::Unreachable)
                 }
             }
         };
         match timeout(CONNECT_TIMEOUT, dialled).await {
-            Ok(dialled) => dialled.map(hyper_util::rt::TokioIo::into_inner),
+            Ok(dialled) => Ok(dialled.map(TokioIo::into_inner)?),
             Err(_) => Err(Offline::TimedOut.into()),
         }
     }
+}
+
+/// Connects to the host of a URI.
+#[derive(Clone)]
+struct Dialer(Names);
+
+impl Service<Uri> for Dialer {
+    type Response = TokioIo<TcpStream>;
+    type Error = io::Error;
+    type Future = BoxFuture<'static, io::Result<Self::Response>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let names = self.0.clone();
+        let connecting = async move {
+            let host = uri.host().ok_or(io::ErrorKind::InvalidInput)?.trim_matches(['[', ']']);
+            names.connect(host).await.map(TokioIo::new)
+        };
+        connecting.boxed()
+    }
+}
+
+/// The port that a URI names, or that of its scheme.
+fn port(uri: &Uri) -> u16 {
+    let of_scheme = if uri.scheme_str() == Some("https") { 443 } else { 80 };
+    uri.port_u16().unwrap_or(of_scheme)
 }
 
 const MISUSE_URL: error::Error = error::Error::Misuse("the relay's address is not a URL");

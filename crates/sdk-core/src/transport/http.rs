@@ -250,6 +250,7 @@ impl Pool {
                 // Whatever the environment says.
                 None => Client::builder().no_proxy(),
             };
+            let builder = builder.dns_resolver(connector.route.resolver());
             let builder = builder.tls_backend_preconfigured(ClientConfig::clone(tls));
             let builder = builder.timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none());
             builder.build().map_err(|error| offline(&error))

@@ -7,6 +7,8 @@ mod acks;
 mod dial;
 mod hints;
 mod http;
+mod names;
+mod race;
 mod socket;
 mod tls;
 mod upgrade;
