@@ -269,3 +269,40 @@ async fn a_device_that_was_removed_keeps_its_history_and_is_let_in_again_when_th
     let thread = ada.client.thread(hers).await.unwrap();
     reaches(&ada, &thread, kept.id, Delivery::Delivered).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_a_restored_relay_cannot_recognise_learns_that_and_is_let_in_by_a_better_backup() {
+    let mut relay = Restorable::start().await;
+    let ben = relay.party("ben").await;
+    let ben = ben.close().await;
+    relay.back_up().await;
+    let ada = relay.party("ada").await;
+    let ben = ben.open().await;
+    talk(&ada, &ben, "before").await;
+    let hers = ada.thread_with(&ben).await.id();
+    let (ada, ben) = (ada.close().await, ben.close().await);
+    relay.stop().await;
+    copy(&relay.data(), &relay.dir.path().join("better"));
+    relay.run().await;
+    relay.restore(true).await;
+    // The operator has lost the key that recognises what the relay has registered.
+    relay.stop().await;
+    std::fs::remove_file(relay.data().join("signing.key")).unwrap();
+    relay.run().await;
+    let ada = ada.open().await;
+    let signed_out = async || (ada.client.connection_state() == ConnectionState::SignedOut).then_some(());
+    eventually("signed out", signed_out).await;
+    let ben = ben.open().await;
+    let stranger = sealpost_core::UserId::from_bytes([7; 16]);
+    assert_eq!(ada.client.direct_thread(stranger).await.unwrap_err(), Error::UnknownDevice);
+    let thread = ada.client.thread(hers).await.unwrap();
+    assert_eq!(texts(&thread).await.len(), 2);
+    let kept = thread.send_text("kept for later").await.unwrap();
+    relay.stop().await;
+    std::fs::remove_dir_all(relay.data()).unwrap();
+    std::fs::rename(relay.dir.path().join("better"), relay.data()).unwrap();
+    relay.run().await;
+    live(&ada).await;
+    live(&ben).await;
+    reaches(&ada, &thread, kept.id, Delivery::Delivered).await;
+}

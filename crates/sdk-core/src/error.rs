@@ -12,10 +12,16 @@ pub enum Error {
     /// The relay did not do it: try again when there is a connection.
     #[error("the relay could not be used: {0}")]
     Offline(#[from] Offline),
-    /// The relay does not know this device, and does not accept its login key either: the device was removed, its account was
-    /// deleted, or the relay has lost what would prove that it was registered. What is in the database stays readable.
+    /// The relay no longer accepts this device: the device was removed or logged out, or its account was deleted. What is in the
+    /// database stays readable. Register again in another database to go on.
     #[error("the relay no longer accepts this device")]
     Unauthorized,
+    /// The relay does not know this device, which cannot prove that it was registered there. The relay was restored from a backup
+    /// that is older than the device and has lost the key that would recognise it, or the backup is older than the device's login
+    /// key. Tell the operator: the device is accepted again when the relay has a better backup, and tries that by itself. If there
+    /// is none, register again in another database; what is in this one stays readable.
+    #[error("the relay does not know this device")]
+    UnknownDevice,
     /// There is no such user, thread or message.
     #[error("no such user, thread or message")]
     NotFound,

@@ -87,7 +87,9 @@ pub enum ConnectionState {
     /// Connected, nothing waits.
     Live,
     /// The relay does not accept this device, not even by its login key. It is asked again when the app says so
-    /// ([`Client::reconnect`](crate::Client::reconnect)), and now and then. Everything in the database can be read.
+    /// ([`Client::reconnect`](crate::Client::reconnect)), and every hour or two. Everything in the database can be read. Calls that
+    /// need the relay say why: [`Unauthorized`](crate::Error::Unauthorized), or
+    /// [`UnknownDevice`](crate::Error::UnknownDevice).
     SignedOut,
     /// [`Client::suspend`](crate::Client::suspend) was called.
     Suspended,

@@ -15,10 +15,15 @@ pub enum SealpostError {
         /// The reason.
         reason: OfflineReason,
     },
-    /// The relay does not know this device, and does not accept its login key: the device was removed, its account was deleted, or
-    /// the relay has lost what proves that it was registered. The database can still be read.
+    /// The relay no longer accepts this device: the device was removed or logged out, or its account was deleted. The database can
+    /// still be read. Register again in another database to go on.
     #[error("the relay does not accept this device")]
     Unauthorized,
+    /// The relay does not know this device, which cannot prove that it was registered there: the relay was restored from a backup
+    /// that is too old. Tell the operator. The device is accepted again once the relay has a better backup. If there is none,
+    /// register again in another database; this one can still be read.
+    #[error("the relay does not know this device")]
+    UnknownDevice,
     /// There is no such user, thread or message.
     #[error("no such user, thread or message")]
     NotFound,
@@ -72,6 +77,7 @@ impl From<core::Error> for SealpostError {
         match error {
             core::Error::Offline(reason) => Self::Offline { reason: reason.into() },
             core::Error::Unauthorized => Self::Unauthorized,
+            core::Error::UnknownDevice => Self::UnknownDevice,
             core::Error::NotFound => Self::NotFound,
             core::Error::RecipientDeleted => Self::RecipientDeleted,
             core::Error::WrongState => Self::WrongState,
@@ -115,6 +121,7 @@ impl SealpostError {
                 OfflineReason::Untrusted => "offline.untrusted",
             },
             Self::Unauthorized => "unauthorized",
+            Self::UnknownDevice => "unknown_device",
             Self::NotFound => "not_found",
             Self::RecipientDeleted => "recipient_deleted",
             Self::WrongState => "wrong_state",

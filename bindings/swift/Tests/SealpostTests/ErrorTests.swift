@@ -68,14 +68,14 @@ extension SealpostTests {
             let storage: [StorageReason] = [.wrongKey, .corrupt, .newer, .readOnly, .full, .inUse, .io]
             let errors: [SealpostError] =
                 offline.map { .Offline(reason: $0) } + storage.map { .Storage(reason: $0) } + [
-                    .Unauthorized, .NotFound, .TooLong(maxBytes: 1), .InvalidArgument(argument: "user"), .Cancelled,
+                    .Unauthorized, .UnknownDevice, .NotFound, .TooLong(maxBytes: 1), .InvalidArgument(argument: "user"), .Cancelled,
                     .Misuse(what: "twice"), .Bug(what: "here"),
                 ]
             #expect(
                 errors.map { $0.code() } == [
                     "offline.unreachable", "offline.timed_out", "offline.busy", "offline.not_a_relay", "offline.refused",
                     "offline.untrusted", "storage.wrong_key", "storage.corrupt", "storage.newer", "storage.read_only",
-                    "storage.full", "storage.in_use", "storage.io", "unauthorized", "not_found", "too_long",
+                    "storage.full", "storage.in_use", "storage.io", "unauthorized", "unknown_device", "not_found", "too_long",
                     "invalid_argument", "cancelled", "misuse", "bug",
                 ])
             #expect(

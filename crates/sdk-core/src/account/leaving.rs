@@ -42,7 +42,7 @@ pub(crate) async fn tell(ctx: &Context) -> Result<()> {
     match told.await {
         // A relay that no longer accepts this device has nothing left to end. It gives the same answer after a
         // deletion whose first answer was lost.
-        Ok(()) | Err(Error::Unauthorized) => {}
+        Ok(()) | Err(Error::Unauthorized | Error::UnknownDevice) => {}
         Err(error) => return Err(error),
     }
     fault::at(Station::LeaveAnswered);

@@ -26,23 +26,25 @@ pub(crate) fn tag(bytes: &[u8]) -> Option<Vec<u8>> {
 /// New tokens, under the name of an exchange. If the relay does not know us any more, we take our place again.
 ///
 /// # Errors
-/// [`Error::Unauthorized`] when the relay does not take us back.
+/// Returns [`Error::Unauthorized`] if another device has our place or it was removed, and [`Error::UnknownDevice`] if the
+/// relay does not recognise us.
 pub(super) async fn sign_in(ctx: &Context, name: &str) -> Result<wire::TokenPair> {
     let read = ctx.store.read(|rows| {
-        // Whoever has left the account does not come back, and has no keys to come back with.
-        let tag = if rows.has_left()? { None } else { rows.registration_tag()? };
-        Ok((rows.occupant()?.0, rows.login_key()?, tag))
+        let has_left = rows.has_left()?;
+        Ok((rows.occupant()?.0, rows.login_key()?, rows.registration_tag()?, has_left))
     });
-    let (occupant, key, tag) = read.await?;
+    let (occupant, key, tag, has_left) = read.await?;
     let us = occupant.ok_or(Error::Bug("not registered"))?.registered;
-    let key = key.ok_or(Error::Unauthorized)?;
+    let key = key.ok_or(Error::UnknownDevice)?;
     let signed = sign(ctx, us, &key, Purpose::Login).await?;
     match ctx.transport.http.log_in(signed, name).await {
+        // Whoever has left the account does not come back, and has no keys to come back with.
+        Err(transport::Error::Unauthorized) if has_left => return Err(Error::Unauthorized),
         Err(transport::Error::Unauthorized) => {}
         answered => return Ok(answered?),
     }
     // A key that the relay has never confirmed may not be the one that it has.
-    let tag = tag.ok_or(Error::Unauthorized)?;
+    let tag = tag.ok_or(Error::UnknownDevice)?;
     tracing::warn!("the relay does not know this device any more, which takes its place again");
     take_place(ctx, us, &key, tag, name).await
 }
@@ -72,7 +74,7 @@ async fn take_place(
     };
     let restored = match ctx.transport.http.restore(&request, name).await {
         Ok(pair) => pair,
-        Err(transport::Error::Unauthorized) => return Err(Error::Unauthorized),
+        Err(transport::Error::Unauthorized) => return Err(Error::UnknownDevice),
         Err(transport::Error::Refused(refusal)) if refusal.reason == wire::reason::ADDRESS_TAKEN => {
             return Err(Error::Unauthorized);
         }

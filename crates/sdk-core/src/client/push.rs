@@ -33,7 +33,7 @@ pub struct Fetched {
 /// # Errors
 /// [`Error::Storage`]: [`InUse`](crate::Storage::InUse) means that a client of this process has the database open and
 /// receives the messages itself, or that another process has held the lock for several seconds.
-/// [`Error::Unauthorized`] if no account is registered in this database, or the relay no longer accepts it.
+/// [`Error::Unauthorized`] if no account is registered in this database, or the relay does not accept it.
 pub async fn fetch_for_push(config: Config, until: impl Future<Output = ()>) -> Result<Fetched> {
     runtime::inside(fetch(config, until)).await
 }

@@ -26,6 +26,7 @@ fn every_error_of_the_client_keeps_its_meaning() {
     ];
     let others = [
         core::Error::Unauthorized,
+        core::Error::UnknownDevice,
         core::Error::NotFound,
         core::Error::RecipientDeleted,
         core::Error::WrongState,

@@ -56,8 +56,8 @@ class ErrorsTest {
     fun `every error has a code that never changes`() {
         val codes = OfflineReason.entries.map { SealpostException.Offline(it) } +
             StorageReason.entries.map { SealpostException.Storage(it) } +
-            SealpostException.Unauthorized() + SealpostException.NotFound() + SealpostException.RecipientDeleted() +
-            SealpostException.WrongState() + SealpostException.EmptyText() + SealpostException.TooLong(1u) +
+            SealpostException.Unauthorized() + SealpostException.UnknownDevice() + SealpostException.NotFound() +
+            SealpostException.RecipientDeleted() + SealpostException.WrongState() + SealpostException.EmptyText() + SealpostException.TooLong(1u) +
             SealpostException.InvalidArgument("user") + SealpostException.Cancelled() +
             SealpostException.Misuse("twice") + SealpostException.Bug("here")
         assertEquals(
@@ -65,8 +65,8 @@ class ErrorsTest {
                 "offline.unreachable", "offline.timed_out", "offline.busy", "offline.not_a_relay", "offline.refused",
                 "offline.untrusted", "storage.wrong_key", "storage.corrupt", "storage.newer",
                 "storage.no_folder", "storage.not_a_file", "storage.read_only", "storage.full", "storage.in_use",
-                "storage.io", "unauthorized", "not_found", "recipient_deleted", "wrong_state", "empty_text", "too_long",
-                "invalid_argument", "cancelled", "misuse", "bug",
+                "storage.io", "unauthorized", "unknown_device", "not_found", "recipient_deleted", "wrong_state", "empty_text",
+                "too_long", "invalid_argument", "cancelled", "misuse", "bug",
             ),
             codes.map { it.code() },
         )
