@@ -99,6 +99,19 @@ mod tests {
         }
     }
 
+    /// The message without the fields that have this number.
+    fn without(number: u32, message: &[u8]) -> Vec<u8> {
+        let (mut rest, mut kept) = (message, Vec::new());
+        while !rest.is_empty() {
+            let before = rest;
+            let (this, _) = fields::field(&mut rest).expect("a message that can be read");
+            if this != number {
+                kept.extend_from_slice(&before[..before.len() - rest.len()]);
+            }
+        }
+        kept
+    }
+
     fn zigzag(value: u64) -> i64 {
         (value >> 1).cast_signed() ^ (value & 1).cast_signed().wrapping_neg()
     }
@@ -226,8 +239,8 @@ mod tests {
                 bytes.truncate(cut.index(bytes.len()).saturating_add(1));
             }
             if let Ok(read) = Everything::read_in_order(&bytes) {
-                let expected = Everything::decode(&*bytes).map(|expected| Everything { fixed: 0, ..expected });
-                prop_assert_eq!(Ok(read), expected);
+                // A field that nothing reads may have any type.
+                prop_assert_eq!(Ok(read), Everything::decode(&*without(5, &bytes)));
             }
         }
 
