@@ -13,7 +13,7 @@ use prost::Message as _;
 use sealpost_core::{ConnectionState, Delivery, Direction, Event, Message};
 use sealpost_testkit::{ManualClock, Meddle, Party, Proxy, World, eventually, texts};
 use sealpost_wire::frame::Body;
-use sealpost_wire::{Frame, RegisterResponse, TokenPair};
+use sealpost_wire::{Frame, Reconnect, RegisterResponse, TokenPair, reason};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY_MS: i64 = 24 * 3600 * 1000;
@@ -69,6 +69,42 @@ async fn everything_continues_when_the_clock_of_the_relay_is_corrected() {
             .await;
         his.mark_read(his.history(None).await.unwrap().messages[0].id).await.unwrap();
         ada.message_reaches(&hers, message.id, |state| *state == Direction::Outgoing(Delivery::Read)).await;
+    }
+}
+
+/// Loses the first refusal for the time of a message, and the connection with it.
+#[derive(Clone, Default)]
+struct LosesRefusal(Arc<AtomicUsize>);
+
+impl Meddle for LosesRefusal {
+    fn down(&self, frame: Frame) -> Vec<Frame> {
+        match &frame.body {
+            Some(Body::Error(error))
+                if [reason::TOO_OLD, reason::CLOCK_SKEW].contains(&error.reason.as_str())
+                    && self.0.fetch_add(1, Ordering::SeqCst) == 0 =>
+            {
+                let away = Body::Reconnect(Reconnect { jitter_ms: 0, reason: "drain".into() });
+                vec![Frame { v: 1, id: 0, body: Some(away) }]
+            }
+            _ => vec![frame],
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_whose_refusal_for_its_time_is_lost_is_delivered() {
+    for wrong_by in [DAY_MS, -8 * DAY_MS] {
+        let clock = ManualClock::at(now_ms().saturating_add_signed(wrong_by));
+        let world = world_at(&clock).await;
+        let lost = LosesRefusal::default();
+        let proxy = Proxy::start(world.addr(), lost.clone()).await;
+        let (ada, ben) = (world.disk("ada").through(&proxy.url()).come().await, world.party("ben").await);
+        let hers = talk(&ada, &ben).await;
+        clock.set(now_ms());
+        let message = hers.send_text("after").await.unwrap();
+        ada.message_reaches(&hers, message.id, |state| *state == Direction::Outgoing(Delivery::Delivered))
+            .await;
+        assert!(lost.0.load(Ordering::SeqCst) > 0, "nothing was refused");
     }
 }
 

@@ -59,11 +59,11 @@ pub enum Problem {
     /// Keys of the wrong number, length or type.
     #[error("bad keys")]
     BadKeys,
-    /// The `client_msg_id` is older than the dedupe window.
+    /// The `client_msg_id` is older than the relay remembers; the message may have been stored.
     #[error("message id too old")]
     TooOld,
-    /// The `client_msg_id` is ahead of the relay's clock.
-    #[error("message id ahead of time")]
+    /// The time of the `client_msg_id` is more than an hour ahead or more than seven days ago; it was not stored.
+    #[error("message id of another time")]
     ClockSkew,
     /// Too many requests.
     #[error("rate limited")]

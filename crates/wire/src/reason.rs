@@ -37,9 +37,10 @@ pub const MISMATCHED_DEVICES: &str = "mismatched_devices";
 pub const STALE_DEVICES: &str = "stale_devices";
 /// The same `client_msg_id` with another body.
 pub const MSG_ID_REUSE: &str = "msg_id_reuse";
-/// The `client_msg_id` is older than the dedupe window.
+/// The `client_msg_id` is older than the relay remembers. The message may have been stored.
 pub const TOO_OLD: &str = "too_old";
-/// The `client_msg_id` is ahead of the relay's clock.
+/// The time of the `client_msg_id` is more than an hour ahead of the relay's clock, or more than 7 days behind it. The
+/// message was not stored.
 pub const CLOCK_SKEW: &str = "clock_skew";
 /// A key id that was already used.
 pub const KEY_ID_USED: &str = "key_id_used";

@@ -99,6 +99,6 @@ pub enum Appended {
     LaneStopped,
     /// The id is older than ids are remembered, and is unknown; whether it was stored once cannot be determined.
     TooOld,
-    /// The time of the id is in the future, and the id is unknown; the message was not stored.
+    /// The time of the id is too far in the future or in the past, and the message was not stored.
     ClockSkew,
 }

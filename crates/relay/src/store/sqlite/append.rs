@@ -35,7 +35,11 @@ pub(super) fn append(
         return Ok(Appended::SenderRevoked);
     }
     if let Err(refused) = check(append, lane) {
-        return Ok(earlier(tx, append)?.unwrap_or(refused));
+        return match (earlier(tx, append)?, refused) {
+            (Some(earlier), _) => Ok(earlier),
+            (None, Appended::TooOld) if !may_be_forgotten(tx, append)? => Ok(Appended::ClockSkew),
+            (None, refused) => Ok(refused),
+        };
     }
     let mut admitted = Vec::new();
     for (member, so_far) in lane.not_accepted.iter().filter(|(member, _)| **member != sender) {
@@ -73,10 +77,19 @@ fn note(inbound: &mut Vec<Inbound>, more: Inbound) {
 /// The outcome on a stopped lane. It says whether the message was stored before, so that the client knows what it may seal
 /// anew.
 pub(super) fn stopped(tx: &Connection, append: &Append) -> Result<Appended> {
+    Ok(match earlier(tx, append)? {
+        Some(earlier) => earlier,
+        None if may_be_forgotten(tx, append)? => Appended::TooOld,
+        None => Appended::LaneStopped,
+    })
+}
+
+/// Whether the message may have been stored so long ago that its id has been forgotten. After a wrong clock was
+/// corrected, an id can be older than is accepted and yet be known never to have been stored.
+fn may_be_forgotten(tx: &Connection, append: &Append) -> Result<bool> {
     let made_ms = append.client_msg_id.time_ms().unwrap_or(0);
-    let forgotten = made_ms < append.now_ms.saturating_sub(DEDUPE_WINDOW_MS);
-    let unknown = if forgotten { Appended::TooOld } else { Appended::LaneStopped };
-    Ok(earlier(tx, append)?.unwrap_or(unknown))
+    tx.prepare_cached("SELECT v >= ?1 FROM store_meta WHERE k = 'forgotten_ms'")?
+        .query_row([made_ms], |row| row.get(0))
 }
 
 /// The earlier result for this id.

@@ -328,6 +328,10 @@ const MIGRATIONS: &[&str] = &["
         name    BLOB    NOT NULL,
         commits INTEGER NOT NULL
     ) STRICT;
+", "
+    -- The newest time of an id that was ever forgotten. Ids after it that are not known were never used.
+    INSERT INTO store_meta SELECT 'forgotten_ms', CASE v WHEN 0 THEN 0 ELSE max(v, unixepoch() * 1000) END
+        FROM store_meta WHERE k = 'swept_ms';
 "];
 
 /// Migrates the tables to the current schema, with one transaction for each migration.
@@ -389,6 +393,17 @@ pub(super) mod tests {
             .collect::<Result<_, _>>()
             .unwrap();
         assert_eq!(held, [300, 0, 1]);
+    }
+
+    #[test]
+    fn a_store_that_has_swept_does_not_know_which_ids_it_has_forgotten() {
+        let forgotten = |rows: &str| -> u64 {
+            let db = of_version(MIGRATIONS.len() - 1, rows);
+            db.query_row("SELECT v FROM store_meta WHERE k = 'forgotten_ms'", [], |row| row.get(0)).unwrap()
+        };
+        assert_eq!(forgotten(""), 0);
+        assert!(forgotten("UPDATE store_meta SET v = 5 WHERE k = 'swept_ms'") > 1_700_000_000_000);
+        assert_eq!(forgotten("UPDATE store_meta SET v = 1 << 50 WHERE k = 'swept_ms'"), 1 << 50);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, Result, params};
 use sealpost_wire::limits::{CLOCK_AHEAD_MS, DEDUPE_WINDOW_MS, MAILBOX_TTL_S};
 
+use super::columns::client_msg_id;
 use super::inbox;
 use crate::store::Swept;
 
@@ -14,12 +15,7 @@ pub(super) fn sweep(tx: &Connection, now_ms: u64, budget: u32) -> Result<Swept> 
     let forgotten_ms = now_ms.saturating_sub(DEDUPE_WINDOW_MS).saturating_sub(CLOCK_AHEAD_MS);
     // Ids begin with their time, in six bytes.
     let [_, _, forgotten @ ..] = forgotten_ms.to_be_bytes();
-    let dedupe = tx.execute(
-        "DELETE FROM dedupe WHERE (client_msg_id, sender) IN
-            (SELECT client_msg_id, sender FROM dedupe WHERE client_msg_id < ?1
-             ORDER BY client_msg_id, sender LIMIT ?2)",
-        params![forgotten, budget],
-    )?;
+    let dedupe = forget_ids(tx, &forgotten, budget)?;
     let bundles = tx.execute(
         "DELETE FROM taken_bundles
          WHERE (requester_user, requester_device, user_id, device_id, idempotency_key) IN
@@ -53,6 +49,25 @@ pub(super) fn sweep(tx: &Connection, now_ms: u64, budget: u32) -> Result<Swept> 
         dedupe: count(dedupe),
         other: count(bundles.max(registrations).max(families).max(deleted).max(spent)),
     })
+}
+
+/// Forgets ids before a time. The newest of them is recorded, so that the store can say of later ones that they were
+/// never used.
+fn forget_ids(tx: &Connection, before: &[u8], budget: u32) -> Result<usize> {
+    let forgotten = tx
+        .prepare_cached(
+            "DELETE FROM dedupe WHERE (client_msg_id, sender) IN
+                (SELECT client_msg_id, sender FROM dedupe WHERE client_msg_id < ?1
+                 ORDER BY client_msg_id, sender LIMIT ?2)
+             RETURNING client_msg_id",
+        )?
+        .query_map(params![before, budget], |row| client_msg_id(row, 0))?
+        .collect::<Result<Vec<_>>>()?;
+    let newest_ms = forgotten.iter().filter_map(|id| id.time_ms().ok()).max();
+    if let Some(newest_ms) = newest_ms {
+        tx.execute("UPDATE store_meta SET v = max(v, ?1) WHERE k = 'forgotten_ms'", [newest_ms])?;
+    }
+    Ok(forgotten.len())
 }
 
 fn count(rows: usize) -> u64 {

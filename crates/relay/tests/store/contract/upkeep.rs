@@ -1,6 +1,7 @@
 //! The guarantees of `Upkeep`.
 
-use sealpost_relay::store::{Append, PageLimit, Store, Swept};
+use sealpost_relay::store::{Append, Appended, PageLimit, Store, Swept};
+use sealpost_wire::id::ClientMsgId;
 
 use crate::world::*;
 
@@ -27,5 +28,13 @@ pub(crate) async fn ids_are_forgotten_an_hour_after_they_are_refused(store: &dyn
     let forgotten_ms = NOW_MS + 1 + WEEK_MS + 3_600_000;
     assert_eq!(store.sweep(forgotten_ms, 10).await.unwrap().dedupe, 0);
     assert_eq!(store.append(append(&pair, 1)).await, Ok(duplicate_of(&first)));
+    // Before anything was forgotten, it is certain that an old id was never used.
+    let late = |n| Append { now_ms: forgotten_ms, ..append(&pair, n) };
+    assert_eq!(
+        store.append(Append { client_msg_id: ClientMsgId::new(NOW_MS - 1, &[1; 10]), ..late(2) }).await,
+        Ok(Appended::ClockSkew)
+    );
     assert_eq!(store.sweep(forgotten_ms + 1, 10).await.unwrap().dedupe, 1);
+    assert_eq!(store.append(late(1)).await, Ok(Appended::TooOld));
+    assert_eq!(store.append(late(2)).await, Ok(Appended::ClockSkew));
 }
