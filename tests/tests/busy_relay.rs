@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use rusqlite::{Connection, OpenFlags};
-use sealpost_core::{Delivery, Direction, WaitReason};
+use sealpost_core::{Delivery, Direction, WaitReason, Waiting};
 use sealpost_relay::limits::{Name, Rate};
 use sealpost_testkit::{Meddle, Proxy, World, eventually};
 use sealpost_wire::frame::Body;
@@ -79,7 +80,11 @@ async fn a_message_above_the_limit_of_a_recipient_is_sent_later() {
     let stored = |direction: &Direction| *direction != Direction::Outgoing(Delivery::Queued);
     ada.message_reaches(&hers, one.id, stored).await;
     let (two, three) = (hers.send_text("two").await.unwrap(), hers.send_text("three").await.unwrap());
-    // She can be told why, how often it was tried, and when it is tried again.
+    // She can be told why, how often it was tried, and when it is tried again; and be told whenever that changes.
+    let [told_of_two, told_of_three] = [two.id, three.id].map(|id| {
+        let waits = hers.waits(id);
+        tokio::spawn(async move { waits.map(Result::unwrap).collect::<Vec<_>>().await })
+    });
     let waits = async |id, reason| {
         eventually("it waits for that", async || {
             hers.waiting(id).await.unwrap().filter(|waiting| waiting.reason == reason)
@@ -93,6 +98,13 @@ async fn a_message_above_the_limit_of_a_recipient_is_sent_later() {
     assert_eq!(texts, ["one", "two", "three"]);
     ada.message_reaches(&hers, three.id, stored).await;
     assert_eq!(hers.waiting(three.id).await, Ok(None));
+    let (told_of_two, told_of_three) = (told_of_two.await.unwrap(), told_of_three.await.unwrap());
+    for told in [&told_of_two, &told_of_three] {
+        assert!(told.windows(2).all(|two| two[0] != two[1]), "nothing is told twice: {told:?}");
+    }
+    let put_off = |told: &&Waiting| told.reason == WaitReason::RelayBusy && told.next_ms.is_some();
+    assert!(told_of_two.iter().find(put_off).is_some_and(|told| told.attempts > 0), "{told_of_two:?}");
+    assert!(told_of_three.iter().any(|told| told.reason == WaitReason::Behind), "{told_of_three:?}");
     assert!(watch.refused.load(Ordering::SeqCst) > 0, "nothing was refused");
     assert_eq!(watch.hellos.load(Ordering::SeqCst), 1, "the connection goes on");
 }

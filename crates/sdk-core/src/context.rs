@@ -15,7 +15,7 @@ use crate::event::{Event, EventBus};
 use crate::id::{ClientMsgId, DeviceId, UserId};
 use crate::store::Store;
 use crate::transport::Transport;
-use crate::waiting::Waits;
+use crate::waiting::WaitReasons;
 
 pub(crate) use health::{Failures, Health};
 
@@ -62,8 +62,8 @@ pub(crate) struct Context {
     pub(crate) known_keys: Arc<std::sync::Mutex<KnownKeys>>,
     /// The parcels that the relay has certainly not stored: they were not submitted, or refused unread.
     pub(crate) fresh: Arc<std::sync::Mutex<HashSet<ClientMsgId>>>,
-    /// Why the oldest message of a thread waits.
-    pub(crate) waits: Arc<Waits>,
+    /// Why the oldest message of each thread is waiting.
+    pub(crate) wait_reasons: Arc<WaitReasons>,
     /// Devices whose keys were refused.
     pub(crate) skipped: Arc<SkippedDevices>,
     relay_clock: Arc<RelayClock>,
@@ -151,7 +151,7 @@ impl Context {
             suspended: watch::Sender::new(()),
             known_keys: Arc::default(),
             fresh: Arc::default(),
-            waits: Arc::default(),
+            wait_reasons: Arc::default(),
             skipped: Arc::default(),
             relay_clock: Arc::default(),
         }

@@ -1,62 +1,61 @@
-//! What can go wrong for the app, sorted by what it can do about it.
+//! The errors of the API, classified by what the app can do about them.
 //!
-//! A message that cannot be opened is not here: it is a row with a cause
-//! ([`Undecryptable`](crate::Undecryptable)) and an event.
+//! A message that cannot be decrypted is not an error of a call: it is stored with its cause
+//! ([`Undecryptable`](crate::Undecryptable)) and reported as an event.
 
 use std::time::Duration;
 
-/// The one error of the API. Each variant names its remedy.
+/// Everything that can go wrong in a call, classified by what can be done about it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The relay did not do it: try again when there is a connection.
+    /// The relay did not carry out the request. Try again when there is a connection.
     #[error("the relay could not be used: {0}")]
     Offline(#[from] Offline),
-    /// The relay no longer accepts this device: the device was removed or logged out, or its account was deleted. What is in the
-    /// database stays readable. Register again in another database to go on.
+    /// The relay no longer accepts this device: the device was removed or logged out, or its account was deleted. The
+    /// database can still be read. Register again in another database to continue.
     #[error("the relay no longer accepts this device")]
     Unauthorized,
-    /// The relay does not know this device, which cannot prove that it was registered there. The relay was restored from a backup
-    /// that is older than the device and has lost the key that would recognise it, or the backup is older than the device's login
-    /// key. Tell the operator: the device is accepted again when the relay has a better backup, and tries that by itself. If there
-    /// is none, register again in another database; what is in this one stays readable.
+    /// The relay does not know this device, and the device cannot prove that it was registered there: the relay was
+    /// restored from a backup that is too old. Tell the operator. The device is accepted again, without any call, once
+    /// the relay has a better backup. If there is none, register again in another database; this one can still be read.
     #[error("the relay does not know this device")]
     UnknownDevice,
     /// There is no such user, thread or message.
     #[error("no such user, thread or message")]
     NotFound,
-    /// The account of this user was deleted: there is nobody to talk to any more.
-    #[error("the account of this user was deleted")]
+    /// The user has deleted their account, so nobody can receive messages there any more.
+    #[error("the user has deleted their account")]
     RecipientDeleted,
-    /// The message is in another state than the call is for; it may have been sent, or have failed, in the meantime: look at it
-    /// again.
-    #[error("the message is in another state")]
+    /// The message is not in a state that allows the call. It may have been sent, or have failed, in the meantime;
+    /// read it again.
+    #[error("the state of the message does not allow this")]
     WrongState,
-    /// The text is empty: there is nothing to send.
+    /// The text is empty.
     #[error("the text is empty")]
     EmptyText,
-    /// The text is longer than a message can carry: shorten it.
+    /// The text is longer than a message can carry. Ask the person to shorten it.
     #[error("the text is longer than {max} bytes")]
     TooLong {
-        /// The most bytes a text may have, in UTF-8.
+        /// The maximum size of a text in bytes of UTF-8.
         max: usize,
     },
     /// The database cannot be used.
     #[error("the database cannot be used: {0}")]
     Storage(#[from] Storage),
-    /// The call is not allowed now: a mistake in the app.
+    /// The call is not allowed now. This is a mistake in the app.
     #[error("not allowed now: {0}")]
     Misuse(&'static str),
-    /// A mistake of ours: please report it.
+    /// A bug in this library. Please report it.
     #[error("a bug in the library: {0}")]
     Bug(&'static str),
 }
 
 impl Error {
-    /// Whether the same call may succeed later without anything being changed.
+    /// Whether the same call may succeed later without any change.
     pub const fn is_retryable(&self) -> bool {
         match self {
-            // What was refused is refused again.
+            // The relay would refuse the same request again.
             Self::Offline(reason) => !matches!(reason, Offline::Refused(_)),
             Self::Storage(reason) => matches!(reason, Storage::Full | Storage::InUse),
             _ => false,
@@ -68,20 +67,20 @@ impl Error {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Offline {
-    /// No connection, or none that lasted.
-    #[error("it is not reachable")]
+    /// There is no connection, or it was lost.
+    #[error("it cannot be reached")]
     Unreachable,
-    /// No answer in time: whether the relay did it is unknown.
-    #[error("no answer in time")]
+    /// There was no answer in time; it is unknown whether the relay carried out the request.
+    #[error("it did not answer in time")]
     TimedOut,
-    /// It asked to come back later.
-    #[error("it asks to come back in {0:?}")]
+    /// The relay asked the client to come back after this time.
+    #[error("it is busy and asks to try again in {0:?}")]
     Busy(Duration),
-    /// What answers there does not speak our protocol: a captive portal, another server, a proxy.
-    #[error("what answers there is not a relay")]
+    /// Something that does not support our protocol answers at its address: a captive portal, another server, a proxy.
+    #[error("another kind of server answers at its address")]
     NotARelay,
-    /// It refused the request, with a status we have no remedy for.
-    #[error("it refused with status {0}")]
+    /// The relay refused the request with this HTTP status.
+    #[error("it refused the request with status {0}")]
     Refused(u16),
     /// Its certificate is not trusted.
     #[error("its certificate is not trusted")]
@@ -92,39 +91,39 @@ pub enum Offline {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Storage {
-    /// The key does not open this database. (Damage to its very first page looks the same.)
-    #[error("the key does not open it")]
+    /// The key does not open this database. (Damage to the first page looks the same.)
+    #[error("the key does not fit")]
     WrongKey,
-    /// The file is damaged, cut short, or not a database of ours.
-    #[error("it is damaged or not a database")]
+    /// The file is damaged, truncated, or not a database of this library.
+    #[error("the file is damaged, or is not a database of this library")]
     Corrupt,
     /// The database was written by a newer version of this library.
-    #[error("it has schema version {found}, this library knows {known}")]
+    #[error("its schema version is {found}, but this version of the library supports {known} at most")]
     Newer {
         /// The version in the file.
         found: u32,
-        /// The newest version this library knows.
+        /// The newest version that this library supports.
         known: u32,
     },
-    /// The folder that the file is to be in does not exist: make it.
-    #[error("its folder does not exist")]
+    /// The folder of the file does not exist. Create it.
+    #[error("the folder of the file does not exist")]
     NoFolder,
-    /// The path is that of a folder, or of something else that is not a file: choose another one.
-    #[error("its path is not that of a file")]
+    /// The path is that of a folder, or of something else that is not a file. Choose another path.
+    #[error("its path is that of something that is not a file")]
     NotAFile,
     /// The file or its folder cannot be read and written.
-    #[error("it cannot be written")]
+    #[error("the file or its folder cannot be written")]
     ReadOnly,
-    /// The disk is full: nothing was changed.
+    /// The disk is full. Nothing was changed.
     #[error("the disk is full")]
     Full,
-    /// Another client of this process has it open, or another process was at work on it for too long.
-    #[error("it is in use elsewhere")]
+    /// Another client of this process has the database open, or another process has held the lock for too long.
+    #[error("another client or process is using it")]
     InUse,
-    /// Any other failure of the disk.
-    #[error("the disk failed")]
+    /// Any other disk failure.
+    #[error("reading or writing the disk failed")]
     Io,
 }
 
-/// Short for what most calls return.
+/// The result of most calls.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

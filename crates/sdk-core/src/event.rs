@@ -1,7 +1,7 @@
-//! What the app is told, after it is durable.
+//! Events: what has changed, reported once it is durable.
 //!
-//! Events are hints: the database is the truth. A listener that is too slow loses some events and is told so
-//! ([`Lagged`]); what was lost is in the database.
+//! Events are hints; the database is authoritative. A listener that is too slow loses some events, which is reported
+//! ([`Lagged`]); what the lost events were about is in the database.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,61 +16,62 @@ use crate::id::{MessageId, ThreadId, UserId};
 use crate::message::{Message, Position};
 use crate::stream::{Source, Streamed};
 
-/// How many events wait for a slow listener before it lags.
+/// The number of events that are kept for a slow listener before it loses some.
 const CAPACITY: usize = 1024;
 
-/// Something changed.
+/// Something has changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// A thread is new here.
+    /// A thread was added to this device.
     ThreadAdded(ThreadId),
-    /// A message is new here, ours or theirs.
+    /// A message was added, incoming or outgoing.
     MessageAdded(Message),
-    /// A message changed: its state, or its place.
+    /// The state or the position of a message has changed.
     MessageChanged {
-        /// How it is now, and where.
+        /// The message in its present state and position.
         message: Message,
-        /// Where it was before.
+        /// Its previous position.
         was: Position,
     },
-    /// A message is gone: its sending was cancelled.
+    /// A message was removed because its sending was cancelled.
     MessageRemoved {
-        /// The thread that it was in.
+        /// The thread it was in.
         thread: ThreadId,
-        /// Which it was.
+        /// Its id.
         id: MessageId,
-        /// Where it was.
+        /// Its previous position.
         position: Position,
     },
-    /// The safety number with this user changed, or a device joined theirs that nobody vouches for. Sends to a
-    /// verified contact stop until the person accepts.
+    /// The safety number with this user has changed, or an unverified device was added to their account. Sends to a
+    /// verified contact stop until the person accepts the change.
     IdentityChanged(UserId),
-    /// Messages of this thread are missing: the relay no longer has them.
+    /// Messages of this thread are missing, because the relay no longer has them.
     MessagesMissing {
         /// The thread.
         thread: ThreadId,
-        /// The first missing place.
+        /// The first missing sequence number.
         first: u64,
-        /// The last missing place.
+        /// The last missing sequence number.
         last: u64,
     },
-    /// The relay was restored from a backup. What it may have lost is submitted again; what it has lost of others' messages
-    /// comes again from them, or is told by [`MessagesMissing`](Self::MessagesMissing).
+    /// The relay was restored from a backup. Messages of ours that it may have lost are submitted again. Messages of
+    /// others that it has lost are submitted again by their clients, or reported as
+    /// [`MessagesMissing`](Self::MessagesMissing).
     RelayRestored,
-    /// This database was restored from a backup, or is a copy: the relay has talked with a later state of it. New sessions
-    /// begin by themselves. What was received in that later state is not here.
+    /// This database was restored from a backup, or is a copy: the relay has seen a later state of it. Messages that
+    /// were received in that later state are missing. New sessions are created automatically.
     DatabaseRestored,
-    /// The relay says a time that cannot be right, in milliseconds since the Unix epoch. It is not believed.
+    /// The relay reports a time that cannot be correct, and which is therefore ignored.
     RelayClockWrong {
-        /// What it says.
+        /// The time, in milliseconds since the Unix epoch.
         relay_ms: u64,
     },
-    /// The connection changed.
+    /// The state of the connection has changed.
     Connection(ConnectionState),
-    /// A part of the client cannot do its work, or for another reason than before. It goes on trying.
+    /// A part of the client cannot do its work, or cannot do it for a new reason. It is retried automatically.
     PartFailed(FailedPart),
-    /// A part that could not do its work does it again.
+    /// A part of the client that could not do its work does it again.
     PartRecovered(Part),
 }
 
@@ -78,25 +79,25 @@ pub enum Event {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectionState {
-    /// No connection; trying again by itself.
+    /// There is no connection. The client keeps trying to connect.
     Offline,
     /// Connecting.
     Connecting,
-    /// Connected; what arrived in the meantime is coming in.
+    /// Connected. Messages that arrived in the meantime are being received.
     CatchingUp,
-    /// Connected, nothing waits.
+    /// Connected, and nothing is waiting.
     Live,
-    /// The relay does not accept this device, not even by its login key. It is asked again when the app says so
-    /// ([`Client::reconnect`](crate::Client::reconnect)), and every hour or two. Everything in the database can be read. Calls that
-    /// need the relay say why: [`Unauthorized`](crate::Error::Unauthorized), or
+    /// The relay does not accept this device, nor its login key. The client asks again when the app calls
+    /// [`Client::reconnect`](crate::Client::reconnect), and every one to two hours. The database can still be read.
+    /// Calls that need the relay give the reason: [`Unauthorized`](crate::Error::Unauthorized) or
     /// [`UnknownDevice`](crate::Error::UnknownDevice).
     SignedOut,
     /// [`Client::suspend`](crate::Client::suspend) was called.
     Suspended,
 }
 
-/// The listener was too slow: this many events are lost. Or another process has written, whose events nobody counts: then
-/// it is 0. What they told is in the database.
+/// The listener was too slow, and this many events were lost; or another process has written to the database, and the
+/// number is 0, because its events are not counted. What the lost events were about is in the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0} events were lost")]
 pub struct Lagged(pub u64);
@@ -109,7 +110,7 @@ enum Notification {
     Elsewhere,
 }
 
-/// The way from commits to listeners.
+/// Carries events from commits to listeners.
 #[derive(Debug, Clone)]
 pub(crate) struct EventBus(Arc<Bus>);
 
@@ -127,7 +128,7 @@ impl EventBus {
         Self(Arc::new(Bus { notifications, elsewhere, newest: AtomicI64::default() }))
     }
 
-    /// Tells everyone who listens; nobody may.
+    /// Reports the event to all listeners, if there are any.
     pub(crate) fn publish(&self, event: Event) {
         if let Event::MessageAdded(message) = &event {
             self.begin_after(message.id);
@@ -163,7 +164,8 @@ impl EventBus {
     }
 }
 
-/// What happens, for a listener. It is bounded: a listener that is too slow lags. It is a [`Stream`] too.
+/// The events, for one listener. Memory use is bounded: a listener that is too slow loses events ([`Lagged`]). It is
+/// also a [`Stream`].
 #[derive(Debug)]
 pub struct Events(Streamed<EventReceiver>);
 
@@ -172,10 +174,10 @@ impl Events {
         Self(Streamed::new(receiver))
     }
 
-    /// The next event; `None` when the client is gone. Dropping the future loses nothing.
+    /// The next event; `None` if the client is gone. Dropping the future loses nothing.
     ///
     /// # Errors
-    /// [`Lagged`] once, when events were lost; the next call goes on.
+    /// [`Lagged`] once if events were lost; the next call continues.
     pub async fn next(&mut self) -> Option<Result<Event, Lagged>> {
         self.0.next().await
     }
@@ -194,12 +196,12 @@ impl Stream for Events {
 pub(crate) struct EventReceiver(broadcast::Receiver<Notification>);
 
 impl EventReceiver {
-    /// Listens anew, from now on.
+    /// Discards what is queued, and listens from now on.
     pub(crate) fn restart(&mut self) {
         self.0 = self.0.resubscribe();
     }
 
-    /// An event that waits already; `None` when there is none.
+    /// An event that is already queued; `None` if there is none.
     pub(crate) fn try_next(&mut self) -> Option<Result<Event, Lagged>> {
         match self.0.try_recv() {
             Ok(told) => Some(told.into_event()),
@@ -208,10 +210,10 @@ impl EventReceiver {
         }
     }
 
-    /// The next event; `None` when the client is gone. Dropping the future loses nothing.
+    /// The next event; `None` if the client is gone. Dropping the future loses nothing.
     ///
     /// # Errors
-    /// [`Lagged`] once, when events were lost; the next call goes on.
+    /// [`Lagged`] once if events were lost; the next call continues.
     pub(crate) async fn next(&mut self) -> Option<Result<Event, Lagged>> {
         match self.0.recv().await {
             Ok(told) => Some(told.into_event()),

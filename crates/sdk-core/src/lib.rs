@@ -1,7 +1,7 @@
 //! The client: an encrypted database, an outbox, an inbox, and the connection that serves them.
 //!
 //! ```
-//! use sealpost_core::{Client, Config, DatabaseKey, Event, MessageBody, Opened};
+//! use sealpost_core::{Client, Config, DatabaseKey, Event, MessageBody};
 //!
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -11,10 +11,7 @@
 //! # let friend_id = friend.client.user_id();
 //! // `key` is 32 random bytes that the app keeps in the Keychain or the Keystore.
 //! let config = Config::new(folder.join("account.db"), DatabaseKey::new(key), relay);
-//! let client = match Client::open(config).await? {
-//!     Opened::Ready(client) => client,
-//!     Opened::Unregistered(new) => new.register(b"what the relay asks for").await?,
-//! };
+//! let client = Client::open_or_register(config, b"what the relay asks for").await?;
 //! let mut events = client.events();
 //! let thread = client.direct_thread(friend_id).await?;
 //! thread.send_text("hello").await?; // On disk now; it leaves as soon as there is a connection.
@@ -32,8 +29,8 @@
 //! # }
 //! ```
 //!
-//! [`Client::open`] returns either a [`Client`] or an [`Unregistered`] that becomes one. A [`Thread`] sends texts and
-//! returns its history. [`Client::events`] and [`Thread::subscribe`] report changes after they are durable.
+//! [`Client::open_or_register`] returns a [`Client`]; with [`Client::open`], the app decides when to register. A
+//! [`Thread`] sends texts and returns its history. [`Client::events`] and [`Thread::subscribe`] report changes after they are durable.
 //!
 //! The paths of outgoing and incoming messages are described, station by station, in `send` and `receive`, and in
 //! ARCHITECTURE.md in the repository.
@@ -75,7 +72,7 @@ pub use env::{Clock, SystemClock};
 pub use error::{Error, Offline, Result, Storage};
 pub use event::{ConnectionState, Event, Events, Lagged};
 pub use health::{FailedPart, Failure, Part};
-pub use id::{ClientMsgId, DeviceId, InvalidId, MessageId, ThreadId, UserId};
+pub use id::{DeviceId, InvalidId, MessageId, ThreadId, UserId};
 pub use message::{Delivery, Direction, FailReason, Message, MessageBody, Page, Position, Undecryptable};
 pub use sealpost_protocol::SessionPolicy;
 pub use store::{ThreadCursor, ThreadKind, TrustState};
@@ -84,6 +81,7 @@ pub use view::arrivals::Arrivals;
 pub use view::feed::{Feed, Overview, ThreadPage, ThreadSummary, Update};
 pub use view::list::MessageList;
 pub use view::timeline::{Change, Timeline};
+pub use view::waits::Waits;
 pub use waiting::{WaitReason, Waiting};
 
 #[cfg(doctest)]

@@ -120,25 +120,25 @@ pub enum FailReason {
     #[error("the safety number of a verified contact has changed")]
     IdentityChanged,
     /// The recipient has no devices any more.
-    #[error("the recipient is gone")]
+    #[error("the recipient has no devices any more")]
     UnknownRecipient,
     /// The recipient has deleted their account.
     #[error("the recipient has deleted their account")]
     RecipientDeleted,
     /// The recipient's keys are invalid; the relay or the recipient's client is at fault.
-    #[error("the recipient's keys are not valid")]
+    #[error("the recipient's keys are invalid")]
     BadKeys,
     /// We are not a member of this thread (any more).
-    #[error("not a member of this thread")]
+    #[error("we are not a member of this thread")]
     NotAMember,
     /// It was queued for longer than the relay remembers ids (7 days); it is unknown whether it arrived.
-    #[error("it waited for too long")]
+    #[error("it was queued for too long")]
     TooOld,
     /// With a copy for each of the recipient's devices, it is larger than the relay accepts.
     #[error("it is too large for the recipient's devices")]
     TooLarge,
     /// The relay refuses it permanently.
-    #[error("the relay refuses it")]
+    #[error("the relay refuses it permanently")]
     Refused,
     /// The person gave it up after it had left the device without an answer; it is unknown whether it arrived.
     #[error("it was given up, and may have been sent")]
@@ -172,37 +172,37 @@ impl fmt::Debug for MessageBody {
 #[non_exhaustive]
 pub enum Undecryptable {
     /// There is no session with the sending device.
-    #[error("no session with the sending device")]
+    #[error("there is no session with the sending device")]
     NoSession,
     /// It was sealed to a pre-key that does not exist (any more).
-    #[error("sealed to a pre-key that is gone")]
+    #[error("it was encrypted to a pre-key that no longer exists")]
     MissingPreKey,
     /// No session can decrypt it: it was damaged, or its key is gone.
-    #[error("no session opens it")]
+    #[error("no session can decrypt it")]
     NotDecryptable,
     /// Its version is not supported.
-    #[error("a version that is not spoken here")]
+    #[error("its version is not supported")]
     UnsupportedVersion,
     /// Its bytes are not a message.
-    #[error("not a message")]
+    #[error("its bytes are not a message")]
     Malformed,
     /// According to its content, it belongs elsewhere: the relay or the sender is not honest.
-    #[error("it belongs elsewhere")]
+    #[error("according to its content, it belongs elsewhere")]
     Misrouted,
     /// It was decrypted, but this version does not understand its content.
-    #[error("a kind of content that is not understood here")]
+    #[error("this version does not understand its content")]
     UnknownContent,
     /// It was decrypted, but it was sealed with an identity key that the sender no longer has: by an old device, or by
     /// somebody who has its keys.
-    #[error("the sender's key was replaced")]
+    #[error("it was encrypted with an identity key that the sender no longer has")]
     SenderKeyReplaced,
     /// Another message was decrypted with its key: the sender was restored from an older copy of a database.
-    #[error("its key was used for another message")]
+    #[error("its key was already used for another message")]
     KeyUsedTwice,
     /// A part of this database that it needs is damaged, or a bug prevents it from being read. It is kept for a while and
     /// tried again; if it can be read later, its content takes the place of this message. If it is given up, the cause
     /// changes.
-    #[error("what it needs is damaged in this database")]
+    #[error("a part of this database that it needs is damaged")]
     StorageDamaged,
 }
 

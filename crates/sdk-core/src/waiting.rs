@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::watch;
+
 use crate::id::ThreadId;
 
 /// What a [`Queued`](crate::Delivery::Queued) message is waiting for.
@@ -41,11 +43,18 @@ pub enum WaitReason {
 
 /// Why the oldest message of each thread is waiting, as far as it was tried since the client started.
 #[derive(Debug, Default)]
-pub(crate) struct Waits(Mutex<HashMap<ThreadId, WaitReason>>);
+pub(crate) struct WaitReasons {
+    known: Mutex<HashMap<ThreadId, WaitReason>>,
+    changes: watch::Sender<()>,
+}
 
-impl Waits {
-    pub(crate) fn set(&self, thread: ThreadId, reason: WaitReason) {
-        self.lock().insert(thread, reason);
+impl WaitReasons {
+    /// An attempt was put off, for the reason that is already known if none is given.
+    pub(crate) fn put_off(&self, thread: ThreadId, reason: Option<WaitReason>) {
+        if let Some(reason) = reason {
+            self.lock().insert(thread, reason);
+        }
+        self.changes.send_replace(());
     }
 
     pub(crate) fn forget(&self, thread: ThreadId) {
@@ -56,7 +65,12 @@ impl Waits {
         self.lock().get(&thread).copied()
     }
 
+    /// Changes whenever an attempt was put off.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<ThreadId, WaitReason>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -15,24 +15,24 @@ pub enum SealpostError {
         /// The reason.
         reason: OfflineReason,
     },
-    /// The relay no longer accepts this device: the device was removed or logged out, or its account was deleted. The database can
-    /// still be read. Register again in another database to go on.
+    /// The relay no longer accepts this device: the device was removed or logged out, or its account was deleted. The
+    /// database can still be read. Register again in another database to continue.
     #[error("the relay does not accept this device")]
     Unauthorized,
-    /// The relay does not know this device, which cannot prove that it was registered there: the relay was restored from a backup
-    /// that is too old. Tell the operator. The device is accepted again once the relay has a better backup. If there is none,
-    /// register again in another database; this one can still be read.
+    /// The relay does not know this device, and the device cannot prove that it was registered there: the relay was
+    /// restored from a backup that is too old. Tell the operator. The device is accepted again, without any call, once
+    /// the relay has a better backup. If there is none, register again in another database; this one can still be read.
     #[error("the relay does not know this device")]
     UnknownDevice,
     /// There is no such user, thread or message.
     #[error("no such user, thread or message")]
     NotFound,
-    /// The account of this user was deleted, so there is nobody to talk to any more.
-    #[error("the account of this user was deleted")]
+    /// The user has deleted their account, so nobody can receive messages there any more.
+    #[error("the user has deleted their account")]
     RecipientDeleted,
     /// The message is not in a state that allows the call. It may have been sent, or have failed, in the meantime;
     /// read it again.
-    #[error("the message is in another state")]
+    #[error("the state of the message does not allow this")]
     WrongState,
     /// The text is empty.
     #[error("the text is empty")]
@@ -50,21 +50,21 @@ pub enum SealpostError {
         reason: StorageReason,
     },
     /// An argument does not have the required form. Ask the person again, or fix the app.
-    #[error("the argument {argument} does not have the right form")]
+    #[error("the argument {argument} is not valid")]
     InvalidArgument {
         /// The name of the argument.
         argument: String,
     },
     /// The call was cancelled by its token. Work that it had started is finished or rolled back as a whole.
-    #[error("cancelled")]
+    #[error("the call was cancelled")]
     Cancelled,
-    /// The call is not allowed now: a mistake in the app.
+    /// The call is not allowed now. This is a mistake in the app.
     #[error("not allowed now: {what}")]
     Misuse {
         /// A description of the mistake.
         what: String,
     },
-    /// A bug in this library: please report it.
+    /// A bug in this library. Please report it.
     #[error("a bug in the library: {what}")]
     Bug {
         /// A description of the bug.
@@ -88,7 +88,7 @@ impl From<core::Error> for SealpostError {
             core::Error::Storage(reason) => Self::Storage { reason: reason.into() },
             core::Error::Misuse(what) => Self::misuse(what),
             core::Error::Bug(what) => Self::bug(what),
-            _ => Self::bug("an error that the binding does not know"),
+            _ => Self::bug("the binding does not know this error"),
         }
     }
 }
@@ -160,19 +160,20 @@ impl SealpostError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, uniffi::Enum)]
 pub enum OfflineReason {
     /// There is no connection, or it was lost.
-    #[error("it is not reachable")]
+    #[error("it cannot be reached")]
     Unreachable,
     /// There was no answer in time; it is unknown whether the relay carried out the request.
-    #[error("no answer in time")]
+    #[error("it did not answer in time")]
     TimedOut,
     /// The relay asked the client to come back later.
-    #[error("it asks to come back later")]
+    #[error("it is busy and asks to try again later")]
     Busy,
-    /// Something that does not support our protocol answers: a captive portal, another server, a proxy.
-    #[error("what answers there is not a relay")]
+    /// Something that does not support our protocol answers at its address: a captive portal, another server, a
+    /// proxy.
+    #[error("another kind of server answers at its address")]
     NotARelay,
     /// The relay refused the request.
-    #[error("it refused")]
+    #[error("it refused the request")]
     Refused,
     /// Its certificate is not trusted.
     #[error("its certificate is not trusted")]
@@ -196,31 +197,31 @@ impl From<core::Offline> for OfflineReason {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, uniffi::Enum)]
 pub enum StorageReason {
     /// The key does not open this database. (Damage to the first page looks the same.)
-    #[error("the key does not open it")]
+    #[error("the key does not fit")]
     WrongKey,
     /// The file is damaged, truncated, or not a database of this library.
-    #[error("it is damaged or not a database")]
+    #[error("the file is damaged, or is not a database of this library")]
     Corrupt,
     /// The database was written by a newer version of this library.
-    #[error("a newer version of this library wrote it")]
+    #[error("it was written by a newer version of this library")]
     Newer,
     /// The folder of the file does not exist. Create it.
-    #[error("its folder does not exist")]
+    #[error("the folder of the file does not exist")]
     NoFolder,
     /// The path is that of a folder, or of something else that is not a file. Choose another path.
-    #[error("its path is not that of a file")]
+    #[error("its path is that of something that is not a file")]
     NotAFile,
     /// The file or its folder cannot be read and written.
-    #[error("it cannot be written")]
+    #[error("the file or its folder cannot be written")]
     ReadOnly,
     /// The disk is full. Nothing was changed.
     #[error("the disk is full")]
     Full,
     /// Another client of this process has the database open, or another process has held the lock for too long.
-    #[error("it is in use elsewhere")]
+    #[error("another client or process is using it")]
     InUse,
     /// Any other disk failure.
-    #[error("the disk failed")]
+    #[error("reading or writing the disk failed")]
     Io,
 }
 

@@ -1,84 +1,83 @@
-//! What happens, as the whole client sees it.
+//! The events of a client.
 
 use sealpost_core as core;
 
 use crate::{ConnectionState, FailedPart, Message, MessageId, Overview, Part, Position, ThreadId, UserId};
 
-/// Something happened.
+/// Something has changed.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Enum)]
 pub enum Event {
-    /// Everything as it is: at the start, whenever the app was too slow for the events, and after the client was
-    /// suspended.
+    /// The complete state: at the start, whenever the app was too slow, and after the client was suspended.
     Snapshot {
-        /// It replaces what was shown.
+        /// The state, which replaces what was shown.
         overview: Overview,
     },
-    /// A thread is new here.
+    /// A thread was added to this device.
     ThreadAdded {
-        /// Which.
+        /// The thread.
         thread: ThreadId,
     },
-    /// A message is new here, ours or theirs.
+    /// A message was added, incoming or outgoing.
     MessageAdded {
-        /// It.
+        /// The message.
         message: Message,
     },
-    /// A message changed: its state, or its place.
+    /// The state or the position of a message has changed.
     MessageChanged {
-        /// How it is now, and where.
+        /// The message in its present state and position.
         message: Message,
-        /// Where it was before.
+        /// Its previous position.
         was: Position,
     },
-    /// A message is gone: its sending was cancelled.
+    /// A message was removed because its sending was cancelled.
     MessageRemoved {
-        /// The thread that it was in.
+        /// The thread it was in.
         thread: ThreadId,
-        /// Which it was.
+        /// Its id.
         id: MessageId,
-        /// Where it was.
+        /// Its previous position.
         position: Position,
     },
-    /// The safety number with this user changed, or a device joined theirs that nobody vouches for. Sends to a verified
-    /// user stop until the person accepts.
+    /// The safety number with this user has changed, or an unverified device was added to their account. Sends to a
+    /// verified user stop until the person accepts the change.
     IdentityChanged {
-        /// Whose.
+        /// The user.
         user: UserId,
     },
-    /// Messages of this thread are missing: the relay no longer has them.
+    /// Messages of this thread are missing, because the relay no longer has them.
     MessagesMissing {
-        /// Which.
+        /// The thread.
         thread: ThreadId,
     },
-    /// The relay was restored from a backup. What it may have lost is submitted again.
+    /// The relay was restored from a backup. Messages that it may have lost are submitted again.
     RelayRestored,
-    /// This database was restored from a backup, or is a copy of another: what was received since the copy was made is not
-    /// here. New sessions begin by themselves.
+    /// This database was restored from a backup, or is a copy of another one. Messages that were received since the
+    /// copy was made are missing. New sessions are created automatically.
     DatabaseRestored,
-    /// The relay says a time that cannot be right. It is not believed.
+    /// The relay reports a time that cannot be correct, and which is therefore ignored.
     RelayClockWrong {
-        /// What it says, in milliseconds since 1970.
+        /// The time, in milliseconds since the Unix epoch.
         relay_ms: i64,
     },
-    /// The connection changed.
+    /// The state of the connection has changed.
     ConnectionChanged {
-        /// How it is now.
+        /// The present state.
         state: ConnectionState,
     },
-    /// A part of the client cannot do its work, or for another reason than before. It goes on trying.
+    /// A part of the client cannot do its work, or cannot do it for a new reason. It is retried automatically.
     PartFailed {
-        /// Which, and why.
+        /// The part, and the reason.
         failed: FailedPart,
     },
-    /// A part that could not do its work does it again.
+    /// A part of the client that could not do its work does it again.
     PartRecovered {
-        /// Which.
+        /// The part.
         part: Part,
     },
 }
 
 impl Event {
-    /// An event of a kind that the binding does not know is none.
+    /// None for an event that the binding does not know.
     pub(crate) fn known(update: core::Update) -> Option<Self> {
         let event = match update {
             core::Update::Snapshot(overview) => return Some(Self::Snapshot { overview: overview.into() }),

@@ -34,6 +34,7 @@ mod runtime;
 mod signals;
 mod subscription;
 mod thread;
+mod waiting;
 
 pub use cancel::CancelToken;
 pub use client::{Client, ConnectionState, Departure, History, TrustState};
@@ -47,8 +48,11 @@ pub use log::{LogLevel, LogLine, Logger, set_logger};
 pub use message::{Delivery, Direction, FailReason, Message, MessageBody, UndecryptableCause};
 pub use push::{Fetched, fetch_for_push};
 pub use registration::{Opened, Registration, open_account};
-pub use subscription::{ArrivalSubscription, Change, ClientSubscription, ThreadSubscription};
+pub use subscription::{
+    ArrivalSubscription, Change, ClientSubscription, ThreadSubscription, WaitSubscription,
+};
 pub use thread::{Thread, ThreadKind};
+pub use waiting::{WaitReason, Waiting};
 
 use error::Result;
 

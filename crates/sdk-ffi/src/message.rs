@@ -65,7 +65,7 @@ impl From<core::Direction> for Direction {
 /// The state of an outgoing message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
 pub enum Delivery {
-    /// Stored on this device; the relay has not answered yet.
+    /// Stored on this device; the relay has not answered yet. The thread says what the message is waiting for.
     Queued,
     /// The relay has stored it on disk.
     Sent,

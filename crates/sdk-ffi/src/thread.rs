@@ -6,7 +6,7 @@ use sealpost_core as core;
 
 use crate::{
     ArrivalSubscription, CancelToken, Message, MessageId, Page, Position, Result, ThreadId,
-    ThreadSubscription, UserId, runtime,
+    ThreadSubscription, UserId, WaitSubscription, Waiting, runtime,
 };
 
 /// A conversation.
@@ -23,12 +23,12 @@ impl Thread {
     }
 }
 
-/// What a thread is.
+/// The kind of a thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
 pub enum ThreadKind {
-    /// Of two people; there is one for each pair.
+    /// Between two people. Each pair of people has one direct thread.
     Direct,
-    /// Of a kind that this version of the binding does not know.
+    /// A kind that this version of the binding does not know.
     Other,
 }
 
@@ -48,15 +48,15 @@ impl Thread {
         Ok(self.core.id())
     }
 
-    /// What it is.
+    /// The kind of the thread.
     ///
-    /// Throws `NotFound` when it is not there any more, and `Storage`.
+    /// Throws `NotFound` if the thread no longer exists, and `Storage`.
     pub async fn kind(&self) -> Result<ThreadKind> {
         let core = self.core.clone();
         runtime::run(async move { Ok(core.kind().await?.into()) }).await
     }
 
-    /// Its members, except ourselves: of a direct thread, the other one.
+    /// The members of the thread except ourselves: in a direct thread, the other person.
     ///
     /// Throws `Storage`.
     pub async fn others(&self) -> Result<Vec<UserId>> {
@@ -110,6 +110,20 @@ impl Thread {
     /// The messages, incoming and outgoing, that are added to the thread from now on, each exactly once.
     pub fn subscribe_arrivals(&self) -> Result<Arc<ArrivalSubscription>> {
         runtime::enter(|| ArrivalSubscription::new(self.core.arrivals(), Arc::clone(&self.ended)))
+    }
+
+    /// What a queued message is waiting for: why it has not been sent, how many attempts have failed, and when the next
+    /// one is made. Returns none if the message is not queued in this thread.
+    ///
+    /// Throws `Storage`.
+    pub async fn waiting(&self, message: MessageId) -> Result<Option<Waiting>> {
+        let core = self.core.clone();
+        runtime::run(async move { Ok(core.waiting(message).await?.map(Waiting::from)) }).await
+    }
+
+    /// Follows what a queued message is waiting for, until it is no longer queued.
+    pub fn subscribe_waits(&self, message: MessageId) -> Result<Arc<WaitSubscription>> {
+        runtime::enter(|| WaitSubscription::new(self.core.waits(message), Arc::clone(&self.ended)))
     }
 
     /// Marks all messages up to and including this one as read, and sends read receipts.

@@ -1,4 +1,4 @@
-//! What is kept between runs: for each name a database, its key, and its user id for others on this machine.
+//! The files that are kept between runs: for each name a database, its key, and its user id for others on this machine.
 //!
 //! The key is in a file next to the database that only its owner can read. An app would keep it in the Keychain or
 //! the Keystore.
@@ -8,7 +8,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use rand::Rng as _;
-use sealpost_core::{Client, Config, DatabaseKey, Error, Opened, UserId};
+use sealpost_core::{Client, Config, DatabaseKey, Error, UserId};
 
 /// The folder with all accounts.
 pub(crate) struct Home {
@@ -36,10 +36,7 @@ impl Home {
     pub(crate) async fn client(&self, name: &str, relay: &str) -> Result<Client, HomeError> {
         let key = self.key(name)?;
         let config = Config::new(self.file(name, "db"), DatabaseKey::new(key), relay);
-        let client = match Client::open(config).await? {
-            Opened::Ready(client) => client,
-            Opened::Unregistered(new) => new.register(&[]).await?,
-        };
+        let client = Client::open_or_register(config, &[]).await?;
         fs::write(self.file(name, "id"), client.user_id().to_string())?;
         Ok(client)
     }

@@ -2,13 +2,10 @@
 
 #![expect(clippy::print_stdout, reason = "it prints its user id, so that people can write to it")]
 
-use std::path::Path;
-use std::{env, error, fs};
+use std::{env, error, fs, future, path::Path};
 
-use rand::Rng as _;
-use sealpost_core::{
-    Client, Config, DatabaseKey, Direction, Event, Message, MessageBody, Opened, Thread, Update,
-};
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use sealpost_core::{Client, Config, DatabaseKey, Direction, Event, Message, MessageBody, Update};
 
 type Result<T> = std::result::Result<T, Box<dyn error::Error>>;
 
@@ -17,12 +14,14 @@ async fn main() -> Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let [folder, relay] = arguments.as_slice() else { return Err("sealpost-echo-bot FOLDER RELAY".into()) };
     fs::create_dir_all(folder)?;
-    let database_key = DatabaseKey::new(load_key(&Path::new(folder).join("bot.key"))?);
-    let client =
-        match Client::open(Config::new(Path::new(folder).join("bot.db"), database_key, relay)).await? {
-            Opened::Ready(client) => client,
-            Opened::Unregistered(new) => new.register(&[]).await?,
-        };
+    // The database key is created at the first start. A server would keep it in its secret store.
+    let key_file = Path::new(folder).join("bot.key");
+    if !key_file.exists() {
+        fs::write(&key_file, rand::random::<[u8; 32]>())?;
+    }
+    let key = fs::read(key_file)?.try_into().map_err(|_| "the key file is damaged")?;
+    let config = Config::new(Path::new(folder).join("bot.db"), DatabaseKey::new(key), relay);
+    let client = Client::open_or_register(config, &[]).await?;
     println!("{}", client.user_id());
     tokio::select! {
         ended = answer_everyone(&client) => ended?,
@@ -31,58 +30,31 @@ async fn main() -> Result<()> {
     Ok(client.suspend().await?)
 }
 
-/// The first update is a snapshot, so what the last run did not answer is answered at the start.
+/// The first update is a snapshot, so messages that the last run has not answered are answered at the start.
 async fn answer_everyone(client: &Client) -> Result<()> {
     let mut updates = client.subscribe();
     while let Some(update) = updates.next().await {
-        match update? {
-            Update::Snapshot(_) | Update::Event(Event::MessageAdded(_)) => answer_unread(client).await?,
-            Update::Event(_) => {}
+        if matches!(update?, Update::Snapshot(_) | Update::Event(Event::MessageAdded(_))) {
+            answer_unread(client).await?;
         }
     }
     Ok(())
 }
 
-/// Answers every unread message. An answer is queued before its message is marked as read: if the process is killed in
-/// between, the next run answers that message a second time, but no message stays without an answer.
+/// Answers every unread message. The answer is queued before the message is marked as read, so none is left without.
 async fn answer_unread(client: &Client) -> Result<()> {
-    let mut page = client.thread_page(None, 500).await?;
-    loop {
-        for summary in page.threads.iter().filter(|summary| summary.unread > 0) {
-            let thread = client.thread(summary.id).await?;
-            for message in unread_messages(&thread, summary.unread).await? {
-                if let MessageBody::Text(text) = &message.body {
-                    thread.send_text(text).await?;
-                }
-                thread.mark_read(message.id).await?;
+    let is_unread =
+        |message: &Message| future::ready(message.direction == Direction::Incoming { read: false });
+    let mut threads = client.all_threads();
+    while let Some(summary) = threads.try_next().await? {
+        let thread = client.thread(summary.id).await?;
+        let unread = thread.messages().try_filter(is_unread).take(usize::try_from(summary.unread)?);
+        for message in unread.try_collect::<Vec<_>>().await?.into_iter().rev() {
+            if let MessageBody::Text(text) = &message.body {
+                thread.send_text(text).await?;
             }
-        }
-        let Some(next) = page.next else { return Ok(()) };
-        page = client.thread_page(Some(next), 500).await?;
-    }
-}
-
-/// The unread messages of a thread, oldest first.
-async fn unread_messages(thread: &Thread, count: u64) -> Result<Vec<Message>> {
-    let (mut unread, mut before) = (Vec::new(), None);
-    loop {
-        let page = thread.history(before).await?;
-        let is_unread = |message: &Message| message.direction == Direction::Incoming { read: false };
-        unread.extend(page.messages.into_iter().filter(is_unread));
-        before = page.older;
-        if before.is_none() || unread.len() as u64 >= count {
-            unread.reverse();
-            return Ok(unread);
+            thread.mark_read(message.id).await?;
         }
     }
-}
-
-/// The database key, made at the first start. A server would keep it in its secret store, not beside the database.
-fn load_key(path: &Path) -> Result<[u8; 32]> {
-    if !path.exists() {
-        let mut key = [0; 32];
-        rand::rng().fill_bytes(&mut key);
-        fs::write(path, key)?;
-    }
-    Ok(fs::read(path)?.try_into().map_err(|_| "the key file is damaged")?)
+    Ok(())
 }

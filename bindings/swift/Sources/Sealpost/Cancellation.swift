@@ -77,6 +77,17 @@ extension ArrivalSubscription {
     }
 }
 
+extension WaitSubscription {
+    /// Waits for the next change, and returns what the message is waiting for now, as an array of one element. While the client is
+    /// suspended, the call waits. Returns `nil` when the message is no longer queued, or if the client was shut down or is gone.
+    /// Cancelling the task ends the wait without losing anything.
+    ///
+    /// Throws `Storage`; the next call then tries again.
+    public func next() async throws -> [Waiting]? {
+        try await cancellable { try await next(cancel: $0) }
+    }
+}
+
 /// Opens the database, receives what is waiting at the relay, and closes the database again, within the time and memory that the
 /// system grants to a push notification. Returns after at most `atMostMs`, or when the task is cancelled, with the messages that are
 /// new by then. They are on disk.

@@ -2,7 +2,7 @@ extension Thread {
     /// Sends a text. When this returns, the message is on disk and in the thread, and will be delivered once, even if the process is
     /// killed.
     ///
-    /// Throws `TooLong`, `Storage`.
+    /// Throws `EmptyText`, `TooLong`, `Storage`.
     @discardableResult
     public func sendText(_ text: String) async throws -> Message {
         try await sendText(text: text)
@@ -22,6 +22,15 @@ extension Thread {
     public var arrivals: Batches<Message> {
         Batches {
             let subscription = try self.subscribeArrivals()
+            return { try await subscription.next() }
+        }
+    }
+
+    /// What a queued message is waiting for, beginning with the present state, again after every change. The sequence ends when the
+    /// message is no longer queued: it was sent, has failed, or was cancelled. For a message that is not queued, it is empty.
+    public func waits(for message: MessageId) -> Batches<Waiting> {
+        Batches {
+            let subscription = try self.subscribeWaits(message: message)
             return { try await subscription.next() }
         }
     }

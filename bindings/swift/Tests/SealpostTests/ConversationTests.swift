@@ -32,7 +32,7 @@ extension SealpostTests {
             }
         }
 
-        @Test("history comes in pages and survives the client")
+        @Test("history is read in pages and outlives the client")
         func history() async throws {
             try await world { world in
                 let written = (1...25).map { "line \($0)" }
@@ -58,7 +58,7 @@ extension SealpostTests {
             }
         }
 
-        @Test("who was offline catches up")
+        @Test("a client that was offline receives what it missed")
         func catchUp() async throws {
             try await world { world in
                 let ben = try await world.person("ben") { try $0.userId() }
@@ -74,7 +74,7 @@ extension SealpostTests {
             }
         }
 
-        @Test("what a killed relay missed is sent once it is back")
+        @Test("a message that was written while the relay was down is sent when it returns")
         func killedRelay() async throws {
             try await world { world in
                 try await world.person("ada") { ada in
@@ -84,19 +84,27 @@ extension SealpostTests {
                         let his = try await ben.directThread(user: ada.userId())
                         _ = try await his.texts(when: 1)
                         await world.relay.kill()
-                        try await hers.sendText("while it is gone")
-                        let waiting = try await hers.history().messages.first
-                        #expect(waiting?.direction == .outgoing(delivery: .queued))
+                        let queued = try await hers.sendText("while it is gone")
+                        let newest = try await hers.history().messages.first
+                        #expect(newest?.direction == .outgoing(delivery: .queued))
+                        let offline = try await hers.waits(for: queued.id).first { $0.reason == .notConnected }
+                        #expect(offline?.nextAtMs == .some(nil), "it is sent as soon as there is a connection")
+                        #expect(try await hers.waiting(message: queued.id) == offline)
+                        let untilSent = Task { try await hers.waits(for: queued.id).collect() }
                         try await world.relay.start()
                         try ada.reconnect()
                         try ben.reconnect()
                         #expect(try await his.texts(when: 2) == ["before", "while it is gone"])
+                        let states = try await untilSent.value
+                        #expect(zip(states, states.dropFirst()).allSatisfy { $0 != $1 })
+                        #expect(try await hers.waiting(message: queued.id) == nil)
+                        #expect(try await hers.waits(for: queued.id).collect().isEmpty)
                     }
                 }
             }
         }
 
-        @Test("changes alone keep a list as it would be read")
+        @Test("a list that only follows changes equals the history")
         func lists() async throws {
             try await world { world in
                 try await world.person("ada") { ada in
@@ -109,7 +117,7 @@ extension SealpostTests {
                             try await hers.sendText("hers \(number)")
                             try await his.sendText("his \(number)")
                         }
-                        // The last receipt changes the last message.
+                        // The list is complete when the last receipt has arrived.
                         while list.messages.count < 40
                             || list.messages.contains(where: { $0.waits })
                         {
@@ -132,7 +140,7 @@ extension SealpostTests {
             }
         }
 
-        @Test("a suspended client lets go of its file and comes back with a snapshot")
+        @Test("a suspended client closes its file, and its views continue with a snapshot")
         func suspension() async throws {
             try await world { world in
                 try await world.person("ada") { ada in
@@ -156,7 +164,7 @@ extension SealpostTests {
             }
         }
 
-        @Test("a view waits through a suspension and answers while somebody waits")
+        @Test("a view waits while the client is suspended, and returns a snapshot while another call waits")
         func waitingViews() async throws {
             try await world { world in
                 try await world.person("ada") { ada in
@@ -181,7 +189,7 @@ extension SealpostTests {
             }
         }
 
-        @Test("who registers twice gets the same client")
+        @Test("registering twice returns the same client")
         func twoRegistrations() async throws {
             try await world { world in
                 let opened = try await openAccount(
@@ -202,7 +210,7 @@ extension SealpostTests {
             }
         }
 
-        @Test("a late message arrives once, however far back it stands")
+        @Test("a late message is delivered exactly once, wherever its position is")
         func lateArrival() async throws {
             try await world { world in
                 try await world.person("ada") { ada in
@@ -225,7 +233,7 @@ extension SealpostTests {
                         try await ada.suspend()
                         try await world.relay.start()
                         try ben.reconnect()
-                        // It stands before all that still waits here.
+                        // Its position is before that of every message that is still queued here.
                         try await his.sendText("late")
                         try await until { try await his.history().messages.first?.isSent == true }
                         let fetched = try await fetchForPush(
@@ -240,7 +248,7 @@ extension SealpostTests {
             }
         }
 
-        @Test("a push notification brings in what waits")
+        @Test("a push notification fetches what is waiting")
         func push() async throws {
             try await world { world in
                 let ben = try await world.person("ben") { try $0.userId() }
@@ -262,7 +270,7 @@ extension SealpostTests {
                 try await world.person("ben") { ben in
                     let ada = try await world.open("ada")
                     let events = Task { try await ada.events.collect() }
-                    // A view of its own: what waits in one at the end is not told any more.
+                    // It needs its own view: a view that ends does not deliver what is still queued in it.
                     let told = Task {
                         try await ada.events.first {
                             if case .messageAdded(let added) = $0 { added.text == "hello" } else { false }
@@ -273,7 +281,7 @@ extension SealpostTests {
                         let added = Task {
                             try await hers.changes.first { if case .added = $0 { true } else { false } }
                         }
-                        // Until somebody looks.
+                        // Repeats until both views have delivered something.
                         let writing = Task {
                             while !Task.isCancelled { try await hers.sendText("hello") }
                         }
@@ -297,7 +305,7 @@ extension SealpostTests {
 private let nothing = Page(messages: [], older: nil, newer: nil)
 
 extension Message {
-    /// Whether something about it is still to come: of ours, that it was delivered.
+    /// Whether it is an outgoing message whose delivery has not been confirmed yet.
     fileprivate var waits: Bool {
         if case .outgoing(let delivery) = direction { return delivery != .delivered }
         return false

@@ -84,7 +84,7 @@ fn request_name(identity: &IdentityKeyPair) -> Result<Zeroizing<String>> {
     // Enough room from the start: a reallocation would leave a copy behind.
     let mut digits = Zeroizing::new(String::with_capacity(64));
     for byte in name.iter() {
-        write!(digits, "{byte:02x}").map_err(|_| Error::Bug("a string refused text"))?;
+        write!(digits, "{byte:02x}").map_err(|_| Error::Bug("writing to a string failed"))?;
     }
     Ok(digits)
 }

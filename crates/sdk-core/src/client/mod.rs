@@ -4,12 +4,14 @@ mod contact;
 mod leaving;
 mod life;
 pub(crate) mod open;
+mod pages;
 mod push;
 mod thread;
 
 use std::fmt;
 use std::sync::Arc;
 
+use futures_util::stream::BoxStream;
 use tokio::sync::Mutex;
 
 pub use contact::Contact;
@@ -29,20 +31,21 @@ use crate::message::Message;
 use crate::store::{Registered, ThreadCursor};
 use crate::sync::{State, Tasks};
 use crate::view::PAGE;
-use crate::view::feed::{Feed, ThreadPage};
+use crate::view::feed::{Feed, ThreadPage, ThreadSummary};
 
-/// Most messages in a page.
+/// The maximum number of messages, or threads, in a page.
 const MAX_PAGE: u32 = 500;
 
-/// A registered device: its threads, its contacts, its connection. Clones share it, and so do the handles that come
-/// from it; the last one to be dropped ends the connection, lets every transaction finish and closes the database.
-/// That blocks for as long as the disk takes, and for some seconds if another process is stuck at work on the file: where
-/// a thread must not wait, [`suspend`](Self::suspend) first.
+/// A registered device: its threads, its contacts, its connection. Clones share it, and so do the handles that are
+/// created from it. When the last of them is dropped, the connection is closed, running transactions are finished, and
+/// the database is closed. The drop blocks while the disk is written, and for some seconds if another process holds
+/// the lock of the database; call [`suspend`](Self::suspend) first on a thread that must not block.
 ///
-/// A process may end at any time, by `exit` or by a return from `main`, also with clients that are at work. What they have
-/// begun on the disk is finished first, for up to five seconds; after that their calls fail.
+/// A process may end at any time, by `exit` or by returning from `main`, even while clients are working. Running
+/// transactions are finished first, for at most five seconds, and later calls fail.
 ///
-/// Every method may be cancelled by dropping its future: what was begun is finished or undone as a whole.
+/// Every method can be cancelled by dropping its future. Work that it has started is finished or rolled back as a
+/// whole.
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
@@ -54,32 +57,32 @@ struct Inner {
     state: State,
     /// None while suspended. Held while suspending and resuming, so that they do not overlap.
     tasks: Mutex<Option<Tasks>>,
-    /// The one that the client was opened on; calls finish there.
+    /// The runtime that the client was opened on, on which calls run to completion.
     runtime: tokio::runtime::Handle,
 }
 
 impl Client {
-    /// Who we are.
+    /// The user id of this account.
     pub fn user_id(&self) -> UserId {
         self.inner.registered.user
     }
 
-    /// Which of our devices this is.
+    /// The id of this device among the devices of the account.
     pub fn device_id(&self) -> DeviceId {
         self.inner.registered.device
     }
 
-    /// The direct thread with a user, made at the relay when there is none.
+    /// The direct thread with a user, created at the relay if there is none.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when there is no such user, [`Error::RecipientDeleted`] when there is none any more, [`Error::Offline`] when the relay is needed and cannot be
-    /// used, [`Error::Misuse`] for a thread with oneself.
+    /// [`Error::NotFound`] if there is no such user, [`Error::RecipientDeleted`] if the user has deleted their account,
+    /// [`Error::Offline`] if the relay is needed and cannot be used, [`Error::Misuse`] for a thread with oneself.
     pub async fn direct_thread(&self, user: UserId) -> Result<Thread> {
         let found = self.finish(move |ctx| async move { crate::thread::direct(&ctx, user).await }).await?;
         Ok(Thread::new(self.clone(), found.id))
     }
 
-    /// The first [`PAGE`] threads, the one with the newest message first.
+    /// The first [`PAGE`] threads, ordered by their newest message.
     ///
     /// # Errors
     /// [`Error::Storage`].
@@ -89,8 +92,8 @@ impl Client {
         Ok(threads.into_iter().map(|listed| Thread::new(self.clone(), listed.id)).collect())
     }
 
-    /// A page of the list of threads, with what a list shows of each: up to `limit` (at most 500), from the first on or behind
-    /// another page. A thread that moves up meanwhile may be on neither.
+    /// A page of the list of threads, with what a list shows of each: up to `limit` (at most 500), from the start or
+    /// after another page. A thread that moves up meanwhile may be on neither page.
     ///
     /// # Errors
     /// [`Error::Storage`].
@@ -99,7 +102,20 @@ impl Client {
         self.inner.ctx.store.glance(move |rows| ThreadPage::read(rows, after, limit)).await
     }
 
-    /// A thread that is known here.
+    /// The whole list of threads, ordered by their newest message. Pages are read only as far as they are consumed. A
+    /// thread that moves up meanwhile may be missing.
+    ///
+    /// # Errors
+    /// An item is [`Error::Storage`] if a page cannot be read; the stream then ends.
+    pub fn all_threads(&self) -> BoxStream<'static, Result<ThreadSummary>> {
+        let client = self.clone();
+        pages::flatten(move |after| {
+            let client = client.clone();
+            async move { client.thread_page(after, PAGE).await.map(|page| (page.threads, page.next)) }
+        })
+    }
+
+    /// A thread that exists on this device.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Storage`].
@@ -108,7 +124,7 @@ impl Client {
         Ok(Thread::new(self.clone(), thread.id))
     }
 
-    /// A message that is here, in whatever thread.
+    /// A message that exists on this device, in any thread.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Storage`].
@@ -121,12 +137,13 @@ impl Client {
         Contact::new(self.clone(), user)
     }
 
-    /// Messages that have all of the given words, those that came to this device last first. A word is found by its beginning;
-    /// in scripts without spaces, such as Chinese or Thai, any part of a text is found, and so are emoji. Case, accents,
-    /// vowel points and width make no difference. The first 16 words count, and none of them is syntax. `limit` is at most 500.
+    /// The messages that contain all of the given words, at most `limit` (at most 500); those that arrived on this
+    /// device last come first. A word matches the beginning of words. In scripts without spaces, such as Chinese or
+    /// Thai, it matches any part of a text, and emoji can be found too. Case, accents, vowel points and width are
+    /// ignored. Only the first 16 words count, and there is no query syntax.
     ///
-    /// What arrived within the last second may be missing, as the index is fed in the background. So may older messages for a while
-    /// after an update that indexes them anew.
+    /// Messages of the last second may be missing, because the index is updated in the background; for a while after
+    /// an update of this library that rebuilds the index, so may older ones.
     ///
     /// # Errors
     /// [`Error::Storage`].
@@ -135,37 +152,37 @@ impl Client {
         self.inner.ctx.store.read(move |rows| rows.search(&words, limit.min(MAX_PAGE))).await
     }
 
-    /// Everything that happens from now on. Listen before you look, and nothing falls in between.
+    /// All events from now on. Call this before reading the database, so that nothing is missed in between.
     pub fn events(&self) -> Events {
         Events::new(self.inner.ctx.events.subscribe())
     }
 
-    /// A live view of everything: what there is, then what happens.
+    /// A live view: a snapshot, followed by events.
     pub fn subscribe(&self) -> Feed {
         Feed::new(&self.inner.ctx, &self.inner.state)
     }
 
-    /// The connection, as it is now.
+    /// The state of the connection.
     pub fn connection_state(&self) -> ConnectionState {
         self.inner.state.get()
     }
 
-    /// The parts of the client that cannot do their work now, and why; normally none. They are tried again by themselves.
-    /// Changes are [events](Event::PartFailed).
+    /// The parts of the client that cannot do their work now, with the reasons; normally none. They are retried
+    /// automatically, and changes are reported as [events](Event::PartFailed).
     pub fn failing(&self) -> Vec<FailedPart> {
         self.inner.ctx.health.failures().list()
     }
 
-    /// The app knows that it is worth trying to connect now: there is a network again, or another one, or a person waits.
-    /// An attempt that hangs is made anew, and what seems to be connected is put to the test: if it is dead, it is replaced
-    /// within seconds. Call it as often as the system says that the network changed; it does nothing while suspended.
+    /// Tells the client that connecting is worthwhile now: the network is back or has changed, or a person is waiting.
+    /// An attempt that hangs is restarted, and a connection that turns out to be dead is replaced within seconds. Call
+    /// it whenever the system reports a change of the network. It does nothing while the client is suspended.
     pub fn reconnect(&self) {
         self.inner.ctx.transport.hint();
     }
 
-    /// Whether a person is looking at the app. In the foreground (the default) a relay that cannot be reached is tried every
-    /// few seconds; in the background ever less often, up to every five minutes. Coming to the foreground also does
-    /// what [`reconnect`](Self::reconnect) does.
+    /// Whether a person is using the app; true by default. In the foreground, the client tries to reach an unreachable
+    /// relay every few seconds; in the background, less and less often, down to once every five minutes. Coming to the
+    /// foreground also does what [`reconnect`](Self::reconnect) does.
     pub fn set_foreground(&self, foreground: bool) {
         self.inner.ctx.transport.set_foreground(foreground);
     }

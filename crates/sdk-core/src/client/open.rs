@@ -33,6 +33,18 @@ pub struct Unregistered {
 }
 
 impl Client {
+    /// Opens the database, and registers an account if there is none, using the proof that the relay requires (empty
+    /// in development).
+    ///
+    /// # Errors
+    /// Those of [`Client::open`] and of [`Unregistered::register`].
+    pub async fn open_or_register(config: Config, proof: &[u8]) -> Result<Self> {
+        match Self::open(config).await? {
+            Opened::Ready(client) => Ok(client),
+            Opened::Unregistered(new) => new.register(proof).await,
+        }
+    }
+
     /// Opens the database, or creates it. The connection runs on the tokio runtime that this is called on; if there
     /// is none, on two threads of the library. The client's futures can be awaited on any executor.
     ///

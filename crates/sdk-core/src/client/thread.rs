@@ -1,6 +1,8 @@
 //! The handle of a thread.
 
-use super::{Client, Contact, MAX_PAGE};
+use futures_util::stream::BoxStream;
+
+use super::{Client, Contact, MAX_PAGE, pages};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::id::{MessageId, ThreadId};
@@ -11,6 +13,7 @@ use crate::thread;
 use crate::view::PAGE;
 use crate::view::arrivals::Arrivals;
 use crate::view::timeline::Timeline;
+use crate::view::waits::Waits;
 use crate::waiting::Waiting;
 
 /// A conversation.
@@ -30,16 +33,17 @@ impl Thread {
         self.id
     }
 
-    /// What it is.
+    /// The kind of the thread.
     ///
     /// # Errors
-    /// [`Error::NotFound`](crate::Error::NotFound) when it is not there any more, [`Error::Storage`](crate::Error::Storage).
+    /// [`Error::NotFound`](crate::Error::NotFound) if the thread no longer exists,
+    /// [`Error::Storage`](crate::Error::Storage).
     pub async fn kind(&self) -> Result<ThreadKind> {
         let id = self.id;
         self.ctx().store.read(move |rows| rows.kind(id)).await?.ok_or(Error::NotFound)
     }
 
-    /// Its members, except ourselves: of a direct thread, the other one.
+    /// The members of the thread except ourselves: in a direct thread, the other person.
     ///
     /// # Errors
     /// [`Error::Storage`](crate::Error::Storage).
@@ -91,6 +95,18 @@ impl Thread {
     /// [`Error::Storage`](crate::Error::Storage).
     pub async fn history_around(&self, message: MessageId, limit: u32) -> Result<Page> {
         thread::page_around(self.ctx(), self.id, message, limit.clamp(1, MAX_PAGE)).await
+    }
+
+    /// The whole history, newest first. Pages are read only as far as they are consumed.
+    ///
+    /// # Errors
+    /// An item is [`Error::Storage`](crate::Error::Storage) if a page cannot be read; the stream then ends.
+    pub fn messages(&self) -> BoxStream<'static, Result<Message>> {
+        let thread = self.clone();
+        pages::flatten(move |before| {
+            let thread = thread.clone();
+            async move { thread.history(before).await.map(|page| (page.messages, page.older)) }
+        })
     }
 
     /// A live view: a snapshot of the newest [`PAGE`] messages, followed by changes.
@@ -146,13 +162,18 @@ impl Thread {
         thread::give_up(self.ctx(), self.id, message).await
     }
 
-    /// What a message waits for that is [`Queued`](crate::Delivery::Queued): why it has not been sent, how often that was tried, and when it is
-    /// tried again. None when it does not wait. [`Event::MessageChanged`](crate::Event::MessageChanged) says when to look again.
+    /// What a [`Queued`](crate::Delivery::Queued) message of this thread is waiting for: why it has not been sent, how
+    /// many attempts have failed, and when the next one is made. `None` if the message is not queued.
     ///
     /// # Errors
     /// [`Error::Storage`](crate::Error::Storage).
     pub async fn waiting(&self, message: MessageId) -> Result<Option<Waiting>> {
-        send::lane::waiting(self.ctx(), message).await
+        send::wait::waiting(self.ctx(), self.id, message).await
+    }
+
+    /// Follows what a queued message is waiting for, until it is no longer queued.
+    pub fn waits(&self, message: MessageId) -> Waits {
+        Waits::new(self.ctx(), self.id, message)
     }
 
     fn ctx(&self) -> &Context {

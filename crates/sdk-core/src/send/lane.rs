@@ -16,10 +16,10 @@ use super::window::{Stopped, Window};
 use crate::context::Context;
 use crate::error::{Error, Offline, Result};
 use crate::fault::{self, Station};
-use crate::id::{DeviceId, MessageId, ThreadId, UserId};
+use crate::id::{DeviceId, ThreadId, UserId};
 use crate::store::{Durable, OutgoingId, Parcel, Settlement};
 use crate::transport::{self, Socket};
-use crate::waiting::{WaitReason, Waiting};
+use crate::waiting::WaitReason;
 
 /// Most entries that are sealed in one transaction.
 const BATCH: u32 = 256;
@@ -36,7 +36,7 @@ pub(super) async fn empty(ctx: &Context, thread: ThreadId) -> Result<()> {
     while let Some(socket) = ctx.transport.live() {
         let flow = match send(ctx, thread, &socket, std::mem::take(&mut unknown)).await? {
             Sent::All => {
-                ctx.waits.forget(thread);
+                ctx.wait_reasons.forget(thread);
                 return Ok(());
             }
             Sent::LookedUp => Flow::Again,
@@ -49,9 +49,7 @@ pub(super) async fn empty(ctx: &Context, thread: ThreadId) -> Result<()> {
                 if met == Flow::Stop { met } else { flow }
             }
             Sent::UpTo(Stopped { flow, reason, .. }) => {
-                if let Some(reason) = reason {
-                    ctx.waits.set(thread, reason);
-                }
+                ctx.wait_reasons.put_off(thread, reason);
                 flow
             }
             Sent::UpToMeeting { entry, attempts, user, devices } => {
@@ -63,19 +61,6 @@ pub(super) async fn empty(ctx: &Context, thread: ThreadId) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// What a message waits for; nothing when it does not wait.
-pub(crate) async fn waiting(ctx: &Context, message: MessageId) -> Result<Option<Waiting>> {
-    let Some(waits) = ctx.store.read(move |rows| rows.waiting(message)).await? else { return Ok(None) };
-    let (is_live, now_ms) = (ctx.transport.live().is_some(), ctx.env.now_ms());
-    let (reason, next_ms) = match (waits.is_first, is_live) {
-        (_, false) => (WaitReason::NotConnected, None),
-        (false, true) => (WaitReason::Behind, (waits.due_ms > now_ms).then_some(waits.due_ms)),
-        (true, true) if waits.due_ms <= now_ms => (WaitReason::Sending, None),
-        (true, true) => (ctx.waits.of(waits.lane).unwrap_or(WaitReason::NoAnswer), Some(waits.due_ms)),
-    };
-    Ok(Some(Waiting { reason, attempts: waits.attempts, next_ms }))
 }
 
 /// Answers that are waited for.
@@ -207,20 +192,22 @@ async fn make_sessions(
     user: UserId,
     devices: Vec<DeviceId>,
 ) -> Result<Flow> {
-    let (settlement, flow) = match meet_all(ctx, user, &devices).await {
+    let settlement = match meet_all(ctx, user, &devices).await {
         Ok(Ok(())) => return Ok(Flow::Again),
-        Ok(Err(reason)) => (Settlement::Failed(reason), Flow::Again),
+        Ok(Err(reason)) => Settlement::Failed(reason),
         Err(Error::Offline(offline)) => {
             let asked_ms = match offline {
                 Offline::Busy(wait) => asked_ms(wait),
                 _ => 0,
             };
             let wait_ms = asked_ms.saturating_add(backoff_ms(&ctx.env, attempts.saturating_add(1)));
-            ctx.waits.set(thread, WaitReason::NoKeys);
-            (Settlement::Later { due_ms: ctx.env.now_ms().saturating_add(wait_ms) }, Flow::Stop)
+            let later = Settlement::Later { due_ms: ctx.env.now_ms().saturating_add(wait_ms) };
+            settle(ctx, vec![(entry, None, later)]).await?;
+            ctx.wait_reasons.put_off(thread, Some(WaitReason::NoKeys));
+            return Ok(Flow::Stop);
         }
         Err(error) => return Err(error),
     };
     settle(ctx, vec![(entry, None, settlement)]).await?;
-    Ok(flow)
+    Ok(Flow::Again)
 }

@@ -28,6 +28,7 @@ mod prepare;
 pub(crate) mod queue;
 mod seal;
 mod time;
+pub(crate) mod wait;
 mod window;
 
 pub(crate) use backoff::{backoff_ceiling_ms, backoff_ms};

@@ -210,7 +210,7 @@ impl Work<'_, '_> {
         let client_msg_id = self.ctx.new_client_msg_id();
         let our_address = address(self.us.user, self.us.device)?;
         let local = local_device(self.account, &our_address);
-        let recipients = self.ready.as_mut().ok_or(Error::Bug("nobody to seal for"))?;
+        let recipients = self.ready.as_mut().ok_or(Error::Bug("no recipients were prepared"))?;
         match seal(client_msg_id, &content, &self.thread, recipients, &local, now, rng)? {
             Sealing::Sealed { send: bytes, skipped } => {
                 for ((device, _), changes) in recipients.ready.iter().zip(skipped) {

@@ -43,7 +43,7 @@ pub(crate) async fn send_text(ctx: &Context, thread: ThreadId, text: &str) -> Re
             }
         }
         fault::at(Station::QueueBeforeCommit);
-        message.ok_or(Error::Bug("a text that nobody sees"))
+        message.ok_or(Error::Bug("a queued text without a message"))
     });
     let message = queued.await?;
     fault::at(Station::QueueAfterCommit);

@@ -157,6 +157,6 @@ impl Tx<'_> {
             .prepare_cached("UPDATE account SET next_key_id = next_key_id + ?1 RETURNING next_key_id")?
             .query_row([count], |row| row.get(0))?;
         let next: u32 = narrow(next)?;
-        next.checked_sub(count).ok_or(Error::Bug("key ids ran backwards"))
+        next.checked_sub(count).ok_or(Error::Bug("the next key id decreased"))
     }
 }

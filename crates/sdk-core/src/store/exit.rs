@@ -108,7 +108,7 @@ impl Guarded {
     /// Returns what `work` returns, or [`Error::Misuse`] once the process is exiting.
     pub(super) fn with<T>(&mut self, work: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
         let _at_work = AtWork::begin()?;
-        work(self.connection.as_mut().ok_or(Error::Bug("a connection that is gone"))?)
+        work(self.connection.as_mut().ok_or(Error::Bug("a connection that was already closed"))?)
     }
 
     #[cfg(test)]

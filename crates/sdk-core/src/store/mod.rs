@@ -57,7 +57,7 @@ pub(crate) use generation::Generation;
 pub(crate) use leaving::{Farewell, Occupant, Standing};
 pub(crate) use login::LoginKey;
 pub(crate) use message::{Arrived, NewIncoming};
-pub(crate) use outgoing::{Entry, NewOutgoing, Outgoing, OutgoingId, Parcel};
+pub(crate) use outgoing::{Entry, NewOutgoing, OnItsWay, Outgoing, OutgoingId, Parcel};
 pub(crate) use parked::{CiphertextId, EnvelopeName};
 pub(crate) use pre_key::PreKeys;
 pub(crate) use session::PeerSessions;

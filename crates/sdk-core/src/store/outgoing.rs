@@ -74,7 +74,6 @@ pub(crate) struct Parcel {
 /// A message that waits.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct OnItsWay {
-    pub(crate) lane: ThreadId,
     /// How often it was put off.
     pub(crate) attempts: u32,
     /// The local time before which the lane is not tried.
@@ -108,16 +107,18 @@ impl Rows<'_> {
         due.map(from_sql).transpose()
     }
 
-    /// How far a message is that waits; nothing when it does not.
-    pub(crate) fn waiting(&self, message: MessageId) -> Result<Option<OnItsWay>> {
-        let sql = "SELECT o.lane, o.attempts, l.due,
+    /// How far a queued message of this lane is; `None` if it is not queued there.
+    pub(crate) fn waiting(&self, lane: ThreadId, message: MessageId) -> Result<Option<OnItsWay>> {
+        let sql = "SELECT o.attempts, l.due,
                 NOT EXISTS (SELECT 1 FROM outgoing WHERE lane = o.lane AND state < 3 AND id < o.id)
-             FROM outgoing AS o JOIN lane AS l ON l.lane = o.lane WHERE o.message_id = ?1 AND o.state < 3";
-        let row = self.connection.prepare_cached(sql)?.query_row([message.0], |row| {
-            Ok((row.get::<_, Vec<u8>>(0)?, row.get(1)?, row.get::<_, i64>(2)?, row.get(3)?))
-        });
-        let Some((lane, attempts, due, is_first)) = row.optional()? else { return Ok(None) };
-        Ok(Some(OnItsWay { lane: ThreadId::from_slice(&lane)?, attempts, due_ms: from_sql(due)?, is_first }))
+             FROM outgoing AS o JOIN lane AS l ON l.lane = o.lane
+             WHERE o.message_id = ?1 AND o.lane = ?2 AND o.state < 3";
+        let row =
+            self.connection.prepare_cached(sql)?.query_row(params![message.0, lane.as_bytes()], |row| {
+                Ok((row.get(0)?, row.get::<_, i64>(1)?, row.get(2)?))
+            });
+        let Some((attempts, due, is_first)) = row.optional()? else { return Ok(None) };
+        Ok(Some(OnItsWay { attempts, due_ms: from_sql(due)?, is_first }))
     }
 
     /// Whether something waits in the lane.

@@ -138,7 +138,7 @@ impl Vault {
         let mut sql = Zeroizing::new(String::with_capacity(256));
         sql.push_str("PRAGMA key = \"x'");
         for byte in self.key.expose().iter().chain(&salt) {
-            write!(sql, "{byte:02x}").map_err(|_| Error::Bug("a string refused text"))?;
+            write!(sql, "{byte:02x}").map_err(|_| Error::Bug("writing to a string failed"))?;
         }
         sql.push_str("'\"; PRAGMA cipher_plaintext_header_size = 32;");
         Ok(sql)

@@ -67,7 +67,7 @@ impl Loss {
     pub(super) async fn surveyed(&mut self) -> Result<Vec<End>> {
         match self.survey.join_next().await {
             Some(Ok(ends)) => ends,
-            Some(Err(_)) => Err(Error::Bug("a panic while threads are looked at")),
+            Some(Err(_)) => Err(Error::Bug("a panic while checking threads for losses")),
             None => std::future::pending().await,
         }
     }

@@ -145,6 +145,11 @@ impl Transport {
         self.live.borrow().clone()
     }
 
+    /// The socket, while there is one, and changes of it.
+    pub(crate) fn live_changes(&self) -> watch::Receiver<Option<Arc<Socket>>> {
+        self.live.subscribe()
+    }
+
     /// Waits until there is a socket.
     pub(crate) async fn online(&self) {
         // The sender lives as long as `self`.

@@ -93,7 +93,7 @@ impl Connector {
 fn check(trust: &Trust) -> error::Result<()> {
     match trust {
         Trust::Platform if cfg!(target_os = "android") => {
-            Err(error::Error::Misuse("on Android the certificates to believe in must be given"))
+            Err(error::Error::Misuse("on Android, the trusted certificates must be given"))
         }
         Trust::Platform => Ok(()),
         Trust::Roots(roots) => {
@@ -102,7 +102,7 @@ fn check(trust: &Trust) -> error::Result<()> {
             if readable {
                 Ok(())
             } else {
-                Err(error::Error::Misuse("none of the certificates to believe in can be read"))
+                Err(error::Error::Misuse("none of the trusted certificates can be read"))
             }
         }
     }
@@ -134,7 +134,7 @@ fn with_platform(
 fn with_platform(
     _: ConfigBuilder<ClientConfig, WantsVerifier>,
 ) -> error::Result<ConfigBuilder<ClientConfig, WantsClientCert>> {
-    Err(error::Error::Misuse("on Android the certificates to believe in must be given"))
+    Err(error::Error::Misuse("on Android, the trusted certificates must be given"))
 }
 
 fn readable(roots: &[Vec<u8>]) -> RootCertStore {
@@ -210,7 +210,7 @@ mod tests {
         let connector = |roots| {
             Connector::new("https://relay.example", &Trust::Roots(roots), &ProxyChoice::Direct).map(|_| ())
         };
-        let refused = Err(error::Error::Misuse("none of the certificates to believe in can be read"));
+        let refused = Err(error::Error::Misuse("none of the trusted certificates can be read"));
         assert_eq!(connector(vec![]), refused);
         assert_eq!(connector(vec![vec![], vec![1, 2, 3]]), refused);
         assert_eq!(connector(vec![vec![1, 2, 3], test_certificate()]), Ok(()));

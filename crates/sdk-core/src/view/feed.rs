@@ -37,7 +37,7 @@ pub struct Overview {
 pub struct ThreadSummary {
     /// The id of the thread.
     pub id: ThreadId,
-    /// What it is.
+    /// The kind of the thread.
     pub kind: ThreadKind,
     /// Its members, except ourselves.
     pub others: Vec<UserId>,

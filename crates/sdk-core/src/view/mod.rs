@@ -4,6 +4,7 @@ pub(crate) mod arrivals;
 pub(crate) mod feed;
 pub(crate) mod list;
 pub(crate) mod timeline;
+pub(crate) mod waits;
 mod watch;
 
 /// The default number of messages, and of threads, in a page.

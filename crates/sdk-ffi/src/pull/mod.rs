@@ -5,6 +5,7 @@ mod priority;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -89,6 +90,12 @@ impl<V: View> Pull<V> {
             call.arrived();
         }
         batch
+    }
+}
+
+impl<V> fmt::Debug for Pull<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pull")
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{CancelToken, Message, Result};
 /// The messages, incoming and outgoing, that are added to a thread after `subscribe_arrivals`, exactly once and in
 /// the order in which they were added. To be pulled by one consumer. Messages that a slow consumer missed, or that
 /// were added while the client was suspended, are read from the database.
-#[derive(uniffi::Object)]
+#[derive(Debug, uniffi::Object)]
 pub struct ArrivalSubscription {
     pull: Pull<core::Arrivals>,
 }
@@ -43,11 +43,5 @@ impl View for core::Arrivals {
 
     fn refresh(&mut self) {
         self.repeat();
-    }
-}
-
-impl std::fmt::Debug for ArrivalSubscription {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ArrivalSubscription")
     }
 }

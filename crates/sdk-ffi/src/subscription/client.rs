@@ -9,7 +9,7 @@ use crate::{CancelToken, Event, Overview, Result};
 
 /// A live view of the whole client, to be pulled by one consumer. Memory use is bounded: a consumer that is too slow
 /// gets a fresh snapshot, which includes what it missed.
-#[derive(uniffi::Object)]
+#[derive(Debug, uniffi::Object)]
 pub struct ClientSubscription {
     pull: Pull<core::Feed>,
 }
@@ -59,11 +59,5 @@ impl Snapshot for core::Feed {
 
     async fn snapshot(&mut self) -> Result<Overview> {
         Ok(Self::snapshot(self).await?.into())
-    }
-}
-
-impl std::fmt::Debug for ClientSubscription {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ClientSubscription")
     }
 }

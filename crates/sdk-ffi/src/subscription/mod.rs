@@ -3,10 +3,12 @@
 mod arrivals;
 mod client;
 mod thread;
+mod waits;
 
 pub use arrivals::ArrivalSubscription;
 pub use client::ClientSubscription;
 pub use thread::ThreadSubscription;
+pub use waits::WaitSubscription;
 
 use sealpost_core as core;
 

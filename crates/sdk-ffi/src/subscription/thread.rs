@@ -10,7 +10,7 @@ use crate::{CancelToken, Page, Result};
 
 /// A live view of a thread, to be pulled by one consumer. Memory use is bounded: a consumer that is too slow gets a
 /// fresh snapshot, which includes what it missed.
-#[derive(uniffi::Object)]
+#[derive(Debug, uniffi::Object)]
 pub struct ThreadSubscription {
     pull: Pull<core::Timeline>,
 }
@@ -60,11 +60,5 @@ impl Snapshot for core::Timeline {
 
     async fn snapshot(&mut self) -> Result<Page> {
         Ok(Self::snapshot(self).await?.into())
-    }
-}
-
-impl std::fmt::Debug for ThreadSubscription {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ThreadSubscription")
     }
 }

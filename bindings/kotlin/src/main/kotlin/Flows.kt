@@ -34,6 +34,12 @@ public fun Thread.changes(): Flow<Change> = elements(this::subscribe, ThreadSubs
  */
 public fun Thread.arrivals(): Flow<Message> = elements(this::subscribeArrivals, ArrivalSubscription::next)
 
+/**
+ * What a queued message is waiting for, beginning with the present state, again after every change. The flow ends when the message is
+ * no longer queued: it was sent, has failed, or was cancelled. For a message that is not queued, it is empty.
+ */
+public fun Thread.waits(message: MessageId): Flow<Waiting> = elements({ subscribeWaits(message) }, WaitSubscription::next)
+
 /** The history of this thread, newest first. Pages are read only as far as they are collected. */
 public fun Thread.messages(pageSize: UInt = 50u): Flow<Message> = flow {
     var before: Position? = null

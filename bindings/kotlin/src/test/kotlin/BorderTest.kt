@@ -6,12 +6,12 @@ import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import java.io.File
 
-/** Half of a character that needs two UTF-16 units. */
+/** An unpaired surrogate: half of a character that needs two UTF-16 units. */
 private const val HALF = "\uD83D"
 
 class BorderTest {
     @Test
-    fun `strange strings cross whole`() = world { world ->
+    fun `unusual strings are passed on unchanged`() = world { world ->
         world.person("ada") { ada ->
             world.person("ben") { ben ->
                 ada.directThread(ben.userId()).use { hers ->
@@ -24,7 +24,7 @@ class BorderTest {
     }
 
     @Test
-    fun `half a character is refused by every call, before it crosses`() = world { world ->
+    fun `every call refuses an unpaired surrogate before the library is called`() = world { world ->
         val url = world.relay.url
         suspend fun refusedAs(argument: String, call: suspend () -> Unit) {
             val refused = thrownBy<SealpostException.InvalidArgument> { call() }
@@ -57,20 +57,20 @@ class BorderTest {
     }
 
     @Test
-    fun `half a character in a value does not stop it from being printed`() {
+    fun `a value with an unpaired surrogate can be printed`() {
         assertEquals("Text(..)", MessageBody.Text(HALF).toString())
         val problem = SealpostException.InvalidArgument(HALF)
         assertEquals("invalid_argument, false", "${problem.code()}, ${problem.retryable()}")
-        assertEquals("the argument ? does not have the right form", problem.toString())
+        assertEquals("the argument ? is not valid", problem.toString())
     }
 
     @Test
-    fun `a library that is missing is told by the first call, and by every other`() {
+    fun `every call reports a missing library`() {
         assertEquals(LAMENT, callsOf("/nowhere/${System.mapLibraryName("sealpost")}"))
     }
 
     @Test
-    fun `another library is told, and ours of another version`() {
+    fun `every call reports a library that is another one, or has another version`() {
         val another = File(System.getProperty("java.home"), "lib/${System.mapLibraryName("java")}").path
         for (library in listOf(another, System.getProperty("sealpost.another"))) {
             assertTrue(File(library).exists(), library)
@@ -83,7 +83,7 @@ class BorderTest {
 
 private val LAMENT = List(2 * Calls.all.size) { "misuse, false, not allowed now: the native library is missing, or not of this version" }
 
-/** Every call that needs no object. */
+/** All calls that need no object. */
 internal object Calls {
     val all: List<suspend () -> Unit> = listOf(
         { openClient("no/such/folder", key("new"), "http://127.0.0.1:1") },

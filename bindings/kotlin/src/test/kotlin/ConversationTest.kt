@@ -19,7 +19,7 @@ private val NOTHING = Page(emptyList(), older = null, newer = null)
 
 class ConversationTest {
     @Test
-    fun `changes alone keep a list as it would be read`() = world { world ->
+    fun `a list that only follows changes equals the history`() = world { world ->
         world.person("ada") { ada ->
             world.person("ben") { ben ->
                 ada.directThread(ben.userId()).use { hers ->
@@ -61,7 +61,7 @@ class ConversationTest {
                 ada.directThread(ben.userId()).use { hers ->
                     val sent = hers.sendText("hello")
                     assertEquals("hello", sent.text)
-                    assertFalse("hello" in sent.toString(), "what people write does not end up in logs")
+                    assertFalse("hello" in sent.toString(), "a description must not contain what people write")
                     assertEquals(ada.userId(), sent.sender)
                     ben.directThread(ada.userId()).use { his ->
                         assertEquals(hers.id(), his.id())
@@ -75,7 +75,7 @@ class ConversationTest {
                     val delivered = Direction.Outgoing(Delivery.Delivered)
                     val first = eventually { hers.history().messages.last().takeIf { it.direction == delivered } }
                     assertEquals(sent.copy(direction = delivered, position = first.position), first)
-                    assertTrue(first.position < sent.position, "what waits stands behind all others")
+                    assertTrue(first.position < sent.position, "a queued message is below all others")
                     assertEquals(first, ada.message(sent.id))
                 }
             }
@@ -83,7 +83,7 @@ class ConversationTest {
     }
 
     @Test
-    fun `history comes in pages and survives the client`() = world { world ->
+    fun `history is read in pages and outlives the client`() = world { world ->
         val written = (1..25).map { "line $it" }
         val thread = world.person("ben") { ben ->
             world.person("ada") { ada ->
@@ -107,7 +107,7 @@ class ConversationTest {
     }
 
     @Test
-    fun `who was offline catches up`() = world { world ->
+    fun `a client that was offline receives what it missed`() = world { world ->
         val ben = world.person("ben") { it.userId() }
         world.person("ada") { ada ->
             ada.directThread(ben).use { hers ->
@@ -121,7 +121,7 @@ class ConversationTest {
     }
 
     @Test
-    fun `what a killed relay missed is sent once it is back`() = world { world ->
+    fun `a message that was written while the relay was down is sent when it returns`() = world { world ->
         world.person("ada") { ada ->
             world.person("ben") { ben ->
                 ada.directThread(ben.userId()).use { hers ->
@@ -129,12 +129,20 @@ class ConversationTest {
                     ben.directThread(ada.userId()).use { his ->
                         his.textsWhen(1)
                         world.relay.kill()
-                        hers.sendText("while it is gone")
+                        val queued = hers.sendText("while it is gone")
                         assertEquals(Direction.Outgoing(Delivery.Queued), hers.history().messages.first().direction)
+                        val offline = hers.waits(queued.id).first { it.reason == WaitReason.NOT_CONNECTED }
+                        assertEquals(null, offline.nextAtMs, "it is sent as soon as there is a connection")
+                        assertEquals(offline, hers.waiting(queued.id))
+                        val untilSent = async(start = CoroutineStart.UNDISPATCHED) { hers.waits(queued.id).toList() }
                         world.relay.start()
                         ada.reconnect()
                         ben.reconnect()
                         assertEquals(listOf("before", "while it is gone"), his.textsWhen(2))
+                        val states = untilSent.await()
+                        assertTrue(states.zipWithNext().all { (one, next) -> one != next }, "$states")
+                        assertEquals(null, hers.waiting(queued.id))
+                        assertEquals(emptyList<Waiting>(), hers.waits(queued.id).toList())
                     }
                 }
             }
@@ -142,7 +150,7 @@ class ConversationTest {
     }
 
     @Test
-    fun `a suspended client lets go of its file and comes back with a snapshot`() = world { world ->
+    fun `a suspended client closes its file, and its views continue with a snapshot`() = world { world ->
         world.person("ada") { ada ->
             world.person("ben") { ben ->
                 ada.directThread(ben.userId()).use { hers ->
@@ -163,7 +171,7 @@ class ConversationTest {
     }
 
     @Test
-    fun `a view waits through a suspension and answers while somebody waits`() = world { world ->
+    fun `a view waits while the client is suspended, and returns a snapshot while another call waits`() = world { world ->
         world.person("ada") { ada ->
             world.person("ben") { ben ->
                 ada.directThread(ben.userId()).use { hers ->
@@ -184,7 +192,7 @@ class ConversationTest {
     }
 
     @Test
-    fun `who registers twice gets the same client`() = world { world ->
+    fun `registering twice returns the same client`() = world { world ->
         val opened = openAccount(world.database("ada"), key("ada"), world.relay.url) as Opened.Unregistered
         opened.registration.use { registration ->
             val (one, other) = List(2) { async { registration.register() } }.awaitAll()
@@ -199,13 +207,13 @@ class ConversationTest {
     }
 
     @Test
-    fun `a late message arrives once, however far back it stands`() = world { world ->
+    fun `a late message is delivered exactly once, wherever its position is`() = world { world ->
         world.person("ada") { ada ->
             world.person("ben") { ben ->
                 val (hers, his) = ada.directThread(ben.userId()) to ben.directThread(ada.userId())
                 val arrived = Channel<String?>(Channel.UNLIMITED)
                 val listening = launch { hers.arrivals().collect { arrived.send(it.text) } }
-                // Until somebody listens.
+                // Repeats until somebody listens.
                 while (arrived.isEmpty) hers.sendText("hello")
                 hers.sendText("begin")
                 while (arrived.receive() != "begin") { }
@@ -215,7 +223,7 @@ class ConversationTest {
                 ada.suspend()
                 world.relay.start()
                 ben.reconnect()
-                // It stands before all that still waits here.
+                // Its position is before that of every message that is still queued here.
                 his.sendText("late")
                 eventually { Unit.takeIf { his.history().messages.first().isSent } }
                 assertEquals(1, fetchForPush(world.database("ada"), key("ada"), world.relay.url).messages.size)
@@ -231,7 +239,7 @@ class ConversationTest {
     }
 
     @Test
-    fun `a push notification brings in what waits`() = world { world ->
+    fun `a push notification fetches what is waiting`() = world { world ->
         val ben = world.person("ben") { it.userId() }
         world.person("ada") { ada ->
             ada.directThread(ben).use { hers ->
@@ -249,12 +257,12 @@ class ConversationTest {
         world.person("ben") { ben ->
             val ada = world.open("ada")
             val events = async { ada.events().toList() }
-            // A view of its own: what waits in one at the end is not told any more.
+            // It needs its own view: a view that ends does not deliver what is still queued in it.
             val told = async { ada.events().first { it is Event.MessageAdded && it.message.text == "hello" } }
             ada.useAndShutDown {
                 it.directThread(ben.userId()).use { hers ->
                     val changes = async { hers.changes().take(2).toList() }
-                    // As often as it takes until somebody listens.
+                    // Repeats until somebody listens.
                     while (changes.isActive || told.isActive) hers.sendText("hello")
                     assertTrue(changes.await().first() is Change.Snapshot)
                     assertTrue(changes.await().last() is Change.Added)

@@ -136,7 +136,7 @@ fn to_find_what_is_due_costs_the_same_however_much_is_queued() {
         ("what is sealed behind an entry", |rows| {
             assert!(rows.sealed_behind(LONG_LANE, OutgoingId(1), (256, 1 << 20)).unwrap().is_empty());
         }),
-        ("what a message waits for", |rows| assert!(rows.waiting(MessageId(10)).unwrap().is_some())),
+        ("what a message waits for", |rows| assert!(rows.waiting(THREAD, MessageId(10)).unwrap().is_some())),
     ];
     for (what, look) in looks {
         let (of_few, of_many) = (steps(&mut few, look), steps(&mut many, look));
