@@ -15,6 +15,7 @@ let package = Package(
         .executableTarget(name: "chat", dependencies: ["Sealpost"], path: "Tests/ExampleChat"),
         .executableTarget(name: "bench", dependencies: ["Sealpost"], path: "Tests/Bench"),
         .executableTarget(name: "panics", dependencies: ["Sealpost"], path: "Tests/Panics"),
+        .executableTarget(name: "exits", dependencies: ["Sealpost"], path: "Tests/Exits"),
         .testTarget(
             name: "SealpostTests",
             dependencies: ["Sealpost", "ExampleModel"],

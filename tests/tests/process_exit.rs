@@ -1,84 +1,22 @@
-//! A process may end as soon as its last client is dropped, and what was handed over before is on the disk.
+//! A process may end while its clients are at work: by `exit` on any thread, by a return from `main`, by a panic. It
+//! ends as it was told to, never by a crash, and the database is intact. What was handed over to a client before it
+//! was dropped is on disk.
 
 #![cfg(test)]
 
-use std::env;
-use std::path::Path;
-use std::process::{Command, ExitStatus};
+use std::process::Command;
 
-use futures_util::FutureExt as _;
-use sealpost_testkit::{PartyDisk, World, texts};
-use tokio::runtime::{Builder, Runtime};
+use sealpost_e2e::{Ending, ending_of};
+use sealpost_testkit::{PartyDisk, World, open_database, texts};
+use tokio::runtime::Runtime;
 
-/// Set in the processes that end: the folder, the relay, the number of the round.
-const FOLDER: &str = "SEALPOST_TEST_FOLDER";
-const RELAY: &str = "SEALPOST_TEST_RELAY";
-const ROUND: &str = "SEALPOST_TEST_ROUND";
+/// How many processes end in each way, unless `SEALPOST_ROUNDS` gives another number.
+const ROUNDS: u64 = 40;
 
-const ROUNDS: usize = 60;
-const LINES: usize = 10;
-
-fn said_in(round: usize) -> Vec<String> {
-    (0..LINES).map(|line| format!("{round} {line}")).collect()
-}
-
-/// Opens, writes, reads, drops, and ends the process at once.
-async fn write_and_vanish(disk: PartyDisk, round: usize) -> ! {
-    let ada = disk.open().await;
-    let thread = ada.client.threads().await.unwrap().pop().unwrap();
-    for text in said_in(round) {
-        // Handed over, not waited for: the writer is at work when the client goes.
-        let _ = thread.send_text(&text).now_or_never();
-    }
-    let _ = thread.history(None).now_or_never();
-    drop((thread, ada));
-    std::process::exit(0)
-}
-
-fn end_in_round(folder: &Path, relay: &str, round: usize) -> ! {
-    let disk = PartyDisk::new(folder, "ada", relay);
-    match round % 3 {
-        // Tasks of the client run on other threads, and are not waited for.
-        0 => Runtime::new().unwrap().block_on(write_and_vanish(disk, round)),
-        // Tasks of the client can only end on the thread that drops it.
-        1 => {
-            let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(write_and_vanish(disk, round))
-        }
-        // The runtime is gone before the client is.
-        _ => {
-            let runtime = Runtime::new().unwrap();
-            let (ada, thread) = runtime.block_on(async {
-                let ada = disk.open().await;
-                let thread = ada.client.threads().await.unwrap().pop().unwrap();
-                (ada, thread)
-            });
-            for text in said_in(round) {
-                let _ = thread.send_text(&text).now_or_never();
-            }
-            drop(runtime);
-            drop((ada, thread));
-            std::process::exit(0)
-        }
-    }
-}
-
-fn run_round(world: &World, round: usize) -> ExitStatus {
-    Command::new(env::current_exe().unwrap())
-        .args(["--exact", "a_process_may_end_as_soon_as_its_client_is_dropped", "--nocapture"])
-        .env(FOLDER, world.dir())
-        .env(RELAY, world.url())
-        .env(ROUND, round.to_string())
-        .stdout(std::process::Stdio::null())
-        .status()
-        .unwrap()
-}
-
-#[test]
-fn a_process_may_end_as_soon_as_its_client_is_dropped() {
-    if let (Some(folder), Ok(relay), Ok(round)) = (env::var_os(FOLDER), env::var(RELAY), env::var(ROUND)) {
-        end_in_round(Path::new(&folder), &relay, round.parse().unwrap());
-    }
+/// Ends that many processes in this way with the given code. A process is given the number of its round, and the
+/// database of a person who has one thread.
+fn end_processes(way: &str, code: i32) -> (Runtime, PartyDisk, u64, World) {
+    let rounds = std::env::var("SEALPOST_ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().unwrap());
     let runtime = Runtime::new().unwrap();
     let world = runtime.block_on(World::start());
     let disk = world.disk("ada");
@@ -88,15 +26,53 @@ fn a_process_may_end_as_soon_as_its_client_is_dropped() {
         ada.close().await;
         ben.close().await;
     });
-    let failed: Vec<_> = (0..ROUNDS)
-        .map(|round| (round, run_round(&world, round)))
-        .filter(|(_, status)| !status.success())
-        .collect();
-    assert!(failed.is_empty(), "{} of {ROUNDS}: {failed:?}", failed.len());
+    let end_one = |round: u64| {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_ending-process"));
+        process.arg(world.dir()).args(["ada", &world.url(), way, &round.to_string()]);
+        (round, ending_of(&mut process).unwrap())
+    };
+    let wrong: Vec<_> = (0..rounds).map(end_one).filter(|(_, end)| *end != Ending::Code(code)).collect();
+    assert!(wrong.is_empty(), "{} of {rounds}: {wrong:?}", wrong.len());
+    let database = open_database(disk.database(), &disk.key());
+    let sound: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(sound, "ok");
+    (runtime, disk, rounds, world)
+}
+
+#[test]
+fn a_process_may_end_with_a_leaked_client() {
+    end_processes("leaked-client", 0);
+}
+
+#[test]
+fn a_process_may_end_while_another_thread_uses_a_client() {
+    end_processes("client-of-another-thread", 0);
+}
+
+#[test]
+fn a_process_may_end_after_a_cancelled_open() {
+    end_processes("cancelled-open", 0);
+}
+
+#[test]
+fn a_process_may_end_by_another_thread_than_its_first() {
+    end_processes("exit-on-another-thread", 0);
+}
+
+#[test]
+fn a_process_may_end_by_a_panic_while_a_client_is_at_work() {
+    end_processes("panic", 101);
+}
+
+#[test]
+fn a_process_may_end_as_soon_as_its_client_is_dropped() {
+    let (runtime, disk, rounds, _world) = end_processes("dropped-client", 0);
     runtime.block_on(async {
         let ada = disk.open().await;
         let thread = ada.client.threads().await.unwrap().pop().unwrap();
-        assert_eq!(texts(&thread).await, (0..ROUNDS).flat_map(said_in).collect::<Vec<_>>());
+        let handed_over: Vec<_> =
+            (0..rounds).flat_map(|round| (0..10).map(move |line| format!("{round} {line}"))).collect();
+        assert_eq!(texts(&thread).await, handed_over);
         ada.close().await;
     });
 }

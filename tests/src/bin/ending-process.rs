@@ -1,7 +1,7 @@
 //! A process that ends while its client is at work, in one of the ways in which processes end.
 //!
-//! `ending-process FOLDER NAME RELAY WAY DELAY`: opens `NAME` in `FOLDER`, who is registered and has a thread, keeps the
-//! database busy, and ends after so many microseconds.
+//! `ending-process FOLDER NAME RELAY WAY ROUND`: opens the database of `NAME` in `FOLDER`, who is registered and has a
+//! thread, keeps it busy, and ends. The number of the round determines when.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "what goes wrong here fails a test, and says why")]
 
@@ -11,40 +11,48 @@ use std::process::exit;
 use std::thread;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use sealpost_core::{Client, Thread};
 use sealpost_testkit::PartyDisk;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [folder, name, relay, way, delay] = arguments.as_slice() else { exit(2) };
+    let [folder, name, relay, way, round] = arguments.as_slice() else { exit(2) };
     let disk = PartyDisk::new(Path::new(folder), name, relay);
-    let delay = Duration::from_micros(delay.parse().expect("a delay"));
-    // Nobody ends it: what runs on it goes on to the last moment.
+    let round: u64 = round.parse().expect("a number");
+    if way == "dropped-client" {
+        return write_and_vanish(disk, round);
+    }
+    // From the first moments of the work to some milliseconds of it.
+    let work = Duration::from_micros((round % 20).saturating_mul(400));
+    // It is never shut down, so its tasks run until the process has ended.
     let runtime = Runtime::new().expect("a runtime");
     let runtime: &'static Runtime = Box::leak(Box::new(runtime));
     match way.as_str() {
         "leaked-client" => {
             let _leaked = ManuallyDrop::new(at_work(runtime, disk));
-            thread::sleep(delay);
+            thread::sleep(work);
             exit(0)
         }
         // Main returns.
         "client-of-another-thread" => {
             let client = at_work(runtime, disk);
             thread::spawn(move || runtime.block_on(write_on(&client)));
-            thread::sleep(delay);
+            thread::sleep(work);
         }
         "cancelled-open" => {
+            // An open takes some milliseconds.
+            let patience = Duration::from_micros((round % 40).saturating_mul(150));
             runtime.block_on(async {
-                let _ = tokio::time::timeout(delay, Client::open(disk.config())).await;
+                let _ = tokio::time::timeout(patience, Client::open(disk.config())).await;
             });
             exit(0)
         }
         "exit-on-another-thread" => {
             let client = at_work(runtime, disk);
             thread::spawn(move || {
-                thread::sleep(delay);
+                thread::sleep(work);
                 exit(0)
             });
             runtime.block_on(write_on(&client));
@@ -52,11 +60,47 @@ fn main() {
         "panic" => {
             let client = at_work(runtime, disk);
             thread::spawn(move || runtime.block_on(write_on(&client)));
-            thread::sleep(delay);
+            thread::sleep(work);
             panic!("as asked")
         }
         _ => exit(2),
     }
+}
+
+/// Hands messages over to a client without waiting for them, drops the client, and ends the process at once.
+fn write_and_vanish(disk: PartyDisk, round: u64) {
+    let hand_over = |thread: &Thread| {
+        for line in 0..10 {
+            let _ = thread.send_text(&format!("{round} {line}")).now_or_never();
+        }
+        let _ = thread.history(None).now_or_never();
+    };
+    let runtime = match round % 3 {
+        // Tasks of the client can end only on the thread that drops it.
+        0 => Builder::new_current_thread().enable_all().build(),
+        // Tasks of the client run on other threads, and nothing waits for them.
+        _ => Runtime::new(),
+    };
+    let runtime = runtime.expect("a runtime");
+    let open = async {
+        let client = disk.open().await.client;
+        let thread = first_thread(&client).await;
+        (client, thread)
+    };
+    if round % 3 == 2 {
+        // The runtime is gone before the client is.
+        let (client, thread) = runtime.block_on(open);
+        hand_over(&thread);
+        drop(runtime);
+        drop((client, thread));
+        exit(0)
+    }
+    runtime.block_on(async {
+        let (client, thread) = open.await;
+        hand_over(&thread);
+        drop((client, thread));
+        exit(0)
+    })
 }
 
 /// A client whose writer and readers have something to do all the time.

@@ -3,6 +3,7 @@
 //! - `trouble relays FOLDER` starts servers that are not usable relays and prints a line for each, such as
 //!   `offline.busy URL`. It runs until it is killed.
 //! - `trouble database FILE KEY STATEMENTS` runs SQL in a database, with its key in hexadecimal.
+//! - `trouble integrity FILE KEY` checks a whole database, and prints `ok`, or what is wrong with it.
 //! - `trouble full FILE` makes the disk full for everything that is written to a file that does not exist yet. It
 //!   prints `full`, or `not allowed`, because it needs a device, which usually only root can create, and not
 //!   everywhere.
@@ -16,6 +17,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Command;
 
+use rusqlite::Connection;
 use sealpost_e2e::open_database;
 use sealpost_relay::{Config, Registration, Relay};
 use sealpost_testkit::{Hostile, Hostility, Root};
@@ -27,6 +29,7 @@ async fn main() {
     match *arguments.as_slice() {
         ["relays", folder] => relays(Path::new(folder)).await,
         ["database", file, key, statements] => database(Path::new(file), key, statements),
+        ["integrity", file, key] => integrity(Path::new(file), key),
         ["full", file] => full(Path::new(file)),
         _ => std::process::exit(2),
     }
@@ -57,8 +60,19 @@ async fn relays(folder: &Path) {
 }
 
 fn database(file: &Path, key: &str, statements: &str) {
+    open(file, key).execute_batch(statements).expect("statements");
+}
+
+fn integrity(file: &Path, key: &str) {
+    let database = open(file, key);
+    let mut check = database.prepare("PRAGMA integrity_check").expect("a statement");
+    let found = check.query_map([], |row| row.get::<_, String>(0)).expect("a check");
+    found.for_each(|line| say(&line.expect("a line")));
+}
+
+fn open(file: &Path, key: &str) -> Connection {
     let key = hex::decode(key).ok().and_then(|key| key.try_into().ok()).expect("32 bytes in hexadecimal");
-    open_database(file, &key).execute_batch(statements).expect("statements");
+    open_database(file, &key)
 }
 
 /// Replaces the file with something that behaves like `/dev/full`. (SQLite does not follow a link to that.)

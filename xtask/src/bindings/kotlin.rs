@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::release::{self, Crypto};
-use super::{TROUBLE, api, bindgen, border, build, check_api, empty_folder, rewrite, stand_in};
+use super::{ROUNDS, TROUBLE, api, bindgen, border, build, check_api, empty_folder, rewrite, stand_in};
 use crate::error::Error;
 use crate::workspace::{Profile, Workspace, capture, run};
 
@@ -18,11 +18,25 @@ pub(crate) fn test(workspace: &Workspace) -> Result<(), Error> {
     let folder = workspace.path("bindings/kotlin");
     let source = generate(workspace)?;
     check_api(&folder.join("api.txt"), &api::of_kotlin(&source), &folder.join("target/api.txt"))?;
+    run(tests(workspace)?)
+}
+
+/// Runs only the test in which JVMs end while a client is at work, with this many JVMs in each way.
+pub(crate) fn test_exits(workspace: &Workspace, rounds: u32) -> Result<(), Error> {
+    generate(workspace)?;
+    let mut tests = tests(workspace)?;
+    // Hours, in seconds.
+    tests.args(["-Dtest=ExitTest", "-Dsurefire.timeout=86400"]).env(ROUNDS, rounds.to_string());
+    run(tests)
+}
+
+/// The tests, compiled with the sources that were generated.
+fn tests(workspace: &Workspace) -> Result<Command, Error> {
     let mut maven = maven(workspace, "test");
     maven.arg(property("sealpost.another", &stand_in::another_version(workspace)?));
     maven.arg(property("sealpost.panicking", &stand_in::panicking(workspace)?));
     maven.arg(property("sealpost.trouble", &workspace.binary(Profile::Debug, TROUBLE)));
-    run(maven)
+    Ok(maven)
 }
 
 /// Generates the sources and compiles everything, without comparing the names.

@@ -24,6 +24,9 @@ pub(crate) use swift::{Bench as SwiftBench, test as test_swift, xcframework};
 /// The program that causes failures around an app, for the tests of both languages: see tests/src/bin/trouble.rs.
 const TROUBLE: &str = "trouble";
 
+/// Tells the tests in which processes end how many end in each way.
+pub(crate) const ROUNDS: &str = "SEALPOST_ROUNDS";
+
 /// Builds what the tests of the Kotlin binding need, and runs them.
 pub(crate) fn build_and_test_kotlin(workspace: &Workspace) -> Result<(), Error> {
     build_for_tests(workspace)?;
@@ -34,6 +37,13 @@ pub(crate) fn build_and_test_kotlin(workspace: &Workspace) -> Result<(), Error> 
 pub(crate) fn build_and_test_swift(workspace: &Workspace) -> Result<(), Error> {
     build_for_tests(workspace)?;
     test_swift(workspace)
+}
+
+/// Ends this many JVMs and this many Swift programs in each way while a client is at work.
+pub(crate) fn test_exits(workspace: &Workspace, rounds: u32) -> Result<(), Error> {
+    build_for_tests(workspace)?;
+    kotlin::test_exits(workspace, rounds)?;
+    swift::test_exits(workspace, rounds)
 }
 
 /// Builds what the conversation needs, and runs it.

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{TROUBLE, api, bindgen, border, build, check_api, empty_folder, rewrite, stand_in};
+use super::{ROUNDS, TROUBLE, api, bindgen, border, build, check_api, empty_folder, rewrite, stand_in};
 use crate::error::Error;
 use crate::workspace::{Profile, Workspace, run};
 
@@ -19,6 +19,8 @@ const EXAMPLES: [&str; 2] = ["examples/ios", "examples/swift-cli"];
 const CHAT: &str = "debug/chat";
 /// The program that a test runs with a library that panics.
 const PANICS: &str = "debug/panics";
+/// The program that a test ends while its client is at work.
+const EXITS: &str = "debug/exits";
 
 /// Generates the sources from the library that was built, compares their names with the golden copy, and runs the
 /// tests.
@@ -29,14 +31,31 @@ pub(crate) fn test(workspace: &Workspace) -> Result<(), Error> {
     fs::create_dir_all(&scratch).map_err(|source| Error::Io { subject: scratch.clone(), source })?;
     check_api(&folder.join("api.txt"), &api::of_swift(&source), &scratch.join("api.txt"))?;
     run(lint(workspace, &folder))?;
-    let mut test =
-        package(workspace, &folder, &scratch, &library_folder(workspace), &["test", "--disable-xctest"]);
+    run(tests(workspace, &[])?)
+}
+
+/// Runs only the test in which processes end while a client is at work, with this many processes in each way.
+pub(crate) fn test_exits(workspace: &Workspace, rounds: u32) -> Result<(), Error> {
+    let scratch = workspace.target("swift");
+    fs::create_dir_all(&scratch).map_err(|source| Error::Io { subject: scratch.clone(), source })?;
+    generate(workspace, &workspace.path("bindings/swift"))?;
+    let mut tests = tests(workspace, &["--filter", "ExitTests"])?;
+    tests.env(ROUNDS, rounds.to_string());
+    run(tests)
+}
+
+/// The tests, compiled with the sources that were generated, with further arguments.
+fn tests(workspace: &Workspace, arguments: &[&str]) -> Result<Command, Error> {
+    let (folder, scratch) = (workspace.path("bindings/swift"), workspace.target("swift"));
+    let verb = [&["test", "--disable-xctest"], arguments].concat();
+    let mut test = package(workspace, &folder, &scratch, &library_folder(workspace), &verb);
     test.env("SEALPOST_ANOTHER", stand_in::another_version(workspace)?)
         .env("SEALPOST_CHAT", scratch.join(CHAT));
     test.env("SEALPOST_PANICKING", stand_in::panicking(workspace)?)
         .env("SEALPOST_PANICS", scratch.join(PANICS));
-    test.env("SEALPOST_TROUBLE", workspace.binary(Profile::Debug, TROUBLE));
-    run(test)
+    test.env("SEALPOST_TROUBLE", workspace.binary(Profile::Debug, TROUBLE))
+        .env("SEALPOST_EXITS", scratch.join(EXITS));
+    Ok(test)
 }
 
 /// Builds the chat in a terminal.

@@ -2,14 +2,14 @@ import Foundation
 import Sealpost
 import Testing
 
-/// All tests, one after the other: one of them measures the memory of the process.
+/// All tests run one after the other, because one of them measures the memory of the process.
 @Suite(.serialized)
 enum SealpostTests {}
 
-/// Longer than anything takes that works.
+/// Longer than any test takes that works.
 private let patience = Duration.seconds(600)
 
-/// A relay in a process of its own, which can be killed and come back at the same address.
+/// A relay in a separate process, which can be killed and started again at the same address.
 actor Relay {
     private let folder: URL
     private var process: Process?
@@ -30,19 +30,19 @@ actor Relay {
         process.standardOutput = output
         try process.run()
         self.process = process
-        // One line, when it is ready: `listening on http://127.0.0.1:39527`.
+        // It prints one line when it is ready: `listening on http://127.0.0.1:39527`.
         let line = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
         let said = line.split(separator: ":").last?.trimmingCharacters(in: .whitespacesAndNewlines)
         port = try #require(said.flatMap { Int($0) }, "the relay did not start")
     }
 
-    /// It takes connections and answers nothing.
+    /// From now on, the relay accepts connections but answers nothing.
     func freeze() {
         guard let process else { return }
         _ = Foundation.kill(process.processIdentifier, SIGSTOP)
     }
 
-    /// No goodbye.
+    /// Kills the relay, without any warning to its clients.
     func kill() {
         guard let process else { return }
         _ = Foundation.kill(process.processIdentifier, SIGKILL)
@@ -50,7 +50,7 @@ actor Relay {
         self.process = nil
     }
 
-    /// Comes back without anybody's account.
+    /// Restarts the relay without its data.
     func forget() throws {
         kill()
         try FileManager.default.removeItem(at: folder.appending(path: "relay"))
@@ -58,7 +58,7 @@ actor Relay {
     }
 }
 
-/// A folder with a relay and everybody's databases.
+/// A folder with a relay and the databases of its users.
 struct World: Sendable {
     let folder: URL
     let relay: Relay
@@ -74,15 +74,15 @@ struct World: Sendable {
     }
 }
 
-/// Good for tests only.
+/// A key that is suitable for tests only.
 func key(_ name: String) -> Data {
     var key = Data(name.utf8)
     key.count = 32
     return key
 }
 
-/// A test with a world of its own, which ends in any case.
-func world(_ test: (World) async throws -> Void) async throws {
+/// Runs a test with its own world and a time limit.
+func world(within patience: Duration = patience, _ test: (World) async throws -> Void) async throws {
     let folder = FileManager.default.temporaryDirectory.appending(path: "sealpost-\(UUID())")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     let relay = try await Relay(folder: folder)
@@ -102,7 +102,7 @@ func world(_ test: (World) async throws -> Void) async throws {
     try outcome.get()
 }
 
-/// Waits until there is something.
+/// Waits until the check returns something.
 func eventually<Answer>(_ check: () async throws -> Answer?) async throws -> Answer {
     while true {
         if let answer = try await check() { return answer }
@@ -110,7 +110,7 @@ func eventually<Answer>(_ check: () async throws -> Answer?) async throws -> Ans
     }
 }
 
-/// Waits until something holds.
+/// Waits until the condition holds.
 func until(_ holds: () async throws -> Bool) async throws {
     try await eventually { try await holds() ? () : nil }
 }
@@ -122,7 +122,7 @@ extension AsyncSequence {
 }
 
 extension Sealpost.Thread {
-    /// What the thread says, oldest first.
+    /// The texts of the thread, oldest first.
     func texts() async throws -> [String?] {
         try await messages().map(\.text).collect().reversed()
     }
@@ -135,7 +135,7 @@ extension Sealpost.Thread {
     }
 }
 
-/// What a call throws, when it is one of ours.
+/// The error that a call throws, if it is one of the library's.
 func thrown(_ call: () async throws -> some Any) async -> SealpostError? {
     do {
         _ = try await call()
@@ -145,12 +145,12 @@ func thrown(_ call: () async throws -> some Any) async -> SealpostError? {
     }
 }
 
-/// Where `./dev swift` has put something.
+/// The path that `./dev swift` passes in this variable.
 func built(_ name: String) throws -> String {
     try #require(ProcessInfo.processInfo.environment[name], "run ./dev swift")
 }
 
-/// A program that `./dev swift` has built, to be run. What it complains of is nobody's business.
+/// A program that `./dev swift` has built. Its error output is discarded.
 func program(_ name: String, _ arguments: [String]) throws -> Process {
     let program = Process()
     program.executableURL = URL(filePath: try built(name))
@@ -159,7 +159,7 @@ func program(_ name: String, _ arguments: [String]) throws -> Process {
     return program
 }
 
-/// What a program says.
+/// The output of a program, as lines.
 func said(by program: Process) throws -> [String] {
     let output = Pipe()
     program.standardOutput = output
@@ -170,14 +170,14 @@ func said(by program: Process) throws -> [String] {
     return words.split(separator: "\n").map(String.init)
 }
 
-/// What the program says that brings about what goes wrong around an app: see tests/src/bin/trouble.rs.
+/// The output of the program that causes failures around an app: see tests/src/bin/trouble.rs.
 @discardableResult
 func trouble(_ what: String...) throws -> [String] {
     try said(by: program("SEALPOST_TROUBLE", what))
 }
 
 extension World {
-    /// Runs statements in somebody's database, behind the back of the library.
+    /// Runs statements in a database without the library.
     func sql(_ name: String, _ statements: String) throws {
         try trouble("database", database(name), key(name).map { String(format: "%02x", $0) }.joined(), statements)
     }

@@ -13,10 +13,10 @@ import java.util.concurrent.TimeUnit
 import kotlin.time.Duration.Companion.milliseconds
 import kotlin.time.Duration.Companion.minutes
 
-/** Longer than anything takes that works. */
+/** Longer than any test takes that works. */
 val PATIENCE = 10.minutes
 
-/** A relay in a process of its own, which can be killed and come back at the same address. */
+/** A relay in a separate process, which can be killed and started again at the same address. */
 class Relay(private val folder: Path) : AutoCloseable {
     private var process: Process? = null
     private var port = 0
@@ -34,24 +34,24 @@ class Relay(private val folder: Path) : AutoCloseable {
             .redirectError(ProcessBuilder.Redirect.appendTo(File("$folder/relay.log")))
             .start()
         this.process = process
-        // One line, when it is ready: `listening on http://127.0.0.1:39527`.
+        // It prints one line when it is ready: `listening on http://127.0.0.1:39527`.
         val line = checkNotNull(process.inputStream.bufferedReader().readLine()) { "the relay did not start" }
         port = line.substringAfterLast(':').toInt()
     }
 
-    /** It takes connections and answers nothing. */
+    /** From now on, the relay accepts connections but answers nothing. */
     fun freeze() {
-        // Every shell has it built in; not every system has the program.
+        // `kill` is built into every shell; not every system has it as a program.
         process?.let { check(ProcessBuilder("sh", "-c", "kill -STOP ${it.pid()}").start().waitFor() == 0) }
     }
 
-    /** No goodbye. */
+    /** Kills the relay, without any warning to its clients. */
     fun kill() {
         process?.destroyForcibly()?.waitFor(1, TimeUnit.MINUTES)
         process = null
     }
 
-    /** Comes back without anybody's account. */
+    /** Restarts the relay without its data. */
     fun forget() {
         kill()
         File("$folder/relay").deleteRecursively()
@@ -61,7 +61,7 @@ class Relay(private val folder: Path) : AutoCloseable {
     override fun close() = kill()
 }
 
-/** A folder with a relay and everybody's databases. */
+/** A folder with a relay and the databases of its users. */
 class World : AutoCloseable {
     val folder: Path = Files.createTempDirectory("sealpost")
     val relay = Relay(folder)
@@ -78,15 +78,15 @@ class World : AutoCloseable {
     }
 }
 
-/** Good for tests only. */
+/** A key that is suitable for tests only. */
 fun key(name: String): ByteArray = name.toByteArray().copyOf(32)
 
-/** A test with a world of its own, on several threads, that ends in any case. */
+/** Runs a test with its own world, on several threads and with a time limit. */
 fun world(block: suspend CoroutineScope.(World) -> Unit): Unit = World().use { world ->
     runBlocking(Dispatchers.Default) { withTimeout(PATIENCE) { block(world) } }
 }
 
-/** Waits until there is something. */
+/** Waits until the check returns something. */
 suspend fun <T : Any> eventually(check: suspend () -> T?): T {
     while (true) {
         check()?.let { return it }
@@ -94,12 +94,12 @@ suspend fun <T : Any> eventually(check: suspend () -> T?): T {
     }
 }
 
-/** What the thread says, oldest first. */
+/** The texts of the thread, oldest first. */
 suspend fun Thread.texts(): List<String?> = messages().toList().map { it.text }.reversed()
 
 suspend fun Thread.textsWhen(count: Int): List<String?> = eventually { texts().takeIf { it.size >= count } }
 
-/** What a call throws, which must be one of ours and this one. */
+/** The exception that a call throws, which must be of this type. */
 suspend inline fun <reified E : SealpostException> thrownBy(crossinline call: suspend () -> Unit): E {
     try {
         call()
@@ -109,23 +109,25 @@ suspend inline fun <reified E : SealpostException> thrownBy(crossinline call: su
     throw AssertionError("nothing was thrown")
 }
 
-/** What a program of these tests says over a library, in a JVM of its own. */
+/** The output of a program of these tests, which runs with a given library in its own JVM. */
 fun said(program: Class<*>, library: String, prepare: ProcessBuilder.() -> Unit): List<String> {
     val java = File(System.getProperty("java.home"), "bin/java").path
     val over = "-Duniffi.component.sealpost.libraryOverride=$library"
     val jvm = ProcessBuilder(java, over, "-cp", System.getProperty("java.class.path"), program.name)
-    // The system looks there too.
+    // The system would also search there.
     jvm.environment().remove("LD_LIBRARY_PATH")
     val process = jvm.redirectError(ProcessBuilder.Redirect.DISCARD).apply(prepare).start()
     return process.inputStream.bufferedReader().readLines().also { check(process.waitFor() == 0) { "it died: $it" } }
 }
 
-/** Runs statements in somebody's database, behind the back of the library. */
+/** Runs statements in a database without the library. */
 fun World.sql(name: String, statements: String) {
-    trouble("database", database(name), key(name).joinToString("") { "%02x".format(it) }, statements)
+    trouble("database", database(name), hexKey(name), statements)
 }
 
-/** What the program says that brings about what goes wrong around an app: see tests/src/bin/trouble.rs. */
+fun hexKey(name: String): String = key(name).joinToString("") { "%02x".format(it) }
+
+/** The output of the program that causes failures around an app: see tests/src/bin/trouble.rs. */
 fun trouble(vararg what: String): String {
     val process = ProcessBuilder(System.getProperty("sealpost.trouble"), *what).redirectErrorStream(true).start()
     val said = process.inputStream.bufferedReader().readText().trim()
