@@ -1,6 +1,6 @@
 /*
- * A conversation in a terminal, over the Kotlin binding. Arguments and folders are those of `./dev chat`, so that the two talk
- * with each other by name.
+ * A conversation in a terminal that uses the Kotlin binding. It has the arguments and folders of `./dev chat`, so both can talk to
+ * each other by name.
  */
 package io.github.sealpost.example.cli
 
@@ -80,7 +80,7 @@ private class Conversation(
         showing.cancelAndJoin()
     }
 
-    /** What came since the page was shown is in the snapshot. */
+    /** Messages that arrived after the page was read are in the snapshot. */
     private suspend fun showWhatComes() = thread.changes().collect { change ->
         val messages = when (change) {
             is Change.Snapshot -> change.page.messages.reversed()
@@ -107,7 +107,7 @@ private class Conversation(
         println("${CLOCK.format(Instant.ofEpochMilli(message.sentAtMs))} $who: ${line(message)}")
     }
 
-    /** Until the person is done. */
+    /** Reads lines until the person quits. */
     private suspend fun write() {
         while (true) {
             when (val line = withContext(Dispatchers.IO) { readlnOrNull() }?.trim()) {
@@ -119,7 +119,7 @@ private class Conversation(
                 else -> send(line)
             }
         }
-        // A moment to leave; what does not is on disk, and leaves next time.
+        // Queued messages get a moment to be sent. The others are on disk, and are sent the next time.
         withTimeoutOrNull(2.seconds) {
             val waits = Direction.Outgoing(Delivery.Queued)
             while (thread.history().messages.any { it.direction == waits }) delay(50.milliseconds)
@@ -129,7 +129,7 @@ private class Conversation(
     private suspend fun send(text: String) {
         try {
             thread.sendText(text)
-            // A person waits.
+            // A person is waiting, so connecting is worthwhile.
             client.reconnect()
         } catch (problem: SealpostException.TooLong) {
             note("$problem")
@@ -147,11 +147,11 @@ private class Conversation(
 
 private fun note(what: String) = println("  · $what")
 
-/** Without what would move the cursor of a terminal. */
+/** The text of a message without characters that would move the cursor of the terminal. */
 private fun line(message: Message): String =
     message.text?.filterNot { it.isISOControl() } ?: "(could not be opened)"
 
-/** What is kept between runs: for each name a database, its key, and its user id for others on this machine. */
+/** The files that are kept between runs: for each name a database, its key, and its user id for others on this machine. */
 private class Home(private val folder: File) {
     init {
         folder.mkdirs()
@@ -159,7 +159,7 @@ private class Home(private val folder: File) {
 
     fun file(name: String, kind: String) = File(folder, "$name.$kind")
 
-    /** In a file, as this is no app: an app has a Keystore. */
+    /** The key is kept in a file, because this is not an app: an app would use the Keystore. */
     fun key(name: String): ByteArray {
         val file = file(name, "key")
         if (file.createNewFile()) {
@@ -170,7 +170,7 @@ private class Home(private val folder: File) {
         return file.readBytes()
     }
 
-    /** Waits until there is somebody of that name. */
+    /** Waits until somebody with that name is registered. */
     suspend fun user(name: String): String {
         if (!file(name, "id").exists()) note("waiting for $name")
         while (true) {

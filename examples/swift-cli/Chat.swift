@@ -1,11 +1,11 @@
 import Foundation
 import Sealpost
 
-/// Messages in a page.
+/// The number of messages in a page.
 private let pageSize: UInt32 = 20
 
-/// A conversation in a terminal, over the Swift binding. Arguments and folders are those of `./dev chat`, so that the two talk
-/// with each other by name.
+/// A conversation in a terminal that uses the Swift binding. It has the arguments and folders of `./dev chat`, so both can talk to
+/// each other by name.
 @main
 struct Chat {
     let home: Home
@@ -58,7 +58,7 @@ struct Conversation: Sendable {
         try await write(older: page.older)
     }
 
-    /// What came since the page was shown is in the snapshot.
+    /// Messages that arrived after the page was read are in the snapshot.
     private func showWhatComes(after shown: MessageId) async throws {
         var newest = shown
         for try await change in thread.changes {
@@ -76,7 +76,7 @@ struct Conversation: Sendable {
         }
     }
 
-    /// Until the person is done.
+    /// Reads lines until the person quits.
     private func write(older: Position?) async throws {
         var older = older
         reading: for await line in entered() {
@@ -96,7 +96,7 @@ struct Conversation: Sendable {
             default: try await send(line)
             }
         }
-        // A moment to leave; what does not is on disk, and leaves next time.
+        // Queued messages get a moment to be sent. The others are on disk, and are sent the next time.
         for _ in 0..<40 {
             let waits = try await thread.history().messages.contains { $0.direction == .outgoing(delivery: .queued) }
             guard waits else { return }
@@ -108,7 +108,7 @@ struct Conversation: Sendable {
     private func send(_ text: String) async throws {
         do {
             try await thread.sendText(text)
-            // A person waits.
+            // A person is waiting, so connecting is worthwhile.
             try client.reconnect()
         } catch let problem as SealpostError {
             guard case .TooLong = problem else { throw problem }
@@ -124,7 +124,7 @@ struct Conversation: Sendable {
         }
     }
 
-    /// Oldest first.
+    /// Shows a page, oldest first.
     private func show(_ page: Page) {
         page.messages.reversed().forEach(show)
     }
@@ -135,7 +135,7 @@ struct Conversation: Sendable {
     }
 }
 
-/// What is kept between runs: for each name a database, its key, and its user id for others on this machine.
+/// The files that are kept between runs: for each name a database, its key, and its user id for others on this machine.
 struct Home {
     let folder: URL
 
@@ -146,7 +146,7 @@ struct Home {
 
     func file(_ name: String, _ kind: String) -> URL { folder.appending(path: "\(name).\(kind)") }
 
-    /// In a file, as this is no app: an app has a Keychain.
+    /// The key is kept in a file, because this is not an app: an app would use the Keychain.
     func key(of name: String) throws -> Data {
         let file = file(name, "key")
         if let key = try? Data(contentsOf: file) { return key }
@@ -159,7 +159,7 @@ struct Home {
         return key
     }
 
-    /// Waits until there is somebody of that name.
+    /// Waits until somebody with that name is registered.
     func user(_ name: String) async throws -> UserId {
         if !FileManager.default.fileExists(atPath: file(name, "id").path) { note("waiting for \(name)") }
         while true {
@@ -171,7 +171,7 @@ struct Home {
     }
 }
 
-/// The lines of the standard input, which is read on a thread of its own: reading blocks.
+/// The lines of the standard input, which is read on a separate thread, because reading blocks.
 private func entered() -> AsyncStream<String> {
     AsyncStream { lines in
         Foundation.Thread.detachNewThread {
@@ -181,7 +181,7 @@ private func entered() -> AsyncStream<String> {
     }
 }
 
-/// Without what would move the cursor of a terminal.
+/// The text of a message without characters that would move the cursor of the terminal.
 private func line(_ message: Message) -> String {
     guard let text = message.text else { return "(could not be opened)" }
     return String(String.UnicodeScalarView(text.unicodeScalars.filter { $0.properties.generalCategory != .control }))
@@ -195,7 +195,7 @@ private func clock(_ milliseconds: Int64) -> String {
 
 private func note(_ what: String) { say("  · \(what)") }
 
-/// At once, whoever reads.
+/// Prints without buffering, even if the output is not a terminal.
 private func say(_ what: String) {
     FileHandle.standardOutput.write(Data("\(what)\n".utf8))
 }

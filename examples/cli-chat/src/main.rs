@@ -151,7 +151,7 @@ impl Conversation {
                 }
             }
             text => match self.thread.send_text(text).await {
-                // A person waits.
+                // A person is waiting, so connecting is worthwhile.
                 Ok(_) => self.client.reconnect(),
                 Err(error @ Error::TooLong { .. }) => self.screen.note(&error.to_string()),
                 Err(error) => return Err(error),

@@ -1,7 +1,8 @@
 import Foundation
 import Sealpost
 
-/// What `./dev bench bindings` runs: prints a number a line. Given `open` or `calls`, and a database with a long history.
+/// The program that `./dev bench bindings` runs. Its arguments are `open` or `calls`, and a database with a long history. It prints
+/// one number on each line.
 @main
 enum Bench {
     private static let calls = 500
@@ -30,7 +31,7 @@ enum Bench {
         return try await client.thread(id: thread).history().messages.count
     }
 
-    /// Nanoseconds of one call, in the best of several rounds.
+    /// The time of one call in nanoseconds, in the best of several rounds.
     private static func each(_ call: () throws -> Void) throws -> Double {
         try (0..<rounds).map { _ in
             let begun = ContinuousClock.now

@@ -1,7 +1,7 @@
 import Foundation
 import Sealpost
 
-/// What an app sees of two panics: in a call that answers at once, and in one that is awaited. A test runs it over a library
+/// Prints what an app sees of two panics: one in a synchronous call, one in an asynchronous call. A test runs it with a library
 /// that panics.
 @main
 enum Panics {

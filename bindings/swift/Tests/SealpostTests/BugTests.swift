@@ -4,12 +4,12 @@ import Testing
 
 extension SealpostTests {
     @Suite struct BugTests {
-        @Test("a mistake of the library is told as one")
+        @Test("a bug in the library is reported as one")
         func brokenRule() async throws {
             try await world { world in
                 try await world.person("ben") { ben in
                     try await world.person("ada") { ada in _ = try await ada.directThread(user: ben.userId()) }
-                    // What the library counts on does not hold.
+                    // The library relies on this insert to succeed.
                     try world.sql(
                         "ada",
                         "CREATE TRIGGER broken BEFORE INSERT ON message BEGIN SELECT RAISE(ABORT, 'no'); END")
@@ -24,7 +24,7 @@ extension SealpostTests {
         }
 
         #if os(Linux)
-            @Test("a panic is told as a mistake of the library, and its place to the logger")
+            @Test("a panic is reported as a bug, and its location to the logger")
             func panics() throws {
                 let panics = try program("SEALPOST_PANICS", [])
                 panics.environment = ["LD_PRELOAD": try built("SEALPOST_PANICKING")]

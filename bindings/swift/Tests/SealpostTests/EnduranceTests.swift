@@ -34,7 +34,7 @@ extension SealpostTests {
                         try await hers.sendText("the last")
                         let his = try await ben.client.directThread(user: ada.userId())
                         try await until { try await his.history(limit: 1).messages.first?.text == "the last" }
-                        // Whatever was written arrives, once.
+                        // Every message that was written arrives exactly once.
                         let written = try await hers.texts()
                         #expect(try await his.texts(when: written.count) == written)
                         #expect(Set(written).count == written.count)
@@ -75,7 +75,7 @@ extension SealpostTests {
         }
 
         #if os(Linux)
-            @Test("a thousand clients leave nothing behind")
+            @Test("a thousand clients, one after the other, leak nothing")
             func cycles() async throws {
                 try await world { world in
                     func cycles(_ count: Int) async throws {
@@ -91,7 +91,7 @@ extension SealpostTests {
             }
         #endif
 
-        @Test("calls may come from many tasks at once")
+        @Test("calls may be made from many tasks at the same time")
         func manyTasks() async throws {
             try await world { world in
                 try await world.person("ada") { ada in
@@ -99,7 +99,7 @@ extension SealpostTests {
                         let hers = try await ada.directThread(user: ben.userId())
                         let view = try hers.subscribe()
                         _ = try await view.snapshot()
-                        // A view is for one who pulls; with more, nothing worse happens than fresh snapshots.
+                        // A view is for one consumer. With several, the worst that happens is that they get fresh snapshots.
                         let pulling = (0..<4).map { _ in
                             Task { while try await view.next() != nil {} }
                         }
@@ -125,14 +125,14 @@ extension SealpostTests {
     }
 }
 
-/// A line of what the system says of this process, in kB where it is memory.
+/// A line of the status of this process. Memory is in kB.
 private func status(_ name: String) throws -> Int {
     let lines = try String(contentsOfFile: "/proc/self/status", encoding: .utf8).split(separator: "\n")
     let line = try #require(lines.first { $0.hasPrefix("\(name):") })
     return try #require(Int(line.filter(\.isNumber)))
 }
 
-/// The same throws in each run (SplitMix64).
+/// A generator that returns the same numbers in each run (SplitMix64).
 private struct Dice: RandomNumberGenerator {
     private var state: UInt64
 

@@ -6,7 +6,7 @@ private let nobody = "00000000-0000-4000-8000-000000000000"
 
 extension SealpostTests {
     @Suite struct ErrorTests {
-        @Test("each mistake arrives as its own case")
+        @Test("each error has its own case")
         func mistakes() async throws {
             try await world { world in
                 try await world.person("ada") { ada in
@@ -87,14 +87,14 @@ extension SealpostTests {
             #expect(SealpostError.Bug(what: "here").localizedDescription == "a bug in the library: here")
         }
 
-        @Test("strange strings cross whole")
+        @Test("unusual strings are passed on unchanged")
         func strangeStrings() async throws {
             try await world { world in
                 try await world.person("ada") { ada in
                     try await world.person("ben") { ben in
                         let hers = try await ada.directThread(user: ben.userId())
                         let long = String(repeating: "ё", count: 10_000)
-                        // No Swift string holds half a character: it becomes a replacement character when it is made.
+                        // A Swift string cannot contain an unpaired surrogate: it becomes a replacement character.
                         let half: [UInt16] = [0xD83D]
                         let repaired = String(decoding: half, as: UTF16.self)
                         #expect(repaired == "\u{FFFD}")
@@ -102,7 +102,7 @@ extension SealpostTests {
                         for text in strange {
                             #expect(try await hers.sendText(text).text?.utf8.elementsEqual(text.utf8) == true)
                         }
-                        // Nor does one that Foundation made of UTF-16.
+                        // The same applies to a string that Foundation has created from UTF-16.
                         let bridged = String(NSString(characters: half, length: half.count))
                         #expect(try await hers.sendText(bridged).text == repaired)
                         let his = try await ben.directThread(user: ada.userId())
@@ -113,7 +113,7 @@ extension SealpostTests {
         }
 
         #if os(Linux)
-            @Test("a library of another version is told")
+            @Test("a library of another version is reported")
             func anotherVersion() throws {
                 let arguments = ["--name", "ada", "--with", "ben", "--state", NSTemporaryDirectory()]
                 let chat = try program("SEALPOST_CHAT", arguments)
@@ -128,7 +128,7 @@ extension SealpostTests {
             }
         #endif
 
-        @Test("what people write does not print")
+        @Test("descriptions do not contain what people write")
         func printing() {
             let body = MessageBody.text(text: "between us")
             var dumped = ""
@@ -139,7 +139,7 @@ extension SealpostTests {
             }
         }
 
-        @Test("a cancelled task ends its wait, and what it waited for is not lost")
+        @Test("a cancelled task stops waiting, and loses nothing")
         func cancellation() async throws {
             try await world { world in
                 try await world.person("ada") { ada in
@@ -161,7 +161,7 @@ extension SealpostTests {
             }
         }
 
-        @Test("a cancelled fetch for a push notification ends with what is there")
+        @Test("a cancelled fetch for a push notification returns what it has received")
         func cancelledFetch() async throws {
             try await world { world in
                 _ = try await world.person("ada") { try $0.userId() }

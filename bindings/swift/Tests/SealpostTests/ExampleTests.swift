@@ -6,9 +6,9 @@ import Testing
 private let nobody = "00000000-0000-4000-8000-000000000000"
 
 extension SealpostTests {
-    /// The half of `examples/ios` that has no screen.
+    /// The part of `examples/ios` that has no user interface.
     @Suite struct ExampleTests {
-        @Test("two people chat, and one of them is notified in the background")
+        @Test("two people chat, and one of them receives a push notification in the background")
         func conversation() async throws {
             try await world { world in
                 let ada = await ChatModel(account: world.account("ada"))
@@ -43,7 +43,7 @@ extension SealpostTests {
             }
         }
 
-        @Test("what stands in the way is shown")
+        @Test("errors are shown")
         func problems() async throws {
             try await world { world in
                 try await world.person("ada") { _ in }

@@ -4,7 +4,7 @@ import Testing
 
 extension SealpostTests {
     @Suite struct LogTests {
-        @Test("lines reach the logger, and what it throws harms nobody")
+        @Test("lines reach the logger, and exceptions that it throws are ignored")
         func lines() async throws {
             try await world { world in
                 let logger = BrokenLogger()
@@ -15,7 +15,7 @@ extension SealpostTests {
                         let hers = try await ada.directThread(user: ben.userId())
                         await world.relay.kill()
                         try await hers.sendText("while it is gone")
-                        // Each in vain, and told: also after the logger threw.
+                        // Each attempt to connect fails and is logged, even after the logger has thrown.
                         try await until {
                             try ada.reconnect()
                             return logger.lines.count >= 6

@@ -2,16 +2,16 @@ import Foundation
 import Sealpost
 import Testing
 
-/// Beside the other tests, as one answer takes as long as the library is patient: 15 seconds.
+/// Runs in parallel with the other tests, because one of its cases takes the 15 seconds after which the library stops waiting.
 @Suite struct OfflineTests {
-    @Test("a relay that is of no use is told by the reason")
+    @Test("a relay that cannot be used is reported with the reason")
     func reasons() async throws {
         let reasons: [String: OfflineReason] = [
             "offline.unreachable": .unreachable, "offline.timed_out": .timedOut, "offline.busy": .busy,
             "offline.not_a_relay": .notARelay, "offline.refused": .refused, "offline.untrusted": .untrusted,
         ]
         try await world { world in
-            let relays = try RelaysOfNoUse(folder: world.folder, count: reasons.count)
+            let relays = try UnusableRelays(folder: world.folder, count: reasons.count)
             defer { relays.end() }
             await withTaskGroup(of: Void.self) { tasks in
                 for (code, url) in relays.urls {
@@ -30,12 +30,12 @@ import Testing
     }
 }
 
-/// What may stand in the relay's place, by the code of the error that tells it.
-private struct RelaysOfNoUse {
+/// Servers that cannot be used as relays, by the code of the error that results.
+private struct UnusableRelays {
     let urls: [String: String]
     private let process: Process
 
-    /// A line for each: `offline.busy http://127.0.0.1:39527`.
+    /// One line for each: `offline.busy http://127.0.0.1:39527`.
     init(folder: URL, count: Int) throws {
         let output = Pipe()
         process = try program("SEALPOST_TROUBLE", ["relays", folder.path])

@@ -4,7 +4,7 @@ import Testing
 
 extension SealpostTests {
     @Suite struct ReadmeTests {
-        @Test("the first message works as the README says")
+        @Test("the first message works as shown in the README")
         func firstMessage() async throws {
             try await world { world in
                 let (database, key, relay) = (world.database("me"), key("me"), await world.relay.url)
@@ -15,7 +15,7 @@ extension SealpostTests {
                         let added = try await eventually { try await other.threads().first }
                         let theirs = try await other.thread(id: added.id)
                         _ = try await theirs.texts(when: 1)
-                        // Until somebody listens, as the README's reader would.
+                        // Repeats until the code of the README listens.
                         while heard.lines.isEmpty { try await theirs.sendText("hello yourself") }
                         try await theirs.sendText("bye")
                     }
@@ -36,7 +36,7 @@ extension SealpostTests {
             }
         }
 
-        @Test("the README shows what is compiled here")
+        @Test("the code in the README is compiled here")
         func shown() throws {
             let here = URL(filePath: #filePath)
             let readme = here.deletingLastPathComponent().appending(path: "../../README.md")
@@ -52,7 +52,7 @@ private func lines(of text: String) -> [String] {
     text.components(separatedBy: .newlines).map { $0.trimmingCharacters(in: .whitespaces) }
 }
 
-/// What was printed.
+/// Collects what was printed.
 private final class Heard: @unchecked Sendable {
     private let lock = NSLock()
     private var said: [String] = []

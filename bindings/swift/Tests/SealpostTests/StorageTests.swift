@@ -5,7 +5,7 @@ import Testing
 extension SealpostTests {
     @Suite struct StorageTests {
         @Test(
-            "a database that cannot be used is told by the reason",
+            "a database that cannot be used is reported with the reason",
             arguments: [StorageReason.wrongKey, .corrupt, .newer, .noFolder, .notAFile, .readOnly, .inUse, .io]
         )
         func reasons(reason: StorageReason) async throws {
@@ -14,7 +14,7 @@ extension SealpostTests {
                 let told = await thrown { try await open(world, toFailWith: reason) }
                 #expect(told == .Storage(reason: reason))
                 #expect(told?.retryable() == (reason == .inUse))
-                // Nothing of all this is in the way.
+                // The database itself can still be used.
                 _ = try await world.person("ada") { try $0.userId() }
             }
         }
@@ -38,7 +38,7 @@ extension SealpostTests {
                 try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
                 return try await world.open("a folder")
             case .readOnly:
-                // Not even root makes files there.
+                // Not even root can create files there.
                 return try await openClient(database: "/proc/ada.db", key: key("ada"), relay: world.relay.url)
             case .full: fatalError("it has a test of its own")
             case .inUse: return try await world.person("ada") { _ in try await world.open("ada") }
@@ -50,8 +50,8 @@ extension SealpostTests {
         }
 
         @Test(
-            "a full disk takes nothing, and loses nothing",
-            .enabled(if: try disksCanBeFull(), "this user may not make devices here")
+            "a full disk makes calls fail, and loses nothing",
+            .enabled(if: try disksCanBeFull(), "this user may not create devices here")
         )
         func fullDisk() async throws {
             try await world { world in
@@ -59,7 +59,7 @@ extension SealpostTests {
                     try await world.person("ada") { ada in
                         _ = try await ada.directThread(user: ben.userId()).sendText("before")
                     }
-                    // What is written goes there first.
+                    // SQLite writes to this file first.
                     #expect(try trouble("full", world.database("ada") + "-wal") == ["full"])
                     try await world.person("ada") { ada in
                         let thread = try await ada.thread(id: ada.threads()[0].id)
@@ -68,7 +68,7 @@ extension SealpostTests {
                         #expect(told?.retryable() == true)
                         #expect(try await thread.texts() == ["before"])
                     }
-                    // SQLite took away what it could not write, and with it what stood there for the full disk.
+                    // SQLite has deleted the file that it could not write, and with it the device that stood for the full disk.
                     try await world.person("ada") { ada in
                         let thread = try await ada.thread(id: ada.threads()[0].id)
                         try await thread.sendText("after")

@@ -2,16 +2,16 @@ import Foundation
 import Observation
 import Sealpost
 
-/// A conversation, without its screen: the one that was written in last, or the first that anybody begins.
+/// A conversation without its user interface: the most recent one, or the first one that somebody starts.
 @MainActor @Observable
 final class ChatModel {
-    /// Who we are, for others to write to. `nil` before the account was opened.
+    /// Our user id, with which others can write to us. `nil` until the account is open.
     private(set) var me: UserId?
-    /// Whom we talk to. `nil` before somebody has begun.
+    /// The other person. `nil` until somebody has started a conversation.
     private(set) var peer: UserId?
-    /// The newest of them, oldest first.
+    /// The newest messages, oldest first.
     private(set) var messages: [Message] = []
-    /// What went wrong last. docs/mobile.md says what to do about each.
+    /// The last error. docs/mobile.md says what to do about each error of the library.
     private(set) var problem: (any Error)?
 
     private let account: Account
@@ -23,7 +23,8 @@ final class ChatModel {
         self.account = account
     }
 
-    /// The app comes to the foreground: opens the account, which is registered first when it is new, and follows the conversation.
+    /// Call this when the app comes to the foreground. Opens the account, registering it first if it is new, and follows the
+    /// conversation.
     func start() {
         guard running?.isCancelled != false else { return }
         let last = running
@@ -33,24 +34,25 @@ final class ChatModel {
         }
     }
 
-    /// The app goes to the background. When this returns, the database is closed: the system may freeze or end the app.
+    /// Call this when the app goes to the background. When it returns, the database is closed, so the system may freeze or terminate
+    /// the app.
     func stop() async {
         running?.cancel()
         await running?.value
     }
 
-    /// Begins a conversation with somebody. False when that did not work.
+    /// Starts a conversation with somebody. Returns false if that failed.
     func meet(_ user: UserId) async -> Bool {
         guard let client else { return false }
         return await attempt { _ = try await client.directThread(user: user) }
     }
 
-    /// Writes a text. False when it is not on disk: then it is still the person's.
+    /// Sends a text. Returns false if it could not be saved; the text field then keeps it.
     func send(_ text: String) async -> Bool {
         guard let client, let thread else { return false }
         return await attempt {
             try await thread.sendText(text)
-            // A person waits.
+            // A person is waiting, so connecting is worthwhile.
             try client.reconnect()
         }
     }
@@ -67,7 +69,7 @@ final class ChatModel {
                 try? await Task.sleep(for: .seconds(2))
             }
         }
-        // Not bound to the task, which is cancelled by now.
+        // `suspend` does not end early, although the task is cancelled by now.
         try? await client?.suspend()
     }
 
@@ -98,7 +100,7 @@ final class ChatModel {
         }
     }
 
-    /// Waits for one when there is none.
+    /// The first thread. Waits for one if there is none.
     private func firstThread(of client: Client) async throws -> ThreadId? {
         for try await event in client.events {
             switch event {

@@ -9,7 +9,10 @@ import kotlinx.coroutines.runBlocking
 private const val CALLS = 500
 private const val ROUNDS = 200
 
-/** What `./dev bench bindings` runs: prints a number a line. Given `open` or `calls`, and a database with a long history. */
+/**
+ * The program that `./dev bench bindings` runs. Its arguments are `open` or `calls`, and a database with a long history. It prints one
+ * number on each line.
+ */
 fun main(arguments: Array<String>): Unit = runBlocking {
     val begun = System.nanoTime()
     val (what, database) = arguments
@@ -29,7 +32,7 @@ private suspend fun firstPage(client: Client): Int {
     return client.thread(thread).use { it.history().messages.size }
 }
 
-/** Nanoseconds of one call, in the best of several rounds: the JVM has compiled it by then. */
+/** The time of one call in nanoseconds, in the best of several rounds: the JVM has compiled it by then. */
 private inline fun each(call: () -> Unit): Double = (1..ROUNDS).minOf {
     val begun = System.nanoTime()
     repeat(CALLS) { call() }

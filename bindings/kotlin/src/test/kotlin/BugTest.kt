@@ -6,10 +6,10 @@ import org.junit.jupiter.api.Test
 
 class BugTest {
     @Test
-    fun `a mistake of the library is told as one`() = world { world ->
+    fun `a bug in the library is reported as one`() = world { world ->
         world.person("ben") { ben ->
             world.person("ada") { ada -> ada.directThread(ben.userId()).close() }
-            // What the library counts on does not hold.
+            // The library relies on this insert to succeed.
             world.sql("ada", "CREATE TRIGGER broken BEFORE INSERT ON message BEGIN SELECT RAISE(ABORT, 'no'); END")
             world.person("ada") { ada ->
                 ada.directThread(ben.userId()).use { thread ->
@@ -22,7 +22,7 @@ class BugTest {
     }
 
     @Test
-    fun `a panic is told as a mistake of the library, and its place to the logger`() {
+    fun `a panic is reported as a bug, and its location to the logger`() {
         val library = System.getProperty("sealpost.panicking")
         val said = said(Panics::class.java, library) { environment()["LD_PRELOAD"] = library }
         val twice = listOf("ERROR, sealpost, a panic at", "bug, false, a bug in the library: a panic in a call")
@@ -30,7 +30,7 @@ class BugTest {
     }
 }
 
-/** What an app sees of two panics: in a call that answers at once, and in one that is awaited. */
+/** Prints what an app sees of two panics: one in a synchronous call, one in an asynchronous call. */
 internal object Panics {
     private val printing = object : Logger {
         override fun log(line: LogLine) = println("${line.level}, ${line.target}, ${line.text}")

@@ -11,7 +11,7 @@ import org.junit.jupiter.api.Test
 
 class CancellationTest {
     @Test
-    fun `a cancelled coroutine ends its wait, and what it waited for is not lost`() = world { world ->
+    fun `a cancelled coroutine stops waiting, and loses nothing`() = world { world ->
         world.person("ada") { ada ->
             world.person("ben") { ben ->
                 ada.directThread(ben.userId()).use { hers ->
@@ -29,7 +29,7 @@ class CancellationTest {
     }
 
     @Test
-    fun `an answer that is there is not thrown away`() = runBlocking {
+    fun `a result that is available is not discarded`() = runBlocking {
         var answer: String? = null
         launch {
             answer = cancellable {
@@ -41,7 +41,7 @@ class CancellationTest {
     }
 
     @Test
-    fun `a cancelled fetch for a push notification ends with what is there`() = world { world ->
+    fun `a cancelled fetch for a push notification returns what it has received`() = world { world ->
         world.person("ada") { it.userId() }
         world.relay.freeze()
         var fetched: Fetched? = null
@@ -53,20 +53,20 @@ class CancellationTest {
     }
 
     @Test
-    fun `a token that was closed is refused before anything crosses`() = world { world ->
+    fun `a closed token is refused before the library is called`() = world { world ->
         world.person("ben") { ben ->
             val closed = CancelToken().apply { close() }
             val ada = world.open("ada")
             thrownBy<SealpostException.Misuse> { ada.directThread(ben.userId(), closed) }
             thrownBy<SealpostException.Misuse> { fetchForPush(world.database("new"), key("new"), world.relay.url, cancel = closed) }
             ada.close()
-            // Nothing holds it any more.
+            // No reference to the client is left, so its file is closed.
             eventually { runCatching { world.open("ada") }.getOrNull() }.useAndShutDown { }
         }
     }
 
     @Test
-    fun `the failure of a block is told, not that of the end after it`() = world { world ->
+    fun `if a block fails, its exception is thrown, not that of the shutdown after it`() = world { world ->
         val ada = world.open("ada")
         val told = runCatching {
             ada.useAndShutDown {

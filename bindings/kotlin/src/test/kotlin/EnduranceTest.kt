@@ -16,7 +16,7 @@ import java.io.File
 import kotlin.random.Random
 import kotlin.time.Duration.Companion.microseconds
 
-/** How many do the same thing at once. */
+/** How many coroutines do the same thing at the same time. */
 private const val LANES = 20
 
 class EnduranceTest {
@@ -43,7 +43,7 @@ class EnduranceTest {
                 hers.sendText("the last")
                 val his = ben.directThread(ada.userId())
                 eventually { his.history(limit = 1u).messages.singleOrNull()?.takeIf { it.text == "the last" } }
-                // Whatever was written arrives, once.
+                // Every message that was written arrives exactly once.
                 val written = hers.texts()
                 assertEquals(written, his.textsWhen(written.size))
                 assertEquals(written.size, written.distinct().size)
@@ -77,7 +77,7 @@ class EnduranceTest {
     }
 
     @Test
-    fun `a thousand clients leave nothing behind`() = world { world ->
+    fun `a thousand clients, one after the other, leak nothing`() = world { world ->
         suspend fun cycles(count: Int) = coroutineScope {
             repeat(LANES) { lane ->
                 launch { repeat(count / LANES) { world.person("person $lane") { it.threads() } } }
@@ -94,13 +94,13 @@ class EnduranceTest {
     }
 
     @Test
-    fun `calls may come from many threads at once`() = world { world ->
+    fun `calls may be made from many threads at the same time`() = world { world ->
         world.person("ada") { ada ->
             world.person("ben") { ben ->
                 val hers = ada.directThread(ben.userId())
                 val view = hers.subscribe()
                 view.snapshot()
-                // A view is for one who pulls; with more, nothing worse happens than fresh snapshots.
+                // A view is for one consumer. With several, the worst that happens is that they get fresh snapshots.
                 val pulling = List(4) {
                     async(Dispatchers.Default) { while (cancellable { view.next(it) } != null) Unit }
                 }
@@ -122,7 +122,7 @@ class EnduranceTest {
         }
     }
 
-    /** Memory of this process, in kB. */
+    /** The memory of this process in kB. */
     private fun resident(): Long = status("VmRSS")
 
     private fun threadCount(): Long = status("Threads")

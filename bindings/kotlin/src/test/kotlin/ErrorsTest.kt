@@ -7,7 +7,7 @@ private const val NOBODY = "00000000-0000-4000-8000-000000000000"
 
 class ErrorsTest {
     @Test
-    fun `each mistake arrives as its own type`() = world { world ->
+    fun `each error has its own type`() = world { world ->
         world.person("ada") { ada ->
             world.person("ben") { ben ->
                 ada.directThread(ben.userId()).use { thread ->
@@ -45,7 +45,7 @@ class ErrorsTest {
         }
     }
 
-    /** None of them becomes right by being repeated. */
+    /** Calls an app's mistake, which is not retryable. */
     private suspend inline fun <reified E : SealpostException> mistake(code: String, crossinline call: suspend () -> Unit): E {
         val told = thrownBy<E> { call() }
         assertEquals(code to false, told.code() to told.retryable())
@@ -81,7 +81,7 @@ class ErrorsTest {
     }
 
     @Test
-    fun `a closed object says so`() = world { world ->
+    fun `a closed object throws`() = world { world ->
         val ada = world.open("ada")
         ada.shutdown()
         ada.close()

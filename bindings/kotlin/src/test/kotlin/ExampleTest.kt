@@ -14,10 +14,10 @@ import java.io.File
 
 private const val NOBODY = "00000000-0000-4000-8000-000000000000"
 
-/** The half of `examples/android` that has no screen. */
+/** The part of `examples/android` that has no user interface. */
 class ExampleTest {
     @Test
-    fun `two people chat, and one of them is notified in the background`() = world { world ->
+    fun `two people chat, and one of them receives a push notification in the background`() = world { world ->
         val (ada, ben) = listOf("ada", "ben").map { ChatModel(world.account(it)) }
         val adaIsHere = launch { ada.run() }
         val benIsHere = launch { ben.run() }
@@ -46,7 +46,7 @@ class ExampleTest {
     }
 
     @Test
-    fun `what stands in the way is shown`() = world { world ->
+    fun `errors are shown`() = world { world ->
         world.person("ada") {}
         val ada = ChatModel(Account(world.database("ada"), world.relay.url) { key("not ada") })
         ada.run()

@@ -8,7 +8,7 @@ import java.io.File
 import java.util.jar.JarFile
 import java.util.spi.ToolProvider
 
-/** What every test runs with: folders of classes, and libraries. */
+/** The class path of the tests: folders of classes, and libraries. */
 private val CLASSPATH = System.getProperty("java.class.path").split(File.pathSeparator).map(::File)
 private val CLASSES = CLASSPATH.single { it.path.endsWith("target/classes") }
 private val TESTS = CLASSPATH.single { it.path.endsWith("target/test-classes") }
@@ -17,15 +17,15 @@ private val KOTLIN = library("kotlin-stdlib") + library("kotlinx-coroutines") + 
 
 private fun library(name: String) = CLASSPATH.filter { it.name.startsWith("$name-") && it.extension == "jar" }
 
-/** Apps that are made of jars, and talk in a JVM of their own, which is told no path to the library. */
+/** Apps that consist of jars only. Each runs in its own JVM, without a path to the library. */
 class JarTest {
     @Test
-    fun `one jar brings the library with it`() = world { world ->
+    fun `one jar contains everything that an app needs`() = world { world ->
         talk(world, listOf(jar(world), TESTS, JNA) + KOTLIN)
     }
 
     @Test
-    fun `an app that was shrunk still talks`() = world { world ->
+    fun `a shrunk app still works`() = world { world ->
         val shrunk = File("${world.folder}/shrunk.jar")
         val entry = "-keep class io.github.sealpost.TalkKt { public static void main(java.lang.String[]); }"
         val app = listOf("-injars", "${jar(world)}", "-injars", "$TESTS(io/github/sealpost/Talk*.class)")
@@ -51,7 +51,7 @@ class JarTest {
         assertTrue(said.containsAll(listOf("refused: user", "heard: hello")) && said.any { it.startsWith("logged: ") }, "$said")
     }
 
-    /** Runs a program to its end, and gives the lines that it wrote. */
+    /** Runs a program to its end, and returns its output as lines. */
     private fun java(classpath: List<File>, arguments: List<String>): List<String> {
         val java = "${System.getProperty("java.home")}/bin/java"
         val process = ProcessBuilder(listOf(java, "-Xmx512m", "-cp", classpath.joinToString(File.pathSeparator)) + arguments)

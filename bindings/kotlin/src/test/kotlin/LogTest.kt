@@ -7,7 +7,7 @@ import java.util.concurrent.ConcurrentLinkedQueue
 
 class LogTest {
     @Test
-    fun `lines reach the logger, and what it throws harms nobody`() = world { world ->
+    fun `lines reach the logger, and exceptions that it throws are ignored`() = world { world ->
         val lines = ConcurrentLinkedQueue<LogLine>()
         setLogger(
             object : Logger {
@@ -25,7 +25,7 @@ class LogTest {
                 ada.directThread(ben.userId()).use { hers ->
                     world.relay.kill()
                     hers.sendText("while it is gone")
-                    // Each in vain, and told: also after the logger threw.
+                    // Each attempt to connect fails and is logged, even after the logger has thrown.
                     eventually { Unit.takeIf { lines.size >= 6 } ?: ada.reconnect().let { null } }
                     world.relay.start()
                     ada.reconnect()
@@ -34,7 +34,7 @@ class LogTest {
                 }
             }
         }
-        // The last one wins: the other tests are spared.
+        // Replaces the logger, so that it does not affect other tests.
         setLogger(
             object : Logger {
                 override fun log(line: LogLine) = Unit

@@ -8,12 +8,12 @@ import org.junit.jupiter.api.parallel.Execution
 import org.junit.jupiter.api.parallel.ExecutionMode
 import java.lang.ProcessBuilder.Redirect.DISCARD
 
-/** Beside the other tests, as one answer takes as long as the library is patient: 15 seconds. */
+/** Runs in parallel with the other tests, because one of its cases takes the 15 seconds after which the library stops waiting. */
 @Execution(ExecutionMode.CONCURRENT)
 class OfflineTest {
     @Test
-    fun `a relay that is of no use is told by the reason`() = world { world ->
-        RelaysOfNoUse(world).use { relays ->
+    fun `a relay that cannot be used is reported with the reason`() = world { world ->
+        UnusableRelays(world).use { relays ->
             OfflineReason.entries.map { reason ->
                 async {
                     val code = "offline.${reason.name.lowercase()}"
@@ -28,11 +28,11 @@ class OfflineTest {
     }
 }
 
-/** What may stand in the relay's place, by the code of the error that tells it. */
-private class RelaysOfNoUse(world: World) : AutoCloseable {
+/** Servers that cannot be used as relays, by the code of the error that results. */
+private class UnusableRelays(world: World) : AutoCloseable {
     private val process = ProcessBuilder(System.getProperty("sealpost.trouble"), "relays", "${world.folder}").redirectError(DISCARD).start()
 
-    /** A line for each: `offline.busy http://127.0.0.1:39527`. */
+    /** One line for each: `offline.busy http://127.0.0.1:39527`. */
     val urls = process.inputStream.bufferedReader().lineSequence().take(OfflineReason.entries.size)
         .associate { line -> line.substringBefore(' ') to line.substringAfter(' ') }
 

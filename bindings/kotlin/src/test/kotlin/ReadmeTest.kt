@@ -15,7 +15,7 @@ class ReadmeTest {
     }
 
     @Test
-    fun `the first message works as the README says`() = world { world ->
+    fun `the first message works as shown in the README`() = world { world ->
         world.person("friend") { other ->
             val (database, key, relay) = Triple(world.database("me"), key("me"), world.relay.url)
             val friend = other.userId()
@@ -23,7 +23,7 @@ class ReadmeTest {
                 val added = eventually { other.threads().firstOrNull() }
                 other.thread(added.id).use { theirs ->
                     theirs.textsWhen(1)
-                    // Until somebody listens, as the README's reader would.
+                    // Repeats until the code of the README listens.
                     while (heard.isEmpty()) theirs.sendText("hello yourself")
                     theirs.sendText("bye")
                 }
@@ -41,7 +41,7 @@ class ReadmeTest {
     }
 
     @Test
-    fun `the README shows what is compiled here`() {
+    fun `the code in the README is compiled here`() {
         val shown = File("README.md").readText().substringAfter("```kotlin\n").substringBefore("```").lines()
         val compiled = File("src/test/kotlin/ReadmeTest.kt").readLines().map { it.trim() }
         shown.map { it.trim() }.forEach { assertTrue(it in compiled, it) }

@@ -12,24 +12,24 @@ import java.security.cert.X509Certificate
 
 class RootsTest {
     @Test
-    fun `the platform has roots and the library takes them`() = runBlocking {
+    fun `the library accepts the platform's roots`() = runBlocking {
         val roots = platformRoots()
         val factory = CertificateFactory.getInstance("X.509")
         val parsed = roots.map { factory.generateCertificate(it.inputStream()) as X509Certificate }
         assertTrue(parsed.any { it.basicConstraints >= 0 }, "none of ${parsed.size} may sign others")
-        // Nobody is there, but the roots were not what was wrong.
+        // Nothing listens there, so the roots were accepted before the connection failed.
         assertEquals("offline.unreachable", refusal(Config(roots)).code())
     }
 
     @Test
-    fun `roots that cannot be read are the app's mistake`() = runBlocking {
+    fun `roots that cannot be read are reported as misuse`() = runBlocking {
         for (roots in listOf(emptyList(), listOf(byteArrayOf()), listOf("no certificate".toByteArray()))) {
             assertEquals("misuse", refusal(Config(roots)).code())
         }
     }
 
     @Test
-    fun `only Android is asked in Java, and only when the app gives no roots`() = runBlocking {
+    fun `Java's roots are used only on Android, and only if the app gives none`() = runBlocking {
         assertNull(Config().withRoots().roots)
         assertEquals(platformRoots().size, Config().withRoots(android = true).roots?.size)
         val own = Config(platformRoots().take(1))

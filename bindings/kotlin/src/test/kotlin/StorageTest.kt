@@ -9,14 +9,14 @@ import java.nio.file.Files
 
 class StorageTest {
     @Test
-    fun `a database that cannot be used is told by the reason`() = world { world ->
+    fun `a database that cannot be used is reported with the reason`() = world { world ->
         world.person("ada") { }
         for (reason in StorageReason.entries - StorageReason.FULL) {
             val told = thrownBy<SealpostException.Storage> { world.openToFailWith(reason) }
             assertEquals(reason, told.reason)
             val code = "storage.${reason.name.lowercase()}"
             assertEquals(code to (reason == StorageReason.IN_USE), told.code() to told.retryable())
-            // Nothing of all this is in the way.
+            // The database itself can still be used.
             world.person("ada") { assertTrue(it.userId().isNotEmpty()) }
         }
     }
@@ -37,7 +37,7 @@ class StorageTest {
             File(database("a folder")).mkdirs()
             open("a folder")
         }
-        // Not even root makes files there.
+        // Not even root can create files there.
         StorageReason.READ_ONLY -> openClient("/proc/ada.db", key("ada"), relay.url)
         StorageReason.FULL -> error("it has a test of its own")
         StorageReason.IN_USE -> person("ada") { open("ada") }
@@ -49,11 +49,11 @@ class StorageTest {
     }
 
     @Test
-    fun `a full disk takes nothing, and loses nothing`() = world { world ->
+    fun `a full disk makes calls fail, and loses nothing`() = world { world ->
         world.person("ben") { ben ->
             world.person("ada") { ada -> ada.directThread(ben.userId()).use { it.sendText("before") } }
-            // What is written goes there first.
-            assumeTrue(trouble("full", world.database("ada") + "-wal") == "full", "this user may not make devices here")
+            // SQLite writes to this file first.
+            assumeTrue(trouble("full", world.database("ada") + "-wal") == "full", "this user may not create devices here")
             world.person("ada") { ada ->
                 ada.thread(ada.threads().single().id).use { thread ->
                     val told = thrownBy<SealpostException.Storage> { thread.sendText("in vain") }
@@ -62,7 +62,7 @@ class StorageTest {
                     assertEquals(listOf("before"), thread.texts())
                 }
             }
-            // SQLite took away what it could not write, and with it what stood there for the full disk.
+            // SQLite has deleted the file that it could not write, and with it the device that stood for the full disk.
             world.person("ada") { ada ->
                 ada.thread(ada.threads().single().id).use { thread ->
                     thread.sendText("after")

@@ -4,7 +4,7 @@ import kotlinx.coroutines.CompletableDeferred
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.runBlocking
 
-/** A whole app, as small as it can be: two people, one message. Given a relay and a folder, in a JVM of its own. */
+/** A minimal app: two people, one message. Its arguments are a relay and a folder; it runs in its own JVM. */
 fun main(arguments: Array<String>): Unit = runBlocking {
     val (relay, folder) = arguments
     val logged = CompletableDeferred<LogLine>()
@@ -30,6 +30,6 @@ fun main(arguments: Array<String>): Unit = runBlocking {
             }
         }
     }
-    // Nobody is at this address, which is worth a line.
+    // Nothing listens at this address, which is logged.
     open("ada", "http://127.0.0.1:1").useAndShutDown { println("logged: ${logged.await().level}") }
 }

@@ -23,19 +23,19 @@ import kotlinx.coroutines.flow.update
 import kotlinx.coroutines.withContext
 import kotlin.time.Duration.Companion.seconds
 
-/** What the screen shows. */
+/** The state of the screen. */
 data class ChatState(
-    /** Who we are, for others to write to. Null before the account was opened. */
+    /** Our user id, with which others can write to us. Null until the account is open. */
     val me: UserId? = null,
-    /** Whom we talk to. Null before somebody has begun. */
+    /** The other person. Null until somebody has started a conversation. */
     val peer: UserId? = null,
-    /** The newest of them, oldest first. */
+    /** The newest messages, oldest first. */
     val messages: List<Message> = emptyList(),
-    /** What went wrong last. docs/mobile.md says what to do about each of the library's. */
+    /** The last error. docs/mobile.md says what to do about each error of the library. */
     val problem: Exception? = null,
 )
 
-/** A conversation, without its screen: the one that was written in last, or the first that anybody begins. */
+/** A conversation without its user interface: the most recent one, or the first one that somebody starts. */
 class ChatModel(private val account: Account) {
     private val shown = MutableStateFlow(ChatState())
     @Volatile private var client: Client? = null
@@ -44,9 +44,9 @@ class ChatModel(private val account: Account) {
     val state: StateFlow<ChatState> = shown.asStateFlow()
 
     /**
-     * While the app is in the foreground: opens the account, which is registered first when it is new, and follows the
-     * conversation. Cancel it when the app goes to the background. When it has ended, the database is closed: the system may
-     * freeze or end the app.
+     * Runs while the app is in the foreground: opens the account, registering it first if it is new, and follows the conversation.
+     * Cancel it when the app goes to the background. When it has returned, the database is closed, so the system may freeze or
+     * terminate the app.
      */
     suspend fun run() {
         try {
@@ -60,19 +60,19 @@ class ChatModel(private val account: Account) {
         }
     }
 
-    /** Begins a conversation with somebody. False when that did not work. */
+    /** Starts a conversation with somebody. Returns false if that failed. */
     suspend fun meet(user: UserId): Boolean {
         val client = client ?: return false
         return problemOf { cancellable { token -> client.directThread(user, token) }.close() } == null
     }
 
-    /** Writes a text. False when it is not on disk: then it is still the person's. */
+    /** Sends a text. Returns false if it could not be saved; the text field then keeps it. */
     suspend fun send(text: String): Boolean {
         val client = client ?: return false
         val thread = thread ?: return false
         val problem = problemOf {
             client.thread(thread).use { it.sendText(text) }
-            // A person waits.
+            // A person is waiting, so connecting is worthwhile.
             client.reconnect()
         }
         return problem == null
@@ -109,13 +109,13 @@ class ChatModel(private val account: Account) {
         } catch (cancelled: CancellationException) {
             throw cancelled
         } catch (problem: Exception) {
-            // Not of the library alone: the Keystore has some too.
+            // Other errors than the library's are possible, such as those of the Keystore.
             shown.update { it.copy(problem = problem) }
             problem
         }
 }
 
-/** Waits for one when there is none. */
+/** The first thread. Waits for one if there is none. */
 private suspend fun Client.firstThread(): ThreadId =
     events().mapNotNull { event ->
         when (event) {
