@@ -17,8 +17,8 @@ use crate::origin::{Origin, Peer, Proxies};
 use crate::peers::{ConnectionPermit, Peers};
 use crate::problem::Problem;
 
-/// How long a request above the limit waits for its refusal. Its connection cannot make another request meanwhile, so
-/// that refusals are cheap too.
+/// How long a request above the limit waits for its refusal. Its connection cannot make another request in the
+/// meantime, which limits the cost of refusals.
 const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
 
 /// Admits connections and requests.
@@ -29,8 +29,8 @@ pub(crate) struct Admission {
     limiter: Arc<Limiter>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
-    /// Whether the operator was told that a proxy does not name the network of a requester.
-    told: AtomicBool,
+    /// Whether a warning was logged that a proxy does not name the network of its requesters.
+    warned: AtomicBool,
 }
 
 impl Admission {
@@ -41,7 +41,7 @@ impl Admission {
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Arc<Self> {
-        Arc::new(Self { peers, proxies, limiter, clock, metrics, told: AtomicBool::new(false) })
+        Arc::new(Self { peers, proxies, limiter, clock, metrics, warned: AtomicBool::new(false) })
     }
 
     /// Admits a connection from this address, and says how long it has to wait before it is served. `None` if it is
@@ -61,7 +61,7 @@ impl Admission {
             admission: Arc::clone(self),
             permit: Arc::new(permit),
             peer,
-            known: AtomicBool::new(false),
+            authenticated: AtomicBool::new(false),
         };
         Some((caller, wait))
     }
@@ -81,12 +81,12 @@ pub(crate) struct Caller {
     permit: Arc<ConnectionPermit>,
     peer: Peer,
     /// Whether its last request had a valid token. The limits of its network then do not apply to it.
-    known: AtomicBool,
+    authenticated: AtomicBool,
 }
 
 impl Caller {
-    /// Passes a request on to be answered, or refuses it. Adds its origin and the permit of its connection.
-    pub(crate) async fn ask<B, F: Future<Output = Response>>(
+    /// Passes a request to `answer` with its origin and the permit of its connection, or refuses it.
+    pub(crate) async fn serve<B, F: Future<Output = Response>>(
         &self,
         mut request: Request<B>,
         answer: impl FnOnce(Request<B>) -> F,
@@ -95,7 +95,7 @@ impl Caller {
         let origin = self.origin(request.headers());
         let charged = limiter.unauthenticated(origin.0, clock.monotonic());
         let is_charged = charged.is_ok();
-        if !self.known.swap(false, Ordering::Relaxed) {
+        if !self.authenticated.swap(false, Ordering::Relaxed) {
             match charged {
                 Ok(wait) => wait.over().await,
                 Err(over) => {
@@ -105,7 +105,7 @@ impl Caller {
             }
         }
         request.extensions_mut().insert(origin);
-        // An upgraded socket continues to count.
+        // The permit is kept by an upgraded socket, which therefore still counts as a connection.
         request.extensions_mut().insert(Arc::clone(&self.permit));
         let response = answer(request).await;
         if response.extensions().get::<DevicePays>().is_some() {
@@ -113,7 +113,7 @@ impl Caller {
                 limiter.authenticated(origin.0, clock.monotonic());
             }
             // The next request of a proxy comes from somebody else.
-            self.known.store(self.peer != Peer::Proxy, Ordering::Relaxed);
+            self.authenticated.store(self.peer != Peer::Proxy, Ordering::Relaxed);
         }
         response
     }
@@ -123,8 +123,10 @@ impl Caller {
             return Origin(network_of(self.peer));
         }
         let origin = self.admission.proxies.origin(headers);
-        if origin.0.is_none() && !self.admission.told.swap(true, Ordering::Relaxed) {
-            tracing::warn!("a proxy did not say for whom it asks: such requests cost no network anything");
+        if origin.0.is_none() && !self.admission.warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "a trusted proxy sent no usable X-Forwarded-For: its requests are not limited by network"
+            );
         }
         origin
     }
@@ -146,7 +148,7 @@ mod tests {
         let mut limits = Limits::none();
         limits.set(Name::Unauthenticated, Some(Rate::new(burst, 1, Duration::from_secs(24 * 3_600))));
         let (limiter, clock) = (Arc::new(Limiter::new(limits)), Arc::new(SystemClock::new()));
-        Admission::new(Peers::at_most(Some(100)), Proxies::new(&[PROXY]), limiter, clock, Arc::default())
+        Admission::new(Peers::with_limit(Some(100)), Proxies::new(&[PROXY]), limiter, clock, Arc::default())
     }
 
     async fn ask(caller: &Caller, forwarded_for: &str, token_is_valid: bool) -> u16 {
@@ -160,7 +162,7 @@ mod tests {
                 Problem::InvalidToken.into_response()
             }
         };
-        caller.ask(request, answer).await.status().as_u16()
+        caller.serve(request, answer).await.status().as_u16()
     }
 
     #[tokio::test]
@@ -188,7 +190,7 @@ mod tests {
         assert_eq!(
             ask(&caller, "198.51.100.1", false).await,
             429,
-            "what a stranger writes there is not read"
+            "the header counts only if the peer is a trusted proxy"
         );
         assert!(admission.enter(HERE).is_none());
     }
@@ -203,26 +205,30 @@ mod tests {
         for _ in 0..10 {
             assert_eq!(ask(&device, "", true).await, 200);
         }
-        assert_eq!(ask(&flood, "", false).await, 429, "nothing came back for what was not taken");
+        assert_eq!(ask(&flood, "", false).await, 429, "a request that was not charged refunds nothing");
         assert_eq!(ask(&device, "", false).await, 401);
-        assert_eq!(ask(&device, "", true).await, 429, "it has to show one every time");
+        assert_eq!(ask(&device, "", true).await, 429, "the exemption lasts for one request");
     }
 
     #[tokio::test(start_paused = true)]
     async fn requests_through_a_proxy_are_charged_to_the_network_that_it_names() {
         let admission = admission(2);
         let (proxy, _) = admission.enter(PROXY).unwrap();
-        for (asker, expected) in
+        for (requester, expected) in
             [("192.0.2.1", 401), ("192.0.2.1", 401), ("192.0.2.1", 429), ("192.0.2.2", 401)]
         {
-            assert_eq!(ask(&proxy, asker, false).await, expected, "{asker}");
+            assert_eq!(ask(&proxy, requester, false).await, expected, "{requester}");
         }
         assert_eq!(ask(&proxy, "192.0.2.2", true).await, 200);
-        assert_eq!(ask(&proxy, "192.0.2.1", false).await, 429, "the connection is the proxy's");
+        assert_eq!(
+            ask(&proxy, "192.0.2.1", false).await,
+            429,
+            "a valid token exempts no other request of the proxy"
+        );
         assert_eq!(
             ask(&proxy, "198.51.100.1, 192.0.2.1", false).await,
             429,
-            "what stands before may be invented"
+            "earlier addresses in the header may be forged"
         );
         for _ in 0..10 {
             assert_eq!(ask(&proxy, "unknown", false).await, 401);

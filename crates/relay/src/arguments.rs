@@ -13,39 +13,39 @@ sealpost-relay --data DIR [--listen ADDR] [--registration dev|closed]
                [--tls-cert FILE --tls-key FILE | --insecure-plain]
                [--trusted-proxy IP]... [--connections-per-address N] [--metrics PORT|ADDR] [--new-epoch]
 
-  --data DIR            where the database and the signing key are
-  --listen ADDR         address and port, 127.0.0.1:8443 by default; port 0 takes a free one
-  --registration dev    anybody may register: for development
+  --data DIR            the folder of the database and the signing key
+  --listen ADDR         address and port to listen on, 127.0.0.1:8443 by default; port 0 selects a free port
+  --registration dev    anybody may register; for development only
   --registration closed nobody may register (the default)
-  --tls-cert, --tls-key PEM files; without them the relay speaks plain HTTP, on loopback only
-  --insecure-plain      plain HTTP on any address: behind a proxy that ends TLS
-  --trusted-proxy IP    a proxy in front, once for each: requests that it hands on cost the network that it names, by the
-                        last address in X-Forwarded-For; without, it is one address like any other, and this machine
-                        is not limited
+  --tls-cert, --tls-key PEM files; without them the relay uses plain HTTP, and on loopback only
+  --insecure-plain      allow plain HTTP on any address, for a relay behind a proxy that terminates TLS
+  --trusted-proxy IP    the address of a proxy in front of the relay; may be repeated. Requests from it are charged to
+                        the network of the last address in X-Forwarded-For. Any other peer is charged to its own
+                        network, and a peer on loopback is not limited
   --connections-per-address N
-                        connections of one IPv4 address or IPv6 /64 network: 1000 by default with TLS, any number
-                        without, as a proxy is one address
-  --metrics PORT|ADDR   where /metrics answers, in plain HTTP: a port of this machine, or an address and port;
-                        nowhere by default
-  --new-epoch           after restoring a backup: void the sequence numbers given since, and exit";
+                        the maximum number of connections of one IPv4 address or IPv6 /64 network: by default 1000
+                        with TLS and unlimited without, because all connections of a proxy have the same address
+  --metrics PORT|ADDR   serve /metrics in plain HTTP on this loopback port, or on this address and port; there are no
+                        metrics by default
+  --new-epoch           after restoring a backup: invalidate the sequence numbers assigned since, and exit";
 
 /// The default number of connections of one address with TLS. Many people may share one router or one carrier-grade
 /// NAT.
 const CONNECTIONS: usize = 1_000;
 
-/// What is wrong with a command line.
+/// Why a command line is invalid.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadArguments {
-    #[error("an argument is not understood")]
+    #[error("unknown argument")]
     Unknown,
-    #[error("{0} needs a value")]
+    #[error("{0} requires a value")]
     NoValue(&'static str),
-    #[error("the value of {0} is not understood")]
+    #[error("invalid value for {0}")]
     BadValue(&'static str),
     #[error("--data is missing")]
     NoData,
-    #[error("--tls-cert and --tls-key go together")]
-    HalfTls,
+    #[error("--tls-cert and --tls-key must be given together")]
+    IncompleteTls,
 }
 
 /// What the command line asks the program to do.
@@ -56,7 +56,7 @@ pub(crate) enum Command {
     Help,
 }
 
-/// A command line that was parsed.
+/// A parsed command line.
 #[derive(Debug)]
 pub(crate) struct Arguments {
     pub(crate) command: Command,
@@ -100,7 +100,7 @@ impl Arguments {
                 }
                 Some("--metrics") => {
                     let addr = path("--metrics")?;
-                    let addr = addr.to_str().and_then(local_or_whole);
+                    let addr = addr.to_str().and_then(port_or_address);
                     metrics = Some(addr.ok_or(BadArguments::BadValue("--metrics"))?);
                 }
                 Some("--insecure-plain") => insecure_plain = true,
@@ -112,7 +112,7 @@ impl Arguments {
         let tls = match (cert, key) {
             (Some(cert), Some(key)) => Some(TlsFiles { cert, key }),
             (None, None) => None,
-            _ => return Err(BadArguments::HalfTls),
+            _ => return Err(BadArguments::IncompleteTls),
         };
         let data = match (data, &command) {
             (Some(data), _) => data,
@@ -135,8 +135,8 @@ impl Arguments {
     }
 }
 
-/// A port of this machine, or an address and a port.
-fn local_or_whole(text: &str) -> Option<SocketAddr> {
+/// Parses a port, which means one on loopback, or an address with a port.
+fn port_or_address(text: &str) -> Option<SocketAddr> {
     let local = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     text.parse().map(local).or_else(|_| text.parse()).ok()
 }
@@ -199,7 +199,7 @@ mod tests {
     fn mistakes_in_arguments_are_reported() {
         assert_eq!(parse("").unwrap_err(), BadArguments::NoData);
         assert_eq!(parse("--data").unwrap_err(), BadArguments::NoValue("--data"));
-        assert_eq!(parse("--data d --tls-key k").unwrap_err(), BadArguments::HalfTls);
+        assert_eq!(parse("--data d --tls-key k").unwrap_err(), BadArguments::IncompleteTls);
         assert_eq!(parse("--data d --listen here").unwrap_err(), BadArguments::BadValue("--listen"));
         assert_eq!(parse("--data d --quick").unwrap_err(), BadArguments::Unknown);
         assert_eq!(parse("--help").unwrap().command, Command::Help);

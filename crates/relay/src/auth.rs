@@ -9,21 +9,25 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::MethodRouter;
 
-use crate::matrix::Shows;
+use crate::matrix::Credentials;
 use crate::problem::Problem;
 use crate::state::State;
 use crate::tokens::Access;
 
 /// Passes a request to its handler only if it has the credentials that its row of the table requires.
 pub(crate) fn gate(
-    shows: Shows,
+    credentials: Credentials,
     route: MethodRouter<Arc<State>>,
     state: &Arc<State>,
 ) -> MethodRouter<Arc<State>> {
-    match shows {
-        Shows::Token => route.route_layer(from_fn_with_state(Arc::clone(state), require_token)),
+    match credentials {
+        Credentials::Token => route.route_layer(from_fn_with_state(Arc::clone(state), require_token)),
         // The handlers check what is in the body, and only the operator can reach the operator's listener.
-        Shows::Nothing | Shows::Proof | Shows::RefreshSecret | Shows::Signature | Shows::Operator => route,
+        Credentials::Nothing
+        | Credentials::Proof
+        | Credentials::RefreshSecret
+        | Credentials::Signature
+        | Credentials::Operator => route,
     }
 }
 
@@ -33,12 +37,12 @@ async fn require_token(
     next: Next,
 ) -> Result<Response, Problem> {
     let access = state.signer.verify(bearer(request.headers())?, state.clock.unix_ms())?;
-    let mut response = let_in(&state, access, request, next).await.into_response();
+    let mut response = authorize(&state, access, request, next).await.into_response();
     response.extensions_mut().insert(DevicePays);
     Ok(response)
 }
 
-async fn let_in(
+async fn authorize(
     state: &State,
     access: Access,
     mut request: Request,
@@ -47,7 +51,7 @@ async fn let_in(
     // The request is charged before the store is queried.
     state.limiter.request(access.address, state.clock.monotonic())?.over().await;
     let access = state.confirm(access).await?;
-    request.extensions_mut().insert(Passed(access));
+    request.extensions_mut().insert(Verified(access));
     Ok(next.run(request).await)
 }
 
@@ -61,9 +65,9 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct DevicePays;
 
-/// Added to a request by the gate; nothing else can construct it.
+/// Added to a request by the gate, which alone can construct it.
 #[derive(Debug, Clone, Copy)]
-struct Passed(Access);
+struct Verified(Access);
 
 /// Proof that a request has a valid access token of a live device. If the gate of a route did not require a token,
 /// there is none, and the request is refused.
@@ -74,7 +78,7 @@ impl FromRequestParts<Arc<State>> for Authenticated {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<State>) -> Result<Self, Problem> {
-        let passed: &Passed = parts.extensions.get().ok_or(Problem::InvalidToken)?;
-        Ok(Self(passed.0))
+        let verified: &Verified = parts.extensions.get().ok_or(Problem::InvalidToken)?;
+        Ok(Self(verified.0))
     }
 }

@@ -49,7 +49,7 @@ impl<T: Message> IntoResponse for Proto<T> {
 async fn read<T: Decode>(mut request: Request, state: &State, cap: usize) -> Result<T, Problem> {
     check_headers(request.headers(), cap)?;
     DefaultBodyLimit::max(cap).apply(&mut request);
-    let whole = timeout(state.timing.patience, Bytes::from_request(request, &()));
+    let whole = timeout(state.timing.receive_timeout, Bytes::from_request(request, &()));
     let body = whole.await.map_err(|_elapsed| Problem::Malformed)?;
     let body = body.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => Problem::TooLarge,

@@ -18,7 +18,7 @@ const MAX_CONNECTIONS: usize = 2;
 /// Why a connection is woken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Nudge {
+pub enum WakeReason {
     /// Rows were added to the mailbox.
     Mail = 1,
     /// One-time keys were taken, and few are left.
@@ -29,36 +29,36 @@ pub enum Nudge {
     Revoked = 8,
 }
 
-/// Delivers wake-ups, without a guarantee.
+/// Delivers wake-ups on a best-effort basis.
 pub trait Bus: Send + Sync + fmt::Debug + 'static {
-    /// Registers a connection of this device. If the device then has too many, the oldest is told to close.
-    fn attach(&self, address: Address) -> Attached;
+    /// Registers a connection of this device. If the device then has too many, the oldest is woken to close.
+    fn subscribe(&self, address: Address) -> Subscription;
 
     /// Wakes the connections of this device, if there are any.
-    fn nudge(&self, address: Address, nudge: Nudge);
+    fn wake(&self, address: Address, reason: WakeReason);
 }
 
 /// A registered connection, until it is dropped.
-pub struct Attached {
-    inbox: Arc<Nudges>,
+pub struct Subscription {
+    inbox: Arc<Pending>,
     address: Address,
     connections: Weak<Connections>,
 }
 
-impl Attached {
-    /// Waits for the next nudges; several of one kind count as one.
-    pub async fn nudged(&self) -> Nudged {
+impl Subscription {
+    /// Waits for the next wake-up, and returns its reasons; repeated reasons are merged.
+    pub async fn woken(&self) -> WakeReasons {
         loop {
             let waiting = self.inbox.waiting.swap(0, Ordering::AcqRel);
             if waiting != 0 {
-                return Nudged(waiting);
+                return WakeReasons(waiting);
             }
             self.inbox.notify.notified().await;
         }
     }
 
-    /// The device begins to send on this connection: what older ones of it have sent, and what was not stored yet, is
-    /// refused from now on.
+    /// Records that the device begins to send on this connection. From now on, sends on its older connections that are
+    /// not stored yet are refused.
     pub fn supersede_older(&self) {
         let Some(connections) = self.connections.upgrade() else { return };
         if let Some(of_device) = lock(&connections).get(&self.address) {
@@ -73,7 +73,7 @@ impl Attached {
     }
 }
 
-impl Drop for Attached {
+impl Drop for Subscription {
     fn drop(&mut self) {
         let Some(connections) = self.connections.upgrade() else { return };
         let mut connections = lock(&connections);
@@ -85,33 +85,33 @@ impl Drop for Attached {
     }
 }
 
-impl fmt::Debug for Attached {
+impl fmt::Debug for Subscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Attached")
+        f.write_str("Subscription")
     }
 }
 
-/// A set of nudges.
+/// A set of reasons.
 #[derive(Debug, Clone, Copy)]
-pub struct Nudged(u8);
+pub struct WakeReasons(u8);
 
-impl Nudged {
-    /// Whether the set contains this nudge.
-    pub fn has(self, nudge: Nudge) -> bool {
-        self.0 & nudge as u8 != 0
+impl WakeReasons {
+    /// Whether the set contains this reason.
+    pub fn has(self, reason: WakeReason) -> bool {
+        self.0 & reason as u8 != 0
     }
 }
 
 #[derive(Debug, Default)]
-struct Nudges {
+struct Pending {
     waiting: AtomicU8,
     notify: Notify,
     superseded: Arc<AtomicBool>,
 }
 
-impl Nudges {
-    fn add(&self, nudge: Nudge) {
-        self.waiting.fetch_or(nudge as u8, Ordering::AcqRel);
+impl Pending {
+    fn add(&self, reason: WakeReason) {
+        self.waiting.fetch_or(reason as u8, Ordering::AcqRel);
         self.notify.notify_one();
     }
 }
@@ -123,31 +123,31 @@ pub struct LocalBus {
 }
 
 /// The connections of each device, the oldest first.
-type Connections = Mutex<HashMap<Address, Vec<Arc<Nudges>>>>;
+type Connections = Mutex<HashMap<Address, Vec<Arc<Pending>>>>;
 
 impl Bus for LocalBus {
-    fn attach(&self, address: Address) -> Attached {
-        let inbox = Arc::new(Nudges::default());
+    fn subscribe(&self, address: Address) -> Subscription {
+        let inbox = Arc::new(Pending::default());
         let mut connections = lock(&self.connections);
         let of_device = connections.entry(address).or_default();
         of_device.push(Arc::clone(&inbox));
         let too_many = of_device.len().saturating_sub(MAX_CONNECTIONS);
         of_device.drain(..too_many).for_each(|oldest| {
             oldest.superseded.store(true, Ordering::SeqCst);
-            oldest.add(Nudge::ConnectedElsewhere);
+            oldest.add(WakeReason::ConnectedElsewhere);
         });
         drop(connections);
-        Attached { inbox, address, connections: Arc::downgrade(&self.connections) }
+        Subscription { inbox, address, connections: Arc::downgrade(&self.connections) }
     }
 
-    fn nudge(&self, address: Address, nudge: Nudge) {
+    fn wake(&self, address: Address, reason: WakeReason) {
         if let Some(connections) = lock(&self.connections).get(&address) {
-            connections.iter().for_each(|connection| connection.add(nudge));
+            connections.iter().for_each(|connection| connection.add(reason));
         }
     }
 }
 
-fn lock(connections: &Connections) -> std::sync::MutexGuard<'_, HashMap<Address, Vec<Arc<Nudges>>>> {
+fn lock(connections: &Connections) -> std::sync::MutexGuard<'_, HashMap<Address, Vec<Arc<Pending>>>> {
     connections.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -160,24 +160,26 @@ mod tests {
     const SOMEONE: Address = Address { user: UserId::from_bytes([1; 16]), device: DeviceId::PRIMARY };
 
     #[tokio::test]
-    async fn nudges_wait_and_count_once() {
+    async fn wake_ups_wait_and_are_merged() {
         let bus = LocalBus::default();
-        bus.nudge(SOMEONE, Nudge::Mail);
-        let connection = bus.attach(SOMEONE);
-        bus.nudge(SOMEONE, Nudge::Mail);
-        bus.nudge(SOMEONE, Nudge::Mail);
-        bus.nudge(SOMEONE, Nudge::KeysLow);
-        let nudged = connection.nudged().await;
-        assert!(nudged.has(Nudge::Mail) && nudged.has(Nudge::KeysLow) && !nudged.has(Nudge::Revoked));
-        bus.nudge(SOMEONE, Nudge::Revoked);
-        assert!(!connection.nudged().await.has(Nudge::Mail));
+        bus.wake(SOMEONE, WakeReason::Mail);
+        let connection = bus.subscribe(SOMEONE);
+        bus.wake(SOMEONE, WakeReason::Mail);
+        bus.wake(SOMEONE, WakeReason::Mail);
+        bus.wake(SOMEONE, WakeReason::KeysLow);
+        let woken = connection.woken().await;
+        assert!(
+            woken.has(WakeReason::Mail) && woken.has(WakeReason::KeysLow) && !woken.has(WakeReason::Revoked)
+        );
+        bus.wake(SOMEONE, WakeReason::Revoked);
+        assert!(!connection.woken().await.has(WakeReason::Mail));
     }
 
     #[tokio::test]
     async fn a_connection_that_sends_supersedes_the_older_ones_of_its_device() {
         let bus = LocalBus::default();
-        let [oldest, older, newest] = [(); 3].map(|()| bus.attach(SOMEONE));
-        let other = bus.attach(Address { user: UserId::from_bytes([2; 16]), ..SOMEONE });
+        let [oldest, older, newest] = [(); 3].map(|()| bus.subscribe(SOMEONE));
+        let other = bus.subscribe(Address { user: UserId::from_bytes([2; 16]), ..SOMEONE });
         let superseded =
             || [&oldest, &older, &newest, &other].map(|one| one.superseded().load(Ordering::SeqCst));
         // The third made the oldest leave.
@@ -189,22 +191,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn two_connections_receive_every_nudge_and_a_third_ends_the_oldest() {
+    async fn two_connections_receive_every_wake_up_and_a_third_ends_the_oldest() {
         let bus = LocalBus::default();
-        let oldest = bus.attach(SOMEONE);
-        let older = bus.attach(SOMEONE);
-        bus.nudge(SOMEONE, Nudge::Mail);
+        let oldest = bus.subscribe(SOMEONE);
+        let older = bus.subscribe(SOMEONE);
+        bus.wake(SOMEONE, WakeReason::Mail);
         for connection in [&oldest, &older] {
-            let nudged = connection.nudged().await;
-            assert!(nudged.has(Nudge::Mail) && !nudged.has(Nudge::ConnectedElsewhere));
+            let woken = connection.woken().await;
+            assert!(woken.has(WakeReason::Mail) && !woken.has(WakeReason::ConnectedElsewhere));
         }
-        let newest = bus.attach(SOMEONE);
-        assert!(oldest.nudged().await.has(Nudge::ConnectedElsewhere));
+        let newest = bus.subscribe(SOMEONE);
+        assert!(oldest.woken().await.has(WakeReason::ConnectedElsewhere));
         drop(oldest);
-        bus.nudge(SOMEONE, Nudge::Revoked);
+        bus.wake(SOMEONE, WakeReason::Revoked);
         for connection in [&older, &newest] {
-            let nudged = connection.nudged().await;
-            assert!(nudged.has(Nudge::Revoked) && !nudged.has(Nudge::ConnectedElsewhere));
+            let woken = connection.woken().await;
+            assert!(woken.has(WakeReason::Revoked) && !woken.has(WakeReason::ConnectedElsewhere));
         }
         drop((older, newest));
         assert!(lock(&bus.connections).is_empty());

@@ -88,16 +88,16 @@ impl Registration {
     }
 }
 
-/// Timeouts and intervals. The defaults are the contract; tests shorten them.
+/// Timeouts and intervals. The defaults are documented to clients; tests shorten them.
 #[derive(Debug, Clone, Copy)]
 pub struct Timing {
     /// Timeout for the `Hello` of a connection, and for a complete body.
-    pub patience: Duration,
+    pub receive_timeout: Duration,
     /// Timeout for the head of a request, and therefore also for an idle connection between two requests.
     pub head: Duration,
     /// Timeout for writing to a peer that does not read. It starts again after every 64 KiB that were written. It is
     /// longer than `stall`, which closes a socket with a reason.
-    pub unread: Duration,
+    pub write_timeout: Duration,
     /// How often a connection checks its own deadlines.
     pub tick: Duration,
     /// How often a connection checks its mailbox without being woken.
@@ -117,9 +117,9 @@ pub struct Timing {
 impl Default for Timing {
     fn default() -> Self {
         Self {
-            patience: Duration::from_secs(sealpost_wire::limits::HELLO_TIMEOUT_S),
+            receive_timeout: Duration::from_secs(sealpost_wire::limits::HELLO_TIMEOUT_S),
             head: Duration::from_secs(30),
-            unread: Duration::from_secs(75),
+            write_timeout: Duration::from_secs(75),
             tick: Duration::from_secs(5),
             rescan: Duration::from_secs(30),
             stall: Duration::from_secs(60),

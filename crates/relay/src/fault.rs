@@ -90,7 +90,7 @@ mod armed {
         let (name, passes) = armed.split_once(':').unwrap_or((&armed, "1"));
         let station = Station::ALL.iter().copied().find(|station| station.name() == name);
         let (Some(station), Ok(passes)) = (station, passes.parse()) else {
-            tracing::error!("SEALPOST_RELAY_FAULT names no station: no fault is armed");
+            tracing::error!("SEALPOST_RELAY_FAULT does not name a station; no fault is armed");
             return None;
         };
         Some(Fault { station, passes_left: AtomicU64::new(passes) })

@@ -104,11 +104,11 @@ fn distinct(ids: impl Iterator<Item = u32>) -> bool {
 }
 
 /// A device with fewer one-time keys of a kind than this is told to upload more.
-const FEW: u32 = 20;
+const LOW_COUNT: u32 = 20;
 
 /// Whether a device should upload keys.
 pub(crate) fn are_low(counts: KeyCounts) -> bool {
-    counts.ec.min(counts.kem) < FEW
+    counts.ec.min(counts.kem) < LOW_COUNT
 }
 
 #[cfg(test)]
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_first_upload_is_good() {
+    fn a_complete_first_upload_is_accepted() {
         assert!(CheckedKeys::parse_first(full()).is_ok());
     }
 

@@ -1,4 +1,5 @@
-//! Signing in with a key: challenges, signatures, and the tags by which the relay recognises what it has registered.
+//! Signing in with a key: challenges, signatures, and the tags by which the relay recognises the devices that it has
+//! registered.
 //!
 //! The relay does not store the challenges that it issues: each carries a tag under a key that is drawn when the
 //! relay starts. It stores only the challenges that have been answered, until they expire, so that no signature is
@@ -22,24 +23,24 @@ use crate::random;
 use crate::tokens::Signer;
 
 /// How many answered challenges are remembered at most. Only a valid signature of a device adds one.
-const MOST_ANSWERED: usize = 65_536;
+const MAX_ANSWERED: usize = 65_536;
 /// The random part of a nonce, in bytes; the rest is its tag.
 const RANDOM: usize = CHALLENGE_NONCE / 2;
 
 /// A challenge that has been answered, and whose signature has not been verified yet.
 #[derive(Debug)]
-pub(crate) struct Answered {
+pub(crate) struct AnsweredChallenge {
     /// The device that claims to have signed.
     pub(crate) address: Address,
     signed: SignedChallenge,
 }
 
-/// The challenges of this run of the relay.
+/// The challenges that were issued since the relay started.
 pub(crate) struct Challenges {
     key: hmac::Key,
     /// A key that verifies no signature. It is used for a device that does not exist, so that refusing such a request
     /// takes as long as refusing any other.
-    nobody: LoginKey,
+    dummy_key: LoginKey,
     /// The random parts of the answered challenges, and when they expire.
     answered: Mutex<HashMap<[u8; RANDOM], u64>>,
 }
@@ -56,7 +57,7 @@ impl Challenges {
         // Nobody knows the private half of this key: the seed is dropped here.
         let pair = Ed25519KeyPair::from_seed_unchecked(&random::secret()[..]);
         let public = pair.ok().and_then(|pair| pair.public_key().as_ref().try_into().ok());
-        Self { key, nobody: LoginKey(public.unwrap_or_default()), answered: Mutex::default() }
+        Self { key, dummy_key: LoginKey(public.unwrap_or_default()), answered: Mutex::default() }
     }
 
     /// Issues a challenge for a device, whether or not the device exists.
@@ -71,12 +72,12 @@ impl Challenges {
     ///
     /// # Errors
     /// Returns [`Problem::InvalidSignature`] otherwise.
-    pub(crate) fn recognise(
+    pub(crate) fn accept(
         &self,
         signed: SignedChallenge,
         epoch: u64,
         now_ms: u64,
-    ) -> Result<Answered, Problem> {
+    ) -> Result<AnsweredChallenge, Problem> {
         let address = Address::from_wire(&signed.user_id, signed.device_id)?;
         let challenge = signed.challenge.as_ref().ok_or(Problem::InvalidSignature)?;
         let random = random_part(challenge).ok_or(Problem::InvalidSignature)?;
@@ -87,7 +88,7 @@ impl Challenges {
         if !bool::from(ours.ct_eq(tag)) || challenge.epoch != epoch || !in_time {
             return Err(Problem::InvalidSignature);
         }
-        Ok(Answered { address, signed })
+        Ok(AnsweredChallenge { address, signed })
     }
 
     /// Verifies the signature with the key of the device, or with a key that verifies nothing if the device does not
@@ -97,14 +98,14 @@ impl Challenges {
     /// Returns [`Problem::InvalidSignature`] if the signature is not valid or the challenge was already used, and
     /// [`Problem::RateLimited`] if so many devices have just signed in that the relay cannot remember another
     /// challenge.
-    pub(crate) fn redeem(
+    pub(crate) fn verify(
         &self,
-        answered: &Answered,
+        answered: &AnsweredChallenge,
         purpose: Purpose,
         key: Option<LoginKey>,
         now_ms: u64,
     ) -> Result<LoginKey, Problem> {
-        let key = key.unwrap_or(self.nobody);
+        let key = key.unwrap_or(self.dummy_key);
         let Address { user, device } = answered.address;
         let challenge = answered.signed.challenge.as_ref().ok_or(Problem::InvalidSignature)?;
         let bytes = signed_bytes(purpose, user, device, challenge).ok_or(Problem::InvalidSignature)?;
@@ -113,10 +114,10 @@ impl Challenges {
             .map_err(|_| Problem::InvalidSignature)?;
         let random = random_part(challenge).ok_or(Problem::InvalidSignature)?;
         let mut used = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
-        if used.len() >= MOST_ANSWERED {
+        if used.len() >= MAX_ANSWERED {
             used.retain(|_, expires_ms| *expires_ms >= now_ms);
         }
-        if used.len() >= MOST_ANSWERED {
+        if used.len() >= MAX_ANSWERED {
             return Err(Problem::RateLimited { retry_after_ms: 1_000 });
         }
         match used.insert(random, challenge.expires_ms) {
@@ -169,7 +170,7 @@ impl Signer {
     }
 
     /// Whether this is the tag of this registration.
-    pub(crate) fn has_registered(&self, registered: &Registered<'_>, tag: &[u8]) -> bool {
+    pub(crate) fn is_registration_tag(&self, registered: &Registered<'_>, tag: &[u8]) -> bool {
         self.registration_tag(registered).as_ref().ct_eq(tag).into()
     }
 }
@@ -206,18 +207,18 @@ mod tests {
 
     /// The result of answering a challenge at this time.
     fn present(challenges: &Challenges, signed: SignedChallenge, now_ms: u64) -> Result<(), Problem> {
-        let answered = challenges.recognise(signed, EPOCH, now_ms)?;
-        challenges.redeem(&answered, Purpose::Login, Some(pair(7).1), now_ms).map(drop)
+        let answered = challenges.accept(signed, EPOCH, now_ms)?;
+        challenges.verify(&answered, Purpose::Login, Some(pair(7).1), now_ms).map(drop)
     }
 
     #[test]
-    fn a_signature_is_good_once_and_for_what_it_was_made_for() {
+    fn a_signature_is_valid_once_and_only_for_its_purpose_device_and_epoch() {
         let (challenges, (ours, _), (theirs, _)) = (Challenges::new(), pair(7), pair(8));
         let refused = Err(Problem::InvalidSignature);
         let fresh = || challenges.issue(address(1), EPOCH, NOW_MS);
         let good = sign(&ours, Purpose::Login, fresh());
         assert_eq!(present(&challenges, good.clone(), NOW_MS), Ok(()));
-        assert_eq!(present(&challenges, good, NOW_MS), refused, "the same once more");
+        assert_eq!(present(&challenges, good, NOW_MS), refused, "a challenge is used up");
         assert_eq!(present(&challenges, sign(&theirs, Purpose::Login, fresh()), NOW_MS), refused);
         assert_eq!(present(&challenges, sign(&ours, Purpose::Restore, fresh()), NOW_MS), refused);
         let of_another = sign(&ours, Purpose::Login, challenges.issue(address(2), EPOCH, NOW_MS));
@@ -241,11 +242,11 @@ mod tests {
     }
 
     #[test]
-    fn challenges_that_ran_out_are_not_remembered() {
+    fn expired_challenges_are_forgotten() {
         let (challenges, (ours, _)) = (Challenges::new(), pair(7));
         {
             let mut answered = challenges.answered.lock().unwrap();
-            for n in 0..MOST_ANSWERED as u128 {
+            for n in 0..MAX_ANSWERED as u128 {
                 answered.insert(n.to_be_bytes(), NOW_MS);
             }
         }

@@ -38,7 +38,10 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Help => say(arguments::USAGE),
         Command::NewEpoch => {
             let epoch = SqliteStore::new_epoch(&arguments.config.data)?;
-            tracing::info!(epoch, "a new epoch: clients will verify what they sent");
+            tracing::info!(
+                epoch,
+                "a new epoch has begun; clients will check whether their messages are still stored"
+            );
             Ok(())
         }
         Command::Serve => {

@@ -8,7 +8,7 @@
 use axum::routing::MethodFilter;
 use sealpost_wire::frame::Body;
 
-/// The table. It passes itself to the macro that is named.
+/// The table, which is passed to the macro that is named as the argument.
 ///
 /// A row contains a route, or a frame from a client, and the credentials that it requires. It is followed by its
 /// cases, each with the result for each requester: the status of the response, or the code with which the relay
@@ -36,24 +36,24 @@ macro_rules! authorisation_table {
                 register                                   [201 201 201 201 201 201 201 201];
             }
             DeleteAccount (DELETE, "/v1/account", Token) {
-                delete_ones_account                        [401 401 401 401 401 204 204 403];
+                delete_own_account                         [401 401 401 401 401 204 204 403];
             }
             Refresh (POST, "/v1/auth/refresh", RefreshSecret) {
                 refresh                                    [401 401 200 401 401 200 200 200];
             }
             Challenge (POST, "/v1/auth/challenge", Nothing) {
-                ask_for_a_challenge                        [200 200 200 200 200 200 200 200];
-                ask_for_a_challenge_for_nobody             [200 200 200 200 200 200 200 200];
+                request_a_challenge                        [200 200 200 200 200 200 200 200];
+                request_a_challenge_for_an_unknown_user    [200 200 200 200 200 200 200 200];
             }
             Login (POST, "/v1/auth/login", Signature) {
                 log_in                                     [401 401 200 200 401 200 200 200];
                 log_in_as_the_member                       [401 401 200 200 401 401 200 401]
-                    looks_like log_in_as_nobody;
-                log_in_as_nobody                           [401 401 401 401 401 401 401 401];
+                    looks_like log_in_as_an_unknown_user;
+                log_in_as_an_unknown_user                  [401 401 401 401 401 401 401 401];
             }
             Restore (POST, "/v1/accounts/restore", Signature) {
-                take_ones_place_again                      [401 401 201 201 409 201 201 401];
-                take_the_members_place                     [401 401 201 201 409 401 201 401];
+                restore_own_device                         [401 401 201 201 409 201 201 401];
+                restore_the_device_of_the_member           [401 401 201 201 409 401 201 401];
             }
             Logout (POST, "/v1/auth/logout", Token) {
                 log_out                                    [401 401 401 401 401 204 204 204];
@@ -62,59 +62,59 @@ macro_rules! authorisation_table {
                 list_devices                               [401 401 401 401 401 200 200 200];
             }
             RevokeDevice (DELETE, "/v1/devices/{device}", Token) {
-                revoke_ones_first_device                   [401 401 401 401 401 204 204 403];
-                revoke_ones_second_device                  [401 401 401 401 401 404 204 204];
-                revoke_no_device                           [401 401 401 401 401 404 404 403];
+                revoke_own_first_device                    [401 401 401 401 401 204 204 403];
+                revoke_own_second_device                   [401 401 401 401 401 404 204 204];
+                revoke_an_unknown_device                   [401 401 401 401 401 404 404 403];
             }
             CountKeys (GET, "/v1/keys", Token) {
-                count_ones_keys                            [401 401 401 401 401 200 200 200];
+                count_own_keys                             [401 401 401 401 401 200 200 200];
             }
             PutKeys (PUT, "/v1/keys", Token) {
-                put_ones_keys                              [401 401 401 401 401 200 200 200];
+                upload_own_keys                            [401 401 401 401 401 200 200 200];
             }
             TakeBundles (GET, "/v1/users/{user}/devices/{device}/prekeys", Token) {
-                take_a_bundle_of_the_member                [401 401 401 401 401 200 200 200];
-                take_a_bundle_of_nobody                    [401 401 401 401 401 404 404 404];
+                fetch_a_bundle_of_the_member               [401 401 401 401 401 200 200 200];
+                fetch_a_bundle_of_an_unknown_user          [401 401 401 401 401 404 404 404];
             }
             CreateThread (POST, "/v1/threads", Token) {
                 open_a_thread_with_the_members_peer        [401 401 401 401 401 201 409 409];
-                open_a_thread_with_nobody                  [401 401 401 401 401 404 404 404];
+                open_a_thread_with_an_unknown_user         [401 401 401 401 401 404 404 404];
             }
             ShowThread (GET, "/v1/threads/{thread}", Token) {
-                look_at_the_thread                         [401 401 401 401 401 404 200 200]
-                    looks_like look_at_no_thread;
-                look_at_no_thread                          [401 401 401 401 401 404 404 404];
+                get_the_thread                             [401 401 401 401 401 404 200 200]
+                    looks_like get_an_unknown_thread;
+                get_an_unknown_thread                      [401 401 401 401 401 404 404 404];
             }
             AcceptThread (POST, "/v1/threads/{thread}/accept", Token) {
                 accept_the_thread                          [401 401 401 401 401 404 204 204]
-                    looks_like accept_no_thread;
-                accept_no_thread                           [401 401 401 401 401 404 404 404];
+                    looks_like accept_an_unknown_thread;
+                accept_an_unknown_thread                   [401 401 401 401 401 404 404 404];
             }
             Append (POST, "/v1/threads/{thread}/messages", Token) {
                 append_to_the_thread                       [401 401 401 401 401 404 201 201]
-                    looks_like append_to_no_thread;
-                append_to_no_thread                        [401 401 401 401 401 404 404 404];
+                    looks_like append_to_an_unknown_thread;
+                append_to_an_unknown_thread                [401 401 401 401 401 404 404 404];
             }
             PageInbox (GET, "/v1/inbox", Token) {
-                page_through_ones_mailbox                  [401 401 401 401 401 200 200 200];
+                read_own_mailbox                           [401 401 401 401 401 200 200 200];
             }
             AckInbox (POST, "/v1/inbox:ack", Token) {
                 acknowledge_a_row                          [401 401 401 401 401 200 200 200]
-                    looks_like acknowledge_no_row;
-                acknowledge_no_row                         [401 401 401 401 401 200 200 200];
+                    looks_like acknowledge_an_unknown_row;
+                acknowledge_an_unknown_row                 [401 401 401 401 401 200 200 200];
             }
             OpenSocket (GET, "/v1/ws", Nothing) {
                 open_a_socket                              [101 101 101 101 101 101 101 101];
             }
             Alive (GET, "/healthz", Nothing) {
-                ask_whether_it_lives                       [200 200 200 200 200 200 200 200];
+                request_liveness                           [200 200 200 200 200 200 200 200];
             }
             Ready (GET, "/readyz", Nothing) {
-                ask_whether_it_is_ready                    [200 200 200 200 200 200 200 200];
+                request_readiness                          [200 200 200 200 200 200 200 200];
             }
             Metrics (GET, "/metrics", Operator) {
-                look_for_metrics_among_the_public_routes   [404 404 404 404 404 404 404 404];
-                ask_the_operators_listener_for_metrics     [200 200 200 200 200 200 200 200];
+                request_metrics_on_the_public_listener     [404 404 404 404 404 404 404 404];
+                request_metrics_on_the_operators_listener  [200 200 200 200 200 200 200 200];
             }
         }
         frames {
@@ -124,17 +124,17 @@ macro_rules! authorisation_table {
             }
             Send {
                 send_to_the_thread                         [4400 4401 4401 4401 4401 404 201 201]
-                    looks_like send_to_no_thread;
-                send_to_no_thread                          [4400 4401 4401 4401 4401 404 404 404];
+                    looks_like send_to_an_unknown_thread;
+                send_to_an_unknown_thread                  [4400 4401 4401 4401 4401 404 404 404];
             }
             Ack {
                 acknowledge_a_row_by_frame                 [4400 4401 4401 4401 4401 200 200 200]
-                    looks_like acknowledge_no_row_by_frame;
-                acknowledge_no_row_by_frame                [4400 4401 4401 4401 4401 200 200 200];
+                    looks_like acknowledge_an_unknown_row_by_frame;
+                acknowledge_an_unknown_row_by_frame        [4400 4401 4401 4401 4401 200 200 200];
             }
             Sync {
-                drain_ones_mailbox                         [4400 4401 4401 4401 4401 200 200 200];
-                ask_for_rows_of_the_thread                 [4400 4401 4401 4401 4401 200 200 200];
+                drain_own_mailbox                          [4400 4401 4401 4401 4401 200 200 200];
+                request_rows_of_the_thread                 [4400 4401 4401 4401 4401 200 200 200];
             }
             Ping {
                 ping                                       [4400 4401 4401 4401 4401 200 200 200];
@@ -149,7 +149,7 @@ macro_rules! authorisation_table {
 
 /// The credentials that a request must present before its handler runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Shows {
+pub(crate) enum Credentials {
     /// None.
     Nothing,
     /// The proof that this relay requires for a registration. It is in the body, and the handler checks it first.
@@ -166,7 +166,7 @@ pub(crate) enum Shows {
 
 macro_rules! make_rows {
     (
-        routes { $($route:ident ($method:ident, $path:literal, $shows:ident) {$(
+        routes { $($route:ident ($method:ident, $path:literal, $credentials:ident) {$(
             $case:ident [
                 $anonymous:literal $forged:literal $expired:literal $ended:literal
                 $revoked:literal $stranger:literal $member:literal $companion:literal
@@ -200,9 +200,9 @@ macro_rules! make_rows {
                 }
             }
 
-            pub(crate) const fn shows(self) -> Shows {
+            pub(crate) const fn credentials(self) -> Credentials {
                 match self {
-                    $(Self::$route => Shows::$shows,)+
+                    $(Self::$route => Credentials::$credentials,)+
                 }
             }
         }
@@ -247,7 +247,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_two_rows_are_of_one_route() {
+    fn each_route_has_one_row() {
         for (at, route) in Route::ALL.iter().enumerate() {
             let same = |other: &&Route| other.path() == route.path() && other.method() == route.method();
             assert_eq!(Route::ALL.iter().position(|other| same(&other)), Some(at), "{route:?}");

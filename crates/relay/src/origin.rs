@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::http::HeaderMap;
 
-/// The prefix length of an IPv6 network. Whoever has one address in it has them all.
+/// The prefix length of an IPv6 network. Usually one host can use all addresses of such a network.
 const NETWORK: u128 = u128::MAX << 64;
 /// The header in which a proxy names its requester; each proxy appends the address of its own peer.
 const FORWARDED_FOR: &str = "x-forwarded-for";
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_is_a_proxy_that_was_named_this_machine_or_a_network() {
+    fn peers_are_classified_as_proxy_local_or_remote() {
         assert_eq!(proxies().peer(ip("::ffff:127.0.0.1")), Peer::Proxy);
         assert_eq!(proxies().peer(ip("10.0.0.5")), Peer::Proxy);
         assert_eq!(proxies().peer(ip("127.0.0.2")), Peer::Local);
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_comes_from_the_last_address_that_is_no_proxy() {
+    fn the_origin_is_the_last_address_that_is_not_a_proxy() {
         let origin = |values: &[&'static str]| {
             let mut headers = HeaderMap::new();
             for value in values {

@@ -15,7 +15,7 @@ pub(crate) struct Peers {
 
 impl Peers {
     /// Allows this many connections for each address; with `None`, connections are not counted.
-    pub(crate) fn at_most(most: Option<usize>) -> Arc<Self> {
+    pub(crate) fn with_limit(most: Option<usize>) -> Arc<Self> {
         Arc::new(Self { most, held: Mutex::default() })
     }
 
@@ -77,8 +77,8 @@ mod tests {
     }
 
     #[test]
-    fn each_address_has_its_own_number_and_gets_it_back() {
-        let peers = Peers::at_most(Some(2));
+    fn connections_are_counted_for_each_address_until_they_end() {
+        let peers = Peers::with_limit(Some(2));
         let first = enter(&peers, "192.0.2.1").unwrap();
         let second = enter(&peers, "::ffff:192.0.2.1").unwrap();
         assert!(enter(&peers, "192.0.2.1").is_none());
@@ -91,16 +91,16 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_network_is_one_address() {
-        let peers = Peers::at_most(Some(1));
+    fn an_ipv6_network_counts_as_one_address() {
+        let peers = Peers::with_limit(Some(1));
         let _first = enter(&peers, "2001:db8:0:1::1").unwrap();
         assert!(enter(&peers, "2001:db8:0:1:ffff::2").is_none());
         assert!(enter(&peers, "2001:db8:0:2::1").is_some());
     }
 
     #[test]
-    fn without_a_number_nobody_is_counted() {
-        let peers = Peers::at_most(None);
+    fn without_a_limit_connections_are_not_counted() {
+        let peers = Peers::with_limit(None);
         let permits: Vec<_> = (0..1_000).map(|_| enter(&peers, "192.0.2.1").unwrap()).collect();
         assert!(peers.held().is_empty());
         drop(permits);

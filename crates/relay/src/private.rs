@@ -7,10 +7,10 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::Path;
 
 /// The mode bits for group and others.
-const OTHERS: u32 = 0o077;
+const GROUP_AND_OTHERS: u32 = 0o077;
 /// The names of the relay's files: `relay.db` and the files that SQLite adds to it, and the relay's own.
-const OURS: [&str; 5] = ["relay.db", "reserve", "lock", "signing.new", SIGNING_KEY];
-/// The only file that is not made private if it was readable: somebody may have read it, and the operator must know.
+const RELAY_FILES: [&str; 5] = ["relay.db", "reserve", "lock", "signing.new", SIGNING_KEY];
+/// The only file that is not made private if it was readable: it may have been read, so the operator has to replace it.
 const SIGNING_KEY: &str = "signing.key";
 
 /// Creates the folder if necessary, and makes the relay's files in it private, except the signing key, which is
@@ -25,18 +25,20 @@ pub(crate) fn folder(path: &Path) -> io::Result<()> {
     for entry in fs::read_dir(path)? {
         let entry = entry?;
         let name = entry.file_name();
-        // Links are not followed, because their targets are elsewhere.
-        if !is_ours(&name.to_string_lossy()) || !entry.file_type()?.is_file() {
+        // Symbolic links are not followed, because their targets are outside the folder.
+        if !is_relay_file(&name.to_string_lossy()) || !entry.file_type()?.is_file() {
             ours_alone = false;
         } else if name != SIGNING_KEY {
-            close(&entry.path())?;
+            restrict(&entry.path())?;
         }
     }
     if ours_alone {
-        return close(path);
+        return restrict(path);
     }
-    if fs::metadata(path)?.permissions().mode() & OTHERS != 0 {
-        tracing::warn!("the data folder is open to others and holds more than the relay's files");
+    if fs::metadata(path)?.permissions().mode() & GROUP_AND_OTHERS != 0 {
+        tracing::warn!(
+            "other users can access the data folder; it is not made private because it contains other files"
+        );
     }
     Ok(())
 }
@@ -47,22 +49,23 @@ pub(crate) fn folder(path: &Path) -> io::Result<()> {
 /// If it cannot be opened, or belongs to another user.
 pub(crate) fn file(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
-    close(path)?;
+    restrict(path)?;
     Ok(file)
 }
 
-fn is_ours(name: &str) -> bool {
-    OURS.iter()
+fn is_relay_file(name: &str) -> bool {
+    RELAY_FILES
+        .iter()
         .any(|ours| name.strip_prefix(ours).is_some_and(|rest| rest.is_empty() || rest.starts_with('-')))
 }
 
 /// Removes the permissions of group and others.
-fn close(path: &Path) -> io::Result<()> {
+fn restrict(path: &Path) -> io::Result<()> {
     let mode = fs::metadata(path)?.permissions().mode();
-    if mode & OTHERS == 0 {
+    if mode & GROUP_AND_OTHERS == 0 {
         return Ok(());
     }
-    fs::set_permissions(path, Permissions::from_mode(mode & !OTHERS & 0o7777))
+    fs::set_permissions(path, Permissions::from_mode(mode & !GROUP_AND_OTHERS & 0o7777))
 }
 
 #[cfg(test)]
@@ -79,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_were_open_to_others_are_closed() {
+    fn files_readable_by_others_are_made_private() {
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
         let names = ["relay.db", "relay.db-wal", "relay.db-shm", "lock", "signing.new"];
@@ -90,14 +93,14 @@ mod tests {
         let key = dir.path().join(SIGNING_KEY);
         make(&key, 0o644);
         folder(dir.path()).unwrap();
-        assert_eq!(mode(&key), 0o644, "it is refused, and the operator hears of it");
+        assert_eq!(mode(&key), 0o644, "it is not changed, and refused when it is opened");
         make(&dir.path().join("lock"), 0o666);
         file(&dir.path().join("lock")).unwrap();
         assert_eq!(mode(&dir.path().join("lock")), 0o600);
     }
 
     #[test]
-    fn what_is_not_ours_is_left_alone() {
+    fn files_that_do_not_belong_to_the_relay_are_not_changed() {
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
         let (theirs, linked) = (dir.path().join("relay.db.backup"), dir.path().join("relay.db-wal"));

@@ -18,7 +18,7 @@ pub enum Problem {
     #[error("malformed")]
     Malformed,
     /// An ephemeral envelope, which this relay does not support.
-    #[error("ephemeral envelopes are not carried")]
+    #[error("ephemeral envelopes are not supported")]
     EphemeralRefused,
     /// A schema version that this relay does not support.
     #[error("unknown schema")]
@@ -57,7 +57,7 @@ pub enum Problem {
     #[error("unsupported media type")]
     MediaType,
     /// Keys of the wrong number, length or type.
-    #[error("bad keys")]
+    #[error("invalid keys")]
     BadKeys,
     /// The `client_msg_id` is older than the relay remembers; the message may have been stored.
     #[error("message id too old")]
@@ -73,10 +73,10 @@ pub enum Problem {
     },
     // Conflicts with the current state; the requester has to refresh its view and try again.
     /// A direct thread of these two users already exists.
-    #[error("the direct thread exists")]
+    #[error("the direct thread already exists")]
     ExistingThread(ThreadId),
     /// A key id was already used.
-    #[error("key id used")]
+    #[error("key id already used")]
     KeyIdUsed,
     /// The upload would exceed the number of one-time keys.
     #[error("too many one-time keys")]

@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_and_a_secret_are_what_the_generator_gives() {
+    fn ids_and_secrets_come_from_the_generator() {
         let rng = |seed| StdRng::seed_from_u64(seed);
         assert_eq!(draw_id(&mut rng(1)), draw_id(&mut rng(1)));
         assert_ne!(draw_id(&mut rng(1)), draw_id(&mut rng(2)));
@@ -61,7 +61,7 @@ mod tests {
 
     /// This fails by chance once in 2^91 runs.
     #[test]
-    fn no_two_are_equal_and_every_bit_of_them_is_random() {
+    fn ids_and_secrets_differ_in_every_bit() {
         let ids: BTreeSet<_> = (0..100).map(|_| id().into_bytes()).collect();
         assert_eq!(ids.len(), 100);
         let mut all_but_the_version = [0xff; 16];

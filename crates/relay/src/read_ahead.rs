@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn small_reads_share_one_of_the_system_and_lose_nothing() {
+    async fn small_reads_share_one_system_read_and_lose_nothing() {
         let sent: Vec<u8> = (0..PIECE * 2 + 7).map(|n| n.to_le_bytes()[0]).collect();
         for step in [1, 100, 512, PIECE - 1, PIECE, PIECE + 1] {
             let mut stream = ReadAhead::new(Counted(&sent, 0));
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_written_goes_through() {
+    async fn writes_are_passed_through() {
         let (near, mut far) = tokio::io::duplex(100);
         let mut near = ReadAhead::new(near);
         near.write_all(b"there").await.unwrap();

@@ -26,10 +26,10 @@ use crate::{routes, sweeper};
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// Plain HTTP was requested on an address that is not loopback.
-    #[error("plain HTTP is for loopback only: give a certificate, or say that a proxy ends TLS")]
+    #[error("plain HTTP is allowed on loopback only: configure a certificate or --insecure-plain")]
     PlainNotLocal,
     /// The store could not be opened.
-    #[error("the store does not open")]
+    #[error("the store cannot be opened")]
     Store(#[from] OpenError),
     /// The signing key could not be used.
     #[error("the signing key cannot be used")]
@@ -37,8 +37,8 @@ pub enum StartError {
     /// The certificate could not be used.
     #[error("TLS cannot be set up")]
     Tls(#[from] TlsError),
-    /// An address could not be listened on.
-    #[error("an address cannot be listened on")]
+    /// An address could not be bound.
+    #[error("cannot listen on an address")]
     Listen(#[source] std::io::Error),
 }
 
@@ -70,7 +70,7 @@ impl Relay {
             Some(listen) => Some(server::listen(listen).map_err(StartError::Listen)?),
             None => None,
         };
-        let peers = Peers::at_most(config.limits.connections);
+        let peers = Peers::with_limit(config.limits.connections);
         let proxies = Proxies::new(&config.trusted_proxies);
         let state = open(config)?;
         let (clock, counts) = (Arc::clone(&state.clock), Arc::clone(&state.metrics));
@@ -107,7 +107,7 @@ impl Relay {
         format!("{}://{}", self.scheme, self.addr)
     }
 
-    /// Drains and stops: connections are told to leave, requests in flight finish or are cut off, and the store is
+    /// Drains and stops: connections are asked to close, requests in flight finish or are cut off, and the store is
     /// closed. Afterwards, the folder can be opened again.
     pub async fn shutdown(self) {
         let Self { state, stop, server, metrics, sweeper, .. } = self;
@@ -116,7 +116,7 @@ impl Relay {
         state.draining.begin(spread);
         let patience = spread.saturating_add(timing.drain_grace).saturating_add(Duration::from_secs(1));
         if timeout(patience, state.connections.gone()).await.is_err() {
-            tracing::warn!("some connections did not end in time");
+            tracing::warn!("some connections were still open when the time limit for draining had passed");
         }
         stop.send_replace(true);
         sweeper.abort();
@@ -130,16 +130,16 @@ impl Relay {
     }
 }
 
-/// Admits everybody: the operator decides who can reach this listener.
+/// Admits every connection: the operator decides who can reach this listener.
 fn operator_admission(state: &State) -> Arc<Admission> {
     let limiter = Arc::new(Limiter::new(Limits::none()));
     let (clock, metrics) = (Arc::clone(&state.clock), Arc::clone(&state.metrics));
-    Admission::new(Peers::at_most(None), Proxies::new(&[]), limiter, clock, metrics)
+    Admission::new(Peers::with_limit(None), Proxies::new(&[]), limiter, clock, metrics)
 }
 
 fn open(config: Config) -> Result<Arc<State>, StartError> {
     if config.registration == Registration::Dev {
-        tracing::warn!("registration is open to everybody without proof: for development only");
+        tracing::warn!("registration is open to everybody; use this for development only");
     }
     let metrics = Arc::new(Metrics::default());
     let limiter = Arc::new(Limiter::new(config.limits));
@@ -164,7 +164,7 @@ fn open(config: Config) -> Result<Arc<State>, StartError> {
     }))
 }
 
-/// The time over which connections are told to leave: a hundred in each second.
+/// The period over which connections are asked to close: a hundred in each second.
 fn spread(connections: usize) -> Duration {
     Duration::from_millis(10).saturating_mul(u32::try_from(connections).unwrap_or(u32::MAX))
 }

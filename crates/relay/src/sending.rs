@@ -10,7 +10,7 @@ use sealpost_wire::{DeviceCopy, Send, SendAck};
 use sha2::{Digest as _, Sha256};
 
 use crate::address::Address;
-use crate::bus::Nudge;
+use crate::bus::WakeReason;
 use crate::fault::{self, Station};
 use crate::limits::Wait;
 use crate::problem::Problem;
@@ -28,7 +28,7 @@ impl Sent {
     /// Notifies the recipients' connections. Called once the sender's answer is on its way.
     pub(crate) fn wake(&self, state: &State) {
         for recipient in &self.recipients {
-            state.bus.nudge(*recipient, Nudge::Mail);
+            state.bus.wake(*recipient, WakeReason::Mail);
         }
     }
 }

@@ -88,19 +88,19 @@ impl Server {
         wait.over().await;
         // Small frames are sent immediately.
         if stream.set_nodelay(true).is_err() {
-            tracing::debug!("a connection keeps its delay");
+            tracing::debug!("TCP_NODELAY could not be set on a connection");
         }
         match &self.tls {
-            None => self.speak(stream, caller, stop).await,
+            None => self.serve_http(stream, caller, stop).await,
             Some(acceptor) => {
                 if let Ok(stream) = tls::handshake(acceptor, stream).await {
-                    self.speak(stream, caller, stop).await;
+                    self.serve_http(stream, caller, stop).await;
                 }
             }
         }
     }
 
-    async fn speak(
+    async fn serve_http(
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         caller: Caller,
@@ -108,7 +108,7 @@ impl Server {
     ) {
         let router = TowerToHyperService::new(self.router.clone());
         let service = service_fn(|request: Request<Incoming>| {
-            let answer = caller.ask(request, async |request| match router.call(request).await {
+            let answer = caller.serve(request, async |request| match router.call(request).await {
                 Ok(response) => response,
                 Err(never) => match never {},
             });
@@ -120,12 +120,12 @@ impl Server {
                 .header_read_timeout(self.timing.head)
                 .max_buf_size(MAX_HEAD)
                 .serve_connection(
-                    TokioIo::new(WriteTimeout::new(ReadAhead::new(stream), self.timing.unread)),
+                    TokioIo::new(WriteTimeout::new(ReadAhead::new(stream), self.timing.write_timeout)),
                     service
                 )
                 .with_upgrades()
         );
-        // How a connection ends is of no interest here.
+        // It does not matter here how a connection ends.
         tokio::select! {
             _ = connection.as_mut() => return,
             _ = stop.changed() => connection.as_mut().graceful_shutdown(),

@@ -58,7 +58,7 @@ impl State {
     }
 }
 
-/// Whether the relay is about to stop, and over which time its connections are told.
+/// Whether the relay is about to stop, and the period over which its connections are asked to close.
 #[derive(Debug)]
 pub(crate) struct Draining(watch::Sender<Option<Duration>>);
 
@@ -86,7 +86,7 @@ impl Draining {
     }
 }
 
-/// The number of open connections, and whether they are still waited for.
+/// Counts the open connections, and can cut them off.
 #[derive(Debug)]
 pub(crate) struct Connections {
     open: watch::Sender<usize>,

@@ -44,13 +44,13 @@ impl Signer {
 /// Begins a new epoch if a client presents a version that the store has never had.
 pub(crate) async fn check(state: &State, shown: &[u8]) -> Result<(), Problem> {
     let Some(version) = state.signer.read_store_version(shown) else { return Ok(()) };
-    if state.store.has_been(&version) {
+    if state.store.has_had_version(&version) {
         return Ok(());
     }
     let epoch = state.store.begin_epoch(version.epoch.max(state.store.epoch())).await?;
     tracing::error!(
         epoch,
-        "clients know later states of the store: it was restored from a backup, and begins a new epoch"
+        "a client has seen a later version of the store, which was therefore restored from a backup: a new epoch begins"
     );
     Ok(())
 }
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_this_relay_has_made_is_read() {
+    fn only_versions_issued_by_this_relay_are_accepted() {
         let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let (ours, theirs) = (Signer::open(here.path()).unwrap(), Signer::open(there.path()).unwrap());
         let version = StoreVersion { epoch: 3, opening: 7, name: OpeningName([5; 8]), commits: 1 << 40 };

@@ -22,7 +22,7 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// The certificate or the key could not be read.
-    #[error("the certificate or its key cannot be read")]
+    #[error("the certificate or its private key cannot be read")]
     Pem(#[from] tokio_rustls::rustls::pki_types::pem::Error),
     /// The certificate and the key do not match, or are not accepted.
     #[error("the certificate cannot be used")]

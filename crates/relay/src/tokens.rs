@@ -162,7 +162,7 @@ impl Signer {
         if mode & 0o077 != 0 {
             return Err(io::Error::new(
                 io::ErrorKind::PermissionDenied,
-                "the signing key is readable by others",
+                "the signing key is readable by other users",
             ));
         }
         let pkcs8 = fs::read(path)?;
@@ -305,7 +305,7 @@ impl Signer {
     }
 }
 
-/// Writes the key to a draft file and renames it, so that a crash never leaves half a key.
+/// Writes the key to a draft file and renames it, so that a crash never leaves a partial key.
 fn create(path: &Path) -> io::Result<()> {
     let key = Ed25519KeyPair::generate_pkcs8(&aws_lc_rs::rand::SystemRandom::new())
         .map_err(|_| io::Error::other("no randomness for the signing key"))?;

@@ -111,7 +111,7 @@ impl Client {
         answered
     }
 
-    /// Acknowledges everything that arrives; what arrives together is acknowledged at once.
+    /// Acknowledges everything that arrives. Rows that arrive together are acknowledged in one frame.
     pub(crate) async fn receive(mut self) {
         loop {
             let (mut keys, mut next) = (Vec::new(), Some(self.frame().await));

@@ -4,12 +4,12 @@ use axum::extract::ws::{CloseFrame, Message as WsMessage};
 use futures_util::{Sink, SinkExt as _, Stream, StreamExt as _};
 
 /// Maximum number of bytes that are still read from a peer after its close frame was sent.
-const MOST: usize = 256 << 10;
+const MAX_READ: usize = 256 << 10;
 /// Minimum size of a frame from a client.
 const FRAME_HEAD: usize = 6;
 
 /// Sends the close code, and reads until the peer has closed its side: dropping a socket too early can discard the
-/// close frame. At most [`MOST`] bytes are read from a peer that continues to send, so that closing its connection
+/// close frame. At most [`MAX_READ`] bytes are read from a peer that continues to send, so that closing its connection
 /// stays cheap; after that, this waits forever, and the rest stays in the system's buffers.
 pub(super) async fn close_and_drain<S, E>(socket: &mut S, code: u16)
 where
@@ -17,10 +17,10 @@ where
 {
     let frame = CloseFrame { code, reason: "".into() };
     socket.send(WsMessage::Close(Some(frame))).await.ok();
-    let mut heard: usize = 0;
+    let mut read: usize = 0;
     while let Some(Ok(message)) = socket.next().await {
-        heard = heard.saturating_add(FRAME_HEAD).saturating_add(message.into_data().len());
-        if heard > MOST {
+        read = read.saturating_add(FRAME_HEAD).saturating_add(message.into_data().len());
+        if read > MAX_READ {
             return std::future::pending().await;
         }
     }
@@ -35,11 +35,11 @@ mod tests {
 
     use super::*;
 
-    /// A peer that has this many frames of this size to send, and the frames that it was sent.
+    /// A peer with this many frames of this size to send. Records the frames that it receives.
     struct Peer {
         left: usize,
         size: usize,
-        told: Vec<WsMessage>,
+        sent: Vec<WsMessage>,
     }
 
     impl Stream for Peer {
@@ -60,7 +60,7 @@ mod tests {
         }
 
         fn start_send(mut self: Pin<&mut Self>, message: WsMessage) -> Result<(), Self::Error> {
-            self.told.push(message);
+            self.sent.push(message);
             Ok(())
         }
 
@@ -76,20 +76,23 @@ mod tests {
     #[test]
     fn little_is_read_from_a_peer_that_continues_to_send() {
         for size in [0, 40, 65_536] {
-            let mut peer = Peer { left: 1_000_000, size, told: Vec::new() };
+            let mut peer = Peer { left: 1_000_000, size, sent: Vec::new() };
             assert!(
                 close_and_drain(&mut peer, 4429).now_or_never().is_none(),
-                "it waits until it is given up"
+                "it must wait until the caller gives up"
             );
-            assert!(matches!(peer.told[..], [WsMessage::Close(Some(_))]));
+            assert!(matches!(peer.sent[..], [WsMessage::Close(Some(_))]));
             let read = 1_000_000 - peer.left;
-            assert!(read * (size + FRAME_HEAD) <= MOST + size + FRAME_HEAD, "{read} frames of {size} bytes");
+            assert!(
+                read * (size + FRAME_HEAD) <= MAX_READ + size + FRAME_HEAD,
+                "{read} frames of {size} bytes"
+            );
         }
     }
 
     #[test]
     fn a_peer_that_closes_is_not_waited_for() {
-        let mut peer = Peer { left: 100, size: 40, told: Vec::new() };
+        let mut peer = Peer { left: 100, size: 40, sent: Vec::new() };
         assert!(close_and_drain(&mut peer, 4429).now_or_never().is_some());
         assert_eq!(peer.left, 0);
     }

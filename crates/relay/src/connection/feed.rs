@@ -25,12 +25,12 @@ pub(super) struct Feed {
 /// The state of a `Sync{inbox}` request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Drain {
-    /// There was no request yet.
-    Unasked,
-    /// The client is to be told when the mailbox is empty.
-    Asked,
-    /// The client was told.
-    Notified,
+    /// The client has made no request yet.
+    NotRequested,
+    /// The client has asked for a report when the mailbox is empty.
+    Requested,
+    /// `QueueEmpty` was sent.
+    Reported,
 }
 
 /// What was pushed until the mailbox was empty, as reported by `QueueEmpty`.
@@ -48,12 +48,12 @@ impl Feed {
             pushed: mailbox.pushed,
             before: mailbox.pushed,
             due: true,
-            drain: Drain::Unasked,
+            drain: Drain::NotRequested,
             since: Drained::default(),
         }
     }
 
-    /// There are new rows, or may be.
+    /// Records that there may be new rows.
     pub(super) fn wake(&mut self) {
         self.due = true;
     }
@@ -61,10 +61,10 @@ impl Feed {
     /// The client requests everything that was not pushed yet, followed by `QueueEmpty`. A drain in progress, or the
     /// one that began with the connection, answers this request; otherwise a new one starts.
     pub(super) fn ask(&mut self) {
-        if self.drain == Drain::Notified {
+        if self.drain == Drain::Reported {
             self.since = Drained::default();
         }
-        self.drain = Drain::Asked;
+        self.drain = Drain::Requested;
         self.due = true;
     }
 
@@ -83,7 +83,7 @@ impl Feed {
         if arrival <= self.pushed { 2 } else { 1 }
     }
 
-    /// A row need not be pushed, because it was pushed earlier.
+    /// Skips a row that was pushed earlier.
     pub(super) fn passed_row(&mut self, arrival: Arrival) {
         self.cursor = self.cursor.max(arrival);
     }
@@ -96,17 +96,17 @@ impl Feed {
         self.since.last_hlc = self.since.last_hlc.max(hlc);
     }
 
-    /// There is nothing after the cursor. Returns `Some` if the client waits to be told.
+    /// There is nothing after the cursor. Returns `Some` if the client waits for `QueueEmpty`.
     pub(super) fn reached_end(&mut self) -> Option<Drained> {
-        if self.due || self.drain != Drain::Asked {
+        if self.due || self.drain != Drain::Requested {
             return None;
         }
-        self.drain = Drain::Notified;
+        self.drain = Drain::Reported;
         Some(self.since)
     }
 
     /// The last row pushed on any connection, if this one has advanced it.
-    pub(super) fn came_further(&self) -> Option<Arrival> {
+    pub(super) fn advanced_to(&self) -> Option<Arrival> {
         (self.pushed > self.before).then_some(self.pushed)
     }
 }
@@ -138,8 +138,8 @@ mod tests {
         feed.pushed_row(6, 40);
         assert_eq!(feed.reached_end(), None);
         feed.ask();
-        assert_eq!(feed.reached_end(), None, "it must look once more first");
-        assert_eq!(feed.begin_read(), Some(6), "what was pushed since the connection began counts");
+        assert_eq!(feed.reached_end(), None, "the mailbox must be read once more first");
+        assert_eq!(feed.begin_read(), Some(6), "rows pushed since the connection began are counted");
         feed.pushed_row(7, 41);
         assert_eq!(feed.reached_end(), Some(Drained { rows: 2, last_hlc: 41 }));
         assert_eq!(feed.reached_end(), None);

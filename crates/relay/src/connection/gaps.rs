@@ -17,14 +17,14 @@ pub(super) struct TooMany;
 /// The pending requests, in the order in which they are looked up.
 #[derive(Debug, Default)]
 pub(super) struct Gaps {
-    /// By the row after which to look, the maximum number of rows.
+    /// The maximum number of rows, by the row after which they start.
     waiting: BTreeMap<InboxKey, u32>,
     /// The ids of requests to be answered when nothing is pending any more.
     asked: Vec<u64>,
 }
 
 impl Gaps {
-    /// Adds a request for this many rows after each of these; an id of 0 wants no answer. Of two that start after the
+    /// Adds a request for this many rows after each of these; an id of 0 requests no answer. Of two requests after the
     /// same row, the longer one counts.
     ///
     /// # Errors
@@ -45,7 +45,7 @@ impl Gaps {
         if fits { Ok(()) } else { Err(TooMany) }
     }
 
-    /// What to look up next: after which row, and how many rows.
+    /// The next lookup: the row after which it starts, and the maximum number of rows.
     pub(super) fn next(&self) -> Option<(InboxKey, u32)> {
         self.waiting.first_key_value().map(|(after, rows)| (*after, *rows))
     }
@@ -101,7 +101,7 @@ mod tests {
         gaps.found(key(1, 5));
         assert_eq!(gaps.next(), Some((key(1, 5), 8)));
         gaps.found(key(1, 9));
-        assert_eq!(gaps.next(), Some((key(1, 9), 7)), "the one after 8 has what it asked for");
+        assert_eq!(gaps.next(), Some((key(1, 9), 7)), "the request after row 8 is complete");
         gaps.exhausted(ThreadId::from_bytes([1; 16]));
         assert_eq!(gaps.next(), Some((key(2, 0), 1)));
         gaps.found(key(2, 1));
@@ -114,10 +114,10 @@ mod tests {
         let most = u64::try_from(MAX_CURSORS).unwrap();
         let mut gaps = Gaps::default();
         assert_eq!(gaps.ask(0, cursors(0, most)), Ok(()));
-        assert_eq!(gaps.ask(0, cursors(0, most)), Ok(()), "the same once more");
+        assert_eq!(gaps.ask(0, cursors(0, most)), Ok(()), "a repeated request adds nothing");
         assert_eq!(gaps.ask(0, cursors(most, 1)), Err(TooMany));
         let mut gaps = Gaps::default();
         assert!((1..=most).all(|request| gaps.ask(request, cursors(0, 1)).is_ok()));
-        assert_eq!(gaps.ask(most + 1, cursors(0, 1)), Err(TooMany), "answers wait too");
+        assert_eq!(gaps.ask(most + 1, cursors(0, 1)), Err(TooMany), "pending answers are limited too");
     }
 }

@@ -14,12 +14,12 @@ use tungstenite::error::ProtocolError;
 use super::outgoing::send;
 use super::state::Closing;
 use super::window::Window;
-use crate::bus::Attached;
+use crate::bus::Subscription;
 use crate::limits::{ConnectionLimits, Flooding};
 use crate::problem::Problem;
 use crate::random;
 use crate::state::State;
-use crate::store::{Generation, MailboxState, Noted};
+use crate::store::{Generation, MailboxState, RevocationMark};
 use crate::store_version;
 use crate::tokens::Access;
 
@@ -27,9 +27,9 @@ use crate::tokens::Access;
 #[derive(Debug)]
 pub(super) struct Greeted {
     pub(super) access: Access,
-    pub(super) attached: Attached,
-    /// The revocations that its token has survived.
-    pub(super) outlived: Noted,
+    pub(super) subscription: Subscription,
+    /// The revocations after which its token was checked.
+    pub(super) revocations_seen: RevocationMark,
     pub(super) window: Window,
     pub(super) mailbox: MailboxState,
     /// The generation of the device's database that was recorded before.
@@ -42,7 +42,7 @@ pub(super) struct Greeted {
 pub(super) async fn greet(socket: &mut WebSocket, state: &State) -> Result<Greeted, Closing> {
     let mut limits = ConnectionLimits::new(state.clock.monotonic());
     let first = first_frame(socket, state, &mut limits);
-    let (id, hello) = match timeout(state.timing.patience, first).await {
+    let (id, hello) = match timeout(state.timing.receive_timeout, first).await {
         Ok(first) => first?,
         Err(_) => return Err(Closing::Because(close::BAD_FRAME)),
     };
@@ -74,7 +74,7 @@ pub(super) fn welcome(
     epoch_changed: bool,
     mailbox: Option<MailboxState>,
 ) -> Welcome {
-    let MailboxState { trimmed, told, .. } = mailbox.unwrap_or_default();
+    let MailboxState { trimmed, reported, .. } = mailbox.unwrap_or_default();
     Welcome {
         session_id: random::id().to_string(),
         epoch: state.store.epoch(),
@@ -83,7 +83,7 @@ pub(super) fn welcome(
         max_frame: u32::try_from(MAX_FRAME).unwrap_or(u32::MAX),
         access_expires_ms: access.expires_ms,
         epoch_changed,
-        needs_full_sync: trimmed > told,
+        needs_full_sync: trimmed > reported,
         trimmed,
         store_version: state.signer.store_version(&state.store.version()),
         generation: None,
@@ -123,8 +123,8 @@ async fn admit(state: &State, hello: &Hello, limits: ConnectionLimits) -> Result
     }
     state.limiter.connect(access.address.user, state.clock.monotonic())?;
     // This happens before the mailbox is read, so that a row that is added in between wakes this connection.
-    let attached = state.bus.attach(access.address);
-    let outlived = state.store.revocations().noted();
+    let subscription = state.bus.subscribe(access.address);
+    let revocations_seen = state.store.revocations().mark();
     // Checked again, because a revocation just before would not have reached this connection.
     if !state.store.is_live(access.address, access.family).await? {
         return Err(Problem::InvalidToken);
@@ -137,7 +137,7 @@ async fn admit(state: &State, hello: &Hello, limits: ConnectionLimits) -> Result
     let mailbox = state.store.mailbox(access.address).await?;
     let epoch = state.store.epoch();
     let window = Window::new(hello.credit, hello.max_batch_bytes);
-    Ok(Greeted { access, attached, outlived, window, mailbox, generation, epoch, limits })
+    Ok(Greeted { access, subscription, revocations_seen, window, mailbox, generation, epoch, limits })
 }
 
 async fn first_frame(

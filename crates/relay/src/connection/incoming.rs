@@ -24,7 +24,7 @@ impl Connection<'_> {
         &mut self,
         message: Option<Result<WsMessage, axum::Error>>,
     ) -> Result<(), Closing> {
-        self.heard = self.state.clock.monotonic();
+        self.last_received = self.state.clock.monotonic();
         match message {
             Some(Ok(WsMessage::Binary(bytes))) => match sealpost_wire::decode(bytes) {
                 Ok(frame) => self.on_frame(frame),
@@ -78,11 +78,11 @@ impl Connection<'_> {
         let (state, sender) = (self.state, self.access.address);
         // Its device sends on a newer connection. That it is told to leave lets a second process of the device, which
         // is still there, come back and send.
-        if self.attached.superseded().load(Ordering::SeqCst) {
+        if self.subscription.superseded().load(Ordering::SeqCst) {
             return Err(Closing::Because(close::CONNECTED_ELSEWHERE));
         }
         if !std::mem::replace(&mut self.sends, true) {
-            self.attached.supersede_older();
+            self.subscription.supersede_older();
         }
         // A send without a valid thread id is refused for that reason.
         let lane = ThreadId::from_slice(&send.thread_id).ok();
@@ -103,7 +103,7 @@ impl Connection<'_> {
     }
 
     fn on_ack(&mut self, id: u64, ack: &Ack) -> Result<(), Closing> {
-        let (state, device, now) = (self.state, self.access.address, self.heard);
+        let (state, device, now) = (self.state, self.access.address, self.last_received);
         let charged = self.pay(|| Ok(state.limiter.acknowledge(device, ack.keys.len(), now)?))?;
         let keys = match charged.and_then(|_| acknowledged(ack)) {
             Ok(keys) => keys,
@@ -114,11 +114,12 @@ impl Connection<'_> {
             }
         };
         let removed = self.state.store.inbox_ack(self.access.address, keys.clone());
-        let told = (ack.trimmed > 0).then(|| self.state.store.mark_told(self.access.address, ack.trimmed));
+        let reported =
+            (ack.trimmed > 0).then(|| self.state.store.mark_reported(self.access.address, ack.trimmed));
         self.replies.push_back(Box::pin(async move {
             let outcome = removed.await;
-            let outcome = match told {
-                Some(told) => told.await.and(outcome),
+            let outcome = match reported {
+                Some(reported) => reported.await.and(outcome),
                 None => outcome,
             };
             Reply::Acknowledged { id, keys, outcome }
@@ -128,11 +129,11 @@ impl Connection<'_> {
 
     /// A new token for the same device, on the same socket.
     fn on_hello(&mut self, id: u64, hello: &Hello) -> Result<(), Closing> {
-        let outlived = self.state.store.revocations().noted();
+        let revocations_seen = self.state.store.revocations().mark();
         let authenticated = self.state.authenticate(&hello.access_token);
         self.replies.push_back(Box::pin(async move {
             let outcome = authenticated.await;
-            Reply::Renewed { id, outlived, outcome }
+            Reply::Renewed { id, revocations_seen, outcome }
         }));
         Ok(())
     }
@@ -163,7 +164,7 @@ impl Connection<'_> {
     /// Charges a frame that is cheap and not covered by another limit.
     fn control(&mut self) -> Result<(), Closing> {
         let flooding = |Flooding| Closing::Because(close::FLOODING);
-        self.limits.control(&self.state.limiter, self.heard).map_err(flooding)
+        self.limits.control(&self.state.limiter, self.last_received).map_err(flooding)
     }
 
     /// Charges a frame that is expensive for the store. A client above a limit is not read from for a while, and
@@ -173,14 +174,14 @@ impl Connection<'_> {
         charge: impl FnOnce() -> Result<Wait, Problem>,
     ) -> Result<Result<Wait, Problem>, Closing> {
         let limiter = &self.state.limiter;
-        let frame = limiter.frame(self.access.address, self.heard);
+        let frame = limiter.frame(self.access.address, self.last_received);
         let charged = frame.map_err(Problem::from).and_then(|wait| Ok(wait.max(charge()?)));
         match &charged {
             Ok(Wait(rest)) if rest.is_zero() => {}
-            Ok(Wait(rest)) => self.resting = Some(Box::pin(tokio::time::sleep(*rest))),
+            Ok(Wait(rest)) => self.pause = Some(Box::pin(tokio::time::sleep(*rest))),
             Err(_) => self
                 .limits
-                .refused(limiter, self.heard)
+                .refused(limiter, self.last_received)
                 .map_err(|Flooding| Closing::Because(close::FLOODING))?,
         }
         Ok(charged)

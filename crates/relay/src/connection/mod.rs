@@ -1,9 +1,9 @@
 //! A WebSocket connection, from its `Hello` to its close.
 //!
-//! One task serves one connection. It waits for the first of several events (a frame, an answer from the store, rows
-//! in the mailbox, a nudge, the timer, a drain) and handles it completely. Sends and acknowledgements are passed to
-//! the store as soon as they are read and are answered in that order, so that a client may send many without waiting,
-//! and the store can commit them together.
+//! One task serves one connection. It waits for the first of several events (a frame, an answer from the store, rows in
+//! the mailbox, a wake-up, the timer, a drain) and handles it completely. Sends and acknowledgements are passed to the
+//! store as soon as they are read and are answered in that order, so that a client may send many without waiting, and
+//! the store can commit them together.
 
 mod closing;
 mod feed;
@@ -31,15 +31,15 @@ use tokio::time::{MissedTickBehavior, Sleep, timeout};
 use self::feed::Feed;
 use self::gaps::Gaps;
 use self::pages::take_page;
-use self::state::{Closing, Connection, Reply, Unsent};
-use crate::bus::{Nudge, Nudged};
+use self::state::{Closing, Connection, Reply, WriteQueue};
+use crate::bus::{WakeReason, WakeReasons};
 use crate::state::State;
 use crate::store::Order;
 
 /// Maximum number of answers that one connection may wait for before the relay stops reading from it.
 const MAX_PENDING: usize = 64;
 /// Bytes of frames that wait to be written together with others; beyond that, they are written first.
-const MAX_UNSENT: usize = 16 << 10;
+const MAX_QUEUED_BYTES: usize = 16 << 10;
 /// How long a peer may take to read its close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a token may have been expired before its connection is closed, in milliseconds.
@@ -72,24 +72,24 @@ impl<'a> Connection<'a> {
             socket,
             state,
             access: greeted.access,
-            outlived: greeted.outlived,
+            revocations_seen: greeted.revocations_seen,
             window: greeted.window,
             feed: Feed::start(greeted.mailbox),
             gaps: Gaps::default(),
-            told: greeted.mailbox.trimmed,
-            order: Order::until(Arc::clone(greeted.attached.superseded())),
-            attached: greeted.attached,
+            reported: greeted.mailbox.trimmed,
+            order: Order::until(Arc::clone(greeted.subscription.superseded())),
+            subscription: greeted.subscription,
             sends: false,
             epoch: greeted.epoch,
             replies: FuturesOrdered::new(),
             page: None,
             limits: greeted.limits,
-            resting: None,
-            heard: now,
-            scanned: now,
-            unsent: Unsent::default(),
+            pause: None,
+            last_received: now,
+            last_scan: now,
+            write_queue: WriteQueue::default(),
         };
-        connection.ask_keys();
+        connection.check_key_counts();
         connection
     }
 
@@ -99,7 +99,7 @@ impl<'a> Connection<'a> {
             Err(closing) => closing,
         };
         if closing != Closing::Gone {
-            // Answers that were given before are not lost with the connection, if its peer reads.
+            // Answers that are already queued are still sent if the peer reads.
             Box::pin(timeout(CLOSE_TIMEOUT, self.flush())).await.ok();
         }
         self.mark_pushed();
@@ -122,41 +122,41 @@ impl<'a> Connection<'a> {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.read_ahead();
-            let room = self.unsent.bytes < MAX_UNSENT;
-            let reading = room && self.replies.len() < MAX_PENDING && self.resting.is_none();
+            let room = self.write_queue.bytes < MAX_QUEUED_BYTES;
+            let reading = room && self.replies.len() < MAX_PENDING && self.pause.is_none();
             // The order matters: what is ready is handled before anything is written, so that answers are written
             // together.
             tokio::select! {
                 biased;
                 () = &mut drain => return Err(Box::pin(self.leave()).await),
                 _ = tick.tick() => self.on_tick().await?,
-                nudged = self.attached.nudged() => self.on_nudge(nudged)?,
+                woken = self.subscription.woken() => self.on_wake(woken)?,
                 Some(reply) = self.replies.next(), if room => self.on_reply(reply)?,
-                (whose, page) = take_page(&mut self.page), if room => self.on_page(whose, page)?,
-                () = rested(&mut self.resting) => self.resting = None,
+                (purpose, page) = take_page(&mut self.page), if room => self.on_page(purpose, page)?,
+                () = pause_over(&mut self.pause) => self.pause = None,
                 message = self.socket.recv(), if reading => self.on_message(message)?,
-                () = std::future::ready(()), if !self.unsent.frames.is_empty() => self.flush().await?,
+                () = std::future::ready(()), if !self.write_queue.frames.is_empty() => self.flush().await?,
             }
         }
     }
 
-    fn on_nudge(&mut self, nudged: Nudged) -> Result<(), Closing> {
-        if nudged.has(Nudge::Revoked) {
+    fn on_wake(&mut self, woken: WakeReasons) -> Result<(), Closing> {
+        if woken.has(WakeReason::Revoked) {
             return Err(Closing::Because(close::UNAUTHORIZED));
         }
-        if nudged.has(Nudge::ConnectedElsewhere) {
+        if woken.has(WakeReason::ConnectedElsewhere) {
             return Err(Closing::Because(close::CONNECTED_ELSEWHERE));
         }
-        if nudged.has(Nudge::Mail) {
+        if woken.has(WakeReason::Mail) {
             self.feed.wake();
         }
-        if nudged.has(Nudge::KeysLow) {
-            self.ask_keys();
+        if woken.has(WakeReason::KeysLow) {
+            self.check_key_counts();
         }
         Ok(())
     }
 
-    fn ask_keys(&mut self) {
+    fn check_key_counts(&mut self) {
         let left = self.state.store.key_counts(self.access.address);
         self.replies.push_back(Box::pin(async move { Reply::KeysLeft(left.await) }));
     }
@@ -165,18 +165,18 @@ impl<'a> Connection<'a> {
     /// lost.
     fn check_revocations(&mut self) {
         let revocations = self.state.store.revocations();
-        let noted = revocations.noted();
-        if revocations.may_concern(self.access.address, self.outlived) {
+        let mark = revocations.mark();
+        if revocations.may_concern(self.access.address, self.revocations_seen) {
             let family = self.access.family;
             let live = self.state.store.is_live(self.access.address, family);
             self.replies.push_back(Box::pin(async move { Reply::Live { family, outcome: live.await } }));
         }
-        self.outlived = noted;
+        self.revocations_seen = mark;
     }
 
     async fn on_tick(&mut self) -> Result<(), Closing> {
         let (now, timing) = (self.state.clock.monotonic(), &self.state.timing);
-        if now.saturating_sub(self.heard) > Duration::from_secs(IDLE_CLOSE_S) {
+        if now.saturating_sub(self.last_received) > Duration::from_secs(IDLE_CLOSE_S) {
             // Nothing is read while rows are written, which takes long on a slow connection; frames from the client
             // may be waiting.
             tokio::task::yield_now().await;
@@ -205,7 +205,7 @@ impl<'a> Connection<'a> {
             }));
         }
         // A wake-up may have been lost.
-        if now.saturating_sub(self.scanned) > timing.rescan {
+        if now.saturating_sub(self.last_scan) > timing.rescan {
             self.feed.wake();
         }
         Ok(())
@@ -221,7 +221,7 @@ impl<'a> Connection<'a> {
             self.flush().await?;
             while let Some(reply) = self.replies.next().await {
                 self.on_reply(reply)?;
-                if self.unsent.bytes >= MAX_UNSENT {
+                if self.write_queue.bytes >= MAX_QUEUED_BYTES {
                     self.flush().await?;
                 }
             }
@@ -235,8 +235,8 @@ impl<'a> Connection<'a> {
 }
 
 /// Waits until the pause is over, or forever if there is none.
-async fn rested(resting: &mut Option<Pin<Box<Sleep>>>) {
-    match resting {
+async fn pause_over(pause: &mut Option<Pin<Box<Sleep>>>) {
+    match pause {
         Some(sleep) => sleep.await,
         None => std::future::pending().await,
     }

@@ -9,7 +9,7 @@ use sealpost_wire::limits::close;
 use sealpost_wire::{FRAME_VERSION, Frame};
 use tokio::time::timeout;
 
-use super::state::{Closing, Connection, Unsent};
+use super::state::{Closing, Connection, WriteQueue};
 use crate::fault::{self, Station};
 use crate::state::State;
 
@@ -24,13 +24,13 @@ impl Connection<'_> {
     /// Queues a frame, to be written once everything that is ready has been handled.
     pub(super) fn push(&mut self, id: u64, body: Body) {
         let frame = encode(id, body);
-        self.unsent.bytes = self.unsent.bytes.saturating_add(frame.len());
-        self.unsent.frames.push(WsMessage::Binary(frame));
+        self.write_queue.bytes = self.write_queue.bytes.saturating_add(frame.len());
+        self.write_queue.frames.push(WsMessage::Binary(frame));
     }
 
     /// Writes the queued frames.
     pub(super) async fn flush(&mut self) -> Result<(), Closing> {
-        let Unsent { frames, ack, row, .. } = std::mem::take(&mut self.unsent);
+        let WriteQueue { frames, ack, row, .. } = std::mem::take(&mut self.write_queue);
         for frame in frames {
             in_time(self.state, self.socket.feed(frame)).await?;
         }

@@ -7,7 +7,7 @@ use sealpost_wire::frame::Body;
 use sealpost_wire::id::ThreadId;
 use sealpost_wire::{QueueEmpty, Synced, Trimmed};
 
-use super::state::{Closing, Connection, Reading, Whose, store_failed};
+use super::state::{Closing, Connection, PagePurpose, Reading, store_failed};
 use crate::store::{Page, PageLimit, Row, StoreError};
 
 /// Rows in one page of the mailbox.
@@ -16,7 +16,7 @@ pub(super) const PAGE_ROWS: u32 = 100;
 const PAGE_BYTES: usize = 256 << 10;
 
 impl Connection<'_> {
-    /// Starts to read the next page if there is credit. What the client requested explicitly comes first.
+    /// Starts to read the next page if there is credit. Explicit requests of the client take priority.
     pub(super) fn read_ahead(&mut self) {
         let gap = self.gaps.next();
         if self.page.is_some() || (gap.is_none() && !self.feed.is_due()) {
@@ -30,22 +30,26 @@ impl Connection<'_> {
             // Includes rows that the client already has, which use no credit.
             let limit = PageLimit { rows: rows.min(PAGE_ROWS), bytes: PAGE_BYTES, now_ms };
             let page = store.inbox_after(address, Some(after), limit);
-            Some(Reading { whose: Whose::Gaps(after.thread), page })
+            Some(Reading { purpose: PagePurpose::Gaps(after.thread), page })
         } else if let Some(after) = self.feed.begin_read() {
-            self.scanned = now;
+            self.last_scan = now;
             let limit = PageLimit { rows: rows.min(PAGE_ROWS), bytes: bytes.min(PAGE_BYTES), now_ms };
-            Some(Reading { whose: Whose::Feed, page: store.inbox_arrivals(address, after, limit) })
+            Some(Reading { purpose: PagePurpose::Feed, page: store.inbox_arrivals(address, after, limit) })
         } else {
             None
         };
     }
 
-    pub(super) fn on_page(&mut self, whose: Whose, page: Result<Page, StoreError>) -> Result<(), Closing> {
+    pub(super) fn on_page(
+        &mut self,
+        purpose: PagePurpose,
+        page: Result<Page, StoreError>,
+    ) -> Result<(), Closing> {
         let page = page.map_err(store_failed)?;
-        self.tell_trimmed(page.trimmed);
-        match whose {
-            Whose::Feed => self.on_arrivals(page),
-            Whose::Gaps(thread) => self.on_gap(thread, page),
+        self.report_trimmed(page.trimmed);
+        match purpose {
+            PagePurpose::Feed => self.on_arrivals(page),
+            PagePurpose::Gaps(thread) => self.on_gap(thread, page),
         }
         Ok(())
     }
@@ -70,9 +74,9 @@ impl Connection<'_> {
     }
 
     /// Reports trimmed rows, unless it was done on this connection. The device itself acknowledges the report.
-    pub(super) fn tell_trimmed(&mut self, total: u64) {
-        if total > self.told {
-            self.told = total;
+    pub(super) fn report_trimmed(&mut self, total: u64) {
+        if total > self.reported {
+            self.reported = total;
             self.push(0, Body::Trimmed(Trimmed { total }));
         }
     }
@@ -110,7 +114,7 @@ impl Connection<'_> {
             return false;
         }
         self.push(0, Body::Deliver(deliver));
-        self.unsent.row = true;
+        self.write_queue.row = true;
         self.window.push(key, bytes);
         if attempt == 1 {
             let waited = Duration::from_millis(self.state.clock.unix_ms().saturating_sub(hlc >> 16));
@@ -121,16 +125,16 @@ impl Connection<'_> {
 
     /// Stores the position of this connection. Nothing waits for it; at worst, a row is pushed once more as new.
     pub(super) fn mark_pushed(&self) {
-        if let Some(up_to) = self.feed.came_further() {
+        if let Some(up_to) = self.feed.advanced_to() {
             drop(self.state.store.mark_pushed(self.access.address, up_to));
         }
     }
 }
 
 /// Waits for the page that is being read, or forever if there is none.
-pub(super) async fn take_page(reading: &mut Option<Reading>) -> (Whose, Result<Page, StoreError>) {
-    let Some(Reading { whose, page }) = reading else { return std::future::pending().await };
-    let read = (*whose, page.await);
+pub(super) async fn take_page(reading: &mut Option<Reading>) -> (PagePurpose, Result<Page, StoreError>) {
+    let Some(Reading { purpose, page }) = reading else { return std::future::pending().await };
+    let read = (*purpose, page.await);
     *reading = None;
     read
 }

@@ -12,7 +12,7 @@ use crate::fault::{self, Station};
 use crate::keys::are_low;
 use crate::problem::Problem;
 use crate::sending::Sent;
-use crate::store::{Noted, TooManyStopped};
+use crate::store::{RevocationMark, TooManyStopped};
 use crate::tokens::Access;
 
 impl Connection<'_> {
@@ -33,9 +33,9 @@ impl Connection<'_> {
                 self.answer(id, Body::Error(Problem::from(error).to_wire()));
                 Ok(())
             }
-            Reply::Renewed { id, outlived, outcome } => self.renew(id, outlived, outcome),
+            Reply::Renewed { id, revocations_seen, outcome } => self.renew(id, revocations_seen, outcome),
             Reply::Trimmed(trimmed) => {
-                self.tell_trimmed(trimmed.map_err(store_failed)?);
+                self.report_trimmed(trimmed.map_err(store_failed)?);
                 Ok(())
             }
             Reply::Live { family, outcome } => {
@@ -56,7 +56,7 @@ impl Connection<'_> {
         match outcome {
             Ok(sent) => {
                 self.answer(id, Body::SendAck(sent.ack.clone()));
-                self.unsent.ack = true;
+                self.write_queue.ack = true;
                 sent.wake(self.state);
                 let took = self.state.clock.monotonic().saturating_sub(began);
                 self.state.metrics.send_ack.socket.observe(took);
@@ -65,11 +65,16 @@ impl Connection<'_> {
         }
     }
 
-    fn renew(&mut self, id: u64, outlived: Noted, outcome: Result<Access, Problem>) -> Result<(), Closing> {
+    fn renew(
+        &mut self,
+        id: u64,
+        revocations_seen: RevocationMark,
+        outcome: Result<Access, Problem>,
+    ) -> Result<(), Closing> {
         match outcome {
             Ok(access) if access.address == self.access.address => {
                 self.access = access;
-                self.outlived = outlived;
+                self.revocations_seen = revocations_seen;
                 let welcome = hello::welcome(self.state, access, false, None);
                 self.push(id, Body::Welcome(welcome));
                 Ok(())

@@ -14,12 +14,12 @@ use tokio::time::Sleep;
 use super::feed::Feed;
 use super::gaps::Gaps;
 use super::window::Window;
-use crate::bus::Attached;
+use crate::bus::Subscription;
 use crate::limits::ConnectionLimits;
 use crate::problem::Problem;
 use crate::sending::Sent;
 use crate::state::State;
-use crate::store::{Answer, FamilyId, InboxKey, Noted, Order, Page, StoreError};
+use crate::store::{Answer, FamilyId, InboxKey, Order, Page, RevocationMark, StoreError};
 use crate::tokens::Access;
 
 /// Why a connection ends.
@@ -36,14 +36,14 @@ pub(super) struct Connection<'a> {
     pub(super) socket: &'a mut WebSocket,
     pub(super) state: &'a Arc<State>,
     pub(super) access: Access,
-    pub(super) attached: Attached,
-    /// The revocations that its token has survived.
-    pub(super) outlived: Noted,
+    pub(super) subscription: Subscription,
+    /// The revocations after which its token was checked.
+    pub(super) revocations_seen: RevocationMark,
     pub(super) window: Window,
     pub(super) feed: Feed,
     pub(super) gaps: Gaps,
-    /// The number of trimmed rows that it was told of.
-    pub(super) told: u64,
+    /// The number of trimmed rows that was reported on this connection.
+    pub(super) reported: u64,
     /// The lanes in which a send was refused.
     pub(super) order: Order,
     /// Whether the client has sent a message on it.
@@ -54,10 +54,10 @@ pub(super) struct Connection<'a> {
     pub(super) page: Option<Reading>,
     pub(super) limits: ConnectionLimits,
     /// Set while nothing is read because the client is above a limit.
-    pub(super) resting: Option<Pin<Box<Sleep>>>,
-    pub(super) heard: Duration,
-    pub(super) scanned: Duration,
-    pub(super) unsent: Unsent,
+    pub(super) pause: Option<Pin<Box<Sleep>>>,
+    pub(super) last_received: Duration,
+    pub(super) last_scan: Duration,
+    pub(super) write_queue: WriteQueue,
 }
 
 /// An answer to an earlier frame.
@@ -74,10 +74,10 @@ pub(super) enum Reply {
         keys: Vec<InboxKey>,
         outcome: Result<u32, StoreError>,
     },
-    /// `outlived`: the revocations before the store was asked.
+    /// `revocations_seen` are those that were recorded before the store was queried.
     Renewed {
         id: u64,
-        outlived: Noted,
+        revocations_seen: RevocationMark,
         outcome: Result<Access, Problem>,
     },
     /// The number of rows that were ever trimmed.
@@ -92,22 +92,22 @@ pub(super) enum Reply {
 
 /// A page that is being read. There is one at a time, because rows that were read and not pushed yet are in memory.
 pub(super) struct Reading {
-    pub(super) whose: Whose,
+    pub(super) purpose: PagePurpose,
     pub(super) page: Answer<Page>,
 }
 
 /// What a page was read for.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Whose {
+pub(super) enum PagePurpose {
     /// The mailbox, in order of arrival.
     Feed,
     /// A cursor of the client, in this thread.
     Gaps(ThreadId),
 }
 
-/// Frames that wait to be written together.
+/// Encoded frames that are written together.
 #[derive(Debug, Default)]
-pub(super) struct Unsent {
+pub(super) struct WriteQueue {
     pub(super) frames: Vec<WsMessage>,
     pub(super) bytes: usize,
     /// Whether the answer to a send is among them.

@@ -92,7 +92,7 @@ mod tests {
     const NO_SLACK: Duration = Duration::ZERO;
 
     #[test]
-    fn a_bucket_gives_its_burst_and_then_one_each_interval() {
+    fn a_bucket_allows_a_burst_and_then_one_unit_in_each_interval() {
         let start = Duration::from_secs(1_000);
         let mut bucket = Bucket::full(start);
         let take = |bucket: &mut Bucket, now| bucket.take(RATE, 1, NO_SLACK, now);
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn an_overdrawn_bucket_asks_to_wait_and_then_refuses() {
+    fn an_overdrawn_bucket_delays_requests_and_then_refuses_them() {
         let mut bucket = Bucket::full(NO_SLACK);
         let slack = Duration::from_secs(15);
         let mut take = |units, now| bucket.take(RATE, units, slack, Duration::from_secs(now));
@@ -123,21 +123,21 @@ mod tests {
     }
 
     #[test]
-    fn what_costs_more_than_a_bucket_takes_a_whole_one() {
+    fn a_cost_above_the_bucket_size_takes_the_whole_bucket() {
         let mut bucket = Bucket::full(NO_SLACK);
         assert_eq!(bucket.take(RATE, u64::MAX, NO_SLACK, NO_SLACK), Ok(Duration::ZERO));
         assert_eq!(bucket.take(RATE, 1, NO_SLACK, NO_SLACK), Err(Duration::from_secs(10)));
     }
 
     #[test]
-    fn what_was_used_up_is_charged_and_the_debt_is_bounded() {
+    fn costs_known_afterwards_are_charged_up_to_a_bounded_debt() {
         let mut bucket = Bucket::full(NO_SLACK);
         bucket.charge(RATE, 1_000, NO_SLACK);
         assert_eq!(bucket.take(RATE, 0, NO_SLACK, NO_SLACK), Err(Duration::from_secs(30)));
     }
 
     #[test]
-    fn what_is_given_back_can_be_taken_again_and_no_more() {
+    fn returned_units_can_be_taken_again_up_to_the_size_of_the_bucket() {
         let mut bucket = Bucket::full(NO_SLACK);
         assert!(bucket.take(RATE, 3, NO_SLACK, NO_SLACK).is_ok());
         bucket.give_back(RATE, 1, NO_SLACK);
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn fractions_of_a_nanosecond_are_not_given_away() {
+    fn refill_times_are_rounded_up_to_nanoseconds() {
         let fine = Rate::new(1, 3, Duration::from_nanos(1));
         assert_eq!(fine.time(1), Duration::from_nanos(1));
         assert_eq!(fine.time(300), Duration::from_nanos(100));

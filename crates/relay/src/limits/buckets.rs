@@ -9,17 +9,17 @@ use std::time::Duration;
 use sealpost_wire::id::UserId;
 
 use super::bucket::{Bucket, Rate};
-use super::table::{Limit, Over, Unsure};
+use super::table::{Limit, Over, WhenFull};
 use super::{OverLimit, Wait};
 use crate::address::Address;
 
 /// Maximum number of buckets for one limit, which take at most 10 MB. A flood of requesters fills one limit and no
 /// other.
-pub(super) const MOST_BUCKETS: usize = 65_536;
+pub(super) const MAX_BUCKETS: usize = 65_536;
 /// The minimum interval between searches for full buckets, because they take time.
-const TIDY_EVERY: Duration = Duration::from_secs(1);
+const CLEANUP_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a requester is told to wait if there is no bucket for it.
-const UNSURE_WAIT: Duration = Duration::from_secs(1);
+const NO_BUCKET_WAIT: Duration = Duration::from_secs(1);
 
 /// The owner of a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,10 +27,10 @@ pub(super) enum Key {
     Device(Address),
     User(UserId),
     Network(IpAddr),
-    /// The device that asks, and the user it asks about.
-    Asked(Address, UserId),
+    /// The requesting device, and the user whose data it requests.
+    Pair(Address, UserId),
     /// The sender and the recipient.
-    Sent(UserId, UserId),
+    SenderAndRecipient(UserId, UserId),
 }
 
 /// One limit: its buckets, and the number of requests by outcome.
@@ -39,7 +39,7 @@ pub(super) struct Row {
     buckets: Mutex<Buckets>,
     pub(super) refused: AtomicU64,
     pub(super) slowed: AtomicU64,
-    pub(super) unsure: AtomicU64,
+    pub(super) without_bucket: AtomicU64,
 }
 
 impl Row {
@@ -68,10 +68,10 @@ impl Row {
             buckets.of(key, now).map(|bucket| bucket.take(rate, units, slack, now))
         };
         let taken = taken.unwrap_or_else(|| {
-            self.unsure.fetch_add(1, Ordering::Relaxed);
-            match limit.unsure {
-                Unsure::Allow => Ok(Duration::ZERO),
-                Unsure::Refuse => Err(UNSURE_WAIT),
+            self.without_bucket.fetch_add(1, Ordering::Relaxed);
+            match limit.when_full {
+                WhenFull::Allow => Ok(Duration::ZERO),
+                WhenFull::Refuse => Err(NO_BUCKET_WAIT),
             }
         });
         match taken {
@@ -93,7 +93,7 @@ impl Row {
         match self.buckets().of(key, now) {
             Some(bucket) => bucket.charge(rate, units, now),
             None => {
-                self.unsure.fetch_add(1, Ordering::Relaxed);
+                self.without_bucket.fetch_add(1, Ordering::Relaxed);
             }
         }
     }
@@ -118,23 +118,23 @@ impl Row {
 #[derive(Debug, Default)]
 struct Buckets {
     by_key: HashMap<Key, Bucket>,
-    tidied: Option<Duration>,
+    cleaned: Option<Duration>,
 }
 
 impl Buckets {
     /// Whether this key has no bucket because nothing was taken from it.
     fn is_untouched(&self, key: &Key) -> bool {
-        self.by_key.len() < MOST_BUCKETS && !self.by_key.contains_key(key)
+        self.by_key.len() < MAX_BUCKETS && !self.by_key.contains_key(key)
     }
 
     /// The bucket of this key; `None` if too many others are in use.
     fn of(&mut self, key: Key, now: Duration) -> Option<&mut Bucket> {
-        let due = self.tidied.is_none_or(|tidied| now.saturating_sub(tidied) >= TIDY_EVERY);
-        if self.by_key.len() >= MOST_BUCKETS && due && !self.by_key.contains_key(&key) {
+        let due = self.cleaned.is_none_or(|cleaned| now.saturating_sub(cleaned) >= CLEANUP_INTERVAL);
+        if self.by_key.len() >= MAX_BUCKETS && due && !self.by_key.contains_key(&key) {
             self.by_key.retain(|_, bucket| !bucket.is_full(now));
-            self.tidied = Some(now);
+            self.cleaned = Some(now);
         }
-        if self.by_key.len() >= MOST_BUCKETS {
+        if self.by_key.len() >= MAX_BUCKETS {
             return self.by_key.get_mut(&key);
         }
         Some(self.by_key.entry(key).or_insert(Bucket::full(now)))

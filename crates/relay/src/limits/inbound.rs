@@ -1,4 +1,4 @@
-//! Limits on what one sender, and all senders together, deliver into the mailboxes of a user.
+//! Limits on the bytes that one sender, and all senders together, deliver into the mailboxes of a user.
 //!
 //! Bytes are charged when they are stored. A message that is refused, or was stored before, costs nothing, and one
 //! whose sender no longer waits for the answer costs the same. Before that, a sender may have in flight what the
@@ -20,17 +20,16 @@ pub struct Inbound {
     pub recipient: UserId,
     /// The size of the rows, as it is counted for the mailbox.
     pub bytes: u64,
-    /// Whether the recipient has accepted the thread. What strangers deliver is limited elsewhere, and does not
-    /// reduce what others may deliver.
+    /// Whether the recipient has accepted the thread. Deliveries by strangers are limited elsewhere, and do not reduce
+    /// what others may deliver.
     pub accepted: bool,
 }
 
 impl Limiter {
-    /// A message from one user to another.
+    /// Admits a message from one user to another.
     ///
-    /// A sender whose share is not used up is accepted, however much others send to this recipient. Nobody can
-    /// therefore be silenced by somebody else, and only a sender who has sent much learns how much the recipient
-    /// receives.
+    /// A sender whose share is not used up is accepted, however much others send to this recipient. Therefore no user
+    /// can block another one's messages, and only a sender who has sent much can learn how much the recipient receives.
     ///
     /// # Errors
     /// [`OverLimit`]
@@ -38,7 +37,7 @@ impl Limiter {
         if sender == recipient {
             return Ok(Wait::NONE);
         }
-        let pair = Key::Sent(sender, recipient);
+        let pair = Key::SenderAndRecipient(sender, recipient);
         let wait = self.admit(Name::PairBytes, pair, 0, now)?;
         if self.find(Name::ShareBytes).is_some() && self.admit(Name::ShareBytes, pair, 0, now).is_ok() {
             return Ok(wait);
@@ -46,10 +45,10 @@ impl Limiter {
         Ok(wait.max(self.admit(Name::RecipientBytes, Key::User(recipient), 0, now)?))
     }
 
-    /// A message of this user was stored. What it delivers to their own devices is charged to them as a sender only.
+    /// Charges a stored message of this user. Copies for the sender's own devices are charged to the sender only.
     pub fn delivered(&self, sender: UserId, inbound: &[Inbound], now: Duration) {
         for Inbound { recipient, bytes, accepted } in inbound.iter().filter(|one| one.recipient != sender) {
-            let pair = Key::Sent(sender, *recipient);
+            let pair = Key::SenderAndRecipient(sender, *recipient);
             self.charge(Name::PairBytes, pair, *bytes, now);
             self.charge(Name::ShareBytes, pair, *bytes, now);
             if *accepted {
@@ -73,7 +72,7 @@ mod tests {
         UserId::from_bytes(id)
     }
 
-    fn bring(limiter: &Limiter, sender: UserId, recipient: UserId, bytes: u64, accepted: bool) {
+    fn deliver(limiter: &Limiter, sender: UserId, recipient: UserId, bytes: u64, accepted: bool) {
         limiter.delivered(sender, &[Inbound { recipient, bytes, accepted }], NOW);
     }
 
@@ -85,14 +84,14 @@ mod tests {
     }
 
     #[test]
-    fn a_sender_is_slowed_and_then_refused_for_this_recipient_alone() {
+    fn a_sender_is_slowed_and_then_refused_for_this_recipient_only() {
         let (limiter, ada, ben) = (Limiter::default(), user(1), user(2));
-        bring(&limiter, ada, ben, 64 * MIB, true);
+        deliver(&limiter, ada, ben, 64 * MIB, true);
         assert_eq!(limiter.inbound(ada, ben, NOW), Ok(Wait::NONE));
         // A quarter of a MiB is refilled in a second.
-        bring(&limiter, ada, ben, MIB / 8, true);
+        deliver(&limiter, ada, ben, MIB / 8, true);
         assert_eq!(limiter.inbound(ada, ben, NOW), Ok(Wait(Duration::from_millis(500))));
-        bring(&limiter, ada, ben, MIB, true);
+        deliver(&limiter, ada, ben, MIB, true);
         let wait = retry_after(limiter.inbound(ada, ben, NOW)).unwrap();
         assert_eq!(wait, Duration::from_millis(3_500));
         assert_eq!(limiter.inbound(ada, user(3), NOW), Ok(Wait::NONE));
@@ -102,52 +101,56 @@ mod tests {
     }
 
     #[test]
-    fn many_heavy_senders_share_what_a_recipient_takes_and_light_ones_pass() {
+    fn heavy_senders_share_the_limit_of_the_recipient_and_light_senders_are_accepted() {
         let (limiter, ben) = (Limiter::default(), user(0));
         for n in 1..=9 {
-            bring(&limiter, user(n), ben, 16 * MIB, true);
+            deliver(&limiter, user(n), ben, 16 * MIB, true);
         }
         for n in 1..=9 {
             // 16 MiB too much, refilled at one in a second; a wait of one second is allowed.
             assert_eq!(retry_after(limiter.inbound(user(n), ben, NOW)), Some(Duration::from_secs(15)));
-            assert_eq!(limiter.inbound(user(n), user(99), NOW), Ok(Wait::NONE), "others can be written to");
+            assert_eq!(
+                limiter.inbound(user(n), user(99), NOW),
+                Ok(Wait::NONE),
+                "other recipients are not affected"
+            );
         }
         let light = user(10);
-        bring(&limiter, light, ben, MIB, true);
+        deliver(&limiter, light, ben, MIB, true);
         assert_eq!(limiter.inbound(light, ben, NOW), Ok(Wait::NONE));
-        bring(&limiter, light, ben, MIB / 1024, true);
-        assert!(limiter.inbound(light, ben, NOW).is_err(), "it is not light any more");
+        deliver(&limiter, light, ben, MIB / 1024, true);
+        assert!(limiter.inbound(light, ben, NOW).is_err(), "its share is used up");
         // The share of a light sender is refilled slowly, so that many of them cannot circumvent the limit.
         assert!(limiter.inbound(light, ben, NOW + Duration::from_millis(200)).is_err());
         assert_eq!(limiter.inbound(light, ben, NOW + Duration::from_millis(250)), Ok(Wait::NONE));
     }
 
     #[test]
-    fn strangers_and_ones_own_devices_take_nothing_of_what_a_recipient_was_promised() {
+    fn strangers_and_own_devices_do_not_use_the_limit_of_the_recipient() {
         let (limiter, ben) = (Limiter::default(), user(0));
         for n in 1..=1_000 {
-            bring(&limiter, user(n), ben, MIB / 4, false);
+            deliver(&limiter, user(n), ben, MIB / 4, false);
         }
-        bring(&limiter, ben, ben, 1_024 * MIB, true);
+        deliver(&limiter, ben, ben, 1_024 * MIB, true);
         assert_eq!(limiter.inbound(ben, ben, NOW), Ok(Wait::NONE));
         let heavy = user(1_001);
-        bring(&limiter, heavy, ben, 60 * MIB, true);
+        deliver(&limiter, heavy, ben, 60 * MIB, true);
         assert_eq!(limiter.inbound(heavy, ben, NOW), Ok(Wait::NONE));
     }
 
     #[test]
-    fn a_limit_that_is_not_set_limits_nobody() {
+    fn an_unset_limit_accepts_everything() {
         let ben = user(0);
         for name in [Name::PairBytes, Name::RecipientBytes] {
             let mut limits = Limits::none();
             limits.set(name, TABLE.iter().find(|row| row.name == name).map(|row| row.rate));
             let limiter = Limiter::new(limits);
-            bring(&limiter, user(1), ben, 256 * MIB, true);
+            deliver(&limiter, user(1), ben, 256 * MIB, true);
             assert!(limiter.inbound(user(1), ben, NOW).is_err());
             assert_eq!(limiter.inbound(user(1), user(2), NOW), Ok(Wait::NONE));
         }
         let limiter = Limiter::new(Limits::none());
-        bring(&limiter, user(1), ben, 256 * MIB, true);
+        deliver(&limiter, user(1), ben, 256 * MIB, true);
         assert_eq!(limiter.inbound(user(1), ben, NOW), Ok(Wait::NONE));
     }
 }

@@ -97,7 +97,7 @@ impl Limiter {
     /// # Errors
     /// [`OverLimit`]
     pub fn pre_keys(&self, requester: Address, target: UserId, now: Duration) -> Result<bool, OverLimit> {
-        self.admit(Name::PreKeys, Key::Asked(requester, target), 1, now).map(drop)?;
+        self.admit(Name::PreKeys, Key::Pair(requester, target), 1, now).map(drop)?;
         self.admit(Name::Takes, Key::User(requester.user), 1, now).map(drop)?;
         Ok(self.admit(Name::PreKeysTarget, Key::User(target), 1, now).is_ok())
     }
@@ -120,7 +120,7 @@ impl Limiter {
         let counters: [(&str, Counter); 3] = [
             ("relay_rate_limited_total", |row| &row.refused),
             ("relay_rate_slowed_total", |row| &row.slowed),
-            ("relay_rate_unsure_total", |row| &row.unsure),
+            ("relay_rate_unsure_total", |row| &row.without_bucket),
         ];
         for (metric, counter) in counters {
             writeln!(out, "# TYPE {metric} counter")?;
@@ -171,7 +171,7 @@ fn units(count: usize) -> u64 {
 mod tests {
     use sealpost_wire::id::DeviceId;
 
-    use super::super::buckets::MOST_BUCKETS;
+    use super::super::buckets::MAX_BUCKETS;
     use super::*;
 
     const NOW: Duration = Duration::from_secs(1_000);
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_that_many_ask_for_keeps_its_one_time_keys() {
+    fn a_target_of_many_requests_keeps_its_one_time_keys() {
         let limiter = only(Name::PreKeysTarget, once());
         assert_eq!(limiter.pre_keys(address(1), address(9).user, NOW), Ok(true));
         assert_eq!(limiter.pre_keys(address(2), address(9).user, NOW), Ok(false));
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_of_the_writer_is_paid_for_by_the_next_request() {
+    fn writer_time_delays_the_next_request() {
         let limiter = only(Name::WriterTime, Rate::new(2_000, 1_000, Duration::from_secs(1)));
         let user = address(1).user;
         limiter.writer_took(&[(user, Duration::from_micros(2_500))], NOW);
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_honest_client_does_at_once_is_not_even_slowed() {
+    fn the_largest_burst_of_a_normal_client_is_not_slowed() {
         let limiter = Limiter::default();
         let (me, now) = (address(1), NOW);
         // An outbox written offline, with the time of the writer for each of its messages.
@@ -264,12 +264,12 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_requesters_is_bounded_and_each_limit_does_what_its_row_says() {
+    fn the_number_of_buckets_is_bounded_and_each_limit_applies_its_policy_when_full() {
         let mut limits = Limits::none();
         limits.set(Name::AckRows, Some(once()));
         limits.set(Name::Takes, Some(once()));
         let limiter = Limiter::new(limits);
-        let most = u32::try_from(MOST_BUCKETS).unwrap();
+        let most = u32::try_from(MAX_BUCKETS).unwrap();
         for n in 0..most {
             assert_eq!(limiter.acknowledge(address(n), 1, NOW), Ok(Wait::NONE));
             assert_eq!(limiter.pre_keys(address(n), address(0).user, NOW), Ok(true));
@@ -284,7 +284,7 @@ mod tests {
         // A requester that has a bucket is still known.
         assert!(is_limited(limiter.pre_keys(address(0), address(0).user, NOW)));
         for name in [Name::AckRows, Name::Takes] {
-            assert_eq!(limiter.row(name).unwrap().count(), MOST_BUCKETS);
+            assert_eq!(limiter.row(name).unwrap().count(), MAX_BUCKETS);
         }
         let later = NOW + Duration::from_secs(10);
         assert_eq!(limiter.pre_keys(address(most), address(0).user, later), Ok(true));

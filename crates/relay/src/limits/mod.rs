@@ -18,7 +18,7 @@ pub use bucket::{Bucket, Rate};
 pub use connection::{ConnectionLimits, Flooding};
 pub use inbound::Inbound;
 pub use limiter::Limiter;
-pub use table::{Limit, Limits, Name, Over, Scope, TABLE, Unit, Unsure};
+pub use table::{Limit, Limits, Name, Over, Scope, TABLE, Unit, WhenFull};
 
 /// A requester is above a limit and is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -66,7 +66,7 @@ mod tests {
     const NOW: Duration = Duration::from_secs(1_000);
 
     #[test]
-    fn networks_are_limited_where_they_are_known() {
+    fn known_networks_are_limited_and_unknown_ones_are_not() {
         let mut limits = Limits::none();
         for name in [Name::Registrations, Name::Refreshes, Name::Logins, Name::Unauthenticated] {
             limits.set(name, Some(Rate::new(1, 1, Duration::from_secs(10))));
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_device_pays_for_its_network_gets_back() {
+    fn a_network_is_refunded_for_a_request_that_a_device_pays_for() {
         let (limiter, network) = (Limiter::default(), Some(IpAddr::from([192, 0, 2, 1])));
         for _ in 0..10_000 {
             assert_eq!(limiter.unauthenticated(network, NOW), Ok(Wait::NONE));

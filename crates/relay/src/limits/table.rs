@@ -20,7 +20,7 @@ pub enum Name {
     SendBytes,
     /// Bytes that a user delivers into the mailboxes of another user.
     PairBytes,
-    /// The part of these that is accepted whatever others deliver.
+    /// The share of `PairBytes` that is accepted however much others deliver.
     ShareBytes,
     /// Bytes that are delivered into the mailboxes of a user, in threads that the user has accepted.
     RecipientBytes,
@@ -86,9 +86,9 @@ pub enum Scope {
     User,
     /// An IPv4 address, or an IPv6 network of 64 bits.
     Network,
-    /// A device that asks, and the user it asks about.
+    /// A requesting device, and the user whose data it requests.
     Pair,
-    /// The user that is asked about.
+    /// The user whose data is requested.
     Target,
     /// A user that sends, and the user that receives.
     SenderAndRecipient,
@@ -111,12 +111,12 @@ pub enum Over {
     Recipient,
 }
 
-/// What happens if there are too many buckets to keep another.
+/// What happens to a requester without a bucket when the maximum number of buckets is in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unsure {
-    /// As if the bucket were full.
+pub enum WhenFull {
+    /// The request is accepted, as if the bucket were full.
     Allow,
-    /// As if it were empty.
+    /// The request is treated as above the limit, as if the bucket were empty.
     Refuse,
 }
 
@@ -135,8 +135,8 @@ pub struct Limit {
     pub rate: Rate,
     /// What happens above it.
     pub over: Over,
-    /// What happens if there are too many buckets.
-    pub unsure: Unsure,
+    /// What happens when the maximum number of buckets is in use.
+    pub when_full: WhenFull,
     /// The largest single cost that an accepted frame or body can have. A bucket holds at least that much.
     pub most: u64,
 }
@@ -145,15 +145,15 @@ const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
 /// The maximum number of bytes that a message delivers to one user: the rows of 127 devices.
-const MOST_INBOUND: usize = MAX_FRAME + 127 * ROW_BYTES as usize;
+const MAX_INBOUND: usize = MAX_FRAME + 127 * ROW_BYTES as usize;
 
 /// All limits, in the order of [`Name`].
 pub const TABLE: [Limit; COUNT] = {
     use Name as N;
-    use Over::{Close, LastResort, Refuse as Say, Slow};
+    use Over::{Close, LastResort, Refuse as Reject, Slow};
     use Scope::{Connection, Device, Network, Pair, SenderAndRecipient, Target, User};
     use Unit::{Bytes, Micros, Requests, Rows};
-    use Unsure::{Allow, Refuse};
+    use WhenFull::{Allow, Refuse};
 
     const fn row(
         name: N,
@@ -161,10 +161,10 @@ pub const TABLE: [Limit; COUNT] = {
         (unit, scope): (Unit, Scope),
         rate: Rate,
         over: Over,
-        unsure: Unsure,
+        when_full: WhenFull,
         most: usize,
     ) -> Limit {
-        Limit { name, policy, unit, scope, rate, over, unsure, most: most as u64 }
+        Limit { name, policy, unit, scope, rate, over, when_full, most: most as u64 }
     }
     [
         row(
@@ -210,7 +210,7 @@ pub const TABLE: [Limit; COUNT] = {
             Rate::new(64 << 20, 256 << 10, SECOND),
             Slow(SECOND),
             Allow,
-            MOST_INBOUND,
+            MAX_INBOUND,
         ),
         row(
             N::ShareBytes,
@@ -219,7 +219,7 @@ pub const TABLE: [Limit; COUNT] = {
             Rate::new(1 << 20, 4 << 10, SECOND),
             Over::Recipient,
             Allow,
-            MOST_INBOUND,
+            MAX_INBOUND,
         ),
         row(
             N::RecipientBytes,
@@ -228,7 +228,7 @@ pub const TABLE: [Limit; COUNT] = {
             Rate::new(128 << 20, 1 << 20, SECOND),
             Slow(SECOND),
             Allow,
-            MOST_INBOUND,
+            MAX_INBOUND,
         ),
         row(
             N::WriterTime,
@@ -239,24 +239,32 @@ pub const TABLE: [Limit; COUNT] = {
             Allow,
             0,
         ),
-        row(N::Connects, "connects", (Requests, User), Rate::new(120, 1, SECOND), Say, Allow, 1),
-        row(N::Threads, "threads", (Rows, User), Rate::new(300, 6, Duration::from_secs(60)), Say, Allow, 1),
+        row(N::Connects, "connects", (Requests, User), Rate::new(120, 1, SECOND), Reject, Allow, 1),
+        row(
+            N::Threads,
+            "threads",
+            (Rows, User),
+            Rate::new(300, 6, Duration::from_secs(60)),
+            Reject,
+            Allow,
+            1,
+        ),
         row(
             N::KeyRows,
             "key_rows",
             (Rows, Device),
             Rate::new(2_000, 12, Duration::from_secs(60)),
-            Say,
+            Reject,
             Allow,
             MAX_UPLOAD_KEYS * 2 + 2,
         ),
-        row(N::Takes, "takes", (Requests, User), Rate::new(500, 1, SECOND), Say, Refuse, 1),
+        row(N::Takes, "takes", (Requests, User), Rate::new(500, 1, SECOND), Reject, Refuse, 1),
         row(
             N::PreKeys,
             "pre_keys",
             (Requests, Pair),
             Rate::new(6, 6, Duration::from_secs(600)),
-            Say,
+            Reject,
             Refuse,
             1,
         ),
@@ -283,12 +291,12 @@ pub const TABLE: [Limit; COUNT] = {
             "registrations",
             (Rows, Network),
             Rate::new(100, 6, Duration::from_secs(60)),
-            Say,
+            Reject,
             Refuse,
             1,
         ),
-        row(N::Refreshes, "refreshes", (Requests, Network), Rate::new(2_000, 20, SECOND), Say, Refuse, 1),
-        row(N::Logins, "logins", (Requests, Network), Rate::new(4_000, 40, SECOND), Say, Refuse, 1),
+        row(N::Refreshes, "refreshes", (Requests, Network), Rate::new(2_000, 20, SECOND), Reject, Refuse, 1),
+        row(N::Logins, "logins", (Requests, Network), Rate::new(4_000, 40, SECOND), Reject, Refuse, 1),
         row(N::Controls, "controls", (Requests, Connection), Rate::new(10, 10, SECOND), Close, Allow, 1),
         row(N::Refusals, "refusals", (Requests, Connection), Rate::new(20, 1, SECOND), Close, Allow, 1),
     ]
@@ -354,9 +362,9 @@ impl fmt::Display for Limit {
             Over::Close => "close 4429".to_owned(),
             Over::Recipient => "`recipient_bytes` applies".to_owned(),
         };
-        let unsure = match self.unsure {
-            Unsure::Allow => "allowed",
-            Unsure::Refuse => "as above the limit",
+        let when_full = match self.when_full {
+            WhenFull::Allow => "allowed",
+            WhenFull::Refuse => "as above the limit",
         };
         let Rate { burst, amount, every } = self.rate;
         let every = match every.as_secs() {
@@ -366,7 +374,7 @@ impl fmt::Display for Limit {
         };
         write!(
             f,
-            "| `{}` | {scope} | {burst}{unit} | {amount}{unit} in {every} | {over} | {unsure} |",
+            "| `{}` | {scope} | {burst}{unit} | {amount}{unit} in {every} | {over} | {when_full} |",
             self.policy
         )
     }
@@ -384,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_holds_the_largest_thing_that_may_be_asked_for() {
+    fn each_bucket_holds_the_largest_single_cost() {
         for limit in &TABLE {
             assert!(limit.rate.burst >= limit.most, "{}", limit.policy);
             assert!(limit.rate.amount > 0 && !limit.rate.every.is_zero(), "{}", limit.policy);
@@ -392,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn the_documentation_has_this_table() {
+    fn the_readme_lists_every_limit() {
         let page = include_str!("../../README.md");
         let rows: Vec<_> =
             page.lines().filter(|line| line.starts_with("| `") && line.ends_with(" |")).collect();
@@ -401,6 +409,6 @@ mod tests {
             assert!(rows.contains(&row.as_str()), "crates/relay/README.md lacks: {row}");
         }
         let documented = rows.iter().filter(|row| row.matches(" | ").count() == 5).count();
-        assert_eq!(documented, COUNT, "crates/relay/README.md has a limit that the relay has not");
+        assert_eq!(documented, COUNT, "crates/relay/README.md lists a limit that does not exist");
     }
 }

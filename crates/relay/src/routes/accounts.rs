@@ -13,7 +13,7 @@ use super::{auth, idempotency_key};
 use crate::address::Address;
 use crate::auth::Authenticated;
 use crate::body::{KeysBody, Proto};
-use crate::bus::Nudge;
+use crate::bus::WakeReason;
 use crate::fault::{self, Station};
 use crate::keys::{self, CheckedKeys, LoginKey};
 use crate::login::Registered;
@@ -60,7 +60,7 @@ pub(super) async fn register(
     let address = state.store.create_account(new).await?;
     if address != fresh {
         // The tokens of the lost answer are void, and so is a connection that was opened with one of them.
-        state.bus.nudge(address, Nudge::Revoked);
+        state.bus.wake(address, WakeReason::Revoked);
     }
     fault::at(Station::RegisterAfterCommit);
     let tag = login_key.map(|login_key| {
@@ -90,7 +90,7 @@ pub(super) async fn delete(
     let devices = state.store.delete_account(me.user, state.clock.unix_ms()).await?;
     fault::at(Station::DeleteAfterCommit);
     for device in devices {
-        state.bus.nudge(device, Nudge::Revoked);
+        state.bus.wake(device, WakeReason::Revoked);
     }
     Ok(StatusCode::NO_CONTENT)
 }

@@ -12,7 +12,7 @@ use super::idempotency_key;
 use crate::address::Address;
 use crate::auth::Authenticated;
 use crate::body::Proto;
-use crate::bus::Nudge;
+use crate::bus::WakeReason;
 use crate::keys::LoginKey;
 use crate::login::Registered;
 use crate::origin::Origin;
@@ -55,7 +55,7 @@ pub(super) async fn refresh(
         Rotated::Deleted => Err(Problem::AccountDeleted),
         Rotated::Unknown => Err(Problem::InvalidToken),
         Rotated::ReuseDetected(address) => {
-            state.bus.nudge(address, Nudge::Revoked);
+            state.bus.wake(address, WakeReason::Revoked);
             Err(Problem::ReuseDetected)
         }
     }
@@ -77,7 +77,7 @@ pub(super) async fn logout(
     Authenticated(access): Authenticated,
 ) -> Result<StatusCode, Problem> {
     state.store.end_family(access.family).await?;
-    state.bus.nudge(access.address, Nudge::Revoked);
+    state.bus.wake(access.address, WakeReason::Revoked);
     Ok(StatusCode::NO_CONTENT)
 }
 

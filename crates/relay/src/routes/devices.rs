@@ -11,7 +11,7 @@ use super::{InPath, device_in_path};
 use crate::address::Address;
 use crate::auth::Authenticated;
 use crate::body::Proto;
-use crate::bus::Nudge;
+use crate::bus::WakeReason;
 use crate::problem::Problem;
 use crate::state::State;
 
@@ -39,6 +39,6 @@ pub(super) async fn revoke(
     if !state.store.revoke_device(revoked).await? {
         return Err(Problem::NotFound);
     }
-    state.bus.nudge(revoked, Nudge::Revoked);
+    state.bus.wake(revoked, WakeReason::Revoked);
     Ok(StatusCode::NO_CONTENT)
 }

@@ -23,7 +23,7 @@ pub(super) async fn page(
     let now_ms = state.clock.unix_ms();
     let limit = PageLimit { rows: query.limit, bytes: MAX_UNACKED_BYTES, now_ms };
     let page = state.store.inbox_after(access.address, query.after, limit).await?;
-    let MailboxState { told, pushed, .. } = state.store.mailbox(access.address).await?;
+    let MailboxState { reported, pushed, .. } = state.store.mailbox(access.address).await?;
     let epoch = state.store.epoch();
     let rows = page.rows.into_iter().map(|row| {
         let attempt = if row.arrival <= pushed { 2 } else { 1 };
@@ -34,7 +34,7 @@ pub(super) async fn page(
         more: page.more,
         epoch,
         server_time_ms: now_ms,
-        needs_full_sync: page.trimmed > told,
+        needs_full_sync: page.trimmed > reported,
         trimmed: page.trimmed,
     }))
 }
@@ -49,7 +49,7 @@ pub(super) async fn acknowledge(
     state.limiter.acknowledge(access.address, ack.keys.len(), now)?.over().await;
     let removed = state.store.inbox_ack(access.address, acknowledged(&ack)?).await?;
     if ack.trimmed > 0 {
-        state.store.mark_told(access.address, ack.trimmed).await?;
+        state.store.mark_reported(access.address, ack.trimmed).await?;
     }
     fault::at(Station::AckAfterCommit);
     Ok(Proto(AckOk { removed }))
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_that_is_not_understood_is_refused() {
+    fn an_invalid_query_is_refused() {
         for query in ["limit", "limit=x", "after=1", "after=zz:1", "offset=3"] {
             assert_eq!(Query::parse(query), Err(Problem::Malformed));
         }

@@ -10,7 +10,7 @@ use sealpost_wire::{Bundles, KeyCounts, KeyUpload};
 use super::{InPath, device_in_path, idempotency_key, in_path};
 use crate::auth::Authenticated;
 use crate::body::{KeysBody, Proto};
-use crate::bus::Nudge;
+use crate::bus::WakeReason;
 use crate::fault::{self, Station};
 use crate::keys::{CheckedKeys, are_low};
 use crate::problem::Problem;
@@ -65,7 +65,7 @@ pub(super) async fn take(
     fault::at(Station::PreKeyAfterCommit);
     for (owner, left) in taken.left {
         if are_low(left) {
-            state.bus.nudge(owner, Nudge::KeysLow);
+            state.bus.wake(owner, WakeReason::KeysLow);
         }
     }
     if taken.deleted {

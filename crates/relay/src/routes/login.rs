@@ -11,7 +11,7 @@ use sealpost_wire::{Challenge, ChallengeRequest, LoginRequest, RestoreRequest, T
 use super::{auth, idempotency_key};
 use crate::address::Address;
 use crate::body::{KeysBody, Proto};
-use crate::bus::Nudge;
+use crate::bus::WakeReason;
 use crate::keys::{self, CheckedKeys, LoginKey};
 use crate::login::Registered;
 use crate::origin::Origin;
@@ -43,12 +43,12 @@ pub(super) async fn log_in(
     state.limiter.login(origin.0, state.clock.monotonic())?;
     let now_ms = state.clock.unix_ms();
     let signed = request.signed.ok_or(Problem::InvalidSignature)?;
-    let answered = state.challenges.recognise(signed, state.store.epoch(), now_ms)?;
+    let answered = state.challenges.accept(signed, state.store.epoch(), now_ms)?;
     let address = answered.address;
     let device = state.store.device(address).await?;
     let known = device.and_then(|device| device.login_key);
     // The answer is the same for a wrong key and for a device that does not exist.
-    let redeemed = state.challenges.redeem(&answered, Purpose::Login, known, now_ms);
+    let redeemed = state.challenges.verify(&answered, Purpose::Login, known, now_ms);
     let login_key = redeemed.map_err(|problem| match problem {
         Problem::InvalidSignature => Problem::UnknownDevice,
         other => other,
@@ -57,7 +57,7 @@ pub(super) async fn log_in(
     let login = Login { address, login_key, family: family(&refresh, now_ms) };
     match state.store.log_in(login).await? {
         LoggedIn::Yes => {
-            state.bus.nudge(address, Nudge::Revoked);
+            state.bus.wake(address, WakeReason::Revoked);
             auth::token_pair(&state, address, &refresh, now_ms).map(Proto)
         }
         LoggedIn::Unknown => Err(Problem::UnknownDevice),
@@ -76,17 +76,17 @@ pub(super) async fn restore(
     state.limiter.login(origin.0, state.clock.monotonic())?;
     let now_ms = state.clock.unix_ms();
     let signed = request.signed.ok_or(Problem::InvalidSignature)?;
-    let answered = state.challenges.recognise(signed, state.store.epoch(), now_ms)?;
+    let answered = state.challenges.accept(signed, state.store.epoch(), now_ms)?;
     let address = answered.address;
     let login_key = LoginKey::from_field(&request.login_key)?.ok_or(Problem::InvalidSignature)?;
     let (registration_id, identity_key) = (request.registration_id, request.identity_key);
     let registered = Registered { address, registration_id, identity_key: &identity_key, login_key };
-    if !state.signer.has_registered(&registered, &request.registration_tag) {
+    if !state.signer.is_registration_tag(&registered, &request.registration_tag) {
         return Err(Problem::UnknownDevice);
     }
     keys::check_identity(registration_id, &identity_key)?;
     let keys = CheckedKeys::parse_first(request.keys.ok_or(Problem::BadKeys)?)?;
-    state.challenges.redeem(&answered, Purpose::Restore, Some(login_key), now_ms)?;
+    state.challenges.verify(&answered, Purpose::Restore, Some(login_key), now_ms)?;
     let refresh = first_token(&state, address, &headers)?;
     let account = NewAccount {
         address,
@@ -100,7 +100,7 @@ pub(super) async fn restore(
     };
     match state.store.restore_device(account).await? {
         Restored::Yes => {
-            state.bus.nudge(address, Nudge::Revoked);
+            state.bus.wake(address, WakeReason::Revoked);
             Ok((StatusCode::CREATED, Proto(auth::token_pair(&state, address, &refresh, now_ms)?)))
         }
         Restored::Taken => Err(Problem::AddressTaken),

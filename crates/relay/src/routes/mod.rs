@@ -22,7 +22,7 @@ use axum::routing::{MethodRouter, on};
 use sha2::{Digest as _, Sha256};
 
 use crate::auth::gate;
-use crate::matrix::{Route, Shows};
+use crate::matrix::{Credentials, Route};
 use crate::problem::Problem;
 use crate::state::State;
 use crate::store::IdempotencyKey;
@@ -32,19 +32,19 @@ const MAX_IDEMPOTENCY_KEY: usize = 64;
 
 /// The public routes.
 pub(crate) fn router(state: Arc<State>) -> Router {
-    listener(state, |shows| shows != Shows::Operator)
+    listener(state, |credentials| credentials != Credentials::Operator)
 }
 
 /// The routes for the operator, on a listener of their own.
 pub(crate) fn operator(state: Arc<State>) -> Router {
-    listener(state, |shows| shows == Shows::Operator)
+    listener(state, |credentials| credentials == Credentials::Operator)
 }
 
 /// The routes of the table that this listener has, each behind its authentication.
-fn listener(state: Arc<State>, has: fn(Shows) -> bool) -> Router {
-    let here = Route::ALL.iter().filter(|route| has(route.shows()));
+fn listener(state: Arc<State>, has: fn(Credentials) -> bool) -> Router {
+    let here = Route::ALL.iter().filter(|route| has(route.credentials()));
     let routed = here.fold(Router::new(), |router, route| {
-        router.route(route.path(), gate(route.shows(), handler(*route), &state))
+        router.route(route.path(), gate(route.credentials(), handler(*route), &state))
     });
     routed.fallback(nothing_here).method_not_allowed_fallback(nothing_here).with_state(state)
 }

@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// The database failed or is closed. It is unknown whether the operation took effect.
-    #[error("the store does not answer")]
+    #[error("the store is unavailable")]
     Unavailable,
     /// The disk is full. The operation did not take effect.
     #[error("the store is full")]

@@ -97,7 +97,8 @@ pub enum Appended {
     NotAccepted,
     /// An earlier send on the same connection was refused, and this one does not resume the lane.
     LaneStopped,
-    /// The id is older than ids are remembered, and is unknown; whether it was stored once cannot be determined.
+    /// The id is unknown and older than the relay remembers ids, so it cannot be determined whether the message was
+    /// stored.
     TooOld,
     /// The time of the id is too far in the future or in the past, and the message was not stored.
     ClockSkew,

@@ -23,7 +23,7 @@ pub trait Mailboxes {
     /// Stores how far rows were pushed.
     fn mark_pushed(&self, address: Address, up_to: Arrival) -> Answer<()>;
     /// Stores how many trimmed rows the device knows of, limited to the number that there are.
-    fn mark_told(&self, address: Address, trimmed: u64) -> Answer<()>;
+    fn mark_reported(&self, address: Address, trimmed: u64) -> Answer<()>;
 }
 
 /// Identifies a row of a mailbox.
@@ -125,7 +125,7 @@ pub struct MailboxState {
     /// The number of rows that were ever trimmed from it.
     pub trimmed: u64,
     /// How many of those the device knows of.
-    pub told: u64,
+    pub reported: u64,
     /// Rows up to this one were pushed before.
     pub pushed: Arrival,
 }

@@ -26,7 +26,7 @@ pub use lane::{Append, Appended, BodyHash, Copy, Lanes, Stored};
 pub use mailbox::{Arrival, InboxKey, MailboxState, Mailboxes, Message, Page, PageLimit, Row};
 pub use order::{Order, Place, TooManyStopped, Turn};
 pub use pre_keys::{KeysRefused, PreKeys, Selector, Take, Taken};
-pub use revocations::{Noted, Revocations};
+pub use revocations::{RevocationMark, Revocations};
 pub use threads::{Created, NewThread, ThreadRow, Threads};
 pub use tokens::{FamilyId, NewFamily, Origin, Rotated, Rotation, TokenHash, Tokens};
 pub use upkeep::{OpeningName, StoreVersion, Swept, Upkeep};

@@ -216,18 +216,18 @@ mod tests {
         assert!(!send(&order, LANE, false, true));
         assert!(!send(&order, LANE, false, false), "stopped");
         assert!(send(&order, other, false, false), "another lane");
-        assert!(!send(&order, LANE, true, true), "it resumes, and is refused itself");
+        assert!(!send(&order, LANE, true, true), "it resumes the lane, and is refused itself");
         assert!(!send(&order, LANE, false, false), "stopped again");
         assert!(send(&order, LANE, true, false));
         assert!(send(&order, LANE, false, false));
-        assert_eq!(lock(&order.0).lanes.len(), 0, "nothing is remembered of lanes that go on");
+        assert_eq!(lock(&order.0).lanes.len(), 0, "lanes that are not stopped are not remembered");
     }
 
     #[test]
-    fn a_send_that_the_store_loses_stops_its_lane() {
+    fn a_send_without_an_outcome_stops_its_lane() {
         let order = Order::default();
         let (lost, next) = (order.turn(LANE, false), order.turn(LANE, false));
-        assert!(run(&lost.place(), false), "run, and never committed");
+        assert!(run(&lost.place(), false), "it is run but never committed");
         drop(lost);
         assert!(!run(&next.place(), false));
     }
@@ -248,7 +248,7 @@ mod tests {
         let superseded = Arc::default();
         let order = Order::until(Arc::clone(&superseded));
         assert!(send(&order, LANE, true, false));
-        // One that has run, and is run again as its group was rolled back.
+        // A send that has run, and is run again because its group was rolled back.
         let turn = order.turn(LANE, true);
         assert!(run(&turn.place(), false));
         superseded.store(true, Ordering::SeqCst);
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_cannot_stop_lanes_without_end() {
+    fn the_number_of_stopped_lanes_is_limited() {
         let order = Order::default();
         let lane = |n: usize| {
             let mut id = [0; 16];

@@ -16,7 +16,7 @@ pub trait PreKeys {
     /// may be repeated if its answer was lost. This does not restore a key that was given out. At most
     /// [`sealpost_wire::limits::MAX_ONE_TIME_KEYS`] of each kind are stored.
     fn put_keys(&self, address: Address, keys: CheckedKeys) -> Answer<Result<KeyCounts, KeysRefused>>;
-    /// The number of remaining one-time keys. The time does not depend on the number.
+    /// The number of remaining one-time keys. This takes constant time.
     fn key_counts(&self, address: Address) -> Answer<KeyCounts>;
     /// Takes a bundle of each selected device. Each one-time key is given to one caller only; a repeated idempotency
     /// key gets the same bundles for a minute.
@@ -29,7 +29,7 @@ pub trait PreKeys {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeysRefused {
     /// A key id was already used.
-    #[error("a key id was used before")]
+    #[error("a key id was already used")]
     IdUsed,
     /// There would be more than [`sealpost_wire::limits::MAX_ONE_TIME_KEYS`] of a kind.
     #[error("there would be too many one-time keys")]

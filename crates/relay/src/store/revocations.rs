@@ -18,9 +18,9 @@ pub struct Revocations {
     recent: Mutex<Recent>,
 }
 
-/// The number of revocations that have been seen.
+/// A position in the sequence of revocations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Noted(u64);
+pub struct RevocationMark(u64);
 
 #[derive(Default)]
 struct Recent {
@@ -33,8 +33,8 @@ struct Recent {
 }
 
 impl Revocations {
-    /// Records that tokens of this device were revoked. Called after the commit, so that the store can say which.
-    pub fn note(&self, device: Address) {
+    /// Records that tokens of this device were revoked. Called after the commit.
+    pub fn record(&self, device: Address) {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let number = self.count.load(Ordering::Relaxed).saturating_add(1);
         recent.last.insert(device, number);
@@ -49,15 +49,15 @@ impl Revocations {
         self.count.store(number, Ordering::Release);
     }
 
-    /// The revocations so far.
-    pub fn noted(&self) -> Noted {
-        Noted(self.count.load(Ordering::Acquire))
+    /// The position after the newest revocation.
+    pub fn mark(&self) -> RevocationMark {
+        RevocationMark(self.count.load(Ordering::Acquire))
     }
 
-    /// Whether tokens of this device may have been revoked since then. If nothing was revoked, this is one
-    /// comparison.
-    pub fn may_concern(&self, device: Address, since: Noted) -> bool {
-        if self.noted() == since {
+    /// Whether tokens of this device may have been revoked after this mark. If there were no revocations, this is a
+    /// single comparison.
+    pub fn may_concern(&self, device: Address, since: RevocationMark) -> bool {
+        if self.mark() == since {
             return false;
         }
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
@@ -84,28 +84,28 @@ mod tests {
     }
 
     #[test]
-    fn a_revocation_concerns_its_device_until_it_is_noted() {
+    fn a_revocation_concerns_its_device_until_the_next_mark() {
         let revocations = Revocations::default();
-        let before = revocations.noted();
+        let before = revocations.mark();
         assert!(!revocations.may_concern(device(1), before));
-        revocations.note(device(1));
+        revocations.record(device(1));
         assert!(revocations.may_concern(device(1), before) && !revocations.may_concern(device(2), before));
-        let between = revocations.noted();
+        let between = revocations.mark();
         assert!(!revocations.may_concern(device(1), between));
-        revocations.note(device(1));
+        revocations.record(device(1));
         assert!(revocations.may_concern(device(1), between));
     }
 
     #[test]
     fn revocations_older_than_those_remembered_require_the_store() {
         let revocations = Revocations::default();
-        let long_ago = revocations.noted();
+        let long_ago = revocations.mark();
         let many = u32::try_from(REMEMBERED).unwrap();
-        (0..many).for_each(|number| revocations.note(device(number)));
+        (0..many).for_each(|number| revocations.record(device(number)));
         assert!(!revocations.may_concern(device(many), long_ago));
-        revocations.note(device(0));
-        let recently = revocations.noted();
-        revocations.note(device(1));
+        revocations.record(device(0));
+        let recently = revocations.mark();
+        revocations.record(device(1));
         assert!(revocations.may_concern(device(many), long_ago));
         assert!(!revocations.may_concern(device(many), recently));
         assert!(revocations.may_concern(device(1), recently));

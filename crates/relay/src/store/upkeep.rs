@@ -21,7 +21,7 @@ pub trait Upkeep {
     fn version(&self) -> StoreVersion;
     /// Whether the store has had this version. If not, it was restored from a backup since. Versions of earlier
     /// epochs are not checked. Does not query the database.
-    fn has_been(&self, version: &StoreVersion) -> bool;
+    fn has_had_version(&self, version: &StoreVersion) -> bool;
     /// Begins a new epoch if `over` is the current one. Returns the current epoch.
     fn begin_epoch(&self, over: u64) -> Answer<u64>;
 }
@@ -50,12 +50,12 @@ pub struct Swept {
     pub inbox: u64,
     /// Stored message ids.
     pub dedupe: u64,
-    /// The largest of the numbers of stored bundles and registrations, token families, and keys that were given out.
+    /// The largest of the numbers of removed bundles, registrations, token families, deleted families, and used keys.
     pub other: u64,
 }
 
 impl Swept {
-    /// Whether one kind used up its budget, so that there may be more.
+    /// Whether the budget of one kind was used up, so that there may be more to remove.
     pub fn is_full(&self, budget: u32) -> bool {
         [self.inbox, self.dedupe, self.other].into_iter().any(|removed| removed >= u64::from(budget))
     }

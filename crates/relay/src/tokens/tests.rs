@@ -29,7 +29,7 @@ fn forge(folder: &Path, header: &Header, change: impl FnOnce(&mut Claims)) -> St
 }
 
 #[test]
-fn a_token_speaks_for_its_device_until_it_expires() {
+fn a_token_authenticates_its_device_until_it_expires() {
     let (_folder, signer) = signer();
     let (token, expires_ms) = signer.issue(OURS, FAMILY, NOW_MS).unwrap();
     assert_eq!(expires_ms, NOW_MS + ACCESS_LIFE_MS);
@@ -65,7 +65,10 @@ fn wrong_audience_issuer_and_foreign_keys_are_refused() {
     for token in refused {
         assert_eq!(signer.verify(&token, NOW_MS), Err(Problem::InvalidToken));
     }
-    assert!(signer.verify(&forge(folder.path(), &header, |_| ()), NOW_MS).is_ok(), "the control");
+    assert!(
+        signer.verify(&forge(folder.path(), &header, |_| ()), NOW_MS).is_ok(),
+        "an unchanged token is valid"
+    );
 }
 
 #[test]
@@ -103,7 +106,7 @@ fn the_header_does_not_choose_the_algorithm() {
 }
 
 #[test]
-fn a_refresh_token_comes_back_from_its_text_and_never_prints() {
+fn a_refresh_token_round_trips_through_its_text_and_debug_hides_it() {
     let token = signer().1.random(FAMILY);
     let again = RefreshToken::parse(&token.expose()).unwrap();
     assert_eq!(again.hash().0, token.hash().0);
@@ -119,7 +122,7 @@ fn a_refresh_token_comes_back_from_its_text_and_never_prints() {
 }
 
 #[test]
-fn an_exchange_has_one_successor_and_another_exchange_another() {
+fn each_exchange_has_its_own_single_successor() {
     let (folder, signer) = signer();
     let token = signer.random(FAMILY);
     let (name, other) = (IdempotencyKey([1; 32]), IdempotencyKey([2; 32]));
@@ -137,7 +140,7 @@ fn an_exchange_has_one_successor_and_another_exchange_another() {
 }
 
 #[test]
-fn only_a_refresh_token_that_was_issued_for_its_family_proves_it() {
+fn only_an_issued_refresh_token_proves_its_family() {
     let (folder, signer) = signer();
     let token = signer.random(FAMILY);
     let next = signer.successor(&token, &IdempotencyKey([1; 32]));
@@ -169,15 +172,15 @@ fn only_a_refresh_token_that_was_issued_for_its_family_proves_it() {
 }
 
 #[test]
-fn every_refresh_token_has_a_secret_of_its_own() {
+fn refresh_tokens_have_distinct_secrets() {
     let (_folder, signer) = signer();
     let hashes: BTreeSet<_> = (0..100).map(|_| signer.random(FAMILY).hash().0).collect();
     assert_eq!(hashes.len(), 100);
 }
 
-/// What it proves is in its claims and in the key, which is random. So two are equal only if they say the same.
+/// An access token consists of its claims and a signature by a random key, so equal claims give equal tokens.
 #[test]
-fn nothing_in_an_access_token_is_random() {
+fn access_tokens_are_deterministic() {
     let (_folder, signer) = signer();
     let issue = |signer: &Signer, address, family, now_ms| signer.issue(address, family, now_ms).unwrap().0;
     let token = issue(&signer, OURS, FAMILY, NOW_MS);

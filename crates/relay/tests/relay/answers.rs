@@ -1,4 +1,4 @@
-//! Invalid requests are refused with an `Error`, and numbers at the ends of their ranges cause no harm.
+//! Invalid requests are refused with an `Error`, and numbers at the limits of their ranges are handled.
 
 use reqwest::Method;
 use sealpost_wire::frame::Body;
@@ -38,7 +38,7 @@ async fn a_path_that_is_not_utf_8_is_not_found() {
 }
 
 #[tokio::test]
-async fn every_refusal_has_the_one_form() {
+async fn every_refusal_has_the_same_form() {
     let world = World::start().await;
     let alice = world.register().await;
     let paths = [
@@ -72,7 +72,7 @@ async fn every_refusal_has_the_one_form() {
             }
         }
     }
-    // Requests that look like a WebSocket handshake and are not one.
+    // Requests that look like a WebSocket handshake but are invalid.
     let upgrade = |version: &str, protocol: &str| {
         world
             .http
@@ -91,7 +91,7 @@ async fn every_refusal_has_the_one_form() {
 }
 
 #[tokio::test]
-async fn numbers_at_the_ends_of_their_ranges_are_answered() {
+async fn numbers_at_the_limits_of_their_ranges_are_handled() {
     let world = World::start().await;
     let (alice, bob, thread) = world.pair().await;
     assert_eq!(world.send(&alice, &world.message(thread, &bob, b"x")).await.status, 201);
@@ -135,7 +135,7 @@ async fn numbers_at_the_ends_of_their_ranges_are_answered() {
         let answer = world.send(&alice, &Send { copies, ..world.message(thread, &bob, b"x") }).await;
         assert_eq!(answer.status, status, "{device_id} {registration_id} {ttl_s}");
     }
-    // The last ids that keys can have: afterwards there are none left, and the device is told so.
+    // These are the last ids that keys can have. Afterwards there are no keys left, and the device is notified.
     assert_eq!(world.put("/v1/keys", Some(&bob), &keys(u32::MAX - 1, 1)).await.status, 200);
     world.put("/v1/keys", Some(&bob), &keys(5_000, 1)).await.refused(409, reason::KEY_ID_USED);
     assert_eq!(world.take(&alice, &bob, "k").await.status, 200);

@@ -1,7 +1,7 @@
 //! Who may do what: one test for each cell of the relay's table, which generates the tests.
 
-mod ask;
 mod cast;
+mod requests;
 
 use prost::Message as _;
 use sealpost_relay::authorisation_table;
@@ -22,7 +22,7 @@ macro_rules! make_tests {
     };
 }
 
-/// A module for each case, with one test for each requester, and one for what a stranger could learn from it.
+/// A module for each case, with one test for each requester, and one that compares the answers that a stranger gets.
 macro_rules! make_cases {
     ($(
         $case:ident [
@@ -31,44 +31,44 @@ macro_rules! make_cases {
         ] $(looks_like $other:ident)?;
     )+) => { $(
         mod $case {
-            use super::{Actor, ask, cell};
+            use super::{Actor, cell, requests};
 
             #[tokio::test]
             async fn anonymous() {
-                cell(Actor::Anonymous, ask::$case, $anonymous).await;
+                cell(Actor::Anonymous, requests::$case, $anonymous).await;
             }
             #[tokio::test]
             async fn forged() {
-                cell(Actor::Forged, ask::$case, $forged).await;
+                cell(Actor::Forged, requests::$case, $forged).await;
             }
             #[tokio::test]
             async fn expired() {
-                cell(Actor::Expired, ask::$case, $expired).await;
+                cell(Actor::Expired, requests::$case, $expired).await;
             }
             #[tokio::test]
             async fn ended() {
-                cell(Actor::Ended, ask::$case, $ended).await;
+                cell(Actor::Ended, requests::$case, $ended).await;
             }
             #[tokio::test]
             async fn revoked() {
-                cell(Actor::Revoked, ask::$case, $revoked).await;
+                cell(Actor::Revoked, requests::$case, $revoked).await;
             }
             #[tokio::test]
             async fn stranger() {
-                cell(Actor::Stranger, ask::$case, $stranger).await;
+                cell(Actor::Stranger, requests::$case, $stranger).await;
             }
             #[tokio::test]
             async fn member() {
-                cell(Actor::Member, ask::$case, $member).await;
+                cell(Actor::Member, requests::$case, $member).await;
             }
             #[tokio::test]
             async fn companion() {
-                cell(Actor::Companion, ask::$case, $companion).await;
+                cell(Actor::Companion, requests::$case, $companion).await;
             }
             $(
                 #[tokio::test]
-                async fn what_is_not_a_strangers_looks_like_what_does_not_exist() {
-                    super::alike(ask::$case, ask::$other).await;
+                async fn a_resource_of_another_user_looks_like_one_that_does_not_exist() {
+                    super::alike(requests::$case, requests::$other).await;
                 }
             )?
         }
@@ -97,7 +97,7 @@ async fn alike(
 }
 
 #[tokio::test]
-async fn an_id_that_cannot_exist_is_not_found_like_one_that_does_not() {
+async fn an_invalid_id_is_answered_like_an_unknown_one() {
     let world = World::start().await;
     let mallory = world.register().await;
     let nothing = "00000000-0000-4000-8000-000000000000";
@@ -116,7 +116,7 @@ async fn an_id_that_cannot_exist_is_not_found_like_one_that_does_not() {
 }
 
 #[tokio::test]
-async fn a_revoked_device_is_out_at_once_everywhere() {
+async fn a_revoked_device_is_refused_everywhere_immediately() {
     let world = World::start().await;
     let (alice, bob, thread) = world.pair().await;
     let mut alices = Socket::connect(&world, &alice).await;
@@ -132,7 +132,7 @@ async fn a_revoked_device_is_out_at_once_everywhere() {
     assert_eq!(again.closed().await, 4401);
     world.take(&bob, &alice, "1").await.refused(404, reason::NOT_FOUND);
 
-    // A sender who does not know this yet is told precisely.
+    // A sender with an outdated device list gets the exact differences.
     let answer = world.send(&bob, &world.message(thread, &alice, b"sealed")).await;
     answer.refused(409, reason::MISMATCHED_DEVICES);
     let mismatches = answer.error().mismatches;

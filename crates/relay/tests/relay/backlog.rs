@@ -1,4 +1,4 @@
-//! Full mailboxes, slow consumers, and what live connections receive meanwhile.
+//! Full mailboxes, slow consumers, and the frames that live connections receive.
 
 use std::time::Duration;
 
@@ -123,7 +123,7 @@ fn gaps(threads: Vec<ThreadCursor>) -> Body {
 }
 
 #[tokio::test]
-async fn a_gap_is_filled_before_what_waits_as_room_appears() {
+async fn requested_rows_are_pushed_before_waiting_rows_as_credit_is_granted() {
     let world = World::start().await;
     let (alice, bob, thread) = world.pair().await;
     let other = world.register().await;
@@ -142,7 +142,7 @@ async fn a_gap_is_filled_before_what_waits_as_room_appears() {
     assert_eq!(bobs.acknowledge(vec![second]).await, 1);
     assert_eq!(bobs.deliver().await.key, key(4));
     assert_eq!(bobs.frame().await, (asked, Body::Synced(Synced {})));
-    // The mailbox continues where it was, and skips what was sent before its turn.
+    // Delivery of the mailbox continues where it was, and skips rows that were sent out of turn.
     bobs.send(Body::Credit(Credit { more: 100 })).await;
     let third = InboxKey { thread_id: elsewhere.to_wire(), server_seq: 3 };
     for expected in [Some(third), key(1), key(2), key(5)] {
@@ -152,7 +152,7 @@ async fn a_gap_is_filled_before_what_waits_as_room_appears() {
 }
 
 #[tokio::test]
-async fn what_a_client_has_it_does_not_get_again_on_the_same_connection() {
+async fn unacknowledged_rows_are_not_pushed_again_on_the_same_connection() {
     let world = World::start().await;
     let (alice, bob, thread) = world.pair().await;
     fill(&world, &alice, &bob, thread, 4, 1_000).await;
@@ -178,7 +178,7 @@ async fn what_a_client_has_it_does_not_get_again_on_the_same_connection() {
 }
 
 #[tokio::test]
-async fn asking_for_gaps_makes_no_room() {
+async fn requesting_rows_grants_no_credit() {
     let world = World::start().await;
     let (alice, bob, thread) = world.pair().await;
     fill(&world, &alice, &bob, thread, 70, 1_000).await;
@@ -208,7 +208,7 @@ async fn asking_for_gaps_makes_no_room() {
 }
 
 #[tokio::test]
-async fn who_asks_for_more_than_may_wait_is_closed() {
+async fn a_client_with_too_many_pending_requests_is_disconnected() {
     let world = World::start().await;
     let (alice, bob, thread) = world.pair().await;
     fill(&world, &alice, &bob, thread, 2, 10).await;
@@ -233,7 +233,7 @@ fn knows_of(trimmed: u64) -> Body {
 }
 
 #[tokio::test]
-async fn a_connected_device_is_told_of_trimmed_rows_until_it_says_that_it_knows() {
+async fn trimmed_rows_are_reported_until_the_device_acknowledges_the_report() {
     let world = World::start().await;
     let (alice, bob, thread) = world.pair().await;
     let (mut bobs, welcome) = Socket::connect_with(&world, Hello { credit: 1, ..hello(&bob) }).await;
@@ -242,11 +242,11 @@ async fn a_connected_device_is_told_of_trimmed_rows_until_it_says_that_it_knows(
     fill(&world, &alice, &bob, thread, 2, 10).await;
     assert_eq!(bobs.frame().await, (0, Body::Trimmed(Trimmed { total: 3 })));
     assert_eq!(bobs.deliver().await.key.unwrap().server_seq, 1);
-    // Also while it has no credit for rows.
+    // The report is also sent while there is no credit for rows.
     trim(&world, 2);
     assert_eq!(bobs.frame().await, (0, Body::Trimmed(Trimmed { total: 5 })));
     drop(bobs);
-    // It may not have received the report. It is told again, and by HTTP too.
+    // It may not have received the report, which is therefore repeated, also over HTTP.
     let (mut bobs, welcome) = Socket::connect_with(&world, hello(&bob)).await;
     assert_eq!((welcome.needs_full_sync, welcome.trimmed), (true, 5));
     let page: InboxPage = world.get("/v1/inbox", Some(&bob)).await.body();
@@ -255,7 +255,7 @@ async fn a_connected_device_is_told_of_trimmed_rows_until_it_says_that_it_knows(
     bobs.deliver().await;
     assert_eq!(bobs.ask(knows_of(3)).await, Body::AckOk(AckOk::default()));
     let (_, welcome) = Socket::connect_with(&world, hello(&bob)).await;
-    assert_eq!((welcome.needs_full_sync, welcome.trimmed), (true, 5), "it knows of three");
+    assert_eq!((welcome.needs_full_sync, welcome.trimmed), (true, 5), "it has acknowledged three");
     let ack = Ack { keys: vec![], trimmed: 5 };
     assert_eq!(world.post("/v1/inbox:ack", Some(&bob), &ack).await.status, 200);
     let (mut bobs, welcome) = Socket::connect_with(&world, hello(&bob)).await;
@@ -273,13 +273,13 @@ async fn a_connected_device_is_told_of_trimmed_rows_until_it_says_that_it_knows(
 }
 
 #[tokio::test]
-async fn a_row_that_nobody_told_of_is_found_within_half_a_minute() {
+async fn a_row_without_a_wake_up_is_found_within_half_a_minute() {
     let world = World::start().await;
     let (alice, bob, thread) = world.pair().await;
     let mut bobs = Socket::connect(&world, &bob).await;
     fill(&world, &alice, &bob, thread, 1, 10).await;
     assert_eq!(bobs.deliver().await.key.unwrap().server_seq, 1);
-    // As if its wake-up had been lost: written directly into the database of the relay.
+    // The row is written directly into the database, as if its wake-up had been lost.
     let db = rusqlite::Connection::open(world.folder.path().join("relay.db")).unwrap();
     let columns =
         "user_id, device_id, thread_id, hlc, sender_user, sender_device, client_msg_id, roster_version,
@@ -295,7 +295,7 @@ async fn a_row_that_nobody_told_of_is_found_within_half_a_minute() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_mailbox_over_64_mib_loses_its_oldest_rows_and_says_so() {
+async fn a_mailbox_over_64_mib_loses_its_oldest_rows_and_reports_it() {
     let world = World::start().await;
     let (alice, bob, thread) = world.pair().await;
     // 1,049 rows that count 64,000 bytes each are 67.1 MB; 1,048 fit into 64 MiB.
@@ -319,7 +319,7 @@ async fn a_mailbox_over_64_mib_loses_its_oldest_rows_and_says_so() {
     assert_eq!(seqs, (2..=1_049).collect::<Vec<_>>());
     assert_eq!(bobs.acknowledge(vec![]).await, 0);
     let (mut again, welcome) = Socket::connect_with(&world, hello(&bob)).await;
-    assert!(welcome.needs_full_sync, "that it has drained what is left does not say that it knows");
+    assert!(welcome.needs_full_sync, "draining the mailbox does not acknowledge the report");
     assert_eq!(again.ask(knows_of(welcome.trimmed)).await, Body::AckOk(AckOk::default()));
     let (once_more, welcome) = Socket::connect_with(&world, hello(&bob)).await;
     assert!(!welcome.needs_full_sync);

@@ -1,4 +1,4 @@
-//! Connections that only occupy a slot, and what only the operator may see.
+//! Connections that occupy a slot without being used, and the listener of the operator.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::common::World;
 use crate::common::socket::Socket;
 
 /// Much longer than anything should take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The time limit for the head of a request.
 const HEAD: Duration = Duration::from_secs(30);
@@ -33,12 +33,12 @@ async fn a_head_later() {
 async fn rest(stream: &mut TcpStream) -> Vec<u8> {
     let mut said = Vec::new();
     // A connection that is closed while we write ends with an error.
-    let _ = timeout(PATIENCE, stream.read_to_end(&mut said)).await.expect("the relay hangs up");
+    let _ = timeout(TIMEOUT, stream.read_to_end(&mut said)).await.expect("the relay closes the connection");
     said
 }
 
 #[tokio::test]
-async fn a_head_must_come_to_an_end() {
+async fn a_request_head_has_a_time_limit() {
     let world = World::start_with(|config| config.timing.head = Duration::from_millis(100)).await;
     for begin in ["", "GET /healthz HT", "GET /healthz HTTP/1.1\r\nhost: localhost\r\nx-"] {
         let mut stream = TcpStream::connect(world.relay.addr()).await.unwrap();
@@ -53,17 +53,17 @@ async fn a_head_must_come_to_an_end() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    timeout(PATIENCE, trickle).await.expect("the relay hangs up");
+    timeout(TIMEOUT, trickle).await.expect("the relay closes the connection");
     world.relay.shutdown().await;
 }
 
 #[tokio::test]
-async fn a_connection_may_not_be_idle_for_ever() {
+async fn an_idle_connection_is_closed() {
     let world = long_heads().await;
     let mut stream = TcpStream::connect(world.relay.addr()).await.unwrap();
     stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     let mut begin = [0; 1];
-    timeout(PATIENCE, stream.read_exact(&mut begin)).await.expect("an answer").unwrap();
+    timeout(TIMEOUT, stream.read_exact(&mut begin)).await.expect("an answer").unwrap();
     a_head_later().await;
     let said = String::from_utf8([&begin[..], &rest(&mut stream).await].concat()).unwrap();
     assert!(said.starts_with("HTTP/1.1 200 OK\r\n"), "{said}");
@@ -72,10 +72,10 @@ async fn a_connection_may_not_be_idle_for_ever() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn answers_must_be_read() {
+async fn a_client_that_does_not_read_is_disconnected() {
     let world = World::start_with(|config| {
         config.timing.head = Duration::from_secs(3_600);
-        config.timing.unread = Duration::from_millis(100);
+        config.timing.write_timeout = Duration::from_millis(100);
     })
     .await;
     let socket = TcpSocket::new_v4().unwrap();
@@ -83,12 +83,12 @@ async fn answers_must_be_read() {
     let mut stream = socket.connect(world.relay.addr()).await.unwrap();
     let requests = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(100);
     let ask = async { while stream.write_all(&requests).await.is_ok() {} };
-    timeout(PATIENCE, ask).await.expect("the relay hangs up");
+    timeout(TIMEOUT, ask).await.expect("the relay closes the connection");
     world.relay.shutdown().await;
 }
 
 #[tokio::test]
-async fn a_socket_outlives_the_time_for_a_head() {
+async fn an_upgraded_socket_is_not_subject_to_the_limit_for_heads() {
     let world = long_heads().await;
     let alice = world.register().await;
     let mut socket = Socket::connect(&world, &alice).await;
@@ -113,7 +113,7 @@ async fn is_served(from: &str, relay: SocketAddr) -> bool {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn an_address_holds_only_so_many_connections() {
+async fn the_number_of_connections_of_an_address_is_limited() {
     let world = World::start_with(|config| {
         config.limits.connections = Some(3);
         config.metrics = Some(([127, 0, 0, 1], 0).into());
@@ -129,12 +129,12 @@ async fn an_address_holds_only_so_many_connections() {
     assert!(refused.contains("relay_rate_limited_total{policy=\"connections\"} 1\n"), "{refused}");
     drop(first);
     let again = async { while !is_served("127.0.0.1", relay).await {} };
-    timeout(PATIENCE, again).await.expect("there is room again");
+    timeout(TIMEOUT, again).await.expect("a connection is accepted again");
     world.end(second).await;
 }
 
 #[tokio::test]
-async fn connections_that_never_shake_hands_count() {
+async fn connections_without_a_tls_handshake_count() {
     let (_folder, files, _) = crate::tls::certificate();
     let world = World::start_with(|config| {
         config.tls = Some(files);
@@ -152,7 +152,7 @@ async fn connections_that_never_shake_hands_count() {
 }
 
 #[tokio::test]
-async fn metrics_have_a_listener_of_their_own_or_none() {
+async fn metrics_are_served_only_on_their_own_listener() {
     let world = World::start().await;
     world.get("/metrics", None).await.refused(404, reason::NOT_FOUND);
     assert_eq!(world.relay.metrics_addr(), None);
@@ -168,7 +168,7 @@ async fn metrics_have_a_listener_of_their_own_or_none() {
     }
     let url = format!("http://{addr}/metrics");
     world.relay.shutdown().await;
-    assert!(reqwest::get(url).await.is_err(), "nobody listens any more");
+    assert!(reqwest::get(url).await.is_err(), "the listener is closed");
 }
 
 pub(crate) async fn metrics(world: &World) -> String {
@@ -183,12 +183,12 @@ fn largest_backlog() -> usize {
 }
 
 #[tokio::test]
-async fn many_may_connect_before_one_is_accepted() {
+async fn many_connections_can_wait_to_be_accepted() {
     let world = World::start().await;
-    // The relay runs on this thread too, so it accepts nobody meanwhile.
-    // If the system's queue is full, it repeats the attempt until the time is over.
+    // The relay runs on this thread too, so it accepts no connection in the meantime. If the system's queue is full,
+    // the attempt is repeated until the time limit.
     let many: Result<Vec<_>, _> = (0..largest_backlog().min(300))
-        .map(|_| std::net::TcpStream::connect_timeout(&world.relay.addr(), PATIENCE))
+        .map(|_| std::net::TcpStream::connect_timeout(&world.relay.addr(), TIMEOUT))
         .collect();
     assert!(many.is_ok(), "{many:?}");
     drop(many);

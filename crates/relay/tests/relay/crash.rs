@@ -1,4 +1,4 @@
-//! The relay is killed at every station in turn; what was guaranteed before must hold afterwards.
+//! The relay is killed at every station in turn, and its guarantees must hold after a restart.
 
 use sealpost_relay::fault::Station;
 use sealpost_wire::frame::Body;
@@ -8,7 +8,7 @@ use sealpost_wire::{Ack, AckOk, Bundles, InboxPage, KeyCounts, RefreshRequest, S
 use crate::process::Process;
 
 #[tokio::test]
-async fn a_send_is_stored_once_wherever_the_relay_dies() {
+async fn a_send_is_stored_once_if_the_relay_dies_at_any_station() {
     // The station, and whether the message was durable by then.
     let cases =
         [(Station::SendDecoded, false), (Station::SendBeforeCommit, false), (Station::SendAfterCommit, true)];
@@ -52,7 +52,7 @@ async fn a_message_that_was_acknowledged_or_pushed_is_still_there() {
 }
 
 #[tokio::test]
-async fn an_acknowledged_row_is_gone_or_there_as_a_whole() {
+async fn acknowledged_rows_are_deleted_completely_or_not_at_all() {
     for (station, left) in [(Station::AckBeforeCommit, 1), (Station::AckAfterCommit, 0)] {
         let folder = tempfile::tempdir().unwrap();
         let process = Process::start(folder.path(), Some(station.name()));
@@ -73,7 +73,7 @@ async fn an_acknowledged_row_is_gone_or_there_as_a_whole() {
 }
 
 #[tokio::test]
-async fn a_one_time_key_lost_in_a_crash_is_never_given_out_again() {
+async fn a_one_time_key_taken_before_a_crash_is_not_given_out_again() {
     for (station, left) in [(Station::PreKeyBeforeCommit, 10), (Station::PreKeyAfterCommit, 9)] {
         let folder = tempfile::tempdir().unwrap();
         let process = Process::start(folder.path(), Some(station.name()));
@@ -92,7 +92,7 @@ async fn a_one_time_key_lost_in_a_crash_is_never_given_out_again() {
 }
 
 #[tokio::test]
-async fn an_account_is_deleted_as_a_whole_and_who_asks_again_learns_it() {
+async fn an_account_is_deleted_atomically_and_a_repeated_request_reports_it() {
     for (station, deleted) in [(Station::DeleteBeforeCommit, false), (Station::DeleteAfterCommit, true)] {
         let folder = tempfile::tempdir().unwrap();
         let process = Process::start(folder.path(), Some(station.name()));
@@ -120,7 +120,7 @@ async fn an_account_is_deleted_as_a_whole_and_who_asks_again_learns_it() {
 }
 
 #[tokio::test]
-async fn a_registration_that_dies_leaves_a_relay_that_goes_on() {
+async fn a_crash_during_registration_leaves_a_working_relay() {
     for station in [Station::RegisterBeforeCommit, Station::RegisterAfterCommit] {
         let folder = tempfile::tempdir().unwrap();
         let process = Process::start(folder.path(), Some(&format!("{}:2", station.name())));

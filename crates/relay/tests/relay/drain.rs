@@ -11,7 +11,7 @@ use crate::common::socket::{Read, Socket};
 use crate::common::{World, http};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn connections_are_asked_to_come_back_and_sends_in_flight_are_answered() {
+async fn connections_are_asked_to_reconnect_and_sends_in_flight_are_answered() {
     let world = World::start_with(|config| config.timing.drain_spread = Duration::ZERO).await;
     let (alice, bob, thread) = world.pair().await;
     let mut alices = Socket::connect(&world, &alice).await;
@@ -40,10 +40,9 @@ async fn connections_are_asked_to_come_back_and_sends_in_flight_are_answered() {
     assert_eq!((told, code), (true, 1012));
     assert_eq!(bobs.closed().await, 1012);
     stopping.await.unwrap();
-    assert!(reqwest::get(url).await.is_err(), "nobody listens any more");
+    assert!(reqwest::get(url).await.is_err(), "the listener is closed");
 
-    // Everything that was acknowledged is there, and nothing that was not acknowledged has a sequence number before
-    // it.
+    // Every message with an answer is stored, and no message without an answer has a lower sequence number.
     let relay = sealpost_relay::Relay::start(crate::common::config(folder.path(), &clock)).await.unwrap();
     let world = World { folder, clock, relay, http: http() };
     let shown: sealpost_wire::Thread = world.get(&format!("/v1/threads/{thread}"), Some(&alice)).await.body();
@@ -78,15 +77,15 @@ async fn a_draining_relay_is_not_ready_and_opens_no_socket() {
 }
 
 #[tokio::test]
-async fn a_relay_that_has_stopped_lets_go_of_its_folder() {
+async fn a_stopped_relay_releases_its_folder() {
     let world = World::start_with(|config| {
         config.metrics = Some(([127, 0, 0, 1], 0).into());
         config.timing.drain_spread = Duration::ZERO;
         config.timing.drain_grace = Duration::ZERO;
-        config.timing.patience = Duration::from_secs(3_600);
+        config.timing.receive_timeout = Duration::from_secs(3_600);
     })
     .await;
-    // One that never authenticates, half a request, and connections that are kept alive.
+    // A socket that never authenticates, half a request, and connections that are kept alive.
     let silent = Socket::open(&world).await;
     let mut half = TcpStream::connect(world.relay.addr()).await.unwrap();
     let head = "POST /v1/accounts HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\ncontent-type: ";

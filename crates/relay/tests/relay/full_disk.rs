@@ -34,7 +34,7 @@ impl Drop for SmallDisk {
 
 /// What SQLite and the reserve do without free space is tested on every system by unit tests.
 #[tokio::test]
-async fn a_full_disk_can_be_left() {
+async fn the_relay_recovers_from_a_full_disk() {
     let folder = tempfile::tempdir().unwrap();
     let Some(disk) = SmallDisk::mount(folder.path(), 12) else {
         eprintln!("skipped: this user may not mount a small file system");
@@ -61,7 +61,7 @@ async fn a_full_disk_can_be_left() {
         }
         stored.push(answer.body::<SendAck>().server_seq);
     };
-    // Nothing grows, and the relay says why.
+    // Operations that need space are refused, and the relay reports the reason.
     world.get("/readyz", None).await.refused(507, reason::STORE_FULL);
     let more = world.put("/v1/keys", Some(&alice), &keys(100, 50)).await;
     more.refused(507, reason::STORE_FULL);
@@ -86,7 +86,7 @@ async fn a_full_disk_can_be_left() {
     stored.push(ack.server_seq);
     assert_eq!(world.get("/readyz", None).await.status, 200);
 
-    // The disk grows, and the relay notices by itself.
+    // The disk grows, and the relay resumes normal operation by itself.
     disk.grow(64);
     for _ in 0..100 {
         let send = world.message(thread, &bob, &[7; 60_000]);

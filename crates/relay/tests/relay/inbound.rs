@@ -94,7 +94,7 @@ async fn a_sender_above_its_limit_for_a_recipient_waits_and_nothing_is_lost() {
 }
 
 #[tokio::test]
-async fn a_message_that_is_repeated_or_refused_brings_nothing() {
+async fn repeated_and_refused_messages_are_not_charged() {
     let world = allowing(&[(Name::PairBytes, 1)]).await;
     let ben = world.register().await;
     let ada = Sender::accepted(&world, &ben).await;
@@ -111,7 +111,7 @@ async fn a_message_that_is_repeated_or_refused_brings_nothing() {
 }
 
 #[tokio::test]
-async fn heavy_senders_fill_the_limit_of_a_recipient_and_light_ones_pass() {
+async fn heavy_senders_use_up_the_limit_of_a_recipient_and_light_ones_are_accepted() {
     let world = allowing(&[(Name::ShareBytes, 1), (Name::RecipientBytes, 4)]).await;
     let ben = world.register().await;
     let heavy = [Sender::accepted(&world, &ben).await, Sender::accepted(&world, &ben).await];
@@ -133,7 +133,7 @@ async fn heavy_senders_fill_the_limit_of_a_recipient_and_light_ones_pass() {
 }
 
 #[tokio::test]
-async fn strangers_use_up_nothing_of_what_a_recipient_takes() {
+async fn strangers_do_not_use_up_the_limit_of_a_recipient() {
     let world = allowing(&[(Name::ShareBytes, 1), (Name::RecipientBytes, 3)]).await;
     let ben = world.register().await;
     for _ in 0..4 {

@@ -16,7 +16,7 @@ use crate::common::{START_MS, World};
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_message_sent_a_thousand_times_at_once_is_one_message() {
+async fn a_message_sent_a_thousand_times_concurrently_is_stored_once() {
     let world = World::start().await;
     let (alice, bob, thread) = world.pair().await;
     let send = world.message(thread, &bob, b"sealed");
@@ -43,7 +43,7 @@ async fn one_message_sent_a_thousand_times_at_once_is_one_message() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sequence_numbers_have_no_gap_whoever_sends() {
+async fn sequence_numbers_have_no_gap_with_several_senders() {
     let world = World::start().await;
     let (alice, bob, thread) = world.pair().await;
     let mut answers = Vec::new();
@@ -62,12 +62,15 @@ async fn sequence_numbers_have_no_gap_whoever_sends() {
     places.sort_unstable();
     let seqs: Vec<_> = places.iter().map(|(seq, _)| *seq).collect();
     assert_eq!(seqs, (1..=200).collect::<Vec<_>>());
-    assert!(places.is_sorted_by(|(_, a), (_, b)| a < b), "the clock of a thread grows with its numbers");
+    assert!(
+        places.is_sorted_by(|(_, a), (_, b)| a < b),
+        "clock values of a thread increase with its sequence numbers"
+    );
     world.relay.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_a_refusal_the_later_sends_of_the_thread_wait_for_one_that_resumes_it() {
+async fn after_a_refusal_later_sends_of_the_thread_are_refused_until_one_resumes_it() {
     let world = World::start().await;
     let (alice, bob, thread) = world.pair().await;
     let cleo = world.register().await;
@@ -178,7 +181,7 @@ async fn the_clock_of_a_thread_grows_when_the_wall_clock_steps_back() {
 }
 
 #[tokio::test]
-async fn a_message_id_is_good_for_seven_days_and_an_hour_ahead() {
+async fn message_ids_are_accepted_from_seven_days_ago_to_an_hour_ahead() {
     let world = World::start().await;
     let (alice, bob, thread) = world.pair().await;
     let at = |ms: u64| Send {
@@ -194,7 +197,7 @@ async fn a_message_id_is_good_for_seven_days_and_an_hour_ahead() {
 }
 
 #[tokio::test]
-async fn a_message_id_that_is_known_is_answered_whatever_the_clock_says() {
+async fn a_known_message_id_is_answered_at_any_clock_time() {
     let world = World::start().await;
     let (alice, bob, thread) = world.pair().await;
     let send = world.message(thread, &bob, b"sealed");
@@ -220,7 +223,7 @@ async fn refreshed(world: &World, party: &crate::common::Party) -> crate::common
 }
 
 #[tokio::test]
-async fn a_row_expires_when_its_sender_said_so() {
+async fn a_row_expires_at_the_time_set_by_its_sender() {
     let world = World::start().await;
     let (alice, bob, thread) = world.pair().await;
     let mut short = world.message(thread, &bob, b"short");
@@ -238,7 +241,7 @@ async fn a_row_expires_when_its_sender_said_so() {
 }
 
 #[tokio::test]
-async fn sends_over_the_limit_are_told_when_to_come_back() {
+async fn sends_above_the_limit_get_the_time_to_wait() {
     let world = World::start_with(|config| {
         config.limits.set(Name::SendBytes, Some(Rate::new(1, 1, Duration::from_millis(2_500))));
     })

@@ -1,4 +1,4 @@
-//! What one requester may do: charged by rows, refused with the time to wait, and finally disconnected.
+//! The limits of a single requester: charges by rows, refusals with the time to wait, and disconnection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::common::{Answer, Party, World, kem, keys};
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
-/// A world that allows this many, and the next one a day later.
+/// A relay that allows this many units, and the next one a day later.
 async fn allowing(name: Name, burst: u64) -> World {
     World::start_with(|config| {
         config.limits.set(name, Some(Rate::new(burst, 1, DAY)));
@@ -29,7 +29,7 @@ fn ack_of_nothing(rows: u64) -> Body {
     Body::Ack(Ack { keys: (1..=rows).map(key).collect(), trimmed: 0 })
 }
 
-pub(crate) fn told_to_wait(answer: &Answer) {
+pub(crate) fn assert_retry_after(answer: &Answer) {
     answer.refused(429, reason::RATE_LIMITED);
     let asked: u32 = answer.headers["retry-after"].to_str().unwrap().parse().unwrap();
     let exact = answer.error().retry_after_ms;
@@ -37,7 +37,7 @@ pub(crate) fn told_to_wait(answer: &Answer) {
 }
 
 #[tokio::test]
-async fn acknowledgements_cost_their_rows_and_going_on_ends_in_4429() {
+async fn acknowledgements_are_charged_by_rows_and_repeated_refusals_close_the_socket() {
     let world = allowing(Name::AckRows, 1_024).await;
     let bob = world.register().await;
     let mut socket = Socket::connect(&world, &bob).await;
@@ -48,8 +48,8 @@ async fn acknowledgements_cost_their_rows_and_going_on_ends_in_4429() {
     assert_eq!((error.code, error.reason.as_str()), (429, reason::RATE_LIMITED));
     assert!(error.retry_after_ms > 0);
     let by_http = Ack { keys: vec![InboxKey { thread_id: vec![9; 16].into(), server_seq: 1 }], trimmed: 0 };
-    told_to_wait(&world.post("/v1/inbox:ack", Some(&bob), &by_http).await);
-    // After twenty more in a row, nothing more is read.
+    assert_retry_after(&world.post("/v1/inbox:ack", Some(&bob), &by_http).await);
+    // After twenty more refusals in a row, the relay stops reading.
     let mut refused = 1;
     for _ in 0..20 {
         socket.send(ack_of_nothing(1)).await;
@@ -69,7 +69,7 @@ async fn acknowledgements_cost_their_rows_and_going_on_ends_in_4429() {
 }
 
 #[tokio::test]
-async fn a_refused_acknowledgement_is_told_to_who_wants_no_answer_and_its_rows_stay() {
+async fn a_refused_acknowledgement_is_always_answered_and_its_rows_remain() {
     let world = World::start_with(|config| {
         config.limits.set(Name::AckRows, Some(Rate::new(1, 1, Duration::from_secs(60))));
     })
@@ -96,7 +96,7 @@ async fn a_refused_acknowledgement_is_told_to_who_wants_no_answer_and_its_rows_s
 }
 
 #[tokio::test]
-async fn who_is_over_a_limit_is_slowed_before_anything_is_refused() {
+async fn a_requester_above_a_limit_is_slowed_before_it_is_refused() {
     let world = World::start_with(|config| {
         config.clock = Arc::new(SystemClock::new());
         config.limits.set(Name::AckRows, Some(Rate::new(100, 1_000, Duration::from_secs(1))));
@@ -120,7 +120,7 @@ async fn who_is_over_a_limit_is_slowed_before_anything_is_refused() {
 }
 
 #[tokio::test]
-async fn sends_and_requests_have_a_number() {
+async fn the_number_of_sends_and_requests_is_limited() {
     let world = allowing(Name::Frames, 2).await;
     let (alice, bob, thread) = world.pair().await;
     let mut socket = Socket::connect(&world, &alice).await;
@@ -137,23 +137,23 @@ async fn sends_and_requests_have_a_number() {
     for _ in 0..2 {
         assert_eq!(world.get("/v1/inbox", Some(&bob)).await.status, 200);
     }
-    told_to_wait(&world.get("/v1/inbox", Some(&bob)).await);
+    assert_retry_after(&world.get("/v1/inbox", Some(&bob)).await);
     world.relay.shutdown().await;
 }
 
 #[tokio::test]
-async fn threads_key_uploads_and_connections_have_a_number() {
+async fn the_number_of_threads_key_uploads_and_connections_is_limited() {
     let world = allowing(Name::Threads, 1).await;
     let [a, b, c] = [world.register().await, world.register().await, world.register().await];
     world.thread(&a, &b).await;
     let third = CreateThread { peer_user_id: c.user.to_wire(), ..CreateThread::default() };
-    told_to_wait(&world.post("/v1/threads", Some(&a), &third).await);
+    assert_retry_after(&world.post("/v1/threads", Some(&a), &third).await);
     world.relay.shutdown().await;
 
     let world = allowing(Name::KeyRows, 250).await;
     let bob = world.register().await;
     assert_eq!(world.put("/v1/keys", Some(&bob), &keys(10, 100)).await.status, 200);
-    told_to_wait(&world.put("/v1/keys", Some(&bob), &keys(110, 50)).await);
+    assert_retry_after(&world.put("/v1/keys", Some(&bob), &keys(110, 50)).await);
     world.relay.shutdown().await;
 
     let world = allowing(Name::Connects, 1).await;
@@ -161,14 +161,16 @@ async fn threads_key_uploads_and_connections_have_a_number() {
     let first = Socket::connect(&world, &bob).await;
     let mut second = Socket::open(&world).await;
     second.send(Body::Hello(hello(&bob))).await;
-    let Read::Frame(1, Body::Error(error)) = second.read().await else { panic!("it was let in") };
+    let Read::Frame(1, Body::Error(error)) = second.read().await else {
+        panic!("the connection was accepted")
+    };
     assert_eq!(error.reason, reason::RATE_LIMITED);
     assert_eq!(second.closed().await, close::FLOODING);
     world.end(first).await;
 }
 
 #[tokio::test]
-async fn all_devices_and_one_device_are_one_bucket_and_repetitions_are_free() {
+async fn bundle_requests_share_a_bucket_and_repetitions_are_not_charged() {
     let world = allowing(Name::PreKeys, 2).await;
     let (alice, bob) = (world.register().await, world.register_with(keys(0, 100)).await);
     let take = async |device: &str, key: &str| {
@@ -178,8 +180,8 @@ async fn all_devices_and_one_device_are_one_bucket_and_repetitions_are_free() {
     };
     let first = take("*", "1").await.bundle();
     take("1", "1").await.bundle();
-    told_to_wait(&take("*", "2").await);
-    told_to_wait(&take("1", "2").await);
+    assert_retry_after(&take("*", "2").await);
+    assert_retry_after(&take("1", "2").await);
     for _ in 0..10 {
         assert_eq!(take("*", "1").await.bundle(), first);
     }
@@ -189,7 +191,7 @@ async fn all_devices_and_one_device_are_one_bucket_and_repetitions_are_free() {
 }
 
 #[tokio::test]
-async fn a_target_that_everybody_asks_for_is_reached_by_its_last_resort_key() {
+async fn a_target_with_many_requesters_is_reached_with_its_last_resort_key() {
     let world = allowing(Name::PreKeysTarget, 3).await;
     let bob = world.register_with(keys(0, 100)).await;
     let askers: [Party; 2] = [world.register().await, world.register().await];
@@ -203,7 +205,7 @@ async fn a_target_that_everybody_asks_for_is_reached_by_its_last_resort_key() {
 }
 
 #[tokio::test]
-async fn takes_of_many_people_have_a_number() {
+async fn the_number_of_users_whose_bundles_are_fetched_is_limited() {
     let world = allowing(Name::Takes, 2).await;
     let alice = world.register().await;
     for n in 0..3 {
@@ -212,7 +214,7 @@ async fn takes_of_many_people_have_a_number() {
         if n < 2 {
             assert_eq!(answer.body::<Bundles>().bundles.len(), 1);
         } else {
-            told_to_wait(&answer);
+            assert_retry_after(&answer);
         }
     }
     world.relay.shutdown().await;

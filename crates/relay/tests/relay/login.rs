@@ -28,7 +28,7 @@ async fn refresh(world: &World, party: &Party, login_key: Option<Key>) -> crate:
 }
 
 #[tokio::test]
-async fn a_device_that_signs_in_gets_tokens_and_all_others_of_it_are_void() {
+async fn a_login_issues_tokens_and_invalidates_earlier_ones() {
     let world = World::start().await;
     let before = world.register().await;
     let mut socket = Socket::connect(&world, &before).await;
@@ -43,7 +43,7 @@ async fn a_device_that_signs_in_gets_tokens_and_all_others_of_it_are_void() {
 
 /// Two processes of one device sign in at once, or one signs in again because its answer was lost.
 #[tokio::test]
-async fn a_login_that_is_repeated_under_its_name_gives_the_same_refresh_token() {
+async fn a_login_repeated_with_its_idempotency_key_gives_the_same_refresh_token() {
     let world = World::start().await;
     let alice = world.register().await;
     let device = (alice.user, 1);
@@ -60,18 +60,18 @@ async fn a_login_that_is_repeated_under_its_name_gives_the_same_refresh_token() 
 }
 
 #[tokio::test]
-async fn a_thief_gets_nothing_from_a_token_or_from_a_signature_that_was_used() {
+async fn stolen_tokens_and_used_signatures_do_not_allow_a_login() {
     let world = World::start().await;
     let alice = world.register().await;
     let mallory = world.register().await;
     let device = (alice.user, 1);
 
-    // With an access token: a thief's key cannot sign for her, and cannot replace hers.
+    // With a stolen access token, another key can neither sign for her nor replace hers.
     assert_eq!(world.get("/v1/keys", Some(&alice)).await.status, 200);
     world.log_in(mallory.login, device).await.refused(401, reason::UNKNOWN_DEVICE);
     world.restore(&mallory, device).await.refused(401, reason::UNKNOWN_DEVICE);
 
-    // With a used refresh token: both lose their tokens, and only she can sign in again.
+    // With a used refresh token, both lose their tokens, and only she can log in again.
     let second: TokenPair = refresh(&world, &alice, None).await.body();
     let second = Party { tokens: second, ..alice.clone() };
     let third: TokenPair = refresh(&world, &second, None).await.body();
@@ -81,7 +81,7 @@ async fn a_thief_gets_nothing_from_a_token_or_from_a_signature_that_was_used() {
         .refused(401, reason::INVALID_TOKEN);
     world.log_in(mallory.login, device).await.refused(401, reason::UNKNOWN_DEVICE);
 
-    // With an observed signature: it was valid once, for this request, at this relay.
+    // An observed signature was valid once, for this request, at this relay.
     let challenge = world.challenge(device).await;
     let seen = LoginRequest { signed: Some(alice.login.sign(Purpose::Login, device, &challenge)) };
     let answer = world.post("/v1/auth/login", None, &seen).await;
@@ -98,12 +98,12 @@ async fn a_thief_gets_nothing_from_a_token_or_from_a_signature_that_was_used() {
     world.post("/v1/auth/login", None, &late).await.refused(401, reason::INVALID_SIGNATURE);
     let world = world.restart().await;
     world.post("/v1/auth/login", None, &seen).await.refused(401, reason::INVALID_SIGNATURE);
-    assert_eq!(world.get("/v1/keys", Some(&alice)).await.status, 200, "her own tokens go on");
+    assert_eq!(world.get("/v1/keys", Some(&alice)).await.status, 200, "her own tokens remain valid");
     world.relay.shutdown().await;
 }
 
 #[tokio::test]
-async fn a_device_from_before_there_were_login_keys_shows_one_with_its_refresh_token() {
+async fn a_device_without_a_login_key_registers_one_when_it_refreshes() {
     let world = World::start().await;
     let (alice, key) = (world.register().await, Key::random());
     let db = rusqlite::Connection::open(world.folder.path().join("relay.db")).unwrap();
@@ -152,7 +152,7 @@ async fn lose<T>(world: World, new_epoch: bool, between: impl AsyncFnOnce(&World
 }
 
 #[tokio::test]
-async fn a_device_with_tokens_that_a_restored_relay_does_not_know_signs_in() {
+async fn a_device_with_tokens_unknown_to_a_restored_relay_can_log_in() {
     for new_epoch in [true, false] {
         let world = World::start().await;
         let alice = world.register().await;
@@ -185,15 +185,14 @@ async fn a_device_with_tokens_that_a_restored_relay_does_not_know_signs_in() {
 }
 
 #[tokio::test]
-async fn a_device_that_a_restored_relay_does_not_know_takes_its_place_again() {
+async fn a_device_unknown_to_a_restored_relay_can_be_restored() {
     let world = World::start().await;
     let mallory = world.register().await;
     let (world, alice) = lose(world, true, async |world| world.register().await).await;
     let device = (alice.user, 1);
     world.log_in(alice.login, device).await.refused(401, reason::UNKNOWN_DEVICE);
 
-    // Nobody else can restore the device: not with their own key, without the tag, or with other keys than were
-    // registered.
+    // The device cannot be restored with another login key, without the tag, or with other keys than were registered.
     let thief = Party { tag: mallory.tag.clone(), ..mallory.clone() };
     world.restore(&thief, device).await.refused(401, reason::UNKNOWN_DEVICE);
     let thief = Party { tag: alice.tag.clone(), ..mallory.clone() };
@@ -228,7 +227,7 @@ async fn a_device_that_a_restored_relay_does_not_know_takes_its_place_again() {
 }
 
 #[tokio::test]
-async fn another_relay_does_not_take_a_device_that_this_one_has_registered() {
+async fn a_device_cannot_be_restored_on_a_relay_that_did_not_register_it() {
     let (here, there) = (World::start().await, World::start().await);
     let alice = here.register().await;
     there.restore(&alice, (alice.user, 1)).await.refused(401, reason::UNKNOWN_DEVICE);
@@ -241,7 +240,7 @@ async fn greeted(world: &World, hello: Hello) -> (Socket, Welcome) {
 }
 
 #[tokio::test]
-async fn a_relay_that_was_restored_without_a_word_finds_out_from_the_first_client_that_knows_more() {
+async fn a_client_with_a_later_store_version_reveals_that_the_relay_was_restored() {
     let world = World::start().await;
     let (alice, bob) = (world.register().await, world.register().await);
     let (world, seen) = lose(world, false, async |world| {
@@ -251,7 +250,7 @@ async fn a_relay_that_was_restored_without_a_word_finds_out_from_the_first_clien
         let id = socket.send(Body::Ping(sealpost_wire::Ping { t: 7 })).await;
         let (reply, Body::Pong(pong)) = socket.frame().await else { panic!("no pong") };
         assert_eq!(reply, id);
-        assert_ne!(pong.store_version, welcome.store_version, "something was committed since");
+        assert_ne!(pong.store_version, welcome.store_version, "transactions were committed in between");
         pong.store_version
     })
     .await;
@@ -259,18 +258,18 @@ async fn a_relay_that_was_restored_without_a_word_finds_out_from_the_first_clien
     for store_version in [Vec::new(), forged] {
         let (socket, welcome) =
             greeted(&world, Hello { store_version: store_version.into(), ..hello(&bob) }).await;
-        assert_eq!(welcome.epoch, 1, "nobody knows better");
+        assert_eq!(welcome.epoch, 1, "no client has seen a later version");
         drop(socket);
     }
     let (mut bobs, own) = greeted(&world, hello(&bob)).await;
     let shown = Hello { store_version: seen.clone(), epoch_seen: 1, ..hello(&alice) };
     let (alices, welcome) = greeted(&world, shown.clone()).await;
     assert_eq!((welcome.epoch, welcome.epoch_changed), (2, true));
-    // Clients that were connected before must reconnect, and learn of the restoration then.
+    // Clients that were connected before must reconnect, and then learn of the restoration.
     assert_eq!(bobs.closed().await, 1012);
     for known in [own.store_version, seen, welcome.store_version] {
         let (socket, welcome) = greeted(&world, Hello { store_version: known, ..shown.clone() }).await;
-        assert_eq!(welcome.epoch, 2, "once is enough");
+        assert_eq!(welcome.epoch, 2, "no further epoch begins");
         drop(socket);
     }
     // The backup's one-time keys may have been handed out since.
@@ -281,12 +280,12 @@ async fn a_relay_that_was_restored_without_a_word_finds_out_from_the_first_clien
     drop(alices);
     let world = world.restart().await;
     let (socket, welcome) = greeted(&world, hello(&alice)).await;
-    assert_eq!(welcome.epoch, 2, "it is written down");
+    assert_eq!(welcome.epoch, 2, "the epoch is stored");
     world.end(socket).await;
 }
 
 #[tokio::test]
-async fn the_relay_remembers_which_generation_of_its_database_a_device_has() {
+async fn the_relay_records_the_newest_generation_of_a_devices_database() {
     let world = World::start().await;
     let alice = world.register().await;
     let say = async |number: u64, nonce: u8| {
@@ -298,7 +297,7 @@ async fn the_relay_remembers_which_generation_of_its_database_a_device_has() {
     };
     assert_eq!(say(1, 10).await, (0, 0));
     assert_eq!(say(2, 20).await, (1, 10));
-    // A copy, or a slower process: it is told what is known, and changes nothing.
+    // An older generation, of a copy or of a slower process, is answered with the recorded one and changes nothing.
     assert_eq!(say(2, 21).await, (2, 20));
     assert_eq!(say(1, 11).await, (2, 20));
     assert_eq!(say(9, 90).await, (2, 20));
@@ -306,7 +305,7 @@ async fn the_relay_remembers_which_generation_of_its_database_a_device_has() {
     for (number, nonce) in [(0, 8), (11, 7), (u64::MAX, 8)] {
         let generation = Some(Generation { number, nonce: vec![1; nonce].into() });
         let (socket, welcome) = greeted(&world, Hello { generation, ..hello(&alice) }).await;
-        assert_eq!(welcome.generation.unwrap().number, 0, "it said nothing that can be noted");
+        assert_eq!(welcome.generation.unwrap().number, 0, "an invalid generation is not recorded");
         drop(socket);
     }
     assert_eq!(say(11, 2).await, (10, 1));
@@ -314,7 +313,7 @@ async fn the_relay_remembers_which_generation_of_its_database_a_device_has() {
 }
 
 #[tokio::test]
-async fn keys_whose_owner_has_lost_them_are_replaced() {
+async fn restoring_a_device_replaces_its_pre_keys() {
     let world = World::start().await;
     let (alice, bob) = (world.register_with(keys(0, 100)).await, world.register().await);
     let counts: KeyCounts = world.get("/v1/keys", Some(&alice)).await.body();
@@ -327,11 +326,11 @@ async fn keys_whose_owner_has_lost_them_are_replaced() {
     }
     assert_eq!(world.take(&bob, &alice, "one").await.bundle().one_time.unwrap().id, 200);
     let again: KeyCounts = world.put("/v1/keys", Some(&alice), &fresh).await.body();
-    assert_eq!((again.ec, again.kem), (89, 89), "what was given out does not come back");
+    assert_eq!((again.ec, again.kem), (89, 89), "keys that were handed out are not restored");
     let old = sealpost_wire::KeyUpload { replaces_all: true, ..keys(100, 5) };
     world.put("/v1/keys", Some(&alice), &old).await.refused(409, reason::KEY_ID_USED);
     let counts: KeyCounts = world.get("/v1/keys", Some(&alice)).await.body();
-    assert_eq!((counts.ec, counts.kem), (89, 89), "what was refused has changed nothing");
+    assert_eq!((counts.ec, counts.kem), (89, 89), "a refused upload changes nothing");
     world.relay.shutdown().await;
 }
 

@@ -4,11 +4,12 @@
 
 mod common;
 
+mod abuse;
 mod answers;
 mod authorisation;
 mod backlog;
-mod bombs;
 mod connections;
+mod conversation;
 #[cfg(feature = "faults")]
 mod crash;
 mod drain;
@@ -22,6 +23,5 @@ mod networks;
 mod pre_keys;
 mod process;
 mod revocation;
-mod talk;
 mod tls;
 mod tokens;

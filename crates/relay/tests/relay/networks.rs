@@ -8,9 +8,10 @@ use sealpost_relay::limits::{Name, Rate};
 use sealpost_wire::{RefreshRequest, RegisterRequest, reason};
 
 use crate::common::{Answer, Party, World, keys, public, with_body};
-use crate::limits::told_to_wait;
+use crate::limits::assert_retry_after;
 
-/// A relay behind a proxy on this machine, which is the test. It allows this many, and the next one a day later.
+/// A relay behind a proxy on this machine, which is the test. It allows this many requests, and the next one a day
+/// later.
 async fn behind_a_proxy(name: Name, burst: u64) -> World {
     World::start_with(|config| {
         config.trusted_proxies = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
@@ -38,7 +39,7 @@ async fn forger() -> Party {
 }
 
 #[tokio::test]
-async fn requests_without_a_valid_token_cost_their_network() {
+async fn requests_without_a_valid_token_are_charged_to_their_network() {
     let world = behind_a_proxy(Name::Unauthenticated, 4).await;
     let (alice, forger) = (world.register().await, forger().await);
     let inbox = async |network, by| get_from(&world, network, "/v1/inbox", by).await;
@@ -47,11 +48,11 @@ async fn requests_without_a_valid_token_cost_their_network() {
     get_from(&world, "192.0.2.1", "/no/such/route", Some(&alice)).await.refused(404, reason::NOT_FOUND);
     assert_eq!(get_from(&world, "192.0.2.1", "/healthz", None).await.status, 200);
     // Above the limit, everything is refused before its token is examined, and so is a socket.
-    told_to_wait(&inbox("192.0.2.1", Some(&forger)).await);
-    told_to_wait(&get_from(&world, "192.0.2.1", "/v1/ws", None).await);
+    assert_retry_after(&inbox("192.0.2.1", Some(&forger)).await);
+    assert_retry_after(&get_from(&world, "192.0.2.1", "/v1/ws", None).await);
     // Another network, one that puts a false address in front of its own, and a proxy that reports no address.
     inbox("192.0.2.2", Some(&forger)).await.refused(401, reason::INVALID_TOKEN);
-    told_to_wait(&inbox("192.0.2.2, 192.0.2.1", Some(&forger)).await);
+    assert_retry_after(&inbox("192.0.2.2, 192.0.2.1", Some(&forger)).await);
     for _ in 0..10 {
         world.get("/v1/inbox", None).await.refused(401, reason::INVALID_TOKEN);
     }
@@ -61,12 +62,12 @@ async fn requests_without_a_valid_token_cost_their_network() {
 }
 
 #[tokio::test]
-async fn requests_with_a_valid_token_cost_their_network_nothing() {
+async fn requests_with_a_valid_token_are_not_charged_to_their_network() {
     let world = behind_a_proxy(Name::Unauthenticated, 1).await;
     let alice = world.register().await;
     for _ in 0..20 {
         assert_eq!(get_from(&world, "192.0.2.1", "/v1/inbox", Some(&alice)).await.status, 200);
-        // This also covers requests that are refused.
+        // This includes requests that are refused.
         let path = format!("/v1/threads/{}", alice.user);
         get_from(&world, "192.0.2.1", &path, Some(&alice)).await.refused(404, reason::NOT_FOUND);
     }
@@ -74,7 +75,7 @@ async fn requests_with_a_valid_token_cost_their_network_nothing() {
 }
 
 #[tokio::test]
-async fn this_machine_is_not_limited_and_names_no_other() {
+async fn loopback_peers_are_not_limited_and_their_forwarding_headers_are_ignored() {
     let world = World::start_with(|config| {
         let rate = Rate::new(1, 1, Duration::from_secs(24 * 3_600));
         for name in [Name::Unauthenticated, Name::Registrations, Name::Refreshes] {
@@ -90,7 +91,7 @@ async fn this_machine_is_not_limited_and_names_no_other() {
 }
 
 #[tokio::test]
-async fn registrations_and_refreshes_of_a_network_have_a_number_in_plain_http_too() {
+async fn registrations_and_refreshes_of_a_network_are_limited_in_plain_http_too() {
     let world = behind_a_proxy(Name::Registrations, 2).await;
     let request = RegisterRequest {
         registration_id: 77,
@@ -101,7 +102,7 @@ async fn registrations_and_refreshes_of_a_network_have_a_number_in_plain_http_to
     for network in ["192.0.2.1", "192.0.2.1", "192.0.2.2"] {
         assert_eq!(post_from(&world, network, "/v1/accounts", &request).await.status, 201);
     }
-    told_to_wait(&post_from(&world, "192.0.2.1", "/v1/accounts", &request).await);
+    assert_retry_after(&post_from(&world, "192.0.2.1", "/v1/accounts", &request).await);
     world.relay.shutdown().await;
 
     let world = behind_a_proxy(Name::Refreshes, 1).await;
@@ -110,7 +111,7 @@ async fn registrations_and_refreshes_of_a_network_have_a_number_in_plain_http_to
         RefreshRequest { refresh_token: alice.tokens.refresh_token.clone(), ..RefreshRequest::default() };
     let refresh = async |network| post_from(&world, network, "/v1/auth/refresh", &refresh).await;
     assert_eq!(refresh("2001:db8::1").await.status, 200);
-    told_to_wait(&refresh("2001:db8::ffff:2").await);
+    assert_retry_after(&refresh("2001:db8::ffff:2").await);
     assert_eq!(refresh("2001:db8:0:1::1").await.status, 200);
     world.relay.shutdown().await;
 }

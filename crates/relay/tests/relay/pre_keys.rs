@@ -31,7 +31,7 @@ async fn no_one_time_key_is_given_out_twice() {
         }
     }
     let ec: Vec<_> = bundles.iter().filter_map(|bundle| bundle.one_time.as_ref().map(|key| key.id)).collect();
-    assert_eq!(ec.len(), 100, "none is kept back while there are takers");
+    assert_eq!(ec.len(), 100, "all keys are handed out");
     assert_eq!(ec.iter().collect::<BTreeSet<_>>().len(), 100);
     let last_resort = Some(kem(u32::MAX));
     let one_time: Vec<_> = bundles.iter().filter(|bundle| bundle.kem != last_resort).collect();
@@ -42,7 +42,7 @@ async fn no_one_time_key_is_given_out_twice() {
 }
 
 #[tokio::test]
-async fn the_same_key_is_the_same_request_for_a_minute_and_for_one_requester() {
+async fn an_idempotency_key_is_remembered_for_a_minute_and_for_its_requester() {
     let world = World::start().await;
     let bob = world.register_with(keys(0, 100)).await;
     let (alice, carol) = (world.register().await, world.register().await);
@@ -58,7 +58,7 @@ async fn the_same_key_is_the_same_request_for_a_minute_and_for_one_requester() {
 }
 
 #[tokio::test]
-async fn the_owner_hears_when_few_are_left() {
+async fn the_owner_is_notified_when_few_keys_are_left() {
     let world = World::start().await;
     let (alice, bob) = (world.register().await, world.register_with(keys(0, 20)).await);
     let mut bobs = Socket::connect(&world, &bob).await;
@@ -67,7 +67,7 @@ async fn the_owner_hears_when_few_are_left() {
     let counts: KeyCounts = world.put("/v1/keys", Some(&bob), &keys(20, 10)).await.body();
     assert_eq!((counts.ec, counts.kem), (29, 29));
 
-    // Also at its next connection, in case it has missed that.
+    // The notification is repeated on the next connection, in case it was missed.
     let (alice, carol) = (world.register().await, world.register_with(keys(0, 20)).await);
     world.take(&alice, &carol, "1").await.bundle();
     let mut carols = Socket::connect(&world, &carol).await;

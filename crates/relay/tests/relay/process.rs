@@ -1,4 +1,4 @@
-//! The program itself: the line that it prints, its log, and how it ends by signals and crashes.
+//! The program: its output, its log, and how it handles signals and crashes.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -14,7 +14,7 @@ use crate::common::socket::{Socket, hello};
 use crate::common::{Answer, Party, http, keys, public, with_body};
 
 /// Much longer than a relay takes to start or stop, even on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Waits for a process to end by itself.
 fn end_of(child: &mut Child) -> ExitStatus {
@@ -23,9 +23,9 @@ fn end_of(child: &mut Child) -> ExitStatus {
         if let Some(status) = child.try_wait().unwrap() {
             return status;
         }
-        if began.elapsed() >= PATIENCE {
+        if began.elapsed() >= TIMEOUT {
             child.kill().unwrap();
-            panic!("the relay does not end");
+            panic!("the relay does not exit");
         }
         thread::sleep(Duration::from_millis(5));
     }
@@ -40,9 +40,9 @@ fn first_line(child: &mut Child) -> String {
         output.read_line(&mut line).unwrap();
         to.send((line, output))
     });
-    let Ok((line, output)) = read.recv_timeout(PATIENCE) else {
+    let Ok((line, output)) = read.recv_timeout(TIMEOUT) else {
         child.kill().unwrap();
-        panic!("the relay says nothing");
+        panic!("the relay prints nothing");
     };
     // It may print more.
     child.stdout = Some(output.into_inner());
@@ -181,11 +181,11 @@ impl Process {
     }
 }
 
-/// A ciphertext that would be recognised anywhere.
+/// A ciphertext that can be recognised in files and logs.
 const CANARY: &[u8] = b"CANARY-ciphertext-7f3a";
 
 #[tokio::test]
-async fn what_was_answered_outlives_a_kill() {
+async fn answered_requests_survive_a_kill() {
     let folder = tempfile::tempdir().unwrap();
     let process = Process::start(folder.path(), None);
     let (alice, bob, path, send) = process.cast().await;
@@ -202,7 +202,7 @@ async fn what_was_answered_outlives_a_kill() {
 }
 
 #[tokio::test]
-async fn a_term_signal_ends_it_in_order_and_its_log_tells_nothing() {
+async fn sigterm_stops_the_relay_cleanly_and_its_log_reveals_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let process = Process::start(folder.path(), None);
     let (alice, bob, path, send) = process.cast().await;
@@ -210,7 +210,7 @@ async fn a_term_signal_ends_it_in_order_and_its_log_tells_nothing() {
     let (mut alices, mut bobs) = (process.connect(&alice).await, process.connect(&bob).await);
     let Body::SendAck(_) = alices.ask(Body::Send(send.clone())).await else { panic!() };
     assert_eq!(bobs.deliver().await.envelope.unwrap().ciphertext, CANARY);
-    // A failing request must not log it either.
+    // A failed request must not log it either.
     process.post(&path, Some(&bob), &send).await.unwrap();
     process
         .post(
@@ -249,7 +249,7 @@ async fn deleted_ciphertext_and_tokens_are_not_in_the_files() {
             bytes != vec![0; bytes.len()] && bytes.windows(needle.len()).any(|window| window == needle)
         })
     };
-    assert!(there(CANARY), "the control: it is found while it waits");
+    assert!(there(CANARY), "the search finds it while it is in the mailbox");
     let page: InboxPage = process.get("/v1/inbox", &bob).await.unwrap().body();
     let keys = page.rows.into_iter().map(|row| row.key.unwrap()).collect();
     process.post("/v1/inbox:ack", Some(&bob), &sealpost_wire::Ack { keys, trimmed: 0 }).await.unwrap();
@@ -264,7 +264,7 @@ async fn deleted_ciphertext_and_tokens_are_not_in_the_files() {
 }
 
 #[tokio::test]
-async fn two_relays_cannot_share_a_folder_and_a_new_epoch_is_told() {
+async fn two_relays_cannot_share_a_folder_and_a_new_epoch_is_logged() {
     let folder = tempfile::tempdir().unwrap();
     let process = Process::start(folder.path(), None);
     let second = |flag: &str| {
@@ -285,7 +285,7 @@ async fn two_relays_cannot_share_a_folder_and_a_new_epoch_is_told() {
 }
 
 #[test]
-fn plain_http_is_for_loopback_only() {
+fn plain_http_is_allowed_on_loopback_only() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_sealpost-relay"));
     command.args(["--listen", "0.0.0.0:0", "--data"]).arg(folder.path());

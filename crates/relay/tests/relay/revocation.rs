@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sealpost_relay::address::Address;
-use sealpost_relay::bus::{Attached, Bus, LocalBus, Nudge};
+use sealpost_relay::bus::{Bus, LocalBus, Subscription, WakeReason};
 use sealpost_wire::frame::Body;
 use sealpost_wire::id::UserId;
 use sealpost_wire::{Ping, RefreshRequest, RegisterRequest, RegisterResponse};
@@ -17,13 +17,13 @@ use crate::common::{Party, World, keys, public, with_body};
 struct Lossy(LocalBus);
 
 impl Bus for Lossy {
-    fn attach(&self, address: Address) -> Attached {
-        self.0.attach(address)
+    fn subscribe(&self, address: Address) -> Subscription {
+        self.0.subscribe(address)
     }
 
-    fn nudge(&self, address: Address, nudge: Nudge) {
-        if nudge != Nudge::Revoked {
-            self.0.nudge(address, nudge);
+    fn wake(&self, address: Address, reason: WakeReason) {
+        if reason != WakeReason::Revoked {
+            self.0.wake(address, reason);
         }
     }
 }
@@ -60,7 +60,7 @@ const WAYS: [Way; 5] =
     [Way::Revoked, Way::LoggedOut, Way::RefreshTokenReused, Way::RegisteredAgain, Way::AccountDeleted];
 
 /// Invalidates the tokens of a party that was registered under the key "lost".
-async fn make_void(world: &World, party: &Party, way: Way) {
+async fn invalidate(world: &World, party: &Party, way: Way) {
     match way {
         Way::Revoked => assert_eq!(world.delete("/v1/devices/1", Some(party)).await.status, 204),
         Way::AccountDeleted => assert_eq!(world.delete("/v1/account", Some(party)).await.status, 204),
@@ -84,14 +84,14 @@ async fn make_void(world: &World, party: &Party, way: Way) {
 }
 
 #[tokio::test]
-async fn a_connection_with_a_void_token_ends_at_the_next_tick_when_the_wake_up_was_lost() {
+async fn a_connection_with_an_invalidated_token_ends_at_the_next_tick_if_the_wake_up_is_lost() {
     for way in WAYS {
         let world = World::start_with(|config| config.bus = Arc::new(Lossy::default())).await;
         let (party, other) = (register_as(&world, "lost").await, register_as(&world, "other").await);
         let mut socket = Socket::connect(&world, &party).await;
         let mut others = Socket::connect(&world, &other).await;
         assert!(is_answered(&mut socket).await && is_answered(&mut others).await);
-        make_void(&world, &party, way).await;
+        invalidate(&world, &party, way).await;
         assert_eq!(socket.closed().await, 4401, "{way:?}");
         assert!(is_answered(&mut others).await, "{way:?}");
         world.end((socket, others)).await;
@@ -99,12 +99,12 @@ async fn a_connection_with_a_void_token_ends_at_the_next_tick_when_the_wake_up_w
 }
 
 #[tokio::test]
-async fn a_connection_with_a_void_token_ends_at_once() {
+async fn a_connection_with_an_invalidated_token_ends_immediately() {
     for way in WAYS {
         let world = World::start_with(|config| config.timing.tick = Duration::from_secs(3_600)).await;
         let party = register_as(&world, "lost").await;
         let mut socket = Socket::connect(&world, &party).await;
-        make_void(&world, &party, way).await;
+        invalidate(&world, &party, way).await;
         assert_eq!(socket.closed().await, 4401, "{way:?}");
         world.relay.shutdown().await;
     }

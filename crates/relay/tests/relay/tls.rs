@@ -1,4 +1,4 @@
-//! TLS 1.3, and nothing older.
+//! TLS 1.3 is the only accepted version.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub(crate) fn certificate() -> (TempDir, TlsFiles, Certificate) {
 }
 
 #[tokio::test]
-async fn the_relay_speaks_tls_13_and_nothing_older() {
+async fn the_relay_accepts_tls_13_only() {
     let (_folder, files, cert) = certificate();
     let world = World::start_with(|config| config.tls = Some(files)).await;
     assert!(world.relay.url().starts_with("https://127.0.0.1:"));

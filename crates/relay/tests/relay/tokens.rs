@@ -21,7 +21,7 @@ async fn refreshed(world: &World, party: &Party) -> Party {
 }
 
 #[tokio::test]
-async fn an_access_token_expires_and_a_refresh_token_brings_the_next() {
+async fn an_access_token_expires_and_is_replaced_with_a_refresh_token() {
     let world = World::start().await;
     let alice = world.register().await;
     world.clock.advance(Duration::from_secs(660));
@@ -34,7 +34,7 @@ async fn an_access_token_expires_and_a_refresh_token_brings_the_next() {
 }
 
 #[tokio::test]
-async fn an_answer_may_be_lost_again_and_again() {
+async fn answers_to_refreshes_may_be_lost_repeatedly() {
     let world = World::start().await;
     let alice = world.register().await;
     let lost = refreshed(&world, &alice).await;
@@ -82,7 +82,7 @@ async fn an_exchange_that_is_repeated_gives_the_same_successor() {
 }
 
 #[tokio::test]
-async fn who_does_not_know_the_name_of_an_exchange_does_not_ride_along() {
+async fn an_exchange_with_another_idempotency_key_gets_another_successor() {
     let world = World::start().await;
     let alice = world.register().await;
     let token = alice.tokens.refresh_token.clone();
@@ -97,7 +97,7 @@ async fn who_does_not_know_the_name_of_an_exchange_does_not_ride_along() {
 }
 
 #[tokio::test]
-async fn a_stolen_refresh_token_puts_both_out() {
+async fn reuse_of_a_refresh_token_ends_the_family_of_both_holders() {
     let world = World::start().await;
     let alice = world.register().await;
     let stolen = alice.tokens.refresh_token.clone();
@@ -110,9 +110,9 @@ async fn a_stolen_refresh_token_puts_both_out() {
     world.end(socket).await;
 }
 
-/// Every access token contains the ID of the family, also one that expired long ago.
+/// Every access token contains the ID of its family, including expired ones.
 #[tokio::test]
-async fn a_family_ends_only_by_a_token_that_was_issued_for_it() {
+async fn only_a_token_issued_for_a_family_can_end_it() {
     let world = World::start().await;
     let (alice, mallory) = (world.register().await, world.register().await);
     let used_up = alice.tokens.refresh_token.clone();
@@ -132,7 +132,7 @@ async fn a_family_ends_only_by_a_token_that_was_issued_for_it() {
     assert_eq!(world.get("/v1/keys", Some(&alice)).await.status, 200);
     let Body::Pong(_) = socket.ask(Body::Ping(sealpost_wire::Ping { t: 1 })).await else { panic!() };
     drop(socket);
-    // A token of any age still does, also after a restart.
+    // A token of any age still ends the family, also after a restart.
     let mut alice = refreshed(&world, &alice).await;
     for _ in 0..20 {
         world.clock.advance(Duration::from_secs(4 * 24 * 3600));
@@ -157,7 +157,7 @@ async fn an_expired_access_token_ends_nothing() {
 }
 
 #[tokio::test]
-async fn a_token_is_spent_once_its_successor_is_used() {
+async fn a_token_is_invalid_once_its_successor_was_used() {
     let world = World::start().await;
     let alice = world.register().await;
     let successor = refreshed(&world, &alice).await;
@@ -188,7 +188,7 @@ async fn an_unknown_refresh_token_is_refused() {
 }
 
 #[tokio::test]
-async fn a_socket_lives_on_with_a_fresh_token_and_ends_without() {
+async fn a_socket_stays_open_only_with_a_fresh_token() {
     let world = World::start().await;
     let alice = world.register().await;
     let mut socket = Socket::connect(&world, &alice).await;
@@ -209,7 +209,7 @@ async fn a_socket_lives_on_with_a_fresh_token_and_ends_without() {
 }
 
 #[tokio::test]
-async fn a_socket_cannot_change_hands() {
+async fn a_socket_cannot_be_taken_over_by_another_device() {
     let world = World::start().await;
     let (alice, bob) = (world.register().await, world.register().await);
     let mut socket = Socket::connect(&world, &alice).await;
@@ -220,7 +220,7 @@ async fn a_socket_cannot_change_hands() {
 }
 
 #[tokio::test]
-async fn a_registration_whose_answer_was_lost_is_repeated() {
+async fn a_registration_can_be_repeated_after_a_lost_answer() {
     let world = World::start().await;
     let request = RegisterRequest {
         registration_id: 77,

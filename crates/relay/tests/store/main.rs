@@ -1,9 +1,9 @@
-//! What every storage engine must do, and SQLite held to it.
+//! The contract of storage engines, applied to SQLite.
 #![cfg(test)]
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
 
 mod contract;
-mod oracle;
+mod model;
 mod world;
 
 use std::path::Path;
@@ -38,18 +38,18 @@ hold_to_contract!(
     sqlite,
     crate::open,
     [
-        accounts: [a_revoked_device_leaves_nothing, a_deleted_account_leaves_only_that_it_was_there, a_repeated_registration_finds_the_account],
+        accounts: [revoking_a_device_removes_its_data, deleting_an_account_keeps_only_the_fact_that_it_existed, a_repeated_registration_finds_the_account],
         tokens: [a_refresh_token_is_exchanged_once],
         pre_keys: [one_time_keys_are_taken_once, a_repeated_take_gets_the_same_bundles, key_ids_are_used_once],
-        threads: [a_pair_has_one_thread, a_thread_that_is_not_accepted_brings_little, a_thread_that_is_not_accepted_brings_few_bytes, strangers_together_fill_an_eighth_of_a_mailbox],
-        lane: [appends_get_places_without_a_gap, a_message_is_stored_once, a_refused_append_changes_nothing, devices_must_be_named_exactly, operations_take_effect_in_the_order_of_the_calls],
-        mailbox: [pages_hold_rows_in_both_orders, pages_end_at_their_limits, an_acknowledgement_removes_own_rows_only, an_overfull_mailbox_is_trimmed_from_the_oldest, a_device_knows_of_trimmed_rows_when_it_says_so, a_full_mailbox_loses_rows_of_the_thread_that_fills_it, a_mailbox_of_many_threads_loses_rows_of_one_of_them_at_a_time],
+        threads: [a_pair_has_one_thread, an_unaccepted_thread_delivers_few_messages, an_unaccepted_thread_delivers_few_bytes, strangers_together_fill_an_eighth_of_a_mailbox],
+        lane: [appended_messages_get_consecutive_positions, a_message_is_stored_once, a_refused_append_changes_nothing, copies_must_name_exactly_the_live_devices, operations_take_effect_in_the_order_of_the_calls],
+        mailbox: [pages_are_available_in_both_orders, pages_end_at_their_limits, an_acknowledgement_removes_own_rows_only, an_overfull_mailbox_is_trimmed_from_the_oldest, trimmed_rows_count_as_reported_once_the_device_acknowledges, a_full_mailbox_loses_rows_of_the_thread_that_fills_it, a_mailbox_of_many_threads_loses_rows_of_one_of_them_at_a_time],
         upkeep: [rows_expire_and_are_swept, ids_are_forgotten_an_hour_after_they_are_refused],
     ]
 );
 
 #[tokio::test]
-async fn a_store_opened_again_is_the_same_store() {
+async fn a_reopened_store_has_the_same_contents() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     let pair = world::pair(store.as_ref()).await;
@@ -62,7 +62,7 @@ async fn a_store_opened_again_is_the_same_store() {
 }
 
 #[test]
-fn a_folder_belongs_to_one_store() {
+fn a_folder_can_be_opened_by_one_store_only() {
     let folder = tempfile::tempdir().unwrap();
     let _store = open(folder.path());
     let second =
@@ -71,7 +71,7 @@ fn a_folder_belongs_to_one_store() {
 }
 
 #[tokio::test]
-async fn what_is_stored_counts_for_its_recipient_though_nobody_waits_for_the_answer() {
+async fn stored_bytes_are_charged_to_the_recipient_even_if_the_caller_is_gone() {
     let mut limits = Limits::none();
     limits.set(Name::PairBytes, Some(Rate::new(1, 1, Duration::from_secs(3_600))));
     let (folder, limiter, clock) =

@@ -1,4 +1,4 @@
-//! People and messages for the store's tests.
+//! Users and messages for the tests of the store.
 
 use bytes::Bytes;
 use sealpost_relay::address::Address;
@@ -91,7 +91,7 @@ pub(crate) fn copy(to: Address, ciphertext: &[u8]) -> Copy {
     }
 }
 
-/// What the same append must be answered when it comes again.
+/// The expected answer when the same append is repeated.
 pub(crate) fn duplicate_of(first: &Appended) -> Appended {
     match first {
         Appended::Stored(stored) => Appended::Duplicate(*stored),

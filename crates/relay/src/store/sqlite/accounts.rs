@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension as _, Result, params};
 use sealpost_wire::id::UserId;
 
-use super::columns::{address, one};
+use super::columns::{address, expect_one};
 use super::{devices, inbox, keys, tokens};
 use crate::address::Address;
 use crate::store::{Device, IdempotencyKey, LoggedIn, Login, NewAccount, Restored};
@@ -12,26 +12,31 @@ use crate::store::{Device, IdempotencyKey, LoggedIn, Login, NewAccount, Restored
 const REMEMBERED_MS: u64 = 24 * 3_600 * 1_000;
 
 /// How many rows of a revoked device's mailbox are deleted together with the device.
-const LEFT_AT_ONCE: u32 = 64;
+const ROWS_AT_ONCE: u32 = 64;
 
 pub(super) fn create(tx: &Connection, new: &NewAccount) -> Result<Address> {
     let Some(key) = new.idempotency else { return insert(tx, new) };
-    if let Some(address) = made_before(tx, new, key)? {
+    if let Some(address) = find_repeated(tx, new, key)? {
         keys::insert(tx, address, new.keys.get())?;
         tokens::end_all(tx, address)?;
         tokens::insert(tx, address, &new.family)?;
         return Ok(address);
     }
-    one(tx
-        .prepare_cached(
+    expect_one(
+        tx.prepare_cached(
             "INSERT OR REPLACE INTO registration (idempotency_key, user_id, until_ms) VALUES (?1, ?2, ?3)",
         )?
-        .execute(params![key.0, new.address.user.as_bytes(), new.now_ms.saturating_add(REMEMBERED_MS)])?)?;
+        .execute(params![
+            key.0,
+            new.address.user.as_bytes(),
+            new.now_ms.saturating_add(REMEMBERED_MS)
+        ])?,
+    )?;
     insert(tx, new)
 }
 
 /// The device that an earlier run of the same request created.
-fn made_before(tx: &Connection, new: &NewAccount, key: IdempotencyKey) -> Result<Option<Address>> {
+fn find_repeated(tx: &Connection, new: &NewAccount, key: IdempotencyKey) -> Result<Option<Address>> {
     tx.prepare_cached(
         "SELECT user_id, device_id FROM registration JOIN device USING (user_id)
          WHERE idempotency_key = ?1 AND until_ms > ?2
@@ -52,17 +57,18 @@ fn made_before(tx: &Connection, new: &NewAccount, key: IdempotencyKey) -> Result
 }
 
 fn insert(tx: &Connection, new: &NewAccount) -> Result<Address> {
-    one(tx
-        .prepare_cached("INSERT INTO account (user_id, created_ms) VALUES (?1, ?2)")?
-        .execute(params![new.address.user.as_bytes(), new.now_ms])?)?;
+    expect_one(
+        tx.prepare_cached("INSERT INTO account (user_id, created_ms) VALUES (?1, ?2)")?
+            .execute(params![new.address.user.as_bytes(), new.now_ms])?,
+    )?;
     insert_device(tx, new)?;
     Ok(new.address)
 }
 
 fn insert_device(tx: &Connection, new: &NewAccount) -> Result<()> {
     let Address { user, device } = new.address;
-    one(tx
-        .prepare_cached(
+    expect_one(
+        tx.prepare_cached(
             "INSERT INTO device (user_id, device_id, registration_id, identity_key, login_key)
              VALUES (?1, ?2, ?3, ?4, ?5)",
         )?
@@ -72,12 +78,14 @@ fn insert_device(tx: &Connection, new: &NewAccount) -> Result<()> {
             new.registration_id,
             &new.identity_key[..],
             new.login_key.map(|key| key.0)
-        ])?)?;
-    one(tx
-        .prepare_cached(
+        ])?,
+    )?;
+    expect_one(
+        tx.prepare_cached(
             "INSERT INTO mailbox (user_id, device_id, bytes, trimmed, pushed) VALUES (?1, ?2, 0, 0, 0)",
         )?
-        .execute(params![user.as_bytes(), device.get()])?)?;
+        .execute(params![user.as_bytes(), device.get()])?,
+    )?;
     keys::insert(tx, new.address, new.keys.get())?;
     tokens::insert(tx, new.address, &new.family)
 }
@@ -128,7 +136,7 @@ pub(super) fn delete(tx: &Connection, user: UserId, now_ms: u64) -> Result<Vec<A
     if tx.execute("DELETE FROM account WHERE user_id = ?1", [user.as_bytes()])? == 0 {
         return Ok(Vec::new());
     }
-    one(tx.execute(
+    expect_one(tx.execute(
         "INSERT INTO deleted_account (user_id, deleted_ms) VALUES (?1, ?2)",
         params![user.as_bytes(), now_ms],
     )?)?;
@@ -148,7 +156,7 @@ pub(super) fn delete(tx: &Connection, user: UserId, now_ms: u64) -> Result<Vec<A
     Ok(owned)
 }
 
-/// Removes a device and everything that belongs to it. Its number is never assigned again.
+/// Removes a device and everything that belongs to it. Its number is not reused.
 pub(super) fn revoke(tx: &Connection, address: Address) -> Result<bool> {
     let owner = params![address.user.as_bytes(), address.device.get()];
     if tx.execute("DELETE FROM device WHERE user_id = ?1 AND device_id = ?2", owner)? == 0 {
@@ -171,6 +179,6 @@ pub(super) fn revoke(tx: &Connection, address: Address) -> Result<bool> {
     )?;
     // The mailbox may have many rows. The sweeper deletes the rest.
     tx.execute("INSERT INTO left_mailbox (user_id, device_id) VALUES (?1, ?2)", owner)?;
-    inbox::clear_left(tx, LEFT_AT_ONCE)?;
+    inbox::clear_revoked(tx, ROWS_AT_ONCE)?;
     Ok(true)
 }

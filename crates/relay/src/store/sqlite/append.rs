@@ -8,7 +8,7 @@ use sealpost_wire::id::UserId;
 use sealpost_wire::limits::{CLOCK_AHEAD_MS, DEDUPE_WINDOW_MS};
 
 use super::arrivals::Arrivals;
-use super::columns::{one, row_bytes};
+use super::columns::{expect_one, row_bytes};
 use super::deferred::Deferred;
 use super::lane::Lane;
 use super::requests;
@@ -188,8 +188,8 @@ fn remember(tx: &Connection, append: &Append, stored: Stored) -> Result<bool> {
 
 fn deliver(tx: &Connection, arrival: i64, append: &Append, copy: &Copy, stored: Stored) -> Result<()> {
     let (user, device) = (copy.to.user.as_bytes(), copy.to.device.get());
-    one(tx
-        .prepare_cached(
+    expect_one(
+        tx.prepare_cached(
             "INSERT INTO inbox (user_id, device_id, thread_id, server_seq, hlc, sender_user, sender_device,
                 client_msg_id, roster_version, kind, urgent, ttl_s, expires_ms, ciphertext, arrival)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
@@ -210,5 +210,6 @@ fn deliver(tx: &Connection, arrival: i64, append: &Append, copy: &Copy, stored: 
             copy.expires_ms,
             &copy.envelope.ciphertext[..],
             arrival
-        ])?)
+        ])?,
+    )
 }

@@ -8,7 +8,7 @@ use sealpost_wire::limits::ROW_BYTES;
 use crate::address::Address;
 
 /// Asserts that a statement changed exactly one row.
-pub(super) fn one(changed: usize) -> Result<()> {
+pub(super) fn expect_one(changed: usize) -> Result<()> {
     if changed == 1 { Ok(()) } else { Err(Error::StatementChangedRows(changed)) }
 }
 

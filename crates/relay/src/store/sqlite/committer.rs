@@ -34,7 +34,7 @@ use crate::store::StoreError;
 /// Maximum number of operations in one commit.
 const MAX_GROUP: usize = 1_024;
 /// A group that has run for this long is committed.
-const LONG: Duration = Duration::from_millis(10);
+const MAX_GROUP_TIME: Duration = Duration::from_millis(10);
 
 /// Maximum number of waiting operations. More are refused immediately, because their callers would time out anyway.
 pub(super) const MAX_QUEUE: usize = 16_384;
@@ -54,7 +54,7 @@ pub(super) struct Committer {
     pub(super) history: Option<Arc<History>>,
     pub(super) waiting: mpsc::Receiver<(Payer, Box<dyn Operation>)>,
     pub(super) health: Arc<AtomicU8>,
-    pub(super) tidy: Arc<AtomicBool>,
+    pub(super) empty_log_requested: Arc<AtomicBool>,
 }
 
 /// Operations by their payers.
@@ -71,7 +71,7 @@ impl Committer {
             }
             queue.next_group();
             self.commit(&mut queue);
-            if self.tidy.swap(false, Ordering::Relaxed) {
+            if self.empty_log_requested.swap(false, Ordering::Relaxed) {
                 self.empty_log();
             }
         }
@@ -86,13 +86,13 @@ impl Committer {
     fn commit(&mut self, queue: &mut Queue) {
         let began = self.clock.monotonic();
         let mut group = Vec::new();
-        let terms = self.room.look(&self.db, MAX_GROUP);
+        let terms = self.room.check(&self.db, MAX_GROUP);
         if let Some(refusal) = terms.refusal() {
             // A caller that learns of this and then asks for the health of the store must get the same answer.
             self.note(Some(refusal));
         }
         let outcomes = self.transaction(queue, &mut group, terms, began);
-        let outcomes = self.once_more(&mut group, outcomes);
+        let outcomes = self.retry_frees(&mut group, outcomes);
         if terms.empty_log {
             self.empty_log();
         }
@@ -119,7 +119,7 @@ impl Committer {
     }
 
     /// An operation that frees space, but found no space to do so, runs once more with the reserved space.
-    fn once_more(
+    fn retry_frees(
         &mut self,
         group: &mut [(Payer, Box<dyn Operation>)],
         outcomes: Result<Vec<Result<(), StoreError>>, StoreError>,
@@ -134,14 +134,14 @@ impl Committer {
         self.empty_log();
         for ((_, operation), outcome) in group.iter_mut().zip(&mut outcomes) {
             if *outcome == Err(StoreError::Full) && operation.need() == Need::Frees {
-                *outcome = self.alone(operation.as_mut());
+                *outcome = self.run_in_own_transaction(operation.as_mut());
                 self.empty_log();
             }
         }
         Ok(outcomes)
     }
 
-    fn alone(&self, operation: &mut dyn Operation) -> Result<(), StoreError> {
+    fn run_in_own_transaction(&self, operation: &mut dyn Operation) -> Result<(), StoreError> {
         let mut tx = Transaction::begin(&self.db).map_err(store_error)?;
         tx.run(operation).map_err(store_error)?;
         tx.commit(self.history.as_deref()).map_err(store_error)
@@ -164,7 +164,7 @@ impl Committer {
                 return Err(store_error(error));
             }
         };
-        // `None` as long as everything succeeds.
+        // `None` while every operation has succeeded.
         let mut outcomes: Option<Vec<_>> = None;
         let mut times = Times::start(&*self.clock);
         while let Some(Turn { payer, mut operation }) = next {
@@ -195,7 +195,7 @@ impl Committer {
                 }
             }
             queue.served(payer, times.lap_for(payer));
-            if group.len() >= terms.operations || times.now.saturating_sub(began) >= LONG {
+            if group.len() >= terms.operations || times.now.saturating_sub(began) >= MAX_GROUP_TIME {
                 break;
             }
             next = self::next(queue, &mut self.waiting);
@@ -206,7 +206,7 @@ impl Committer {
             outcomes = Some(tx.run_each_alone(group)?);
         }
         times.lap_for_all();
-        self.limiter.writer_took(&times.shared_out(), times.now);
+        self.limiter.writer_took(&times.divided(), times.now);
         tx.commit(self.history.as_deref()).map_err(store_error)?;
         Ok(outcomes.unwrap_or_else(|| vec![Ok(()); group.len()]))
     }
@@ -219,8 +219,8 @@ impl Committer {
         };
         if self.health.swap(health, Ordering::Relaxed) != health {
             match error {
-                None => tracing::info!("the store writes again"),
-                Some(error) => tracing::error!(%error, "the store does not write"),
+                None => tracing::info!("writes succeed again"),
+                Some(error) => tracing::error!(%error, "writes fail"),
             }
         }
     }
@@ -259,8 +259,9 @@ impl<'c> Times<'c> {
         self.now.saturating_sub(before)
     }
 
-    /// What each payer has to pay. The time that was spent for all is divided equally among the operations.
-    fn shared_out(&mut self) -> Vec<(UserId, Duration)> {
+    /// The time to charge to each payer. Time that was spent on the whole group is divided equally among its
+    /// operations.
+    fn divided(&mut self) -> Vec<(UserId, Duration)> {
         let operations = u32::try_from(self.spent.len()).unwrap_or(u32::MAX);
         let part = std::mem::take(&mut self.for_all).checked_div(operations).unwrap_or_default();
         let mut spent = std::mem::take(&mut self.spent);
@@ -298,9 +299,9 @@ mod tests {
 
     /// One second passes with each reading.
     #[derive(Debug, Default)]
-    struct Ticking(Mutex<Duration>);
+    struct AdvancingClock(Mutex<Duration>);
 
-    impl Clock for Ticking {
+    impl Clock for AdvancingClock {
         fn unix_ms(&self) -> u64 {
             0
         }
@@ -315,7 +316,7 @@ mod tests {
     #[test]
     fn time_spent_for_a_group_is_charged_to_all_of_it() {
         let (ada, ben) = (UserId::from_bytes([1; 16]), UserId::from_bytes([2; 16]));
-        let clock = Ticking::default();
+        let clock = AdvancingClock::default();
         let mut times = Times::start(&clock);
         for payer in [Payer::User(ada), Payer::Relay, Payer::User(ben)] {
             assert_eq!(times.lap_for(payer), Duration::from_secs(1));
@@ -323,7 +324,7 @@ mod tests {
         times.lap_for_all();
         times.lap_for_all();
         let each = Duration::from_secs(2);
-        assert_eq!(times.shared_out(), [(ada, each), (ben, each)]);
-        assert_eq!(times.shared_out(), [], "once");
+        assert_eq!(times.divided(), [(ada, each), (ben, each)]);
+        assert_eq!(times.divided(), [], "once");
     }
 }

@@ -17,9 +17,9 @@ const THREAD: ThreadId = ThreadId::from_bytes([9; 16]);
 
 /// A clock that stands still, so that no group is ended because of its duration.
 #[derive(Debug)]
-pub(super) struct Still;
+pub(super) struct FrozenClock;
 
-impl Clock for Still {
+impl Clock for FrozenClock {
     fn unix_ms(&self) -> u64 {
         NOW_MS
     }
@@ -70,8 +70,8 @@ impl Fixture {
             run.fetch_add(1, Ordering::SeqCst);
         };
         db.trace_v2(TraceEventCodes::SQLITE_TRACE_STMT, Some(count)).unwrap();
-        let clock = Arc::new(Still);
-        let store = SqliteStore::around(folder.path(), lock, db, clock, Default::default()).unwrap();
+        let clock = Arc::new(FrozenClock);
+        let store = SqliteStore::from_parts(folder.path(), lock, db, clock, Default::default()).unwrap();
         for user in [1, 2] {
             store.create_account(account(user)).await.unwrap();
         }
@@ -175,7 +175,7 @@ async fn the_statements_for_a_message_are_few() {
 }
 
 #[tokio::test]
-async fn rows_that_follow_each_other_are_acknowledged_in_one_statement() {
+async fn consecutive_rows_are_acknowledged_in_one_statement() {
     let mut fixture = Fixture::new().await;
     let sent: Vec<_> = (0..60).map(|_| fixture.send()).collect();
     futures_util::future::join_all(sent).await;

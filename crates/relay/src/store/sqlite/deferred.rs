@@ -1,4 +1,4 @@
-//! Changes that the operations of a group have made and not written yet: the ends of threads, and the sums of
+//! Changes that the operations of a group have made and not written yet: the last positions of threads, and the sums of
 //! mailboxes.
 //!
 //! Messages that are committed together often belong to one thread and one mailbox, so the rows that count them are

@@ -22,19 +22,19 @@ pub(super) enum Payer {
 }
 
 /// Maximum number of waiting operations of one payer.
-const MAX_LINE: usize = 2_048;
+const MAX_QUEUE_OF_PAYER: usize = 2_048;
 /// The time that one payer may use of a group that contains no operations of others.
-const ALONE: Duration = Duration::from_millis(2);
-/// The time that one payer may use of a group while others wait for it to be committed. In this time, a payer can
-/// write some hundreds of kilobytes with large messages, for which the others wait once more while they are written
-/// to disk.
-const SHARED: Duration = Duration::from_micros(500);
+const SHARE_ALONE: Duration = Duration::from_millis(2);
+/// The time that one payer may use of a group while others wait for it to be committed. In this time, a payer with
+/// large messages can write some hundreds of kilobytes, and the others also have to wait while these are written to
+/// disk.
+const SHARE_WITH_OTHERS: Duration = Duration::from_micros(500);
 /// If there are more payers than this, those with nothing waiting and no lead in virtual time are forgotten.
-const MANY: usize = 4_096;
+const MAX_IDLE_PAYERS: usize = 4_096;
 
 /// The queue of one payer.
 #[derive(Debug)]
-struct Line<T> {
+struct PayerQueue<T> {
     waiting: VecDeque<(u64, T)>,
     /// The virtual time at which its next operation starts.
     start: Duration,
@@ -44,9 +44,9 @@ struct Line<T> {
     taken: Duration,
 }
 
-impl<T> Line<T> {
+impl<T> PayerQueue<T> {
     /// Whether it has used this much of the group, or more.
-    fn has_had(&self, share: Duration, group: u64) -> bool {
+    fn has_used(&self, share: Duration, group: u64) -> bool {
         self.group == group && self.taken >= share
     }
 }
@@ -54,11 +54,11 @@ impl<T> Line<T> {
 /// The waiting operations, with one queue for each payer.
 #[derive(Debug)]
 pub(super) struct FairQueue<T> {
-    lines: HashMap<Payer, Line<T>>,
+    queues: HashMap<Payer, PayerQueue<T>>,
     /// The payers that may be served in this group, ordered by virtual time and then by arrival.
     turns: BTreeSet<(Duration, u64, Payer)>,
     /// The payers that have used their share of this group and have more operations.
-    aside: Vec<Payer>,
+    exhausted: Vec<Payer>,
     /// The payer whose operation is being served.
     serving: Option<Payer>,
     now: Duration,
@@ -82,17 +82,17 @@ pub(super) struct Turn<T> {
 impl<T> FairQueue<T> {
     pub(super) fn new() -> Self {
         Self {
-            lines: HashMap::new(),
+            queues: HashMap::new(),
             turns: BTreeSet::new(),
-            aside: Vec::new(),
+            exhausted: Vec::new(),
             serving: None,
             now: Duration::ZERO,
             group: 0,
-            share: ALONE,
+            share: SHARE_ALONE,
             first: None,
             arrivals: 0,
             len: 0,
-            tidy_at: MANY,
+            tidy_at: MAX_IDLE_PAYERS,
         }
     }
 
@@ -107,25 +107,25 @@ impl<T> FairQueue<T> {
     /// Returns the operation if the queue is full.
     pub(super) fn push(&mut self, payer: Payer, operation: T) -> Result<(), T> {
         let (now, group, share) = (self.now, self.group, self.share);
-        let line = self.lines.entry(payer).or_insert_with(|| Line {
+        let queue = self.queues.entry(payer).or_insert_with(|| PayerQueue {
             waiting: VecDeque::new(),
             start: now,
             group,
             taken: Duration::ZERO,
         });
-        if line.waiting.len() >= MAX_LINE {
+        if queue.waiting.len() >= MAX_QUEUE_OF_PAYER {
             return Err(operation);
         }
         let arrival = self.arrivals;
-        if line.waiting.is_empty() {
-            line.start = line.start.max(now);
-            if line.has_had(share, group) {
-                self.aside.push(payer);
+        if queue.waiting.is_empty() {
+            queue.start = queue.start.max(now);
+            if queue.has_used(share, group) {
+                self.exhausted.push(payer);
             } else {
-                self.turns.insert((line.start, arrival, payer));
+                self.turns.insert((queue.start, arrival, payer));
             }
         }
-        line.waiting.push_back((arrival, operation));
+        queue.waiting.push_back((arrival, operation));
         self.arrivals = arrival.wrapping_add(1);
         self.len = self.len.saturating_add(1);
         Ok(())
@@ -136,14 +136,14 @@ impl<T> FairQueue<T> {
         self.settle();
         loop {
             let (start, _, payer) = self.turns.pop_first()?;
-            let line = self.lines.get_mut(&payer)?;
+            let queue = self.queues.get_mut(&payer)?;
             // The share may have become smaller since this payer was added.
-            if line.has_had(self.share, self.group) {
-                self.aside.push(payer);
+            if queue.has_used(self.share, self.group) {
+                self.exhausted.push(payer);
                 continue;
             }
             self.now = self.now.max(start);
-            let (_, operation) = line.waiting.pop_front()?;
+            let (_, operation) = queue.waiting.pop_front()?;
             self.len = self.len.saturating_sub(1);
             self.serving = Some(payer);
             return Some(Turn { payer, operation });
@@ -153,24 +153,24 @@ impl<T> FairQueue<T> {
     /// Records how long an operation of this payer took.
     pub(super) fn served(&mut self, payer: Payer, took: Duration) {
         self.serving = None;
-        let Some(line) = self.lines.get_mut(&payer) else { return };
-        if line.group != self.group {
-            (line.group, line.taken) = (self.group, Duration::ZERO);
+        let Some(queue) = self.queues.get_mut(&payer) else { return };
+        if queue.group != self.group {
+            (queue.group, queue.taken) = (self.group, Duration::ZERO);
         }
         // Time advances for all waiting payers and one more, the one that comes next.
-        let waiting = self.turns.len().saturating_add(self.aside.len()).saturating_add(2);
+        let waiting = self.turns.len().saturating_add(self.exhausted.len()).saturating_add(2);
         let each = took.checked_div(u32::try_from(waiting).unwrap_or(u32::MAX)).unwrap_or_default();
         self.now = self.now.saturating_add(each);
-        line.start = line.start.saturating_add(took);
-        line.taken = line.taken.saturating_add(took);
+        queue.start = queue.start.saturating_add(took);
+        queue.taken = queue.taken.saturating_add(took);
         if *self.first.get_or_insert(payer) != payer {
-            self.share = SHARED;
+            self.share = SHARE_WITH_OTHERS;
         }
-        let Some((arrival, _)) = line.waiting.front() else { return };
-        if line.has_had(self.share, self.group) {
-            self.aside.push(payer);
+        let Some((arrival, _)) = queue.waiting.front() else { return };
+        if queue.has_used(self.share, self.group) {
+            self.exhausted.push(payer);
         } else {
-            self.turns.insert((line.start, *arrival, payer));
+            self.turns.insert((queue.start, *arrival, payer));
         }
     }
 
@@ -185,21 +185,21 @@ impl<T> FairQueue<T> {
     pub(super) fn next_group(&mut self) {
         self.settle();
         self.group = self.group.wrapping_add(1);
-        (self.share, self.first) = (ALONE, None);
-        for payer in self.aside.drain(..) {
-            if let Some(line) = self.lines.get(&payer)
-                && let Some((arrival, _)) = line.waiting.front()
+        (self.share, self.first) = (SHARE_ALONE, None);
+        for payer in self.exhausted.drain(..) {
+            if let Some(queue) = self.queues.get(&payer)
+                && let Some((arrival, _)) = queue.waiting.front()
             {
-                self.turns.insert((line.start, *arrival, payer));
+                self.turns.insert((queue.start, *arrival, payer));
             }
         }
         if self.len == 0 {
-            // Nobody is waiting, so nobody is owed anything.
-            self.lines.clear();
+            // No payer is waiting, so all of them start equal.
+            self.queues.clear();
             self.now = Duration::ZERO;
-        } else if self.lines.len() >= self.tidy_at {
-            self.lines.retain(|_, line| !line.waiting.is_empty() || line.start > self.now);
-            self.tidy_at = self.lines.len().saturating_mul(2).max(MANY);
+        } else if self.queues.len() >= self.tidy_at {
+            self.queues.retain(|_, queue| !queue.waiting.is_empty() || queue.start > self.now);
+            self.tidy_at = self.queues.len().saturating_mul(2).max(MAX_IDLE_PAYERS);
         }
     }
 }
@@ -291,10 +291,10 @@ mod tests {
         for n in 0..1_000 {
             queue.push(user(1), n).unwrap();
         }
-        let most = usize::try_from(ALONE.div_duration_f64(STEP) as u64).unwrap();
+        let most = usize::try_from(SHARE_ALONE.div_duration_f64(STEP) as u64).unwrap();
         assert_eq!(serve(&mut queue, STEP).len(), most);
         assert_eq!(serve(&mut queue, STEP).len(), most);
-        // Not even by queueing one operation at a time.
+        // Queueing one operation at a time does not increase the share either.
         let mut queue = FairQueue::new();
         queue.next_group();
         for n in 0..most {
@@ -309,8 +309,8 @@ mod tests {
     }
 
     #[test]
-    fn a_group_that_others_wait_for_is_soon_over() {
-        let most = usize::try_from(SHARED.div_duration_f64(STEP) as u64).unwrap();
+    fn a_group_ends_early_while_others_wait_for_it() {
+        let most = usize::try_from(SHARE_WITH_OTHERS.div_duration_f64(STEP) as u64).unwrap();
         for earlier in [0, 2, most, most + 3] {
             let mut queue = FairQueue::new();
             for n in 0..1_000 {
@@ -330,14 +330,14 @@ mod tests {
             assert!(served.contains(&user(2)), "after {earlier}");
             let others = served.iter().filter(|payer| **payer == user(1)).count();
             assert!(others <= most.saturating_sub(earlier), "{others} after {earlier}");
-            // The next group contains nothing of anybody else.
+            // The next group contains no operations of other payers.
             queue.next_group();
             assert!(queue.pop().is_some());
         }
     }
 
     #[test]
-    fn a_crowd_of_new_payers_does_not_keep_an_old_one_waiting() {
+    fn many_new_payers_do_not_delay_an_existing_one() {
         let mut queue = FairQueue::new();
         queue.push(user(0), 0).unwrap();
         queue.push(user(0), 0).unwrap();
@@ -365,7 +365,7 @@ mod tests {
         // The group ends here, without recording how long that took.
         queue.next_group();
         assert_eq!(queue.pop().unwrap().operation, 1);
-        assert_eq!(queue.pop().unwrap().operation, 2, "also within a group");
+        assert_eq!(queue.pop().unwrap().operation, 2, "the same within a group");
         queue.next_group();
         assert!(queue.pop().is_none());
         assert_eq!(queue.len(), 0);
@@ -374,7 +374,7 @@ mod tests {
     #[test]
     fn a_full_queue_does_not_affect_the_others() {
         let mut queue = FairQueue::new();
-        for n in 0..MAX_LINE {
+        for n in 0..MAX_QUEUE_OF_PAYER {
             queue.push(user(1), n).unwrap();
         }
         assert_eq!(queue.push(user(1), 7), Err(7));
@@ -397,6 +397,6 @@ mod tests {
                 queue.push(user(0), 0).unwrap();
             }
         }
-        assert!(queue.lines.len() <= MANY * 2, "{}", queue.lines.len());
+        assert!(queue.queues.len() <= MAX_IDLE_PAYERS * 2, "{}", queue.queues.len());
     }
 }

@@ -5,7 +5,7 @@ use rusqlite::types::Value;
 use sealpost_wire::Envelope;
 use sealpost_wire::id::ClientMsgId;
 
-use super::cost::{NOW_MS, Still, account, address};
+use super::cost::{FrozenClock, NOW_MS, account, address};
 use super::*;
 use crate::store::Copy;
 
@@ -71,7 +71,8 @@ const fn thread(peer: u8) -> ThreadId {
 async fn store() -> (tempfile::TempDir, SqliteStore) {
     let folder = tempfile::tempdir().unwrap();
     let (lock, db) = open_files(folder.path()).unwrap();
-    let store = SqliteStore::around(folder.path(), lock, db, Arc::new(Still), Default::default()).unwrap();
+    let store =
+        SqliteStore::from_parts(folder.path(), lock, db, Arc::new(FrozenClock), Default::default()).unwrap();
     for user in 1..=3 {
         store.create_account(account(user)).await.unwrap();
     }
@@ -183,7 +184,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(20))]
 
     #[test]
-    fn a_group_leaves_what_its_operations_leave_one_by_one(events in events()) {
+    fn a_group_has_the_same_effect_as_its_operations_one_by_one(events in events()) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let ((_a, grouped), (_b, single)) = (store().await, store().await);
@@ -201,7 +202,7 @@ proptest! {
 }
 
 #[tokio::test]
-async fn a_group_makes_room_for_all_that_it_brings() {
+async fn a_group_trims_enough_for_all_rows_that_it_adds() {
     let (_folder, store) = store().await;
     // Almost a whole mailbox, from the thread of user 3.
     let fill = store.writer.write(Payer::Relay, Need::Grows, |tx| {

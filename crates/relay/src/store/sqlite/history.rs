@@ -1,16 +1,16 @@
-//! The states that this store has been in. They show when the file is older than what clients have seen.
+//! The versions that this store has had. They reveal that the file is older than a version that a client has seen.
 //!
-//! Each opening of the file has a number and a random name, and counts the transactions that it commits. Clients keep
-//! the newest of these versions that they have received. A file that was restored has a different opening under that
-//! number, or none, or one that ended earlier. A client that presents such a version therefore proves that the file
-//! was restored after it was issued, however much later that happens.
+//! Each time the file is opened, the opening gets a number and a random name, and counts the transactions that it
+//! commits. Clients keep the newest version that they have received. A restored file has a different opening under that
+//! number, or none, or one that ended earlier. A client that presents such a version therefore proves that the file was
+//! restored after the version was issued, however much later the client presents it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rusqlite::{Connection, Result, params};
 
-use super::columns::one;
+use super::columns::expect_one;
 use crate::random;
 use crate::store::{OpeningName, StoreVersion};
 
@@ -37,7 +37,7 @@ impl History {
         let number = ended.keys().max().copied().unwrap_or(0).saturating_add(1);
         let [name @ .., _, _, _, _, _, _, _, _] = random::id().into_bytes();
         let name = OpeningName(name);
-        one(db.execute(
+        expect_one(db.execute(
             "INSERT INTO opening (number, name, commits) VALUES (?1, ?2, 0)",
             params![number, name.0],
         )?)?;
@@ -48,9 +48,10 @@ impl History {
     /// Counts a transaction. Called as the last step of it.
     pub(super) fn count(&self, tx: &Connection) -> Result<()> {
         let commits = self.commits.load(Ordering::Relaxed).saturating_add(1);
-        one(tx
-            .prepare_cached("UPDATE opening SET commits = ?2 WHERE number = ?1")?
-            .execute([self.number, commits])?)
+        expect_one(
+            tx.prepare_cached("UPDATE opening SET commits = ?2 WHERE number = ?1")?
+                .execute([self.number, commits])?,
+        )
     }
 
     /// Records that the counted transaction is durable. Only the writer calls this.
@@ -110,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_committed_is_known_at_every_later_opening() {
+    fn committed_versions_are_known_at_every_later_opening() {
         let file = File::new();
         let first = file.open();
         let versions = [first.version(1), commit(&file, &first), commit(&file, &first)];
@@ -122,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_does_not_know_what_was_committed_after_it() {
+    fn a_restored_copy_does_not_know_versions_committed_after_it() {
         let file = File::new();
         let first = file.open();
         let before = commit(&file, &first);
@@ -139,11 +140,11 @@ mod tests {
         let (opened, done) = (second.version(1), commit(&file, &second));
         assert!(!restored.contains(&opened) && !restored.contains(&done));
         let third = file.open().version(1);
-        assert!(!restored.contains(&third), "an opening that the copy has not had");
+        assert!(!restored.contains(&third), "the copy does not have this opening");
     }
 
     #[test]
-    fn only_so_many_openings_are_remembered_and_older_ones_are_not_judged() {
+    fn the_number_of_remembered_openings_is_limited_and_older_ones_are_not_checked() {
         let file = File::new();
         let first = commit(&file, &file.open());
         file.0

@@ -17,7 +17,7 @@ use crate::store::{Arrival, InboxKey, MailboxState, Message, Page, PageLimit, Ro
 pub(super) fn state(tx: &Connection, owner: Address) -> Result<MailboxState> {
     tx.prepare_cached("SELECT trimmed, told, pushed FROM mailbox WHERE user_id = ?1 AND device_id = ?2")?
         .query_row(params![owner.user.as_bytes(), owner.device.get()], |row| {
-            Ok(MailboxState { trimmed: row.get(0)?, told: row.get(1)?, pushed: row.get(2)? })
+            Ok(MailboxState { trimmed: row.get(0)?, reported: row.get(1)?, pushed: row.get(2)? })
         })
 }
 
@@ -42,7 +42,7 @@ pub(super) fn after(
 ) -> Result<Page> {
     // No row comes before the smallest thread id with seq 0, because sequence numbers start at 1.
     let (thread, seq) = after.map_or(([0; 16], 0), |key| {
-        // A client may send any number, but no row has one that SQLite cannot store.
+        // A client may send any number; one that SQLite cannot store matches no row.
         let seq = i64::try_from(key.server_seq).unwrap_or(i64::MAX);
         (*key.thread.as_bytes(), seq)
     });
@@ -131,7 +131,7 @@ pub(super) fn acknowledge(
 
 /// Groups the keys into runs of consecutive numbers.
 fn runs(keys: &[InboxKey]) -> Vec<(ThreadId, RangeInclusive<i64>)> {
-    // A client may send any number, but no row has one that SQLite cannot store.
+    // A client may send any number; one that SQLite cannot store matches no row.
     let numbered = |key: &InboxKey| Some((key.thread, i64::try_from(key.server_seq).ok()?));
     let named: BTreeSet<_> = keys.iter().filter_map(numbered).collect();
     let mut runs: Vec<(ThreadId, RangeInclusive<i64>)> = Vec::new();
@@ -152,7 +152,7 @@ pub(super) fn mark_pushed(tx: &Connection, owner: Address, up_to: Arrival) -> Re
         .map(drop)
 }
 
-pub(super) fn mark_told(tx: &Connection, owner: Address, trimmed: u64) -> Result<()> {
+pub(super) fn mark_reported(tx: &Connection, owner: Address, trimmed: u64) -> Result<()> {
     // A client may send any number.
     let trimmed = i64::try_from(trimmed).unwrap_or(i64::MAX);
     tx.prepare_cached(
@@ -173,10 +173,10 @@ pub(super) fn expire(tx: &Connection, now_ms: u64, budget: u32) -> Result<u64> {
         .query_map(params![now_ms, budget], |row| row.get(0))?
         .collect::<Result<_>>()?;
     let mut expired = BTreeSet::from_iter(early);
-    look(tx, 0, now_ms, budget, &mut expired)?;
+    scan(tx, 0, now_ms, budget, &mut expired)?;
     let from: Arrival =
         tx.query_row("SELECT v FROM store_meta WHERE k = 'expiry_looked_at'", [], |row| row.get(0))?;
-    let to = look(tx, from, now_ms, budget, &mut expired)?;
+    let to = scan(tx, from, now_ms, budget, &mut expired)?;
     tx.execute("UPDATE store_meta SET v = ?1 WHERE k = 'expiry_looked_at'", [to])?;
 
     let mut removed: u64 = 0;
@@ -198,7 +198,7 @@ pub(super) fn expire(tx: &Connection, now_ms: u64, budget: u32) -> Result<u64> {
 }
 
 /// Adds the expired rows after an arrival, and returns the last one that was examined, or 0 at the end.
-fn look(
+fn scan(
     tx: &Connection,
     after: Arrival,
     now_ms: u64,
@@ -209,18 +209,18 @@ fn look(
         "SELECT arrival, expires_ms FROM inbox WHERE arrival > ?1 ORDER BY arrival LIMIT ?2",
     )?;
     let mut rows = statement.query(params![after, budget])?;
-    let (mut looked_at, mut last): (u32, Arrival) = (0, 0);
+    let (mut examined, mut last): (u32, Arrival) = (0, 0);
     while let Some(row) = rows.next()? {
-        (looked_at, last) = (looked_at.saturating_add(1), row.get(0)?);
+        (examined, last) = (examined.saturating_add(1), row.get(0)?);
         if row.get::<_, u64>(1)? <= now_ms {
             expired.insert(last);
         }
     }
-    Ok(if looked_at < budget { 0 } else { last })
+    Ok(if examined < budget { 0 } else { last })
 }
 
 /// Removes rows of mailboxes whose device was revoked.
-pub(super) fn clear_left(tx: &Connection, budget: u32) -> Result<u64> {
+pub(super) fn clear_revoked(tx: &Connection, budget: u32) -> Result<u64> {
     let rows = tx
         .prepare_cached(
             "DELETE FROM inbox WHERE arrival IN
@@ -264,14 +264,14 @@ mod tests {
     }
 
     #[test]
-    fn rows_from_before_the_relay_numbered_them_stay_and_come_before_new_ones() {
+    fn migrated_rows_are_kept_and_precede_new_ones() {
         for version in 1..=6 {
             let db = of_version(version, EARLIER);
             let rows = arrivals(&db, owner(), 0, ALL).unwrap().rows;
             let seen: Vec<_> = rows.iter().map(|row| (row.arrival, row.key.server_seq)).collect();
             assert_eq!(seen, [(8, 1), (9, 2)], "from {version}");
             let next = Arrivals::open(&db).unwrap().next();
-            assert!(next > 4_294_967_296, "{next} was given out before");
+            assert!(next > 4_294_967_296, "{next} was assigned before");
             assert!(Arrivals::open(&db).unwrap().next() > next);
             let remembered: (u64, Vec<u8>) = db
                 .query_row("SELECT server_seq, body_hash FROM dedupe", [], |row| {
@@ -279,13 +279,13 @@ mod tests {
                 })
                 .unwrap();
             assert_eq!(remembered, (2, vec![5]));
-            assert_eq!(expire(&db, 700, 10), Ok(1), "the one with a time of its own");
+            assert_eq!(expire(&db, 700, 10), Ok(1), "the row with its own expiry time");
             assert_eq!(expire(&db, 900, 10), Ok(1));
         }
     }
 
     #[test]
-    fn rows_expire_behind_others_that_a_fast_clock_gave_more_time() {
+    fn rows_expire_although_earlier_rows_expire_later() {
         let db = of_version(6, "");
         for n in 1..=8 {
             let expires_ms = if n <= 4 { 1_000_000 } else { 500 };
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_for_at_each_message_is_found_by_a_key() {
+    fn queries_made_for_each_message_use_an_index() {
         let db = of_version(6, "");
         let of_mailbox = "FROM inbox WHERE user_id = x'01' AND device_id = 1";
         for (sql, way) in [
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_follow_each_other_are_one_run() {
+    fn consecutive_numbers_form_one_run() {
         let (a, b) = (ThreadId::from_bytes([1; 16]), ThreadId::from_bytes([2; 16]));
         let key = |thread, server_seq| InboxKey { thread, server_seq };
         let keys = [key(b, 4), key(a, 7), key(a, 5), key(a, 6), key(a, 6), key(a, 9), key(a, u64::MAX)];

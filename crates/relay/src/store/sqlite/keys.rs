@@ -6,7 +6,7 @@ use sealpost_wire::limits::MAX_ONE_TIME_KEYS;
 use sealpost_wire::{Bundle, Bundles, DeviceInfo, KeyCounts, KeyUpload, OneTimeKey, SignedKey};
 use sha2::{Digest as _, Sha256};
 
-use super::columns::{blob, one};
+use super::columns::{blob, expect_one};
 use super::devices;
 use crate::address::Address;
 use crate::fault::{self, Station};
@@ -47,8 +47,8 @@ pub(super) fn put(
     counts(tx, owner).map(Ok)
 }
 
-/// The same as [`insert`], but the stored one-time keys are deleted first, except those of this very upload, which
-/// may be a repetition.
+/// Like [`insert`], but first deletes the stored one-time keys, except those that are part of this upload, which may be
+/// a repetition.
 pub(super) fn replace(tx: &Connection, owner: Address, keys: &KeyUpload) -> Result<()> {
     let (user, device) = (owner.user.as_bytes(), owner.device.get());
     for kind in [EC, KEM] {
@@ -82,7 +82,7 @@ fn lowest(keys: &KeyUpload, kind: u8) -> i64 {
     ids.min().unwrap_or(i64::MAX)
 }
 
-/// Inserts keys that were found to be new or unchanged. Unchanged keys are skipped: they are already stored, or were
+/// Inserts keys that were checked to be new or unchanged. Unchanged keys are skipped: they are already stored, or were
 /// given out. One-time keys that exceed the limit are omitted.
 pub(super) fn insert(tx: &Connection, owner: Address, keys: &KeyUpload) -> Result<()> {
     drop_stale(tx, owner)?;
@@ -90,32 +90,42 @@ pub(super) fn insert(tx: &Connection, owner: Address, keys: &KeyUpload) -> Resul
     let pools = [pool(tx, owner, EC)?, pool(tx, owner, KEM)?];
     for (kind, key) in [(EC, &keys.signed_pre_key), (KEM, &keys.last_resort_kem)] {
         let Some(key) = key else { continue };
-        one(tx
-            .prepare_cached(
+        expect_one(
+            tx.prepare_cached(
                 "INSERT INTO signed_pre_key (user_id, device_id, kind, key_id, public_key, signature)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6)
                  ON CONFLICT DO UPDATE SET key_id = ?4, public_key = ?5, signature = ?6",
             )?
-            .execute(params![user, device, kind, key.id, &key.public_key[..], &key.signature[..]])?)?;
+            .execute(params![
+                user,
+                device,
+                kind,
+                key.id,
+                &key.public_key[..],
+                &key.signature[..]
+            ])?,
+        )?;
     }
     let new = [EC, KEM].into_iter().zip(pools).flat_map(|(kind, Pool { mark, held })| {
         let new = move |(of, id, ..): &OneTimeRow<'_>| *of == kind && i64::from(*id) > mark;
         one_time_rows(keys).filter(new).take(usize::try_from(room(held)).unwrap_or(usize::MAX))
     });
     for (kind, id, public_key, signature) in new {
-        one(tx
-            .prepare_cached(
+        expect_one(
+            tx.prepare_cached(
                 "INSERT INTO one_time_pre_key (user_id, device_id, kind, key_id, public_key, signature)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?
-            .execute(params![user, device, kind, id, public_key, signature])?)?;
-        one(tx
-            .prepare_cached(
+            .execute(params![user, device, kind, id, public_key, signature])?,
+        )?;
+        expect_one(
+            tx.prepare_cached(
                 "INSERT INTO pre_key_mark (user_id, device_id, kind, key_id, held, epoch)
                  VALUES (?1, ?2, ?3, ?4, 1, (SELECT v FROM store_meta WHERE k = 'epoch'))
                  ON CONFLICT DO UPDATE SET key_id = max(key_id, ?4), held = held + 1",
             )?
-            .execute(params![user, device, kind, id])?)?;
+            .execute(params![user, device, kind, id])?,
+        )?;
     }
     Ok(())
 }
@@ -192,17 +202,19 @@ fn take_one_time(tx: &Connection, owner: Address, kind: u8, now_ms: u64) -> Resu
     let (user, device) = (owner.user.as_bytes(), owner.device.get());
     let taken = tx.prepare_cached(TAKE)?.query_row(params![user, device, kind], signed_key).optional()?;
     if let Some(key) = &taken {
-        one(tx
-            .prepare_cached(
+        expect_one(
+            tx.prepare_cached(
                 "UPDATE pre_key_mark SET held = held - 1 WHERE user_id = ?1 AND device_id = ?2 AND kind = ?3",
             )?
-            .execute(params![user, device, kind])?)?;
-        one(tx
-            .prepare_cached(
+            .execute(params![user, device, kind])?,
+        )?;
+        expect_one(
+            tx.prepare_cached(
                 "INSERT INTO spent_pre_key (user_id, device_id, kind, key_id, key_hash, spent_ms)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?
-            .execute(params![user, device, kind, key.id, key_hash(&key.public_key), now_ms])?)?;
+            .execute(params![user, device, kind, key.id, key_hash(&key.public_key), now_ms])?,
+        )?;
     }
     Ok(taken)
 }
@@ -272,7 +284,7 @@ fn drop_stale(tx: &Connection, owner: Address) -> Result<()> {
     Ok(())
 }
 
-/// How many more may be stored.
+/// How many more keys may be stored.
 fn room(held: u32) -> u32 {
     MAX_ONE_TIME_KEYS.saturating_sub(held)
 }
@@ -325,8 +337,8 @@ pub(super) fn repeated(tx: &Connection, take: &Take) -> Result<Option<Vec<Bundle
 
 fn remember(tx: &Connection, take: &Take, key: IdempotencyKey, bundles: &[Bundle]) -> Result<()> {
     let bundles = Bundles { bundles: bundles.to_vec() }.encode_to_vec();
-    one(tx
-        .prepare_cached(
+    expect_one(
+        tx.prepare_cached(
             "INSERT OR REPLACE INTO taken_bundles (requester_user, requester_device, user_id, device_id,
                 idempotency_key, bundles, until_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?
@@ -338,7 +350,8 @@ fn remember(tx: &Connection, take: &Take, key: IdempotencyKey, bundles: &[Bundle
             key.0,
             bundles,
             take.now_ms.saturating_add(REMEMBERED_MS)
-        ])?)
+        ])?,
+    )
 }
 
 /// The number of the selector in the table; 0 is not a device id.
@@ -379,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn counting_and_taking_cost_the_same_at_any_number() {
+    fn counting_and_taking_keys_takes_constant_time() {
         let db = store();
         put(&db, OWNER, &keys(0..3)).unwrap().unwrap();
         let few = steps(&db);
@@ -395,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_registration_adds_no_more_than_there_is_room_for() {
+    fn a_repeated_registration_does_not_exceed_the_key_limit() {
         let db = store();
         for first in 0..10 {
             insert(&db, OWNER, &keys(first * 100..first * 100 + 100)).unwrap();

@@ -1,15 +1,15 @@
-//! The state of a thread that appending needs: its members, and its end.
+//! The state of a thread that is needed to append: its members, and its last position.
 
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, Result, params};
 use sealpost_wire::id::{ThreadId, UserId};
 
-use super::columns::{address, one, user};
+use super::columns::{address, expect_one, user};
 use crate::address::Address;
 use crate::store::Stored;
 
-/// What a thread has delivered so far to a member who has not accepted it.
+/// The amount that a thread has delivered so far to a member who has not accepted it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Requested {
     pub(super) messages: u64,
@@ -89,7 +89,8 @@ impl Lane {
         self.members.contains(&user)
     }
 
-    /// The next position. The clock advances even if the time stands still or goes back.
+    /// The next position. Its clock value is always greater than the last one, even if the relay's clock stands still
+    /// or goes back.
     pub(super) fn next(&self, now_ms: u64) -> Stored {
         Stored {
             server_seq: self.last.server_seq.saturating_add(1),
@@ -103,12 +104,12 @@ impl Lane {
     }
 }
 
-/// The threads that a group has read, with ends that are not yet written.
+/// The threads that a group has read, with last positions that are not yet written.
 #[derive(Debug, Default)]
 pub(super) struct Lanes(BTreeMap<ThreadId, Lane>);
 
 impl Lanes {
-    /// A thread in the state in which the group has left it so far, if it exists.
+    /// A thread in its state after the operations of the group so far, if it exists.
     pub(super) fn get(&mut self, tx: &Connection, thread: ThreadId) -> Result<Option<&mut Lane>> {
         use std::collections::btree_map::Entry;
         Ok(match self.0.entry(thread) {
@@ -117,13 +118,14 @@ impl Lanes {
         })
     }
 
-    /// Writes the ends, and forgets the threads, because other operations may change them now.
+    /// Writes the last positions, and forgets the threads, because other operations may change them now.
     pub(super) fn write(&mut self, tx: &Connection) -> Result<()> {
         for (thread, Lane { last, has_advanced, .. }) in std::mem::take(&mut self.0) {
             if has_advanced {
-                one(tx
-                    .prepare_cached("UPDATE thread SET last_seq = ?2, last_hlc = ?3 WHERE thread_id = ?1")?
-                    .execute(params![thread.as_bytes(), last.server_seq, last.hlc])?)?;
+                expect_one(
+                    tx.prepare_cached("UPDATE thread SET last_seq = ?2, last_hlc = ?3 WHERE thread_id = ?1")?
+                        .execute(params![thread.as_bytes(), last.server_seq, last.hlc])?,
+                )?;
             }
         }
         Ok(())

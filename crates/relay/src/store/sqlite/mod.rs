@@ -62,10 +62,10 @@ use crate::metrics::Metrics;
 pub use schema::OpenError;
 
 /// The number of rows of an acknowledgement that are deleted in one operation, so that others can run in between.
-const ACK_PART: usize = 64;
+const ACK_ROWS: usize = 64;
 
-/// The same, and for the sweep, while the disk is full.
-const FEW: usize = 8;
+/// The same while the disk is full, also for the sweep.
+const ROWS_WHEN_FULL: usize = 8;
 
 /// The store of one relay, in one folder.
 #[derive(Debug)]
@@ -84,12 +84,11 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the store in this folder, or creates one. The limiter is told how long the writer worked for each user,
-    /// and what was delivered into whose mailboxes.
+    /// Opens the store in this folder, or creates one. The time that the writer works for each user, and the bytes
+    /// delivered to each recipient, are charged to the limiter.
     ///
     /// # Errors
     /// [`OpenError`]; nothing was changed, except by migrations that succeeded.
-    /// [`OpenError`]; nothing was changed but for migrations that went through.
     pub fn open(
         folder: &Path,
         clock: Arc<dyn Clock>,
@@ -99,10 +98,10 @@ impl SqliteStore {
         let (lock, db) = open_files(folder)?;
         #[cfg(feature = "statements")]
         let db = open::count_statements(db, &metrics)?;
-        Self::around(folder, lock, db, clock, (metrics, limiter))
+        Self::from_parts(folder, lock, db, clock, (metrics, limiter))
     }
 
-    fn around(
+    fn from_parts(
         folder: &Path,
         lock: File,
         db: Connection,
@@ -172,8 +171,8 @@ impl SqliteStore {
     }
 
     /// How many rows are deleted at a time: few on a full disk, because deletions are written to the log.
-    fn part(&self, usual: usize) -> usize {
-        if self.writer.health() == Health::Full { usual.min(FEW) } else { usual }
+    fn rows_at_once(&self, usual: usize) -> usize {
+        if self.writer.health() == Health::Full { usual.min(ROWS_WHEN_FULL) } else { usual }
     }
 }
 
@@ -188,7 +187,7 @@ impl Accounts for SqliteStore {
         // If the device existed before, its tokens were revoked.
         self.writer.write_and_then(Payer::Anonymous, Need::Grows, create, move |device| {
             if device != fresh {
-                revocations.note(device);
+                revocations.record(device);
             }
             device
         })
@@ -208,7 +207,7 @@ impl Accounts for SqliteStore {
         // The earlier tokens are no longer valid.
         self.writer.write_and_then(Payer::User(address.user), Need::Frees, work, move |outcome| {
             if outcome == LoggedIn::Yes {
-                revocations.note(address);
+                revocations.record(address);
             }
             outcome
         })
@@ -219,7 +218,7 @@ impl Accounts for SqliteStore {
         let work = move |tx: &Connection| accounts::restore(tx, &device);
         self.writer.write_and_then(Payer::User(address.user), Need::Grows, work, move |outcome| {
             if outcome == Restored::Yes {
-                revocations.note(address);
+                revocations.record(address);
             }
             outcome
         })
@@ -239,7 +238,7 @@ impl Accounts for SqliteStore {
             move |tx| accounts::revoke(tx, address),
             move |was_there| {
                 if was_there {
-                    revocations.note(address);
+                    revocations.record(address);
                 }
                 was_there
             },
@@ -254,7 +253,7 @@ impl Accounts for SqliteStore {
             Ok(devices)
         };
         self.writer.write_and_then(Payer::User(user), Need::Frees, delete, move |devices| {
-            devices.iter().for_each(|device| revocations.note(*device));
+            devices.iter().for_each(|device| revocations.record(*device));
             devices
         })
     }
@@ -277,7 +276,7 @@ impl Tokens for SqliteStore {
             move |tx| tokens::rotate(tx, &rotation),
             move |rotated| {
                 if let Rotated::ReuseDetected(device) = rotated {
-                    revocations.note(device);
+                    revocations.record(device);
                 }
                 rotated
             },
@@ -292,7 +291,7 @@ impl Tokens for SqliteStore {
             move |tx| tokens::end(tx, family),
             move |owner| {
                 if let Some(device) = owner {
-                    revocations.note(device);
+                    revocations.record(device);
                 }
                 owner
             },
@@ -365,7 +364,7 @@ impl Mailboxes for SqliteStore {
             };
             self.writer.write_deferring(Payer::User(address.user), Need::Frees, work, |removed| removed)
         };
-        let parts: Vec<_> = keys.chunks(self.part(ACK_PART)).map(part).collect();
+        let parts: Vec<_> = keys.chunks(self.rows_at_once(ACK_ROWS)).map(part).collect();
         Box::pin(async move {
             let mut removed: u32 = 0;
             for part in parts {
@@ -381,17 +380,18 @@ impl Mailboxes for SqliteStore {
         self.writer.write_deferring(Payer::User(address.user), Need::Frees, work, |()| ())
     }
 
-    fn mark_told(&self, address: Address, trimmed: u64) -> Answer<()> {
-        self.writer
-            .write(Payer::User(address.user), Need::Frees, move |tx| inbox::mark_told(tx, address, trimmed))
+    fn mark_reported(&self, address: Address, trimmed: u64) -> Answer<()> {
+        self.writer.write(Payer::User(address.user), Need::Frees, move |tx| {
+            inbox::mark_reported(tx, address, trimmed)
+        })
     }
 }
 
 impl Upkeep for SqliteStore {
     fn sweep(&self, now_ms: u64, budget: u32) -> Answer<Swept> {
-        self.writer.tidy();
+        self.writer.request_empty_log();
         let budget =
-            u32::try_from(self.part(usize::try_from(budget).unwrap_or(usize::MAX))).unwrap_or(budget);
+            u32::try_from(self.rows_at_once(usize::try_from(budget).unwrap_or(usize::MAX))).unwrap_or(budget);
         self.writer.write(Payer::Relay, Need::Frees, move |tx| sweep::sweep(tx, now_ms, budget))
     }
 
@@ -411,7 +411,7 @@ impl Upkeep for SqliteStore {
         self.history.version(self.epoch())
     }
 
-    fn has_been(&self, version: &StoreVersion) -> bool {
+    fn has_had_version(&self, version: &StoreVersion) -> bool {
         version.epoch < self.epoch() || self.history.contains(version)
     }
 

@@ -58,7 +58,7 @@ impl Readers {
         let queued = self.queue.push(
             user,
             Box::new(move |reader| {
-                // The requester may have gone away meanwhile.
+                // The caller may no longer wait for the result.
                 if !reply.is_closed() {
                     let _ = reply.send(reader.read(work));
                 }
@@ -153,7 +153,7 @@ impl Queue {
 }
 
 impl Waiting {
-    /// The first job of the user whose turn it is; the user goes to the end of the line.
+    /// The first job of the user whose turn it is; the user moves to the end of the queue.
     fn take(&mut self) -> Option<Job> {
         if self.closed {
             return None;
@@ -181,7 +181,7 @@ struct Reader {
 impl Reader {
     fn run(mut self, queue: &Queue) {
         while let Some(job) = queue.pop() {
-            // The caller is told that there is no answer; the connection was dropped with the job.
+            // The caller gets an error; the connection was dropped together with the job.
             if catch_unwind(AssertUnwindSafe(|| job(&mut self))).is_err() {
                 tracing::error!("a read of the store panicked");
             }
@@ -226,7 +226,7 @@ mod tests {
     const ONE: UserId = UserId::from_bytes([1; 16]);
     const OTHER: UserId = UserId::from_bytes([2; 16]);
     /// A test that waits this long has failed.
-    const PATIENCE: Duration = Duration::from_secs(60);
+    const TIMEOUT: Duration = Duration::from_secs(60);
 
     fn readers(threads: usize) -> (tempfile::TempDir, Readers) {
         let dir = tempfile::tempdir().unwrap();
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn answers_that_nobody_polls_hold_up_nobody() {
+    async fn unpolled_answers_do_not_block_other_reads() {
         let (_dir, readers) = readers(READERS);
         let mut unpolled: Vec<_> = (0..100).map(|_| readers.read(ONE, |_| Ok(()))).collect();
         // Polled once, as by a connection that then waits for its socket.
@@ -255,7 +255,7 @@ mod tests {
             let _ = answer.now_or_never();
         }
         for user in [ONE, OTHER] {
-            assert_eq!(timeout(PATIENCE, readers.read(user, |_| Ok(7))).await.unwrap(), Ok(7));
+            assert_eq!(timeout(TIMEOUT, readers.read(user, |_| Ok(7))).await.unwrap(), Ok(7));
         }
     }
 
@@ -274,16 +274,16 @@ mod tests {
         let many: Vec<_> = (0..100).map(|_| note(ONE)).collect();
         let other = note(OTHER);
         go_on.send(()).unwrap();
-        timeout(PATIENCE, other).await.unwrap().unwrap();
+        timeout(TIMEOUT, other).await.unwrap().unwrap();
         let all = futures_util::future::join_all(many);
-        assert!(timeout(PATIENCE, all).await.unwrap().iter().all(Result::is_ok));
+        assert!(timeout(TIMEOUT, all).await.unwrap().iter().all(Result::is_ok));
         first.await.unwrap();
         let place = order.lock().unwrap().iter().position(|user| *user == OTHER);
         assert!(place.is_some_and(|place| place <= 1), "{place:?}");
     }
 
     #[tokio::test]
-    async fn a_user_may_have_only_so_many_reads_waiting() {
+    async fn the_number_of_waiting_reads_of_a_user_is_limited() {
         let (_dir, readers) = readers(1);
         let (first, go_on) = busy(&readers, OTHER);
         let many: Vec<_> = (0..MAX_QUEUE_OF_USER).map(|_| readers.read(ONE, |_| Ok(()))).collect();
@@ -291,32 +291,32 @@ mod tests {
         let other = readers.read(OTHER, |_| Ok(()));
         go_on.send(()).unwrap();
         for answer in many.into_iter().chain([first, other]) {
-            assert_eq!(timeout(PATIENCE, answer).await.unwrap(), Ok(()));
+            assert_eq!(timeout(TIMEOUT, answer).await.unwrap(), Ok(()));
         }
     }
 
     #[tokio::test]
-    async fn a_read_whose_caller_has_gone_is_not_run() {
+    async fn a_read_without_a_caller_is_not_run() {
         let (_dir, readers) = readers(1);
         let (first, go_on) = busy(&readers, ONE);
         let (ran, has_run) = mpsc::channel();
         drop(readers.read(ONE, move |_| Ok(ran.send(()))));
         go_on.send(()).unwrap();
-        timeout(PATIENCE, first).await.unwrap().unwrap();
-        assert_eq!(timeout(PATIENCE, readers.read(ONE, |_| Ok(()))).await.unwrap(), Ok(()));
+        timeout(TIMEOUT, first).await.unwrap().unwrap();
+        assert_eq!(timeout(TIMEOUT, readers.read(ONE, |_| Ok(()))).await.unwrap(), Ok(()));
         assert!(has_run.try_recv().is_err());
     }
 
     #[tokio::test]
-    async fn a_read_that_panics_takes_no_thread_with_it() {
+    async fn a_panicking_read_does_not_end_its_thread() {
         let (_dir, readers) = readers(1);
         let panics = readers.read::<()>(ONE, |_| panic!("a bug"));
-        assert_eq!(timeout(PATIENCE, panics).await.unwrap(), Err(StoreError::Unavailable));
-        assert_eq!(timeout(PATIENCE, readers.read(ONE, |_| Ok(7))).await.unwrap(), Ok(7));
+        assert_eq!(timeout(TIMEOUT, panics).await.unwrap(), Err(StoreError::Unavailable));
+        assert_eq!(timeout(TIMEOUT, readers.read(ONE, |_| Ok(7))).await.unwrap(), Ok(7));
     }
 
     #[tokio::test]
-    async fn a_pool_that_is_closed_forgets_what_waits_and_finishes_what_runs() {
+    async fn closing_the_pool_discards_waiting_reads_and_finishes_running_ones() {
         let (_dir, readers) = readers(1);
         let (begun, has_begun) = mpsc::channel();
         let (go_on, may_go_on) = mpsc::channel::<()>();
@@ -325,12 +325,12 @@ mod tests {
             may_go_on.recv().unwrap();
             Ok(7)
         });
-        has_begun.recv_timeout(PATIENCE).unwrap();
+        has_begun.recv_timeout(TIMEOUT).unwrap();
         let waiting = readers.read(OTHER, |_| Ok(8));
         let dropped = std::thread::spawn(move || drop(readers));
-        assert_eq!(timeout(PATIENCE, waiting).await.unwrap(), Err(StoreError::Unavailable));
+        assert_eq!(timeout(TIMEOUT, waiting).await.unwrap(), Err(StoreError::Unavailable));
         go_on.send(()).unwrap();
-        assert_eq!(timeout(PATIENCE, running).await.unwrap(), Ok(7));
+        assert_eq!(timeout(TIMEOUT, running).await.unwrap(), Ok(7));
         dropped.join().unwrap();
     }
 }

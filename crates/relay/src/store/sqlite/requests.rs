@@ -1,8 +1,8 @@
 //! Limits on what a thread may deliver to a member who has not accepted it.
 //!
-//! Everything that was stored for them in the thread counts, even if it was acknowledged: otherwise a stranger could
-//! send without limit to a device that acknowledges everything. The rows of all such threads together are limited
-//! too, so that many strangers cannot displace other messages.
+//! All messages that were stored for the member in the thread count, even if they were acknowledged: otherwise a
+//! stranger could send without limit to a device that acknowledges everything. The rows of all such threads together
+//! are limited too, so that many strangers cannot displace other messages.
 
 use rusqlite::{Connection, Result, params};
 use sealpost_wire::id::UserId;
@@ -10,7 +10,7 @@ use sealpost_wire::limits::{
     MAX_MAILBOX_BYTES, MAX_REQUEST_BYTES, MAX_REQUEST_MESSAGES, MAX_REQUESTS, MAX_REQUESTS_BYTES,
 };
 
-use super::columns::{one, row_bytes};
+use super::columns::{expect_one, row_bytes};
 use super::deferred::Mailboxes;
 use super::lane::{Lane, Requested};
 use crate::address::Address;
@@ -24,7 +24,7 @@ pub(super) struct Admitted {
     bytes: u64,
 }
 
-/// Checks the limits of this member for a message. Nothing is trimmed for it.
+/// Checks the limits of this member for a message. No rows are trimmed to make room for it.
 pub(super) fn admit(
     tx: &Connection,
     mailboxes: &mut Mailboxes,
@@ -54,13 +54,14 @@ pub(super) fn count(tx: &Connection, lane: &mut Lane, append: &Append, admitted:
         so_far.messages = so_far.messages.saturating_add(1);
         so_far.bytes = so_far.bytes.saturating_add(admitted.bytes);
     }
-    one(tx
-        .prepare_cached(
+    expect_one(
+        tx.prepare_cached(
             "UPDATE thread_member SET requested_messages = requested_messages + 1,
                 requested_bytes = requested_bytes + ?3
              WHERE thread_id = ?1 AND user_id = ?2",
         )?
-        .execute(params![append.thread.as_bytes(), admitted.member.as_bytes(), admitted.bytes])?)
+        .execute(params![append.thread.as_bytes(), admitted.member.as_bytes(), admitted.bytes])?,
+    )
 }
 
 fn mailbox_has_room(tx: &Connection, owner: Address, bytes: u64) -> Result<bool> {

@@ -18,11 +18,11 @@ use crate::store::StoreError;
 
 /// The size of the reserve in bytes, if the disk is large: more than the log and a group of operations together.
 const RESERVE: u64 = 64 << 20;
-/// With less free space than this, in bytes, steps are small, so that the log stays small compared with the reserve.
-const NEAR: u64 = 192 << 20;
+/// With less free space than this, in bytes, groups are small, so that the log stays small compared with the reserve.
+const LOW_SPACE: u64 = 192 << 20;
 /// The number of free pages inside the database that an operation may need: the largest message and its indexes,
 /// twice.
-const PAGES: u64 = 64;
+const MIN_FREE_PAGES: u64 = 64;
 
 /// Whether an operation needs disk space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +71,7 @@ impl Room {
     }
 
     /// Checks the disk before a group of operations.
-    pub(super) fn look(&mut self, db: &Connection, most: usize) -> Terms {
+    pub(super) fn check(&mut self, db: &Connection, most: usize) -> Terms {
         // If the free space cannot be queried, the disk is assumed to have some until a write fails.
         let free = free(&self.folder).unwrap_or(u64::MAX);
         if self.is_held && free < self.reserve / 8 {
@@ -80,17 +80,17 @@ impl Room {
             self.is_held = self.hold();
         }
         if self.is_held {
-            let near = free < NEAR;
+            let near = free < LOW_SPACE;
             return Terms { grow: true, operations: if near { 8 } else { most }, empty_log: near };
         }
-        let grow = free_pages(db) >= PAGES;
+        let grow = free_pages(db) >= MIN_FREE_PAGES;
         Terms { grow, operations: 1, empty_log: true }
     }
 
     /// A write found no space, so the reserve is needed now.
     pub(super) fn release(&mut self) {
         if std::mem::take(&mut self.is_held) {
-            tracing::error!("the disk is full: only what frees room is done");
+            tracing::error!("the disk is full: only operations that free space are run");
         }
         fs::remove_file(reserve_file(&self.folder)).ok();
     }
@@ -98,9 +98,9 @@ impl Room {
     fn hold(&self) -> bool {
         let held = self.write_reserve().is_ok();
         if held {
-            tracing::debug!(bytes = self.reserve, "room is held in reserve");
+            tracing::debug!(bytes = self.reserve, "the reserve of disk space was created");
         } else {
-            // Half a reserve would only waste space.
+            // A partial reserve would only waste space.
             fs::remove_file(reserve_file(&self.folder)).ok();
         }
         held
@@ -156,16 +156,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_reserve_is_made_released_and_made_again() {
+    fn the_reserve_is_created_released_and_created_again() {
         let folder = tempfile::tempdir().unwrap();
         let db = Connection::open_in_memory().unwrap();
         let mut room = Room { folder: folder.path().to_owned(), reserve: 1 << 20, is_held: false };
-        assert!(room.look(&db, 100).grow);
+        assert!(room.check(&db, 100).grow);
         let held = || fs::metadata(reserve_file(folder.path())).map(|file| file.len()).ok();
         assert_eq!(held(), Some(1 << 20));
         room.release();
         assert_eq!(held(), None);
-        assert!(room.look(&db, 100).grow, "there is room again");
+        assert!(room.check(&db, 100).grow, "there is space again");
         assert_eq!(held(), Some(1 << 20));
         assert!(Room::open(folder.path()).is_held);
         assert!(held() > Some(1 << 20), "as large as the disk allows");
@@ -178,12 +178,12 @@ mod tests {
         db.execute_batch("CREATE TABLE t (b BLOB) STRICT; INSERT INTO t VALUES (zeroblob(1000000));")
             .unwrap();
         let mut room = Room::without_reserve(folder.path());
-        let terms = room.look(&db, 100);
+        let terms = room.check(&db, 100);
         assert_eq!(terms, Terms { grow: false, operations: 1, empty_log: true });
         assert_eq!(terms.refusal(), Some(StoreError::Full));
         db.execute_batch("DELETE FROM t").unwrap();
-        assert!(room.look(&db, 100).grow);
-        assert!(!reserve_file(folder.path()).exists(), "half a reserve takes no room away");
+        assert!(room.check(&db, 100).grow);
+        assert!(!reserve_file(folder.path()).exists(), "a partial reserve is deleted");
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub enum OpenError {
     #[error("the database cannot be opened")]
     Sqlite(#[from] rusqlite::Error),
     /// The database was written by a newer relay.
-    #[error("the database has schema {found}, this relay knows {known}")]
+    #[error("the database has schema version {found}, but this relay supports only up to {known}")]
     Newer {
         /// The schema version in the file.
         found: usize,
@@ -99,7 +99,8 @@ const MIGRATIONS: &[&str] = &["
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX spent_pre_key_time ON spent_pre_key (spent_ms);
 
-    -- What a requester was given, for as long as a repetition must get the same. device_id 0: all devices.
+    -- The bundles that a requester received, kept while a repeated request must get the same ones. device_id 0 means
+    -- all devices.
     CREATE TABLE taken_bundles (
         requester_user   BLOB    NOT NULL,
         requester_device INTEGER NOT NULL,
@@ -133,7 +134,7 @@ const MIGRATIONS: &[&str] = &["
         PRIMARY KEY (thread_id, user_id)
     ) STRICT, WITHOUT ROWID;
 
-    -- id_ms: the time inside the id, from which it follows when the row may go.
+    -- id_ms is the time inside the id, which determines when the row may be deleted.
     CREATE TABLE dedupe (
         sender        BLOB    NOT NULL,
         client_msg_id BLOB    NOT NULL,
@@ -176,14 +177,14 @@ const MIGRATIONS: &[&str] = &["
         PRIMARY KEY (user_id, device_id)
     ) STRICT, WITHOUT ROWID;
 ", "
-    -- Which account a request has made, should it be repeated.
+    -- The account that a request created, in case the request is repeated.
     CREATE TABLE registration (
         idempotency_key BLOB    NOT NULL PRIMARY KEY,
         user_id         BLOB    NOT NULL,
         until_ms        INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
 ", "
-    -- Refresh tokens from before there were tags, as far as they are known: used up, they still end their family.
+    -- Refresh tokens from before tags were introduced, as far as they are known: reusing one still ends its family.
     CREATE TABLE untagged_token (
         family_id  BLOB NOT NULL,
         token_hash BLOB NOT NULL,
@@ -192,12 +193,12 @@ const MIGRATIONS: &[&str] = &["
     INSERT INTO untagged_token (family_id, token_hash)
         SELECT family_id, token_hash FROM token_family
         UNION SELECT family_id, previous_hash FROM token_family WHERE previous_hash IS NOT NULL;
-    -- However a family ends.
+    -- This covers every way in which a family can end.
     CREATE TRIGGER untagged_token_end AFTER DELETE ON token_family BEGIN
         DELETE FROM untagged_token WHERE family_id = old.family_id;
     END;
 ", "
-    -- How many one-time keys wait, so that nobody has to count them.
+    -- The number of stored one-time keys, so that they need not be counted.
     ALTER TABLE pre_key_mark ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
     UPDATE pre_key_mark SET held = (
         SELECT count(*) FROM one_time_pre_key AS one_time
@@ -205,17 +206,18 @@ const MIGRATIONS: &[&str] = &["
             AND one_time.kind = pre_key_mark.kind
     );
 ", "
-    -- mailbox.trimmed counts the rows ever trimmed (it was a flag, and a flag counts as one). told: how many of them the
-    -- device has acknowledged to know of.
+    -- mailbox.trimmed is now the number of rows ever trimmed; it was a flag, which counts as one row. told is the
+    -- number that the device has acknowledged.
     ALTER TABLE mailbox ADD COLUMN told INTEGER NOT NULL DEFAULT 0;
 ", "
-    -- What a thread has brought to a member who has not accepted it, acknowledged or not. Older threads are accepted.
+    -- The amount that a thread has delivered to a member who has not accepted it, acknowledged or not. Existing threads
+    -- become accepted.
     ALTER TABLE thread_member ADD COLUMN accepted INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE thread_member ADD COLUMN requested_messages INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE thread_member ADD COLUMN requested_bytes INTEGER NOT NULL DEFAULT 0;
     UPDATE thread_member SET accepted = 1;
 
-    -- What each thread holds in a mailbox: 256 bytes for each row, and its ciphertext.
+    -- The size of each thread in a mailbox: 256 bytes for each row, and its ciphertext.
     CREATE TABLE mailbox_thread (
         user_id   BLOB    NOT NULL,
         device_id INTEGER NOT NULL,
@@ -227,7 +229,7 @@ const MIGRATIONS: &[&str] = &["
     INSERT INTO mailbox_thread (user_id, device_id, thread_id, bytes, request)
         SELECT user_id, device_id, thread_id, sum(length(ciphertext) + 256), 0 FROM inbox
         GROUP BY user_id, device_id, thread_id;
-    -- Small, so that ordinary mail does not touch them: threads with much unread mail, and those of strangers.
+    -- Partial indexes, which ordinary messages do not change: threads with many unread bytes, and those of strangers.
     CREATE INDEX mailbox_thread_large ON mailbox_thread (user_id, device_id, bytes) WHERE bytes > 262144;
     CREATE INDEX mailbox_thread_request ON mailbox_thread (user_id, device_id, bytes)
         WHERE request = 1 AND bytes > 0;
@@ -237,8 +239,8 @@ const MIGRATIONS: &[&str] = &["
         WHERE t.user_id = mailbox.user_id AND t.device_id = mailbox.device_id
     );
 ", "
-    -- The id of a message begins with its time, so what is remembered lies in the order of time and needs no index by
-    -- it: new rows go to the end.
+    -- The id of a message begins with its time, so the rows are ordered by time without another index, and new rows go
+    -- to the end.
     CREATE TABLE dedupe_by_time (
         client_msg_id BLOB    NOT NULL,
         sender        BLOB    NOT NULL,
@@ -253,8 +255,8 @@ const MIGRATIONS: &[&str] = &["
     DROP TABLE dedupe;
     ALTER TABLE dedupe_by_time RENAME TO dedupe;
 
-    -- The relay numbers arrivals itself. A row that lives for as long as all do expires in the order of arrival; only
-    -- those with a time of their own are found by it.
+    -- The relay now numbers arrivals itself. Rows with the default lifetime expire in the order of arrival; only rows
+    -- with an expiry time of their own are indexed by it.
     INSERT INTO store_meta (k, v) VALUES
         ('arrivals', 1 + ((SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'inbox') >> 32)),
         ('expiry_looked_at', 0);
@@ -295,30 +297,31 @@ const MIGRATIONS: &[&str] = &["
         deleted_ms INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
 
-    -- Their token families, for as long as one of their tokens could be shown.
+    -- Their token families, for as long as one of their tokens may be presented.
     CREATE TABLE deleted_family (
         family_id BLOB    NOT NULL PRIMARY KEY,
         until_ms  INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX deleted_family_until ON deleted_family (until_ms);
 ", "
-    -- The Ed25519 key by which a device signs in; NULL until it has shown one. And how often its database has connected.
+    -- The Ed25519 key with which a device signs in, NULL until it has presented one; and how often its database has
+    -- connected.
     ALTER TABLE device ADD COLUMN login_key BLOB;
     ALTER TABLE device ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE device ADD COLUMN generation_nonce BLOB NOT NULL DEFAULT x'';
 
-    -- Devices that were revoked: they do not take their places again.
+    -- Devices that were revoked, which cannot be restored.
     CREATE TABLE revoked_device (
         user_id   BLOB    NOT NULL,
         device_id INTEGER NOT NULL,
         PRIMARY KEY (user_id, device_id)
     ) STRICT, WITHOUT ROWID;
 
-    -- In which epoch a family was last used: of a later one nobody knows whether its tokens were used up.
+    -- The epoch in which a family was last used. In a later epoch, the relay cannot tell whether its tokens were used.
     ALTER TABLE token_family ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0;
     UPDATE token_family SET epoch = (SELECT v FROM store_meta WHERE k = 'epoch');
 
-    -- The epoch of the one-time keys that are held: those of an earlier one may have been given out since.
+    -- The epoch of the stored one-time keys: keys from an earlier epoch may have been handed out since.
     ALTER TABLE pre_key_mark ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0;
     UPDATE pre_key_mark SET epoch = (SELECT v FROM store_meta WHERE k = 'epoch');
 
@@ -364,7 +367,7 @@ pub(super) mod tests {
         assert_eq!(epoch, 7);
     }
 
-    /// A database as an earlier version of the relay has left it.
+    /// A database written by an earlier version of the relay.
     pub(in crate::store::sqlite) fn of_version(version: usize, rows: &str) -> Connection {
         let mut db = Connection::open_in_memory().unwrap();
         for migration in &MIGRATIONS[..version] {
@@ -377,7 +380,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn keys_from_before_they_were_counted_are_counted() {
+    fn migrated_keys_are_counted() {
         let db = of_version(
             3,
             "INSERT INTO pre_key_mark VALUES (x'01', 1, 0, 300), (x'01', 1, 1, 7), (x'02', 1, 0, 9);
@@ -407,7 +410,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_newer_database_is_left_alone() {
+    fn a_database_with_a_newer_schema_is_not_changed() {
         let mut db = Connection::open_in_memory().unwrap();
         db.pragma_update(None, "user_version", 99).unwrap();
         assert!(matches!(migrate(&mut db), Err(OpenError::Newer { found: 99, .. })));

@@ -45,7 +45,7 @@ pub(super) fn sweep(tx: &Connection, now_ms: u64, budget: u32) -> Result<Swept> 
         params![spent_ms, budget],
     )?;
     Ok(Swept {
-        inbox: inbox::expire(tx, now_ms, budget)?.max(inbox::clear_left(tx, budget)?),
+        inbox: inbox::expire(tx, now_ms, budget)?.max(inbox::clear_revoked(tx, budget)?),
         dedupe: count(dedupe),
         other: count(bundles.max(registrations).max(families).max(deleted).max(spent)),
     })

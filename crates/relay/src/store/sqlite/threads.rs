@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension as _, Result, params};
 use sealpost_wire::id::{ThreadId, UserId};
 
-use super::columns::{one, thread, user};
+use super::columns::{expect_one, thread, user};
 use super::devices;
 use crate::store::{Created, NewThread, ThreadRow};
 
@@ -24,16 +24,16 @@ pub(super) fn create(tx: &Connection, new: &NewThread) -> Result<Created> {
     if tx.prepare_cached("SELECT 1 FROM thread WHERE thread_id = ?1")?.exists([new.id.as_bytes()])? {
         return Ok(Created::IdTaken);
     }
-    one(tx.execute(
+    expect_one(tx.execute(
         "INSERT INTO thread (thread_id, last_seq, last_hlc, roster_version, created_ms) VALUES (?1, 0, 0, 1, ?2)",
         params![new.id.as_bytes(), new.now_ms],
     )?)?;
-    one(tx.execute(
+    expect_one(tx.execute(
         "INSERT INTO direct_pair (lo, hi, thread_id) VALUES (?1, ?2, ?3)",
         [lo.as_bytes(), hi.as_bytes(), new.id.as_bytes()],
     )?)?;
     for member in [lo, hi] {
-        one(tx.execute(
+        expect_one(tx.execute(
             "INSERT INTO thread_member (thread_id, user_id, accepted) VALUES (?1, ?2, ?3)",
             params![new.id.as_bytes(), member.as_bytes(), member == new.creator],
         )?)?;

@@ -4,13 +4,13 @@
 use rusqlite::{Connection, OptionalExtension as _, Result, params};
 use subtle::ConstantTimeEq as _;
 
-use super::columns::{address, one};
+use super::columns::{address, expect_one};
 use super::devices;
 use crate::address::Address;
 use crate::store::{FamilyId, NewFamily, Origin, Rotated, Rotation, TokenHash};
 
 pub(super) fn insert(tx: &Connection, owner: Address, family: &NewFamily) -> Result<()> {
-    one(tx
+    expect_one(tx
         .prepare_cached(
             "INSERT INTO token_family (family_id, user_id, device_id, token_hash, previous_hash, expires_ms, epoch)
              VALUES (?1, ?2, ?3, ?4, NULL, ?5, (SELECT v FROM store_meta WHERE k = 'epoch'))",
@@ -36,10 +36,10 @@ pub(super) fn is_live(tx: &Connection, owner: Address, family: FamilyId) -> Resu
 }
 
 /// A token can be exchanged once. The token before the current one can also be exchanged again: the answer must have
-/// been lost, because otherwise the current token would have been used. Any other token that was issued for the
-/// family has been used already, by its owner or by a thief. The relay cannot tell which, so it ends the family. A
-/// token that was never issued changes nothing. Nothing changes either if the family has not been used since the
-/// store was restored: the token may be newer than the restored state.
+/// been lost, because otherwise the current token would have been used. Any other token that was issued for the family
+/// has been used already, either by its owner or by an attacker. The relay cannot tell which, so it ends the family. A
+/// token that was never issued changes nothing. Nothing changes either if the family has not been used since the store
+/// was restored: the token may be newer than the restored state.
 pub(super) fn rotate(tx: &Connection, rotation: &Rotation) -> Result<Rotated> {
     let Some(family) = load(tx, rotation.family)? else {
         let deleted = rotation.origin == Origin::Issued && was_deleted(tx, rotation.family)?;
@@ -117,13 +117,19 @@ fn load(tx: &Connection, family: FamilyId) -> Result<Option<Family>> {
 
 /// Makes the successor current. The presented token stays valid until the successor is used.
 fn replace(tx: &Connection, rotation: &Rotation) -> Result<()> {
-    one(tx
-        .prepare_cached(
+    expect_one(
+        tx.prepare_cached(
             "UPDATE token_family SET token_hash = ?2, previous_hash = ?3, expires_ms = ?4,
                 epoch = (SELECT v FROM store_meta WHERE k = 'epoch')
              WHERE family_id = ?1",
         )?
-        .execute(params![rotation.family.0, rotation.next.0, rotation.presented.0, rotation.expires_ms])?)
+        .execute(params![
+            rotation.family.0,
+            rotation.next.0,
+            rotation.presented.0,
+            rotation.expires_ms
+        ])?,
+    )
 }
 
 #[cfg(test)]
@@ -156,18 +162,21 @@ mod tests {
     }
 
     #[test]
-    fn tokens_from_before_there_were_tags_go_on_and_still_end_their_family() {
+    fn untagged_tokens_remain_valid_and_their_reuse_ends_the_family() {
         for version in 1..=2 {
             let db = of_version(version, UNTAGGED);
             assert_eq!(present(&db, 0x99, 0x98), Rotated::Unknown, "a guess");
-            assert!(matches!(present(&db, 0x11, 0x44), Rotated::Next(_)), "its answer was lost");
+            assert!(
+                matches!(present(&db, 0x11, 0x44), Rotated::Next(_)),
+                "the answer with its successor was lost"
+            );
             assert!(matches!(present(&db, 0x44, 0x55), Rotated::Next(_)));
             assert_eq!(present(&db, 0x99, 0x98), Rotated::Unknown, "a guess");
             assert!(matches!(present(&db, 0x22, 0x98), Rotated::ReuseDetected(_)), "from {version}");
             assert_eq!(present(&db, 0x55, 0x66), Rotated::Unknown);
             let kept: u32 =
                 db.query_row("SELECT count(*) FROM untagged_token", [], |row| row.get(0)).unwrap();
-            assert_eq!(kept, 1, "that of the other family");
+            assert_eq!(kept, 1, "the token of the other family");
         }
     }
 }

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, Result, params};
 use sealpost_wire::id::ThreadId;
 use sealpost_wire::limits::MAX_MAILBOX_BYTES;
 
-use super::columns::{one, row_bytes, thread};
+use super::columns::{expect_one, row_bytes, thread};
 use crate::address::Address;
 
 /// Maximum number of rows that are trimmed for one new row: enough of the smallest to make space for the largest.
@@ -36,13 +36,14 @@ pub(super) fn change(tx: &Connection, owner: Address, changes: &BTreeMap<ThreadI
             left.insert(*thread, *went);
             continue;
         }
-        one(tx
-            .prepare_cached(
+        expect_one(
+            tx.prepare_cached(
                 "INSERT INTO mailbox_thread (user_id, device_id, thread_id, bytes, request)
                  VALUES (?1, ?2, ?3, ?4 - ?6, ?5) ON CONFLICT DO UPDATE
                  SET bytes = bytes + excluded.bytes, request = max(request, excluded.request)",
             )?
-            .execute(params![user, device, thread.as_bytes(), came, request, went])?)?;
+            .execute(params![user, device, thread.as_bytes(), came, request, went])?,
+        )?;
         all.rows = all.rows.saturating_add(*rows);
         all.came = all.came.saturating_add(*came);
         all.went = all.went.saturating_add(*went);
@@ -83,8 +84,8 @@ pub(super) fn shrink(tx: &Connection, owner: Address, freed: &BTreeMap<ThreadId,
     Ok(())
 }
 
-/// Each thread pays for the space that it occupies, so a thread that occupies little loses nothing to one that
-/// occupies much. Every trimmed row is counted, because the device must be told.
+/// Rows are trimmed from the thread that occupies most space, so a small thread loses nothing to a large one. Every
+/// trimmed row is counted, because the number is reported to the device.
 fn trim(tx: &Connection, owner: Address, mut over: u64, most: u64) -> Result<()> {
     let (mut trimmed, mut freed): (u64, _) = (0, BTreeMap::new());
     while over > 0 && trimmed < most {
@@ -94,7 +95,7 @@ fn trim(tx: &Connection, owner: Address, mut over: u64, most: u64) -> Result<()>
             if over <= bytes || trimmed >= most {
                 break;
             }
-            one(tx.prepare_cached("DELETE FROM inbox WHERE arrival = ?1")?.execute([arrival])?)?;
+            expect_one(tx.prepare_cached("DELETE FROM inbox WHERE arrival = ?1")?.execute([arrival])?)?;
             bytes = bytes.saturating_add(row);
             trimmed = trimmed.saturating_add(1);
         }
@@ -106,9 +107,10 @@ fn trim(tx: &Connection, owner: Address, mut over: u64, most: u64) -> Result<()>
         freed.insert(thread, bytes);
         shrink(tx, owner, &freed)?;
     }
-    one(tx
-        .prepare_cached("UPDATE mailbox SET trimmed = trimmed + ?3 WHERE user_id = ?1 AND device_id = ?2")?
-        .execute(params![owner.user.as_bytes(), owner.device.get(), trimmed])?)
+    expect_one(
+        tx.prepare_cached("UPDATE mailbox SET trimmed = trimmed + ?3 WHERE user_id = ?1 AND device_id = ?2")?
+            .execute(params![owner.user.as_bytes(), owner.device.get(), trimmed])?,
+    )
 }
 
 /// The thread that occupies most of a mailbox. Threads that occupy much have an index of their own; only a mailbox
@@ -148,7 +150,7 @@ mod tests {
     use super::*;
     use sealpost_wire::id::{DeviceId, UserId};
 
-    /// Two mailboxes and a thread of their owners, as an earlier version of the relay left them, without sums and
+    /// Two mailboxes and a thread of their owners, written by an earlier version of the relay, without sums and
     /// acceptance.
     const EARLIER: &str = "
         INSERT INTO thread VALUES (x'09090909090909090909090909090909', 2, 2, 1, 0);
@@ -164,7 +166,7 @@ mod tests {
              1, 1, 0, 0, 9, zeroblob(20));";
 
     #[test]
-    fn a_database_from_before_is_summed_up_and_its_threads_are_accepted() {
+    fn the_migration_computes_sums_and_accepts_existing_threads() {
         for version in 1..=5 {
             let db = of_version(version, EARLIER);
             let thread = ThreadId::from_bytes([9; 16]);

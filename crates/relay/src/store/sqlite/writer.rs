@@ -24,7 +24,7 @@ pub(super) struct Writer {
     queue: Option<mpsc::Sender<(Payer, Box<dyn Operation>)>>,
     thread: Option<JoinHandle<()>>,
     health: Arc<AtomicU8>,
-    tidy: Arc<AtomicBool>,
+    empty_log_requested: Arc<AtomicBool>,
 }
 
 impl Writer {
@@ -38,7 +38,7 @@ impl Writer {
         history: Option<Arc<History>>,
     ) -> std::io::Result<Self> {
         let (queue, waiting) = mpsc::channel(MAX_QUEUE);
-        let (health, tidy) = (Arc::new(AtomicU8::new(GOOD)), Arc::new(AtomicBool::new(false)));
+        let (health, empty_log_requested) = (Arc::new(AtomicU8::new(GOOD)), Arc::new(AtomicBool::new(false)));
         let committer = Committer {
             db,
             clock,
@@ -48,16 +48,16 @@ impl Writer {
             history,
             waiting,
             health: Arc::clone(&health),
-            tidy: Arc::clone(&tidy),
+            empty_log_requested: Arc::clone(&empty_log_requested),
         };
         let thread =
             std::thread::Builder::new().name("store-writer".into()).spawn(move || committer.run())?;
-        Ok(Self { queue: Some(queue), thread: Some(thread), health, tidy })
+        Ok(Self { queue: Some(queue), thread: Some(thread), health, empty_log_requested })
     }
 
     /// Queues `work`, which runs in a transaction; its result is returned once it is durable. It is rolled back if it
-    /// fails, or if another operation of its group does, and then runs again. Its time is charged to the payer. If
-    /// the disk is full, only operations that free space are run.
+    /// fails, or if another operation of its group does, and then runs again. Its time is charged to the payer. If the
+    /// disk is full, only operations that free space are run.
     pub(super) fn write<T: Send + 'static>(
         &self,
         payer: Payer,
@@ -110,9 +110,10 @@ impl Writer {
         })
     }
 
-    /// Empties the write-ahead log after the next group, because it still contains the pages of deleted rows.
-    pub(super) fn tidy(&self) {
-        self.tidy.store(true, Ordering::Relaxed);
+    /// Makes the writer empty the write-ahead log after the next group, because the log still contains the pages of
+    /// deleted rows.
+    pub(super) fn request_empty_log(&self) {
+        self.empty_log_requested.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn health(&self) -> Health {
@@ -199,12 +200,12 @@ mod tests {
     }
 
     /// Needs disk space, and reads the health of the store when it is answered.
-    struct Look {
+    struct HealthProbe {
         health: Arc<AtomicU8>,
         seen: std::sync::mpsc::Sender<(Result<(), StoreError>, u8)>,
     }
 
-    impl Operation for Look {
+    impl Operation for HealthProbe {
         fn need(&self) -> Need {
             Need::Grows
         }
@@ -223,21 +224,20 @@ mod tests {
     }
 
     #[test]
-    fn the_store_says_that_it_is_full_before_anybody_is_refused() {
+    fn health_reports_a_full_store_before_an_operation_is_refused() {
         let (folder, db) = (tempfile::tempdir().unwrap(), Connection::open_in_memory().unwrap());
         let room = Room::without_reserve(folder.path());
         let clock = Arc::new(SystemClock::new());
         let writer = Writer::start(db, clock, Arc::default(), Arc::default(), room, None).unwrap();
         let (seen, answers) = std::sync::mpsc::channel();
-        let look = Look { health: Arc::clone(&writer.health), seen };
+        let look = HealthProbe { health: Arc::clone(&writer.health), seen };
         assert!(writer.queue.as_ref().unwrap().try_send((Payer::Relay, Box::new(look))).is_ok());
         assert_eq!(answers.recv().unwrap(), (Err(StoreError::Full), FULL));
     }
 
-    /// An operation cannot have more pages than there are, whatever it is for; but an operation that frees space runs
-    /// again, alone.
+    /// No operation can use more pages than there are, but one that frees space is retried in a transaction of its own.
     #[tokio::test]
-    async fn operations_that_free_space_are_not_refused_with_those_that_found_none() {
+    async fn a_full_disk_does_not_refuse_operations_that_free_space() {
         let (_folder, writer) = writer();
         let run = |need, sql: &'static str| writer.write(Payer::Relay, need, move |tx| tx.execute(sql, []));
         run(Need::Grows, "CREATE TABLE big (b BLOB) STRICT").await.unwrap();
@@ -252,7 +252,7 @@ mod tests {
         let answers = futures_util::future::join_all(answers).await;
         assert_eq!(answers[..2], [Err(StoreError::Full), Ok(1)]);
         assert!(run(Need::Frees, "DELETE FROM big").await.is_ok());
-        assert_eq!(run(Need::Grows, grow).await, Ok(1), "into the pages that were freed");
+        assert_eq!(run(Need::Grows, grow).await, Ok(1), "it uses the freed pages");
         assert_eq!(writer.health(), Health::Good);
     }
 }

@@ -37,7 +37,7 @@ pub(super) struct Cast {
     pub(super) peer: Party,
     pub(super) thread: ThreadId,
     /// The requester, with the token that it presents. `None` presents nothing.
-    pub(super) asker: Option<Party>,
+    pub(super) requester: Option<Party>,
     /// The socket of a requester who was admitted and no longer would be.
     socket: Option<Socket>,
 }
@@ -53,7 +53,7 @@ impl Cast {
 
         let was_let_in = matches!(actor, Actor::Expired | Actor::Ended | Actor::Revoked);
         let socket = if was_let_in { Some(Socket::connect(&world, &member).await) } else { None };
-        let asker = match actor {
+        let requester = match actor {
             Actor::Anonymous => None,
             Actor::Forged => Some(forged(&member)),
             Actor::Expired => {
@@ -61,7 +61,7 @@ impl Cast {
                 Some(member.clone())
             }
             Actor::Ended => {
-                assert_eq!(super::ask::log_out_by(&world, Some(&member)).await.status, 204);
+                assert_eq!(super::requests::log_out_by(&world, Some(&member)).await.status, 204);
                 Some(member.clone())
             }
             Actor::Revoked => {
@@ -72,7 +72,7 @@ impl Cast {
             Actor::Member => Some(member.clone()),
             Actor::Companion => Some(companion),
         };
-        Self { world, actor, member, peer, thread, asker, socket }
+        Self { world, actor, member, peer, thread, requester, socket }
     }
 
     pub(super) async fn end(self) {
@@ -80,7 +80,7 @@ impl Cast {
     }
 
     pub(super) fn by(&self) -> Option<&Party> {
-        self.asker.as_ref()
+        self.requester.as_ref()
     }
 
     pub(super) async fn get(&self, path: &str) -> Outcome {
@@ -128,7 +128,7 @@ impl Cast {
     }
 
     /// The same as [`Self::say`], with the number of rows that were delivered before the answer.
-    pub(super) async fn say_and_count(&mut self, body: Body) -> (Outcome, usize) {
+    pub(super) async fn send_and_count_rows(&mut self, body: Body) -> (Outcome, usize) {
         let mut conversation = match self.enter(&body).await {
             Ok(socket) => Conversation::with(socket),
             Err(closed) => return (closed, 0),
@@ -223,7 +223,7 @@ impl Outcome {
         Self { status: code, headers: None, bytes: Vec::new() }
     }
 
-    /// A refusal over HTTP has an error as its body, and says what to do where it must.
+    /// Checks that a refusal over HTTP has an error as its body, and the required headers.
     pub(super) fn check_form(&self) {
         let Some(headers) = &self.headers else { return };
         if self.status >= 400 {

@@ -14,7 +14,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use super::{Party, World};
 
 /// No test takes this long; one that waits this long has failed.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 pub(crate) struct Socket {
     pub(crate) raw: WebSocketStream<MaybeTlsStream<TcpStream>>,
@@ -81,7 +81,7 @@ impl Socket {
 
     pub(crate) async fn read(&mut self) -> Read {
         loop {
-            let message = tokio::time::timeout(PATIENCE, self.raw.next()).await.expect("the relay is silent");
+            let message = tokio::time::timeout(TIMEOUT, self.raw.next()).await.expect("the relay is silent");
             match message {
                 Some(Ok(Message::Binary(bytes))) => {
                     let frame: Frame = sealpost_wire::decode(bytes).unwrap();

@@ -55,5 +55,5 @@ fn device(row: &Row<'_>) -> Device {
 }
 
 fn name(row: &Row<'_>, at: usize) -> String {
-    super::words::hex(&row.get::<_, Vec<u8>>(at).unwrap())
+    super::convert::hex(&row.get::<_, Vec<u8>>(at).unwrap())
 }

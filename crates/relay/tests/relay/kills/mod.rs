@@ -4,10 +4,10 @@
 //!
 //! With more kills: `./dev soak [MINUTES] [SEED]`.
 
+mod clients;
+mod convert;
 mod dump;
-mod people;
-mod takers;
-mod words;
+mod key_clients;
 mod world;
 
 use std::fs::File;
@@ -22,19 +22,19 @@ use sealpost_relay_check::event::{Event, Line};
 use sealpost_relay_check::{History, Invariant, Recorder, judge, linear};
 
 use crate::process::Process;
-use people::Person;
+use clients::Client;
 use world::World;
 
 /// The number of kills in one history, and the number of users.
 const KILLS: u32 = 4;
-const PEOPLE: usize = 4;
+const CLIENTS: usize = 4;
 /// A relay that does not answer within this time is considered dead.
-const SILENCE: Duration = Duration::from_secs(30);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// No step takes this long; a test that waits this long has failed.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 #[tokio::test]
-async fn what_the_relay_promised_holds_however_often_it_is_killed() {
+async fn guarantees_hold_when_the_relay_is_killed_repeatedly() {
     // Without minutes, one history with a fixed seed.
     let minutes: u64 = from_environment("SEALPOST_SOAK_MINUTES").unwrap_or(0);
     let first: u64 = from_environment("SEALPOST_SOAK_SEED").unwrap_or(1);
@@ -45,7 +45,7 @@ async fn what_the_relay_promised_holds_however_often_it_is_killed() {
         }
         let lines = Box::pin(one_history(seed)).await;
         if seed == first {
-            both_judges_find_what_is_broken(&lines);
+            both_checkers_reject_modified_histories(&lines);
         }
         if began.elapsed() >= Duration::from_secs(60 * minutes) {
             break;
@@ -65,11 +65,11 @@ async fn one_history(seed: u64) -> Vec<Line> {
     recorder.write(Event::Limits { rss_kib: 256 << 10, files: 256 });
 
     let process = start(data.path(), None, log.path());
-    let world = World::register(process.url(), Arc::clone(&recorder), PEOPLE).await;
-    let people: Vec<_> =
-        (0..PEOPLE).map(|index| tokio::spawn(Person::new(&world, index, random.random()).live())).collect();
-    let takers: Vec<_> = (0..PEOPLE)
-        .map(|index| tokio::spawn(takers::take_keys(Arc::clone(&world), index, random.random())))
+    let world = World::register(process.url(), Arc::clone(&recorder), CLIENTS).await;
+    let clients: Vec<_> =
+        (0..CLIENTS).map(|index| tokio::spawn(Client::new(&world, index, random.random()).live())).collect();
+    let fetchers: Vec<_> = (0..CLIENTS)
+        .map(|index| tokio::spawn(key_clients::fetch_keys(Arc::clone(&world), index, random.random())))
         .collect();
 
     let mut process = process;
@@ -84,16 +84,16 @@ async fn one_history(seed: u64) -> Vec<Line> {
         process = start(data.path(), fault.as_deref(), log.path());
         world.reached_at(process.url());
     }
-    // The last process may have been armed; it is ended too.
+    // The last process may abort at a station; it is ended too.
     until_killed(&world, process, 30).await;
     let process = start(data.path(), None, log.path());
     world.reached_at(process.url());
 
-    // First nobody sends anything new, and every open request is repeated until it is answered; then all mailboxes
-    // are read to the end.
+    // From now on, no client sends new messages, and every open request is repeated until it is answered. Then all
+    // mailboxes are read to the end.
     world.finish();
-    for task in takers.into_iter().chain(people) {
-        tokio::time::timeout(PATIENCE, task).await.expect("somebody waits for ever").unwrap();
+    for task in fetchers.into_iter().chain(clients) {
+        tokio::time::timeout(TIMEOUT, task).await.expect("a client does not finish").unwrap();
     }
     sample(&recorder, &process);
     process.terminate();
@@ -119,7 +119,7 @@ async fn until_killed(world: &World, mut process: Process, answers: u64) {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, wait).await.expect("the people get no answers");
+    tokio::time::timeout(TIMEOUT, wait).await.expect("the clients receive no answers");
     if !process.has_ended() {
         sample(&world.recorder, &process);
     }
@@ -152,14 +152,14 @@ fn check(history: &History, seed: u64, recorder: &Recorder) {
         let everywhere = *invariant != Invariant::Bounded || cfg!(target_os = "linux");
         everywhere && *found == Ok(0)
     });
-    assert!(few.is_none(), "nothing to judge by {few:?}: {}", kept());
+    assert!(few.is_none(), "an invariant had nothing to check ({few:?}): {}", kept());
     assert!(second.is_ok_and(|judged| judged > 100));
 }
 
-/// The control: both checkers reject the very history that they have accepted, once its end is modified.
-fn both_judges_find_what_is_broken(lines: &[Line]) {
-    type Breaking = fn(&mut History);
-    let breakings: [(&str, Breaking); 4] = [
+/// Both checkers must reject the history that they accepted once its end is modified.
+fn both_checkers_reject_modified_histories(lines: &[Line]) {
+    type Modification = fn(&mut History);
+    let modification: [(&str, Modification); 4] = [
         ("a message is lost", |history| {
             let middle = history.dump.stored.len() / 2;
             history.dump.stored.remove(middle);
@@ -171,21 +171,21 @@ fn both_judges_find_what_is_broken(lines: &[Line]) {
             again.place.seq = *last;
             history.dump.stored.push(again);
         }),
-        ("a row is delivered as another", |history| {
+        ("a row is delivered with another id", |history| {
             let pushed = history.seen.iter_mut().rev().find(|seen| seen.pushed);
             pushed.unwrap().row.id = "another".into();
         }),
-        ("a key that was given out is still there", |history| {
+        ("a key that was handed out is still stored", |history| {
             for (ec, _) in history.dump.keys.values_mut() {
                 ec.extend(0..10);
                 ec.dedup();
             }
         }),
     ];
-    for (name, breaking) in breakings {
+    for (name, modification) in modification {
         let mut history = History::from_lines(lines.to_vec()).unwrap();
-        breaking(&mut history);
+        modification(&mut history);
         assert!(judge(&history).iter().any(|(_, found)| found.is_err()), "{name}: no invariant is broken");
-        assert!(linear::judge(&history).is_err(), "{name}: the tester finds an order");
+        assert!(linear::judge(&history).is_err(), "{name}: the tester accepts it");
     }
 }

@@ -1,4 +1,4 @@
-//! What all users share, and how they make HTTP requests.
+//! The state that all clients share, and their HTTP requests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,12 +9,12 @@ use sealpost_wire::id::{ThreadId, UserId};
 use sealpost_wire::{CreateThread, RegisterRequest, RegisterResponse, Thread};
 use tokio::sync::{Barrier, watch};
 
-use super::SILENCE;
-use super::takers::KEYS;
-use super::words::{device, hex};
+use super::ANSWER_TIMEOUT;
+use super::convert::{device, hex};
+use super::key_clients::KEYS;
 use crate::common::{Answer, Party, http, keys, public, with_body};
 
-/// What all users share.
+/// The state that all clients share.
 pub(super) struct World {
     pub(super) recorder: Arc<Recorder>,
     pub(super) parties: Vec<Party>,
@@ -24,13 +24,13 @@ pub(super) struct World {
     url: watch::Sender<Option<String>>,
     answers: AtomicU64,
     finishing: AtomicBool,
-    /// Everyone waits here until nobody has an open request.
+    /// All clients wait here until no request is open.
     pub(super) answered: Barrier,
 }
 
 impl World {
-    /// Everyone registers and has a thread with the next user, which both accept.
-    pub(super) async fn register(url: &str, recorder: Arc<Recorder>, people: usize) -> Arc<Self> {
+    /// Registers all users, each with a thread with the next user that both accept.
+    pub(super) async fn register(url: &str, recorder: Arc<Recorder>, clients: usize) -> Arc<Self> {
         let mut world = Self {
             recorder,
             parties: Vec::new(),
@@ -39,9 +39,9 @@ impl World {
             url: watch::Sender::new(Some(url.to_owned())),
             answers: AtomicU64::new(0),
             finishing: AtomicBool::new(false),
-            answered: Barrier::new(people),
+            answered: Barrier::new(clients),
         };
-        for _ in 0..people {
+        for _ in 0..clients {
             let request = RegisterRequest {
                 registration_id: 77,
                 identity_key: public(0x05, 33, 1),
@@ -49,7 +49,7 @@ impl World {
                 ..RegisterRequest::default()
             };
             let answer: RegisterResponse =
-                world.post("/v1/accounts", None, &request).await.expect("nobody kills it yet").body();
+                world.post("/v1/accounts", None, &request).await.expect("the relay is not killed yet").body();
             let user = UserId::from_slice(&answer.user_id).unwrap();
             let party = Party::new(user, answer.tokens.unwrap());
             let secrets = [&party.tokens.access_token, &party.tokens.refresh_token, &user.to_string()];
@@ -63,8 +63,8 @@ impl World {
             world.parties.push(party);
         }
         world.recorder.write(Event::Secret { text: "CANARY".into() });
-        for index in 0..people {
-            let (a, b) = (&world.parties[index], &world.parties[(index + 1) % people]);
+        for index in 0..clients {
+            let (a, b) = (&world.parties[index], &world.parties[(index + 1) % clients]);
             let request = CreateThread { peer_user_id: b.user.to_wire(), ..CreateThread::default() };
             let thread: Thread = world.post("/v1/threads", Some(a), &request).await.unwrap().body();
             let thread = ThreadId::from_slice(&thread.thread_id).unwrap();
@@ -125,24 +125,24 @@ impl World {
             Some(party) => request.bearer_auth(&party.tokens.access_token),
             None => request,
         };
-        Answer::of(request.timeout(SILENCE).send().await.ok()?).await
+        Answer::of(request.timeout(ANSWER_TIMEOUT).send().await.ok()?).await
     }
 }
 
-/// What an HTTP answer means for the requester.
-pub(super) enum Heard {
+/// The outcome of an HTTP request.
+pub(super) enum Outcome {
     Done(Answer),
-    /// It was certainly not done, for the reason that the relay gives.
+    /// It had no effect, for the reason that the relay gives.
     Refused(String),
-    Nothing,
+    Unknown,
 }
 
-impl Heard {
+impl Outcome {
     pub(super) fn from(answer: Option<Answer>) -> Self {
         match answer {
-            None => Self::Nothing,
+            None => Self::Unknown,
             // The store does not answer, so the outcome is unknown.
-            Some(answer) if answer.status == 503 => Self::Nothing,
+            Some(answer) if answer.status == 503 => Self::Unknown,
             Some(answer) if answer.status >= 400 => Self::Refused(answer.error().reason),
             Some(answer) => Self::Done(answer),
         }

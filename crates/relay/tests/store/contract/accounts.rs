@@ -1,4 +1,4 @@
-//! The promises of `Accounts`.
+//! The guarantees of `Accounts`.
 
 use sealpost_relay::store::{
     Append, Appended, Created, FamilyId, IdempotencyKey, NewAccount, NewThread, Origin, Rotated, Rotation,
@@ -9,12 +9,12 @@ use sealpost_wire::id::ThreadId;
 
 use crate::world::*;
 
-pub(crate) async fn a_revoked_device_leaves_nothing(store: &dyn Store) {
+pub(crate) async fn revoking_a_device_removes_its_data(store: &dyn Store) {
     let pair = pair(store).await;
     store.append(append(&pair, 1)).await.unwrap();
     let family = FamilyId([2; 16]);
     assert_eq!(store.is_live(pair.b, family).await, Ok(true));
-    assert_eq!(store.is_live(pair.a, family).await, Ok(false), "a family is of one device");
+    assert_eq!(store.is_live(pair.a, family).await, Ok(false), "a family belongs to one device");
     assert_eq!(store.revoke_device(pair.b).await, Ok(true));
     assert_eq!(store.revoke_device(pair.b).await, Ok(false));
     assert_eq!(store.is_live(pair.b, family).await, Ok(false));
@@ -23,12 +23,12 @@ pub(crate) async fn a_revoked_device_leaves_nothing(store: &dyn Store) {
     assert_eq!(store.inbox_arrivals(pair.b, 0, ALL).await.unwrap().rows.len(), 0);
     let theirs = Append { sender: pair.b, copies: vec![copy(pair.a, b"x")], ..append(&pair, 2) };
     assert_eq!(store.append(theirs).await, Ok(Appended::SenderRevoked));
-    // The one who stays may write to nobody.
+    // The remaining member has no recipient.
     let to_nobody = Append { copies: vec![], ..append(&pair, 3) };
     assert_eq!(seq(&store.append(to_nobody).await.unwrap()), 2);
 }
 
-pub(crate) async fn a_deleted_account_leaves_only_that_it_was_there(store: &dyn Store) {
+pub(crate) async fn deleting_an_account_keeps_only_the_fact_that_it_existed(store: &dyn Store) {
     let pair = pair(store).await;
     let stranger = register(store, 3, 0..0).await;
     let theirs = Append { sender: pair.b, copies: vec![copy(pair.a, b"x")], ..append(&pair, 1) };
@@ -36,7 +36,7 @@ pub(crate) async fn a_deleted_account_leaves_only_that_it_was_there(store: &dyn 
     store.append(append(&pair, 2)).await.unwrap();
     assert_eq!(store.is_deleted(pair.b.user).await, Ok(false));
     assert_eq!(store.delete_account(pair.b.user, NOW_MS).await, Ok(vec![pair.b]));
-    assert_eq!(store.delete_account(pair.b.user, NOW_MS).await, Ok(vec![]), "it is gone");
+    assert_eq!(store.delete_account(pair.b.user, NOW_MS).await, Ok(vec![]), "the account no longer exists");
     assert_eq!(store.is_deleted(pair.b.user).await, Ok(true));
 
     let family = FamilyId([2; 16]);
@@ -58,7 +58,8 @@ pub(crate) async fn a_deleted_account_leaves_only_that_it_was_there(store: &dyn 
     let guess = Rotation { origin: Origin::Unproven, ..rotation.clone() };
     assert_eq!(store.rotate_refresh(guess).await, Ok(Rotated::Unknown));
 
-    // Whoever writes to them learns it, but not from a thread of others; what was stored before is still answered as that.
+    // A sender in their thread learns of it, but not a sender who is not a member. A message that was stored before is
+    // still answered as a duplicate.
     assert_eq!(store.append(append(&pair, 3)).await, Ok(Appended::RecipientDeleted));
     let to_nobody = Append { copies: vec![], ..append(&pair, 3) };
     assert_eq!(store.append(to_nobody).await, Ok(Appended::RecipientDeleted));
@@ -74,11 +75,11 @@ pub(crate) async fn a_deleted_account_leaves_only_that_it_was_there(store: &dyn 
         now_ms: NOW_MS,
     };
     assert_eq!(store.create_thread(new).await, Ok(Created::PeerDeleted));
-    // What they had sent is still delivered, and the thread can be looked at.
+    // Their earlier messages are still delivered, and the thread can be read.
     assert_eq!(store.inbox_arrivals(pair.a, 0, ALL).await.unwrap().rows.len(), 1);
     assert!(store.thread(pair.thread, pair.a.user).await.unwrap().is_some());
 
-    // Only a token that has expired could not be known.
+    // Once its tokens have expired, the family is forgotten.
     store.sweep(NOW_MS + WEEK_MS * 53, 1_000).await.unwrap();
     assert_eq!(store.rotate_refresh(rotation).await, Ok(Rotated::Unknown));
     assert_eq!(store.is_deleted(pair.b.user).await, Ok(true));
@@ -93,17 +94,17 @@ pub(crate) async fn a_repeated_registration_finds_the_account(store: &dyn Store)
     };
     assert_eq!(store.create_account(request(1, 1, NOW_MS)).await, Ok(address(1)));
     assert_eq!(store.create_account(request(2, 1, NOW_MS + DAY_MS - 1)).await, Ok(address(1)));
-    // The tokens of the lost answer are void, those of the repetition are good; the keys are there once.
+    // The tokens of the lost answer are invalid, those of the repetition are valid, and the keys are stored once.
     assert_eq!(store.is_live(address(1), FamilyId([1; 16])).await, Ok(false));
     assert_eq!(store.is_live(address(1), FamilyId([2; 16])).await, Ok(true));
     assert_eq!(store.key_counts(address(1)).await, Ok(KeyCounts { ec: 5, kem: 5, newest_id: 4 }));
     assert!(store.devices(address(2).user).await.unwrap().is_empty());
-    // Another request, another identity, the next day.
+    // A different idempotency key, a different identity, or a repetition on the next day creates a new account.
     assert_eq!(store.create_account(request(3, 2, NOW_MS)).await, Ok(address(3)));
     let other = NewAccount { identity_key: public(0x05, 33, 9), ..request(4, 1, NOW_MS) };
     assert_eq!(store.create_account(other).await, Ok(address(4)));
     assert_eq!(store.create_account(request(5, 2, NOW_MS + DAY_MS)).await, Ok(address(5)));
-    // A device that was revoked is not brought back.
+    // A revoked device is not restored.
     assert_eq!(store.revoke_device(address(5)).await, Ok(true));
     assert_eq!(store.create_account(request(6, 2, NOW_MS + DAY_MS)).await, Ok(address(6)));
     assert!(store.is_live(address(1), FamilyId([2; 16])).await.unwrap());

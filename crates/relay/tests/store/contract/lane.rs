@@ -8,7 +8,7 @@ use sealpost_wire::id::ThreadId;
 
 use crate::world::*;
 
-pub(crate) async fn appends_get_places_without_a_gap(store: &dyn Store) {
+pub(crate) async fn appended_messages_get_consecutive_positions(store: &dyn Store) {
     let pair = pair(store).await;
     let answers = join_all((1..=100).map(|n| store.append(append(&pair, n)))).await;
     let places: Vec<_> = answers.into_iter().map(|answer| seq(&answer.unwrap())).collect();
@@ -52,7 +52,7 @@ pub(crate) async fn a_refused_append_changes_nothing(store: &dyn Store) {
     assert_eq!(store.inbox_arrivals(pair.b, 0, ALL).await.unwrap().rows.len(), 1);
 }
 
-pub(crate) async fn devices_must_be_named_exactly(store: &dyn Store) {
+pub(crate) async fn copies_must_name_exactly_the_live_devices(store: &dyn Store) {
     let pair = pair(store).await;
     let stranger = register(store, 3, 0..0).await;
     let of =
@@ -60,7 +60,7 @@ pub(crate) async fn devices_must_be_named_exactly(store: &dyn Store) {
     let with = |copies| Append { copies, ..append(&pair, 1) };
     let missing = DeviceMismatch { missing: vec![1], ..of(pair.b) };
     assert_eq!(store.append(with(vec![])).await, Ok(Appended::MismatchedDevices(vec![missing.clone()])));
-    // To oneself, and to a user who is not in the thread.
+    // Copies for the sending device, and for a user who is not a member.
     let extra = |address| DeviceMismatch { extra: vec![1], ..of(address) };
     let copies = vec![copy(pair.a, b"x"), copy(stranger, b"x")];
     assert_eq!(

@@ -10,7 +10,7 @@ use sealpost_wire::id::{DeviceId, ThreadId, UserId};
 
 use crate::world::*;
 
-pub(crate) async fn pages_hold_rows_in_both_orders(store: &dyn Store) {
+pub(crate) async fn pages_are_available_in_both_orders(store: &dyn Store) {
     let pair = pair(store).await;
     let other = register(store, 3, 0..0).await;
     let early = thread(store, other, pair.b, 1).await;
@@ -53,7 +53,7 @@ pub(crate) async fn pages_end_at_their_limits(store: &dyn Store) {
     assert_eq!(page(3, 1_000).await, (3, true));
     assert_eq!(page(9, 299).await, (2, true));
     assert_eq!(page(9, 400).await, (4, false));
-    assert_eq!(page(1, 1).await, (1, true), "one row always");
+    assert_eq!(page(1, 1).await, (1, true), "a page has at least one row");
 }
 
 pub(crate) async fn an_acknowledgement_removes_own_rows_only(store: &dyn Store) {
@@ -67,7 +67,7 @@ pub(crate) async fn an_acknowledgement_removes_own_rows_only(store: &dyn Store) 
     assert_eq!(store.inbox_ack(pair.b, vec![key(1)]).await, Ok(0));
     let rows = store.inbox_arrivals(pair.b, 0, ALL).await.unwrap().rows;
     assert_eq!(rows.iter().map(|row| row.key).collect::<Vec<_>>(), [key(2)]);
-    assert_eq!(seq(&store.append(append(&pair, 4)).await.unwrap()), 4, "its place is not used again");
+    assert_eq!(seq(&store.append(append(&pair, 4)).await.unwrap()), 4, "its sequence number is not reused");
 }
 
 pub(crate) async fn an_overfull_mailbox_is_trimmed_from_the_oldest(store: &dyn Store) {
@@ -88,7 +88,7 @@ pub(crate) async fn an_overfull_mailbox_is_trimmed_from_the_oldest(store: &dyn S
     assert_eq!((page.trimmed, page.rows[0].key), (1, oldest.key));
     store.mark_pushed(pair.b, oldest.arrival).await.unwrap();
     store.mark_pushed(pair.b, 0).await.unwrap();
-    let state = MailboxState { trimmed: 1, told: 0, pushed: oldest.arrival };
+    let state = MailboxState { trimmed: 1, reported: 0, pushed: oldest.arrival };
     assert_eq!(store.mailbox(pair.b).await, Ok(state));
     // Acknowledged rows free their space.
     store.inbox_ack(pair.b, vec![oldest.key]).await.unwrap();
@@ -96,7 +96,7 @@ pub(crate) async fn an_overfull_mailbox_is_trimmed_from_the_oldest(store: &dyn S
     assert_eq!(store.mailbox(pair.b).await.unwrap().trimmed, 1);
 }
 
-pub(crate) async fn a_device_knows_of_trimmed_rows_when_it_says_so(store: &dyn Store) {
+pub(crate) async fn trimmed_rows_count_as_reported_once_the_device_acknowledges(store: &dyn Store) {
     let pair = pair(store).await;
     let big = vec![7; (1 << 20) - 256];
     let send = async |n| store.append(Append { copies: vec![copy(pair.b, &big)], ..append(&pair, n) }).await;
@@ -104,18 +104,18 @@ pub(crate) async fn a_device_knows_of_trimmed_rows_when_it_says_so(store: &dyn S
         send(n).await.unwrap();
     }
     let state = async || {
-        let MailboxState { trimmed, told, .. } = store.mailbox(pair.b).await.unwrap();
-        (trimmed, told)
+        let MailboxState { trimmed, reported, .. } = store.mailbox(pair.b).await.unwrap();
+        (trimmed, reported)
     };
     assert_eq!(state().await, (2, 0));
-    store.mark_told(pair.b, 2).await.unwrap();
-    store.mark_told(pair.b, 1).await.unwrap();
+    store.mark_reported(pair.b, 2).await.unwrap();
+    store.mark_reported(pair.b, 1).await.unwrap();
     assert_eq!(state().await, (2, 2));
     send(67).await.unwrap();
-    assert_eq!(state().await, (3, 2), "what was trimmed since is not told");
-    store.mark_told(pair.b, u64::MAX).await.unwrap();
-    assert_eq!(state().await, (3, 3), "nobody knows what has not happened");
-    store.mark_told(pair.a, 3).await.unwrap();
+    assert_eq!(state().await, (3, 2), "rows trimmed since are not reported yet");
+    store.mark_reported(pair.b, u64::MAX).await.unwrap();
+    assert_eq!(state().await, (3, 3), "the number is limited to the rows that were trimmed");
+    store.mark_reported(pair.a, 3).await.unwrap();
     assert_eq!(store.mailbox(pair.a).await, Ok(MailboxState::default()));
 }
 
@@ -136,14 +136,18 @@ pub(crate) async fn a_full_mailbox_loses_rows_of_the_thread_that_fills_it(store:
     for answer in join_all((1..=1_060).map(flood).collect::<Vec<_>>()).await {
         assert!(matches!(answer, Ok(Appended::Stored(_))));
     }
-    // Also if somebody else writes into the full mailbox.
+    // The same if another user writes into the full mailbox.
     for n in 51..=60 {
         store.append(from_friend(n)).await.unwrap();
     }
     let rows = store.inbox_arrivals(pair.b, 0, PageLimit { rows: 10_000, ..ALL }).await.unwrap().rows;
     assert_eq!(rows_of(&rows, theirs), (1..=60).collect::<Vec<_>>());
     let left = rows_of(&rows, pair.thread);
-    assert_eq!(left, (1_060 - left.len() as u64 + 1..=1_060).collect::<Vec<_>>(), "its oldest went");
+    assert_eq!(
+        left,
+        (1_060 - left.len() as u64 + 1..=1_060).collect::<Vec<_>>(),
+        "its oldest rows were trimmed"
+    );
     let bytes: usize = rows.iter().map(|row| row.message.envelope.ciphertext.len() + 256).sum();
     assert!((63 << 20..=64 << 20).contains(&bytes), "{bytes}");
     assert!(store.mailbox(pair.b).await.unwrap().trimmed > 0);
@@ -151,7 +155,7 @@ pub(crate) async fn a_full_mailbox_loses_rows_of_the_thread_that_fills_it(store:
 
 pub(crate) async fn a_mailbox_of_many_threads_loses_rows_of_one_of_them_at_a_time(store: &dyn Store) {
     let b = register(store, 2, 0..0).await;
-    // No thread occupies much, and together they fill it.
+    // No thread occupies much, but together they fill it.
     let big = vec![7; 65_000 - 256];
     let pairs = (0..=1_100_u16).map(|n| {
         let [high, low] = n.to_be_bytes();

@@ -1,4 +1,4 @@
-//! The promises of `Store`, each a function over any engine, in a file for each of its traits.
+//! The guarantees of `Store`, each a function over any engine, with a file for each trait.
 
 pub(crate) mod accounts;
 pub(crate) mod lane;

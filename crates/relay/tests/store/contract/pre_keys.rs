@@ -1,4 +1,4 @@
-//! The promises of `PreKeys`.
+//! The guarantees of `PreKeys`.
 
 use std::collections::BTreeSet;
 
@@ -41,34 +41,46 @@ pub(crate) async fn a_repeated_take_gets_the_same_bundles(store: &dyn Store) {
     let later = |ms| Take { now_ms: NOW_MS + ms, ..take(1, 2, Some(1)) };
     assert_eq!(bundles(later(59_999)).await, first);
     assert_ne!(bundles(later(60_000)).await, first);
-    assert_eq!(store.sweep(NOW_MS + 60_000, 10).await.unwrap().other, 3, "the one taken again lives on");
+    assert_eq!(
+        store.sweep(NOW_MS + 60_000, 10).await.unwrap().other,
+        3,
+        "the bundles that were fetched again are kept longer"
+    );
 }
 
 pub(crate) async fn key_ids_are_used_once(store: &dyn Store) {
     let a = register(store, 1, 5..10).await;
     let put = async |ids| store.put_keys(a, CheckedKeys::parse(one_time(ids)).unwrap()).await.unwrap();
-    assert_eq!(put(5..10).await, Ok(KeyCounts { ec: 5, kem: 5, newest_id: 9 }), "a lost answer");
+    assert_eq!(
+        put(5..10).await,
+        Ok(KeyCounts { ec: 5, kem: 5, newest_id: 9 }),
+        "the upload is repeated after a lost answer"
+    );
     assert_eq!(put(8..12).await, Ok(KeyCounts { ec: 7, kem: 7, newest_id: 11 }));
-    assert_eq!(put(0..1).await, Err(KeysRefused::IdUsed), "below what was seen");
+    assert_eq!(put(0..1).await, Err(KeysRefused::IdUsed), "the id is below the highest one seen");
     let given = store.take_bundles(take(1, 1, None)).await.unwrap().bundles.remove(0);
     assert_eq!(given.one_time.unwrap().id, 5);
     assert_eq!(
         put(5..6).await,
         Ok(KeyCounts { ec: 6, kem: 6, newest_id: 11 }),
-        "a lost answer brings no key back"
+        "a repeated upload restores no key"
     );
     let given = store.take_bundles(take(1, 1, None)).await.unwrap().bundles.remove(0);
     assert_eq!(given.one_time.unwrap().id, 6);
     let mut spent = one_time(5..6);
     spent.one_time[0].public_key = public(0x05, 33, 99);
     let refused = store.put_keys(a, CheckedKeys::parse(spent).unwrap()).await.unwrap();
-    assert_eq!(refused, Err(KeysRefused::IdUsed), "another key under the id of one that was given out");
+    assert_eq!(refused, Err(KeysRefused::IdUsed), "another key with the id of one that was handed out");
     let mut other = one_time(11..13);
     other.one_time_kem[0] = kem(99);
     other.one_time_kem[0].id = 11;
     let refused = store.put_keys(a, CheckedKeys::parse(other).unwrap()).await.unwrap();
-    assert_eq!(refused, Err(KeysRefused::IdUsed), "another key under the id of one that waits");
-    assert_eq!(store.key_counts(a).await, Ok(KeyCounts { ec: 5, kem: 5, newest_id: 11 }), "all or nothing");
+    assert_eq!(refused, Err(KeysRefused::IdUsed), "another key with the id of a stored one");
+    assert_eq!(
+        store.key_counts(a).await,
+        Ok(KeyCounts { ec: 5, kem: 5, newest_id: 11 }),
+        "a refused upload stores nothing"
+    );
     assert_eq!(put(12..13).await, Ok(KeyCounts { ec: 6, kem: 6, newest_id: 12 }));
     let month_ms = 30 * 24 * 3_600_000;
     assert_eq!(store.sweep(NOW_MS + month_ms, 100).await.unwrap().other, 4, "two keys of each kind");

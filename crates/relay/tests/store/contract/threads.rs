@@ -19,14 +19,14 @@ pub(crate) async fn a_pair_has_one_thread(store: &dyn Store) {
     assert_eq!(store.thread(ThreadId::from_bytes([3; 16]), a.user).await, Ok(None));
 }
 
-pub(crate) async fn a_thread_that_is_not_accepted_brings_little(store: &dyn Store) {
+pub(crate) async fn an_unaccepted_thread_delivers_few_messages(store: &dyn Store) {
     let (a, b) = (register(store, 1, 0..0).await, register(store, 2, 0..0).await);
     let pair = Pair { a, b, thread: request(store, a, b, 9).await };
     for n in 1..=16 {
         assert_eq!(seq(&store.append(append(&pair, n)).await.unwrap()), n);
     }
     assert_eq!(store.append(append(&pair, 17)).await, Ok(Appended::NotAccepted));
-    // Acknowledged messages count all the same, and a repetition is answered as usual.
+    // Acknowledged messages count too, and a repetition is answered as usual.
     let keys = (1..=16).map(|server_seq| InboxKey { thread: pair.thread, server_seq }).collect();
     assert_eq!(store.inbox_ack(b, keys).await, Ok(16));
     assert_eq!(store.append(append(&pair, 17)).await, Ok(Appended::NotAccepted));
@@ -36,7 +36,7 @@ pub(crate) async fn a_thread_that_is_not_accepted_brings_little(store: &dyn Stor
     for n in 100..=120 {
         assert!(matches!(store.append(back(n)).await, Ok(Appended::Stored(_))));
     }
-    // Only a member accepts, and only for themselves.
+    // A member can accept only for themselves.
     let other = register(store, 3, 0..0).await;
     assert_eq!(store.accept_thread(pair.thread, other.user).await, Ok(false));
     assert_eq!(store.accept_thread(ThreadId::from_bytes([8; 16]), b.user).await, Ok(false));
@@ -50,7 +50,7 @@ pub(crate) async fn a_thread_that_is_not_accepted_brings_little(store: &dyn Stor
     assert_eq!(store.mailbox(b).await.unwrap().trimmed, 0);
 }
 
-pub(crate) async fn a_thread_that_is_not_accepted_brings_few_bytes(store: &dyn Store) {
+pub(crate) async fn an_unaccepted_thread_delivers_few_bytes(store: &dyn Store) {
     let (a, b) = (register(store, 1, 0..0).await, register(store, 2, 0..0).await);
     let pair = Pair { a, b, thread: request(store, a, b, 9).await };
     let of_bytes = |n, bytes| Append { copies: vec![copy(b, &vec![7; bytes])], ..append(&pair, n) };
@@ -61,7 +61,7 @@ pub(crate) async fn a_thread_that_is_not_accepted_brings_few_bytes(store: &dyn S
     assert_eq!(store.append(of_bytes(5, left + 1)).await, Ok(Appended::NotAccepted));
     assert!(matches!(store.append(of_bytes(6, left)).await, Ok(Appended::Stored(_))));
     assert_eq!(store.append(of_bytes(7, 1)).await, Ok(Appended::NotAccepted));
-    // A user who opens it from the other side accepts it.
+    // The other user accepts the thread by opening it too.
     let new = NewThread { id: ThreadId::from_bytes([8; 16]), creator: b.user, peer: a.user, now_ms: NOW_MS };
     assert_eq!(store.create_thread(new).await, Ok(Created::Existing(pair.thread)));
     assert!(matches!(store.append(of_bytes(8, 60_000)).await, Ok(Appended::Stored(_))));
@@ -86,7 +86,7 @@ pub(crate) async fn strangers_together_fill_an_eighth_of_a_mailbox(store: &dyn S
         }
     }
     assert_eq!(stored, (8 << 20) / 64_000);
-    // Accepted threads have the rest, and a stranger trims nothing of a full mailbox.
+    // Accepted threads can use the rest, and messages of strangers do not trim a full mailbox.
     let big = vec![7; (1 << 20) - 256];
     for n in 1..=56 {
         store.append(Append { copies: vec![copy(friends.b, &big)], ..append(&friends, n) }).await.unwrap();

@@ -15,7 +15,7 @@ pub(crate) async fn rows_expire_and_are_swept(store: &dyn Store) {
     let at = |now_ms| PageLimit { now_ms, ..ALL };
     let left = async |now_ms| store.inbox_arrivals(pair.b, 0, at(now_ms)).await.unwrap().rows.len();
     assert_eq!(left(NOW_MS + 999).await, 3);
-    assert_eq!(left(NOW_MS + 1_000).await, 2, "also before the sweep");
+    assert_eq!(left(NOW_MS + 1_000).await, 2, "expired rows are omitted even before the sweep");
     assert_eq!(store.sweep(NOW_MS + 2_000, 1).await.unwrap().inbox, 1, "no more than the budget");
     assert!(store.sweep(NOW_MS + 2_000, 1).await.unwrap().is_full(1));
     assert_eq!(store.sweep(NOW_MS + 2_000, 10).await, Ok(Swept::default()));

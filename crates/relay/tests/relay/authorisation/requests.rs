@@ -24,7 +24,7 @@ pub(super) async fn register(cast: &mut Cast) -> Outcome {
     cast.post("/v1/accounts", &request).await
 }
 
-pub(super) async fn delete_ones_account(cast: &mut Cast) -> Outcome {
+pub(super) async fn delete_own_account(cast: &mut Cast) -> Outcome {
     cast.delete("/v1/account").await
 }
 
@@ -33,12 +33,12 @@ pub(super) async fn refresh(cast: &mut Cast) -> Outcome {
     cast.post("/v1/auth/refresh", &RefreshRequest { refresh_token, ..RefreshRequest::default() }).await
 }
 
-pub(super) async fn ask_for_a_challenge(cast: &mut Cast) -> Outcome {
+pub(super) async fn request_a_challenge(cast: &mut Cast) -> Outcome {
     let user_id = cast.member.user.to_wire();
     cast.post("/v1/auth/challenge", &ChallengeRequest { user_id, device_id: 1 }).await
 }
 
-pub(super) async fn ask_for_a_challenge_for_nobody(cast: &mut Cast) -> Outcome {
+pub(super) async fn request_a_challenge_for_an_unknown_user(cast: &mut Cast) -> Outcome {
     let user_id = NOBODY.parse::<UserId>().unwrap().to_wire();
     cast.post("/v1/auth/challenge", &ChallengeRequest { user_id, device_id: 1 }).await
 }
@@ -52,7 +52,7 @@ pub(super) async fn log_in_as_the_member(cast: &mut Cast) -> Outcome {
     log_in_as(cast, (cast.member.user, 1)).await
 }
 
-pub(super) async fn log_in_as_nobody(cast: &mut Cast) -> Outcome {
+pub(super) async fn log_in_as_an_unknown_user(cast: &mut Cast) -> Outcome {
     log_in_as(cast, (NOBODY.parse().unwrap(), 1)).await
 }
 
@@ -64,17 +64,17 @@ async fn log_in_as(cast: &mut Cast, device: (UserId, u32)) -> Outcome {
     }
 }
 
-pub(super) async fn take_ones_place_again(cast: &mut Cast) -> Outcome {
+pub(super) async fn restore_own_device(cast: &mut Cast) -> Outcome {
     let own = cast.by().map_or(cast.member.user, |party| party.user);
-    take_a_place(cast, (own, if cast.actor == Actor::Companion { 2 } else { 1 })).await
+    restore_device(cast, (own, if cast.actor == Actor::Companion { 2 } else { 1 })).await
 }
 
-pub(super) async fn take_the_members_place(cast: &mut Cast) -> Outcome {
-    take_a_place(cast, (cast.member.user, 1)).await
+pub(super) async fn restore_the_device_of_the_member(cast: &mut Cast) -> Outcome {
+    restore_device(cast, (cast.member.user, 1)).await
 }
 
 /// Presents the keys and the tag of the requester, if there are any.
-async fn take_a_place(cast: &mut Cast, device: (UserId, u32)) -> Outcome {
+async fn restore_device(cast: &mut Cast, device: (UserId, u32)) -> Outcome {
     match cast.by() {
         Some(party) => Outcome::of(cast.world.restore(party, device).await),
         None => cast.post("/v1/accounts/restore", &RestoreRequest::default()).await,
@@ -93,31 +93,31 @@ pub(super) async fn list_devices(cast: &mut Cast) -> Outcome {
     cast.get("/v1/devices").await
 }
 
-pub(super) async fn revoke_ones_first_device(cast: &mut Cast) -> Outcome {
+pub(super) async fn revoke_own_first_device(cast: &mut Cast) -> Outcome {
     cast.delete("/v1/devices/1").await
 }
 
-pub(super) async fn revoke_ones_second_device(cast: &mut Cast) -> Outcome {
+pub(super) async fn revoke_own_second_device(cast: &mut Cast) -> Outcome {
     cast.delete("/v1/devices/2").await
 }
 
-pub(super) async fn revoke_no_device(cast: &mut Cast) -> Outcome {
+pub(super) async fn revoke_an_unknown_device(cast: &mut Cast) -> Outcome {
     cast.delete("/v1/devices/3").await
 }
 
-pub(super) async fn count_ones_keys(cast: &mut Cast) -> Outcome {
+pub(super) async fn count_own_keys(cast: &mut Cast) -> Outcome {
     cast.get("/v1/keys").await
 }
 
-pub(super) async fn put_ones_keys(cast: &mut Cast) -> Outcome {
+pub(super) async fn upload_own_keys(cast: &mut Cast) -> Outcome {
     cast.put("/v1/keys", &keys(100, 1)).await
 }
 
-pub(super) async fn take_a_bundle_of_the_member(cast: &mut Cast) -> Outcome {
+pub(super) async fn fetch_a_bundle_of_the_member(cast: &mut Cast) -> Outcome {
     cast.get(&format!("/v1/users/{}/devices/1/prekeys", cast.member.user)).await
 }
 
-pub(super) async fn take_a_bundle_of_nobody(cast: &mut Cast) -> Outcome {
+pub(super) async fn fetch_a_bundle_of_an_unknown_user(cast: &mut Cast) -> Outcome {
     cast.get(&format!("/v1/users/{NOBODY}/devices/1/prekeys")).await
 }
 
@@ -126,16 +126,16 @@ pub(super) async fn open_a_thread_with_the_members_peer(cast: &mut Cast) -> Outc
     cast.post("/v1/threads", &CreateThread { peer_user_id, ..CreateThread::default() }).await
 }
 
-pub(super) async fn open_a_thread_with_nobody(cast: &mut Cast) -> Outcome {
+pub(super) async fn open_a_thread_with_an_unknown_user(cast: &mut Cast) -> Outcome {
     let peer_user_id = Bytes::from_static(&[9; 16]);
     cast.post("/v1/threads", &CreateThread { peer_user_id, ..CreateThread::default() }).await
 }
 
-pub(super) async fn look_at_the_thread(cast: &mut Cast) -> Outcome {
+pub(super) async fn get_the_thread(cast: &mut Cast) -> Outcome {
     cast.get(&format!("/v1/threads/{}", cast.thread)).await
 }
 
-pub(super) async fn look_at_no_thread(cast: &mut Cast) -> Outcome {
+pub(super) async fn get_an_unknown_thread(cast: &mut Cast) -> Outcome {
     cast.get(&format!("/v1/threads/{NO_THREAD}")).await
 }
 
@@ -143,7 +143,7 @@ pub(super) async fn accept_the_thread(cast: &mut Cast) -> Outcome {
     cast.post(&format!("/v1/threads/{}/accept", cast.thread), &()).await
 }
 
-pub(super) async fn accept_no_thread(cast: &mut Cast) -> Outcome {
+pub(super) async fn accept_an_unknown_thread(cast: &mut Cast) -> Outcome {
     cast.post(&format!("/v1/threads/{NO_THREAD}/accept"), &()).await
 }
 
@@ -152,11 +152,11 @@ pub(super) async fn append_to_the_thread(cast: &mut Cast) -> Outcome {
     cast.post(&format!("/v1/threads/{thread}/messages"), &cast.message(thread)).await
 }
 
-pub(super) async fn append_to_no_thread(cast: &mut Cast) -> Outcome {
+pub(super) async fn append_to_an_unknown_thread(cast: &mut Cast) -> Outcome {
     cast.post(&format!("/v1/threads/{NO_THREAD}/messages"), &cast.message(NO_THREAD)).await
 }
 
-pub(super) async fn page_through_ones_mailbox(cast: &mut Cast) -> Outcome {
+pub(super) async fn read_own_mailbox(cast: &mut Cast) -> Outcome {
     let outcome = cast.get("/v1/inbox").await;
     if outcome.status == 200 {
         let page: InboxPage = sealpost_wire::decode(outcome.bytes.clone().into()).unwrap();
@@ -171,7 +171,7 @@ pub(super) async fn acknowledge_a_row(cast: &mut Cast) -> Outcome {
     outcome
 }
 
-pub(super) async fn acknowledge_no_row(cast: &mut Cast) -> Outcome {
+pub(super) async fn acknowledge_an_unknown_row(cast: &mut Cast) -> Outcome {
     cast.post("/v1/inbox:ack", &no_row()).await
 }
 
@@ -188,19 +188,19 @@ pub(super) async fn open_a_socket(cast: &mut Cast) -> Outcome {
     Outcome::closed(request.send().await.unwrap().status().as_u16())
 }
 
-pub(super) async fn ask_whether_it_lives(cast: &mut Cast) -> Outcome {
+pub(super) async fn request_liveness(cast: &mut Cast) -> Outcome {
     cast.get("/healthz").await
 }
 
-pub(super) async fn ask_whether_it_is_ready(cast: &mut Cast) -> Outcome {
+pub(super) async fn request_readiness(cast: &mut Cast) -> Outcome {
     cast.get("/readyz").await
 }
 
-pub(super) async fn look_for_metrics_among_the_public_routes(cast: &mut Cast) -> Outcome {
+pub(super) async fn request_metrics_on_the_public_listener(cast: &mut Cast) -> Outcome {
     cast.get("/metrics").await
 }
 
-pub(super) async fn ask_the_operators_listener_for_metrics(cast: &mut Cast) -> Outcome {
+pub(super) async fn request_metrics_on_the_operators_listener(cast: &mut Cast) -> Outcome {
     let addr = cast.world.relay.metrics_addr().unwrap();
     let request = cast.world.http.get(format!("http://{addr}/metrics"));
     Outcome::of(cast.world.request(request, cast.by()).await)
@@ -221,7 +221,7 @@ async fn begin_with(cast: &Cast, hello: Hello) -> Outcome {
     use crate::common::socket::{Read, Socket};
     let mut socket = Socket::open(&cast.world).await;
     let id = socket.send(Body::Hello(hello)).await;
-    let Read::Frame(reply, body) = socket.read().await else { panic!("closed without a word") };
+    let Read::Frame(reply, body) = socket.read().await else { panic!("closed without a frame") };
     assert_eq!(reply, id);
     let outcome = Outcome::of_frame(body);
     if outcome.status != 200 {
@@ -235,7 +235,7 @@ pub(super) async fn send_to_the_thread(cast: &mut Cast) -> Outcome {
     cast.say(Body::Send(send)).await
 }
 
-pub(super) async fn send_to_no_thread(cast: &mut Cast) -> Outcome {
+pub(super) async fn send_to_an_unknown_thread(cast: &mut Cast) -> Outcome {
     let send = cast.message(NO_THREAD);
     cast.say(Body::Send(send)).await
 }
@@ -247,19 +247,19 @@ pub(super) async fn acknowledge_a_row_by_frame(cast: &mut Cast) -> Outcome {
     outcome
 }
 
-pub(super) async fn acknowledge_no_row_by_frame(cast: &mut Cast) -> Outcome {
+pub(super) async fn acknowledge_an_unknown_row_by_frame(cast: &mut Cast) -> Outcome {
     cast.say(Body::Ack(no_row())).await
 }
 
-pub(super) async fn drain_ones_mailbox(cast: &mut Cast) -> Outcome {
+pub(super) async fn drain_own_mailbox(cast: &mut Cast) -> Outcome {
     cast.say(Body::Sync(Sync { inbox: true, threads: Vec::new() })).await
 }
 
 /// Only rows of the requester's own mailbox are returned, whatever thread the request names.
-pub(super) async fn ask_for_rows_of_the_thread(cast: &mut Cast) -> Outcome {
+pub(super) async fn request_rows_of_the_thread(cast: &mut Cast) -> Outcome {
     let cursor = ThreadCursor { thread_id: cast.thread.to_wire(), after_seq: 0, limit: 100 };
     let sync = Sync { inbox: false, threads: vec![cursor] };
-    let (outcome, delivered) = cast.say_and_count(Body::Sync(sync)).await;
+    let (outcome, delivered) = cast.send_and_count_rows(Body::Sync(sync)).await;
     if outcome.status == 200 {
         assert_eq!(delivered > 0, cast.actor != Actor::Stranger);
     }
@@ -270,7 +270,7 @@ pub(super) async fn ping(cast: &mut Cast) -> Outcome {
     cast.say(Body::Ping(Ping { t: 1 })).await
 }
 
-/// This has no answer, but a ping after it has.
+/// This frame has no answer, so it is followed by a ping.
 pub(super) async fn grant_credit(cast: &mut Cast) -> Outcome {
     let outcome = cast.say_both(Body::Credit(Credit { more: 1 }), Body::Ping(Ping { t: 1 })).await;
     if outcome.status == 200 { Outcome { status: 204, ..outcome } } else { outcome }

@@ -15,7 +15,7 @@ use crate::common::socket::{Socket, hello};
 use crate::common::{World, copy, ec, kem, keys, with_body};
 
 #[tokio::test]
-async fn frames_that_are_not_frames_end_the_connection() {
+async fn malformed_frames_end_the_connection() {
     let world = World::start().await;
     let alice = world.register().await;
     let hello = Frame { v: 1, id: 1, body: Some(Body::Hello(hello(&alice))) };
@@ -52,7 +52,7 @@ async fn frames_that_are_not_frames_end_the_connection() {
 }
 
 #[tokio::test]
-async fn a_message_in_endless_pieces_ends_at_the_cap() {
+async fn a_fragmented_message_is_refused_above_the_size_limit() {
     let world = World::start().await;
     let alice = world.register().await;
     let mut socket = Socket::connect(&world, &alice).await;
@@ -72,7 +72,7 @@ async fn a_message_in_endless_pieces_ends_at_the_cap() {
 }
 
 #[tokio::test]
-async fn a_frame_of_nothing_but_empty_fields_is_cheap_and_refused() {
+async fn a_frame_of_empty_fields_is_refused_cheaply() {
     let world = World::start().await;
     let alice = world.register().await;
     let mut socket = Socket::connect(&world, &alice).await;
@@ -136,8 +136,8 @@ async fn pings_before_hello_are_limited_too() {
 }
 
 #[tokio::test]
-async fn a_socket_must_say_who_it_is_and_go_on_saying_something() {
-    let world = World::start_with(|config| config.timing.patience = Duration::from_millis(50)).await;
+async fn a_socket_must_authenticate_and_remain_active() {
+    let world = World::start_with(|config| config.timing.receive_timeout = Duration::from_millis(50)).await;
     let mut silent = Socket::open(&world).await;
     assert_eq!(silent.closed().await, 4400);
     world.relay.shutdown().await;
@@ -152,12 +152,12 @@ async fn a_socket_must_say_who_it_is_and_go_on_saying_something() {
 }
 
 #[tokio::test]
-async fn what_waits_to_be_read_counts_as_said() {
+async fn unread_frames_count_as_activity() {
     let world = World::start().await;
     let alice = world.register().await;
     let mut socket = Socket::connect(&world, &alice).await;
     for t in 0..6 {
-        // Everything runs on this one thread: when the relay checks the time, it is late, and the frame is there.
+        // Everything runs on this thread: when the relay checks the deadline, it has passed, but the frame has arrived.
         world.clock.advance(Duration::from_secs(76));
         std::thread::sleep(Duration::from_millis(20));
         let Body::Pong(pong) = socket.ask(Body::Ping(Ping { t })).await else { panic!() };
@@ -170,7 +170,9 @@ async fn what_waits_to_be_read_counts_as_said() {
 async fn a_socket_without_the_subprotocol_is_not_opened() {
     let world = World::start().await;
     let url = world.url("/v1/ws").replace("http", "ws");
-    let Err(WsError::Http(answer)) = tokio_tungstenite::connect_async(url).await else { panic!("it opened") };
+    let Err(WsError::Http(answer)) = tokio_tungstenite::connect_async(url).await else {
+        panic!("the socket was opened")
+    };
     assert_eq!(answer.status(), 400);
     world.relay.shutdown().await;
 }
@@ -209,7 +211,7 @@ async fn bodies_that_are_too_large_or_not_protobuf_are_refused() {
 }
 
 #[tokio::test]
-async fn paths_with_rubbish_are_not_found() {
+async fn invalid_paths_are_not_found() {
     let world = World::start().await;
     let alice = world.register().await;
     for path in
@@ -227,7 +229,7 @@ async fn paths_with_rubbish_are_not_found() {
 }
 
 #[tokio::test]
-async fn sends_that_cannot_be_are_refused_with_the_reason() {
+async fn invalid_sends_are_refused_with_a_reason() {
     let world = World::start().await;
     let (alice, bob, thread) = world.pair().await;
     let good = world.message(thread, &bob, b"sealed");

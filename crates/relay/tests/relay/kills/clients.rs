@@ -18,9 +18,9 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-use super::SILENCE;
-use super::words::{device, from_hex, recorded, row};
-use super::world::{Heard, World};
+use super::ANSWER_TIMEOUT;
+use super::convert::{device, from_hex, recorded, row};
+use super::world::{Outcome, World};
 use crate::common::socket::hello;
 use crate::common::{Party, copy};
 
@@ -28,13 +28,13 @@ use crate::common::{Party, copy};
 const IN_FLIGHT: usize = 4;
 
 /// A request in flight on a socket.
-enum Question {
+enum Pending {
     Send(Send),
     Ack,
 }
 
 /// A user with one device, on one socket at a time.
-pub(super) struct Person {
+pub(super) struct Client {
     world: Arc<World>,
     index: usize,
     random: StdRng,
@@ -43,24 +43,24 @@ pub(super) struct Person {
     unanswered: VecDeque<Send>,
     /// Rows that were received and not acknowledged.
     got: Vec<Place>,
-    /// All requests are answered; what is left is to read.
+    /// All requests are answered, and only the mailbox is left to read.
     reading: bool,
     drained: bool,
 }
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// A connection, and what is asked on it.
-struct Line {
+/// A connection, and its requests in flight.
+struct Connection {
     socket: Socket,
     since: At,
     next_id: u64,
-    questions: BTreeMap<u64, (u64, Question)>,
-    /// Whether it waits to be told that the mailbox is empty.
+    pending: BTreeMap<u64, (u64, Pending)>,
+    /// Whether it waits for the report that the mailbox is empty.
     draining: bool,
 }
 
-impl Person {
+impl Client {
     pub(super) fn new(world: &Arc<World>, index: usize, seed: u64) -> Self {
         Self {
             world: Arc::clone(world),
@@ -78,12 +78,12 @@ impl Person {
         while !self.drained {
             let url = self.world.url().await;
             match self.connect(&url).await {
-                Some(mut line) => {
-                    // Ends when the connection does, or when everything is done.
-                    self.talk(&mut line).await;
-                    for (op, question) in line.questions.into_values() {
+                Some(mut connection) => {
+                    // Ends when the connection ends, or when everything is done.
+                    self.talk(&mut connection).await;
+                    for (op, request) in connection.pending.into_values() {
                         self.world.recorder.unknown(op);
-                        if let Question::Send(send) = question {
+                        if let Pending::Send(send) = request {
                             self.unanswered.push_back(send);
                         }
                     }
@@ -97,37 +97,40 @@ impl Person {
         &self.world.parties[self.index]
     }
 
-    async fn connect(&self, url: &str) -> Option<Line> {
+    async fn connect(&self, url: &str) -> Option<Connection> {
         let mut request = format!("{url}/v1/ws").replace("http", "ws").into_client_request().unwrap();
         request.headers_mut().insert("sec-websocket-protocol", "relay.v1".parse().unwrap());
         let since = self.world.recorder.last();
-        let (socket, _) =
-            tokio::time::timeout(SILENCE, tokio_tungstenite::connect_async(request)).await.ok()?.ok()?;
-        let mut line = Line { socket, since, next_id: 1, questions: BTreeMap::new(), draining: false };
-        line.say(Body::Hello(hello(self.me()))).await?;
-        match line.hear().await? {
-            (_, Body::Welcome(_)) => Some(line),
+        let (socket, _) = tokio::time::timeout(ANSWER_TIMEOUT, tokio_tungstenite::connect_async(request))
+            .await
+            .ok()?
+            .ok()?;
+        let mut connection =
+            Connection { socket, since, next_id: 1, pending: BTreeMap::new(), draining: false };
+        connection.say(Body::Hello(hello(self.me()))).await?;
+        match connection.next_frame().await? {
+            (_, Body::Welcome(_)) => Some(connection),
             // A relay that is about to be killed may still answer.
             (_, Body::Error(error)) if error.code == 503 => None,
             other => panic!("no welcome: {other:?}"),
         }
     }
 
-    async fn talk(&mut self, line: &mut Line) -> Option<()> {
+    async fn talk(&mut self, connection: &mut Connection) -> Option<()> {
         while let Some(send) = self.unanswered.pop_front() {
-            self.submit(line, send).await?;
+            self.submit(connection, send).await?;
         }
         // Rows of an earlier connection are received again, if they are still there.
         self.got.clear();
         if self.reading {
-            line.drain().await?;
+            connection.drain().await?;
         }
         loop {
-            let open = line.questions.values().filter(|(_, question)| matches!(question, Question::Send(_)));
+            let open = connection.pending.values().filter(|(_, request)| matches!(request, Pending::Send(_)));
             let open = open.count();
             if !self.world.is_finishing() && open < IN_FLIGHT {
                 let send = self.compose();
-                self.submit(line, send).await?;
+                self.submit(connection, send).await?;
                 if self.random.random_range(0..20) == 0 {
                     self.page().await;
                 }
@@ -136,19 +139,19 @@ impl Person {
             if self.world.is_finishing() && open == 0 && self.unanswered.is_empty() && !self.reading {
                 self.world.answered.wait().await;
                 self.reading = true;
-                line.drain().await?;
+                connection.drain().await?;
             }
             if self.drained {
                 return Some(());
             }
-            let heard = line.hear().await?;
-            self.on(line, heard).await?;
+            let frame = connection.next_frame().await?;
+            self.on(connection, frame).await?;
         }
     }
 
-    async fn on(&mut self, line: &mut Line, (id, body): (u64, Body)) -> Option<()> {
+    async fn on(&mut self, connection: &mut Connection, (id, body): (u64, Body)) -> Option<()> {
         let recorder = Arc::clone(&self.world.recorder);
-        match (body, line.questions.remove(&id)) {
+        match (body, connection.pending.remove(&id)) {
             (Body::SendAck(ack), Some((op, _))) => {
                 let duplicate = ack.status() == Status::Duplicate;
                 let reply = Reply::Send { seq: ack.server_seq, hlc: ack.hlc, epoch: ack.epoch, duplicate };
@@ -159,47 +162,47 @@ impl Person {
                 recorder.ok(op, Reply::Ack { removed: ok.removed.into() });
                 self.world.answered();
             }
-            (Body::Error(error), Some((op, question))) if matches!(error.code, 429 | 503) => {
+            (Body::Error(error), Some((op, request))) if matches!(error.code, 429 | 503) => {
                 match error.code {
                     429 => recorder.fail(op, &error.reason),
                     _ => recorder.unknown(op),
                 }
-                if let Question::Send(send) = question {
+                if let Pending::Send(send) = request {
                     self.unanswered.push_back(send);
                 }
-                // Once more, on a new connection.
+                // The request is repeated on a new connection.
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 return None;
             }
             (Body::Error(error), Some((op, _))) => recorder.fail(op, &error.reason),
             (Body::Deliver(deliver), _) => {
-                let place = self.got(line, deliver);
+                let place = self.got(connection, deliver);
                 self.got.push(place);
                 if self.reading || self.random.random_range(0..3) == 0 {
-                    self.acknowledge(line).await?;
+                    self.acknowledge(connection).await?;
                 }
             }
             (Body::QueueEmpty(_), _) if self.reading => {
-                line.draining = false;
-                self.acknowledge(line).await?;
-                self.drained = line.questions.is_empty();
+                connection.draining = false;
+                self.acknowledge(connection).await?;
+                self.drained = connection.pending.is_empty();
             }
             (Body::KeysLow(_), _) => {}
-            (other, _) => panic!("nobody asked for {other:?}"),
+            (other, _) => panic!("an answer without a request: {other:?}"),
         }
         // The last acknowledgement was answered after the mailbox was reported as empty.
-        if self.reading && line.questions.is_empty() && !line.draining && !self.drained {
-            line.drain().await?;
+        if self.reading && connection.pending.is_empty() && !connection.draining && !self.drained {
+            connection.drain().await?;
         }
         Some(())
     }
 
     /// A new message to one of the two neighbours; sometimes one that is refused.
     fn compose(&mut self) -> Send {
-        let people = self.world.parties.len();
+        let clients = self.world.parties.len();
         let (thread, to) = match self.random.random_range(0..2) {
-            0 => (self.index, (self.index + 1) % people),
-            _ => ((self.index + people - 1) % people, (self.index + people - 1) % people),
+            0 => (self.index, (self.index + 1) % clients),
+            _ => ((self.index + clients - 1) % clients, (self.index + clients - 1) % clients),
         };
         self.sent += 1;
         let mut random = [0; 10];
@@ -213,20 +216,20 @@ impl Person {
             thread_id: self.world.threads[thread].to_wire(),
             roster_version: 1,
             copies: vec![copy],
-            // A refused acknowledgement says nothing about the next one.
+            // A refused acknowledgement does not affect the next one.
             resume: true,
             lookup: false,
         }
     }
 
-    async fn submit(&mut self, line: &mut Line, send: Send) -> Option<()> {
+    async fn submit(&mut self, connection: &mut Connection, send: Send) -> Option<()> {
         let call = Call::Send(recorded(self.me(), &send));
         let op = self.world.recorder.invoke(call);
-        line.ask(op, Question::Send(send.clone()), Body::Send(send)).await
+        connection.ask(op, Pending::Send(send.clone()), Body::Send(send)).await
     }
 
     /// Acknowledges the rows of one of the threads.
-    async fn acknowledge(&mut self, line: &mut Line) -> Option<()> {
+    async fn acknowledge(&mut self, connection: &mut Connection) -> Option<()> {
         while let Some(first) = self.got.first() {
             let thread = first.thread.clone();
             let (rows, rest) = self.got.drain(..).partition(|place| place.thread == thread);
@@ -234,15 +237,15 @@ impl Person {
             let key = |place: &Place| InboxKey { thread_id: from_hex(&place.thread), server_seq: place.seq };
             let keys = rows.iter().map(key).collect();
             let op = self.world.recorder.invoke(Call::Ack { device: device(self.me()), rows });
-            line.ask(op, Question::Ack, Body::Ack(Ack { keys, trimmed: 0 })).await?;
+            connection.ask(op, Pending::Ack, Body::Ack(Ack { keys, trimmed: 0 })).await?;
         }
         Some(())
     }
 
-    fn got(&self, line: &Line, deliver: Deliver) -> Place {
+    fn got(&self, connection: &Connection, deliver: Deliver) -> Place {
         let row = row(deliver);
         let place = row.place.clone();
-        self.world.recorder.write(Event::Deliver { device: device(self.me()), since: line.since, row });
+        self.world.recorder.write(Event::Deliver { device: device(self.me()), since: connection.since, row });
         place
     }
 
@@ -251,22 +254,22 @@ impl Person {
         let (world, me) = (&self.world, self.me());
         let request = world.http.get(world.url().await + "/v1/inbox?limit=256");
         let op = world.recorder.invoke(Call::Page { device: device(me) });
-        match Heard::from(world.ask(request, Some(me)).await) {
-            Heard::Done(answer) => {
+        match Outcome::from(world.ask(request, Some(me)).await) {
+            Outcome::Done(answer) => {
                 let InboxPage { rows, more, .. } = answer.body();
                 let rows = rows.into_iter().map(row).collect();
                 world.recorder.ok(op, Reply::Page { rows, more });
                 world.answered();
             }
-            Heard::Refused(reason) => world.recorder.fail(op, &reason),
-            Heard::Nothing => world.recorder.unknown(op),
+            Outcome::Refused(reason) => world.recorder.fail(op, &reason),
+            Outcome::Unknown => world.recorder.unknown(op),
         }
     }
 }
 
-impl Line {
-    async fn ask(&mut self, op: u64, question: Question, body: Body) -> Option<()> {
-        self.questions.insert(self.next_id, (op, question));
+impl Connection {
+    async fn ask(&mut self, op: u64, request: Pending, body: Body) -> Option<()> {
+        self.pending.insert(self.next_id, (op, request));
         self.say(body).await
     }
 
@@ -276,16 +279,16 @@ impl Line {
         self.socket.send(Message::Binary(frame.encode_to_vec().into())).await.ok()
     }
 
-    /// Asks to be told when everything was received.
+    /// Requests a report when everything was received.
     async fn drain(&mut self) -> Option<()> {
         self.draining = true;
         self.say(Body::Sync(Sync { inbox: true, threads: Vec::new() })).await
     }
 
-    /// The next frame. `None`: the connection has ended.
-    async fn hear(&mut self) -> Option<(u64, Body)> {
+    /// The next frame, or `None` if the connection has ended.
+    async fn next_frame(&mut self) -> Option<(u64, Body)> {
         loop {
-            match tokio::time::timeout(SILENCE, self.socket.next()).await.ok()?? {
+            match tokio::time::timeout(ANSWER_TIMEOUT, self.socket.next()).await.ok()?? {
                 Ok(Message::Binary(bytes)) => {
                     let frame: Frame = sealpost_wire::decode(bytes).unwrap();
                     return Some((frame.id, frame.body.unwrap()));

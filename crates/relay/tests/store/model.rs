@@ -1,4 +1,4 @@
-//! A state machine: whatever happens to a store, it says what a few maps would say.
+//! A model-based test: after any sequence of events, the store must answer like a model that consists of a few maps.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
@@ -16,10 +16,10 @@ use crate::world::*;
 
 const USERS: u8 = 3;
 
-/// What may happen. Users are numbered from 0.
+/// The events. Users are numbered from 0.
 #[derive(Debug, Clone)]
 enum Event {
-    /// A message under one of a few names, with one of two bodies; the roster may be wrong.
+    /// A message with one of a few ids and one of two bodies; the roster version may be wrong.
     Send {
         from: u8,
         to: u8,
@@ -27,7 +27,7 @@ enum Event {
         body: u8,
         roster: u64,
     },
-    /// The n-th waiting row, and a row that was never there.
+    /// Acknowledges the n-th waiting row, and a row that never existed.
     Ack {
         who: u8,
         nth: usize,
@@ -42,11 +42,11 @@ enum Event {
         first: u32,
         count: u32,
     },
-    /// Time passes and the sweeper comes.
+    /// Time passes, and the sweep runs.
     Sweep {
         minutes: u64,
     },
-    /// The process ends and starts.
+    /// The store is closed and opened again.
     Reopen,
 }
 
@@ -64,19 +64,19 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// What the store should know.
+/// The expected state of the store.
 #[derive(Default)]
-struct Oracle {
+struct Model {
     now_ms: u64,
     /// By pair of users.
     last: HashMap<(u8, u8), Stored>,
-    /// By sender and name: the body and its place.
+    /// By sender and id: the body and its position.
     sent: HashMap<(u8, u8), (u8, Stored)>,
     mailboxes: HashMap<u8, Vec<InboxKey>>,
     keys: HashMap<u8, BTreeSet<u32>>,
     /// The highest id ever seen, and all of them.
     marks: HashMap<u8, (u32, BTreeSet<u32>)>,
-    /// By requester, target and idempotency key: until when, and which key.
+    /// By requester, target and idempotency key: until when it is remembered, and which key was taken.
     taken: BTreeMap<(u8, u8, u8), (u64, Option<u32>)>,
 }
 
@@ -88,7 +88,7 @@ fn thread_of(pair: (u8, u8)) -> ThreadId {
     ThreadId::from_bytes([0x10 + pair.0 * USERS + pair.1; 16])
 }
 
-impl Oracle {
+impl Model {
     fn send(&mut self, (from, to): (u8, u8), name: u8, body: u8, roster: u64) -> Appended {
         let lane = sorted(from, to);
         if let Some((earlier, stored)) = self.sent.get(&(from, name)) {
@@ -140,11 +140,11 @@ impl Oracle {
 
 async fn run(folder: &Path, events: Vec<Event>) {
     let mut store = crate::open(folder);
-    let mut oracle = Oracle { now_ms: NOW_MS, ..Oracle::default() };
+    let mut model = Model { now_ms: NOW_MS, ..Model::default() };
     for user in 0..USERS {
         register(store.as_ref(), user, 0..5).await;
-        oracle.keys.insert(user, (0..5).collect());
-        oracle.marks.insert(user, (4, (0..5).collect()));
+        model.keys.insert(user, (0..5).collect());
+        model.marks.insert(user, (4, (0..5).collect()));
     }
     for a in 0..USERS {
         for b in a + 1..USERS {
@@ -153,17 +153,17 @@ async fn run(folder: &Path, events: Vec<Event>) {
         }
     }
     for event in events {
-        store = step(store, folder, &mut oracle, event).await;
+        store = step(store, folder, &mut model, event).await;
         for user in 0..USERS {
             let rows = store.inbox_arrivals(address(user), 0, ALL).await.unwrap().rows;
             let keys: Vec<_> = rows.into_iter().map(|row| row.key).collect();
-            assert_eq!(&keys, oracle.mailboxes.entry(user).or_default());
+            assert_eq!(&keys, model.mailboxes.entry(user).or_default());
         }
     }
     check_sums(folder);
 }
 
-/// What a mailbox says that it holds, in all and by thread, is what lies in it.
+/// Checks that the stored sums of a mailbox, in total and by thread, match its rows.
 fn check_sums(folder: &Path) {
     let db = rusqlite::Connection::open(folder.join("relay.db")).unwrap();
     let wrong = |sql: &str| -> u32 { db.query_row(sql, [], |row| row.get(0)).unwrap() };
@@ -176,12 +176,12 @@ fn check_sums(folder: &Path) {
     assert_eq!((wrong(by_thread), wrong(in_all)), (0, 0));
 }
 
-async fn step(mut store: Arc<dyn Store>, folder: &Path, oracle: &mut Oracle, event: Event) -> Arc<dyn Store> {
+async fn step(mut store: Arc<dyn Store>, folder: &Path, model: &mut Model, event: Event) -> Arc<dyn Store> {
     match event {
         Event::Send { from, to, .. } if from == to => {}
         Event::Send { from, to, name, body, roster } => {
-            // A name is for one thread: the other body stands for another thread as well.
-            let expected = oracle.send((from, to), name, body.wrapping_add(to * 2), roster);
+            // The body hash covers the thread, so another thread means another body.
+            let expected = model.send((from, to), name, body.wrapping_add(to * 2), roster);
             let append = Append {
                 sender: address(from),
                 client_msg_id: ClientMsgId::new(NOW_MS, &[name; 10]),
@@ -189,39 +189,39 @@ async fn step(mut store: Arc<dyn Store>, folder: &Path, oracle: &mut Oracle, eve
                 roster_version: roster,
                 body_hash: [body.wrapping_add(to * 2); 32],
                 copies: vec![copy(address(to), &[body])],
-                now_ms: oracle.now_ms,
+                now_ms: model.now_ms,
             };
             assert_eq!(store.append(append).await, Ok(expected));
         }
         Event::Ack { who, nth } => {
-            let mailbox = oracle.mailboxes.entry(who).or_default();
+            let mailbox = model.mailboxes.entry(who).or_default();
             let key = (nth < mailbox.len()).then(|| mailbox.remove(nth));
             let never = InboxKey { thread: thread_of((0, 1)), server_seq: 1_000_000 };
             let removed = store.inbox_ack(address(who), key.into_iter().chain([never]).collect()).await;
             assert_eq!(removed, Ok(u32::from(key.is_some())));
         }
         Event::Take { by, of, idempotency } => {
-            let expected = oracle.take(by, of, idempotency);
+            let expected = model.take(by, of, idempotency);
             let take = Take {
                 requester: address(by),
                 target: address(of).user,
                 selector: Selector::All,
                 idempotency: idempotency.map(|key| IdempotencyKey([key; 32])),
                 last_resort_only: false,
-                now_ms: oracle.now_ms,
+                now_ms: model.now_ms,
             };
             let bundle = store.take_bundles(take).await.unwrap().bundles.remove(0);
             assert_eq!(bundle.one_time.map(|key| key.id), expected);
             assert_eq!(bundle.kem.unwrap().id, expected.unwrap_or(u32::MAX));
         }
         Event::Put { who, first, count } => {
-            let expected = oracle.put(who, first..first + count);
+            let expected = model.put(who, first..first + count);
             let keys = CheckedKeys::parse(one_time(first..first + count)).unwrap();
             assert_eq!(store.put_keys(address(who), keys).await, Ok(expected));
         }
         Event::Sweep { minutes } => {
-            oracle.now_ms += minutes * 60_000;
-            let swept = store.sweep(oracle.now_ms, 100).await.unwrap();
+            model.now_ms += minutes * 60_000;
+            let swept = store.sweep(model.now_ms, 100).await.unwrap();
             assert_eq!((swept.inbox, swept.dedupe), (0, 0));
         }
         Event::Reopen => {
@@ -236,7 +236,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_store_says_what_the_oracle_says(events in proptest::collection::vec(event(), 1..60)) {
+    fn the_store_matches_the_model(events in proptest::collection::vec(event(), 1..60)) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let folder = tempfile::tempdir().unwrap();
         runtime.block_on(run(folder.path(), events));

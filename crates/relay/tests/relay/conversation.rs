@@ -8,7 +8,7 @@ use crate::common::socket::{Read, Socket, hello};
 use crate::common::{START_MS, World, copy};
 
 #[tokio::test]
-async fn a_message_reaches_the_other_socket_and_leaves_when_acknowledged() {
+async fn a_message_is_delivered_and_removed_when_acknowledged() {
     let world = World::start().await;
     let (alice, bob, thread) = world.pair().await;
     let mut alices = Socket::connect(&world, &alice).await;
@@ -32,7 +32,7 @@ async fn a_message_reaches_the_other_socket_and_leaves_when_acknowledged() {
 }
 
 #[tokio::test]
-async fn what_is_not_acknowledged_comes_again_on_the_next_connection_and_after_a_restart() {
+async fn unacknowledged_rows_are_delivered_again_after_a_reconnect_or_restart() {
     let world = World::start().await;
     let (alice, bob, thread) = world.pair().await;
     for text in [b"one", b"two"] {
@@ -57,7 +57,7 @@ async fn what_is_not_acknowledged_comes_again_on_the_next_connection_and_after_a
 }
 
 #[tokio::test]
-async fn the_http_twin_sends_reads_and_acknowledges() {
+async fn messages_can_be_sent_read_and_acknowledged_over_http() {
     let world = World::start().await;
     let (alice, bob, thread) = world.pair().await;
     let send = world.message(thread, &bob, b"sealed");
@@ -90,7 +90,7 @@ async fn the_http_twin_sends_reads_and_acknowledges() {
 }
 
 #[tokio::test]
-async fn a_thread_of_two_exists_once() {
+async fn two_users_have_one_direct_thread() {
     let world = World::start().await;
     let (alice, bob, thread) = world.pair().await;
     let request = sealpost_wire::CreateThread {
@@ -121,7 +121,7 @@ async fn pipelined_sends_are_answered_in_order() {
 }
 
 #[tokio::test]
-async fn a_socket_is_welcomed_with_what_it_must_know() {
+async fn the_welcome_contains_the_settings_of_the_connection() {
     let world = World::start().await;
     let alice = world.register().await;
     let (socket, welcome) = Socket::connect_with(&world, hello(&alice)).await;
@@ -133,7 +133,7 @@ async fn a_socket_is_welcomed_with_what_it_must_know() {
 }
 
 #[tokio::test]
-async fn a_client_that_sends_and_is_gone_still_reaches_a_live_recipient() {
+async fn a_message_of_a_client_that_disconnects_reaches_a_connected_recipient() {
     let world = World::start().await;
     let (alice, bob, thread) = world.pair().await;
     let mut bobs = Socket::connect(&world, &bob).await;
@@ -159,7 +159,7 @@ async fn a_device_has_two_connections_at_once_and_a_third_ends_the_oldest() {
         assert_eq!(world.send(&alice, &world.message(thread, &bob, text)).await.status, 201);
         let (to_app, to_extension) = (app.deliver().await, extension.deliver().await);
         assert_eq!(to_app.client_msg_id, to_extension.client_msg_id);
-        // The second one acknowledges a row that is already gone.
+        // The second connection acknowledges a row that was already removed.
         assert_eq!(extension.acknowledge(vec![to_extension.key.unwrap()]).await, 1);
         assert_eq!(app.acknowledge(vec![to_app.key.unwrap()]).await, 0);
     }
