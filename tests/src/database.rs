@@ -6,11 +6,11 @@ use std::time::Duration;
 use rusqlite::{Connection, Params};
 use sealpost_core::UserId;
 
-/// Removes one-time keys at the relay, as if somebody had taken them. `which` is a condition on their rows.
+/// Removes one-time keys at the relay, as if they had been fetched. `which` is a condition on their rows.
 ///
 /// # Panics
 /// If this is not the relay's database.
-#[expect(clippy::expect_used, reason = "what goes wrong here fails a test, and says why")]
+#[expect(clippy::expect_used, reason = "a failure here fails the test with a message")]
 pub fn take_one_time_keys(relay: &Connection, which: &str, values: impl Params) {
     relay.execute(&format!("DELETE FROM one_time_pre_key WHERE {which}"), values).expect("keys are taken");
     let count = "UPDATE pre_key_mark SET held = (
@@ -20,12 +20,12 @@ pub fn take_one_time_keys(relay: &Connection, which: &str, values: impl Params) 
     relay.execute(count, []).expect("the rest is counted");
 }
 
-/// Makes the relay in this folder return the keys of `other` as those of `user`. This is what happens when somebody
-/// starts again on a new phone, and what a relay does that wants to read messages.
+/// Makes the relay in this folder return the keys of `other` as those of `user`. The same happens when a user starts
+/// again on a new phone, and when a hostile relay tries to read messages.
 ///
 /// # Panics
 /// If this is not the relay's database.
-#[expect(clippy::expect_used, reason = "what goes wrong here fails a test, and says why")]
+#[expect(clippy::expect_used, reason = "a failure here fails the test with a message")]
 pub fn swap_keys(relay: &Path, user: UserId, other: UserId) {
     let relay = Connection::open(relay.join("relay.db")).expect("the file opens");
     relay.busy_timeout(Duration::from_secs(60)).expect("a time-out");

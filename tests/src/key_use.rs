@@ -1,18 +1,18 @@
-//! Checks from outside that no message key is used twice: a device that crashes may send the same bytes again, but
+//! Checks the traffic for message keys that are used twice: a device that crashes may send the same bytes again, but
 //! never other bytes with the same key.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sealpost_protocol::{PreKeySignalMessage, SignalMessage};
-use sealpost_testkit::Meddle;
+use sealpost_testkit::Interceptor;
 use sealpost_wire::frame::Body;
 use sealpost_wire::{DeviceCopy, Envelope, Frame, envelope};
 
-/// What identifies a message key to an observer: the ratchet key of its chain, and its number in the chain.
+/// The parts of a message that identify its key: the ratchet key of its chain, and its number in the chain.
 type KeyName = ([u8; 33], u32);
 
-/// Everything that clients have sent through a proxy. Clones share it.
+/// Records all messages that clients send through a proxy. Clones share the record.
 #[derive(Debug, Clone, Default)]
 pub struct KeyUse(Arc<Mutex<Seen>>);
 
@@ -53,7 +53,7 @@ impl KeyUse {
     }
 }
 
-impl Meddle for KeyUse {
+impl Interceptor for KeyUse {
     fn up(&self, frame: Frame) -> Vec<Frame> {
         if let Some(Body::Send(send)) = &frame.body {
             send.copies.iter().for_each(|copy| self.see(copy));

@@ -1,5 +1,5 @@
 //! End-to-end tests with real clients, the real relay and real files. The tests are in `tests/`; this crate contains
-//! what they share.
+//! the code that they share.
 
 mod database;
 mod ending;

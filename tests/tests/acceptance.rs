@@ -1,5 +1,4 @@
-//! A thread that somebody else started is accepted at the relay automatically, with retries, and its author waits
-//! until then.
+//! A client accepts a thread of another user at the relay automatically, with retries, and the sender waits until then.
 
 #![cfg(test)]
 
@@ -10,7 +9,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OpenFlags};
 use sealpost_core::{Delivery, Direction};
 use sealpost_e2e::open_database;
-use sealpost_testkit::{Loss, Meddle, Party, PartyDisk, Proxy, World, eventually, history, texts};
+use sealpost_testkit::{Interceptor, Loss, Party, PartyDisk, Proxy, World, eventually, history, texts};
 use sealpost_wire::frame::Body;
 use sealpost_wire::{Frame, reason};
 
@@ -35,7 +34,7 @@ impl Loses {
     }
 }
 
-impl Meddle for Loses {
+impl Interceptor for Loses {
     fn loses(&self, request: &str) -> Option<Loss> {
         if !request.contains("/accept ") {
             return None;
@@ -60,7 +59,7 @@ async fn accepted(world: &World) {
 
 /// Waits until a client knows that its thread is accepted.
 async fn written_down(disk: &PartyDisk) {
-    eventually("it is written down", async || {
+    eventually("the acceptance is stored", async || {
         let db = open_database(disk.database(), &disk.key());
         let accepted: u32 = db.query_row("SELECT accepted FROM thread", [], |row| row.get(0)).unwrap();
         (accepted == 1).then_some(())
@@ -74,14 +73,15 @@ async fn only_thread(party: &Party) -> sealpost_core::Thread {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_call_is_repeated_until_it_is_answered_with_a_pause_after_each_failure() {
+async fn the_accept_call_is_retried_after_a_delay_until_it_is_answered() {
     let world = World::start().await;
     let loses = Loses::first(4, [Loss::Request, Loss::Answer]);
     let proxy = Proxy::start(world.addr(), loses.clone()).await;
-    let (ada, ben) = (world.party("ada").await, world.disk("ben").through(&proxy.url()).come().await);
+    let (ada, ben) =
+        (world.party("ada").await, world.disk("ben").through(&proxy.url()).open_or_register().await);
     let hers = ada.client.direct_thread(ben.client.user_id()).await.unwrap();
     assert_eq!(not_accepted(&world), 1);
-    // Messages that arrive meanwhile do not cause an earlier retry.
+    // Messages that arrive in the meantime do not cause an earlier retry.
     for line in ["one", "two", "three"] {
         hers.send_text(line).await.unwrap();
     }
@@ -94,7 +94,7 @@ async fn the_call_is_repeated_until_it_is_answered_with_a_pause_after_each_failu
         assert!(after.duration_since(*before) >= LEAST_PAUSE, "{:?}", after.duration_since(*before));
     }
     // The call was answered and is not repeated, neither when something arrives nor at the next start.
-    let ben = ben.close().await.come().await;
+    let ben = ben.close().await.open_or_register().await;
     hers.send_text("four").await.unwrap();
     let his = only_thread(&ben).await;
     ben.texts_when(&his, 4).await;
@@ -102,17 +102,18 @@ async fn the_call_is_repeated_until_it_is_answered_with_a_pause_after_each_failu
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_was_closed_before_the_answer_accepts_when_it_comes_back() {
+async fn a_client_closed_before_the_answer_accepts_at_the_next_start() {
     let world = World::start().await;
     let loses = Loses::first(usize::MAX, [Loss::Request; 2]);
     let proxy = Proxy::start(world.addr(), loses.clone()).await;
-    let (ada, ben) = (world.party("ada").await, world.disk("ben").through(&proxy.url()).come().await);
+    let (ada, ben) =
+        (world.party("ada").await, world.disk("ben").through(&proxy.url()).open_or_register().await);
     let hers = ada.client.direct_thread(ben.client.user_id()).await.unwrap();
     hers.send_text("hello").await.unwrap();
     eventually("a call", async || (!loses.calls().is_empty()).then_some(())).await;
     ben.close().await;
     assert_eq!(not_accepted(&world), 1);
-    // Without the proxy.
+    // Now the client connects without the proxy.
     let ben = world.disk("ben").open().await;
     accepted(&world).await;
     assert_eq!(texts(&only_thread(&ben).await).await, ["hello"]);
@@ -122,7 +123,7 @@ async fn a_client_that_was_closed_before_the_answer_accepts_when_it_comes_back()
 #[derive(Clone, Default)]
 struct Refusals(Arc<AtomicUsize>);
 
-impl Meddle for Refusals {
+impl Interceptor for Refusals {
     fn down(&self, frame: Frame) -> Vec<Frame> {
         if matches!(&frame.body, Some(Body::Error(error)) if error.reason == reason::NOT_ACCEPTED) {
             self.0.fetch_add(1, Ordering::SeqCst);
@@ -136,7 +137,8 @@ async fn a_sender_who_is_not_accepted_waits_and_continues_after_acceptance() {
     let world = World::start().await;
     let refusals = Refusals::default();
     let proxy = Proxy::start(world.addr(), refusals.clone()).await;
-    let (ada, ben) = (world.disk("ada").through(&proxy.url()).come().await, world.party("ben").await);
+    let (ada, ben) =
+        (world.disk("ada").through(&proxy.url()).open_or_register().await, world.party("ben").await);
     let (bens_id, cleo) = (ben.client.user_id(), world.party("cleo").await);
     let ben = ben.close().await;
     let hers = ada.client.direct_thread(bens_id).await.unwrap();
@@ -150,7 +152,7 @@ async fn a_sender_who_is_not_accepted_waits_and_continues_after_acceptance() {
     let (sent, waiting) = states.split_at(16);
     assert!(sent.iter().all(|state| *state == Direction::Outgoing(Delivery::Sent)), "{states:?}");
     assert!(waiting.iter().all(|state| *state == Direction::Outgoing(Delivery::Queued)), "{states:?}");
-    // This does not delay anybody else.
+    // Messages to other users are not delayed.
     let to_cleo = ada.thread_with(&cleo).await;
     let message = to_cleo.send_text("hello").await.unwrap();
     ada.message_reaches(&to_cleo, message.id, |state| *state == Direction::Outgoing(Delivery::Delivered))

@@ -13,7 +13,7 @@ use sealpost_core::{
     Part, Storage, Thread,
 };
 use sealpost_e2e::open_database;
-use sealpost_testkit::{Meddle, Party, PartyDisk, Proxy, World, texts};
+use sealpost_testkit::{Interceptor, Party, PartyDisk, Proxy, World, texts};
 use sealpost_wire::Frame;
 use sealpost_wire::frame::Body;
 
@@ -38,7 +38,7 @@ async fn refusal(config: Config) -> Error {
     }
 }
 
-/// Checks that everything is as it was.
+/// Checks that nothing has changed.
 async fn is_whole(disk: &PartyDisk) {
     let ada = disk.clone().open().await;
     let thread = only_thread(&ada).await;
@@ -74,7 +74,7 @@ async fn a_file_that_is_not_a_database_is_not_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plain_database_of_somebody_else_is_not_opened() {
+async fn an_unencrypted_database_is_not_opened() {
     let world = World::start().await;
     let disk = world.disk("ada");
     let plain = rusqlite::Connection::open(disk.database()).unwrap();
@@ -100,7 +100,7 @@ async fn a_truncated_file_is_distinguished_from_a_wrong_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn damage_to_any_page_is_found_and_never_read_as_data() {
+async fn damage_to_any_page_is_detected() {
     let world = World::start().await;
     let disk = written(&world).await;
     let whole = fs::read(disk.database()).unwrap();
@@ -143,7 +143,7 @@ async fn read_everything(disk: &PartyDisk) -> Result<usize, Error> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_of_a_newer_version_is_left_alone() {
+async fn a_database_of_a_newer_version_is_not_changed() {
     let world = World::start().await;
     let key = [9; 32];
     let path = world.dir().join("ada.db");
@@ -229,7 +229,7 @@ fn a_full_disk_loses_nothing_and_work_resumes_when_there_is_space() {
         run("mount", &["-t", "tmpfs", "-o", "size=8m", "tmpfs", &text(mount)]);
         let world = World::start().await;
         let ben = world.party("ben").await;
-        let ada = PartyDisk::new(mount, "ada", &world.url()).come().await;
+        let ada = PartyDisk::new(mount, "ada", &world.url()).open_or_register().await;
         let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
         let mut said = Vec::new();
         say(&hers, "before", &mut said).await.unwrap();
@@ -267,13 +267,13 @@ async fn failing_when(party: &Party, wanted: impl Fn(&[FailedPart]) -> bool) {
     while !wanted(&party.client.failing()) {
         match events.next().await {
             Some(Ok(_) | Err(Lagged(_))) => {}
-            None => panic!("the client is gone"),
+            None => panic!("the client was closed"),
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_part_that_cannot_do_its_work_is_reported_and_so_is_its_recovery() {
+async fn a_failing_part_is_reported_and_so_is_its_recovery() {
     let world = World::start().await;
     let disk = written(&world).await;
     let rename = |from: &str, to: &str| {
@@ -325,7 +325,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     path.into()
 }
 
-/// Says that the test runs in its own mount namespace, and which folder it may mount on.
+/// Set if the test runs in its own mount namespace, to the folder on which it may mount.
 const INSIDE: &str = "SEALPOST_E2E_MOUNT";
 
 /// Runs the named test again in a process with its own mount namespace. Needs root, as in CI.
@@ -336,7 +336,7 @@ fn inside_a_namespace(test: &str, work: impl AsyncFnOnce(&Path)) {
         return;
     }
     if !Command::new("unshare").args(["-m", "true"]).status().is_ok_and(|status| status.success()) {
-        println!("skipped: {test} needs mount namespaces (root, and unshare)");
+        println!("skipped: {test} needs mount namespaces, which require root and unshare");
         return;
     }
     let mount = tempfile::tempdir().unwrap();
@@ -347,7 +347,7 @@ fn inside_a_namespace(test: &str, work: impl AsyncFnOnce(&Path)) {
         .env(INSIDE, mount.path())
         .status()
         .unwrap();
-    assert!(status.success(), "in its namespace: {status}");
+    assert!(status.success(), "failed in its namespace: {status}");
 }
 
 fn run(program: &str, arguments: &[&str]) {
@@ -393,9 +393,10 @@ async fn a_session_that_does_not_decode_affects_only_its_peer_and_is_replaced() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_with_a_reused_key_is_shown_to_the_recipient() {
     let world = World::start().await;
-    // Her relay does not tell her that her database is an old copy.
+    // The relay does not report that her database is an old copy.
     let proxy = Proxy::start(world.addr(), WithoutGenerations).await;
-    let (ada, ben) = (world.disk("ada").through(&proxy.url()).come().await, world.party("ben").await);
+    let (ada, ben) =
+        (world.disk("ada").through(&proxy.url()).open_or_register().await, world.party("ben").await);
     let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
     let delivered = Direction::Outgoing(Delivery::Delivered);
     let hello = hers.send_text("hello").await.unwrap();
@@ -414,10 +415,10 @@ async fn a_message_with_a_reused_key_is_shown_to_the_recipient() {
     assert_eq!(texts, ["hello", "the first", "Undecryptable(KeyUsedTwice)"]);
 }
 
-/// Takes out of each welcome which generation of the client's database the relay knew.
+/// Removes from each welcome the generation of the client's database that the relay knew.
 struct WithoutGenerations;
 
-impl Meddle for WithoutGenerations {
+impl Interceptor for WithoutGenerations {
     fn down(&self, mut frame: Frame) -> Vec<Frame> {
         if let Some(Body::Welcome(welcome)) = &mut frame.body {
             welcome.generation = None;

@@ -1,5 +1,5 @@
-//! A relay that changes what it carries: bundles, messages, and where they belong. The client says what is wrong,
-//! keeps what is right, and goes on.
+//! A relay that changes bundles, messages, and their addressing. The client reports each error, keeps valid messages,
+//! and continues.
 
 #![cfg(test)]
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
@@ -10,17 +10,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use prost::Message as _;
 use sealpost_core::{Delivery, Direction, Error, FailReason, MessageBody, Undecryptable};
-use sealpost_testkit::{Meddle, Party, Proxy, World, eventually, history, other};
+use sealpost_testkit::{Interceptor, Party, Proxy, World, eventually, history, other};
 use sealpost_wire::frame::Body;
 use sealpost_wire::{Bundle, Bundles, Deliver, Frame, OneTimeKey};
 
-/// Changes every bundle, while it is on.
+/// Changes every bundle while it is enabled.
 struct BadBundles {
     change: Spoil,
     on: Arc<AtomicBool>,
 }
 
-impl Meddle for BadBundles {
+impl Interceptor for BadBundles {
     fn answer(&self, request: &str, body: Vec<u8>) -> Vec<u8> {
         if !request.contains("/prekeys") || !self.on.load(Ordering::SeqCst) {
             return body;
@@ -38,7 +38,7 @@ fn low_order() -> Vec<u8> {
     key
 }
 
-/// How a bundle can be bad.
+/// A modification that makes a bundle invalid.
 type Spoil = fn(&mut Bundle);
 
 const BAD_BUNDLES: &[(&str, Spoil)] = &[
@@ -69,7 +69,7 @@ const BAD_BUNDLES: &[(&str, Spoil)] = &[
     ("a one-time key of low order", |bundle| {
         bundle.one_time = Some(OneTimeKey { id: 1, public_key: low_order().into() });
     }),
-    ("a device that cannot be", |bundle| bundle.device_id = 200),
+    ("an impossible device number", |bundle| bundle.device_id = 200),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -78,7 +78,7 @@ async fn an_invalid_bundle_fails_the_message_and_stores_nothing() {
     for (number, (name, change)) in BAD_BUNDLES.iter().enumerate() {
         let on = Arc::new(AtomicBool::new(true));
         let proxy = Proxy::start(world.addr(), BadBundles { change: *change, on: Arc::clone(&on) }).await;
-        let ada = world.disk(&format!("ada {number}")).through(&proxy.url()).come().await;
+        let ada = world.disk(&format!("ada {number}")).through(&proxy.url()).open_or_register().await;
         let ben = world.party(&format!("ben {number}")).await;
         let hers = ada.thread_with(&ben).await;
         let message = hers.send_text("to whom?").await.unwrap();
@@ -97,10 +97,10 @@ async fn an_invalid_bundle_fails_the_message_and_stores_nothing() {
     }
 }
 
-/// What becomes of one envelope on its way down.
+/// A modification of an envelope from the relay.
 type Change = fn(Deliver) -> Vec<Deliver>;
 
-/// Changes the next envelope, once armed.
+/// Changes the next envelope after it is armed.
 #[derive(Clone, Default)]
 struct NextEnvelope(Arc<Mutex<Option<Change>>>);
 
@@ -110,7 +110,7 @@ impl NextEnvelope {
     }
 }
 
-impl Meddle for NextEnvelope {
+impl Interceptor for NextEnvelope {
     fn down(&self, frame: Frame) -> Vec<Frame> {
         let Some(Body::Deliver(deliver)) = &frame.body else { return vec![frame] };
         let Some(change) = self.0.lock().unwrap().take() else { return vec![frame] };
@@ -129,7 +129,7 @@ fn with_ciphertext(mut deliver: Deliver, change: impl FnOnce(&mut Vec<u8>)) -> V
 
 const CHANGES: &[(&str, Change, Undecryptable)] = &[
     (
-        "a kind from the future",
+        "an unknown kind",
         |mut deliver| {
             deliver.envelope.as_mut().unwrap().kind = 9;
             vec![deliver]
@@ -137,7 +137,7 @@ const CHANGES: &[(&str, Change, Undecryptable)] = &[
         Undecryptable::UnsupportedVersion,
     ),
     (
-        "a version from the future",
+        "an unknown version",
         |deliver| with_ciphertext(deliver, |bytes| bytes[0] = 0x99),
         Undecryptable::UnsupportedVersion,
     ),
@@ -159,7 +159,7 @@ const CHANGES: &[(&str, Change, Undecryptable)] = &[
         Undecryptable::NotDecryptable,
     ),
     (
-        "a sender who is not of this thread",
+        "a sender who is not a member of the thread",
         |mut deliver| {
             deliver.sender_user_id = flipped(&deliver.sender_user_id, 0);
             vec![deliver]
@@ -175,11 +175,11 @@ async fn a_changed_message_becomes_a_row_with_its_cause_and_the_next_is_read() {
     let next = NextEnvelope::default();
     let proxy = Proxy::start(world.addr(), next.clone()).await;
     let ada = world.party("ada").await;
-    let ben = world.disk("ben").through(&proxy.url()).come().await;
+    let ben = world.disk("ben").through(&proxy.url()).open_or_register().await;
     let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
     let mut expected = Vec::new();
     for (name, change, cause) in CHANGES {
-        // Nothing else is on its way: what is changed is the message.
+        // No other envelope is in flight, so the message is changed.
         nothing_waits(&world).await;
         next.arm(*change);
         hers.send_text(name).await.unwrap();
@@ -193,7 +193,7 @@ async fn a_changed_message_becomes_a_row_with_its_cause_and_the_next_is_read() {
     nothing_waits(&world).await;
 }
 
-/// The message in a thread that nobody has made.
+/// The message, moved to a thread that does not exist.
 fn moved(deliver: &Deliver) -> Deliver {
     let mut moved = deliver.clone();
     let key = moved.key.as_mut().unwrap();
@@ -207,9 +207,9 @@ async fn a_message_in_the_wrong_thread_creates_none_and_can_still_be_opened_in_i
     let next = NextEnvelope::default();
     let proxy = Proxy::start(world.addr(), next.clone()).await;
     let ada = world.party("ada").await;
-    let ben = world.disk("ben").through(&proxy.url()).come().await;
+    let ben = world.disk("ben").through(&proxy.url()).open_or_register().await;
     let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
-    // A first message, with its handshake, and one of a session that is known; and one that was opened before.
+    // The first message of a session, one of an existing session, and one that was opened before.
     let changes: [(&str, Change); 3] = [
         ("first", |deliver| vec![moved(&deliver), deliver]),
         ("second", |deliver| vec![moved(&deliver), deliver]),
@@ -221,7 +221,7 @@ async fn a_message_in_the_wrong_thread_creates_none_and_can_still_be_opened_in_i
         let message = hers.send_text(text).await.unwrap();
         ada.message_reaches(&hers, message.id, delivered).await;
     }
-    // In order: what was moved is handled when this is here.
+    // Envelopes are handled in order, so the moved ones were handled before this one.
     nothing_waits(&world).await;
     hers.send_text("fourth").await.unwrap();
     let texts = ["first", "second", "third", "fourth"].map(|text| MessageBody::Text(text.to_owned()));
@@ -231,12 +231,12 @@ async fn a_message_in_the_wrong_thread_creates_none_and_can_still_be_opened_in_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thread_begins_with_a_message_that_cannot_be_opened_too() {
+async fn a_thread_may_begin_with_an_undecryptable_message() {
     let world = World::start().await;
     let next = NextEnvelope::default();
     let proxy = Proxy::start(world.addr(), next.clone()).await;
     let ada = world.party("ada").await;
-    let ben = world.disk("ben").through(&proxy.url()).come().await;
+    let ben = world.disk("ben").through(&proxy.url()).open_or_register().await;
     let hers = ada.thread_with(&ben).await;
     next.arm(|deliver| with_ciphertext(deliver, |bytes| bytes[1..].fill(0xa5)));
     hers.send_text("the first of all").await.unwrap();
@@ -246,12 +246,12 @@ async fn a_thread_begins_with_a_message_that_cannot_be_opened_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_that_is_delivered_again_and_again_is_shown_once() {
+async fn a_message_that_is_delivered_repeatedly_is_shown_once() {
     let world = World::start().await;
     let next = NextEnvelope::default();
     let proxy = Proxy::start(world.addr(), next.clone()).await;
     let ada = world.party("ada").await;
-    let ben = world.disk("ben").through(&proxy.url()).come().await;
+    let ben = world.disk("ben").through(&proxy.url()).open_or_register().await;
     let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
     for text in ["first", "second", "third"] {
         nothing_waits(&world).await;
@@ -263,7 +263,7 @@ async fn a_message_that_is_delivered_again_and_again_is_shown_once() {
     bodies(&ben, &his, &texts, "once each").await;
 }
 
-/// The message with some bits changed, under its own name.
+/// The message with some bits changed, under the same id.
 fn damaged(deliver: Deliver) -> Deliver {
     let changed = with_ciphertext(deliver, |bytes| {
         let middle = bytes.len() - 30;
@@ -278,7 +278,7 @@ async fn a_damaged_copy_is_replaced_by_the_intact_message() {
     let next = NextEnvelope::default();
     let proxy = Proxy::start(world.addr(), next.clone()).await;
     let ada = world.party("ada").await;
-    let ben = world.disk("ben").through(&proxy.url()).come().await;
+    let ben = world.disk("ben").through(&proxy.url()).open_or_register().await;
     let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
     let changes: [(&str, Change); 3] = [
         ("after one", |deliver| vec![damaged(deliver.clone()), deliver]),
@@ -295,7 +295,7 @@ async fn a_damaged_copy_is_replaced_by_the_intact_message() {
     }
     nothing_waits(&world).await;
     let texts = changes.map(|(text, _)| MessageBody::Text(text.to_owned()));
-    bodies(&ben, &his, &texts, "the true ones").await;
+    bodies(&ben, &his, &texts, "the intact messages").await;
     eventually("it is found", async || {
         (ben.client.search("after", 5).await.unwrap().len() == 2).then_some(())
     })
@@ -308,9 +308,9 @@ async fn the_id_that_the_relay_states_is_not_trusted() {
     let next = NextEnvelope::default();
     let proxy = Proxy::start(world.addr(), next.clone()).await;
     let ada = world.party("ada").await;
-    let ben = world.disk("ben").through(&proxy.url()).come().await;
+    let ben = world.disk("ben").through(&proxy.url()).open_or_register().await;
     let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
-    // Each under the same name, as if it were the one before.
+    // Each message under the same id, as if it were a repetition of the previous one.
     for text in ["first", "second", "third"] {
         nothing_waits(&world).await;
         next.arm(|deliver| vec![Deliver { client_msg_id: vec![7; 16].into(), ..deliver }]);
@@ -322,12 +322,12 @@ async fn the_id_that_the_relay_states_is_not_trusted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn impossibly_large_numbers_of_the_relay_are_refused() {
+async fn implausibly_large_numbers_from_the_relay_are_refused() {
     let world = World::start().await;
     let next = NextEnvelope::default();
     let proxy = Proxy::start(world.addr(), next.clone()).await;
     let ada = world.party("ada").await;
-    let ben = world.disk("ben").through(&proxy.url()).come().await;
+    let ben = world.disk("ben").through(&proxy.url()).open_or_register().await;
     let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
     next.arm(|deliver| {
         let mut lie = deliver.clone();
@@ -338,7 +338,7 @@ async fn impossibly_large_numbers_of_the_relay_are_refused() {
     });
     let message = hers.send_text("true").await.unwrap();
     ada.message_reaches(&hers, message.id, delivered).await;
-    bodies(&ben, &his, &[MessageBody::Text("true".to_owned())], "the true one").await;
+    bodies(&ben, &his, &[MessageBody::Text("true".to_owned())], "the valid message").await;
 }
 
 /// Waits until a thread has these bodies, in this order.
@@ -351,7 +351,7 @@ async fn bodies(party: &Party, thread: &sealpost_core::Thread, expected: &[Messa
     assert_eq!(of_thread().await, expected, "{what}");
 }
 
-/// Waits until everything that the relay held was acknowledged.
+/// Waits until all rows at the relay were acknowledged.
 async fn nothing_waits(world: &World) {
     eventually("an empty mailbox", async || {
         let db = rusqlite::Connection::open(world.relay_dir().join("relay.db")).unwrap();

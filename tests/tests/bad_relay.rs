@@ -1,5 +1,5 @@
-//! What may be wrong with that which answers where the relay should be. Each is told as what it is, and nothing
-//! is lost: when the relay is there again, everything arrives.
+//! Servers that answer at the address of the relay but are not a usable relay. The app gets a precise error, and
+//! nothing is lost: when the relay is back, everything is delivered.
 
 #![cfg(test)]
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
@@ -11,17 +11,17 @@ use sealpost_core::{
     Client, ConnectionState, Delivery, Direction, Error, MessageBody, Offline, Opened, Thread,
 };
 use sealpost_testkit::{
-    Honest, Hostile, Hostility, Party, Proxy, SocketMessage, World, eventually, history, texts,
+    BadResponse, BadServer, Party, PassThrough, Proxy, SocketMessage, World, eventually, history, texts,
 };
 use sealpost_wire::frame::Body;
 use sealpost_wire::{Deliver, Envelope, FRAME_VERSION, Frame, InboxKey, limits};
 
-/// What the app is told when it registers there.
-fn expected(hostility: Hostility) -> Offline {
-    match hostility {
-        Hostility::Silent => Offline::TimedOut,
-        Hostility::Closes | Hostility::Garbage => Offline::Unreachable,
-        Hostility::Fails | Hostility::BadGateway | Hostility::GatewayTimeout => {
+/// The error that the app gets when it registers at such a server.
+fn expected(response: BadResponse) -> Offline {
+    match response {
+        BadResponse::Silent => Offline::TimedOut,
+        BadResponse::Closes | BadResponse::Garbage => Offline::Unreachable,
+        BadResponse::Fails | BadResponse::BadGateway | BadResponse::GatewayTimeout => {
             Offline::Busy(Duration::from_secs(5))
         }
         _ => Offline::NotARelay,
@@ -31,12 +31,12 @@ fn expected(hostility: Hostility) -> Offline {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_not_a_relay_is_reported_and_registration_works_later() {
     let world = &World::start().await;
-    let cases = Hostility::ALL.map(|hostility| async move {
-        let hostile = Hostile::start(hostility).await;
-        let disk = world.disk(&format!("{hostility:?}")).through(&hostile.url());
+    let cases = BadResponse::ALL.map(|response| async move {
+        let bad_server = BadServer::start(response).await;
+        let disk = world.disk(&format!("{response:?}")).through(&bad_server.url());
         let Opened::Unregistered(new) = Client::open(disk.config()).await.unwrap() else { panic!() };
         let error = new.register(&[]).await.unwrap_err();
-        assert_eq!(error, Error::Offline(expected(hostility)), "{hostility:?}");
+        assert_eq!(error, Error::Offline(expected(response)), "{response:?}");
         assert!(error.is_retryable());
         drop(new);
         let open = async || Client::open(disk.config()).await.is_ok().then_some(());
@@ -62,26 +62,26 @@ async fn a_relay_that_is_down_is_reported_as_unreachable() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn messages_written_while_a_false_relay_answers_are_sent_through_the_real_one() {
+async fn messages_written_while_a_false_relay_answers_are_sent_later() {
     let world = &World::start().await;
     let ben = &world.party("ben").await;
-    let cases = Hostility::ALL.map(|hostility| async move {
-        let disk = world.disk(&format!("{hostility:?}"));
-        let ada = disk.come().await;
+    let cases = BadResponse::ALL.map(|response| async move {
+        let disk = world.disk(&format!("{response:?}"));
+        let ada = disk.open_or_register().await;
         let id = ada.thread_with(ben).await.id();
-        let hostile = Hostile::start(hostility).await;
-        let ada = ada.close().await.through(&hostile.url()).open().await;
+        let bad_server = BadServer::start(response).await;
+        let ada = ada.close().await.through(&bad_server.url()).open().await;
         ada.client.thread(id).await.unwrap().send_text("written at a false relay").await.unwrap();
-        // It comes back, but has not got through.
-        let often = if hostility == Hostility::Silent { 1 } else { 3 };
-        eventually("another attempt", async || (hostile.requests() >= often).then_some(())).await;
+        // The client retries, but does not reach a relay.
+        let often = if response == BadResponse::Silent { 1 } else { 3 };
+        eventually("another attempt", async || (bad_server.requests() >= often).then_some(())).await;
         assert!(
             matches!(ada.client.connection_state(), ConnectionState::Offline | ConnectionState::Connecting),
-            "{hostility:?}"
+            "{response:?}"
         );
         let ada = ada.close().await.through(&world.url()).open().await;
         let his = ben.thread_with(&ada).await;
-        assert_eq!(ben.texts_when(&his, 1).await, ["written at a false relay"], "{hostility:?}");
+        assert_eq!(ben.texts_when(&his, 1).await, ["written at a false relay"], "{response:?}");
     });
     join_all(cases).await;
 }
@@ -93,18 +93,18 @@ async fn an_invalid_frame_ends_the_connection_and_has_no_other_effect() {
     let bad = [
         ("text", SocketMessage::text("hello?")),
         ("half a frame", SocketMessage::binary(half[..half.len() / 2].to_vec())),
-        ("over the cap", SocketMessage::binary(vec![0; limits::MAX_FRAME + 1])),
+        ("above the maximum size", SocketMessage::binary(vec![0; limits::MAX_FRAME + 1])),
         ("an unknown version", SocketMessage::binary(encoded(&unknown))),
         ("no body", SocketMessage::binary(encoded(&Frame { v: FRAME_VERSION, id: 0, body: None }))),
     ];
     let world = World::start().await;
-    let proxy = Proxy::start(world.addr(), Honest).await;
-    let ada = world.disk("ada").through(&proxy.url()).come().await;
+    let proxy = Proxy::start(world.addr(), PassThrough).await;
+    let ada = world.disk("ada").through(&proxy.url()).open_or_register().await;
     let ben = world.party("ben").await;
     for (name, message) in bad {
         ada.live().await;
         let before = proxy.sockets();
-        proxy.say_raw(message);
+        proxy.inject_raw(message);
         eventually(name, async || (proxy.sockets() > before).then_some(())).await;
         talk(&ada, &ben).await;
     }
@@ -113,21 +113,21 @@ async fn an_invalid_frame_ends_the_connection_and_has_no_other_effect() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relay_that_floods_the_client_is_disconnected() {
     let world = World::start().await;
-    let proxy = Proxy::start(world.addr(), Honest).await;
-    let ada = world.disk("ada").through(&proxy.url()).come().await;
+    let proxy = Proxy::start(world.addr(), PassThrough).await;
+    let ada = world.disk("ada").through(&proxy.url()).open_or_register().await;
     let ben = world.party("ben").await;
     let hers = talk(&ada, &ben).await;
     let before = proxy.sockets();
     for number in 0..4000 {
         let mut deliver = deliver(number);
         deliver.key = Some(InboxKey { thread_id: hers.id().to_wire(), server_seq: 10 + u64::from(number) });
-        proxy.say(&Frame { v: FRAME_VERSION, id: 0, body: Some(Body::Deliver(deliver)) });
+        proxy.inject(&Frame { v: FRAME_VERSION, id: 0, body: Some(Body::Deliver(deliver)) });
     }
     eventually("a new connection", async || (proxy.sockets() > before).then_some(())).await;
     ada.live().await;
-    // What came before the end stands there as what it is; what people say still arrives.
+    // The envelopes received before the disconnection are shown as undecryptable, and messages are still delivered.
     let flood = history(&hers).await.into_iter().filter(|message| message.body != text("hello")).count();
-    assert!(flood < 4000, "all of the flood was taken");
+    assert!(flood < 4000, "the whole flood was accepted");
     let answer = hers.send_text("still here").await.unwrap();
     ada.message_reaches(&hers, answer.id, delivered).await;
 }
@@ -136,7 +136,7 @@ fn text(text: &str) -> MessageBody {
     MessageBody::Text(text.to_owned())
 }
 
-/// A made-up envelope, each number another one.
+/// A made-up envelope, different for each number.
 fn deliver(number: u32) -> Deliver {
     let id = sealpost_wire::id::ClientMsgId::new(u64::from(number), &[7; 10]);
     Deliver {
@@ -156,7 +156,7 @@ fn encoded(frame: &Frame) -> Vec<u8> {
     prost::Message::encode_to_vec(frame)
 }
 
-/// Both say hello, and both hear it. Ada's thread.
+/// Sends a text in each direction, waits until both are delivered, and returns Ada's thread.
 async fn talk(ada: &Party, ben: &Party) -> Thread {
     let (hers, his) = (ada.thread_with(ben).await, ben.thread_with(ada).await);
     let before = texts(&hers).await.len();

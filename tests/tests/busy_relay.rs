@@ -10,18 +10,18 @@ use futures_util::StreamExt as _;
 use rusqlite::{Connection, OpenFlags};
 use sealpost_core::{Delivery, Direction, WaitReason, Waiting};
 use sealpost_relay::limits::{Name, Rate};
-use sealpost_testkit::{Meddle, Proxy, World, eventually};
+use sealpost_testkit::{Interceptor, Proxy, World, eventually};
 use sealpost_wire::frame::Body;
 use sealpost_wire::{Frame, reason};
 
-/// Counts what is refused and how often a client says hello.
+/// Counts refusals and `Hello` frames.
 #[derive(Clone, Default)]
 struct Watch {
     refused: Arc<AtomicUsize>,
     hellos: Arc<AtomicUsize>,
 }
 
-impl Meddle for Watch {
+impl Interceptor for Watch {
     fn up(&self, frame: Frame) -> Vec<Frame> {
         if matches!(frame.body, Some(Body::Hello(_))) {
             self.hellos.fetch_add(1, Ordering::SeqCst);
@@ -38,16 +38,17 @@ impl Meddle for Watch {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_acknowledgement_that_is_refused_is_repeated_on_the_same_connection() {
+async fn a_refused_acknowledgement_is_repeated_on_the_same_connection() {
     let world = World::start_with(|mut config| {
-        // One row, and the next after two and a half seconds: too long to be slowed only.
+        // The limit is one row in two and a half seconds, which is too long to be slowed only.
         config.limits.set(Name::AckRows, Some(Rate::new(1, 1, Duration::from_millis(2_500))));
         config
     })
     .await;
     let watch = Watch::default();
     let proxy = Proxy::start(world.addr(), watch.clone()).await;
-    let (ada, ben) = (world.party("ada").await, world.disk("ben").through(&proxy.url()).come().await);
+    let (ada, ben) =
+        (world.party("ada").await, world.disk("ben").through(&proxy.url()).open_or_register().await);
     let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
     for (line, count) in [("one", 1), ("two", 2), ("three", 3)] {
         hers.send_text(line).await.unwrap();
@@ -60,22 +61,23 @@ async fn an_acknowledgement_that_is_refused_is_repeated_on_the_same_connection()
     };
     eventually("the mailboxes are empty", async || (waiting() == 0).then_some(())).await;
     assert!(watch.refused.load(Ordering::SeqCst) > 0, "nothing was refused");
-    assert_eq!(watch.hellos.load(Ordering::SeqCst), 1, "the connection goes on");
+    assert_eq!(watch.hellos.load(Ordering::SeqCst), 1, "the connection stays open");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_above_the_limit_of_a_recipient_is_sent_later() {
     let world = World::start_with(|mut config| {
-        // Every message is too much, for two and a half seconds.
+        // After each message, the limit is exceeded for two and a half seconds.
         config.limits.set(Name::PairBytes, Some(Rate::new(1, 1, Duration::from_millis(2_500))));
         config
     })
     .await;
     let watch = Watch::default();
     let proxy = Proxy::start(world.addr(), watch.clone()).await;
-    let (ada, ben) = (world.disk("ada").through(&proxy.url()).come().await, world.party("ben").await);
+    let (ada, ben) =
+        (world.disk("ada").through(&proxy.url()).open_or_register().await, world.party("ben").await);
     let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
-    // What a message brings is counted when it is stored: those in flight at the same time would all pass.
+    // Bytes are charged when a message is stored, so messages in flight at the same time would all be accepted.
     let one = hers.send_text("one").await.unwrap();
     let stored = |direction: &Direction| *direction != Direction::Outgoing(Delivery::Queued);
     ada.message_reaches(&hers, one.id, stored).await;
@@ -86,7 +88,7 @@ async fn a_message_above_the_limit_of_a_recipient_is_sent_later() {
         tokio::spawn(async move { waits.map(Result::unwrap).collect::<Vec<_>>().await })
     });
     let waits = async |id, reason| {
-        eventually("it waits for that", async || {
+        eventually("the message waits for its next attempt", async || {
             hers.waiting(id).await.unwrap().filter(|waiting| waiting.reason == reason)
         })
         .await
@@ -106,5 +108,5 @@ async fn a_message_above_the_limit_of_a_recipient_is_sent_later() {
     assert!(told_of_two.iter().find(put_off).is_some_and(|told| told.attempts > 0), "{told_of_two:?}");
     assert!(told_of_three.iter().any(|told| told.reason == WaitReason::Behind), "{told_of_three:?}");
     assert!(watch.refused.load(Ordering::SeqCst) > 0, "nothing was refused");
-    assert_eq!(watch.hellos.load(Ordering::SeqCst), 1, "the connection goes on");
+    assert_eq!(watch.hellos.load(Ordering::SeqCst), 1, "the connection stays open");
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use futures_util::future::join_all;
 use prost::Message as _;
 use sealpost_core::{ConnectionState, Delivery, Direction, Event, Message};
-use sealpost_testkit::{ManualClock, Meddle, Party, Proxy, World, eventually, texts};
+use sealpost_testkit::{Interceptor, ManualClock, Party, Proxy, World, eventually, texts};
 use sealpost_wire::frame::Body;
 use sealpost_wire::{Frame, Reconnect, RegisterResponse, TokenPair, reason};
 
@@ -34,7 +34,7 @@ async fn everything_is_delivered_with_a_wrong_clock_and_after_it_is_corrected() 
     let cases = [-3650 * DAY_MS, -8 * DAY_MS, -DAY_MS, DAY_MS, 8 * DAY_MS, 3650 * DAY_MS];
     let cases = cases.map(|wrong_by| async move {
         let clock = ManualClock::at(now_ms().saturating_add_signed(wrong_by));
-        let ada = world.disk(&format!("ada {wrong_by}")).with_clock(&clock).come().await;
+        let ada = world.disk(&format!("ada {wrong_by}")).with_clock(&clock).open_or_register().await;
         let ben = world.party(&format!("ben {wrong_by}")).await;
         talk(&ada, &ben).await;
         // The clock is set while the connection is live.
@@ -42,7 +42,7 @@ async fn everything_is_delivered_with_a_wrong_clock_and_after_it_is_corrected() 
         talk(&ada, &ben).await;
         clock.set(now_ms().saturating_add_signed(-wrong_by));
         talk(&ada, &ben).await;
-        // And once more while nothing is running.
+        // The clock is set again while no client is running.
         let disk = ada.close().await;
         clock.set(now_ms().saturating_add_signed(wrong_by));
         let ada = disk.open().await;
@@ -109,10 +109,10 @@ async fn a_message_whose_refusal_for_its_time_is_lost_is_delivered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_written_offline_with_a_wrong_clock_is_delivered() {
+async fn messages_written_offline_with_a_wrong_clock_are_delivered() {
     let mut world = World::start().await;
     let clock = ManualClock::at(now_ms());
-    let ada = world.disk("ada").with_clock(&clock).come().await;
+    let ada = world.disk("ada").with_clock(&clock).open_or_register().await;
     let ben = world.party("ben").await;
     let hers = talk(&ada, &ben).await;
     world.stop_relay().await;
@@ -121,7 +121,7 @@ async fn what_is_written_offline_with_a_wrong_clock_is_delivered() {
         hers.send_text(&format!("written at {wrong_by}")).await.unwrap();
     }
     world.start_relay().await;
-    // The relay asked the client to come back within half a minute.
+    // The relay asked the client to reconnect within half a minute.
     ada.client.reconnect();
     ben.client.reconnect();
     let his = ben.thread_with(&ada).await;
@@ -135,8 +135,8 @@ async fn a_token_is_replaced_on_the_live_socket() {
     let world = world_at(&clock).await;
     let refreshes = Refreshes::default();
     let proxy = Proxy::start(world.addr(), refreshes.clone()).await;
-    let ada = world.disk("ada").through(&proxy.url()).with_clock(&clock).come().await;
-    let ben = world.disk("ben").with_clock(&clock).come().await;
+    let ada = world.disk("ada").through(&proxy.url()).with_clock(&clock).open_or_register().await;
+    let ben = world.disk("ben").with_clock(&clock).open_or_register().await;
     talk(&ada, &ben).await;
     for times in 1..=2 {
         // Tokens are valid for ten minutes; one with less than a minute left is replaced.
@@ -153,8 +153,8 @@ async fn an_expired_token_is_replaced_when_the_client_connects() {
     let world = world_at(&clock).await;
     let refreshes = Refreshes::default();
     let proxy = Proxy::start(world.addr(), refreshes.clone()).await;
-    let ada = world.disk("ada").through(&proxy.url()).with_clock(&clock).come().await;
-    let ben = world.disk("ben").with_clock(&clock).come().await;
+    let ada = world.disk("ada").through(&proxy.url()).with_clock(&clock).open_or_register().await;
+    let ben = world.disk("ben").with_clock(&clock).open_or_register().await;
     talk(&ada, &ben).await;
     let disk = ada.close().await;
     clock.advance(MINUTE * 60 * 24 * 20);
@@ -164,13 +164,18 @@ async fn an_expired_token_is_replaced_when_the_client_connects() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_device_that_slept_until_its_token_expired_can_connect_again() {
+async fn a_device_that_was_asleep_when_its_token_expired_reconnects() {
     let relay_clock = ManualClock::at(now_ms());
     let world = world_at(&relay_clock).await;
-    let proxy = Proxy::start(world.addr(), sealpost_testkit::Honest).await;
+    let proxy = Proxy::start(world.addr(), sealpost_testkit::PassThrough).await;
     // Its own clock has not advanced.
-    let ada = world.disk("ada").through(&proxy.url()).with_clock(&ManualClock::at(now_ms())).come().await;
-    let ben = world.disk("ben").with_clock(&relay_clock).come().await;
+    let ada = world
+        .disk("ada")
+        .through(&proxy.url())
+        .with_clock(&ManualClock::at(now_ms()))
+        .open_or_register()
+        .await;
+    let ben = world.disk("ben").with_clock(&relay_clock).open_or_register().await;
     talk(&ada, &ben).await;
     relay_clock.advance(MINUTE * 30);
     eventually("a new connection", async || (proxy.sockets() > 1).then_some(())).await;
@@ -179,18 +184,18 @@ async fn a_device_that_slept_until_its_token_expired_can_connect_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_device_whose_tokens_are_gone_signs_in_with_its_key() {
+async fn a_device_without_valid_tokens_logs_in_with_its_key() {
     let clock = ManualClock::at(now_ms());
     let world = world_at(&clock).await;
-    let ada = world.disk("ada").with_clock(&clock).come().await;
-    let ben = world.disk("ben").with_clock(&clock).come().await;
+    let ada = world.disk("ada").with_clock(&clock).open_or_register().await;
+    let ben = world.disk("ben").with_clock(&clock).open_or_register().await;
     talk(&ada, &ben).await;
     let relay = rusqlite::Connection::open(world.relay_dir().join("relay.db")).unwrap();
     relay.busy_timeout(MINUTE).unwrap();
     relay.execute("DELETE FROM token_family", []).unwrap();
     clock.advance(MINUTE * 11);
     talk(&ada, &ben).await;
-    // Away for longer than a refresh token lives.
+    // The device is offline for longer than the lifetime of a refresh token.
     let disk = ada.close().await;
     clock.advance(MINUTE * 60 * 24 * 100);
     let ada = disk.open().await;
@@ -199,17 +204,17 @@ async fn a_device_whose_tokens_are_gone_signs_in_with_its_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_relay_a_hundred_years_ahead_is_not_believed_and_leaves_nothing_behind() {
+async fn the_clock_of_a_relay_a_century_ahead_is_rejected_without_lasting_effects() {
     const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
     let (clock, own_clock) = (ManualClock::at(now_ms()), ManualClock::at(now_ms()));
     let world = world_at(&clock).await;
-    let ada = world.disk("ada").with_clock(&own_clock).come().await;
-    let ben = world.disk("ben").with_clock(&own_clock).come().await;
+    let ada = world.disk("ada").with_clock(&own_clock).open_or_register().await;
+    let ben = world.disk("ben").with_clock(&own_clock).open_or_register().await;
     let hers = talk(&ada, &ben).await;
     let right_ms = now_ms();
     let mut events = ada.client.events();
     clock.set(right_ms + u64::try_from(CENTURY.as_millis()).unwrap());
-    // Its tokens have run out by that clock.
+    // Its tokens have expired by that clock.
     let disk = ada.close().await;
     drop(events);
     let ada = disk.open().await;
@@ -222,7 +227,7 @@ async fn a_relay_a_hundred_years_ahead_is_not_believed_and_leaves_nothing_behind
             }
         }
     };
-    let told = tokio::time::timeout(MINUTE, told).await.expect("the clock is told");
+    let told = tokio::time::timeout(MINUTE, told).await.expect("the wrong clock is reported");
     assert!(told >= right_ms + 99 * 365 * 24 * 3_600_000);
     let waits = hers_again(&ada, hers.id()).await.send_text("written in between").await.unwrap();
     clock.set(right_ms);
@@ -233,7 +238,7 @@ async fn a_relay_a_hundred_years_ahead_is_not_believed_and_leaves_nothing_behind
     ada.message_reaches(&hers, waits.id, delivered).await;
     talk(&ada, &ben).await;
     assert_eq!(texts(&hers).await.len(), 5);
-    // Its signed keys are replaced when their time has come.
+    // Its signed keys are replaced when they are due.
     let before = signed_keys(&world, &ada);
     let disk = ada.close().await;
     clock.advance(MINUTE * 60 * 49);
@@ -264,11 +269,13 @@ async fn a_relay_whose_tokens_expire_immediately_is_not_flooded_with_exchanges()
     let world = World::start().await;
     let refreshes = Refreshes::default();
     let proxy = Proxy::start(world.addr(), Ephemeral(refreshes.clone())).await;
-    let (ada, ben) = (world.disk("ada").through(&proxy.url()).come().await, world.party("ben").await);
+    let (ada, ben) =
+        (world.disk("ada").through(&proxy.url()).open_or_register().await, world.party("ben").await);
     for _ in 0..5 {
         talk(&ada, &ben).await;
     }
-    // One for the connection and one for each request; many hundreds if the socket asked all the time.
+    // One exchange for the connection and one for each request. If the socket exchanged tokens all the time, there
+    // would be hundreds.
     let count = refreshes.count();
     assert!((2..25).contains(&count), "{count} tokens");
 }
@@ -276,7 +283,7 @@ async fn a_relay_whose_tokens_expire_immediately_is_not_flooded_with_exchanges()
 /// Makes tokens expire immediately.
 struct Ephemeral(Refreshes);
 
-impl Meddle for Ephemeral {
+impl Interceptor for Ephemeral {
     fn down(&self, mut frame: Frame) -> Vec<Frame> {
         if let Some(Body::Welcome(welcome)) = &mut frame.body {
             welcome.access_expires_ms = welcome.server_time_ms;
@@ -308,7 +315,7 @@ impl Refreshes {
     }
 }
 
-impl Meddle for Refreshes {
+impl Interceptor for Refreshes {
     fn answer(&self, request: &str, body: Vec<u8>) -> Vec<u8> {
         if request.starts_with("POST /v1/auth/refresh") {
             self.0.fetch_add(1, Ordering::SeqCst);
@@ -317,7 +324,7 @@ impl Meddle for Refreshes {
     }
 }
 
-/// Both say hello, and both hear it. Ada's thread.
+/// Sends a text in each direction, waits until both are delivered, and returns Ada's thread.
 async fn talk(ada: &Party, ben: &Party) -> sealpost_core::Thread {
     let (hers, his) = (ada.thread_with(ben).await, ben.thread_with(ada).await);
     for (party, thread) in [(ada, &hers), (ben, &his)] {

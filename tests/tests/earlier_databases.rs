@@ -1,5 +1,5 @@
-//! What earlier versions have left on disk (`tests/data`, created by `freeze`) opens with every row, and continues
-//! where it was: the client's file without a network, and then all of them with the relay's.
+//! Databases of earlier versions (`tests/data`, created by `freeze`) open with every row, and conversations continue:
+//! first a client's database without a network, then all of them together with the relay's.
 
 #![cfg(test)]
 
@@ -36,7 +36,7 @@ fn copied(from: &Path) -> TempDir {
     for file in ["ada.db", "ben.db", "cyd.db", "relay/relay.db", "relay/signing.key"] {
         fs::copy(from.join(file), to.path().join(file)).unwrap();
     }
-    // Version control does not store modes, and the relay refuses a key that others can read.
+    // Git does not store file modes, and the relay refuses a key that other users can read.
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;

@@ -1,4 +1,4 @@
-//! Two devices meet over a real relay, talk, go offline, come back, and see the same conversation.
+//! Two clients exchange messages over a real relay, go offline, come back, and show the same conversation.
 
 use sealpost_core::{Delivery, Direction, Error, MessageBody};
 use sealpost_testkit::{World, eventually, other, texts};
@@ -30,7 +30,7 @@ async fn a_first_message_arrives_and_is_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reading_is_told() {
+async fn read_receipts_are_delivered() {
     let world = World::start().await;
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
     let hers = ada.thread_with(&ben).await;
@@ -49,7 +49,7 @@ async fn a_client_that_was_offline_catches_up() {
     let world = World::start().await;
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
     let hers = ada.thread_with(&ben).await;
-    // So that he has accepted it: somebody who has not is brought little while away.
+    // He answers first, and thereby accepts the thread; otherwise the relay would limit the messages for him.
     ben.thread_with(&ada).await;
     let bens_disk = ben.close().await;
     let lines: Vec<String> = (0..700).map(|n| format!("line {n}")).collect();
@@ -85,7 +85,7 @@ async fn messages_written_while_the_relay_is_down_are_sent_when_it_is_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn both_write_first_at_the_same_time() {
+async fn both_can_write_the_first_message_at_the_same_time() {
     let world = World::start().await;
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
     let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);

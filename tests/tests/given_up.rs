@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use sealpost_core::{Delivery, Direction, Error, FailReason};
-use sealpost_testkit::{Meddle, Proxy, World, eventually, texts};
+use sealpost_testkit::{Interceptor, Proxy, World, eventually, texts};
 use sealpost_wire::Frame;
 use sealpost_wire::frame::Body;
 
@@ -23,11 +23,14 @@ struct Lossy {
 impl Lossy {
     /// Waits until this many sends were made.
     async fn sees(&self, count: usize) {
-        eventually("it has left", async || (self.seen.load(Ordering::SeqCst) >= count).then_some(())).await;
+        eventually("the message was sent", async || {
+            (self.seen.load(Ordering::SeqCst) >= count).then_some(())
+        })
+        .await;
     }
 }
 
-impl Meddle for Lossy {
+impl Interceptor for Lossy {
     fn up(&self, frame: Frame) -> Vec<Frame> {
         let is_send = matches!(frame.body, Some(Body::Send(_)));
         let is_lost = is_send && self.sends.load(Ordering::SeqCst);
@@ -42,18 +45,18 @@ impl Meddle for Lossy {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_that_is_never_answered_can_be_given_up_and_is_shown_once() {
+async fn an_unanswered_message_can_be_given_up_and_is_shown_once() {
     const DELIVERED: Direction = Direction::Outgoing(Delivery::Delivered);
     let world = World::start().await;
     let lossy = Lossy::default();
     let proxy = Proxy::start(world.addr(), lossy.clone()).await;
-    let ada = world.disk("ada").through(&proxy.url()).come().await;
+    let ada = world.disk("ada").through(&proxy.url()).open_or_register().await;
     let ben = world.party("ben").await;
     let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
     let hello = hers.send_text("hello").await.unwrap();
     ada.message_reaches(&hers, hello.id, |state| *state == DELIVERED).await;
 
-    // It arrives, but she is not told.
+    // The message is delivered, but the answer is lost.
     lossy.answers.store(true, Ordering::SeqCst);
     let ben = ben.close().await;
     let seen = lossy.seen.load(Ordering::SeqCst);
@@ -77,7 +80,7 @@ async fn a_message_that_is_never_answered_can_be_given_up_and_is_shown_once() {
     shown.sort_unstable();
     assert_eq!(shown, ["behind", "hello", "stuck"]);
 
-    // A message that, as far as she knows, never left can be given up too.
+    // A message that was never sent, as far as she knows, can be given up too.
     lossy.sends.store(true, Ordering::SeqCst);
     let seen = lossy.seen.load(Ordering::SeqCst);
     let lost = hers.send_text("lost").await.unwrap();

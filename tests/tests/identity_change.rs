@@ -1,5 +1,5 @@
-//! A contact whose keys change: the app is notified in the commit that stores the change, nothing more is sealed for
-//! a verified contact, and the person decides.
+//! A contact whose keys change: the app is notified in the commit that stores the change, nothing more is sealed for a
+//! verified contact, and the user decides.
 
 #![cfg(test)]
 
@@ -13,7 +13,7 @@ use sealpost_e2e::{open_database, swap_keys};
 use sealpost_testkit::{Party, PartyDisk, World, eventually, history, other};
 use tokio::time::timeout;
 
-/// Ada knows Ben; then his keys are replaced by somebody else's.
+/// Ada has a session with Ben, and then his keys are replaced.
 async fn changed(world: &World, verified: bool) -> (Party, Party, Events) {
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
     let hers = ada.thread_with(&ben).await;
@@ -34,11 +34,11 @@ async fn changed(world: &World, verified: bool) -> (Party, Party, Events) {
 /// Waits for the event that this user's identity changed.
 async fn is_told(events: &mut Events, user: UserId) {
     let told = async { while events.next().await.unwrap().unwrap() != Event::IdentityChanged(user) {} };
-    timeout(Duration::from_secs(60), told).await.expect("the change is told");
+    timeout(Duration::from_secs(60), told).await.expect("the change is reported");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_sent_to_a_verified_contact_whose_keys_changed_until_the_person_accepts() {
+async fn nothing_is_sent_to_a_verified_contact_with_changed_keys_until_the_user_accepts() {
     let world = World::start().await;
     let (ada, ben, mut events) = changed(&world, true).await;
     let hers = ada.thread_with(&ben).await;
@@ -53,7 +53,7 @@ async fn nothing_is_sent_to_a_verified_contact_whose_keys_changed_until_the_pers
     for secret in &secrets {
         ada.message_reaches(&hers, secret.id, |state| *state == failed).await;
     }
-    // Retrying has no effect until the person has decided.
+    // Retrying has no effect until the user has decided.
     hers.retry(secrets[0].id).await.unwrap();
     ada.message_reaches(&hers, secrets[0].id, |state| *state == failed).await;
     assert_eq!(mail(&world), 0);
@@ -67,7 +67,7 @@ async fn nothing_is_sent_to_a_verified_contact_whose_keys_changed_until_the_pers
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn comparing_the_new_number_trusts_the_contact_again() {
+async fn verifying_the_new_safety_number_restores_trust() {
     let world = World::start().await;
     let (ada, ben, mut events) = changed(&world, true).await;
     let hers = ada.thread_with(&ben).await;
@@ -127,7 +127,7 @@ async fn last_of(thread: &Thread, count: usize) -> MessageBody {
         let all = history(thread).await;
         (all.len() == count).then(|| all.last().map(|message| message.body.clone())).flatten()
     };
-    eventually("as many messages", last).await
+    eventually("the expected number of messages", last).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -143,7 +143,7 @@ async fn messages_sealed_by_a_replaced_key_are_refused_and_the_new_key_works() {
     last_of(&hers, 2).await;
     let old = ben.close().await;
 
-    // He loses his phone; the next one has other keys.
+    // Ben loses his phone, and the next one has other keys.
     let new = start_over(&world, user, &old).await;
     let ben = new.open().await;
     ben.thread_with(&ada).await.send_text("it is me").await.unwrap();
@@ -154,12 +154,12 @@ async fn messages_sealed_by_a_replaced_key_are_refused_and_the_new_key_works() {
     ada.message_reaches(&hers, asked.id, |state| *state == Direction::Outgoing(Delivery::Delivered)).await;
     let new = ben.close().await;
 
-    // Whoever found the phone writes in its session, which is inactive on her side.
+    // Another person with the lost phone writes in its session, which is inactive on her side.
     let replaced = MessageBody::Undecryptable(Undecryptable::SenderKeyReplaced);
     let thief = old.open().await;
     thief.thread_with(&ada).await.send_text("lend me money").await.unwrap();
     assert_eq!(last_of(&hers, 5).await, replaced);
-    // And starts another session with the old keys.
+    // They also start another session with the old keys.
     let old = thief.close().await;
     open_database(old.database(), &old.key()).execute("DELETE FROM session", []).unwrap();
     let thief = old.open().await;
@@ -167,7 +167,7 @@ async fn messages_sealed_by_a_replaced_key_are_refused_and_the_new_key_works() {
     assert_eq!(last_of(&hers, 6).await, replaced);
     thief.close().await;
 
-    // None of this changed to whom she writes, and who may write to her.
+    // Neither changes the keys that she encrypts to and accepts.
     assert_eq!(other(&hers).await.safety_number().await.unwrap(), number);
     let ben = new.open().await;
     ben.thread_with(&ada).await.send_text("do not believe him").await.unwrap();

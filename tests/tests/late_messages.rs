@@ -8,15 +8,15 @@ use std::sync::{Arc, Mutex};
 
 use prost::Message as _;
 use sealpost_core::{Delivery, Direction, SessionPolicy};
-use sealpost_testkit::{Meddle, Party, PartyDisk, Proxy, World, history, open_database, texts, within};
+use sealpost_testkit::{Interceptor, Party, PartyDisk, Proxy, World, history, open_database, texts, within};
 use sealpost_wire::frame::Body;
 use sealpost_wire::{Bundles, Frame};
 
-/// Somebody before whom no device has a KEM pre-key, for as long as that is asked for.
+/// Removes KEM pre-keys from bundles while it is enabled, as if devices had none.
 #[derive(Clone, Default)]
 struct WithoutKem(Arc<AtomicBool>);
 
-impl Meddle for WithoutKem {
+impl Interceptor for WithoutKem {
     fn answer(&self, request: &str, body: Vec<u8>) -> Vec<u8> {
         if !self.0.load(Ordering::SeqCst) || !request.contains("/prekeys") {
             return body;
@@ -27,14 +27,14 @@ impl Meddle for WithoutKem {
     }
 }
 
-/// Holds back what a client sends, for as long as that is asked for, and lets it go with the next frame.
+/// Holds back frames of a client while it is enabled, and releases them with the next frame.
 #[derive(Clone, Default)]
 struct Slow {
     holds: Arc<AtomicBool>,
     held: Arc<Mutex<Vec<Frame>>>,
 }
 
-impl Meddle for Slow {
+impl Interceptor for Slow {
     fn up(&self, frame: Frame) -> Vec<Frame> {
         let mut held = self.held.lock().unwrap();
         if self.holds.load(Ordering::SeqCst) {
@@ -50,7 +50,7 @@ impl Meddle for Slow {
     }
 }
 
-/// The sessions in the database of somebody who has closed it: of each the version, and whether it is sent with.
+/// The sessions in a closed database: for each its version, and whether it is the active one.
 fn sessions(disk: &PartyDisk) -> Vec<(u8, bool)> {
     let database = open_database(disk.database(), &disk.key());
     let mut rows = database.prepare("SELECT session_id, active FROM session ORDER BY rank").unwrap();
@@ -58,7 +58,7 @@ fn sessions(disk: &PartyDisk) -> Vec<(u8, bool)> {
     sessions.map(Result::unwrap).collect()
 }
 
-/// Sends a text that arrives.
+/// Sends a text and waits until it is delivered.
 async fn tell(from: &Party, to: &Party, text: &str) {
     let thread = from.thread_with(to).await;
     let sent = thread.send_text(text).await.unwrap();
@@ -67,7 +67,7 @@ async fn tell(from: &Party, to: &Party, text: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_sealed_before_a_stronger_session_is_read_and_does_not_reactivate_the_old_one() {
+async fn a_late_message_of_a_replaced_session_is_read_and_does_not_reactivate_it() {
     let world = World::start().await;
     let (without_kem, slow) = (WithoutKem::default(), Slow::default());
     without_kem.0.store(true, Ordering::SeqCst);
@@ -81,7 +81,7 @@ async fn a_message_sealed_before_a_stronger_session_is_read_and_does_not_reactiv
     tell(&ada, &ben, "hello").await;
     tell(&ben, &ada, "hello to you").await;
 
-    // He seals something that does not leave yet.
+    // He seals a message that is held back.
     slow.holds.store(true, Ordering::SeqCst);
     let late = ben.thread_with(&ada).await.send_text("late").await.unwrap();
     let is_held = async {
@@ -91,7 +91,7 @@ async fn a_message_sealed_before_a_stronger_session_is_read_and_does_not_reactiv
     };
     within("the message is held", is_held).await;
 
-    // Her next version asks for more, and begins another session.
+    // Her updated client requires a stronger session, and starts one.
     without_kem.0.store(false, Ordering::SeqCst);
     let ada = ada.close().await;
     assert_eq!(sessions(&ada), [(3, true)]);
@@ -100,7 +100,7 @@ async fn a_message_sealed_before_a_stronger_session_is_read_and_does_not_reactiv
     hers.send_text("better").await.unwrap();
     ben.texts_when(&ben.thread_with(&ada).await, 4).await;
 
-    // Now it leaves, with the acknowledgement of what she says next, and then what he seals in the session that she began.
+    // The held message is released with the acknowledgement of her next one, followed by a message in the new session.
     slow.holds.store(false, Ordering::SeqCst);
     hers.send_text("are you there?").await.unwrap();
     tell(&ben, &ada, "in time").await;
@@ -111,7 +111,7 @@ async fn a_message_sealed_before_a_stronger_session_is_read_and_does_not_reactiv
     assert!(["late", "in time"].iter().all(|text| read.contains(&(*text).to_owned())), "{read:?}");
     assert_eq!(history(&hers).await.len(), 6);
 
-    // What she sends goes by the session that she began, and begins no third one.
+    // Her messages still use the new session, and no third one is started.
     tell(&ada, &ben, "that was late").await;
     let (ada, ben) = (ada.close().await, ben.close().await);
     for disk in [ada, ben] {

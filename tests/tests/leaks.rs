@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use sealpost_core::{Client, Config, DatabaseKey, Delivery, Direction};
-use sealpost_testkit::{Meddle, Party, Proxy, World, history, other};
+use sealpost_testkit::{Interceptor, Party, Proxy, World, history, other};
 use sealpost_wire::frame::Body;
 use sealpost_wire::{Frame, RegisterResponse};
 use tracing_subscriber::fmt::MakeWriter;
@@ -60,13 +60,13 @@ impl Secrets {
             let start = &secret[..secret.len().min(32)];
             let list: Vec<_> = start.iter().map(u8::to_string).collect();
             for form in [start.to_vec(), hex::encode(start).into_bytes(), list.join(", ").into_bytes()] {
-                assert!(!contains(bytes, &form), "{what} stands in {place}");
+                assert!(!contains(bytes, &form), "{what} occurs in {place}");
             }
         }
     }
 }
 
-impl Meddle for Secrets {
+impl Interceptor for Secrets {
     fn up(&self, frame: Frame) -> Vec<Frame> {
         match &frame.body {
             Some(Body::Hello(hello)) => self.learn("an access token", hello.access_token.as_bytes()),
@@ -111,7 +111,7 @@ async fn talk(world: &World, secrets: &Secrets) {
     secrets.learn("a database key", &[0xc7; 32]);
     secrets.learn("a text", HERS.as_bytes());
     secrets.learn("a text", HIS.as_bytes());
-    proxy.say_raw(sealpost_testkit::SocketMessage::text("no frame"));
+    proxy.inject_raw(sealpost_testkit::SocketMessage::text("no frame"));
     assert!(ada.client.direct_thread(sealpost_core::UserId::from_bytes([1; 16])).await.is_err());
     assert_eq!(history(&his).await.len(), 3);
     let disk = ben.close().await;
@@ -123,7 +123,7 @@ async fn talk(world: &World, secrets: &Secrets) {
 }
 
 async fn come(world: &World, proxy: &Proxy, name: &str) -> Party {
-    world.disk(name).through(&proxy.url()).come().await
+    world.disk(name).through(&proxy.url()).open_or_register().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,7 +137,7 @@ async fn nothing_secret_or_personal_is_logged_or_stored_unencrypted() {
     world.stop_relay().await;
 
     let logged = log.0.lock().unwrap().clone();
-    // The log is enabled; otherwise its silence would prove nothing.
+    // The log must contain lines, because otherwise the absence of secrets proves nothing.
     assert!(contains(&logged, b"sealpost_core") && contains(&logged, b"sealpost_relay"), "no log");
     secrets.are_absent_from("the log", &logged, &[]);
 
@@ -160,7 +160,7 @@ async fn nothing_secret_or_personal_is_logged_or_stored_unencrypted() {
 }
 
 #[test]
-fn a_secret_is_found_in_every_form() {
+fn secrets_are_found_in_every_encoding() {
     let secrets = Secrets::default();
     secrets.learn("a key", &[7, 8, 9, 10]);
     for told in [b"..\x07\x08\x09\x0a..".to_vec(), b"key=0708090a".to_vec(), b"Key([7, 8, 9, 10])".to_vec()] {

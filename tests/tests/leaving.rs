@@ -1,4 +1,4 @@
-//! Leaving an account: logging out, and deleting it. The relay is told, however long that takes.
+//! Leaving an account, by logging out or deleting it. The relay is notified, however long that takes.
 #![cfg(test)]
 
 #[cfg(feature = "faults")]
@@ -22,7 +22,7 @@ fn relay(world: &World) -> Connection {
     db
 }
 
-/// Writes a text, and waits until it is settled.
+/// Sends a text, and waits until its outcome is known.
 async fn sent(party: &Party, thread: &Thread, text: &str) -> Message {
     let id = thread.send_text(text).await.unwrap().id;
     let settled = |direction: &Direction| *direction != Direction::Outgoing(Delivery::Queued);
@@ -30,7 +30,7 @@ async fn sent(party: &Party, thread: &Thread, text: &str) -> Message {
     party.client.message(id).await.unwrap()
 }
 
-/// What could prove who somebody is, or open what they get.
+/// The number of rows with secrets: tokens, identity keys, pre-keys and sessions.
 fn secrets(disk: &PartyDisk) -> i64 {
     let db = open_database(disk.database(), &disk.key());
     let tables =
@@ -42,7 +42,7 @@ fn secrets(disk: &PartyDisk) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_logs_out_has_no_keys_and_tokens_any_more_and_keeps_the_history() {
+async fn logging_out_removes_keys_and_tokens_and_keeps_the_history() {
     let world = World::start().await;
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
     let hers = ada.thread_with(&ben).await;
@@ -58,7 +58,7 @@ async fn who_logs_out_has_no_keys_and_tokens_any_more_and_keeps_the_history() {
     let tokens = "SELECT count(*) FROM token_family WHERE user_id = ?1";
     let left: i64 = relay(&world).query_row(tokens, [user.as_bytes()], |row| row.get(0)).unwrap();
     assert_eq!(left, 0);
-    assert_eq!(count(&relay(&world), "SELECT count(*) FROM device"), 2, "the account stays");
+    assert_eq!(count(&relay(&world), "SELECT count(*) FROM device"), 2, "the account remains at the relay");
 
     let disk = ada.close().await;
     assert_eq!(secrets(&disk), 0);
@@ -79,7 +79,7 @@ async fn who_logs_out_has_no_keys_and_tokens_any_more_and_keeps_the_history() {
     ada.client.resume().await.unwrap();
     assert_eq!(ada.client.connection_state(), ConnectionState::SignedOut);
 
-    // The history can still go later, and the file is as new.
+    // The history can still be deleted later, and the file can then be used again.
     assert_eq!(ada.client.log_out(History::Delete).await, Ok(Departure::Complete));
     assert_eq!(ada.client.thread_page(None, 5).await.unwrap().threads, []);
     assert_eq!(hers.send_text("again").await, Err(Error::Unauthorized));
@@ -98,7 +98,7 @@ async fn who_logs_out_has_no_keys_and_tokens_any_more_and_keeps_the_history() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_waits_when_somebody_leaves_has_failed() {
+async fn messages_that_wait_when_the_user_leaves_fail() {
     let mut world = World::start().await;
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
     let hers = ada.thread_with(&ben).await;
@@ -114,14 +114,18 @@ async fn what_waits_when_somebody_leaves_has_failed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_relay_that_is_away_is_told_when_it_is_back_also_by_a_later_client() {
+async fn an_unreachable_relay_is_notified_later_even_by_another_client() {
     let mut world = World::start().await;
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
     let hers = ada.thread_with(&ben).await;
     sent(&ada, &hers, "hello").await;
     world.stop_relay().await;
     assert_eq!(ada.client.delete_account(History::Delete).await, Ok(Departure::RelayPending));
-    assert_eq!(ada.client.thread_page(None, 5).await.unwrap().threads, [], "here it is gone at once");
+    assert_eq!(
+        ada.client.thread_page(None, 5).await.unwrap().threads,
+        [],
+        "the local data is deleted immediately"
+    );
     let ada = ada.close().await.open().await;
     assert_eq!(ada.client.connection_state(), ConnectionState::SignedOut);
     world.start_relay().await;
@@ -135,7 +139,7 @@ async fn a_relay_that_is_away_is_told_when_it_is_back_also_by_a_later_client() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_writes_to_a_deleted_account_is_told_so() {
+async fn a_message_to_a_deleted_account_fails_with_that_reason() {
     let world = World::start().await;
     let (ada, ben, cyd) = (world.party("ada").await, world.party("ben").await, world.party("cyd").await);
     let (hers, unmet) = (ada.thread_with(&ben).await, cyd.thread_with(&ben).await);
@@ -151,7 +155,7 @@ async fn whoever_writes_to_a_deleted_account_is_told_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_push_notification_finds_nobody_after_leaving() {
+async fn a_fetch_for_a_push_after_leaving_reports_no_account() {
     let world = World::start().await;
     let ada = world.party("ada").await;
     assert_eq!(ada.client.log_out(History::Keep).await, Ok(Departure::Complete));
@@ -162,7 +166,7 @@ async fn a_push_notification_finds_nobody_after_leaving() {
 
 #[cfg(feature = "faults")]
 #[tokio::test(flavor = "multi_thread")]
-async fn an_account_is_deleted_although_the_process_dies_over_it() {
+async fn an_account_is_deleted_even_if_the_process_is_killed_meanwhile() {
     use sealpost_core::fault::Station;
 
     for station in [Station::LeaveAfterCommit, Station::LeaveAnswered] {

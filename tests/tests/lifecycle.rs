@@ -1,4 +1,4 @@
-//! Suspending and resuming, futures that are dropped at any point, clients that go away, and live views.
+//! Suspending and resuming, futures that are dropped at any point, clients that are dropped, and live views.
 
 #![cfg(test)]
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
@@ -17,7 +17,7 @@ use sealpost_core::{
 use sealpost_testkit::{Party, World, eventually, history, texts};
 use tokio::time::timeout;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How many descriptors of this process are open on a file, or on one that belongs to it.
 fn open_descriptors(database: &Path) -> usize {
@@ -29,7 +29,7 @@ fn open_descriptors(database: &Path) -> usize {
     descriptors.filter(|is_ours| *is_ours).count()
 }
 
-/// Both sides see the same, and nothing twice.
+/// Waits until both sides show the same messages, and checks that none is shown twice.
 async fn same_conversation(ada: (&Party, &Thread), ben: (&Party, &Thread)) -> Vec<String> {
     for (party, thread) in [ada, ben] {
         eventually(&format!("everything of {} arrives", party.name()), async || {
@@ -43,7 +43,7 @@ async fn same_conversation(ada: (&Party, &Thread), ben: (&Party, &Thread)) -> Ve
     }
     let (hers, his) = (texts(ada.1).await, texts(ben.1).await);
     assert_eq!(hers, his);
-    assert_eq!(hers.iter().collect::<HashSet<_>>().len(), hers.len(), "something is there twice: {hers:?}");
+    assert_eq!(hers.iter().collect::<HashSet<_>>().len(), hers.len(), "a message is shown twice: {hers:?}");
     hers
 }
 
@@ -51,7 +51,7 @@ async fn same_conversation(ada: (&Party, &Thread), ben: (&Party, &Thread)) -> Ve
 async fn suspending_under_load_closes_the_file_and_loses_nothing() {
     let world = World::start().await;
     let disk = world.disk("ada");
-    let (ada, ben) = (disk.clone().come().await, world.party("ben").await);
+    let (ada, ben) = (disk.clone().open_or_register().await, world.party("ben").await);
     let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
     let mut written = Vec::new();
     for round in 0..5 {
@@ -62,11 +62,11 @@ async fn suspending_under_load_closes_the_file_and_loses_nothing() {
                 written.push(text);
             }
         }
-        // While both are busy with what was written.
+        // This happens while both clients are busy.
         ada.client.suspend().await.unwrap();
         assert_eq!(open_descriptors(disk.database()), 0, "round {round}");
         assert!(matches!(hers.send_text("too late").await, Err(Error::Misuse(_))));
-        // Another client may have the file now.
+        // Another client can open the file now.
         let other = disk.clone().open().await;
         assert_eq!(other.client.resume().await, Ok(()));
         assert_eq!(ada.client.resume().await, Err(Error::Storage(sealpost_core::Storage::InUse)));
@@ -81,7 +81,7 @@ async fn suspending_under_load_closes_the_file_and_loses_nothing() {
 async fn a_client_that_is_dropped_ends_its_tasks_and_its_views() {
     let world = World::start().await;
     let disk = world.disk("ada");
-    let (ada, ben) = (disk.clone().come().await, world.party("ben").await);
+    let (ada, ben) = (disk.clone().open_or_register().await, world.party("ben").await);
     let hers = ada.thread_with(&ben).await;
     hers.send_text("hello").await.unwrap();
     ada.live().await;
@@ -92,14 +92,14 @@ async fn a_client_that_is_dropped_ends_its_tasks_and_its_views() {
     assert_eq!(open_descriptors(disk.database()), 0);
     while events.next().await.is_some() {}
     while view.next().await.is_some() {}
-    // What was queued is still sent, by the next.
+    // Queued messages are sent by the next client.
     let (ada, ben_user) = (disk.open().await, ben.client.user_id());
     let hers = ada.client.direct_thread(ben_user).await.unwrap();
     let his = ben.thread_with(&ada).await;
     assert_eq!(same_conversation((&ada, &hers), (&ben, &his)).await, ["hello"]);
 }
 
-/// Numbers that look random and are the same in every run.
+/// A deterministic generator of pseudorandom numbers.
 struct Dice(u64);
 
 impl Dice {
@@ -112,7 +112,7 @@ impl Dice {
     }
 }
 
-/// Polls up to `polls` times, then drops the future; what it gave, if it was done by then.
+/// Polls a future up to `polls` times and then drops it. Returns its result if it completed.
 async fn interrupted<T>(polls: u64, work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
     for _ in 0..polls {
@@ -125,7 +125,7 @@ async fn interrupted<T>(polls: u64, work: impl Future<Output = T>) -> Option<T> 
     None
 }
 
-/// Whether a text was taken. A suspension that nobody waited for may have come in between.
+/// Whether a text was queued. An earlier suspension that was not awaited may have prevented it.
 fn was_taken(answer: Option<Result<Message, Error>>) -> bool {
     match answer {
         None | Some(Err(Error::Misuse(_))) => false,
@@ -186,7 +186,7 @@ async fn futures_may_be_dropped_at_any_point() {
     })
     .await;
     let all = same_conversation((&ada, &hers), (&ben, &his)).await;
-    // What was dropped was written as a whole, or not at all; what was answered is there.
+    // A dropped call has taken effect completely or not at all, and completed calls have taken effect.
     assert!(
         all.iter()
             .all(|text| text.starts_with("ada ") || text.starts_with("ben ") || text.starts_with("the "))
@@ -195,7 +195,7 @@ async fn futures_may_be_dropped_at_any_point() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn registration_may_be_dropped_and_asked_for_again() {
+async fn a_dropped_registration_can_be_repeated() {
     let world = World::start().await;
     let mut dice = Dice(7);
     for name in 0..6 {
@@ -213,7 +213,7 @@ async fn registration_may_be_dropped_and_asked_for_again() {
     }
 }
 
-/// What a view shows that applies every change to its last snapshot.
+/// The contents of a view that applies every change to its last snapshot.
 #[derive(Default)]
 struct Model {
     list: Option<MessageList>,
@@ -221,10 +221,10 @@ struct Model {
 }
 
 impl Model {
-    /// Applies what is told until the model is as it should be.
+    /// Applies changes until the model has the expected contents.
     async fn watch(&mut self, view: &mut Timeline, what: &str, is_as_wanted: impl Fn(&Self) -> bool) {
         while !is_as_wanted(self) {
-            let change = timeout(PATIENCE, view.next()).await;
+            let change = timeout(TIMEOUT, view.next()).await;
             self.apply(change.unwrap_or_else(|_| panic!("not shown: {what}")).unwrap().unwrap());
         }
     }
@@ -248,7 +248,7 @@ impl Model {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_view_shows_a_snapshot_then_changes_and_a_new_snapshot_when_it_was_too_slow() {
+async fn a_view_sends_a_snapshot_then_changes_and_a_new_snapshot_after_falling_behind() {
     let world = World::start().await;
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
     let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
@@ -264,7 +264,7 @@ async fn a_view_shows_a_snapshot_then_changes_and_a_new_snapshot_when_it_was_too
     model.watch(&mut view, "the delivery", is_delivered).await;
     assert!(model.shows("before"));
     assert_eq!(model.snapshots, 1);
-    // More than anybody keeps for a slow listener: each is added, sent, and delivered.
+    // More changes than are buffered for a slow listener, as each message is added, sent, and delivered.
     for line in 0..600 {
         hers.send_text(&format!("line {line}")).await.unwrap();
     }

@@ -1,4 +1,4 @@
-//! What an app shows without asking again: a snapshot, then what changes.
+//! Live views send a snapshot and then changes.
 
 #![cfg(test)]
 
@@ -12,7 +12,7 @@ use sealpost_core::{
 use sealpost_testkit::{World, within};
 use tokio::time::timeout;
 
-/// Everything of the next batches, until one of the updates is the awaited one.
+/// All updates of the next batches, up to the one that contains the awaited update.
 async fn until(feed: &mut Feed, awaited: impl Fn(&Update) -> bool) -> Vec<Update> {
     let mut all = Vec::new();
     while !all.iter().any(&awaited) {
@@ -21,7 +21,7 @@ async fn until(feed: &mut Feed, awaited: impl Fn(&Update) -> bool) -> Vec<Update
     all
 }
 
-/// The text of a message that is new.
+/// The text of an added message.
 fn added(update: &Update) -> Option<String> {
     match update {
         Update::Event(Event::MessageAdded(message)) => Some(text(message).to_owned()),
@@ -37,7 +37,7 @@ fn text(message: &Message) -> &str {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_feed_begins_with_everything_and_again_after_a_suspension() {
+async fn a_feed_begins_with_a_snapshot_and_sends_another_after_a_suspension() {
     let world = World::start().await;
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
     let mut feed = ada.client.subscribe();
@@ -65,7 +65,7 @@ async fn a_feed_begins_with_everything_and_again_after_a_suspension() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_holds_what_waits_and_a_refresh_begins_anew() {
+async fn a_batch_contains_all_pending_changes_and_a_refresh_sends_a_snapshot() {
     let world = World::start().await;
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
     let hers = ada.thread_with(&ben).await;
@@ -91,7 +91,7 @@ async fn a_batch_holds_what_waits_and_a_refresh_begins_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_look_that_is_due_waits_until_the_client_is_resumed() {
+async fn a_due_snapshot_waits_until_the_client_is_resumed() {
     let world = World::start().await;
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
     let hers = ada.thread_with(&ben).await;
@@ -99,8 +99,8 @@ async fn a_look_that_is_due_waits_until_the_client_is_resumed() {
     hers.send_text("before").await.unwrap();
     for _ in 0..2 {
         ada.client.suspend().await.unwrap();
-        assert!(timeout(Duration::ZERO, view.next()).await.is_err(), "it waits");
-        assert!(timeout(Duration::ZERO, feed.next()).await.is_err(), "it waits");
+        assert!(timeout(Duration::ZERO, view.next()).await.is_err(), "nothing is sent while suspended");
+        assert!(timeout(Duration::ZERO, feed.next()).await.is_err(), "nothing is sent while suspended");
         assert!(matches!(view.snapshot().await, Err(Error::Misuse(_))));
         assert!(matches!(feed.snapshot().await, Err(Error::Misuse(_))));
         let waiting = tokio::spawn(async move { (within("a change", view.next()).await, view) });
@@ -125,7 +125,7 @@ async fn a_look_that_is_due_waits_until_the_client_is_resumed() {
     assert!(matches!(view.snapshot().await, Err(Error::Misuse(_))));
 }
 
-/// The texts of the next batches, until there are so many.
+/// The texts of the next batches, until there are `count`.
 async fn arriving(arrivals: &mut Arrivals, count: usize) -> Vec<String> {
     let mut texts = Vec::new();
     while texts.len() < count {
@@ -136,18 +136,18 @@ async fn arriving(arrivals: &mut Arrivals, count: usize) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn arrivals_are_told_once_also_a_late_one_far_back() {
+async fn arrivals_are_reported_once_including_late_messages() {
     let mut world = World::start().await;
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
     let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
     hers.send_text("old").await.unwrap();
     let mut arrivals = hers.arrivals();
-    // Before the first look.
+    // These arrive before the first call.
     hers.send_text("new").await.unwrap();
     hers.send_text("then").await.unwrap();
     assert_eq!(arriving(&mut arrivals, 2).await, ["new", "then"]);
 
-    // More than fit into the buffer of a listener, and more than a page that wait for the relay.
+    // More messages than fit into the buffer of a listener, and more than one page of the mailbox.
     world.stop_relay().await;
     let written: Vec<_> = (0..1100).map(|number| number.to_string()).collect();
     for text in &written {
@@ -166,7 +166,7 @@ async fn arrivals_are_told_once_also_a_late_one_far_back() {
     assert_eq!(arriving(&mut arrivals, 1).await, ["late"]);
     assert_eq!(arriving(&mut from_here_on, 1).await, ["late"]);
     arrivals.repeat();
-    assert_eq!(arriving(&mut arrivals, 1).await, ["late"], "nobody got it");
+    assert_eq!(arriving(&mut arrivals, 1).await, ["late"], "it was not reported before");
     hers.send_text("the last").await.unwrap();
     assert_eq!(arriving(&mut arrivals, 1).await, ["the last"]);
 }
@@ -193,7 +193,7 @@ async fn events_and_views_are_streams_too() {
     let mut view = view;
     let first = within("a snapshot", StreamExt::next(&mut view)).await;
     assert!(matches!(first, Some(Ok(Change::Snapshot(Page { messages, .. }))) if messages.len() == 2));
-    // By turns with what the view can do besides.
+    // The stream and the methods of the view can be used alternately.
     view.refresh();
     assert_eq!(view.snapshot().await.unwrap().messages.len(), 2);
     drop((hers, ada));

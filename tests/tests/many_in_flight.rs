@@ -1,5 +1,5 @@
-//! A client has many sends in flight. Whatever the relay refuses of them, and whenever the connection ends, each message arrives once,
-//! and in the order in which it was written.
+//! A client has many sends in flight. Although the relay refuses some of them and connections end, each message is
+//! delivered once and in the order in which it was written.
 
 #![cfg(test)]
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
@@ -8,21 +8,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sealpost_core::{Delivery, Direction, Message};
-use sealpost_testkit::{Meddle, Proxy, World, eventually, history};
+use sealpost_testkit::{Interceptor, Proxy, World, eventually, history};
 use sealpost_wire::frame::Body;
 use sealpost_wire::{Frame, Reconnect, reason};
 
-/// What is written to each of two people.
+/// The number of lines written to each of two people.
 const LINES: usize = 150;
 
-/// What happens to the sends of a client.
+/// The failures of a client's sends.
 #[derive(Clone)]
 struct Trouble {
-    /// One of so many is refused by the relay.
+    /// One send in this number is refused by the relay.
     refused: usize,
-    /// After so many answers, the client is asked to come back on another connection.
+    /// After this many answers, the client is asked to reconnect.
     sent_away: usize,
-    /// It is also asked to after each refusal, before it has been told what became of the messages behind.
+    /// The client is also asked to reconnect after each refusal, before it gets the answers to the messages behind it.
     refusal_ends: bool,
     seen: Arc<Seen>,
 }
@@ -37,13 +37,14 @@ struct Seen {
 }
 
 impl Trouble {
-    /// Which sends are hit has no period: otherwise, the same message could be refused again and again, until it is given up.
+    /// The refused sends are not periodic, because otherwise the same message could be refused repeatedly until it is
+    /// given up.
     fn refuses(&self, send: usize) -> bool {
         (send.wrapping_mul(2_654_435_761) >> 9).is_multiple_of(self.refused)
     }
 }
 
-impl Meddle for Trouble {
+impl Interceptor for Trouble {
     fn up(&self, mut frame: Frame) -> Vec<Frame> {
         if let Some(Body::Send(send)) = &mut frame.body
             && send.lookup
@@ -80,14 +81,14 @@ impl Meddle for Trouble {
     }
 }
 
-/// Asks the client to come back on another connection.
+/// A frame that asks the client to reconnect.
 fn away() -> Frame {
     let away = Body::Reconnect(Reconnect { jitter_ms: 0, reason: "drain".into() });
     Frame { v: 1, id: 0, body: Some(away) }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_in_flight_arrives_once_and_in_order_whatever_is_refused() {
+async fn messages_in_flight_arrive_once_and_in_order_despite_refusals() {
     let (mut stale, mut stopped, mut lookups) = (0, 0, 0);
     for (refused, sent_away, refusal_ends) in
         [(7, usize::MAX, false), (23, 40, false), (200, 90, false), (17, 60, true)]
@@ -95,7 +96,7 @@ async fn what_is_in_flight_arrives_once_and_in_order_whatever_is_refused() {
         let trouble = Trouble { refused, sent_away, refusal_ends, seen: Arc::default() };
         let mut world = World::start().await;
         let proxy = Proxy::start(world.addr(), trouble.clone()).await;
-        let ada = world.disk("ada").through(&proxy.url()).come().await;
+        let ada = world.disk("ada").through(&proxy.url()).open_or_register().await;
         let people = [world.party("ben").await, world.party("cleo").await];
         let mut threads = Vec::new();
         for other in &people {
@@ -124,7 +125,7 @@ async fn what_is_in_flight_arrives_once_and_in_order_whatever_is_refused() {
         stopped += trouble.seen.stopped.load(Ordering::SeqCst);
         lookups += trouble.seen.lookups.load(Ordering::SeqCst);
     }
-    // Over all cases: a rare one may be on a lane that has stopped already.
+    // Checked over all cases, because in a single one the refused send may be on a lane that is already stopped.
     assert!(stale > 0, "nothing was refused");
     // What leaves together is in flight together, so that there is always something behind the seventh.
     assert!(stopped > 0, "nothing was in flight behind what was refused");

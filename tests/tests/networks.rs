@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use sealpost_core::{ConnectionState, Delivery, Direction, Event, MessageId, Thread};
-use sealpost_testkit::{Line, ManualClock, Meddle, Party, Proxy, World, eventually, within};
+use sealpost_testkit::{Forwarder, Interceptor, ManualClock, Party, Proxy, World, eventually, within};
 use sealpost_wire::Frame;
 use sealpost_wire::frame::Body;
 
@@ -17,64 +17,64 @@ async fn sent(party: &Party, thread: &Thread, id: MessageId) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_died_silently_is_replaced_when_the_app_says_that_the_network_changed() {
+async fn a_dead_connection_is_replaced_when_the_app_reports_a_network_change() {
     let world = World::start().await;
-    let line = Line::start(world.addr()).await;
-    let ada = world.disk("ada").through(&line.url()).come().await;
-    let cyd = world.disk("cyd").through(&line.url()).come().await;
+    let network = Forwarder::start(world.addr()).await;
+    let ada = world.disk("ada").through(&network.url()).open_or_register().await;
+    let cyd = world.disk("cyd").through(&network.url()).open_or_register().await;
     let ben = world.party("ben").await;
     let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
     ada.live().await;
     cyd.live().await;
-    line.cut();
+    network.cut();
     ada.client.reconnect();
     let out = hers.send_text("out").await.unwrap();
     his.send_text("in").await.unwrap();
     sent(&ada, &hers, out.id).await;
     ada.texts_when(&hers, 2).await;
-    // Without the hint, it would take the heartbeat, many times as long.
+    // Without the report, the heartbeat would detect it, which takes much longer.
     assert_eq!(cyd.client.connection_state(), ConnectionState::Live);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hint_ends_an_attempt_that_hangs() {
+async fn a_network_change_cancels_a_hanging_connection_attempt() {
     let world = World::start().await;
-    let line = Line::start(world.addr()).await;
+    let network = Forwarder::start(world.addr()).await;
     let mut disks = Vec::new();
     for name in ["ada", "cyd"] {
-        disks.push(world.disk(name).through(&line.url()).come().await.close().await);
+        disks.push(world.disk(name).through(&network.url()).open_or_register().await.close().await);
     }
-    line.swallow(true);
+    network.set_stalled(true);
     let mut parties = Vec::new();
     for disk in disks {
-        let before = line.connections();
+        let before = network.connections();
         parties.push(disk.open().await);
-        eventually("an attempt", async || (line.connections() > before).then_some(())).await;
+        eventually("an attempt", async || (network.connections() > before).then_some(())).await;
     }
-    // The first attempt of each, and the second one that is started in parallel when it hangs.
-    let hanging = line.connections();
-    eventually("second attempts", async || (line.connections() >= hanging + 2).then_some(())).await;
-    line.swallow(false);
+    // Each client makes an attempt, and starts a second one in parallel when the first one hangs.
+    let hanging = network.connections();
+    eventually("second attempts", async || (network.connections() >= hanging + 2).then_some(())).await;
+    network.set_stalled(false);
     let [ada, cyd] = &parties[..] else { panic!() };
     ada.client.reconnect();
     ada.live().await;
-    // Without the hint, the attempts hang until they time out.
+    // Without the report, the attempts hang until they time out.
     assert_eq!(cyd.client.connection_state(), ConnectionState::Connecting);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_on_a_connection_that_died_silently_is_repeated_on_a_new_one() {
+async fn a_call_on_a_dead_connection_is_repeated_on_a_new_one() {
     let world = World::start().await;
-    let line = Line::start(world.addr()).await;
-    let ada = world.disk("ada").through(&line.url()).come().await;
+    let network = Forwarder::start(world.addr()).await;
+    let ada = world.disk("ada").through(&network.url()).open_or_register().await;
     let (ben, cyd) = (world.party("ben").await, world.party("cyd").await);
     ada.thread_with(&ben).await;
     ada.live().await;
     let mut events = ada.client.events();
-    line.cut();
-    // Nobody has reported a change of the network. Without the repetition, the call would time out.
+    network.cut();
+    // No network change was reported. Without the repetition, the call would time out.
     ada.client.direct_thread(cyd.client.user_id()).await.unwrap();
-    // The call's result is passed on to the socket.
+    // The failed call also makes the client check its socket.
     let ended = async {
         while !matches!(events.next().await, Some(Ok(Event::Connection(ConnectionState::Offline)))) {}
     };
@@ -82,10 +82,10 @@ async fn a_call_on_a_connection_that_died_silently_is_repeated_on_a_new_one() {
     ada.live().await;
 }
 
-/// Ends every connection as soon as nothing is waiting on it.
+/// Ends every connection as soon as its mailbox is empty.
 struct Cut(Arc<AtomicBool>);
 
-impl Meddle for Cut {
+impl Interceptor for Cut {
     fn down(&self, frame: Frame) -> Vec<Frame> {
         if !self.0.load(Ordering::SeqCst) || !matches!(frame.body, Some(Body::QueueEmpty(_))) {
             return vec![frame];
@@ -96,25 +96,25 @@ impl Meddle for Cut {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_that_end_as_soon_as_they_are_live_are_retried_with_growing_delays() {
+async fn short_lived_connections_are_retried_with_growing_delays() {
     let world = World::start().await;
     let cuts = Arc::new(AtomicBool::new(true));
     let proxy = Proxy::start(world.addr(), Cut(Arc::clone(&cuts))).await;
-    let ada = world.disk("ada").through(&proxy.url()).come().await;
+    let ada = world.disk("ada").through(&proxy.url()).open_or_register().await;
     tokio::time::sleep(Duration::from_secs(8)).await;
-    // With a constant ceiling, there would be about 30. Ten growing delays take two minutes on average, and less than
-    // 8 seconds once in about 10^7 runs.
+    // With a constant maximum delay, there would be about 30 attempts. Ten growing delays take two minutes on average,
+    // and less than 8 seconds once in about 10^7 runs.
     assert!(proxy.sockets() <= 10, "{} connections", proxy.sockets());
     cuts.store(false, Ordering::SeqCst);
     ada.client.reconnect();
     ada.live().await;
 }
 
-/// Answers requests for bundles with its own page.
+/// Answers requests for bundles with a web page, like a captive portal.
 #[derive(Clone, Default)]
 struct Page(Arc<AtomicUsize>);
 
-impl Meddle for Page {
+impl Interceptor for Page {
     fn answer(&self, request: &str, body: Vec<u8>) -> Vec<u8> {
         if !request.contains("/prekeys") {
             return body;
@@ -129,7 +129,7 @@ async fn unavailable_bundles_are_requested_with_growing_delays() {
     let world = World::start().await;
     let page = Page::default();
     let proxy = Proxy::start(world.addr(), page.clone()).await;
-    let ada = world.disk("ada").through(&proxy.url()).come().await;
+    let ada = world.disk("ada").through(&proxy.url()).open_or_register().await;
     for name in 0..8 {
         let other = world.party(&format!("{name}")).await;
         ada.thread_with(&other).await.send_text("hello").await.unwrap();
@@ -141,8 +141,8 @@ async fn unavailable_bundles_are_requested_with_growing_delays() {
         asked.push(page.0.load(Ordering::SeqCst));
     }
     let (early, late) = (asked[0], asked[1] - asked[0]);
-    assert!(early > 8, "nobody tried again");
-    // With constant delays, both halves would be alike.
+    assert!(early > 8, "there were no retries");
+    // With constant delays, both halves would have the same number of attempts.
     assert!(late * 2 < early, "{early} requests, then {late}");
 }
 
@@ -151,31 +151,31 @@ fn now_ms() -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn suspending_does_not_wait_for_a_network_that_swallows_everything() {
+async fn suspending_does_not_wait_for_a_hanging_network() {
     let world = World::start().await;
-    let line = Line::start(world.addr()).await;
+    let network = Forwarder::start(world.addr()).await;
     let clock = ManualClock::at(now_ms());
-    let disk = world.disk("ada").through(&line.url()).with_clock(&clock);
-    let ada = disk.come().await;
+    let disk = world.disk("ada").through(&network.url()).with_clock(&clock);
+    let ada = disk.open_or_register().await;
     let ada_user = ada.client.user_id();
     let disk = ada.close().await;
     // The token has expired, and the exchange hangs.
     clock.advance(Duration::from_secs(1200));
-    let ben = world.disk("ben").through(&line.url()).come().await;
-    line.swallow(true);
-    let before = line.connections();
+    let ben = world.disk("ben").through(&network.url()).open_or_register().await;
+    network.set_stalled(true);
+    let before = network.connections();
     let ada = disk.open().await;
-    eventually("an exchange", async || (line.connections() > before).then_some(())).await;
+    eventually("an exchange", async || (network.connections() > before).then_some(())).await;
     let call = tokio::spawn(async move { ben.client.direct_thread(ada_user).await });
     for _ in 0..3 {
         ada.client.suspend().await.unwrap();
-        // The abandoned exchange does not delay anybody.
+        // The abandoned exchange delays nothing.
         ada.client.resume().await.unwrap();
     }
     ada.client.suspend().await.unwrap();
-    assert!(!call.is_finished(), "it took as long as a call that times out");
+    assert!(!call.is_finished(), "suspending took as long as the time-out of a call");
     ada.client.resume().await.unwrap();
-    line.swallow(false);
+    network.set_stalled(false);
     ada.client.reconnect();
     ada.live().await;
 }
@@ -188,10 +188,10 @@ struct Late {
     held_back: Arc<Mutex<Option<Frame>>>,
 }
 
-impl Meddle for Late {
+impl Interceptor for Late {
     fn down(&self, frame: Frame) -> Vec<Frame> {
         match frame.body {
-            // One in the middle of a conversation.
+            // Withholds a message in the middle of a conversation.
             Some(Body::Deliver(_)) if self.delivered.fetch_add(1, Ordering::SeqCst) == 1 => {
                 *self.held_back.lock().unwrap() = Some(frame);
                 Vec::new()
@@ -205,15 +205,16 @@ impl Meddle for Late {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_that_comes_just_after_its_gap_was_answered_does_not_end_the_connection() {
+async fn a_message_just_after_the_answer_for_its_gap_does_not_end_the_connection() {
     let world = World::start().await;
     let late = Late::default();
     let proxy = Proxy::start(world.addr(), late.clone()).await;
-    let (ada, ben) = (world.party("ada").await, world.disk("ben").through(&proxy.url()).come().await);
+    let (ada, ben) =
+        (world.party("ada").await, world.disk("ben").through(&proxy.url()).open_or_register().await);
     let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
     ben.live().await;
     for line in ["one", "two", "three"] {
-        let message = hers.send_text(line).await.unwrap();
+        let message = hers.send_text(network).await.unwrap();
         sent(&ada, &hers, message.id).await;
     }
     assert_eq!(ben.texts_when(&his, 3).await, ["one", "two", "three"]);

@@ -21,7 +21,7 @@ fn end_processes(way: &str, code: i32) -> (Runtime, PartyDisk, u64, World) {
     let world = runtime.block_on(World::start());
     let disk = world.disk("ada");
     runtime.block_on(async {
-        let (ada, ben) = (disk.clone().come().await, world.party("ben").await);
+        let (ada, ben) = (disk.clone().open_or_register().await, world.party("ben").await);
         ada.thread_with(&ben).await;
         ada.close().await;
         ben.close().await;
@@ -55,7 +55,7 @@ fn a_process_may_end_after_a_cancelled_open() {
 }
 
 #[test]
-fn a_process_may_end_by_another_thread_than_its_first() {
+fn a_process_may_end_from_any_thread() {
     end_processes("exit-on-another-thread", 0);
 }
 

@@ -16,10 +16,10 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-/// An address that does not exist (RFC 5737): only the proxy leads there.
+/// An address that does not exist (RFC 5737), which can be reached through the proxy only.
 const NOWHERE: &str = "192.0.2.1";
 
-/// A proxy that leads from [`NOWHERE`] to the relay, for clients with the password.
+/// A proxy that forwards from [`NOWHERE`] to the relay, for clients with the password.
 struct Tunnels {
     addr: SocketAddr,
     made: Arc<AtomicUsize>,
@@ -50,7 +50,7 @@ async fn tunnel(client: TcpStream, relay: SocketAddr, made: Arc<AtomicUsize>) {
         client.read_line(&mut head).await.unwrap();
     }
     assert!(head.starts_with(&format!("CONNECT {NOWHERE}:")), "{head}");
-    // "ada:secret", as RFC 7617 has it.
+    // "ada:secret", encoded as RFC 7617 specifies.
     assert!(head.to_ascii_lowercase().contains("proxy-authorization: basic ywrhonnly3jlda=="), "{head}");
     client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
     made.fetch_add(1, Ordering::SeqCst);
@@ -71,7 +71,7 @@ async fn live(client: &Client) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn calls_and_the_socket_go_through_the_proxy() {
+async fn calls_and_the_socket_use_the_proxy() {
     let root = Root::new();
     let issuer = root.clone();
     let world = World::start_with(move |config| {
@@ -92,7 +92,7 @@ async fn calls_and_the_socket_go_through_the_proxy() {
     let his = ben.direct_thread(ada.user_id()).await.unwrap();
     let newest = eventually("the message", async || his.history(None).await.unwrap().messages.pop()).await;
     assert_eq!(newest.body, MessageBody::Text("through the tunnel".into()));
-    assert!(tunnels.made.load(Ordering::SeqCst) >= 4, "two for each of them");
+    assert!(tunnels.made.load(Ordering::SeqCst) >= 4, "two tunnels for each client");
     ada.suspend().await.unwrap();
     ben.suspend().await.unwrap();
 }
@@ -103,7 +103,7 @@ const INSIDE: &str = "SEALPOST_TEST_BEHIND_A_DEAD_PROXY";
 #[test]
 fn proxy_settings_of_the_environment_do_not_apply_to_a_relay_on_loopback() {
     if std::env::var_os(INSIDE).is_none() {
-        // The environment can only be set for a new process.
+        // The environment can be set safely only for a new process.
         let mut again = Command::new(std::env::current_exe().unwrap());
         again.args(["--exact", "proxy_settings_of_the_environment_do_not_apply_to_a_relay_on_loopback"]);
         for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"] {

@@ -44,7 +44,7 @@ async fn with_an_unreachable_relay_the_fetch_returns_at_the_time_limit() {
     let disk = world.party("ada").await.close().await.through("http://127.0.0.1:1");
     let fetched = fetch_for_push(disk.config(), ready(())).await.unwrap();
     assert!(fetched.messages.is_empty() && !fetched.complete);
-    // Nothing is left open.
+    // The file is closed again.
     fetch_for_push(disk.config(), ready(())).await.unwrap();
 }
 
@@ -58,7 +58,7 @@ async fn a_fetch_opens_the_database_once() {
         let targets = open.filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok());
         targets.filter(|target| target == disk.database()).count()
     };
-    // It reads and writes while it tries to connect.
+    // It accesses the database while it tries to connect.
     let while_it_tries = async {
         tokio::time::sleep(Duration::from_millis(300)).await;
         assert_eq!(count(), 1);

@@ -8,7 +8,7 @@ use sealpost_testkit::{PartyDisk, World};
 /// Enough messages for eight transactions.
 const UNREAD: u32 = 2000;
 
-/// Inserts unread messages of the other side directly into the database.
+/// Inserts unread incoming messages directly into the database.
 fn fill(disk: &PartyDisk) {
     let database = open_database(disk.database(), &disk.key());
     let made = database.execute_batch(&format!(

@@ -1,4 +1,5 @@
-//! A client's database that comes back older than it was: that is noticed, told once, and both sides talk on.
+//! A client's database that is restored from an older copy: this is detected and reported once, and the conversation
+//! continues.
 
 #![cfg(test)]
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
@@ -10,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use sealpost_core::{Delivery, Direction, Event, Message, MessageBody, Thread, Undecryptable};
 use sealpost_testkit::{Party, PartyDisk, World, eventually, history, texts};
 
-/// A copy of the database of somebody who is not there.
+/// Copies the database of a closed client.
 fn copy(disk: &PartyDisk, to: &Path) {
     for (from, to) in files(disk.database()).into_iter().zip(files(to)) {
         if from.exists() {
@@ -40,7 +41,7 @@ async fn reaches(party: &Party, thread: &Thread, message: &Message, delivery: De
     party.message_reaches(thread, message.id, |state| *state == Direction::Outgoing(delivery)).await;
 }
 
-/// Both write, and both read it.
+/// Sends a line in each direction, and waits until both are read.
 async fn talk(ada: &Party, ben: &Party, line: &str) {
     for (from, to) in [(ada, ben), (ben, ada)] {
         say(from, to, line).await;
@@ -55,7 +56,7 @@ async fn say(from: &Party, to: &Party, line: &str) {
     assert!(texts(&there).await.contains(&text), "{text}");
 }
 
-/// What could not be opened, and why.
+/// The causes of the messages that could not be decrypted.
 async fn undecryptable(thread: &Thread) -> Vec<Undecryptable> {
     let causes = history(thread).await.into_iter().filter_map(|message| match message.body {
         MessageBody::Undecryptable(cause) => Some(cause),
@@ -64,7 +65,7 @@ async fn undecryptable(thread: &Thread) -> Vec<Undecryptable> {
     causes.collect()
 }
 
-/// How often it is told that the database was restored.
+/// The number of events that report a restored database.
 fn count(party: &Party) -> Arc<AtomicUsize> {
     let counted = Arc::new(AtomicUsize::new(0));
     let mut events = party.client.events();
@@ -80,11 +81,11 @@ fn count(party: &Party) -> Arc<AtomicUsize> {
 }
 
 async fn is_told(counted: &AtomicUsize) {
-    eventually("it is told", async || (counted.load(Ordering::SeqCst) == 1).then_some(())).await;
+    eventually("the restore is reported", async || (counted.load(Ordering::SeqCst) == 1).then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_was_put_back_is_told_once_and_both_sides_talk_on() {
+async fn a_restored_database_is_reported_once_and_the_conversation_continues() {
     let world = World::start().await;
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
     talk(&ada, &ben, "before").await;
@@ -109,7 +110,7 @@ async fn a_database_that_was_put_back_is_told_once_and_both_sides_talk_on() {
     assert_eq!(undecryptable(&hers).await, []);
     assert_eq!(texts(&his).await.len(), 12);
 
-    // Nobody is told again.
+    // The event is not repeated.
     let disk = ada.close().await;
     let ada = disk.open().await;
     let again = count(&ada);
@@ -119,7 +120,7 @@ async fn a_database_that_was_put_back_is_told_once_and_both_sides_talk_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_written_before_the_relay_could_say_so_uses_no_key_twice() {
+async fn messages_written_before_the_restore_is_detected_reuse_no_key() {
     let mut world = World::start().await;
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
     talk(&ada, &ben, "before").await;
@@ -145,7 +146,7 @@ async fn what_was_written_before_the_relay_could_say_so_uses_no_key_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_comes_before_the_other_side_hears_of_it_is_shown_with_its_cause() {
+async fn messages_sealed_before_the_peer_learns_of_the_restore_are_shown_as_undecryptable() {
     let mut world = World::start().await;
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
     talk(&ada, &ben, "before").await;
@@ -158,7 +159,7 @@ async fn what_comes_before_the_other_side_hears_of_it_is_shown_with_its_cause() 
     }
     let disk = ada.close().await;
     put_back(&disk, &saved);
-    // Ben writes while nobody can tell him.
+    // Ben writes before he can learn of it.
     let his = ben.client.threads().await.unwrap().into_iter().next().unwrap();
     let his = ben.client.thread(his.id()).await.unwrap();
     let missed = his.send_text("missed").await.unwrap();
@@ -175,7 +176,7 @@ async fn what_comes_before_the_other_side_hears_of_it_is_shown_with_its_cause() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn strangers_meet_a_restored_database_with_keys_that_it_has() {
+async fn a_restored_database_replaces_its_pre_keys_at_the_relay() {
     let world = World::start().await;
     let ada = world.party("ada").await;
     let user = ada.client.user_id();
@@ -183,7 +184,7 @@ async fn strangers_meet_a_restored_database_with_keys_that_it_has() {
     let disk = ada.close().await;
     let saved = world.dir().join("saved.db");
     copy(&disk, &saved);
-    // Since then her one-time keys were taken, and she has uploaded others.
+    // After the copy, her one-time keys are taken, and she uploads new ones.
     let relay = rusqlite::Connection::open(world.relay_dir().join("relay.db")).unwrap();
     relay.busy_timeout(std::time::Duration::from_secs(60)).unwrap();
     sealpost_e2e::take_one_time_keys(&relay, "user_id = ?1", [user.as_bytes()]);
@@ -212,7 +213,7 @@ async fn strangers_meet_a_restored_database_with_keys_that_it_has() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_is_told_from_its_copy_also_when_the_relay_was_restored_with_it() {
+async fn a_restored_database_is_detected_even_if_the_relay_was_restored_too() {
     let mut world = World::start().await;
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
     talk(&ada, &ben, "before").await;
@@ -244,7 +245,7 @@ async fn a_database_is_told_from_its_copy_also_when_the_relay_was_restored_with_
     talk(&ada, &ben, "after").await;
     let his = ben.thread_with(&ada).await;
     assert_eq!(undecryptable(&his).await, []);
-    assert_eq!(texts(&his).await.len(), 8, "nothing twice");
+    assert_eq!(texts(&his).await.len(), 8, "no message is shown twice");
 }
 
 fn copy_folder(from: &Path, to: &Path) {

@@ -1,5 +1,5 @@
-//! A relay whose data folder was copied back to an earlier state, with `--new-epoch` and without it: people go on, and
-//! nothing is lost or shown twice.
+//! A relay whose data folder was copied back to an earlier state, with `--new-epoch` and without it: conversations
+//! continue, and no message is lost or shown twice.
 
 #![cfg(test)]
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
@@ -13,7 +13,7 @@ use sealpost_core::{ConnectionState, Delivery, Direction, Error, Event, Events, 
 use sealpost_testkit::{Party, PartyDisk, RelayProcess, eventually, own_address, relay_binary, texts};
 use tempfile::TempDir;
 
-/// A relay in a process of its own, at one address, and a backup of its folder.
+/// A relay in a separate process at a fixed address, and a backup of its folder.
 struct Restorable {
     dir: TempDir,
     addr: SocketAddr,
@@ -44,14 +44,14 @@ impl Restorable {
         self.process.take().unwrap().kill().await.unwrap();
     }
 
-    /// Stops it for as long as its folder is copied.
+    /// Stops the relay while its folder is copied.
     async fn back_up(&mut self) {
         self.stop().await;
         copy(&self.data(), &self.dir.path().join("backup"));
         self.run().await;
     }
 
-    /// Puts the backup back in place.
+    /// Restores the backup.
     async fn restore(&mut self, new_epoch: bool) {
         self.stop().await;
         std::fs::remove_dir_all(self.data()).unwrap();
@@ -69,7 +69,7 @@ impl Restorable {
     }
 
     async fn party(&self, name: &str) -> Party {
-        self.disk(name).come().await
+        self.disk(name).open_or_register().await
     }
 
     fn database(&self) -> rusqlite::Connection {
@@ -99,7 +99,7 @@ async fn reaches(party: &Party, thread: &Thread, id: MessageId, delivery: Delive
     party.message_reaches(thread, id, |state| *state == Direction::Outgoing(delivery)).await;
 }
 
-/// Both write, and both read it.
+/// Sends a line in each direction, and waits until both are read.
 async fn talk(ada: &Party, ben: &Party, line: &str) {
     for (from, to) in [(ada, ben), (ben, ada)] {
         let (here, there) = (from.thread_with(to).await, to.thread_with(from).await);
@@ -110,7 +110,7 @@ async fn talk(ada: &Party, ben: &Party, line: &str) {
     }
 }
 
-/// Waits until the client has stored how far the relay has come: what it has seen after `since` is on disk.
+/// Waits until the client has stored a version of the relay's store that is later than `since`.
 async fn has_seen(disk: &Path, key: [u8; 32], since: &[u8]) {
     let later = async || (seen(disk, key) != since).then_some(());
     eventually("a later version of the relay's store", later).await;
@@ -133,7 +133,7 @@ async fn told(events: &mut Events, what: impl Fn(&Event) -> bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tokens_that_are_newer_than_the_backup_sign_nobody_out() {
+async fn tokens_newer_than_the_backup_do_not_sign_out_the_device() {
     for new_epoch in [true, false] {
         let mut relay = Restorable::start().await;
         let (ada, ben) = (relay.party("ada").await, relay.party("ben").await);
@@ -141,12 +141,12 @@ async fn tokens_that_are_newer_than_the_backup_sign_nobody_out() {
         relay.back_up().await;
         live(&ada).await;
         live(&ben).await;
-        // What the backup has of Ada's token is used up: she has exchanged it twice since.
+        // The token in the backup was used: she has exchanged it twice since.
         let (disk, key) = (relay.disk("ada").database().to_owned(), relay.disk("ada").key());
         let ada = exchange_tokens(ada, &disk, key).await;
         let ada = exchange_tokens(ada, &disk, key).await;
         relay.restore(new_epoch).await;
-        // The access token is good for ten minutes yet, unless the relay has to be asked for another.
+        // The access token remains valid for ten minutes, unless the client needs a new one.
         let ada = expire_access(ada, &disk, key).await;
         live(&ada).await;
         live(&ben).await;
@@ -154,7 +154,7 @@ async fn tokens_that_are_newer_than_the_backup_sign_nobody_out() {
     }
 }
 
-/// Lets the access token run out, so that the next connection has to exchange the refresh token.
+/// Makes the access token expire, so that the next connection has to exchange the refresh token.
 async fn expire_access(party: Party, disk: &Path, key: [u8; 32]) -> Party {
     let closed = party.close().await;
     let db = sealpost_testkit::open_database(disk, &key);
@@ -170,7 +170,7 @@ async fn exchange_tokens(party: Party, disk: &Path, key: [u8; 32]) -> Party {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_device_that_is_newer_than_the_backup_keeps_its_account_and_its_threads() {
+async fn a_device_newer_than_the_backup_keeps_its_account_and_threads() {
     for new_epoch in [true, false] {
         let mut relay = Restorable::start().await;
         let ben = relay.party("ben").await;
@@ -185,7 +185,7 @@ async fn a_device_that_is_newer_than_the_backup_keeps_its_account_and_its_thread
         live(&ada).await;
         live(&ben).await;
         talk(&ada, &ben, "after").await;
-        // The relay does not know the other one yet.
+        // The restored relay does not know the other user.
         let hers = ada.client.direct_thread(cyds_id).await.unwrap();
         let waits = hers.send_text("for later").await.unwrap();
         let cyd = cyds.open().await;
@@ -193,13 +193,13 @@ async fn a_device_that_is_newer_than_the_backup_keeps_its_account_and_its_thread
         reaches(&ada, &hers, waits.id, Delivery::Delivered).await;
         talk(&ada, &cyd, "after").await;
         let with_ben = ada.thread_with(&ben).await;
-        assert_eq!(texts(&with_ben).await.len(), 4, "nothing twice");
-        assert_eq!(texts(&hers).await.len(), 5, "nothing twice");
+        assert_eq!(texts(&with_ben).await.len(), 4, "no message is shown twice");
+        assert_eq!(texts(&hers).await.len(), 5, "no message is shown twice");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn messages_that_are_newer_than_the_backup_are_there_once() {
+async fn messages_newer_than_the_backup_are_delivered_once() {
     for new_epoch in [true, false] {
         let mut relay = Restorable::start().await;
         let (ada, ben) = (relay.party("ada").await, relay.party("ben").await);
@@ -210,7 +210,7 @@ async fn messages_that_are_newer_than_the_backup_are_there_once() {
         live(&ada).await;
         let (disk, key) = (relay.disk("ada").database().to_owned(), relay.disk("ada").key());
         let before = seen(&disk, key);
-        // Ben is not there: only the relay has these, and it is going to lose them.
+        // Ben is offline, so only the relay has these messages, and it will lose them.
         for line in ["three", "four"] {
             let message = hers.send_text(line).await.unwrap();
             reaches(&ada, &hers, message.id, Delivery::Sent).await;
@@ -227,7 +227,7 @@ async fn messages_that_are_newer_than_the_backup_are_there_once() {
         assert_eq!(all[2..], ["three", "four"], "with a new epoch: {new_epoch}");
         talk(&ada, &ben, "after").await;
         assert_eq!(texts(&his).await, texts(&hers).await);
-        assert_eq!(texts(&his).await.len(), 6, "nothing twice");
+        assert_eq!(texts(&his).await.len(), 6, "no message is shown twice");
         let epoch: u64 = relay
             .database()
             .query_row("SELECT v FROM store_meta WHERE k = 'epoch'", [], |row| row.get(0))
@@ -237,7 +237,7 @@ async fn messages_that_are_newer_than_the_backup_are_there_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_device_that_was_removed_keeps_its_history_and_is_let_in_again_when_the_relay_does() {
+async fn a_removed_device_keeps_its_history_and_works_again_when_the_relay_accepts_it() {
     let mut relay = Restorable::start().await;
     let (ada, ben) = (relay.party("ada").await, relay.party("ben").await);
     talk(&ada, &ben, "before").await;
@@ -262,7 +262,7 @@ async fn a_device_that_was_removed_keeps_its_history_and_is_let_in_again_when_th
         (ada.client.connection_state() == ConnectionState::SignedOut).then_some(())
     })
     .await;
-    // It was a mistake.
+    // The operator restores the device with the backup.
     relay.restore(true).await;
     live(&ada).await;
     live(&ben).await;

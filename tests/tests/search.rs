@@ -40,12 +40,12 @@ async fn visible_text_is_found_in_any_script() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_is_found_while_others_keep_arriving() {
+async fn a_message_becomes_searchable_while_others_keep_arriving() {
     let world = World::start().await;
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
     let hers = ada.thread_with(&ben).await;
     hers.send_text("needle").await.unwrap();
-    // Never idle for as long as an event takes to arrive.
+    // The writer never stops long enough for the index to catch up undisturbed.
     for n in 0..1000 {
         if finds(&ben.client, "needle", "needle").await {
             return;

@@ -15,7 +15,7 @@ async fn list(party: &Party) -> Vec<(ThreadId, u64)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_thread_with_the_newest_message_is_first_whatever_the_clock_of_its_sender() {
+async fn threads_are_ordered_by_arrival_regardless_of_the_clocks_of_senders() {
     const YEAR_MS: u64 = 365 * 24 * 3_600_000;
     let world = World::start().await;
     let ben = world.party("ben").await;

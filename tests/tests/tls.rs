@@ -1,4 +1,4 @@
-//! TLS 1.3, with a relay that has to authenticate itself.
+//! TLS 1.3, with certificates that the client verifies.
 
 #![cfg(test)]
 
@@ -20,7 +20,7 @@ async fn register(folder: &TempDir, name: &str, url: &str, trust: Trust) -> Resu
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_people_talk_over_tls() {
+async fn two_clients_exchange_messages_over_tls() {
     let folder = tempfile::tempdir().unwrap();
     let (root, other) = (Root::new(), Root::new());
     let world = World::start_over_tls(&root).await;

@@ -16,22 +16,24 @@ use sealpost_core::{
     Storage, Thread, Timeline, fetch_for_push,
 };
 use sealpost_e2e::KeyUse;
-use sealpost_testkit::{ManualClock, Meddle, Party, PartyDisk, Proxy, World, eventually, history, texts};
+use sealpost_testkit::{
+    Interceptor, ManualClock, Party, PartyDisk, Proxy, World, eventually, history, texts,
+};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::task::unconstrained;
 use tokio::time::timeout;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A `second-process`.
+/// A running `second-process`.
 struct Second {
     child: Child,
     said: Lines<BufReader<ChildStdout>>,
 }
 
 impl Second {
-    /// Up to the moment when it is told to begin.
+    /// Starts the process and waits until it is ready.
     async fn start(world: &World, relay: &str, name: &str, what: &str, count: usize) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_second-process"))
             .arg(world.dir())
@@ -51,13 +53,13 @@ impl Second {
         self.child.stdin.as_mut().unwrap().write_all(b"\n").await.unwrap();
     }
 
-    /// Waits until it says this.
+    /// Waits until it prints this line.
     async fn says(&mut self, wanted: &str) {
         let saying = async { while self.said.next_line().await.unwrap().expect("it has ended") != wanted {} };
-        timeout(PATIENCE, saying).await.unwrap_or_else(|_| panic!("was not said: {wanted}"));
+        timeout(TIMEOUT, saying).await.unwrap_or_else(|_| panic!("was not printed: {wanted}"));
     }
 
-    /// Everything that it says until it ends.
+    /// All lines that it prints until it ends.
     async fn end(mut self) -> (Vec<String>, ExitStatus) {
         drop(self.child.stdin.take());
         let mut said = Vec::new();
@@ -67,14 +69,14 @@ impl Second {
         (said, self.child.wait().await.unwrap())
     }
 
-    /// As a system does with an app that nobody looks at. Done when every thread stands still.
+    /// Stops the process, as mobile systems do with an app in the background, and waits until every thread is stopped.
     async fn freeze(&self) {
         self.signal("-STOP").await;
         let threads = PathBuf::from(format!("/proc/{}/task", self.child.id().unwrap()));
         eventually("a frozen process", async || {
             let mut states = fs::read_dir(&threads).unwrap().map(|thread| {
                 let stat = fs::read_to_string(thread.unwrap().path().join("stat")).unwrap();
-                // Behind the name, which stands in brackets (proc(5)).
+                // The state follows the name, which is in parentheses (proc(5)).
                 stat.rsplit(')').next().unwrap().trim_start().to_owned()
             });
             states.all(|state| state.starts_with('T')).then_some(())
@@ -87,20 +89,20 @@ impl Second {
     }
 
     async fn signal(&self, signal: &str) {
-        // Every shell has it built in; not every system has the program.
+        // `kill` is built into every shell, but not every system has the program.
         let kill = format!("kill {signal} {}", self.child.id().unwrap());
         assert!(Command::new("sh").args(["-c", &kill]).status().await.unwrap().success());
     }
 }
 
-/// Writes a text, and waits until the relay has it.
+/// Sends a text, and waits until the relay has accepted it.
 async fn write(party: &Party, thread: &Thread, text: &str) {
     let message = thread.send_text(text).await.unwrap();
     let left = |direction: &Direction| *direction != Direction::Outgoing(Delivery::Queued);
     party.message_reaches(thread, message.id, left).await;
 }
 
-/// Ada's and Ben's thread, in which each has said hello.
+/// The thread of Ada and Ben on both sides, after each has sent a text.
 async fn talk(ada: &Party, ben: &Party) -> (Thread, Thread) {
     let (hers, his) = (ada.thread_with(ben).await, ben.thread_with(ada).await);
     write(ada, &hers, "ada: hello").await;
@@ -110,7 +112,8 @@ async fn talk(ada: &Party, ben: &Party) -> (Thread, Thread) {
     (hers, his)
 }
 
-/// Both see the same, everything that was written, nothing twice; and each knows that the other has it.
+/// Waits until everything is confirmed as delivered, and checks that both sides show exactly the written texts in the
+/// same order.
 async fn same_conversation(ada: (&Party, &Thread), ben: (&Party, &Thread), written: &[String]) {
     for (party, thread) in [ada, ben] {
         eventually(&format!("everything of {} arrives", party.name()), async || {
@@ -124,11 +127,11 @@ async fn same_conversation(ada: (&Party, &Thread), ben: (&Party, &Thread), writt
     }
     let (hers, his) = (texts(ada.1).await, texts(ben.1).await);
     assert_eq!(hers, his);
-    assert_eq!(hers.len(), written.len(), "lost, or there twice");
+    assert_eq!(hers.len(), written.len(), "a message is lost or shown twice");
     assert_eq!(hers.iter().collect::<HashSet<_>>(), written.iter().collect());
 }
 
-/// What an app was told since it began to listen: the texts that are new, and the states of its connection.
+/// The events of an app since it subscribed: the texts of added messages, and the states of its connection.
 fn told(mut events: Events) -> (Vec<String>, Vec<ConnectionState>) {
     let (mut added, mut states) = (Vec::new(), Vec::new());
     while let Some(Some(event)) = unconstrained(events.next()).now_or_never() {
@@ -156,7 +159,7 @@ async fn is_shown(view: &mut Timeline, text: &str) {
             }
         }
     };
-    timeout(PATIENCE, watching).await.unwrap_or_else(|_| panic!("is not shown: {text}"));
+    timeout(TIMEOUT, watching).await.unwrap_or_else(|_| panic!("is not shown: {text}"));
 }
 
 /// The lock between processes.
@@ -167,13 +170,13 @@ fn lock_file(disk: &PartyDisk) -> File {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_app_that_is_awake_and_its_extension_share_one_file() {
+async fn a_running_app_and_its_extension_share_one_database() {
     const FETCHES: usize = 50;
     let world = World::start().await;
     let keys = KeyUse::default();
     let proxy = Proxy::start(world.addr(), keys.clone()).await;
-    let ada = world.disk("ada").through(&proxy.url()).come().await;
-    let ben = world.disk("ben").through(&proxy.url()).come().await;
+    let ada = world.disk("ada").through(&proxy.url()).open_or_register().await;
+    let ben = world.disk("ben").through(&proxy.url()).open_or_register().await;
     let (hers, his) = talk(&ada, &ben).await;
     ada.live().await;
 
@@ -199,7 +202,7 @@ async fn an_app_that_is_awake_and_its_extension_share_one_file() {
     same_conversation((&ada, &hers), (&ben, &his), &written).await;
     is_shown(&mut view, written.last().unwrap()).await;
 
-    // Each process announces a message at most once, and between them every one.
+    // Each process reports a message at most once, and together they report all of them.
     let (mut added, states) = told(events);
     added.retain(|text| text.starts_with("ben: "));
     for announced in [&added, &fetched] {
@@ -208,18 +211,18 @@ async fn an_app_that_is_awake_and_its_extension_share_one_file() {
     let fetched = fetched.iter().map(|line| line.strip_prefix("message ").unwrap().to_owned());
     let everywhere: HashSet<_> = added.into_iter().chain(fetched).collect();
     assert_eq!(everywhere.len(), written.len() / 2 - 1);
-    // The extension's connection is beside the app's, not in its place.
+    // The extension's connection does not replace the app's.
     assert_eq!(states, []);
     assert_eq!(ada.client.connection_state(), ConnectionState::Live);
     keys.judge().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_extension_brought_is_shown_by_an_app_without_a_connection() {
+async fn messages_fetched_by_an_extension_are_shown_by_an_offline_app() {
     let world = World::start().await;
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
     talk(&ada, &ben).await;
-    // The app is up, but what comes does not come to it.
+    // The app is running, but cannot reach the relay.
     let ada = ada.close().await.through("http://127.0.0.1:1").open().await;
     let (hers, his) = (ada.client.threads().await.unwrap().pop().unwrap(), ben.thread_with(&ada).await);
     let mut view = hers.subscribe();
@@ -229,7 +232,7 @@ async fn what_an_extension_brought_is_shown_by_an_app_without_a_connection() {
     extension.begin().await;
     assert_eq!(extension.end().await.0, ["message ben: are you there?"]);
     is_shown(&mut view, "ben: are you there?").await;
-    // From then on it is not new.
+    // The message is not reported again.
     let mut arrivals = hers.arrivals();
     hers.send_text("ada: here I am").await.unwrap();
     let new = arrivals.next_batch(10).await.unwrap().unwrap();
@@ -238,10 +241,10 @@ async fn what_an_extension_brought_is_shown_by_an_app_without_a_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_holds_the_lock_between_transactions_or_while_suspended() {
+async fn the_lock_is_free_between_transactions_and_while_suspended() {
     let world = World::start().await;
     let disk = world.disk("ada");
-    let (ada, ben) = (disk.clone().come().await, world.party("ben").await);
+    let (ada, ben) = (disk.clone().open_or_register().await, world.party("ben").await);
     let (hers, his) = talk(&ada, &ben).await;
     let lock = lock_file(&disk);
     ada.client.suspend().await.unwrap();
@@ -251,7 +254,7 @@ async fn nobody_holds_the_lock_between_transactions_or_while_suspended() {
     ada.live().await;
     eventually("a free lock", async || lock.try_lock().is_ok().then_some(())).await;
 
-    // Now it is another process that is at work: nothing is written, and reading goes on.
+    // While another process holds the lock, writes fail and reads continue.
     let refused = hers.send_text("in vain").await.unwrap_err();
     assert_eq!(refused, Error::Storage(Storage::InUse));
     assert!(refused.is_retryable());
@@ -264,16 +267,16 @@ async fn nobody_holds_the_lock_between_transactions_or_while_suspended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_app_that_is_frozen_is_in_nobodys_way() {
+async fn a_frozen_app_does_not_block_its_extension() {
     let world = World::start().await;
     let disk = world.disk("ada");
-    let (ada, ben) = (disk.clone().come().await, world.party("ben").await);
+    let (ada, ben) = (disk.clone().open_or_register().await, world.party("ben").await);
     let (_, his) = talk(&ada, &ben).await;
     ada.close().await;
     let mut app = Second::start(&world, &world.url(), "ada", "stay", 0).await;
     app.begin().await;
     app.says("live").await;
-    // Frozen outside of a transaction: we have the lock.
+    // The process was stopped outside a transaction, because the lock is free.
     let lock = lock_file(&disk);
     eventually("a free lock", async || lock.try_lock().is_ok().then_some(())).await;
     app.freeze().await;
@@ -294,7 +297,7 @@ async fn an_app_that_is_frozen_is_in_nobodys_way() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_is_not_there_yet_is_made_once() {
+async fn a_new_database_is_created_once_by_concurrent_processes() {
     const FILES: usize = 30;
     let world = World::start().await;
     let mut processes = Vec::new();
@@ -313,7 +316,7 @@ async fn a_file_that_is_not_there_yet_is_made_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tokens_that_both_exchange_at_once_sign_nobody_out() {
+async fn concurrent_token_exchanges_do_not_sign_out_the_device() {
     let clock = ManualClock::at(
         u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap(),
     );
@@ -325,21 +328,21 @@ async fn tokens_that_both_exchange_at_once_sign_nobody_out() {
     .await;
     let exchanges = Exchanges::default();
     let proxy = Proxy::start(world.addr(), exchanges.clone()).await;
-    let mut ada = world.disk("ada").through(&proxy.url()).come().await;
-    let ben = world.disk("ben").with_clock(&clock).come().await;
+    let mut ada = world.disk("ada").through(&proxy.url()).open_or_register().await;
+    let ben = world.disk("ben").with_clock(&clock).open_or_register().await;
     let (_, his) = talk(&ada, &ben).await;
     let mut written = vec!["ada: hello".to_owned(), "ben: hello".to_owned()];
     for round in 0..5 {
         let disk = ada.close().await;
         let mut extension = Second::start(&world, &proxy.url(), "ada", "fetch", 1).await;
-        // By the relay's clock, every token has run out.
+        // By the relay's clock, every token has expired.
         clock.advance(Duration::from_secs(3600));
         exchanges.wait_for_each_other();
         extension.begin().await;
         ada = disk.open().await;
         ada.live().await;
         assert!(extension.end().await.1.success(), "round {round}");
-        assert_eq!(exchanges.so_far(), 2, "they did not exchange at once in round {round}");
+        assert_eq!(exchanges.so_far(), 2, "the exchanges were not concurrent in round {round}");
         let hers = ada.client.threads().await.unwrap().pop().unwrap();
         for (party, thread) in [(&ada, &hers), (&ben, &his)] {
             let text = format!("{}: {round}", party.name());
@@ -351,7 +354,7 @@ async fn tokens_that_both_exchange_at_once_sign_nobody_out() {
     same_conversation((&ada, &hers), (&ben, &his), &written).await;
 }
 
-/// Holds the answer to an exchange of tokens back until there are two, as far as anybody can wait for that.
+/// Delays the answer to a token exchange until there are two, up to a time limit.
 #[derive(Clone, Default)]
 struct Exchanges(Arc<(Mutex<usize>, Condvar)>);
 
@@ -365,7 +368,7 @@ impl Exchanges {
     }
 }
 
-impl Meddle for Exchanges {
+impl Interceptor for Exchanges {
     fn answer(&self, request: &str, body: Vec<u8>) -> Vec<u8> {
         if request.starts_with("POST /v1/auth/refresh") {
             tokio::task::block_in_place(|| {

@@ -12,19 +12,19 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use sealpost_core::{Delivery, Direction, Event, Thread, UserId};
 use sealpost_e2e::take_one_time_keys;
 use sealpost_relay::Config;
-use sealpost_testkit::{ManualClock, Meddle, Party, Proxy, World, eventually, relay_binary, texts};
+use sealpost_testkit::{Interceptor, ManualClock, Party, Proxy, World, eventually, relay_binary, texts};
 use sealpost_wire::Frame;
 use sealpost_wire::frame::Body;
 use tokio::time::timeout;
 
-/// Withholds the first message of every thread: once, or for as long as it is told to.
+/// Withholds the first message of every thread, either once or always.
 #[derive(Clone, Default)]
 struct Withhold {
     happened: Arc<AtomicBool>,
     always: bool,
 }
 
-impl Meddle for Withhold {
+impl Interceptor for Withhold {
     fn down(&self, frame: Frame) -> Vec<Frame> {
         let place = match &frame.body {
             Some(Body::Deliver(deliver)) => deliver.key.as_ref().map_or(0, |key| key.server_seq),
@@ -43,7 +43,8 @@ async fn a_missing_message_is_fetched() {
     let world = World::start().await;
     let withhold = Withhold::default();
     let proxy = Proxy::start(world.addr(), withhold.clone()).await;
-    let (ada, ben) = (world.party("ada").await, world.disk("ben").through(&proxy.url()).come().await);
+    let (ada, ben) =
+        (world.party("ada").await, world.disk("ben").through(&proxy.url()).open_or_register().await);
     let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
     let lines = ["one", "two", "three", "four"];
     for line in lines {
@@ -57,7 +58,8 @@ async fn a_missing_message_is_fetched() {
 async fn a_message_that_never_arrives_is_reported_as_missing() {
     let world = World::start().await;
     let proxy = Proxy::start(world.addr(), Withhold { always: true, ..Withhold::default() }).await;
-    let (ada, ben) = (world.party("ada").await, world.disk("ben").through(&proxy.url()).come().await);
+    let (ada, ben) =
+        (world.party("ada").await, world.disk("ben").through(&proxy.url()).open_or_register().await);
     let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
     let mut events = ben.client.events();
     for line in ["one", "two", "three"] {
@@ -70,7 +72,7 @@ async fn a_message_that_never_arrives_is_reported_as_missing() {
             }
         }
     };
-    let missing = timeout(Duration::from_secs(60), told).await.expect("the loss is told");
+    let missing = timeout(Duration::from_secs(60), told).await.expect("the loss is reported");
     assert_eq!(missing, (his.id(), 2, 2));
     hers.send_text("four").await.unwrap();
     let all = ben.texts_when(&his, 3).await;
@@ -88,8 +90,8 @@ fn trim(world: &World, thread: &Thread, owner: UserId) {
     assert_eq!(db.execute(trimmed, [owner.as_bytes()]).unwrap(), 1);
 }
 
-/// The number of trimmed rows that the device does not know of.
-fn untold(world: &World) -> u64 {
+/// The number of trimmed rows that the device has not acknowledged.
+fn unreported_trimmed_rows(world: &World) -> u64 {
     let db = rusqlite::Connection::open(world.relay_dir().join("relay.db")).unwrap();
     db.busy_timeout(Duration::from_secs(60)).unwrap();
     db.query_row("SELECT sum(trimmed - told) FROM mailbox", [], |row| row.get(0)).unwrap()
@@ -113,10 +115,13 @@ async fn trimmed_messages_are_reported_even_if_no_message_follows() {
             }
         }
     };
-    // The second place is that of the receipt.
-    let missing = timeout(Duration::from_secs(60), told).await.expect("the loss is told");
+    // The second sequence number is that of the receipt.
+    let missing = timeout(Duration::from_secs(60), told).await.expect("the loss is reported");
     assert_eq!(missing, (his.id(), 3, 3));
-    eventually("the relay hears that it is known", async || (untold(&world) == 0).then_some(())).await;
+    eventually("the report is acknowledged at the relay", async || {
+        (unreported_trimmed_rows(&world) == 0).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -132,7 +137,7 @@ async fn a_relay_restored_from_a_backup_receives_again_what_it_lost() {
     world.stop_relay().await;
     copy_folder(&world.relay_dir(), &world.dir().join("backup"));
     come_back(&mut world, &ada).await;
-    // The relay has these, and is going to lose them.
+    // The relay stores these messages, and will lose them.
     for line in ["three", "four"] {
         let message = hers.send_text(line).await.unwrap();
         reaches(&ada, &hers, message.id, Delivery::Sent).await;
@@ -143,7 +148,7 @@ async fn a_relay_restored_from_a_backup_receives_again_what_it_lost() {
     let new_epoch =
         Command::new(relay_binary()).arg("--data").arg(world.relay_dir()).arg("--new-epoch").status();
     assert!(new_epoch.unwrap().success());
-    // And this one was never there.
+    // The relay never stored this one.
     hers.send_text("five").await.unwrap();
     come_back(&mut world, &ada).await;
     let ben = his_disk.open().await;
@@ -159,7 +164,7 @@ async fn his_again(ben: &Party, id: sealpost_core::ThreadId) -> Thread {
     ben.client.thread(id).await.unwrap()
 }
 
-/// The relay is back, and Ada does not wait for the half minute that it asked for.
+/// Starts the relay again, and reconnects without the requested delay of up to half a minute.
 async fn come_back(world: &mut World, party: &Party) {
     world.start_relay().await;
     eventually("a live connection", async || {
@@ -181,7 +186,7 @@ async fn reaches(party: &Party, thread: &Thread, id: sealpost_core::MessageId, d
     party.message_reaches(thread, id, |state| *state == Direction::Outgoing(delivery)).await;
 }
 
-/// The number of one-time keys of both kinds that the relay has of a user.
+/// The number of one-time keys of a user at the relay, of both kinds.
 fn one_time_keys(world: &World, user: UserId) -> i64 {
     let sql = "SELECT count(*) FROM one_time_pre_key WHERE user_id = ?1";
     relay_db(world).query_row(sql, [user.as_bytes()], |row| row.get(0)).unwrap()
@@ -255,18 +260,18 @@ async fn signed_keys_are_replaced_after_two_days_and_the_old_ones_still_open_lat
     let for_relay = clock.clone();
     let world =
         World::start_with(move |config| Config { clock: Arc::new(for_relay.clone()), ..config }).await;
-    let ben = world.disk("ben").with_clock(&clock).come().await;
+    let ben = world.disk("ben").with_clock(&clock).open_or_register().await;
     let user = ben.client.user_id();
     ben.live().await;
     let first = signed_keys(&world, user);
     let disk = ben.close().await;
-    // Sealed to the old keys, and read after they were replaced.
-    let ada = world.disk("ada").with_clock(&clock).come().await;
+    // A message that is sealed to the old keys and read after they were replaced.
+    let ada = world.disk("ada").with_clock(&clock).open_or_register().await;
     let hers = ada.client.direct_thread(user).await.unwrap();
     let early = hers.send_text("sealed to the old keys").await.unwrap();
     reaches(&ada, &hers, early.id, Delivery::Sent).await;
     clock.advance(Duration::from_secs(2 * 24 * 3600 + 60));
-    let late = world.disk("cyd").with_clock(&clock).come().await;
+    let late = world.disk("cyd").with_clock(&clock).open_or_register().await;
     let theirs = late.client.direct_thread(user).await.unwrap();
     let message = theirs.send_text("also").await.unwrap();
     reaches(&late, &theirs, message.id, Delivery::Sent).await;

@@ -1,4 +1,4 @@
-//! Calls that an app makes in the wrong place, at the wrong time or about the wrong thing: each is told as what it is.
+//! Misuse of the API: calls in the wrong state or with the wrong arguments return precise errors.
 #![cfg(test)]
 
 use std::future::Future;
@@ -12,7 +12,7 @@ use sealpost_core::{
 };
 use sealpost_testkit::{PartyDisk, World};
 
-/// The least that an executor can be: no runtime of tokio is near.
+/// A minimal executor without a tokio runtime.
 fn block_on<F: Future>(future: F) -> F::Output {
     struct Unpark(thread::Thread);
     impl Wake for Unpark {
@@ -46,7 +46,7 @@ async fn sent(client: &Client, thread: &Thread, text: &str) -> Message {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_needs_no_runtime_of_its_app() {
+async fn a_client_works_without_a_tokio_runtime_of_the_app() {
     let world = World::start().await;
     let ben = world.party("ben").await;
     let to = ben.client.user_id();
@@ -81,7 +81,7 @@ async fn a_client_needs_no_runtime_of_its_app() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_about_a_message_says_what_is_wrong_with_it() {
+async fn calls_about_a_message_report_the_precise_misuse() {
     let world = World::start().await;
     let (ada, ben, cyd) = (world.party("ada").await, world.party("ben").await, world.party("cyd").await);
     let (hers, other) = (ada.thread_with(&ben).await, ada.thread_with(&cyd).await);
@@ -95,15 +95,15 @@ async fn a_call_about_a_message_says_what_is_wrong_with_it() {
         assert_eq!(thread.give_up(nothing).await, Err(Error::NotFound));
         assert_eq!(thread.mark_read(nothing).await, Err(Error::NotFound));
     }
-    // It is there, but in another thread.
+    // The message exists, but in another thread.
     assert_eq!(other.retry(message.id).await, Err(Error::NotFound));
     assert_eq!(other.cancel(message.id).await, Err(Error::NotFound));
     assert_eq!(other.give_up(message.id).await, Err(Error::NotFound));
     assert_eq!(other.mark_read(message.id).await, Err(Error::NotFound));
-    // It did not fail, and waits for nothing.
+    // The message has not failed and is not waiting.
     assert_eq!(hers.retry(message.id).await, Err(Error::WrongState));
     assert_eq!(hers.give_up(message.id).await, Err(Error::WrongState));
-    assert_eq!(hers.cancel(message.id).await, Ok(false), "it has left");
+    assert_eq!(hers.cancel(message.id).await, Ok(false), "it was already sent");
 
     let his = ben.thread_with(&ada).await;
     ben.texts_when(&his, 1).await;
@@ -114,7 +114,7 @@ async fn a_call_about_a_message_says_what_is_wrong_with_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_compared_stays_compared_when_there_is_nothing_to_accept() {
+async fn accepting_an_unchanged_identity_keeps_it_verified() {
     let world = World::start().await;
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
     let hers = ada.thread_with(&ben).await;
@@ -131,7 +131,7 @@ async fn what_was_compared_stays_compared_when_there_is_nothing_to_accept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_runtime_that_has_ended_is_told_as_that() {
+async fn a_runtime_that_has_ended_is_reported() {
     let world = World::start().await;
     let disk = world.party("ada").await.close().await;
     let own = tokio::runtime::Runtime::new().unwrap();
@@ -143,6 +143,6 @@ async fn a_runtime_that_has_ended_is_told_as_that() {
     assert_ne!(
         ada.thread_page(None, 1).await,
         Err(Error::Storage(Storage::Io)),
-        "what is on disk can be read"
+        "stored data can still be read"
     );
 }

@@ -13,7 +13,7 @@ pub struct ManualClock {
 }
 
 impl ManualClock {
-    /// A clock that shows this time, in milliseconds since the Unix epoch.
+    /// A clock set to this time, in milliseconds since the Unix epoch.
     pub fn at(ms: u64) -> Self {
         Self { wall_ms: Arc::new(AtomicU64::new(ms)), started: Instant::now() }
     }
@@ -29,7 +29,7 @@ impl ManualClock {
         self.wall_ms.fetch_add(by, Ordering::SeqCst);
     }
 
-    /// The time that it shows, in milliseconds since the Unix epoch.
+    /// Its current time, in milliseconds since the Unix epoch.
     pub fn now_ms(&self) -> u64 {
         self.wall_ms.load(Ordering::SeqCst)
     }

@@ -1,25 +1,25 @@
 //! Support for tests and demonstrations: real clients, a real relay in this process or in a process of its own, and
 //! clocks that are set by hand.
 
-#![expect(clippy::expect_used, clippy::panic, reason = "what goes wrong here fails a test, and says why")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a failure here fails the test with a message")]
 
+mod bad_server;
 mod clock;
 mod database;
-mod hostile;
+mod forwarder;
 mod http;
-mod line;
 mod party;
 mod proxy;
 mod relay_process;
 mod root;
 mod world;
 
+pub use bad_server::{BadResponse, BadServer};
 pub use clock::ManualClock;
 pub use database::open_database;
-pub use hostile::{Hostile, Hostility};
-pub use line::Line;
+pub use forwarder::Forwarder;
 pub use party::{Party, PartyDisk, history, other, texts};
-pub use proxy::{Honest, Loss, Meddle, Proxy, SocketMessage};
+pub use proxy::{Interceptor, Loss, PassThrough, Proxy, SocketMessage};
 pub use relay_process::{RelayProcess, relay_binary};
 pub use root::Root;
 pub use world::{World, own_address};
@@ -27,13 +27,13 @@ pub use world::{World, own_address};
 use std::future::Future;
 use std::time::Duration;
 
-/// How long a test waits before it fails: much longer than anything should take.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a test waits before it fails, which is much longer than any step takes.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Waits until `check` returns something.
 ///
 /// # Panics
-/// If it does not within one minute; `what` says what was waited for.
+/// If it does not within one minute. `what` describes the expected event.
 pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut check: impl FnMut() -> F) -> T {
     within(what, async {
         loop {
@@ -49,9 +49,9 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut check:
 /// Waits for a future.
 ///
 /// # Panics
-/// If it does not complete within one minute; `what` says what was waited for.
+/// If it does not complete within one minute. `what` describes the expected event.
 pub async fn within<T>(what: &str, waiting: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(PATIENCE, waiting).await {
+    match tokio::time::timeout(TIMEOUT, waiting).await {
         Ok(came) => came,
         Err(_) => panic!("did not happen: {what}"),
     }

@@ -11,7 +11,7 @@ use sealpost_core::{
 
 use crate::{ManualClock, eventually};
 
-/// What remains of a person when the process ends: a database file, its key, and the address of the relay.
+/// A person without an open client: a database file, its key, and the address of the relay.
 #[derive(Clone)]
 pub struct PartyDisk {
     name: String,
@@ -40,7 +40,7 @@ impl PartyDisk {
         }
     }
 
-    /// The same person, reaching the relay at another address.
+    /// The same person, with another address for the relay.
     #[must_use]
     pub fn through(self, relay: &str) -> Self {
         Self { relay: relay.to_owned(), ..self }
@@ -90,7 +90,7 @@ impl PartyDisk {
     }
 
     /// Opens the database, and registers if necessary, retrying until the relay answers.
-    pub async fn come(self) -> Party {
+    pub async fn open_or_register(self) -> Party {
         match Client::open(self.config()).await.expect("the database opens") {
             Opened::Ready(client) => Party { disk: self, client },
             Opened::Unregistered(new) => {
@@ -100,7 +100,7 @@ impl PartyDisk {
         }
     }
 
-    /// Opens the database of somebody who is registered.
+    /// Opens the database of a registered person.
     pub async fn open(self) -> Party {
         match Client::open(self.config()).await.expect("the database opens") {
             Opened::Ready(client) => Party { disk: self, client },
@@ -129,13 +129,13 @@ impl Party {
         &self.disk.name
     }
 
-    /// Closes the client; what is on disk remains.
+    /// Closes the client, and returns what remains on disk.
     pub async fn close(self) -> PartyDisk {
         self.client.suspend().await.expect("suspend");
         self.disk
     }
 
-    /// The direct thread with somebody.
+    /// The direct thread with another person.
     pub async fn thread_with(&self, other: &Self) -> Thread {
         self.client.direct_thread(other.client.user_id()).await.expect("a direct thread")
     }
@@ -155,7 +155,7 @@ impl Party {
         id: MessageId,
         reached: impl Fn(&Direction) -> bool,
     ) -> Message {
-        eventually("a message comes that far", async || {
+        eventually("a message reaches the state", async || {
             let all = history(thread).await;
             all.into_iter().find(|message| message.id == id && reached(&message.direction))
         })
@@ -174,7 +174,7 @@ impl Party {
 
 /// The other member of a direct thread.
 pub async fn other(thread: &Thread) -> Contact {
-    thread.others().await.expect("the members are read").into_iter().next().expect("a member besides us")
+    thread.others().await.expect("the members are read").into_iter().next().expect("another member")
 }
 
 /// The texts of a thread, oldest first; a message without a text is shown by its `Debug` form.

@@ -22,23 +22,23 @@ use crate::http::{first_line, read_message};
 pub use tokio_tungstenite::tungstenite::Message as SocketMessage;
 
 /// How the proxy changes the traffic. By default, it changes nothing.
-pub trait Meddle: Send + Sync + 'static {
-    /// Replaces a frame from the client by these frames for the relay.
+pub trait Interceptor: Send + Sync + 'static {
+    /// Returns the frames to send to the relay in place of a frame from the client.
     fn up(&self, frame: Frame) -> Vec<Frame> {
         vec![frame]
     }
 
-    /// Replaces a frame from the relay by these frames for the client.
+    /// Returns the frames to send to the client in place of a frame from the relay.
     fn down(&self, frame: Frame) -> Vec<Frame> {
         vec![frame]
     }
 
-    /// Whether part of the exchange that begins with a request line such as `GET /v1/keys HTTP/1.1` is lost.
+    /// Returns which part of the exchange is lost, if any, for a request line such as `GET /v1/keys HTTP/1.1`.
     fn loses(&self, _request: &str) -> Option<Loss> {
         None
     }
 
-    /// Replaces the body of the relay's answer to a request line such as `GET /v1/keys HTTP/1.1`.
+    /// Returns the body to send in place of the relay's, for a request line such as `GET /v1/keys HTTP/1.1`.
     fn answer(&self, _request: &str, body: Vec<u8>) -> Vec<u8> {
         body
     }
@@ -47,7 +47,7 @@ pub trait Meddle: Send + Sync + 'static {
 /// Which part of an exchange is lost, together with the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Loss {
-    /// The request: the relay never sees it.
+    /// The request, which never reaches the relay.
     Request,
     /// The answer.
     Answer,
@@ -55,9 +55,9 @@ pub enum Loss {
 
 /// Changes nothing.
 #[derive(Debug, Clone, Copy)]
-pub struct Honest;
+pub struct PassThrough;
 
-impl Meddle for Honest {}
+impl Interceptor for PassThrough {}
 
 /// A running proxy with its own address. Dropping it ends every connection through it.
 #[derive(Debug)]
@@ -70,14 +70,14 @@ pub struct Proxy {
 
 impl Proxy {
     /// Starts a proxy to the relay at `upstream`, which may stop and start again.
-    pub async fn start(upstream: SocketAddr, meddle: impl Meddle) -> Self {
+    pub async fn start(upstream: SocketAddr, interceptor: impl Interceptor) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let addr = listener.local_addr().expect("an address");
         let (injected, _) = broadcast::channel(4096);
         let sockets = Arc::<AtomicUsize>::default();
-        let passage = Passage {
+        let passage = ProxyConnection {
             upstream,
-            meddle: Arc::new(meddle),
+            interceptor: Arc::new(interceptor),
             injected: injected.clone(),
             sockets: Arc::clone(&sockets),
         };
@@ -103,27 +103,27 @@ impl Proxy {
     }
 
     /// Sends a frame to every connected client, as if the relay had sent it.
-    pub fn say(&self, frame: &Frame) {
-        self.say_raw(SocketMessage::Binary(frame.encode_to_vec().into()));
+    pub fn inject(&self, frame: &Frame) {
+        self.inject_raw(SocketMessage::Binary(frame.encode_to_vec().into()));
     }
 
-    /// Like [`Proxy::say`], for a message that is not a frame.
-    pub fn say_raw(&self, message: SocketMessage) {
+    /// Like [`Proxy::inject`], for a message that is not a frame.
+    pub fn inject_raw(&self, message: SocketMessage) {
         // There may be no connected client.
         let _ = self.injected.send(message);
     }
 }
 
-/// What every connection needs.
+/// The settings of a connection.
 #[derive(Clone)]
-struct Passage {
+struct ProxyConnection {
     upstream: SocketAddr,
-    meddle: Arc<dyn Meddle>,
+    interceptor: Arc<dyn Interceptor>,
     injected: broadcast::Sender<SocketMessage>,
     sockets: Arc<AtomicUsize>,
 }
 
-impl Passage {
+impl ProxyConnection {
     /// Serves one connection; any failure ends it, as on a real network.
     async fn serve(self, stream: TcpStream) {
         let mut start = [0; 10];
@@ -148,7 +148,7 @@ impl Passage {
         loop {
             let Some((request, _)) = read_message(&mut client).await? else { return Ok(()) };
             let line = first_line(&request);
-            let loss = self.meddle.loses(&line);
+            let loss = self.interceptor.loses(&line);
             if loss == Some(Loss::Request) {
                 return Ok(());
             }
@@ -158,7 +158,7 @@ impl Passage {
                 return Ok(());
             }
             let body = answer.get(head..).unwrap_or_default().to_vec();
-            let body = self.meddle.answer(&line, body);
+            let body = self.interceptor.answer(&line, body);
             let head = String::from_utf8_lossy(answer.get(..head).unwrap_or_default()).into_owned();
             let kept: Vec<&str> = head.lines().filter(|line| !line.is_empty() && !is_length(line)).collect();
             let head = format!("{}\r\ncontent-length: {}\r\n\r\n", kept.join("\r\n"), body.len());
@@ -171,16 +171,16 @@ impl Passage {
         let mut request = format!("ws://{}/v1/ws", self.upstream).into_client_request().ok()?;
         request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
         let (mut relay, _) = client_async(request, relay).await.ok()?;
-        let mut client = accept_hdr_async(client, speak_our_protocol).await.ok()?;
+        let mut client = accept_hdr_async(client, accept_subprotocol).await.ok()?;
         let mut injected = self.injected.subscribe();
         self.sockets.fetch_add(1, Ordering::SeqCst);
         loop {
             tokio::select! {
                 message = client.next() => {
-                    pass(message?.ok()?, &mut relay, |frame| self.meddle.up(frame)).await?;
+                    pass(message?.ok()?, &mut relay, |frame| self.interceptor.up(frame)).await?;
                 }
                 message = relay.next() => {
-                    pass(message?.ok()?, &mut client, |frame| self.meddle.down(frame)).await?;
+                    pass(message?.ok()?, &mut client, |frame| self.interceptor.down(frame)).await?;
                 }
                 Ok(message) = injected.recv() => client.send(message).await.ok()?,
             }
@@ -188,11 +188,11 @@ impl Passage {
     }
 }
 
-/// Forwards one message; `None` if the other side is gone.
+/// Forwards one message. Returns `None` if the other side is disconnected.
 async fn pass(
     message: SocketMessage,
     to: &mut WebSocketStream<TcpStream>,
-    meddle: impl FnOnce(Frame) -> Vec<Frame>,
+    interceptor: impl FnOnce(Frame) -> Vec<Frame>,
 ) -> Option<()> {
     let SocketMessage::Binary(bytes) = &message else {
         return to.send(message).await.ok();
@@ -200,7 +200,7 @@ async fn pass(
     let Ok(frame) = sealpost_wire::decode(bytes.clone()) else {
         return to.send(message).await.ok();
     };
-    for frame in meddle(frame) {
+    for frame in interceptor(frame) {
         to.send(SocketMessage::Binary(frame.encode_to_vec().into())).await.ok()?;
     }
     Some(())
@@ -208,7 +208,7 @@ async fn pass(
 
 #[expect(clippy::result_large_err, reason = "the signature is tungstenite's")]
 #[expect(clippy::unnecessary_wraps, reason = "the signature is tungstenite's")]
-fn speak_our_protocol(_: &Request, mut response: Response) -> Result<Response, ErrorResponse> {
+fn accept_subprotocol(_: &Request, mut response: Response) -> Result<Response, ErrorResponse> {
     response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
     Ok(response)
 }

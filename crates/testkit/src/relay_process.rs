@@ -58,7 +58,7 @@ impl RelayProcess {
         let mut child = command.spawn()?;
         let stdout = child.stdout.take().ok_or(std::io::ErrorKind::BrokenPipe)?;
         let mut lines = BufReader::new(stdout).lines();
-        let silent = || std::io::Error::other("the relay did not say where it listens");
+        let silent = || std::io::Error::other("the relay did not print its address");
         let line = lines.next_line().await?.ok_or_else(silent)?;
         let addr = line.rsplit("//").next().and_then(|addr| addr.parse().ok()).ok_or_else(silent)?;
         let line = lines.next_line().await?.ok_or_else(silent)?;
@@ -86,7 +86,7 @@ impl RelayProcess {
         self.child.kill().await
     }
 
-    /// Waits until it ends by itself, at a fault.
+    /// Waits until it aborts at a fault.
     pub async fn wait(&mut self) -> std::io::Result<ExitStatus> {
         self.child.wait().await
     }

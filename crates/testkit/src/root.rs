@@ -14,7 +14,7 @@ pub struct Root(Arc<CertifiedIssuer<'static, KeyPair>>);
 
 impl Root {
     /// A root that no client trusts yet.
-    #[expect(clippy::new_without_default, reason = "each is another one")]
+    #[expect(clippy::new_without_default, reason = "every call creates a different root")]
     pub fn new() -> Self {
         let mut params = CertificateParams::new([]).expect("no names");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

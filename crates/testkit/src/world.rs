@@ -59,7 +59,7 @@ impl World {
         self.addr
     }
 
-    /// The folder with everybody's files.
+    /// The folder with the files of all people.
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
@@ -95,8 +95,8 @@ impl World {
     }
 }
 
-/// A relay whose few clients need not spread their return: the default of half a minute is half of the time that a
-/// test waits.
+/// A configuration in which clients reconnect quickly after a restart: the default period of half a minute is half of
+/// the time that a test waits.
 fn local(listen: SocketAddr, data: &Path) -> Config {
     let timing = Timing { spread_return: Duration::from_secs(1), ..Timing::default() };
     Config { listen, timing, ..Config::local(data) }

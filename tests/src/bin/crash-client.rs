@@ -1,17 +1,17 @@
 //! A client that sends lines until its process is killed at the station that `SEALPOST_FAULT` names.
 //!
 //! `crash-client FOLDER NAME RELAY PEER` opens (or registers) `NAME` in `FOLDER`, and sends "NAME 0", "NAME 1" and so
-//! on to `PEER`, each when the relay has the previous one. Lines that are in the history are not sent again. Without
-//! `PEER` it only receives. With `delete` instead of `PEER`, it deletes its account.
+//! on to `PEER`, each after the relay has accepted the previous one. Lines that are in the history are not sent again.
+//! Without `PEER` it only receives. With `delete` instead of `PEER`, it deletes its account.
 
-#![expect(clippy::expect_used, reason = "what goes wrong here fails a test, and says why")]
+#![expect(clippy::expect_used, reason = "a failure here fails the test with a message")]
 
 use std::path::Path;
 
 use sealpost_core::{Delivery, Departure, Direction, History};
 use sealpost_testkit::{PartyDisk, texts};
 
-/// Many more than any test needs to reach its station.
+/// More lines than any test needs to reach its station.
 const LINES: usize = 500;
 
 #[tokio::main]
@@ -20,7 +20,7 @@ async fn main() {
     let [folder, name, relay, peer @ ..] = arguments.as_slice() else {
         std::process::exit(2);
     };
-    let me = PartyDisk::new(Path::new(folder), name, relay).come().await;
+    let me = PartyDisk::new(Path::new(folder), name, relay).open_or_register().await;
     if peer.first().is_some_and(|peer| peer == "delete") {
         let departure = me.client.delete_account(History::Keep).await;
         assert_eq!(departure, Ok(Departure::Complete), "the account is deleted");

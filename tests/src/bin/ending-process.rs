@@ -1,9 +1,9 @@
-//! A process that ends while its client is at work, in one of the ways in which processes end.
+//! A process that ends in a given way while its client is working.
 //!
 //! `ending-process FOLDER NAME RELAY WAY ROUND`: opens the database of `NAME` in `FOLDER`, who is registered and has a
 //! thread, keeps it busy, and ends. The number of the round determines when.
 
-#![expect(clippy::expect_used, clippy::panic, reason = "what goes wrong here fails a test, and says why")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a failure here fails the test with a message")]
 
 use std::mem::ManuallyDrop;
 use std::path::Path;
@@ -22,7 +22,7 @@ fn main() {
     let disk = PartyDisk::new(Path::new(folder), name, relay);
     let round: u64 = round.parse().expect("a number");
     if way == "dropped-client" {
-        return write_and_vanish(disk, round);
+        return write_and_exit(disk, round);
     }
     // From the first moments of the work to some milliseconds of it.
     let work = Duration::from_micros((round % 20).saturating_mul(400));
@@ -35,7 +35,7 @@ fn main() {
             thread::sleep(work);
             exit(0)
         }
-        // Main returns.
+        // `main` returns.
         "client-of-another-thread" => {
             let client = at_work(runtime, disk);
             thread::spawn(move || runtime.block_on(write_on(&client)));
@@ -68,7 +68,7 @@ fn main() {
 }
 
 /// Hands messages over to a client without waiting for them, drops the client, and ends the process at once.
-fn write_and_vanish(disk: PartyDisk, round: u64) {
+fn write_and_exit(disk: PartyDisk, round: u64) {
     let hand_over = |thread: &Thread| {
         for line in 0..10 {
             let _ = thread.send_text(&format!("{round} {line}")).now_or_never();

@@ -1,10 +1,11 @@
-//! `freeze FOLDER`: people in the middle of a conversation, as this version leaves them on disk. `tests/earlier_databases.rs`
-//! opens what earlier versions have left, and goes on with it; what it expects of Ada's threads is written down there.
+//! `freeze FOLDER` saves the databases of clients and of a relay in the middle of a conversation, as this version
+//! writes them. `tests/earlier_databases.rs` opens the databases of earlier versions and continues the conversation; it
+//! also contains the expected contents of Ada's threads.
 //!
-//! Made anew, under the next number, whenever the schema of the client or of the relay changes, by the version before the
-//! change.
+//! Whenever the schema of the client or of the relay changes, the version before the change saves a new folder under
+//! the next number.
 
-#![expect(clippy::expect_used, reason = "it is a tool for developers, and says why it stops")]
+#![expect(clippy::expect_used, reason = "a tool for developers, which fails with a message")]
 
 use std::fs;
 use std::path::Path;
@@ -14,23 +15,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use sealpost_core::{Delivery, Direction, FailReason, MessageBody, Thread};
 use sealpost_e2e::{FROZEN_MS, open_database, swap_keys, take_one_time_keys};
 use sealpost_relay::Config;
-use sealpost_testkit::{ManualClock, Meddle, Party, Proxy, World, eventually, history, other};
+use sealpost_testkit::{Interceptor, ManualClock, Party, Proxy, World, eventually, history, other};
 use sealpost_wire::Frame;
 use sealpost_wire::frame::Body;
 
-/// What the network does to Ada.
+/// The failures of Ada's network.
 #[derive(Clone, Default)]
 struct Network {
     /// The next message is damaged.
     damages: Arc<AtomicBool>,
-    /// The next message is lost, and so is what is sent in its place later.
+    /// The next message is lost, and so are its repetitions.
     loses: Arc<AtomicBool>,
     lost: Arc<std::sync::Mutex<Option<Vec<u8>>>>,
     /// Answers to what she sends are lost.
     is_silent: Arc<AtomicBool>,
 }
 
-impl Meddle for Network {
+impl Interceptor for Network {
     fn down(&self, frame: Frame) -> Vec<Frame> {
         match frame.body {
             Some(Body::Deliver(mut deliver)) => {
@@ -79,7 +80,7 @@ async fn freeze(folder: &Path) {
         disk("mallory").register().await,
     );
 
-    // Met, verified, and changed since.
+    // A verified contact whose identity has changed since.
     let with_eve = say(&ada, &eve, "hello eve").await;
     let number = other(&with_eve).await.safety_number().await.expect("a safety number");
     assert!(other(&with_eve).await.verify(&number).await.expect("verified"));
@@ -91,14 +92,14 @@ async fn freeze(folder: &Path) {
     let failed = Direction::Outgoing(Delivery::Failed(FailReason::IdentityChanged));
     ada.message_reaches(&with_dan, secret.id, |state| *state == failed).await;
 
-    // Sent to somebody who is away.
+    // A message to a user who is offline.
     let with_cyd = ada.thread_with(&cyd).await;
     cyd.close().await;
     let away = with_cyd.send_text("to cyd, who is away").await.expect("queued");
     let sent = Direction::Outgoing(Delivery::Sent);
     ada.message_reaches(&with_cyd, away.id, |state| *state == sent).await;
 
-    // Read and delivered, both ways.
+    // Messages that were delivered and read, in both directions.
     let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
     for text in ["one", "two", "three"] {
         let message = hers.send_text(text).await.expect("queued");
@@ -116,7 +117,7 @@ async fn freeze(folder: &Path) {
     ben.message_reaches(&his, nth(&his, 4).await, |state| *state == Direction::Outgoing(Delivery::Read))
         .await;
 
-    // One that cannot be opened, and one that is on its way while the next is here already.
+    // A message that cannot be decrypted, and one that is still missing while the next one has arrived.
     network.damages.store(true, Ordering::SeqCst);
     let shown = history(&hers).await.len();
     his.send_text("damaged").await.expect("queued");
@@ -127,7 +128,7 @@ async fn freeze(folder: &Path) {
     arrives(&ben, &his, &hers, "after the late one").await;
     ben.close().await;
 
-    // One whose answer is lost, and two behind it.
+    // A message whose answer is lost, and two queued behind it.
     network.is_silent.store(true, Ordering::SeqCst);
     hers.send_text("unanswered").await.expect("queued");
     let file = open_database(disk("ada").database(), &disk("ada").key());
@@ -135,7 +136,7 @@ async fn freeze(folder: &Path) {
         let relay = rusqlite::Connection::open(world.relay_dir().join("relay.db")).expect("the relay's file");
         let waits: i64 =
             relay.query_row("SELECT count(*) FROM inbox", [], |row| row.get(0)).expect("a count");
-        // That of Cyd, the late one, and this one.
+        // The message for Cyd, the late one, and this one.
         (waits == 3).then_some(())
     })
     .await;
@@ -143,7 +144,7 @@ async fn freeze(folder: &Path) {
     hers.send_text("queued behind it").await.expect("queued");
     let ahead: i64 =
         file.query_row("SELECT count(*) FROM seen_ahead", [], |row| row.get(0)).expect("a count");
-    assert!(ahead > 0, "too slow: the late one was given up. Try again");
+    assert!(ahead > 0, "too slow: the late message was given up. Try again");
     drop(file);
     for party in [ada, dan, eve, mallory] {
         party.close().await;
@@ -164,7 +165,7 @@ async fn freeze(folder: &Path) {
     }
 }
 
-/// Most of a client's file is one-time keys, and most of them are large: those that nobody has taken go.
+/// Removes unused one-time keys, which are most of a client's file.
 fn shrink(client: &rusqlite::Connection, relay: &rusqlite::Connection) {
     let user: Vec<u8> =
         client.query_row("SELECT user_id FROM account", [], |row| row.get(0)).expect("an account");
@@ -178,7 +179,7 @@ fn shrink(client: &rusqlite::Connection, relay: &rusqlite::Connection) {
     client.execute_batch("VACUUM; PRAGMA wal_checkpoint(truncate);").expect("a smaller file");
 }
 
-/// Says something that arrives.
+/// Sends a text and waits until it is delivered.
 async fn say(from: &Party, to: &Party, text: &str) -> Thread {
     let thread = from.thread_with(to).await;
     let message = thread.send_text(text).await.expect("queued");
@@ -187,7 +188,7 @@ async fn say(from: &Party, to: &Party, text: &str) -> Thread {
     thread
 }
 
-/// Says something, and waits until it is shown on the other side.
+/// Sends a text and waits until the other side shows it.
 async fn arrives(from: &Party, theirs: &Thread, ours: &Thread, text: &str) {
     let message = theirs.send_text(text).await.expect("queued");
     eventually("it arrives", async || {

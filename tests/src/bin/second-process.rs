@@ -1,4 +1,4 @@
-//! A second process on a database, such as a notification extension beside its app, or the app beside its extension.
+//! A second process that uses a database, such as a notification extension of an app, or the app of an extension.
 //!
 //! `second-process FOLDER NAME RELAY WHAT COUNT` prints `ready`, waits for a line, and then does one of the
 //! following:
@@ -8,7 +8,7 @@
 //! - `stay`: keeps the database open while there are lines to read; prints `live`, and then `shows COUNT` as its only
 //!   thread grows.
 
-#![expect(clippy::expect_used, reason = "what goes wrong here fails a test, and says why")]
+#![expect(clippy::expect_used, reason = "a failure here fails the test with a message")]
 
 use std::io::{BufRead as _, Write as _, stdin, stdout};
 use std::path::Path;
@@ -19,7 +19,7 @@ use sealpost_testkit::{PartyDisk, texts};
 use tokio::time::sleep;
 
 /// More than the time that the system grants to a push notification.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 #[tokio::main]
 async fn main() {
@@ -49,7 +49,7 @@ async fn main() {
 
 async fn fetch(disk: &PartyDisk, times: usize) {
     for _ in 0..times {
-        let fetched = fetch_for_push(disk.config(), sleep(PATIENCE)).await.expect("a fetch");
+        let fetched = fetch_for_push(disk.config(), sleep(TIMEOUT)).await.expect("a fetch");
         assert!(fetched.complete, "the relay was out of reach");
         for message in fetched.messages {
             match message.body {

@@ -5,10 +5,9 @@
 //! - `trouble database FILE KEY STATEMENTS` runs SQL in a database, with its key in hexadecimal.
 //! - `trouble integrity FILE KEY` checks a whole database, and prints `ok`, or what is wrong with it.
 //! - `trouble full FILE` makes the disk full for everything that is written to a file that does not exist yet. It
-//!   prints `full`, or `not allowed`, because it needs a device, which usually only root can create, and not
-//!   everywhere.
+//!   prints `full`, or `not allowed` if it may not create the device that it needs, which usually requires root.
 
-#![expect(clippy::expect_used, reason = "what goes wrong here fails a test, and says why")]
+#![expect(clippy::expect_used, reason = "a failure here fails the test with a message")]
 
 use std::fs::{self, File};
 use std::future::pending;
@@ -20,7 +19,7 @@ use std::process::Command;
 use rusqlite::Connection;
 use sealpost_e2e::open_database;
 use sealpost_relay::{Config, Registration, Relay};
-use sealpost_testkit::{Hostile, Hostility, Root};
+use sealpost_testkit::{BadResponse, BadServer, Root};
 
 #[tokio::main]
 async fn main() {
@@ -36,9 +35,9 @@ async fn main() {
 }
 
 async fn relays(folder: &Path) {
-    let silent = Hostile::start(Hostility::Silent).await;
-    let overloaded = Hostile::start(Hostility::BadGateway).await;
-    let portal = Hostile::start(Hostility::WebPage).await;
+    let silent = BadServer::start(BadResponse::Silent).await;
+    let overloaded = BadServer::start(BadResponse::BadGateway).await;
+    let portal = BadServer::start(BadResponse::WebPage).await;
     let closed = Config { registration: Registration::Closed, ..Config::local(folder.join("closed")) };
     let closed = Relay::start(closed).await.expect("a relay");
     // With a certificate of an unknown root.
@@ -46,7 +45,7 @@ async fn relays(folder: &Path) {
     let unvouched = Config { tls: Some(certificate), ..Config::local(folder.join("unvouched")) };
     let unvouched = Relay::start(unvouched).await.expect("a relay");
     for (code, url) in [
-        // Only root may listen there, and nobody does.
+        // Only root may listen on this port, and no server does.
         ("unreachable", "http://127.0.0.1:1".to_owned()),
         ("timed_out", silent.url()),
         ("busy", overloaded.url()),

@@ -19,7 +19,7 @@ use sealpost_core::{Delivery, Direction, Message, Thread, UserId};
 use sealpost_e2e::{KeyUse, take_one_time_keys};
 use sealpost_relay::fault::Station as RelayStation;
 use sealpost_testkit::{
-    ManualClock, Meddle, Party, PartyDisk, Proxy, RelayProcess, World, eventually, history, own_address,
+    Interceptor, ManualClock, Party, PartyDisk, Proxy, RelayProcess, World, eventually, history, own_address,
     relay_binary, texts,
 };
 use sealpost_wire::Frame;
@@ -31,20 +31,20 @@ use tokio::time::timeout;
 
 /// Cases that run at the same time.
 const AT_ONCE: usize = 6;
-/// Lines that each writes while the relay dies.
+/// Lines that each client writes while the relay is killed.
 const LINES: usize = 12;
-/// Lines that are written offline before the client dies.
+/// Lines that are written offline before the client is killed.
 const OFFLINE_LINES: usize = 600;
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 const SIGABRT: i32 = 6;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_may_die_at_every_station() {
+async fn a_client_can_be_killed_at_every_station() {
     let mut cases = Cases::new();
     for station in Station::ALL {
         for pass in 1..=passes(station) {
             cases.spawn(format!("{}:{pass}", station.name()), move |fault: String| async move {
-                client_dies(station, &fault).await;
+                kill_client(station, &fault).await;
             });
         }
     }
@@ -52,30 +52,30 @@ async fn a_client_may_die_at_every_station() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_relay_may_die_at_every_station() {
+async fn the_relay_can_be_killed_at_every_station() {
     let mut cases = Cases::new();
-    // Nobody deletes an account in a talk: the relay's own tests kill it there.
+    // No account is deleted in a conversation; the tests of the relay cover these stations.
     let is_passed = |station: &&RelayStation| {
         !matches!(station, RelayStation::DeleteBeforeCommit | RelayStation::DeleteAfterCommit)
     };
     for station in RelayStation::ALL.iter().filter(is_passed) {
         for pass in 1..=relay_passes(*station) {
             cases.spawn(format!("{}:{pass}", station.name()), |fault| async move {
-                relay_dies(&fault).await;
+                kill_relay(&fault).await;
             });
         }
     }
     cases.all_pass().await;
 }
 
-/// The same client dies of one fault after the other while it sends what was written offline, many messages at a time.
+/// The same client aborts at one fault after another while it sends many messages that were written offline.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_may_die_while_many_messages_are_in_flight() {
+async fn a_client_can_be_killed_while_many_messages_are_in_flight() {
     let mut world = World::start().await;
     let keys = KeyUse::default();
     let proxy = Proxy::start(world.addr(), keys.clone()).await;
-    let ada = world.disk("ada").through(&proxy.url()).come().await;
-    let ben = world.disk("ben").through(&proxy.url()).come().await;
+    let ada = world.disk("ada").through(&proxy.url()).open_or_register().await;
+    let ben = world.disk("ben").through(&proxy.url()).open_or_register().await;
     let hers = thread(&ada, &ben).await;
     write(&ada, &hers, 0).await;
     world.stop_relay().await;
@@ -98,20 +98,20 @@ async fn a_client_may_die_while_many_messages_are_in_flight() {
     ];
     for (station, pass) in stations {
         let fault = format!("{}:{pass}", station.name());
-        let dead = timeout(PATIENCE, crash_client(world.dir(), &proxy.url(), None, &fault).wait()).await;
+        let dead = timeout(TIMEOUT, crash_client(world.dir(), &proxy.url(), None, &fault).wait()).await;
         let status = dead.unwrap_or_else(|_| panic!("not reached: {fault}")).unwrap();
         assert_eq!(status.signal(), Some(SIGABRT), "did not die at {fault}: {status}");
     }
-    same_conversation(&ada.come().await, &ben, "dying while it sends").await;
+    same_conversation(&ada.open_or_register().await, &ben, "dying while it sends").await;
     keys.judge().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_is_used_twice_is_noticed() {
+async fn a_key_that_is_used_twice_is_detected() {
     let world = World::start().await;
     let (honest, forged) = (KeyUse::default(), KeyUse::default());
     let proxy = Proxy::start(world.addr(), TwoCiphertexts(honest.clone(), forged.clone())).await;
-    let ada = world.disk("ada").through(&proxy.url()).come().await;
+    let ada = world.disk("ada").through(&proxy.url()).open_or_register().await;
     let ben = world.party("ben").await;
     let hers = ada.thread_with(&ben).await;
     write(&ada, &hers, 0).await;
@@ -119,16 +119,16 @@ async fn a_key_that_is_used_twice_is_noticed() {
     assert_eq!(forged.judge(), Err("1 message keys used twice, 0 unreadable ciphertexts".to_owned()));
 }
 
-/// Shows one watcher what was sent, and another what a client would send that used a key again.
+/// Shows the first record the sent messages, and the second one other ciphertexts with the same keys.
 struct TwoCiphertexts(KeyUse, KeyUse);
 
-impl Meddle for TwoCiphertexts {
+impl Interceptor for TwoCiphertexts {
     fn up(&self, frame: Frame) -> Vec<Frame> {
         let mut again = frame.clone();
         if let Some(Body::Send(send)) = &mut again.body {
             for envelope in send.copies.iter_mut().filter_map(|copy| copy.envelope.as_mut()) {
                 let mut ciphertext = envelope.ciphertext.to_vec();
-                // Somewhere in the sealed bytes, behind the header.
+                // Changes a byte of the ciphertext, after the header.
                 let behind = ciphertext.len() - 20;
                 ciphertext[behind] ^= 1;
                 envelope.ciphertext = ciphertext.into();
@@ -140,7 +140,7 @@ impl Meddle for TwoCiphertexts {
     }
 }
 
-/// How often a station is passed on the way into and through a talk, as far as it is worth trying.
+/// How often a station is passed while a conversation starts and runs, as far as it is tested.
 const fn passes(station: Station) -> u64 {
     match station {
         Station::MeetBeforeCommit
@@ -153,7 +153,7 @@ const fn passes(station: Station) -> u64 {
         | Station::RefreshStored
         | Station::AcceptBeforeCall
         | Station::AcceptAnswered => 1,
-        // `leaving.rs`, and `deferred_messages.rs`.
+        // Covered by `leaving.rs` and `deferred_messages.rs`.
         Station::LeaveAfterCommit
         | Station::LeaveAnswered
         | Station::RetryBeforeOpen
@@ -165,7 +165,7 @@ const fn passes(station: Station) -> u64 {
 
 const fn relay_passes(station: RelayStation) -> u64 {
     match station {
-        // `leaving.rs`, and the crash tests of the relay.
+        // Covered by `leaving.rs` and the crash tests of the relay.
         RelayStation::DeleteBeforeCommit | RelayStation::DeleteAfterCommit => 0,
         RelayStation::PreKeyBeforeCommit | RelayStation::PreKeyAfterCommit => 1,
         RelayStation::RegisterBeforeCommit | RelayStation::RegisterAfterCommit => 2,
@@ -173,31 +173,31 @@ const fn relay_passes(station: RelayStation) -> u64 {
     }
 }
 
-/// Ada is a process that dies; Ben, in this one, goes on writing to her.
-async fn client_dies(station: Station, fault: &str) {
+/// Ada's client runs in a process that aborts. Ben's client, in this process, keeps writing to her.
+async fn kill_client(station: Station, fault: &str) {
     let clock = ManualClock::at(now_ms());
     let about_tokens = matches!(station, Station::RefreshAnswered | Station::RefreshStored);
     let world = if about_tokens { world_at(&clock).await } else { World::start().await };
     let keys = KeyUse::default();
     let proxy = Proxy::start(world.addr(), keys.clone()).await;
     let ada = world.disk("ada").through(&proxy.url());
-    let ben = world.disk("ben").through(&proxy.url()).come().await;
+    let ben = world.disk("ben").through(&proxy.url()).open_or_register().await;
     let about_keys = matches!(station, Station::PreKeysBeforeUpload | Station::PreKeysUploaded);
     if !matches!(station, Station::RegisterBeforeSubmit | Station::RegisterAnswered) {
-        ada.clone().come().await.close().await;
+        ada.clone().open_or_register().await.close().await;
     }
     if about_keys {
         take_keys(&world, usize::MAX);
     }
     if about_tokens {
-        // By the relay's clock, every token has run out.
+        // By the relay's clock, every token has expired.
         clock.advance(Duration::from_secs(3600));
     }
     let about_acceptance = matches!(station, Station::AcceptBeforeCall | Station::AcceptAnswered);
     if about_acceptance {
         begin_a_thread(&world, &ben).await;
     }
-    // Whoever writes opens the thread, and accepts it by that.
+    // A client that writes opens the thread, and thereby accepts it.
     let writes_to = (!about_acceptance).then(|| ben.client.user_id());
     let child = crash_client(world.dir(), &proxy.url(), writes_to, fault);
     let status = write_until_dead(&ben, child).await;
@@ -208,7 +208,7 @@ async fn client_dies(station: Station, fault: &str) {
     if about_acceptance {
         assert_eq!(waiting_to_be_accepted(&world), u32::from(station == Station::AcceptBeforeCall));
     }
-    let ada = ada.come().await;
+    let ada = ada.open_or_register().await;
     if about_acceptance {
         eventually("the thread is accepted", async || (waiting_to_be_accepted(&world) == 0).then_some(()))
             .await;
@@ -216,13 +216,13 @@ async fn client_dies(station: Station, fault: &str) {
     same_conversation(&ada, &ben, fault).await;
     assert_eq!(accounts(&world.relay_dir()), 2, "after {fault}");
     if about_keys {
-        keys_are_made_again(&world, ada).await;
+        keys_are_replenished(&world, ada).await;
     }
     keys.judge().unwrap_or_else(|wrong| panic!("{fault}: {wrong}"));
 }
 
-/// The relay is a process that dies; Ada and Ben write to each other all the time.
-async fn relay_dies(fault: &str) {
+/// The relay runs in a process that aborts, while Ada and Ben keep writing to each other.
+async fn kill_relay(fault: &str) {
     let dir = tempfile::tempdir().unwrap();
     let start = async |listen: SocketAddr, fault: Option<&str>| {
         let log = dir.path().join("relay.log");
@@ -233,8 +233,8 @@ async fn relay_dies(fault: &str) {
     let keys = KeyUse::default();
     let proxy = Proxy::start(addr, keys.clone()).await;
     let disk = |name| PartyDisk::new(dir.path(), name, &proxy.url());
-    let talk = tokio::spawn(talk_in_spite_of_everything(disk("ada"), disk("ben")));
-    let status = timeout(PATIENCE, relay.wait()).await;
+    let talk = tokio::spawn(talk_with_retries(disk("ada"), disk("ben")));
+    let status = timeout(TIMEOUT, relay.wait()).await;
     let status = status.unwrap_or_else(|_| panic!("not reached: {fault}")).unwrap();
     assert_eq!(status.signal(), Some(SIGABRT), "did not die at {fault}: {status}");
     let _relay = start(addr, None).await;
@@ -254,14 +254,14 @@ async fn world_at(clock: &ManualClock) -> World {
     World::start_with(move |config| sealpost_relay::Config { clock: Arc::new(clock.clone()), ..config }).await
 }
 
-/// Opens a thread with Ada, who is not there.
+/// Opens a thread with Ada, who is offline.
 async fn begin_a_thread(world: &World, ben: &Party) {
     let ada = "SELECT user_id FROM device WHERE user_id <> ?1";
     let ada = relay_db(world).query_row(ada, [ben.client.user_id().as_bytes()], |row| row.get(0)).unwrap();
     ben.client.direct_thread(UserId::from_bytes(ada)).await.unwrap();
 }
 
-/// How many members at the relay have not accepted their thread.
+/// The number of members at the relay who have not accepted their thread.
 fn waiting_to_be_accepted(world: &World) -> u32 {
     let sql = "SELECT count(*) FROM thread_member WHERE accepted = 0";
     relay_db(world).query_row(sql, [], |row| row.get(0)).unwrap()
@@ -279,7 +279,7 @@ fn crash_client(folder: &Path, relay: &str, peer: Option<UserId>, fault: &str) -
         .unwrap()
 }
 
-/// Writes lines into the thread with the child, as soon as there is one, for as long as the child lives.
+/// Writes lines into the thread with the child, as soon as it exists, until the child ends.
 async fn write_until_dead(ben: &Party, mut child: Child) -> ExitStatus {
     let writing = async {
         for line in 0.. {
@@ -293,8 +293,8 @@ async fn write_until_dead(ben: &Party, mut child: Child) -> ExitStatus {
     }
 }
 
-async fn talk_in_spite_of_everything(ada: PartyDisk, ben: PartyDisk) -> (Party, Party) {
-    let (ada, ben) = (ada.come().await, ben.come().await);
+async fn talk_with_retries(ada: PartyDisk, ben: PartyDisk) -> (Party, Party) {
+    let (ada, ben) = (ada.open_or_register().await, ben.open_or_register().await);
     let (hers, his) = (thread(&ada, &ben).await, thread(&ben, &ada).await);
     for line in 0..LINES {
         tokio::join!(write(&ada, &hers, line), write(&ben, &his, line));
@@ -302,20 +302,20 @@ async fn talk_in_spite_of_everything(ada: PartyDisk, ben: PartyDisk) -> (Party, 
     (ada, ben)
 }
 
-/// Writes one line, and waits until the relay has it.
+/// Writes one line, and waits until the relay has accepted it.
 async fn write(party: &Party, thread: &Thread, line: usize) {
     let message = thread.send_text(&format!("{} {line}", party.name())).await.unwrap();
     let left = |direction: &Direction| *direction != Direction::Outgoing(Delivery::Queued);
     party.message_reaches(thread, message.id, left).await;
 }
 
-/// The thread with somebody, however often the relay has to be asked.
+/// The thread with another person, retrying until the relay answers.
 async fn thread(party: &Party, other: &Party) -> Thread {
     let user = other.client.user_id();
     eventually("a thread", async || party.client.direct_thread(user).await.ok()).await
 }
 
-/// Both write one more line. Then everything that was ever written is on both sides: once, and in one order.
+/// Both write one more line. Then both sides must show every line ever written, once and in the same order.
 async fn same_conversation(ada: &Party, ben: &Party, fault: &str) {
     let (hers, his) = (thread(ada, ben).await, thread(ben, ada).await);
     for (party, thread) in [(ada, &hers), (ben, &his)] {
@@ -332,10 +332,10 @@ async fn same_conversation(ada: &Party, ben: &Party, fault: &str) {
         assert_eq!(lines, (0..lines.len()).collect::<Vec<_>>(), "of {} after {fault}", party.name());
     }
     let all = [ada, ben].map(|party| lines_of(party.name(), &here).len()).iter().sum::<usize>();
-    assert_eq!(here.len(), all, "something else was said after {fault}: {here:?}");
+    assert_eq!(here.len(), all, "other messages after {fault}: {here:?}");
 }
 
-/// The numbers of the lines that somebody wrote, in the order of the thread.
+/// The numbers of the lines of one person, in the order of the thread.
 fn lines_of(name: &str, texts: &[String]) -> Vec<usize> {
     let lines = texts.iter().filter_map(|text| text.strip_prefix(name)?.strip_prefix(' '));
     lines.map(|line| line.parse().unwrap()).collect()
@@ -352,11 +352,11 @@ async fn all_delivered(party: &Party, thread: &Thread) {
     .await;
 }
 
-/// After a crash around an upload of which a key was taken in the meantime, the next uploads still arrive.
-async fn keys_are_made_again(world: &World, ada: Party) {
+/// After a crash during an upload, one of whose keys was taken in the meantime, later uploads still succeed.
+async fn keys_are_replenished(world: &World, ada: Party) {
     take_keys(world, usize::MAX);
     let user = ada.client.user_id();
-    let _ada = ada.close().await.come().await;
+    let _ada = ada.close().await.open_or_register().await;
     eventually("a full pool of keys", async || {
         let sql = "SELECT count(*) FROM one_time_pre_key WHERE user_id = ?1";
         let keys: i64 = relay_db(world).query_row(sql, [user.as_bytes()], |row| row.get(0)).unwrap();
@@ -365,13 +365,13 @@ async fn keys_are_made_again(world: &World, ada: Party) {
     .await;
 }
 
-/// One-time keys of everybody are taken by somebody who then never writes.
+/// Takes one-time keys of all users, as if requesters had fetched them without writing.
 fn take_keys(world: &World, most: usize) {
     let oldest = "key_id IN (SELECT key_id FROM one_time_pre_key ORDER BY key_id LIMIT ?1)";
     take_one_time_keys(&relay_db(world), oldest, [i64::try_from(most).unwrap_or(i64::MAX)]);
 }
 
-/// How many people the relay knows.
+/// The number of accounts at the relay.
 fn accounts(relay: &Path) -> usize {
     open_db(relay).query_row("SELECT count(*) FROM account", [], |row| row.get(0)).unwrap()
 }
@@ -382,11 +382,11 @@ fn relay_db(world: &World) -> rusqlite::Connection {
 
 fn open_db(relay: &Path) -> rusqlite::Connection {
     let db = rusqlite::Connection::open(relay.join("relay.db")).unwrap();
-    db.busy_timeout(PATIENCE).unwrap();
+    db.busy_timeout(TIMEOUT).unwrap();
     db
 }
 
-/// Cases that run beside each other, each with its name.
+/// Cases that run concurrently, each with its name.
 struct Cases {
     running: JoinSet<()>,
     turns: Arc<Semaphore>,

@@ -1,5 +1,5 @@
-//! An app and its notification extension, two processes on one database, of which one dies or both do. Whatever the
-//! moment: the other goes on, and so do those who come after them.
+//! An app and its notification extension are two processes on one database, and one or both of them are killed. At any
+//! moment, the other process continues, and so do later ones.
 
 use std::future::pending;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +16,7 @@ const ROUNDS: u64 = 12;
 async fn an_extension_can_be_killed_at_every_station_while_its_app_runs() {
     let stations =
         [Station::Arrive, Station::ApplyBeforeCommit, Station::ApplyAfterCommit, Station::Acknowledged];
-    each(&stations, |fault| async move { extension_dies(&fault).await }).await;
+    each(&stations, |fault| async move { kill_extension(&fault).await }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -34,11 +34,11 @@ async fn an_app_can_be_killed_at_every_station_while_its_extension_runs() {
         Station::ApplyAfterCommit,
         Station::Acknowledged,
     ];
-    each(&stations, |fault| async move { app_dies(&fault).await }).await;
+    each(&stations, |fault| async move { kill_app(&fault).await }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn both_may_be_killed_at_any_moment() {
+async fn both_can_be_killed_at_any_moment() {
     let world = World::start().await;
     let keys = KeyUse::default();
     let proxy = Proxy::start(world.addr(), keys.clone()).await;
@@ -51,7 +51,7 @@ async fn both_may_be_killed_at_any_moment() {
         let mut fetching = extension(&world, &proxy, "10000", None);
         let writing = async {
             loop {
-                // Also when nobody waits for the answer, it is written.
+                // The message is written even if nobody waits for the answer.
                 let text = format!("ben {line}");
                 line += 1;
                 his.send_text(&text).await.unwrap();
@@ -59,7 +59,7 @@ async fn both_may_be_killed_at_any_moment() {
             }
         };
         let killing = async {
-            // Now one first, now the other, after a time that differs.
+            // They are killed in varying order, with varying delays.
             sleep(Duration::from_millis(150 + round * 37)).await;
             let [first, second] =
                 if round % 2 == 0 { [&mut app, &mut fetching] } else { [&mut fetching, &mut app] };
@@ -72,12 +72,12 @@ async fn both_may_be_killed_at_any_moment() {
             () = writing => unreachable!("there is always another line"),
         }
     }
-    same_conversation(&ada.come().await, &ben, "being killed").await;
+    same_conversation(&ada.open_or_register().await, &ben, "being killed").await;
     keys.judge().unwrap();
 }
 
-/// The extension dies; the app is in this process, and writes on.
-async fn extension_dies(fault: &str) {
+/// The extension aborts. The app runs in this process and keeps writing.
+async fn kill_extension(fault: &str) {
     let world = World::start().await;
     let keys = KeyUse::default();
     let proxy = Proxy::start(world.addr(), keys.clone()).await;
@@ -106,8 +106,8 @@ async fn extension_dies(fault: &str) {
     keys.judge().unwrap_or_else(|wrong| panic!("{fault}: {wrong}"));
 }
 
-/// The app dies; this process is the extension, again and again.
-async fn app_dies(fault: &str) {
+/// The app aborts. This process runs the extension repeatedly.
+async fn kill_app(fault: &str) {
     let world = World::start().await;
     let keys = KeyUse::default();
     let proxy = Proxy::start(world.addr(), keys.clone()).await;
@@ -129,14 +129,14 @@ async fn app_dies(fault: &str) {
         }
     );
     assert_eq!(status.signal(), Some(SIGABRT), "did not die at {fault}: {status}");
-    same_conversation(&ada.come().await, &ben, fault).await;
+    same_conversation(&ada.open_or_register().await, &ben, fault).await;
     keys.judge().unwrap_or_else(|wrong| panic!("{fault}: {wrong}"));
 }
 
-/// Both registered, and Ada has begun to talk.
+/// Two registered people, of whom Ada has written to the other.
 async fn people(world: &World, proxy: &Proxy) -> (Party, Party) {
-    let ada = world.disk("ada").through(&proxy.url()).come().await;
-    let ben = world.disk("ben").through(&proxy.url()).come().await;
+    let ada = world.disk("ada").through(&proxy.url()).open_or_register().await;
+    let ben = world.disk("ben").through(&proxy.url()).open_or_register().await;
     let hers = thread(&ada, &ben).await;
     write(&ada, &hers, 0).await;
     let his = thread(&ben, &ada).await;
@@ -156,7 +156,7 @@ fn extension(world: &World, proxy: &Proxy, times: &str, fault: Option<&str>) -> 
         .unwrap()
 }
 
-/// Runs a case for each station, at its first passes.
+/// Runs a case for the first passes of each station.
 async fn each<F>(stations: &[Station], case: impl Fn(String) -> F + Clone + Send + 'static)
 where
     F: Future<Output = ()> + Send,

@@ -12,7 +12,7 @@ use crate::http::read_message;
 
 /// How a server reacts to every request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hostility {
+pub enum BadResponse {
     /// Accepts the connection and sends nothing.
     Silent,
     /// Closes the connection immediately.
@@ -35,7 +35,7 @@ pub enum Hostility {
     GatewayTimeout,
 }
 
-impl Hostility {
+impl BadResponse {
     /// All of them.
     pub const ALL: [Self; 10] = [
         Self::Silent,
@@ -67,15 +67,15 @@ impl Hostility {
 
 /// A running server that is not a relay. Dropping it stops it.
 #[derive(Debug)]
-pub struct Hostile {
+pub struct BadServer {
     addr: SocketAddr,
     requests: Arc<AtomicUsize>,
     _server: JoinSet<()>,
 }
 
-impl Hostile {
+impl BadServer {
     /// Starts a server on a free port.
-    pub async fn start(hostility: Hostility) -> Self {
+    pub async fn start(response: BadResponse) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let addr = listener.local_addr().expect("an address");
         let requests = Arc::<AtomicUsize>::default();
@@ -84,7 +84,7 @@ impl Hostile {
         server.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(serve(stream, hostility, Arc::clone(&count)));
+                connections.spawn(serve(stream, response, Arc::clone(&count)));
             }
         });
         Self { addr, requests, _server: server }
@@ -101,15 +101,15 @@ impl Hostile {
     }
 }
 
-async fn serve(mut stream: TcpStream, hostility: Hostility, count: Arc<AtomicUsize>) {
-    if hostility == Hostility::Closes {
+async fn serve(mut stream: TcpStream, response: BadResponse, count: Arc<AtomicUsize>) {
+    if response == BadResponse::Closes {
         count.fetch_add(1, Ordering::SeqCst);
         return;
     }
     while let Ok(Some(_)) = read_message(&mut stream).await {
         count.fetch_add(1, Ordering::SeqCst);
         // The client may have closed the connection.
-        if stream.write_all(&hostility.answer()).await.is_err() {
+        if stream.write_all(&response.answer()).await.is_err() {
             return;
         }
     }

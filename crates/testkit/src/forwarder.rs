@@ -1,4 +1,4 @@
-//! A path to the relay on which connections can die silently, as on a phone that changes networks.
+//! A TCP forwarder on which connections can die silently, as on a phone that changes networks.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 /// Forwards bytes without examining them. Dropping it ends every connection through it.
 #[derive(Debug)]
-pub struct Line {
+pub struct Forwarder {
     addr: SocketAddr,
     state: Arc<State>,
     _server: JoinSet<()>,
@@ -22,12 +22,12 @@ pub struct Line {
 struct State {
     upstream: SocketAddr,
     connections: AtomicUsize,
-    swallows: AtomicBool,
-    /// Connections with a lower number are dead.
-    living_from: watch::Sender<usize>,
+    stalled: AtomicBool,
+    /// Connections with a lower number are not forwarded any more.
+    first_alive: watch::Sender<usize>,
 }
 
-impl Line {
+impl Forwarder {
     /// Starts a forwarder to the relay at `upstream`, which may stop and start again.
     pub async fn start(upstream: SocketAddr) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
@@ -35,8 +35,8 @@ impl Line {
         let state = Arc::new(State {
             upstream,
             connections: AtomicUsize::new(0),
-            swallows: AtomicBool::new(false),
-            living_from: watch::Sender::new(0),
+            stalled: AtomicBool::new(false),
+            first_alive: watch::Sender::new(0),
         });
         let shared = Arc::clone(&state);
         let mut server = JoinSet::new();
@@ -63,53 +63,53 @@ impl Line {
 
     /// Stops forwarding on all present connections without telling either side. New connections work.
     pub fn cut(&self) {
-        let _ = self.state.living_from.send_replace(self.connections());
+        let _ = self.state.first_alive.send_replace(self.connections());
     }
 
-    /// Whether new connections are accepted without forwarding anything; such connections stay like that.
-    pub fn swallow(&self, swallows: bool) {
-        self.state.swallows.store(swallows, Ordering::SeqCst);
-        if swallows {
+    /// Sets whether new connections are accepted without ever forwarding anything. `true` also cuts the present ones.
+    pub fn set_stalled(&self, stalled: bool) {
+        self.state.stalled.store(stalled, Ordering::SeqCst);
+        if stalled {
             self.cut();
         }
     }
 }
 
 async fn serve(state: Arc<State>, number: usize, client: TcpStream) {
-    if state.swallows.load(Ordering::SeqCst) {
-        return silent(client).await;
+    if state.stalled.load(Ordering::SeqCst) {
+        return discard(client).await;
     }
     let Ok(relay) = TcpStream::connect(state.upstream).await else { return };
     let _ = client.set_nodelay(true);
     let _ = relay.set_nodelay(true);
-    let mut living_from = state.living_from.subscribe();
+    let mut first_alive = state.first_alive.subscribe();
     let ((from_client, to_client), (from_relay, to_relay)) = (client.into_split(), relay.into_split());
-    let (mut up, mut down) = (Ends(from_client, to_relay), Ends(from_relay, to_client));
+    let (mut up, mut down) = (Direction(from_client, to_relay), Direction(from_relay, to_client));
     tokio::select! {
-        () = async { tokio::join!(up.pass(), down.pass()); } => return,
-        _ = living_from.wait_for(|first| number < *first) => {}
+        () = async { tokio::join!(up.forward(), down.forward()); } => return,
+        _ = first_alive.wait_for(|first| number < *first) => {}
     }
-    // Both sides stay open, because closing them would be noticed.
-    tokio::join!(up.swallow(), down.swallow());
+    // Both sides stay open, because the peers would notice if they were closed.
+    tokio::join!(up.discard(), down.discard());
 }
 
-struct Ends(OwnedReadHalf, OwnedWriteHalf);
+struct Direction(OwnedReadHalf, OwnedWriteHalf);
 
-impl Ends {
-    async fn pass(&mut self) {
+impl Direction {
+    async fn forward(&mut self) {
         let _ = tokio::io::copy(&mut self.0, &mut self.1).await;
         let _ = self.1.shutdown().await;
     }
 
-    async fn swallow(&mut self) {
+    async fn discard(&mut self) {
         let mut bytes = [0; 4096];
         while matches!(self.0.read(&mut bytes).await, Ok(1..)) {}
         std::future::pending().await
     }
 }
 
-/// Reads until the other side gives up.
-async fn silent(mut client: TcpStream) {
+/// Reads and discards until the client disconnects.
+async fn discard(mut client: TcpStream) {
     let mut bytes = [0; 4096];
     while matches!(client.read(&mut bytes).await, Ok(1..)) {}
 }
