@@ -214,7 +214,7 @@ async fn a_message_just_after_the_answer_for_its_gap_does_not_end_the_connection
     let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
     ben.live().await;
     for line in ["one", "two", "three"] {
-        let message = hers.send_text(network).await.unwrap();
+        let message = hers.send_text(line).await.unwrap();
         sent(&ada, &hers, message.id).await;
     }
     assert_eq!(ben.texts_when(&his, 3).await, ["one", "two", "three"]);

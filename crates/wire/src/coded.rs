@@ -57,7 +57,7 @@ mod tests {
     use crate::{DeviceCopy, Frame, Send};
 
     #[test]
-    fn a_coded_send_is_the_frame_that_prost_writes() {
+    fn a_coded_send_equals_the_encoding_of_prost() {
         let copy = DeviceCopy { user_id: vec![7; 16].into(), device_id: 1, ..DeviceCopy::default() };
         for copies in [0, 1, 30, 4_000] {
             for (id, mode) in [(1, SendMode::Follow), (300, SendMode::Resume), (u64::MAX, SendMode::Lookup)] {

@@ -1,9 +1,9 @@
 //! Decoding frames and bodies with bounded memory.
 //!
-//! In protobuf, a row of a list can have two bytes and become a struct of several hundred, so a small body could
-//! expand into a large list. No meaningful row is that short. Each list therefore has a minimum length for its rows,
-//! and [`decode`] checks the lengths before anything is allocated. Decoding then holds at most 17 times the size of
-//! its input plus a constant (`fuzz/src/wire.rs` measures this).
+//! In protobuf, a row of two bytes can decode to a struct of several hundred, so a small body could expand into a large
+//! list. No meaningful row is that short. Each list therefore has a minimum length for its rows, and [`decode`] checks
+//! the lengths before anything is allocated. Decoding then holds at most 17 times the size of its input plus a constant
+//! (`fuzz/src/wire.rs` measures this).
 
 use bytes::Bytes;
 use prost::Message;
@@ -19,7 +19,7 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// The bytes are not protobuf, or have fields of other types.
-    #[error("not this message")]
+    #[error("the bytes are not a valid message")]
     Malformed,
     /// A row of a list is shorter than any meaningful row.
     #[error("a row of a list is too short")]
@@ -126,8 +126,8 @@ lists! {
     TokenPair: &[],
 }
 
-/// Uses the same functions as the decoder, so that both see the same rows. What it cannot read, the decoder cannot
-/// read either.
+/// Checks the rows of all lists. It uses the same functions as the decoder, so that both see the same rows and fail on
+/// the same input.
 fn check_rows(mut bytes: &[u8], lists: &[Field]) -> Result<(), DecodeError> {
     while !bytes.is_empty() {
         let (number, wire_type) = decode_key(&mut bytes)?;
@@ -191,7 +191,7 @@ mod tests {
                     found.push(format!("{} has no limit", field.full_name()))
                 }
                 Some(list) if is_list != (list.least > 0) => {
-                    found.push(format!("{} is a list, or is not", field.full_name()));
+                    found.push(format!("{} is a list in only one of the two", field.full_name()));
                 }
                 Some(list) => match kind.as_message() {
                     Some(inner) => found.extend(differences(inner, list.lists)),
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn every_list_of_the_schema_has_a_least_row() {
+    fn every_list_of_the_schema_has_a_minimum_row_length() {
         let schema = schema();
         for (name, lists) in ALL {
             let message = schema.get_message_by_name(&format!("relay.v1.{name}")).unwrap();
@@ -248,7 +248,7 @@ mod tests {
         assert_eq!(decode::<T>(bad.into()).err(), Some(DecodeError::ShortRow));
     }
 
-    /// A field that contains bytes.
+    /// An encoded field that contains bytes.
     fn piece(field: u32, content: &[u8]) -> Vec<u8> {
         let mut piece = Vec::new();
         encode_key(field, WireType::LengthDelimited, &mut piece);
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shortest_rows_with_a_meaning_are_accepted_and_shorter_ones_are_not() {
+    fn the_shortest_valid_rows_are_accepted_and_shorter_ones_are_refused() {
         let copy =
             DeviceCopy { user_id: bytes(16), device_id: 1, registration_id: 1, ..DeviceCopy::default() };
         is_least(5, &copy, |send: &Send| send.copies.len());
@@ -352,7 +352,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn of_what_protobuf_accepts_only_short_rows_are_refused(input in fields()) {
+        fn valid_protobuf_is_refused_only_for_short_rows(input in fields()) {
             fn agrees<T: Decode + PartialEq>(input: &[u8]) {
                 match decode::<T>(input.to_vec().into()) {
                     Err(DecodeError::ShortRow) => {}

@@ -47,7 +47,7 @@ macro_rules! uuid_id {
             }
         }
 
-        /// Four hex digits are enough to tell two ids apart in a log, but not enough to identify anybody.
+        /// Four hex digits distinguish most ids in a log, but are too few to identify a user.
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 let [a, b, ..] = self.0;
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_msg_id_carries_its_server_time() {
+    fn a_client_msg_id_contains_its_server_time() {
         let id = ClientMsgId::new(1_764_000_000_123, &[0xff; 10]);
         assert_eq!(id.time_ms(), Ok(1_764_000_000_123));
         assert_eq!(id.to_string().parse::<ClientMsgId>(), Ok(id));

@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn every_field_has_its_place() {
+    fn every_field_has_a_fixed_position() {
         let (user, device) = (UserId::from_bytes([0xbb; 16]), DeviceId::new(7).unwrap());
         let bytes = signed_bytes(Purpose::Login, user, device, &challenge()).unwrap();
         let expected = [
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_challenge_without_a_whole_nonce_is_not_signed() {
+    fn a_challenge_with_a_short_nonce_is_not_signed() {
         let (user, device) = (UserId::from_bytes([1; 16]), DeviceId::PRIMARY);
         for length in [0, 31, 33] {
             let cut = Challenge { nonce: vec![1; length].into(), ..challenge() };

@@ -55,7 +55,7 @@ pub struct Send {
     pub body: String,
     /// The roster that it was made for.
     pub roster_version: u64,
-    /// Whether the sender asked for it not to be stored.
+    /// Whether the sender requested that it is not stored.
     #[serde(default)]
     pub ephemeral: bool,
     /// The recipients.

@@ -37,7 +37,7 @@ pub struct Seen {
     pub since: At,
     /// The recipient.
     pub device: Device,
-    /// Whether it was pushed or was part of a page.
+    /// Whether it was pushed, rather than part of a page.
     pub pushed: bool,
     /// The row.
     pub row: Row,
@@ -47,13 +47,13 @@ pub struct Seen {
 #[derive(Debug, thiserror::Error)]
 pub enum BadHistory {
     /// A line is not an event.
-    #[error("line {0} is no event")]
+    #[error("line {0} is not an event")]
     Line(usize, #[source] serde_json::Error),
     /// The positions of the lines do not increase.
     #[error("line {0} is out of order")]
     Order(usize),
     /// An outcome without a request, or a second one.
-    #[error("an outcome of request {0}, which is not open")]
+    #[error("line with an outcome of request {0}, which is not open")]
     NotOpen(u64),
     /// The history is incomplete.
     #[error("there is no dump of the store at the end")]
@@ -182,8 +182,8 @@ mod tests {
     use crate::invariants::examples;
 
     #[test]
-    fn a_history_is_read_as_it_was_written() {
-        let lines = examples::good();
+    fn a_history_round_trips() {
+        let lines = examples::correct();
         let text: Vec<String> = lines.iter().map(|line| serde_json::to_string(line).unwrap()).collect();
         let read: Vec<Line> = text.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(read, lines);
@@ -195,8 +195,8 @@ mod tests {
     }
 
     #[test]
-    fn a_history_that_is_not_whole_is_not_judged() {
-        let good = examples::good();
+    fn an_incomplete_history_is_refused() {
+        let good = examples::correct();
         let text = |lines: &[Line]| {
             let lines: Vec<String> = lines.iter().map(|line| serde_json::to_string(line).unwrap()).collect();
             lines.join("\n")

@@ -1,22 +1,18 @@
 //! `relay-check HISTORY [--log FILE]` checks a recorded history of a relay, and its log.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a program that talks to a person at a terminal"
-)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
 use std::process::ExitCode;
 
-use sealpost_relay_check::{History, judge, linear};
+use sealpost_relay_check::{History, check, linear};
 
 const USAGE: &str = "\
 relay-check HISTORY [--log FILE]
 
   HISTORY     events of the clients and the dump of the store, one JSON object a line
-  --log FILE  what the relay logged meanwhile
+  -- log FILE  the log of the relay
 
-Exit code 0: both judges find nothing; 1: one of them does; 2: there is nothing to judge.";
+Exit code: 0 if both checkers accept the history, 1 if one rejects it, 2 if it cannot be read.";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -47,20 +43,20 @@ fn read(history: &str, log: Option<&str>) -> Result<History, Box<dyn std::error:
 
 fn report(history: &History) -> ExitCode {
     let mut good = true;
-    for (invariant, found) in judge(history) {
+    for (invariant, found) in check(history) {
         match found {
-            Ok(judged) => println!("ok      {invariant:<28}{judged:>8} judged"),
+            Ok(checked) => println!("ok      {invariant:<28}{checked:>8} checked"),
             Err(violation) => {
                 good = false;
-                println!("BROKEN  {invariant:<28}{violation}");
+                println!("FAILED  {invariant:<28}{violation}");
             }
         }
     }
-    match linear::judge(history) {
-        Ok(judged) => println!("ok      {:<28}{judged:>8} judged", "linearizable"),
+    match linear::check(history) {
+        Ok(checked) => println!("ok      {:<28}{checked:>8} checked", "linearizable"),
         Err(violation) => {
             good = false;
-            println!("BROKEN  {:<28}{violation}", "linearizable");
+            println!("FAILED  {:<28}{violation}", "linearizable");
         }
     }
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }

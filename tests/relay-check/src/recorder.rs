@@ -80,7 +80,7 @@ mod tests {
     use crate::event::{Device, Dump};
 
     #[test]
-    fn what_is_recorded_can_be_judged() {
+    fn a_recorded_history_can_be_checked() {
         let recorder = Recorder::new();
         let device = Device("ada/1".into());
         let op = recorder.invoke(Call::Page { device });

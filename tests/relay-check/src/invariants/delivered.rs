@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Found, ensure};
+use super::{CheckResult, ensure};
 use crate::event::Call;
 use crate::history::History;
 
-pub(super) fn judge(history: &History) -> Found {
+pub(super) fn check(history: &History) -> CheckResult {
     let got: BTreeSet<_> = history.seen.iter().map(|seen| (&seen.device, &seen.row.place)).collect();
     let waiting: BTreeSet<_> = history
         .dump
@@ -26,73 +26,75 @@ pub(super) fn judge(history: &History) -> Found {
         .collect();
     let sent: BTreeMap<_, _> =
         history.sends().map(|(send, _)| ((send.sender.user(), send.id.as_str()), &send.to)).collect();
-    let mut judged = 0_usize;
+    let mut checked = 0_usize;
     for row in &history.dump.stored {
         let to = sent.get(&(row.sender.as_str(), row.id.as_str()));
         ensure(to.is_some(), || format!("{} was never sent", row.id))?;
         for device in to.into_iter().copied().flatten() {
             let (it, name) = ((device, &row.place), &row.id);
-            ensure(got.contains(&it), || format!("{device:?} never got {name}"))?;
+            ensure(got.contains(&it), || format!("{device:?} never received {name}"))?;
             let gone = !waiting.contains(&it);
             ensure(!gone || acknowledged.contains(&it), || format!("{device:?} lost {name}"))?;
-            judged = judged.saturating_add(1);
+            checked = checked.saturating_add(1);
         }
     }
     once(history)?;
-    Ok(judged)
+    Ok(checked)
 }
 
-/// Each id has one position, and the row from there is what was sent with that id, and was not received before it was
-/// sent.
+/// Each id has one position, the row there has the contents that were sent with that id, and it was not received before
+/// it was sent.
 fn once(history: &History) -> Result<(), super::Violation> {
     let stored: BTreeMap<_, _> = history.dump.stored.iter().map(|row| (&row.place, row)).collect();
     for seen in &history.seen {
         let row = &seen.row;
         let (user, id) = (row.sender.user(), row.id.as_str());
         let there = stored.get(&row.place).map(|row| (row.sender.as_str(), row.id.as_str()));
-        ensure(there == Some((user, id)), || format!("{id} of {user} came as {:?}: {there:?}", row.place))?;
+        ensure(there == Some((user, id)), || {
+            format!("{id} of {user} was received at {:?}, where {there:?} is", row.place)
+        })?;
         let sent = history.sends().any(|(send, operation)| {
             operation.invoked < seen.at
                 && (&send.sender, &send.id, &send.body) == (&row.sender, &row.id, &row.body)
         });
-        ensure(sent, || format!("{id} came and was not sent like this before"))?;
+        ensure(sent, || format!("{id} was received, but was not sent with these contents before"))?;
     }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::examples::broken;
-    use super::judge;
+    use super::super::examples::modified;
+    use super::check;
 
     #[test]
-    fn a_message_that_never_came_is_found() {
-        assert!(judge(&broken(|history| drop(history.seen.remove(0)))).is_err());
+    fn a_message_that_was_never_received_is_found() {
+        assert!(check(&modified(|history| drop(history.seen.remove(0)))).is_err());
     }
 
     #[test]
-    fn a_row_that_left_without_an_acknowledgement_is_found() {
-        assert!(judge(&broken(|history| history.dump.mailboxes.clear())).is_err());
+    fn a_row_removed_without_an_acknowledgement_is_found() {
+        assert!(check(&modified(|history| history.dump.mailboxes.clear())).is_err());
     }
 
     #[test]
-    fn a_message_that_came_as_another_is_found() {
-        assert!(judge(&broken(|history| history.seen[0].row.id = "m9".into())).is_err());
-        assert!(judge(&broken(|history| history.seen[1].row.place.seq = 1)).is_err());
+    fn a_message_received_as_another_is_found() {
+        assert!(check(&modified(|history| history.seen[0].row.id = "m9".into())).is_err());
+        assert!(check(&modified(|history| history.seen[1].row.place.seq = 1)).is_err());
         let mut again = super::super::examples::history();
         let mut changed = again.seen[0].clone();
         changed.row.body = "another".into();
         again.seen.push(changed);
-        assert!(judge(&again).is_err());
+        assert!(check(&again).is_err());
     }
 
     #[test]
-    fn a_message_that_came_before_it_was_sent_is_found() {
-        assert!(judge(&broken(|history| history.seen[0].at = 3)).is_err());
+    fn a_message_received_before_it_was_sent_is_found() {
+        assert!(check(&modified(|history| history.seen[0].at = 3)).is_err());
     }
 
     #[test]
     fn a_message_that_nobody_sent_is_found() {
-        assert!(judge(&broken(|history| history.dump.stored[0].id = "m9".into())).is_err());
+        assert!(check(&modified(|history| history.dump.stored[0].id = "m9".into())).is_err());
     }
 }

@@ -52,7 +52,7 @@ fn lines(events: Vec<Event>) -> Vec<Line> {
     (0..).zip(events).map(|(at, event)| Line { at, event }).collect()
 }
 
-pub(crate) fn good() -> Vec<Line> {
+pub(crate) fn correct() -> Vec<Line> {
     let (ada, ben) = (device("ada/1"), device("ben/1"));
     let members = vec!["ada".to_owned(), "ben".to_owned()];
     let take = |idempotency: &str| Call::Take {
@@ -103,14 +103,14 @@ pub(crate) fn good() -> Vec<Line> {
 }
 
 pub(crate) fn history() -> History {
-    let mut history = History::from_lines(good()).unwrap();
+    let mut history = History::from_lines(correct()).unwrap();
     history.log = "listening".to_owned();
     history
 }
 
 /// The correct history with a modification.
-pub(crate) fn broken(breaking: impl FnOnce(&mut History)) -> History {
+pub(crate) fn modified(modify: impl FnOnce(&mut History)) -> History {
     let mut history = history();
-    breaking(&mut history);
+    modify(&mut history);
     history
 }

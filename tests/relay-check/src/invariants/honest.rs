@@ -1,13 +1,13 @@
-//! I12: what is reported as done was done, and what is reported as not done was not. (I1 covers acknowledged
-//! messages, and I6 covers taken keys.)
+//! I12: requests that are reported as carried out were carried out, and those reported as refused were not. (I1 covers
+//! acknowledged messages, and I6 covers taken keys.)
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Found, ensure};
+use super::{CheckResult, ensure};
 use crate::event::{Call, Place, Reply};
 use crate::history::{History, Outcome};
 
-pub(super) fn judge(history: &History) -> Found {
+pub(super) fn check(history: &History) -> CheckResult {
     let refused = refused_sends(history)?;
     let acknowledged = acknowledged_rows(history)?;
     let missing = whole_pages(history)?;
@@ -16,8 +16,8 @@ pub(super) fn judge(history: &History) -> Found {
 
 /// A page that claims to be complete contains every row that existed before it was requested and that its device had
 /// not asked to delete before the page was received.
-fn whole_pages(history: &History) -> Found {
-    let mut judged = 0_usize;
+fn whole_pages(history: &History) -> CheckResult {
+    let mut checked = 0_usize;
     for page in &history.operations {
         let (Call::Page { device }, Outcome::Ok(Reply::Page { rows, more: false })) =
             (&page.call, &page.outcome)
@@ -42,16 +42,16 @@ fn whole_pages(history: &History) -> Found {
             let place = Place { thread: send.thread.clone(), seq };
             let there = rows.iter().any(|row| row.place == place);
             ensure(there || deleted.contains(&place), || {
-                format!("{place:?} was in the mailbox of {device:?}, and not in its page")
+                format!("{place:?} was in the mailbox of {device:?}, but not in its page")
             })?;
         }
-        judged = judged.saturating_add(1);
+        checked = checked.saturating_add(1);
     }
-    Ok(judged)
+    Ok(checked)
 }
 
 /// A message that was refused at every attempt is not stored anywhere.
-fn refused_sends(history: &History) -> Found {
+fn refused_sends(history: &History) -> CheckResult {
     let mut refused: BTreeMap<_, bool> = BTreeMap::new();
     for (send, operation) in history.sends() {
         let always = refused.entry((send.sender.user(), send.id.as_str())).or_insert(true);
@@ -61,13 +61,13 @@ fn refused_sends(history: &History) -> Found {
     let there = history.dump.stored.iter().map(|row| (row.sender.as_str(), row.id.as_str()));
     let came = history.seen.iter().map(|seen| (seen.row.sender.user(), seen.row.id.as_str()));
     for (user, id) in there.chain(came) {
-        ensure(!refused.contains_key(&(user, id)), || format!("{id} of {user} was refused, and is there"))?;
+        ensure(!refused.contains_key(&(user, id)), || format!("{id} of {user} was refused, but is stored"))?;
     }
     Ok(refused.len())
 }
 
 /// A row whose deletion was acknowledged is not returned to later requests.
-fn acknowledged_rows(history: &History) -> Found {
+fn acknowledged_rows(history: &History) -> CheckResult {
     let mut gone: BTreeMap<_, u64> = BTreeMap::new();
     for operation in &history.operations {
         if let (Call::Ack { device, rows }, Outcome::Ok(_)) = (&operation.call, &operation.outcome) {
@@ -80,12 +80,12 @@ fn acknowledged_rows(history: &History) -> Found {
     for (device, rows) in &history.dump.mailboxes {
         let rows: BTreeSet<_> = rows.iter().map(|place| (device, place)).collect();
         let back = rows.iter().find(|row| gone.contains_key(*row));
-        ensure(back.is_none(), || format!("acknowledged and still there: {back:?}"))?;
+        ensure(back.is_none(), || format!("acknowledged but still stored: {back:?}"))?;
     }
     for seen in &history.seen {
         let when = gone.get(&(&seen.device, &seen.row.place));
         ensure(when.is_none_or(|when| seen.since < *when), || {
-            format!("{:?} got {:?} after it was deleted", seen.device, seen.row.place)
+            format!("{:?} received {:?} after it was deleted", seen.device, seen.row.place)
         })?;
     }
     Ok(gone.len())
@@ -93,47 +93,47 @@ fn acknowledged_rows(history: &History) -> Found {
 
 #[cfg(test)]
 mod tests {
-    use super::super::examples::{broken, device, place, row, stored};
-    use super::judge;
+    use super::super::examples::{device, modified, place, row, stored};
+    use super::check;
     use crate::event::{Call, Reply};
     use crate::history::{Operation, Outcome, Seen};
 
     #[test]
     fn a_message_that_was_refused_and_stored_is_found() {
-        assert!(judge(&broken(|history| history.dump.stored.push(stored("ada", "typing", 4)))).is_err());
-        let came = broken(|history| history.seen[0].row.id = "typing".into());
-        assert!(judge(&came).is_err());
+        assert!(check(&modified(|history| history.dump.stored.push(stored("ada", "typing", 4)))).is_err());
+        let came = modified(|history| history.seen[0].row.id = "typing".into());
+        assert!(check(&came).is_err());
     }
 
     #[test]
-    fn a_row_that_outlives_its_acknowledgement_is_found() {
+    fn a_row_that_remains_after_its_acknowledgement_is_found() {
         let still =
-            broken(|history| history.dump.mailboxes.get_mut(&device("ben/1")).unwrap().push(place(1)));
-        assert!(judge(&still).is_err());
+            modified(|history| history.dump.mailboxes.get_mut(&device("ben/1")).unwrap().push(place(1)));
+        assert!(check(&still).is_err());
     }
 
     #[test]
-    fn a_page_without_a_row_that_was_there_is_found() {
+    fn a_page_that_omits_a_row_is_found() {
         let page = |device_name: &str| {
-            broken(|history| {
+            modified(|history| {
                 let call = Call::Page { device: device(device_name) };
                 let outcome = Outcome::Ok(Reply::Page { rows: Vec::new(), more: false });
                 history.operations.push(Operation { invoked: 70, ended: 71, call, outcome });
             })
         };
-        assert!(judge(&page("ben/1")).is_err());
-        assert!(judge(&page("ada/1")).is_ok(), "it has deleted its row");
+        assert!(check(&page("ben/1")).is_err());
+        assert!(check(&page("ada/1")).is_ok(), "the device has deleted its row");
     }
 
     #[test]
-    fn a_row_that_comes_back_is_found_unless_its_connection_is_older() {
+    fn a_row_received_after_its_deletion_is_found_unless_its_connection_is_older() {
         let again = |since| {
-            broken(|history| {
+            modified(|history| {
                 let (device, row) = (device("ben/1"), row("ada/1", "m1", 1));
                 history.seen.push(Seen { at: 80, since, device, pushed: true, row });
             })
         };
-        assert!(judge(&again(70)).is_err());
-        assert!(judge(&again(5)).is_ok());
+        assert!(check(&again(70)).is_err());
+        assert!(check(&again(5)).is_ok());
     }
 }

@@ -6,12 +6,12 @@
 mod bounded;
 mod delivered;
 mod durable;
+mod ephemeral;
 #[cfg(test)]
 pub(crate) mod examples;
 mod honest;
 mod idempotent;
 mod lane;
-mod lossy;
 mod order;
 mod pre_keys;
 mod roster;
@@ -23,7 +23,7 @@ use std::fmt;
 use crate::history::History;
 
 /// The number of items that were checked, or the first violation.
-pub type Found = Result<usize, Violation>;
+pub type CheckResult = Result<usize, Violation>;
 
 /// A description of a violation, to be read together with the history.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,7 +33,7 @@ pub struct Violation(pub String);
 /// An invariant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Invariant {
-    /// I1: what was acknowledged is in the store, at its position.
+    /// I1: every acknowledged message is in the store, at its position.
     Durable,
     /// I2: the sequence numbers of a thread are 1 to n, without gaps and without duplicates.
     Lane,
@@ -43,19 +43,19 @@ pub enum Invariant {
     Delivered,
     /// I5: a device first receives the messages of a thread in their order.
     Order,
-    /// I6: no one-time key is given out twice, and none is denied while there are some.
+    /// I6: no one-time key is handed out twice, and requests get one as long as there are any.
     PreKeys,
     /// I7: only members send to a thread and receive its messages, and only for its roster.
     Roster,
     /// I8: memory and open files stay within their limits.
     Bounded,
-    /// I9: what must not be stored is not stored.
-    Lossy,
-    /// I10: the log reveals nothing.
+    /// I9: ephemeral messages are not stored.
+    Ephemeral,
+    /// I10: no secret is in the log.
     Silent,
     /// I11: the hybrid logical clock grows with the sequence numbers of a thread.
     Time,
-    /// I12: what is reported as done was done, and what is reported as not done was not.
+    /// I12: requests that are reported as carried out were carried out, and those reported as refused were not.
     Honest,
 }
 
@@ -70,7 +70,7 @@ impl Invariant {
         Self::PreKeys,
         Self::Roster,
         Self::Bounded,
-        Self::Lossy,
+        Self::Ephemeral,
         Self::Silent,
         Self::Time,
         Self::Honest,
@@ -80,20 +80,20 @@ impl Invariant {
     ///
     /// # Errors
     /// The first violation.
-    pub fn judge(self, history: &History) -> Found {
+    pub fn check(self, history: &History) -> CheckResult {
         match self {
-            Self::Durable => durable::judge(history),
-            Self::Lane => lane::judge(history),
-            Self::Idempotent => idempotent::judge(history),
-            Self::Delivered => delivered::judge(history),
-            Self::Order => order::judge(history),
-            Self::PreKeys => pre_keys::judge(history),
-            Self::Roster => roster::judge(history),
-            Self::Bounded => bounded::judge(history),
-            Self::Lossy => lossy::judge(history),
-            Self::Silent => silent::judge(history),
-            Self::Time => time::judge(history),
-            Self::Honest => honest::judge(history),
+            Self::Durable => durable::check(history),
+            Self::Lane => lane::check(history),
+            Self::Idempotent => idempotent::check(history),
+            Self::Delivered => delivered::check(history),
+            Self::Order => order::check(history),
+            Self::PreKeys => pre_keys::check(history),
+            Self::Roster => roster::check(history),
+            Self::Bounded => bounded::check(history),
+            Self::Ephemeral => ephemeral::check(history),
+            Self::Silent => silent::check(history),
+            Self::Time => time::check(history),
+            Self::Honest => honest::check(history),
         }
     }
 }
@@ -109,7 +109,7 @@ impl fmt::Display for Invariant {
             Self::PreKeys => "I6 pre-keys",
             Self::Roster => "I7 roster",
             Self::Bounded => "I8 bounded",
-            Self::Lossy => "I9 lossy stays lossy",
+            Self::Ephemeral => "I9 ephemeral messages",
             Self::Silent => "I10 silent log",
             Self::Time => "I11 time",
             Self::Honest => "I12 honest answers",
@@ -118,8 +118,8 @@ impl fmt::Display for Invariant {
 }
 
 /// Checks all invariants.
-pub fn judge(history: &History) -> Vec<(Invariant, Found)> {
-    Invariant::ALL.into_iter().map(|invariant| (invariant, invariant.judge(history))).collect()
+pub fn check(history: &History) -> Vec<(Invariant, CheckResult)> {
+    Invariant::ALL.into_iter().map(|invariant| (invariant, invariant.check(history))).collect()
 }
 
 /// A violation, unless the condition holds.
@@ -132,9 +132,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_good_history_breaks_nothing_and_gives_each_something_to_judge() {
-        for (invariant, found) in judge(&examples::history()) {
-            assert!(found.as_ref().is_ok_and(|judged| *judged > 0), "{invariant}: {found:?}");
+    fn a_correct_history_passes_and_gives_every_invariant_something_to_check() {
+        for (invariant, found) in check(&examples::history()) {
+            assert!(found.as_ref().is_ok_and(|checked| *checked > 0), "{invariant}: {found:?}");
         }
     }
 }

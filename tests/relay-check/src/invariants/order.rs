@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{Found, ensure};
+use super::{CheckResult, ensure};
 use crate::history::History;
 
-pub(super) fn judge(history: &History) -> Found {
+pub(super) fn check(history: &History) -> CheckResult {
     let mut newest: BTreeMap<_, Vec<u64>> = BTreeMap::new();
-    let mut judged = 0_usize;
+    let mut checked = 0_usize;
     for seen in &history.seen {
         let place = &seen.row.place;
         let seqs = newest.entry((&seen.device, &place.thread)).or_default();
@@ -15,30 +15,30 @@ pub(super) fn judge(history: &History) -> Found {
             continue;
         }
         ensure(seqs.last().is_none_or(|last| *last < place.seq), || {
-            format!("{:?} got {place:?} for the first time after {:?}", seen.device, seqs.last())
+            format!("{:?} first received {place:?} after {:?}", seen.device, seqs.last())
         })?;
         seqs.push(place.seq);
-        judged = judged.saturating_add(1);
+        checked = checked.saturating_add(1);
     }
-    Ok(judged)
+    Ok(checked)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::examples::broken;
-    use super::judge;
+    use super::super::examples::modified;
+    use super::check;
 
     #[test]
     fn a_message_that_was_overtaken_is_found() {
-        assert!(judge(&broken(|history| history.seen.swap(0, 1))).is_err());
+        assert!(check(&modified(|history| history.seen.swap(0, 1))).is_err());
     }
 
     #[test]
-    fn what_comes_again_may_come_late() {
-        let again = broken(|history| {
+    fn a_repeated_delivery_may_be_late() {
+        let again = modified(|history| {
             let first = history.seen[0].clone();
             history.seen.push(first);
         });
-        assert_eq!(judge(&again), Ok(3));
+        assert_eq!(check(&again), Ok(3));
     }
 }

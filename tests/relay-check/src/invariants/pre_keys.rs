@@ -1,33 +1,33 @@
-//! I6: no one-time key is given out twice, and none is denied while there are some.
+//! I6: no one-time key is handed out twice, and requests get one as long as there are any.
 //!
 //! A repetition with the same idempotency key may get the same keys again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Found, ensure};
+use super::{CheckResult, ensure};
 use crate::event::{Call, Device, Reply};
 use crate::history::{History, Operation, Outcome};
 
-pub(super) fn judge(history: &History) -> Found {
-    let ec = judge_kind(history, |ec, _| ec, |ec, _| ec)?;
-    let kem = judge_kind(history, |_, kem| kem, |_, kem| kem)?;
+pub(super) fn check(history: &History) -> CheckResult {
+    let ec = check_kind(history, |ec, _| ec, |ec, _| ec)?;
+    let kem = check_kind(history, |_, kem| kem, |_, kem| kem)?;
     Ok(ec.saturating_add(kem))
 }
 
-fn judge_kind(
+fn check_kind(
     history: &History,
     given: fn(Option<u32>, Option<u32>) -> Option<u32>,
     uploaded: for<'a> fn(&'a [u32], &'a [u32]) -> &'a [u32],
-) -> Found {
+) -> CheckResult {
     let mut owners: BTreeMap<(&Device, u32), _> = BTreeMap::new();
-    let mut judged = 0_usize;
+    let mut checked = 0_usize;
     for operation in &history.operations {
-        let Some((target, asker, ec, kem)) = taken(operation) else { continue };
+        let Some((target, requester, ec, kem)) = taken(operation) else { continue };
         match given(ec, kem) {
             Some(key) => {
-                let owner = owners.entry((target, key)).or_insert(asker);
-                ensure(*owner == asker, || {
-                    format!("key {key} of {target:?} was given to {owner:?} and to {asker:?}")
+                let owner = owners.entry((target, key)).or_insert(requester);
+                ensure(*owner == requester, || {
+                    format!("key {key} of {target:?} was handed out to {owner:?} and to {requester:?}")
                 })?;
             }
             None => {
@@ -46,24 +46,27 @@ fn judge_kind(
                     .operations
                     .iter()
                     .filter(|other| other.invoked < operation.ended)
-                    .filter_map(|other| asks(other).filter(|(of, by)| *of == target && *by != asker))
+                    .filter_map(|other| asks(other).filter(|(of, by)| *of == target && *by != requester))
                     .collect();
                 ensure(there <= others.len(), || {
-                    format!("{asker:?} got no key of {target:?}: {there} there, {} others", others.len())
+                    format!(
+                        "{requester:?} got no key of {target:?}, which has {there}, with {} other requests",
+                        others.len()
+                    )
                 })?;
             }
         }
-        judged = judged.saturating_add(1);
+        checked = checked.saturating_add(1);
     }
     for (device, (ec, kem)) in &history.dump.keys {
         for key in uploaded(ec, kem) {
             let owner = owners.get(&(device, *key));
             ensure(owner.is_none(), || {
-                format!("{owner:?} has key {key} of {device:?}, and so has the store")
+                format!("key {key} of {device:?} was handed out to {owner:?}, but is still in the store")
             })?;
         }
     }
-    Ok(judged)
+    Ok(checked)
 }
 
 fn done(operation: &Operation) -> bool {
@@ -81,17 +84,17 @@ fn asks(operation: &Operation) -> Option<(&Device, (&Device, &str))> {
 type Taken<'a> = (&'a Device, (&'a Device, &'a str), Option<u32>, Option<u32>);
 
 fn taken(operation: &Operation) -> Option<Taken<'_>> {
-    let (target, asker) = asks(operation)?;
+    let (target, requester) = asks(operation)?;
     match operation.outcome {
-        Outcome::Ok(Reply::Take { ec, kem }) => Some((target, asker, ec, kem)),
+        Outcome::Ok(Reply::Take { ec, kem }) => Some((target, requester, ec, kem)),
         _ => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::examples::{broken, device};
-    use super::judge;
+    use super::super::examples::{device, modified};
+    use super::check;
     use crate::event::Reply;
     use crate::history::{History, Operation, Outcome};
 
@@ -103,11 +106,11 @@ mod tests {
     #[test]
     fn a_key_that_was_given_out_twice_is_found() {
         let twice =
-            |ec, kem| broken(|history| takes(history)[1].outcome = Outcome::Ok(Reply::Take { ec, kem }));
-        assert!(judge(&twice(Some(1), None)).is_err());
-        assert!(judge(&twice(Some(2), Some(1))).is_err());
+            |ec, kem| modified(|history| takes(history)[1].outcome = Outcome::Ok(Reply::Take { ec, kem }));
+        assert!(check(&twice(Some(1), None)).is_err());
+        assert!(check(&twice(Some(2), Some(1))).is_err());
         assert!(
-            judge(&broken(|history| {
+            check(&modified(|history| {
                 history.dump.keys.insert(device("ben/1"), (vec![2], vec![]));
             }))
             .is_err()
@@ -116,16 +119,16 @@ mod tests {
 
     #[test]
     fn a_repeated_request_may_get_the_same_key() {
-        let again = broken(|history| {
+        let again = modified(|history| {
             let first = takes(history)[0].clone();
             history.operations.push(first);
         });
-        assert!(judge(&again).is_ok());
+        assert!(check(&again).is_ok());
     }
 
     #[test]
-    fn keys_that_are_denied_are_found() {
+    fn a_denied_key_is_found() {
         let none = Outcome::Ok(Reply::Take { ec: None, kem: None });
-        assert!(judge(&broken(|history| takes(history)[0].outcome = none)).is_err());
+        assert!(check(&modified(|history| takes(history)[0].outcome = none)).is_err());
     }
 }

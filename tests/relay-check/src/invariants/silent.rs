@@ -1,9 +1,9 @@
-//! I10: the log reveals nothing.
+//! I10: no secret is in the log.
 
-use super::{Found, ensure};
+use super::{CheckResult, ensure};
 use crate::history::History;
 
-pub(super) fn judge(history: &History) -> Found {
+pub(super) fn check(history: &History) -> CheckResult {
     if history.log.is_empty() {
         return Ok(0);
     }
@@ -15,16 +15,16 @@ pub(super) fn judge(history: &History) -> Found {
 
 #[cfg(test)]
 mod tests {
-    use super::super::examples::broken;
-    use super::judge;
+    use super::super::examples::modified;
+    use super::check;
 
     #[test]
     fn a_secret_in_the_log_is_found() {
-        assert!(judge(&broken(|history| history.log.push_str(" with a secret"))).is_err());
+        assert!(check(&modified(|history| history.log.push_str(" with a secret"))).is_err());
     }
 
     #[test]
-    fn without_a_log_nothing_is_judged() {
-        assert_eq!(judge(&broken(|history| history.log.clear())), Ok(0));
+    fn without_a_log_nothing_is_checked() {
+        assert_eq!(check(&modified(|history| history.log.clear())), Ok(0));
     }
 }

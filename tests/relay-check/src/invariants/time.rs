@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Found, ensure};
+use super::{CheckResult, ensure};
 use crate::history::History;
 
-pub(super) fn judge(history: &History) -> Found {
+pub(super) fn check(history: &History) -> CheckResult {
     let clocks: BTreeMap<_, _> = history.dump.stored.iter().map(|row| (&row.place, row.hlc)).collect();
     let mut before = None;
     for (place, hlc) in &clocks {
@@ -15,25 +15,27 @@ pub(super) fn judge(history: &History) -> Found {
     }
     for seen in &history.seen {
         let (place, hlc) = (&seen.row.place, seen.row.hlc);
-        ensure(clocks.get(place) == Some(&hlc), || format!("{place:?} came with another time, {hlc}"))?;
+        ensure(clocks.get(place) == Some(&hlc), || {
+            format!("{place:?} was received with another clock value, {hlc}")
+        })?;
     }
     Ok(clocks.len())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::examples::broken;
-    use super::judge;
+    use super::super::examples::modified;
+    use super::check;
 
     #[test]
-    fn a_clock_that_stands_or_steps_back_is_found() {
+    fn a_clock_that_does_not_advance_is_found() {
         for (at, hlc) in [(1, 101), (1, 100), (2, 5)] {
-            assert!(judge(&broken(|history| history.dump.stored[at].hlc = hlc)).is_err());
+            assert!(check(&modified(|history| history.dump.stored[at].hlc = hlc)).is_err());
         }
     }
 
     #[test]
-    fn a_row_that_comes_with_another_time_is_found() {
-        assert!(judge(&broken(|history| history.seen[0].row.hlc = 9)).is_err());
+    fn a_row_received_with_another_clock_value_is_found() {
+        assert!(check(&modified(|history| history.seen[0].row.hlc = 9)).is_err());
     }
 }

@@ -6,45 +6,45 @@ use std::rc::Rc;
 use super::tester::{Model, Timed, order};
 use crate::event::{At, Call, Device, Place, Reply, Row, Send};
 use crate::history::{History, Operation, Outcome, Seen};
-use crate::invariants::Found;
+use crate::invariants::CheckResult;
 
-/// A text of the history as a number, because states are copied and compared often.
-type Word = usize;
+/// A text of the history, represented as a number, because states are copied and compared often.
+type Symbol = usize;
 
 /// The identity of a message: the user and the id.
-type Name = (Word, Word);
+type Name = (Symbol, Symbol);
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 struct State {
     /// The message with sequence number n is at index n - 1, with its contents.
-    log: Rc<Vec<(Name, Word)>>,
+    log: Rc<Vec<(Name, Symbol)>>,
     /// The waiting rows of each device.
-    mailboxes: BTreeMap<Word, BTreeSet<u64>>,
+    mailboxes: BTreeMap<Symbol, BTreeSet<u64>>,
 }
 
 #[derive(Debug, Clone)]
 enum Op {
     Append {
         name: Name,
-        body: Word,
-        to: Vec<Word>,
+        body: Symbol,
+        to: Vec<Symbol>,
         answer: Answer,
     },
-    /// Rows were deleted: this many, if the number is known.
+    /// Rows were deleted. `removed` is their number, if it is known.
     Ack {
-        device: Word,
+        device: Symbol,
         seqs: Vec<u64>,
         removed: Option<u64>,
     },
     /// A row that was in the mailbox.
     Row {
-        device: Word,
+        device: Symbol,
         seq: u64,
         name: Name,
     },
     /// All rows that were in the mailbox, with their ids if they are known.
     Mailbox {
-        device: Word,
+        device: Symbol,
         rows: Vec<(u64, Option<Name>)>,
     },
     /// All messages of the thread.
@@ -72,7 +72,7 @@ impl Model for Lane {
     type Op = Op;
 
     fn step(op: &Op, state: &State) -> Option<State> {
-        let waiting = |device: &Word| state.mailboxes.get(device);
+        let waiting = |device: &Symbol| state.mailboxes.get(device);
         match op {
             Op::Append { name, body, to, answer } => append(state, (*name, *body), to, answer),
             Op::Ack { device, seqs, removed } => {
@@ -95,7 +95,7 @@ impl Model for Lane {
     }
 }
 
-fn append(state: &State, (name, body): (Name, Word), to: &[Word], answer: &Answer) -> Option<State> {
+fn append(state: &State, (name, body): (Name, Symbol), to: &[Symbol], answer: &Answer) -> Option<State> {
     let before = (1..).zip(state.log.iter()).find(|(_, (earlier, _))| *earlier == name);
     let expected = match (before, answer) {
         (_, Answer::Lost(None)) => true,
@@ -126,21 +126,21 @@ fn at(state: &State, seq: u64) -> Option<Name> {
     state.log.get(index).map(|(name, _)| *name)
 }
 
-pub(super) fn judge(history: &History) -> Found {
-    let mut judged = 0_usize;
+pub(super) fn check(history: &History) -> CheckResult {
+    let mut checked = 0_usize;
     for thread in history.threads.keys() {
-        let operations = Recorded { history, thread, words: Words::default() }.operations();
-        judged = judged.saturating_add(order::<Lane>(thread, &operations)?);
+        let operations = Recorded { history, thread, interner: Interner::default() }.operations();
+        checked = checked.saturating_add(order::<Lane>(thread, &operations)?);
     }
-    Ok(judged)
+    Ok(checked)
 }
 
 /// Assigns numbers to texts.
 #[derive(Debug, Default)]
-struct Words<'a>(BTreeMap<&'a str, Word>);
+struct Interner<'a>(BTreeMap<&'a str, Symbol>);
 
-impl<'a> Words<'a> {
-    fn number(&mut self, text: &'a str) -> Word {
+impl<'a> Interner<'a> {
+    fn number(&mut self, text: &'a str) -> Symbol {
         let next = self.0.len();
         *self.0.entry(text).or_insert(next)
     }
@@ -150,7 +150,7 @@ impl<'a> Words<'a> {
 struct Recorded<'a> {
     history: &'a History,
     thread: &'a str,
-    words: Words<'a>,
+    interner: Interner<'a>,
 }
 
 impl<'a> Recorded<'a> {
@@ -177,12 +177,12 @@ impl<'a> Recorded<'a> {
             }
             Outcome::Fail(reason) if reason == "msg_id_reuse" => (Answer::Reused, operation.ended),
             Outcome::Fail(_) | Outcome::Ok(_) => return None,
-            // It was never stored, whatever the answer was.
+            // The message was never stored, whatever the answer was.
             Outcome::Unknown if send.ephemeral => return None,
-            Outcome::Unknown => found_out(self.history, send, operation)?,
+            Outcome::Unknown => resolve_lost_send(self.history, send, operation)?,
         };
-        let (name, body) = (self.name(send.sender.user(), &send.id), self.words.number(&send.body));
-        let to = send.to.iter().map(|device| self.words.number(&device.0)).collect();
+        let (name, body) = (self.name(send.sender.user(), &send.id), self.interner.number(&send.body));
+        let to = send.to.iter().map(|device| self.interner.number(&device.0)).collect();
         Some(Timed { invoked: operation.invoked, ended, op: Op::Append { name, body, to, answer } })
     }
 
@@ -196,10 +196,10 @@ impl<'a> Recorded<'a> {
                 (Some(removed), operation.ended)
             }
             Outcome::Ok(_) => (None, operation.ended),
-            Outcome::Unknown => (None, took_effect(self.history, device, rows, operation)?),
+            Outcome::Unknown => (None, latest_effect(self.history, device, rows, operation)?),
             Outcome::Fail(_) => return None,
         };
-        let op = Op::Ack { device: self.words.number(&device.0), seqs, removed };
+        let op = Op::Ack { device: self.interner.number(&device.0), seqs, removed };
         Some(Timed { invoked: operation.invoked, ended, op })
     }
 
@@ -212,7 +212,7 @@ impl<'a> Recorded<'a> {
         } else {
             let named =
                 mine.map(|row| (row.place.seq, Some(self.name(row.sender.user(), &row.id)))).collect();
-            vec![Op::Mailbox { device: self.words.number(&device.0), rows: named }]
+            vec![Op::Mailbox { device: self.interner.number(&device.0), rows: named }]
         };
         let Operation { invoked, ended, .. } = *operation;
         ops.into_iter().map(|op| Timed { invoked, ended, op }).collect()
@@ -241,7 +241,7 @@ impl<'a> Recorded<'a> {
             .collect()
     }
 
-    /// The contents of the store at the end, when nothing else happens any more.
+    /// The contents of the store at the end.
     fn end(&mut self) -> Vec<Timed<Op>> {
         let history = self.history;
         let mut stored: Vec<_> =
@@ -250,8 +250,8 @@ impl<'a> Recorded<'a> {
         let names = stored.iter().map(|row| self.name(&row.sender, &row.id)).collect();
         let mut ops = vec![Op::Log { names }];
         if !(1..).zip(&stored).all(|(seq, row)| row.place.seq == seq) {
-            // A position that no log has, so that no order exists.
-            ops.push(Op::Row { device: Word::MAX, seq: 0, name: (Word::MAX, Word::MAX) });
+            // This position does not exist in any log, so that there is no order.
+            ops.push(Op::Row { device: Symbol::MAX, seq: 0, name: (Symbol::MAX, Symbol::MAX) });
         }
         let devices: BTreeSet<&Device> = history
             .sends()
@@ -261,20 +261,20 @@ impl<'a> Recorded<'a> {
         for device in devices {
             let rows = history.dump.mailboxes.get(device).map(|rows| self.here(rows)).unwrap_or_default();
             let rows = rows.into_iter().map(|seq| (seq, None)).collect();
-            ops.push(Op::Mailbox { device: self.words.number(&device.0), rows });
+            ops.push(Op::Mailbox { device: self.interner.number(&device.0), rows });
         }
-        // After every answer, and before the end of operations that were never answered.
+        // This takes place after every answer, and before the end of operations that were never answered.
         let (invoked, ended) = (At::MAX.saturating_sub(2), At::MAX.saturating_sub(1));
         ops.into_iter().map(|op| Timed { invoked, ended, op }).collect()
     }
 
     fn row(&mut self, device: &'a Device, row: &'a Row) -> Op {
         let name = self.name(row.sender.user(), &row.id);
-        Op::Row { device: self.words.number(&device.0), seq: row.place.seq, name }
+        Op::Row { device: self.interner.number(&device.0), seq: row.place.seq, name }
     }
 
     fn name(&mut self, user: &'a str, id: &'a str) -> Name {
-        (self.words.number(user), self.words.number(id))
+        (self.interner.number(user), self.interner.number(id))
     }
 
     /// The sequence numbers of the positions in this thread, in order.
@@ -286,10 +286,10 @@ impl<'a> Recorded<'a> {
     }
 }
 
-/// What is known about a send whose answer was lost, and until when it may have taken effect. If a later answer says
-/// that the message was stored before, it took effect before that answer. If it says that the message is stored only
-/// now, this send had no effect (`None`). Without a later answer, it took effect at any time or never.
-fn found_out(history: &History, send: &Send, lost: &Operation) -> Option<(Answer, At)> {
+/// Determines the outcome of a send whose answer was lost, and until when it may have taken effect. If a later answer
+/// says that the message was stored before, it took effect before that answer. If it says that the message is stored
+/// only now, this send had no effect (`None`). Without a later answer, it may have taken effect at any time or never.
+fn resolve_lost_send(history: &History, send: &Send, lost: &Operation) -> Option<(Answer, At)> {
     let later = history.sends().find_map(|(other, operation)| match operation.outcome {
         Outcome::Ok(Reply::Send { seq, duplicate, .. })
             if operation.invoked > lost.invoked
@@ -306,10 +306,10 @@ fn found_out(history: &History, send: &Send, lost: &Operation) -> Option<(Answer
     }
 }
 
-/// Until when an acknowledgement whose answer was lost may have taken effect: at the latest, until the next kill
-/// after the client gave up. If one of its rows was received again on a connection opened after that, or is in the
+/// Determines until when an acknowledgement whose answer was lost may have taken effect: until the next kill after the
+/// client gave up, at the latest. If one of its rows was received again on a connection opened after that, or is in the
 /// store at the end, it had no effect (`None`).
-fn took_effect(history: &History, device: &Device, rows: &[Place], lost: &Operation) -> Option<At> {
+fn latest_effect(history: &History, device: &Device, rows: &[Place], lost: &Operation) -> Option<At> {
     let again = history
         .seen
         .iter()

@@ -10,23 +10,23 @@ mod pool;
 mod tester;
 
 use crate::history::History;
-use crate::invariants::Found;
+use crate::invariants::CheckResult;
 
 /// The number of operations for which an order exists.
 ///
 /// # Errors
 /// The thread or pool whose operations have no such order, or have too many to try.
-pub fn judge(history: &History) -> Found {
-    lane::judge(history).and_then(|lanes| Ok(lanes.saturating_add(pool::judge(history)?)))
+pub fn check(history: &History) -> CheckResult {
+    lane::check(history).and_then(|lanes| Ok(lanes.saturating_add(pool::check(history)?)))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::judge;
+    use super::check;
     use crate::History;
     use crate::event::{Call, Reply, Send};
     use crate::history::{Operation, Outcome, Seen};
-    use crate::invariants::examples::{broken, device, history, place, row, send, stored};
+    use crate::invariants::examples::{device, history, modified, place, row, send, stored};
 
     fn operation(invoked: u64, call: Call, reply: Reply) -> Operation {
         Operation { invoked, ended: invoked + 1, call, outcome: Outcome::Ok(reply) }
@@ -44,17 +44,17 @@ mod tests {
     }
 
     #[test]
-    fn a_good_history_has_an_order() {
-        let judged = judge(&history());
-        assert!(judged.as_ref().is_ok_and(|judged| *judged > 10), "{judged:?}");
+    fn a_correct_history_has_an_order() {
+        let checked = check(&history());
+        assert!(checked.as_ref().is_ok_and(|checked| *checked > 10), "{checked:?}");
     }
 
     /// Every history that both checkers cover, modified in each way that the tests of the invariants modify it, is
     /// rejected by this checker too.
     #[test]
-    fn each_broken_history_has_none() {
-        type Breaking = fn(&mut History);
-        let breakings: [(&str, Breaking); 16] = [
+    fn each_modified_history_has_none() {
+        type Modification = fn(&mut History);
+        let breakings: [(&str, Modification); 16] = [
             ("a lost message", |history| drop(history.dump.stored.remove(1))),
             ("the last message lost", |history| drop(history.dump.stored.pop())),
             ("a message in another place", |history| history.dump.stored[0].place.seq = 9),
@@ -107,18 +107,18 @@ mod tests {
                 }
             }),
         ];
-        for (name, breaking) in breakings {
-            let broken = broken(breaking);
-            assert!(judge(&broken).is_err(), "{name}: the tester finds an order");
-            let found = crate::judge(&broken);
+        for (name, modify) in breakings {
+            let broken = modified(modify);
+            assert!(check(&broken).is_err(), "{name}: the tester accepts it");
+            let found = crate::check(&broken);
             assert!(found.iter().any(|(_, found)| found.is_err()), "{name}: no invariant is broken");
         }
     }
 
     #[test]
-    fn only_another_message_under_one_name_is_refused_as_such() {
+    fn an_id_is_refused_as_reused_only_for_another_message() {
         let refused = |id: &str, body: &str| {
-            broken(|history| {
+            modified(|history| {
                 let send = Send { body: body.into(), ..send("ada/1", id) };
                 let outcome = Outcome::Fail("msg_id_reuse".into());
                 history.operations.push(Operation {
@@ -129,13 +129,13 @@ mod tests {
                 });
             })
         };
-        assert!(judge(&refused("m1", "another")).is_ok());
-        assert!(judge(&refused("m1", "body of m1")).is_err());
-        assert!(judge(&refused("m9", "new")).is_err());
+        assert!(check(&refused("m1", "another")).is_ok());
+        assert!(check(&refused("m1", "body of m1")).is_err());
+        assert!(check(&refused("m9", "new")).is_err());
     }
 
     #[test]
-    fn an_answer_that_was_lost_may_mean_both() {
+    fn a_lost_answer_allows_both_outcomes() {
         // Without the repetition, the outcome of m2 is unknown, and both are possible.
         let forget = |history: &mut History| {
             history.operations.retain(|operation| {
@@ -143,8 +143,8 @@ mod tests {
                     && matches!(operation.outcome, Outcome::Ok(_)))
             });
         };
-        assert!(judge(&broken(forget)).is_ok());
-        let never = broken(|history| {
+        assert!(check(&modified(forget)).is_ok());
+        let never = modified(|history| {
             forget(history);
             history
                 .operations
@@ -157,6 +157,6 @@ mod tests {
             history.dump.stored.truncate(1);
             history.dump.mailboxes.clear();
         });
-        assert!(judge(&never).is_ok());
+        assert!(check(&never).is_ok());
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::tester::{Model, Timed, order};
 use crate::event::{At, Call, Device, Reply};
 use crate::history::{History, Operation, Outcome};
-use crate::invariants::Found;
+use crate::invariants::CheckResult;
 
 /// The requester and the idempotency key.
 type Request<'a> = (&'a Device, &'a str);
@@ -80,7 +80,7 @@ impl Model for Pool {
     }
 }
 
-pub(super) fn judge(history: &History) -> Found {
+pub(super) fn check(history: &History) -> CheckResult {
     let targets: BTreeSet<&Device> = history
         .operations
         .iter()
@@ -89,16 +89,16 @@ pub(super) fn judge(history: &History) -> Found {
             _ => None,
         })
         .collect();
-    let mut judged = 0_usize;
+    let mut checked = 0_usize;
     for target in targets {
         let kinds: [(&str, Kind); 2] = [("ec", |ec, _| ec), ("kem", |_, kem| kem)];
         for (name, kind) in kinds {
             let operations = operations(history, target, kind);
             let found = order::<Pool>(&format!("{name} keys of {}", target.0), &operations)?;
-            judged = judged.saturating_add(found);
+            checked = checked.saturating_add(found);
         }
     }
-    Ok(judged)
+    Ok(checked)
 }
 
 /// One of the two kinds of keys.
@@ -109,7 +109,7 @@ fn operations(history: &History, of: &Device, kind: Kind) -> Vec<Timed<Op>> {
     let mut timed: Vec<_> = history
         .operations
         .iter()
-        .filter_map(|operation| told(history, operation, of, kind, &mut numbers))
+        .filter_map(|operation| convert(history, operation, of, kind, &mut numbers))
         .collect();
     if let Some((ec, kem)) = history.dump.keys.get(of) {
         let (invoked, ended) = (At::MAX.saturating_sub(2), At::MAX.saturating_sub(1));
@@ -118,7 +118,7 @@ fn operations(history: &History, of: &Device, kind: Kind) -> Vec<Timed<Op>> {
     timed
 }
 
-fn told<'a>(
+fn convert<'a>(
     history: &History,
     operation: &'a Operation,
     of: &Device,
@@ -130,7 +130,7 @@ fn told<'a>(
     match (&operation.call, &operation.outcome) {
         (Call::Upload { device, ec, kem }, outcome) if device == of => match outcome {
             Outcome::Ok(_) => Some(Timed { invoked, ended, op: Op::Put(kind(ec, kem).to_vec()) }),
-            // They were added by then, or never; a repetition says which.
+            // The keys were added by then or never; a repetition shows which.
             Outcome::Unknown => Some(Timed { invoked, ended: At::MAX, op: Op::Put(kind(ec, kem).to_vec()) }),
             Outcome::Fail(_) => None,
         },
@@ -156,7 +156,7 @@ fn told<'a>(
     }
 }
 
-/// What the same request got when it was repeated.
+/// The keys that the same request got when it was repeated.
 fn later(history: &History, lost: &Operation, asked: Request<'_>) -> Option<(Option<u32>, Option<u32>, At)> {
     history.operations.iter().find_map(|operation| match (&operation.call, &operation.outcome) {
         (Call::Take { requester, idempotency, .. }, Outcome::Ok(Reply::Take { ec, kem }))

@@ -11,7 +11,7 @@ use todc_utils::linearizability::history::{Action, History};
 use todc_utils::specifications::Specification;
 
 use crate::event::At;
-use crate::invariants::{Found, Violation};
+use crate::invariants::{CheckResult, Violation};
 
 /// A sequential model.
 pub(super) trait Model {
@@ -32,7 +32,7 @@ pub(super) struct Timed<Op> {
 
 /// Maximum number of steps of one search, each with a copy of the state in its cache. A history that needs more is
 /// rejected.
-const MOST_STEPS: u64 = 50_000;
+const MAX_STEPS: u64 = 50_000;
 
 /// An operation with the remaining steps of its search. The tester itself has no limit; when the steps are used up,
 /// no operation is possible any more, and the search ends.
@@ -40,8 +40,8 @@ const MOST_STEPS: u64 = 50_000;
 struct Counted<Op> {
     op: Op,
     left: Rc<Cell<u64>>,
-    /// Whether it has been possible anywhere so far.
-    fitted: Rc<Cell<bool>>,
+    /// Whether the operation was possible in any state so far.
+    was_possible: Rc<Cell<bool>>,
 }
 
 struct Specified<M>(PhantomData<M>);
@@ -59,24 +59,24 @@ impl<M: Model> Specification for Specified<M> {
         let next = if left == 0 { None } else { M::step(&counted.op, state) };
         if next.is_some() {
             counted.left.set(left.saturating_sub(1));
-            counted.fitted.set(true);
+            counted.was_possible.set(true);
         }
         (next.is_some(), next.unwrap_or_else(|| state.clone()))
     }
 }
 
 /// Whether there is an order for these operations.
-pub(super) fn order<M: Model>(name: &str, operations: &[Timed<M::Op>]) -> Found {
+pub(super) fn order<M: Model>(name: &str, operations: &[Timed<M::Op>]) -> CheckResult {
     if operations.is_empty() {
         return Ok(0);
     }
-    let left = Rc::new(Cell::new(MOST_STEPS));
+    let left = Rc::new(Cell::new(MAX_STEPS));
     // Each operation is a separate process, so that those of one client may overlap. An answer and an invocation
     // never have the same position, except for operations without an answer, which all end together at the very end.
-    let (mut actions, mut fitted) = (Vec::new(), Vec::new());
+    let (mut actions, mut was_possible) = (Vec::new(), Vec::new());
     for (process, Timed { invoked, ended, op }) in operations.iter().enumerate() {
-        let counted = Counted { op: op.clone(), left: Rc::clone(&left), fitted: Rc::default() };
-        fitted.push((*ended, Rc::clone(&counted.fitted), op));
+        let counted = Counted { op: op.clone(), left: Rc::clone(&left), was_possible: Rc::default() };
+        was_possible.push((*ended, Rc::clone(&counted.was_possible), op));
         actions.push((*invoked, process, Action::Call(counted.clone())));
         actions.push((*ended, process, Action::Response(counted)));
     }
@@ -85,12 +85,13 @@ pub(super) fn order<M: Model>(name: &str, operations: &[Timed<M::Op>]) -> Found 
     if WGLChecker::<Specified<M>>::is_linearizable(History::from_actions(actions)) {
         return Ok(operations.len());
     }
-    // Where to start looking for the cause.
-    fitted.sort_by_key(|(ended, ..)| *ended);
-    let misfit = fitted.iter().find(|(_, fitted, _)| !fitted.get()).map(|(at, _, op)| (at, op));
-    let why = if left.get() == 0 { "too many orders to try them all" } else { "there is no order" };
+    // The first operation that was never possible, as a hint to the cause.
+    was_possible.sort_by_key(|(ended, ..)| *ended);
+    let impossible =
+        was_possible.iter().find(|(_, was_possible, _)| !was_possible.get()).map(|(at, _, op)| (at, op));
+    let why = if left.get() == 0 { "the search has exceeded its limit" } else { "there is no order" };
     Err(Violation(format!(
-        "{name}, {} operations: {why}; one that fits nowhere: {misfit:?}",
+        "{name}, {} operations: {why}; an operation that was never possible: {impossible:?}",
         operations.len()
     )))
 }
@@ -125,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_overlaps_may_come_in_any_order_and_what_does_not_in_one() {
+    fn only_overlapping_operations_may_be_reordered() {
         let read = |at| timed(at, at + 1, Op::Read(1));
         let overlapping = [timed(0, 9, Op::Write(1)), timed(1, 8, Op::Write(2)), read(3)];
         assert_eq!(order::<Register>("register", &overlapping), Ok(3));
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operation_that_never_ended_may_have_had_no_effect() {
+    fn an_unanswered_operation_may_have_had_no_effect() {
         let late = [timed(0, 1, Op::Write(1)), timed(2, At::MAX, Op::Write(2)), timed(4, 5, Op::Read(1))];
         assert!(order::<Register>("register", &late).is_ok());
         let mut seen = late.to_vec();
@@ -145,11 +146,11 @@ mod tests {
     }
 
     #[test]
-    fn a_search_without_end_is_ended() {
+    fn a_search_that_exceeds_its_limit_is_ended() {
         // 24 concurrent writes, and a value that none of them writes.
         let mut operations: Vec<_> = (0..24).map(|at| timed(at, 90, Op::Write(at as u8))).collect();
         operations.push(timed(100, 101, Op::Read(99)));
         let error = order::<Register>("register", &operations).unwrap_err();
-        assert!(error.0.contains("too many"), "{error}");
+        assert!(error.0.contains("exceeded its limit"), "{error}");
     }
 }

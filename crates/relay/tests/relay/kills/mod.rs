@@ -19,7 +19,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use sealpost_relay::fault::Station;
 use sealpost_relay_check::event::{Event, Line};
-use sealpost_relay_check::{History, Invariant, Recorder, judge, linear};
+use sealpost_relay_check::{History, Invariant, Recorder, check, linear};
 
 use crate::process::Process;
 use clients::Client;
@@ -103,7 +103,7 @@ async fn one_history(seed: u64) -> Vec<Line> {
     let lines = recorder.lines();
     let mut history = History::from_lines(lines.clone()).unwrap();
     history.log = std::fs::read_to_string(log.path()).unwrap();
-    check(&history, seed, &recorder);
+    assert_accepted(&history, seed, &recorder);
     lines
 }
 
@@ -139,9 +139,9 @@ fn sample(recorder: &Recorder, process: &Process) {
 }
 
 /// Asserts that both checkers find nothing, and had something to check.
-fn check(history: &History, seed: u64, recorder: &Recorder) {
-    let verdicts = judge(history);
-    let second = linear::judge(history);
+fn assert_accepted(history: &History, seed: u64, recorder: &Recorder) {
+    let verdicts = check(history);
+    let second = linear::check(history);
     let kept = || {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("history-{seed}.jsonl"));
         std::fs::write(&path, recorder.to_text().unwrap()).unwrap();
@@ -153,7 +153,7 @@ fn check(history: &History, seed: u64, recorder: &Recorder) {
         everywhere && *found == Ok(0)
     });
     assert!(few.is_none(), "an invariant had nothing to check ({few:?}): {}", kept());
-    assert!(second.is_ok_and(|judged| judged > 100));
+    assert!(second.is_ok_and(|checked| checked > 100));
 }
 
 /// Both checkers must reject the history that they accepted once its end is modified.
@@ -185,7 +185,7 @@ fn both_checkers_reject_modified_histories(lines: &[Line]) {
     for (name, modification) in modification {
         let mut history = History::from_lines(lines.to_vec()).unwrap();
         modification(&mut history);
-        assert!(judge(&history).iter().any(|(_, found)| found.is_err()), "{name}: no invariant is broken");
-        assert!(linear::judge(&history).is_err(), "{name}: the tester accepts it");
+        assert!(check(&history).iter().any(|(_, found)| found.is_err()), "{name}: no invariant is broken");
+        assert!(linear::check(&history).is_err(), "{name}: the tester accepts it");
     }
 }

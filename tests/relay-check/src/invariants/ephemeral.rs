@@ -1,11 +1,11 @@
-//! I9: what must not be stored is not stored. (A relay without ephemeral messages refuses them.)
+//! I9: ephemeral messages are not stored. (A relay that does not support them refuses them.)
 
 use std::collections::BTreeSet;
 
-use super::{Found, ensure};
+use super::{CheckResult, ensure};
 use crate::history::{History, Outcome};
 
-pub(super) fn judge(history: &History) -> Found {
+pub(super) fn check(history: &History) -> CheckResult {
     let mut names = BTreeSet::new();
     for (send, operation) in history.sends().filter(|(send, _)| send.ephemeral) {
         ensure(!matches!(operation.outcome, Outcome::Ok(_)), || format!("{} was stored", send.id))?;
@@ -20,15 +20,15 @@ pub(super) fn judge(history: &History) -> Found {
 
 #[cfg(test)]
 mod tests {
-    use super::super::examples::{broken, stored};
-    use super::judge;
+    use super::super::examples::{modified, stored};
+    use super::check;
     use crate::event::{Call, Reply};
     use crate::history::Outcome;
 
     #[test]
-    fn what_was_stored_against_its_wish_is_found() {
-        assert!(judge(&broken(|history| history.dump.stored.push(stored("ada", "typing", 4)))).is_err());
-        let acknowledged = broken(|history| {
+    fn a_stored_ephemeral_message_is_found() {
+        assert!(check(&modified(|history| history.dump.stored.push(stored("ada", "typing", 4)))).is_err());
+        let acknowledged = modified(|history| {
             for operation in &mut history.operations {
                 if matches!(&operation.call, Call::Send(send) if send.ephemeral) {
                     operation.outcome =
@@ -36,6 +36,6 @@ mod tests {
                 }
             }
         });
-        assert!(judge(&acknowledged).is_err());
+        assert!(check(&acknowledged).is_err());
     }
 }
