@@ -127,8 +127,8 @@ async fn messages_in_flight_arrive_once_and_in_order_despite_refusals() {
     }
     // Checked over all cases, because in a single one the refused send may be on a lane that is already stopped.
     assert!(stale > 0, "nothing was refused");
-    // What leaves together is in flight together, so that there is always something behind the seventh.
-    assert!(stopped > 0, "nothing was in flight behind what was refused");
-    // A connection that ended with a refusal has left messages of which it was unknown whether they were stored.
+    // Messages that are sent together are in flight together, so there are always some behind the seventh.
+    assert!(stopped > 0, "no sends were in flight behind a refused one");
+    // A connection that ended with a refusal leaves messages with an unknown outcome.
     assert!(lookups > 0, "nothing was looked up");
 }
