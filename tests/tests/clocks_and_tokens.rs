@@ -76,7 +76,7 @@ async fn everything_continues_when_the_clock_of_the_relay_is_corrected() {
 #[derive(Clone, Default)]
 struct LosesRefusal(Arc<AtomicUsize>);
 
-impl Meddle for LosesRefusal {
+impl Interceptor for LosesRefusal {
     fn down(&self, frame: Frame) -> Vec<Frame> {
         match &frame.body {
             Some(Body::Error(error))
@@ -98,7 +98,8 @@ async fn a_message_whose_refusal_for_its_time_is_lost_is_delivered() {
         let world = world_at(&clock).await;
         let lost = LosesRefusal::default();
         let proxy = Proxy::start(world.addr(), lost.clone()).await;
-        let (ada, ben) = (world.disk("ada").through(&proxy.url()).come().await, world.party("ben").await);
+        let (ada, ben) =
+            (world.disk("ada").through(&proxy.url()).open_or_register().await, world.party("ben").await);
         let hers = talk(&ada, &ben).await;
         clock.set(now_ms());
         let message = hers.send_text("after").await.unwrap();
