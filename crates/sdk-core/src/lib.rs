@@ -1,7 +1,7 @@
 //! The client: an encrypted database, an outbox, an inbox, and the connection that serves them.
 //!
 //! ```
-//! use sealpost_core::{Client, Config, DatabaseKey, Event, MessageBody};
+//! use sealpost_core::{Client, Config, DatabaseKey};
 //!
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -12,16 +12,15 @@
 //! // `key` is 32 random bytes that the app keeps in the Keychain or the Keystore.
 //! let config = Config::new(folder.join("account.db"), DatabaseKey::new(key), relay);
 //! let client = Client::open_or_register(config, b"what the relay asks for").await?;
-//! let mut events = client.events();
 //! let thread = client.direct_thread(friend_id).await?;
+//! let mut arrivals = thread.arrivals();
 //! thread.send_text("hello").await?; // On disk now; it leaves as soon as there is a connection.
 //! # let theirs = friend.client.direct_thread(client.user_id()).await?;
-//! # theirs.send_text("hello yourself").await?;
-//! while let Some(Ok(event)) = events.next().await {
-//!     if let Event::MessageAdded(message) = event
-//!         && message.sender == friend_id
-//!     {
-//!         assert_eq!(message.body, MessageBody::Text("hello yourself".into()));
+//! # theirs.send_text("bye").await?;
+//! while let Some(message) = arrivals.next().await {
+//!     let message = message?;
+//!     println!("{}: {}", message.sender, message.text().unwrap_or_default());
+//!     if message.text() == Some("bye") {
 //!         break;
 //!     }
 //! }

@@ -27,6 +27,16 @@ pub struct Message {
     pub server_seq: Option<u64>,
 }
 
+impl Message {
+    /// The text of the message; `None` if it is not a text.
+    pub fn text(&self) -> Option<&str> {
+        match &self.body {
+            MessageBody::Text(text) => Some(text),
+            MessageBody::Undecryptable(_) => None,
+        }
+    }
+}
+
 /// The position of a message in its thread. Of two messages, the one with the greater position is shown below the
 /// other; no two have the same position. When the relay assigns a sequence number to a message, its position changes,
 /// which is reported. A position has no meaning in another thread or on another device.

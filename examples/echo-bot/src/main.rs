@@ -5,7 +5,7 @@
 use std::{env, error, fs, future, path::Path};
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use sealpost_core::{Client, Config, DatabaseKey, Direction, Event, Message, MessageBody, Update};
+use sealpost_core::{Client, Config, DatabaseKey, Direction, Event, Message, Update};
 
 type Result<T> = std::result::Result<T, Box<dyn error::Error>>;
 
@@ -50,7 +50,7 @@ async fn answer_unread(client: &Client) -> Result<()> {
         let thread = client.thread(summary.id).await?;
         let unread = thread.messages().try_filter(is_unread).take(usize::try_from(summary.unread)?);
         for message in unread.try_collect::<Vec<_>>().await?.into_iter().rev() {
-            if let MessageBody::Text(text) = &message.body {
+            if let Some(text) = message.text() {
                 thread.send_text(text).await?;
             }
             thread.mark_read(message.id).await?;

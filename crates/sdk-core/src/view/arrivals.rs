@@ -44,6 +44,15 @@ impl Arrivals {
         Self(Streamed::new(Arriving { store, thread, watch, newest, before: newest }))
     }
 
+    /// The next message; `None` if the client is gone. While the client is suspended, the call waits. Dropping the
+    /// future loses nothing.
+    ///
+    /// # Errors
+    /// [`Error::Storage`](crate::Error::Storage) if the database cannot be read; the next call tries again.
+    pub async fn next(&mut self) -> Option<Result<Message>> {
+        self.0.next().await
+    }
+
     /// The next messages: waits for at least one, and returns it with those that are queued behind it, at most `max`
     /// in all. `None` if the client is gone. While the client is suspended, the call waits. Dropping the future loses
     /// nothing.
