@@ -104,6 +104,18 @@ async fn an_earlier_database_opens_with_every_row_and_every_state() {
             ("queued behind it", QUEUED),
         ]);
         assert_eq!(shows(&with_ben).await, expected, "{}", schema.display());
+        let unread = async || {
+            let listed = ada.client.thread_page(None, 10).await.unwrap().threads;
+            listed.iter().find(|listed| listed.id == with_ben.id()).unwrap().unread
+        };
+        assert_eq!(unread().await, 3);
+        // The first message after those that were read, and then all.
+        let messages = history(&with_ben).await;
+        for (at, left) in [(5, 2), (10, 0)] {
+            with_ben.mark_read(messages[at].id).await.unwrap();
+            assert_eq!(unread().await, left);
+        }
+        assert!(shows(&with_ben).await.iter().all(|(_, direction)| *direction != is_read(false)));
         assert_eq!(other(&with_ben).await.trust().await.unwrap(), TrustState::FirstUse);
         let with_cyd = thread(&ada, "to cyd, who is away").await;
         assert_eq!(shows(&with_cyd).await, owned([("to cyd, who is away", SENT)]));

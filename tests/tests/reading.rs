@@ -2,29 +2,17 @@
 
 #![cfg(test)]
 
-use sealpost_e2e::open_database;
-use sealpost_testkit::{PartyDisk, World};
+use std::collections::BTreeSet;
 
-/// Enough messages for eight transactions.
+use rusqlite::Connection;
+use sealpost_core::{Change, Direction};
+use sealpost_testkit::{Party, PartyDisk, World, eventually, insert_unread, open_database};
+
+/// Enough messages for eight receipts.
 const UNREAD: u32 = 2000;
 
-/// Inserts unread incoming messages directly into the database.
-fn fill(disk: &PartyDisk) {
-    let database = open_database(disk.database(), &disk.key());
-    let made = database.execute_batch(&format!(
-        "BEGIN;
-         WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {UNREAD})
-         INSERT INTO message (thread_id, content_id, author, device, kind, body, sent, server_seq, position, state)
-            SELECT thread_id, CAST(unhex(printf('%032x', n)) AS BLOB), member.user_id, 1, 1, x'520568656c6c6f', n, n, n, 10
-            FROM n, thread JOIN member USING (thread_id), account WHERE member.user_id <> account.user_id;
-         UPDATE thread SET unread = {UNREAD};
-         COMMIT;"
-    ));
-    made.unwrap();
-}
-
 #[tokio::test(flavor = "multi_thread")]
-async fn marking_thousands_as_read_lets_other_writes_in_between() {
+async fn thousands_are_read_at_once_and_each_is_confirmed_once_even_after_a_restart() {
     let mut world = World::start().await;
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
     ada.thread_with(&ben).await;
@@ -32,29 +20,51 @@ async fn marking_thousands_as_read_lets_other_writes_in_between() {
     let disk = ada.close().await;
     // Without a relay, everything that is queued stays in the database.
     world.stop_relay().await;
-    fill(&disk);
+    let database = open_database(disk.database(), &disk.key());
+    insert_unread(&database, UNREAD);
     let ada = disk.open().await;
     let thread = ada.client.threads().await.unwrap().pop().unwrap();
     let newest = thread.history(None).await.unwrap().messages.first().unwrap().id;
-    let marking = tokio::spawn({
-        let thread = thread.clone();
-        async move { thread.mark_read(newest).await }
-    });
-    let mut sent = 0_u32;
-    while !marking.is_finished() {
-        thread.send_text("in between").await.unwrap();
-        sent = sent.saturating_add(1);
-    }
-    marking.await.unwrap().unwrap();
+    let mut view = thread.subscribe();
+    assert!(matches!(view.next().await, Some(Ok(Change::Snapshot(_)))));
+    thread.mark_read(newest).await.unwrap();
+    // At once, whatever is still to be confirmed.
     let page = ada.client.thread_page(None, 10).await.unwrap();
     assert_eq!(page.threads.first().unwrap().unread, 0);
-    let disk = ada.close().await;
+    let Some(Ok(Change::Snapshot(page))) = view.next().await else { panic!("a snapshot") };
+    let read = Direction::Incoming { read: true };
+    assert!(page.messages.iter().all(|message| message.direction == read));
+    let disk = all_confirmed(ada, &database).await;
+    // As if the process had ended after three receipts.
+    let rewound = database.execute_batch(
+        "DELETE FROM outgoing WHERE class = 3 AND id NOT IN (SELECT id FROM outgoing WHERE class = 3 ORDER BY id LIMIT 3);
+         INSERT INTO read_receipt_due
+            SELECT thread_id, position, id FROM message ORDER BY position LIMIT 1 OFFSET 3 * 256 - 1;",
+    );
+    rewound.unwrap();
+    all_confirmed(disk.open().await, &database).await;
+}
 
-    let database = open_database(disk.database(), &disk.key());
-    let number = |sql: &str| -> i64 { database.query_row(sql, [], |row| row.get(0)).unwrap() };
-    assert_eq!(number("SELECT count(*) FROM message WHERE state = 10"), 0);
-    assert_eq!(number("SELECT count(*) FROM outgoing WHERE class = 3"), 8);
-    let between = "SELECT count(*) FROM outgoing WHERE class = 1
-        AND id > (SELECT min(id) FROM outgoing WHERE class = 3) AND id < (SELECT max(id) FROM outgoing WHERE class = 3)";
-    assert!(number(between) > 0, "none of {sent}");
+/// Waits until all receipts are queued, each message in one of them, and closes the client.
+async fn all_confirmed(party: Party, database: &Connection) -> PartyDisk {
+    eventually("nothing is due", async || {
+        let sql = "SELECT count(*) FROM read_receipt_due";
+        let due: i64 = database.query_row(sql, [], |row| row.get(0)).unwrap();
+        (due == 0).then_some(())
+    })
+    .await;
+    let disk = party.close().await;
+    let mut statement = database.prepare("SELECT body FROM outgoing WHERE class = 3 ORDER BY id").unwrap();
+    let bodies: Vec<Vec<u8>> =
+        statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
+    assert_eq!(bodies.len(), 8);
+    let mut confirmed = BTreeSet::new();
+    for body in &bodies {
+        // The ids, of 16 bytes each, are at the end of the body.
+        for id in body[body.len() % 16..].as_chunks::<16>().0 {
+            assert!(confirmed.insert(u128::from_be_bytes(*id)), "confirmed twice");
+        }
+    }
+    assert_eq!(confirmed, (1..=u128::from(UNREAD)).collect());
+    disk
 }

@@ -9,7 +9,7 @@
 use std::time::{Duration, Instant};
 
 use sealpost_core::{Client, Opened, Thread, Trust};
-use sealpost_testkit::{PartyDisk, World, open_database};
+use sealpost_testkit::{PartyDisk, World, insert_unread, open_database, set_unread};
 
 const HISTORY: u32 = 100_000;
 const ROUNDS: usize = 200;
@@ -26,28 +26,12 @@ async fn main() {
     let disk = ada.close().await;
     ben.close().await;
     world.stop_relay().await;
-    fill(&disk, HISTORY);
+    insert_unread(&open_database(disk.database(), &disk.key()), HISTORY);
     opening(&disk).await;
     between_writes(&disk).await;
     for unread in [10, 1_000, HISTORY] {
         marking(&disk, unread).await;
     }
-}
-
-/// Inserts unread messages of the other side directly into the database.
-fn fill(disk: &PartyDisk, count: u32) {
-    let database = open_database(disk.database(), &disk.key());
-    let made = database.execute_batch(&format!(
-        "BEGIN;
-         WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {count})
-         INSERT INTO message (thread_id, content_id, author, device, kind, body, sent, server_seq, position, state)
-            SELECT thread_id, CAST(unhex(printf('%032x', n)) AS BLOB), member.user_id, 1, 1, x'520568656c6c6f', n, n, n, 10
-            FROM n, thread JOIN member USING (thread_id), account WHERE member.user_id <> account.user_id;
-         UPDATE thread SET unread = {count};
-         UPDATE account SET indexed_up_to = {count}, indexed_after = {count};
-         COMMIT;"
-    ));
-    made.expect("messages");
 }
 
 async fn client(disk: &PartyDisk) -> Client {
@@ -98,10 +82,7 @@ async fn between_writes(disk: &PartyDisk) {
 /// How long marking takes, and how long a concurrent write waits at most until everything is marked.
 async fn marking(disk: &PartyDisk, unread: u32) {
     let database = open_database(disk.database(), &disk.key());
-    let made = database.execute_batch(&format!(
-        "UPDATE message SET state = iif(id > {HISTORY} - {unread}, 10, 11) WHERE state >= 10; UPDATE thread SET unread = {unread};"
-    ));
-    made.expect("unread messages");
+    set_unread(&database, unread);
     drop(database);
     let client = client(disk).await;
     let thread = only_thread(&client).await;

@@ -31,6 +31,8 @@ pub(crate) struct Upkeep {
     pub(crate) to_accept: Notify,
     /// There may be deferred envelopes to be tried again.
     pub(crate) to_retry: Notify,
+    /// There are read receipts to be queued.
+    pub(crate) receipts_due: Notify,
 }
 
 /// No relay that speaks with this version is at an earlier time: 2026-01-01.

@@ -96,8 +96,8 @@ pub enum ConnectionState {
     Suspended,
 }
 
-/// The listener was too slow, and this many events were lost; or another process has written to the database, and the
-/// number is 0, because its events are not counted. What the lost events were about is in the database.
+/// The listener was too slow, and this many events were lost. The number is 0 if changes were not reported one by one: those of
+/// another process, or thousands of messages that were marked as read at once. All changes are in the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0} events were lost")]
 pub struct Lagged(pub u64);
@@ -106,8 +106,8 @@ pub struct Lagged(pub u64);
 #[derive(Debug, Clone)]
 enum Notification {
     Event(Event),
-    /// Another process has written.
-    Elsewhere,
+    /// More has changed than is reported, for example because another process has written.
+    LookAgain,
 }
 
 /// Carries events from commits to listeners.
@@ -139,8 +139,13 @@ impl EventBus {
     /// Another process has written, up to this message: what one knows is old.
     pub(crate) fn publish_elsewhere(&self, newest: MessageId) {
         self.begin_after(newest);
-        let _ = self.0.notifications.send(Notification::Elsewhere);
+        let _ = self.0.notifications.send(Notification::LookAgain);
         self.0.elsewhere.send_replace(());
+    }
+
+    /// More has changed than is reported: listeners have to read the database again.
+    pub(crate) fn publish_look_again(&self) {
+        let _ = self.0.notifications.send(Notification::LookAgain);
     }
 
     /// This message is here: nobody who begins to listen is to be told of it.
@@ -235,7 +240,7 @@ impl Notification {
     fn into_event(self) -> Result<Event, Lagged> {
         match self {
             Self::Event(event) => Ok(event),
-            Self::Elsewhere => Err(Lagged(0)),
+            Self::LookAgain => Err(Lagged(0)),
         }
     }
 }

@@ -50,7 +50,6 @@ pub struct Position {
 
 impl Position {
     /// Before every possible message.
-    #[cfg(test)]
     pub(crate) const FIRST: Self = Self { order: i64::MIN, id: i64::MIN };
     /// After every possible message.
     pub(crate) const LAST: Self = Self { order: i64::MAX, id: i64::MAX };

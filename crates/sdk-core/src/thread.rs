@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::error::{Error, Offline, Result};
 use crate::id::{MessageId, ThreadId, UserId};
 use crate::message::{Delivery, Direction, Message, Page, Position};
-use crate::store::{NewOutgoing, Rows, Thread, Tx};
+use crate::store::{MarkedRead, NewOutgoing, Rows, Thread, Tx};
 use crate::transport::CreatedThread;
 
 /// The direct thread with a user: the one we know, the one the relay knows, or a new one.
@@ -66,44 +66,47 @@ pub(crate) async fn page_around(
     page.ok_or(Error::NotFound)
 }
 
-/// The person has read the thread up to and including this message: it is marked, and the other side is told.
+/// Marks the messages of a thread up to and including this one as read, and queues read receipts.
 pub(crate) async fn mark_read(ctx: &Context, thread: ThreadId, up_to: MessageId) -> Result<()> {
-    // What arrives meanwhile was not seen.
-    let mut came_until = ctx.store.read(|rows| rows.last_message()).await?;
+    // What arrives from now on was not seen.
+    let came_until = ctx.store.read(|rows| rows.last_message()).await?;
     loop {
-        let ctx_ids = ctx.clone();
-        let step = ctx.store.write(move |tx| mark_some_read(&ctx_ids, tx, thread, up_to, came_until));
-        let last = step.await?;
+        let ctx_in_tx = ctx.clone();
+        let step = ctx.store.write(move |tx| {
+            message_in(tx, thread, up_to)?;
+            let marked = tx.mark_read(thread, up_to, came_until, MAX_MESSAGES)?;
+            if !tx.has_left()? {
+                queue_receipts(&ctx_in_tx, tx, thread, ReceiptKind::Read, &marked.to_confirm)?;
+            }
+            Ok(marked)
+        });
+        let MarkedRead { is_partial, more_due, .. } = step.await?;
         ctx.outbox.notify_one();
-        match last {
-            Some(last) => came_until = last,
-            None => return Ok(()),
+        if more_due {
+            ctx.upkeep.receipts_due.notify_one();
+        }
+        if !is_partial {
+            return Ok(());
         }
     }
 }
 
-/// Marks as many as one receipt names, the newest first, so that others wait no longer for the writer however many are unread.
-/// Returns the last one, when there may be more.
-fn mark_some_read(
-    ctx: &Context,
-    tx: &mut Tx<'_>,
-    thread: ThreadId,
-    up_to: MessageId,
-    came_until: MessageId,
-) -> Result<Option<MessageId>> {
-    message_in(tx, thread, up_to)?;
-    let limit = u32::try_from(MAX_MESSAGES).map_err(|_| Error::Bug("too many messages"))?;
-    let unread = tx.unread(thread, up_to, came_until, limit)?;
-    for (id, _) in &unread {
-        tx.set_seen_by_us(*id)?;
+/// Queues the next read receipt that is due, for at most [`MAX_MESSAGES`] messages, so that others do not wait long for the writer.
+/// Returns false if none is due.
+pub(crate) async fn queue_due_receipt(ctx: &Context) -> Result<bool> {
+    let ctx_in_tx = ctx.clone();
+    let step = ctx.store.write(move |tx| {
+        let Some((thread, messages)) = tx.take_due_receipts(MAX_MESSAGES)? else { return Ok(false) };
+        if !tx.has_left()? {
+            queue_receipts(&ctx_in_tx, tx, thread, ReceiptKind::Read, &messages)?;
+        }
+        Ok(true)
+    });
+    let queued = step.await?;
+    if queued {
+        ctx.outbox.notify_one();
     }
-    tx.fewer_unread(thread, unread.len())?;
-    let last = unread.last().map(|(id, _)| *id).filter(|_| unread.len() == MAX_MESSAGES);
-    let ids: Vec<_> = unread.into_iter().rev().filter_map(|(_, content_id)| content_id).collect();
-    if !tx.has_left()? {
-        queue_receipts(ctx, tx, thread, ReceiptKind::Read, &ids)?;
-    }
-    Ok(last)
+    Ok(queued)
 }
 
 /// Queues receipts; they leave like any other message, sealed, in their turn.

@@ -1,4 +1,4 @@
-//! Opens the database of a client from outside.
+//! Opens and fills the database of a client from outside.
 
 use std::path::Path;
 
@@ -18,4 +18,35 @@ pub fn open_database(path: &Path, key: &[u8; 32]) -> Connection {
     let unlock = format!("PRAGMA key = \"x'{key}{salt}'\"; PRAGMA cipher_plaintext_header_size = 32;");
     database.execute_batch(&unlock).expect("the key is taken");
     database
+}
+
+/// Inserts unread messages of the other member into the only thread of a client that is closed: `hello`, with sequence numbers from
+/// 1 to `count`, which are also their content ids. The search index is left empty and counts as up to date.
+///
+/// # Panics
+/// If this is not the database of a client with an empty thread.
+pub fn insert_unread(database: &Connection, count: u32) {
+    let inserted = database.execute_batch(&format!(
+        "BEGIN;
+         WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {count})
+         INSERT INTO message (thread_id, content_id, author, device, kind, body, sent, server_seq, position, state)
+            SELECT thread_id, CAST(unhex(printf('%032x', n)) AS BLOB), member.user_id, 1, 1, x'520568656c6c6f', n, n, n, 10
+            FROM n, thread JOIN member USING (thread_id), account WHERE member.user_id <> account.user_id;
+         UPDATE thread SET unread = {count};
+         UPDATE account SET indexed_up_to = {count}, indexed_after = 0;
+         COMMIT;"
+    ));
+    inserted.expect("messages");
+}
+
+/// Moves the read mark of the only thread of a client that is closed, so that its newest `unread` incoming messages are unread.
+///
+/// # Panics
+/// If this is not the database of a client with one thread.
+pub fn set_unread(database: &Connection, unread: u32) {
+    let set = database.execute_batch(&format!(
+        "UPDATE thread SET unread = {unread}, (read_position, read_id) = (SELECT coalesce(max(position), 0), coalesce(max(id), 0)
+            FROM (SELECT position, id FROM message WHERE state = 10 ORDER BY position DESC LIMIT -1 OFFSET {unread}));"
+    ));
+    set.expect("a read mark");
 }

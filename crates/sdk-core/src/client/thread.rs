@@ -119,8 +119,9 @@ impl Thread {
         Arrivals::new(self.ctx(), self.id)
     }
 
-    /// Marks all messages up to and including this one as read, and sends read receipts. Thousands are marked in several transactions,
-    /// the newest first; a process that ends in between leaves the older ones unread.
+    /// Marks all messages up to and including this one as read, and sends read receipts. This takes the same time for any number of
+    /// messages. If there are more than 256, listeners get [`Lagged`](crate::Lagged) or a snapshot instead of an event for each, and
+    /// the receipts are sent in the background, even if the process ends in between.
     ///
     /// # Errors
     /// [`Error::NotFound`](crate::Error::NotFound) if it is not in this thread,

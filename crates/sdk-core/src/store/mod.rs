@@ -21,6 +21,7 @@ mod outgoing;
 mod parked;
 mod pre_key;
 mod readers;
+mod reading;
 mod schema;
 mod search;
 mod session;
@@ -60,6 +61,7 @@ pub(crate) use message::{Arrived, NewIncoming};
 pub(crate) use outgoing::{Entry, NewOutgoing, OnItsWay, Outgoing, OutgoingId, Parcel};
 pub(crate) use parked::{CiphertextId, EnvelopeName};
 pub(crate) use pre_key::PreKeys;
+pub(crate) use reading::MarkedRead;
 pub(crate) use session::PeerSessions;
 pub(crate) use settlement::{Settled, Settlement};
 pub(crate) use thread::{Gap, Listed, Thread};
@@ -325,6 +327,8 @@ pub(crate) struct Rows<'c> {
 pub(crate) struct Tx<'c> {
     rows: Rows<'c>,
     events: Vec<Event>,
+    /// Whether more has changed than the events report.
+    must_look: bool,
     needed_in_file: bool,
     /// Where messages stood that have got another place, until it is told.
     moved: BTreeMap<MessageId, Position>,
@@ -335,16 +339,28 @@ pub(crate) struct Tx<'c> {
 pub(crate) struct Part {
     /// How many events there were before it.
     events: usize,
+    must_look: bool,
 }
 
 impl<'c> Tx<'c> {
     const fn new(connection: &'c Connection) -> Self {
-        Self { rows: Rows { connection }, events: Vec::new(), needed_in_file: false, moved: BTreeMap::new() }
+        Self {
+            rows: Rows { connection },
+            events: Vec::new(),
+            must_look: false,
+            needed_in_file: false,
+            moved: BTreeMap::new(),
+        }
     }
 
     /// To be published after the commit, in this order.
     pub(crate) fn emit(&mut self, event: Event) {
         self.events.push(event);
+    }
+
+    /// Makes listeners read the database again after the commit: too much has changed to report each change.
+    const fn look_again(&mut self) {
+        self.must_look = true;
     }
 
     /// What this transaction writes has to be in the file itself before anybody is answered, not only in its log.
@@ -360,7 +376,7 @@ impl<'c> Tx<'c> {
     /// Begins a part of the transaction that can be undone by itself.
     pub(crate) fn begin_part(&mut self) -> Result<Part> {
         self.connection.prepare_cached("SAVEPOINT part")?.execute([])?;
-        Ok(Part { events: self.events.len() })
+        Ok(Part { events: self.events.len(), must_look: self.must_look })
     }
 
     /// The part stays.
@@ -373,6 +389,7 @@ impl<'c> Tx<'c> {
     pub(crate) fn undo_part(&mut self, part: Part) -> Result<()> {
         self.connection.prepare_cached("ROLLBACK TO part")?.execute([])?;
         self.events.truncate(part.events);
+        self.must_look = part.must_look;
         self.keep_part(part)
     }
 

@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::error::{Error, Result, Storage};
 
 /// Each brings the schema from version n to n + 1; the version is SQLite's `user_version`.
-const MIGRATIONS: [&str; 13] = [V1, V2, V3, V4, V5, V6, V7, V8, V9, V10, V11, V12, V13];
+const MIGRATIONS: [&str; 14] = [V1, V2, V3, V4, V5, V6, V7, V8, V9, V10, V11, V12, V13, V14];
 
 /// What a new database begins with: where the migrations lead to, in one piece.
 const NEW: &str = include_str!("schema.sql");
@@ -458,6 +458,40 @@ CREATE INDEX deferred_message ON deferred (message_id);
 CREATE INDEX deferred_due     ON deferred (id) WHERE due = 1;
 ";
 
+/// A thread has a mark up to which it has been read. The mark of an earlier thread is before all of its messages, whose own rows
+/// say which of them have been read. What contents say about others has its columns; nothing writes them yet.
+const V14: &str = "
+ALTER TABLE thread ADD COLUMN read_position INTEGER NOT NULL DEFAULT 0;    -- with read_id: up to here, messages have been read
+ALTER TABLE thread ADD COLUMN read_id INTEGER NOT NULL DEFAULT 0;
+
+-- The read receipts of a thread that are still to be queued: for the messages after this position, up to the thread's mark.
+CREATE TABLE read_receipt_due (
+    thread_id BLOB    PRIMARY KEY REFERENCES thread (thread_id) ON DELETE CASCADE,
+    position  INTEGER NOT NULL,
+    id        INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+DROP INDEX message_unread;
+CREATE INDEX message_incoming ON message (thread_id, position) WHERE state = 10;
+CREATE INDEX message_late     ON message (thread_id, position) WHERE state = 12;
+
+ALTER TABLE message ADD COLUMN after_position INTEGER;     -- of the newest message that its author had then; NULL when not told
+
+-- What a mark has not reached, though it lies before it.
+CREATE TABLE mark_exception (
+    thread_id BLOB    NOT NULL,
+    user_id   BLOB    NOT NULL,
+    device_id INTEGER NOT NULL,
+    kind      INTEGER NOT NULL,
+    run       BLOB    NOT NULL,
+    first     INTEGER NOT NULL,                -- counts, both included
+    last      INTEGER NOT NULL,
+    PRIMARY KEY (thread_id, user_id, device_id, kind, run, first),
+    FOREIGN KEY (thread_id, user_id, device_id, kind, run)
+        REFERENCES mark (thread_id, user_id, device_id, kind, run) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+";
+
 #[cfg(test)]
 mod tests {
     use rusqlite::params;
@@ -515,7 +549,7 @@ mod tests {
         connection.pragma_update(None, "user_version", 99).unwrap();
         assert_eq!(
             migrate(&mut connection).unwrap_err(),
-            Error::Storage(Storage::Newer { found: 99, known: 13 })
+            Error::Storage(Storage::Newer { found: 99, known: 14 })
         );
         let tables: i64 =
             connection.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0)).unwrap();

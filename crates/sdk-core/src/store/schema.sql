@@ -115,11 +115,20 @@ CREATE TABLE thread (
     activity       INTEGER NOT NULL DEFAULT 0,     -- when its newest message came to be, by the relay
     unread         INTEGER NOT NULL DEFAULT 0,
     archived       INTEGER NOT NULL DEFAULT 0,
-    pinned         INTEGER NOT NULL DEFAULT 0
+    pinned         INTEGER NOT NULL DEFAULT 0,
+    read_position  INTEGER NOT NULL DEFAULT 0,     -- with read_id: up to here, messages have been read
+    read_id        INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX thread_to_accept ON thread (thread_id) WHERE accepted = 0;
 CREATE INDEX thread_list      ON thread (archived, pinned, activity, thread_id);
+
+-- The read receipts of a thread that are still to be queued: for the messages after this position, up to the thread's mark.
+CREATE TABLE read_receipt_due (
+    thread_id BLOB    PRIMARY KEY REFERENCES thread (thread_id) ON DELETE CASCADE,
+    position  INTEGER NOT NULL,
+    id        INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 
 -- Places beyond seen_up_to that are accounted for.
 CREATE TABLE seen_ahead (
@@ -141,16 +150,20 @@ CREATE TABLE message (
     sent       INTEGER NOT NULL,
     server_seq INTEGER,                        -- NULL until the relay has answered
     position   INTEGER NOT NULL,               -- order in the thread: epoch and server_seq, else after all
-    state      INTEGER NOT NULL,               -- 0 queued, 1 sent, 2 delivered, 3 read, 4 failed; 10 unread, 11 read
+    -- ours: 0 queued, 1 sent, 2 delivered, 3 read, 4 failed; others': 10 read up to the mark of the thread, 11 read, 12 unread,
+    -- though it is before the mark
+    state      INTEGER NOT NULL,
     run        BLOB    CHECK (length(run) = 8),    -- with count: its number among its author's; not written yet
     count      INTEGER,
     timer      INTEGER NOT NULL DEFAULT 0,         -- seconds after it was read; 0 never
     expires    INTEGER,                            -- when it goes
+    after_position INTEGER,                        -- of the newest message that its author had then; NULL when not told
     UNIQUE (author, content_id)
 ) STRICT;
 
-CREATE INDEX message_page   ON message (thread_id, position, id);
-CREATE INDEX message_unread ON message (thread_id, id) WHERE state = 10;
+CREATE INDEX message_page     ON message (thread_id, position, id);
+CREATE INDEX message_incoming ON message (thread_id, position) WHERE state = 10;
+CREATE INDEX message_late     ON message (thread_id, position) WHERE state = 12;
 
 -- A content on its way out, whether or not a person sees it.
 CREATE TABLE outgoing (
@@ -268,4 +281,18 @@ CREATE TABLE mark (
     run       BLOB    NOT NULL CHECK (length(run) = 8),
     up_to     INTEGER NOT NULL,                -- count, itself included
     PRIMARY KEY (thread_id, user_id, device_id, kind, run)
+) STRICT, WITHOUT ROWID;
+
+-- What a mark has not reached, though it lies before it.
+CREATE TABLE mark_exception (
+    thread_id BLOB    NOT NULL,
+    user_id   BLOB    NOT NULL,
+    device_id INTEGER NOT NULL,
+    kind      INTEGER NOT NULL,
+    run       BLOB    NOT NULL,
+    first     INTEGER NOT NULL,                -- counts, both included
+    last      INTEGER NOT NULL,
+    PRIMARY KEY (thread_id, user_id, device_id, kind, run, first),
+    FOREIGN KEY (thread_id, user_id, device_id, kind, run)
+        REFERENCES mark (thread_id, user_id, device_id, kind, run) ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;

@@ -120,7 +120,7 @@ trait Job: Send {
 
 struct Work<F, T> {
     work: Option<F>,
-    done: Option<Result<(T, Vec<Event>)>>,
+    done: Option<Result<(T, Vec<Event>, bool)>>,
     needed_in_file: bool,
     answer: oneshot::Sender<Result<T>>,
     events: EventBus,
@@ -138,7 +138,7 @@ where
             let mut tx = Tx::new(connection);
             let value = work(&mut tx)?;
             self.needed_in_file = tx.needed_in_file;
-            Ok((value, tx.events))
+            Ok((value, tx.events, tx.must_look))
         }));
         let result = result.unwrap_or(Err(Error::Bug("a panic in a transaction")));
         self.done.insert(result).is_ok()
@@ -150,9 +150,12 @@ where
 
     fn finish(self: Box<Self>, committed: &Result<()>) {
         let result = match (self.done, committed) {
-            (Some(Ok((value, events))), Ok(())) => {
+            (Some(Ok((value, events, must_look))), Ok(())) => {
                 for event in events {
                     self.events.publish(event);
+                }
+                if must_look {
+                    self.events.publish_look_again();
                 }
                 Ok(value)
             }

@@ -9,6 +9,7 @@ mod gaps;
 mod indexer;
 mod loss;
 mod pause;
+mod receipts;
 mod upkeep;
 
 use std::future::Future;
@@ -83,6 +84,8 @@ impl Tasks {
         let Self(mut tasks) = Self::start_connection(ctx, state);
         let c = ctx.clone();
         tasks.spawn(supervise(ctx.clone(), Part::Sending, move || dispatch::run(c.clone())));
+        let c = ctx.clone();
+        tasks.spawn(supervise(ctx.clone(), Part::Sending, move || receipts::run(c.clone())));
         let c = ctx.clone();
         tasks.spawn(supervise(ctx.clone(), Part::PreKeys, move || upkeep::run(c.clone())));
         let c = ctx.clone();

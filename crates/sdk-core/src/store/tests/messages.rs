@@ -1,4 +1,4 @@
-//! History: paging, unread, handled, and that the lists use their indexes.
+//! History: its pages and arrivals, and that the lists use their indexes.
 
 use super::*;
 use crate::id::MessageId;
@@ -80,20 +80,6 @@ async fn a_new_listener_receives_no_earlier_messages() {
 }
 
 #[tokio::test]
-async fn unread_is_what_stands_no_later_than_what_was_read() {
-    let fixture = Fixture::new().await;
-    for (text, place) in [("late", 9), ("a", 1), ("b", 2)] {
-        fixture.receive(incoming(text, place)).await;
-    }
-    let messages = fixture.store.read(|rows| rows.page(THREAD, None, 10)).await.unwrap().messages;
-    let b = messages[1].id;
-    assert_eq!(fixture.texts().await[1], "b");
-    let unread =
-        fixture.store.read(move |rows| rows.unread(THREAD, b, MessageId(i64::MAX), 10)).await.unwrap();
-    assert_eq!(unread.len(), 2);
-}
-
-#[tokio::test]
 async fn lists_use_their_indexes() {
     let fixture = Fixture::new().await;
     let plans = [
@@ -109,7 +95,26 @@ async fn lists_use_their_indexes() {
         ("UPDATE outgoing SET state = 2 WHERE state = 3", "outgoing_unproven"),
         ("DELETE FROM opened WHERE at < 5", "opened_at"),
         ("SELECT id FROM message WHERE author = x'00' AND content_id = x'00'", "sqlite_autoindex_message"),
-        ("SELECT id FROM message WHERE thread_id = x'00' AND state = 10 ORDER BY id", "message_unread"),
+        (
+            "SELECT position, id FROM message WHERE thread_id = x'00' AND state = 10 AND position <= 1
+             AND (position, id) <= (1, 1) ORDER BY position DESC, id DESC LIMIT 1",
+            "USING COVERING INDEX message_incoming",
+        ),
+        (
+            "SELECT 1 FROM message WHERE thread_id = x'00' AND state = 10 AND position BETWEEN 1 AND 2
+             AND (position, id) > (1, 1) AND (position, id) <= (2, 2) LIMIT 5",
+            "USING COVERING INDEX message_incoming (thread_id=? AND position>? AND position<?)",
+        ),
+        (
+            "SELECT id, content_id FROM message WHERE thread_id = x'00' AND state = 12
+             AND (position, id) <= (1, 1) AND id <= 5 ORDER BY position, id LIMIT 5",
+            "message_late",
+        ),
+        (
+            "UPDATE message SET state = 12 WHERE id > 5 AND +thread_id = x'00' AND state = 10
+             AND (position, id) <= (1, 1)",
+            "INTEGER PRIMARY KEY (rowid>?)",
+        ),
         (
             "SELECT id FROM message WHERE +thread_id = x'00' AND id > 1 ORDER BY id LIMIT 50",
             "INTEGER PRIMARY KEY (rowid>?)",

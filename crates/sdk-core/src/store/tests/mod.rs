@@ -9,6 +9,7 @@ mod parked;
 mod plans;
 mod positions;
 mod pre_keys;
+mod reading;
 mod search;
 mod sessions;
 mod threads;

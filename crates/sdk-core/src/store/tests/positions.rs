@@ -145,9 +145,10 @@ impl Fixture {
             }
             Happens::Seen { pick } => {
                 let Some(message) = picked(pick) else { return };
-                if message.direction == (Direction::Incoming { read: false }) {
-                    self.store.write(move |tx| tx.set_seen_by_us(message.id)).await.unwrap();
-                }
+                let latest = MessageId(i64::MAX);
+                let work =
+                    self.store.write(move |tx| tx.mark_read(THREAD, message.id, latest, 256).map(drop));
+                work.await.unwrap();
             }
             Happens::Begun { .. } | Happens::Joined { .. } => {}
         }

@@ -1,0 +1,243 @@
+//! Messages: the history of threads.
+
+mod page;
+mod row;
+
+use rusqlite::{OptionalExtension as _, params};
+
+use super::reading::{STATE_INCOMING, STATE_LATE};
+use super::{NewOutgoing, Tx, to_sql};
+use crate::content::{Body, ReceiptKind};
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::id::{ClientMsgId, DeviceId, MessageId, ThreadId, UserId};
+use crate::message::{Direction, Message, MessageBody, Position, Undecryptable};
+
+pub(super) const KIND_TEXT: i64 = 1;
+pub(super) const KIND_UNDECRYPTABLE: i64 = 2;
+
+const STATE_QUEUED: i64 = 0;
+const STATE_SENT: i64 = 1;
+pub(super) const STATE_DELIVERED: i64 = 2;
+const STATE_READ: i64 = 3;
+pub(super) const STATE_FAILED: i64 = 4;
+
+/// Messages without an answer of the relay come after all others, in the order in which they were written.
+pub(super) const POSITION_PENDING: i64 = 1 << 62;
+
+/// An incoming message.
+#[derive(Clone)]
+pub(crate) struct NewIncoming {
+    pub(crate) thread: ThreadId,
+    pub(crate) author: UserId,
+    pub(crate) device: DeviceId,
+    pub(crate) what: Arrived,
+    pub(crate) sent_ms: u64,
+    /// When the relay stored it, by the relay's clock.
+    pub(crate) server_ms: u64,
+    pub(crate) epoch: u64,
+    pub(crate) server_seq: u64,
+}
+
+/// The contents of an incoming message.
+#[derive(Clone)]
+pub(crate) enum Arrived {
+    /// A content that a person sees, with the id that its author assigned.
+    Content(ClientMsgId, Body),
+    /// An envelope that could not be opened.
+    Undecryptable(Undecryptable),
+}
+
+impl Tx<'_> {
+    /// Inserts the row of an outgoing message.
+    pub(super) fn insert_outgoing_message(&mut self, new: &NewOutgoing) -> Result<MessageId> {
+        let (us, device) = new.us;
+        self.change_one(
+            "INSERT INTO message (thread_id, content_id, author, device, kind, body, sent, position, state)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            params![
+                new.thread.as_bytes(),
+                new.content_id.as_bytes(),
+                us.as_bytes(),
+                device.get(),
+                KIND_TEXT,
+                new.body.to_bytes(),
+                to_sql(new.sent_ms)?,
+                POSITION_PENDING,
+                STATE_QUEUED,
+            ],
+        )?;
+        let id = MessageId(self.connection.last_insert_rowid());
+        self.note_activity(new.thread, new.sent_ms)?;
+        Ok(id)
+    }
+
+    /// One of our messages was assigned its position; returns its present state.
+    pub(super) fn accept_message(&mut self, id: MessageId, epoch: u64, server_seq: u64) -> Result<i64> {
+        self.moves(id)?;
+        let sql = "UPDATE message SET server_seq = ?2, position = ?3, state = max(state, ?4) WHERE id = ?1
+                   RETURNING state";
+        let values = params![id.0, to_sql(server_seq)?, position(epoch, server_seq)?, STATE_SENT];
+        Ok(self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0))?)
+    }
+
+    pub(crate) fn insert_incoming(&mut self, new: &NewIncoming) -> Result<MessageId> {
+        let sql = "UPDATE thread SET unread = unread + 1, activity = max(activity, ?2) WHERE thread_id = ?1
+                   RETURNING read_position";
+        let values = params![new.thread.as_bytes(), to_sql(new.server_ms)?];
+        let read_order: i64 = self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0))?;
+        // Its id will be the highest, so that it comes after another message with the same order.
+        let is_late = position(new.epoch, new.server_seq)? < read_order;
+        self.put_incoming(None, new, is_late)?;
+        let id = MessageId(self.connection.last_insert_rowid());
+        if let Some(message) = self.message(id)? {
+            self.emit(Event::MessageAdded(message));
+        }
+        Ok(id)
+    }
+
+    /// Replaces the placeholder of an envelope by its content, which is unread even if the placeholder was read.
+    pub(crate) fn fill_in(&mut self, id: MessageId, new: &NewIncoming) -> Result<()> {
+        self.moves(id)?;
+        self.note_unread_removed(id)?;
+        let at = Position { order: position(new.epoch, new.server_seq)?, id: id.0 };
+        let is_late = at <= self.read_mark(new.thread)?;
+        self.put_incoming(Some(id), new, is_late)?;
+        self.change_one(
+            "UPDATE thread SET unread = unread + 1 WHERE thread_id = ?1",
+            [new.thread.as_bytes()],
+        )?;
+        self.index_late(id)?;
+        self.emit_changed(id)
+    }
+
+    /// Inserts a row, or overwrites the one with this id. A late message is one that was added before the position up to which
+    /// its thread had been read.
+    fn put_incoming(&mut self, id: Option<MessageId>, new: &NewIncoming, is_late: bool) -> Result<()> {
+        let (kind, content_id, body, cause) = new.what.columns();
+        self.change_one(
+            "INSERT INTO message
+                (id, thread_id, content_id, author, device, kind, body, cause, sent, server_seq, position, state)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+             ON CONFLICT (id) DO UPDATE
+                SET content_id = excluded.content_id, author = excluded.author, device = excluded.device,
+                    kind = excluded.kind, body = excluded.body, cause = excluded.cause, sent = excluded.sent,
+                    server_seq = excluded.server_seq, position = excluded.position, state = excluded.state",
+            params![
+                id.map(|id| id.0),
+                new.thread.as_bytes(),
+                content_id.as_ref().map(ClientMsgId::as_bytes),
+                new.author.as_bytes(),
+                new.device.get(),
+                kind,
+                body,
+                cause,
+                to_sql(new.sent_ms)?,
+                to_sql(new.server_seq)?,
+                position(new.epoch, new.server_seq)?,
+                if is_late { STATE_LATE } else { STATE_INCOMING },
+            ],
+        )
+    }
+
+    /// Removes the placeholder of an envelope that could not be opened.
+    pub(crate) fn remove_placeholder(&mut self, thread: ThreadId, id: MessageId) -> Result<()> {
+        match self.message(id)? {
+            Some(Message { body: MessageBody::Undecryptable(_), .. }) => self.delete_message(thread, id),
+            _ => Err(Error::Bug("no placeholder")),
+        }
+    }
+
+    /// Removes a message and its search terms; nothing else deletes messages.
+    pub(super) fn delete_message(&mut self, thread: ThreadId, id: MessageId) -> Result<()> {
+        let position = self.position_of(id)?;
+        self.unindex(id)?;
+        self.note_unread_removed(id)?;
+        self.change_one("DELETE FROM message WHERE id = ?1", [id.0])?;
+        self.emit(Event::MessageRemoved { thread, id, position });
+        Ok(())
+    }
+
+    /// A receipt reports the state of one of our messages. The state never goes back, except that a message that we
+    /// had given up has arrived after all. Does nothing if there is no such message.
+    pub(crate) fn advance_delivery(
+        &mut self,
+        thread: ThreadId,
+        us: UserId,
+        id: ClientMsgId,
+        kind: ReceiptKind,
+    ) -> Result<()> {
+        let state = match kind {
+            ReceiptKind::Delivered => STATE_DELIVERED,
+            ReceiptKind::Read => STATE_READ,
+        };
+        let sql = format!(
+            "UPDATE message SET state = ?4
+             WHERE author = ?2 AND content_id = ?3 AND thread_id = ?1 AND kind = {KIND_TEXT}
+                AND (state < ?4 OR state = {STATE_FAILED})
+             RETURNING id"
+        );
+        let changed: Option<i64> = self
+            .connection
+            .prepare_cached(&sql)?
+            .query_row(params![thread.as_bytes(), us.as_bytes(), id.as_bytes(), state], |row| row.get(0))
+            .optional()?;
+        let Some(id) = changed.map(MessageId) else { return Ok(()) };
+        // A receipt can arrive before the relay's answer to us; then the parcel is still needed.
+        self.forget_parcel_of(id)?;
+        self.emit_changed(id)
+    }
+
+    /// The message is about to be removed or replaced: if it is unread, it no longer counts as such.
+    fn note_unread_removed(&mut self, id: MessageId) -> Result<()> {
+        match self.message(id)? {
+            Some(Message { thread, direction: Direction::Incoming { read: false }, .. }) => {
+                let sql = "UPDATE thread SET unread = max(unread - 1, 0) WHERE thread_id = ?1";
+                self.change_one(sql, [thread.as_bytes()])
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A message is about to change its position: the present one is reported with the change.
+    pub(super) fn moves(&mut self, id: MessageId) -> Result<()> {
+        let was = self.position_of(id)?;
+        self.moved.entry(id).or_insert(was);
+        Ok(())
+    }
+
+    /// Reports the present state of a message, and its previous position.
+    pub(super) fn emit_changed(&mut self, id: MessageId) -> Result<()> {
+        let was = self.moved.remove(&id);
+        if let Some(message) = self.message(id)? {
+            let was = was.unwrap_or(message.position);
+            self.emit(Event::MessageChanged { message, was });
+        }
+        Ok(())
+    }
+
+    pub(super) fn position_of(&self, id: MessageId) -> Result<Position> {
+        let sql = "SELECT position FROM message WHERE id = ?1";
+        let order = self.connection.prepare_cached(sql)?.query_row([id.0], |row| row.get(0))?;
+        Ok(Position { order, id: id.0 })
+    }
+}
+
+/// The order in a thread: by epoch, and by sequence number within an epoch.
+pub(super) fn position(epoch: u64, server_seq: u64) -> Result<i64> {
+    const SEQ_BITS: u32 = 40;
+    const MAX_EPOCH: u64 = (1 << 22) - 1;
+    const MAX_SEQ: u64 = (1 << SEQ_BITS) - 1;
+    // A relay that counts this high is not honest, but its messages still get a position.
+    to_sql(epoch.min(MAX_EPOCH) << SEQ_BITS | server_seq.min(MAX_SEQ))
+}
+
+impl Arrived {
+    /// Kind, content id, body and cause, as they are stored.
+    fn columns(&self) -> (i64, Option<ClientMsgId>, Vec<u8>, Option<i64>) {
+        match self {
+            Self::Content(id, body) => (KIND_TEXT, Some(*id), body.to_bytes(), None),
+            Self::Undecryptable(cause) => (KIND_UNDECRYPTABLE, None, Vec::new(), Some(cause.to_stored())),
+        }
+    }
+}

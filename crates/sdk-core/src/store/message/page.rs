@@ -1,0 +1,121 @@
+//! Reading messages: single ones, and pages of the history of a thread.
+
+use rusqlite::{OptionalExtension as _, Params, params};
+
+use super::row::{COLUMNS, columns};
+use crate::error::Result;
+use crate::id::{ClientMsgId, MessageId, ThreadId, UserId};
+use crate::message::{Message, Page, Position};
+use crate::store::Rows;
+
+impl Rows<'_> {
+    pub(crate) fn message(&self, id: MessageId) -> Result<Option<Message>> {
+        let sql = format!("SELECT {COLUMNS} WHERE id = ?1");
+        let row = self.connection.prepare_cached(&sql)?.query_row([id.0], columns).optional()?;
+        let Some(row) = row else { return Ok(None) };
+        let read_mark = match row.thread_with_mark()? {
+            Some(thread) => self.read_mark(thread)?,
+            None => Position::FIRST,
+        };
+        row.into_message(read_mark).map(Some)
+    }
+
+    /// Up to `limit` messages of a thread before a position, or the newest.
+    pub(crate) fn page(&self, thread: ThreadId, before: Option<Position>, limit: u32) -> Result<Page> {
+        let messages =
+            self.messages_before(thread, before.unwrap_or(Position::LAST), limit, self.read_mark(thread)?)?;
+        let older = messages.last().filter(|_| is_full(&messages, limit)).map(|message| message.position);
+        let newer = before.map(|before| messages.first().map_or(before, |message| message.position));
+        Ok(Page { messages, older, newer })
+    }
+
+    /// Up to `limit` messages of a thread that directly follow a position.
+    pub(crate) fn page_after(&self, thread: ThreadId, after: Position, limit: u32) -> Result<Page> {
+        let sql = format!(
+            "SELECT {COLUMNS} WHERE thread_id = ?1 AND (position, id) > (?2, ?3)
+             ORDER BY position, id LIMIT ?4"
+        );
+        let values = params![thread.as_bytes(), after.order, after.id, limit];
+        let mut messages = self.messages(&sql, values, self.read_mark(thread)?)?;
+        messages.reverse();
+        let newer = messages.first().filter(|_| is_full(&messages, limit)).map(|message| message.position);
+        let older = messages.last().map_or(after, |message| message.position);
+        Ok(Page { messages, older: Some(older), newer })
+    }
+
+    /// Up to `limit` messages around a message of a thread, including it; none if it does not exist.
+    pub(crate) fn page_around(
+        &self,
+        thread: ThreadId,
+        around: MessageId,
+        limit: u32,
+    ) -> Result<Option<Page>> {
+        let Some(message) = self.message(around)?.filter(|message| message.thread == thread) else {
+            return Ok(None);
+        };
+        let at = message.position;
+        let newer = self.page_after(thread, at, limit / 2)?;
+        let behind = Position { id: at.id.saturating_add(1), ..at };
+        let rest = limit.saturating_sub(u32::try_from(newer.messages.len()).unwrap_or(limit));
+        let older = self.page(thread, Some(behind), rest)?;
+        // If there was no room for newer messages, it was not checked whether there are any.
+        let newer_end = if limit < 2 { Some(at) } else { newer.newer };
+        let messages = newer.messages.into_iter().chain(older.messages).collect();
+        Ok(Some(Page { messages, older: older.older, newer: newer_end }))
+    }
+
+    /// Up to `limit` messages of a thread before a position, newest first.
+    pub(in crate::store) fn messages_before(
+        &self,
+        thread: ThreadId,
+        before: Position,
+        limit: u32,
+        read_mark: Position,
+    ) -> Result<Vec<Message>> {
+        let sql = format!(
+            "SELECT {COLUMNS} WHERE thread_id = ?1 AND (position, id) < (?2, ?3)
+             ORDER BY position DESC, id DESC LIMIT ?4"
+        );
+        self.messages(&sql, params![thread.as_bytes(), before.order, before.id, limit], read_mark)
+    }
+
+    /// Up to `limit` messages of a thread that were added after another one, in that order, whatever their positions.
+    pub(crate) fn arrived_after(
+        &self,
+        thread: ThreadId,
+        after: MessageId,
+        limit: u32,
+    ) -> Result<Vec<Message>> {
+        // The sign prevents SQLite from scanning the whole thread: newer rows are at the end of the table.
+        let sql = format!("SELECT {COLUMNS} WHERE +thread_id = ?1 AND id > ?2 ORDER BY id LIMIT ?3");
+        self.messages(&sql, params![thread.as_bytes(), after.0, limit], self.read_mark(thread)?)
+    }
+
+    /// The message that was added last, in any thread. Later ones have higher ids.
+    pub(crate) fn last_message(&self) -> Result<MessageId> {
+        let sql = "SELECT coalesce(max(id), 0) FROM message";
+        Ok(MessageId(self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?))
+    }
+
+    /// The message of a content, by its author and the id that the author assigned.
+    pub(crate) fn message_of(&self, author: UserId, content_id: ClientMsgId) -> Result<Option<MessageId>> {
+        let sql = "SELECT id FROM message WHERE author = ?1 AND content_id = ?2";
+        let id = self
+            .connection
+            .prepare_cached(sql)?
+            .query_row(params![author.as_bytes(), content_id.as_bytes()], |row| row.get(0));
+        Ok(id.optional()?.map(MessageId))
+    }
+
+    /// The messages that a query for [`COLUMNS`] of one thread finds.
+    fn messages(&self, sql: &str, values: impl Params, read_mark: Position) -> Result<Vec<Message>> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map(values, columns)?;
+        rows.map(|row| row?.into_message(read_mark)).collect()
+    }
+}
+
+/// Whether there may be more messages than these.
+fn is_full(messages: &[Message], limit: u32) -> bool {
+    u32::try_from(messages.len()).is_ok_and(|len| len == limit)
+}

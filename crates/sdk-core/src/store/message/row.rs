@@ -1,0 +1,86 @@
+//! The rows of messages, as they are read.
+
+use rusqlite::Row;
+
+use super::{
+    KIND_TEXT, KIND_UNDECRYPTABLE, STATE_DELIVERED, STATE_FAILED, STATE_QUEUED, STATE_READ, STATE_SENT,
+};
+use crate::content::Body;
+use crate::error::{Error, Result, Storage};
+use crate::id::{MessageId, ThreadId, UserId};
+use crate::message::{Delivery, Direction, FailReason, Message, MessageBody, Position, Undecryptable};
+use crate::store::from_sql;
+use crate::store::reading::{STATE_INCOMING, STATE_LATE, STATE_READ_LATE};
+
+/// Selects what [`columns`] reads.
+pub(super) const COLUMNS: &str =
+    "id, thread_id, author, kind, body, cause, sent, server_seq, state, position FROM message";
+
+pub(super) struct Columns {
+    id: i64,
+    thread: Vec<u8>,
+    author: Vec<u8>,
+    kind: i64,
+    body: Vec<u8>,
+    cause: Option<i64>,
+    sent: i64,
+    server_seq: Option<i64>,
+    state: i64,
+    position: i64,
+}
+
+pub(super) fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
+    Ok(Columns {
+        id: row.get(0)?,
+        thread: row.get(1)?,
+        author: row.get(2)?,
+        kind: row.get(3)?,
+        body: row.get(4)?,
+        cause: row.get(5)?,
+        sent: row.get(6)?,
+        server_seq: row.get(7)?,
+        state: row.get(8)?,
+        position: row.get(9)?,
+    })
+}
+
+impl Columns {
+    /// The thread, if its mark decides whether the message has been read.
+    pub(super) fn thread_with_mark(&self) -> Result<Option<ThreadId>> {
+        if self.state == STATE_INCOMING { Ok(Some(ThreadId::from_slice(&self.thread)?)) } else { Ok(None) }
+    }
+
+    /// The message, given the position up to which its thread has been read.
+    pub(super) fn into_message(self, read_mark: Position) -> Result<Message> {
+        let corrupt = || Error::Storage(Storage::Corrupt);
+        let cause = self.cause.unwrap_or(0);
+        let position = Position { order: self.position, id: self.id };
+        Ok(Message {
+            id: MessageId(self.id),
+            thread: ThreadId::from_slice(&self.thread)?,
+            position,
+            sender: UserId::from_slice(&self.author)?,
+            direction: match self.state {
+                STATE_QUEUED => Direction::Outgoing(Delivery::Queued),
+                STATE_SENT => Direction::Outgoing(Delivery::Sent),
+                STATE_DELIVERED => Direction::Outgoing(Delivery::Delivered),
+                STATE_READ => Direction::Outgoing(Delivery::Read),
+                STATE_FAILED => Direction::Outgoing(Delivery::Failed(FailReason::from_stored(cause))),
+                STATE_INCOMING => Direction::Incoming { read: position <= read_mark },
+                STATE_READ_LATE => Direction::Incoming { read: true },
+                STATE_LATE => Direction::Incoming { read: false },
+                _ => return Err(corrupt()),
+            },
+            body: match self.kind {
+                KIND_TEXT => match Body::from_bytes(&self.body) {
+                    Ok(Body::Text(text)) => MessageBody::Text(text),
+                    _ => return Err(corrupt()),
+                },
+                KIND_UNDECRYPTABLE => MessageBody::Undecryptable(Undecryptable::from_stored(cause)),
+                _ => return Err(corrupt()),
+            },
+            sent_ms: from_sql(self.sent)?,
+            server_seq: self.server_seq.map(from_sql).transpose()?,
+        })
+    }
+}

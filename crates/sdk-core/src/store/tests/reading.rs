@@ -1,0 +1,283 @@
+//! Which messages are read, how many are unread, and that each is confirmed once.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use tokio::runtime::Builder;
+
+use super::messages::incoming;
+use super::*;
+use crate::id::MessageId;
+use crate::message::{Direction, Message, MessageBody, Undecryptable};
+use crate::store::{Arrived, NewIncoming};
+
+/// Every message that has arrived by now.
+const NOW: MessageId = MessageId(i64::MAX);
+
+/// A fixture with this many unread messages, in the order in which they arrived.
+async fn unread(count: u64) -> Fixture {
+    let fixture = Fixture::new().await;
+    let work = fixture.store.write(move |tx| {
+        (1..=count).try_for_each(|place| tx.insert_incoming(&incoming("text", place)).map(drop))
+    });
+    work.await.unwrap();
+    fixture
+}
+
+impl Fixture {
+    async fn all_messages(&self) -> Vec<Message> {
+        self.store.read(|rows| rows.page(THREAD, None, 100_000)).await.unwrap().messages
+    }
+
+    /// The number of unread messages in the list of threads.
+    async fn listed_unread(&self) -> u64 {
+        self.store.read(|rows| rows.thread_page(None, 1)).await.unwrap().0[0].unread
+    }
+
+    /// Marks messages as read, with at most `limit` receipts in a transaction. Returns what is to be confirmed, and how many rows
+    /// were changed.
+    async fn mark(&self, up_to: MessageId, limit: usize) -> (Vec<ClientMsgId>, u64) {
+        let work = self.store.write(move |tx| {
+            let before = tx.connection.total_changes();
+            let marked = tx.mark_read(THREAD, up_to, NOW, limit)?;
+            Ok((marked.to_confirm, tx.connection.total_changes().abs_diff(before)))
+        });
+        work.await.unwrap()
+    }
+
+    /// The contents whose receipts are still due, in steps of `limit`.
+    async fn due(&self, limit: usize) -> Vec<ClientMsgId> {
+        let mut due = Vec::new();
+        loop {
+            let work = self.store.write(move |tx| {
+                let before = tx.connection.total_changes();
+                let taken = tx.take_due_receipts(limit)?;
+                Ok((taken, tx.connection.total_changes().abs_diff(before)))
+            });
+            let (taken, changed) = work.await.unwrap();
+            let Some((thread, contents)) = taken else { return due };
+            assert!(thread == THREAD && contents.len() <= limit && changed == 1);
+            due.extend(contents);
+        }
+    }
+}
+
+fn is_unread(message: &Message) -> bool {
+    message.direction == Direction::Incoming { read: false }
+}
+
+#[tokio::test]
+async fn marking_any_number_of_messages_as_read_changes_the_same_few_rows() {
+    let mut changed = BTreeSet::new();
+    for count in [1, 256, 10_000] {
+        let fixture = unread(count).await;
+        assert_eq!(fixture.listed_unread().await, count);
+        let newest = fixture.all_messages().await[0].id;
+        let (confirmed, rows) = fixture.mark(newest, 256).await;
+        // One row of the thread, and one that says that receipts are due.
+        assert!(rows <= 2, "{rows} rows for {count}");
+        changed.insert(rows);
+        assert_eq!(fixture.listed_unread().await, 0);
+        assert!(!fixture.all_messages().await.iter().any(is_unread));
+        let confirmed: BTreeSet<_> = confirmed.into_iter().chain(fixture.due(256).await).collect();
+        assert_eq!(confirmed.len() as u64, count);
+        assert_eq!(fixture.mark(newest, 256).await, (Vec::new(), 0), "a second time changes nothing");
+    }
+    assert_eq!(changed, BTreeSet::from([1, 2]));
+}
+
+#[tokio::test]
+async fn a_mark_in_the_middle_of_thousands_leaves_the_others_unread() {
+    let fixture = unread(6000).await;
+    for (at, left) in [(5000, 1000), (1500, 4500), (600, 5400)] {
+        // Counted by what is left, then by what was read; a mark never goes back.
+        let fresh = unread(6000).await;
+        let id = fresh.all_messages().await[6000 - at].id;
+        fresh.mark(id, 256).await;
+        assert_eq!(fresh.listed_unread().await, left);
+        fixture.mark(id, 256).await;
+        assert_eq!(fixture.listed_unread().await, 1000);
+    }
+    assert_eq!(fixture.due(256).await.len(), 5000);
+}
+
+#[tokio::test]
+async fn a_message_that_arrives_before_the_mark_is_unread_until_it_is_marked_itself() {
+    let fixture = Fixture::new().await;
+    for (text, place) in [("one", 1), ("four", 4)] {
+        fixture.receive(incoming(text, place)).await;
+    }
+    let four = fixture.all_messages().await[0].id;
+    fixture.mark(four, 256).await;
+    for (text, place) in [("two", 2), ("three", 3)] {
+        fixture.receive(incoming(text, place)).await;
+    }
+    assert_eq!(fixture.listed_unread().await, 2);
+    let [four, three, two, one] = &fixture.all_messages().await[..] else { panic!() };
+    assert_eq!([four, three, two, one].map(is_unread), [false, true, true, false]);
+    assert_eq!(fixture.mark(one.id, 256).await, (Vec::new(), 0));
+    let (confirmed, _) = fixture.mark(two.id, 256).await;
+    assert_eq!((confirmed.len(), fixture.listed_unread().await), (1, 1));
+    let (confirmed, _) = fixture.mark(four.id, 256).await;
+    assert_eq!((confirmed.len(), fixture.listed_unread().await), (1, 0));
+}
+
+#[tokio::test]
+async fn what_arrived_after_the_person_looked_stays_unread() {
+    let fixture = unread(2).await;
+    let (newest, looked) =
+        (fixture.all_messages().await[0].id, fixture.store.read(|rows| rows.last_message()));
+    let looked = looked.await.unwrap();
+    fixture.receive(incoming("late", 1)).await;
+    let marked = fixture.store.write(move |tx| tx.mark_read(THREAD, newest, looked, 256)).await.unwrap();
+    assert_eq!((marked.to_confirm.len(), fixture.listed_unread().await), (2, 1));
+    let unread: Vec<_> = fixture.texts_where(is_unread).await;
+    assert_eq!(unread, ["late"]);
+}
+
+#[tokio::test]
+async fn a_mark_at_a_message_of_ours_does_not_reach_what_arrives_later() {
+    let fixture = unread(1).await;
+    let ours = fixture.enqueue("waiting").await;
+    fixture.mark(ours, 256).await;
+    fixture.receive(incoming("new", 2)).await;
+    assert_eq!(fixture.listed_unread().await, 1);
+    let changed = fixture.store.write(|tx| {
+        let sql = "SELECT state FROM message WHERE server_seq = 2";
+        Ok(tx.connection.query_row(sql, [], |row| row.get::<_, i64>(0))?)
+    });
+    assert_eq!(changed.await, Ok(10), "it is not late");
+}
+
+#[tokio::test]
+async fn a_list_is_read_again_after_more_was_marked_than_is_reported() {
+    for (count, reported) in [(3, 3), (5, 0)] {
+        let fixture = unread(count).await;
+        let newest = fixture.all_messages().await[0].id;
+        let mut events = fixture.events.subscribe();
+        fixture.mark(newest, 4).await;
+        let mut changed = 0;
+        while let Some(Some(Ok(event))) = futures_util::FutureExt::now_or_never(events.next()) {
+            assert!(matches!(event, Event::MessageChanged { message, .. } if !is_unread(&message)));
+            changed += 1;
+        }
+        assert_eq!(changed, reported);
+    }
+}
+
+impl Fixture {
+    async fn texts_where(&self, of: fn(&Message) -> bool) -> Vec<String> {
+        let messages = self.all_messages().await.into_iter().filter(of);
+        messages.map(|message| format!("{:?}", TextOf(message.body))).collect()
+    }
+}
+
+/// What happens to a thread. A number picks a message.
+#[derive(Debug, Clone)]
+enum Step {
+    Came(u64),
+    CameDamaged(u64),
+    FilledIn(usize, u64),
+    Written,
+    Removed(usize),
+    Read(usize),
+    Confirmed,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (1..30_u64).prop_map(Step::Came),
+        2 => (1..30_u64).prop_map(Step::CameDamaged),
+        2 => (0..32_usize, 1..30_u64).prop_map(|(pick, place)| Step::FilledIn(pick, place)),
+        1 => Just(Step::Written),
+        1 => (0..32_usize).prop_map(Step::Removed),
+        4 => (0..32_usize).prop_map(Step::Read),
+        2 => Just(Step::Confirmed),
+    ]
+}
+
+/// Few, so that some marks read more than one receipt confirms.
+const LIMIT: usize = 3;
+
+async fn play(steps: Vec<Step>) {
+    let fixture = Fixture::new().await;
+    // What was read, and what was confirmed, each content once.
+    let (mut read, mut confirmed) = (BTreeSet::new(), BTreeSet::new());
+    let confirm = |confirmed: &mut BTreeSet<_>, contents: Vec<ClientMsgId>| {
+        for content in contents {
+            assert!(confirmed.insert(content), "confirmed twice");
+        }
+    };
+    let mut contents = std::collections::BTreeMap::new();
+    for step in steps {
+        let all = fixture.all_messages().await;
+        let picked = |pick: usize| all.iter().cycle().nth(pick).cloned();
+        let is_damaged = |message: &Message| matches!(message.body, MessageBody::Undecryptable(_));
+        match step {
+            Step::Came(place) => {
+                let new = incoming("text", place);
+                let Arrived::Content(content, _) = &new.what else { panic!() };
+                let content = *content;
+                let id = fixture.store.write(move |tx| tx.insert_incoming(&new)).await.unwrap();
+                contents.insert(id, content);
+            }
+            Step::CameDamaged(place) => {
+                let what = Arrived::Undecryptable(Undecryptable::NotDecryptable);
+                fixture.receive(NewIncoming { what, ..incoming("", place) }).await;
+            }
+            Step::FilledIn(pick, place) => {
+                let Some(message) = picked(pick).filter(is_damaged) else { continue };
+                let new = incoming("whole", place);
+                let Arrived::Content(content, _) = &new.what else { panic!() };
+                contents.insert(message.id, *content);
+                fixture.store.write(move |tx| tx.fill_in(message.id, &new)).await.unwrap();
+                read.remove(&message.id);
+            }
+            Step::Written => drop(fixture.enqueue("ours").await),
+            Step::Removed(pick) => {
+                let Some(message) = picked(pick).filter(is_damaged) else { continue };
+                fixture.store.write(move |tx| tx.remove_placeholder(THREAD, message.id)).await.unwrap();
+                read.remove(&message.id);
+            }
+            Step::Read(pick) => {
+                let Some(up_to) = picked(pick) else { continue };
+                loop {
+                    let id = up_to.id;
+                    let work = fixture.store.write(move |tx| tx.mark_read(THREAD, id, NOW, LIMIT));
+                    let marked = work.await.unwrap();
+                    confirm(&mut confirmed, marked.to_confirm);
+                    if !marked.is_partial {
+                        break;
+                    }
+                }
+                let reached = all.iter().filter(|message| message.position <= up_to.position);
+                read.extend(
+                    reached
+                        .filter(|message| matches!(message.direction, Direction::Incoming { .. }))
+                        .map(|message| message.id),
+                );
+            }
+            Step::Confirmed => confirm(&mut confirmed, fixture.due(LIMIT).await),
+        }
+        let all = fixture.all_messages().await;
+        let unread: Vec<_> = all.iter().filter(|message| is_unread(message)).collect();
+        for message in &all {
+            if let Direction::Incoming { read: is_read } = message.direction {
+                assert_eq!(is_read, read.contains(&message.id), "{message:?}");
+            }
+        }
+        assert_eq!(fixture.listed_unread().await, unread.len() as u64);
+    }
+    confirm(&mut confirmed, fixture.due(LIMIT).await);
+    let expected: BTreeSet<_> = read.iter().filter_map(|id| contents.get(id).copied()).collect();
+    assert_eq!(confirmed, expected);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn after_any_changes_what_was_marked_is_read_and_confirmed_once(steps in prop::collection::vec(step(), 1..40)) {
+        Builder::new_current_thread().enable_all().build().unwrap().block_on(play(steps));
+    }
+}

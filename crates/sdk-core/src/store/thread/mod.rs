@@ -1,0 +1,194 @@
+//! Threads and their members.
+
+mod list;
+mod places;
+
+use rusqlite::{OptionalExtension as _, params};
+
+use super::{Rows, Tx, from_sql, to_sql};
+use crate::error::{Error, Result, Storage};
+use crate::event::Event;
+use crate::id::{ThreadId, UserId};
+
+pub use list::ThreadCursor;
+
+pub(crate) use list::Listed;
+pub(crate) use places::Gap;
+
+/// What a thread is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ThreadKind {
+    /// A conversation of two people. There is one for each pair.
+    Direct,
+}
+
+const DIRECT: i64 = 1;
+
+impl ThreadKind {
+    fn from_stored(kind: i64) -> Result<Self> {
+        match kind {
+            DIRECT => Ok(Self::Direct),
+            _ => Err(Error::Storage(Storage::Corrupt)),
+        }
+    }
+}
+
+/// Selects direct threads, each with its other member.
+const THREAD: &str = "SELECT t.thread_id, m.user_id, t.roster_version
+    FROM member AS m JOIN thread AS t ON t.thread_id = m.thread_id AND m.user_id IS NOT (SELECT user_id FROM account)";
+
+/// A direct thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Thread {
+    pub(crate) id: ThreadId,
+    pub(crate) peer: UserId,
+    pub(crate) roster_version: u64,
+}
+
+impl Rows<'_> {
+    pub(crate) fn thread(&self, id: ThreadId) -> Result<Option<Thread>> {
+        self.one_thread(&format!("{THREAD} WHERE t.thread_id = ?1"), id.as_bytes())
+    }
+
+    /// The direct thread with a user. A relay that lost its store may have created a second one; the newest counts.
+    pub(crate) fn thread_with(&self, peer: UserId) -> Result<Option<Thread>> {
+        let sql =
+            format!("{THREAD} WHERE m.user_id = ?1 AND t.kind = {DIRECT} ORDER BY t.created DESC LIMIT 1");
+        self.one_thread(&sql, peer.as_bytes())
+    }
+
+    /// Every thread, in any order.
+    pub(crate) fn threads(&self) -> Result<Vec<Thread>> {
+        let mut statement = self.connection.prepare_cached(THREAD)?;
+        let rows = statement.query_map([], thread_columns)?;
+        rows.map(|row| to_thread(row?)).collect()
+    }
+
+    /// The kind of a thread; none if there is no such thread.
+    pub(crate) fn kind(&self, thread: ThreadId) -> Result<Option<ThreadKind>> {
+        let sql = "SELECT kind FROM thread WHERE thread_id = ?1";
+        let kind: Option<i64> = self
+            .connection
+            .prepare_cached(sql)?
+            .query_row([thread.as_bytes()], |row| row.get(0))
+            .optional()?;
+        kind.map(ThreadKind::from_stored).transpose()
+    }
+
+    /// The members of a thread except us, in the order of their ids.
+    pub(crate) fn others(&self, thread: ThreadId) -> Result<Vec<UserId>> {
+        let sql =
+            "SELECT user_id FROM member WHERE thread_id = ?1 AND user_id IS NOT (SELECT user_id FROM account)
+                   ORDER BY user_id";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map([thread.as_bytes()], |row| row.get::<_, Vec<u8>>(0))?;
+        rows.map(|row| Ok(UserId::from_slice(&row?)?)).collect()
+    }
+
+    /// Threads after this one for which the relay may not know that we have accepted them.
+    pub(crate) fn threads_to_accept(&self, after: Option<ThreadId>, limit: u32) -> Result<Vec<ThreadId>> {
+        let sql =
+            "SELECT thread_id FROM thread WHERE accepted = 0 AND thread_id > ?1 ORDER BY thread_id LIMIT ?2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let after = after.as_ref().map_or(&[][..], |after| after.as_bytes());
+        let rows = statement.query_map(params![after, limit], |row| row.get::<_, Vec<u8>>(0))?;
+        rows.map(|row| Ok(ThreadId::from_slice(&row?)?)).collect()
+    }
+
+    fn one_thread(&self, sql: &str, key: &[u8; 16]) -> Result<Option<Thread>> {
+        self.connection
+            .prepare_cached(sql)?
+            .query_row([key], thread_columns)
+            .optional()?
+            .map(to_thread)
+            .transpose()
+    }
+}
+
+impl Tx<'_> {
+    /// Adds a thread. Does nothing if it exists.
+    pub(crate) fn put_thread(&mut self, thread: Thread, now_ms: u64) -> Result<()> {
+        let Thread { id, peer, roster_version } = thread;
+        self.ensure_contact(peer)?;
+        let added = self.change(
+            "INSERT INTO thread (thread_id, roster_version, created, activity) VALUES (?1, ?2, ?3, ?3)
+             ON CONFLICT (thread_id) DO NOTHING",
+            params![id.as_bytes(), to_sql(roster_version)?, to_sql(now_ms)?],
+        )?;
+        if added == 1 {
+            self.change_one(
+                "INSERT INTO member (thread_id, user_id) VALUES (?1, ?2)",
+                [id.as_bytes(), peer.as_bytes()],
+            )?;
+            self.change(
+                "INSERT INTO member (thread_id, user_id)
+                 SELECT ?1, user_id FROM account WHERE user_id IS NOT NULL ON CONFLICT DO NOTHING",
+                [id.as_bytes()],
+            )?;
+            self.emit(Event::ThreadAdded(id));
+        }
+        Ok(())
+    }
+
+    /// Records that a message was added to the thread at this time by the relay's clock, as far as it is known. The thread moves
+    /// up in the list.
+    pub(super) fn note_activity(&mut self, thread: ThreadId, at_ms: u64) -> Result<()> {
+        self.change_one(
+            "UPDATE thread SET activity = max(activity, ?2) WHERE thread_id = ?1",
+            params![thread.as_bytes(), to_sql(at_ms)?],
+        )
+    }
+
+    /// Records that the relay has stored a message of ours at this time. Nothing in the thread is newer, whatever the local clock
+    /// said.
+    pub(super) fn set_activity(&mut self, thread: ThreadId, now_ms: u64) -> Result<()> {
+        self.change_one(
+            "UPDATE thread SET activity = ?2 WHERE thread_id = ?1",
+            params![thread.as_bytes(), to_sql(now_ms)?],
+        )
+    }
+
+    /// Records that the relay knows that we accept the thread: we have created it there, or the relay has answered.
+    pub(crate) fn set_accepted(&mut self, thread: ThreadId) -> Result<()> {
+        self.change_one("UPDATE thread SET accepted = 1 WHERE thread_id = ?1", [thread.as_bytes()])
+    }
+
+    /// Records that the relay has another thread for these two users instead of this one.
+    pub(crate) fn set_superseded(&mut self, thread: ThreadId) -> Result<()> {
+        self.change_one("UPDATE thread SET accepted = 2 WHERE thread_id = ?1", [thread.as_bytes()])
+    }
+
+    /// Makes the thread be accepted again: the relay may have lost it, or the fact that we have accepted it.
+    pub(super) fn accept_once_more(&mut self, thread: ThreadId) -> Result<()> {
+        self.change_one("UPDATE thread SET accepted = 0 WHERE thread_id = ?1", [thread.as_bytes()])
+    }
+
+    /// Makes every thread be accepted again: the relay was restored from a backup and may have lost what we have accepted.
+    pub(crate) fn accept_again(&mut self) -> Result<()> {
+        self.change("UPDATE thread SET accepted = 0 WHERE accepted <> 0", [])?;
+        Ok(())
+    }
+
+    /// Records the version of the roster that the relay has stated.
+    pub(crate) fn set_roster_version(&mut self, thread: ThreadId, version: u64) -> Result<()> {
+        self.change_one(
+            "UPDATE thread SET roster_version = ?2 WHERE thread_id = ?1",
+            params![thread.as_bytes(), to_sql(version)?],
+        )
+    }
+}
+
+type ThreadColumns = (Vec<u8>, Vec<u8>, i64);
+
+fn thread_columns(row: &rusqlite::Row<'_>) -> rusqlite::Result<ThreadColumns> {
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+}
+
+fn to_thread((id, peer, roster_version): ThreadColumns) -> Result<Thread> {
+    Ok(Thread {
+        id: ThreadId::from_slice(&id)?,
+        peer: UserId::from_slice(&peer)?,
+        roster_version: from_sql(roster_version)?,
+    })
+}
