@@ -85,7 +85,10 @@ async fn calls_about_a_message_report_the_precise_misuse() {
     let world = World::start().await;
     let (ada, ben, cyd) = (world.party("ada").await, world.party("ben").await, world.party("cyd").await);
     let (hers, other) = (ada.thread_with(&ben).await, ada.thread_with(&cyd).await);
-    assert_eq!(hers.send_text("").await, Err(Error::EmptyText));
+    // White space as Unicode defines it: with no-break, em and ideographic spaces.
+    for empty in ["", " ", "\t\r\n", "\u{a0}\u{2003}\u{3000}\u{85}"] {
+        assert_eq!(hers.send_text(empty).await, Err(Error::EmptyText), "{empty:?}");
+    }
     let message = sent(&ada.client, &hers, "hello").await;
 
     let nothing = MessageId(4711);

@@ -31,7 +31,7 @@ pub enum Error {
     /// read it again.
     #[error("the state of the message does not allow this")]
     WrongState,
-    /// The text is empty.
+    /// The text is empty or consists of white space.
     #[error("the text is empty")]
     EmptyText,
     /// The text is longer than a message can carry. Ask the person to shorten it.

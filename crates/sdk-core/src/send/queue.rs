@@ -11,7 +11,7 @@ use crate::store::NewOutgoing;
 
 /// Queues a text. When this returns, the text is durable and will be sent.
 pub(crate) async fn send_text(ctx: &Context, thread: ThreadId, text: &str) -> Result<Message> {
-    if text.is_empty() {
+    if text.trim().is_empty() {
         return Err(Error::EmptyText);
     }
     if text.len() > MAX_TEXT {
