@@ -13,7 +13,7 @@ use sealpost_core::{
     Part, Storage, Thread,
 };
 use sealpost_e2e::open_database;
-use sealpost_testkit::{Interceptor, Party, PartyDisk, Proxy, World, texts};
+use sealpost_testkit::{Interceptor, Party, PartyDisk, Proxy, World, eventually, texts};
 use sealpost_wire::Frame;
 use sealpost_wire::frame::Body;
 
@@ -413,6 +413,14 @@ async fn a_message_with_a_reused_key_is_shown_to_the_recipient() {
     only_thread(&ada).await.send_text("another, under the same key").await.unwrap();
     let texts = ben.texts_when(&his, 3).await;
     assert_eq!(texts, ["hello", "the first", "Undecryptable(KeyUsedTwice)"]);
+    // The recipient begins a new session by itself, so that the next messages can be read.
+    let hers = only_thread(&ada).await;
+    eventually("a message under another key", async || {
+        let again = hers.send_text("once more").await.unwrap();
+        ada.message_reaches(&hers, again.id, |state| *state != Direction::Outgoing(Delivery::Queued)).await;
+        sealpost_testkit::texts(&his).await.contains(&"once more".to_owned()).then_some(())
+    })
+    .await;
 }
 
 /// Removes from each welcome the generation of the client's database that the relay knew.

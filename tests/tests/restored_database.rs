@@ -248,6 +248,63 @@ async fn a_restored_database_is_detected_even_if_the_relay_was_restored_too() {
     assert_eq!(texts(&his).await.len(), 8, "no message is shown twice");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_that_were_not_renewed_at_once_are_renewed_by_a_later_process() {
+    let world = World::start().await;
+    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    talk(&ada, &ben, "before").await;
+    let disk = ada.close().await;
+    let database = || sealpost_e2e::open_database(disk.database(), &disk.key());
+    // As the notice that it is a copy leaves it in a thread beyond the newest.
+    let copied = "UPDATE session SET active = 0; UPDATE account SET renewed_up_to = zeroblob(16)";
+    database().execute_batch(copied).unwrap();
+    let ada = disk.clone().open().await;
+    eventually("a new session", async || {
+        let sql = "SELECT (SELECT count(*) FROM session WHERE active = 1) > 0 AND renewed_up_to IS NULL FROM account";
+        database().query_row(sql, [], |row| row.get::<_, bool>(0)).unwrap().then_some(())
+    })
+    .await;
+    talk(&ada, &ben, "after").await;
+    let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
+    assert_eq!((undecryptable(&hers).await, undecryptable(&his).await), (vec![], vec![]));
+    assert_eq!(texts(&his).await.len(), 4, "a new session shows nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_was_restored_together_with_the_relay_uses_no_key_twice() {
+    let mut world = World::start().await;
+    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    talk(&ada, &ben, "before").await;
+    // Both backups are of the same moment.
+    let disk = ada.close().await;
+    world.stop_relay().await;
+    let (saved, backup) = (world.dir().join("saved.db"), world.dir().join("backup"));
+    copy(&disk, &saved);
+    copy_folder(&world.relay_dir(), &backup);
+    world.start_relay().await;
+    ben.client.reconnect();
+    let ada = disk.open().await;
+    for line in ["one", "two"] {
+        talk(&ada, &ben, line).await;
+    }
+    let disk = ada.close().await;
+    world.stop_relay().await;
+    put_back(&disk, &saved);
+    std::fs::remove_dir_all(world.relay_dir()).unwrap();
+    copy_folder(&backup, &world.relay_dir());
+    world.start_relay().await;
+    // Ben has seen a later state of the relay, which begins a new epoch.
+    ben.client.reconnect();
+    ben.live().await;
+    let ada = disk.open().await;
+    ada.live().await;
+    talk(&ada, &ben, "after").await;
+    talk(&ada, &ben, "and again").await;
+    let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
+    assert_eq!(undecryptable(&his).await, [], "no key was used for two messages");
+    assert_eq!(undecryptable(&hers).await, []);
+}
+
 fn copy_folder(from: &Path, to: &Path) {
     std::fs::create_dir(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {

@@ -3,7 +3,7 @@
 mod health;
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 
 use sealpost_protocol::{KnownKeys, SessionPolicy, UnixSeconds};
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::env::Env;
 use crate::event::{Event, EventBus};
 use crate::id::{ClientMsgId, DeviceId, UserId};
-use crate::store::Store;
+use crate::store::{Clocks, Store};
 use crate::transport::Transport;
 use crate::waiting::WaitReasons;
 
@@ -33,12 +33,19 @@ pub(crate) struct Upkeep {
     pub(crate) to_retry: Notify,
     /// There are read receipts to be queued.
     pub(crate) receipts_due: Notify,
+    /// There may be threads whose sessions are to be renewed.
+    pub(crate) to_renew: Notify,
 }
 
-/// No relay that speaks with this version is at an earlier time: 2026-01-01.
+/// No relay that works with this version is at an earlier time: 2026-01-01.
 const RELEASED_MS: u64 = 1_767_225_600_000;
-/// How far a relay may be ahead of us: 20 years.
-const MOST_AHEAD_MS: u64 = 20 * 365 * 24 * 3_600 * 1_000;
+const DAY_MS: u64 = 24 * 3_600 * 1_000;
+const YEAR_MS: u64 = 365 * DAY_MS;
+/// How far the relay's clock may be ahead of ours, or behind both clocks: 1 year. With a clock that is further off, TLS does
+/// not work either, because certificates are valid for about as long.
+const MOST_APART_MS: u64 = YEAR_MS;
+/// How far the relay may be ahead of the last time that is known to have passed, if our clock has lost its time: 10 years.
+const MOST_ASLEEP_MS: u64 = 10 * YEAR_MS;
 
 /// Clones share everything.
 #[derive(Clone)]
@@ -115,20 +122,30 @@ impl SkippedDevices {
     }
 }
 
-/// What we know of the relay's time.
+/// What is known about the relay's time.
 #[derive(Default)]
 struct RelayClock {
     offset_ms: AtomicI64,
-    /// When the relay last said what time it is: by our clock, and by one that does not jump.
+    /// A time that has passed according to the relay's clock and ours.
+    passed_ms: AtomicU64,
+    /// When the relay last stated its time: by our clock, and by a monotonic one.
     learnt: std::sync::Mutex<Option<(u64, Instant)>>,
-    /// Whether the last that it said is impossible, which has been told.
+    /// Whether the last time that it stated is impossible, which was reported.
     impossible: AtomicBool,
 }
 
-/// Whether it can be this time at the relay while our clock says `now_ms`. Ours may be wrong by years, as on a device whose
-/// battery was empty; then the bound is that of this version.
-fn is_possible(server_time_ms: u64, now_ms: u64) -> bool {
-    (RELEASED_MS..=now_ms.max(RELEASED_MS).saturating_add(MOST_AHEAD_MS)).contains(&server_time_ms)
+/// Whether it can be this time at the relay while our clock says `ours_ms` and `passed_ms` has passed according to both.
+fn is_possible(relay_ms: u64, ours_ms: u64, passed_ms: u64) -> bool {
+    let passed_ms = passed_ms.max(RELEASED_MS);
+    // As on a device whose battery was empty.
+    let is_lost = ours_ms.saturating_add(DAY_MS) < passed_ms;
+    let latest = if is_lost {
+        passed_ms.saturating_add(MOST_ASLEEP_MS)
+    } else {
+        ours_ms.saturating_add(MOST_APART_MS)
+    };
+    let earliest = ours_ms.min(passed_ms).saturating_sub(MOST_APART_MS).max(RELEASED_MS);
+    (earliest..=latest).contains(&relay_ms)
 }
 
 impl Context {
@@ -175,22 +192,24 @@ impl Context {
         self.server_now_ms().min(self.env.now_ms())
     }
 
-    /// The relay said what time it is; returns the offset, to be stored. A time that cannot be is not believed.
-    pub(crate) fn learn_server_time(&self, server_time_ms: u64) -> i64 {
+    /// The relay has stated its time. Returns what is to be stored. An impossible time is not believed, and is reported.
+    pub(crate) fn learn_server_time(&self, server_time_ms: u64) -> Clocks {
         let now_ms = self.env.now_ms();
-        if !is_possible(server_time_ms, now_ms) {
+        let passed_ms = self.relay_clock.passed_ms.load(Ordering::Relaxed);
+        if !is_possible(server_time_ms, now_ms, passed_ms) {
             if !self.relay_clock.impossible.swap(true, Ordering::Relaxed) {
-                tracing::warn!(server_time_ms, "the relay says an impossible time");
+                tracing::warn!(server_time_ms, "the relay states an impossible time");
                 self.events.publish(Event::RelayClockWrong { relay_ms: server_time_ms });
             }
-            return self.relay_clock.offset_ms.load(Ordering::Relaxed);
+            return Clocks { offset_ms: self.relay_clock.offset_ms.load(Ordering::Relaxed), passed_ms };
         }
         self.relay_clock.impossible.store(false, Ordering::Relaxed);
-        let offset = server_time_ms.checked_signed_diff(now_ms).unwrap_or(0);
-        self.set_clock_offset(offset);
+        let offset_ms = server_time_ms.checked_signed_diff(now_ms).unwrap_or(0);
+        let clocks = Clocks { offset_ms, passed_ms: passed_ms.max(server_time_ms.min(now_ms)) };
+        self.set_clocks(clocks);
         *self.relay_clock.learnt.lock().unwrap_or_else(PoisonError::into_inner) =
             Some((now_ms, Instant::now()));
-        offset
+        clocks
     }
 
     /// Whether our clock was set, or stood still with the whole device, since the relay said what time it is.
@@ -202,8 +221,9 @@ impl Context {
         })
     }
 
-    pub(crate) fn set_clock_offset(&self, offset_ms: i64) {
-        self.relay_clock.offset_ms.store(offset_ms, Ordering::Relaxed);
+    pub(crate) fn set_clocks(&self, clocks: Clocks) {
+        self.relay_clock.offset_ms.store(clocks.offset_ms, Ordering::Relaxed);
+        self.relay_clock.passed_ms.fetch_max(clocks.passed_ms, Ordering::Relaxed);
     }
 
     /// Notes that the relay has certainly not stored these parcels. To be called before anything else can submit them.
@@ -228,25 +248,47 @@ impl Context {
 mod tests {
     use super::*;
 
-    const YEAR_MS: u64 = 365 * 24 * 3_600 * 1_000;
-    const NOW_MS: u64 = RELEASED_MS + YEAR_MS;
+    const NOW_MS: u64 = RELEASED_MS + 2 * YEAR_MS;
 
     #[test]
-    fn a_relay_a_hundred_years_ahead_or_before_this_version_is_not_believed() {
-        for possible in [NOW_MS, NOW_MS + 10 * YEAR_MS, NOW_MS + 20 * YEAR_MS, RELEASED_MS] {
-            assert!(is_possible(possible, NOW_MS));
+    fn a_relay_more_than_a_year_ahead_or_behind_is_not_believed() {
+        for possible in [NOW_MS, NOW_MS + YEAR_MS, NOW_MS - YEAR_MS] {
+            assert!(is_possible(possible, NOW_MS, NOW_MS - DAY_MS), "{possible}");
         }
-        for impossible in [0, RELEASED_MS - 1, NOW_MS + 20 * YEAR_MS + 1, NOW_MS + 100 * YEAR_MS, u64::MAX] {
-            assert!(!is_possible(impossible, NOW_MS));
+        let behind = NOW_MS - YEAR_MS - 2 * DAY_MS;
+        for impossible in [0, RELEASED_MS - 1, behind, NOW_MS + YEAR_MS + 1, NOW_MS + 100 * YEAR_MS, u64::MAX]
+        {
+            assert!(!is_possible(impossible, NOW_MS, NOW_MS - DAY_MS), "{impossible}");
+        }
+        // At first, nothing is known about the relay.
+        assert!(is_possible(RELEASED_MS, NOW_MS, 0) && !is_possible(RELEASED_MS - 1, NOW_MS, 0));
+    }
+
+    #[test]
+    fn a_device_with_a_wrong_clock_believes_the_relay() {
+        // It has lost its time, perhaps years ago.
+        for ours in [0, RELEASED_MS - 10 * YEAR_MS, RELEASED_MS + DAY_MS] {
+            assert!(is_possible(NOW_MS, ours, NOW_MS - YEAR_MS), "{ours}");
+            assert!(is_possible(NOW_MS + 9 * YEAR_MS, ours, NOW_MS), "{ours}");
+            assert!(!is_possible(NOW_MS + 100 * YEAR_MS, ours, NOW_MS), "{ours}");
+        }
+        // It is ahead.
+        for ours in [NOW_MS + YEAR_MS, NOW_MS + 100 * YEAR_MS, u64::MAX] {
+            assert!(is_possible(NOW_MS, ours, NOW_MS - DAY_MS), "{ours}");
         }
     }
 
     #[test]
-    fn a_device_that_has_lost_its_time_believes_the_relay() {
-        for ours in [0, NOW_MS - 10 * YEAR_MS, NOW_MS + 10 * YEAR_MS] {
-            assert!(is_possible(NOW_MS, ours));
-            assert!(!is_possible(NOW_MS + 100 * YEAR_MS, ours));
+    fn a_relay_cannot_move_the_bound_by_small_steps() {
+        let mut clocks = Clocks::default();
+        let mut furthest = 0;
+        for step in 0..100 {
+            let relay_ms = NOW_MS + step * YEAR_MS / 2;
+            if is_possible(relay_ms, NOW_MS, clocks.passed_ms) {
+                furthest = relay_ms;
+                clocks.passed_ms = clocks.passed_ms.max(relay_ms.min(NOW_MS));
+            }
         }
-        assert!(is_possible(u64::MAX, u64::MAX));
+        assert_eq!(furthest, NOW_MS + YEAR_MS);
     }
 }

@@ -1,7 +1,7 @@
-//! Becoming somebody: an identity here, an account at the relay.
+//! Registration: an identity in this database, and an account at the relay.
 //!
-//! Identity and pre-keys are on disk before the relay sees their public halves. A registration whose answer was
-//! lost is made again with the same keys and under the same name, by which the relay knows the account it has made.
+//! The identity and the pre-keys are on disk before the relay receives their public halves. A registration whose answer was
+//! lost is repeated with the same keys and the same idempotency key, so that the relay finds the account that it created.
 
 use std::fmt::Write as _;
 
@@ -24,7 +24,7 @@ use crate::store::{Account, LoginKey, Registered, Tokens};
 
 const REGISTRATION_INFO: &[u8] = b"Sealpost registration v1";
 
-/// Registers this device as a new account, with what the relay asks for as proof.
+/// Registers this device as a new account, with the proof that the relay requires.
 pub(crate) async fn register(ctx: &Context, proof: Vec<u8>) -> Result<Registered> {
     let now_ms = ctx.env.now_ms();
     let mut rng = ctx.env.rng();
@@ -50,52 +50,53 @@ pub(crate) async fn register(ctx: &Context, proof: Vec<u8>) -> Result<Registered
         keys: Some(upload_form(&keys)),
         login_key,
     };
-    let once = request_name(&account.identity)?;
+    let once = idempotency_key(&account.identity)?;
     let response = ctx.transport.http.register(&request, &once).await?;
     fault::at(Station::RegisterAnswered);
     let tag = login::tag(&response.registration_tag);
     let (registered, tokens, server_time_ms) = parse(response)?;
-    let offset = ctx.learn_server_time(server_time_ms);
+    let clocks = ctx.learn_server_time(server_time_ms);
     let stored = ctx.store.write(move |tx| {
         tx.set_registered(registered, &tokens)?;
-        // A file that loses its log from here on is an older one, and not one without an account.
+        // From here on, a file that has lost its log is an older state of this one, and not a file without an account.
         tx.need_in_file();
         if let Some(tag) = tag {
             tx.set_registration_tag(&tag)?;
         }
-        tx.set_clock_offset(offset)?;
+        tx.set_clocks(clocks)?;
         tx.set_pre_keys_uploaded(&keys)
     });
     stored.await?;
     Ok(registered)
 }
 
-/// By which peers notice that a device was set up anew: from 1.
+/// A registration id, by which peers notice that a device was set up again. The smallest is 1.
 fn draw_registration_id(rng: &mut StdRng) -> u32 {
     (rng.next_u32() % MAX_REGISTRATION_ID).saturating_add(1)
 }
 
-/// What names the registration of this identity, whenever it is made: 64 hexadecimal digits that nobody else can know.
-fn request_name(identity: &IdentityKeyPair) -> Result<Zeroizing<String>> {
-    let mut name = Zeroizing::new([0; 32]);
+/// The idempotency key of the registration of this identity: 64 hexadecimal digits, which are the same at every attempt and
+/// which nobody else can know.
+fn idempotency_key(identity: &IdentityKeyPair) -> Result<Zeroizing<String>> {
+    let mut key = Zeroizing::new([0; 32]);
     Hkdf::<Sha256>::new(None, &identity.to_bytes())
-        .expand(REGISTRATION_INFO, name.as_mut())
-        .map_err(|_| Error::Bug("the name of a registration is too long"))?;
-    // Enough room from the start: a reallocation would leave a copy behind.
+        .expand(REGISTRATION_INFO, key.as_mut())
+        .map_err(|_| Error::Bug("a derived key is too long"))?;
+    // The capacity is final: a reallocation would leave a copy in memory.
     let mut digits = Zeroizing::new(String::with_capacity(64));
-    for byte in name.iter() {
+    for byte in key.iter() {
         write!(digits, "{byte:02x}").map_err(|_| Error::Bug("writing to a string failed"))?;
     }
     Ok(digits)
 }
 
-/// How the protocol names a device: user and number.
+/// The address of a device in the protocol: user and number.
 pub(crate) fn address(user: UserId, device: DeviceId) -> Result<Address> {
     let device = ProtocolDeviceId::new(device.get()).map_err(|_| Error::Bug("a device id out of range"))?;
     Ok(Address::new(&user.to_string(), device))
 }
 
-/// Ourselves, as the protocol wants to know us.
+/// This device, in the form that the protocol requires.
 pub(crate) const fn local_device<'a>(account: &'a Account, address: &'a Address) -> LocalDevice<'a> {
     LocalDevice { identity: &account.identity, address, registration_id: account.registration_id }
 }
@@ -127,7 +128,7 @@ mod tests {
         };
         assert_eq!(draw(1, 10), draw(1, 10));
         assert_ne!(draw(1, 10), draw(2, 10));
-        // All of them come, and none outside.
+        // Every value in the range is drawn, and none outside it.
         let all: BTreeSet<_> = draw(1, 16 * MAX_REGISTRATION_ID).into_iter().collect();
         assert_eq!((all.first(), all.last()), (Some(&1), Some(&MAX_REGISTRATION_ID)));
         assert_eq!(all.len(), usize::try_from(MAX_REGISTRATION_ID).unwrap());

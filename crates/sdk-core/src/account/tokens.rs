@@ -1,8 +1,8 @@
-//! Tokens: a short one that opens doors, a long one that buys the next pair.
+//! Tokens: a short-lived access token, and a refresh token that is exchanged for the next pair.
 //!
-//! Another process may exchange the same token at the same time, or may have died over it. Therefore an exchange has a
-//! name, which is stored before the relay is asked: whoever asks under it gets the same token, and whoever comes second
-//! finds it stored.
+//! Another process may exchange the same token at the same time, or may have died while it did. An exchange therefore has
+//! an idempotency key, which is stored before the request: every request with it returns the same tokens, and a later
+//! process finds the result stored.
 
 use std::future::Future;
 use std::sync::atomic::Ordering;
@@ -25,31 +25,31 @@ pub(crate) type Token = Zeroizing<String>;
 
 /// A token is replaced when it has less than this left, in milliseconds.
 pub(crate) const MARGIN_MS: u64 = 60_000;
-/// How long the answer to an exchange is waited for when everything else has come to its end.
+/// How long suspending waits for the answer to an exchange after everything else has stopped.
 const EXCHANGE: Duration = Duration::from_millis(1_500);
 
-/// A token that is good for a while: the one we have, or a new one.
+/// An access token that is valid for a while: the stored one, or a new one.
 pub(crate) async fn access(ctx: &Context) -> Result<Token> {
     token(ctx, |_| true).await
 }
 
-/// A new token, because the relay did not take the one we have.
+/// A new access token, because the relay has refused this one.
 pub(crate) async fn replace_refused(ctx: &Context, refused: &str) -> Result<Token> {
     let refused = Zeroizing::new(refused.to_owned());
     token(ctx, move |tokens| tokens.access != refused).await
 }
 
-/// The token we have, while it lasts and if it will do, else a new one. Once begun, an exchange is finished whoever
-/// waits for it: its answer must not get lost. Its turn is waited for by a task too: one who stopped half-way, as an app
-/// may do with any of its calls, would keep the turn from all others.
-async fn token(ctx: &Context, will_do: impl Fn(&Tokens) -> bool + Clone + Send + 'static) -> Result<Token> {
+/// The stored access token if it is valid for a while and acceptable, otherwise a new one. An exchange that has begun is
+/// finished even if the caller stops waiting, because its answer must not get lost. A task also waits for the lock: a caller
+/// that is dropped half-way, as an app may do with any call, would otherwise keep its place in the queue and block all others.
+async fn token(ctx: &Context, accept: impl Fn(&Tokens) -> bool + Clone + Send + 'static) -> Result<Token> {
     let (answer, answered) = oneshot::channel();
     let ctx = ctx.clone();
     let mut suspended = ctx.suspended.subscribe();
     tokio::spawn(async move {
         let work = async {
-            let _one_at_a_time = ctx.refreshing.lock().await;
-            if answer.is_closed() { Ok(None) } else { in_turn(&ctx, will_do).await.map(Some) }
+            let _lock = ctx.refreshing.lock().await;
+            if answer.is_closed() { Ok(None) } else { in_turn(&ctx, accept).await.map(Some) }
         };
         let token = tokio::select! {
             token = work => token,
@@ -62,25 +62,25 @@ async fn token(ctx: &Context, will_do: impl Fn(&Tokens) -> bool + Clone + Send +
     answered.await.map_err(|_| Error::Bug("a panic while refreshing a token"))?
 }
 
-/// Lets an exchange that is under way come to its end, so that the token is stored, if that is soon. It keeps others from
-/// beginning while what it returns is held.
+/// Waits for a running exchange to end, for a short time, so that its tokens are stored. No other exchange can begin while
+/// the returned guard is held.
 pub(crate) async fn wait_for_exchange(ctx: &Context) -> Option<MutexGuard<'_, ()>> {
     timeout(EXCHANGE, ctx.refreshing.lock()).await.ok()
 }
 
-/// Ends an exchange that is still under way: it has a name, under which the next attempt finds its answer.
+/// Abandons a running exchange. The next attempt gets the same answer by its idempotency key.
 pub(crate) fn give_up_exchange(ctx: &Context) {
     ctx.suspended.send_replace(());
 }
 
-async fn in_turn(ctx: &Context, will_do: impl Fn(&Tokens) -> bool) -> Result<Token> {
+async fn in_turn(ctx: &Context, accept: impl Fn(&Tokens) -> bool) -> Result<Token> {
     loop {
         let read = ctx.store.read(|rows| Ok((rows.tokens()?, rows.registration_tag()?.is_some())));
         let (tokens, tagged) = read.await?;
-        // A device of an older file shows its login key as soon as it can; a relay that says nothing to that is asked once.
+        // A device of an older file sends its login key as soon as possible; if the relay does not confirm it, only once.
         let login_key_known = tagged || ctx.login_key_shown.load(Ordering::Relaxed);
-        // Also one that another process has stored may have run out: we may have been frozen since.
-        if login_key_known && tokens.lasts_at(ctx.server_now_ms()) && will_do(&tokens) {
+        // A token that another process has stored may have expired too, because this process may have been frozen.
+        if login_key_known && tokens.is_valid_at(ctx.server_now_ms()) && accept(&tokens) {
             return Ok(tokens.access);
         }
         match exchange(ctx, tokens).await? {
@@ -90,7 +90,7 @@ async fn in_turn(ctx: &Context, will_do: impl Fn(&Tokens) -> bool) -> Result<Tok
     }
 }
 
-/// Runs a call with a token; once more with a new one when the relay does not take it.
+/// Makes a call with an access token, and once more with a new one if the relay refuses it.
 pub(crate) async fn with_access<T, F>(ctx: &Context, call: impl Fn(Http, Token) -> F) -> Result<T>
 where
     F: Future<Output = transport::Result<T>>,
@@ -110,14 +110,15 @@ pub(crate) fn from_wire(pair: wire::TokenPair) -> Tokens {
     Tokens::new(pair.access_token, pair.access_expires_ms, pair.refresh_token)
 }
 
-/// How an exchange went.
+/// The outcome of an exchange.
 enum Exchanged {
     ByUs(Token),
-    /// Another process has stored other tokens meanwhile.
+    /// Another process has stored other tokens in the meantime.
     Elsewhere,
 }
 
-/// The pair is stored before it is used: the relay takes the old token only until then.
+/// Exchanges the refresh token. The new pair is stored before it is used: as soon as the relay sees it, it refuses the old
+/// token.
 async fn exchange(ctx: &Context, old: Tokens) -> Result<Exchanged> {
     let (presented, fresh) = (old.refresh.clone(), ctx.new_client_msg_id().to_string());
     let fresh_key = LoginKey::generate(&mut ctx.env.rng());
@@ -135,18 +136,18 @@ async fn exchange(ctx: &Context, old: Tokens) -> Result<Exchanged> {
     ctx.login_key_shown.store(true, Ordering::Relaxed);
     let tag = login::tag(&pair.registration_tag);
     fault::at(Station::RefreshAnswered);
-    let offset = ctx.learn_server_time(pair.server_time_ms);
+    let clocks = ctx.learn_server_time(pair.server_time_ms);
     let tokens = from_wire(pair);
     let access = tokens.access.clone();
     let stored = ctx.store.write(move |tx| {
-        // Another process that was faster has stored the same successor, or one of its successors.
+        // A faster process has stored the same pair, or one of its successors.
         if tx.tokens()?.refresh == old.refresh {
             tx.set_tokens(&tokens)?;
         }
         if let Some(tag) = tag {
             tx.set_registration_tag(&tag)?;
         }
-        tx.set_clock_offset(offset)
+        tx.set_clocks(clocks)
     });
     stored.await?;
     fault::at(Station::RefreshStored);
@@ -158,8 +159,8 @@ impl Tokens {
         Self { access: Zeroizing::new(access), access_expires_ms, refresh: Zeroizing::new(refresh) }
     }
 
-    /// Whether the access token is good for a while.
-    fn lasts_at(&self, now_ms: u64) -> bool {
+    /// Whether the access token is valid for a while.
+    fn is_valid_at(&self, now_ms: u64) -> bool {
         self.access_expires_ms > now_ms.saturating_add(MARGIN_MS)
     }
 }
@@ -190,24 +191,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_call_that_an_app_stopped_half_way_keeps_no_token_from_others() {
+    async fn a_call_that_an_app_dropped_half_way_blocks_no_others() {
         let (_dir, ctx) = with_stored(u64::from(u32::MAX) * 1000).await;
         let mut stopped: Vec<_> = (0..3).map(|_| Box::pin(access(&ctx))).collect();
-        // Polled until they first wait for something.
+        // Each is polled until it first waits for something.
         for call in &mut stopped {
             let _ = futures_util::FutureExt::now_or_never(call);
         }
         let token = timeout(Duration::from_secs(60), access(&ctx)).await;
-        assert_eq!(token.expect("nobody waits for who has stopped").unwrap().as_str(), "stored");
+        assert_eq!(token.expect("nobody waits for the callers that stopped").unwrap().as_str(), "stored");
     }
 
     #[tokio::test]
-    async fn a_refused_token_is_replaced_by_one_that_another_process_stored_while_that_lasts() {
+    async fn a_refused_token_is_replaced_by_one_that_another_process_stored_if_that_is_valid() {
         let (_dir, ctx) = with_stored(u64::from(u32::MAX) * 1000).await;
         assert_eq!(replace_refused(&ctx, "old").await.unwrap().as_str(), "stored");
         let asks = Err(Error::Offline(Offline::Unreachable));
         assert_eq!(replace_refused(&ctx, "stored").await, asks);
-        // We were frozen with the old one at hand, for longer than the stored one is good.
+        // This process was frozen with the old one until the stored one had expired.
         let (_dir, ctx) = with_stored(1).await;
         assert_eq!(replace_refused(&ctx, "old").await, asks);
     }

@@ -73,7 +73,7 @@ pub(crate) async fn open(config: Config, footprint: Footprint) -> Result<(Contex
     let for_store = events.clone();
     let opening = tokio::task::spawn_blocking(move || Store::open(database, key, for_store, footprint));
     let store = opening.await.map_err(|_| Error::Bug("a panic while opening the database"))??;
-    let (occupant, clock_offset_ms) = match store.read(|rows| rows.occupant()).await {
+    let (occupant, clocks) = match store.read(|rows| rows.occupant()).await {
         Ok(found) => found,
         Err(error) => {
             // A caller that gets this error may try again immediately, so nothing of this attempt must remain.
@@ -82,7 +82,7 @@ pub(crate) async fn open(config: Config, footprint: Footprint) -> Result<(Contex
         }
     };
     let ctx = Context::new(store, transport, Env::new(clock), events, policy);
-    ctx.set_clock_offset(clock_offset_ms);
+    ctx.set_clocks(clocks);
     Ok((ctx, occupant))
 }
 

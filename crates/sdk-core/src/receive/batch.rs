@@ -21,6 +21,9 @@ use crate::store::{
 };
 use crate::thread;
 
+/// The least time between two sessions that are begun because a device uses keys again, in milliseconds.
+const RENEWAL_MS: u64 = 3_600_000;
+
 /// The work of one transaction. Sessions are loaded once, and stored at the end.
 pub(super) struct Batch<'b, 'c> {
     ctx: &'b Context,
@@ -231,6 +234,7 @@ impl Batch<'_, '_> {
             self.begin_thread(envelope, now_ms)?;
             handled.begun = true;
         }
+        let mut renewed = None;
         match opened {
             Opened::Undecryptable(cause) => {
                 handled.cause = Some(cause);
@@ -246,6 +250,7 @@ impl Batch<'_, '_> {
             Opened::Duplicate => {
                 handled.cause = Some(Undecryptable::KeyUsedTwice);
                 if !self.is_repeated(envelope)? {
+                    renewed = self.renew_after_reuse(envelope, now_ms)?;
                     self.park(envelope, Undecryptable::KeyUsedTwice, now_ms)?;
                 }
             }
@@ -257,9 +262,21 @@ impl Batch<'_, '_> {
                 }
             }
         }
-        handled.record = record;
+        handled.record = record.or(renewed);
         self.tx.account_for(envelope.thread, envelope.epoch, envelope.server_seq)?;
         Ok(handled)
+    }
+
+    /// A device uses keys again, as its database was restored from an older copy that the relay could not tell from it. Begins
+    /// a new session with the device, so that it stops, at most once an hour. Returns the sessions without an active one.
+    fn renew_after_reuse(&mut self, envelope: &Envelope, now_ms: u64) -> Result<Option<SessionRecord>> {
+        let since_ms = now_ms.saturating_sub(RENEWAL_MS);
+        if self.tx.has_reused_keys_since(envelope.thread, envelope.sender, since_ms)? {
+            return Ok(None);
+        }
+        self.tx.greet(envelope.thread, now_ms, self.ctx.new_client_msg_id())?;
+        let sessions = self.sessions.get(&(envelope.sender, envelope.sender_device));
+        Ok(sessions.map(|(_, sessions)| sessions.record.archive(UnixSeconds(now_ms / 1000))))
     }
 
     /// Whether an envelope from this position was processed before.

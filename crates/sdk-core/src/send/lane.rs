@@ -17,6 +17,7 @@ use crate::context::Context;
 use crate::error::{Error, Offline, Result};
 use crate::fault::{self, Station};
 use crate::id::{DeviceId, ThreadId, UserId};
+use crate::message::FailReason;
 use crate::store::{Durable, OutgoingId, Parcel, Settlement};
 use crate::transport::{self, Socket};
 use crate::waiting::WaitReason;
@@ -208,6 +209,8 @@ async fn make_sessions(
         }
         Err(error) => return Err(error),
     };
+    // Unless the user can come back: then the entries behind it wait, too.
+    let may_come_back = matches!(settlement, Settlement::Failed(FailReason::UnknownRecipient));
     settle(ctx, vec![(entry, None, settlement)]).await?;
-    Ok(Flow::Again)
+    Ok(if may_come_back { Flow::Stop } else { Flow::Again })
 }

@@ -10,9 +10,9 @@ pub(super) async fn set_clock(ctx: &Context) -> Result<()> {
 
 /// Asks the relay for the time, and stores the offset.
 pub(super) async fn ask_time(ctx: &Context) -> Result<()> {
-    let offset = ctx.learn_server_time(ctx.transport.server_time().await?);
+    let clocks = ctx.learn_server_time(ctx.transport.server_time().await?);
     let work = ctx.store.write(move |tx| {
-        tx.set_clock_offset(offset)?;
+        tx.set_clocks(clocks)?;
         // The due times were computed with the old clock.
         tx.hurry_lanes()
     });

@@ -34,6 +34,15 @@ pub(crate) struct Tokens {
     pub(crate) refresh: Zeroizing<String>,
 }
 
+/// What is stored about the clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Clocks {
+    /// The relay's time less ours, in milliseconds.
+    pub(crate) offset_ms: i64,
+    /// A time that has passed according to both, in milliseconds.
+    pub(crate) passed_ms: u64,
+}
+
 impl Rows<'_> {
     /// # Errors
     /// Returns [`Error::Unauthorized`] if the account has been left.
@@ -139,8 +148,11 @@ impl Tx<'_> {
         self.change_one("UPDATE account SET epoch = ?1", params![to_sql(epoch)?])
     }
 
-    pub(crate) fn set_clock_offset(&mut self, offset_ms: i64) -> Result<()> {
-        self.change_one("UPDATE account SET clock_offset = ?1", params![offset_ms])
+    pub(crate) fn set_clocks(&mut self, clocks: Clocks) -> Result<()> {
+        self.change_one(
+            "UPDATE account SET clock_offset = ?1, passed = max(passed, ?2)",
+            params![clocks.offset_ms, to_sql(clocks.passed_ms)?],
+        )
     }
 
     pub(super) fn set_indexed(&mut self, indexed: Indexed) -> Result<()> {

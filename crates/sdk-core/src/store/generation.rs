@@ -14,8 +14,10 @@ use crate::id::{ClientMsgId, DeviceId, ThreadId, UserId};
 
 /// Generations that are remembered: connections of several processes may overtake each other.
 const REMEMBERED: u64 = 64;
-/// Threads in which sessions are begun anew at once; in others when something comes that does not open.
+/// The number of threads whose peers are told of new sessions at once. The others follow in the background.
 const AT_ONCE: u32 = 200;
+/// The number of threads that are renewed in one transaction in the background.
+pub(crate) const RENEWED_AT_A_TIME: u32 = 20;
 
 /// A generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +54,33 @@ impl Rows<'_> {
             .prepare_cached(sql)?
             .query_row(params![user.as_bytes(), device.get()], |row| row.get(0))?;
         Ok(only_old.unwrap_or(false))
+    }
+
+    /// The thread up to which sessions were renewed in the background; `None` if there is nothing to renew.
+    pub(crate) fn renewed_up_to(&self) -> Result<Option<ThreadId>> {
+        let sql = "SELECT renewed_up_to FROM account";
+        let up_to: Option<Option<Vec<u8>>> =
+            self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0)).optional()?;
+        Ok(up_to.flatten().map(|id| ThreadId::from_slice(&id)).transpose()?)
+    }
+
+    /// How many threads have something to send.
+    pub(crate) fn lanes(&self) -> Result<u32> {
+        Ok(self.connection.prepare_cached("SELECT count(*) FROM lane")?.query_row([], |row| row.get(0))?)
+    }
+
+    fn threads_after(&self, after: ThreadId, limit: u32) -> Result<Vec<ThreadId>> {
+        let sql = "SELECT thread_id FROM thread WHERE thread_id > ?1 ORDER BY thread_id LIMIT ?2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map(params![after.as_bytes(), limit], |row| row.get::<_, Vec<u8>>(0))?;
+        rows.map(|row| Ok(ThreadId::from_slice(&row?)?)).collect()
+    }
+
+    /// Whether there were sessions with a device of a member, and none of them is used for sending any more.
+    fn has_member_with_only_old_sessions(&self, thread: ThreadId) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM member JOIN session USING (user_id)
+                   WHERE thread_id = ?1 GROUP BY user_id, device_id HAVING max(active) = 0)";
+        Ok(self.connection.prepare_cached(sql)?.query_row([thread.as_bytes()], |row| row.get(0))?)
     }
 
     /// Threads with a device with which there was a session, the newest first.
@@ -105,8 +134,28 @@ impl Tx<'_> {
         for thread in self.threads_with_sessions(AT_ONCE)? {
             self.greet(thread, now_ms, fresh_id())?;
         }
+        self.change_one("UPDATE account SET renewed_up_to = zeroblob(16)", [])?;
         self.emit(Event::DatabaseRestored);
         Ok(())
+    }
+
+    /// Renews the sessions of the next threads after this database turned out to be a copy. Does nothing in a thread whose
+    /// sessions were renewed in the meantime. Returns whether there may be more.
+    pub(crate) fn renew_some(
+        &mut self,
+        now_ms: u64,
+        mut fresh_id: impl FnMut() -> ClientMsgId,
+    ) -> Result<bool> {
+        let Some(up_to) = self.renewed_up_to()? else { return Ok(false) };
+        let next = self.threads_after(up_to, RENEWED_AT_A_TIME)?;
+        for thread in &next {
+            if self.has_member_with_only_old_sessions(*thread)? {
+                self.greet(*thread, now_ms, fresh_id())?;
+            }
+        }
+        let last = next.last().filter(|_| u32::try_from(next.len()) == Ok(RENEWED_AT_A_TIME));
+        self.change_one("UPDATE account SET renewed_up_to = ?1", [last.map(ThreadId::as_bytes)])?;
+        Ok(last.is_some())
     }
 
     /// Queues a receipt for nothing, whose only effect is a session; unless something waits there that begins one as well.
@@ -123,7 +172,8 @@ impl Tx<'_> {
         self.enqueue(NewOutgoing { thread, us, content_id, sent_ms: now_ms, body }).map(|_| ())
     }
 
-    fn archive_all_sessions(&mut self, now: UnixSeconds) -> Result<()> {
+    /// From now on, no session is used for sending; new ones are begun.
+    pub(crate) fn archive_all_sessions(&mut self, now: UnixSeconds) -> Result<()> {
         let mut statement = self
             .connection
             .prepare_cached("SELECT DISTINCT user_id, device_id FROM session WHERE active = 1")?;

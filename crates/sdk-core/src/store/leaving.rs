@@ -6,7 +6,7 @@
 
 use rusqlite::{OptionalExtension as _, params};
 
-use super::{Rows, Tx, narrow};
+use super::{Clocks, Rows, Tx, from_sql, narrow};
 use crate::error::{Error, Result, Storage};
 use crate::id::{DeviceId, MessageId, UserId};
 use crate::message::FailReason;
@@ -47,19 +47,23 @@ const LEFT: i64 = 3;
 const HISTORY: i64 = 10;
 
 impl Rows<'_> {
-    /// The account of this database, and the offset of the clock. `None` before the registration.
-    pub(crate) fn occupant(&self) -> Result<(Option<Occupant>, i64)> {
-        let sql = "SELECT user_id, device_id, leaving % 10, clock_offset FROM account";
+    /// The account of this database (`None` before the registration), and what is known about the clocks.
+    pub(crate) fn occupant(&self) -> Result<(Option<Occupant>, Clocks)> {
+        let sql = "SELECT user_id, device_id, leaving % 10, clock_offset, passed FROM account";
         let row = self.connection.prepare_cached(sql)?.query_row([], |row| {
             Ok((
                 row.get::<_, Option<Vec<u8>>>(0)?,
                 row.get::<_, Option<i64>>(1)?,
                 row.get::<_, i64>(2)?,
                 row.get::<_, i64>(3)?,
+                row.get::<_, i64>(4)?,
             ))
         });
-        let Some((user, device, leaving, clock_offset_ms)) = row.optional()? else { return Ok((None, 0)) };
-        let (Some(user), Some(device)) = (user, device) else { return Ok((None, clock_offset_ms)) };
+        let Some((user, device, leaving, offset_ms, passed)) = row.optional()? else {
+            return Ok((None, Clocks::default()));
+        };
+        let clocks = Clocks { offset_ms, passed_ms: from_sql(passed)? };
+        let (Some(user), Some(device)) = (user, device) else { return Ok((None, clocks)) };
         let registered =
             Registered { user: UserId::from_slice(&user)?, device: DeviceId::new(narrow(device)?)? };
         let standing = match leaving {
@@ -69,7 +73,7 @@ impl Rows<'_> {
             LEFT => Standing::Left,
             _ => return Err(Error::Storage(Storage::Corrupt)),
         };
-        Ok((Some(Occupant { registered, standing }), clock_offset_ms))
+        Ok((Some(Occupant { registered, standing }), clocks))
     }
 
     /// Whether the account has been left and therefore has no keys any more.

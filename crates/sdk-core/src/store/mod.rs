@@ -47,7 +47,7 @@ use crate::event::{Event, EventBus};
 use crate::id::MessageId;
 use crate::message::Position;
 
-pub(crate) use account::{Account, Registered, Tokens};
+pub(crate) use account::{Account, Clocks, Registered, Tokens};
 pub use contact::TrustState;
 pub use thread::{ThreadCursor, ThreadKind};
 

@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::{NewIncoming, Rows, Tx, to_sql};
 use crate::error::Result;
 use crate::id::{ClientMsgId, MessageId, ThreadId, UserId};
+use crate::message::Undecryptable;
 
 /// Identifies a ciphertext by the first 16 bytes of its SHA-256.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +48,20 @@ impl Rows<'_> {
     pub(crate) fn was_opened(&self, ciphertext: CiphertextId) -> Result<bool> {
         let sql = "SELECT EXISTS (SELECT 1 FROM opened WHERE ciphertext = ?1)";
         Ok(self.connection.prepare_cached(sql)?.query_row([ciphertext.0], |row| row.get(0))?)
+    }
+
+    /// Whether an envelope of this sender whose key had been used before was parked since this time.
+    pub(crate) fn has_reused_keys_since(
+        &self,
+        thread: ThreadId,
+        sender: UserId,
+        since_ms: u64,
+    ) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM parked JOIN message ON message.id = parked.message_id
+                   WHERE parked.thread_id = ?1 AND parked.sender = ?2 AND parked.at >= ?3 AND message.cause = ?4)";
+        let cause = Undecryptable::KeyUsedTwice.to_stored();
+        let values = params![thread.as_bytes(), sender.as_bytes(), to_sql(since_ms)?, cause];
+        Ok(self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0))?)
     }
 
     /// The envelope that was parked with this id.

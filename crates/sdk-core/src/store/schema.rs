@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::error::{Error, Result, Storage};
 
 /// Each brings the schema from version n to n + 1; the version is SQLite's `user_version`.
-const MIGRATIONS: [&str; 14] = [V1, V2, V3, V4, V5, V6, V7, V8, V9, V10, V11, V12, V13, V14];
+const MIGRATIONS: [&str; 15] = [V1, V2, V3, V4, V5, V6, V7, V8, V9, V10, V11, V12, V13, V14, V15];
 
 /// What a new database begins with: where the migrations lead to, in one piece.
 const NEW: &str = include_str!("schema.sql");
@@ -492,6 +492,13 @@ CREATE TABLE mark_exception (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// After this database was restored from a copy, sessions are renewed in the background. And a time that both clocks agree has
+/// passed bounds what the relay may state.
+const V15: &str = "
+ALTER TABLE account ADD COLUMN renewed_up_to BLOB CHECK (length(renewed_up_to) = 16);  -- thread id; NULL: nothing to renew
+ALTER TABLE account ADD COLUMN passed INTEGER NOT NULL DEFAULT 0;
+";
+
 #[cfg(test)]
 mod tests {
     use rusqlite::params;
@@ -549,7 +556,7 @@ mod tests {
         connection.pragma_update(None, "user_version", 99).unwrap();
         assert_eq!(
             migrate(&mut connection).unwrap_err(),
-            Error::Storage(Storage::Newer { found: 99, known: 14 })
+            Error::Storage(Storage::Newer { found: 99, known: 15 })
         );
         let tables: i64 =
             connection.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0)).unwrap();

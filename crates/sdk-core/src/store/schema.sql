@@ -24,7 +24,9 @@ CREATE TABLE account (
     login_key        BLOB    CHECK (length(login_key) = 32),   -- its seed; made when it is first needed
     registration_tag BLOB,                         -- NULL until the relay knows the login key
     store_version    BLOB    NOT NULL DEFAULT x'', -- of the relay, the newest that was seen
-    lost_pre_keys    INTEGER NOT NULL DEFAULT 0    -- 1: the relay has one-time keys that are not here
+    lost_pre_keys    INTEGER NOT NULL DEFAULT 0,   -- 1: the relay has one-time keys that are not here
+    renewed_up_to    BLOB    CHECK (length(renewed_up_to) = 16),   -- a thread: sessions of later ones are to be renewed; NULL: of none
+    passed           INTEGER NOT NULL DEFAULT 0    -- a time that has passed according to both clocks
 ) STRICT;
 
 CREATE TABLE signed_pre_key (

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt as _;
+use sealpost_protocol::UnixSeconds;
 use sealpost_wire as wire;
 use sealpost_wire::limits::MAX_COUNT;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -194,7 +195,7 @@ impl<'c> Connection<'c> {
     /// Stores what the relay states about itself. If its store was restored from a backup (a new epoch), what it may have
     /// lost is submitted again.
     async fn welcomed(&self, welcome: &wire::Welcome) -> Result<u64> {
-        let offset = self.ctx.learn_server_time(welcome.server_time_ms);
+        let clocks = self.ctx.learn_server_time(welcome.server_time_ms);
         let epoch = welcome.epoch;
         let resubmit_from_ms = self.ctx.server_now_ms().saturating_sub(wire::limits::DEDUPE_WINDOW_MS);
         let version = welcome.store_version.clone();
@@ -210,6 +211,8 @@ impl<'c> Connection<'c> {
                 tx.recover_as_copy(known, now_ms, || ctx.new_client_msg_id())?;
             }
             if account.epoch != 0 && epoch > account.epoch {
+                // This database may have been restored with the relay, which could then not tell that it is older.
+                tx.archive_all_sessions(UnixSeconds(now_ms / 1000))?;
                 let again = tx.resubmit_unproven(resubmit_from_ms)?;
                 tx.accept_again()?;
                 tracing::info!(again, "the relay has a new epoch");
@@ -219,7 +222,7 @@ impl<'c> Connection<'c> {
             if (1..=wire::limits::MAX_OPAQUE).contains(&version.len()) {
                 tx.set_store_version(&version)?;
             }
-            tx.set_clock_offset(offset)?;
+            tx.set_clocks(clocks)?;
             Ok((tx.hurry_lanes()?, tx.has_lost_pre_keys()?))
         });
         let ((), lost_pre_keys) = work.await?;
@@ -228,6 +231,7 @@ impl<'c> Connection<'c> {
         }
         self.ctx.outbox.notify_one();
         self.ctx.upkeep.to_accept.notify_one();
+        self.ctx.upkeep.to_renew.notify_one();
         Ok(welcome.access_expires_ms)
     }
 

@@ -10,6 +10,7 @@ mod indexer;
 mod loss;
 mod pause;
 mod receipts;
+mod renewal;
 mod upkeep;
 
 use std::future::Future;
@@ -94,6 +95,8 @@ impl Tasks {
         tasks.spawn(supervise(ctx.clone(), Part::Search, move || indexer::run(c.clone())));
         let c = ctx.clone();
         tasks.spawn(supervise(ctx.clone(), Part::Receiving, move || retry::run(c.clone())));
+        let c = ctx.clone();
+        tasks.spawn(supervise(ctx.clone(), Part::Sending, move || renewal::run(c.clone())));
         Self(tasks)
     }
 

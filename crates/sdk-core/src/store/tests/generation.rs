@@ -51,3 +51,63 @@ async fn what_the_relay_knew_is_known_here_after_it_was_noticed() {
     });
     work.await.unwrap();
 }
+
+#[tokio::test]
+async fn every_thread_is_renewed_once_in_small_batches_that_a_later_process_continues() {
+    const THREADS: u16 = 450;
+    let fixture = Fixture::new().await;
+    let id = |number: u16| {
+        let mut id = [5; 16];
+        id[..2].copy_from_slice(&(number + 1).to_be_bytes());
+        id
+    };
+    let begin = fixture.store.write(move |tx| {
+        for number in 0..THREADS {
+            let (thread, peer) = (ThreadId::from_bytes(id(number)), UserId::from_bytes(id(number)));
+            tx.put_thread(Thread { id: thread, peer, roster_version: 1 }, u64::from(number))?;
+            let sql = "INSERT INTO session VALUES (?1, 1, zeroblob(34), 0, 1, x'00', NULL)";
+            tx.change_one(sql, [peer.as_bytes()])?;
+        }
+        let mut fresh = 0;
+        tx.recover_as_copy(generation(50, 7), 1_000, || {
+            fresh += 1;
+            ClientMsgId::new(fresh, &[1; 10])
+        })
+    });
+    begin.await.unwrap();
+    let lanes = async || fixture.store.read(|rows| rows.lanes()).await.unwrap();
+    assert_eq!(lanes().await, 200);
+    // With one of them, there is a session again.
+    let met = "UPDATE session SET active = 1 WHERE user_id = ?1";
+    fixture.store.write(move |tx| tx.change_one(met, [id(0)])).await.unwrap();
+    let (mut before, mut batches) = (200, 0);
+    loop {
+        let more = fixture.store.write(move |tx| {
+            let mut fresh = 0;
+            tx.renew_some(2_000, || {
+                fresh += 1;
+                ClientMsgId::new(1_000 + before * 100 + fresh, &[2; 10])
+            })
+        });
+        let more = more.await.unwrap();
+        let now = u64::from(lanes().await);
+        assert!(now - before <= u64::from(crate::store::generation::RENEWED_AT_A_TIME));
+        (before, batches) = (now, batches + 1);
+        if !more {
+            break;
+        }
+        // The process ends, and another one goes on.
+        if batches % 5 == 0 {
+            fixture.store.close().await;
+            fixture.store.reopen().unwrap();
+        }
+    }
+    assert_eq!((before, batches), (u64::from(THREADS) - 1, 23));
+    let once = fixture.store.read(|rows| {
+        let sql = "SELECT count(*), count(DISTINCT lane) FROM outgoing";
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
+        Ok(rows.connection.query_row(sql, [], row)?)
+    });
+    assert_eq!(once.await.unwrap(), (449, 449));
+    assert_eq!(fixture.store.read(|rows| rows.renewed_up_to()).await.unwrap(), None);
+}
