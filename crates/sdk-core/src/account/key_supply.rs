@@ -1,4 +1,4 @@
-//! Our pre-keys before the relay has them: how many are made, and when, and their public halves.
+//! Creates pre-keys: when, and how many. The relay receives their public halves.
 
 use rand::rngs::StdRng;
 use sealpost_protocol::{
@@ -9,19 +9,20 @@ use sealpost_wire as wire;
 use crate::error::Result;
 use crate::store::{Account, PreKeys, Tx};
 
-/// One-time keys of each kind that the relay should hold.
+/// How many one-time keys of each kind the relay should hold.
 pub(super) const FULL: u32 = 100;
-/// Fewer than this, and it gets new ones.
+/// If it holds fewer than this, it is sent new ones.
 pub(super) const LOW: u32 = 20;
 pub(super) const DAY_MS: u64 = 24 * 3600 * 1000;
-/// Age at which the signed and the last-resort key are replaced.
+/// The age at which the signed and the last-resort key are replaced.
 pub(super) const ROTATE_MS: u64 = 2 * DAY_MS;
-/// Most one-time keys of each kind that are kept here. None is deleted to make room, as a first message may be on its
-/// way to it: a relay that asks for more, or whose keys are taken and not used, has to make do with the last-resort key.
+/// Maximum number of one-time keys of each kind that are kept here. None is deleted to make room, because a first message
+/// may be in flight for it. A relay that asks for more, or whose keys are taken and never used, has to give out the
+/// last-resort key.
 pub(super) const MOST: u32 = 1_000;
 
-/// Makes what is missing, and returns all that the relay may not have yet: an upload whose answer was lost is
-/// made again with the same keys.
+/// Creates the missing keys, and returns all that the relay may not have yet: an upload whose answer was lost is repeated
+/// with the same keys.
 pub(crate) fn prepare(
     tx: &mut Tx<'_>,
     account: &Account,
@@ -53,12 +54,12 @@ pub(crate) fn prepare(
     tx.pre_keys_to_upload()
 }
 
-/// Whether a signed key that was made then is to be replaced. One that was made in the future was made by a wrong clock.
+/// Whether a signed key with this time of creation is to be replaced. A time in the future is due to a wrong clock.
 pub(super) const fn is_due(created_ms: u64, now_ms: u64) -> bool {
     created_ms.saturating_add(ROTATE_MS) <= now_ms || created_ms > now_ms.saturating_add(ROTATE_MS)
 }
 
-/// Makes all of them anew, for a relay that has none of ours, or only such as are gone here.
+/// Replaces all keys, for a relay that has none of ours, or only keys that do not exist here any more.
 pub(crate) fn prepare_anew(
     tx: &mut Tx<'_>,
     account: &Account,
@@ -69,14 +70,14 @@ pub(crate) fn prepare_anew(
     prepare(tx, account, wire::KeyCounts::default(), now_ms, rng)
 }
 
-/// How many to make, given what the relay has, what waits to be uploaded, and how many are kept here in all.
+/// How many to create, given how many the relay has, how many wait to be uploaded, and how many are kept here in total.
 pub(super) fn missing(at_relay: u32, waiting: usize, kept: u32) -> u32 {
     let total = at_relay.saturating_add(u32::try_from(waiting).unwrap_or(u32::MAX));
     let wanted = if total < LOW { FULL.saturating_sub(total) } else { 0 };
     wanted.min(MOST.saturating_sub(kept))
 }
 
-/// The public halves, as the relay takes them.
+/// The public halves, in the form of an upload.
 pub(crate) fn upload_form(keys: &PreKeys) -> wire::KeyUpload {
     let signed_kem = |key: &KemPreKey| wire::SignedKey {
         id: key.id().0,

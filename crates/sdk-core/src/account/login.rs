@@ -1,5 +1,5 @@
-//! Signing in with our login key, when the relay takes no token of ours: it was restored from a backup, somebody has stolen
-//! one, or we were away for too long.
+//! Signs in with the login key when the relay refuses our tokens: it was restored from a backup, somebody has stolen a
+//! token, or the tokens have expired.
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use bytes::Bytes;
@@ -13,21 +13,22 @@ use crate::error::{Error, Offline, Result};
 use crate::store::{LoginKey, Registered};
 use crate::transport;
 
-/// The public half, as the relay takes it.
+/// The public half of a login key, as it is sent to the relay.
 pub(crate) fn public_key(key: &LoginKey) -> Result<Bytes> {
     Ok(Bytes::copy_from_slice(pair(key)?.public_key().as_ref()))
 }
 
-/// A tag of ours, if this is one: what is longer than any honest relay makes is not kept.
+/// A registration tag, if this can be one. Longer ones than an honest relay issues are not kept.
 pub(crate) fn tag(bytes: &[u8]) -> Option<Vec<u8>> {
     (1..=MAX_OPAQUE).contains(&bytes.len()).then(|| bytes.to_vec())
 }
 
-/// New tokens, under the name of an exchange. If the relay does not know us any more, we take our place again.
+/// Gets new tokens under the idempotency key of an exchange. If the relay does not know this device any more, registers it
+/// again under the same address.
 ///
 /// # Errors
-/// Returns [`Error::Unauthorized`] if another device has our place or it was removed, and [`Error::UnknownDevice`] if the
-/// relay does not recognise us.
+/// Returns [`Error::Unauthorized`] if the device was removed or its address is taken, and [`Error::UnknownDevice`] if the
+/// relay does not recognise it.
 pub(super) async fn sign_in(ctx: &Context, name: &str) -> Result<wire::TokenPair> {
     let read = ctx.store.read(|rows| {
         let has_left = rows.has_left()?;
@@ -43,13 +44,14 @@ pub(super) async fn sign_in(ctx: &Context, name: &str) -> Result<wire::TokenPair
         Err(transport::Error::Unauthorized) => {}
         answered => return Ok(answered?),
     }
-    // A key that the relay has never confirmed may not be the one that it has.
+    // Without the tag, the device cannot prove that it was registered.
     let tag = tag.ok_or(Error::UnknownDevice)?;
-    tracing::warn!("the relay does not know this device any more, which takes its place again");
-    take_place(ctx, us, &key, tag, name).await
+    tracing::warn!("the relay does not know this device any more, which is registered again");
+    restore(ctx, us, &key, tag, name).await
 }
 
-async fn take_place(
+/// Registers this device again, with the same address and keys, at a relay that has lost it.
+async fn restore(
     ctx: &Context,
     us: Registered,
     key: &LoginKey,
@@ -84,7 +86,7 @@ async fn take_place(
     Ok(restored)
 }
 
-/// Asks for a challenge, and signs it.
+/// Requests a challenge, and signs it.
 async fn sign(
     ctx: &Context,
     us: Registered,

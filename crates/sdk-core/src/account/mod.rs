@@ -1,4 +1,4 @@
-//! Ourselves: registration, tokens, pre-keys.
+//! Our own account: registration, login, tokens, pre-keys, and leaving.
 
 mod key_supply;
 pub(crate) mod leaving;

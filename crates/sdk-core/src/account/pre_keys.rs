@@ -1,4 +1,4 @@
-//! Our pre-keys: enough of them at the relay, none of them too old.
+//! Keeps enough pre-keys at the relay, and replaces those that are too old.
 
 use sealpost_wire as wire;
 use sealpost_wire::limits::MAX_ONE_TIME_KEYS;
@@ -11,26 +11,26 @@ use crate::fault::{self, Station};
 use crate::store::{PreKeys, Tx};
 use crate::transport;
 
-/// How long a key still opens first messages when nobody can get it any more: a session that was begun with it is used
-/// for 30 days without an answer, and a mailbox keeps what it sends for 30 days.
+/// How long a key that is no longer given out is kept for first messages: a session that was started with it is used for
+/// 30 days without an answer, and a mailbox keeps its messages for 30 days.
 const KEEP_MS: u64 = 60 * DAY_MS;
 
-/// Makes and uploads what the relay lacks.
+/// Creates and uploads the keys that the relay lacks.
 pub(crate) async fn replenish(ctx: &Context) -> Result<()> {
     match upload_missing(ctx).await? {
         Upload::Arrived => Ok(()),
-        // What was to go with them, and what is missing now that they are known to be there; or what fits by now.
+        // The rest of that upload, and what else is missing; or what fits now.
         Upload::ArrivedBefore | Upload::Full => upload_missing(ctx).await.map(|_| ()),
     }
 }
 
-/// What became of an upload.
+/// The outcome of an upload.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Upload {
     Arrived,
-    /// The relay knows these one-time keys from an upload whose answer was lost, and has given some of them out.
+    /// The relay has these one-time keys from an upload whose answer was lost, and has given out some of them.
     ArrivedBefore,
-    /// Another process has filled the relay's pool since we asked what is in it: nothing was taken.
+    /// Another process has filled the relay's pool in the meantime. Nothing was stored.
     Full,
 }
 
@@ -43,7 +43,7 @@ async fn upload_missing(ctx: &Context) -> Result<Upload> {
         let (account, _) = tx.our_account()?;
         tx.forget_old_pre_keys(expiry_ms.saturating_sub(KEEP_MS))?;
         if tx.has_lost_pre_keys()? {
-            // Its ids are of keys that were made in a later state of this database.
+            // The relay's ids belong to keys that were created in a later state of this database.
             tx.skip_key_ids(counts.newest_id)?;
             return Ok((prepare_anew(tx, &account, now_ms, &mut rng)?, true));
         }
@@ -82,20 +82,21 @@ async fn upload_missing(ctx: &Context) -> Result<Upload> {
     }
     let noted = ctx.store.write(move |tx| {
         tx.set_pre_keys_uploaded(&keys)?;
-        // Not if it was refused for ids that are still too low: the next attempt is told of higher ones.
+        // An upload that was refused because its ids were too low is repeated with higher ones.
         if replaces_all && upload == Upload::Arrived { tx.pre_keys_were_replaced() } else { Ok(()) }
     });
     noted.await?;
     Ok(upload)
 }
 
-/// Takes note of what the relay had left when `newest` was the newest key that we knew to be there. Not if another process
-/// has uploaded keys since: the count may be older than they are, and they would look given out.
+/// Records which keys the relay has given out, from the number that it had left when `newest` was the newest key there.
+/// Does nothing if another process has uploaded keys since: the number may be older, and those keys would seem given out.
 fn note_left(tx: &mut Tx<'_>, newest: u32, at_relay: wire::KeyCounts, now_ms: u64) -> Result<()> {
     if tx.newest_uploaded()? == newest { tx.note_given_out(at_relay, now_ms) } else { Ok(()) }
 }
 
-/// Leaves out what the relay has no room for; it goes another time. Oldest first, as ids may only grow there.
+/// Removes the keys for which the relay has no room; they are uploaded later. The oldest stay, because ids may only grow
+/// at the relay.
 fn keep_what_fits(keys: &mut PreKeys, at_relay: wire::KeyCounts) {
     let room = |left: u32| usize::try_from(MAX_ONE_TIME_KEYS.saturating_sub(left)).unwrap_or(usize::MAX);
     keys.one_time.truncate(room(at_relay.ec));
@@ -128,7 +129,7 @@ mod tests {
         assert_eq!(missing(0, 0, u32::MAX), 0);
     }
 
-    /// A client that looks after its pre-keys, and what its relay claims to have left.
+    /// A client that replenishes its pre-keys, according to the number that its relay claims to have left.
     struct Client {
         _dir: TempDir,
         store: Store,
@@ -149,7 +150,8 @@ mod tests {
             Self { _dir: dir, store }
         }
 
-        /// Makes and uploads what is missing; how many one-time keys of each kind that were, and how many are kept now.
+        /// Creates and uploads what is missing. Returns how many one-time keys of each kind that were, and how many are kept
+        /// now.
         async fn keep_up(&self, left: u32, now_ms: u64) -> ([usize; 2], [u32; 2]) {
             let work = self.store.write(move |tx| {
                 let (account, _) = tx.our_account()?;
@@ -194,7 +196,7 @@ mod tests {
         for (made, due) in [(now, false), (now - ROTATE_MS, true), (now - ROTATE_MS + 1, false)] {
             assert_eq!(is_due(made, now), due);
         }
-        // A little ahead is usual; 100 years are not.
+        // A clock may be a little ahead, but not 100 years.
         assert!(!is_due(now + ROTATE_MS, now) && is_due(now + ROTATE_MS + 1, now));
         assert!(is_due(now + 36_500 * DAY_MS, now) && is_due(u64::MAX, now));
     }
@@ -228,7 +230,7 @@ mod tests {
         let begin = 1000 * DAY_MS;
         client.keep_up(0, begin).await;
         let newest = client.store.read(|rows| rows.newest_uploaded()).await.unwrap();
-        // We are told that 10 are left, and before we write that down, another process fills the pool.
+        // The relay states that 10 are left, and before this is recorded, another process fills the pool.
         assert_eq!(client.keep_up(10, begin).await, ([90; 2], [190; 2]));
         let work = client.store.write(move |tx| {
             note_left(tx, newest, wire::KeyCounts { ec: 10, kem: 10, ..Default::default() }, begin)

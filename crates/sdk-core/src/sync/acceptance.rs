@@ -1,7 +1,6 @@
-//! Accepts at the relay the threads that others began: until then the relay takes little for us in them.
+//! Accepts threads that others started, at the relay. Until then, the relay stores only a few of their messages.
 //!
-//! What is still to be accepted stands in the database from the transaction on in which we learn of a thread, until the
-//! relay has answered.
+//! The database records that a thread is to be accepted in the transaction that creates it, until the relay has answered.
 
 use std::time::Duration;
 
@@ -16,10 +15,10 @@ use crate::id::ThreadId;
 use crate::send::backoff_ms;
 use crate::transport::CreatedThread;
 
-/// Threads that are looked up at a time.
+/// How many threads are read at a time.
 const BATCH: u32 = 100;
 const LEAST_PAUSE_MS: u64 = 500;
-/// The status of a refusal because the other member has deleted their account.
+/// HTTP 410: the other member has deleted their account.
 const GONE: u16 = 410;
 
 pub(crate) async fn run(ctx: Context) {
@@ -34,7 +33,7 @@ pub(crate) async fn run(ctx: Context) {
                 failures = 0;
                 tokio::select! {
                     () = ctx.upkeep.to_accept.notified() => {}
-                    // Another process may have learnt of a thread.
+                    // Another process may have created a thread.
                     Ok(()) = elsewhere.changed() => {}
                 }
             }
@@ -54,7 +53,7 @@ enum Done {
     Some,
 }
 
-/// One that the relay refuses, for whatever reason, does not keep the others waiting.
+/// Accepts all threads that are to be accepted. One that the relay refuses does not delay the others.
 async fn accept_some(ctx: &Context) -> Result<Done> {
     let (mut last, mut refused) = (None, None);
     loop {
@@ -63,7 +62,7 @@ async fn accept_some(ctx: &Context) -> Result<Done> {
         for thread in threads {
             match accept(ctx, thread).await {
                 Ok(()) => {}
-                // Also one whose other member a restored relay does not know yet.
+                // A restored relay may not know the other member yet.
                 Err(error @ (Error::Offline(Offline::Refused(_)) | Error::NotFound)) => refused = Some(error),
                 Err(error) => return Err(error),
             }
@@ -81,19 +80,19 @@ async fn accept(ctx: &Context, thread: ThreadId) -> Result<()> {
     fault::at(Station::AcceptBeforeCall);
     let asked =
         tokens::with_access(ctx, |http, token| async move { http.accept_thread(&token, thread).await });
-    let is_there = match asked.await {
+    let exists = match asked.await {
         Ok(()) => true,
         Err(Error::NotFound) => open_again(ctx, thread).await?,
         Err(error) => return Err(error),
     };
     fault::at(Station::AcceptAnswered);
     let noted = ctx.store.write(move |tx| {
-        if is_there {
+        if exists {
             tx.set_accepted(thread)?
         } else {
             tx.set_superseded(thread)?
         }
-        // What waited for the thread is sent, or refused for good.
+        // Messages that waited for this are sent, or fail.
         tx.hurry_lanes()
     });
     noted.await?;
@@ -101,8 +100,8 @@ async fn accept(ctx: &Context, thread: ThreadId) -> Result<()> {
     Ok(())
 }
 
-/// The relay does not know the thread: it was restored from a backup. Whether it has it again; otherwise these two have
-/// another one by now, or one of them is no more.
+/// Opens a thread again that the relay does not know, because it was restored from a backup. Returns false if the two
+/// members have another thread by now, or if one of them has deleted their account.
 async fn open_again(ctx: &Context, thread: ThreadId) -> Result<bool> {
     let Some(known) = ctx.store.read(move |rows| rows.thread(thread)).await? else { return Ok(false) };
     let opened = tokens::with_access(ctx, |http, token| async move {

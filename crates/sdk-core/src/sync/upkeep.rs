@@ -1,5 +1,5 @@
-//! Pre-keys, old rows and old sessions: looked after when there is a connection at last, when the relay says that keys run low, and
-//! four times a day.
+//! Uploads pre-keys and deletes old rows and sessions: when a connection is established, when the relay reports that keys
+//! are running low, and four times a day.
 
 use std::time::Duration;
 
@@ -17,13 +17,13 @@ const PERIOD: Duration = Duration::from_secs(6 * 3600);
 const RETRY: Duration = Duration::from_secs(30);
 const LEAST_PAUSE_MS: u64 = 200;
 const DAY_MS: u64 = 24 * 3600 * 1000;
-/// A mailbox row lives 30 days: what was handled longer ago cannot come again.
+/// A mailbox keeps a message for 30 days, so an envelope that was processed earlier is not delivered again.
 const HANDLED_MS: u64 = 31 * DAY_MS;
-/// The relay remembers ids for 7 days: older bytes are not submitted again.
+/// The relay remembers ids for 7 days, so older parcels are not submitted again.
 const RESUBMIT_MS: u64 = 7 * DAY_MS;
 
 pub(crate) async fn run(ctx: Context) {
-    let (mut complaints, mut failures) = (0, 0);
+    let (mut reports, mut failures) = (0, 0);
     loop {
         ctx.transport.online().await;
         let outcome = keep_up(&ctx).await;
@@ -35,25 +35,25 @@ pub(crate) async fn run(ctx: Context) {
             }
             Err(error) => {
                 tracing::debug!(%error, "pre-keys are not replenished");
-                // Also when it complains meanwhile: it knows why it asks.
+                // The wait that the relay asks for is kept even if keys run low in the meantime.
                 sleep(asked(&error)).await;
                 let most_ms = u64::try_from(PERIOD.as_millis()).unwrap_or(u64::MAX);
                 failures = u32::saturating_add(failures, 1);
-                // Half a minute to a minute at first, and hours when it goes on.
+                // Half a minute to a minute at first, and hours if it keeps failing.
                 let spread_ms = backoff_ceiling_ms(failures.saturating_add(6), most_ms);
                 RETRY.saturating_add(Duration::from_millis(ctx.env.jitter(spread_ms)))
             }
         };
-        // Early when the relay runs low; one that keeps on complaining is answered ever more slowly.
-        complaints = match timeout(pause, ctx.upkeep.keys_low.notified()).await {
-            Ok(()) => u32::saturating_add(complaints, 1),
+        // Earlier if the relay runs low. If it reports this repeatedly, the pauses grow.
+        reports = match timeout(pause, ctx.upkeep.keys_low.notified()).await {
+            Ok(()) => u32::saturating_add(reports, 1),
             Err(_) => 0,
         };
-        sleep(Duration::from_millis(backoff_ms(&ctx.env, complaints).saturating_add(LEAST_PAUSE_MS))).await;
+        sleep(Duration::from_millis(backoff_ms(&ctx.env, reports).saturating_add(LEAST_PAUSE_MS))).await;
     }
 }
 
-/// How long the relay asks to be left alone, within reason.
+/// The wait that the relay asks for, up to [`PERIOD`].
 fn asked(error: &Error) -> Duration {
     match error {
         Error::Offline(Offline::Busy(wait)) => (*wait).min(PERIOD),

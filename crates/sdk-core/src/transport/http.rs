@@ -1,4 +1,4 @@
-//! REST: one method for each question.
+//! REST: one method for each request.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -21,17 +21,18 @@ use crate::error::Offline;
 use crate::id::{DeviceId, ThreadId, UserId};
 
 const TIMEOUT: Duration = Duration::from_secs(15);
-/// A call without an answer for this long is made once more, on a new connection: the one that was kept may be dead.
+/// After this long without an answer, a call is repeated on a new connection, because the pooled one may be dead.
 const PATIENCE: Duration = Duration::from_secs(4);
-/// How often a call is made at most: at first, after [`PATIENCE`], and when the app says that there is a network again.
+/// Maximum number of attempts of a call: the first one, one after [`PATIENCE`], and one when the app reports a network
+/// change.
 const MOST_TRIES: usize = 3;
-/// No answer of a relay is larger; what is, is not one.
+/// Maximum size of an answer. A relay sends no larger ones.
 const MAX_ANSWER: usize = 256 << 10;
 
 /// The REST side of a relay. Clones share its connections.
 ///
-/// Every call may be made more than once: it changes nothing, or changes the same thing again, or has a name under which
-/// the relay knows it again.
+/// Every call may be repeated: it changes nothing, is idempotent, or has an idempotency key by which the relay recognises
+/// the repetition.
 #[derive(Clone)]
 pub(crate) struct Http {
     connector: Arc<Connector>,
@@ -39,14 +40,14 @@ pub(crate) struct Http {
     live: Live,
 }
 
-/// A client with the connections that it keeps; it is made when it is used first.
+/// An HTTP client with its connection pool. It is created when it is first used.
 #[derive(Clone, Default)]
 struct Pool {
     client: Arc<OnceCell<Client>>,
     number: u64,
 }
 
-/// A direct thread that the relay made, or had made before.
+/// A direct thread that the relay has created now or earlier.
 pub(crate) enum CreatedThread {
     New(wire::Thread),
     Existing(ThreadId),
@@ -57,12 +58,12 @@ impl Http {
         Self { connector, pool: watch::Sender::default(), live }
     }
 
-    /// From here on calls are made on new connections, also those that wait for an answer.
+    /// Uses new connections from now on, also for calls that are waiting for an answer.
     pub(super) fn renew(&self) {
         self.renew_after(None);
     }
 
-    /// As [`renew`](Self::renew), unless somebody has done so since a pool had this number.
+    /// As [`renew`](Self::renew), but does nothing if the pool with this number was already replaced.
     fn renew_after(&self, number: Option<u64>) {
         self.pool.send_if_modified(|pool| {
             let is_old = number.is_none_or(|number| number == pool.number);
@@ -73,7 +74,8 @@ impl Http {
         });
     }
 
-    /// A repetition under the same `once` finds the same account. It is as good as a token, and not to be logged.
+    /// A repetition with the same idempotency key `once` returns the same account. The key is as secret as a token and must
+    /// not be logged.
     pub(crate) async fn register(
         &self,
         request: &wire::RegisterRequest,
@@ -83,14 +85,14 @@ impl Http {
         once.set_sensitive(true);
         let call = self.call(Method::POST, "v1/accounts", None).await?.header("idempotency-key", once);
         match self.answer(with_body(call, request)).await {
-            // There is no token to be wrong: the proof is.
+            // There is no token, so the proof was refused.
             Err(Error::Unauthorized) => Err(Offline::Refused(401).into()),
             other => other,
         }
     }
 
-    /// `once` makes a repeated request give the same refresh token. The login key is shown for a device that was registered
-    /// without one.
+    /// With the same idempotency key `once`, a repetition returns the same refresh token. The login key is sent for a device
+    /// that was registered without one.
     pub(crate) async fn refresh(
         &self,
         refresh_token: &str,
@@ -112,13 +114,13 @@ impl Http {
         self.done(self.call(Method::DELETE, "v1/account", Some(token)).await?).await
     }
 
-    /// What a device is to sign.
+    /// Requests a challenge for a device to sign.
     pub(crate) async fn challenge(&self, user: UserId, device: DeviceId) -> Result<wire::Challenge> {
         let request = wire::ChallengeRequest { user_id: user.to_wire(), device_id: device.get() };
         self.answer(with_body(self.call(Method::POST, "v1/auth/challenge", None).await?, &request)).await
     }
 
-    /// `once` makes a repeated login give the same refresh token.
+    /// With the same idempotency key `once`, a repetition returns the same refresh token.
     pub(crate) async fn log_in(&self, signed: wire::SignedChallenge, once: &str) -> Result<wire::TokenPair> {
         let request = wire::LoginRequest { signed: Some(signed) };
         let call = self.call(Method::POST, "v1/auth/login", None).await?.header("idempotency-key", once);
@@ -144,7 +146,8 @@ impl Http {
         self.answer(self.call(Method::GET, "v1/keys", Some(token)).await?).await
     }
 
-    /// Bundles of one device, or of all. `once` makes a repeated request take no second one-time key.
+    /// The bundles of one device, or of all. With the same idempotency key `once`, a repetition takes no second one-time
+    /// key.
     pub(crate) async fn bundles(
         &self,
         token: &str,
@@ -158,7 +161,7 @@ impl Http {
         self.answer(call).await
     }
 
-    /// `lost` names the thread of these two that the relay may have lost.
+    /// `lost` is the known thread of these two members, which the relay may have lost.
     pub(crate) async fn create_direct_thread(
         &self,
         token: &str,
@@ -182,12 +185,12 @@ impl Http {
         self.answer(self.call(Method::GET, &format!("v1/threads/{id}"), Some(token)).await?).await
     }
 
-    /// It may be repeated.
+    /// Accepts a thread.
     pub(crate) async fn accept_thread(&self, token: &str, id: ThreadId) -> Result<()> {
         self.done(self.call(Method::POST, &format!("v1/threads/{id}/accept"), Some(token)).await?).await
     }
 
-    /// A call whose answer has no body.
+    /// Makes a call whose answer has no body.
     async fn done(&self, call: RequestBuilder) -> Result<()> {
         let response = self.send(call).await?;
         if response.status() == StatusCode::NO_CONTENT {
@@ -206,15 +209,15 @@ impl Http {
         })
     }
 
-    /// The first answer to a call. One that hangs is made again on a new connection, while the first goes on: it may only
-    /// be slow.
+    /// Returns the first answer to a call. A call without an answer is repeated on a new connection while the first attempt
+    /// continues, because it may only be slow.
     async fn send(&self, call: RequestBuilder) -> Result<Response> {
         let call = call.build().map_err(|error| offline(&error))?;
         let (mut renewed, mut tries, mut made) = (self.pool.subscribe(), FuturesUnordered::new(), 0_usize);
         loop {
             let pool = renewed.borrow_and_update().clone();
             let (client, number) = (pool.client(&self.connector).await?.clone(), pool.number);
-            // No body of ours is a stream.
+            // Only a streamed body cannot be cloned, and none of ours is.
             let again = call.try_clone().ok_or(Offline::NotARelay)?;
             tries.push(client.execute(again));
             made = made.saturating_add(1);
@@ -222,7 +225,7 @@ impl Http {
                 answer = first_answer(&mut tries) => return answer,
                 () = sleep(PATIENCE), if made == 1 => {
                     self.renew_after(Some(number));
-                    // The socket goes the same way.
+                    // The socket may be dead for the same reason.
                     if let Some(socket) = &*self.live.borrow() {
                         socket.probe();
                     }
@@ -247,7 +250,7 @@ impl Pool {
             let tls = connector.tls().await?;
             let builder = match connector.route.of_rest().map_err(|error| offline(&error))? {
                 Some(proxy) => Client::builder().proxy(proxy),
-                // Whatever the environment says.
+                // Proxies of the environment are ignored.
                 None => Client::builder().no_proxy(),
             };
             let builder = builder.dns_resolver(connector.route.resolver());
@@ -259,15 +262,16 @@ impl Pool {
     }
 }
 
-/// Why there is no answer, as far as the relay says.
+/// The error that an unsuccessful answer stands for.
 async fn refusal(response: Response) -> Error {
     let status = response.status();
     let retry_after_s: Option<u32> =
         response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     if !is_protobuf(&response) {
-        // A proxy in between may refuse in its own words.
+        // A proxy in between may refuse in its own format.
         return match status {
-            // A captive portal says so (RFC 6585), or answers with a page. It does not fail, as a gateway does whose relay is away.
+            // A captive portal identifies itself (RFC 6585) or answers with a page. A server error comes from a gateway whose
+            // relay is down.
             StatusCode::NETWORK_AUTHENTICATION_REQUIRED => Offline::NotARelay.into(),
             status if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() => {
                 Offline::Busy(Duration::from_secs(retry_after_s.unwrap_or(5).into())).into()
@@ -287,7 +291,7 @@ async fn refusal(response: Response) -> Error {
     }
 }
 
-/// The first that is answered; why the last one was not, when none is.
+/// The first attempt that is answered, or the error of the last one if none is.
 async fn first_answer(
     tries: &mut FuturesUnordered<impl Future<Output = reqwest::Result<Response>>>,
 ) -> Result<Response> {
@@ -309,7 +313,7 @@ fn is_protobuf(response: &Response) -> bool {
     response.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes() == wire::MEDIA_TYPE.as_bytes())
 }
 
-/// Reads no more than an answer can have, whatever is sent.
+/// Reads the body of an answer, up to [`MAX_ANSWER`].
 async fn read_capped(mut response: Response) -> Result<Bytes> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| offline(&error))? {

@@ -8,10 +8,12 @@ mod dial;
 mod hints;
 mod http;
 mod names;
+mod pump;
 mod race;
 mod socket;
 mod tls;
 mod upgrade;
+mod version;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -175,7 +177,7 @@ impl Socket {
         run: &[(Durable<Parcel>, wire::SendMode)],
     ) -> Result<Vec<impl Future<Output = Result<wire::SendAck>> + use<>>> {
         let sends: Vec<_> = run.iter().map(|(parcel, mode)| (&parcel.get().bytes[..], *mode)).collect();
-        let answers = self.ask_with_room(&sends).await?.into_iter();
+        let answers = self.send_with_room(&sends).await?.into_iter();
         let acknowledged = answers.map(|answer| async move {
             match answer.await? {
                 Body::SendAck(ack) if ack.server_seq.max(ack.epoch) <= MAX_COUNT => Ok(ack),
@@ -199,7 +201,7 @@ impl Socket {
             let keys = keys
                 .iter()
                 .map(|id| wire::InboxKey { thread_id: id.thread.to_wire(), server_seq: id.server_seq });
-            self.tell_confirmed(wire::Ack { keys: keys.collect(), trimmed: 0 }).await?;
+            self.acknowledge_later(wire::Ack { keys: keys.collect(), trimmed: 0 }).await?;
         }
         Ok(())
     }
@@ -211,7 +213,7 @@ impl Socket {
 
     /// Acknowledges that this many rows were trimmed.
     pub(crate) async fn acknowledge_trimmed(&self, trimmed: u64) -> Result<()> {
-        self.tell_confirmed(wire::Ack { keys: Vec::new(), trimmed }).await
+        self.acknowledge_later(wire::Ack { keys: Vec::new(), trimmed }).await
     }
 
     /// Requests the missing places. [`Arrival::Synced`] with the returned ID says that everything available has
@@ -224,6 +226,6 @@ impl Socket {
             limit: u32::try_from(gap.last.saturating_sub(gap.first).saturating_add(1).min(LIMIT))
                 .unwrap_or(100),
         });
-        self.ask(Body::Sync(wire::Sync { inbox: false, threads: threads.collect() })).await
+        self.start_sync(Body::Sync(wire::Sync { inbox: false, threads: threads.collect() })).await
     }
 }
