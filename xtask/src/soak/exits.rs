@@ -18,8 +18,7 @@ pub(super) fn run_all(workspace: &Workspace, arguments: &[String]) -> Result<(),
 }
 
 fn rounds(arguments: &[String]) -> Result<u32, Error> {
-    let Some(word) = arguments.first() else { return Ok(ROUNDS) };
-    word.parse().ok().filter(|rounds| *rounds > 0).ok_or_else(|| Error::NoNumber(word.clone()))
+    super::number(arguments, ROUNDS)
 }
 
 #[cfg(test)]
