@@ -74,7 +74,7 @@ pub use health::{FailedPart, Failure, Part};
 pub use id::{DeviceId, InvalidId, MessageId, ThreadId, UserId};
 pub use message::{Delivery, Direction, FailReason, Message, MessageBody, Page, Position, Undecryptable};
 pub use sealpost_protocol::SessionPolicy;
-pub use store::{ThreadCursor, ThreadKind, TrustState};
+pub use store::{ThreadCursor, ThreadKind, TrustState, process_is_exiting};
 pub use view::PAGE;
 pub use view::arrivals::Arrivals;
 pub use view::feed::{Feed, Overview, ThreadPage, ThreadSummary, Update};

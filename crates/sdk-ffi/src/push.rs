@@ -6,7 +6,7 @@ use std::time::Duration;
 use sealpost_core as core;
 use tokio::sync::oneshot;
 
-use crate::{CancelToken, Config, Message, Result, SealpostError, log, signals};
+use crate::{CancelToken, Config, Message, Result, SealpostError, log, runtime, signals};
 
 /// Maximum number of threads that wait for the disk or for name resolution: a slow name server must not delay closing
 /// the database.
@@ -40,7 +40,11 @@ pub async fn fetch_for_push(
     };
     let thread = std::thread::Builder::new().name("sealpost-push".to_owned());
     thread.spawn(work).map_err(|_| SealpostError::bug("no thread for the push notification"))?;
-    answer.await.map_err(|_| SealpostError::bug("a panic while fetching"))?
+    let fetched = answer.await;
+    if !matches!(fetched, Ok(Ok(_))) {
+        runtime::return_unless_exiting().await;
+    }
+    fetched.map_err(|_| SealpostError::bug("a panic while fetching"))?
 }
 
 /// Uses its own runtime, so that the app's worker threads are never started in the process of a notification.

@@ -28,7 +28,7 @@ enum Exits {
             _ = Unmanaged.passRetained(client)
             end(0)
         case "client-of-another-thread":
-            Foundation.Thread.detachNewThread { Task { try await write(client) } }
+            Foundation.Thread.detachNewThread { Task { try! await write(client) } }
             usleep(1_000 + delay * 400)
         // main returns
         case "exit-during-a-call":
@@ -39,14 +39,15 @@ enum Exits {
         }
     }
 
-    /// Gives the writer and the readers of the database something to do all the time.
+    /// Gives the writer and the readers of the database something to do all the time. An error ends the process by a
+    /// signal, as it does in an app that does not expect it.
     private static func keepBusy(_ client: Client) async throws {
         try await firstThread(of: client).sendText("a line")
         for _ in 0..<3 {
-            Task { try await write(client) }
+            Task { try! await write(client) }
             Task {
-                let thread = try await firstThread(of: client)
-                while true { _ = try await thread.history() }
+                let thread = try! await firstThread(of: client)
+                while true { _ = try! await thread.history() }
             }
         }
     }

@@ -42,7 +42,8 @@ const MAX_PAGE: u32 = 500;
 /// the lock of the database; call [`suspend`](Self::suspend) first on a thread that must not block.
 ///
 /// A process may end at any time, by `exit` or by returning from `main`, even while clients are working. Running
-/// transactions are finished first, for at most five seconds, and later calls fail.
+/// transactions are finished first, for at most five seconds, and later calls fail
+/// ([`process_is_exiting`](crate::process_is_exiting)).
 ///
 /// Every method can be cancelled by dropping its future. Work that it has started is finished or rolled back as a
 /// whole.

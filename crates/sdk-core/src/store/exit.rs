@@ -77,6 +77,12 @@ pub(crate) fn prepare() -> Result<()> {
     process.map(drop).ok_or(Error::Bug("no handler for the end of the process"))
 }
 
+/// Whether the process is exiting: `exit` was called, or `main` has returned. From then on, calls that use the database
+/// fail, even on threads that are still running.
+pub fn process_is_exiting() -> bool {
+    ENDING.load(Ordering::SeqCst)
+}
+
 extern "C" fn at_exit() {
     // A forked child inherits its parent's counts, but not its threads.
     if PROCESS.get() != Some(&Some(process::id())) {

@@ -54,6 +54,7 @@ pub use thread::{ThreadCursor, ThreadKind};
 pub(crate) use contact::Device;
 pub(crate) use deferred::{Deferred, NewDeferred};
 pub(crate) use exit::prepare as prepare_for_exit;
+pub use exit::process_is_exiting;
 pub(crate) use generation::Generation;
 pub(crate) use leaving::{Farewell, Occupant, Standing};
 pub(crate) use login::LoginKey;

@@ -7,6 +7,7 @@ mod tests;
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
 
+use sealpost_core as core;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
@@ -71,8 +72,20 @@ fn spawn<T: Send + 'static>(
 }
 
 async fn outcome<T>(running: impl Future<Output = Result<Result<T>, tokio::task::JoinError>>) -> Result<T> {
+    let outcome = running.await;
+    if !matches!(outcome, Ok(Ok(_))) {
+        return_unless_exiting().await;
+    }
     // The panic itself was reported to the logger, with its location.
-    running.await.map_err(|_| SealpostError::bug("a panic in a call"))?
+    outcome.map_err(|_| SealpostError::bug("a panic in a call"))?
+}
+
+/// Never returns while the process is exiting. Calls fail then, and an app that does not expect the error could crash
+/// instead of exiting: a Swift program that throws from `main`, for example, is killed by a signal.
+pub(crate) async fn return_unless_exiting() {
+    if core::process_is_exiting() {
+        std::future::pending::<()>().await;
+    }
 }
 
 fn runtime() -> Result<&'static Runtime> {

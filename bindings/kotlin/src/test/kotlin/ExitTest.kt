@@ -43,6 +43,7 @@ class ExitTest {
 
     private fun World.endingOf(way: Way, round: Int): String {
         val report = File("$folder/$way-$round.log")
+        val errors = File("$folder/$way-$round.err")
         val java = File(System.getProperty("java.home"), "bin/java").path
         // It starts faster if it compiles little.
         val options = listOf("-Xmx128m", "-XX:TieredStopAtLevel=1", "-XX:ErrorFile=$report", "-XX:-CreateCoredumpOnCrash")
@@ -50,13 +51,15 @@ class ExitTest {
         val arguments = listOf(database(way.name), relay.url, way.name, "$round")
         val process = ProcessBuilder(listOf(java) + options + program + arguments)
             .redirectOutput(ProcessBuilder.Redirect.DISCARD)
-            .redirectError(ProcessBuilder.Redirect.DISCARD)
+            .redirectError(errors)
             .start()
         if (!process.waitFor(LIMIT_S, TimeUnit.SECONDS)) {
             process.destroyForcibly().waitFor()
             return "hung"
         }
-        return if (report.exists()) "crashed:\n${report.useLines { it.take(40).joinToString("\n") }}" else "exited with ${process.exitValue()}"
+        if (report.exists()) return "crashed:\n${report.useLines { it.take(40).joinToString("\n") }}"
+        val thrown = errors.readLines().filter { "SealpostException" in it }
+        return if (thrown.isEmpty()) "exited with ${process.exitValue()}" else "threw: $thrown"
     }
 }
 
