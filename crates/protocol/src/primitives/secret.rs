@@ -23,6 +23,10 @@ pub struct Secret<const N: usize>(Box<Wiped<N>>);
 /// Holds the secret bytes.
 struct Wiped<const N: usize>([u8; N]);
 
+/// The first content of a new place. With zeros, the compiler would request zeroed memory, which the C library takes
+/// much longer to find.
+const NOT_ZERO: u8 = 0xff;
+
 /// A secret with several owners, usually the states of a session. It is never changed, and the last owner wipes it.
 /// It needs one allocation, where an `Arc` of a [`Secret`] would need two. Counting owners costs more than copying a
 /// key, so a secret with one owner is a [`Secret`].
@@ -77,9 +81,9 @@ impl<const N: usize> Secret<N> {
         &mut self.0.0
     }
 
-    /// Lets `write` produce the bytes in their final place.
+    /// Lets `write` produce the bytes in their final place, which has no particular content before.
     pub(crate) fn fill(write: impl FnOnce(&mut [u8; N])) -> Self {
-        Self(Box::new(Wiped([0; N]))).changed(write)
+        Self(Box::new(Wiped([NOT_ZERO; N]))).changed(write)
     }
 
     /// Changes the bytes in place.

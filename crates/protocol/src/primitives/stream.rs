@@ -56,7 +56,11 @@ impl StreamKeys {
 /// is used for the tag, so the stream starts with 2.
 pub(crate) fn first_block_of_gcm(key: &Secret<32>) -> Secret<16> {
     const COUNTER: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2];
-    Secret::fill(|block| Ctr32BE::<Aes256>::new(key.expose().into(), &COUNTER.into()).apply_keystream(block))
+    Secret::fill(|block| {
+        // The stream is XORed onto zeros.
+        *block = [0; 16];
+        Ctr32BE::<Aes256>::new(key.expose().into(), &COUNTER.into()).apply_keystream(block);
+    })
 }
 
 #[cfg(test)]

@@ -53,6 +53,7 @@ pub(crate) struct Step<'a> {
 
 impl TripleRatchet {
     /// The sending half of a message: a step of both.
+    #[inline]
     pub(crate) fn send<R: CryptoRng + ?Sized>(
         &self,
         session: SessionId,
@@ -66,6 +67,7 @@ impl TripleRatchet {
 
     /// The receiving half: the keys, and the step to take if they decrypt the message. The Double Ratchet detects
     /// duplicates; if it has a key and SPQR has none, the message does not belong to this session.
+    #[inline]
     pub(crate) fn receive(
         &self,
         message: &SignalMessage,
@@ -96,6 +98,7 @@ impl Step<'_> {
     }
 
     /// The next state, and the changes to the skipped keys.
+    #[inline]
     pub(crate) fn take<R: CryptoRng + ?Sized>(
         self,
         rng: &mut R,
