@@ -75,7 +75,7 @@ mod tests {
     use rand::{SeedableRng as _, rngs::StdRng};
 
     #[test]
-    fn what_another_implementation_sealed_is_opened() {
+    fn ciphertexts_of_another_implementation_are_opened() {
         let case = vectors::load("hpke");
         let stored = [
             &[0x0a, 33, 5],
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_recipient_opens_it_and_only_as_it_was_sealed() {
+    fn only_the_recipient_can_open_it_and_only_unchanged() {
         let rng = &mut StdRng::seed_from_u64(1);
         let [alice, bob] = [(); 2].map(|()| IdentityKeyPair::generate(rng));
         let sealed = seal(bob.public(), b"info", b"associated", b"hello", rng).unwrap();

@@ -240,7 +240,7 @@ mod tests {
     /// Generated bundles carry signatures that verify, and both sides of a handshake derive the same secret from the
     /// initiator's secrets.
     #[test]
-    fn both_sides_come_to_the_same_secret() {
+    fn both_sides_derive_the_same_secret() {
         for name in SESSIONS {
             let file = vectors::load(name);
             let bundle = &file["bob"]["bundle"];

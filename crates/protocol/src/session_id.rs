@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_survives_its_bytes() {
+    fn an_id_is_the_same_after_reading_its_bytes() {
         let id = SessionId::new(SessionVersion::V4, &PublicKey::parse(&[5; 33]).unwrap());
         assert_eq!(SessionId::from_bytes(id.as_bytes()), Ok(id));
         assert_eq!(id.version(), SessionVersion::V4);

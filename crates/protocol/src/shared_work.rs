@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_is_done_once_and_in_order() {
+    fn every_item_is_processed_once_and_in_order() {
         for count in [0, 1, 31, 32, 33, 47, 48, 49, 64, 65, 1000] {
             let items: Vec<usize> = (0..count).collect();
             assert_eq!(
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_is_that_of_the_caller() {
+    fn a_panic_is_propagated_to_the_caller() {
         let fails_at = |bad: u32| panic::catch_unwind(|| for_both([&1, &2], |item| assert_ne!(*item, bad)));
         assert!(fails_at(1).is_err() && fails_at(2).is_err() && fails_at(3).is_ok());
     }

@@ -20,7 +20,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn thirty_days_are_not_too_long() {
+    fn exactly_thirty_days_is_not_too_long() {
         let since = UnixSeconds(1_764_000_000);
         let after = |seconds| UnixSeconds(since.0 + seconds);
         assert!(!since.is_long_before(after(30 * 24 * 3600)));

@@ -48,7 +48,7 @@ pub(crate) fn secret<const N: usize>(value: &Value) -> Secret<N> {
     Secret::from_slice(&bytes(value)).unwrap()
 }
 
-/// The stored form of a pre-key of ours.
+/// The stored form of one of our pre-keys.
 pub(crate) fn pre_key(id: &Value, public: &Value, secret: &Value, signature: &Value) -> Vec<u8> {
     let [public, secret, signature] = [public, secret, signature].map(|value| match value {
         Value::Null => Vec::new(),

@@ -1,4 +1,4 @@
-//! Alice meets Bob, with the public API and nothing else.
+//! The beginning of a conversation between Alice and Bob, using only the public API.
 
 #![allow(
     clippy::unwrap_used,
@@ -44,7 +44,7 @@ impl Device {
         LocalDevice { identity: &self.identity, address: &self.address, registration_id: 77 }
     }
 
-    /// What it takes to open what `peer` has sent, with no key that was skipped.
+    /// The input for decrypting a message from `peer` without stored skipped keys.
     fn inbound<'a>(&'a self, peer: &'a Self) -> Inbound<'a> {
         let (local, remote, policy) = (self.local(), &peer.address, SessionPolicy::TripleRatchet);
         Inbound { local, remote, skipped: &[], policy, now: NOW }
@@ -158,7 +158,8 @@ fn the_handshake_names_its_pre_keys_once() {
     assert_eq!(consumed.one_time, Some(OneTimePreKeyId(u32::MAX)));
     assert_eq!(consumed.kem, Some(KemPreKeyId(3)));
     assert_eq!(consumed.signed, SignedPreKeyId(0));
-    // By it the owner of a last-resort KEM pre-key knows a replay. It is that of the message, and another for each session.
+    // The owner of a last-resort KEM pre-key recognises a replay by the base key. It is that of the message, and differs for
+    // each session.
     assert_eq!(consumed.base_key, first.session_id().as_bytes()[1..]);
     let another = alice.send(&mut alice.meet(&bob, &mut rng), &bob, "again", &mut rng);
     let Ciphertext::PreKey(another) = another else { panic!() };
@@ -183,7 +184,7 @@ fn the_handshake_names_its_pre_keys_once() {
 }
 
 #[test]
-fn version_3_begins_only_where_the_policy_allows_it() {
+fn version_3_sessions_begin_only_if_the_policy_allows_them() {
     let (alice, bob, mut rng) = two();
     let local = alice.local();
     let meet = |policy, with_kem, rng: &mut StdRng| {
@@ -207,21 +208,21 @@ fn version_3_begins_only_where_the_policy_allows_it() {
     assert_eq!(accept(SessionPolicy::TripleRatchet, &mut rng).err(), Some(DecryptError::UnsupportedVersion));
     let accepted = accept(SessionPolicy::X3dh, &mut rng).unwrap();
     assert_eq!(accepted.advanced.output.plaintext.expose(), b"old");
-    // KEM fields mean nothing in version 3: they use up no key of ours.
+    // KEM fields have no meaning in version 3: they consume no key of ours.
     let fields_7_and_8 = [&[0x38, 3, 0x42, 0xa1, 0x0c, 8][..], &[0; 1568]].concat();
     let padded = PreKeySignalMessage::parse(&[sent.serialize(), &fields_7_and_8].concat()).unwrap();
     assert_eq!(padded.kem_pre_key_id(), Some(KemPreKeyId(3)));
     let inbound = under(SessionPolicy::X3dh);
     let joined = empty.decrypt_pre_key(&inbound, &padded, Some(bob.keys()), &mut rng).unwrap();
     assert_eq!(joined.consumed.unwrap().kem, None);
-    // A session that exists goes on.
+    // An existing session continues.
     let next = accepted.advanced.next;
     let again = next.decrypt_pre_key(&bob.inbound(&alice), &sent, None, &mut rng);
     assert_eq!(again.err(), Some(DecryptError::Duplicate));
 }
 
 #[test]
-fn an_unanswered_session_goes_stale_after_30_days() {
+fn an_unanswered_session_is_stale_after_30_days() {
     let (alice, bob, mut rng) = two();
     let mut record = alice.meet(&bob, &mut rng);
     let last = UnixSeconds(NOW.0 + 30 * DAY);
@@ -248,7 +249,7 @@ fn an_unanswered_session_goes_stale_after_30_days() {
 }
 
 #[test]
-fn a_pre_key_message_is_for_one_address() {
+fn a_pre_key_message_opens_only_at_the_address_it_was_sent_to() {
     let (alice, mut bob, mut rng) = two();
     let sent = alice.send(&mut alice.meet(&bob, &mut rng), &bob, "hello", &mut rng);
     let at_home = bob.address.clone();
@@ -260,13 +261,13 @@ fn a_pre_key_message_is_for_one_address() {
 }
 
 #[test]
-fn a_retry_request_names_the_session_that_is_out_of_step() {
+fn a_retry_request_identifies_the_session_that_failed() {
     let (alice, bob, mut rng) = two();
     let (mut at_alice, mut at_bob) = (alice.meet(&bob, &mut rng), SessionRecord::empty());
     let first = alice.send(&mut at_alice, &bob, "one", &mut rng);
     bob.receive(&mut at_bob, &alice, &first, &mut rng).unwrap();
 
-    // Bob lost his session: what Alice sends he cannot read, and he says so without one.
+    // Bob has lost his session: he cannot decrypt Alice's message, and reports that without a session.
     let lost = alice.send(&mut at_alice, &bob, "two", &mut rng);
     let about = |sent: &Ciphertext| {
         let device = alice.address.device();
@@ -277,7 +278,7 @@ fn a_retry_request_names_the_session_that_is_out_of_step() {
     let ratchet_key = *request.ratchet_key().unwrap();
     assert_eq!(request.device_id(), alice.address.device().get());
     assert!(at_alice.sends_with(&ratchet_key));
-    // Once there is another ratchet key, or no active session, the request is about the past.
+    // Once there is another ratchet key, or no active session, the request refers to an old state.
     assert!(!at_alice.archive(NOW).sends_with(&ratchet_key));
     let answer = bob.send(&mut at_bob, &alice, "three", &mut rng);
     alice.receive(&mut at_alice, &bob, &answer, &mut rng).unwrap();
@@ -306,7 +307,7 @@ fn forty_inactive_sessions_are_kept() {
         firsts.push((at_alice, sent));
     }
     assert_eq!(at_bob.sessions().count(), 41);
-    // So many are read again, and one more is not what was written.
+    // This many can be read again, but a record with one more is malformed.
     assert_eq!(*SessionRecord::from_bytes(&at_bob.to_bytes()).unwrap().to_bytes(), *at_bob.to_bytes());
     let read = SessionRecord::from_stored(at_bob.sessions()).unwrap();
     assert_eq!(*read.to_bytes(), *at_bob.to_bytes());
@@ -315,7 +316,7 @@ fn forty_inactive_sessions_are_kept() {
     assert_eq!(SessionRecord::from_stored(too_many).err(), Some(DecodeError::Malformed));
     let too_many = [&*at_bob.to_bytes(), &*other.to_bytes()].concat();
     assert_eq!(SessionRecord::from_bytes(&too_many).err(), Some(DecodeError::Malformed));
-    // What is forgotten is said: its skipped keys go with it.
+    // A deleted session is reported, so that its skipped keys are deleted with it.
     let another = alice.send(&mut alice.meet(&bob, &mut rng), &bob, "more", &mut rng);
     let Ciphertext::PreKey(message) = &another else { panic!() };
     let (keys, inbound) = (Some(bob.keys()), bob.inbound(&alice));
@@ -324,7 +325,7 @@ fn forty_inactive_sessions_are_kept() {
     assert!(matches!(accepted.advanced.skipped[..], [SkippedChange::ForgetSession(id)] if id == oldest));
     let changes = accepted.advanced.next.changes_since(&at_bob);
     assert!(matches!(changes.last(), Some(SessionChange::Remove(id)) if *id == oldest));
-    // The second session is the oldest that is left; a message brings it back, and the others stay.
+    // The second session is the oldest one left. A message makes it active, and the others stay.
     let (at_alice, first) = &mut firsts[1];
     assert_eq!(bob.receive(&mut at_bob, &alice, first, &mut rng), Err(DecryptError::Duplicate));
     let sent = alice.send(at_alice, &bob, "back", &mut rng);
@@ -332,13 +333,13 @@ fn forty_inactive_sessions_are_kept() {
     assert_eq!(at_bob.sessions().count(), 41);
     let sessions: Vec<_> = at_bob.sessions().collect();
     assert!(sessions.windows(2).all(|pair| pair[0].rank > pair[1].rank));
-    // The first one is forgotten: its messages ask for pre-keys again.
+    // The first one has been deleted: its messages need pre-keys again.
     let Ciphertext::PreKey(first) = &firsts[0].1 else { panic!() };
     assert!(!at_bob.knows(first));
 }
 
 #[test]
-fn a_record_survives_rows_and_bytes() {
+fn a_record_is_the_same_after_storing_it_as_rows_or_bytes() {
     let (alice, bob, mut rng) = two();
     let mut at_alice = alice.meet(&bob, &mut rng);
     let before = at_alice.clone();
@@ -348,7 +349,7 @@ fn a_record_survives_rows_and_bytes() {
     assert!(at_alice.changes_since(&at_alice.clone()).is_empty());
     let with_handshake = at_alice.sessions().next().unwrap().bytes.len();
     at_alice = at_alice.archive(NOW);
-    // What is put away is not sent with again: the handshake goes.
+    // An archived session does not send any more, so its handshake is removed.
     assert!(at_alice.sessions().next().unwrap().bytes.len() + 1_569 < with_handshake);
     let policy = SessionPolicy::TripleRatchet;
     at_alice =
@@ -360,9 +361,9 @@ fn a_record_survives_rows_and_bytes() {
     assert!(SkippedKeys::default().is_empty());
 }
 
-/// A row whose id is another's would be deleted, and its skipped keys looked for, in the wrong place.
+/// Under a wrong ID, the row would be deleted, and its skipped keys searched for, in the wrong place.
 #[test]
-fn a_session_is_read_under_its_own_id_alone() {
+fn a_session_under_the_id_of_another_is_refused() {
     let (alice, bob, mut rng) = two();
     let [first, second] = [(); 2].map(|()| alice.meet(&bob, &mut rng));
     let id_of = |record: &SessionRecord| record.sessions().next().unwrap().id;
@@ -374,13 +375,13 @@ fn a_session_is_read_under_its_own_id_alone() {
     assert_eq!(read(id), Ok(id));
     assert_eq!(read(other), Err(DecodeError::Malformed));
 
-    // The same in one blob: form (2 bytes), length of the row (3), then its id.
+    // The same in one blob: form (2 bytes), length of the row (3), then the ID.
     let mut whole = first.to_bytes().to_vec();
     let at = whole.windows(34).position(|window| window == id.as_bytes()).unwrap();
     whole[at..at + 34].copy_from_slice(other.as_bytes());
     assert_eq!(SessionRecord::from_bytes(&whole).err(), Some(DecodeError::Malformed));
 
-    // What a message changes is written under the id of its session.
+    // The changes of a message are written under the ID of its session.
     let mut sent = first.clone();
     let message = alice.send(&mut sent, &bob, "x", &mut rng);
     let Ciphertext::PreKey(message) = message else { panic!() };

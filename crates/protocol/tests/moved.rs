@@ -1,7 +1,9 @@
-//! A session goes from one processor to another: each stored state of a talk is read, continued and stored again.
+//! A stored session can be moved to another processor: each stored state of a conversation is read, continued and stored
+//! again.
 //!
-//! Two processors reach the same bytes by different code: 64 and 32 bits, AVX2, Neon and none. Here a talk is continued on
-//! the processor that wrote it; `./dev arm` lets each continue the talk of another, through files that two variables name.
+//! Processors compute the same bytes with different code: 64 or 32 bits, with AVX2, Neon or neither. Here a conversation is
+//! continued on the processor that stored it. With `./dev arm`, each processor continues the conversation of another, in the
+//! files that two environment variables name.
 
 #![allow(
     clippy::unwrap_used,
@@ -19,21 +21,21 @@ use sealpost_protocol::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Where the talk of another processor is.
+/// The variable with the path of another processor's conversation.
 const FROM: &str = "SEALPOST_TALK_FROM";
-/// Where to put ours.
+/// The variable with the path that ours is written to.
 const TO: &str = "SEALPOST_TALK_TO";
 
 const NOW: UnixSeconds = UnixSeconds(1_764_000_000);
 const POLICY: SessionPolicy = SessionPolicy::TripleRatchet;
-/// A key of SPQR takes some 45 messages of each side in turn, by the sizes of its parts: here are two of them, so that each side
-/// was in each role, and the beginning of a third.
+/// By the sizes of its parts, an epoch of SPQR takes about 45 messages from each side. This is enough for two epochs, so that
+/// each side has had each role, and for the beginning of a third.
 const MESSAGES: usize = 240;
 
-/// A message, and what was stored before it.
+/// A message, and the records before it.
 #[derive(Serialize, Deserialize, Clone, PartialEq)]
 struct Step {
-    /// The records of both, who stores one.
+    /// The records of the two devices, if they have one.
     records: [String; 2],
     message: String,
 }
@@ -92,7 +94,7 @@ fn text(number: usize) -> String {
     format!("message {number}")
 }
 
-/// What the sender of this message has after it, and the message.
+/// The sender's record after this message, and the message.
 fn send(devices: &[Device; 2], record: &SessionRecord, number: usize) -> (SessionRecord, Vec<u8>) {
     let (sender, receiver) = (&devices[number % 2], &devices[(number + 1) % 2]);
     let rng = &mut StdRng::seed_from_u64(number as u64);
@@ -104,7 +106,7 @@ fn send(devices: &[Device; 2], record: &SessionRecord, number: usize) -> (Sessio
     (sent.next, message)
 }
 
-/// What the receiver of this message has after it.
+/// The receiver's record after this message.
 fn receive(devices: &[Device; 2], record: &SessionRecord, message: &[u8], number: usize) -> SessionRecord {
     let (sender, receiver) = (&devices[number % 2], &devices[(number + 1) % 2]);
     let rng = &mut StdRng::seed_from_u64(1_000_000 + number as u64);
@@ -122,7 +124,7 @@ fn receive(devices: &[Device; 2], record: &SessionRecord, message: &[u8], number
     advanced.next
 }
 
-/// The talk, and at its end a step without a message.
+/// The conversation, followed by a step without a message.
 fn talk(devices: &[Device; 2]) -> Vec<Step> {
     let begun = devices[0].begin(&devices[1], &mut StdRng::seed_from_u64(3));
     let mut records = [begun, SessionRecord::empty()];
@@ -141,7 +143,7 @@ fn talk(devices: &[Device; 2]) -> Vec<Step> {
     steps
 }
 
-/// Goes on from each stored state of a talk, as if it had moved here at that moment.
+/// Continues from each stored state of a conversation, as if it had been moved to this processor at that point.
 fn continue_each(devices: &[Device; 2], steps: &[Step]) {
     let read = |hex: &str| SessionRecord::from_bytes(&hex::decode(hex).unwrap()).unwrap();
     for (number, pair) in steps.windows(2).enumerate() {
@@ -165,7 +167,7 @@ fn continue_each(devices: &[Device; 2], steps: &[Step]) {
 
 #[expect(clippy::disallowed_methods, reason = "files carry a talk to another processor")]
 #[test]
-fn a_session_goes_on_from_whatever_state_another_processor_stored() {
+fn every_state_that_another_processor_stored_can_be_continued() {
     let devices = devices();
     let ours = talk(&devices);
     assert_eq!(ours.len(), MESSAGES + 1);

@@ -1,8 +1,8 @@
-//! Whatever is made at random follows the generator that it is given, and all of what it draws.
+//! Every random value depends on the generator that is passed, and on every byte that is drawn from it.
 //!
-//! Each test says how many bytes are drawn and what for. It makes the thing twice from one generator, twice from equal
-//! ones, and once for each byte of the draw with a bit of that byte turned over. So neither a constant passes, nor a value that is
-//! used twice, nor one of which a part is always the same.
+//! Each test states how many bytes are drawn and for what. It creates the value twice with the same generator, twice with
+//! equal generators, and once for each byte drawn with one bit of that byte flipped. A constant, a value that is used twice,
+//! or a value with a constant part would fail.
 
 #![allow(
     clippy::unwrap_used,
@@ -30,7 +30,7 @@ use sealpost_protocol::{
 const NOW: UnixSeconds = UnixSeconds(1_764_000_000);
 const POLICY: SessionPolicy = SessionPolicy::TripleRatchet;
 
-/// A generator that counts what is drawn, and turns over one bit of one byte.
+/// A generator that counts the bytes drawn, and flips one bit of one byte.
 struct Tape {
     stream: StdRng,
     drawn: usize,
@@ -59,7 +59,7 @@ impl TryRng for Tape {
     fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
         for byte in bytes {
             *byte = self.stream.next_u32() as u8;
-            // No bit that clamping or the version of a UUID replaces.
+            // A bit that neither clamping nor the version of a UUID overwrites.
             if self.turned == Some(self.drawn) {
                 *byte ^= 0x08;
             }
@@ -71,33 +71,33 @@ impl TryRng for Tape {
 
 impl TryCryptoRng for Tape {}
 
-/// Checks that `make` draws as many bytes as `draws` says, one draw behind the other, and that the value at each place of its result
-/// follows the draw at that place and none behind it.
+/// Checks that `make` makes exactly these draws, in this order, and that each value in its result depends on the draw at the
+/// same position and on no later one.
 fn follows<const N: usize>(draws: [usize; N], make: impl Fn(&mut Tape) -> [Vec<u8>; N]) {
     let mut tape = Tape::new(1, None);
     let made = make(&mut tape);
     assert_eq!(tape.drawn, draws.iter().sum::<usize>(), "bytes drawn");
-    assert_eq!(make(&mut Tape::new(1, None)), made, "an equal generator gives the same");
+    assert_eq!(make(&mut Tape::new(1, None)), made, "an equal generator must yield the same value");
 
     let again = make(&mut tape);
     let other = make(&mut Tape::new(2, None));
     let mut all: Vec<_> = [&made, &again, &other].into_iter().flatten().collect();
     all.sort();
     all.dedup();
-    assert_eq!(all.len(), 3 * N, "no two values are the same");
+    assert_eq!(all.len(), 3 * N, "all values must differ");
 
     let mut position = 0;
     for (place, length) in draws.into_iter().enumerate() {
         for _ in 0..length {
             let turned = make(&mut Tape::new(1, Some(position)));
-            assert_ne!(turned[place], made[place], "byte {position} counts");
-            assert_eq!(turned[..place], made[..place], "byte {position} is drawn for something else");
+            assert_ne!(turned[place], made[place], "the value must depend on byte {position}");
+            assert_eq!(turned[..place], made[..place], "an earlier value must not depend on byte {position}");
             position += 1;
         }
     }
 }
 
-/// Somebody with a bundle of each kind of key.
+/// A device whose bundle contains a key of each kind.
 struct Device {
     identity: IdentityKeyPair,
     address: Address,
@@ -175,7 +175,7 @@ impl Device {
         record.decrypt_pre_key(&inbound, &message, keys, rng).unwrap().advanced.next
     }
 
-    /// The ratchet key that the next message will have.
+    /// The ratchet key of the next message.
     fn ratchet_key(&self, record: &SessionRecord, peer: &Self) -> Vec<u8> {
         let sent = record.encrypt(&self.local(), &peer.address, b"", NOW, &mut rng()).unwrap();
         let key = match &sent.output {
@@ -198,13 +198,13 @@ fn two() -> [Device; 2] {
 }
 
 #[test]
-fn identity_keys() {
+fn identity_keys_depend_on_every_byte_drawn() {
     follows([32], |tape| [IdentityKeyPair::generate(tape).public().serialize().to_vec()]);
 }
 
 /// A key pair, and `Z` of the XEdDSA signature over its public half.
 #[test]
-fn signed_pre_keys() {
+fn signed_pre_keys_depend_on_every_byte_drawn() {
     let me = IdentityKeyPair::generate(&mut rng());
     follows([32, 64], |tape| {
         let key = SignedPreKey::generate(SignedPreKeyId(1), &me, 0, tape);
@@ -213,13 +213,13 @@ fn signed_pre_keys() {
 }
 
 #[test]
-fn one_time_pre_keys() {
+fn one_time_pre_keys_depend_on_every_byte_drawn() {
     follows([32], |tape| [OneTimePreKey::generate(OneTimePreKeyId(1), tape).public_key().to_vec()]);
 }
 
-/// The seed of a KEM key pair, whose second half is in the secret key alone, and `Z`.
+/// The seed of a KEM key pair, whose second half affects only the secret key, and `Z`.
 #[test]
-fn kem_pre_keys() {
+fn kem_pre_keys_depend_on_every_byte_drawn() {
     let me = IdentityKeyPair::generate(&mut rng());
     follows([64, 64], |tape| {
         let key = KemPreKey::generate(KemPreKeyId(1), &me, 0, tape);
@@ -229,9 +229,9 @@ fn kem_pre_keys() {
     });
 }
 
-/// What is encapsulated, the base key, and the first ratchet key.
+/// The encapsulated message, the base key, and the first ratchet key.
 #[test]
-fn beginnings_of_sessions() {
+fn initiated_sessions_depend_on_every_byte_drawn() {
     let [alice, bob] = two();
     follows([32, 32, 32], |tape| {
         let record = alice.meet(&bob, tape);
@@ -243,9 +243,9 @@ fn beginnings_of_sessions() {
     });
 }
 
-/// The ratchet key that replaces the signed pre-key of whoever accepts.
+/// The ratchet key that replaces the signed pre-key of the responder.
 #[test]
-fn acceptances_of_sessions() {
+fn accepted_sessions_depend_on_every_byte_drawn() {
     let [alice, bob] = two();
     let met = alice.meet(&bob, &mut rng());
     let (_, first) = alice.send(&met, &bob, &mut rng());
@@ -255,14 +255,14 @@ fn acceptances_of_sessions() {
     });
 }
 
-/// Every change of direction asks for a new ratchet key, and SPQR for the seed of a key pair or for what it encapsulates.
+/// Each change of direction draws a new ratchet key. SPQR draws the seed of a key pair or the message to encapsulate.
 #[test]
-fn steps_of_the_ratchets() {
+fn ratchet_steps_depend_on_every_byte_drawn() {
     let ([mut alice, mut bob], rng) = (two(), &mut rng());
     let mut at_alice = alice.meet(&bob, rng);
     let mut at_bob = SessionRecord::empty();
     let (mut seeds, mut encapsulations, mut ratchet_keys) = (0, 0, 0);
-    // Two epochs of SPQR: each of the two makes a key pair.
+    // Two epochs of SPQR, so that each side generates a key pair.
     for number in 0..200 {
         let mut drawing = Tape::new(number, None);
         let (next, message) = alice.send(&at_alice, &bob, &mut drawing);
@@ -299,7 +299,7 @@ fn steps_of_the_ratchets() {
     assert!(seeds >= 2 && encapsulations >= 2, "{seeds} seeds and {encapsulations} encapsulations");
 }
 
-/// In one direction no ratchet key is made, so that nothing is drawn.
+/// Messages in one direction need no new ratchet key, so nothing is drawn.
 #[test]
 fn nothing_is_drawn_without_a_change_of_direction() {
     let ([alice, bob], rng) = (two(), &mut rng());
@@ -313,13 +313,13 @@ fn nothing_is_drawn_without_a_change_of_direction() {
 }
 
 #[test]
-fn distribution_ids() {
+fn distribution_ids_depend_on_every_byte_drawn() {
     follows([16], |tape| [DistributionId::generate(tape).as_bytes().to_vec()]);
 }
 
-/// The id of the chain, its first key, and the key that signs its messages.
+/// The ID of the chain, its first key, and the signing key.
 #[test]
-fn sender_keys() {
+fn sender_keys_depend_on_every_byte_drawn() {
     follows([4, 32, 32], |tape| {
         let record = SenderKeyRecord::empty(DistributionId::new([7; 16]));
         let made = record.create_distribution(tape).output;
@@ -331,22 +331,22 @@ fn sender_keys() {
 
 /// `Z` of the signature.
 #[test]
-fn group_messages() {
+fn group_messages_depend_on_every_byte_drawn() {
     let record = SenderKeyRecord::empty(DistributionId::new([7; 16])).create_distribution(&mut rng()).next;
     follows([64], |tape| [record.encrypt(b"hello", tape).unwrap().output.serialize().to_vec()]);
 }
 
 #[test]
-fn server_keys_and_certificates() {
+fn server_keys_and_certificates_depend_on_every_byte_drawn() {
     follows([32], |tape| [ServerKeyPair::generate(tape).private().expose().to_vec()]);
     let ([alice, _], root) = (two(), ServerKeyPair::generate(&mut rng()));
     follows([64], |tape| [ServerCertificate::issue(1, &root.public(), &root, tape).serialize().to_vec()]);
     follows([64], |tape| [certificate(&alice, &root, tape).serialize().to_vec()]);
 }
 
-/// The ephemeral key of one recipient, the seed for many, and the ephemeral key of HPKE.
+/// The ephemeral key for one recipient, the seed for several, and the ephemeral key of HPKE.
 #[test]
-fn envelopes() {
+fn envelopes_depend_on_every_byte_drawn() {
     let [alice, bob] = two();
     let certificate = certificate(&alice, &ServerKeyPair::generate(&mut rng()), &mut rng());
     let content =

@@ -1,4 +1,4 @@
-//! What `{:?}` prints of every public type: no secret, no plaintext, no name, and of public keys two bytes.
+//! The `Debug` output of every public type contains no secret, plaintext or name, and only two bytes of a public key.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -12,7 +12,7 @@ use sealpost_protocol::*;
 
 const NOW: UnixSeconds = UnixSeconds(1_764_000_000);
 
-/// The names of the types that were printed, with their modules.
+/// The names of the types that were printed, including their modules.
 #[derive(Default)]
 struct Seen(BTreeSet<&'static str>);
 
@@ -25,7 +25,7 @@ impl Seen {
     }
 }
 
-/// All public types, by their sources. What is `pub` is reachable: a lint sees to that.
+/// All public types, found in the source. A lint makes sure that whatever is `pub` is reachable.
 fn public_types() -> BTreeSet<String> {
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
     let mut types = BTreeSet::new();
@@ -52,7 +52,7 @@ fn public_types() -> BTreeSet<String> {
 }
 
 #[test]
-fn debug_tells_nothing_that_may_not_be_in_a_log() {
+fn debug_output_may_be_logged() {
     let mut seen = Seen::default();
     sessions(&mut seen);
     groups(&mut seen);
@@ -328,7 +328,7 @@ fn sealed_senders(seen: &mut Seen) {
     seen.prints(remembered, "Remembered(2, 1)");
 }
 
-/// What went wrong, and never with what.
+/// Errors say what went wrong, and contain none of the input.
 fn errors(seen: &mut Seen) {
     let malformed = DecodeError::Malformed;
     seen.prints(&malformed, "Malformed");

@@ -1,4 +1,4 @@
-//! `docs/specs.md` is the index of the protocol: every file, function and test that it names is there.
+//! `docs/specs.md` is the index of the protocol: every file, function and test that it names exists.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::disallowed_methods, reason = "documents and sources are files")]
@@ -12,7 +12,7 @@ fn files(folder: PathBuf) -> Vec<PathBuf> {
     entries.flat_map(|path| if path.is_dir() { files(path) } else { vec![path] }).collect()
 }
 
-/// `a/{b,c}.rs` is two paths.
+/// Expands `a/{b,c}.rs` to two paths.
 fn expanded(path: &str) -> Vec<String> {
     match path.split_once('{').and_then(|(head, rest)| Some((head, rest.split_once('}')?))) {
         Some((head, (names, tail))) => names.split(',').map(|name| format!("{head}{name}{tail}")).collect(),
@@ -20,7 +20,7 @@ fn expanded(path: &str) -> Vec<String> {
     }
 }
 
-/// What a row names beside what it is about: in most tables a file and a test, in some a test alone.
+/// The names in a row besides its subject: in most tables a file and a test, in some only a test.
 fn names(row: &str) -> impl Iterator<Item = &str> {
     let cells: Vec<_> = row.trim_matches('|').split('|').collect();
     let last = if cells.len() < 3 { 1 } else { 2 };
@@ -28,9 +28,10 @@ fn names(row: &str) -> impl Iterator<Item = &str> {
     cells.flat_map(|cell| cell.split('`').skip(1).step_by(2))
 }
 
-/// A path has a slash, a name with underscores is a function; the rest are titles of cases, names of files and of types.
+/// A path contains a slash, and a name with underscores is a function. The others are titles of cases and names of files
+/// and types.
 #[test]
-fn everything_in_the_index_is_there() {
+fn everything_that_the_index_names_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folders = ["src", "tests", "../sdk-core/src", "../../tests/tests"];
     let is_text = |path: &PathBuf| path.extension().is_some_and(|end| end == "rs" || end == "json");

@@ -1,4 +1,5 @@
-//! What an earlier version stored still opens. One file for each version of the stored form; none is ever changed.
+//! Data that earlier versions stored can still be read. There is one file for each version of the stored form, and none
+//! is ever changed.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -17,7 +18,7 @@ fn bytes(value: &Value) -> Vec<u8> {
 }
 
 #[test]
-fn every_form_still_opens() {
+fn every_version_of_the_stored_form_can_be_read() {
     for form in FORMS {
         let file: Value = serde_json::from_str(form).unwrap();
         let rng = &mut StdRng::seed_from_u64(1);
@@ -30,7 +31,7 @@ fn every_form_still_opens() {
 
         let now = UnixSeconds(file["unanswered_since"].as_u64().unwrap());
         let inbound = Inbound { local, remote: &remote, skipped: &[], policy: SessionPolicy::Pqxdh, now };
-        // A late message, whose key was kept, then the next one, then one of a session that was put away.
+        // A late message, whose key was stored, then the next message, then one of an inactive session.
         for case in file["messages"].as_array().unwrap() {
             let message = SignalMessage::parse(&bytes(&case["message"])).unwrap();
             let found = skipped.find(&message);
@@ -43,7 +44,7 @@ fn every_form_still_opens() {
             assert_eq!(again.err(), Some(DecryptError::Duplicate));
         }
 
-        // Pre-keys, and a message that begins a session with them.
+        // Pre-keys, and a message that starts a session with them.
         let signed = SignedPreKey::from_bytes(&bytes(&file["signed_pre_key"])).unwrap();
         let one_time = OneTimePreKey::from_bytes(&bytes(&file["one_time_pre_key"])).unwrap();
         let kem = KemPreKey::from_bytes(&bytes(&file["kem_pre_key"])).unwrap();
@@ -52,7 +53,7 @@ fn every_form_still_opens() {
         let accepted = record.decrypt_pre_key(&inbound, &message, Some(keys), rng).unwrap();
         assert_eq!(accepted.advanced.output.plaintext.expose(), bytes(&file["pre_key_plaintext"]));
 
-        // A session that nobody has answered keeps its handshake, and its age.
+        // An unanswered session keeps its handshake and its age.
         let unanswered = SessionRecord::from_bytes(&bytes(&file["unanswered"])).unwrap();
         let after = |seconds| UnixSeconds(now.0 + seconds);
         let usable = |seconds| unanswered.usable_for_sending(SessionPolicy::X3dh, after(seconds));

@@ -1,6 +1,6 @@
-//! Sessions of another implementation, continued by ours: known answers, then failures.
+//! Continues sessions of another implementation: known answers, then failures.
 //!
-//! The handshakes and primitives are compared with the same files beside their code, where their insides are visible.
+//! The handshakes and primitives are compared with the same files by unit tests, which have access to internal values.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -23,7 +23,7 @@ const SESSIONS: [&str; 5] = [
     "session-v3-x3dh-0x33",
 ];
 
-/// One end of a vector: receives what the other implementation sent.
+/// One side of a vector, which receives the messages of the other implementation.
 struct Receiver<'a> {
     peer: &'a Peer,
     sender: &'a Peer,
@@ -62,8 +62,8 @@ fn import(record: &Value) -> SessionRecord {
     if record.is_null() { SessionRecord::empty() } else { TheirRecord::parse(&bytes(record)).import() }
 }
 
-/// Everything but the braid, and our next ratchet key, which is random: until they answer it, it is ours alone, and with
-/// it the root key and the sending chain.
+/// Everything except the braid and the parts that depend on our next ratchet key, which is random: until the peer answers,
+/// these are the root key and the sending chain.
 fn comparable(mut session: OurSession, stepped: bool) -> OurSession {
     session.spqr = spqr::without_braid(&session.spqr);
     if stepped {
@@ -77,7 +77,7 @@ fn comparable(mut session: OurSession, stepped: bool) -> OurSession {
 }
 
 #[test]
-fn every_message_is_received_and_leaves_the_same_session() {
+fn every_message_is_received_and_results_in_the_same_session() {
     for name in SESSIONS {
         let file = load(name);
         let (alice, bob, keys) = (Peer::new(&file, "alice"), Peer::new(&file, "bob"), PreKeys::new(&file));
@@ -133,7 +133,7 @@ fn messages_are_received_out_of_order() {
         assert!(receiver.skipped.is_empty());
         let theirs = TheirRecord::parse(&bytes(&case["bob_record_after"])).sessions();
         let own = ours(&receiver.record);
-        // No DH ratchet step, so nothing random.
+        // There is no DH ratchet step, so nothing is random.
         let all = |sessions: Vec<OurSession>| {
             sessions.into_iter().map(|session| comparable(session, false)).collect::<Vec<_>>()
         };
@@ -141,7 +141,7 @@ fn messages_are_received_out_of_order() {
     }
 }
 
-/// What we send from an imported session, the other side of the imported session receives.
+/// The imported session of the other side receives what ours sends.
 #[test]
 fn imported_sessions_are_answered() {
     for name in SESSIONS {
@@ -163,7 +163,7 @@ fn imported_sessions_are_answered() {
             rng,
         };
         assert_eq!(receiver.receive(3, sent.output.serialize()).unwrap().expose(), b"imported");
-        // The answer to the first message they sent continues the session they began.
+        // The answer to the peer's first message continues the session that the peer started.
         let mut rng = StdRng::seed_from_u64(2);
         let answer = receiver.record.encrypt(&bob.local(), &alice.address, b"answer", now, &mut rng).unwrap();
         let Ciphertext::Signal(message) = &answer.output else { panic!("bob has received") };
@@ -173,7 +173,7 @@ fn imported_sessions_are_answered() {
     }
 }
 
-/// What became of the bytes, in the words of `failures.json`.
+/// The outcome, in the terms of `failures.json`.
 fn outcome(receiver: &mut Receiver<'_>, policy: SessionPolicy, kind: u64, message: &[u8]) -> Option<String> {
     let inbound = inbound(receiver.peer, receiver.sender, policy);
     let opened = if kind == 3 {
@@ -194,7 +194,7 @@ fn outcome(receiver: &mut Receiver<'_>, policy: SessionPolicy, kind: u64, messag
 }
 
 #[test]
-fn every_failure_is_the_one_it_must_be_and_changes_nothing() {
+fn every_failure_has_its_reason_and_changes_nothing() {
     for case in load("failures")["messages"].as_array().unwrap() {
         let file = load(case["vector"].as_str().unwrap());
         let (alice, bob, keys) = (Peer::new(&file, "alice"), Peer::new(&file, "bob"), PreKeys::new(&file));
@@ -224,7 +224,7 @@ fn every_failure_is_the_one_it_must_be_and_changes_nothing() {
 }
 
 #[test]
-fn every_bad_bundle_is_refused_for_its_reason() {
+fn every_invalid_bundle_is_refused_for_its_reason() {
     let file = load("session-v4-nospqr");
     for case in load("failures")["bundles"].as_array().unwrap() {
         let mut bundle = file["bob"]["bundle"].clone();

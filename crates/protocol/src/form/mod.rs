@@ -1,11 +1,12 @@
-//! Protobuf that holds secrets: every stored form, and the key that is handed to a group.
+//! Protobuf messages that contain secrets: every stored form, and the distribution message of a sender key.
 //!
-//! Secrets are written once, into a buffer that is wiped and has enough room from the start, and they are read where
-//! they stand: nothing in between holds a copy. A row of a list is nothing until somebody reads it, so that reading
-//! allocates what is kept in the end, and nothing else.
+//! Secrets are written once, to a buffer that has enough room from the start and is wiped, and they are read in place,
+//! so that no intermediate copy exists. The rows of a list are parsed while they are iterated over, so reading
+//! allocates only what is kept.
 //!
-//! The bytes are those of proto3: fields in the order of their numbers, and what is zero or empty left out. [`Fields`]
-//! reads them in any order, as others may write them; [`Ordered`] in this one, which takes half as long.
+//! The encoding is that of proto3: fields are in the order of their numbers, and zero or empty values are omitted.
+//! [`Fields`] accepts fields in any order, as other implementations may write them. [`Ordered`] requires this order
+//! and takes half as long.
 
 mod fields;
 mod ordered;
@@ -23,7 +24,7 @@ mod tests {
 
     use super::*;
 
-    /// The same in the words of the library that reads and writes messages.
+    /// The same form as the protobuf library defines it.
     #[derive(Clone, PartialEq, prost::Message)]
     struct Everything {
         #[prost(uint32, tag = "1")]
@@ -65,7 +66,7 @@ mod tests {
             })
         }
 
-        /// Without the field that nothing reads in order.
+        /// [`Ordered`] has no fixed-width numbers, so that field remains zero.
         fn read_in_order(bytes: &[u8]) -> Result<Self, crate::DecodeError> {
             let mut fields = Ordered::new(bytes);
             let this = Self {
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn more_rows_than_there_may_be_are_refused() {
+    fn too_many_rows_are_malformed() {
         let fields = Fields::<10>::parse(&[0x4a, 0, 0x08, 7, 0x4a, 0]).unwrap();
         let rows = |most| fields.rows(9, most).unwrap().collect::<Result<Vec<_>, _>>();
         assert_eq!(rows(1), Err(crate::DecodeError::Malformed));
@@ -136,16 +137,16 @@ mod tests {
         assert_eq!(fields.rows(1, 9).err(), Some(crate::DecodeError::Malformed));
     }
 
-    /// A form that has fewer fields does not read those of another.
+    /// The same field number with two types is an error only in a form that defines this number.
     #[test]
-    fn what_the_form_does_not_have_does_not_count() {
+    fn fields_that_a_form_does_not_define_are_ignored() {
         let fields = Fields::<2>::parse(&[0x08, 7, 0x12, 1, 9, 0x10, 1]).unwrap();
         assert_eq!(fields.uint32(1), Ok(7));
         assert!(Fields::<3>::parse(&[0x08, 7, 0x12, 1, 9, 0x10, 1]).is_err());
     }
 
     #[test]
-    fn fields_that_are_not_in_their_order_are_malformed() {
+    fn fields_out_of_order_are_malformed() {
         let read = |bytes: &[u8]| {
             let mut fields = Ordered::new(bytes);
             let (one, two) = (fields.uint32(1)?, fields.uint32(3)?);
@@ -153,31 +154,31 @@ mod tests {
         };
         assert_eq!(read(&[0x08, 7, 0x18, 8]), Ok((7, 8)));
         assert_eq!(read(&[0x18, 8]), Ok((0, 8)));
-        // What the form does not have: before, between and behind its own; and a key with more bytes than it needs.
+        // Unknown fields before, between and after the known ones, and a field key that is longer than necessary.
         assert_eq!(read(&[0x08, 7, 0x10, 1, 0x18, 8, 0x22, 1, 0, 0x80, 1, 5]), Ok((7, 8)));
         assert_eq!(read(&[0x88, 0, 7, 0x98, 0, 8]), Ok((7, 8)));
         for malformed in [
-            &[0x18, 8, 0x08, 7][..],         // the other way round
-            &[0x08, 7, 0x08, 7],             // twice
-            &[0x08, 7, 0x18, 8, 0x10, 1],    // what the form does not have, behind what comes later
-            &[0x0a, 1, 7],                   // another type
-            &[0x08, 7, 0x18, 8, 0x22, 2, 0], // cut off behind what the form has
-            &[0x08, 7, 0x18],                // cut off
-            &[0x00, 7],                      // no number
+            &[0x18, 8, 0x08, 7][..],         // in reverse order
+            &[0x08, 7, 0x08, 7],             // a duplicate
+            &[0x08, 7, 0x18, 8, 0x10, 1],    // an unknown field after one with a higher number
+            &[0x0a, 1, 7],                   // of another type
+            &[0x08, 7, 0x18, 8, 0x22, 2, 0], // truncated after the known fields
+            &[0x08, 7, 0x18],                // truncated
+            &[0x00, 7],                      // without a field number
         ] {
             assert_eq!(read(malformed), Err(crate::DecodeError::Malformed), "{malformed:x?}");
         }
     }
 
     #[test]
-    fn more_rows_in_order_than_there_may_be_are_refused() {
+    fn too_many_rows_are_malformed_in_order_too() {
         let rows = |most| Ordered::new(&[0x4a, 0, 0x4a, 0]).rows(9, most).collect::<Result<Vec<_>, _>>();
         assert_eq!(rows(1), Err(crate::DecodeError::Malformed));
         assert_eq!(rows(2), Ok(vec![&[][..], &[]]));
     }
 
     #[test]
-    fn two_lists_are_read_one_behind_the_other() {
+    fn two_lists_are_read_one_after_the_other() {
         let read = |bytes: &[u8], most| {
             let mut fields = Ordered::new(bytes);
             let rows =
@@ -190,14 +191,14 @@ mod tests {
         assert_eq!(read(&[0x2a, 0, 0x2a, 0], 2), Ok(vec![c, c]));
         assert_eq!(read(&[0x1a, 0], 2), Ok(vec![a]));
         assert_eq!(read(&[], 2), Ok(vec![]));
-        // Neither has the room of the other.
+        // The limit applies to each list separately.
         for malformed in [&[0x1a, 0, 0x1a, 0, 0x2a, 0][..], &[0x2a, 0, 0x2a, 0], &[0x2a, 0, 0x1a, 0]] {
             assert_eq!(read(malformed, 1), Err(crate::DecodeError::Malformed), "{malformed:x?}");
         }
     }
 
     #[test]
-    fn the_length_of_a_field_is_known_before_it_is_written() {
+    fn computed_lengths_are_those_of_the_written_fields() {
         for value in [0, 1, 127, 128, 0x3fff, 0x4000, u64::MAX] {
             assert_eq!(written(|out| out.uint(15, value)).len(), uint_len(value), "{value}");
         }
@@ -211,9 +212,9 @@ mod tests {
         }
     }
 
-    /// Whatever width was expected of it.
+    /// Whatever width was reserved for it.
     #[test]
-    fn a_length_has_as_many_bytes_as_it_needs() {
+    fn a_length_takes_no_more_bytes_than_necessary() {
         for length in [0, 1, 127, 128, 129, 0x3fff, 0x4000, 0x4001] {
             let row = vec![7; length];
             let form = Everything { rows: vec![row.clone(), vec![8]], ..Everything::default() };
@@ -227,7 +228,7 @@ mod tests {
     }
 
     proptest! {
-        /// What is read in order is what the library reads.
+        /// Reading in order has the same result as the library.
         #[test]
         fn forms_can_be_read_in_order(form in everything(), (at, byte, cut) in any::<(Index, u8, Index)>()) {
             let form = Everything { fixed: 0, ..form };
@@ -249,7 +250,7 @@ mod tests {
             let bytes = written(|out| some.write(out));
             prop_assert_eq!(&*bytes, some.encode_to_vec());
             prop_assert_eq!(Everything::read(&bytes), Ok(some));
-            // One behind the other is one message.
+            // Two concatenated messages are one message.
             let both = [&*bytes, &other.encode_to_vec()].concat();
             prop_assert_eq!(Everything::read(&both).unwrap(), Everything::decode(&*both).unwrap());
         }

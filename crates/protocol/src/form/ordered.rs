@@ -1,18 +1,18 @@
-//! Reading in the order of writing: for forms that are read for every message.
+//! Reads fields in the order in which they were written, for the forms that are read for every message.
 
 use prost::encoding::WireType;
 
 use super::fields::{field, varint};
 use crate::error::DecodeError;
 
-/// A message whose fields are read in the order of their numbers, in which they were written, so that each is looked at
-/// once and nothing is put into a table. What the form does not have is passed over.
+/// A message whose fields are read in the order of their numbers, which is the order in which they were written. Each
+/// field is parsed once, and no table is built. Fields that the form does not define are skipped.
 ///
-/// A field that stands twice, or behind one with a higher number, is [`DecodeError::Malformed`]: nobody wrote it like
-/// that. So is everything that protobuf does not allow, at the latest when the message is [finished](Self::finish).
+/// A duplicate field, or one after a field with a higher number, is [`DecodeError::Malformed`], because we never write
+/// such a message. So is invalid protobuf; [`finish`](Self::finish) checks the part that has not been read.
 pub(crate) struct Ordered<'a> {
     rest: &'a [u8],
-    /// The number that was asked for last.
+    /// The number of the last field that was requested.
     last: u32,
 }
 
@@ -21,7 +21,7 @@ impl<'a> Ordered<'a> {
         Self { rest: message, last: 0 }
     }
 
-    /// Empty when it is not there.
+    /// Empty if the field is absent.
     #[inline(always)]
     pub(crate) fn bytes(&mut self, number: u32) -> Result<&'a [u8], DecodeError> {
         self.optional_bytes(number).map(Option::unwrap_or_default)
@@ -29,7 +29,7 @@ impl<'a> Ordered<'a> {
 
     #[inline(always)]
     pub(crate) fn optional_bytes(&mut self, number: u32) -> Result<Option<&'a [u8]>, DecodeError> {
-        // Most of them: it is there, and key and length have a byte each.
+        // The usual case: the field is present, and its key and length take one byte each.
         if let [key, length @ ..0x80, behind @ ..] = self.rest
             && u32::from(*key) == key_of(number, WireType::LengthDelimited)
             && let Some((bytes, rest)) = behind.split_at_checked(usize::from(*length))
@@ -45,7 +45,7 @@ impl<'a> Ordered<'a> {
         bytes.map(Some).ok_or(DecodeError::Malformed)
     }
 
-    /// Zero when it is not there, as all numbers. Of a larger one the low half counts, as everywhere in protobuf.
+    /// Zero if the field is absent, like all numbers. Of a larger number, the low half is used, as always in protobuf.
     #[inline(always)]
     pub(crate) fn uint32(&mut self, number: u32) -> Result<u32, DecodeError> {
         self.uint64(number).map(|value| value as u32)
@@ -85,14 +85,14 @@ impl<'a> Ordered<'a> {
         self.uint64(number).map(|value| value != 0)
     }
 
-    /// All messages with this number, in their order; [`DecodeError::Malformed`] in place of one that is more than `most`.
+    /// All messages with this number, in order; [`DecodeError::Malformed`] in place of one beyond `most`.
     #[inline(always)]
     pub(crate) fn rows(&mut self, number: u32, most: usize) -> Rows<'_, 'a> {
         Rows { form: self, number, left: most }
     }
 
-    /// All messages with the first of two numbers, then all with the second, and of each whether it is one of those: of either
-    /// no more than `most`, as in [`rows`](Self::rows).
+    /// All messages with the first of two numbers, then all with the second, which are marked with `true`. Each list may
+    /// contain up to `most` messages, as in [`rows`](Self::rows).
     #[inline(always)]
     pub(crate) fn two_lists(
         &mut self,
@@ -112,13 +112,13 @@ impl<'a> Ordered<'a> {
         })
     }
 
-    /// The end of the message, which is read to its end: what is behind the fields that the form has must be protobuf.
+    /// Checks the rest of the message: after the fields that the form defines, it must be valid protobuf.
     #[inline(always)]
     pub(crate) fn finish(mut self) -> Result<(), DecodeError> {
         if self.rest.is_empty() { Ok(()) } else { self.find(u32::MAX).map(|_| ()) }
     }
 
-    /// Whether the next field has this number, and so this type; if it has, its value is next.
+    /// Whether the next field has this number; it must then have this type, and its value comes next.
     #[inline(always)]
     fn is_at(&mut self, number: u32, wire_type: WireType) -> Result<bool, DecodeError> {
         debug_assert!((self.last..16).contains(&number), "field {number} is asked for after {}", self.last);
@@ -128,7 +128,7 @@ impl<'a> Ordered<'a> {
                 self.rest = behind;
                 true
             }
-            // A field that comes later, with a key of one byte as all that we write.
+            // A later field, whose key takes one byte like all keys that we write.
             Some((key @ ..0x80, _)) if u32::from(*key >> 3) > number => false,
             Some(_) => self.pass_to(number, wire_type)?,
         };
@@ -136,7 +136,7 @@ impl<'a> Ordered<'a> {
         Ok(is_here)
     }
 
-    /// The same for all else: fields that the form does not have, keys that have more bytes, and what is malformed.
+    /// The same in all other cases: unknown fields, keys of more than one byte, and malformed messages.
     #[cold]
     #[inline(never)]
     fn pass_to(&mut self, number: u32, wire_type: WireType) -> Result<bool, DecodeError> {
@@ -149,7 +149,7 @@ impl<'a> Ordered<'a> {
         }
     }
 
-    /// Passes over the fields before that with this number, and says whether it is there.
+    /// Skips the fields before the one with this number, and returns whether that one is present.
     #[cold]
     #[inline(never)]
     fn find(&mut self, number: u32) -> Result<bool, DecodeError> {
@@ -168,7 +168,7 @@ impl<'a> Ordered<'a> {
     }
 }
 
-/// What stands before a field.
+/// The key that precedes a field.
 #[inline(always)]
 const fn key_of(number: u32, wire_type: WireType) -> u32 {
     (number << 3) | wire_type as u32

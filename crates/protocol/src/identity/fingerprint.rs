@@ -204,7 +204,7 @@ mod tests {
     use crate::vectors::{self, bytes};
     use serde_json::Value;
 
-    /// The number as our side of the case computes it, and as theirs does.
+    /// The number as computed by our side of the case, and by the other.
     fn both(case: &Value) -> [SafetyNumber; 2] {
         let [local_id, remote_id] = ["local_id", "remote_id"].map(|name| bytes(&case[name]));
         let [local, remote] =
@@ -237,7 +237,7 @@ mod tests {
             let ([ours, theirs], kind) = (both(case), kind(case));
             assert_eq!(ours.scannable(kind), bytes(&case["scan"]));
             assert_eq!(ours.matches(kind, &theirs.scannable(kind)), Ok(true));
-            // Our own screen is not theirs.
+            // A device does not match its own code.
             assert_eq!(ours.matches(kind, &ours.scannable(kind)), Ok(false));
         }
         let ([one, _], [_, other]) = (both(&cases[1]), both(&cases[2]));
@@ -256,13 +256,13 @@ mod tests {
         let kind = StableIdKind::AccountId;
         let scanned = |ours, theirs| number(&a, &b).matches(kind, &number(ours, theirs).scannable(kind));
         assert_eq!(scanned(&b, &a), Ok(true));
-        // The other side sees somebody else in our place, or is somebody else.
+        // The other side has another key for us, or another key itself.
         assert_eq!(scanned(&b, &c), Ok(false));
         assert_eq!(scanned(&c, &a), Ok(false));
     }
 
     #[test]
-    fn another_version_and_nonsense_are_neither_yes_nor_no() {
+    fn scanned_data_of_another_version_or_format_is_an_error_and_not_a_mismatch() {
         let [ours, theirs] = both(&vectors::load("fingerprint")["cases"][1]);
         let scanned = theirs.scannable(StableIdKind::AccountId);
         let matches = |scanned: &[u8]| ours.matches(StableIdKind::AccountId, scanned);
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn two_rounds_are_two_hashes() {
+    fn repeated_hashing_equals_single_hashes() {
         let key = IdentityKey::parse(&[5; 33]).unwrap();
         let party = Party { stable_id: b"id", key: &key };
         let number = |rounds| SafetyNumber::with_iterations(rounds, party, party);

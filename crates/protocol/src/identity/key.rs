@@ -120,7 +120,7 @@ mod tests {
     use crate::vectors::{self, bytes};
 
     #[test]
-    fn a_stored_identity_is_the_same_one() {
+    fn an_identity_is_the_same_after_storing_it() {
         let file = vectors::load("session-v4-nospqr");
         let (public, private) =
             (bytes(&file["alice"]["identity_public"]), bytes(&file["alice"]["identity_private"]));

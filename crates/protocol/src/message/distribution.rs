@@ -119,7 +119,7 @@ mod tests {
     use crate::vectors::{self, bytes};
 
     #[test]
-    fn a_distribution_message_is_written_as_in_the_vectors() {
+    fn distribution_messages_are_encoded_as_in_the_vectors() {
         let theirs = bytes(&vectors::load("sender-keys")["skdm"]);
         let parsed = SenderKeyDistributionMessage::parse(&theirs).unwrap();
         let chain_key = parsed.chain_key().copy();

@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_request_is_refused() {
+    fn invalid_requests_are_refused() {
         for (input, reason) in [
             ("", DecodeError::TooShort),
             ("44", DecodeError::UnknownVersion),
@@ -241,7 +241,7 @@ mod tests {
             let outcome = PlaintextContent::parse(&hex(input)).and_then(|content| content.decryption_error());
             assert_eq!(outcome, Err(reason), "{input}");
         }
-        // Who sent it may be left open.
+        // The device of the sender may be absent.
         let parsed = PlaintextContent::parse(&hex("c04202100180")).unwrap();
         assert_eq!(parsed.decryption_error().unwrap().device_id(), 0);
     }

@@ -143,7 +143,7 @@ mod tests {
     use rand::{SeedableRng as _, rngs::StdRng};
 
     #[test]
-    fn signatures_are_those_of_the_vectors() {
+    fn signatures_match_the_vectors() {
         let file = vectors::load("sender-keys");
         let key = PublicKey::parse(&bytes(&file["signing_public"])).unwrap();
         let known = &mut KnownKeys::default();
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_signed_is_what_the_vectors_have() {
+    fn the_signed_bytes_are_those_of_the_vectors() {
         let file = vectors::load("sender-keys");
         let key = KeyPair::from_private(&Secret::from_slice(&bytes(&file["signing_private"])).unwrap());
         let (rng, known) = (&mut StdRng::seed_from_u64(1), &mut KnownKeys::default());

@@ -240,7 +240,7 @@ mod tests {
 
     /// A message is written field by field, and is read by the protobuf library.
     #[test]
-    fn what_is_written_is_the_form() {
+    fn written_messages_are_canonical_protobuf() {
         for (pq_ratchet, addresses) in
             [(&b""[..], None), (b"pq", None), (b"", Some([9; 36])), (&[3; 200], Some([9; 36]))]
         {
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_opens_for_its_receiver_only() {
+    fn a_message_can_be_opened_only_by_its_receiver() {
         let keys = || CipherKeys::new(Secret::new([1; 80]));
         let (message, sender, receiver) = seal(b"", None);
         let open = |sender, receiver| message.open(keys(), &Associated { sender, receiver, addresses: None });

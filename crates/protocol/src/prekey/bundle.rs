@@ -236,11 +236,11 @@ mod tests {
     use super::*;
     use crate::{IdentityKeyPair, KemPreKey, SignedPreKey};
 
-    /// What is wrong with a signature: the byte that is another.
+    /// The byte of a signature that is changed.
     type Wrong = Option<usize>;
 
     #[test]
-    fn a_bundle_is_verified_alike_whether_its_key_is_known_or_not() {
+    fn a_known_key_does_not_change_whether_a_bundle_is_valid() {
         let rng = &mut StdRng::seed_from_u64(1);
         let [us, other] = [(); 2].map(|()| IdentityKeyPair::generate(rng));
         let signed = SignedPreKey::generate(SignedPreKeyId(1), &us, 0, rng);
@@ -278,7 +278,7 @@ mod tests {
             (verified, known.len())
         };
         let bad = |kind| Err(BundleError::Signature(kind));
-        // Not known, known, and with the table of its multiples.
+        // An unknown key, a known one, and one with a table of its multiples.
         for round in 0..20 {
             let before = usize::from(round > 0);
             assert_eq!(verdict(bundle(&us, Some(40), None)), (bad(PreKeyKind::Signed), before));

@@ -86,7 +86,7 @@ impl<'a> Form<'a> {
         })
     }
 
-    /// Of a pre-key that is one of X25519.
+    /// The key pair of an X25519 pre-key.
     fn key_pair(&self) -> Result<KeyPair, DecodeError> {
         let private = Secret::from_slice(self.secret).ok_or(DecodeError::Length)?;
         Ok(KeyPair::from_parts(PublicKey::parse(self.public)?, private))

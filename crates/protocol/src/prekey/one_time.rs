@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_stored_form_keeps_everything() {
+    fn a_pre_key_is_the_same_after_storing_it() {
         let key = OneTimePreKey::generate(OneTimePreKeyId(0), &mut StdRng::seed_from_u64(1));
         let read = OneTimePreKey::from_bytes(&key.to_bytes()).unwrap();
         assert_eq!(*read.to_bytes(), *key.to_bytes());

@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_stored_form_keeps_everything() {
+    fn a_pre_key_is_the_same_after_storing_it() {
         let mut rng = StdRng::seed_from_u64(1);
         let me = IdentityKeyPair::generate(&mut rng);
         let key = SignedPreKey::generate(SignedPreKeyId(u32::MAX), &me, 1_700_000_000_123, &mut rng);

@@ -69,7 +69,7 @@ mod tests {
 
     /// Bad padding, no padding and no ciphertext look the same.
     #[test]
-    fn ciphertexts_are_those_of_wycheproof() {
+    fn ciphertexts_match_wycheproof() {
         let (mut valid, mut invalid, mut other_keys) = (0, 0, 0);
         for case in vectors::load_wycheproof("aes_cbc_pkcs5") {
             let [key, iv, plaintext, ciphertext] = ["key", "iv", "msg", "ct"].map(|name| bytes(&case[name]));

@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_is_the_same_fault() {
+    fn all_failures_to_decrypt_return_the_same_error() {
         let keys = keys(&[1; 32], &[2; 16]);
         let open = |ciphertext: &[u8], mac: [u8; MAC_LEN]| {
             keys.open(&[ciphertext], &mac, ciphertext).map(|p| p.to_vec())

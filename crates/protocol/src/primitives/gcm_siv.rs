@@ -37,7 +37,7 @@ mod tests {
 
     /// Only two of the cases have our nonce and no associated data; the others go through the cipher of both functions.
     #[test]
-    fn ciphertexts_are_those_of_wycheproof() {
+    fn ciphertexts_match_wycheproof() {
         let (mut valid, mut invalid, mut ours, mut other_keys) = (0, 0, 0, 0);
         for case in vectors::load_wycheproof("aes_gcm_siv") {
             let [nonce, aad, plaintext, ciphertext, tag] =
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn any_change_is_noticed() {
+    fn any_change_is_detected() {
         let key = || Secret::new([1; 32]);
         let sealed = seal(key(), b"hello").unwrap();
         assert_eq!(sealed.len(), 5 + TAG_LEN);

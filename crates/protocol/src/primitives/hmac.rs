@@ -276,7 +276,7 @@ mod tests {
     proptest! {
         /// Inputs that end before, at and after each block boundary, in parts of any length.
         #[test]
-        fn macs_are_those_of_the_library(
+        fn macs_match_the_library(
             key in prop::collection::vec(any::<u8>(), 0..150),
             parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..140), 0..4),
         ) {
@@ -288,7 +288,7 @@ mod tests {
         }
 
         #[test]
-        fn expansions_are_those_of_the_library(
+        fn expansions_match_the_library(
             salt in prop::option::of(prop::collection::vec(any::<u8>(), 0..100)),
             input in prop::collection::vec(any::<u8>(), 0..100),
             info in prop::collection::vec(any::<u8>(), 0..100),

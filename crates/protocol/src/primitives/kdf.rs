@@ -192,7 +192,7 @@ mod tests {
 
     /// Half of the cases truncate the MAC to 16 bytes, as some of our callers truncate it to 8 and 10.
     #[test]
-    fn macs_are_those_of_wycheproof() {
+    fn macs_match_wycheproof() {
         let (mut valid, mut invalid, mut long_keys) = (0, 0, 0);
         for case in vectors::load_wycheproof("hmac_sha256") {
             let [mut key, message, tag] = ["key", "msg", "tag"].map(|name| bytes(&case[name]));
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn derived_keys_are_those_of_wycheproof() {
+    fn derived_keys_match_wycheproof() {
         let (mut valid, mut too_long) = (0, 0);
         for case in vectors::load_wycheproof("hkdf_sha256") {
             let [input, salt, info, expected] = ["ikm", "salt", "info", "okm"].map(|name| bytes(&case[name]));

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn this_is_not_ml_kem() {
+    fn kyber_and_ml_kem_derive_different_secrets() {
         let (pair, ciphertext, shared) = vector();
         let ciphertext = MlKem1024Ciphertext::from(check::<CIPHERTEXT_LEN>(&ciphertext).unwrap());
         let key = MlKem1024PrivateKey::from(pair.secret.expose());

@@ -104,14 +104,14 @@ mod tests {
             assert!(!known.verify(other.public(), &message, &signature));
             assert!(known.verify(key.public(), &message, &signature));
             assert!(!known.verify(key.public(), b"other", &signature));
-            assert_eq!(known.len(), 1, "a key without a good signature does not come in");
+            assert_eq!(known.len(), 1, "a key without a valid signature is not added");
             assert_eq!(known.keys[0].uses, number + 1);
             assert_eq!(known.keys[0].verifier.has_table(), number + 1 >= TABLE_AFTER);
         }
     }
 
     #[test]
-    fn the_keys_used_last_are_known_and_no_more_than_64() {
+    fn the_64_most_recently_used_keys_are_known() {
         let rng = &mut StdRng::seed_from_u64(1);
         let mut known = KnownKeys::default();
         let friend = KeyPair::generate(rng);

@@ -149,7 +149,7 @@ mod tests {
 
     /// The two halves together are FIPS 203.
     #[test]
-    fn the_halves_make_an_ordinary_ciphertext() {
+    fn both_halves_together_are_an_ordinary_ciphertext() {
         let seed = [7; 64];
         let pair = KeyPair::from_seed(&seed);
         let (encapsulation, ct1, shared) = Encapsulation::begin(&pair.header(), &[8; 32]);
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_not_of_its_header_is_refused() {
+    fn a_key_that_does_not_match_its_header_is_refused() {
         let pair = KeyPair::from_seed(&[7; 64]);
         let (header, ek) = (pair.header(), pair.ek_vector());
         assert!(VerifiedEk::check(&header, &ek).is_ok());
@@ -178,7 +178,7 @@ mod tests {
     /// A coefficient of the prime or more is another encoding of a smaller one: here the first is 4,095, and the hash
     /// in the header fits.
     #[test]
-    fn a_key_in_another_encoding_is_refused() {
+    fn a_non_canonical_key_is_refused() {
         let case = &vectors::load_spqr("kat_components")["epochs"][0];
         let pair = KeyPair::from_seed(secret(&case["keygen_seed_d_z"]).expose());
         let ([rho, _], mut ek) = (pair.header(), pair.ek_vector());

@@ -20,7 +20,8 @@ use zeroize::{ZeroizeOnDrop, optimization_barrier};
 /// ```
 pub struct Secret<const N: usize>(Box<Wiped<N>>);
 
-/// Holds the secret bytes.
+/// Holds the secret bytes. `Clone` is for `Arc::make_mut`, which copies nothing while there is a single owner.
+#[derive(Clone)]
 struct Wiped<const N: usize>([u8; N]);
 
 /// The first content of a new place. With zeros, the compiler would request zeroed memory, which the C library takes
@@ -36,15 +37,16 @@ pub(crate) struct Shared<const N: usize>(Arc<Wiped<N>>);
 #[derive(Clone)]
 pub(crate) struct SharedKeys<const K: usize>(Arc<WipedKeys<K>>);
 
+/// `Clone` is for `Arc::make_mut`, as for [`Wiped`].
+#[derive(Clone)]
 struct WipedKeys<const K: usize>([[u8; 32]; K]);
 
 impl<const K: usize> SharedKeys<K> {
     /// Takes one copy of each of these keys.
     pub(crate) fn of(keys: [&[u8; 32]; K]) -> Self {
         let mut places = Arc::new(WipedKeys([[0; 32]; K]));
-        if let Some(WipedKeys(own)) = Arc::get_mut(&mut places) {
-            own.iter_mut().zip(keys).for_each(|(place, key)| *place = *key);
-        }
+        let WipedKeys(own) = Arc::make_mut(&mut places);
+        own.iter_mut().zip(keys).for_each(|(place, key)| *place = *key);
         Self(places)
     }
 
@@ -124,9 +126,7 @@ impl<const N: usize> Shared<N> {
     /// Takes a copy.
     pub(crate) fn copied(bytes: &[u8; N]) -> Self {
         let mut place = Arc::new(Wiped([0; N]));
-        if let Some(Wiped(own)) = Arc::get_mut(&mut place) {
-            *own = *bytes;
-        }
+        Arc::make_mut(&mut place).0 = *bytes;
         Self(place)
     }
 
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn every_byte_of_a_mac_counts() {
+    fn a_difference_in_any_byte_of_a_mac_is_found() {
         let mac = [7; 16];
         assert!(is_same(&mac, &[7; 16]));
         for at in 0..mac.len() {
@@ -220,24 +220,24 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_go_together_keep_their_order() {
+    fn shared_keys_keep_their_order() {
         let keys = SharedKeys::of([&[1; 32], &[2; 32]]);
         let copy = keys.clone();
         assert!(Arc::ptr_eq(&keys.0, &copy.0));
         drop(keys);
-        assert_eq!(copy.expose(), &[[1; 32], [2; 32]], "those of the others stay as they are");
+        assert_eq!(copy.expose(), &[[1; 32], [2; 32]], "the keys of the other owner do not change");
         assert_eq!(format!("{copy:?}"), "SharedKeys(2)");
     }
 
     #[test]
-    fn only_the_exact_length_is_taken() {
+    fn only_the_exact_length_is_accepted() {
         assert!(Secret::<4>::from_slice(&[1, 2, 3]).is_none());
         assert!(Secret::<4>::from_slice(&[1, 2, 3, 4, 5]).is_none());
         assert_eq!(Secret::<4>::from_slice(&[1, 2, 3, 4]).unwrap().expose(), &[1, 2, 3, 4]);
     }
 
     #[test]
-    fn printing_tells_nothing() {
+    fn debug_output_reveals_nothing() {
         assert_eq!(format!("{:?}", Secret::new([42; 32])), "Secret(..)");
         assert_eq!(format!("{:?}", Shared::copied(&[42; 32])), "Shared(..)");
     }

@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn any_change_is_noticed() {
+    fn any_change_is_detected() {
         let keys = || StreamKeys { cipher: Secret::new([1; 32]), mac: Secret::new([2; 32]) };
         let sealed = keys().seal(b"hello");
         assert_eq!(sealed.len(), 15);

@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn low_order_points_are_those_whose_agreement_is_refused() {
+    fn agreements_with_low_order_points_are_refused() {
         let ours = KeyPair::from_private(&Secret::new([0x42; 32]));
         let mut prime = [0xff; 32];
         (prime[0], prime[31]) = (0xed, 0x7f);
@@ -232,7 +232,7 @@ mod tests {
 
     /// Where the vectors allow either result, only an agreement of zero is refused.
     #[test]
-    fn agreements_are_those_of_wycheproof() {
+    fn agreements_match_wycheproof() {
         let mut refused = 0;
         let cases = vectors::load_wycheproof("x25519");
         for case in &cases {
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_private_half_is_clamped_wherever_it_comes_from() {
+    fn every_private_key_is_clamped() {
         let made = KeyPair::from_private(&Secret::new([0xff; 32]));
         let stored = KeyPair::from_parts(*made.public(), Secret::new([0xff; 32]));
         assert_eq!(made.private().expose(), stored.private().expose());
@@ -275,7 +275,7 @@ mod tests {
 
     /// Compares with the definition, including points that almost satisfy it.
     #[test]
-    fn canonical_keys_are_those_of_the_definition() {
+    fn canonical_keys_match_the_definition() {
         let defined = |key: &PublicKey| {
             key.point().to_edwards(0).is_some_and(|point| {
                 let encoded = point.to_montgomery().to_bytes();
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_pair_agrees_and_signs_as_it_did() {
+    fn a_key_pair_agrees_and_signs_the_same_after_storing_it() {
         let made = KeyPair::from_private(&Secret::new([0x42; 32]));
         let stored = KeyPair::from_parts(*made.public(), made.private().copy());
         let theirs = *KeyPair::from_private(&Secret::new([0x31; 32])).public();

@@ -198,7 +198,7 @@ mod tests {
     /// Keys that no honest signer has: of small order, with a component of small order, or on the twist. A signature
     /// by the remaining component of such a key is valid if its hash makes the small component vanish.
     #[test]
-    fn strange_keys_are_judged_as_the_definition_does() {
+    fn unusual_keys_are_verified_as_in_the_definition() {
         let (mut good, mut bad) = (0, 0);
         for number in 0..8_u8 {
             let scalar = Scalar::from(u64::from(number % 4));

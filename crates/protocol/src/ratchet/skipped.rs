@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_go_after_thirty_days_and_those_of_unknown_age_later() {
+    fn keys_expire_after_thirty_days_counted_from_now_if_their_age_is_unknown() {
         let month = 30 * 24 * 3600;
         let mut keys = SkippedKeys::default();
         let keep =

@@ -1,4 +1,4 @@
-//! A walk along a chain of theirs, to a message that need not be the next one.
+//! A walk along a receiving chain, to a message that need not be the next one.
 //!
 //! ```text
 //!   chain ──▶ skipped ──▶ skipped ──▶ kept ──▶ kept ──▶ the message ──▶ chain
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_walk_has_bounds() {
+    fn a_walk_is_limited() {
         let limits = Limits { skip: 3, keep: 2 };
         let ends_at = |from, number| {
             walk_from::<Counting>(from, number, 0, limits, &mut work()).map(|(index, _)| index)
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn work_is_what_the_steps_cost_and_what_is_too_much_is_not_begun() {
+    fn a_walk_deducts_its_cost_and_is_not_started_beyond_the_limit() {
         let limits = Limits::new(Jump::Limited);
         for (number, left, steps) in [(9, 30, 10), (9, 29, 0), (0, 3, 1), (25_001, u32::MAX, 0)] {
             STEPS.set(0);
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_may_cost_one_and_a_half_of_the_longest_jump() {
+    fn the_work_limit_is_one_and_a_half_times_the_longest_jump() {
         assert_eq!(Work::new(Jump::Limited).left, 112_504);
         assert_eq!(Work::new(Jump::Far).left, 1_179_652);
     }

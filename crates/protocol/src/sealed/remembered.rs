@@ -110,7 +110,7 @@ mod tests {
     use rand::{SeedableRng as _, rngs::StdRng};
 
     #[test]
-    fn only_good_signatures_are_remembered_and_not_too_many() {
+    fn only_valid_signatures_are_cached_up_to_a_limit() {
         let rng = &mut StdRng::seed_from_u64(1);
         let (key, mut remembered) = (KeyPair::generate(rng), Remembered::default());
         let signature = xeddsa::sign(&key, b"message", rng);
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_is_remembered_for_its_key_alone() {
+    fn a_cached_signature_is_valid_only_for_its_key() {
         let rng = &mut StdRng::seed_from_u64(1);
         let [key, other] = [(); 2].map(|()| KeyPair::generate(rng));
         let mut remembered = Remembered::default();
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn an_agreement_is_remembered_for_both_keys() {
+    fn a_cached_agreement_is_found_only_by_both_keys() {
         let rng = &mut StdRng::seed_from_u64(1);
         let [alice, bob, carol] = [(); 3].map(|()| IdentityKeyPair::generate(rng));
         let mut remembered = Remembered::default();
@@ -170,7 +170,10 @@ mod tests {
             let expected = (number + 5).min(MAX_AGREEMENTS);
             assert_eq!((remembered.agreements.len(), remembered.pairs.len()), (expected, expected));
         }
-        assert!(remembered.known(alice.public(), bob.public()).is_none(), "the oldest has left");
+        assert!(
+            remembered.known(alice.public(), bob.public()).is_none(),
+            "the oldest entry has been removed"
+        );
         assert!(remembered.known(alice.public(), &many(0)).is_some());
 
         let low_order = IdentityKey::parse(&[&[5], &[0; 32][..]].concat()).unwrap();

@@ -288,7 +288,7 @@ mod tests {
     use crate::vectors::{self, bytes};
 
     #[test]
-    fn sent_messages_are_read_as_in_the_vectors() {
+    fn sent_messages_are_parsed_as_in_the_vectors() {
         for case in vectors::load("misc-kats")["ssv2_sent_message_parse"].as_array().unwrap() {
             let message = SentMessage::parse(&bytes(&case["message"])).unwrap();
             let expected = case["recipients"].as_object().unwrap();

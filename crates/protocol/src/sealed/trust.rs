@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn sender_certificates_of_the_vectors_are_verified_and_survive() {
+    fn sender_certificates_of_the_vectors_are_verified_and_reencoded() {
         let remembered = &mut Remembered::default();
         for serialized in certificates() {
             let certificate = SenderCertificate::parse(&serialized).unwrap();
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_certificate_is_no_certificate() {
+    fn a_truncated_certificate_is_refused() {
         let [serialized, ..] = certificates().try_into().unwrap_or([const { Vec::new() }; 3]);
         for length in 0..serialized.len() {
             let reason = SenderCertificate::parse(&serialized[..length]).unwrap_err();

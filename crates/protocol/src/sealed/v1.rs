@@ -129,7 +129,7 @@ mod tests {
         {
             assert_eq!(pair.public().as_bytes(), bytes(&file[public]).as_slice());
         }
-        assert_eq!(keys.seal(sender.public().as_bytes()), static_key, "there is nothing random in it");
+        assert_eq!(keys.seal(sender.public().as_bytes()), static_key, "nothing in it is random");
         let keys = inner_keys(&chain, &static_key, &sender.agree(recipient.public()).unwrap());
         let exposed = [keys.cipher.expose(), keys.mac.expose()].map(hex::encode);
         assert_eq!(exposed, ["s_cipher", "s_mac"].map(|name| case[name].as_str().unwrap()));

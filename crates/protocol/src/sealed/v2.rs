@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sent_is_the_vector_byte_for_byte() {
+    fn a_sent_message_equals_the_vector() {
         let file = vectors::load("sealed-sender");
         let case = &file["v2"];
         let sender = identity(&file["sender_identity_private"]);
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_content_is_written_as_in_the_vectors() {
+    fn contents_are_encoded_as_in_the_vectors() {
         let file = vectors::load("sealed-sender");
         for case in ["v1", "v2"] {
             let theirs = bytes(&file[case]["usmc"]);
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ephemeral_key_that_is_not_of_the_seed_is_refused() {
+    fn an_ephemeral_key_that_does_not_match_the_seed_is_refused() {
         let file = vectors::load("sealed-sender");
         let case = &file["v2"];
         let [sender, recipient] =
@@ -322,7 +322,7 @@ mod tests {
 
     /// Enough recipients for several threads. The bytes depend neither on the threads nor on the cache.
     #[test]
-    fn many_recipients_get_what_few_get() {
+    fn messages_to_many_recipients_are_the_same_as_to_few() {
         let file = vectors::load("sealed-sender");
         let sender = identity(&file["sender_identity_private"]);
         let content = UnidentifiedContent::parse(&bytes(&file["v2"]["usmc"])).unwrap();
@@ -365,7 +365,7 @@ mod tests {
     /// What version 2 does not authenticate: any recipient can replace the content that was sealed, and the relay can
     /// deliver it to another recipient in the name of the sender.
     #[test]
-    fn a_recipient_can_write_in_the_name_of_the_sender_and_a_content_in_the_clear_is_not_believed() {
+    fn a_recipient_can_impersonate_the_sender_but_plaintext_content_is_refused() {
         let file = vectors::load("sealed-sender");
         let case = &file["v2"];
         let bob = identity(&file["recipient_identity_private"]);
@@ -374,7 +374,7 @@ mod tests {
         let [for_bob, for_carol] = sent.recipients() else { panic!() };
         let (to_bob, mut to_carol) = (sent.received_by(for_bob), sent.received_by(for_carol));
 
-        // Bob finds the seed, as everybody does who opens the message.
+        // Bob derives the seed, like every recipient.
         let (wrapped, rest) = to_bob[1..].split_first_chunk::<32>().unwrap();
         let (coordinate, _) = rest[TAG_LEN..].split_first_chunk::<EPHEMERAL_LEN>().unwrap();
         let ephemeral = PublicKey::from_coordinate(*coordinate);

@@ -1,6 +1,7 @@
-//! The stored form of a record: one blob for each session, so that a message rewrites one of them.
+//! The stored form of a record: one blob for each session, so that a message rewrites only one of them.
 //!
-//! Every blob begins with the version of the form. Options and raw bytes end here: what leaves is a [`Session`].
+//! Each blob begins with the version of the form. Everything is validated here, so that a [`Session`] contains no
+//! options or raw bytes.
 //!
 //! ```text
 //! record        1 form   2 sessions: 1 id  2 rank  3 active  4 session  5 inactive since, if that is known
@@ -11,7 +12,8 @@
 //! unanswered    1 since, in seconds   2 one-time   3 signed   4 KEM   5 KEM ciphertext
 //! ```
 //!
-//! Numbers are never used again. Fields are read in the order of their numbers, and in another they are malformed.
+//! The number of a removed field is never reused. Fields are read in the order of their numbers; any other order is
+//! malformed.
 
 use std::fmt;
 use std::sync::Arc;
@@ -35,38 +37,38 @@ use crate::session_id::SessionId;
 use crate::stored::StoredBytes;
 use crate::time::UnixSeconds;
 
-/// The version of the form that is written. Older ones are read for ever: version 1 had no SPQR.
+/// The version of the form that is written. Older versions can always be read: version 1 had no SPQR.
 const FORM: u32 = 2;
 
 /// One session as a row.
 pub struct StoredSession<B = StoredBytes> {
-    /// Which.
+    /// The ID of the session.
     pub id: SessionId,
-    /// The session that became active last has the highest.
+    /// The session that became active last has the highest rank.
     pub rank: i64,
-    /// Whether it is the one to send with.
+    /// Whether it is the active session.
     pub standing: Standing,
     /// Its state.
     pub bytes: B,
 }
 
-/// Whether a session is the one to send with.
+/// Whether a session is active or inactive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// It is.
+    /// The record sends with this session.
     Active,
-    /// It only receives, and no longer than 30 days.
+    /// The session only receives, for no longer than 30 days.
     Inactive {
-        /// Since when; not known of a row that was stored before this was.
+        /// Since when it has been inactive; unknown for a row from before this was recorded.
         since: Option<UnixSeconds>,
     },
 }
 
-/// What to write.
+/// A change to the stored rows.
 pub enum SessionChange {
-    /// Insert or replace the row of this id.
+    /// Insert the row, or replace the one with the same ID.
     Put(StoredSession),
-    /// Delete the row, and every skipped key of the session.
+    /// Delete the row, and all skipped keys of the session.
     Remove(SessionId),
 }
 
@@ -76,9 +78,9 @@ impl SessionRecord {
         self.rows().map(|(entry, active)| entry.stored(active))
     }
 
-    /// What to write where `old` is stored: only the sessions whose state or place is another.
+    /// What to write if `old` is stored: only the sessions whose state, rank or standing differs.
     pub fn changes_since(&self, old: &Self) -> Vec<SessionChange> {
-        // Almost always only the active session moved on, and the list of the others is the very same.
+        // The usual case: only the active session has changed, and both records share the list of inactive sessions.
         let same_inactive = self.inactive.is_shared_with(&old.inactive);
         if let (true, Some(entry), Some(was)) = (same_inactive, &self.active, &old.active)
             && entry.session.parties.id == was.session.parties.id
@@ -95,10 +97,10 @@ impl SessionRecord {
         put.chain(gone).collect()
     }
 
-    /// From rows, in any order.
+    /// Reads a record from its rows, in any order.
     ///
     /// # Errors
-    /// [`DecodeError`] when a row is not what was written, two of them are active, or there are more than a record has.
+    /// [`DecodeError`] if a row is not in the stored form, two rows are active, or there are more than a record can have.
     pub fn from_stored<B: AsRef<[u8]>>(
         rows: impl IntoIterator<Item = StoredSession<B>>,
     ) -> Result<Self, DecodeError> {
@@ -129,7 +131,7 @@ impl SessionRecord {
         Ok(Self { active, inactive: inactive.into_iter().collect() })
     }
 
-    /// The whole record as one blob, for those who do not keep rows.
+    /// The whole record as one blob, for callers that do not store rows.
     pub fn to_bytes(&self) -> StoredBytes {
         let room = self.rows().map(|(entry, _)| ROW_ROOM.saturating_add(entry.session.room())).sum::<usize>();
         written_within(room.saturating_add(ROW_ROOM), |out| {
@@ -146,10 +148,10 @@ impl SessionRecord {
         })
     }
 
-    /// From [`to_bytes`](Self::to_bytes).
+    /// Reads what [`to_bytes`](Self::to_bytes) returned.
     ///
     /// # Errors
-    /// [`DecodeError`] when it is not what was written.
+    /// [`DecodeError`] if it is not in the stored form.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut record = Ordered::new(bytes);
         check_form(record.uint32(1)?)?;
@@ -171,7 +173,7 @@ impl SessionRecord {
         self.entries().map(|(place, entry)| (entry, place == Place::Active))
     }
 
-    /// Whether this very state is here, in the same place.
+    /// Whether this record contains the same state of the session, with the same rank and standing.
     fn has(&self, entry: &Entry, active: bool) -> bool {
         self.rows().any(|(own, own_active)| {
             Arc::ptr_eq(&own.session, &entry.session)
@@ -210,18 +212,18 @@ impl fmt::Debug for SessionChange {
     }
 }
 
-/// What a row of a record takes besides its session, at the most.
+/// The maximum size of a row without its session.
 const ROW_ROOM: usize = 96;
-/// What a session takes besides a handshake, the chains of theirs and SPQR, at the most: its form, its id, two identities, a
-/// number, the root key, our chain, and what comes before SPQR.
+/// The maximum size of a session without its handshake, receiving chains and SPQR: the form, the ID, two identities, the
+/// registration ID, the root key, the sending chain, and the key and length of SPQR.
 const SESSION_ROOM: usize = 2 + 36 + 2 * 35 + 6 + 34 + 118 + 4;
-/// A chain of theirs.
+/// The maximum size of a receiving chain.
 const RECEIVING_ROOM: usize = 2 + 35 + 34 + 2 * 6;
-/// A handshake, besides the KEM ciphertext in it.
+/// The maximum size of a handshake without its KEM ciphertext.
 const UNANSWERED_ROOM: usize = 4 + 11 + 3 * 6 + 4;
 
 impl Session {
-    /// No less than what [`write`](Self::write) writes.
+    /// At least as many bytes as [`write`](Self::write) writes.
     fn room(&self) -> usize {
         let handshake = self.unanswered.as_ref().map_or(0, |unanswered| {
             let kem = unanswered.handshake.kem.as_ref().map_or(0, |kem| kem.ciphertext.len());
@@ -290,7 +292,7 @@ impl Session {
     }
 }
 
-/// Our chain, the private half of our ratchet key, and the chain key.
+/// The sending chain, the private half of our ratchet key, and the chain key.
 fn read_sending(bytes: &[u8]) -> Result<(SendingHead, &[u8; 32], &[u8; 32]), DecodeError> {
     let mut form = Ordered::new(bytes);
     let ratchet_key = PublicKey::parse(form.bytes(1)?)?;
@@ -353,7 +355,7 @@ fn check_form(form: u32) -> Result<(), DecodeError> {
     }
 }
 
-/// Where it stands: whoever keeps it makes the one copy.
+/// The key in place. The caller copies it once, to where it is kept.
 fn key(bytes: &[u8]) -> Result<&[u8; 32], DecodeError> {
     bytes.try_into().map_err(|_| DecodeError::Length)
 }

@@ -106,7 +106,7 @@ impl Device {
         self.record.inactive.iter().map(|entry| entry.session.parties.id).collect()
     }
 
-    /// What trying a message with all sessions costs, if so much may be spent.
+    /// The work that it takes to try a message with all sessions, if this much is allowed.
     fn cost(&self, peer: &Self, message: &SignalMessage, left: u32) -> (u32, Option<DecryptError>) {
         let local = LocalDevice { identity: &self.identity, address: &self.address, registration_id: 1 };
         let inbound = Inbound { local, remote: &peer.address, skipped: &[], policy: STRICT, now: NOW };
@@ -123,7 +123,7 @@ fn two() -> (Device, Device) {
     )
 }
 
-/// Two who have heard each other.
+/// Two devices that have received messages from each other.
 fn acquainted() -> (Device, Device) {
     let (mut alice, mut bob) = two();
     alice.meet(&bob, true);
@@ -145,7 +145,7 @@ fn signal(ciphertext: &Ciphertext) -> &SignalMessage {
     }
 }
 
-/// What anybody can write: message `number` of the chain of `ratchet_key`, and of the first chain of SPQR.
+/// A message that anyone can construct: `number` of the chain of `ratchet_key`, and of the first chain of SPQR.
 fn forged(ratchet_key: &[u8; PUBLIC_KEY_LEN], number: u32) -> SignalMessage {
     let varint = |number: u32| {
         let mut out = Vec::new();
@@ -167,7 +167,7 @@ fn forged(ratchet_key: &[u8; PUBLIC_KEY_LEN], number: u32) -> SignalMessage {
     SignalMessage::parse(&bytes.concat()).unwrap()
 }
 
-/// Bob with 41 sessions, all of them begun by Alice.
+/// Bob has 41 sessions, all of which Alice started.
 fn with_a_past() -> (Device, Device, Vec<SessionRecord>) {
     let (mut alice, mut bob) = two();
     let mut records = Vec::new();
@@ -182,37 +182,37 @@ fn with_a_past() -> (Device, Device, Vec<SessionRecord>) {
 }
 
 #[test]
-fn a_forged_message_costs_what_one_genuine_one_may_and_not_that_in_every_session() {
+fn the_work_limit_of_a_forged_message_is_shared_by_all_sessions() {
     let (alice, bob, _) = with_a_past();
     let most = Work::new(Jump::Limited).left;
     let unknown = *IdentityKeyPair::generate(&mut StdRng::seed_from_u64(9)).public().as_bytes();
-    // Of a chain nobody knows, each session has to find out: here 41 times 2,001 steps of one ratchet, 1,999 of the other.
+    // If no session knows the chain, each is tried: here 41 times 2,001 steps of one ratchet, and 1,999 of the other.
     let message = forged(&unknown, 2_000);
     let (spent, reason) = bob.cost(&alice, &message, u32::MAX);
     assert_eq!((spent, reason), (41 * (2_001 + 2 * 1_999), Some(DecryptError::NotDecryptable)));
     let (spent, reason) = bob.cost(&alice, &message, most);
     assert_eq!(reason, Some(DecryptError::NotDecryptable));
     assert!((most - 2_001..=most).contains(&spent), "{spent} of {most}");
-    // A chain somebody knows is theirs.
+    // If a session knows the chain, only that session is tried.
     let theirs =
         bob.record.inactive[7].session.ratchet.double.receiving.heads().next_back().unwrap().ratchet_key;
     let (spent, _) = bob.cost(&alice, &forged(theirs.as_bytes(), 2_000), u32::MAX);
     assert_eq!(spent, 2_000 + 2 * 1_999);
-    // Where SPQR has no key, nothing is walked.
+    // If SPQR has no key, no chain is walked.
     let spent_on = |message: &SignalMessage| bob.cost(&alice, message, most).0;
     let mut too_old = message.serialize().to_vec();
     let index = too_old.len() - 8 - 3;
     assert_eq!(too_old[index - 3..index], [5, 1, 1]);
     too_old[index..index + 2].copy_from_slice(&[0x81, 0]);
     assert_eq!(spent_on(&SignalMessage::parse(&too_old).unwrap()), 0);
-    // And what is too far ahead is not begun.
+    // A walk to a message that is too far ahead is not started.
     assert_eq!(spent_on(&forged(&unknown, 25_001)), 0);
     assert_eq!(spent_on(&forged(&unknown, u32::MAX)), 0);
 }
 
-/// All sessions that somebody began with one signed pre-key know it as a ratchet key.
+/// All sessions that the peer started with the same signed pre-key know it as a ratchet key.
 #[test]
-fn a_chain_that_all_sessions_know_is_no_way_around() {
+fn the_work_limit_holds_for_a_chain_that_all_sessions_know() {
     let (mut alice, bob) = two();
     for _ in 0..41 {
         alice.meet(&bob, true);
@@ -223,7 +223,7 @@ fn a_chain_that_all_sessions_know_is_no_way_around() {
     assert!(alice.cost(&bob, &message, Work::new(Jump::Limited).left).0 <= 112_504);
 }
 
-/// Says something that arrives, and then so much that does not.
+/// Sends one message that arrives and then `lost` messages that do not, and returns the next message.
 fn jump(alice: &mut Device, bob: &mut Device, lost: usize) -> Ciphertext {
     let arrives = alice.say(bob);
     bob.hear(alice, &arrives).unwrap();
@@ -232,9 +232,9 @@ fn jump(alice: &mut Device, bob: &mut Device, lost: usize) -> Ciphertext {
 }
 
 #[test]
-fn a_genuine_message_may_jump_as_far_as_ever_where_its_chain_is_known() {
+fn a_message_of_a_known_chain_may_skip_25_000_messages() {
     let (mut alice, mut bob, records) = with_a_past();
-    // The active session, then an inactive one.
+    // First the active session, then an inactive one.
     for (at, is_active) in [(3, true), (4, false)] {
         alice.record = records[at].clone();
         let far = jump(&mut alice, &mut bob, 24_990);
@@ -250,7 +250,7 @@ fn a_genuine_message_may_jump_as_far_as_ever_where_its_chain_is_known() {
 }
 
 #[test]
-fn a_message_of_somebody_else_may_cost_no_more_than_its_jump_allows() {
+fn a_message_of_another_user_has_the_lower_work_limit() {
     let (alice, bob) = acquainted();
     let local = LocalDevice { identity: &bob.identity, address: &bob.address, registration_id: 1 };
     let inbound = Inbound { local, remote: &alice.address, skipped: &[], policy: STRICT, now: NOW };
@@ -259,9 +259,9 @@ fn a_message_of_somebody_else_may_cost_no_more_than_its_jump_allows() {
     assert!(others < Work::new(Jump::Far).left, "which only an own device may");
 }
 
-/// SPQR counts a jump from the last message, the Double Ratchet from the next one.
+/// SPQR counts the skipped messages from the last message, the Double Ratchet from the next one.
 #[test]
-fn where_both_ratchets_have_keys_a_message_may_skip_one_less_than_25_000() {
+fn a_message_with_keys_of_both_ratchets_may_skip_24_999_messages() {
     let (mut alice, mut bob) = acquainted();
     let heard = alice.say(&bob);
     bob.hear(&alice, &heard).unwrap();
@@ -272,14 +272,15 @@ fn where_both_ratchets_have_keys_a_message_may_skip_one_less_than_25_000() {
 }
 
 #[test]
-fn a_genuine_message_may_jump_in_a_new_chain() {
+fn a_message_may_skip_messages_of_a_new_chain() {
     let (mut alice, mut bob, records) = with_a_past();
-    // As far as ever in the active session: that comes first.
+    // As far as the protocol allows in the active session, which is tried first.
     alice.record = records[40].clone();
     (0..24_990).for_each(|_| drop(alice.say(&bob)));
     let far = alice.say(&bob);
     assert_eq!(bob.hear(&alice, &far), Ok(()));
-    // In an inactive one both ratchets tell that it is that one: others have heard more of her, or less.
+    // An inactive session is found by the distances of both ratchets, because the others have received more or fewer
+    // messages.
     let mut talked = Vec::new();
     for (times, record) in records.iter().enumerate().take(8).skip(1) {
         alice.record = record.clone();
@@ -296,10 +297,10 @@ fn a_genuine_message_may_jump_in_a_new_chain() {
 }
 
 #[test]
-fn a_session_that_withstands_less_is_not_brought_back() {
+fn a_weaker_session_does_not_become_active_again() {
     let (mut alice, mut bob) = two();
     (alice.policy, bob.policy) = (SessionPolicy::X3dh, SessionPolicy::X3dh);
-    // Held back: the second message of a session without anything post-quantum.
+    // A delayed message: the second one of a session without post-quantum keys.
     alice.meet(&bob, false);
     exchange(&mut alice, &mut bob);
     let (old, held_back) = (alice.active(), alice.say(&bob));
@@ -315,7 +316,7 @@ fn a_session_that_withstands_less_is_not_brought_back() {
 }
 
 #[test]
-fn a_first_message_that_was_held_back_begins_no_weaker_session() {
+fn a_delayed_first_message_does_not_activate_a_weaker_session() {
     let (mut alice, mut bob) = two();
     (alice.policy, bob.policy) = (SessionPolicy::X3dh, SessionPolicy::X3dh);
     alice.meet(&bob, false);
@@ -326,14 +327,14 @@ fn a_first_message_that_was_held_back_begins_no_weaker_session() {
     let strong = alice.active();
     assert_eq!(bob.hear(&alice, &held_back), Ok(()), "it is read");
     assert_eq!((bob.active(), bob.inactive()), (strong, vec![old.unwrap()]));
-    // The order is the same after storing.
+    // Storing keeps the order.
     let stored = bob.record.to_bytes();
     assert_eq!(*SessionRecord::from_bytes(&stored).unwrap().to_bytes(), *stored);
     bob.meet(&alice, true);
     let stored = bob.record.to_bytes();
     assert_eq!(*SessionRecord::from_bytes(&stored).unwrap().to_bytes(), *stored);
 
-    // Another identity is another peer: nothing is compared with what its predecessor had.
+    // Another identity is another peer, so its session is not compared with those of the previous identity.
     let mut again = Device::new(alice.address.name(), 3);
     again.policy = SessionPolicy::X3dh;
     again.meet(&bob, false);
@@ -343,7 +344,7 @@ fn a_first_message_that_was_held_back_begins_no_weaker_session() {
 }
 
 #[test]
-fn a_policy_keeps_what_it_would_not_begin_from_being_sent_with() {
+fn a_session_that_the_policy_does_not_allow_does_not_become_active() {
     let (mut alice, mut bob) = two();
     (alice.policy, bob.policy) = (SessionPolicy::X3dh, SessionPolicy::X3dh);
     alice.meet(&bob, false);
@@ -351,11 +352,11 @@ fn a_policy_keeps_what_it_would_not_begin_from_being_sent_with() {
     let usable = |device: &Device, policy| device.record.usable_for_sending(policy, NOW);
     assert!(usable(&bob, SessionPolicy::X3dh));
     assert!(!usable(&bob, SessionPolicy::Pqxdh) && !usable(&bob, STRICT));
-    // Where there is nothing else to send with, it still is sent with.
+    // If there is no other session, it is still used for sending.
     bob.policy = STRICT;
     let sent = bob.say(&alice);
     assert_eq!(alice.hear(&bob, &sent), Ok(()));
-    // With no other session either, a message does not make it active.
+    // Even if there is no active session, a message does not make it active.
     bob.record = bob.record.archive(NOW);
     bob.policy = STRICT;
     let sent = alice.say(&bob);
@@ -366,7 +367,7 @@ fn a_policy_keeps_what_it_would_not_begin_from_being_sent_with() {
     assert_eq!(bob.hear(&alice, &sent), Ok(()));
     assert_eq!(bob.active(), alice.active());
 
-    // SPQR that is only offered may yet be refused.
+    // SPQR that is only offered may still be declined.
     let (mut alice, mut bob) = two();
     (alice.policy, bob.policy) = (SessionPolicy::Pqxdh, SessionPolicy::Pqxdh);
     alice.meet(&bob, true);
@@ -376,7 +377,7 @@ fn a_policy_keeps_what_it_would_not_begin_from_being_sent_with() {
 }
 
 #[test]
-fn a_late_message_is_read_and_brings_nothing_back() {
+fn a_late_message_is_decrypted_and_activates_no_session() {
     let (mut alice, mut bob) = acquainted();
     let late = alice.say(&bob);
     let next = alice.say(&bob);
@@ -387,7 +388,7 @@ fn a_late_message_is_read_and_brings_nothing_back() {
     let newest = bob.active();
     assert_eq!(bob.hear(&alice, &late), Ok(()));
     assert_eq!(bob.active(), newest);
-    // What goes on in the old session does: they may have no other.
+    // A message that continues the old session makes it active, because the peer may have no other.
     alice.record = old;
     let sent = alice.say(&bob);
     assert_eq!(bob.hear(&alice, &sent), Ok(()));
@@ -395,7 +396,7 @@ fn a_late_message_is_read_and_brings_nothing_back() {
 }
 
 #[test]
-fn an_inactive_session_ends_after_thirty_days_and_one_of_unknown_age_later() {
+fn an_inactive_session_expires_after_thirty_days_counted_from_now_if_its_age_is_unknown() {
     let (mut alice, mut bob) = acquainted();
     let late = alice.say(&bob);
     let next = alice.say(&bob);
@@ -407,7 +408,7 @@ fn an_inactive_session_ends_after_thirty_days_and_one_of_unknown_age_later() {
     let inactive = bob.inactive();
     assert_eq!(inactive.len(), 1);
 
-    // A message to another session ends it, as asking does.
+    // A message to another session removes it, as `expire` does.
     let before = bob.record.clone();
     bob.now = UnixSeconds(NOW.0 + 30 * DAY);
     assert_eq!(bob.record.expire(bob.now).inactive.len(), 1);
@@ -420,7 +421,7 @@ fn an_inactive_session_ends_after_thirty_days_and_one_of_unknown_age_later() {
     let changes = bob.record.changes_since(&before);
     assert!(matches!(changes[..], [SessionChange::Put(_), SessionChange::Remove(id)] if id == inactive[0]));
 
-    // From before ages were stored.
+    // A session from before ages were stored.
     let rows = before.sessions().map(|row| match row.standing {
         Standing::Active => row,
         Standing::Inactive { .. } => StoredSession { standing: Standing::Inactive { since: None }, ..row },
@@ -433,7 +434,7 @@ fn an_inactive_session_ends_after_thirty_days_and_one_of_unknown_age_later() {
 }
 
 #[test]
-fn a_kept_key_is_of_no_use_after_thirty_days() {
+fn a_skipped_key_cannot_be_used_after_thirty_days() {
     let (mut alice, mut bob) = acquainted();
     let late = [alice.say(&bob), alice.say(&bob)];
     let next = alice.say(&bob);
@@ -444,21 +445,21 @@ fn a_kept_key_is_of_no_use_after_thirty_days() {
     assert_eq!(bob.hear(&alice, &late[1]), Err(DecryptError::Duplicate), "as if it had not been kept");
 }
 
-/// What somebody makes who has stolen the classical half of the sender's state, and nothing of SPQR: a message that says to
-/// have no key of SPQR.
+/// A message without a key of SPQR, forged by an attacker who has stolen the classical half of the sender's state and
+/// nothing of SPQR.
 fn forged_by_a_thief(alice: &Device, bob: &Device) -> Ciphertext {
     let session = &alice.record.active.as_ref().unwrap().session;
     let (_, header, key) = session.ratchet.double.send().unwrap();
     let (sender, receiver) = (alice.identity.public(), bob.identity.public());
     let associated = Associated { sender, receiver, addresses: None };
-    // Version 1, epoch 1, number 0, nothing to say.
+    // Version 1, epoch 1, number 0, without a payload.
     let keyless = &[1, 1, 0, 0];
     let keys = key.into_cipher_keys(None);
     Ciphertext::Signal(SignalMessage::seal(SessionVersion::V4, header, keyless, b"forged", keys, &associated))
 }
 
 #[test]
-fn who_holds_the_classical_state_forges_what_has_no_key_of_spqr_unless_one_is_required() {
+fn a_message_without_a_key_of_spqr_can_be_forged_with_the_classical_state_unless_one_is_required() {
     for (policy, forging) in [(SessionPolicy::Pqxdh, Ok(())), (STRICT, Err(DecryptError::NotDecryptable))] {
         let (mut alice, mut bob) = acquainted();
         bob.policy = policy;

@@ -1,5 +1,5 @@
-//! Sender keys of another implementation, turned into ours through the stored form. As with sessions, both forms are
-//! written down here a second time.
+//! Converts sender keys of another implementation to ours through the stored form. As for sessions, both forms are defined
+//! here a second time.
 
 use prost::Message;
 use sealpost_protocol::DistributionId;
@@ -20,7 +20,7 @@ pub(crate) struct TheirState {
     pub(crate) chain_key: Option<TheirKey>,
     #[prost(message, optional, tag = "3")]
     pub(crate) signing: Option<TheirSigning>,
-    /// Kept keys. None of the records in the vectors has any.
+    /// Stored skipped keys. None of the records in the vectors has any.
     #[prost(message, repeated, tag = "4")]
     pub(crate) kept: Vec<TheirKey>,
 }
@@ -85,7 +85,7 @@ pub(crate) fn import(record: &TheirRecord, id: DistributionId) -> OurRecord {
     OurRecord { form: 1, distribution_id: id.as_bytes().to_vec(), chains: chains.collect() }
 }
 
-/// The newest chain of a record, as its sender would hand it out.
+/// The newest chain of a record, as its sender would distribute it.
 pub(crate) fn distribution(record: &OurRecord) -> Vec<u8> {
     #[derive(Clone, PartialEq, Message)]
     struct Form {
@@ -111,7 +111,7 @@ pub(crate) fn distribution(record: &OurRecord) -> Vec<u8> {
     [&[0x33], form.encode_to_vec().as_slice()].concat()
 }
 
-/// The record of a sender after one more message that nobody wants to see.
+/// The record of a sender after one more message, which is discarded.
 pub(crate) fn skip_one(record: &SenderKeyRecord) -> SenderKeyRecord {
     use hmac::{Hmac, KeyInit as _, Mac as _};
     let mut form = OurRecord::decode(&*record.to_bytes()).unwrap();

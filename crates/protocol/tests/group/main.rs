@@ -1,4 +1,4 @@
-//! Sender keys, with the public API and nothing else: known answers, failures, and talks in a group.
+//! Sender keys, using only the public API: known answers, failures, and group conversations.
 
 #![allow(
     clippy::unwrap_used,
@@ -28,7 +28,7 @@ use sealpost_protocol::{
 use serde_json::Value;
 use support::{bytes, load};
 
-/// What a device keeps about one sender: the record, and the skipped keys as rows.
+/// The state of a device for one sender: the record, and the skipped keys as rows.
 struct Keeper {
     record: SenderKeyRecord,
     rows: BTreeMap<SkippedKeyId, ([u8; 32], Option<UnixSeconds>)>,
@@ -41,7 +41,7 @@ impl Keeper {
         Self { record, rows: BTreeMap::new(), now: UnixSeconds(1_764_000_000), known: KnownKeys::default() }
     }
 
-    /// Begins with what a sender handed out.
+    /// Starts with the distribution message of a sender.
     fn handed(distribution: &SenderKeyDistributionMessage) -> Self {
         let mut keeper = Self::new(SenderKeyRecord::empty(distribution.distribution_id()));
         keeper.process(distribution);
@@ -73,7 +73,7 @@ impl Keeper {
         Ok(String::from_utf8(opened.output.expose().to_vec()).unwrap())
     }
 
-    /// What a store does in one transaction.
+    /// Stores the result, as a store does in one transaction.
     fn store(&mut self, next: SenderKeyRecord, changes: Vec<SkippedChange>) {
         self.record = SenderKeyRecord::from_bytes(&next.to_bytes()).unwrap();
         for change in changes {
@@ -105,7 +105,7 @@ fn rng() -> StdRng {
     StdRng::seed_from_u64(7)
 }
 
-/// A sender with a chain, and what it hands out.
+/// A sender with a chain, and its distribution message.
 fn sender(rng: &mut StdRng) -> (Keeper, SenderKeyDistributionMessage) {
     let mut sender = Keeper::new(SenderKeyRecord::empty(DistributionId::generate(rng)));
     let distribution = sender.distribute(rng);
@@ -121,7 +121,7 @@ fn vector() -> (Value, SenderKeyDistributionMessage, Vec<SenderKeyMessage>) {
 }
 
 #[test]
-fn messages_of_the_vectors_are_read_and_leave_the_same_record() {
+fn messages_of_the_vectors_are_decrypted_and_result_in_the_same_record() {
     let (file, distribution, messages) = vector();
     let mut receiver = Keeper::handed(&distribution);
     for (message, plaintext) in messages.iter().zip(file["plaintexts"].as_array().unwrap()) {
@@ -135,7 +135,7 @@ fn messages_of_the_vectors_are_read_and_leave_the_same_record() {
 }
 
 #[test]
-fn messages_of_the_vectors_are_read_in_any_order() {
+fn messages_of_the_vectors_are_decrypted_in_any_order() {
     let (file, distribution, messages) = vector();
     for order in [[4, 3, 2, 1, 0], [2, 0, 4, 1, 3]] {
         let mut receiver = Keeper::handed(&distribution);
@@ -148,9 +148,9 @@ fn messages_of_the_vectors_are_read_in_any_order() {
     }
 }
 
-/// A signature is random, the rest is not.
+/// Only the signature is random.
 #[test]
-fn an_imported_sender_writes_what_the_vectors_have() {
+fn an_imported_sender_encrypts_as_in_the_vectors() {
     let (file, distribution, messages) = vector();
     let theirs = TheirRecord::decode(bytes(&file["sender_record_before"]).as_slice()).unwrap();
     let imported = forms::import(&theirs, distribution.distribution_id()).encode_to_vec();
@@ -164,7 +164,7 @@ fn an_imported_sender_writes_what_the_vectors_have() {
 }
 
 #[test]
-fn every_failure_is_the_one_it_must_be_and_changes_nothing() {
+fn every_failure_has_its_reason_and_changes_nothing() {
     let (_, distribution, messages) = vector();
     let failures = load("sender-key-failures");
     for case in failures["messages"].as_array().unwrap() {
@@ -193,7 +193,7 @@ fn every_failure_is_the_one_it_must_be_and_changes_nothing() {
 }
 
 #[test]
-fn what_an_earlier_version_stored_still_opens() {
+fn records_of_an_earlier_version_can_be_read() {
     let file: Value = serde_json::from_str(include_str!("../fixtures/sender-key-form-1.json")).unwrap();
     let mut sender = Keeper::new(SenderKeyRecord::from_bytes(&bytes(&file["sender"])).unwrap());
     let mut receiver = Keeper::new(SenderKeyRecord::from_bytes(&bytes(&file["receiver"])).unwrap());
@@ -204,7 +204,7 @@ fn what_an_earlier_version_stored_still_opens() {
 }
 
 #[test]
-fn one_message_is_read_by_all_and_by_our_other_device() {
+fn all_members_and_our_other_device_decrypt_the_same_message() {
     let mut rng = rng();
     let (mut phone, distribution) = sender(&mut rng);
     let mut devices = ["bob", "carol", "our tablet"].map(|_| Keeper::handed(&distribution));
@@ -213,7 +213,7 @@ fn one_message_is_read_by_all_and_by_our_other_device() {
         assert_eq!(device.receive(&first).unwrap(), "hello");
         assert_eq!(device.record.encrypt(b"as the phone", &mut rng).err(), Some(EncryptError::NoSenderKey));
     }
-    // The phone itself has sent it, and nothing it is handed takes its key pair away.
+    // The phone sent it itself, and no distribution message removes its key pair.
     assert_eq!(phone.receive(&first), Err(DecryptError::Duplicate));
     phone.process(&distribution);
     assert_eq!(devices[0].receive(&phone.send("again", &mut rng)).unwrap(), "again");
@@ -223,7 +223,7 @@ fn one_message_is_read_by_all_and_by_our_other_device() {
 }
 
 #[test]
-fn who_comes_later_reads_from_then_on() {
+fn a_new_member_decrypts_only_later_messages() {
     let mut rng = rng();
     let (mut alice, early) = sender(&mut rng);
     let (mut bob, before) = (Keeper::handed(&early), alice.send("before", &mut rng));
@@ -233,7 +233,7 @@ fn who_comes_later_reads_from_then_on() {
     let after = alice.send("after", &mut rng);
     assert_eq!(carol.receive(&before), Err(DecryptError::Duplicate));
     assert_eq!(carol.receive(&after).unwrap(), "after");
-    // Bob has the chain already: it neither jumps nor goes back.
+    // Bob already has the chain, so it is neither advanced nor reset.
     bob.process(&late);
     assert_eq!(bob.receive(&before).unwrap(), "before");
     assert_eq!(bob.receive(&after).unwrap(), "after");
@@ -242,7 +242,7 @@ fn who_comes_later_reads_from_then_on() {
 }
 
 #[test]
-fn who_leaves_reads_nothing_of_the_new_chain() {
+fn a_former_member_cannot_decrypt_messages_of_the_new_chain() {
     let mut rng = rng();
     let (mut alice, distribution) = sender(&mut rng);
     let [mut stays, mut leaves] = ["bob", "carol"].map(|_| Keeper::handed(&distribution));
@@ -256,7 +256,7 @@ fn who_leaves_reads_nothing_of_the_new_chain() {
 }
 
 #[test]
-fn five_chains_are_remembered_and_the_keys_of_the_sixth_go() {
+fn a_sixth_chain_replaces_the_oldest_and_its_skipped_keys() {
     let mut rng = rng();
     let (mut alice, distribution) = sender(&mut rng);
     let mut bob = Keeper::handed(&distribution);
@@ -268,7 +268,7 @@ fn five_chains_are_remembered_and_the_keys_of_the_sixth_go() {
         bob.process(&alice.distribute(&mut rng));
     }
     assert_eq!(bob.receive(&late).unwrap(), "late");
-    // Handed out again, the oldest becomes the newest.
+    // Distributed again, the oldest chain becomes the newest.
     bob.process(&distribution);
     for chains in [5, 5, 5, 5] {
         let last = Keeper::new(SenderKeyRecord::empty(alice.record.distribution_id())).distribute(&mut rng);
@@ -282,7 +282,7 @@ fn five_chains_are_remembered_and_the_keys_of_the_sixth_go() {
 }
 
 #[test]
-fn the_same_chain_with_another_key_replaces_it() {
+fn a_chain_with_the_same_id_and_another_key_replaces_the_old_one() {
     let mut rng = rng();
     let (mut alice, distribution) = sender(&mut rng);
     let mut bob = Keeper::handed(&distribution);
@@ -293,7 +293,7 @@ fn the_same_chain_with_another_key_replaces_it() {
     let mut forged = OurRecord::decode(&*Keeper::handed(&other).record.to_bytes()).unwrap();
     forged.chains[0].chain_id = distribution.chain_id();
     forged.distribution_id = distribution.distribution_id().as_bytes().to_vec();
-    // What a sender that drew the same number twice would hand out.
+    // The distribution message of a sender that drew the same chain ID twice.
     let twin = forms::distribution(&forged);
     bob.process(&SenderKeyDistributionMessage::parse(&twin).unwrap());
     assert!(bob.rows.is_empty());
@@ -310,13 +310,13 @@ fn a_record_is_for_one_distribution() {
 }
 
 #[test]
-fn a_jump_of_25_000_is_the_longest_and_2_000_keys_are_kept() {
+fn at_most_25_000_messages_are_skipped_and_2_000_keys_kept() {
     let mut rng = rng();
     let (mut alice, distribution) = sender(&mut rng);
     let mut bob = Keeper::handed(&distribution);
     let mut messages = BTreeMap::new();
     for number in 0..=25_005_u32 {
-        // Encrypting is a step and a signature; only a few are wanted.
+        // Only a few messages are needed, so the others are not signed.
         if [0, 22_999, 23_000, 23_001, 23_002, 24_999, 25_000, 25_001, 25_005].contains(&number) {
             messages.insert(number, alice.send(&number.to_string(), &mut rng));
         } else {
@@ -331,16 +331,17 @@ fn a_jump_of_25_000_is_the_longest_and_2_000_keys_are_kept() {
     }
     assert_eq!(bob.receive(&messages[&25_001]).unwrap(), "25001");
     assert_eq!(bob.rows.len(), 1_998);
-    // Three more are skipped: one too many.
+    // Three more are skipped, which is one too many.
     assert_eq!(bob.receive(&messages[&25_005]).unwrap(), "25005");
     assert_eq!(bob.rows.len(), 2_000);
     assert_eq!(bob.receive(&messages[&23_001]), Err(DecryptError::Duplicate));
     assert_eq!(bob.receive(&messages[&23_002]).unwrap(), "23002");
 }
 
-/// A forgery costs a verification and no step of the chain: wherever it claims to be, what is wrong with it is its signature.
+/// A forged message costs one verification and no step of the chain, whatever number it claims: it is refused for its
+/// signature.
 #[test]
-fn the_signature_is_checked_before_the_chain_moves() {
+fn the_signature_is_verified_before_the_chain_advances() {
     let rng = &mut rng();
     let (mut alice, distribution) = sender(rng);
     let mut bob = Keeper::handed(&distribution);
@@ -373,7 +374,7 @@ struct ForgedMessage {
 }
 
 #[test]
-fn a_damaged_record_is_not_opened() {
+fn a_damaged_record_is_refused() {
     let (sender, _) = sender(&mut rng());
     let stored = OurRecord::decode(&*sender.record.to_bytes()).unwrap();
     let open = |change: fn(&mut OurRecord)| {
@@ -390,21 +391,21 @@ fn a_damaged_record_is_not_opened() {
     assert_eq!(open(|record| record.chains = vec![record.chains[0].clone(); 5]), None);
     let six = open(|record| record.chains = vec![record.chains[0].clone(); 6]);
     assert_eq!(six, Some(DecodeError::Malformed));
-    // Half a private key is not the absence of one.
+    // A truncated private key is not the same as none.
     assert_eq!(open(|record| record.chains[0].signing_private.truncate(31)), Some(DecodeError::Length));
 }
 
-/// What may happen in a group of one sender and one receiver.
+/// An event in a group of one sender and one receiver.
 #[derive(Debug, Clone)]
 enum Event {
     Send,
-    /// One of the messages under way arrives, and may arrive again.
+    /// One of the messages in transit arrives, and may arrive again.
     Deliver(prop::sample::Index),
-    /// One of the messages under way arrives with a byte changed.
+    /// One of the messages in transit arrives with one byte changed.
     Damage(prop::sample::Index, prop::sample::Index),
-    /// The sender begins anew.
+    /// The sender starts a new chain.
     Rotate,
-    /// What the sender hands out arrives, perhaps once more.
+    /// The distribution message of the sender arrives, perhaps not for the first time.
     Distribute,
 }
 
@@ -427,7 +428,7 @@ proptest! {
         let mut rng = rng();
         let (mut alice, mut distribution) = sender(&mut rng);
         let mut bob = Keeper::new(SenderKeyRecord::empty(distribution.distribution_id()));
-        // Chains handed over, newest first, with the number they were handed over from.
+        // The chains that were distributed, newest first, with the number from which they were distributed.
         let mut handed: Vec<(u32, u32)> = Vec::new();
         let mut sent: Vec<(SenderKeyMessage, bool)> = Vec::new();
         for event in events {

@@ -1,36 +1,36 @@
-//! What can happen in a talk of two, and the same as bytes, so that a fuzzer can write talks too.
+//! The events of a conversation between two parties, and their encoding as bytes, so that a fuzzer can generate them.
 
 use sealpost_protocol::SessionPolicy;
 
-/// `usize` is a party, 0 or 1; `u8` picks a message under way to it.
+/// `usize` is a party, 0 or 1; `u8` picks one of the messages in transit to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// Sends to the other one, after beginning a session if there is none to send with.
+    /// Sends to the other party, after starting a session if there is no usable one.
     Send(usize),
-    /// Gets the oldest message under way to it.
+    /// Receives the oldest message in transit.
     Receive(usize),
-    /// The network reorders: the picked message comes next.
+    /// The network reorders: the picked message is delivered next.
     Shuffle(usize, u8),
-    /// The network loses it.
+    /// The network loses the picked message.
     Drop(usize, u8),
-    /// The network delivers it, and will deliver it again.
+    /// The network delivers the picked message, and will deliver it again.
     Repeat(usize, u8),
-    /// The network delivers it damaged, and will deliver it whole.
+    /// The network delivers the picked message damaged, and will deliver it intact.
     Damage(usize, u8),
-    /// Begins a new session, whether it has one or not.
+    /// Starts a new session, whether it has one or not.
     Begin(usize),
-    /// Puts its session away.
+    /// Archives its active session.
     Archive(usize),
     /// Makes a backup.
     Snapshot(usize),
-    /// Goes back to its backup.
+    /// Restores its backup.
     Restore(usize),
 }
 
-/// How many kinds of events there are.
+/// The number of kinds of events.
 const KINDS: u8 = 10;
 
-/// A talk: under which policies, and what happens.
+/// A conversation: the policies of both parties, and the events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Script {
     pub(crate) policies: [SessionPolicy; 2],
@@ -38,7 +38,7 @@ pub(crate) struct Script {
 }
 
 impl Script {
-    /// From any bytes: the policies in two bits of the first, then the events.
+    /// Parses any bytes: the policies are two bits of the first byte, and the events follow.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
         let mut bytes = bytes.iter().copied();
         let first = bytes.next().unwrap_or(0);
@@ -49,7 +49,7 @@ impl Script {
         Self { policies, events: std::iter::from_fn(|| Event::read(&mut bytes)).collect() }
     }
 
-    /// The bytes that [`from_bytes`](Self::from_bytes) reads it from.
+    /// The bytes from which [`from_bytes`](Self::from_bytes) parses it.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let [first, second] = self.policies.map(|policy| u8::from(policy == SessionPolicy::Pqxdh));
         [first | second << 1].into_iter().chain(self.events.iter().flat_map(Event::write)).collect()
@@ -57,7 +57,7 @@ impl Script {
 }
 
 impl Event {
-    /// `2 * kind + party`, and a byte for the pick where there is one.
+    /// `2 * kind + party`, followed by the pick if the event has one.
     fn read(bytes: &mut impl Iterator<Item = u8>) -> Option<Self> {
         let byte = bytes.next()?;
         let at = usize::from(byte & 1);

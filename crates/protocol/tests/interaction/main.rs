@@ -1,5 +1,5 @@
-//! Two parties, a network that loses, repeats, damages and reorders, and stores that are rolled back. What happens is
-//! data, so that a failing talk shrinks to the shortest one, and so that a fuzzer can write talks too.
+//! Two parties, a network that loses, repeats, damages and reorders messages, and stores that are rolled back. The events
+//! are data, so that a failing conversation can be shrunk to a short one, and a fuzzer can generate conversations.
 
 #![allow(
     clippy::unwrap_used,
@@ -25,7 +25,7 @@ fn script(events: &[Event]) -> Script {
     Script { policies: [SessionPolicy::default(); 2], events: events.to_vec() }
 }
 
-/// SPQR required or offered, on either side.
+/// SPQR is required or offered, independently by each side.
 fn policies() -> impl Strategy<Value = [SessionPolicy; 2]> {
     let policy = || prop_oneof![Just(SessionPolicy::TripleRatchet), Just(SessionPolicy::Pqxdh)];
     [policy(), policy()]
@@ -35,7 +35,7 @@ fn party() -> impl Strategy<Value = usize> {
     0..2_usize
 }
 
-/// In order, nothing lost; sessions begin whenever anybody likes.
+/// Messages arrive in order and none is lost; either party may start a session at any time.
 fn orderly() -> impl Strategy<Value = Event> {
     prop_oneof![
         6 => party().prop_map(Event::Send),
@@ -120,7 +120,7 @@ proptest! {
 }
 
 #[test]
-fn both_begin_at_once_and_nothing_is_lost() {
+fn nothing_is_lost_if_both_start_a_session_at_once() {
     use Event::{Receive, Send};
     let world = World::talk(&script(&[
         Send(0),
@@ -140,11 +140,11 @@ fn both_begin_at_once_and_nothing_is_lost() {
     let [alice, bob] = &world.parties;
     let active =
         |party: &Party| party.record.sessions().find(|row| row.standing == Standing::Active).unwrap().id;
-    assert_eq!(active(alice), active(bob), "once a direction is quiet they meet in one session");
+    assert_eq!(active(alice), active(bob), "once one direction is quiet, both use the same session");
 }
 
 #[test]
-fn of_skipped_keys_2000_are_kept() {
+fn the_newest_2_000_skipped_keys_are_kept() {
     use Event::{Receive, Send};
     let mut world = World::talk(&script(&[Send(0), Receive(1), Send(1), Receive(0)]));
     for _ in 0..2_501 {
@@ -153,14 +153,14 @@ fn of_skipped_keys_2000_are_kept() {
     let late = world.parties[1].inbox.split_off(2_500);
     let held = std::mem::replace(&mut world.parties[1].inbox, late);
     world.happen(Receive(1));
-    assert_eq!(world.parties[1].skipped.len(), 2 * 2_000, "of each ratchet");
+    assert_eq!(world.parties[1].skipped.len(), 2 * 2_000, "2,000 of each ratchet");
     let remote = world.parties[0].address.clone();
     for (position, opens) in [(0, false), (499, false), (500, true), (2_499, true)] {
         let opened = world.parties[1].open(&remote, &held[position].ciphertext, &mut world.rng);
         assert_eq!(opened.err(), (!opens).then_some(DecryptError::Duplicate), "message {position}");
     }
     assert_eq!(world.parties[1].skipped.len(), 2 * 1_998);
-    // Three more are skipped: one more than there is room for, and the oldest makes it. The count is stored, too.
+    // Three more are skipped, one more than there is room for, so the oldest key is dropped. The count is stored, too.
     world.happen(Event::Snapshot(1));
     world.happen(Event::Restore(1));
     for _ in 0..4 {
@@ -174,10 +174,10 @@ fn of_skipped_keys_2000_are_kept() {
 }
 
 #[test]
-fn five_chains_are_remembered() {
+fn five_receiving_chains_are_kept() {
     use Event::{Receive, Send};
     let mut world = World::talk(&script(&[Send(0), Receive(1), Send(1), Receive(0)]));
-    // One message of each chain arrives, one is held back.
+    // One message of each chain arrives, and one is held back.
     let mut held = Vec::new();
     for _ in 0..6 {
         world.happen(Send(0));
@@ -187,7 +187,11 @@ fn five_chains_are_remembered() {
             world.happen(event);
         }
     }
-    assert_eq!(world.parties[1].skipped.len(), CHAINS + held.len(), "one epoch of SPQR outlives many chains");
+    assert_eq!(
+        world.parties[1].skipped.len(),
+        CHAINS + held.len(),
+        "an epoch of SPQR lasts longer than many chains"
+    );
     let remote = world.parties[0].address.clone();
     for (position, envelope) in held.iter().enumerate() {
         let opened = world.parties[1].open(&remote, &envelope.ciphertext, &mut world.rng);
@@ -195,9 +199,9 @@ fn five_chains_are_remembered() {
     }
 }
 
-/// Two epochs of SPQR later nobody can use the key of a lost message any more, and nobody keeps it.
+/// After two more epochs of SPQR, the key of a lost message is no longer usable, and is deleted.
 #[test]
-fn keys_of_lost_messages_go_with_their_epoch() {
+fn keys_of_lost_messages_are_deleted_with_their_epoch() {
     use Event::{Drop, Receive, Send};
     let mut world = World::talk(&script(&[Send(0), Receive(1), Send(1), Receive(0)]));
     for event in [Send(0), Drop(1, 0), Send(0), Receive(1), Send(1), Drop(0, 0)] {
@@ -214,9 +218,9 @@ fn keys_of_lost_messages_go_with_their_epoch() {
     assert_eq!(received, world.sent - 2);
 }
 
-/// Oneself is the same identity under the same service id.
+/// Our own device has the same identity and the same service ID.
 #[test]
-fn a_session_with_oneself_jumps_further() {
+fn a_session_with_our_own_device_may_skip_more_messages() {
     for (name, same, opens) in [(NAMES[0], true, true), (NAMES[0], false, false), (NAMES[1], true, false)] {
         let mut rng = StdRng::seed_from_u64(3);
         let identity = IdentityKeyPair::generate(&mut rng);

@@ -1,4 +1,4 @@
-//! One of the two, and all that it stores.
+//! One of the two parties, and everything that it stores.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,14 +12,14 @@ use sealpost_protocol::{
 
 use super::world::NOW;
 
-/// A message under way.
+/// A message in transit.
 #[derive(Clone)]
 pub(crate) struct Envelope {
     pub(crate) number: usize,
     pub(crate) ciphertext: Ciphertext,
 }
 
-/// All that a party stores.
+/// Everything that a party stores.
 #[derive(Clone)]
 pub(crate) struct Stored {
     pub(crate) rows: BTreeMap<SessionId, (i64, Standing, Vec<u8>)>,
@@ -39,7 +39,7 @@ pub(crate) struct Party {
     pub(crate) backup: Stored,
     pub(crate) inbox: Vec<Envelope>,
     pub(crate) received: BTreeSet<usize>,
-    /// Their ratchet keys, in the order in which they were first seen.
+    /// The ratchet keys of the peer, in the order in which they were first seen.
     pub(crate) chains: Vec<[u8; 33]>,
 }
 
@@ -94,7 +94,7 @@ impl Party {
         PreKeyBundle::parse(raw).unwrap().verify().unwrap()
     }
 
-    /// Stores what changed, and checks that the rows are the record.
+    /// Stores the changes, and checks that the rows match the record.
     pub(crate) fn commit(&mut self, next: SessionRecord, skipped: Vec<SkippedChange>) {
         self.skipped.apply(skipped);
         for change in next.changes_since(&self.record) {
@@ -113,7 +113,7 @@ impl Party {
         assert_eq!(*self.stored.record().to_bytes(), *self.record.to_bytes());
     }
 
-    /// Decrypts, and commits only a success.
+    /// Decrypts a message, and stores the result only on success.
     pub(crate) fn open(
         &mut self,
         peer: &Address,
@@ -128,7 +128,7 @@ impl Party {
         Ok(advanced.output.plaintext.expose().to_vec())
     }
 
-    /// What opening a message would change, and which one-time pre-key it would use up.
+    /// The result of decrypting a message, and the one-time pre-key that it would consume.
     pub(crate) fn decrypt(
         &self,
         peer: &Address,

@@ -1,4 +1,4 @@
-//! The two and the network between them, and what must hold whatever happens.
+//! Both parties, the network between them, and the invariants that hold after every event.
 
 use rand::{SeedableRng as _, rngs::StdRng};
 use sealpost_protocol::{
@@ -11,9 +11,9 @@ use super::party::{Envelope, Party};
 
 pub(crate) const NOW: UnixSeconds = UnixSeconds(1_764_000_000);
 pub(crate) const NAMES: [&str; 2] = ["9d0652a3-dcc3-4d11-975f-74d61598733f", "bob"];
-/// Receiving chains that a session remembers: beyond them a late message may be lost.
+/// How many receiving chains a session keeps: a late message of an older chain may be lost.
 pub(crate) const CHAINS: usize = 5;
-/// Sessions that a record remembers beside the active one: beyond them one is forgotten, and its messages are lost.
+/// How many inactive sessions a record keeps: messages of older sessions are lost.
 const INACTIVE: usize = 40;
 
 pub(crate) struct World {
@@ -112,7 +112,8 @@ impl World {
         self.sent += 1;
     }
 
-    /// Delivers the message at `position`. It must open, unless it did before or a rule says why not.
+    /// Delivers the message at `position`. It must be decrypted, unless it was decrypted before or a documented limit
+    /// applies.
     fn deliver(&mut self, at: usize, position: usize) {
         if position >= self.parties[at].inbox.len() {
             return;
@@ -130,12 +131,12 @@ impl World {
             Ciphertext::PreKey(message) => message.signal_message(),
         };
         let chain = *signal.ratchet_key();
-        // Version 1, epoch 1, number 0: what is sent without a key where SPQR is only offered. Who requires it opens that
-        // until a message with a key has come.
+        // Version 1, epoch 1, number 0: a message without a key, as it is sent while SPQR is only offered. A party that
+        // requires SPQR accepts it until a message with a key has arrived.
         let is_keyless = signal.pq_ratchet().starts_with(&[1, 1, 0]);
         match opened {
             Ok(plaintext) => {
-                assert_eq!(plaintext, text(number), "what is received is what was sent");
+                assert_eq!(plaintext, text(number), "the plaintext is the one that was sent");
                 let first_time = party.received.insert(number);
                 assert!(first_time || self.restored, "message {number} was received twice");
                 if !party.chains.contains(&chain) {
@@ -165,7 +166,7 @@ impl World {
                 Ciphertext::Signal(SignalMessage::parse(&bytes).unwrap())
             }
             Ciphertext::PreKey(message) => {
-                // What is around the message inside is not authenticated; the last byte of its MAC is.
+                // The parts around the inner message are not authenticated, but the last byte is part of its MAC.
                 let (mut bytes, inside) =
                     (message.serialize().to_vec(), message.signal_message().serialize());
                 let from = bytes.windows(inside.len()).position(|window| window == inside).unwrap();
@@ -180,7 +181,7 @@ impl World {
         assert_eq!((party.everything(), party.stored.one_time.clone()), before);
     }
 
-    /// All that the script says, and then whatever is still under way arrives.
+    /// Performs all events of the script, and then delivers the messages that are still in transit.
     pub(crate) fn talk(script: &Script) -> Self {
         let mut world = Self::new(script.policies);
         for event in &script.events {

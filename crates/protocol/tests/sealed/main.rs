@@ -1,4 +1,4 @@
-//! Sealed sender, with the public API and nothing else: known answers, failures, and round trips.
+//! Sealed sender, using only the public API: known answers, failures, and round trips.
 
 #![allow(
     clippy::unwrap_used,
@@ -93,12 +93,12 @@ fn envelopes_of_the_vectors_are_opened_and_verified() {
             assert_eq!(verified.kind(), kind);
         }
     }
-    // One sender: two signatures and one agreement in all.
+    // A single sender: two signatures and one agreement in total.
     assert_eq!(format!("{remembered:?}"), "Remembered(2, 1)");
 }
 
 #[test]
-fn an_issued_certificate_is_written_as_in_the_vectors() {
+fn an_issued_certificate_is_that_of_the_vectors() {
     let file = load("sealed-sender");
     let (service, rng) = (Service::of_vectors(&file), &mut StdRng::seed_from_u64(1));
     let unsigned = |certificate: &[u8]| certificate[..certificate.len() - 64].to_vec();
@@ -117,7 +117,7 @@ fn an_issued_certificate_is_written_as_in_the_vectors() {
 }
 
 #[test]
-fn every_envelope_meets_the_end_it_must() {
+fn every_envelope_has_the_expected_outcome() {
     let bob = identity(&load("sealed-sender")["recipient_identity_private"]);
     for case in load("sealed-sender-failures")["open"].as_array().unwrap() {
         let outcome = sealed::open(&bytes(&case["message"]), &bob, &mut Remembered::default());
@@ -127,12 +127,12 @@ fn every_envelope_meets_the_end_it_must() {
 }
 
 #[test]
-fn every_certificate_meets_the_end_it_must() {
+fn every_certificate_has_the_expected_outcome() {
     let trust = Service::of_vectors(&load("sealed-sender")).trust();
     let remembered = &mut Remembered::default();
     for case in load("sealed-sender-failures")["certificates"].as_array().unwrap() {
         let input = bytes(&case["certificate"]);
-        // Twice: what is remembered changes no outcome.
+        // Twice, because cached results must not change the outcome.
         for _ in 0..2 {
             let outcome = match SenderCertificate::parse(&input) {
                 Err(reason) => format!("{reason:?}"),
@@ -151,7 +151,7 @@ fn every_certificate_meets_the_end_it_must() {
 }
 
 #[test]
-fn every_sent_message_meets_the_end_it_must() {
+fn every_sent_message_has_the_expected_outcome() {
     for case in load("sealed-sender-failures")["sent"].as_array().unwrap() {
         let outcome = match SentMessage::parse(&bytes(&case["message"])) {
             Ok(message) => (message.recipients().len() + message.excluded().len()).to_string(),
@@ -162,7 +162,7 @@ fn every_sent_message_meets_the_end_it_must() {
 }
 
 #[test]
-fn any_of_several_roots_will_do_and_none_will_not() {
+fn any_of_several_roots_is_accepted_and_an_empty_list_is_not() {
     let rng = &mut StdRng::seed_from_u64(1);
     let (ours, theirs) = (Service::new(rng), Service::new(rng));
     let key = IdentityKeyPair::generate(rng);
@@ -174,7 +174,7 @@ fn any_of_several_roots_will_do_and_none_will_not() {
 }
 
 #[test]
-fn a_server_that_is_known_needs_a_root_all_the_same() {
+fn a_known_server_still_needs_a_trusted_root() {
     let rng = &mut StdRng::seed_from_u64(1);
     let (ours, theirs) = (Service::new(rng), Service::new(rng));
     let (alice, key) = (address(ALICE, 1), IdentityKeyPair::generate(rng));
@@ -186,7 +186,7 @@ fn a_server_that_is_known_needs_a_root_all_the_same() {
     };
     let remembered = &mut Remembered::default();
     let untrusted = Err(VerifyError::UntrustedServer);
-    // Also once both signatures are remembered as good.
+    // Also once both signatures are cached as valid.
     for _ in 0..2 {
         assert_eq!(verify(vec![], &ours.certificate, remembered), untrusted);
         assert_eq!(verify(vec![theirs.root.public()], &ours.certificate, remembered), untrusted);
@@ -194,13 +194,13 @@ fn a_server_that_is_known_needs_a_root_all_the_same() {
     }
     let self_signed = ServerCertificate::issue(1, &ours.server.public(), &ours.server, rng);
     assert_eq!(verify(vec![ours.root.public()], &self_signed, remembered), untrusted);
-    // The root has signed the other server, and that one has not signed the sender.
+    // The root has signed the other server, but that server has not signed the sender.
     let other = ServerCertificate::issue(1, &theirs.server.public(), &ours.root, rng);
     assert_eq!(verify(vec![ours.root.public()], &other, remembered), Err(VerifyError::BadSignature));
 }
 
 #[test]
-fn a_message_from_this_very_device_is_refused() {
+fn a_message_from_this_device_itself_is_refused() {
     let rng = &mut StdRng::seed_from_u64(1);
     let (service, alice) = (Service::new(rng), IdentityKeyPair::generate(rng));
     let content_of = |name, e164, rng: &mut StdRng| {
@@ -228,14 +228,14 @@ fn a_message_from_this_very_device_is_refused() {
     assert_eq!(verify(ALICE, 2, Some("+15550100")), Ok(()));
     assert_eq!(verify(BOB, 1, Some("+15550101")), Ok(()));
     assert_eq!(verify(BOB, 1, None), Ok(()));
-    // A name need not be a service id, and two who have no number do not share one.
+    // A name need not be a service ID, and two users without a phone number do not have the same one.
     let unnumbered = content_of("somebody", None, rng);
     assert_eq!(verify_content(&unnumbered, "somebody", 1, None), Err(VerifyError::SelfSend));
     assert_eq!(verify_content(&unnumbered, "somebody else", 1, None), Ok(()));
 }
 
 #[test]
-fn what_cannot_be_sealed_is_refused() {
+fn invalid_recipients_and_contents_cannot_be_sealed() {
     let rng = &mut StdRng::seed_from_u64(1);
     let service = Service::new(rng);
     let [alice, bob, carol] = [(); 3].map(|()| IdentityKeyPair::generate(rng));
@@ -300,7 +300,7 @@ proptest! {
         hint in hints(),
         message in prop::collection::vec(any::<u8>(), 0..100),
         group_id in prop::collection::vec(any::<u8>(), 0..40),
-        // Of each of five users, how many devices; none means excluded.
+        // How many devices each of five users has; `None` excludes the user.
         devices in prop::array::uniform5(0..4_u32),
     ) {
         let rng = &mut StdRng::seed_from_u64(1);
@@ -322,7 +322,7 @@ proptest! {
         let remembered = &mut Remembered::default();
         let sent = sealed::seal_v2(&content, &alice, &recipients, &excluded, remembered, rng);
         if kind == MessageType::Plaintext {
-            // Only version 1 proves who wrote it.
+            // Only version 1 authenticates the sender.
             prop_assert_eq!(sent.err(), Some(SealError::Unbound));
             let (here, trust) = (address(BOB, 1), service.trust());
             let receiver = Receiver { address: &here, e164: None, trust: &trust, now: NOW };
@@ -395,7 +395,7 @@ proptest! {
         let at = 1 + at.index(envelope.len() - 1);
         envelope[at] ^= change;
         let changed = sealed::open(&envelope, &bob, &mut Remembered::default());
-        // Nothing but the framing of version 1 is outside its MACs, and protobuf ignores what it does not know.
+        // Only the framing of version 1 is outside its MACs, and protobuf ignores unknown fields.
         prop_assert!(changed.is_err() || version == 1);
         if let Ok(changed) = changed {
             let opened = sealed::open(&bytes(&file["v1"]["message"]), &bob, &mut Remembered::default());

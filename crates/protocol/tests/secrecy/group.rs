@@ -1,4 +1,5 @@
-//! Sender keys, whose chains only go forward: nothing of the past for a thief, and the future until the next chain.
+//! Sender keys, whose chains only advance: a stolen state reveals no earlier messages, but the later ones until the next
+//! chain.
 
 use prost::Message;
 use rand::{SeedableRng as _, rngs::StdRng};
@@ -7,7 +8,7 @@ use sealpost_protocol::{DistributionId, KnownKeys, SenderKeyMessage, UnixSeconds
 
 use super::keys::hmac;
 
-/// The stored form, as far as it is needed here.
+/// The parts of the stored form that are needed here.
 #[derive(Clone, PartialEq, Message)]
 struct RecordForm {
     #[prost(uint32, tag = "1")]
@@ -34,7 +35,7 @@ struct ChainForm {
     kept: u32,
 }
 
-/// What a receiver stores: the record, and one row for each skipped key.
+/// Everything that a receiver stores: the record, and one row for each skipped key.
 #[derive(Clone)]
 struct Stored {
     record: Vec<u8>,
@@ -60,7 +61,7 @@ impl Stored {
         Ok(Self { record: opened.next.to_bytes().to_vec(), rows })
     }
 
-    /// With the chain set back to the number of the message.
+    /// The record with its chain index reset to the number of the message.
     fn rewound(&self, message: &SenderKeyMessage) -> Self {
         let mut form = RecordForm::decode(&*self.record).unwrap();
         form.chains[0].iteration = message.iteration();
@@ -83,7 +84,7 @@ struct Sent {
 }
 
 #[test]
-fn nothing_is_left_of_messages_to_a_group() {
+fn no_key_of_a_group_message_remains() {
     let rng = &mut StdRng::seed_from_u64(1);
     let id = DistributionId::new([7; 16]);
     let made = SenderKeyRecord::empty(id).create_distribution(rng);
@@ -99,16 +100,16 @@ fn nothing_is_left_of_messages_to_a_group() {
         let keys = [chain_key, hmac(&chain_key, &[1])];
         let next = writer.encrypt(b"text", rng).unwrap();
         assert!(holds(&before, &chain_key));
-        assert!(!keys.iter().any(|key| holds(&next.next.to_bytes(), key)), "left with the sender");
+        assert!(!keys.iter().any(|key| holds(&next.next.to_bytes(), key)), "a key remains with the sender");
         writer = next.next;
         sent.push(Sent { message: next.output, keys });
     }
 
-    // In order, then with gaps that are filled later.
+    // In order, then with gaps that are filled later on.
     for (at, position) in [0, 1, 2, 7, 3, 11, 10, 5, 4, 6, 8, 9].into_iter().enumerate() {
         let Sent { message, keys: [_, message_key] } = &sent[position];
         let was_kept = reader.rows.iter().any(|(_, seed)| seed == message_key);
-        assert_eq!(was_kept, at > 3 && position < 11, "a theft before a late message is one of its key");
+        assert_eq!(was_kept, at > 3 && position < 11, "the key of a late message is stored until it arrives");
         reader = reader.open(message).unwrap();
         for &position in &[0, 1, 2, 7, 3, 11, 10, 5, 4, 6, 8, 9][..=at] {
             let Sent { message, keys } = &sent[position];
@@ -120,9 +121,9 @@ fn nothing_is_left_of_messages_to_a_group() {
     assert!(reader.rows.is_empty());
 }
 
-/// Sender keys do not heal: whoever has the chain reads on, until the sender begins another.
+/// Sender keys do not heal: with a stolen chain, messages can be decrypted until the sender starts another chain.
 #[test]
-fn a_stolen_chain_reads_on_until_the_next_one() {
+fn a_stolen_chain_decrypts_messages_until_the_next_chain() {
     let rng = &mut StdRng::seed_from_u64(1);
     let id = DistributionId::new([7; 16]);
     let made = SenderKeyRecord::empty(id).create_distribution(rng);

@@ -1,4 +1,4 @@
-//! A thief who was there once, and reads along from then on.
+//! An attacker who has stolen a state once, and from then on sees every message.
 
 use prost::Message as _;
 use sealpost_protocol::{Ciphertext, SessionPolicy, SkippedKeyName};
@@ -7,18 +7,18 @@ use super::pair::{Pair, Stored, signal_message};
 use super::support::records::{OurReceiving, OurSession};
 use super::support::spqr::{OurSpqr, OurState};
 
-/// Everything that the thief has had, or has made of it: he tries all of it on every message.
+/// All states that the attacker has stolen or derived. Each message is tried with all of them.
 struct Thief(Vec<Stored>);
 
 impl Thief {
-    /// Whether one of his states opens a message to device `at`; the state after it is his, too.
+    /// Whether one of the states decrypts a message to device `at`. The state after it is added.
     fn reads(&mut self, pair: &mut Pair, at: usize, ciphertext: &Ciphertext) -> bool {
         let opened = self.0.iter().find_map(|stored| pair.open(at, stored, ciphertext).ok());
         opened.map(|opened| self.0.push(opened.stored)).is_some()
     }
 }
 
-/// What the peer of the stolen session would need to read what that session sends.
+/// The state with which a peer of the stolen session decrypts its messages.
 fn mirrored(stolen: &OurSession) -> OurSession {
     let sending = stolen.sending.clone().unwrap();
     let receiving = OurReceiving {
@@ -32,7 +32,7 @@ fn mirrored(stolen: &OurSession) -> OurSession {
         responder: !spqr.responder,
         sending: spqr.receiving,
         receiving: spqr.sending,
-        // One that listens.
+        // A state that only receives.
         state: Some(OurState { kind: 11, sending: vec![0; 160], ..OurState::default() }),
         ..spqr
     };
@@ -57,10 +57,10 @@ fn talk(policy: SessionPolicy, rounds: usize) -> Pair {
     pair
 }
 
-/// Device `robbed` sends next, with a ratchet key that the thief has. So he reads that message, and the answer to it; in
-/// both, keys are announced that he does not have.
+/// Device `robbed` sends next, with a ratchet key that the attacker has. The attacker can therefore decrypt that message and
+/// the reply to it. Both announce ratchet keys that the attacker does not have.
 #[test]
-fn a_stolen_state_is_of_no_use_after_both_have_replied() {
+fn a_stolen_state_is_useless_after_both_have_replied() {
     for policy in [SessionPolicy::TripleRatchet, SessionPolicy::X3dh] {
         for rounds in [1, 2, 7] {
             for robbed in [0, 1] {
@@ -85,9 +85,9 @@ fn a_stolen_state_is_of_no_use_after_both_have_replied() {
     }
 }
 
-/// As long as nobody replies, there is nothing to heal with.
+/// Without a reply there is no new ratchet key, so the session does not heal.
 #[test]
-fn one_way_the_thief_reads_along() {
+fn a_stolen_state_decrypts_messages_in_one_direction() {
     let mut pair = talk(SessionPolicy::TripleRatchet, 1);
     let mut thief = Thief(vec![pair.devices[1].stored.clone()]);
     for _ in 0..20 {
@@ -97,15 +97,15 @@ fn one_way_the_thief_reads_along() {
     }
 }
 
-/// A message to the robbed device, and what that had stored when it came.
+/// A message to the robbed device, and the state of the device when it arrived.
 struct Arrival {
     before: OurSession,
     ciphertext: Ciphertext,
-    /// The epoch of the SPQR chain it was sent with.
+    /// The epoch of its SPQR chain.
     epoch: u64,
 }
 
-/// A talk of 300 rounds, as device `robbed` saw it.
+/// A conversation of 300 rounds, as received by device `robbed`.
 fn arrivals(policy: SessionPolicy, robbed: usize) -> (Pair, Vec<Arrival>) {
     let (mut pair, mut arrivals) = (talk(policy, 1), Vec::new());
     for _ in 0..300 {
@@ -124,8 +124,8 @@ fn arrivals(policy: SessionPolicy, robbed: usize) -> (Pair, Vec<Arrival>) {
     (pair, arrivals)
 }
 
-/// How many messages a thief reads from the theft on who has since been told everything but SPQR: every ratchet key,
-/// chain key and root key as it is when a message comes.
+/// How many messages after the theft can be decrypted by an attacker who later learns the whole classical state: every
+/// ratchet key, chain key and root key at the time when a message arrives.
 fn reads_with_all_classical_keys(pair: &mut Pair, robbed: usize, arrivals: &[Arrival]) -> usize {
     let mut spqr = arrivals[0].before.spqr.clone();
     let read = |arrival: &Arrival| {
@@ -135,12 +135,12 @@ fn reads_with_all_classical_keys(pair: &mut Pair, robbed: usize, arrivals: &[Arr
     };
     let read: Vec<_> = arrivals.iter().map(read).collect();
     let count = read.iter().take_while(|read| **read).count();
-    assert!(!read[count..].contains(&true), "what was lost stays lost");
+    assert!(!read[count..].contains(&true), "once a message cannot be decrypted, no later one can");
     count
 }
 
-/// He reads what is sent in epochs whose secret was known, or on its way to a key that he has, when he was there, and
-/// nothing of any later one.
+/// Messages can be decrypted if the secret of their epoch was known at the time of the theft, or was being sent to a key that
+/// was stolen. Messages of later epochs cannot.
 #[test]
 fn after_an_epoch_of_spqr_all_classical_keys_are_not_enough() {
     for robbed in [0, 1] {
@@ -149,11 +149,14 @@ fn after_an_epoch_of_spqr_all_classical_keys_are_not_enough() {
         for theft in (0..arrivals.len() / 2).step_by(11) {
             let arrivals = &arrivals[theft..];
             let stolen = OurSpqr::decode(&*arrivals[0].before.spqr).unwrap();
-            // Our key pair of the epoch is made, and its ciphertext is still to come.
+            // The robbed device has generated the key pair of the epoch, and the ciphertext has not arrived yet.
             let has_key = matches!(stolen.state.unwrap().kind, 2..=5);
             let last = stolen.chain_epoch + u64::from(has_key);
             let expected = arrivals.iter().take_while(|arrival| arrival.epoch <= last).count();
-            assert!((1..arrivals.len()).contains(&expected), "he reads some, and loses some");
+            assert!(
+                (1..arrivals.len()).contains(&expected),
+                "some messages can be decrypted, and some cannot"
+            );
             assert_eq!(reads_with_all_classical_keys(&mut pair, robbed, arrivals), expected, "from {theft}");
             in_flight += usize::from(has_key);
         }
@@ -161,7 +164,7 @@ fn after_an_epoch_of_spqr_all_classical_keys_are_not_enough() {
     }
 }
 
-/// The contrast: without SPQR, whoever computes discrete logarithms reads everything.
+/// In contrast, without SPQR an attacker who can compute discrete logarithms decrypts everything.
 #[test]
 fn without_spqr_all_classical_keys_are_enough() {
     for robbed in [0, 1] {
@@ -170,7 +173,7 @@ fn without_spqr_all_classical_keys_are_enough() {
     }
 }
 
-/// And the other way round: SPQR as it is, and a classical state that is out of date.
+/// Conversely, the current state of SPQR is not enough together with an old classical state.
 #[test]
 fn all_keys_of_spqr_are_not_enough_either() {
     let (mut pair, arrivals) = arrivals(SessionPolicy::TripleRatchet, 1);
@@ -178,5 +181,5 @@ fn all_keys_of_spqr_are_not_enough_either() {
         let knows = OurSession { spqr: arrival.before.spqr.clone(), ..arrivals[0].before.clone() };
         pair.open(1, &Stored::only(&knows), &arrival.ciphertext).is_ok()
     });
-    assert_eq!(read.take(40).filter(|read| *read).count(), 1, "the one that came when he was there");
+    assert_eq!(read.take(40).filter(|read| *read).count(), 1, "only the message that arrived at the theft");
 }

@@ -1,4 +1,4 @@
-//! The keys of one message, derived a second time from what its sender had stored before it.
+//! The keys of one message, derived a second time from the state that its sender had stored before it.
 
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -9,16 +9,16 @@ use sha2::Sha256;
 use super::support::records::OurSession;
 use super::support::spqr::OurSpqr;
 
-/// What nobody may have any more once the message was sent, and opened.
+/// The keys that must be gone once the message has been sent, and decrypted.
 pub(crate) struct Keys {
-    /// `CK` and, with SPQR, the link of its chain: what was stored, and gave the others.
+    /// The stored keys that the others are derived from: `CK` and, with SPQR, the link of its chain.
     pub(crate) stored: Vec<[u8; 32]>,
     /// `MK`, the key of SPQR, the cipher key and the MAC key.
     pub(crate) derived: Vec<[u8; 32]>,
 }
 
 impl Keys {
-    /// They are the right ones: the MAC of the message is computed with them, and compared.
+    /// Checks the keys by computing the MAC of the message with them.
     pub(crate) fn of(message: &SignalMessage, stored: &OurSession, receiver: &IdentityKey) -> Self {
         let sending = stored.sending.as_ref().unwrap();
         assert_eq!(

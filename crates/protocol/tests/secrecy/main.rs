@@ -1,7 +1,6 @@
-//! What a thief can make of the stored forms: nothing of the messages before (forward secrecy), and soon nothing of
-//! those after (healing).
+//! The value of a stolen state: it decrypts no earlier messages (forward secrecy), and soon no later ones (healing).
 //!
-//! He gets all that a device stores, its long-term keys included, but not what it has deleted.
+//! The attacker gets everything that a device stores, including its long-term keys, but not what has been deleted.
 
 #![allow(
     clippy::unwrap_used,
@@ -26,25 +25,25 @@ use prost::Message as _;
 use sealpost_protocol::{Ciphertext, DecryptError, PreKeyKind, SessionPolicy, SkippedKeyName};
 use support::spqr::OurSpqr;
 
-/// What happens in a talk.
+/// An event of a conversation.
 #[derive(Debug, Clone, Copy)]
 enum Event {
     Send(usize),
-    /// Gets one of the messages under way to it, 0 for the oldest.
+    /// Receives one of the messages in transit to it, 0 for the oldest.
     Receive(usize, u8),
 }
 use Event::{Receive, Send};
 
-/// A message under way or received, and what no thief may find.
+/// A message in transit or received, and the keys that must not be found.
 struct Sent {
     ciphertext: Ciphertext,
     text: Vec<u8>,
     keys: Keys,
-    /// The root key of the sender when it was sent.
+    /// The root key of the sender at the time of sending.
     root_key: [u8; 32],
 }
 
-/// A talk in which both devices are robbed at every step.
+/// A conversation in which the states of both devices are stolen at every step.
 struct Talk {
     pair: Pair,
     under_way: [Vec<Sent>; 2],
@@ -66,15 +65,15 @@ impl Talk {
 
     fn send(&mut self, at: usize) {
         let before = self.pair.devices[at].stored.clone();
-        // Who has received nothing has nothing to send with.
+        // A device that has received nothing has no session to send with.
         let Some(session) = before.session() else { return };
         let text = format!("message {}", self.under_way[1 - at].len()).into_bytes();
         let ciphertext = self.pair.send(at, &text);
         let receiver = self.pair.devices[1 - at].identity.public();
         let keys = Keys::of(signal_message(&ciphertext), &session, receiver);
-        assert!(keys.stored.iter().all(|key| before.holds(key)), "the keys were there");
+        assert!(keys.stored.iter().all(|key| before.holds(key)), "the keys were stored before");
         let after = &self.pair.devices[at].stored;
-        assert!(!keys.all().any(|key| after.holds(key)), "a key of a message is left with its sender");
+        assert!(!keys.all().any(|key| after.holds(key)), "a key of the message remains with its sender");
         let root_key = session.root_key.try_into().unwrap();
         self.under_way[1 - at].push(Sent { ciphertext, text, keys, root_key });
     }
@@ -84,13 +83,13 @@ impl Talk {
         let sent = self.under_way[at].remove(position);
         let before = self.pair.devices[at].stored.clone();
         match self.pair.receive(at, &sent.ciphertext) {
-            // Whoever was robbed before the message came was robbed of it.
+            // A theft before the message arrived reveals it.
             Ok(text) => assert_eq!(text, sent.text),
-            // Beyond five chains a late message is lost.
+            // A late message of the sixth chain is lost.
             Err(reason) => return assert_eq!(reason, DecryptError::NotDecryptable),
         }
         let after = self.pair.devices[at].stored.clone();
-        assert!(!after.holds(&sent.root_key), "the root key that gave the chain is left");
+        assert!(!after.holds(&sent.root_key), "the root key of the chain remains");
         let next = |stored: &Stored| stored.session().unwrap().sending.unwrap();
         if before.session().is_some_and(|session| session.root_key != after.session().unwrap().root_key) {
             assert!(
@@ -101,20 +100,20 @@ impl Talk {
         self.received[at].push(sent);
         let chains = after.session().unwrap().receiving;
         for sent in &self.received[at] {
-            assert!(!sent.keys.all().any(|key| after.holds(key)), "a key of a message is left");
+            assert!(!sent.keys.all().any(|key| after.holds(key)), "a key of the message remains");
             let opened = self.pair.open(at, &after, &sent.ciphertext);
             let ratchet_key = signal_message(&sent.ciphertext).ratchet_key();
             let is_known = chains.iter().any(|chain| chain.ratchet_key == ratchet_key);
             let reason = if is_known { DecryptError::Duplicate } else { DecryptError::NotDecryptable };
             assert_eq!(opened.err(), Some(reason));
-            // That the counters say so need not stop a thief.
+            // An attacker can change the counters.
             let opened = self.pair.open(at, &rewound(&after, sent), &sent.ciphertext);
             assert_eq!(opened.err(), Some(DecryptError::NotDecryptable));
         }
     }
 }
 
-/// Every counter is that of the message, as if it were the next to come.
+/// The state with every counter set to that of the message, as if it were the next one.
 fn rewound(stored: &Stored, sent: &Sent) -> Stored {
     let message = signal_message(&sent.ciphertext);
     let mut session = stored.session().unwrap();
@@ -133,7 +132,7 @@ fn rewound(stored: &Stored, sent: &Sent) -> Stored {
 
 const POLICIES: [SessionPolicy; 2] = [SessionPolicy::TripleRatchet, SessionPolicy::X3dh];
 
-/// How many messages each device received: as many under every policy.
+/// How many messages each device received, which is the same under every policy.
 fn received(events: &[Event]) -> [usize; 2] {
     let [first, second] =
         POLICIES.map(|policy| Talk::hold(policy, events).received.map(|received| received.len()));
@@ -142,13 +141,13 @@ fn received(events: &[Event]) -> [usize; 2] {
 }
 
 #[test]
-fn nothing_is_left_of_messages_one_way() {
+fn no_key_remains_of_messages_in_one_direction() {
     assert_eq!(received(&[Send(0), Receive(1, 0)].repeat(12)), [0, 12]);
 }
 
 /// Long enough for two epochs of SPQR.
 #[test]
-fn nothing_is_left_of_messages_back_and_forth() {
+fn no_key_remains_of_messages_in_both_directions() {
     let round = [Send(0), Receive(1, 0), Send(1), Receive(0, 0)];
     assert_eq!(received(&round.repeat(80)), [80, 80]);
     let talk = Talk::hold(SessionPolicy::TripleRatchet, &round.repeat(80));
@@ -157,10 +156,10 @@ fn nothing_is_left_of_messages_back_and_forth() {
 }
 
 #[test]
-fn nothing_is_left_of_messages_out_of_order() {
+fn no_key_remains_of_messages_out_of_order() {
     let begin = [Send(0), Receive(1, 0), Send(1), Receive(0, 0)];
     let sent = [Send(0), Send(1)].repeat(8);
-    // The last first; then from the middle on, round and round.
+    // The last message first, and then from the middle on, wrapping around.
     let received_late = [Receive(1, 7), Receive(0, 7), Receive(1, 3), Receive(0, 3)].repeat(4);
     assert_eq!(received(&[&begin[..], &sent, &received_late].concat()), [9, 9]);
 }
@@ -169,7 +168,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn nothing_is_left_of_any_talk(
+    fn no_key_remains_of_any_conversation(
         events in prop::collection::vec(
             prop_oneof![
                 (0..2_usize).prop_map(Send),
@@ -182,9 +181,9 @@ proptest! {
     }
 }
 
-/// The keys of a late message wait for it, and are then gone: a theft in between is the one that hurts.
+/// The keys of a late message are stored until it arrives, and are then deleted: only a theft in between reveals them.
 #[test]
-fn a_key_is_kept_for_a_late_message_and_no_longer() {
+fn the_key_of_a_late_message_is_deleted_when_it_arrives() {
     for policy in POLICIES {
         let mut pair = Pair::new(policy);
         let first = pair.send(0, b"first");
@@ -203,9 +202,9 @@ fn a_key_is_kept_for_a_late_message_and_no_longer() {
     }
 }
 
-/// Who has all long-term keys, and what is stored, still lacks the one-time key that a handshake used up.
+/// All long-term keys and the stored state do not include the one-time key that a handshake has consumed.
 #[test]
-fn the_first_message_is_gone_with_its_one_time_key() {
+fn the_first_message_cannot_be_decrypted_without_its_one_time_key() {
     for policy in POLICIES {
         let mut pair = Pair::new(policy);
         let first = pair.send(0, b"first");

@@ -1,4 +1,4 @@
-//! Two devices that have nothing but what they stored: each step reads it, and writes it back.
+//! Two devices without any state in memory: each step reads the stored state and writes it back.
 
 use rand::{SeedableRng as _, rngs::StdRng};
 use sealpost_protocol::{
@@ -14,7 +14,7 @@ use prost::Message as _;
 const NOW: UnixSeconds = UnixSeconds(1_764_000_000);
 const NAMES: [&str; 2] = ["9d0652a3-dcc3-4d11-975f-74d61598733f", "796abedb-ca4e-4f18-8803-1fde5b921f9f"];
 
-/// What a device stores about its peer, and what a thief finds there.
+/// Everything that a device stores about its peer, and that an attacker can steal.
 #[derive(Clone)]
 pub(crate) struct Stored {
     record: Vec<u8>,
@@ -26,7 +26,7 @@ impl Stored {
         Self::new(&SessionRecord::empty(), &SkippedKeys::default())
     }
 
-    /// A session that somebody put together.
+    /// A record with a single session that was constructed by hand.
     pub(crate) fn only(session: &OurSession) -> Self {
         let (id, bytes) = (SessionId::from_bytes(&session.id).unwrap(), session.encode_to_vec());
         let row = StoredSession { id, rank: 0, standing: Standing::Active, bytes };
@@ -45,24 +45,24 @@ impl Stored {
         SkippedKeys::from_bytes(&self.skipped).unwrap()
     }
 
-    /// The session, if there is one: nobody here begins a second.
+    /// The session, if there is one. No test starts a second one.
     pub(crate) fn session(&self) -> Option<OurSession> {
         ours(&self.record()).into_iter().next()
     }
 
-    /// Whether `key` stands anywhere in it, at whatever place.
+    /// Whether `key` occurs anywhere in the stored bytes.
     pub(crate) fn holds(&self, key: &[u8; 32]) -> bool {
         [&self.record, &self.skipped].into_iter().any(|bytes| bytes.array_windows().any(|at| at == key))
     }
 }
 
-/// What a message that opened leaves.
+/// The result of a message that was decrypted.
 pub(crate) struct Opened {
     pub(crate) text: Vec<u8>,
     pub(crate) stored: Stored,
 }
 
-/// A device. Its long-term keys are known to a thief, too, but for the one-time key once that is spent.
+/// A device. Its long-term keys are stolen as well, except the one-time key once it has been consumed.
 pub(crate) struct Device {
     pub(crate) identity: IdentityKeyPair,
     address: Address,
@@ -105,7 +105,7 @@ impl Device {
     }
 }
 
-/// Two devices under one policy. Device 0 began.
+/// Two devices under the same policy. Device 0 started the session.
 pub(crate) struct Pair {
     pub(crate) devices: [Device; 2],
     policy: SessionPolicy,
@@ -130,7 +130,7 @@ impl Pair {
         Self { devices, policy, rng }
     }
 
-    /// Seals, and stores what must be stored first.
+    /// Encrypts a message, and stores the next state before returning it.
     pub(crate) fn send(&mut self, at: usize, text: &[u8]) -> Ciphertext {
         let (device, peer) = (&self.devices[at], &self.devices[1 - at].address);
         let mut skipped = device.stored.skipped();
@@ -140,7 +140,7 @@ impl Pair {
         sent.output
     }
 
-    /// Opens, stores, and deletes a one-time key that was used.
+    /// Decrypts a message, stores the next state, and deletes a one-time key that was consumed.
     pub(crate) fn receive(&mut self, at: usize, ciphertext: &Ciphertext) -> Result<Vec<u8>, DecryptError> {
         let Opened { text, stored } = self.open(at, &self.devices[at].stored.clone(), ciphertext)?;
         let device = &mut self.devices[at];
@@ -151,7 +151,7 @@ impl Pair {
         Ok(text)
     }
 
-    /// What whoever has `stored`, and the long-term keys of device `at`, makes of a message. Stores nothing.
+    /// Decrypts a message with `stored` and the long-term keys of device `at`, and stores nothing.
     pub(crate) fn open(
         &mut self,
         at: usize,
@@ -176,7 +176,7 @@ impl Pair {
     }
 }
 
-/// The message itself, without the handshake around it.
+/// The inner message, without the handshake.
 pub(crate) fn signal_message(ciphertext: &Ciphertext) -> &SignalMessage {
     match ciphertext {
         Ciphertext::Signal(message) => message,

@@ -1,6 +1,6 @@
-//! Records of another implementation, turned into ours through the stored form, and compared with ours through it.
+//! Converts records of another implementation to ours through the stored form, and compares them in that form.
 //!
-//! Both forms are written down here a second time, so that a change of ours that would lose stored sessions is noticed.
+//! Both forms are defined here a second time, so that an incompatible change of ours is noticed.
 
 use super::spqr;
 use prost::Message;
@@ -52,7 +52,7 @@ pub(crate) struct TheirChain {
     pub(crate) private: Vec<u8>,
     #[prost(message, optional, tag = "3")]
     pub(crate) chain_key: Option<TheirChainKey>,
-    /// Kept keys. None of the records in the vectors has any.
+    /// Stored skipped keys. None of the records in the vectors has any.
     #[prost(bytes = "vec", repeated, tag = "4")]
     pub(crate) kept: Vec<Vec<u8>>,
 }
@@ -217,7 +217,7 @@ impl TheirSession {
 pub(crate) fn ours(record: &SessionRecord) -> Vec<OurSession> {
     let read = |row: StoredSession| {
         let session = OurSession::decode(&*row.bytes).unwrap();
-        assert_eq!(session.encode_to_vec(), *row.bytes, "not as protobuf is written");
+        assert_eq!(session.encode_to_vec(), *row.bytes, "the encoding is not canonical");
         session
     };
     record.sessions().map(read).collect()

@@ -1,7 +1,7 @@
-//! SPQR of another implementation, turned into ours, as [`records`](super::records) does with sessions.
+//! Converts the state of SPQR of another implementation to ours, as [`records`](super::records) converts sessions.
 //!
-//! Its chains are imported, its braid is not: how that is stored is its own affair. One that only listens stands in for
-//! it, so that what is compared is everything but the braid. That has vectors of its own.
+//! The chains are imported, but not the braid, whose stored form is internal to that implementation. A braid that only
+//! receives replaces it, and everything except the braid is compared. The braid has its own vectors.
 
 use hkdf::Hkdf;
 use prost::Message;
@@ -9,7 +9,7 @@ use sha2::Sha256;
 
 #[derive(Clone, PartialEq, Message)]
 struct TheirSpqr {
-    /// Until the peer has spoken.
+    /// Until the peer's first message.
     #[prost(message, optional, tag = "1")]
     negotiation: Option<TheirNegotiation>,
     /// From the first key on.
@@ -34,7 +34,7 @@ struct TheirChains {
     direction: u32,
     #[prost(uint64, tag = "2")]
     epoch: u64,
-    /// Of consecutive epochs, the last of which is the newest.
+    /// The chains of consecutive epochs, ending with the newest.
     #[prost(message, repeated, tag = "3")]
     links: Vec<TheirLink>,
     #[prost(bytes = "vec", tag = "4")]
@@ -57,7 +57,7 @@ struct TheirHalf {
     index: u32,
     #[prost(bytes = "vec", tag = "2")]
     key: Vec<u8>,
-    /// Kept keys. None of the records in the vectors has any.
+    /// Stored skipped keys. None of the records in the vectors has any.
     #[prost(bytes = "vec", tag = "3")]
     kept: Vec<u8>,
 }
@@ -119,14 +119,14 @@ pub(crate) struct OurState {
     pub(crate) complete: Vec<u8>,
 }
 
-/// In our form.
+/// The state in our form.
 pub(crate) fn import(theirs: &[u8]) -> Vec<u8> {
     if theirs.is_empty() {
         return Vec::new();
     }
     let TheirSpqr { negotiation, chains } = TheirSpqr::decode(theirs).unwrap();
     let chains = chains.unwrap_or_else(|| TheirChains::start(negotiation.as_ref().unwrap()));
-    // From the newest back; in ours they stand from the oldest on.
+    // Newest first there, and oldest first in our form.
     let mut links: Vec<_> = (0..=chains.epoch).rev().zip(chains.links.iter().rev()).collect();
     links.reverse();
     let links = || links.iter().copied();
@@ -139,7 +139,7 @@ pub(crate) fn import(theirs: &[u8]) -> Vec<u8> {
         chain_root: chains.root.clone(),
         sending: sending.map(|(epoch, link)| import_half(epoch, link.sending.as_ref())).collect(),
         receiving: links().map(|(epoch, link)| import_half(epoch, link.receiving.as_ref())).collect(),
-        // The last state of an epoch: it waits for the next one.
+        // The last state of an epoch, which waits for the next one.
         braid_epoch: chains.epoch.max(1),
         auth_root: vec![0; 32],
         mac_key: vec![0; 32],
@@ -155,7 +155,7 @@ pub(crate) fn without_braid(ours: &[u8]) -> Vec<u8> {
     }
     let ours = OurSpqr::decode(ours).unwrap();
     let (auth_root, mac_key) = (Vec::new(), Vec::new());
-    // That they have had a key is no fact of theirs: whoever has agreed may yet be without one.
+    // The other implementation does not record whether the peer has had a key.
     let negotiation = ours.negotiation.min(4);
     OurSpqr { negotiation, braid_epoch: 0, auth_root, mac_key, state: None, ..ours }.encode_to_vec()
 }
@@ -167,7 +167,7 @@ fn import_half(epoch: u64, half: Option<&TheirHalf>) -> OurLink {
 }
 
 impl TheirChains {
-    /// What they put off until the first key.
+    /// The chains, whose derivation the other implementation postpones until the first key.
     fn start(negotiation: &TheirNegotiation) -> Self {
         let mut keys = [[0; 32]; 3];
         let hkdf = Hkdf::<Sha256>::new(None, &negotiation.auth_key);

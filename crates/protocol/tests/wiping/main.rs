@@ -1,6 +1,6 @@
-//! Secrets are wiped: their bytes are looked for in the memory of this process, while somebody owns them and after.
+//! Secrets are wiped: the memory of this process is searched for their bytes, before and after they are dropped.
 //!
-//! The tests are for Linux, where a process can read its own memory as a file.
+//! The tests run on Linux, where a process can read its own memory as a file.
 
 #![cfg(target_os = "linux")]
 #![allow(
@@ -25,28 +25,28 @@ use sealpost_protocol::{
     Secret, SenderKeyDistributionMessage, SignedPreKey, SignedPreKeyId, UnixSeconds, hpke,
 };
 
-/// One search at a time: what one thread has read would be found by another.
+/// Only one search runs at a time, because it would find the buffer of another.
 fn alone() -> MutexGuard<'static, ()> {
     static SEARCH: Mutex<()> = Mutex::new(());
     SEARCH.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// `needles` are there as long as `owner` is, and gone with it.
+/// Checks that the needles are found while `owner` exists, and not after it has been dropped.
 #[track_caller]
-fn goes_with<T>(owner: T, needles: &[Needle]) {
-    assert!(holds(needles), "not found while somebody owns them");
+fn is_wiped_with<T>(owner: T, needles: &[Needle]) {
+    assert!(holds(needles), "not found before the owner was dropped");
     drop(owner);
-    assert!(is_free_of(needles), "left behind");
+    assert!(is_free_of(needles), "found after the owner was dropped");
 }
 
-/// What is left behind once may be written over before it is looked for; what is left behind every time is found.
+/// A single unwiped copy might be overwritten before the search. If every call leaves a copy, one of them is found.
 fn many<T>(make: impl Fn() -> T) -> Vec<T> {
     (0..16).map(|_| make()).collect()
 }
 
-/// The search would find what it looks for: in memory that was given back too.
+/// The search finds bytes that are not wiped, even in freed memory.
 #[test]
-fn what_is_not_wiped_is_found() {
+fn bytes_that_are_not_wiped_are_found() {
     let _alone = alone();
     let bytes = Secret::new(StdRng::seed_from_u64(100).random::<[u8; 32]>());
     let needle = [Needle::new(bytes.expose())];
@@ -63,7 +63,7 @@ fn a_secret_is_wiped() {
     let secret = Secret::new(StdRng::seed_from_u64(101).random::<[u8; 32]>());
     let needle = Needle::new(secret.expose());
     let copies = many(|| Secret::new(*secret.expose()));
-    goes_with((secret, copies), &[needle]);
+    is_wiped_with((secret, copies), &[needle]);
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn an_identity_is_wiped() {
     let stored = identity.to_bytes();
     let needle = Needle::new(&stored[stored.len() - 32..]);
     let read = many(|| (IdentityKeyPair::from_bytes(&stored).unwrap(), identity.to_bytes()));
-    goes_with((identity, read, stored), &[needle]);
+    is_wiped_with((identity, read, stored), &[needle]);
 }
 
 #[test]
@@ -86,23 +86,23 @@ fn pre_keys_are_wiped() {
     let stored = one_time.to_bytes();
     let needle = Needle::new(sessions::field(&stored, 3));
     let read = many(|| (OneTimePreKey::from_bytes(&stored).unwrap(), one_time.to_bytes()));
-    goes_with((read, one_time, stored), &[needle]);
+    is_wiped_with((read, one_time, stored), &[needle]);
 
     let signed = SignedPreKey::generate(SignedPreKeyId(1), &identity, 0, rng);
     let stored = signed.to_bytes();
     let needle = Needle::new(sessions::field(&stored, 3));
     let read = many(|| (SignedPreKey::from_bytes(&stored).unwrap(), signed.to_bytes()));
-    goes_with((read, signed, stored), &[needle]);
+    is_wiped_with((read, signed, stored), &[needle]);
 
     let kem = KemPreKey::generate(KemPreKeyId(1), &identity, 0, rng);
     let stored = kem.to_bytes();
     let secret = sessions::field(&stored, 3);
     let needles = [Needle::new(secret), Needle::new(&secret[secret.len() - 32..])];
     let read = many(|| (KemPreKey::from_bytes(&stored).unwrap(), kem.to_bytes()));
-    goes_with((read, kem, stored), &needles);
+    is_wiped_with((read, kem, stored), &needles);
 }
 
-/// The chain key of each message goes with it; the last one, and the signing key, with the record.
+/// The chain key of each message is wiped by the next step; the last one and the signing key, with the record.
 #[test]
 fn sender_keys_are_wiped() {
     let _alone = alone();
@@ -131,12 +131,12 @@ fn sender_keys_are_wiped() {
     let signing = Needle::new(sessions::field(sessions::field(&stored, 3), 5));
     drop(stored);
     let read = many(|| SenderKeyRecord::from_bytes(&writer.to_bytes()).unwrap());
-    goes_with((read, writer, reader), &[signing]);
+    is_wiped_with((read, writer, reader), &[signing]);
 }
 
-/// The agreement with the sender's identity, which is remembered, and the content.
+/// The cached agreement with the sender's identity, and the content.
 #[test]
-fn what_sealed_sender_remembers_is_wiped() {
+fn cached_agreements_of_sealed_sender_are_wiped() {
     let _alone = alone();
     let rng = &mut StdRng::seed_from_u64(105);
     let (alice, bob) = (IdentityKeyPair::generate(rng), IdentityKeyPair::generate(rng));
@@ -144,14 +144,14 @@ fn what_sealed_sender_remembers_is_wiped() {
     assert!(is_free_of(&[needle]));
     let mut remembered = Remembered::default();
     let sealed = sessions::sealed_content(&alice, &bob, &mut remembered, rng);
-    goes_with(remembered, &[needle]);
+    is_wiped_with(remembered, &[needle]);
     let mut remembered = Remembered::default();
     let opened = sealed::open(&sealed, &bob, &mut remembered).unwrap();
-    goes_with((remembered, opened), &[needle]);
+    is_wiped_with((remembered, opened), &[needle]);
 }
 
 #[test]
-fn what_was_opened_is_wiped() {
+fn opened_hpke_plaintext_is_wiped() {
     let _alone = alone();
     let rng = &mut StdRng::seed_from_u64(106);
     let alice = IdentityKeyPair::generate(rng);
@@ -161,5 +161,5 @@ fn what_was_opened_is_wiped() {
     drop(text);
     assert!(is_free_of(&[needle]));
     let opened = hpke::open(&alice, b"info", b"associated", &sealed).unwrap();
-    goes_with(opened, &[needle]);
+    is_wiped_with(opened, &[needle]);
 }

@@ -1,7 +1,7 @@
-//! This process's own memory, searched for bytes that should not be there.
+//! Searches the memory of this process for bytes that should have been wiped.
 //!
-//! Searched is all that can be written to, memory given back to the allocator included, but the stack of the thread that
-//! asks: what a function leaves there when it returns, and registers, are out of the reach of a library.
+//! All writable memory is searched, including freed memory, except the stack of the calling thread: a library cannot wipe
+//! registers or what functions leave on the stack.
 
 #![expect(clippy::disallowed_types, reason = "to read memory as a file is the safe way")]
 
@@ -11,26 +11,25 @@ use std::ops::Range;
 
 use zeroize::Zeroize as _;
 
-/// What is looked for of a secret: not its beginning, where an allocator writes notes of its own once it has the memory
-/// back.
+/// Which part of a secret is searched for. An allocator writes its own data to the beginning of freed memory.
 const OFFSET: usize = 16;
 const LENGTH: usize = 16;
-/// Keeps the needle itself from being found.
+/// Prevents the needle itself from being found.
 const MASK: u8 = 0xa5;
 const CHUNK: usize = 1 << 20;
 
-/// A secret to look for, in a form that is not the secret.
+/// A masked part of a secret to search for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Needle([u8; LENGTH]);
 
 impl Needle {
-    /// Of a secret of 32 bytes or more.
+    /// The needle for a secret of 32 bytes or more.
     pub(crate) fn new(secret: &[u8]) -> Self {
         Self(std::array::from_fn(|at| secret[OFFSET + at] ^ MASK))
     }
 }
 
-/// How often each needle is there.
+/// How often each needle occurs.
 pub(crate) fn count(needles: &[Needle]) -> Vec<usize> {
     let mut counts = vec![0; needles.len()];
     let mut begins_one = vec![false; 1 << 16];
@@ -38,13 +37,13 @@ pub(crate) fn count(needles: &[Needle]) -> Vec<usize> {
         begins_one[usize::from(u16::from_be_bytes([a ^ MASK, b ^ MASK]))] = true;
     }
     let mut chunk = vec![0; CHUNK];
-    // What was read is not to be read again.
+    // The buffer itself must not be searched.
     let buffer = chunk.as_ptr_range();
     let buffer = buffer.start.addr()..buffer.end.addr();
     for region in regions().into_iter().flat_map(|region| around(&region, &buffer)) {
         let mut at = region.start;
         while at < region.end {
-            // Two chunks overlap, so that nothing is missed between them.
+            // Chunks overlap, so that a needle at a boundary is found.
             let length = CHUNK.min(region.end - at);
             let chunk = &mut chunk[..length];
             if !read(at, chunk) {
@@ -65,17 +64,17 @@ pub(crate) fn count(needles: &[Needle]) -> Vec<usize> {
     counts
 }
 
-/// Whether none of them is there.
+/// Whether none of the needles occurs.
 pub(crate) fn is_free_of(needles: &[Needle]) -> bool {
     count(needles).iter().all(|count| *count == 0)
 }
 
-/// Whether all of them are there.
+/// Whether all of the needles occur.
 pub(crate) fn holds(needles: &[Needle]) -> bool {
     count(needles).iter().all(|count| *count > 0)
 }
 
-/// What can be written to, but for the stack that we stand on.
+/// All writable regions except the current stack.
 fn regions() -> Vec<Range<usize>> {
     let on_the_stack = 0_u8;
     let here = std::ptr::from_ref(&on_the_stack).addr();
@@ -90,12 +89,12 @@ fn regions() -> Vec<Range<usize>> {
     regions.filter(|region| !region.contains(&here)).collect()
 }
 
-/// The region without the part inside.
+/// The two parts of the region before and after `part`.
 fn around(region: &Range<usize>, part: &Range<usize>) -> [Range<usize>; 2] {
     [region.start..region.end.min(part.start), region.start.max(part.end)..region.end]
 }
 
-/// `false` where the system will not let us read.
+/// Returns `false` if the system does not allow reading there.
 fn read(at: usize, into: &mut [u8]) -> bool {
     let mut memory = open("/proc/self/mem");
     memory.seek(SeekFrom::Start(at as u64)).unwrap();

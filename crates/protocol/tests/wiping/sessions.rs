@@ -1,4 +1,4 @@
-//! What a session goes through: every key that a step leaves behind is gone with the record before it.
+//! Sessions: every key that a step replaces is wiped with the record from before the step.
 
 use curve25519_dalek::MontgomeryPoint;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -22,7 +22,7 @@ use super::memory::{Needle, holds, is_free_of};
 const NOW: UnixSeconds = UnixSeconds(1_764_000_000);
 const POLICY: SessionPolicy = SessionPolicy::TripleRatchet;
 
-/// Where secrets stand in a stored record: numbers of protobuf fields, from the outside in.
+/// The positions of secrets in a stored record: protobuf field numbers, outermost first.
 const SECRETS: [&[u64]; 10] = [
     &[2, 4, 6],         // root key
     &[2, 4, 7, 2],      // private half of the ratchet key
@@ -36,7 +36,7 @@ const SECRETS: [&[u64]; 10] = [
     &[2, 4, 10, 11, 2], // the seed of its key pair, or what it encapsulates
 ];
 
-/// All fields of the number, in place.
+/// All fields with this number, in place.
 fn fields(mut message: &[u8], number: u64) -> Vec<&[u8]> {
     let mut found = Vec::new();
     while !message.is_empty() {
@@ -57,7 +57,7 @@ fn fields(mut message: &[u8], number: u64) -> Vec<&[u8]> {
     found
 }
 
-/// The first field of the number.
+/// The first field with this number.
 pub(crate) fn field(message: &[u8], number: u64) -> &[u8] {
     fields(message, number)[0]
 }
@@ -75,7 +75,7 @@ fn varint(message: &mut &[u8]) -> u64 {
     value
 }
 
-/// What there is to find of a record.
+/// The secrets of a record as needles.
 fn secrets(record: &SessionRecord) -> Vec<Needle> {
     let stored = record.to_bytes();
     let at = |path: &[u64]| {
@@ -86,7 +86,7 @@ fn secrets(record: &SessionRecord) -> Vec<Needle> {
     SECRETS.iter().flat_map(|path| at(path)).filter(|secret| !secret.is_empty()).map(Needle::new).collect()
 }
 
-/// The next message key: one that comes and goes within a step, with the sender and with the receiver.
+/// The next message key, which both sides derive and drop within a step.
 fn message_key(record: &SessionRecord) -> Needle {
     let stored = record.to_bytes();
     let session = field(field(&stored, 2), 4);
@@ -97,7 +97,7 @@ fn message_key(record: &SessionRecord) -> Needle {
     needle
 }
 
-/// Wipes what calls have left on the stack: a value that is moved there takes it along in its gaps, to wherever it goes.
+/// Wipes what calls have left on the stack, because a moved value can carry it along in its padding.
 #[inline(never)]
 fn wipe_below() {
     std::hint::black_box(&mut [0_u8; 4096]).zeroize();
@@ -111,9 +111,9 @@ struct Device {
     kem: KemPreKey,
     record: SessionRecord,
     skipped: SkippedKeys,
-    /// What the record has now.
+    /// The secrets of the current record.
     has: Vec<Needle>,
-    /// What it had before, and what came and went within a step.
+    /// The secrets of earlier records, and those that existed only within a step.
     had: Vec<Needle>,
 }
 
@@ -199,9 +199,9 @@ fn two(seed: u64) -> (Device, Device, StdRng) {
     (alice, bob, rng)
 }
 
-/// Through every state of SPQR, on both sides.
+/// Covers every state of SPQR, on both sides.
 #[test]
-fn keys_of_a_session_go_step_by_step() {
+fn replaced_keys_of_a_session_are_wiped() {
     let _alone = alone();
     let (mut alice, mut bob, mut rng) = two(200);
     alice.meet(&bob, &mut rng);
@@ -216,7 +216,7 @@ fn keys_of_a_session_go_step_by_step() {
         if round % 20 == 0 {
             let has = [&alice.has[..], &bob.has].concat();
             assert!(holds(&has), "round {round}");
-            // What one sends with, the other receives with, and may do so longer.
+            // The peer receives with the keys that we send with, and may keep them longer.
             let gone = [&alice.had[..], &bob.had].concat();
             let gone: Vec<_> = gone.into_iter().filter(|needle| !has.contains(needle)).collect();
             assert!(gone.len() > round && is_free_of(&gone), "round {round}");
@@ -228,9 +228,9 @@ fn keys_of_a_session_go_step_by_step() {
     assert!(is_free_of(&all));
 }
 
-/// The key of a message that was skipped is kept until the message comes; what the message said goes with it.
+/// The key of a skipped message is kept until the message arrives. The plaintext is wiped when it is dropped.
 #[test]
-fn a_skipped_key_goes_when_its_message_comes() {
+fn a_skipped_key_is_wiped_when_its_message_arrives() {
     let _alone = alone();
     let (mut alice, mut bob, mut rng) = two(201);
     alice.meet(&bob, &mut rng);
@@ -242,7 +242,7 @@ fn a_skipped_key_goes_when_its_message_comes() {
     bob.receive(&alice, &next, &mut rng);
     let kept: Vec<_> =
         fields(&bob.skipped.to_bytes(), 1).into_iter().map(|key| Needle::new(field(key, 4))).collect();
-    assert_eq!(kept.len(), 2, "one of each ratchet");
+    assert_eq!(kept.len(), 2, "one key of each ratchet");
     assert!(holds(&kept));
     assert!(is_free_of(&[said]));
     let read = bob.receive(&alice, &late, &mut rng);
@@ -252,9 +252,9 @@ fn a_skipped_key_goes_when_its_message_comes() {
     assert!(is_free_of(&[said]));
 }
 
-/// The first of the four agreements, which each side computes and keeps nothing of.
+/// The first of the four agreements, of which neither side keeps anything.
 #[test]
-fn what_a_handshake_agrees_upon_is_wiped() {
+fn agreements_of_a_handshake_are_wiped() {
     let _alone = alone();
     let (mut alice, mut bob, mut rng) = two(203);
     let agreed = agreed(&alice.identity, &bob.signed.public_key());
@@ -269,16 +269,16 @@ fn what_a_handshake_agrees_upon_is_wiped() {
     assert!(is_free_of(&needle));
 }
 
-/// What both can compute, and nobody else.
+/// The agreement that both sides compute.
 pub(crate) fn agreed(ours: &IdentityKeyPair, theirs: &[u8; 33]) -> Secret<32> {
     let stored = ours.to_bytes();
     let (private, [_, public @ ..]) = (stored.last_chunk().unwrap(), *theirs);
     Secret::new(MontgomeryPoint(public).mul_clamped(*private).0)
 }
 
-/// Stored and read back.
+/// A record that was stored and read back.
 #[test]
-fn a_stored_record_is_wiped_too() {
+fn a_stored_record_is_wiped() {
     let _alone = alone();
     let (mut alice, bob, mut rng) = two(202);
     alice.meet(&bob, &mut rng);
@@ -292,7 +292,7 @@ fn a_stored_record_is_wiped_too() {
     assert!(is_free_of(&has));
 }
 
-/// A sealed message whose text is of no interest.
+/// A sealed message with an arbitrary text.
 pub(crate) fn sealed_content(
     alice: &IdentityKeyPair,
     bob: &IdentityKeyPair,

@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_epochs_than_are_of_use_have_chains() {
+    fn at_most_four_epochs_have_chains() {
         let secret = |epoch| EpochSecret { epoch, secret: Secret::new([2; 32]) };
         let mut chains = Chains::start(Direction::Initiator, &Secret::new([1; 32]));
         for epoch in 1..4 {

@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_of_two_chunks_of_one_index_counts() {
+    fn the_later_of_two_chunks_with_the_same_index_is_used() {
         let chunk = |index, byte| Chunk { index, row: [byte; 32] };
         let Progress::Partial(decoder) = Decoder::<2>::begin(chunk(1, 7)).receive(chunk(1, 8)) else {
             panic!("one index is not two")
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_decoder_holds_what_it_could_have_received() {
+    fn a_decoder_accepts_only_chunks_that_it_could_have_received() {
         let chunk = |index: &u16| Chunk { index: *index, row: [7; 32] };
         let holds = |indices: &[u16]| Decoder::<3>::holding(indices.iter().map(chunk).collect()).is_some();
         assert!(holds(&[]) && holds(&[9]) && holds(&[1, 9]));
@@ -260,7 +260,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_k_chunks_give_the_object(
+        fn any_k_chunks_restore_the_object(
             rows: [Row; 5],
             indices in proptest::collection::hash_set(any::<u16>(), 5),
         ) {

@@ -1,16 +1,17 @@
-//! The stored form of SPQR, which sits inside that of its session.
+//! The stored form of SPQR, which is nested in that of its session.
 //!
-//! It holds what cannot be made again: seeds instead of the keys that they give. An SPQR that is off is stored as
-//! nothing at all.
+//! It contains only what cannot be derived: seeds instead of the keys that are generated from them. If SPQR is off,
+//! the form is empty.
 //!
 //! ```text
 //! SPQR     1 form   2 negotiation   3 responder   4 epoch of the chains   5 their root   6 sending   7 receiving
 //!          8 epoch of the braid   9 root of the authenticator   10 its MAC key   11 state of the braid
-//! chain    1 epoch   2 index   3 key   4 kept, if it is one of theirs
-//! state    1 which state   then a choice of those below
+//! chain    1 epoch   2 index   3 key   4 kept, for a receiving chain
+//! state    1 which state   then some of the fields below
 //! ```
 //!
-//! Numbers are never used again. Fields are read in the order of their numbers, and in another they are malformed.
+//! The number of a removed field is never reused. Fields are read in the order of their numbers; any other order is
+//! malformed.
 
 use std::sync::Arc;
 
@@ -27,38 +28,38 @@ use crate::form::{Ordered, Output, bytes_len, uint_len};
 use crate::primitives::mlkem::Header;
 use crate::primitives::secret::Shared;
 
-/// The version of the form that is written. Older ones are read for ever.
+/// The version of the form that is written. Older versions can always be read.
 const FORM: u32 = 1;
 
 /// Which state.
 const KIND: u32 = 1;
 /// The seed of our key pair, or the message of our encapsulation.
 const SECRET: u32 = 2;
-/// Their header.
+/// The header of the peer's key.
 const HEADER: u32 = 3;
-/// What we send, and the number of its next chunk.
+/// The object that we are sending, and the number of its next chunk.
 const SENDING: u32 = 4;
 const NEXT: u32 = 5;
-/// What we have of what they send: chunks, each behind its index in big-endian.
+/// The chunks that have arrived of the object that the peer is sending, each after its index in big-endian.
 const PARTIAL: u32 = 6;
-/// What they have sent.
+/// The object that the peer has sent completely.
 const COMPLETE: u32 = 7;
 
-/// What SPQR takes besides its chains and the state of its braid, at the most: three numbers of a byte, two epochs, three keys, and what
-/// comes before the state.
+/// The maximum size of SPQR without its chains and the state of its braid: three numbers of one byte, two epochs, three
+/// keys, and the key and length of the state.
 const ROOM: usize = 3 * 2 + 2 * 11 + 3 * 34 + 4;
-/// A chain.
+/// The maximum size of a chain.
 const LINK_ROOM: usize = 2 + 11 + 6 + 34 + 6;
 
 impl Spqr {
-    /// From what [`Running::write`] wrote, or from nothing.
+    /// Reads what [`Running::write`] wrote. The empty form is [`Off`](Self::Off).
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, DecodeError> {
         if bytes.is_empty() { Ok(Self::Off) } else { Running::read(bytes).map(Self::On) }
     }
 }
 
 impl Running {
-    /// No less than what [`write`](Self::write) writes.
+    /// At least as many bytes as [`write`](Self::write) writes.
     pub(crate) fn room(&self) -> usize {
         let chains = self.chains.links.len().saturating_mul(LINK_ROOM);
         let state = StateForm::of(&self.braid.state).len();
@@ -150,7 +151,7 @@ fn read_link(
     form.finish()
 }
 
-/// What there is to store of a state: every state is a choice of these.
+/// The fields of a state. Each state uses some of them.
 #[derive(Default)]
 struct StateForm<'a> {
     kind: u32,
@@ -163,7 +164,8 @@ struct StateForm<'a> {
 }
 
 impl<'a> StateForm<'a> {
-    /// In the order of the diagram, from 1: what the owner of the key goes through, then what the encapsulator does.
+    /// The states are numbered in the order of the diagram, from 1: first those of the owner of the key, then those of
+    /// the encapsulator.
     fn of(state: &'a State) -> Self {
         match state {
             State::KeysUnsampled(KeysUnsampled) => Self::kind(1),
@@ -261,7 +263,7 @@ fn read_state(bytes: &[u8]) -> Result<State, DecodeError> {
     Ok(state)
 }
 
-/// What is read for a state is read in the order of the numbers.
+/// The fields of each state are read in the order of their numbers.
 fn state_of(form: &mut Ordered<'_>) -> Result<State, DecodeError> {
     Ok(match form.uint32(KIND)? {
         1 => State::KeysUnsampled(KeysUnsampled),
@@ -316,7 +318,7 @@ fn rows<const K: usize>(bytes: &[u8]) -> Result<Arc<[Row; K]>, DecodeError> {
     if !rest.is_empty() {
         return Err(DecodeError::Length);
     }
-    // Copied once, from there to the heap.
+    // Copied once, directly to the heap.
     Arc::<[Row]>::from(rows).try_into().map_err(|_| DecodeError::Length)
 }
 
@@ -343,7 +345,7 @@ fn unpack<const K: usize>(bytes: &[u8]) -> Result<Decoder<K>, DecodeError> {
     Decoder::holding(chunks).ok_or(DecodeError::Malformed)
 }
 
-/// A chunk behind its index in big-endian.
+/// The size of a chunk and its index in big-endian.
 const PACKED_LEN: usize = size_of::<u16>() + size_of::<Row>();
 
 #[cfg(test)]
@@ -353,7 +355,7 @@ mod tests {
     use crate::primitives::secret::Secret;
 
     #[test]
-    fn a_form_of_another_version_is_not_read() {
+    fn other_versions_of_the_form_are_refused() {
         let auth_key = Secret::new([7; 32]);
         let spqr = Spqr::new(Direction::Initiator, Negotiation::Required, &auth_key);
         let Spqr::On(running) = &spqr else { panic!("a new one is on") };

@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_survives_its_elements() {
+    fn a_row_is_the_same_after_converting_it_to_elements() {
         let bytes = std::array::from_fn(|at| at as u8);
         assert_eq!(lanes(&bytes)[1], 0x0203);
         assert_eq!(row(&lanes(&bytes)), bytes);

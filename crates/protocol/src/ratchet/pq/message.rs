@@ -169,7 +169,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(
+        fn a_written_message_is_parsed(
             epoch in 1..=u64::MAX, index: u32, kind in 0_u8..7, at: u16, row: Row, more: Vec<u8>,
         ) {
             let payload = payload(kind, Chunk { index: at, row });
@@ -179,7 +179,7 @@ mod tests {
         }
 
         #[test]
-        fn anything_may_come(bytes: Vec<u8>) {
+        fn arbitrary_bytes_do_not_panic(bytes: Vec<u8>) {
             if let Ok(Preamble::Known(keyed) | Preamble::Later(keyed)) = Preamble::parse(&bytes) {
                 prop_assert!(keyed.epoch > 0);
                 let _ = keyed.payload();
@@ -188,13 +188,13 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_as_short_as_they_can_be() {
+    fn numbers_take_no_more_bytes_than_necessary() {
         assert_eq!(serialize(0x7f, 0x80, &Payload::None)[..], [VERSION, 0x7f, 0x80, 1, 0]);
         assert_eq!(serialize(0x3fff, 0x4000, &Payload::None)[..], [VERSION, 0xff, 0x7f, 0x80, 0x80, 1, 0]);
     }
 
     #[test]
-    fn a_number_has_at_most_ten_bytes_and_its_64_bits_count() {
+    fn a_number_has_at_most_ten_bytes_and_64_bits() {
         let read = |bytes: &[u8]| varint(bytes).map(|(value, rest)| (value, rest.len()));
         assert_eq!(read(&[0x81, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0, 7]), Ok((1, 1)));
         assert_eq!(read(&[[0xff; 9].as_slice(), &[1]].concat()), Ok((u64::MAX, 0)));

@@ -9,17 +9,17 @@ use rand::rngs::StdRng;
 
 use super::*;
 
-/// What happens to one of two parties, 0 or 1; `u8` picks a message under way to it.
+/// An event at one of two parties, 0 or 1; `u8` picks one of the messages in transit to it.
 #[derive(Debug, Clone, Copy)]
 enum Event {
     Send(usize),
-    /// The oldest message comes.
+    /// The oldest message arrives.
     Deliver(usize),
-    /// The picked message comes.
+    /// The picked message arrives.
     Reorder(usize, u8),
-    /// The picked message comes, and will come again.
+    /// The picked message arrives, and will arrive again.
     Repeat(usize, u8),
-    /// The picked message comes with a byte changed, and will come whole.
+    /// The picked message arrives with one byte changed, and will arrive intact.
     Damage(usize, u8),
     Drop(usize, u8),
     Snapshot(usize),
@@ -36,7 +36,7 @@ struct Envelope {
 struct World {
     sides: [Side; 2],
     backups: [(Vec<u8>, Vec<u8>); 2],
-    /// Under way to each.
+    /// The messages in transit to each party.
     inboxes: [Vec<Envelope>; 2],
     received: [HashSet<usize>; 2],
     sent: usize,
@@ -45,7 +45,7 @@ struct World {
 }
 
 impl World {
-    /// After `round_trips`, so that any part of an epoch is where it begins.
+    /// The state after `round_trips`, so that a test can begin in any part of an epoch.
     fn new(negotiations: [Negotiation; 2], round_trips: usize) -> Self {
         let sides = [Direction::Initiator, Direction::Responder].map(|direction| {
             let negotiation = negotiations[usize::from(direction == Direction::Responder)];
@@ -83,7 +83,7 @@ impl World {
                     let mut message = self.inboxes[at][picked].message.to_vec();
                     let byte = usize::from(pick) % message.len();
                     message[byte] ^= 1 << (pick % 8);
-                    // Whatever it leads to, the MAC of the message around it will not be right.
+                    // Whatever the result, the MAC of the outer message would be wrong.
                     let _ = self.sides[at].try_receive(&message);
                 }
             }
@@ -121,7 +121,7 @@ impl World {
                 side.store(received.next, received.skipped.into_changes());
                 self.received[at].insert(number);
             }
-            // The MAC of the message around it will not be right.
+            // The MAC of the outer message would be wrong.
             Ok(_) => assert!(self.restored, "both have the same key for the same message"),
             Err(reason) => {
                 assert_eq!(side.everything(), before);

@@ -27,7 +27,7 @@ fn stored(spqr: &Spqr) -> Vec<u8> {
     }
 }
 
-/// One side, and what it would have in a store.
+/// One side with its state, and the skipped keys that it would store.
 struct Side {
     spqr: Spqr,
     limits: Limits,
@@ -45,7 +45,7 @@ impl Side {
         }
     }
 
-    /// Goes on with what a store gives back, having checked that it is the same.
+    /// Continues with the state as it is read back, after checking that it is the same.
     fn store(&mut self, next: Spqr, skipped: Vec<SkippedChange>) {
         let bytes = stored(&next);
         self.spqr = Spqr::read(&bytes).unwrap();

@@ -1,4 +1,4 @@
-//! Peers that are not what we are: one that forges, and one that speaks a later version.
+//! Peers that behave differently from ours: one that forges messages, and one of a later version.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use super::*;
 use braid::BraidError;
 use message::Payload;
 
-/// What a message says, in a word.
+/// The name of the payload of a message.
 fn kind(message: &[u8]) -> &'static str {
     let Ok(Preamble::Known(keyed)) = Preamble::parse(message) else { panic!("version 1") };
     match keyed.payload().unwrap() {
@@ -21,7 +21,7 @@ fn kind(message: &[u8]) -> &'static str {
     }
 }
 
-/// Two sides that talk in turn; `look` sees each receiver and its message before it is delivered.
+/// Two sides send in turn; `look` is called with each receiver and its message before it is delivered.
 fn talk(turns: usize, mut look: impl FnMut(&Side, &[u8])) {
     let mut sides = [Direction::Initiator, Direction::Responder]
         .map(|direction| Side::new(direction, Negotiation::Required));
@@ -35,13 +35,13 @@ fn talk(turns: usize, mut look: impl FnMut(&Side, &[u8])) {
 }
 
 #[test]
-fn a_forged_chunk_is_noticed_when_it_completes_something() {
+fn a_forged_chunk_is_detected_when_it_completes_an_object() {
     let mut noticed = BTreeSet::new();
     talk(400, |receiver, message| {
         let mut forged = message.to_vec();
         *forged.last_mut().unwrap() ^= 1;
         match (kind(message), receiver.try_receive(&forged)) {
-            // Of the first half of a ciphertext nothing is known before the MAC in the second half.
+            // The first half of a ciphertext is authenticated by the MAC in the second half.
             ("no chunk", _) | (_, Ok(_)) => {}
             (kind, Err(reason)) => drop(noticed.insert((kind, format!("{reason:?}")))),
         }
@@ -51,7 +51,7 @@ fn a_forged_chunk_is_noticed_when_it_completes_something() {
 }
 
 #[test]
-fn nobody_is_two_epochs_ahead() {
+fn a_message_two_epochs_ahead_is_refused() {
     let mut waited = false;
     talk(400, |receiver, _| {
         let Spqr::On(Running { braid, .. }) = &receiver.spqr else { panic!("both speak version 1") };
@@ -66,7 +66,7 @@ fn nobody_is_two_epochs_ahead() {
 }
 
 #[test]
-fn who_speaks_a_later_version_has_our_keys_and_may_yet_fall_silent_unless_we_require_it() {
+fn a_peer_of_a_later_version_has_our_first_keys_and_may_stop_using_spqr_unless_it_is_required() {
     let mut rng = StdRng::seed_from_u64(1);
     for (negotiation, silence) in
         [(Negotiation::Offered, Ok(None)), (Negotiation::Required, Err(ReceiveError::MinimumVersion))]
@@ -79,7 +79,7 @@ fn who_speaks_a_later_version_has_our_keys_and_may_yet_fall_silent_unless_we_req
         later[0] = message::VERSION + 1;
         assert_eq!(ours.receive(&later), Ok(key));
         assert_eq!(ours.skipped.len(), 1);
-        // They have shown that they have keys, so ours is used from now on.
+        // The peer has shown that it has keys, so ours are used from now on.
         let (answer, key) = ours.send(&mut rng);
         assert!(key.is_some());
         assert_eq!(theirs.receive(&answer), Ok(key));
@@ -88,7 +88,7 @@ fn who_speaks_a_later_version_has_our_keys_and_may_yet_fall_silent_unless_we_req
 }
 
 #[test]
-fn who_has_spoken_version_1_speaks_no_other() {
+fn a_peer_that_has_used_version_1_must_keep_it() {
     talk(2, |receiver, message| {
         let mut later = message.to_vec();
         later[0] = message::VERSION + 1;
@@ -98,16 +98,17 @@ fn who_has_spoken_version_1_speaks_no_other() {
     });
 }
 
-/// Who holds the classical state makes messages without a key of SPQR: what peers begin with who do not require it.
+/// A message without a key of SPQR: peers that do not require SPQR begin with such messages, and an attacker with the
+/// classical state can forge them.
 fn keyless() -> Bytes {
     message::serialize(1, 0, &Payload::None).into()
 }
 
 #[test]
-fn what_has_no_key_is_refused_once_they_have_had_one_where_keys_are_required() {
+fn a_required_key_must_not_be_missing_once_the_peer_has_had_one() {
     let mut rng = StdRng::seed_from_u64(1);
     for must_be_keyed in [false, true] {
-        // They offer SPQR, and begin without a key.
+        // The peer offers SPQR, and begins without a key.
         let mut theirs = Side::new(Direction::Initiator, Negotiation::Offered);
         let mut ours = Side { must_be_keyed, ..Side::new(Direction::Responder, Negotiation::Required) };
         for _ in 0..2 {
@@ -123,7 +124,7 @@ fn what_has_no_key_is_refused_once_they_have_had_one_where_keys_are_required() {
 
         let forged = ours.receive(&keyless());
         assert_eq!(forged, if must_be_keyed { Err(ReceiveError::Keyless) } else { Ok(None) });
-        // Nobody forgets it again.
+        // This remains so in later states.
         let (message, key) = theirs.send(&mut rng);
         assert_eq!(ours.receive(&message), Ok(key));
         assert_eq!(ours.receive(&keyless()), forged);

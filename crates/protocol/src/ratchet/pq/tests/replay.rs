@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::*;
 use crate::vectors::{self, bytes, secret};
 
-/// Gives what the vector says was drawn, and nothing else.
+/// A generator that yields exactly the bytes that the vector recorded.
 struct Drawn(Vec<u8>);
 
 impl TryRng for Drawn {
@@ -48,7 +48,7 @@ fn key(value: &Value) -> Option<Vec<u8>> {
     (!value.is_null()).then(|| bytes(value))
 }
 
-/// An error as the vectors tell it.
+/// An error as the vectors name it.
 fn error(text: &str) -> ReceiveError {
     match text.split_once(':').map_or(text, |(reason, _)| reason) {
         "message decode failed" => ReceiveError::Malformed,
@@ -72,7 +72,7 @@ fn check_send(side: &mut Side, event: &Value) -> Bytes {
     message
 }
 
-/// `expected` is the error where the vector is older than what it is to be.
+/// `expected` overrides the error of a vector that is older than the present behaviour.
 fn check_receive(side: &mut Side, message: &[u8], event: &Value, expected: Option<ReceiveError>) {
     let before = side.everything();
     let received = side.receive(message);
@@ -111,29 +111,29 @@ fn talk_agrees(name: &str, expected: Option<ReceiveError>) {
 }
 
 #[test]
-fn ten_epochs_of_any_kind_agree() {
+fn ten_epochs_agree_with_the_vectors() {
     for name in ["lockstep", "simultaneous", "bursts_small", "loss50", "reorder", "parity_only"] {
         talk_agrees(name, None);
     }
 }
 
 #[test]
-fn limits_agree() {
+fn limits_agree_with_the_vectors() {
     talk_agrees("jumps", None);
     talk_agrees("malformed", None);
 }
 
 #[test]
-fn negotiations_agree() {
+fn negotiations_agree_with_the_vectors() {
     for name in ["minversion0", "negotiate_v0", "negotiate_refused"] {
         talk_agrees(name, None);
     }
-    // Recorded from a version with another word for silence after version 1.
+    // Recorded with a version that had another error for a peer that stops using version 1.
     talk_agrees("mismatch_after", Some(ReceiveError::MinimumVersion));
 }
 
 #[test]
-fn negotiations_of_a_fresh_responder_agree() {
+fn negotiations_of_a_new_responder_agree_with_the_vectors() {
     let file = vectors::load_spqr("negotiation_v16");
     for case in file["cases"].as_array().unwrap() {
         let mut side = party(Direction::Responder, &case["B"], &secret(&file["auth_key"]));
@@ -144,7 +144,7 @@ fn negotiations_of_a_fresh_responder_agree() {
 }
 
 #[test]
-fn talks_with_the_published_library_agree() {
+fn conversations_with_the_published_library_agree() {
     for name in ["npm_0.103.0_peer_of_A", "npm_0.103.0_peer_of_B"] {
         let file = vectors::load_spqr(name);
         let direction = if file["role"] == "A" { Direction::Initiator } else { Direction::Responder };
