@@ -1,9 +1,9 @@
 //! What an app on a device would notice, each measured in a new process. `./dev bench bindings` runs this.
 //!
 //! ```text
-//! device prepare FOLDER      an account with 100,000 messages: FOLDER/history.db, under a key of 32 sevens
-//! device measure FOLDER      opening it, calls, and fetch_for_push with 100 waiting messages: a name and a number
-//! per line
+//! device prepare FOLDER      creates FOLDER/history.db, with 100,000 messages and a key of 32 sevens
+//! device measure FOLDER      measures opening it, calls, and fetch_for_push with 100 waiting messages; prints a
+//!                            name and a number per line
 //! ```
 //!
 //! Nothing is asserted; the figures are printed.

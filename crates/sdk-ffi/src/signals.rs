@@ -24,9 +24,9 @@ mod tests {
     use crate::runtime::run;
 
     #[tokio::test]
-    async fn a_closed_connection_is_no_signal_on_our_threads() {
+    async fn a_closed_connection_sends_no_signal_to_our_threads() {
         let blocked = || SigSet::thread_get_mask().unwrap().contains(Signal::SIGPIPE);
-        assert!(!blocked(), "the threads of an app are its own");
+        assert!(!blocked(), "the library changes nothing for the app's threads");
         assert_eq!(run(async move { Ok(blocked()) }).await, Ok(true));
         let waiting = run(async move { Ok(tokio::task::spawn_blocking(blocked).await.unwrap()) });
         assert_eq!(waiting.await, Ok(true));

@@ -1,4 +1,4 @@
-//! A logger that fails.
+//! Tests of a logger that fails.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -7,7 +7,7 @@ use crate::SealpostError;
 
 const OURS: &str = "sealpost::test";
 
-/// Takes each line of this test, and then fails in one way or the other.
+/// Keeps each line of this test, and then panics or returns an error.
 struct Broken(Mutex<Vec<String>>);
 
 impl Logger for Broken {
@@ -23,7 +23,7 @@ impl Logger for Broken {
 }
 
 #[test]
-fn a_logger_that_fails_is_told_the_next_line_too() {
+fn a_logger_that_fails_still_receives_the_next_line() {
     let logger = Arc::new(Broken(Mutex::default()));
     set_logger(Arc::clone(&logger) as Arc<dyn Logger>, LogLevel::Info).unwrap();
     for number in 0..4 {

@@ -5,7 +5,7 @@ use tokio::sync::oneshot;
 use super::*;
 
 #[tokio::test]
-async fn work_goes_on_without_its_caller() {
+async fn work_continues_if_its_caller_goes_away() {
     let (begin, begun) = oneshot::channel::<()>();
     let (done, was_done) = oneshot::channel();
     let call = run(async move {
@@ -13,14 +13,14 @@ async fn work_goes_on_without_its_caller() {
         let _ = done.send(());
         Ok(())
     });
-    // Polled once, so that it has begun.
+    // It is polled once, so that it has started.
     assert!(tokio::time::timeout(Duration::ZERO, call).await.is_err());
     begin.send(()).unwrap();
     was_done.await.unwrap();
 }
 
 #[tokio::test]
-async fn a_token_ends_the_wait_before_or_during_a_call() {
+async fn a_token_cancels_the_wait_before_and_during_a_call() {
     let cancel = CancelToken::new().unwrap();
     let waiting = tokio::spawn(run_until(Some(Arc::clone(&cancel)), std::future::pending::<Result<()>>()));
     cancel.cancel().unwrap();
@@ -30,13 +30,13 @@ async fn a_token_ends_the_wait_before_or_during_a_call() {
 }
 
 #[tokio::test]
-async fn a_panic_is_a_bug() {
+async fn a_panic_is_reported_as_a_bug() {
     let result = run(async { panic!("on purpose") as Result<()> }).await;
     assert_eq!(result, Err(SealpostError::bug("a panic in a call")));
 }
 
 #[tokio::test]
-async fn unwanted_work_ends() {
+async fn work_that_nobody_wants_ends() {
     let (alive, mut ended) = oneshot::channel::<()>();
     let call = run_while_wanted(None, async move {
         let _alive = alive;

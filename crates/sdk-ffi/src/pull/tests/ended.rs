@@ -4,7 +4,7 @@ use super::soon;
 use crate::pull::{Pull, View};
 use crate::{CancelToken, Result};
 
-/// Nothing ever happens here.
+/// A view in which nothing ever happens.
 struct Silent;
 
 impl View for Silent {

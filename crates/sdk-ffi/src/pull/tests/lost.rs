@@ -5,19 +5,19 @@ use tokio::time::timeout;
 use super::{numbers, soon};
 
 #[tokio::test]
-async fn what_was_on_its_way_to_nobody_is_made_good_for() {
+async fn a_batch_that_did_not_reach_its_caller_is_followed_by_a_snapshot() {
     let (pull, go_on, mut was_given) = numbers();
     go_on.notify_one();
     assert_eq!(soon(pull.next(None)).await, Ok(Some(vec![1])));
     assert_eq!(soon(was_given.recv()).await, Some(1));
 
-    // Nothing is lost when nothing came yet.
+    // A call that is abandoned before anything has happened loses nothing.
     assert!(timeout(Duration::ZERO, pull.next(None)).await.is_err());
     go_on.notify_one();
     assert_eq!(soon(pull.next(None)).await, Ok(Some(vec![2])));
     assert_eq!(soon(was_given.recv()).await, Some(2));
 
-    // The answer is there, but nobody asks for it any more.
+    // The batch is ready, but its caller has gone away.
     {
         let mut next = std::pin::pin!(pull.next(None));
         assert!(timeout(Duration::ZERO, &mut next).await.is_err());
@@ -29,7 +29,7 @@ async fn what_was_on_its_way_to_nobody_is_made_good_for() {
 }
 
 #[tokio::test]
-async fn who_gets_a_batch_says_nothing_about_that_of_another() {
+async fn a_batch_that_arrives_does_not_count_for_another_call() {
     let (pull, go_on, mut was_given) = numbers();
     let mut first = std::pin::pin!(pull.next(None));
     assert!(timeout(Duration::ZERO, &mut first).await.is_err());
@@ -40,7 +40,7 @@ async fn who_gets_a_batch_says_nothing_about_that_of_another() {
         assert!(timeout(Duration::ZERO, &mut second).await.is_err());
         go_on.notify_one();
         assert_eq!(soon(was_given.recv()).await, Some(102));
-        // The second batch was taken, and waits for its caller, when the first one arrives.
+        // When the first batch arrives, the second one was taken and is still on its way.
         drop(pull.view.lock().await);
         assert_eq!(soon(first).await, Ok(Some(vec![1])));
     }

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::{Pull, Snapshot, View};
 use crate::Result;
 
-/// Counts, one number for each time it is let.
+/// A view that counts: it returns one number for each permit.
 struct Numbers {
     last: u32,
     go_on: Arc<Notify>,
@@ -41,7 +41,7 @@ impl Snapshot for Numbers {
     }
 }
 
-/// Them, what lets them go on, and those that were taken.
+/// A view of numbers, what permits the next one, and the numbers that were taken.
 fn numbers() -> (Pull<Numbers>, Arc<Notify>, mpsc::UnboundedReceiver<u32>) {
     let (given, was_given) = mpsc::unbounded_channel();
     let go_on = Arc::new(Notify::new());
@@ -49,7 +49,7 @@ fn numbers() -> (Pull<Numbers>, Arc<Notify>, mpsc::UnboundedReceiver<u32>) {
     (Pull::new(numbers, Arc::default()), go_on, was_given)
 }
 
-/// Waits for what must come; nothing here takes a minute.
+/// Waits for something that must happen. Nothing here takes a minute.
 async fn soon<T>(waiting: impl Future<Output = T>) -> T {
     timeout(Duration::from_secs(60), waiting).await.expect("what must come does not")
 }
