@@ -129,10 +129,7 @@ impl Batch<'_, '_> {
         rng: &mut StdRng,
     ) -> Result<Result<Option<Undecryptable>>> {
         let part = self.tx.begin_part()?;
-        // The savepoint undoes what a panic leaves unfinished, and sessions advance only afterwards.
-        let handled = catch_unwind(AssertUnwindSafe(|| self.handle(envelope, rng)))
-            .unwrap_or(Err(Error::Bug("a panic while an envelope was processed")));
-        match handled {
+        match contained(|| self.handle(envelope, rng)) {
             Ok(handled) => {
                 self.tx.keep_part(part)?;
                 let cause = handled.cause;
@@ -382,6 +379,12 @@ fn is_misrouted(envelope: &Envelope, content: &Content) -> bool {
     content.thread != envelope.thread
 }
 
+/// Turns a panic into an error, so that a bug stops one envelope only. The savepoint undoes what it leaves unfinished, and
+/// sessions advance only afterwards.
+fn contained<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(Error::Bug("a panic while an envelope was processed")))
+}
+
 /// Whether an envelope that could not be opened could be, if there were more sessions with its sender.
 const fn may_need_a_session(opened: &Opened) -> bool {
     matches!(
@@ -423,4 +426,19 @@ fn named_pre_keys(tx: &Tx<'_>, sessions: &PeerSessions, message: &Parsed) -> Res
         one_time: message.one_time_pre_key_id().map(|id| tx.one_time_pre_key(id)).transpose()?.flatten(),
         kem: message.kem_pre_key_id().map(|id| tx.kem_pre_key(id)).transpose()?.flatten(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Storage;
+
+    #[test]
+    fn a_panic_stops_one_envelope_and_a_full_disk_stops_all() {
+        let panicked = contained::<()>(|| panic!("a bug"));
+        assert!(matches!(&panicked, Err(error @ Error::Bug(_)) if !stops_everything(error)));
+        assert_eq!(contained(|| Ok(7)), Ok(7));
+        let full = contained::<()>(|| Err(Storage::Full.into()));
+        assert!(matches!(&full, Err(error) if stops_everything(error)));
+    }
 }

@@ -10,7 +10,6 @@ use tokio::time::sleep;
 
 use crate::context::Context;
 use crate::error::Result;
-use crate::health::Part;
 
 /// The least pause between two batches, in milliseconds. A random part of up to as much again is added.
 const PAUSE_MS: u64 = 1_000;
@@ -20,13 +19,11 @@ const BUSY_LANES: u32 = 40;
 pub(crate) async fn run(ctx: Context) {
     loop {
         ctx.transport.online().await;
-        let outcome = renew(&ctx).await;
-        ctx.health.report(Part::Sending, &outcome);
-        match outcome {
+        match renew(&ctx).await {
             Ok(true) => pause(&ctx).await,
             Ok(false) => ctx.upkeep.to_renew.notified().await,
             Err(error) => {
-                tracing::debug!(%error, "sessions are not renewed");
+                tracing::warn!(%error, "sessions are not renewed");
                 pause(&ctx).await;
             }
         }

@@ -13,7 +13,7 @@ pub enum ConnectionState {
     CatchingUp,
     /// Connected, and nothing is waiting.
     Live,
-    /// The relay no longer accepts this device. The client does not try to connect any more.
+    /// The relay does not accept this device. The client asks it again every hour or two, and when the app calls `reconnect`.
     SignedOut,
     /// The client was suspended.
     Suspended,
