@@ -19,28 +19,29 @@ use crate::store::{Settled, Settlement, Thread};
 use crate::transport;
 use crate::waiting::WaitReason;
 
-/// Age in milliseconds from which the name of a parcel is soon refused: well inside of what the relay takes (seven days).
+/// The age in milliseconds at which a parcel gets a new id, well before the relay refuses the old one (seven days).
 const OUTDATED_MS: u64 = 5 * 24 * 3600 * 1000;
 
-/// What the lane of the thread does next.
+/// What a lane does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Flow {
     /// The next entry may follow.
     GoOn,
-    /// The lane goes on at once with its oldest entry, whether this one or the next.
+    /// The lane starts again immediately with its oldest entry, which may be this one.
     Again,
-    /// Not now.
+    /// The lane pauses.
     Stop,
 }
 
-/// What an answer leads to; and, for a refusal, what is to be learnt from it first.
+/// The consequences of an answer.
 pub(super) struct Verdict {
     pub(super) settlement: Settlement,
+    /// What must be corrected before the entry is sealed again.
     pub(super) correction: Option<Correction>,
     pub(super) flow: Flow,
-    /// The relay has not looked at it, as it refused one before it.
+    /// Whether the relay has stored nothing because it refused an earlier send of the lane.
     pub(super) lane_stopped: bool,
-    /// Why it is put off, if it is.
+    /// Why the entry is postponed, if it is.
     pub(super) reason: Option<WaitReason>,
 }
 
@@ -53,7 +54,7 @@ pub(super) struct Moment {
 }
 
 impl Moment {
-    /// Now, for an entry that was put off this often.
+    /// The present, for an entry that was postponed this often.
     pub(super) fn now(ctx: &Context, attempts: u32) -> Self {
         Self {
             local_ms: ctx.env.now_ms(),
@@ -63,7 +64,7 @@ impl Moment {
     }
 }
 
-/// What a refusal teaches.
+/// What a refusal says about outdated state of this device.
 pub(super) enum Correction {
     /// The roster has changed.
     Roster(u64),
@@ -71,7 +72,7 @@ pub(super) enum Correction {
     Devices(Vec<wire::DeviceMismatch>),
 }
 
-/// What an answer leads to. Pure.
+/// Decides the consequences of an answer. It does no I/O.
 pub(super) fn judge(at: &Moment, entry: &Sealed, answer: transport::Result<wire::SendAck>) -> Verdict {
     let due_after = |wait_ms| at.local_ms.saturating_add(wait_ms);
     let later = |wait_ms: u64, reason| Verdict {
@@ -81,15 +82,15 @@ pub(super) fn judge(at: &Moment, entry: &Sealed, answer: transport::Result<wire:
     let is_old = |ms| age_ms(at, entry) > ms;
     match answer {
         Ok(ack) => {
-            // What is later than now is not believed.
+            // A time in the future is not believed.
             let server_ms = (ack.hlc >> 16).min(at.server_ms);
             Verdict::of(
                 Settlement::Accepted { epoch: ack.epoch, server_seq: ack.server_seq, server_ms },
                 Flow::GoOn,
             )
         }
-        // It waits until the other side accepts the thread, and so do those behind it. The same bytes are tried again
-        // for as long as the relay takes their id.
+        // It waits until the other side accepts the thread, and so do the entries behind it. The same bytes are submitted
+        // again for as long as the relay accepts their id.
         Err(transport::Error::Refused(refusal)) if refusal.reason == reason::NOT_ACCEPTED => {
             if is_old(OUTDATED_MS) {
                 Verdict::of(Settlement::Outdated { due_ms: 0 }, Flow::Again)
@@ -98,8 +99,8 @@ pub(super) fn judge(at: &Moment, entry: &Sealed, answer: transport::Result<wire:
             }
         }
         Err(transport::Error::Refused(refusal)) if is_about_time(&refusal) => {
-            // The relay looks a name up before it judges its time, so nothing is stored under it; unless it was stored and has
-            // been forgotten, which takes seven days.
+            // The relay looks an id up before it checks its time, so nothing is stored under this one. With `too_old`, it may
+            // have been stored and forgotten since, which takes seven days.
             let may_be_stored = refusal.reason == reason::TOO_OLD && entry.may_be_stored;
             match (may_be_stored, entry.attempts) {
                 (true, _) if is_old(DEDUPE_WINDOW_MS) => {
@@ -113,7 +114,7 @@ pub(super) fn judge(at: &Moment, entry: &Sealed, answer: transport::Result<wire:
                 },
             }
         }
-        // One before it was refused. If none was, the relay is wrong, and is given time.
+        // An earlier send was refused. If none was, the relay is at fault, and the lane pauses.
         Err(transport::Error::Refused(refusal)) if refusal.reason == reason::LANE_STOPPED => {
             Verdict { lane_stopped: true, ..later(at.backoff_ms, WaitReason::NoAnswer) }
         }
@@ -134,18 +135,19 @@ impl Verdict {
     }
 }
 
-/// Whether a clock is wrong, ours or the relay's: the relay is to be asked for the time before the answer is judged.
+/// Whether the refusal is due to a wrong clock, ours or the relay's. The relay must be asked for the time before the
+/// answer is judged.
 pub(super) fn is_about_time(refusal: &wire::Error) -> bool {
     matches!(refusal.reason.as_str(), reason::CLOCK_SKEW | reason::TOO_OLD)
 }
 
-/// How long ago a parcel was made, in milliseconds. That it is soon too old for the relay is seen from that.
+/// The age of a parcel's id, in milliseconds.
 fn age_ms(at: &Moment, entry: &Sealed) -> u64 {
     let made_ms = entry.parcel.get().client_msg_id.time_ms().unwrap_or(0);
     at.server_ms.saturating_sub(made_ms)
 }
 
-/// A wait that the relay asks for, in milliseconds, within reason.
+/// The delay that the relay asks for, in milliseconds, limited to five minutes.
 pub(super) fn asked_ms(wait: Duration) -> u64 {
     const LONGEST: Duration = Duration::from_secs(300);
     u64::try_from(wait.min(LONGEST).as_millis()).unwrap_or(0)
@@ -163,14 +165,14 @@ fn judge_refusal(refusal: wire::Error) -> Verdict {
             anew(Some(Correction::Devices(refusal.mismatches)))
         }
         reason::RECIPIENT_DELETED => failed(FailReason::RecipientDeleted),
-        // Unless it can come back: then the entries behind it wait, too.
+        // The thread may come back. The entries behind this one wait for that too.
         reason::NOT_FOUND => Verdict::of(Settlement::Failed(FailReason::NotAMember), Flow::Stop),
         reason::TOO_LARGE => failed(FailReason::TooLarge),
         _ => failed(FailReason::Refused),
     }
 }
 
-/// Writes the answers down.
+/// Stores the settlements, in one transaction.
 pub(super) async fn settle(ctx: &Context, settled: Vec<Settled>) -> Result<()> {
     if settled.is_empty() {
         return Ok(());
@@ -187,15 +189,14 @@ pub(super) async fn settle(ctx: &Context, settled: Vec<Settled>) -> Result<()> {
     work.await?;
     if threads_unknown {
         ctx.upkeep.to_accept.notify_one();
-        // Those behind one that has failed go on.
+        // The entries behind one that failed continue.
         ctx.outbox.notify_one();
     }
     fault::at(Station::SettleAfterCommit);
     Ok(())
 }
 
-/// Acts on what a refusal taught, so that the next attempt differs. What is left to do: these devices of this user
-/// are to be met.
+/// Corrects the stored state according to a refusal. Returns the user and the devices with which sessions must be started.
 pub(super) async fn correct(
     ctx: &Context,
     thread: ThreadId,
@@ -209,7 +210,7 @@ pub(super) async fn correct(
         match correction {
             Correction::Roster(version) => tx.set_roster_version(thread, version.min(MAX_COUNT))?,
             Correction::Devices(mismatches) => {
-                // Of other users the relay has nothing to say in this thread.
+                // The relay must not say anything about other users in this thread.
                 for of_peer in mismatches.iter().filter(|mismatch| mismatch.user_id == peer.as_bytes()[..]) {
                     for gone in devices(&of_peer.extra).chain(devices(&of_peer.stale)) {
                         tx.forget_device(peer, gone, now)?;

@@ -1,14 +1,15 @@
-//! What has to leave: contents that wait, whether or not a person sees them, and the parcels that they were sealed into.
+//! The outbox: contents that are to be sent, whether or not a person sees them, and the parcels that they were sealed
+//! into.
 //!
 //! ```text
 //! enqueue ─▶ to be sealed ─▶ sealed ─▶ settled: accepted, or failed
 //!                ▲             │
-//!                └─ requeue ───┘   the relay refused the parcel, and has stored nothing
+//!                └─ requeue ───┘   the relay has certainly not stored the parcel
 //! ```
 //!
-//! A content has an id of its own, which stays the same at every attempt; a parcel has another, which is the relay's to tell
-//! repetitions from new ones, and the same bytes until it is answered. The contents of a lane leave one after the other; a
-//! lane has a row in `lane` for as long as it has something to do.
+//! A content has an id, which stays the same at every attempt. A parcel has another id, by which the relay recognises
+//! repetitions, and its bytes stay the same until it is answered. The contents of a lane are sent in order. A lane has a row in
+//! `lane` while it is not empty.
 
 use bytes::Bytes;
 use rusqlite::{OptionalExtension as _, params};
@@ -23,10 +24,10 @@ use crate::message::{Delivery, Direction, FailReason, Message};
 
 pub(super) const TO_SEAL: i64 = 1;
 pub(super) const SEALED: i64 = 2;
-/// The relay has it; kept until the other side has it too, should the relay lose it.
+/// The relay has stored it. It is kept until the recipient has it, in case the relay loses it.
 pub(super) const ACCEPTED: i64 = 3;
 
-/// Something to be sent.
+/// A content to be queued.
 pub(crate) struct NewOutgoing {
     pub(crate) thread: ThreadId,
     pub(crate) us: (UserId, DeviceId),
@@ -35,7 +36,7 @@ pub(crate) struct NewOutgoing {
     pub(crate) body: Body,
 }
 
-/// A content on its way out, on this device.
+/// The id of a queued content on this device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct OutgoingId(pub(super) i64);
 
@@ -58,23 +59,23 @@ pub(crate) struct Outgoing {
     pub(crate) sent_ms: u64,
     pub(crate) body: Body,
     pub(crate) attempts: u32,
-    /// How often its parcel was refused, so that it was to be sealed anew.
+    /// How often a parcel of it was refused, after which it was sealed anew.
     pub(crate) refusals: u32,
 }
 
-/// A content that was sealed: a submission to the relay, the same at every attempt.
+/// A sealed content, as it is submitted to the relay.
 #[derive(Debug, Clone)]
 pub(crate) struct Parcel {
-    /// What the relay tells repetitions by.
+    /// The id by which the relay recognises repetitions.
     pub(crate) client_msg_id: ClientMsgId,
     /// A `relay.v1.Send`.
     pub(crate) bytes: Bytes,
 }
 
-/// A message that waits.
+/// The progress of a message that waits.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct OnItsWay {
-    /// How often it was put off.
+    /// How often it was postponed.
     pub(crate) attempts: u32,
     /// The local time before which the lane is not tried.
     pub(crate) due_ms: u64,
@@ -82,7 +83,7 @@ pub(crate) struct OnItsWay {
     pub(crate) is_first: bool,
 }
 
-/// The next thing to do in a lane.
+/// An entry of a lane.
 #[derive(Debug)]
 pub(crate) enum Entry {
     ToSeal(Outgoing),
@@ -99,7 +100,7 @@ impl Rows<'_> {
         rows.map(|row| Ok(ThreadId::from_slice(&row?)?)).collect()
     }
 
-    /// When the next lane becomes due that is not yet; none when there is none.
+    /// When the next lane that is not due yet becomes due, if there is one.
     pub(crate) fn next_due(&self, now_ms: u64) -> Result<Option<u64>> {
         let sql = "SELECT min(due) FROM lane WHERE due > ?1";
         let due: Option<i64> =
@@ -107,7 +108,7 @@ impl Rows<'_> {
         due.map(from_sql).transpose()
     }
 
-    /// How far a queued message of this lane is; `None` if it is not queued there.
+    /// The progress of a message of this lane, or `None` if it does not wait there.
     pub(crate) fn waiting(&self, lane: ThreadId, message: MessageId) -> Result<Option<OnItsWay>> {
         let sql = "SELECT o.attempts, l.due,
                 NOT EXISTS (SELECT 1 FROM outgoing WHERE lane = o.lane AND state < 3 AND id < o.id)
@@ -127,13 +128,13 @@ impl Rows<'_> {
         Ok(self.connection.prepare_cached(sql)?.query_row([lane.as_bytes()], |row| row.get(0))?)
     }
 
-    /// Whether something of ours may have a place in the thread that we do not know yet.
+    /// Whether a message of ours may have a place in the thread that we do not know yet.
     pub(crate) fn has_unanswered(&self, thread: ThreadId) -> Result<bool> {
         let sql = "SELECT EXISTS (SELECT 1 FROM outgoing WHERE lane = ?1 AND state = 2)";
         Ok(self.connection.prepare_cached(sql)?.query_row([thread.as_bytes()], |row| row.get(0))?)
     }
 
-    /// The oldest entries of a lane behind one of them, oldest first: so many, of so many bytes, and at least one.
+    /// The entries of a lane after one of them, oldest first, within the limits of number and bytes but at least one.
     pub(crate) fn entries(
         &self,
         lane: ThreadId,
@@ -204,7 +205,7 @@ impl Rows<'_> {
 }
 
 impl Tx<'_> {
-    /// Queues something. What a person sees becomes a message too.
+    /// Queues a content. If people see it, it also becomes a message, which is returned.
     pub(crate) fn enqueue(&mut self, new: NewOutgoing) -> Result<Option<Message>> {
         let message = if new.body.is_visible() { Some(self.insert_outgoing_message(&new)?) } else { None };
         self.insert_outgoing(&new, message)?;
@@ -235,7 +236,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// It says of itself that it was written later than now: the clock was wrong.
+    /// Corrects the time of writing of a content that was queued while the clock was wrong.
     pub(crate) fn set_sent(&mut self, id: OutgoingId, sent_ms: u64) -> Result<()> {
         let sent = to_sql(sent_ms)?;
         self.change_one("UPDATE outgoing SET sent = ?2 WHERE id = ?1", [id.0, sent])?;
@@ -246,7 +247,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Stores the parcel that will leave. From here on it is the only one that does.
+    /// Stores the parcel of a content. Only this parcel is submitted from then on.
     pub(crate) fn set_sealed(
         &mut self,
         id: OutgoingId,
@@ -261,7 +262,7 @@ impl Tx<'_> {
         Ok(Durable(parcel))
     }
 
-    /// Queues a failed message anew. It is the same content: whoever has it already does not see it twice.
+    /// Queues a failed message again, as the same content: a recipient who has it already does not see it twice.
     pub(crate) fn retry(&mut self, id: MessageId, sent_ms: u64) -> Result<()> {
         if self.message(id)?.is_some() {
             self.moves(id)?;
@@ -285,8 +286,8 @@ impl Tx<'_> {
         self.emit_changed(id)
     }
 
-    /// The person gives up a message that waits, whether or not it has left: those behind it go on. One that may have been sent
-    /// is said to have failed; another device may have it all the same, and a receipt of it is still believed.
+    /// Gives up a message that waits, whether or not it was submitted, so that those behind it continue. It is shown as
+    /// failed. The recipient may have it nevertheless, and a receipt for it is still accepted.
     pub(crate) fn give_up(&mut self, id: MessageId) -> Result<()> {
         let Some(Message { thread, .. }) = self.message(id)? else { return Err(Error::NotFound) };
         let sql = "SELECT id FROM outgoing WHERE message_id = ?1 AND state < 3";
@@ -297,7 +298,7 @@ impl Tx<'_> {
         self.fail(entry, thread, Some(id), FailReason::GivenUp)
     }
 
-    /// Removes a message of which nothing has left this device. False when it may have.
+    /// Removes a message that was never submitted, or has failed. Returns `false` if it may have been submitted.
     pub(crate) fn cancel(&mut self, id: MessageId) -> Result<bool> {
         let Some(Message { thread, direction, .. }) = self.message(id)? else { return Err(Error::NotFound) };
         let waits: Option<i64> = self
@@ -307,11 +308,11 @@ impl Tx<'_> {
             .optional()?;
         if let Some(waits) = waits {
             self.remove_outgoing(OutgoingId(waits), thread)?;
-            // What stands behind it need not wait for what it waited for.
+            // The entries behind it need not wait for what it waited for.
             self.change("UPDATE lane SET due = 0 WHERE lane = ?1 AND due <> 0", [thread.as_bytes()])?;
         }
-        // A failed one was refused, or never sealed; one whose outcome is unknown (too old) may have arrived,
-        // which removing it here does not change.
+        // A failed message was refused or never sealed, or its outcome is unknown (too old). Then it may have arrived,
+        // which its removal here does not change.
         let failed = matches!(direction, Direction::Outgoing(Delivery::Failed(_)));
         let removed = waits.is_some() || failed;
         if removed {
@@ -320,8 +321,8 @@ impl Tx<'_> {
         Ok(removed)
     }
 
-    /// The relay's store was restored from a backup: what it may have lost is submitted again, the same bytes
-    /// under the same id, unless that is older than the relay takes. Returns how many.
+    /// Queues again what a relay that was restored from a backup may have lost: the same bytes under the same ids,
+    /// unless these are older than the relay accepts. Returns the number of entries.
     pub(crate) fn resubmit_unproven(&mut self, not_before_ms: u64) -> Result<usize> {
         let unproven = self.change(
             "UPDATE outgoing SET state = 2 WHERE state = 3
@@ -336,22 +337,22 @@ impl Tx<'_> {
         Ok(unproven)
     }
 
-    /// What was sealed, and may have been sealed once before in another way, is sealed anew. Receivers tell what they have by
-    /// the id of the content.
+    /// Seals everything in the outbox anew, because this database is an older copy, and the same message keys may have
+    /// been used for other contents. Recipients recognise a content that they have by its id.
     pub(super) fn unseal_all(&mut self) -> Result<()> {
         self.change("DELETE FROM parcel WHERE outgoing_id IN (SELECT id FROM outgoing WHERE state = 2)", [])?;
         self.change("UPDATE outgoing SET state = 1 WHERE state = 2", [])?;
         Ok(())
     }
 
-    /// The other side has this message, or it is too late to send it again: its parcel is not needed any more, unless it is
-    /// still to be answered.
+    /// Deletes the parcel of a message that the recipient has, or that is too old to be submitted again, unless its
+    /// answer is still outstanding.
     pub(super) fn forget_parcel_of(&mut self, message: MessageId) -> Result<()> {
         self.change("DELETE FROM outgoing WHERE message_id = ?1 AND state = 3", [message.0])?;
         Ok(())
     }
 
-    /// Forgets the parcels that were accepted and would not be submitted again.
+    /// Deletes the accepted parcels that are too old to be submitted again.
     pub(crate) fn forget_proven(&mut self, before_ms: u64) -> Result<()> {
         self.change(
             "DELETE FROM outgoing WHERE state = 3
@@ -361,13 +362,13 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Everything that waits is tried at once: there is a connection again.
+    /// Makes all lanes due immediately, for example because there is a connection again.
     pub(crate) fn hurry_lanes(&mut self) -> Result<()> {
         self.change("UPDATE lane SET due = 0 WHERE due > 0", [])?;
         Ok(())
     }
 
-    /// Takes an entry out of its lane, which ends with its last one.
+    /// Removes an entry, and its lane if that is empty then.
     pub(super) fn remove_outgoing(&mut self, id: OutgoingId, lane: ThreadId) -> Result<()> {
         self.change_one("DELETE FROM outgoing WHERE id = ?1", [id.0])?;
         self.end_lane(lane)

@@ -1,4 +1,4 @@
-//! What becomes of a content on its way out: the answer of the relay, written down.
+//! Settlements: records the relay's answers for the contents of the outbox.
 
 use std::collections::BTreeMap;
 
@@ -11,43 +11,45 @@ use crate::error::{Offline, Result};
 use crate::id::{ClientMsgId, MessageId, ThreadId};
 use crate::message::FailReason;
 
-/// Until somebody says that it is worth trying again.
-const UNTIL_HURRIED_MS: u64 = u64::MAX >> 2;
-/// How often a relay is asked for a thread that it knows when it is asked, and does not when something is sent there.
-const MOST_LOOKS: u32 = 8;
+/// A lane that is due at this time waits until all lanes are made due.
+const NEVER_MS: u64 = u64::MAX >> 2;
+/// How often a thread that the relay denies is looked for. A faulty relay could name it in its list each time, and refuse
+/// what is sent there.
+const MAX_SEARCHES: u32 = 8;
 
-/// What became of an entry.
+/// The outcome of an entry.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Settlement {
-    /// The relay has it on disk.
+    /// The relay has stored it durably.
     Accepted { epoch: u64, server_seq: u64, server_ms: u64 },
-    /// The relay stored nothing: to be sealed anew. `refused`: for what this parcel was; otherwise for one before it.
+    /// The relay has stored nothing, and the entry is sealed anew. `refused` says whether its own parcel was refused,
+    /// rather than an earlier one.
     Requeue { refused: bool },
-    /// The relay stored nothing, and does not take the parcel for its age: to be sealed anew, at this local time.
+    /// The relay has stored nothing, and refused the parcel for its age. The entry is sealed anew at this local time.
     Outdated { due_ms: u64 },
-    /// Not now: to be tried again at this local time.
+    /// The entry is submitted again at this local time.
     Later { due_ms: u64 },
-    /// Not without the person.
+    /// The entry has failed, and is not submitted again unless the person asks for it.
     Failed(FailReason),
 }
 
-/// What became of an entry, and of which parcel; none when it is still to be sealed.
+/// The outcome of an entry, and the parcel that it belongs to. There is none if the entry was not sealed.
 pub(crate) type Settled = (OutgoingId, Option<ClientMsgId>, Settlement);
 
-/// What the relay has accepted of one lane.
-struct Gained {
+/// The accepted entries of a lane.
+struct Accepted {
     places: Vec<(u64, u64)>,
-    /// When it accepted the last one, by its clock.
+    /// The relay's time of the last one.
     server_ms: u64,
 }
 
 impl Tx<'_> {
-    /// Writes down what became of entries, as [`Tx::settle`] does for one: what counts for a lane is written once.
+    /// Records the outcomes of several entries, like [`Tx::settle`] for one. What concerns a whole lane is written once.
     ///
     /// # Errors
-    /// As [`Tx::settle`]; then none of it is to be kept.
+    /// As [`Tx::settle`]. The caller must then undo the transaction.
     pub(crate) fn settle_all(&mut self, settled: Vec<Settled>) -> Result<()> {
-        let mut gained = BTreeMap::<ThreadId, Gained>::new();
+        let mut accepted = BTreeMap::<ThreadId, Accepted>::new();
         let mut current_epoch = None;
         for (id, submitted, settlement) in settled {
             let Settlement::Accepted { epoch, server_seq, server_ms } = settlement else {
@@ -59,12 +61,12 @@ impl Tx<'_> {
                 current_epoch = Some(epoch);
             }
             if let Some(lane) = self.accept(id, epoch, server_seq)? {
-                let lane = gained.entry(lane).or_insert(Gained { places: Vec::new(), server_ms });
+                let lane = accepted.entry(lane).or_insert(Accepted { places: Vec::new(), server_ms });
                 lane.places.push((epoch, server_seq));
                 lane.server_ms = server_ms;
             }
         }
-        for (lane, Gained { places, server_ms }) in gained {
+        for (lane, Accepted { places, server_ms }) in accepted {
             self.account_for_all(lane, &places)?;
             self.set_activity(lane, server_ms)?;
             self.end_lane(lane)?;
@@ -72,12 +74,12 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Writes down what became of an entry: of the parcel that was submitted, or of one that is still to be sealed. A
-    /// cancelled one is gone by now, which is no fault; nor is it when another process has taken the entry further.
+    /// Records the outcome of an entry, either of the parcel that was submitted or of an entry that was not sealed. It does
+    /// nothing if the entry was cancelled or another process has changed its state since.
     ///
     /// # Errors
-    /// [`Error::Offline`](crate::error::Error::Offline) when the relay was restored from a backup since it accepted the entry,
-    /// as another process has found out meanwhile: it may have lost it, and is to be asked again.
+    /// [`Error::Offline`](crate::error::Error::Offline) if another process has noticed that the relay was restored from a
+    /// backup after it accepted the entry. It may have lost the entry, which must be submitted again.
     pub(crate) fn settle(
         &mut self,
         id: OutgoingId,
@@ -85,8 +87,8 @@ impl Tx<'_> {
         settlement: Settlement,
     ) -> Result<()> {
         let Some((lane, message)) = self.pending(id)? else { return Ok(()) };
-        // What was accepted is there, whichever parcel it was in.
-        let counts = matches!(settlement, Settlement::Accepted { .. }) || self.is_still(id, submitted)?;
+        // An accepted content is stored, whichever parcel it was in.
+        let counts = matches!(settlement, Settlement::Accepted { .. }) || self.is_unchanged(id, submitted)?;
         if !counts {
             return Ok(());
         }
@@ -98,19 +100,19 @@ impl Tx<'_> {
                 self.put_off((id, lane, message), due_ms)
             }
             Settlement::Later { due_ms } => self.put_off((id, lane, message), due_ms),
-            // It says how far something came, and may be said twice.
+            // A receipt may be sent twice.
             Settlement::Failed(FailReason::TooOld) if message.is_none() => self.unseal(id, 0),
             Settlement::Failed(reason @ (FailReason::NotAMember | FailReason::UnknownRecipient))
                 if self.may_come_back(id, lane, reason)? =>
             {
-                self.put_off((id, lane, message), UNTIL_HURRIED_MS)
+                self.put_off((id, lane, message), NEVER_MS)
             }
             Settlement::Failed(reason) => self.fail(id, lane, message, reason),
         }
     }
 
-    /// Whether the relay may know the thread again soon, or its other member: it was restored from a backup, and both of them
-    /// register and open again what it has lost. Who looks after that is told to look.
+    /// Whether the relay may soon know the thread and its members again, because it was restored from a backup and all of them
+    /// restore what it has lost. Causes the acceptance task to look for the thread.
     fn may_come_back(&mut self, id: OutgoingId, lane: ThreadId, reason: FailReason) -> Result<bool> {
         let sql =
             "SELECT accepted, (SELECT attempts FROM outgoing WHERE id = ?2) FROM thread WHERE thread_id = ?1";
@@ -120,7 +122,7 @@ impl Tx<'_> {
             .query_row(params![lane.as_bytes(), id.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
         match accepted {
             0 => Ok(true),
-            1 if reason == FailReason::NotAMember && attempts < MOST_LOOKS => {
+            1 if reason == FailReason::NotAMember && attempts < MAX_SEARCHES => {
                 self.accept_once_more(lane)?;
                 Ok(true)
             }
@@ -136,7 +138,7 @@ impl Tx<'_> {
         reason: FailReason,
     ) -> Result<()> {
         self.remove_outgoing(id, lane)?;
-        // What nobody sees, and cannot be sent, is nobody's concern. What the other side has seen did arrive, whatever the relay
+        // A content that nobody sees fails silently. A message for which there is a receipt has arrived, whatever the relay
         // says now.
         let Some(message) = message else { return Ok(()) };
         self.change_one(
@@ -147,7 +149,7 @@ impl Tx<'_> {
         self.emit_changed(message)
     }
 
-    /// The lane of an entry that is not settled, and its message.
+    /// The lane and the message of an entry that is not settled.
     fn pending(&self, id: OutgoingId) -> Result<Option<(ThreadId, Option<MessageId>)>> {
         let sql = "SELECT lane, message_id FROM outgoing WHERE id = ?1 AND state < 3";
         let row = self
@@ -158,8 +160,8 @@ impl Tx<'_> {
         Ok(Some((ThreadId::from_slice(&lane)?, message.map(MessageId))))
     }
 
-    /// Whether the entry is as it was: sealed into this parcel, or not sealed.
-    fn is_still(&self, id: OutgoingId, parcel: Option<ClientMsgId>) -> Result<bool> {
+    /// Whether the entry is still sealed into this parcel, or still not sealed.
+    fn is_unchanged(&self, id: OutgoingId, parcel: Option<ClientMsgId>) -> Result<bool> {
         let state = if parcel.is_some() { SEALED } else { TO_SEAL };
         let sql = "SELECT EXISTS (SELECT 1 FROM outgoing WHERE id = ?1 AND state = ?2
                        AND (SELECT client_msg_id FROM parcel WHERE outgoing_id = ?1) IS ?3)";
@@ -177,7 +179,7 @@ impl Tx<'_> {
             "UPDATE lane SET due = ?2 WHERE lane = ?1",
             params![lane.as_bytes(), to_sql(due_ms)?],
         )?;
-        // What it waits for may be another thing now.
+        // The reason for which it waits may have changed.
         message.map_or(Ok(()), |message| self.emit_changed(message))
     }
 
@@ -190,7 +192,7 @@ impl Tx<'_> {
     }
 
     /// # Errors
-    /// [`Error::Offline`](crate::error::Error::Offline) when the relay is in a later epoch by now.
+    /// [`Error::Offline`](crate::error::Error::Offline) if the relay is known to be in a later epoch.
     fn check_epoch(&self, epoch: u64) -> Result<()> {
         let sql = "SELECT EXISTS (SELECT 1 FROM account WHERE epoch > ?1)";
         let is_past: bool =
@@ -198,8 +200,8 @@ impl Tx<'_> {
         if is_past { Err(Offline::Unreachable.into()) } else { Ok(()) }
     }
 
-    /// The relay has an entry, whichever parcel it was in. Its lane, of which the caller writes the rest; none when it was settled
-    /// before, or cancelled.
+    /// Records that the relay has stored an entry, whichever parcel it was in. Returns its lane, for which the caller writes
+    /// the rest, or `None` if the entry was cancelled or settled before.
     fn accept(&mut self, id: OutgoingId, epoch: u64, server_seq: u64) -> Result<Option<ThreadId>> {
         let sql = "UPDATE outgoing SET state = ?2 WHERE id = ?1 AND state < 3 RETURNING lane, message_id";
         let row = self.connection.prepare_cached(sql)?.query_row(params![id.0, ACCEPTED], |row| {
@@ -214,8 +216,8 @@ impl Tx<'_> {
             }
             None => STATE_DELIVERED,
         };
-        // The parcel is kept until the other side has the message, in case the relay loses it; unless it has it already, or
-        // nobody tells.
+        // The parcel is kept until the recipient has the message, in case the relay loses it. It is not kept if the recipient
+        // has it already or sends no receipt for it.
         if state >= STATE_DELIVERED {
             self.change_one("DELETE FROM outgoing WHERE id = ?1", [id.0])?;
         }
