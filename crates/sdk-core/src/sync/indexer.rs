@@ -8,11 +8,8 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::event::Lagged;
 use crate::health::Part;
+use crate::store::{INDEX_BATCH, INDEX_MERGE};
 
-/// How many messages are indexed in one transaction, so that others do not wait long for the writer.
-const BATCH: u32 = 100;
-/// How many index pages are merged in one transaction, for the same reason.
-const MERGED_PAGES: u32 = 16;
 /// How many merges follow each batch: more than a batch needs, so that the index stays in few segments.
 const MERGES: u32 = 4;
 /// How long to gather further messages after the first one. A person usually searches for older messages.
@@ -43,11 +40,11 @@ async fn catch_up(ctx: &Context) -> Result<()> {
     loop {
         let behind = ctx.store.read(|rows| rows.index_is_behind()).await?;
         if behind {
-            ctx.store.write(|tx| tx.feed_index(BATCH)).await?;
+            ctx.store.write(|tx| tx.feed_index(INDEX_BATCH)).await?;
         }
         let mut merging = true;
         for _ in 0..MERGES {
-            merging = merging && ctx.store.write(|tx| tx.merge_index(MERGED_PAGES)).await?;
+            merging = merging && ctx.store.write(|tx| tx.merge_index(INDEX_MERGE)).await?;
         }
         if !behind && !merging {
             return Ok(());

@@ -20,6 +20,10 @@ use text::{Query, terms};
 
 /// The number of candidates that may turn out not to match before a search returns what it has found.
 const MAX_MISSES: u32 = 500;
+/// How many messages are indexed in one transaction, so that others do not wait long for the writer.
+pub(crate) const INDEX_BATCH: u32 = 100;
+/// How many pages of the index are merged in one transaction, for the same reason.
+pub(crate) const INDEX_MERGE: u32 = 16;
 /// The size of the messages after which a batch ends, so that no batch blocks the writer for long.
 const BATCH_BYTES: usize = 16 * 1024;
 

@@ -7,7 +7,7 @@ use super::messages::incoming;
 use super::*;
 use crate::id::MessageId;
 use crate::message::Undecryptable;
-use crate::store::{Arrived, NewIncoming, Rows};
+use crate::store::{Arrived, INDEX_BATCH, INDEX_MERGE, NewIncoming, Rows, Tx};
 
 async fn feed(fixture: &Fixture, limit: u32) -> usize {
     fixture.store.write(move |tx| tx.feed_index(limit)).await.unwrap()
@@ -178,6 +178,56 @@ async fn a_batch_ends_before_it_takes_long() {
     assert_eq!(feed(&fixture, 100).await, 2);
     feed_all(&fixture).await;
     assert_eq!(found(&fixture, "word", 10).await.len(), 6);
+}
+
+/// How many rows one transaction changes, those of the index included, each of which is at most a page.
+async fn changed_by(
+    fixture: &Fixture,
+    work: impl FnOnce(&mut Tx<'_>) -> crate::Result<bool> + Send + 'static,
+) -> (bool, u64) {
+    let work = fixture.store.write(|tx| {
+        let before = tx.connection.total_changes();
+        let more = work(tx)?;
+        Ok((more, tx.connection.total_changes().abs_diff(before)))
+    });
+    work.await.unwrap()
+}
+
+#[tokio::test]
+async fn a_transaction_of_the_indexer_writes_at_most_a_few_hundred_rows_of_the_index() {
+    let fixture = Fixture::new().await;
+    let work = fixture.store.write(|tx| {
+        for place in 1..=6_000_u64 {
+            // A few frequent words, and some that are in no other message.
+            let (a, b) = (place % 7, place.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20);
+            tx.insert_incoming(&incoming(&format!("often{a} message {b:x} {:x} line", b >> 9), place))?;
+        }
+        Ok(())
+    });
+    work.await.unwrap();
+    let (mut fed, mut merged) = (Vec::new(), Vec::new());
+    loop {
+        // As the indexer does it.
+        let (more, rows) = changed_by(&fixture, |tx| Ok(tx.feed_index(INDEX_BATCH)? > 0)).await;
+        if !more {
+            break;
+        }
+        fed.push(rows);
+        let mut more = true;
+        for _ in 0..4 {
+            if more {
+                let (there_is_more, rows) = changed_by(&fixture, |tx| tx.merge_index(INDEX_MERGE)).await;
+                more = there_is_more;
+                merged.push(rows);
+            }
+        }
+    }
+    // However large the index is by then.
+    for (what, rows, limit) in [("feeding", &fed, 300), ("merging", &merged, 250)] {
+        let most = rows.iter().max().unwrap();
+        assert!(*most <= limit, "{what}: {most} rows");
+    }
+    check_integrity(&fixture).await;
 }
 
 #[tokio::test]

@@ -1,8 +1,7 @@
--- The tables of a new database, in one piece. Files of earlier versions reach the same form by the migrations in schema.rs, and a
--- test compares the two.
+-- The tables of a new database. The migrations bring files of earlier versions to the same schema, and a test compares the two.
 --
 -- Times are milliseconds since the Unix epoch by server time, unless a comment says otherwise. Columns that migrations added
--- stand where these put them: at the end.
+-- are at the end, as in the migrated tables.
 
 CREATE TABLE account (
     only             INTEGER PRIMARY KEY CHECK (only = 1),

@@ -1,0 +1,200 @@
+//! New databases, and those of every earlier version.
+
+use rusqlite::params;
+
+use super::*;
+use crate::content::{Body, ReceiptKind};
+use crate::id::ClientMsgId;
+
+#[test]
+fn a_new_database_ends_at_the_newest_version_and_stays_there() {
+    let mut connection = Connection::open_in_memory().unwrap();
+    migrate(&mut connection).unwrap();
+    migrate(&mut connection).unwrap();
+    let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    assert_eq!(version as usize, MIGRATIONS.len());
+}
+
+/// What a database consists of: its tables and indexes, and how its search index is set.
+fn form(connection: &Connection) -> Vec<String> {
+    let all = |sql: &str| -> Vec<String> {
+        let mut statement = connection.prepare(sql).unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().collect::<rusqlite::Result<_>>().unwrap()
+    };
+    let declared =
+        all("SELECT type || ' ' || name || ' ' || coalesce(sql, '') FROM sqlite_schema ORDER BY type, name");
+    // How it is written makes no difference, and columns that were added later have no comments.
+    let plain = |text: String| {
+        let lines = text.lines().map(|line| line.split_once("--").map_or(line, |(code, _)| code));
+        let words = lines.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ");
+        words.replace(" ,", ",").replace("( ", "(").replace(" )", ")")
+    };
+    let settings = all("SELECT k || ' ' || v FROM search_config ORDER BY k");
+    declared.into_iter().map(plain).chain(settings).collect()
+}
+
+#[test]
+fn a_new_database_is_what_the_migrations_lead_to() {
+    let (mut new, migrated) = (Connection::open_in_memory().unwrap(), Connection::open_in_memory().unwrap());
+    migrate(&mut new).unwrap();
+    for migration in MIGRATIONS {
+        migrated.execute_batch(migration).unwrap();
+    }
+    let (new, migrated) = (form(&new), form(&migrated));
+    for (new, migrated) in new.iter().zip(&migrated) {
+        assert_eq!(new, migrated);
+    }
+    assert_eq!(new.len(), migrated.len());
+}
+
+#[test]
+fn a_newer_database_is_refused_and_left_alone() {
+    let mut connection = Connection::open_in_memory().unwrap();
+    connection.pragma_update(None, "user_version", 99).unwrap();
+    assert_eq!(
+        migrate(&mut connection).unwrap_err(),
+        Error::Storage(Storage::Newer { found: 99, known: 15 })
+    );
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0)).unwrap();
+    assert_eq!(tables, 0);
+}
+
+/// A row in every table of the first version that a later one has changed, and in one that none has.
+const OF_V1: &str = "
+INSERT INTO account (only, identity, registration_id, user_id, device_id, access_token, access_expires, refresh_token)
+    VALUES (1, x'01', 7, zeroblob(16), 1, 'access', 5, 'refresh');
+INSERT INTO one_time_pre_key (id, record, uploaded) VALUES (1, x'02', 1), (2, x'03', 0);
+INSERT INTO kem_pre_key (id, record, last_resort, created, uploaded) VALUES (3, x'04', 1, 9, 1);
+INSERT INTO contact (user_id, trust) VALUES (zeroblob(16), 1);
+INSERT INTO session VALUES (zeroblob(16), 1, x'0405', 6, 0, x'07');
+INSERT INTO skipped_key VALUES (zeroblob(16), 1, zeroblob(33), 8, x'0405', zeroblob(32));
+INSERT INTO thread (thread_id, peer, roster_version, created) VALUES (zeroblob(16), zeroblob(16), 2, 5);
+";
+
+/// A message of each length that is written in another way, and each of what waits.
+fn messages_of_v5(connection: &Connection) {
+    let insert = |id: i64, kind: i64, body: &[u8], outbox: i64, sealed: Option<&[u8]>| {
+        let mut name = [0; 16];
+        name[0] = u8::try_from(id).unwrap();
+        let sql = "INSERT INTO message (id, thread_id, client_msg_id, sender, kind, body, sent, position, state, outbox,
+            sealed, attempts) VALUES (?1, zeroblob(16), ?2, zeroblob(16), ?3, ?4, 9, ?1, 0, ?5, ?6, 3)";
+        connection.execute(sql, params![id, name, kind, body, outbox, sealed]).unwrap();
+    };
+    for (id, length) in [(1, 0), (2, 1), (3, 127), (4, 128), (5, 16_383), (6, 16_384), (7, 48_000)] {
+        insert(id, 1, "x".repeat(length).as_bytes(), 0, None);
+    }
+    insert(8, 1, "\u{0}null \u{fc}".as_bytes(), 1, None);
+    insert(9, 1, b"sealed", 2, Some(b"bytes"));
+    insert(10, 1, b"accepted", 0, Some(b"kept"));
+    insert(11, 2, b"", 0, None);
+    for (id, count) in [(12, 1_u8), (13, 8), (14, 255)] {
+        let ids = (0..count).flat_map(|n| [n; 16]);
+        insert(id, 3, &std::iter::once(2).chain(ids).collect::<Vec<_>>(), 1, None);
+    }
+    connection.execute("DELETE FROM message WHERE id = 14", []).unwrap();
+    let ids = (0..=255).flat_map(|n| [n; 16]);
+    insert(14, 3, &std::iter::once(1).chain(ids).collect::<Vec<_>>(), 1, None);
+    insert(15, 1, b"taken back", 0, None);
+    connection.execute("DELETE FROM message WHERE id = 15", []).unwrap();
+}
+
+#[test]
+fn what_people_see_and_what_leaves_come_apart() {
+    let mut connection = Connection::open_in_memory().unwrap();
+    connection.execute_batch(MIGRATIONS[0]).unwrap();
+    connection.execute_batch(OF_V1).unwrap();
+    connection.execute_batch(&MIGRATIONS[1..5].join(";")).unwrap();
+    messages_of_v5(&connection);
+    connection.pragma_update(None, "user_version", 5).unwrap();
+    migrate(&mut connection).unwrap();
+
+    let all = |sql: &str| -> Vec<(i64, Vec<u8>)> {
+        let mut statement = connection.prepare(sql).unwrap();
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        rows.collect::<rusqlite::Result<_>>().unwrap()
+    };
+    let messages = all("SELECT id, body FROM message WHERE kind = 1 ORDER BY id");
+    let texts: Vec<_> = messages.iter().map(|(id, body)| (*id, Body::from_bytes(body).unwrap())).collect();
+    let expected = [
+        (1, String::new()),
+        (2, "x".to_owned()),
+        (3, "x".repeat(127)),
+        (4, "x".repeat(128)),
+        (5, "x".repeat(16_383)),
+        (6, "x".repeat(16_384)),
+        (7, "x".repeat(48_000)),
+        (8, "\u{0}null \u{fc}".to_owned()),
+        (9, "sealed".to_owned()),
+        (10, "accepted".to_owned()),
+    ];
+    assert_eq!(texts, expected.map(|(id, text)| (id, Body::Text(text))));
+    for (id, body) in &messages {
+        // As they would be written today, so that they are the same wherever they go.
+        assert_eq!(Body::from_bytes(body).unwrap().to_bytes(), *body, "{id}");
+    }
+    let outgoing = all("SELECT id, body FROM outgoing ORDER BY id");
+    let bodies: Vec<_> = outgoing.iter().map(|(id, body)| (*id, Body::from_bytes(body).unwrap())).collect();
+    let receipt = |kind, count: u16| Body::Receipt {
+        kind,
+        messages: (0..count).map(|n| ClientMsgId::from_bytes([u8::try_from(n).unwrap(); 16])).collect(),
+    };
+    let expected = [
+        (8, Body::Text("\u{0}null \u{fc}".to_owned())),
+        (9, Body::Text("sealed".to_owned())),
+        (10, Body::Text("accepted".to_owned())),
+        (12, receipt(ReceiptKind::Read, 1)),
+        (13, receipt(ReceiptKind::Read, 8)),
+        (14, receipt(ReceiptKind::Delivered, 256)),
+    ];
+    assert_eq!(bodies, expected);
+    let text = |sql: &str| -> String { connection.query_row(sql, [], |row| row.get(0)).unwrap() };
+    let states =
+        "SELECT group_concat(id || ':' || state || ':' || coalesce(message_id, '-'), ' ') FROM outgoing";
+    assert_eq!(text(states), "8:1:8 9:2:9 10:3:10 12:1:- 13:1:- 14:1:-");
+    let parcels = "SELECT group_concat(outgoing_id || ':' || CAST(bytes AS TEXT), ' ') FROM parcel";
+    assert_eq!(text(parcels), "9:bytes 10:kept");
+    assert_eq!(text("SELECT hex(lane) || due FROM lane"), format!("{}0", "00".repeat(16)));
+    assert_eq!(
+        text("SELECT group_concat(message_id || hex(told_id)) FROM parked"),
+        format!("110B{}", "00".repeat(15))
+    );
+    // The id of one that was taken back is not used again.
+    assert_eq!(
+        text("SELECT group_concat(name || seq) FROM sqlite_sequence WHERE name = 'message'"),
+        "message15"
+    );
+}
+
+#[test]
+fn a_file_of_any_older_version_keeps_what_it_holds() {
+    for version in 1..MIGRATIONS.len() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("old.db");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(MIGRATIONS[0]).unwrap();
+        old.execute_batch(OF_V1).unwrap();
+        for migration in &MIGRATIONS[1..version] {
+            old.execute_batch(migration).unwrap();
+        }
+        old.pragma_update(None, "user_version", version).unwrap();
+        drop(old);
+
+        let mut connection = Connection::open(&path).unwrap();
+        migrate(&mut connection).unwrap();
+        let text = |sql: &str| -> String { connection.query_row(sql, [], |row| row.get(0)).unwrap() };
+        let account =
+            "SELECT registration_id || access_token || refresh_token || (exchange IS NULL) FROM account";
+        assert_eq!(text(account), "7accessrefresh1", "from {version}");
+        let keys = "SELECT group_concat(id || hex(record) || uploaded || (given_out IS NULL))";
+        assert_eq!(text(&format!("{keys} FROM one_time_pre_key")), "10211,20301");
+        assert_eq!(text(&format!("{keys} FROM kem_pre_key")), "30411");
+        assert_eq!(text("SELECT trust || hex(user_id) FROM contact"), format!("1{}", "00".repeat(16)));
+        let sessions = "SELECT hex(session_id) || rank || active || hex(state) || (inactive_since IS NULL)";
+        assert_eq!(text(&format!("{sessions} FROM session")), "040560071");
+        let kept = "SELECT number || hex(session_id) || (kept_since IS NULL) FROM skipped_key";
+        assert_eq!(text(kept), "804051");
+        let thread = "SELECT roster_version || ',' || created || ',' || accepted FROM thread";
+        assert_eq!(text(thread), "2,5,0", "the relay is asked once more");
+        assert_eq!(check(&connection).unwrap() as usize, MIGRATIONS.len());
+    }
+}
