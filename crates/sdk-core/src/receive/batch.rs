@@ -216,10 +216,11 @@ impl Batch<'_, '_> {
             tracing::warn!("the relay delivered what we have not written, in a thread that is not ours");
             return Ok(handled);
         }
-        let (opened, record) = if thread.is_none_or(|thread| thread.peer == envelope.sender) {
+        let may_write = thread.is_none() || self.tx.is_other_member(envelope.thread, envelope.sender)?;
+        let (opened, record) = if may_write {
             self.open(envelope, rng)?
         } else {
-            // Only the two members write into a direct thread.
+            // Only members write into a thread.
             (Opened::Undecryptable(Undecryptable::Misrouted), None)
         };
         let now_ms = self.ctx.server_now_ms();

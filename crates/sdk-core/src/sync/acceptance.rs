@@ -103,9 +103,10 @@ async fn accept(ctx: &Context, thread: ThreadId) -> Result<()> {
 /// Opens a thread again that the relay does not know, because it was restored from a backup. Returns false if the two
 /// members have another thread by now, or if one of them has deleted their account.
 async fn open_again(ctx: &Context, thread: ThreadId) -> Result<bool> {
-    let Some(known) = ctx.store.read(move |rows| rows.thread(thread)).await? else { return Ok(false) };
+    let others = ctx.store.read(move |rows| rows.others(thread)).await?;
+    let Some(peer) = others.first().copied() else { return Ok(false) };
     let opened = tokens::with_access(ctx, |http, token| async move {
-        http.create_direct_thread(&token, known.peer, Some(thread)).await
+        http.create_direct_thread(&token, peer, Some(thread)).await
     });
     match opened.await {
         Ok(CreatedThread::New(made)) => Ok(made.thread_id == thread.as_bytes()[..]),

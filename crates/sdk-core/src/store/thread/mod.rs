@@ -86,6 +86,14 @@ impl Rows<'_> {
         rows.map(|row| Ok(UserId::from_slice(&row?)?)).collect()
     }
 
+    /// Whether a user is a member of a thread, and not ourselves.
+    pub(crate) fn is_other_member(&self, thread: ThreadId, user: UserId) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM member WHERE thread_id = ?1 AND user_id = ?2
+                       AND user_id IS NOT (SELECT user_id FROM account))";
+        let values = [thread.as_bytes(), user.as_bytes()];
+        Ok(self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0))?)
+    }
+
     /// Threads after this one for which the relay may not know that we have accepted them.
     pub(crate) fn threads_to_accept(&self, after: Option<ThreadId>, limit: u32) -> Result<Vec<ThreadId>> {
         let sql =
