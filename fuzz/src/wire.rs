@@ -4,6 +4,7 @@ use prost::Message;
 use prost::bytes::Bytes;
 use sealpost_protocol::{PreKeyBundle, RawPreKeyBundle, RawSigned};
 use sealpost_wire::frame::Body;
+use sealpost_wire::id::ToWire as _;
 use sealpost_wire::{
     Ack, AckOk, Bundle, Bundles, Challenge, ChallengeRequest, CreateThread, Credit, Decode, Deliver,
     DeviceCopy, DeviceInfo, DeviceList, DeviceMismatch, Envelope, Error, Frame, Generation, Hello, InboxKey,

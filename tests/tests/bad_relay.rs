@@ -14,6 +14,7 @@ use sealpost_testkit::{
     BadResponse, BadServer, Party, PassThrough, Proxy, SocketMessage, World, eventually, history, texts,
 };
 use sealpost_wire::frame::Body;
+use sealpost_wire::id::ToWire as _;
 use sealpost_wire::{Deliver, Envelope, FRAME_VERSION, Frame, InboxKey, limits};
 
 /// The error that the app gets when it registers at such a server.

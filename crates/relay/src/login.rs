@@ -179,6 +179,8 @@ impl Signer {
 mod tests {
     use sealpost_wire::id::{DeviceId, UserId};
 
+    use sealpost_wire::id::ToWire as _;
+
     use super::*;
 
     const NOW_MS: u64 = 1_795_305_600_000;

@@ -3,6 +3,7 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use prost::Message as _;
+use sealpost_wire::id::ToWire as _;
 use sealpost_wire::id::{InvalidId, ThreadId};
 use sealpost_wire::{DeviceMismatch, Error, MEDIA_TYPE, reason};
 

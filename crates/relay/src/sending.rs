@@ -3,6 +3,7 @@
 
 use futures_util::future::BoxFuture;
 use prost::Message as _;
+use sealpost_wire::id::ToWire as _;
 use sealpost_wire::id::{ClientMsgId, ThreadId, UserId};
 use sealpost_wire::limits::{MAILBOX_TTL_S, MAX_CIPHERTEXT};
 use sealpost_wire::send_ack::Status;

@@ -10,6 +10,13 @@ use uuid::Uuid;
 #[error("not a valid identifier")]
 pub struct InvalidId;
 
+/// Converts an identifier to a protobuf field. This is a trait because a library that re-exports the identifiers, such as the client,
+/// leaves it out.
+pub trait ToWire {
+    /// The 16 bytes.
+    fn to_wire(self) -> bytes::Bytes;
+}
+
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -34,9 +41,10 @@ macro_rules! uuid_id {
             pub const fn as_bytes(&self) -> &[u8; 16] {
                 &self.0
             }
+        }
 
-            /// The 16 bytes, as a protobuf field.
-            pub fn to_wire(self) -> bytes::Bytes {
+        impl ToWire for $name {
+            fn to_wire(self) -> bytes::Bytes {
                 bytes::Bytes::copy_from_slice(&self.0)
             }
         }
@@ -107,7 +115,7 @@ impl DeviceId {
     /// The first device of an account.
     pub const PRIMARY: Self = Self(1);
 
-    /// From the number on the wire.
+    /// From its number.
     ///
     /// # Errors
     /// [`InvalidId`] outside 1 to 127.
@@ -118,7 +126,7 @@ impl DeviceId {
         }
     }
 
-    /// The number on the wire.
+    /// Its number.
     pub fn get(self) -> u32 {
         u32::from(self.0)
     }

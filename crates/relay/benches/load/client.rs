@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use prost::Message as _;
 use sealpost_wire::frame::Body;
+use sealpost_wire::id::ToWire as _;
 use sealpost_wire::id::{ClientMsgId, ThreadId};
 use sealpost_wire::limits::MAX_ACK_KEYS;
 use sealpost_wire::{Ack, DeviceCopy, Envelope, Frame, Hello, InboxKey, SUBPROTOCOL, Send};

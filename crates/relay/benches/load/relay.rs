@@ -10,6 +10,7 @@ use futures_util::{StreamExt as _, stream};
 use prost::Message;
 use sealpost_relay::limits::Limits;
 use sealpost_relay::{Config, Relay as Running};
+use sealpost_wire::id::ToWire as _;
 use sealpost_wire::id::{ThreadId, UserId};
 use sealpost_wire::{
     CreateThread, Decode, KeyUpload, MEDIA_TYPE, RegisterRequest, RegisterResponse, SignedKey, Thread,

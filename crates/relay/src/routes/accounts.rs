@@ -6,6 +6,7 @@ use axum::Extension;
 use axum::extract::State as Shared;
 use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
+use sealpost_wire::id::ToWire as _;
 use sealpost_wire::id::{DeviceId, UserId};
 use sealpost_wire::{RegisterRequest, RegisterResponse};
 

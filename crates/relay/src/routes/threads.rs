@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State as Shared;
 use axum::http::StatusCode;
+use sealpost_wire::id::ToWire as _;
 use sealpost_wire::id::{ThreadId, UserId};
 use sealpost_wire::{CreateThread, Thread};
 

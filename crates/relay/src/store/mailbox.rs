@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use sealpost_wire::id::ToWire as _;
 use sealpost_wire::id::{ClientMsgId, ThreadId};
 use sealpost_wire::{Deliver, Envelope};
 

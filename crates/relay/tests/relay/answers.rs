@@ -3,6 +3,7 @@
 use reqwest::Method;
 use sealpost_wire::frame::Body;
 use sealpost_wire::id::ClientMsgId;
+use sealpost_wire::id::ToWire as _;
 use sealpost_wire::{
     Ack, AckOk, Credit, DeviceCopy, Envelope, Hello, InboxKey, InboxPage, MEDIA_TYPE, Ping, Send, Sync,
     Synced, ThreadCursor, reason,

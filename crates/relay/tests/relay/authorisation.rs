@@ -6,6 +6,7 @@ mod requests;
 use prost::Message as _;
 use sealpost_relay::authorisation_table;
 use sealpost_wire::frame::Body;
+use sealpost_wire::id::ToWire as _;
 use sealpost_wire::{RefreshRequest, reason};
 
 use crate::common::socket::{Socket, hello};

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sealpost_wire::frame::Body;
 use sealpost_wire::id::ThreadId;
+use sealpost_wire::id::ToWire as _;
 use sealpost_wire::{
     Ack, AckOk, Credit, Hello, InboxKey, InboxPage, Ping, QueueEmpty, Sync, Synced, ThreadCursor, Trimmed,
 };

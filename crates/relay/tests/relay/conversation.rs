@@ -1,6 +1,7 @@
 //! The main path: two users register, create a thread, and exchange messages over the socket and over HTTP.
 
 use sealpost_wire::frame::Body;
+use sealpost_wire::id::ToWire as _;
 use sealpost_wire::send_ack::Status;
 use sealpost_wire::{Ack, AckOk, Deliver, InboxPage, QueueEmpty, SendAck, Sync, Thread, reason};
 

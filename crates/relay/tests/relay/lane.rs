@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use sealpost_relay::limits::{Name, Rate};
 use sealpost_wire::frame::Body;
 use sealpost_wire::id::ClientMsgId;
+use sealpost_wire::id::ToWire as _;
 use sealpost_wire::send_ack::Status;
 use sealpost_wire::{InboxPage, Send, SendAck, reason};
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use sealpost_relay::clock::SystemClock;
 use sealpost_relay::limits::{Name, Rate};
 use sealpost_wire::frame::Body;
+use sealpost_wire::id::ToWire as _;
 use sealpost_wire::limits::close;
 use sealpost_wire::{Ack, Bundles, CreateThread, InboxKey, KeyCounts, reason};
 

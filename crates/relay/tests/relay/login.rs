@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sealpost_relay::store::sqlite::SqliteStore;
 use sealpost_wire::frame::Body;
+use sealpost_wire::id::ToWire as _;
 use sealpost_wire::login::Purpose;
 use sealpost_wire::{
     CreateThread, Generation, Hello, KeyCounts, LoginRequest, RefreshRequest, Thread, TokenPair, Welcome,

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sealpost_wire::frame::Body;
+use sealpost_wire::id::ToWire as _;
 use sealpost_wire::send_ack::Status;
 use sealpost_wire::{CreateThread, InboxPage, RegisterResponse, SendAck};
 

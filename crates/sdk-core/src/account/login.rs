@@ -4,6 +4,7 @@
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use bytes::Bytes;
 use sealpost_wire as wire;
+use sealpost_wire::id::ToWire as _;
 use sealpost_wire::limits::{CHALLENGE_NONCE, MAX_COUNT, MAX_OPAQUE};
 use sealpost_wire::login::{Purpose, signed_bytes};
 

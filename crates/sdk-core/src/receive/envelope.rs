@@ -1,6 +1,7 @@
 //! Station 1, Arrive: a delivery whose fields are well-formed.
 
 use sealpost_wire as wire;
+use sealpost_wire::id::ToWire as _;
 use sealpost_wire::limits::MAX_COUNT;
 
 use crate::id::{ClientMsgId, DeviceId, InvalidId, ThreadId, UserId};

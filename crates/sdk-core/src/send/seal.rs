@@ -6,6 +6,7 @@ use prost::Message as _;
 use rand::rngs::StdRng;
 use sealpost_protocol::{Advanced, Ciphertext, EncryptError, LocalDevice, SkippedChange, UnixSeconds};
 use sealpost_wire as wire;
+use sealpost_wire::id::ToWire as _;
 
 use super::plan::Recipients;
 use crate::account::registration::address;

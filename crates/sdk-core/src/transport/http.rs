@@ -12,6 +12,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use rustls::ClientConfig;
 use sealpost_wire as wire;
+use sealpost_wire::id::ToWire as _;
 use tokio::sync::{OnceCell, watch};
 use tokio::time::sleep;
 

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use sealpost_wire as wire;
 use sealpost_wire::frame::Body;
+use sealpost_wire::id::ToWire as _;
 use sealpost_wire::limits::MAX_COUNT;
 use tokio::sync::watch;
 

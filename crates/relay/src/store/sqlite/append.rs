@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, Error, OptionalExtension as _, Result, params};
 use sealpost_wire::DeviceMismatch;
+use sealpost_wire::id::ToWire as _;
 use sealpost_wire::id::UserId;
 use sealpost_wire::limits::{CLOCK_AHEAD_MS, DEDUPE_WINDOW_MS};
 

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use sealpost_wire::frame::Body;
+use sealpost_wire::id::ToWire as _;
 use sealpost_wire::id::{ThreadId, UserId};
 use sealpost_wire::{
     Ack, AckOk, ChallengeRequest, CreateThread, Credit, Hello, InboxKey, InboxPage, LoginRequest, Ping,

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use bytes::Bytes;
+use sealpost_wire::id::ToWire as _;
 use sealpost_wire::id::{DeviceId, UserId};
 use sealpost_wire::login::{Purpose, signed_bytes};
 use sealpost_wire::{Challenge, ChallengeRequest, LoginRequest, RestoreRequest, SignedChallenge};

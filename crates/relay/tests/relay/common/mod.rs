@@ -13,6 +13,7 @@ use prost::Message;
 use sealpost_relay::clock::Clock;
 use sealpost_relay::limits::{Limits, Name};
 use sealpost_relay::{Config, Relay, Timing};
+use sealpost_wire::id::ToWire as _;
 use sealpost_wire::id::{ClientMsgId, ThreadId, UserId};
 use sealpost_wire::{
     Bundles, CreateThread, Decode, DeviceCopy, Envelope, KeyUpload, OneTimeKey, RegisterRequest,

@@ -11,6 +11,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use sealpost_relay_check::event::{At, Call, Event, Place, Reply};
 use sealpost_wire::frame::Body;
 use sealpost_wire::id::ClientMsgId;
+use sealpost_wire::id::ToWire as _;
 use sealpost_wire::send_ack::Status;
 use sealpost_wire::{Ack, Deliver, Frame, InboxKey, InboxPage, Send, Sync};
 use tokio::net::TcpStream;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use sealpost_relay_check::Recorder;
 use sealpost_relay_check::event::{Call, Event, Reply};
+use sealpost_wire::id::ToWire as _;
 use sealpost_wire::id::{ThreadId, UserId};
 use sealpost_wire::{CreateThread, RegisterRequest, RegisterResponse, Thread};
 use tokio::sync::{Barrier, watch};

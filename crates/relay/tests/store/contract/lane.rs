@@ -5,6 +5,7 @@ use sealpost_relay::address::Address;
 use sealpost_relay::store::{Append, Appended, Store, Stored, ThreadRow};
 use sealpost_wire::DeviceMismatch;
 use sealpost_wire::id::ThreadId;
+use sealpost_wire::id::ToWire as _;
 
 use crate::world::*;
 
