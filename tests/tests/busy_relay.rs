@@ -81,7 +81,6 @@ async fn a_message_above_the_limit_of_a_recipient_is_sent_later() {
     let one = hers.send_text("one").await.unwrap();
     let stored = |direction: &Direction| *direction != Direction::Outgoing(Delivery::Queued);
     ada.message_reaches(&hers, one.id, |state| *state == Direction::Outgoing(Delivery::Delivered)).await;
-    // Nothing else happens in the thread until the second one is stored.
     let (two, three) = (hers.send_text("two").await.unwrap(), hers.send_text("three").await.unwrap());
     // She can be told why, how often it was tried, and when it is tried again; and be told whenever that changes.
     let [told_of_two, told_of_three] = [two.id, three.id].map(|id| {

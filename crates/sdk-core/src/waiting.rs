@@ -49,7 +49,8 @@ pub(crate) struct WaitReasons {
 }
 
 impl WaitReasons {
-    /// An attempt was put off, for the reason that is already known if none is given.
+    /// An attempt was put off, for the reason that is already known if none is given. The change of the message was
+    /// reported when it was written, perhaps before the reason was known here; this is reported too.
     pub(crate) fn put_off(&self, thread: ThreadId, reason: Option<WaitReason>) {
         if let Some(reason) = reason {
             self.lock().insert(thread, reason);
