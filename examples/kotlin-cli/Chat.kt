@@ -74,7 +74,7 @@ private class Conversation(
         val page = showPage(null)
         newest = page.maxOfOrNull { it.id } ?: 0
         page.firstOrNull()?.let { thread.markRead(it.id) }
-        note("write, and press enter; /help for more")
+        note("type a message and press enter; /help lists the commands")
         val showing = launch { showWhatComes() }
         write()
         showing.cancelAndJoin()
@@ -115,7 +115,7 @@ private class Conversation(
                 "" -> {}
                 "/help" -> note("/safety shows the safety number, /older an older page, /quit ends")
                 "/safety" -> note(safetyNumber()?.let { "safety number $it" } ?: "no safety number before the first message")
-                "/older" -> older?.let { showPage(it) } ?: note("nothing older")
+                "/older" -> older?.let { showPage(it) } ?: note("there are no older messages")
                 else -> send(line)
             }
         }
@@ -123,7 +123,7 @@ private class Conversation(
         withTimeoutOrNull(2.seconds) {
             val waits = Direction.Outgoing(Delivery.Queued)
             while (thread.history().messages.any { it.direction == waits }) delay(50.milliseconds)
-        } ?: note("not everything was sent; it will be when you are back")
+        } ?: note("some messages were not sent yet; they will be sent the next time")
     }
 
     private suspend fun send(text: String) {
@@ -149,7 +149,7 @@ private fun note(what: String) = println("  · $what")
 
 /** The text of a message without characters that would move the cursor of the terminal. */
 private fun line(message: Message): String =
-    message.text?.filterNot { it.isISOControl() } ?: "(could not be opened)"
+    message.text?.filterNot { it.isISOControl() } ?: "(could not be decrypted)"
 
 /** The files that are kept between runs: for each name a database, its key, and its user id for others on this machine. */
 private class Home(private val folder: File) {

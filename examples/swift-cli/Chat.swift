@@ -52,7 +52,7 @@ struct Conversation: Sendable {
         let page = try await thread.history(limit: pageSize)
         show(page)
         if let newest = page.messages.first { try await thread.markRead(upTo: newest.id) }
-        note("write, and press enter; /help for more")
+        note("type a message and press enter; /help lists the commands")
         let showing = Task { try await showWhatComes(after: page.messages.map(\.id).max() ?? 0) }
         defer { showing.cancel() }
         try await write(older: page.older)
@@ -91,7 +91,7 @@ struct Conversation: Sendable {
                     show(page)
                     older = page.older
                 } else {
-                    note("nothing older")
+                    note("there are no older messages")
                 }
             default: try await send(line)
             }
@@ -102,7 +102,7 @@ struct Conversation: Sendable {
             guard waits else { return }
             try await Task.sleep(for: .milliseconds(50))
         }
-        note("not everything was sent; it will be when you are back")
+        note("some messages were not sent yet; they will be sent the next time")
     }
 
     private func send(_ text: String) async throws {
@@ -183,7 +183,7 @@ private func entered() -> AsyncStream<String> {
 
 /// The text of a message without characters that would move the cursor of the terminal.
 private func line(_ message: Message) -> String {
-    guard let text = message.text else { return "(could not be opened)" }
+    guard let text = message.text else { return "(could not be decrypted)" }
     return String(String.UnicodeScalarView(text.unicodeScalars.filter { $0.properties.generalCategory != .control }))
 }
 

@@ -38,12 +38,12 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "10 bytes made a call hold 41")]
-    fn a_byte_too_many_is_noticed() {
+    fn exceeding_the_limit_is_detected() {
         limited(Limit { factor: 3, constant: 10 }, &[0; 10], || Vec::<u8>::with_capacity(41));
     }
 
     #[test]
-    fn what_was_given_back_does_not_count() {
+    fn freed_memory_does_not_count() {
         let limit = Limit { factor: 3, constant: 10 };
         for _ in 0..2 {
             limited(limit, &[0; 10], || (drop(Vec::<u8>::with_capacity(40)), Vec::<u8>::with_capacity(40)));

@@ -12,7 +12,7 @@ use event::{Event, Script};
 use sealpost_protocol::SessionPolicy::{self, Pqxdh, TripleRatchet};
 use world::World;
 
-/// So few that a conversation is short, and that no message arrives two epochs of SPQR late, when its key has been
+/// Few enough that a conversation is short, and that no message arrives two SPQR epochs late, after its key was
 /// deleted.
 const MAX_EVENTS: usize = 64;
 

@@ -1,4 +1,4 @@
-//! What each fuzz target does with an input.
+//! The fuzz targets: what each does with an input.
 //!
 //! The same functions run in three places: under libFuzzer (`./dev fuzz`, in `libfuzzer/`), over the corpora
 //! (`tests/replay.rs`), and over the corpora with a few bytes changed (`tests/damage.rs`). Each checks that nothing

@@ -13,8 +13,8 @@ use sealpost_protocol::{
 use crate::allocation::{Limit, limited, limited_step};
 use crate::vectors::{bytes, load};
 
-/// Nothing is kept of a row until it is complete, and a parsed key is little longer than its bytes. The first skipped
-/// key allocates a node of a map, with room for eleven.
+/// Incomplete rows allocate nothing, and a parsed key is little longer than its bytes. The first skipped key allocates
+/// a node of a map, with room for eleven.
 const LOAD: Limit = Limit { factor: 4, constant: 1280 };
 /// A refused message, and one that is decrypted or encrypted: it keeps skipped keys, 2,000 of each ratchet.
 const STEP: (Limit, Limit) = (Limit { factor: 4, constant: 4 << 10 }, Limit { factor: 4, constant: 1 << 20 });
@@ -104,7 +104,7 @@ impl Device {
         }
     }
 
-    /// Whatever a state writes can be parsed and stored.
+    /// Checks that everything a state writes can be parsed and stored.
     fn write(&self, input: &[u8], record: &SessionRecord) {
         let (local, rng) = (self.local(), &mut rng());
         let sent = limited_step(STEP, input, || record.encrypt(&local, &self.remote, b"text", self.now, rng));
@@ -180,9 +180,9 @@ mod tests {
         })
     }
 
-    /// Whatever list it is in, of a record, of a session or of SPQR: nothing is allocated for empty rows.
+    /// Empty rows in any list of a record, a session or SPQR allocate nothing.
     #[test]
-    fn empty_rows_are_not_kept() {
+    fn empty_rows_allocate_nothing() {
         for number in 1..16 {
             for around in [&[][..], &[2], &[2, 4], &[2, 4, 10], &[3], &[1]] {
                 let rows = [number << 3 | 2, 0].repeat(5000);

@@ -1,4 +1,4 @@
-//! Seed inputs: the known answers of `crates/protocol/tests`, and what is most expensive for a decoder.
+//! Seed inputs: the known answers of `crates/protocol/tests`, and the inputs that are most expensive for a decoder.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,4 +1,4 @@
-//! What client and relay read from each other.
+//! The parsers for data that client and relay receive from each other.
 
 use prost::Message;
 use prost::bytes::Bytes;
@@ -67,7 +67,7 @@ fn round_trip<M: Decode + PartialEq>(input: &[u8]) {
     }
 }
 
-/// What a client does with the bundles that a relay returns.
+/// Verifies a bundle as a client does when a relay returns it.
 fn verify(input: &[u8], bundle: &Bundle) {
     let signed = bundle.signed_pre_key.clone().unwrap_or_default();
     let raw = RawPreKeyBundle {

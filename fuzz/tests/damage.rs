@@ -21,7 +21,7 @@ fn corpora() -> Vec<(Target, Vec<Vec<u8>>)> {
 }
 
 #[test]
-fn damaged_inputs_are_survived() {
+fn damaged_inputs_do_not_panic() {
     let corpora = corpora();
     let damage =
         (any::<Index>(), vec((any::<Index>(), any::<u8>()), 0..4), proptest::option::of(any::<Index>()));
@@ -44,7 +44,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_bytes_are_survived(input in vec(any::<u8>(), 0..200)) {
+    fn arbitrary_inputs_do_not_panic(input in vec(any::<u8>(), 0..200)) {
         for target in TARGETS {
             (target.run)(&input);
         }

@@ -1,12 +1,11 @@
-//! How a process ends.
+//! Waits for a process to end, with a time limit.
 
 use std::io;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// Many times longer than any process runs that ends at all: the exit itself waits for the database for at most five
-/// seconds.
+/// Much longer than any of the processes takes: the exit itself waits for the database for at most five seconds.
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// How a process ended.
@@ -14,9 +13,9 @@ const LIMIT: Duration = Duration::from_secs(120);
 pub enum Ending {
     /// It exited with this code.
     Code(i32),
-    /// It crashed, or was killed by somebody else.
+    /// It crashed, or was killed from outside.
     Signal,
-    /// It did not end, and was killed.
+    /// It did not end, and was killed by [`ending_of`].
     Hung,
 }
 

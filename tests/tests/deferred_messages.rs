@@ -1,5 +1,5 @@
-//! Messages that cannot be read because of a fault in the recipient's own database. They are kept, and are read when the
-//! fault is gone: once, and in their place.
+//! Messages that cannot be read because of a fault in the recipient's own database. They are kept, and are shown once
+//! and in their position when the fault is repaired.
 
 #![cfg(test)]
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
@@ -10,7 +10,7 @@ use sealpost_testkit::{Party, PartyDisk, World, eventually, texts};
 
 const DAMAGED: &str = "Undecryptable(StorageDamaged)";
 
-/// Ada and Ben have talked; Ada is not there.
+/// Ada and Ben have exchanged messages, and Ada is offline.
 struct Talk {
     world: World,
     ben: Party,
@@ -31,19 +31,19 @@ impl Talk {
         Self { world, ben, his, ada }
     }
 
-    /// Changes Ada's database while she is not there.
+    /// Changes Ada's database while she is offline.
     fn change(&self, sql: &str) {
         let database = open_database(self.ada.database(), &self.ada.key());
         database.execute_batch(sql).unwrap();
     }
 
-    /// Ben writes while Ada is not there.
+    /// Sends a message from Ben while Ada is offline.
     async fn write(&self, text: &str) {
         let message = self.his.send_text(text).await.unwrap();
         reaches(&self.ben, &self.his, &message, Delivery::Sent).await;
     }
 
-    /// Waits until Ada has received everything, then lets her leave.
+    /// Opens Ada's client, waits until it has received everything, and closes it.
     async fn receive(&self) {
         let ada = self.ada.clone().open().await;
         ada.live().await;
@@ -51,7 +51,7 @@ impl Talk {
         ada.close().await;
     }
 
-    /// How many messages are deferred.
+    /// The number of deferred messages.
     fn deferred(&self) -> u32 {
         let database = open_database(self.ada.database(), &self.ada.key());
         database.query_row("SELECT count(*) FROM deferred", [], |row| row.get(0)).unwrap()
@@ -66,7 +66,7 @@ async fn only_thread(party: &Party) -> Thread {
     party.client.threads().await.unwrap().pop().unwrap()
 }
 
-/// Waits until everything that the relay held was acknowledged.
+/// Waits until all rows at the relay were acknowledged.
 async fn nothing_waits(world: &World) {
     eventually("an empty mailbox", async || {
         let db = rusqlite::Connection::open(world.relay_dir().join("relay.db")).unwrap();
@@ -76,7 +76,7 @@ async fn nothing_waits(world: &World) {
     .await;
 }
 
-/// Waits until the thread shows this.
+/// Waits until the thread shows these texts.
 async fn shows(thread: &Thread, expected: &[&str]) {
     eventually(&format!("{expected:?}"), async || (texts(thread).await == expected).then_some(())).await;
 }
@@ -95,13 +95,13 @@ async fn a_message_of_a_damaged_session_is_read_when_the_session_can_be_read_aga
     talk.write("the second").await;
     talk.receive().await;
     assert_eq!(talk.deferred(), 2);
-    // It is tried in vain.
+    // The retry fails.
     let ada = talk.ada.clone().open().await;
     ada.live().await;
     shows(&only_thread(&ada).await, &["hello", "hello too", DAMAGED, DAMAGED]).await;
     ada.close().await;
     talk.change(REPAIR_SESSIONS);
-    // Not every start tries again.
+    // Not every start retries.
     talk.change("UPDATE deferred SET tried = 0");
     let ada = talk.ada.clone().open().await;
     let hers = only_thread(&ada).await;
@@ -173,7 +173,7 @@ async fn a_message_that_can_never_be_read_is_reported_once_with_its_cause() {
     talk.change("UPDATE session SET state = x'ff00'");
     talk.write("lost").await;
     talk.receive().await;
-    // The rest of the session is gone after 30 days.
+    // The inactive session is deleted after 30 days.
     talk.change("DELETE FROM session");
     let ada = talk.ada.clone().open().await;
     let mut events = ada.client.events();

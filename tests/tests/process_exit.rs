@@ -1,6 +1,6 @@
-//! A process may end while its clients are at work: by `exit` on any thread, by a return from `main`, by a panic. It
-//! ends as it was told to, never by a crash, and the database is intact. What was handed over to a client before it
-//! was dropped is on disk.
+//! A process may end while its clients are working: by `exit` on any thread, by a return from `main`, or by a panic. It
+//! ends with the expected code and never crashes, and the database is intact. Messages that were queued before a client
+//! was dropped are on disk.
 
 #![cfg(test)]
 
@@ -10,11 +10,11 @@ use sealpost_e2e::{Ending, ending_of};
 use sealpost_testkit::{PartyDisk, World, open_database, texts};
 use tokio::runtime::Runtime;
 
-/// How many processes end in each way, unless `SEALPOST_ROUNDS` gives another number.
+/// The number of processes for each way of ending; `SEALPOST_ROUNDS` overrides it.
 const ROUNDS: u64 = 40;
 
-/// Ends that many processes in this way with the given code. A process is given the number of its round, and the
-/// database of a person who has one thread.
+/// Ends processes in this way, and checks their exit codes. Each gets the number of its round, and the database of a
+/// person who has one thread.
 fn end_processes(way: &str, code: i32) -> (Runtime, PartyDisk, u64, World) {
     let rounds = std::env::var("SEALPOST_ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().unwrap());
     let runtime = Runtime::new().unwrap();

@@ -26,8 +26,8 @@ const PROCESSORS: [Processor; 2] = [
     Processor { triple: "armv7-unknown-linux-gnueabihf", gnu: "arm-linux-gnueabihf", qemu: "qemu-arm" },
 ];
 
-/// What the protocol computes, compared with known answers, stored forms and the other processors; and what it leaves
-/// in memory, which depends on how a compiler moves values.
+/// Tests that compare the results of the protocol with known answers, stored forms and the other processors, and that
+/// search memory for secrets, which depends on how a compiler moves values.
 const QUICK: &[&[&str]] = &[&[
     "-p",
     "sealpost-protocol",

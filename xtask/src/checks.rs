@@ -161,6 +161,6 @@ mod tests {
     fn a_step_is_found_by_its_name() {
         let workspace = Workspace::locate().unwrap();
         assert!(step(&workspace, &["dependencies".to_owned()]).is_ok());
-        assert!(step(&workspace, &["nothing of the kind".to_owned()]).is_err());
+        assert!(step(&workspace, &["no such step".to_owned()]).is_err());
     }
 }

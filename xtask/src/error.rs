@@ -27,7 +27,7 @@ pub(crate) enum Error {
         /// The error of the system.
         source: io::Error,
     },
-    /// A command ran and failed; it has printed why.
+    /// A command failed, and has printed the reason.
     Failed(String),
     /// Some steps of a check failed, in this order.
     Steps(Vec<&'static str>),
@@ -62,7 +62,7 @@ impl fmt::Display for Error {
             Self::UnknownFuzzTarget(name) => {
                 write!(f, "there is no fuzz target {name:?} in fuzz/libfuzzer/fuzz_targets")
             }
-            Self::Findings(targets) => write!(f, "these targets found something: {}", targets.join(", ")),
+            Self::Findings(targets) => write!(f, "these targets have findings: {}", targets.join(", ")),
             Self::Io { subject, source } => write!(f, "{}: {source}", subject.display()),
             Self::Failed(command) => write!(f, "failed: {command}"),
             Self::Steps(names) => write!(f, "failed: {}", names.join(", ")),

@@ -61,7 +61,7 @@ fn run_all(workspace: &Workspace, targets: &[String], seconds: u32) -> Result<()
         eprintln!("\n== {target}, {seconds} s");
         let report = Report::of(&fuzz(workspace, target, seconds)?);
         if let Some(finding) = &report.finding {
-            eprintln!("{finding}\nall it said is in {}", log(workspace, target).display());
+            eprintln!("{finding}\nits output is in {}", log(workspace, target).display());
         }
         eprintln!("{report}");
         reports.push((target, report));
@@ -218,7 +218,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_line_and_the_statistics_are_read() {
+    fn the_final_statistics_are_parsed() {
         let said = "#2\tINITED cov: 3 ft: 3 corp: 1/1b exec/s: 0 rss: 30Mb\n\
                     #4242\tDONE   cov: 17 ft: 18 corp: 5/13b lim: 4096 exec/s: 70 rss: 30Mb\n\
                     stat::number_of_executed_units: 4243\n";
@@ -230,14 +230,14 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_was_cut_short_is_read_too() {
+    fn the_statistics_of_an_interrupted_run_are_parsed() {
         let report = Report::of_statistics("#77\tNEW    cov: 9 ft: 9 corp: 2/2b exec/s: 0 rss: 30Mb\n");
         assert_eq!((report.executions.as_str(), report.coverage.as_str()), ("77", "9"));
         assert_eq!(Report::of_statistics("").executions, "?");
     }
 
     #[test]
-    fn a_finding_is_told_with_its_message() {
+    fn a_finding_is_reported_with_its_message() {
         let said =
             "thread panicked at src/a.rs:1:1:\nindex out of bounds\nnoise\nTest unit written to x/crash-1\n";
         let expected =

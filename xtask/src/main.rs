@@ -2,7 +2,7 @@
 //!
 //! Uses the standard library only, so that a command starts quickly and `help` never builds the SDK.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the tasks talk to a person at a terminal")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "programs for the terminal")]
 
 mod arm;
 mod bench;

@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_caller_says_wins() {
+    fn arguments_of_the_caller_take_precedence() {
         assert_eq!(
             relay_arguments(&["--data=elsewhere", "--listen", "127.0.0.1:1"]),
             ["--registration", "dev", "--data=elsewhere", "--listen", "127.0.0.1:1"]

@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_stand_in_writes_what_it_is_asked_for() {
+    fn the_stand_in_writes_the_requested_file() {
         let folder = std::env::temp_dir().join(format!("sealpost-stand-in-{}", std::process::id()));
         let compiler = write_stand_in(&folder).unwrap();
         let call = |arguments: &[&str]| {

@@ -1,5 +1,5 @@
-//! The pages show code that tests compile, their links lead somewhere, the index of the documentation is complete, and
-//! `docs/mobile.md` says what to do about every error.
+//! Checks the pages: tests compile their examples, their links are valid, the index of the documentation is complete,
+//! and `docs/mobile.md` covers every error.
 
 #![allow(clippy::unwrap_used, clippy::arithmetic_side_effects, reason = "a test fails by panicking")]
 
@@ -28,7 +28,7 @@ fn examples(page: &str, language: &str, sources: &[&str], prefix: &str) -> usize
 }
 
 #[test]
-fn the_code_is_compiled_by_tests() {
+fn examples_are_compiled_by_tests() {
     let swift = [
         "examples/ios/Chat/Model/ChatModel.swift",
         "examples/ios/Chat/Model/News.swift",
@@ -47,7 +47,7 @@ fn the_code_is_compiled_by_tests() {
 }
 
 #[test]
-fn every_error_has_its_row() {
+fn every_error_has_a_row() {
     let errors = read("crates/sdk-ffi/src/error.rs");
     let codes =
         errors.lines().filter_map(|line| line.split_once("=> \"")?.1.split_once("\",")).map(|(code, _)| code);
@@ -89,7 +89,7 @@ fn anchor(heading: &str) -> String {
 }
 
 #[test]
-fn every_link_leads_to_a_file_and_to_a_heading_of_it() {
+fn every_link_points_to_an_existing_file_and_heading() {
     let mut checked = 0;
     for page in pages() {
         let text = read(page.to_str().unwrap());
@@ -111,7 +111,7 @@ fn every_link_leads_to_a_file_and_to_a_heading_of_it() {
 }
 
 #[test]
-fn the_index_has_every_page_of_the_documentation() {
+fn the_index_lists_every_page_of_the_documentation() {
     let index = read("docs/README.md");
     let linked: BTreeSet<_> = links(&index).map(|link| Path::new("docs").join(link)).collect();
     let documentation = pages().into_iter().filter(|page| page.starts_with("docs"));

@@ -5,10 +5,9 @@ use std::path::PathBuf;
 pub(crate) const HELP: &str = "\
 sealpost-cli-chat --name NAME [--with NAME] [--relay URL] [--state FOLDER]
 
-  --name NAME      who you are; the first time, an account is made
-  --with NAME      whom to talk to: a name on this machine, or a user id; without it, whoever writes first
-  --relay URL      default http://127.0.0.1:8470, where ./dev relay listens
-  --state FOLDER   where accounts are kept between runs; default .cache/chat
+  -- name NAME      your name; an account is registered the first time with NAME      your peer: a name on this machine,
+  -- or a user id; by default, the first user who writes relay URL      the relay; default http://127.0.0.1:8470, where
+  -- ./dev relay listens state FOLDER   the folder of the accounts; default .cache/chat
 
 In the conversation: /safety shows the safety number, /older an older page, /quit ends.";
 
@@ -35,19 +34,19 @@ pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Ar
             "--with" => &mut with,
             "--relay" => &mut relay,
             "--state" => &mut state,
-            _ => return Err(format!("{flag} is not known")),
+            _ => return Err(format!("{flag} is not a known option")),
         };
-        *slot = Some(value.or_else(|| words.next()).ok_or_else(|| format!("{flag} needs a value"))?);
+        *slot = Some(value.or_else(|| words.next()).ok_or_else(|| format!("{flag} requires a value"))?);
     }
-    let name = name.ok_or("--name is needed")?;
+    let name = name.ok_or("--name is required")?;
     for name in [Some(&name), with.as_ref()].into_iter().flatten() {
         let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
         if name.is_empty() || !name.chars().all(plain) {
-            return Err("a name has letters, digits, - and _ only".to_owned());
+            return Err("a name may contain only letters, digits, - and _".to_owned());
         }
     }
     if with.as_ref() == Some(&name) {
-        return Err("--with must be somebody else".to_owned());
+        return Err("--with must be another user".to_owned());
     }
     Ok(Some(Arguments {
         name,
@@ -66,18 +65,18 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_enough() {
+    fn only_a_name_is_required() {
         let arguments = parsed(&["--name", "ada"]).unwrap().unwrap();
         assert_eq!(arguments.relay, "http://127.0.0.1:8470");
         assert_eq!(arguments.with, None);
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
-        assert_eq!(parsed(&[]).unwrap_err(), "--name is needed");
-        assert_eq!(parsed(&["--name"]).unwrap_err(), "--name needs a value");
-        assert_eq!(parsed(&["--name=../x"]).unwrap_err(), "a name has letters, digits, - and _ only");
-        assert_eq!(parsed(&["--name=a", "--with=a"]).unwrap_err(), "--with must be somebody else");
-        assert_eq!(parsed(&["--colour"]).unwrap_err(), "--colour is not known");
+    fn mistakes_are_reported() {
+        assert_eq!(parsed(&[]).unwrap_err(), "--name is required");
+        assert_eq!(parsed(&["--name"]).unwrap_err(), "--name requires a value");
+        assert_eq!(parsed(&["--name=../x"]).unwrap_err(), "a name may contain only letters, digits, - and _");
+        assert_eq!(parsed(&["--name=a", "--with=a"]).unwrap_err(), "--with must be another user");
+        assert_eq!(parsed(&["--colour"]).unwrap_err(), "--colour is not a known option");
     }
 }

@@ -18,7 +18,7 @@ pub(crate) struct Home {
 /// Why an account cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HomeError {
-    #[error("the state folder: {0}")]
+    #[error("the state folder cannot be used: {0}")]
     Disk(#[from] io::Error),
     #[error("the key file is damaged")]
     Key,

@@ -3,7 +3,7 @@
 //! `./dev chat --name ada --with ben` in one terminal, `./dev chat --name ben --with ada` in another,
 //! `./dev relay` in a third.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it talks to a person at a terminal")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
 mod arguments;
 mod home;
@@ -49,7 +49,7 @@ async fn chat(arguments: Arguments) -> Result<(), HomeError> {
     let (thread, them) = meet(&client, &home, arguments.with).await?;
     let conversation = Conversation {
         screen: Screen::new(&arguments.name, &them),
-        // Before the history is shown, so that nothing falls in between.
+        // Subscribed before the history is shown, so that no message is missed in between.
         events: client.events(),
         input: BufReader::new(tokio::io::stdin()).lines(),
 
@@ -61,14 +61,14 @@ async fn chat(arguments: Arguments) -> Result<(), HomeError> {
     Ok(client.suspend().await?)
 }
 
-/// The thread with somebody, and what to call them; waits for them if need be.
+/// The thread with the peer, and the peer's name. Waits for the peer if necessary.
 async fn meet(client: &Client, home: &Home, with: Option<String>) -> Result<(Thread, String), HomeError> {
     let mut events = client.events();
     let Some(with) = with else {
         if let Some(thread) = client.threads().await?.into_iter().next() {
             return Ok((thread, "them".to_owned()));
         }
-        println!("  · waiting for somebody to write");
+        println!("  · waiting for a message");
         loop {
             match events.next().await {
                 Some(Ok(Event::ThreadAdded(id))) => return Ok((client.thread(id).await?, "them".to_owned())),
@@ -109,7 +109,7 @@ impl Conversation {
         if let Some(message) = newest {
             self.thread.mark_read(message.id).await?;
         }
-        self.screen.note("write, and press enter; /help for more");
+        self.screen.note("type a message and press enter; /help lists the commands");
         loop {
             tokio::select! {
                 line = self.input.next_line() => match line {
@@ -118,7 +118,7 @@ impl Conversation {
                             return Ok(());
                         }
                     }
-                    // The end of the input: what was written is sent first.
+                    // At the end of the input, queued messages are sent before the program ends.
                     _ => return self.let_it_leave().await,
                 },
                 event = self.events.next() => match event {
@@ -130,7 +130,7 @@ impl Conversation {
         }
     }
 
-    /// False when the person is done.
+    /// Returns `false` if the user ends the chat.
     async fn entered(&mut self, line: &str) -> Result<bool, Error> {
         match line {
             "" => {}
@@ -147,7 +147,7 @@ impl Conversation {
                 if let Some(older) = self.older {
                     self.show_page(Some(older)).await?;
                 } else {
-                    self.screen.note("nothing older");
+                    self.screen.note("there are no older messages");
                 }
             }
             text => match self.thread.send_text(text).await {
@@ -190,7 +190,7 @@ impl Conversation {
         self.thread.others().await.ok()?.first()?.safety_number().await.ok()
     }
 
-    /// Shows a page, oldest first; returns the newest message of it.
+    /// Shows a page, oldest message first, and returns its newest message.
     async fn show_page(&mut self, before: Option<Position>) -> Result<Option<Message>, Error> {
         let page = self.thread.history_of(before, 20).await?;
         for message in page.messages.iter().rev() {
@@ -200,7 +200,7 @@ impl Conversation {
         Ok(page.messages.into_iter().next())
     }
 
-    /// Gives what was written a moment to leave; what does not is on disk, and leaves next time.
+    /// Waits a moment for queued messages to be sent. The others are on disk and are sent the next time.
     async fn let_it_leave(&mut self) -> Result<(), Error> {
         for _ in 0..20 {
             let page = self.thread.history_of(None, 20).await?;
@@ -210,7 +210,7 @@ impl Conversation {
             }
             sleep(Duration::from_millis(100)).await;
         }
-        let unsent = "not everything was sent; it will be when you are back";
+        let unsent = "some messages were not sent yet; they will be sent the next time";
         self.screen.note(unsent);
         Ok(())
     }

@@ -43,9 +43,9 @@ impl Screen {
 
     pub(crate) fn connection(&mut self, state: ConnectionState) {
         let (online, note) = match state {
-            ConnectionState::Offline => (false, "offline; what you write is sent later"),
+            ConnectionState::Offline => (false, "offline; messages are sent later"),
             ConnectionState::Live => (true, "online"),
-            ConnectionState::SignedOut => (false, "the relay does not know this account any more"),
+            ConnectionState::SignedOut => (false, "the relay no longer knows this account"),
             _ => return,
         };
         // Every failed attempt to connect ends offline; printing it once is enough.
@@ -70,8 +70,8 @@ fn state(delivery: Delivery) -> String {
 fn text(message: &Message) -> String {
     match &message.body {
         MessageBody::Text(text) => text.chars().filter(|c| !c.is_control()).collect(),
-        MessageBody::Undecryptable(cause) => format!("(could not be opened: {cause})"),
-        _ => "(not understood)".to_owned(),
+        MessageBody::Undecryptable(cause) => format!("(could not be decrypted: {cause})"),
+        _ => "(unsupported content)".to_owned(),
     }
 }
 

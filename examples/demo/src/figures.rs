@@ -1,4 +1,4 @@
-//! What was measured, and the table that says so.
+//! Measurements, and the table that shows them.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 use sealpost_core::{Client, Delivery, Direction, Event, Events};
 use tokio::task::JoinHandle;
 
-/// When each message came how far, by its place in the thread.
+/// When each message was acknowledged and delivered, by its position in the thread.
 #[derive(Debug, Default)]
 pub(crate) struct Times {
     acknowledged: HashMap<u64, Instant>,
     delivered: HashMap<u64, Instant>,
 }
 
-/// Listens to a client for as long as it lives.
+/// Listens to the events of a client until it is dropped.
 pub(crate) struct Listener {
     times: Arc<Mutex<Times>>,
     running: JoinHandle<()>,
@@ -28,7 +28,7 @@ impl Listener {
         Self { times, running }
     }
 
-    /// Goes on with another client of the same person.
+    /// Continues with another client of the same person.
     pub(crate) fn follow(&mut self, client: &Client) {
         self.running.abort();
         self.running = tokio::spawn(note(client.events(), Arc::clone(&self.times)));
@@ -69,7 +69,7 @@ async fn note(mut events: Events, noted: Arc<Mutex<Times>>) {
 
 /// With fewer values than this, the 99th percentile would be the largest value.
 const ENOUGH_FOR_P99: usize = 100;
-/// With fewer values than this, a median says little.
+/// With fewer values than this, a median is not meaningful.
 const ENOUGH_FOR_P50: usize = 10;
 
 /// Summarises the values: each of them if they are few, and percentiles if they are many.
@@ -117,7 +117,7 @@ fn ms(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1000.0)
 }
 
-/// Bytes, for a person.
+/// Formats a number of bytes.
 pub(crate) fn size(bytes: u64) -> String {
     match bytes {
         0..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_are_of_the_sorted_values_and_of_enough_of_them() {
+    fn percentiles_use_sorted_values_and_require_enough_of_them() {
         let of = |count: u64| percentiles((1..=count).rev().map(Duration::from_millis).collect());
         assert_eq!(of(0), "not measured");
         assert_eq!(of(1), "1.0 ms, once");

@@ -3,7 +3,7 @@
 //!
 //! `./dev demo [--input FILE]`
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it talks to a person at a terminal")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
 mod cut;
 mod figures;
@@ -20,8 +20,8 @@ use talk::Talk;
 const HELP: &str = "\
 sealpost-demo [--input FILE] [--relay-bin PATH]
 
-  --input FILE      the talk: UTF-8, lines `name: text`, two names; `-` for the standard input; a sample is built in
-  --relay-bin PATH  the relay to start";
+  -- input FILE      the conversation: UTF-8, lines of the form `name: text`, two names; `-` for standard input; a
+  -- sample is built in relay-bin PATH  the relay to start";
 
 struct Arguments {
     input: Option<PathBuf>,
@@ -48,7 +48,7 @@ async fn main() -> ExitCode {
     let talk = match talk {
         Ok(talk) => talk,
         Err(error) => {
-            eprintln!("demo: the input is not a talk: {error}");
+            eprintln!("demo: the input is not a conversation: {error}");
             return ExitCode::from(2);
         }
     };
@@ -77,19 +77,20 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments>, S
             "--help" | "-h" => return Ok(None),
             "--input" => &mut arguments.input,
             "--relay-bin" => &mut arguments.relay,
-            _ => return Err(format!("{flag} is not known")),
+            _ => return Err(format!("{flag} is not a known option")),
         };
-        let value = value.or_else(|| words.next()).ok_or_else(|| format!("{flag} needs a value"))?;
+        let value = value.or_else(|| words.next()).ok_or_else(|| format!("{flag} requires a value"))?;
         *slot = Some(match value.as_str() {
             "-" if flag == "--input" => value.into(),
-            _ => from_where_the_person_stands(value.into()),
+            _ => from_callers_folder(value.into()),
         });
     }
     Ok(Some(arguments))
 }
 
-/// `./dev` runs at the top of the checkout, wherever it was called from.
-fn from_where_the_person_stands(path: PathBuf) -> PathBuf {
+/// Resolves a path relative to the folder in which the user called `./dev`, which itself runs at the top of the
+/// checkout.
+fn from_callers_folder(path: PathBuf) -> PathBuf {
     match std::env::var_os("SEALPOST_CALLER_DIR") {
         Some(folder) if path.is_relative() => PathBuf::from(folder).join(path),
         _ => path,
@@ -105,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dash_is_the_standard_input_wherever_the_person_stands() {
+    fn a_dash_means_standard_input() {
         assert_eq!(input(&["--input", "-"]), Some("-".into()));
         assert_eq!(input(&["--input=-"]), Some("-".into()));
         assert_eq!(input(&[]), None);

@@ -1,4 +1,4 @@
-//! The run: who says what, which failures occur, and what must be true at the end.
+//! Runs the conversation with its failures, and checks the result.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,8 +16,8 @@ use crate::scan::{ScanError, read_all, scan};
 use crate::side::{Settled, Side, history, text};
 use crate::talk::{Line, Talk};
 
-/// Longer than anything takes, including retries.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+/// Longer than any step takes, including retries.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(180);
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -25,13 +25,13 @@ pub(crate) enum Failure {
     Client(#[from] Error),
     #[error("the relay process: {0}")]
     Relay(#[from] io::Error),
-    #[error("line {line} came to nothing: {how}")]
+    #[error("line {line} was not sent: {how}")]
     NotSent { line: usize, how: String },
     #[error("{0} did not happen")]
-    Patience(&'static str),
-    #[error("{name}'s history differs at line {line}: it says {found:?}, the talk {expected:?}")]
+    TimedOut(&'static str),
+    #[error("{name}'s history differs at line {line}: {found:?} instead of {expected:?}")]
     Differs { name: String, line: usize, found: Option<String>, expected: Option<String> },
-    #[error("the relay was sent nothing twice")]
+    #[error("no message was submitted twice")]
     NothingTwice,
     #[error(transparent)]
     Scan(#[from] ScanError),
@@ -40,7 +40,7 @@ pub(crate) enum Failure {
 pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
 
 /// The lines at which failures occur. All are in the middle, so that there are lines before and after them.
-struct Mishaps {
+struct Incidents {
     /// The other side is offline from here to the end of the speaker's turn.
     offline: std::ops::Range<usize>,
     killed: usize,
@@ -50,19 +50,19 @@ struct Mishaps {
 pub(crate) async fn run(talk: &Talk, relay_binary: &Path) -> Result<Table> {
     let mut stage = Stage::set(talk, relay_binary).await?;
     let control = read_all(stage.dir.path())?;
-    let mishaps = plan(&talk.lines);
+    let incidents = plan(&talk.lines);
     let begun = Instant::now();
     for (number, line) in talk.lines.iter().enumerate() {
         let listener = 1_usize.saturating_sub(line.speaker);
-        if number == mishaps.offline.start {
+        if number == incidents.offline.start {
             println!("line {}: {} goes offline", number.saturating_add(1), talk.name(listener));
             stage.go_offline(listener).await?;
         }
-        if number == mishaps.offline.end {
-            println!("line {}: and comes back", number.saturating_add(1));
+        if number == incidents.offline.end {
+            println!("line {}: back online", number.saturating_add(1));
             stage.come_back().await?;
         }
-        stage.say(talk, number, line, &mishaps).await?;
+        stage.say(talk, number, line, &incidents).await?;
     }
     stage.come_back().await?;
     for side in 0..2 {
@@ -78,7 +78,7 @@ pub(crate) async fn run(talk: &Talk, relay_binary: &Path) -> Result<Table> {
 
 /// The other side is offline during the longest turn; the relay is killed in the middle, and a line is sent twice
 /// after it.
-fn plan(lines: &[Line]) -> Mishaps {
+fn plan(lines: &[Line]) -> Incidents {
     let mut offline = 0..0;
     let mut begin = 0;
     for (end, pair) in (1_usize..).zip(lines.windows(2)) {
@@ -94,7 +94,7 @@ fn plan(lines: &[Line]) -> Mishaps {
     let (middle, twice) = (lines.len() / 2, lines.len().saturating_mul(3) / 4);
     // If there are only two lines, both would be the second one.
     let killed = if middle == twice { middle.saturating_sub(1) } else { middle };
-    Mishaps { offline, killed, twice }
+    Incidents { offline, killed, twice }
 }
 
 struct Stage {
@@ -128,18 +128,18 @@ impl Stage {
         if side == 0 { first } else { second }
     }
 
-    async fn say(&mut self, talk: &Talk, number: usize, line: &Line, mishaps: &Mishaps) -> Result<()> {
+    async fn say(&mut self, talk: &Talk, number: usize, line: &Line, incidents: &Incidents) -> Result<()> {
         if self.offline == Some(line.speaker) {
             self.come_back().await?;
         }
-        let sent = if number == mishaps.twice {
+        let sent = if number == incidents.twice {
             println!(
                 "line {}: {} sends it twice, as the answer is lost",
                 number.saturating_add(1),
                 talk.name(line.speaker)
             );
             self.say_twice(line).await
-        } else if number == mishaps.killed {
+        } else if number == incidents.killed {
             println!(
                 "line {}: the relay is killed while {} sends it",
                 number.saturating_add(1),
@@ -205,7 +205,7 @@ impl Stage {
         let message = thread.send_text(&line.text).await?;
         let message = settled.wait(&thread, message.id).await?;
         if !wire.was_cut() {
-            return Err(Failure::Patience("the cut"));
+            return Err(Failure::TimedOut("the cut"));
         }
         side.reopen(&direct).await?;
         Ok((said, message))
@@ -234,7 +234,7 @@ impl Stage {
             }
             Ok::<_, Error>(())
         };
-        timeout(PATIENCE, complete).await.unwrap_or(Ok(()))?;
+        timeout(TIMEOUT, complete).await.unwrap_or(Ok(()))?;
         let mut history = history(&thread).await?.into_iter();
         let us = side.client.user_id();
         let mut lines = talk.lines.iter();
@@ -334,7 +334,7 @@ mod tests {
                 let speaker = |number: usize| usize::from(number >= turn);
                 let lines: Vec<_> =
                     (0..count).map(|number| Line { speaker: speaker(number), text: String::new() }).collect();
-                let Mishaps { offline, killed, twice } = plan(&lines);
+                let Incidents { offline, killed, twice } = plan(&lines);
                 assert!(!offline.is_empty() && offline.end < count, "{count} {turn}: {offline:?}");
                 assert!(killed < count && twice < count && killed != twice, "{count}: {killed} {twice}");
             }

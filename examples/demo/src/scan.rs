@@ -1,4 +1,4 @@
-//! Searches every file that was left behind for every line of the conversation.
+//! Searches every file that the run has left for every line of the conversation.
 
 use std::fmt;
 use std::fs;
@@ -10,14 +10,13 @@ use aho_corasick::AhoCorasick;
 use crate::figures::size;
 
 /// Lines with fewer characters are not searched for.
-const SHORTEST: usize = 4;
-/// Shorter patterns can occur in encrypted data by chance; 8 random bytes are found by chance once in half the age of
-/// the sun.
-const CERTAIN: usize = 8;
-/// How unlikely it must be that short patterns were found by chance before it counts as a leak.
-const DOUBT: f64 = 1e-6;
+const MIN_CHARACTERS: usize = 4;
+/// Shorter patterns can occur in encrypted data by chance; for 8 bytes, this is negligible.
+const MIN_RELIABLE: usize = 8;
+/// The probability below which finding short patterns by chance counts as a leak.
+const MAX_CHANCE: f64 = 1e-6;
 
-/// What was searched for, and where.
+/// The result of a search.
 #[derive(Debug, Default)]
 pub(crate) struct Scan {
     pub(crate) files: usize,
@@ -31,7 +30,7 @@ pub(crate) struct Scan {
     pub(crate) common: usize,
 }
 
-/// What was searched for and not found, and what was not searched for.
+/// The numbers of lines that were searched for and not found, and that were left out.
 impl fmt::Display for Scan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let left_out = self.short.saturating_add(self.common);
@@ -45,8 +44,8 @@ impl fmt::Display for Scan {
         }
         for (count, why) in [
             (self.short, "shorter than 4 characters"),
-            (self.common, "words of an empty relay's files"),
-            (self.repeated, "said before"),
+            (self.common, "words in an empty relay's files"),
+            (self.repeated, "repeated lines"),
         ] {
             if count > 0 {
                 write!(f, "; {count} left out as {why}")?;
@@ -59,13 +58,15 @@ impl fmt::Display for Scan {
 /// A line of the conversation is readable in a file.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ScanError {
-    #[error("a line of the talk can be read in {}", .0.display())]
+    #[error("a line of the conversation is readable in {}", .0.display())]
     Leak(PathBuf),
-    #[error("short lines of the talk were found {found} times where chance explains {expected:.2}")]
+    #[error(
+        "short lines of the conversation were found {found} times, but only {expected:.2} are expected by chance"
+    )]
     ShortLeaks { found: u32, expected: f64 },
     #[error("the files cannot be searched: {0}")]
     Io(#[from] io::Error),
-    #[error("the talk cannot be searched for: {0}")]
+    #[error("the conversation cannot be searched for: {0}")]
     Search(#[from] aho_corasick::BuildError),
 }
 
@@ -93,7 +94,7 @@ pub(crate) fn scan<'l>(
     control: &[(PathBuf, Vec<u8>)],
 ) -> Result<Scan, ScanError> {
     let (mut patterns, short): (Vec<&str>, Vec<&str>) =
-        lines.partition(|line| line.chars().count() >= SHORTEST);
+        lines.partition(|line| line.chars().count() >= MIN_CHARACTERS);
     let said = patterns.len();
     patterns.sort_unstable();
     patterns.dedup();
@@ -118,15 +119,15 @@ pub(crate) fn scan<'l>(
         scan.files = scan.files.saturating_add(1);
         scan.bytes = scan.bytes.saturating_add(bytes.len() as u64);
         for found in search.find_overlapping_iter(bytes) {
-            if found.len() >= CERTAIN {
+            if found.len() >= MIN_RELIABLE {
                 return Err(ScanError::Leak(path.clone()));
             }
             short_found = short_found.saturating_add(1);
         }
     }
-    let short = patterns.iter().map(|pattern| pattern.len()).filter(|len| *len < CERTAIN);
+    let short = patterns.iter().map(|pattern| pattern.len()).filter(|len| *len < MIN_RELIABLE);
     let expected: f64 = short.map(|len| scan.bytes as f64 / 256_f64.powi(len as i32)).sum();
-    if at_least(short_found, expected) < DOUBT {
+    if at_least(short_found, expected) < MAX_CHANCE {
         return Err(ScanError::ShortLeaks { found: short_found, expected });
     }
     Ok(scan)
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_line_in_much_noise_is_chance() {
+    fn a_short_line_in_a_large_file_is_attributed_to_chance() {
         let noise = vec![0_u8; 40_000_000];
         let mut noise = noise;
         noise.splice(5..9, *b"tea?");
@@ -173,30 +174,30 @@ mod tests {
     }
 
     #[test]
-    fn words_of_an_empty_relay_are_not_leaks() {
+    fn words_in_the_files_of_an_empty_relay_are_not_leaks() {
         let schema = b"CREATE TABLE message";
         let scanned = scan(["message", "CREATE TABLE"].into_iter(), &file(schema), &file(schema)).unwrap();
         assert_eq!((scanned.common, scanned.patterns), (2, 0));
     }
 
     #[test]
-    fn three_characters_are_not_looked_for() {
+    fn lines_of_three_characters_are_not_searched_for() {
         assert_eq!(scan(["tea"].into_iter(), &file(b"tea"), &[]).unwrap().patterns, 0);
         assert_eq!(scan(["тайн"].into_iter(), &file(b""), &[]).unwrap().patterns, 1);
     }
 
     #[test]
-    fn what_was_not_looked_for_is_told() {
+    fn omitted_lines_are_reported() {
         let told = |lines: &[&str]| {
             let schema = b"CREATE TABLE message";
             scan(lines.iter().copied(), &file(b"nothing"), &file(schema)).unwrap().to_string()
         };
         assert_eq!(told(&["tea", "no"]), "not checked; 2 left out as shorter than 4 characters");
-        assert_eq!(told(&["message"]), "not checked; 1 left out as words of an empty relay's files");
+        assert_eq!(told(&["message"]), "not checked; 1 left out as words in an empty relay's files");
         assert_eq!(told(&["good morning"]), "none of 1 was found in 1 files, 0.0 kB");
         assert_eq!(
             told(&["good morning", "hi", "ok", "good morning"]),
-            "little was checked: none of 1 was found in 1 files, 0.0 kB; 2 left out as shorter than 4 characters; 1 left out as said before"
+            "little was checked: none of 1 was found in 1 files, 0.0 kB; 2 left out as shorter than 4 characters; 1 left out as repeated lines"
         );
     }
 }

@@ -10,7 +10,7 @@ use sealpost_core::{
 use tokio::time::{sleep, timeout};
 
 use crate::figures::Listener;
-use crate::run::{Failure, PATIENCE, Result};
+use crate::run::{Failure, Result, TIMEOUT};
 
 /// One of the two users, with a client.
 pub(crate) struct Side {
@@ -35,7 +35,7 @@ impl Side {
                 let listener = Listener::listen(&client);
                 Ok(Self { name: name.to_owned(), database, key, client, thread: None, listener })
             }
-            Opened::Ready(_) => Err(Failure::Patience("a new database")),
+            Opened::Ready(_) => Err(Failure::TimedOut("a new database")),
         }
     }
 
@@ -49,7 +49,7 @@ impl Side {
                 self.client = client;
                 Ok(())
             }
-            Opened::Unregistered(_) => Err(Failure::Patience("a known database")),
+            Opened::Unregistered(_) => Err(Failure::TimedOut("a known database")),
         }
     }
 
@@ -59,7 +59,7 @@ impl Side {
                 sleep(Duration::from_millis(10)).await;
             }
         };
-        timeout(PATIENCE, live).await.map_err(|_| Failure::Patience("a connection"))
+        timeout(TIMEOUT, live).await.map_err(|_| Failure::TimedOut("a connection"))
     }
 
     pub(crate) async fn thread_with(&mut self, peer: sealpost_core::UserId) -> Result<Thread> {
@@ -101,11 +101,11 @@ impl Settled {
                         }
                     }
                     Some(Ok(_)) => {}
-                    None => return Err(Failure::Patience("an answer")),
+                    None => return Err(Failure::TimedOut("an answer")),
                 }
             }
         };
-        timeout(PATIENCE, waiting).await.map_err(|_| Failure::Patience("an answer of the relay"))?
+        timeout(TIMEOUT, waiting).await.map_err(|_| Failure::TimedOut("an answer of the relay"))?
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 /// The maximum size of a conversation in bytes. Each line is sent, acknowledged and compared, so a larger one would
 /// take hours.
-pub(crate) const MOST_BYTES: u64 = 16 << 20;
+pub(crate) const MAX_BYTES: u64 = 16 << 20;
 
 /// A conversation between two people.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,23 +29,23 @@ pub(crate) struct Line {
 pub(crate) enum TalkError {
     #[error("{path} cannot be read: {source}")]
     Unreadable { path: String, source: io::Error },
-    #[error("it is longer than {} MiB", MOST_BYTES >> 20)]
-    TooMuch,
+    #[error("it is longer than {} MiB", MAX_BYTES >> 20)]
+    TooLarge,
     #[error("line {0} is not UTF-8")]
     NotUtf8(usize),
     #[error("line {0} has no colon: every line is `name: text`")]
     MissingColon(usize),
     #[error("line {0} has no name before its colon")]
     MissingName(usize),
-    #[error("line {0} says nothing after its colon")]
+    #[error("line {0} has no text after its colon")]
     MissingText(usize),
-    #[error("line {line} is by a third person, {name:?}: a talk has two")]
+    #[error("line {line} is by a third person, {name:?}: a conversation has two")]
     ThirdName { line: usize, name: String },
     #[error("line {line} is longer than a message can be ({max} bytes)")]
     TooLong { line: usize, max: usize },
     #[error("there are no lines in it")]
     Empty,
-    #[error("only {0:?} speaks: a talk has two people")]
+    #[error("only {0:?} speaks: a conversation has two people")]
     OneName(String),
 }
 
@@ -65,10 +65,10 @@ impl Talk {
     /// Reads no more than a conversation may have, whether or not the input ends.
     fn read_from(input: impl Read, name: &str) -> Result<Self, TalkError> {
         let mut bytes = Vec::new();
-        let read = input.take(MOST_BYTES.saturating_add(1)).read_to_end(&mut bytes);
+        let read = input.take(MAX_BYTES.saturating_add(1)).read_to_end(&mut bytes);
         read.map_err(|source| TalkError::Unreadable { path: name.to_owned(), source })?;
-        if bytes.len() as u64 > MOST_BYTES {
-            return Err(TalkError::TooMuch);
+        if bytes.len() as u64 > MAX_BYTES {
+            return Err(TalkError::TooLarge);
         }
         Self::parse(&bytes)
     }
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_texts_are_told_apart_at_the_first_colon() {
+    fn names_end_at_the_first_colon() {
         let talk = Talk::parse("\u{feff}A: one: two\r\nB:three\n\nA:  four".as_bytes()).unwrap();
         assert_eq!(talk.names, ["A", "B"]);
         let lines: Vec<_> = talk.lines.iter().map(|line| (line.speaker, line.text.as_str())).collect();
@@ -134,15 +134,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_talk_says_why_and_where() {
+    fn invalid_conversations_are_reported_with_their_line() {
         assert_eq!(error(b"A: hi\nno colon here"), "line 2 has no colon: every line is `name: text`");
         assert_eq!(error(b"A: hi\nB: \xff\xfe"), "line 2 is not UTF-8");
         assert_eq!(error(b""), "there are no lines in it");
         assert_eq!(error(b"\n\n"), "there are no lines in it");
-        assert_eq!(error(b"A: hi\nB: hi\nC: hi"), "line 3 is by a third person, \"C\": a talk has two");
-        assert_eq!(error(b"A: hi\nA: anyone?"), "only \"A\" speaks: a talk has two people");
+        assert_eq!(
+            error(b"A: hi\nB: hi\nC: hi"),
+            "line 3 is by a third person, \"C\": a conversation has two"
+        );
+        assert_eq!(error(b"A: hi\nA: anyone?"), "only \"A\" speaks: a conversation has two people");
         assert_eq!(error(b": hi"), "line 1 has no name before its colon");
-        assert_eq!(error(b"A: hi\nB: "), "line 2 says nothing after its colon");
+        assert_eq!(error(b"A: hi\nB: "), "line 2 has no text after its colon");
         let long = format!("A: hi\nB: {}", "x".repeat(48_001));
         assert_eq!(error(long.as_bytes()), "line 2 is longer than a message can be (48000 bytes)");
     }
@@ -156,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shipped_talk_is_one() {
+    fn the_built_in_conversation_is_valid() {
         let talk = Talk::parse(include_bytes!("../talk.txt")).unwrap();
         assert!(talk.lines.len() >= 20);
     }

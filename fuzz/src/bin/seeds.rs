@@ -1,6 +1,6 @@
 //! Writes the seed inputs of a target: `seeds TARGET FOLDER`.
 
-#![allow(clippy::print_stderr, reason = "a tool for a person at a terminal")]
+#![allow(clippy::print_stderr, reason = "a program for the terminal")]
 
 use std::path::Path;
 use std::process::ExitCode;

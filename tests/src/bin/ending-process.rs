@@ -1,7 +1,7 @@
 //! A process that ends in a given way while its client is working.
 //!
-//! `ending-process FOLDER NAME RELAY WAY ROUND`: opens the database of `NAME` in `FOLDER`, who is registered and has a
-//! thread, keeps it busy, and ends. The number of the round determines when.
+//! `ending-process FOLDER NAME RELAY WAY ROUND`: opens the database of `NAME` in `FOLDER`, which is registered and has
+//! a thread, keeps it busy, and ends. The number of the round determines the moment.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a failure here fails the test with a message")]
 
@@ -24,7 +24,7 @@ fn main() {
     if way == "dropped-client" {
         return write_and_exit(disk, round);
     }
-    // From the first moments of the work to some milliseconds of it.
+    // The process ends between the start of the work and some milliseconds later.
     let work = Duration::from_micros((round % 20).saturating_mul(400));
     // It is never shut down, so its tasks run until the process has ended.
     let runtime = Runtime::new().expect("a runtime");
@@ -42,7 +42,7 @@ fn main() {
             thread::sleep(work);
         }
         "cancelled-open" => {
-            // An open takes some milliseconds.
+            // Opening takes some milliseconds.
             let patience = Duration::from_micros((round % 40).saturating_mul(150));
             runtime.block_on(async {
                 let _ = tokio::time::timeout(patience, Client::open(disk.config())).await;
@@ -61,13 +61,13 @@ fn main() {
             let client = at_work(runtime, disk);
             thread::spawn(move || runtime.block_on(write_on(&client)));
             thread::sleep(work);
-            panic!("as asked")
+            panic!("as requested")
         }
         _ => exit(2),
     }
 }
 
-/// Hands messages over to a client without waiting for them, drops the client, and ends the process at once.
+/// Queues messages without waiting for them, drops the client, and ends the process immediately.
 fn write_and_exit(disk: PartyDisk, round: u64) {
     let hand_over = |thread: &Thread| {
         for line in 0..10 {
@@ -78,7 +78,7 @@ fn write_and_exit(disk: PartyDisk, round: u64) {
     let runtime = match round % 3 {
         // Tasks of the client can end only on the thread that drops it.
         0 => Builder::new_current_thread().enable_all().build(),
-        // Tasks of the client run on other threads, and nothing waits for them.
+        // The tasks of the client run on other threads, and nothing waits for them.
         _ => Runtime::new(),
     };
     let runtime = runtime.expect("a runtime");
@@ -88,7 +88,7 @@ fn write_and_exit(disk: PartyDisk, round: u64) {
         (client, thread)
     };
     if round % 3 == 2 {
-        // The runtime is gone before the client is.
+        // The runtime is dropped before the client.
         let (client, thread) = runtime.block_on(open);
         hand_over(&thread);
         drop(runtime);
@@ -103,7 +103,7 @@ fn write_and_exit(disk: PartyDisk, round: u64) {
     })
 }
 
-/// A client whose writer and readers have something to do all the time.
+/// A client whose writer and readers are always busy.
 fn at_work(runtime: &'static Runtime, disk: PartyDisk) -> Client {
     let client = runtime.block_on(disk.open()).client;
     for _ in 0..3 {

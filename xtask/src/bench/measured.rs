@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_are_read_and_other_lines_left_out() {
+    fn rows_are_parsed_and_other_lines_ignored() {
         let measured = Measured::parse("hello\nencrypt, one way\t1\t3210.5\t0\n\nempty\t\n");
         assert_eq!(measured.names, ["encrypt, one way"]);
         assert_eq!(measured.number("encrypt, one way", 1), Some(3210.5));

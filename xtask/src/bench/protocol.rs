@@ -75,5 +75,5 @@ fn build(workspace: &Workspace) -> Result<PathBuf, Error> {
     let arguments =
         ["bench", "-p", "sealpost-protocol", "--bench", "protocol", "--no-run", "--message-format=json"];
     let messages = capture(workspace.cargo(&arguments))?;
-    executable(&messages).ok_or(Error::Failed("cargo has not said where the benchmark is".to_owned()))
+    executable(&messages).ok_or(Error::Failed("cargo has not reported the path of the benchmark".to_owned()))
 }

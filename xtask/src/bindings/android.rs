@@ -47,7 +47,7 @@ mod tests {
             machine
         }
 
-        /// With everything that is needed; the libraries are aligned for pages of `page` bytes.
+        /// A machine with all required tools; the libraries are aligned for pages of `page` bytes.
         fn complete(name: &str, page: &str) -> Self {
             let machine = Self::new(name);
             let ndk = "sdk/ndk/28.2.13676358";
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named_with_how_to_get_it() {
+    fn missing_tools_are_named_with_instructions() {
         let machine = Machine::new("bare");
         for program in ["cargo", "rustup", "javac"] {
             machine.write(&format!("bin/{program}"), "#!/bin/sh\nexit 1\n");
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_ndk_is_not_enough() {
+    fn an_old_ndk_is_refused() {
         let machine = Machine::complete("old", "0x4000");
         machine.write("sdk/ndk/28.2.13676358/source.properties", "Pkg.Revision = 26.1.10909125\n");
         let refused = machine.run("build");
@@ -137,7 +137,7 @@ mod tests {
     fn four_libraries_are_built_stripped_and_packed() {
         let machine = Machine::complete("whole", "0x4000");
         assert!(machine.run("check").status.success());
-        assert_eq!(machine.read("calls"), "", "a look builds nothing");
+        assert_eq!(machine.read("calls"), "", "checking the tools builds nothing");
         let built = machine.run("build");
         assert!(built.status.success(), "{}", said(&built));
         let calls = machine.read("calls");

@@ -133,7 +133,7 @@ public object FfiConverterTypeEvent : FfiConverterRustBuffer<Event>{
 ";
 
     #[test]
-    fn declarations_are_kept_and_the_rest_is_not() {
+    fn only_declarations_are_kept() {
         let found = of_kotlin(GENERATED);
         assert!(!found.contains("notThis") && !found.contains("lower") && !found.contains("Comment"));
         for line in [

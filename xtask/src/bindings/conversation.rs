@@ -11,8 +11,8 @@ use super::{empty_folder, kotlin, swift, with_state};
 use crate::error::{Error, not_started};
 use crate::workspace::{Profile, Workspace};
 
-/// Much longer than any line should take.
-const PATIENCE: Duration = Duration::from_secs(180);
+/// Much longer than the wait for any line takes.
+const TIMEOUT: Duration = Duration::from_secs(180);
 
 /// The number of lines of each side. A chat starts by showing twenty messages.
 const MORE_THAN_A_PAGE: u32 = 15;
@@ -23,58 +23,58 @@ pub(crate) fn test(workspace: &Workspace) -> Result<(), Error> {
     empty_folder(&state)?;
     let mut relay = Command::new(workspace.binary(Profile::Debug, "sealpost-relay"));
     relay.arg("--data").arg(state.join("relay")).args(["--listen", "127.0.0.1:0", "--registration", "dev"]);
-    let mut relay = Talker::start("the relay", relay)?;
-    let listening = relay.hear("listening on ")?;
+    let mut relay = Chat::start("the relay", relay)?;
+    let listening = relay.wait_for("listening on ")?;
     let url = listening.rsplit(' ').next().unwrap_or_default();
     let who = |name: &str, friend: &str| {
         let words = ["--name", name, "--with", friend, "--relay", url].map(str::to_owned);
         with_state(&words, &state)
     };
     let both = || {
-        let ada = Talker::start("the chat in Kotlin", kotlin::chat(workspace, &who("ada", "ben")))?;
-        let ben = Talker::start("the chat in Swift", swift::chat(workspace, &state, &who("ben", "ada")))?;
+        let ada = Chat::start("the chat in Kotlin", kotlin::chat(workspace, &who("ada", "ben")))?;
+        let ben = Chat::start("the chat in Swift", swift::chat(workspace, &state, &who("ben", "ada")))?;
         Ok::<_, Error>((ada, ben))
     };
     let (mut ada, mut ben) = both()?;
     for number in 1..=MORE_THAN_A_PAGE {
-        ada.say(&format!("from Kotlin, {number} ✓"))?;
-        ben.hear(&format!(" ada: from Kotlin, {number} ✓"))?;
-        ben.say(&format!("from Swift, {number} ✓"))?;
-        ada.hear(&format!(" ben: from Swift, {number} ✓"))?;
+        ada.send(&format!("from Kotlin, {number} ✓"))?;
+        ben.wait_for(&format!(" ada: from Kotlin, {number} ✓"))?;
+        ben.send(&format!("from Swift, {number} ✓"))?;
+        ada.wait_for(&format!(" ben: from Swift, {number} ✓"))?;
     }
     let numbers = (ada.ask("/safety", "safety number ")?, ben.ask("/safety", "safety number ")?);
     if numbers.0 != numbers.1 {
-        return Err(Error::Failed(format!("one safety number: {numbers:?}")));
+        return Err(Error::Failed(format!("the safety numbers differ: {numbers:?}")));
     }
     ada.leave()?;
     ben.leave()?;
     // After a restart, the last page is shown immediately, and the one before it on request.
     let (mut ada, mut ben) = both()?;
-    for talker in [&mut ada, &mut ben] {
-        talker.hear(&format!("from Swift, {MORE_THAN_A_PAGE} ✓"))?;
-        talker.ask("/older", " ada: from Kotlin, 1 ✓")?;
-        talker.hear(" ben: from Swift, 1 ✓")?;
-        talker.ask("/older", "nothing older")?;
+    for chat in [&mut ada, &mut ben] {
+        chat.wait_for(&format!("from Swift, {MORE_THAN_A_PAGE} ✓"))?;
+        chat.ask("/older", " ada: from Kotlin, 1 ✓")?;
+        chat.wait_for(" ben: from Swift, 1 ✓")?;
+        chat.ask("/older", "no older messages")?;
     }
     ada.leave()?;
     ben.leave()
 }
 
 /// A chat program that is written to and answers line by line. It is ended when this is dropped.
-struct Talker {
+struct Chat {
     name: &'static str,
     program: Child,
     input: Option<ChildStdin>,
     lines: Receiver<String>,
 }
 
-impl Talker {
+impl Chat {
     fn start(name: &'static str, mut command: Command) -> Result<Self, Error> {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut program = command.spawn().map_err(|source| not_started(&command, source))?;
         let (told, lines) = channel();
         if let Some(output) = program.stdout.take() {
-            // Until the program ends, or nobody reads.
+            // Ends when the program does, or when the lines are no longer read.
             thread::spawn(move || {
                 BufReader::new(output).lines().map_while(Result::ok).try_for_each(|line| told.send(line))
             });
@@ -82,24 +82,24 @@ impl Talker {
         Ok(Self { name, input: program.stdin.take(), program, lines })
     }
 
-    fn say(&mut self, line: &str) -> Result<(), Error> {
+    fn send(&mut self, line: &str) -> Result<(), Error> {
         let said = self.input.as_mut().map(|input| writeln!(input, "{line}"));
         said.transpose().map(|_| ()).map_err(|source| Error::Io { subject: self.name.into(), source })
     }
 
     /// Writes a line, and waits for a line that contains these words.
     fn ask(&mut self, line: &str, words: &str) -> Result<String, Error> {
-        self.say(line)?;
-        self.hear(words)
+        self.send(line)?;
+        self.wait_for(words)
     }
 
     /// Waits for a line that contains these words.
-    fn hear(&mut self, words: &str) -> Result<String, Error> {
+    fn wait_for(&mut self, words: &str) -> Result<String, Error> {
         loop {
-            match self.lines.recv_timeout(PATIENCE) {
+            match self.lines.recv_timeout(TIMEOUT) {
                 Ok(line) if line.contains(words) => return Ok(line),
                 Ok(_) => {}
-                Err(_) => return Err(Error::Failed(format!("{} never said {words:?}", self.name))),
+                Err(_) => return Err(Error::Failed(format!("{} did not print {words:?}", self.name))),
             }
         }
     }
@@ -112,7 +112,7 @@ impl Talker {
     }
 }
 
-impl Drop for Talker {
+impl Drop for Chat {
     fn drop(&mut self) {
         // It may have ended by itself.
         let _ = self.program.kill();

@@ -79,8 +79,8 @@ impl Bench {
         pack(workspace, library)?;
         let mut maven = maven(workspace, "test-compile");
         maven.args(["exec:exec", "-Dexec.executable=echo", "-Dexec.args=<cp> %classpath </cp>"]);
-        let classpath =
-            classpath(&capture(maven)?).ok_or(Error::Failed("Maven names no classes".to_owned()))?;
+        let classpath = classpath(&capture(maven)?)
+            .ok_or(Error::Failed("Maven has not printed a class path".to_owned()))?;
         Ok(Self { folder: workspace.path("bindings/kotlin"), classpath })
     }
 
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_are_called_as_jna_does() {
+    fn folders_have_the_names_that_jna_uses() {
         assert_eq!(jna_folder("linux", "x86_64"), "linux-x86-64");
         assert_eq!(jna_folder("macos", "aarch64"), "darwin-aarch64");
         assert_eq!(jna_folder("windows", "x86_64"), "win32-x86-64");

@@ -31,7 +31,7 @@ pub(super) fn check(source: &Path, place: &str) -> Result<Vec<Violation>, Error>
 
 fn told(circle: &[Module]) -> String {
     let names: Vec<_> = circle.iter().map(|module| format!("crate::{}", module.join("::"))).collect();
-    format!("{} import each other in a circle", names.join(", "))
+    format!("{} import each other in a cycle", names.join(", "))
 }
 
 /// The module of a file, given its path below `src`; `None` for files of tests.
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn imports_in_one_direction_are_no_circle() {
+    fn imports_in_one_direction_are_not_a_cycle() {
         let files = [
             ("a/mod.rs", "mod b;\nuse self::b::B;"),
             ("a/b.rs", "use crate::c::C;"),
@@ -196,20 +196,20 @@ mod tests {
     }
 
     #[test]
-    fn a_circle_of_three_files_is_told_once() {
+    fn a_cycle_of_three_files_is_reported_once() {
         let files =
             [("a.rs", "use crate::b::B;"), ("b.rs", "use super::c;"), ("c.rs", "fn f() { crate::a::f() }")];
-        assert_eq!(found(&files), ["crate::a, crate::b, crate::c import each other in a circle"]);
+        assert_eq!(found(&files), ["crate::a, crate::b, crate::c import each other in a cycle"]);
     }
 
     #[test]
-    fn a_parent_that_uses_what_its_child_makes_of_it_is_a_circle() {
+    fn a_parent_and_a_child_that_import_each_other_are_a_cycle() {
         let files = [("a/mod.rs", "use self::b::B;"), ("a/b.rs", "use super::A;")];
-        assert_eq!(found(&files), ["crate::a, crate::a::b import each other in a circle"]);
+        assert_eq!(found(&files), ["crate::a, crate::a::b import each other in a cycle"]);
     }
 
     #[test]
-    fn re_exports_comments_and_tests_are_no_edges() {
+    fn re_exports_comments_and_tests_are_not_edges() {
         let files = [
             (
                 "a/mod.rs",
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn groups_spread_into_all_their_paths() {
+    fn groups_expand_to_all_their_paths() {
         let spread = |text| spread(text).into_iter().map(|path| path.join("::")).collect::<Vec<_>>();
         assert_eq!(
             spread("super::{\n    a::{self, B as C},\n    d::{E, f::G},\n    H,\n};\nuse x::y;"),
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_leads_to_the_longest_module_that_it_names() {
+    fn a_path_resolves_to_the_longest_module_that_it_names() {
         let all = texts(&[("lib.rs", ""), ("a/mod.rs", ""), ("a/b.rs", ""), ("c.rs", "")]);
         let resolve = |from: &str, path: &str| {
             let from = module_of(Path::new(from)).unwrap();

@@ -14,7 +14,7 @@ pub(super) struct Rules {
     pub(super) source: &'static str,
     layers: &'static [&'static [&'static str]],
     /// Pairs of modules in one layer of which the first must not import the second, with the reason.
-    strangers: &'static [(&'static str, &'static str, &'static str)],
+    forbidden: &'static [(&'static str, &'static str, &'static str)],
 }
 
 /// ARCHITECTURE.md draws them.
@@ -35,10 +35,10 @@ const CLIENT: Rules = Rules {
         &["view"],
         &["client"],
     ],
-    strangers: &[
-        ("send", "receive", "use cases meet in the store, not in each other"),
-        ("receive", "send", "use cases meet in the store, not in each other"),
-        ("store", "transport", "nothing waits for the network inside a transaction"),
+    forbidden: &[
+        ("send", "receive", "use cases communicate through the store"),
+        ("receive", "send", "use cases communicate through the store"),
+        ("store", "transport", "no transaction waits for the network"),
     ],
 };
 
@@ -55,10 +55,10 @@ const RELAY: Rules = Rules {
         &["routes", "server"],
         &["relay"],
     ],
-    strangers: &[
-        ("bus", "limits", "what may get lost decides nothing"),
+    forbidden: &[
+        ("bus", "limits", "decisions must not depend on wake-ups, which may be lost"),
         ("connection", "admission", "a socket is admitted before it is served"),
-        ("sending", "sweeper", "what is stored and what expires meet in the store"),
+        ("sending", "sweeper", "they communicate through the store"),
     ],
 };
 
@@ -76,10 +76,10 @@ const PROTOCOL: Rules = Rules {
         &["pqxdh", "group"],
         &["session"],
     ],
-    strangers: &[
-        ("sealed", "ratchet", "an envelope does not know how its content is encrypted"),
-        ("ratchet", "sealed", "a ratchet does not know what carries its messages"),
-        ("group", "pqxdh", "sender keys travel in messages of sessions"),
+    forbidden: &[
+        ("sealed", "ratchet", "an envelope is independent of the encryption of its content"),
+        ("ratchet", "sealed", "a ratchet is independent of the transport of its messages"),
+        ("group", "pqxdh", "sender keys are distributed in messages of sessions"),
     ],
 };
 
@@ -108,7 +108,7 @@ fn module_of(place: &Path) -> Option<String> {
 
 fn check_file(rules: &Rules, module: &str, text: &str) -> Vec<(usize, String)> {
     let Some(own) = rules.layer_of(module) else {
-        return vec![(1, format!("module {module} is in no layer: give it one in xtask/src/deps/layers.rs"))];
+        return vec![(1, format!("module {module} is in no layer: assign one in xtask/src/deps/layers.rs"))];
     };
     imports(text)
         .into_iter()
@@ -124,7 +124,7 @@ fn complaint(rules: &Rules, module: &str, own: usize, imported: &str) -> Option<
     if theirs > own {
         return Some(format!("{module} imports {imported}, which lies above it; imports point down"));
     }
-    let pair = rules.strangers.iter().find(|(from, to, _)| *from == module && *to == imported);
+    let pair = rules.forbidden.iter().find(|(from, to, _)| *from == module && *to == imported);
     pair.map(|(from, to, why)| format!("{from} imports {to}: {why}"))
 }
 
@@ -212,16 +212,16 @@ mod tests {
     }
 
     #[test]
-    fn the_two_paths_do_not_know_each_other() {
+    fn the_send_and_receive_paths_must_not_import_each_other() {
         assert_eq!(
             messages("receive", "use crate::send::outbox::enqueue;"),
-            ["1: receive imports send: use cases meet in the store, not in each other"]
+            ["1: receive imports send: use cases communicate through the store"]
         );
         assert_eq!(messages("send", "use crate::receive::inbox::Inbox;").len(), 1);
     }
 
     #[test]
-    fn transport_knows_store_but_not_the_other_way() {
+    fn transport_may_import_store_but_not_vice_versa() {
         assert_eq!(messages("transport", "use crate::store::Durable;"), Vec::<String>::new());
         assert_eq!(messages("store", "use crate::transport::Answer;").len(), 1);
     }
@@ -234,13 +234,13 @@ mod tests {
         );
         assert_eq!(
             messages_of(&PROTOCOL, "sealed", "use crate::ratchet::Chain;"),
-            ["1: sealed imports ratchet: an envelope does not know how its content is encrypted"]
+            ["1: sealed imports ratchet: an envelope is independent of the encryption of its content"]
         );
         assert_eq!(messages_of(&RELAY, "relay", "use crate::routes::router;"), Vec::<String>::new());
     }
 
     #[test]
-    fn every_head_of_a_group_is_seen() {
+    fn every_path_of_a_group_is_checked() {
         let text = "use crate::{\n    id::{DeviceId, UserId},\n    client::Client, sync,\n};\n";
         assert_eq!(imports(text), [(1, "id".to_owned()), (1, "client".to_owned()), (1, "sync".to_owned())]);
     }
@@ -264,7 +264,7 @@ mod tests {
     fn a_module_without_a_layer_is_refused() {
         assert_eq!(
             messages("gossip", ""),
-            ["1: module gossip is in no layer: give it one in xtask/src/deps/layers.rs"]
+            ["1: module gossip is in no layer: assign one in xtask/src/deps/layers.rs"]
         );
     }
 

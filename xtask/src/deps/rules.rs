@@ -32,7 +32,7 @@ const FORBIDDEN: &[Forbidden] = &[
             "tracing",
             "sealpost-wire",
         ],
-        why: "the protocol is pure functions: no I/O, no clock, no randomness of its own, no log",
+        why: "the protocol consists of pure functions, without I/O, clock, source of randomness or log",
     },
     Forbidden {
         // libcrux-ml-kem depends on `rand` for its traits, without any source of randomness.
@@ -51,19 +51,19 @@ const FORBIDDEN: &[Forbidden] = &[
         package: "sealpost-relay",
         reach: Reach::Anywhere,
         names: &["sealpost-protocol", "sealpost-core"],
-        why: "the relay cannot read, by linking",
+        why: "the relay must not link code that decrypts",
     },
     Forbidden {
         package: "sealpost-relay-check",
         reach: Reach::Anywhere,
         names: &["sealpost-relay", "sealpost-wire", "sealpost-core", "sealpost-protocol"],
-        why: "who judges the relay shares no code with it",
+        why: "the checker must not share code with the relay",
     },
     Forbidden {
         package: "sealpost-core",
         reach: Reach::Anywhere,
         names: &["uniffi", "sealpost-relay"],
-        why: "the client knows neither its bindings nor its server",
+        why: "the client must not depend on its bindings or on the relay",
     },
     Forbidden {
         package: "sealpost-ffi",
@@ -75,7 +75,7 @@ const FORBIDDEN: &[Forbidden] = &[
         package: "sealpost-ffi",
         reach: Reach::Anywhere,
         names: &["uniffi_bindgen", "clap"],
-        why: "what generates sources is no part of what apps load",
+        why: "the source generator must not be part of the library",
     },
 ];
 
@@ -155,8 +155,9 @@ fn testkit(member: &str, graph: &Graph) -> Option<String> {
 
 fn tls(graph: &Graph) -> Vec<String> {
     let others = OTHER_TLS.iter().filter(|name| graph.path_to(name).is_some());
-    let mut messages: Vec<_> =
-        others.map(|name| format!("{}: rustls on AWS-LC is the one TLS", links(graph, name))).collect();
+    let mut messages: Vec<_> = others
+        .map(|name| format!("{}: rustls on AWS-LC is the only allowed TLS library", links(graph, name)))
+        .collect();
     if graph.parents("openssl-sys").iter().any(|parent| *parent != OPENSSL_USER) {
         messages.push(format!("{}: only {OPENSSL_USER} may, for SQLCipher", links(graph, "openssl-sys")));
     }
@@ -170,7 +171,7 @@ fn versions(member: &str, graph: &Graph) -> Vec<String> {
         let versions = graph.versions(name);
         if versions.len() > 1 {
             let list = versions.into_iter().collect::<Vec<_>>().join(" and ");
-            messages.push(format!("links {name} {list}: one version must do"));
+            messages.push(format!("links {name} {list}: only one version is allowed"));
         }
     }
     messages
@@ -190,24 +191,24 @@ mod tests {
     }
 
     #[test]
-    fn a_good_relay_passes() {
+    fn a_valid_relay_passes() {
         let tree =
             "0sealpost-relay v0.1.0 (/c)\n1rustls v0.23.46\n1sealpost-wire v0.1.0 (/c)\n1tokio v1.54.1\n";
         assert_eq!(messages("sealpost-relay", tree), Vec::<String>::new());
     }
 
     #[test]
-    fn a_relay_that_reaches_the_protocol_is_told_the_path() {
+    fn a_relay_that_links_the_protocol_is_reported_with_the_path() {
         let tree = "0sealpost-relay v0.1.0 (/c)\n1helper v1.0.0\n2sealpost-protocol v0.1.0 (/c)\n";
         assert_eq!(
             messages("sealpost-relay", tree),
             ["sealpost-relay: links sealpost-protocol (sealpost-relay > helper > sealpost-protocol): \
-              the relay cannot read, by linking"]
+              the relay must not link code that decrypts"]
         );
     }
 
     #[test]
-    fn the_protocol_may_reach_rand_but_not_name_it() {
+    fn the_protocol_may_depend_on_rand_only_indirectly() {
         let through = "0sealpost-protocol v0.1.0\n1libcrux-ml-kem v0.0.11\n2rand v0.10.3\n";
         assert_eq!(messages("sealpost-protocol", through), Vec::<String>::new());
         let named = "0sealpost-protocol v0.1.0\n1rand v0.10.3\n";
@@ -215,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn every_forbidden_row_bites() {
+    fn every_forbidden_dependency_is_reported() {
         for rule in FORBIDDEN {
             for name in rule.names {
                 let tree = format!("0{} v0.1.0\n1{name} v9.9.9\n", rule.package);
@@ -225,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn bindings_reach_the_protocol_through_the_client_only() {
+    fn bindings_may_depend_on_the_protocol_only_through_the_client() {
         let through =
             "0sealpost-ffi v0.1.0\n1sealpost-core v0.1.0\n2sealpost-protocol v0.1.0\n2sealpost-wire v0.1.0\n";
         assert_eq!(messages("sealpost-ffi", through), Vec::<String>::new());
@@ -248,12 +249,12 @@ mod tests {
     }
 
     #[test]
-    fn a_second_generation_is_refused_where_it_matters() {
+    fn a_second_version_of_a_cipher_crate_is_refused() {
         let digests =
             |member: &str| format!("0{member} v0.1.0\n1digest v0.11.3\n1sha1 v0.10.7\n2digest v0.10.7\n");
         assert_eq!(
             messages("sealpost-core", &digests("sealpost-core")),
-            ["sealpost-core: links digest 0.10.7 and 0.11.3: one version must do"]
+            ["sealpost-core: links digest 0.10.7 and 0.11.3: only one version is allowed"]
         );
         assert_eq!(messages("sealpost-relay", &digests("sealpost-relay")), Vec::<String>::new());
         let tls = "0sealpost-relay v0.1.0\n1rustls v0.23.46\n1old v1.0.0\n2rustls v0.22.4\n";

@@ -38,7 +38,7 @@ pub(super) fn run_all(workspace: &Workspace, arguments: &[String]) -> Result<(),
         eprintln!("dev: {all} runs of {} test programs passed", programs.len());
         Ok(())
     } else {
-        eprintln!("dev: what the failed runs printed is in {}", logs.display());
+        eprintln!("dev: the output of the failed runs is in {}", logs.display());
         Err(Error::Runs { failed, all })
     }
 }

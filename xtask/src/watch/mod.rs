@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_that_ends_is_left_alone() {
+    fn a_command_that_ends_in_time_is_not_killed() {
         let ended = run_within("a script", shell("exit 3"), None).unwrap();
         assert!(matches!(ended, Ended::Itself(status) if status.code() == Some(3)));
     }

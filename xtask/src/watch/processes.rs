@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::output::said_within;
 
-/// A debugger stops the process meanwhile, and may itself hang.
+/// The time limit for a debugger, which may itself hang.
 const SHOWING: Duration = Duration::from_secs(60);
 /// The maximum number of processes that are shown, because a step may have started hundreds.
 const SHOWN: usize = 8;
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_was_started_on_the_way_is_found_and_killed() {
+    fn all_descendants_are_found_and_killed() {
         let mut command = Command::new("sh");
         // The second process is an orphan.
         command.args(["-c", "sh -c 'sleep 1000 &'; sleep 1000; true"]);

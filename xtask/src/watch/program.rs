@@ -145,7 +145,7 @@ fn ended_test(line: &str) -> Option<String> {
 fn listed(command: &Command) -> Vec<String> {
     let mut list = Command::new(command.get_program());
     list.args(command.get_args()).arg("--list");
-    // A program without libtest may do anything, but not for long.
+    // A program without libtest may ignore the argument, so the time is limited.
     let lines = said_within(list, LEFT_OPEN).unwrap_or_default();
     lines.iter().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect()
 }
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_verdict_ends_a_test() {
+    fn only_a_result_line_ends_a_test() {
         let ended = |line| ended_test(line);
         assert_eq!(ended("test store::tests::one ... ok").as_deref(), Some("store::tests::one"));
         assert_eq!(ended("test two - should panic ... FAILED").as_deref(), Some("two"));

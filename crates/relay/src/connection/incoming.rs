@@ -76,8 +76,8 @@ impl Connection<'_> {
     fn on_send(&mut self, id: u64, send: &Send) -> Result<(), Closing> {
         let began = self.state.clock.monotonic();
         let (state, sender) = (self.state, self.access.address);
-        // Its device sends on a newer connection. That it is told to leave lets a second process of the device, which
-        // is still there, come back and send.
+        // The device sends on a newer connection. This one is closed, so that a second process of the device that still
+        // uses it can reconnect and send.
         if self.subscription.superseded().load(Ordering::SeqCst) {
             return Err(Closing::Because(close::CONNECTED_ELSEWHERE));
         }

@@ -38,12 +38,12 @@ const EMPTY: &[u8] = b"!<arch>\n";
 /// Prints the table, if the linker has stored its inputs. `whole` is the size of the library.
 pub(super) fn print(library: &Library, whole: f64) -> Result<(), Error> {
     if !library.inputs.exists() {
-        eprintln!("the linker has not kept what it linked");
+        eprintln!("the linker has not stored its inputs");
         return Ok(());
     }
     let kept = Kept::unpack(&library.inputs)?;
     if kept.size_without(&[])? != whole {
-        return Err(Error::Failed("linking the library again gives another one".to_owned()));
+        return Err(Error::Failed("linking the library again gave a different library".to_owned()));
     }
     println!("| The library without | bytes | saved | of the whole |\n|---|---:|---:|---:|");
     for (name, parts) in CUTS {

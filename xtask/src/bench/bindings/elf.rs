@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_function_goes_with_what_it_refers_to() {
+    fn a_function_is_removed_with_its_references() {
         let one = object(&[(".text.a", 1, 0), (".rela.text.a", RELA, 0)]);
         assert_eq!(sizes(&one)[..2], [16, 16]);
         assert_eq!(sizes(&emptied(&one, |name| name == ".text.a").unwrap())[..2], [1, 0]);
@@ -80,13 +80,13 @@ mod tests {
     }
 
     #[test]
-    fn only_functions_go() {
+    fn only_functions_are_removed() {
         let data = object(&[(".data.a", 1, 0), (".gcc_except_table.a", 1, 0)]);
         assert_eq!(sizes(&emptied(&data, |_| true).unwrap())[..2], [16, 1]);
     }
 
     #[test]
-    fn what_is_no_object_is_refused() {
+    fn other_files_are_refused() {
         assert_eq!(emptied(b"!<arch>\n", |_| true), None);
         assert_eq!(emptied(&[], |_| true), None);
         let cut_off = object(&[(".text.a", 1, 0)]);

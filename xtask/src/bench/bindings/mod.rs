@@ -74,7 +74,7 @@ impl Column {
         let calls = numbers(&capture(command("calls"))?);
         match (opens.get(opens.len() / 2), calls.as_slice()) {
             (Some(open), [call, waited]) => Ok(Self { open_ms: *open, call_ns: *call, waited_ns: *waited }),
-            _ => Err(Error::Failed("a benchmark printed other numbers than it should".to_owned())),
+            _ => Err(Error::Failed("a benchmark printed unexpected numbers".to_owned())),
         }
     }
 
@@ -95,7 +95,7 @@ fn numbers(output: &str) -> Vec<f64> {
 fn build_device(workspace: &Workspace) -> Result<PathBuf, Error> {
     let arguments = ["bench", "-p", "sealpost-ffi", "--bench", "device", "--no-run", "--message-format=json"];
     let messages = capture(workspace.cargo(&arguments))?;
-    executable(&messages).ok_or(Error::Failed("cargo has not said where the benchmark is".to_owned()))
+    executable(&messages).ok_or(Error::Failed("cargo has not reported the path of the benchmark".to_owned()))
 }
 
 /// A new account with a long history.

@@ -107,7 +107,7 @@ pub(super) const PARTS: &[Part] = &[
         crates: &["sealpost_core", "sealpost_wire", "prost", "tracing", "tracing_core", "rand", "uuid"],
     },
     Part {
-        name: "the border: sealpost-ffi, UniFFI",
+        name: "the bindings: sealpost-ffi, UniFFI",
         archives: &[],
         crates: &["sealpost", "uniffi", "uniffi_core"],
     },
@@ -220,7 +220,7 @@ mod tests {
             found,
             [
                 (OTHER_RUST, 0xb9),
-                ("the border: sealpost-ffi, UniFFI", 0x89),
+                ("the bindings: sealpost-ffi, UniFFI", 0x89),
                 ("tokio", 0x10),
                 (OPENSSL, 0x20),
                 (OTHER_RUST, 1),

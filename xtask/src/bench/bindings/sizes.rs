@@ -27,7 +27,7 @@ pub(super) fn print(workspace: &Workspace, library: &Library) -> Result<(), Erro
         *size = size.saturating_add(bytes);
     }
     if sizes.is_empty() {
-        eprintln!("the linker has not told what went into the library");
+        eprintln!("the linker has not written a map");
         return Ok(());
     }
     println!("| Part | bytes | of the whole |\n|---|---:|---:|");

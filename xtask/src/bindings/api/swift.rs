@@ -135,7 +135,7 @@ public func setLogger(logger: Logger)throws   {try rustCall() {
 ";
 
     #[test]
-    fn declarations_are_kept_and_the_rest_is_not() {
+    fn only_declarations_are_kept() {
         let expected = "\
 open class Client: ClientProtocol, @unchecked Sendable
     public convenience init()

@@ -18,8 +18,8 @@ use crate::fault::{self, Station};
 use crate::limits::Inbound;
 use crate::store::{Append, Appended, BodyHash, Copy, Stored};
 
-/// Decides first, in the order in which refusals may reveal information (membership before all else), then writes,
-/// and records what was delivered to whom.
+/// Makes all decisions first, in the order in which refusals may reveal information (membership comes first), then
+/// writes, and records the bytes that were delivered to each user.
 pub(super) fn append(
     tx: &Connection,
     deferred: &mut Deferred,
@@ -75,8 +75,8 @@ fn note(inbound: &mut Vec<Inbound>, more: Inbound) {
     }
 }
 
-/// The outcome on a stopped lane. It says whether the message was stored before, so that the client knows what it may seal
-/// anew.
+/// The outcome on a stopped lane. It reports whether the message was stored before, so that the client knows which
+/// messages it may seal again.
 pub(super) fn stopped(tx: &Connection, append: &Append) -> Result<Appended> {
     Ok(match earlier(tx, append)? {
         Some(earlier) => earlier,
