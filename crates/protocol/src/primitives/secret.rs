@@ -207,6 +207,9 @@ mod tests {
             let mut other = mac;
             other[at] ^= 1;
             assert!(!is_same(&mac, &other), "byte {at}");
+            // The same difference in another word must not cancel it.
+            other[(at + 8) % 16] ^= 1;
+            assert!(!is_same(&mac, &other), "byte {at} and the same byte of the other word");
         }
     }
 

@@ -124,6 +124,10 @@ fn a_required_key_must_not_be_missing_once_the_peer_has_had_one() {
 
         let forged = ours.receive(&keyless());
         assert_eq!(forged, if must_be_keyed { Err(ReceiveError::Keyless) } else { Ok(None) });
+        // A message without a key changes nothing about that, even if it was accepted.
+        ours.must_be_keyed = true;
+        assert_eq!(ours.receive(&keyless()), Err(ReceiveError::Keyless));
+        ours.must_be_keyed = must_be_keyed;
         // This remains so in later states.
         let (message, key) = theirs.send(&mut rng);
         assert_eq!(ours.receive(&message), Ok(key));
