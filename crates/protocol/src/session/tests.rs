@@ -395,6 +395,36 @@ fn a_late_message_is_decrypted_and_activates_no_session() {
     assert_eq!((bob.active(), alice.active() == newest), (alice.active(), false));
 }
 
+/// A chain stays open after its successor, so a late message need not have been skipped before.
+#[test]
+fn a_late_message_of_an_older_chain_activates_no_session() {
+    let (mut alice, mut bob) = acquainted();
+    let first = alice.say(&bob);
+    bob.hear(&alice, &first).unwrap();
+    let late = alice.say(&bob);
+    let answer = bob.say(&alice);
+    alice.hear(&bob, &answer).unwrap();
+    let next = alice.say(&bob);
+    bob.hear(&alice, &next).unwrap();
+    alice.meet(&bob, true);
+    exchange(&mut alice, &mut bob);
+    let newest = bob.active();
+    assert_eq!(bob.hear(&alice, &late), Ok(()));
+    assert_eq!(bob.active(), newest);
+}
+
+#[test]
+fn changes_remove_a_session_that_another_record_does_not_have() {
+    let (mut alice, bob) = two();
+    alice.meet(&bob, true);
+    let (old, replaced) = (alice.record.clone(), alice.active().unwrap());
+    alice.record = SessionRecord::empty();
+    alice.meet(&bob, true);
+    let changes = alice.record.changes_since(&old);
+    let [SessionChange::Put(put), SessionChange::Remove(removed)] = &*changes else { panic!("{changes:?}") };
+    assert_eq!((Some(put.id), *removed), (alice.active(), replaced));
+}
+
 #[test]
 fn an_inactive_session_expires_after_thirty_days_counted_from_now_if_its_age_is_unknown() {
     let (mut alice, mut bob) = acquainted();
