@@ -57,7 +57,7 @@ extension SealpostTests {
                 #expect(unknown == .Unauthorized)
                 try await world.person("ada") { ada in
                     try await world.relay.forget()
-                    #expect(await thrown { try await ada.directThread(user: nobody) } == .Unauthorized)
+                    #expect(await thrown { try await ada.directThread(user: nobody) } == .UnknownDevice)
                 }
             }
         }
@@ -65,18 +65,23 @@ extension SealpostTests {
         @Test("every error has a code that never changes")
         func codes() {
             let offline: [OfflineReason] = [.unreachable, .timedOut, .busy, .notARelay, .refused, .untrusted]
-            let storage: [StorageReason] = [.wrongKey, .corrupt, .newer, .readOnly, .full, .inUse, .io]
+            let storage: [StorageReason] = [
+                .wrongKey, .corrupt, .newer, .noFolder, .notAFile, .readOnly, .full, .inUse, .io,
+            ]
             let errors: [SealpostError] =
                 offline.map { .Offline(reason: $0) } + storage.map { .Storage(reason: $0) } + [
-                    .Unauthorized, .UnknownDevice, .NotFound, .TooLong(maxBytes: 1), .InvalidArgument(argument: "user"), .Cancelled,
+                    .Unauthorized, .UnknownDevice, .NotFound, .RecipientDeleted, .WrongState, .EmptyText,
+                    .TooLong(maxBytes: 1), .InvalidArgument(argument: "user"), .Cancelled,
                     .Misuse(what: "twice"), .Bug(what: "here"),
                 ]
             #expect(
                 errors.map { $0.code() } == [
                     "offline.unreachable", "offline.timed_out", "offline.busy", "offline.not_a_relay", "offline.refused",
-                    "offline.untrusted", "storage.wrong_key", "storage.corrupt", "storage.newer", "storage.read_only",
-                    "storage.full", "storage.in_use", "storage.io", "unauthorized", "unknown_device", "not_found", "too_long",
-                    "invalid_argument", "cancelled", "misuse", "bug",
+                    "offline.untrusted", "storage.wrong_key", "storage.corrupt", "storage.newer",
+                    "storage.no_folder", "storage.not_a_file", "storage.read_only", "storage.full",
+                    "storage.in_use", "storage.io", "unauthorized", "unknown_device", "not_found",
+                    "recipient_deleted", "wrong_state", "empty_text", "too_long", "invalid_argument", "cancelled",
+                    "misuse", "bug",
                 ])
             #expect(
                 errors.filter { $0.retryable() }.map { $0.code() } == [
@@ -98,7 +103,7 @@ extension SealpostTests {
                         let half: [UInt16] = [0xD83D]
                         let repaired = String(decoding: half, as: UTF16.self)
                         #expect(repaired == "\u{FFFD}")
-                        let strange = [" ", "\0", "a\0b", "\u{FEFF}", "\u{1F600} \u{202E}", long, repaired]
+                        let strange = ["  a ", "\0", "a\0b", "\u{FEFF}", "\u{1F600} \u{202E}", long, repaired]
                         for text in strange {
                             #expect(try await hers.sendText(text).text?.utf8.elementsEqual(text.utf8) == true)
                         }

@@ -107,7 +107,7 @@ mod tests {
             let before = rest;
             let (this, _) = fields::field(&mut rest).expect("a message that can be read");
             if this != number {
-                kept.extend_from_slice(&before[..before.len() - rest.len()]);
+                kept.extend_from_slice(before.strip_suffix(rest).expect("the rest"));
             }
         }
         kept

@@ -41,7 +41,7 @@ class ErrorsTest {
         mistake<SealpostException.Unauthorized>("unauthorized") { fetchForPush(world.database("new"), key("new"), world.relay.url) }
         world.person("ada") { ada ->
             world.relay.forget()
-            mistake<SealpostException.Unauthorized>("unauthorized") { ada.directThread(NOBODY) }
+            mistake<SealpostException.UnknownDevice>("unknown_device") { ada.directThread(NOBODY) }
         }
     }
 
