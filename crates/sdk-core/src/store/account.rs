@@ -29,7 +29,7 @@ pub(crate) struct Registered {
 #[derive(Clone)]
 pub(crate) struct Tokens {
     pub(crate) access: Zeroizing<String>,
-    /// In server time, in milliseconds.
+    /// When the access token expires, in server time, in milliseconds.
     pub(crate) access_expires_ms: u64,
     pub(crate) refresh: Zeroizing<String>,
 }
@@ -37,9 +37,9 @@ pub(crate) struct Tokens {
 /// What is stored about the clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Clocks {
-    /// The relay's time less ours, in milliseconds.
+    /// The relay's time minus ours, in milliseconds.
     pub(crate) offset_ms: i64,
-    /// A time that has passed according to both, in milliseconds.
+    /// A time that both clocks agree has passed, in milliseconds.
     pub(crate) passed_ms: u64,
 }
 

@@ -1,9 +1,9 @@
 //! Envelopes that could not be processed because of a fault on this side, such as a damaged row or a bug.
 //!
 //! The relay deletes an envelope once it is acknowledged, so its bytes are kept here and tried again: when the client
-//! starts, and after a new session with the sender was made. A row exists only until its ciphertext is opened
-//! ([`Tx::set_opened`]) or given up ([`Tx::give_up`]). The table is bounded for each sender and in total; whoever fills
-//! it loses their own oldest envelope first.
+//! starts, and after a new session with the sender has been started. A row exists only until its ciphertext is opened
+//! ([`Tx::set_opened`]) or given up ([`Tx::give_up_deferred`]). The table is bounded for each sender and in total; a
+//! sender who exceeds a bound loses their own oldest envelope first.
 
 use rusqlite::{OptionalExtension as _, params};
 
@@ -23,8 +23,8 @@ pub(super) const MOST: u32 = 512;
 pub(super) const MOST_BYTES: u64 = 8 << 20;
 /// Maximum number of attempts by one version of the library.
 pub(super) const MOST_TRIES: u32 = 5;
-/// The least time between attempts when the client starts, in milliseconds; multiplied by the square of the attempts
-/// so far.
+/// The minimum time between two attempts at a start of the client, in milliseconds. It is multiplied by the square of
+/// the number of attempts so far.
 const PAUSE_MS: u64 = 3_600_000;
 
 /// The number of a deferred envelope.
@@ -67,7 +67,8 @@ impl Rows<'_> {
 }
 
 impl Tx<'_> {
-    /// Keeps an envelope in order to try it again. Makes room for it if there is none.
+    /// Keeps an envelope in order to try it again. If there is no room for it, the oldest envelope of its sender, or of
+    /// the sender who uses the most space, is given up.
     pub(crate) fn defer(&mut self, new: &NewDeferred<'_>, now_ms: u64) -> Result<()> {
         self.change(
             "INSERT INTO deferred (message_id, sender, thread_id, ciphertext, envelope, at)
@@ -97,7 +98,8 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Lets every envelope be tried again by this version of the library, unless it was tried too often or a short time ago.
+    /// Marks every envelope to be tried again, unless this version of the library has tried it too often or too
+    /// recently.
     pub(crate) fn retry_deferred(&mut self, version: &str, now_ms: u64) -> Result<()> {
         self.change(
             "UPDATE deferred SET due = 1, tries = iif(version = ?1, tries, 0), version = ?1
@@ -107,7 +109,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Lets the envelopes of a sender be tried again, because the cause may be gone.
+    /// Marks the envelopes of a sender to be tried again, because the cause may be gone.
     pub(super) fn retry_deferred_of(&mut self, sender: &[u8; 16]) -> Result<()> {
         let sql = "UPDATE deferred SET due = 1 WHERE sender = ?1 AND tries < ?2";
         self.change(sql, params![sender, MOST_TRIES])?;
@@ -126,19 +128,19 @@ impl Tx<'_> {
         Ok(row.optional()?)
     }
 
-    /// It still cannot be processed.
+    /// Records that the envelope still cannot be processed.
     pub(crate) fn defer_again(&mut self, id: DeferredId) -> Result<()> {
         self.change("UPDATE deferred SET due = 0 WHERE id = ?1", [id.0])?;
         Ok(())
     }
 
-    /// It was processed.
+    /// Deletes the row of an envelope that was processed.
     pub(crate) fn forget_deferred(&mut self, id: DeferredId) -> Result<()> {
         self.change("DELETE FROM deferred WHERE id = ?1", [id.0])?;
         Ok(())
     }
 
-    /// It cannot be opened, for this reason, which the message that represents it shows from now on.
+    /// Records that the envelope cannot be opened. The message that represents it shows this cause from now on.
     pub(crate) fn give_up_deferred(&mut self, id: DeferredId, cause: Undecryptable) -> Result<()> {
         let sql = format!(
             "UPDATE message SET cause = ?2 WHERE id = (SELECT message_id FROM deferred WHERE id = ?1)
@@ -151,7 +153,7 @@ impl Tx<'_> {
         message.map_or(Ok(()), |message| self.emit_changed(MessageId(message)))
     }
 
-    /// Gives up the envelopes that were kept for too long.
+    /// Gives up the envelopes that were deferred before `before_ms`.
     pub(super) fn expire_deferred(&mut self, before_ms: u64) -> Result<()> {
         let sql = "SELECT min(id) FROM deferred WHERE at < ?1 HAVING count(*) > 0";
         while let Some(old) = self.deferred_over(sql, params![to_sql(before_ms)?])? {

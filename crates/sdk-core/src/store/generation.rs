@@ -1,7 +1,8 @@
-//! Which generation of this database this is: one for each connection to the relay, which remembers the newest.
+//! Detects that this database is an older copy of itself.
 //!
-//! A number is drawn and committed before the relay hears of it. So a relay that knows a later one, or another nonce for one
-//! that we have drawn, has talked with a later state of this database: the file is a copy, or was restored from one.
+//! Each connection to the relay has a generation: the next number, with a random nonce. It is committed here before it is
+//! sent to the relay, which remembers the newest one. If the relay knows a higher number, or another nonce for a number
+//! of ours, it has communicated with a later state of this database: the file is a copy, or was restored from one.
 
 use rusqlite::{OptionalExtension as _, params};
 use sealpost_protocol::UnixSeconds;
@@ -12,14 +13,15 @@ use crate::error::Result;
 use crate::event::Event;
 use crate::id::{ClientMsgId, DeviceId, ThreadId, UserId};
 
-/// Generations that are remembered: connections of several processes may overtake each other.
+/// How many generations are remembered. More than one is needed, because connections of several processes may overtake
+/// each other.
 const REMEMBERED: u64 = 64;
-/// The number of threads whose peers are told of new sessions at once. The others follow in the background.
+/// The number of threads whose sessions are renewed immediately. The others follow in the background.
 const AT_ONCE: u32 = 200;
 /// The number of threads that are renewed in one transaction in the background.
 pub(crate) const RENEWED_AT_A_TIME: u32 = 20;
 
-/// A generation.
+/// The number and the nonce of one connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Generation {
     pub(crate) number: u64,
@@ -27,7 +29,8 @@ pub(crate) struct Generation {
 }
 
 impl Rows<'_> {
-    /// Whether the relay has talked with a later state of this database.
+    /// Whether this generation, which the relay remembers, shows that the relay has communicated with a later state of
+    /// this database.
     pub(crate) fn is_older_than(&self, known: Generation) -> Result<bool> {
         let newest: i64 = self
             .connection
@@ -41,11 +44,11 @@ impl Rows<'_> {
             .prepare_cached("SELECT nonce FROM generation WHERE number = ?1")?
             .query_row([to_sql(known.number)?], |row| row.get(0))
             .optional()?;
-        // One that is not remembered any more says nothing.
+        // A generation that is no longer remembered here proves nothing.
         Ok(ours.is_some_and(|ours| ours != known.nonce))
     }
 
-    /// Whether there were sessions with a device, and none of them is used for sending any more.
+    /// Whether there are sessions with a device, none of which is used for sending any more.
     pub(crate) fn has_only_old_sessions(&self, user: UserId, device: DeviceId) -> Result<bool> {
         let sql =
             "SELECT count(*) > 0 AND max(active) = 0 FROM session WHERE user_id = ?1 AND device_id = ?2";
@@ -76,14 +79,14 @@ impl Rows<'_> {
         rows.map(|row| Ok(ThreadId::from_slice(&row?)?)).collect()
     }
 
-    /// Whether there were sessions with a device of a member, and none of them is used for sending any more.
+    /// Whether a member has a device with which there are sessions, none of which is used for sending any more.
     fn has_member_with_only_old_sessions(&self, thread: ThreadId) -> Result<bool> {
         let sql = "SELECT EXISTS (SELECT 1 FROM member JOIN session USING (user_id)
                    WHERE thread_id = ?1 GROUP BY user_id, device_id HAVING max(active) = 0)";
         Ok(self.connection.prepare_cached(sql)?.query_row([thread.as_bytes()], |row| row.get(0))?)
     }
 
-    /// Threads with a device with which there was a session, the newest first.
+    /// The threads in which there is a session with a device of a member, the most recently active first.
     fn threads_with_sessions(&self, limit: u32) -> Result<Vec<ThreadId>> {
         let sql = "SELECT thread_id FROM thread
                    WHERE EXISTS (SELECT 1 FROM member JOIN session USING (user_id)
@@ -96,7 +99,7 @@ impl Rows<'_> {
 }
 
 impl Tx<'_> {
-    /// A new generation, to be shown to the relay once this is committed.
+    /// Creates the generation of a new connection. It may be sent to the relay once this is committed.
     pub(crate) fn begin_generation(&mut self, nonce: [u8; 8]) -> Result<Generation> {
         let number: i64 = self
             .connection
@@ -113,10 +116,11 @@ impl Tx<'_> {
         Ok(Generation { number, nonce })
     }
 
-    /// The relay has talked with a later state of this database, which is lost: what was done in it must not be done again in
-    /// another way. Keys that were used since would be used again, so no session is continued; others may have got one-time
-    /// keys that are not here, so all are replaced; what was sealed here is sealed anew. The threads' peers hear of new
-    /// sessions at once, with a receipt for nothing, whose id `fresh_id` gives.
+    /// Prepares this database for use after it has turned out to be an older copy, because the relay knows the generation
+    /// `known` of a later state. Message keys that were used in the later state must not be used again, so all sessions are
+    /// archived and everything that was sealed here is sealed again. Peers may have received one-time keys that do not
+    /// exist here, so all keys at the relay are replaced. The peers of the newest threads learn of the new sessions
+    /// immediately, from an empty receipt whose id comes from `fresh_id`.
     pub(crate) fn recover_as_copy(
         &mut self,
         known: Generation,
@@ -139,8 +143,8 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Renews the sessions of the next threads after this database turned out to be a copy. Does nothing in a thread whose
-    /// sessions were renewed in the meantime. Returns whether there may be more.
+    /// Renews the sessions of the next threads after this database has turned out to be a copy. Threads whose sessions
+    /// have been renewed in the meantime are skipped. Returns whether there may be more threads.
     pub(crate) fn renew_some(
         &mut self,
         now_ms: u64,
@@ -158,7 +162,8 @@ impl Tx<'_> {
         Ok(last.is_some())
     }
 
-    /// Queues a receipt for nothing, whose only effect is a session; unless something waits there that begins one as well.
+    /// Queues an empty receipt, whose only effect is that a new session is started. Does nothing if the thread already has
+    /// something to send, which has the same effect.
     pub(crate) fn greet(&mut self, thread: ThreadId, now_ms: u64, content_id: ClientMsgId) -> Result<()> {
         let sql = "SELECT EXISTS (SELECT 1 FROM outgoing WHERE lane = ?1 AND state < 3)";
         let waits: bool =
@@ -172,7 +177,7 @@ impl Tx<'_> {
         self.enqueue(NewOutgoing { thread, us, content_id, sent_ms: now_ms, body }).map(|_| ())
     }
 
-    /// From now on, no session is used for sending; new ones are begun.
+    /// Archives all sessions: they are no longer used for sending, so the next message to each device starts a new one.
     pub(crate) fn archive_all_sessions(&mut self, now: UnixSeconds) -> Result<()> {
         let mut statement = self
             .connection
@@ -187,18 +192,18 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Whether the one-time keys at the relay are to be replaced.
+    /// Whether the one-time keys at the relay have to be replaced.
     pub(crate) fn has_lost_pre_keys(&self) -> Result<bool> {
         let sql = "SELECT lost_pre_keys FROM account";
         Ok(self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
     }
 
-    /// They were replaced.
+    /// Records that the one-time keys at the relay have been replaced.
     pub(crate) fn pre_keys_were_replaced(&mut self) -> Result<()> {
         self.change_one("UPDATE account SET lost_pre_keys = 0", [])
     }
 
-    /// Ids of pre-keys begin above this one.
+    /// Makes the ids of new pre-keys begin above `up_to`.
     pub(crate) fn skip_key_ids(&mut self, up_to: u32) -> Result<()> {
         self.change("UPDATE account SET next_key_id = max(next_key_id, ?1 + 1)", [up_to])?;
         Ok(())

@@ -32,7 +32,7 @@ pub(crate) enum Standing {
     Left,
 }
 
-/// What is known about the account at the start.
+/// A registered account, and whether it has been left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Occupant {
     pub(crate) registered: Registered,

@@ -18,7 +18,7 @@ use crate::error::{Result, Storage};
 
 /// How long to wait for the transaction of another process: many times as long as any transaction takes.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long to wait for another process to go first. It may be frozen while it waits.
+/// How long to let another process that is waiting go first. It may be frozen while it waits.
 const COURTESY: Duration = Duration::from_millis(50);
 const FIRST_PAUSE: Duration = Duration::from_micros(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(2);
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lock_is_let_go_even_where_somebody_inherited_it() {
+    fn a_lock_is_released_even_if_its_descriptor_was_inherited() {
         let dir = tempfile::tempdir().unwrap();
         let database = dir.path().join("a.db");
         let (one, other) = (Lock::open(&database).unwrap(), Lock::open(&database).unwrap());
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn who_holds_it_for_too_long_is_told_of() {
+    fn a_lock_that_is_held_for_too_long_is_reported() {
         let dir = tempfile::tempdir().unwrap();
         let database = dir.path().join("a.db");
         let (one, other) = (Lock::open(&database).unwrap(), Lock::open(&database).unwrap());
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn who_takes_it_again_and_again_lets_others_in_between() {
+    fn a_holder_that_takes_it_repeatedly_lets_others_in_between() {
         let dir = tempfile::tempdir().unwrap();
         let database = dir.path().join("a.db");
         let (greedy, other) = (Lock::open(&database).unwrap(), Lock::open(&database).unwrap());
@@ -156,19 +156,19 @@ mod tests {
                     }
                     thread::yield_now();
                 }
-                // The other one has it now.
+                // The other holder has just taken the lock.
                 drop(other.take());
                 waited.push(times.load(Ordering::SeqCst) - before);
             }
             stop.store(true, Ordering::SeqCst);
-            // Usually it waited until the lock was released once; otherwise hundreds of times, or it never got it.
+            // If waiting holders are let in, a release or two suffice. Otherwise there are hundreds.
             waited.sort_unstable();
             assert!(waited[12] < 5, "{waited:?}");
         });
     }
 
     #[test]
-    fn who_is_frozen_while_waiting_holds_nobody_up_for_long() {
+    fn a_process_that_is_frozen_while_it_waits_delays_others_only_briefly() {
         let dir = tempfile::tempdir().unwrap();
         let database = dir.path().join("a.db");
         let (one, frozen) = (Lock::open(&database).unwrap(), Lock::open(&database).unwrap());

@@ -1,7 +1,7 @@
 //! The write-ahead log next to the database: how large it may become, and what must be in the database file itself.
 //!
-//! SQLite checkpoints a log of 1000 pages into the file, and starts it anew when nobody reads from it. With
-//! continuous reads that moment never comes, so above a limit this process briefly stops its own reads.
+//! SQLite checkpoints a log of 1000 pages into the file, and restarts the log when no reader uses it. If reads overlap
+//! all the time, that never happens, so above a limit this process briefly blocks its own reads.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -27,17 +27,17 @@ pub(super) struct Log {
     needed: Needed,
 }
 
-/// Whether something in the log must be moved to the file.
+/// Whether the contents of the log must be moved to the file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Needed {
     No,
     Now,
-    /// As soon as there is nothing else to do.
+    /// As soon as the writer is idle.
     Later,
 }
 
 impl Log {
-    /// If a crashed process left something in the log, it is moved to the file soon.
+    /// If a process that crashed has left data in the log, the data is moved to the file when the writer is idle.
     pub(super) fn new(database: &Path) -> Self {
         let path = path_beside(database);
         let needed = if size(&path) > 0 { Needed::Later } else { Needed::No };
@@ -49,7 +49,7 @@ impl Log {
         self.needed = Needed::Now;
     }
 
-    /// Called when there is nothing else to do.
+    /// The writer calls this when it is idle.
     pub(super) fn idle(&mut self) {
         if self.needed == Needed::Later {
             self.needed = Needed::Now;

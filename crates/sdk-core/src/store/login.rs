@@ -1,4 +1,4 @@
-//! What proves to the relay who we are, when tokens do not.
+//! How this device proves its identity to the relay when its tokens are refused: the login key and the registration tag.
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ impl LoginKey {
         Self(seed)
     }
 
-    /// The only way in which the secret leaves.
+    /// The secret itself. No other function returns it.
     pub(crate) fn expose(&self) -> &[u8; 32] {
         &self.0
     }
@@ -41,7 +41,7 @@ impl fmt::Debug for LoginKey {
 }
 
 impl Rows<'_> {
-    /// None in a file from before there were login keys.
+    /// Our login key; `None` in a database that was created before login keys existed.
     pub(crate) fn login_key(&self) -> Result<Option<LoginKey>> {
         let sql = "SELECT login_key FROM account";
         let stored: Option<Option<Vec<u8>>> =
@@ -49,14 +49,15 @@ impl Rows<'_> {
         stored.flatten().map(|stored| LoginKey::from_stored(&Zeroizing::new(stored))).transpose()
     }
 
-    /// With what the relay takes us back if it loses us; none while it does not know our login key.
+    /// The tag with which this device can register again if the relay loses it; `None` while the relay does not know our
+    /// login key.
     pub(crate) fn registration_tag(&self) -> Result<Option<Vec<u8>>> {
         let sql = "SELECT registration_tag FROM account";
         let tag = self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0));
         Ok(tag.optional()?.flatten())
     }
 
-    /// The newest state of the relay's store that we have seen; empty when there is none.
+    /// The newest version of the relay's store that we have seen; empty if there is none.
     pub(crate) fn store_version(&self) -> Result<Vec<u8>> {
         let sql = "SELECT store_version FROM account";
         Ok(self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
@@ -64,7 +65,7 @@ impl Rows<'_> {
 }
 
 impl Tx<'_> {
-    /// Our login key; this one if there is none.
+    /// Returns our login key, after storing `fresh` if there was none.
     pub(crate) fn ensure_login_key(&mut self, fresh: &LoginKey) -> Result<LoginKey> {
         let sql = "UPDATE account SET login_key = coalesce(login_key, ?1) RETURNING login_key";
         let stored = self
@@ -75,7 +76,7 @@ impl Tx<'_> {
         LoginKey::from_stored(&stored.ok_or(Error::Bug("no account"))?)
     }
 
-    /// The relay knows our login key.
+    /// Stores the registration tag, which the relay returns once it knows our login key.
     pub(crate) fn set_registration_tag(&mut self, tag: &[u8]) -> Result<()> {
         self.change_one("UPDATE account SET registration_tag = ?1", params![tag])
     }

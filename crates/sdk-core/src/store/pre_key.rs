@@ -1,4 +1,4 @@
-//! Our pre-keys: what others need to meet us, and what we need to answer.
+//! Our pre-keys, with which others start sessions with this device.
 
 use rusqlite::{OptionalExtension as _, params};
 use sealpost_protocol::{
@@ -26,14 +26,14 @@ impl Rows<'_> {
         Ok(record.map(|record| KemPreKey::from_bytes(&record)).transpose()?)
     }
 
-    /// When the signed pre-key in use was made; none when there is none.
+    /// When the current signed pre-key was created; `None` if there is none.
     pub(crate) fn signed_pre_key_created(&self) -> Result<Option<u64>> {
         let sql = "SELECT max(created) FROM signed_pre_key WHERE replaced IS NULL";
         let created: Option<i64> = self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
         created.map(from_sql).transpose()
     }
 
-    /// Keys that the relay may not have: the newest signed ones, and one-time ones.
+    /// The keys that the relay may not have yet: the current signed and last-resort keys, and one-time keys.
     pub(crate) fn pre_keys_to_upload(&self) -> Result<PreKeys> {
         let signed =
             self.records("SELECT record FROM signed_pre_key WHERE uploaded = 0 AND replaced IS NULL")?;
@@ -51,14 +51,14 @@ impl Rows<'_> {
         })
     }
 
-    /// The newest one-time key that the relay has, or has given out; 0 when there is none.
+    /// The highest id among the one-time and KEM keys that were uploaded and still exist here; 0 if there are none.
     pub(crate) fn newest_uploaded(&self) -> Result<u32> {
         let sql = "SELECT max((SELECT coalesce(max(id), 0) FROM one_time_pre_key WHERE uploaded = 1),
                               (SELECT coalesce(max(id), 0) FROM kem_pre_key WHERE uploaded = 1))";
         Ok(self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
     }
 
-    /// How many one-time keys of each kind are here, wherever else they are.
+    /// How many one-time keys of each kind are stored here, whether or not the relay has them.
     pub(crate) fn one_time_pre_keys(&self) -> Result<KeyCounts> {
         let sql = "SELECT (SELECT count(*) FROM one_time_pre_key),
                           (SELECT count(*) FROM kem_pre_key WHERE last_resort = 0)";
@@ -99,7 +99,7 @@ impl PreKeys {
 }
 
 impl Tx<'_> {
-    /// Stores fresh keys; a new signed or last-resort key takes over from the one before.
+    /// Stores new keys. A new signed or last-resort key replaces the current one.
     pub(crate) fn insert_pre_keys(&mut self, keys: &PreKeys, now_ms: u64) -> Result<()> {
         let now = to_sql(now_ms)?;
         if let Some(key) = &keys.signed {
@@ -128,14 +128,14 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// The relay has them now.
+    /// Records that the relay has these keys.
     pub(crate) fn set_pre_keys_uploaded(&mut self, keys: &PreKeys) -> Result<()> {
         let one_time = "UPDATE one_time_pre_key SET uploaded = 1 WHERE id = ?1";
         let kem = "UPDATE kem_pre_key SET uploaded = 1 WHERE id = ?1";
         if let Some(key) = &keys.signed {
             self.change_one("UPDATE signed_pre_key SET uploaded = 1 WHERE id = ?1", [key.id().0])?;
         }
-        // A one-time key may be used, and gone, before the upload is answered.
+        // A one-time key may have been used and deleted before the upload is answered.
         for key in &keys.one_time {
             self.change(one_time, [key.id().0])?;
         }
@@ -145,8 +145,9 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// One-time keys die in the commit that stores the session they made; the use of a last-resort key is
-    /// remembered. False when this very use was seen before.
+    /// Deletes the one-time keys that a first message has used, in the transaction that stores its session. If it has used
+    /// the last-resort key instead, records this use. Returns false if the same use was recorded before, which means that
+    /// the first message is a replay.
     pub(crate) fn consume_pre_keys(&mut self, consumed: &Consumed) -> Result<bool> {
         if let Some(id) = consumed.one_time {
             self.change_one("DELETE FROM one_time_pre_key WHERE id = ?1", [id.0])?;
@@ -162,7 +163,8 @@ impl Tx<'_> {
         Ok(used == 1)
     }
 
-    /// The relay has this many one-time keys left. It gives out the oldest first, so the others were given out by now.
+    /// Records which one-time keys have been given out, given how many the relay has left. The relay gives out the oldest
+    /// ones first.
     pub(crate) fn note_given_out(&mut self, left: KeyCounts, now_ms: u64) -> Result<()> {
         let now = to_sql(now_ms)?;
         self.change(
@@ -179,8 +181,8 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Nobody gets them from the relay any more, though somebody may have got them: they are kept for a while, as any other
-    /// that was given out or replaced.
+    /// Marks all keys as given out or replaced, because the relay no longer gives them out. Peers may have received them
+    /// earlier, so they are kept for a while, like all other such keys.
     pub(crate) fn give_up_pre_keys(&mut self, now_ms: u64) -> Result<()> {
         let now = to_sql(now_ms)?;
         self.change(
@@ -199,8 +201,8 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Forgets keys that nobody could get any more since before `before_ms`: signed ones that were replaced, one-time
-    /// ones that were given out and not used.
+    /// Deletes the keys that the relay has not given out since `before_ms`: signed keys that were replaced earlier, and
+    /// unused one-time keys that were given out earlier.
     pub(crate) fn forget_old_pre_keys(&mut self, before_ms: u64) -> Result<()> {
         let before = to_sql(before_ms)?;
         self.change("DELETE FROM signed_pre_key WHERE replaced < ?1", [before])?;

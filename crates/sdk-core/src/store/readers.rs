@@ -1,7 +1,7 @@
 //! A few connections besides the writer's, so that someone who scrolls never waits for a backlog to be written.
 //!
 //! A read that has been submitted runs whether or not its future is polled. A caller that stops polling half-way, as
-//! an app may with any call, therefore does not hold up anyone else.
+//! an app may with any call, therefore delays nobody else.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -29,17 +29,17 @@ pub(super) struct Readers {
     done: Condvar,
 }
 
-/// A read, which sends its own answer, including the error if it comes too late.
+/// A read. It sends its own result, or an error if it was submitted too late.
 type Job = Box<dyn FnOnce(&Readers) + Send>;
 
 #[derive(Default)]
 struct Pool {
-    /// Only non-empty while there is a worker.
+    /// It is non-empty only while there is a worker.
     waiting: VecDeque<Job>,
     workers: usize,
     idle: Vec<Guarded>,
     reading: usize,
-    /// No new read may begin for now.
+    /// Whether new reads have to wait.
     paused: bool,
     closed: bool,
 }

@@ -2,7 +2,7 @@
 //!
 //! SQLCipher is used with a raw key, without key derivation from a passphrase, which would take most of a second at
 //! every start. The first 32 bytes of the file are not encrypted, because iOS suspends an app that holds a lock on a
-//! file which it does not recognise as SQLite. The salt that would otherwise stand there is derived from the key.
+//! file which it does not recognise as SQLite. The salt that would otherwise be stored there is derived from the key.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -196,7 +196,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn whichever_way_leads_to_a_file_it_has_one_name() {
+    fn all_paths_of_a_file_resolve_to_the_same_name() {
         let dir = tempfile::tempdir().unwrap();
         let there = dir.path().join("there");
         fs::create_dir(&there).unwrap();
@@ -229,7 +229,7 @@ mod tests {
     const EARLIER: &[u8] = include_bytes!("../../tests/data/sqlcipher-4.19.db");
 
     #[test]
-    fn a_file_that_an_earlier_sqlcipher_wrote_on_another_processor_opens() {
+    fn a_file_that_was_written_by_sqlcipher_4_19_on_x86_64_can_be_opened() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.db");
         fs::write(&path, EARLIER).unwrap();

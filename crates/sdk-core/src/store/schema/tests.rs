@@ -1,4 +1,4 @@
-//! New databases, and those of every earlier version.
+//! Tests for new databases and for those of every earlier version.
 
 use rusqlite::params;
 
@@ -15,7 +15,7 @@ fn a_new_database_ends_at_the_newest_version_and_stays_there() {
     assert_eq!(version as usize, MIGRATIONS.len());
 }
 
-/// What a database consists of: its tables and indexes, and how its search index is set.
+/// The schema of a database: its tables and indexes, and the settings of its search index.
 fn form(connection: &Connection) -> Vec<String> {
     let all = |sql: &str| -> Vec<String> {
         let mut statement = connection.prepare(sql).unwrap();
@@ -23,7 +23,7 @@ fn form(connection: &Connection) -> Vec<String> {
     };
     let declared =
         all("SELECT type || ' ' || name || ' ' || coalesce(sql, '') FROM sqlite_schema ORDER BY type, name");
-    // How it is written makes no difference, and columns that were added later have no comments.
+    // White space makes no difference, and columns that were added by a migration have no comments.
     let plain = |text: String| {
         let lines = text.lines().map(|line| line.split_once("--").map_or(line, |(code, _)| code));
         let words = lines.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ");
@@ -34,7 +34,7 @@ fn form(connection: &Connection) -> Vec<String> {
 }
 
 #[test]
-fn a_new_database_is_what_the_migrations_lead_to() {
+fn a_new_database_has_the_schema_that_the_migrations_produce() {
     let (mut new, migrated) = (Connection::open_in_memory().unwrap(), Connection::open_in_memory().unwrap());
     migrate(&mut new).unwrap();
     for migration in MIGRATIONS {
@@ -59,7 +59,7 @@ fn a_newer_database_is_refused_and_left_alone() {
     assert_eq!(tables, 0);
 }
 
-/// A row in every table of the first version that a later one has changed, and in one that none has.
+/// Inserts a row into every table of the first version that a later version has changed, and into one that is unchanged.
 const OF_V1: &str = "
 INSERT INTO account (only, identity, registration_id, user_id, device_id, access_token, access_expires, refresh_token)
     VALUES (1, x'01', 7, zeroblob(16), 1, 'access', 5, 'refresh');
@@ -71,7 +71,7 @@ INSERT INTO skipped_key VALUES (zeroblob(16), 1, zeroblob(33), 8, x'0405', zerob
 INSERT INTO thread (thread_id, peer, roster_version, created) VALUES (zeroblob(16), zeroblob(16), 2, 5);
 ";
 
-/// A message of each length that is written in another way, and each of what waits.
+/// Inserts messages of version 5: of each length whose encoding differs, and in each state in which something waits.
 fn messages_of_v5(connection: &Connection) {
     let insert = |id: i64, kind: i64, body: &[u8], outbox: i64, sealed: Option<&[u8]>| {
         let mut name = [0; 16];
@@ -99,7 +99,7 @@ fn messages_of_v5(connection: &Connection) {
 }
 
 #[test]
-fn what_people_see_and_what_leaves_come_apart() {
+fn visible_messages_and_outgoing_contents_are_migrated_to_separate_tables() {
     let mut connection = Connection::open_in_memory().unwrap();
     connection.execute_batch(MIGRATIONS[0]).unwrap();
     connection.execute_batch(OF_V1).unwrap();
@@ -129,7 +129,7 @@ fn what_people_see_and_what_leaves_come_apart() {
     ];
     assert_eq!(texts, expected.map(|(id, text)| (id, Body::Text(text))));
     for (id, body) in &messages {
-        // As they would be written today, so that they are the same wherever they go.
+        // The migration writes bodies exactly as this version does.
         assert_eq!(Body::from_bytes(body).unwrap().to_bytes(), *body, "{id}");
     }
     let outgoing = all("SELECT id, body FROM outgoing ORDER BY id");
@@ -158,7 +158,7 @@ fn what_people_see_and_what_leaves_come_apart() {
         text("SELECT group_concat(message_id || hex(told_id)) FROM parked"),
         format!("110B{}", "00".repeat(15))
     );
-    // The id of one that was taken back is not used again.
+    // The id of a message that was cancelled is not used again.
     assert_eq!(
         text("SELECT group_concat(name || seq) FROM sqlite_sequence WHERE name = 'message'"),
         "message15"
@@ -166,7 +166,7 @@ fn what_people_see_and_what_leaves_come_apart() {
 }
 
 #[test]
-fn a_file_of_any_older_version_keeps_what_it_holds() {
+fn a_file_of_any_earlier_version_keeps_its_contents() {
     for version in 1..MIGRATIONS.len() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("old.db");

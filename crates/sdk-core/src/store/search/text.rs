@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn what_people_see_is_found_however_it_is_written() {
+    fn a_text_is_found_by_every_equivalent_spelling() {
         for (text, words) in [
             ("ΟΔΥΣΣΕΥΣ", "οδυσσευς"),
             ("Ὀδυσσεύς", "ΟΔΥΣΣΕΥΣ"),
@@ -366,8 +366,8 @@ mod tests {
     }
 
     #[test]
-    fn the_text_decides_where_the_index_does_not_know() {
-        // Equal up to the length that the index contains of a word; and pairs that are not adjacent.
+    fn the_text_is_compared_where_the_index_is_ambiguous() {
+        // Words that are equal up to the length that the index stores, and pairs that are not adjacent.
         for (text, words) in [("internationalist", "internationalisation"), ("京都大学 学京", "大学京")]
         {
             let query = Query::new(words).unwrap();
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_long_is_cut_alike_on_both_sides() {
+    fn long_words_are_truncated_alike_in_the_index_and_in_a_query() {
         let word = "x".repeat(1000);
         assert_eq!(terms(&word).len(), MAX_TERM);
         assert!(finds(&word, &word));
@@ -404,7 +404,7 @@ mod tests {
         }
 
         #[test]
-        fn a_query_has_no_syntax_but_ours(words in any::<String>()) {
+        fn a_query_never_contains_fts5_syntax_of_its_own(words in any::<String>()) {
             let Some(expression) = expression(&words) else { return Ok(()) };
             let bare: String = expression.chars().filter(|c| !matches!(c, '"' | '*' | ' ')).collect();
             prop_assert!(bare.chars().all(|c| c.is_ascii_alphanumeric() || !c.is_ascii()), "{:?}", expression);

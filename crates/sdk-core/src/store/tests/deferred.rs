@@ -52,7 +52,7 @@ async fn kept(fixture: &Fixture) -> Vec<(UserId, u32)> {
 }
 
 #[tokio::test]
-async fn a_sender_has_room_for_a_bounded_number_and_loses_their_own_oldest() {
+async fn a_sender_who_exceeds_the_limit_loses_their_own_oldest_envelope() {
     let fixture = Fixture::new().await;
     let work = fixture.store.write(|tx| {
         defer(tx, user(1), 0, 4, None)?;
@@ -72,7 +72,7 @@ async fn the_bytes_of_a_sender_and_of_all_are_bounded_too() {
         fixture.store.write(move |tx| (0..6).try_for_each(|name| defer(tx, PEER, name, quarter, None)));
     work.await.unwrap();
     assert_eq!(kept(&fixture).await, [2, 3, 4, 5].map(|name| (PEER, name)));
-    // The others take all there is, and a little: whoever has most gives way.
+    // The others fill the table and slightly exceed it, so the sender with the most bytes loses an envelope.
     let senders = u32::try_from(MOST_BYTES / MOST_BYTES_OF_SENDER).unwrap();
     let work = fixture.store.write(move |tx| {
         for sender in 1..=senders {
@@ -100,7 +100,7 @@ async fn the_bytes_of_a_sender_and_of_all_are_bounded_too() {
 async fn all_senders_together_have_a_bounded_number() {
     let fixture = Fixture::new().await;
     let work = fixture.store.write(|tx| {
-        // One sends two before the others send one each.
+        // One sender has two envelopes, and then each of the others sends one.
         (0..2).try_for_each(|name| defer(tx, PEER, name, 8, None))?;
         (1..MOST).try_for_each(|sender| defer(tx, user(sender), 0, 4, None))
     });
@@ -131,7 +131,7 @@ async fn an_envelope_that_is_given_up_is_reported_once_with_its_final_cause() {
     let damaged = "Undecryptable(StorageDamaged)";
     assert_eq!(fixture.texts().await, [damaged, damaged, "Undecryptable(NoSession)"]);
     assert!(matches!(drain(&mut events).as_slice(), [Event::MessageChanged { .. }]));
-    // The others are too old some day.
+    // Later, the other envelopes are too old.
     fixture.store.write(|tx| tx.forget_opened(51)).await.unwrap();
     assert_eq!(kept(&fixture).await, []);
     assert_eq!(fixture.texts().await[..2], ["Undecryptable(NotDecryptable)"; 2]);
@@ -143,7 +143,7 @@ async fn an_envelope_is_tried_a_bounded_number_of_times_by_each_version() {
     let fixture = Fixture::new().await;
     fixture.store.write(|tx| defer(tx, PEER, 1, 4, None)).await.unwrap();
     let mut now_ms = 1_000 * HOUR_MS;
-    // A start of the client: how often the envelope is tried.
+    // Starts the client, and returns how often the envelope is tried.
     let start = async |version: &'static str, now_ms| {
         let work = fixture.store.write(move |tx| {
             tx.retry_deferred(version, now_ms)?;

@@ -1,4 +1,4 @@
-//! Copies of a database.
+//! Tests for databases that turn out to be older copies.
 
 use super::*;
 use crate::store::Generation;
@@ -8,14 +8,14 @@ fn generation(number: u64, nonce: u8) -> Generation {
 }
 
 #[tokio::test]
-async fn a_generation_that_was_never_drawn_here_is_of_a_later_state() {
+async fn a_generation_that_was_not_drawn_here_belongs_to_a_later_state() {
     let fixture = Fixture::new().await;
     let work = fixture.store.write(|tx| {
         assert!(!tx.is_older_than(generation(0, 0))?, "the relay knows nothing");
         assert!(tx.is_older_than(generation(1, 1))?);
         assert_eq!(tx.begin_generation([1; 8])?, generation(1, 1));
         assert_eq!(tx.begin_generation([2; 8])?, generation(2, 2));
-        // Another process may have drawn the newest.
+        // Another process may have drawn the newest one.
         for known in [generation(1, 1), generation(2, 2)] {
             assert!(!tx.is_older_than(known)?);
         }
@@ -33,7 +33,7 @@ async fn a_generation_that_was_never_drawn_here_is_of_a_later_state() {
 }
 
 #[tokio::test]
-async fn what_the_relay_knew_is_known_here_after_it_was_noticed() {
+async fn a_copy_is_noticed_only_once() {
     let fixture = Fixture::new().await;
     let work = fixture.store.write(|tx| {
         tx.begin_generation([1; 8])?;
@@ -77,7 +77,7 @@ async fn every_thread_is_renewed_once_in_small_batches_that_a_later_process_cont
     begin.await.unwrap();
     let lanes = async || fixture.store.read(|rows| rows.lanes()).await.unwrap();
     assert_eq!(lanes().await, 200);
-    // With one of them, there is a session again.
+    // With one of the peers, there is an active session again.
     let met = "UPDATE session SET active = 1 WHERE user_id = ?1";
     fixture.store.write(move |tx| tx.change_one(met, [id(0)])).await.unwrap();
     let (mut before, mut batches) = (200, 0);
@@ -96,7 +96,7 @@ async fn every_thread_is_renewed_once_in_small_batches_that_a_later_process_cont
         if !more {
             break;
         }
-        // The process ends, and another one goes on.
+        // The process ends, and another one continues.
         if batches % 5 == 0 {
             fixture.store.close().await;
             fixture.store.reopen().unwrap();

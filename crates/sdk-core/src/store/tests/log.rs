@@ -13,9 +13,9 @@ use super::*;
 use crate::error::{Error, Storage};
 use crate::store::log::MOST_BYTES;
 
-/// What one write of these tests puts into the log, at least.
+/// The minimum number of bytes that one write of these tests adds to the log.
 const WRITTEN_BYTES: u64 = 40 * 4096;
-/// What a single transaction may put on top of the limit, with all that SQLite adds to it.
+/// How far a single transaction may exceed the limit, including everything that SQLite adds to it.
 const SLACK_BYTES: u64 = 4 << 20;
 
 impl Fixture {
@@ -44,12 +44,12 @@ impl Fixture {
     }
 }
 
-/// As a process leaves it that was killed, without its log.
+/// Opens a copy of the database file as a killed process would leave it, but without its log.
 async fn opened_without_log(fixture: &Fixture) -> crate::Result<Store> {
     let dir = tempfile::tempdir().unwrap();
     fs::copy(fixture.database(), dir.path().join("a.db")).unwrap();
     let store = open(&dir, EventBus::new());
-    // The folder goes when the store does: it has read what it needs by then.
+    // The folder is deleted when this returns. The store has read what the tests need by then.
     if let Ok(store) = &store {
         store.read(|rows| rows.account()).await.unwrap();
     }
@@ -57,7 +57,7 @@ async fn opened_without_log(fixture: &Fixture) -> crate::Result<Store> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_log_stays_small_while_there_is_always_somebody_who_reads() {
+async fn the_log_stays_small_while_reads_overlap() {
     let fixture = Fixture::new().await;
     let stop = Arc::new(AtomicBool::new(false));
     let mut readers = Vec::new();
@@ -66,7 +66,7 @@ async fn the_log_stays_small_while_there_is_always_somebody_who_reads() {
         readers.push(tokio::spawn(async move {
             let mut reads = 0_u64;
             while !stop.load(Ordering::SeqCst) {
-                // As good as always, one of the three is still open.
+                // At almost every moment, at least one of the three reads is open.
                 let read = store.read(|rows| {
                     rows.page(THREAD, None, 1)?;
                     std::thread::sleep(Duration::from_millis(5));
@@ -97,14 +97,14 @@ async fn the_log_stays_small_while_one_read_stays_open_and_shrinks_after_it() {
             .read(move |rows| {
                 rows.page(THREAD, None, 1)?;
                 begun.send(()).unwrap();
-                // The snapshot is open until then.
+                // The snapshot is held open until the sender is dropped or sends.
                 let _ = ended.recv();
                 rows.page(THREAD, None, 1)
             })
             .await
     });
     has_begun.recv().unwrap();
-    // The write that makes the log too large waits for the reader, and so does every one behind it.
+    // The write that makes the log too large waits for the reader, and so do all writes behind it.
     let mut writing = Box::pin(async {
         while fixture.log_bytes() <= 2 * MOST_BYTES {
             fixture.write_much().await;
@@ -131,7 +131,7 @@ async fn the_log_stays_small_while_one_read_stays_open_and_shrinks_after_it() {
 #[tokio::test]
 async fn an_account_is_in_the_file_itself_as_soon_as_it_is_registered() {
     let fixture = Fixture::new().await;
-    // What comes later is only in the log.
+    // Later transactions are only in the log.
     fixture.enqueue("later").await;
     assert!(fixture.log_bytes() > 0);
     let store = opened_without_log(&fixture).await.unwrap();
@@ -140,7 +140,7 @@ async fn an_account_is_in_the_file_itself_as_soon_as_it_is_registered() {
     assert!(store.read(|rows| rows.page(THREAD, None, 1)).await.unwrap().messages.is_empty());
 }
 
-/// As earlier releases made it: everything is in the log.
+/// Creates a database as earlier releases did, with all of its contents in the log.
 fn made_by_an_earlier_release(path: &Path) -> Connection {
     let connection = sealpost_testkit::open_database(path, &[9; 32]);
     connection.execute_batch("PRAGMA journal_mode = wal; PRAGMA wal_autocheckpoint = 0").unwrap();
@@ -150,13 +150,13 @@ fn made_by_an_earlier_release(path: &Path) -> Connection {
 }
 
 #[tokio::test]
-async fn a_file_whose_contents_were_all_in_the_log_is_damaged_without_it() {
+async fn a_file_whose_contents_were_all_in_the_log_is_corrupt_without_it() {
     let dir = tempfile::tempdir().unwrap();
     let earlier = made_by_an_earlier_release(&dir.path().join("earlier.db"));
     let whole = tempfile::tempdir().unwrap();
     fs::copy(dir.path().join("earlier.db"), whole.path().join("a.db")).unwrap();
     assert_eq!(open(&whole, EventBus::new()).map(drop), Err(Error::Storage(Storage::Corrupt)));
-    // With its log it opens, and soon has everything in the file.
+    // With its log, it can be opened.
     fs::copy(dir.path().join("earlier.db-wal"), whole.path().join("a.db-wal")).unwrap();
     let store = open(&whole, EventBus::new()).unwrap();
     let account = store.write(|tx| {
@@ -168,7 +168,7 @@ async fn a_file_whose_contents_were_all_in_the_log_is_damaged_without_it() {
 }
 
 #[tokio::test]
-async fn what_a_killed_process_left_in_the_log_goes_into_the_file_when_there_is_time() {
+async fn the_log_of_a_killed_process_is_moved_to_the_file_when_the_writer_is_idle() {
     let fixture = Fixture::new().await;
     fixture.enqueue("only in the log").await;
     let killed = tempfile::tempdir().unwrap();
@@ -192,10 +192,10 @@ async fn what_a_killed_process_left_in_the_log_goes_into_the_file_when_there_is_
 #[tokio::test]
 async fn a_file_whose_creation_was_interrupted_is_created_again() {
     let dir = tempfile::tempdir().unwrap();
-    // Nothing yet.
+    // The file was created and is still empty.
     fs::write(dir.path().join("a.db"), "").unwrap();
     open(&dir, EventBus::new()).unwrap().end();
-    // In the middle of the first transaction: SQLite has pages in the file, and a journal that undoes them.
+    // The first transaction was interrupted: SQLite has written pages to the file, and a journal to roll them back.
     let dir = tempfile::tempdir().unwrap();
     let making = dir.path().join("making.db");
     let connection = sealpost_testkit::open_database(&making, &[9; 32]);

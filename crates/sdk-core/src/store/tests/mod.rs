@@ -1,4 +1,4 @@
-//! What the store promises, on a real encrypted file.
+//! Tests of the store with a real encrypted file.
 
 mod deferred;
 mod generation;
@@ -59,7 +59,7 @@ impl Fixture {
         self.store.write(move |tx| tx.enqueue(new)).await.unwrap().unwrap().id
     }
 
-    /// What is on its way for a message.
+    /// The entry of the outbox that belongs to a message.
     async fn entry(&self, message: crate::id::MessageId) -> OutgoingId {
         let work = self.store.read(move |rows| {
             let sql = "SELECT id FROM outgoing WHERE message_id = ?1";
@@ -68,7 +68,7 @@ impl Fixture {
         work.await.unwrap()
     }
 
-    /// What the thread shows, newest first.
+    /// The messages of the thread as text, newest first.
     async fn texts(&self) -> Vec<String> {
         let messages = self.store.read(|rows| rows.page(THREAD, None, 500)).await.unwrap().messages;
         messages.into_iter().map(|message| format!("{:?}", TextOf(message.body))).collect()
@@ -91,7 +91,7 @@ fn fresh_id() -> ClientMsgId {
     ClientMsgId::new(1000, &random)
 }
 
-/// Everything that was told so far.
+/// The events that have been reported so far.
 fn drain(events: &mut EventReceiver) -> Vec<Event> {
     let mut told = Vec::new();
     while let Some(Some(Ok(event))) = futures_util::FutureExt::now_or_never(events.next()) {

@@ -1,4 +1,4 @@
-//! What was opened, and what could not be: only the bytes themselves prove anything.
+//! Tests for envelopes that were opened and envelopes that could not be opened. They are recognised by their bytes.
 
 use super::messages::incoming;
 use super::*;
@@ -82,7 +82,7 @@ async fn a_rolled_back_part_leaves_no_row_and_no_event() {
     work.await.unwrap();
     assert_eq!(fixture.texts().await, ["kept as well", "kept"]);
     assert_eq!(drain(&mut events).len(), 2);
-    // As does the whole transaction, with all its parts.
+    // The same is true for a whole transaction with all its savepoints.
     let work = fixture.store.write(|tx| {
         let part = tx.begin_part()?;
         tx.insert_incoming(&incoming("undone", 4))?;

@@ -1,4 +1,5 @@
-//! How statements run: each is prepared once, and nothing of them leaves the memory but for the database.
+//! Tests of how SQLite runs the statements: each is prepared once, its temporary data stays in memory, and finding what
+//! is due takes the same number of steps however much is queued.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +16,7 @@ use crate::id::{MessageId, ThreadId};
 use crate::store::vault::Vault;
 use crate::store::{Footprint, OutgoingId, Rows, Tx};
 
-/// A connection as the writer has it, to a new database with one thread.
+/// A connection with the settings of the writer, to a new database with one thread.
 fn connect(dir: &TempDir) -> Connection {
     let vault = Vault::new(&dir.path().join("a.db"), DatabaseKey::new([9; 32])).unwrap();
     let connection = vault.connect(Footprint::Full).unwrap().unguarded();
@@ -65,7 +66,7 @@ fn nothing_is_written_outside_the_database() {
     for n in 0..200 {
         Tx::new(&connection).enqueue(outgoing(Body::Text(format!("{n} {}", "x".repeat(20_000))))).unwrap();
     }
-    // To undo this takes many pages, and what it returns is held until it is done.
+    // Rolling this back needs many saved pages, and SQLite holds all returned rows until the statement is finished.
     connection.execute_batch("BEGIN; SAVEPOINT wide").unwrap();
     let mut update = connection.prepare("UPDATE message SET body = zeroblob(20000) RETURNING body").unwrap();
     let mut rows = update.query([]).unwrap();
@@ -73,7 +74,8 @@ fn nothing_is_written_outside_the_database() {
     let open = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
     let files: Vec<_> = open.filter_map(|file| std::fs::read_link(file.path()).ok()).collect();
     assert!(files.iter().any(|file| file.ends_with("a.db-wal")), "{files:?}");
-    // SQLite's temporary files lie in these folders and have no name any more, unlike one that the output goes to.
+    // SQLite creates its temporary files in these folders and unlinks them. A file to which the output of the test is
+    // redirected still has its name.
     let places = [std::env::temp_dir(), "/var/tmp".into(), "/usr/tmp".into(), "/tmp".into()];
     let is_temporary = |file: &&std::path::PathBuf| {
         places.iter().any(|place| file.parent() == Some(place))
@@ -104,7 +106,7 @@ fn queued(dir: &TempDir, contents: u32, lanes: u32) -> Connection {
 
 /// How many steps of SQLite's virtual machine a statement takes.
 fn steps(connection: &mut Connection, work: impl Fn(&Rows<'_>)) -> u64 {
-    // It runs once beforehand, so that it is prepared.
+    // The first call prepares the statement.
     work(&Rows { connection });
     let steps = Arc::new(AtomicU64::new(0));
     let count = Arc::clone(&steps);
@@ -119,7 +121,7 @@ fn steps(connection: &mut Connection, work: impl Fn(&Rows<'_>)) -> u64 {
 }
 
 #[test]
-fn to_find_what_is_due_costs_the_same_however_much_is_queued() {
+fn finding_due_entries_costs_the_same_however_much_is_queued() {
     let (few, many) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (mut few, mut many) = (queued(&few, 10, 5), queued(&many, 100_000, 2_000));
     type Look = fn(&Rows<'_>);

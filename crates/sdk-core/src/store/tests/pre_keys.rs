@@ -1,4 +1,4 @@
-//! What becomes of a pre-key that began a session.
+//! Tests of what happens to a pre-key after a session was started with it.
 
 use sealpost_protocol::{Consumed, KemPreKey, KemPreKeyId, OneTimePreKey, OneTimePreKeyId, SignedPreKeyId};
 
@@ -8,7 +8,7 @@ use crate::store::PreKeys;
 const ONE_TIME: u32 = 1;
 const LAST_RESORT: u32 = 2;
 
-/// A one-time key of each kind, and a last-resort one.
+/// Stores a one-time key of each kind, and a last-resort key.
 async fn publish(fixture: &Fixture) {
     let work = fixture.store.write(|tx| {
         let rng = &mut rand::rng();
@@ -24,7 +24,7 @@ async fn publish(fixture: &Fixture) {
     work.await.unwrap();
 }
 
-/// Whether a session may begin with these keys and this base key.
+/// Consumes the keys, and returns whether a session may be started with them and this base key.
 async fn begin(fixture: &Fixture, one_time: Option<u32>, kem: u32, base_key: u8) -> bool {
     let consumed = Consumed {
         one_time: one_time.map(OneTimePreKeyId),
@@ -36,7 +36,7 @@ async fn begin(fixture: &Fixture, one_time: Option<u32>, kem: u32, base_key: u8)
 }
 
 #[tokio::test]
-async fn one_time_keys_are_gone_after_one_session() {
+async fn one_time_keys_are_deleted_when_a_session_is_started_with_them() {
     let fixture = Fixture::new().await;
     publish(&fixture).await;
     assert!(begin(&fixture, Some(ONE_TIME), ONE_TIME, 5).await);

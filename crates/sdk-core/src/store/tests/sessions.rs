@@ -1,4 +1,4 @@
-//! How long sessions and message keys stay, and whose keys are remembered as replaced.
+//! Tests of how long sessions and skipped keys are kept, and of replaced identity keys.
 
 use sealpost_protocol::{
     IdentityKey, IdentityKeyPair, SessionId, SkippedChange, SkippedKey, SkippedKeyId, UnixSeconds,
@@ -33,7 +33,7 @@ fn insert_session(tx: &Tx<'_>, of: SessionId, active: bool, since: Option<u64>) 
     )
 }
 
-/// Which sessions and which message keys there are, by their numbers.
+/// The numbers of the stored sessions and of the stored skipped keys.
 async fn left(fixture: &Fixture) -> (Vec<u8>, Vec<i64>) {
     let read = fixture.store.read(|rows| {
         let mut sessions = rows.connection.prepare("SELECT session_id FROM session ORDER BY session_id")?;
@@ -67,7 +67,7 @@ async fn inactive_sessions_and_skipped_keys_are_deleted_after_thirty_days() {
         (1_001 + MONTH, vec![1, 3, 4], vec![11, 40]),
         // The clock was set back.
         (0, vec![1, 3, 4], vec![11, 40]),
-        // What was of unknown age was first looked at after a month.
+        // The age of rows without a time is counted from the first call, a month after the start.
         (1_000 + 2 * MONTH, vec![1, 4], vec![40]),
         (1_001 + 2 * MONTH, vec![1], vec![]),
     ] {
@@ -76,9 +76,10 @@ async fn inactive_sessions_and_skipped_keys_are_deleted_after_thirty_days() {
     }
 }
 
-/// The session counts what it was told to keep, not what has gone since.
+/// A session counts the keys that it has asked the store to keep, including those that were deleted since. The store
+/// therefore keeps at most `count` of the existing rows, and not exactly so many.
 #[tokio::test]
-async fn the_newest_keys_stay_however_many_there_are() {
+async fn the_newest_skipped_keys_are_kept() {
     let fixture = Fixture::new().await;
     let work = fixture.store.write(|tx| {
         store_skipped(tx, (0..10).map(|number| keep(session(1), number, Some(1))).collect())?;
@@ -122,7 +123,7 @@ async fn a_key_that_was_replaced_is_remembered_until_a_bundle_has_it_again() {
 }
 
 #[tokio::test]
-async fn a_session_that_does_not_decode_is_not_used_and_kept_like_an_inactive_one() {
+async fn a_session_that_cannot_be_decoded_is_kept_like_an_inactive_one() {
     let fixture = Fixture::new().await;
     let work = fixture.store.write(|tx| {
         insert_session(tx, session(1), true, None)?;

@@ -1,4 +1,4 @@
-//! Transactions happen completely or not at all, and nobody is told before the commit.
+//! Tests of transactions: they happen completely or not at all, and events are emitted only after the commit.
 
 use sealpost_testkit::eventually;
 
@@ -8,7 +8,7 @@ use crate::store::lock::Lock;
 use crate::store::{Rows, Tx};
 
 #[tokio::test]
-async fn a_write_that_fails_leaves_nothing_behind_and_tells_nobody() {
+async fn a_write_that_fails_changes_nothing_and_emits_no_event() {
     let fixture = Fixture::new().await;
     let mut events = fixture.events.subscribe();
     let new = outgoing(Body::Text("never".into()));
@@ -49,7 +49,7 @@ impl<F: Future> Stopped<F> {
 }
 
 #[tokio::test]
-async fn calls_that_an_app_stopped_half_way_hold_up_no_other() {
+async fn a_call_that_is_no_longer_polled_does_not_delay_others() {
     let fixture = Fixture::new().await;
     let mut reads = Vec::new();
     let mut writes = Vec::new();
@@ -110,7 +110,7 @@ async fn writes_that_share_a_commit_do_not_share_a_failure() {
 }
 
 #[tokio::test]
-async fn a_write_nobody_waits_for_is_done_all_the_same() {
+async fn a_write_is_executed_even_if_its_future_is_dropped() {
     let fixture = Fixture::new().await;
     for n in 0..20 {
         let new = outgoing(Body::Text(format!("{n}")));
@@ -123,7 +123,7 @@ async fn a_write_nobody_waits_for_is_done_all_the_same() {
 }
 
 #[tokio::test]
-async fn closing_finishes_what_was_handed_over_and_lets_go_of_the_file() {
+async fn closing_finishes_submitted_writes_and_releases_the_file() {
     let fixture = Fixture::new().await;
     let again = open(&fixture.dir, EventBus::new());
     assert_eq!(again.unwrap_err(), Error::Storage(Storage::InUse));
@@ -153,7 +153,7 @@ async fn opening_that_waits(fixture: &Fixture) -> tokio::task::JoinHandle<Result
 }
 
 #[tokio::test]
-async fn nobody_waits_while_a_file_is_being_opened() {
+async fn other_calls_fail_immediately_while_the_file_is_being_opened() {
     let fixture = Fixture::new().await;
     fixture.store.close().await;
     let elsewhere = Lock::open(&fixture.dir.path().join("a.db")).unwrap();
@@ -169,7 +169,7 @@ async fn nobody_waits_while_a_file_is_being_opened() {
 }
 
 #[tokio::test]
-async fn who_goes_while_the_file_is_being_opened_leaves_it_closed() {
+async fn a_store_that_ends_while_it_is_being_opened_stays_closed() {
     let fixture = Fixture::new().await;
     fixture.store.close().await;
     let elsewhere = Lock::open(&fixture.dir.path().join("a.db")).unwrap();
@@ -182,7 +182,7 @@ async fn who_goes_while_the_file_is_being_opened_leaves_it_closed() {
 }
 
 #[tokio::test]
-async fn ending_waits_for_who_reads_and_is_for_good() {
+async fn ending_waits_for_running_reads_and_is_final() {
     let fixture = Fixture::new().await;
     let view = fixture.store.downgrade();
     let (began, begin) = std::sync::mpsc::channel::<()>();
@@ -198,7 +198,7 @@ async fn ending_waits_for_who_reads_and_is_for_good() {
     let reading = tokio::spawn(read);
     tokio::task::spawn_blocking(move || begin.recv()).await.unwrap().unwrap();
     let ending = std::thread::spawn(move || ender.end());
-    // From now on no read begins. Those that had begun continue, and the file stays open.
+    // From now on, no read begins. Running reads continue, and the file stays open.
     while fixture.store.read(|_| Ok(())).await.is_ok() {
         assert!(!ending.is_finished(), "it ended while somebody reads");
     }
@@ -228,7 +228,7 @@ async fn the_last_handle_may_be_dropped_by_a_job() {
     let mut writing = Box::pin(store.write(work));
     let _ = futures_util::FutureExt::now_or_never(&mut writing);
     drop(writing);
-    // The job's handle keeps the file open; then the writer ends by itself.
+    // The job's handle keeps the file open. When the job drops it, the writer ends by itself.
     drop(store);
     release.send(()).unwrap();
     eventually("the writer lets go of the file", async || match open(&dir, EventBus::new()) {
@@ -251,7 +251,7 @@ async fn glance(store: &Store) -> (Option<String>, usize) {
 }
 
 #[tokio::test]
-async fn a_page_is_read_where_it_was_written_unless_the_writer_is_busy() {
+async fn a_page_is_read_by_the_writer_unless_it_is_busy() {
     let fixture = Fixture::new().await;
     fixture.enqueue("one").await;
     eventually("the writer is idle", async || {
@@ -280,7 +280,7 @@ async fn a_page_is_read_where_it_was_written_unless_the_writer_is_busy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_can_be_opened_again_as_soon_as_its_last_user_is_gone() {
+async fn a_database_can_be_opened_again_as_soon_as_its_last_handle_is_dropped() {
     let dir = tempfile::tempdir().unwrap();
     let open = || {
         let key = DatabaseKey::new([7; 32]);
@@ -288,7 +288,7 @@ async fn a_database_can_be_opened_again_as_soon_as_its_last_user_is_gone() {
     };
     for round in 0..60 {
         let store = open().unwrap_or_else(|error| panic!("round {round}: {error}"));
-        // The thread that has read may still be about to end.
+        // The thread that served the read may not have ended yet.
         store.read(|rows| rows.threads()).await.unwrap();
     }
 }
