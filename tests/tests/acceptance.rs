@@ -155,13 +155,12 @@ async fn a_sender_who_is_not_accepted_waits_and_continues_after_acceptance() {
     // Messages to other users are not delayed.
     let to_cleo = ada.thread_with(&cleo).await;
     let message = to_cleo.send_text("hello").await.unwrap();
-    ada.message_reaches(&to_cleo, message.id, |state| *state == Direction::Outgoing(Delivery::Delivered))
-        .await;
+    ada.message_reaches(&to_cleo, message.id, Delivery::Delivered).await;
 
     let ben = ben.open().await;
     let his = only_thread(&ben).await;
     assert_eq!(ben.texts_when(&his, lines.len()).await, lines);
     assert_eq!(not_accepted(&world), 0);
     let last = history(&hers).await.pop().unwrap();
-    ada.message_reaches(&hers, last.id, |state| *state == Direction::Outgoing(Delivery::Delivered)).await;
+    ada.message_reaches(&hers, last.id, Delivery::Delivered).await;
 }

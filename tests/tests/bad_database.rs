@@ -9,8 +9,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use sealpost_core::{
-    Client, Config, DatabaseKey, Delivery, Direction, Error, Event, FailedPart, Failure, Lagged, Opened,
-    Part, Storage, Thread,
+    Client, Config, DatabaseKey, Delivery, Error, Event, FailedPart, Failure, Lagged, Opened, Part, Storage,
+    Thread,
 };
 use sealpost_e2e::open_database;
 use sealpost_testkit::{Interceptor, Party, PartyDisk, Proxy, World, eventually, texts};
@@ -367,8 +367,7 @@ async fn a_session_that_does_not_decode_affects_only_its_peer_and_is_replaced() 
     let (with_cyd, cyds) = (ada.thread_with(&cyd).await, cyd.thread_with(&ada).await);
     for (thread, text) in [(&hers, "hello ben"), (&with_cyd, "hello cyd")] {
         let message = thread.send_text(text).await.unwrap();
-        let delivered = Direction::Outgoing(Delivery::Delivered);
-        ada.message_reaches(thread, message.id, |state| *state == delivered).await;
+        ada.message_reaches(thread, message.id, Delivery::Delivered).await;
     }
     let disk = ada.close().await;
     let database = open_database(disk.database(), &disk.key());
@@ -399,10 +398,8 @@ async fn a_message_with_a_reused_key_is_shown_to_the_recipient_who_ends_the_reus
     let (ada, ben) =
         (world.disk("ada").through(&proxy.url()).open_or_register().await, world.party("ben").await);
     let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await.id());
-    let delivered = Direction::Outgoing(Delivery::Delivered);
-    let sent = |state: &Direction| *state != Direction::Outgoing(Delivery::Queued);
     let hello = hers.send_text("hello").await.unwrap();
-    ada.message_reaches(&hers, hello.id, |state| *state == delivered).await;
+    ada.message_reaches(&hers, hello.id, Delivery::Delivered).await;
     let disk = ada.close().await;
     let copy = fs::read(disk.database()).unwrap();
     // Ben does not answer in between, so that one key follows the other.
@@ -412,10 +409,10 @@ async fn a_message_with_a_reused_key_is_shown_to_the_recipient_who_ends_the_reus
     for line in 0..LOST {
         last = only_thread(&ada).await.send_text(&format!("lost {line}")).await.unwrap();
     }
-    ada.message_reaches(&only_thread(&ada).await, last.id, sent).await;
+    ada.message_reaches(&only_thread(&ada).await, last.id, Delivery::Sent).await;
     let ben = bens.open().await;
     let his = ben.client.thread(his).await.unwrap();
-    ada.message_reaches(&only_thread(&ada).await, last.id, |state| *state == delivered).await;
+    ada.message_reaches(&only_thread(&ada).await, last.id, Delivery::Delivered).await;
     let disk = ada.close().await;
     // The copy is restored, which docs/mobile.md says must not be done.
     fs::write(disk.database(), copy).unwrap();
@@ -427,7 +424,7 @@ async fn a_message_with_a_reused_key_is_shown_to_the_recipient_who_ends_the_reus
     // The recipient begins a new session by itself, so that the next messages can be read.
     eventually("a message under another key", async || {
         let again = hers.send_text("once more").await.unwrap();
-        ada.message_reaches(&hers, again.id, sent).await;
+        ada.message_reaches(&hers, again.id, Delivery::Sent).await;
         texts(&his).await.contains(&"once more".to_owned()).then_some(())
     })
     .await;

@@ -91,7 +91,7 @@ async fn an_invalid_bundle_fails_the_message_and_stores_nothing() {
         assert_eq!(other(&hers).await.safety_number().await, Err(Error::NotFound), "{name}");
         on.store(false, Ordering::SeqCst);
         hers.retry(message.id).await.unwrap();
-        ada.message_reaches(&hers, message.id, delivered).await;
+        ada.message_reaches(&hers, message.id, Delivery::Delivered).await;
         ada.close().await;
         ben.close().await;
     }
@@ -186,7 +186,7 @@ async fn a_changed_message_becomes_a_row_with_its_cause_and_the_next_is_read() {
         expected.push(MessageBody::Undecryptable(*cause));
         bodies(&ben, &his, &expected, name).await;
         let after = hers.send_text("after").await.unwrap();
-        ada.message_reaches(&hers, after.id, delivered).await;
+        ada.message_reaches(&hers, after.id, Delivery::Delivered).await;
         expected.push(MessageBody::Text("after".to_owned()));
         bodies(&ben, &his, &expected, name).await;
     }
@@ -219,7 +219,7 @@ async fn a_message_in_the_wrong_thread_creates_none_and_can_still_be_opened_in_i
         nothing_waits(&world).await;
         next.arm(change);
         let message = hers.send_text(text).await.unwrap();
-        ada.message_reaches(&hers, message.id, delivered).await;
+        ada.message_reaches(&hers, message.id, Delivery::Delivered).await;
     }
     // Envelopes are handled in order, so the moved ones were handled before this one.
     nothing_waits(&world).await;
@@ -257,7 +257,7 @@ async fn a_message_that_is_delivered_repeatedly_is_shown_once() {
         nothing_waits(&world).await;
         next.arm(|deliver| vec![deliver; 20]);
         let message = hers.send_text(text).await.unwrap();
-        ada.message_reaches(&hers, message.id, delivered).await;
+        ada.message_reaches(&hers, message.id, Delivery::Delivered).await;
     }
     let texts = ["first", "second", "third"].map(|text| MessageBody::Text(text.to_owned()));
     bodies(&ben, &his, &texts, "once each").await;
@@ -291,7 +291,7 @@ async fn a_damaged_copy_is_replaced_by_the_intact_message() {
         nothing_waits(&world).await;
         next.arm(change);
         let message = hers.send_text(text).await.unwrap();
-        ada.message_reaches(&hers, message.id, delivered).await;
+        ada.message_reaches(&hers, message.id, Delivery::Delivered).await;
     }
     nothing_waits(&world).await;
     let texts = changes.map(|(text, _)| MessageBody::Text(text.to_owned()));
@@ -315,7 +315,7 @@ async fn the_id_that_the_relay_states_is_not_trusted() {
         nothing_waits(&world).await;
         next.arm(|deliver| vec![Deliver { client_msg_id: vec![7; 16].into(), ..deliver }]);
         let message = hers.send_text(text).await.unwrap();
-        ada.message_reaches(&hers, message.id, delivered).await;
+        ada.message_reaches(&hers, message.id, Delivery::Delivered).await;
     }
     let texts = ["first", "second", "third"].map(|text| MessageBody::Text(text.to_owned()));
     bodies(&ben, &his, &texts, "each of them").await;
@@ -337,7 +337,7 @@ async fn implausibly_large_numbers_from_the_relay_are_refused() {
         vec![lie, nowhere, epoch, deliver]
     });
     let message = hers.send_text("true").await.unwrap();
-    ada.message_reaches(&hers, message.id, delivered).await;
+    ada.message_reaches(&hers, message.id, Delivery::Delivered).await;
     bodies(&ben, &his, &[MessageBody::Text("true".to_owned())], "the valid message").await;
 }
 
@@ -365,8 +365,4 @@ fn flipped(bytes: &[u8], at: usize) -> prost::bytes::Bytes {
     let mut bytes = bytes.to_vec();
     bytes[at] ^= 1;
     bytes.into()
-}
-
-fn delivered(direction: &Direction) -> bool {
-    *direction == Direction::Outgoing(Delivery::Delivered)
 }

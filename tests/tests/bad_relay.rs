@@ -7,9 +7,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use sealpost_core::{
-    Client, ConnectionState, Delivery, Direction, Error, MessageBody, Offline, Opened, Thread,
-};
+use sealpost_core::{Client, ConnectionState, Delivery, Error, MessageBody, Offline, Opened, Thread};
 use sealpost_testkit::{
     BadResponse, BadServer, Party, PassThrough, Proxy, SocketMessage, World, eventually, history, texts,
 };
@@ -130,7 +128,7 @@ async fn a_relay_that_floods_the_client_is_disconnected() {
     let flood = history(&hers).await.into_iter().filter(|message| message.body != text("hello")).count();
     assert!(flood < 4000, "the whole flood was accepted");
     let answer = hers.send_text("still here").await.unwrap();
-    ada.message_reaches(&hers, answer.id, delivered).await;
+    ada.message_reaches(&hers, answer.id, Delivery::Delivered).await;
 }
 
 fn text(text: &str) -> MessageBody {
@@ -162,13 +160,9 @@ async fn talk(ada: &Party, ben: &Party) -> Thread {
     let (hers, his) = (ada.thread_with(ben).await, ben.thread_with(ada).await);
     let before = texts(&hers).await.len();
     let hello = hers.send_text("hello").await.unwrap();
-    ada.message_reaches(&hers, hello.id, delivered).await;
+    ada.message_reaches(&hers, hello.id, Delivery::Delivered).await;
     let hello = his.send_text("hello").await.unwrap();
-    ben.message_reaches(&his, hello.id, delivered).await;
+    ben.message_reaches(&his, hello.id, Delivery::Delivered).await;
     assert_eq!(ada.texts_when(&hers, before + 2).await.len(), before + 2);
     hers
-}
-
-fn delivered(direction: &Direction) -> bool {
-    *direction == Direction::Outgoing(Delivery::Delivered)
 }

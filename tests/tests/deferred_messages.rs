@@ -4,7 +4,7 @@
 #![cfg(test)]
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
 
-use sealpost_core::{Delivery, Direction, Event, Message, Thread};
+use sealpost_core::{Delivery, Event, Message, Thread};
 use sealpost_e2e::open_database;
 use sealpost_testkit::{Party, PartyDisk, World, eventually, texts};
 
@@ -59,7 +59,7 @@ impl Talk {
 }
 
 async fn reaches(party: &Party, thread: &Thread, message: &Message, delivery: Delivery) {
-    party.message_reaches(thread, message.id, |state| *state == Direction::Outgoing(delivery)).await;
+    party.message_reaches(thread, message.id, delivery).await;
 }
 
 async fn only_thread(party: &Party) -> Thread {

@@ -168,15 +168,15 @@ async fn conversations_continue_after_an_update_from_an_earlier_version() {
         })
         .await;
         for message in history(&hers).await.iter().rev().take(3) {
-            ada.message_reaches(&hers, message.id, |state| *state == DELIVERED).await;
+            ada.message_reaches(&hers, message.id, Delivery::Delivered).await;
         }
         // The sessions continue, in both directions, including the one that was about to start.
         let message = his.send_text("and on it goes").await.unwrap();
-        ben.message_reaches(&his, message.id, |state| *state == DELIVERED).await;
+        ben.message_reaches(&his, message.id, Delivery::Delivered).await;
         let cyds = eventually("cyd's thread", async || cyd.client.threads().await.unwrap().pop()).await;
         assert_eq!(cyd.texts_when(&cyds, 1).await, ["to cyd, who is away"]);
         let message = cyds.send_text("here I am").await.unwrap();
-        cyd.message_reaches(&cyds, message.id, |state| *state == DELIVERED).await;
+        cyd.message_reaches(&cyds, message.id, Delivery::Delivered).await;
         for party in [ada, ben, cyd] {
             party.close().await;
         }

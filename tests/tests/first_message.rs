@@ -3,14 +3,6 @@
 use sealpost_core::{Delivery, Direction, Error, MessageBody};
 use sealpost_testkit::{World, eventually, other, texts};
 
-fn sent(direction: &Direction) -> bool {
-    matches!(direction, Direction::Outgoing(Delivery::Sent | Delivery::Delivered | Delivery::Read))
-}
-
-fn delivered(direction: &Direction) -> bool {
-    matches!(direction, Direction::Outgoing(Delivery::Delivered | Delivery::Read))
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_first_message_arrives_and_is_answered() {
     let world = World::start().await;
@@ -18,13 +10,13 @@ async fn a_first_message_arrives_and_is_answered() {
     let hers = ada.thread_with(&ben).await;
     let hello = hers.send_text("hello").await.unwrap();
     assert_eq!(hello.direction, Direction::Outgoing(Delivery::Queued));
-    ada.message_reaches(&hers, hello.id, delivered).await;
+    ada.message_reaches(&hers, hello.id, Delivery::Delivered).await;
 
     let his = ben.thread_with(&ada).await;
     assert_eq!(his.id(), hers.id());
     assert_eq!(texts(&his).await, ["hello"]);
     let answer = his.send_text("hello yourself").await.unwrap();
-    ben.message_reaches(&his, answer.id, delivered).await;
+    ben.message_reaches(&his, answer.id, Delivery::Delivered).await;
     assert_eq!(texts(&hers).await, ["hello", "hello yourself"]);
     assert_eq!(texts(&his).await, ["hello", "hello yourself"]);
 }
@@ -35,12 +27,11 @@ async fn read_receipts_are_delivered() {
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
     let hers = ada.thread_with(&ben).await;
     let question = hers.send_text("did you read this?").await.unwrap();
-    ada.message_reaches(&hers, question.id, delivered).await;
+    ada.message_reaches(&hers, question.id, Delivery::Delivered).await;
     let his = ben.thread_with(&ada).await;
     let newest = his.history(None).await.unwrap().messages[0].id;
     his.mark_read(newest).await.unwrap();
-    ada.message_reaches(&hers, question.id, |direction| *direction == Direction::Outgoing(Delivery::Read))
-        .await;
+    ada.message_reaches(&hers, question.id, Delivery::Read).await;
     assert_eq!(his.history(None).await.unwrap().messages[0].direction, Direction::Incoming { read: true });
 }
 
@@ -57,11 +48,11 @@ async fn a_client_that_was_offline_catches_up() {
     for line in &lines {
         last = Some(hers.send_text(line).await.unwrap().id);
     }
-    ada.message_reaches(&hers, last.unwrap(), sent).await;
+    ada.message_reaches(&hers, last.unwrap(), Delivery::Sent).await;
     let ben = bens_disk.open().await;
     let his = ben.thread_with(&ada).await;
     assert_eq!(ben.texts_when(&his, lines.len()).await, lines);
-    ada.message_reaches(&hers, last.unwrap(), delivered).await;
+    ada.message_reaches(&hers, last.unwrap(), Delivery::Delivered).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,7 +61,7 @@ async fn messages_written_while_the_relay_is_down_are_sent_when_it_is_back() {
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
     let hers = ada.thread_with(&ben).await;
     let first = hers.send_text("before").await.unwrap();
-    ada.message_reaches(&hers, first.id, delivered).await;
+    ada.message_reaches(&hers, first.id, Delivery::Delivered).await;
     world.stop_relay().await;
     let mut lines = vec!["before".to_owned()];
     for n in 0..20 {
@@ -90,12 +81,12 @@ async fn both_can_write_the_first_message_at_the_same_time() {
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
     let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
     let (a, b) = tokio::join!(hers.send_text("I was first"), his.send_text("no, I was"));
-    ada.message_reaches(&hers, a.unwrap().id, delivered).await;
-    ben.message_reaches(&his, b.unwrap().id, delivered).await;
+    ada.message_reaches(&hers, a.unwrap().id, Delivery::Delivered).await;
+    ben.message_reaches(&his, b.unwrap().id, Delivery::Delivered).await;
     for n in 0..10 {
         let (a, b) = (hers.send_text(&format!("ada {n}")).await, his.send_text(&format!("ben {n}")).await);
-        ada.message_reaches(&hers, a.unwrap().id, delivered).await;
-        ben.message_reaches(&his, b.unwrap().id, delivered).await;
+        ada.message_reaches(&hers, a.unwrap().id, Delivery::Delivered).await;
+        ben.message_reaches(&his, b.unwrap().id, Delivery::Delivered).await;
     }
     assert_eq!(texts(&hers).await.len(), 22);
     assert_eq!(texts(&hers).await, texts(&his).await);
@@ -108,7 +99,7 @@ async fn safety_numbers_are_the_same_on_both_sides() {
     let hers = ada.thread_with(&ben).await;
     assert_eq!(other(&hers).await.safety_number().await, Err(Error::NotFound));
     let hello = hers.send_text("hello").await.unwrap();
-    ada.message_reaches(&hers, hello.id, delivered).await;
+    ada.message_reaches(&hers, hello.id, Delivery::Delivered).await;
     let number = other(&hers).await.safety_number().await.unwrap();
     assert_eq!(number.len(), 60);
     let his = ben.client.contact(ada.client.user_id());

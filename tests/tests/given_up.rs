@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use sealpost_core::{Delivery, Direction, Error, FailReason};
+use sealpost_core::{Delivery, Error, FailReason};
 use sealpost_testkit::{Interceptor, Proxy, World, eventually, texts};
 use sealpost_wire::Frame;
 use sealpost_wire::frame::Body;
@@ -46,7 +46,7 @@ impl Interceptor for Lossy {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unanswered_message_can_be_given_up_and_is_shown_once() {
-    const DELIVERED: Direction = Direction::Outgoing(Delivery::Delivered);
+    const DELIVERED: Delivery = Delivery::Delivered;
     let world = World::start().await;
     let lossy = Lossy::default();
     let proxy = Proxy::start(world.addr(), lossy.clone()).await;
@@ -54,7 +54,7 @@ async fn an_unanswered_message_can_be_given_up_and_is_shown_once() {
     let ben = world.party("ben").await;
     let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
     let hello = hers.send_text("hello").await.unwrap();
-    ada.message_reaches(&hers, hello.id, |state| *state == DELIVERED).await;
+    ada.message_reaches(&hers, hello.id, DELIVERED).await;
 
     // The message is delivered, but the answer is lost.
     lossy.answers.store(true, Ordering::SeqCst);
@@ -65,15 +65,15 @@ async fn an_unanswered_message_can_be_given_up_and_is_shown_once() {
     let behind = hers.send_text("behind").await.unwrap();
     assert_eq!(hers.cancel(stuck.id).await, Ok(false));
     hers.give_up(stuck.id).await.unwrap();
-    let given_up = Direction::Outgoing(Delivery::Failed(FailReason::GivenUp));
-    ada.message_reaches(&hers, stuck.id, |state| *state == given_up).await;
+    let given_up = Delivery::Failed(FailReason::GivenUp);
+    ada.message_reaches(&hers, stuck.id, given_up).await;
     assert_eq!(hers.give_up(stuck.id).await, Err(Error::WrongState));
     lossy.answers.store(false, Ordering::SeqCst);
     // She retries before she learns that it arrived.
     hers.retry(stuck.id).await.unwrap();
     let ben = ben.open().await;
     for id in [behind.id, stuck.id] {
-        ada.message_reaches(&hers, id, |state| *state == DELIVERED).await;
+        ada.message_reaches(&hers, id, DELIVERED).await;
     }
     let his = ben.client.thread(his.id()).await.unwrap();
     let mut shown = texts(&his).await;
@@ -88,7 +88,7 @@ async fn an_unanswered_message_can_be_given_up_and_is_shown_once() {
     hers.give_up(lost.id).await.unwrap();
     lossy.sends.store(false, Ordering::SeqCst);
     let last = hers.send_text("last").await.unwrap();
-    ada.message_reaches(&hers, last.id, |state| *state == DELIVERED).await;
+    ada.message_reaches(&hers, last.id, DELIVERED).await;
     assert_eq!(texts(&his).await.last().unwrap(), "last");
     assert!(!texts(&his).await.contains(&"lost".to_owned()));
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use prost::Message as _;
-use sealpost_core::{Delivery, Direction, SessionPolicy};
+use sealpost_core::{Delivery, SessionPolicy};
 use sealpost_testkit::{Interceptor, Party, PartyDisk, Proxy, World, history, open_database, texts, within};
 use sealpost_wire::frame::Body;
 use sealpost_wire::{Bundles, Frame};
@@ -62,8 +62,7 @@ fn sessions(disk: &PartyDisk) -> Vec<(u8, bool)> {
 async fn tell(from: &Party, to: &Party, text: &str) {
     let thread = from.thread_with(to).await;
     let sent = thread.send_text(text).await.unwrap();
-    let arrived = Direction::Outgoing(Delivery::Delivered);
-    from.message_reaches(&thread, sent.id, |state| *state == arrived).await;
+    from.message_reaches(&thread, sent.id, Delivery::Delivered).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,8 +104,7 @@ async fn a_late_message_of_a_replaced_session_is_read_and_does_not_reactivate_it
     hers.send_text("are you there?").await.unwrap();
     tell(&ben, &ada, "in time").await;
     let his = ben.thread_with(&ada).await;
-    let arrived = Direction::Outgoing(Delivery::Delivered);
-    ben.message_reaches(&his, late.id, |state| *state == arrived).await;
+    ben.message_reaches(&his, late.id, Delivery::Delivered).await;
     let read = texts(&hers).await;
     assert!(["late", "in time"].iter().all(|text| read.contains(&(*text).to_owned())), "{read:?}");
     assert_eq!(history(&hers).await.len(), 6);

@@ -6,8 +6,8 @@ use std::future::pending;
 use std::time::Duration;
 
 use sealpost_core::{
-    Arrivals, Change, ConnectionState, Delivery, Direction, Error, Event, Feed, Message, MessageBody, Page,
-    Timeline, Update, fetch_for_push,
+    Arrivals, Change, ConnectionState, Delivery, Error, Event, Feed, Message, MessageBody, Page, Timeline,
+    Update, fetch_for_push,
 };
 use sealpost_testkit::{World, within};
 use tokio::time::timeout;
@@ -159,7 +159,7 @@ async fn arrivals_are_reported_once_including_late_messages() {
     world.start_relay().await;
     ben.client.reconnect();
     let late = his.send_text("late").await.unwrap();
-    ben.message_reaches(&his, late.id, |direction| *direction == Direction::Outgoing(Delivery::Sent)).await;
+    ben.message_reaches(&his, late.id, Delivery::Sent).await;
     let fetched = fetch_for_push(world.disk("ada").config(), pending()).await.unwrap();
     assert_eq!(fetched.messages.iter().map(text).collect::<Vec<_>>(), ["late"]);
     ada.client.resume().await.unwrap();

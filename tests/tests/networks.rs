@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use sealpost_core::{ConnectionState, Delivery, Direction, Event, MessageId, Thread};
+use sealpost_core::{ConnectionState, Delivery, Event, MessageId, Thread};
 use sealpost_testkit::{Forwarder, Interceptor, ManualClock, Party, Proxy, World, eventually, within};
 use sealpost_wire::Frame;
 use sealpost_wire::frame::Body;
 
 async fn sent(party: &Party, thread: &Thread, id: MessageId) {
-    party.message_reaches(thread, id, |state| *state != Direction::Outgoing(Delivery::Queued)).await;
+    party.message_reaches(thread, id, Delivery::Sent).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use sealpost_core::{Delivery, Direction, Event, Message, MessageBody, Thread, Undecryptable};
+use sealpost_core::{Delivery, Event, Message, MessageBody, Thread, Undecryptable};
 use sealpost_testkit::{Party, PartyDisk, World, eventually, history, texts};
 
 /// Copies the database of a closed client.
@@ -37,8 +37,25 @@ fn files(database: &Path) -> [PathBuf; 3] {
     })
 }
 
+/// Two people after a line in each direction, and a copy of Ada's database from this moment.
+async fn with_copy(world: &World) -> (Party, Party, PathBuf) {
+    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    talk(&ada, &ben, "before").await;
+    let disk = ada.close().await;
+    let saved = world.dir().join("saved.db");
+    copy(&disk, &saved);
+    (disk.open().await, ben, saved)
+}
+
+/// Closes a client, and puts the copy in the place of its database.
+async fn close_and_put_back(party: Party, saved: &Path) -> PartyDisk {
+    let disk = party.close().await;
+    put_back(&disk, saved);
+    disk
+}
+
 async fn reaches(party: &Party, thread: &Thread, message: &Message, delivery: Delivery) {
-    party.message_reaches(thread, message.id, |state| *state == Direction::Outgoing(delivery)).await;
+    party.message_reaches(thread, message.id, delivery).await;
 }
 
 /// Sends a line in each direction, and waits until both are read.
@@ -87,17 +104,11 @@ async fn is_told(counted: &AtomicUsize) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restored_database_is_reported_once_and_the_conversation_continues() {
     let world = World::start().await;
-    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
-    talk(&ada, &ben, "before").await;
-    let disk = ada.close().await;
-    let saved = world.dir().join("saved.db");
-    copy(&disk, &saved);
-    let ada = disk.open().await;
+    let (ada, ben, saved) = with_copy(&world).await;
     for line in ["one", "two", "three"] {
         talk(&ada, &ben, line).await;
     }
-    let disk = ada.close().await;
-    put_back(&disk, &saved);
+    let disk = close_and_put_back(ada, &saved).await;
 
     let ada = disk.open().await;
     let counted = count(&ada);
@@ -122,15 +133,9 @@ async fn a_restored_database_is_reported_once_and_the_conversation_continues() {
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_written_before_the_restore_is_detected_reuse_no_key() {
     let mut world = World::start().await;
-    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
-    talk(&ada, &ben, "before").await;
-    let disk = ada.close().await;
-    let saved = world.dir().join("saved.db");
-    copy(&disk, &saved);
-    let ada = disk.open().await;
+    let (ada, ben, saved) = with_copy(&world).await;
     talk(&ada, &ben, "lost").await;
-    let disk = ada.close().await;
-    put_back(&disk, &saved);
+    let disk = close_and_put_back(ada, &saved).await;
     world.stop_relay().await;
     let ada = disk.open().await;
     let hers = ada.client.threads().await.unwrap().into_iter().next().unwrap();
@@ -148,17 +153,11 @@ async fn messages_written_before_the_restore_is_detected_reuse_no_key() {
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_sealed_before_the_peer_learns_of_the_restore_are_shown_as_undecryptable() {
     let mut world = World::start().await;
-    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
-    talk(&ada, &ben, "before").await;
-    let disk = ada.close().await;
-    let saved = world.dir().join("saved.db");
-    copy(&disk, &saved);
-    let ada = disk.open().await;
+    let (ada, ben, saved) = with_copy(&world).await;
     for line in ["one", "two"] {
         talk(&ada, &ben, line).await;
     }
-    let disk = ada.close().await;
-    put_back(&disk, &saved);
+    let disk = close_and_put_back(ada, &saved).await;
     // Ben writes before he can learn of it.
     let his = ben.client.threads().await.unwrap().into_iter().next().unwrap();
     let his = ben.client.thread(his.id()).await.unwrap();
@@ -197,8 +196,7 @@ async fn a_restored_database_replaces_its_pre_keys_at_the_relay() {
     let ada = disk.open().await;
     eventually("new keys", async || (ids().len() == 200).then_some(())).await;
     let made = ids();
-    let disk = ada.close().await;
-    put_back(&disk, &saved);
+    let disk = close_and_put_back(ada, &saved).await;
     let ada = disk.open().await;
     eventually("other keys", async || {
         let now = ids();
@@ -215,12 +213,7 @@ async fn a_restored_database_replaces_its_pre_keys_at_the_relay() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restored_database_is_detected_even_if_the_relay_was_restored_too() {
     let mut world = World::start().await;
-    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
-    talk(&ada, &ben, "before").await;
-    let disk = ada.close().await;
-    let saved = world.dir().join("saved.db");
-    copy(&disk, &saved);
-    let ada = disk.open().await;
+    let (ada, ben, saved) = with_copy(&world).await;
     talk(&ada, &ben, "one").await;
     // The backup of the relay is later than that of the database.
     world.stop_relay().await;
@@ -230,8 +223,7 @@ async fn a_restored_database_is_detected_even_if_the_relay_was_restored_too() {
     ada.client.reconnect();
     ben.client.reconnect();
     talk(&ada, &ben, "two").await;
-    let disk = ada.close().await;
-    put_back(&disk, &saved);
+    let disk = close_and_put_back(ada, &saved).await;
     world.stop_relay().await;
     std::fs::remove_dir_all(world.relay_dir()).unwrap();
     copy_folder(&backup, &world.relay_dir());

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use sealpost_core::{ConnectionState, Delivery, Direction, Error, Event, Events, MessageId, Thread};
+use sealpost_core::{ConnectionState, Delivery, Error, Event, Events, MessageId, Thread};
 use sealpost_testkit::{Party, PartyDisk, RelayProcess, eventually, own_address, relay_binary, texts};
 use tempfile::TempDir;
 
@@ -96,7 +96,7 @@ async fn live(party: &Party) {
 }
 
 async fn reaches(party: &Party, thread: &Thread, id: MessageId, delivery: Delivery) {
-    party.message_reaches(thread, id, |state| *state == Direction::Outgoing(delivery)).await;
+    party.message_reaches(thread, id, delivery).await;
 }
 
 /// Sends a line in each direction, and waits until both are read.

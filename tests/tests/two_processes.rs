@@ -98,8 +98,7 @@ impl Second {
 /// Sends a text, and waits until the relay has accepted it.
 async fn write(party: &Party, thread: &Thread, text: &str) {
     let message = thread.send_text(text).await.unwrap();
-    let left = |direction: &Direction| *direction != Direction::Outgoing(Delivery::Queued);
-    party.message_reaches(thread, message.id, left).await;
+    party.message_reaches(thread, message.id, Delivery::Sent).await;
 }
 
 /// The thread of Ada and Ben on both sides, after each has sent a text.

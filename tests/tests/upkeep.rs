@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use sealpost_core::{Delivery, Direction, Event, Thread, UserId};
+use sealpost_core::{Delivery, Event, Thread, UserId};
 use sealpost_e2e::take_one_time_keys;
 use sealpost_relay::Config;
 use sealpost_testkit::{Interceptor, ManualClock, Party, Proxy, World, eventually, relay_binary, texts};
@@ -103,7 +103,7 @@ async fn trimmed_messages_are_reported_even_if_no_message_follows() {
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
     let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
     let one = hers.send_text("one").await.unwrap();
-    ada.message_reaches(&hers, one.id, |state| *state == Direction::Outgoing(Delivery::Delivered)).await;
+    ada.message_reaches(&hers, one.id, Delivery::Delivered).await;
     let mut events = ben.client.events();
     trim(&world, &his, ben.client.user_id());
     ben.client.suspend().await.unwrap();
@@ -183,7 +183,7 @@ fn copy_folder(from: &Path, to: &Path) {
 }
 
 async fn reaches(party: &Party, thread: &Thread, id: sealpost_core::MessageId, delivery: Delivery) {
-    party.message_reaches(thread, id, |state| *state == Direction::Outgoing(delivery)).await;
+    party.message_reaches(thread, id, delivery).await;
 }
 
 /// The number of one-time keys of a user at the relay, of both kinds.

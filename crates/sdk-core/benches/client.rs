@@ -11,9 +11,12 @@
     reason = "what goes wrong ends the benchmark, and says why"
 )]
 
+mod figures;
+
 use std::future::Future;
 use std::time::{Duration, Instant};
 
+use figures::percentiles;
 use sealpost_core::{Client, Direction, Event, MessageId, Opened, Thread};
 use sealpost_testkit::{Party, PartyDisk, World, open_database};
 use tokio::task::JoinSet;
@@ -48,8 +51,8 @@ async fn talk() {
         acks.push(ack);
         deliveries.push(delivery);
     }
-    print("send → ack", &percentiles(acks));
-    print("send → delivered to the other app", &percentiles(deliveries));
+    print("send → ack", &percentiles(acks).to_string());
+    print("send → delivered to the other app", &percentiles(deliveries).to_string());
 }
 
 /// Sends one message; how long until the relay had it, and until the other side showed it.
@@ -154,7 +157,7 @@ async fn history() {
         thread.history(None).await.expect("a page");
     })
     .await;
-    print("page of 50 of 100,000 messages", &percentiles(pages));
+    print("page of 50 of 100,000 messages", &percentiles(pages).to_string());
     let mut disk = ada.close().await;
     let mut opens = Vec::new();
     for _ in 0..20 {
@@ -162,7 +165,7 @@ async fn history() {
         disk = again;
         opens.push(took);
     }
-    print("open with 100,000 messages", &percentiles(opens));
+    print("open with 100,000 messages", &percentiles(opens).to_string());
 }
 
 /// A page of a list of threads, however many there are.
@@ -177,7 +180,7 @@ async fn threads() {
             ada.client.thread_page(None, 50).await.expect("a page");
         })
         .await;
-        print(&format!("page of 50 of {count} threads"), &percentiles(pages));
+        print(&format!("page of 50 of {count} threads"), &percentiles(pages).to_string());
     }
 }
 
@@ -218,15 +221,6 @@ async fn repeat<F: Future<Output = ()>>(times: usize, mut work: impl FnMut() -> 
         took.push(begun.elapsed());
     }
     took
-}
-
-fn percentiles(mut times: Vec<Duration>) -> String {
-    times.sort_unstable();
-    let at = |percent: usize| {
-        let at = times.len().saturating_sub(1).saturating_mul(percent) / 100;
-        times.get(at).map_or(0.0, Duration::as_secs_f64) * 1000.0
-    };
-    format!("p50 {:.3} ms, p99 {:.3} ms", at(50), at(99))
 }
 
 fn print(what: &str, value: &str) {

@@ -6,8 +6,11 @@
 #![expect(clippy::print_stdout, reason = "it prints figures")]
 #![expect(clippy::expect_used, clippy::panic, reason = "what goes wrong ends the benchmark, and says why")]
 
-use std::time::{Duration, Instant};
+mod figures;
 
+use std::time::Instant;
+
+use figures::percentiles;
 use sealpost_core::{Client, Opened, Thread, Trust};
 use sealpost_testkit::{PartyDisk, World, insert_unread, open_database, set_unread};
 
@@ -55,8 +58,8 @@ async fn opening(disk: &PartyDisk) {
         shown.push(begun.elapsed());
         client.suspend().await.expect("suspends");
     }
-    print("open with 100,000 messages", &percentiles(opened));
-    print("open until the first page", &percentiles(shown));
+    print("open with 100,000 messages", &percentiles(opened).to_string());
+    print("open until the first page", &percentiles(shown).to_string());
 }
 
 async fn between_writes(disk: &PartyDisk) {
@@ -74,8 +77,8 @@ async fn between_writes(disk: &PartyDisk) {
         thread.send_text("as long as a line that people write to each other").await.expect("queued");
         written.push(page().await);
     }
-    print("page of 50, nothing written", &percentiles(quiet));
-    print("page of 50 after a write", &percentiles(written));
+    print("page of 50, nothing written", &percentiles(quiet).to_string());
+    print("page of 50 after a write", &percentiles(written).to_string());
     client.suspend().await.expect("suspends");
 }
 
@@ -99,15 +102,6 @@ async fn marking(disk: &PartyDisk, unread: u32) {
     let ms = took.as_secs_f64() * 1000.0;
     print(&format!("mark_read of {unread}"), &format!("{ms:.3} ms; a write then: {}", percentiles(waits)));
     client.suspend().await.expect("suspends");
-}
-
-fn percentiles(mut times: Vec<Duration>) -> String {
-    times.sort_unstable();
-    let at = |percent: usize| {
-        let at = times.len().saturating_sub(1).saturating_mul(percent) / 100;
-        times.get(at).map_or(0.0, Duration::as_secs_f64) * 1000.0
-    };
-    format!("p50 {:.3} ms, p99 {:.3} ms", at(50), at(99))
 }
 
 fn print(what: &str, value: &str) {

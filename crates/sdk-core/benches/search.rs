@@ -14,10 +14,13 @@
     reason = "what goes wrong ends the benchmark, and says why"
 )]
 
+mod figures;
+
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use figures::percentiles;
 use hkdf::Hkdf;
 use rusqlite::{Connection, params};
 use sealpost_core::{Client, Config, DatabaseKey, Opened, Thread};
@@ -87,7 +90,7 @@ async fn measure(size: usize) {
     client.resume().await.unwrap();
     let alone = write_alone(&thread).await;
     let usual = alone[alone.len() / 2];
-    print("a write with nothing beside it", &percentiles(alone));
+    print("a write with nothing beside it", &percentiles(alone).to_string());
     // A write waits for the transaction that runs, and then takes its own time.
     print("a transaction of indexing holds the writer, at most", &ms(longest.saturating_sub(usual)));
 
@@ -249,12 +252,6 @@ impl Random {
         let part = self.next() as f64 / u64::MAX as f64;
         (((end as f64).ln() * part).exp() as usize).min(end) - 1
     }
-}
-
-fn percentiles(mut times: Vec<Duration>) -> String {
-    times.sort_unstable();
-    let at = |percent: usize| times[(times.len() - 1) * percent / 100];
-    format!("p50 {}, p99 {}", ms(at(50)), ms(at(99)))
 }
 
 fn ms(time: Duration) -> String {

@@ -11,8 +11,11 @@
     reason = "what goes wrong ends the benchmark, and says why"
 )]
 
+mod figures;
+
 use std::time::{Duration, Instant};
 
+use figures::{Percentiles, percentiles};
 use sealpost_core::{Client, Opened};
 use sealpost_testkit::{PartyDisk, World, open_database};
 
@@ -80,7 +83,7 @@ async fn measure(threads: u32, messages: u32) {
     disk = ada.close().await;
     drop(disk);
     let bytes = size / u64::from(messages);
-    let columns = [opens, firsts, lists, pages, after_writes, reads].map(percentiles).join(" | ");
+    let columns = [opens, firsts, lists, pages, after_writes, reads].map(columns_of).join(" | ");
     println!("| {threads} | {messages} | {bytes} | {columns} |");
 }
 
@@ -119,17 +122,13 @@ fn fill(disk: &PartyDisk, threads: u32, each: u32) {
 /// As long as a line that people write to each other: 60 bytes.
 const LINE: &str = "as long as a line that people write to each other tends to b";
 
+fn columns_of(times: Vec<Duration>) -> String {
+    let Percentiles { p50, p99 } = percentiles(times);
+    format!("{p50:.2}, {p99:.2}")
+}
+
 async fn timed(work: impl AsyncFnOnce()) -> Duration {
     let begun = Instant::now();
     work().await;
     begun.elapsed()
-}
-
-fn percentiles(mut times: Vec<Duration>) -> String {
-    times.sort_unstable();
-    let at = |percent: usize| {
-        let at = times.len().saturating_sub(1).saturating_mul(percent) / 100;
-        times.get(at).map_or(0.0, Duration::as_secs_f64) * 1000.0
-    };
-    format!("{:.2}, {:.2}", at(50), at(99))
 }

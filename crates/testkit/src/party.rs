@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sealpost_core::{
-    Client, Config, ConnectionState, Contact, DatabaseKey, Direction, Message, MessageBody, MessageId,
-    Opened, SessionPolicy, Thread,
+    Client, Config, ConnectionState, Contact, DatabaseKey, Delivery, Direction, Message, MessageBody,
+    MessageId, Opened, SessionPolicy, Thread,
 };
 
 use crate::{ManualClock, eventually};
@@ -148,16 +148,12 @@ impl Party {
         .await;
     }
 
-    /// Waits until `reached` accepts the state of a message.
-    pub async fn message_reaches(
-        &self,
-        thread: &Thread,
-        id: MessageId,
-        reached: impl Fn(&Direction) -> bool,
-    ) -> Message {
-        eventually("a message reaches the state", async || {
+    /// Waits until an outgoing message has reached `delivery`, or a later state: a message that was delivered has
+    /// also been sent. A test that waits for one state alone misses it when the next one follows at once.
+    pub async fn message_reaches(&self, thread: &Thread, id: MessageId, delivery: Delivery) -> Message {
+        eventually(&format!("a message reaches the state {delivery:?}"), async || {
             let all = history(thread).await;
-            all.into_iter().find(|message| message.id == id && reached(&message.direction))
+            all.into_iter().find(|message| message.id == id && has_reached(message.direction, delivery))
         })
         .await
     }
@@ -170,6 +166,14 @@ impl Party {
         })
         .await
     }
+}
+
+/// Whether an outgoing message is as far as `delivery`. A failure is reached only by the same failure.
+fn has_reached(direction: Direction, delivery: Delivery) -> bool {
+    let order = [Delivery::Queued, Delivery::Sent, Delivery::Delivered, Delivery::Read];
+    let place = |delivery| order.iter().position(|step| *step == delivery);
+    let Direction::Outgoing(now) = direction else { return false };
+    now == delivery || place(delivery).is_some_and(|wanted| place(now) >= Some(wanted))
 }
 
 /// The other member of a direct thread.

@@ -8,7 +8,7 @@
 
 use std::path::Path;
 
-use sealpost_core::{Delivery, Departure, Direction, History};
+use sealpost_core::{Delivery, Departure, History};
 use sealpost_testkit::{PartyDisk, texts};
 
 /// More lines than any test needs to reach its station.
@@ -33,9 +33,6 @@ async fn main() {
     let written = texts(&thread).await.iter().filter(|text| text.starts_with(name)).count();
     for line in written..LINES {
         let message = thread.send_text(&format!("{name} {line}")).await.expect("a queued line");
-        me.message_reaches(&thread, message.id, |direction| {
-            *direction != Direction::Outgoing(Delivery::Queued)
-        })
-        .await;
+        me.message_reaches(&thread, message.id, Delivery::Sent).await;
     }
 }

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use sealpost_core::{Delivery, Direction, FailReason, MessageBody, Thread};
+use sealpost_core::{Delivery, FailReason, MessageBody, Thread};
 use sealpost_e2e::{FROZEN_MS, open_database, swap_keys, take_one_time_keys};
 use sealpost_relay::Config;
 use sealpost_testkit::{Interceptor, ManualClock, Party, Proxy, World, eventually, history, other};
@@ -89,33 +89,29 @@ async fn freeze(folder: &Path) {
     assert!(other(&with_dan).await.verify(&number).await.expect("verified"));
     swap_keys(&world.relay_dir(), dan.client.user_id(), mallory.client.user_id());
     let secret = with_dan.send_text("a secret").await.expect("queued");
-    let failed = Direction::Outgoing(Delivery::Failed(FailReason::IdentityChanged));
-    ada.message_reaches(&with_dan, secret.id, |state| *state == failed).await;
+    let failed = Delivery::Failed(FailReason::IdentityChanged);
+    ada.message_reaches(&with_dan, secret.id, failed).await;
 
     // A message to a user who is offline.
     let with_cyd = ada.thread_with(&cyd).await;
     cyd.close().await;
     let away = with_cyd.send_text("to cyd, who is away").await.expect("queued");
-    let sent = Direction::Outgoing(Delivery::Sent);
-    ada.message_reaches(&with_cyd, away.id, |state| *state == sent).await;
+    ada.message_reaches(&with_cyd, away.id, Delivery::Sent).await;
 
     // Messages that were delivered and read, in both directions.
     let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
     for text in ["one", "two", "three"] {
         let message = hers.send_text(text).await.expect("queued");
-        let delivered = Direction::Outgoing(Delivery::Delivered);
-        ada.message_reaches(&hers, message.id, |state| *state == delivered).await;
+        ada.message_reaches(&hers, message.id, Delivery::Delivered).await;
     }
     let second = nth(&his, 1).await;
     his.mark_read(second).await.expect("marked");
-    ada.message_reaches(&hers, nth(&hers, 1).await, |state| *state == Direction::Outgoing(Delivery::Read))
-        .await;
+    ada.message_reaches(&hers, nth(&hers, 1).await, Delivery::Read).await;
     for text in ["four", "five", "six"] {
         arrives(&ben, &his, &hers, text).await;
     }
     hers.mark_read(nth(&hers, 4).await).await.expect("marked");
-    ben.message_reaches(&his, nth(&his, 4).await, |state| *state == Direction::Outgoing(Delivery::Read))
-        .await;
+    ben.message_reaches(&his, nth(&his, 4).await, Delivery::Read).await;
 
     // A message that cannot be decrypted, and one that is still missing while the next one has arrived.
     network.damages.store(true, Ordering::SeqCst);
@@ -124,7 +120,7 @@ async fn freeze(folder: &Path) {
     eventually("a damaged message", async || (history(&hers).await.len() > shown).then_some(())).await;
     network.loses.store(true, Ordering::SeqCst);
     let late = his.send_text("late").await.expect("queued");
-    ben.message_reaches(&his, late.id, |state| *state == sent).await;
+    ben.message_reaches(&his, late.id, Delivery::Sent).await;
     arrives(&ben, &his, &hers, "after the late one").await;
     ben.close().await;
 
@@ -183,8 +179,7 @@ fn shrink(client: &rusqlite::Connection, relay: &rusqlite::Connection) {
 async fn say(from: &Party, to: &Party, text: &str) -> Thread {
     let thread = from.thread_with(to).await;
     let message = thread.send_text(text).await.expect("queued");
-    let delivered = Direction::Outgoing(Delivery::Delivered);
-    from.message_reaches(&thread, message.id, |state| *state == delivered).await;
+    from.message_reaches(&thread, message.id, Delivery::Delivered).await;
     thread
 }
 
@@ -196,8 +191,7 @@ async fn arrives(from: &Party, theirs: &Thread, ours: &Thread, text: &str) {
         all.into_iter().find(|message| message.body == MessageBody::Text(text.to_owned()))
     })
     .await;
-    from.message_reaches(theirs, message.id, |state| *state == Direction::Outgoing(Delivery::Delivered))
-        .await;
+    from.message_reaches(theirs, message.id, Delivery::Delivered).await;
 }
 
 /// The n-th message of a thread, oldest first.

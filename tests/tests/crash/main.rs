@@ -305,8 +305,7 @@ async fn talk_with_retries(ada: PartyDisk, ben: PartyDisk) -> (Party, Party) {
 /// Writes one line, and waits until the relay has accepted it.
 async fn write(party: &Party, thread: &Thread, line: usize) {
     let message = thread.send_text(&format!("{} {line}", party.name())).await.unwrap();
-    let left = |direction: &Direction| *direction != Direction::Outgoing(Delivery::Queued);
-    party.message_reaches(thread, message.id, left).await;
+    party.message_reaches(thread, message.id, Delivery::Sent).await;
 }
 
 /// The thread with another person, retrying until the relay answers.

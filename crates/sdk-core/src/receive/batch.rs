@@ -5,21 +5,21 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use prost::Message as _;
 use rand::rngs::StdRng;
-use sealpost_protocol::{Address, Inbound, SessionRecord, UnixSeconds};
+use sealpost_protocol::{Address, SessionRecord, UnixSeconds};
 
 use super::apply::{Applied, apply};
 use super::envelope::Envelope;
-use super::open::{Changes, NamedPreKeys, Opened, Parsed, open, parse};
-use crate::account::registration::{address, local_device};
-use crate::content::{Content, ReceiptKind};
+use super::open::Opened;
+use crate::account::registration::address;
+use crate::content::ReceiptKind;
 use crate::context::Context;
 use crate::error::{Error, Result, Storage};
 use crate::id::{ClientMsgId, DeviceId, MessageId, ThreadId, UserId};
 use crate::message::Undecryptable;
-use crate::store::{
-    Account, CiphertextId, Deferred, Device, NewDeferred, PeerSessions, Registered, Thread, Tx,
-};
+use crate::store::{Account, CiphertextId, Deferred, NewDeferred, PeerSessions, Registered, Thread, Tx};
 use crate::thread;
+
+mod decrypt;
 
 /// The least time between two sessions that are begun because a device uses keys again, in milliseconds.
 const RENEWAL_MS: u64 = 3_600_000;
@@ -302,98 +302,12 @@ impl Batch<'_, '_> {
         }
         Ok(Finished { begun: self.begun, retry: self.tx.has_due_deferred()? })
     }
-
-    /// The opened content, and the advanced session; no session if nothing may change.
-    fn open(&mut self, envelope: &Envelope, rng: &mut StdRng) -> Result<(Opened, Option<SessionRecord>)> {
-        let undecryptable = |cause| Ok((Opened::Undecryptable(cause), None));
-        let message = match parse(&envelope.sealed) {
-            Ok(message) => message,
-            Err(cause) => return undecryptable(cause),
-        };
-        let (user, device) = (envelope.sender, envelope.sender_device);
-        if !self.sessions.contains_key(&(user, device)) {
-            let loaded = (address(user, device)?, self.tx.sessions(user, device)?);
-            self.sessions.insert((user, device), loaded);
-        }
-        let damaged = self.sessions.get(&(user, device)).filter(|(_, sessions)| sessions.is_damaged());
-        let is_damaged = damaged.is_some();
-        if let Some((_, sessions)) = damaged {
-            self.tx.set_damaged_aside(sessions)?;
-        }
-        let (remote, sessions) =
-            self.sessions.get(&(user, device)).ok_or(Error::Bug("sessions were not loaded"))?;
-        let skipped = self.tx.skipped_keys(user, device, message.signal())?;
-        let keys = named_pre_keys(self.tx, sessions, &message)?;
-        let inbound = Inbound {
-            local: local_device(self.account, self.our_address),
-            remote,
-            skipped: &skipped,
-            policy: self.ctx.policy,
-            now: UnixSeconds(self.ctx.server_now_ms() / 1000),
-        };
-        let (opened, changes) = open(&inbound, &sessions.record, &message, &keys, rng)?;
-        if is_damaged && may_need_a_session(&opened) {
-            return undecryptable(Undecryptable::StorageDamaged);
-        }
-        if let Some(changes) = &changes
-            && !is_senders(self.tx, user, device, changes)?
-        {
-            // Nothing changes: a message sealed by a replaced key neither advances nor activates a session.
-            return undecryptable(Undecryptable::SenderKeyReplaced);
-        }
-        if let Opened::Content(content) = &opened
-            && is_misrouted(envelope, content)
-        {
-            // Nothing changes, so that the message can still be opened in its own thread.
-            return undecryptable(Undecryptable::Misrouted);
-        }
-        let Some(changes) = changes else { return Ok((opened, None)) };
-        if let Some(consumed) = &changes.consumed
-            && !self.tx.consume_pre_keys(consumed)?
-        {
-            // The same first message was processed before, and its session is gone: it is a replay.
-            return undecryptable(Undecryptable::NotDecryptable);
-        }
-        if let Some(registration_id) = changes.registration_id {
-            let identity = changes.authenticated_by;
-            self.tx.see_devices(user, &[Device { user, device, registration_id, identity }])?;
-        }
-        self.tx.store_skipped(user, device, changes.skipped)?;
-        Ok((opened, Some(changes.record)))
-    }
-}
-
-/// Whether a message was authenticated by the identity key that its sender has now. A first message may introduce a
-/// new key, which is reported, but not one that was replaced: otherwise, whoever holds an old key could make it the
-/// current one.
-fn is_senders(tx: &Tx<'_>, user: UserId, device: DeviceId, changes: &Changes) -> Result<bool> {
-    let known = tx.identity(user, device)?;
-    if known.as_ref() == Some(&changes.authenticated_by) {
-        return Ok(true);
-    }
-    Ok(changes.consumed.is_some() && !tx.was_replaced(user, device, &changes.authenticated_by)?)
-}
-
-/// The relay states the thread and position of a message, and so does the sender inside the ciphertext. They must
-/// agree.
-fn is_misrouted(envelope: &Envelope, content: &Content) -> bool {
-    content.thread != envelope.thread
 }
 
 /// Turns a panic into an error, so that a bug stops one envelope only. The savepoint undoes what it leaves unfinished, and
 /// sessions advance only afterwards.
 fn contained<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(Error::Bug("a panic while an envelope was processed")))
-}
-
-/// Whether an envelope that could not be opened could be, if there were more sessions with its sender.
-const fn may_need_a_session(opened: &Opened) -> bool {
-    matches!(
-        opened,
-        Opened::Undecryptable(
-            Undecryptable::NoSession | Undecryptable::NotDecryptable | Undecryptable::MissingPreKey
-        )
-    )
 }
 
 /// Whether no other envelope can be processed either: the disk is full, failing or in use.
@@ -414,19 +328,6 @@ fn begins_thread(opened: &Opened) -> bool {
         }
         Opened::Duplicate => false,
     }
-}
-
-/// Station 5, Load: a message of a known session needs no pre-keys.
-fn named_pre_keys(tx: &Tx<'_>, sessions: &PeerSessions, message: &Parsed) -> Result<NamedPreKeys> {
-    let message = match message {
-        Parsed::PreKey(message) if !sessions.record.knows(message) => message,
-        _ => return Ok(NamedPreKeys::default()),
-    };
-    Ok(NamedPreKeys {
-        signed: tx.signed_pre_key(message.signed_pre_key_id())?,
-        one_time: message.one_time_pre_key_id().map(|id| tx.one_time_pre_key(id)).transpose()?.flatten(),
-        kem: message.kem_pre_key_id().map(|id| tx.kem_pre_key(id)).transpose()?.flatten(),
-    })
 }
 
 #[cfg(test)]

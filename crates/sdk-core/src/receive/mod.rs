@@ -5,7 +5,7 @@
 //! | 1 | Arrive | `sync::connection` | frames → up to 256 `relay.v1.Deliver` |
 //! | 2 | Seen? | [`batch`] | an envelope whose bytes were opened before continues at 9 |
 //! | 3 | Parse | [`open`] | bytes → ciphertext |
-//! | 5 | Load | [`batch`] | the sender's sessions, once per batch; the pre-keys that the message refers to |
+//! | 5 | Load | `batch::decrypt` | the sender's sessions, once per batch; the pre-keys that the message refers to |
 //! | 6 | Open | [`open`] | → [`open::Opened`] and the advanced session |
 //! | 7 | Apply | [`apply`] | writes rows; may queue a receipt |
 //! | 8 | Commit ◆ | [`inbox`] | sessions, used pre-keys, rows → `Durable` envelope ids |
