@@ -7,11 +7,11 @@ pub struct UnixSeconds(pub u64);
 impl UnixSeconds {
     /// How long a handshake waits for its answer, an inactive session for a message, and a skipped key for its
     /// message: 30 days.
-    pub const PATIENCE_SECONDS: u64 = 30 * 24 * 3600;
+    pub const EXPIRY_SECONDS: u64 = 30 * 24 * 3600;
 
     /// Whether more than 30 days have passed since.
     pub(crate) fn is_long_before(self, now: Self) -> bool {
-        self.0.saturating_add(Self::PATIENCE_SECONDS) < now.0
+        self.0.saturating_add(Self::EXPIRY_SECONDS) < now.0
     }
 }
 

@@ -30,20 +30,20 @@ use sealpost_protocol::{
 const NOW: UnixSeconds = UnixSeconds(1_764_000_000);
 const POLICY: SessionPolicy = SessionPolicy::TripleRatchet;
 
-/// A generator that counts the bytes drawn, and flips one bit of one byte.
-struct Tape {
+/// A generator that counts the bytes drawn, and can flip one bit of one byte.
+struct CountingRng {
     stream: StdRng,
     drawn: usize,
-    turned: Option<usize>,
+    flipped: Option<usize>,
 }
 
-impl Tape {
-    fn new(seed: u64, turned: Option<usize>) -> Self {
-        Self { stream: StdRng::seed_from_u64(seed), drawn: 0, turned }
+impl CountingRng {
+    fn new(seed: u64, flipped: Option<usize>) -> Self {
+        Self { stream: StdRng::seed_from_u64(seed), drawn: 0, flipped }
     }
 }
 
-impl TryRng for Tape {
+impl TryRng for CountingRng {
     type Error = Infallible;
 
     fn try_next_u32(&mut self) -> Result<u32, Infallible> {
@@ -60,7 +60,7 @@ impl TryRng for Tape {
         for byte in bytes {
             *byte = self.stream.next_u32() as u8;
             // A bit that neither clamping nor the version of a UUID overwrites.
-            if self.turned == Some(self.drawn) {
+            if self.flipped == Some(self.drawn) {
                 *byte ^= 0x08;
             }
             self.drawn += 1;
@@ -69,18 +69,18 @@ impl TryRng for Tape {
     }
 }
 
-impl TryCryptoRng for Tape {}
+impl TryCryptoRng for CountingRng {}
 
 /// Checks that `make` makes exactly these draws, in this order, and that each value in its result depends on the draw at the
 /// same position and on no later one.
-fn follows<const N: usize>(draws: [usize; N], make: impl Fn(&mut Tape) -> [Vec<u8>; N]) {
-    let mut tape = Tape::new(1, None);
-    let made = make(&mut tape);
-    assert_eq!(tape.drawn, draws.iter().sum::<usize>(), "bytes drawn");
-    assert_eq!(make(&mut Tape::new(1, None)), made, "an equal generator must yield the same value");
+fn follows<const N: usize>(draws: [usize; N], make: impl Fn(&mut CountingRng) -> [Vec<u8>; N]) {
+    let mut rng = CountingRng::new(1, None);
+    let made = make(&mut rng);
+    assert_eq!(rng.drawn, draws.iter().sum::<usize>(), "bytes drawn");
+    assert_eq!(make(&mut CountingRng::new(1, None)), made, "an equal generator must yield the same value");
 
-    let again = make(&mut tape);
-    let other = make(&mut Tape::new(2, None));
+    let again = make(&mut rng);
+    let other = make(&mut CountingRng::new(2, None));
     let mut all: Vec<_> = [&made, &again, &other].into_iter().flatten().collect();
     all.sort();
     all.dedup();
@@ -89,9 +89,13 @@ fn follows<const N: usize>(draws: [usize; N], make: impl Fn(&mut Tape) -> [Vec<u
     let mut position = 0;
     for (place, length) in draws.into_iter().enumerate() {
         for _ in 0..length {
-            let turned = make(&mut Tape::new(1, Some(position)));
-            assert_ne!(turned[place], made[place], "the value must depend on byte {position}");
-            assert_eq!(turned[..place], made[..place], "an earlier value must not depend on byte {position}");
+            let flipped = make(&mut CountingRng::new(1, Some(position)));
+            assert_ne!(flipped[place], made[place], "the value must depend on byte {position}");
+            assert_eq!(
+                flipped[..place],
+                made[..place],
+                "an earlier value must not depend on byte {position}"
+            );
             position += 1;
         }
     }
@@ -199,30 +203,30 @@ fn two() -> [Device; 2] {
 
 #[test]
 fn identity_keys_depend_on_every_byte_drawn() {
-    follows([32], |tape| [IdentityKeyPair::generate(tape).public().serialize().to_vec()]);
+    follows([32], |rng| [IdentityKeyPair::generate(rng).public().serialize().to_vec()]);
 }
 
 /// A key pair, and `Z` of the XEdDSA signature over its public half.
 #[test]
 fn signed_pre_keys_depend_on_every_byte_drawn() {
     let me = IdentityKeyPair::generate(&mut rng());
-    follows([32, 64], |tape| {
-        let key = SignedPreKey::generate(SignedPreKeyId(1), &me, 0, tape);
+    follows([32, 64], |rng| {
+        let key = SignedPreKey::generate(SignedPreKeyId(1), &me, 0, rng);
         [key.public_key().to_vec(), key.signature().to_vec()]
     });
 }
 
 #[test]
 fn one_time_pre_keys_depend_on_every_byte_drawn() {
-    follows([32], |tape| [OneTimePreKey::generate(OneTimePreKeyId(1), tape).public_key().to_vec()]);
+    follows([32], |rng| [OneTimePreKey::generate(OneTimePreKeyId(1), rng).public_key().to_vec()]);
 }
 
 /// The seed of a KEM key pair, whose second half affects only the secret key, and `Z`.
 #[test]
 fn kem_pre_keys_depend_on_every_byte_drawn() {
     let me = IdentityKeyPair::generate(&mut rng());
-    follows([64, 64], |tape| {
-        let key = KemPreKey::generate(KemPreKeyId(1), &me, 0, tape);
+    follows([64, 64], |rng| {
+        let key = KemPreKey::generate(KemPreKeyId(1), &me, 0, rng);
         let stored = key.to_bytes();
         let pair = stored.strip_suffix(key.signature()).unwrap();
         [pair.to_vec(), key.signature().to_vec()]
@@ -233,9 +237,9 @@ fn kem_pre_keys_depend_on_every_byte_drawn() {
 #[test]
 fn initiated_sessions_depend_on_every_byte_drawn() {
     let [alice, bob] = two();
-    follows([32, 32, 32], |tape| {
-        let record = alice.meet(&bob, tape);
-        let (_, first) = alice.send(&record, &bob, &mut rng());
+    follows([32, 32, 32], |rng| {
+        let record = alice.meet(&bob, rng);
+        let (_, first) = alice.send(&record, &bob, &mut self::rng());
         let first = PreKeySignalMessage::parse(&first).unwrap();
         let form = PreKeyForm::decode(&first.serialize()[1..]).unwrap();
         assert_eq!(form.base_key.len(), 33);
@@ -249,8 +253,8 @@ fn accepted_sessions_depend_on_every_byte_drawn() {
     let [alice, bob] = two();
     let met = alice.meet(&bob, &mut rng());
     let (_, first) = alice.send(&met, &bob, &mut rng());
-    follows([32], |tape| {
-        let record = bob.receive(&SessionRecord::empty(), &alice, &first, tape);
+    follows([32], |rng| {
+        let record = bob.receive(&SessionRecord::empty(), &alice, &first, rng);
         [bob.ratchet_key(&record, &alice)]
     });
 }
@@ -264,10 +268,10 @@ fn ratchet_steps_depend_on_every_byte_drawn() {
     let (mut seeds, mut encapsulations, mut ratchet_keys) = (0, 0, 0);
     // Two epochs of SPQR, so that each side generates a key pair.
     for number in 0..200 {
-        let mut drawing = Tape::new(number, None);
+        let mut drawing = CountingRng::new(number, None);
         let (next, message) = alice.send(&at_alice, &bob, &mut drawing);
-        let sending = |tape: &mut Tape| {
-            let (next, message) = alice.send(&at_alice, &bob, tape);
+        let sending = |rng: &mut CountingRng| {
+            let (next, message) = alice.send(&at_alice, &bob, rng);
             [[&next.to_bytes()[..], &message].concat()]
         };
         match drawing.drawn {
@@ -282,12 +286,12 @@ fn ratchet_steps_depend_on_every_byte_drawn() {
             }
             other => panic!("{other} bytes drawn by a message"),
         }
-        let mut drawing = Tape::new(number, None);
+        let mut drawing = CountingRng::new(number, None);
         let received = bob.receive(&at_bob, &alice, &message, &mut drawing);
         if number < 4 {
             ratchet_keys += 1;
-            follows([32], |tape| {
-                let received = bob.receive(&at_bob, &alice, &message, tape);
+            follows([32], |rng| {
+                let received = bob.receive(&at_bob, &alice, &message, rng);
                 [bob.ratchet_key(&received, &alice)]
             });
         }
@@ -306,23 +310,23 @@ fn nothing_is_drawn_without_a_change_of_direction() {
     let met = alice.meet(&bob, rng);
     let (met, first) = alice.send(&met, &bob, rng);
     let at_bob = bob.receive(&SessionRecord::empty(), &alice, &first, rng);
-    let mut tape = Tape::new(1, None);
-    let (_, second) = alice.send(&met, &bob, &mut tape);
-    bob.receive(&at_bob, &alice, &second, &mut tape);
-    assert_eq!(tape.drawn, 0);
+    let mut rng = CountingRng::new(1, None);
+    let (_, second) = alice.send(&met, &bob, &mut rng);
+    bob.receive(&at_bob, &alice, &second, &mut rng);
+    assert_eq!(rng.drawn, 0);
 }
 
 #[test]
 fn distribution_ids_depend_on_every_byte_drawn() {
-    follows([16], |tape| [DistributionId::generate(tape).as_bytes().to_vec()]);
+    follows([16], |rng| [DistributionId::generate(rng).as_bytes().to_vec()]);
 }
 
 /// The ID of the chain, its first key, and the signing key.
 #[test]
 fn sender_keys_depend_on_every_byte_drawn() {
-    follows([4, 32, 32], |tape| {
+    follows([4, 32, 32], |rng| {
         let record = SenderKeyRecord::empty(DistributionId::new([7; 16]));
-        let made = record.create_distribution(tape).output;
+        let made = record.create_distribution(rng).output;
         let form = DistributionForm::decode(&made.serialize()[1..]).unwrap();
         assert_eq!((form.chain_key.len(), form.signing_key.len()), (32, 33));
         [form.chain_id.to_be_bytes().to_vec(), form.chain_key, form.signing_key]
@@ -333,15 +337,15 @@ fn sender_keys_depend_on_every_byte_drawn() {
 #[test]
 fn group_messages_depend_on_every_byte_drawn() {
     let record = SenderKeyRecord::empty(DistributionId::new([7; 16])).create_distribution(&mut rng()).next;
-    follows([64], |tape| [record.encrypt(b"hello", tape).unwrap().output.serialize().to_vec()]);
+    follows([64], |rng| [record.encrypt(b"hello", rng).unwrap().output.serialize().to_vec()]);
 }
 
 #[test]
 fn server_keys_and_certificates_depend_on_every_byte_drawn() {
-    follows([32], |tape| [ServerKeyPair::generate(tape).private().expose().to_vec()]);
+    follows([32], |rng| [ServerKeyPair::generate(rng).private().expose().to_vec()]);
     let ([alice, _], root) = (two(), ServerKeyPair::generate(&mut rng()));
-    follows([64], |tape| [ServerCertificate::issue(1, &root.public(), &root, tape).serialize().to_vec()]);
-    follows([64], |tape| [certificate(&alice, &root, tape).serialize().to_vec()]);
+    follows([64], |rng| [ServerCertificate::issue(1, &root.public(), &root, rng).serialize().to_vec()]);
+    follows([64], |rng| [certificate(&alice, &root, rng).serialize().to_vec()]);
 }
 
 /// The ephemeral key for one recipient, the seed for several, and the ephemeral key of HPKE.
@@ -352,17 +356,14 @@ fn envelopes_depend_on_every_byte_drawn() {
     let content =
         UnidentifiedContent::new(MessageType::Signal, certificate, b"hello", ContentHint::Default, &[]);
     let (ours, theirs) = (&alice.identity, bob.identity.public());
-    follows(
-        [32],
-        |tape| [sealed::seal_v1(&content, ours, theirs, &mut Remembered::default(), tape).unwrap()],
-    );
-    follows([32], |tape| {
+    follows([32], |rng| [sealed::seal_v1(&content, ours, theirs, &mut Remembered::default(), rng).unwrap()]);
+    follows([32], |rng| {
         let recipient = Recipient { address: &bob.address, identity_key: theirs, registration_id: 1 };
         let sent =
-            sealed::seal_v2(&content, ours, &[recipient], &[], &mut Remembered::default(), tape).unwrap();
+            sealed::seal_v2(&content, ours, &[recipient], &[], &mut Remembered::default(), rng).unwrap();
         [sent.received_by(&sent.recipients()[0])]
     });
-    follows([32], |tape| [hpke::seal(theirs, b"info", b"associated", b"hello", tape).unwrap()]);
+    follows([32], |rng| [hpke::seal(theirs, b"info", b"associated", b"hello", rng).unwrap()]);
 }
 
 fn certificate(

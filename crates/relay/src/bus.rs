@@ -157,29 +157,29 @@ mod tests {
 
     use super::*;
 
-    const SOMEONE: Address = Address { user: UserId::from_bytes([1; 16]), device: DeviceId::PRIMARY };
+    const DEVICE: Address = Address { user: UserId::from_bytes([1; 16]), device: DeviceId::PRIMARY };
 
     #[tokio::test]
     async fn wake_ups_wait_and_are_merged() {
         let bus = LocalBus::default();
-        bus.wake(SOMEONE, WakeReason::Mail);
-        let connection = bus.subscribe(SOMEONE);
-        bus.wake(SOMEONE, WakeReason::Mail);
-        bus.wake(SOMEONE, WakeReason::Mail);
-        bus.wake(SOMEONE, WakeReason::KeysLow);
+        bus.wake(DEVICE, WakeReason::Mail);
+        let connection = bus.subscribe(DEVICE);
+        bus.wake(DEVICE, WakeReason::Mail);
+        bus.wake(DEVICE, WakeReason::Mail);
+        bus.wake(DEVICE, WakeReason::KeysLow);
         let woken = connection.woken().await;
         assert!(
             woken.has(WakeReason::Mail) && woken.has(WakeReason::KeysLow) && !woken.has(WakeReason::Revoked)
         );
-        bus.wake(SOMEONE, WakeReason::Revoked);
+        bus.wake(DEVICE, WakeReason::Revoked);
         assert!(!connection.woken().await.has(WakeReason::Mail));
     }
 
     #[tokio::test]
     async fn a_connection_that_sends_supersedes_the_older_ones_of_its_device() {
         let bus = LocalBus::default();
-        let [oldest, older, newest] = [(); 3].map(|()| bus.subscribe(SOMEONE));
-        let other = bus.subscribe(Address { user: UserId::from_bytes([2; 16]), ..SOMEONE });
+        let [oldest, older, newest] = [(); 3].map(|()| bus.subscribe(DEVICE));
+        let other = bus.subscribe(Address { user: UserId::from_bytes([2; 16]), ..DEVICE });
         let superseded =
             || [&oldest, &older, &newest, &other].map(|one| one.superseded().load(Ordering::SeqCst));
         // The third made the oldest leave.
@@ -193,17 +193,17 @@ mod tests {
     #[tokio::test]
     async fn two_connections_receive_every_wake_up_and_a_third_ends_the_oldest() {
         let bus = LocalBus::default();
-        let oldest = bus.subscribe(SOMEONE);
-        let older = bus.subscribe(SOMEONE);
-        bus.wake(SOMEONE, WakeReason::Mail);
+        let oldest = bus.subscribe(DEVICE);
+        let older = bus.subscribe(DEVICE);
+        bus.wake(DEVICE, WakeReason::Mail);
         for connection in [&oldest, &older] {
             let woken = connection.woken().await;
             assert!(woken.has(WakeReason::Mail) && !woken.has(WakeReason::ConnectedElsewhere));
         }
-        let newest = bus.subscribe(SOMEONE);
+        let newest = bus.subscribe(DEVICE);
         assert!(oldest.woken().await.has(WakeReason::ConnectedElsewhere));
         drop(oldest);
-        bus.wake(SOMEONE, WakeReason::Revoked);
+        bus.wake(DEVICE, WakeReason::Revoked);
         for connection in [&older, &newest] {
             let woken = connection.woken().await;
             assert!(woken.has(WakeReason::Revoked) && !woken.has(WakeReason::ConnectedElsewhere));

@@ -11,7 +11,7 @@ use crate::message::FailReason;
 use crate::store::{Rows, TrustState};
 
 /// The number of digits in a safety number, plus one to detect longer input.
-const MOST_DIGITS: usize = 61;
+const MAX_DIGITS: usize = 61;
 /// The only dash that is a symbol in Unicode.
 const MINUS: char = '\u{2212}';
 
@@ -64,7 +64,7 @@ fn digits(text: &str) -> Option<String> {
     let mut digits = String::new();
     for character in text.chars() {
         match categories.get(character) {
-            Category::DecimalNumber if digits.len() < MOST_DIGITS => digits.push(value(character)?),
+            Category::DecimalNumber if digits.len() < MAX_DIGITS => digits.push(value(character)?),
             Category::DashPunctuation
             | Category::Format
             | Category::SpaceSeparator

@@ -29,23 +29,23 @@ use serde_json::Value;
 use support::{bytes, load};
 
 /// The state of a device for one sender: the record, and the skipped keys as rows.
-struct Keeper {
+struct Device {
     record: SenderKeyRecord,
     rows: BTreeMap<SkippedKeyId, ([u8; 32], Option<UnixSeconds>)>,
     now: UnixSeconds,
     known: KnownKeys,
 }
 
-impl Keeper {
+impl Device {
     fn new(record: SenderKeyRecord) -> Self {
         Self { record, rows: BTreeMap::new(), now: UnixSeconds(1_764_000_000), known: KnownKeys::default() }
     }
 
     /// Starts with the distribution message of a sender.
-    fn handed(distribution: &SenderKeyDistributionMessage) -> Self {
-        let mut keeper = Self::new(SenderKeyRecord::empty(distribution.distribution_id()));
-        keeper.process(distribution);
-        keeper
+    fn receiving(distribution: &SenderKeyDistributionMessage) -> Self {
+        let mut device = Self::new(SenderKeyRecord::empty(distribution.distribution_id()));
+        device.process(distribution);
+        device
     }
 
     fn distribute(&mut self, rng: &mut StdRng) -> SenderKeyDistributionMessage {
@@ -106,8 +106,8 @@ fn rng() -> StdRng {
 }
 
 /// A sender with a chain, and its distribution message.
-fn sender(rng: &mut StdRng) -> (Keeper, SenderKeyDistributionMessage) {
-    let mut sender = Keeper::new(SenderKeyRecord::empty(DistributionId::generate(rng)));
+fn sender(rng: &mut StdRng) -> (Device, SenderKeyDistributionMessage) {
+    let mut sender = Device::new(SenderKeyRecord::empty(DistributionId::generate(rng)));
     let distribution = sender.distribute(rng);
     (sender, distribution)
 }
@@ -123,7 +123,7 @@ fn vector() -> (Value, SenderKeyDistributionMessage, Vec<SenderKeyMessage>) {
 #[test]
 fn messages_of_the_vectors_are_decrypted_and_result_in_the_same_record() {
     let (file, distribution, messages) = vector();
-    let mut receiver = Keeper::handed(&distribution);
+    let mut receiver = Device::receiving(&distribution);
     for (message, plaintext) in messages.iter().zip(file["plaintexts"].as_array().unwrap()) {
         assert_eq!(receiver.receive(message).unwrap().into_bytes(), bytes(plaintext));
         assert_eq!(receiver.receive(message), Err(DecryptError::Duplicate));
@@ -138,7 +138,7 @@ fn messages_of_the_vectors_are_decrypted_and_result_in_the_same_record() {
 fn messages_of_the_vectors_are_decrypted_in_any_order() {
     let (file, distribution, messages) = vector();
     for order in [[4, 3, 2, 1, 0], [2, 0, 4, 1, 3]] {
-        let mut receiver = Keeper::handed(&distribution);
+        let mut receiver = Device::receiving(&distribution);
         for position in order {
             let plaintext = receiver.receive(&messages[position]).unwrap();
             assert_eq!(plaintext.into_bytes(), bytes(&file["plaintexts"][position]));
@@ -154,7 +154,7 @@ fn an_imported_sender_encrypts_as_in_the_vectors() {
     let (file, distribution, messages) = vector();
     let theirs = TheirRecord::decode(bytes(&file["sender_record_before"]).as_slice()).unwrap();
     let imported = forms::import(&theirs, distribution.distribution_id()).encode_to_vec();
-    let (mut sender, mut rng) = (Keeper::new(SenderKeyRecord::from_bytes(&imported).unwrap()), rng());
+    let (mut sender, mut rng) = (Device::new(SenderKeyRecord::from_bytes(&imported).unwrap()), rng());
     assert_eq!(sender.distribute(&mut rng).serialize(), distribution.serialize());
     for (theirs, plaintext) in messages.iter().zip(file["plaintexts"].as_array().unwrap()) {
         let ours = sender.send(std::str::from_utf8(&bytes(plaintext)).unwrap(), &mut rng);
@@ -168,7 +168,7 @@ fn every_failure_has_its_reason_and_changes_nothing() {
     let (_, distribution, messages) = vector();
     let failures = load("sender-key-failures");
     for case in failures["messages"].as_array().unwrap() {
-        let mut receiver = Keeper::handed(&distribution);
+        let mut receiver = Device::receiving(&distribution);
         if case["after"] == "all" {
             messages.iter().for_each(|message| drop(receiver.receive(message).unwrap()));
         }
@@ -195,8 +195,8 @@ fn every_failure_has_its_reason_and_changes_nothing() {
 #[test]
 fn records_of_an_earlier_version_can_be_read() {
     let file: Value = serde_json::from_str(include_str!("../fixtures/sender-key-form-1.json")).unwrap();
-    let mut sender = Keeper::new(SenderKeyRecord::from_bytes(&bytes(&file["sender"])).unwrap());
-    let mut receiver = Keeper::new(SenderKeyRecord::from_bytes(&bytes(&file["receiver"])).unwrap());
+    let mut sender = Device::new(SenderKeyRecord::from_bytes(&bytes(&file["sender"])).unwrap());
+    let mut receiver = Device::new(SenderKeyRecord::from_bytes(&bytes(&file["receiver"])).unwrap());
     assert_eq!(*receiver.record.to_bytes(), *bytes(&file["receiver"]));
     let text = receiver.receive(&SenderKeyMessage::parse(&bytes(&file["message"])).unwrap()).unwrap();
     assert_eq!(text, file["plaintext"].as_str().unwrap());
@@ -207,7 +207,7 @@ fn records_of_an_earlier_version_can_be_read() {
 fn all_members_and_our_other_device_decrypt_the_same_message() {
     let mut rng = rng();
     let (mut phone, distribution) = sender(&mut rng);
-    let mut devices = ["bob", "carol", "our tablet"].map(|_| Keeper::handed(&distribution));
+    let mut devices = ["bob", "carol", "our tablet"].map(|_| Device::receiving(&distribution));
     let first = phone.send("hello", &mut rng);
     for device in &mut devices {
         assert_eq!(device.receive(&first).unwrap(), "hello");
@@ -226,10 +226,10 @@ fn all_members_and_our_other_device_decrypt_the_same_message() {
 fn a_new_member_decrypts_only_later_messages() {
     let mut rng = rng();
     let (mut alice, early) = sender(&mut rng);
-    let (mut bob, before) = (Keeper::handed(&early), alice.send("before", &mut rng));
+    let (mut bob, before) = (Device::receiving(&early), alice.send("before", &mut rng));
     let late = alice.distribute(&mut rng);
     assert_eq!((late.chain_id(), late.iteration()), (early.chain_id(), 1));
-    let mut carol = Keeper::handed(&late);
+    let mut carol = Device::receiving(&late);
     let after = alice.send("after", &mut rng);
     assert_eq!(carol.receive(&before), Err(DecryptError::Duplicate));
     assert_eq!(carol.receive(&after).unwrap(), "after");
@@ -245,9 +245,9 @@ fn a_new_member_decrypts_only_later_messages() {
 fn a_former_member_cannot_decrypt_messages_of_the_new_chain() {
     let mut rng = rng();
     let (mut alice, distribution) = sender(&mut rng);
-    let [mut stays, mut leaves] = ["bob", "carol"].map(|_| Keeper::handed(&distribution));
+    let [mut stays, mut leaves] = ["bob", "carol"].map(|_| Device::receiving(&distribution));
     let late = alice.send("late", &mut rng);
-    alice = Keeper::new(SenderKeyRecord::empty(alice.record.distribution_id()));
+    alice = Device::new(SenderKeyRecord::empty(alice.record.distribution_id()));
     stays.process(&alice.distribute(&mut rng));
     let secret = alice.send("without carol", &mut rng);
     assert_eq!(leaves.receive(&secret), Err(DecryptError::NoSenderKey));
@@ -259,24 +259,24 @@ fn a_former_member_cannot_decrypt_messages_of_the_new_chain() {
 fn a_sixth_chain_replaces_the_oldest_and_its_skipped_keys() {
     let mut rng = rng();
     let (mut alice, distribution) = sender(&mut rng);
-    let mut bob = Keeper::handed(&distribution);
+    let mut bob = Device::receiving(&distribution);
     let [late, _, skipped] = ["late", "lost", "skipped"].map(|text| alice.send(text, &mut rng));
     bob.receive(&skipped).unwrap();
     assert_eq!(bob.rows.len(), 2);
     for _ in 0..4 {
-        alice = Keeper::new(SenderKeyRecord::empty(alice.record.distribution_id()));
+        alice = Device::new(SenderKeyRecord::empty(alice.record.distribution_id()));
         bob.process(&alice.distribute(&mut rng));
     }
     assert_eq!(bob.receive(&late).unwrap(), "late");
     // Distributed again, the oldest chain becomes the newest.
     bob.process(&distribution);
     for chains in [5, 5, 5, 5] {
-        let last = Keeper::new(SenderKeyRecord::empty(alice.record.distribution_id())).distribute(&mut rng);
+        let last = Device::new(SenderKeyRecord::empty(alice.record.distribution_id())).distribute(&mut rng);
         bob.process(&last);
         assert_eq!(OurRecord::decode(&*bob.record.to_bytes()).unwrap().chains.len(), chains);
         assert_eq!(bob.rows.len(), 1);
     }
-    bob.process(&Keeper::new(SenderKeyRecord::empty(alice.record.distribution_id())).distribute(&mut rng));
+    bob.process(&Device::new(SenderKeyRecord::empty(alice.record.distribution_id())).distribute(&mut rng));
     assert!(bob.rows.is_empty());
     assert_eq!(bob.receive(&late), Err(DecryptError::NoSenderKey));
 }
@@ -285,12 +285,12 @@ fn a_sixth_chain_replaces_the_oldest_and_its_skipped_keys() {
 fn a_chain_with_the_same_id_and_another_key_replaces_the_old_one() {
     let mut rng = rng();
     let (mut alice, distribution) = sender(&mut rng);
-    let mut bob = Keeper::handed(&distribution);
+    let mut bob = Device::receiving(&distribution);
     let [late, early] = ["one", "two"].map(|text| alice.send(text, &mut rng));
     bob.receive(&early).unwrap();
     assert_eq!(bob.rows.len(), 1);
     let (_, other) = sender(&mut rng);
-    let mut forged = OurRecord::decode(&*Keeper::handed(&other).record.to_bytes()).unwrap();
+    let mut forged = OurRecord::decode(&*Device::receiving(&other).record.to_bytes()).unwrap();
     forged.chains[0].chain_id = distribution.chain_id();
     forged.distribution_id = distribution.distribution_id().as_bytes().to_vec();
     // The distribution message of a sender that drew the same chain ID twice.
@@ -304,7 +304,7 @@ fn a_chain_with_the_same_id_and_another_key_replaces_the_old_one() {
 fn a_record_is_for_one_distribution() {
     let mut rng = rng();
     let ((mut alice, distribution), (_, other)) = (sender(&mut rng), sender(&mut rng));
-    let mut elsewhere = Keeper::handed(&other);
+    let mut elsewhere = Device::receiving(&other);
     assert_eq!(elsewhere.record.process(&distribution).err(), Some(WrongDistribution));
     assert_eq!(elsewhere.receive(&alice.send("hello", &mut rng)), Err(DecryptError::NoSenderKey));
 }
@@ -313,7 +313,7 @@ fn a_record_is_for_one_distribution() {
 fn at_most_25_000_messages_are_skipped_and_2_000_keys_kept() {
     let mut rng = rng();
     let (mut alice, distribution) = sender(&mut rng);
-    let mut bob = Keeper::handed(&distribution);
+    let mut bob = Device::receiving(&distribution);
     let mut messages = BTreeMap::new();
     for number in 0..=25_005_u32 {
         // Only a few messages are needed, so the others are not signed.
@@ -344,7 +344,7 @@ fn at_most_25_000_messages_are_skipped_and_2_000_keys_kept() {
 fn the_signature_is_verified_before_the_chain_advances() {
     let rng = &mut rng();
     let (mut alice, distribution) = sender(rng);
-    let mut bob = Keeper::handed(&distribution);
+    let mut bob = Device::receiving(&distribution);
     let first = alice.send("first", rng);
     assert_eq!(bob.receive(&first).unwrap(), "first");
     for iteration in [0, 1, 2, 25_001, 25_002, u32::MAX] {
@@ -427,7 +427,7 @@ proptest! {
     fn every_message_is_read_once_or_for_a_reason_never(events in events()) {
         let mut rng = rng();
         let (mut alice, mut distribution) = sender(&mut rng);
-        let mut bob = Keeper::new(SenderKeyRecord::empty(distribution.distribution_id()));
+        let mut bob = Device::new(SenderKeyRecord::empty(distribution.distribution_id()));
         // The chains that were distributed, newest first, with the number from which they were distributed.
         let mut handed: Vec<(u32, u32)> = Vec::new();
         let mut sent: Vec<(SenderKeyMessage, bool)> = Vec::new();
@@ -435,7 +435,7 @@ proptest! {
             match event {
                 Event::Send => sent.push((alice.send(&sent.len().to_string(), &mut rng), false)),
                 Event::Rotate => {
-                    alice = Keeper::new(SenderKeyRecord::empty(alice.record.distribution_id()));
+                    alice = Device::new(SenderKeyRecord::empty(alice.record.distribution_id()));
                     distribution = alice.distribute(&mut rng);
                 }
                 Event::Distribute => {

@@ -11,32 +11,36 @@ use super::tokens;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::fault::{self, Station};
-use crate::store::{Farewell, Standing};
+use crate::store::{AccountStatus, LeaveRequest};
 
 /// The pause before the second attempt. It doubles with each further attempt.
 const FIRST_PAUSE_MS: u64 = 1_000;
 const LONGEST_PAUSE_MS: u64 = 300_000;
 
 /// Leaves the account: from now on this device has no keys, and the relay will be told.
-pub(crate) async fn leave(ctx: &Context, farewell: Farewell, keeps_history: bool) -> Result<Standing> {
-    let standing = ctx.store.write(move |tx| tx.leave(farewell, keeps_history)).await?;
+pub(crate) async fn leave(
+    ctx: &Context,
+    request: LeaveRequest,
+    keeps_history: bool,
+) -> Result<AccountStatus> {
+    let status = ctx.store.write(move |tx| tx.leave(request, keeps_history)).await?;
     fault::at(Station::LeaveAfterCommit);
     // Views must be read again, because what they show has changed.
     let newest = ctx.events.newest();
     ctx.events.publish_elsewhere(newest);
-    Ok(standing)
+    Ok(status)
 }
 
 /// Tells the relay once. It is safe to tell it again.
 pub(crate) async fn tell(ctx: &Context) -> Result<()> {
-    let farewell = match ctx.store.read(|rows| rows.occupant()).await?.0.map(|occupant| occupant.standing) {
-        Some(Standing::Leaving(farewell)) => farewell,
-        Some(Standing::Present | Standing::Left) | None => return Ok(()),
+    let request = match ctx.store.read(|rows| rows.stored_account()).await?.0.map(|account| account.status) {
+        Some(AccountStatus::Leaving(request)) => request,
+        Some(AccountStatus::Present | AccountStatus::Left) | None => return Ok(()),
     };
     let told = tokens::with_access(ctx, |http, token| async move {
-        match farewell {
-            Farewell::LogOut => http.log_out(&token).await,
-            Farewell::DeleteAccount => http.delete_account(&token).await,
+        match request {
+            LeaveRequest::LogOut => http.log_out(&token).await,
+            LeaveRequest::DeleteAccount => http.delete_account(&token).await,
         }
     });
     match told.await {

@@ -33,10 +33,10 @@ pub(crate) fn tag(bytes: &[u8]) -> Option<Vec<u8>> {
 pub(super) async fn sign_in(ctx: &Context, name: &str) -> Result<wire::TokenPair> {
     let read = ctx.store.read(|rows| {
         let has_left = rows.has_left()?;
-        Ok((rows.occupant()?.0, rows.login_key()?, rows.registration_tag()?, has_left))
+        Ok((rows.stored_account()?.0, rows.login_key()?, rows.registration_tag()?, has_left))
     });
-    let (occupant, key, tag, has_left) = read.await?;
-    let us = occupant.ok_or(Error::Bug("not registered"))?.registered;
+    let (account, key, tag, has_left) = read.await?;
+    let us = account.ok_or(Error::Bug("not registered"))?.registered;
     let key = key.ok_or(Error::UnknownDevice)?;
     let signed = sign(ctx, us, &key, Purpose::Login).await?;
     match ctx.transport.http.log_in(signed, name).await {

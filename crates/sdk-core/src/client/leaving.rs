@@ -8,11 +8,11 @@ use super::Client;
 use crate::account::{leaving, tokens};
 use crate::error::{Error, Result};
 use crate::event::ConnectionState;
-use crate::store::{Farewell, Standing};
+use crate::store::{AccountStatus, LeaveRequest};
 use crate::sync::Tasks;
 
 /// How long to wait for the relay before telling it is left to the background.
-const PATIENCE: Duration = Duration::from_secs(10);
+const RELAY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What to do with the messages on this device when the account is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl Client {
     /// # Errors
     /// Returns [`Error::Storage`], or [`Error::Misuse`] while the client is suspended.
     pub async fn log_out(&self, history: History) -> Result<Departure> {
-        self.leave(Farewell::LogOut, history).await
+        self.leave(LeaveRequest::LogOut, history).await
     }
 
     /// Deletes the account. The relay deletes its keys, mailboxes and tokens, and disconnects all its devices at
@@ -57,27 +57,27 @@ impl Client {
     /// Returns the errors of [`log_out`](Self::log_out), and [`Error::Unauthorized`] after logging out, because this
     /// device can no longer authenticate itself.
     pub async fn delete_account(&self, history: History) -> Result<Departure> {
-        self.leave(Farewell::DeleteAccount, history).await
+        self.leave(LeaveRequest::DeleteAccount, history).await
     }
 
-    async fn leave(&self, farewell: Farewell, history: History) -> Result<Departure> {
+    async fn leave(&self, request: LeaveRequest, history: History) -> Result<Departure> {
         self.finish_here(move |inner| async move {
             let mut tasks = inner.tasks.lock().await;
             // The answer to a running exchange contains the tokens with which the relay is told.
             let exchanged = tokens::wait_for_exchange(&inner.ctx).await;
-            let standing = leaving::leave(&inner.ctx, farewell, history == History::Keep).await?;
+            let status = leaving::leave(&inner.ctx, request, history == History::Keep).await?;
             if let Some(tasks) = tasks.take() {
                 tasks.stop().await;
             }
             drop(exchanged);
             inner.ctx.transport.go_offline();
             inner.state.set(ConnectionState::SignedOut);
-            let told = match timeout(PATIENCE, leaving::tell(&inner.ctx)).await {
+            let told = match timeout(RELAY_TIMEOUT, leaving::tell(&inner.ctx)).await {
                 Ok(Err(error @ Error::Storage(_))) => Err(error),
                 Ok(Ok(())) => Ok(Departure::Complete),
                 Ok(Err(_)) | Err(_) => Ok(Departure::RelayPending),
             };
-            let left = if told == Ok(Departure::Complete) { Standing::Left } else { standing };
+            let left = if told == Ok(Departure::Complete) { AccountStatus::Left } else { status };
             *tasks = Some(Tasks::start_for(left, &inner.ctx, &inner.state));
             told
         })

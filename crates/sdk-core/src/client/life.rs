@@ -11,14 +11,14 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::event::ConnectionState;
 use crate::runtime;
-use crate::store::{Occupant, Standing};
+use crate::store::{AccountStatus, StoredAccount};
 use crate::sync::{State, Tasks};
 
 impl Client {
-    pub(crate) fn start(ctx: Context, occupant: Occupant) -> Self {
-        let Occupant { registered, standing } = occupant;
+    pub(crate) fn start(ctx: Context, account: StoredAccount) -> Self {
+        let StoredAccount { registered, status } = account;
         let state = State::new(ctx.events.clone());
-        let tasks = Tasks::start_for(standing, &ctx, &state);
+        let tasks = Tasks::start_for(status, &ctx, &state);
         let runtime = tokio::runtime::Handle::current();
         Self { inner: Arc::new(Inner { ctx, registered, state, tasks: Mutex::new(Some(tasks)), runtime }) }
     }
@@ -57,10 +57,10 @@ impl Client {
                 let store = inner.ctx.store.clone();
                 let opened = tokio::task::spawn_blocking(move || store.reopen()).await;
                 opened.map_err(|_| Error::Bug("a panic while opening the database"))??;
-                let (occupant, _) = inner.ctx.store.read(|rows| rows.occupant()).await?;
+                let (account, _) = inner.ctx.store.read(|rows| rows.stored_account()).await?;
                 // If there is no account, another process has finished leaving it.
-                let standing = occupant.map_or(Standing::Left, |occupant| occupant.standing);
-                *tasks = Some(Tasks::start_for(standing, &inner.ctx, &inner.state));
+                let status = account.map_or(AccountStatus::Left, |account| account.status);
+                *tasks = Some(Tasks::start_for(status, &inner.ctx, &inner.state));
             }
             Ok(())
         })

@@ -13,7 +13,7 @@ use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::event::EventBus;
 use crate::runtime;
-use crate::store::{self, Footprint, Occupant, Standing, Store};
+use crate::store::{self, AccountStatus, Footprint, Store, StoredAccount};
 use crate::transport::Transport;
 
 /// The contents of a database.
@@ -52,9 +52,9 @@ impl Client {
     /// [`Error::Storage`] if the database cannot be used; [`Error::Misuse`] if the configuration is invalid.
     pub async fn open(config: Config) -> Result<Opened> {
         runtime::inside(async {
-            let (ctx, occupant) = open(config, Footprint::Full).await?;
-            Ok(match occupant {
-                Some(occupant) => Opened::Ready(Self::start(ctx, occupant)),
+            let (ctx, account) = open(config, Footprint::Full).await?;
+            Ok(match account {
+                Some(account) => Opened::Ready(Self::start(ctx, account)),
                 None => Opened::Unregistered(Unregistered { ctx, client: Arc::default() }),
             })
         })
@@ -63,7 +63,7 @@ impl Client {
 }
 
 /// Opens the database with everything around it, and returns the account in it.
-pub(crate) async fn open(config: Config, footprint: Footprint) -> Result<(Context, Option<Occupant>)> {
+pub(crate) async fn open(config: Config, footprint: Footprint) -> Result<(Context, Option<StoredAccount>)> {
     let Config { database, key, relay, trust, proxy, policy, clock } = config;
     // Done here, where it cannot be cancelled: otherwise it would continue on another thread while the process may be
     // ending.
@@ -73,7 +73,7 @@ pub(crate) async fn open(config: Config, footprint: Footprint) -> Result<(Contex
     let for_store = events.clone();
     let opening = tokio::task::spawn_blocking(move || Store::open(database, key, for_store, footprint));
     let store = opening.await.map_err(|_| Error::Bug("a panic while opening the database"))??;
-    let (occupant, clocks) = match store.read(|rows| rows.occupant()).await {
+    let (account, clocks) = match store.read(|rows| rows.stored_account()).await {
         Ok(found) => found,
         Err(error) => {
             // A caller that gets this error may try again immediately, so nothing of this attempt must remain.
@@ -83,7 +83,7 @@ pub(crate) async fn open(config: Config, footprint: Footprint) -> Result<(Contex
     };
     let ctx = Context::new(store, transport, Env::new(clock), events, policy);
     ctx.set_clocks(clocks);
-    Ok((ctx, occupant))
+    Ok((ctx, account))
 }
 
 impl Unregistered {
@@ -99,7 +99,7 @@ impl Unregistered {
         let running = runtime::handle()?.spawn(async move {
             let become_client = || async {
                 let registered = registration::register(&ctx, proof).await?;
-                Ok(Client::start(ctx, Occupant { registered, standing: Standing::Present }))
+                Ok(Client::start(ctx, StoredAccount { registered, status: AccountStatus::Present }))
             };
             client.get_or_try_init(become_client).await.cloned()
         });

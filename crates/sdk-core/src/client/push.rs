@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::event::{ConnectionState, Event, EventReceiver, Lagged};
 use crate::message::{Direction, Message};
 use crate::runtime;
-use crate::store::{Footprint, Standing};
+use crate::store::{AccountStatus, Footprint};
 use crate::sync::{State, Tasks};
 
 /// The messages that were received for a push notification.
@@ -39,33 +39,33 @@ pub async fn fetch_for_push(config: Config, until: impl Future<Output = ()>) -> 
 }
 
 async fn fetch(config: Config, until: impl Future<Output = ()>) -> Result<Fetched> {
-    let (ctx, occupant) = open(config, Footprint::Small).await?;
-    let fetched = match occupant.map(|occupant| occupant.standing) {
-        Some(Standing::Present) => {
-            let mut news = News { events: ctx.events.subscribe(), messages: Vec::new() };
+    let (ctx, account) = open(config, Footprint::Small).await?;
+    let fetched = match account.map(|account| account.status) {
+        Some(AccountStatus::Present) => {
+            let mut received = NewMessages { events: ctx.events.subscribe(), messages: Vec::new() };
             let tasks = Tasks::start_connection(&ctx, &State::new(ctx.events.clone()));
-            let fetched = news.follow(until).await;
+            let fetched = received.follow(until).await;
             let exchanged = tokens::wait_for_exchange(&ctx).await;
             tasks.stop().await;
             drop(exchanged);
             // Transactions that were queued are finished.
             ctx.store.close().await;
             tokens::give_up_exchange(&ctx);
-            fetched.map(|complete| Fetched { messages: news.so_far(), complete })
+            fetched.map(|complete| Fetched { messages: received.so_far(), complete })
         }
-        Some(Standing::Leaving(_) | Standing::Left) | None => Err(Error::Unauthorized),
+        Some(AccountStatus::Leaving(_) | AccountStatus::Left) | None => Err(Error::Unauthorized),
     };
     ctx.store.close().await;
     fetched
 }
 
-/// The messages that arrive.
-struct News {
+/// Collects the messages that arrive.
+struct NewMessages {
     events: EventReceiver,
     messages: Vec<Message>,
 }
 
-impl News {
+impl NewMessages {
     /// Runs until nothing is waiting any more (true), or `until` completes (false).
     async fn follow(&mut self, until: impl Future<Output = ()>) -> Result<bool> {
         let mut until = pin!(until);

@@ -14,15 +14,15 @@ use crate::id::{MessageId, ThreadId, UserId};
 use crate::message::Undecryptable;
 
 /// Maximum number of envelopes of one sender.
-pub(super) const MOST_OF_SENDER: u32 = 64;
+pub(super) const MAX_SENDER_ENVELOPES: u32 = 64;
 /// Maximum size of the envelopes of one sender, in bytes.
-pub(super) const MOST_BYTES_OF_SENDER: u64 = 1 << 20;
+pub(super) const MAX_SENDER_BYTES: u64 = 1 << 20;
 /// Maximum number of envelopes.
-pub(super) const MOST: u32 = 512;
+pub(super) const MAX_ENVELOPES: u32 = 512;
 /// Maximum size of all envelopes, in bytes.
-pub(super) const MOST_BYTES: u64 = 8 << 20;
+pub(super) const MAX_BYTES: u64 = 8 << 20;
 /// Maximum number of attempts by one version of the library.
-pub(super) const MOST_TRIES: u32 = 5;
+pub(super) const MAX_ATTEMPTS: u32 = 5;
 /// The minimum time between two attempts at a start of the client, in milliseconds. It is multiplied by the square of
 /// the number of attempts so far.
 const PAUSE_MS: u64 = 3_600_000;
@@ -85,14 +85,14 @@ impl Tx<'_> {
         )?;
         let of_sender = "SELECT min(id) FROM deferred WHERE sender = ?1
             HAVING count(*) > ?2 OR sum(length(envelope)) > ?3";
-        let bounds = params![new.sender.as_bytes(), MOST_OF_SENDER, to_sql(MOST_BYTES_OF_SENDER)?];
+        let bounds = params![new.sender.as_bytes(), MAX_SENDER_ENVELOPES, to_sql(MAX_SENDER_BYTES)?];
         while let Some(oldest) = self.deferred_over(of_sender, bounds)? {
             self.drop_oldest(oldest)?;
         }
         let of_all = "SELECT min(id) FROM deferred WHERE sender = (
                 SELECT sender FROM deferred GROUP BY sender ORDER BY sum(length(envelope)) DESC, max(id) DESC LIMIT 1)
             AND (SELECT count(*) > ?1 OR sum(length(envelope)) > ?2 FROM deferred)";
-        while let Some(oldest) = self.deferred_over(of_all, params![MOST, to_sql(MOST_BYTES)?])? {
+        while let Some(oldest) = self.deferred_over(of_all, params![MAX_ENVELOPES, to_sql(MAX_BYTES)?])? {
             self.drop_oldest(oldest)?;
         }
         Ok(())
@@ -104,7 +104,7 @@ impl Tx<'_> {
         self.change(
             "UPDATE deferred SET due = 1, tries = iif(version = ?1, tries, 0), version = ?1
              WHERE version <> ?1 OR (tries < ?2 AND tried + tries * tries * ?3 <= ?4)",
-            params![version, MOST_TRIES, to_sql(PAUSE_MS)?, to_sql(now_ms)?],
+            params![version, MAX_ATTEMPTS, to_sql(PAUSE_MS)?, to_sql(now_ms)?],
         )?;
         Ok(())
     }
@@ -112,7 +112,7 @@ impl Tx<'_> {
     /// Marks the envelopes of a sender to be tried again, because the cause may be gone.
     pub(super) fn retry_deferred_of(&mut self, sender: &[u8; 16]) -> Result<()> {
         let sql = "UPDATE deferred SET due = 1 WHERE sender = ?1 AND tries < ?2";
-        self.change(sql, params![sender, MOST_TRIES])?;
+        self.change(sql, params![sender, MAX_ATTEMPTS])?;
         Ok(())
     }
 
@@ -122,7 +122,7 @@ impl Tx<'_> {
         let sql = "UPDATE deferred SET tries = tries + 1, tried = ?2
                    WHERE id = (SELECT min(id) FROM deferred WHERE due = 1 AND tries < ?1) RETURNING id, tries, envelope";
         let row =
-            self.connection.prepare_cached(sql)?.query_row(params![MOST_TRIES, to_sql(now_ms)?], |row| {
+            self.connection.prepare_cached(sql)?.query_row(params![MAX_ATTEMPTS, to_sql(now_ms)?], |row| {
                 Ok(Deferred { id: DeferredId(row.get(0)?), tries: row.get(1)?, bytes: row.get(2)? })
             });
         Ok(row.optional()?)

@@ -17,7 +17,7 @@ use rusqlite::Connection;
 use crate::error::{Error, Result};
 
 /// How long the exit waits for running work: many times as long as any transaction takes.
-const PATIENCE: Duration = Duration::from_secs(5);
+const EXIT_TIMEOUT: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_micros(100);
 
 const ENDED: Error = Error::Misuse("the process is ending");
@@ -91,7 +91,7 @@ extern "C" fn at_exit() {
     ENDING.store(true, Ordering::SeqCst);
     // A thread that exits the process from inside a transaction cannot wait for itself.
     let own = OF_THIS_THREAD.get();
-    let mut left = PATIENCE;
+    let mut left = EXIT_TIMEOUT;
     while AT_WORK.load(Ordering::SeqCst) > own && !left.is_zero() {
         thread::sleep(PAUSE);
         left = left.saturating_sub(PAUSE);

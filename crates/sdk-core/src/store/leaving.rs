@@ -12,31 +12,31 @@ use crate::id::{DeviceId, MessageId, UserId};
 use crate::message::FailReason;
 use crate::store::Registered;
 
-/// What to tell the relay.
+/// The request that tells the relay that the account was left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Farewell {
-    /// End the tokens of this device.
+pub(crate) enum LeaveRequest {
+    /// The relay ends the tokens of this device.
     LogOut,
-    /// Delete the account.
+    /// The relay deletes the account.
     DeleteAccount,
 }
 
 /// Whether the account has been left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Standing {
-    /// It has not been left.
+pub(crate) enum AccountStatus {
+    /// The account has not been left.
     Present,
-    /// It has been left, and the relay still has to be told.
-    Leaving(Farewell),
-    /// It has been left, and nothing remains to be done.
+    /// The account has been left, and the relay still has to be told.
+    Leaving(LeaveRequest),
+    /// The account has been left, and nothing remains to be done.
     Left,
 }
 
 /// A registered account, and whether it has been left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Occupant {
+pub(crate) struct StoredAccount {
     pub(crate) registered: Registered,
-    pub(crate) standing: Standing,
+    pub(crate) status: AccountStatus,
 }
 
 const PRESENT: i64 = 0;
@@ -48,7 +48,7 @@ const HISTORY: i64 = 10;
 
 impl Rows<'_> {
     /// The account of this database (`None` before the registration), and what is known about the clocks.
-    pub(crate) fn occupant(&self) -> Result<(Option<Occupant>, Clocks)> {
+    pub(crate) fn stored_account(&self) -> Result<(Option<StoredAccount>, Clocks)> {
         let sql = "SELECT user_id, device_id, leaving % 10, clock_offset, passed FROM account";
         let row = self.connection.prepare_cached(sql)?.query_row([], |row| {
             Ok((
@@ -66,14 +66,14 @@ impl Rows<'_> {
         let (Some(user), Some(device)) = (user, device) else { return Ok((None, clocks)) };
         let registered =
             Registered { user: UserId::from_slice(&user)?, device: DeviceId::new(narrow(device)?)? };
-        let standing = match leaving {
-            PRESENT => Standing::Present,
-            LOGGING_OUT => Standing::Leaving(Farewell::LogOut),
-            DELETING => Standing::Leaving(Farewell::DeleteAccount),
-            LEFT => Standing::Left,
+        let status = match leaving {
+            PRESENT => AccountStatus::Present,
+            LOGGING_OUT => AccountStatus::Leaving(LeaveRequest::LogOut),
+            DELETING => AccountStatus::Leaving(LeaveRequest::DeleteAccount),
+            LEFT => AccountStatus::Left,
             _ => return Err(Error::Storage(Storage::Corrupt)),
         };
-        Ok((Some(Occupant { registered, standing }), clocks))
+        Ok((Some(StoredAccount { registered, status }), clocks))
     }
 
     /// Whether the account has been left and therefore has no keys any more.
@@ -89,16 +89,18 @@ impl Tx<'_> {
     /// # Errors
     /// Returns [`Error::Unauthorized`] if an account is to be deleted after this device was logged out, because the
     /// device can no longer authenticate itself.
-    pub(crate) fn leave(&mut self, farewell: Farewell, keeps_history: bool) -> Result<Standing> {
-        let (occupant, _) = self.occupant()?;
-        let standing = occupant.ok_or(Error::Bug("not registered"))?.standing;
-        let next = match (standing, farewell) {
-            (Standing::Left, Farewell::DeleteAccount) => return Err(Error::Unauthorized),
-            (Standing::Left, Farewell::LogOut) => Standing::Left,
+    pub(crate) fn leave(&mut self, request: LeaveRequest, keeps_history: bool) -> Result<AccountStatus> {
+        let (account, _) = self.stored_account()?;
+        let status = account.ok_or(Error::Bug("not registered"))?.status;
+        let next = match (status, request) {
+            (AccountStatus::Left, LeaveRequest::DeleteAccount) => return Err(Error::Unauthorized),
+            (AccountStatus::Left, LeaveRequest::LogOut) => AccountStatus::Left,
             // A deletion that has begun is not withdrawn.
-            (Standing::Leaving(Farewell::DeleteAccount), _) => Standing::Leaving(Farewell::DeleteAccount),
-            (Standing::Present | Standing::Leaving(Farewell::LogOut), farewell) => {
-                Standing::Leaving(farewell)
+            (AccountStatus::Leaving(LeaveRequest::DeleteAccount), _) => {
+                AccountStatus::Leaving(LeaveRequest::DeleteAccount)
+            }
+            (AccountStatus::Present | AccountStatus::Leaving(LeaveRequest::LogOut), request) => {
+                AccountStatus::Leaving(request)
             }
         };
         self.remove_keys()?;
@@ -106,16 +108,16 @@ impl Tx<'_> {
             self.remove_history()?;
         }
         let code = match next {
-            Standing::Leaving(Farewell::LogOut) => LOGGING_OUT,
-            Standing::Leaving(Farewell::DeleteAccount) => DELETING,
-            Standing::Left | Standing::Present => LEFT,
+            AccountStatus::Leaving(LeaveRequest::LogOut) => LOGGING_OUT,
+            AccountStatus::Leaving(LeaveRequest::DeleteAccount) => DELETING,
+            AccountStatus::Left | AccountStatus::Present => LEFT,
         };
         // A history that was removed earlier cannot be kept.
         self.change_one(
             "UPDATE account SET leaving = ?1 + iif(?2 AND (leaving = 0 OR leaving >= 10), 10, 0)",
             params![code, keeps_history],
         )?;
-        if next == Standing::Left {
+        if next == AccountStatus::Left {
             self.set_left()?;
         }
         Ok(next)

@@ -17,9 +17,9 @@ use super::flock;
 use crate::error::{Result, Storage};
 
 /// How long to wait for the transaction of another process: many times as long as any transaction takes.
-const PATIENCE: Duration = Duration::from_secs(5);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long to let another process that is waiting go first. It may be frozen while it waits.
-const COURTESY: Duration = Duration::from_millis(50);
+const TURN_TIMEOUT: Duration = Duration::from_millis(50);
 const FIRST_PAUSE: Duration = Duration::from_micros(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(2);
 
@@ -61,13 +61,13 @@ impl Lock {
         Ok(Self { file: beside(database, ".lock")?, turn: beside(database, ".turn")? })
     }
 
-    /// Takes the lock. Blocks while another process holds it, for at most [`PATIENCE`].
+    /// Takes the lock. Blocks while another process holds it, for at most [`LOCK_TIMEOUT`].
     ///
     /// # Errors
     /// [`Storage::InUse`] if another process holds it for too long.
     pub(super) fn take(&self) -> Result<Held<'_>> {
-        let turn = wait_for(&self.turn, COURTESY)?;
-        let held = wait_for(&self.file, PATIENCE)?;
+        let turn = wait_for(&self.turn, TURN_TIMEOUT)?;
+        let held = wait_for(&self.file, LOCK_TIMEOUT)?;
         drop(turn);
         held.ok_or_else(|| Storage::InUse.into())
     }
@@ -172,7 +172,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let database = dir.path().join("a.db");
         let (one, frozen) = (Lock::open(&database).unwrap(), Lock::open(&database).unwrap());
-        let _turn = wait_for(&frozen.turn, PATIENCE).unwrap();
+        let _turn = wait_for(&frozen.turn, LOCK_TIMEOUT).unwrap();
         assert!(one.take().is_ok());
     }
 

@@ -15,13 +15,13 @@ use super::readers::Readers;
 use crate::error::Result;
 
 /// The size that the log may reach under continuous reads.
-pub(super) const MOST_BYTES: u64 = 16 << 20;
+pub(super) const MAX_BYTES: u64 = 16 << 20;
 /// How long to wait for a reader in another process, which this process cannot stop.
-const PATIENCE_WITH_OTHERS: Duration = Duration::from_millis(100);
+const CHECKPOINT_TIMEOUT: Duration = Duration::from_millis(100);
 
 pub(super) struct Log {
     path: PathBuf,
-    /// The size above which the log is checkpointed. It is larger than [`MOST_BYTES`] after a checkpoint that was not
+    /// The size above which the log is checkpointed. It is larger than [`MAX_BYTES`] after a checkpoint that was not
     /// complete.
     limit: u64,
     needed: Needed,
@@ -41,7 +41,7 @@ impl Log {
     pub(super) fn new(database: &Path) -> Self {
         let path = path_beside(database);
         let needed = if size(&path) > 0 { Needed::Later } else { Needed::No };
-        Self { path, limit: MOST_BYTES, needed }
+        Self { path, limit: MAX_BYTES, needed }
     }
 
     /// Requires that everything committed so far is moved to the file.
@@ -72,9 +72,9 @@ impl Log {
             (_, Moved::Part) => Needed::Later,
         };
         self.limit = match moved {
-            Moved::AllAndEmptied => MOST_BYTES,
+            Moved::AllAndEmptied => MAX_BYTES,
             // Try again once the log has grown further.
-            Moved::All | Moved::Part => size.max(MOST_BYTES).saturating_add(KEPT_BYTES.into()),
+            Moved::All | Moved::Part => size.max(MAX_BYTES).saturating_add(KEPT_BYTES.into()),
         };
     }
 }
@@ -83,7 +83,7 @@ fn empty(connection: &mut Guarded, lock: &Lock, readers: &Readers) -> Result<Mov
     let _held = lock.take()?;
     let _paused = readers.pause();
     connection.with(|connection| {
-        connection.busy_timeout(PATIENCE_WITH_OTHERS)?;
+        connection.busy_timeout(CHECKPOINT_TIMEOUT)?;
         let moved = checkpoint(connection);
         connection.busy_timeout(BUSY_TIMEOUT)?;
         moved

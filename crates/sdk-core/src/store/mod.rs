@@ -56,7 +56,7 @@ pub(crate) use deferred::{Deferred, NewDeferred};
 pub(crate) use exit::prepare as prepare_for_exit;
 pub use exit::process_is_exiting;
 pub(crate) use generation::Generation;
-pub(crate) use leaving::{Farewell, Occupant, Standing};
+pub(crate) use leaving::{AccountStatus, LeaveRequest, StoredAccount};
 pub(crate) use login::LoginKey;
 pub(crate) use message::{Arrived, NewIncoming};
 pub(crate) use outgoing::{Entry, NewOutgoing, OnItsWay, Outgoing, OutgoingId, Parcel};

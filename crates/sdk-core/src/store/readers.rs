@@ -20,7 +20,7 @@ use crate::runtime;
 /// The maximum number of reading connections.
 const MAX_READERS: usize = 3;
 /// How long to wait for running reads: many times as long as any of them takes.
-const PATIENCE: Duration = Duration::from_secs(5);
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
 pub(super) struct Readers {
@@ -118,12 +118,12 @@ impl Readers {
         reading.unwrap_or_else(PoisonError::into_inner).idle.clear();
     }
 
-    /// Stops new reads until the returned guard is dropped, and waits for the running ones, for at most [`PATIENCE`].
+    /// Stops new reads until the returned guard is dropped, and waits for the running ones, for at most [`READ_TIMEOUT`].
     /// Blocking.
     pub(super) fn pause(&self) -> Paused<'_> {
         let mut pool = self.pool();
         pool.paused = true;
-        drop(self.done.wait_timeout_while(pool, PATIENCE, |pool| pool.reading > 0));
+        drop(self.done.wait_timeout_while(pool, READ_TIMEOUT, |pool| pool.reading > 0));
         Paused(self)
     }
 

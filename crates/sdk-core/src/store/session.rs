@@ -180,7 +180,7 @@ impl Tx<'_> {
     /// Deletes inactive sessions and skipped keys of all devices that are too old to be used. The age of those with
     /// an unknown age is counted from now on.
     pub(crate) fn expire_sessions(&mut self, now: UnixSeconds) -> Result<()> {
-        let oldest = to_sql(now.0.saturating_sub(UnixSeconds::PATIENCE_SECONDS))?;
+        let oldest = to_sql(now.0.saturating_sub(UnixSeconds::EXPIRY_SECONDS))?;
         let now = to_sql(now.0)?;
         self.change(
             "UPDATE session SET inactive_since = ?1 WHERE active = 0 AND inactive_since IS NULL",

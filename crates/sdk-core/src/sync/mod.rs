@@ -28,7 +28,7 @@ use crate::event::{ConnectionState, Event, EventBus};
 use crate::health::{Failure, Part};
 use crate::receive::retry;
 use crate::send::dispatch;
-use crate::store::Standing;
+use crate::store::AccountStatus;
 
 /// The pause before a task that panicked is restarted.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
@@ -67,12 +67,12 @@ pub(crate) struct Tasks(JoinSet<()>);
 
 impl Tasks {
     /// Starts the tasks of an account. Few are needed once the account has been left.
-    pub(crate) fn start_for(standing: Standing, ctx: &Context, state: &State) -> Self {
+    pub(crate) fn start_for(status: AccountStatus, ctx: &Context, state: &State) -> Self {
         let mut tasks = JoinSet::new();
-        match standing {
-            Standing::Present => return Self::start(ctx, state),
-            Standing::Leaving(_) => drop(tasks.spawn(leaving::run(ctx.clone()))),
-            Standing::Left => {}
+        match status {
+            AccountStatus::Present => return Self::start(ctx, state),
+            AccountStatus::Leaving(_) => drop(tasks.spawn(leaving::run(ctx.clone()))),
+            AccountStatus::Left => {}
         }
         state.set(ConnectionState::SignedOut);
         // The history that was kept can be searched.

@@ -10,16 +10,16 @@ use std::time::Duration;
 use crate::send::backoff_ceiling_ms;
 
 /// A connection that ends before this counts as a failure, however far it came.
-pub(super) const LASTED: Duration = Duration::from_secs(30);
+pub(super) const MIN_LIFETIME: Duration = Duration::from_secs(30);
 /// The same if another process of this device replaces the connection. It is longer, because otherwise each of the
 /// two processes would believe that its connection had lasted.
-const LASTED_ALONE: Duration = Duration::from_secs(300);
+const MIN_LIFETIME_AFTER_REPLACEMENT: Duration = Duration::from_secs(300);
 /// The longest wait, in milliseconds, in the foreground if the relay cannot be reached.
 const FOREGROUND_MS: u64 = 4_000;
 /// The longest wait, in milliseconds, in the background.
 const BACKGROUND_MS: u64 = 300_000;
 /// The longest wait, in milliseconds, in the foreground after any other failure.
-const MOST_MS: u64 = 60_000;
+const MAX_MS: u64 = 60_000;
 /// After another process has replaced the connection, the wait is at least this many milliseconds, plus a random part
 /// up to at least as many again.
 const REPLACED_MS: u64 = 8_000;
@@ -61,14 +61,14 @@ pub(super) struct Pauses {
 impl Pauses {
     /// The wait after a connection that ended in this way after being live for `lived`.
     pub(super) fn after(&mut self, ended: Ended, lived: Option<Duration>, foreground: bool) -> Pause {
-        let most_ms = if foreground { MOST_MS } else { BACKGROUND_MS };
+        let most_ms = if foreground { MAX_MS } else { BACKGROUND_MS };
         if let Ended::Outage = ended {
             self.outages = self.outages.saturating_add(1);
             let most_ms = if foreground { FOREGROUND_MS } else { BACKGROUND_MS };
             return Pause { least_ms: 0, spread_ms: backoff_ceiling_ms(self.outages, most_ms) };
         }
         self.outages = 0;
-        let lasted = if let Ended::Replaced = ended { LASTED_ALONE } else { LASTED };
+        let lasted = if let Ended::Replaced = ended { MIN_LIFETIME_AFTER_REPLACEMENT } else { MIN_LIFETIME };
         if lived.is_some_and(|lived| lived >= lasted) {
             self.failures = 0;
         }
@@ -120,7 +120,7 @@ mod tests {
         assert_eq!(soon, spreads(FAILED, None, true));
         assert_eq!(soon[..4], [500, 1000, 2000, 4000]);
         assert_eq!(soon[11], 60_000);
-        assert_eq!(spreads(FAILED, Some(LASTED), true), [500; 12]);
+        assert_eq!(spreads(FAILED, Some(MIN_LIFETIME), true), [500; 12]);
     }
 
     #[test]
@@ -135,11 +135,11 @@ mod tests {
     fn processes_of_one_device_do_not_keep_taking_each_others_place() {
         let mut pauses = Pauses::default();
         for _ in 0..3 {
-            let pause = pauses.after(Ended::Replaced, Some(LASTED), true);
+            let pause = pauses.after(Ended::Replaced, Some(MIN_LIFETIME), true);
             assert!(pause.least_ms >= 8_000 && pause.spread_ms >= 8_000);
         }
-        assert_eq!(spreads(Ended::Replaced, Some(LASTED), true)[11], 60_000);
-        assert_eq!(spreads(Ended::Replaced, Some(LASTED_ALONE), true), [8_000; 12]);
+        assert_eq!(spreads(Ended::Replaced, Some(MIN_LIFETIME), true)[11], 60_000);
+        assert_eq!(spreads(Ended::Replaced, Some(MIN_LIFETIME_AFTER_REPLACEMENT), true), [8_000; 12]);
     }
 
     #[test]

@@ -23,10 +23,10 @@ use crate::id::{DeviceId, ThreadId, UserId};
 
 const TIMEOUT: Duration = Duration::from_secs(15);
 /// After this long without an answer, a call is repeated on a new connection, because the pooled one may be dead.
-const PATIENCE: Duration = Duration::from_secs(4);
-/// Maximum number of attempts of a call: the first one, one after [`PATIENCE`], and one when the app reports a network
+const REPEAT_DELAY: Duration = Duration::from_secs(4);
+/// Maximum number of attempts of a call: the first one, one after [`REPEAT_DELAY`], and one when the app reports a network
 /// change.
-const MOST_TRIES: usize = 3;
+const MAX_ATTEMPTS: usize = 3;
 /// Maximum size of an answer. A relay sends no larger ones.
 const MAX_ANSWER: usize = 256 << 10;
 
@@ -224,14 +224,14 @@ impl Http {
             made = made.saturating_add(1);
             tokio::select! {
                 answer = first_answer(&mut tries) => return answer,
-                () = sleep(PATIENCE), if made == 1 => {
+                () = sleep(REPEAT_DELAY), if made == 1 => {
                     self.renew_after(Some(number));
                     // The socket may be dead for the same reason.
                     if let Some(socket) = &*self.live.borrow() {
                         socket.probe();
                     }
                 }
-                Ok(()) = renewed.changed(), if made < MOST_TRIES => {}
+                Ok(()) = renewed.changed(), if made < MAX_ATTEMPTS => {}
             }
         }
     }

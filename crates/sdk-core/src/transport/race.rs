@@ -16,7 +16,7 @@ use tokio::time::sleep;
 /// The Connection Attempt Delay (RFC 8305, section 5).
 pub(super) const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 /// Maximum number of addresses that are tried.
-const MOST_ADDRESSES: usize = 16;
+const MAX_ADDRESSES: usize = 16;
 
 /// Alternates between the families, beginning with that of the first address (RFC 8305, section 4). Within a family,
 /// the order remains as it is.
@@ -46,7 +46,7 @@ pub(super) async fn first_connected<T, F>(
 where
     F: Future<Output = io::Result<T>>,
 {
-    let mut waiting = interleaved(addresses).into_iter().take(MOST_ADDRESSES);
+    let mut waiting = interleaved(addresses).into_iter().take(MAX_ADDRESSES);
     let mut attempts = FuturesUnordered::new();
     let mut last_error = io::Error::from(io::ErrorKind::NotFound);
     loop {

@@ -1,12 +1,20 @@
 //! Accounts and devices.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, OptionalExtension as _, Result, params};
+use sealpost_wire::DeviceInfo;
 use sealpost_wire::id::UserId;
 
 use super::columns::{address, expect_one};
-use super::{devices, inbox, keys, tokens};
+use super::fair::Payer;
+use super::room::Need;
+use super::{SqliteStore, devices, inbox, keys, tokens};
 use crate::address::Address;
-use crate::store::{Device, IdempotencyKey, LoggedIn, Login, NewAccount, Restored};
+use crate::fault::{self, Station};
+use crate::store::{
+    Accounts, Answer, Device, Generation, IdempotencyKey, LoggedIn, Login, NewAccount, Restored,
+};
 
 /// How long a repeated request finds the same account, in milliseconds: one day.
 const REMEMBERED_MS: u64 = 24 * 3_600 * 1_000;
@@ -14,7 +22,94 @@ const REMEMBERED_MS: u64 = 24 * 3_600 * 1_000;
 /// How many rows of a revoked device's mailbox are deleted together with the device.
 const ROWS_AT_ONCE: u32 = 64;
 
-pub(super) fn create(tx: &Connection, new: &NewAccount) -> Result<Address> {
+impl Accounts for SqliteStore {
+    fn create_account(&self, new: NewAccount) -> Answer<Address> {
+        let (revocations, fresh) = (Arc::clone(&self.revocations), new.address);
+        let create = move |tx: &Connection| {
+            let address = create(tx, &new)?;
+            fault::at(Station::RegisterBeforeCommit);
+            Ok(address)
+        };
+        // If the device existed before, its tokens were revoked.
+        self.writer.write_and_then(Payer::Anonymous, Need::Grows, create, move |device| {
+            if device != fresh {
+                revocations.record(device);
+            }
+            device
+        })
+    }
+
+    fn devices(&self, user: UserId) -> Answer<Vec<DeviceInfo>> {
+        self.readers.read(user, move |tx| devices::live(tx, user))
+    }
+
+    fn device(&self, address: Address) -> Answer<Option<Device>> {
+        self.readers.read(address.user, move |tx| devices::get(tx, address))
+    }
+
+    fn log_in(&self, login: Login) -> Answer<LoggedIn> {
+        let (revocations, address) = (Arc::clone(&self.revocations), login.address);
+        let work = move |tx: &Connection| log_in(tx, &login);
+        // The earlier tokens are no longer valid.
+        self.writer.write_and_then(Payer::User(address.user), Need::Frees, work, move |outcome| {
+            if outcome == LoggedIn::Yes {
+                revocations.record(address);
+            }
+            outcome
+        })
+    }
+
+    fn restore_device(&self, device: NewAccount) -> Answer<Restored> {
+        let (revocations, address) = (Arc::clone(&self.revocations), device.address);
+        let work = move |tx: &Connection| restore(tx, &device);
+        self.writer.write_and_then(Payer::User(address.user), Need::Grows, work, move |outcome| {
+            if outcome == Restored::Yes {
+                revocations.record(address);
+            }
+            outcome
+        })
+    }
+
+    fn note_generation(&self, address: Address, generation: Generation) -> Answer<Generation> {
+        self.writer.write(Payer::User(address.user), Need::Frees, move |tx| {
+            devices::note_generation(tx, address, generation)
+        })
+    }
+
+    fn revoke_device(&self, address: Address) -> Answer<bool> {
+        let revocations = Arc::clone(&self.revocations);
+        self.writer.write_and_then(
+            Payer::User(address.user),
+            Need::Frees,
+            move |tx| revoke(tx, address),
+            move |was_there| {
+                if was_there {
+                    revocations.record(address);
+                }
+                was_there
+            },
+        )
+    }
+
+    fn delete_account(&self, user: UserId, now_ms: u64) -> Answer<Vec<Address>> {
+        let revocations = Arc::clone(&self.revocations);
+        let delete = move |tx: &Connection| {
+            let devices = delete(tx, user, now_ms)?;
+            fault::at(Station::DeleteBeforeCommit);
+            Ok(devices)
+        };
+        self.writer.write_and_then(Payer::User(user), Need::Frees, delete, move |devices| {
+            devices.iter().for_each(|device| revocations.record(*device));
+            devices
+        })
+    }
+
+    fn is_deleted(&self, user: UserId) -> Answer<bool> {
+        self.readers.read(user, move |tx| devices::is_deleted(tx, user))
+    }
+}
+
+fn create(tx: &Connection, new: &NewAccount) -> Result<Address> {
     let Some(key) = new.idempotency else { return insert(tx, new) };
     if let Some(address) = find_repeated(tx, new, key)? {
         keys::insert(tx, address, new.keys.get())?;
@@ -90,7 +185,7 @@ fn insert_device(tx: &Connection, new: &NewAccount) -> Result<()> {
     tokens::insert(tx, new.address, &new.family)
 }
 
-pub(super) fn log_in(tx: &Connection, login: &Login) -> Result<LoggedIn> {
+fn log_in(tx: &Connection, login: &Login) -> Result<LoggedIn> {
     let device = devices::get(tx, login.address)?;
     if device.is_none_or(|device| device.login_key != Some(login.login_key)) {
         return Ok(LoggedIn::Unknown);
@@ -100,7 +195,7 @@ pub(super) fn log_in(tx: &Connection, login: &Login) -> Result<LoggedIn> {
     Ok(LoggedIn::Yes)
 }
 
-pub(super) fn restore(tx: &Connection, new: &NewAccount) -> Result<Restored> {
+fn restore(tx: &Connection, new: &NewAccount) -> Result<Restored> {
     let (user, device) = (new.address.user, new.address.device);
     let shown = Device {
         registration_id: new.registration_id,
@@ -132,7 +227,7 @@ pub(super) fn restore(tx: &Connection, new: &NewAccount) -> Result<Restored> {
 /// Removes an account with its devices. Two things are kept, so that a client that missed the answer can learn of the
 /// deletion: the account's ID, and the IDs of its token families for as long as one of their tokens may be presented.
 /// The messages that it sent stay where they are.
-pub(super) fn delete(tx: &Connection, user: UserId, now_ms: u64) -> Result<Vec<Address>> {
+fn delete(tx: &Connection, user: UserId, now_ms: u64) -> Result<Vec<Address>> {
     if tx.execute("DELETE FROM account WHERE user_id = ?1", [user.as_bytes()])? == 0 {
         return Ok(Vec::new());
     }
@@ -157,7 +252,7 @@ pub(super) fn delete(tx: &Connection, user: UserId, now_ms: u64) -> Result<Vec<A
 }
 
 /// Removes a device and everything that belongs to it. Its number is not reused.
-pub(super) fn revoke(tx: &Connection, address: Address) -> Result<bool> {
+fn revoke(tx: &Connection, address: Address) -> Result<bool> {
     let owner = params![address.user.as_bytes(), address.device.get()];
     if tx.execute("DELETE FROM device WHERE user_id = ?1 AND device_id = ?2", owner)? == 0 {
         return Ok(false);

@@ -7,7 +7,7 @@ use sealpost_wire::id::ClientMsgId;
 
 use super::cost::{FrozenClock, NOW_MS, account, address};
 use super::*;
-use crate::store::Copy;
+use crate::store::{Accounts as _, Copy};
 
 /// Events among three users and two threads: one of users 1 and 2, and one of users 1 and 3 that 3 has not accepted.
 #[derive(Debug, Clone)]

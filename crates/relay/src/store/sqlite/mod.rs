@@ -36,7 +36,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rusqlite::{Connection, OptionalExtension as _};
 use sealpost_wire::id::{ThreadId, UserId};
-use sealpost_wire::{Bundle, DeviceInfo, KeyCounts};
+use sealpost_wire::{Bundle, KeyCounts};
 
 use self::arrivals::Arrivals;
 use self::deferred::Deferred;
@@ -47,14 +47,12 @@ use self::readers::Readers;
 use self::room::{Need, Room};
 use self::writer::Writer;
 use super::{
-    Accounts, Answer, Append, Appended, Arrival, Created, Device, FamilyId, Generation, Health, InboxKey,
-    KeysRefused, Lanes, LoggedIn, Login, MailboxState, Mailboxes, NewAccount, NewThread, Page, PageLimit,
-    PreKeys, Restored, Revocations, Rotated, Rotation, StoreVersion, Swept, Take, Taken, ThreadRow, Threads,
-    Tokens, Turn, Upkeep,
+    Answer, Append, Appended, Arrival, Created, FamilyId, Health, InboxKey, KeysRefused, Lanes, MailboxState,
+    Mailboxes, NewThread, Page, PageLimit, PreKeys, Revocations, Rotated, Rotation, StoreVersion, Swept,
+    Take, Taken, ThreadRow, Threads, Tokens, Turn, Upkeep,
 };
 use crate::address::Address;
 use crate::clock::Clock;
-use crate::fault::{self, Station};
 use crate::keys::CheckedKeys;
 use crate::limits::Limiter;
 use crate::metrics::Metrics;
@@ -173,93 +171,6 @@ impl SqliteStore {
     /// How many rows are deleted at a time: few on a full disk, because deletions are written to the log.
     fn rows_at_once(&self, usual: usize) -> usize {
         if self.writer.health() == Health::Full { usual.min(ROWS_WHEN_FULL) } else { usual }
-    }
-}
-
-impl Accounts for SqliteStore {
-    fn create_account(&self, new: NewAccount) -> Answer<Address> {
-        let (revocations, fresh) = (Arc::clone(&self.revocations), new.address);
-        let create = move |tx: &Connection| {
-            let address = accounts::create(tx, &new)?;
-            fault::at(Station::RegisterBeforeCommit);
-            Ok(address)
-        };
-        // If the device existed before, its tokens were revoked.
-        self.writer.write_and_then(Payer::Anonymous, Need::Grows, create, move |device| {
-            if device != fresh {
-                revocations.record(device);
-            }
-            device
-        })
-    }
-
-    fn devices(&self, user: UserId) -> Answer<Vec<DeviceInfo>> {
-        self.readers.read(user, move |tx| devices::live(tx, user))
-    }
-
-    fn device(&self, address: Address) -> Answer<Option<Device>> {
-        self.readers.read(address.user, move |tx| devices::get(tx, address))
-    }
-
-    fn log_in(&self, login: Login) -> Answer<LoggedIn> {
-        let (revocations, address) = (Arc::clone(&self.revocations), login.address);
-        let work = move |tx: &Connection| accounts::log_in(tx, &login);
-        // The earlier tokens are no longer valid.
-        self.writer.write_and_then(Payer::User(address.user), Need::Frees, work, move |outcome| {
-            if outcome == LoggedIn::Yes {
-                revocations.record(address);
-            }
-            outcome
-        })
-    }
-
-    fn restore_device(&self, device: NewAccount) -> Answer<Restored> {
-        let (revocations, address) = (Arc::clone(&self.revocations), device.address);
-        let work = move |tx: &Connection| accounts::restore(tx, &device);
-        self.writer.write_and_then(Payer::User(address.user), Need::Grows, work, move |outcome| {
-            if outcome == Restored::Yes {
-                revocations.record(address);
-            }
-            outcome
-        })
-    }
-
-    fn note_generation(&self, address: Address, generation: Generation) -> Answer<Generation> {
-        self.writer.write(Payer::User(address.user), Need::Frees, move |tx| {
-            devices::note_generation(tx, address, generation)
-        })
-    }
-
-    fn revoke_device(&self, address: Address) -> Answer<bool> {
-        let revocations = Arc::clone(&self.revocations);
-        self.writer.write_and_then(
-            Payer::User(address.user),
-            Need::Frees,
-            move |tx| accounts::revoke(tx, address),
-            move |was_there| {
-                if was_there {
-                    revocations.record(address);
-                }
-                was_there
-            },
-        )
-    }
-
-    fn delete_account(&self, user: UserId, now_ms: u64) -> Answer<Vec<Address>> {
-        let revocations = Arc::clone(&self.revocations);
-        let delete = move |tx: &Connection| {
-            let devices = accounts::delete(tx, user, now_ms)?;
-            fault::at(Station::DeleteBeforeCommit);
-            Ok(devices)
-        };
-        self.writer.write_and_then(Payer::User(user), Need::Frees, delete, move |devices| {
-            devices.iter().for_each(|device| revocations.record(*device));
-            devices
-        })
-    }
-
-    fn is_deleted(&self, user: UserId) -> Answer<bool> {
-        self.readers.read(user, move |tx| devices::is_deleted(tx, user))
     }
 }
 

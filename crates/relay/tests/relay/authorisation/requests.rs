@@ -13,7 +13,7 @@ use super::cast::{Actor, Cast, Outcome};
 use crate::common::{Answer, Party, World, keys, public};
 
 const NO_THREAD: ThreadId = ThreadId::from_bytes([9; 16]);
-const NOBODY: &str = "00000000-0000-4000-8000-000000000000";
+const UNKNOWN_USER: &str = "00000000-0000-4000-8000-000000000000";
 
 pub(super) async fn register(cast: &mut Cast) -> Outcome {
     let request = RegisterRequest {
@@ -40,7 +40,7 @@ pub(super) async fn request_a_challenge(cast: &mut Cast) -> Outcome {
 }
 
 pub(super) async fn request_a_challenge_for_an_unknown_user(cast: &mut Cast) -> Outcome {
-    let user_id = NOBODY.parse::<UserId>().unwrap().to_wire();
+    let user_id = UNKNOWN_USER.parse::<UserId>().unwrap().to_wire();
     cast.post("/v1/auth/challenge", &ChallengeRequest { user_id, device_id: 1 }).await
 }
 
@@ -54,7 +54,7 @@ pub(super) async fn log_in_as_the_member(cast: &mut Cast) -> Outcome {
 }
 
 pub(super) async fn log_in_as_an_unknown_user(cast: &mut Cast) -> Outcome {
-    log_in_as(cast, (NOBODY.parse().unwrap(), 1)).await
+    log_in_as(cast, (UNKNOWN_USER.parse().unwrap(), 1)).await
 }
 
 /// Signs with the login key of the requester, if there is one.
@@ -119,7 +119,7 @@ pub(super) async fn fetch_a_bundle_of_the_member(cast: &mut Cast) -> Outcome {
 }
 
 pub(super) async fn fetch_a_bundle_of_an_unknown_user(cast: &mut Cast) -> Outcome {
-    cast.get(&format!("/v1/users/{NOBODY}/devices/1/prekeys")).await
+    cast.get(&format!("/v1/users/{UNKNOWN_USER}/devices/1/prekeys")).await
 }
 
 pub(super) async fn open_a_thread_with_the_members_peer(cast: &mut Cast) -> Outcome {

@@ -4,7 +4,9 @@ use super::messages::incoming;
 use super::*;
 use crate::id::MessageId;
 use crate::message::Undecryptable;
-use crate::store::deferred::{MOST, MOST_BYTES, MOST_BYTES_OF_SENDER, MOST_OF_SENDER, MOST_TRIES};
+use crate::store::deferred::{
+    MAX_ATTEMPTS, MAX_BYTES, MAX_ENVELOPES, MAX_SENDER_BYTES, MAX_SENDER_ENVELOPES,
+};
 use crate::store::{Arrived, CiphertextId, Deferred, EnvelopeName, NewDeferred, NewIncoming, Tx};
 
 const HOUR_MS: u64 = 3_600_000;
@@ -56,24 +58,24 @@ async fn a_sender_who_exceeds_the_limit_loses_their_own_oldest_envelope() {
     let fixture = Fixture::new().await;
     let work = fixture.store.write(|tx| {
         defer(tx, user(1), 0, 4, None)?;
-        (1..=MOST_OF_SENDER + 2).try_for_each(|name| defer(tx, PEER, name, 4, None))
+        (1..=MAX_SENDER_ENVELOPES + 2).try_for_each(|name| defer(tx, PEER, name, 4, None))
     });
     work.await.unwrap();
     let kept = kept(&fixture).await;
-    let expected = (3..=MOST_OF_SENDER + 2).map(|name| (PEER, name));
+    let expected = (3..=MAX_SENDER_ENVELOPES + 2).map(|name| (PEER, name));
     assert_eq!(kept, [(user(1), 0)].into_iter().chain(expected).collect::<Vec<_>>());
 }
 
 #[tokio::test]
 async fn the_bytes_of_a_sender_and_of_all_are_bounded_too() {
     let fixture = Fixture::new().await;
-    let quarter = usize::try_from(MOST_BYTES_OF_SENDER / 4).unwrap();
+    let quarter = usize::try_from(MAX_SENDER_BYTES / 4).unwrap();
     let work =
         fixture.store.write(move |tx| (0..6).try_for_each(|name| defer(tx, PEER, name, quarter, None)));
     work.await.unwrap();
     assert_eq!(kept(&fixture).await, [2, 3, 4, 5].map(|name| (PEER, name)));
     // The others fill the table and slightly exceed it, so the sender with the most bytes loses an envelope.
-    let senders = u32::try_from(MOST_BYTES / MOST_BYTES_OF_SENDER).unwrap();
+    let senders = u32::try_from(MAX_BYTES / MAX_SENDER_BYTES).unwrap();
     let work = fixture.store.write(move |tx| {
         for sender in 1..=senders {
             (0..3).try_for_each(|name| defer(tx, user(sender), name, quarter, None))?;
@@ -102,11 +104,11 @@ async fn all_senders_together_have_a_bounded_number() {
     let work = fixture.store.write(|tx| {
         // One sender has two envelopes, and then each of the others sends one.
         (0..2).try_for_each(|name| defer(tx, PEER, name, 8, None))?;
-        (1..MOST).try_for_each(|sender| defer(tx, user(sender), 0, 4, None))
+        (1..MAX_ENVELOPES).try_for_each(|sender| defer(tx, user(sender), 0, 4, None))
     });
     work.await.unwrap();
     let kept = kept(&fixture).await;
-    assert_eq!(u32::try_from(kept.len()).unwrap(), MOST);
+    assert_eq!(u32::try_from(kept.len()).unwrap(), MAX_ENVELOPES);
     assert_eq!(kept[..2], [(PEER, 1), (user(1), 0)]);
 }
 
@@ -166,7 +168,7 @@ async fn an_envelope_is_tried_a_bounded_number_of_times_by_each_version() {
             now_ms += HOUR_MS;
         }
     }
-    assert_eq!(tries, 2 * MOST_TRIES);
+    assert_eq!(tries, 2 * MAX_ATTEMPTS);
 }
 
 #[tokio::test]
@@ -177,7 +179,7 @@ async fn an_attempt_that_is_interrupted_counts_and_is_repeated() {
         tx.retry_deferred("1", 100)
     });
     work.await.unwrap();
-    for tries in 1..=MOST_TRIES {
+    for tries in 1..=MAX_ATTEMPTS {
         let claimed = fixture.store.write(|tx| tx.claim_deferred(100)).await.unwrap();
         assert_eq!(claimed.map(|deferred| deferred.tries), Some(tries));
     }

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 
 use super::*;
 use crate::error::{Error, Storage};
-use crate::store::log::MOST_BYTES;
+use crate::store::log::MAX_BYTES;
 
 /// The minimum number of bytes that one write of these tests adds to the log.
 const WRITTEN_BYTES: u64 = 40 * 4096;
@@ -36,7 +36,7 @@ impl Fixture {
     /// Writes twice as much as the log may hold, and returns how large it was at most.
     async fn write_more_than_fits(&self) -> u64 {
         let mut most = 0;
-        for _ in 0..2 * MOST_BYTES / WRITTEN_BYTES {
+        for _ in 0..2 * MAX_BYTES / WRITTEN_BYTES {
             self.write_much().await;
             most = most.max(self.log_bytes());
         }
@@ -83,7 +83,7 @@ async fn the_log_stays_small_while_reads_overlap() {
     for reader in readers {
         assert!(reader.await.unwrap() > 0);
     }
-    assert!(most <= MOST_BYTES + SLACK_BYTES, "{most}");
+    assert!(most <= MAX_BYTES + SLACK_BYTES, "{most}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,12 +106,12 @@ async fn the_log_stays_small_while_one_read_stays_open_and_shrinks_after_it() {
     has_begun.recv().unwrap();
     // The write that makes the log too large waits for the reader, and so do all writes behind it.
     let mut writing = Box::pin(async {
-        while fixture.log_bytes() <= 2 * MOST_BYTES {
+        while fixture.log_bytes() <= 2 * MAX_BYTES {
             fixture.write_much().await;
         }
     });
     let is_full = async {
-        while fixture.log_bytes() <= MOST_BYTES {
+        while fixture.log_bytes() <= MAX_BYTES {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
@@ -121,7 +121,7 @@ async fn the_log_stays_small_while_one_read_stays_open_and_shrinks_after_it() {
     }
     let went_on = tokio::time::timeout(Duration::from_millis(200), writing).await.is_ok();
     let full = fixture.log_bytes();
-    assert!(!went_on && full <= MOST_BYTES + SLACK_BYTES, "{full}");
+    assert!(!went_on && full <= MAX_BYTES + SLACK_BYTES, "{full}");
     end.send(()).unwrap();
     reader.await.unwrap().unwrap();
     fixture.write_much().await;

@@ -8,7 +8,7 @@ use super::{Fixture, PEER};
 use crate::id::DeviceId;
 use crate::store::{Device, Tx};
 
-const MONTH: u64 = UnixSeconds::PATIENCE_SECONDS;
+const MONTH: u64 = UnixSeconds::EXPIRY_SECONDS;
 const CHAIN: [u8; 33] = [5; 33];
 
 fn session(number: u8) -> SessionId {
