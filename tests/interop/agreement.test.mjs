@@ -1,5 +1,5 @@
-// The same bytes to ours and to theirs: both read the same in them, or both read nothing. The bytes are valid ones with
-// something changed, at random, and all those that a rule is known about.
+// Passes the same damaged bytes to our implementation ("ours") and to Signal's library ("theirs"). Both must read the same
+// from them, or both must refuse them. The bytes are valid messages with random changes, and those with known rules.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { Device } from './lib/device.mjs';
@@ -13,17 +13,17 @@ const DIST = 'd1d1d1d1-7000-11eb-b32a-33b8a8a487a6';
 const ROUNDS = 400;
 const REFUSED = 'refused';
 
-/** Where the two are known to differ: by the bytes, and by what theirs and ours say. */
+/** Known differences between the two: whether these bytes, or these results of theirs and ours, are one of them. */
 const EXEMPT = {
-  // Theirs knows what apps put beside a request, and refuses that too when it is damaged.
+  // Theirs also parses what apps store beside a request, and refuses it if it is damaged.
   'the body of a request': (_, theirs) => theirs === REFUSED,
-  // Theirs misreads a count that is longer than need be. Ours refuses it.
+  // Theirs misreads a count that is not encoded in the shortest form. Ours refuses it.
   'an envelope for many': (bytes) => /^..([89a-f].)+00/.test(bytes),
-  // A half of another length is a mismatch to theirs. To ours it is no number at all, which says neither yes nor no.
+  // If a half has another length, theirs reports a mismatch, and ours an invalid number, which is not a result.
   'a scanned number': (_, theirs, ours) => theirs.ok === false && ours === REFUSED,
 };
 
-/** Something of each kind that is read, made by `maker`: its bytes, and how a device reads them. */
+/** A sample of each kind, created by `maker`: its bytes, and how a device reads them. */
 async function samples(maker, other) {
   const { identityPriv: priv, identityPub: pub } = maker;
   const { cert: server } = await maker.call('serverCert', { id: 7, pub, root: priv });
@@ -42,7 +42,7 @@ async function samples(maker, other) {
     'a Signal message': [ct, (device, ct) => device.call('parseSignal', { ct })],
     'what a request is made for': [ct, (device, ct) => device.call('dem', { ct, type, ts: 1, dev: 1 })],
     'a request': [dem, (device, dem) => device.call('demParse', { dem })],
-    // Theirs gives a request as it came, ours in its one form.
+    // Theirs returns a request as it was received, ours in its canonical form.
     'the body of a request': [body, async (device, body) => device.call('demParse', await device.call('demExtract', { body }))],
     'a distribution message': [skdm, (device, skdm) => device.call('skdmProcess', { ...maker.remote, skdm })],
     'a certificate': [cert, (device, cert) => device.call('certValidate', { cert, root: pub, time: NOW })],
@@ -55,7 +55,7 @@ async function samples(maker, other) {
   };
 }
 
-/** One bit, one byte, a cut, a repeat, or something in between: where the rules of a format are. */
+/** Changes one bit or one byte, or removes, repeats or inserts bytes, where a format has its rules. */
 function damage(bytes, random) {
   const at = random.between(0, bytes.length - 1);
   const whole = Buffer.from(bytes);
@@ -69,7 +69,7 @@ function damage(bytes, random) {
   }
 }
 
-test('what is read in damaged bytes', async (t) => {
+test('both read the same from damaged bytes', async (t) => {
   const random = new Random(t, t.name);
   const maker = await Device.theirs(VERSION, { name: BEN, dev: 2 });
   // One device twice, so that both can open the same.

@@ -1,4 +1,4 @@
-// How sessions begin, end, cross each other, and survive a restart.
+// Sessions are started, archived, started by both sides at once, and continued after a restart.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { PAIRINGS, deliver, forBothRoles, introduce, refuse } from './lib/pairs.mjs';
@@ -14,7 +14,7 @@ forBothRoles(test, 'both begin at once', async ({ t, alice, bob, pairing }) => {
   for (let round = 0; round < 10; round++) {
     const [fromAlice, fromBob] = [await alice.send(bob, `a${round}`), await bob.send(alice, `b${round}`)];
     assert.deepEqual([fromAlice.type, fromBob.type], round === 0 ? [3, 3] : [2, 2]);
-    // One arrives first, or they cross each other.
+    // Either one message arrives before the other is sent, or both are in flight at the same time.
     for (const [message, to] of random.shuffle([[fromAlice, bob], [fromBob, alice]])) {
       await deliver(message, to);
       if (random.chance(0.3)) await to.restart();
@@ -50,7 +50,7 @@ forBothRoles(test, 'a new session takes over, and the old one is still heard', a
   await deliver(await alice.send(bob, 'and on'), bob);
 });
 
-/** 0.21.1 begins with the one-time key 0, and does not say so: to it, 0 is no id. */
+/** 0.21.1 uses a one-time key with the id 0 without naming it, because it takes 0 for a missing id. */
 const ZERO_IS_AN_ID = PAIRINGS.filter(({ version }) => version !== '0.21.1');
 const IDS = [
   { name: 'common ids', ids: { spkId: 22, pkId: 31337, kId: 777 }, pairings: PAIRINGS },
@@ -66,7 +66,7 @@ for (const oneTime of [true, false]) {
       const messages = [];
       for (let n = 0; n < 4; n++) messages.push(await alice.send(bob, `message ${n}`));
       assert.deepEqual(messages.map(({ type }) => type), [3, 3, 3, 3]);
-      // Each of them can begin the session; the key of the first is gone when the others come.
+      // Each message can start the session. The one-time key was deleted with the first one that arrived.
       for (const message of messages.reverse()) {
         await deliver(message, bob);
         await bob.restart();
@@ -78,7 +78,7 @@ for (const oneTime of [true, false]) {
   }
 }
 
-forBothRoles(test, 'a one-time key begins one session', async ({ alice, bob, pairing }) => {
+forBothRoles(test, 'only one session can be started with a one-time key', async ({ alice, bob, pairing }) => {
   const { bundle } = await bob.call('bundle', { kyber: pairing.kem });
   await alice.call('processBundle', { ...bob.remote, bundle });
   await deliver(await alice.send(bob, 'first'), bob);
@@ -86,11 +86,11 @@ forBothRoles(test, 'a one-time key begins one session', async ({ alice, bob, pai
   await refuse(await alice.send(bob, 'second'), bob, 'missing_pre_key');
 });
 
-forBothRoles(test, 'a forgotten session does not begin again', async ({ alice, bob, pairing }) => {
+forBothRoles(test, 'a session that was deleted cannot be started again by its first message', async ({ alice, bob, pairing }) => {
   await alice.meet(bob, { kyber: pairing.kem });
   const first = await alice.send(bob, 'first');
   await deliver(first, bob);
-  // One session is active and 40 are remembered besides.
+  // Besides the active session, 40 inactive ones are kept.
   for (let n = 0; n < 41; n++) {
     await refuse(first, bob, 'duplicate');
     await alice.meet(bob, { kyber: pairing.kem, oneTime: false, spkId: 1, kId: 1 });

@@ -1,5 +1,5 @@
-// What Signal's own library takes for the operations that crates/protocol/benches measures, called through Node as an app
-// on Node calls it: `name<TAB>nanoseconds<TAB>nanoseconds without the way through Node`, which the first two rows are about.
+// Measures Signal's own library, called as an app on Node calls it, with the operations of crates/protocol/benches. Prints
+// `name<TAB>nanoseconds<TAB>nanoseconds without the overhead of a call through Node`; the first two rows are that overhead.
 import { randomUUID } from 'node:crypto';
 import { Store } from './bench/stores.mjs';
 import { S } from './bench/library.mjs';
@@ -31,7 +31,7 @@ class Device {
     return S.processPreKeyBundle(peer.bundle, peer.address, this.address, sessions, identities, NOW);
   }
 
-  /** What arrives at `peer`: the message, parsed from its bytes. */
+  /** The message as `peer` receives it, parsed from its bytes. */
   async send(peer) {
     const { sessions, identities } = this.store;
     return parse(await S.signalEncrypt(TEXT, peer.address, this.address, sessions, identities, NOW));
@@ -54,7 +54,7 @@ function parse(message) {
 
 const twoDevices = () => [new Device('9d0652a3-dcc3-4d11-975f-74d61598733f'), new Device('796abedb-ca4e-4f18-8803-1fde5b921f9f')];
 
-/** Two who have heard each other; the first one's turn. */
+/** Two devices that have both received a message. The first one sends next. */
 async function acquainted() {
   const [alice, bob] = twoDevices();
   await alice.meet(bob);
@@ -72,7 +72,7 @@ async function sendMany(alice, bob, count) {
 async function overheads() {
   const [alice] = twoDevices();
   measureEmpty(() => alice.address.deviceId());
-  // Reads one row of a store, and writes a message of 150 bytes without any cryptography.
+  // This reads one row of a store, and serializes a message of 150 bytes, without any cryptography.
   const distribution = randomUUID();
   const create = () => S.SenderKeyDistributionMessage.create(alice.address, distribution, alice.store.senderKeys);
   await create();
@@ -170,7 +170,7 @@ async function groups() {
   await asyncRow('sender key, decrypt', () => S.groupDecrypt(alice.address, bob.store.senderKeys, message), { prepare });
 }
 
-/** A certificate of `device`, and the root that vouches for it. */
+/** A certificate of `device`, and the trust root that has issued it. */
 function certified(device) {
   const [root, server] = [S.PrivateKey.generate(), S.PrivateKey.generate()];
   const serverCertificate = S.ServerCertificate.new(1, server.getPublicKey(), root);

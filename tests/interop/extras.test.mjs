@@ -1,4 +1,4 @@
-// Safety numbers, retry requests, and keys alone.
+// Safety numbers, retry requests, and single keys.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { VERSIONS, deliver, forBothRoles, introduce } from './lib/pairs.mjs';
@@ -34,7 +34,7 @@ forBothRoles(test, 'a message is asked for again', async ({ alice, bob, pairing 
   assert.deepEqual({ ts, dev }, { ts: about.ts, dev: about.dev });
   assert.deepEqual(await alice.call('ratchetMatch', { ...bob.remote, pub: rk }), { ok: true });
 
-  // Once the ratchet has turned, the request is about a state that is past.
+  // After a step of the ratchet, the request refers to an earlier state.
   await deliver(lost, bob);
   await deliver(await bob.send(alice, 'an answer'), alice);
   assert.deepEqual(await alice.call('ratchetMatch', { ...bob.remote, pub: rk }), { ok: false });

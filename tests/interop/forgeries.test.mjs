@@ -1,7 +1,7 @@
-// Forged messages, each to a device of ours and to one of theirs: both must say the same, and lose nothing by it.
+// Sends forged messages to a device of ours and to one of theirs. Both must give the same verdict, and change nothing.
 //
-// The sender is a 0.72.1 that begins sessions without SPQR with both, since only there a test can know every key. Theirs
-// is then brought up to 0.103.0, as an app is updated, so that the verdicts are those of the newest version.
+// The sender is a device of version 0.72.1, which starts sessions without SPQR with both, because only then can a test
+// know every key. Theirs is then updated to 0.103.0, as an app would be, so that the verdicts are those of the newest version.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { Device } from './lib/device.mjs';
@@ -14,7 +14,7 @@ const [ADA, BEN, EVE] = [
 ];
 const MAX_JUMP = 25_000;
 
-/** `sender`, and two devices that know it, each with a forger of messages to it. */
+/** `sender`, and two devices that have a session with it, each with a forger of messages to it. */
 async function setUp(kem) {
   const sender = await Device.theirs('0.72.1', { name: BEN, dev: 2, reg: 2 });
   const ours = await Device.ours({ name: ADA, dev: 1, reg: 1, policy: 'x3dh' });
@@ -26,7 +26,7 @@ async function setUp(kem) {
   return { sender, receivers, retire: () => [sender, ours, old, theirs].forEach((device) => device.retire()) };
 }
 
-/** What a message must lead to: a verdict, or the text of it. */
+/** The expected result of a message: a verdict, or its text. */
 const FORGERIES = {
   'in no way wrong': ['forged', () => ({})],
   'a low half of the version byte that nobody knows': ['forged', ({ version }) => ({ version: (version & 0xf0) | 9 })],
@@ -115,7 +115,7 @@ test('the longest jump', async () => {
   retire();
 });
 
-test('any bit wrong, any length', async (t) => {
+test('any wrong bit and any wrong length is refused', async (t) => {
   const random = new Random(t, t.name);
   const { sender, receivers, retire } = await setUp(true);
   const verdicts = async (damage) => {

@@ -12,7 +12,7 @@ const MAX_KEPT = 2_000;
 
 const hex = (text) => Buffer.from(text).toString('hex');
 
-/** `alice` hands her chain to `bob`. */
+/** `alice` distributes her chain to `bob`. */
 async function handOut(alice, bob, dist = DIST) {
   const { skdm } = await alice.call('skdmCreate', { dist });
   await bob.call('skdmProcess', { ...alice.remote, skdm });
@@ -76,14 +76,14 @@ forBothRoles(test, 'chains that nobody handed out', async ({ alice, bob }) => {
   await handOut(alice, bob, OTHER_DIST);
   await refuse(bob, unknown, 'no_sender_key');
   await hear(bob, await say(alice, 'of the other', OTHER_DIST));
-  // The same chain from another device is another sender's.
+  // The same chain, received from another device, belongs to another sender.
   await refuse(bob, { ...unknown, from: { remote: { ...alice.remote, remoteDev: 77 } } }, 'no_sender_key');
 }, VERSIONS);
 
 forBothRoles(test, 'five chains of one sender', async ({ alice, bob }) => {
   const messages = [];
   for (let chain = 0; chain < 6; chain++) {
-    // An empty store begins a new chain for the same distribution.
+    // With an empty store, a new chain is created for the same distribution.
     await alice.call('init', { name: alice.name, dev: alice.dev, reg: alice.reg });
     await handOut(alice, bob);
     messages.push(await say(alice, `chain ${chain}`));

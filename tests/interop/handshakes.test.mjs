@@ -1,4 +1,4 @@
-// First messages and bundles that are wrong: both sides refuse them for the same reason, and take the right one afterwards.
+// Invalid first messages and bundles: both sides refuse them for the same reason, and accept a valid one afterwards.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { deliver, forBothRoles, refuse } from './lib/pairs.mjs';
@@ -7,7 +7,7 @@ import { change, field } from './lib/protobuf.mjs';
 const ZERO = Buffer.of(5, ...Buffer.alloc(32));
 const flipped = (bytes, at) => Buffer.from(bytes.map((byte, i) => (i === at ? byte ^ 1 : byte)));
 
-/** What is changed in a first message, of which kind of session, and the verdict. */
+/** The changes to a first message, with the expected verdict. */
 const FIRST_MESSAGES = {
   'an unknown signed pre-key': ['missing_pre_key', () => ({ 6: 99 })],
   'an unknown one-time pre-key': ['missing_pre_key', () => ({ 1: 99 })],
@@ -34,7 +34,7 @@ const WITH_KEM = {
   'a KEM ciphertext of another kind': ['refused', (body) => ({ 8: flipped(field(body, 8), 0) })],
   'another KEM ciphertext': ['refused', (body) => ({ 8: flipped(field(body, 8), 100) })],
 };
-/** Whoever has SPQR also insists on the one encoding of a base key. */
+/** Versions with SPQR also require the canonical encoding of a base key. */
 const WITH_SPQR = {
   'a base key in another encoding': ['refused', (body) => {
     const key = Buffer.from(field(body, 2));
@@ -49,7 +49,7 @@ forBothRoles(test, 'first messages', async ({ t, ours, alice, bob, pairing }) =>
   const bytes = Buffer.from(first.ct, 'hex');
   const [head, body] = [bytes[0], bytes.subarray(1)];
   const again = (version, form) => ({ ...first, ct: Buffer.concat([Buffer.of(version), form]).toString('hex') });
-  // 0.21.1 notes something before it has opened the message.
+  // 0.21.1 changes its state before it has decrypted the message.
   const isSloppy = bob !== ours && pairing.version === '0.21.1';
   const wrong = { ...FIRST_MESSAGES, ...(pairing.kem && WITH_KEM), ...(pairing.spqr && WITH_SPQR) };
   for (const [name, [verdict, changes]] of Object.entries(wrong)) {
@@ -82,7 +82,7 @@ forBothRoles(test, 'bundles', async ({ t, alice, bob, ours, pairing }) => {
   const { bundle } = await bob.call('bundle', { kyber: pairing.kem });
   const before = await alice.call('save');
   for (const [name, changes] of Object.entries({ ...BUNDLES, ...(pairing.kem && KEM_BUNDLES) })) {
-    // Older versions do not look at the device id of a bundle.
+    // Older versions do not check the device id of a bundle.
     const skip = name === 'device 0' && alice !== ours && !pairing.spqr;
     await t.test(name, { skip }, async () => {
       const wrong = { ...bundle, ...changes(bundle) };

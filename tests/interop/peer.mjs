@@ -1,5 +1,5 @@
-// One device of Signal's own library as a program, any published version: JSON lines in, JSON lines out. The commands are
-// those of tests/interop-peer, so that a test does not need to know which of the two it talks to.
+// A program with one device of any published version of Signal's own library. It reads and writes JSON lines. The commands
+// are those of tests/interop-peer, so that a test can use either program in the same way.
 //
 //   node peer.mjs <version>
 import { createInterface } from 'node:readline';
@@ -30,7 +30,7 @@ const commands = {
   ...retry,
 };
 
-/** What the library says went wrong: the name of the kind where there is one, and its words. */
+/** The library's description of an error: the name of its kind, if there is one, and its message. */
 const failure = (error) => ({ ok: false, err: error.code ?? 0, msg: String(error.message ?? error) });
 
 for await (const line of createInterface({ input: process.stdin })) {

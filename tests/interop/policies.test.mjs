@@ -1,9 +1,9 @@
-// Which sessions may begin, and which may not: by the policy of ours, and by what a version of theirs can do.
+// Which sessions can be started, depending on our policy and on the abilities of a version of theirs.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { deliver, refuse, withPair } from './lib/pairs.mjs';
 
-/** What happens when ours and theirs begin with a bundle, with and without a KEM pre-key. `-`: not possible at all. */
+/** What happens when ours and theirs start a session, with and without a KEM pre-key in the bundle. `-`: impossible. */
 const TABLE = [
   // version, policy, KEM key in the bundle; our first message to them; theirs to us
   ['0.103.0', 'triple', true, 'arrives', 'arrives'],
@@ -26,8 +26,8 @@ const TABLE = [
 for (const [version, policy, kyber, toThem, toUs] of TABLE) {
   const name = `${version}, ${policy}, ${kyber ? 'with' : 'without'} a KEM key`;
   test(name, (t) => withPair({ version, policy }, async ({ ours, theirs }) => {
-    await t.test('we begin', () => expect(ours, theirs, kyber, toThem));
-    await t.test('they begin', { skip: toUs === '-' }, () => expect(theirs, ours, kyber, toUs));
+    await t.test('ours starts the session', () => expect(ours, theirs, kyber, toThem));
+    await t.test('theirs starts the session', { skip: toUs === '-' }, () => expect(theirs, ours, kyber, toUs));
   }));
 }
 

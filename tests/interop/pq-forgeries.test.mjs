@@ -1,7 +1,7 @@
-// Forged post-quantum parts, each in a message that is right in every other respect, MAC included: to a device of ours and
-// to one of theirs, which must say the same but for what is known, and lose nothing by it.
+// Sends forged post-quantum parts to a device of ours and to one of theirs, each in a message that is valid in every other
+// respect, including its MAC. Both must give the same verdict, except for known differences, and change nothing.
 //
-// The sender is a 0.103.0 that nobody has answered: as long as that is so, a test knows the keys of the first epoch.
+// The sender is a device of version 0.103.0 that has received no answer yet, so a test knows the keys of the first epoch.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { Device } from './lib/device.mjs';
@@ -18,7 +18,7 @@ const MAX_JUMP = 25_000;
 const MAX_KEPT = 2_000;
 const [HEADER, EK, CT1] = [1, 2, 5];
 
-/** A device that has begun a session with a device of ours and with one of theirs: receivers, each with its forger. */
+/** A device that has started sessions with a device of ours and with one of theirs: two receivers, each with a forger. */
 async function setUp({ from = {}, to = {} } = {}) {
   const sender = await Device.theirs(VERSION, { name: BEN, dev: 2, reg: 2, ...from });
   const identityPriv = to.hasSameIdentity ? sender.identityPriv : undefined;
@@ -35,7 +35,7 @@ async function setUp({ from = {}, to = {} } = {}) {
     const ct = Buffer.concat([first.subarray(0, 1), change(first.subarray(1), { 4: Buffer.from(message.ct, 'hex') })]);
     return { ...message, type: 3, ct: ct.toString('hex'), from: sender };
   };
-  /** Both receivers open the forged message, or give this verdict; or ours gives the first, and theirs the second. */
+  /** Both receivers decrypt the forged message, or give this verdict. Of two verdicts, ours gives the first one. */
   const expect = async (outcome, craft = () => ({})) => {
     for (const [at, receiver] of receivers.entries()) {
       const message = forge(receiver, craft);
@@ -52,11 +52,11 @@ async function setUp({ from = {}, to = {} } = {}) {
   return { receivers, expect, skip, retire: () => [sender, ours, theirs].forEach((device) => device.retire()) };
 }
 
-/** A part, and the key that goes with it unless it is said to be none. */
+/** A post-quantum part with its key, and one without a key. */
 const part = (changes) => ({ pqIndex }) => ({ pq: pqPart({ index: pqIndex, ...changes }) });
 const withoutKey = (pq) => () => ({ pq, salt: NO_SALT });
 
-/** Before anything of version 1 has been opened, a later version may still be agreed on, an earlier one not. */
+/** Before a message of version 1 has been decrypted, a later version can still be negotiated, but not an earlier one. */
 const AT_FIRST = {
   'no part': ['refused', withoutKey(undefined)],
   'version 0': ['refused', withoutKey(pqPart({ version: 0, index: 0 }))],
@@ -69,14 +69,14 @@ const AT_FIRST = {
   'a later version that only begins as we know it': ['forged', ({ pqIndex }) => ({ pq: Buffer.of(9, 1, pqIndex) })],
 };
 
-/** After that it is version 1. */
+/** Afterwards, the version is 1. */
 const AFTERWARDS = {
   'version 1': ['forged', part({})],
   'no part': ['refused', withoutKey(undefined)],
   'version 0': ['refused', withoutKey(pqPart({ version: 0, index: 0 }))],
   'a later version': ['refused', part({ version: 2 })],
   'a later version without a key': ['refused', withoutKey(pqPart({ version: 2, index: 0 }))],
-  // Whoever holds the classical half of a state can make it: ours, which requires SPQR, has had a key from them by now.
+  // Anyone who has the classical half of a state can forge this. Ours requires SPQR and has already received a key.
   'index 0: no key': [['refused', 'forged'], withoutKey(pqPart({ index: 0 }))],
   'index 0, and a key': ['refused', part({ index: 0 })],
   'the key of another index': ['refused', ({ pqChain, pqIndex }) => ({ salt: pqChain.key(pqIndex + 1) })],
@@ -146,7 +146,7 @@ test(`a jump of ${MAX_JUMP} in the post-quantum chain, and ${MAX_KEPT} keys kept
 
 test('the longest jump of a session with SPQR is one shorter than without', async () => {
   const { expect, skip, retire } = await setUp();
-  await expect('forged'); // Of counter 1.
+  await expect('forged'); // This message has the counter 1.
   skip(MAX_JUMP);
   await expect('refused');
   retire();
@@ -166,7 +166,7 @@ test('a device may be further behind another of the same account', async () => {
   retire();
 });
 
-test('but not one of another account that has the same identity', async () => {
+test('a device of another account with the same identity may not be further behind', async () => {
   const { expect, skip, retire } = await setUp({ to: { name: EVE, hasSameIdentity: true } });
   await expect('forged');
   skip(MAX_JUMP + 9);

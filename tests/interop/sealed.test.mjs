@@ -20,7 +20,7 @@ async function certify(issuer, sender, { expires = NOW, id = 1, dev = sender.dev
   return { cert, root: root.pub };
 }
 
-/** A device's identity is a key pair like any other; its state is put back. */
+/** A new key pair, taken from the identity of a new device; the state of the device is restored afterwards. */
 async function keyPair(device) {
   const { state } = await device.call('save');
   const { identityPriv: priv, identityPub: pub } = await device.call('init', { name: 'x', dev: 1, reg: 1 });
@@ -28,7 +28,7 @@ async function keyPair(device) {
   return { priv, pub };
 }
 
-/** The newer ones of theirs understand what the relay takes of the newer ones of ours, and the other way. */
+/** The versions of theirs that support version 2 of sealed sender in the present form. */
 const SECOND_VERSION = VERSIONS.filter(({ version }) => version !== '0.21.1');
 
 forBothRoles(test, 'one recipient', async ({ alice, bob, pairing }) => {
@@ -57,7 +57,7 @@ forBothRoles(test, 'a group', async ({ alice, bob, pairing }) => {
   assert.deepEqual(opened, { usmc, type: 7, hint: 1, groupId: 'beef', sender: alice.name });
   assert.deepEqual(await bob.call('groupDecrypt', { ...alice.remote, ct: contents }), { pt: hex('to all') });
   assert.deepEqual(await bob.call('usmcParse', { usmc }), await alice.call('usmcParse', { usmc }));
-  // Only messages of sessions are decrypted in one go.
+  // `ssDecrypt` decrypts only messages of sessions.
   await assert.rejects(bob.call('ssDecrypt', { ct, root, time: NOW }), { verdict: 'refused' });
 }, SECOND_VERSION);
 
@@ -74,7 +74,7 @@ forBothRoles(test, 'many recipients, and some excluded', async ({ ours, alice, b
   const { usmc } = await alice.call('usmc', { group: DIST, pt: hex('to all'), cert });
   const { contents } = await alice.call('usmcParse', { usmc });
   const to = recipients.map(({ name, dev }) => [name, dev]);
-  // A request in the clear is not for many: nothing would prove who wrote it. Theirs does not mind.
+  // Version 2 does not authenticate the sender of a plaintext request, so ours refuses to seal one. Theirs allows it.
   const request = await alice.call('usmc', { plaintext, cert });
   if (alice === ours) await assert.rejects(alice.call('ssMulti', { usmc: request.usmc, recipients: to }), { verdict: 'refused' });
   const sent = await alice.call('ssMulti', { usmc, recipients: to, excluded: [NOBODY] });
@@ -82,7 +82,7 @@ forBothRoles(test, 'many recipients, and some excluded', async ({ ours, alice, b
   for (const recipient of recipients) {
     const opened = await recipient.call('ssDecryptUsmc', { ct: envelopes.get(recipient.name) });
     assert.deepEqual([opened.contents, opened.type], [contents, 7]);
-    // What is for one cannot be opened by another.
+    // An envelope for one recipient cannot be opened by another.
     for (const other of recipients.filter((other) => other !== recipient)) {
       await assert.rejects(other.call('ssDecryptUsmc', { ct: envelopes.get(recipient.name) }));
     }
@@ -90,12 +90,12 @@ forBothRoles(test, 'many recipients, and some excluded', async ({ ours, alice, b
   for (const device of [alice, bob]) {
     await assert.rejects(device.call('ssMultiSingle', sent), { verdict: 'refused' });
   }
-  // Ours does not write what the relay will refuse; theirs leaves it to the relay.
+  // Ours refuses a message that the relay would refuse; theirs leaves that to the relay.
   if (alice === ours) await assert.rejects(alice.call('ssMulti', { usmc, recipients: to, excluded: [bob.name] }));
   others.forEach((device) => device.retire());
 }, SECOND_VERSION);
 
-/** What the relay does: from the sent form, the received form of each user, by name. Each has one device here. */
+/** Does what the relay does: splits the sent form into the received form for each user. Each user has one device here. */
 function split(sent) {
   assert.equal(sent[0], 0x23);
   let [at, entries] = [2, sent[1]];

@@ -1,4 +1,4 @@
-// Long talks: in turns, and over a network that loses, delays, reorders and repeats.
+// Long conversations, with alternating senders, and over a network that loses, delays, reorders and repeats messages.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { deliver, forBothRoles, introduce, refuse } from './lib/pairs.mjs';
@@ -19,7 +19,7 @@ forBothRoles(test, `${TURNS} messages in turns`, async ({ alice, bob, pairing })
   if (pairing.spqr) assert.ok(epoch >= 4, `only ${epoch} epochs`);
 });
 
-/** The message is of the version that the pairing says, with or without SPQR. Gives its epoch. */
+/** Checks that the message has the version of the pairing, with or without SPQR. Returns its epoch. */
 async function check(device, { ct }, { number, spqr }) {
   const { version, pq } = await device.call('parseSignal', { ct });
   assert.equal(version, number);
@@ -27,7 +27,7 @@ async function check(device, { ct }, { number, spqr }) {
   return spqr ? epochOf(Buffer.from(pq, 'hex')) : 0;
 }
 
-/** A byte of version, then the epoch as a varint. */
+/** The post-quantum part starts with a version byte, followed by the epoch as a varint. */
 function epochOf(pq) {
   let [epoch, shift, at] = [0, 0, 1];
   for (;;) {
@@ -54,11 +54,11 @@ forBothRoles(test, 'a bad network', async ({ t, alice, bob, pairing }) => {
   }
 });
 
-/** Some of what is under way arrives, in any order; gives what is still under way. */
+/** Delivers some of the messages in flight, in random order. Returns those that are still in flight. */
 async function arrive({ to, held }, random) {
   const later = [];
   for (const message of random.shuffle(held)) {
-    // A receiver forgets a chain when five newer ones exist: nothing is late by more than three.
+    // A receiver deletes a chain when five newer ones exist, so no message is late by more than three chains.
     if (message.age < 3 && random.chance(0.3)) {
       later.push({ ...message, age: message.age + 1 });
     } else if (message.spent) {

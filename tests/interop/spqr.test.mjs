@@ -1,10 +1,10 @@
-// Messages whose post-quantum part was tampered with: refused by both, at any point of an epoch, without a trace.
+// Messages whose post-quantum part was tampered with are refused by both, at any point of an epoch, and change nothing.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { PAIRINGS, deliver, forBothRoles, introduce, refuse } from './lib/pairs.mjs';
 import { change, field } from './lib/protobuf.mjs';
 
-/** A byte of version, varints of epoch and index, a byte of type, and what is of that type: all short here. */
+/** A version byte, the epoch and the index as varints, a type byte, and the fields of that type. All numbers are small. */
 const TAMPERINGS = {
   'nothing': () => undefined,
   'version 0': (pq) => Buffer.of(0, ...pq.subarray(1)),
@@ -36,7 +36,7 @@ async function tamper(message, to) {
   assert.equal(pq[0], 1);
   for (const tampering of Object.values(TAMPERINGS)) {
     const changed = Buffer.concat([bytes.subarray(0, 1), change(body, { 5: tampering(pq) }), mac]);
-    if (changed.equals(bytes)) continue; // Nothing to cut.
+    if (changed.equals(bytes)) continue; // There is nothing to remove.
     await refuse({ ...message, ct: changed.toString('hex') }, to, 'refused');
   }
 }

@@ -1,6 +1,6 @@
-//! Figures of the client with a real relay on loopback and real files: `./dev bench client`.
+//! The performance of the client, with a real relay on loopback and real files: `./dev bench client`.
 //!
-//! Client and relay share one process and its cores. Nothing here is asserted: it prints.
+//! Client and relay share one process and its cores. Nothing is asserted; the figures are printed.
 
 #![expect(clippy::print_stdout, reason = "it prints figures")]
 #![expect(
@@ -29,7 +29,7 @@ const HISTORY: usize = 100_000;
 
 #[tokio::main]
 async fn main() {
-    // `cargo test` runs benchmarks too, to see that they run.
+    // `cargo test` also runs benchmarks, to check that they work.
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
@@ -39,7 +39,7 @@ async fn main() {
     threads().await;
 }
 
-/// One message after the other, each waited for.
+/// Sends messages one after another, each when the previous one has been delivered.
 async fn talk() {
     let world = World::start().await;
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
@@ -55,7 +55,7 @@ async fn talk() {
     print("send → delivered to the other app", &percentiles(deliveries).to_string());
 }
 
-/// Sends one message; how long until the relay had it, and until the other side showed it.
+/// Sends one message. Returns the time until the relay has acknowledged it, and until the other side shows it.
 async fn say(ada: &Party, ben: &Party, hers: &Thread) -> (Duration, Duration) {
     let (mut at_ada, mut at_ben) = (ada.client.events(), ben.client.events());
     let begun = Instant::now();
@@ -82,7 +82,7 @@ async fn say(ada: &Party, ben: &Party, hers: &Thread) -> (Duration, Duration) {
     tokio::join!(acked, shown)
 }
 
-/// A device that was away comes back to many messages.
+/// Measures how fast a device that was offline receives a backlog of messages.
 async fn backlog() {
     let world = World::start().await;
     let ben = world.party("ben").await;
@@ -126,7 +126,8 @@ async fn backlog() {
     );
 }
 
-/// The newest place of every thread, summed: places of a direct thread with one speaker are its messages.
+/// The number of messages in all threads. Each thread has a single sender here, so its last sequence number is the
+/// number of its messages.
 async fn count_incoming(client: &Client) -> usize {
     let mut count = 0;
     for thread in client.threads().await.expect("threads") {
@@ -136,7 +137,7 @@ async fn count_incoming(client: &Client) -> usize {
     count
 }
 
-/// Opening, and the first page, of a long history.
+/// Measures opening a database with a long history, and reading its first page.
 async fn history() {
     let mut world = World::start().await;
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
@@ -168,7 +169,7 @@ async fn history() {
     print("open with 100,000 messages", &percentiles(opens).to_string());
 }
 
-/// A page of a list of threads, however many there are.
+/// Measures a page of the list of threads, for different numbers of threads.
 async fn threads() {
     for count in [10, 1_000, 10_000] {
         let world = World::start().await;
@@ -184,7 +185,7 @@ async fn threads() {
     }
 }
 
-/// Threads with ten messages each, without people who would write them.
+/// Inserts threads with ten messages each directly into the database.
 fn fill(disk: &PartyDisk, threads: u32) {
     let database = open_database(disk.database(), &disk.key());
     let made = database.execute_batch(&format!(
@@ -227,14 +228,14 @@ fn print(what: &str, value: &str) {
     println!("{what:<36} {value}");
 }
 
-/// What this process has in memory, in kB. Linux only; elsewhere 0.
+/// The resident memory of this process in kB. Linux only; 0 elsewhere.
 fn resident_kb() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     line.and_then(|line| line.trim().trim_end_matches(" kB").trim().parse().ok()).unwrap_or(0)
 }
 
-/// Waits until the relay has a message and all before it. Looks seldom, so that looking costs nothing.
+/// Waits until the relay has accepted a message and all messages before it. Polls rarely, so that polling costs little.
 async fn sent(thread: &Thread, id: MessageId) {
     loop {
         let page = thread.history_of(None, 1).await.expect("a page");

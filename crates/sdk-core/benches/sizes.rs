@@ -1,7 +1,8 @@
-//! What a screen waits for, by the size of the database: `./dev bench client`.
+//! The delays of a screen, by the size of the database: `./dev bench client`.
 //!
-//! The databases are filled by SQL, as no app could write so much in time, and closed before each opening. There is no relay:
-//! a screen shows what is stored. Nothing here is asserted: it prints.
+//! The databases are filled by SQL, because writing so many messages through the client would take too long, and are closed
+//! before each opening. There is no relay, because a screen shows only what is stored. Nothing is asserted; the figures are
+//! printed.
 
 #![expect(clippy::print_stdout, reason = "it prints figures")]
 #![expect(
@@ -26,7 +27,7 @@ const TIMES: usize = 200;
 
 #[tokio::main]
 async fn main() {
-    // `cargo test` runs benchmarks too, to see that they run.
+    // `cargo test` also runs benchmarks, to check that they work.
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
@@ -74,7 +75,7 @@ async fn measure(threads: u32, messages: u32) {
         thread.send_text("a line of a talk").await.expect("queued");
         after_writes.push(timed(async || drop(thread.history(None).await.expect("a page"))).await);
     }
-    // Each thread once: what is read is not unread any more.
+    // Each thread is marked once, because afterwards it has no unread messages.
     for summary in &listed {
         let thread = client.thread(summary.id).await.expect("the thread");
         let newest = thread.history_of(None, 1).await.expect("a page").messages.pop().expect("a message");
@@ -94,10 +95,11 @@ async fn open(disk: &PartyDisk) -> Client {
     }
 }
 
-/// Threads with as many unread messages each, without people who would write them. The search index is left empty, and counts as fed.
+/// Inserts threads, with the same number of unread messages in each, directly into the database. The search index is
+/// empty, and is recorded as up to date.
 fn fill(disk: &PartyDisk, threads: u32, each: u32) {
     let database = open_database(disk.database(), &disk.key());
-    // Rows go to random places of three indexes: they are written once if the cache holds them until then.
+    // Rows are inserted at random positions of three indexes. With a large cache, each page is written only once.
     let filled = database.execute_batch(&format!(
         "PRAGMA cache_size = -500000; PRAGMA synchronous = OFF;
          BEGIN;
@@ -119,7 +121,7 @@ fn fill(disk: &PartyDisk, threads: u32, each: u32) {
     filled.expect("filled");
 }
 
-/// As long as a line that people write to each other: 60 bytes.
+/// A text of 60 bytes, which is a typical length of a message.
 const LINE: &str = "as long as a line that people write to each other tends to b";
 
 fn columns_of(times: Vec<Duration>) -> String {

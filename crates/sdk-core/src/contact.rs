@@ -118,7 +118,7 @@ mod tests {
 
     /// Checks the assumption of `value` for all of Unicode.
     #[test]
-    fn digits_stand_in_rows_of_ten() {
+    fn the_digits_of_a_script_are_consecutive() {
         let categories = CodePointMapData::<Category>::new();
         let mut row = 0;
         for code in 0..=0x11_0000 {
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_groups_digits_does_not_count_and_anything_else_is_refused() {
+    fn separators_are_ignored_and_other_characters_are_refused() {
         for text in [
             "12345 67890",
             "12345-67890",
@@ -162,7 +162,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn sixty_digits_are_found_however_they_are_written(
+        fn sixty_digits_are_found_in_any_notation(
             number in "[0-9]{60}",
             between in proptest::collection::vec("[ \\n\u{a0}\u{2013}-]{0,3}", 60),
             zeros in proptest::collection::vec(proptest::sample::select(vec!['0', '٠', '०', '０']), 60),

@@ -73,7 +73,7 @@ mod tests {
 
     /// Everything random comes from a generator, and each operation gets its own here.
     #[test]
-    fn every_generator_is_another() {
+    fn every_generator_is_different() {
         let env = Env::new(Arc::new(SystemClock));
         let drawn = |_| {
             let mut bytes = [0; 32];
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_jitter_is_anything_up_to_its_bound() {
+    fn a_jitter_can_be_any_value_up_to_its_bound() {
         let env = Env::new(Arc::new(SystemClock));
         assert_eq!(env.jitter(0), 0);
         let all: BTreeSet<_> = (0..1_000).map(|_| env.jitter(3)).collect();

@@ -136,25 +136,25 @@ impl EventBus {
         let _ = self.0.notifications.send(Notification::Event(event));
     }
 
-    /// Another process has written, up to this message: what one knows is old.
+    /// Reports that another process has written messages up to this one, so that listeners read the database again.
     pub(crate) fn publish_elsewhere(&self, newest: MessageId) {
         self.begin_after(newest);
         let _ = self.0.notifications.send(Notification::LookAgain);
         self.0.elsewhere.send_replace(());
     }
 
-    /// More has changed than is reported: listeners have to read the database again.
+    /// Reports that more has changed than is reported one by one, so that listeners read the database again.
     pub(crate) fn publish_look_again(&self) {
         let _ = self.0.notifications.send(Notification::LookAgain);
     }
 
-    /// This message is here: nobody who begins to listen is to be told of it.
+    /// Records that this message exists, so that listeners that subscribe from now on do not receive it as new.
     pub(crate) fn begin_after(&self, newest: MessageId) {
         self.0.newest.fetch_max(newest.0, Ordering::SeqCst);
     }
 
-    /// The newest message, in whatever thread, that is not to be told to who begins to listen now. Those to come have
-    /// higher ids.
+    /// The newest message, in any thread, that a listener which subscribes now does not receive as new. Later messages
+    /// have higher ids.
     pub(crate) fn newest(&self) -> MessageId {
         MessageId(self.0.newest.load(Ordering::SeqCst))
     }

@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_in_one_way_and_goes_on_in_the_other_misses_nothing() {
+    async fn no_item_is_lost_when_both_ways_of_waiting_are_used() {
         let (send, receive) = mpsc::channel(8);
         let mut streamed = Streamed::new(receive);
         let polled = async |streamed: &mut Streamed<_>| poll_fn(|cx| streamed.poll_next(cx)).await;

@@ -1,8 +1,8 @@
-//! What vodozemac takes for the operations that come nearest to ours: `name<TAB>nanoseconds`, under the names that
-//! `crates/protocol/benches` gives its rows.
+//! Measures vodozemac's operations that are most similar to ours, and prints `name<TAB>nanoseconds` for each, with the
+//! names of the rows in `crates/protocol/benches`.
 //!
-//! Olm has neither a post-quantum key agreement nor a post-quantum ratchet, and verifies no signature when it begins a
-//! session: an app does that before. Megolm is its counterpart of sender keys.
+//! Olm has neither a post-quantum key agreement nor a post-quantum ratchet, and verifies no signature when it starts a
+//! session; an app does that beforehand. Megolm is the counterpart of sender keys.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use vodozemac::megolm::{GroupSession, InboundGroupSession};
 use vodozemac::olm::{Account, AccountPickle, OlmMessage, PreKeyMessage, Session, SessionConfig};
 use vodozemac::{Curve25519PublicKey, megolm};
 
-/// Version 2 has MACs of full length; version 1, which is in use, cuts them as Signal does.
+/// Version 2 has MACs of full length. Version 1, which is the one in use, truncates them as Signal does.
 const CONFIG: SessionConfig = SessionConfig::version_1();
 const TEXT: [u8; 79] = [7; 79];
 const ROUNDS: usize = 150;
@@ -57,7 +57,7 @@ fn main() {
     row("sender key, decrypt", batched(messages, |message| theirs.decrypt(&message)));
 }
 
-/// Two who have heard each other.
+/// A session of two accounts that have both received a message.
 fn acquainted() -> (Session, Session) {
     let (alice, mut bob) = (Account::new(), Account::new());
     let (identity, one_time) = (bob.curve25519_key(), one_time_key(&mut bob));
@@ -81,7 +81,8 @@ fn pre_key(message: OlmMessage) -> PreKeyMessage {
     }
 }
 
-/// An account cannot be cloned, and accepting a session uses up one of its keys.
+/// Serializes an account. Accepting a session uses up one of its keys, and an account cannot be cloned, so a benchmark
+/// restores a copy for each call.
 fn store(account: &Account) -> String {
     account.pickle().encrypt(&[0; 32])
 }
@@ -95,7 +96,7 @@ fn row(name: &str, ns: f64) {
     println!("{name}\t{ns}");
 }
 
-/// Nanoseconds of one call, in the best of several rounds.
+/// The duration of one call in nanoseconds, in the best of several rounds.
 fn each<T>(mut call: impl FnMut() -> T) -> f64 {
     let round = |_| {
         let (start, mut calls) = (Instant::now(), 0_u32);
@@ -110,7 +111,7 @@ fn each<T>(mut call: impl FnMut() -> T) -> f64 {
     (0..ROUNDS).map(round).fold(f64::INFINITY, f64::min)
 }
 
-/// As [`each`], where every call uses something up that is made before the clock starts.
+/// Like [`each`], for calls that consume an input, which is prepared before the clock starts.
 fn batched<I, T>(mut prepare: impl FnMut() -> Vec<I>, mut call: impl FnMut(I) -> T) -> f64 {
     let round = |_| {
         let inputs = prepare();

@@ -1,4 +1,4 @@
-//! Everything one device knows, in memory.
+//! The state of one device, in memory.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -22,9 +22,9 @@ pub(crate) struct Device {
     pub(crate) policy: SessionPolicy,
     pub(crate) pre_keys: PreKeys,
     pub(crate) peers: BTreeMap<Address, Peer>,
-    /// By sender, ourselves included, and distribution.
+    /// The sender keys by sender, including ourselves, and distribution.
     pub(crate) sender_keys: BTreeMap<(Address, DistributionId), SenderKey>,
-    /// Saves time, and is not saved.
+    /// A cache, which is not part of the saved state.
     pub(crate) remembered: Remembered,
     pub(crate) known_keys: KnownKeys,
 }
@@ -33,25 +33,25 @@ pub(crate) struct Device {
 #[derive(Default)]
 pub(crate) struct PreKeys {
     pub(crate) signed: BTreeMap<SignedPreKeyId, SignedPreKey>,
-    /// Each is deleted by the session that it begins.
+    /// Each key is deleted when a session is started with it.
     pub(crate) one_time: BTreeMap<OneTimePreKeyId, OneTimePreKey>,
-    /// Each is a last-resort one, and stays.
+    /// All of them are last-resort keys, which are kept.
     pub(crate) kem: BTreeMap<KemPreKeyId, KemPreKey>,
-    /// What the last-resort ones have begun sessions with: a repeat is a replay.
+    /// The first messages that used a last-resort key. A repetition is a replay.
     pub(crate) used: BTreeSet<(KemPreKeyId, SignedPreKeyId, [u8; 33])>,
 }
 
-/// Another device, as far as sessions go.
+/// The sessions with another device.
 #[derive(Default)]
 pub(crate) struct Peer {
     pub(crate) record: SessionRecord,
     pub(crate) skipped: SkippedKeys,
-    /// The identity of the latest session, which outlives it.
+    /// The identity key of the latest session. It is kept after the session has been deleted.
     pub(crate) identity: Option<IdentityKey>,
 }
 
 impl Peer {
-    /// The sessions are now those of `next`.
+    /// Replaces the sessions by those of `next`, and deletes the skipped keys of sessions that no longer exist.
     pub(crate) fn advance(&mut self, next: SessionRecord) {
         self.identity = next.remote_identity().copied().or(self.identity);
         let forgotten = next.changes_since(&self.record).into_iter().filter_map(|change| match change {
@@ -97,14 +97,15 @@ impl Device {
         }
     }
 
-    /// The sessions with `remote`; an empty record when there are none.
+    /// The sessions with `remote`; an empty record if there are none.
     pub(crate) fn record(&self, remote: &Address) -> SessionRecord {
         self.peers.get(remote).map(|peer| peer.record.clone()).unwrap_or_default()
     }
 }
 
 impl PreKeys {
-    /// Those that `message` names. `None` when the signed one is not there, without which there is no session.
+    /// The pre-keys that `message` names. `None` if the signed one does not exist, because no session can be started
+    /// without it.
     pub(crate) fn named_by(&self, message: &PreKeySignalMessage) -> Option<OurPreKeys<'_>> {
         Some(OurPreKeys {
             signed: self.signed.get(&message.signed_pre_key_id())?,
@@ -113,7 +114,8 @@ impl PreKeys {
         })
     }
 
-    /// Notes what a session was begun with. Refuses a second session from the same last-resort key and base key.
+    /// Records that a session was started with these keys. A second session with the same last-resort key and base key
+    /// is refused.
     pub(crate) fn spend(&mut self, consumed: &Consumed) -> Result<(), Failure> {
         let Consumed { one_time, kem, signed, base_key } = consumed;
         if let Some(kem) = kem
@@ -134,12 +136,12 @@ impl SenderKey {
     }
 }
 
-/// The private key, which the stored form ends with.
+/// The private key, which is the end of the stored form.
 pub(crate) fn private_of(identity: &IdentityKeyPair) -> Vec<u8> {
     identity.to_bytes().last_chunk::<32>().map(|private| private.to_vec()).unwrap_or_default()
 }
 
-/// The time: `milliseconds` since 1970 when the request says so, else the clock's.
+/// The time of a request: `milliseconds` since 1970 if the request contains it, and otherwise the time of the clock.
 pub(crate) fn now(milliseconds: Option<u64>) -> UnixSeconds {
     let clock = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     UnixSeconds(milliseconds.map_or_else(clock, |milliseconds| milliseconds / 1000))

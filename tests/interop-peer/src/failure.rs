@@ -1,4 +1,4 @@
-//! Why a command was refused: a code that stays the same, and words for people.
+//! Why a command was refused: a stable code, and a message for people.
 
 use std::fmt::Display;
 
@@ -8,12 +8,12 @@ use sealpost_protocol::{
     PreKeyKind, RetryError, ScanError, group,
 };
 
-/// What goes into the answer.
+/// The refusal of a command, as it appears in the answer.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    /// Snake case, one for each reason.
+    /// A code in snake case, different for each reason.
     pub(crate) code: &'static str,
-    /// What the library says.
+    /// The library's error message.
     pub(crate) message: String,
 }
 
@@ -27,12 +27,12 @@ impl Failure {
         Self::new("not_json", error)
     }
 
-    /// No such command, or not these fields.
+    /// There is no such command, or it has other fields.
     pub(crate) fn bad_request(error: impl Display) -> Self {
         Self::new("bad_request", error)
     }
 
-    /// The command needs a device, and there was no `init` yet.
+    /// The command needs a device, and `init` was not called before.
     pub(crate) fn no_device() -> Self {
         Self::new("no_device", "init comes first")
     }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Bytes that are hex in JSON. Upper case is read too.
+/// Bytes that are encoded as hex in JSON. Upper-case digits are accepted too.
 #[derive(Clone, Default)]
 pub(crate) struct Hex(pub(crate) Vec<u8>);
 

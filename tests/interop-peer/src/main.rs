@@ -2,7 +2,7 @@
 //!
 //! It reads one JSON object per line, `{"cmd":"<name>", …fields}`, and answers one per line:
 //! `{"ok":true,"r":{…}}` or `{"ok":false,"err":"<code>","msg":"<words>"}`. Bytes are lower-case hex. A command that fails
-//! changes nothing. [`commands`] lists what there is.
+//! changes nothing. [`commands`] lists the commands.
 
 mod commands;
 mod device;
@@ -21,13 +21,13 @@ use commands::Command;
 use device::Device;
 use failure::Failure;
 
-/// Longer lines are refused; a state with all it may keep is a tenth of this.
+/// The maximum length of a line; longer lines are refused. The largest possible state has a tenth of this length.
 const MAX_LINE: usize = 64 << 20;
 
 fn main() -> ExitCode {
     match serve(&mut io::stdin().lock(), &mut io::stdout().lock()) {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever asked went away.
+        // The process that made the requests has closed its end.
         Err(_) => ExitCode::FAILURE,
     }
 }

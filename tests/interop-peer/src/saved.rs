@@ -1,4 +1,4 @@
-//! The whole device as one value, made of the stored forms of its parts.
+//! The complete device as one value, composed of the stored forms of its parts.
 
 use sealpost_protocol::group::{SenderKeyRecord, SkippedKey, SkippedKeyId};
 use sealpost_protocol::sealed::Remembered;
@@ -48,7 +48,7 @@ struct SavedPeer {
 struct SavedSenderKey {
     sender: SavedAddress,
     record: Hex,
-    /// Chain, iteration, message key, and since when it is kept.
+    /// The chain, the iteration, the message key, and the time since which it has been kept.
     skipped: Vec<(u32, u32, Hex, Option<u64>)>,
 }
 

@@ -1,11 +1,11 @@
-//! Kept keys of group messages that have not come yet, as rows in memory.
+//! The skipped keys of group messages that have not arrived yet, as rows in memory.
 
 use std::collections::BTreeMap;
 
 use sealpost_protocol::DistributionId;
 use sealpost_protocol::group::{SkippedChange, SkippedKey, SkippedKeyId};
 
-/// The kept keys of one sender.
+/// The skipped keys of one sender.
 #[derive(Default)]
 pub(crate) struct SenderSkippedKeys(BTreeMap<SkippedKeyId, SkippedKey>);
 

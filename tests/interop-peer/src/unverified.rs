@@ -1,4 +1,4 @@
-//! What the content of a sealed envelope says before anybody has verified its sender: the library does not tell.
+//! Reads the content of a sealed envelope before its sender has been verified, which the library does not allow.
 
 use prost::Message as _;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::failure::Failure;
 use crate::hex::Hex;
 
-/// `{contents, type, hint, groupId, sender}` of a content that has been parsed.
+/// Returns `{contents, type, hint, groupId, sender}` of a parsed content.
 #[expect(clippy::disallowed_methods, reason = "these messages have no lists")]
 pub(crate) fn describe(content: &[u8]) -> Result<Value, Failure> {
     let content = Content::decode(content).map_err(malformed)?;
@@ -62,7 +62,7 @@ struct Claims {
     user: Option<User>,
 }
 
-/// The later one holds where both are there.
+/// The form of the sender's user id. If both are present, the later one counts.
 #[derive(Clone, PartialEq, prost::Oneof)]
 enum User {
     #[prost(string, tag = "6")]

@@ -1,4 +1,4 @@
-//! Whatever the program is fed, it answers every line with one line, and goes on.
+//! The program answers every line of input with one line, whatever the input is, and continues.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
 
-/// The program, and what it has said so far.
+/// The running program.
 struct Program {
     child: Child,
     input: Option<ChildStdin>,
@@ -46,7 +46,7 @@ impl Program {
 }
 
 impl Drop for Program {
-    /// The end of the input is the end of the program, and not an error.
+    /// The program ends without an error at the end of its input.
     fn drop(&mut self) {
         drop(self.input.take());
         let status = self.child.wait().unwrap();
@@ -150,7 +150,7 @@ fn before_init_there_is_no_device() {
             | "ssDecryptUsmc" | "ssDecrypt" | "ratchetMatch" => {
                 assert_eq!(answer["err"], json!("no_device"), "{request}");
             }
-            // The others need none.
+            // The other commands need no device.
             _ => {}
         }
     }
@@ -201,7 +201,7 @@ fn a_refused_request_changes_nothing() {
             refused.push(request["cmd"].as_str().unwrap().to_owned());
         }
     }
-    // The bundle is not signed, there is no session, and no message, certificate or content is one.
+    // The bundle is not signed, there is no session, and the messages, certificates and contents are invalid.
     let expected = [
         "load",
         "parseSignal",

@@ -1,4 +1,4 @@
-// The stores that the library asks for, as fast as they can be: the library's own objects in memory, never serialized.
+// The stores that the library requires, as fast as possible: they keep the library's own objects and never serialize them.
 import { S } from './library.mjs';
 
 const key = (address) => `${address.name()}.${address.deviceId()}`;
@@ -20,7 +20,7 @@ class Sessions extends S.SessionStore {
   }
 }
 
-/** Trusts everybody, and remembers whom. */
+/** Trusts every identity key, and stores it. */
 class Identities extends S.IdentityKeyStore {
   rows = new Map();
   constructor(privateKey, registrationId) {
@@ -46,7 +46,7 @@ class Identities extends S.IdentityKeyStore {
   }
 }
 
-/** One key each, which stays. */
+/** A store of one key, which is never deleted. */
 class PreKeys extends S.PreKeyStore {
   async savePreKey() {}
   async getPreKey() {

@@ -1,4 +1,4 @@
-// The clock. The best of many short rounds counts: one that nobody else disturbed.
+// Measures durations. The best of many short rounds counts, because other work disturbs it the least.
 const ROUNDS = 150;
 const ROUND_NS = 2e6;
 const LONGEST_NS = 2e9;
@@ -6,7 +6,7 @@ const LEAST_ROUNDS = 10;
 
 const now = () => Number(process.hrtime.bigint());
 
-/** What the way through Node takes by itself, in nanoseconds: a call, and one that is waited for. */
+/** The overhead of Node in nanoseconds: of a synchronous call, and of an asynchronous one. */
 const empty = { call: 0, asyncCall: 0 };
 
 /** Measures a call into the library that does nothing. */
@@ -15,21 +15,21 @@ export function measureEmpty(call) {
   print('an empty call', empty.call, 0);
 }
 
-/** Measures a call into the library that does nothing and is waited for. */
+/** Measures an asynchronous call into the library that does nothing. */
 export async function measureEmptyAsync(call) {
   empty.asyncCall = await bestOfAsync(call);
   print('an empty asynchronous call', empty.asyncCall, 0);
 }
 
-/** Prints what `work` takes, which is so many `calls` into the library. */
+/** Prints the duration of `work`, which makes this number of `calls` into the library. */
 export function row(name, work, { calls = 1 } = {}) {
   const best = bestOf(work);
   print(name, best, best - calls * empty.call);
 }
 
 /**
- * Prints what the asynchronous `work` takes, each of the `count` things that it does with so many `calls`. `prepare` comes
- * before each time, and is not measured.
+ * Prints the duration of the asynchronous `work` for each of its `count` operations, which make this number of `calls`.
+ * `prepare` runs before each round and is not measured.
  */
 export async function asyncRow(name, work, { prepare = () => {}, count = 1, calls = 1 } = {}) {
   const best = await bestOfAsync(work, prepare);

@@ -1,4 +1,4 @@
-// A device of ours or of theirs, spoken to in the same words.
+// A device of ours or of theirs, with the same commands.
 import { fileURLToPath } from 'node:url';
 import { giveBack, takeProcess } from './process.mjs';
 import { ofOurs, ofTheirs } from './verdict.mjs';
@@ -7,7 +7,7 @@ const OURS = process.env.SEALPOST_INTEROP_PEER
   ?? fileURLToPath(new URL('../../../target/debug/interop-peer', import.meta.url));
 const THEIRS = fileURLToPath(new URL('../peer.mjs', import.meta.url));
 
-/** A command that was refused: why, in one word for both sides (see verdict.mjs), and in the words of that side. */
+/** A command that was refused, with a verdict that is the same for both sides (see verdict.mjs) and the side's own message. */
 export class Refusal extends Error {
   constructor(verdict, command, { err, msg }) {
     super(`${command}: ${verdict} (${err}: ${msg})`);
@@ -26,12 +26,12 @@ export class Device {
     Object.assign(this, { name, dev, reg });
   }
 
-  /** Ours. `policy` says which sessions may begin; `identityPriv` gives it the identity of another device. */
+  /** A device of ours. `policy` says which sessions may be started; `identityPriv` gives it another device's identity. */
   static async ours({ policy = 'triple', identityPriv, ...who }) {
     return new Device(takeProcess(OURS, []), ofOurs, who).#init({ policy, identityPriv });
   }
 
-  /** Theirs, of one version. */
+  /** A device of theirs, of the given version. */
   static async theirs(version, { identityPriv, ...who }) {
     return new Device(takeProcess(process.execPath, [THEIRS, version]), ofTheirs, who).#init({ identityPriv });
   }
@@ -43,42 +43,42 @@ export class Device {
     return answer.r;
   }
 
-  /** What others call this device. */
+  /** The address of this device in the commands of others. */
   get remote() {
     return { remote: this.name, remoteDev: this.dev };
   }
 
-  /** Begins a session with `other`, whose bundle is made with `options`. */
+  /** Starts a session with `other`, whose bundle is created with `options`. */
   async meet(other, options = {}) {
     const { bundle } = await other.call('bundle', options);
     await this.call('processBundle', { ...other.remote, bundle });
   }
 
-  /** Encrypts for `other`: a message that `other` can `receive`. */
+  /** Encrypts for `other`. The result can be passed to its `receive`. */
   async send(other, text) {
     const { type, ct } = await this.call('encrypt', { ...other.remote, pt: Buffer.from(text).toString('hex') });
     return { from: this, type, ct, text };
   }
 
-  /** Decrypts what another device sent. */
+  /** Decrypts a message of another device. */
   async receive({ from, type, ct }) {
     const { pt } = await this.call('decrypt', { ...from.remote, type, ct });
     return Buffer.from(pt, 'hex').toString();
   }
 
-  /** As if the program had ended and begun again, with what it had stored. */
+  /** Has the effect of ending the program and starting it again with its stored state. */
   async restart() {
     await this.call('load', await this.call('save'));
   }
 
-  /** The same device of theirs after an update of its app. */
+  /** Returns the same device of theirs after an update of its app to another version. */
   async updated(version) {
     const device = new Device(takeProcess(process.execPath, [THEIRS, version]), ofTheirs, this);
     await device.call('load', await this.call('save'));
     return device;
   }
 
-  /** Leaves its process to others, which begin with `init`. */
+  /** Releases the process for other devices, which start with `init`. */
   retire() {
     giveBack(this.#process);
   }

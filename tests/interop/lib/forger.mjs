@@ -1,11 +1,11 @@
-// Whoever holds a device's stored session can write messages in its name, right in every respect but the one that a test
-// is about. Sessions without SPQR, or with it as long as nobody has answered: then every key of a message follows from the
+// Forges messages with the stored session of a device. They are valid in every respect except for the one that a test is
+// about. The session must be without SPQR, or without an answer so far; only then do all keys of a message follow from the
 // stored form.
 import { createCipheriv, createHmac, hkdfSync } from 'node:crypto';
 import { PqChain, pqPart } from './pq.mjs';
 import { change, encodeVarint, field } from './protobuf.mjs';
 
-/** Of a message that no post-quantum key went into. */
+/** The salt of a message without a post-quantum key. */
 export const NO_SALT = Buffer.alloc(32);
 
 const hmac = (key, data) => createHmac('sha256', key).update(data).digest();
@@ -13,13 +13,13 @@ const hmac = (key, data) => createHmac('sha256', key).update(data).digest();
 export class Forger {
   #chainKey;
 
-  /** In the name of `sender`, one of theirs, to `receiver`. */
+  /** Forges messages of `sender`, a device of theirs, to `receiver`. */
   static async of(sender, receiver) {
     const { record } = await sender.call('session', receiver.remote);
     return new Forger(Buffer.from(record, 'hex'));
   }
 
-  /** From a stored record: the current session, and in it identities, previous counter and sending chain. */
+  /** Reads the identities, the previous counter and the sending chain of the current session from a stored record. */
   constructor(record) {
     const session = field(record, 1);
     const chain = field(session, 6);
@@ -34,21 +34,21 @@ export class Forger {
     if (negotiation) this.pqChain = new PqChain(field(negotiation, 1));
   }
 
-  /** The number of the next message in the post-quantum chain, where the first is 1. */
+  /** The number of the next message in the post-quantum chain, starting at 1. */
   get pqIndex() {
     return this.number + 1;
   }
 
-  /** Moves on: messages of `count` numbers are never written. */
+  /** Skips `count` numbers, as if their messages had been lost. */
   skip(count = 1) {
     for (let n = 0; n < count; n++) this.#chainKey = hmac(this.#chainKey, Buffer.of(2));
     this.number += count;
   }
 
   /**
-   * The next message. `block` is what is encrypted, padding included, unless `body` is the ciphertext; `fields` replace
-   * those of the protobuf, `extra` stands behind them; `version` is the first byte; `identities` are those that the MAC
-   * covers, `mac` changes it. `pq` is the post-quantum part, and `salt` its key.
+   * The next message. `block` is encrypted as it is, including its padding; `body` is used as the ciphertext instead.
+   * `fields` replace those of the protobuf, and `extra` is appended to them. `version` is the first byte. The MAC covers
+   * `identities`, and `mac` changes it. `pq` is the post-quantum part, and `salt` its key.
    */
   write({
     block = pad('forged'), body, fields = {}, extra = Buffer.alloc(0), version = this.version,
@@ -67,14 +67,14 @@ export class Forger {
   }
 }
 
-/** PKCS #7. */
+/** Pads with PKCS #7. */
 export function pad(text) {
   const bytes = Buffer.from(text);
   const length = 16 - (bytes.length % 16);
   return Buffer.concat([bytes, Buffer.alloc(length, length)]);
 }
 
-/** Two addresses as a message carries them. */
+/** Two addresses in the form in which a message contains them. */
 export function addresses(sender, recipient) {
   const one = ({ name, dev }) => Buffer.concat([Buffer.of(0), Buffer.from(name.replaceAll('-', ''), 'hex'), Buffer.of(dev)]);
   return Buffer.concat([one(sender), one(recipient)]);

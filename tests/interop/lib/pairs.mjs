@@ -1,9 +1,9 @@
-// Who is tested against whom, and how two devices begin.
+// The versions that are tested against ours, and how two devices start a session.
 import assert from 'node:assert/strict';
 import { Device } from './device.mjs';
 
 /**
- * The versions, what a session with each is made of, and the policy that allows it.
+ * The versions, with the properties of a session with each of them, and the policy that allows it.
  * `spqr`: whether the messages carry the post-quantum ratchet. `kem`: whether bundles may have a KEM pre-key.
  */
 export const PAIRINGS = [
@@ -32,7 +32,7 @@ export function forEachPairing(test, name, body, pairings = PAIRINGS) {
   }
 }
 
-/** As `forEachPairing`, twice: `alice` begins, and is ours the first time, theirs the second. */
+/** Like `forEachPairing`, but runs `body` twice: `alice`, who starts, is ours the first time and theirs the second. */
 export function forBothRoles(test, name, body, pairings = PAIRINGS) {
   forEachPairing(test, `${name}: ours begins`, (all) => body({ ...all, alice: all.ours, bob: all.theirs }), pairings);
   forEachPairing(test, `${name}: theirs begins`, (all) => body({ ...all, alice: all.theirs, bob: all.ours }), pairings);
@@ -49,19 +49,19 @@ export async function withPair({ version, policy }, body) {
   }
 }
 
-/** `alice` begins a session, and both have heard each other. */
+/** `alice` starts a session, and each of the two receives a message. */
 export async function introduce(alice, bob, { kem }, options = {}) {
   await alice.meet(bob, { kyber: kem, ...options });
   await deliver(await alice.send(bob, 'hello'), bob);
   await deliver(await bob.send(alice, 'hello yourself'), alice);
 }
 
-/** The message arrives, and says what it said. */
+/** Delivers the message, and checks its text. */
 export async function deliver(message, to) {
   assert.equal(await to.receive(message), message.text);
 }
 
-/** The message is refused for this reason, and nothing has changed, unless that side is known to be sloppy. */
+/** Checks that the message is refused for this reason and, unless this side is known to change its state, without effect. */
 export async function refuse(message, to, verdict, { isSloppy = false } = {}) {
   const before = await to.call('save');
   await assert.rejects(to.receive(message), (error) => {

@@ -1,13 +1,13 @@
-// The post-quantum part of a message in its first epoch, whose keys all follow from one secret.
+// The post-quantum part of messages of the first epoch, whose keys are all derived from one secret.
 import { hkdfSync } from 'node:crypto';
 import { encodeVarint } from './protobuf.mjs';
 
 const hkdf = (key, info, length) => Buffer.from(hkdfSync('sha256', key, Buffer.alloc(32), info, length));
 
-/** The keys of the messages of whoever began the session, from the secret that both have of the handshake. */
+/** The keys of the initiator's messages, derived from the shared secret of the handshake. */
 export class PqChain {
   #link;
-  #keys = [undefined]; // The first is key 1.
+  #keys = [undefined]; // The first key has the number 1.
 
   constructor(secret) {
     this.#link = hkdf(secret, 'Signal PQ Ratchet V1 Chain  Start', 96).subarray(32, 64);
@@ -25,10 +25,10 @@ export class PqChain {
   }
 }
 
-/** A byte of version, varints of epoch and index, a byte of type, and for most types the number and bytes of a chunk. */
+/** A version byte, the epoch and index as varints, a type byte, and for most types the number and bytes of a chunk. */
 export function pqPart({ version = 1, epoch = 1, index, type = 0, chunk = Buffer.alloc(0) }) {
   return Buffer.concat([Buffer.of(version), encodeVarint(epoch), encodeVarint(index), Buffer.of(type), chunk]);
 }
 
-/** The chunk of this number, as it stands behind the type. */
+/** The chunk with this number, as it follows the type byte. */
 export const chunk = (number, bytes = Buffer.alloc(32, 0x5a)) => Buffer.concat([encodeVarint(number), bytes]);

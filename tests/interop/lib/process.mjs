@@ -12,11 +12,11 @@ export class LineProcess {
     this.#child = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] });
     this.#child.on('error', (error) => this.#fail(error));
     this.#child.on('exit', (code, signal) => this.#fail(new Error(`${program} ended: ${signal ?? code}`)));
-    this.#child.stdin.on('error', () => {}); // The exit says why.
+    this.#child.stdin.on('error', () => {}); // The handler of the exit reports the reason.
     createInterface({ input: this.#child.stdout }).on('line', (line) => this.#waiting.shift().resolve(line));
   }
 
-  /** The next line of output after this line of input. */
+  /** Writes a line of input, and returns the next line of output. */
   ask(line) {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ resolve, reject });
@@ -36,7 +36,7 @@ export class LineProcess {
 const all = [];
 const idle = new Map();
 
-/** One that an earlier test is done with, or a new one: some take a while to start. */
+/** A process that an earlier test has released, or a new one. They are reused because some take long to start. */
 export function takeProcess(program, args) {
   const process = idle.get([program, ...args].join(' '))?.pop();
   if (process) return process;
@@ -44,11 +44,11 @@ export function takeProcess(program, args) {
   return all.at(-1);
 }
 
-/** For the tests to come. */
+/** Releases a process for later tests. */
 export function giveBack(process) {
   if (!idle.has(process.name)) idle.set(process.name, []);
   idle.get(process.name).push(process);
 }
 
-// Also those that a failed test did not give back.
+// This includes processes that a failed test has not released.
 after(() => all.forEach((process) => process.stop()));

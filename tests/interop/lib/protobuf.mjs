@@ -1,6 +1,6 @@
-// Protobuf, as far as messages are taken apart and put together again with something else in them.
+// Reads and writes protobuf as far as it is needed to replace fields of a message.
 
-/** The fields in their order: `number`, `wire` (0 varint, 2 bytes; others are not met here), `value`. */
+/** The fields in their order: `number`, `wire` (0 varint, 2 bytes; the messages here contain no others), `value`. */
 export function fields(bytes) {
   const found = [];
   for (let at = 0; at < bytes.length;) {
@@ -24,7 +24,7 @@ export function fields(bytes) {
 /** The value of a field. */
 export const field = (bytes, wanted) => fields(bytes).find(({ number }) => number === wanted)?.value;
 
-/** The message with some fields replaced: by a number, by bytes, or, with `undefined`, by nothing. New ones come last. */
+/** The message with some fields replaced by a number or bytes, or removed with `undefined`. New fields are added last. */
 export function change(bytes, changes) {
   const kept = fields(bytes).filter(({ number }) => !(number in changes));
   const changed = Object.entries(changes).map(([number, value]) => ({ number: Number(number), value }));
@@ -32,7 +32,7 @@ export function change(bytes, changes) {
   return Buffer.concat(all.sort((a, b) => a.number - b.number).map(encode));
 }
 
-/** Bytes of a number in groups of seven bits. */
+/** The bytes of a varint. */
 export function encodeVarint(value) {
   const bytes = [];
   for (; value >= 0x80; value = Math.floor(value / 0x80)) bytes.push((value % 0x80) | 0x80);

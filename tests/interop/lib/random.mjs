@@ -1,8 +1,8 @@
-// Randomness that can be repeated: the seed is printed, and taken from SEALPOST_SEED when that is set.
+// Reproducible random numbers. The seed is printed, and is taken from SEALPOST_SEED if that is set.
 
 const seed = Number(process.env.SEALPOST_SEED ?? Math.floor(Math.random() * 2 ** 32));
 
-/** A generator of its own for each test, so that one can be repeated alone. */
+/** A random number generator. Each test has its own, so that it can be repeated alone. */
 export class Random {
   constructor(t, name) {
     t.diagnostic(`SEALPOST_SEED=${seed}`);
@@ -17,7 +17,7 @@ export class Random {
     return ((x ^ (x >>> 14)) >>> 0) / 2 ** 32;
   }
 
-  /** Whether something of this probability happens. */
+  /** True with this probability. */
   chance(probability) {
     return this.fraction() < probability;
   }
@@ -27,7 +27,7 @@ export class Random {
     return least + Math.floor(this.fraction() * (most - least + 1));
   }
 
-  /** The same things in another order. */
+  /** The same items in another order. */
   shuffle(things) {
     const shuffled = [...things];
     for (let at = shuffled.length - 1; at > 0; at--) {

@@ -1,4 +1,4 @@
-// What a refusal means, whichever side says it. Ours has codes; theirs has a few codes, and words.
+// Classifies refusals of both sides in the same way. Our program returns codes; the library returns messages.
 
 const OURS = {
   duplicate: ['duplicate'],
@@ -26,10 +26,10 @@ const THEIRS = {
   ].join('|')),
 };
 
-/** One word for a refusal by our program. */
+/** The verdict for a refusal of our program. */
 export const ofOurs = ({ err }) => find(OURS, (codes) => codes.includes(err));
 
-/** One word for a refusal by the library. */
+/** The verdict for a refusal of the library. */
 export const ofTheirs = ({ msg }) => find(THEIRS, (words) => words.test(msg));
 
 const find = (table, matches) => Object.entries(table).find(([, reason]) => matches(reason))?.[0] ?? 'refused';

@@ -1,9 +1,9 @@
-// Messages to groups.
+// Group messages.
 import { S, address, hex, unhex } from './library.mjs';
 
 const local = (device) => address(device.name, device.device);
 
-/** Encrypts for everybody who was handed our chain. */
+/** Encrypts for everyone who has received our chain. */
 export const seal = (device, dist, pt) => S.groupEncrypt(local(device), dist, device.senderKeys, unhex(pt));
 
 export const commands = {

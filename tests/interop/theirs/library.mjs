@@ -1,11 +1,11 @@
-// One published version of @signalapp/libsignal-client, and what differs between versions.
+// Loads one published version of @signalapp/libsignal-client, and handles the differences between versions.
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const folder = new URL(`../node_modules/libsignal-${process.argv[2]}/`, import.meta.url);
 const module = await import(new URL('dist/index.js', folder));
 
-/** The library's own names. From 0.75 on it is an ES module, before that CommonJS. */
+/** The library's exports. It has been an ES module since 0.75, and was a CommonJS module before. */
 export const S = module.default?.PrivateKey ? module.default : module;
 export const version = JSON.parse(readFileSync(fileURLToPath(new URL('package.json', folder)))).version;
 

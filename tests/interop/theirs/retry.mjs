@@ -1,4 +1,4 @@
-// Asking for a message again, and safety numbers.
+// Retry requests and safety numbers.
 import { S, address, hex, publicKey, unhex } from './library.mjs';
 
 export const commands = {

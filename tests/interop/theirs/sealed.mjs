@@ -1,4 +1,4 @@
-// Sealed sender, and the certificates in it.
+// Sealed sender and its certificates.
 import { S, address, hex, privateKey, publicKey, since, unhex } from './library.mjs';
 import { seal as sealForDevice } from './sessions.mjs';
 import { seal as sealForGroup } from './groups.mjs';

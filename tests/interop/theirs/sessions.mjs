@@ -1,11 +1,11 @@
-// Messages between two devices. The order of arguments is what changed most between versions.
+// Messages between two devices. Most differences between versions are in the order of arguments.
 import { S, address, hex, publicKey, since, unhex } from './library.mjs';
 
 const remote = ({ remote, remoteDev }) => address(remote, remoteDev);
 const local = (device) => address(device.name, device.device);
 const date = (now) => (now === undefined ? new Date() : new Date(now));
 
-/** The arguments that came with a version, in their place. */
+/** Arguments that were added in a version; none for earlier versions. */
 const only = (first, ...values) => (since(first) ? values : []);
 
 /** Encrypts for another device. */
@@ -90,7 +90,7 @@ export const commands = {
     return { has: record?.hasCurrentState(...only(60, date(c.now))) ?? false };
   },
 
-  /** The stored sessions with another device, in the form of section 4 of the fact sheet. */
+  /** The stored sessions with another device: the library's serialized record, as hex. */
   async session(device, c) {
     return { record: device.sessions.rows.get(`${c.remote}.${c.remoteDev}`) ?? null };
   },

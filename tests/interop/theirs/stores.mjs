@@ -1,5 +1,5 @@
-// The stores that the library asks for, in memory. Every value is kept as hex of its serialized form, so that a whole
-// device is saved and loaded as one value.
+// The stores that the library requires, in memory. Every value is kept as hex of its serialized form, so that a device
+// can be saved and loaded as one value.
 import { S, hex, since, unhex } from './library.mjs';
 
 const key = (address) => `${address.name()}.${address.deviceId()}`;
@@ -22,7 +22,7 @@ class Sessions extends S.SessionStore {
   }
 }
 
-/** Trusts everybody, and remembers whom. */
+/** Trusts every identity key, and stores it. */
 class Identities extends S.IdentityKeyStore {
   rows = new Map();
   constructor(privateKey, registrationId) {
@@ -50,7 +50,7 @@ class Identities extends S.IdentityKeyStore {
   }
 }
 
-/** What the three stores of pre-keys have in common. */
+/** The common part of the three stores of pre-keys. */
 class Rows {
   rows = new Map();
   constructor(kind, parse) {
@@ -82,14 +82,14 @@ class SignedPreKeys extends S.SignedPreKeyStore {
   getSignedPreKey = (id) => this.keys.get(id);
 }
 
-/** Every KEM pre-key is a last-resort one: it stays, and a repeated base key is a replay. */
+/** Every KEM pre-key is a last-resort key: it is kept, and a repeated base key is a replay. */
 const KemPreKeys = S.KyberPreKeyStore && class extends S.KyberPreKeyStore {
   keys = new Rows('kyber prekey', (bytes) => S.KyberPreKeyRecord.deserialize(bytes));
   used = new Set();
   saveKyberPreKey = (id, record) => this.keys.put(id, record);
   getKyberPreKey = (id) => this.keys.get(id);
   async markKyberPreKeyUsed(id, signedId, baseKey) {
-    // Older versions do not say which base key.
+    // Older versions do not pass the base key.
     if (!baseKey) return;
     const use = `${id} ${signedId} ${hex(baseKey.serialize())}`;
     if (this.used.has(use)) throw new Error('reused base key');
@@ -120,7 +120,7 @@ export class Device {
     this.senderKeys = new SenderKeys();
   }
 
-  /** Everything, as hex of JSON. */
+  /** The complete state, as hex of JSON. */
   save() {
     const state = {
       name: this.name,

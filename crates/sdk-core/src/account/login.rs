@@ -40,7 +40,7 @@ pub(super) async fn sign_in(ctx: &Context, name: &str) -> Result<wire::TokenPair
     let key = key.ok_or(Error::UnknownDevice)?;
     let signed = sign(ctx, us, &key, Purpose::Login).await?;
     match ctx.transport.http.log_in(signed, name).await {
-        // Whoever has left the account does not come back, and has no keys to come back with.
+        // A device that has left the account has no keys any more, and must not sign in again.
         Err(transport::Error::Unauthorized) if has_left => return Err(Error::Unauthorized),
         Err(transport::Error::Unauthorized) => {}
         answered => return Ok(answered?),

@@ -19,7 +19,7 @@ const KEEP_MS: u64 = 60 * DAY_MS;
 pub(crate) async fn replenish(ctx: &Context) -> Result<()> {
     match upload_missing(ctx).await? {
         Upload::Arrived => Ok(()),
-        // The rest of that upload, and what else is missing; or what fits now.
+        // Continue with the rest of that upload and whatever else is missing, or with what fits now.
         Upload::ArrivedBefore | Upload::Full => upload_missing(ctx).await.map(|_| ()),
     }
 }
@@ -118,7 +118,7 @@ mod tests {
     use crate::store::{Footprint, Registered, Store, Tokens};
 
     #[test]
-    fn a_pool_is_filled_when_low_and_left_alone_otherwise() {
+    fn a_pool_is_filled_only_when_it_is_low() {
         assert_eq!(missing(0, 0, 0), 100);
         assert_eq!(missing(19, 0, 300), 81);
         assert_eq!(missing(20, 0, 20), 0);
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signed_key_that_a_wrong_clock_made_is_replaced_like_an_old_one() {
+    fn a_signed_key_with_a_time_in_the_future_is_replaced_like_an_old_one() {
         let now = 1000 * DAY_MS;
         for (made, due) in [(now, false), (now - ROTATE_MS, true), (now - ROTATE_MS + 1, false)] {
             assert_eq!(is_due(made, now), due);
@@ -202,21 +202,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_relay_that_never_has_keys_gets_only_so_many() {
+    async fn a_relay_that_always_claims_to_have_no_keys_gets_a_bounded_number() {
         let client = Client::new().await;
         let begin = 1000 * DAY_MS;
         for round in 0..30 {
             let (_, kept) = client.keep_up(0, begin + round).await;
             assert!(kept.into_iter().all(|kept| kept <= MOST), "{kept:?}");
         }
-        // Those that were given out serve late first messages for 60 days, then they make room.
+        // Keys that were given out are kept for late first messages for 60 days. Then they are deleted, which makes room.
         assert_eq!(client.keep_up(0, begin + KEEP_MS).await, ([0, 0], [MOST; 2]));
         let (made, kept) = client.keep_up(0, begin + KEEP_MS + 100).await;
         assert_eq!((made, kept), ([FULL as usize; 2], [FULL; 2]));
     }
 
     #[tokio::test]
-    async fn what_the_relay_still_has_is_kept_for_as_long_as_it_has_it() {
+    async fn keys_are_kept_for_as_long_as_the_relay_has_them() {
         let client = Client::new().await;
         let begin = 1000 * DAY_MS;
         assert_eq!(client.keep_up(0, begin).await, ([100; 2], [100; 2]));
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_another_process_has_uploaded_meanwhile_is_not_taken_for_given_out() {
+    async fn keys_that_another_process_has_just_uploaded_do_not_count_as_given_out() {
         let client = Client::new().await;
         let begin = 1000 * DAY_MS;
         client.keep_up(0, begin).await;

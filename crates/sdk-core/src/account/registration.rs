@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn registration_ids_follow_the_generator_and_fill_their_range() {
+    fn registration_ids_come_from_the_generator_and_fill_their_range() {
         let draw = |seed, count| {
             let rng = &mut StdRng::seed_from_u64(seed);
             (0..count).map(|_| draw_registration_id(rng)).collect::<Vec<_>>()

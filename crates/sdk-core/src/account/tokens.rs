@@ -175,7 +175,7 @@ mod tests {
     use crate::id::{DeviceId, UserId};
     use crate::store::{Footprint, Registered};
 
-    /// A device whose relay is out of reach, with a token that another process has stored.
+    /// A device whose relay cannot be reached, with a token that another process has stored.
     async fn with_stored(expires_ms: u64) -> (tempfile::TempDir, Context) {
         let dir = tempfile::tempdir().unwrap();
         let config = Config::new(dir.path().join("a.db"), DatabaseKey::new([9; 32]), "http://127.0.0.1:1");
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_call_that_an_app_dropped_half_way_blocks_no_others() {
+    async fn a_call_that_was_dropped_half_way_does_not_block_others() {
         let (_dir, ctx) = with_stored(u64::from(u32::MAX) * 1000).await;
         let mut stopped: Vec<_> = (0..3).map(|_| Box::pin(access(&ctx))).collect();
         // Each is polled until it first waits for something.

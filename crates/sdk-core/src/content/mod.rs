@@ -173,28 +173,28 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_sealed_is_what_is_opened(text in ".*") {
+        fn a_plaintext_round_trips(text in ".*") {
             let content = content(Body::Text(text));
             prop_assert_eq!(Body::from_bytes(&content.body.to_bytes()), Ok(content.body.clone()));
             prop_assert_eq!(Content::from_plaintext(&content.to_plaintext()), Ok(content));
         }
 
         #[test]
-        fn any_bytes_are_refused_or_opened(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        fn any_bytes_are_refused_or_parsed(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             let _ = Content::from_plaintext(&bytes);
             let _ = Body::from_bytes(&bytes);
         }
     }
 
     #[test]
-    fn a_receipt_comes_back() {
+    fn a_receipt_round_trips() {
         let messages = vec![ClientMsgId::from_bytes([7; 16]), ClientMsgId::from_bytes([8; 16])];
         let content = content(Body::Receipt { kind: ReceiptKind::Read, messages });
         assert_eq!(Content::from_plaintext(&content.to_plaintext()), Ok(content));
     }
 
     #[test]
-    fn a_kind_from_a_later_version_is_told_apart() {
+    fn a_kind_of_a_later_version_is_distinguished_from_malformed_bytes() {
         // Field 63, of a later version.
         let unknown = padding::pad(Zeroizing::new(vec![0xfa, 0x03, 0x01, 0x2a]));
         assert_eq!(Content::from_plaintext(&unknown), Err(ContentError::Unknown));

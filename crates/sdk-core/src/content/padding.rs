@@ -42,7 +42,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_padded_comes_back(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        fn padding_round_trips(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             let padded = pad(Zeroizing::new(bytes.clone()));
             prop_assert_eq!(padded.len() % BLOCK, BLOCK.saturating_sub(1));
             prop_assert_eq!(unpad(&padded), Ok(bytes.as_slice()));

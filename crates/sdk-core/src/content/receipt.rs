@@ -48,14 +48,14 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_whole_and_not_too_many() {
+    fn truncated_and_too_many_ids_are_refused() {
         assert!(receipt(1, 16 * MAX_MESSAGES).is_ok());
         assert_eq!(receipt(1, 16 * MAX_MESSAGES + 16), Err(ContentError::Malformed));
         assert_eq!(receipt(2, 17), Err(ContentError::Malformed));
     }
 
     #[test]
-    fn a_kind_from_a_later_version_is_told_apart() {
+    fn a_kind_of_a_later_version_is_distinguished_from_malformed_bytes() {
         assert_eq!(receipt(3, 16), Err(ContentError::Unknown));
     }
 }

@@ -23,7 +23,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_may_be_this_long_and_no_longer() {
+    fn a_text_has_a_maximum_length() {
         assert!(read("a".repeat(MAX_TEXT)).is_ok());
         assert_eq!(read("a".repeat(MAX_TEXT + 1)), Err(ContentError::Malformed));
     }

@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_told_once_and_so_is_its_end() {
+    fn a_failure_and_its_end_are_each_reported_once() {
         let bus = EventBus::new();
         let (health, mut events) = (Health::new(bus.clone()), bus.subscribe());
         let full: Result<(), _> = Err(Error::Storage(Storage::Full));

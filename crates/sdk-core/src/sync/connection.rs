@@ -179,7 +179,7 @@ impl<'c> Connection<'c> {
         }
     }
 
-    /// Sends at once what waits for its next attempt, which may succeed on another network.
+    /// Makes entries that wait for their next attempt due now, because it may succeed on another network.
     async fn hurry(&self) -> Result<()> {
         self.ctx.store.write(|tx| tx.hurry_lanes()).await?;
         self.ctx.outbox.notify_one();

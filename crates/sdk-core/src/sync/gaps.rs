@@ -41,7 +41,7 @@ struct Requested {
 }
 
 impl Requested {
-    /// When what has not arrived is missing, unless an answer comes before.
+    /// When the places that have not arrived count as missing, unless an answer comes earlier.
     fn deadline(&self) -> Instant {
         let (from, grace) = self.answered.map_or((self.at, GRACE), |at| (at, ANSWERED_GRACE));
         from.checked_add(grace).unwrap_or(from)

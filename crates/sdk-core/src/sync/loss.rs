@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::id::ThreadId;
 use crate::transport::Socket;
 
-/// A thread and the last sequence number that it has at the relay.
+/// A thread, and its last sequence number at the relay.
 type End = (ThreadId, u64);
 
 /// What is known about the loss on one connection. It may be forgotten at any time, because the relay reports the

@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_relay_asks_for_is_waited_for_and_then_some() {
+    fn the_wait_that_the_relay_asks_for_is_kept_and_a_random_part_is_added() {
         let mut pauses = Pauses::default();
         let busy = |s| Ended::Failed { asked: Duration::from_secs(s) };
         assert_eq!(pauses.after(busy(7), None, true), Pause { least_ms: 7_000, spread_ms: 500 });
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn processes_of_one_device_do_not_keep_taking_each_others_place() {
+    fn processes_of_one_device_do_not_keep_replacing_each_other() {
         let mut pauses = Pauses::default();
         for _ in 0..3 {
             let pause = pauses.after(Ended::Replaced, Some(MIN_LIFETIME), true);
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_relay_that_drains_is_given_its_time_by_those_in_the_background() {
+    fn clients_in_the_background_spread_over_the_time_that_a_draining_relay_names() {
         let drained = Ended::Drained(Duration::from_secs(30));
         assert_eq!(spreads(drained, None, true), [4_000; 12]);
         assert_eq!(spreads(drained, None, false), [30_000; 12]);
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn after_an_outage_a_thousand_clients_are_back_within_five_seconds_and_not_at_once() {
+    fn after_an_outage_a_thousand_clients_return_within_five_seconds_but_not_at_once() {
         let back = comebacks(1_000, true);
         assert!(back.iter().all(|ms| *ms < 5_000));
         let mut in_each_quarter = [0; 20];

@@ -39,12 +39,12 @@ pub(crate) async fn run(ctx: Context) {
                 sleep(asked(&error)).await;
                 let most_ms = u64::try_from(PERIOD.as_millis()).unwrap_or(u64::MAX);
                 failures = u32::saturating_add(failures, 1);
-                // Half a minute to a minute at first, and hours if it keeps failing.
+                // The pause is between half a minute and a minute at first, and grows to hours if the work keeps failing.
                 let spread_ms = backoff_ceiling_ms(failures.saturating_add(6), most_ms);
                 RETRY.saturating_add(Duration::from_millis(ctx.env.jitter(spread_ms)))
             }
         };
-        // Earlier if the relay runs low. If it reports this repeatedly, the pauses grow.
+        // The relay's keys may run low earlier. If the relay reports this repeatedly, the pauses grow.
         reports = match timeout(pause, ctx.upkeep.keys_low.notified()).await {
             Ok(()) => u32::saturating_add(reports, 1),
             Err(_) => 0,

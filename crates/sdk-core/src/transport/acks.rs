@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_refused_is_said_again_when_the_relay_asked_for_it() {
+    async fn a_refused_acknowledgement_is_repeated_when_the_relay_asks_for_it() {
         let mut acks = Acks::default();
         for id in 1..=3 {
             acks.sent(id, &ack(id));

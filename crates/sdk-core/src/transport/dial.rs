@@ -43,7 +43,7 @@ impl Route {
             ProxyChoice::Direct => None,
             ProxyChoice::System => Matcher::from_system().intercept(&relay).filter(speaks_http),
             ProxyChoice::Address(address) => {
-                // A name alone would also be read as the name of a proxy.
+                // The matcher also accepts a name without a scheme, which is not a valid address here.
                 let found = Matcher::builder().all(address.as_str()).build().intercept(&relay);
                 let http = found.filter(|found| address.contains("://") && speaks_http(found));
                 Some(http.ok_or(error::Error::Misuse("the proxy's address must be http://host[:port]"))?)
@@ -64,7 +64,7 @@ impl Route {
         }))
     }
 
-    /// What finds the addresses of the relay (or of the proxy) for the HTTP client.
+    /// Resolves the addresses of the relay (or of the proxy) for the HTTP client.
     pub(super) fn resolver(&self) -> Arc<Names> {
         Arc::new(self.dialer.0.clone())
     }
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_is_used_when_the_app_says_so_and_never_on_loopback() {
+    fn a_proxy_is_used_if_it_is_configured_and_never_on_loopback() {
         let proxy = ProxyChoice::Address("http://proxy.example:3128".to_owned());
         assert_eq!(route("https://relay.example", &ProxyChoice::Direct, false), Ok(None));
         let through = route("https://relay.example", &proxy, false).unwrap();
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_that_would_not_be_used_is_a_mistake_of_the_app() {
+    fn an_invalid_proxy_address_is_a_misuse() {
         for address in
             ["", "proxy.example", "ftp://proxy.example", "socks5://proxy.example", "https://proxy.example"]
         {

@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_hint_is_kept_until_somebody_listens() {
+    async fn a_hint_is_kept_until_it_is_received() {
         let hints = Hints::new();
         hints.give();
         let mut listener = hints.listen();
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_app_that_hints_all_the_time_is_heard_ever_less_often() {
+    async fn frequent_hints_are_acted_on_less_and_less_often() {
         let hints = Hints::new();
         let mut listener = hints.listen();
         // In tenths of a second, because a timer may be some milliseconds late.
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn coming_to_the_foreground_is_a_hint_and_going_to_the_background_is_none() {
+    async fn entering_the_foreground_is_a_hint_and_leaving_it_is_not() {
         let transport = Transport::new(
             "http://127.0.0.1:1",
             &crate::config::Trust::default(),

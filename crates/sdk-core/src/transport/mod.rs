@@ -171,8 +171,8 @@ impl Transport {
 }
 
 impl Socket {
-    /// Sends parcels once there is room for them in flight, in the order in which they were submitted. Returns what
-    /// waits for the answers, one by one. The same parcels may be submitted again until they are answered.
+    /// Sends parcels once there is room for them in flight, in the order in which they were submitted. Returns a future
+    /// for the answer to each. The same parcels may be submitted again until they are answered.
     pub(crate) async fn submit(
         &self,
         run: &[(Durable<Parcel>, wire::SendMode)],

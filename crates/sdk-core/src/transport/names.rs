@@ -59,8 +59,8 @@ impl Names {
         Ok(connected)
     }
 
-    /// The addresses of a host, those first that can be connected to. The HTTP client tries the addresses of a family
-    /// one after another, so an address that drops packets must not stand before one that works.
+    /// The addresses of a host, with one that accepts connections first. The HTTP client tries the addresses of a family
+    /// one after another, so an address that drops packets must not precede one that works.
     async fn working_first(&self, host: String) -> io::Result<Vec<SocketAddr>> {
         let mut addresses = (self.lookup)(host, self.port).await?;
         if addresses.len() < 2 {
@@ -100,7 +100,7 @@ mod tests {
 
     use super::*;
 
-    /// An address that answers nothing, because its backlog is full, for as long as the rest is held.
+    /// An address that does not answer, because its backlog is full, for as long as the other returned values are held.
     async fn dead() -> (SocketAddr, impl Sized) {
         let full = TcpSocket::new_v4().unwrap();
         full.bind("127.0.0.1:0".parse().unwrap()).unwrap();

@@ -1,6 +1,6 @@
-//! The task that owns a WebSocket: it writes what leaves, and dispatches what arrives.
+//! The task that owns a WebSocket: it writes outgoing frames, and dispatches incoming ones.
 //!
-//! It never waits for those who consume what arrives: the credit bounds how much can be in flight, and a relay that sends
+//! It never waits for the consumers of incoming frames: the credit bounds how many can be in flight, and a relay that sends
 //! more is disconnected.
 
 use std::collections::HashMap;
@@ -48,17 +48,17 @@ pub(crate) enum Arrival {
     Reconnect(Duration),
 }
 
-/// What arrives, in order. It ends with the connection.
+/// The messages that arrive without a request, in order. The channel ends with the connection.
 pub(crate) type Arrivals = mpsc::Receiver<Arrival>;
 
-/// What leaves.
+/// A message to be sent.
 pub(super) enum Leaving {
     Frame(wire::Frame),
     /// A frame that is encoded already.
     Encoded(Vec<u8>),
 }
 
-/// What the task and the handle of a socket share.
+/// The state that the task and the handle of a socket share.
 #[derive(Default)]
 pub(super) struct Shared {
     pub(super) waiting: Mutex<HashMap<u64, oneshot::Sender<Body>>>,
@@ -122,7 +122,7 @@ impl Pump {
         let error = self.pump().await;
         let Self { mut stream, to_send, arrived, shared, .. } = self;
         *shared.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-        // Those who wait are told before the closing handshake, which a dead connection does not answer.
+        // Pending requests fail before the closing handshake, which a dead connection does not answer.
         shared.waiting.lock().unwrap_or_else(PoisonError::into_inner).clear();
         drop((to_send, arrived));
         let _ = timeout(Duration::from_secs(1), stream.close(None)).await;
@@ -257,7 +257,7 @@ impl Pump {
             }
             return Ok(());
         }
-        // It keeps its place among the frames that it follows.
+        // It is queued in order behind the frames that arrived before it.
         if let Body::Synced(_) = body {
             return self.arrive(Arrival::Synced(frame.id));
         }
@@ -315,7 +315,7 @@ async fn write_all(
     stream.flush().await
 }
 
-/// Waits until a moment, or for ever if there is none.
+/// Waits until a moment, or forever if there is none.
 async fn until(moment: Option<Instant>) {
     match moment {
         Some(moment) => sleep_until(moment).await,
@@ -323,7 +323,7 @@ async fn until(moment: Option<Instant>) {
     }
 }
 
-/// Waits until a probe has timed out, or for ever if there is none.
+/// Waits until a probe has timed out, or forever if there is none.
 async fn silence(probing: Option<Instant>) {
     match probing.and_then(|since| since.checked_add(PROBE_TIMEOUT)) {
         Some(end) => sleep_until(end).await,

@@ -89,7 +89,7 @@ mod tests {
         assert_eq!(interleaved(Vec::new()), []);
     }
 
-    /// How the attempts to addresses of one family go, after so many milliseconds.
+    /// Races attempts that succeed or fail after the given numbers of milliseconds.
     async fn race(outcomes: &[(u64, bool)]) -> (io::Result<u16>, Vec<u64>, u64) {
         let begin = Instant::now();
         let passed = || u64::try_from(begin.elapsed().as_millis()).unwrap();
@@ -115,13 +115,13 @@ mod tests {
         assert_eq!((connected.unwrap(), started, took), (0, vec![0], 100));
         let (connected, started, took) = race(&[(10, false), (20, false), (5, true)]).await;
         assert_eq!((connected.unwrap(), started, took), (2, vec![0, 10, 30], 35));
-        // The slow first attempt goes on beside the second one.
+        // The slow first attempt continues alongside the second one.
         let (connected, started, _) = race(&[(300, true), (1_000, true)]).await;
         assert_eq!((connected.unwrap(), started), (0, vec![0, 250]));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn all_attempts_have_failed_before_the_whole_has() {
+    async fn the_connection_fails_only_after_all_attempts_have_failed() {
         let (connected, started, took) = race(&[(5_000, false), (10, false)]).await;
         assert_eq!(connected.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
         assert_eq!((started, took), (vec![0, 250], 5_000));
@@ -130,8 +130,8 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[tokio::test]
-    async fn an_address_that_drops_packets_does_not_hold_up_another_of_its_family() {
-        // Its backlog is full, so that it answers nothing.
+    async fn an_address_that_drops_packets_does_not_block_another_of_its_family() {
+        // This address does not answer, because its backlog is full.
         let full = TcpSocket::new_v4().unwrap();
         full.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let full = full.listen(1).unwrap();

@@ -27,7 +27,7 @@ pub(crate) struct Socket {
     outgoing: mpsc::Sender<Leaving>,
     shared: Arc<Shared>,
     next_id: AtomicU64,
-    /// For sends that are not answered.
+    /// The room for sends that have not been answered.
     room: Arc<Semaphore>,
 }
 
@@ -163,13 +163,13 @@ mod tests {
     use super::super::pump::PROBE_TIMEOUT;
     use super::*;
 
-    /// A socket, and the relay's end of it.
+    /// A socket, with the relay's end of its connection.
     async fn pair(room: usize) -> (Socket, WebSocketStream<DuplexStream>) {
         let (ours, theirs) = tokio::io::duplex(room);
         let ours =
             WebSocketStream::from_raw_socket(Box::new(ours) as Box<dyn Stream>, Role::Client, None).await;
         let (socket, arrivals) = over(ours);
-        // Nothing arrives here.
+        // The relay's end sends nothing, so no arrivals are expected.
         drop(arrivals);
         (socket, WebSocketStream::from_raw_socket(theirs, Role::Server, None).await)
     }
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_dead_connection_ends_soon_after_it_was_doubted() {
+    async fn a_dead_connection_ends_soon_after_a_probe() {
         let (socket, _relay) = pair(1 << 20).await;
         sleep(Duration::from_secs(1)).await;
         socket.probe();
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_dead_connection_ends_soon_also_while_it_takes_no_more_bytes() {
+    async fn a_dead_connection_ends_soon_even_if_nothing_can_be_written() {
         let (socket, _relay) = pair(64).await;
         let sync =
             || Body::Sync(wire::Sync { inbox: false, threads: vec![wire::ThreadCursor::default(); 100] });
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_request_without_an_answer_puts_the_connection_to_the_test() {
+    async fn a_request_without_an_answer_probes_the_connection() {
         let (socket, _relay) = pair(1 << 20).await;
         let begin = Instant::now();
         let asked = socket.request(Body::Sync(wire::Sync::default())).await;

@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_http_is_for_loopback() {
+    fn plain_http_is_allowed_on_loopback_only() {
         assert!(accepts("http://127.0.0.1:8470"));
         assert!(accepts("http://[::1]:8470"));
         assert!(accepts("http://localhost"));
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_names_a_server_and_nothing_on_it() {
+    fn an_address_has_no_path_query_or_user() {
         assert!(accepts("https://relay.example:8443/"));
         for ending in ["/chat", "/chat/", "//", "/%2F", "?a=b", "/?", "#", "/#here"] {
             assert!(!accepts(&format!("https://relay.example{ending}")), "{ending}");
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn certificates_are_read_at_the_first_connection_and_once() {
+    async fn certificates_are_read_once_at_the_first_connection() {
         let roots = Trust::Roots(vec![test_certificate()]);
         let connector = Connector::new("https://relay.example", &roots, &ProxyChoice::Direct).unwrap();
         assert!(!connector.tls.initialized());
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn one_of_the_roots_must_be_a_certificate() {
+    fn at_least_one_root_must_be_a_valid_certificate() {
         let connector = |roots| {
             Connector::new("https://relay.example", &Trust::Roots(roots), &ProxyChoice::Direct).map(|_| ())
         };

@@ -18,8 +18,8 @@ use super::tls::{Connector, Stream};
 use super::{ANSWER_TIMEOUT, Result};
 use crate::error::Offline;
 
-/// After this long without an answer, a second attempt is started alongside the first, because what the first one
-/// sent may be lost.
+/// After this long without an answer, a second attempt is started alongside the first, because the packets of the first
+/// one may be lost.
 const SECOND_ATTEMPT: Duration = Duration::from_secs(4);
 const BUFFER: usize = 4096;
 
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_gateway_that_fails_is_no_captive_portal() {
+    fn a_failing_gateway_is_not_a_captive_portal() {
         for status in [500, 502, 504] {
             assert_eq!(not_upgraded(status, None), Offline::Unreachable);
             assert_eq!(not_upgraded(status, Some(7)), Offline::Busy(Duration::from_secs(7)));
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_attempt_that_hangs_gets_company_and_the_better_of_the_two_counts() {
+    async fn a_second_attempt_is_started_when_the_first_hangs_and_the_first_success_counts() {
         let made = std::cell::Cell::new(0);
         let attempt = |hang_s: [u64; 2], ok: [bool; 2]| {
             let made = &made;

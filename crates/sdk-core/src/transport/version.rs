@@ -10,7 +10,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// Requests for the version of the relay's store, which follow what it stores for us.
 #[derive(Default)]
 pub(super) struct StoreVersion {
-    /// When to ask, if something of ours was stored since the last request.
+    /// When to ask, if the relay has stored something of ours since the last request.
     due: Option<Instant>,
     requested: Option<Instant>,
     /// Whether an answer is expected.
@@ -18,7 +18,7 @@ pub(super) struct StoreVersion {
 }
 
 impl StoreVersion {
-    /// Something of ours was stored.
+    /// Records that the relay has stored something of ours.
     pub(super) fn grew(&mut self) {
         let soonest = self.requested.and_then(|requested| requested.checked_add(PERIOD));
         self.due.get_or_insert_with(|| soonest.unwrap_or_else(Instant::now));
@@ -29,12 +29,12 @@ impl StoreVersion {
         self.due
     }
 
-    /// The relay was asked.
+    /// Records that the relay was asked.
     pub(super) fn requested(&mut self) {
         *self = Self { due: None, requested: Some(Instant::now()), waiting: true };
     }
 
-    /// The relay has stated a version. Returns whether it was asked for it.
+    /// Records that the relay has stated a version. Returns whether it was asked for it.
     pub(super) const fn is_answered(&mut self) -> bool {
         std::mem::replace(&mut self.waiting, false)
     }

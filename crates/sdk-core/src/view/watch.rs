@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn events_follow_the_first_look() {
+    async fn events_follow_the_first_query() {
         let bus = EventBus::new();
         let mut watch = looked_at(&bus).await;
         bus.publish(HAPPENED);
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn lost_events_make_a_look_due_and_what_is_older_is_skipped() {
+    async fn lost_events_require_a_query_and_older_events_are_skipped() {
         let bus = EventBus::new();
         let mut watch = looked_at(&bus).await;
         for _ in 0..5000 {
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_resumed_client_is_looked_at_again() {
+    async fn a_query_is_due_after_the_client_is_resumed() {
         let bus = EventBus::new();
         let mut watch = looked_at(&bus).await;
         let suspended = Event::Connection(ConnectionState::Suspended);

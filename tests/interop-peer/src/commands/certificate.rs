@@ -1,4 +1,4 @@
-//! What the service says about servers and senders.
+//! Certificates of servers and senders.
 
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
@@ -73,7 +73,7 @@ impl CertValidate {
         let trust = Trust::new(vec![ServerKey::parse(&self.root.0)?]);
         match trust.verify(&certificate, UnixMillis(self.time), &mut Remembered::default()) {
             Ok(()) => Ok(json!({ "ok": true })),
-            // Neither yes nor no.
+            // This is an error of the request, not the result of the validation.
             Err(reason @ VerifyError::UnknownServer) => Err(reason.into()),
             Err(_) => Ok(json!({ "ok": false })),
         }

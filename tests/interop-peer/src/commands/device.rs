@@ -1,4 +1,4 @@
-//! The device itself: its keys, its pre-keys, its stored form.
+//! Commands for the device itself: its keys, its pre-keys and its stored form.
 
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
@@ -21,7 +21,8 @@ pub(super) fn version() -> Value {
     json!({ "version": env!("CARGO_PKG_VERSION") })
 }
 
-/// `init {name, dev, reg, identityPriv?, policy?}` → `{identityPriv, identityPub}`. Begins anew.
+/// `init {name, dev, reg, identityPriv?, policy?}` → `{identityPriv, identityPub}`. Creates a new device, which replaces
+/// the current one.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Init {
@@ -70,7 +71,7 @@ impl Bundle {
     pub(super) fn run(self, device: &mut Device) -> Result<Value, Failure> {
         let rng = &mut UnwrapErr(SysRng);
         let Device { identity, pre_keys, .. } = device;
-        // Nothing here looks at the age of a pre-key.
+        // No command checks the age of a pre-key, so any time will do.
         let created_ms = 0;
         let signed = SignedPreKey::generate(SignedPreKeyId(self.spk_id), identity, created_ms, rng);
         let mut bundle = json!({
@@ -100,13 +101,13 @@ impl Bundle {
     }
 }
 
-/// `save` → `{state}`: everything.
+/// `save` → `{state}`: the complete state of the device.
 pub(super) fn save(device: &Device) -> Result<Value, Failure> {
     let state = serde_json::to_vec(&Saved::of(device)).map_err(|error| Failure::new("bug", error))?;
     Ok(json!({ "state": Hex(state) }))
 }
 
-/// `load {state}` → `{}`: the device as it was when it was saved, instead of the one there is.
+/// `load {state}` → `{}`: replaces the current device by the saved one.
 #[derive(Deserialize)]
 pub(crate) struct Load {
     state: Hex,

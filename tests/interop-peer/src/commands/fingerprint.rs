@@ -1,4 +1,4 @@
-//! Safety numbers.
+//! Commands for safety numbers.
 
 use sealpost_protocol::{IdentityKey, Party, SafetyNumber, ScanError, StableIdKind};
 use serde::Deserialize;
@@ -37,7 +37,7 @@ impl Fingerprint {
     }
 }
 
-/// `fpCompare {a, b}` → `{ok}`: whether who shows `a` may believe who shows `b`.
+/// `fpCompare {a, b}` → `{ok}`: whether the scannable safety number `b` matches our own, `a`.
 #[derive(Deserialize)]
 pub(crate) struct FpCompare {
     a: Hex,

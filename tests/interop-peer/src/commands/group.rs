@@ -1,4 +1,4 @@
-//! Messages to groups.
+//! Commands for group messages.
 
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
@@ -16,7 +16,7 @@ use crate::hex::Hex;
 /// The number of a sender-key message among the kinds of ciphertext.
 pub(super) const SENDER_KEY_TYPE: u32 = 7;
 
-/// `skdmCreate {dist}` → `{skdm}`: our chain as it is now, a new one if there is none.
+/// `skdmCreate {dist}` → `{skdm}`: the current state of our chain, which is created if there is none.
 #[derive(Deserialize)]
 pub(crate) struct SkdmCreate {
     dist: Uuid,
@@ -34,7 +34,7 @@ impl SkdmCreate {
     }
 }
 
-/// `skdmProcess {remote, remoteDev, skdm}` → `{}`: takes in what a member handed us.
+/// `skdmProcess {remote, remoteDev, skdm}` → `{}`: stores the chain that a member has distributed.
 #[derive(Deserialize)]
 pub(crate) struct SkdmProcess {
     #[serde(flatten)]
@@ -69,7 +69,7 @@ impl GroupEncrypt {
     }
 }
 
-/// Encrypts for everybody who was handed our chain.
+/// Encrypts for everyone who has received our chain.
 pub(super) fn encrypt(
     device: &mut Device,
     dist: Uuid,

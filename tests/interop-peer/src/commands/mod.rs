@@ -1,6 +1,6 @@
-//! The commands, by theme: what each is asked, and what it does.
+//! The commands by subject, with the fields of each request.
 //!
-//! | Theme | Commands |
+//! | Subject | Commands |
 //! |---|---|
 //! | [`device`] | `version`, `init`, `bundle`, `save`, `load` |
 //! | [`session`] | `processBundle`, `encrypt`, `decrypt`, `archive`, `hasCurrent`, `parseSignal` |
@@ -63,7 +63,7 @@ pub(crate) enum Command {
     SsDecrypt(sealed::SsDecrypt),
 }
 
-/// Runs one command, and gives what stands behind `r`.
+/// Runs one command, and returns the value of `r`.
 pub(crate) fn run(command: Command, place: &mut Option<Device>) -> Result<Value, Failure> {
     match command {
         Command::Version => Ok(device::version()),
@@ -104,7 +104,7 @@ fn initialized(place: &mut Option<Device>) -> Result<&mut Device, Failure> {
     place.as_mut().ok_or_else(Failure::no_device)
 }
 
-/// The other device, in most requests.
+/// The other device, which most requests name.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Remote {

@@ -1,4 +1,4 @@
-//! Asking for a message again that could not be read.
+//! Commands for retry requests, which ask the sender for a message that could not be decrypted.
 
 use sealpost_protocol::{DecryptionErrorMessage, DeviceId, MessageType, PlaintextContent};
 use serde::Deserialize;
@@ -33,7 +33,7 @@ impl Dem {
     }
 }
 
-/// `demParse {dem}` → `{ts, dev, rk}`; `rk` is null when the message was of no session.
+/// `demParse {dem}` → `{ts, dev, rk}`; `rk` is null if the message belonged to no session.
 #[derive(Deserialize)]
 pub(crate) struct DemParse {
     dem: Hex,
@@ -50,7 +50,7 @@ impl DemParse {
     }
 }
 
-/// `demExtract {body}` → `{dem}`: the request in a message without its marker.
+/// `demExtract {body}` → `{dem}`: the request in a plaintext message without its marker.
 #[derive(Deserialize)]
 pub(crate) struct DemExtract {
     body: Hex,
@@ -80,7 +80,7 @@ impl RatchetMatch {
     }
 }
 
-/// First byte of a message in the clear.
+/// The first byte of a plaintext message.
 const MARKER: u8 = 0xc0;
 
 fn message_type(number: u32) -> Result<MessageType, Failure> {

@@ -1,4 +1,4 @@
-//! Sealed sender: envelopes that hide who sends.
+//! Commands for sealed sender: envelopes that hide the sender.
 
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
@@ -18,7 +18,7 @@ use crate::hex::Hex;
 use crate::unverified::describe;
 
 /// `usmc {remote?, remoteDev?, group?, plaintext?, pt, cert, hint?, groupId?}` → `{usmc, ct, type}`: encrypts for a device
-/// or a group, or takes a message in the clear, and puts our certificate beside it.
+/// or a group, or takes a plaintext message, and combines it with our certificate.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Usmc {
@@ -63,7 +63,7 @@ impl Usmc {
     }
 }
 
-/// `usmcParse {usmc}` → `{contents, type, hint, groupId, sender}`. Nothing is verified.
+/// `usmcParse {usmc}` → `{contents, type, hint, groupId, sender}`. This verifies nothing.
 #[derive(Deserialize)]
 pub(crate) struct UsmcParse {
     usmc: Hex,
@@ -95,7 +95,7 @@ impl SsEncryptUsmc {
     }
 }
 
-/// `ssMulti {usmc, recipients: [[name, dev]…], excluded?}` → `{ct}`: version 2, as the relay takes it.
+/// `ssMulti {usmc, recipients: [[name, dev]…], excluded?}` → `{ct}`: version 2, in the form that is sent to the relay.
 #[derive(Deserialize)]
 pub(crate) struct SsMulti {
     usmc: Hex,
@@ -129,7 +129,7 @@ impl SsMulti {
     }
 }
 
-/// `ssMultiSingle {ct}` → `{ct}`: what the relay gives to the only recipient of a message.
+/// `ssMultiSingle {ct}` → `{ct}`: the form that the relay delivers to the only recipient of a message.
 #[derive(Deserialize)]
 pub(crate) struct SsMultiSingle {
     ct: Hex,
@@ -162,8 +162,8 @@ impl SsDecryptUsmc {
     }
 }
 
-/// `ssDecrypt {ct, root, time, e164?}` → `{pt, uuid, dev, e164}`: opens, verifies the sender, and decrypts what is of a
-/// session. `time` is in milliseconds since 1970.
+/// `ssDecrypt {ct, root, time, e164?}` → `{pt, uuid, dev, e164}`: opens the envelope, verifies the sender, and decrypts
+/// the message, which must belong to a session. `time` is in milliseconds since 1970.
 #[derive(Deserialize)]
 pub(crate) struct SsDecrypt {
     ct: Hex,
@@ -194,7 +194,7 @@ impl SsDecrypt {
     }
 }
 
-/// Identity key and registration id of another device, as the active session with it has them.
+/// The identity key and registration id of another device, according to the active session with it.
 fn known(device: &Device, address: &Address) -> Result<(IdentityKey, u32), Failure> {
     let record = device.record(address);
     let known = record.remote_identity().copied().zip(record.remote_registration_id());

@@ -1,4 +1,4 @@
-//! Messages between two devices.
+//! Commands for messages between two devices.
 
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
@@ -14,7 +14,7 @@ use crate::device::{Device, now};
 use crate::failure::Failure;
 use crate::hex::Hex;
 
-/// `processBundle {remote, remoteDev, bundle, now?}` → `{}`: begins a session. `now` is in milliseconds since 1970.
+/// `processBundle {remote, remoteDev, bundle, now?}` → `{}`: starts a session. `now` is in milliseconds since 1970.
 #[derive(Deserialize)]
 pub(crate) struct ProcessBundle {
     #[serde(flatten)]
@@ -23,7 +23,7 @@ pub(crate) struct ProcessBundle {
     now: Option<u64>,
 }
 
-/// What `bundle` of the other device answered.
+/// The answer of the other device to `bundle`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct TheirBundle {
@@ -106,7 +106,7 @@ impl Encrypt {
     }
 }
 
-/// Encrypts for `remote`; the device is as if the message had been sent.
+/// Encrypts for `remote`, and stores the advanced session, as if the message had been sent.
 pub(super) fn encrypt(
     device: &mut Device,
     remote: Address,
@@ -160,7 +160,7 @@ pub(super) fn decrypt_signal(
     Ok(store(device, remote, advanced))
 }
 
-/// Decrypts a message that may begin a session.
+/// Decrypts a message that may start a session.
 pub(super) fn decrypt_pre_key(
     device: &mut Device,
     remote: Address,
@@ -192,7 +192,8 @@ fn store(device: &mut Device, remote: Address, advanced: Advanced<Decrypted>) ->
     output.plaintext
 }
 
-/// `archive {remote, remoteDev}` → `{}`: nothing is sent any more until a new session begins.
+/// `archive {remote, remoteDev}` → `{}`: archives the active session, so that nothing can be sent before a new one is
+/// started.
 pub(super) fn archive(remote: &Remote, device: &mut Device) -> Result<Value, Failure> {
     if let Some(peer) = device.peers.get_mut(&remote.address()?) {
         peer.advance(peer.record.archive(now(None)));
@@ -200,7 +201,8 @@ pub(super) fn archive(remote: &Remote, device: &mut Device) -> Result<Value, Fai
     Ok(json!({}))
 }
 
-/// `hasCurrent {remote, remoteDev, now?}` → `{has}`: whether there is a session to send with that the policy would let begin today.
+/// `hasCurrent {remote, remoteDev, now?}` → `{has}`: whether there is an active session that the policy would allow to be
+/// started today.
 #[derive(Deserialize)]
 pub(crate) struct HasCurrent {
     #[serde(flatten)]
@@ -215,7 +217,7 @@ impl HasCurrent {
     }
 }
 
-/// `parseSignal {ct}` → `{counter, version, pq?}`, of a Signal message.
+/// `parseSignal {ct}` → `{counter, version, pq?}`: some fields of a Signal message.
 #[derive(Deserialize)]
 pub(crate) struct ParseSignal {
     ct: Hex,

@@ -1,4 +1,4 @@
-//! Two devices in one process, and a network between them that loses, repeats, reorders and damages.
+//! Tests with two devices in one process, and a network between them that loses, repeats, reorders and damages messages.
 
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
 
@@ -19,7 +19,7 @@ use crate::id::{ClientMsgId, ThreadId};
 
 const NOW: UnixSeconds = UnixSeconds(1_795_000_000);
 
-/// One of the two, with all that a database keeps for it.
+/// One of the two devices, with everything that its database would contain.
 struct Device {
     identity: IdentityKeyPair,
     address: Address,
@@ -80,7 +80,7 @@ impl Device {
         wire::Envelope { kind, ciphertext: Bytes::copy_from_slice(ciphertext), ..wire::Envelope::default() }
     }
 
-    /// Opens, and keeps what that changes.
+    /// Opens an envelope, and stores the changes.
     fn open(&mut self, peer: &Address, envelope: &wire::Envelope, rng: &mut StdRng) -> Opened {
         let message = match parse(envelope) {
             Ok(message) => message,
@@ -90,7 +90,7 @@ impl Device {
         let policy = SessionPolicy::TripleRatchet;
         let inbound = Inbound { local: self.local(), remote: peer, skipped: &skipped, policy, now: NOW };
         let (opened, changes) = open(&inbound, &self.record, &message, &self.keys, rng).unwrap();
-        // What was not opened changes nothing: there is nothing to store.
+        // A duplicate changes nothing, so there is nothing to store.
         assert!(!matches!(opened, Opened::Duplicate) || changes.is_none());
         if let Some(changes) = changes {
             if let Some(consumed) = changes.consumed {
@@ -133,7 +133,7 @@ fn cause(opened: Opened) -> Undecryptable {
 }
 
 #[test]
-fn a_first_message_opens_once_and_names_what_it_consumed() {
+fn a_first_message_is_opened_once_and_consumes_its_one_time_key() {
     let (mut ada, mut ben, mut rng) = two(1);
     let first = ada.seal(&ben.address, &content(1).to_plaintext(), &mut rng);
     assert_eq!(first.kind, wire::envelope::PRE_KEY);
@@ -145,7 +145,7 @@ fn a_first_message_opens_once_and_names_what_it_consumed() {
 }
 
 #[test]
-fn without_the_pre_keys_that_it_names_a_first_message_has_a_cause() {
+fn a_first_message_without_its_pre_keys_is_undecryptable() {
     let (mut ada, mut ben, mut rng) = two(2);
     let first = ada.seal(&ben.address, &content(1).to_plaintext(), &mut rng);
     let before = ben.stored();
@@ -166,7 +166,7 @@ fn without_the_pre_keys_that_it_names_a_first_message_has_a_cause() {
 }
 
 #[test]
-fn without_a_session_a_message_has_a_cause() {
+fn a_message_without_a_session_is_undecryptable() {
     let (mut ada, mut ben, mut rng) = two(3);
     let first = ada.seal(&ben.address, &content(1).to_plaintext(), &mut rng);
     ben.open(&ada.address, &first, &mut rng);
@@ -177,7 +177,7 @@ fn without_a_session_a_message_has_a_cause() {
 }
 
 #[test]
-fn what_is_no_message_or_of_another_kind_has_a_cause() {
+fn invalid_bytes_and_unknown_kinds_are_undecryptable() {
     let (mut ada, mut ben, mut rng) = two(4);
     let mut envelope = ada.seal(&ben.address, &content(1).to_plaintext(), &mut rng);
     let opened = |ben: &mut Device, envelope: &_, rng: &mut _| cause(ben.open(&ada.address, envelope, rng));
@@ -191,7 +191,7 @@ fn what_is_no_message_or_of_another_kind_has_a_cause() {
 }
 
 #[test]
-fn what_is_sealed_but_no_content_has_a_cause_and_still_advances_the_session() {
+fn an_invalid_content_is_undecryptable_but_advances_the_session() {
     let (mut ada, mut ben, mut rng) = two(5);
     let first = ada.seal(&ben.address, b"not padded, not a content", &mut rng);
     let before = ben.stored();
@@ -203,14 +203,14 @@ fn what_is_sealed_but_no_content_has_a_cause_and_still_advances_the_session() {
     );
 }
 
-/// What happens on the way from one to the other.
+/// An event on one of the devices or in the network.
 #[derive(Debug, Clone, Copy)]
 enum Event {
-    /// Ada (or else Ben, once he can) seals the next content.
+    /// Ada seals the next content, or Ben, once he has a session.
     Seal { ada: bool },
-    /// One of those that were ever sealed, whether or not it came before.
+    /// Any envelope that was sealed so far is delivered, possibly again.
     Deliver { pick: usize },
-    /// The same with a bit that was changed on the way.
+    /// Any envelope that was sealed so far is delivered with a changed bit.
     Damage { pick: usize, bit: usize },
 }
 
@@ -226,7 +226,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_the_network_does_each_content_opens_once_and_a_failure_changes_nothing(
+    fn on_any_network_each_content_is_opened_once_and_failures_change_nothing(
         seed: u64,
         events in proptest::collection::vec(event(), 1..60),
     ) {
@@ -267,7 +267,7 @@ proptest! {
                     let (to, from) = if *by_ada { (&mut ben, &ada.address) } else { (&mut ada, &ben.address) };
                     let before = to.stored();
                     match to.open(from, &damaged, &mut rng) {
-                        // What the message says beside what is authenticated may change: who began a session, with which keys.
+                        // The fields that name the keys with which a session was started are not authenticated.
                         Opened::Content(found) => {
                             prop_assert_eq!(found, content(*number));
                             prop_assert!(opened.insert(*number), "opened twice");
