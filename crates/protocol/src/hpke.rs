@@ -36,7 +36,6 @@ pub enum OpenError {
 ///
 /// # Errors
 /// [`BadIdentityKey`].
-/// [`BadIdentityKey`].
 pub fn seal<R: CryptoRng + ?Sized>(
     recipient: &IdentityKey,
     info: &[u8],

@@ -31,7 +31,7 @@ async fn main() {
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
-    println!("Each in ms, p50 and p99, but for what it says otherwise.\n");
+    println!("All figures are p50 and p99 in ms, unless stated otherwise.\n");
     println!(
         "| threads | messages | bytes for a message | open | first page of threads | page of 50 threads | page of 50 messages \
          | the same after a write | mark a thread as read |"

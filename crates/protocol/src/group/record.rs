@@ -114,7 +114,6 @@ impl SenderKeyRecord {
     ///
     /// # Errors
     /// [`DecryptError`].
-    /// [`DecryptError`].
     pub fn decrypt(
         &self,
         message: &SenderKeyMessage,

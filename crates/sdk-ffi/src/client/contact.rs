@@ -8,11 +8,11 @@ use crate::{Result, UserId, runtime};
 /// How far the person trusts a contact's identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
 pub enum TrustState {
-    /// Trusted since the first message, never compared.
+    /// The key has been trusted since the first message, and was never compared.
     FirstUse,
     /// The person has compared the safety number.
     Verified,
-    /// It was verified and has changed since then. Sends stop until the person accepts the change.
+    /// The key has changed since the person compared it. Sends stop until the person accepts the change.
     ChangedSinceVerified,
 }
 
