@@ -36,7 +36,7 @@ pub enum Failure {
     #[error("the database cannot be used: {0}")]
     Storage(Storage),
     /// The relay refuses the request of the part, with this HTTP status.
-    #[error("the relay refuses with status {0}")]
+    #[error("the relay refuses the request with status {0}")]
     Refused(u16),
     /// A bug in this library: please report it.
     #[error("a bug in the library: {0}")]

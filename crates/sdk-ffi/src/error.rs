@@ -197,7 +197,7 @@ impl From<core::Offline> for OfflineReason {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, uniffi::Enum)]
 pub enum StorageReason {
     /// The key does not open this database. (Damage to the first page looks the same.)
-    #[error("the key does not fit")]
+    #[error("the key does not open it")]
     WrongKey,
     /// The file is damaged, truncated, or not a database of this library.
     #[error("the file is damaged, or is not a database of this library")]
@@ -209,7 +209,7 @@ pub enum StorageReason {
     #[error("the folder of the file does not exist")]
     NoFolder,
     /// The path is that of a folder, or of something else that is not a file. Choose another path.
-    #[error("its path is that of something that is not a file")]
+    #[error("its path does not lead to a file")]
     NotAFile,
     /// The file or its folder cannot be read and written.
     #[error("the file or its folder cannot be written")]

@@ -297,7 +297,10 @@ impl Stage {
         };
         let mut table = Table::default();
         let lines = talk.lines.len();
-        table.row("messages", format!("{lines}: both histories equal the talk, in order, once each"));
+        table.row(
+            "messages",
+            format!("{lines}: both histories equal the conversation, in order, without duplicates"),
+        );
         table.row("submitted twice", format!("{duplicates}, stored once"));
         table.percentiles("send → ack", to_ack);
         table.percentiles("send → delivered", to_delivered);

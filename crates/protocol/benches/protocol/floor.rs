@@ -1,4 +1,4 @@
-//! The primitives, called as directly as their libraries allow, and the sums of them that an operation cannot do without.
+//! The primitives, called as directly as their libraries allow, and for each operation the sum of those that it requires.
 
 use std::hint::black_box;
 
@@ -17,14 +17,14 @@ use sha2::{Digest as _, Sha256, Sha512};
 use super::people::TEXT;
 use super::timing;
 
-/// Nanoseconds of each primitive.
+/// The duration of each primitive in nanoseconds.
 pub(crate) struct Floor {
     pub(crate) agree: f64,
     pub(crate) key_pair: f64,
     pub(crate) verify: f64,
-    /// Another by the same key, whose point and encoding are there.
+    /// A verification with a key whose point and encoding are cached.
     pub(crate) verify_again: f64,
-    /// With a table of the key's multiples as well.
+    /// A verification with a key for which a table of its multiples is cached as well.
     pub(crate) verify_known: f64,
     pub(crate) sign: f64,
     /// A multiple of the base point in Edwards form, which a key computes when it first signs.
@@ -34,7 +34,7 @@ pub(crate) struct Floor {
     pub(crate) decapsulate: f64,
     /// HMAC of a byte: half of a chain step.
     pub(crate) hmac: f64,
-    /// HMAC over what a message is bound to.
+    /// HMAC over a message and the data that it authenticates.
     pub(crate) mac: f64,
     /// HMAC over a header of SPQR.
     pub(crate) header_mac: f64,
@@ -128,7 +128,7 @@ impl Floor {
         2.0 * self.hmac + self.hkdf_64 + self.hkdf_80 + self.decipher + self.mac
     }
 
-    /// The same, of the message that brings the last part of a header of SPQR: the third of a talk.
+    /// The same for the message that completes a header of SPQR, which is the third of a conversation.
     pub(crate) fn open_with_header(&self) -> f64 {
         self.open() + self.header_mac
     }
@@ -148,7 +148,7 @@ impl Floor {
         self.hkdf_96 + self.hkdf_64
     }
 
-    /// The agreement of the identity keys being known.
+    /// The agreement of the identity keys is cached.
     pub(crate) fn seal_v1(&self) -> f64 {
         self.key_pair + self.agree + 2.0 * self.hkdf_96 + 2.0 * (self.cipher + self.mac)
     }
@@ -162,7 +162,7 @@ impl Floor {
         self.agree + self.key_pair + 4.0 * self.hkdf_64 + self.gcm_siv
     }
 
-    /// On one core, the agreements of the identity keys being known.
+    /// On one core. The agreements of the identity keys are cached.
     pub(crate) fn seal_v2(&self, recipients: u32) -> f64 {
         let each = self.agree + 2.0 * self.hkdf_64;
         self.key_pair + 2.0 * self.hkdf_64 + self.gcm_siv + f64::from(recipients) * each

@@ -38,7 +38,7 @@ fn encrypt() -> Call {
     })
 }
 
-/// `known` says whether many messages of the sender came before.
+/// `known` says whether many messages of the sender have been decrypted before.
 fn decrypt(known: bool) -> Call {
     let mut rng = rng(1);
     let nothing = SenderKeyRecord::empty(DistributionId::new([7; 16]));

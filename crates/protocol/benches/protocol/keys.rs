@@ -58,7 +58,7 @@ fn verify_bundle() -> Call {
     })
 }
 
-/// The table of the key's multiples has been computed by then.
+/// The table of the key's multiples has been computed before.
 fn verify_known_bundle() -> Call {
     let [_, bob] = two_devices();
     let mut known = KnownKeys::default();

@@ -1,4 +1,4 @@
-//! What is stored.
+//! Reading and writing the stored forms.
 
 use std::hint::black_box;
 
@@ -25,7 +25,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     },
 ];
 
-/// Five receiving chains, and SPQR in the middle of an exchange.
+/// A session with five receiving chains, and with SPQR in the middle of an exchange.
 fn with_a_past() -> Pair {
     let mut pair = Pair::acquainted();
     for _ in 0..20 {
@@ -57,7 +57,7 @@ fn changes() -> Call {
     })
 }
 
-/// As a client does that keeps nothing in memory: one session of the record is read, and written when it has moved on.
+/// Encrypts like a client that keeps nothing in memory: the record is read, and the changed session is written.
 fn encrypt() -> Call {
     let mut pair = Pair::acquainted();
     let stored = pair.at_alice.to_bytes();
@@ -80,7 +80,7 @@ fn decrypt() -> Call {
     })
 }
 
-/// The sizes behind the rows.
+/// Prints the sizes of the stored forms.
 pub(crate) fn print_sizes() {
     let mut pair = with_a_past();
     let before = pair.at_alice.clone();

@@ -1,4 +1,4 @@
-//! Two who talk. A step changes no record, so that the same step can be taken again and again.
+//! Messages of a conversation. A step does not change its record, so the same step can be measured repeatedly.
 
 use std::hint::black_box;
 
@@ -30,7 +30,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation {
         name: "1,000 in reverse order, each message",
         per_call: 1_000,
-        // Each costs a step when it is skipped, and the rest when it comes.
+        // Each message costs a step of the chain when it is skipped, and the rest when it arrives.
         floor: Some(|floor| floor.open()),
         prepare: reverse,
     },
@@ -62,7 +62,8 @@ fn decrypt() -> Call {
     receive_next(pair)
 }
 
-/// The first message after one of ours: their new ratchet key makes us compute two steps of the root chain, and a new key.
+/// Decrypts the first message after one of ours. Its new ratchet key requires two steps of the root chain and a new key of
+/// ours.
 fn turn() -> Call {
     receive_next(Pair::acquainted())
 }
@@ -74,7 +75,7 @@ fn receive_next(mut pair: Pair) -> Call {
     })
 }
 
-/// The talk goes on and on: the post-quantum ratchet passes through all its states.
+/// The conversation continues for so long that the post-quantum ratchet passes through all its states.
 fn ping_pong() -> Call {
     let mut pair = Pair::acquainted();
     Box::new(move || pair.ping_pong())
@@ -95,7 +96,7 @@ fn reverse() -> Call {
     })
 }
 
-/// A message that was overtaken by `held` others, none of which has come but the last.
+/// Decrypts a message that was overtaken by `held` others, of which only the last has arrived.
 fn late(held: usize) -> Call {
     let mut pair = Pair::acquainted();
     let messages: Vec<Ciphertext> = (0..=held).map(|_| pair.say()).collect();

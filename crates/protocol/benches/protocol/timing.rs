@@ -1,8 +1,8 @@
-//! The clock.
+//! Measures durations.
 
 use std::time::{Duration, Instant};
 
-/// Many short rounds, because the best one counts: the one that was not disturbed.
+/// The number of rounds. There are many short ones, because the best one counts, which other work has disturbed least.
 const ROUNDS: u32 = 150;
 const ROUND: Duration = Duration::from_millis(2);
 /// Calls that take longer than a round get fewer rounds.

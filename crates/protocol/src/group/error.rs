@@ -2,7 +2,7 @@
 
 /// The distribution message belongs to another distribution than the record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("of another distribution")]
+#[error("the message belongs to another distribution")]
 pub struct WrongDistribution;
 
 /// Why nothing was encrypted.

@@ -48,7 +48,7 @@ pub enum StableIdKind {
 
 /// A number of iterations outside 2 to 1,000,000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("rounds outside 2 to 1,000,000")]
+#[error("the number of iterations is not between 2 and 1,000,000")]
 pub struct InvalidIterations;
 
 /// Why scanned data gives no answer, neither yes nor no.
@@ -59,7 +59,7 @@ pub enum ScanError {
     #[error("not a safety number")]
     Malformed,
     /// It has another version: the two apps use different stable ids.
-    #[error("a safety number of another version")]
+    #[error("the safety number has another version")]
     OtherVersion,
 }
 

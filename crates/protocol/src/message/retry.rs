@@ -27,7 +27,7 @@ pub enum RetryError {
     #[error("not an encrypted message")]
     NotEncrypted,
     /// The failed message is not a valid message.
-    #[error("the failed message does not parse: {0}")]
+    #[error("the failed message cannot be parsed: {0}")]
     Failed(#[from] DecodeError),
 }
 

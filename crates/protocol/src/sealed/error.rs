@@ -25,7 +25,7 @@ pub enum SealError {
     #[error("redundant exclusion")]
     RedundantExclusion,
     /// An unencrypted content in version 2, which does not authenticate the sender.
-    #[error("a content in the clear for many recipients")]
+    #[error("unencrypted content for several recipients")]
     Unbound,
     /// It is larger than 64 GiB.
     #[error("too long")]
@@ -46,7 +46,7 @@ pub enum OpenError {
     #[error("bad content: {0}")]
     Content(DecodeError),
     /// The certificate inside belongs to another identity key than the one that sealed the envelope.
-    #[error("sealed by another than the certificate names")]
+    #[error("the certificate names another sender")]
     WrongSender,
 }
 
@@ -70,10 +70,10 @@ pub enum VerifyError {
     #[error("expired")]
     Expired,
     /// An unencrypted content in version 2, which does not authenticate the sender.
-    #[error("a content in the clear in an envelope for many")]
+    #[error("unencrypted content in an envelope for several recipients")]
     Unbound,
     /// It was sent by this very device: somebody returned our own message.
-    #[error("from ourselves")]
+    #[error("the message was sent by this device")]
     SelfSend,
 }
 

@@ -47,7 +47,6 @@ pub struct Recipient<'a> {
 ///
 /// # Errors
 /// [`SealError`].
-/// [`SealError`].
 pub fn seal_v2<R: CryptoRng + ?Sized>(
     content: &UnidentifiedContent,
     sender: &IdentityKeyPair,

@@ -10,7 +10,7 @@ pub enum InitiateError {
     #[error("the bundle has no KEM pre-key")]
     NoKemPreKey,
     /// The bundle belongs to another device than the address.
-    #[error("the bundle is of another device")]
+    #[error("the bundle belongs to another device")]
     WrongDevice,
     /// A bug in this library.
     #[error("bug: {0}")]

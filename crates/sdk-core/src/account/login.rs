@@ -47,7 +47,7 @@ pub(super) async fn sign_in(ctx: &Context, name: &str) -> Result<wire::TokenPair
     }
     // Without the tag, the device cannot prove that it was registered.
     let tag = tag.ok_or(Error::UnknownDevice)?;
-    tracing::warn!("the relay does not know this device any more, which is registered again");
+    tracing::warn!("the relay does not know this device any more; registering it again");
     restore(ctx, us, &key, tag, name).await
 }
 

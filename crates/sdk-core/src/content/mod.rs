@@ -71,7 +71,7 @@ impl Class {
 pub(crate) enum ContentError {
     #[error("malformed content")]
     Malformed,
-    #[error("a content of a kind this version does not know")]
+    #[error("a kind of content that this version does not know")]
     Unknown,
 }
 

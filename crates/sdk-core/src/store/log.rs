@@ -65,7 +65,7 @@ impl Log {
         }
         let moved = empty(connection, lock, readers).unwrap_or(Moved::Part);
         if moved == Moved::Part {
-            tracing::debug!(size, "somebody still reads from the log");
+            tracing::debug!(size, "the write-ahead log is still in use");
         }
         self.needed = match (self.needed, moved) {
             (Needed::No, _) | (_, Moved::All | Moved::AllAndEmptied) => Needed::No,

@@ -72,7 +72,7 @@ impl Rows<'_> {
         }
         let loaded = read?;
         if !damaged.is_empty() {
-            tracing::warn!(count = damaged.len(), "stored sessions do not decode");
+            tracing::warn!(count = damaged.len(), "stored sessions could not be decoded");
         }
         Ok(PeerSessions { user, device, record: loaded.clone(), loaded, known, damaged })
     }

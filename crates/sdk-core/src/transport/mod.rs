@@ -50,9 +50,9 @@ pub(crate) struct EnvelopeId {
 pub(crate) enum Error {
     #[error(transparent)]
     Offline(#[from] Offline),
-    #[error("the token is not, or no longer, valid")]
+    #[error("the token is not valid")]
     Unauthorized,
-    #[error("another connection of this device took the place of this one")]
+    #[error("another connection of this device has replaced this one")]
     Replaced,
     #[error("refused: {}", .0.code)]
     Refused(Box<wire::Error>),

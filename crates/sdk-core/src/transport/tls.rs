@@ -62,7 +62,7 @@ impl Connector {
             match spawn_blocking(move || tls_config(&trust)).await {
                 Ok(Ok(config)) => Ok(Arc::new(config)),
                 Ok(Err(error)) => {
-                    tracing::warn!(%error, "no connection can be trusted");
+                    tracing::warn!(%error, "the trusted certificates could not be read");
                     Err(Offline::Untrusted.into())
                 }
                 Err(_) => Err(Offline::Untrusted.into()),
