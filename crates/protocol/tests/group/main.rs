@@ -424,7 +424,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_message_is_read_once_or_for_a_reason_never(events in events()) {
+    fn every_message_is_decrypted_once_or_refused_for_a_reason(events in events()) {
         let mut rng = rng();
         let (mut alice, mut distribution) = sender(&mut rng);
         let mut bob = Device::new(SenderKeyRecord::empty(distribution.distribution_id()));

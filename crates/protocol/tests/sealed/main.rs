@@ -295,7 +295,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 64, ..ProptestConfig::default() })]
 
     #[test]
-    fn whoever_is_named_reads_it_and_nobody_else(
+    fn only_the_named_recipients_can_decrypt_it(
         kind in kinds(),
         hint in hints(),
         message in prop::collection::vec(any::<u8>(), 0..100),
@@ -361,7 +361,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_answered(
+    fn arbitrary_bytes_do_not_panic(
         first in prop::sample::select(vec![0x11_u8, 0x22, 0x23]),
         rest in prop::collection::vec(any::<u8>(), 0..300),
     ) {
@@ -383,7 +383,7 @@ proptest! {
     }
 
     #[test]
-    fn a_changed_envelope_is_not_believed(
+    fn a_changed_envelope_is_refused(
         version in 1..=2_u8,
         at in any::<prop::sample::Index>(),
         change in 1..=255_u8,
