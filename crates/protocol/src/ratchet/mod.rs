@@ -2,11 +2,11 @@
 //!
 //! | Spec | Here | |
 //! |---|---|---|
-//! | `DHs` | [`SendingChain::ratchet_key`](double::SendingChain) | our ratchet key pair |
+//! | `DHs` | [`DoubleRatchet`](double::DoubleRatchet) | our ratchet key pair; its public half is in [`SendingHead`](double::SendingHead) |
 //! | `DHr` | [`ReceivingHead::ratchet_key`](double::ReceivingHead) | theirs; the newest chain has the newest |
 //! | `RK` | [`RootKey`](root_key::RootKey) | |
 //! | `CKs`, `CKr` | [`ChainKey`](chain_key::ChainKey) | one for sending, up to five for receiving in a [list](chain_list) |
-//! | `Ns`, `Nr` | [`ChainKey::index`](chain_key::ChainKey::index) | number of the next message |
+//! | `Ns`, `Nr` | [`SendingHead::index`](double::SendingHead::index), [`ReceivingHead::index`](double::ReceivingHead::index) | number of the next message |
 //! | `PN` | [`Header::previous`](crate::message::Header) | one less than in the specification |
 //! | `MK` | [`MessageKey`](message_key::MessageKey) | |
 //! | `MKSKIPPED`, `MAX_SKIP` | [`SkippedKey`](skipped::SkippedKey), [`walk`] | kept by the caller |
