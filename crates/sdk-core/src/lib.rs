@@ -11,10 +11,10 @@
 //! # let friend_id = friend.client.user_id();
 //! // `key` is 32 random bytes that the app keeps in the Keychain or the Keystore.
 //! let config = Config::new(folder.join("account.db"), DatabaseKey::new(key), relay);
-//! let client = Client::open_or_register(config, b"what the relay asks for").await?;
+//! let client = Client::open_or_register(config, b"registration proof").await?;
 //! let thread = client.direct_thread(friend_id).await?;
 //! let mut arrivals = thread.arrivals();
-//! thread.send_text("hello").await?; // On disk now; it leaves as soon as there is a connection.
+//! thread.send_text("hello").await?; // It is on disk now, and is sent once there is a connection.
 //! # let theirs = friend.client.direct_thread(client.user_id()).await?;
 //! # theirs.send_text("bye").await?;
 //! while let Some(message) = arrivals.next().await {

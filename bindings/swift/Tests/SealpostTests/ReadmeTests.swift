@@ -24,7 +24,7 @@ extension SealpostTests {
                     let client = try await openClient(database: database, key: key, relay: relay)
                     try await client.useAndShutDown { client in
                         let thread = try await client.directThread(user: friend)
-                        try await thread.sendText("hello")  // on disk now; leaves when there is a connection
+                        try await thread.sendText("hello")  // It is on disk now, and is sent once there is a connection.
                         for try await message in thread.arrivals {
                             print("\(message.sender): \(message.text ?? "")")
                             if message.text == "bye" { break }

@@ -30,7 +30,7 @@ class ReadmeTest {
             }
             openClient(database, key, relay).useAndShutDown { client ->
                 client.directThread(friend).use { thread ->
-                    thread.sendText("hello") // on disk now; leaves when there is a connection
+                    thread.sendText("hello") // It is on disk now, and is sent once there is a connection.
                     thread.arrivals().takeWhile { it.text != "bye" }.collect { message ->
                         println("${message.sender}: ${message.text}")
                     }
