@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_is_waiting_is_woken() {
+    async fn waiting_tasks_are_woken() {
         let (send, receive) = mpsc::channel(1);
         let mut streamed = Streamed::new(receive);
         let waiting = tokio::spawn(async move { poll_fn(|cx| streamed.poll_next(cx)).await });

@@ -19,7 +19,7 @@ pub(super) const ROTATE_MS: u64 = 2 * DAY_MS;
 /// Maximum number of one-time keys of each kind that are kept here. None is deleted to make room, because a first message
 /// may be in flight for it. A relay that asks for more, or whose keys are taken and never used, has to give out the
 /// last-resort key.
-pub(super) const MOST: u32 = 1_000;
+pub(super) const MAX_KEPT: u32 = 1_000;
 
 /// Creates the missing keys, and returns all that the relay may not have yet: an upload whose answer was lost is repeated
 /// with the same keys.
@@ -74,7 +74,7 @@ pub(crate) fn prepare_anew(
 pub(super) fn missing(at_relay: u32, waiting: usize, kept: u32) -> u32 {
     let total = at_relay.saturating_add(u32::try_from(waiting).unwrap_or(u32::MAX));
     let wanted = if total < LOW { FULL.saturating_sub(total) } else { 0 };
-    wanted.min(MOST.saturating_sub(kept))
+    wanted.min(MAX_KEPT.saturating_sub(kept))
 }
 
 /// The public halves, in the form of an upload.

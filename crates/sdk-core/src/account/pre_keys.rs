@@ -110,7 +110,7 @@ mod tests {
     use sealpost_protocol::{IdentityKeyPair, KemPreKey, KemPreKeyId, OneTimePreKey, OneTimePreKeyId};
     use tempfile::TempDir;
 
-    use super::super::key_supply::{FULL, MOST, ROTATE_MS, is_due, missing};
+    use super::super::key_supply::{FULL, MAX_KEPT, ROTATE_MS, is_due, missing};
     use super::*;
     use crate::config::DatabaseKey;
     use crate::event::EventBus;
@@ -207,10 +207,10 @@ mod tests {
         let begin = 1000 * DAY_MS;
         for round in 0..30 {
             let (_, kept) = client.keep_up(0, begin + round).await;
-            assert!(kept.into_iter().all(|kept| kept <= MOST), "{kept:?}");
+            assert!(kept.into_iter().all(|kept| kept <= MAX_KEPT), "{kept:?}");
         }
         // Keys that were given out are kept for late first messages for 60 days. Then they are deleted, which makes room.
-        assert_eq!(client.keep_up(0, begin + KEEP_MS).await, ([0, 0], [MOST; 2]));
+        assert_eq!(client.keep_up(0, begin + KEEP_MS).await, ([0, 0], [MAX_KEPT; 2]));
         let (made, kept) = client.keep_up(0, begin + KEEP_MS + 100).await;
         assert_eq!((made, kept), ([FULL as usize; 2], [FULL; 2]));
     }

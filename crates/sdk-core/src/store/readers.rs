@@ -60,7 +60,7 @@ pub(super) async fn read<T: Send + 'static>(
             let _ = answer.send(read(readers));
         }
     });
-    if readers.hand_over(job) {
+    if readers.queue(job) {
         let readers = Arc::clone(readers);
         runtime::spawn_blocking(move || readers.work())?;
     }
@@ -69,7 +69,7 @@ pub(super) async fn read<T: Send + 'static>(
 
 impl Readers {
     /// Queues a read. Returns whether another worker is needed for it.
-    fn hand_over(&self, job: Job) -> bool {
+    fn queue(&self, job: Job) -> bool {
         let mut pool = self.pool();
         pool.waiting.push_back(job);
         let more = pool.workers < MAX_READERS;
