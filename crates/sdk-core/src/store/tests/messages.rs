@@ -1,4 +1,4 @@
-//! History: its pages and arrivals, and that the lists use their indexes.
+//! Tests of the history: its pages, new messages, and that the queries use their indexes.
 
 use super::*;
 use crate::id::MessageId;

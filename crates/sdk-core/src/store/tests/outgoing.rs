@@ -1,4 +1,4 @@
-//! From the first keystroke to the relay's answer.
+//! Tests of the outbox, from queueing a message to settling the relay's answer.
 
 use super::*;
 use crate::content::ReceiptKind;
@@ -15,7 +15,7 @@ impl Fixture {
         client_msg_id
     }
 
-    /// Settles an entry as it is now.
+    /// Settles an entry in its present state.
     async fn settle(&self, id: MessageId, settlement: Settlement) {
         let (entry, submitted) = (self.entry(id).await, self.sealed(id).await);
         self.store.write(move |tx| tx.settle(entry, submitted, settlement)).await.unwrap();
@@ -35,7 +35,7 @@ impl Fixture {
         self.settle(id, Settlement::Accepted { epoch: 1, server_seq, server_ms: 2000 }).await;
     }
 
-    /// What is to leave in the thread: texts, and whether sealed.
+    /// The entries of the thread's lane: the message, and whether it is sealed.
     async fn lane(&self) -> Vec<(i64, bool)> {
         let read = self.store.read(|rows| {
             let entries = rows.entries(THREAD, None, (10, 1 << 20))?;
@@ -75,7 +75,7 @@ impl Fixture {
 }
 
 #[tokio::test]
-async fn entries_leave_in_order_and_one_after_the_other() {
+async fn entries_are_sent_in_order_one_after_another() {
     let fixture = Fixture::new().await;
     let (a, b) = (fixture.enqueue("a").await, fixture.enqueue("b").await);
     assert_eq!(fixture.lane().await, [(a.0, false), (b.0, false)]);
@@ -112,7 +112,7 @@ async fn the_oldest_entry_of_a_thread_decides_when_it_is_due() {
 }
 
 #[tokio::test]
-async fn unanswered_messages_stand_behind_all_others() {
+async fn unanswered_messages_come_after_all_others() {
     let fixture = Fixture::new().await;
     let (a, b) = (fixture.enqueue("a").await, fixture.enqueue("b").await);
     assert_eq!(fixture.texts().await, ["b", "a"]);
@@ -123,7 +123,7 @@ async fn unanswered_messages_stand_behind_all_others() {
 }
 
 #[tokio::test]
-async fn a_failed_message_can_be_tried_again_or_taken_back() {
+async fn a_failed_message_can_be_retried_or_cancelled() {
     let fixture = Fixture::new().await;
     let (a, b) = (fixture.enqueue("a").await, fixture.enqueue("b").await);
     for id in [a, b] {
@@ -140,7 +140,7 @@ async fn a_failed_message_can_be_tried_again_or_taken_back() {
 }
 
 #[tokio::test]
-async fn what_may_have_left_cannot_be_taken_back() {
+async fn a_message_that_may_have_been_submitted_cannot_be_cancelled() {
     let fixture = Fixture::new().await;
     let id = fixture.enqueue("a").await;
     fixture.seal(id).await;
@@ -151,11 +151,11 @@ async fn what_may_have_left_cannot_be_taken_back() {
 }
 
 #[tokio::test]
-async fn receipts_only_go_forward() {
+async fn receipts_never_move_a_state_back() {
     let fixture = Fixture::new().await;
     let id = fixture.enqueue("a").await;
     fixture.seal(id).await;
-    // The other side can be faster than the relay's answer to us: the bytes are still to be answered.
+    // A receipt can arrive before the relay's answer. The answer to the parcel is then still outstanding.
     fixture.receipt(id, ReceiptKind::Delivered).await;
     assert_eq!(fixture.lane().await, [(id.0, true)]);
     fixture.accept(id, 1).await;
@@ -166,7 +166,7 @@ async fn receipts_only_go_forward() {
 }
 
 #[tokio::test]
-async fn our_receipts_leave_like_messages_and_are_seen_by_nobody() {
+async fn receipts_are_sent_like_messages_and_are_not_visible() {
     let fixture = Fixture::new().await;
     let mut events = fixture.events.subscribe();
     let body = Body::Receipt { kind: ReceiptKind::Read, messages: vec![fresh_id(), fresh_id()] };
@@ -189,7 +189,7 @@ async fn our_receipts_leave_like_messages_and_are_seen_by_nobody() {
 }
 
 #[tokio::test]
-async fn after_a_restore_of_the_relay_only_what_is_unproven_leaves_again() {
+async fn after_a_restore_of_the_relay_only_unproven_entries_are_submitted_again() {
     let fixture = Fixture::new().await;
     let (a, b, c) = (fixture.enqueue("a").await, fixture.enqueue("b").await, fixture.enqueue("c").await);
     for (id, place) in [(a, 1), (b, 2), (c, 3)] {
@@ -197,19 +197,20 @@ async fn after_a_restore_of_the_relay_only_what_is_unproven_leaves_again() {
         fixture.accept(id, place).await;
     }
     fixture.receipt(b, ReceiptKind::Delivered).await;
-    // Older than the relay remembers: it would be refused.
+    // The entry is older than the relay remembers ids, so it would be refused.
     assert_eq!(fixture.store.write(|tx| tx.resubmit_unproven(1001)).await, Ok(0));
     assert_eq!(fixture.store.write(|tx| tx.resubmit_unproven(1000)).await, Ok(2));
     assert_eq!(fixture.lane().await, [(a.0, true), (c.0, true)]);
 }
 
 #[tokio::test]
-async fn an_answer_from_before_a_restore_of_the_relay_is_none() {
+async fn an_answer_from_before_a_restore_of_the_relay_does_not_count() {
     let fixture = Fixture::new().await;
     let id = fixture.enqueue("lost").await;
     fixture.seal(id).await;
     let (entry, ours) = (fixture.entry(id).await, fixture.sealed(id).await);
-    // The answer is here, not yet written down. Another process finds the relay restored, and looks what it may have lost.
+    // The answer has arrived but is not stored yet. Another process notices that the relay was restored, and queues what it
+    // may have lost.
     let work = fixture.store.write(|tx| {
         tx.set_epoch(2)?;
         tx.resubmit_unproven(1000)
@@ -228,7 +229,7 @@ async fn an_answer_from_before_a_restore_of_the_relay_is_none() {
 }
 
 #[tokio::test]
-async fn what_the_other_side_has_seen_is_not_called_failed() {
+async fn a_message_with_a_receipt_does_not_fail() {
     let fixture = Fixture::new().await;
     let (seen, given_up) = (fixture.enqueue("seen").await, fixture.enqueue("given up").await);
     for id in [seen, given_up] {
@@ -244,7 +245,7 @@ async fn what_the_other_side_has_seen_is_not_called_failed() {
 }
 
 #[tokio::test]
-async fn waiting_is_not_being_refused() {
+async fn a_postponed_entry_does_not_count_as_refused() {
     let fixture = Fixture::new().await;
     let id = fixture.enqueue("patient").await;
     for _ in 0..20 {
@@ -257,12 +258,12 @@ async fn waiting_is_not_being_refused() {
 }
 
 #[tokio::test]
-async fn an_answer_to_bytes_that_another_process_has_replaced_changes_nothing() {
+async fn an_answer_to_a_parcel_that_was_replaced_changes_nothing() {
     let fixture = Fixture::new().await;
     let id = fixture.enqueue("once").await;
     fixture.seal(id).await;
     let (entry, ours) = (fixture.entry(id).await, fixture.sealed(id).await);
-    // Another process was told the same, and has sealed it anew.
+    // Another process has received the same answer, and has sealed the entry again.
     fixture.settle(id, Settlement::Requeue { refused: true }).await;
     let late = [
         Settlement::Requeue { refused: true },
@@ -278,7 +279,7 @@ async fn an_answer_to_bytes_that_another_process_has_replaced_changes_nothing() 
     assert_eq!(fixture.lane().await, [(id.0, false)]);
     let anew = fixture.seal(id).await;
     tell().await;
-    // Nor is one failed that there was no session for, when there is one by now.
+    // An entry that had no session does not fail if there is a session by now.
     let no_session = Settlement::Failed(FailReason::UnknownRecipient);
     fixture.store.write(move |tx| tx.settle(entry, None, no_session)).await.unwrap();
     assert_eq!(fixture.sealed(id).await, Some(anew));
@@ -287,7 +288,7 @@ async fn an_answer_to_bytes_that_another_process_has_replaced_changes_nothing() 
 }
 
 #[tokio::test]
-async fn a_lane_is_there_for_as_long_as_it_has_something_to_do() {
+async fn a_lane_exists_while_it_has_entries() {
     let fixture = Fixture::new().await;
     let (a, b) = (fixture.enqueue("a").await, fixture.enqueue("b").await);
     let lanes = async || fixture.store.read(|rows| rows.due_lanes(0, 10)).await.unwrap();
@@ -295,7 +296,7 @@ async fn a_lane_is_there_for_as_long_as_it_has_something_to_do() {
     assert_eq!(lanes().await, [THREAD]);
     fixture.settle(b, Settlement::Later { due_ms: 5000 }).await;
     assert_eq!(lanes().await, []);
-    // What stands behind one that was taken back need not wait for it.
+    // The entries behind a cancelled one need not wait for what it waited for.
     let c = fixture.enqueue("c").await;
     assert_eq!(fixture.store.write(move |tx| tx.cancel(b)).await, Ok(true));
     assert_eq!(lanes().await, [THREAD]);
@@ -305,7 +306,7 @@ async fn a_lane_is_there_for_as_long_as_it_has_something_to_do() {
 }
 
 #[tokio::test]
-async fn a_content_keeps_its_id_when_it_is_sealed_anew_or_tried_again() {
+async fn a_content_keeps_its_id_when_it_is_sealed_again_or_retried() {
     let fixture = Fixture::new().await;
     let id = fixture.enqueue("once").await;
     let content_id = async || {
@@ -326,7 +327,7 @@ async fn a_content_keeps_its_id_when_it_is_sealed_anew_or_tried_again() {
 }
 
 #[tokio::test]
-async fn a_message_without_an_answer_can_be_given_up_and_those_behind_it_go_on() {
+async fn an_unanswered_message_can_be_given_up_and_later_ones_are_sent() {
     let fixture = Fixture::new().await;
     let (stuck, behind) = (fixture.enqueue("stuck").await, fixture.enqueue("behind").await);
     fixture.seal(stuck).await;
@@ -337,7 +338,7 @@ async fn a_message_without_an_answer_can_be_given_up_and_those_behind_it_go_on()
     assert_eq!(fixture.lane().await, [(behind.0, false)]);
     assert_eq!(fixture.store.read(|rows| rows.due_lanes(0, 10)).await.unwrap(), [THREAD]);
     assert_eq!(fixture.store.write(move |tx| tx.give_up(stuck)).await, Err(Error::NotFound));
-    // An answer that comes late changes nothing; a receipt does.
+    // A late answer changes nothing, but a receipt does.
     let late = Settlement::Accepted { epoch: 1, server_seq: 1, server_ms: 2000 };
     fixture.store.write(move |tx| tx.settle(entry, parcel, late)).await.unwrap();
     assert_eq!(fixture.delivery(stuck).await, Delivery::Failed(FailReason::GivenUp));
@@ -346,7 +347,7 @@ async fn a_message_without_an_answer_can_be_given_up_and_those_behind_it_go_on()
 }
 
 impl Fixture {
-    /// All that the answers of the relay have left.
+    /// Every row that the relay's answers can have changed.
     async fn rows(&self) -> Vec<String> {
         let read = self.store.read(|rows| {
             let dump = |sql: &str| -> Result<Vec<String>> {
@@ -369,12 +370,12 @@ impl Fixture {
 }
 
 #[tokio::test]
-async fn answers_that_are_settled_together_leave_what_they_leave_one_by_one() {
+async fn settling_answers_together_has_the_same_effect_as_one_by_one() {
     let accepted =
         |epoch, server_seq| Settlement::Accepted { epoch, server_seq, server_ms: 5000 + server_seq };
     let answers = [
         vec![accepted(1, 1), accepted(1, 2), accepted(1, 3)],
-        // Places of others come in between, in any order, and the relay is restored from a backup.
+        // Messages of others arrive in between, in any order, and the relay is restored from a backup.
         vec![accepted(1, 2), accepted(1, 3), accepted(1, 1), accepted(1, 7), accepted(1, 8), accepted(1, 4)],
         vec![accepted(1, 4), accepted(1, 5), accepted(2, 9), accepted(2, 10), accepted(2, 12)],
         vec![
@@ -395,7 +396,7 @@ async fn answers_that_are_settled_together_leave_what_they_leave_one_by_one() {
                 let name = fixture.seal(id).await;
                 settled.push((fixture.entry(id).await, Some(name), *answer));
             }
-            // One is answered twice.
+            // One entry is answered twice.
             settled.push(settled[0]);
             if together {
                 fixture.store.write(|tx| tx.settle_all(settled)).await.unwrap();

@@ -1,4 +1,4 @@
-//! An app that starts from a page and applies every change shows what it would read anew.
+//! A list that starts from a page and applies every change equals a page that is read again.
 
 use proptest::prelude::*;
 use tokio::runtime::Builder;
@@ -12,67 +12,67 @@ use crate::store::{Arrived, CiphertextId, EnvelopeName, NewIncoming, Parcel, Set
 use crate::view::list::MessageList;
 use crate::view::timeline::{Change, Timeline};
 
-/// What happens to a thread. A number picks a message among those that are there.
+/// A change of a thread. `pick` selects one of the existing messages.
 #[derive(Debug, Clone)]
-enum Happens {
-    Written,
-    /// In the order in which the relay numbers, or late.
-    Came {
+enum Step {
+    Queue,
+    /// A message arrives, in the order of the sequence numbers or late.
+    Receive {
         server_seq: u64,
     },
-    CameDamaged {
+    ReceiveDamaged {
         server_seq: u64,
     },
-    /// The true message takes the place of a damaged one.
-    CameWhole {
-        pick: usize,
-        server_seq: u64,
-    },
-    Accepted {
+    /// The intact message replaces a damaged one.
+    ReplaceDamaged {
         pick: usize,
         server_seq: u64,
     },
-    Failed {
+    Accept {
+        pick: usize,
+        server_seq: u64,
+    },
+    Fail {
         pick: usize,
     },
-    Retried {
+    Retry {
         pick: usize,
     },
-    TakenBack {
+    Cancel {
         pick: usize,
     },
-    Received {
+    ConfirmDelivery {
         pick: usize,
     },
-    Seen {
+    ConfirmRead {
         pick: usize,
     },
-    /// The app shows another part of the history.
-    Begun {
+    /// The app starts to show another part of the history.
+    StartList {
         pick: usize,
         limit: u32,
     },
-    Joined {
+    JoinPage {
         older: bool,
         limit: u32,
     },
 }
 
-fn happens() -> impl Strategy<Value = Happens> {
+fn step() -> impl Strategy<Value = Step> {
     let (pick, server_seq, limit) = (0..64_usize, 1..40_u64, 1..9_u32);
     prop_oneof![
-        4 => Just(Happens::Written),
-        4 => server_seq.clone().prop_map(|server_seq| Happens::Came { server_seq }),
-        1 => server_seq.clone().prop_map(|server_seq| Happens::CameDamaged { server_seq }),
-        1 => (pick.clone(), server_seq.clone()).prop_map(|(pick, server_seq)| Happens::CameWhole { pick, server_seq }),
-        4 => (pick.clone(), server_seq).prop_map(|(pick, server_seq)| Happens::Accepted { pick, server_seq }),
-        1 => pick.clone().prop_map(|pick| Happens::Failed { pick }),
-        1 => pick.clone().prop_map(|pick| Happens::Retried { pick }),
-        1 => pick.clone().prop_map(|pick| Happens::TakenBack { pick }),
-        1 => pick.clone().prop_map(|pick| Happens::Received { pick }),
-        1 => pick.clone().prop_map(|pick| Happens::Seen { pick }),
-        1 => (pick, limit.clone()).prop_map(|(pick, limit)| Happens::Begun { pick, limit }),
-        1 => (any::<bool>(), limit).prop_map(|(older, limit)| Happens::Joined { older, limit }),
+        4 => Just(Step::Queue),
+        4 => server_seq.clone().prop_map(|server_seq| Step::Receive { server_seq }),
+        1 => server_seq.clone().prop_map(|server_seq| Step::ReceiveDamaged { server_seq }),
+        1 => (pick.clone(), server_seq.clone()).prop_map(|(pick, server_seq)| Step::ReplaceDamaged { pick, server_seq }),
+        4 => (pick.clone(), server_seq).prop_map(|(pick, server_seq)| Step::Accept { pick, server_seq }),
+        1 => pick.clone().prop_map(|pick| Step::Fail { pick }),
+        1 => pick.clone().prop_map(|pick| Step::Retry { pick }),
+        1 => pick.clone().prop_map(|pick| Step::Cancel { pick }),
+        1 => pick.clone().prop_map(|pick| Step::ConfirmDelivery { pick }),
+        1 => pick.clone().prop_map(|pick| Step::ConfirmRead { pick }),
+        1 => (pick, limit.clone()).prop_map(|(pick, limit)| Step::StartList { pick, limit }),
+        1 => (any::<bool>(), limit).prop_map(|(older, limit)| Step::JoinPage { older, limit }),
     ]
 }
 
@@ -81,20 +81,20 @@ impl Fixture {
         self.store.read(|rows| rows.page(THREAD, None, 500)).await.unwrap().messages
     }
 
-    /// Changes the thread. What is not possible now does not happen.
-    async fn change(&self, happens: Happens, picked: impl Fn(usize) -> Option<Message>) {
+    /// Changes the thread. A step that is not possible now has no effect.
+    async fn change(&self, step: Step, picked: impl Fn(usize) -> Option<Message>) {
         let is = |message: &Message, delivery| message.direction == Direction::Outgoing(delivery);
-        match happens {
-            Happens::Written => drop(self.enqueue("written").await),
-            Happens::Came { server_seq } => self.receive(incoming("came", server_seq)).await,
-            Happens::CameDamaged { server_seq } => {
+        match step {
+            Step::Queue => drop(self.enqueue("written").await),
+            Step::Receive { server_seq } => self.receive(incoming("came", server_seq)).await,
+            Step::ReceiveDamaged { server_seq } => {
                 let what = Arrived::Undecryptable(Undecryptable::NotDecryptable);
                 let damaged = NewIncoming { what, ..incoming("", server_seq) };
                 let name = EnvelopeName { thread: THREAD, sender: PEER, id: fresh_id() };
                 let work = self.store.write(move |tx| tx.park(name, CiphertextId::of(b"x"), &damaged, 50));
                 work.await.unwrap();
             }
-            Happens::CameWhole { pick, server_seq } => {
+            Step::ReplaceDamaged { pick, server_seq } => {
                 let Some(message) = picked(pick) else { return };
                 if matches!(message.body, MessageBody::Undecryptable(_)) {
                     let work =
@@ -102,7 +102,7 @@ impl Fixture {
                     work.await.unwrap();
                 }
             }
-            Happens::Accepted { pick, server_seq } => {
+            Step::Accept { pick, server_seq } => {
                 let Some(message) = picked(pick).filter(|message| is(message, Delivery::Queued)) else {
                     return;
                 };
@@ -114,7 +114,7 @@ impl Fixture {
                 });
                 work.await.unwrap();
             }
-            Happens::Failed { pick } => {
+            Step::Fail { pick } => {
                 let Some(message) = picked(pick).filter(|message| is(message, Delivery::Queued)) else {
                     return;
                 };
@@ -122,19 +122,19 @@ impl Fixture {
                 let failed = Settlement::Failed(FailReason::Refused);
                 self.store.write(move |tx| tx.settle(entry, None, failed)).await.unwrap();
             }
-            Happens::Retried { pick } => {
+            Step::Retry { pick } => {
                 let Some(message) = picked(pick) else { return };
                 if matches!(message.direction, Direction::Outgoing(Delivery::Failed(_))) {
                     self.store.write(move |tx| tx.retry(message.id, 1000)).await.unwrap();
                 }
             }
-            Happens::TakenBack { pick } => {
+            Step::Cancel { pick } => {
                 let Some(message) = picked(pick) else { return };
                 if matches!(message.direction, Direction::Outgoing(_)) {
                     self.store.write(move |tx| tx.cancel(message.id).map(drop)).await.unwrap();
                 }
             }
-            Happens::Received { pick } => {
+            Step::ConfirmDelivery { pick } => {
                 let Some(MessageId(id)) = picked(pick).map(|message| message.id) else { return };
                 let work = self.store.write(move |tx| {
                     let sql = "SELECT coalesce(content_id, zeroblob(16)) FROM message WHERE id = ?1";
@@ -143,14 +143,14 @@ impl Fixture {
                 });
                 work.await.unwrap();
             }
-            Happens::Seen { pick } => {
+            Step::ConfirmRead { pick } => {
                 let Some(message) = picked(pick) else { return };
                 let latest = MessageId(i64::MAX);
                 let work =
                     self.store.write(move |tx| tx.mark_read(THREAD, message.id, latest, 256).map(drop));
                 work.await.unwrap();
             }
-            Happens::Begun { .. } | Happens::Joined { .. } => {}
+            Step::StartList { .. } | Step::JoinPage { .. } => {}
         }
     }
 
@@ -177,7 +177,7 @@ async fn keep_up(list: &mut MessageList, view: &mut Timeline) {
     }
 }
 
-async fn play(history: Vec<Happens>) {
+async fn play(history: Vec<Step>) {
     let fixture = Fixture::new().await;
     let mut view = Timeline::over(&fixture.store, &fixture.events, THREAD, 5);
     let mut list = MessageList::new(view.snapshot().await.unwrap());
@@ -185,11 +185,11 @@ async fn play(history: Vec<Happens>) {
     let (mut late_view, mut late) =
         (Timeline::over(&fixture.store, &fixture.events, THREAD, 5), list.clone());
     late_view.snapshot().await.unwrap();
-    for happens in history {
+    for step in history {
         let all = fixture.all().await;
         let picked = |pick| all.iter().cycle().nth(pick).cloned();
-        match happens {
-            Happens::Begun { pick, limit } => {
+        match step {
+            Step::StartList { pick, limit } => {
                 let Some(around) = picked(pick).map(|message| message.id) else { continue };
                 let page = fixture.store.read(move |rows| rows.page_around(THREAD, around, limit)).await;
                 let page: Page = page.unwrap().unwrap();
@@ -198,19 +198,19 @@ async fn play(history: Vec<Happens>) {
                 // What the view tells from here on is old news or new.
                 list = MessageList::new(page);
             }
-            Happens::Joined { older: true, limit } => {
+            Step::JoinPage { older: true, limit } => {
                 let Some(older) = list.older() else { continue };
                 list.add_older(
                     fixture.store.read(move |rows| rows.page(THREAD, Some(older), limit)).await.unwrap(),
                 );
             }
-            Happens::Joined { older: false, limit } => {
+            Step::JoinPage { older: false, limit } => {
                 let Some(newer) = list.newer() else { continue };
                 list.add_newer(
                     fixture.store.read(move |rows| rows.page_after(THREAD, newer, limit)).await.unwrap(),
                 );
             }
-            happens => fixture.change(happens, picked).await,
+            step => fixture.change(step, picked).await,
         }
         keep_up(&mut list, &mut view).await;
         assert_eq!(list.messages(), fixture.fresh(&list).await);
@@ -227,13 +227,13 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn changes_alone_keep_a_list_as_a_fresh_page_would_be(history in prop::collection::vec(happens(), 1..40)) {
+    fn a_list_that_applies_changes_equals_a_fresh_page(history in prop::collection::vec(step(), 1..40)) {
         Builder::new_current_thread().enable_all().build().unwrap().block_on(play(history));
     }
 }
 
 #[tokio::test]
-async fn a_message_that_gets_its_place_says_where_it_was() {
+async fn a_change_of_position_contains_the_previous_position() {
     let fixture = Fixture::new().await;
     fixture.receive(incoming("theirs", 5)).await;
     let ours = fixture.enqueue("ours").await;
@@ -241,7 +241,7 @@ async fn a_message_that_gets_its_place_says_where_it_was() {
     let mut list = MessageList::new(view.snapshot().await.unwrap());
     let waits = list.messages()[0].clone();
     assert_eq!((waits.id, list.older()), (ours, None));
-    let accepted = Happens::Accepted { pick: 0, server_seq: 4 };
+    let accepted = Step::Accept { pick: 0, server_seq: 4 };
     fixture.change(accepted, |_| Some(waits.clone())).await;
     let change = view.next().await.unwrap().unwrap();
     let Change::Changed { message, was } = &change else { panic!("{change:?}") };

@@ -1,4 +1,4 @@
-//! Which messages are read, how many are unread, and that each is confirmed once.
+//! Tests of read marks: which messages are read, how many are unread, and that each is confirmed once.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::id::MessageId;
 use crate::message::{Direction, Message, MessageBody, Undecryptable};
 use crate::store::{Arrived, NewIncoming};
 
-/// Every message that has arrived by now.
+/// A time after the arrival of every message.
 const NOW: MessageId = MessageId(i64::MAX);
 
 /// A fixture with this many unread messages, in the order in which they arrived.
@@ -90,7 +90,7 @@ async fn marking_any_number_of_messages_as_read_changes_the_same_few_rows() {
 async fn a_mark_in_the_middle_of_thousands_leaves_the_others_unread() {
     let fixture = unread(6000).await;
     for (at, left) in [(5000, 1000), (1500, 4500), (600, 5400)] {
-        // Counted by what is left, then by what was read; a mark never goes back.
+        // The unread messages are counted first by those that remain and then by those that were read. A mark never goes back.
         let fresh = unread(6000).await;
         let id = fresh.all_messages().await[6000 - at].id;
         fresh.mark(id, 256).await;
@@ -123,7 +123,7 @@ async fn a_message_that_arrives_before_the_mark_is_unread_until_it_is_marked_its
 }
 
 #[tokio::test]
-async fn what_arrived_after_the_person_looked_stays_unread() {
+async fn messages_that_arrive_after_the_person_looked_stay_unread() {
     let fixture = unread(2).await;
     let (newest, looked) =
         (fixture.all_messages().await[0].id, fixture.store.read(|rows| rows.last_message()));
@@ -136,7 +136,7 @@ async fn what_arrived_after_the_person_looked_stays_unread() {
 }
 
 #[tokio::test]
-async fn a_mark_at_a_message_of_ours_does_not_reach_what_arrives_later() {
+async fn a_mark_at_our_own_message_does_not_cover_later_arrivals() {
     let fixture = unread(1).await;
     let ours = fixture.enqueue("waiting").await;
     fixture.mark(ours, 256).await;
@@ -196,12 +196,12 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Few, so that some marks read more than one receipt confirms.
+/// A small limit, so that some marks read more messages than one receipt confirms.
 const LIMIT: usize = 3;
 
 async fn play(steps: Vec<Step>) {
     let fixture = Fixture::new().await;
-    // What was read, and what was confirmed, each content once.
+    // The contents that were read, and those that were confirmed.
     let (mut read, mut confirmed) = (BTreeSet::new(), BTreeSet::new());
     let confirm = |confirmed: &mut BTreeSet<_>, contents: Vec<ClientMsgId>| {
         for content in contents {
@@ -277,7 +277,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn after_any_changes_what_was_marked_is_read_and_confirmed_once(steps in prop::collection::vec(step(), 1..40)) {
+    fn after_any_changes_marked_messages_are_read_and_confirmed_once(steps in prop::collection::vec(step(), 1..40)) {
         Builder::new_current_thread().enable_all().build().unwrap().block_on(play(steps));
     }
 }

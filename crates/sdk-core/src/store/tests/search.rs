@@ -1,4 +1,4 @@
-//! The search index: what is found, that it covers what it says, and that nothing of what was deleted stays in it.
+//! Tests of the search index: what is found, which messages the index covers, and that no deleted words remain in it.
 
 use proptest::prelude::*;
 use rusqlite::types::Value;
@@ -18,14 +18,14 @@ async fn feed_all(fixture: &Fixture) {
     assert_eq!(fixture.store.read(|rows| rows.index_is_behind()).await, Ok(false));
 }
 
-/// The texts that are found, in their order.
+/// The texts that are found, in the order of the results.
 async fn found(fixture: &Fixture, words: &str, limit: u32) -> Vec<String> {
     let words = words.to_owned();
     let messages = fixture.store.read(move |rows| rows.search(&words, limit)).await.unwrap();
     messages.into_iter().map(|message| format!("{:?}", TextOf(message.body))).collect()
 }
 
-/// As after a migration: the messages are there and the index is empty.
+/// Empties the index, as a migration does. The messages remain.
 async fn empty_index(fixture: &Fixture) {
     let work = fixture.store.write(|tx| {
         tx.connection.execute("INSERT INTO search (search) VALUES ('delete-all')", [])?;
@@ -37,7 +37,7 @@ async fn empty_index(fixture: &Fixture) {
     work.await.unwrap();
 }
 
-/// Every byte that the index has in its tables.
+/// All bytes in the tables of the index.
 fn index_bytes(rows: &Rows<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
     for table in ["SELECT block FROM search_data", "SELECT term FROM search_idx"] {
@@ -55,13 +55,13 @@ fn index_bytes(rows: &Rows<'_>) -> Vec<u8> {
     bytes
 }
 
-/// Whether the index has these letters one after the other.
+/// Whether these letters occur in the bytes of the index.
 async fn index_holds(fixture: &Fixture, letters: &'static str) -> bool {
     let bytes = fixture.store.read(|rows| Ok(index_bytes(rows))).await.unwrap();
     bytes.windows(letters.len()).any(|window| window == letters.as_bytes())
 }
 
-/// What FTS5 says of its own index.
+/// Lets FTS5 check its own index.
 async fn check_integrity(fixture: &Fixture) {
     let work = fixture.store.write(|tx| {
         Ok(tx.connection.execute("INSERT INTO search (search) VALUES ('integrity-check')", [])?)
@@ -159,7 +159,7 @@ async fn a_rebuilt_index_starts_with_the_newest_messages_and_new_ones_have_prior
     fixture.receive(incoming("new", 7)).await;
     assert_eq!(feed(&fixture, 2).await, 1);
     assert_eq!(found(&fixture, "new", 10).await, ["new"]);
-    // One that is deleted before its turn is not missed.
+    // A message that is deleted before it was indexed causes no error.
     fixture.store.write(|tx| tx.delete_message(THREAD, MessageId(1))).await.unwrap();
     feed_all(&fixture).await;
     assert_eq!(found(&fixture, "number", 10).await.len(), 5);
@@ -167,7 +167,7 @@ async fn a_rebuilt_index_starts_with_the_newest_messages_and_new_ones_have_prior
 }
 
 #[tokio::test]
-async fn a_batch_ends_before_it_takes_long() {
+async fn a_batch_has_a_limited_size() {
     let fixture = Fixture::new().await;
     let long = "word ".repeat(2000);
     for place in 1..=6 {
@@ -180,7 +180,8 @@ async fn a_batch_ends_before_it_takes_long() {
     assert_eq!(found(&fixture, "word", 10).await.len(), 6);
 }
 
-/// How many rows one transaction changes, those of the index included, each of which is at most a page.
+/// The number of rows that one transaction changes, including those of the index, each of which has at most the size of a
+/// page.
 async fn changed_by(
     fixture: &Fixture,
     work: impl FnOnce(&mut Tx<'_>) -> crate::Result<bool> + Send + 'static,
@@ -198,7 +199,7 @@ async fn a_transaction_of_the_indexer_writes_at_most_a_few_hundred_rows_of_the_i
     let fixture = Fixture::new().await;
     let work = fixture.store.write(|tx| {
         for place in 1..=6_000_u64 {
-            // A few frequent words, and some that are in no other message.
+            // Each message has a few frequent words, and some that occur in no other message.
             let (a, b) = (place % 7, place.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20);
             tx.insert_incoming(&incoming(&format!("often{a} message {b:x} {:x} line", b >> 9), place))?;
         }
@@ -207,7 +208,7 @@ async fn a_transaction_of_the_indexer_writes_at_most_a_few_hundred_rows_of_the_i
     work.await.unwrap();
     let (mut fed, mut merged) = (Vec::new(), Vec::new());
     loop {
-        // As the indexer does it.
+        // This is what the indexer does.
         let (more, rows) = changed_by(&fixture, |tx| Ok(tx.feed_index(INDEX_BATCH)? > 0)).await;
         if !more {
             break;
@@ -222,7 +223,7 @@ async fn a_transaction_of_the_indexer_writes_at_most_a_few_hundred_rows_of_the_i
             }
         }
     }
-    // However large the index is by then.
+    // The number does not depend on the size of the index.
     for (what, rows, limit) in [("feeding", &fed, 300), ("merging", &merged, 250)] {
         let most = rows.iter().max().unwrap();
         assert!(*most <= limit, "{what}: {most} rows");
@@ -248,7 +249,7 @@ async fn a_cancelled_message_is_removed_from_the_results_and_the_file() {
 }
 
 #[tokio::test]
-async fn of_many_messages_no_deleted_word_stays_in_the_file() {
+async fn deleted_words_do_not_remain_in_the_file() {
     let fixture = Fixture::new().await;
     let secret = |n: u64| format!("{}zq{n:03}", ["b", "f", "k", "p", "u"][n as usize % 5]);
     for place in 1..=600 {

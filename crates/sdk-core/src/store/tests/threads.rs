@@ -1,4 +1,4 @@
-//! Which places of a thread are accounted for.
+//! Tests of threads: which sequence numbers are accounted for, and the order of the list.
 
 use proptest::prelude::*;
 
@@ -46,7 +46,7 @@ async fn missing_messages_are_given_up_and_reported() {
     fixture.store.write(move |tx| tx.give_up_on(gap_2_to_3)).await.unwrap();
     assert_eq!(gap(&fixture).await, None);
     assert_eq!(drain(&mut events), [Event::MessagesMissing { thread: THREAD, first: 2, last: 3 }]);
-    // Given up once is given up: the same again changes nothing.
+    // Giving up the same gap again changes nothing.
     fixture.store.write(move |tx| tx.give_up_on(gap_2_to_3)).await.unwrap();
     account_for(&fixture, 1, &[6, 8]).await;
     assert_eq!(gap(&fixture).await, Some((7, 7)));
@@ -69,10 +69,10 @@ async fn a_gap_is_not_given_up_while_one_of_ours_may_fill_it() {
 async fn sequence_numbers_of_another_epoch_are_different_positions() {
     let fixture = Fixture::new().await;
     account_for(&fixture, 1, &[1, 2, 3, 7]).await;
-    // The relay was restored from a backup that ended at place 2: it gives out 3 again.
+    // The relay was restored from a backup that ended at number 2, and assigns 3 again.
     account_for(&fixture, 2, &[3]).await;
     assert_eq!(gap(&fixture).await, None);
-    // A late place of the old epoch says nothing about the new one.
+    // A late number of the old epoch does not affect the new one.
     account_for(&fixture, 1, &[9]).await;
     account_for(&fixture, 2, &[4]).await;
     assert_eq!(gap(&fixture).await, None);
@@ -111,14 +111,14 @@ async fn missing_messages_up_to_the_end_of_a_thread_are_reported_gap_by_gap() {
             tx.account_for(THREAD, 1, place)?;
         }
         let known = tx.miss_up_to(THREAD, 1, 8)?;
-        // Told once; and places of another epoch say nothing.
+        // It is reported once, and numbers of another epoch are ignored.
         Ok([known, tx.miss_up_to(THREAD, 1, 8)?, tx.miss_up_to(THREAD, 2, 99)?])
     });
     assert_eq!(work.await.unwrap(), [true; 3]);
     let missing = |first, last| Event::MessagesMissing { thread: THREAD, first, last };
     assert_eq!(drain(&mut events), [missing(2, 3), missing(5, 5), missing(7, 8)]);
     assert_eq!(fixture.store.read(|rows| rows.gaps()).await.unwrap(), []);
-    // The thread goes on behind its end.
+    // The thread continues after its last number.
     fixture.store.write(|tx| tx.account_for(THREAD, 1, 10)).await.unwrap();
     let gaps = fixture.store.read(|rows| rows.gaps()).await.unwrap();
     assert_eq!(gaps.iter().map(|gap| (gap.first, gap.last)).collect::<Vec<_>>(), [(9, 9)]);
@@ -132,7 +132,7 @@ async fn the_list_of_threads_follows_the_time_of_the_relay_page_by_page() {
         for n in 10..20 {
             tx.put_thread(Thread { id: thread(n), peer: UserId::from_bytes([n; 16]), roster_version: 1 }, 5)?;
         }
-        // Whatever its sender says, what has come last stands first.
+        // The thread whose message arrived last is first, whatever time its sender states.
         for (n, sent_ms, server_ms) in [(12, u64::MAX >> 1, 3000), (15, 0, 5000), (11, 9000, 4000)] {
             let new = NewIncoming { thread: thread(n), sent_ms, server_ms, ..incoming("hello", 1) };
             tx.insert_incoming(&new)?;
@@ -150,7 +150,7 @@ async fn the_list_of_threads_follows_the_time_of_the_relay_page_by_page() {
         }
     }
     let order: Vec<_> = seen.iter().map(|listed| listed.id.as_bytes()[0]).collect();
-    // Those without a message follow, and the oldest of all.
+    // The threads without a message follow, the oldest one last.
     assert_eq!(order, [15, 11, 12, 19, 18, 17, 16, 14, 13, 10, 3]);
     let first = &seen[0];
     assert_eq!((first.unread, first.activity_ms), (2, 5000));
