@@ -158,16 +158,16 @@ mod tests {
             }
             assert_eq!(remembered.agreements.len(), 4);
         }
-        let many = |number: usize| {
+        let many = |number: u64| {
             let mut u = [5; 33];
             u[1..9].copy_from_slice(&number.to_le_bytes());
             IdentityKey::parse(&u).unwrap()
         };
-        for number in 0..MAX_AGREEMENTS {
+        for number in 0..MAX_AGREEMENTS as u64 {
             for _ in 0..2 {
                 remembered.remember(alice.public(), &many(number), Secret::new([1; 32]));
             }
-            let expected = (number + 5).min(MAX_AGREEMENTS);
+            let expected = usize::try_from(number + 5).unwrap().min(MAX_AGREEMENTS);
             assert_eq!((remembered.agreements.len(), remembered.pairs.len()), (expected, expected));
         }
         assert!(
