@@ -1,5 +1,6 @@
 //! What every path needs: the two edges, the clock, the rules, and where it says that it cannot work.
 
+mod handover;
 mod health;
 
 use std::collections::HashSet;
@@ -17,6 +18,7 @@ use crate::store::{Clocks, Store};
 use crate::transport::Transport;
 use crate::waiting::WaitReasons;
 
+pub(crate) use handover::{HandedOver, Handover};
 pub(crate) use health::{Failures, Health};
 
 /// A clock that is this far from where it should be was set: ids made by it could be refused.
@@ -59,6 +61,8 @@ pub(crate) struct Context {
     pub(crate) policy: SessionPolicy,
     /// Wakes the dispatcher: something was queued.
     pub(crate) outbox: Arc<Notify>,
+    /// Passes messages that are already sealed to the dispatcher.
+    pub(crate) handover: Arc<Handover>,
     /// Wakes what is looked after in the background.
     pub(crate) upkeep: Arc<Upkeep>,
     /// One exchange of tokens at a time: whoever waits finds what it brought.
@@ -164,6 +168,7 @@ impl Context {
             events,
             policy,
             outbox: Arc::default(),
+            handover: Arc::default(),
             upkeep: Arc::default(),
             refreshing: Arc::default(),
             login_key_shown: Arc::default(),

@@ -4,6 +4,7 @@
 #![cfg(test)]
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
 
+mod at_once;
 mod together;
 
 use std::collections::HashMap;

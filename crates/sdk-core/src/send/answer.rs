@@ -172,28 +172,33 @@ fn judge_refusal(refusal: wire::Error) -> Verdict {
     }
 }
 
-/// Stores the settlements, in one transaction.
-pub(super) async fn settle(ctx: &Context, settled: Vec<Settled>) -> Result<()> {
-    if settled.is_empty() {
-        return Ok(());
-    }
+/// What a lane contains after a settlement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Left {
+    Nothing,
+    Something,
+}
+
+/// Stores the settlements of a lane, in one transaction. It is not flushed: if it is lost, the same bytes are submitted again, and
+/// the relay answers as before.
+pub(super) async fn settle(ctx: &Context, lane: ThreadId, settled: Vec<Settled>) -> Result<Left> {
     let thread_unknown = |(_, _, settlement): &Settled| {
         matches!(settlement, Settlement::Failed(FailReason::NotAMember | FailReason::UnknownRecipient))
     };
     let threads_unknown = settled.iter().any(thread_unknown);
-    let work = ctx.store.write(move |tx| {
+    let work = ctx.store.write_unflushed(move |tx| {
         tx.settle_all(settled)?;
         fault::at(Station::SettleBeforeCommit);
-        Ok(())
+        Ok(if tx.is_lane_busy(lane)? { Left::Something } else { Left::Nothing })
     });
-    work.await?;
+    let left = work.await?;
     if threads_unknown {
         ctx.upkeep.to_accept.notify_one();
         // The entries behind one that failed continue.
         ctx.outbox.notify_one();
     }
     fault::at(Station::SettleAfterCommit);
-    Ok(())
+    Ok(left)
 }
 
 /// Corrects the stored state according to a refusal. Returns the user and the devices with which sessions must be started.

@@ -1,15 +1,17 @@
 //! Station 3, Next: the loop that empties the outbox, with a lane for each thread.
 
 use std::collections::HashSet;
+use std::pin::pin;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::time::sleep;
 
 use super::time::set_clock;
 use super::{backoff_ms, lane};
-use crate::context::Context;
+use crate::context::{Context, HandedOver};
 use crate::health::Part;
 use crate::id::ThreadId;
 
@@ -22,64 +24,98 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Serves the outbox for as long as it is polled. It can be dropped at any time, because its state is on disk.
 pub(crate) async fn run(ctx: Context) {
-    let mut lanes = FuturesUnordered::new();
-    let mut busy = HashSet::new();
+    let mut lanes = Lanes { running: FuturesUnordered::new(), busy: HashSet::new() };
     let mut elsewhere = ctx.events.elsewhere();
     let mut failures = 0;
     loop {
-        tokio::select! {
-            () = ctx.transport.online() => {}
-            // Running lanes continue meanwhile, because others may wait for their results.
-            Some(thread) = lanes.next() => {
-                busy.remove(&thread);
-                continue;
-            }
-        }
-        if let Err(error) = set_clock(&ctx).await {
+        // Running lanes always continue, because others may wait for their results.
+        lanes.beside(ctx.transport.online()).await;
+        if let Err(error) = lanes.beside(set_clock(&ctx)).await {
             tracing::debug!(%error, "the relay does not say what time it is");
             failures = u32::saturating_add(failures, 1);
             // A dead connection is closed within seconds, and the next one states the time.
             let wait_ms = backoff_ms(&ctx.env, failures.min(3));
-            sleep(STORAGE_PAUSE.saturating_add(Duration::from_millis(wait_ms))).await;
+            lanes.beside(sleep(STORAGE_PAUSE.saturating_add(Duration::from_millis(wait_ms)))).await;
             continue;
         }
         failures = 0;
+        lanes.start_handed_over(&ctx);
         let now_ms = ctx.env.now_ms();
-        let looked = ctx
-            .store
-            .read(move |rows| Ok((rows.due_lanes(now_ms, 2 * MAX_LANES)?, rows.next_due(now_ms)?)))
-            .await;
-        let (due, next_due) = match looked {
+        let look =
+            ctx.store.read(move |rows| Ok((rows.due_lanes(now_ms, 2 * MAX_LANES)?, rows.next_due(now_ms)?)));
+        let (due, next_due) = match lanes.beside(look).await {
             Ok(due) => due,
             Err(error) => {
                 tracing::warn!(%error, "the outbox cannot be read");
                 ctx.health.report::<()>(Part::Sending, &Err(error));
-                sleep(STORAGE_PAUSE).await;
+                lanes.beside(sleep(STORAGE_PAUSE)).await;
                 continue;
             }
         };
+        // What was handed over meanwhile need not be read again.
+        lanes.start_handed_over(&ctx);
         for thread in due {
-            if busy.len() < MAX_LANES && busy.insert(thread) {
-                lanes.push(serve(ctx.clone(), thread));
-            }
+            lanes.start(&ctx, thread, None);
         }
         // A due lane that does not run yet is started when another one ends.
         let wait_ms = next_due.map(|due| due.saturating_sub(now_ms));
-        tokio::select! {
-            Some(thread) = lanes.next() => {
-                busy.remove(&thread);
+        let mut pause = pin!(sleep(LONGEST_PAUSE.min(Duration::from_millis(wait_ms.unwrap_or(u64::MAX)))));
+        loop {
+            tokio::select! {
+                () = ctx.handover.filled() => lanes.start_handed_over(&ctx),
+                Some(()) = lanes.ended() => break,
+                () = ctx.outbox.notified() => break,
+                // Another process may have queued something.
+                Ok(()) = elsewhere.changed() => break,
+                () = &mut pause => break,
             }
-            () = ctx.outbox.notified() => {}
-            // Another process may have queued something.
-            Ok(()) = elsewhere.changed() => {}
-            () = sleep(LONGEST_PAUSE.min(Duration::from_millis(wait_ms.unwrap_or(u64::MAX)))) => {}
         }
     }
 }
 
+/// The lanes that are served at present.
+struct Lanes {
+    running: FuturesUnordered<BoxFuture<'static, ThreadId>>,
+    busy: HashSet<ThreadId>,
+}
+
+impl Lanes {
+    /// Serves a lane, unless it is served already or too many are.
+    fn start(&mut self, ctx: &Context, thread: ThreadId, only: Option<HandedOver>) {
+        if self.busy.len() < MAX_LANES && self.busy.insert(thread) {
+            self.running.push(serve(ctx.clone(), thread, only).boxed());
+        }
+    }
+
+    /// Serves the lanes whose only message was sealed when it was queued. That of a lane which is still busy waits.
+    fn start_handed_over(&mut self, ctx: &Context) {
+        for (thread, only) in ctx.handover.take(|thread| !self.busy.contains(thread)) {
+            self.start(ctx, thread, Some(only));
+        }
+    }
+
+    /// Waits for something else while the lanes continue.
+    async fn beside<T>(&mut self, other: impl Future<Output = T>) -> T {
+        let mut other = pin!(other);
+        loop {
+            tokio::select! {
+                done = &mut other => return done,
+                Some(()) = self.ended() => {}
+            }
+        }
+    }
+
+    /// Waits until a lane has ended. Returns `None` immediately if none is running.
+    async fn ended(&mut self) -> Option<()> {
+        let thread = self.running.next().await?;
+        self.busy.remove(&thread);
+        Some(())
+    }
+}
+
 /// Empties the outbox of one thread, or stops if it cannot continue now. Returns the thread.
-async fn serve(ctx: Context, thread: ThreadId) -> ThreadId {
-    let emptied = lane::empty(&ctx, thread).await;
+async fn serve(ctx: Context, thread: ThreadId, only: Option<HandedOver>) -> ThreadId {
+    let emptied = lane::empty(&ctx, thread, only).await;
     ctx.health.report(Part::Sending, &emptied);
     if let Err(error) = emptied {
         tracing::warn!(%error, "sending is interrupted");

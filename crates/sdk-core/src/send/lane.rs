@@ -7,13 +7,13 @@ use futures_util::stream::FuturesOrdered;
 use futures_util::{FutureExt, StreamExt as _};
 use sealpost_wire::{SendAck, SendMode};
 
-use super::answer::{Correction, Flow, Moment, asked_ms, correct, is_about_time, judge, settle};
+use super::answer::{Correction, Flow, Left, Moment, asked_ms, correct, is_about_time, judge, settle};
 use super::backoff_ms;
 use super::meet::meet_all;
 use super::prepare::{Prepared, Sealed, prepare};
 use super::time::ask_time;
 use super::window::{Stopped, Window};
-use crate::context::Context;
+use crate::context::{Context, HandedOver};
 use crate::error::{Error, Offline, Result};
 use crate::fault::{self, Station};
 use crate::id::{DeviceId, ThreadId, UserId};
@@ -27,22 +27,25 @@ const BATCH: u32 = 256;
 /// How many are in the first one, so that they leave soon, however many lanes there are. Each one after it has twice as many.
 const FIRST_BATCH: u32 = 16;
 
-/// Empties the lane, or stops where it cannot go on now.
+/// Empties the lane, or stops where it cannot go on now. Its first entry may be here already.
 ///
 /// # Errors
 /// Those of the store.
-pub(super) async fn empty(ctx: &Context, thread: ThreadId) -> Result<()> {
+pub(super) async fn empty(ctx: &Context, thread: ThreadId, first: Option<HandedOver>) -> Result<()> {
+    let mut begin = match first {
+        Some(first) => Begin::HandedOver(first),
+        None => Begin::Read,
+    };
     // On another connection it begins with the oldest again.
-    let mut unknown = Vec::new();
     while let Some(socket) = ctx.transport.live() {
-        let flow = match send(ctx, thread, &socket, std::mem::take(&mut unknown)).await? {
+        let flow = match send(ctx, thread, &socket, std::mem::replace(&mut begin, Begin::Read)).await? {
             Sent::All => {
                 ctx.wait_reasons.forget(thread);
                 return Ok(());
             }
             Sent::LookedUp => Flow::Again,
-            Sent::UpToLookup(entries) => {
-                unknown = entries;
+            Sent::UpToLookup(unknown) => {
+                begin = Begin::Lookup(unknown);
                 Flow::Again
             }
             Sent::UpTo(Stopped { correction: Some((entry, attempts, correction)), flow, .. }) => {
@@ -76,6 +79,16 @@ async fn submit(socket: &Socket, run: Vec<(Durable<Parcel>, SendMode)>) -> Submi
     }
 }
 
+/// What the sends of a lane on one connection begin with.
+enum Begin {
+    /// The oldest entries in the outbox.
+    Read,
+    /// The only entry of the lane, which is not submitted yet.
+    HandedOver(HandedOver),
+    /// The question whether these entries are stored, and nothing else.
+    Lookup(Vec<Sealed>),
+}
+
 /// How far the entries of a lane were sent.
 enum Sent {
     All,
@@ -95,21 +108,32 @@ enum Sent {
 
 /// Sends the entries of a lane over one connection, until there are no more or one of them stops it. If there are any
 /// of which it is unknown whether they are stored, only asks about these.
-async fn send(ctx: &Context, thread: ThreadId, socket: &Arc<Socket>, unknown: Vec<Sealed>) -> Result<Sent> {
+async fn send(ctx: &Context, thread: ThreadId, socket: &Arc<Socket>, begin: Begin) -> Result<Sent> {
     // What is under way, at most one of each kind.
     let mut sealing: Option<BoxFuture<'_, Result<Prepared>>> = None;
     let mut submitting: Option<BoxFuture<'_, Submitted>> = None;
-    let mut settling: Option<BoxFuture<'_, Result<()>>> = None;
+    let mut settling: Option<BoxFuture<'_, Result<Left>>> = None;
     let mut answers = FuturesOrdered::new();
     // Behind which entry more may wait, and what ends the lane when all else is answered.
-    let (mut last, mut batch) = (None, FIRST_BATCH);
-    let (mut window, mut end) = if unknown.is_empty() {
-        (Window::default(), None)
-    } else {
-        (Window::lookup(unknown), Some(Sent::LookedUp))
+    let (mut last, mut batch, mut end) = (None, FIRST_BATCH, None);
+    // Behind a message that was the only one, the outbox is not read before its settlement shows that there are others.
+    let mut may_have_more = true;
+    let mut window = match begin {
+        Begin::Lookup(unknown) => {
+            end = Some(Sent::LookedUp);
+            Window::lookup(unknown)
+        }
+        Begin::HandedOver(first) if first.is_for(socket) && ctx.take_fresh(&first.name()) => {
+            let HandedOver { entry: id, parcel, .. } = first;
+            (last, may_have_more) = (Some(id), false);
+            let mut window = Window::default();
+            window.add(vec![Sealed { id, attempts: 0, may_be_stored: false, parcel }]);
+            window
+        }
+        Begin::Read | Begin::HandedOver(_) => Window::default(),
     };
     loop {
-        if sealing.is_none() && end.is_none() && window.wants_more() {
+        if sealing.is_none() && end.is_none() && may_have_more && window.wants_more() {
             sealing = Some(Box::pin(prepare(ctx, thread, last, batch)));
             batch = batch.saturating_mul(2).min(BATCH);
         }
@@ -120,7 +144,7 @@ async fn send(ctx: &Context, thread: ThreadId, socket: &Arc<Socket>, unknown: Ve
         if settling.is_none()
             && let Some(settled) = window.take_settled()
         {
-            settling = Some(Box::pin(settle(ctx, settled)));
+            settling = Some(Box::pin(settle(ctx, thread, settled)));
         }
         tokio::select! {
             submitted = next(&mut submitting), if submitting.is_some() => answers.extend(submitted),
@@ -139,7 +163,12 @@ async fn send(ctx: &Context, thread: ThreadId, socket: &Arc<Socket>, unknown: Ve
                     end = Some(Sent::UpToMeeting { entry, attempts, user, devices });
                 }
             },
-            settled = next(&mut settling), if settling.is_some() => settled?,
+            left = next(&mut settling), if settling.is_some() => match left? {
+                Left::Nothing if sealing.is_none() => {
+                    end.get_or_insert(Sent::All);
+                }
+                _ => may_have_more = true,
+            },
             // Nothing is under way, and nothing more begins.
             else => break,
         }
@@ -203,7 +232,7 @@ async fn make_sessions(
             };
             let wait_ms = asked_ms.saturating_add(backoff_ms(&ctx.env, attempts.saturating_add(1)));
             let later = Settlement::Later { due_ms: ctx.env.now_ms().saturating_add(wait_ms) };
-            settle(ctx, vec![(entry, None, later)]).await?;
+            settle(ctx, thread, vec![(entry, None, later)]).await?;
             ctx.wait_reasons.put_off(thread, Some(WaitReason::NoKeys));
             return Ok(Flow::Stop);
         }
@@ -211,6 +240,6 @@ async fn make_sessions(
     };
     // Unless the user can come back: then the entries behind it wait, too.
     let may_come_back = matches!(settlement, Settlement::Failed(FailReason::UnknownRecipient));
-    settle(ctx, vec![(entry, None, settlement)]).await?;
+    settle(ctx, thread, vec![(entry, None, settlement)]).await?;
     Ok(if may_come_back { Flow::Stop } else { Flow::Again })
 }

@@ -10,7 +10,7 @@ use crate::content::Content;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::fault::{self, Station};
-use crate::id::{ClientMsgId, DeviceId, ThreadId, UserId};
+use crate::id::{DeviceId, ThreadId, UserId};
 use crate::message::FailReason;
 use crate::store::{
     Account, Durable, Entry, Outgoing, OutgoingId, Parcel, Registered, Settlement, Thread, Tx,
@@ -34,16 +34,6 @@ pub(super) enum Prepared {
     Lookup(Vec<Sealed>),
     /// Start sessions with these devices of this user first (with all if none is named), for this entry.
     Meet { entry: OutgoingId, attempts: u32, user: UserId, devices: Vec<DeviceId> },
-}
-
-impl Prepared {
-    /// The parcels that can be submitted.
-    pub(super) fn parcels(&self) -> Vec<ClientMsgId> {
-        match self {
-            Self::Submit(sealed) => sealed.iter().map(|sealed| sealed.parcel.get().client_msg_id).collect(),
-            Self::Nothing | Self::Lookup(_) | Self::Meet { .. } => Vec::new(),
-        }
-    }
 }
 
 /// A sealed entry, ready to be sent.

@@ -1,13 +1,15 @@
 //! Station 2, Queue: stores what the user writes, and seals it in the same transaction if it can be sent at once.
 
-use super::prepare::seal_next;
+use rand::rngs::StdRng;
+
+use super::prepare::{Prepared, seal_next};
 use crate::content::{Body, MAX_TEXT};
-use crate::context::Context;
+use crate::context::{Context, HandedOver};
 use crate::error::{Error, Result};
 use crate::fault::{self, Station};
 use crate::id::ThreadId;
 use crate::message::Message;
-use crate::store::NewOutgoing;
+use crate::store::{NewOutgoing, Tx};
 
 /// Queues a text. When this returns, the text is durable and will be sent.
 pub(crate) async fn send_text(ctx: &Context, thread: ThreadId, text: &str) -> Result<Message> {
@@ -28,25 +30,38 @@ pub(crate) async fn send_text(ctx: &Context, thread: ThreadId, text: &str) -> Re
         let is_next = !tx.is_lane_busy(thread)?;
         let new = NewOutgoing { thread, us: (us.user, us.device), content_id, sent_ms, body };
         let message = tx.enqueue(new)?;
-        // Sealing here saves a second transaction. Without a connection the entry stays unsealed, so that it can
-        // still be cancelled.
-        if is_next && ctx_in_tx.transport.live().is_some() {
-            let part = tx.begin_part()?;
-            match seal_next(&ctx_in_tx, tx, thread, (None, 1), &mut rng) {
-                Ok(prepared) => {
-                    tx.keep_part(part)?;
-                    // Before the commit: afterwards, the dispatcher could submit it first.
-                    ctx_in_tx.note_fresh(prepared.parcels());
-                }
-                // The text is queued nevertheless, and the lane will encounter the error again.
-                Err(_) => tx.undo_part(part)?,
+        let sealed = if is_next { seal_at_once(&ctx_in_tx, tx, thread, &mut rng)? } else { None };
+        tx.after_commit(move || {
+            fault::at(Station::QueueAfterCommit);
+            match sealed {
+                Some(sealed) => ctx_in_tx.handover.put(thread, sealed),
+                None => ctx_in_tx.outbox.notify_one(),
             }
-        }
+        });
         fault::at(Station::QueueBeforeCommit);
         message.ok_or(Error::Bug("a queued text without a message"))
     });
-    let message = queued.await?;
-    fault::at(Station::QueueAfterCommit);
-    ctx.outbox.notify_one();
-    Ok(message)
+    queued.await
+}
+
+/// Seals the only entry of a lane, which saves a second transaction. Without a connection it stays unsealed, so that it can
+/// still be cancelled.
+fn seal_at_once(
+    ctx: &Context,
+    tx: &mut Tx<'_>,
+    thread: ThreadId,
+    rng: &mut StdRng,
+) -> Result<Option<HandedOver>> {
+    let Some(connection) = ctx.transport.live() else { return Ok(None) };
+    let part = tx.begin_part()?;
+    let Ok(prepared) = seal_next(ctx, tx, thread, (None, 1), rng) else {
+        // The text is queued nevertheless, and the lane will encounter the error again.
+        tx.undo_part(part)?;
+        return Ok(None);
+    };
+    tx.keep_part(part)?;
+    let Prepared::Submit(sealed) = prepared else { return Ok(None) };
+    // Before the commit: afterwards, the dispatcher could submit it first.
+    ctx.note_fresh(sealed.iter().map(|sealed| sealed.parcel.get().client_msg_id));
+    Ok(sealed.into_iter().next().map(|first| HandedOver::new(first.id, first.parcel, &connection)))
 }

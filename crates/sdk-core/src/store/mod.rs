@@ -72,7 +72,7 @@ use lock::{Claim, Lock};
 use log::Log;
 use readers::Readers;
 use vault::Vault;
-use writer::{Writer, WriterState};
+use writer::{Flush, Writer, WriterState};
 
 /// Proof that `T` is on disk: it is made inside a transaction or from a row that was read, and leaves a transaction only with its
 /// commit.
@@ -207,7 +207,21 @@ impl Store {
         work: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let open = self.current()?;
-        open.writer.run(work, self.shared.events.clone()).await
+        open.writer.run(Flush::Yes, work, self.shared.events.clone()).await
+    }
+
+    /// As [`Store::write`], but does not wait for the disk. A power failure may undo the transaction, until a later one is on disk;
+    /// the end of the process does not. Only for what would then be learnt again. No [`Durable`] can be returned, because it is not
+    /// `Copy`.
+    ///
+    /// # Errors
+    /// As [`Store::write`].
+    pub(crate) async fn write_unflushed<T: Copy + Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let open = self.current()?;
+        open.writer.run(Flush::No, work, self.shared.events.clone()).await
     }
 
     /// Runs `work` on a snapshot, beside the writer where there is room for it.
@@ -334,7 +348,11 @@ pub(crate) struct Tx<'c> {
     needed_in_file: bool,
     /// Where messages stood that have got another place, until it is told.
     moved: BTreeMap<MessageId, Position>,
+    after_commit: Vec<AfterCommit>,
 }
+
+/// What is called once a transaction is committed.
+type AfterCommit = Box<dyn FnOnce() + Send>;
 
 /// A part of a transaction, from [`Tx::begin_part`] on; the next one begins when it has ended.
 #[must_use]
@@ -342,6 +360,7 @@ pub(crate) struct Part {
     /// How many events there were before it.
     events: usize,
     must_look: bool,
+    after_commit: usize,
 }
 
 impl<'c> Tx<'c> {
@@ -352,6 +371,7 @@ impl<'c> Tx<'c> {
             must_look: false,
             needed_in_file: false,
             moved: BTreeMap::new(),
+            after_commit: Vec::new(),
         }
     }
 
@@ -363,6 +383,12 @@ impl<'c> Tx<'c> {
     /// Makes listeners read the database again after the commit: too much has changed to report each change.
     const fn look_again(&mut self) {
         self.must_look = true;
+    }
+
+    /// Calls this once the transaction is committed, in the order of the transactions, and even if nobody waits for its result any
+    /// more. It runs on the writer's thread and must not block.
+    pub(crate) fn after_commit(&mut self, next: impl FnOnce() + Send + 'static) {
+        self.after_commit.push(Box::new(next));
     }
 
     /// What this transaction writes has to be in the file itself before anybody is answered, not only in its log.
@@ -378,7 +404,8 @@ impl<'c> Tx<'c> {
     /// Begins a part of the transaction that can be undone by itself.
     pub(crate) fn begin_part(&mut self) -> Result<Part> {
         self.connection.prepare_cached("SAVEPOINT part")?.execute([])?;
-        Ok(Part { events: self.events.len(), must_look: self.must_look })
+        let after_commit = self.after_commit.len();
+        Ok(Part { events: self.events.len(), must_look: self.must_look, after_commit })
     }
 
     /// The part stays.
@@ -392,6 +419,7 @@ impl<'c> Tx<'c> {
         self.connection.prepare_cached("ROLLBACK TO part")?.execute([])?;
         self.events.truncate(part.events);
         self.must_look = part.must_look;
+        self.after_commit.truncate(part.after_commit);
         self.keep_part(part)
     }
 

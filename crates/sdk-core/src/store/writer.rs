@@ -1,7 +1,8 @@
 //! The writer: the only thread that writes, which owns its connection.
 //!
 //! Transactions that wait at the same time share one commit, and therefore one flush to disk. Each runs in its own
-//! savepoint, so that a failure undoes nothing else. None is answered before the commit.
+//! savepoint, so that a failure undoes nothing else. None is answered before the commit. A commit whose transactions can all
+//! be repeated is not flushed.
 //!
 //! Other processes have writers of their own. Each transaction runs under the lock between processes, and changes
 //! that another process has made are noticed, so that observers read again.
@@ -20,7 +21,7 @@ use super::exit::Guarded;
 use super::lock::{Claim, Lock};
 use super::log::{self, Log};
 use super::readers::Readers;
-use super::{Rows, SUSPENDED, Tx, schema};
+use super::{AfterCommit, Rows, SUSPENDED, Tx, schema};
 use crate::error::{Error, Result, Storage};
 use crate::event::{Event, EventBus};
 
@@ -52,11 +53,12 @@ impl Writer {
 
     pub(super) async fn run<T: Send + 'static>(
         &self,
+        flush: Flush,
         work: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
         events: EventBus,
     ) -> Result<T> {
         let (answer, answered) = oneshot::channel();
-        let job = Work { work: Some(work), done: None, needed_in_file: false, answer, events };
+        let job = Work { work: Some(work), done: None, flush, needed_in_file: false, answer, events };
         self.submit(Order::Write(Box::new(job)))?;
         answered.await.map_err(|_| Error::Bug("the writer is gone"))?
     }
@@ -102,6 +104,14 @@ impl Writer {
     }
 }
 
+/// Whether a transaction must be on disk before it is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flush {
+    Yes,
+    /// A power failure may undo it, unless a later transaction was flushed.
+    No,
+}
+
 /// What is submitted to the writer.
 enum Order {
     Write(Box<dyn Job>),
@@ -112,6 +122,7 @@ enum Order {
 trait Job: Send {
     /// Runs inside a savepoint. Returns whether to keep its changes.
     fn run(&mut self, connection: &Connection) -> bool;
+    fn flush(&self) -> Flush;
     /// Whether its changes must be in the database file itself before it answers.
     fn needed_in_file(&self) -> bool;
     /// Answers, once the outcome of the commit is known.
@@ -120,10 +131,19 @@ trait Job: Send {
 
 struct Work<F, T> {
     work: Option<F>,
-    done: Option<Result<(T, Vec<Event>, bool)>>,
+    done: Option<Result<Done<T>>>,
+    flush: Flush,
     needed_in_file: bool,
     answer: oneshot::Sender<Result<T>>,
     events: EventBus,
+}
+
+/// What a transaction has left to be done after its commit.
+struct Done<T> {
+    value: T,
+    events: Vec<Event>,
+    must_look: bool,
+    after_commit: Vec<AfterCommit>,
 }
 
 impl<F, T> Job for Work<F, T>
@@ -138,10 +158,15 @@ where
             let mut tx = Tx::new(connection);
             let value = work(&mut tx)?;
             self.needed_in_file = tx.needed_in_file;
-            Ok((value, tx.events, tx.must_look))
+            let Tx { events, must_look, after_commit, .. } = tx;
+            Ok(Done { value, events, must_look, after_commit })
         }));
         let result = result.unwrap_or(Err(Error::Bug("a panic in a transaction")));
         self.done.insert(result).is_ok()
+    }
+
+    fn flush(&self) -> Flush {
+        self.flush
     }
 
     fn needed_in_file(&self) -> bool {
@@ -150,7 +175,8 @@ where
 
     fn finish(self: Box<Self>, committed: &Result<()>) {
         let result = match (self.done, committed) {
-            (Some(Ok((value, events, must_look))), Ok(())) => {
+            (Some(Ok(Done { value, events, must_look, after_commit })), Ok(())) => {
+                after_commit.into_iter().for_each(|next| next());
                 for event in events {
                     self.events.publish(event);
                 }
@@ -176,6 +202,8 @@ pub(super) struct WriterState {
     log: Log,
     readers: Arc<Readers>,
     others: OtherProcesses,
+    /// Whether commits are flushed at present.
+    flush: Flush,
 }
 
 impl WriterState {
@@ -191,7 +219,7 @@ impl WriterState {
             .with(|connection| Ok((data_version(connection)?, Rows { connection }.last_message()?)))?;
         events.begin_after(last_message);
         let others = OtherProcesses { data_version, events };
-        Ok(Self { connection, lock, _claim: claim, log, readers, others })
+        Ok(Self { connection, lock, _claim: claim, log, readers, others, flush: Flush::Yes })
     }
 
     fn serve(mut self, queue: &Receiver<Order>, waiting: &AtomicUsize) {
@@ -253,6 +281,8 @@ impl WriterState {
     }
 
     fn commit_together(&mut self, group: &mut [Box<dyn Job>]) -> Result<()> {
+        let all_repeatable = group.iter().all(|job| job.flush() == Flush::No);
+        self.set_flush(if all_repeatable { Flush::No } else { Flush::Yes })?;
         let _held = self.lock.take()?;
         self.connection.with(|connection| {
             connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
@@ -264,6 +294,20 @@ impl WriterState {
             }
             done
         })
+    }
+
+    /// Sets whether commits are flushed. This cannot be changed inside a transaction. Without flushing, SQLite still orders its
+    /// writes so that a power failure only undoes the newest commits, each completely (`PRAGMA synchronous`).
+    fn set_flush(&mut self, flush: Flush) -> Result<()> {
+        if self.flush != flush {
+            let level = match flush {
+                Flush::Yes => "full",
+                Flush::No => "normal",
+            };
+            self.connection.with(|connection| Ok(connection.pragma_update(None, "synchronous", level)?))?;
+            self.flush = flush;
+        }
+        Ok(())
     }
 
     /// Moves the log to the database file, so that a suspended app leaves a single file behind. If other processes

@@ -1,0 +1,62 @@
+//! Messages that were sealed in the transaction that queued them, on their way to the dispatcher. It submits them without reading
+//! the outbox, in which they are also.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use tokio::sync::Notify;
+
+use crate::id::{ClientMsgId, ThreadId};
+use crate::store::{Durable, OutgoingId, Parcel};
+use crate::transport::Socket;
+
+/// The only entry of a lane, which was sealed for this connection.
+pub(crate) struct HandedOver {
+    pub(crate) entry: OutgoingId,
+    pub(crate) parcel: Durable<Parcel>,
+    connection: Weak<Socket>,
+}
+
+impl HandedOver {
+    pub(crate) fn new(entry: OutgoingId, parcel: Durable<Parcel>, connection: &Arc<Socket>) -> Self {
+        Self { entry, parcel, connection: Arc::downgrade(connection) }
+    }
+
+    /// The id under which it is submitted.
+    pub(crate) fn name(&self) -> ClientMsgId {
+        self.parcel.get().client_msg_id
+    }
+
+    /// Whether the connection is still the same. On another one, everything may have been sealed anew.
+    pub(crate) fn is_for(&self, connection: &Arc<Socket>) -> bool {
+        self.connection.upgrade().is_some_and(|ours| Arc::ptr_eq(&ours, connection))
+    }
+}
+
+/// Contains at most one entry of each lane.
+#[derive(Default)]
+pub(crate) struct Handover {
+    entries: Mutex<HashMap<ThreadId, HandedOver>>,
+    filled: Notify,
+}
+
+impl Handover {
+    pub(crate) fn put(&self, lane: ThreadId, entry: HandedOver) {
+        self.lock().insert(lane, entry);
+        self.filled.notify_one();
+    }
+
+    /// Takes the entries of those lanes for which `is_wanted` holds.
+    pub(crate) fn take(&self, is_wanted: impl Fn(&ThreadId) -> bool) -> Vec<(ThreadId, HandedOver)> {
+        self.lock().extract_if(|lane, _| is_wanted(lane)).collect()
+    }
+
+    /// Waits until something was put here since the last call.
+    pub(crate) async fn filled(&self) {
+        self.filled.notified().await;
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ThreadId, HandedOver>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

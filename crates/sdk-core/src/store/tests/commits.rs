@@ -1,0 +1,112 @@
+//! What follows a commit, and which commits wait for the disk.
+
+use std::fs;
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+
+use super::*;
+use crate::error::{Error, Result};
+use crate::message::Direction;
+use crate::store::{Entry, Parcel, Rows, Settlement, Tx};
+use crate::{Delivery, MessageId};
+
+const NORMAL: i64 = 1;
+const FULL: i64 = 2;
+
+/// Whether the commit of the current transaction waits for the disk (`PRAGMA synchronous`).
+fn synchronous(rows: &Rows<'_>) -> Result<i64> {
+    Ok(rows.connection.pragma_query_value(None, "synchronous", |row| row.get(0))?)
+}
+
+#[tokio::test]
+async fn a_commit_waits_for_the_disk_unless_all_of_it_can_be_repeated() {
+    let fixture = Fixture::new().await;
+    for _ in 0..2 {
+        assert_eq!(fixture.store.write(|tx| synchronous(tx)).await, Ok(FULL));
+        assert_eq!(fixture.store.write_unflushed(|tx| synchronous(tx)).await, Ok(NORMAL));
+        assert_eq!(fixture.store.write_unflushed(|tx| synchronous(tx)).await, Ok(NORMAL));
+    }
+    // The first one holds the writer until the others wait behind it, so that these share the next commit.
+    let (release, held) = channel::<()>();
+    let work = move |_: &mut Tx<'_>| held.recv().map_err(|_| Error::Bug("the test is gone"));
+    let first = fixture.store.write_unflushed(work);
+    let (_, repeatable, other, ()) = tokio::join!(
+        biased;
+        first,
+        fixture.store.write_unflushed(|tx| synchronous(tx)),
+        fixture.store.write(|tx| synchronous(tx)),
+        async { release.send(()).unwrap() },
+    );
+    assert_eq!((repeatable, other), (Ok(FULL), Ok(FULL)));
+}
+
+/// A store as it is after a power failure that has undone everything after this size of the log.
+fn after_power_failure(fixture: &Fixture, log_bytes: u64) -> (TempDir, Store) {
+    let dir = tempfile::tempdir().unwrap();
+    fs::copy(fixture.dir.path().join("a.db"), dir.path().join("a.db")).unwrap();
+    let log = fs::read(fixture.dir.path().join("a.db-wal")).unwrap();
+    fs::write(dir.path().join("a.db-wal"), &log[..usize::try_from(log_bytes).unwrap()]).unwrap();
+    let store = open(&dir, EventBus::new()).unwrap();
+    (dir, store)
+}
+
+async fn delivery(store: &Store, message: MessageId) -> Delivery {
+    match store.read(move |rows| rows.message(message)).await.unwrap().unwrap().direction {
+        Direction::Outgoing(delivery) => delivery,
+        Direction::Incoming { .. } => panic!("not ours"),
+    }
+}
+
+#[tokio::test]
+async fn a_settlement_that_a_power_failure_undoes_can_be_repeated_with_the_same_parcel() {
+    let fixture = Fixture::new().await;
+    let message = fixture.enqueue("hello").await;
+    let (entry, name) = (fixture.entry(message).await, fresh_id());
+    let parcel = Parcel { client_msg_id: name, bytes: "sealed".into() };
+    fixture.store.write(move |tx| tx.set_sealed(entry, parcel, 1000).map(drop)).await.unwrap();
+    let log = fixture.dir.path().join("a.db-wal");
+    let flushed = fs::metadata(&log).unwrap().len();
+
+    let accepted = Settlement::Accepted { epoch: 1, server_seq: 5, server_ms: 2000 };
+    let settle = move |tx: &mut Tx<'_>| tx.settle_all(vec![(entry, Some(name), accepted)]);
+    fixture.store.write_unflushed(settle).await.unwrap();
+    assert_eq!(delivery(&fixture.store, message).await, Delivery::Sent);
+    // The end of the process undoes nothing.
+    let written = fs::metadata(&log).unwrap().len();
+    assert!(written > flushed);
+    let (_dir, killed) = after_power_failure(&fixture, written);
+    assert_eq!(delivery(&killed, message).await, Delivery::Sent);
+
+    let (_dir, store) = after_power_failure(&fixture, flushed);
+    assert_eq!(delivery(&store, message).await, Delivery::Queued);
+    let entries = store.read(|rows| rows.entries(THREAD, None, (10, 1 << 20))).await.unwrap();
+    let [Entry::Sealed { id, parcel, .. }] = &entries[..] else { panic!("{entries:?}") };
+    assert_eq!((*id, parcel.get().client_msg_id, &parcel.get().bytes[..]), (entry, name, &b"sealed"[..]));
+    store.write_unflushed(settle).await.unwrap();
+    assert_eq!(delivery(&store, message).await, Delivery::Sent);
+}
+
+#[tokio::test]
+async fn what_follows_a_commit_is_called_in_order_even_if_nobody_waits_and_only_for_what_is_kept() {
+    let fixture = Fixture::new().await;
+    let called = Arc::new(Mutex::new(Vec::new()));
+    for n in 0..20 {
+        let called = Arc::clone(&called);
+        let mut writing = Box::pin(fixture.store.write(move |tx| {
+            let note = move |what: &'static str| {
+                let called = Arc::clone(&called);
+                move || called.lock().unwrap().push((n, what))
+            };
+            tx.after_commit(note("kept"));
+            let part = tx.begin_part()?;
+            tx.after_commit(note("undone"));
+            tx.undo_part(part)?;
+            if n % 3 == 0 { Err(Error::NotFound) } else { Ok(()) }
+        }));
+        // It is polled once and then dropped.
+        let _ = futures_util::FutureExt::now_or_never(&mut writing);
+    }
+    fixture.store.write(|_| Ok(())).await.unwrap();
+    let kept: Vec<_> = (0..20).filter(|n| n % 3 != 0).map(|n| (n, "kept")).collect();
+    assert_eq!(*called.lock().unwrap(), kept);
+}
