@@ -7,7 +7,7 @@ pluginManagement {
 
 dependencyResolutionManagement {
     repositories {
-        // What `./dev android` has made.
+        // The package that `./dev android` builds.
         maven { url = uri("../../bindings/kotlin/target/android/maven") }
         google()
         mavenCentral()

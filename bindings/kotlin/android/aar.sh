@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Builds what an app for Android takes in. `./dev android` generates the sources, then calls this:
+# Builds the package for Android apps. `./dev android` generates the sources, then calls this:
 #   aar.sh check|build TARGET_FOLDER
-# The package goes into ../target/android/maven, a Maven repository that a Gradle build can name. The libraries with their symbols,
-# for reports of crashes, stay in TARGET_FOLDER/android/symbols.
+# The package is written to ../target/android/maven, a Maven repository that a Gradle build can use. The libraries with their
+# symbols, for crash reports, are kept in TARGET_FOLDER/android/symbols.
 set -euo pipefail
 
 step=$1
@@ -21,7 +21,7 @@ if [ -z "$ndk" ] && [ -n "$sdk" ]; then
     ndk=$(find "$sdk/ndk" -mindepth 1 -maxdepth 1 -type d 2>/dev/null | sort -V | tail -n 1 || true)
 fi
 
-# What is missing, one a line, with how to get it.
+# Prints a line for each missing tool, with instructions for installing it.
 missing() {
     if [ -z "$sdk" ] || ! [ -d "$sdk" ]; then
         echo "the Android SDK: install it with Android Studio, and set ANDROID_HOME to its folder"
@@ -54,7 +54,7 @@ missing() {
     fi
 }
 
-# The folder of the NDK's programs for this machine.
+# Prints the folder with the NDK's programs for this machine.
 tools() {
     found=$(find "$ndk/toolchains/llvm/prebuilt" -name llvm-strip 2>/dev/null | head -n 1)
     [ -n "$found" ] && dirname "$found"
@@ -62,7 +62,7 @@ tools() {
 
 list=$(missing)
 if [ -n "$list" ]; then
-    printf 'android: this is missing here:\n' >&2
+    printf 'android: these tools are missing:\n' >&2
     printf '%s\n' "$list" | sed 's/^/  /' >&2
     exit 1
 fi
@@ -78,8 +78,8 @@ mkdir -p "$symbols" "$libraries"
 wanted=()
 for abi in $abis; do wanted+=(--target "$abi"); done
 cd "$here/../../.."
-# One kind of library, so that it is linked with all optimisation. The page size is an NDK's own default from r28 on. What no
-# library of Android's has must not come to light only when a phone loads this one.
+# Only one type of library is built, because otherwise it would not be optimised at link time. The page size is the default of
+# the NDK from r28 on. With `-z defs`, undefined symbols are errors here instead of when a phone loads the library.
 cargo ndk "${wanted[@]}" --platform "$platform" --output-dir "$symbols" \
     rustc --locked --profile release-size -p sealpost-ffi --lib --crate-type cdylib --features vendored-crypto \
     -- -C link-arg=-Wl,-z,max-page-size=16384,-z,defs
@@ -87,10 +87,10 @@ cargo ndk "${wanted[@]}" --platform "$platform" --output-dir "$symbols" \
 for abi in $abis; do
     mkdir -p "$libraries/$abi"
     "$(tools)/llvm-strip" --strip-unneeded -o "$libraries/$abi/libsealpost.so" "$symbols/$abi/libsealpost.so"
-    # The last column of a segment is what it is aligned to.
+    # The last column of a segment is its alignment.
     if "$(tools)/llvm-readelf" --program-headers --wide "$libraries/$abi/libsealpost.so" |
         awk '$1 == "LOAD" && $NF != "0x4000" { found = 1 } END { exit !found }'; then
-        printf 'android: the library for %s is not made for pages of 16 KB\n' "$abi" >&2
+        printf 'android: the library for %s is not aligned to pages of 16 KB\n' "$abi" >&2
         exit 1
     fi
 done

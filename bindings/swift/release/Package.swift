@@ -1,5 +1,5 @@
 // swift-tools-version:6.0
-// The manifest of a release. `./dev xcframework` inserts the URL and checksum of the library, or its local path.
+// The manifest of a release. `./dev xcframework` inserts the URL and the checksum of the library, or its local path.
 import PackageDescription
 
 let package = Package(

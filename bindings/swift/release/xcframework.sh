@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
-# Builds what a release of the Swift package consists of, on a Mac with Xcode. `./dev xcframework` generates the sources, then
-# calls this:
+# Builds a release of the Swift package, on a Mac with Xcode. `./dev xcframework` generates the sources, then calls this:
 #   xcframework.sh check|build TARGET_FOLDER [URL]
-# The library for iPhones, for the simulator and for Macs goes into TARGET_FOLDER/xcframework/SealpostFFI.xcframework.zip; beside
-# it, in package/, is the package that refers to it by the URL under which the release will offer it; without a URL, a package
-# that has the library in it.
+# The library for iPhones, the simulator and Macs is written to TARGET_FOLDER/xcframework/SealpostFFI.xcframework.zip, and the
+# Swift package to package/ beside it. The package refers to the library by the URL of the release; without a URL, it contains
+# the library.
 set -euo pipefail
 
 step=$1
@@ -15,14 +14,14 @@ out=$target/xcframework
 
 die() { printf 'xcframework: %s\n' "$*" >&2; exit 1; }
 
-[ "$(uname -s)" = Darwin ] || die "libraries for iPhones are built on a Mac with Xcode; this machine is none"
-xcodebuild -version >/dev/null 2>&1 || die "no Xcode: install it, then run xcode-select --install"
+[ "$(uname -s)" = Darwin ] || die "libraries for iPhones can only be built on a Mac with Xcode"
+xcodebuild -version >/dev/null 2>&1 || die "Xcode is missing: install it, then run xcode-select --install"
 
 [ "$step" = build ] || exit 0
 
-# The cryptography is Apple's, also where somebody builds other things with an OpenSSL.
+# SQLCipher uses Apple's cryptography, even if the environment configures an OpenSSL for other builds.
 unset OPENSSL_DIR OPENSSL_LIB_DIR OPENSSL_INCLUDE_DIR
-# As in Package.swift.
+# The same versions as in Package.swift.
 export IPHONEOS_DEPLOYMENT_TARGET=16.0 MACOSX_DEPLOYMENT_TARGET=13.0
 
 build() {
@@ -32,7 +31,7 @@ build() {
     done
 }
 
-# One library of a platform for all its processors.
+# Joins the libraries of a platform's processors into one.
 join() {
     name=$1
     shift
@@ -44,7 +43,7 @@ join() {
 
 rm -rf "$out"
 mkdir -p "$out/headers/SealpostFFI"
-# In a folder of their own: all frameworks of an app share one for headers, and each has a module.modulemap.
+# The headers need their own folder, because all frameworks of an app share one, and each has a module.modulemap.
 cp "$swift"/Sources/SealpostFFI/* "$out/headers/SealpostFFI"
 
 cd "$swift"

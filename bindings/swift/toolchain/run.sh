@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Runs a command that needs Swift: with the machine's own, else in the root that setup.sh built.
+# Runs a command that needs Swift, either with the Swift of the machine, or in the root file system that setup.sh has built.
 #   run.sh FOLDER[:FOLDER...] COMMAND [ARGUMENT...]
-# The command runs in the first folder. In the root, the folders are there under the same paths, the network is the
-# machine's, /tmp is empty, and of the environment only what begins with SEALPOST_ or SWIFT_ is passed on. Mounts and
-# processes are in namespaces of their own, so that neither outlives the command.
+# The command runs in the first folder. In the root file system, the folders have the same paths, the network is that of the
+# machine, /tmp is empty, and only environment variables that start with SEALPOST_ or SWIFT_ are passed on. Mounts and
+# processes have their own namespaces, so they end with the command.
 set -euo pipefail
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
@@ -15,8 +15,8 @@ shift
 cd "${folders%%:*}"
 if own_swift; then exec "$@"; fi
 
-[ -e "$SWIFT_ROOT/.stamp" ] || die "no Swift $needs_swift: run $here/setup.sh first"
-may_mount || die "working in $SWIFT_ROOT needs root and the right to mount; or put a Swift $needs_swift into PATH, see $here/setup.sh"
+[ -e "$SWIFT_ROOT/.stamp" ] || die "Swift $needs_swift is missing: run $here/setup.sh first"
+may_mount || die "using $SWIFT_ROOT needs root and permission to mount; or put Swift $needs_swift into PATH, see $here/setup.sh"
 
 environment=(PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp LANG=C.UTF-8 TERM="${TERM:-dumb}")
 while IFS= read -r name; do
@@ -27,10 +27,10 @@ export folders
 exec unshare --mount --pid --fork --kill-child=KILL --propagation private bash -euc '
     mount -t proc proc "$SWIFT_ROOT/proc"
     mount --rbind /dev "$SWIFT_ROOT/dev"
-    # First, as a folder may lie in it.
+    # This comes first, because a folder may be inside it.
     mount -t tmpfs tmpfs "$SWIFT_ROOT/tmp"
     IFS=:
-    # The first: whom the machine trusts.
+    # The first one contains the certificates that the machine trusts.
     for folder in /etc/ssl $folders; do
         mkdir -p "$SWIFT_ROOT$folder"
         mount --rbind "$folder" "$SWIFT_ROOT$folder"

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Sees to a Swift of version 6 or newer, and leaves alone what is there. In this order:
-#   1. the machine's own;
-#   2. Debian's package, where this system has it;
-#   3. on an older Debian, with root and the right to mount: a small root of the first release that has it, in $SWIFT_ROOT,
-#      for run.sh to work in, with the machine's own apt settings. About four minutes, 600 MB of packages, 1.6 GB of disk, once;
-#   4. the release of swift.org for this system, in $SWIFT_RELEASE: without root, about 900 MB to fetch.
-# Says on standard error what it does, and at the end what to do by hand.
+# Provides Swift 6 or newer. It tries these in order:
+#   1. Use the Swift of the machine.
+#   2. Install Debian's package, if this system has it.
+#   3. On an older Debian, with root and permission to mount: build a small root file system of the first release that has the
+#      package, in $SWIFT_ROOT, with the apt settings of the machine; run.sh uses it. This takes about four minutes, 600 MB of
+#      packages and 1.6 GB of disk, once.
+#   4. Download the release of swift.org for this system to $SWIFT_RELEASE. This needs no root, and about 900 MB.
+# It reports what it does on standard error, and, if nothing worked, how to install Swift by hand.
 set -euo pipefail
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
@@ -16,7 +17,7 @@ suite=trixie # the first release of Debian with Swift 6
 packages="swiftlang libc6-dev libstdc++-14-dev zlib1g-dev tzdata"
 stamp="v1 $suite $packages"
 
-# What swift.org's release wants to find beside itself.
+# The packages that a release of swift.org needs.
 companions="binutils ca-certificates g++ libc6-dev libcurl4-openssl-dev libxml2-dev libz3-dev zlib1g-dev tzdata"
 release=6.0.3
 
@@ -39,17 +40,17 @@ as_root() {
 }
 
 give_up() {
-    say "no Swift $needs_swift or newer, and none could be installed here. By hand, one of these:"
+    say "Swift $needs_swift or newer could not be installed. To install it by hand:"
     say "  Debian 13 and newer:  apt-get install $packages"
     say "  other systems:        unpack the toolchain from https://www.swift.org/install, and put its usr/bin into PATH;"
     say "                        on Debian and Ubuntu it needs: apt-get install $companions"
-    say "  a container:          begin from the image swift:$release, or allow it to mount (--privileged), as root"
+    say "  a container:          start from the image swift:$release, or run as root with permission to mount (--privileged)"
     exit 1
 }
 
 apt() { as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 -qq "$@" >/dev/null; }
 
-# False when this system has no such package, or an older one.
+# Fails if this system does not have the package, or only an older version.
 install_package() {
     version=$(LC_ALL=C apt-cache policy swiftlang 2>/dev/null | sed -n 's/^ *Candidate: \([0-9]*\)\..*/\1/p')
     [ "${version:-0}" -ge "$needs_swift" ] || return 1
@@ -60,7 +61,7 @@ install_package() {
 
 may_make_root() {
     is_root && grep -qs '^ID=debian' /etc/os-release || return 1
-    may_mount || { say "this process may not mount: no root of another Debian"; return 1; }
+    may_mount || { say "this process cannot mount file systems, so Debian $suite cannot be used"; return 1; }
 }
 
 make_root() {
@@ -71,7 +72,7 @@ make_root() {
     root_is_ready "$stamp" || build_root
 }
 
-# False when there is none for this system, it cannot be fetched, or it does not start.
+# Fails if there is no release for this system, it cannot be downloaded, or it does not start.
 install_release() {
     release_is_there || fetch_release || return 1
     own_swift && return
@@ -88,33 +89,33 @@ fetch_release() {
     name=swift-$release-RELEASE
     new=$SWIFT_RELEASE.new.$$
     mkdir -p "$new" || return 1
-    say "fetching Swift $release of swift.org into $SWIFT_RELEASE (once; about 900 MB)"
+    say "downloading Swift $release from swift.org to $SWIFT_RELEASE (once; about 900 MB)"
     if curl --proto '=https' -fsSL --connect-timeout 20 \
         "https://download.swift.org/swift-$release-release/$folder/$name/$name-$system$machine.tar.gz" |
         tar -xz -C "$new" --strip-components 1; then
         mv "$new" "$SWIFT_RELEASE"
     else
         rm -rf "$new"
-        say "it could not be fetched"
+        say "the download failed"
         return 1
     fi
 }
 
-# As swift.org calls this system; false when it has nothing for it.
+# Prints the name of this system at swift.org. Fails if there is no release for it.
 release_name() {
     # shellcheck source=/dev/null
     . /etc/os-release
     case $ID-$VERSION_ID in debian-12 | ubuntu-22.04 | ubuntu-24.04) echo "$ID$VERSION_ID" ;; *) return 1 ;; esac
 }
 
-# Built beside its place and moved there when it is whole.
+# Builds the root file system in a temporary folder, and renames the folder when it is complete.
 build_root() {
     new=$SWIFT_ROOT.new
     log=$SWIFT_ROOT.log
     rm -rf --one-file-system "$new"
     have debootstrap || apt install -y --no-install-recommends debootstrap 2>/dev/null ||
         { apt update && apt install -y --no-install-recommends debootstrap; }
-    say "this Debian has no Swift $needs_swift: putting Debian $suite with Swift into $SWIFT_ROOT (once; some minutes, 1.6 GB)"
+    say "this Debian has no Swift $needs_swift: installing Debian $suite with Swift in $SWIFT_ROOT (once; some minutes, 1.6 GB)"
     say "the log is $log"
     debootstrap --variant=minbase --keyring="$(keyring)" "$suite" "$new" "$(mirror)" >"$log" 2>&1 || failed
     copy_apt_settings
@@ -130,14 +131,14 @@ build_root() {
 
 failed() {
     tail -n 20 "$log" >&2
-    die "could not build $SWIFT_ROOT: the whole log is $log"
+    die "could not build $SWIFT_ROOT: see the log in $log"
 }
 
 keyring() { find /usr/share/keyrings -name 'debian-archive-keyring.*' | head -n 1; }
 
 release_of_this_machine() { (. /etc/os-release && echo "$VERSION_CODENAME"); }
 
-# Where this machine gets its own release from: of the new form of apt's sources, else of the old one.
+# Prints the mirror from which this machine gets its own release, from apt's sources in the new format or in the old one.
 mirror() {
     ours=$(release_of_this_machine)
     found=$(find /etc/apt/sources.list.d -name '*.sources' -exec cat {} + -exec echo \; 2>/dev/null | awk -v release="$ours" '
@@ -152,11 +153,11 @@ mirror() {
         }')
     [ -n "$found" ] || found=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null |
         sed -nE 's/^deb[[:space:]]+(\[[^]]*\][[:space:]]+)?//p' | awk -v release="$ours" '$2 == release { print $1; exit }')
-    [ -n "$found" ] || die "apt's settings name no place to get Debian $ours from"
+    [ -n "$found" ] || die "apt's settings contain no mirror for Debian $ours"
     echo "$found"
 }
 
-# The machine's sources, for the other release, and how it reaches them.
+# Copies the machine's apt sources, changed to the other release, and its proxy and name server settings.
 copy_apt_settings() {
     ours=$(release_of_this_machine)
     rm -f "$new/etc/apt/sources.list"
@@ -178,7 +179,7 @@ leave_out_what_no_test_needs() {
     done >"$new/etc/dpkg/dpkg.cfg.d/slim"
 }
 
-# The mounts live in a namespace of their own: nothing stays mounted, whatever happens.
+# The mounts have their own namespace, so nothing stays mounted, whatever happens.
 install_into_root() {
     unshare --mount --propagation private bash -euc '
         mount -t proc proc "$0/proc"

@@ -16,7 +16,7 @@ pub(crate) const fn mul(a: u16, b: u16) -> u16 {
         product ^= ((a as u32) << bit) & 0_u32.wrapping_sub((b as u32 >> bit) & 1);
         bit += 1;
     }
-    // Replaces x^16 by x^12 + x^3 + x + 1. What is above it loses four degrees each time, and begins with fifteen.
+    // Replaces x^16 by x^12 + x^3 + x + 1. The part above has 15 bits at first, and each step shortens it by four.
     let mut fold = 0;
     while fold < 4 {
         let high = product >> 16;
