@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_runtime_that_has_ended_is_no_panic() {
+    fn a_runtime_that_has_ended_causes_no_panic() {
         let runtime = Builder::new_current_thread().build().unwrap();
         let handle = runtime.handle().clone();
         drop(runtime);

@@ -331,7 +331,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn in_every_talk_each_mishap_has_a_line_of_its_own() {
+    fn in_every_conversation_each_incident_has_its_own_line() {
         for count in 2..100_usize {
             for turn in 1..count {
                 let speaker = |number: usize| usize::from(number >= turn);

@@ -116,7 +116,7 @@ fn requests() -> Vec<Value> {
 }
 
 #[test]
-fn lines_that_are_no_requests_are_refused() {
+fn lines_that_are_not_requests_are_refused() {
     let mut program = Program::start();
     let deep = "[".repeat(100_000);
     let lines: [&[u8]; 9] = [
@@ -238,13 +238,13 @@ fn huge_hex_is_read_and_longer_lines_are_refused() {
 }
 
 #[test]
-fn blank_lines_are_no_requests() {
+fn blank_lines_are_not_requests() {
     let mut program = Program::start();
     assert_eq!(program.ask(b"\n  \n{\"cmd\":\"version\"}")["ok"], json!(true));
 }
 
 #[test]
-fn a_device_is_what_it_was_after_save_and_load() {
+fn a_device_is_the_same_after_save_and_load() {
     let mut program = Program::start();
     program.request(&Program::init());
     program.request(&json!({ "cmd": "bundle" }));

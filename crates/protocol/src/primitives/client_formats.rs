@@ -21,7 +21,7 @@ fn the_macs_of_an_attachment_agree_with_the_vector() {
 
 /// What a phone sends to a computer that is to be linked: agreement, HKDF, AES-CBC and HMAC.
 #[test]
-fn what_links_a_device_agrees_with_the_vector() {
+fn the_encryption_for_device_linking_agrees_with_the_vector() {
     let case = &vectors::load("misc-kats")["provisioning_selfmade"];
     let phone = KeyPair::from_private(&secret(&case["primary_ephemeral_private"]));
     let computer = KeyPair::from_private(&secret(&case["secondary_private"]));

@@ -107,13 +107,13 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_script_is_its_bytes(policies in policies(), events in prop::collection::vec(with_backups(), 0..40)) {
+    fn a_script_round_trips(policies in policies(), events in prop::collection::vec(with_backups(), 0..40)) {
         let script = Script { policies, events };
         prop_assert_eq!(Script::from_bytes(&script.to_bytes()), script);
     }
 
     #[test]
-    fn any_bytes_are_a_script(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+    fn arbitrary_bytes_decode_to_a_script(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
         let script = Script::from_bytes(&bytes);
         prop_assert_eq!(Script::from_bytes(&script.to_bytes()), script);
     }

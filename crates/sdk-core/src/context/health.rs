@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_is_missing_says_nothing_about_a_part() {
+    fn a_missing_connection_is_not_a_failure_of_a_part() {
         let bus = EventBus::new();
         let (health, mut events) = (Health::new(bus.clone()), bus.subscribe());
         for error in [Error::Offline(Offline::Unreachable), Error::Unauthorized] {

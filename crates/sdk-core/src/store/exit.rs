@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_one_thread_does_inside_its_own_work_counts_as_that_thread() {
+    fn nested_work_is_counted_for_its_thread() {
         let outer = AtWork::begin().unwrap();
         let inner = AtWork::begin().unwrap();
         assert_eq!(OF_THIS_THREAD.get(), 2);

@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_login_key_is_what_the_generator_gives_and_never_prints() {
+    fn a_login_key_comes_from_the_generator_and_is_not_printed() {
         let key = |seed| LoginKey::generate(&mut StdRng::seed_from_u64(seed));
         assert_eq!(key(1).expose(), key(1).expose());
         assert_ne!(key(1).expose(), key(2).expose());

@@ -36,7 +36,7 @@ async fn a_panic_is_reported_as_a_bug() {
 }
 
 #[tokio::test]
-async fn work_that_nobody_wants_ends() {
+async fn abandoned_work_is_cancelled() {
     let (alive, mut ended) = oneshot::channel::<()>();
     let call = run_while_wanted(None, async move {
         let _alive = alive;

@@ -31,7 +31,7 @@ async fn a_gap_is_the_range_between_known_numbers() {
 }
 
 #[tokio::test]
-async fn the_first_place_of_all_can_be_missing() {
+async fn the_first_message_of_a_thread_can_be_missing() {
     let fixture = Fixture::new().await;
     account_for(&fixture, 3, &[2]).await;
     assert_eq!(gap(&fixture).await, Some((1, 1)));

@@ -179,7 +179,7 @@ proptest! {
     }
 
     #[test]
-    fn after_a_restore_no_key_is_wrong_unnoticed(
+    fn after_a_restore_every_wrong_key_is_detected(
         round_trips in 0_usize..100,
         events in proptest::collection::vec(event_with_backups(), 0..400),
     ) {
@@ -188,7 +188,7 @@ proptest! {
     }
 
     #[test]
-    fn anything_may_be_received_or_stored(
+    fn invalid_messages_and_records_do_not_panic(
         round_trips in 0_usize..100,
         message: Vec<u8>,
         cut: proptest::sample::Index,
