@@ -165,7 +165,7 @@ fn continue_each(devices: &[Device; 2], steps: &[Step]) {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "files carry a talk to another processor")]
+#[expect(clippy::disallowed_methods, reason = "files carry a conversation to another processor")]
 #[test]
 fn every_state_that_another_processor_stored_can_be_continued() {
     let devices = devices();

@@ -9,7 +9,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::arithmetic_side_effects,
-    reason = "what goes wrong ends the benchmark, and says why"
+    reason = "a failure ends the benchmark with a message"
 )]
 
 use std::time::{Duration, Instant};

@@ -4,7 +4,7 @@
 //! Nothing is asserted; the figures are printed.
 
 #![expect(clippy::print_stdout, reason = "it prints figures")]
-#![expect(clippy::expect_used, clippy::panic, reason = "what goes wrong ends the benchmark, and says why")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a failure ends the benchmark with a message")]
 
 mod figures;
 

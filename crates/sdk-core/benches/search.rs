@@ -11,7 +11,7 @@
     clippy::panic,
     clippy::arithmetic_side_effects,
     clippy::indexing_slicing,
-    reason = "what goes wrong ends the benchmark, and says why"
+    reason = "a failure ends the benchmark with a message"
 )]
 
 mod figures;

@@ -9,7 +9,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::arithmetic_side_effects,
-    reason = "what goes wrong ends the benchmark, and says why"
+    reason = "a failure ends the benchmark with a message"
 )]
 
 mod figures;
@@ -72,7 +72,7 @@ async fn measure(threads: u32, messages: u32) {
         pages.push(timed(async || drop(thread.history(None).await.expect("a page"))).await);
     }
     for _ in 0..TIMES {
-        thread.send_text("a line of a talk").await.expect("queued");
+        thread.send_text("a line of a conversation").await.expect("queued");
         after_writes.push(timed(async || drop(thread.history(None).await.expect("a page"))).await);
     }
     // Each thread is marked once, because afterwards it has no unread messages.

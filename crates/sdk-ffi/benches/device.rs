@@ -9,7 +9,7 @@
 //! Nothing is asserted; the figures are printed.
 
 #![expect(clippy::print_stdout, reason = "it prints figures")]
-#![expect(clippy::expect_used, reason = "what goes wrong ends the benchmark, and says why")]
+#![expect(clippy::expect_used, reason = "a failure ends the benchmark with a message")]
 
 use std::path::Path;
 use std::process::Command;

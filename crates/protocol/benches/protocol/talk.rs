@@ -114,6 +114,6 @@ fn late(held: usize) -> Call {
 fn signal(message: &Ciphertext) -> &sealpost_protocol::SignalMessage {
     match message {
         Ciphertext::Signal(message) => message,
-        Ciphertext::PreKey(_) => panic!("they have heard each other"),
+        Ciphertext::PreKey(_) => panic!("both have received a message"),
     }
 }

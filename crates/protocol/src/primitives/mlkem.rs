@@ -83,7 +83,7 @@ impl Encapsulation {
         let mut shared = [0; 32];
         let state = Secret::fill(|state: &mut [u8; STATE_LEN]| {
             let result = incremental::encapsulate1(header.as_flattened(), *m, state, &mut shared);
-            #[expect(clippy::expect_used, reason = "fails only for lengths, and these are the right ones")]
+            #[expect(clippy::expect_used, reason = "fails only for wrong lengths, and these are right")]
             let first = result.expect("a header, a state and a secret");
             ct1.as_flattened_mut().copy_from_slice(&first.value);
         });

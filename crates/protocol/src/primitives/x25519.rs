@@ -175,7 +175,7 @@ fn parse(private: &Secret<32>) -> (agreement::PrivateKey, [u8; 32]) {
     };
     #[expect(
         clippy::expect_used,
-        reason = "all strings of 32 bytes are keys: it fails as a `Box` does, without memory"
+        reason = "all strings of 32 bytes are keys; it only fails if memory is exhausted, as `Box` does"
     )]
     parse().expect("memory for a key")
 }

@@ -70,8 +70,8 @@ impl Session {
         let (version, kem, kem_secret) = match (&bundle.kem, policy) {
             (Some(kem), _) => {
                 let encapsulated = kem.key.encapsulate(rng);
-                let (ciphertext, secret) =
-                    encapsulated.map_err(|_| InitiateError::Bug("a KEM key that is none in a bundle"))?;
+                let (ciphertext, secret) = encapsulated
+                    .map_err(|_| InitiateError::Bug("a verified bundle has an invalid KEM key"))?;
                 (SessionVersion::V4, Some(KemPart { id: kem.id, ciphertext }), Some(secret))
             }
             (None, SessionPolicy::X3dh) => (SessionVersion::V3, None, None),

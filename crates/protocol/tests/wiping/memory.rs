@@ -3,7 +3,7 @@
 //! All writable memory is searched, including freed memory, except the stack of the calling thread: a library cannot wipe
 //! registers or what functions leave on the stack.
 
-#![expect(clippy::disallowed_types, reason = "to read memory as a file is the safe way")]
+#![expect(clippy::disallowed_types, reason = "reading memory as a file needs no unsafe code")]
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};

@@ -199,7 +199,10 @@ mod tests {
             let _ = futures_util::FutureExt::now_or_never(call);
         }
         let token = timeout(Duration::from_secs(60), access(&ctx)).await;
-        assert_eq!(token.expect("nobody waits for the callers that stopped").unwrap().as_str(), "stored");
+        assert_eq!(
+            token.expect("calls that are no longer polled delay no others").unwrap().as_str(),
+            "stored"
+        );
     }
 
     #[tokio::test]

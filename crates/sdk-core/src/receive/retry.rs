@@ -20,7 +20,7 @@ pub(crate) async fn run(ctx: Context) {
     }
     loop {
         if let Err(error) = retry(&ctx).await {
-            tracing::warn!(%error, "the deferred envelopes are not tried now");
+            tracing::warn!(%error, "deferred envelopes could not be tried again");
         }
         ctx.upkeep.to_retry.notified().await;
     }

@@ -24,7 +24,7 @@ pub(crate) async fn run(ctx: Context) {
         let outcome = catch_up(&ctx).await;
         ctx.health.report(Part::Search, &outcome);
         if let Err(error) = outcome {
-            tracing::warn!(%error, "the search index is not fed");
+            tracing::warn!(%error, "the search index could not be updated");
             sleep(AFTER_ERROR).await;
             continue;
         }

@@ -86,7 +86,7 @@ impl Loss {
             }
             // It is tried again on the next connection.
             Err(error) => {
-                tracing::debug!(%error, "the relay does not say how far the threads reach");
+                tracing::debug!(%error, "the ends of the threads could not be requested");
                 self.stage = Stage::Idle;
                 Ok(())
             }

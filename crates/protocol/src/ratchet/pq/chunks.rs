@@ -187,7 +187,7 @@ fn product_of_differences(points: &[u16], x: u16) -> u16 {
 #[expect(
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
-    reason = "evaluated by the compiler, which refuses a program where it fails"
+    reason = "evaluated at compile time, where a failure is a compile error"
 )]
 const fn weights_of_rows<const K: usize>() -> [u16; K] {
     let mut weights = [1; K];
@@ -242,7 +242,7 @@ mod tests {
     fn the_later_of_two_chunks_with_the_same_index_is_used() {
         let chunk = |index, byte| Chunk { index, row: [byte; 32] };
         let Progress::Partial(decoder) = Decoder::<2>::begin(chunk(1, 7)).receive(chunk(1, 8)) else {
-            panic!("one index is not two")
+            panic!("an index is not distinct from itself")
         };
         let Progress::Complete(rows) = decoder.receive(chunk(0, 9)) else { panic!("two are enough") };
         assert_eq!(rows, [[9; 32], [8; 32]]);

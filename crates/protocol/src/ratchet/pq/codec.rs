@@ -358,7 +358,7 @@ mod tests {
     fn other_versions_of_the_form_are_refused() {
         let auth_key = Secret::new([7; 32]);
         let spqr = Spqr::new(Direction::Initiator, Negotiation::Required, &auth_key);
-        let Spqr::On(running) = &spqr else { panic!("a new one is on") };
+        let Spqr::On(running) = &spqr else { panic!("a new state uses SPQR") };
         let mut stored = written(|out| running.write(out)).to_vec();
         assert_eq!(stored[..2], [0x08, 1]);
         let mut read = |version| {

@@ -50,7 +50,7 @@ impl World {
                 ..RegisterRequest::default()
             };
             let answer: RegisterResponse =
-                world.post("/v1/accounts", None, &request).await.expect("the relay is not killed yet").body();
+                world.post("/v1/accounts", None, &request).await.expect("the relay runs").body();
             let user = UserId::from_slice(&answer.user_id).unwrap();
             let party = Party::new(user, answer.tokens.unwrap());
             let secrets = [&party.tokens.access_token, &party.tokens.refresh_token, &user.to_string()];

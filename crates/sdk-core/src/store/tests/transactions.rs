@@ -62,7 +62,7 @@ async fn a_call_that_is_no_longer_polled_does_not_delay_others() {
         fixture.store.read(|rows| rows.threads()).await.unwrap()
     };
     let threads = tokio::time::timeout(std::time::Duration::from_secs(60), other).await;
-    assert_eq!(threads.expect("nobody waits for who has stopped").len(), 1);
+    assert_eq!(threads.expect("a call that is no longer polled delays no others").len(), 1);
     for read in reads {
         assert_eq!(read.answer().await.unwrap().len(), 1);
     }

@@ -51,5 +51,5 @@ fn numbers() -> (Pull<Numbers>, Arc<Notify>, mpsc::UnboundedReceiver<u32>) {
 
 /// Waits for something that must happen. Nothing here takes a minute.
 async fn soon<T>(waiting: impl Future<Output = T>) -> T {
-    timeout(Duration::from_secs(60), waiting).await.expect("what must come does not")
+    timeout(Duration::from_secs(60), waiting).await.expect("it did not arrive in time")
 }

@@ -125,7 +125,7 @@ impl World {
             Ok(_) => assert!(self.restored, "both have the same key for the same message"),
             Err(reason) => {
                 assert_eq!(side.everything(), before);
-                let Spqr::On(running) = &side.spqr else { panic!("who is off receives anything") };
+                let Spqr::On(running) = &side.spqr else { panic!("without SPQR, everything is received") };
                 let Ok(Preamble::Known(keyed)) = Preamble::parse(&message) else { panic!("version 1") };
                 let gone =
                     running.chains.of(chain::Side::Theirs).next().unwrap().0.epoch > keyed.chain_epoch();

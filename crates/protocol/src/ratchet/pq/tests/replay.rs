@@ -59,7 +59,7 @@ fn error(text: &str) -> ReceiveError {
         "Key jump" => ReceiveError::TooFarAhead,
         "Key trimmed" => ReceiveError::Trimmed,
         "Key already requested" => ReceiveError::Duplicate,
-        other => panic!("no error of ours is called {other}"),
+        other => panic!("unknown error {other}"),
     }
 }
 
