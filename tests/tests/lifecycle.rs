@@ -12,7 +12,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use sealpost_core::{
-    Change, Client, Delivery, Direction, Error, Message, MessageBody, MessageList, Opened, Thread, Timeline,
+    Change, Client, ConnectionState, Delivery, Direction, Error, Event, Message, MessageBody, MessageList,
+    Opened, Thread, Timeline,
 };
 use sealpost_testkit::{Party, World, eventually, history, texts};
 use tokio::time::timeout;
@@ -45,6 +46,41 @@ async fn same_conversation(ada: (&Party, &Thread), ben: (&Party, &Thread)) -> Ve
     assert_eq!(hers, his);
     assert_eq!(hers.iter().collect::<HashSet<_>>().len(), hers.len(), "a message is shown twice: {hers:?}");
     hers
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn opening_without_a_relay_and_showing_a_page_writes_nothing_and_needs_one_connection() {
+    let mut world = World::start().await;
+    let disk = world.disk("ada");
+    let (ada, ben) = (disk.clone().open_or_register().await, world.party("ben").await);
+    let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
+    hers.send_text("the only one").await.unwrap();
+    same_conversation((&ada, &hers), (&ben, &his)).await;
+    eventually("it is indexed", async || {
+        let found = ada.client.search("only", 1).await.unwrap();
+        (!found.is_empty()).then_some(())
+    })
+    .await;
+    drop((hers, his));
+    ada.close().await;
+    ben.close().await;
+    world.stop_relay().await;
+    let ada = disk.clone().open().await;
+    let mut events = ada.client.events();
+    let thread = ada.client.threads().await.unwrap().pop().unwrap();
+    let mut view = thread.subscribe();
+    assert!(matches!(view.next().await, Some(Ok(Change::Snapshot(page))) if page.messages.len() == 1));
+    assert_eq!(texts(&thread).await, ["the only one"]);
+    // The database, its log, the index of the log, and two lock files.
+    assert_eq!(open_descriptors(disk.database()), 5);
+    ada.client.reconnect();
+    for state in [ConnectionState::Connecting, ConnectionState::Offline] {
+        while timeout(TIMEOUT, events.next()).await.unwrap() != Some(Ok(Event::Connection(state))) {}
+    }
+    // The search index is looked at a moment after the start.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let log = fs::metadata(format!("{}-wal", disk.database().display())).unwrap();
+    assert_eq!(log.len(), 0, "something was written");
 }
 
 #[tokio::test(flavor = "multi_thread")]

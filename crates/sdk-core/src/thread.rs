@@ -94,6 +94,9 @@ pub(crate) async fn mark_read(ctx: &Context, thread: ThreadId, up_to: MessageId)
 /// Queues the next read receipt that is due, for at most [`MAX_MESSAGES`] messages, so that others do not wait long for the writer.
 /// Returns false if none is due.
 pub(crate) async fn queue_due_receipt(ctx: &Context) -> Result<bool> {
+    if !ctx.store.glance(|rows| rows.are_any_receipts_due()).await? {
+        return Ok(false);
+    }
     let ctx_in_tx = ctx.clone();
     let step = ctx.store.write(move |tx| {
         let Some((thread, messages)) = tx.take_due_receipts(MAX_MESSAGES)? else { return Ok(false) };

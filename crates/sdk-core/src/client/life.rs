@@ -57,7 +57,7 @@ impl Client {
                 let store = inner.ctx.store.clone();
                 let opened = tokio::task::spawn_blocking(move || store.reopen()).await;
                 opened.map_err(|_| Error::Bug("a panic while opening the database"))??;
-                let (account, _) = inner.ctx.store.read(|rows| rows.stored_account()).await?;
+                let (account, _) = inner.ctx.store.glance(|rows| rows.stored_account()).await?;
                 // If there is no account, another process has finished leaving it.
                 let status = account.map_or(AccountStatus::Left, |account| account.status);
                 *tasks = Some(Tasks::start_for(status, &inner.ctx, &inner.state));

@@ -121,7 +121,7 @@ impl Client {
     /// # Errors
     /// [`Error::NotFound`], [`Error::Storage`].
     pub async fn thread(&self, id: ThreadId) -> Result<Thread> {
-        let thread = self.inner.ctx.store.read(move |rows| rows.thread(id)).await?.ok_or(Error::NotFound)?;
+        let thread = self.inner.ctx.store.glance(move |rows| rows.thread(id)).await?.ok_or(Error::NotFound)?;
         Ok(Thread::new(self.clone(), thread.id))
     }
 
@@ -130,7 +130,7 @@ impl Client {
     /// # Errors
     /// [`Error::NotFound`], [`Error::Storage`].
     pub async fn message(&self, id: MessageId) -> Result<Message> {
-        self.inner.ctx.store.read(move |rows| rows.message(id)).await?.ok_or(Error::NotFound)
+        self.inner.ctx.store.glance(move |rows| rows.message(id)).await?.ok_or(Error::NotFound)
     }
 
     /// Another user.

@@ -73,7 +73,7 @@ pub(crate) async fn open(config: Config, footprint: Footprint) -> Result<(Contex
     let for_store = events.clone();
     let opening = tokio::task::spawn_blocking(move || Store::open(database, key, for_store, footprint));
     let store = opening.await.map_err(|_| Error::Bug("a panic while opening the database"))??;
-    let (account, clocks) = match store.read(|rows| rows.stored_account()).await {
+    let (account, clocks) = match store.glance(|rows| rows.stored_account()).await {
         Ok(found) => found,
         Err(error) => {
             // A caller that gets this error may try again immediately, so nothing of this attempt must remain.

@@ -40,7 +40,7 @@ impl Thread {
     /// [`Error::Storage`](crate::Error::Storage).
     pub async fn kind(&self) -> Result<ThreadKind> {
         let id = self.id;
-        self.ctx().store.read(move |rows| rows.kind(id)).await?.ok_or(Error::NotFound)
+        self.ctx().store.glance(move |rows| rows.kind(id)).await?.ok_or(Error::NotFound)
     }
 
     /// The members of the thread except ourselves: in a direct thread, the other person.
@@ -49,7 +49,7 @@ impl Thread {
     /// [`Error::Storage`](crate::Error::Storage).
     pub async fn others(&self) -> Result<Vec<Contact>> {
         let id = self.id;
-        let others = self.ctx().store.read(move |rows| rows.others(id)).await?;
+        let others = self.ctx().store.glance(move |rows| rows.others(id)).await?;
         Ok(others.into_iter().map(|user| self.client.contact(user)).collect())
     }
 

@@ -27,7 +27,7 @@ pub(crate) async fn run(ctx: Context) {
 }
 
 async fn begin(ctx: &Context) -> Result<()> {
-    if !ctx.store.read(|rows| rows.has_deferred()).await? {
+    if !ctx.store.glance(|rows| rows.has_deferred()).await? {
         return Ok(());
     }
     let now_ms = ctx.server_now_ms();
@@ -36,7 +36,7 @@ async fn begin(ctx: &Context) -> Result<()> {
 
 /// Tries each envelope that is due in a transaction of its own.
 async fn retry(ctx: &Context) -> Result<()> {
-    while ctx.store.read(|rows| rows.has_due_deferred()).await? {
+    while ctx.store.glance(|rows| rows.has_due_deferred()).await? {
         let now_ms = ctx.server_now_ms();
         let claimed = ctx.store.write(move |tx| tx.claim_deferred(now_ms)).await?;
         let Some(deferred) = claimed else { return Ok(()) };

@@ -240,8 +240,9 @@ impl Store {
         readers::read(&readers, move |readers| readers.run(&shared.vault, work)).await
     }
 
-    /// As [`Store::read`], for what takes no longer than a page and was perhaps just written: where the writer has nothing to do, it
-    /// reads. The pages that it has changed are in its cache; SQLite drops all of a reader's when the file has changed.
+    /// Like [`Store::read`], for what takes no longer than a page: if the writer has nothing else to do, it reads. The pages that it
+    /// has changed are in its cache, whereas SQLite drops all of a reader's when the file has changed; and when the database was just
+    /// opened, the reader's connection would first have to be opened, which takes longer than the page.
     ///
     /// # Errors
     /// As [`Store::read`].
@@ -250,7 +251,7 @@ impl Store {
         work: impl FnOnce(&Rows<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let open = self.current()?;
-        if open.writer.is_idle() { open.writer.look(work).await } else { self.read(work).await }
+        if open.writer.has_time_to_read() { open.writer.look(work).await } else { self.read(work).await }
     }
 
     pub(crate) fn downgrade(&self) -> WeakStore {

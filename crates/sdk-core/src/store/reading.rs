@@ -149,6 +149,12 @@ impl Rows<'_> {
         }
     }
 
+    /// Whether receipts are due in any thread.
+    pub(crate) fn are_any_receipts_due(&self) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM read_receipt_due)";
+        Ok(self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+    }
+
     fn are_receipts_due(&self, thread: ThreadId) -> Result<bool> {
         let sql = "SELECT EXISTS (SELECT 1 FROM read_receipt_due WHERE thread_id = ?1)";
         Ok(self.connection.prepare_cached(sql)?.query_row([thread.as_bytes()], |row| row.get(0))?)

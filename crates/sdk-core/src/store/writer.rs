@@ -27,22 +27,30 @@ use crate::event::{Event, EventBus};
 
 /// How many transactions share one commit at most.
 const MAX_GROUP: usize = 64;
+/// How many reads may wait at the same time: a write that is submitted then waits for them all.
+pub(super) const MAX_READS: usize = 4;
 /// How often to check whether another process has written while there is nothing to write.
 const LOOK: Duration = Duration::from_secs(1);
 
 pub(super) struct Writer {
     /// `None` once closing.
     jobs: Mutex<Option<Sender<Order>>>,
-    /// How many jobs and reads have been submitted and are not done yet.
-    waiting: Arc<AtomicUsize>,
+    waiting: Arc<Waiting>,
     /// `None` once someone is waiting for the thread to end.
     thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// How many writes and reads have been submitted and are not done yet.
+#[derive(Default)]
+struct Waiting {
+    writes: AtomicUsize,
+    reads: AtomicUsize,
 }
 
 impl Writer {
     pub(super) fn start(state: WriterState) -> Result<Self> {
         let (jobs, queue) = channel();
-        let waiting = Arc::new(AtomicUsize::new(0));
+        let waiting = Arc::<Waiting>::default();
         let done = Arc::clone(&waiting);
         let thread = thread::Builder::new()
             .name("sealpost-writer".to_owned())
@@ -63,9 +71,10 @@ impl Writer {
         answered.await.map_err(|_| Error::Bug("the writer is gone"))?
     }
 
-    /// Whether a read would begin at once.
-    pub(super) fn is_idle(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed) == 0
+    /// Whether a read would begin at once, or only after a few other short reads.
+    pub(super) fn has_time_to_read(&self) -> bool {
+        self.waiting.writes.load(Ordering::Relaxed) == 0
+            && self.waiting.reads.load(Ordering::Relaxed) < MAX_READS
     }
 
     /// Reads on the writer's connection. Every write that is submitted later waits for it.
@@ -99,7 +108,7 @@ impl Writer {
     fn submit(&self, order: Order) -> Result<()> {
         let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
         let jobs = jobs.as_ref().ok_or(SUSPENDED)?;
-        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.waiting.of(&order).fetch_add(1, Ordering::Relaxed);
         jobs.send(order).map_err(|_| Error::Bug("the writer is gone"))
     }
 }
@@ -110,6 +119,15 @@ pub(super) enum Flush {
     Yes,
     /// A power failure may undo it, unless a later transaction was flushed.
     No,
+}
+
+impl Waiting {
+    const fn of(&self, order: &Order) -> &AtomicUsize {
+        match order {
+            Order::Write(_) => &self.writes,
+            Order::Read(_) => &self.reads,
+        }
+    }
 }
 
 /// What is submitted to the writer.
@@ -222,7 +240,7 @@ impl WriterState {
         Ok(Self { connection, lock, _claim: claim, log, readers, others, flush: Flush::Yes })
     }
 
-    fn serve(mut self, queue: &Receiver<Order>, waiting: &AtomicUsize) {
+    fn serve(mut self, queue: &Receiver<Order>, waiting: &Waiting) {
         loop {
             match queue.recv_timeout(LOOK) {
                 Ok(first) => {
@@ -234,14 +252,15 @@ impl WriterState {
                             Order::Read(read) => reads.push(read),
                         }
                     }
-                    let done = group.len().saturating_add(reads.len());
+                    let writes = group.len();
                     if !group.is_empty() {
                         self.write(group);
                     }
+                    waiting.writes.fetch_sub(writes, Ordering::Relaxed);
                     for read in reads {
                         self.read(read);
+                        waiting.reads.fetch_sub(1, Ordering::Relaxed);
                     }
-                    waiting.fetch_sub(done, Ordering::Relaxed);
                 }
                 // A change that cannot be seen now is noticed in the next transaction.
                 Err(RecvTimeoutError::Timeout) => {

@@ -299,13 +299,27 @@ impl<'c> Connection<'c> {
 /// A socket whose `Hello` was accepted. A token that is refused is replaced once.
 async fn connect(ctx: &Context) -> Result<(Arc<Socket>, Arrivals, wire::Welcome)> {
     let token = tokens::access(ctx).await?;
-    Ok(match ctx.transport.connect(hello(ctx, &token, Introduction::First).await?).await {
+    Ok(match connect_with(ctx, &token).await? {
         Err(transport::Error::Unauthorized) => {
             let token = tokens::replace_refused(ctx, &token).await?;
-            ctx.transport.connect(hello(ctx, &token, Introduction::First).await?).await?
+            connect_with(ctx, &token).await??
         }
         other => other?,
     })
+}
+
+/// Opens a socket and presents a token. The generation is written only once the relay can be reached: opening a client
+/// without a network writes nothing.
+async fn connect_with(
+    ctx: &Context,
+    token: &str,
+) -> Result<transport::Result<(Arc<Socket>, Arrivals, wire::Welcome)>> {
+    let (socket, arrivals) = match ctx.transport.connect().await {
+        Ok(connected) => connected,
+        Err(error) => return Ok(Err(error)),
+    };
+    let hello = hello(ctx, token, Introduction::First).await?;
+    Ok(socket.hello(hello).await.map(|welcome| (Arc::new(socket), arrivals, welcome)))
 }
 
 /// Whether a `Hello` begins a connection, or only presents a new token.

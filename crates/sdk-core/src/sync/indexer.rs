@@ -18,6 +18,8 @@ const AFTER_ERROR: Duration = Duration::from_secs(10);
 
 pub(crate) async fn run(ctx: Context) {
     let mut events = ctx.events.subscribe();
+    // What the client shows at first is read before that.
+    sleep(GATHER).await;
     loop {
         // Every change from here on causes another round.
         events.restart();
@@ -35,14 +37,16 @@ pub(crate) async fn run(ctx: Context) {
     }
 }
 
-/// Indexes all new messages and merges the resulting segments, in steps between which others can use the writer.
+/// Indexes all new messages and merges the resulting segments, in steps between which others can use the writer. If there are none,
+/// nothing is written: a merge that was interrupted is continued after the next message.
 async fn catch_up(ctx: &Context) -> Result<()> {
+    let mut merging = false;
     loop {
-        let behind = ctx.store.read(|rows| rows.index_is_behind()).await?;
+        let behind = ctx.store.glance(|rows| rows.index_is_behind()).await?;
         if behind {
             ctx.store.write(|tx| tx.feed_index(INDEX_BATCH)).await?;
+            merging = true;
         }
-        let mut merging = true;
         for _ in 0..MERGES {
             merging = merging && ctx.store.write(|tx| tx.merge_index(INDEX_MERGE)).await?;
         }

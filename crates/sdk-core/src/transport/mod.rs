@@ -113,11 +113,9 @@ impl Transport {
         Ok(Self { http, hints: Hints::new(), connector, live })
     }
 
-    /// Opens a socket and performs its handshake. It is not used for sending before [`Transport::go_live`].
-    pub(crate) async fn connect(&self, hello: wire::Hello) -> Result<(Arc<Socket>, Arrivals, wire::Welcome)> {
-        let (socket, arrivals) = socket::connect(&self.connector).await?;
-        let welcome = socket.hello(hello).await?;
-        Ok((Arc::new(socket), arrivals, welcome))
+    /// Opens a socket, which begins with [`Socket::hello`]. It is not used for sending before [`Transport::go_live`].
+    pub(crate) async fn connect(&self) -> Result<(Socket, Arrivals)> {
+        socket::connect(&self.connector).await
     }
 
     /// From now on, sends use this socket.

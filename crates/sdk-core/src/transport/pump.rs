@@ -14,7 +14,7 @@ use sealpost_wire as wire;
 use sealpost_wire::frame::Body;
 use sealpost_wire::limits::{MAX_CREDIT, MAX_FRAME, MAX_OPAQUE, PING_INTERVAL_S, close};
 use tokio::sync::{Notify, mpsc, oneshot};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
@@ -130,9 +130,10 @@ impl Pump {
 
     /// Runs until the connection ends, and returns the reason.
     async fn pump(&mut self) -> Error {
-        let mut heartbeat = interval(Duration::from_secs(PING_INTERVAL_S.into()));
+        let (mut heard, period) = (Instant::now(), Duration::from_secs(PING_INTERVAL_S.into()));
+        // It does not begin at once, because the first frame must be a `Hello`.
+        let mut heartbeat = interval_at(heard.checked_add(period).unwrap_or(heard), period);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut heard = Instant::now();
         loop {
             let step = tokio::select! {
                 leaving = self.to_send.recv() => match leaving {

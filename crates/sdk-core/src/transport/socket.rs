@@ -194,6 +194,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn the_first_frame_is_that_of_the_caller_even_if_it_is_late() {
+        let (socket, mut relay) = pair(1 << 20).await;
+        sleep(Duration::from_secs(2)).await;
+        socket.notify(Body::Sync(wire::Sync::default())).await.unwrap();
+        let Some(Ok(Message::Binary(bytes))) = relay.next().await else { panic!("a frame") };
+        let frame: wire::Frame = wire::decode(bytes).unwrap();
+        assert!(matches!(frame.body, Some(Body::Sync(_))), "{frame:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_dead_connection_ends_soon_after_a_probe() {
         let (socket, _relay) = pair(1 << 20).await;
         sleep(Duration::from_secs(1)).await;

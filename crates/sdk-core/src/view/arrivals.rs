@@ -39,7 +39,7 @@ impl Arrivals {
     pub(crate) fn new(ctx: &Context, thread: ThreadId) -> Self {
         // The order matters: what is added in between is found by the first query.
         let newest = ctx.events.newest();
-        let watch = Watch::new(&ctx.events);
+        let watch = Watch::with_long_queries(&ctx.events);
         let store = ctx.store.downgrade();
         Self(Streamed::new(Arriving { store, thread, watch, newest, before: newest }))
     }

@@ -20,12 +20,19 @@ pub(crate) struct Watch {
     must_look: bool,
     /// The database is closed for a while.
     suspended: bool,
+    /// Whether a query may take longer than a page.
+    is_long: bool,
 }
 
 impl Watch {
     /// Starts listening now, before the first query, so that nothing is missed in between.
     pub(crate) fn new(bus: &EventBus) -> Self {
-        Self { events: bus.subscribe(), must_look: true, suspended: false }
+        Self { events: bus.subscribe(), must_look: true, suspended: false, is_long: false }
+    }
+
+    /// Like [`Watch::new`], for queries that may take longer than a page.
+    pub(crate) fn with_long_queries(bus: &EventBus) -> Self {
+        Self { is_long: true, ..Self::new(bus) }
     }
 
     /// `None` if the client is gone. Dropping the future loses nothing.
@@ -61,7 +68,7 @@ impl Watch {
     ) -> Result<T> {
         self.look_again();
         let store = store.upgrade().ok_or(Error::Misuse("the client is gone"))?;
-        let seen = store.read(read).await?;
+        let seen = if self.is_long { store.read(read).await? } else { store.glance(read).await? };
         self.looked();
         Ok(seen)
     }

@@ -5,6 +5,7 @@ use sealpost_testkit::eventually;
 use super::*;
 use crate::error::{Error, Storage};
 use crate::store::lock::Lock;
+use crate::store::writer::MAX_READS;
 use crate::store::{Rows, Tx};
 
 #[tokio::test]
@@ -277,6 +278,28 @@ async fn a_page_is_read_by_the_writer_unless_it_is_busy() {
     assert!(matches!(panics, Err(Error::Bug(_))));
     fixture.enqueue("two").await;
     assert_eq!(glance(&fixture.store).await.1, 2);
+}
+
+#[tokio::test]
+async fn a_few_short_reads_share_the_connection_of_the_writer_and_more_get_another() {
+    let fixture = Fixture::new().await;
+    eventually("the writer is idle", async || {
+        let (name, _) = glance(&fixture.store).await;
+        (name.as_deref() == Some("sealpost-writer")).then_some(())
+    })
+    .await;
+    // The first read holds the writer until all have been submitted.
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let first =
+        stopped(fixture.store.glance(move |_| held.recv().map_err(|_| Error::Bug("the test is gone"))));
+    let others: Vec<_> = (1..MAX_READS).map(|_| stopped(glance(&fixture.store))).collect();
+    let (name, _) = glance(&fixture.store).await;
+    assert_ne!(name.as_deref(), Some("sealpost-writer"), "there is no room for another one");
+    release.send(()).unwrap();
+    first.answer().await.unwrap();
+    for other in others {
+        assert_eq!(other.answer().await.0.as_deref(), Some("sealpost-writer"));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
