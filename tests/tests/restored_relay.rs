@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use sealpost_core::{ConnectionState, Delivery, Error, Event, Events, MessageId, Thread};
+use sealpost_core::{
+    ConnectionState, Delivery, Error, Event, Events, MessageId, Thread, fetch_for_push,
+};
 use sealpost_testkit::{Party, PartyDisk, RelayProcess, eventually, own_address, relay_binary, texts};
 use tempfile::TempDir;
 
@@ -295,6 +297,11 @@ async fn a_device_that_a_restored_relay_cannot_recognise_learns_that_and_is_let_
     let ben = ben.open().await;
     let stranger = sealpost_core::UserId::from_bytes([7; 16]);
     assert_eq!(ada.client.direct_thread(stranger).await.unwrap_err(), Error::UnknownDevice);
+    // A push notification gives the same reason.
+    let ada = ada.close().await;
+    let fetched = fetch_for_push(ada.config(), std::future::pending()).await;
+    assert_eq!(fetched, Err(Error::UnknownDevice));
+    let ada = ada.open().await;
     let thread = ada.client.thread(hers).await.unwrap();
     assert_eq!(texts(&thread).await.len(), 2);
     let kept = thread.send_text("kept for later").await.unwrap();

@@ -96,7 +96,8 @@ extension WaitSubscription {
 /// the app has stored are not among the new ones.
 ///
 /// Throws `Storage`: `inUse` means that a client of this process has the database open and receives the messages itself, or that
-/// another process has held the lock for several seconds. Throws `Unauthorized` if no account is registered in this database.
+/// another process has held the lock for several seconds. Throws `Unauthorized` if no account is registered in this database or the
+/// relay no longer accepts this device, and `UnknownDevice` if the relay does not know it.
 public func fetchForPush(
     database: String, key: Data, relay: String, atMostMs: UInt32 = 20_000, config: Config = Config()
 ) async throws -> Fetched {

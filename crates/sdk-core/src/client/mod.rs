@@ -121,7 +121,8 @@ impl Client {
     /// # Errors
     /// [`Error::NotFound`], [`Error::Storage`].
     pub async fn thread(&self, id: ThreadId) -> Result<Thread> {
-        let thread = self.inner.ctx.store.glance(move |rows| rows.thread(id)).await?.ok_or(Error::NotFound)?;
+        let thread =
+            self.inner.ctx.store.glance(move |rows| rows.thread(id)).await?.ok_or(Error::NotFound)?;
         Ok(Thread::new(self.clone(), thread.id))
     }
 

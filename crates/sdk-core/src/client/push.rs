@@ -33,7 +33,8 @@ pub struct Fetched {
 /// # Errors
 /// [`Error::Storage`]: [`InUse`](crate::Storage::InUse) means that a client of this process has the database open and
 /// receives the messages itself, or that another process has held the lock for several seconds.
-/// [`Error::Unauthorized`] if no account is registered in this database, or the relay does not accept it.
+/// [`Error::Unauthorized`] if no account is registered in this database, or the relay no longer accepts this device;
+/// [`Error::UnknownDevice`] if the relay does not know it.
 pub async fn fetch_for_push(config: Config, until: impl Future<Output = ()>) -> Result<Fetched> {
     runtime::inside(fetch(config, until)).await
 }
@@ -43,8 +44,9 @@ async fn fetch(config: Config, until: impl Future<Output = ()>) -> Result<Fetche
     let fetched = match account.map(|account| account.status) {
         Some(AccountStatus::Present) => {
             let mut received = NewMessages { events: ctx.events.subscribe(), messages: Vec::new() };
-            let tasks = Tasks::start_connection(&ctx, &State::new(ctx.events.clone()));
-            let fetched = received.follow(until).await;
+            let state = State::new(ctx.events.clone());
+            let tasks = Tasks::start_connection(&ctx, &state);
+            let fetched = received.follow(&state, until).await;
             let exchanged = tokens::wait_for_exchange(&ctx).await;
             tasks.stop().await;
             drop(exchanged);
@@ -67,7 +69,7 @@ struct NewMessages {
 
 impl NewMessages {
     /// Runs until nothing is waiting any more (true), or `until` completes (false).
-    async fn follow(&mut self, until: impl Future<Output = ()>) -> Result<bool> {
+    async fn follow(&mut self, state: &State, until: impl Future<Output = ()>) -> Result<bool> {
         let mut until = pin!(until);
         loop {
             let event = tokio::select! {
@@ -76,7 +78,7 @@ impl NewMessages {
             };
             match event {
                 Some(Ok(Event::Connection(ConnectionState::Live))) => return Ok(true),
-                Some(Ok(Event::Connection(ConnectionState::SignedOut))) => return Err(Error::Unauthorized),
+                Some(Ok(Event::Connection(ConnectionState::SignedOut))) => return Err(state.refusal()),
                 Some(event) => self.note(event),
                 None => return Err(Error::Bug("the events ended while the client was there")),
             }

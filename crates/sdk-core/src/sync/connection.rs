@@ -49,8 +49,8 @@ pub(crate) async fn run(ctx: Context, state: State) {
                 continue;
             }
             // On a connection that had been accepted, a token expired: the next connection presents a new one.
-            End::Failed(Error::Unauthorized | Error::UnknownDevice) if socket.is_none() => {
-                state.set(ConnectionState::SignedOut);
+            End::Failed(error @ (Error::Unauthorized | Error::UnknownDevice)) if socket.is_none() => {
+                state.sign_out(&error);
                 let wait_ms = SIGNED_OUT_MS.saturating_add(ctx.env.jitter(SIGNED_OUT_MS));
                 tokio::select! {
                     () = sleep(Duration::from_millis(wait_ms)) => {}

@@ -15,6 +15,8 @@ mod upkeep;
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -24,6 +26,7 @@ use tokio::time::sleep;
 
 use crate::account::leaving;
 use crate::context::Context;
+use crate::error::Error;
 use crate::event::{ConnectionState, Event, EventBus};
 use crate::health::{Failure, Part};
 use crate::receive::retry;
@@ -37,12 +40,14 @@ const RESTART_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub(crate) struct State {
     current: watch::Sender<ConnectionState>,
+    /// Whether the relay does not know this device, in the state [`ConnectionState::SignedOut`].
+    is_unknown: Arc<AtomicBool>,
     events: EventBus,
 }
 
 impl State {
     pub(crate) fn new(events: EventBus) -> Self {
-        Self { current: watch::Sender::new(ConnectionState::Offline), events }
+        Self { current: watch::Sender::new(ConnectionState::Offline), is_unknown: Arc::default(), events }
     }
 
     pub(crate) fn get(&self) -> ConnectionState {
@@ -52,6 +57,20 @@ impl State {
     /// Follows the state, without keeping the event stream open.
     pub(crate) fn follow(&self) -> watch::Receiver<ConnectionState> {
         self.current.subscribe()
+    }
+
+    /// The relay does not accept this device, because of this error.
+    fn sign_out(&self, error: &Error) {
+        self.is_unknown.store(matches!(error, Error::UnknownDevice), Ordering::Relaxed);
+        self.set(ConnectionState::SignedOut);
+    }
+
+    /// Why the relay does not accept this device, in the state [`ConnectionState::SignedOut`].
+    pub(crate) fn refusal(&self) -> Error {
+        match self.is_unknown.load(Ordering::Relaxed) {
+            true => Error::UnknownDevice,
+            false => Error::Unauthorized,
+        }
     }
 
     pub(crate) fn set(&self, state: ConnectionState) {
