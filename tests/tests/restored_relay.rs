@@ -9,9 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use sealpost_core::{
-    ConnectionState, Delivery, Error, Event, Events, MessageId, Thread, fetch_for_push,
-};
+use sealpost_core::{ConnectionState, Delivery, Error, Event, Events, MessageId, Thread, fetch_for_push};
 use sealpost_testkit::{Party, PartyDisk, RelayProcess, eventually, own_address, relay_binary, texts};
 use tempfile::TempDir;
 

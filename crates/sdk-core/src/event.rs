@@ -46,9 +46,10 @@ pub enum Event {
     /// The safety number with this user has changed, or an unverified device was added to their account. Sends to a
     /// verified contact stop until the person accepts the change.
     IdentityChanged(UserId),
-    /// Messages of this thread are missing, because the relay no longer has them.
+    /// Messages of this thread are missing, because the relay no longer has them, or because this database is damaged and could
+    /// neither store nor keep them ([`StorageDamaged`](crate::Undecryptable::StorageDamaged)).
     MessagesMissing {
-        /// The thread.
+        /// The thread. If the database is damaged, it may not be on this device.
         thread: ThreadId,
         /// The first missing sequence number.
         first: u64,

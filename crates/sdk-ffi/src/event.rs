@@ -44,9 +44,10 @@ pub enum Event {
         /// The user.
         user: UserId,
     },
-    /// Messages of this thread are missing, because the relay no longer has them.
+    /// Messages of this thread are missing, because the relay no longer has them, or because this database is damaged and could
+    /// neither store nor keep them.
     MessagesMissing {
-        /// The thread.
+        /// The thread. If the database is damaged, it may not be on this device.
         thread: ThreadId,
     },
     /// The relay was restored from a backup. Messages that it may have lost are submitted again.

@@ -6,6 +6,7 @@
 //! sender who exceeds a bound loses their own oldest envelope first.
 
 use rusqlite::{OptionalExtension as _, params};
+use sealpost_wire as wire;
 
 use super::message::KIND_UNDECRYPTABLE;
 use super::{CiphertextId, Rows, Tx, to_sql};
@@ -140,7 +141,8 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Records that the envelope cannot be opened. The message that represents it shows this cause from now on.
+    /// Records that the envelope cannot be opened. The message that represents it shows this cause from now on. If there is no
+    /// such message, it is reported as missing.
     pub(crate) fn give_up_deferred(&mut self, id: DeferredId, cause: Undecryptable) -> Result<()> {
         let sql = format!(
             "UPDATE message SET cause = ?2 WHERE id = (SELECT message_id FROM deferred WHERE id = ?1)
@@ -149,8 +151,15 @@ impl Tx<'_> {
         let values = params![id.0, cause.to_stored(), Undecryptable::StorageDamaged.to_stored()];
         let message: Option<i64> =
             self.connection.prepare_cached(&sql)?.query_row(values, |row| row.get(0)).optional()?;
+        let unrepresented = self.unrepresented_envelope(id)?;
         self.forget_deferred(id)?;
-        message.map_or(Ok(()), |message| self.emit_changed(MessageId(message)))
+        if let Some(message) = message {
+            self.emit_changed(MessageId(message))?;
+        }
+        if let Some((thread, epoch, server_seq)) = unrepresented.and_then(place_of) {
+            self.miss(thread, epoch, server_seq)?;
+        }
+        Ok(())
     }
 
     /// Gives up the envelopes that were deferred before `before_ms`.
@@ -167,9 +176,23 @@ impl Tx<'_> {
         self.give_up_deferred(id, Undecryptable::NotDecryptable)
     }
 
+    /// The bytes of an envelope that no message represents.
+    fn unrepresented_envelope(&self, id: DeferredId) -> Result<Option<Vec<u8>>> {
+        let sql = "SELECT envelope FROM deferred WHERE id = ?1 AND message_id IS NULL";
+        Ok(self.connection.prepare_cached(sql)?.query_row([id.0], |row| row.get(0)).optional()?)
+    }
+
     fn deferred_over(&self, sql: &str, params: impl rusqlite::Params) -> Result<Option<DeferredId>> {
         let id: Option<Option<i64>> =
             self.connection.prepare_cached(sql)?.query_row(params, |row| row.get(0)).optional()?;
         Ok(id.flatten().map(DeferredId))
     }
+}
+
+/// The thread, epoch and sequence number of a stored envelope.
+fn place_of(envelope: Vec<u8>) -> Option<(ThreadId, u64, u64)> {
+    let frame: wire::Frame = wire::decode(envelope.into()).ok()?;
+    let Some(wire::frame::Body::Deliver(deliver)) = frame.body else { return None };
+    let key = deliver.key?;
+    Some((ThreadId::from_slice(&key.thread_id).ok()?, deliver.epoch, key.server_seq))
 }

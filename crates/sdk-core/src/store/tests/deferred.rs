@@ -1,5 +1,9 @@
 //! Envelopes that could not be processed: how many are kept, when they are tried again, and what becomes of them.
 
+use prost::Message as _;
+use sealpost_wire as wire;
+use sealpost_wire::id::ToWire as _;
+
 use super::messages::incoming;
 use super::*;
 use crate::id::MessageId;
@@ -7,7 +11,7 @@ use crate::message::Undecryptable;
 use crate::store::deferred::{
     MAX_ATTEMPTS, MAX_BYTES, MAX_ENVELOPES, MAX_SENDER_BYTES, MAX_SENDER_ENVELOPES,
 };
-use crate::store::{Arrived, CiphertextId, Deferred, EnvelopeName, NewDeferred, NewIncoming, Tx};
+use crate::store::{Arrived, CiphertextId, Deferred, EnvelopeName, Gap, NewDeferred, NewIncoming, Tx};
 
 const HOUR_MS: u64 = 3_600_000;
 
@@ -138,6 +142,43 @@ async fn an_envelope_that_is_given_up_is_reported_once_with_its_final_cause() {
     assert_eq!(kept(&fixture).await, []);
     assert_eq!(fixture.texts().await[..2], ["Undecryptable(NotDecryptable)"; 2]);
     assert_eq!(drain(&mut events).len(), 2);
+}
+
+/// Defers an envelope with this place, which no message represents.
+fn defer_unrepresented(tx: &mut Tx<'_>, thread: ThreadId, server_seq: u64) -> crate::Result<()> {
+    let key = wire::InboxKey { thread_id: thread.to_wire(), server_seq };
+    let deliver = wire::Deliver { key: Some(key), epoch: 1, ..wire::Deliver::default() };
+    let body = Some(wire::frame::Body::Deliver(deliver));
+    let bytes = wire::Frame { v: wire::FRAME_VERSION, id: 0, body }.encode_to_vec();
+    let ciphertext = CiphertextId::of(&bytes);
+    tx.defer(&NewDeferred { sender: PEER, thread, ciphertext, bytes: &bytes, message: None }, 50)
+}
+
+#[tokio::test]
+async fn a_displaced_envelope_that_no_message_represents_is_reported_as_missing_once() {
+    const ELSEWHERE: ThreadId = ThreadId::from_bytes([4; 16]);
+    let fixture = Fixture::new().await;
+    let mut events = fixture.events.subscribe();
+    let work = fixture.store.write(|tx| {
+        tx.account_for(THREAD, 1, 1)?;
+        defer_unrepresented(tx, THREAD, 2)?;
+        defer_unrepresented(tx, ELSEWHERE, 7)?;
+        // The relay was asked for this one in the meantime, and it was reported as missing then.
+        defer_unrepresented(tx, THREAD, 4)?;
+        tx.account_for(THREAD, 1, 4)?;
+        (5..MAX_SENDER_ENVELOPES + 2).try_for_each(|seq| defer_unrepresented(tx, THREAD, u64::from(seq)))
+    });
+    work.await.unwrap();
+    assert_eq!(kept(&fixture).await.len(), usize::try_from(MAX_SENDER_ENVELOPES).unwrap());
+    assert_eq!(drain(&mut events), []);
+    for seq in [100, 101, 102] {
+        fixture.store.write(move |tx| defer_unrepresented(tx, THREAD, seq)).await.unwrap();
+    }
+    let missing = |thread, seq| Event::MessagesMissing { thread, first: seq, last: seq };
+    assert_eq!(drain(&mut events), [missing(THREAD, 2), missing(ELSEWHERE, 7)]);
+    // The search for gaps continues behind it.
+    let gaps = fixture.store.read(|rows| rows.gaps()).await.unwrap();
+    assert_eq!(gaps, [Gap { thread: THREAD, first: 3, last: 3 }]);
 }
 
 #[tokio::test]

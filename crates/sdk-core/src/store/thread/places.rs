@@ -136,6 +136,19 @@ impl Tx<'_> {
         Ok(true)
     }
 
+    /// The message with this number cannot be read, and no message represents it: reports it as missing, unless that was done when its
+    /// number was found to be missing. The thread may not be on this device.
+    pub(in crate::store) fn miss(&mut self, thread: ThreadId, epoch: u64, server_seq: u64) -> Result<()> {
+        if self.kind(thread)?.is_some() {
+            if self.is_accounted_for(thread, epoch, server_seq)? {
+                return Ok(());
+            }
+            self.account_for(thread, epoch, server_seq)?;
+        }
+        self.emit(Event::MessagesMissing { thread, first: server_seq, last: server_seq });
+        Ok(())
+    }
+
     fn first_ahead(&self, thread: ThreadId) -> Result<Option<u64>> {
         let sql = "SELECT min(server_seq) FROM seen_ahead WHERE thread_id = ?1";
         let first: Option<i64> =
