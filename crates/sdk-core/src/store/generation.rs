@@ -127,7 +127,8 @@ impl Tx<'_> {
         now_ms: u64,
         mut fresh_id: impl FnMut() -> ClientMsgId,
     ) -> Result<()> {
-        self.change("DELETE FROM generation", [])?;
+        // Those that this copy has drawn and that are later were perhaps shown already, on a connection whose answer was lost.
+        self.change("DELETE FROM generation WHERE number <= ?1", [to_sql(known.number)?])?;
         self.change_one(
             "INSERT INTO generation (number, nonce) VALUES (?1, ?2)",
             params![to_sql(known.number)?, known.nonce],

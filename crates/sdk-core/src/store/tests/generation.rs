@@ -53,6 +53,26 @@ async fn a_copy_is_noticed_only_once() {
 }
 
 #[tokio::test]
+async fn a_copy_is_noticed_once_even_if_the_first_answer_of_the_relay_was_lost() {
+    let fixture = Fixture::new().await;
+    let work = fixture.store.write(|tx| {
+        tx.begin_generation([1; 8])?;
+        // Both were shown. The relay has talked with a later state under the first, and has stored the second.
+        assert_eq!(tx.begin_generation([2; 8])?, generation(2, 2));
+        assert_eq!(tx.begin_generation([3; 8])?, generation(3, 3));
+        let known = generation(2, 9);
+        assert!(tx.is_older_than(known)?);
+        tx.recover_as_copy(known, 1_000, || ClientMsgId::new(1, &[1; 10]))?;
+        for known in [known, generation(3, 3)] {
+            assert!(!tx.is_older_than(known)?, "noticed twice: {known:?}");
+        }
+        assert_eq!(tx.begin_generation([4; 8])?.number, 4);
+        Ok(())
+    });
+    work.await.unwrap();
+}
+
+#[tokio::test]
 async fn every_thread_is_renewed_once_in_small_batches_that_a_later_process_continues() {
     const THREADS: u16 = 450;
     let fixture = Fixture::new().await;
