@@ -24,12 +24,12 @@ macro_rules! uuid_id {
         pub struct $name([u8; 16]);
 
         impl $name {
-            /// From the 16 bytes of the UUID.
+            /// An id that was stored as the 16 bytes of its UUID. Any 16 bytes are a valid id.
             pub const fn from_bytes(bytes: [u8; 16]) -> Self {
                 Self(bytes)
             }
 
-            /// From a byte string that must be 16 bytes long.
+            /// Like [`from_bytes`](Self::from_bytes), for bytes of unchecked length, such as those of a database column.
             ///
             /// # Errors
             /// [`InvalidId`] for any other length.
@@ -37,7 +37,7 @@ macro_rules! uuid_id {
                 bytes.try_into().map(Self).map_err(|_| InvalidId)
             }
 
-            /// The 16 bytes of the UUID.
+            /// The 16 bytes of its UUID, for storing it. As text, it is the UUID with hyphens; both forms are stable.
             pub const fn as_bytes(&self) -> &[u8; 16] {
                 &self.0
             }
