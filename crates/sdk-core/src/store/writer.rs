@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
@@ -40,10 +40,12 @@ pub(super) struct Writer {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// How many writes and reads have been submitted and are not done yet.
+/// What has been submitted.
 #[derive(Default)]
 struct Waiting {
+    /// Writes that are not committed.
     writes: AtomicUsize,
+    /// Reads that have not begun.
     reads: AtomicUsize,
 }
 
@@ -252,14 +254,12 @@ impl WriterState {
                             Order::Read(read) => reads.push(read),
                         }
                     }
-                    let writes = group.len();
                     if !group.is_empty() {
-                        self.write(group);
+                        self.write(group, waiting);
                     }
-                    waiting.writes.fetch_sub(writes, Ordering::Relaxed);
                     for read in reads {
-                        self.read(read);
                         waiting.reads.fetch_sub(1, Ordering::Relaxed);
+                        self.read(read);
                     }
                 }
                 // A change that cannot be seen now is noticed in the next transaction.
@@ -273,12 +273,17 @@ impl WriterState {
         }
     }
 
-    fn write(&mut self, mut group: Vec<Box<dyn Job>>) {
+    fn write(&mut self, mut group: Vec<Box<dyn Job>>, waiting: &Waiting) {
+        let begun = Instant::now();
         let committed = self.commit_together(&mut group);
+        let took_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        tracing::trace!(transactions = group.len(), took_us, "committed");
         if committed.is_ok() && group.iter().any(|job| job.needed_in_file()) {
             self.log.need_in_file();
             self.keep_log_small();
         }
+        // Whoever is answered may read on this connection.
+        waiting.writes.fetch_sub(group.len(), Ordering::Relaxed);
         for job in group {
             job.finish(&committed);
         }

@@ -290,9 +290,13 @@ async fn a_few_short_reads_share_the_connection_of_the_writer_and_more_get_anoth
     .await;
     // The first read holds the writer until all have been submitted.
     let (release, held) = std::sync::mpsc::channel::<()>();
-    let first =
-        stopped(fixture.store.glance(move |_| held.recv().map_err(|_| Error::Bug("the test is gone"))));
-    let others: Vec<_> = (1..MAX_READS).map(|_| stopped(glance(&fixture.store))).collect();
+    let (begin, begun) = std::sync::mpsc::channel::<()>();
+    let first = stopped(fixture.store.glance(move |_| {
+        let _ = begin.send(());
+        held.recv().map_err(|_| Error::Bug("the test is gone"))
+    }));
+    begun.recv().unwrap();
+    let others: Vec<_> = (0..MAX_READS).map(|_| stopped(glance(&fixture.store))).collect();
     let (name, _) = glance(&fixture.store).await;
     assert_ne!(name.as_deref(), Some("sealpost-writer"), "there is no room for another one");
     release.send(()).unwrap();
