@@ -1,5 +1,5 @@
 //! Performance of search on a real encrypted file with 10,000, 100,000 and 300,000 messages: how fast a backlog is
-//! indexed, how long others wait for the writer meanwhile, how large the index is, and what queries cost: `cargo
+//! indexed, how long that holds the writer and makes others wait, how large the index is, and what queries cost: `cargo
 //! bench -p sealpost-core --bench search`.
 //!
 //! The messages are inserted by SQL, in the state in which a migration finds them. Nothing is asserted; the figures
@@ -18,6 +18,8 @@ mod figures;
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use figures::percentiles;
@@ -27,6 +29,9 @@ use sealpost_core::{Client, Config, DatabaseKey, Opened, Thread};
 use sealpost_testkit::World;
 use sha2::Sha256;
 use tokio::time::sleep;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
 
 const KEY: [u8; 32] = [7; 32];
 const SIZES: [usize; 3] = [10_000, 100_000, 300_000];
@@ -55,6 +60,7 @@ async fn main() {
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
+    tracing::subscriber::set_global_default(Holds).unwrap();
     for size in SIZES {
         measure(size).await;
     }
@@ -82,17 +88,13 @@ async fn measure(size: usize) {
 
     let Opened::Ready(client) = Client::open(config).await.unwrap() else { panic!("registered") };
     let thread = client.thread(id).await.unwrap();
-    let longest = index(&client, &thread, size).await;
+    index(&client, &thread, size).await;
     client.suspend().await.unwrap();
     let after = std::fs::metadata(&path).unwrap().len();
     print("file before", &format!("{:.1} MB", before as f64 / 1e6));
     print("of the index, of each message", &format!("{:.0} bytes", (after - before) as f64 / size as f64));
     client.resume().await.unwrap();
-    let alone = write_alone(&thread).await;
-    let usual = alone[alone.len() / 2];
-    print("a write with nothing beside it", &percentiles(alone).to_string());
-    // A write waits for the transaction that runs, and then takes its own time.
-    print("a transaction of indexing holds the writer, at most", &ms(longest.saturating_sub(usual)));
+    print("a write with nothing beside it", &with_longest(write_alone(&thread).await));
 
     for (what, words) in QUERIES {
         let mut took = Vec::new();
@@ -110,29 +112,79 @@ async fn measure(size: usize) {
     client.suspend().await.unwrap();
 }
 
-/// Waits until everything is indexed, and measures meanwhile how long a write waits for the writer.
-/// Returns the longest wait.
-async fn index(client: &Client, thread: &Thread, size: usize) -> Duration {
+/// Waits until everything is indexed. Measures meanwhile, in turns, how long a write waits for the writer, and how long each
+/// transaction of indexing holds it.
+async fn index(client: &Client, thread: &Thread, size: usize) {
     let (begun, mut waits) = (Instant::now(), Vec::new());
     // The oldest message is indexed last.
     while client.search("oldestofall", 1).await.unwrap().is_empty() {
-        let asked = Instant::now();
-        thread.send_text("while the index is fed").await.unwrap();
-        waits.push(asked.elapsed());
+        if begun.elapsed().as_millis() % 400 < 200 {
+            MEASURE_HOLDS.store(false, Ordering::Relaxed);
+            let asked = Instant::now();
+            thread.send_text("while the index is fed").await.unwrap();
+            waits.push(asked.elapsed());
+        } else {
+            MEASURE_HOLDS.store(true, Ordering::Relaxed);
+        }
         sleep(Duration::from_millis(10)).await;
     }
+    MEASURE_HOLDS.store(false, Ordering::Relaxed);
     print("backlog", &format!("{:.0} messages/s", size as f64 / begun.elapsed().as_secs_f64()));
-    waits.sort_unstable();
-    let longest = *waits.last().unwrap();
-    print("a write beside it", &format!("{}, longest {}", percentiles(waits), ms(longest)));
+    print("a write beside it", &with_longest(waits));
+    let holds = std::mem::take(&mut *HOLDS.lock().unwrap());
+    let what = format!("a transaction of indexing holds the writer ({})", holds.len());
+    print(&what, &with_longest(holds));
     let begun = Instant::now();
     thread.send_text("lastofall").await.unwrap();
     found(client, "lastofall").await;
     print("from the write to the result", &ms(begun.elapsed()));
-    longest
 }
 
-/// The durations of writes without indexing, the shortest first. The relay is gone, so nothing is sent.
+static MEASURE_HOLDS: AtomicBool = AtomicBool::new(false);
+static HOLDS: Mutex<Vec<Duration>> = Mutex::new(Vec::new());
+
+/// Collects how long each commit has held the writer, from its trace events.
+struct Holds;
+
+impl Subscriber for Holds {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.is_event()
+            && *metadata.level() == Level::TRACE
+            && metadata.target() == "sealpost_core::store::writer"
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        if MEASURE_HOLDS.load(Ordering::Relaxed) {
+            event.record(&mut Hold);
+        }
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+struct Hold;
+
+impl Visit for Hold {
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        if field.name() == "took_us" {
+            HOLDS.lock().unwrap().push(Duration::from_micros(value));
+        }
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn std::fmt::Debug) {}
+}
+
+/// The durations of writes without indexing. The relay is gone, so nothing is sent.
 async fn write_alone(thread: &Thread) -> Vec<Duration> {
     let mut waits = Vec::new();
     for _ in 0..200 {
@@ -141,7 +193,6 @@ async fn write_alone(thread: &Thread) -> Vec<Duration> {
         waits.push(asked.elapsed());
         sleep(Duration::from_millis(10)).await;
     }
-    waits.sort_unstable();
     waits
 }
 
@@ -252,6 +303,11 @@ impl Random {
         let part = self.next() as f64 / u64::MAX as f64;
         (((end as f64).ln() * part).exp() as usize).min(end) - 1
     }
+}
+
+fn with_longest(times: Vec<Duration>) -> String {
+    let longest = times.iter().max().copied().unwrap_or_default();
+    format!("{}, longest {}", percentiles(times), ms(longest))
 }
 
 fn ms(time: Duration) -> String {
