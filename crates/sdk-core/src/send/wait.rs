@@ -3,7 +3,7 @@
 use crate::context::Context;
 use crate::error::Result;
 use crate::id::{MessageId, ThreadId};
-use crate::store::OnItsWay;
+use crate::store::SendProgress;
 use crate::waiting::{WaitReason, Waiting};
 
 /// What a message of this thread is waiting for; `None` if it is not queued.
@@ -17,7 +17,12 @@ pub(crate) async fn waiting(ctx: &Context, thread: ThreadId, message: MessageId)
 
 /// What a queued message is waiting for, given whether there is a connection, and the reason for which an attempt in
 /// its thread was last put off.
-pub(crate) fn describe(queued: &OnItsWay, is_live: bool, last: Option<WaitReason>, now_ms: u64) -> Waiting {
+pub(crate) fn describe(
+    queued: &SendProgress,
+    is_live: bool,
+    last: Option<WaitReason>,
+    now_ms: u64,
+) -> Waiting {
     let due = (queued.due_ms > now_ms).then_some(queued.due_ms);
     let (reason, next_ms) = match (is_live, queued.is_first, due) {
         (false, ..) => (WaitReason::NotConnected, None),
@@ -33,9 +38,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_queued_message_waits_for_the_first_thing_that_is_in_its_way() {
+    fn a_queued_message_waits_for_the_first_obstacle() {
         let is = |is_live, is_first, due_ms| {
-            let queued = OnItsWay { attempts: 3, due_ms, is_first };
+            let queued = SendProgress { attempts: 3, due_ms, is_first };
             let waiting = describe(&queued, is_live, Some(WaitReason::RelayBusy), 100);
             assert_eq!(waiting.attempts, 3);
             (waiting.reason, waiting.next_ms)
@@ -52,8 +57,8 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_that_was_put_off_before_the_client_started_had_no_answer() {
-        let queued = OnItsWay { attempts: 1, due_ms: 5, is_first: true };
+    fn an_attempt_that_was_postponed_before_the_client_started_counts_as_unanswered() {
+        let queued = SendProgress { attempts: 1, due_ms: 5, is_first: true };
         assert_eq!(describe(&queued, true, None, 0).reason, WaitReason::NoAnswer);
     }
 }

@@ -33,7 +33,7 @@ pub(super) struct Claim(PathBuf);
 impl Claim {
     /// # Errors
     /// [`Storage::InUse`] if another store has it.
-    pub(super) fn stake(database: &Path) -> Result<Self> {
+    pub(super) fn acquire(database: &Path) -> Result<Self> {
         let mut open = OPEN_HERE.lock().unwrap_or_else(PoisonError::into_inner);
         if !open.insert(database.to_owned()) {
             return Err(Storage::InUse.into());
@@ -179,9 +179,9 @@ mod tests {
     #[test]
     fn a_database_is_claimed_once_in_a_process() {
         let path = Path::new("/nowhere/at/all.db");
-        let claim = Claim::stake(path).unwrap();
-        assert_eq!(Claim::stake(path).err(), Some(Storage::InUse.into()));
+        let claim = Claim::acquire(path).unwrap();
+        assert_eq!(Claim::acquire(path).err(), Some(Storage::InUse.into()));
         drop(claim);
-        assert!(Claim::stake(path).is_ok());
+        assert!(Claim::acquire(path).is_ok());
     }
 }

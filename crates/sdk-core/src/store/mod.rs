@@ -2,7 +2,7 @@
 //!
 //! [`Store::write`] runs a closure in one transaction on the one writer thread: all of it happens, or none, and
 //! its events are published after the commit. The closure is synchronous, so nothing can wait for the network
-//! inside it. What must not leave this device before it is on disk travels as [`Durable`].
+//! inside it. A value that must not leave this device before it is on disk has the type [`Durable`].
 
 mod account;
 mod contact;
@@ -27,25 +27,20 @@ mod search;
 mod session;
 mod settlement;
 mod thread;
+mod transaction;
 mod vault;
 mod writer;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use rusqlite::{Connection, Params};
-
 use crate::config::DatabaseKey;
-use crate::error::{Error, Result, Storage};
-use crate::event::{Event, EventBus};
-use crate::id::MessageId;
-use crate::message::Position;
+use crate::error::{Error, Result};
+use crate::event::EventBus;
 
 pub(crate) use account::{Account, Clocks, Registered, Tokens};
 pub use contact::TrustState;
@@ -59,7 +54,7 @@ pub(crate) use generation::Generation;
 pub(crate) use leaving::{AccountStatus, LeaveRequest, StoredAccount};
 pub(crate) use login::LoginKey;
 pub(crate) use message::{Arrived, NewIncoming};
-pub(crate) use outgoing::{Entry, NewOutgoing, OnItsWay, Outgoing, OutgoingId, Parcel};
+pub(crate) use outgoing::{Entry, NewOutgoing, Outgoing, OutgoingId, Parcel, SendProgress};
 pub(crate) use parked::{CiphertextId, EnvelopeName};
 pub(crate) use pre_key::PreKeys;
 pub(crate) use reading::MarkedRead;
@@ -67,30 +62,14 @@ pub(crate) use search::{INDEX_BATCH, INDEX_MERGE};
 pub(crate) use session::PeerSessions;
 pub(crate) use settlement::{Settled, Settlement};
 pub(crate) use thread::{Gap, Listed, Thread};
+pub(crate) use transaction::{Durable, Rows, Tx};
 
 use lock::{Claim, Lock};
 use log::Log;
 use readers::Readers;
+use transaction::{AfterCommit, from_sql, narrow, to_sql};
 use vault::Vault;
 use writer::{Flush, Writer, WriterState};
-
-/// Proof that `T` is on disk: it is made inside a transaction or from a row that was read, and leaves a transaction only with its
-/// commit.
-#[must_use]
-#[derive(Debug, Clone)]
-pub(crate) struct Durable<T>(T);
-
-impl<T> Durable<T> {
-    /// For tests of what is done with it.
-    #[cfg(test)]
-    pub(crate) const fn assumed(value: T) -> Self {
-        Self(value)
-    }
-
-    pub(crate) fn get(&self) -> &T {
-        &self.0
-    }
-}
 
 /// The database of one account. Clones share it.
 #[derive(Clone)]
@@ -98,12 +77,12 @@ pub(crate) struct Store {
     shared: Arc<Shared>,
 }
 
-/// How much a store may take of the machine.
+/// How much memory and how many threads a store may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Footprint {
-    /// What makes it fast: readers beside the writer, room for what was read.
+    /// Readers in addition to the writer, and large page caches.
     Full,
-    /// One connection, little memory.
+    /// A single connection and a small page cache.
     Small,
 }
 
@@ -112,15 +91,15 @@ struct Shared {
     footprint: Footprint,
     events: EventBus,
     file: Mutex<File>,
-    /// Held while the file is being opened, which takes time; `file` never is.
+    /// Locked while the file is being opened, which takes long. `file` is never locked for long.
     opening: Mutex<()>,
 }
 
 enum File {
     Open(Arc<Open>),
-    /// May be opened again.
+    /// The file is closed, and can be opened again.
     Suspended,
-    /// Never again.
+    /// The file is closed, and cannot be opened again.
     Gone,
 }
 
@@ -130,7 +109,7 @@ struct Open {
 }
 
 impl Open {
-    /// Lets everybody finish, then closes every connection, the writer's last. Blocking.
+    /// Waits until all reads and transactions have finished, then closes every connection, the writer's last. Blocking.
     fn close(&self) {
         self.readers.close();
         self.writer.close();
@@ -138,7 +117,7 @@ impl Open {
 }
 
 impl Drop for Open {
-    /// What was handed over is finished.
+    /// Finishes everything that was submitted.
     fn drop(&mut self) {
         self.close();
     }
@@ -162,8 +141,8 @@ impl Store {
         Ok(store)
     }
 
-    /// Opens the file again after [`Store::close`]; nothing when it is open. Blocking; whoever uses the store meanwhile
-    /// is told that it is closed.
+    /// Opens the file again after [`Store::close`], or does nothing if it is open. Blocking. Until the file is open, other
+    /// calls fail because it is closed.
     ///
     /// # Errors
     /// [`Error::Storage`].
@@ -183,25 +162,26 @@ impl Store {
         Ok(())
     }
 
-    /// Lets every transaction that was handed over finish, then closes the file. Not beside [`Store::reopen`].
+    /// Finishes every transaction that was submitted, then closes the file. Must not run concurrently with
+    /// [`Store::reopen`].
     pub(crate) async fn close(&self) {
         if let Some(open) = self.shared.close_as(File::Suspended) {
             let _ = tokio::task::spawn_blocking(move || open.close()).await;
         }
     }
 
-    /// As [`Store::close`], but for good, whoever else has a clone. Blocking.
+    /// Like [`Store::close`], but permanently and for all clones. Blocking.
     pub(crate) fn end(&self) {
         if let Some(open) = self.shared.close_as(File::Gone) {
             open.close();
         }
     }
 
-    /// Runs `work` in one transaction on the one writer. Once this was called the work is done, whether or not
-    /// the future is awaited to its end.
+    /// Runs `work` in one transaction on the writer. The work is submitted when this future is first polled, and is then
+    /// executed even if the future is dropped.
     ///
     /// # Errors
-    /// What `work` returns (its changes are undone), or [`Error::Storage`].
+    /// Returns the error of `work`, whose changes are then rolled back, or [`Error::Storage`].
     pub(crate) async fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
@@ -210,12 +190,12 @@ impl Store {
         open.writer.run(Flush::Yes, work, self.shared.events.clone()).await
     }
 
-    /// As [`Store::write`], but does not wait for the disk. A power failure may undo the transaction, until a later one is on disk;
-    /// the end of the process does not. Only for what would then be learnt again. No [`Durable`] can be returned, because it is not
-    /// `Copy`.
+    /// Like [`Store::write`], but does not wait until the transaction is on disk. Until a later transaction is, a power failure
+    /// can undo this one; the end of the process cannot. Use it only for information that can be obtained again. It cannot
+    /// return a [`Durable`], which is not `Copy`.
     ///
     /// # Errors
-    /// As [`Store::write`].
+    /// The same as [`Store::write`].
     pub(crate) async fn write_unflushed<T: Copy + Send + 'static>(
         &self,
         work: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
@@ -224,10 +204,10 @@ impl Store {
         open.writer.run(Flush::No, work, self.shared.events.clone()).await
     }
 
-    /// Runs `work` on a snapshot, beside the writer where there is room for it.
+    /// Runs `work` on a snapshot, concurrently with the writer unless the store has a small footprint.
     ///
     /// # Errors
-    /// What `work` returns, or [`Error::Storage`].
+    /// Returns the error of `work`, or [`Error::Storage`].
     pub(crate) async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Rows<'_>) -> Result<T> + Send + 'static,
@@ -240,12 +220,12 @@ impl Store {
         readers::read(&readers, move |readers| readers.run(&shared.vault, work)).await
     }
 
-    /// Like [`Store::read`], for what takes no longer than a page: if the writer has nothing else to do, it reads. The pages that it
-    /// has changed are in its cache, whereas SQLite drops all of a reader's when the file has changed; and when the database was just
-    /// opened, the reader's connection would first have to be opened, which takes longer than the page.
+    /// Like [`Store::read`], for reads that take no longer than a page. The writer does the read if it has nothing else to do. Its
+    /// cache contains the pages that it has changed, whereas SQLite discards all cached pages of a reader when the file has
+    /// changed. And after the database was opened, no reader has to be opened first, which takes longer than reading a page.
     ///
     /// # Errors
-    /// As [`Store::read`].
+    /// The same as [`Store::read`].
     pub(crate) async fn glance<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Rows<'_>) -> Result<T> + Send + 'static,
@@ -281,10 +261,10 @@ impl Shared {
     }
 
     fn open(&self) -> Result<Open> {
-        let claim = Claim::stake(self.vault.path())?;
+        let claim = Claim::acquire(self.vault.path())?;
         let lock = Lock::open(self.vault.path())?;
         let connection = {
-            // Of two processes that make or migrate the file, one finds it done.
+            // If two processes create or migrate the file at the same time, the second one finds this done.
             let _held = lock.take()?;
             self.vault.connect(self.footprint)?
         };
@@ -294,7 +274,7 @@ impl Shared {
         Ok(Open { writer: Writer::start(state)?, readers })
     }
 
-    /// What has to be closed, when something has.
+    /// Marks the file as closed, and returns what the caller has to close.
     fn close_as(&self, closed: File) -> Option<Arc<Open>> {
         let mut file = self.file();
         if matches!(*file, File::Gone) {
@@ -310,7 +290,7 @@ impl Shared {
 const SUSPENDED: Error = Error::Misuse("the client is suspended");
 const GONE: Error = Error::Misuse("the client is gone");
 
-/// A store that may be gone: who only watches does not keep the file open.
+/// A weak reference to a store, which does not keep the file open.
 #[derive(Clone)]
 pub(crate) struct WeakStore {
     shared: Weak<Shared>,
@@ -333,130 +313,4 @@ impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Store")
     }
-}
-
-/// What can be read, inside a transaction or beside it.
-pub(crate) struct Rows<'c> {
-    connection: &'c Connection,
-}
-
-/// A transaction: what can be read, and what can be changed.
-pub(crate) struct Tx<'c> {
-    rows: Rows<'c>,
-    events: Vec<Event>,
-    /// Whether more has changed than the events report.
-    must_look: bool,
-    needed_in_file: bool,
-    /// Where messages stood that have got another place, until it is told.
-    moved: BTreeMap<MessageId, Position>,
-    after_commit: Vec<AfterCommit>,
-}
-
-/// What is called once a transaction is committed.
-type AfterCommit = Box<dyn FnOnce() + Send>;
-
-/// A part of a transaction, from [`Tx::begin_part`] on; the next one begins when it has ended.
-#[must_use]
-pub(crate) struct Part {
-    /// How many events there were before it.
-    events: usize,
-    must_look: bool,
-    after_commit: usize,
-}
-
-impl<'c> Tx<'c> {
-    const fn new(connection: &'c Connection) -> Self {
-        Self {
-            rows: Rows { connection },
-            events: Vec::new(),
-            must_look: false,
-            needed_in_file: false,
-            moved: BTreeMap::new(),
-            after_commit: Vec::new(),
-        }
-    }
-
-    /// To be published after the commit, in this order.
-    pub(crate) fn emit(&mut self, event: Event) {
-        self.events.push(event);
-    }
-
-    /// Makes listeners read the database again after the commit: too much has changed to report each change.
-    const fn look_again(&mut self) {
-        self.must_look = true;
-    }
-
-    /// Calls this once the transaction is committed, in the order of the transactions, and even if nobody waits for its result any
-    /// more. It runs on the writer's thread and must not block.
-    pub(crate) fn after_commit(&mut self, next: impl FnOnce() + Send + 'static) {
-        self.after_commit.push(Box::new(next));
-    }
-
-    /// What this transaction writes has to be in the file itself before anybody is answered, not only in its log.
-    pub(crate) const fn need_in_file(&mut self) {
-        self.needed_in_file = true;
-    }
-
-    /// What this transaction has written or read is on disk once it is committed, and not out before.
-    pub(crate) const fn durable<T>(&self, value: T) -> Durable<T> {
-        Durable(value)
-    }
-
-    /// Begins a part of the transaction that can be undone by itself.
-    pub(crate) fn begin_part(&mut self) -> Result<Part> {
-        self.connection.prepare_cached("SAVEPOINT part")?.execute([])?;
-        let after_commit = self.after_commit.len();
-        Ok(Part { events: self.events.len(), must_look: self.must_look, after_commit })
-    }
-
-    /// The part stays.
-    pub(crate) fn keep_part(&mut self, _part: Part) -> Result<()> {
-        self.connection.prepare_cached("RELEASE part")?.execute([])?;
-        Ok(())
-    }
-
-    /// Nothing of the part has happened.
-    pub(crate) fn undo_part(&mut self, part: Part) -> Result<()> {
-        self.connection.prepare_cached("ROLLBACK TO part")?.execute([])?;
-        self.events.truncate(part.events);
-        self.must_look = part.must_look;
-        self.after_commit.truncate(part.after_commit);
-        self.keep_part(part)
-    }
-
-    /// Changes exactly one row.
-    fn change_one(&self, sql: &str, params: impl Params) -> Result<()> {
-        match self.change(sql, params)? {
-            1 => Ok(()),
-            _ => Err(Error::Bug("a statement did not change exactly one row")),
-        }
-    }
-
-    /// Changes any number of rows, and says how many.
-    fn change(&self, sql: &str, params: impl Params) -> Result<usize> {
-        Ok(self.connection.prepare_cached(sql)?.execute(params)?)
-    }
-}
-
-impl<'c> Deref for Tx<'c> {
-    type Target = Rows<'c>;
-
-    fn deref(&self) -> &Rows<'c> {
-        &self.rows
-    }
-}
-
-/// SQLite has no unsigned integers: what would not fit is a bug, as nothing we count comes near.
-fn to_sql(number: u64) -> Result<i64> {
-    i64::try_from(number).map_err(|_| Error::Bug("a number too large for the database"))
-}
-
-/// The inverse of [`to_sql`]: a negative number was not written by us.
-fn from_sql(number: i64) -> Result<u64> {
-    u64::try_from(number).map_err(|_| Error::Storage(Storage::Corrupt))
-}
-
-/// A number that was written from a narrower type.
-fn narrow<T: TryFrom<i64>>(number: i64) -> Result<T> {
-    T::try_from(number).map_err(|_| Error::Storage(Storage::Corrupt))
 }

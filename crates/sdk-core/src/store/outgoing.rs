@@ -74,7 +74,7 @@ pub(crate) struct Parcel {
 
 /// The progress of a message that waits.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct OnItsWay {
+pub(crate) struct SendProgress {
     /// How often it was postponed.
     pub(crate) attempts: u32,
     /// The local time before which the lane is not tried.
@@ -109,7 +109,7 @@ impl Rows<'_> {
     }
 
     /// The progress of a message of this lane, or `None` if it does not wait there.
-    pub(crate) fn waiting(&self, lane: ThreadId, message: MessageId) -> Result<Option<OnItsWay>> {
+    pub(crate) fn waiting(&self, lane: ThreadId, message: MessageId) -> Result<Option<SendProgress>> {
         let sql = "SELECT o.attempts, l.due,
                 NOT EXISTS (SELECT 1 FROM outgoing WHERE lane = o.lane AND state < 3 AND id < o.id)
              FROM outgoing AS o JOIN lane AS l ON l.lane = o.lane
@@ -119,7 +119,7 @@ impl Rows<'_> {
                 Ok((row.get(0)?, row.get::<_, i64>(1)?, row.get(2)?))
             });
         let Some((attempts, due, is_first)) = row.optional()? else { return Ok(None) };
-        Ok(Some(OnItsWay { attempts, due_ms: from_sql(due)?, is_first }))
+        Ok(Some(SendProgress { attempts, due_ms: from_sql(due)?, is_first }))
     }
 
     /// Whether something waits in the lane.

@@ -1,0 +1,158 @@
+//! Transactions: what their closures can read and change, and what follows the commit.
+
+use std::collections::BTreeMap;
+use std::ops::Deref;
+
+use rusqlite::{Connection, Params};
+
+use crate::error::{Error, Result, Storage};
+use crate::event::Event;
+use crate::id::MessageId;
+use crate::message::Position;
+
+/// Proof that `T` is on disk. It is created inside a transaction, or from a row that was read, and a transaction returns it
+/// only after its commit.
+#[must_use]
+#[derive(Debug, Clone)]
+pub(crate) struct Durable<T>(pub(super) T);
+
+impl<T> Durable<T> {
+    /// For tests of code that requires the proof.
+    #[cfg(test)]
+    pub(crate) const fn assumed(value: T) -> Self {
+        Self(value)
+    }
+
+    pub(crate) fn get(&self) -> &T {
+        &self.0
+    }
+}
+
+/// Read access to the database, inside or outside of a transaction.
+pub(crate) struct Rows<'c> {
+    pub(super) connection: &'c Connection,
+}
+
+/// A transaction, which can read and change the database.
+pub(crate) struct Tx<'c> {
+    pub(super) rows: Rows<'c>,
+    pub(super) events: Vec<Event>,
+    /// Whether more has changed than the events report.
+    pub(super) must_look: bool,
+    pub(super) needed_in_file: bool,
+    /// The previous positions of messages that have moved, until the changes are reported.
+    pub(super) moved: BTreeMap<MessageId, Position>,
+    pub(super) after_commit: Vec<AfterCommit>,
+}
+
+/// A function that is called once a transaction is committed.
+pub(super) type AfterCommit = Box<dyn FnOnce() + Send>;
+
+/// A part of a transaction that can be rolled back by itself. It starts with [`Tx::begin_part`]; parts are not nested.
+#[must_use]
+pub(crate) struct Part {
+    /// The number of events before this part.
+    events: usize,
+    must_look: bool,
+    after_commit: usize,
+}
+
+impl<'c> Tx<'c> {
+    pub(super) const fn new(connection: &'c Connection) -> Self {
+        Self {
+            rows: Rows { connection },
+            events: Vec::new(),
+            must_look: false,
+            needed_in_file: false,
+            moved: BTreeMap::new(),
+            after_commit: Vec::new(),
+        }
+    }
+
+    /// Adds an event. Events are published after the commit, in this order.
+    pub(crate) fn emit(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    /// Makes listeners read the database again after the commit: too much has changed to report each change.
+    pub(super) const fn look_again(&mut self) {
+        self.must_look = true;
+    }
+
+    /// Registers a function to be called after the commit, even if the future of the transaction was dropped. The functions of
+    /// all transactions are called in order, on the writer's thread, and must not block.
+    pub(crate) fn after_commit(&mut self, next: impl FnOnce() + Send + 'static) {
+        self.after_commit.push(Box::new(next));
+    }
+
+    /// Requires that the changes of this transaction are in the database file itself, and not only in its log, before the
+    /// transaction returns.
+    pub(crate) const fn need_in_file(&mut self) {
+        self.needed_in_file = true;
+    }
+
+    /// Marks a value that this transaction has written or read as durable. This is correct because the transaction returns
+    /// it only after the commit.
+    pub(crate) const fn durable<T>(&self, value: T) -> Durable<T> {
+        Durable(value)
+    }
+
+    /// Starts a part of the transaction that can be rolled back by itself.
+    pub(crate) fn begin_part(&mut self) -> Result<Part> {
+        self.connection.prepare_cached("SAVEPOINT part")?.execute([])?;
+        let after_commit = self.after_commit.len();
+        Ok(Part { events: self.events.len(), must_look: self.must_look, after_commit })
+    }
+
+    /// Keeps the changes of the part.
+    pub(crate) fn keep_part(&mut self, _part: Part) -> Result<()> {
+        self.connection.prepare_cached("RELEASE part")?.execute([])?;
+        Ok(())
+    }
+
+    /// Rolls back the changes of the part, and discards its events.
+    pub(crate) fn undo_part(&mut self, part: Part) -> Result<()> {
+        self.connection.prepare_cached("ROLLBACK TO part")?.execute([])?;
+        self.events.truncate(part.events);
+        self.must_look = part.must_look;
+        self.after_commit.truncate(part.after_commit);
+        self.keep_part(part)
+    }
+
+    /// Changes exactly one row.
+    pub(super) fn change_one(&self, sql: &str, params: impl Params) -> Result<()> {
+        match self.change(sql, params)? {
+            1 => Ok(()),
+            _ => Err(Error::Bug("a statement did not change exactly one row")),
+        }
+    }
+
+    /// Changes any number of rows, and returns how many.
+    pub(super) fn change(&self, sql: &str, params: impl Params) -> Result<usize> {
+        Ok(self.connection.prepare_cached(sql)?.execute(params)?)
+    }
+}
+
+impl<'c> Deref for Tx<'c> {
+    type Target = Rows<'c>;
+
+    fn deref(&self) -> &Rows<'c> {
+        &self.rows
+    }
+}
+
+/// Converts a number for SQLite, which has no unsigned integers. A number that does not fit is a bug, because nothing that
+/// is counted here becomes so large.
+pub(super) fn to_sql(number: u64) -> Result<i64> {
+    i64::try_from(number).map_err(|_| Error::Bug("a number too large for the database"))
+}
+
+/// The inverse of [`to_sql`]. A negative number was not written by this library.
+pub(super) fn from_sql(number: i64) -> Result<u64> {
+    u64::try_from(number).map_err(|_| Error::Storage(Storage::Corrupt))
+}
+
+/// A number that was written from a narrower type.
+pub(super) fn narrow<T: TryFrom<i64>>(number: i64) -> Result<T> {
+    T::try_from(number).map_err(|_| Error::Storage(Storage::Corrupt))
+}
