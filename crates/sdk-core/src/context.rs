@@ -1,4 +1,4 @@
-//! What every path needs: the two edges, the clock, the rules, and where it says that it cannot work.
+//! The context that all paths share: the store, the transport, the clocks, the policy, and the health of the client.
 
 mod handover;
 mod health;
@@ -21,10 +21,11 @@ use crate::waiting::WaitReasons;
 pub(crate) use handover::{HandedOver, Handover};
 pub(crate) use health::{Failures, Health};
 
-/// A clock that is this far from where it should be was set: ids made by it could be refused.
+/// If our clock differs from the expected time by more than this, it was set, and the relay could refuse ids that are based
+/// on it.
 const JUMP_MS: u64 = 60_000;
 
-/// What there is to look after.
+/// Wakes the background tasks, each for its reason.
 #[derive(Default)]
 pub(crate) struct Upkeep {
     /// The relay runs low on our pre-keys.
@@ -39,17 +40,18 @@ pub(crate) struct Upkeep {
     pub(crate) to_renew: Notify,
 }
 
-/// No relay that works with this version is at an earlier time: 2026-01-01.
+/// 2026-01-01. The time at a relay that supports this version cannot be earlier.
 const RELEASED_MS: u64 = 1_767_225_600_000;
 const DAY_MS: u64 = 24 * 3_600 * 1_000;
 const YEAR_MS: u64 = 365 * DAY_MS;
 /// How far the relay's clock may be ahead of ours, or behind both clocks: 1 year. With a clock that is further off, TLS does
 /// not work either, because certificates are valid for about as long.
-const MOST_APART_MS: u64 = YEAR_MS;
-/// How far the relay may be ahead of the last time that is known to have passed, if our clock has lost its time: 10 years.
-const MOST_ASLEEP_MS: u64 = 10 * YEAR_MS;
+const MAX_CLOCK_DIFFERENCE_MS: u64 = YEAR_MS;
+/// How far the relay's clock may be ahead of the last time that both clocks agreed on, if our clock has lost its time: 10
+/// years.
+const MAX_CLOCK_LOSS_MS: u64 = 10 * YEAR_MS;
 
-/// Clones share everything.
+/// The context. Clones share everything.
 #[derive(Clone)]
 pub(crate) struct Context {
     pub(crate) store: Store,
@@ -59,21 +61,21 @@ pub(crate) struct Context {
     /// Which parts cannot do their work.
     pub(crate) health: Health,
     pub(crate) policy: SessionPolicy,
-    /// Wakes the dispatcher: something was queued.
+    /// Wakes the dispatcher when something was queued.
     pub(crate) outbox: Arc<Notify>,
     /// Passes messages that are already sealed to the dispatcher.
     pub(crate) handover: Arc<Handover>,
-    /// Wakes what is looked after in the background.
+    /// Wakes the background tasks.
     pub(crate) upkeep: Arc<Upkeep>,
-    /// One exchange of tokens at a time: whoever waits finds what it brought.
+    /// Held during an exchange of tokens. A call that has waited for it uses the result of that exchange.
     pub(crate) refreshing: Arc<Mutex<()>>,
     /// Whether the relay was shown our login key since this client was opened.
     pub(crate) login_key_shown: Arc<AtomicBool>,
-    /// Changes when exchanges that are under way are given up.
+    /// Changes when running exchanges of tokens are abandoned.
     pub(crate) suspended: watch::Sender<()>,
-    /// The identity keys whose bundles were good last: a device that is met again is verified in less time.
+    /// The identity keys whose bundles were valid recently. Further bundles of these keys are verified faster.
     pub(crate) known_keys: Arc<std::sync::Mutex<KnownKeys>>,
-    /// The parcels that the relay has certainly not stored: they were not submitted, or refused unread.
+    /// The parcels that the relay has certainly not stored, because they were not submitted, or were refused.
     pub(crate) fresh: Arc<std::sync::Mutex<HashSet<ClientMsgId>>>,
     /// Why the oldest message of each thread is waiting.
     pub(crate) wait_reasons: Arc<WaitReasons>,
@@ -82,7 +84,8 @@ pub(crate) struct Context {
     relay_clock: Arc<RelayClock>,
 }
 
-/// A device that others of its user are not held up for: the keys that the relay gives out for it are not valid.
+/// A device that is skipped, because the keys that the relay returns for it are invalid. The other devices of its user do
+/// not wait for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Skipped {
     pub(crate) user: UserId,
@@ -90,20 +93,20 @@ pub(crate) struct Skipped {
     pub(crate) registration_id: u32,
 }
 
-/// The devices that are skipped for now. After a while, and when the client starts, they are asked for their keys again.
+/// The devices that are skipped at present. Their keys are fetched again after a while, and when the client starts.
 #[derive(Debug, Default)]
 pub(crate) struct SkippedDevices(std::sync::Mutex<Vec<(Skipped, UnixSeconds)>>);
 
-/// How long a device is skipped before its keys are looked at again, in seconds.
+/// How long a device is skipped before its keys are fetched again, in seconds.
 const SKIP_S: u64 = 3600;
-/// The newest of so many are known.
-const MOST_SKIPPED: usize = 1024;
+/// The maximum number of skipped devices that are remembered. Beyond it, the oldest is forgotten.
+const MAX_SKIPPED: usize = 1024;
 
 impl SkippedDevices {
     pub(crate) fn add(&self, skipped: Skipped, now: UnixSeconds) {
         self.remove(skipped.user, skipped.device);
         let mut all = self.lock();
-        if all.len() >= MOST_SKIPPED {
+        if all.len() >= MAX_SKIPPED {
             all.remove(0);
         }
         all.push((skipped, now));
@@ -113,10 +116,10 @@ impl SkippedDevices {
         self.lock().retain(|(skipped, _)| (skipped.user, skipped.device) != (user, device));
     }
 
-    /// Those of one user.
+    /// The skipped devices of one user.
     pub(crate) fn of(&self, user: UserId, now: UnixSeconds) -> Vec<Skipped> {
         let mut all = self.lock();
-        // A clock that was set back makes nothing last longer.
+        // If the clock was set back, the device is not skipped any longer.
         all.retain(|(_, since)| now.0.checked_sub(since.0).is_some_and(|passed| passed < SKIP_S));
         all.iter().map(|(skipped, _)| *skipped).filter(|skipped| skipped.user == user).collect()
     }
@@ -130,25 +133,25 @@ impl SkippedDevices {
 #[derive(Default)]
 struct RelayClock {
     offset_ms: AtomicI64,
-    /// A time that has passed according to the relay's clock and ours.
+    /// A time that the relay's clock and ours agree has passed.
     passed_ms: AtomicU64,
     /// When the relay last stated its time: by our clock, and by a monotonic one.
     learnt: std::sync::Mutex<Option<(u64, Instant)>>,
-    /// Whether the last time that it stated is impossible, which was reported.
+    /// Whether the last time that it stated was impossible, and was reported as such.
     impossible: AtomicBool,
 }
 
-/// Whether it can be this time at the relay while our clock says `ours_ms` and `passed_ms` has passed according to both.
+/// Whether `relay_ms` can be the time at the relay, given the time of our clock and a time that both clocks agree has passed.
 fn is_possible(relay_ms: u64, ours_ms: u64, passed_ms: u64) -> bool {
     let passed_ms = passed_ms.max(RELEASED_MS);
-    // As on a device whose battery was empty.
+    // Our clock has lost its time, for example because the battery was empty.
     let is_lost = ours_ms.saturating_add(DAY_MS) < passed_ms;
     let latest = if is_lost {
-        passed_ms.saturating_add(MOST_ASLEEP_MS)
+        passed_ms.saturating_add(MAX_CLOCK_LOSS_MS)
     } else {
-        ours_ms.saturating_add(MOST_APART_MS)
+        ours_ms.saturating_add(MAX_CLOCK_DIFFERENCE_MS)
     };
-    let earliest = ours_ms.min(passed_ms).saturating_sub(MOST_APART_MS).max(RELEASED_MS);
+    let earliest = ours_ms.min(passed_ms).saturating_sub(MAX_CLOCK_DIFFERENCE_MS).max(RELEASED_MS);
     (earliest..=latest).contains(&relay_ms)
 }
 
@@ -186,18 +189,19 @@ impl Context {
         self.env.now_ms().saturating_add_signed(self.relay_clock.offset_ms.load(Ordering::Relaxed))
     }
 
-    /// The relay's time that an `hlc` of it stands for, in milliseconds: what is later than now is not believed.
+    /// The relay's time that an `hlc` contains, in milliseconds, but not later than the present time.
     pub(crate) fn time_of_hlc(&self, hlc: u64) -> u64 {
         (hlc >> 16).min(self.server_now_ms())
     }
 
-    /// The time up to which things have expired, in milliseconds: what has by the relay's clock and by ours. One of them may be
-    /// wrong, and what is deleted does not come back when it is set right.
+    /// The time for deciding what has expired, in milliseconds: the earlier of the relay's time and ours. One of the clocks
+    /// may be wrong, and deleting something cannot be undone when the clock is corrected.
     pub(crate) fn expiry_now_ms(&self) -> u64 {
         self.server_now_ms().min(self.env.now_ms())
     }
 
-    /// The relay has stated its time. Returns what is to be stored. An impossible time is not believed, and is reported.
+    /// Handles a time that the relay has stated, and returns what the caller has to store. An impossible time is ignored and
+    /// reported.
     pub(crate) fn learn_server_time(&self, server_time_ms: u64) -> Clocks {
         let now_ms = self.env.now_ms();
         let passed_ms = self.relay_clock.passed_ms.load(Ordering::Relaxed);
@@ -217,7 +221,7 @@ impl Context {
         clocks
     }
 
-    /// Whether our clock was set, or stood still with the whole device, since the relay said what time it is.
+    /// Whether our clock was set, or the whole device was asleep, since the relay last stated its time.
     pub(crate) fn clock_has_jumped(&self) -> bool {
         let learnt = *self.relay_clock.learnt.lock().unwrap_or_else(PoisonError::into_inner);
         learnt.is_some_and(|(then_ms, at)| {
@@ -231,7 +235,7 @@ impl Context {
         self.relay_clock.passed_ms.fetch_max(clocks.passed_ms, Ordering::Relaxed);
     }
 
-    /// Notes that the relay has certainly not stored these parcels. To be called before anything else can submit them.
+    /// Records that the relay has certainly not stored these parcels. Must be called before anything else can submit them.
     pub(crate) fn note_fresh(&self, parcels: impl IntoIterator<Item = ClientMsgId>) {
         self.fresh.lock().unwrap_or_else(PoisonError::into_inner).extend(parcels);
     }
@@ -265,19 +269,19 @@ mod tests {
         {
             assert!(!is_possible(impossible, NOW_MS, NOW_MS - DAY_MS), "{impossible}");
         }
-        // At first, nothing is known about the relay.
+        // Before the first connection, nothing is known about the relay's time.
         assert!(is_possible(RELEASED_MS, NOW_MS, 0) && !is_possible(RELEASED_MS - 1, NOW_MS, 0));
     }
 
     #[test]
     fn a_device_with_a_wrong_clock_believes_the_relay() {
-        // It has lost its time, perhaps years ago.
+        // The device's clock has lost its time, perhaps years ago.
         for ours in [0, RELEASED_MS - 10 * YEAR_MS, RELEASED_MS + DAY_MS] {
             assert!(is_possible(NOW_MS, ours, NOW_MS - YEAR_MS), "{ours}");
             assert!(is_possible(NOW_MS + 9 * YEAR_MS, ours, NOW_MS), "{ours}");
             assert!(!is_possible(NOW_MS + 100 * YEAR_MS, ours, NOW_MS), "{ours}");
         }
-        // It is ahead.
+        // The device's clock is ahead.
         for ours in [NOW_MS + YEAR_MS, NOW_MS + 100 * YEAR_MS, u64::MAX] {
             assert!(is_possible(NOW_MS, ours, NOW_MS - DAY_MS), "{ours}");
         }

@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn other_texts_are_no_positions() {
+    fn other_texts_are_not_positions() {
         let good = Position::FIRST.to_string();
         assert_eq!(good.parse(), Ok(Position::FIRST));
         for bad in [

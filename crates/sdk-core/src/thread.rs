@@ -1,4 +1,4 @@
-//! Threads: finding one, reading it, taking back what was written into it.
+//! Threads: opening and reading them, and changing messages in them.
 
 use sealpost_wire as wire;
 
@@ -11,7 +11,7 @@ use crate::message::{Delivery, Direction, Message, Page, Position};
 use crate::store::{MarkedRead, NewOutgoing, Rows, Thread, Tx};
 use crate::transport::CreatedThread;
 
-/// The direct thread with a user: the one we know, the one the relay knows, or a new one.
+/// The direct thread with a user: the one in the database, or the one that the relay has or creates.
 pub(crate) async fn direct(ctx: &Context, peer: UserId) -> Result<Thread> {
     let known = ctx.store.read(move |rows| {
         let (_, us) = rows.our_account()?;
@@ -33,14 +33,14 @@ pub(crate) async fn direct(ctx: &Context, peer: UserId) -> Result<Thread> {
     let now_ms = ctx.server_now_ms();
     let work = ctx.store.write(move |tx| {
         tx.put_thread(thread, now_ms)?;
-        // Whoever asks the relay for a thread accepts it by that.
+        // Requesting a thread from the relay also accepts it.
         tx.set_accepted(thread.id)
     });
     work.await?;
     Ok(thread)
 }
 
-/// A page of history: the newest messages, or those before a place.
+/// A page of history: the newest messages, or those before a position.
 pub(crate) async fn page(
     ctx: &Context,
     thread: ThreadId,
@@ -50,7 +50,7 @@ pub(crate) async fn page(
     ctx.store.glance(move |rows| rows.page(thread, before, limit)).await
 }
 
-/// A page of history after a place.
+/// A page of history after a position.
 pub(crate) async fn page_after(ctx: &Context, thread: ThreadId, after: Position, limit: u32) -> Result<Page> {
     ctx.store.glance(move |rows| rows.page_after(thread, after, limit)).await
 }
@@ -68,7 +68,7 @@ pub(crate) async fn page_around(
 
 /// Marks the messages of a thread up to and including this one as read, and queues read receipts.
 pub(crate) async fn mark_read(ctx: &Context, thread: ThreadId, up_to: MessageId) -> Result<()> {
-    // What arrives from now on was not seen.
+    // The person has not seen messages that arrive from now on.
     let came_until = ctx.store.read(|rows| rows.last_message()).await?;
     loop {
         let ctx_in_tx = ctx.clone();
@@ -112,7 +112,7 @@ pub(crate) async fn queue_due_receipt(ctx: &Context) -> Result<bool> {
     Ok(queued)
 }
 
-/// Queues receipts; they leave like any other message, sealed, in their turn.
+/// Queues receipts, which are sealed and sent in order like all other contents.
 pub(crate) fn queue_receipts(
     ctx: &Context,
     tx: &mut Tx<'_>,
@@ -133,7 +133,7 @@ pub(crate) fn queue_receipts(
     Ok(())
 }
 
-/// Queues a failed message anew.
+/// Queues a failed message again.
 pub(crate) async fn retry(ctx: &Context, thread: ThreadId, id: MessageId) -> Result<()> {
     let sent_ms = ctx.server_now_ms();
     let work = ctx.store.write(move |tx| match message_in(tx, thread, id)?.direction {
@@ -146,7 +146,7 @@ pub(crate) async fn retry(ctx: &Context, thread: ThreadId, id: MessageId) -> Res
     Ok(())
 }
 
-/// Takes a message of ours back that has not left, or that failed. False when it may have left.
+/// Removes a message of ours that was not submitted, or has failed. Returns false if it may have been submitted.
 pub(crate) async fn cancel(ctx: &Context, thread: ThreadId, id: MessageId) -> Result<bool> {
     let work = ctx.store.write(move |tx| match message_in(tx, thread, id)?.direction {
         Direction::Outgoing(_) => tx.cancel(id),
@@ -155,12 +155,12 @@ pub(crate) async fn cancel(ctx: &Context, thread: ThreadId, id: MessageId) -> Re
     work.await
 }
 
-/// Gives up a message that waits, also one that may have left.
+/// Gives up a queued message, even if it may have been submitted.
 pub(crate) async fn give_up(ctx: &Context, thread: ThreadId, id: MessageId) -> Result<()> {
     let work = ctx.store.write(move |tx| {
         message_in(tx, thread, id)?;
         match tx.give_up(id) {
-            // The message is there, and does not wait.
+            // The message exists, but is not queued.
             Err(Error::NotFound) => Err(Error::WrongState),
             done => done,
         }

@@ -1,5 +1,5 @@
-//! Messages that were sealed in the transaction that queued them, on their way to the dispatcher. It submits them without reading
-//! the outbox, in which they are also.
+//! Passes messages to the dispatcher that were sealed in the transaction that queued them. They are also in the outbox, but the
+//! dispatcher submits them without reading it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -27,7 +27,7 @@ impl HandedOver {
         self.parcel.get().client_msg_id
     }
 
-    /// Whether the connection is still the same. On another one, everything may have been sealed anew.
+    /// Whether this is still the current connection. Otherwise, the entry may have been sealed again.
     pub(crate) fn is_for(&self, connection: &Arc<Socket>) -> bool {
         self.connection.upgrade().is_some_and(|ours| Arc::ptr_eq(&ours, connection))
     }

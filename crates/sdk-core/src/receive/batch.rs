@@ -21,7 +21,7 @@ use crate::thread;
 
 mod decrypt;
 
-/// The least time between two sessions that are begun because a device uses keys again, in milliseconds.
+/// The minimum time between two sessions that are started because a device uses keys again, in milliseconds.
 const RENEWAL_MS: u64 = 3_600_000;
 
 /// The work of one transaction. Sessions are loaded once, and stored at the end.
@@ -213,7 +213,7 @@ impl Batch<'_, '_> {
             return Ok(handled);
         }
         if thread.is_none() && envelope.sender == self.us.user {
-            tracing::warn!("the relay delivered what we have not written, in a thread that is not ours");
+            tracing::warn!("the relay delivered a message in our name, in an unknown thread");
             return Ok(handled);
         }
         let may_write = thread.is_none() || self.tx.is_other_member(envelope.thread, envelope.sender)?;
@@ -226,7 +226,9 @@ impl Batch<'_, '_> {
         let now_ms = self.ctx.server_now_ms();
         if thread.is_none() {
             if !begins_thread(&opened) {
-                tracing::warn!("the relay delivered what begins no thread, in one that is not ours");
+                tracing::warn!(
+                    "the relay delivered an envelope of an unknown thread, which does not start one"
+                );
                 return Ok(handled);
             }
             self.begin_thread(envelope, now_ms)?;
@@ -237,14 +239,14 @@ impl Batch<'_, '_> {
             Opened::Undecryptable(cause) => {
                 handled.cause = Some(cause);
                 self.park(envelope, cause, now_ms)?;
-                // Its sender goes on with a session that ended here when this database turned out to be a copy.
+                // Its sender still uses a session that was ended here when this database turned out to be a copy.
                 if !handled.begun && self.tx.has_only_old_sessions(envelope.sender, envelope.sender_device)? {
-                    self.tx.greet(envelope.thread, now_ms, self.ctx.new_client_msg_id())?;
+                    self.tx.renew_session(envelope.thread, now_ms, self.ctx.new_client_msg_id())?;
                 }
             }
-            // At the same position, this is a copy of an earlier envelope. At another position, it is another message
-            // under a key that was already used, such as those of a device that was restored from an older copy of
-            // its database.
+            // At the same position, this is a copy of an earlier envelope. At another position, it is another message that was
+            // encrypted with a key that was already used, for example by a device whose database was restored from an older
+            // copy.
             Opened::Duplicate => {
                 handled.cause = Some(Undecryptable::KeyUsedTwice);
                 if !self.is_repeated(envelope)? {
@@ -265,14 +267,15 @@ impl Batch<'_, '_> {
         Ok(handled)
     }
 
-    /// A device uses keys again, as its database was restored from an older copy that the relay could not tell from it. Begins
-    /// a new session with the device, so that it stops, at most once an hour. Returns the sessions without an active one.
+    /// Handles a device that uses keys again, because its database was restored from an older copy and the relay could not
+    /// detect that. Starts a new session with the device, so that it stops using them, at most once an hour. Returns the
+    /// sessions without an active one.
     fn renew_after_reuse(&mut self, envelope: &Envelope, now_ms: u64) -> Result<Option<SessionRecord>> {
         let since_ms = now_ms.saturating_sub(RENEWAL_MS);
         if self.tx.has_reused_keys_since(envelope.thread, envelope.sender, since_ms)? {
             return Ok(None);
         }
-        self.tx.greet(envelope.thread, now_ms, self.ctx.new_client_msg_id())?;
+        self.tx.renew_session(envelope.thread, now_ms, self.ctx.new_client_msg_id())?;
         let sessions = self.sessions.get(&(envelope.sender, envelope.sender_device));
         Ok(sessions.map(|(_, sessions)| sessions.record.archive(UnixSeconds(now_ms / 1000))))
     }

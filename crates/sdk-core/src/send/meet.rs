@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_is_known_after_its_first_good_bundle_and_each_bundle_is_checked() {
+    fn a_key_is_known_after_its_first_valid_bundle_and_each_bundle_is_verified() {
         let rng = &mut StdRng::seed_from_u64(1);
         let (alice, mallory) = (IdentityKeyPair::generate(rng), IdentityKeyPair::generate(rng));
         let mut known = KnownKeys::default();
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn one_bad_bundle_of_several_leaves_the_others_good() {
+    fn an_invalid_bundle_does_not_affect_the_others() {
         let rng = &mut StdRng::seed_from_u64(2);
         let alice = IdentityKeyPair::generate(rng);
         let user = UserId::from_bytes([7; 16]);

@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn all_devices_without_a_session_are_met_at_once_and_before_anything_is_sealed() {
+    fn sessions_with_all_devices_are_started_together_before_anything_is_sealed() {
         let (one, two, three) = (device(1), device(2), device(3));
         let devices = [(one, Readiness::Ready), (two, Readiness::NoSession), (three, Readiness::NoSession)];
         assert_eq!(plan(&devices), Plan::Meet(vec![two, three]));
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_with_bad_keys_is_skipped_unless_there_is_no_other() {
+    fn a_device_with_invalid_keys_is_skipped_unless_it_is_the_only_one() {
         let (one, two) = (device(1), device(2));
         let devices = [(one, Readiness::BadKeys), (two, Readiness::Ready)];
         assert_eq!(plan(&devices), Plan::Seal { ready: vec![two], skip: vec![one] });
@@ -147,7 +147,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_device_is_sealed_for_met_or_skipped(readiness in prop::collection::vec(0..3_u8, 0..8)) {
+        fn each_device_is_sealed_for_contacted_or_skipped(readiness in prop::collection::vec(0..3_u8, 0..8)) {
             let devices: Vec<_> = readiness.iter().zip(1..).map(|(readiness, number)| {
                 let readiness = match readiness {
                     0 => Readiness::Ready,

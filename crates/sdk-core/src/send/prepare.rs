@@ -29,8 +29,8 @@ pub(super) enum Prepared {
     Nothing,
     /// Submit these entries, in this order.
     Submit(Vec<Sealed>),
-    /// Ask the relay about these entries first, of which it is unknown whether they are stored: an entry before them
-    /// must be sealed anew, and then those that are not stored must be, too.
+    /// First ask the relay which of these entries it has stored, because that is unknown. An entry before them must be
+    /// sealed again, and then those that are not stored must be sealed again, too.
     Lookup(Vec<Sealed>),
     /// Start sessions with these devices of this user first (with all if none is named), for this entry.
     Meet { entry: OutgoingId, attempts: u32, user: UserId, devices: Vec<DeviceId> },
@@ -64,7 +64,7 @@ pub(super) async fn prepare(
     Ok(prepared)
 }
 
-/// The same as [`prepare`], inside a transaction that also does something else.
+/// Like [`prepare`], but inside the caller's transaction.
 pub(super) fn seal_next(
     ctx: &Context,
     tx: &mut Tx<'_>,
@@ -96,18 +96,18 @@ pub(super) fn seal_next(
     Work { ctx, tx, thread, account: &account, us, ready: None }.run(entries, rng)
 }
 
-/// What stood sealed behind an entry that is to be sealed.
+/// The entries that were sealed behind an entry that is to be sealed.
 enum Behind {
     Nothing,
-    /// All of it is to be sealed anew.
+    /// All of them must be sealed again.
     Unsealed,
-    /// The relay may have stored some of it.
+    /// The relay may have stored some of them.
     Unknown(Vec<Sealed>),
 }
 
 /// The entries of a lane are sealed in the order in which the relay stores them. Otherwise, the recipient would receive
-/// older ratchet steps after newer ones, and it opens those only within limits. What is sealed behind an entry that is
-/// to be sealed (anew) is therefore sealed anew as well, unless the relay has stored it.
+/// older ratchet steps after newer ones, and it opens those only within limits. If an entry is to be sealed, the entries that
+/// were sealed behind it are therefore sealed again, unless the relay has stored them.
 fn unseal_behind(ctx: &Context, tx: &mut Tx<'_>, thread: ThreadId, first: OutgoingId) -> Result<Behind> {
     let mut behind = Behind::Nothing;
     loop {

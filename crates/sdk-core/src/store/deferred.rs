@@ -172,7 +172,7 @@ impl Tx<'_> {
     }
 
     fn drop_oldest(&mut self, id: DeferredId) -> Result<()> {
-        tracing::warn!("there is no room for an envelope that could not be processed");
+        tracing::warn!("too many envelopes could not be processed: the oldest is given up");
         self.give_up_deferred(id, Undecryptable::NotDecryptable)
     }
 

@@ -127,7 +127,7 @@ impl Tx<'_> {
         now_ms: u64,
         mut fresh_id: impl FnMut() -> ClientMsgId,
     ) -> Result<()> {
-        // Those that this copy has drawn and that are later were perhaps shown already, on a connection whose answer was lost.
+        // Later generations of this copy are kept: the relay may have received them on a connection whose answer was lost.
         self.change("DELETE FROM generation WHERE number <= ?1", [to_sql(known.number)?])?;
         self.change_one(
             "INSERT INTO generation (number, nonce) VALUES (?1, ?2)",
@@ -137,7 +137,7 @@ impl Tx<'_> {
         self.unseal_all()?;
         self.change_one("UPDATE account SET lost_pre_keys = 1", [])?;
         for thread in self.threads_with_sessions(AT_ONCE)? {
-            self.greet(thread, now_ms, fresh_id())?;
+            self.renew_session(thread, now_ms, fresh_id())?;
         }
         self.change_one("UPDATE account SET renewed_up_to = zeroblob(16)", [])?;
         self.emit(Event::DatabaseRestored);
@@ -155,7 +155,7 @@ impl Tx<'_> {
         let next = self.threads_after(up_to, RENEWED_AT_A_TIME)?;
         for thread in &next {
             if self.has_member_with_only_old_sessions(*thread)? {
-                self.greet(*thread, now_ms, fresh_id())?;
+                self.renew_session(*thread, now_ms, fresh_id())?;
             }
         }
         let last = next.last().filter(|_| u32::try_from(next.len()) == Ok(RENEWED_AT_A_TIME));
@@ -165,7 +165,12 @@ impl Tx<'_> {
 
     /// Queues an empty receipt, whose only effect is that a new session is started. Does nothing if the thread already has
     /// something to send, which has the same effect.
-    pub(crate) fn greet(&mut self, thread: ThreadId, now_ms: u64, content_id: ClientMsgId) -> Result<()> {
+    pub(crate) fn renew_session(
+        &mut self,
+        thread: ThreadId,
+        now_ms: u64,
+        content_id: ClientMsgId,
+    ) -> Result<()> {
         let sql = "SELECT EXISTS (SELECT 1 FROM outgoing WHERE lane = ?1 AND state < 3)";
         let waits: bool =
             self.connection.prepare_cached(sql)?.query_row([thread.as_bytes()], |row| row.get(0))?;

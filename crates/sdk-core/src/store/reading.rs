@@ -162,8 +162,9 @@ impl Rows<'_> {
 }
 
 impl Tx<'_> {
-    /// Marks the messages of a thread up to and including this one as read. Of the late messages, those that arrived no later than
-    /// `came_until`, and no more than `limit`, which is also the number of receipts in one transaction.
+    /// Marks the messages of a thread up to and including this one as read. Among the late messages, it marks those that arrived
+    /// no later than `came_until`, and at most `limit` of them. `limit` is also the maximum number of receipts in one
+    /// transaction.
     pub(crate) fn mark_read(
         &mut self,
         thread: ThreadId,
@@ -172,7 +173,7 @@ impl Tx<'_> {
         limit: usize,
     ) -> Result<MarkedRead> {
         let up_to = self.position_of(up_to)?;
-        // What arrived since the person looked, and is before the message that they saw last, was not seen.
+        // The person has not seen messages that arrived after `came_until`, even at positions that they have read up to.
         self.change(
             "UPDATE message SET state = 12
              WHERE id > ?4 AND +thread_id = ?1 AND state = 10 AND (position, id) <= (?2, ?3)",
@@ -194,8 +195,8 @@ impl Tx<'_> {
         Ok(MarkedRead { to_confirm, is_partial, more_due: self.are_receipts_due(thread)? })
     }
 
-    /// Moves the mark of a thread, never back. Returns what is to be confirmed in the same transaction; if that is more than
-    /// `limit`, all of it becomes due.
+    /// Moves the mark of a thread forward, never back. Returns the contents for which the caller queues receipts in the same
+    /// transaction. If there are more than `limit`, it returns none, and records that their receipts are due.
     fn move_mark(&mut self, thread: ThreadId, up_to: Position, limit: usize) -> Result<Vec<ClientMsgId>> {
         let old = self.read_mark(thread)?;
         // The mark is at an incoming message: one of ours may still get another position.
@@ -230,7 +231,8 @@ impl Tx<'_> {
         Ok(Vec::new())
     }
 
-    /// The next contents, up to `limit` of one thread, for which a read receipt is due. It is no longer due after this transaction.
+    /// The next contents, up to `limit` of one thread, for which a read receipt is due. Their receipts are no longer due after
+    /// this transaction.
     pub(crate) fn take_due_receipts(&mut self, limit: usize) -> Result<Option<(ThreadId, Vec<ClientMsgId>)>> {
         let sql = "SELECT thread_id, position, id, read_position, read_id
                    FROM read_receipt_due JOIN thread USING (thread_id) LIMIT 1";

@@ -105,7 +105,7 @@ impl Rows<'_> {
 impl Tx<'_> {
     /// Stores the changes to the sessions with one device.
     pub(crate) fn store_sessions(&mut self, sessions: &mut PeerSessions) -> Result<()> {
-        self.set_damaged_aside(sessions)?;
+        self.deactivate_damaged(sessions)?;
         let PeerSessions { user, device, loaded, record, known, damaged } = sessions;
         let (user, device) = (user.as_bytes(), device.get());
         for change in record.changes_since(loaded) {
@@ -145,7 +145,7 @@ impl Tx<'_> {
     }
 
     /// Makes the rows that cannot be decoded inactive.
-    pub(crate) fn set_damaged_aside(&mut self, sessions: &PeerSessions) -> Result<()> {
+    pub(crate) fn deactivate_damaged(&mut self, sessions: &PeerSessions) -> Result<()> {
         for id in &sessions.damaged {
             self.change(
                 "UPDATE session SET active = 0 WHERE user_id = ?1 AND device_id = ?2 AND session_id = ?3",

@@ -207,7 +207,7 @@ impl<'c> Connection<'c> {
             if let Some(known) = known
                 && tx.is_older_than(known)?
             {
-                tracing::warn!("the relay has talked to a later state of this database");
+                tracing::warn!("the relay has seen a later state of this database");
                 tx.recover_as_copy(known, now_ms, || ctx.new_client_msg_id())?;
             }
             if account.epoch != 0 && epoch > account.epoch {

@@ -18,7 +18,7 @@ const AFTER_ERROR: Duration = Duration::from_secs(10);
 
 pub(crate) async fn run(ctx: Context) {
     let mut events = ctx.events.subscribe();
-    // What the client shows at first is read before that.
+    // Gives priority to the first reads of the app.
     sleep(GATHER).await;
     loop {
         // Every change from here on causes another round.

@@ -33,7 +33,7 @@ impl Batch<'_, '_> {
         let damaged = self.sessions.get(&(user, device)).filter(|(_, sessions)| sessions.is_damaged());
         let is_damaged = damaged.is_some();
         if let Some((_, sessions)) = damaged {
-            self.tx.set_damaged_aside(sessions)?;
+            self.tx.deactivate_damaged(sessions)?;
         }
         let (remote, sessions) =
             self.sessions.get(&(user, device)).ok_or(Error::Bug("sessions were not loaded"))?;

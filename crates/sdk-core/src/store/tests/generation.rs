@@ -57,7 +57,7 @@ async fn a_copy_is_noticed_once_even_if_the_first_answer_of_the_relay_was_lost()
     let fixture = Fixture::new().await;
     let work = fixture.store.write(|tx| {
         tx.begin_generation([1; 8])?;
-        // Both were shown. The relay has talked with a later state under the first, and has stored the second.
+        // The client has presented both. The relay has seen a later state with the number of the first, and has stored the second.
         assert_eq!(tx.begin_generation([2; 8])?, generation(2, 2));
         assert_eq!(tx.begin_generation([3; 8])?, generation(3, 3));
         let known = generation(2, 9);

@@ -136,8 +136,8 @@ impl Tx<'_> {
         Ok(true)
     }
 
-    /// The message with this number cannot be read, and no message represents it: reports it as missing, unless that was done when its
-    /// number was found to be missing. The thread may not be on this device.
+    /// Reports a message as missing that can neither be read nor represented, unless it was already reported when its number was
+    /// found to be missing. The thread may not be on this device.
     pub(in crate::store) fn miss(&mut self, thread: ThreadId, epoch: u64, server_seq: u64) -> Result<()> {
         if self.kind(thread)?.is_some() {
             if self.is_accounted_for(thread, epoch, server_seq)? {
