@@ -44,11 +44,11 @@ async fn catch_up(ctx: &Context) -> Result<()> {
     loop {
         let behind = ctx.store.glance(|rows| rows.index_is_behind()).await?;
         if behind {
-            ctx.store.write(|tx| tx.feed_index(INDEX_BATCH)).await?;
+            ctx.store.write_unflushed(|tx| tx.feed_index(INDEX_BATCH)).await?;
             merging = true;
         }
         for _ in 0..MERGES {
-            merging = merging && ctx.store.write(|tx| tx.merge_index(INDEX_MERGE)).await?;
+            merging = merging && ctx.store.write_unflushed(|tx| tx.merge_index(INDEX_MERGE)).await?;
         }
         if !behind && !merging {
             return Ok(());

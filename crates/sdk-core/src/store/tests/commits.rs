@@ -87,6 +87,20 @@ async fn a_settlement_that_a_power_failure_undoes_can_be_repeated_with_the_same_
 }
 
 #[tokio::test]
+async fn a_part_of_the_search_index_that_a_power_failure_undoes_is_indexed_again() {
+    let fixture = Fixture::new().await;
+    fixture.enqueue("findable").await;
+    let flushed = fs::metadata(fixture.dir.path().join("a.db-wal")).unwrap().len();
+    fixture.store.write_unflushed(|tx| tx.feed_index(100)).await.unwrap();
+
+    let (_dir, store) = after_power_failure(&fixture, flushed);
+    let found = async || store.read(|rows| rows.search("findable", 10)).await.unwrap().len();
+    assert_eq!((found().await, store.read(|rows| rows.index_is_behind()).await), (0, Ok(true)));
+    store.write_unflushed(|tx| tx.feed_index(100)).await.unwrap();
+    assert_eq!((found().await, store.read(|rows| rows.index_is_behind()).await), (1, Ok(false)));
+}
+
+#[tokio::test]
 async fn what_follows_a_commit_is_called_in_order_even_if_nobody_waits_and_only_for_what_is_kept() {
     let fixture = Fixture::new().await;
     let called = Arc::new(Mutex::new(Vec::new()));
