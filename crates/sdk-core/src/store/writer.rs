@@ -1,7 +1,7 @@
 //! The writer: the only thread that writes, which owns its connection.
 //!
-//! Transactions that wait at the same time share one commit, and therefore one flush to disk. Each runs in its own
-//! savepoint, so that a failure undoes nothing else. None is answered before the commit. A commit whose transactions can all
+//! Transactions that wait at the same time share one commit, and therefore one flush to disk. A failure undoes nothing else: all
+//! but the first run in savepoints of their own. None is answered before the commit. A commit whose transactions can all
 //! be repeated is not flushed.
 //!
 //! Other processes have writers of their own. Each transaction runs under the lock between processes, and changes
@@ -309,7 +309,7 @@ impl WriterState {
         self.set_flush(if all_repeatable { Flush::No } else { Flush::Yes })?;
         let _held = self.lock.take()?;
         self.connection.with(|connection| {
-            connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+            begin(connection)?;
             let noticed = self.others.notice(connection);
             let done = noticed.and_then(|()| run_all(connection, group));
             let done = done.and_then(|()| Ok(connection.prepare_cached("COMMIT")?.execute([]).map(drop)?));
@@ -374,25 +374,45 @@ fn data_version(connection: &Connection) -> Result<i64> {
     Ok(connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?)
 }
 
+fn begin(connection: &Connection) -> Result<()> {
+    Ok(connection.prepare_cached("BEGIN IMMEDIATE")?.execute([]).map(drop)?)
+}
+
+/// Runs each job so that it can be undone by itself. For every page that is changed inside a savepoint, SQLite keeps a copy, and it
+/// walks through these copies when one inside it is released. As long as nothing was done, the transaction itself is undone instead.
 fn run_all(connection: &Connection, group: &mut [Box<dyn Job>]) -> Result<()> {
+    let mut is_empty = true;
     for job in group {
-        let outcome = in_savepoint(connection, job.as_mut());
+        let outcome =
+            if is_empty { alone(connection, job.as_mut()) } else { in_savepoint(connection, job.as_mut()) };
         // A full or failing disk can end the whole transaction, which also undoes what ran before.
         if connection.is_autocommit() {
             return Err(outcome.err().unwrap_or(Error::Storage(Storage::Full)));
         }
-        outcome?;
+        is_empty &= !outcome?;
     }
     Ok(())
 }
 
-fn in_savepoint(connection: &Connection, job: &mut dyn Job) -> Result<()> {
+/// Runs a job in a transaction in which nothing was done before. If the job fails, the next one has a new transaction. Returns
+/// whether its changes were kept.
+fn alone(connection: &Connection, job: &mut dyn Job) -> Result<bool> {
+    let kept = job.run(connection);
+    if !kept && !connection.is_autocommit() {
+        connection.prepare_cached("ROLLBACK")?.execute([])?;
+        begin(connection)?;
+    }
+    Ok(kept)
+}
+
+fn in_savepoint(connection: &Connection, job: &mut dyn Job) -> Result<bool> {
     connection.prepare_cached("SAVEPOINT job")?.execute([])?;
-    if !job.run(connection) && !connection.is_autocommit() {
+    let kept = job.run(connection);
+    if !kept && !connection.is_autocommit() {
         connection.prepare_cached("ROLLBACK TO job")?.execute([])?;
     }
     if !connection.is_autocommit() {
         connection.prepare_cached("RELEASE job")?.execute([])?;
     }
-    Ok(())
+    Ok(kept)
 }

@@ -124,3 +124,68 @@ async fn what_follows_a_commit_is_called_in_order_even_if_nobody_waits_and_only_
     let kept: Vec<_> = (0..20).filter(|n| n % 3 != 0).map(|n| (n, "kept")).collect();
     assert_eq!(*called.lock().unwrap(), kept);
 }
+
+/// What becomes of a transaction.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Fate {
+    Succeeds,
+    Fails,
+    Panics,
+}
+
+/// Runs transactions that share a commit, each of which queues its number and says whether it has a savepoint. Returns their results.
+async fn together(fixture: &Fixture, fates: [Fate; 3]) -> [Result<bool>; 3] {
+    let (release, held) = channel::<()>();
+    let (entered, enter) = tokio::sync::oneshot::channel();
+    let store = fixture.store.clone();
+    let first = tokio::spawn(async move {
+        let work = move |_: &mut Tx<'_>| {
+            let _ = entered.send(());
+            held.recv().map_err(|_| Error::Bug("the test is gone"))
+        };
+        store.write(work).await
+    });
+    enter.await.unwrap();
+    let mut number = 0;
+    let writes = fates.map(|fate| {
+        let new = outgoing(Body::Text(format!("{number}")));
+        number += 1;
+        fixture.store.write(move |tx| {
+            let has_savepoint = tx.connection.execute_batch("ROLLBACK TO job").is_ok();
+            tx.enqueue(new)?;
+            match fate {
+                Fate::Succeeds => Ok(has_savepoint),
+                Fate::Fails => Err(Error::NotFound),
+                Fate::Panics => panic!("on purpose"),
+            }
+        })
+    });
+    let [a, b, c] = writes;
+    let (a, b, c, ()) = tokio::join!(biased; a, b, c, async { release.send(()).unwrap() });
+    first.await.unwrap().unwrap();
+    [a, b, c]
+}
+
+#[tokio::test]
+async fn a_transaction_that_fails_undoes_nothing_else_and_only_those_behind_a_success_have_savepoints() {
+    const FATES: [Fate; 3] = [Fate::Succeeds, Fate::Fails, Fate::Panics];
+    for case in 0..27 {
+        let fates = [FATES[case / 9], FATES[case / 3 % 3], FATES[case % 3]];
+        let fixture = Fixture::new().await;
+        let results = together(&fixture, fates).await;
+        let (mut has_savepoint, mut kept) = (false, Vec::new());
+        for (number, (fate, result)) in fates.into_iter().zip(results).enumerate() {
+            let expected = match fate {
+                Fate::Succeeds => Ok(has_savepoint),
+                Fate::Fails => Err(Error::NotFound),
+                Fate::Panics => Err(Error::Bug("a panic in a transaction")),
+            };
+            assert_eq!(result, expected, "{number} of {fates:?}");
+            if fate == Fate::Succeeds {
+                has_savepoint = true;
+                kept.insert(0, format!("{number}"));
+            }
+        }
+        assert_eq!(fixture.texts().await, kept, "{fates:?}");
+    }
+}
