@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -24,7 +26,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Serves the outbox for as long as it is polled. It can be dropped at any time, because its state is on disk.
 pub(crate) async fn run(ctx: Context) {
-    let mut lanes = Lanes { running: FuturesUnordered::new(), busy: HashSet::new() };
+    let mut lanes = Lanes::default();
     let mut elsewhere = ctx.events.elsewhere();
     let mut failures = 0;
     loop {
@@ -74,16 +76,20 @@ pub(crate) async fn run(ctx: Context) {
 }
 
 /// The lanes that are served at present.
+#[derive(Default)]
 struct Lanes {
     running: FuturesUnordered<BoxFuture<'static, ThreadId>>,
     busy: HashSet<ThreadId>,
+    /// How many they are, for the lanes themselves.
+    count: Arc<AtomicUsize>,
 }
 
 impl Lanes {
     /// Serves a lane, unless it is served already or too many are.
     fn start(&mut self, ctx: &Context, thread: ThreadId, only: Option<HandedOver>) {
         if self.busy.len() < MAX_LANES && self.busy.insert(thread) {
-            self.running.push(serve(ctx.clone(), thread, only).boxed());
+            self.count.store(self.busy.len(), Ordering::Relaxed);
+            self.running.push(serve(ctx.clone(), thread, only, Arc::clone(&self.count)).boxed());
         }
     }
 
@@ -109,13 +115,19 @@ impl Lanes {
     async fn ended(&mut self) -> Option<()> {
         let thread = self.running.next().await?;
         self.busy.remove(&thread);
+        self.count.store(self.busy.len(), Ordering::Relaxed);
         Some(())
     }
 }
 
 /// Empties the outbox of one thread, or stops if it cannot continue now. Returns the thread.
-async fn serve(ctx: Context, thread: ThreadId, only: Option<HandedOver>) -> ThreadId {
-    let emptied = lane::empty(&ctx, thread, only).await;
+async fn serve(
+    ctx: Context,
+    thread: ThreadId,
+    only: Option<HandedOver>,
+    busy_lanes: Arc<AtomicUsize>,
+) -> ThreadId {
+    let emptied = lane::empty(&ctx, thread, only, &busy_lanes).await;
     ctx.health.report(Part::Sending, &emptied);
     if let Err(error) = emptied {
         tracing::warn!(%error, "sending is interrupted");

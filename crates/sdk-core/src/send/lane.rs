@@ -1,6 +1,7 @@
 //! Stations 3 to 10 for one lane: entries are sealed, submitted and settled at the same time, in their order.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
@@ -31,14 +32,20 @@ const FIRST_BATCH: u32 = 16;
 ///
 /// # Errors
 /// Those of the store.
-pub(super) async fn empty(ctx: &Context, thread: ThreadId, first: Option<HandedOver>) -> Result<()> {
+pub(super) async fn empty(
+    ctx: &Context,
+    thread: ThreadId,
+    first: Option<HandedOver>,
+    busy_lanes: &AtomicUsize,
+) -> Result<()> {
     let mut begin = match first {
         Some(first) => Begin::HandedOver(first),
         None => Begin::Read,
     };
     // On another connection it begins with the oldest again.
     while let Some(socket) = ctx.transport.live() {
-        let flow = match send(ctx, thread, &socket, std::mem::replace(&mut begin, Begin::Read)).await? {
+        let begin_with = std::mem::replace(&mut begin, Begin::Read);
+        let flow = match send(ctx, thread, &socket, begin_with, busy_lanes).await? {
             Sent::All => {
                 ctx.wait_reasons.forget(thread);
                 return Ok(());
@@ -108,7 +115,13 @@ enum Sent {
 
 /// Sends the entries of a lane over one connection, until there are no more or one of them stops it. If there are any
 /// of which it is unknown whether they are stored, only asks about these.
-async fn send(ctx: &Context, thread: ThreadId, socket: &Arc<Socket>, begin: Begin) -> Result<Sent> {
+async fn send(
+    ctx: &Context,
+    thread: ThreadId,
+    socket: &Arc<Socket>,
+    begin: Begin,
+    busy_lanes: &AtomicUsize,
+) -> Result<Sent> {
     // What is under way, at most one of each kind.
     let mut sealing: Option<BoxFuture<'_, Result<Prepared>>> = None;
     let mut submitting: Option<BoxFuture<'_, Submitted>> = None;
@@ -138,7 +151,7 @@ async fn send(ctx: &Context, thread: ThreadId, socket: &Arc<Socket>, begin: Begi
             batch = batch.saturating_mul(2).min(BATCH);
         }
         if submitting.is_none() {
-            let run = window.next_run();
+            let run = window.next_run(busy_lanes.load(Ordering::Relaxed));
             submitting = (!run.is_empty()).then(|| submit(socket, run).boxed());
         }
         if settling.is_none()

@@ -13,7 +13,8 @@
 //! | 9 | Submit | `transport::submit` | durable bytes → answer |
 //! | 10 | Settle ◆ | [`answer`] | answer → accepted, sealed anew, later, or failed |
 //!
-//! Stations 3, 4 and 6 to 8 are one transaction. A crash before its commit repeats from 3; after it the same
+//! Stations 3, 4 and 6 to 8 are one transaction, and part of that of station 2 if the message can be sent at once; the parcel is then
+//! handed to the lane without being read again. A crash before its commit repeats from 3; after it the same
 //! bytes are submitted again until the relay has answered, so no message key serves two plaintexts. Many entries of a thread are in
 //! flight at the same time, and none overtakes another ([`window`]); while some are submitted, the next are sealed, and the answers
 //! that are there are settled, each in one transaction.

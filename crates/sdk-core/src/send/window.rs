@@ -23,7 +23,17 @@ const FEW: usize = 64;
 /// Sends are grouped into runs of this many bytes, where each send counts as at least [`LEAST_BYTES`]. A lane thus
 /// sends a few dozen at a time, which the relay stores together and the recipient decrypts together.
 const RUN_BYTES: usize = 16 << 10;
+/// The same if so many lanes are busy that others wait whenever one of them sends. Each recipient then gets more at a time, for
+/// which it needs fewer transactions, and a lane waits longer for its turn.
+const LONG_RUN_BYTES: usize = 32 << 10;
+/// The number of short runs that can be in flight on a connection.
+const FEW_LANES: usize = 4;
 const LEAST_BYTES: usize = 512;
+
+/// The size of a run, in bytes, while this many lanes are busy.
+const fn run_bytes(busy_lanes: usize) -> usize {
+    if busy_lanes > FEW_LANES { LONG_RUN_BYTES } else { RUN_BYTES }
+}
 
 /// The entries of a lane that are sealed and not settled.
 #[derive(Default)]
@@ -70,10 +80,11 @@ impl Window {
         self.stopped.is_some()
     }
 
-    /// The sends of the next run. Empty if there is nothing to send.
-    pub(super) fn next_run(&mut self) -> Vec<(Durable<Parcel>, SendMode)> {
+    /// The sends of the next run, while this many lanes are busy. Empty if there is nothing to send.
+    pub(super) fn next_run(&mut self, busy_lanes: usize) -> Vec<(Durable<Parcel>, SendMode)> {
         let (mut run, mut bytes) = (Vec::new(), 0_usize);
-        while bytes < RUN_BYTES
+        let most = run_bytes(busy_lanes);
+        while bytes < most
             && let Some((parcel, mode)) = self.next()
         {
             bytes = bytes.saturating_add(parcel.get().bytes.len().max(LEAST_BYTES));

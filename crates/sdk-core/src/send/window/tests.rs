@@ -528,3 +528,12 @@ fn a_lookup_seals_anew_what_is_not_stored_and_stops_when_it_gets_no_answer() {
     assert!(window.next().is_none() && window.take_fresh().is_empty());
     assert!(window.has_stopped() && settled.len() == 3);
 }
+
+#[test]
+fn a_lane_sends_more_at_a_time_when_many_lanes_take_turns() {
+    for (busy_lanes, sends) in [(1, 32), (FEW_LANES, 32), (FEW_LANES + 1, 64), (64, 64)] {
+        let mut window = Window::default();
+        window.add((0..200).map(|n| sealed(n, false)).collect());
+        assert_eq!(window.next_run(busy_lanes).len(), sends, "{busy_lanes}");
+    }
+}
