@@ -27,8 +27,9 @@ use crate::event::{Event, EventBus};
 
 /// How many transactions share one commit at most.
 const MAX_GROUP: usize = 64;
-/// How many reads may wait at the same time: a write that is submitted then waits for them all.
-pub(super) const MAX_READS: usize = 4;
+/// How many reads may wait at the same time: a write that is submitted then waits for them all. All tasks of a client together submit
+/// fewer than this at once while the app shows a page, so that opening needs one connection.
+pub(super) const MAX_READS: usize = 8;
 /// How often to check whether another process has written while there is nothing to write.
 const LOOK: Duration = Duration::from_secs(1);
 
