@@ -8,7 +8,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::arithmetic_side_effects,
-    reason = "what goes wrong ends the benchmark, and says why"
+    reason = "a failure ends the benchmark with a message"
 )]
 
 mod figures;

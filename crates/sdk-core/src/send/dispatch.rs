@@ -33,7 +33,7 @@ pub(crate) async fn run(ctx: Context) {
         // Running lanes always continue, because others may wait for their results.
         lanes.beside(ctx.transport.online()).await;
         if let Err(error) = lanes.beside(set_clock(&ctx)).await {
-            tracing::debug!(%error, "the relay does not say what time it is");
+            tracing::debug!(%error, "the relay could not be asked for the time");
             failures = u32::saturating_add(failures, 1);
             // A dead connection is closed within seconds, and the next one states the time.
             let wait_ms = backoff_ms(&ctx.env, failures.min(3));
@@ -54,7 +54,7 @@ pub(crate) async fn run(ctx: Context) {
                 continue;
             }
         };
-        // What was handed over meanwhile need not be read again.
+        // Messages that were handed over in the meantime need not be read again.
         lanes.start_handed_over(&ctx);
         for thread in due {
             lanes.start(&ctx, thread, None);
@@ -80,7 +80,7 @@ pub(crate) async fn run(ctx: Context) {
 struct Lanes {
     running: FuturesUnordered<BoxFuture<'static, ThreadId>>,
     busy: HashSet<ThreadId>,
-    /// How many they are, for the lanes themselves.
+    /// The number of busy lanes, which the lanes read.
     count: Arc<AtomicUsize>,
 }
 
@@ -93,7 +93,7 @@ impl Lanes {
         }
     }
 
-    /// Serves the lanes whose only message was sealed when it was queued. That of a lane which is still busy waits.
+    /// Serves the lanes whose only message was sealed when it was queued. If a lane is still busy, its message waits.
     fn start_handed_over(&mut self, ctx: &Context) {
         for (thread, only) in ctx.handover.take(|thread| !self.busy.contains(thread)) {
             self.start(ctx, thread, Some(only));

@@ -23,12 +23,14 @@ use crate::store::{Durable, OutgoingId, Parcel, Settlement};
 use crate::transport::{self, Socket};
 use crate::waiting::WaitReason;
 
-/// Most entries that are sealed in one transaction.
+/// The maximum number of entries that are sealed in one transaction.
 const BATCH: u32 = 256;
-/// How many are in the first one, so that they leave soon, however many lanes there are. Each one after it has twice as many.
+/// The number of entries that are sealed in the first transaction. It is small, so that they are sent soon, however many
+/// lanes there are. Each further transaction seals twice as many.
 const FIRST_BATCH: u32 = 16;
 
-/// Empties the lane, or stops where it cannot go on now. Its first entry may be here already.
+/// Empties the lane, or stops at an entry that cannot be sent now. `first` is its first entry, if that was
+/// handed over.
 ///
 /// # Errors
 /// Those of the store.
@@ -42,7 +44,7 @@ pub(super) async fn empty(
         Some(first) => Begin::HandedOver(first),
         None => Begin::Read,
     };
-    // On another connection it begins with the oldest again.
+    // On another connection, it starts again with the oldest entry.
     while let Some(socket) = ctx.transport.live() {
         let begin_with = std::mem::replace(&mut begin, Begin::Read);
         let flow = match send(ctx, thread, &socket, begin_with, busy_lanes).await? {
@@ -74,10 +76,10 @@ pub(super) async fn empty(
     Ok(())
 }
 
-/// Answers that are waited for.
+/// The pending answers to sends.
 type Submitted = Vec<BoxFuture<'static, transport::Result<SendAck>>>;
 
-/// Station 9, Submit: hands these over to the connection, together.
+/// Station 9, Submit: passes these sends to the connection together.
 async fn submit(socket: &Socket, run: Vec<(Durable<Parcel>, SendMode)>) -> Submitted {
     match socket.submit(&run).await {
         Ok(answers) => answers.into_iter().map(FutureExt::boxed).collect(),
@@ -86,25 +88,25 @@ async fn submit(socket: &Socket, run: Vec<(Durable<Parcel>, SendMode)>) -> Submi
     }
 }
 
-/// What the sends of a lane on one connection begin with.
+/// Where the sends of a lane on one connection start.
 enum Begin {
-    /// The oldest entries in the outbox.
+    /// With the oldest entries in the outbox.
     Read,
-    /// The only entry of the lane, which is not submitted yet.
+    /// With the only entry of the lane, which has not been submitted yet.
     HandedOver(HandedOver),
-    /// The question whether these entries are stored, and nothing else.
+    /// With a lookup of these entries, after which nothing else is sent.
     Lookup(Vec<Sealed>),
 }
 
 /// How far the entries of a lane were sent.
 enum Sent {
     All,
-    /// Nothing was sent: what the relay has stored is known now.
+    /// Nothing was sent, but it is known now which entries the relay has stored.
     LookedUp,
     UpTo(Stopped),
-    /// First, the relay is to be asked about these entries.
+    /// The relay must be asked about these entries first.
     UpToLookup(Vec<Sealed>),
-    /// First, sessions with these devices of this user (or all of them) are needed, for this entry.
+    /// This entry first needs sessions with these devices of the user, or with all of them if none is named.
     UpToMeeting {
         entry: OutgoingId,
         attempts: u32,
@@ -113,8 +115,8 @@ enum Sent {
     },
 }
 
-/// Sends the entries of a lane over one connection, until there are no more or one of them stops it. If there are any
-/// of which it is unknown whether they are stored, only asks about these.
+/// Sends the entries of a lane over one connection, until there are no more or one of them stops the lane. If it starts with a
+/// lookup, it only asks the relay which of the entries are stored.
 async fn send(
     ctx: &Context,
     thread: ThreadId,
@@ -122,14 +124,14 @@ async fn send(
     begin: Begin,
     busy_lanes: &AtomicUsize,
 ) -> Result<Sent> {
-    // What is under way, at most one of each kind.
+    // The running operations, at most one of each kind.
     let mut sealing: Option<BoxFuture<'_, Result<Prepared>>> = None;
     let mut submitting: Option<BoxFuture<'_, Submitted>> = None;
     let mut settling: Option<BoxFuture<'_, Result<Left>>> = None;
     let mut answers = FuturesOrdered::new();
-    // Behind which entry more may wait, and what ends the lane when all else is answered.
+    // The last entry that was sealed, and the result to return once everything has been answered.
     let (mut last, mut batch, mut end) = (None, FIRST_BATCH, None);
-    // Behind a message that was the only one, the outbox is not read before its settlement shows that there are others.
+    // After a message that was the only one, the outbox is read only if its settlement shows that there are others.
     let mut may_have_more = true;
     let mut window = match begin {
         Begin::Lookup(unknown) => {
@@ -182,7 +184,7 @@ async fn send(
                 }
                 _ => may_have_more = true,
             },
-            // Nothing is under way, and nothing more begins.
+            // Nothing is running, and nothing more will be started.
             else => break,
         }
     }
@@ -190,7 +192,7 @@ async fn send(
     Ok(window.into_stopped().map_or(end.unwrap_or(Sent::All), Sent::UpTo))
 }
 
-/// Waits for what is under way, if anything is.
+/// Waits for a running operation, or forever if there is none.
 async fn next<T>(under_way: &mut Option<BoxFuture<'_, T>>) -> T {
     let Some(future) = under_way else { return std::future::pending().await };
     let done = future.await;
@@ -205,7 +207,7 @@ async fn take_answer(ctx: &Context, window: &mut Window, answer: transport::Resu
         && !window.has_stopped()
         && let Err(error) = ask_time(ctx).await
     {
-        tracing::debug!(%error, "the relay does not say what time it is");
+        tracing::debug!(%error, "the relay could not be asked for the time");
         window.put_aside();
         return;
     }
@@ -213,7 +215,7 @@ async fn take_answer(ctx: &Context, window: &mut Window, answer: transport::Resu
     window.answered(verdict);
 }
 
-/// Acts on what a refusal taught, so that the next attempt differs.
+/// Corrects the state that a refusal has shown to be outdated, so that the next attempt can succeed.
 async fn learn(
     ctx: &Context,
     thread: ThreadId,
@@ -227,7 +229,7 @@ async fn learn(
     make_sessions(ctx, thread, entry, user, devices).await
 }
 
-/// Station 5, Meet: sessions for an entry that was put off this often, with all devices at the same time.
+/// Station 5, Meet: starts sessions with all devices at the same time, for an entry that was postponed `attempts` times.
 async fn make_sessions(
     ctx: &Context,
     thread: ThreadId,
@@ -251,7 +253,7 @@ async fn make_sessions(
         }
         Err(error) => return Err(error),
     };
-    // Unless the user can come back: then the entries behind it wait, too.
+    // If the relay may soon know the user again, the entries behind this one wait too.
     let may_come_back = matches!(settlement, Settlement::Failed(FailReason::UnknownRecipient));
     settle(ctx, thread, vec![(entry, None, settlement)]).await?;
     Ok(if may_come_back { Flow::Stop } else { Flow::Again })

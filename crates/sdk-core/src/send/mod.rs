@@ -1,6 +1,6 @@
 //! The outgoing path, station by station. ◆ marks a commit.
 //!
-//! | # | Station | Where | Takes → gives |
+//! | # | Station | Where | Input → output |
 //! |--:|---|---|---|
 //! | 1 | Ask | `client::Thread::send_text` | text |
 //! | 2 | Queue ◆ | [`queue`] | text → message row, to be sealed; the person sees it now |
@@ -13,11 +13,11 @@
 //! | 9 | Submit | `transport::submit` | durable bytes → answer |
 //! | 10 | Settle ◆ | [`answer`] | answer → accepted, sealed anew, later, or failed |
 //!
-//! Stations 3, 4 and 6 to 8 are one transaction, and part of that of station 2 if the message can be sent at once; the parcel is then
-//! handed to the lane without being read again. A crash before its commit repeats from 3; after it the same
-//! bytes are submitted again until the relay has answered, so no message key serves two plaintexts. Many entries of a thread are in
-//! flight at the same time, and none overtakes another ([`window`]); while some are submitted, the next are sealed, and the answers
-//! that are there are settled, each in one transaction.
+//! Stations 3, 4 and 6 to 8 are one transaction. If the message can be sent at once, they are part of the transaction of station
+//! 2, and the parcel is passed to the lane without being read again. After a crash before the commit, the client starts again at
+//! station 3. After the commit, the same bytes are submitted until the relay has answered, so no message key is used for two
+//! plaintexts. Many entries of a thread are in flight at the same time, and none overtakes another ([`window`]). While some
+//! entries are submitted, the next ones are sealed in one transaction, and the answers that have arrived are settled in another.
 
 mod answer;
 mod backoff;

@@ -23,8 +23,8 @@ const FEW: usize = 64;
 /// Sends are grouped into runs of this many bytes, where each send counts as at least [`LEAST_BYTES`]. A lane thus
 /// sends a few dozen at a time, which the relay stores together and the recipient decrypts together.
 const RUN_BYTES: usize = 16 << 10;
-/// The same if so many lanes are busy that others wait whenever one of them sends. Each recipient then gets more at a time, for
-/// which it needs fewer transactions, and a lane waits longer for its turn.
+/// The size of a run if so many lanes are busy that they wait for each other. Each recipient then gets more sends at a time, and
+/// needs fewer transactions for them, but a lane waits longer for its turn.
 const LONG_RUN_BYTES: usize = 32 << 10;
 /// The number of short runs that can be in flight on a connection.
 const FEW_LANES: usize = 4;

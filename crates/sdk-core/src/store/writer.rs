@@ -1,8 +1,8 @@
 //! The writer: the only thread that writes, which owns its connection.
 //!
-//! Transactions that wait at the same time share one commit, and therefore one flush to disk. A failure undoes nothing else: all
-//! but the first run in savepoints of their own. None is answered before the commit. A commit whose transactions can all
-//! be repeated is not flushed.
+//! Transactions that wait at the same time share one commit, and therefore one flush to disk. All but the first run in their own
+//! savepoints, so that a failure of one does not undo the others. None is answered before the commit. A commit is not flushed if
+//! all of its transactions can be repeated.
 //!
 //! Other processes have writers of their own. Each transaction runs under the lock between processes, and changes
 //! that another process has made are noticed, so that observers read again.
@@ -159,7 +159,7 @@ struct Work<F, T> {
     events: EventBus,
 }
 
-/// What a transaction has left to be done after its commit.
+/// The work of a transaction that remains after its commit.
 struct Done<T> {
     value: T,
     events: Vec<Event>,
@@ -379,8 +379,9 @@ fn begin(connection: &Connection) -> Result<()> {
     Ok(connection.prepare_cached("BEGIN IMMEDIATE")?.execute([]).map(drop)?)
 }
 
-/// Runs each job so that it can be undone by itself. For every page that is changed inside a savepoint, SQLite keeps a copy, and it
-/// walks through these copies when one inside it is released. As long as nothing was done, the transaction itself is undone instead.
+/// Runs the jobs so that each can be rolled back by itself. A savepoint is expensive: SQLite copies every page that is changed
+/// inside it, and walks through these copies when a nested savepoint is released. Until a job has succeeded, the whole
+/// transaction is therefore rolled back instead.
 fn run_all(connection: &Connection, group: &mut [Box<dyn Job>]) -> Result<()> {
     let mut is_empty = true;
     for job in group {

@@ -1,6 +1,6 @@
-//! Whatever happens on the way, the relay stores each content of a lane once, in the order in which they were written
-//! and in the order in which they were sealed. The recipient then never has to open an older ratchet step after a newer
-//! one.
+//! Whatever happens to sends and answers, the relay stores each content of a lane once, in the order in which they were
+//! written and in the order in which they were sealed. The recipient therefore never has to decrypt an older ratchet step
+//! after a newer one.
 
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
 
@@ -21,19 +21,19 @@ const NOW_MS: u64 = 1_700_000_000_000;
 #[derive(Debug, Clone, Copy)]
 enum Event {
     Queue,
-    /// So many are sealed in one transaction.
+    /// At most this many entries are sealed in one transaction.
     Seal(usize),
     Submit,
     /// The relay reads a send, of this connection or of one that the client has given up.
     Read {
         old: bool,
-        fate: Fate,
+        decision: Decision,
     },
     Answer,
     Settle,
-    /// The connection breaks. What is on its way may still be read.
+    /// The connection breaks. The relay may still read sends that are in flight.
     Break,
-    /// No answer comes in time; the connection stays.
+    /// No answer arrives in time. The connection stays open.
     TimeOut,
     /// The client is killed and starts again.
     Kill,
@@ -41,15 +41,15 @@ enum Event {
     GiveUp(usize),
     /// The person sends one of the failed messages again.
     Retry(usize),
-    /// The relay is restarted. What it has not read is lost.
+    /// The relay is restarted. Sends that it has not read are lost.
     Restart,
-    /// The relay is restored from a backup, and has lost so many of the newest messages.
+    /// The relay is restored from a backup, and has lost this many of the newest messages.
     Restore(usize),
 }
 
-/// What the relay makes of a send, if it gets as far.
+/// What the relay decides about a send, unless it refuses the send for an earlier reason.
 #[derive(Debug, Clone, Copy)]
-enum Fate {
+enum Decision {
     Stores,
     WrongDevices,
     Busy,
@@ -59,19 +59,19 @@ enum Fate {
 }
 
 fn event() -> impl Strategy<Value = Event> {
-    let fate = prop_oneof![
-        12 => Just(Fate::Stores),
-        1 => Just(Fate::WrongDevices),
-        1 => Just(Fate::Busy),
-        1 => Just(Fate::NotAccepted),
-        1 => Just(Fate::WrongClock),
-        1 => Just(Fate::NotAMember),
+    let decision = prop_oneof![
+        12 => Just(Decision::Stores),
+        1 => Just(Decision::WrongDevices),
+        1 => Just(Decision::Busy),
+        1 => Just(Decision::NotAccepted),
+        1 => Just(Decision::WrongClock),
+        1 => Just(Decision::NotAMember),
     ];
     prop_oneof![
         12 => Just(Event::Queue),
         8 => (1..5_usize).prop_map(Event::Seal),
         24 => Just(Event::Submit),
-        24 => (prop::bool::weighted(0.3), fate).prop_map(|(old, fate)| Event::Read { old, fate }),
+        24 => (prop::bool::weighted(0.3), decision).prop_map(|(old, decision)| Event::Read { old, decision }),
         24 => Just(Event::Answer),
         12 => Just(Event::Settle),
         2 => Just(Event::Break),
@@ -101,20 +101,20 @@ enum State {
     Failed,
 }
 
-/// A sealed content, as it is sent: the content, and how many had been sealed when it was.
+/// A sealed content as it is sent: the content, and how many contents had been sealed when it was sealed.
 type Copy = (i64, u64);
 
-/// A connection: what the relay has not read, and what the client has not.
+/// A connection, with the sends that the relay has not read and the answers that the client has not read.
 #[derive(Default)]
 struct Connection {
     sends: VecDeque<(Copy, ClientMsgId, SendMode)>,
     answers: VecDeque<transport::Result<SendAck>>,
     is_stopped: bool,
-    /// The client has begun to send on a newer one.
+    /// Whether the client has begun to send on a newer connection.
     is_superseded: bool,
 }
 
-/// What follows once a window has nothing in flight.
+/// What the client does once a window has nothing in flight.
 #[derive(Default)]
 enum End {
     #[default]
@@ -125,7 +125,7 @@ enum End {
 
 #[derive(Default)]
 struct World {
-    /// By number.
+    /// The entries by number.
     rows: BTreeMap<i64, Row>,
     contents: i64,
     /// Contents that were sent again by the person. The relay may have them more than once.
@@ -138,9 +138,9 @@ struct World {
     old: Vec<Connection>,
     sealed: u64,
     lookups: usize,
-    /// What the client knows not to be stored, until it is killed.
+    /// The parcels that are certainly not stored, as far as the client knows. It forgets this when it is killed.
     fresh: BTreeSet<ClientMsgId>,
-    /// What the relay has stored, in its order.
+    /// The messages that the relay has stored, in its order.
     stored: Vec<(Copy, ClientMsgId)>,
 }
 
@@ -160,7 +160,7 @@ impl World {
                     self.connection.sends.push_back(((content, sealed), *client_msg_id, mode));
                 }
             }
-            Event::Read { old, fate } => self.read(old, fate),
+            Event::Read { old, decision } => self.read(old, decision),
             Event::Answer => {
                 if let Some(answer) = self.connection.answers.pop_front() {
                     self.answer(answer);
@@ -170,7 +170,7 @@ impl World {
             Event::Break => {
                 self.connect();
                 self.end_unanswered();
-                // A window belongs to a connection, also one that had nothing in flight.
+                // A window belongs to its connection, even if it had nothing in flight.
                 self.settle();
                 self.begin(Window::default(), End::Open);
             }
@@ -203,7 +203,7 @@ impl World {
             Event::Restore(lost) => {
                 self.happens(Event::Restart);
                 self.stored.truncate(self.stored.len().saturating_sub(lost));
-                // The client learns it with the first answer of the new connection.
+                // The client learns of it from the first answer on the new connection.
                 for row in self.rows.values_mut() {
                     if let State::Accepted(name) = row.state {
                         row.state = State::Sealed(name);
@@ -235,13 +235,13 @@ impl World {
         (self.window, self.end, self.last) = (window, end, 0);
     }
 
-    /// What times out is still read, before all that is submitted after it.
+    /// The relay still reads the sends that have timed out, before it reads later ones.
     fn read_late(&mut self) {
         while let Some(((content, _), ..)) = self.connection.sends.front() {
-            let fate = if content % 3 == 0 { Fate::Busy } else { Fate::Stores };
-            self.read(false, fate);
+            let decision = if content % 3 == 0 { Decision::Busy } else { Decision::Stores };
+            self.read(false, decision);
         }
-        // The answers find nobody who waits for them.
+        // Nothing waits for the answers any more.
         self.connection.answers.clear();
     }
 
@@ -258,7 +258,7 @@ impl World {
         self.window.answered(verdict);
     }
 
-    /// As `prepare` does it in one transaction.
+    /// Does what `prepare` does in one transaction.
     fn seal(&mut self, most: usize) {
         if !self.window.wants_more() || !matches!(self.end, End::Open) {
             return;
@@ -303,29 +303,34 @@ impl World {
         self.window.add(sealed);
     }
 
-    fn read(&mut self, old: bool, fate: Fate) {
+    fn read(&mut self, old: bool, decision: Decision) {
         if old {
             let mut connections = std::mem::take(&mut self.old);
-            // Any of them, as the relay serves each in a task of its own.
+            // Any connection may be read next, because the relay serves each in a separate task.
             let which = self.stored.len() % connections.len().max(1);
             if let Some((connection, older)) = connections.get_mut(..=which).and_then(<[_]>::split_last_mut)
                 && let Some(send) = connection.sends.pop_front()
             {
                 older.iter_mut().for_each(|older| older.is_superseded = true);
-                self.take(connection, send, fate);
+                self.take(connection, send, decision);
             }
             connections.retain(|connection| !connection.sends.is_empty());
             self.old = connections;
         } else if let Some(send) = self.connection.sends.pop_front() {
             self.old.iter_mut().for_each(|older| older.is_superseded = true);
             let mut connection = std::mem::take(&mut self.connection);
-            self.take(&mut connection, send, fate);
+            self.take(&mut connection, send, decision);
             self.connection = connection;
         }
     }
 
-    /// What the relay does with a send (its own tests check that it does).
-    fn take(&mut self, on: &mut Connection, (copy, name, mode): (Copy, ClientMsgId, SendMode), fate: Fate) {
+    /// Handles a send as the relay does, which the relay's own tests check.
+    fn take(
+        &mut self,
+        on: &mut Connection,
+        (copy, name, mode): (Copy, ClientMsgId, SendMode),
+        decision: Decision,
+    ) {
         let refused = |code, reason: &str| {
             let refusal = Refusal { code, reason: reason.into(), ..Refusal::default() };
             Err(match code {
@@ -340,14 +345,14 @@ impl World {
             SendMode::Resume => false,
             SendMode::Follow => on.is_stopped,
         };
-        let answer = match fate {
-            Fate::Busy => refused(429, reason::RATE_LIMITED),
+        let answer = match decision {
+            Decision::Busy => refused(429, reason::RATE_LIMITED),
             _ if stores_nothing && !known => refused(409, reason::LANE_STOPPED),
             _ if stores_nothing => Ok(SendAck { server_seq: 1, ..SendAck::default() }),
-            Fate::NotAMember => refused(404, reason::NOT_FOUND),
-            Fate::WrongDevices if !known => refused(409, reason::MISMATCHED_DEVICES),
-            Fate::NotAccepted if !known => refused(409, reason::NOT_ACCEPTED),
-            Fate::WrongClock if !known => refused(400, reason::CLOCK_SKEW),
+            Decision::NotAMember => refused(404, reason::NOT_FOUND),
+            Decision::WrongDevices if !known => refused(409, reason::MISMATCHED_DEVICES),
+            Decision::NotAccepted if !known => refused(409, reason::NOT_ACCEPTED),
+            Decision::WrongClock if !known => refused(400, reason::CLOCK_SKEW),
             _ => {
                 if !known {
                     self.stored.push((copy, name));
@@ -382,7 +387,7 @@ impl World {
         }
     }
 
-    /// A window that has ended, and has nothing in flight, gives way to another one on the same connection.
+    /// Replaces a window that has ended, and has nothing in flight, by another one on the same connection.
     fn begin_next(&mut self) {
         let has_ended = self.window.has_stopped() || !matches!(self.end, End::Open);
         if has_ended && self.window.in_flight.is_empty() && self.window.waiting.is_empty() {
@@ -393,16 +398,17 @@ impl World {
                 }
                 _ => self.begin(Window::default(), End::Open),
             }
-            // What was in flight on this connection has been answered.
+            // Everything that was in flight on this connection has been answered.
             assert!(self.connection.sends.is_empty() && self.connection.answers.is_empty());
         }
     }
 
-    /// Nothing goes wrong any more.
+    /// Delivers everything without further failures.
     fn come_to_rest(&mut self) {
         while self.waiting().next().is_some() {
-            let fate = Fate::Stores;
-            for event in [Event::Seal(9), Event::Submit, Event::Read { old: false, fate }, Event::Answer] {
+            let decision = Decision::Stores;
+            for event in [Event::Seal(9), Event::Submit, Event::Read { old: false, decision }, Event::Answer]
+            {
                 self.happens(event);
             }
             self.happens(Event::Settle);
@@ -411,7 +417,7 @@ impl World {
             }
         }
         while !self.old.is_empty() {
-            self.read(true, Fate::Stores);
+            self.read(true, Decision::Stores);
             self.old.retain(|connection| !connection.sends.is_empty());
         }
     }
@@ -428,7 +434,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
-    fn contents_are_stored_once_in_the_order_of_writing_and_of_sealing_whatever_happens(
+    fn contents_are_stored_once_and_in_order_after_any_events(
         events in prop::collection::vec(event(), 10..150)
     ) {
         let mut world = World::default();
@@ -443,7 +449,7 @@ proptest! {
         let accepted = |row: &&Row| matches!(row.state, State::Accepted(_));
         let expected: Vec<_> = world.rows.values().filter(accepted).map(|row| row.content).collect();
         let was_accepted: BTreeSet<_> = expected.iter().copied().collect();
-        // Receivers show a content once, where it came first.
+        // Receivers show a content once, at the position where it arrived first.
         let mut seen = BTreeSet::new();
         let in_order = world.stored.iter().map(|((content, _), _)| *content);
         let in_order: Vec<_> = in_order.filter(|content| was_accepted.contains(content) && seen.insert(*content)).collect();
@@ -473,7 +479,7 @@ fn verdict(answer: Result<(), (u32, &str)>) -> Verdict {
 }
 
 #[test]
-fn only_the_first_of_a_window_resumes_the_lane_and_nothing_leaves_after_a_refusal() {
+fn only_the_first_send_of_a_window_resumes_the_lane_and_a_refusal_stops_it() {
     let mut window = Window::default();
     window.add((1..=4).map(|number| sealed(number, false)).collect());
     let resumes: Vec<_> = (0..3).map(|_| window.next().unwrap().1).collect();
@@ -491,14 +497,14 @@ fn only_the_first_of_a_window_resumes_the_lane_and_nothing_leaves_after_a_refusa
 }
 
 #[test]
-fn what_stands_behind_one_that_is_sealed_anew_is_too_if_it_is_known_not_to_be_stored() {
+fn entries_behind_one_that_is_sealed_again_are_sealed_again_if_they_are_not_stored() {
     let mut window = Window::default();
     window.add(vec![sealed(1, false), sealed(2, true), sealed(3, false), sealed(4, true), sealed(5, false)]);
     for _ in 0..3 {
         assert!(window.next().is_some());
     }
     window.answered(verdict(Err((409, reason::MISMATCHED_DEVICES))));
-    // The relay has not said of the fourth whether it is stored. It is neither sent nor sealed anew.
+    // It is unknown whether the relay has stored the fourth entry, so it is neither sent nor sealed again.
     assert!(window.next().is_none());
     window.answered(verdict(Err((409, reason::LANE_STOPPED))));
     window.answered(verdict(Err((409, reason::LANE_STOPPED))));
@@ -507,13 +513,13 @@ fn what_stands_behind_one_that_is_sealed_anew_is_too_if_it_is_known_not_to_be_st
     assert!(matches!(settled[&1], Settlement::Requeue { refused: true }));
     assert!([2, 3, 5].iter().all(|id| matches!(settled[id], Settlement::Requeue { refused: false })));
     assert!(!settled.contains_key(&4) && window.take_fresh().is_empty());
-    // What is sealed late is, too.
+    // An entry whose sealing finishes later is sealed again as well.
     window.add(vec![sealed(6, false)]);
     assert_eq!(window.take_settled().unwrap().len(), 1);
 }
 
 #[test]
-fn a_lookup_seals_anew_what_is_not_stored_and_stops_when_it_gets_no_answer() {
+fn a_lookup_seals_unstored_entries_again_and_stops_without_an_answer() {
     let mut window = Window::lookup((1..=4).map(|number| sealed(number, true)).collect());
     for _ in 0..3 {
         assert_eq!(window.next().unwrap().1, SendMode::Lookup);
@@ -524,7 +530,7 @@ fn a_lookup_seals_anew_what_is_not_stored_and_stops_when_it_gets_no_answer() {
     let settled: Vec<_> = window.take_settled().unwrap().into_iter().map(|(_, _, how)| how).collect();
     assert!(matches!(settled[0], Settlement::Requeue { refused: false }));
     assert!(matches!(settled[1], Settlement::Accepted { .. }));
-    // Of the last, nothing is known.
+    // Nothing is known about the last entry.
     assert!(window.next().is_none() && window.take_fresh().is_empty());
     assert!(window.has_stopped() && settled.len() == 3);
 }

@@ -1,4 +1,4 @@
-//! What follows a commit, and which commits wait for the disk.
+//! Tests which commits wait for the disk, and the functions that are called after a commit.
 
 use std::fs;
 use std::sync::mpsc::channel;
@@ -101,7 +101,7 @@ async fn a_part_of_the_search_index_that_a_power_failure_undoes_is_indexed_again
 }
 
 #[tokio::test]
-async fn what_follows_a_commit_is_called_in_order_even_if_nobody_waits_and_only_for_what_is_kept() {
+async fn functions_are_called_in_order_after_a_commit_and_not_after_a_rollback() {
     let fixture = Fixture::new().await;
     let called = Arc::new(Mutex::new(Vec::new()));
     for n in 0..20 {
@@ -125,16 +125,16 @@ async fn what_follows_a_commit_is_called_in_order_even_if_nobody_waits_and_only_
     assert_eq!(*called.lock().unwrap(), kept);
 }
 
-/// What becomes of a transaction.
+/// The outcome of a transaction.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Fate {
+enum Outcome {
     Succeeds,
     Fails,
     Panics,
 }
 
 /// Runs transactions that share a commit, each of which queues its number and says whether it has a savepoint. Returns their results.
-async fn together(fixture: &Fixture, fates: [Fate; 3]) -> [Result<bool>; 3] {
+async fn together(fixture: &Fixture, outcomes: [Outcome; 3]) -> [Result<bool>; 3] {
     let (release, held) = channel::<()>();
     let (entered, enter) = tokio::sync::oneshot::channel();
     let store = fixture.store.clone();
@@ -147,16 +147,16 @@ async fn together(fixture: &Fixture, fates: [Fate; 3]) -> [Result<bool>; 3] {
     });
     enter.await.unwrap();
     let mut number = 0;
-    let writes = fates.map(|fate| {
+    let writes = outcomes.map(|outcome| {
         let new = outgoing(Body::Text(format!("{number}")));
         number += 1;
         fixture.store.write(move |tx| {
             let has_savepoint = tx.connection.execute_batch("ROLLBACK TO job").is_ok();
             tx.enqueue(new)?;
-            match fate {
-                Fate::Succeeds => Ok(has_savepoint),
-                Fate::Fails => Err(Error::NotFound),
-                Fate::Panics => panic!("on purpose"),
+            match outcome {
+                Outcome::Succeeds => Ok(has_savepoint),
+                Outcome::Fails => Err(Error::NotFound),
+                Outcome::Panics => panic!("on purpose"),
             }
         })
     });
@@ -168,24 +168,24 @@ async fn together(fixture: &Fixture, fates: [Fate; 3]) -> [Result<bool>; 3] {
 
 #[tokio::test]
 async fn a_transaction_that_fails_undoes_nothing_else_and_only_those_behind_a_success_have_savepoints() {
-    const FATES: [Fate; 3] = [Fate::Succeeds, Fate::Fails, Fate::Panics];
+    const OUTCOMES: [Outcome; 3] = [Outcome::Succeeds, Outcome::Fails, Outcome::Panics];
     for case in 0..27 {
-        let fates = [FATES[case / 9], FATES[case / 3 % 3], FATES[case % 3]];
+        let outcomes = [OUTCOMES[case / 9], OUTCOMES[case / 3 % 3], OUTCOMES[case % 3]];
         let fixture = Fixture::new().await;
-        let results = together(&fixture, fates).await;
+        let results = together(&fixture, outcomes).await;
         let (mut has_savepoint, mut kept) = (false, Vec::new());
-        for (number, (fate, result)) in fates.into_iter().zip(results).enumerate() {
-            let expected = match fate {
-                Fate::Succeeds => Ok(has_savepoint),
-                Fate::Fails => Err(Error::NotFound),
-                Fate::Panics => Err(Error::Bug("a panic in a transaction")),
+        for (number, (outcome, result)) in outcomes.into_iter().zip(results).enumerate() {
+            let expected = match outcome {
+                Outcome::Succeeds => Ok(has_savepoint),
+                Outcome::Fails => Err(Error::NotFound),
+                Outcome::Panics => Err(Error::Bug("a panic in a transaction")),
             };
-            assert_eq!(result, expected, "{number} of {fates:?}");
-            if fate == Fate::Succeeds {
+            assert_eq!(result, expected, "{number} of {outcomes:?}");
+            if outcome == Outcome::Succeeds {
                 has_savepoint = true;
                 kept.insert(0, format!("{number}"));
             }
         }
-        assert_eq!(fixture.texts().await, kept, "{fates:?}");
+        assert_eq!(fixture.texts().await, kept, "{outcomes:?}");
     }
 }
