@@ -146,10 +146,9 @@ async fn together(fixture: &Fixture, outcomes: [Outcome; 3]) -> [Result<bool>; 3
         store.write(work).await
     });
     enter.await.unwrap();
-    let mut number = 0;
+    let mut numbers = 0..;
     let writes = outcomes.map(|outcome| {
-        let new = outgoing(Body::Text(format!("{number}")));
-        number += 1;
+        let new = outgoing(Body::Text(format!("{}", numbers.next().unwrap())));
         fixture.store.write(move |tx| {
             let has_savepoint = tx.connection.execute_batch("ROLLBACK TO job").is_ok();
             tx.enqueue(new)?;
