@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crash_is_no_exit() {
+    fn a_crash_is_not_taken_for_an_exit() {
         assert_eq!(shell("exit 0"), Ending::Code(0));
         assert_eq!(shell("exit 101"), Ending::Code(101));
         assert_eq!(shell("kill -SEGV $$"), Ending::Signal);

@@ -402,7 +402,7 @@ async fn a_message_with_a_reused_key_is_shown_to_the_recipient_who_ends_the_reus
     ada.message_reaches(&hers, hello.id, Delivery::Delivered).await;
     let disk = ada.close().await;
     let copy = fs::read(disk.database()).unwrap();
-    // Ben does not answer in between, so that one key follows the other.
+    // Ben does not answer in between, so that all messages belong to one chain.
     let bens = ben.close().await;
     let ada = disk.open().await;
     let mut last = hello;

@@ -22,13 +22,13 @@ const CLIENTS: usize = 100;
 const OUTAGE: Duration = Duration::from_secs(8);
 /// Clients that register at the same time.
 const AT_ONCE: usize = 8;
-const PATIENCE: Duration = Duration::from_secs(300);
+const RETURN_TIMEOUT: Duration = Duration::from_secs(300);
 
 fn clients() -> usize {
     std::env::var("SEALPOST_CLIENTS").map_or(CLIENTS, |clients| clients.parse().unwrap())
 }
 
-/// The way to the relay, which can be closed: then connections are refused, as by a host without a relay. It notes when
+/// The way to the relay, which can be closed: then connections are refused, as by a host without a relay. It records when
 /// each connection is made.
 struct Gate {
     addr: SocketAddr,
@@ -129,7 +129,7 @@ async fn clients_return_soon_after_an_outage_and_not_all_at_once() {
         (relay, gate, Instant::now())
     };
     let both = async { tokio::join!(returns, outage) };
-    let (seen, (relay, gate, opened)) = tokio::time::timeout(PATIENCE, both).await.expect("all return");
+    let (seen, (relay, gate, opened)) = tokio::time::timeout(RETURN_TIMEOUT, both).await.expect("all return");
 
     let mut after_ms: Vec<_> = seen
         .iter()

@@ -22,7 +22,7 @@ impl Root {
         Self(Arc::new(CertifiedIssuer::self_signed(params, key).expect("a certificate")))
     }
 
-    /// The certificate in DER, for a client that is to trust it.
+    /// The certificate in DER, for the clients that trust it.
     pub fn der(&self) -> Vec<u8> {
         self.0.der().to_vec()
     }

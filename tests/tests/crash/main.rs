@@ -120,7 +120,7 @@ async fn a_key_that_is_used_twice_is_detected() {
     assert_eq!(forged.judge(), Err("1 message keys used twice, 0 unreadable ciphertexts".to_owned()));
 }
 
-/// Shows the first record the sent messages, and the second one other ciphertexts with the same keys.
+/// Records the sent messages in the first record, and other ciphertexts with the same keys in the second.
 struct TwoCiphertexts(KeyUse, KeyUse);
 
 impl Interceptor for TwoCiphertexts {

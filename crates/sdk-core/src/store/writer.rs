@@ -7,6 +7,8 @@
 //! Other processes have writers of their own. Each transaction runs under the lock between processes, and changes
 //! that another process has made are noticed, so that observers read again.
 
+mod group;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -17,12 +19,13 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
+use self::group::{begin, run_all};
 use super::exit::Guarded;
 use super::lock::{Claim, Lock};
 use super::log::{self, Log};
 use super::readers::Readers;
 use super::{AfterCommit, Rows, SUSPENDED, Tx, schema};
-use crate::error::{Error, Result, Storage};
+use crate::error::{Error, Result};
 use crate::event::{Event, EventBus};
 
 /// How many transactions share one commit at most.
@@ -359,7 +362,7 @@ impl OtherProcesses {
     /// Notifies observers if another process has written since the last call.
     ///
     /// # Errors
-    /// Returns [`Storage::Newer`] if it has migrated the file to a schema that this version does not know.
+    /// Returns [`Storage::Newer`](crate::error::Storage::Newer) if it has migrated the file to a schema that this version does not know.
     fn notice(&mut self, connection: &Connection) -> Result<()> {
         let data_version = data_version(connection)?;
         if data_version != self.data_version {
@@ -373,48 +376,4 @@ impl OtherProcesses {
 
 fn data_version(connection: &Connection) -> Result<i64> {
     Ok(connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?)
-}
-
-fn begin(connection: &Connection) -> Result<()> {
-    Ok(connection.prepare_cached("BEGIN IMMEDIATE")?.execute([]).map(drop)?)
-}
-
-/// Runs the jobs so that each can be rolled back by itself. A savepoint is expensive: SQLite copies every page that is changed
-/// inside it, and walks through these copies when a nested savepoint is released. Until a job has succeeded, the whole
-/// transaction is therefore rolled back instead.
-fn run_all(connection: &Connection, group: &mut [Box<dyn Job>]) -> Result<()> {
-    let mut is_empty = true;
-    for job in group {
-        let outcome =
-            if is_empty { alone(connection, job.as_mut()) } else { in_savepoint(connection, job.as_mut()) };
-        // A full or failing disk can end the whole transaction, which also undoes what ran before.
-        if connection.is_autocommit() {
-            return Err(outcome.err().unwrap_or(Error::Storage(Storage::Full)));
-        }
-        is_empty &= !outcome?;
-    }
-    Ok(())
-}
-
-/// Runs a job in a transaction in which nothing was done before. If the job fails, the next one has a new transaction. Returns
-/// whether its changes were kept.
-fn alone(connection: &Connection, job: &mut dyn Job) -> Result<bool> {
-    let kept = job.run(connection);
-    if !kept && !connection.is_autocommit() {
-        connection.prepare_cached("ROLLBACK")?.execute([])?;
-        begin(connection)?;
-    }
-    Ok(kept)
-}
-
-fn in_savepoint(connection: &Connection, job: &mut dyn Job) -> Result<bool> {
-    connection.prepare_cached("SAVEPOINT job")?.execute([])?;
-    let kept = job.run(connection);
-    if !kept && !connection.is_autocommit() {
-        connection.prepare_cached("ROLLBACK TO job")?.execute([])?;
-    }
-    if !connection.is_autocommit() {
-        connection.prepare_cached("RELEASE job")?.execute([])?;
-    }
-    Ok(kept)
 }
