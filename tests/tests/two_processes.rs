@@ -208,9 +208,11 @@ async fn a_running_app_and_its_extension_share_one_database() {
         assert_eq!(announced.iter().collect::<HashSet<_>>().len(), announced.len(), "{announced:?}");
     }
     let fetched = fetched.iter().map(|line| line.strip_prefix("message ").unwrap().to_owned());
-    let everywhere: HashSet<_> = added.into_iter().chain(fetched).collect();
+    let mut everywhere: HashSet<_> = added.into_iter().chain(fetched).collect();
+    // It was in the database before the first event that counts, but may have been reported later.
+    everywhere.remove("ben: hello");
     assert_eq!(everywhere.len(), written.len() / 2 - 1);
-    // The extension's connection does not replace the app's.
+    // The connections of the extension do not replace the app's, even if the relay notices late that some have ended.
     assert_eq!(states, []);
     assert_eq!(ada.client.connection_state(), ConnectionState::Live);
     keys.judge().unwrap();

@@ -11,9 +11,10 @@ use tokio::sync::Notify;
 
 use crate::address::Address;
 
-/// Maximum number of connections of a device: one for the app, and one for the extension that a push notification
-/// starts. A connection that is left over when a phone changes networks does not matter, because it is the oldest.
-const MAX_CONNECTIONS: usize = 2;
+/// Maximum number of connections of a device: one for the app, one for the extension that a push notification starts, and
+/// two that have ended without the relay having noticed it yet. If several notifications arrive in a row, the connection of one
+/// extension may not be closed before that of the next one is opened, and the app's must not be closed for it.
+const MAX_CONNECTIONS: usize = 4;
 
 /// Why a connection is woken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -178,11 +179,11 @@ mod tests {
     #[tokio::test]
     async fn a_connection_that_sends_supersedes_the_older_ones_of_its_device() {
         let bus = LocalBus::default();
-        let [oldest, older, newest] = [(); 3].map(|()| bus.subscribe(DEVICE));
+        let [oldest, older, _, _, newest] = &[(); MAX_CONNECTIONS + 1].map(|()| bus.subscribe(DEVICE));
         let other = bus.subscribe(Address { user: UserId::from_bytes([2; 16]), ..DEVICE });
         let superseded =
-            || [&oldest, &older, &newest, &other].map(|one| one.superseded().load(Ordering::SeqCst));
-        // The third made the oldest leave.
+            || [oldest, older, newest, &other].map(|one| one.superseded().load(Ordering::SeqCst));
+        // There was one too many, so the oldest must close.
         assert_eq!(superseded(), [true, false, false, false]);
         older.supersede_older();
         assert_eq!(superseded(), [true, false, false, false]);
@@ -191,12 +192,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn two_connections_receive_every_wake_up_and_a_third_ends_the_oldest() {
+    async fn all_connections_receive_every_wake_up_and_one_too_many_ends_the_oldest() {
         let bus = LocalBus::default();
         let oldest = bus.subscribe(DEVICE);
-        let older = bus.subscribe(DEVICE);
+        let others = [(); MAX_CONNECTIONS - 1].map(|()| bus.subscribe(DEVICE));
         bus.wake(DEVICE, WakeReason::Mail);
-        for connection in [&oldest, &older] {
+        for connection in [&oldest].into_iter().chain(&others) {
             let woken = connection.woken().await;
             assert!(woken.has(WakeReason::Mail) && !woken.has(WakeReason::ConnectedElsewhere));
         }
@@ -204,11 +205,11 @@ mod tests {
         assert!(oldest.woken().await.has(WakeReason::ConnectedElsewhere));
         drop(oldest);
         bus.wake(DEVICE, WakeReason::Revoked);
-        for connection in [&older, &newest] {
+        for connection in others.iter().chain([&newest]) {
             let woken = connection.woken().await;
             assert!(woken.has(WakeReason::Revoked) && !woken.has(WakeReason::ConnectedElsewhere));
         }
-        drop((older, newest));
+        drop((others, newest));
         assert!(lock(&bus.connections).is_empty());
     }
 }

@@ -3,7 +3,7 @@
 use sealpost_wire::frame::Body;
 use sealpost_wire::id::ToWire as _;
 use sealpost_wire::send_ack::Status;
-use sealpost_wire::{Ack, AckOk, Deliver, InboxPage, QueueEmpty, SendAck, Sync, Thread, reason};
+use sealpost_wire::{Ack, AckOk, Deliver, InboxPage, Ping, QueueEmpty, SendAck, Sync, Thread, reason};
 
 use crate::common::socket::{Read, Socket, hello};
 use crate::common::{START_MS, World, copy};
@@ -149,9 +149,9 @@ async fn a_message_of_a_client_that_disconnects_reaches_a_connected_recipient() 
     world.end((bobs, alices)).await;
 }
 
-/// An app and its notification extension.
+/// An app and its notification extension, and extensions that have ended without the relay having noticed it.
 #[tokio::test]
-async fn a_device_has_two_connections_at_once_and_a_third_ends_the_oldest() {
+async fn a_device_has_four_connections_at_once_and_a_fifth_ends_the_oldest() {
     let world = World::start().await;
     let (alice, bob, thread) = world.pair().await;
     let mut app = Socket::connect(&world, &bob).await;
@@ -164,10 +164,12 @@ async fn a_device_has_two_connections_at_once_and_a_third_ends_the_oldest() {
         assert_eq!(extension.acknowledge(vec![to_extension.key.unwrap()]).await, 1);
         assert_eq!(app.acknowledge(vec![to_app.key.unwrap()]).await, 0);
     }
-    let mut third = Socket::connect(&world, &bob).await;
+    let earlier = [Socket::connect(&world, &bob).await, Socket::connect(&world, &bob).await];
+    let Body::Pong(_) = app.ask(Body::Ping(Ping { t: 1 })).await else { panic!() };
+    let mut newest = Socket::connect(&world, &bob).await;
     assert_eq!(app.read().await, Read::Closed(4409));
     assert_eq!(world.send(&alice, &world.message(thread, &bob, b"three")).await.status, 201);
-    let (one, other) = (extension.deliver().await, third.deliver().await);
+    let (one, other) = (extension.deliver().await, newest.deliver().await);
     assert_eq!(one.key, other.key);
-    world.end((app, extension, third)).await;
+    world.end((app, extension, earlier, newest)).await;
 }
