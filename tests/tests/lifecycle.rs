@@ -15,7 +15,7 @@ use sealpost_core::{
     Change, Client, ConnectionState, Delivery, Direction, Error, Event, Message, MessageBody, MessageList,
     Opened, Thread, Timeline,
 };
-use sealpost_testkit::{Party, World, eventually, history, texts};
+use sealpost_testkit::{Party, World, eventually, history, is_under_way, texts};
 use tokio::time::timeout;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -34,11 +34,7 @@ fn open_descriptors(database: &Path) -> usize {
 async fn same_conversation(ada: (&Party, &Thread), ben: (&Party, &Thread)) -> Vec<String> {
     for (party, thread) in [ada, ben] {
         eventually(&format!("everything of {} arrives", party.name()), async || {
-            let waits = |message: &Message| match message.direction {
-                Direction::Outgoing(state) => state != Delivery::Delivered && state != Delivery::Read,
-                Direction::Incoming { .. } => false,
-            };
-            (!history(thread).await.iter().any(waits)).then_some(())
+            (!history(thread).await.iter().any(is_under_way)).then_some(())
         })
         .await;
     }

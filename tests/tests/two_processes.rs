@@ -12,12 +12,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::FutureExt as _;
 use sealpost_core::{
-    Change, Client, ConnectionState, Delivery, Direction, Error, Event, Events, Message, MessageBody,
-    Storage, Thread, Timeline, fetch_for_push,
+    Change, Client, ConnectionState, Delivery, Error, Event, Events, Message, MessageBody, Storage, Thread,
+    Timeline, fetch_for_push,
 };
 use sealpost_e2e::KeyUse;
 use sealpost_testkit::{
-    Interceptor, ManualClock, Party, PartyDisk, Proxy, World, eventually, history, texts,
+    Interceptor, ManualClock, Party, PartyDisk, Proxy, World, eventually, history, is_under_way, texts,
 };
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
@@ -116,11 +116,8 @@ async fn talk(ada: &Party, ben: &Party) -> (Thread, Thread) {
 async fn same_conversation(ada: (&Party, &Thread), ben: (&Party, &Thread), written: &[String]) {
     for (party, thread) in [ada, ben] {
         eventually(&format!("everything of {} arrives", party.name()), async || {
-            let waits = |message: &Message| {
-                matches!(message.direction, Direction::Outgoing(state) if state != Delivery::Delivered)
-            };
             let all = history(thread).await;
-            (all.len() >= written.len() && !all.iter().any(waits)).then_some(())
+            (all.len() >= written.len() && !all.iter().any(is_under_way)).then_some(())
         })
         .await;
     }

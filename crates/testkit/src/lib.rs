@@ -18,7 +18,7 @@ pub use bad_server::{BadResponse, BadServer};
 pub use clock::ManualClock;
 pub use database::{insert_unread, open_database, set_unread};
 pub use forwarder::Forwarder;
-pub use party::{Party, PartyDisk, history, other, texts};
+pub use party::{Party, PartyDisk, history, is_under_way, other, texts};
 pub use proxy::{Interceptor, Loss, PassThrough, Proxy, SocketMessage};
 pub use relay_process::{RelayProcess, relay_binary};
 pub use root::Root;

@@ -153,7 +153,7 @@ impl Party {
     pub async fn message_reaches(&self, thread: &Thread, id: MessageId, delivery: Delivery) -> Message {
         eventually(&format!("a message reaches the state {delivery:?}"), async || {
             let all = history(thread).await;
-            all.into_iter().find(|message| message.id == id && has_reached(message.direction, delivery))
+            all.into_iter().find(|message| message.id == id && has_reached(message, delivery))
         })
         .await
     }
@@ -168,12 +168,21 @@ impl Party {
     }
 }
 
-/// Whether an outgoing message is as far as `delivery`. A failure is reached only by the same failure.
-fn has_reached(direction: Direction, delivery: Delivery) -> bool {
+/// Whether an outgoing message is as far as `delivery`, and its final position is known from then on. A receipt can be
+/// received before the answer of the relay, which contains the position. A failure is reached only by the same failure.
+fn has_reached(message: &Message, delivery: Delivery) -> bool {
     let order = [Delivery::Queued, Delivery::Sent, Delivery::Delivered, Delivery::Read];
     let place = |delivery| order.iter().position(|step| *step == delivery);
-    let Direction::Outgoing(now) = direction else { return false };
-    now == delivery || place(delivery).is_some_and(|wanted| place(now) >= Some(wanted))
+    let Direction::Outgoing(now) = message.direction else { return false };
+    match place(delivery) {
+        Some(wanted) => place(now) >= Some(wanted) && (wanted == 0 || message.server_seq.is_some()),
+        None => now == delivery,
+    }
+}
+
+/// Whether an outgoing message was not delivered yet, or its final position is not known.
+pub fn is_under_way(message: &Message) -> bool {
+    matches!(message.direction, Direction::Outgoing(_)) && !has_reached(message, Delivery::Delivered)
 }
 
 /// The other member of a direct thread.

@@ -16,12 +16,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sealpost_core::fault::Station;
-use sealpost_core::{Delivery, Direction, Message, Thread, UserId};
+use sealpost_core::{Delivery, Thread, UserId};
 use sealpost_e2e::{KeyUse, take_one_time_keys};
 use sealpost_relay::fault::Station as RelayStation;
 use sealpost_testkit::{
-    Interceptor, ManualClock, Party, PartyDisk, Proxy, RelayProcess, World, eventually, history, own_address,
-    relay_binary, texts,
+    Interceptor, ManualClock, Party, PartyDisk, Proxy, RelayProcess, World, eventually, history,
+    is_under_way, own_address, relay_binary, texts,
 };
 use sealpost_wire::Frame;
 use sealpost_wire::frame::Body;
@@ -344,10 +344,7 @@ fn lines_of(name: &str, texts: &[String]) -> Vec<usize> {
 async fn all_delivered(party: &Party, thread: &Thread) {
     eventually(&format!("everything of {} arrives", party.name()), async || {
         let messages = history(thread).await;
-        let waits = |message: &Message| {
-            matches!(message.direction, Direction::Outgoing(state) if state != Delivery::Delivered)
-        };
-        (!messages.iter().any(waits)).then_some(())
+        (!messages.iter().any(is_under_way)).then_some(())
     })
     .await;
 }
