@@ -19,7 +19,8 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
-use self::group::{begin, run_all};
+pub(super) use self::group::Flush;
+use self::group::{Job, begin, run_all};
 use super::exit::Guarded;
 use super::lock::{Claim, Lock};
 use super::log::{self, Log};
@@ -119,14 +120,6 @@ impl Writer {
     }
 }
 
-/// Whether a transaction must be on disk before it is answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Flush {
-    Yes,
-    /// A power failure may undo it, unless a later transaction was flushed.
-    No,
-}
-
 impl Waiting {
     const fn of(&self, order: &Order) -> &AtomicUsize {
         match order {
@@ -140,17 +133,6 @@ impl Waiting {
 enum Order {
     Write(Box<dyn Job>),
     Read(Box<dyn FnOnce(&Connection) + Send>),
-}
-
-/// One transaction with its type erased.
-trait Job: Send {
-    /// Runs inside a savepoint. Returns whether to keep its changes.
-    fn run(&mut self, connection: &Connection) -> bool;
-    fn flush(&self) -> Flush;
-    /// Whether its changes must be in the database file itself before it answers.
-    fn needed_in_file(&self) -> bool;
-    /// Answers, once the outcome of the commit is known.
-    fn finish(self: Box<Self>, committed: &Result<()>);
 }
 
 struct Work<F, T> {

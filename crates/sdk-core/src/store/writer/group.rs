@@ -2,8 +2,26 @@
 
 use rusqlite::Connection;
 
-use super::Job;
 use crate::error::{Error, Result, Storage};
+
+/// Whether a transaction must be on disk before it is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Flush {
+    Yes,
+    /// A power failure may undo it, unless a later transaction was flushed.
+    No,
+}
+
+/// One transaction with its type erased.
+pub(super) trait Job: Send {
+    /// Runs in the transaction of the group. Returns whether to keep its changes.
+    fn run(&mut self, connection: &Connection) -> bool;
+    fn flush(&self) -> Flush;
+    /// Whether its changes must be in the database file itself before it answers.
+    fn needed_in_file(&self) -> bool;
+    /// Answers, once the outcome of the commit is known.
+    fn finish(self: Box<Self>, committed: &Result<()>);
+}
 
 pub(super) fn begin(connection: &Connection) -> Result<()> {
     Ok(connection.prepare_cached("BEGIN IMMEDIATE")?.execute([]).map(drop)?)
