@@ -1,5 +1,6 @@
 //! Two clients exchange messages over a real relay, go offline, come back, and show the same conversation.
 
+use futures_util::TryStreamExt as _;
 use sealpost_core::{Delivery, Direction, Error, MessageBody};
 use sealpost_testkit::{World, eventually, other, texts};
 
@@ -109,13 +110,40 @@ async fn safety_numbers_are_the_same_on_both_sides() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_history_contains_each_message_once_even_if_they_are_sent_while_it_is_read() {
+    let mut world = World::start().await;
+    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    let hers = ada.thread_with(&ben).await;
+    world.stop_relay().await;
+    let (mut written, mut last) = (Vec::new(), None);
+    for n in 0..60 {
+        let message = hers.send_text(&format!("number {n}")).await.unwrap();
+        written.push(message.body);
+        last = Some(message.id);
+    }
+    let mut messages = hers.messages();
+    let mut read = vec![messages.try_next().await.unwrap().unwrap().body];
+    world.start_relay().await;
+    ada.client.reconnect();
+    ada.message_reaches(&hers, last.unwrap(), Delivery::Sent).await;
+    while let Some(message) = messages.try_next().await.unwrap() {
+        read.push(message.body);
+    }
+    read.reverse();
+    assert_eq!(read, written);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn history_is_paged_and_searched() {
     let world = World::start().await;
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
     let hers = ada.thread_with(&ben).await;
+    let mut last = None;
     for n in 0..120 {
-        hers.send_text(&format!("Überraschung number {n}")).await.unwrap();
+        last = Some(hers.send_text(&format!("Überraschung number {n}")).await.unwrap().id);
     }
+    // Messages move when the relay answers.
+    ada.message_reaches(&hers, last.unwrap(), Delivery::Sent).await;
     let mut seen = Vec::new();
     let mut before = None;
     let mut sizes = Vec::new();

@@ -35,17 +35,21 @@ extension Thread {
         }
     }
 
-    /// The history of this thread, newest first. Pages are read only as far as they are consumed.
+    /// The history of this thread, newest first, each message once. Pages are read only as far as they are consumed.
     public func messages(pageSize: UInt32 = 50) -> Batches<Message> {
         Batches {
             var before: Position?
             var isLast = false
+            // A message moves when it is sent, and can then be in a later page as well.
+            var unsent = Set<MessageId>()
             return {
                 if isLast { return nil }
                 let page = try await self.history(before: before, limit: pageSize)
                 before = page.older
                 isLast = page.older == nil
-                return page.messages
+                let new = page.messages.filter { !unsent.contains($0.id) }
+                unsent.formUnion(new.filter { !$0.isSent }.map(\.id))
+                return new
             }
         }
     }

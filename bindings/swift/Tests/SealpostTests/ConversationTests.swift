@@ -45,6 +45,8 @@ extension SealpostTests {
                 }
                 try await world.person("ada") { ada in
                     let hers = try await ada.thread(id: thread)
+                    // Messages move when they are sent.
+                    try await until { try await hers.history().messages.allSatisfy(\.isSent) }
                     let newest = try await hers.history(limit: 10)
                     #expect(newest.messages.map(\.text) == written.suffix(10).reversed())
                     let before = try await hers.history(before: newest.older, limit: 10)

@@ -1,5 +1,8 @@
 //! The handle of a thread.
 
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use futures_util::stream::BoxStream;
 
 use super::{Client, Contact, MAX_PAGE, pages};
@@ -97,15 +100,25 @@ impl Thread {
         thread::page_around(self.ctx(), self.id, message, limit.clamp(1, MAX_PAGE)).await
     }
 
-    /// The whole history, newest first. Pages are read only as far as they are consumed.
+    /// The whole history, newest first, each message once. Pages are read only as far as they are consumed.
     ///
     /// # Errors
     /// An item is [`Error::Storage`](crate::Error::Storage) if a page cannot be read; the stream then ends.
     pub fn messages(&self) -> BoxStream<'static, Result<Message>> {
         let thread = self.clone();
+        // A message moves when the relay answers, and can then be in a later page as well.
+        let unanswered = Arc::new(Mutex::new(HashSet::new()));
         pages::flatten(move |before| {
-            let thread = thread.clone();
-            async move { thread.history(before).await.map(|page| (page.messages, page.older)) }
+            let (thread, unanswered) = (thread.clone(), Arc::clone(&unanswered));
+            async move {
+                let mut page = thread.history(before).await?;
+                let mut unanswered = unanswered.lock().unwrap_or_else(PoisonError::into_inner);
+                page.messages.retain(|message| match message.server_seq {
+                    None => unanswered.insert(message.id),
+                    Some(_) => !unanswered.contains(&message.id),
+                });
+                Ok((page.messages, page.older))
+            }
         })
     }
 

@@ -32,7 +32,7 @@ pub(super) struct Timed<Op> {
 
 /// Maximum number of steps of one search, each with a copy of the state in its cache. A history that needs more is
 /// rejected.
-const MAX_STEPS: u64 = 50_000;
+const MAX_STEPS: u64 = 500_000;
 
 /// An operation with the remaining steps of its search. The tester itself has no limit; when the steps are used up,
 /// no operation is possible any more, and the search ends.

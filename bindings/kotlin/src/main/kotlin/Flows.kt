@@ -40,12 +40,16 @@ public fun Thread.arrivals(): Flow<Message> = elements(this::subscribeArrivals, 
  */
 public fun Thread.waits(message: MessageId): Flow<Waiting> = elements({ subscribeWaits(message) }, WaitSubscription::next)
 
-/** The history of this thread, newest first. Pages are read only as far as they are collected. */
+/** The history of this thread, newest first, each message once. Pages are read only as far as they are collected. */
 public fun Thread.messages(pageSize: UInt = 50u): Flow<Message> = flow {
     var before: Position? = null
+    // A message moves when it is sent, and can then be in a later page as well.
+    val unsent = mutableSetOf<MessageId>()
     do {
         val page = history(before, pageSize)
-        page.messages.forEach { emit(it) }
+        val new = page.messages.filter { it.id !in unsent }
+        new.filterNot { it.isSent }.mapTo(unsent) { it.id }
+        new.forEach { emit(it) }
         before = page.older
     } while (before != null)
 }

@@ -95,6 +95,8 @@ class ConversationTest {
         }
         world.person("ada") { ada ->
             ada.thread(thread).use { hers ->
+                // Messages move when they are sent.
+                eventually { hers.history().messages.all { it.isSent }.takeIf { it } }
                 val newest = hers.history(limit = 10u)
                 assertEquals(written.takeLast(10).reversed(), newest.messages.map { it.text })
                 val before = hers.history(newest.older, 10u)
