@@ -1,7 +1,6 @@
 //! The handle of a thread.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::stream::BoxStream;
 
@@ -106,18 +105,18 @@ impl Thread {
     /// An item is [`Error::Storage`](crate::Error::Storage) if a page cannot be read; the stream then ends.
     pub fn messages(&self) -> BoxStream<'static, Result<Message>> {
         let thread = self.clone();
-        // A message moves when the relay answers, and can then be in a later page as well.
-        let unanswered = Arc::new(Mutex::new(HashSet::new()));
-        pages::flatten(move |before| {
-            let (thread, unanswered) = (thread.clone(), Arc::clone(&unanswered));
+        pages::flatten(move |after: Option<(Position, HashSet<MessageId>)>| {
+            let thread = thread.clone();
             async move {
+                let (before, unanswered) = after.unzip();
                 let mut page = thread.history(before).await?;
-                let mut unanswered = unanswered.lock().unwrap_or_else(PoisonError::into_inner);
+                // A message moves when the relay answers, and can then be in a later page as well.
+                let mut unanswered = unanswered.unwrap_or_default();
                 page.messages.retain(|message| match message.server_seq {
                     None => unanswered.insert(message.id),
                     Some(_) => !unanswered.contains(&message.id),
                 });
-                Ok((page.messages, page.older))
+                Ok((page.messages, page.older.map(|older| (older, unanswered))))
             }
         })
     }
