@@ -30,8 +30,9 @@ use sealpost_testkit::World;
 use sha2::Sha256;
 use tokio::time::sleep;
 use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 const KEY: [u8; 32] = [7; 32];
 const SIZES: [usize; 3] = [10_000, 100_000, 300_000];
@@ -60,7 +61,11 @@ async fn main() {
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
-    tracing::subscriber::set_global_default(Holds).unwrap();
+    let of_writer = Targets::new().with_target("sealpost_core::store::writer", Level::TRACE);
+    tracing::subscriber::set_global_default(
+        tracing_subscriber::registry().with(Holds.with_filter(of_writer)),
+    )
+    .unwrap();
     for size in SIZES {
         measure(size).await;
     }
@@ -146,30 +151,12 @@ static HOLDS: Mutex<Vec<Duration>> = Mutex::new(Vec::new());
 /// Collects how long each commit has held the writer, from its trace events.
 struct Holds;
 
-impl Subscriber for Holds {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.is_event()
-            && *metadata.level() == Level::TRACE
-            && metadata.target() == "sealpost_core::store::writer"
-    }
-
-    fn event(&self, event: &Event<'_>) {
+impl<S: Subscriber> Layer<S> for Holds {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         if MEASURE_HOLDS.load(Ordering::Relaxed) {
             event.record(&mut Hold);
         }
     }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
 }
 
 struct Hold;
