@@ -9,13 +9,14 @@ use sealpost_wire::limits::{DEDUPE_WINDOW_MS, MAX_COUNT};
 use sealpost_wire::reason;
 
 use super::backoff_ms;
+use super::plan::ToMeet;
 use super::prepare::Sealed;
-use crate::context::Context;
-use crate::error::{Error, Offline, Result};
+use crate::context::{Context, SkippedDevices};
+use crate::error::{Offline, Result};
 use crate::fault::{self, Station};
 use crate::id::{DeviceId, ThreadId, UserId};
 use crate::message::FailReason;
-use crate::store::{Settled, Settlement, Thread};
+use crate::store::{Settled, Settlement, Tx};
 use crate::transport;
 use crate::waiting::WaitReason;
 
@@ -201,33 +202,45 @@ pub(super) async fn settle(ctx: &Context, lane: ThreadId, settled: Vec<Settled>)
     Ok(left)
 }
 
-/// Corrects the stored state according to a refusal. Returns the user and the devices with which sessions must be started.
-pub(super) async fn correct(
-    ctx: &Context,
-    thread: ThreadId,
-    correction: Correction,
-) -> Result<(UserId, Vec<DeviceId>)> {
+/// Corrects the stored state according to a refusal. Returns the sessions that must be started.
+pub(super) async fn correct(ctx: &Context, thread: ThreadId, correction: Correction) -> Result<Vec<ToMeet>> {
     let now = UnixSeconds(ctx.server_now_ms() / 1000);
     let skipped = Arc::clone(&ctx.skipped);
-    let work = ctx.store.write(move |tx| {
-        let Thread { peer, .. } = tx.thread(thread)?.ok_or(Error::Bug("a refusal without a thread"))?;
-        let mut to_meet = Vec::new();
-        match correction {
-            Correction::Roster(version) => tx.set_roster_version(thread, version.min(MAX_COUNT))?,
-            Correction::Devices(mismatches) => {
-                // The relay must not say anything about other users in this thread.
-                for of_peer in mismatches.iter().filter(|mismatch| mismatch.user_id == peer.as_bytes()[..]) {
-                    for gone in devices(&of_peer.extra).chain(devices(&of_peer.stale)) {
-                        tx.forget_device(peer, gone, now)?;
-                        skipped.remove(peer, gone);
-                    }
-                    to_meet.extend(devices(&of_peer.missing).chain(devices(&of_peer.stale)));
-                }
-            }
+    let work = ctx.store.write(move |tx| match correction {
+        Correction::Roster(version) => {
+            tx.set_roster_version(thread, version.min(MAX_COUNT))?;
+            Ok(Vec::new())
         }
-        Ok((peer, to_meet))
+        Correction::Devices(mismatches) => correct_devices(tx, thread, &mismatches, &skipped, now),
     });
     work.await
+}
+
+pub(super) fn correct_devices(
+    tx: &mut Tx<'_>,
+    thread: ThreadId,
+    mismatches: &[wire::DeviceMismatch],
+    skipped: &SkippedDevices,
+    now: UnixSeconds,
+) -> Result<Vec<ToMeet>> {
+    let members = tx.others(thread)?;
+    let mut to_meet = Vec::new();
+    for mismatch in mismatches {
+        // The relay must not say anything about users who are not members.
+        let Ok(user) = UserId::from_slice(&mismatch.user_id) else { continue };
+        if !members.contains(&user) {
+            continue;
+        }
+        for gone in devices(&mismatch.extra).chain(devices(&mismatch.stale)) {
+            tx.forget_device(user, gone, now)?;
+            skipped.remove(user, gone);
+        }
+        let new: Vec<_> = devices(&mismatch.missing).chain(devices(&mismatch.stale)).collect();
+        if !new.is_empty() {
+            to_meet.push(ToMeet { user, devices: new });
+        }
+    }
+    Ok(to_meet)
 }
 
 fn devices(numbers: &[u32]) -> impl Iterator<Item = DeviceId> {

@@ -11,13 +11,14 @@ use sealpost_wire::{SendAck, SendMode};
 use super::answer::{Correction, Flow, Left, Moment, asked_ms, correct, is_about_time, judge, settle};
 use super::backoff_ms;
 use super::meet::meet_all;
+use super::plan::ToMeet;
 use super::prepare::{Prepared, Sealed, prepare};
 use super::time::ask_time;
 use super::window::{Stopped, Window};
 use crate::context::{Context, HandedOver};
 use crate::error::{Error, Offline, Result};
 use crate::fault::{self, Station};
-use crate::id::{DeviceId, ThreadId, UserId};
+use crate::id::ThreadId;
 use crate::message::FailReason;
 use crate::store::{Durable, OutgoingId, Parcel, Settlement};
 use crate::transport::{self, Socket};
@@ -65,8 +66,8 @@ pub(super) async fn empty(
                 ctx.wait_reasons.put_off(thread, reason);
                 flow
             }
-            Sent::UpToMeeting { entry, attempts, user, devices } => {
-                make_sessions(ctx, thread, (entry, attempts), user, devices).await?
+            Sent::UpToMeeting { entry, attempts, to_meet } => {
+                make_sessions(ctx, thread, (entry, attempts), to_meet).await?
             }
         };
         if flow == Flow::Stop {
@@ -106,12 +107,11 @@ enum Sent {
     UpTo(Stopped),
     /// The relay must be asked about these entries first.
     UpToLookup(Vec<Sealed>),
-    /// This entry first needs sessions with these devices of the user, or with all of them if none is named.
+    /// This entry first needs these sessions.
     UpToMeeting {
         entry: OutgoingId,
         attempts: u32,
-        user: UserId,
-        devices: Vec<DeviceId>,
+        to_meet: Vec<ToMeet>,
     },
 }
 
@@ -174,8 +174,8 @@ async fn send(
                 }
                 Prepared::Nothing => end = Some(Sent::All),
                 Prepared::Lookup(unknown) => end = Some(Sent::UpToLookup(unknown)),
-                Prepared::Meet { entry, attempts, user, devices } => {
-                    end = Some(Sent::UpToMeeting { entry, attempts, user, devices });
+                Prepared::Meet { entry, attempts, to_meet } => {
+                    end = Some(Sent::UpToMeeting { entry, attempts, to_meet });
                 }
             },
             left = next(&mut settling), if settling.is_some() => match left? {
@@ -222,22 +222,18 @@ async fn learn(
     entry: (OutgoingId, u32),
     correction: Correction,
 ) -> Result<Flow> {
-    let (user, devices) = correct(ctx, thread, correction).await?;
-    if devices.is_empty() {
-        return Ok(Flow::Again);
-    }
-    make_sessions(ctx, thread, entry, user, devices).await
+    let to_meet = correct(ctx, thread, correction).await?;
+    if to_meet.is_empty() { Ok(Flow::Again) } else { make_sessions(ctx, thread, entry, to_meet).await }
 }
 
-/// Station 5, Meet: starts sessions with all devices at the same time, for an entry that was postponed `attempts` times.
+/// Station 5, Meet: starts all these sessions at the same time, for an entry that was postponed `attempts` times.
 async fn make_sessions(
     ctx: &Context,
     thread: ThreadId,
     (entry, attempts): (OutgoingId, u32),
-    user: UserId,
-    devices: Vec<DeviceId>,
+    to_meet: Vec<ToMeet>,
 ) -> Result<Flow> {
-    let settlement = match meet_all(ctx, user, &devices).await {
+    let settlement = match meet_all(ctx, thread, &to_meet).await {
         Ok(Ok(())) => return Ok(Flow::Again),
         Ok(Err(reason)) => Settlement::Failed(reason),
         Err(Error::Offline(offline)) => {

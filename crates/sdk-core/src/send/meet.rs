@@ -9,28 +9,28 @@ use sealpost_protocol::{
 };
 use sealpost_wire as wire;
 
-use super::plan::has_ready;
+use super::plan::{ToMeet, has_ready};
 use crate::account::registration::{address, local_device};
 use crate::account::tokens;
 use crate::context::{Context, Skipped};
 use crate::error::{Error, Result};
 use crate::fault::{self, Station};
-use crate::id::{DeviceId, UserId};
+use crate::id::{DeviceId, ThreadId, UserId};
 use crate::message::FailReason;
 use crate::store::Device;
 
-/// Starts sessions with these devices of a user at the same time, or with all if none is named. A device whose keys are invalid is skipped
-/// for a while, as long as there are others. Returns the reason if nothing can be sent to this user.
+/// Starts all these sessions at the same time, for a message to this thread. A device whose keys are invalid is skipped for a
+/// while, as long as there are others. Returns the reason if nothing can be sent to one of the users.
 pub(super) async fn meet_all(
     ctx: &Context,
-    user: UserId,
-    devices: &[DeviceId],
+    thread: ThreadId,
+    to_meet: &[ToMeet],
 ) -> Result<Result<(), FailReason>> {
-    let outcomes = if devices.is_empty() {
-        vec![meet(ctx, user, None).await]
-    } else {
-        join_all(devices.iter().map(|device| meet(ctx, user, Some(*device)))).await
-    };
+    let requests = to_meet.iter().flat_map(|ToMeet { user, devices }| {
+        let all = devices.is_empty().then_some(None);
+        devices.iter().copied().map(Some).chain(all).map(|device| meet(ctx, *user, device))
+    });
+    let outcomes = join_all(requests).await;
     let mut bad = Vec::new();
     for outcome in outcomes {
         match outcome? {
@@ -42,7 +42,7 @@ pub(super) async fn meet_all(
         return Ok(Ok(()));
     }
     let (policy, now) = (ctx.policy, UnixSeconds(ctx.server_now_ms() / 1000));
-    if !ctx.store.read(move |rows| has_ready(rows, user, policy, now)).await? {
+    if !ctx.store.read(move |rows| has_ready(rows, thread, policy, now)).await? {
         return Ok(Err(FailReason::BadKeys));
     }
     tracing::warn!(devices = bad.len(), "devices without valid keys are skipped");

@@ -32,4 +32,7 @@ mod time;
 pub(crate) mod wait;
 mod window;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use backoff::{backoff_ceiling_ms, backoff_ms};

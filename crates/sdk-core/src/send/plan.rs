@@ -4,11 +4,11 @@
 use sealpost_protocol::{SessionPolicy, UnixSeconds};
 
 use crate::contact;
-use crate::context::{Context, Skipped};
-use crate::error::Result;
-use crate::id::{DeviceId, UserId};
+use crate::context::{Skipped, SkippedDevices};
+use crate::error::{Error, Result};
+use crate::id::{DeviceId, ThreadId, UserId};
 use crate::message::FailReason;
-use crate::store::{Device, PeerSessions, Rows, Thread};
+use crate::store::{Device, PeerSessions, Rows};
 
 /// Whether a device can be sealed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,35 +21,51 @@ pub(super) enum Readiness {
     BadKeys,
 }
 
+/// A member of a thread, and the devices of this user that are known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Member {
+    pub(super) user: UserId,
+    pub(super) devices: Vec<(DeviceId, Readiness)>,
+}
+
+/// Devices of a user with which sessions are to be started; all of them if none is named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ToMeet {
+    pub(super) user: UserId,
+    pub(super) devices: Vec<DeviceId>,
+}
+
 /// What to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Plan {
     /// Seal for the devices that are ready, and skip the others.
-    Seal { ready: Vec<DeviceId>, skip: Vec<DeviceId> },
-    /// Start sessions with these devices first.
-    Meet(Vec<DeviceId>),
-    /// Fetch the user's devices and start a session with each first.
-    MeetAll,
+    Seal,
+    /// Start these sessions first.
+    Meet(Vec<ToMeet>),
 }
 
-/// Decides what to do for a content, given the devices that it is sent to. A device with invalid keys never delays
-/// the others, but at least one device must be sealed for.
-pub(super) fn plan(devices: &[(DeviceId, Readiness)]) -> Plan {
-    let which = |readiness| {
-        let these = devices.iter().filter(move |(_, other)| *other == readiness);
-        these.map(|(device, _)| *device).collect::<Vec<_>>()
+/// Decides what to do for a content, given the members that it is sent to. A device with invalid keys never delays the
+/// others, but at least one device must be sealed for.
+pub(super) fn plan(members: &[Member]) -> Plan {
+    let to_meet = |readiness| {
+        let of_member = move |member: &Member| {
+            let these = member.devices.iter().filter(|(_, other)| *other == readiness);
+            let devices = these.map(|(device, _)| *device).collect::<Vec<_>>();
+            let is_unknown = member.devices.is_empty();
+            (is_unknown || !devices.is_empty()).then_some(ToMeet { user: member.user, devices })
+        };
+        members.iter().filter_map(of_member).collect::<Vec<_>>()
     };
-    let (ready, meet, bad) =
-        (which(Readiness::Ready), which(Readiness::NoSession), which(Readiness::BadKeys));
-    match (ready.is_empty(), meet.is_empty(), bad.is_empty()) {
-        (_, false, _) => Plan::Meet(meet),
-        (false, true, _) => Plan::Seal { ready, skip: bad },
-        (true, true, false) => Plan::Meet(bad),
-        (true, true, true) => Plan::MeetAll,
+    let new = to_meet(Readiness::NoSession);
+    if !new.is_empty() {
+        return Plan::Meet(new);
     }
+    let is_ready = |member: &Member| member.devices.iter().any(|(_, other)| *other == Readiness::Ready);
+    if members.iter().any(is_ready) { Plan::Seal } else { Plan::Meet(to_meet(Readiness::BadKeys)) }
 }
 
 /// The devices that a content is sealed for.
+#[derive(Default)]
 pub(super) struct Recipients {
     /// The devices with a session.
     pub(super) ready: Vec<(Device, PeerSessions)>,
@@ -61,50 +77,64 @@ pub(super) struct Recipients {
 /// What to do before a content can be sealed.
 pub(super) enum Addressed {
     Ready(Recipients),
-    /// Start sessions with these devices first, or with all if none is named.
-    Meet(Vec<DeviceId>),
-    /// Nothing can be sealed for this contact at present.
+    /// Start these sessions first.
+    Meet(Vec<ToMeet>),
+    /// Nothing can be sealed for one of the members at present.
     Blocked(FailReason),
 }
 
-/// The current devices of the thread's other member. (Our own other devices will be added with device linking.)
+/// The current devices of the other members of a thread. (Our own other devices will be added with device linking.)
 pub(super) fn address(
-    ctx: &Context,
     rows: &Rows<'_>,
-    thread: &Thread,
+    thread: ThreadId,
+    skipped: &SkippedDevices,
+    policy: SessionPolicy,
     now: UnixSeconds,
 ) -> Result<Addressed> {
-    if let Err(reason) = contact::check(rows, thread.peer)? {
-        return Ok(Addressed::Blocked(reason));
+    let users = rows.others(thread)?;
+    if users.is_empty() {
+        return Err(Error::Bug("a thread without other members"));
     }
-    let skipped = ctx.skipped.of(thread.peer, now);
-    let (mut with_session, mut devices) = (Vec::new(), Vec::new());
-    for (device, sessions) in load(rows, thread.peer)? {
-        if is_ready(&device, &sessions, ctx.policy, now) {
-            devices.push((device.device, Readiness::Ready));
-            with_session.push((device, sessions));
-        } else if !skipped.iter().any(|skipped| skipped.device == device.device) {
-            devices.push((device.device, Readiness::NoSession));
+    let (mut recipients, mut members) = (Recipients::default(), Vec::with_capacity(users.len()));
+    for user in users {
+        if let Err(reason) = contact::check(rows, user)? {
+            return Ok(Addressed::Blocked(reason));
         }
+        let skipped = skipped.of(user, now);
+        let mut devices = Vec::new();
+        for (device, sessions) in load(rows, user)? {
+            if is_ready(&device, &sessions, policy, now) {
+                devices.push((device.device, Readiness::Ready));
+                recipients.ready.push((device, sessions));
+            } else if !skipped.iter().any(|skipped| skipped.device == device.device) {
+                devices.push((device.device, Readiness::NoSession));
+            }
+        }
+        let is_known = |skipped: &Skipped| devices.iter().any(|(device, _)| *device == skipped.device);
+        let bad: Vec<_> = skipped.into_iter().filter(|skipped| !is_known(skipped)).collect();
+        devices.extend(bad.iter().map(|skipped| (skipped.device, Readiness::BadKeys)));
+        recipients.skip.extend(bad);
+        members.push(Member { user, devices });
     }
-    let is_known = |skipped: &Skipped| devices.iter().any(|(device, _)| *device == skipped.device);
-    let bad: Vec<_> = skipped.into_iter().filter(|skipped| !is_known(skipped)).collect();
-    devices.extend(bad.iter().map(|skipped| (skipped.device, Readiness::BadKeys)));
-    Ok(match plan(&devices) {
-        Plan::Seal { .. } => Addressed::Ready(Recipients { ready: with_session, skip: bad }),
-        Plan::Meet(devices) => Addressed::Meet(devices),
-        Plan::MeetAll => Addressed::Meet(Vec::new()),
+    Ok(match plan(&members) {
+        Plan::Seal => Addressed::Ready(recipients),
+        Plan::Meet(to_meet) => Addressed::Meet(to_meet),
     })
 }
 
-/// Whether at least one device of this user can be sealed for.
+/// Whether at least one device of the other members can be sealed for.
 pub(super) fn has_ready(
     rows: &Rows<'_>,
-    user: UserId,
+    thread: ThreadId,
     policy: SessionPolicy,
     now: UnixSeconds,
 ) -> Result<bool> {
-    Ok(load(rows, user)?.iter().any(|(device, sessions)| is_ready(device, sessions, policy, now)))
+    for user in rows.others(thread)? {
+        if load(rows, user)?.iter().any(|(device, sessions)| is_ready(device, sessions, policy, now)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn load(rows: &Rows<'_>, user: UserId) -> Result<Vec<(Device, PeerSessions)>> {
@@ -129,49 +159,83 @@ mod tests {
         DeviceId::new(number).unwrap()
     }
 
-    #[test]
-    fn sessions_with_all_devices_are_started_together_before_anything_is_sealed() {
-        let (one, two, three) = (device(1), device(2), device(3));
-        let devices = [(one, Readiness::Ready), (two, Readiness::NoSession), (three, Readiness::NoSession)];
-        assert_eq!(plan(&devices), Plan::Meet(vec![two, three]));
-        assert_eq!(plan(&[]), Plan::MeetAll);
+    fn user(number: u8) -> UserId {
+        UserId::from_bytes([number; 16])
+    }
+
+    fn member(number: u8, devices: &[(u32, Readiness)]) -> Member {
+        let devices = devices.iter().map(|(number, readiness)| (device(*number), *readiness)).collect();
+        Member { user: user(number), devices }
+    }
+
+    fn to_meet(number: u8, devices: &[u32]) -> ToMeet {
+        ToMeet { user: user(number), devices: devices.iter().copied().map(device).collect() }
     }
 
     #[test]
-    fn a_device_with_invalid_keys_is_skipped_unless_it_is_the_only_one() {
-        let (one, two) = (device(1), device(2));
-        let devices = [(one, Readiness::BadKeys), (two, Readiness::Ready)];
-        assert_eq!(plan(&devices), Plan::Seal { ready: vec![two], skip: vec![one] });
-        assert_eq!(plan(&devices[..1]), Plan::Meet(vec![one]));
+    fn sessions_with_all_devices_are_started_together_before_anything_is_sealed() {
+        use Readiness::{BadKeys, NoSession, Ready};
+        let ben = member(1, &[(1, Ready), (2, NoSession), (3, NoSession)]);
+        assert_eq!(plan(std::slice::from_ref(&ben)), Plan::Meet(vec![to_meet(1, &[2, 3])]));
+        assert_eq!(plan(&[member(1, &[])]), Plan::Meet(vec![to_meet(1, &[])]));
+        let others = [member(2, &[(1, Ready), (2, BadKeys)]), member(3, &[]), member(4, &[(5, NoSession)])];
+        let all: Vec<_> = std::iter::once(ben).chain(others).collect();
+        let expected = vec![to_meet(1, &[2, 3]), to_meet(3, &[]), to_meet(4, &[5])];
+        assert_eq!(plan(&all), Plan::Meet(expected));
+    }
+
+    #[test]
+    fn a_device_with_invalid_keys_is_skipped_unless_no_device_is_ready() {
+        use Readiness::{BadKeys, Ready};
+        assert_eq!(plan(&[member(1, &[(1, BadKeys), (2, Ready)])]), Plan::Seal);
+        assert_eq!(plan(&[member(1, &[(1, BadKeys)])]), Plan::Meet(vec![to_meet(1, &[1])]));
+        let ready = member(2, &[(1, Ready)]);
+        assert_eq!(plan(&[member(1, &[(1, BadKeys)]), ready]), Plan::Seal);
+        let bad = [member(1, &[(1, BadKeys)]), member(2, &[(1, BadKeys), (2, BadKeys)])];
+        assert_eq!(plan(&bad), Plan::Meet(vec![to_meet(1, &[1]), to_meet(2, &[1, 2])]));
     }
 
     proptest! {
         #[test]
-        fn each_device_is_sealed_for_contacted_or_skipped(readiness in prop::collection::vec(0..3_u8, 0..8)) {
-            let devices: Vec<_> = readiness.iter().zip(1..).map(|(readiness, number)| {
-                let readiness = match readiness {
-                    0 => Readiness::Ready,
-                    1 => Readiness::NoSession,
-                    _ => Readiness::BadKeys,
-                };
-                (device(number), readiness)
+        fn something_is_sealed_only_if_no_session_is_missing(
+            members in prop::collection::vec(prop::collection::vec(0..3_u8, 0..4), 1..4)
+        ) {
+            let members: Vec<_> = members.iter().zip(1..).map(|(devices, number)| {
+                let devices: Vec<_> = devices.iter().zip(1..).map(|(readiness, number)| {
+                    let readiness = match readiness {
+                        0 => Readiness::Ready,
+                        1 => Readiness::NoSession,
+                        _ => Readiness::BadKeys,
+                    };
+                    (number, readiness)
+                }).collect();
+                member(number, &devices)
             }).collect();
-            let has = |readiness| devices.iter().any(|(_, other)| *other == readiness);
-            let of = |readiness: Readiness| {
-                devices.iter().filter(|(_, other)| *other == readiness).map(|(device, _)| *device).collect::<Vec<_>>()
+            let of = |member: &Member, readiness| {
+                let these = member.devices.iter().filter(|(_, other)| *other == readiness);
+                these.map(|(device, _)| *device).collect::<Vec<_>>()
             };
-            match plan(&devices) {
-                Plan::Seal { ready, skip } => {
-                    prop_assert!(!ready.is_empty() && !has(Readiness::NoSession));
-                    prop_assert_eq!(ready, of(Readiness::Ready));
-                    prop_assert_eq!(skip, of(Readiness::BadKeys));
+            let has = |readiness| members.iter().any(|member| !of(member, readiness).is_empty());
+            let has_unknown = members.iter().any(|member| member.devices.is_empty());
+            match plan(&members) {
+                Plan::Seal => {
+                    prop_assert!(has(Readiness::Ready) && !has(Readiness::NoSession) && !has_unknown);
                 }
-                Plan::Meet(meet) if has(Readiness::NoSession) => prop_assert_eq!(meet, of(Readiness::NoSession)),
-                Plan::Meet(meet) => {
-                    prop_assert!(!has(Readiness::Ready));
-                    prop_assert_eq!(meet, of(Readiness::BadKeys));
+                Plan::Meet(to_meet) => {
+                    let is_new = has(Readiness::NoSession) || has_unknown;
+                    prop_assert!(is_new || !has(Readiness::Ready));
+                    let which = if is_new { Readiness::NoSession } else { Readiness::BadKeys };
+                    let expected: Vec<_> = members
+                        .iter()
+                        .map(|member| ToMeet { user: member.user, devices: of(member, which) })
+                        .filter(|to_meet| {
+                            !to_meet.devices.is_empty()
+                                || members.iter().any(|member| member.user == to_meet.user && member.devices.is_empty())
+                        })
+                        .collect();
+                    prop_assert!(!to_meet.is_empty());
+                    prop_assert_eq!(to_meet, expected);
                 }
-                Plan::MeetAll => prop_assert!(devices.is_empty()),
             }
         }
     }

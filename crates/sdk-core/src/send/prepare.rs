@@ -3,14 +3,14 @@
 use rand::rngs::StdRng;
 use sealpost_protocol::UnixSeconds;
 
-use super::plan::{Addressed, Recipients, address as address_devices};
+use super::plan::{Addressed, Recipients, ToMeet, address as address_members};
 use super::seal::{Sealing, seal};
 use crate::account::registration::{address, local_device};
 use crate::content::Content;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::fault::{self, Station};
-use crate::id::{DeviceId, ThreadId, UserId};
+use crate::id::ThreadId;
 use crate::message::FailReason;
 use crate::store::{
     Account, Durable, Entry, Outgoing, OutgoingId, Parcel, Registered, Settlement, Thread, Tx,
@@ -32,8 +32,8 @@ pub(super) enum Prepared {
     /// First ask the relay which of these entries it has stored, because that is unknown. An entry before them must be
     /// sealed again, and then those that are not stored must be sealed again, too.
     Lookup(Vec<Sealed>),
-    /// Start sessions with these devices of this user first (with all if none is named), for this entry.
-    Meet { entry: OutgoingId, attempts: u32, user: UserId, devices: Vec<DeviceId> },
+    /// Start these sessions first, for this entry.
+    Meet { entry: OutgoingId, attempts: u32, to_meet: Vec<ToMeet> },
 }
 
 /// A sealed entry, ready to be sent.
@@ -157,8 +157,8 @@ impl Work<'_, '_> {
                     match self.seal(outgoing, rng)? {
                         Step::Sealed(entry) => sealed.push(entry),
                         Step::Settled => {}
-                        Step::Meet(devices) => {
-                            meet = Some((entry, attempts, devices));
+                        Step::Meet(to_meet) => {
+                            meet = Some((entry, attempts, to_meet));
                             break;
                         }
                     }
@@ -170,9 +170,7 @@ impl Work<'_, '_> {
         }
         Ok(match (sealed.is_empty(), meet) {
             (false, _) => Prepared::Submit(sealed),
-            (true, Some((entry, attempts, devices))) => {
-                Prepared::Meet { entry, attempts, user: self.thread.peer, devices }
-            }
+            (true, Some((entry, attempts, to_meet))) => Prepared::Meet { entry, attempts, to_meet },
             (true, None) => Prepared::Nothing,
         })
     }
@@ -183,9 +181,9 @@ impl Work<'_, '_> {
             return self.fail(outgoing.id, FailReason::Refused);
         }
         if self.ready.is_none() {
-            match address_devices(self.ctx, self.tx, &self.thread, now)? {
+            match address_members(self.tx, self.thread.id, &self.ctx.skipped, self.ctx.policy, now)? {
                 Addressed::Ready(recipients) => self.ready = Some(recipients),
-                Addressed::Meet(devices) => return Ok(Step::Meet(devices)),
+                Addressed::Meet(to_meet) => return Ok(Step::Meet(to_meet)),
                 Addressed::Blocked(reason) => return self.fail(outgoing.id, reason),
             }
         }
@@ -211,7 +209,7 @@ impl Work<'_, '_> {
                 Ok(Step::Sealed(Sealed { id, attempts, may_be_stored: false, parcel }))
             }
             Sealing::TooLarge => self.fail(outgoing.id, FailReason::TooLarge),
-            Sealing::SpentSession(device) => Ok(Step::Meet(vec![device])),
+            Sealing::SpentSession(to_meet) => Ok(Step::Meet(vec![to_meet])),
         }
     }
 
@@ -224,5 +222,5 @@ impl Work<'_, '_> {
 enum Step {
     Sealed(Sealed),
     Settled,
-    Meet(Vec<DeviceId>),
+    Meet(Vec<ToMeet>),
 }

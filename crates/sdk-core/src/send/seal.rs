@@ -8,11 +8,11 @@ use sealpost_protocol::{Advanced, Ciphertext, EncryptError, LocalDevice, Skipped
 use sealpost_wire as wire;
 use sealpost_wire::id::ToWire as _;
 
-use super::plan::Recipients;
+use super::plan::{Recipients, ToMeet};
 use crate::account::registration::address;
 use crate::content::Content;
 use crate::error::{Error, Result};
-use crate::id::{ClientMsgId, DeviceId};
+use crate::id::ClientMsgId;
 use crate::store::Thread;
 
 /// Space for what the frame adds around a `Send`.
@@ -28,7 +28,7 @@ pub(super) enum Sealing {
     /// With a copy for each device, it does not fit into a frame.
     TooLarge,
     /// The session with this device cannot encrypt any more; a new one is needed.
-    SpentSession(DeviceId),
+    SpentSession(ToMeet),
 }
 
 /// Seals a content for every recipient and combines the copies into one `relay.v1.Send` with its own id. The sessions
@@ -55,7 +55,8 @@ pub(super) fn seal(
                 Err(EncryptError::Bug(what)) => return Err(Error::Bug(what)),
                 Err(_) => {
                     sessions.record = sessions.record.archive(now);
-                    return Ok(Sealing::SpentSession(device.device));
+                    let to_meet = ToMeet { user: device.user, devices: vec![device.device] };
+                    return Ok(Sealing::SpentSession(to_meet));
                 }
             };
         copies.push(wire::DeviceCopy {

@@ -139,6 +139,14 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Adds another member, as groups will have them.
+    #[cfg(test)]
+    pub(crate) fn add_member(&mut self, thread: ThreadId, user: UserId) -> Result<()> {
+        self.ensure_contact(user)?;
+        let row = [thread.as_bytes(), user.as_bytes()];
+        self.change_one("INSERT INTO member (thread_id, user_id) VALUES (?1, ?2)", row)
+    }
+
     /// Records that a message was added to the thread at this time by the relay's clock, as far as it is known. The thread moves
     /// up in the list.
     pub(super) fn note_activity(&mut self, thread: ThreadId, at_ms: u64) -> Result<()> {

@@ -1,0 +1,260 @@
+//! Tests of a thread with three members, with a real store: whom a message is sealed for.
+
+use prost::Message as _;
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use sealpost_protocol::{
+    IdentityKeyPair, Inbound, KemPreKey, KemPreKeyId, LocalDevice, OurPreKeys, PreKeyBundle,
+    PreKeySignalMessage, RawPreKeyBundle, RawSigned, SessionPolicy, SessionRecord, SignedPreKey,
+    SignedPreKeyId, UnixSeconds,
+};
+use sealpost_wire as wire;
+use tempfile::TempDir;
+
+use super::answer::correct_devices;
+use super::plan::{Addressed, Recipients, ToMeet, address as address_members, has_ready};
+use super::seal::{Sealing, seal};
+use crate::account::registration::{address, local_device};
+use crate::config::DatabaseKey;
+use crate::content::{Body, Content};
+use crate::context::{Skipped, SkippedDevices};
+use crate::event::EventBus;
+use crate::id::{ClientMsgId, DeviceId, ThreadId, UserId};
+use crate::message::FailReason;
+use crate::store::{Device, Footprint, Registered, Rows, Store, Thread, Tokens, TrustState, Tx};
+
+const US: UserId = UserId::from_bytes([1; 16]);
+const BEN: UserId = UserId::from_bytes([2; 16]);
+const CAM: UserId = UserId::from_bytes([3; 16]);
+const STRANGER: UserId = UserId::from_bytes([4; 16]);
+const THREAD: ThreadId = ThreadId::from_bytes([9; 16]);
+const NOW: UnixSeconds = UnixSeconds(1_795_000_000);
+const POLICY: SessionPolicy = SessionPolicy::TripleRatchet;
+
+/// The keys of a device of another user.
+struct Keys {
+    identity: IdentityKeyPair,
+    signed: SignedPreKey,
+    kem: KemPreKey,
+}
+
+impl Keys {
+    fn new(rng: &mut StdRng) -> Self {
+        let identity = IdentityKeyPair::generate(rng);
+        let signed = SignedPreKey::generate(SignedPreKeyId(1), &identity, 0, rng);
+        let kem = KemPreKey::generate(KemPreKeyId(2), &identity, 0, rng);
+        Self { identity, signed, kem }
+    }
+
+    fn device(&self, user: UserId, device: u32) -> Device {
+        let device = DeviceId::new(device).unwrap();
+        Device { user, device, registration_id: 7, identity: *self.identity.public() }
+    }
+
+    /// Starts a session with this device, as a bundle does.
+    fn meet(&self, tx: &mut Tx<'_>, user: UserId, number: u32) {
+        let rng = &mut StdRng::seed_from_u64(number.into());
+        let kem_key = self.kem.public_key();
+        let bundle = PreKeyBundle::parse(RawPreKeyBundle {
+            registration_id: 7,
+            device_id: number,
+            identity_key: &self.identity.public().serialize(),
+            signed_pre_key: RawSigned {
+                id: 1,
+                key: &self.signed.public_key(),
+                signature: self.signed.signature(),
+            },
+            one_time_pre_key: None,
+            kem_pre_key: Some(RawSigned { id: 2, key: &kem_key, signature: self.kem.signature() }),
+        });
+        let bundle = bundle.unwrap().verify().unwrap();
+        let device = self.device(user, number);
+        tx.see_devices(user, &[device]).unwrap();
+        let mut sessions = tx.sessions(user, device.device).unwrap();
+        let (account, us) = tx.our_account().unwrap();
+        let (ours, theirs) = (address(us.user, us.device).unwrap(), address(user, device.device).unwrap());
+        let local = local_device(&account, &ours);
+        sessions.record = sessions.record.initiate(&local, &theirs, bundle, POLICY, NOW, rng).unwrap();
+        tx.store_sessions(&mut sessions).unwrap();
+    }
+
+    /// The plaintext of a first message to this device.
+    fn open(&self, (user, number): (UserId, u32), ciphertext: &[u8]) -> Option<Vec<u8>> {
+        let device = DeviceId::new(number).unwrap();
+        let (ours, theirs) = (address(user, device).unwrap(), address(US, DeviceId::PRIMARY).unwrap());
+        let local = LocalDevice { identity: &self.identity, address: &ours, registration_id: 7 };
+        let inbound = Inbound { local, remote: &theirs, skipped: &[], policy: POLICY, now: NOW };
+        let keys = OurPreKeys { signed: &self.signed, one_time: None, kem: Some(&self.kem) };
+        let message = PreKeySignalMessage::parse(ciphertext).unwrap();
+        let rng = &mut StdRng::seed_from_u64(5);
+        let opened = SessionRecord::empty().decrypt_pre_key(&inbound, &message, Some(keys), rng).ok()?;
+        Some(opened.advanced.output.plaintext.expose().to_vec())
+    }
+}
+
+/// A store with a thread of three members: us, Ben and Cam.
+async fn three() -> (TempDir, Store) {
+    let dir = tempfile::tempdir().unwrap();
+    let store =
+        Store::open(dir.path().join("a.db"), DatabaseKey::new([9; 32]), EventBus::new(), Footprint::Full)
+            .unwrap();
+    let work = store.write(|tx| {
+        tx.insert_account(&IdentityKeyPair::generate(&mut rand::rng()), 7)?;
+        let us = Registered { user: US, device: DeviceId::PRIMARY };
+        tx.set_registered(us, &Tokens::new("access".into(), 1, "refresh".into()))?;
+        tx.put_thread(Thread { id: THREAD, peer: BEN, roster_version: 1 }, 1)?;
+        tx.add_member(THREAD, CAM)
+    });
+    work.await.unwrap();
+    (dir, store)
+}
+
+fn addressed(rows: &Rows<'_>, skipped: &SkippedDevices) -> Addressed {
+    address_members(rows, THREAD, skipped, POLICY, NOW).unwrap()
+}
+
+fn to_meet(user: UserId, devices: &[u32]) -> ToMeet {
+    ToMeet { user, devices: devices.iter().map(|number| DeviceId::new(*number).unwrap()).collect() }
+}
+
+fn must_meet(addressed: Addressed) -> Vec<ToMeet> {
+    match addressed {
+        Addressed::Meet(to_meet) => to_meet,
+        Addressed::Ready(_) => panic!("ready"),
+        Addressed::Blocked(reason) => panic!("{reason:?}"),
+    }
+}
+
+fn recipients(addressed: Addressed) -> Recipients {
+    match addressed {
+        Addressed::Ready(recipients) => recipients,
+        Addressed::Meet(to_meet) => panic!("{to_meet:?}"),
+        Addressed::Blocked(reason) => panic!("{reason:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_message_is_sealed_once_for_each_device_of_all_other_members() {
+    let (_dir, store) = three().await;
+    let work = store.write(|tx| {
+        let rng = &mut StdRng::seed_from_u64(1);
+        let none = SkippedDevices::default();
+        assert_eq!(must_meet(addressed(tx, &none)), [to_meet(BEN, &[]), to_meet(CAM, &[])]);
+        let keys = [Keys::new(rng), Keys::new(rng), Keys::new(rng)];
+        let devices = [(BEN, 1), (BEN, 2), (CAM, 1)];
+        for ((user, device), keys) in devices.iter().zip(&keys).take(2) {
+            keys.meet(tx, *user, *device);
+        }
+        assert_eq!(must_meet(addressed(tx, &none)), [to_meet(CAM, &[])]);
+        keys[2].meet(tx, CAM, 1);
+
+        let mut recipients = recipients(addressed(tx, &none));
+        let (account, us) = tx.our_account()?;
+        let ours = address(us.user, us.device)?;
+        let thread = tx.thread(THREAD)?.unwrap();
+        let content = Content {
+            thread: THREAD,
+            id: ClientMsgId::new(1, &[1; 10]),
+            sent_ms: 1,
+            body: Body::Text("hello".to_owned()),
+        };
+        let local = local_device(&account, &ours);
+        let id = ClientMsgId::new(2, &[2; 10]);
+        let sealed = seal(id, &content, &thread, &mut recipients, &local, NOW, rng)?;
+        let Sealing::Sealed { send, skipped } = sealed else { panic!("not sealed") };
+        let send = wire::Send::decode(send).unwrap();
+        assert_eq!(skipped.len(), 3);
+        let copies: Vec<_> = send
+            .copies
+            .iter()
+            .map(|copy| (UserId::from_slice(&copy.user_id).unwrap(), copy.device_id))
+            .collect();
+        assert_eq!(copies, devices);
+        // Each device opens its own copy, and no other.
+        for (opener, keys) in keys.iter().enumerate() {
+            for (place, copy) in send.copies.iter().enumerate() {
+                let ciphertext = &copy.envelope.as_ref().unwrap().ciphertext;
+                let opened = keys.open(devices[opener], ciphertext);
+                assert_eq!(opened.is_some(), opener == place);
+                let text = opened.map(|plaintext| Content::from_plaintext(&plaintext).unwrap().body);
+                assert!(text.is_none_or(|text| text == content.body));
+            }
+        }
+        Ok(())
+    });
+    work.await.unwrap();
+}
+
+#[tokio::test]
+async fn invalid_keys_of_one_member_do_not_stop_a_message_to_the_others() {
+    let (_dir, store) = three().await;
+    let work = store.write(|tx| {
+        let keys = Keys::new(&mut StdRng::seed_from_u64(1));
+        let skipped = SkippedDevices::default();
+        let bad = Skipped { user: CAM, device: DeviceId::PRIMARY, registration_id: 3 };
+        skipped.add(bad, NOW);
+        assert_eq!(must_meet(addressed(tx, &skipped)), [to_meet(BEN, &[])]);
+        assert!(!has_ready(tx, THREAD, POLICY, NOW)?);
+        keys.meet(tx, BEN, 1);
+        assert!(has_ready(tx, THREAD, POLICY, NOW)?);
+        let recipients = recipients(addressed(tx, &skipped));
+        assert_eq!(recipients.ready.iter().map(|(device, _)| device.user).collect::<Vec<_>>(), [BEN]);
+        assert_eq!(recipients.skip, [bad]);
+        Ok(())
+    });
+    work.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_changed_identity_of_any_member_stops_a_message() {
+    for changed in [BEN, CAM] {
+        let (_dir, store) = three().await;
+        let work = store.write(move |tx| {
+            let rng = &mut StdRng::seed_from_u64(1);
+            for user in [BEN, CAM] {
+                Keys::new(rng).meet(tx, user, 1);
+            }
+            tx.set_trust(changed, TrustState::Verified)?;
+            tx.see_devices(changed, &[Keys::new(rng).device(changed, 1)])?;
+            let addressed = addressed(tx, &SkippedDevices::default());
+            assert!(matches!(addressed, Addressed::Blocked(FailReason::IdentityChanged)));
+            Ok(())
+        });
+        work.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_relay_may_correct_the_devices_of_members_only() {
+    let (_dir, store) = three().await;
+    let work = store.write(|tx| {
+        let rng = &mut StdRng::seed_from_u64(1);
+        for user in [BEN, CAM, STRANGER] {
+            let keys = Keys::new(rng);
+            keys.meet(tx, user, 1);
+            keys.meet(tx, user, 2);
+        }
+        let skipped = SkippedDevices::default();
+        let mismatch = |user: UserId, missing: &[u32], extra: &[u32], stale: &[u32]| wire::DeviceMismatch {
+            user_id: user.as_bytes().to_vec().into(),
+            missing: missing.to_vec(),
+            extra: extra.to_vec(),
+            stale: stale.to_vec(),
+        };
+        let mismatches = [
+            mismatch(CAM, &[3], &[], &[2]),
+            mismatch(STRANGER, &[3], &[1], &[2]),
+            mismatch(US, &[3], &[1], &[]),
+            mismatch(BEN, &[], &[1], &[]),
+        ];
+        let corrected = correct_devices(tx, THREAD, &mismatches, &skipped, NOW)?;
+        assert_eq!(corrected, [to_meet(CAM, &[3, 2])]);
+        let devices = |user| {
+            let devices = tx.devices(user).unwrap();
+            devices.iter().map(|device| device.device.get()).collect::<Vec<_>>()
+        };
+        assert_eq!((devices(BEN), devices(CAM), devices(STRANGER)), (vec![2], vec![1], vec![1, 2]));
+        Ok(())
+    });
+    work.await.unwrap();
+}
