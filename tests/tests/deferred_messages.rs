@@ -66,6 +66,11 @@ async fn only_thread(party: &Party) -> Thread {
     party.client.threads().await.unwrap().pop().unwrap()
 }
 
+/// The number of unread messages in the only thread.
+async fn unread(party: &Party) -> u64 {
+    party.client.thread_page(None, 2).await.unwrap().threads[0].unread
+}
+
 /// Waits until all rows at the relay were acknowledged.
 async fn nothing_waits(world: &World) {
     eventually("an empty mailbox", async || {
@@ -222,4 +227,44 @@ async fn a_deferred_message_appears_once_although_the_process_dies_over_it() {
         ada.close().await;
         assert_eq!(talk.deferred(), 0, "{station:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_cannot_be_stored_neither_loses_nor_repeats_those_that_arrive_with_it() {
+    let talk = Talk::begin().await;
+    talk.change(
+        "CREATE TRIGGER refuse BEFORE INSERT ON message WHEN CAST(new.body AS TEXT) LIKE '%refused%'
+         BEGIN SELECT RAISE(ABORT, 'refused'); END",
+    );
+    let lines = ["one", "two", "refused", "four", "refused, too", "six"];
+    let mut sent = Vec::new();
+    for line in lines {
+        sent.push(talk.his.send_text(line).await.unwrap());
+    }
+    reaches(&talk.ben, &talk.his, &sent[5], Delivery::Sent).await;
+    talk.receive().await;
+    assert_eq!(talk.deferred(), 2);
+    let ada = talk.ada.clone().open().await;
+    let hers = only_thread(&ada).await;
+    shows(&hers, &["hello", "hello too", "one", "two", DAMAGED, "four", DAMAGED, "six"]).await;
+    assert_eq!(ada.client.threads().await.unwrap().len(), 1);
+    assert_eq!(unread(&ada).await, 7);
+    for (line, message) in lines.into_iter().zip(&sent) {
+        if !line.starts_with("refused") {
+            reaches(&talk.ben, &talk.his, message, Delivery::Delivered).await;
+        }
+    }
+    ada.close().await;
+
+    talk.change("DROP TRIGGER refuse; UPDATE deferred SET tried = 0");
+    let ada = talk.ada.clone().open().await;
+    let hers = only_thread(&ada).await;
+    let all: Vec<_> = ["hello", "hello too"].into_iter().chain(lines).collect();
+    shows(&hers, &all).await;
+    assert_eq!(unread(&ada).await, 7);
+    for message in &sent {
+        reaches(&talk.ben, &talk.his, message, Delivery::Delivered).await;
+    }
+    ada.close().await;
+    assert_eq!(talk.deferred(), 0);
 }

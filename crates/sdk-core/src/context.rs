@@ -240,6 +240,11 @@ impl Context {
         self.fresh.lock().unwrap_or_else(PoisonError::into_inner).extend(parcels);
     }
 
+    /// Whether the relay has certainly not stored this parcel.
+    pub(crate) fn is_fresh(&self, parcel: &ClientMsgId) -> bool {
+        self.fresh.lock().unwrap_or_else(PoisonError::into_inner).contains(parcel)
+    }
+
     /// Whether the relay has certainly not stored this parcel, which the caller is about to submit or to drop.
     pub(crate) fn take_fresh(&self, parcel: &ClientMsgId) -> bool {
         self.fresh.lock().unwrap_or_else(PoisonError::into_inner).remove(parcel)

@@ -1,4 +1,7 @@
 //! Stations 2 to 7 for the envelopes of one transaction.
+//!
+//! Each envelope is a part of the transaction. If one cannot be processed, the whole batch is undone once and repeated with a
+//! savepoint for each envelope, so that only the one that fails is deferred. A batch without a failure needs no savepoints.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};

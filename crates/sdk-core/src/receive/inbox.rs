@@ -25,15 +25,15 @@ pub(crate) async fn receive(ctx: &Context, batch: Vec<wire::Deliver>) -> Result<
     let work = move |tx: &mut Tx<'_>| {
         let mut handled = Vec::with_capacity(batch.len());
         let finished = in_batch(&ctx_in_tx, tx, |work| {
-            for deliver in batch {
+            for deliver in &batch {
                 // An envelope without a valid position cannot be acknowledged, and one without a valid sender can only
                 // be acknowledged: the relay is broken.
-                let Ok(place) = place(&deliver) else {
+                let Ok(place) = place(deliver) else {
                     tracing::warn!("the relay delivered an envelope without a position");
                     continue;
                 };
                 let server_ms = ctx_in_tx.time_of_hlc(deliver.hlc);
-                match Envelope::parse(place, deliver, server_ms) {
+                match Envelope::parse(place, deliver.clone(), server_ms) {
                     Ok(envelope) => work.handle_or_defer(&envelope, &mut rng)?,
                     Err(InvalidId) => tracing::warn!("the relay delivered an envelope without a sender"),
                 }
@@ -45,7 +45,7 @@ pub(crate) async fn receive(ctx: &Context, batch: Vec<wire::Deliver>) -> Result<
         fault::at(Station::ApplyBeforeCommit);
         Ok((tx.durable(handled), finished))
     };
-    let (handled, finished) = ctx.store.write(work).await?;
+    let (handled, finished) = ctx.store.write_repeatable(work).await?;
     fault::at(Station::ApplyAfterCommit);
     wake(ctx, finished);
     Ok(handled)

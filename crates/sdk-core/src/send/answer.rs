@@ -188,7 +188,7 @@ pub(super) async fn settle(ctx: &Context, lane: ThreadId, settled: Vec<Settled>)
     };
     let threads_unknown = settled.iter().any(thread_unknown);
     let work = ctx.store.write_unflushed(move |tx| {
-        tx.settle_all(settled)?;
+        tx.settle_all(&settled)?;
         fault::at(Station::SettleBeforeCommit);
         Ok(if tx.is_lane_busy(lane)? { Left::Something } else { Left::Nothing })
     });

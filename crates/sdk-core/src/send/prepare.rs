@@ -10,7 +10,7 @@ use crate::content::Content;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::fault::{self, Station};
-use crate::id::ThreadId;
+use crate::id::{ClientMsgId, ThreadId};
 use crate::message::FailReason;
 use crate::store::{
     Account, Durable, Entry, Outgoing, OutgoingId, Parcel, Registered, Settlement, Thread, Tx,
@@ -59,7 +59,7 @@ pub(super) async fn prepare(
         fault::at(Station::SealBeforeCommit);
         Ok(prepared)
     };
-    let prepared = ctx.store.write(work).await?;
+    let prepared = ctx.store.write_repeatable(work).await?;
     fault::at(Station::SealAfterCommit);
     Ok(prepared)
 }
@@ -118,7 +118,7 @@ fn unseal_behind(ctx: &Context, tx: &mut Tx<'_>, thread: ThreadId, first: Outgoi
         let mut unknown = Vec::new();
         for (id, attempts, parcel) in sealed {
             let client_msg_id = parcel.get().client_msg_id;
-            if ctx.take_fresh(&client_msg_id) {
+            if take_fresh(ctx, tx, client_msg_id) {
                 tx.settle(id, Some(client_msg_id), Settlement::Requeue { refused: false })?;
             } else {
                 unknown.push(Sealed { id, attempts, may_be_stored: true, parcel });
@@ -129,6 +129,19 @@ fn unseal_behind(ctx: &Context, tx: &mut Tx<'_>, thread: ThreadId, first: Outgoi
         }
         behind = Behind::Unsealed;
     }
+}
+
+/// Whether the relay has certainly not stored this parcel. After the commit, this is not known any longer, because the parcel is
+/// then submitted or dropped.
+fn take_fresh(ctx: &Context, tx: &mut Tx<'_>, parcel: ClientMsgId) -> bool {
+    let is_fresh = ctx.is_fresh(&parcel);
+    if is_fresh {
+        let ctx = ctx.clone();
+        tx.after_commit(move || {
+            ctx.take_fresh(&parcel);
+        });
+    }
+    is_fresh
 }
 
 struct Work<'w, 'c> {
@@ -149,7 +162,7 @@ impl Work<'_, '_> {
             match entry {
                 Entry::Sealed { id, attempts, parcel } => {
                     // Unless it is known not to have been, it counts as submitted before.
-                    let may_be_stored = !self.ctx.take_fresh(&parcel.get().client_msg_id);
+                    let may_be_stored = !take_fresh(self.ctx, self.tx, parcel.get().client_msg_id);
                     sealed.push(Sealed { id, attempts, may_be_stored, parcel });
                 }
                 Entry::ToSeal(outgoing) => {

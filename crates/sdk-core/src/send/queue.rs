@@ -22,20 +22,21 @@ pub(crate) async fn send_text(ctx: &Context, thread: ThreadId, text: &str) -> Re
     let (content_id, sent_ms) = (ctx.new_client_msg_id(), ctx.server_now_ms());
     let body = Body::Text(text.to_owned());
     let (ctx_in_tx, mut rng) = (ctx.clone(), ctx.env.rng());
-    let queued = ctx.store.write(move |tx| {
+    let queued = ctx.store.write_repeatable(move |tx| {
         let (_, us) = tx.our_account()?;
         if tx.thread(thread)?.is_none() {
             return Err(Error::NotFound);
         }
         let is_next = !tx.is_lane_busy(thread)?;
-        let new = NewOutgoing { thread, us: (us.user, us.device), content_id, sent_ms, body };
+        let new = NewOutgoing { thread, us: (us.user, us.device), content_id, sent_ms, body: body.clone() };
         let message = tx.enqueue(new)?;
         let sealed = if is_next { seal_at_once(&ctx_in_tx, tx, thread, &mut rng)? } else { None };
+        let ctx = ctx_in_tx.clone();
         tx.after_commit(move || {
             fault::at(Station::QueueAfterCommit);
             match sealed {
-                Some(sealed) => ctx_in_tx.handover.put(thread, sealed),
-                None => ctx_in_tx.outbox.notify_one(),
+                Some(sealed) => ctx.handover.put(thread, sealed),
+                None => ctx.outbox.notify_one(),
             }
         });
         fault::at(Station::QueueBeforeCommit);

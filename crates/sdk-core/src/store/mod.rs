@@ -69,7 +69,7 @@ use log::Log;
 use readers::Readers;
 use transaction::{AfterCommit, from_sql, narrow, to_sql};
 use vault::Vault;
-use writer::{Flush, Writer, WriterState};
+use writer::{Flush, Once, Repeatable, Writer, WriterState};
 
 /// The database of one account. Clones share it.
 #[derive(Clone)]
@@ -187,10 +187,24 @@ impl Store {
         work: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let open = self.current()?;
-        open.writer.run(Flush::Yes, work, self.shared.events.clone()).await
+        open.writer.run(Flush::Yes, Once(Some(work)), self.shared.events.clone()).await
     }
 
-    /// Like [`Store::write`], but does not wait until the transaction is on disk. Until a later transaction is, a power failure
+    /// Like [`Store::write`], for work that can run more than once: if something fails that shares its commit, or one of its
+    /// parts, its changes are undone and it runs again. This spares savepoints. Apart from the transaction, the work must not
+    /// change anything, or only what it may change again.
+    ///
+    /// # Errors
+    /// The same as [`Store::write`].
+    pub(crate) async fn write_repeatable<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let open = self.current()?;
+        open.writer.run(Flush::Yes, Repeatable(work), self.shared.events.clone()).await
+    }
+
+    /// Like [`Store::write_repeatable`], but does not wait until the transaction is on disk. Until a later transaction is, a power failure
     /// can undo this one; the end of the process cannot. Use it only for information that can be obtained again. It cannot
     /// return a [`Durable`], which is not `Copy`.
     ///
@@ -198,10 +212,10 @@ impl Store {
     /// The same as [`Store::write`].
     pub(crate) async fn write_unflushed<T: Copy + Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
+        work: impl FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let open = self.current()?;
-        open.writer.run(Flush::No, work, self.shared.events.clone()).await
+        open.writer.run(Flush::No, Repeatable(work), self.shared.events.clone()).await
     }
 
     /// Runs `work` on a snapshot, concurrently with the writer unless the store has a small footprint.

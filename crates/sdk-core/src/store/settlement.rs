@@ -48,10 +48,10 @@ impl Tx<'_> {
     ///
     /// # Errors
     /// As [`Tx::settle`]. The caller must then undo the transaction.
-    pub(crate) fn settle_all(&mut self, settled: Vec<Settled>) -> Result<()> {
+    pub(crate) fn settle_all(&mut self, settled: &[Settled]) -> Result<()> {
         let mut accepted = BTreeMap::<ThreadId, Accepted>::new();
         let mut current_epoch = None;
-        for (id, submitted, settlement) in settled {
+        for (id, submitted, settlement) in settled.iter().copied() {
             let Settlement::Accepted { epoch, server_seq, server_ms } = settlement else {
                 self.settle(id, submitted, settlement)?;
                 continue;
@@ -93,7 +93,7 @@ impl Tx<'_> {
             return Ok(());
         }
         match settlement {
-            Settlement::Accepted { .. } => self.settle_all(vec![(id, submitted, settlement)]),
+            Settlement::Accepted { .. } => self.settle_all(&[(id, submitted, settlement)]),
             Settlement::Requeue { refused } => self.unseal(id, refused.into()),
             Settlement::Outdated { due_ms } => {
                 self.unseal(id, 0)?;

@@ -43,12 +43,26 @@ pub(crate) struct Tx<'c> {
     /// The previous positions of messages that have moved, until the changes are reported.
     pub(super) moved: BTreeMap<MessageId, Position>,
     pub(super) after_commit: Vec<AfterCommit>,
+    parts: Parts,
+    /// Whether a part was to be undone that has no savepoint.
+    part_failed: bool,
+}
+
+/// How the parts of a transaction are undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Parts {
+    /// Each part has a savepoint.
+    Savepoints,
+    /// Parts cost nothing. If one of them fails, the whole transaction is undone and repeated with savepoints.
+    Repeatable,
 }
 
 /// A function that is called once a transaction is committed.
 pub(super) type AfterCommit = Box<dyn FnOnce() + Send>;
 
-/// A part of a transaction that can be rolled back by itself. It starts with [`Tx::begin_part`]; parts are not nested.
+/// A part of a transaction that can be rolled back by itself. It starts with [`Tx::begin_part`]; parts are not nested. In a
+/// transaction that can be repeated ([`Store::write_repeatable`](super::Store::write_repeatable)), parts need no savepoints for as
+/// long as none of them fails.
 #[must_use]
 pub(crate) struct Part {
     /// The number of events before this part.
@@ -58,7 +72,12 @@ pub(crate) struct Part {
 }
 
 impl<'c> Tx<'c> {
+    #[cfg(test)]
     pub(super) const fn new(connection: &'c Connection) -> Self {
+        Self::with_parts(connection, Parts::Savepoints)
+    }
+
+    pub(super) const fn with_parts(connection: &'c Connection, parts: Parts) -> Self {
         Self {
             rows: Rows { connection },
             events: Vec::new(),
@@ -66,7 +85,14 @@ impl<'c> Tx<'c> {
             needed_in_file: false,
             moved: BTreeMap::new(),
             after_commit: Vec::new(),
+            parts,
+            part_failed: false,
         }
+    }
+
+    /// Whether the transaction must be undone, and repeated with savepoints.
+    pub(super) const fn part_has_failed(&self) -> bool {
+        self.part_failed
     }
 
     /// Adds an event. Events are published after the commit, in this order.
@@ -99,24 +125,37 @@ impl<'c> Tx<'c> {
 
     /// Starts a part of the transaction that can be rolled back by itself.
     pub(crate) fn begin_part(&mut self) -> Result<Part> {
-        self.connection.prepare_cached("SAVEPOINT part")?.execute([])?;
+        self.savepoint("SAVEPOINT part")?;
         let after_commit = self.after_commit.len();
         Ok(Part { events: self.events.len(), must_look: self.must_look, after_commit })
     }
 
     /// Keeps the changes of the part.
     pub(crate) fn keep_part(&mut self, _part: Part) -> Result<()> {
-        self.connection.prepare_cached("RELEASE part")?.execute([])?;
-        Ok(())
+        self.savepoint("RELEASE part")
     }
 
     /// Rolls back the changes of the part, and discards its events.
+    ///
+    /// # Errors
+    /// Fails if the part has no savepoint. The caller must then return an error, and the transaction is repeated.
     pub(crate) fn undo_part(&mut self, part: Part) -> Result<()> {
-        self.connection.prepare_cached("ROLLBACK TO part")?.execute([])?;
+        if self.parts == Parts::Repeatable {
+            self.part_failed = true;
+            return Err(Error::Bug("a part of a transaction is repeated"));
+        }
+        self.savepoint("ROLLBACK TO part")?;
         self.events.truncate(part.events);
         self.must_look = part.must_look;
         self.after_commit.truncate(part.after_commit);
         self.keep_part(part)
+    }
+
+    fn savepoint(&self, sql: &str) -> Result<()> {
+        match self.parts {
+            Parts::Savepoints => Ok(self.connection.prepare_cached(sql)?.execute([]).map(drop)?),
+            Parts::Repeatable => Ok(()),
+        }
     }
 
     /// Changes exactly one row.

@@ -1,8 +1,7 @@
 //! The writer: the only thread that writes, which owns its connection.
 //!
-//! Transactions that wait at the same time share one commit, and therefore one flush to disk. All but the first run in their own
-//! savepoints, so that a failure of one does not undo the others. None is answered before the commit. A commit is not flushed if
-//! all of its transactions can be repeated.
+//! Transactions that wait at the same time share one commit, and therefore one flush to disk. A failure of one does not undo the
+//! others ([`group`]). None is answered before the commit. A commit is not flushed if none of its transactions asks for that.
 //!
 //! Other processes have writers of their own. Each transaction runs under the lock between processes, and changes
 //! that another process has made are noticed, so that observers read again.
@@ -20,11 +19,12 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
 pub(super) use self::group::Flush;
-use self::group::{Job, begin, run_all};
+use self::group::{Job, Ran, begin, run_all};
 use super::exit::Guarded;
 use super::lock::{Claim, Lock};
 use super::log::{self, Log};
 use super::readers::Readers;
+use super::transaction::Parts;
 use super::{AfterCommit, Rows, SUSPENDED, Tx, schema};
 use crate::error::{Error, Result};
 use crate::event::{Event, EventBus};
@@ -69,11 +69,11 @@ impl Writer {
     pub(super) async fn run<T: Send + 'static>(
         &self,
         flush: Flush,
-        work: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
+        work: impl Transaction<T> + 'static,
         events: EventBus,
     ) -> Result<T> {
         let (answer, answered) = oneshot::channel();
-        let job = Work { work: Some(work), done: None, flush, needed_in_file: false, answer, events };
+        let job = Work { work, done: None, flush, needed_in_file: false, answer, events };
         self.submit(Order::Write(Box::new(job)))?;
         answered.await.map_err(|_| Error::Bug("the writer is gone"))?
     }
@@ -135,8 +135,40 @@ enum Order {
     Read(Box<dyn FnOnce(&Connection) + Send>),
 }
 
+/// The closure of a transaction.
+pub(super) trait Transaction<T>: Send {
+    /// Whether it can run more than once.
+    const REPEATABLE: bool;
+
+    /// # Errors
+    /// Those of the closure.
+    fn run(&mut self, tx: &mut Tx<'_>) -> Result<T>;
+}
+
+/// A closure that can run only once.
+pub(super) struct Once<F>(pub(super) Option<F>);
+
+impl<T, F: FnOnce(&mut Tx<'_>) -> Result<T> + Send> Transaction<T> for Once<F> {
+    const REPEATABLE: bool = false;
+
+    fn run(&mut self, tx: &mut Tx<'_>) -> Result<T> {
+        self.0.take().ok_or(Error::Bug("a transaction was repeated"))?(tx)
+    }
+}
+
+/// A closure that can run any number of times.
+pub(super) struct Repeatable<F>(pub(super) F);
+
+impl<T, F: FnMut(&mut Tx<'_>) -> Result<T> + Send> Transaction<T> for Repeatable<F> {
+    const REPEATABLE: bool = true;
+
+    fn run(&mut self, tx: &mut Tx<'_>) -> Result<T> {
+        (self.0)(tx)
+    }
+}
+
 struct Work<F, T> {
-    work: Option<F>,
+    work: F,
     done: Option<Result<Done<T>>>,
     flush: Flush,
     needed_in_file: bool,
@@ -152,23 +184,26 @@ struct Done<T> {
     after_commit: Vec<AfterCommit>,
 }
 
-impl<F, T> Job for Work<F, T>
-where
-    F: FnOnce(&mut Tx<'_>) -> Result<T> + Send,
-    T: Send,
-{
-    fn run(&mut self, connection: &Connection) -> bool {
-        let Some(work) = self.work.take() else { return false };
-        // The savepoint undoes whatever a panic left unfinished.
-        let result = catch_unwind(AssertUnwindSafe(|| {
-            let mut tx = Tx::new(connection);
-            let value = work(&mut tx)?;
-            self.needed_in_file = tx.needed_in_file;
-            let Tx { events, must_look, after_commit, .. } = tx;
-            Ok(Done { value, events, must_look, after_commit })
-        }));
+impl<F: Transaction<T>, T: Send> Job for Work<F, T> {
+    fn run(&mut self, connection: &Connection, parts: Parts) -> Ran {
+        let mut tx = Tx::with_parts(connection, parts);
+        // The writer undoes whatever a panic left unfinished.
+        let result = catch_unwind(AssertUnwindSafe(|| self.work.run(&mut tx)));
+        if tx.part_has_failed() {
+            self.done = None;
+            return Ran::PartFailed;
+        }
+        self.needed_in_file = tx.needed_in_file;
+        let Tx { events, must_look, after_commit, .. } = tx;
         let result = result.unwrap_or(Err(Error::Bug("a panic in a transaction")));
-        self.done.insert(result).is_ok()
+        match self.done.insert(result.map(|value| Done { value, events, must_look, after_commit })) {
+            Ok(_) => Ran::Kept,
+            Err(_) => Ran::Failed,
+        }
+    }
+
+    fn can_be_repeated(&self) -> bool {
+        F::REPEATABLE
     }
 
     fn flush(&self) -> Flush {
@@ -291,8 +326,8 @@ impl WriterState {
     }
 
     fn commit_together(&mut self, group: &mut [Box<dyn Job>]) -> Result<()> {
-        let all_repeatable = group.iter().all(|job| job.flush() == Flush::No);
-        self.set_flush(if all_repeatable { Flush::No } else { Flush::Yes })?;
+        let may_be_lost = group.iter().all(|job| job.flush() == Flush::No);
+        self.set_flush(if may_be_lost { Flush::No } else { Flush::Yes })?;
         let _held = self.lock.take()?;
         self.connection.with(|connection| {
             begin(connection)?;

@@ -68,7 +68,7 @@ async fn a_settlement_that_a_power_failure_undoes_can_be_repeated_with_the_same_
     let flushed = fs::metadata(&log).unwrap().len();
 
     let accepted = Settlement::Accepted { epoch: 1, server_seq: 5, server_ms: 2000 };
-    let settle = move |tx: &mut Tx<'_>| tx.settle_all(vec![(entry, Some(name), accepted)]);
+    let settle = move |tx: &mut Tx<'_>| tx.settle_all(&[(entry, Some(name), accepted)]);
     fixture.store.write_unflushed(settle).await.unwrap();
     assert_eq!(delivery(&fixture.store, message).await, Delivery::Sent);
     // The end of the process undoes nothing.
@@ -186,5 +186,114 @@ async fn a_transaction_that_fails_undoes_nothing_else_and_only_those_behind_a_su
             }
         }
         assert_eq!(fixture.texts().await, kept, "{outcomes:?}");
+    }
+}
+
+/// The outcome of a part of a transaction.
+const PARTS: [Outcome; 3] = [Outcome::Succeeds, Outcome::Fails, Outcome::Panics];
+
+/// What a transaction with parts has done.
+#[derive(Default)]
+struct Log {
+    runs: usize,
+    savepoints: usize,
+}
+
+/// A transaction that queues a text for each of its parts, and one more.
+fn in_parts(
+    log: Arc<Mutex<Log>>,
+    name: char,
+    outcomes: [Outcome; 3],
+) -> impl FnMut(&mut Tx<'_>) -> Result<()> + Send {
+    move |tx| {
+        log.lock().unwrap().runs += 1;
+        for (number, outcome) in outcomes.into_iter().enumerate() {
+            let part = tx.begin_part()?;
+            log.lock().unwrap().savepoints +=
+                usize::from(tx.connection.execute_batch("ROLLBACK TO part").is_ok());
+            let queued = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                tx.enqueue(outgoing(Body::Text(format!("{name}{number}"))))?;
+                match outcome {
+                    Outcome::Succeeds => Ok(()),
+                    Outcome::Fails => Err(Error::NotFound),
+                    Outcome::Panics => panic!("on purpose"),
+                }
+            }));
+            match queued {
+                Ok(Ok(())) => tx.keep_part(part)?,
+                _ => tx.undo_part(part)?,
+            }
+        }
+        tx.enqueue(outgoing(Body::Text(format!("{name}"))))?;
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_part_that_fails_is_undone_alone_and_only_then_do_parts_have_savepoints() {
+    for case in 0..27 {
+        let outcomes = [PARTS[case / 9], PARTS[case / 3 % 3], PARTS[case % 3]];
+        let fixture = Fixture::new().await;
+        let (log, mut events) = (Arc::<Mutex<Log>>::default(), fixture.events.subscribe());
+        fixture.store.write_repeatable(in_parts(Arc::clone(&log), 'a', outcomes)).await.unwrap();
+        let good = |(number, outcome): (usize, &Outcome)| {
+            (*outcome == Outcome::Succeeds).then(|| format!("a{number}"))
+        };
+        let mut kept: Vec<_> = outcomes.iter().enumerate().filter_map(good).collect();
+        kept.push("a".to_owned());
+        kept.reverse();
+        assert_eq!(fixture.texts().await, kept, "{outcomes:?}");
+        // No event of a run that was undone is reported.
+        assert_eq!(drain(&mut events).len(), kept.len(), "{outcomes:?}");
+        let all_succeed = outcomes == [Outcome::Succeeds; 3];
+        let Log { runs, savepoints } = *log.lock().unwrap();
+        assert_eq!((runs, savepoints), if all_succeed { (1, 0) } else { (2, 3) }, "{outcomes:?}");
+    }
+}
+
+#[tokio::test]
+async fn repeatable_transactions_share_a_commit_without_savepoints_until_one_of_them_fails() {
+    const FAIL: [[Outcome; 3]; 2] =
+        [[Outcome::Succeeds; 3], [Outcome::Succeeds, Outcome::Fails, Outcome::Succeeds]];
+    for case in 0..8 {
+        let outcomes = [FAIL[case & 1], FAIL[case >> 1 & 1]];
+        let other_fails = case >> 2 == 1;
+        let fixture = Fixture::new().await;
+        let logs = [Arc::<Mutex<Log>>::default(), Arc::default()];
+        let (release, held) = channel::<()>();
+        let hold = fixture.store.write(move |_| held.recv().map_err(|_| Error::Bug("the test is gone")));
+        let other = fixture.store.write(move |tx| {
+            tx.enqueue(outgoing(Body::Text("other".to_owned())))?;
+            if other_fails { Err(Error::NotFound) } else { Ok(()) }
+        });
+        let (held, a, other, b, ()) = tokio::join!(
+            biased;
+            hold,
+            fixture.store.write_repeatable(in_parts(Arc::clone(&logs[0]), 'a', outcomes[0])),
+            other,
+            fixture.store.write_repeatable(in_parts(Arc::clone(&logs[1]), 'b', outcomes[1])),
+            async { release.send(()).unwrap() },
+        );
+        assert_eq!((held, a, b), (Ok(()), Ok(()), Ok(())), "{case}");
+        assert_eq!(other, if other_fails { Err(Error::NotFound) } else { Ok(()) }, "{case}");
+        let mut kept = Vec::new();
+        for (name, outcomes) in ['a', 'b'].into_iter().zip(outcomes) {
+            for (number, outcome) in outcomes.into_iter().enumerate() {
+                if outcome == Outcome::Succeeds {
+                    kept.insert(0, format!("{name}{number}"));
+                }
+            }
+            kept.insert(0, name.to_string());
+            if name == 'a' && !other_fails {
+                kept.insert(0, "other".to_owned());
+            }
+        }
+        assert_eq!(fixture.texts().await, kept, "{case}");
+        if case == 0 {
+            for log in logs {
+                let Log { runs, savepoints } = *log.lock().unwrap();
+                assert_eq!((runs, savepoints), (1, 0));
+            }
+        }
     }
 }

@@ -399,7 +399,7 @@ async fn settling_answers_together_has_the_same_effect_as_one_by_one() {
             // One entry is answered twice.
             settled.push(settled[0]);
             if together {
-                fixture.store.write(|tx| tx.settle_all(settled)).await.unwrap();
+                fixture.store.write(move |tx| tx.settle_all(&settled)).await.unwrap();
             } else {
                 for (entry, name, answer) in settled {
                     fixture.store.write(move |tx| tx.settle(entry, name, answer)).await.unwrap();
