@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sealpost_wire::frame::Body;
 use sealpost_wire::{Ping, reason};
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
@@ -80,6 +81,8 @@ async fn a_client_that_does_not_read_is_disconnected() {
     .await;
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4_096).unwrap();
+    // With the large segments of the loopback interface, the kernel would buffer 20,000 answers before one has to wait.
+    SockRef::from(&socket).set_tcp_mss(1_400).unwrap();
     let mut stream = socket.connect(world.relay.addr()).await.unwrap();
     let requests = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(100);
     let ask = async { while stream.write_all(&requests).await.is_ok() {} };
