@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use rusqlite::{OptionalExtension as _, params};
 
-use super::message::{STATE_DELIVERED, STATE_FAILED};
+use super::message::STATE_FAILED;
 use super::outgoing::{ACCEPTED, SEALED, TO_SEAL};
 use super::{OutgoingId, Tx, to_sql};
 use crate::error::{Offline, Result};
 use crate::id::{ClientMsgId, MessageId, ThreadId};
-use crate::message::FailReason;
+use crate::message::{Delivery, Direction, FailReason};
 
 /// A lane that is due at this time waits until all lanes are made due.
 const NEVER_MS: u64 = u64::MAX >> 2;
@@ -203,24 +203,14 @@ impl Tx<'_> {
     /// Records that the relay has stored an entry, whichever parcel it was in. Returns its lane, for which the caller writes
     /// the rest, or `None` if the entry was cancelled or settled before.
     fn accept(&mut self, id: OutgoingId, epoch: u64, server_seq: u64) -> Result<Option<ThreadId>> {
-        let sql = "UPDATE outgoing SET state = ?2 WHERE id = ?1 AND state < 3 RETURNING lane, message_id";
-        let row = self.connection.prepare_cached(sql)?.query_row(params![id.0, ACCEPTED], |row| {
-            Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Option<i64>>(1)?))
-        });
-        let Some((lane, message)) = row.optional()? else { return Ok(None) };
-        let state = match message.map(MessageId) {
-            Some(message) => {
-                let state = self.accept_message(message, epoch, server_seq)?;
-                self.emit_changed(message)?;
-                state
-            }
-            None => STATE_DELIVERED,
-        };
+        let Some((lane, message)) = self.pending(id)? else { return Ok(None) };
+        self.change_one("UPDATE outgoing SET state = ?2 WHERE id = ?1", [id.0, ACCEPTED])?;
+        let direction = message.map(|message| self.accept_message(message, epoch, server_seq)).transpose()?;
         // The parcel is kept until the recipient has the message, in case the relay loses it. It is not kept if the recipient
         // has it already or sends no receipt for it.
-        if state >= STATE_DELIVERED {
+        if direction != Some(Direction::Outgoing(Delivery::Sent)) {
             self.change_one("DELETE FROM outgoing WHERE id = ?1", [id.0])?;
         }
-        Ok(Some(ThreadId::from_slice(&lane)?))
+        Ok(Some(lane))
     }
 }

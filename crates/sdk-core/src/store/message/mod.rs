@@ -3,7 +3,7 @@
 mod page;
 mod row;
 
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::params;
 
 use super::reading::{STATE_INCOMING, STATE_LATE};
 use super::{NewOutgoing, Tx, to_sql};
@@ -11,14 +11,14 @@ use crate::content::{Body, ReceiptKind};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::id::{ClientMsgId, DeviceId, MessageId, ThreadId, UserId};
-use crate::message::{Direction, Message, MessageBody, Position, Undecryptable};
+use crate::message::{Delivery, Direction, Message, MessageBody, Position, Undecryptable};
 
 pub(super) const KIND_TEXT: i64 = 1;
 pub(super) const KIND_UNDECRYPTABLE: i64 = 2;
 
 const STATE_QUEUED: i64 = 0;
 const STATE_SENT: i64 = 1;
-pub(super) const STATE_DELIVERED: i64 = 2;
+const STATE_DELIVERED: i64 = 2;
 const STATE_READ: i64 = 3;
 pub(super) const STATE_FAILED: i64 = 4;
 
@@ -72,22 +72,32 @@ impl Tx<'_> {
         Ok(id)
     }
 
-    /// One of our messages was assigned its position; returns its present state.
-    pub(super) fn accept_message(&mut self, id: MessageId, epoch: u64, server_seq: u64) -> Result<i64> {
-        self.moves(id)?;
-        let sql = "UPDATE message SET server_seq = ?2, position = ?3, state = max(state, ?4) WHERE id = ?1
-                   RETURNING state";
-        let values = params![id.0, to_sql(server_seq)?, position(epoch, server_seq)?, STATE_SENT];
-        Ok(self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0))?)
+    /// One of our messages was assigned its position. Returns how far it has come.
+    pub(super) fn accept_message(&mut self, id: MessageId, epoch: u64, server_seq: u64) -> Result<Direction> {
+        let mut message = self.message(id)?.ok_or(Error::Bug("an outbox without a message"))?;
+        let was = self.moved.remove(&id).unwrap_or(message.position);
+        let order = position(epoch, server_seq)?;
+        self.change_one(
+            "UPDATE message SET server_seq = ?2, position = ?3, state = max(state, ?4) WHERE id = ?1",
+            params![id.0, to_sql(server_seq)?, order, STATE_SENT],
+        )?;
+        message.position.order = order;
+        message.server_seq = Some(server_seq);
+        if message.direction == Direction::Outgoing(Delivery::Queued) {
+            message.direction = Direction::Outgoing(Delivery::Sent);
+        }
+        let direction = message.direction;
+        self.emit(Event::MessageChanged { message, was });
+        Ok(direction)
     }
 
     pub(crate) fn insert_incoming(&mut self, new: &NewIncoming) -> Result<MessageId> {
-        let sql = "UPDATE thread SET unread = unread + 1, activity = max(activity, ?2) WHERE thread_id = ?1
-                   RETURNING read_position";
-        let values = params![new.thread.as_bytes(), to_sql(new.server_ms)?];
-        let read_order: i64 = self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0))?;
+        self.change_one(
+            "UPDATE thread SET unread = unread + 1, activity = max(activity, ?2) WHERE thread_id = ?1",
+            params![new.thread.as_bytes(), to_sql(new.server_ms)?],
+        )?;
         // Its id will be the highest, so that it comes after another message with the same order.
-        let is_late = position(new.epoch, new.server_seq)? < read_order;
+        let is_late = position(new.epoch, new.server_seq)? < self.read_mark(new.thread)?.order;
         self.put_incoming(None, new, is_late)?;
         let id = MessageId(self.connection.last_insert_rowid());
         if let Some(message) = self.message(id)? {
@@ -167,25 +177,18 @@ impl Tx<'_> {
         id: ClientMsgId,
         kind: ReceiptKind,
     ) -> Result<()> {
-        let state = match kind {
-            ReceiptKind::Delivered => STATE_DELIVERED,
-            ReceiptKind::Read => STATE_READ,
+        let (state, delivery) = match kind {
+            ReceiptKind::Delivered => (STATE_DELIVERED, Delivery::Delivered),
+            ReceiptKind::Read => (STATE_READ, Delivery::Read),
         };
-        let sql = format!(
-            "UPDATE message SET state = ?4
-             WHERE author = ?2 AND content_id = ?3 AND thread_id = ?1 AND kind = {KIND_TEXT}
-                AND (state < ?4 OR state = {STATE_FAILED})
-             RETURNING id"
-        );
-        let changed: Option<i64> = self
-            .connection
-            .prepare_cached(&sql)?
-            .query_row(params![thread.as_bytes(), us.as_bytes(), id.as_bytes(), state], |row| row.get(0))
-            .optional()?;
-        let Some(id) = changed.map(MessageId) else { return Ok(()) };
+        let Some(mut message) = self.message_before(thread, us, id, state)? else { return Ok(()) };
+        self.change_one("UPDATE message SET state = ?2 WHERE id = ?1", [message.id.0, state])?;
         // A receipt can arrive before the relay's answer to us; then the parcel is still needed.
-        self.forget_parcel_of(id)?;
-        self.emit_changed(id)
+        self.forget_parcel_of(message.id)?;
+        message.direction = Direction::Outgoing(delivery);
+        let was = self.moved.remove(&message.id).unwrap_or(message.position);
+        self.emit(Event::MessageChanged { message, was });
+        Ok(())
     }
 
     /// The message is about to be removed or replaced: if it is unread, it no longer counts as such.

@@ -3,6 +3,7 @@
 use rusqlite::{OptionalExtension as _, Params, params};
 
 use super::row::{COLUMNS, columns};
+use super::{KIND_TEXT, STATE_FAILED};
 use crate::error::Result;
 use crate::id::{ClientMsgId, MessageId, ThreadId, UserId};
 use crate::message::{Message, Page, Position};
@@ -18,6 +19,23 @@ impl Rows<'_> {
             None => Position::FIRST,
         };
         row.into_message(read_mark).map(Some)
+    }
+
+    /// One of our messages, unless it has reached this state.
+    pub(super) fn message_before(
+        &self,
+        thread: ThreadId,
+        us: UserId,
+        id: ClientMsgId,
+        state: i64,
+    ) -> Result<Option<Message>> {
+        let sql = format!(
+            "SELECT {COLUMNS} WHERE author = ?2 AND content_id = ?3 AND thread_id = ?1 AND kind = {KIND_TEXT}
+                AND (state < ?4 OR state = {STATE_FAILED})"
+        );
+        let values = params![thread.as_bytes(), us.as_bytes(), id.as_bytes(), state];
+        let row = self.connection.prepare_cached(&sql)?.query_row(values, columns).optional()?;
+        row.map(|row| row.into_message(Position::FIRST)).transpose()
     }
 
     /// Up to `limit` messages of a thread before a position, or the newest.
