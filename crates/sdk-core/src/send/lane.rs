@@ -164,8 +164,13 @@ async fn send(
         tokio::select! {
             submitted = next(&mut submitting), if submitting.is_some() => answers.extend(submitted),
             Some(answer) = answers.next(), if !answers.is_empty() => {
-                fault::at(Station::SubmitAnswered);
-                take_answer(ctx, &mut window, answer).await;
+                // Answers that have arrived together are stored together.
+                let mut next = Some(answer);
+                while let Some(answer) = next {
+                    fault::at(Station::SubmitAnswered);
+                    take_answer(ctx, &mut window, answer).await;
+                    next = answers.next().now_or_never().flatten();
+                }
             }
             prepared = next(&mut sealing), if sealing.is_some() => match prepared? {
                 Prepared::Submit(sealed) => {

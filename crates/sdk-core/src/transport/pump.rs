@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{SinkExt as _, StreamExt as _};
+use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use prost::Message as _;
 use sealpost_wire as wire;
 use sealpost_wire::frame::Body;
@@ -31,6 +31,8 @@ const SILENCE_TIMEOUT: Duration = Duration::from_secs(PING_INTERVAL_S as u64 + 1
 /// Room for everything that the credit allows, and for frames that need no credit.
 const ARRIVALS: usize = MAX_CREDIT as usize * 2;
 const OUTGOING: usize = 64;
+/// How many frames that have arrived together are passed on together.
+const TOGETHER: usize = 64;
 
 /// What the relay sends without a request.
 #[derive(Debug)]
@@ -87,6 +89,9 @@ pub(super) struct Pump {
     stream: WebSocketStream<Box<dyn Stream>>,
     to_send: mpsc::Receiver<Leaving>,
     arrived: mpsc::Sender<Arrival>,
+    /// What was read and is passed on next.
+    arrivals: Vec<Arrival>,
+    answers: Vec<(oneshot::Sender<Body>, Body)>,
     acks: Acks,
     shared: Arc<Shared>,
     /// The number of probes so far. The answer repeats it.
@@ -108,6 +113,8 @@ impl Pump {
             stream,
             to_send,
             arrived,
+            arrivals: Vec::new(),
+            answers: Vec::new(),
             acks: Acks::default(),
             shared: Arc::clone(&shared),
             probes: 0,
@@ -149,7 +156,12 @@ impl Pump {
                     heard = Instant::now();
                     // A frame may have been received long ago, so only the answer ends a probe, but many may precede it.
                     self.probing = self.probing.map(|_| heard);
-                    self.read(message)
+                    let mut read = self.read(message);
+                    for _ in 1..TOGETHER {
+                        let Some(message) = self.stream.next().now_or_never().filter(|_| read.is_ok()) else { break };
+                        read = self.read(message);
+                    }
+                    self.pass_on().and(read)
                 }
                 () = self.shared.doubted.notified() => self.probe().await,
                 () = until(self.version.due()) => {
@@ -260,7 +272,8 @@ impl Pump {
         }
         // It is queued in order behind the frames that arrived before it.
         if let Body::Synced(_) = body {
-            return self.arrive(Arrival::Synced(frame.id));
+            self.arrivals.push(Arrival::Synced(frame.id));
+            return Ok(());
         }
         if let Body::SendAck(_) = &body {
             self.version.grew();
@@ -269,7 +282,7 @@ impl Pump {
             let waiting =
                 self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&frame.id);
             if let Some(waiting) = waiting {
-                let _ = waiting.send(body);
+                self.answers.push((waiting, body));
             }
             return Ok(());
         }
@@ -295,13 +308,20 @@ impl Pump {
             // `AckOk` contains nothing new, and what a newer relay sends without a request can be ignored.
             _ => return Ok(()),
         };
-        self.arrive(arrival)
+        self.arrivals.push(arrival);
+        Ok(())
     }
 
-    fn arrive(&self, arrival: Arrival) -> Result<()> {
-        self.arrived.try_send(arrival).map_err(|full| match full {
-            mpsc::error::TrySendError::Full(_) => Offline::NotARelay.into(),
-            mpsc::error::TrySendError::Closed(_) => Offline::Unreachable.into(),
+    /// Passes on what was read, all at once: whoever it is for can then process it together.
+    fn pass_on(&mut self) -> Result<()> {
+        for (waiting, body) in self.answers.drain(..) {
+            let _ = waiting.send(body);
+        }
+        self.arrivals.drain(..).try_for_each(|arrival| {
+            self.arrived.try_send(arrival).map_err(|full| match full {
+                mpsc::error::TrySendError::Full(_) => Offline::NotARelay.into(),
+                mpsc::error::TrySendError::Closed(_) => Offline::Unreachable.into(),
+            })
         })
     }
 }
