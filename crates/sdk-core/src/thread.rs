@@ -133,6 +133,16 @@ pub(crate) fn queue_receipts(
     Ok(())
 }
 
+/// Queues receipts for messages that have arrived.
+pub(crate) fn queue_delivery_receipts(
+    ctx: &Context,
+    tx: &mut Tx<'_>,
+    thread: ThreadId,
+    messages: &[crate::id::ClientMsgId],
+) -> Result<()> {
+    queue_receipts(ctx, tx, thread, ReceiptKind::Delivered, messages)
+}
+
 /// Queues a failed message again.
 pub(crate) async fn retry(ctx: &Context, thread: ThreadId, id: MessageId) -> Result<()> {
     let sent_ms = ctx.server_now_ms();

@@ -2,6 +2,7 @@
 //! dispatcher submits them without reading it.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::Notify;
@@ -38,9 +39,31 @@ impl HandedOver {
 pub(crate) struct Handover {
     entries: Mutex<HashMap<ThreadId, HandedOver>>,
     filled: Notify,
+    /// The number of dispatchers that run.
+    served: AtomicUsize,
+}
+
+/// Says that a dispatcher runs, until it is dropped.
+pub(crate) struct Serving<'h>(&'h Handover);
+
+impl Drop for Serving<'_> {
+    fn drop(&mut self) {
+        self.0.served.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Handover {
+    /// Says that a dispatcher runs.
+    pub(crate) fn serve(&self) -> Serving<'_> {
+        self.served.fetch_add(1, Ordering::Relaxed);
+        Serving(self)
+    }
+
+    /// Whether a dispatcher runs. In a process that only fetches messages, none does.
+    pub(crate) fn is_served(&self) -> bool {
+        self.served.load(Ordering::Relaxed) > 0
+    }
+
     pub(crate) fn put(&self, lane: ThreadId, entry: HandedOver) {
         self.lock().insert(lane, entry);
         self.filled.notify_one();

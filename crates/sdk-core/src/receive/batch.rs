@@ -14,18 +14,19 @@ use super::apply::{Applied, apply};
 use super::envelope::Envelope;
 use super::open::Opened;
 use crate::account::registration::address;
-use crate::content::ReceiptKind;
 use crate::context::Context;
 use crate::error::{Error, Result, Storage};
 use crate::id::{ClientMsgId, DeviceId, MessageId, ThreadId, UserId};
 use crate::message::Undecryptable;
 use crate::store::{Account, CiphertextId, Deferred, NewDeferred, PeerSessions, Registered, Thread, Tx};
-use crate::thread;
 
 mod decrypt;
 
 /// The minimum time between two sessions that are started because a device uses keys again, in milliseconds.
 const RENEWAL_MS: u64 = 3_600_000;
+
+/// Queues a delivery receipt for new texts of a thread.
+pub(crate) type Confirm = fn(&Context, &mut Tx<'_>, ThreadId, &[ClientMsgId]) -> Result<()>;
 
 /// The work of one transaction. Sessions are loaded once, and stored at the end.
 pub(super) struct Batch<'b, 'c> {
@@ -34,6 +35,7 @@ pub(super) struct Batch<'b, 'c> {
     account: &'b Account,
     us: Registered,
     our_address: &'b Address,
+    confirm: Confirm,
     sessions: HashMap<(UserId, DeviceId), (Address, PeerSessions)>,
     /// New texts by thread, for the delivery receipts.
     delivered: HashMap<ThreadId, Vec<ClientMsgId>>,
@@ -70,6 +72,7 @@ pub(super) struct Finished {
 pub(super) fn in_batch(
     ctx: &Context,
     tx: &mut Tx<'_>,
+    confirm: Confirm,
     work: impl FnOnce(&mut Batch<'_, '_>) -> Result<()>,
 ) -> Result<Finished> {
     let (account, us) = tx.our_account()?;
@@ -80,6 +83,7 @@ pub(super) fn in_batch(
         account: &account,
         us,
         our_address: &our_address,
+        confirm,
         sessions: HashMap::new(),
         delivered: HashMap::new(),
         begun: false,
@@ -304,7 +308,7 @@ impl Batch<'_, '_> {
             self.tx.store_sessions(sessions)?;
         }
         for (thread, messages) in &self.delivered {
-            thread::queue_receipts(self.ctx, self.tx, *thread, ReceiptKind::Delivered, messages)?;
+            (self.confirm)(self.ctx, self.tx, *thread, messages)?;
         }
         Ok(Finished { begun: self.begun, retry: self.tx.has_due_deferred()? })
     }

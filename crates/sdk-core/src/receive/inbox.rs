@@ -2,7 +2,7 @@
 
 use sealpost_wire as wire;
 
-use super::batch::{Finished, in_batch};
+use super::batch::{Confirm, Finished, in_batch};
 use super::envelope::{Envelope, place};
 use crate::context::Context;
 use crate::error::Result;
@@ -18,13 +18,17 @@ pub(crate) const BATCH: usize = 256;
 ///
 /// # Errors
 /// [`Error::Storage`](crate::Error::Storage): nothing of the batch has happened, and the relay will deliver it again.
-pub(crate) async fn receive(ctx: &Context, batch: Vec<wire::Deliver>) -> Result<Durable<Vec<EnvelopeId>>> {
+pub(crate) async fn receive(
+    ctx: &Context,
+    batch: Vec<wire::Deliver>,
+    confirm: Confirm,
+) -> Result<Durable<Vec<EnvelopeId>>> {
     fault::at(Station::Arrive);
     let ctx_in_tx = ctx.clone();
     let mut rng = ctx.env.rng();
     let work = move |tx: &mut Tx<'_>| {
         let mut handled = Vec::with_capacity(batch.len());
-        let finished = in_batch(&ctx_in_tx, tx, |work| {
+        let finished = in_batch(&ctx_in_tx, tx, confirm, |work| {
             for deliver in &batch {
                 // An envelope without a valid position cannot be acknowledged, and one without a valid sender can only
                 // be acknowledged: the relay is broken.

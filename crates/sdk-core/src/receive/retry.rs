@@ -9,6 +9,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::fault::{self, Station};
 use crate::store::{Deferred, Tx};
+use crate::thread::queue_delivery_receipts;
 
 /// The version that the attempts are counted for: another one may be able to read what this one cannot.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -57,7 +58,7 @@ async fn retry(ctx: &Context) -> Result<()> {
 fn try_again(ctx: &Context, tx: &mut Tx<'_>, deferred: &Deferred) -> Result<Finished> {
     let mut rng = ctx.env.rng();
     let envelope = parse(ctx, deferred);
-    in_batch(ctx, tx, |work| work.try_again(deferred, envelope.as_ref(), &mut rng))
+    in_batch(ctx, tx, queue_delivery_receipts, |work| work.try_again(deferred, envelope.as_ref(), &mut rng))
 }
 
 fn parse(ctx: &Context, deferred: &Deferred) -> Option<Envelope> {

@@ -26,6 +26,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Serves the outbox for as long as it is polled. It can be dropped at any time, because its state is on disk.
 pub(crate) async fn run(ctx: Context) {
+    let _serving = ctx.handover.serve();
     let mut lanes = Lanes::default();
     let mut elsewhere = ctx.events.elsewhere();
     let mut failures = 0;

@@ -1,5 +1,7 @@
 //! Station 2, Queue: stores what the user writes, and seals it in the same transaction if it can be sent at once.
 
+use std::sync::Arc;
+
 use rand::rngs::StdRng;
 
 use super::prepare::{Prepared, seal_next};
@@ -7,9 +9,10 @@ use crate::content::{Body, MAX_TEXT};
 use crate::context::{Context, HandedOver};
 use crate::error::{Error, Result};
 use crate::fault::{self, Station};
-use crate::id::ThreadId;
+use crate::id::{ClientMsgId, ThreadId};
 use crate::message::Message;
 use crate::store::{NewOutgoing, Tx};
+use crate::thread::queue_delivery_receipts;
 
 /// Queues a text. When this returns, the text is durable and will be sent.
 pub(crate) async fn send_text(ctx: &Context, thread: ThreadId, text: &str) -> Result<Message> {
@@ -45,15 +48,32 @@ pub(crate) async fn send_text(ctx: &Context, thread: ThreadId, text: &str) -> Re
     queued.await
 }
 
-/// Seals the only entry of a lane, which saves a second transaction. Without a connection it stays unsealed, so that it can
-/// still be cancelled.
+/// Queues delivery receipts in the transaction that receives the messages. If they are next in their lane, they are sealed in it,
+/// too, which saves another transaction.
+pub(crate) fn confirm_at_once(
+    ctx: &Context,
+    tx: &mut Tx<'_>,
+    thread: ThreadId,
+    messages: &[ClientMsgId],
+) -> Result<()> {
+    let is_next = !tx.is_lane_busy(thread)?;
+    queue_delivery_receipts(ctx, tx, thread, messages)?;
+    if is_next && let Some(sealed) = seal_at_once(ctx, tx, thread, &mut ctx.env.rng())? {
+        let handover = Arc::clone(&ctx.handover);
+        tx.after_commit(move || handover.put(thread, sealed));
+    }
+    Ok(())
+}
+
+/// Seals the first entry of a lane, which saves a second transaction. Without a connection it stays unsealed, so that it can
+/// still be cancelled. So it does in a process that only fetches messages.
 fn seal_at_once(
     ctx: &Context,
     tx: &mut Tx<'_>,
     thread: ThreadId,
     rng: &mut StdRng,
 ) -> Result<Option<HandedOver>> {
-    let Some(connection) = ctx.transport.live() else { return Ok(None) };
+    let Some(connection) = ctx.transport.live().filter(|_| ctx.handover.is_served()) else { return Ok(None) };
     let part = tx.begin_part()?;
     let Ok(prepared) = seal_next(ctx, tx, thread, (None, 1), rng) else {
         // The text is queued nevertheless, and the lane will encounter the error again.

@@ -20,6 +20,7 @@ use crate::event::{ConnectionState, Event};
 use crate::fault::{self, Station};
 use crate::health::{Failure, Part};
 use crate::receive::inbox;
+use crate::send::queue::confirm_at_once;
 use crate::store::Generation;
 use crate::transport::{self, Arrival, Arrivals, Listener, Socket};
 
@@ -281,7 +282,7 @@ impl<'c> Connection<'c> {
         if batch.is_empty() {
             return Ok(());
         }
-        let handled = inbox::receive(self.ctx, batch).await?;
+        let handled = inbox::receive(self.ctx, batch, confirm_at_once).await?;
         self.ctx.health.recovered(Part::Receiving);
         socket.acknowledge(handled).await?;
         fault::at(Station::Acknowledged);
