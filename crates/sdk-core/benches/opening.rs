@@ -8,11 +8,12 @@
 
 mod figures;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use figures::percentiles;
+use rusqlite::Connection;
 use sealpost_core::{Client, Opened, Thread, Trust};
-use sealpost_testkit::{PartyDisk, World, insert_unread, open_database, set_unread};
+use sealpost_testkit::{PartyDisk, World, insert_unread, make_late, open_database, set_unread};
 
 const HISTORY: u32 = 100_000;
 const ROUNDS: usize = 200;
@@ -33,8 +34,13 @@ async fn main() {
     opening(&disk).await;
     between_writes(&disk).await;
     for unread in [10, 1_000, HISTORY] {
-        marking(&disk, unread).await;
+        set_unread(&open_database(disk.database(), &disk.key()), unread);
+        marking(&disk, &format!("mark_read of {unread}")).await;
     }
+    let database = open_database(disk.database(), &disk.key());
+    make_late(&database);
+    marking(&disk, &format!("mark_read of {HISTORY} late messages")).await;
+    confirming(&disk, &database).await;
 }
 
 async fn client(disk: &PartyDisk) -> Client {
@@ -82,25 +88,49 @@ async fn between_writes(disk: &PartyDisk) {
     client.suspend().await.expect("suspends");
 }
 
-/// How long marking takes, and how long a concurrent write waits at most until everything is marked.
-async fn marking(disk: &PartyDisk, unread: u32) {
-    let database = open_database(disk.database(), &disk.key());
-    set_unread(&database, unread);
-    drop(database);
+/// How long marking everything takes, and how long a concurrent write waits.
+async fn marking(disk: &PartyDisk, what: &str) {
     let client = client(disk).await;
     let thread = only_thread(&client).await;
     let newest = thread.history(None).await.expect("a page").messages.first().expect("a message").id;
     let begun = Instant::now();
     thread.mark_read(newest).await.expect("marked");
     let took = begun.elapsed();
+    let ms = took.as_secs_f64() * 1000.0;
+    print(what, &format!("{ms:.3} ms; a write then: {}", percentiles(writes(&thread).await)));
+    client.suspend().await.expect("suspends");
+}
+
+/// How long writes take.
+async fn writes(thread: &Thread) -> Vec<Duration> {
     let mut waits = Vec::new();
     for _ in 0..ROUNDS {
         let begun = Instant::now();
         thread.send_text("in between").await.expect("queued");
         waits.push(begun.elapsed());
     }
-    let ms = took.as_secs_f64() * 1000.0;
-    print(&format!("mark_read of {unread}"), &format!("{ms:.3} ms; a write then: {}", percentiles(waits)));
+    waits
+}
+
+/// How long it takes until all receipts of late messages are queued, and how long a write waits in each moment of that.
+async fn confirming(disk: &PartyDisk, database: &Connection) {
+    let is_due = || {
+        let sql = "SELECT EXISTS (SELECT 1 FROM late_mark)";
+        database.query_row(sql, [], |row| row.get::<_, bool>(0)).expect("a table")
+    };
+    let client = client(disk).await;
+    let thread = only_thread(&client).await;
+    let (begun, mut waits) = (Instant::now(), Vec::new());
+    while is_due() {
+        waits.extend(writes(&thread).await);
+    }
+    let seconds = begun.elapsed().as_secs_f64();
+    if !waits.is_empty() {
+        print(
+            "the rest of their receipts",
+            &format!("{seconds:.1} s; a write meanwhile: {}", percentiles(waits)),
+        );
+    }
     client.suspend().await.expect("suspends");
 }
 

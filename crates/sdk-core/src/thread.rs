@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::error::{Error, Offline, Result};
 use crate::id::{MessageId, ThreadId, UserId};
 use crate::message::{Delivery, Direction, Message, Page, Position};
-use crate::store::{MarkedRead, NewOutgoing, Rows, Thread, Tx};
+use crate::store::{NewOutgoing, Rows, Thread, Tx};
 use crate::transport::CreatedThread;
 
 /// The direct thread with a user: the one in the database, or the one that the relay has or creates.
@@ -69,26 +69,22 @@ pub(crate) async fn page_around(
 /// Marks the messages of a thread up to and including this one as read, and queues read receipts.
 pub(crate) async fn mark_read(ctx: &Context, thread: ThreadId, up_to: MessageId) -> Result<()> {
     // The person has not seen messages that arrive from now on.
-    let came_until = ctx.store.read(|rows| rows.last_message()).await?;
-    loop {
-        let ctx_in_tx = ctx.clone();
-        let step = ctx.store.write(move |tx| {
-            message_in(tx, thread, up_to)?;
-            let marked = tx.mark_read(thread, up_to, came_until, MAX_MESSAGES)?;
-            if !tx.has_left()? {
-                queue_receipts(&ctx_in_tx, tx, thread, ReceiptKind::Read, &marked.to_confirm)?;
-            }
-            Ok(marked)
-        });
-        let MarkedRead { is_partial, more_due, .. } = step.await?;
-        ctx.outbox.notify_one();
-        if more_due {
-            ctx.upkeep.receipts_due.notify_one();
+    let now = ctx.store.read(move |rows| rows.moment(thread)).await?;
+    let ctx_in_tx = ctx.clone();
+    let work = ctx.store.write(move |tx| {
+        message_in(tx, thread, up_to)?;
+        let marked = tx.mark_read(thread, up_to, now, MAX_MESSAGES)?;
+        if !tx.has_left()? {
+            queue_receipts(&ctx_in_tx, tx, thread, ReceiptKind::Read, &marked.to_confirm)?;
         }
-        if !is_partial {
-            return Ok(());
-        }
+        Ok(marked.more_due)
+    });
+    let more_due = work.await?;
+    ctx.outbox.notify_one();
+    if more_due {
+        ctx.upkeep.receipts_due.notify_one();
     }
+    Ok(())
 }
 
 /// Queues the next read receipt that is due, for at most [`MAX_MESSAGES`] messages, so that others do not wait long for the writer.

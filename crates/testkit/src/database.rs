@@ -50,3 +50,18 @@ pub fn set_unread(database: &Connection, unread: u32) {
     ));
     set.expect("a read mark");
 }
+
+/// Makes the messages late that [`insert_unread`] has inserted: as if the thread had been read up to its end before they arrived.
+///
+/// # Panics
+/// If this is not the database of a client with one thread.
+pub fn make_late(database: &Connection) {
+    let made = database.execute_batch(
+        "BEGIN;
+         UPDATE message SET state = 12, late = server_seq WHERE state = 10;
+         UPDATE thread SET (unread, late_unread, late_count, read_position, read_id) = (SELECT count(*), count(*), max(late),
+            max(position) + 1, max(id) FROM message WHERE state = 12);
+         COMMIT;",
+    );
+    made.expect("late messages");
+}

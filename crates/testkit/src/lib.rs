@@ -16,7 +16,7 @@ mod world;
 
 pub use bad_server::{BadResponse, BadServer};
 pub use clock::ManualClock;
-pub use database::{insert_unread, open_database, set_unread};
+pub use database::{insert_unread, make_late, open_database, set_unread};
 pub use forwarder::Forwarder;
 pub use party::{Party, PartyDisk, history, is_under_way, other, texts};
 pub use proxy::{Interceptor, Loss, PassThrough, Proxy, SocketMessage};

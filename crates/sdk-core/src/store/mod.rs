@@ -57,7 +57,6 @@ pub(crate) use message::{Arrived, NewIncoming};
 pub(crate) use outgoing::{Entry, NewOutgoing, Outgoing, OutgoingId, Parcel, SendProgress};
 pub(crate) use parked::{CiphertextId, EnvelopeName};
 pub(crate) use pre_key::PreKeys;
-pub(crate) use reading::MarkedRead;
 pub(crate) use search::{INDEX_BATCH, INDEX_MERGE};
 pub(crate) use session::PeerSessions;
 pub(crate) use settlement::{Settled, Settlement};

@@ -6,7 +6,7 @@ use crate::error::{Error, Result, Storage};
 
 /// Each migrates the schema from version n to n + 1. The version is SQLite's `user_version`. New migrations are appended; one that was
 /// released is never changed.
-const MIGRATIONS: [&str; 15] = [
+const MIGRATIONS: [&str; 16] = [
     include_str!("schema/01.sql"),
     include_str!("schema/02.sql"),
     include_str!("schema/03.sql"),
@@ -22,6 +22,7 @@ const MIGRATIONS: [&str; 15] = [
     include_str!("schema/13.sql"),
     include_str!("schema/14.sql"),
     include_str!("schema/15.sql"),
+    include_str!("schema/16.sql"),
 ];
 
 /// The tables of a new database: the result of all migrations.

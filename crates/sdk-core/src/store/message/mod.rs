@@ -92,13 +92,10 @@ impl Tx<'_> {
     }
 
     pub(crate) fn insert_incoming(&mut self, new: &NewIncoming) -> Result<MessageId> {
-        self.change_one(
-            "UPDATE thread SET unread = unread + 1, activity = max(activity, ?2) WHERE thread_id = ?1",
-            params![new.thread.as_bytes(), to_sql(new.server_ms)?],
-        )?;
         // Its id will be the highest, so that it comes after another message with the same order.
-        let is_late = position(new.epoch, new.server_seq)? < self.read_mark(new.thread)?.order;
-        self.put_incoming(None, new, is_late)?;
+        let at = Position { order: position(new.epoch, new.server_seq)?, id: i64::MAX };
+        let late = self.count_unread(new.thread, at, to_sql(new.server_ms)?)?;
+        self.put_incoming(None, new, late)?;
         let id = MessageId(self.connection.last_insert_rowid());
         if let Some(message) = self.message(id)? {
             self.emit(Event::MessageAdded(message));
@@ -110,29 +107,25 @@ impl Tx<'_> {
     pub(crate) fn fill_in(&mut self, id: MessageId, new: &NewIncoming) -> Result<()> {
         self.moves(id)?;
         self.note_unread_removed(id)?;
-        let at = Position { order: position(new.epoch, new.server_seq)?, id: id.0 };
-        let is_late = at <= self.read_mark(new.thread)?;
-        self.put_incoming(Some(id), new, is_late)?;
-        self.change_one(
-            "UPDATE thread SET unread = unread + 1 WHERE thread_id = ?1",
-            [new.thread.as_bytes()],
-        )?;
+        // Its id is that of the placeholder, and does not say when the content arrived. A late message has a number that does.
+        let late = self.count_unread(new.thread, Position::FIRST, 0)?;
+        self.put_incoming(Some(id), new, late)?;
         self.index_late(id)?;
         self.emit_changed(id)
     }
 
-    /// Inserts a row, or overwrites the one with this id. A late message is one that was added before the position up to which
-    /// its thread had been read.
-    fn put_incoming(&mut self, id: Option<MessageId>, new: &NewIncoming, is_late: bool) -> Result<()> {
+    /// Inserts a row, or overwrites the one with this id. A late message has a number.
+    fn put_incoming(&mut self, id: Option<MessageId>, new: &NewIncoming, late: Option<i64>) -> Result<()> {
         let (kind, content_id, body, cause) = new.what.columns();
         self.change_one(
             "INSERT INTO message
-                (id, thread_id, content_id, author, device, kind, body, cause, sent, server_seq, position, state)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+                (id, thread_id, content_id, author, device, kind, body, cause, sent, server_seq, position, state, late)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
              ON CONFLICT (id) DO UPDATE
                 SET content_id = excluded.content_id, author = excluded.author, device = excluded.device,
                     kind = excluded.kind, body = excluded.body, cause = excluded.cause, sent = excluded.sent,
-                    server_seq = excluded.server_seq, position = excluded.position, state = excluded.state",
+                    server_seq = excluded.server_seq, position = excluded.position, state = excluded.state,
+                    late = excluded.late",
             params![
                 id.map(|id| id.0),
                 new.thread.as_bytes(),
@@ -145,7 +138,8 @@ impl Tx<'_> {
                 to_sql(new.sent_ms)?,
                 to_sql(new.server_seq)?,
                 position(new.epoch, new.server_seq)?,
-                if is_late { STATE_LATE } else { STATE_INCOMING },
+                if late.is_some() { STATE_LATE } else { STATE_INCOMING },
+                late,
             ],
         )
     }
@@ -195,8 +189,7 @@ impl Tx<'_> {
     fn note_unread_removed(&mut self, id: MessageId) -> Result<()> {
         match self.message(id)? {
             Some(Message { thread, direction: Direction::Incoming { read: false }, .. }) => {
-                let sql = "UPDATE thread SET unread = max(unread - 1, 0) WHERE thread_id = ?1";
-                self.change_one(sql, [thread.as_bytes()])
+                self.uncount_unread(thread, id)
             }
             _ => Ok(()),
         }

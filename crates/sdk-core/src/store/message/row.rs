@@ -12,9 +12,11 @@ use crate::message::{Delivery, Direction, FailReason, Message, MessageBody, Posi
 use crate::store::from_sql;
 use crate::store::reading::{STATE_INCOMING, STATE_LATE, STATE_READ_LATE};
 
-/// Selects what [`columns`] reads.
-pub(super) const COLUMNS: &str =
-    "id, thread_id, author, kind, body, cause, sent, server_seq, state, position FROM message";
+/// Selects what [`columns`] reads. A late message that a mark for late messages has reached is selected as read.
+pub(super) const COLUMNS: &str = "id, thread_id, author, kind, body, cause, sent, server_seq,
+    iif(state = 12 AND EXISTS (SELECT 1 FROM late_mark AS mark WHERE mark.thread_id = message.thread_id
+        AND mark.late >= message.late AND (mark.position, mark.id) >= (message.position, message.id)), 11, state),
+    position FROM message";
 
 pub(super) struct Columns {
     id: i64,

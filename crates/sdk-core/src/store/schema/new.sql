@@ -118,7 +118,9 @@ CREATE TABLE thread (
     archived       INTEGER NOT NULL DEFAULT 0,
     pinned         INTEGER NOT NULL DEFAULT 0,
     read_position  INTEGER NOT NULL DEFAULT 0,     -- with read_id: up to here, messages have been read
-    read_id        INTEGER NOT NULL DEFAULT 0
+    read_id        INTEGER NOT NULL DEFAULT 0,
+    late_count     INTEGER NOT NULL DEFAULT 0,     -- the number of the newest late message
+    late_unread    INTEGER NOT NULL DEFAULT 0      -- how many of the unread messages are late
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX thread_to_accept ON thread (thread_id) WHERE accepted = 0;
@@ -129,6 +131,18 @@ CREATE TABLE read_receipt_due (
     thread_id BLOB    PRIMARY KEY REFERENCES thread (thread_id) ON DELETE CASCADE,
     position  INTEGER NOT NULL,
     id        INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Late messages that have been read: those with a number up to this one, at a position up to this one. They change to state 11 when
+-- their read receipts are queued, in the order of their positions, and then the mark is deleted.
+CREATE TABLE late_mark (
+    thread_id      BLOB    NOT NULL REFERENCES thread (thread_id) ON DELETE CASCADE,
+    late           INTEGER NOT NULL,
+    position       INTEGER NOT NULL,
+    id             INTEGER NOT NULL,
+    after_position INTEGER NOT NULL DEFAULT 0,     -- with after_id: up to here, the receipts have been queued
+    after_id       INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (thread_id, late, position, id)
 ) STRICT, WITHOUT ROWID;
 
 -- Places beyond seen_up_to that are accounted for.
@@ -151,20 +165,21 @@ CREATE TABLE message (
     sent       INTEGER NOT NULL,
     server_seq INTEGER,                        -- NULL until the relay has answered
     position   INTEGER NOT NULL,               -- order in the thread: epoch and server_seq, else after all
-    -- ours: 0 queued, 1 sent, 2 delivered, 3 read, 4 failed; others': 10 read up to the mark of the thread, 11 read, 12 unread,
-    -- though it is before the mark
+    -- ours: 0 queued, 1 sent, 2 delivered, 3 read, 4 failed; others': 10 read up to the mark of the thread, 11 read, 12 late: it
+    -- came after the mark had passed its position, and is read up to the marks in late_mark
     state      INTEGER NOT NULL,
     run        BLOB    CHECK (length(run) = 8),    -- with count: its number among its author's; not written yet
     count      INTEGER,
     timer      INTEGER NOT NULL DEFAULT 0,         -- seconds after it was read; 0 never
     expires    INTEGER,                            -- when it goes
     after_position INTEGER,                        -- of the newest message that its author had then; NULL when not told
+    late       INTEGER,                            -- in state 12: its number among the late messages
     UNIQUE (author, content_id)
 ) STRICT;
 
 CREATE INDEX message_page     ON message (thread_id, position, id);
 CREATE INDEX message_incoming ON message (thread_id, position) WHERE state = 10;
-CREATE INDEX message_late     ON message (thread_id, position) WHERE state = 12;
+CREATE INDEX message_late     ON message (thread_id, position, id, late) WHERE state = 12;
 
 -- A content on its way out, whether or not a person sees it.
 CREATE TABLE outgoing (

@@ -53,7 +53,7 @@ fn a_newer_database_is_refused_and_left_alone() {
     connection.pragma_update(None, "user_version", 99).unwrap();
     assert_eq!(
         migrate(&mut connection).unwrap_err(),
-        Error::Storage(Storage::Newer { found: 99, known: 15 })
+        Error::Storage(Storage::Newer { found: 99, known: 16 })
     );
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0)).unwrap();
     assert_eq!(tables, 0);
@@ -197,4 +197,28 @@ fn a_file_of_any_earlier_version_keeps_its_contents() {
         assert_eq!(text(thread), "2,5,0", "the relay is asked once more");
         assert_eq!(check(&connection).unwrap() as usize, MIGRATIONS.len());
     }
+}
+
+#[test]
+fn late_messages_keep_what_was_read_of_them() {
+    let mut connection = Connection::open_in_memory().unwrap();
+    connection.execute_batch(&MIGRATIONS[..15].join(";")).unwrap();
+    let filled = connection.execute_batch(
+        "INSERT INTO thread (thread_id, roster_version, created, unread, read_position, read_id)
+            VALUES (zeroblob(16), 1, 1, 3, 20, 2), (x'01010101010101010101010101010101', 1, 1, 0, 0, 0);
+         INSERT INTO message (id, thread_id, author, device, kind, body, sent, position, state) VALUES
+            (1, zeroblob(16), zeroblob(16), 1, 2, x'', 1, 10, 10), (2, zeroblob(16), zeroblob(16), 1, 2, x'', 1, 20, 10),
+            (3, zeroblob(16), zeroblob(16), 1, 2, x'', 1, 30, 10), (4, zeroblob(16), zeroblob(16), 1, 2, x'', 1, 11, 11),
+            (5, zeroblob(16), zeroblob(16), 1, 2, x'', 1, 12, 12), (6, zeroblob(16), zeroblob(16), 1, 2, x'', 1, 13, 12);
+         INSERT INTO read_receipt_due VALUES (zeroblob(16), 10, 1);
+         PRAGMA user_version = 15;",
+    );
+    filled.unwrap();
+    migrate(&mut connection).unwrap();
+    let text = |sql: &str| -> String { connection.query_row(sql, [], |row| row.get(0)).unwrap() };
+    let messages = "SELECT group_concat(id || ':' || state || ':' || coalesce(late, '-'), ' ') FROM message";
+    assert_eq!(text(messages), "1:10:- 2:10:- 3:10:- 4:11:- 5:12:1 6:12:1");
+    let threads = "SELECT group_concat(unread || ':' || late_count || ':' || late_unread || ':' || read_id, ' ') FROM thread";
+    assert_eq!(text(threads), "3:1:2:2 0:0:0:0");
+    assert_eq!(text("SELECT position || ':' || id FROM read_receipt_due"), "10:1");
 }

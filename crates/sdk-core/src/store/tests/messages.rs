@@ -97,7 +97,7 @@ async fn lists_use_their_indexes() {
         ("SELECT id FROM message WHERE author = x'00' AND content_id = x'00'", "sqlite_autoindex_message"),
         (
             "SELECT position, id FROM message WHERE thread_id = x'00' AND state = 10 AND position <= 1
-             AND (position, id) <= (1, 1) ORDER BY position DESC, id DESC LIMIT 1",
+             AND (position, id) <= (1, 1) AND id <= 5 ORDER BY position DESC, id DESC LIMIT 1",
             "USING COVERING INDEX message_incoming",
         ),
         (
@@ -106,9 +106,20 @@ async fn lists_use_their_indexes() {
             "USING COVERING INDEX message_incoming (thread_id=? AND position>? AND position<?)",
         ),
         (
-            "SELECT id, content_id FROM message WHERE thread_id = x'00' AND state = 12
-             AND (position, id) <= (1, 1) AND id <= 5 ORDER BY position, id LIMIT 5",
-            "message_late",
+            "SELECT position, id, late FROM message WHERE thread_id = x'00' AND state = 12 AND position <= 1
+             AND (position, id) <= (1, 1) AND late <= 5 ORDER BY position, id",
+            "USING COVERING INDEX message_late (thread_id=? AND position<?)",
+        ),
+        (
+            "SELECT position, id, late, content_id FROM message WHERE thread_id = x'00' AND state = 12
+             AND position BETWEEN 1 AND 2 AND (position, id) > (1, 1) AND (position, id) <= (2, 2)
+             ORDER BY position, id LIMIT 5",
+            "USING INDEX message_late (thread_id=? AND position>? AND position<?)",
+        ),
+        (
+            "SELECT 1 FROM message WHERE thread_id = x'00' AND state = 12 AND position >= 1
+             AND (position, id) > (1, 1)",
+            "USING COVERING INDEX message_late (thread_id=? AND position>?)",
         ),
         (
             "UPDATE message SET state = 12 WHERE id > 5 AND +thread_id = x'00' AND state = 10

@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use sealpost_protocol::IdentityKeyPair;
 use tempfile::TempDir;
 
+use super::reading::Moment;
 use super::{Footprint, NewOutgoing, OutgoingId, Registered, Store, Thread, Tokens};
 use crate::config::DatabaseKey;
 use crate::content::Body;
@@ -30,6 +31,8 @@ use crate::id::{ClientMsgId, DeviceId, ThreadId, UserId};
 const US: UserId = UserId::from_bytes([1; 16]);
 const PEER: UserId = UserId::from_bytes([2; 16]);
 const THREAD: ThreadId = ThreadId::from_bytes([3; 16]);
+/// A moment after the arrival of every message.
+const AFTER_ALL: Moment = Moment { message: crate::id::MessageId(i64::MAX), late: i64::MAX };
 
 /// A store with an account and one thread.
 struct Fixture {

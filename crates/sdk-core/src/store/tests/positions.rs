@@ -145,9 +145,8 @@ impl Fixture {
             }
             Step::ConfirmRead { pick } => {
                 let Some(message) = picked(pick) else { return };
-                let latest = MessageId(i64::MAX);
                 let work =
-                    self.store.write(move |tx| tx.mark_read(THREAD, message.id, latest, 256).map(drop));
+                    self.store.write(move |tx| tx.mark_read(THREAD, message.id, AFTER_ALL, 256).map(drop));
                 work.await.unwrap();
             }
             Step::StartList { .. } | Step::JoinPage { .. } => {}

@@ -156,9 +156,7 @@ async fn the_list_of_threads_follows_the_time_of_the_relay_page_by_page() {
     assert_eq!((first.unread, first.activity_ms), (2, 5000));
     assert_eq!(first.newest.as_ref().unwrap().body, MessageBody::Text("late".into()));
     let newest = first.newest.as_ref().unwrap().id;
-    let work = fixture
-        .store
-        .write(move |tx| tx.mark_read(thread(15), newest, crate::MessageId(i64::MAX), 10).map(drop));
+    let work = fixture.store.write(move |tx| tx.mark_read(thread(15), newest, AFTER_ALL, 10).map(drop));
     work.await.unwrap();
     let (page, _) = fixture.store.read(|rows| rows.thread_page(None, 1)).await.unwrap();
     assert_eq!(page[0].unread, 0);

@@ -1,0 +1,261 @@
+//! Late messages: incoming messages whose position the read mark of their thread had already passed when they arrived.
+//!
+//! The read mark says nothing about them. They are numbered in the order of their arrival in the thread, and have marks of their
+//! own: a row of `late_mark` says that those with a number up to its number, at a position up to its position, have been read. So
+//! one row reads any number of them. Afterwards, their read receipts are queued in limited steps. Each step changes the state of
+//! its messages to "read", so that no message is confirmed twice, and the mark is deleted when no message needs it any more.
+
+use rusqlite::{OptionalExtension as _, params};
+
+use super::{Moment, STATE_LATE, STATE_READ_LATE};
+use crate::error::{Error, Result};
+use crate::id::{ClientMsgId, MessageId, ThreadId};
+use crate::message::Position;
+use crate::store::{Rows, Tx};
+
+/// The late messages with a number up to `late`, at a position up to `up_to`.
+struct LateMark {
+    late: i64,
+    up_to: Position,
+}
+
+impl LateMark {
+    fn covers(&self, late: i64, at: Position) -> bool {
+        late <= self.late && at <= self.up_to
+    }
+}
+
+/// A late message that is unread, or has been read and is still to be confirmed.
+struct Late {
+    at: Position,
+    late: i64,
+    /// If it could be opened.
+    content_id: Option<ClientMsgId>,
+}
+
+/// Late messages that are unread.
+struct UnreadLate {
+    /// The first of them, one more than are reported one by one.
+    first: Vec<MessageId>,
+    count: i64,
+}
+
+impl Rows<'_> {
+    /// The present moment in the order of arrival.
+    pub(crate) fn moment(&self, thread: ThreadId) -> Result<Moment> {
+        let sql = "SELECT (SELECT coalesce(max(id), 0) FROM message),
+                       coalesce((SELECT late_count FROM thread WHERE thread_id = ?1), 0)";
+        let moment = self.connection.prepare_cached(sql)?.query_row([thread.as_bytes()], |row| {
+            Ok(Moment { message: MessageId(row.get(0)?), late: row.get(1)? })
+        });
+        Ok(moment?)
+    }
+
+    /// The number of the newest late message of a thread, and how many are unread.
+    fn late_counts(&self, thread: ThreadId) -> Result<(i64, i64)> {
+        let sql = "SELECT late_count, late_unread FROM thread WHERE thread_id = ?1";
+        let mut counts = self.connection.prepare_cached(sql)?;
+        Ok(counts.query_row([thread.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))?)
+    }
+
+    fn late_marks(&self, thread: ThreadId) -> Result<Vec<LateMark>> {
+        let sql = "SELECT late, position, id FROM late_mark WHERE thread_id = ?1";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let marks = statement.query_map([thread.as_bytes()], |row| {
+            Ok(LateMark { late: row.get(0)?, up_to: Position { order: row.get(1)?, id: row.get(2)? } })
+        })?;
+        Ok(marks.collect::<Result<_, _>>()?)
+    }
+
+    /// Whether a thread has late messages after a position, read or not.
+    fn has_late_after(&self, thread: ThreadId, after: Position) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM message
+                       WHERE thread_id = ?1 AND state = 12 AND position >= ?2 AND (position, id) > (?2, ?3))";
+        let values = params![thread.as_bytes(), after.order, after.id];
+        Ok(self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0))?)
+    }
+
+    /// The messages that a mark would read and that are unread, of `unread` late messages that are. If it reads all of them, they
+    /// are not counted one by one.
+    fn unread_late(
+        &self,
+        thread: ThreadId,
+        mark: &LateMark,
+        (unread, reads_all): (i64, bool),
+        limit: usize,
+    ) -> Result<UnreadLate> {
+        let earlier = self.late_marks(thread)?;
+        let sql = "SELECT position, id, late FROM message
+                   WHERE thread_id = ?1 AND state = 12 AND position <= ?2 AND (position, id) <= (?2, ?3) AND late <= ?4
+                   ORDER BY position, id";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let values = params![thread.as_bytes(), mark.up_to.order, mark.up_to.id, mark.late];
+        let mut rows = statement.query(values)?;
+        let mut found = UnreadLate { first: Vec::new(), count: 0 };
+        while let Some(row) = rows.next()? {
+            let (at, late) = (Position { order: row.get(0)?, id: row.get(1)? }, row.get(2)?);
+            if earlier.iter().any(|mark| mark.covers(late, at)) {
+                continue;
+            }
+            if found.first.len() <= limit {
+                found.first.push(MessageId(at.id));
+            } else if reads_all {
+                return Ok(UnreadLate { count: unread, ..found });
+            }
+            found.count = found.count.saturating_add(1);
+            if found.count == unread {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Up to `limit` late messages after a position and up to another, in their order.
+    fn late_between(
+        &self,
+        thread: ThreadId,
+        (after, up_to): (Position, Position),
+        limit: usize,
+    ) -> Result<Vec<Late>> {
+        let sql = "SELECT position, id, late, content_id FROM message
+                   WHERE thread_id = ?1 AND state = 12 AND position BETWEEN ?2 AND ?4
+                       AND (position, id) > (?2, ?3) AND (position, id) <= (?4, ?5)
+                   ORDER BY position, id LIMIT ?6";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let limit = i64::try_from(limit).map_err(|_| Error::Bug("too many messages"))?;
+        let values = params![thread.as_bytes(), after.order, after.id, up_to.order, up_to.id, limit];
+        let rows = statement.query_map(values, |row| {
+            let at = Position { order: row.get(0)?, id: row.get(1)? };
+            Ok((at, row.get(2)?, row.get::<_, Option<Vec<u8>>>(3)?))
+        })?;
+        rows.map(|row| {
+            let (at, late, content_id) = row?;
+            let content_id = content_id.map(|id| ClientMsgId::from_slice(&id)).transpose()?;
+            Ok(Late { at, late, content_id })
+        })
+        .collect()
+    }
+}
+
+impl Tx<'_> {
+    /// Marks the late messages up to a position as read that have arrived until a moment. Their receipts are due from then on.
+    pub(super) fn mark_late(
+        &mut self,
+        thread: ThreadId,
+        up_to: Position,
+        until: Moment,
+        limit: usize,
+    ) -> Result<()> {
+        let (newest, unread) = self.late_counts(thread)?;
+        if unread == 0 {
+            return Ok(());
+        }
+        let reads_all = until.late >= newest && !self.has_late_after(thread, up_to)?;
+        let mark = LateMark { late: until.late.min(newest), up_to };
+        let marked = self.unread_late(thread, &mark, (unread, reads_all), limit)?;
+        if marked.count == 0 {
+            return Ok(());
+        }
+        self.change_one(
+            "INSERT INTO late_mark (thread_id, late, position, id) VALUES (?1, ?2, ?3, ?4)",
+            params![thread.as_bytes(), mark.late, up_to.order, up_to.id],
+        )?;
+        self.change_one(
+            "UPDATE thread SET unread = max(unread - ?2, 0), late_unread = max(late_unread - ?2, 0) WHERE thread_id = ?1",
+            params![thread.as_bytes(), marked.count],
+        )?;
+        if marked.first.len() <= limit {
+            for id in marked.first {
+                self.emit_changed(id)?;
+            }
+        } else {
+            self.look_again();
+        }
+        Ok(())
+    }
+
+    /// Makes incoming messages late that have arrived after a moment at a position up to the new mark of their thread, because the
+    /// person has not seen them.
+    pub(super) fn except_later(&mut self, thread: ThreadId, mark: Position, since: Moment) -> Result<()> {
+        let sql = format!(
+            "UPDATE message SET state = {STATE_LATE}, late = (SELECT late_count + 1 FROM thread WHERE thread_id = ?1)
+             WHERE id > ?4 AND +thread_id = ?1 AND state = 10 AND (position, id) <= (?2, ?3)"
+        );
+        let count = self.change(&sql, params![thread.as_bytes(), mark.order, mark.id, since.message.0])?;
+        if count == 0 {
+            return Ok(());
+        }
+        let count = i64::try_from(count).map_err(|_| Error::Bug("too many messages"))?;
+        self.change_one(
+            "UPDATE thread SET late_count = late_count + 1, late_unread = late_unread + ?2 WHERE thread_id = ?1",
+            params![thread.as_bytes(), count],
+        )
+    }
+
+    /// Counts a message as unread that is about to be added at a position. Returns its number if it is late. The thread was last
+    /// active at `at_ms`, or later.
+    pub(in crate::store) fn count_unread(
+        &mut self,
+        thread: ThreadId,
+        at: Position,
+        at_ms: i64,
+    ) -> Result<Option<i64>> {
+        self.change_one(
+            "UPDATE thread SET unread = unread + 1, activity = max(activity, ?2) WHERE thread_id = ?1",
+            params![thread.as_bytes(), at_ms],
+        )?;
+        if at > self.read_mark(thread)? {
+            return Ok(None);
+        }
+        self.change_one(
+            "UPDATE thread SET late_count = late_count + 1, late_unread = late_unread + 1 WHERE thread_id = ?1",
+            [thread.as_bytes()],
+        )?;
+        Ok(Some(self.late_counts(thread)?.0))
+    }
+
+    /// Counts a message no longer as unread, which is unread and is about to be removed or replaced.
+    pub(in crate::store) fn uncount_unread(&mut self, thread: ThreadId, id: MessageId) -> Result<()> {
+        let sql = format!(
+            "UPDATE thread SET unread = max(unread - 1, 0), late_unread = max(late_unread - late.is_late, 0)
+             FROM (SELECT state = {STATE_LATE} AS is_late FROM message WHERE id = ?2) AS late WHERE thread_id = ?1"
+        );
+        self.change_one(&sql, params![thread.as_bytes(), id.0])
+    }
+
+    /// Like [`Tx::take_due_receipts`], for late messages. It examines at most `limit` messages.
+    pub(super) fn take_due_late_receipts(
+        &mut self,
+        limit: usize,
+    ) -> Result<Option<(ThreadId, Vec<ClientMsgId>)>> {
+        let sql = "SELECT thread_id, late, position, id, after_position, after_id FROM late_mark LIMIT 1";
+        let due = self.connection.prepare_cached(sql)?.query_row([], |row| {
+            let up_to = Position { order: row.get(2)?, id: row.get(3)? };
+            let after = Position { order: row.get(4)?, id: row.get(5)? };
+            Ok((row.get::<_, Vec<u8>>(0)?, LateMark { late: row.get(1)?, up_to }, after))
+        });
+        let Some((thread, mark, after)) = due.optional()? else { return Ok(None) };
+        let thread = ThreadId::from_slice(&thread)?;
+        let examined = self.late_between(thread, (after, mark.up_to), limit)?;
+        let last = examined.last().filter(|_| examined.len() == limit).map(|message| message.at);
+        let mut contents = Vec::new();
+        for message in examined.into_iter().filter(|message| mark.covers(message.late, message.at)) {
+            let sql = format!("UPDATE message SET state = {STATE_READ_LATE}, late = NULL WHERE id = ?1");
+            self.change_one(&sql, [message.at.id])?;
+            contents.extend(message.content_id);
+        }
+        let LateMark { late, up_to } = mark;
+        match last {
+            Some(last) => self.change_one(
+                "UPDATE late_mark SET after_position = ?5, after_id = ?6
+                 WHERE thread_id = ?1 AND late = ?2 AND position = ?3 AND id = ?4",
+                params![thread.as_bytes(), late, up_to.order, up_to.id, last.order, last.id],
+            )?,
+            None => self.change_one(
+                "DELETE FROM late_mark WHERE thread_id = ?1 AND late = ?2 AND position = ?3 AND id = ?4",
+                params![thread.as_bytes(), late, up_to.order, up_to.id],
+            )?,
+        }
+        Ok(Some((thread, contents)))
+    }
+}
