@@ -7,10 +7,10 @@ use sealpost_wire::frame::Body;
 use sealpost_wire::id::ToWire as _;
 use sealpost_wire::{
     Ack, AckOk, Bundle, Bundles, Challenge, ChallengeRequest, CreateThread, Credit, Decode, Deliver,
-    DeviceCopy, DeviceInfo, DeviceList, DeviceMismatch, Envelope, Error, Frame, Generation, Hello, InboxKey,
-    InboxPage, KeyCounts, KeyUpload, KeysLow, LoginRequest, OneTimeKey, Ping, Pong, QueueEmpty, Reconnect,
-    RefreshRequest, RegisterRequest, RegisterResponse, RestoreRequest, Send, SendAck, SignedChallenge,
-    SignedKey, Sync, Synced, Thread, ThreadCursor, TokenPair, Trimmed, Welcome, decode,
+    DeliverMail, DeviceCopy, DeviceInfo, DeviceList, DeviceMismatch, Envelope, Error, Frame, Generation,
+    Hello, InboxKey, InboxPage, KeyCounts, KeyUpload, KeysLow, LoginRequest, Mail, OneTimeKey, Ping, Pong,
+    QueueEmpty, Reconnect, RefreshRequest, RegisterRequest, RegisterResponse, RestoreRequest, Send, SendAck,
+    SignedChallenge, SignedKey, Sync, Synced, Thread, ThreadCursor, TokenPair, Trimmed, Welcome, decode,
     id::{ClientMsgId, UserId},
 };
 
@@ -125,10 +125,11 @@ fn short_rows() -> impl Iterator<Item = Vec<u8>> {
         .flat_map(move |list| outer.map(|number| row(number, &list)).into_iter().chain([list]))
 }
 
-fn bodies() -> [Body; 17] {
+fn bodies() -> [Body; 19] {
     let envelope =
         || Some(Envelope { kind: 1, ciphertext: text(), urgent: true, ephemeral: false, ttl_s: 60 });
     let copy = DeviceCopy { user_id: uuid(), device_id: 1, registration_id: 5, envelope: envelope() };
+    let mail_copy = copy.clone();
     let (key, cursor) = (inbox_key(), ThreadCursor { thread_id: uuid(), after_seq: 3, limit: 100 });
     [
         Body::Hello(Hello {
@@ -148,6 +149,11 @@ fn bodies() -> [Body; 17] {
             copies: vec![copy.clone(), copy],
             resume: false,
             lookup: false,
+        }),
+        Body::Mail(Mail {
+            client_msg_id: uuid(),
+            thread_id: uuid(),
+            copies: vec![mail_copy.clone(), mail_copy],
         }),
         Body::Ack(Ack { keys: vec![key.clone(), key], trimmed: 7 }),
         Body::Sync(Sync { inbox: true, threads: vec![cursor] }),
@@ -175,6 +181,16 @@ fn bodies() -> [Body; 17] {
             status: 2,
         }),
         Body::Deliver(deliver()),
+        Body::DeliverMail(DeliverMail {
+            mail_seq: 1,
+            thread_id: uuid(),
+            server_time_ms: 1_764_000_000_000,
+            epoch: 1,
+            sender_user_id: uuid(),
+            sender_device_id: 1,
+            client_msg_id: uuid(),
+            envelope: envelope(),
+        }),
         Body::AckOk(AckOk { removed: 2 }),
         Body::QueueEmpty(QueueEmpty { drained: 9, hlc: 10 }),
         Body::Trimmed(Trimmed { total: 11 }),

@@ -1,14 +1,21 @@
 //! Wakes the connections of other devices. A wake-up may be lost.
 //!
 //! No message is lost with it: each connection also checks its mailbox every 30 seconds.
+//!
+//! Ephemeral mail passes through here too. It is kept for connections that are open, within bounds, and lost otherwise.
+
+mod waiting;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use self::waiting::Waiting;
+pub use self::waiting::{Passing, Taken};
 use crate::address::Address;
 
 /// Maximum number of connections of a device: one for the app, one for the extension that a push notification starts, and
@@ -28,6 +35,8 @@ pub enum WakeReason {
     ConnectedElsewhere = 4,
     /// The device or its tokens were revoked, and this connection must close.
     Revoked = 8,
+    /// Ephemeral mail waits for this connection.
+    Ephemeral = 16,
 }
 
 /// Delivers wake-ups on a best-effort basis.
@@ -37,6 +46,9 @@ pub trait Bus: Send + Sync + fmt::Debug + 'static {
 
     /// Wakes the connections of this device, if there are any.
     fn wake(&self, address: Address, reason: WakeReason);
+
+    /// Passes ephemeral mail to the connections of this device. Returns whether there are any.
+    fn pass(&self, address: Address, passing: &Passing) -> bool;
 }
 
 /// A registered connection, until it is dropped.
@@ -66,6 +78,11 @@ impl Subscription {
             let older = of_device.iter().take_while(|there| !Arc::ptr_eq(there, &self.inbox));
             older.for_each(|older| older.superseded.store(true, Ordering::SeqCst));
         }
+    }
+
+    /// Takes ephemeral mail up to this size, in bytes.
+    pub fn take_passing(&self, now: Duration, most: usize) -> Taken {
+        self.inbox.ephemeral.lock().unwrap_or_else(PoisonError::into_inner).take(now, most)
     }
 
     /// Whether the device has begun to send on a newer connection. Set once, and never cleared.
@@ -108,9 +125,15 @@ struct Pending {
     waiting: AtomicU8,
     notify: Notify,
     superseded: Arc<AtomicBool>,
+    ephemeral: Mutex<Waiting>,
 }
 
 impl Pending {
+    fn pass(&self, passing: Passing) {
+        self.ephemeral.lock().unwrap_or_else(PoisonError::into_inner).push(passing);
+        self.add(WakeReason::Ephemeral);
+    }
+
     fn add(&self, reason: WakeReason) {
         self.waiting.fetch_or(reason as u8, Ordering::AcqRel);
         self.notify.notify_one();
@@ -146,6 +169,13 @@ impl Bus for LocalBus {
             connections.iter().for_each(|connection| connection.add(reason));
         }
     }
+
+    fn pass(&self, address: Address, passing: &Passing) -> bool {
+        let connections = lock(&self.connections);
+        let of_device = connections.get(&address);
+        of_device.into_iter().flatten().for_each(|connection| connection.pass(passing.clone()));
+        of_device.is_some()
+    }
 }
 
 fn lock(connections: &Connections) -> std::sync::MutexGuard<'_, HashMap<Address, Vec<Arc<Pending>>>> {
@@ -174,6 +204,22 @@ mod tests {
         );
         bus.wake(DEVICE, WakeReason::Revoked);
         assert!(!connection.woken().await.has(WakeReason::Mail));
+    }
+
+    #[tokio::test]
+    async fn ephemeral_mail_reaches_all_connections_of_a_device_and_no_later_one() {
+        let bus = LocalBus::default();
+        let until = Duration::from_secs(5);
+        let passing = Passing { frame: vec![1].into(), from: UserId::from_bytes([2; 16]), until };
+        assert!(!bus.pass(DEVICE, &passing), "the device is not connected");
+        let connections = [bus.subscribe(DEVICE), bus.subscribe(DEVICE)];
+        assert!(bus.pass(DEVICE, &passing));
+        let later = bus.subscribe(DEVICE);
+        for connection in &connections {
+            assert!(connection.woken().await.has(WakeReason::Ephemeral));
+            assert_eq!(connection.take_passing(Duration::ZERO, 100).frames, [vec![1]]);
+        }
+        assert!(later.take_passing(Duration::ZERO, 100).frames.is_empty());
     }
 
     #[tokio::test]

@@ -16,8 +16,8 @@
 //! ```
 //!
 //! [`store`] is the durable storage and documents what each operation guarantees. [`bus`] wakes connections. `routes`
-//! has one file for each resource, `connection` is the WebSocket, and `sending` is shared by the socket and the HTTP
-//! route for sending.
+//! has one file for each resource, `connection` is the WebSocket, and `sending` and `mailing` are shared by the
+//! socket and the HTTP routes.
 
 pub mod address;
 mod admission;
@@ -31,6 +31,7 @@ pub mod fault;
 pub mod keys;
 pub mod limits;
 mod login;
+mod mailing;
 mod matrix;
 pub mod metrics;
 mod origin;

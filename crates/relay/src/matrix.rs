@@ -95,6 +95,11 @@ macro_rules! authorisation_table {
                     looks_like append_to_an_unknown_thread;
                 append_to_an_unknown_thread                [401 401 401 401 401 404 404 404];
             }
+            PostMail (POST, "/v1/threads/{thread}/mail", Token) {
+                post_ephemeral_mail                        [401 401 401 401 401 404 200 200]
+                    looks_like post_ephemeral_mail_in_an_unknown_thread;
+                post_ephemeral_mail_in_an_unknown_thread   [401 401 401 401 401 404 404 404];
+            }
             PageInbox (GET, "/v1/inbox", Token) {
                 read_own_mailbox                           [401 401 401 401 401 200 200 200];
             }
@@ -126,6 +131,11 @@ macro_rules! authorisation_table {
                 send_to_the_thread                         [4400 4401 4401 4401 4401 404 201 201]
                     looks_like send_to_an_unknown_thread;
                 send_to_an_unknown_thread                  [4400 4401 4401 4401 4401 404 404 404];
+            }
+            Mail {
+                pass_on_ephemeral_mail                     [4400 4401 4401 4401 4401 404 200 200]
+                    looks_like pass_on_ephemeral_mail_in_an_unknown_thread;
+                pass_on_ephemeral_mail_in_an_unknown_thread [4400 4401 4401 4401 4401 404 404 404];
             }
             Ack {
                 acknowledge_a_row_by_frame                 [4400 4401 4401 4401 4401 200 200 200]
@@ -223,6 +233,7 @@ impl Frame {
         match body {
             Body::Hello(_) => Some(Self::Hello),
             Body::Send(_) => Some(Self::Send),
+            Body::Mail(_) => Some(Self::Mail),
             Body::Ack(_) => Some(Self::Ack),
             Body::Sync(_) => Some(Self::Sync),
             Body::Ping(_) => Some(Self::Ping),
@@ -230,6 +241,7 @@ impl Frame {
             Body::Welcome(_)
             | Body::SendAck(_)
             | Body::Deliver(_)
+            | Body::DeliverMail(_)
             | Body::AckOk(_)
             | Body::QueueEmpty(_)
             | Body::KeysLow(_)

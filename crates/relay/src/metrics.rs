@@ -20,6 +20,8 @@ pub struct Metrics {
     /// The number of statements that the writer of the store has started.
     #[cfg(feature = "statements")]
     pub store_statements: Counter,
+    /// Ephemeral mail by outcome.
+    pub ephemeral: Ephemeral,
     /// Incoming frames.
     pub frames: Frames,
     /// Repeated sends that were answered from the stored result.
@@ -130,10 +132,23 @@ pub struct Frames {
     pub send: Counter,
     /// Acknowledgements.
     pub ack: Counter,
+    /// Mail.
+    pub mail: Counter,
     /// Everything else that is allowed.
     pub other: Counter,
     /// Frames that are malformed or not allowed.
     pub bad: Counter,
+}
+
+/// Ephemeral mail by outcome.
+#[derive(Debug, Default)]
+pub struct Ephemeral {
+    /// Written to a connection.
+    pub written: Counter,
+    /// Dropped because it was too old, or too much was waiting for the connection.
+    pub dropped: Counter,
+    /// The device was not connected.
+    pub offline: Counter,
 }
 
 impl Metrics {
@@ -165,10 +180,19 @@ impl Metrics {
         for (label, counter) in [
             ("type=\"send\",result=\"ok\"", &self.frames.send),
             ("type=\"ack\",result=\"ok\"", &self.frames.ack),
+            ("type=\"mail\",result=\"ok\"", &self.frames.mail),
             ("type=\"other\",result=\"ok\"", &self.frames.other),
             ("type=\"unknown\",result=\"bad\"", &self.frames.bad),
         ] {
             writeln!(out, "relay_frames_total{{{label}}} {}", counter.get())?;
+        }
+        writeln!(out, "# TYPE relay_ephemeral_total counter")?;
+        for (outcome, counter) in [
+            ("written", &self.ephemeral.written),
+            ("dropped", &self.ephemeral.dropped),
+            ("offline", &self.ephemeral.offline),
+        ] {
+            writeln!(out, "relay_ephemeral_total{{outcome=\"{outcome}\"}} {}", counter.get())?;
         }
         writeln!(out, "# TYPE relay_dedupe_hits_total counter")?;
         writeln!(out, "relay_dedupe_hits_total {}", self.dedupe_hits.get())?;

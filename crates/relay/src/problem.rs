@@ -18,8 +18,8 @@ pub enum Problem {
     /// The body, frame or path could not be parsed.
     #[error("malformed")]
     Malformed,
-    /// An ephemeral envelope, which this relay does not support.
-    #[error("ephemeral envelopes are not supported")]
+    /// An ephemeral envelope in a message, which is always stored.
+    #[error("a message has an ephemeral envelope")]
     EphemeralRefused,
     /// A schema version that this relay does not support.
     #[error("unknown schema")]

@@ -7,7 +7,7 @@ use sealpost_wire::id::ToWire as _;
 use sealpost_wire::id::{ClientMsgId, ThreadId, UserId};
 use sealpost_wire::limits::{MAILBOX_TTL_S, MAX_CIPHERTEXT};
 use sealpost_wire::send_ack::Status;
-use sealpost_wire::{DeviceCopy, Send, SendAck};
+use sealpost_wire::{DeviceCopy, Envelope, Send, SendAck, envelope};
 use sha2::{Digest as _, Sha256};
 
 use crate::address::Address;
@@ -26,6 +26,11 @@ pub(crate) struct Sent {
 }
 
 impl Sent {
+    /// An answer about something that was not stored.
+    pub(crate) const fn without_rows(ack: SendAck) -> Self {
+        Self { ack, recipients: Vec::new() }
+    }
+
     /// Notifies the recipients' connections. Called once the sender's answer is on its way.
     pub(crate) fn wake(&self, state: &State) {
         for recipient in &self.recipients {
@@ -131,6 +136,11 @@ fn body_hash(send: &Send) -> BodyHash {
     Sha256::digest(encoded).into()
 }
 
+/// Whether it is a message of a session, which may begin the session, and is not empty.
+pub(crate) fn is_known(envelope: &Envelope) -> bool {
+    matches!(envelope.kind, envelope::SIGNAL | envelope::PRE_KEY) && !envelope.ciphertext.is_empty()
+}
+
 fn parse_copy(copy: &DeviceCopy, now_ms: u64) -> Result<Copy, Problem> {
     let envelope = copy.envelope.clone().ok_or(Problem::Malformed)?;
     if envelope.ephemeral {
@@ -139,13 +149,11 @@ fn parse_copy(copy: &DeviceCopy, now_ms: u64) -> Result<Copy, Problem> {
     if envelope.ciphertext.len() > MAX_CIPHERTEXT {
         return Err(Problem::TooLarge);
     }
-    // 1 is a session message, 2 a pre-key message.
-    let known = matches!(envelope.kind, 1 | 2) && !envelope.ciphertext.is_empty();
     let ttl_s = match u64::from(envelope.ttl_s) {
         0 => MAILBOX_TTL_S,
         ttl_s => ttl_s,
     };
-    if !known || ttl_s > MAILBOX_TTL_S {
+    if !is_known(&envelope) || ttl_s > MAILBOX_TTL_S {
         return Err(Problem::Malformed);
     }
     Ok(Copy {

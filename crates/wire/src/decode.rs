@@ -11,8 +11,8 @@ use prost::encoding::{DecodeContext, WireType, decode_key, skip_field};
 
 use crate::{
     Ack, AckOk, Bundles, Challenge, ChallengeRequest, CreateThread, DeviceList, Error, Frame, InboxPage,
-    KeyCounts, KeyUpload, LoginRequest, RefreshRequest, RegisterRequest, RegisterResponse, RestoreRequest,
-    Send, SendAck, Thread, TokenPair,
+    KeyCounts, KeyUpload, LoginRequest, Mail, RefreshRequest, RegisterRequest, RegisterResponse,
+    RestoreRequest, Send, SendAck, Thread, TokenPair,
 };
 
 /// The bytes are not the expected message. The sender is at fault.
@@ -81,6 +81,7 @@ const FEATURE: usize = 4;
 
 const HELLO: &[Field] = &[rows(6, FEATURE)];
 const SEND: &[Field] = &[rows(5, UUID + NUMBER + NUMBER)];
+const MAIL: &[Field] = SEND;
 const ACK: &[Field] = &[rows(1, INBOX_KEY)];
 const SYNC: &[Field] = &[rows(2, UUID)];
 /// A user and one device; the list of devices need not be packed.
@@ -103,7 +104,14 @@ macro_rules! lists {
 }
 
 lists! {
-    Frame: &[within(10, HELLO), within(11, SEND), within(12, ACK), within(14, SYNC), within(42, ERROR)],
+    Frame: &[
+        within(10, HELLO),
+        within(11, SEND),
+        within(12, ACK),
+        within(14, SYNC),
+        within(20, MAIL),
+        within(42, ERROR),
+    ],
     Ack: ACK,
     AckOk: &[],
     Bundles: BUNDLES,
@@ -116,6 +124,7 @@ lists! {
     KeyCounts: &[],
     KeyUpload: KEY_UPLOAD,
     LoginRequest: &[],
+    Mail: MAIL,
     RefreshRequest: &[],
     RegisterRequest: &[within(4, KEY_UPLOAD)],
     RegisterResponse: &[],
@@ -211,7 +220,7 @@ mod tests {
             assert_eq!(differences(&message, lists), Vec::<String>::new());
         }
         let frame = schema.get_message_by_name("relay.v1.Frame").unwrap();
-        assert_eq!(differences(&frame, &[]).len(), 5, "a list without a limit was not noticed");
+        assert_eq!(differences(&frame, &[]).len(), 6, "a list without a limit was not noticed");
         let upload = schema.get_message_by_name("relay.v1.KeyUpload").unwrap();
         assert_eq!(differences(&upload, &[rows(3, 1), rows(4, 0), rows(9, 1)]).len(), 2);
     }

@@ -17,6 +17,12 @@ pub mod envelope {
     pub const PRE_KEY: u32 = 2;
 }
 
+/// The values of [`Hello::features`].
+pub mod feature {
+    /// The client handles [`DeliverMail`](crate::DeliverMail).
+    pub const MAIL: &str = "mail";
+}
+
 mod coded;
 mod decode;
 pub mod id;

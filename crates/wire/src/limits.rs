@@ -4,6 +4,12 @@
 pub const MAX_FRAME: usize = 65_536;
 /// Largest ciphertext of one copy, in bytes. The `Deliver` frame has more fields around it than the `Send` had.
 pub const MAX_CIPHERTEXT: usize = MAX_FRAME - 512;
+/// Largest ciphertext of one copy of ephemeral mail, in bytes.
+pub const MAX_EPHEMERAL: usize = 16 << 10;
+/// How long ephemeral mail is worth delivering if its envelope does not say, in seconds.
+pub const EPHEMERAL_TTL_S: u32 = 5;
+/// The longest time that it may say, in seconds.
+pub const MAX_EPHEMERAL_TTL_S: u32 = 60;
 /// Largest REST body, in bytes, except for the two endpoints that upload keys.
 pub const MAX_BODY: usize = 65_536;
 /// Largest body of `POST /v1/accounts` and `PUT /v1/keys`, in bytes; 100 one-time KEM keys alone take 164 kB.

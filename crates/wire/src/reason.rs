@@ -48,7 +48,7 @@ pub const KEY_ID_USED: &str = "key_id_used";
 pub const TOO_MANY_KEYS: &str = "too_many_keys";
 /// Too many keys, or keys of the wrong length or type.
 pub const BAD_KEYS: &str = "bad_keys";
-/// An ephemeral envelope, which this relay does not support, because it stores every message.
+/// An ephemeral envelope in a `Send`, which is always stored; ephemeral envelopes are sent in `Mail`.
 pub const EPHEMERAL_REFUSED: &str = "ephemeral_refused";
 /// The body is larger than allowed.
 pub const TOO_LARGE: &str = "too_large";

@@ -6,7 +6,7 @@ use axum::extract::ws::{Message as WsMessage, WebSocket};
 use bytes::Bytes;
 use sealpost_wire::frame::Body;
 use sealpost_wire::limits::{MAX_COUNT, MAX_FRAME, PING_INTERVAL_S, close};
-use sealpost_wire::{FRAME_VERSION, Frame, Hello, Welcome};
+use sealpost_wire::{FRAME_VERSION, Frame, Hello, Welcome, feature};
 use tokio::time::timeout;
 use tungstenite::Error as WsError;
 use tungstenite::error::ProtocolError;
@@ -36,6 +36,8 @@ pub(super) struct Greeted {
     generation: Generation,
     pub(super) epoch: u64,
     pub(super) limits: ConnectionLimits,
+    /// Whether the client handles mail.
+    pub(super) mail: bool,
 }
 
 /// Waits for `Hello` and answers it.
@@ -137,7 +139,8 @@ async fn admit(state: &State, hello: &Hello, limits: ConnectionLimits) -> Result
     let mailbox = state.store.mailbox(access.address).await?;
     let epoch = state.store.epoch();
     let window = Window::new(hello.credit, hello.max_batch_bytes);
-    Ok(Greeted { access, subscription, revocations_seen, window, mailbox, generation, epoch, limits })
+    let mail = hello.features.iter().any(|name| name == feature::MAIL);
+    Ok(Greeted { access, subscription, revocations_seen, window, mailbox, generation, epoch, limits, mail })
 }
 
 async fn first_frame(

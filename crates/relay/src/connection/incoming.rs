@@ -6,7 +6,7 @@ use axum::extract::ws::Message as WsMessage;
 use sealpost_wire::frame::Body;
 use sealpost_wire::id::{InvalidId, ThreadId};
 use sealpost_wire::limits::{MAX_CURSORS, close};
-use sealpost_wire::{Ack, FRAME_VERSION, Frame, Hello, Ping, Pong, Send, Sync, ThreadCursor};
+use sealpost_wire::{Ack, FRAME_VERSION, Frame, Hello, Mail, Ping, Pong, Send, Sync, ThreadCursor};
 
 use super::gaps::TooMany;
 use super::hello;
@@ -14,6 +14,7 @@ use super::pages::PAGE_ROWS;
 use super::state::{Closing, Connection, Reply};
 use crate::body::acknowledged;
 use crate::limits::{Flooding, Wait};
+use crate::mailing;
 use crate::matrix;
 use crate::problem::Problem;
 use crate::sending;
@@ -46,6 +47,7 @@ impl Connection<'_> {
         match body.as_ref().and_then(matrix::Frame::of) {
             Some(matrix::Frame::Send) => frames.send.count(),
             Some(matrix::Frame::Ack) => frames.ack.count(),
+            Some(matrix::Frame::Mail) => frames.mail.count(),
             Some(
                 matrix::Frame::Hello | matrix::Frame::Sync | matrix::Frame::Ping | matrix::Frame::Credit,
             ) => {
@@ -57,6 +59,7 @@ impl Connection<'_> {
         match body {
             Some(Body::Send(send)) => self.on_send(id, &send),
             Some(Body::Ack(ack)) => self.on_ack(id, &ack),
+            Some(Body::Mail(mail)) => self.on_mail(id, &mail),
             Some(Body::Hello(hello)) => self.on_hello(id, &hello),
             Some(Body::Sync(sync)) => self.on_sync(id, &sync),
             Some(Body::Ping(Ping { t })) => {
@@ -98,6 +101,21 @@ impl Connection<'_> {
                 Err(problem) => Err(problem),
             };
             Reply::Sent { id, lane, began, outcome }
+        }));
+        Ok(())
+    }
+
+    /// Mail has no order, so it needs no turn and may be sent on any connection of the device.
+    fn on_mail(&mut self, id: u64, mail: &Mail) -> Result<(), Closing> {
+        let (state, sender) = (self.state, self.access.address);
+        let charged = self.pay(|| mailing::charge(state, sender, mail))?;
+        let mailing = charged.and_then(|charged| mailing::submit(state, sender, mail, charged));
+        self.replies.push_back(Box::pin(async move {
+            let outcome = match mailing {
+                Ok(mailing) => mailing.await,
+                Err(problem) => Err(problem),
+            };
+            Reply::Mailed { id, outcome }
         }));
         Ok(())
     }

@@ -88,6 +88,8 @@ impl<'a> Connection<'a> {
             last_received: now,
             last_scan: now,
             write_queue: WriteQueue::default(),
+            mail: greeted.mail,
+            ephemeral: false,
         };
         connection.check_key_counts();
         connection
@@ -110,7 +112,7 @@ impl<'a> Connection<'a> {
     /// A client may send messages and disconnect. Their recipients should still be woken immediately.
     async fn wake_recipients(&mut self) {
         while let Some(reply) = self.replies.next().await {
-            if let Reply::Sent { outcome: Ok(sent), .. } = reply {
+            if let Reply::Sent { outcome: Ok(sent), .. } | Reply::Mailed { outcome: Ok(sent), .. } = reply {
                 sent.wake(self.state);
             }
         }
@@ -135,7 +137,7 @@ impl<'a> Connection<'a> {
                 (purpose, page) = take_page(&mut self.page), if room => self.on_page(purpose, page)?,
                 () = pause_over(&mut self.pause) => self.pause = None,
                 message = self.socket.recv(), if reading => self.on_message(message)?,
-                () = std::future::ready(()), if !self.write_queue.frames.is_empty() => self.flush().await?,
+                () = std::future::ready(()), if self.has_to_write() => self.flush().await?,
             }
         }
     }
@@ -146,6 +148,9 @@ impl<'a> Connection<'a> {
         }
         if woken.has(WakeReason::ConnectedElsewhere) {
             return Err(Closing::Because(close::CONNECTED_ELSEWHERE));
+        }
+        if woken.has(WakeReason::Ephemeral) {
+            self.ephemeral = true;
         }
         if woken.has(WakeReason::Mail) {
             self.feed.wake();

@@ -13,6 +13,9 @@ use super::state::{Closing, Connection, WriteQueue};
 use crate::fault::{self, Station};
 use crate::state::State;
 
+/// How much ephemeral mail is written at a time, in bytes.
+const EPHEMERAL_BYTES: usize = 16 << 10;
+
 impl Connection<'_> {
     /// Answers a request, unless no reply was requested.
     pub(super) fn answer(&mut self, id: u64, body: Body) {
@@ -41,6 +44,33 @@ impl Connection<'_> {
         if row {
             fault::at(Station::Delivered);
         }
+        if std::mem::take(&mut self.ephemeral) {
+            Box::pin(self.write_ephemeral()).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether anything waits to be written.
+    pub(super) fn has_to_write(&self) -> bool {
+        self.ephemeral || !self.write_queue.frames.is_empty()
+    }
+
+    /// Ephemeral mail is written a little at a time, and only when the peer has read everything else. Until then it
+    /// waits elsewhere, where it is dropped if there is too much of it or it becomes too old.
+    async fn write_ephemeral(&mut self) -> Result<(), Closing> {
+        let taken = self.subscription.take_passing(self.state.clock.monotonic(), EPHEMERAL_BYTES);
+        let ephemeral = &self.state.metrics.ephemeral;
+        ephemeral.dropped.add(taken.dropped);
+        self.ephemeral = taken.more;
+        if !self.mail {
+            return Ok(());
+        }
+        let written = u64::try_from(taken.frames.len()).unwrap_or(u64::MAX);
+        for frame in taken.frames {
+            in_time(self.state, self.socket.feed(WsMessage::Binary(frame))).await?;
+        }
+        in_time(self.state, self.socket.flush()).await?;
+        ephemeral.written.add(written);
         Ok(())
     }
 }

@@ -23,6 +23,10 @@ impl Connection<'_> {
                 let answered = lane.map_or(Ok(()), |lane| self.order.answered(lane));
                 answered.map_err(|TooManyStopped| Closing::Because(close::FLOODING))
             }
+            Reply::Mailed { id, outcome } => {
+                self.answer_mail(id, outcome);
+                Ok(())
+            }
             Reply::Acknowledged { id, keys, outcome: Ok(removed) } => {
                 fault::at(Station::AckAfterCommit);
                 self.window.acknowledge(&keys);
@@ -60,6 +64,16 @@ impl Connection<'_> {
                 sent.wake(self.state);
                 let took = self.state.clock.monotonic().saturating_sub(began);
                 self.state.metrics.send_ack.socket.observe(took);
+            }
+            Err(problem) => self.answer(id, Body::Error(problem.to_wire())),
+        }
+    }
+
+    fn answer_mail(&mut self, id: u64, outcome: Result<Sent, Problem>) {
+        match outcome {
+            Ok(sent) => {
+                sent.wake(self.state);
+                self.answer(id, Body::SendAck(sent.ack));
             }
             Err(problem) => self.answer(id, Body::Error(problem.to_wire())),
         }

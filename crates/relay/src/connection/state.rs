@@ -58,6 +58,10 @@ pub(super) struct Connection<'a> {
     pub(super) last_received: Duration,
     pub(super) last_scan: Duration,
     pub(super) write_queue: WriteQueue,
+    /// Whether the client handles mail.
+    pub(super) mail: bool,
+    /// Whether ephemeral mail may wait to be written.
+    pub(super) ephemeral: bool,
 }
 
 /// An answer to an earlier frame.
@@ -67,6 +71,11 @@ pub(super) enum Reply {
         /// The thread, if the send named one.
         lane: Option<ThreadId>,
         began: Duration,
+        outcome: Result<Sent, Problem>,
+    },
+    /// Mail was passed on.
+    Mailed {
+        id: u64,
         outcome: Result<Sent, Problem>,
     },
     Acknowledged {

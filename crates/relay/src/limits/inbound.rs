@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use sealpost_wire::id::UserId;
+use sealpost_wire::limits::ROW_BYTES;
 
 use super::buckets::Key;
 use super::limiter::Limiter;
@@ -43,6 +44,25 @@ impl Limiter {
             return Ok(wait);
         }
         Ok(wait.max(self.admit(Name::RecipientBytes, Key::User(recipient), 0, now)?))
+    }
+
+    /// Charges ephemeral mail for one device of the recipient, with the same overhead as a row. Mail for the sender's own
+    /// devices is charged to the sender only.
+    ///
+    /// # Errors
+    /// [`OverLimit`]
+    pub fn ephemeral(
+        &self,
+        sender: UserId,
+        recipient: UserId,
+        ciphertext: usize,
+        now: Duration,
+    ) -> Result<(), OverLimit> {
+        if sender == recipient {
+            return Ok(());
+        }
+        let bytes = u64::try_from(ciphertext).unwrap_or(u64::MAX).saturating_add(ROW_BYTES);
+        self.admit(Name::EphemeralBytes, Key::SenderAndRecipient(sender, recipient), bytes, now).map(drop)
     }
 
     /// Charges a stored message of this user. Copies for the sender's own devices are charged to the sender only.

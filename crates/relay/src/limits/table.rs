@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use sealpost_wire::limits::{MAX_ACK_KEYS, MAX_FRAME, MAX_UPLOAD_KEYS, ROW_BYTES};
+use sealpost_wire::limits::{MAX_ACK_KEYS, MAX_EPHEMERAL, MAX_FRAME, MAX_UPLOAD_KEYS, ROW_BYTES};
 
 use super::bucket::Rate;
 
@@ -24,6 +24,8 @@ pub enum Name {
     ShareBytes,
     /// Bytes that are delivered into the mailboxes of a user, in threads that the user has accepted.
     RecipientBytes,
+    /// Bytes of ephemeral mail that a user sends to another user.
+    EphemeralBytes,
     /// The time of the store's writer that a user used.
     WriterTime,
     /// Connections that a user opens.
@@ -53,7 +55,7 @@ pub enum Name {
 }
 
 /// The number of limits.
-pub(super) const COUNT: usize = 20;
+pub(super) const COUNT: usize = 21;
 
 impl Name {
     /// The index in the table.
@@ -229,6 +231,15 @@ pub const TABLE: [Limit; COUNT] = {
             Slow(SECOND),
             Allow,
             MAX_INBOUND,
+        ),
+        row(
+            N::EphemeralBytes,
+            "ephemeral_bytes",
+            (Bytes, SenderAndRecipient),
+            Rate::new(512 << 10, 32 << 10, SECOND),
+            Reject,
+            Allow,
+            MAX_EPHEMERAL + ROW_BYTES as usize,
         ),
         row(
             N::WriterTime,

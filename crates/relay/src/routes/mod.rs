@@ -8,6 +8,7 @@ mod health;
 mod inbox;
 mod keys;
 mod login;
+mod mail;
 mod messages;
 mod socket;
 mod threads;
@@ -68,6 +69,7 @@ fn handler(route: Route) -> MethodRouter<Arc<State>> {
         Route::AcceptThread => on(method, threads::accept),
         Route::ShowThread => on(method, threads::show),
         Route::Append => on(method, messages::send),
+        Route::PostMail => on(method, mail::post),
         Route::PageInbox => on(method, inbox::page),
         Route::AckInbox => on(method, inbox::acknowledge),
         Route::OpenSocket => on(method, socket::upgrade),

@@ -8,6 +8,7 @@
 
 mod accounts;
 mod answer;
+mod audience;
 mod lane;
 mod mailbox;
 mod order;
@@ -22,6 +23,7 @@ use std::fmt;
 
 pub use accounts::{Accounts, Device, Generation, IdempotencyKey, LoggedIn, Login, NewAccount, Restored};
 pub use answer::{Answer, Health, StoreError};
+pub use audience::{Audience, Misaddressed, check_recipients};
 pub use lane::{Append, Appended, BodyHash, Copy, Lanes, Stored};
 pub use mailbox::{Arrival, InboxKey, MailboxState, Mailboxes, Message, Page, PageLimit, Row};
 pub use order::{Order, Place, TooManyStopped, Turn};

@@ -3,6 +3,7 @@
 use sealpost_wire::id::{ThreadId, UserId};
 
 use super::answer::Answer;
+use super::audience::Audience;
 
 /// Threads and their members.
 pub trait Threads {
@@ -13,6 +14,8 @@ pub trait Threads {
     fn accept_thread(&self, thread: ThreadId, member: UserId) -> Answer<bool>;
     /// A thread as seen by one of its members; `None` if it does not exist or is not theirs.
     fn thread(&self, thread: ThreadId, member: UserId) -> Answer<Option<ThreadRow>>;
+    /// The devices of a thread's members; `None` if it does not exist or is not theirs. Nothing is written.
+    fn audience(&self, thread: ThreadId, member: UserId) -> Answer<Option<Audience>>;
 }
 
 /// A new direct thread. The user who opens it accepts it.

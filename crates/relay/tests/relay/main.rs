@@ -13,6 +13,7 @@ mod conversation;
 #[cfg(feature = "faults")]
 mod crash;
 mod drain;
+mod ephemeral;
 mod full_disk;
 mod inbound;
 mod kills;

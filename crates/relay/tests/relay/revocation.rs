@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sealpost_relay::address::Address;
-use sealpost_relay::bus::{Bus, LocalBus, Subscription, WakeReason};
+use sealpost_relay::bus::{Bus, LocalBus, Passing, Subscription, WakeReason};
 use sealpost_wire::frame::Body;
 use sealpost_wire::id::UserId;
 use sealpost_wire::{Ping, RefreshRequest, RegisterRequest, RegisterResponse};
@@ -25,6 +25,10 @@ impl Bus for Lossy {
         if reason != WakeReason::Revoked {
             self.0.wake(address, reason);
         }
+    }
+
+    fn pass(&self, address: Address, passing: &Passing) -> bool {
+        self.0.pass(address, passing)
     }
 }
 

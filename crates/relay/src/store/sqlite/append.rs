@@ -3,9 +3,6 @@
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, Error, OptionalExtension as _, Result, params};
-use sealpost_wire::DeviceMismatch;
-use sealpost_wire::id::ToWire as _;
-use sealpost_wire::id::UserId;
 use sealpost_wire::limits::{CLOCK_AHEAD_MS, DEDUPE_WINDOW_MS};
 
 use super::arrivals::Arrivals;
@@ -16,6 +13,7 @@ use super::requests;
 use crate::address::Address;
 use crate::fault::{self, Station};
 use crate::limits::Inbound;
+use crate::store::audience::Differences;
 use crate::store::{Append, Appended, BodyHash, Copy, Stored};
 
 /// Makes all decisions first, in the order in which refusals may reveal information (membership comes first), then
@@ -142,31 +140,15 @@ fn check_copies(append: &Append, live: &BTreeMap<Address, u32>) -> std::result::
     let (missing, extra): (Vec<_>, Vec<_>) = (missing.collect(), extra.collect());
     if !missing.is_empty() || !extra.is_empty() || named.len() != append.copies.len() {
         let mut by_user = Differences::default();
-        missing.into_iter().for_each(|address| by_user.of(address).missing.push(address.device.get()));
-        extra.into_iter().for_each(|address| by_user.of(address).extra.push(address.device.get()));
+        missing.into_iter().for_each(|address| by_user.of(*address).missing.push(address.device.get()));
+        extra.into_iter().for_each(|address| by_user.of(*address).extra.push(address.device.get()));
         return Err(Appended::MismatchedDevices(by_user.into_list()));
     }
     let stale = named.iter().filter(|(address, registration)| live.get(address) != Some(registration));
     let mut by_user = Differences::default();
-    stale.for_each(|(address, _)| by_user.of(address).stale.push(address.device.get()));
+    stale.for_each(|(address, _)| by_user.of(*address).stale.push(address.device.get()));
     let stale = by_user.into_list();
     if stale.is_empty() { Ok(()) } else { Err(Appended::StaleDevices(stale)) }
-}
-
-#[derive(Default)]
-struct Differences(BTreeMap<UserId, DeviceMismatch>);
-
-impl Differences {
-    fn of(&mut self, address: &Address) -> &mut DeviceMismatch {
-        self.0.entry(address.user).or_insert_with(|| DeviceMismatch {
-            user_id: address.user.to_wire(),
-            ..DeviceMismatch::default()
-        })
-    }
-
-    fn into_list(self) -> Vec<DeviceMismatch> {
-        self.0.into_values().collect()
-    }
 }
 
 /// Stores the position of this id. Returns `false` if it already has one; nothing was written then.

@@ -7,7 +7,7 @@ use sealpost_wire::id::{ThreadId, UserId};
 
 use super::columns::{address, expect_one, user};
 use crate::address::Address;
-use crate::store::Stored;
+use crate::store::{Audience, Stored};
 
 /// The amount that a thread has delivered so far to a member who has not accepted it.
 #[derive(Debug, Clone, Copy)]
@@ -102,6 +102,16 @@ impl Lane {
     pub(super) fn advance(&mut self, to: Stored) {
         (self.last, self.has_advanced) = (to, true);
     }
+}
+
+/// Who may receive mail of this member.
+pub(super) fn audience(tx: &Connection, thread: ThreadId, member: UserId) -> Result<Option<Audience>> {
+    let lane = Lane::read(tx, thread)?.filter(|lane| lane.has_member(member));
+    Ok(lane.map(|lane| Audience {
+        left_alone: lane.is_left_alone(member),
+        not_accepted: lane.not_accepted.into_keys().collect(),
+        live: lane.live,
+    }))
 }
 
 /// The threads that a group has read, with last positions that are not yet written.

@@ -47,9 +47,9 @@ use self::readers::Readers;
 use self::room::{Need, Room};
 use self::writer::Writer;
 use super::{
-    Answer, Append, Appended, Arrival, Created, FamilyId, Health, InboxKey, KeysRefused, Lanes, MailboxState,
-    Mailboxes, NewThread, Page, PageLimit, PreKeys, Revocations, Rotated, Rotation, StoreVersion, Swept,
-    Take, Taken, ThreadRow, Threads, Tokens, Turn, Upkeep,
+    Answer, Append, Appended, Arrival, Audience, Created, FamilyId, Health, InboxKey, KeysRefused, Lanes,
+    MailboxState, Mailboxes, NewThread, Page, PageLimit, PreKeys, Revocations, Rotated, Rotation,
+    StoreVersion, Swept, Take, Taken, ThreadRow, Threads, Tokens, Turn, Upkeep,
 };
 use crate::address::Address;
 use crate::clock::Clock;
@@ -240,6 +240,10 @@ impl Threads for SqliteStore {
 
     fn thread(&self, thread: ThreadId, member: UserId) -> Answer<Option<ThreadRow>> {
         self.readers.read(member, move |tx| threads::get(tx, thread, member))
+    }
+
+    fn audience(&self, thread: ThreadId, member: UserId) -> Answer<Option<Audience>> {
+        self.readers.read(member, move |tx| lane::audience(tx, thread, member))
     }
 }
 

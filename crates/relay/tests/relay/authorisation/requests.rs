@@ -5,7 +5,7 @@ use sealpost_wire::frame::Body;
 use sealpost_wire::id::ToWire as _;
 use sealpost_wire::id::{ThreadId, UserId};
 use sealpost_wire::{
-    Ack, AckOk, ChallengeRequest, CreateThread, Credit, Hello, InboxKey, InboxPage, LoginRequest, Ping,
+    Ack, AckOk, ChallengeRequest, CreateThread, Credit, Hello, InboxKey, InboxPage, LoginRequest, Mail, Ping,
     RefreshRequest, RegisterRequest, RestoreRequest, Sync, ThreadCursor,
 };
 
@@ -239,6 +239,32 @@ pub(super) async fn send_to_the_thread(cast: &mut Cast) -> Outcome {
 pub(super) async fn send_to_an_unknown_thread(cast: &mut Cast) -> Outcome {
     let send = cast.message(NO_THREAD);
     cast.say(Body::Send(send)).await
+}
+
+pub(super) async fn pass_on_ephemeral_mail(cast: &mut Cast) -> Outcome {
+    let mail = ephemeral_mail(cast, cast.thread);
+    cast.say(Body::Mail(mail)).await
+}
+
+pub(super) async fn pass_on_ephemeral_mail_in_an_unknown_thread(cast: &mut Cast) -> Outcome {
+    let mail = ephemeral_mail(cast, NO_THREAD);
+    cast.say(Body::Mail(mail)).await
+}
+
+pub(super) async fn post_ephemeral_mail(cast: &mut Cast) -> Outcome {
+    cast.post(&format!("/v1/threads/{}/mail", cast.thread), &ephemeral_mail(cast, cast.thread)).await
+}
+
+pub(super) async fn post_ephemeral_mail_in_an_unknown_thread(cast: &mut Cast) -> Outcome {
+    cast.post(&format!("/v1/threads/{NO_THREAD}/mail"), &ephemeral_mail(cast, NO_THREAD)).await
+}
+
+/// For one of the devices of the thread.
+fn ephemeral_mail(cast: &Cast, thread: ThreadId) -> Mail {
+    let mut copies = cast.message(thread).copies;
+    copies.truncate(1);
+    copies[0].envelope.as_mut().unwrap().ephemeral = true;
+    Mail { thread_id: thread.to_wire(), copies, ..Mail::default() }
 }
 
 pub(super) async fn acknowledge_a_row_by_frame(cast: &mut Cast) -> Outcome {
