@@ -2,14 +2,18 @@
 
 use std::path::PathBuf;
 
+use crate::home::is_name;
+
 pub(crate) const HELP: &str = "\
-sealpost-cli-chat --name NAME [--with NAME] [--relay URL] [--state FOLDER]
+./dev chat --name NAME [--with NAME] [--relay URL] [--state FOLDER] [--plain]
 
-  -- name NAME      your name; an account is registered the first time with NAME      your peer: a name on this machine,
-  -- or a user id; by default, the first user who writes relay URL      the relay; default http://127.0.0.1:8470, where
-  -- ./dev relay listens state FOLDER   the folder of the accounts; default .cache/chat
+  --name NAME      your name; an account is registered the first time
+  --with NAME      opens the chat with NAME: a name on this machine, or a user id
+  --relay URL      the relay; default http://127.0.0.1:8470, where ./dev relay listens
+  --state FOLDER   the folder of the accounts; default .cache/chat
+  --plain          lines instead of a screen, as when input or output is a pipe
 
-In the conversation: /safety shows the safety number, /older an older page, /quit ends.";
+On the screen, ? shows the keys and the commands. With --plain, /help does.";
 
 /// The parsed command line.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,11 +22,12 @@ pub(crate) struct Arguments {
     pub(crate) with: Option<String>,
     pub(crate) relay: String,
     pub(crate) state: PathBuf,
+    pub(crate) plain: bool,
 }
 
 /// `None` if help was requested.
 pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments>, String> {
-    let (mut name, mut with, mut relay, mut state) = (None, None, None, None);
+    let (mut name, mut with, mut relay, mut state, mut plain) = (None, None, None, None, false);
     while let Some(word) = words.next() {
         let (flag, value) = match word.split_once('=') {
             Some((flag, value)) => (flag.to_owned(), Some(value.to_owned())),
@@ -30,6 +35,10 @@ pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Ar
         };
         let slot = match flag.as_str() {
             "--help" | "-h" => return Ok(None),
+            "--plain" => {
+                plain = true;
+                continue;
+            }
             "--name" => &mut name,
             "--with" => &mut with,
             "--relay" => &mut relay,
@@ -40,8 +49,7 @@ pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Ar
     }
     let name = name.ok_or("--name is required")?;
     for name in [Some(&name), with.as_ref()].into_iter().flatten() {
-        let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
-        if name.is_empty() || !name.chars().all(plain) {
+        if !is_name(name) {
             return Err("a name may contain only letters, digits, - and _".to_owned());
         }
     }
@@ -53,6 +61,7 @@ pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Ar
         with,
         relay: relay.unwrap_or_else(|| "http://127.0.0.1:8470".to_owned()),
         state: state.unwrap_or_else(|| ".cache/chat".to_owned()).into(),
+        plain,
     }))
 }
 
@@ -68,7 +77,8 @@ mod tests {
     fn only_a_name_is_required() {
         let arguments = parsed(&["--name", "ada"]).unwrap().unwrap();
         assert_eq!(arguments.relay, "http://127.0.0.1:8470");
-        assert_eq!(arguments.with, None);
+        assert_eq!((arguments.with, arguments.plain), (None, false));
+        assert!(parsed(&["--plain", "--name", "ada"]).unwrap().unwrap().plain);
     }
 
     #[test]

@@ -1,217 +1,133 @@
-//! A conversation in a terminal, over the same library that an app uses.
+//! A messenger in a terminal, over the same library that an app uses.
 //!
 //! `./dev chat --name ada --with ben` in one terminal, `./dev chat --name ben --with ada` in another,
 //! `./dev relay` in a third.
+//!
+//! Keys ([`keys`]) and what the client reports ([`client`]) change a pure state ([`state`]), which is drawn ([`view`]).
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
-
+mod app;
 mod arguments;
+mod client;
+mod clock;
+mod commands;
+mod editor;
+mod help;
 mod home;
-mod screen;
+mod input;
+mod keys;
+mod layout;
+mod news;
+mod plain;
+mod signals;
+mod state;
+mod terminal;
+mod text;
+mod view;
+mod wrap;
 
+use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
-use sealpost_core::{Client, Direction, Error, Event, Message, Position, Thread};
-use tokio::io::{AsyncBufReadExt as _, BufReader, Lines, Stdin};
+use sealpost_core::{Client, ConnectionState, Delivery, Direction, Error, Offline, Storage};
 use tokio::time::sleep;
 
+use app::Left;
 use arguments::Arguments;
+use client::Worker;
 use home::{Home, HomeError};
-use screen::Screen;
+use news::Request;
+use plain::PlainError;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let arguments = match arguments::parse(std::env::args().skip(1)) {
         Ok(Some(arguments)) => arguments,
         Ok(None) => {
-            println!("{}", arguments::HELP);
+            // Whoever closes the output does not want the rest.
+            let _ = writeln!(io::stdout(), "{}", arguments::HELP);
             return ExitCode::SUCCESS;
         }
-        Err(what) => {
-            eprintln!("chat: {what}\n\n{}", arguments::HELP);
-            return ExitCode::from(2);
-        }
+        Err(what) => return fail(&format!("{what}\n\n{}", arguments::HELP), 2),
     };
-    match chat(arguments).await {
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error.to_string(), 1),
+    };
+    let relay = arguments.relay.clone();
+    let ended = runtime.block_on(chat(arguments));
+    // A thread that waits for input would never end.
+    runtime.shutdown_background();
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("chat: {error}");
-            ExitCode::FAILURE
+        Err(error) => fail(&explain(&error, &relay), 1),
+    }
+}
+
+fn fail(what: &str, code: u8) -> ExitCode {
+    let _ = writeln!(io::stderr(), "chat: {what}");
+    ExitCode::from(code)
+}
+
+/// The error, with what to do about it.
+fn explain(error: &HomeError, relay: &str) -> String {
+    match error {
+        HomeError::Client(Error::Offline(Offline::Unreachable | Offline::TimedOut)) => format!(
+            "no relay answers at {relay}\n\n./dev relay starts one at http://127.0.0.1:8470; --relay URL names another"
+        ),
+        HomeError::Client(Error::Offline(Offline::NotARelay)) => {
+            format!("what answers at {relay} is not a relay; --relay URL names another")
         }
+        HomeError::Client(Error::Storage(Storage::InUse)) => {
+            "another program is using the database of this account and does not let go of it; end it first"
+                .to_owned()
+        }
+        other => other.to_string(),
     }
 }
 
 async fn chat(arguments: Arguments) -> Result<(), HomeError> {
-    let home = Home::at(&arguments.state)?;
-    let client = home.client(&arguments.name, &arguments.relay).await?;
-    println!("  · you are {}, user id {}", arguments.name, client.user_id());
-    let (thread, them) = meet(&client, &home, arguments.with).await?;
-    let conversation = Conversation {
-        screen: Screen::new(&arguments.name, &them),
-        // Subscribed before the history is shown, so that no message is missed in between.
-        events: client.events(),
-        input: BufReader::new(tokio::io::stdin()).lines(),
-
-        client: client.clone(),
-        thread,
-        older: None,
-    };
-    conversation.run().await?;
+    let Arguments { name, with, relay, state, plain } = arguments;
+    let home = Arc::new(Home::at(&state)?);
+    let client = home.client(&name, &relay).await?;
+    if plain || !io::stdin().is_terminal() || !io::stdout().is_terminal() {
+        match plain::run(&client, &home, &name, with).await {
+            // Nobody reads the output any more.
+            Ok(()) | Err(PlainError::Output(_)) => {}
+            Err(PlainError::Client(error)) => return Err(error.into()),
+        }
+        return Ok(client.suspend().await?);
+    }
+    let (worker, requests, news) = Worker::new(client.clone(), home);
+    let working = tokio::spawn(worker.run());
+    if let Some(with) = with {
+        let _ = requests.send(Request::Meet(with));
+    }
+    let left = app::run(&name, &relay, requests, news).await;
+    // Carries out what was asked of it before the screen was closed.
+    let worked = working.await;
+    if left.is_ok_and(|left| left == Left::WithoutClient) || worked.is_err() {
+        return Err(Error::Bug("the client ended before the screen").into());
+    }
+    if !let_messages_leave(&client).await {
+        let _ =
+            writeln!(io::stdout(), "Some messages have not been sent yet. They will be sent the next time.");
+    }
     Ok(client.suspend().await?)
 }
 
-/// The thread with the peer, and the peer's name. Waits for the peer if necessary.
-async fn meet(client: &Client, home: &Home, with: Option<String>) -> Result<(Thread, String), HomeError> {
-    let mut events = client.events();
-    let Some(with) = with else {
-        if let Some(thread) = client.threads().await?.into_iter().next() {
-            return Ok((thread, "them".to_owned()));
+/// Waits a moment for queued messages to be sent, and returns whether they were. The others are on disk.
+async fn let_messages_leave(client: &Client) -> bool {
+    for _ in 0..20 {
+        let Ok(page) = client.thread_page(None, 50).await else { return true };
+        let mut newest = page.threads.iter().filter_map(|thread| thread.newest.as_ref());
+        if !newest.any(|newest| newest.direction == Direction::Outgoing(Delivery::Queued)) {
+            return true;
         }
-        println!("  · waiting for a message");
-        loop {
-            match events.next().await {
-                Some(Ok(Event::ThreadAdded(id))) => return Ok((client.thread(id).await?, "them".to_owned())),
-                Some(_) => {}
-                None => return Err(Error::Bug("the events ended").into()),
-            }
+        if client.connection_state() != ConnectionState::Live {
+            return false;
         }
-    };
-    let mut told = false;
-    loop {
-        let problem = match home.user(&with) {
-            None => format!("waiting for {with} to run ./dev chat --name {with}"),
-            Some(user) => match client.direct_thread(user).await {
-                Ok(thread) => return Ok((thread, with)),
-                Err(error) if error.is_retryable() => format!("waiting: {error}"),
-                Err(error) => return Err(error.into()),
-            },
-        };
-        if !std::mem::replace(&mut told, true) {
-            println!("  · {problem}");
-        }
-        sleep(Duration::from_millis(500)).await;
+        sleep(Duration::from_millis(100)).await;
     }
-}
-
-struct Conversation {
-    client: Client,
-    thread: Thread,
-    screen: Screen,
-    events: sealpost_core::Events,
-    input: Lines<BufReader<Stdin>>,
-    older: Option<Position>,
-}
-
-impl Conversation {
-    async fn run(mut self) -> Result<(), Error> {
-        let newest = self.show_page(None).await?;
-        if let Some(message) = newest {
-            self.thread.mark_read(message.id).await?;
-        }
-        self.screen.note("type a message and press enter; /help lists the commands");
-        loop {
-            tokio::select! {
-                line = self.input.next_line() => match line {
-                    Ok(Some(line)) => {
-                        if !self.entered(line.trim()).await? {
-                            return Ok(());
-                        }
-                    }
-                    // At the end of the input, queued messages are sent before the program ends.
-                    _ => return self.let_it_leave().await,
-                },
-                event = self.events.next() => match event {
-                    Some(Ok(event)) => self.happened(event).await?,
-                    Some(Err(lagged)) => self.screen.note(&lagged.to_string()),
-                    None => return Ok(()),
-                },
-            }
-        }
-    }
-
-    /// Returns `false` if the user ends the chat.
-    async fn entered(&mut self, line: &str) -> Result<bool, Error> {
-        match line {
-            "" => {}
-            "/quit" => {
-                self.let_it_leave().await?;
-                return Ok(false);
-            }
-            "/help" => self.screen.note("/safety shows the safety number, /older an older page, /quit ends"),
-            "/safety" => match self.safety_number().await {
-                Some(number) => self.screen.note(&format!("safety number {number}")),
-                None => self.screen.note("no safety number before the first message"),
-            },
-            "/older" => {
-                if let Some(older) = self.older {
-                    self.show_page(Some(older)).await?;
-                } else {
-                    self.screen.note("there are no older messages");
-                }
-            }
-            text => match self.thread.send_text(text).await {
-                // A person is waiting, so connecting is worthwhile.
-                Ok(_) => self.client.reconnect(),
-                Err(error @ Error::TooLong { .. }) => self.screen.note(&error.to_string()),
-                Err(error) => return Err(error),
-            },
-        }
-        Ok(true)
-    }
-
-    async fn happened(&mut self, event: Event) -> Result<(), Error> {
-        match event {
-            Event::MessageAdded(message) if message.thread == self.thread.id() => {
-                self.screen.message(&message);
-                if matches!(message.direction, Direction::Incoming { .. }) {
-                    self.thread.mark_read(message.id).await?;
-                }
-            }
-            Event::MessageChanged { message, .. } if message.thread == self.thread.id() => {
-                self.screen.progress(&message)
-            }
-            Event::IdentityChanged(user) => {
-                let others = self.thread.others().await?;
-                if others.iter().any(|other| other.user_id() == user) {
-                    self.screen.note("the safety number has changed; /safety shows it");
-                }
-            }
-            Event::MessagesMissing { first, last, .. } => {
-                self.screen.note(&format!("messages {first} to {last} are missing"));
-            }
-            Event::Connection(state) => self.screen.connection(state),
-            _ => {}
-        }
-        Ok(())
-    }
-
-    async fn safety_number(&self) -> Option<String> {
-        self.thread.others().await.ok()?.first()?.safety_number().await.ok()
-    }
-
-    /// Shows a page, oldest message first, and returns its newest message.
-    async fn show_page(&mut self, before: Option<Position>) -> Result<Option<Message>, Error> {
-        let page = self.thread.history_of(before, 20).await?;
-        for message in page.messages.iter().rev() {
-            self.screen.message(message);
-        }
-        self.older = page.older;
-        Ok(page.messages.into_iter().next())
-    }
-
-    /// Waits a moment for queued messages to be sent. The others are on disk and are sent the next time.
-    async fn let_it_leave(&mut self) -> Result<(), Error> {
-        for _ in 0..20 {
-            let page = self.thread.history_of(None, 20).await?;
-            let waits = |message: &Message| message.server_seq.is_none();
-            if !page.messages.iter().any(waits) {
-                return Ok(());
-            }
-            sleep(Duration::from_millis(100)).await;
-        }
-        let unsent = "some messages were not sent yet; they will be sent the next time";
-        self.screen.note(unsent);
-        Ok(())
-    }
+    false
 }

@@ -1,0 +1,60 @@
+//! What the library returns, as the screen shows it.
+
+use sealpost_core::{Delivery, Direction, Message, MessageBody, MessageList};
+
+use crate::news::{Author, Body, Row, Rows, Tick};
+use crate::text::Shown;
+
+pub(super) fn rows(list: &MessageList) -> Rows {
+    let rows = list.messages().iter().rev().map(row).collect();
+    Rows { rows, has_older: list.older().is_some(), has_newer: list.newer().is_some() }
+}
+
+fn row(message: &Message) -> Row {
+    let body = match &message.body {
+        MessageBody::Text(text) => Body::Text(Shown::lines(text)),
+        other => Body::Unreadable(unreadable(other)),
+    };
+    Row { id: message.id, sent_ms: message.sent_ms, author: author(message), body }
+}
+
+fn author(message: &Message) -> Author {
+    match message.direction {
+        Direction::Outgoing(delivery) => Author::Us(tick(delivery)),
+        Direction::Incoming { read } => Author::Them { read },
+    }
+}
+
+/// The tick of our message; none for those of others.
+pub(super) fn tick_of(message: &Message) -> Option<Tick> {
+    match author(message) {
+        Author::Us(tick) => Some(tick),
+        Author::Them { .. } => None,
+    }
+}
+
+fn tick(delivery: Delivery) -> Tick {
+    match delivery {
+        Delivery::Sent => Tick::Sent,
+        Delivery::Delivered => Tick::Delivered,
+        Delivery::Read => Tick::Read,
+        Delivery::Failed(reason) => Tick::Failed(reason),
+        // A state of a later version says at least that the message is not known to have left.
+        _ => Tick::Queued,
+    }
+}
+
+/// A message in one line, as a list shows it.
+pub(super) fn in_a_line(message: &Message) -> Shown {
+    match &message.body {
+        MessageBody::Text(text) => Shown::line(text),
+        other => unreadable(other),
+    }
+}
+
+fn unreadable(body: &MessageBody) -> Shown {
+    match body {
+        MessageBody::Undecryptable(cause) => Shown::line(&format!("could not be decrypted: {cause}")),
+        _ => Shown::line("this version cannot show this message"),
+    }
+}

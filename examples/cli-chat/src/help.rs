@@ -1,0 +1,69 @@
+//! The text of the help.
+
+use crate::commands::COMMANDS;
+use crate::wrap::{columns, cut, wrap};
+
+/// Each key with what it does.
+const KEYS: &[(&str, &str)] = &[
+    ("Enter", "sends the message"),
+    ("Alt-Enter, Ctrl-J", "begins another line"),
+    ("Up, Down", "what was written before"),
+    ("PageUp, PageDown", "older and newer messages"),
+    ("Ctrl-Home, Ctrl-End", "oldest loaded, newest message"),
+    ("Tab, Esc", "to the list of chats, and back"),
+    ("Ctrl-P, Ctrl-N", "the chat above, the chat below"),
+    ("Ctrl-F", "searches all chats"),
+    ("?, F1", "this help; ?? writes a question mark"),
+    ("Ctrl-C, Ctrl-D", "end the program"),
+    ("mouse", "opens a chat, scrolls; with Shift, selects text"),
+];
+
+const TICKS: &[(&str, &str)] = &[
+    ("…", "waits on this device"),
+    ("✓", "the relay has it"),
+    ("✓✓", "a device of the other person has it"),
+    ("✓✓ read", "the other person has read it"),
+    ("✗ not sent", "it was not sent, and will not be"),
+];
+
+/// The columns of the first part of a line, if there is room for them.
+const ABOUT: usize = 22;
+
+/// A line of the help: what it is about, and what it says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub(crate) about: String,
+    pub(crate) text: String,
+}
+
+/// The columns of the first part, in so many columns.
+pub(crate) fn about_width(width: usize) -> usize {
+    ABOUT.min(width.checked_div(2).unwrap_or_default())
+}
+
+/// The help in so many columns.
+pub(crate) fn lines(width: usize) -> Vec<Line> {
+    let about_width = about_width(width);
+    let mut lines: Vec<Line> = Vec::new();
+    for (title, entries) in [("Keys", KEYS), ("Commands", COMMANDS), ("Ticks", TICKS)] {
+        if !lines.is_empty() {
+            lines.push(Line::default());
+        }
+        lines.push(Line { about: title.to_owned(), text: String::new() });
+        for (about, text) in entries {
+            let about = format!(" {about}");
+            let is_long = columns(&about) >= about_width;
+            let mut about = Some(about);
+            if is_long {
+                // It has a line of its own.
+                lines
+                    .push(Line { about: cut(&about.take().unwrap_or_default(), width), text: String::new() });
+            }
+            for place in wrap(text, width.saturating_sub(about_width)) {
+                let text = text.get(place).unwrap_or_default().to_owned();
+                lines.push(Line { about: about.take().unwrap_or_default(), text });
+            }
+        }
+    }
+    lines
+}

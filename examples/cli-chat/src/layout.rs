@@ -1,0 +1,127 @@
+//! Which part of the terminal shows what. The mouse and the drawing use the same division.
+
+use ratatui::layout::Rect;
+
+/// Terminals with fewer columns show either the list or the conversation.
+const TWO_PANES: u16 = 60;
+const WIDEST_LIST: u16 = 34;
+/// The most lines of the text that is being written.
+const MOST_INPUT: u16 = 8;
+/// The lines of a chat in the list.
+pub(crate) const CHAT_LINES: u16 = 2;
+/// In front of the text that is being written.
+pub(crate) const PROMPT: &str = "> ";
+
+/// The side that the keys act on, and the one that a narrow terminal shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pane {
+    Chats,
+    Conversation,
+}
+
+/// The parts of the terminal; those that are not shown are empty.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Layout {
+    pub(crate) list_title: Rect,
+    pub(crate) list: Rect,
+    /// Between the list and the conversation.
+    pub(crate) border: Rect,
+    pub(crate) title: Rect,
+    pub(crate) messages: Rect,
+    pub(crate) input: Rect,
+    pub(crate) status: Rect,
+}
+
+impl Layout {
+    /// Divides a terminal; `input` is the number of lines that the text being written has.
+    pub(crate) fn new((width, height): (u16, u16), pane: Pane, input: u16) -> Self {
+        let status_lines = height.min(1);
+        let above_status = height.saturating_sub(status_lines);
+        let most_input = MOST_INPUT.min(above_status.saturating_sub(2).max(1));
+        let input_lines = input.clamp(1, most_input).min(above_status);
+        let body = above_status.saturating_sub(input_lines);
+        let is_wide = width >= TWO_PANES;
+        let list = if is_wide {
+            (width / 3).min(WIDEST_LIST)
+        } else if pane == Pane::Chats {
+            width
+        } else {
+            0
+        };
+        let border = u16::from(is_wide);
+        let left = list.saturating_add(border);
+        let right = width.saturating_sub(left);
+        let column = |x: u16, width: u16, height: u16| {
+            let title = Rect::new(x, 0, width, height.min(1));
+            (title, Rect::new(x, title.height, width, height.saturating_sub(title.height)))
+        };
+        let (list_title, list_area) = column(0, list, if is_wide { above_status } else { body });
+        let (title, messages) = column(left, right, body);
+        let (input_x, input_width) = if right == 0 { (0, width) } else { (left, right) };
+        Self {
+            list_title,
+            list: list_area,
+            border: Rect::new(list, 0, border, above_status),
+            title,
+            messages,
+            input: Rect::new(input_x, body, input_width, input_lines),
+            status: Rect::new(0, above_status, width, status_lines),
+        }
+    }
+
+    /// The columns of the text that is being written, for a terminal that is so wide.
+    pub(crate) fn input_columns(size: (u16, u16), pane: Pane) -> usize {
+        let width = Self::new(size, pane, 1).input.width;
+        usize::from(width).saturating_sub(PROMPT.len()).max(2)
+    }
+
+    /// The number of chats that the list shows.
+    pub(crate) fn chats_shown(&self) -> usize {
+        usize::from(self.list.height.checked_div(CHAT_LINES).unwrap_or_default()).max(1)
+    }
+}
+
+/// Whether a place is inside of an area.
+pub(crate) fn is_in(area: Rect, (x, y): (u16, u16)) -> bool {
+    (area.left()..area.right()).contains(&x) && (area.top()..area.bottom()).contains(&y)
+}
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_wide_terminal_has_two_panes_and_a_narrow_one_has_one() {
+        let wide = Layout::new((80, 24), Pane::Conversation, 1);
+        assert_eq!((wide.list, wide.messages), (Rect::new(0, 1, 26, 22), Rect::new(27, 1, 53, 21)));
+        let narrow = Layout::new((30, 10), Pane::Conversation, 1);
+        assert_eq!((narrow.list.width, narrow.messages), (0, Rect::new(0, 1, 30, 7)));
+        let list = Layout::new((30, 10), Pane::Chats, 1);
+        assert_eq!((list.list, list.messages.width), (Rect::new(0, 1, 30, 7), 0));
+        assert_eq!(list.input, Rect::new(0, 8, 30, 1));
+    }
+
+    proptest! {
+        #[test]
+        fn the_parts_cover_the_terminal_without_overlap(
+            width in 1_u16..200, height in 1_u16..80, is_list in any::<bool>(), input in 0_u16..30,
+        ) {
+            let pane = if is_list { Pane::Chats } else { Pane::Conversation };
+            let Layout { list_title, list, border, title, messages, input, status } =
+                Layout::new((width, height), pane, input);
+            let parts = [list_title, list, border, title, messages, input, status];
+            let area: u32 = parts.iter().map(|part| part.area()).sum();
+            prop_assert_eq!(area, u32::from(width) * u32::from(height));
+            let whole = Rect::new(0, 0, width, height);
+            for (index, part) in parts.iter().enumerate() {
+                prop_assert_eq!(part.intersection(whole), *part);
+                for other in &parts[index + 1..] {
+                    prop_assert!(!part.intersects(*other), "{part:?} {other:?}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! What the screen and the client tell each other: requests in one direction, news in the other.
+//!
+//! Further kinds of content are further bodies and marks of a [`Row`]; what a person does with them are further requests.
+
+use sealpost_core::{ConnectionState, MessageId, ThreadId, TrustState};
+
+use crate::text::Shown;
+
+/// What the client is asked to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Request {
+    /// Opens a chat at its newest messages, or around one message.
+    Open {
+        thread: ThreadId,
+        around: Option<MessageId>,
+    },
+    /// Opens the chat with a name or a user id, as soon as there is such a user.
+    Meet(String),
+    Send {
+        thread: ThreadId,
+        text: String,
+    },
+    MarkRead {
+        thread: ThreadId,
+        up_to: MessageId,
+    },
+    /// Adds a page before the oldest message that is shown.
+    Older,
+    /// Adds a page after the newest message that is shown.
+    Newer,
+    /// Adds chats to the end of the list.
+    MoreChats,
+    Search(String),
+    SafetyNumber(ThreadId),
+    Verify {
+        thread: ThreadId,
+        digits: String,
+    },
+    Accept(ThreadId),
+    Retry {
+        thread: ThreadId,
+        messages: Vec<MessageId>,
+    },
+    Discard {
+        thread: ThreadId,
+        message: MessageId,
+    },
+    GiveUp {
+        thread: ThreadId,
+        message: MessageId,
+    },
+}
+
+/// What has happened.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum News {
+    /// The list of chats, as far as it was asked for.
+    Chats {
+        chats: Vec<Chat>,
+        has_more: bool,
+    },
+    Connection(ConnectionState),
+    /// A chat was opened, with these messages.
+    Opened {
+        thread: ThreadId,
+        name: Shown,
+        rows: Rows,
+        around: Option<MessageId>,
+    },
+    /// The user of a `Meet` is there.
+    Met {
+        thread: ThreadId,
+        name: Shown,
+    },
+    /// The messages of the open chat have changed.
+    Rows {
+        thread: ThreadId,
+        rows: Rows,
+    },
+    Trust {
+        thread: ThreadId,
+        trust: TrustState,
+    },
+    /// There is none before the first message.
+    SafetyNumber {
+        thread: ThreadId,
+        number: Option<String>,
+    },
+    /// Whether the digits that the person entered are the safety number.
+    Compared {
+        thread: ThreadId,
+        are_equal: bool,
+    },
+    Found {
+        words: String,
+        found: Vec<Found>,
+    },
+    /// A text was not queued; it must not be lost.
+    NotQueued {
+        thread: ThreadId,
+        text: String,
+        why: String,
+    },
+    /// A message cannot be discarded, because it may have left already.
+    MayHaveLeft(MessageId),
+    Note(String),
+}
+
+/// A chat in the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Chat {
+    pub(crate) thread: ThreadId,
+    pub(crate) name: Shown,
+    pub(crate) unread: u64,
+    pub(crate) activity_ms: u64,
+    /// The beginning of the newest message, with its tick if it is ours.
+    pub(crate) newest: Option<(Shown, Option<Tick>)>,
+}
+
+/// The messages of a chat that are loaded.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Rows {
+    /// Oldest first.
+    pub(crate) rows: Vec<Row>,
+    pub(crate) has_older: bool,
+    pub(crate) has_newer: bool,
+}
+
+/// A message as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Row {
+    pub(crate) id: MessageId,
+    pub(crate) sent_ms: u64,
+    pub(crate) author: Author,
+    pub(crate) body: Body,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Author {
+    Us(Tick),
+    Them { read: bool },
+}
+
+/// The state of our message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tick {
+    Queued,
+    Sent,
+    Delivered,
+    Read,
+    Failed(sealpost_core::FailReason),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Body {
+    Text(Shown),
+    /// There is nothing to read, for this reason.
+    Unreadable(Shown),
+}
+
+/// A message that a search has found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) thread: ThreadId,
+    pub(crate) message: MessageId,
+    pub(crate) chat: Shown,
+    pub(crate) is_ours: bool,
+    pub(crate) sent_ms: u64,
+    /// In one line.
+    pub(crate) text: Shown,
+}

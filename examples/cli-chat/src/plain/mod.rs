@@ -1,0 +1,213 @@
+//! The line mode, for pipes: a line of input is a message, and each event is a line of output.
+
+mod screen;
+
+use std::io;
+use std::time::Duration;
+
+use sealpost_core::{Client, Direction, Error, Event, Message, Position, Thread};
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines, Stdin};
+use tokio::time::sleep;
+
+use crate::commands::{self, Command, Line};
+use crate::home::Home;
+use screen::Screen;
+
+const COMMANDS: &str = "/safety shows the safety number, /older an older page, /quit ends; // sends a text that begins with a slash";
+
+/// Why the line mode has ended.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PlainError {
+    /// Nobody reads the output any more.
+    #[error("the output cannot be written: {0}")]
+    Output(#[from] io::Error),
+    #[error("{0}")]
+    Client(#[from] Error),
+}
+
+/// Holds a conversation until the input ends.
+pub(crate) async fn run(
+    client: &Client,
+    home: &Home,
+    us: &str,
+    with: Option<String>,
+) -> Result<(), PlainError> {
+    let screen = Screen::new(us, "them");
+    screen.note(&format!("you are {us}, user id {}", client.user_id()))?;
+    let (thread, them) = meet(client, home, with, &screen).await?;
+    let conversation = Conversation {
+        screen: Screen::new(us, &them),
+        // Subscribed before the history is shown, so that no message is missed in between.
+        events: client.events(),
+        input: BufReader::new(tokio::io::stdin()).lines(),
+        client: client.clone(),
+        thread,
+        older: None,
+    };
+    conversation.run().await
+}
+
+/// The thread with the peer, and the peer's name. Waits for the peer if necessary.
+async fn meet(
+    client: &Client,
+    home: &Home,
+    with: Option<String>,
+    screen: &Screen,
+) -> Result<(Thread, String), PlainError> {
+    let mut events = client.events();
+    let Some(with) = with else {
+        if let Some(thread) = client.threads().await?.into_iter().next() {
+            return Ok((thread, "them".to_owned()));
+        }
+        screen.note("waiting for a message")?;
+        loop {
+            match events.next().await {
+                Some(Ok(Event::ThreadAdded(id))) => return Ok((client.thread(id).await?, "them".to_owned())),
+                Some(_) => {}
+                None => return Err(Error::Bug("the events ended").into()),
+            }
+        }
+    };
+    let mut told = false;
+    loop {
+        let problem = match home.user(&with) {
+            None => format!("waiting for {with} to run ./dev chat --name {with}"),
+            Some(user) => match client.direct_thread(user).await {
+                Ok(thread) => return Ok((thread, with)),
+                Err(error) if error.is_retryable() => format!("waiting: {error}"),
+                Err(error) => return Err(error.into()),
+            },
+        };
+        if !std::mem::replace(&mut told, true) {
+            screen.note(&problem)?;
+        }
+        sleep(Duration::from_millis(500)).await;
+    }
+}
+
+struct Conversation {
+    client: Client,
+    thread: Thread,
+    screen: Screen,
+    events: sealpost_core::Events,
+    input: Lines<BufReader<Stdin>>,
+    older: Option<Position>,
+}
+
+impl Conversation {
+    async fn run(mut self) -> Result<(), PlainError> {
+        let newest = self.show_page(None).await?;
+        if let Some(message) = newest {
+            self.thread.mark_read(message.id).await?;
+        }
+        self.screen.note("type a message and press enter; /help lists the commands")?;
+        loop {
+            tokio::select! {
+                line = self.input.next_line() => match line {
+                    Ok(Some(line)) => {
+                        if !self.entered(&line).await? {
+                            return Ok(());
+                        }
+                    }
+                    // At the end of the input, queued messages are sent before the program ends.
+                    _ => return self.let_it_leave().await,
+                },
+                event = self.events.next() => match event {
+                    Some(Ok(event)) => self.happened(event).await?,
+                    Some(Err(lagged)) => self.screen.note(&lagged.to_string())?,
+                    None => return Ok(()),
+                },
+            }
+        }
+    }
+
+    /// Returns `false` if the user ends the chat.
+    async fn entered(&mut self, line: &str) -> Result<bool, PlainError> {
+        match (line.trim(), commands::read(line)) {
+            ("/safety", _) | (_, Line::Command(Command::Verify(_))) => match self.safety_number().await {
+                Some(number) => self.screen.note(&format!("safety number {number}"))?,
+                None => self.screen.note("no safety number before the first message")?,
+            },
+            ("/older", _) => {
+                if let Some(older) = self.older {
+                    self.show_page(Some(older)).await?;
+                } else {
+                    self.screen.note("there are no older messages")?;
+                }
+            }
+            (_, Line::Nothing) => {}
+            (_, Line::Text(text)) => match self.thread.send_text(&text).await {
+                // A person is waiting, so connecting is worthwhile.
+                Ok(_) => self.client.reconnect(),
+                Err(error @ Error::TooLong { .. }) => self.screen.note(&error.to_string())?,
+                Err(error) => return Err(error.into()),
+            },
+            (_, Line::Command(Command::Quit)) => {
+                self.let_it_leave().await?;
+                return Ok(false);
+            }
+            (_, Line::Command(Command::Help)) => self.screen.note(COMMANDS)?,
+            (typed, Line::Command(_) | Line::Unknown(_)) => {
+                let command = typed.split_whitespace().next().unwrap_or_default();
+                self.screen.note(&format!(
+                    "{command} is not a command of the line mode, and was not sent; {COMMANDS}"
+                ))?;
+            }
+        }
+        Ok(true)
+    }
+
+    async fn happened(&mut self, event: Event) -> Result<(), PlainError> {
+        match event {
+            Event::MessageAdded(message) if message.thread == self.thread.id() => {
+                self.screen.message(&message)?;
+                if matches!(message.direction, Direction::Incoming { .. }) {
+                    self.thread.mark_read(message.id).await?;
+                }
+            }
+            Event::MessageChanged { message, .. } if message.thread == self.thread.id() => {
+                self.screen.progress(&message)?
+            }
+            Event::IdentityChanged(user) => {
+                let others = self.thread.others().await?;
+                if others.iter().any(|other| other.user_id() == user) {
+                    self.screen.note("the safety number has changed; /safety shows it")?;
+                }
+            }
+            Event::MessagesMissing { first, last, .. } => {
+                self.screen.note(&format!("messages {first} to {last} are missing"))?;
+            }
+            Event::Connection(state) => self.screen.connection(state)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    async fn safety_number(&self) -> Option<String> {
+        self.thread.others().await.ok()?.first()?.safety_number().await.ok()
+    }
+
+    /// Shows a page, oldest message first, and returns its newest message.
+    async fn show_page(&mut self, before: Option<Position>) -> Result<Option<Message>, PlainError> {
+        let page = self.thread.history_of(before, 20).await?;
+        for message in page.messages.iter().rev() {
+            self.screen.message(message)?;
+        }
+        self.older = page.older;
+        Ok(page.messages.into_iter().next())
+    }
+
+    /// Waits a moment for queued messages to be sent. The others are on disk and are sent the next time.
+    async fn let_it_leave(&mut self) -> Result<(), PlainError> {
+        for _ in 0..20 {
+            let page = self.thread.history_of(None, 20).await?;
+            let waits = |message: &Message| message.server_seq.is_none();
+            if !page.messages.iter().any(waits) {
+                return Ok(());
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        let unsent = "some messages were not sent yet; they will be sent the next time";
+        Ok(self.screen.note(unsent)?)
+    }
+}

@@ -1,0 +1,314 @@
+//! The screen as a pure state machine: what the person does and what the client reports change it and give requests to the
+//! client. It knows no terminal, no client, and no clock but the one it is given.
+
+mod chats;
+mod conversation;
+mod lines;
+mod overlays;
+mod safety;
+mod search;
+#[cfg(test)]
+pub(crate) mod tests;
+mod typing;
+
+use std::collections::HashMap;
+
+use sealpost_core::{ConnectionState, MessageId, ThreadId, TrustState};
+
+pub(crate) use chats::Chats;
+pub(crate) use conversation::Conversation;
+use conversation::{Area, Wanted};
+pub(crate) use lines::{FOOT_GAP, Line, LineKind, tick_text};
+pub(crate) use safety::Safety;
+pub(crate) use search::Search;
+
+use crate::clock::Clock;
+use crate::editor::{Editor, History};
+use crate::input::Input;
+use crate::layout::{Layout, Pane};
+use crate::news::{News, Request};
+use crate::text::Shown;
+use crate::wrap::wrap;
+
+/// Everything that the screen shows.
+#[derive(Debug)]
+pub(crate) struct State {
+    us: Shown,
+    relay: Shown,
+    clock: Clock,
+    size: (u16, u16),
+    pane: Pane,
+    connection: ConnectionState,
+    chats: Chats,
+    conversation: Option<Conversation>,
+    /// What is being written, and in the chats that are not open.
+    editor: Editor,
+    drafts: HashMap<ThreadId, Editor>,
+    history: History,
+    overlay: Option<Overlay>,
+    note: Option<Shown>,
+    /// The message that may have left already when it was to be discarded.
+    may_have_left: Option<MessageId>,
+    is_over: bool,
+}
+
+/// What covers the panes. Forms for further things, such as a contact card or a poll, are further variants.
+#[derive(Debug)]
+pub(crate) enum Overlay {
+    /// The number of lines above the visible part.
+    Help(usize),
+    Search(Search),
+    Safety(Safety),
+}
+
+/// The state of the connection for the status line: whether something is wrong, and what.
+pub(crate) struct Status {
+    pub(crate) is_bad: bool,
+    pub(crate) text: String,
+}
+
+impl State {
+    pub(crate) fn new(us: &str, relay: &str, clock: Clock, size: (u16, u16)) -> Self {
+        Self {
+            us: Shown::line(us),
+            relay: Shown::line(relay),
+            clock,
+            size,
+            pane: Pane::Chats,
+            connection: ConnectionState::Connecting,
+            chats: Chats::default(),
+            conversation: None,
+            editor: Editor::default(),
+            drafts: HashMap::new(),
+            history: History::default(),
+            overlay: None,
+            note: None,
+            may_have_left: None,
+            is_over: false,
+        }
+    }
+
+    pub(crate) fn us(&self) -> &Shown {
+        &self.us
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    pub(crate) fn pane(&self) -> Pane {
+        self.pane
+    }
+
+    pub(crate) fn chats(&self) -> &Chats {
+        &self.chats
+    }
+
+    pub(crate) fn conversation(&self) -> Option<&Conversation> {
+        self.conversation.as_ref()
+    }
+
+    pub(crate) fn editor(&self) -> &Editor {
+        &self.editor
+    }
+
+    pub(crate) fn overlay(&self) -> Option<&Overlay> {
+        self.overlay.as_ref()
+    }
+
+    pub(crate) fn note(&self) -> Option<&Shown> {
+        self.note.as_ref()
+    }
+
+    /// Whether the program ends now.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        let bad = |text: String| Status { is_bad: true, text };
+        let good = |text: &str| Status { is_bad: false, text: text.to_owned() };
+        match self.connection {
+            ConnectionState::Live => good("online"),
+            ConnectionState::Connecting => good("connecting"),
+            ConnectionState::CatchingUp => good("receiving"),
+            ConnectionState::Offline => {
+                bad(format!("offline: no relay answers at {}; ./dev relay starts one", self.relay))
+            }
+            ConnectionState::SignedOut => bad("the relay no longer knows this account".to_owned()),
+            _ => good("closed"),
+        }
+    }
+
+    pub(crate) fn layout(&self) -> Layout {
+        let lines = wrap(self.editor.text(), Layout::input_columns(self.size, self.pane)).len();
+        Layout::new(self.size, self.pane, u16::try_from(lines).unwrap_or(u16::MAX))
+    }
+
+    /// The person has done something.
+    pub(crate) fn input(&mut self, input: Input) -> Vec<Request> {
+        let before = self.layout();
+        let mut requests = Vec::new();
+        match input {
+            Input::Quit => self.is_over = true,
+            Input::Resize(width, height) => self.size = (width, height),
+            input => match self.overlay.take() {
+                Some(overlay) => self.in_overlay(overlay, input, &mut requests),
+                None => self.in_panes(input, &mut requests),
+            },
+        }
+        self.settle(before, &mut requests);
+        requests
+    }
+
+    /// The client has reported something.
+    pub(crate) fn news(&mut self, news: News) -> Vec<Request> {
+        let before = self.layout();
+        let mut requests = Vec::new();
+        match news {
+            News::Chats { chats, has_more } => self.chats.set(chats, has_more, before.chats_shown()),
+            News::Connection(state) => self.connection = state,
+            News::Met { thread, name } => {
+                // Another chat must not be opened under the hands of somebody who is writing.
+                if self.editor.is_empty() && self.overlay.is_none() {
+                    requests.push(Request::Open { thread, around: None });
+                } else {
+                    self.say(&format!("{name} is there now: /chat {name}"));
+                }
+            }
+            News::Opened { thread, name, rows, around } => {
+                self.change_draft(thread);
+                // It was about another chat, or about waiting for this one.
+                self.note = None;
+                self.pane = Pane::Conversation;
+                let layout = self.layout();
+                let area = area(&layout, &self.clock);
+                self.conversation = Some(Conversation::open(thread, name, rows, around, area));
+                self.chats.choose(thread, layout.chats_shown());
+            }
+            News::Rows { thread, rows } => {
+                let area = area(&before, &self.clock);
+                if let Some(open) = open_in(&mut self.conversation, thread) {
+                    open.set_rows(rows, area);
+                }
+            }
+            News::Trust { thread, trust } => {
+                let open = open_in(&mut self.conversation, thread);
+                let was = open.as_ref().and_then(|open| open.trust());
+                open.into_iter().for_each(|open| open.set_trust(trust));
+                if trust == TrustState::ChangedSinceVerified && was != Some(trust) {
+                    self.say("the safety number has changed: /verify compares it, /accept accepts it");
+                }
+            }
+            News::SafetyNumber { thread, number } => {
+                if self.open_thread() == Some(thread) {
+                    self.overlay = Some(Overlay::Safety(Safety::new(thread, number.as_deref())));
+                }
+            }
+            News::Compared { thread, are_equal } => self.compared(thread, are_equal),
+            News::Found { words, found } => {
+                if let Some(Overlay::Search(search)) = &mut self.overlay {
+                    search.set(&words, found);
+                }
+            }
+            News::NotQueued { thread, text, why } => {
+                self.give_back(thread, &text);
+                self.say(&format!("not sent: {why}"));
+            }
+            News::MayHaveLeft(message) => {
+                self.may_have_left = Some(message);
+                self.say("it may have been sent already; /discard again gives it up");
+            }
+            News::Note(note) => self.say(&note),
+        }
+        self.settle(before, &mut requests);
+        requests
+    }
+
+    /// Time has passed.
+    pub(crate) fn tick(&mut self, now_ms: u64) {
+        if self.clock.advance(now_ms) {
+            self.redraw();
+        }
+    }
+
+    /// After every change: the lines fit the size, and what is on the screen is marked as read.
+    fn settle(&mut self, before: Layout, requests: &mut Vec<Request>) {
+        let layout = self.layout();
+        if layout.messages != before.messages {
+            self.redraw();
+        }
+        let is_visible = self.overlay.is_none() && layout.messages.area() > 0;
+        if let Some(open) = self.conversation.as_mut().filter(|_| is_visible)
+            && let Some(up_to) = open.newly_read(usize::from(layout.messages.height))
+        {
+            requests.push(Request::MarkRead { thread: open.thread(), up_to });
+        }
+    }
+
+    fn redraw(&mut self) {
+        let layout = self.layout();
+        let area = area(&layout, &self.clock);
+        if let Some(open) = self.conversation.as_mut().filter(|_| area.width > 0) {
+            open.redraw(area);
+        }
+    }
+
+    fn say(&mut self, note: &str) {
+        self.note = Some(Shown::line(note));
+    }
+
+    fn open_thread(&self) -> Option<ThreadId> {
+        self.conversation.as_ref().map(Conversation::thread)
+    }
+
+    /// Keeps what is being written in the open chat until it is opened again, and returns to what was being written in this
+    /// one.
+    fn change_draft(&mut self, thread: ThreadId) {
+        if let Some(open) = self.open_thread() {
+            self.drafts.insert(open, std::mem::take(&mut self.editor));
+        }
+        if self.editor.is_empty() {
+            self.editor = self.drafts.remove(&thread).unwrap_or_default();
+        }
+    }
+
+    /// Returns a text that could not be sent, without touching what has been written since.
+    fn give_back(&mut self, thread: ThreadId, text: &str) {
+        let is_open = self.open_thread() == Some(thread);
+        let editor = if is_open { &mut self.editor } else { self.drafts.entry(thread).or_default() };
+        if editor.is_empty() {
+            editor.set(text);
+        }
+    }
+
+    fn compared(&mut self, thread: ThreadId, are_equal: bool) {
+        let safety = match &mut self.overlay {
+            Some(Overlay::Safety(safety)) if safety.thread == thread => Some(safety),
+            _ => None,
+        };
+        match safety {
+            Some(safety) => safety.are_equal = Some(are_equal),
+            None if are_equal => self.say("the safety number is the same: verified"),
+            None => self.say("the safety number is NOT the same; do not trust this chat"),
+        }
+    }
+}
+
+/// The chat, if it is still the open one.
+fn open_in(conversation: &mut Option<Conversation>, thread: ThreadId) -> Option<&mut Conversation> {
+    conversation.as_mut().filter(|open| open.thread() == thread)
+}
+
+fn area<'a>(layout: &Layout, clock: &'a Clock) -> Area<'a> {
+    let (width, height) = (layout.messages.width, layout.messages.height);
+    Area { width: usize::from(width), height: usize::from(height), clock }
+}
+
+/// The request for a page.
+fn page(wanted: Wanted) -> Request {
+    match wanted {
+        Wanted::Older => Request::Older,
+        Wanted::Newer => Request::Newer,
+    }
+}

@@ -1,0 +1,79 @@
+//! The search: the words, and what was found.
+
+use crate::editor::Editor;
+use crate::news::Found;
+
+/// An open search.
+#[derive(Debug, Default)]
+pub(crate) struct Search {
+    pub(crate) words: Editor,
+    found: Vec<Found>,
+    /// The words that were searched last.
+    searched: Option<String>,
+    chosen: usize,
+}
+
+impl Search {
+    pub(super) fn new(words: &str) -> Self {
+        let mut search = Self::default();
+        search.words.set(words);
+        search
+    }
+
+    /// The words, if they have not been searched yet.
+    pub(super) fn due(&mut self) -> Option<String> {
+        let words = self.words.text().trim();
+        if words.is_empty() {
+            (self.found, self.searched) = (Vec::new(), None);
+            return None;
+        }
+        if self.searched.as_deref() == Some(words) {
+            return None;
+        }
+        self.searched = Some(words.to_owned());
+        self.searched.clone()
+    }
+
+    /// Results for other words than the present ones come too late.
+    pub(super) fn set(&mut self, words: &str, found: Vec<Found>) {
+        if self.searched.as_deref() == Some(words) {
+            self.found = found;
+            self.chosen = 0;
+        }
+    }
+
+    pub(crate) fn found(&self) -> &[Found] {
+        &self.found
+    }
+
+    /// Whether the search was carried out without a result.
+    pub(crate) fn is_in_vain(&self) -> bool {
+        self.searched.is_some() && self.found.is_empty()
+    }
+
+    pub(crate) fn chosen(&self) -> usize {
+        self.chosen
+    }
+
+    pub(super) fn result(&self) -> Option<&Found> {
+        self.found.get(self.chosen)
+    }
+
+    pub(super) fn choose(&mut self, place: usize) -> bool {
+        let exists = place < self.found.len();
+        if exists {
+            self.chosen = place;
+        }
+        exists
+    }
+
+    pub(super) fn step(&mut self, by: isize) {
+        let last = self.found.len().saturating_sub(1);
+        self.chosen = self.chosen.saturating_add_signed(by).min(last);
+    }
+
+    /// The first visible result, so that the chosen one is visible.
+    pub(crate) fn first_visible(&self, height: usize) -> usize {
+        self.chosen.saturating_add(1).saturating_sub(height.max(1))
+    }
+}

@@ -1,0 +1,420 @@
+//! What the person does and what happens, as data, and what the state then shows and asks for.
+
+#![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
+
+use proptest::prelude::*;
+use sealpost_core::{FailReason, MessageId, ThreadId};
+
+use super::*;
+use crate::news::{Author, Body, Chat, Found, Row, Rows, Tick};
+
+/// Monday, 24 November 2025, 16:00 UTC.
+pub(crate) const NOW: u64 = 1_764_000_000_000;
+const MINUTE: u64 = 60_000;
+
+pub(crate) fn thread(number: u8) -> ThreadId {
+    ThreadId::from_bytes([number; 16])
+}
+
+pub(crate) fn theirs(id: i64, text: &str, read: bool) -> Row {
+    row(id, Author::Them { read }, text)
+}
+
+pub(crate) fn ours(id: i64, text: &str, tick: Tick) -> Row {
+    row(id, Author::Us(tick), text)
+}
+
+fn row(id: i64, author: Author, text: &str) -> Row {
+    let sent_ms = NOW - MINUTE * 60 + id.unsigned_abs() * MINUTE;
+    Row { id: MessageId(id), sent_ms, author, body: Body::Text(Shown::lines(text)) }
+}
+
+pub(crate) fn rows(rows: Vec<Row>) -> Rows {
+    Rows { rows, has_older: false, has_newer: false }
+}
+
+pub(crate) fn chat(number: u8, name: &str, unread: u64) -> Chat {
+    let newest = Some((Shown::line("the newest message"), None));
+    Chat { thread: thread(number), name: Shown::line(name), unread, activity_ms: NOW, newest }
+}
+
+pub(crate) fn state(size: (u16, u16)) -> State {
+    let mut state = State::new("ada", "http://127.0.0.1:8470", Clock::at(NOW, 0), size);
+    state.news(News::Connection(ConnectionState::Live));
+    let chats = vec![chat(1, "ben", 0), chat(2, "cleo", 3)];
+    state.news(News::Chats { chats, has_more: false });
+    state
+}
+
+pub(crate) fn open(state: &mut State, number: u8, name: &str, messages: Vec<Row>) -> Vec<Request> {
+    let rows = rows(messages);
+    state.news(News::Opened { thread: thread(number), name: Shown::line(name), rows, around: None })
+}
+
+pub(crate) fn type_in(state: &mut State, text: &str) {
+    for character in text.chars() {
+        state.input(Input::Insert(character.to_string()));
+    }
+}
+
+fn enter(state: &mut State, text: &str) -> Vec<Request> {
+    type_in(state, text);
+    state.input(Input::Enter)
+}
+
+fn with_ben(messages: Vec<Row>) -> State {
+    let mut state = state((80, 24));
+    open(&mut state, 1, "ben", messages);
+    state
+}
+
+fn many(count: i64) -> Vec<Row> {
+    (1..=count).map(|id| theirs(id, &format!("message {id}"), true)).collect()
+}
+
+/// The texts on the screen.
+fn texts(state: &State) -> Vec<String> {
+    let open = state.conversation().unwrap();
+    let lines = open.visible(usize::from(state.layout().messages.height));
+    lines.iter().map(|line| line.text.clone()).collect()
+}
+
+fn last(state: &State) -> String {
+    texts(state).pop().unwrap()
+}
+
+#[test]
+fn a_text_is_sent_to_the_open_chat() {
+    let mut state = with_ben(vec![]);
+    let sent = Request::Send { thread: thread(1), text: "hello".to_owned() };
+    assert_eq!(enter(&mut state, "hello"), [sent]);
+    assert!(state.editor().is_empty());
+    assert_eq!(enter(&mut state, "   "), []);
+}
+
+#[test]
+fn an_unknown_command_is_kept_and_not_sent() {
+    let mut state = with_ben(vec![]);
+    assert_eq!(enter(&mut state, "/serach x"), []);
+    assert_eq!(state.editor().text(), "/serach x");
+    assert!(state.note().unwrap().as_str().starts_with("/serach is not a command"));
+    state.input(Input::DeleteToStart);
+    let sent = Request::Send { thread: thread(1), text: "/etc".to_owned() };
+    assert_eq!(enter(&mut state, "//etc"), [sent]);
+}
+
+#[test]
+fn nothing_is_sent_without_an_open_chat() {
+    let mut state = state((80, 24));
+    assert_eq!(enter(&mut state, "hello"), []);
+    assert_eq!(state.editor().text(), "hello");
+    assert!(state.note().is_some());
+}
+
+#[test]
+fn each_chat_keeps_what_is_being_written_in_it() {
+    let mut state = with_ben(vec![]);
+    type_in(&mut state, "for ben");
+    open(&mut state, 2, "cleo", vec![]);
+    assert_eq!(state.editor().text(), "");
+    type_in(&mut state, "for cleo");
+    open(&mut state, 1, "ben", vec![]);
+    assert_eq!(state.editor().text(), "for ben");
+}
+
+#[test]
+fn a_user_who_appears_does_not_take_over_what_is_being_written() {
+    let mut state = with_ben(vec![]);
+    let met = News::Met { thread: thread(2), name: Shown::line("cleo") };
+    type_in(&mut state, "for ben");
+    assert_eq!(state.news(met.clone()), []);
+    assert!(state.note().unwrap().as_str().contains("/chat cleo"));
+    state.input(Input::DeleteToStart);
+    assert_eq!(state.news(met), [Request::Open { thread: thread(2), around: None }]);
+}
+
+#[test]
+fn a_text_that_was_not_queued_comes_back() {
+    let mut state = with_ben(vec![]);
+    enter(&mut state, "long");
+    let refused = News::NotQueued { thread: thread(1), text: "long".to_owned(), why: "too long".to_owned() };
+    state.news(refused.clone());
+    assert_eq!(state.editor().text(), "long");
+    // What has been written since is not touched; the text is in the history.
+    enter(&mut state, "");
+    type_in(&mut state, "next");
+    state.news(refused);
+    assert!(state.editor().text().ends_with("next"));
+}
+
+#[test]
+fn what_is_on_the_screen_is_marked_as_read_once() {
+    let mut state = state((80, 24));
+    let messages = vec![theirs(1, "one", true), theirs(2, "two", false), theirs(3, "three", false)];
+    let read = Request::MarkRead { thread: thread(1), up_to: MessageId(3) };
+    assert_eq!(open(&mut state, 1, "ben", messages), [read]);
+    assert!(texts(&state).contains(&"Unread".to_owned()));
+    assert_eq!(state.input(Input::Insert("x".to_owned())), []);
+}
+
+#[test]
+fn messages_below_the_screen_or_behind_a_window_are_not_read() {
+    let mut state = with_ben(many(100));
+    state.input(Input::Help);
+    let mut messages = many(100);
+    messages.push(theirs(101, "new", false));
+    assert_eq!(state.news(News::Rows { thread: thread(1), rows: rows(messages.clone()) }), []);
+    let read = Request::MarkRead { thread: thread(1), up_to: MessageId(101) };
+    assert_eq!(state.input(Input::Escape), [read]);
+
+    state.input(Input::PageUp);
+    messages.push(theirs(102, "newer", false));
+    assert_eq!(state.news(News::Rows { thread: thread(1), rows: rows(messages) }), []);
+    let open = state.conversation().unwrap();
+    assert_eq!(open.unread_below(usize::from(state.layout().messages.height)), 2);
+    let read = Request::MarkRead { thread: thread(1), up_to: MessageId(102) };
+    assert_eq!(state.input(Input::Newest), [read]);
+}
+
+#[test]
+fn a_chat_opens_at_its_first_unread_message() {
+    let mut state = state((80, 24));
+    let messages = (1..=100).map(|id| theirs(id, &format!("message {id}"), id < 50)).collect();
+    open(&mut state, 1, "ben", messages);
+    let shown = texts(&state);
+    assert_eq!(shown.first().unwrap(), "Unread");
+    assert_eq!(shown.get(1).unwrap(), "message 50");
+}
+
+#[test]
+fn the_screen_stands_still_while_older_messages_are_read() {
+    let mut state = with_ben(many(100));
+    assert_eq!(last(&state), "message 100");
+    state.input(Input::PageUp);
+    let before = texts(&state);
+    let mut messages = many(100);
+    messages.insert(0, theirs(0, "older", true));
+    messages.push(theirs(101, "newer", false));
+    state.news(News::Rows { thread: thread(1), rows: rows(messages) });
+    assert_eq!(texts(&state), before);
+    state.input(Input::Escape);
+    assert_eq!(last(&state), "newer");
+}
+
+#[test]
+fn scrolling_loads_each_page_once() {
+    let mut state = state((80, 24));
+    let rows = Rows { rows: many(50), has_older: true, has_newer: false };
+    state.news(News::Opened { thread: thread(1), name: Shown::line("ben"), rows, around: None });
+    assert_eq!(state.input(Input::Oldest), [Request::Older]);
+    assert_eq!(state.input(Input::Oldest), []);
+    let rows = Rows { rows: many(50), has_older: true, has_newer: false };
+    state.news(News::Rows { thread: thread(1), rows });
+    assert_eq!(state.input(Input::WheelUp(50, 5)), [Request::Older]);
+}
+
+#[test]
+fn a_search_result_leads_to_its_message() {
+    let mut state = with_ben(vec![]);
+    let requests = enter(&mut state, "/search lost words");
+    assert_eq!(requests, [Request::Search("lost words".to_owned())]);
+    let result = Found {
+        thread: thread(2),
+        message: MessageId(20),
+        chat: Shown::line("cleo"),
+        is_ours: false,
+        sent_ms: NOW,
+        text: Shown::line("the lost words"),
+    };
+    let late = News::Found { words: "other".to_owned(), found: vec![result.clone(), result.clone()] };
+    state.news(late);
+    state.news(News::Found { words: "lost words".to_owned(), found: vec![result] });
+    let opened = Request::Open { thread: thread(2), around: Some(MessageId(20)) };
+    assert_eq!(state.input(Input::Enter), [opened]);
+
+    let rows = Rows { rows: many(40), has_older: true, has_newer: true };
+    let (name, around) = (Shown::line("cleo"), Some(MessageId(20)));
+    state.news(News::Opened { thread: thread(2), name, rows, around });
+    let open = state.conversation().unwrap();
+    let lines = open.visible(usize::from(state.layout().messages.height));
+    let found: Vec<_> = lines.iter().filter(|line| open.is_highlighted(line)).collect();
+    assert_eq!(found.len(), 1);
+    // The newest messages are not loaded.
+    assert_eq!(state.input(Input::Escape), [Request::Open { thread: thread(2), around: None }]);
+}
+
+#[test]
+fn a_safety_number_is_compared_with_digits_or_a_yes() {
+    let mut state = with_ben(many(1));
+    assert_eq!(enter(&mut state, "/verify"), [Request::SafetyNumber(thread(1))]);
+    let number = "1234567890".repeat(6);
+    state.news(News::SafetyNumber { thread: thread(1), number: Some(number.clone()) });
+    let Some(Overlay::Safety(safety)) = state.overlay() else { panic!("it is not shown") };
+    assert_eq!(safety.groups.as_ref().unwrap().len(), 12);
+    assert_eq!(safety.groups.as_ref().unwrap()[0], "12345");
+    let answer = enter(&mut state, "54321");
+    assert_eq!(answer, [Request::Verify { thread: thread(1), digits: "54321".to_owned() }]);
+    state.news(News::Compared { thread: thread(1), are_equal: false });
+    let answer = enter(&mut state, "yes");
+    let [Request::Verify { digits, .. }] = answer.as_slice() else { panic!("{answer:?}") };
+    assert_eq!(digits.replace(' ', ""), number);
+}
+
+#[test]
+fn what_failed_is_sent_again_or_discarded() {
+    let failed = Tick::Failed(FailReason::IdentityChanged);
+    let messages = vec![ours(1, "one", failed), ours(2, "two", Tick::Sent), ours(3, "three", failed)];
+    let mut state = with_ben(messages);
+    let both = vec![MessageId(1), MessageId(3)];
+    assert_eq!(enter(&mut state, "/retry"), [Request::Retry { thread: thread(1), messages: both }]);
+    let newest = Request::Discard { thread: thread(1), message: MessageId(3) };
+    assert_eq!(enter(&mut state, "/discard"), [newest]);
+    state.news(News::MayHaveLeft(MessageId(3)));
+    let given_up = Request::GiveUp { thread: thread(1), message: MessageId(3) };
+    assert_eq!(enter(&mut state, "/discard"), [given_up]);
+}
+
+#[test]
+fn a_second_question_mark_is_a_text() {
+    let mut state = with_ben(vec![]);
+    state.input(Input::QuestionMark);
+    assert!(matches!(state.overlay(), Some(Overlay::Help(_))));
+    state.input(Input::QuestionMark);
+    assert!(state.overlay().is_none());
+    assert_eq!(state.editor().text(), "?");
+    state.input(Input::QuestionMark);
+    assert_eq!(state.editor().text(), "??");
+}
+
+#[test]
+fn the_mouse_opens_a_chat_and_scrolls() {
+    let mut state = with_ben(many(100));
+    let second = state.layout().list.y + 2;
+    assert_eq!(state.input(Input::Click(3, second)), [Request::Open { thread: thread(2), around: None }]);
+    let before = last(&state);
+    state.input(Input::WheelUp(50, 5));
+    assert_ne!(last(&state), before);
+    state.input(Input::WheelDown(50, 5));
+    assert_eq!(last(&state), before);
+}
+
+#[test]
+fn keys_choose_a_chat_in_the_list() {
+    let mut state = state((30, 12));
+    assert_eq!(state.input(Input::Down), []);
+    assert_eq!(state.input(Input::Enter), [Request::Open { thread: thread(2), around: None }]);
+    open(&mut state, 2, "cleo", vec![]);
+    assert_eq!(state.pane(), Pane::Conversation);
+    state.input(Input::Escape);
+    assert_eq!(state.pane(), Pane::Chats);
+}
+
+#[test]
+fn the_end_of_input_ends_only_an_empty_line() {
+    let mut state = with_ben(vec![]);
+    type_in(&mut state, "x");
+    state.input(Input::EndOrDelete);
+    assert!(!state.is_over());
+    state.input(Input::Backspace);
+    state.input(Input::EndOrDelete);
+    assert!(state.is_over());
+}
+
+fn any_input() -> impl Strategy<Value = Input> {
+    prop_oneof![
+        4 => "[a-z/ ?日e\u{301}\n]{1,4}".prop_map(Input::Insert),
+        1 => Just(Input::QuestionMark),
+        2 => Just(Input::Backspace),
+        1 => Just(Input::DeleteWord),
+        1 => Just(Input::Left),
+        1 => Just(Input::Up),
+        1 => Just(Input::Down),
+        2 => Just(Input::PageUp),
+        1 => Just(Input::PageDown),
+        1 => Just(Input::Oldest),
+        1 => Just(Input::OtherPane),
+        1 => Just(Input::Find),
+        2 => Just(Input::Escape),
+        1 => Just(Input::Enter),
+        1 => (0_u16..120, 0_u16..40).prop_map(|(x, y)| Input::Click(x, y)),
+        1 => (0_u16..120, 0_u16..40).prop_map(|(x, y)| Input::WheelUp(x, y)),
+        1 => (1_u16..120, 1_u16..40).prop_map(|(x, y)| Input::Resize(x, y)),
+    ]
+}
+
+fn any_row(id: i64) -> impl Strategy<Value = Row> {
+    let author = prop_oneof![
+        any::<bool>().prop_map(|read| Author::Them { read }),
+        Just(Author::Us(Tick::Read)),
+        Just(Author::Us(Tick::Queued)),
+        Just(Author::Us(Tick::Failed(FailReason::TooOld))),
+    ];
+    (author, any::<String>()).prop_map(move |(author, text)| row(id, author, &text))
+}
+
+fn any_news() -> impl Strategy<Value = News> {
+    let some_rows = || {
+        let rows = proptest::collection::vec(any::<()>(), 0..20)
+            .prop_flat_map(|rows| (1_i64..).zip(rows).map(|(id, ())| any_row(id)).collect::<Vec<_>>());
+        (rows, any::<bool>(), any::<bool>()).prop_map(|(rows, has_older, has_newer)| Rows {
+            rows,
+            has_older,
+            has_newer,
+        })
+    };
+    prop_oneof![
+        (0_u8..3, some_rows()).prop_map(|(of, rows)| News::Rows { thread: thread(of), rows }),
+        (0_u8..3, some_rows(), proptest::option::of(0_i64..25)).prop_map(|(of, rows, around)| News::Opened {
+            thread: thread(of),
+            name: Shown::line("somebody"),
+            rows,
+            around: around.map(MessageId),
+        }),
+        (0_u8..5).prop_map(|count| News::Chats {
+            chats: (0..count).map(|number| chat(number, "somebody", u64::from(number))).collect(),
+            has_more: count > 3,
+        }),
+        Just(News::SafetyNumber { thread: thread(1), number: Some("12345".repeat(12)) }),
+        any::<String>().prop_map(News::Note),
+    ]
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Step {
+    Input(Input),
+    News(News),
+}
+
+pub(crate) fn any_steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![3 => any_input().prop_map(Step::Input), 1 => any_news().prop_map(Step::News)];
+    proptest::collection::vec(step, 0..60)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    /// Whatever arrives, what is being written in the open chat stays as it is, and nothing but the Enter key sends it.
+    #[test]
+    fn what_arrives_does_not_touch_what_is_written(steps in any_steps()) {
+        let mut state = state((80, 24));
+        for step in steps {
+            match step {
+                Step::Input(input) => {
+                    let is_enter = matches!(input, Input::Enter);
+                    let requests = state.input(input);
+                    let sends = requests.iter().any(|request| matches!(request, Request::Send { .. }));
+                    prop_assert!(is_enter || !sends);
+                }
+                Step::News(news) => {
+                    let was = (state.open_thread(), state.editor().clone());
+                    let requests = state.news(news);
+                    let sends = requests.iter().any(|request| matches!(request, Request::Send { .. }));
+                    prop_assert!(!sends);
+                    if state.open_thread() == was.0 {
+                        prop_assert_eq!(state.editor(), &was.1);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The open chat.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use sealpost_core::TrustState;
+
+use super::{line_of, put, shifted, style};
+use crate::news::{Author, Tick};
+use crate::state::{Conversation, FOOT_GAP, Line, LineKind, State};
+use crate::wrap::{columns, cut};
+
+/// The name, and how far its safety number is trusted.
+pub(super) fn draw_title(buffer: &mut Buffer, state: &State, area: Rect) {
+    let Some(open) = state.conversation() else { return };
+    let back = if state.layout().list.width == 0 { "‹ " } else { "" };
+    let (trust, trust_style) = match open.trust() {
+        Some(TrustState::Verified) => (" ✓ verified", style::GOOD),
+        Some(TrustState::ChangedSinceVerified) => (" ! safety number changed", style::BAD),
+        _ => ("", style::PLAIN),
+    };
+    let room = usize::from(area.width).saturating_sub(columns(trust));
+    let name = cut(&format!("{back}{}", open.name()), room);
+    put(buffer, area, &name, style::BOLD);
+    put(buffer, shifted(area, columns(&name)), trust, trust_style);
+}
+
+pub(super) fn draw(buffer: &mut Buffer, state: &State, area: Rect) {
+    let Some(open) = state.conversation() else {
+        if area.height > 1 {
+            put(buffer, line_of(area, 1), "Choose a chat with Up, Down and Enter, or", style::DIM);
+            put(buffer, line_of(area, 2), "type /chat NAME.", style::DIM);
+        }
+        return;
+    };
+    let height = usize::from(area.height);
+    let lines = open.visible(height);
+    // A short conversation is at the bottom, next to what is being written.
+    let empty = height.saturating_sub(lines.len());
+    if open.rows().is_empty() {
+        put(buffer, line_of(area, height.saturating_sub(1)), "No messages yet.", style::DIM);
+    }
+    for (place, line) in lines.iter().enumerate() {
+        draw_line(buffer, open, line, line_of(area, empty.saturating_add(place)));
+    }
+    if !open.is_at_end() {
+        draw_hint(buffer, open.unread_below(height), area);
+    }
+}
+
+fn draw_line(buffer: &mut Buffer, open: &Conversation, line: &Line, area: Rect) {
+    match line.kind {
+        LineKind::Gap => {}
+        LineKind::Day => draw_divider(buffer, &line.text, area, style::DIM),
+        LineKind::Unread => draw_divider(buffer, &line.text, area, style::UNREAD),
+        LineKind::Failure => put(buffer, shifted(area, line.indent), &line.text, style::BAD),
+        LineKind::Text(author) => draw_text(buffer, open, line, author, text_style(author), area),
+        LineKind::Unreadable(author) => draw_text(buffer, open, line, author, style::UNREADABLE, area),
+    }
+}
+
+fn draw_text(
+    buffer: &mut Buffer,
+    open: &Conversation,
+    line: &Line,
+    author: Author,
+    style: Style,
+    area: Rect,
+) {
+    let style = if open.is_highlighted(line) { style.patch(style::CHOSEN) } else { style };
+    let area = shifted(area, line.indent);
+    put(buffer, area, &line.text, style);
+    let gap = if line.text.is_empty() { 0 } else { FOOT_GAP };
+    put(buffer, shifted(area, columns(&line.text).saturating_add(gap)), &line.foot, foot_style(author));
+}
+
+fn text_style(author: Author) -> Style {
+    match author {
+        Author::Us(_) => style::OURS,
+        Author::Them { .. } => style::PLAIN,
+    }
+}
+
+fn foot_style(author: Author) -> Style {
+    match author {
+        Author::Us(Tick::Failed(_)) => style::BAD,
+        Author::Us(Tick::Read) => style::GOOD,
+        Author::Us(_) | Author::Them { .. } => style::DIM,
+    }
+}
+
+/// A text in the middle of a rule.
+fn draw_divider(buffer: &mut Buffer, text: &str, area: Rect, style: Style) {
+    let width = usize::from(area.width);
+    let text = cut(&format!(" {text} "), width);
+    put(buffer, area, &"─".repeat(width), style);
+    let start = width.saturating_sub(columns(&text)).checked_div(2).unwrap_or_default();
+    put(buffer, shifted(area, start), &text, style);
+}
+
+/// Says that there is more below.
+fn draw_hint(buffer: &mut Buffer, unread: usize, area: Rect) {
+    let hint = if unread > 0 { format!(" {unread} unread ↓ ") } else { " Esc ↓ ".to_owned() };
+    let start = usize::from(area.width).saturating_sub(columns(&hint));
+    put(
+        buffer,
+        shifted(line_of(area, usize::from(area.height).saturating_sub(1)), start),
+        &hint,
+        style::CHOSEN,
+    );
+}

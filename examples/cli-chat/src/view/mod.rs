@@ -1,0 +1,101 @@
+//! Drawing the state.
+
+mod chats;
+mod conversation;
+mod help;
+mod safety;
+mod search;
+mod style;
+#[cfg(test)]
+mod tests;
+mod writing;
+
+use ratatui::Frame;
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+use ratatui::style::Style;
+use ratatui::widgets::{Block, Clear, Widget as _};
+
+use crate::layout::Pane;
+use crate::state::{Overlay, State};
+use crate::wrap::{columns, cut};
+
+/// Draws everything.
+pub(crate) fn draw(frame: &mut Frame<'_>, state: &State) {
+    let layout = state.layout();
+    let buffer = frame.buffer_mut();
+    chats::draw(buffer, state, layout.list_title, layout.list);
+    for y in layout.border.top()..layout.border.bottom() {
+        put(buffer, Rect { y, height: 1, ..layout.border }, "│", style::DIM);
+    }
+    conversation::draw_title(buffer, state, layout.title);
+    conversation::draw(buffer, state, layout.messages);
+    let mut cursor = writing::draw(buffer, state, layout.input);
+    draw_status(buffer, state, layout.status);
+    match state.overlay() {
+        Some(Overlay::Help(above)) => cursor = help::draw(buffer, *above),
+        Some(Overlay::Search(search)) => cursor = search::draw(buffer, state, search),
+        Some(Overlay::Safety(safety)) => cursor = safety::draw(buffer, safety),
+        None => {}
+    }
+    let area = frame.area();
+    if let Some(cursor) = cursor.filter(|cursor| area.contains(*cursor)) {
+        frame.set_cursor_position(cursor);
+    }
+}
+
+/// A note or a problem; otherwise, what else there is to know.
+fn draw_status(buffer: &mut Buffer, state: &State, area: Rect) {
+    let status = state.status();
+    let (text, style) = match state.note() {
+        Some(note) => (note.to_string(), style::NOTE),
+        None if status.is_bad => (status.text, style::BAD),
+        None => (format!("{} · {} · ? help", state.us(), status.text), style::DIM),
+    };
+    let open = state.conversation().filter(|_| state.pane() == Pane::Conversation);
+    let elsewhere = state.chats().unread_elsewhere(open.map(|open| open.thread()));
+    let unread = if elsewhere > 0 { format!(" {elsewhere} unread") } else { String::new() };
+    let width = usize::from(area.width);
+    let left = width.saturating_sub(columns(&unread));
+    put(buffer, area, &cut(&text, left), style);
+    put(buffer, shifted(area, width.saturating_sub(columns(&unread))), &unread, style::UNREAD);
+}
+
+/// Writes a text into the first line of an area, as far as it fits.
+fn put(buffer: &mut Buffer, area: Rect, text: &str, style: Style) {
+    let area = area.intersection(buffer.area);
+    if area.area() > 0 {
+        buffer.set_stringn(area.x, area.y, text, usize::from(area.width), style);
+    }
+}
+
+/// The area without its first columns.
+fn shifted(area: Rect, by: usize) -> Rect {
+    let by = u16::try_from(by).unwrap_or(u16::MAX).min(area.width);
+    Rect { x: area.x.saturating_add(by), width: area.width.saturating_sub(by), ..area }
+}
+
+/// One line of an area.
+fn line_of(area: Rect, line: usize) -> Rect {
+    let line = u16::try_from(line).unwrap_or(u16::MAX);
+    let y = area.y.saturating_add(line);
+    Rect { y, height: u16::from(line < area.height), ..area }
+}
+
+/// Covers everything with a framed box of a title, and returns the area inside.
+fn frame_over(buffer: &mut Buffer, title: &str) -> Rect {
+    let area = buffer.area;
+    Clear.render(area, buffer);
+    let block = Block::bordered().title(cut(title, usize::from(area.width.saturating_sub(2))));
+    let inside = block.inner(area);
+    block.render(area, buffer);
+    inside
+}
+
+/// The place so many columns and lines into an area.
+fn place_in(area: Rect, column: usize, line: usize) -> Position {
+    let small = |number: usize| u16::try_from(number).unwrap_or(u16::MAX);
+    let x = small(column).min(area.width.saturating_sub(1));
+    let y = small(line).min(area.height.saturating_sub(1));
+    Position::new(area.x.saturating_add(x), area.y.saturating_add(y))
+}

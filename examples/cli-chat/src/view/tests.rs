@@ -1,0 +1,207 @@
+//! What is drawn, read from a terminal in memory.
+
+#![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
+
+use proptest::prelude::*;
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use sealpost_core::{ConnectionState, FailReason, TrustState};
+
+use super::draw;
+use crate::input::Input;
+use crate::news::{News, Tick};
+use crate::state::State;
+use crate::state::tests::{Step, any_steps, open, ours, state, theirs, thread, type_in};
+
+/// The lines of the screen, without the space at their ends, and the place of the cursor.
+fn drawn(state: &State, (width, height): (u16, u16)) -> (Vec<String>, (u16, u16)) {
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+    terminal.draw(|frame| draw(frame, state)).unwrap();
+    let buffer = terminal.backend().buffer();
+    let lines = (0..height).map(|y| {
+        let mut line = String::new();
+        let mut x = 0;
+        while x < width {
+            let symbol = buffer[(x, y)].symbol();
+            line.push_str(symbol);
+            // The second column of a wide character is empty.
+            x += u16::try_from(crate::wrap::columns(symbol)).unwrap().max(1);
+        }
+        line.trim_end().to_owned()
+    });
+    let lines = lines.collect();
+    let cursor = terminal.get_cursor_position().unwrap();
+    (lines, (cursor.x, cursor.y))
+}
+
+fn lines(state: &State, size: (u16, u16)) -> Vec<String> {
+    drawn(state, size).0
+}
+
+fn a_talk(size: (u16, u16)) -> State {
+    let mut state = state(size);
+    let failed = Tick::Failed(FailReason::IdentityChanged);
+    let messages = vec![
+        theirs(1, "hello", true),
+        ours(2, "hi", Tick::Read),
+        ours(3, "there", Tick::Delivered),
+        ours(4, "sent", Tick::Sent),
+        ours(5, "waits", Tick::Queued),
+        ours(6, "failed", failed),
+        theirs(7, "new", false),
+    ];
+    open(&mut state, 1, "ben", messages);
+    state
+}
+
+#[test]
+fn a_wide_terminal_shows_the_list_and_the_conversation() {
+    let size = (80, 20);
+    let mut state = a_talk(size);
+    type_in(&mut state, "writing");
+    let (lines, cursor) = drawn(&state, size);
+    let expected = "\
+Chats                     │ben
+▌ben                16:00 │
+▌the newest message       │
+ cleo               16:00 │
+ the newest message     3 │
+                          │─────────────────────── Today ───────────────────────
+                          │hello  15:01
+                          │
+                          │                                    hi  15:02 ✓✓ read
+                          │                                      there  15:03 ✓✓
+                          │                                        sent  15:04 ✓
+                          │                                       waits  15:05 …
+                          │     failed  15:06 ✗ not sent
+                          │     the safety number of a verified contact has
+                          │     changed · /verify or /accept it, then /retry, or
+                          │     /discard
+                          │────────────────────── Unread ───────────────────────
+                          │new  15:07
+                          │> writing
+ada · online · ? help                                                   3 unread";
+    assert_eq!(lines.join("\n"), expected);
+    assert_eq!(cursor, (36, 18));
+}
+
+#[test]
+fn a_narrow_terminal_shows_one_of_them() {
+    let size = (30, 12);
+    let mut state = a_talk(size);
+    let shown = lines(&state, size);
+    assert_eq!(shown[0], "‹ ben");
+    assert!(shown.iter().any(|line| line == "new  15:07"), "{shown:?}");
+    assert!(!shown.iter().any(|line| line.contains("cleo")), "{shown:?}");
+    state.input(Input::Escape);
+    let shown = lines(&state, size);
+    assert_eq!(shown[0], "Chats");
+    assert_eq!(shown[3], " cleo                    16:00");
+    assert_eq!(shown[4], " the newest message          3");
+}
+
+#[test]
+fn every_script_is_placed_by_its_width() {
+    let size = (40, 12);
+    let mut state = state(size);
+    let messages = vec![
+        ours(1, "日本語", Tick::Sent),
+        ours(2, "👨‍👩‍👧 e\u{301}", Tick::Sent),
+        theirs(3, "שלום עולם", true),
+        theirs(4, "नमस्ते", true),
+    ];
+    open(&mut state, 1, "ben", messages);
+    type_in(&mut state, "日本");
+    let (shown, cursor) = drawn(&state, size);
+    for line in ["                      日本語  15:01 ✓", "שלום עולם  15:03", "नमस्ते  15:04"]
+    {
+        assert!(shown.iter().any(|shown| shown.ends_with(line.trim())), "{line}: {shown:?}");
+    }
+    // Our messages end at the right edge.
+    for sent in shown.iter().filter(|line| line.ends_with('✓')) {
+        assert_eq!(crate::wrap::columns(sent), 40, "{sent:?}");
+    }
+    assert_eq!(cursor, (6, 10));
+}
+
+#[test]
+fn what_others_write_cannot_control_the_terminal() {
+    let size = (60, 10);
+    let mut state = state(size);
+    let name = crate::text::Shown::line("\u{202e}ben\u{1b}]0;x\u{7}");
+    let messages = crate::state::tests::rows(vec![theirs(1, "a\u{1b}[2J\u{202e}b", true)]);
+    state.news(News::Opened { thread: thread(1), name, rows: messages, around: None });
+    let shown = lines(&state, size).join("\n");
+    assert!(shown.contains("a␛[2Jb  15:01"), "{shown}");
+    assert!(!shown.chars().any(|c| c != '\n' && (c.is_control() || c == '\u{202e}')), "{shown:?}");
+}
+
+#[test]
+fn the_status_says_where_no_relay_answers() {
+    let size = (100, 10);
+    let mut state = state(size);
+    assert!(lines(&state, size)[9].starts_with("ada · online · ? help"));
+    assert!(lines(&state, size)[9].ends_with("3 unread"));
+    state.news(News::Connection(ConnectionState::Offline));
+    let status = lines(&state, size)[9].clone();
+    assert!(status.contains("no relay answers at http://127.0.0.1:8470; ./dev relay starts one"), "{status}");
+}
+
+#[test]
+fn a_safety_number_fits_into_the_narrowest_terminal() {
+    let size = (30, 24);
+    let mut state = a_talk(size);
+    state.news(News::SafetyNumber { thread: thread(1), number: Some("1234567890".repeat(6)) });
+    let shown = lines(&state, size).join("\n");
+    assert_eq!(shown.matches("12345 67890 12345 67890").count(), 3, "{shown}");
+    state.news(News::Compared { thread: thread(1), are_equal: false });
+    assert!(lines(&state, size).join(" ").contains("NOT"));
+    state.news(News::Compared { thread: thread(1), are_equal: true });
+    state.input(Input::Enter);
+    state.news(News::Trust { thread: thread(1), trust: TrustState::Verified });
+    assert_eq!(lines(&state, size)[0], "‹ ben ✓ verified");
+}
+
+#[test]
+fn the_help_can_be_read_in_a_small_terminal() {
+    let size = (30, 8);
+    let mut state = a_talk(size);
+    state.input(Input::Help);
+    let mut seen = lines(&state, size).join("\n");
+    for _ in 0..100 {
+        state.input(Input::Down);
+        let shown = lines(&state, size);
+        if let Some(last) = shown.get(6).filter(|last| !seen.ends_with(last.as_str())) {
+            seen.push_str(&format!("\n{last}"));
+        }
+    }
+    assert!(seen.contains("/verify") && seen.contains("✗ not sent"), "{seen}");
+}
+
+#[test]
+fn pasted_lines_are_shown_as_lines() {
+    let size = (80, 20);
+    let mut state = a_talk(size);
+    state.input(Input::Insert("first\r\nsecond".to_owned()));
+    let (shown, cursor) = drawn(&state, size);
+    assert!(shown[17].ends_with("> first"), "{shown:?}");
+    assert!(shown[18].ends_with("  second"), "{shown:?}");
+    assert_eq!(cursor, (35, 18));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    /// Every state can be drawn at every size, also before the state has learned of the size.
+    #[test]
+    fn every_state_can_be_drawn(steps in any_steps(), width in 1_u16..120, height in 1_u16..40) {
+        let mut state = state((width, height));
+        for step in steps {
+            match step {
+                Step::Input(input) => drop(state.input(input)),
+                Step::News(news) => drop(state.news(news)),
+            }
+            lines(&state, (width, height));
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! The messenger in a real terminal: keys are typed into tmux, and its screen is read.
+
+#![cfg(test)]
+#![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
+
+mod tmux;
+
+use std::process::Stdio;
+
+use sealpost_testkit::{World, within};
+use tmux::Tmux;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::Command;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_sealpost-cli-chat");
+
+/// The command line of a person of this world.
+fn command(world: &World, name: &str, with: Option<&str>) -> String {
+    let with = with.map(|with| format!(" --with {with}")).unwrap_or_default();
+    let state = world.dir().join("accounts");
+    format!("'{PROGRAM}' --name {name}{with} --relay {} --state '{}'", world.url(), state.display())
+}
+
+/// Opens a terminal for both, and waits until each has opened the chat with the other.
+async fn meet(world: &World, tmux: &Tmux) {
+    tmux.open("ada", (90, 24), &command(world, "ada", Some("ben"))).await;
+    tmux.shows("ada", "waiting for ben to run ./dev chat --name ben").await;
+    tmux.open("ben", (40, 20), &command(world, "ben", Some("ada"))).await;
+    tmux.shows("ada", "No messages yet.").await;
+    tmux.shows("ben", "‹ ada").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_people_talk_in_two_terminals() {
+    let world = World::start().await;
+    let tmux = Tmux::start(world.dir()).await;
+    meet(&world, &tmux).await;
+
+    tmux.enter("ada", "hello ben").await;
+    tmux.shows("ben", "hello ben  ").await;
+    tmux.shows("ada", "✓✓ read").await;
+
+    // What Ben is writing is not broken by what arrives.
+    tmux.type_in("ben", "half a").await;
+    tmux.shows("ben", "> half a").await;
+    tmux.enter("ada", "an interruption").await;
+    tmux.shows("ben", "an interruption  ").await;
+    tmux.shows("ben", "> half a").await;
+    tmux.enter("ben", " line").await;
+    tmux.shows("ada", "half a line  ").await;
+
+    // Lines that are pasted are one message, which is sent with the Enter key.
+    tmux.paste("ada", "日本語 e\u{301}\nsecond line").await;
+    tmux.shows("ada", "> 日本語 e\u{301}").await;
+    assert!(!tmux.screen("ben").await.contains("second line"));
+    tmux.key("ada", "Enter").await;
+    tmux.shows("ben", "日本語 e\u{301}\n").await;
+    tmux.shows("ben", "\nsecond line  ").await;
+
+    // A mistyped command is not sent.
+    tmux.enter("ada", "/hepl").await;
+    tmux.shows("ada", "/hepl is not a command").await;
+    tmux.key("ada", "C-u").await;
+    tmux.enter("ada", "//hepl").await;
+    tmux.shows("ben", "/hepl  ").await;
+    assert!(!tmux.screen("ben").await.contains("//hepl"));
+
+    // The search leads to a message.
+    tmux.enter("ben", "/search interr").await;
+    tmux.shows("ben", "an interruption").await;
+    tmux.key("ben", "Enter").await;
+    tmux.shows("ben", "‹ ada").await;
+
+    // A click on the title of a narrow terminal leads to the list; a wider terminal shows both.
+    tmux.type_in("ben", "\u{1b}[<0;2;1M").await;
+    tmux.shows("ben", "Chats").await;
+    tmux.resize("ben", (100, 20)).await;
+    tmux.shows("ben", "│ada").await;
+    tmux.shows("ben", "hello ben  ").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_terminals_of_one_name_show_the_same() {
+    let world = World::start().await;
+    let tmux = Tmux::start(world.dir()).await;
+    meet(&world, &tmux).await;
+    tmux.enter("ben", "from ben").await;
+    tmux.shows("ada", "from ben  ").await;
+
+    tmux.open("again", (90, 24), &command(&world, "ada", Some("ben"))).await;
+    tmux.shows("again", "from ben  ").await;
+    for (from, text) in [("ada", "in the first"), ("again", "in the second"), ("ben", "to both")] {
+        tmux.enter(from, text).await;
+        for shown_in in ["ada", "again", "ben"] {
+            tmux.shows(shown_in, &format!("{text}  ")).await;
+        }
+    }
+
+    // Both people see the same safety number; Ada confirms it in one terminal.
+    tmux.enter("ada", "/verify").await;
+    let hers = tmux.safety_number("ada").await;
+    tmux.enter("ben", "/verify").await;
+    assert_eq!(tmux.safety_number("ben").await, hers);
+    tmux.enter("ada", "yes").await;
+    tmux.shows("ada", "verified").await;
+    tmux.key("ada", "Enter").await;
+    for shown_in in ["ada", "again"] {
+        tmux.shows(shown_in, "ben ✓ verified").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_wait_for_the_relay_and_the_terminal_is_restored() {
+    let mut world = World::start().await;
+    let tmux = Tmux::start(world.dir()).await;
+    meet(&world, &tmux).await;
+    world.stop_relay().await;
+    tmux.shows("ada", &format!("no relay answers at {}", world.url())).await;
+    tmux.enter("ada", "later").await;
+    tmux.shows("ada", "…").await;
+    world.start_relay().await;
+    tmux.shows("ben", "later  ").await;
+
+    // A person ends it; the terminal is as it was before.
+    let ended = "ended 0, icanon echo";
+    assert!(tmux.is_in_use("ada").await);
+    tmux.key("ada", "C-c").await;
+    tmux.shows("ada", ended).await;
+    assert!(!tmux.is_in_use("ada").await);
+    assert!(!tmux.screen("ada").await.contains("panicked"));
+
+    // A terminal that is closed ends it, too.
+    let pid = tmux.pid_of_program("ben");
+    tmux.close("ben").await;
+    tmux.ends(pid).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_relay_it_says_where_it_looked_and_how_to_start_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(PROGRAM);
+    // Nothing listens on this port.
+    command.args(["--name", "ada", "--relay", "http://127.0.0.1:1", "--state"]).arg(folder.path());
+    let output = within("the end", command.stdin(Stdio::null()).output()).await.unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("no relay answers at http://127.0.0.1:1") && said.contains("./dev relay"),
+        "{said}"
+    );
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_pipe_ends_the_line_mode_quietly() {
+    let world = World::start().await;
+    let ben = world.party("ben").await;
+    let mut command = Command::new(PROGRAM);
+    command.args([
+        "--name",
+        "ada",
+        "--with",
+        &ben.client.user_id().to_string(),
+        "--relay",
+        &world.url(),
+        "--state",
+    ]);
+    command.arg(world.dir().join("accounts")).kill_on_drop(true);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut chat = command.spawn().unwrap();
+    let mut output = BufReader::new(chat.stdout.take().unwrap()).lines();
+    let mut input = chat.stdin.take().unwrap();
+
+    // A pipe has the line mode, which does not send what looks like a command either.
+    input.write_all(b"hello\n/hepl\n").await.unwrap();
+    let thread = ben.client.direct_thread(ada_of(&world).await).await.unwrap();
+    assert_eq!(ben.texts_when(&thread, 1).await, ["hello"]);
+    loop {
+        let line = within("a line", output.next_line()).await.unwrap().unwrap();
+        if line.contains("/hepl is not a command") {
+            break;
+        }
+    }
+
+    drop(output);
+    input.write_all(b"/help\n").await.unwrap();
+    let output = within("the end", chat.wait_with_output()).await.unwrap();
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    assert!(output.status.success());
+}
+
+/// The user id that Ada's program has written next to her database.
+async fn ada_of(world: &World) -> sealpost_core::UserId {
+    let file = world.dir().join("accounts/ada.id");
+    sealpost_testkit::eventually("Ada registers", async || {
+        std::fs::read_to_string(&file).ok()?.trim().parse().ok()
+    })
+    .await
+}

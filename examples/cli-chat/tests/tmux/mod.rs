@@ -1,0 +1,151 @@
+//! Terminals of a tmux server of their own, which ends with the test.
+
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use tokio::process::Command;
+use tokio::time::{Instant, sleep};
+
+/// How long a test waits for something on the screen, which is much longer than anything takes.
+const TIMEOUT: Duration = Duration::from_secs(90);
+
+/// Prints whether the terminal edits lines and echoes what is typed, as it normally does.
+const MODES: &str = r"stty -a | tr ' ;' '\n\n' | grep -x -e icanon -e -icanon -e echo -e -echo | tr '\n' ' '";
+
+/// A tmux server. Dropping it ends it with everything that runs in it.
+pub(crate) struct Tmux {
+    socket: PathBuf,
+}
+
+impl Tmux {
+    /// The server of a test, whose socket is in this folder.
+    pub(crate) async fn start(folder: &Path) -> Self {
+        let tmux = Self { socket: folder.join("tmux") };
+        // The first session keeps the server running.
+        tmux.run(&["-f", "/dev/null", "new-session", "-d", "-s", "first", "cat"]).await;
+        tmux
+    }
+
+    /// Opens a terminal of this size with a program in it. When the program ends, the terminal shows its exit code and
+    /// the modes of the terminal, and stays.
+    pub(crate) async fn open(&self, name: &str, (width, height): (u16, u16), program: &str) {
+        let pid = self.pid_file(name);
+        let shell = format!(
+            "sh -c 'echo $$ > \"$0\"; exec \"$@\"' '{}' {program}; echo \"ended $?, $({MODES})\"; cat",
+            pid.display()
+        );
+        let (width, height) = (width.to_string(), height.to_string());
+        self.run(&["new-session", "-d", "-s", name, "-x", &width, "-y", &height, &shell]).await;
+    }
+
+    /// Types a text.
+    pub(crate) async fn type_in(&self, name: &str, text: &str) {
+        self.run(&["send-keys", "-t", name, "-l", "--", text]).await;
+    }
+
+    /// Types a text and presses Enter.
+    pub(crate) async fn enter(&self, name: &str, text: &str) {
+        self.type_in(name, text).await;
+        self.key(name, "Enter").await;
+    }
+
+    /// Presses a key, by its name.
+    pub(crate) async fn key(&self, name: &str, key: &str) {
+        self.run(&["send-keys", "-t", name, key]).await;
+    }
+
+    /// Pastes a text, as a terminal does that marks what is pasted.
+    pub(crate) async fn paste(&self, name: &str, text: &str) {
+        self.run(&["set-buffer", "--", text]).await;
+        self.run(&["paste-buffer", "-p", "-r", "-t", name]).await;
+    }
+
+    pub(crate) async fn resize(&self, name: &str, (width, height): (u16, u16)) {
+        self.run(&["resize-window", "-t", name, "-x", &width.to_string(), "-y", &height.to_string()]).await;
+    }
+
+    /// Closes a terminal, as a person closes a window.
+    pub(crate) async fn close(&self, name: &str) {
+        self.run(&["kill-session", "-t", name]).await;
+    }
+
+    /// What a terminal shows.
+    pub(crate) async fn screen(&self, name: &str) -> String {
+        self.run(&["capture-pane", "-p", "-t", name]).await
+    }
+
+    /// Waits until a terminal shows this.
+    pub(crate) async fn shows(&self, name: &str, wanted: &str) {
+        let deadline = Instant::now() + TIMEOUT;
+        loop {
+            let screen = self.screen(name).await;
+            if screen.contains(wanted) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{name} does not show {wanted:?}:\n{screen}");
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// The twelve groups of the safety number that a terminal shows.
+    pub(crate) async fn safety_number(&self, name: &str) -> Vec<String> {
+        self.shows(name, "Safety number").await;
+        let screen = self.screen(name).await;
+        let is_group = |word: &&str| word.len() == 5 && word.bytes().all(|byte| byte.is_ascii_digit());
+        let groups: Vec<String> = screen.split_whitespace().filter(is_group).map(str::to_owned).collect();
+        assert_eq!(groups.len(), 12, "{screen}");
+        groups
+    }
+
+    /// Whether a program uses the terminal as a screen, or receives the movements of its mouse.
+    pub(crate) async fn is_in_use(&self, name: &str) -> bool {
+        let flags =
+            ["display-message", "-p", "-t", name, "#{alternate_on}#{mouse_any_flag}#{mouse_all_flag}"];
+        self.run(&flags).await.contains('1')
+    }
+
+    /// The process id of the program in a terminal.
+    pub(crate) fn pid_of_program(&self, name: &str) -> u32 {
+        std::fs::read_to_string(self.pid_file(name)).unwrap().trim().parse().unwrap()
+    }
+
+    fn pid_file(&self, name: &str) -> PathBuf {
+        self.socket.with_file_name(format!("{name}.pid"))
+    }
+
+    /// Waits until a process has ended.
+    pub(crate) async fn ends(&self, pid: u32) {
+        let deadline = Instant::now() + TIMEOUT;
+        loop {
+            let mut probe = Command::new("sh");
+            let alive = probe.args(["-c", &format!("kill -0 {pid}")]).stderr(Stdio::null()).status().await;
+            if !alive.unwrap().success() {
+                return;
+            }
+            assert!(Instant::now() < deadline, "the program does not end");
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn run(&self, arguments: &[&str]) -> String {
+        let output = self.command(arguments).output().await;
+        let Output { status, stdout, stderr } = output.expect("tmux is installed; ./dev test does that");
+        assert!(status.success(), "tmux {arguments:?}: {}", String::from_utf8_lossy(&stderr));
+        String::from_utf8(stdout).unwrap()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("tmux");
+        // Neither the caller's tmux nor the caller's language matters.
+        command.env_remove("TMUX").env("LC_ALL", "C.UTF-8").arg("-u").arg("-S").arg(&self.socket);
+        command.args(arguments);
+        command
+    }
+}
+
+impl Drop for Tmux {
+    fn drop(&mut self) {
+        let _ = self.command(&["kill-server"]).into_std().output();
+    }
+}
