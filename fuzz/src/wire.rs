@@ -6,7 +6,7 @@ use sealpost_protocol::{PreKeyBundle, RawPreKeyBundle, RawSigned};
 use sealpost_wire::frame::Body;
 use sealpost_wire::id::ToWire as _;
 use sealpost_wire::{
-    Ack, AckOk, Bundle, Bundles, Challenge, ChallengeRequest, CreateThread, Credit, Decode, Deliver,
+    Ack, AckMail, AckOk, Bundle, Bundles, Challenge, ChallengeRequest, CreateThread, Credit, Decode, Deliver,
     DeliverMail, DeviceCopy, DeviceInfo, DeviceList, DeviceMismatch, Envelope, Error, Frame, Generation,
     Hello, InboxKey, InboxPage, KeyCounts, KeyUpload, KeysLow, LoginRequest, Mail, OneTimeKey, Ping, Pong,
     QueueEmpty, Reconnect, RefreshRequest, RegisterRequest, RegisterResponse, RestoreRequest, Send, SendAck,
@@ -125,7 +125,7 @@ fn short_rows() -> impl Iterator<Item = Vec<u8>> {
         .flat_map(move |list| outer.map(|number| row(number, &list)).into_iter().chain([list]))
 }
 
-fn bodies() -> [Body; 19] {
+fn bodies() -> [Body; 20] {
     let envelope =
         || Some(Envelope { kind: 1, ciphertext: text(), urgent: true, ephemeral: false, ttl_s: 60 });
     let copy = DeviceCopy { user_id: uuid(), device_id: 1, registration_id: 5, envelope: envelope() };
@@ -156,6 +156,7 @@ fn bodies() -> [Body; 19] {
             copies: vec![mail_copy.clone(), mail_copy],
         }),
         Body::Ack(Ack { keys: vec![key.clone(), key], trimmed: 7 }),
+        Body::AckMail(AckMail { mail_seqs: vec![1, 300] }),
         Body::Sync(Sync { inbox: true, threads: vec![cursor] }),
         Body::Ping(Ping { t: 1 }),
         Body::Credit(Credit { more: 64 }),

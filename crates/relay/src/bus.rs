@@ -27,8 +27,8 @@ const MAX_CONNECTIONS: usize = 4;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum WakeReason {
-    /// Rows were added to the mailbox.
-    Mail = 1,
+    /// Messages were added to the mailbox.
+    Messages = 1,
     /// One-time keys were taken, and few are left.
     KeysLow = 2,
     /// The device has opened too many connections, and this one must close.
@@ -37,6 +37,10 @@ pub enum WakeReason {
     Revoked = 8,
     /// Ephemeral mail waits for this connection.
     Ephemeral = 16,
+    /// Urgent mail was added to the mailbox.
+    UrgentMail = 32,
+    /// Other mail was added to the mailbox.
+    OrdinaryMail = 64,
 }
 
 /// Delivers wake-ups on a best-effort basis.
@@ -193,17 +197,19 @@ mod tests {
     #[tokio::test]
     async fn wake_ups_wait_and_are_merged() {
         let bus = LocalBus::default();
-        bus.wake(DEVICE, WakeReason::Mail);
+        bus.wake(DEVICE, WakeReason::Messages);
         let connection = bus.subscribe(DEVICE);
-        bus.wake(DEVICE, WakeReason::Mail);
-        bus.wake(DEVICE, WakeReason::Mail);
+        bus.wake(DEVICE, WakeReason::Messages);
+        bus.wake(DEVICE, WakeReason::Messages);
         bus.wake(DEVICE, WakeReason::KeysLow);
         let woken = connection.woken().await;
         assert!(
-            woken.has(WakeReason::Mail) && woken.has(WakeReason::KeysLow) && !woken.has(WakeReason::Revoked)
+            woken.has(WakeReason::Messages)
+                && woken.has(WakeReason::KeysLow)
+                && !woken.has(WakeReason::Revoked)
         );
         bus.wake(DEVICE, WakeReason::Revoked);
-        assert!(!connection.woken().await.has(WakeReason::Mail));
+        assert!(!connection.woken().await.has(WakeReason::Messages));
     }
 
     #[tokio::test]
@@ -242,10 +248,10 @@ mod tests {
         let bus = LocalBus::default();
         let oldest = bus.subscribe(DEVICE);
         let others = [(); MAX_CONNECTIONS - 1].map(|()| bus.subscribe(DEVICE));
-        bus.wake(DEVICE, WakeReason::Mail);
+        bus.wake(DEVICE, WakeReason::Messages);
         for connection in [&oldest].into_iter().chain(&others) {
             let woken = connection.woken().await;
-            assert!(woken.has(WakeReason::Mail) && !woken.has(WakeReason::ConnectedElsewhere));
+            assert!(woken.has(WakeReason::Messages) && !woken.has(WakeReason::ConnectedElsewhere));
         }
         let newest = bus.subscribe(DEVICE);
         assert!(oldest.woken().await.has(WakeReason::ConnectedElsewhere));

@@ -1,7 +1,7 @@
 //! Handles mail: contents for some devices of the members of a thread, which have no place in it.
 //!
-//! Ephemeral mail is passed on to the devices that are connected. It is never stored: the store is only asked who may
-//! receive it.
+//! Mail is stored, numbered and delivered by each receiving device. Ephemeral mail is passed on to the devices that are
+//! connected, and never stored: the store is only asked who may receive it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,29 +10,35 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use prost::Message as _;
 use sealpost_wire::frame::Body;
-use sealpost_wire::id::ThreadId;
 use sealpost_wire::id::ToWire as _;
+use sealpost_wire::id::{ClientMsgId, ThreadId};
 use sealpost_wire::limits::{EPHEMERAL_TTL_S, MAX_EPHEMERAL, MAX_EPHEMERAL_TTL_S};
 use sealpost_wire::send_ack::Status;
 use sealpost_wire::{DeliverMail, DeviceCopy, Envelope, FRAME_VERSION, Frame, Mail, SendAck};
+use sha2::{Digest as _, Sha256};
 
 use crate::address::Address;
-use crate::bus::Passing;
+use crate::bus::{Passing, WakeReason};
 use crate::limits::Wait;
 use crate::problem::Problem;
 use crate::sending::{self, Sent};
 use crate::state::State;
-use crate::store::{Audience, Misaddressed, StoreError, check_recipients};
+use crate::store::{Audience, Copy, MailClass, Misaddressed, NewMail, Posted, StoreError, check_recipients};
 
 /// Mail in progress.
 pub(crate) type Mailing = BoxFuture<'static, Result<Sent, Problem>>;
 
-/// Charges mail to its sender, before anything else is done with it.
+/// Charges mail to its sender, before anything else is done with it. What it adds to the recipients' mailboxes is
+/// charged when it is stored.
 pub(crate) fn charge(state: &State, sender: Address, mail: &Mail) -> Result<Wait, Problem> {
-    Ok(state.limiter.send(sender, mail.encoded_len(), state.clock.monotonic())?)
+    let wait = state.limiter.send(sender, mail.encoded_len(), state.clock.monotonic())?;
+    if is_ephemeral(mail) {
+        return Ok(wait);
+    }
+    Ok(wait.max(sending::charge_recipients(state, sender, &mail.copies)?))
 }
 
-/// Passes on charged mail, once the store has said who may receive it.
+/// Passes charged mail to the store, or passes it on once the store has said who may receive it.
 pub(crate) fn submit(
     state: &Arc<State>,
     sender: Address,
@@ -40,12 +46,64 @@ pub(crate) fn submit(
     _charged: Wait,
 ) -> Result<Mailing, Problem> {
     let thread = ThreadId::from_slice(&mail.thread_id)?;
-    let copies: Vec<Ephemeral> = mail.copies.iter().map(parse).collect::<Result<_, _>>()?;
-    if copies.is_empty() {
+    if mail.copies.is_empty() {
         return Err(Problem::Malformed);
     }
+    if !is_ephemeral(mail) {
+        return store(state, sender, thread, mail);
+    }
+    let copies: Vec<Ephemeral> = mail.copies.iter().map(parse).collect::<Result<_, _>>()?;
     let (state, audience) = (Arc::clone(state), state.store.audience(thread, sender.user));
     Ok(Box::pin(async move { pass(&state, sender, thread, copies, audience.await) }))
+}
+
+/// Whether the first envelope is ephemeral; all others must be like it.
+fn is_ephemeral(mail: &Mail) -> bool {
+    let first = mail.copies.first().and_then(|copy| copy.envelope.as_ref());
+    first.is_some_and(|envelope| envelope.ephemeral)
+}
+
+fn store(state: &State, sender: Address, thread: ThreadId, mail: &Mail) -> Result<Mailing, Problem> {
+    let client_msg_id = ClientMsgId::from_slice(&mail.client_msg_id)?;
+    // Only the format is checked here, as for a message.
+    client_msg_id.time_ms()?;
+    let now_ms = state.clock.unix_ms();
+    if mail.copies.iter().filter_map(|copy| copy.envelope.as_ref()).any(|envelope| envelope.ephemeral) {
+        return Err(Problem::Malformed);
+    }
+    let copies: Vec<Copy> =
+        mail.copies.iter().map(|copy| sending::parse_copy(copy, now_ms)).collect::<Result<_, _>>()?;
+    let reason = |copy: &Copy| match MailClass::of(&copy.envelope) {
+        MailClass::Urgent => WakeReason::UrgentMail,
+        MailClass::Ordinary => WakeReason::OrdinaryMail,
+    };
+    let recipients: Vec<_> = copies.iter().map(|copy| (copy.to, reason(copy))).collect();
+    let body_hash = Sha256::digest(mail.encode_to_vec()).into();
+    let epoch = state.store.epoch();
+    let posted = state.store.post_mail(NewMail { sender, client_msg_id, thread, body_hash, copies, now_ms });
+    let metrics = Arc::clone(&state.metrics);
+    Ok(Box::pin(async move {
+        let ack = |status: Status| SendAck {
+            client_msg_id: client_msg_id.to_wire(),
+            thread_id: thread.to_wire(),
+            epoch,
+            status: status.into(),
+            ..SendAck::default()
+        };
+        match posted.await? {
+            Posted::Stored => Ok(Sent::new(ack(Status::Stored), recipients)),
+            Posted::Duplicate => {
+                metrics.dedupe_hits.count();
+                Ok(Sent::new(ack(Status::Duplicate), Vec::new()))
+            }
+            Posted::MsgIdReuse => Err(Problem::MsgIdReuse),
+            Posted::NotMember => Err(Problem::NotFound),
+            Posted::Misaddressed(misaddressed) => Err(misaddressed.into()),
+            Posted::NotAccepted => Err(Problem::NotAccepted),
+            Posted::TooOld => Err(Problem::TooOld),
+            Posted::ClockSkew => Err(Problem::ClockSkew),
+        }
+    }))
 }
 
 /// Ephemeral mail for one device.
@@ -112,7 +170,7 @@ fn pass(
         status: Status::PassedOn.into(),
         ..SendAck::default()
     };
-    Ok(Sent::without_rows(ack))
+    Ok(Sent::new(ack, Vec::new()))
 }
 
 impl From<Misaddressed> for Problem {

@@ -96,6 +96,9 @@ macro_rules! authorisation_table {
                 append_to_an_unknown_thread                [401 401 401 401 401 404 404 404];
             }
             PostMail (POST, "/v1/threads/{thread}/mail", Token) {
+                post_mail                                  [401 401 401 401 401 404 201 201]
+                    looks_like post_mail_in_an_unknown_thread;
+                post_mail_in_an_unknown_thread             [401 401 401 401 401 404 404 404];
                 post_ephemeral_mail                        [401 401 401 401 401 404 200 200]
                     looks_like post_ephemeral_mail_in_an_unknown_thread;
                 post_ephemeral_mail_in_an_unknown_thread   [401 401 401 401 401 404 404 404];
@@ -133,6 +136,9 @@ macro_rules! authorisation_table {
                 send_to_an_unknown_thread                  [4400 4401 4401 4401 4401 404 404 404];
             }
             Mail {
+                mail_a_device_of_the_thread                [4400 4401 4401 4401 4401 404 201 201]
+                    looks_like mail_a_device_of_an_unknown_thread;
+                mail_a_device_of_an_unknown_thread         [4400 4401 4401 4401 4401 404 404 404];
                 pass_on_ephemeral_mail                     [4400 4401 4401 4401 4401 404 200 200]
                     looks_like pass_on_ephemeral_mail_in_an_unknown_thread;
                 pass_on_ephemeral_mail_in_an_unknown_thread [4400 4401 4401 4401 4401 404 404 404];
@@ -141,6 +147,11 @@ macro_rules! authorisation_table {
                 acknowledge_a_row_by_frame                 [4400 4401 4401 4401 4401 200 200 200]
                     looks_like acknowledge_an_unknown_row_by_frame;
                 acknowledge_an_unknown_row_by_frame        [4400 4401 4401 4401 4401 200 200 200];
+            }
+            AckMail {
+                acknowledge_mail                           [4400 4401 4401 4401 4401 200 200 200]
+                    looks_like acknowledge_unknown_mail;
+                acknowledge_unknown_mail                   [4400 4401 4401 4401 4401 200 200 200];
             }
             Sync {
                 drain_own_mailbox                          [4400 4401 4401 4401 4401 200 200 200];
@@ -235,6 +246,7 @@ impl Frame {
             Body::Send(_) => Some(Self::Send),
             Body::Mail(_) => Some(Self::Mail),
             Body::Ack(_) => Some(Self::Ack),
+            Body::AckMail(_) => Some(Self::AckMail),
             Body::Sync(_) => Some(Self::Sync),
             Body::Ping(_) => Some(Self::Ping),
             Body::Credit(_) => Some(Self::Credit),

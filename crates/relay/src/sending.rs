@@ -22,19 +22,18 @@ use crate::store::{Append, Appended, BodyHash, Copy, Order, Stored, Turn};
 #[derive(Debug)]
 pub(crate) struct Sent {
     pub(crate) ack: SendAck,
-    recipients: Vec<Address>,
+    recipients: Vec<(Address, WakeReason)>,
 }
 
 impl Sent {
-    /// An answer about something that was not stored.
-    pub(crate) const fn without_rows(ack: SendAck) -> Self {
-        Self { ack, recipients: Vec::new() }
+    pub(crate) const fn new(ack: SendAck, recipients: Vec<(Address, WakeReason)>) -> Self {
+        Self { ack, recipients }
     }
 
     /// Notifies the recipients' connections. Called once the sender's answer is on its way.
     pub(crate) fn wake(&self, state: &State) {
-        for recipient in &self.recipients {
-            state.bus.wake(*recipient, WakeReason::Mail);
+        for (recipient, reason) in &self.recipients {
+            state.bus.wake(*recipient, *reason);
         }
     }
 }
@@ -46,15 +45,26 @@ pub(crate) type Sending = BoxFuture<'static, Result<Sent, Problem>>;
 /// mailboxes is charged when it is stored.
 pub(crate) fn charge(state: &State, sender: Address, send: &Send) -> Result<Wait, Problem> {
     let now = state.clock.monotonic();
+    let wait = charge_recipients(state, sender, &send.copies)?;
+    Ok(wait.max(state.limiter.send(sender, send.encoded_len(), now)?))
+}
+
+/// Checks what the sender may deliver to the recipients.
+pub(crate) fn charge_recipients(
+    state: &State,
+    sender: Address,
+    copies: &[DeviceCopy],
+) -> Result<Wait, Problem> {
+    let now = state.clock.monotonic();
     let (mut wait, mut before) = (Wait::NONE, None);
-    for copy in &send.copies {
+    for copy in copies {
         // The copies for one user are adjacent. An invalid ID is rejected later.
         let Ok(recipient) = UserId::from_slice(&copy.user_id) else { continue };
         if before.replace(recipient) != Some(recipient) {
             wait = wait.max(state.limiter.inbound(sender.user, recipient, now)?);
         }
     }
-    Ok(wait.max(state.limiter.send(sender, send.encoded_len(), now)?))
+    Ok(wait)
 }
 
 /// Passes a charged send to the store *at once*, so that sends submitted one after another are appended in that
@@ -71,7 +81,7 @@ pub(crate) fn submit(
     let turn = turn.or_else(|| send.lookup.then(|| Order::default().lookup(append.thread)));
     fault::at(Station::SendDecoded);
     let (id, thread, epoch) = (append.client_msg_id, append.thread, state.store.epoch());
-    let recipients = append.copies.iter().map(|copy| copy.to).collect();
+    let recipients = append.copies.iter().map(|copy| (copy.to, WakeReason::Messages)).collect();
     let metrics = std::sync::Arc::clone(&state.metrics);
     let appended = match turn {
         Some(turn) => state.store.append_in_turn(append, turn),
@@ -141,7 +151,8 @@ pub(crate) fn is_known(envelope: &Envelope) -> bool {
     matches!(envelope.kind, envelope::SIGNAL | envelope::PRE_KEY) && !envelope.ciphertext.is_empty()
 }
 
-fn parse_copy(copy: &DeviceCopy, now_ms: u64) -> Result<Copy, Problem> {
+/// Parses a copy that will be stored.
+pub(crate) fn parse_copy(copy: &DeviceCopy, now_ms: u64) -> Result<Copy, Problem> {
     let envelope = copy.envelope.clone().ok_or(Problem::Malformed)?;
     if envelope.ephemeral {
         return Err(Problem::EphemeralRefused);

@@ -115,6 +115,8 @@ pub enum Reply {
         /// Whether it was stored before.
         duplicate: bool,
     },
+    /// The message was ephemeral. It was passed on to the devices that were connected.
+    PassedOn,
     /// The rows of the mailbox.
     Page {
         /// The rows, from the first one.

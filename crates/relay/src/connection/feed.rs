@@ -96,6 +96,11 @@ impl Feed {
         self.since.last_hlc = self.since.last_hlc.max(hlc);
     }
 
+    /// Mail was pushed during this drain.
+    pub(super) fn counted(&mut self) {
+        self.since.rows = self.since.rows.saturating_add(1);
+    }
+
     /// There is nothing after the cursor. Returns `Some` if the client waits for `QueueEmpty`.
     pub(super) fn reached_end(&mut self) -> Option<Drained> {
         if self.due || self.drain != Drain::Requested {

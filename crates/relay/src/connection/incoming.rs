@@ -18,7 +18,7 @@ use crate::mailing;
 use crate::matrix;
 use crate::problem::Problem;
 use crate::sending;
-use crate::store::InboxKey;
+use crate::store::{InboxKey, MailClass};
 
 impl Connection<'_> {
     pub(super) fn on_message(
@@ -46,7 +46,7 @@ impl Connection<'_> {
         let frames = &self.state.metrics.frames;
         match body.as_ref().and_then(matrix::Frame::of) {
             Some(matrix::Frame::Send) => frames.send.count(),
-            Some(matrix::Frame::Ack) => frames.ack.count(),
+            Some(matrix::Frame::Ack | matrix::Frame::AckMail) => frames.ack.count(),
             Some(matrix::Frame::Mail) => frames.mail.count(),
             Some(
                 matrix::Frame::Hello | matrix::Frame::Sync | matrix::Frame::Ping | matrix::Frame::Credit,
@@ -59,6 +59,7 @@ impl Connection<'_> {
         match body {
             Some(Body::Send(send)) => self.on_send(id, &send),
             Some(Body::Ack(ack)) => self.on_ack(id, &ack),
+            Some(Body::AckMail(ack)) => self.on_ack_mail(id, ack),
             Some(Body::Mail(mail)) => self.on_mail(id, &mail),
             Some(Body::Hello(hello)) => self.on_hello(id, &hello),
             Some(Body::Sync(sync)) => self.on_sync(id, &sync),
@@ -174,6 +175,7 @@ impl Connection<'_> {
             self.gaps.ask(id, cursors).map_err(|TooMany| Closing::Because(close::FLOODING))?;
         }
         if sync.inbox {
+            MailClass::ALL.into_iter().for_each(|class| self.mail.wake(class));
             self.feed.ask();
         }
         Ok(())
@@ -187,7 +189,7 @@ impl Connection<'_> {
 
     /// Charges a frame that is expensive for the store. A client above a limit is not read from for a while, and
     /// nothing is buffered for it. The outer error means that it was refused too often.
-    fn pay(
+    pub(super) fn pay(
         &mut self,
         charge: impl FnOnce() -> Result<Wait, Problem>,
     ) -> Result<Result<Wait, Problem>, Closing> {

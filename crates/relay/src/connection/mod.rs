@@ -10,6 +10,7 @@ mod feed;
 mod gaps;
 mod hello;
 mod incoming;
+mod mail;
 mod outgoing;
 mod pages;
 mod replies;
@@ -30,11 +31,12 @@ use tokio::time::{MissedTickBehavior, Sleep, timeout};
 
 use self::feed::Feed;
 use self::gaps::Gaps;
+use self::mail::MailFeed;
 use self::pages::take_page;
 use self::state::{Closing, Connection, Reply, WriteQueue};
 use crate::bus::{WakeReason, WakeReasons};
 use crate::state::State;
-use crate::store::Order;
+use crate::store::{MailClass, Order};
 
 /// Maximum number of answers that one connection may wait for before the relay stops reading from it.
 const MAX_PENDING: usize = 64;
@@ -88,7 +90,7 @@ impl<'a> Connection<'a> {
             last_received: now,
             last_scan: now,
             write_queue: WriteQueue::default(),
-            mail: greeted.mail,
+            mail: MailFeed::start(greeted.mail, greeted.mailbox.last_mail),
             ephemeral: false,
         };
         connection.check_key_counts();
@@ -134,7 +136,7 @@ impl<'a> Connection<'a> {
                 _ = tick.tick() => self.on_tick().await?,
                 woken = self.subscription.woken() => self.on_wake(woken)?,
                 Some(reply) = self.replies.next(), if room => self.on_reply(reply)?,
-                (purpose, page) = take_page(&mut self.page), if room => self.on_page(purpose, page)?,
+                page = take_page(&mut self.page), if room => self.on_page(page)?,
                 () = pause_over(&mut self.pause) => self.pause = None,
                 message = self.socket.recv(), if reading => self.on_message(message)?,
                 () = std::future::ready(()), if self.has_to_write() => self.flush().await?,
@@ -152,8 +154,14 @@ impl<'a> Connection<'a> {
         if woken.has(WakeReason::Ephemeral) {
             self.ephemeral = true;
         }
-        if woken.has(WakeReason::Mail) {
+        if woken.has(WakeReason::Messages) {
             self.feed.wake();
+        }
+        if woken.has(WakeReason::UrgentMail) {
+            self.mail.wake(MailClass::Urgent);
+        }
+        if woken.has(WakeReason::OrdinaryMail) {
+            self.mail.wake(MailClass::Ordinary);
         }
         if woken.has(WakeReason::KeysLow) {
             self.check_key_counts();
@@ -212,6 +220,7 @@ impl<'a> Connection<'a> {
         // A wake-up may have been lost.
         if now.saturating_sub(self.last_scan) > timing.rescan {
             self.feed.wake();
+            MailClass::ALL.into_iter().for_each(|class| self.mail.wake(class));
         }
         Ok(())
     }
@@ -259,6 +268,6 @@ mod tests {
     fn a_connection_takes_little_memory_while_it_waits() {
         // It was 2,816 bytes while each field was in it twice.
         let bytes = size_of_future(serve).saturating_add(size_of::<Connection<'_>>());
-        assert!(bytes <= 1_408, "{bytes} bytes");
+        assert!(bytes <= 1_424, "{bytes} bytes");
     }
 }

@@ -62,7 +62,7 @@ impl Connection<'_> {
         let ephemeral = &self.state.metrics.ephemeral;
         ephemeral.dropped.add(taken.dropped);
         self.ephemeral = taken.more;
-        if !self.mail {
+        if !self.mail.is_enabled() {
             return Ok(());
         }
         let written = u64::try_from(taken.frames.len()).unwrap_or(u64::MAX);

@@ -7,19 +7,29 @@ use sealpost_wire::frame::Body;
 use sealpost_wire::id::ThreadId;
 use sealpost_wire::{QueueEmpty, Synced, Trimmed};
 
-use super::state::{Closing, Connection, PagePurpose, Reading, store_failed};
-use crate::store::{Page, PageLimit, Row, StoreError};
+use super::state::{Closing, Connection, Read, Reading, store_failed};
+use crate::store::{MailClass, Page, PageLimit, Row};
 
 /// Rows in one page of the mailbox.
 pub(super) const PAGE_ROWS: u32 = 100;
 /// Maximum size of the ciphertexts in one page, in bytes: what a connection may hold in memory at a time.
-const PAGE_BYTES: usize = 256 << 10;
+pub(super) const PAGE_BYTES: usize = 256 << 10;
 
 impl Connection<'_> {
-    /// Starts to read the next page if there is credit. Explicit requests of the client take priority.
+    /// Starts to read the next page if there is credit. Explicit requests of the client take priority, then urgent mail,
+    /// messages, and other mail.
     pub(super) fn read_ahead(&mut self) {
+        if self.page.is_some() {
+            return;
+        }
         let gap = self.gaps.next();
-        if self.page.is_some() || (gap.is_none() && !self.feed.is_due()) {
+        if gap.is_none() && self.mail.is_due() {
+            let messages = self.feed.is_due();
+            if self.read_mail(MailClass::Urgent) || (!messages && self.read_mail(MailClass::Ordinary)) {
+                return;
+            }
+        }
+        if gap.is_none() && !self.feed.is_due() {
             return;
         }
         let now = self.state.clock.monotonic();
@@ -30,26 +40,29 @@ impl Connection<'_> {
             // Includes rows that the client already has, which use no credit.
             let limit = PageLimit { rows: rows.min(PAGE_ROWS), bytes: PAGE_BYTES, now_ms };
             let page = store.inbox_after(address, Some(after), limit);
-            Some(Reading { purpose: PagePurpose::Gaps(after.thread), page })
+            Some(Reading::Gaps(after.thread, page))
         } else if let Some(after) = self.feed.begin_read() {
             self.last_scan = now;
             let limit = PageLimit { rows: rows.min(PAGE_ROWS), bytes: bytes.min(PAGE_BYTES), now_ms };
-            Some(Reading { purpose: PagePurpose::Feed, page: store.inbox_arrivals(address, after, limit) })
+            Some(Reading::Feed(store.inbox_arrivals(address, after, limit)))
         } else {
             None
         };
     }
 
-    pub(super) fn on_page(
-        &mut self,
-        purpose: PagePurpose,
-        page: Result<Page, StoreError>,
-    ) -> Result<(), Closing> {
-        let page = page.map_err(store_failed)?;
-        self.report_trimmed(page.trimmed);
-        match purpose {
-            PagePurpose::Feed => self.on_arrivals(page),
-            PagePurpose::Gaps(thread) => self.on_gap(thread, page),
+    pub(super) fn on_page(&mut self, page: Read) -> Result<(), Closing> {
+        match page {
+            Read::Feed(page) => {
+                let page = page.map_err(store_failed)?;
+                self.report_trimmed(page.trimmed);
+                self.on_arrivals(page);
+            }
+            Read::Gaps(thread, page) => {
+                let page = page.map_err(store_failed)?;
+                self.report_trimmed(page.trimmed);
+                self.on_gap(thread, page);
+            }
+            Read::Mail(class, page) => self.on_mail_page(class, page)?,
         }
         Ok(())
     }
@@ -98,7 +111,16 @@ impl Connection<'_> {
         }
         if more {
             self.feed.wake();
-        } else if let Some(drained) = self.feed.reached_end() {
+        }
+        self.report_empty();
+    }
+
+    /// Reports that everything that the client requested was pushed, if it was.
+    pub(super) fn report_empty(&mut self) {
+        if self.mail.is_due() {
+            return;
+        }
+        if let Some(drained) = self.feed.reached_end() {
             let empty = QueueEmpty { drained: drained.rows, hlc: drained.last_hlc };
             self.push(0, Body::QueueEmpty(empty));
         }
@@ -132,9 +154,13 @@ impl Connection<'_> {
 }
 
 /// Waits for the page that is being read, or forever if there is none.
-pub(super) async fn take_page(reading: &mut Option<Reading>) -> (PagePurpose, Result<Page, StoreError>) {
-    let Some(Reading { purpose, page }) = reading else { return std::future::pending().await };
-    let read = (*purpose, page.await);
+pub(super) async fn take_page(reading: &mut Option<Reading>) -> Read {
+    let read = match reading {
+        Some(Reading::Feed(page)) => Read::Feed(page.await),
+        Some(Reading::Gaps(thread, page)) => Read::Gaps(*thread, page.await),
+        Some(Reading::Mail(class, page)) => Read::Mail(*class, page.await),
+        None => return std::future::pending().await,
+    };
     *reading = None;
     read
 }

@@ -8,6 +8,7 @@ use sealpost_wire::{AckOk, KeysLow};
 
 use super::hello;
 use super::state::{Closing, Connection, Reply, store_failed};
+use super::window::Pushed;
 use crate::fault::{self, Station};
 use crate::keys::are_low;
 use crate::problem::Problem;
@@ -29,11 +30,17 @@ impl Connection<'_> {
             }
             Reply::Acknowledged { id, keys, outcome: Ok(removed) } => {
                 fault::at(Station::AckAfterCommit);
-                self.window.acknowledge(&keys);
+                self.window.acknowledge(keys);
                 self.answer(id, Body::AckOk(AckOk { removed }));
                 Ok(())
             }
-            Reply::Acknowledged { id, outcome: Err(error), .. } => {
+            Reply::MailAcknowledged { id, seqs, outcome: Ok(removed) } => {
+                self.window.acknowledge(seqs.into_iter().map(Pushed::Mail));
+                self.answer(id, Body::AckOk(AckOk { removed }));
+                Ok(())
+            }
+            Reply::Acknowledged { id, outcome: Err(error), .. }
+            | Reply::MailAcknowledged { id, outcome: Err(error), .. } => {
                 self.answer(id, Body::Error(Problem::from(error).to_wire()));
                 Ok(())
             }

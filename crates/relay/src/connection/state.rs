@@ -13,13 +13,16 @@ use tokio::time::Sleep;
 
 use super::feed::Feed;
 use super::gaps::Gaps;
+use super::mail::MailFeed;
 use super::window::Window;
 use crate::bus::Subscription;
 use crate::limits::ConnectionLimits;
 use crate::problem::Problem;
 use crate::sending::Sent;
 use crate::state::State;
-use crate::store::{Answer, FamilyId, InboxKey, Order, Page, RevocationMark, StoreError};
+use crate::store::{
+    Answer, FamilyId, InboxKey, MailClass, MailPage, MailSeq, Order, Page, RevocationMark, StoreError,
+};
 use crate::tokens::Access;
 
 /// Why a connection ends.
@@ -58,8 +61,7 @@ pub(super) struct Connection<'a> {
     pub(super) last_received: Duration,
     pub(super) last_scan: Duration,
     pub(super) write_queue: WriteQueue,
-    /// Whether the client handles mail.
-    pub(super) mail: bool,
+    pub(super) mail: MailFeed,
     /// Whether ephemeral mail may wait to be written.
     pub(super) ephemeral: bool,
 }
@@ -73,7 +75,7 @@ pub(super) enum Reply {
         began: Duration,
         outcome: Result<Sent, Problem>,
     },
-    /// Mail was passed on.
+    /// Mail was stored or passed on.
     Mailed {
         id: u64,
         outcome: Result<Sent, Problem>,
@@ -81,6 +83,11 @@ pub(super) enum Reply {
     Acknowledged {
         id: u64,
         keys: Vec<InboxKey>,
+        outcome: Result<u32, StoreError>,
+    },
+    MailAcknowledged {
+        id: u64,
+        seqs: Vec<MailSeq>,
         outcome: Result<u32, StoreError>,
     },
     /// `revocations_seen` are those that were recorded before the store was queried.
@@ -100,18 +107,20 @@ pub(super) enum Reply {
 }
 
 /// A page that is being read. There is one at a time, because rows that were read and not pushed yet are in memory.
-pub(super) struct Reading {
-    pub(super) purpose: PagePurpose,
-    pub(super) page: Answer<Page>,
+pub(super) enum Reading {
+    /// The mailbox, in order of arrival.
+    Feed(Answer<Page>),
+    /// For a cursor of the client, in this thread.
+    Gaps(ThreadId, Answer<Page>),
+    /// Mail of this class.
+    Mail(MailClass, Answer<MailPage>),
 }
 
-/// What a page was read for.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum PagePurpose {
-    /// The mailbox, in order of arrival.
-    Feed,
-    /// A cursor of the client, in this thread.
-    Gaps(ThreadId),
+/// A page that was read.
+pub(super) enum Read {
+    Feed(Result<Page, StoreError>),
+    Gaps(ThreadId, Result<Page, StoreError>),
+    Mail(MailClass, Result<MailPage, StoreError>),
 }
 
 /// Encoded frames that are written together.

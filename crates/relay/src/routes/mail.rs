@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use axum::extract::State as Shared;
+use axum::http::StatusCode;
 use sealpost_wire::id::ThreadId;
+use sealpost_wire::send_ack::Status;
 use sealpost_wire::{Mail, SendAck};
 
 use super::{InPath, in_path};
@@ -13,13 +15,13 @@ use crate::mailing;
 use crate::problem::Problem;
 use crate::state::State;
 
-/// Passes ephemeral mail on: 200.
+/// Stores mail: 201, or 200 if it was stored before. Passes ephemeral mail on: 200.
 pub(super) async fn post(
     Shared(state): Shared<Arc<State>>,
     Authenticated(access): Authenticated,
     InPath(thread): InPath<String>,
     Proto(mail): Proto<Mail>,
-) -> Result<Proto<SendAck>, Problem> {
+) -> Result<(StatusCode, Proto<SendAck>), Problem> {
     let thread: ThreadId = in_path(&thread)?;
     if ThreadId::from_slice(&mail.thread_id)? != thread {
         return Err(Problem::Malformed);
@@ -27,5 +29,7 @@ pub(super) async fn post(
     let charged = mailing::charge(&state, access.address, &mail)?;
     charged.over().await;
     let sent = mailing::submit(&state, access.address, &mail, charged)?.await?;
-    Ok(Proto(sent.ack))
+    sent.wake(&state);
+    let status = if sent.ack.status() == Status::Stored { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Proto(sent.ack)))
 }

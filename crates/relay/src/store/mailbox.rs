@@ -7,6 +7,7 @@ use sealpost_wire::id::{ClientMsgId, ThreadId};
 use sealpost_wire::{Deliver, Envelope};
 
 use super::answer::Answer;
+use super::mail::MailSeq;
 use crate::address::Address;
 
 /// The rows that wait for each device.
@@ -129,4 +130,6 @@ pub struct MailboxState {
     pub reported: u64,
     /// Rows up to this one were pushed before.
     pub pushed: Arrival,
+    /// The number of its last mail; 0 if there was none.
+    pub last_mail: MailSeq,
 }

@@ -10,6 +10,7 @@ mod accounts;
 mod answer;
 mod audience;
 mod lane;
+mod mail;
 mod mailbox;
 mod order;
 mod pre_keys;
@@ -25,6 +26,7 @@ pub use accounts::{Accounts, Device, Generation, IdempotencyKey, LoggedIn, Login
 pub use answer::{Answer, Health, StoreError};
 pub use audience::{Audience, Misaddressed, check_recipients};
 pub use lane::{Append, Appended, BodyHash, Copy, Lanes, Stored};
+pub use mail::{Mail, MailClass, MailPage, MailRow, MailSeq, NewMail, Posted};
 pub use mailbox::{Arrival, InboxKey, MailboxState, Mailboxes, Message, Page, PageLimit, Row};
 pub use order::{Order, Place, TooManyStopped, Turn};
 pub use pre_keys::{KeysRefused, PreKeys, Selector, Take, Taken};
@@ -35,7 +37,7 @@ pub use upkeep::{OpeningName, StoreVersion, Swept, Upkeep};
 
 /// The durable storage of the relay, with one trait for each kind of data.
 pub trait Store:
-    Accounts + Tokens + PreKeys + Threads + Lanes + Mailboxes + Upkeep + Send + Sync + fmt::Debug + 'static
+    Accounts + Tokens + PreKeys + Threads + Lanes + Mailboxes + Mail + Upkeep + Send + Sync + fmt::Debug + 'static
 {
 }
 
@@ -46,6 +48,7 @@ impl<T> Store for T where
         + Threads
         + Lanes
         + Mailboxes
+        + Mail
         + Upkeep
         + Send
         + Sync

@@ -11,7 +11,7 @@ use sealpost_wire::limits::MAX_EPHEMERAL;
 use sealpost_wire::send_ack::Status;
 use sealpost_wire::{DeliverMail, DeviceCopy, Envelope, Mail, Ping, SendAck, reason};
 
-use crate::common::socket::{Socket, hello};
+use crate::common::socket::Socket;
 use crate::common::{Party, World, copy};
 use crate::connections::metrics;
 
@@ -19,19 +19,6 @@ fn ephemeral(thread: ThreadId, to: &Party, text: &[u8]) -> Mail {
     let mut copy = copy(to.user, 77, text);
     copy.envelope.as_mut().unwrap().ephemeral = true;
     Mail { thread_id: thread.to_wire(), copies: vec![copy], ..Mail::default() }
-}
-
-/// A client that handles mail.
-async fn connect(world: &World, party: &Party) -> Socket {
-    let features = vec![sealpost_wire::feature::MAIL.to_owned()];
-    Socket::connect_with(world, sealpost_wire::Hello { features, ..hello(party) }).await.0
-}
-
-async fn mail(socket: &mut Socket) -> DeliverMail {
-    match socket.frame().await {
-        (0, Body::DeliverMail(mail)) => mail,
-        other => panic!("no mail: {other:?}"),
-    }
 }
 
 fn text(mail: &DeliverMail) -> Bytes {
@@ -62,12 +49,13 @@ async fn with_metrics() -> World {
 async fn ephemeral_mail_reaches_each_connection_of_a_device_that_handles_mail() {
     let world = with_metrics().await;
     let (alice, bob, thread) = world.pair().await;
-    let mut alices = connect(&world, &alice).await;
-    let mut bobs = [connect(&world, &bob).await, connect(&world, &bob).await];
+    let mut alices = Socket::connect_for_mail(&world, &alice).await;
+    let mut bobs =
+        [Socket::connect_for_mail(&world, &bob).await, Socket::connect_for_mail(&world, &bob).await];
     let mut earlier = Socket::connect(&world, &bob).await;
     passed_on(&mut alices, ephemeral(thread, &bob, b"typing")).await;
     for socket in &mut bobs {
-        let mail = mail(socket).await;
+        let mail = socket.mail().await;
         assert_eq!((text(&mail), mail.mail_seq, mail.epoch), (Bytes::from_static(b"typing"), 0, 1));
         assert_eq!((&mail.sender_user_id, mail.sender_device_id), (&alice.user.to_wire(), 1));
         assert_eq!((&mail.thread_id, mail.server_time_ms), (&thread.to_wire(), crate::common::START_MS));
@@ -75,7 +63,7 @@ async fn ephemeral_mail_reaches_each_connection_of_a_device_that_handles_mail() 
     // A client that does not handle mail gets none: the next frame is the answer to its ping.
     let Body::Pong(_) = earlier.ask(Body::Ping(Ping { t: 1 })).await else { panic!() };
     // It is not repeated on a connection that is opened later, nor in the mailbox.
-    let mut later = connect(&world, &bob).await;
+    let mut later = Socket::connect_for_mail(&world, &bob).await;
     later.send(Body::Sync(sealpost_wire::Sync { inbox: true, threads: vec![] })).await;
     let (0, Body::QueueEmpty(empty)) = later.frame().await else { panic!() };
     assert_eq!(empty.drained, 0);
@@ -90,8 +78,8 @@ async fn ephemeral_mail_writes_nothing_to_the_store() {
     })
     .await;
     let (alice, bob, thread) = world.pair().await;
-    let mut alices = connect(&world, &alice).await;
-    let mut bobs = connect(&world, &bob).await;
+    let mut alices = Socket::connect_for_mail(&world, &alice).await;
+    let mut bobs = Socket::connect_for_mail(&world, &bob).await;
     let Body::Pong(_) = bobs.ask(Body::Ping(Ping { t: 1 })).await else { panic!() };
     let commits = "relay_store_commit_seconds_count{}";
     let files = || {
@@ -107,7 +95,7 @@ async fn ephemeral_mail_writes_nothing_to_the_store() {
     let before = (count(&world, commits).await, files());
     for n in 0..50 {
         passed_on(&mut alices, ephemeral(thread, &bob, &[n + 1])).await;
-        mail(&mut bobs).await;
+        bobs.mail().await;
     }
     drop(bobs);
     // Until the relay has noticed that the device is gone, it may still pass mail on.
@@ -126,9 +114,9 @@ async fn a_peer_who_reads_nothing_keeps_only_the_newest_ephemeral_mail_and_every
     let (alice, bob, thread) = world.pair().await;
     let carol = world.register().await;
     let of_carol = world.thread(&carol, &bob).await;
-    let mut alices = connect(&world, &alice).await;
-    let mut carols = connect(&world, &carol).await;
-    let mut bobs = connect(&world, &bob).await;
+    let mut alices = Socket::connect_for_mail(&world, &alice).await;
+    let mut carols = Socket::connect_for_mail(&world, &carol).await;
+    let mut bobs = Socket::connect_for_mail(&world, &bob).await;
     // More than fits into the buffers of the system, so that the relay has to wait for the peer.
     let mut sent: u32 = 0;
     loop {
@@ -172,12 +160,12 @@ async fn a_stranger_cannot_show_that_they_are_typing_and_does_not_learn_it() {
     let world = World::start().await;
     let (alice, bob) = (world.register().await, world.register().await);
     let thread = world.request_thread(&alice, &bob).await;
-    let mut alices = connect(&world, &alice).await;
-    let mut bobs = connect(&world, &bob).await;
+    let mut alices = Socket::connect_for_mail(&world, &alice).await;
+    let mut bobs = Socket::connect_for_mail(&world, &bob).await;
     passed_on(&mut alices, ephemeral(thread, &bob, b"typing")).await;
     assert_eq!(world.accept(thread, &bob).await.status, 204);
     passed_on(&mut alices, ephemeral(thread, &bob, b"accepted")).await;
-    assert_eq!(text(&mail(&mut bobs).await), b"accepted"[..]);
+    assert_eq!(text(&bobs.mail().await), b"accepted"[..]);
     world.end((alices, bobs)).await;
 }
 
@@ -198,13 +186,16 @@ async fn invalid_ephemeral_mail_is_refused_with_a_reason() {
     let one = &good.copies[0];
     let stale = DeviceCopy { registration_id: 76, ..one.clone() };
     let other_device = DeviceCopy { device_id: 2, ..one.clone() };
+    let mut stored = one.clone();
+    stored.envelope.as_mut().unwrap().ephemeral = false;
     let own = DeviceCopy { user_id: alice.user.to_wire(), ..one.clone() };
     for (mail, status, reason) in [
         (with(|envelope| envelope.ciphertext = vec![1; MAX_EPHEMERAL + 1].into()), 413, reason::TOO_LARGE),
         (with(|envelope| envelope.ciphertext = Bytes::new()), 400, reason::MALFORMED),
         (with(|envelope| envelope.kind = 3), 400, reason::MALFORMED),
         (with(|envelope| envelope.ttl_s = 61), 400, reason::MALFORMED),
-        (with(|envelope| envelope.ephemeral = false), 400, reason::MALFORMED),
+        (copies(&[one, &stored]), 400, reason::MALFORMED),
+        (copies(&[&stored, one]), 400, reason::MALFORMED),
         (copies(&[]), 400, reason::MALFORMED),
         (copies(&[one, one]), 409, reason::MISMATCHED_DEVICES),
         (copies(&[one, &other_device]), 409, reason::MISMATCHED_DEVICES),
@@ -230,11 +221,11 @@ async fn ephemeral_mail_is_limited_for_each_recipient() {
     let (alice, bob, thread) = world.pair().await;
     let carol = world.register().await;
     let of_carol = world.thread(&alice, &carol).await;
-    let mut alices = connect(&world, &alice).await;
-    let mut bobs = connect(&world, &bob).await;
+    let mut alices = Socket::connect_for_mail(&world, &alice).await;
+    let mut bobs = Socket::connect_for_mail(&world, &bob).await;
     for text in [b"1", b"2"] {
         passed_on(&mut alices, ephemeral(thread, &bob, text)).await;
-        assert_eq!(self::text(&mail(&mut bobs).await), text[..]);
+        assert_eq!(self::text(&bobs.mail().await), text[..]);
     }
     let Body::Error(error) = alices.ask(Body::Mail(ephemeral(thread, &bob, b"3"))).await else { panic!() };
     assert_eq!((error.code, error.reason.as_str()), (429, reason::RATE_LIMITED));

@@ -20,6 +20,7 @@ mod kills;
 mod lane;
 mod limits;
 mod login;
+mod mail;
 mod networks;
 mod pre_keys;
 mod process;

@@ -1,14 +1,16 @@
-//! I9: ephemeral messages are not stored. (A relay that does not support them refuses them.)
+//! I9: ephemeral messages are passed on or refused, and not stored.
 
 use std::collections::BTreeSet;
 
 use super::{CheckResult, ensure};
+use crate::event::Reply;
 use crate::history::{History, Outcome};
 
 pub(super) fn check(history: &History) -> CheckResult {
     let mut names = BTreeSet::new();
     for (send, operation) in history.sends().filter(|(send, _)| send.ephemeral) {
-        ensure(!matches!(operation.outcome, Outcome::Ok(_)), || format!("{} was stored", send.id))?;
+        let stored = matches!(&operation.outcome, Outcome::Ok(reply) if *reply != Reply::PassedOn);
+        ensure(!stored, || format!("{} was stored", send.id))?;
         names.insert((send.sender.user(), send.id.as_str()));
     }
     for row in &history.dump.stored {

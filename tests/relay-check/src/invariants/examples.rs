@@ -87,8 +87,7 @@ pub(crate) fn correct() -> Vec<Line> {
     let page = Reply::Page { rows: vec![row("ben/1", "m3", 3)], more: false };
     done(&mut events, 7, Call::Page { device: ada.clone() }, page);
     done(&mut events, 8, ack(&ada, 3), Reply::Ack { removed: 1 });
-    events.push(Event::Invoke { op: 9, call: Call::Send(typing) });
-    events.push(Event::Fail { op: 9, reason: "ephemeral_refused".to_owned() });
+    done(&mut events, 9, Call::Send(typing), Reply::PassedOn);
     done(&mut events, 10, take("k1"), Reply::Take { ec: Some(1), kem: Some(1) });
     done(&mut events, 11, take("k2"), Reply::Take { ec: Some(2), kem: None });
     done(&mut events, 12, take("k3"), Reply::Take { ec: None, kem: None });

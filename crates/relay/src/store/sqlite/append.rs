@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, Error, OptionalExtension as _, Result, params};
-use sealpost_wire::limits::{CLOCK_AHEAD_MS, DEDUPE_WINDOW_MS};
+use rusqlite::{Connection, Error, Result, params};
 
 use super::arrivals::Arrivals;
 use super::columns::{expect_one, row_bytes};
+use super::dedupe::{Earlier, Submission, WrongTime};
 use super::deferred::Deferred;
 use super::lane::Lane;
 use super::requests;
@@ -14,7 +14,7 @@ use crate::address::Address;
 use crate::fault::{self, Station};
 use crate::limits::Inbound;
 use crate::store::audience::Differences;
-use crate::store::{Append, Appended, BodyHash, Copy, Stored};
+use crate::store::{Append, Appended, Copy, Stored};
 
 /// Makes all decisions first, in the order in which refusals may reveal information (membership comes first), then
 /// writes, and records the bytes that were delivered to each user.
@@ -33,10 +33,11 @@ pub(super) fn append(
     if !lane.live.iter().any(|(address, _)| *address == append.sender) {
         return Ok(Appended::SenderRevoked);
     }
-    if let Err(refused) = check(append, lane) {
-        return match (earlier(tx, append)?, refused) {
-            (Some(earlier), _) => Ok(earlier),
-            (None, Appended::TooOld) if !may_be_forgotten(tx, append)? => Ok(Appended::ClockSkew),
+    let submission = Submission::of_message(append);
+    if let Err(refused) = check(append, lane, &submission) {
+        return match (submission.earlier(tx)?, refused) {
+            (Some(earlier), _) => Ok(repeated(earlier)),
+            (None, Appended::TooOld) if !submission.may_be_forgotten(tx)? => Ok(Appended::ClockSkew),
             (None, refused) => Ok(refused),
         };
     }
@@ -44,12 +45,12 @@ pub(super) fn append(
     for (member, so_far) in lane.not_accepted.iter().filter(|(member, _)| **member != sender) {
         match requests::admit(tx, mailboxes, append, *member, *so_far)? {
             Some(message) => admitted.push(message),
-            None => return Ok(earlier(tx, append)?.unwrap_or(Appended::NotAccepted)),
+            None => return Ok(submission.earlier(tx)?.map_or(Appended::NotAccepted, repeated)),
         }
     }
     let stored = lane.next(append.now_ms);
-    if !remember(tx, append, stored)? {
-        return earlier(tx, append)?.ok_or(Error::QueryReturnedNoRows);
+    if !submission.remember(tx, stored)? {
+        return submission.earlier(tx)?.map(repeated).ok_or(Error::QueryReturnedNoRows);
     }
     lane.advance(stored);
     for message in &admitted {
@@ -76,47 +77,28 @@ fn note(inbound: &mut Vec<Inbound>, more: Inbound) {
 /// The outcome on a stopped lane. It reports whether the message was stored before, so that the client knows which
 /// messages it may seal again.
 pub(super) fn stopped(tx: &Connection, append: &Append) -> Result<Appended> {
-    Ok(match earlier(tx, append)? {
-        Some(earlier) => earlier,
-        None if may_be_forgotten(tx, append)? => Appended::TooOld,
+    let submission = Submission::of_message(append);
+    Ok(match submission.earlier(tx)? {
+        Some(earlier) => repeated(earlier),
+        None if submission.may_be_forgotten(tx)? => Appended::TooOld,
         None => Appended::LaneStopped,
     })
 }
 
-/// Whether the message may have been stored so long ago that its id has been forgotten. After a wrong clock was
-/// corrected, an id can be older than is accepted and yet be known never to have been stored.
-fn may_be_forgotten(tx: &Connection, append: &Append) -> Result<bool> {
-    let made_ms = append.client_msg_id.time_ms().unwrap_or(0);
-    tx.prepare_cached("SELECT v >= ?1 FROM store_meta WHERE k = 'forgotten_ms'")?
-        .query_row([made_ms], |row| row.get(0))
-}
-
-/// The earlier result for this id.
-fn earlier(tx: &Connection, append: &Append) -> Result<Option<Appended>> {
-    let earlier = tx
-        .prepare_cached(
-            "SELECT body_hash, server_seq, hlc FROM dedupe WHERE sender = ?1 AND client_msg_id = ?2",
-        )?
-        .query_row([append.sender.user.as_bytes(), append.client_msg_id.as_bytes()], |row| {
-            let body_hash: BodyHash = row.get(0)?;
-            Ok((body_hash, Stored { server_seq: row.get(1)?, hlc: row.get(2)? }))
-        })
-        .optional()?;
-    Ok(earlier.map(|(body_hash, stored)| {
-        if body_hash == append.body_hash { Appended::Duplicate(stored) } else { Appended::MsgIdReuse }
-    }))
+fn repeated(earlier: Earlier) -> Appended {
+    match earlier {
+        Earlier::Same(stored) => Appended::Duplicate(stored),
+        Earlier::Other => Appended::MsgIdReuse,
+    }
 }
 
 /// The time of the id must be recent enough to be remembered, the roster must be that of the thread, and the copies
 /// must match its devices.
-fn check(append: &Append, lane: &Lane) -> std::result::Result<(), Appended> {
-    let made_ms = append.client_msg_id.time_ms().unwrap_or(0);
-    if made_ms < append.now_ms.saturating_sub(DEDUPE_WINDOW_MS) {
-        return Err(Appended::TooOld);
-    }
-    if made_ms > append.now_ms.saturating_add(CLOCK_AHEAD_MS) {
-        return Err(Appended::ClockSkew);
-    }
+fn check(append: &Append, lane: &Lane, submission: &Submission) -> std::result::Result<(), Appended> {
+    submission.check_time(append.now_ms).map_err(|wrong| match wrong {
+        WrongTime::Old => Appended::TooOld,
+        WrongTime::Ahead => Appended::ClockSkew,
+    })?;
     if append.roster_version != lane.roster_version {
         return Err(Appended::StaleRoster { current: lane.roster_version });
     }
@@ -149,24 +131,6 @@ fn check_copies(append: &Append, live: &BTreeMap<Address, u32>) -> std::result::
     stale.for_each(|(address, _)| by_user.of(*address).stale.push(address.device.get()));
     let stale = by_user.into_list();
     if stale.is_empty() { Ok(()) } else { Err(Appended::StaleDevices(stale)) }
-}
-
-/// Stores the position of this id. Returns `false` if it already has one; nothing was written then.
-fn remember(tx: &Connection, append: &Append, stored: Stored) -> Result<bool> {
-    let written = tx
-        .prepare_cached(
-            "INSERT INTO dedupe (client_msg_id, sender, thread_id, server_seq, hlc, body_hash)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
-        )?
-        .execute(params![
-            append.client_msg_id.as_bytes(),
-            append.sender.user.as_bytes(),
-            append.thread.as_bytes(),
-            stored.server_seq,
-            stored.hlc,
-            append.body_hash
-        ])?;
-    Ok(written == 1)
 }
 
 fn deliver(tx: &Connection, arrival: i64, append: &Append, copy: &Copy, stored: Stored) -> Result<()> {

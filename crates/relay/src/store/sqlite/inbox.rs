@@ -15,10 +15,17 @@ use crate::fault::{self, Station};
 use crate::store::{Arrival, InboxKey, MailboxState, Message, Page, PageLimit, Row};
 
 pub(super) fn state(tx: &Connection, owner: Address) -> Result<MailboxState> {
-    tx.prepare_cached("SELECT trimmed, told, pushed FROM mailbox WHERE user_id = ?1 AND device_id = ?2")?
-        .query_row(params![owner.user.as_bytes(), owner.device.get()], |row| {
-            Ok(MailboxState { trimmed: row.get(0)?, reported: row.get(1)?, pushed: row.get(2)? })
+    tx.prepare_cached(
+        "SELECT trimmed, told, pushed, mail_seq FROM mailbox WHERE user_id = ?1 AND device_id = ?2",
+    )?
+    .query_row(params![owner.user.as_bytes(), owner.device.get()], |row| {
+        Ok(MailboxState {
+            trimmed: row.get(0)?,
+            reported: row.get(1)?,
+            pushed: row.get(2)?,
+            last_mail: row.get(3)?,
         })
+    })
 }
 
 const COLUMNS: &str = "arrival, thread_id, server_seq, hlc, sender_user, sender_device, client_msg_id,
@@ -165,25 +172,34 @@ pub(super) fn mark_reported(tx: &Connection, owner: Address, trimmed: u64) -> Re
 /// Removes expired rows. Rows with an expiry time of their own are in an index. All others expire in the order in
 /// which they arrived, so examining the oldest rows finds them, unless the clock was ahead for a while. For that
 /// case, a second scan continues where the last one ended, and wraps around.
+///
+/// Mail expires in the same way.
 pub(super) fn expire(tx: &Connection, now_ms: u64, budget: u32) -> Result<u64> {
+    let messages = expire_from(tx, ("inbox", "expiry_looked_at"), now_ms, budget)?;
+    let left = budget.saturating_sub(u32::try_from(messages).unwrap_or(u32::MAX));
+    let mail = expire_from(tx, ("mail", "mail_expiry_looked_at"), now_ms, left)?;
+    Ok(messages.saturating_add(mail))
+}
+
+fn expire_from(tx: &Connection, (table, looked_at): (&str, &str), now_ms: u64, budget: u32) -> Result<u64> {
     let early: Vec<Arrival> = tx
-        .prepare_cached(
-            "SELECT arrival FROM inbox WHERE ttl_s > 0 AND expires_ms <= ?1 ORDER BY expires_ms LIMIT ?2",
-        )?
+        .prepare_cached(&format!(
+            "SELECT arrival FROM {table} WHERE ttl_s > 0 AND expires_ms <= ?1 ORDER BY expires_ms LIMIT ?2"
+        ))?
         .query_map(params![now_ms, budget], |row| row.get(0))?
         .collect::<Result<_>>()?;
     let mut expired = BTreeSet::from_iter(early);
-    scan(tx, 0, now_ms, budget, &mut expired)?;
+    scan(tx, table, 0, (now_ms, budget), &mut expired)?;
     let from: Arrival =
-        tx.query_row("SELECT v FROM store_meta WHERE k = 'expiry_looked_at'", [], |row| row.get(0))?;
-    let to = scan(tx, from, now_ms, budget, &mut expired)?;
-    tx.execute("UPDATE store_meta SET v = ?1 WHERE k = 'expiry_looked_at'", [to])?;
+        tx.query_row("SELECT v FROM store_meta WHERE k = ?1", [looked_at], |row| row.get(0))?;
+    let to = scan(tx, table, from, (now_ms, budget), &mut expired)?;
+    tx.execute("UPDATE store_meta SET v = ?1 WHERE k = ?2", params![to, looked_at])?;
 
     let mut removed: u64 = 0;
     let mut freed: BTreeMap<Address, BTreeMap<ThreadId, u64>> = BTreeMap::new();
-    let mut delete = tx.prepare_cached(
-        "DELETE FROM inbox WHERE arrival = ?1 RETURNING user_id, device_id, thread_id, length(ciphertext)",
-    )?;
+    let mut delete = tx.prepare_cached(&format!(
+        "DELETE FROM {table} WHERE arrival = ?1 RETURNING user_id, device_id, thread_id, length(ciphertext)"
+    ))?;
     for arrival in expired.into_iter().take(usize::try_from(budget).unwrap_or(usize::MAX)) {
         let (owner, thread, bytes) = delete
             .query_row([arrival], |row| Ok((address(row, 0, 1)?, thread(row, 2)?, row_bytes(row.get(3)?))))?;
@@ -200,14 +216,14 @@ pub(super) fn expire(tx: &Connection, now_ms: u64, budget: u32) -> Result<u64> {
 /// Adds the expired rows after an arrival, and returns the last one that was examined, or 0 at the end.
 fn scan(
     tx: &Connection,
+    table: &str,
     after: Arrival,
-    now_ms: u64,
-    budget: u32,
+    (now_ms, budget): (u64, u32),
     expired: &mut BTreeSet<Arrival>,
 ) -> Result<Arrival> {
-    let mut statement = tx.prepare_cached(
-        "SELECT arrival, expires_ms FROM inbox WHERE arrival > ?1 ORDER BY arrival LIMIT ?2",
-    )?;
+    let mut statement = tx.prepare_cached(&format!(
+        "SELECT arrival, expires_ms FROM {table} WHERE arrival > ?1 ORDER BY arrival LIMIT ?2"
+    ))?;
     let mut rows = statement.query(params![after, budget])?;
     let (mut examined, mut last): (u32, Arrival) = (0, 0);
     while let Some(row) = rows.next()? {
@@ -221,16 +237,23 @@ fn scan(
 
 /// Removes rows of mailboxes whose device was revoked.
 pub(super) fn clear_revoked(tx: &Connection, budget: u32) -> Result<u64> {
-    let rows = tx
-        .prepare_cached(
-            "DELETE FROM inbox WHERE arrival IN
-                (SELECT arrival FROM left_mailbox CROSS JOIN inbox USING (user_id, device_id) LIMIT ?1)",
-        )?
-        .execute([budget])?;
+    let mut rows: usize = 0;
+    for table in ["inbox", "mail"] {
+        let left = usize::try_from(budget).unwrap_or(usize::MAX).saturating_sub(rows);
+        let removed = tx
+            .prepare_cached(&format!(
+                "DELETE FROM {table} WHERE arrival IN
+                    (SELECT arrival FROM left_mailbox CROSS JOIN {table} USING (user_id, device_id) LIMIT ?1)"
+            ))?
+            .execute([left])?;
+        rows = rows.saturating_add(removed);
+    }
     tx.prepare_cached(
         "DELETE FROM left_mailbox WHERE NOT EXISTS
             (SELECT 1 FROM inbox WHERE inbox.user_id = left_mailbox.user_id
-                AND inbox.device_id = left_mailbox.device_id)",
+                AND inbox.device_id = left_mailbox.device_id)
+            AND NOT EXISTS (SELECT 1 FROM mail WHERE mail.user_id = left_mailbox.user_id
+                AND mail.device_id = left_mailbox.device_id)",
     )?
     .execute([])?;
     Ok(u64::try_from(rows).unwrap_or(u64::MAX))

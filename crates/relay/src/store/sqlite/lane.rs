@@ -109,7 +109,7 @@ pub(super) fn audience(tx: &Connection, thread: ThreadId, member: UserId) -> Res
     let lane = Lane::read(tx, thread)?.filter(|lane| lane.has_member(member));
     Ok(lane.map(|lane| Audience {
         left_alone: lane.is_left_alone(member),
-        not_accepted: lane.not_accepted.into_keys().collect(),
+        not_accepted: lane.not_accepted.into_keys().filter(|other| *other != member).collect(),
         live: lane.live,
     }))
 }

@@ -7,6 +7,7 @@ mod columns;
 mod committer;
 #[cfg(test)]
 mod cost;
+mod dedupe;
 mod deferred;
 mod devices;
 mod fair;
@@ -16,6 +17,7 @@ mod history;
 mod inbox;
 mod keys;
 mod lane;
+mod mail;
 mod open;
 mod operation;
 mod readers;
@@ -48,8 +50,9 @@ use self::room::{Need, Room};
 use self::writer::Writer;
 use super::{
     Answer, Append, Appended, Arrival, Audience, Created, FamilyId, Health, InboxKey, KeysRefused, Lanes,
-    MailboxState, Mailboxes, NewThread, Page, PageLimit, PreKeys, Revocations, Rotated, Rotation,
-    StoreVersion, Swept, Take, Taken, ThreadRow, Threads, Tokens, Turn, Upkeep,
+    Mail, MailClass, MailPage, MailSeq, MailboxState, Mailboxes, NewMail, NewThread, Page, PageLimit, Posted,
+    PreKeys, Revocations, Rotated, Rotation, StoreError, StoreVersion, Swept, Take, Taken, ThreadRow,
+    Threads, Tokens, Turn, Upkeep,
 };
 use crate::address::Address;
 use crate::clock::Clock;
@@ -174,6 +177,15 @@ impl SqliteStore {
     }
 }
 
+/// The number of rows that several operations removed.
+async fn sum(parts: Vec<Answer<u32>>) -> Result<u32, StoreError> {
+    let mut removed: u32 = 0;
+    for part in parts {
+        removed = removed.saturating_add(part.await?);
+    }
+    Ok(removed)
+}
+
 impl Tokens for SqliteStore {
     fn is_live(&self, address: Address, family: FamilyId) -> Answer<bool> {
         self.readers.read(address.user, move |tx| tokens::is_live(tx, address, family))
@@ -280,13 +292,7 @@ impl Mailboxes for SqliteStore {
             self.writer.write_deferring(Payer::User(address.user), Need::Frees, work, |removed| removed)
         };
         let parts: Vec<_> = keys.chunks(self.rows_at_once(ACK_ROWS)).map(part).collect();
-        Box::pin(async move {
-            let mut removed: u32 = 0;
-            for part in parts {
-                removed = removed.saturating_add(part.await?);
-            }
-            Ok(removed)
-        })
+        Box::pin(sum(parts))
     }
 
     fn mark_pushed(&self, address: Address, up_to: Arrival) -> Answer<()> {
@@ -299,6 +305,39 @@ impl Mailboxes for SqliteStore {
         self.writer.write(Payer::User(address.user), Need::Frees, move |tx| {
             inbox::mark_reported(tx, address, trimmed)
         })
+    }
+}
+
+impl Mail for SqliteStore {
+    fn post_mail(&self, new: NewMail) -> Answer<Posted> {
+        let (arrivals, sender) = (Arc::clone(&self.arrivals), new.sender.user);
+        let (limiter, clock) = (Arc::clone(&self.limiter), Arc::clone(&self.clock));
+        let work = move |tx: &Connection, deferred: &mut Deferred| {
+            let mut inbound = Vec::new();
+            let posted = mail::post(tx, deferred, &arrivals, &new, &mut inbound)?;
+            Ok((posted, inbound))
+        };
+        let then = move |(posted, inbound): (_, Vec<_>)| {
+            limiter.delivered(sender, &inbound, clock.monotonic());
+            posted
+        };
+        self.writer.write_deferring(Payer::User(sender), Need::Grows, work, then)
+    }
+
+    fn mail(&self, owner: Address, class: MailClass, after: MailSeq, limit: PageLimit) -> Answer<MailPage> {
+        self.readers.read(owner.user, move |tx| mail::page(tx, owner, class, after, limit))
+    }
+
+    fn mail_ack(&self, owner: Address, seqs: Vec<MailSeq>) -> Answer<u32> {
+        let part = |part: &[MailSeq]| {
+            let part = part.to_vec();
+            let work = move |tx: &Connection, deferred: &mut Deferred| {
+                mail::acknowledge(tx, &mut deferred.mailboxes, owner, &part)
+            };
+            self.writer.write_deferring(Payer::User(owner.user), Need::Frees, work, |removed| removed)
+        };
+        let parts: Vec<_> = seqs.chunks(self.rows_at_once(ACK_ROWS)).map(part).collect();
+        Box::pin(sum(parts))
     }
 }
 

@@ -91,11 +91,13 @@ fn trim(tx: &Connection, owner: Address, mut over: u64, most: u64) -> Result<()>
     while over > 0 && trimmed < most {
         let Some(thread) = fullest(tx, owner)? else { break };
         let mut bytes: u64 = 0;
-        for (arrival, row) in oldest(tx, owner, thread)? {
+        let (table, rows) = oldest(tx, owner, thread)?;
+        for (arrival, row) in rows {
             if over <= bytes || trimmed >= most {
                 break;
             }
-            expect_one(tx.prepare_cached("DELETE FROM inbox WHERE arrival = ?1")?.execute([arrival])?)?;
+            let sql = format!("DELETE FROM {table} WHERE arrival = ?1");
+            expect_one(tx.prepare_cached(&sql)?.execute([arrival])?)?;
             bytes = bytes.saturating_add(row);
             trimmed = trimmed.saturating_add(1);
         }
@@ -131,16 +133,24 @@ fn fullest(tx: &Connection, owner: Address) -> Result<Option<ThreadId>> {
     Ok(None)
 }
 
-/// The oldest rows of a thread in a mailbox, with their sizes.
-fn oldest(tx: &Connection, owner: Address, thread: ThreadId) -> Result<Vec<(i64, u64)>> {
-    tx.prepare_cached(
-        "SELECT arrival, length(ciphertext) FROM inbox
-         WHERE user_id = ?1 AND device_id = ?2 AND thread_id = ?3 ORDER BY server_seq LIMIT 256",
-    )?
-    .query_map(params![owner.user.as_bytes(), owner.device.get(), thread.as_bytes()], |row| {
-        Ok((row.get(0)?, row_bytes(row.get(1)?)))
-    })?
-    .collect()
+/// The oldest rows of a thread in a mailbox, with their sizes, and their table. Its messages are trimmed when it has no
+/// mail left.
+fn oldest(tx: &Connection, owner: Address, thread: ThreadId) -> Result<(&'static str, Vec<(i64, u64)>)> {
+    for (table, number) in [("mail", "mail_seq"), ("inbox", "server_seq")] {
+        let rows: Vec<_> = tx
+            .prepare_cached(&format!(
+                "SELECT arrival, length(ciphertext) FROM {table}
+                 WHERE user_id = ?1 AND device_id = ?2 AND thread_id = ?3 ORDER BY {number} LIMIT 256"
+            ))?
+            .query_map(params![owner.user.as_bytes(), owner.device.get(), thread.as_bytes()], |row| {
+                Ok((row.get(0)?, row_bytes(row.get(1)?)))
+            })?
+            .collect::<Result<_>>()?;
+        if !rows.is_empty() {
+            return Ok((table, rows));
+        }
+    }
+    Ok(("inbox", Vec::new()))
 }
 
 #[cfg(test)]

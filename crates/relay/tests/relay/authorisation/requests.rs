@@ -5,8 +5,8 @@ use sealpost_wire::frame::Body;
 use sealpost_wire::id::ToWire as _;
 use sealpost_wire::id::{ThreadId, UserId};
 use sealpost_wire::{
-    Ack, AckOk, ChallengeRequest, CreateThread, Credit, Hello, InboxKey, InboxPage, LoginRequest, Mail, Ping,
-    RefreshRequest, RegisterRequest, RestoreRequest, Sync, ThreadCursor,
+    Ack, AckMail, AckOk, ChallengeRequest, CreateThread, Credit, Hello, InboxKey, InboxPage, LoginRequest,
+    Mail, Ping, RefreshRequest, RegisterRequest, RestoreRequest, Send, Sync, ThreadCursor,
 };
 
 use super::cast::{Actor, Cast, Outcome};
@@ -241,6 +241,55 @@ pub(super) async fn send_to_an_unknown_thread(cast: &mut Cast) -> Outcome {
     cast.say(Body::Send(send)).await
 }
 
+pub(super) async fn mail_a_device_of_the_thread(cast: &mut Cast) -> Outcome {
+    let mail = mail(cast, cast.thread);
+    cast.say(Body::Mail(mail)).await
+}
+
+pub(super) async fn mail_a_device_of_an_unknown_thread(cast: &mut Cast) -> Outcome {
+    let mail = mail(cast, NO_THREAD);
+    cast.say(Body::Mail(mail)).await
+}
+
+pub(super) async fn post_mail(cast: &mut Cast) -> Outcome {
+    cast.post(&format!("/v1/threads/{}/mail", cast.thread), &mail(cast, cast.thread)).await
+}
+
+pub(super) async fn post_mail_in_an_unknown_thread(cast: &mut Cast) -> Outcome {
+    cast.post(&format!("/v1/threads/{NO_THREAD}/mail"), &mail(cast, NO_THREAD)).await
+}
+
+/// For one of the devices of the thread.
+fn mail(cast: &Cast, thread: ThreadId) -> Mail {
+    let Send { client_msg_id, thread_id, mut copies, .. } = cast.message(thread);
+    copies.truncate(1);
+    Mail { client_msg_id, thread_id, copies }
+}
+
+pub(super) async fn acknowledge_mail(cast: &mut Cast) -> Outcome {
+    let (world, member) = (&cast.world, &cast.member);
+    let send = world.message(cast.thread, member, b"mail");
+    let mail = Mail { client_msg_id: send.client_msg_id, thread_id: send.thread_id, copies: send.copies };
+    let stored = world.post(&format!("/v1/threads/{}/mail", cast.thread), Some(&cast.peer), &mail).await;
+    let (status, rows) = match cast.actor {
+        // The device has no mailbox any more, or the token of the peer has expired too.
+        Actor::Revoked => (409, 0),
+        Actor::Expired => (401, 0),
+        _ => (201, 1),
+    };
+    assert_eq!(stored.status, status);
+    let outcome = cast.say(Body::AckMail(AckMail { mail_seqs: vec![1] })).await;
+    let db = rusqlite::Connection::open(cast.world.folder.path().join("relay.db")).unwrap();
+    let left: u32 =
+        db.query_row("SELECT count(*) FROM mail WHERE device_id = 1", [], |row| row.get(0)).unwrap();
+    assert_eq!(left, if cast.actor == Actor::Member { 0 } else { rows });
+    outcome
+}
+
+pub(super) async fn acknowledge_unknown_mail(cast: &mut Cast) -> Outcome {
+    cast.say(Body::AckMail(AckMail { mail_seqs: vec![1] })).await
+}
+
 pub(super) async fn pass_on_ephemeral_mail(cast: &mut Cast) -> Outcome {
     let mail = ephemeral_mail(cast, cast.thread);
     cast.say(Body::Mail(mail)).await
@@ -261,10 +310,9 @@ pub(super) async fn post_ephemeral_mail_in_an_unknown_thread(cast: &mut Cast) ->
 
 /// For one of the devices of the thread.
 fn ephemeral_mail(cast: &Cast, thread: ThreadId) -> Mail {
-    let mut copies = cast.message(thread).copies;
-    copies.truncate(1);
-    copies[0].envelope.as_mut().unwrap().ephemeral = true;
-    Mail { thread_id: thread.to_wire(), copies, ..Mail::default() }
+    let mut mail = mail(cast, thread);
+    mail.copies[0].envelope.as_mut().unwrap().ephemeral = true;
+    mail
 }
 
 pub(super) async fn acknowledge_a_row_by_frame(cast: &mut Cast) -> Outcome {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::{SinkExt as _, StreamExt as _};
 use prost::Message as _;
 use sealpost_wire::frame::Body;
-use sealpost_wire::{Ack, Deliver, Frame, Hello, InboxKey, Welcome};
+use sealpost_wire::{Ack, Deliver, DeliverMail, Frame, Hello, InboxKey, Welcome};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::{self, Message};
@@ -48,6 +48,12 @@ impl Socket {
     /// Opens a socket and authenticates.
     pub(crate) async fn connect(world: &World, party: &Party) -> Self {
         Self::connect_with(world, hello(party)).await.0
+    }
+
+    /// The same, for a client that handles mail.
+    pub(crate) async fn connect_for_mail(world: &World, party: &Party) -> Self {
+        let features = vec![sealpost_wire::feature::MAIL.to_owned()];
+        Self::connect_with(world, Hello { features, ..hello(party) }).await.0
     }
 
     pub(crate) async fn connect_with(world: &World, hello: Hello) -> (Self, Welcome) {
@@ -114,6 +120,13 @@ impl Socket {
         match self.frame().await {
             (0, Body::Deliver(deliver)) => deliver,
             other => panic!("no delivery: {other:?}"),
+        }
+    }
+
+    pub(crate) async fn mail(&mut self) -> DeliverMail {
+        match self.frame().await {
+            (0, Body::DeliverMail(mail)) => mail,
+            other => panic!("no mail: {other:?}"),
         }
     }
 

@@ -13,7 +13,7 @@ use sealpost_wire::frame::Body;
 use sealpost_wire::id::ClientMsgId;
 use sealpost_wire::id::ToWire as _;
 use sealpost_wire::send_ack::Status;
-use sealpost_wire::{Ack, Deliver, Frame, InboxKey, InboxPage, Send, Sync};
+use sealpost_wire::{Ack, Deliver, Frame, InboxKey, InboxPage, Mail, Send, Sync};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
@@ -153,6 +153,10 @@ impl Client {
     async fn on(&mut self, connection: &mut Connection, (id, body): (u64, Body)) -> Option<()> {
         let recorder = Arc::clone(&self.world.recorder);
         match (body, connection.pending.remove(&id)) {
+            (Body::SendAck(ack), Some((op, _))) if ack.status() == Status::PassedOn => {
+                recorder.ok(op, Reply::PassedOn);
+                self.world.answered();
+            }
             (Body::SendAck(ack), Some((op, _))) => {
                 let duplicate = ack.status() == Status::Duplicate;
                 let reply = Reply::Send { seq: ack.server_seq, hlc: ack.hlc, epoch: ack.epoch, duplicate };
@@ -198,7 +202,7 @@ impl Client {
         Some(())
     }
 
-    /// A new message to one of the two neighbours; sometimes one that is refused.
+    /// A new message to one of the two neighbours; sometimes an ephemeral one.
     fn compose(&mut self) -> Send {
         let clients = self.world.parties.len();
         let (thread, to) = match self.random.random_range(0..2) {
@@ -226,7 +230,14 @@ impl Client {
     async fn submit(&mut self, connection: &mut Connection, send: Send) -> Option<()> {
         let call = Call::Send(recorded(self.me(), &send));
         let op = self.world.recorder.invoke(call);
-        connection.ask(op, Pending::Send(send.clone()), Body::Send(send)).await
+        let body = match send.copies[0].envelope.as_ref().unwrap().ephemeral {
+            true => {
+                let Send { client_msg_id, thread_id, copies, .. } = send.clone();
+                Body::Mail(Mail { client_msg_id, thread_id, copies })
+            }
+            false => Body::Send(send.clone()),
+        };
+        connection.ask(op, Pending::Send(send), body).await
     }
 
     /// Acknowledges the rows of one of the threads.

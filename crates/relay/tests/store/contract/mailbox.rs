@@ -88,7 +88,7 @@ pub(crate) async fn an_overfull_mailbox_is_trimmed_from_the_oldest(store: &dyn S
     assert_eq!((page.trimmed, page.rows[0].key), (1, oldest.key));
     store.mark_pushed(pair.b, oldest.arrival).await.unwrap();
     store.mark_pushed(pair.b, 0).await.unwrap();
-    let state = MailboxState { trimmed: 1, reported: 0, pushed: oldest.arrival };
+    let state = MailboxState { trimmed: 1, pushed: oldest.arrival, ..MailboxState::default() };
     assert_eq!(store.mailbox(pair.b).await, Ok(state));
     // Acknowledged rows free their space.
     store.inbox_ack(pair.b, vec![oldest.key]).await.unwrap();

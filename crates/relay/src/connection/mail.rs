@@ -1,0 +1,165 @@
+//! Determines which mail a connection pushes next, and pushes it.
+//!
+//! Urgent mail is pushed before the messages that wait, and all other mail after them, a little at a time and within half
+//! of the credit. Ordinary mail therefore never delays a message.
+
+use prost::Message as _;
+use sealpost_wire::AckMail;
+use sealpost_wire::frame::Body;
+use sealpost_wire::limits::MAX_ACK_KEYS;
+
+use super::pages::{PAGE_BYTES, PAGE_ROWS};
+use super::state::{Closing, Connection, Reading, Reply, store_failed};
+use super::window::Pushed;
+use crate::problem::Problem;
+use crate::store::{MailClass, MailPage, MailSeq, PageLimit, StoreError};
+
+/// Rows and bytes in one page of ordinary mail. A message that arrives waits for at most one page.
+const ORDINARY: (u32, usize) = (16, 32 << 10);
+
+/// The position of a connection in its mail.
+#[derive(Debug, Default)]
+pub(super) struct MailFeed {
+    /// Whether the client handles mail.
+    enabled: bool,
+    /// By class: whether there may be more.
+    due: [bool; 2],
+    /// By class: the last that was pushed on this connection.
+    cursors: [MailSeq; 2],
+}
+
+impl MailFeed {
+    /// Starts with the oldest mail. `last` is the number of the newest, or 0.
+    pub(super) fn start(enabled: bool, last: MailSeq) -> Self {
+        Self { enabled, due: [enabled && last > 0; 2], cursors: [0; 2] }
+    }
+
+    pub(super) const fn is_enabled(&self) -> bool {
+        self.enabled
+    }
+
+    /// There may be more mail of this class.
+    pub(super) fn wake(&mut self, class: MailClass) {
+        let enabled = self.enabled;
+        *self.of(class).1 = enabled;
+    }
+
+    pub(super) fn is_due(&self) -> bool {
+        self.due != [false; 2]
+    }
+
+    /// Starts to read after the cursor, if there may be mail.
+    fn begin_read(&mut self, class: MailClass) -> Option<MailSeq> {
+        let (cursor, due) = self.of(class);
+        std::mem::take(due).then_some(*cursor)
+    }
+
+    /// Mail of this class was pushed.
+    fn pushed(&mut self, class: MailClass, mail_seq: MailSeq) {
+        *self.of(class).0 = mail_seq;
+    }
+
+    fn of(&mut self, class: MailClass) -> (&mut MailSeq, &mut bool) {
+        let Self { cursors: [urgent, ordinary], due: [urgent_due, ordinary_due], .. } = self;
+        match class {
+            MailClass::Urgent => (urgent, urgent_due),
+            MailClass::Ordinary => (ordinary, ordinary_due),
+        }
+    }
+}
+
+impl Connection<'_> {
+    /// Starts to read a page of mail of this class, if there may be some and there is credit for it.
+    pub(super) fn read_mail(&mut self, class: MailClass) -> bool {
+        let (room, (most_rows, most_bytes)) = match class {
+            MailClass::Urgent => (self.window.room(), (PAGE_ROWS, PAGE_BYTES)),
+            MailClass::Ordinary => (self.window.room_for_mail(), ORDINARY),
+        };
+        let Some((rows, bytes)) = room else { return false };
+        let Some(after) = self.mail.begin_read(class) else { return false };
+        let now_ms = self.state.clock.unix_ms();
+        let limit = PageLimit { rows: rows.min(most_rows), bytes: bytes.min(most_bytes), now_ms };
+        let page = self.state.store.mail(self.access.address, class, after, limit);
+        self.page = Some(Reading::Mail(class, page));
+        true
+    }
+
+    pub(super) fn on_mail_page(
+        &mut self,
+        class: MailClass,
+        page: Result<MailPage, StoreError>,
+    ) -> Result<(), Closing> {
+        let page = page.map_err(store_failed)?;
+        self.report_trimmed(page.trimmed);
+        let (epoch, mut more) = (self.state.store.epoch(), page.more);
+        for row in page.rows {
+            let mail_seq = row.mail_seq;
+            let deliver = row.into_deliver(epoch);
+            let bytes = deliver.encoded_len();
+            if !self.window.fits(bytes) {
+                match class {
+                    MailClass::Urgent => self.window.refuse(self.state.clock.monotonic()),
+                    MailClass::Ordinary => self.window.refuse_mail(),
+                }
+                more = true;
+                break;
+            }
+            self.push(0, Body::DeliverMail(deliver));
+            self.write_queue.row = true;
+            self.window.push(Pushed::Mail(mail_seq), bytes);
+            self.feed.counted();
+            self.mail.pushed(class, mail_seq);
+        }
+        if more {
+            self.mail.wake(class);
+        }
+        self.report_empty();
+        Ok(())
+    }
+
+    pub(super) fn on_ack_mail(&mut self, id: u64, ack: AckMail) -> Result<(), Closing> {
+        let (state, device, now) = (self.state, self.access.address, self.last_received);
+        let charged = self.pay(|| Ok(state.limiter.acknowledge(device, ack.mail_seqs.len(), now)?))?;
+        let few = if ack.mail_seqs.len() > MAX_ACK_KEYS { Err(Problem::Malformed) } else { Ok(()) };
+        if let Err(problem) = charged.and(few) {
+            // Reported even if no answer was requested, because this mail has to be acknowledged again.
+            self.push(id, Body::Error(problem.to_wire()));
+            return Ok(());
+        }
+        let removed = state.store.mail_ack(device, ack.mail_seqs.clone());
+        let seqs = ack.mail_seqs;
+        self.replies.push_back(Box::pin(async move {
+            let outcome = removed.await;
+            Reply::MailAcknowledged { id, seqs, outcome }
+        }));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_class_is_read_once_until_it_is_woken() {
+        let mut mail = MailFeed::start(true, 5);
+        for class in MailClass::ALL {
+            assert_eq!(mail.begin_read(class), Some(0));
+            assert_eq!(mail.begin_read(class), None);
+        }
+        mail.pushed(MailClass::Urgent, 3);
+        mail.wake(MailClass::Urgent);
+        assert!(mail.is_due());
+        assert_eq!(mail.begin_read(MailClass::Ordinary), None);
+        assert_eq!(mail.begin_read(MailClass::Urgent), Some(3));
+        assert!(!mail.is_due());
+    }
+
+    #[test]
+    fn a_device_that_never_had_mail_or_does_not_handle_it_reads_none() {
+        assert!(!MailFeed::start(true, 0).is_due());
+        let mut disabled = MailFeed::start(false, 5);
+        disabled.wake(MailClass::Urgent);
+        assert!(!disabled.is_due());
+    }
+}
