@@ -22,6 +22,8 @@ use crate::error::Offline;
 /// one may be lost.
 const SECOND_ATTEMPT: Duration = Duration::from_secs(4);
 const BUFFER: usize = 4096;
+/// How many bytes of frames that leave together are written at once.
+const WRITE_BUFFER: usize = 16 << 10;
 
 /// Opens a WebSocket connection. If the first attempt does not answer, a second one is started alongside it, and the
 /// first to succeed is used.
@@ -50,7 +52,7 @@ async fn upgraded(connector: &Connector) -> Result<WebSocketStream<Box<dyn Strea
     request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(wire::SUBPROTOCOL));
     let config = WebSocketConfig::default()
         .read_buffer_size(BUFFER)
-        .write_buffer_size(0)
+        .write_buffer_size(WRITE_BUFFER)
         .max_write_buffer_size(MAX_FRAME * 4)
         .max_message_size(Some(MAX_FRAME))
         .max_frame_size(Some(MAX_FRAME));
