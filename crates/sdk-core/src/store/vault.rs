@@ -26,7 +26,10 @@ use crate::error::{Error, Result, Storage};
 const PAGE_SIZE: u64 = 4096;
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 const SALT_INFO: &[u8] = b"Sealpost database salt v1";
-/// The page cache in KiB where memory is scarce; SQLite's default is 2000.
+/// The page cache of the writer in KiB; SQLite's default is 2000. A transaction that changes more pages than fit writes them to
+/// the log early, and perhaps repeatedly.
+const WRITER_CACHE_KIB: i64 = 6000;
+/// The page cache in KiB where memory is scarce.
 const SMALL_CACHE_KIB: i64 = 256;
 
 pub(super) struct Vault {
@@ -89,9 +92,12 @@ impl Vault {
         connection.pragma_update(None, "journal_size_limit", log_file::KEPT_BYTES)?;
         schema::migrate(&mut connection)?;
         let statements = match footprint {
-            Footprint::Full => 128,
+            // A negative size of the cache is in KiB.
+            Footprint::Full => {
+                connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+                128
+            }
             Footprint::Small => {
-                // A negative value is in KiB.
                 connection.pragma_update(None, "cache_size", -SMALL_CACHE_KIB)?;
                 16
             }
