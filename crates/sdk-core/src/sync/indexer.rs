@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::context::Context;
 use crate::error::Result;
@@ -14,6 +14,8 @@ use crate::store::{INDEX_BATCH, INDEX_MERGE};
 const MERGES: u32 = 4;
 /// How long to gather further messages after the first one. A person usually searches for older messages.
 const GATHER: Duration = Duration::from_millis(300);
+/// How long to gather while messages keep arriving. Each round writes and merges pages of the index, however few messages it adds.
+const GATHER_MORE: Duration = Duration::from_secs(1);
 const AFTER_ERROR: Duration = Duration::from_secs(10);
 
 pub(crate) async fn run(ctx: Context) {
@@ -30,7 +32,9 @@ pub(crate) async fn run(ctx: Context) {
             sleep(AFTER_ERROR).await;
             continue;
         }
+        let up_to_date = Instant::now();
         match events.next().await {
+            Some(Ok(_) | Err(Lagged(_))) if up_to_date.elapsed() < GATHER => sleep(GATHER_MORE).await,
             Some(Ok(_) | Err(Lagged(_))) => sleep(GATHER).await,
             None => return,
         }
