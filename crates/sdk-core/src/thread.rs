@@ -129,14 +129,15 @@ pub(crate) fn queue_receipts(
     Ok(())
 }
 
-/// Queues receipts for messages that have arrived.
+/// Queues receipts for messages that have arrived. Returns true: the dispatcher must look for them.
 pub(crate) fn queue_delivery_receipts(
     ctx: &Context,
     tx: &mut Tx<'_>,
     thread: ThreadId,
     messages: &[crate::id::ClientMsgId],
-) -> Result<()> {
-    queue_receipts(ctx, tx, thread, ReceiptKind::Delivered, messages)
+) -> Result<bool> {
+    queue_receipts(ctx, tx, thread, ReceiptKind::Delivered, messages)?;
+    Ok(true)
 }
 
 /// Queues a failed message again.

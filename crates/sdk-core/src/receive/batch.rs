@@ -25,8 +25,8 @@ mod decrypt;
 /// The minimum time between two sessions that are started because a device uses keys again, in milliseconds.
 const RENEWAL_MS: u64 = 3_600_000;
 
-/// Queues a delivery receipt for new texts of a thread.
-pub(crate) type Confirm = fn(&Context, &mut Tx<'_>, ThreadId, &[ClientMsgId]) -> Result<()>;
+/// Queues a delivery receipt for new texts of a thread. Returns whether the dispatcher must look for it.
+pub(crate) type Confirm = fn(&Context, &mut Tx<'_>, ThreadId, &[ClientMsgId]) -> Result<bool>;
 
 /// The work of one transaction. Sessions are loaded once, and stored at the end.
 pub(super) struct Batch<'b, 'c> {
@@ -41,6 +41,8 @@ pub(super) struct Batch<'b, 'c> {
     delivered: HashMap<ThreadId, Vec<ClientMsgId>>,
     /// Whether there is a new thread.
     begun: bool,
+    /// Whether the dispatcher must look for something that was queued.
+    queued: bool,
 }
 
 /// The effects of one envelope, apart from rows.
@@ -54,6 +56,8 @@ struct Handled {
     to_confirm: Option<ClientMsgId>,
     /// Whether there is a new thread.
     begun: bool,
+    /// Whether something was queued, apart from the receipt.
+    queued: bool,
 }
 
 /// What a transaction leaves to be done after its commit.
@@ -61,6 +65,8 @@ struct Handled {
 pub(super) struct Finished {
     /// There is a new thread.
     pub(super) begun: bool,
+    /// Something was queued, and the dispatcher must look for it.
+    pub(super) queued: bool,
     /// Deferred envelopes are to be tried again.
     pub(super) retry: bool,
 }
@@ -87,6 +93,7 @@ pub(super) fn in_batch(
         sessions: HashMap::new(),
         delivered: HashMap::new(),
         begun: false,
+        queued: false,
     };
     work(&mut batch)?;
     batch.finish()
@@ -207,6 +214,7 @@ impl Batch<'_, '_> {
             self.delivered.entry(envelope.thread).or_default().push(content_id);
         }
         self.begun |= handled.begun;
+        self.queued |= handled.queued;
     }
 
     fn handle(&mut self, envelope: &Envelope, rng: &mut StdRng) -> Result<Handled> {
@@ -249,6 +257,7 @@ impl Batch<'_, '_> {
                 // Its sender still uses a session that was ended here when this database turned out to be a copy.
                 if !handled.begun && self.tx.has_only_old_sessions(envelope.sender, envelope.sender_device)? {
                     self.tx.renew_session(envelope.thread, now_ms, self.ctx.new_client_msg_id())?;
+                    handled.queued = true;
                 }
             }
             // At the same position, this is a copy of an earlier envelope. At another position, it is another message that was
@@ -258,6 +267,7 @@ impl Batch<'_, '_> {
                 handled.cause = Some(Undecryptable::KeyUsedTwice);
                 if !self.is_repeated(envelope)? {
                     renewed = self.renew_after_reuse(envelope, now_ms)?;
+                    handled.queued = true;
                     self.park(envelope, Undecryptable::KeyUsedTwice, now_ms)?;
                 }
             }
@@ -308,9 +318,9 @@ impl Batch<'_, '_> {
             self.tx.store_sessions(sessions)?;
         }
         for (thread, messages) in &self.delivered {
-            (self.confirm)(self.ctx, self.tx, *thread, messages)?;
+            self.queued |= (self.confirm)(self.ctx, self.tx, *thread, messages)?;
         }
-        Ok(Finished { begun: self.begun, retry: self.tx.has_due_deferred()? })
+        Ok(Finished { begun: self.begun, queued: self.queued, retry: self.tx.has_due_deferred()? })
     }
 }
 

@@ -63,6 +63,7 @@ pub(super) fn wake(ctx: &Context, finished: Finished) {
     if finished.retry {
         ctx.upkeep.to_retry.notify_one();
     }
-    // There may be a receipt in the outbox now.
-    ctx.outbox.notify_one();
+    if finished.queued {
+        ctx.outbox.notify_one();
+    }
 }

@@ -16,7 +16,7 @@ use crate::error::{Offline, Result};
 use crate::fault::{self, Station};
 use crate::id::{DeviceId, ThreadId, UserId};
 use crate::message::FailReason;
-use crate::store::{Settled, Settlement, Tx};
+use crate::store::{OutgoingId, Settled, Settlement, Tx};
 use crate::transport;
 use crate::waiting::WaitReason;
 
@@ -180,19 +180,36 @@ pub(super) enum Left {
     Something,
 }
 
+/// Settlements of a lane that are to be stored.
+#[derive(Debug, Default)]
+pub(super) struct ToSettle {
+    pub(super) settled: Vec<Settled>,
+    /// Whether somebody waits until they are stored. Nobody waits for the answer to a receipt.
+    pub(super) is_awaited: bool,
+}
+
+impl ToSettle {
+    /// The outcome of an entry that was not sealed.
+    pub(super) fn now(entry: OutgoingId, settlement: Settlement) -> Self {
+        Self { settled: vec![(entry, None, settlement)], is_awaited: true }
+    }
+}
+
 /// Stores the settlements of a lane, in one transaction. It is not flushed: if it is lost, the same bytes are submitted again, and
 /// the relay answers as before.
-pub(super) async fn settle(ctx: &Context, lane: ThreadId, settled: Vec<Settled>) -> Result<Left> {
+pub(super) async fn settle(ctx: &Context, lane: ThreadId, to_settle: ToSettle) -> Result<Left> {
+    let ToSettle { settled, is_awaited } = to_settle;
     let thread_unknown = |(_, _, settlement): &Settled| {
         matches!(settlement, Settlement::Failed(FailReason::NotAMember | FailReason::UnknownRecipient))
     };
     let threads_unknown = settled.iter().any(thread_unknown);
-    let work = ctx.store.write_unflushed(move |tx| {
+    let work = move |tx: &mut Tx<'_>| {
         tx.settle_all(&settled)?;
         fault::at(Station::SettleBeforeCommit);
         Ok(if tx.is_lane_busy(lane)? { Left::Something } else { Left::Nothing })
-    });
-    let left = work.await?;
+    };
+    let left =
+        if is_awaited { ctx.store.write_unflushed(work).await? } else { ctx.store.write_later(work).await? };
     if threads_unknown {
         ctx.upkeep.to_accept.notify_one();
         // The entries behind one that failed continue.

@@ -11,8 +11,9 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::time::sleep;
 
+use super::backoff_ms;
+use super::lane::{self, Served};
 use super::time::set_clock;
-use super::{backoff_ms, lane};
 use crate::context::{Context, HandedOver};
 use crate::health::Part;
 use crate::id::ThreadId;
@@ -42,6 +43,7 @@ pub(crate) async fn run(ctx: Context) {
             continue;
         }
         failures = 0;
+        lanes.must_look = false;
         lanes.start_handed_over(&ctx);
         let now_ms = ctx.env.now_ms();
         let look =
@@ -66,7 +68,12 @@ pub(crate) async fn run(ctx: Context) {
         loop {
             tokio::select! {
                 () = ctx.handover.filled() => lanes.start_handed_over(&ctx),
-                Some(()) = lanes.ended() => break,
+                Some(()) = lanes.ended() => {
+                    if lanes.must_look || ctx.clock_has_jumped() {
+                        break;
+                    }
+                    lanes.start_handed_over(&ctx);
+                }
                 () = ctx.outbox.notified() => break,
                 // Another process may have queued something.
                 Ok(()) = elsewhere.changed() => break,
@@ -79,8 +86,10 @@ pub(crate) async fn run(ctx: Context) {
 /// The lanes that are served at present.
 #[derive(Default)]
 struct Lanes {
-    running: FuturesUnordered<BoxFuture<'static, ThreadId>>,
+    running: FuturesUnordered<BoxFuture<'static, (ThreadId, Served)>>,
     busy: HashSet<ThreadId>,
+    /// Whether something may be due that none of the running lanes will send: a lane could not be started, or has stopped.
+    must_look: bool,
     /// The number of busy lanes, which the lanes read.
     count: Arc<AtomicUsize>,
 }
@@ -91,6 +100,8 @@ impl Lanes {
         if self.busy.len() < MAX_LANES && self.busy.insert(thread) {
             self.count.store(self.busy.len(), Ordering::Relaxed);
             self.running.push(serve(ctx.clone(), thread, only, Arc::clone(&self.count)).boxed());
+        } else {
+            self.must_look = true;
         }
     }
 
@@ -114,25 +125,29 @@ impl Lanes {
 
     /// Waits until a lane has ended. Returns `None` immediately if none is running.
     async fn ended(&mut self) -> Option<()> {
-        let thread = self.running.next().await?;
+        let (thread, served) = self.running.next().await?;
+        self.must_look |= served == Served::Stopped;
         self.busy.remove(&thread);
         self.count.store(self.busy.len(), Ordering::Relaxed);
         Some(())
     }
 }
 
-/// Empties the outbox of one thread, or stops if it cannot continue now. Returns the thread.
+/// Empties the outbox of one thread, or stops if it cannot continue now. Returns the thread and how that has ended.
 async fn serve(
     ctx: Context,
     thread: ThreadId,
     only: Option<HandedOver>,
     busy_lanes: Arc<AtomicUsize>,
-) -> ThreadId {
-    let emptied = lane::empty(&ctx, thread, only, &busy_lanes).await;
-    ctx.health.report(Part::Sending, &emptied);
-    if let Err(error) = emptied {
-        tracing::warn!(%error, "sending is interrupted");
-        sleep(STORAGE_PAUSE).await;
+) -> (ThreadId, Served) {
+    let served = lane::empty(&ctx, thread, only, &busy_lanes).await;
+    ctx.health.report(Part::Sending, &served);
+    match served {
+        Ok(served) => (thread, served),
+        Err(error) => {
+            tracing::warn!(%error, "sending is interrupted");
+            sleep(STORAGE_PAUSE).await;
+            (thread, Served::Stopped)
+        }
     }
-    thread
 }

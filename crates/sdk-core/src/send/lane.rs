@@ -8,7 +8,9 @@ use futures_util::stream::FuturesOrdered;
 use futures_util::{FutureExt, StreamExt as _};
 use sealpost_wire::{SendAck, SendMode};
 
-use super::answer::{Correction, Flow, Left, Moment, asked_ms, correct, is_about_time, judge, settle};
+use super::answer::{
+    Correction, Flow, Left, Moment, ToSettle, asked_ms, correct, is_about_time, judge, settle,
+};
 use super::backoff_ms;
 use super::meet::meet_all;
 use super::plan::ToMeet;
@@ -30,6 +32,15 @@ const BATCH: u32 = 256;
 /// lanes there are. Each further transaction seals twice as many.
 const FIRST_BATCH: u32 = 16;
 
+/// How serving a lane has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Served {
+    /// The lane was empty.
+    Emptied,
+    /// Something may wait in it.
+    Stopped,
+}
+
 /// Empties the lane, or stops at an entry that cannot be sent now. `first` is its first entry, if that was
 /// handed over.
 ///
@@ -40,7 +51,7 @@ pub(super) async fn empty(
     thread: ThreadId,
     first: Option<HandedOver>,
     busy_lanes: &AtomicUsize,
-) -> Result<()> {
+) -> Result<Served> {
     let mut begin = match first {
         Some(first) => Begin::HandedOver(first),
         None => Begin::Read,
@@ -51,7 +62,11 @@ pub(super) async fn empty(
         let flow = match send(ctx, thread, &socket, begin_with, busy_lanes).await? {
             Sent::All => {
                 ctx.wait_reasons.forget(thread);
-                return Ok(());
+                return Ok(Served::Emptied);
+            }
+            Sent::AllThatCanBe => {
+                ctx.wait_reasons.forget(thread);
+                return Ok(Served::Stopped);
             }
             Sent::LookedUp => Flow::Again,
             Sent::UpToLookup(unknown) => {
@@ -71,10 +86,10 @@ pub(super) async fn empty(
             }
         };
         if flow == Flow::Stop {
-            return Ok(());
+            return Ok(Served::Stopped);
         }
     }
-    Ok(())
+    Ok(Served::Stopped)
 }
 
 /// The pending answers to sends.
@@ -102,6 +117,8 @@ enum Begin {
 /// How far the entries of a lane were sent.
 enum Sent {
     All,
+    /// All that could be sealed now.
+    AllThatCanBe,
     /// Nothing was sent, but it is known now which entries the relay has stored.
     LookedUp,
     UpTo(Stopped),
@@ -139,10 +156,10 @@ async fn send(
             Window::lookup(unknown)
         }
         Begin::HandedOver(first) if first.is_for(socket) && ctx.take_fresh(&first.name()) => {
-            let HandedOver { entry: id, parcel, .. } = first;
+            let HandedOver { entry: id, is_visible, parcel, .. } = first;
             (last, may_have_more) = (Some(id), false);
             let mut window = Window::default();
-            window.add(vec![Sealed { id, attempts: 0, may_be_stored: false, parcel }]);
+            window.add(vec![Sealed { id, attempts: 0, may_be_stored: false, is_visible, parcel }]);
             window
         }
         Begin::Read | Begin::HandedOver(_) => Window::default(),
@@ -178,6 +195,7 @@ async fn send(
                     window.add(sealed);
                 }
                 Prepared::Nothing => end = Some(Sent::All),
+                Prepared::NothingNow => end = Some(Sent::AllThatCanBe),
                 Prepared::Lookup(unknown) => end = Some(Sent::UpToLookup(unknown)),
                 Prepared::Meet { entry, attempts, to_meet } => {
                     end = Some(Sent::UpToMeeting { entry, attempts, to_meet });
@@ -248,7 +266,7 @@ async fn make_sessions(
             };
             let wait_ms = asked_ms.saturating_add(backoff_ms(&ctx.env, attempts.saturating_add(1)));
             let later = Settlement::Later { due_ms: ctx.env.now_ms().saturating_add(wait_ms) };
-            settle(ctx, thread, vec![(entry, None, later)]).await?;
+            settle(ctx, thread, ToSettle::now(entry, later)).await?;
             ctx.wait_reasons.put_off(thread, Some(WaitReason::NoKeys));
             return Ok(Flow::Stop);
         }
@@ -256,6 +274,6 @@ async fn make_sessions(
     };
     // If the relay may soon know the user again, the entries behind this one wait too.
     let may_come_back = matches!(settlement, Settlement::Failed(FailReason::UnknownRecipient));
-    settle(ctx, thread, vec![(entry, None, settlement)]).await?;
+    settle(ctx, thread, ToSettle::now(entry, settlement)).await?;
     Ok(if may_come_back { Flow::Stop } else { Flow::Again })
 }

@@ -27,6 +27,8 @@ const LOOKUPS: u32 = 128;
 pub(super) enum Prepared {
     /// Nothing is waiting.
     Nothing,
+    /// Nothing can be submitted now, but something may be waiting.
+    NothingNow,
     /// Submit these entries, in this order.
     Submit(Vec<Sealed>),
     /// First ask the relay which of these entries it has stored, because that is unknown. An entry before them must be
@@ -42,6 +44,8 @@ pub(super) struct Sealed {
     pub(super) attempts: u32,
     /// Whether it may have been submitted before, with an answer that was not received.
     pub(super) may_be_stored: bool,
+    /// Whether people see it, and therefore wait for its answer.
+    pub(super) is_visible: bool,
     pub(super) parcel: Durable<Parcel>,
 }
 
@@ -75,8 +79,11 @@ pub(super) fn seal_next(
     let mut entries = tx.entries(thread, after, (limit, BATCH_BYTES))?;
     // If the clock was set while this lane was working, the dispatcher asks the relay for the time before it
     // continues.
-    if entries.is_empty() || ctx.clock_has_jumped() {
+    if entries.is_empty() {
         return Ok(Prepared::Nothing);
+    }
+    if ctx.clock_has_jumped() {
+        return Ok(Prepared::NothingNow);
     }
     let to_seal = entries.iter().enumerate().find_map(|(place, entry)| match entry {
         Entry::ToSeal(outgoing) => Some((place, outgoing.id)),
@@ -121,7 +128,7 @@ fn unseal_behind(ctx: &Context, tx: &mut Tx<'_>, thread: ThreadId, first: Outgoi
             if take_fresh(ctx, tx, client_msg_id) {
                 tx.settle(id, Some(client_msg_id), Settlement::Requeue { refused: false })?;
             } else {
-                unknown.push(Sealed { id, attempts, may_be_stored: true, parcel });
+                unknown.push(Sealed { id, attempts, may_be_stored: true, is_visible: true, parcel });
             }
         }
         if !unknown.is_empty() {
@@ -160,10 +167,10 @@ impl Work<'_, '_> {
         let mut meet = None;
         for entry in entries {
             match entry {
-                Entry::Sealed { id, attempts, parcel } => {
+                Entry::Sealed { id, attempts, is_visible, parcel } => {
                     // Unless it is known not to have been, it counts as submitted before.
                     let may_be_stored = !take_fresh(self.ctx, self.tx, parcel.get().client_msg_id);
-                    sealed.push(Sealed { id, attempts, may_be_stored, parcel });
+                    sealed.push(Sealed { id, attempts, may_be_stored, is_visible, parcel });
                 }
                 Entry::ToSeal(outgoing) => {
                     let (entry, attempts) = (outgoing.id, outgoing.attempts);
@@ -184,7 +191,7 @@ impl Work<'_, '_> {
         Ok(match (sealed.is_empty(), meet) {
             (false, _) => Prepared::Submit(sealed),
             (true, Some((entry, attempts, to_meet))) => Prepared::Meet { entry, attempts, to_meet },
-            (true, None) => Prepared::Nothing,
+            (true, None) => Prepared::NothingNow,
         })
     }
 
@@ -206,6 +213,7 @@ impl Work<'_, '_> {
             self.tx.set_sent(outgoing.id, now_ms)?;
         }
         let sent_ms = outgoing.sent_ms.min(now_ms);
+        let is_visible = outgoing.body.is_visible();
         let content =
             Content { thread: self.thread.id, id: outgoing.content_id, sent_ms, body: outgoing.body };
         let client_msg_id = self.ctx.new_client_msg_id();
@@ -219,7 +227,7 @@ impl Work<'_, '_> {
                 }
                 let parcel = self.tx.set_sealed(outgoing.id, Parcel { client_msg_id, bytes }, now_ms)?;
                 let Outgoing { id, attempts, .. } = outgoing;
-                Ok(Step::Sealed(Sealed { id, attempts, may_be_stored: false, parcel }))
+                Ok(Step::Sealed(Sealed { id, attempts, may_be_stored: false, is_visible, parcel }))
             }
             Sealing::TooLarge => self.fail(outgoing.id, FailReason::TooLarge),
             Sealing::SpentSession(to_meet) => Ok(Step::Meet(vec![to_meet])),

@@ -49,20 +49,21 @@ pub(crate) async fn send_text(ctx: &Context, thread: ThreadId, text: &str) -> Re
 }
 
 /// Queues delivery receipts in the transaction that receives the messages. If they are next in their lane, they are sealed in it,
-/// too, which saves another transaction.
+/// too, which saves another transaction. Returns whether the dispatcher must look for them.
 pub(crate) fn confirm_at_once(
     ctx: &Context,
     tx: &mut Tx<'_>,
     thread: ThreadId,
     messages: &[ClientMsgId],
-) -> Result<()> {
+) -> Result<bool> {
     let is_next = !tx.is_lane_busy(thread)?;
     queue_delivery_receipts(ctx, tx, thread, messages)?;
     if is_next && let Some(sealed) = seal_at_once(ctx, tx, thread, &mut ctx.env.rng())? {
         let handover = Arc::clone(&ctx.handover);
         tx.after_commit(move || handover.put(thread, sealed));
+        return Ok(false);
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Seals the first entry of a lane, which saves a second transaction. Without a connection it stays unsealed, so that it can
@@ -84,5 +85,8 @@ fn seal_at_once(
     let Prepared::Submit(sealed) = prepared else { return Ok(None) };
     // Before the commit: afterwards, the dispatcher could submit it first.
     ctx.note_fresh(sealed.iter().map(|sealed| sealed.parcel.get().client_msg_id));
-    Ok(sealed.into_iter().next().map(|first| HandedOver::new(first.id, first.parcel, &connection)))
+    Ok(sealed
+        .into_iter()
+        .next()
+        .map(|first| HandedOver::new(first.id, first.is_visible, first.parcel, &connection)))
 }

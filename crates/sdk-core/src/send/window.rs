@@ -12,10 +12,10 @@ use std::collections::VecDeque;
 
 use sealpost_wire::SendMode;
 
-use super::answer::{Correction, Flow, Verdict};
+use super::answer::{Correction, Flow, ToSettle, Verdict};
 use super::prepare::Sealed;
 use crate::id::ClientMsgId;
-use crate::store::{Durable, OutgoingId, Parcel, Settled, Settlement};
+use crate::store::{Durable, OutgoingId, Parcel, Settlement};
 use crate::waiting::WaitReason;
 
 /// If fewer entries than this wait to be sent, more are sealed.
@@ -42,7 +42,7 @@ pub(super) struct Window {
     waiting: VecDeque<Sealed>,
     /// In order; the first is answered next.
     in_flight: VecDeque<Sealed>,
-    settled: Vec<Settled>,
+    to_settle: ToSettle,
     fresh: Vec<ClientMsgId>,
     has_begun: bool,
     is_lookup: bool,
@@ -114,9 +114,8 @@ impl Window {
     pub(super) fn answered(&mut self, verdict: Verdict) {
         let Some(entry) = self.in_flight.pop_front() else { return };
         let Verdict { settlement, correction, flow, lane_stopped, reason } = verdict;
-        let name = entry.parcel.get().client_msg_id;
         if self.is_lookup && lane_stopped {
-            self.settled.push((entry.id, Some(name), Settlement::Requeue { refused: false }));
+            self.settle(&entry, Settlement::Requeue { refused: false });
             return;
         }
         let accepted = matches!(settlement, Settlement::Accepted { .. });
@@ -133,7 +132,7 @@ impl Window {
         };
         let unsealed = matches!(settlement, Some(Settlement::Requeue { .. } | Settlement::Outdated { .. }));
         if let Some(settlement) = settlement {
-            self.settled.push((entry.id, Some(name), settlement));
+            self.settle(&entry, settlement);
         }
         if self.stopped.is_none() && flow != Flow::GoOn {
             let reseal = unsealed;
@@ -158,11 +157,10 @@ impl Window {
     /// Removes an entry that is certainly not stored. If an earlier entry is sealed anew, this one must be too, because
     /// entries are sealed in the order in which they are stored.
     fn leave(&mut self, entry: Sealed) {
-        let name = entry.parcel.get().client_msg_id;
         if self.stopped.as_ref().is_some_and(|stopped| stopped.reseal) {
-            self.settled.push((entry.id, Some(name), Settlement::Requeue { refused: false }));
+            self.settle(&entry, Settlement::Requeue { refused: false });
         } else {
-            self.fresh.push(name);
+            self.fresh.push(entry.parcel.get().client_msg_id);
         }
     }
 
@@ -179,9 +177,15 @@ impl Window {
         std::mem::take(&mut self.fresh)
     }
 
+    fn settle(&mut self, entry: &Sealed, settlement: Settlement) {
+        let is_accepted = matches!(settlement, Settlement::Accepted { .. });
+        self.to_settle.is_awaited |= entry.is_visible || !is_accepted;
+        self.to_settle.settled.push((entry.id, Some(entry.parcel.get().client_msg_id), settlement));
+    }
+
     /// The settlements to record.
-    pub(super) fn take_settled(&mut self) -> Option<Vec<Settled>> {
-        (!self.settled.is_empty()).then(|| std::mem::take(&mut self.settled))
+    pub(super) fn take_settled(&mut self) -> Option<ToSettle> {
+        (!self.to_settle.settled.is_empty()).then(|| std::mem::take(&mut self.to_settle))
     }
 
     /// Why the window has stopped, if it has.

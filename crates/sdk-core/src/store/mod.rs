@@ -217,6 +217,19 @@ impl Store {
         open.writer.run(Flush::No, Repeatable(work), self.shared.events.clone()).await
     }
 
+    /// Like [`Store::write_unflushed`], for work whose result nobody waits for: it shares the next commit, or is committed after a
+    /// tenth of a second.
+    ///
+    /// # Errors
+    /// The same as [`Store::write`].
+    pub(crate) async fn write_later<T: Copy + Send + 'static>(
+        &self,
+        work: impl FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let open = self.current()?;
+        open.writer.run(Flush::Later, Repeatable(work), self.shared.events.clone()).await
+    }
+
     /// Runs `work` on a snapshot, concurrently with the writer unless the store has a small footprint.
     ///
     /// # Errors

@@ -34,6 +34,10 @@ const MAX_GROUP: usize = 64;
 /// How many reads may wait at the same time: a write that is submitted then waits for them all. All tasks of a client together submit
 /// fewer than this at once while the app shows a page, so that opening needs one connection.
 pub(super) const MAX_READS: usize = 8;
+/// How long a transaction for which nobody waits can be held back, until it shares a commit.
+const HOLD: Duration = Duration::from_millis(100);
+/// How many such transactions are held back at most.
+const MAX_HELD: usize = 16;
 /// How often to check whether another process has written while there is nothing to write.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -245,6 +249,36 @@ pub(super) struct WriterState {
     others: OtherProcesses,
     /// Whether commits are flushed at present.
     flush: Flush,
+    held: Held,
+}
+
+/// The transactions that are held back.
+#[derive(Default)]
+struct Held {
+    jobs: Vec<Box<dyn Job>>,
+    /// When they are committed at the latest.
+    until: Option<Instant>,
+}
+
+impl Held {
+    fn add(&mut self, job: Box<dyn Job>) {
+        self.until = self.until.or_else(|| Instant::now().checked_add(HOLD));
+        self.jobs.push(job);
+    }
+
+    /// The time until they must be committed, but no longer than `limit`.
+    fn remaining(&self, limit: Duration) -> Duration {
+        self.until.map_or(limit, |until| until.saturating_duration_since(Instant::now()).min(limit))
+    }
+
+    fn is_due(&self) -> bool {
+        self.jobs.len() >= MAX_HELD || self.until.is_some_and(|until| until <= Instant::now())
+    }
+
+    fn take(&mut self) -> Vec<Box<dyn Job>> {
+        self.until = None;
+        std::mem::take(&mut self.jobs)
+    }
 }
 
 impl WriterState {
@@ -260,22 +294,32 @@ impl WriterState {
             .with(|connection| Ok((data_version(connection)?, Rows { connection }.last_message()?)))?;
         events.begin_after(last_message);
         let others = OtherProcesses { data_version, events };
-        Ok(Self { connection, lock, _claim: claim, log, readers, others, flush: Flush::Yes })
+        Ok(Self {
+            connection,
+            lock,
+            _claim: claim,
+            log,
+            readers,
+            others,
+            flush: Flush::Yes,
+            held: Held::default(),
+        })
     }
 
     fn serve(mut self, queue: &Receiver<Order>, waiting: &Waiting) {
         loop {
-            match queue.recv_timeout(LOOK) {
+            match queue.recv_timeout(self.held.remaining(LOOK)) {
                 Ok(first) => {
                     let (mut group, mut reads) = (Vec::new(), Vec::new());
                     let others = queue.try_iter().take(MAX_GROUP.saturating_sub(1));
                     for order in std::iter::once(first).chain(others) {
                         match order {
+                            Order::Write(job) if job.flush() == Flush::Later => self.hold(job, waiting),
                             Order::Write(job) => group.push(job),
                             Order::Read(read) => reads.push(read),
                         }
                     }
-                    if !group.is_empty() {
+                    if !group.is_empty() || self.held.is_due() {
                         self.write(group, waiting);
                     }
                     for read in reads {
@@ -283,18 +327,38 @@ impl WriterState {
                         self.read(read);
                     }
                 }
+                Err(RecvTimeoutError::Timeout) if self.held.is_due() => self.write(Vec::new(), waiting),
                 // A change that cannot be seen now is noticed in the next transaction.
                 Err(RecvTimeoutError::Timeout) => {
                     drop(self.connection.with(|connection| self.others.notice(connection)));
                     self.log.idle();
                 }
-                Err(RecvTimeoutError::Disconnected) => return self.close(),
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.write(Vec::new(), waiting);
+                    return self.close();
+                }
             }
             self.keep_log_small();
         }
     }
 
-    fn write(&mut self, mut group: Vec<Box<dyn Job>>, waiting: &Waiting) {
+    /// Holds a transaction back. Meanwhile, it does not count as waiting, because reads need not wait for it.
+    fn hold(&mut self, job: Box<dyn Job>, waiting: &Waiting) {
+        waiting.writes.fetch_sub(1, Ordering::Relaxed);
+        self.held.add(job);
+    }
+
+    /// Commits the transactions that are held back, and then these.
+    fn write(&mut self, group: Vec<Box<dyn Job>>, waiting: &Waiting) {
+        let held = self.held.take();
+        waiting.writes.fetch_add(held.len(), Ordering::Relaxed);
+        let group: Vec<_> = held.into_iter().chain(group).collect();
+        if !group.is_empty() {
+            self.write_together(group, waiting);
+        }
+    }
+
+    fn write_together(&mut self, mut group: Vec<Box<dyn Job>>, waiting: &Waiting) {
         let begun = Instant::now();
         let committed = self.commit_together(&mut group);
         let took_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -326,7 +390,7 @@ impl WriterState {
     }
 
     fn commit_together(&mut self, group: &mut [Box<dyn Job>]) -> Result<()> {
-        let may_be_lost = group.iter().all(|job| job.flush() == Flush::No);
+        let may_be_lost = group.iter().all(|job| job.flush() != Flush::Yes);
         self.set_flush(if may_be_lost { Flush::No } else { Flush::Yes })?;
         let _held = self.lock.take()?;
         self.connection.with(|connection| {
@@ -347,7 +411,7 @@ impl WriterState {
         if self.flush != flush {
             let level = match flush {
                 Flush::Yes => "full",
-                Flush::No => "normal",
+                Flush::No | Flush::Later => "normal",
             };
             self.connection.with(|connection| Ok(connection.pragma_update(None, "synchronous", level)?))?;
             self.flush = flush;

@@ -366,7 +366,7 @@ impl World {
 
     fn settle(&mut self) {
         self.fresh.extend(self.window.take_fresh());
-        for (id, submitted, settlement) in self.window.take_settled().unwrap_or_default() {
+        for (id, submitted, settlement) in self.window.take_settled().unwrap_or_default().settled {
             let row = self.rows.get_mut(&id.number()).unwrap();
             let submitted = submitted.unwrap();
             let is_still = row.state == State::Sealed(submitted);
@@ -427,7 +427,7 @@ fn sealed_entry(number: i64, row: &Row, name: ClientMsgId, may_be_stored: bool) 
     let bytes = [row.content.to_be_bytes(), row.sealed.to_be_bytes()].concat();
     let parcel = Parcel { client_msg_id: name, bytes: bytes.into() };
     let id = OutgoingId::numbered(number);
-    Sealed { id, attempts: row.attempts, may_be_stored, parcel: Durable::assumed(parcel) }
+    Sealed { id, attempts: row.attempts, may_be_stored, is_visible: true, parcel: Durable::assumed(parcel) }
 }
 
 proptest! {
@@ -467,7 +467,7 @@ fn sealed(number: i64, may_be_stored: bool) -> Sealed {
     let name = ClientMsgId::new(NOW_MS, &[u8::try_from(number).unwrap(); 10]);
     let parcel = Parcel { client_msg_id: name, bytes: Vec::new().into() };
     let id = OutgoingId::numbered(number);
-    Sealed { id, attempts: 0, may_be_stored, parcel: Durable::assumed(parcel) }
+    Sealed { id, attempts: 0, may_be_stored, is_visible: true, parcel: Durable::assumed(parcel) }
 }
 
 fn verdict(answer: Result<(), (u32, &str)>) -> Verdict {
@@ -488,7 +488,7 @@ fn only_the_first_send_of_a_window_resumes_the_lane_and_a_refusal_stops_it() {
     window.answered(verdict(Err((404, reason::NOT_FOUND))));
     assert!(window.next().is_none() && !window.wants_more());
     window.answered(verdict(Err((409, reason::LANE_STOPPED))));
-    let settled: Vec<_> = window.take_settled().unwrap();
+    let settled: Vec<_> = window.take_settled().unwrap().settled;
     let [(_, _, first), (_, _, second)] = settled[..] else { panic!("{settled:?}") };
     assert!(matches!(first, Settlement::Accepted { .. }));
     assert!(matches!(second, Settlement::Failed(FailReason::NotAMember)));
@@ -509,13 +509,13 @@ fn entries_behind_one_that_is_sealed_again_are_sealed_again_if_they_are_not_stor
     window.answered(verdict(Err((409, reason::LANE_STOPPED))));
     window.answered(verdict(Err((409, reason::LANE_STOPPED))));
     let settled: BTreeMap<_, _> =
-        window.take_settled().unwrap().into_iter().map(|(id, _, how)| (id.number(), how)).collect();
+        window.take_settled().unwrap().settled.into_iter().map(|(id, _, how)| (id.number(), how)).collect();
     assert!(matches!(settled[&1], Settlement::Requeue { refused: true }));
     assert!([2, 3, 5].iter().all(|id| matches!(settled[id], Settlement::Requeue { refused: false })));
     assert!(!settled.contains_key(&4) && window.take_fresh().is_empty());
     // An entry whose sealing finishes later is sealed again as well.
     window.add(vec![sealed(6, false)]);
-    assert_eq!(window.take_settled().unwrap().len(), 1);
+    assert_eq!(window.take_settled().unwrap().settled.len(), 1);
 }
 
 #[test]
@@ -527,7 +527,7 @@ fn a_lookup_seals_unstored_entries_again_and_stops_without_an_answer() {
     window.answered(verdict(Err((409, reason::LANE_STOPPED))));
     window.answered(verdict(Ok(())));
     window.answered(verdict(Err((429, reason::RATE_LIMITED))));
-    let settled: Vec<_> = window.take_settled().unwrap().into_iter().map(|(_, _, how)| how).collect();
+    let settled: Vec<_> = window.take_settled().unwrap().settled.into_iter().map(|(_, _, how)| how).collect();
     assert!(matches!(settled[0], Settlement::Requeue { refused: false }));
     assert!(matches!(settled[1], Settlement::Accepted { .. }));
     // Nothing is known about the last entry.
@@ -541,5 +541,27 @@ fn a_lane_sends_more_at_a_time_when_many_lanes_take_turns() {
         let mut window = Window::default();
         window.add((0..200).map(|n| sealed(n, false)).collect());
         assert_eq!(window.next_run(busy_lanes).len(), sends, "{busy_lanes}");
+    }
+}
+
+#[test]
+fn only_the_answers_to_accepted_receipts_may_be_stored_later() {
+    let accepted = || verdict(Ok(()));
+    let refused = || verdict(Err((404, reason::NOT_FOUND)));
+    for (is_visible, answer, is_awaited) in
+        [(false, accepted(), false), (true, accepted(), true), (false, refused(), true)]
+    {
+        let mut window = Window::default();
+        window.add(vec![
+            Sealed { is_visible: false, ..sealed(1, false) },
+            Sealed { is_visible, ..sealed(2, false) },
+        ]);
+        window.next();
+        window.next();
+        window.answered(accepted());
+        window.answered(answer);
+        let to_settle = window.take_settled().unwrap();
+        assert_eq!((to_settle.settled.len(), to_settle.is_awaited), (2, is_awaited));
+        assert!(window.take_settled().is_none());
     }
 }

@@ -297,3 +297,42 @@ async fn repeatable_transactions_share_a_commit_without_savepoints_until_one_of_
         }
     }
 }
+
+#[tokio::test]
+async fn a_transaction_that_nobody_waits_for_shares_the_next_commit_and_precedes_it() {
+    let fixture = Fixture::new().await;
+    let (release, held) = channel::<()>();
+    let work = move |_: &mut Tx<'_>| held.recv().map_err(|_| Error::Bug("the test is gone"));
+    let later = |text: &'static str| {
+        fixture.store.write_later(move |tx| {
+            tx.enqueue(outgoing(Body::Text(text.to_owned())))?;
+            synchronous(tx)
+        })
+    };
+    let next = fixture.store.write(|tx| {
+        tx.enqueue(outgoing(Body::Text("next".to_owned())))?;
+        synchronous(tx)
+    });
+    let first = fixture.store.write(work);
+    let (_, a, next, b, ()) =
+        tokio::join!(biased; first, later("a"), next, later("b"), async { release.send(()).unwrap() });
+    assert_eq!((a, next, b), (Ok(FULL), Ok(FULL), Ok(FULL)));
+    assert_eq!(fixture.texts().await, ["next", "b", "a"]);
+    // Without another transaction, it has a commit of its own, which is not flushed.
+    assert_eq!(later("alone").await, Ok(NORMAL));
+    assert_eq!(fixture.texts().await, ["alone", "next", "b", "a"]);
+}
+
+#[tokio::test]
+async fn a_transaction_that_nobody_waits_for_is_committed_before_the_file_is_closed() {
+    let fixture = Fixture::new().await;
+    let mut later = Box::pin(fixture.store.write_later(|tx| {
+        tx.enqueue(outgoing(Body::Text("kept".to_owned())))?;
+        Ok(())
+    }));
+    assert!(futures_util::FutureExt::now_or_never(&mut later).is_none());
+    fixture.store.close().await;
+    assert_eq!(later.await, Ok(()));
+    fixture.store.reopen().unwrap();
+    assert_eq!(fixture.texts().await, ["kept"]);
+}

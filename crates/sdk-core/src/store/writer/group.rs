@@ -15,6 +15,8 @@ pub(in crate::store) enum Flush {
     Yes,
     /// A power failure may undo it, unless a later transaction was flushed.
     No,
+    /// Nobody waits for it either: it shares the next commit, if there is one soon.
+    Later,
 }
 
 /// The result of running a job.
