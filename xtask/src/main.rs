@@ -28,7 +28,7 @@ const HELP: &str = "\
 ./dev COMMAND [ARGUMENTS]
 
   demo [--input FILE]            two people, a relay, and messages that survive crashes
-  chat --name NAME [--with NAME] a conversation in this terminal
+  chat --name NAME [--with NAME] a messenger in this terminal; with --plain, line by line
   relay [ARGUMENTS]              a development relay on port 8470, with its data in .cache/relay
   test                           every check and every test
   interop                        only the tests against Signal's own library; part of test

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crossterm::event::EventStream;
 use futures_util::StreamExt as _;
+use sealpost_core::UserId;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -30,7 +31,7 @@ pub(crate) enum Left {
 
 /// Runs until the person ends it. An error of the terminal means that it is gone.
 pub(crate) async fn run(
-    us: &str,
+    (us, user): (&str, UserId),
     relay: &str,
     requests: UnboundedSender<Request>,
     mut news: UnboundedReceiver<News>,
@@ -38,7 +39,7 @@ pub(crate) async fn run(
     let mut signals = Signals::new()?;
     let mut screen = Screen::open()?;
     let size = screen.terminal.size()?;
-    let mut state = State::new(us, relay, Clock::system(), (size.width, size.height));
+    let mut state = State::new(us, user, relay, Clock::system(), (size.width, size.height));
     let mut events = EventStream::new();
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -9,6 +9,8 @@ const WIDEST_LIST: u16 = 34;
 const MOST_INPUT: u16 = 8;
 /// The lines of a chat in the list.
 pub(crate) const CHAT_LINES: u16 = 2;
+/// The most lines of the status.
+const MOST_STATUS: u16 = 3;
 /// In front of the text that is being written.
 pub(crate) const PROMPT: &str = "> ";
 
@@ -33,9 +35,10 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// Divides a terminal; `input` is the number of lines that the text being written has.
-    pub(crate) fn new((width, height): (u16, u16), pane: Pane, input: u16) -> Self {
-        let status_lines = height.min(1);
+    /// Divides a terminal; `input` and `status` are the numbers of lines that the text being written and the status have.
+    pub(crate) fn new((width, height): (u16, u16), pane: Pane, input: u16, status: u16) -> Self {
+        let most_status = MOST_STATUS.min(height.checked_div(4).unwrap_or_default()).max(1);
+        let status_lines = status.clamp(1, most_status).min(height);
         let above_status = height.saturating_sub(status_lines);
         let most_input = MOST_INPUT.min(above_status.saturating_sub(2).max(1));
         let input_lines = input.clamp(1, most_input).min(above_status);
@@ -71,7 +74,7 @@ impl Layout {
 
     /// The columns of the text that is being written, for a terminal that is so wide.
     pub(crate) fn input_columns(size: (u16, u16), pane: Pane) -> usize {
-        let width = Self::new(size, pane, 1).input.width;
+        let width = Self::new(size, pane, 1, 1).input.width;
         usize::from(width).saturating_sub(PROMPT.len()).max(2)
     }
 
@@ -95,11 +98,11 @@ mod tests {
 
     #[test]
     fn a_wide_terminal_has_two_panes_and_a_narrow_one_has_one() {
-        let wide = Layout::new((80, 24), Pane::Conversation, 1);
+        let wide = Layout::new((80, 24), Pane::Conversation, 1, 1);
         assert_eq!((wide.list, wide.messages), (Rect::new(0, 1, 26, 22), Rect::new(27, 1, 53, 21)));
-        let narrow = Layout::new((30, 10), Pane::Conversation, 1);
+        let narrow = Layout::new((30, 10), Pane::Conversation, 1, 1);
         assert_eq!((narrow.list.width, narrow.messages), (0, Rect::new(0, 1, 30, 7)));
-        let list = Layout::new((30, 10), Pane::Chats, 1);
+        let list = Layout::new((30, 10), Pane::Chats, 1, 1);
         assert_eq!((list.list, list.messages.width), (Rect::new(0, 1, 30, 7), 0));
         assert_eq!(list.input, Rect::new(0, 8, 30, 1));
     }
@@ -107,11 +110,11 @@ mod tests {
     proptest! {
         #[test]
         fn the_parts_cover_the_terminal_without_overlap(
-            width in 1_u16..200, height in 1_u16..80, is_list in any::<bool>(), input in 0_u16..30,
+            width in 1_u16..200, height in 1_u16..80, is_list in any::<bool>(), input in 0_u16..30, status_lines in 0_u16..9,
         ) {
             let pane = if is_list { Pane::Chats } else { Pane::Conversation };
             let Layout { list_title, list, border, title, messages, input, status } =
-                Layout::new((width, height), pane, input);
+                Layout::new((width, height), pane, input, status_lines);
             let parts = [list_title, list, border, title, messages, input, status];
             let area: u32 = parts.iter().map(|part| part.area()).sum();
             prop_assert_eq!(area, u32::from(width) * u32::from(height));

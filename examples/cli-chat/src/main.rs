@@ -103,7 +103,7 @@ async fn chat(arguments: Arguments) -> Result<(), HomeError> {
     if let Some(with) = with {
         let _ = requests.send(Request::Meet(with));
     }
-    let left = app::run(&name, &relay, requests, news).await;
+    let left = app::run((&name, client.user_id()), &relay, requests, news).await;
     // Carries out what was asked of it before the screen was closed.
     let worked = working.await;
     if left.is_ok_and(|left| left == Left::WithoutClient) || worked.is_err() {

@@ -67,7 +67,7 @@ async fn two_people_talk_in_two_terminals() {
 
     // The search leads to a message.
     tmux.enter("ben", "/search interr").await;
-    tmux.shows("ben", "an interruption").await;
+    tmux.shows("ben", "│an interruption").await;
     tmux.key("ben", "Enter").await;
     tmux.shows("ben", "‹ ada").await;
 

@@ -11,9 +11,10 @@ use tokio::time::sleep;
 
 use crate::commands::{self, Command, Line};
 use crate::home::Home;
+use crate::state::groups;
 use screen::Screen;
 
-const COMMANDS: &str = "/safety shows the safety number, /older an older page, /quit ends; // sends a text that begins with a slash";
+const COMMANDS: &str = "/safety shows the safety number, /verify DIGITS compares it, /older an older page, /quit ends; // sends a text that begins with a slash";
 
 /// Why the line mode has ended.
 #[derive(Debug, thiserror::Error)]
@@ -124,10 +125,21 @@ impl Conversation {
     /// Returns `false` if the user ends the chat.
     async fn entered(&mut self, line: &str) -> Result<bool, PlainError> {
         match (line.trim(), commands::read(line)) {
-            ("/safety", _) | (_, Line::Command(Command::Verify(_))) => match self.safety_number().await {
-                Some(number) => self.screen.note(&format!("safety number {number}"))?,
-                None => self.screen.note("no safety number before the first message")?,
-            },
+            ("/safety", _) => self.show_safety_number().await?,
+            (_, Line::Command(Command::Verify(digits))) if digits.is_empty() => {
+                self.show_safety_number().await?;
+            }
+            (_, Line::Command(Command::Verify(digits))) => {
+                let others = self.thread.others().await?;
+                let other = others.first().ok_or(Error::NotFound)?;
+                let note = match other.verify(&digits).await {
+                    Ok(true) => "the safety number is the same: verified",
+                    Ok(false) => "the safety number is NOT the same",
+                    Err(Error::NotFound) => "no safety number before the first message",
+                    Err(error) => return Err(error.into()),
+                };
+                self.screen.note(note)?;
+            }
             ("/older", _) => {
                 if let Some(older) = self.older {
                     self.show_page(Some(older)).await?;
@@ -179,6 +191,14 @@ impl Conversation {
             }
             Event::Connection(state) => self.screen.connection(state)?,
             _ => {}
+        }
+        Ok(())
+    }
+
+    async fn show_safety_number(&self) -> Result<(), PlainError> {
+        match self.safety_number().await {
+            Some(number) => self.screen.note(&format!("safety number {}", groups(&number).join(" ")))?,
+            None => self.screen.note("no safety number before the first message")?,
         }
         Ok(())
     }

@@ -128,13 +128,21 @@ fn foot(row: &Row, clock: &Clock) -> String {
 }
 
 /// A tick without its colour.
-pub(crate) const fn tick_text(tick: Tick) -> &'static str {
+const fn tick_text(tick: Tick) -> &'static str {
+    match tick {
+        Tick::Read => "✓✓ read",
+        Tick::Failed(_) => "✗ not sent",
+        other => tick_mark(other),
+    }
+}
+
+/// A tick where there is little room.
+pub(crate) const fn tick_mark(tick: Tick) -> &'static str {
     match tick {
         Tick::Queued => "…",
         Tick::Sent => "✓",
-        Tick::Delivered => "✓✓",
-        Tick::Read => "✓✓ read",
-        Tick::Failed(_) => "✗ not sent",
+        Tick::Delivered | Tick::Read => "✓✓",
+        Tick::Failed(_) => "✗",
     }
 }
 

@@ -13,13 +13,13 @@ mod typing;
 
 use std::collections::HashMap;
 
-use sealpost_core::{ConnectionState, MessageId, ThreadId, TrustState};
+use sealpost_core::{ConnectionState, MessageId, ThreadId, TrustState, UserId};
 
 pub(crate) use chats::Chats;
 pub(crate) use conversation::Conversation;
 use conversation::{Area, Wanted};
-pub(crate) use lines::{FOOT_GAP, Line, LineKind, tick_text};
-pub(crate) use safety::Safety;
+pub(crate) use lines::{FOOT_GAP, Line, LineKind, tick_mark};
+pub(crate) use safety::{Safety, groups};
 pub(crate) use search::Search;
 
 use crate::clock::Clock;
@@ -28,12 +28,13 @@ use crate::input::Input;
 use crate::layout::{Layout, Pane};
 use crate::news::{News, Request};
 use crate::text::Shown;
-use crate::wrap::wrap;
+use crate::wrap::{columns, wrap};
 
 /// Everything that the screen shows.
 #[derive(Debug)]
 pub(crate) struct State {
     us: Shown,
+    user: UserId,
     relay: Shown,
     clock: Clock,
     size: (u16, u16),
@@ -61,16 +62,27 @@ pub(crate) enum Overlay {
     Safety(Safety),
 }
 
-/// The state of the connection for the status line: whether something is wrong, and what.
+/// The last lines of the screen.
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Status {
-    pub(crate) is_bad: bool,
+    pub(crate) kind: StatusKind,
     pub(crate) text: String,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StatusKind {
+    /// Something to read once.
+    Note,
+    /// The connection is not as it should be.
+    Bad,
+    Plain,
+}
+
 impl State {
-    pub(crate) fn new(us: &str, relay: &str, clock: Clock, size: (u16, u16)) -> Self {
+    pub(crate) fn new(us: &str, user: UserId, relay: &str, clock: Clock, size: (u16, u16)) -> Self {
         Self {
             us: Shown::line(us),
+            user,
             relay: Shown::line(relay),
             clock,
             size,
@@ -88,8 +100,9 @@ impl State {
         }
     }
 
-    pub(crate) fn us(&self) -> &Shown {
-        &self.us
+    /// Our user id, by which people elsewhere can open a chat with us.
+    pub(crate) fn user(&self) -> UserId {
+        self.user
     }
 
     pub(crate) fn clock(&self) -> &Clock {
@@ -116,33 +129,45 @@ impl State {
         self.overlay.as_ref()
     }
 
-    pub(crate) fn note(&self) -> Option<&Shown> {
-        self.note.as_ref()
-    }
-
     /// Whether the program ends now.
     pub(crate) fn is_over(&self) -> bool {
         self.is_over
     }
 
+    /// A note or a problem; otherwise, what else there is to know.
     pub(crate) fn status(&self) -> Status {
-        let bad = |text: String| Status { is_bad: true, text };
-        let good = |text: &str| Status { is_bad: false, text: text.to_owned() };
-        match self.connection {
-            ConnectionState::Live => good("online"),
-            ConnectionState::Connecting => good("connecting"),
-            ConnectionState::CatchingUp => good("receiving"),
-            ConnectionState::Offline => {
+        let bad = |text: String| Status { kind: StatusKind::Bad, text };
+        let plain = |state: &str| Status {
+            kind: StatusKind::Plain,
+            text: format!("{} · {state} · ? help", self.us),
+        };
+        match (&self.note, self.connection) {
+            (Some(note), _) => Status { kind: StatusKind::Note, text: note.to_string() },
+            (None, ConnectionState::Live) => plain("online"),
+            (None, ConnectionState::Connecting) => plain("connecting"),
+            (None, ConnectionState::CatchingUp) => plain("receiving"),
+            (None, ConnectionState::Offline) => {
                 bad(format!("offline: no relay answers at {}; ./dev relay starts one", self.relay))
             }
-            ConnectionState::SignedOut => bad("the relay no longer knows this account".to_owned()),
-            _ => good("closed"),
+            (None, ConnectionState::SignedOut) => bad("the relay no longer knows this account".to_owned()),
+            (None, _) => plain("closed"),
+        }
+    }
+
+    /// The unread messages of the chats that are not on the screen, for the end of the status; empty if there are none.
+    pub(crate) fn unread_elsewhere(&self) -> String {
+        let open = self.conversation().filter(|_| self.pane == Pane::Conversation);
+        match self.chats.unread_elsewhere(open.map(Conversation::thread)) {
+            0 => String::new(),
+            count => format!(" {count} unread"),
         }
     }
 
     pub(crate) fn layout(&self) -> Layout {
-        let lines = wrap(self.editor.text(), Layout::input_columns(self.size, self.pane)).len();
-        Layout::new(self.size, self.pane, u16::try_from(lines).unwrap_or(u16::MAX))
+        let lines = |text: &str, width: usize| u16::try_from(wrap(text, width).len()).unwrap_or(u16::MAX);
+        let input = lines(self.editor.text(), Layout::input_columns(self.size, self.pane));
+        let room = usize::from(self.size.0).saturating_sub(columns(&self.unread_elsewhere()));
+        Layout::new(self.size, self.pane, input, lines(&self.status().text, room))
     }
 
     /// The person has done something.

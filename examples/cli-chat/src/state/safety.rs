@@ -4,6 +4,12 @@ use sealpost_core::ThreadId;
 
 use crate::editor::Editor;
 
+/// The groups of five digits in which people compare a number.
+pub(crate) fn groups(number: &str) -> Vec<String> {
+    let digits: Vec<char> = number.chars().filter(char::is_ascii_digit).collect();
+    digits.chunks(5).map(|group| group.iter().collect()).collect()
+}
+
 /// An open comparison.
 #[derive(Debug)]
 pub(crate) struct Safety {
@@ -18,11 +24,7 @@ pub(crate) struct Safety {
 
 impl Safety {
     pub(super) fn new(thread: ThreadId, number: Option<&str>) -> Self {
-        let groups = number.map(|number| {
-            let digits: Vec<char> = number.chars().filter(char::is_ascii_digit).collect();
-            digits.chunks(5).map(|group| group.iter().collect()).collect()
-        });
-        Self { thread, groups, answer: Editor::default(), are_equal: None }
+        Self { thread, groups: number.map(groups), answer: Editor::default(), are_equal: None }
     }
 
     /// The digits to compare, if the answer is one: those that were entered, or the shown ones after a `yes`.

@@ -39,7 +39,8 @@ pub(crate) fn chat(number: u8, name: &str, unread: u64) -> Chat {
 }
 
 pub(crate) fn state(size: (u16, u16)) -> State {
-    let mut state = State::new("ada", "http://127.0.0.1:8470", Clock::at(NOW, 0), size);
+    let mut state =
+        State::new("ada", UserId::from_bytes([7; 16]), "http://127.0.0.1:8470", Clock::at(NOW, 0), size);
     state.news(News::Connection(ConnectionState::Live));
     let chats = vec![chat(1, "ben", 0), chat(2, "cleo", 3)];
     state.news(News::Chats { chats, has_more: false });
@@ -97,7 +98,7 @@ fn an_unknown_command_is_kept_and_not_sent() {
     let mut state = with_ben(vec![]);
     assert_eq!(enter(&mut state, "/serach x"), []);
     assert_eq!(state.editor().text(), "/serach x");
-    assert!(state.note().unwrap().as_str().starts_with("/serach is not a command"));
+    assert!(state.status().text.starts_with("/serach is not a command"));
     state.input(Input::DeleteToStart);
     let sent = Request::Send { thread: thread(1), text: "/etc".to_owned() };
     assert_eq!(enter(&mut state, "//etc"), [sent]);
@@ -108,7 +109,7 @@ fn nothing_is_sent_without_an_open_chat() {
     let mut state = state((80, 24));
     assert_eq!(enter(&mut state, "hello"), []);
     assert_eq!(state.editor().text(), "hello");
-    assert!(state.note().is_some());
+    assert_eq!(state.status().kind, StatusKind::Note);
 }
 
 #[test]
@@ -128,7 +129,7 @@ fn a_user_who_appears_does_not_take_over_what_is_being_written() {
     let met = News::Met { thread: thread(2), name: Shown::line("cleo") };
     type_in(&mut state, "for ben");
     assert_eq!(state.news(met.clone()), []);
-    assert!(state.note().unwrap().as_str().contains("/chat cleo"));
+    assert!(state.status().text.contains("/chat cleo"));
     state.input(Input::DeleteToStart);
     assert_eq!(state.news(met), [Request::Open { thread: thread(2), around: None }]);
 }

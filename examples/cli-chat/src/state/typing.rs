@@ -71,9 +71,7 @@ impl State {
             commands::Line::Nothing => {}
             commands::Line::Unknown(name) => {
                 // What was typed stays, so that it can be corrected.
-                self.say(&format!(
-                    "/{name} is not a command; // sends a text that begins with a slash, /help shows all"
-                ));
+                self.say(&format!("/{name} is not a command: /help shows all, // sends a text with a slash"));
                 return;
             }
             commands::Line::Command(command) => self.carry_out(command, requests),

@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use super::{line_of, put, shifted, style};
 use crate::layout::{CHAT_LINES, Pane};
 use crate::news::Chat;
-use crate::state::{State, tick_text};
+use crate::state::{State, tick_mark};
 use crate::wrap::{columns, cut};
 
 pub(super) fn draw(buffer: &mut Buffer, state: &State, title: Rect, area: Rect) {
@@ -54,7 +54,7 @@ fn draw_chat(
 
     let count = if chat.unread > 0 { chat.unread.to_string() } else { String::new() };
     let text = chat.newest.as_ref().map_or_else(String::new, |(text, tick)| match tick {
-        Some(tick) => format!("{} {text}", tick_text(*tick)),
+        Some(tick) => format!("{} {text}", tick_mark(*tick)),
         None => text.to_string(),
     });
     put(buffer, shifted(second, 1), &cut(&text, at(&count).saturating_sub(2)), style::DIM);

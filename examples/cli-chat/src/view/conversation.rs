@@ -8,7 +8,7 @@ use sealpost_core::TrustState;
 use super::{line_of, put, shifted, style};
 use crate::news::{Author, Tick};
 use crate::state::{Conversation, FOOT_GAP, Line, LineKind, State};
-use crate::wrap::{columns, cut};
+use crate::wrap::{columns, cut, wrap};
 
 /// The name, and how far its safety number is trusted.
 pub(super) fn draw_title(buffer: &mut Buffer, state: &State, area: Rect) {
@@ -27,10 +27,7 @@ pub(super) fn draw_title(buffer: &mut Buffer, state: &State, area: Rect) {
 
 pub(super) fn draw(buffer: &mut Buffer, state: &State, area: Rect) {
     let Some(open) = state.conversation() else {
-        if area.height > 1 {
-            put(buffer, line_of(area, 1), "Choose a chat with Up, Down and Enter, or", style::DIM);
-            put(buffer, line_of(area, 2), "type /chat NAME.", style::DIM);
-        }
+        draw_welcome(buffer, state, area);
         return;
     };
     let height = usize::from(area.height);
@@ -45,6 +42,23 @@ pub(super) fn draw(buffer: &mut Buffer, state: &State, area: Rect) {
     }
     if !open.is_at_end() {
         draw_hint(buffer, open.unread_below(height), area);
+    }
+}
+
+/// What can be done before a chat is open.
+fn draw_welcome(buffer: &mut Buffer, state: &State, area: Rect) {
+    let user = state.user();
+    let welcome = format!(
+        "Choose a chat with Up, Down and Enter, or type /chat NAME with the name of somebody on this machine, or with a \
+         user id.\n\nYour user id, for others: {user}"
+    );
+    for (line, place) in wrap(&welcome, usize::from(area.width)).into_iter().enumerate() {
+        put(
+            buffer,
+            line_of(area, line.saturating_add(1)),
+            welcome.get(place).unwrap_or_default(),
+            style::DIM,
+        );
     }
 }
 

@@ -16,9 +16,8 @@ use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 use ratatui::widgets::{Block, Clear, Widget as _};
 
-use crate::layout::Pane;
-use crate::state::{Overlay, State};
-use crate::wrap::{columns, cut};
+use crate::state::{Overlay, State, Status, StatusKind};
+use crate::wrap::{columns, cut, wrap};
 
 /// Draws everything.
 pub(crate) fn draw(frame: &mut Frame<'_>, state: &State) {
@@ -44,21 +43,20 @@ pub(crate) fn draw(frame: &mut Frame<'_>, state: &State) {
     }
 }
 
-/// A note or a problem; otherwise, what else there is to know.
 fn draw_status(buffer: &mut Buffer, state: &State, area: Rect) {
-    let status = state.status();
-    let (text, style) = match state.note() {
-        Some(note) => (note.to_string(), style::NOTE),
-        None if status.is_bad => (status.text, style::BAD),
-        None => (format!("{} · {} · ? help", state.us(), status.text), style::DIM),
+    let Status { kind, text } = state.status();
+    let style = match kind {
+        StatusKind::Note => style::NOTE,
+        StatusKind::Bad => style::BAD,
+        StatusKind::Plain => style::DIM,
     };
-    let open = state.conversation().filter(|_| state.pane() == Pane::Conversation);
-    let elsewhere = state.chats().unread_elsewhere(open.map(|open| open.thread()));
-    let unread = if elsewhere > 0 { format!(" {elsewhere} unread") } else { String::new() };
-    let width = usize::from(area.width);
-    let left = width.saturating_sub(columns(&unread));
-    put(buffer, area, &cut(&text, left), style);
-    put(buffer, shifted(area, width.saturating_sub(columns(&unread))), &unread, style::UNREAD);
+    let unread = state.unread_elsewhere();
+    let room = usize::from(area.width).saturating_sub(columns(&unread));
+    for (line, place) in wrap(&text, room).into_iter().enumerate() {
+        put(buffer, line_of(area, line), text.get(place).unwrap_or_default().trim_end(), style);
+    }
+    let last = usize::from(area.height).saturating_sub(1);
+    put(buffer, shifted(line_of(area, last), room), &unread, style::UNREAD);
 }
 
 /// Writes a text into the first line of an area, as far as it fits.

@@ -163,6 +163,31 @@ fn a_safety_number_fits_into_the_narrowest_terminal() {
 }
 
 #[test]
+fn a_long_note_is_broken_in_a_narrow_terminal() {
+    let size = (30, 12);
+    let mut state = a_talk(size);
+    type_in(&mut state, "/hepl");
+    state.input(Input::Enter);
+    let shown = lines(&state, size);
+    assert_eq!(shown[8], "> /hepl");
+    assert_eq!(shown[9], "/hepl is not a");
+    assert_eq!(shown[10], "command: /help shows");
+    assert_eq!(shown[11], "all, // sends a text  3 unread");
+    // The newest message is still above the text that is being written.
+    assert_eq!(shown[7], "new  15:07");
+}
+
+#[test]
+fn before_a_chat_is_open_the_user_id_is_shown() {
+    let size = (80, 20);
+    let shown = lines(&state(size), size).join("\n");
+    assert!(
+        shown.contains("Choose a chat") && shown.contains("07070707-0707-0707-0707-070707070707"),
+        "{shown}"
+    );
+}
+
+#[test]
 fn the_help_can_be_read_in_a_small_terminal() {
     let size = (30, 8);
     let mut state = a_talk(size);
@@ -190,7 +215,7 @@ fn pasted_lines_are_shown_as_lines() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
     /// Every state can be drawn at every size, also before the state has learned of the size.
     #[test]

@@ -77,25 +77,30 @@ impl Tmux {
 
     /// Waits until a terminal shows this.
     pub(crate) async fn shows(&self, name: &str, wanted: &str) {
-        let deadline = Instant::now() + TIMEOUT;
-        loop {
-            let screen = self.screen(name).await;
-            if screen.contains(wanted) {
-                return;
-            }
-            assert!(Instant::now() < deadline, "{name} does not show {wanted:?}:\n{screen}");
-            sleep(Duration::from_millis(50)).await;
-        }
+        self.screen_when(name, wanted, |screen| screen.contains(wanted).then_some(())).await;
     }
 
     /// The twelve groups of the safety number that a terminal shows.
     pub(crate) async fn safety_number(&self, name: &str) -> Vec<String> {
-        self.shows(name, "Safety number").await;
-        let screen = self.screen(name).await;
         let is_group = |word: &&str| word.len() == 5 && word.bytes().all(|byte| byte.is_ascii_digit());
-        let groups: Vec<String> = screen.split_whitespace().filter(is_group).map(str::to_owned).collect();
-        assert_eq!(groups.len(), 12, "{screen}");
-        groups
+        self.screen_when(name, "a safety number", |screen| {
+            let groups: Vec<_> = screen.split_whitespace().filter(is_group).map(str::to_owned).collect();
+            (groups.len() == 12).then_some(groups)
+        })
+        .await
+    }
+
+    /// Waits until a screen has what is looked for. A screen may be read while it is being drawn.
+    async fn screen_when<T>(&self, name: &str, wanted: &str, find: impl Fn(&str) -> Option<T>) -> T {
+        let deadline = Instant::now() + TIMEOUT;
+        loop {
+            let screen = self.screen(name).await;
+            if let Some(found) = find(&screen) {
+                return found;
+            }
+            assert!(Instant::now() < deadline, "{name} does not show {wanted:?}:\n{screen}");
+            sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Whether a program uses the terminal as a screen, or receives the movements of its mouse.
