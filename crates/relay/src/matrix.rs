@@ -90,6 +90,16 @@ macro_rules! authorisation_table {
                     looks_like accept_an_unknown_thread;
                 accept_an_unknown_thread                   [401 401 401 401 401 404 404 404];
             }
+            Block (PUT, "/v1/blocks/{user}", Token) {
+                block_the_member                           [401 401 401 401 401 204 403 403]
+                    looks_like block_an_unknown_user;
+                block_an_unknown_user                      [401 401 401 401 401 204 204 204];
+            }
+            Unblock (DELETE, "/v1/blocks/{user}", Token) {
+                unblock_the_member                         [401 401 401 401 401 204 204 204]
+                    looks_like unblock_an_unknown_user;
+                unblock_an_unknown_user                    [401 401 401 401 401 204 204 204];
+            }
             Append (POST, "/v1/threads/{thread}/messages", Token) {
                 append_to_the_thread                       [401 401 401 401 401 404 201 201]
                     looks_like append_to_an_unknown_thread;

@@ -97,9 +97,13 @@ pub enum Problem {
     /// The account that the request is about was deleted.
     #[error("recipient deleted")]
     RecipientDeleted,
-    /// A member has not accepted the thread, which has already delivered as much as it may until then.
+    /// A member has not accepted the thread, which has already delivered as much as it may until then, or blocks the
+    /// sender.
     #[error("not accepted")]
     NotAccepted,
+    /// The user blocks as many users as they may.
+    #[error("too many blocks")]
+    TooManyBlocks,
     /// A send of the same thread was refused on this connection, and none since has resumed the lane.
     #[error("lane stopped")]
     LaneStopped,
@@ -166,6 +170,7 @@ impl Problem {
             Self::RecipientDeleted => (StatusCode::GONE, reason::RECIPIENT_DELETED),
             Self::LaneStopped => (StatusCode::CONFLICT, reason::LANE_STOPPED),
             Self::NotAccepted => (StatusCode::CONFLICT, reason::NOT_ACCEPTED),
+            Self::TooManyBlocks => (StatusCode::CONFLICT, reason::TOO_MANY_BLOCKS),
             Self::MsgIdReuse => (StatusCode::CONFLICT, reason::MSG_ID_REUSE),
             Self::Draining => (StatusCode::SERVICE_UNAVAILABLE, reason::DRAINING),
             Self::StoreUnavailable => (StatusCode::SERVICE_UNAVAILABLE, reason::STORE_UNAVAILABLE),

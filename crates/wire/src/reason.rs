@@ -26,8 +26,11 @@ pub const NOT_FOUND: &str = "not_found";
 pub const EXISTING_THREAD: &str = "existing_thread";
 /// The send was made for an older roster.
 pub const STALE_ROSTER: &str = "stale_roster";
-/// A member has not accepted the thread, which has already delivered as much as it may until then.
+/// A member has not accepted the thread, which has already delivered as much as it may until then, or blocks the
+/// sender. The two are not distinguished.
 pub const NOT_ACCEPTED: &str = "not_accepted";
+/// The user blocks as many users as they may.
+pub const TOO_MANY_BLOCKS: &str = "too_many_blocks";
 /// The message was not stored, as a send of the same thread was refused on this connection and none since then has
 /// set `resume`, as the device sends on a newer connection, or as it was only looked up.
 pub const LANE_STOPPED: &str = "lane_stopped";

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod auth;
+mod blocks;
 mod devices;
 mod health;
 mod inbox;
@@ -68,6 +69,8 @@ fn handler(route: Route) -> MethodRouter<Arc<State>> {
         Route::CreateThread => on(method, threads::create),
         Route::AcceptThread => on(method, threads::accept),
         Route::ShowThread => on(method, threads::show),
+        Route::Block => on(method, blocks::block),
+        Route::Unblock => on(method, blocks::unblock),
         Route::Append => on(method, messages::send),
         Route::PostMail => on(method, mail::post),
         Route::PageInbox => on(method, inbox::page),

@@ -13,7 +13,7 @@ use crate::address::Address;
 pub struct Audience {
     /// The live devices of all members in order of their addresses, with their registration ids.
     pub live: Vec<(Address, u32)>,
-    /// Other members with a device who have not accepted the thread.
+    /// Other members who have not accepted the thread, or block this one.
     pub not_accepted: BTreeSet<UserId>,
     /// Whether the accounts of all other members were deleted.
     pub left_alone: bool,

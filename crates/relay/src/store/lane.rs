@@ -93,7 +93,8 @@ pub enum Appended {
     StaleDevices(Vec<DeviceMismatch>),
     /// The accounts of all other members were deleted.
     RecipientDeleted,
-    /// A member has not accepted the thread, which has already delivered as much as it may until then.
+    /// A member has not accepted the thread, which has already delivered as much as it may until then, or blocks the
+    /// sender. The two are not distinguished.
     NotAccepted,
     /// An earlier send on the same connection was refused, and this one does not resume the lane.
     LaneStopped,

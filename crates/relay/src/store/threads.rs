@@ -12,6 +12,11 @@ pub trait Threads {
     /// Records that a member accepts a thread, which removes the limits on what it may deliver to them. Returns
     /// `false` if the thread does not exist or is not theirs.
     fn accept_thread(&self, thread: ThreadId, member: UserId) -> Answer<bool>;
+    /// Blocks a user: nothing that they send in the direct thread of the two is stored any more. Returns `false` if the user
+    /// blocks as many as they may.
+    fn block(&self, user: UserId, blocked: UserId) -> Answer<bool>;
+    /// Ends that.
+    fn unblock(&self, user: UserId, blocked: UserId) -> Answer<()>;
     /// A thread as seen by one of its members; `None` if it does not exist or is not theirs.
     fn thread(&self, thread: ThreadId, member: UserId) -> Answer<Option<ThreadRow>>;
     /// The devices of a thread's members; `None` if it does not exist or is not theirs. Nothing is written.

@@ -8,6 +8,7 @@ mod abuse;
 mod answers;
 mod authorisation;
 mod backlog;
+mod blocks;
 mod connections;
 mod conversation;
 #[cfg(feature = "faults")]

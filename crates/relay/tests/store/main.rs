@@ -41,7 +41,7 @@ hold_to_contract!(
         accounts: [revoking_a_device_removes_its_data, deleting_an_account_keeps_only_the_fact_that_it_existed, a_repeated_registration_finds_the_account],
         tokens: [a_refresh_token_is_exchanged_once],
         pre_keys: [one_time_keys_are_taken_once, a_repeated_take_gets_the_same_bundles, key_ids_are_used_once],
-        threads: [a_pair_has_one_thread, an_unaccepted_thread_delivers_few_messages, an_unaccepted_thread_delivers_few_bytes, strangers_together_fill_an_eighth_of_a_mailbox],
+        threads: [a_pair_has_one_thread, an_unaccepted_thread_delivers_few_messages, an_unaccepted_thread_delivers_few_bytes, strangers_together_fill_an_eighth_of_a_mailbox, nothing_of_a_blocked_sender_is_stored, the_number_of_blocks_is_bounded],
         lane: [appended_messages_get_consecutive_positions, a_message_is_stored_once, a_refused_append_changes_nothing, copies_must_name_exactly_the_live_devices, operations_take_effect_in_the_order_of_the_calls],
         mailbox: [pages_are_available_in_both_orders, pages_end_at_their_limits, an_acknowledgement_removes_own_rows_only, an_overfull_mailbox_is_trimmed_from_the_oldest, trimmed_rows_count_as_reported_once_the_device_acknowledges, a_full_mailbox_loses_rows_of_the_thread_that_fills_it, a_mailbox_of_many_threads_loses_rows_of_one_of_them_at_a_time],
         mail: [each_device_numbers_its_mail_which_takes_no_place_in_the_thread, mail_is_stored_once_for_a_sending_device, refused_mail_changes_nothing, mail_is_read_by_class_in_pages_and_removed_when_acknowledged, a_full_mailbox_loses_the_mail_of_a_thread_before_its_messages, mail_expires_and_ends_with_its_device],

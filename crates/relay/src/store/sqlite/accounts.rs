@@ -241,6 +241,7 @@ fn delete(tx: &Connection, user: UserId, now_ms: u64) -> Result<Vec<Address>> {
         [user.as_bytes()],
     )?;
     tx.execute("DELETE FROM taken_bundles WHERE requester_user = ?1", [user.as_bytes()])?;
+    tx.execute("DELETE FROM block WHERE user_id = ?1", [user.as_bytes()])?;
     let owned = tx
         .prepare_cached("SELECT user_id, device_id FROM device WHERE user_id = ?1")?
         .query_map([user.as_bytes()], |row| address(row, 0, 1))?

@@ -41,6 +41,10 @@ pub(super) fn append(
             (None, refused) => Ok(refused),
         };
     }
+    // The same answer as for a thread that was not accepted and is full.
+    if lane.blocks(sender) {
+        return Ok(submission.earlier(tx)?.map_or(Appended::NotAccepted, repeated));
+    }
     let mut admitted = Vec::new();
     for (member, so_far) in lane.not_accepted.iter().filter(|(member, _)| **member != sender) {
         match requests::admit(tx, mailboxes, append, *member, *so_far)? {

@@ -32,6 +32,8 @@ pub(super) struct Lane {
     pub(super) deleted: Vec<UserId>,
     /// Members with a device who have not accepted the thread, with what it has delivered to them.
     pub(super) not_accepted: BTreeMap<UserId, Requested>,
+    /// Members of a direct thread who block the other one.
+    blocking: Vec<UserId>,
 }
 
 impl Lane {
@@ -39,7 +41,7 @@ impl Lane {
     fn read(tx: &Connection, thread: ThreadId) -> Result<Option<Self>> {
         let mut statement = tx.prepare_cached(
             "SELECT last_seq, last_hlc, roster_version, thread_member.user_id, device_id, registration_id,
-                accepted, requested_messages, requested_bytes, deleted_ms IS NOT NULL
+                accepted, requested_messages, requested_bytes, deleted_ms IS NOT NULL, blocks
              FROM thread CROSS JOIN thread_member USING (thread_id)
                 LEFT JOIN device ON device.user_id = thread_member.user_id
                 LEFT JOIN deleted_account ON deleted_account.user_id = thread_member.user_id
@@ -58,6 +60,7 @@ impl Lane {
                     live: Vec::new(),
                     deleted: Vec::new(),
                     not_accepted: BTreeMap::new(),
+                    blocking: Vec::new(),
                 }),
             };
             let member = user(row, 3)?;
@@ -65,6 +68,9 @@ impl Lane {
                 lane.members.push(member);
                 if row.get(9)? {
                     lane.deleted.push(member);
+                }
+                if row.get(10)? {
+                    lane.blocking.push(member);
                 }
             }
             // A member without devices has one row with no device.
@@ -83,6 +89,11 @@ impl Lane {
     pub(super) fn is_left_alone(&self, sender: UserId) -> bool {
         !self.deleted.is_empty()
             && self.members.iter().all(|member| *member == sender || self.deleted.contains(member))
+    }
+
+    /// Whether another member blocks this one.
+    pub(super) fn blocks(&self, sender: UserId) -> bool {
+        self.blocking.iter().any(|member| *member != sender)
     }
 
     pub(super) fn has_member(&self, user: UserId) -> bool {
@@ -109,7 +120,12 @@ pub(super) fn audience(tx: &Connection, thread: ThreadId, member: UserId) -> Res
     let lane = Lane::read(tx, thread)?.filter(|lane| lane.has_member(member));
     Ok(lane.map(|lane| Audience {
         left_alone: lane.is_left_alone(member),
-        not_accepted: lane.not_accepted.into_keys().filter(|other| *other != member).collect(),
+        not_accepted: lane
+            .not_accepted
+            .into_keys()
+            .chain(lane.blocking)
+            .filter(|other| *other != member)
+            .collect(),
         live: lane.live,
     }))
 }

@@ -72,6 +72,8 @@ fn check(mail: &NewMail, lane: &Lane, submission: &Submission) -> std::result::R
     // Somebody who has not accepted the thread gets messages only, and few of them.
     let accepted =
         |copy: &Copy| copy.to.user == mail.sender.user || !lane.not_accepted.contains_key(&copy.to.user);
+    let blocked = lane.blocks(mail.sender.user);
+    let accepted = |copy: &Copy| accepted(copy) && (!blocked || copy.to.user == mail.sender.user);
     if mail.copies.iter().all(accepted) { Ok(()) } else { Err(Posted::NotAccepted) }
 }
 

@@ -3,6 +3,7 @@
 mod accounts;
 mod append;
 mod arrivals;
+mod blocks;
 mod columns;
 mod committer;
 #[cfg(test)]
@@ -248,6 +249,14 @@ impl Threads for SqliteStore {
 
     fn accept_thread(&self, thread: ThreadId, member: UserId) -> Answer<bool> {
         self.writer.write(Payer::User(member), Need::Frees, move |tx| threads::accept(tx, thread, member))
+    }
+
+    fn block(&self, user: UserId, blocked: UserId) -> Answer<bool> {
+        self.writer.write(Payer::User(user), Need::Grows, move |tx| blocks::block(tx, user, blocked))
+    }
+
+    fn unblock(&self, user: UserId, blocked: UserId) -> Answer<()> {
+        self.writer.write(Payer::User(user), Need::Frees, move |tx| blocks::unblock(tx, user, blocked))
     }
 
     fn thread(&self, thread: ThreadId, member: UserId) -> Answer<Option<ThreadRow>> {

@@ -359,6 +359,14 @@ const MIGRATIONS: &[&str] = &["
     CREATE INDEX mail_of_thread ON mail (user_id, device_id, thread_id, mail_seq);
     CREATE INDEX mail_early_expiry ON mail (expires_ms) WHERE ttl_s > 0;
     INSERT INTO store_meta (k, v) VALUES ('mail_expiry_looked_at', 0);
+", "
+    -- Whom a user blocks. The row of this user in the direct thread of the two repeats it.
+    CREATE TABLE block (
+        user_id      BLOB NOT NULL,
+        blocked_user BLOB NOT NULL,
+        PRIMARY KEY (user_id, blocked_user)
+    ) STRICT, WITHOUT ROWID;
+    ALTER TABLE thread_member ADD COLUMN blocks INTEGER NOT NULL DEFAULT 0;
 "];
 
 /// Migrates the tables to the current schema, with one transaction for each migration.

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _, Result, params};
 use sealpost_wire::id::{ThreadId, UserId};
 
 use super::columns::{expect_one, thread, user};
-use super::devices;
+use super::{blocks, devices};
 use crate::store::{Created, NewThread, ThreadRow};
 
 pub(super) fn create(tx: &Connection, new: &NewThread) -> Result<Created> {
@@ -38,6 +38,7 @@ pub(super) fn create(tx: &Connection, new: &NewThread) -> Result<Created> {
             params![new.id.as_bytes(), member.as_bytes(), member == new.creator],
         )?)?;
     }
+    blocks::mark_new_thread(tx, new.id, [lo, hi])?;
     Ok(Created::New)
 }
 

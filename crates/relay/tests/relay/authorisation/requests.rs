@@ -148,6 +148,26 @@ pub(super) async fn accept_an_unknown_thread(cast: &mut Cast) -> Outcome {
     cast.post(&format!("/v1/threads/{NO_THREAD}/accept"), &()).await
 }
 
+pub(super) async fn block_the_member(cast: &mut Cast) -> Outcome {
+    put_block(cast, &cast.member.user.to_string()).await
+}
+
+pub(super) async fn block_an_unknown_user(cast: &mut Cast) -> Outcome {
+    put_block(cast, UNKNOWN_USER).await
+}
+
+async fn put_block(cast: &Cast, user: &str) -> Outcome {
+    cast.put(&format!("/v1/blocks/{user}"), &()).await
+}
+
+pub(super) async fn unblock_the_member(cast: &mut Cast) -> Outcome {
+    cast.delete(&format!("/v1/blocks/{}", cast.member.user)).await
+}
+
+pub(super) async fn unblock_an_unknown_user(cast: &mut Cast) -> Outcome {
+    cast.delete(&format!("/v1/blocks/{UNKNOWN_USER}")).await
+}
+
 pub(super) async fn append_to_the_thread(cast: &mut Cast) -> Outcome {
     let thread = cast.thread;
     cast.post(&format!("/v1/threads/{thread}/messages"), &cast.message(thread)).await

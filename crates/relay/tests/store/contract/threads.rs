@@ -1,8 +1,9 @@
 //! The guarantees of `Threads`.
 
 use futures_util::future::join_all;
-use sealpost_relay::store::{Append, Appended, Created, InboxKey, NewThread, Store};
-use sealpost_wire::id::ThreadId;
+use sealpost_relay::store::{Append, Appended, Created, InboxKey, NewMail, NewThread, Posted, Store};
+use sealpost_wire::id::{ThreadId, UserId};
+use sealpost_wire::limits::MAX_BLOCKS;
 
 use crate::world::*;
 
@@ -109,4 +110,72 @@ pub(crate) async fn strangers_together_fill_an_eighth_of_a_mailbox(store: &dyn S
     }
     assert_eq!(store.append(of_bytes(&late, 2, 60_000)).await, Ok(Appended::NotAccepted));
     assert_eq!(store.mailbox(friends.b).await.unwrap().trimmed, 0);
+}
+
+pub(crate) async fn nothing_of_a_blocked_sender_is_stored(store: &dyn Store) {
+    let pair = pair(store).await;
+    let before = store.append(append(&pair, 1)).await.unwrap();
+    assert_eq!(store.block(pair.b.user, pair.a.user).await, Ok(true));
+    assert_eq!(store.block(pair.b.user, pair.a.user).await, Ok(true), "it may be repeated");
+    assert_eq!(store.append(append(&pair, 2)).await, Ok(Appended::NotAccepted));
+    assert_eq!(
+        store.append(append(&pair, 1)).await,
+        Ok(duplicate_of(&before)),
+        "what was stored stays stored"
+    );
+    let mail = |sender, to| NewMail {
+        sender,
+        client_msg_id: append(&pair, 3).client_msg_id,
+        thread: pair.thread,
+        body_hash: [1; 32],
+        copies: vec![copy(to, b"x")],
+        now_ms: NOW_MS,
+    };
+    assert_eq!(store.post_mail(mail(pair.a, pair.b)).await, Ok(Posted::NotAccepted));
+    let audience = store.audience(pair.thread, pair.a.user).await.unwrap().unwrap();
+    assert!(audience.not_accepted.contains(&pair.b.user));
+    assert_eq!(store.mailbox(pair.b).await.unwrap().last_mail, 0);
+    assert_eq!(store.inbox_arrivals(pair.b, 0, ALL).await.unwrap().rows.len(), 1);
+    // The other direction is not blocked, and neither is another user.
+    let theirs = Append { sender: pair.b, copies: vec![copy(pair.a, b"x")], ..append(&pair, 4) };
+    assert_eq!(seq(&store.append(theirs).await.unwrap()), 2);
+    assert_eq!(store.post_mail(mail(pair.b, pair.a)).await, Ok(Posted::Stored));
+    let friend = register(store, 3, 0..0).await;
+    let friends = thread(store, friend, pair.b, 4).await;
+    let from_friend = Append { sender: friend, thread: friends, ..append(&pair, 1) };
+    assert_eq!(seq(&store.append(from_friend).await.unwrap()), 1);
+    // Opening or accepting the thread again does not end it.
+    let again = NewThread {
+        id: ThreadId::from_bytes([7; 16]),
+        creator: pair.b.user,
+        peer: pair.a.user,
+        now_ms: NOW_MS,
+    };
+    assert_eq!(store.create_thread(again).await, Ok(Created::Existing(pair.thread)));
+    assert_eq!(store.append(append(&pair, 2)).await, Ok(Appended::NotAccepted));
+    assert_eq!(store.unblock(pair.b.user, pair.a.user).await, Ok(()));
+    assert_eq!(seq(&store.append(append(&pair, 2)).await.unwrap()), 3, "no position was used");
+    // A thread that is opened later is blocked from its beginning.
+    let late = register(store, 5, 0..0).await;
+    assert_eq!(store.block(pair.b.user, late.user).await, Ok(true));
+    let opened = request(store, late, pair.b, 8).await;
+    let first = Append { sender: late, thread: opened, ..append(&pair, 1) };
+    assert_eq!(store.append(first).await, Ok(Appended::NotAccepted));
+}
+
+pub(crate) async fn the_number_of_blocks_is_bounded(store: &dyn Store) {
+    let user = register(store, 1, 0..0).await.user;
+    let other = |n: u64| {
+        let mut id = [9; 16];
+        id[..8].copy_from_slice(&n.to_be_bytes());
+        UserId::from_bytes(id)
+    };
+    let answers: Vec<_> = (0..MAX_BLOCKS).map(|n| store.block(user, other(n))).collect();
+    for answer in answers {
+        assert_eq!(answer.await, Ok(true));
+    }
+    assert_eq!(store.block(user, other(MAX_BLOCKS)).await, Ok(false));
+    assert_eq!(store.block(user, other(0)).await, Ok(true), "known ones may be repeated");
+    assert_eq!(store.unblock(user, other(0)).await, Ok(()));
+    assert_eq!(store.block(user, other(MAX_BLOCKS)).await, Ok(true));
 }
