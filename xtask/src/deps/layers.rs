@@ -50,7 +50,7 @@ const RELAY: Rules = Rules {
         &["store"],
         &["problem", "config", "tokens", "login", "tls"],
         &["state"],
-        &["auth", "body", "sending", "store_version", "sweeper"],
+        &["auth", "body", "mailing", "sending", "store_version", "sweeper"],
         &["connection", "admission"],
         &["routes", "server"],
         &["relay"],

@@ -11,6 +11,7 @@ mod gaps;
 mod hello;
 mod incoming;
 mod mail;
+mod mail_feed;
 mod outgoing;
 mod pages;
 mod replies;
@@ -31,7 +32,7 @@ use tokio::time::{MissedTickBehavior, Sleep, timeout};
 
 use self::feed::Feed;
 use self::gaps::Gaps;
-use self::mail::MailFeed;
+use self::mail_feed::MailFeed;
 use self::pages::take_page;
 use self::state::{Closing, Connection, Reply, WriteQueue};
 use crate::bus::{WakeReason, WakeReasons};

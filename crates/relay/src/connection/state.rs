@@ -13,7 +13,7 @@ use tokio::time::Sleep;
 
 use super::feed::Feed;
 use super::gaps::Gaps;
-use super::mail::MailFeed;
+use super::mail_feed::MailFeed;
 use super::window::Window;
 use crate::bus::Subscription;
 use crate::limits::ConnectionLimits;

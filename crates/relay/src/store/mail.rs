@@ -9,7 +9,7 @@ use sealpost_wire::{DeliverMail, Envelope};
 use super::answer::Answer;
 use super::audience::Misaddressed;
 use super::lane::{BodyHash, Copy};
-use super::mailbox::PageLimit;
+use super::mailbox::{MailSeq, PageLimit};
 use crate::address::Address;
 
 /// The mail that waits for each device.
@@ -25,9 +25,6 @@ pub trait Mail {
     /// [`Mailboxes::inbox_ack`]: super::Mailboxes::inbox_ack
     fn mail_ack(&self, owner: Address, seqs: Vec<MailSeq>) -> Answer<u32>;
 }
-
-/// The number of mail in the mailbox of its device, from 1.
-pub type MailSeq = u64;
 
 /// Whether mail is delivered before or after the messages that wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

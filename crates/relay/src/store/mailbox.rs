@@ -7,7 +7,6 @@ use sealpost_wire::id::{ClientMsgId, ThreadId};
 use sealpost_wire::{Deliver, Envelope};
 
 use super::answer::Answer;
-use super::mail::MailSeq;
 use crate::address::Address;
 
 /// The rows that wait for each device.
@@ -39,6 +38,9 @@ pub struct InboxKey {
 
 /// When a row arrived, as a number that only grows; 0 is before all rows.
 pub type Arrival = u64;
+
+/// The number of mail in the mailbox of its device, from 1.
+pub type MailSeq = u64;
 
 /// The maximum size of a page. A page always has at least one row if there is one.
 #[derive(Debug, Clone, Copy)]

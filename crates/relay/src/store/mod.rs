@@ -26,8 +26,8 @@ pub use accounts::{Accounts, Device, Generation, IdempotencyKey, LoggedIn, Login
 pub use answer::{Answer, Health, StoreError};
 pub use audience::{Audience, Misaddressed, check_recipients};
 pub use lane::{Append, Appended, BodyHash, Copy, Lanes, Stored};
-pub use mail::{Mail, MailClass, MailPage, MailRow, MailSeq, NewMail, Posted};
-pub use mailbox::{Arrival, InboxKey, MailboxState, Mailboxes, Message, Page, PageLimit, Row};
+pub use mail::{Mail, MailClass, MailPage, MailRow, NewMail, Posted};
+pub use mailbox::{Arrival, InboxKey, MailSeq, MailboxState, Mailboxes, Message, Page, PageLimit, Row};
 pub use order::{Order, Place, TooManyStopped, Turn};
 pub use pre_keys::{KeysRefused, PreKeys, Selector, Take, Taken};
 pub use revocations::{RevocationMark, Revocations};
