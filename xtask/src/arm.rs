@@ -50,18 +50,22 @@ const WHOLE: &[&[&str]] = &[
     &["-p", "sealpost-core", "--lib", "--features", "vendored-crypto"],
 ];
 
+/// The time limit for a test program of the whole, in seconds. On an emulated processor with 32-bit words, the longest
+/// one takes a quarter of an hour even if nothing else is running.
+const WHOLE_LIMIT: u32 = 7_200;
+
 /// The part of the protocol's tests that belongs to the tests of every commit.
 pub(crate) fn quick(workspace: &Workspace) -> Result<(), Error> {
-    all(workspace, QUICK)
+    all(workspace, QUICK, None)
 }
 
 /// Runs everything.
 pub(crate) fn whole(workspace: &Workspace) -> Result<(), Error> {
-    all(workspace, WHOLE)
+    all(workspace, WHOLE, Some(WHOLE_LIMIT))
 }
 
 /// Each processor continues the conversation that the previous one stored, and this machine continues the last one.
-fn all(workspace: &Workspace, parts: &[&[&str]]) -> Result<(), Error> {
+fn all(workspace: &Workspace, parts: &[&[&str]], limit: Option<u32>) -> Result<(), Error> {
     let talk = |name: &str| workspace.target(&format!("talk-{name}.json"));
     let mut from = talk("here");
     run(moved(workspace, None, &from))?;
@@ -70,6 +74,11 @@ fn all(workspace: &Workspace, parts: &[&[&str]]) -> Result<(), Error> {
         for part in parts {
             let mut command = cross(workspace, processor, part)?;
             command.env("SEALPOST_TALK_FROM", &from).env("SEALPOST_TALK_TO", &to);
+            if let Some(limit) = limit
+                && std::env::var_os(watch::LIMIT).is_none()
+            {
+                command.env(watch::LIMIT, limit.to_string());
+            }
             run(command)?;
         }
         from = to;

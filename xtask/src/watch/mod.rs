@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, not_started};
 
 use processes::Family;
-pub(crate) use program::{VERB, passes, run_test_program, runner, runner_before};
+pub(crate) use program::{LIMIT, VERB, passes, run_test_program, runner, runner_before};
 
 /// The interval at which a command is checked.
 const LOOK: Duration = Duration::from_millis(20);

@@ -18,7 +18,7 @@ use super::processes::Family;
 /// The command with which cargo calls this program; it is not for users.
 pub(crate) const VERB: &str = "test-program";
 /// The environment variable for the limit of a program, in seconds.
-const LIMIT: &str = "SEALPOST_TEST_LIMIT";
+pub(crate) const LIMIT: &str = "SEALPOST_TEST_LIMIT";
 /// Many times what the longest test program takes on a busy machine.
 const USUAL_LIMIT: Duration = Duration::from_secs(600);
 /// How long the output may stay open after the program has ended.
