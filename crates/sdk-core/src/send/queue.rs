@@ -48,15 +48,19 @@ pub(crate) async fn send_text(ctx: &Context, thread: ThreadId, text: &str) -> Re
     queued.await
 }
 
-/// Queues delivery receipts in the transaction that receives the messages. If they are next in their lane, they are sealed in it,
-/// too, which saves another transaction. Returns whether the dispatcher must look for them.
+/// The number of messages from which on their receipt is sealed in the transaction that receives them. Few messages are shown sooner
+/// if their receipt is sealed afterwards.
+const MANY: usize = 4;
+
+/// Queues a delivery receipt in the transaction that receives the messages. If there are many, and it is next in its lane, it is
+/// sealed in this transaction, too, which saves another one. Returns whether the dispatcher must look for it.
 pub(crate) fn confirm_at_once(
     ctx: &Context,
     tx: &mut Tx<'_>,
     thread: ThreadId,
     messages: &[ClientMsgId],
 ) -> Result<bool> {
-    let is_next = !tx.is_lane_busy(thread)?;
+    let is_next = messages.len() >= MANY && !tx.is_lane_busy(thread)?;
     queue_delivery_receipts(ctx, tx, thread, messages)?;
     if is_next && let Some(sealed) = seal_at_once(ctx, tx, thread, &mut ctx.env.rng())? {
         let handover = Arc::clone(&ctx.handover);

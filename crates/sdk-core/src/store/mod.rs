@@ -217,8 +217,8 @@ impl Store {
         open.writer.run(Flush::No, Repeatable(work), self.shared.events.clone()).await
     }
 
-    /// Like [`Store::write_unflushed`], for work whose result nobody waits for: it shares the next commit, or is committed after a
-    /// tenth of a second.
+    /// Like [`Store::write_unflushed`], for work whose result nobody waits for: it shares the next commit, or is committed after
+    /// 0.3 seconds.
     ///
     /// # Errors
     /// The same as [`Store::write`].

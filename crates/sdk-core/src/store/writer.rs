@@ -35,7 +35,7 @@ const MAX_GROUP: usize = 64;
 /// fewer than this at once while the app shows a page, so that opening needs one connection.
 pub(super) const MAX_READS: usize = 8;
 /// How long a transaction for which nobody waits can be held back, until it shares a commit.
-const HOLD: Duration = Duration::from_millis(100);
+const HOLD: Duration = Duration::from_millis(300);
 /// How many such transactions are held back at most.
 const MAX_HELD: usize = 16;
 /// How often to check whether another process has written while there is nothing to write.
