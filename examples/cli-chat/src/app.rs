@@ -17,8 +17,8 @@ use crate::state::State;
 use crate::terminal::Screen;
 use crate::view;
 
-/// How often the time is looked at.
-const TICK: Duration = Duration::from_secs(20);
+/// How often the time is looked at, and an open search is repeated.
+const TICK: Duration = Duration::from_secs(1);
 
 /// How the screen was left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,10 +59,7 @@ pub(crate) async fn run(
                 }
                 wanted
             }
-            _ = ticks.tick() => {
-                state.tick(system_ms());
-                Vec::new()
-            }
+            _ = ticks.tick() => state.tick(system_ms()),
             () = signals.ended() => return Ok(Left::Ended),
         };
         for request in wanted {

@@ -2,6 +2,7 @@
 
 use std::io::{self, Stdout, Write as _, stdout};
 use std::panic;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
@@ -13,6 +14,8 @@ use crossterm::{cursor, execute};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 
+/// Whether the terminal has to be restored.
+static IN_USE: AtomicBool = AtomicBool::new(false);
 /// What other threads said when they panicked, while the screen was in use.
 static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
@@ -26,6 +29,7 @@ impl Screen {
     pub(crate) fn open() -> io::Result<Self> {
         restore_after_panic();
         enable_raw_mode()?;
+        IN_USE.store(true, Ordering::SeqCst);
         // From here on, a failure must restore the terminal.
         let screen = Terminal::new(CrosstermBackend::new(stdout())).map(|terminal| Self { terminal });
         let entered = execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste, EnableMouseCapture);
@@ -49,8 +53,12 @@ impl Drop for Screen {
     }
 }
 
-/// Does as much as possible: the terminal may be gone.
+/// Does as much as possible: the terminal may be gone. It is done once, because a second time would move the cursor back over
+/// what has been printed since.
 fn restore() {
+    if !IN_USE.swap(false, Ordering::SeqCst) {
+        return;
+    }
     let _ =
         execute!(stdout(), DisableMouseCapture, DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
     let _ = disable_raw_mode();

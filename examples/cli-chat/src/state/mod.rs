@@ -196,7 +196,7 @@ impl State {
             News::Met { thread, name } => {
                 // Another chat must not be opened under the hands of somebody who is writing.
                 if self.editor.is_empty() && self.overlay.is_none() {
-                    requests.push(Request::Open { thread, around: None });
+                    self.ask_to_open(thread, None, &mut requests);
                 } else {
                     self.say(&format!("{name} is there now: /chat {name}"));
                 }
@@ -205,7 +205,6 @@ impl State {
                 self.change_draft(thread);
                 // It was about another chat, or about waiting for this one.
                 self.note = None;
-                self.pane = Pane::Conversation;
                 let layout = self.layout();
                 let area = area(&layout, &self.clock);
                 self.conversation = Some(Conversation::open(thread, name, rows, around, area));
@@ -250,10 +249,14 @@ impl State {
         requests
     }
 
-    /// Time has passed.
-    pub(crate) fn tick(&mut self, now_ms: u64) {
+    /// Time has passed: about a second.
+    pub(crate) fn tick(&mut self, now_ms: u64) -> Vec<Request> {
         if self.clock.advance(now_ms) {
             self.redraw();
+        }
+        match &self.overlay {
+            Some(Overlay::Search(search)) => search.again().map(Request::Search).into_iter().collect(),
+            _ => Vec::new(),
         }
     }
 
@@ -277,6 +280,12 @@ impl State {
         if let Some(open) = self.conversation.as_mut().filter(|_| area.width > 0) {
             open.redraw(area);
         }
+    }
+
+    /// The conversation comes to the front now, and not when its messages have come: the person may have gone on by then.
+    fn ask_to_open(&mut self, thread: ThreadId, around: Option<MessageId>, requests: &mut Vec<Request>) {
+        self.pane = Pane::Conversation;
+        requests.push(Request::Open { thread, around });
     }
 
     fn say(&mut self, note: &str) {

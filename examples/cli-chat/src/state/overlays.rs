@@ -49,7 +49,7 @@ impl State {
             Input::PageDown => search.step(10),
             Input::Enter => {
                 if let Some(found) = search.result() {
-                    requests.push(Request::Open { thread: found.thread, around: Some(found.message) });
+                    self.ask_to_open(found.thread, Some(found.message), requests);
                     return;
                 }
             }

@@ -34,11 +34,17 @@ impl Search {
         self.searched.clone()
     }
 
-    /// Results for other words than the present ones come too late.
+    /// The words, to be searched again: the newest messages are found with a delay, and others arrive.
+    pub(super) fn again(&self) -> Option<String> {
+        self.searched.clone()
+    }
+
+    /// Results for other words than the present ones come too late. The choice stays with its message.
     pub(super) fn set(&mut self, words: &str, found: Vec<Found>) {
         if self.searched.as_deref() == Some(words) {
-            self.found = found;
-            self.chosen = 0;
+            let chosen = self.result().map(|found| found.message);
+            let place = found.iter().position(|found| Some(found.message) == chosen);
+            (self.found, self.chosen) = (found, place.unwrap_or_default());
         }
     }
 

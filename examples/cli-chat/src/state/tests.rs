@@ -49,6 +49,7 @@ pub(crate) fn state(size: (u16, u16)) -> State {
 
 pub(crate) fn open(state: &mut State, number: u8, name: &str, messages: Vec<Row>) -> Vec<Request> {
     let rows = rows(messages);
+    state.pane = Pane::Conversation;
     state.news(News::Opened { thread: thread(number), name: Shown::line(name), rows, around: None })
 }
 
@@ -245,6 +246,31 @@ fn a_search_result_leads_to_its_message() {
 }
 
 #[test]
+fn an_open_search_is_repeated_and_the_choice_stays() {
+    let mut state = with_ben(vec![]);
+    assert_eq!(state.tick(NOW), []);
+    enter(&mut state, "/search word");
+    assert_eq!(state.tick(NOW), [Request::Search("word".to_owned())]);
+    let found = |ids: &[i64]| {
+        let result = |id: &i64| Found {
+            thread: thread(1),
+            message: MessageId(*id),
+            chat: Shown::line("ben"),
+            is_ours: false,
+            sent_ms: NOW,
+            text: Shown::line("a word"),
+        };
+        News::Found { words: "word".to_owned(), found: ids.iter().map(result).collect() }
+    };
+    state.news(found(&[2, 1]));
+    state.input(Input::Down);
+    state.news(found(&[3, 2, 1]));
+    let opened = Request::Open { thread: thread(1), around: Some(MessageId(1)) };
+    assert_eq!(state.input(Input::Enter), [opened]);
+    assert_eq!(state.tick(NOW), []);
+}
+
+#[test]
 fn a_safety_number_is_compared_with_digits_or_a_yes() {
     let mut state = with_ben(many(1));
     assert_eq!(enter(&mut state, "/verify"), [Request::SafetyNumber(thread(1))]);
@@ -307,6 +333,17 @@ fn keys_choose_a_chat_in_the_list() {
     open(&mut state, 2, "cleo", vec![]);
     assert_eq!(state.pane(), Pane::Conversation);
     state.input(Input::Escape);
+    assert_eq!(state.pane(), Pane::Chats);
+}
+
+#[test]
+fn a_person_who_has_gone_back_to_the_list_stays_there() {
+    let mut state = state((30, 12));
+    state.input(Input::Enter);
+    assert_eq!(state.pane(), Pane::Conversation);
+    state.input(Input::Escape);
+    let (thread, name, rows) = (thread(1), Shown::line("ben"), rows(many(3)));
+    state.news(News::Opened { thread, name, rows, around: None });
     assert_eq!(state.pane(), Pane::Chats);
 }
 

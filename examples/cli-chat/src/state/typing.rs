@@ -142,7 +142,7 @@ impl State {
         if self.open_thread() == Some(thread) {
             self.pane = Pane::Conversation;
         } else {
-            requests.push(Request::Open { thread, around: None });
+            self.ask_to_open(thread, None, requests);
         }
     }
 

@@ -17,12 +17,7 @@ pub(super) fn draw(buffer: &mut Buffer, state: &State, search: &Search) -> Optio
     let shown = usize::from(state.results_shown());
     let first = search.first_visible(shown);
     if search.is_in_vain() {
-        put(
-            buffer,
-            line_of(area, 2),
-            "nothing found; the newest messages are found after a second",
-            style::DIM,
-        );
+        put(buffer, line_of(area, 2), "nothing found", style::DIM);
     }
     for (place, found) in search.found().iter().enumerate().skip(first).take(shown) {
         let top = place.saturating_sub(first).saturating_mul(2).saturating_add(2);
