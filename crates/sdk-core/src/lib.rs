@@ -72,7 +72,9 @@ pub use error::{Error, Offline, Result, Storage};
 pub use event::{ConnectionState, Event, Events, Lagged};
 pub use health::{FailedPart, Failure, Part};
 pub use id::{DeviceId, InvalidId, MessageId, ThreadId, UserId};
-pub use message::{Delivery, Direction, FailReason, Message, MessageBody, Page, Position, Undecryptable};
+pub use message::{
+    Delivery, Direction, FailReason, Message, MessageBody, Page, Position, Quote, Undecryptable,
+};
 pub use sealpost_protocol::SessionPolicy;
 pub use store::{ThreadCursor, ThreadKind, TrustState, process_is_exiting};
 pub use view::PAGE;

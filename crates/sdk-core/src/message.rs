@@ -21,6 +21,10 @@ pub struct Message {
     pub direction: Direction,
     /// Its contents.
     pub body: MessageBody,
+    /// The message that it replies to.
+    pub quote: Option<Quote>,
+    /// Whether its author has forwarded it, that is, taken it from another message.
+    pub is_forwarded: bool,
     /// When the author wrote it, in server time, in milliseconds since the Unix epoch.
     pub sent_ms: u64,
     /// The sequence number that the relay assigned; none if the relay has not answered yet.
@@ -34,6 +38,28 @@ impl Message {
             MessageBody::Text(text) => Some(text),
             MessageBody::Undecryptable(_) => None,
         }
+    }
+}
+
+/// The message that a reply refers to.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Quote {
+    /// The author of the quoted message, as the author of the reply states it.
+    pub author: UserId,
+    /// The beginning of the quoted text, at most 400 bytes of UTF-8, as the author of the reply states it. Show the message itself
+    /// instead if it is here.
+    pub text: String,
+    /// The quoted message, if it is in the same thread on this device.
+    /// [`Thread::history_around`](crate::Thread::history_around) returns a page with it.
+    pub message: Option<MessageId>,
+}
+
+/// Contains nothing that a person wrote, so that it cannot end up in a log.
+impl fmt::Debug for Quote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { author, text: _, message } = self;
+        f.debug_struct("Quote").field("author", author).field("message", message).finish_non_exhaustive()
     }
 }
 

@@ -65,6 +65,27 @@ impl Thread {
         send::queue::send_text(self.ctx(), self.id, text).await
     }
 
+    /// Sends a text in reply to a message of this thread. The reply contains the beginning of that message
+    /// ([`Message::quote`]), which recipients see even if they do not have the message itself.
+    ///
+    /// # Errors
+    /// Those of [`send_text`](Self::send_text); [`Error::NotFound`](crate::Error::NotFound) if there is no such message in this
+    /// thread, [`Error::WrongState`](crate::Error::WrongState) if it could not be decrypted.
+    pub async fn reply(&self, to: MessageId, text: &str) -> Result<Message> {
+        send::queue::reply(self.ctx(), self.id, to, text).await
+    }
+
+    /// Sends the body of a message of any thread to this one, marked as [forwarded](Message::is_forwarded). What it replied to
+    /// is left out.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`](crate::Error::NotFound) if there is no such message,
+    /// [`Error::WrongState`](crate::Error::WrongState) if it could not be decrypted,
+    /// [`Error::Storage`](crate::Error::Storage).
+    pub async fn forward(&self, message: MessageId) -> Result<Message> {
+        send::queue::forward(self.ctx(), self.id, message).await
+    }
+
     /// The newest [`PAGE`] messages, or those before a position, newest first.
     ///
     /// # Errors

@@ -1,10 +1,12 @@
-//! The plaintext of a message: a header, and a body of one of several kinds. A kind consists of one file here, and
-//! one line each in [`Body::write`] and [`Body::read`]; its effect on arrival is in `receive/apply`.
+//! The plaintext of a message: a header, and a body of one of several kinds. A kind consists of one file here, a row of the
+//! table in `kind.rs`, and one line each in [`Body::write`] and [`Body::read`]; its effect on arrival is in `receive/apply`.
 //!
 //! The format is `proto/content.proto`. The header repeats what the relay states about a message (thread, id), so
 //! that a client notices when a relay moves a message or changes its id.
 
+mod kind;
 mod padding;
+mod quote;
 mod receipt;
 mod text;
 
@@ -13,8 +15,11 @@ use std::fmt;
 use prost::Message as _;
 use zeroize::Zeroizing;
 
+pub(crate) use kind::Kind;
+pub(crate) use quote::Quote;
 pub(crate) use receipt::{MAX_MESSAGES, ReceiptKind};
 pub use text::MAX_TEXT;
+pub(crate) use text::Text;
 
 use crate::id::{ClientMsgId, ThreadId};
 
@@ -43,7 +48,7 @@ pub(crate) struct Content {
 /// The body of a content.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Body {
-    Text(String),
+    Text(Text),
     Receipt { kind: ReceiptKind, messages: Vec<ClientMsgId> },
 }
 
@@ -82,8 +87,7 @@ impl Content {
             thread: self.thread.as_bytes().to_vec(),
             id: self.id.as_bytes().to_vec(),
             sent_ms: self.sent_ms,
-            body: Some(self.body.write()),
-            ..proto::Content::default()
+            ..self.body.write()
         };
         padding::pad(Zeroizing::new(content.encode_to_vec()))
     }
@@ -93,20 +97,25 @@ impl Content {
         let malformed = |_| ContentError::Malformed;
         let content = decode(padding::unpad(padded)?)?;
         Ok(Self {
-            body: Body::read(content.body.ok_or(ContentError::Unknown)?)?,
             thread: ThreadId::from_slice(&content.thread).map_err(malformed)?,
             id: ClientMsgId::from_slice(&content.id).map_err(malformed)?,
             sent_ms: content.sent_ms,
+            body: Body::read(content)?,
         })
     }
 }
 
 impl Body {
-    /// Whether a person sees it as a message.
-    pub(crate) const fn is_visible(&self) -> bool {
+    /// A text on its own.
+    pub(crate) fn text(text: impl Into<String>) -> Self {
+        Self::Text(Text { text: text.into(), quote: None, is_forwarded: false })
+    }
+
+    /// What it is, which decides what it may do.
+    pub(crate) const fn kind(&self) -> Kind {
         match self {
-            Self::Text(_) => true,
-            Self::Receipt { .. } => false,
+            Self::Text(_) => Kind::TEXT,
+            Self::Receipt { .. } => Kind::RECEIPT,
         }
     }
 
@@ -119,27 +128,35 @@ impl Body {
 
     /// The bytes that are stored: a content without its header.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        proto::Content { body: Some(self.write()), ..proto::Content::default() }.encode_to_vec()
+        self.write().encode_to_vec()
     }
 
     /// The inverse of [`Body::to_bytes`].
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, ContentError> {
-        Self::read(decode(bytes)?.body.ok_or(ContentError::Unknown)?)
+        Self::read(decode(bytes)?)
     }
 
-    fn write(&self) -> proto::content::Body {
+    /// A content without its header.
+    fn write(&self) -> proto::Content {
         match self {
-            Self::Text(text) => text::write(text),
-            Self::Receipt { kind, messages } => receipt::write(*kind, messages),
+            Self::Text(text) => text.write(),
+            Self::Receipt { kind, messages } => of(receipt::write(*kind, messages)),
         }
     }
 
-    fn read(body: proto::content::Body) -> Result<Self, ContentError> {
-        match body {
-            proto::content::Body::Text(text) => text::read(text),
+    fn read(content: proto::Content) -> Result<Self, ContentError> {
+        match content.body.ok_or(ContentError::Unknown)? {
+            proto::content::Body::Text(text) => {
+                Text::read(text, content.quote, content.forwarded).map(Self::Text)
+            }
             proto::content::Body::Receipt(receipt) => receipt::read(&receipt),
         }
     }
+}
+
+/// A content of nothing but a body.
+fn of(body: proto::content::Body) -> proto::Content {
+    proto::Content { body: Some(body), ..proto::Content::default() }
 }
 
 fn decode(bytes: &[u8]) -> Result<proto::Content, ContentError> {
@@ -161,6 +178,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::id::UserId;
 
     fn content(body: Body) -> Content {
         Content {
@@ -173,8 +191,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_plaintext_round_trips(text in ".*") {
-            let content = content(Body::Text(text));
+        fn a_plaintext_round_trips(text in ".*", quoted in proptest::option::of(".*"), is_forwarded: bool) {
+            let quote = quoted.map(|quoted| {
+                Box::new(Quote::new(UserId::from_bytes([4; 16]), ClientMsgId::from_bytes([5; 16]), &quoted))
+            });
+            let content = content(Body::Text(Text { text, quote, is_forwarded }));
             prop_assert_eq!(Body::from_bytes(&content.body.to_bytes()), Ok(content.body.clone()));
             prop_assert_eq!(Content::from_plaintext(&content.to_plaintext()), Ok(content));
         }
@@ -195,14 +216,16 @@ mod tests {
 
     #[test]
     fn a_kind_of_a_later_version_is_distinguished_from_malformed_bytes() {
+        let header = proto::Content { thread: vec![1; 16], id: vec![2; 16], ..proto::Content::default() };
         // Field 63, of a later version.
-        let unknown = padding::pad(Zeroizing::new(vec![0xfa, 0x03, 0x01, 0x2a]));
+        let bytes = [header.encode_to_vec(), vec![0xfa, 0x03, 0x01, 0x2a]].concat();
+        let unknown = padding::pad(Zeroizing::new(bytes));
         assert_eq!(Content::from_plaintext(&unknown), Err(ContentError::Unknown));
     }
 
     #[test]
     fn debug_does_not_show_the_text() {
-        let shown = format!("{:?}", content(Body::Text("secret plans".into())));
+        let shown = format!("{:?}", content(Body::text("secret plans")));
         assert!(!shown.contains("secret"), "{shown}");
     }
 }

@@ -10,7 +10,7 @@ use prost::Message as _;
 use rand::rngs::StdRng;
 use sealpost_protocol::{Address, SessionRecord, UnixSeconds};
 
-use super::apply::{Applied, apply};
+use super::apply::apply;
 use super::envelope::Envelope;
 use super::open::Opened;
 use crate::account::registration::address;
@@ -273,10 +273,9 @@ impl Batch<'_, '_> {
             }
             Opened::Content(content) => {
                 self.tx.set_opened(ciphertext, now_ms)?;
-                let id = content.id;
-                if apply(self.tx, envelope, content, self.us)? == Applied::Text {
-                    handled.to_confirm = Some(id);
-                }
+                let confirmed = content.body.kind().is_confirmed().then_some(content.id);
+                apply(self.tx, envelope, content, self.us)?;
+                handled.to_confirm = confirmed;
             }
         }
         handled.record = record.or(renewed);
@@ -342,7 +341,7 @@ const fn stops_everything(error: &Error) -> bool {
 /// elsewhere, are not authentic, were opened before or leave no row would only show an empty conversation.
 fn begins_thread(opened: &Opened) -> bool {
     match opened {
-        Opened::Content(content) => content.body.is_visible(),
+        Opened::Content(content) => content.body.kind().may_begin_thread(),
         Opened::Undecryptable(cause) => {
             !matches!(cause, Undecryptable::Misrouted | Undecryptable::SenderKeyReplaced)
         }

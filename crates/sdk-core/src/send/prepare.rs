@@ -213,7 +213,7 @@ impl Work<'_, '_> {
             self.tx.set_sent(outgoing.id, now_ms)?;
         }
         let sent_ms = outgoing.sent_ms.min(now_ms);
-        let is_visible = outgoing.body.is_visible();
+        let is_visible = outgoing.body.kind().is_shown();
         let content =
             Content { thread: self.thread.id, id: outgoing.content_id, sent_ms, body: outgoing.body };
         let client_msg_id = self.ctx.new_client_msg_id();

@@ -5,31 +5,93 @@ use std::sync::Arc;
 use rand::rngs::StdRng;
 
 use super::prepare::{Prepared, seal_next};
-use crate::content::{Body, MAX_TEXT};
+use crate::content::{Body, MAX_TEXT, Quote, Text};
 use crate::context::{Context, HandedOver};
 use crate::error::{Error, Result};
 use crate::fault::{self, Station};
-use crate::id::{ClientMsgId, ThreadId};
+use crate::id::{ClientMsgId, MessageId, ThreadId, UserId};
 use crate::message::Message;
 use crate::store::{NewOutgoing, Tx};
 use crate::thread::queue_delivery_receipts;
 
 /// Queues a text. When this returns, the text is durable and will be sent.
 pub(crate) async fn send_text(ctx: &Context, thread: ThreadId, text: &str) -> Result<Message> {
+    let body = Body::text(checked(text)?);
+    send_message(ctx, thread, move |_| Ok(body)).await
+}
+
+/// Queues a reply to a message of the same thread.
+///
+/// # Errors
+/// [`Error::NotFound`] if there is no such message, [`Error::WrongState`] if it could not be read; those of [`send_text`].
+pub(crate) async fn reply(ctx: &Context, thread: ThreadId, to: MessageId, text: &str) -> Result<Message> {
+    let text = checked(text)?.to_owned();
+    let work = move |tx: &mut Tx<'_>| {
+        let (author, id, body) = content_in(tx, thread, to)?;
+        let Body::Text(quoted) = body else { return Err(Error::WrongState) };
+        let quote = Some(Box::new(Quote::new(author, id, &quoted.text)));
+        Ok(Body::Text(Text { text, quote, is_forwarded: false }))
+    };
+    send_message(ctx, thread, work).await
+}
+
+/// Queues the body of a message of any thread again, marked as forwarded and without what it replied to.
+///
+/// # Errors
+/// [`Error::NotFound`] if there is no such message, [`Error::WrongState`] if it could not be read.
+pub(crate) async fn forward(ctx: &Context, thread: ThreadId, message: MessageId) -> Result<Message> {
+    let work = move |tx: &mut Tx<'_>| {
+        let from = tx.message(message)?.ok_or(Error::NotFound)?.thread;
+        match content_in(tx, from, message)? {
+            (_, _, Body::Text(text)) => Ok(Body::Text(Text { quote: None, is_forwarded: true, ..text })),
+            _ => Err(Error::WrongState),
+        }
+    };
+    send_message(ctx, thread, work).await
+}
+
+fn checked(text: &str) -> Result<&str> {
     if text.trim().is_empty() {
         return Err(Error::EmptyText);
     }
     if text.len() > MAX_TEXT {
         return Err(Error::TooLong { max: MAX_TEXT });
     }
+    Ok(text)
+}
+
+/// A message of a thread that another content can refer to.
+fn content_in(tx: &Tx<'_>, thread: ThreadId, id: MessageId) -> Result<(UserId, ClientMsgId, Body)> {
+    if tx.message(id)?.is_none_or(|message| message.thread != thread) {
+        return Err(Error::NotFound);
+    }
+    tx.content_of(thread, id)?.ok_or(Error::WrongState)
+}
+
+/// Queues a body that people see.
+async fn send_message(
+    ctx: &Context,
+    thread: ThreadId,
+    body: impl FnOnce(&mut Tx<'_>) -> Result<Body> + Send + 'static,
+) -> Result<Message> {
+    queue(ctx, thread, body).await?.ok_or(Error::Bug("a queued text without a message"))
+}
+
+/// Queues a body, which is made in the transaction that queues it. When this returns, the content is durable and will be sent.
+/// Returns the message that it has become, if people see it.
+async fn queue(
+    ctx: &Context,
+    thread: ThreadId,
+    body: impl FnOnce(&mut Tx<'_>) -> Result<Body> + Send + 'static,
+) -> Result<Option<Message>> {
     let (content_id, sent_ms) = (ctx.new_client_msg_id(), ctx.server_now_ms());
-    let body = Body::Text(text.to_owned());
     let (ctx_in_tx, mut rng) = (ctx.clone(), ctx.env.rng());
     let queued = ctx.store.write_repeatable(move |tx| {
         let (_, us) = tx.our_account()?;
         if tx.thread(thread)?.is_none() {
             return Err(Error::NotFound);
         }
+        let body = body(tx)?;
         let is_next = !tx.is_lane_busy(thread)?;
         let new = NewOutgoing { thread, us: (us.user, us.device), content_id, sent_ms, body: body.clone() };
         let message = tx.enqueue(new)?;
@@ -43,7 +105,7 @@ pub(crate) async fn send_text(ctx: &Context, thread: ThreadId, text: &str) -> Re
             }
         });
         fault::at(Station::QueueBeforeCommit);
-        message.ok_or(Error::Bug("a queued text without a message"))
+        Ok(message)
     });
     queued.await
 }

@@ -42,7 +42,7 @@ pub(super) fn seal(
     now: UnixSeconds,
     rng: &mut StdRng,
 ) -> Result<Sealing> {
-    let plaintext = content.to_plaintext();
+    let (plaintext, is_urgent) = (content.to_plaintext(), content.body.kind().is_urgent());
     let Recipients { ready, skip } = recipients;
     let mut copies = Vec::with_capacity(ready.len().saturating_add(skip.len()));
     let mut advanced = Vec::with_capacity(ready.len());
@@ -63,7 +63,7 @@ pub(super) fn seal(
             user_id: device.user.to_wire(),
             device_id: device.device.get(),
             registration_id: device.registration_id,
-            envelope: Some(envelope(&output)),
+            envelope: Some(envelope(&output, is_urgent)),
         });
         advanced.push(next);
         changes.push(skipped);
@@ -72,7 +72,10 @@ pub(super) fn seal(
         user_id: skipped.user.to_wire(),
         device_id: skipped.device.get(),
         registration_id: skipped.registration_id,
-        envelope: Some(wire::Envelope { ciphertext: OPENS_NOWHERE, ..envelope_of(wire::envelope::SIGNAL) }),
+        envelope: Some(wire::Envelope {
+            ciphertext: OPENS_NOWHERE,
+            ..envelope_of(wire::envelope::SIGNAL, is_urgent)
+        }),
     }));
     let send = wire::Send {
         client_msg_id: client_msg_id.to_wire(),
@@ -91,14 +94,17 @@ pub(super) fn seal(
     Ok(Sealing::Sealed { send: send.encode_to_vec().into(), skipped: changes })
 }
 
-fn envelope(ciphertext: &Ciphertext) -> wire::Envelope {
+fn envelope(ciphertext: &Ciphertext, is_urgent: bool) -> wire::Envelope {
     let kind = match ciphertext {
         Ciphertext::Signal(_) => wire::envelope::SIGNAL,
         Ciphertext::PreKey(_) => wire::envelope::PRE_KEY,
     };
-    wire::Envelope { ciphertext: Bytes::copy_from_slice(ciphertext.serialize()), ..envelope_of(kind) }
+    wire::Envelope {
+        ciphertext: Bytes::copy_from_slice(ciphertext.serialize()),
+        ..envelope_of(kind, is_urgent)
+    }
 }
 
-const fn envelope_of(kind: u32) -> wire::Envelope {
-    wire::Envelope { kind, ciphertext: Bytes::new(), urgent: true, ephemeral: false, ttl_s: 0 }
+const fn envelope_of(kind: u32, urgent: bool) -> wire::Envelope {
+    wire::Envelope { kind, ciphertext: Bytes::new(), urgent, ephemeral: false, ttl_s: 0 }
 }

@@ -156,7 +156,7 @@ async fn a_message_is_sealed_once_for_each_device_of_all_other_members() {
             thread: THREAD,
             id: ClientMsgId::new(1, &[1; 10]),
             sent_ms: 1,
-            body: Body::Text("hello".to_owned()),
+            body: Body::text("hello".to_owned()),
         };
         let local = local_device(&account, &ours);
         let id = ClientMsgId::new(2, &[2; 10]);

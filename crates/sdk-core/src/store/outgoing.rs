@@ -214,7 +214,8 @@ impl Rows<'_> {
 impl Tx<'_> {
     /// Queues a content. If people see it, it also becomes a message, which is returned.
     pub(crate) fn enqueue(&mut self, new: NewOutgoing) -> Result<Option<Message>> {
-        let message = if new.body.is_visible() { Some(self.insert_outgoing_message(&new)?) } else { None };
+        let message =
+            if new.body.kind().is_shown() { Some(self.insert_outgoing_message(&new)?) } else { None };
         self.insert_outgoing(&new, message)?;
         let Some(id) = message else { return Ok(None) };
         let message = self.message(id)?.ok_or(Error::Bug("a queued message is not there"))?;

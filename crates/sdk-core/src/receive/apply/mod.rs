@@ -8,22 +8,9 @@ use crate::content::{Body, Content};
 use crate::error::Result;
 use crate::store::{Registered, Tx};
 
-/// What was applied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Applied {
-    /// A text that was stored; its sender gets a delivery receipt.
-    Text,
-    Other,
-}
-
-pub(super) fn apply(
-    tx: &mut Tx<'_>,
-    envelope: &Envelope,
-    content: Content,
-    us: Registered,
-) -> Result<Applied> {
+pub(super) fn apply(tx: &mut Tx<'_>, envelope: &Envelope, content: Content, us: Registered) -> Result<()> {
     let placeholder = tx.unpark(envelope.name())?;
-    if let Some(id) = placeholder.filter(|_| !content.body.is_visible()) {
+    if let Some(id) = placeholder.filter(|_| !content.body.kind().is_shown()) {
         tx.remove_placeholder(envelope.thread, id)?;
     }
     match &content.body {

@@ -1,6 +1,5 @@
 //! A receipt updates the state of our messages. It leaves no row of its own.
 
-use super::Applied;
 use crate::content::ReceiptKind;
 use crate::error::Result;
 use crate::id::ClientMsgId;
@@ -13,10 +12,10 @@ pub(super) fn apply(
     us: Registered,
     kind: ReceiptKind,
     messages: &[ClientMsgId],
-) -> Result<Applied> {
+) -> Result<()> {
     for message in messages {
         // A receipt for a message that is not ours, or not in this thread, has no effect.
         tx.advance_delivery(envelope.thread, us.user, *message, kind)?;
     }
-    Ok(Applied::Other)
+    Ok(())
 }

@@ -1,6 +1,5 @@
 //! A text becomes one message, even if its author has sent it in several parcels.
 
-use super::Applied;
 use crate::content::Content;
 use crate::error::Result;
 use crate::id::MessageId;
@@ -13,7 +12,7 @@ pub(super) fn apply(
     envelope: &Envelope,
     content: Content,
     placeholder: Option<MessageId>,
-) -> Result<Applied> {
+) -> Result<()> {
     let known = tx.message_of(envelope.sender, content.id)?;
     let message = envelope.message(Arrived::Content(content.id, content.body), content.sent_ms);
     match (known, placeholder) {
@@ -22,5 +21,5 @@ pub(super) fn apply(
         (None, Some(placeholder)) => tx.fill_in(placeholder, &message)?,
         (None, None) => drop(tx.insert_incoming(&message)?),
     }
-    Ok(Applied::Text)
+    Ok(())
 }

@@ -113,7 +113,7 @@ fn content(number: u8) -> Content {
         thread: ThreadId::from_bytes([9; 16]),
         id: ClientMsgId::new(u64::from(number), &[number; 10]),
         sent_ms: 1_000,
-        body: Body::Text(format!("line {number}")),
+        body: Body::text(format!("line {number}")),
     }
 }
 

@@ -13,7 +13,8 @@ use crate::event::Event;
 use crate::id::{ClientMsgId, DeviceId, MessageId, ThreadId, UserId};
 use crate::message::{Delivery, Direction, Message, MessageBody, Position, Undecryptable};
 
-pub(super) const KIND_TEXT: i64 = 1;
+/// What a person wrote; the body says of which kind it is.
+pub(super) const KIND_CONTENT: i64 = 1;
 pub(super) const KIND_UNDECRYPTABLE: i64 = 2;
 
 const STATE_QUEUED: i64 = 0;
@@ -60,7 +61,7 @@ impl Tx<'_> {
                 new.content_id.as_bytes(),
                 us.as_bytes(),
                 device.get(),
-                KIND_TEXT,
+                KIND_CONTENT,
                 new.body.to_bytes(),
                 to_sql(new.sent_ms)?,
                 POSITION_PENDING,
@@ -232,7 +233,7 @@ impl Arrived {
     /// Kind, content id, body and cause, as they are stored.
     fn columns(&self) -> (i64, Option<ClientMsgId>, Vec<u8>, Option<i64>) {
         match self {
-            Self::Content(id, body) => (KIND_TEXT, Some(*id), body.to_bytes(), None),
+            Self::Content(id, body) => (KIND_CONTENT, Some(*id), body.to_bytes(), None),
             Self::Undecryptable(cause) => (KIND_UNDECRYPTABLE, None, Vec::new(), Some(cause.to_stored())),
         }
     }

@@ -2,11 +2,12 @@
 
 use rusqlite::{OptionalExtension as _, Params, params};
 
-use super::row::{COLUMNS, columns};
-use super::{KIND_TEXT, STATE_FAILED};
-use crate::error::Result;
+use super::row::{COLUMNS, Columns, columns};
+use super::{KIND_CONTENT, STATE_FAILED};
+use crate::content::Body;
+use crate::error::{Error, Result, Storage};
 use crate::id::{ClientMsgId, MessageId, ThreadId, UserId};
-use crate::message::{Message, Page, Position};
+use crate::message::{Message, Page, Position, Quote};
 use crate::store::Rows;
 
 impl Rows<'_> {
@@ -18,7 +19,7 @@ impl Rows<'_> {
             Some(thread) => self.read_mark(thread)?,
             None => Position::FIRST,
         };
-        row.into_message(read_mark).map(Some)
+        self.complete(row, read_mark).map(Some)
     }
 
     /// One of our messages, unless it has reached this state.
@@ -30,12 +31,12 @@ impl Rows<'_> {
         state: i64,
     ) -> Result<Option<Message>> {
         let sql = format!(
-            "SELECT {COLUMNS} WHERE author = ?2 AND content_id = ?3 AND thread_id = ?1 AND kind = {KIND_TEXT}
+            "SELECT {COLUMNS} WHERE author = ?2 AND content_id = ?3 AND thread_id = ?1 AND kind = {KIND_CONTENT}
                 AND (state < ?4 OR state = {STATE_FAILED})"
         );
         let values = params![thread.as_bytes(), us.as_bytes(), id.as_bytes(), state];
         let row = self.connection.prepare_cached(&sql)?.query_row(values, columns).optional()?;
-        row.map(|row| row.into_message(Position::FIRST)).transpose()
+        row.map(|row| self.complete(row, Position::FIRST)).transpose()
     }
 
     /// Up to `limit` messages of a thread before a position, or the newest.
@@ -125,11 +126,52 @@ impl Rows<'_> {
         Ok(id.optional()?.map(MessageId))
     }
 
+    /// Like [`Rows::message_of`], but only if it is in this thread.
+    fn message_of_thread(
+        &self,
+        thread: ThreadId,
+        author: UserId,
+        content_id: ClientMsgId,
+    ) -> Result<Option<MessageId>> {
+        let sql = "SELECT id FROM message WHERE author = ?1 AND content_id = ?2 AND thread_id = ?3";
+        let key = params![author.as_bytes(), content_id.as_bytes(), thread.as_bytes()];
+        let id = self.connection.prepare_cached(sql)?.query_row(key, |row| row.get(0));
+        Ok(id.optional()?.map(MessageId))
+    }
+
+    /// The author of a message of this thread, the id of its content, and its body; none if there is no such message, or if it
+    /// could not be opened.
+    pub(crate) fn content_of(
+        &self,
+        thread: ThreadId,
+        id: MessageId,
+    ) -> Result<Option<(UserId, ClientMsgId, Body)>> {
+        let sql = format!(
+            "SELECT author, content_id, body FROM message WHERE id = ?1 AND thread_id = ?2 AND kind = {KIND_CONTENT}"
+        );
+        let row = self.connection.prepare_cached(&sql)?.query_row(params![id.0, thread.as_bytes()], |row| {
+            Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, Vec<u8>>(2)?))
+        });
+        let Some((author, content_id, body)) = row.optional()? else { return Ok(None) };
+        let body = Body::from_bytes(&body).map_err(|_| Error::Storage(Storage::Corrupt))?;
+        Ok(Some((UserId::from_slice(&author)?, ClientMsgId::from_slice(&content_id)?, body)))
+    }
+
     /// The messages that a query for [`COLUMNS`] of one thread finds.
     fn messages(&self, sql: &str, values: impl Params, read_mark: Position) -> Result<Vec<Message>> {
         let mut statement = self.connection.prepare_cached(sql)?;
         let rows = statement.query_map(values, columns)?;
-        rows.map(|row| row?.into_message(read_mark)).collect()
+        rows.map(|row| self.complete(row?, read_mark)).collect()
+    }
+
+    /// The message of a row, with what other rows contain about it.
+    fn complete(&self, row: Columns, read_mark: Position) -> Result<Message> {
+        let (mut message, quoted) = row.into_message(read_mark)?;
+        if let Some(quoted) = quoted {
+            let in_thread = self.message_of_thread(message.thread, quoted.author, quoted.id)?;
+            message.quote = Some(Quote { author: quoted.author, text: quoted.text, message: in_thread });
+        }
+        Ok(message)
     }
 }
 

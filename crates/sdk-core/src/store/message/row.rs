@@ -3,9 +3,9 @@
 use rusqlite::Row;
 
 use super::{
-    KIND_TEXT, KIND_UNDECRYPTABLE, STATE_DELIVERED, STATE_FAILED, STATE_QUEUED, STATE_READ, STATE_SENT,
+    KIND_CONTENT, KIND_UNDECRYPTABLE, STATE_DELIVERED, STATE_FAILED, STATE_QUEUED, STATE_READ, STATE_SENT,
 };
-use crate::content::Body;
+use crate::content::{Body, Quote, Text};
 use crate::error::{Error, Result, Storage};
 use crate::id::{MessageId, ThreadId, UserId};
 use crate::message::{Delivery, Direction, FailReason, Message, MessageBody, Position, Undecryptable};
@@ -52,12 +52,24 @@ impl Columns {
         if self.state == STATE_INCOMING { Ok(Some(ThreadId::from_slice(&self.thread)?)) } else { Ok(None) }
     }
 
-    /// The message, given the position up to which its thread has been read.
-    pub(super) fn into_message(self, read_mark: Position) -> Result<Message> {
+    /// The message, given the position up to which its thread has been read, and the quote in it.
+    pub(super) fn into_message(self, read_mark: Position) -> Result<(Message, Option<Box<Quote>>)> {
         let corrupt = || Error::Storage(Storage::Corrupt);
         let cause = self.cause.unwrap_or(0);
         let position = Position { order: self.position, id: self.id };
-        Ok(Message {
+        let (mut quoted, mut is_forwarded) = (None, false);
+        let body = match self.kind {
+            KIND_CONTENT => match Body::from_bytes(&self.body) {
+                Ok(Body::Text(Text { text, quote, is_forwarded: forwarded })) => {
+                    (quoted, is_forwarded) = (quote, forwarded);
+                    MessageBody::Text(text)
+                }
+                _ => return Err(corrupt()),
+            },
+            KIND_UNDECRYPTABLE => MessageBody::Undecryptable(Undecryptable::from_stored(cause)),
+            _ => return Err(corrupt()),
+        };
+        let message = Message {
             id: MessageId(self.id),
             thread: ThreadId::from_slice(&self.thread)?,
             position,
@@ -73,16 +85,12 @@ impl Columns {
                 STATE_LATE => Direction::Incoming { read: false },
                 _ => return Err(corrupt()),
             },
-            body: match self.kind {
-                KIND_TEXT => match Body::from_bytes(&self.body) {
-                    Ok(Body::Text(text)) => MessageBody::Text(text),
-                    _ => return Err(corrupt()),
-                },
-                KIND_UNDECRYPTABLE => MessageBody::Undecryptable(Undecryptable::from_stored(cause)),
-                _ => return Err(corrupt()),
-            },
+            body,
+            quote: None,
+            is_forwarded,
             sent_ms: from_sql(self.sent)?,
             server_seq: self.server_seq.map(from_sql).transpose()?,
-        })
+        };
+        Ok((message, quoted))
     }
 }

@@ -159,7 +159,7 @@ CREATE TABLE message (
     content_id BLOB    CHECK (length(content_id) = 16),   -- its author's; NULL of what could not be opened
     author     BLOB    NOT NULL CHECK (length(author) = 16),
     device     INTEGER NOT NULL,               -- of the author; 0 when it was not kept
-    kind       INTEGER NOT NULL,               -- 1 text, 2 undecryptable
+    kind       INTEGER NOT NULL,               -- 1 content, 2 undecryptable
     body       BLOB    NOT NULL,               -- 1: content without header, 2: empty
     cause      INTEGER,                        -- why it failed, or could not be opened
     sent       INTEGER NOT NULL,

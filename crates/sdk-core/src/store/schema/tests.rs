@@ -127,7 +127,7 @@ fn visible_messages_and_outgoing_contents_are_migrated_to_separate_tables() {
         (9, "sealed".to_owned()),
         (10, "accepted".to_owned()),
     ];
-    assert_eq!(texts, expected.map(|(id, text)| (id, Body::Text(text))));
+    assert_eq!(texts, expected.map(|(id, text)| (id, Body::text(text))));
     for (id, body) in &messages {
         // The migration writes bodies exactly as this version does.
         assert_eq!(Body::from_bytes(body).unwrap().to_bytes(), *body, "{id}");
@@ -139,9 +139,9 @@ fn visible_messages_and_outgoing_contents_are_migrated_to_separate_tables() {
         messages: (0..count).map(|n| ClientMsgId::from_bytes([u8::try_from(n).unwrap(); 16])).collect(),
     };
     let expected = [
-        (8, Body::Text("\u{0}null \u{fc}".to_owned())),
-        (9, Body::Text("sealed".to_owned())),
-        (10, Body::Text("accepted".to_owned())),
+        (8, Body::text("\u{0}null \u{fc}".to_owned())),
+        (9, Body::text("sealed".to_owned())),
+        (10, Body::text("accepted".to_owned())),
         (12, receipt(ReceiptKind::Read, 1)),
         (13, receipt(ReceiptKind::Read, 8)),
         (14, receipt(ReceiptKind::Delivered, 256)),

@@ -158,8 +158,8 @@ impl Tx<'_> {
 /// The terms of a stored message, if it is a text.
 fn terms_of(kind: i64, body: &[u8]) -> Option<String> {
     match (kind, Body::from_bytes(body)) {
-        (super::message::KIND_TEXT, Ok(Body::Text(text))) => {
-            Some(terms(&text)).filter(|terms| !terms.is_empty())
+        (super::message::KIND_CONTENT, Ok(Body::Text(text))) => {
+            Some(terms(&text.text)).filter(|terms| !terms.is_empty())
         }
         _ => None,
     }

@@ -148,7 +148,7 @@ async fn together(fixture: &Fixture, outcomes: [Outcome; 3]) -> [Result<bool>; 3
     enter.await.unwrap();
     let mut numbers = 0..;
     let writes = outcomes.map(|outcome| {
-        let new = outgoing(Body::Text(format!("{}", numbers.next().unwrap())));
+        let new = outgoing(Body::text(format!("{}", numbers.next().unwrap())));
         fixture.store.write(move |tx| {
             let has_savepoint = tx.connection.execute_batch("ROLLBACK TO job").is_ok();
             tx.enqueue(new)?;
@@ -212,7 +212,7 @@ fn in_parts(
             log.lock().unwrap().savepoints +=
                 usize::from(tx.connection.execute_batch("ROLLBACK TO part").is_ok());
             let queued = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                tx.enqueue(outgoing(Body::Text(format!("{name}{number}"))))?;
+                tx.enqueue(outgoing(Body::text(format!("{name}{number}"))))?;
                 match outcome {
                     Outcome::Succeeds => Ok(()),
                     Outcome::Fails => Err(Error::NotFound),
@@ -224,7 +224,7 @@ fn in_parts(
                 _ => tx.undo_part(part)?,
             }
         }
-        tx.enqueue(outgoing(Body::Text(format!("{name}"))))?;
+        tx.enqueue(outgoing(Body::text(format!("{name}"))))?;
         Ok(())
     }
 }
@@ -263,7 +263,7 @@ async fn repeatable_transactions_share_a_commit_without_savepoints_until_one_of_
         let (release, held) = channel::<()>();
         let hold = fixture.store.write(move |_| held.recv().map_err(|_| Error::Bug("the test is gone")));
         let other = fixture.store.write(move |tx| {
-            tx.enqueue(outgoing(Body::Text("other".to_owned())))?;
+            tx.enqueue(outgoing(Body::text("other".to_owned())))?;
             if other_fails { Err(Error::NotFound) } else { Ok(()) }
         });
         let (held, a, other, b, ()) = tokio::join!(
@@ -305,12 +305,12 @@ async fn a_transaction_that_nobody_waits_for_shares_the_next_commit_and_precedes
     let work = move |_: &mut Tx<'_>| held.recv().map_err(|_| Error::Bug("the test is gone"));
     let later = |text: &'static str| {
         fixture.store.write_later(move |tx| {
-            tx.enqueue(outgoing(Body::Text(text.to_owned())))?;
+            tx.enqueue(outgoing(Body::text(text.to_owned())))?;
             synchronous(tx)
         })
     };
     let next = fixture.store.write(|tx| {
-        tx.enqueue(outgoing(Body::Text("next".to_owned())))?;
+        tx.enqueue(outgoing(Body::text("next".to_owned())))?;
         synchronous(tx)
     });
     let first = fixture.store.write(work);
@@ -327,7 +327,7 @@ async fn a_transaction_that_nobody_waits_for_shares_the_next_commit_and_precedes
 async fn a_transaction_that_nobody_waits_for_is_committed_before_the_file_is_closed() {
     let fixture = Fixture::new().await;
     let mut later = Box::pin(fixture.store.write_later(|tx| {
-        tx.enqueue(outgoing(Body::Text("kept".to_owned())))?;
+        tx.enqueue(outgoing(Body::text("kept".to_owned())))?;
         Ok(())
     }));
     assert!(futures_util::FutureExt::now_or_never(&mut later).is_none());

@@ -9,7 +9,7 @@ pub(super) fn incoming(text: &str, server_seq: u64) -> NewIncoming {
         thread: THREAD,
         author: PEER,
         device: DeviceId::PRIMARY,
-        what: Arrived::Content(fresh_id(), Body::Text(text.to_owned())),
+        what: Arrived::Content(fresh_id(), Body::text(text.to_owned())),
         sent_ms: 1000,
         server_ms: 1000,
         epoch: 1,

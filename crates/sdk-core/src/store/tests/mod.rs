@@ -59,7 +59,7 @@ impl Fixture {
 
     /// Queues a text.
     async fn enqueue(&self, text: &str) -> crate::id::MessageId {
-        let new = outgoing(Body::Text(text.to_owned()));
+        let new = outgoing(Body::text(text.to_owned()));
         self.store.write(move |tx| tx.enqueue(new)).await.unwrap().unwrap().id
     }
 

@@ -42,7 +42,7 @@ fn a_statement_is_prepared_once() {
     for round in 0..10 {
         let before = prepared.load(Ordering::SeqCst);
         let (mut tx, rows) = (Tx::new(&connection), Rows { connection: &connection });
-        tx.enqueue(outgoing(Body::Text(format!("word {round}")))).unwrap();
+        tx.enqueue(outgoing(Body::text(format!("word {round}")))).unwrap();
         tx.feed_index(1 + round).unwrap();
         tx.note_given_out(KeyCounts { ec: round, kem: round, ..KeyCounts::default() }, 1).unwrap();
         tx.forget_old_pre_keys(u64::from(round)).unwrap();
@@ -64,7 +64,7 @@ fn nothing_is_written_outside_the_database() {
     let dir = tempfile::tempdir().unwrap();
     let connection = connect(&dir);
     for n in 0..200 {
-        Tx::new(&connection).enqueue(outgoing(Body::Text(format!("{n} {}", "x".repeat(20_000))))).unwrap();
+        Tx::new(&connection).enqueue(outgoing(Body::text(format!("{n} {}", "x".repeat(20_000))))).unwrap();
     }
     // Rolling this back needs many saved pages, and SQLite holds all returned rows until the statement is finished.
     connection.execute_batch("BEGIN; SAVEPOINT wide").unwrap();
@@ -89,7 +89,7 @@ fn nothing_is_written_outside_the_database() {
 fn queued(dir: &TempDir, contents: u32, lanes: u32) -> Connection {
     let connection = connect(dir);
     for n in 0..10 {
-        Tx::new(&connection).enqueue(outgoing(Body::Text(format!("{n}")))).unwrap();
+        Tx::new(&connection).enqueue(outgoing(Body::text(format!("{n}")))).unwrap();
     }
     let made = connection.execute_batch(&format!(
         "BEGIN;

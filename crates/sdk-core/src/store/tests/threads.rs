@@ -165,7 +165,7 @@ async fn the_list_of_threads_follows_the_time_of_the_relay_page_by_page() {
 #[tokio::test]
 async fn a_thread_written_to_with_a_wrong_clock_returns_to_its_position() {
     let fixture = Fixture::new().await;
-    let new = NewOutgoing { sent_ms: 9_000_000, ..outgoing(Body::Text("from the future".into())) };
+    let new = NewOutgoing { sent_ms: 9_000_000, ..outgoing(Body::text("from the future")) };
     let id = fixture.store.write(move |tx| tx.enqueue(new)).await.unwrap().unwrap().id;
     let activity = async || {
         let (page, _) = fixture.store.read(|rows| rows.thread_page(None, 1)).await.unwrap();

@@ -12,7 +12,7 @@ use crate::store::{Rows, Tx};
 async fn a_write_that_fails_changes_nothing_and_emits_no_event() {
     let fixture = Fixture::new().await;
     let mut events = fixture.events.subscribe();
-    let new = outgoing(Body::Text("never".into()));
+    let new = outgoing(Body::text("never"));
     let failed: Result<(), Error> = fixture
         .store
         .write(move |tx| {
@@ -81,7 +81,7 @@ async fn writes_that_share_a_commit_do_not_share_a_failure() {
     tokio::task::yield_now().await;
     let others: Vec<_> = (0..9)
         .map(|n| {
-            let (store, new) = (fixture.store.clone(), outgoing(Body::Text(format!("{n}"))));
+            let (store, new) = (fixture.store.clone(), outgoing(Body::text(format!("{n}"))));
             tokio::spawn(async move {
                 store
                     .write(move |tx| {
@@ -114,7 +114,7 @@ async fn writes_that_share_a_commit_do_not_share_a_failure() {
 async fn a_write_is_executed_even_if_its_future_is_dropped() {
     let fixture = Fixture::new().await;
     for n in 0..20 {
-        let new = outgoing(Body::Text(format!("{n}")));
+        let new = outgoing(Body::text(format!("{n}")));
         let mut writing = Box::pin(fixture.store.write(move |tx| tx.enqueue(new)));
         // It is polled once and then dropped.
         let _ = futures_util::FutureExt::now_or_never(&mut writing);
@@ -128,7 +128,7 @@ async fn closing_finishes_submitted_writes_and_releases_the_file() {
     let fixture = Fixture::new().await;
     let again = open(&fixture.dir, EventBus::new());
     assert_eq!(again.unwrap_err(), Error::Storage(Storage::InUse));
-    let new = outgoing(Body::Text("handed over".into()));
+    let new = outgoing(Body::text("handed over"));
     let writing = stopped(fixture.store.write(move |tx| tx.enqueue(new)));
     fixture.store.close().await;
     writing.answer().await.unwrap();

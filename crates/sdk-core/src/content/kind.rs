@@ -1,0 +1,134 @@
+//! What each kind of content may do. This table is the only place that decides it; the paths ask it.
+
+/// It becomes a message that a person sees.
+const SHOWN: u8 = 1;
+/// Its author gets a delivery receipt. A content that shows nothing gets none, because a receipt would tell a stranger whether
+/// this device is in use.
+const CONFIRMED: u8 = 1 << 1;
+/// The relay wakes the recipient for it.
+const URGENT: u8 = 1 << 2;
+/// The relay keeps it until the recipient has received it.
+const STORED: u8 = 1 << 3;
+/// It can begin a thread, and so come from a person whom this device does not know.
+const STRANGER: u8 = 1 << 4;
+/// It is accepted from the devices of our own account only.
+const OWN: u8 = 1 << 5;
+/// It is accepted in direct threads.
+const DIRECT: u8 = 1 << 6;
+/// It is accepted in groups.
+const GROUP: u8 = 1 << 7;
+
+/// In threads of either kind.
+const ANY: u8 = DIRECT | GROUP;
+/// What people write.
+const MESSAGE: u8 = SHOWN | CONFIRMED | URGENT | STORED | STRANGER | ANY;
+/// What changes messages that are already there.
+const CHANGE: u8 = STORED | ANY;
+
+/// Each kind: its field number in `content.proto`, its name, and what it may do. The kinds that this version does not read are
+/// here, too, so that a content of a later version is treated in the same way by all versions.
+const TABLE: [(u32, &str, u8); 22] = [
+    (10, "text", MESSAGE),
+    (11, "receipt", STORED | ANY),
+    (12, "reaction", CHANGE | URGENT),
+    (13, "edit", CHANGE),
+    (14, "delete", CHANGE),
+    (15, "timer change", MESSAGE & !STRANGER & !URGENT),
+    (16, "contact card", MESSAGE),
+    (17, "location", MESSAGE),
+    (18, "poll", MESSAGE & !STRANGER),
+    (19, "vote", CHANGE),
+    (20, "call", URGENT | DIRECT),
+    (21, "typing", ANY),
+    (22, "profile", STORED | ANY),
+    (23, "distribution", STORED | GROUP),
+    (24, "retry request", STORED | ANY),
+    (25, "transcript", STORED | OWN | ANY),
+    (26, "account state", STORED | OWN | ANY),
+    (27, "bootstrap", STORED | OWN | ANY),
+    (28, "history", STORED | OWN | ANY),
+    (29, "null", STORED | ANY),
+    (30, "view once", MESSAGE & !STRANGER),
+    (31, "pin", CHANGE),
+];
+
+/// A kind that is not in the table is shown as not understood, so that the person knows that something is there.
+const LATER: u8 = SHOWN | CONFIRMED | URGENT | STORED | STRANGER | ANY;
+
+/// A kind of content: the number of its field in `content.proto`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Kind(u32);
+
+impl Kind {
+    pub(super) const TEXT: Self = Self(10);
+    pub(super) const RECEIPT: Self = Self(11);
+
+    /// Whether a person sees it as a message.
+    pub(crate) fn is_shown(self) -> bool {
+        self.may(SHOWN)
+    }
+
+    /// Whether its author gets a delivery receipt.
+    pub(crate) fn is_confirmed(self) -> bool {
+        self.may(CONFIRMED)
+    }
+
+    /// Whether the relay wakes the recipient for it.
+    pub(crate) fn is_urgent(self) -> bool {
+        self.may(URGENT)
+    }
+
+    /// Whether it can begin a thread.
+    pub(crate) fn may_begin_thread(self) -> bool {
+        self.may(STRANGER)
+    }
+
+    fn may(self, what: u8) -> bool {
+        let row = TABLE.iter().find(|(number, ..)| *number == self.0);
+        row.map_or(LATER, |(.., may)| *may) & what != 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The field numbers that are used, or can be used later, for bodies.
+    const FIRST: u32 = 10;
+    const LAST: u32 = 39;
+
+    #[test]
+    fn the_rights_of_each_kind_are_consistent() {
+        for (number, name, may) in TABLE {
+            let has = |what| may & what != 0;
+            assert!(has(ANY), "{name} is accepted nowhere");
+            assert!(!has(CONFIRMED) || has(SHOWN), "{name}: no receipt for what shows nothing");
+            assert!(!has(CONFIRMED) || has(STORED), "{name}: a receipt is for what the relay keeps");
+            assert!(!has(STRANGER) || has(SHOWN), "{name}: a thread does not begin with nothing to see");
+            assert!(!has(OWN) || !has(SHOWN | STRANGER | URGENT), "{name} is for our own devices");
+            assert!((FIRST..=LAST).contains(&number), "{name}");
+        }
+        assert!(TABLE.is_sorted_by(|(a, ..), (b, ..)| a < b), "each number once");
+    }
+
+    #[test]
+    fn the_table_has_the_kinds_of_the_proto_file() {
+        let proto = include_str!("../../proto/content.proto");
+        let (_, body) = proto.split_once("oneof body {").unwrap();
+        let (body, _) = body.split_once("\n  }\n").unwrap();
+        let numbers = body.lines().filter_map(|line| line.trim().split_once(" = ")).map(|(_, rest)| rest);
+        let numbers = numbers.map(|rest| rest.trim_end_matches(';').parse::<u32>().unwrap());
+        let mut found: Vec<_> = numbers.collect();
+        let reserved = body.split("Reserved: ").nth(1).unwrap().split("Further kinds").next().unwrap();
+        let words = reserved.split(|c: char| !c.is_ascii_digit()).filter(|word| !word.is_empty());
+        found.extend(words.map(|word| word.parse::<u32>().unwrap()));
+        found.sort_unstable();
+        assert_eq!(found, TABLE.map(|(number, ..)| number));
+    }
+
+    #[test]
+    fn a_kind_of_a_later_version_is_shown_and_confirmed() {
+        let later = Kind(LAST);
+        assert!(later.is_shown() && later.is_confirmed() && later.may_begin_thread());
+    }
+}
