@@ -73,7 +73,8 @@ pub use event::{ConnectionState, Event, Events, Lagged};
 pub use health::{FailedPart, Failure, Part};
 pub use id::{DeviceId, InvalidId, MessageId, ThreadId, UserId};
 pub use message::{
-    Delivery, Direction, FailReason, Message, MessageBody, Page, Position, Quote, Undecryptable,
+    Delivery, Direction, FailReason, Message, MessageBody, Page, Position, Quote, Reaction, ReactionCount,
+    Undecryptable,
 };
 pub use sealpost_protocol::SessionPolicy;
 pub use store::{ThreadCursor, ThreadKind, TrustState, process_is_exiting};

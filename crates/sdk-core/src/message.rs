@@ -25,6 +25,9 @@ pub struct Message {
     pub quote: Option<Quote>,
     /// Whether its author has forwarded it, that is, taken it from another message.
     pub is_forwarded: bool,
+    /// The emoji with which people have reacted to it, the most frequent first, at most 20.
+    /// [`Thread::reactions`](crate::Thread::reactions) returns who has chosen which.
+    pub reactions: Vec<ReactionCount>,
     /// When the author wrote it, in server time, in milliseconds since the Unix epoch.
     pub sent_ms: u64,
     /// The sequence number that the relay assigned; none if the relay has not answered yet.
@@ -36,7 +39,7 @@ impl Message {
     pub fn text(&self) -> Option<&str> {
         match &self.body {
             MessageBody::Text(text) => Some(text),
-            MessageBody::Undecryptable(_) => None,
+            MessageBody::NotUnderstood | MessageBody::Undecryptable(_) => None,
         }
     }
 }
@@ -60,6 +63,44 @@ impl fmt::Debug for Quote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { author, text: _, message } = self;
         f.debug_struct("Quote").field("author", author).field("message", message).finish_non_exhaustive()
+    }
+}
+
+/// An emoji with which people have reacted to a message.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReactionCount {
+    /// A sequence of emoji, at most 32 bytes of UTF-8.
+    pub emoji: String,
+    /// The number of people who have chosen it.
+    pub count: u32,
+    /// Whether we are one of them.
+    pub is_ours: bool,
+}
+
+/// Contains nothing that a person has chosen, so that it cannot end up in a log.
+impl fmt::Debug for ReactionCount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ReactionCount({})", self.count)
+    }
+}
+
+/// The reaction of a person to a message.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reaction {
+    /// Who has reacted.
+    pub author: UserId,
+    /// A sequence of emoji, at most 32 bytes of UTF-8.
+    pub emoji: String,
+    /// When the author chose it, in server time, in milliseconds since the Unix epoch.
+    pub sent_ms: u64,
+}
+
+/// Contains nothing that a person has chosen, so that it cannot end up in a log.
+impl fmt::Debug for Reaction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reaction").field("author", &self.author).finish_non_exhaustive()
     }
 }
 
@@ -189,6 +230,8 @@ pub enum FailReason {
 pub enum MessageBody {
     /// A text.
     Text(String),
+    /// Something that a later version of the library can show. It is kept, and shown once the app is updated.
+    NotUnderstood,
     /// An envelope that could not be opened.
     Undecryptable(Undecryptable),
 }
@@ -197,6 +240,7 @@ impl fmt::Debug for MessageBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(_) => f.write_str("Text(..)"),
+            Self::NotUnderstood => f.write_str("NotUnderstood"),
             Self::Undecryptable(cause) => write!(f, "Undecryptable({cause:?})"),
         }
     }
@@ -224,8 +268,9 @@ pub enum Undecryptable {
     /// According to its content, it belongs elsewhere: the relay or the sender is not honest.
     #[error("according to its content, it belongs elsewhere")]
     Misrouted,
-    /// It was decrypted, but this version does not understand its content.
-    #[error("this version does not understand its content")]
+    /// It was decrypted by an earlier version, which did not understand its content and has not kept it.
+    /// [`MessageBody::NotUnderstood`] is a content that was kept.
+    #[error("its content was not understood, and was not kept")]
     UnknownContent,
     /// It was decrypted, but it was sealed with an identity key that the sender no longer has: by an old device, or by
     /// somebody who has its keys.

@@ -7,8 +7,8 @@ use futures_util::stream::BoxStream;
 use super::{Client, Contact, MAX_PAGE, pages};
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::id::{MessageId, ThreadId};
-use crate::message::{Message, Page, Position};
+use crate::id::{MessageId, ThreadId, UserId};
+use crate::message::{Message, Page, Position, Reaction};
 use crate::send;
 use crate::store::ThreadKind;
 use crate::thread;
@@ -84,6 +84,41 @@ impl Thread {
     /// [`Error::Storage`](crate::Error::Storage).
     pub async fn forward(&self, message: MessageId) -> Result<Message> {
         send::queue::forward(self.ctx(), self.id, message).await
+    }
+
+    /// Reacts to a message of this thread with an emoji: any sequence of emoji of at most 32 bytes of UTF-8. It replaces our
+    /// earlier reaction. When this returns, it is on disk and shown ([`Message::reactions`]), and will be sent.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`](crate::Error::Misuse) if it is not such a sequence,
+    /// [`Error::NotFound`](crate::Error::NotFound) if there is no such message in this thread,
+    /// [`Error::WrongState`](crate::Error::WrongState) if it could not be decrypted or has not been sent,
+    /// [`Error::Storage`](crate::Error::Storage).
+    pub async fn react(&self, to: MessageId, emoji: &str) -> Result<()> {
+        send::queue::react(self.ctx(), self.id, to, Some(emoji.to_owned())).await
+    }
+
+    /// Removes our reaction to a message of this thread.
+    ///
+    /// # Errors
+    /// Those of [`react`](Self::react).
+    pub async fn remove_reaction(&self, from: MessageId) -> Result<()> {
+        send::queue::react(self.ctx(), self.id, from, None).await
+    }
+
+    /// Up to `limit` (at most 500) reactions to a message, one for each person, ordered by the ids of the users; those after
+    /// a user, or the first. Empty if the message is not in this thread.
+    ///
+    /// # Errors
+    /// [`Error::Storage`](crate::Error::Storage).
+    pub async fn reactions(
+        &self,
+        message: MessageId,
+        after: Option<UserId>,
+        limit: u32,
+    ) -> Result<Vec<Reaction>> {
+        let (thread, limit) = (self.id, limit.clamp(1, MAX_PAGE));
+        self.ctx().store.glance(move |rows| rows.reactions((thread, message), after, limit)).await
     }
 
     /// The newest [`PAGE`] messages, or those before a position, newest first.

@@ -52,8 +52,12 @@ const TABLE: [(u32, &str, u8); 22] = [
     (31, "pin", CHANGE),
 ];
 
-/// A kind that is not in the table is shown as not understood, so that the person knows that something is there.
-const LATER: u8 = SHOWN | CONFIRMED | URGENT | STORED | STRANGER | ANY;
+/// A kind that is not in the table: it is shown as not understood, so that the person knows that something is there.
+const NOT_IN_TABLE: u8 = SHOWN | CONFIRMED | URGENT | STORED | STRANGER | ANY;
+
+/// The field numbers that are used, or can be used later, for bodies.
+const FIRST: u32 = 10;
+const LAST: u32 = 39;
 
 /// A kind of content: the number of its field in `content.proto`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,6 +66,14 @@ pub(crate) struct Kind(u32);
 impl Kind {
     pub(super) const TEXT: Self = Self(10);
     pub(super) const RECEIPT: Self = Self(11);
+    pub(super) const REACTION: Self = Self(12);
+    /// Not in the table.
+    pub(super) const LATER: Self = Self(0);
+
+    /// The kind with this field number; none if it is not the number of a body.
+    pub(super) fn of_field(number: u32) -> Option<Self> {
+        (FIRST..=LAST).contains(&number).then_some(Self(number))
+    }
 
     /// Whether a person sees it as a message.
     pub(crate) fn is_shown(self) -> bool {
@@ -78,6 +90,16 @@ impl Kind {
         self.may(URGENT)
     }
 
+    /// Whether the relay keeps it. What it does not keep is worth nothing later.
+    pub(crate) fn is_stored(self) -> bool {
+        self.may(STORED)
+    }
+
+    /// Whether it is accepted in a direct thread from this author.
+    pub(crate) fn is_accepted(self, from_our_account: bool) -> bool {
+        self.may(DIRECT) && (from_our_account || !self.may(OWN))
+    }
+
     /// Whether it can begin a thread.
     pub(crate) fn may_begin_thread(self) -> bool {
         self.may(STRANGER)
@@ -85,17 +107,13 @@ impl Kind {
 
     fn may(self, what: u8) -> bool {
         let row = TABLE.iter().find(|(number, ..)| *number == self.0);
-        row.map_or(LATER, |(.., may)| *may) & what != 0
+        row.map_or(NOT_IN_TABLE, |(.., may)| *may) & what != 0
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// The field numbers that are used, or can be used later, for bodies.
-    const FIRST: u32 = 10;
-    const LAST: u32 = 39;
 
     #[test]
     fn the_rights_of_each_kind_are_consistent() {

@@ -7,8 +7,11 @@
 mod kind;
 mod padding;
 mod quote;
+mod reaction;
 mod receipt;
+mod target;
 mod text;
+mod unknown;
 
 use std::fmt;
 
@@ -17,9 +20,12 @@ use zeroize::Zeroizing;
 
 pub(crate) use kind::Kind;
 pub(crate) use quote::Quote;
+pub(crate) use reaction::{EmojiSequence, Reaction};
 pub(crate) use receipt::{MAX_MESSAGES, ReceiptKind};
+pub(crate) use target::Target;
 pub use text::MAX_TEXT;
 pub(crate) use text::Text;
+pub(crate) use unknown::Unknown;
 
 use crate::id::{ClientMsgId, ThreadId};
 
@@ -49,7 +55,13 @@ pub(crate) struct Content {
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Body {
     Text(Text),
-    Receipt { kind: ReceiptKind, messages: Vec<ClientMsgId> },
+    Receipt {
+        kind: ReceiptKind,
+        messages: Vec<ClientMsgId>,
+    },
+    Reaction(Reaction),
+    /// A kind that a later version has introduced.
+    Unknown(Unknown),
 }
 
 /// The urgency of a content, compared with others in the queue.
@@ -71,7 +83,8 @@ impl Class {
     }
 }
 
-/// The bytes are not a content: the sender's client is broken, or newer than this one.
+/// The bytes are not a content: the sender's client is broken, or newer than this one. The latter is not an error outside of this
+/// module, but a body that is not understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ContentError {
     #[error("malformed content")]
@@ -89,18 +102,22 @@ impl Content {
             sent_ms: self.sent_ms,
             ..self.body.write()
         };
-        padding::pad(Zeroizing::new(content.encode_to_vec()))
+        let mut bytes = Zeroizing::new(content.encode_to_vec());
+        // Protobuf messages can be concatenated.
+        bytes.extend_from_slice(self.body.kept_bytes());
+        padding::pad(bytes)
     }
 
     /// The inverse of [`Content::to_plaintext`].
     pub(crate) fn from_plaintext(padded: &[u8]) -> Result<Self, ContentError> {
         let malformed = |_| ContentError::Malformed;
-        let content = decode(padding::unpad(padded)?)?;
+        let bytes = padding::unpad(padded)?;
+        let content = decode(bytes)?;
         Ok(Self {
             thread: ThreadId::from_slice(&content.thread).map_err(malformed)?,
             id: ClientMsgId::from_slice(&content.id).map_err(malformed)?,
             sent_ms: content.sent_ms,
-            body: Body::read(content)?,
+            body: Body::read(content, bytes)?,
         })
     }
 }
@@ -116,24 +133,26 @@ impl Body {
         match self {
             Self::Text(_) => Kind::TEXT,
             Self::Receipt { .. } => Kind::RECEIPT,
+            Self::Reaction(_) => Kind::REACTION,
+            Self::Unknown(unknown) => unknown.kind,
         }
     }
 
     pub(crate) const fn class(&self) -> Class {
         match self {
-            Self::Text(_) => Class::Ordinary,
+            Self::Text(_) | Self::Reaction(_) | Self::Unknown(_) => Class::Ordinary,
             Self::Receipt { .. } => Class::Receipt,
         }
     }
 
     /// The bytes that are stored: a content without its header.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        self.write().encode_to_vec()
+        [self.write().encode_to_vec().as_slice(), self.kept_bytes()].concat()
     }
 
     /// The inverse of [`Body::to_bytes`].
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, ContentError> {
-        Self::read(decode(bytes)?)
+        Self::read(decode(bytes)?, bytes)
     }
 
     /// A content without its header.
@@ -141,15 +160,32 @@ impl Body {
         match self {
             Self::Text(text) => text.write(),
             Self::Receipt { kind, messages } => of(receipt::write(*kind, messages)),
+            Self::Reaction(reaction) => of(reaction.write()),
+            Self::Unknown(_) => proto::Content::default(),
         }
     }
 
-    fn read(content: proto::Content) -> Result<Self, ContentError> {
-        match content.body.ok_or(ContentError::Unknown)? {
-            proto::content::Body::Text(text) => {
+    /// The bytes of a body that is not understood.
+    fn kept_bytes(&self) -> &[u8] {
+        match self {
+            Self::Unknown(unknown) => unknown.bytes(),
+            _ => &[],
+        }
+    }
+
+    /// The body of a content that was decoded from these bytes.
+    fn read(content: proto::Content, bytes: &[u8]) -> Result<Self, ContentError> {
+        let read = match content.body {
+            Some(proto::content::Body::Text(text)) => {
                 Text::read(text, content.quote, content.forwarded).map(Self::Text)
             }
-            proto::content::Body::Receipt(receipt) => receipt::read(&receipt),
+            Some(proto::content::Body::Receipt(receipt)) => receipt::read(&receipt),
+            Some(proto::content::Body::Reaction(reaction)) => Reaction::read(reaction).map(Self::Reaction),
+            None => Err(ContentError::Unknown),
+        };
+        match read {
+            Err(ContentError::Unknown) => Unknown::read(bytes).map(Self::Unknown),
+            read => read,
         }
     }
 }
@@ -169,6 +205,8 @@ impl fmt::Debug for Body {
         match self {
             Self::Text(_) => f.write_str("Text(..)"),
             Self::Receipt { kind, messages } => write!(f, "Receipt({kind:?}, {})", messages.len()),
+            Self::Reaction(_) => f.write_str("Reaction(..)"),
+            Self::Unknown(unknown) => unknown.fmt(f),
         }
     }
 }
@@ -220,7 +258,31 @@ mod tests {
         // Field 63, of a later version.
         let bytes = [header.encode_to_vec(), vec![0xfa, 0x03, 0x01, 0x2a]].concat();
         let unknown = padding::pad(Zeroizing::new(bytes));
-        assert_eq!(Content::from_plaintext(&unknown), Err(ContentError::Unknown));
+        let read = Content::from_plaintext(&unknown).unwrap();
+        assert!(matches!(&read.body, Body::Unknown(_)) && read.body.kind().is_shown());
+        // The body can be stored and sent on.
+        assert_eq!(Body::from_bytes(&read.body.to_bytes()), Ok(read.body.clone()));
+        let again = Content::from_plaintext(&read.to_plaintext()).unwrap();
+        assert_eq!((again.thread, again.id), (read.thread, read.id));
+    }
+
+    #[test]
+    fn the_table_says_how_a_reserved_kind_is_treated() {
+        for number in 14..=39_u8 {
+            // An empty message in this field.
+            let bytes = match number {
+                14 | 15 => vec![number << 3 | 2, 0],
+                _ => vec![(number << 3 | 2) | 0x80, number >> 4, 0],
+            };
+            let Ok(Body::Unknown(unknown)) = Body::from_bytes(&bytes) else { continue };
+            assert_eq!(unknown.kind, Kind::of_field(number.into()).unwrap(), "{number}");
+        }
+        // Typing: nobody sees it, and it is worth nothing later.
+        let typing = Body::from_bytes(&[0xaa, 0x01, 0]).unwrap().kind();
+        assert!(!typing.is_shown() && !typing.is_stored() && typing.is_accepted(false));
+        // A transcript comes from our own devices only.
+        let transcript = Body::from_bytes(&[0xca, 0x01, 0]).unwrap().kind();
+        assert!(!transcript.is_accepted(false) && transcript.is_accepted(true));
     }
 
     #[test]

@@ -4,9 +4,11 @@ use sealpost_wire as wire;
 use sealpost_wire::id::ToWire as _;
 use sealpost_wire::limits::MAX_COUNT;
 
+use crate::content::Content;
+use crate::error::Result;
 use crate::id::{ClientMsgId, DeviceId, InvalidId, ThreadId, UserId};
 use crate::message::Undecryptable;
-use crate::store::{Arrived, EnvelopeName, NewIncoming};
+use crate::store::{Arrived, EnvelopeName, NewIncoming, Origin, order_of};
 use crate::transport::EnvelopeId;
 
 /// A delivery whose fields are well-formed.
@@ -75,6 +77,17 @@ impl Envelope {
     /// The id and the position that the relay states. Only what is inside the ciphertext is authenticated.
     pub(super) const fn name(&self) -> EnvelopeName {
         EnvelopeName { thread: self.thread, sender: self.sender, id: self.client_msg_id }
+    }
+
+    /// Where its content comes from.
+    pub(super) fn origin(&self, content: &Content) -> Result<Origin> {
+        Ok(Origin {
+            thread: self.thread,
+            author: self.sender,
+            content_id: content.id,
+            sent_ms: content.sent_ms.min(MAX_TIME),
+            order: order_of(self.epoch, self.server_seq)?,
+        })
     }
 
     /// The message that it becomes.

@@ -24,4 +24,5 @@ mod batch;
 mod envelope;
 pub(crate) mod inbox;
 mod open;
+mod reread;
 pub(crate) mod retry;

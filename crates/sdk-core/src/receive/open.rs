@@ -8,7 +8,7 @@ use sealpost_protocol::{
 };
 use sealpost_wire as wire;
 
-use crate::content::{Content, ContentError};
+use crate::content::Content;
 use crate::error::{Error, Result};
 use crate::message::Undecryptable;
 
@@ -106,8 +106,7 @@ pub(super) fn open(
 fn read(plaintext: &Plaintext) -> Opened {
     match Content::from_plaintext(plaintext.expose()) {
         Ok(content) => Opened::Content(content),
-        Err(ContentError::Malformed) => Opened::Undecryptable(Undecryptable::Malformed),
-        Err(ContentError::Unknown) => Opened::Undecryptable(Undecryptable::UnknownContent),
+        Err(_) => Opened::Undecryptable(Undecryptable::Malformed),
     }
 }
 

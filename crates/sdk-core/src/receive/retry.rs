@@ -5,19 +5,20 @@ use sealpost_wire as wire;
 use super::batch::{Finished, in_batch};
 use super::envelope::{Envelope, place};
 use super::inbox::wake;
+use super::reread;
 use crate::context::Context;
 use crate::error::Result;
 use crate::fault::{self, Station};
-use crate::store::{Deferred, Tx};
+use crate::store::{Deferred, Tx, VERSION};
 use crate::thread::queue_delivery_receipts;
-
-/// The version that the attempts are counted for: another one may be able to read what this one cannot.
-const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Tries the deferred envelopes when the client starts, and whenever something has changed for some of them.
 pub(crate) async fn run(ctx: Context) {
     if let Err(error) = begin(&ctx).await {
         tracing::warn!(%error, "the deferred envelopes could not be read");
+    }
+    if let Err(error) = reread::run(&ctx).await {
+        tracing::warn!(%error, "the contents of another version could not be read");
     }
     loop {
         if let Err(error) = retry(&ctx).await {

@@ -5,19 +5,19 @@ use std::sync::Arc;
 use rand::rngs::StdRng;
 
 use super::prepare::{Prepared, seal_next};
-use crate::content::{Body, MAX_TEXT, Quote, Text};
+use crate::content::{Body, EmojiSequence, MAX_TEXT, Quote, Reaction, Target, Text};
 use crate::context::{Context, HandedOver};
 use crate::error::{Error, Result};
 use crate::fault::{self, Station};
 use crate::id::{ClientMsgId, MessageId, ThreadId, UserId};
-use crate::message::Message;
-use crate::store::{NewOutgoing, Tx};
+use crate::message::{Delivery, Direction, Message};
+use crate::store::{NewOutgoing, Origin, POSITION_PENDING, Tx};
 use crate::thread::queue_delivery_receipts;
 
 /// Queues a text. When this returns, the text is durable and will be sent.
 pub(crate) async fn send_text(ctx: &Context, thread: ThreadId, text: &str) -> Result<Message> {
     let body = Body::text(checked(text)?);
-    send_message(ctx, thread, move |_| Ok(body)).await
+    send_message(ctx, thread, move |_| Ok(body.clone())).await
 }
 
 /// Queues a reply to a message of the same thread.
@@ -30,7 +30,7 @@ pub(crate) async fn reply(ctx: &Context, thread: ThreadId, to: MessageId, text: 
         let (author, id, body) = content_in(tx, thread, to)?;
         let Body::Text(quoted) = body else { return Err(Error::WrongState) };
         let quote = Some(Box::new(Quote::new(author, id, &quoted.text)));
-        Ok(Body::Text(Text { text, quote, is_forwarded: false }))
+        Ok(Body::Text(Text { text: text.clone(), quote, is_forwarded: false }))
     };
     send_message(ctx, thread, work).await
 }
@@ -50,6 +50,29 @@ pub(crate) async fn forward(ctx: &Context, thread: ThreadId, message: MessageId)
     send_message(ctx, thread, work).await
 }
 
+/// Replaces our reaction to a message of the same thread, or removes it if there is none.
+///
+/// # Errors
+/// [`Error::Misuse`] if it is not an emoji; [`Error::NotFound`] if there is no such message, [`Error::WrongState`] if it could not
+/// be read, or has failed.
+pub(crate) async fn react(
+    ctx: &Context,
+    thread: ThreadId,
+    to: MessageId,
+    emoji: Option<String>,
+) -> Result<()> {
+    let emoji = match emoji.map(EmojiSequence::new) {
+        Some(None) => return Err(Error::Misuse("not an emoji, or longer than 32 bytes")),
+        emoji => emoji.flatten(),
+    };
+    let work = move |tx: &mut Tx<'_>, ours: &Origin| {
+        let (author, id, _) = content_in(tx, thread, to)?;
+        tx.react(to, ours, emoji.as_ref().map_or("", EmojiSequence::as_str))?;
+        Ok(Body::Reaction(Reaction { target: Target { author, id }, emoji: emoji.clone() }))
+    };
+    queue(ctx, thread, work).await.map(drop)
+}
+
 fn checked(text: &str) -> Result<&str> {
     if text.trim().is_empty() {
         return Err(Error::EmptyText);
@@ -62,8 +85,9 @@ fn checked(text: &str) -> Result<&str> {
 
 /// A message of a thread that another content can refer to.
 fn content_in(tx: &Tx<'_>, thread: ThreadId, id: MessageId) -> Result<(UserId, ClientMsgId, Body)> {
-    if tx.message(id)?.is_none_or(|message| message.thread != thread) {
-        return Err(Error::NotFound);
+    let message = tx.message(id)?.filter(|message| message.thread == thread).ok_or(Error::NotFound)?;
+    if matches!(message.direction, Direction::Outgoing(Delivery::Failed(_))) {
+        return Err(Error::WrongState);
     }
     tx.content_of(thread, id)?.ok_or(Error::WrongState)
 }
@@ -72,17 +96,17 @@ fn content_in(tx: &Tx<'_>, thread: ThreadId, id: MessageId) -> Result<(UserId, C
 async fn send_message(
     ctx: &Context,
     thread: ThreadId,
-    body: impl FnOnce(&mut Tx<'_>) -> Result<Body> + Send + 'static,
+    body: impl Fn(&mut Tx<'_>) -> Result<Body> + Send + 'static,
 ) -> Result<Message> {
-    queue(ctx, thread, body).await?.ok_or(Error::Bug("a queued text without a message"))
+    queue(ctx, thread, move |tx, _| body(tx)).await?.ok_or(Error::Bug("a queued text without a message"))
 }
 
 /// Queues a body, which is made in the transaction that queues it. When this returns, the content is durable and will be sent.
-/// Returns the message that it has become, if people see it.
+/// Returns the message that it has become, if people see it. What it changes on this side is changed in the same transaction.
 async fn queue(
     ctx: &Context,
     thread: ThreadId,
-    body: impl FnOnce(&mut Tx<'_>) -> Result<Body> + Send + 'static,
+    body: impl Fn(&mut Tx<'_>, &Origin) -> Result<Body> + Send + 'static,
 ) -> Result<Option<Message>> {
     let (content_id, sent_ms) = (ctx.new_client_msg_id(), ctx.server_now_ms());
     let (ctx_in_tx, mut rng) = (ctx.clone(), ctx.env.rng());
@@ -91,9 +115,10 @@ async fn queue(
         if tx.thread(thread)?.is_none() {
             return Err(Error::NotFound);
         }
-        let body = body(tx)?;
+        let ours = Origin { thread, author: us.user, content_id, sent_ms, order: POSITION_PENDING };
+        let body = body(tx, &ours)?;
         let is_next = !tx.is_lane_busy(thread)?;
-        let new = NewOutgoing { thread, us: (us.user, us.device), content_id, sent_ms, body: body.clone() };
+        let new = NewOutgoing { thread, us: (us.user, us.device), content_id, sent_ms, body };
         let message = tx.enqueue(new)?;
         let sealed = if is_next { seal_at_once(&ctx_in_tx, tx, thread, &mut rng)? } else { None };
         let ctx = ctx_in_tx.clone();

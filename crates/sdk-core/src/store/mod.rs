@@ -20,6 +20,7 @@ mod message;
 mod outgoing;
 mod parked;
 mod pre_key;
+mod reaction;
 mod readers;
 mod reading;
 mod schema;
@@ -28,7 +29,9 @@ mod session;
 mod settlement;
 mod thread;
 mod transaction;
+mod unknown;
 mod vault;
+mod waiting;
 mod writer;
 
 #[cfg(test)]
@@ -53,7 +56,7 @@ pub use exit::process_is_exiting;
 pub(crate) use generation::Generation;
 pub(crate) use leaving::{AccountStatus, LeaveRequest, StoredAccount};
 pub(crate) use login::LoginKey;
-pub(crate) use message::{Arrived, NewIncoming};
+pub(crate) use message::{Arrived, NewIncoming, POSITION_PENDING, position as order_of};
 pub(crate) use outgoing::{Entry, NewOutgoing, Outgoing, OutgoingId, Parcel, SendProgress};
 pub(crate) use parked::{CiphertextId, EnvelopeName};
 pub(crate) use pre_key::PreKeys;
@@ -62,6 +65,8 @@ pub(crate) use session::PeerSessions;
 pub(crate) use settlement::{Settled, Settlement};
 pub(crate) use thread::{Gap, Listed, Thread};
 pub(crate) use transaction::{Durable, Rows, Tx};
+pub(crate) use unknown::Kept;
+pub(crate) use waiting::{Found, Origin, WaitsFor};
 
 use lock::{Claim, Lock};
 use log::Log;
@@ -69,6 +74,9 @@ use readers::Readers;
 use transaction::{AfterCommit, from_sql, narrow, to_sql};
 use vault::Vault;
 use writer::{Flush, Once, Repeatable, Writer, WriterState};
+
+/// The version of the library: another one may be able to read what this one cannot.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The database of one account. Clones share it.
 #[derive(Clone)]

@@ -126,6 +126,7 @@ impl Tx<'_> {
     /// Forgets envelopes that the relay can no longer deliver.
     pub(crate) fn forget_opened(&mut self, before_ms: u64) -> Result<()> {
         self.expire_deferred(before_ms)?;
+        self.forget_applied(before_ms)?;
         self.change("DELETE FROM opened WHERE at < ?1", [to_sql(before_ms)?])?;
         self.change("DELETE FROM parked WHERE at < ?1", [to_sql(before_ms)?])?;
         Ok(())

@@ -6,7 +6,7 @@ use crate::error::{Error, Result, Storage};
 
 /// Each migrates the schema from version n to n + 1. The version is SQLite's `user_version`. New migrations are appended; one that was
 /// released is never changed.
-const MIGRATIONS: [&str; 16] = [
+const MIGRATIONS: [&str; 17] = [
     include_str!("schema/01.sql"),
     include_str!("schema/02.sql"),
     include_str!("schema/03.sql"),
@@ -23,6 +23,7 @@ const MIGRATIONS: [&str; 16] = [
     include_str!("schema/14.sql"),
     include_str!("schema/15.sql"),
     include_str!("schema/16.sql"),
+    include_str!("schema/17.sql"),
 ];
 
 /// The tables of a new database: the result of all migrations.

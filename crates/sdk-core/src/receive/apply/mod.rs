@@ -1,20 +1,87 @@
 //! Station 7, Apply: the effect of a content on the database, one file for each kind.
 
+mod message;
+mod reaction;
 mod receipt;
-mod text;
 
 use super::envelope::Envelope;
-use crate::content::{Body, Content};
+use crate::content::{Body, Content, Target};
 use crate::error::Result;
-use crate::store::{Registered, Tx};
+use crate::id::MessageId;
+use crate::store::{Found, Origin, Registered, Tx, VERSION, WaitsFor};
 
-pub(super) fn apply(tx: &mut Tx<'_>, envelope: &Envelope, content: Content, us: Registered) -> Result<()> {
+/// A content that is being applied.
+pub(super) struct Applying {
+    pub(super) origin: Origin,
+    pub(super) now_ms: u64,
+}
+
+/// Applies a content that has arrived.
+pub(super) fn apply(
+    tx: &mut Tx<'_>,
+    envelope: &Envelope,
+    content: Content,
+    us: Registered,
+    now_ms: u64,
+) -> Result<()> {
+    let kind = content.body.kind();
     let placeholder = tx.unpark(envelope.name())?;
-    if let Some(id) = placeholder.filter(|_| !content.body.kind().is_shown()) {
+    if let Some(id) = placeholder.filter(|_| !kind.is_shown()) {
         tx.remove_placeholder(envelope.thread, id)?;
     }
-    match &content.body {
-        Body::Text(_) => text::apply(tx, envelope, content, placeholder),
-        Body::Receipt { kind, messages } => receipt::apply(tx, envelope, us, *kind, messages),
+    if !kind.is_accepted(envelope.sender == us.user) {
+        return Ok(());
+    }
+    if let Body::Receipt { kind, messages } = &content.body {
+        return receipt::apply(tx, envelope, us, *kind, messages);
+    }
+    let origin = envelope.origin(&content)?;
+    if kind.is_shown() {
+        message::apply(tx, envelope, content, placeholder)?;
+        return apply_to(tx, &origin, now_ms);
+    }
+    if !tx.set_applied(origin.author, origin.content_id, now_ms)? {
+        return Ok(());
+    }
+    apply_change(tx, &Applying { origin, now_ms }, content.body)
+}
+
+/// Applies what has waited for a message that has arrived, or that is understood now.
+pub(super) fn apply_to(tx: &mut Tx<'_>, message: &Origin, now_ms: u64) -> Result<()> {
+    let target = Target { author: message.author, id: message.content_id };
+    for (origin, body) in tx.take_waiting(target)? {
+        if let Ok(body) = Body::from_bytes(&body) {
+            apply_change(tx, &Applying { origin, now_ms }, body)?;
+        }
+    }
+    Ok(())
+}
+
+/// Applies a content that shows nothing itself.
+pub(super) fn apply_change(tx: &mut Tx<'_>, applying: &Applying, body: Body) -> Result<()> {
+    match &body {
+        Body::Reaction(content) => match found(tx, applying, content.target, &body)? {
+            Some(message) => reaction::apply(tx, applying, message, content),
+            None => Ok(()),
+        },
+        Body::Unknown(unknown) if body.kind().is_stored() => {
+            let waits_for = WaitsFor::Version(VERSION);
+            tx.keep_waiting(&applying.origin, waits_for, unknown.bytes(), applying.now_ms)
+        }
+        Body::Unknown(_) => Ok(()),
+        // They are applied where they arrive.
+        Body::Text(_) | Body::Receipt { .. } => Ok(()),
+    }
+}
+
+/// The message that a content changes. If it has not arrived, the content waits for it.
+fn found(tx: &mut Tx<'_>, applying: &Applying, target: Target, body: &Body) -> Result<Option<MessageId>> {
+    match tx.find(applying.origin.thread, target)? {
+        Found::Here(message) => Ok(Some(message)),
+        Found::Gone => Ok(None),
+        Found::Missing => {
+            tx.keep_waiting(&applying.origin, WaitsFor::Message(target), &body.to_bytes(), applying.now_ms)?;
+            Ok(None)
+        }
     }
 }

@@ -6,7 +6,7 @@ mod row;
 use rusqlite::params;
 
 use super::reading::{STATE_INCOMING, STATE_LATE};
-use super::{NewOutgoing, Tx, to_sql};
+use super::{NewOutgoing, Tx, VERSION, to_sql};
 use crate::content::{Body, ReceiptKind};
 use crate::error::{Error, Result};
 use crate::event::Event;
@@ -16,6 +16,8 @@ use crate::message::{Delivery, Direction, Message, MessageBody, Position, Undecr
 /// What a person wrote; the body says of which kind it is.
 pub(super) const KIND_CONTENT: i64 = 1;
 pub(super) const KIND_UNDECRYPTABLE: i64 = 2;
+/// A content that is not understood.
+pub(super) const KIND_UNKNOWN: i64 = 3;
 
 const STATE_QUEUED: i64 = 0;
 const STATE_SENT: i64 = 1;
@@ -24,7 +26,7 @@ const STATE_READ: i64 = 3;
 pub(super) const STATE_FAILED: i64 = 4;
 
 /// Messages without an answer of the relay come after all others, in the order in which they were written.
-pub(super) const POSITION_PENDING: i64 = 1 << 62;
+pub(crate) const POSITION_PENDING: i64 = 1 << 62;
 
 /// An incoming message.
 #[derive(Clone)]
@@ -61,7 +63,7 @@ impl Tx<'_> {
                 new.content_id.as_bytes(),
                 us.as_bytes(),
                 device.get(),
-                KIND_CONTENT,
+                kind_of(&new.body),
                 new.body.to_bytes(),
                 to_sql(new.sent_ms)?,
                 POSITION_PENDING,
@@ -142,7 +144,12 @@ impl Tx<'_> {
                 if late.is_some() { STATE_LATE } else { STATE_INCOMING },
                 late,
             ],
-        )
+        )?;
+        if kind == KIND_UNKNOWN {
+            let id = id.unwrap_or(MessageId(self.connection.last_insert_rowid()));
+            self.set_version(id, VERSION)?;
+        }
+        Ok(())
     }
 
     /// Removes the placeholder of an envelope that could not be opened.
@@ -221,7 +228,7 @@ impl Tx<'_> {
 }
 
 /// The order in a thread: by epoch, and by sequence number within an epoch.
-pub(super) fn position(epoch: u64, server_seq: u64) -> Result<i64> {
+pub(crate) fn position(epoch: u64, server_seq: u64) -> Result<i64> {
     const SEQ_BITS: u32 = 40;
     const MAX_EPOCH: u64 = (1 << 22) - 1;
     const MAX_SEQ: u64 = (1 << SEQ_BITS) - 1;
@@ -229,11 +236,18 @@ pub(super) fn position(epoch: u64, server_seq: u64) -> Result<i64> {
     to_sql(epoch.min(MAX_EPOCH) << SEQ_BITS | server_seq.min(MAX_SEQ))
 }
 
+const fn kind_of(body: &Body) -> i64 {
+    match body {
+        Body::Unknown(_) => KIND_UNKNOWN,
+        _ => KIND_CONTENT,
+    }
+}
+
 impl Arrived {
     /// Kind, content id, body and cause, as they are stored.
     fn columns(&self) -> (i64, Option<ClientMsgId>, Vec<u8>, Option<i64>) {
         match self {
-            Self::Content(id, body) => (KIND_CONTENT, Some(*id), body.to_bytes(), None),
+            Self::Content(id, body) => (kind_of(body), Some(*id), body.to_bytes(), None),
             Self::Undecryptable(cause) => (KIND_UNDECRYPTABLE, None, Vec::new(), Some(cause.to_stored())),
         }
     }

@@ -127,7 +127,7 @@ impl Rows<'_> {
     }
 
     /// Like [`Rows::message_of`], but only if it is in this thread.
-    fn message_of_thread(
+    pub(in crate::store) fn message_of_thread(
         &self,
         thread: ThreadId,
         author: UserId,
@@ -166,7 +166,11 @@ impl Rows<'_> {
 
     /// The message of a row, with what other rows contain about it.
     fn complete(&self, row: Columns, read_mark: Position) -> Result<Message> {
+        let has_reactions = row.reactions > 0;
         let (mut message, quoted) = row.into_message(read_mark)?;
+        if has_reactions {
+            message.reactions = self.reaction_counts(message.id)?;
+        }
         if let Some(quoted) = quoted {
             let in_thread = self.message_of_thread(message.thread, quoted.author, quoted.id)?;
             message.quote = Some(Quote { author: quoted.author, text: quoted.text, message: in_thread });

@@ -3,7 +3,8 @@
 use rusqlite::Row;
 
 use super::{
-    KIND_CONTENT, KIND_UNDECRYPTABLE, STATE_DELIVERED, STATE_FAILED, STATE_QUEUED, STATE_READ, STATE_SENT,
+    KIND_CONTENT, KIND_UNDECRYPTABLE, KIND_UNKNOWN, STATE_DELIVERED, STATE_FAILED, STATE_QUEUED, STATE_READ,
+    STATE_SENT,
 };
 use crate::content::{Body, Quote, Text};
 use crate::error::{Error, Result, Storage};
@@ -16,7 +17,7 @@ use crate::store::reading::{STATE_INCOMING, STATE_LATE, STATE_READ_LATE};
 pub(super) const COLUMNS: &str = "id, thread_id, author, kind, body, cause, sent, server_seq,
     iif(state = 12 AND EXISTS (SELECT 1 FROM late_mark AS mark WHERE mark.thread_id = message.thread_id
         AND mark.late >= message.late AND (mark.position, mark.id) >= (message.position, message.id)), 11, state),
-    position FROM message";
+    position, reactions FROM message";
 
 pub(super) struct Columns {
     id: i64,
@@ -29,6 +30,8 @@ pub(super) struct Columns {
     server_seq: Option<i64>,
     state: i64,
     position: i64,
+    /// How many people have reacted to it.
+    pub(super) reactions: u32,
 }
 
 pub(super) fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
@@ -43,6 +46,7 @@ pub(super) fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
         server_seq: row.get(7)?,
         state: row.get(8)?,
         position: row.get(9)?,
+        reactions: row.get(10)?,
     })
 }
 
@@ -66,6 +70,7 @@ impl Columns {
                 }
                 _ => return Err(corrupt()),
             },
+            KIND_UNKNOWN => MessageBody::NotUnderstood,
             KIND_UNDECRYPTABLE => MessageBody::Undecryptable(Undecryptable::from_stored(cause)),
             _ => return Err(corrupt()),
         };
@@ -88,6 +93,7 @@ impl Columns {
             body,
             quote: None,
             is_forwarded,
+            reactions: Vec::new(),
             sent_ms: from_sql(self.sent)?,
             server_seq: self.server_seq.map(from_sql).transpose()?,
         };

@@ -159,8 +159,8 @@ CREATE TABLE message (
     content_id BLOB    CHECK (length(content_id) = 16),   -- its author's; NULL of what could not be opened
     author     BLOB    NOT NULL CHECK (length(author) = 16),
     device     INTEGER NOT NULL,               -- of the author; 0 when it was not kept
-    kind       INTEGER NOT NULL,               -- 1 content, 2 undecryptable
-    body       BLOB    NOT NULL,               -- 1: content without header, 2: empty
+    kind       INTEGER NOT NULL,               -- 1 content, 2 undecryptable, 3 content of a later version
+    body       BLOB    NOT NULL,               -- 1: content without header, 2: empty, 3: as it arrived
     cause      INTEGER,                        -- why it failed, or could not be opened
     sent       INTEGER NOT NULL,
     server_seq INTEGER,                        -- NULL until the relay has answered
@@ -174,6 +174,11 @@ CREATE TABLE message (
     expires    INTEGER,                            -- when it goes
     after_position INTEGER,                        -- of the newest message that its author had then; NULL when not told
     late       INTEGER,                            -- in state 12: its number among the late messages
+    version    TEXT,                               -- kind 3: of the library that did not understand it
+    reactions  INTEGER NOT NULL DEFAULT 0,         -- how many people have reacted to it
+    edits      INTEGER NOT NULL DEFAULT 0,         -- how many earlier versions of it there are
+    edited     INTEGER,                            -- when its author wrote the present version; NULL: at first
+    hidden     INTEGER,                            -- when it was deleted on this device; it can be restored
     UNIQUE (author, content_id)
 ) STRICT;
 
@@ -312,3 +317,77 @@ CREATE TABLE mark_exception (
     FOREIGN KEY (thread_id, user_id, device_id, kind, run)
         REFERENCES mark (thread_id, user_id, device_id, kind, run) ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX message_version ON message (version, id) WHERE kind = 3;
+CREATE INDEX message_hidden  ON message (hidden) WHERE hidden IS NOT NULL;
+
+-- The reaction of a person to a message. An empty one was removed, and is kept so that an older one does not return.
+CREATE TABLE reaction (
+    message_id INTEGER NOT NULL REFERENCES message (id) ON DELETE CASCADE,
+    author     BLOB    NOT NULL CHECK (length(author) = 16),
+    emoji      TEXT    NOT NULL CHECK (length(CAST(emoji AS BLOB)) <= 32),
+    sent       INTEGER NOT NULL,
+    position   INTEGER NOT NULL,               -- of its content in the thread: the last one counts
+    PRIMARY KEY (message_id, author)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX reaction_emoji ON reaction (message_id, emoji);
+
+-- The versions of an edited message: the original, and each edit.
+CREATE TABLE edit (
+    message_id INTEGER NOT NULL REFERENCES message (id) ON DELETE CASCADE,
+    position   INTEGER NOT NULL,               -- of its content in the thread: the last one counts; 0: the original
+    content_id BLOB    NOT NULL CHECK (length(content_id) = 16),
+    body       BLOB    NOT NULL,
+    sent       INTEGER NOT NULL,
+    PRIMARY KEY (message_id, position, content_id)
+) STRICT, WITHOUT ROWID;
+
+-- What a person has chosen in a poll.
+CREATE TABLE vote (
+    message_id INTEGER NOT NULL REFERENCES message (id) ON DELETE CASCADE,
+    author     BLOB    NOT NULL CHECK (length(author) = 16),
+    choices    BLOB    NOT NULL CHECK (length(choices) <= 32),
+    sent       INTEGER NOT NULL,
+    position   INTEGER NOT NULL,
+    PRIMARY KEY (message_id, author)
+) STRICT, WITHOUT ROWID;
+
+-- The pinned messages of a thread. One that is no longer pinned is kept so that an older pin does not return.
+CREATE TABLE pin (
+    thread_id  BLOB    NOT NULL REFERENCES thread (thread_id) ON DELETE CASCADE,
+    message_id INTEGER NOT NULL REFERENCES message (id) ON DELETE CASCADE,
+    pinned     INTEGER NOT NULL,               -- when; 0: no longer
+    position   INTEGER NOT NULL,
+    PRIMARY KEY (thread_id, message_id)
+) STRICT, WITHOUT ROWID;
+
+-- Contents that show nothing and cannot be applied yet.
+CREATE TABLE waiting_content (
+    id            INTEGER PRIMARY KEY,
+    thread_id     BLOB    NOT NULL REFERENCES thread (thread_id) ON DELETE CASCADE,
+    author        BLOB    NOT NULL CHECK (length(author) = 16),
+    content_id    BLOB    NOT NULL CHECK (length(content_id) = 16),
+    target_author BLOB    CHECK (length(target_author) = 16),   -- with target_id: the message that it waits for
+    target_id     BLOB    CHECK (length(target_id) = 16),
+    version       TEXT,                        -- of the library that did not understand it; NULL if it waits for a message
+    body          BLOB    NOT NULL,
+    sent          INTEGER NOT NULL,
+    position      INTEGER NOT NULL,
+    at            INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX waiting_target  ON waiting_content (target_author, target_id) WHERE target_id IS NOT NULL;
+CREATE INDEX waiting_version ON waiting_content (version, id) WHERE version IS NOT NULL;
+CREATE INDEX waiting_author  ON waiting_content (author, id);
+CREATE INDEX waiting_at      ON waiting_content (at);
+
+-- Contents that have no row of their own, or no longer: a second copy has no effect.
+CREATE TABLE applied_content (
+    author     BLOB    NOT NULL CHECK (length(author) = 16),
+    content_id BLOB    NOT NULL CHECK (length(content_id) = 16),
+    at         INTEGER NOT NULL,
+    PRIMARY KEY (author, content_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX applied_at ON applied_content (at);

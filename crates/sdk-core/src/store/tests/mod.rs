@@ -10,6 +10,7 @@ mod parked;
 mod plans;
 mod positions;
 mod pre_keys;
+mod reactions;
 mod reading;
 mod search;
 mod sessions;

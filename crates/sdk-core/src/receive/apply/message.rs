@@ -1,0 +1,26 @@
+//! What people see becomes one message, even if its author has sent it in several parcels. So does a content that this version
+//! does not understand.
+
+use crate::content::Content;
+use crate::error::Result;
+use crate::id::MessageId;
+use crate::receive::envelope::Envelope;
+use crate::store::{Arrived, Tx};
+
+/// If a message represents an envelope with this id that could not be opened, the content replaces it.
+pub(super) fn apply(
+    tx: &mut Tx<'_>,
+    envelope: &Envelope,
+    content: Content,
+    placeholder: Option<MessageId>,
+) -> Result<()> {
+    let is_known = tx.message_of(envelope.sender, content.id)?.is_some()
+        || tx.was_applied(envelope.sender, content.id)?;
+    let message = envelope.message(Arrived::Content(content.id, content.body), content.sent_ms);
+    match (is_known, placeholder) {
+        (true, Some(placeholder)) => tx.remove_placeholder(envelope.thread, placeholder),
+        (true, None) => Ok(()),
+        (false, Some(placeholder)) => tx.fill_in(placeholder, &message),
+        (false, None) => tx.insert_incoming(&message).map(drop),
+    }
+}

@@ -1,0 +1,54 @@
+//! Reads contents again that another version of the library did not understand.
+
+use super::apply::{Applying, apply_change, apply_to};
+use crate::content::Body;
+use crate::context::Context;
+use crate::error::Result;
+use crate::store::{Kept, Tx, VERSION};
+
+/// How many contents are read in one transaction.
+const BATCH: u32 = 64;
+
+/// Does nothing if there are none, which is the case except after the version has changed.
+pub(super) async fn run(ctx: &Context) -> Result<()> {
+    while ctx.store.glance(|rows| rows.has_unknown_of_other_versions(VERSION)).await? {
+        let now_ms = ctx.server_now_ms();
+        ctx.store.write(move |tx| reread(tx, VERSION, now_ms)).await?;
+    }
+    Ok(())
+}
+
+fn reread(tx: &mut Tx<'_>, version: &str, now_ms: u64) -> Result<()> {
+    for kept in tx.claim_unknown(version, BATCH)? {
+        let part = tx.begin_part()?;
+        match reread_one(tx, &kept, now_ms) {
+            Ok(()) => tx.keep_part(part)?,
+            Err(error) => {
+                tracing::warn!(%error, "a content of another version could not be read");
+                tx.undo_part(part)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn reread_one(tx: &mut Tx<'_>, kept: &Kept, now_ms: u64) -> Result<()> {
+    let (origin, message) = (&kept.origin, kept.message);
+    match (Body::from_bytes(&kept.body), message) {
+        // Still not understood; the row says by which version.
+        (Ok(Body::Unknown(_)), _) => Ok(()),
+        (Err(_), Some(message)) => tx.reject_unknown(message),
+        (Ok(body), Some(message)) if body.kind().is_shown() => {
+            tx.understand(message, &body)?;
+            apply_to(tx, origin, now_ms)
+        }
+        (Ok(body), _) => {
+            tx.forget_unknown(kept, origin.thread)?;
+            apply_change(tx, &Applying { origin: *origin, now_ms }, body)
+        }
+        (Err(_), None) => tx.forget_unknown(kept, origin.thread),
+    }
+}
+
+#[cfg(test)]
+mod tests;
