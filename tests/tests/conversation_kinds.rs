@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use sealpost_core::{Delivery, Error, Message, MessageBody, MessageId, Thread};
+use sealpost_core::{Client, Delivery, Error, Message, MessageBody, MessageId, MessageList, Thread};
 use sealpost_testkit::{Interceptor, Party, PartyDisk, Proxy, World, eventually, history, open_database};
 use sealpost_wire::Frame;
 use sealpost_wire::frame::Body;
@@ -228,4 +228,193 @@ async fn kinds_of_a_later_version_are_kept_and_shown_if_they_would_be_seen() {
     let ben = pair.ben.close().await.open().await;
     let his = ben.thread_with(&ada).await;
     assert_eq!(history(&his).await[1].body, MessageBody::NotUnderstood);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edited_message_shows_its_new_text_and_keeps_the_earlier_ones() {
+    let pair = Pair::new().await;
+    let (hers, his) = pair.say("meet at noon").await;
+    let question = pair.his.reply(his, "where?").await.unwrap();
+    let received = when("the reply", &pair.hers, |message| message.text() == Some("where?")).await;
+    pair.hers.edit(hers, "meet at one").await.unwrap();
+    pair.hers.edit(hers, "meet at two").await.unwrap();
+    let edited = when("the edit", &pair.his, |message| message.text() == Some("meet at two")).await;
+    assert!(edited.id == his && edited.edited_ms.is_some());
+    for (thread, id) in [(&pair.hers, hers), (&pair.his, his)] {
+        let versions = thread.versions(id).await.unwrap();
+        let texts: Vec<_> = versions.iter().map(|version| version.text.as_str()).collect();
+        assert_eq!(texts, ["meet at noon", "meet at one", "meet at two"]);
+        assert!(versions.is_sorted_by_key(|version| version.sent_ms));
+    }
+    // The reply keeps its quote when it is edited.
+    pair.his.edit(question.id, "where exactly?").await.unwrap();
+    let reply = when("the edit", &pair.hers, |message| message.text() == Some("where exactly?")).await;
+    assert_eq!((reply.id, reply.quote.unwrap().text.as_str()), (received.id, "meet at noon"));
+
+    // The new words are found, and the old ones are not.
+    let found = async |client: &Client, words: &str| client.search(words, 10).await.unwrap().len();
+    for client in [&pair.ada.client, &pair.ben.client] {
+        eventually("the new word", async || (found(client, "two").await == 1).then_some(())).await;
+        assert_eq!((found(client, "noon").await, found(client, "one").await), (0, 0));
+    }
+    // Only the author edits a message, and only texts can be edited.
+    assert_eq!(pair.his.edit(his, "no").await.unwrap_err(), Error::WrongState);
+    assert_eq!(pair.hers.edit(hers, "  ").await.unwrap_err(), Error::EmptyText);
+    assert_eq!(pair.hers.edit(MessageId(55_555), "no").await.unwrap_err(), Error::NotFound);
+    for n in 0..8 {
+        pair.hers.edit(hers, &format!("again {n}")).await.unwrap();
+    }
+    assert_eq!(pair.hers.edit(hers, "once too often").await.unwrap_err(), Error::WrongState);
+    when("the tenth edit", &pair.his, |message| message.text() == Some("again 7")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_deleted_for_everyone_leaves_only_its_place() {
+    let pair = Pair::new().await;
+    let (hers, his) = pair.say("a secret word").await;
+    pair.hers.edit(hers, "a secret sentence").await.unwrap();
+    pair.his.react(his, "👍").await.unwrap();
+    pair.his.reply(his, "really?").await.unwrap();
+    let reply = when("the reply", &pair.hers, |message| message.text() == Some("really?")).await;
+    when("the reaction", &pair.hers, |message| !message.reactions.is_empty()).await;
+    eventually("it can be found", async || {
+        (pair.ben.client.search("secret", 10).await.unwrap().len() == 1).then_some(())
+    })
+    .await;
+    assert_eq!(pair.his.delete_for_everyone(his).await.unwrap_err(), Error::WrongState);
+    pair.hers.delete_for_everyone(hers).await.unwrap();
+    let gone = when("the deletion", &pair.his, |message| message.body == MessageBody::Deleted).await;
+    assert_eq!(gone.id, his);
+    for (thread, id, client) in [(&pair.hers, hers, &pair.ada.client), (&pair.his, his, &pair.ben.client)] {
+        let all = history(thread).await;
+        let shown = all.iter().find(|message| message.id == id).unwrap();
+        assert!(
+            shown.body == MessageBody::Deleted && shown.reactions.is_empty() && shown.edited_ms.is_none()
+        );
+        assert_eq!(thread.versions(id).await.unwrap_err(), Error::NotFound);
+        assert_eq!(client.search("secret", 10).await.unwrap().len(), 0);
+        assert!(all.iter().all(|message| message.quote.as_ref().is_none_or(|quote| quote.text.is_empty())));
+        assert_eq!(thread.react(id, "👍").await.unwrap_err(), Error::WrongState);
+        assert_eq!(thread.reply(id, "what?").await.unwrap_err(), Error::WrongState);
+    }
+    assert_eq!(pair.hers.delete_for_everyone(hers).await.unwrap_err(), Error::WrongState);
+    // Others can still be deleted, and the one who deletes need not be online.
+    pair.his.delete_for_everyone(history(&pair.his).await.last().unwrap().id).await.unwrap();
+    when("the second deletion", &pair.hers, |message| {
+        message.id == reply.id && message.body == MessageBody::Deleted
+    })
+    .await;
+    let unread = pair.ben.client.thread_page(None, 1).await.unwrap().threads.remove(0).unread;
+    assert_eq!(unread, 0, "what is deleted is not unread");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_has_not_been_sent_is_deleted_without_a_trace() {
+    let mut world = World::start().await;
+    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
+    let first = hers.send_text("first").await.unwrap();
+    ada.message_reaches(&hers, first.id, Delivery::Delivered).await;
+    world.stop_relay().await;
+    eventually("no connection", async || {
+        (ada.client.connection_state() != sealpost_core::ConnectionState::Live).then_some(())
+    })
+    .await;
+    let rash = hers.send_text("rash words").await.unwrap();
+    hers.delete_for_everyone(rash.id).await.unwrap();
+    hers.edit(first.id, "first, edited").await.unwrap();
+    assert_eq!(history(&hers).await.len(), 1);
+    world.start_relay().await;
+    when("the edit", &his, |message| message.text() == Some("first, edited")).await;
+    assert_eq!(history(&his).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_cannot_be_changed_after_its_time() {
+    const HOUR_MS: u64 = 3_600_000;
+    let pair = Pair::new().await;
+    let (hers, _) = pair.say("carved in stone").await;
+    let disk = pair.ada.close().await;
+    {
+        // It was written 25 hours ago, then 49.
+        let database = open_database(disk.database(), &disk.key());
+        let age = i64::try_from(25 * HOUR_MS).unwrap();
+        database.execute("UPDATE message SET sent = sent - ?1", [age]).unwrap();
+    }
+    let ada = disk.open().await;
+    let thread = ada.thread_with(&pair.ben).await;
+    assert_eq!(thread.edit(hers, "too late").await.unwrap_err(), Error::WrongState);
+    let disk = ada.close().await;
+    {
+        let database = open_database(disk.database(), &disk.key());
+        let age = i64::try_from(24 * HOUR_MS).unwrap();
+        database.execute("UPDATE message SET sent = sent - ?1", [age]).unwrap();
+    }
+    let ada = disk.open().await;
+    let thread = ada.thread_with(&pair.ben).await;
+    assert_eq!(thread.delete_for_everyone(hers).await.unwrap_err(), Error::WrongState);
+    assert_eq!(history(&thread).await[0].text(), Some("carved in stone"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_deleted_for_me_can_be_restored_for_a_while() {
+    let pair = Pair::new().await;
+    let (_, first) = pair.say("first").await;
+    let (_, second) = pair.say("second").await;
+    let unread = async || pair.ben.client.thread_page(None, 1).await.unwrap().threads.remove(0).unread;
+    assert_eq!(unread().await, 2);
+    let mut view = pair.his.subscribe();
+    let mut list = MessageList::new(view.snapshot().await.unwrap());
+    pair.his.delete_for_me(second).await.unwrap();
+    assert_eq!((history(&pair.his).await.len(), unread().await), (1, 1));
+    assert_eq!(pair.ben.client.message(second).await.unwrap_err(), Error::NotFound);
+    list.apply(view.next().await.unwrap().unwrap());
+    assert_eq!(list.messages().len(), 1);
+    assert_eq!(newest(&pair.his).await.id, first);
+    pair.his.restore(second).await.unwrap();
+    list.apply(view.next().await.unwrap().unwrap());
+    assert_eq!(list.messages().len(), 2);
+    assert_eq!(newest(&pair.his).await.text(), Some("second"));
+    assert_eq!(pair.his.restore(second).await.unwrap_err(), Error::NotFound);
+    assert_eq!(pair.his.restore(first).await.unwrap_err(), Error::NotFound);
+
+    // 31 seconds later, it is gone for good, from the file as well.
+    pair.his.delete_for_me(second).await.unwrap();
+    let disk = pair.ben.close().await;
+    {
+        let database = open_database(disk.database(), &disk.key());
+        database.execute("UPDATE message SET hidden = hidden - 31000 WHERE hidden IS NOT NULL", []).unwrap();
+    }
+    let ben = disk.open().await;
+    let his = ben.thread_with(&pair.ada).await;
+    assert_eq!(his.restore(second).await.unwrap_err(), Error::NotFound);
+    let disk = eventually_gone(ben, second).await;
+    // She still has it, and a change of it has no effect on his side.
+    assert_eq!(history(&pair.hers).await.len(), 2);
+    let hers = newest(&pair.hers).await;
+    pair.hers.edit(hers.id, "second, edited").await.unwrap();
+    let last = pair.hers.send_text("last").await.unwrap();
+    let ben = disk.open().await;
+    pair.ada.message_reaches(&pair.hers, last.id, Delivery::Delivered).await;
+    let his = ben.thread_with(&pair.ada).await;
+    let texts: Vec<_> =
+        history(&his).await.into_iter().map(|message| message.text().unwrap().to_owned()).collect();
+    assert_eq!(texts, ["first", "last"]);
+}
+
+/// Waits until a message is no longer in the database of a client, and closes it.
+async fn eventually_gone(party: Party, id: MessageId) -> PartyDisk {
+    let mut disk = party.close().await;
+    loop {
+        {
+            let database = open_database(disk.database(), &disk.key());
+            let sql = "SELECT count(*) FROM message WHERE id = ?1";
+            if database.query_row(sql, [id.0], |row| row.get::<_, i64>(0)).unwrap() == 0 {
+                return disk;
+            }
+        }
+        let party = disk.open().await;
+        party.live().await;
+        disk = party.close().await;
+    }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sealpost_protocol::{Secret, SessionPolicy};
 
@@ -69,6 +70,46 @@ impl fmt::Debug for ProxyChoice {
     }
 }
 
+/// How long, and how often, messages can be changed after they were written. Clients apply these limits to what they receive, too, so
+/// all clients of an app should have the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ChangeLimits {
+    /// For how long the author can edit a message. Default: 24 hours.
+    pub edit_for: Duration,
+    /// How often the author can edit a message. Default: 10 times.
+    pub max_edits: u32,
+    /// For how long the author can delete a message for everyone. Default: 48 hours.
+    pub delete_for: Duration,
+}
+
+impl Default for ChangeLimits {
+    fn default() -> Self {
+        const HOUR_S: u64 = 3600;
+        Self {
+            edit_for: Duration::from_secs(24 * HOUR_S),
+            max_edits: 10,
+            delete_for: Duration::from_secs(48 * HOUR_S),
+        }
+    }
+}
+
+impl ChangeLimits {
+    /// Whether a message can still be edited. Both times are its author's.
+    pub(crate) fn may_edit(self, written_ms: u64, now_ms: u64) -> bool {
+        self.max_edits > 0 && is_within(self.edit_for, written_ms, now_ms)
+    }
+
+    /// Whether a message can still be deleted for everyone.
+    pub(crate) fn may_delete(self, written_ms: u64, now_ms: u64) -> bool {
+        is_within(self.delete_for, written_ms, now_ms)
+    }
+}
+
+fn is_within(limit: Duration, written_ms: u64, now_ms: u64) -> bool {
+    u128::from(now_ms.saturating_sub(written_ms)) <= limit.as_millis()
+}
+
 /// The parameters of [`Client::open`](crate::Client::open).
 pub struct Config {
     pub(crate) database: PathBuf,
@@ -77,6 +118,7 @@ pub struct Config {
     pub(crate) trust: Trust,
     pub(crate) proxy: ProxyChoice,
     pub(crate) policy: SessionPolicy,
+    pub(crate) limits: ChangeLimits,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -91,6 +133,7 @@ impl Config {
             trust: Trust::default(),
             proxy: ProxyChoice::default(),
             policy: SessionPolicy::default(),
+            limits: ChangeLimits::default(),
             clock: Arc::new(SystemClock),
         }
     }
@@ -116,6 +159,13 @@ impl Config {
         self
     }
 
+    /// How long, and how often, messages can be changed. Default: as [`ChangeLimits`] says.
+    #[must_use]
+    pub fn change_limits(mut self, limits: ChangeLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
     /// Uses another clock than the operating system's.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
@@ -126,7 +176,7 @@ impl Config {
 
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { database: _, key, relay: _, trust: _, proxy: _, policy, clock: _ } = self;
+        let Self { database: _, key, relay: _, trust: _, proxy: _, policy, limits: _, clock: _ } = self;
         f.debug_struct("Config").field("key", key).field("policy", policy).finish_non_exhaustive()
     }
 }

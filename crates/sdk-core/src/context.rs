@@ -11,6 +11,7 @@ use sealpost_protocol::{KnownKeys, SessionPolicy, UnixSeconds};
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::Instant;
 
+use crate::config::ChangeLimits;
 use crate::env::Env;
 use crate::event::{Event, EventBus};
 use crate::id::{ClientMsgId, DeviceId, UserId};
@@ -36,6 +37,8 @@ pub(crate) struct Upkeep {
     pub(crate) to_retry: Notify,
     /// There are read receipts to be queued.
     pub(crate) receipts_due: Notify,
+    /// There are messages that were deleted on this device.
+    pub(crate) hidden: Notify,
     /// There may be threads whose sessions are to be renewed.
     pub(crate) to_renew: Notify,
 }
@@ -61,6 +64,8 @@ pub(crate) struct Context {
     /// Which parts cannot do their work.
     pub(crate) health: Health,
     pub(crate) policy: SessionPolicy,
+    /// How long messages can be changed.
+    pub(crate) limits: ChangeLimits,
     /// Wakes the dispatcher when something was queued.
     pub(crate) outbox: Arc<Notify>,
     /// Passes messages that are already sealed to the dispatcher.
@@ -161,7 +166,7 @@ impl Context {
         transport: Transport,
         env: Env,
         events: EventBus,
-        policy: SessionPolicy,
+        (policy, limits): (SessionPolicy, ChangeLimits),
     ) -> Self {
         Self {
             store,
@@ -170,6 +175,7 @@ impl Context {
             health: Health::new(events.clone()),
             events,
             policy,
+            limits,
             outbox: Arc::default(),
             handover: Arc::default(),
             upkeep: Arc::default(),

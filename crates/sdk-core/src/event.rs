@@ -25,16 +25,17 @@ const CAPACITY: usize = 1024;
 pub enum Event {
     /// A thread was added to this device.
     ThreadAdded(ThreadId),
-    /// A message was added, incoming or outgoing.
+    /// A message was added, incoming or outgoing, or was restored after it was deleted on this device.
     MessageAdded(Message),
-    /// The state or the position of a message has changed.
+    /// The state, the position or the contents of a message have changed: it was, for example, edited, deleted for everyone, or
+    /// reacted to.
     MessageChanged {
         /// The message in its present state and position.
         message: Message,
         /// Its previous position.
         was: Position,
     },
-    /// A message was removed because its sending was cancelled.
+    /// A message was removed: its sending was cancelled, or it was deleted on this device.
     MessageRemoved {
         /// The thread it was in.
         thread: ThreadId,

@@ -65,7 +65,7 @@ mod waiting;
 pub use client::{
     Client, Contact, Departure, Fetched, History, Opened, Thread, Unregistered, fetch_for_push,
 };
-pub use config::{Config, DatabaseKey, ProxyChoice, Trust};
+pub use config::{ChangeLimits, Config, DatabaseKey, ProxyChoice, Trust};
 pub use content::MAX_TEXT;
 pub use env::{Clock, SystemClock};
 pub use error::{Error, Offline, Result, Storage};
@@ -74,7 +74,7 @@ pub use health::{FailedPart, Failure, Part};
 pub use id::{DeviceId, InvalidId, MessageId, ThreadId, UserId};
 pub use message::{
     Delivery, Direction, FailReason, Message, MessageBody, Page, Position, Quote, Reaction, ReactionCount,
-    Undecryptable,
+    Undecryptable, Version,
 };
 pub use sealpost_protocol::SessionPolicy;
 pub use store::{ThreadCursor, ThreadKind, TrustState, process_is_exiting};

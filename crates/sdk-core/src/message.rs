@@ -28,6 +28,9 @@ pub struct Message {
     /// The emoji with which people have reacted to it, the most frequent first, at most 20.
     /// [`Thread::reactions`](crate::Thread::reactions) returns who has chosen which.
     pub reactions: Vec<ReactionCount>,
+    /// When its author wrote the present version, in server time, in milliseconds since the Unix epoch; none if it was not edited.
+    /// [`Thread::versions`](crate::Thread::versions) returns the earlier ones.
+    pub edited_ms: Option<u64>,
     /// When the author wrote it, in server time, in milliseconds since the Unix epoch.
     pub sent_ms: u64,
     /// The sequence number that the relay assigned; none if the relay has not answered yet.
@@ -39,7 +42,7 @@ impl Message {
     pub fn text(&self) -> Option<&str> {
         match &self.body {
             MessageBody::Text(text) => Some(text),
-            MessageBody::NotUnderstood | MessageBody::Undecryptable(_) => None,
+            MessageBody::Deleted | MessageBody::NotUnderstood | MessageBody::Undecryptable(_) => None,
         }
     }
 }
@@ -51,7 +54,7 @@ pub struct Quote {
     /// The author of the quoted message, as the author of the reply states it.
     pub author: UserId,
     /// The beginning of the quoted text, at most 400 bytes of UTF-8, as the author of the reply states it. Show the message itself
-    /// instead if it is here.
+    /// instead if it is here. Empty if that was deleted for everyone.
     pub text: String,
     /// The quoted message, if it is in the same thread on this device.
     /// [`Thread::history_around`](crate::Thread::history_around) returns a page with it.
@@ -101,6 +104,23 @@ pub struct Reaction {
 impl fmt::Debug for Reaction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reaction").field("author", &self.author).finish_non_exhaustive()
+    }
+}
+
+/// A version of a message that was edited.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Version {
+    /// Its text.
+    pub text: String,
+    /// When the author wrote it, in server time, in milliseconds since the Unix epoch.
+    pub sent_ms: u64,
+}
+
+/// Contains nothing that a person wrote, so that it cannot end up in a log.
+impl fmt::Debug for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Version({})", self.sent_ms)
     }
 }
 
@@ -232,6 +252,8 @@ pub enum MessageBody {
     Text(String),
     /// Something that a later version of the library can show. It is kept, and shown once the app is updated.
     NotUnderstood,
+    /// Its author has deleted it for everyone.
+    Deleted,
     /// An envelope that could not be opened.
     Undecryptable(Undecryptable),
 }
@@ -241,6 +263,7 @@ impl fmt::Debug for MessageBody {
         match self {
             Self::Text(_) => f.write_str("Text(..)"),
             Self::NotUnderstood => f.write_str("NotUnderstood"),
+            Self::Deleted => f.write_str("Deleted"),
             Self::Undecryptable(cause) => write!(f, "Undecryptable({cause:?})"),
         }
     }

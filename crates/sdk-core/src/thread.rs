@@ -140,6 +140,23 @@ pub(crate) fn queue_delivery_receipts(
     Ok(true)
 }
 
+/// Hides a message on this device. It is deleted after a while, unless it is restored.
+pub(crate) async fn delete_for_me(ctx: &Context, thread: ThreadId, id: MessageId) -> Result<()> {
+    let now_ms = ctx.server_now_ms();
+    if !ctx.store.write(move |tx| tx.hide(thread, id, now_ms)).await? {
+        return Err(Error::NotFound);
+    }
+    ctx.upkeep.hidden.notify_one();
+    Ok(())
+}
+
+/// Shows a message again that was hidden a short while ago.
+pub(crate) async fn restore(ctx: &Context, thread: ThreadId, id: MessageId) -> Result<()> {
+    let now_ms = ctx.server_now_ms();
+    let restored = ctx.store.write(move |tx| tx.restore(thread, id, now_ms)).await?;
+    if restored { Ok(()) } else { Err(Error::NotFound) }
+}
+
 /// Queues a failed message again.
 pub(crate) async fn retry(ctx: &Context, thread: ThreadId, id: MessageId) -> Result<()> {
     let sent_ms = ctx.server_now_ms();

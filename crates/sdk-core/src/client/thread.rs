@@ -8,7 +8,7 @@ use super::{Client, Contact, MAX_PAGE, pages};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::id::{MessageId, ThreadId, UserId};
-use crate::message::{Message, Page, Position, Reaction};
+use crate::message::{Message, Page, Position, Reaction, Version};
 use crate::send;
 use crate::store::ThreadKind;
 use crate::thread;
@@ -95,7 +95,7 @@ impl Thread {
     /// [`Error::WrongState`](crate::Error::WrongState) if it could not be decrypted or has not been sent,
     /// [`Error::Storage`](crate::Error::Storage).
     pub async fn react(&self, to: MessageId, emoji: &str) -> Result<()> {
-        send::queue::react(self.ctx(), self.id, to, Some(emoji.to_owned())).await
+        send::change::react(self.ctx(), self.id, to, Some(emoji.to_owned())).await
     }
 
     /// Removes our reaction to a message of this thread.
@@ -103,7 +103,7 @@ impl Thread {
     /// # Errors
     /// Those of [`react`](Self::react).
     pub async fn remove_reaction(&self, from: MessageId) -> Result<()> {
-        send::queue::react(self.ctx(), self.id, from, None).await
+        send::change::react(self.ctx(), self.id, from, None).await
     }
 
     /// Up to `limit` (at most 500) reactions to a message, one for each person, ordered by the ids of the users; those after
@@ -119,6 +119,61 @@ impl Thread {
     ) -> Result<Vec<Reaction>> {
         let (thread, limit) = (self.id, limit.clamp(1, MAX_PAGE));
         self.ctx().store.glance(move |rows| rows.reactions((thread, message), after, limit)).await
+    }
+
+    /// Replaces the text of one of our messages. When this returns, the new text is on disk and shown, and will be sent. The earlier
+    /// ones are kept ([`versions`](Self::versions)), also by recipients. By default, this is possible 10 times within 24 hours
+    /// ([`ChangeLimits`](crate::ChangeLimits)).
+    ///
+    /// # Errors
+    /// [`Error::EmptyText`](crate::Error::EmptyText), [`Error::TooLong`](crate::Error::TooLong),
+    /// [`Error::NotFound`](crate::Error::NotFound) if there is no such message in this thread,
+    /// [`Error::WrongState`](crate::Error::WrongState) if it is not our own text, has failed, or can no longer be edited,
+    /// [`Error::Storage`](crate::Error::Storage).
+    pub async fn edit(&self, message: MessageId, text: &str) -> Result<()> {
+        send::change::edit(self.ctx(), self.id, message, text).await
+    }
+
+    /// The versions of a text message, the oldest first and the present one last; only that one if it was not edited.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`](crate::Error::NotFound) if there is no such text in this thread,
+    /// [`Error::Storage`](crate::Error::Storage).
+    pub async fn versions(&self, message: MessageId) -> Result<Vec<Version>> {
+        let thread = self.id;
+        let found = self.ctx().store.glance(move |rows| rows.versions(thread, message)).await?;
+        found.ok_or(Error::NotFound)
+    }
+
+    /// Deletes one of our messages on all devices of all members, with its reactions and earlier versions. Its place remains, and
+    /// shows [`MessageBody::Deleted`](crate::MessageBody::Deleted). A message that has not left this device is removed without a
+    /// trace. By default, this is possible for 48 hours ([`ChangeLimits`](crate::ChangeLimits)). Recipients can have kept a copy.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`](crate::Error::NotFound) if there is no such message in this thread,
+    /// [`Error::WrongState`](crate::Error::WrongState) if it is not ours or can no longer be deleted,
+    /// [`Error::Storage`](crate::Error::Storage).
+    pub async fn delete_for_everyone(&self, message: MessageId) -> Result<()> {
+        send::change::delete_for_everyone(self.ctx(), self.id, message).await
+    }
+
+    /// Deletes a message on this device only. For 30 seconds, [`restore`](Self::restore) takes that back. A message of ours that
+    /// is still queued is sent nevertheless.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`](crate::Error::NotFound) if there is no such message in this thread,
+    /// [`Error::Storage`](crate::Error::Storage).
+    pub async fn delete_for_me(&self, message: MessageId) -> Result<()> {
+        thread::delete_for_me(self.ctx(), self.id, message).await
+    }
+
+    /// Shows a message again that was deleted on this device less than 30 seconds ago. It counts as read.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`](crate::Error::NotFound) if it is too late, or if it was not deleted,
+    /// [`Error::Storage`](crate::Error::Storage).
+    pub async fn restore(&self, message: MessageId) -> Result<()> {
+        thread::restore(self.ctx(), self.id, message).await
     }
 
     /// The newest [`PAGE`] messages, or those before a position, newest first.

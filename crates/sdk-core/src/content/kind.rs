@@ -67,6 +67,8 @@ impl Kind {
     pub(super) const TEXT: Self = Self(10);
     pub(super) const RECEIPT: Self = Self(11);
     pub(super) const REACTION: Self = Self(12);
+    pub(super) const EDIT: Self = Self(13);
+    pub(super) const DELETE: Self = Self(14);
     /// Not in the table.
     pub(super) const LATER: Self = Self(0);
 

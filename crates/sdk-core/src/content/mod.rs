@@ -4,6 +4,8 @@
 //! The format is `proto/content.proto`. The header repeats what the relay states about a message (thread, id), so
 //! that a client notices when a relay moves a message or changes its id.
 
+mod delete;
+mod edit;
 mod kind;
 mod padding;
 mod quote;
@@ -18,6 +20,7 @@ use std::fmt;
 use prost::Message as _;
 use zeroize::Zeroizing;
 
+pub(crate) use edit::Edit;
 pub(crate) use kind::Kind;
 pub(crate) use quote::Quote;
 pub(crate) use reaction::{EmojiSequence, Reaction};
@@ -60,6 +63,9 @@ pub(crate) enum Body {
         messages: Vec<ClientMsgId>,
     },
     Reaction(Reaction),
+    Edit(Edit),
+    /// Deletes the message of the same author with this content id.
+    Delete(ClientMsgId),
     /// A kind that a later version has introduced.
     Unknown(Unknown),
 }
@@ -134,14 +140,16 @@ impl Body {
             Self::Text(_) => Kind::TEXT,
             Self::Receipt { .. } => Kind::RECEIPT,
             Self::Reaction(_) => Kind::REACTION,
+            Self::Edit(_) => Kind::EDIT,
+            Self::Delete(_) => Kind::DELETE,
             Self::Unknown(unknown) => unknown.kind,
         }
     }
 
     pub(crate) const fn class(&self) -> Class {
         match self {
-            Self::Text(_) | Self::Reaction(_) | Self::Unknown(_) => Class::Ordinary,
             Self::Receipt { .. } => Class::Receipt,
+            _ => Class::Ordinary,
         }
     }
 
@@ -161,6 +169,8 @@ impl Body {
             Self::Text(text) => text.write(),
             Self::Receipt { kind, messages } => of(receipt::write(*kind, messages)),
             Self::Reaction(reaction) => of(reaction.write()),
+            Self::Edit(edit) => of(edit.write()),
+            Self::Delete(message) => of(delete::write(*message)),
             Self::Unknown(_) => proto::Content::default(),
         }
     }
@@ -181,6 +191,8 @@ impl Body {
             }
             Some(proto::content::Body::Receipt(receipt)) => receipt::read(&receipt),
             Some(proto::content::Body::Reaction(reaction)) => Reaction::read(reaction).map(Self::Reaction),
+            Some(proto::content::Body::Edit(edit)) => Edit::read(edit).map(Self::Edit),
+            Some(proto::content::Body::Delete(delete)) => delete::read(&delete).map(Self::Delete),
             None => Err(ContentError::Unknown),
         };
         match read {
@@ -206,6 +218,8 @@ impl fmt::Debug for Body {
             Self::Text(_) => f.write_str("Text(..)"),
             Self::Receipt { kind, messages } => write!(f, "Receipt({kind:?}, {})", messages.len()),
             Self::Reaction(_) => f.write_str("Reaction(..)"),
+            Self::Edit(_) => f.write_str("Edit(..)"),
+            Self::Delete(_) => f.write_str("Delete"),
             Self::Unknown(unknown) => unknown.fmt(f),
         }
     }

@@ -274,7 +274,7 @@ impl Batch<'_, '_> {
             Opened::Content(content) => {
                 self.tx.set_opened(ciphertext, now_ms)?;
                 let confirmed = content.body.kind().is_confirmed().then_some(content.id);
-                apply(self.tx, envelope, content, self.us, now_ms)?;
+                apply(self.tx, envelope, content, self.us, (now_ms, self.ctx.limits))?;
                 handled.to_confirm = confirmed;
             }
         }

@@ -1,6 +1,7 @@
 //! Reads contents again that another version of the library did not understand.
 
 use super::apply::{Applying, apply_change, apply_to};
+use crate::config::ChangeLimits;
 use crate::content::Body;
 use crate::context::Context;
 use crate::error::Result;
@@ -12,16 +13,16 @@ const BATCH: u32 = 64;
 /// Does nothing if there are none, which is the case except after the version has changed.
 pub(super) async fn run(ctx: &Context) -> Result<()> {
     while ctx.store.glance(|rows| rows.has_unknown_of_other_versions(VERSION)).await? {
-        let now_ms = ctx.server_now_ms();
-        ctx.store.write(move |tx| reread(tx, VERSION, now_ms)).await?;
+        let now = (ctx.server_now_ms(), ctx.limits);
+        ctx.store.write(move |tx| reread(tx, VERSION, now)).await?;
     }
     Ok(())
 }
 
-fn reread(tx: &mut Tx<'_>, version: &str, now_ms: u64) -> Result<()> {
+fn reread(tx: &mut Tx<'_>, version: &str, now: (u64, ChangeLimits)) -> Result<()> {
     for kept in tx.claim_unknown(version, BATCH)? {
         let part = tx.begin_part()?;
-        match reread_one(tx, &kept, now_ms) {
+        match reread_one(tx, &kept, now) {
             Ok(()) => tx.keep_part(part)?,
             Err(error) => {
                 tracing::warn!(%error, "a content of another version could not be read");
@@ -32,7 +33,7 @@ fn reread(tx: &mut Tx<'_>, version: &str, now_ms: u64) -> Result<()> {
     Ok(())
 }
 
-fn reread_one(tx: &mut Tx<'_>, kept: &Kept, now_ms: u64) -> Result<()> {
+fn reread_one(tx: &mut Tx<'_>, kept: &Kept, now: (u64, ChangeLimits)) -> Result<()> {
     let (origin, message) = (&kept.origin, kept.message);
     match (Body::from_bytes(&kept.body), message) {
         // Still not understood; the row says by which version.
@@ -40,11 +41,11 @@ fn reread_one(tx: &mut Tx<'_>, kept: &Kept, now_ms: u64) -> Result<()> {
         (Err(_), Some(message)) => tx.reject_unknown(message),
         (Ok(body), Some(message)) if body.kind().is_shown() => {
             tx.understand(message, &body)?;
-            apply_to(tx, origin, now_ms)
+            apply_to(tx, origin, now)
         }
         (Ok(body), _) => {
             tx.forget_unknown(kept, origin.thread)?;
-            apply_change(tx, &Applying { origin: *origin, now_ms }, body)
+            apply_change(tx, &Applying { origin: *origin, now_ms: now.0, limits: now.1 }, body)
         }
         (Err(_), None) => tx.forget_unknown(kept, origin.thread),
     }

@@ -21,6 +21,7 @@
 
 mod answer;
 mod backoff;
+pub(crate) mod change;
 pub(crate) mod dispatch;
 pub(crate) mod lane;
 mod meet;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rand::rngs::StdRng;
 
 use super::prepare::{Prepared, seal_next};
-use crate::content::{Body, EmojiSequence, MAX_TEXT, Quote, Reaction, Target, Text};
+use crate::content::{Body, MAX_TEXT, Quote, Text};
 use crate::context::{Context, HandedOver};
 use crate::error::{Error, Result};
 use crate::fault::{self, Station};
@@ -50,30 +50,7 @@ pub(crate) async fn forward(ctx: &Context, thread: ThreadId, message: MessageId)
     send_message(ctx, thread, work).await
 }
 
-/// Replaces our reaction to a message of the same thread, or removes it if there is none.
-///
-/// # Errors
-/// [`Error::Misuse`] if it is not an emoji; [`Error::NotFound`] if there is no such message, [`Error::WrongState`] if it could not
-/// be read, or has failed.
-pub(crate) async fn react(
-    ctx: &Context,
-    thread: ThreadId,
-    to: MessageId,
-    emoji: Option<String>,
-) -> Result<()> {
-    let emoji = match emoji.map(EmojiSequence::new) {
-        Some(None) => return Err(Error::Misuse("not an emoji, or longer than 32 bytes")),
-        emoji => emoji.flatten(),
-    };
-    let work = move |tx: &mut Tx<'_>, ours: &Origin| {
-        let (author, id, _) = content_in(tx, thread, to)?;
-        tx.react(to, ours, emoji.as_ref().map_or("", EmojiSequence::as_str))?;
-        Ok(Body::Reaction(Reaction { target: Target { author, id }, emoji: emoji.clone() }))
-    };
-    queue(ctx, thread, work).await.map(drop)
-}
-
-fn checked(text: &str) -> Result<&str> {
+pub(super) fn checked(text: &str) -> Result<&str> {
     if text.trim().is_empty() {
         return Err(Error::EmptyText);
     }
@@ -84,7 +61,11 @@ fn checked(text: &str) -> Result<&str> {
 }
 
 /// A message of a thread that another content can refer to.
-fn content_in(tx: &Tx<'_>, thread: ThreadId, id: MessageId) -> Result<(UserId, ClientMsgId, Body)> {
+pub(super) fn content_in(
+    tx: &Tx<'_>,
+    thread: ThreadId,
+    id: MessageId,
+) -> Result<(UserId, ClientMsgId, Body)> {
     let message = tx.message(id)?.filter(|message| message.thread == thread).ok_or(Error::NotFound)?;
     if matches!(message.direction, Direction::Outgoing(Delivery::Failed(_))) {
         return Err(Error::WrongState);
@@ -98,15 +79,18 @@ async fn send_message(
     thread: ThreadId,
     body: impl Fn(&mut Tx<'_>) -> Result<Body> + Send + 'static,
 ) -> Result<Message> {
-    queue(ctx, thread, move |tx, _| body(tx)).await?.ok_or(Error::Bug("a queued text without a message"))
+    queue(ctx, thread, move |tx, _| body(tx).map(Some))
+        .await?
+        .ok_or(Error::Bug("a queued text without a message"))
 }
 
 /// Queues a body, which is made in the transaction that queues it. When this returns, the content is durable and will be sent.
-/// Returns the message that it has become, if people see it. What it changes on this side is changed in the same transaction.
-async fn queue(
+/// Returns the message that it has become, if people see it. What it changes on this side is changed in the same transaction. Queues
+/// nothing if there is no body.
+pub(super) async fn queue(
     ctx: &Context,
     thread: ThreadId,
-    body: impl Fn(&mut Tx<'_>, &Origin) -> Result<Body> + Send + 'static,
+    body: impl Fn(&mut Tx<'_>, &Origin) -> Result<Option<Body>> + Send + 'static,
 ) -> Result<Option<Message>> {
     let (content_id, sent_ms) = (ctx.new_client_msg_id(), ctx.server_now_ms());
     let (ctx_in_tx, mut rng) = (ctx.clone(), ctx.env.rng());
@@ -116,7 +100,7 @@ async fn queue(
             return Err(Error::NotFound);
         }
         let ours = Origin { thread, author: us.user, content_id, sent_ms, order: POSITION_PENDING };
-        let body = body(tx, &ours)?;
+        let Some(body) = body(tx, &ours)? else { return Ok(None) };
         let is_next = !tx.is_lane_busy(thread)?;
         let new = NewOutgoing { thread, us: (us.user, us.device), content_id, sent_ms, body };
         let message = tx.enqueue(new)?;

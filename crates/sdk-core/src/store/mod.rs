@@ -7,6 +7,8 @@
 mod account;
 mod contact;
 mod deferred;
+mod deletion;
+mod edit;
 mod error;
 mod exit;
 mod flock;
@@ -51,6 +53,7 @@ pub use thread::{ThreadCursor, ThreadKind};
 
 pub(crate) use contact::Device;
 pub(crate) use deferred::{Deferred, NewDeferred};
+pub(crate) use deletion::RESTORABLE_MS;
 pub(crate) use exit::prepare as prepare_for_exit;
 pub use exit::process_is_exiting;
 pub(crate) use generation::Generation;

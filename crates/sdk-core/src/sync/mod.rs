@@ -9,6 +9,7 @@ mod gaps;
 mod indexer;
 mod loss;
 mod pause;
+mod purge;
 mod receipts;
 mod renewal;
 mod upkeep;
@@ -114,6 +115,8 @@ impl Tasks {
         tasks.spawn(supervise(ctx.clone(), Part::Search, move || indexer::run(c.clone())));
         let c = ctx.clone();
         tasks.spawn(supervise(ctx.clone(), Part::Receiving, move || retry::run(c.clone())));
+        let c = ctx.clone();
+        tasks.spawn(supervise(ctx.clone(), Part::Search, move || purge::run(c.clone())));
         let c = ctx.clone();
         tasks.spawn(supervise(ctx.clone(), Part::Sending, move || renewal::run(c.clone())));
         Self(tasks)

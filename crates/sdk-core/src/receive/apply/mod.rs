@@ -1,10 +1,13 @@
 //! Station 7, Apply: the effect of a content on the database, one file for each kind.
 
+mod delete;
+mod edit;
 mod message;
 mod reaction;
 mod receipt;
 
 use super::envelope::Envelope;
+use crate::config::ChangeLimits;
 use crate::content::{Body, Content, Target};
 use crate::error::Result;
 use crate::id::MessageId;
@@ -14,6 +17,7 @@ use crate::store::{Found, Origin, Registered, Tx, VERSION, WaitsFor};
 pub(super) struct Applying {
     pub(super) origin: Origin,
     pub(super) now_ms: u64,
+    pub(super) limits: ChangeLimits,
 }
 
 /// Applies a content that has arrived.
@@ -22,7 +26,7 @@ pub(super) fn apply(
     envelope: &Envelope,
     content: Content,
     us: Registered,
-    now_ms: u64,
+    (now_ms, limits): (u64, ChangeLimits),
 ) -> Result<()> {
     let kind = content.body.kind();
     let placeholder = tx.unpark(envelope.name())?;
@@ -38,20 +42,24 @@ pub(super) fn apply(
     let origin = envelope.origin(&content)?;
     if kind.is_shown() {
         message::apply(tx, envelope, content, placeholder)?;
-        return apply_to(tx, &origin, now_ms);
+        return apply_to(tx, &origin, (now_ms, limits));
     }
     if !tx.set_applied(origin.author, origin.content_id, now_ms)? {
         return Ok(());
     }
-    apply_change(tx, &Applying { origin, now_ms }, content.body)
+    apply_change(tx, &Applying { origin, now_ms, limits }, content.body)
 }
 
 /// Applies what has waited for a message that has arrived, or that is understood now.
-pub(super) fn apply_to(tx: &mut Tx<'_>, message: &Origin, now_ms: u64) -> Result<()> {
+pub(super) fn apply_to(
+    tx: &mut Tx<'_>,
+    message: &Origin,
+    (now_ms, limits): (u64, ChangeLimits),
+) -> Result<()> {
     let target = Target { author: message.author, id: message.content_id };
     for (origin, body) in tx.take_waiting(target)? {
         if let Ok(body) = Body::from_bytes(&body) {
-            apply_change(tx, &Applying { origin, now_ms }, body)?;
+            apply_change(tx, &Applying { origin, now_ms, limits }, body)?;
         }
     }
     Ok(())
@@ -64,6 +72,21 @@ pub(super) fn apply_change(tx: &mut Tx<'_>, applying: &Applying, body: Body) -> 
             Some(message) => reaction::apply(tx, applying, message, content),
             None => Ok(()),
         },
+        Body::Edit(edit) => {
+            // Only its author changes a message, so the content does not name one.
+            let target = Target { author: applying.origin.author, id: edit.message };
+            match found(tx, applying, target, &body)? {
+                Some(message) => edit::apply(tx, applying, message, edit),
+                None => Ok(()),
+            }
+        }
+        Body::Delete(id) => {
+            let target = Target { author: applying.origin.author, id: *id };
+            match found(tx, applying, target, &body)? {
+                Some(message) => delete::apply(tx, applying, message),
+                None => Ok(()),
+            }
+        }
         Body::Unknown(unknown) if body.kind().is_stored() => {
             let waits_for = WaitsFor::Version(VERSION);
             tx.keep_waiting(&applying.origin, waits_for, unknown.bytes(), applying.now_ms)

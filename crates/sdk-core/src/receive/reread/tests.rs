@@ -64,7 +64,7 @@ async fn upgrade(store: &Store, bodies: Vec<(MessageId, Vec<u8>)>) {
             tx.replace_body(message, &body)?;
         }
         assert!(tx.has_unknown_of_other_versions("later")?);
-        reread(tx, "later", 5)?;
+        reread(tx, "later", (5, ChangeLimits::default()))?;
         assert!(!tx.has_unknown_of_other_versions("later")?);
         Ok(())
     });

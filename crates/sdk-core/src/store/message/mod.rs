@@ -18,6 +18,8 @@ pub(super) const KIND_CONTENT: i64 = 1;
 pub(super) const KIND_UNDECRYPTABLE: i64 = 2;
 /// A content that is not understood.
 pub(super) const KIND_UNKNOWN: i64 = 3;
+/// A content that its author has deleted for everyone.
+pub(super) const KIND_DELETED: i64 = 4;
 
 const STATE_QUEUED: i64 = 0;
 const STATE_SENT: i64 = 1;
@@ -194,7 +196,7 @@ impl Tx<'_> {
     }
 
     /// The message is about to be removed or replaced: if it is unread, it no longer counts as such.
-    fn note_unread_removed(&mut self, id: MessageId) -> Result<()> {
+    pub(super) fn note_unread_removed(&mut self, id: MessageId) -> Result<()> {
         match self.message(id)? {
             Some(Message { thread, direction: Direction::Incoming { read: false }, .. }) => {
                 self.uncount_unread(thread, id)

@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension as _, Params, params};
 
 use super::row::{COLUMNS, Columns, columns};
-use super::{KIND_CONTENT, STATE_FAILED};
+use super::{KIND_CONTENT, KIND_DELETED, STATE_FAILED};
 use crate::content::Body;
 use crate::error::{Error, Result, Storage};
 use crate::id::{ClientMsgId, MessageId, ThreadId, UserId};
@@ -14,7 +14,7 @@ impl Rows<'_> {
     pub(crate) fn message(&self, id: MessageId) -> Result<Option<Message>> {
         let sql = format!("SELECT {COLUMNS} WHERE id = ?1");
         let row = self.connection.prepare_cached(&sql)?.query_row([id.0], columns).optional()?;
-        let Some(row) = row else { return Ok(None) };
+        let Some(row) = row.filter(|row| row.hidden.is_none()) else { return Ok(None) };
         let read_mark = match row.thread_with_mark()? {
             Some(thread) => self.read_mark(thread)?,
             None => Position::FIRST,
@@ -32,7 +32,7 @@ impl Rows<'_> {
     ) -> Result<Option<Message>> {
         let sql = format!(
             "SELECT {COLUMNS} WHERE author = ?2 AND content_id = ?3 AND thread_id = ?1 AND kind = {KIND_CONTENT}
-                AND (state < ?4 OR state = {STATE_FAILED})"
+                AND (state < ?4 OR state = {STATE_FAILED}) AND hidden IS NULL"
         );
         let values = params![thread.as_bytes(), us.as_bytes(), id.as_bytes(), state];
         let row = self.connection.prepare_cached(&sql)?.query_row(values, columns).optional()?;
@@ -51,7 +51,7 @@ impl Rows<'_> {
     /// Up to `limit` messages of a thread that directly follow a position.
     pub(crate) fn page_after(&self, thread: ThreadId, after: Position, limit: u32) -> Result<Page> {
         let sql = format!(
-            "SELECT {COLUMNS} WHERE thread_id = ?1 AND (position, id) > (?2, ?3)
+            "SELECT {COLUMNS} WHERE thread_id = ?1 AND (position, id) > (?2, ?3) AND hidden IS NULL
              ORDER BY position, id LIMIT ?4"
         );
         let values = params![thread.as_bytes(), after.order, after.id, limit];
@@ -92,7 +92,7 @@ impl Rows<'_> {
         read_mark: Position,
     ) -> Result<Vec<Message>> {
         let sql = format!(
-            "SELECT {COLUMNS} WHERE thread_id = ?1 AND (position, id) < (?2, ?3)
+            "SELECT {COLUMNS} WHERE thread_id = ?1 AND (position, id) < (?2, ?3) AND hidden IS NULL
              ORDER BY position DESC, id DESC LIMIT ?4"
         );
         self.messages(&sql, params![thread.as_bytes(), before.order, before.id, limit], read_mark)
@@ -106,7 +106,9 @@ impl Rows<'_> {
         limit: u32,
     ) -> Result<Vec<Message>> {
         // The sign prevents SQLite from scanning the whole thread: newer rows are at the end of the table.
-        let sql = format!("SELECT {COLUMNS} WHERE +thread_id = ?1 AND id > ?2 ORDER BY id LIMIT ?3");
+        let sql = format!(
+            "SELECT {COLUMNS} WHERE +thread_id = ?1 AND id > ?2 AND hidden IS NULL ORDER BY id LIMIT ?3"
+        );
         self.messages(&sql, params![thread.as_bytes(), after.0, limit], self.read_mark(thread)?)
     }
 
@@ -137,6 +139,13 @@ impl Rows<'_> {
         let key = params![author.as_bytes(), content_id.as_bytes(), thread.as_bytes()];
         let id = self.connection.prepare_cached(sql)?.query_row(key, |row| row.get(0));
         Ok(id.optional()?.map(MessageId))
+    }
+
+    /// Whether the author of a message has deleted it for everyone.
+    fn is_deleted(&self, id: MessageId) -> Result<bool> {
+        let sql = "SELECT kind FROM message WHERE id = ?1";
+        let kind: i64 = self.connection.prepare_cached(sql)?.query_row([id.0], |row| row.get(0))?;
+        Ok(kind == KIND_DELETED)
     }
 
     /// The author of a message of this thread, the id of its content, and its body; none if there is no such message, or if it
@@ -173,7 +182,9 @@ impl Rows<'_> {
         }
         if let Some(quoted) = quoted {
             let in_thread = self.message_of_thread(message.thread, quoted.author, quoted.id)?;
-            message.quote = Some(Quote { author: quoted.author, text: quoted.text, message: in_thread });
+            let is_deleted = in_thread.map_or(Ok(false), |id| self.is_deleted(id))?;
+            let text = if is_deleted { String::new() } else { quoted.text };
+            message.quote = Some(Quote { author: quoted.author, text, message: in_thread });
         }
         Ok(message)
     }

@@ -3,8 +3,8 @@
 use rusqlite::Row;
 
 use super::{
-    KIND_CONTENT, KIND_UNDECRYPTABLE, KIND_UNKNOWN, STATE_DELIVERED, STATE_FAILED, STATE_QUEUED, STATE_READ,
-    STATE_SENT,
+    KIND_CONTENT, KIND_DELETED, KIND_UNDECRYPTABLE, KIND_UNKNOWN, STATE_DELIVERED, STATE_FAILED,
+    STATE_QUEUED, STATE_READ, STATE_SENT,
 };
 use crate::content::{Body, Quote, Text};
 use crate::error::{Error, Result, Storage};
@@ -17,7 +17,7 @@ use crate::store::reading::{STATE_INCOMING, STATE_LATE, STATE_READ_LATE};
 pub(super) const COLUMNS: &str = "id, thread_id, author, kind, body, cause, sent, server_seq,
     iif(state = 12 AND EXISTS (SELECT 1 FROM late_mark AS mark WHERE mark.thread_id = message.thread_id
         AND mark.late >= message.late AND (mark.position, mark.id) >= (message.position, message.id)), 11, state),
-    position, reactions FROM message";
+    position, reactions, edited, hidden FROM message";
 
 pub(super) struct Columns {
     id: i64,
@@ -32,6 +32,9 @@ pub(super) struct Columns {
     position: i64,
     /// How many people have reacted to it.
     pub(super) reactions: u32,
+    edited: Option<i64>,
+    /// When it was deleted on this device.
+    pub(super) hidden: Option<i64>,
 }
 
 pub(super) fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
@@ -47,6 +50,8 @@ pub(super) fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
         state: row.get(8)?,
         position: row.get(9)?,
         reactions: row.get(10)?,
+        edited: row.get(11)?,
+        hidden: row.get(12)?,
     })
 }
 
@@ -71,6 +76,7 @@ impl Columns {
                 _ => return Err(corrupt()),
             },
             KIND_UNKNOWN => MessageBody::NotUnderstood,
+            KIND_DELETED => MessageBody::Deleted,
             KIND_UNDECRYPTABLE => MessageBody::Undecryptable(Undecryptable::from_stored(cause)),
             _ => return Err(corrupt()),
         };
@@ -94,6 +100,7 @@ impl Columns {
             quote: None,
             is_forwarded,
             reactions: Vec::new(),
+            edited_ms: self.edited.map(from_sql).transpose()?,
             sent_ms: from_sql(self.sent)?,
             server_seq: self.server_seq.map(from_sql).transpose()?,
         };

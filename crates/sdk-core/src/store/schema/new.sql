@@ -159,8 +159,8 @@ CREATE TABLE message (
     content_id BLOB    CHECK (length(content_id) = 16),   -- its author's; NULL of what could not be opened
     author     BLOB    NOT NULL CHECK (length(author) = 16),
     device     INTEGER NOT NULL,               -- of the author; 0 when it was not kept
-    kind       INTEGER NOT NULL,               -- 1 content, 2 undecryptable, 3 content of a later version
-    body       BLOB    NOT NULL,               -- 1: content without header, 2: empty, 3: as it arrived
+    kind       INTEGER NOT NULL,               -- 1 content, 2 undecryptable, 3 content of a later version, 4 deleted
+    body       BLOB    NOT NULL,               -- 1: content without header, 2: empty, 3: as it arrived, 4: empty
     cause      INTEGER,                        -- why it failed, or could not be opened
     sent       INTEGER NOT NULL,
     server_seq INTEGER,                        -- NULL until the relay has answered

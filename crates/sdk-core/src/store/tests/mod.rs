@@ -1,5 +1,6 @@
 //! Tests of the store with a real encrypted file.
 
+mod changes;
 mod commits;
 mod deferred;
 mod generation;

@@ -1,0 +1,69 @@
+//! Changes of messages: queued like what people write, and applied on this side in the same transaction.
+
+use super::queue::{checked, content_in, queue};
+use crate::content::{Body, Edit, EmojiSequence, Reaction, Target};
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::id::{MessageId, ThreadId};
+use crate::store::{Origin, Tx};
+
+/// Replaces our reaction to a message of the same thread, or removes it if there is none.
+///
+/// # Errors
+/// [`Error::Misuse`] if it is not an emoji; [`Error::NotFound`] if there is no such message, [`Error::WrongState`] if it could not
+/// be read, or has failed.
+pub(crate) async fn react(
+    ctx: &Context,
+    thread: ThreadId,
+    to: MessageId,
+    emoji: Option<String>,
+) -> Result<()> {
+    let emoji = match emoji.map(EmojiSequence::new) {
+        Some(None) => return Err(Error::Misuse("not an emoji, or longer than 32 bytes")),
+        emoji => emoji.flatten(),
+    };
+    let work = move |tx: &mut Tx<'_>, ours: &Origin| {
+        let (author, id, _) = content_in(tx, thread, to)?;
+        tx.react(to, ours, emoji.as_ref().map_or("", EmojiSequence::as_str))?;
+        Ok(Some(Body::Reaction(Reaction { target: Target { author, id }, emoji: emoji.clone() })))
+    };
+    queue(ctx, thread, work).await.map(drop)
+}
+
+/// Replaces the text of one of our messages.
+///
+/// # Errors
+/// [`Error::NotFound`] if there is no such message, [`Error::WrongState`] if it is not ours, is not a text, has failed, or can no
+/// longer be edited; those of a text.
+pub(crate) async fn edit(ctx: &Context, thread: ThreadId, message: MessageId, text: &str) -> Result<()> {
+    let (text, limits) = (checked(text)?.to_owned(), ctx.limits);
+    let work = move |tx: &mut Tx<'_>, ours: &Origin| {
+        let (_, id, _) = content_in(tx, thread, message)?;
+        // It is not applied either if the author is not us.
+        if !tx.edit(message, ours, &text, limits)? {
+            return Err(Error::WrongState);
+        }
+        Ok(Some(Body::Edit(Edit { message: id, text: text.clone() })))
+    };
+    queue(ctx, thread, work).await.map(drop)
+}
+
+/// Deletes one of our messages for everyone. One that has not been sent is removed, and nobody else learns of it.
+///
+/// # Errors
+/// [`Error::NotFound`] if there is no such message, [`Error::WrongState`] if it is not ours or can no longer be deleted.
+pub(crate) async fn delete_for_everyone(ctx: &Context, thread: ThreadId, message: MessageId) -> Result<()> {
+    let limits = ctx.limits;
+    let work = move |tx: &mut Tx<'_>, ours: &Origin| {
+        let shown = tx.message(message)?.filter(|shown| shown.thread == thread).ok_or(Error::NotFound)?;
+        if shown.sender == ours.author && tx.cancel(message)? {
+            return Ok(None);
+        }
+        let (_, id, _) = tx.content_of(thread, message)?.ok_or(Error::WrongState)?;
+        if !tx.delete_for_everyone(message, ours, limits)? {
+            return Err(Error::WrongState);
+        }
+        Ok(Some(Body::Delete(id)))
+    };
+    queue(ctx, thread, work).await.map(drop)
+}

@@ -1,0 +1,123 @@
+//! Deleting messages: for everyone, by the author, and on this device only.
+//!
+//! A message that was deleted for everyone keeps its row, which shows that something was there. One that was deleted on this
+//! device is hidden for a while, so that it can be restored, and its row is deleted then.
+
+use rusqlite::{OptionalExtension as _, params};
+
+use super::message::{KIND_CONTENT, KIND_DELETED, KIND_UNKNOWN};
+use super::reading::{STATE_INCOMING, STATE_READ_LATE};
+use super::waiting::Origin;
+use super::{Rows, Tx, to_sql};
+use crate::config::ChangeLimits;
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::id::{ClientMsgId, MessageId, ThreadId, UserId};
+
+/// How long a message that was deleted on this device can be restored.
+pub(crate) const RESTORABLE_MS: u64 = 30_000;
+
+impl Rows<'_> {
+    /// Whether there are messages that were deleted on this device and may still be restored.
+    pub(crate) fn has_hidden(&self) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM message WHERE hidden IS NOT NULL)";
+        Ok(self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+    }
+}
+
+impl Tx<'_> {
+    /// Deletes what a message contains, and what belongs to it. Its row stays. Returns false if that has no effect, because it has
+    /// another author, or was written too long ago.
+    pub(crate) fn delete_for_everyone(
+        &mut self,
+        message: MessageId,
+        origin: &Origin,
+        limits: ChangeLimits,
+    ) -> Result<bool> {
+        let sql = "SELECT author FROM message WHERE id = ?1 AND thread_id = ?2 AND kind IN (?3, ?4)";
+        let values = params![message.0, origin.thread.as_bytes(), KIND_CONTENT, KIND_UNKNOWN];
+        let author: Option<Vec<u8>> =
+            self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0)).optional()?;
+        let Some(author) = author else { return Ok(false) };
+        let sent_ms = self.sent_of(message)?;
+        if UserId::from_slice(&author)? != origin.author || !limits.may_delete(sent_ms, origin.sent_ms) {
+            return Ok(false);
+        }
+        self.unindex(message)?;
+        self.read_for_ever(message)?;
+        self.change("DELETE FROM reaction WHERE message_id = ?1", [message.0])?;
+        self.change("DELETE FROM edit WHERE message_id = ?1", [message.0])?;
+        self.change_one(
+            "UPDATE message SET kind = ?2, body = x'', version = NULL, reactions = 0, edits = 0, edited = NULL
+             WHERE id = ?1",
+            params![message.0, KIND_DELETED],
+        )?;
+        self.emit_changed(message)?;
+        Ok(true)
+    }
+
+    /// Hides a message on this device. Returns false if there is no such message in the thread.
+    pub(crate) fn hide(&mut self, thread: ThreadId, message: MessageId, now_ms: u64) -> Result<bool> {
+        let Some(shown) = self.message(message)?.filter(|message| message.thread == thread) else {
+            return Ok(false);
+        };
+        self.read_for_ever(message)?;
+        let now_ms = to_sql(now_ms)?;
+        self.change_one("UPDATE message SET hidden = ?2 WHERE id = ?1", [message.0, now_ms])?;
+        self.emit(Event::MessageRemoved { thread, id: message, position: shown.position });
+        Ok(true)
+    }
+
+    /// Shows a message again that was hidden a short while ago. Returns false if there is none.
+    pub(crate) fn restore(&mut self, thread: ThreadId, message: MessageId, now_ms: u64) -> Result<bool> {
+        let since = to_sql(now_ms.saturating_sub(RESTORABLE_MS))?;
+        let restored = self.change(
+            "UPDATE message SET hidden = NULL WHERE id = ?1 AND thread_id = ?2 AND hidden > ?3",
+            params![message.0, thread.as_bytes(), since],
+        )?;
+        if restored == 0 {
+            return Ok(false);
+        }
+        let shown = self.message(message)?.ok_or(Error::Bug("a restored message is not there"))?;
+        self.emit(Event::MessageAdded(shown));
+        Ok(true)
+    }
+
+    /// Deletes up to `limit` messages that were hidden and can no longer be restored, and returns how many.
+    pub(crate) fn purge_hidden(&mut self, now_ms: u64, limit: u32) -> Result<usize> {
+        let sql = "SELECT id, author, content_id FROM message WHERE hidden <= ?1 LIMIT ?2";
+        let before = to_sql(now_ms.saturating_sub(RESTORABLE_MS))?;
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map(params![before, limit], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, Option<Vec<u8>>>(2)?))
+        })?;
+        let hidden = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+        drop(statement);
+        let count = hidden.len();
+        for (id, author, content_id) in hidden {
+            if let Some(content_id) = content_id {
+                // A second copy of it does not appear.
+                self.set_applied(
+                    UserId::from_slice(&author)?,
+                    ClientMsgId::from_slice(&content_id)?,
+                    now_ms,
+                )?;
+            }
+            self.unindex(MessageId(id))?;
+            // Our message is still sent.
+            self.change("UPDATE outgoing SET message_id = NULL WHERE message_id = ?1", [id])?;
+            self.change_one("DELETE FROM message WHERE id = ?1", [id])?;
+        }
+        Ok(count)
+    }
+
+    /// The message no longer counts as unread, whatever the marks of its thread say.
+    fn read_for_ever(&mut self, message: MessageId) -> Result<()> {
+        self.note_unread_removed(message)?;
+        self.change(
+            "UPDATE message SET state = ?2 WHERE id = ?1 AND state >= ?3",
+            params![message.0, STATE_READ_LATE, STATE_INCOMING],
+        )?;
+        Ok(())
+    }
+}
