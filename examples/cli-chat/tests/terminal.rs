@@ -89,11 +89,15 @@ async fn two_terminals_of_one_name_show_the_same() {
 
     tmux.open("again", (90, 24), &command(&world, "ada", Some("ben"))).await;
     tmux.shows("again", "from ben  ").await;
+    // The line mode shows the same, too.
+    tmux.open("lines", (90, 24), &format!("{} --plain", command(&world, "ada", Some("ben")))).await;
+    tmux.shows("lines", "ben: from ben").await;
     for (from, text) in [("ada", "in the first"), ("again", "in the second"), ("ben", "to both")] {
         tmux.enter(from, text).await;
         for shown_in in ["ada", "again", "ben"] {
             tmux.shows(shown_in, &format!("{text}  ")).await;
         }
+        tmux.shows("lines", &format!(": {text}")).await;
     }
 
     // Both people see the same safety number; Ada confirms it in one terminal.
@@ -115,7 +119,7 @@ async fn messages_wait_for_the_relay_and_the_terminal_is_restored() {
     let tmux = Tmux::start(world.dir()).await;
     meet(&world, &tmux).await;
     world.stop_relay().await;
-    tmux.shows("ada", &format!("no relay answers at {}", world.url())).await;
+    tmux.shows("ada", &format!("no connection to the relay at {}", world.url())).await;
     tmux.enter("ada", "later").await;
     tmux.shows("ada", "…").await;
     world.start_relay().await;

@@ -5,7 +5,7 @@ mod screen;
 use std::io;
 use std::time::Duration;
 
-use sealpost_core::{Client, Direction, Error, Event, Message, Position, Thread};
+use sealpost_core::{Arrivals, Client, Direction, Error, Event, Events, Message, Position, Thread};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines, Stdin};
 use tokio::time::sleep;
 
@@ -40,6 +40,7 @@ pub(crate) async fn run(
         screen: Screen::new(us, &them),
         // Subscribed before the history is shown, so that no message is missed in between.
         events: client.events(),
+        arrivals: thread.arrivals(),
         input: BufReader::new(tokio::io::stdin()).lines(),
         client: client.clone(),
         thread,
@@ -90,20 +91,34 @@ struct Conversation {
     client: Client,
     thread: Thread,
     screen: Screen,
-    events: sealpost_core::Events,
+    events: Events,
+    /// Also what another program of the same name has stored.
+    arrivals: Arrivals,
     input: Lines<BufReader<Stdin>>,
     older: Option<Position>,
 }
 
 impl Conversation {
     async fn run(mut self) -> Result<(), PlainError> {
-        let newest = self.show_page(None).await?;
-        if let Some(message) = newest {
-            self.thread.mark_read(message.id).await?;
+        let newest = self.show_page(None).await?.map(|message| message.id);
+        if let Some(newest) = newest {
+            self.thread.mark_read(newest).await?;
         }
         self.screen.note("type a message and press enter; /help lists the commands")?;
         loop {
             tokio::select! {
+                // A message is shown before what is reported about it.
+                biased;
+                arrival = self.arrivals.next() => match arrival {
+                    Some(message) => {
+                        let message = message?;
+                        // Those of the first page have been shown.
+                        if newest.is_none_or(|newest| message.id > newest) {
+                            self.arrived(message).await?;
+                        }
+                    }
+                    None => return Ok(()),
+                },
                 line = self.input.next_line() => match line {
                     Ok(Some(line)) => {
                         if !self.entered(&line).await? {
@@ -115,7 +130,8 @@ impl Conversation {
                 },
                 event = self.events.next() => match event {
                     Some(Ok(event)) => self.happened(event).await?,
-                    Some(Err(lagged)) => self.screen.note(&lagged.to_string())?,
+                    // Only progress was lost; it is in the history.
+                    Some(Err(_)) => {}
                     None => return Ok(()),
                 },
             }
@@ -169,14 +185,16 @@ impl Conversation {
         Ok(true)
     }
 
+    async fn arrived(&mut self, message: Message) -> Result<(), PlainError> {
+        self.screen.message(&message)?;
+        if matches!(message.direction, Direction::Incoming { .. }) {
+            self.thread.mark_read(message.id).await?;
+        }
+        Ok(())
+    }
+
     async fn happened(&mut self, event: Event) -> Result<(), PlainError> {
         match event {
-            Event::MessageAdded(message) if message.thread == self.thread.id() => {
-                self.screen.message(&message)?;
-                if matches!(message.direction, Direction::Incoming { .. }) {
-                    self.thread.mark_read(message.id).await?;
-                }
-            }
             Event::MessageChanged { message, .. } if message.thread == self.thread.id() => {
                 self.screen.progress(&message)?
             }

@@ -50,6 +50,8 @@ pub(crate) struct State {
     note: Option<Shown>,
     /// The message that may have left already when it was to be discarded.
     may_have_left: Option<MessageId>,
+    /// The chat that was asked for because its user has appeared, and not by a key at this moment.
+    appeared: Option<ThreadId>,
     is_over: bool,
 }
 
@@ -96,6 +98,7 @@ impl State {
             overlay: None,
             note: None,
             may_have_left: None,
+            appeared: None,
             is_over: false,
         }
     }
@@ -147,7 +150,7 @@ impl State {
             (None, ConnectionState::Connecting) => plain("connecting"),
             (None, ConnectionState::CatchingUp) => plain("receiving"),
             (None, ConnectionState::Offline) => {
-                bad(format!("offline: no relay answers at {}; ./dev relay starts one", self.relay))
+                bad(format!("offline: no connection to the relay at {}; ./dev relay starts one", self.relay))
             }
             (None, ConnectionState::SignedOut) => bad("the relay no longer knows this account".to_owned()),
             (None, _) => plain("closed"),
@@ -196,12 +199,21 @@ impl State {
             News::Met { thread, name } => {
                 // Another chat must not be opened under the hands of somebody who is writing.
                 if self.editor.is_empty() && self.overlay.is_none() {
+                    self.appeared = Some(thread);
                     self.ask_to_open(thread, None, &mut requests);
                 } else {
                     self.say(&format!("{name} is there now: /chat {name}"));
                 }
             }
             News::Opened { thread, name, rows, around } => {
+                let appeared = self.appeared.take() == Some(thread);
+                if let Some(open) = self.open_thread().filter(|_| appeared && !self.editor.is_empty()) {
+                    // Somebody has begun to write meanwhile: that chat stays.
+                    self.say(&format!("{name} is there now: /chat {name}"));
+                    self.ask_to_open(open, None, &mut requests);
+                    self.settle(before, &mut requests);
+                    return requests;
+                }
                 self.change_draft(thread);
                 // It was about another chat, or about waiting for this one.
                 self.note = None;
@@ -236,8 +248,8 @@ impl State {
                 }
             }
             News::NotQueued { thread, text, why } => {
-                self.give_back(thread, &text);
-                self.say(&format!("not sent: {why}"));
+                let how = if self.give_back(thread, &text) { "" } else { "; Up brings it back" };
+                self.say(&format!("not sent: {why}{how}"));
             }
             News::MayHaveLeft(message) => {
                 self.may_have_left = Some(message);
@@ -307,13 +319,16 @@ impl State {
         }
     }
 
-    /// Returns a text that could not be sent, without touching what has been written since.
-    fn give_back(&mut self, thread: ThreadId, text: &str) {
+    /// Returns a text that could not be sent, without touching what has been written since. If there is something, the text
+    /// is in the history only, and this returns false.
+    fn give_back(&mut self, thread: ThreadId, text: &str) -> bool {
         let is_open = self.open_thread() == Some(thread);
         let editor = if is_open { &mut self.editor } else { self.drafts.entry(thread).or_default() };
-        if editor.is_empty() {
+        let is_free = editor.is_empty();
+        if is_free {
             editor.set(text);
         }
+        is_free
     }
 
     fn compared(&mut self, thread: ThreadId, are_equal: bool) {

@@ -133,6 +133,13 @@ fn a_user_who_appears_does_not_take_over_what_is_being_written() {
     assert!(state.status().text.contains("/chat cleo"));
     state.input(Input::DeleteToStart);
     assert_eq!(state.news(met), [Request::Open { thread: thread(2), around: None }]);
+    // Somebody begins to write before the chat has opened.
+    type_in(&mut state, "for ben");
+    let (name, rows) = (Shown::line("cleo"), rows(vec![]));
+    let back = state.news(News::Opened { thread: thread(2), name, rows, around: None });
+    assert_eq!(back, [Request::Open { thread: thread(1), around: None }]);
+    open(&mut state, 1, "ben", vec![]);
+    assert_eq!(state.editor().text(), "for ben");
 }
 
 #[test]
@@ -146,7 +153,10 @@ fn a_text_that_was_not_queued_comes_back() {
     enter(&mut state, "");
     type_in(&mut state, "next");
     state.news(refused);
-    assert!(state.editor().text().ends_with("next"));
+    assert_eq!(state.editor().text(), "next");
+    assert!(state.status().text.ends_with("Up brings it back"));
+    state.input(Input::Up);
+    assert_eq!(state.editor().text(), "long");
 }
 
 #[test]

@@ -137,14 +137,14 @@ fn what_others_write_cannot_control_the_terminal() {
 }
 
 #[test]
-fn the_status_says_where_no_relay_answers() {
+fn the_status_says_which_relay_does_not_answer() {
     let size = (100, 10);
     let mut state = state(size);
     assert!(lines(&state, size)[9].starts_with("ada · online · ? help"));
     assert!(lines(&state, size)[9].ends_with("3 unread"));
     state.news(News::Connection(ConnectionState::Offline));
     let status = lines(&state, size)[9].clone();
-    assert!(status.contains("no relay answers at http://127.0.0.1:8470; ./dev relay starts one"), "{status}");
+    assert!(status.contains("no connection to the relay at http://127.0.0.1:8470; ./dev relay"), "{status}");
 }
 
 #[test]
