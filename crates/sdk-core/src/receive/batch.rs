@@ -191,6 +191,8 @@ impl Batch<'_, '_> {
         let deferred = NewDeferred {
             sender: envelope.sender,
             thread: envelope.thread,
+            epoch: envelope.epoch,
+            server_seq: envelope.server_seq,
             ciphertext: CiphertextId::of(&envelope.sealed.ciphertext),
             bytes: &envelope.to_frame().encode_to_vec(),
             message,

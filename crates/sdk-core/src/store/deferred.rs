@@ -9,7 +9,7 @@ use rusqlite::{OptionalExtension as _, params};
 use sealpost_wire as wire;
 
 use super::message::KIND_UNDECRYPTABLE;
-use super::{CiphertextId, Rows, Tx, to_sql};
+use super::{CiphertextId, Rows, Tx, from_sql, to_sql};
 use crate::error::Result;
 use crate::id::{MessageId, ThreadId, UserId};
 use crate::message::Undecryptable;
@@ -45,6 +45,8 @@ pub(crate) struct Deferred {
 pub(crate) struct NewDeferred<'e> {
     pub(crate) sender: UserId,
     pub(crate) thread: ThreadId,
+    pub(crate) epoch: u64,
+    pub(crate) server_seq: u64,
     pub(crate) ciphertext: CiphertextId,
     pub(crate) bytes: &'e [u8],
     /// The message that represents it; `None` if that could not be stored either.
@@ -72,8 +74,8 @@ impl Tx<'_> {
     /// the sender who uses the most space, is given up.
     pub(crate) fn defer(&mut self, new: &NewDeferred<'_>, now_ms: u64) -> Result<()> {
         self.change(
-            "INSERT INTO deferred (message_id, sender, thread_id, ciphertext, envelope, at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+            "INSERT INTO deferred (message_id, sender, thread_id, ciphertext, envelope, at, epoch, server_seq)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
              ON CONFLICT (ciphertext, sender, thread_id) DO UPDATE SET message_id = coalesce(message_id, excluded.message_id)",
             params![
                 new.message.map(|message| message.0),
@@ -82,6 +84,8 @@ impl Tx<'_> {
                 new.ciphertext.as_bytes(),
                 new.bytes,
                 to_sql(now_ms)?,
+                to_sql(new.epoch)?,
+                to_sql(new.server_seq)?,
             ],
         )?;
         let of_sender = "SELECT min(id) FROM deferred WHERE sender = ?1
@@ -151,12 +155,12 @@ impl Tx<'_> {
         let values = params![id.0, cause.to_stored(), Undecryptable::StorageDamaged.to_stored()];
         let message: Option<i64> =
             self.connection.prepare_cached(&sql)?.query_row(values, |row| row.get(0)).optional()?;
-        let unrepresented = self.unrepresented_envelope(id)?;
+        let unrepresented = self.unrepresented_place(id)?;
         self.forget_deferred(id)?;
         if let Some(message) = message {
             self.emit_changed(MessageId(message))?;
         }
-        if let Some((thread, epoch, server_seq)) = unrepresented.and_then(place_of) {
+        if let Some((thread, epoch, server_seq)) = unrepresented {
             self.miss(thread, epoch, server_seq)?;
         }
         Ok(())
@@ -176,10 +180,20 @@ impl Tx<'_> {
         self.give_up_deferred(id, Undecryptable::NotDecryptable)
     }
 
-    /// The bytes of an envelope that no message represents.
-    fn unrepresented_envelope(&self, id: DeferredId) -> Result<Option<Vec<u8>>> {
-        let sql = "SELECT envelope FROM deferred WHERE id = ?1 AND message_id IS NULL";
-        Ok(self.connection.prepare_cached(sql)?.query_row([id.0], |row| row.get(0)).optional()?)
+    /// The thread, epoch and sequence number of an envelope that no message represents.
+    fn unrepresented_place(&self, id: DeferredId) -> Result<Option<(ThreadId, u64, u64)>> {
+        let sql = "SELECT thread_id, epoch, server_seq, envelope FROM deferred WHERE id = ?1 AND message_id IS NULL";
+        let place = self.connection.prepare_cached(sql)?.query_row([id.0], |row| {
+            let place: (Option<i64>, Option<i64>) = (row.get(1)?, row.get(2)?);
+            Ok((row.get::<_, Vec<u8>>(0)?, place, row.get(3)?))
+        });
+        match place.optional()? {
+            Some((thread, (Some(epoch), Some(server_seq)), _)) => {
+                Ok(Some((ThreadId::from_slice(&thread)?, from_sql(epoch)?, from_sql(server_seq)?)))
+            }
+            Some((_, _, envelope)) => Ok(place_of(envelope)),
+            None => Ok(None),
+        }
     }
 
     fn deferred_over(&self, sql: &str, params: impl rusqlite::Params) -> Result<Option<DeferredId>> {
@@ -189,7 +203,8 @@ impl Tx<'_> {
     }
 }
 
-/// The thread, epoch and sequence number of a stored envelope.
+/// The thread, epoch and sequence number of a stored envelope, in a row that has no columns for them because an earlier version
+/// wrote it.
 fn place_of(envelope: Vec<u8>) -> Option<(ThreadId, u64, u64)> {
     let frame: wire::Frame = wire::decode(envelope.into()).ok()?;
     let Some(wire::frame::Body::Deliver(deliver)) = frame.body else { return None };

@@ -258,6 +258,8 @@ CREATE TABLE deferred (
     tries      INTEGER NOT NULL DEFAULT 0,     -- attempts by this version of the library
     tried      INTEGER NOT NULL DEFAULT 0,     -- when it was tried last
     version    TEXT    NOT NULL DEFAULT '',    -- of the library that tried it
+    epoch      INTEGER,                        -- with server_seq: its place in the thread; NULL if an earlier version wrote the row
+    server_seq INTEGER,
     UNIQUE (ciphertext, sender, thread_id)
 ) STRICT;
 

@@ -32,7 +32,11 @@ fn defer(
     let mut bytes = name.to_be_bytes().to_vec();
     bytes.resize(size.max(4), 7);
     let ciphertext = CiphertextId::of(&bytes);
-    tx.defer(&NewDeferred { sender, thread: THREAD, ciphertext, bytes: &bytes, message }, 50)
+    let (epoch, server_seq) = (1, u64::from(name));
+    tx.defer(
+        &NewDeferred { sender, thread: THREAD, epoch, server_seq, ciphertext, bytes: &bytes, message },
+        50,
+    )
 }
 
 /// Stores the message that represents an envelope.
@@ -151,7 +155,9 @@ fn defer_unrepresented(tx: &mut Tx<'_>, thread: ThreadId, server_seq: u64) -> cr
     let body = Some(wire::frame::Body::Deliver(deliver));
     let bytes = wire::Frame { v: wire::FRAME_VERSION, id: 0, body }.encode_to_vec();
     let ciphertext = CiphertextId::of(&bytes);
-    tx.defer(&NewDeferred { sender: PEER, thread, ciphertext, bytes: &bytes, message: None }, 50)
+    let new =
+        NewDeferred { sender: PEER, thread, epoch: 1, server_seq, ciphertext, bytes: &bytes, message: None };
+    tx.defer(&new, 50)
 }
 
 #[tokio::test]
@@ -179,6 +185,30 @@ async fn a_displaced_envelope_that_no_message_represents_is_reported_as_missing_
     // The search for gaps continues behind it.
     let gaps = fixture.store.read(|rows| rows.gaps()).await.unwrap();
     assert_eq!(gaps, [Gap { thread: THREAD, first: 3, last: 3 }]);
+}
+
+#[tokio::test]
+async fn an_envelope_whose_row_is_damaged_is_reported_as_missing_once() {
+    // The columns name its place, or its bytes do if an earlier version wrote the row.
+    for damage in ["envelope = x'ff'", "epoch = NULL, server_seq = NULL"] {
+        let fixture = Fixture::new().await;
+        let mut events = fixture.events.subscribe();
+        let work = fixture.store.write(move |tx| {
+            tx.account_for(THREAD, 1, 1)?;
+            defer_unrepresented(tx, THREAD, 2)?;
+            tx.change_one(&format!("UPDATE deferred SET {damage}"), [])?;
+            tx.retry_deferred("1", 100)?;
+            let Deferred { id, .. } = tx.claim_deferred(100)?.unwrap();
+            tx.give_up_deferred(id, Undecryptable::Malformed)?;
+            tx.give_up_deferred(id, Undecryptable::Malformed)
+        });
+        work.await.unwrap();
+        assert_eq!(drain(&mut events), [Event::MessagesMissing { thread: THREAD, first: 2, last: 2 }]);
+        assert_eq!(kept(&fixture).await, []);
+        // A later message reveals no gap.
+        fixture.store.write(|tx| tx.account_for(THREAD, 1, 3)).await.unwrap();
+        assert_eq!(fixture.store.read(|rows| rows.gaps()).await.unwrap(), []);
+    }
 }
 
 #[tokio::test]
