@@ -13,7 +13,12 @@
 )]
 
 mod allocation;
+#[path = "../../crates/sdk-core/src/content/mod.rs"]
+#[allow(dead_code, unreachable_pub, unused_imports, reason = "the client uses the rest")]
+mod content;
+mod contents;
 mod decrypt;
+mod id;
 mod interaction;
 mod messages;
 mod records;
@@ -42,9 +47,11 @@ pub const RECORDS: Target = Target { name: "records", run: records::run, seeds: 
 pub const DECRYPT: Target = Target { name: "decrypt", run: decrypt::run, seeds: decrypt::seeds };
 /// Frames and bodies between client and relay.
 pub const WIRE: Target = Target { name: "wire", run: wire::run, seeds: wire::seeds };
+/// The contents of messages.
+pub const CONTENT: Target = Target { name: "content", run: contents::run, seeds: contents::seeds };
 /// Conversations of two parties over a hostile network.
 pub const INTERACTION: Target =
     Target { name: "interaction", run: interaction::run, seeds: interaction::seeds };
 
 /// All targets.
-pub const TARGETS: [Target; 6] = [MESSAGES, SEALED, RECORDS, DECRYPT, WIRE, INTERACTION];
+pub const TARGETS: [Target; 7] = [MESSAGES, SEALED, RECORDS, DECRYPT, WIRE, CONTENT, INTERACTION];

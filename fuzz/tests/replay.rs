@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::{fs, panic};
 
-use sealpost_fuzz::{DECRYPT, INTERACTION, MESSAGES, RECORDS, SEALED, TARGETS, Target, WIRE};
+use sealpost_fuzz::{CONTENT, DECRYPT, INTERACTION, MESSAGES, RECORDS, SEALED, TARGETS, Target, WIRE};
 
 fn here(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -51,6 +51,11 @@ fn decrypt() {
 #[test]
 fn wire() {
     replay(WIRE);
+}
+
+#[test]
+fn content() {
+    replay(CONTENT);
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! | `thread` | once, when the thread was created: its members and its roster version |
 //! | `invoke` | before a request is sent |
 //! | `ok`, `fail`, `unknown` | when its outcome is known: done; certainly not done; unknown (no answer, or 503) |
-//! | `deliver` | when a row was pushed, before it is acknowledged |
+//! | `deliver`, `mail` | when a row, or mail, was pushed, before it is acknowledged |
 //! | `killed` | when the relay was killed |
 //! | `limits`, `sample` | the maximum memory and number of files of the process, and a measurement of them |
 //! | `secret` | a text that must not be in the log |
@@ -62,12 +62,32 @@ pub struct Send {
     pub to: Vec<Device>,
 }
 
+/// Mail as it was sent. It has no place in a thread.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mail {
+    /// The sender.
+    pub sender: Device,
+    /// The id chosen by the sender.
+    pub id: String,
+    /// The recipients.
+    pub to: Vec<Device>,
+}
+
 /// A request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "call", rename_all = "kebab-case")]
 pub enum Call {
     /// Store a message.
     Send(Send),
+    /// Store mail.
+    Mail(Mail),
+    /// Delete mail.
+    AckMail {
+        /// The owner of the mailbox.
+        device: Device,
+        /// The numbers of the mail.
+        seqs: Vec<u64>,
+    },
     /// Read the whole mailbox.
     Page {
         /// The owner of the mailbox.
@@ -112,6 +132,11 @@ pub enum Reply {
         hlc: u64,
         /// The epoch of the store.
         epoch: u64,
+        /// Whether it was stored before.
+        duplicate: bool,
+    },
+    /// Mail was stored.
+    Mail {
         /// Whether it was stored before.
         duplicate: bool,
     },
@@ -185,6 +210,9 @@ pub struct Dump {
     pub stored: Vec<Stored>,
     /// The rows of each mailbox.
     pub mailboxes: BTreeMap<Device, Vec<Place>>,
+    /// The numbers of the mail in each mailbox.
+    #[serde(default)]
+    pub mail: BTreeMap<Device, Vec<u64>>,
     /// The remaining one-time keys of each device, of both kinds.
     pub keys: BTreeMap<Device, (Vec<u32>, Vec<u32>)>,
 }
@@ -239,6 +267,17 @@ pub enum Event {
         /// The row.
         #[serde(flatten)]
         row: Row,
+    },
+    /// Mail was pushed.
+    Mail {
+        /// The recipient.
+        device: Device,
+        /// Its number in the mailbox of the recipient.
+        seq: u64,
+        /// The id chosen by the sender.
+        id: String,
+        /// The sender.
+        sender: Device,
     },
     /// The relay was killed.
     Killed,

@@ -67,6 +67,8 @@ pub struct History {
     pub operations: Vec<Operation>,
     /// All rows that devices received, in order.
     pub seen: Vec<Seen>,
+    /// All mail that devices received, in order: when, the recipient, the number, and the sender with the id.
+    pub mail: Vec<(At, Device, u64, (Device, String))>,
     /// The members and the roster version of each thread.
     pub threads: BTreeMap<String, (Vec<String>, u64)>,
     /// When the relay was killed.
@@ -123,6 +125,9 @@ impl History {
                 Event::Unknown { op } => history.end(&mut open, op, at, Outcome::Unknown)?,
                 Event::Deliver { device, since, row } => {
                     history.seen.push(Seen { at, since, device, pushed: true, row });
+                }
+                Event::Mail { device, seq, id, sender } => {
+                    history.mail.push((at, device, seq, (sender, id)));
                 }
                 Event::Killed => history.kills.push(at),
                 Event::Limits { rss_kib, files } => history.limits = Some((rss_kib, files)),

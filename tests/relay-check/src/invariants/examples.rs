@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::History;
-use crate::event::{Call, Device, Dump, Event, Line, Place, Reply, Row, Send, Stored};
+use crate::event::{Call, Device, Dump, Event, Line, Mail, Place, Reply, Row, Send, Stored};
 
 pub(crate) fn device(name: &str) -> Device {
     Device(name.to_owned())
@@ -87,7 +87,25 @@ pub(crate) fn correct() -> Vec<Line> {
     let page = Reply::Page { rows: vec![row("ben/1", "m3", 3)], more: false };
     done(&mut events, 7, Call::Page { device: ada.clone() }, page);
     done(&mut events, 8, ack(&ada, 3), Reply::Ack { removed: 1 });
-    done(&mut events, 9, Call::Send(typing), Reply::PassedOn);
+    events.push(Event::Invoke { op: 9, call: Call::Send(typing) });
+    events.push(Event::Fail { op: 9, reason: "ephemeral_refused".to_owned() });
+    let call = Send { ephemeral: true, ..send("ada/1", "call") };
+    done(&mut events, 24, Call::Send(call), Reply::PassedOn);
+    let mail =
+        |id: &str| Call::Mail(Mail { sender: device("ada/1"), id: id.to_owned(), to: vec![device("ben/1")] });
+    let pushed = |seq, id: &str| Event::Mail {
+        device: device("ben/1"),
+        seq,
+        id: id.to_owned(),
+        sender: device("ada/1"),
+    };
+    done(&mut events, 20, mail("k1"), Reply::Mail { duplicate: false });
+    done(&mut events, 21, mail("k1"), Reply::Mail { duplicate: true });
+    events.push(pushed(1, "k1"));
+    done(&mut events, 22, mail("k2"), Reply::Mail { duplicate: false });
+    events.push(pushed(2, "k2"));
+    let ack_mail = Call::AckMail { device: ben.clone(), seqs: vec![1] };
+    done(&mut events, 23, ack_mail, Reply::Ack { removed: 1 });
     done(&mut events, 10, take("k1"), Reply::Take { ec: Some(1), kem: Some(1) });
     done(&mut events, 11, take("k2"), Reply::Take { ec: Some(2), kem: None });
     done(&mut events, 12, take("k3"), Reply::Take { ec: None, kem: None });
@@ -96,6 +114,7 @@ pub(crate) fn correct() -> Vec<Line> {
         last: BTreeMap::from([("t".to_owned(), 3)]),
         stored: vec![stored("ada", "m1", 1), stored("ada", "m2", 2), stored("ben", "m3", 3)],
         mailboxes: BTreeMap::from([(ben.clone(), vec![place(2)])]),
+        mail: BTreeMap::from([(ben.clone(), vec![2])]),
         keys: BTreeMap::from([(ben, (Vec::new(), Vec::new()))]),
     }));
     lines(events)

@@ -1,4 +1,4 @@
-//! Twelve invariants that hold for every history, one file each.
+//! Thirteen invariants that hold for every history, one file each.
 //!
 //! Each is a pure function that returns how many items it has checked, or the first violation. Zero means that the
 //! history contained nothing to check.
@@ -12,6 +12,7 @@ pub(crate) mod examples;
 mod honest;
 mod idempotent;
 mod lane;
+mod mail;
 mod order;
 mod pre_keys;
 mod roster;
@@ -57,11 +58,13 @@ pub enum Invariant {
     Time,
     /// I12: requests that are reported as carried out were carried out, and those reported as refused were not.
     Honest,
+    /// I13: every acknowledged mail reaches its devices, once, and leaves a mailbox only by being acknowledged.
+    Mail,
 }
 
 impl Invariant {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Durable,
         Self::Lane,
         Self::Idempotent,
@@ -74,6 +77,7 @@ impl Invariant {
         Self::Silent,
         Self::Time,
         Self::Honest,
+        Self::Mail,
     ];
 
     /// Checks this invariant.
@@ -94,6 +98,7 @@ impl Invariant {
             Self::Silent => silent::check(history),
             Self::Time => time::check(history),
             Self::Honest => honest::check(history),
+            Self::Mail => mail::check(history),
         }
     }
 }
@@ -113,6 +118,7 @@ impl fmt::Display for Invariant {
             Self::Silent => "I10 silent log",
             Self::Time => "I11 time",
             Self::Honest => "I12 honest answers",
+            Self::Mail => "I13 mail",
         })
     }
 }

@@ -8,19 +8,19 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use prost::Message as _;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use sealpost_relay_check::event::{At, Call, Event, Place, Reply};
+use sealpost_relay_check::event::{self, At, Call, Device, Event, Place, Reply};
 use sealpost_wire::frame::Body;
 use sealpost_wire::id::ClientMsgId;
 use sealpost_wire::id::ToWire as _;
 use sealpost_wire::send_ack::Status;
-use sealpost_wire::{Ack, Deliver, Frame, InboxKey, InboxPage, Mail, Send, Sync};
+use sealpost_wire::{Ack, AckMail, Deliver, Frame, Hello, InboxKey, InboxPage, Mail, Send, Sync};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use super::ANSWER_TIMEOUT;
-use super::convert::{device, from_hex, recorded, row};
+use super::convert::{device, from_hex, hex, recorded, row};
 use super::world::{Outcome, World};
 use crate::common::socket::hello;
 use crate::common::{Party, copy};
@@ -30,7 +30,8 @@ const IN_FLIGHT: usize = 4;
 
 /// A request in flight on a socket.
 enum Pending {
-    Send(Send),
+    /// A message or mail.
+    Submitted(Body),
     Ack,
 }
 
@@ -41,7 +42,7 @@ pub(super) struct Client {
     random: StdRng,
     sent: u64,
     /// Messages without an answer, oldest first.
-    unanswered: VecDeque<Send>,
+    unanswered: VecDeque<Body>,
     /// Rows that were received and not acknowledged.
     got: Vec<Place>,
     /// All requests are answered, and only the mailbox is left to read.
@@ -84,8 +85,8 @@ impl Client {
                     self.talk(&mut connection).await;
                     for (op, request) in connection.pending.into_values() {
                         self.world.recorder.unknown(op);
-                        if let Pending::Send(send) = request {
-                            self.unanswered.push_back(send);
+                        if let Pending::Submitted(body) = request {
+                            self.unanswered.push_back(body);
                         }
                     }
                 }
@@ -108,7 +109,8 @@ impl Client {
             .ok()?;
         let mut connection =
             Connection { socket, since, next_id: 1, pending: BTreeMap::new(), draining: false };
-        connection.say(Body::Hello(hello(self.me()))).await?;
+        let features = vec![sealpost_wire::feature::MAIL.to_owned()];
+        connection.say(Body::Hello(Hello { features, ..hello(self.me()) })).await?;
         match connection.next_frame().await? {
             (_, Body::Welcome(_)) => Some(connection),
             // A relay that is about to be killed may still answer.
@@ -118,8 +120,8 @@ impl Client {
     }
 
     async fn talk(&mut self, connection: &mut Connection) -> Option<()> {
-        while let Some(send) = self.unanswered.pop_front() {
-            self.submit(connection, send).await?;
+        while let Some(body) = self.unanswered.pop_front() {
+            self.submit(connection, body).await?;
         }
         // Rows of an earlier connection are received again, if they are still there.
         self.got.clear();
@@ -127,7 +129,8 @@ impl Client {
             connection.drain().await?;
         }
         loop {
-            let open = connection.pending.values().filter(|(_, request)| matches!(request, Pending::Send(_)));
+            let open =
+                connection.pending.values().filter(|(_, request)| matches!(request, Pending::Submitted(_)));
             let open = open.count();
             if !self.world.is_finishing() && open < IN_FLIGHT {
                 let send = self.compose();
@@ -157,6 +160,10 @@ impl Client {
                 recorder.ok(op, Reply::PassedOn);
                 self.world.answered();
             }
+            (Body::SendAck(ack), Some((op, Pending::Submitted(Body::Mail(_))))) => {
+                recorder.ok(op, Reply::Mail { duplicate: ack.status() == Status::Duplicate });
+                self.world.answered();
+            }
             (Body::SendAck(ack), Some((op, _))) => {
                 let duplicate = ack.status() == Status::Duplicate;
                 let reply = Reply::Send { seq: ack.server_seq, hlc: ack.hlc, epoch: ack.epoch, duplicate };
@@ -172,8 +179,8 @@ impl Client {
                     429 => recorder.fail(op, &error.reason),
                     _ => recorder.unknown(op),
                 }
-                if let Pending::Send(send) = request {
-                    self.unanswered.push_back(send);
+                if let Pending::Submitted(body) = request {
+                    self.unanswered.push_back(body);
                 }
                 // The request is repeated on a new connection.
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -186,6 +193,17 @@ impl Client {
                 if self.reading || self.random.random_range(0..3) == 0 {
                     self.acknowledge(connection).await?;
                 }
+            }
+            (Body::DeliverMail(mail), _) if mail.mail_seq == 0 => {
+                assert!(mail.envelope.unwrap().ephemeral);
+            }
+            (Body::DeliverMail(mail), _) => {
+                let (own, seq) = (device(self.me()), mail.mail_seq);
+                let sender = Device(format!("{}/{}", hex(&mail.sender_user_id), mail.sender_device_id));
+                let id = hex(&mail.client_msg_id);
+                recorder.write(Event::Mail { device: own.clone(), seq, id, sender });
+                let op = recorder.invoke(Call::AckMail { device: own, seqs: vec![seq] });
+                connection.ask(op, Pending::Ack, Body::AckMail(AckMail { mail_seqs: vec![seq] })).await?;
             }
             (Body::QueueEmpty(_), _) if self.reading => {
                 connection.draining = false;
@@ -202,8 +220,8 @@ impl Client {
         Some(())
     }
 
-    /// A new message to one of the two neighbours; sometimes an ephemeral one.
-    fn compose(&mut self) -> Send {
+    /// A new message to one of the two neighbours, or mail, of which some is ephemeral; sometimes one that is refused.
+    fn compose(&mut self) -> Body {
         let clients = self.world.parties.len();
         let (thread, to) = match self.random.random_range(0..2) {
             0 => (self.index, (self.index + 1) % clients),
@@ -215,29 +233,42 @@ impl Client {
         random[8] = self.index as u8;
         let text = format!("CANARY {} {}", self.index, self.sent);
         let mut copy = copy(self.world.parties[to].user, 77, text.as_bytes());
-        copy.envelope.as_mut().unwrap().ephemeral = self.sent % 16 == 3;
-        Send {
-            client_msg_id: ClientMsgId::new(self.me().tokens.server_time_ms, &random).to_wire(),
-            thread_id: self.world.threads[thread].to_wire(),
+        let envelope = copy.envelope.as_mut().unwrap();
+        // An ephemeral envelope in a message is refused.
+        (envelope.ephemeral, envelope.urgent) = (matches!(self.sent % 16, 3 | 11), self.sent % 3 == 0);
+        let client_msg_id = ClientMsgId::new(self.me().tokens.server_time_ms, &random).to_wire();
+        let thread_id = self.world.threads[thread].to_wire();
+        if matches!(self.sent % 16, 3 | 5 | 9 | 14) {
+            return Body::Mail(Mail { client_msg_id, thread_id, copies: vec![copy] });
+        }
+        Body::Send(Send {
+            client_msg_id,
+            thread_id,
             roster_version: 1,
             copies: vec![copy],
             // A refused acknowledgement does not affect the next one.
             resume: true,
             lookup: false,
-        }
+        })
     }
 
-    async fn submit(&mut self, connection: &mut Connection, send: Send) -> Option<()> {
-        let call = Call::Send(recorded(self.me(), &send));
-        let op = self.world.recorder.invoke(call);
-        let body = match send.copies[0].envelope.as_ref().unwrap().ephemeral {
-            true => {
-                let Send { client_msg_id, thread_id, copies, .. } = send.clone();
-                Body::Mail(Mail { client_msg_id, thread_id, copies })
+    async fn submit(&mut self, connection: &mut Connection, body: Body) -> Option<()> {
+        let call = match &body {
+            Body::Send(send) => Call::Send(recorded(self.me(), send)),
+            Body::Mail(mail) if mail.copies[0].envelope.as_ref().unwrap().ephemeral => {
+                let Mail { client_msg_id, thread_id, copies } = mail.clone();
+                let send = Send { client_msg_id, thread_id, copies, ..Send::default() };
+                Call::Send(recorded(self.me(), &send))
             }
-            false => Body::Send(send.clone()),
+            Body::Mail(mail) => Call::Mail(event::Mail {
+                sender: device(self.me()),
+                id: hex(&mail.client_msg_id),
+                to: mail.copies.iter().map(|copy| Device(format!("{}/1", hex(&copy.user_id)))).collect(),
+            }),
+            other => panic!("not submitted: {other:?}"),
         };
-        connection.ask(op, Pending::Send(send), body).await
+        let op = self.world.recorder.invoke(call);
+        connection.ask(op, Pending::Submitted(body.clone()), body).await
     }
 
     /// Acknowledges the rows of one of the threads.

@@ -15,7 +15,10 @@ pub(super) fn read(data: &Path) -> Dump {
     each(&db, "SELECT thread_id, last_seq FROM thread", |row| {
         dump.last.insert(name(row, 0), row.get(1).unwrap());
     });
-    each(&db, "SELECT thread_id, server_seq, hlc, client_msg_id, sender FROM dedupe", |row| {
+    // The ids of mail belong to a device, whose number follows its user.
+    let messages =
+        "SELECT thread_id, server_seq, hlc, client_msg_id, sender FROM dedupe WHERE length(sender) = 16";
+    each(&db, messages, |row| {
         dump.stored.push(Stored {
             place: place(row, 0),
             hlc: row.get(2).unwrap(),
@@ -25,6 +28,9 @@ pub(super) fn read(data: &Path) -> Dump {
     });
     each(&db, "SELECT user_id, device_id, thread_id, server_seq FROM inbox", |row| {
         dump.mailboxes.entry(device(row)).or_default().push(place(row, 2));
+    });
+    each(&db, "SELECT user_id, device_id, mail_seq FROM mail", |row| {
+        dump.mail.entry(device(row)).or_default().push(row.get(2).unwrap());
     });
     let mut keys: BTreeMap<Device, (Vec<u32>, Vec<u32>)> = BTreeMap::new();
     each(&db, "SELECT user_id, device_id FROM device", |row| {

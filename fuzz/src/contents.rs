@@ -1,0 +1,56 @@
+//! The contents of messages, as they come out of a ciphertext: each kind, its bounds, and kinds of later versions.
+
+use crate::allocation::{Limit, limited};
+use crate::content::{Body, Content, Edit, EmojiSequence, Quote, Reaction, ReceiptKind, Target, Text};
+use crate::id::{ClientMsgId, ThreadId, UserId};
+
+const PARSE: Limit = Limit { factor: 4, constant: 1024 };
+
+/// The input is a content without its padding.
+pub(crate) fn run(input: &[u8]) {
+    let padded = [input, &[0x80, 0, 0]].concat();
+    if let Ok(content) = limited(PARSE, input, || Content::from_plaintext(&padded)) {
+        let again = Content::from_plaintext(&content.to_plaintext()).unwrap();
+        assert_eq!((again.thread, again.id, again.sent_ms), (content.thread, content.id, content.sent_ms));
+        assert_eq!(again.body.kind(), content.body.kind());
+        if !matches!(content.body, Body::Unknown(_)) {
+            assert_eq!(again.body, content.body);
+        }
+    }
+    if let Ok(body) = limited(PARSE, input, || Body::from_bytes(input)) {
+        assert_eq!(Body::from_bytes(&body.to_bytes()), Ok(body));
+    }
+}
+
+/// A content of each kind.
+pub(crate) fn seeds() -> Vec<Vec<u8>> {
+    let target = Target { author: UserId::from_bytes([1; 16]), id: ClientMsgId::from_bytes([2; 16]) };
+    let quote = Some(Box::new(Quote::new(target.author, target.id, "the quoted text")));
+    let emoji = |text: &str| EmojiSequence::new(text.to_owned());
+    let bodies = [
+        Body::text("hello"),
+        Body::Text(Text { text: "a reply".to_owned(), quote, is_forwarded: false }),
+        Body::Text(Text { text: "a forwarded text".to_owned(), quote: None, is_forwarded: true }),
+        Body::Receipt { kind: ReceiptKind::Delivered, messages: vec![target.id; 3] },
+        Body::Receipt { kind: ReceiptKind::Read, messages: Vec::new() },
+        Body::Reaction(Reaction { target, emoji: emoji("👩‍❤️‍💋‍👨") }),
+        Body::Reaction(Reaction { target, emoji: None }),
+        Body::Edit(Edit { message: target.id, text: "an edit".to_owned() }),
+        Body::Delete(target.id),
+        // A kind of a later version.
+        Body::from_bytes(&[0xba, 0x02, 0x01, 0x2a]).unwrap(),
+    ];
+    let contents = bodies.into_iter().map(|body| {
+        let content = Content {
+            thread: ThreadId::from_bytes([3; 16]),
+            id: ClientMsgId::from_bytes([4; 16]),
+            sent_ms: 5,
+            body,
+        };
+        let mut plaintext = content.to_plaintext().to_vec();
+        // Without the padding.
+        plaintext.truncate(plaintext.iter().rposition(|byte| *byte != 0).unwrap());
+        plaintext
+    });
+    contents.collect()
+}
