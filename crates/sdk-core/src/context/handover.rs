@@ -14,20 +14,15 @@ use crate::transport::Socket;
 /// The only entry of a lane, which was sealed for this connection.
 pub(crate) struct HandedOver {
     pub(crate) entry: OutgoingId,
-    /// Whether it is a message that people see.
-    pub(crate) is_visible: bool,
+    /// Whether its answer is to be stored soon, because something may wait for it.
+    pub(crate) is_awaited: bool,
     pub(crate) parcel: Durable<Parcel>,
     connection: Weak<Socket>,
 }
 
 impl HandedOver {
-    pub(crate) fn new(
-        entry: OutgoingId,
-        is_visible: bool,
-        parcel: Durable<Parcel>,
-        connection: &Arc<Socket>,
-    ) -> Self {
-        Self { entry, is_visible, parcel, connection: Arc::downgrade(connection) }
+    pub(crate) fn new(entry: OutgoingId, parcel: Durable<Parcel>, connection: &Arc<Socket>) -> Self {
+        Self { entry, is_awaited: true, parcel, connection: Arc::downgrade(connection) }
     }
 
     /// The id under which it is submitted.

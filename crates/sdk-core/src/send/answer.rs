@@ -184,7 +184,7 @@ pub(super) enum Left {
 #[derive(Debug, Default)]
 pub(super) struct ToSettle {
     pub(super) settled: Vec<Settled>,
-    /// Whether somebody waits until they are stored. Nobody waits for the answer to a receipt.
+    /// Whether something may wait until they are stored. Nothing waits for the answer to the receipt of a batch.
     pub(super) is_awaited: bool,
 }
 

@@ -156,10 +156,10 @@ async fn send(
             Window::lookup(unknown)
         }
         Begin::HandedOver(first) if first.is_for(socket) && ctx.take_fresh(&first.name()) => {
-            let HandedOver { entry: id, is_visible, parcel, .. } = first;
+            let HandedOver { entry: id, is_awaited, parcel, .. } = first;
             (last, may_have_more) = (Some(id), false);
             let mut window = Window::default();
-            window.add(vec![Sealed { id, attempts: 0, may_be_stored: false, is_visible, parcel }]);
+            window.add(vec![Sealed { id, attempts: 0, may_be_stored: false, is_awaited, parcel }]);
             window
         }
         Begin::Read | Begin::HandedOver(_) => Window::default(),

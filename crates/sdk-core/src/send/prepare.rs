@@ -44,8 +44,8 @@ pub(super) struct Sealed {
     pub(super) attempts: u32,
     /// Whether it may have been submitted before, with an answer that was not received.
     pub(super) may_be_stored: bool,
-    /// Whether people see it, and therefore wait for its answer.
-    pub(super) is_visible: bool,
+    /// Whether its answer is to be stored soon, because something may wait for it.
+    pub(super) is_awaited: bool,
     pub(super) parcel: Durable<Parcel>,
 }
 
@@ -128,7 +128,7 @@ fn unseal_behind(ctx: &Context, tx: &mut Tx<'_>, thread: ThreadId, first: Outgoi
             if take_fresh(ctx, tx, client_msg_id) {
                 tx.settle(id, Some(client_msg_id), Settlement::Requeue { refused: false })?;
             } else {
-                unknown.push(Sealed { id, attempts, may_be_stored: true, is_visible: true, parcel });
+                unknown.push(Sealed { id, attempts, may_be_stored: true, is_awaited: true, parcel });
             }
         }
         if !unknown.is_empty() {
@@ -167,10 +167,10 @@ impl Work<'_, '_> {
         let mut meet = None;
         for entry in entries {
             match entry {
-                Entry::Sealed { id, attempts, is_visible, parcel } => {
+                Entry::Sealed { id, attempts, parcel } => {
                     // Unless it is known not to have been, it counts as submitted before.
                     let may_be_stored = !take_fresh(self.ctx, self.tx, parcel.get().client_msg_id);
-                    sealed.push(Sealed { id, attempts, may_be_stored, is_visible, parcel });
+                    sealed.push(Sealed { id, attempts, may_be_stored, is_awaited: true, parcel });
                 }
                 Entry::ToSeal(outgoing) => {
                     let (entry, attempts) = (outgoing.id, outgoing.attempts);
@@ -213,7 +213,6 @@ impl Work<'_, '_> {
             self.tx.set_sent(outgoing.id, now_ms)?;
         }
         let sent_ms = outgoing.sent_ms.min(now_ms);
-        let is_visible = outgoing.body.kind().is_shown();
         let content =
             Content { thread: self.thread.id, id: outgoing.content_id, sent_ms, body: outgoing.body };
         let client_msg_id = self.ctx.new_client_msg_id();
@@ -227,7 +226,7 @@ impl Work<'_, '_> {
                 }
                 let parcel = self.tx.set_sealed(outgoing.id, Parcel { client_msg_id, bytes }, now_ms)?;
                 let Outgoing { id, attempts, .. } = outgoing;
-                Ok(Step::Sealed(Sealed { id, attempts, may_be_stored: false, is_visible, parcel }))
+                Ok(Step::Sealed(Sealed { id, attempts, may_be_stored: false, is_awaited: true, parcel }))
             }
             Sealing::TooLarge => self.fail(outgoing.id, FailReason::TooLarge),
             Sealing::SpentSession(to_meet) => Ok(Step::Meet(vec![to_meet])),

@@ -133,8 +133,10 @@ pub(crate) fn confirm_at_once(
 ) -> Result<bool> {
     let is_next = messages.len() >= MANY && !tx.is_lane_busy(thread)?;
     queue_delivery_receipts(ctx, tx, thread, messages)?;
-    if is_next && let Some(sealed) = seal_at_once(ctx, tx, thread, &mut ctx.env.rng())? {
+    if is_next && let Some(mut sealed) = seal_at_once(ctx, tx, thread, &mut ctx.env.rng())? {
         let handover = Arc::clone(&ctx.handover);
+        // Its answer is stored with the next batch.
+        sealed.is_awaited = false;
         tx.after_commit(move || handover.put(thread, sealed));
         return Ok(false);
     }
@@ -160,8 +162,5 @@ fn seal_at_once(
     let Prepared::Submit(sealed) = prepared else { return Ok(None) };
     // Before the commit: afterwards, the dispatcher could submit it first.
     ctx.note_fresh(sealed.iter().map(|sealed| sealed.parcel.get().client_msg_id));
-    Ok(sealed
-        .into_iter()
-        .next()
-        .map(|first| HandedOver::new(first.id, first.is_visible, first.parcel, &connection)))
+    Ok(sealed.into_iter().next().map(|first| HandedOver::new(first.id, first.parcel, &connection)))
 }

@@ -179,7 +179,7 @@ impl Window {
 
     fn settle(&mut self, entry: &Sealed, settlement: Settlement) {
         let is_accepted = matches!(settlement, Settlement::Accepted { .. });
-        self.to_settle.is_awaited |= entry.is_visible || !is_accepted;
+        self.to_settle.is_awaited |= entry.is_awaited || !is_accepted;
         self.to_settle.settled.push((entry.id, Some(entry.parcel.get().client_msg_id), settlement));
     }
 

@@ -87,13 +87,7 @@ pub(crate) struct SendProgress {
 #[derive(Debug)]
 pub(crate) enum Entry {
     ToSeal(Outgoing),
-    /// `is_visible` says whether it is a message that people see.
-    Sealed {
-        id: OutgoingId,
-        attempts: u32,
-        is_visible: bool,
-        parcel: Durable<Parcel>,
-    },
+    Sealed { id: OutgoingId, attempts: u32, parcel: Durable<Parcel> },
 }
 
 impl Rows<'_> {
@@ -147,8 +141,7 @@ impl Rows<'_> {
         after: Option<OutgoingId>,
         (limit, max_bytes): (u32, usize),
     ) -> Result<Vec<Entry>> {
-        let sql = "SELECT o.id, o.content_id, o.sent, o.body, o.state, o.attempts, o.refusals, p.client_msg_id, p.bytes,
-                       o.message_id IS NOT NULL
+        let sql = "SELECT o.id, o.content_id, o.sent, o.body, o.state, o.attempts, o.refusals, p.client_msg_id, p.bytes
                    FROM outgoing AS o LEFT JOIN parcel AS p ON p.outgoing_id = o.id
                    WHERE o.lane = ?1 AND o.state < 3 AND o.id > ?2 ORDER BY o.id LIMIT ?3";
         let mut statement = self.connection.prepare_cached(sql)?;
@@ -165,7 +158,7 @@ impl Rows<'_> {
                 let client_msg_id = ClientMsgId::from_slice(&name)?;
                 bytes = bytes.saturating_add(sealed.len());
                 let parcel = Durable(Parcel { client_msg_id, bytes: sealed.into() });
-                Entry::Sealed { id, attempts: row.get(5)?, is_visible: row.get(9)?, parcel }
+                Entry::Sealed { id, attempts: row.get(5)?, parcel }
             } else {
                 let body = row.get::<_, Vec<u8>>(3)?;
                 bytes = bytes.saturating_add(body.len());

@@ -427,7 +427,7 @@ fn sealed_entry(number: i64, row: &Row, name: ClientMsgId, may_be_stored: bool) 
     let bytes = [row.content.to_be_bytes(), row.sealed.to_be_bytes()].concat();
     let parcel = Parcel { client_msg_id: name, bytes: bytes.into() };
     let id = OutgoingId::numbered(number);
-    Sealed { id, attempts: row.attempts, may_be_stored, is_visible: true, parcel: Durable::assumed(parcel) }
+    Sealed { id, attempts: row.attempts, may_be_stored, is_awaited: true, parcel: Durable::assumed(parcel) }
 }
 
 proptest! {
@@ -467,7 +467,7 @@ fn sealed(number: i64, may_be_stored: bool) -> Sealed {
     let name = ClientMsgId::new(NOW_MS, &[u8::try_from(number).unwrap(); 10]);
     let parcel = Parcel { client_msg_id: name, bytes: Vec::new().into() };
     let id = OutgoingId::numbered(number);
-    Sealed { id, attempts: 0, may_be_stored, is_visible: true, parcel: Durable::assumed(parcel) }
+    Sealed { id, attempts: 0, may_be_stored, is_awaited: true, parcel: Durable::assumed(parcel) }
 }
 
 fn verdict(answer: Result<(), (u32, &str)>) -> Verdict {
@@ -545,23 +545,23 @@ fn a_lane_sends_more_at_a_time_when_many_lanes_take_turns() {
 }
 
 #[test]
-fn only_the_answers_to_accepted_receipts_may_be_stored_later() {
+fn only_the_answers_to_accepted_entries_that_nothing_waits_for_may_be_stored_later() {
     let accepted = || verdict(Ok(()));
     let refused = || verdict(Err((404, reason::NOT_FOUND)));
-    for (is_visible, answer, is_awaited) in
+    for (is_awaited, answer, expected) in
         [(false, accepted(), false), (true, accepted(), true), (false, refused(), true)]
     {
         let mut window = Window::default();
         window.add(vec![
-            Sealed { is_visible: false, ..sealed(1, false) },
-            Sealed { is_visible, ..sealed(2, false) },
+            Sealed { is_awaited: false, ..sealed(1, false) },
+            Sealed { is_awaited, ..sealed(2, false) },
         ]);
         window.next();
         window.next();
         window.answered(accepted());
         window.answered(answer);
         let to_settle = window.take_settled().unwrap();
-        assert_eq!((to_settle.settled.len(), to_settle.is_awaited), (2, is_awaited));
+        assert_eq!((to_settle.settled.len(), to_settle.is_awaited), (2, expected));
         assert!(window.take_settled().is_none());
     }
 }
