@@ -235,7 +235,8 @@ impl Client {
         let mut copy = copy(self.world.parties[to].user, 77, text.as_bytes());
         let envelope = copy.envelope.as_mut().unwrap();
         // An ephemeral envelope in a message is refused.
-        (envelope.ephemeral, envelope.urgent) = (matches!(self.sent % 16, 3 | 11), self.sent % 3 == 0);
+        (envelope.ephemeral, envelope.urgent) =
+            (matches!(self.sent % 16, 3 | 11), self.sent.is_multiple_of(3));
         let client_msg_id = ClientMsgId::new(self.me().tokens.server_time_ms, &random).to_wire();
         let thread_id = self.world.threads[thread].to_wire();
         if matches!(self.sent % 16, 3 | 5 | 9 | 14) {
