@@ -22,7 +22,7 @@ pub struct Message {
     /// Its contents.
     pub body: MessageBody,
     /// The message that it replies to.
-    pub quote: Option<Quote>,
+    pub quote: Option<Box<Quote>>,
     /// Whether its author has forwarded it, that is, taken it from another message.
     pub is_forwarded: bool,
     /// The emoji with which people have reacted to it, the most frequent first, at most 20.

@@ -27,7 +27,7 @@ pub enum Opened {
 
 /// A database without an account.
 pub struct Unregistered {
-    ctx: Context,
+    ctx: Box<Context>,
     /// The client after the registration: always the same one.
     client: Arc<OnceCell<Client>>,
 }
@@ -55,7 +55,7 @@ impl Client {
             let (ctx, account) = open(config, Footprint::Full).await?;
             Ok(match account {
                 Some(account) => Opened::Ready(Self::start(ctx, account)),
-                None => Opened::Unregistered(Unregistered { ctx, client: Arc::default() }),
+                None => Opened::Unregistered(Unregistered { ctx: Box::new(ctx), client: Arc::default() }),
             })
         })
         .await
@@ -95,7 +95,7 @@ impl Unregistered {
     /// [`Error::Offline`], with [`Refused`](crate::Offline::Refused) if the proof is not accepted;
     /// [`Error::Storage`].
     pub async fn register(&self, proof: &[u8]) -> Result<Client> {
-        let (ctx, client, proof) = (self.ctx.clone(), Arc::clone(&self.client), proof.to_owned());
+        let (ctx, client, proof) = (Context::clone(&self.ctx), Arc::clone(&self.client), proof.to_owned());
         let running = runtime::handle()?.spawn(async move {
             let become_client = || async {
                 let registered = registration::register(&ctx, proof).await?;

@@ -1,6 +1,5 @@
 //! Tests of a thread with three members, with a real store: whom a message is sealed for.
 
-use prost::Message as _;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use sealpost_protocol::{
@@ -162,7 +161,7 @@ async fn a_message_is_sealed_once_for_each_device_of_all_other_members() {
         let id = ClientMsgId::new(2, &[2; 10]);
         let sealed = seal(id, &content, &thread, &mut recipients, &local, NOW, rng)?;
         let Sealing::Sealed { send, skipped } = sealed else { panic!("not sealed") };
-        let send = wire::Send::decode(send).unwrap();
+        let send: wire::Send = wire::decode(send).unwrap();
         assert_eq!(skipped.len(), 3);
         let copies: Vec<_> = send
             .copies

@@ -184,7 +184,7 @@ impl Rows<'_> {
             let in_thread = self.message_of_thread(message.thread, quoted.author, quoted.id)?;
             let is_deleted = in_thread.map_or(Ok(false), |id| self.is_deleted(id))?;
             let text = if is_deleted { String::new() } else { quoted.text };
-            message.quote = Some(Quote { author: quoted.author, text, message: in_thread });
+            message.quote = Some(Box::new(Quote { author: quoted.author, text, message: in_thread }));
         }
         Ok(message)
     }

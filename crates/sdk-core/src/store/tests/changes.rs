@@ -38,9 +38,9 @@ proptest! {
             let (id, _) = fixture.received("original", 1).await;
             let count = edits.len();
             for edit in edits {
-                fixture.edit(id, i64::try_from(edit).unwrap() + 10, &format!("edit {edit}")).await;
+                fixture.edit(id, i64::try_from(edit).unwrap().saturating_add(10), &format!("edit {edit}")).await;
             }
-            let last = count.min(10) - 1;
+            let last = count.min(10).saturating_sub(1);
             let shown = fixture.shown(id).await.unwrap();
             assert_eq!(shown.text().unwrap(), format!("edit {last}"));
             assert!(shown.edited_ms.is_some());

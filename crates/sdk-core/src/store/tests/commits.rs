@@ -199,6 +199,10 @@ struct Log {
     savepoints: usize,
 }
 
+fn count(number: &mut usize, happened: bool) {
+    *number = number.saturating_add(usize::from(happened));
+}
+
 /// A transaction that queues a text for each of its parts, and one more.
 fn in_parts(
     log: Arc<Mutex<Log>>,
@@ -206,11 +210,11 @@ fn in_parts(
     outcomes: [Outcome; 3],
 ) -> impl FnMut(&mut Tx<'_>) -> Result<()> + Send {
     move |tx| {
-        log.lock().unwrap().runs += 1;
+        count(&mut log.lock().unwrap().runs, true);
         for (number, outcome) in outcomes.into_iter().enumerate() {
             let part = tx.begin_part()?;
-            log.lock().unwrap().savepoints +=
-                usize::from(tx.connection.execute_batch("ROLLBACK TO part").is_ok());
+            let has_savepoint = tx.connection.execute_batch("ROLLBACK TO part").is_ok();
+            count(&mut log.lock().unwrap().savepoints, has_savepoint);
             let queued = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
                 tx.enqueue(outgoing(Body::text(format!("{name}{number}"))))?;
                 match outcome {

@@ -89,7 +89,7 @@ proptest! {
             let (id, _) = fixture.received("hello", 1).await;
             let mut last = std::collections::BTreeMap::new();
             for (place, (author, emoji)) in contents {
-                let order = i64::try_from(place).unwrap() + 10;
+                let order = i64::try_from(place).unwrap().saturating_add(10);
                 let from = origin(person(author), order);
                 fixture.store.write(move |tx| tx.react(id, &from, EMOJI[emoji])).await.unwrap();
                 let known = last.entry(author).or_insert((order, emoji));
@@ -97,7 +97,8 @@ proptest! {
             }
             let mut expected = std::collections::BTreeMap::<_, u32>::new();
             for (_, emoji) in last.values().filter(|(_, emoji)| *emoji > 0) {
-                *expected.entry(EMOJI[*emoji].to_owned()).or_default() += 1;
+                let count = expected.entry(EMOJI[*emoji].to_owned()).or_default();
+                *count = count.saturating_add(1);
             }
             let shown = fixture.counts(id).await;
             assert!(shown.is_sorted_by_key(|(_, count, _)| std::cmp::Reverse(*count)));
@@ -119,7 +120,8 @@ async fn ten_thousand_reactions_are_counted_and_paged() {
     let fixture = Fixture::new().await;
     let (id, _) = fixture.received("popular", 1).await;
     // 40 different emoji, the first ones more often.
-    let emoji = |n: u32| char::from_u32(0x1f600 + n % 40 * u32::from(n % 3 == 0)).unwrap().to_string();
+    let emoji =
+        |n: u32| char::from_u32(0x1f600 + n % 40 * u32::from(n.is_multiple_of(3))).unwrap().to_string();
     let work = fixture.store.write(move |tx| {
         (0..10_000).try_for_each(|n| tx.react(id, &origin(person(n), i64::from(n) + 2), &emoji(n)))
     });
