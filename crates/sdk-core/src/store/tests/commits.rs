@@ -1,4 +1,6 @@
-//! Tests which commits wait for the disk, and the functions that are called after a commit.
+//! Tests which commits wait for the disk, which transactions have savepoints, and the functions that are called after a commit.
+
+#![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
 
 use std::fs;
 use std::sync::mpsc::channel;
