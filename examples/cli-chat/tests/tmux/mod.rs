@@ -152,5 +152,11 @@ impl Tmux {
 impl Drop for Tmux {
     fn drop(&mut self) {
         let _ = self.command(&["kill-server"]).into_std().output();
+        // The programs notice that their terminals are gone, and close their databases in the folder.
+        let wait = format!(
+            "for file in '{}'/*.pid; do n=0; while kill -0 $(cat \"$file\") && [ $n -lt 100 ]; do sleep 0.1; n=$((n+1)); done; done",
+            self.socket.with_file_name("").display()
+        );
+        let _ = std::process::Command::new("sh").args(["-c", &wait]).output();
     }
 }
