@@ -4,9 +4,12 @@
 #![cfg(test)]
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
 
+use std::time::Duration;
+
 use sealpost_core::{Delivery, Event, Message, Thread};
 use sealpost_e2e::open_database;
 use sealpost_testkit::{Party, PartyDisk, World, eventually, texts};
+use tokio::time::timeout;
 
 const DAMAGED: &str = "Undecryptable(StorageDamaged)";
 
@@ -173,6 +176,47 @@ async fn a_message_that_cannot_even_be_represented_stops_no_others_and_is_read_l
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_message_whose_kept_bytes_are_damaged_is_reported_as_missing_once() {
+    let talk = Talk::begin().await;
+    talk.change("UPDATE thread SET roster_version = -roster_version");
+    talk.write("lost").await;
+    talk.receive().await;
+    assert_eq!(talk.deferred(), 1);
+    let ada = talk.ada.clone().open().await;
+    let mut events = ada.client.events();
+    ada.client.suspend().await.unwrap();
+    talk.change(
+        "UPDATE thread SET roster_version = abs(roster_version);
+         UPDATE deferred SET envelope = x'ff', tried = 0;",
+    );
+    ada.client.resume().await.unwrap();
+    let hers = only_thread(&ada).await;
+    let mut missing = Vec::new();
+    let first = async {
+        loop {
+            if let Ok(Event::MessagesMissing { thread, first, last }) = events.next().await.unwrap() {
+                return (thread, first..=last);
+            }
+        }
+    };
+    missing.push(timeout(Duration::from_secs(60), first).await.expect("it is reported"));
+    // A message behind it makes the client look for gaps.
+    for next in ["next", "last"] {
+        talk.write(next).await;
+        eventually("it is there", async || texts(&hers).await.contains(&next.to_owned()).then_some(())).await;
+    }
+    assert_eq!(talk.deferred(), 0);
+    nothing_waits(&talk.world).await;
+    ada.close().await;
+    while let Some(Some(event)) = futures_util::FutureExt::now_or_never(events.next()) {
+        if let Ok(Event::MessagesMissing { thread, first, last }) = event {
+            missing.push((thread, first..=last));
+        }
+    }
+    assert_eq!(missing, [(hers.id(), 5..=5)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_can_never_be_read_is_reported_once_with_its_cause() {
     let talk = Talk::begin().await;
     talk.change("UPDATE session SET state = x'ff00'");
@@ -200,7 +244,6 @@ async fn a_message_that_can_never_be_read_is_reported_once_with_its_cause() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deferred_message_appears_once_although_the_process_dies_over_it() {
     use std::process::Stdio;
-    use std::time::Duration;
 
     use sealpost_core::fault::Station;
 
@@ -218,7 +261,7 @@ async fn a_deferred_message_appears_once_although_the_process_dies_over_it() {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let status = tokio::time::timeout(Duration::from_secs(60), child.wait()).await.unwrap().unwrap();
+        let status = timeout(Duration::from_secs(60), child.wait()).await.unwrap().unwrap();
         assert!(!status.success(), "did not die at {station:?}");
         let ada = talk.ada.clone().open().await;
         shows(&only_thread(&ada).await, &["hello", "hello too", "kept"]).await;
