@@ -31,6 +31,7 @@ async fn main() {
     ben.close().await;
     world.stop_relay().await;
     insert_unread(&open_database(disk.database(), &disk.key()), HISTORY);
+    floor(&disk);
     opening(&disk).await;
     between_writes(&disk).await;
     for unread in [10, 1_000, HISTORY] {
@@ -66,6 +67,27 @@ async fn opening(disk: &PartyDisk) {
     }
     print("open with 100,000 messages", &percentiles(opened).to_string());
     print("open until the first page", &percentiles(shown).to_string());
+}
+
+/// How long SQLCipher alone takes to open a file with these tables, but without rows, and to look for one row.
+fn floor(disk: &PartyDisk) {
+    let path = disk.database().with_extension("floor");
+    let tables = open_database(disk.database(), &disk.key());
+    let sql = "SELECT group_concat(sql, ';') FROM sqlite_schema
+               WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' AND name NOT LIKE 'search_%'";
+    let tables: String = tables.query_row(sql, [], |row| row.get(0)).expect("tables");
+    let empty = open_database(&path, &disk.key());
+    empty.execute_batch(&tables).expect("the same tables");
+    empty.execute_batch("PRAGMA journal_mode = wal").expect("a log");
+    drop(empty);
+    let mut opened = Vec::new();
+    for _ in 0..ROUNDS {
+        let begun = Instant::now();
+        let empty = open_database(&path, &disk.key());
+        empty.query_row("SELECT count(*) FROM account", [], |row| row.get::<_, u32>(0)).expect("no rows");
+        opened.push(begun.elapsed());
+    }
+    print("floor: an empty file, and one row", &percentiles(opened).to_string());
 }
 
 async fn between_writes(disk: &PartyDisk) {
