@@ -7,7 +7,7 @@ use crate::content::{Body, MAX_MESSAGES, ReceiptKind};
 use crate::context::Context;
 use crate::error::{Error, Offline, Result};
 use crate::id::{MessageId, ThreadId, UserId};
-use crate::message::{Delivery, Direction, Message, Page, Position};
+use crate::message::{Delivery, Direction, Message, MessageBody, Page, Position};
 use crate::store::{NewOutgoing, Rows, Thread, Tx};
 use crate::transport::CreatedThread;
 
@@ -160,10 +160,15 @@ pub(crate) async fn restore(ctx: &Context, thread: ThreadId, id: MessageId) -> R
 /// Queues a failed message again.
 pub(crate) async fn retry(ctx: &Context, thread: ThreadId, id: MessageId) -> Result<()> {
     let sent_ms = ctx.server_now_ms();
-    let work = ctx.store.write(move |tx| match message_in(tx, thread, id)?.direction {
-        Direction::Outgoing(Delivery::Failed(_)) if tx.has_left()? => Err(Error::Unauthorized),
-        Direction::Outgoing(Delivery::Failed(_)) => tx.retry(id, sent_ms),
-        _ => Err(Error::WrongState),
+    let work = ctx.store.write(move |tx| {
+        let message = message_in(tx, thread, id)?;
+        match message.direction {
+            // Nothing is left of it that could be sent.
+            _ if message.body == MessageBody::Deleted => Err(Error::WrongState),
+            Direction::Outgoing(Delivery::Failed(_)) if tx.has_left()? => Err(Error::Unauthorized),
+            Direction::Outgoing(Delivery::Failed(_)) => tx.retry(id, sent_ms),
+            _ => Err(Error::WrongState),
+        }
     });
     work.await?;
     ctx.outbox.notify_one();

@@ -35,7 +35,13 @@ fn reread(tx: &mut Tx<'_>, version: &str, now: (u64, ChangeLimits)) -> Result<()
 
 fn reread_one(tx: &mut Tx<'_>, kept: &Kept, now: (u64, ChangeLimits)) -> Result<()> {
     let (origin, message) = (&kept.origin, kept.message);
+    let (_, us) = tx.our_account()?;
     match (Body::from_bytes(&kept.body), message) {
+        // It was kept as a kind that is accepted, and is another one.
+        (Ok(body), message) if !body.kind().is_accepted(origin.author == us.user) => match message {
+            Some(message) => tx.reject_unknown(message),
+            None => tx.forget_unknown(kept, origin.thread),
+        },
         // Still not understood; the row says by which version.
         (Ok(Body::Unknown(_)), _) => Ok(()),
         (Err(_), Some(message)) => tx.reject_unknown(message),

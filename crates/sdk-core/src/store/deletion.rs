@@ -10,6 +10,7 @@ use super::reading::{STATE_INCOMING, STATE_READ_LATE};
 use super::waiting::Origin;
 use super::{Rows, Tx, to_sql};
 use crate::config::ChangeLimits;
+use crate::content::{Body, Reaction};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::id::{ClientMsgId, MessageId, ThreadId, UserId};
@@ -45,6 +46,8 @@ impl Tx<'_> {
         }
         self.unindex(message)?;
         self.read_for_ever(message)?;
+        // It is not submitted again if the relay loses it.
+        self.forget_parcel_of(message)?;
         self.change("DELETE FROM reaction WHERE message_id = ?1", [message.0])?;
         self.change("DELETE FROM edit WHERE message_id = ?1", [message.0])?;
         self.change_one(
@@ -54,6 +57,34 @@ impl Tx<'_> {
         )?;
         self.emit_changed(message)?;
         Ok(true)
+    }
+
+    /// Removes the changes of a message from the outbox that were not sealed, because the message itself was removed from there.
+    pub(super) fn forget_changes_of(
+        &mut self,
+        thread: ThreadId,
+        author: UserId,
+        content_id: ClientMsgId,
+    ) -> Result<()> {
+        let sql = "SELECT id, body FROM outgoing WHERE lane = ?1 AND state = 1 AND message_id IS NULL";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement
+            .query_map([thread.as_bytes()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)))?;
+        let queued = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+        drop(statement);
+        for (id, body) in queued {
+            let of_it = match Body::from_bytes(&body) {
+                Ok(Body::Edit(edit)) => edit.message == content_id,
+                Ok(Body::Reaction(Reaction { target, .. })) => {
+                    target.author == author && target.id == content_id
+                }
+                _ => false,
+            };
+            if of_it {
+                self.change_one("DELETE FROM outgoing WHERE id = ?1", [id])?;
+            }
+        }
+        self.end_lane(thread)
     }
 
     /// Hides a message on this device. Returns false if there is no such message in the thread.

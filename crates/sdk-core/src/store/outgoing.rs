@@ -269,7 +269,7 @@ impl Tx<'_> {
             self.moves(id)?;
         }
         let changed = self.change(
-            "UPDATE message SET state = 0, cause = NULL, sent = ?2, position = ?3 WHERE id = ?1 AND state = 4",
+            "UPDATE message SET state = 0, cause = NULL, sent = ?2, position = ?3 WHERE id = ?1 AND state = 4 AND kind = 1",
             params![id.0, to_sql(sent_ms)?, POSITION_PENDING],
         )?;
         if changed == 0 {
@@ -302,6 +302,7 @@ impl Tx<'_> {
     /// Removes a message that was never submitted, or has failed. Returns `false` if it may have been submitted.
     pub(crate) fn cancel(&mut self, id: MessageId) -> Result<bool> {
         let Some(Message { thread, direction, .. }) = self.message(id)? else { return Err(Error::NotFound) };
+        let content = self.content_of(thread, id)?;
         let waits: Option<i64> = self
             .connection
             .prepare_cached("SELECT id FROM outgoing WHERE message_id = ?1 AND state = 1")?
@@ -309,6 +310,9 @@ impl Tx<'_> {
             .optional()?;
         if let Some(waits) = waits {
             self.remove_outgoing(OutgoingId(waits), thread)?;
+            if let Some((author, content_id, _)) = content {
+                self.forget_changes_of(thread, author, content_id)?;
+            }
             // The entries behind it need not wait for what it waited for.
             self.change("UPDATE lane SET due = 0 WHERE lane = ?1 AND due <> 0", [thread.as_bytes()])?;
         }

@@ -9,7 +9,7 @@ use super::outgoing::{ACCEPTED, SEALED, TO_SEAL};
 use super::{OutgoingId, Tx, to_sql};
 use crate::error::{Offline, Result};
 use crate::id::{ClientMsgId, MessageId, ThreadId};
-use crate::message::{Delivery, Direction, FailReason};
+use crate::message::FailReason;
 
 /// A lane that is due at this time waits until all lanes are made due.
 const NEVER_MS: u64 = u64::MAX >> 2;
@@ -205,10 +205,11 @@ impl Tx<'_> {
     fn accept(&mut self, id: OutgoingId, epoch: u64, server_seq: u64) -> Result<Option<ThreadId>> {
         let Some((lane, message)) = self.pending(id)? else { return Ok(None) };
         self.change_one("UPDATE outgoing SET state = ?2 WHERE id = ?1", [id.0, ACCEPTED])?;
-        let direction = message.map(|message| self.accept_message(message, epoch, server_seq)).transpose()?;
+        let awaits_receipt =
+            message.map(|message| self.accept_message(message, epoch, server_seq)).transpose()?;
         // The parcel is kept until the recipient has the message, in case the relay loses it. It is not kept if the recipient
-        // has it already or sends no receipt for it.
-        if direction != Some(Direction::Outgoing(Delivery::Sent)) {
+        // has it already or sends no receipt for it, or if it was deleted for everyone.
+        if awaits_receipt != Some(true) {
             self.change_one("DELETE FROM outgoing WHERE id = ?1", [id.0])?;
         }
         Ok(Some(lane))

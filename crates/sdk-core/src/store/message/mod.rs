@@ -77,9 +77,10 @@ impl Tx<'_> {
         Ok(id)
     }
 
-    /// One of our messages was assigned its position. Returns how far it has come.
-    pub(super) fn accept_message(&mut self, id: MessageId, epoch: u64, server_seq: u64) -> Result<Direction> {
-        let mut message = self.message(id)?.ok_or(Error::Bug("an outbox without a message"))?;
+    /// One of our messages was assigned its position. Returns whether a receipt for it is still to come.
+    pub(super) fn accept_message(&mut self, id: MessageId, epoch: u64, server_seq: u64) -> Result<bool> {
+        let found = self.message_or_hidden(id)?;
+        let (mut message, is_hidden) = found.ok_or(Error::Bug("an outbox without a message"))?;
         let was = self.moved.remove(&id).unwrap_or(message.position);
         let order = position(epoch, server_seq)?;
         self.change_one(
@@ -91,9 +92,12 @@ impl Tx<'_> {
         if message.direction == Direction::Outgoing(Delivery::Queued) {
             message.direction = Direction::Outgoing(Delivery::Sent);
         }
-        let direction = message.direction;
-        self.emit(Event::MessageChanged { message, was });
-        Ok(direction)
+        let is_sent = message.direction == Direction::Outgoing(Delivery::Sent);
+        let awaits_receipt = is_sent && message.body != MessageBody::Deleted;
+        if !is_hidden {
+            self.emit(Event::MessageChanged { message, was });
+        }
+        Ok(awaits_receipt)
     }
 
     pub(crate) fn insert_incoming(&mut self, new: &NewIncoming) -> Result<MessageId> {
@@ -108,14 +112,21 @@ impl Tx<'_> {
         Ok(id)
     }
 
-    /// Replaces the placeholder of an envelope by its content, which is unread even if the placeholder was read.
+    /// Replaces the placeholder of an envelope by its content, which is unread even if the placeholder was read, and is shown even if
+    /// the placeholder was deleted on this device.
     pub(crate) fn fill_in(&mut self, id: MessageId, new: &NewIncoming) -> Result<()> {
+        let was_hidden = self.message_or_hidden(id)?.is_some_and(|(_, is_hidden)| is_hidden);
         self.moves(id)?;
         self.note_unread_removed(id)?;
         // Its id is that of the placeholder, and does not say when the content arrived. A late message has a number that does.
         let late = self.count_unread(new.thread, Position::FIRST, 0)?;
         self.put_incoming(Some(id), new, late)?;
         self.index_late(id)?;
+        if was_hidden && let Some(message) = self.message(id)? {
+            self.moved.remove(&id);
+            self.emit(Event::MessageAdded(message));
+            return Ok(());
+        }
         self.emit_changed(id)
     }
 
@@ -130,7 +141,7 @@ impl Tx<'_> {
                 SET content_id = excluded.content_id, author = excluded.author, device = excluded.device,
                     kind = excluded.kind, body = excluded.body, cause = excluded.cause, sent = excluded.sent,
                     server_seq = excluded.server_seq, position = excluded.position, state = excluded.state,
-                    late = excluded.late",
+                    late = excluded.late, hidden = NULL",
             params![
                 id.map(|id| id.0),
                 new.thread.as_bytes(),
@@ -156,8 +167,8 @@ impl Tx<'_> {
 
     /// Removes the placeholder of an envelope that could not be opened.
     pub(crate) fn remove_placeholder(&mut self, thread: ThreadId, id: MessageId) -> Result<()> {
-        match self.message(id)? {
-            Some(Message { body: MessageBody::Undecryptable(_), .. }) => self.delete_message(thread, id),
+        match self.message_or_hidden(id)? {
+            Some((Message { body: MessageBody::Undecryptable(_), .. }, _)) => self.delete_message(thread, id),
             _ => Err(Error::Bug("no placeholder")),
         }
     }
@@ -185,13 +196,16 @@ impl Tx<'_> {
             ReceiptKind::Delivered => (STATE_DELIVERED, Delivery::Delivered),
             ReceiptKind::Read => (STATE_READ, Delivery::Read),
         };
-        let Some(mut message) = self.message_before(thread, us, id, state)? else { return Ok(()) };
+        let found = self.message_before(thread, us, id, state)?;
+        let Some((mut message, is_hidden)) = found else { return Ok(()) };
         self.change_one("UPDATE message SET state = ?2 WHERE id = ?1", [message.id.0, state])?;
         // A receipt can arrive before the relay's answer to us; then the parcel is still needed.
         self.forget_parcel_of(message.id)?;
         message.direction = Direction::Outgoing(delivery);
         let was = self.moved.remove(&message.id).unwrap_or(message.position);
-        self.emit(Event::MessageChanged { message, was });
+        if !is_hidden {
+            self.emit(Event::MessageChanged { message, was });
+        }
         Ok(())
     }
 

@@ -11,32 +11,43 @@ use crate::message::{Message, Page, Position, Quote};
 use crate::store::Rows;
 
 impl Rows<'_> {
+    /// A message, unless it was deleted on this device.
     pub(crate) fn message(&self, id: MessageId) -> Result<Option<Message>> {
+        Ok(self.message_or_hidden(id)?.filter(|(_, is_hidden)| !is_hidden).map(|(message, _)| message))
+    }
+
+    /// A message, and whether it was deleted on this device and is hidden.
+    pub(super) fn message_or_hidden(&self, id: MessageId) -> Result<Option<(Message, bool)>> {
         let sql = format!("SELECT {COLUMNS} WHERE id = ?1");
         let row = self.connection.prepare_cached(&sql)?.query_row([id.0], columns).optional()?;
-        let Some(row) = row.filter(|row| row.hidden.is_none()) else { return Ok(None) };
+        let Some(row) = row else { return Ok(None) };
+        let is_hidden = row.hidden.is_some();
         let read_mark = match row.thread_with_mark()? {
             Some(thread) => self.read_mark(thread)?,
             None => Position::FIRST,
         };
-        self.complete(row, read_mark).map(Some)
+        Ok(Some((self.complete(row, read_mark)?, is_hidden)))
     }
 
-    /// One of our messages, unless it has reached this state.
+    /// One of our messages, unless it has reached this state, and whether it is hidden.
     pub(super) fn message_before(
         &self,
         thread: ThreadId,
         us: UserId,
         id: ClientMsgId,
         state: i64,
-    ) -> Result<Option<Message>> {
+    ) -> Result<Option<(Message, bool)>> {
         let sql = format!(
             "SELECT {COLUMNS} WHERE author = ?2 AND content_id = ?3 AND thread_id = ?1 AND kind = {KIND_CONTENT}
-                AND (state < ?4 OR state = {STATE_FAILED}) AND hidden IS NULL"
+                AND (state < ?4 OR state = {STATE_FAILED})"
         );
         let values = params![thread.as_bytes(), us.as_bytes(), id.as_bytes(), state];
         let row = self.connection.prepare_cached(&sql)?.query_row(values, columns).optional()?;
-        row.map(|row| self.complete(row, Position::FIRST)).transpose()
+        row.map(|row| {
+            let is_hidden = row.hidden.is_some();
+            Ok((self.complete(row, Position::FIRST)?, is_hidden))
+        })
+        .transpose()
     }
 
     /// Up to `limit` messages of a thread before a position, or the newest.
@@ -142,7 +153,7 @@ impl Rows<'_> {
     }
 
     /// Whether the author of a message has deleted it for everyone.
-    fn is_deleted(&self, id: MessageId) -> Result<bool> {
+    pub(in crate::store) fn is_deleted(&self, id: MessageId) -> Result<bool> {
         let sql = "SELECT kind FROM message WHERE id = ?1";
         let kind: i64 = self.connection.prepare_cached(sql)?.query_row([id.0], |row| row.get(0))?;
         Ok(kind == KIND_DELETED)

@@ -174,14 +174,21 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Makes incoming messages late that have arrived after a moment at a position up to the new mark of their thread, because the
-    /// person has not seen them.
-    pub(super) fn except_later(&mut self, thread: ThreadId, mark: Position, since: Moment) -> Result<()> {
+    /// Makes incoming messages late that have arrived after a moment at a position between the old and the new mark of their thread,
+    /// because the person has not seen them.
+    pub(super) fn except_later(
+        &mut self,
+        thread: ThreadId,
+        (old, mark): (Position, Position),
+        since: Moment,
+    ) -> Result<()> {
         let sql = format!(
             "UPDATE message SET state = {STATE_LATE}, late = (SELECT late_count + 1 FROM thread WHERE thread_id = ?1)
-             WHERE id > ?4 AND +thread_id = ?1 AND state = 10 AND (position, id) <= (?2, ?3)"
+             WHERE id > ?4 AND +thread_id = ?1 AND state = 10 AND (position, id) <= (?2, ?3)
+                 AND (position, id) > (?5, ?6)"
         );
-        let count = self.change(&sql, params![thread.as_bytes(), mark.order, mark.id, since.message.0])?;
+        let marks = params![thread.as_bytes(), mark.order, mark.id, since.message.0, old.order, old.id];
+        let count = self.change(&sql, marks)?;
         if count == 0 {
             return Ok(());
         }

@@ -178,7 +178,7 @@ impl Tx<'_> {
         let Some(new) = self.last_incoming(thread, up_to, until)?.filter(|new| *new > old) else {
             return Ok(Vec::new());
         };
-        self.except_later(thread, new, until)?;
+        self.except_later(thread, (old, new), until)?;
         let one_more = u32::try_from(limit.saturating_add(1)).map_err(|_| Error::Bug("too many messages"))?;
         let read = self.incoming_between(thread, (old, new), one_more)?;
         let is_small = read.len() <= limit;

@@ -3,6 +3,7 @@
 mod changes;
 mod commits;
 mod deferred;
+mod deletion;
 mod generation;
 mod log;
 mod messages;

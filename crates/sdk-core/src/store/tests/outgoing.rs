@@ -8,7 +8,7 @@ use crate::message::{Delivery, Direction, FailReason};
 use crate::store::{Entry, Parcel, Settlement};
 
 impl Fixture {
-    async fn seal(&self, id: MessageId) -> ClientMsgId {
+    pub(super) async fn seal(&self, id: MessageId) -> ClientMsgId {
         let (entry, client_msg_id) = (self.entry(id).await, fresh_id());
         let parcel = Parcel { client_msg_id, bytes: format!("sealed {}", id.0).into() };
         self.store.write(move |tx| tx.set_sealed(entry, parcel, 1000).map(drop)).await.unwrap();
@@ -16,7 +16,7 @@ impl Fixture {
     }
 
     /// Settles an entry in its present state.
-    async fn settle(&self, id: MessageId, settlement: Settlement) {
+    pub(super) async fn settle(&self, id: MessageId, settlement: Settlement) {
         let (entry, submitted) = (self.entry(id).await, self.sealed(id).await);
         self.store.write(move |tx| tx.settle(entry, submitted, settlement)).await.unwrap();
     }
@@ -31,7 +31,7 @@ impl Fixture {
         })
     }
 
-    async fn accept(&self, id: MessageId, server_seq: u64) {
+    pub(super) async fn accept(&self, id: MessageId, server_seq: u64) {
         self.settle(id, Settlement::Accepted { epoch: 1, server_seq, server_ms: 2000 }).await;
     }
 
@@ -62,7 +62,7 @@ impl Fixture {
         }
     }
 
-    async fn receipt(&self, id: MessageId, kind: ReceiptKind) {
+    pub(super) async fn receipt(&self, id: MessageId, kind: ReceiptKind) {
         let work = self.store.write(move |tx| {
             let of =
                 tx.connection.query_row("SELECT content_id FROM message WHERE id = ?1", [id.0], |row| {
