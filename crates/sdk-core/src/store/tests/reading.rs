@@ -220,6 +220,20 @@ async fn messages_that_arrive_after_the_person_looked_stay_unread() {
 }
 
 #[tokio::test]
+async fn of_two_calls_that_overtake_each_other_each_message_is_confirmed_once() {
+    let fixture = Fixture::new().await;
+    fixture.receive(incoming("first", 10)).await;
+    let (first, earlier) = (fixture.newest().await, fixture.moment().await);
+    fixture.receive_all([5, 3].into_iter()).await;
+    let second = fixture.all_messages().await[1].id;
+    // The call that began later comes first, and reads both new messages.
+    assert_eq!(fixture.mark(second, 256).await.0.len(), 2);
+    assert_eq!(fixture.mark_until(first, earlier, 256).await.0.len(), 1);
+    assert!(!fixture.all_messages().await.iter().any(is_unread));
+    assert_eq!((fixture.listed_unread().await, fixture.due(256).await.len()), (0, 0));
+}
+
+#[tokio::test]
 async fn a_mark_at_our_own_message_does_not_cover_later_arrivals() {
     let fixture = unread(1).await;
     let ours = fixture.enqueue("waiting").await;
