@@ -7,6 +7,8 @@
 //! that another process has made are noticed, so that observers read again.
 
 mod group;
+mod held;
+mod work;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,25 +21,23 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
 pub(super) use self::group::Flush;
-use self::group::{Job, Ran, begin, run_all};
+use self::group::{Job, begin, run_all};
+use self::held::Held;
+pub(super) use self::work::{Once, Repeatable};
+use self::work::{Transaction, Work};
 use super::exit::Guarded;
 use super::lock::{Claim, Lock};
 use super::log::{self, Log};
 use super::readers::Readers;
-use super::transaction::Parts;
-use super::{AfterCommit, Rows, SUSPENDED, Tx, schema};
+use super::{Rows, SUSPENDED, schema};
 use crate::error::{Error, Result};
-use crate::event::{Event, EventBus};
+use crate::event::EventBus;
 
 /// How many transactions share one commit at most.
 const MAX_GROUP: usize = 64;
 /// How many reads may wait at the same time: a write that is submitted then waits for them all. All tasks of a client together submit
 /// fewer than this at once while the app shows a page, so that opening needs one connection.
 pub(super) const MAX_READS: usize = 8;
-/// How long a transaction for which nobody waits can be held back, until it shares a commit.
-const HOLD: Duration = Duration::from_millis(300);
-/// How many such transactions are held back at most.
-const MAX_HELD: usize = 16;
 /// How often to check whether another process has written while there is nothing to write.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -77,7 +77,7 @@ impl Writer {
         events: EventBus,
     ) -> Result<T> {
         let (answer, answered) = oneshot::channel();
-        let job = Work { work, done: None, flush, needed_in_file: false, answer, events };
+        let job = Work::new(work, flush, answer, events);
         self.submit(Order::Write(Box::new(job)))?;
         answered.await.map_err(|_| Error::Bug("the writer is gone"))?
     }
@@ -139,106 +139,6 @@ enum Order {
     Read(Box<dyn FnOnce(&Connection) + Send>),
 }
 
-/// The closure of a transaction.
-pub(super) trait Transaction<T>: Send {
-    /// Whether it can run more than once.
-    const REPEATABLE: bool;
-
-    /// # Errors
-    /// Those of the closure.
-    fn run(&mut self, tx: &mut Tx<'_>) -> Result<T>;
-}
-
-/// A closure that can run only once.
-pub(super) struct Once<F>(pub(super) Option<F>);
-
-impl<T, F: FnOnce(&mut Tx<'_>) -> Result<T> + Send> Transaction<T> for Once<F> {
-    const REPEATABLE: bool = false;
-
-    fn run(&mut self, tx: &mut Tx<'_>) -> Result<T> {
-        self.0.take().ok_or(Error::Bug("a transaction was repeated"))?(tx)
-    }
-}
-
-/// A closure that can run any number of times.
-pub(super) struct Repeatable<F>(pub(super) F);
-
-impl<T, F: FnMut(&mut Tx<'_>) -> Result<T> + Send> Transaction<T> for Repeatable<F> {
-    const REPEATABLE: bool = true;
-
-    fn run(&mut self, tx: &mut Tx<'_>) -> Result<T> {
-        (self.0)(tx)
-    }
-}
-
-struct Work<F, T> {
-    work: F,
-    done: Option<Result<Done<T>>>,
-    flush: Flush,
-    needed_in_file: bool,
-    answer: oneshot::Sender<Result<T>>,
-    events: EventBus,
-}
-
-/// The work of a transaction that remains after its commit.
-struct Done<T> {
-    value: T,
-    events: Vec<Event>,
-    must_look: bool,
-    after_commit: Vec<AfterCommit>,
-}
-
-impl<F: Transaction<T>, T: Send> Job for Work<F, T> {
-    fn run(&mut self, connection: &Connection, parts: Parts) -> Ran {
-        let mut tx = Tx::with_parts(connection, parts);
-        // The writer undoes whatever a panic left unfinished.
-        let result = catch_unwind(AssertUnwindSafe(|| self.work.run(&mut tx)));
-        if tx.part_has_failed() {
-            self.done = None;
-            return Ran::PartFailed;
-        }
-        self.needed_in_file = tx.needed_in_file;
-        let Tx { events, must_look, after_commit, .. } = tx;
-        let result = result.unwrap_or(Err(Error::Bug("a panic in a transaction")));
-        match self.done.insert(result.map(|value| Done { value, events, must_look, after_commit })) {
-            Ok(_) => Ran::Kept,
-            Err(_) => Ran::Failed,
-        }
-    }
-
-    fn can_be_repeated(&self) -> bool {
-        F::REPEATABLE
-    }
-
-    fn flush(&self) -> Flush {
-        self.flush
-    }
-
-    fn needed_in_file(&self) -> bool {
-        self.needed_in_file
-    }
-
-    fn finish(self: Box<Self>, committed: &Result<()>) {
-        let result = match (self.done, committed) {
-            (Some(Ok(Done { value, events, must_look, after_commit })), Ok(())) => {
-                after_commit.into_iter().for_each(|next| next());
-                for event in events {
-                    self.events.publish(event);
-                }
-                if must_look {
-                    self.events.publish_look_again();
-                }
-                Ok(value)
-            }
-            (Some(Err(error)), _) => Err(error),
-            (_, Err(error)) => Err(error.clone()),
-            (None, Ok(())) => Err(Error::Bug("a transaction was not run")),
-        };
-        // The caller may have stopped waiting.
-        let _ = self.answer.send(result);
-    }
-}
-
 /// The state of the writer's thread. The fields are dropped in this order.
 pub(super) struct WriterState {
     connection: Guarded,
@@ -250,35 +150,6 @@ pub(super) struct WriterState {
     /// Whether commits are flushed at present.
     flush: Flush,
     held: Held,
-}
-
-/// The transactions that are held back.
-#[derive(Default)]
-struct Held {
-    jobs: Vec<Box<dyn Job>>,
-    /// When they are committed at the latest.
-    until: Option<Instant>,
-}
-
-impl Held {
-    fn add(&mut self, job: Box<dyn Job>) {
-        self.until = self.until.or_else(|| Instant::now().checked_add(HOLD));
-        self.jobs.push(job);
-    }
-
-    /// The time until they must be committed, but no longer than `limit`.
-    fn remaining(&self, limit: Duration) -> Duration {
-        self.until.map_or(limit, |until| until.saturating_duration_since(Instant::now()).min(limit))
-    }
-
-    fn is_due(&self) -> bool {
-        self.jobs.len() >= MAX_HELD || self.until.is_some_and(|until| until <= Instant::now())
-    }
-
-    fn take(&mut self) -> Vec<Box<dyn Job>> {
-        self.until = None;
-        std::mem::take(&mut self.jobs)
-    }
 }
 
 impl WriterState {
