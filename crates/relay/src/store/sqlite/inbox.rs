@@ -71,23 +71,30 @@ fn with_trimmed(tx: &Connection, owner: Address, page: Page) -> Result<Page> {
     Ok(Page { trimmed, ..page })
 }
 
-/// Reads rows until the page is full, and checks whether there is one more.
 fn page(statement: &mut Statement<'_>, params: &[&dyn rusqlite::ToSql], limit: PageLimit) -> Result<Page> {
-    let mut page = Page::default();
-    let mut bytes: usize = 0;
-    let mut rows = statement.query(params)?;
-    while let Some(row) = rows.next()? {
-        let row = inbox_row(row)?;
-        bytes = bytes.saturating_add(row.message.envelope.ciphertext.len());
-        let full =
-            page.rows.len() >= usize::try_from(limit.rows).unwrap_or(usize::MAX) || bytes > limit.bytes;
-        if full && !page.rows.is_empty() {
-            page.more = true;
-            break;
+    let rows = statement.query(params)?;
+    let (rows, more) = fill_page(rows, limit, inbox_row, |row| &row.message.envelope)?;
+    Ok(Page { rows, more, ..Page::default() })
+}
+
+/// Reads rows until the page is full, at least one, and checks whether there is one more.
+pub(super) fn fill_page<T>(
+    mut from: rusqlite::Rows<'_>,
+    limit: PageLimit,
+    read: impl Fn(&SqlRow<'_>) -> Result<T>,
+    envelope: impl Fn(&T) -> &Envelope,
+) -> Result<(Vec<T>, bool)> {
+    let (mut rows, mut bytes) = (Vec::new(), 0_usize);
+    while let Some(row) = from.next()? {
+        let row = read(row)?;
+        bytes = bytes.saturating_add(envelope(&row).ciphertext.len());
+        let full = rows.len() >= usize::try_from(limit.rows).unwrap_or(usize::MAX) || bytes > limit.bytes;
+        if full && !rows.is_empty() {
+            return Ok((rows, true));
         }
-        page.rows.push(row);
+        rows.push(row);
     }
-    Ok(page)
+    Ok((rows, false))
 }
 
 fn inbox_row(row: &SqlRow<'_>) -> Result<Row> {

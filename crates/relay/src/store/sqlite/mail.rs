@@ -109,7 +109,6 @@ fn store(tx: &Connection, arrival: i64, mail: &NewMail, copy: &Copy) -> Result<(
     )
 }
 
-/// Reads mail until the page is full, and checks whether there is more.
 pub(super) fn page(
     tx: &Connection,
     owner: Address,
@@ -124,22 +123,10 @@ pub(super) fn page(
     )?;
     let urgent = class == MailClass::Urgent;
     let (user, device) = (owner.user.as_bytes(), owner.device.get());
-    let mut rows = statement.query(params![user, device, urgent, after, limit.now_ms])?;
-    let mut page = MailPage::default();
-    let mut bytes: usize = 0;
-    while let Some(row) = rows.next()? {
-        let row = mail_row(row)?;
-        bytes = bytes.saturating_add(row.envelope.ciphertext.len());
-        let full =
-            page.rows.len() >= usize::try_from(limit.rows).unwrap_or(usize::MAX) || bytes > limit.bytes;
-        if full && !page.rows.is_empty() {
-            page.more = true;
-            break;
-        }
-        page.rows.push(row);
-    }
-    page.trimmed = inbox::state(tx, owner).optional()?.map_or(0, |mailbox| mailbox.trimmed);
-    Ok(page)
+    let rows = statement.query(params![user, device, urgent, after, limit.now_ms])?;
+    let (rows, more) = inbox::fill_page(rows, limit, mail_row, |row| &row.envelope)?;
+    let trimmed = inbox::state(tx, owner).optional()?.map_or(0, |mailbox| mailbox.trimmed);
+    Ok(MailPage { rows, more, trimmed })
 }
 
 fn mail_row(row: &SqlRow<'_>) -> Result<MailRow> {
