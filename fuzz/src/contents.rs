@@ -1,7 +1,10 @@
 //! The contents of messages, as they come out of a ciphertext: each kind, its bounds, and kinds of later versions.
 
 use crate::allocation::{Limit, limited};
-use crate::content::{Body, Content, Edit, EmojiSequence, Quote, Reaction, ReceiptKind, Target, Text};
+use crate::content::{
+    Body, Contact, ContactCard, Content, Edit, EmojiSequence, Location, Place, Quote, Reaction, ReceiptKind,
+    Target, Text,
+};
 use crate::id::{ClientMsgId, ThreadId, UserId};
 
 const PARSE: Limit = Limit { factor: 4, constant: 1024 };
@@ -37,6 +40,19 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         Body::Reaction(Reaction { target, emoji: None }),
         Body::Edit(Edit { message: target.id, text: "an edit".to_owned() }),
         Body::Delete(target.id),
+        Body::Contact(Contact {
+            card: ContactCard { name: "Ada".to_owned(), user: Some(target.author), ..ContactCard::default() },
+            is_forwarded: true,
+        }),
+        Body::Place(Place {
+            location: Location {
+                latitude_e7: 500_000_000,
+                longitude_e7: -1,
+                accuracy_m: 5,
+                name: String::new(),
+            },
+            is_forwarded: false,
+        }),
         // A kind of a later version.
         Body::from_bytes(&[0xba, 0x02, 0x01, 0x2a]).unwrap(),
     ];

@@ -4,44 +4,12 @@
 
 use std::sync::{Arc, Mutex};
 
-use sealpost_core::{Client, Delivery, Error, Message, MessageBody, MessageId, MessageList, Thread};
-use sealpost_testkit::{Interceptor, Party, PartyDisk, Proxy, World, eventually, history, open_database};
+use sealpost_core::{Client, Delivery, Error, Message, MessageBody, MessageId, MessageList};
+use sealpost_testkit::{
+    Interceptor, Pair, Party, PartyDisk, Proxy, World, eventually, history, newest, open_database, when,
+};
 use sealpost_wire::Frame;
 use sealpost_wire::frame::Body;
-
-/// Two people who have exchanged a message: the clients and their threads.
-struct Pair {
-    world: World,
-    ada: Party,
-    ben: Party,
-    hers: Thread,
-    his: Thread,
-}
-
-impl Pair {
-    async fn new() -> Self {
-        let world = World::start().await;
-        let (ada, ben) = (world.party("ada").await, world.party("ben").await);
-        let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
-        Self { world, ada, ben, hers, his }
-    }
-
-    /// Sends a text from her to him, and returns the ids of the message for both.
-    async fn say(&self, text: &str) -> (MessageId, MessageId) {
-        let sent = self.hers.send_text(text).await.unwrap();
-        self.ada.message_reaches(&self.hers, sent.id, Delivery::Delivered).await;
-        (sent.id, newest(&self.his).await.id)
-    }
-}
-
-async fn newest(thread: &Thread) -> Message {
-    thread.history_of(None, 1).await.unwrap().messages.remove(0)
-}
-
-/// Waits until a message of a thread fulfils a condition.
-async fn when(what: &str, thread: &Thread, found: impl Fn(&Message) -> bool) -> Message {
-    eventually(what, async || history(thread).await.into_iter().find(|message| found(message))).await
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reply_contains_its_quote_and_leads_to_the_quoted_message() {

@@ -40,6 +40,9 @@ pub enum Error {
         /// The maximum size of a text in bytes of UTF-8.
         max: usize,
     },
+    /// Something that was to be sent is outside of its bounds, and recipients would refuse it. Nothing was sent.
+    #[error("it cannot be sent: {0}")]
+    InvalidContent(#[from] InvalidContent),
     /// The database cannot be used.
     #[error("the database cannot be used: {0}")]
     Storage(#[from] Storage),
@@ -61,6 +64,20 @@ impl Error {
             _ => false,
         }
     }
+}
+
+/// What is wrong with something that was to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidContent {
+    /// A [`ContactCard`](crate::ContactCard) without a name, or with a field of more than
+    /// [`MAX_CARD_FIELD`](crate::MAX_CARD_FIELD) bytes.
+    #[error("a contact card needs a name, and its fields have a maximum size")]
+    ContactCard,
+    /// A [`Location`](crate::Location) that is not on the earth, or whose name has more than
+    /// [`MAX_PLACE_NAME`](crate::MAX_PLACE_NAME) bytes.
+    #[error("a location must be on the earth, and its name has a maximum size")]
+    Location,
 }
 
 /// Why the relay could not be used.

@@ -66,9 +66,9 @@ pub use client::{
     Client, Contact, Departure, Fetched, History, Opened, Thread, Unregistered, fetch_for_push,
 };
 pub use config::{ChangeLimits, Config, DatabaseKey, ProxyChoice, Trust};
-pub use content::MAX_TEXT;
+pub use content::{ContactCard, Location, MAX_CARD_FIELD, MAX_PLACE_NAME, MAX_TEXT};
 pub use env::{Clock, SystemClock};
-pub use error::{Error, Offline, Result, Storage};
+pub use error::{Error, InvalidContent, Offline, Result, Storage};
 pub use event::{ConnectionState, Event, Events, Lagged};
 pub use health::{FailedPart, Failure, Part};
 pub use id::{DeviceId, InvalidId, MessageId, ThreadId, UserId};

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::content::{ContactCard, Location};
 use crate::id::{InvalidId, MessageId, ThreadId, UserId};
 
 /// A message in a thread.
@@ -42,7 +43,7 @@ impl Message {
     pub fn text(&self) -> Option<&str> {
         match &self.body {
             MessageBody::Text(text) => Some(text),
-            MessageBody::Deleted | MessageBody::NotUnderstood | MessageBody::Undecryptable(_) => None,
+            _ => None,
         }
     }
 }
@@ -250,6 +251,10 @@ pub enum FailReason {
 pub enum MessageBody {
     /// A text.
     Text(String),
+    /// A contact card.
+    Contact(ContactCard),
+    /// A place on the earth.
+    Location(Location),
     /// Something that a later version of the library can show. It is kept, and shown once the app is updated.
     NotUnderstood,
     /// Its author has deleted it for everyone.
@@ -262,6 +267,8 @@ impl fmt::Debug for MessageBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(_) => f.write_str("Text(..)"),
+            Self::Contact(_) => f.write_str("Contact(..)"),
+            Self::Location(_) => f.write_str("Location(..)"),
             Self::NotUnderstood => f.write_str("NotUnderstood"),
             Self::Deleted => f.write_str("Deleted"),
             Self::Undecryptable(cause) => write!(f, "Undecryptable({cause:?})"),

@@ -85,6 +85,7 @@ impl From<core::Error> for SealpostError {
             core::Error::TooLong { max } => {
                 Self::TooLong { max_bytes: u32::try_from(max).unwrap_or(u32::MAX) }
             }
+            core::Error::InvalidContent(_) => Self::misuse("a content that is outside of its bounds"),
             core::Error::Storage(reason) => Self::Storage { reason: reason.into() },
             core::Error::Misuse(what) => Self::misuse(what),
             core::Error::Bug(what) => Self::bug(what),

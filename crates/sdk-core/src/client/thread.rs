@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use futures_util::stream::BoxStream;
 
 use super::{Client, Contact, MAX_PAGE, pages};
+use crate::content::{ContactCard, Location};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::id::{MessageId, ThreadId, UserId};
@@ -84,6 +85,24 @@ impl Thread {
     /// [`Error::Storage`](crate::Error::Storage).
     pub async fn forward(&self, message: MessageId) -> Result<Message> {
         send::queue::forward(self.ctx(), self.id, message).await
+    }
+
+    /// Sends a contact card.
+    ///
+    /// # Errors
+    /// [`Error::InvalidContent`](crate::Error::InvalidContent) if it has no name, or a field is longer than
+    /// [`MAX_CARD_FIELD`](crate::MAX_CARD_FIELD) bytes; [`Error::Storage`](crate::Error::Storage).
+    pub async fn send_contact(&self, card: ContactCard) -> Result<Message> {
+        send::queue::send_contact(self.ctx(), self.id, card).await
+    }
+
+    /// Sends a place.
+    ///
+    /// # Errors
+    /// [`Error::InvalidContent`](crate::Error::InvalidContent) if a value is out of its range, or the name is longer than
+    /// [`MAX_PLACE_NAME`](crate::MAX_PLACE_NAME) bytes; [`Error::Storage`](crate::Error::Storage).
+    pub async fn send_location(&self, location: Location) -> Result<Message> {
+        send::queue::send_location(self.ctx(), self.id, location).await
     }
 
     /// Reacts to a message of this thread with an emoji: any sequence of emoji of at most 32 bytes of UTF-8. It replaces our

@@ -69,6 +69,8 @@ impl Kind {
     pub(super) const REACTION: Self = Self(12);
     pub(super) const EDIT: Self = Self(13);
     pub(super) const DELETE: Self = Self(14);
+    pub(super) const CONTACT_CARD: Self = Self(16);
+    pub(super) const LOCATION: Self = Self(17);
     /// Not in the table.
     pub(super) const LATER: Self = Self(0);
 

@@ -4,9 +4,11 @@
 //! The format is `proto/content.proto`. The header repeats what the relay states about a message (thread, id), so
 //! that a client notices when a relay moves a message or changes its id.
 
+mod contact_card;
 mod delete;
 mod edit;
 mod kind;
+mod location;
 mod padding;
 mod quote;
 mod reaction;
@@ -20,8 +22,12 @@ use std::fmt;
 use prost::Message as _;
 use zeroize::Zeroizing;
 
+pub(crate) use contact_card::Contact;
+pub use contact_card::{ContactCard, MAX_CARD_FIELD};
 pub(crate) use edit::Edit;
 pub(crate) use kind::Kind;
+pub(crate) use location::Place;
+pub use location::{Location, MAX_PLACE_NAME};
 pub(crate) use quote::Quote;
 pub(crate) use reaction::{EmojiSequence, Reaction};
 pub(crate) use receipt::{MAX_MESSAGES, ReceiptKind};
@@ -66,6 +72,8 @@ pub(crate) enum Body {
     Edit(Edit),
     /// Deletes the message of the same author with this content id.
     Delete(ClientMsgId),
+    Contact(Contact),
+    Place(Place),
     /// A kind that a later version has introduced.
     Unknown(Unknown),
 }
@@ -142,6 +150,8 @@ impl Body {
             Self::Reaction(_) => Kind::REACTION,
             Self::Edit(_) => Kind::EDIT,
             Self::Delete(_) => Kind::DELETE,
+            Self::Contact(_) => Kind::CONTACT_CARD,
+            Self::Place(_) => Kind::LOCATION,
             Self::Unknown(unknown) => unknown.kind,
         }
     }
@@ -163,6 +173,26 @@ impl Body {
         Self::read(decode(bytes)?, bytes)
     }
 
+    /// What a quote of it shows; none if it cannot be quoted.
+    pub(crate) fn quoted(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(&text.text),
+            Self::Contact(contact) => Some(&contact.card.name),
+            Self::Place(place) => Some(&place.location.name),
+            _ => None,
+        }
+    }
+
+    /// The same body, marked as forwarded and without what it replied to; none if it cannot be forwarded.
+    pub(crate) fn forwarded(self) -> Option<Self> {
+        match self {
+            Self::Text(text) => Some(Self::Text(Text { quote: None, is_forwarded: true, ..text })),
+            Self::Contact(contact) => Some(Self::Contact(Contact { is_forwarded: true, ..contact })),
+            Self::Place(place) => Some(Self::Place(Place { is_forwarded: true, ..place })),
+            _ => None,
+        }
+    }
+
     /// A content without its header.
     fn write(&self) -> proto::Content {
         match self {
@@ -171,6 +201,8 @@ impl Body {
             Self::Reaction(reaction) => of(reaction.write()),
             Self::Edit(edit) => of(edit.write()),
             Self::Delete(message) => of(delete::write(*message)),
+            Self::Contact(contact) => contact.write(),
+            Self::Place(place) => place.write(),
             Self::Unknown(_) => proto::Content::default(),
         }
     }
@@ -193,6 +225,12 @@ impl Body {
             Some(proto::content::Body::Reaction(reaction)) => Reaction::read(reaction).map(Self::Reaction),
             Some(proto::content::Body::Edit(edit)) => Edit::read(edit).map(Self::Edit),
             Some(proto::content::Body::Delete(delete)) => delete::read(&delete).map(Self::Delete),
+            Some(proto::content::Body::ContactCard(card)) => {
+                Contact::read(card, content.forwarded).map(Self::Contact)
+            }
+            Some(proto::content::Body::Location(location)) => {
+                Place::read(location, content.forwarded).map(Self::Place)
+            }
             None => Err(ContentError::Unknown),
         };
         match read {
@@ -220,6 +258,8 @@ impl fmt::Debug for Body {
             Self::Reaction(_) => f.write_str("Reaction(..)"),
             Self::Edit(_) => f.write_str("Edit(..)"),
             Self::Delete(_) => f.write_str("Delete"),
+            Self::Contact(contact) => contact.fmt(f),
+            Self::Place(place) => place.fmt(f),
             Self::Unknown(unknown) => unknown.fmt(f),
         }
     }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use rand::rngs::StdRng;
 
 use super::prepare::{Prepared, seal_next};
-use crate::content::{Body, MAX_TEXT, Quote, Text};
+use crate::content::{Body, Contact, ContactCard, Location, MAX_TEXT, Place, Quote, Text};
 use crate::context::{Context, HandedOver};
-use crate::error::{Error, Result};
+use crate::error::{Error, InvalidContent, Result};
 use crate::fault::{self, Station};
 use crate::id::{ClientMsgId, MessageId, ThreadId, UserId};
 use crate::message::{Delivery, Direction, Message};
@@ -28,8 +28,8 @@ pub(crate) async fn reply(ctx: &Context, thread: ThreadId, to: MessageId, text: 
     let text = checked(text)?.to_owned();
     let work = move |tx: &mut Tx<'_>| {
         let (author, id, body) = content_in(tx, thread, to)?;
-        let Body::Text(quoted) = body else { return Err(Error::WrongState) };
-        let quote = Some(Box::new(Quote::new(author, id, &quoted.text)));
+        let quoted = body.quoted().ok_or(Error::WrongState)?;
+        let quote = Some(Box::new(Quote::new(author, id, quoted)));
         Ok(Body::Text(Text { text: text.clone(), quote, is_forwarded: false }))
     };
     send_message(ctx, thread, work).await
@@ -42,12 +42,34 @@ pub(crate) async fn reply(ctx: &Context, thread: ThreadId, to: MessageId, text: 
 pub(crate) async fn forward(ctx: &Context, thread: ThreadId, message: MessageId) -> Result<Message> {
     let work = move |tx: &mut Tx<'_>| {
         let from = tx.message(message)?.ok_or(Error::NotFound)?.thread;
-        match content_in(tx, from, message)? {
-            (_, _, Body::Text(text)) => Ok(Body::Text(Text { quote: None, is_forwarded: true, ..text })),
-            _ => Err(Error::WrongState),
-        }
+        let (_, _, body) = content_in(tx, from, message)?;
+        body.forwarded().ok_or(Error::WrongState)
     };
     send_message(ctx, thread, work).await
+}
+
+/// Queues a contact card.
+///
+/// # Errors
+/// [`Error::InvalidContent`] if it has no name, or a field that is too long.
+pub(crate) async fn send_contact(ctx: &Context, thread: ThreadId, card: ContactCard) -> Result<Message> {
+    if !card.is_valid() {
+        return Err(InvalidContent::ContactCard.into());
+    }
+    let body = Body::Contact(Contact { card, is_forwarded: false });
+    send_message(ctx, thread, move |_| Ok(body.clone())).await
+}
+
+/// Queues a place.
+///
+/// # Errors
+/// [`Error::InvalidContent`] if it is not on the earth, or its name is too long.
+pub(crate) async fn send_location(ctx: &Context, thread: ThreadId, location: Location) -> Result<Message> {
+    if !location.is_valid() {
+        return Err(InvalidContent::Location.into());
+    }
+    let body = Body::Place(Place { location, is_forwarded: false });
+    send_message(ctx, thread, move |_| Ok(body.clone())).await
 }
 
 pub(super) fn checked(text: &str) -> Result<&str> {

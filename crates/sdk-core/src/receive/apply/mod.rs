@@ -93,7 +93,7 @@ pub(super) fn apply_change(tx: &mut Tx<'_>, applying: &Applying, body: Body) -> 
         }
         Body::Unknown(_) => Ok(()),
         // They are applied where they arrive.
-        Body::Text(_) | Body::Receipt { .. } => Ok(()),
+        Body::Text(_) | Body::Contact(_) | Body::Place(_) | Body::Receipt { .. } => Ok(()),
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
     KIND_CONTENT, KIND_DELETED, KIND_UNDECRYPTABLE, KIND_UNKNOWN, STATE_DELIVERED, STATE_FAILED,
     STATE_QUEUED, STATE_READ, STATE_SENT,
 };
-use crate::content::{Body, Quote, Text};
+use crate::content::{Body, Contact, Place, Quote, Text};
 use crate::error::{Error, Result, Storage};
 use crate::id::{MessageId, ThreadId, UserId};
 use crate::message::{Delivery, Direction, FailReason, Message, MessageBody, Position, Undecryptable};
@@ -72,6 +72,14 @@ impl Columns {
                 Ok(Body::Text(Text { text, quote, is_forwarded: forwarded })) => {
                     (quoted, is_forwarded) = (quote, forwarded);
                     MessageBody::Text(text)
+                }
+                Ok(Body::Contact(Contact { card, is_forwarded: forwarded })) => {
+                    is_forwarded = forwarded;
+                    MessageBody::Contact(card)
+                }
+                Ok(Body::Place(Place { location, is_forwarded: forwarded })) => {
+                    is_forwarded = forwarded;
+                    MessageBody::Location(location)
                 }
                 _ => return Err(corrupt()),
             },
