@@ -2,8 +2,8 @@
 
 use crate::allocation::{Limit, limited};
 use crate::content::{
-    Body, Contact, ContactCard, Content, Edit, EmojiSequence, Location, Place, Quote, Reaction, ReceiptKind,
-    Target, Text,
+    Body, Choices, Contact, ContactCard, Content, Edit, EmojiSequence, Location, Place, Poll, Quote,
+    Reaction, ReceiptKind, Target, Text, Vote,
 };
 use crate::id::{ClientMsgId, ThreadId, UserId};
 
@@ -53,6 +53,10 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
             },
             is_forwarded: false,
         }),
+        Body::Poll(
+            Poll::new("where?".to_owned(), vec!["here".to_owned(), "there".to_owned()], true).unwrap(),
+        ),
+        Body::Vote(Vote { target, choices: Choices::new(vec![0, 1]).unwrap() }),
         // A kind of a later version.
         Body::from_bytes(&[0xba, 0x02, 0x01, 0x2a]).unwrap(),
     ];

@@ -25,7 +25,7 @@ async fn contact_cards_and_locations_are_sent_forwarded_and_replied_to() {
     let is_place = |message: &Message| message.body == MessageBody::Location(place.clone());
     let received = when("the place", &pair.his, is_place).await;
     let all = history(&pair.his).await;
-    assert_eq!(all[0].body, MessageBody::Contact(card.clone()));
+    assert_eq!(all[0].body, MessageBody::Contact(Box::new(card.clone())));
     let reply = pair.his.reply(all[0].id, "thanks").await.unwrap();
     assert_eq!(reply.quote.unwrap().text, "Cyd");
     let forwarded = pair.his.forward(received.id).await.unwrap();
@@ -40,4 +40,64 @@ async fn contact_cards_and_locations_are_sent_forwarded_and_replied_to() {
     assert!(matches!(pair.hers.send_contact(long).await, Err(Error::InvalidContent(_))));
     let nowhere = Location { latitude_e7: 900_000_001, ..place };
     assert!(matches!(pair.hers.send_location(nowhere).await, Err(Error::InvalidContent(_))));
+}
+
+/// The votes for each option of a poll, and whether they contain ours.
+fn tally(message: &Message) -> Vec<(u32, bool)> {
+    match &message.body {
+        MessageBody::Poll(poll) => poll.options.iter().map(|option| (option.votes, option.is_ours)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poll_counts_the_votes_of_both_sides() {
+    let pair = Pair::new().await;
+    let options = || ["here", "there", "nowhere"].map(str::to_owned).to_vec();
+    // It cannot begin a thread: the recipient would drop it.
+    assert_eq!(pair.hers.send_poll("where?", options(), true).await.unwrap_err(), Error::WrongState);
+    pair.say("first").await;
+    let hers = pair.hers.send_poll("where?", options(), true).await.unwrap().id;
+    let is_poll =
+        |message: &Message| matches!(&message.body, MessageBody::Poll(poll) if poll.question == "where?");
+    let his = when("the poll", &pair.his, is_poll).await.id;
+    pair.his.vote(his, vec![2, 0]).await.unwrap();
+    pair.hers.vote(hers, vec![0]).await.unwrap();
+    let (at_ada, at_ben) = (vec![(2, true), (0, false), (1, false)], vec![(2, true), (0, false), (1, true)]);
+    when("both votes", &pair.hers, |message| tally(message) == at_ada).await;
+    when("both votes", &pair.his, |message| tally(message) == at_ben).await;
+    let votes = pair.hers.votes(hers, None, 10).await.unwrap();
+    assert!(votes.iter().any(|vote| vote.author == pair.ben.client.user_id() && vote.choices == [0, 2]));
+    // A vote can be replaced and withdrawn, and a poll can be replied to.
+    pair.hers.vote(hers, vec![1]).await.unwrap();
+    pair.his.vote(his, Vec::new()).await.unwrap();
+    when("the new votes", &pair.his, |message| tally(message) == [(0, false), (1, false), (0, false)]).await;
+    when("the new votes", &pair.hers, |message| tally(message) == [(0, false), (1, true), (0, false)]).await;
+    assert_eq!(pair.his.reply(his, "no idea").await.unwrap().quote.unwrap().text, "where?");
+    assert_eq!(pair.his.forward(his).await.unwrap_err(), Error::WrongState);
+
+    let invalid = |error: Error| matches!(error, Error::InvalidContent(_));
+    for choices in [vec![3], vec![0, 0], vec![32], vec![u32::MAX]] {
+        assert!(invalid(pair.his.vote(his, choices).await.unwrap_err()));
+    }
+    let single = pair.hers.send_poll("when?", options(), false).await.unwrap().id;
+    assert!(invalid(pair.hers.vote(single, vec![0, 1]).await.unwrap_err()));
+    let many = (0..1000).map(|number| number.to_string()).collect();
+    assert!(invalid(pair.hers.send_poll("which?", many, true).await.unwrap_err()));
+    let text = history(&pair.hers).await[0].id;
+    assert_eq!(pair.hers.vote(text, vec![0]).await.unwrap_err(), Error::WrongState);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poll_that_is_deleted_for_everyone_loses_its_votes() {
+    let pair = Pair::new().await;
+    pair.say("first").await;
+    let hers = pair.hers.send_poll("where?", vec!["a".to_owned(), "b".to_owned()], false).await.unwrap().id;
+    let his = when("the poll", &pair.his, |message| !tally(message).is_empty()).await.id;
+    pair.his.vote(his, vec![1]).await.unwrap();
+    when("the vote", &pair.hers, |message| tally(message) == [(0, false), (1, false)]).await;
+    pair.hers.delete_for_everyone(hers).await.unwrap();
+    when("the deletion", &pair.his, |message| message.body == MessageBody::Deleted).await;
+    assert!(pair.his.votes(his, None, 10).await.unwrap().is_empty());
+    assert_eq!(pair.his.vote(his, vec![0]).await.unwrap_err(), Error::WrongState);
 }

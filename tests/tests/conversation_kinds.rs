@@ -171,9 +171,9 @@ async fn kinds_of_a_later_version_are_kept_and_shown_if_they_would_be_seen() {
     let (hers, his) = (pair.hers, pair.his);
     drop(hers);
     let disk = pair.ada.close().await;
-    // Field 39 is a kind that no version knows yet, 18 a poll, 21 typing, 25 a transcript, which only our own devices send.
+    // Field 39 is a kind that no version knows yet, 30 is for view once, 21 typing, 25 a transcript, which only our own devices send.
     queue_bytes(&disk, 1, &[0xba, 0x02, 0x01, 0x2a]);
-    queue_bytes(&disk, 2, &[0x92, 0x01, 0x00]);
+    queue_bytes(&disk, 2, &[0xf2, 0x01, 0x00]);
     queue_bytes(&disk, 3, &[0xaa, 0x01, 0x00]);
     queue_bytes(&disk, 4, &[0xca, 0x01, 0x00]);
     // A reaction to a message that does not exist.

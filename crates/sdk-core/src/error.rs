@@ -78,6 +78,13 @@ pub enum InvalidContent {
     /// [`MAX_PLACE_NAME`](crate::MAX_PLACE_NAME) bytes.
     #[error("a location must be on the earth, and its name has a maximum size")]
     Location,
+    /// A poll without a question, with fewer than 2 or more than [`MAX_OPTIONS`](crate::MAX_OPTIONS) options, with two equal
+    /// options, or with a text that is empty or too long.
+    #[error("a poll needs a question and 2 to 32 different options of limited size")]
+    Poll,
+    /// Choices that the poll does not have, or several where only one is allowed.
+    #[error("the poll does not allow these choices")]
+    Choices,
 }
 
 /// Why the relay could not be used.

@@ -66,15 +66,17 @@ pub use client::{
     Client, Contact, Departure, Fetched, History, Opened, Thread, Unregistered, fetch_for_push,
 };
 pub use config::{ChangeLimits, Config, DatabaseKey, ProxyChoice, Trust};
-pub use content::{ContactCard, Location, MAX_CARD_FIELD, MAX_PLACE_NAME, MAX_TEXT};
+pub use content::{
+    ContactCard, Location, MAX_CARD_FIELD, MAX_OPTION, MAX_OPTIONS, MAX_PLACE_NAME, MAX_QUESTION, MAX_TEXT,
+};
 pub use env::{Clock, SystemClock};
 pub use error::{Error, InvalidContent, Offline, Result, Storage};
 pub use event::{ConnectionState, Event, Events, Lagged};
 pub use health::{FailedPart, Failure, Part};
 pub use id::{DeviceId, InvalidId, MessageId, ThreadId, UserId};
 pub use message::{
-    Delivery, Direction, FailReason, Message, MessageBody, Page, Position, Quote, Reaction, ReactionCount,
-    Undecryptable, Version,
+    Delivery, Direction, FailReason, Message, MessageBody, Page, Poll, PollOption, Position, Quote, Reaction,
+    ReactionCount, Undecryptable, Version, Vote,
 };
 pub use sealpost_protocol::SessionPolicy;
 pub use store::{ThreadCursor, ThreadKind, TrustState, process_is_exiting};

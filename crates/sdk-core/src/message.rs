@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::content::{ContactCard, Location};
+use crate::content::{self, ContactCard, Location};
 use crate::id::{InvalidId, MessageId, ThreadId, UserId};
 
 /// A message in a thread.
@@ -105,6 +105,77 @@ pub struct Reaction {
 impl fmt::Debug for Reaction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reaction").field("author", &self.author).finish_non_exhaustive()
+    }
+}
+
+/// A question, its options, and how many people have chosen each.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Poll {
+    /// The question; at most [`MAX_QUESTION`](crate::MAX_QUESTION) bytes of UTF-8.
+    pub question: String,
+    /// The options, in their order; at least 2 and at most [`MAX_OPTIONS`](crate::MAX_OPTIONS).
+    pub options: Vec<PollOption>,
+    /// Whether a person may choose several options.
+    pub is_multiple: bool,
+    /// The number of people who have voted.
+    pub voters: u32,
+}
+
+/// An option of a poll.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PollOption {
+    /// Its text; at most [`MAX_OPTION`](crate::MAX_OPTION) bytes of UTF-8.
+    pub text: String,
+    /// The number of people who have chosen it.
+    pub votes: u32,
+    /// Whether we are one of them.
+    pub is_ours: bool,
+}
+
+impl From<content::Poll> for Poll {
+    fn from(poll: content::Poll) -> Self {
+        let option = |text: &String| PollOption { text: text.clone(), votes: 0, is_ours: false };
+        Self {
+            question: poll.question().to_owned(),
+            options: poll.options().iter().map(option).collect(),
+            is_multiple: poll.is_multiple(),
+            voters: 0,
+        }
+    }
+}
+
+/// Contains nothing that a person wrote, so that it cannot end up in a log.
+impl fmt::Debug for Poll {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Poll({} options, {} voters)", self.options.len(), self.voters)
+    }
+}
+
+/// Contains nothing that a person wrote, so that it cannot end up in a log.
+impl fmt::Debug for PollOption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PollOption({} votes)", self.votes)
+    }
+}
+
+/// What a person has chosen in a poll.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Vote {
+    /// Who has voted.
+    pub author: UserId,
+    /// The places of the chosen options among the options of the poll, from 0 and ascending.
+    pub choices: Vec<u32>,
+    /// When the author voted, in server time, in milliseconds since the Unix epoch.
+    pub sent_ms: u64,
+}
+
+/// Contains nothing that a person has chosen, so that it cannot end up in a log.
+impl fmt::Debug for Vote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Vote").field("author", &self.author).finish_non_exhaustive()
     }
 }
 
@@ -252,9 +323,11 @@ pub enum MessageBody {
     /// A text.
     Text(String),
     /// A contact card.
-    Contact(ContactCard),
+    Contact(Box<ContactCard>),
     /// A place on the earth.
     Location(Location),
+    /// A poll, and the votes in it so far.
+    Poll(Box<Poll>),
     /// Something that a later version of the library can show. It is kept, and shown once the app is updated.
     NotUnderstood,
     /// Its author has deleted it for everyone.
@@ -269,6 +342,7 @@ impl fmt::Debug for MessageBody {
             Self::Text(_) => f.write_str("Text(..)"),
             Self::Contact(_) => f.write_str("Contact(..)"),
             Self::Location(_) => f.write_str("Location(..)"),
+            Self::Poll(_) => f.write_str("Poll(..)"),
             Self::NotUnderstood => f.write_str("NotUnderstood"),
             Self::Deleted => f.write_str("Deleted"),
             Self::Undecryptable(cause) => write!(f, "Undecryptable({cause:?})"),

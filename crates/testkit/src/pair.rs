@@ -29,19 +29,28 @@ impl Pair {
     }
 
     /// Sends a text from her to him, and returns the ids of the message for both.
+    ///
+    /// # Panics
+    /// If that does not happen within one minute.
     pub async fn say(&self, text: &str) -> (MessageId, MessageId) {
-        let sent = self.hers.send_text(text).await.unwrap();
+        let sent = self.hers.send_text(text).await.expect("a text is queued");
         self.ada.message_reaches(&self.hers, sent.id, Delivery::Delivered).await;
         (sent.id, newest(&self.his).await.id)
     }
 }
 
 /// The newest message of a thread.
+///
+/// # Panics
+/// If there is none.
 pub async fn newest(thread: &Thread) -> Message {
-    thread.history_of(None, 1).await.unwrap().messages.remove(0)
+    thread.history_of(None, 1).await.expect("history").messages.remove(0)
 }
 
 /// Waits until a message of a thread fulfils a condition.
+///
+/// # Panics
+/// If there is none within one minute.
 pub async fn when(what: &str, thread: &Thread, found: impl Fn(&Message) -> bool) -> Message {
     eventually(what, async || history(thread).await.into_iter().find(|message| found(message))).await
 }

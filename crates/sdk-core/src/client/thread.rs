@@ -9,7 +9,7 @@ use crate::content::{ContactCard, Location};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::id::{MessageId, ThreadId, UserId};
-use crate::message::{Message, Page, Position, Reaction, Version};
+use crate::message::{Message, Page, Position, Reaction, Version, Vote};
 use crate::send;
 use crate::store::ThreadKind;
 use crate::thread;
@@ -103,6 +103,45 @@ impl Thread {
     /// [`MAX_PLACE_NAME`](crate::MAX_PLACE_NAME) bytes; [`Error::Storage`](crate::Error::Storage).
     pub async fn send_location(&self, location: Location) -> Result<Message> {
         send::queue::send_location(self.ctx(), self.id, location).await
+    }
+
+    /// Sends a poll: a question of at most [`MAX_QUESTION`](crate::MAX_QUESTION) bytes, and 2 to [`MAX_OPTIONS`](crate::MAX_OPTIONS)
+    /// different options of at most [`MAX_OPTION`](crate::MAX_OPTION) bytes each. With `is_multiple`, a person may choose several of
+    /// them. A poll cannot be forwarded, because its votes belong to this thread.
+    ///
+    /// # Errors
+    /// [`Error::InvalidContent`](crate::Error::InvalidContent) if it is outside of these bounds,
+    /// [`Error::WrongState`](crate::Error::WrongState) if this thread has no message yet: a poll cannot be the first one,
+    /// [`Error::Storage`](crate::Error::Storage).
+    pub async fn send_poll(
+        &self,
+        question: &str,
+        options: Vec<String>,
+        is_multiple: bool,
+    ) -> Result<Message> {
+        send::poll::send_poll(self.ctx(), self.id, question, options, is_multiple).await
+    }
+
+    /// Votes in a poll of this thread. `choices` are the places of options in [`Poll::options`](crate::Poll::options), from 0. They
+    /// replace our earlier choices; without any, our vote is withdrawn. When this returns, the vote is on disk and counted.
+    ///
+    /// # Errors
+    /// [`Error::InvalidContent`](crate::Error::InvalidContent) if the poll does not have these options, one is there twice, or
+    /// there are several where the poll allows one; [`Error::NotFound`](crate::Error::NotFound) if there is no such message in
+    /// this thread, [`Error::WrongState`](crate::Error::WrongState) if it is not a poll or has failed,
+    /// [`Error::Storage`](crate::Error::Storage).
+    pub async fn vote(&self, poll: MessageId, choices: Vec<u32>) -> Result<()> {
+        send::poll::vote(self.ctx(), self.id, poll, choices).await
+    }
+
+    /// Up to `limit` (at most 500) votes in a poll, one for each person, ordered by the ids of the users; those after a user, or
+    /// the first. Empty if there is no such poll in this thread.
+    ///
+    /// # Errors
+    /// [`Error::Storage`](crate::Error::Storage).
+    pub async fn votes(&self, poll: MessageId, after: Option<UserId>, limit: u32) -> Result<Vec<Vote>> {
+        let (thread, limit) = (self.id, limit.clamp(1, MAX_PAGE));
+        self.ctx().store.glance(move |rows| rows.votes((thread, poll), after, limit)).await
     }
 
     /// Reacts to a message of this thread with an emoji: any sequence of emoji of at most 32 bytes of UTF-8. It replaces our

@@ -71,6 +71,8 @@ impl Kind {
     pub(super) const DELETE: Self = Self(14);
     pub(super) const CONTACT_CARD: Self = Self(16);
     pub(super) const LOCATION: Self = Self(17);
+    pub(super) const POLL: Self = Self(18);
+    pub(super) const VOTE: Self = Self(19);
     /// Not in the table.
     pub(super) const LATER: Self = Self(0);
 

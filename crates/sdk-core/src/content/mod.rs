@@ -10,12 +10,14 @@ mod edit;
 mod kind;
 mod location;
 mod padding;
+mod poll;
 mod quote;
 mod reaction;
 mod receipt;
 mod target;
 mod text;
 mod unknown;
+mod vote;
 
 use std::fmt;
 
@@ -28,6 +30,8 @@ pub(crate) use edit::Edit;
 pub(crate) use kind::Kind;
 pub(crate) use location::Place;
 pub use location::{Location, MAX_PLACE_NAME};
+pub(crate) use poll::{Choices, Poll};
+pub use poll::{MAX_OPTION, MAX_OPTIONS, MAX_QUESTION};
 pub(crate) use quote::Quote;
 pub(crate) use reaction::{EmojiSequence, Reaction};
 pub(crate) use receipt::{MAX_MESSAGES, ReceiptKind};
@@ -35,8 +39,9 @@ pub(crate) use target::Target;
 pub use text::MAX_TEXT;
 pub(crate) use text::Text;
 pub(crate) use unknown::Unknown;
+pub(crate) use vote::Vote;
 
-use crate::id::{ClientMsgId, ThreadId};
+use crate::id::{ClientMsgId, ThreadId, UserId};
 
 mod proto {
     #![allow(
@@ -74,6 +79,8 @@ pub(crate) enum Body {
     Delete(ClientMsgId),
     Contact(Contact),
     Place(Place),
+    Poll(Poll),
+    Vote(Vote),
     /// A kind that a later version has introduced.
     Unknown(Unknown),
 }
@@ -152,6 +159,8 @@ impl Body {
             Self::Delete(_) => Kind::DELETE,
             Self::Contact(_) => Kind::CONTACT_CARD,
             Self::Place(_) => Kind::LOCATION,
+            Self::Poll(_) => Kind::POLL,
+            Self::Vote(_) => Kind::VOTE,
             Self::Unknown(unknown) => unknown.kind,
         }
     }
@@ -173,12 +182,30 @@ impl Body {
         Self::read(decode(bytes)?, bytes)
     }
 
+    /// The message that it changes, if it changes one. Only its author edits or deletes a message, so these contents do not name
+    /// the author.
+    pub(crate) fn target(&self, author: UserId) -> Option<Target> {
+        match self {
+            Self::Reaction(reaction) => Some(reaction.target),
+            Self::Edit(edit) => Some(Target { author, id: edit.message }),
+            Self::Delete(id) => Some(Target { author, id: *id }),
+            Self::Vote(vote) => Some(vote.target),
+            Self::Text(_)
+            | Self::Receipt { .. }
+            | Self::Contact(_)
+            | Self::Place(_)
+            | Self::Poll(_)
+            | Self::Unknown(_) => None,
+        }
+    }
+
     /// What a quote of it shows; none if it cannot be quoted.
     pub(crate) fn quoted(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(&text.text),
             Self::Contact(contact) => Some(&contact.card.name),
             Self::Place(place) => Some(&place.location.name),
+            Self::Poll(poll) => Some(poll.question()),
             _ => None,
         }
     }
@@ -203,6 +230,8 @@ impl Body {
             Self::Delete(message) => of(delete::write(*message)),
             Self::Contact(contact) => contact.write(),
             Self::Place(place) => place.write(),
+            Self::Poll(poll) => poll.write(),
+            Self::Vote(vote) => of(vote.write()),
             Self::Unknown(_) => proto::Content::default(),
         }
     }
@@ -231,6 +260,8 @@ impl Body {
             Some(proto::content::Body::Location(location)) => {
                 Place::read(location, content.forwarded).map(Self::Place)
             }
+            Some(proto::content::Body::Poll(poll)) => Poll::read(poll).map(Self::Poll),
+            Some(proto::content::Body::Vote(vote)) => Vote::read(vote).map(Self::Vote),
             None => Err(ContentError::Unknown),
         };
         match read {
@@ -260,6 +291,8 @@ impl fmt::Debug for Body {
             Self::Delete(_) => f.write_str("Delete"),
             Self::Contact(contact) => contact.fmt(f),
             Self::Place(place) => place.fmt(f),
+            Self::Poll(poll) => poll.fmt(f),
+            Self::Vote(_) => f.write_str("Vote(..)"),
             Self::Unknown(unknown) => unknown.fmt(f),
         }
     }

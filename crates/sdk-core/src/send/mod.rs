@@ -26,6 +26,7 @@ pub(crate) mod dispatch;
 pub(crate) mod lane;
 mod meet;
 mod plan;
+pub(crate) mod poll;
 mod prepare;
 pub(crate) mod queue;
 mod seal;

@@ -96,7 +96,10 @@ pub(super) fn content_in(
 }
 
 /// Queues a body that people see.
-async fn send_message(
+///
+/// # Errors
+/// [`Error::WrongState`] if the thread has no message yet, and this body cannot begin one: recipients would drop it.
+pub(super) async fn send_message(
     ctx: &Context,
     thread: ThreadId,
     body: impl Fn(&mut Tx<'_>) -> Result<Body> + Send + 'static,
@@ -123,6 +126,9 @@ pub(super) async fn queue(
         }
         let ours = Origin { thread, author: us.user, content_id, sent_ms, order: POSITION_PENDING };
         let Some(body) = body(tx, &ours)? else { return Ok(None) };
+        if body.kind().is_shown() && !body.kind().may_begin_thread() && !tx.has_begun(thread)? {
+            return Err(Error::WrongState);
+        }
         let is_next = !tx.is_lane_busy(thread)?;
         let new = NewOutgoing { thread, us: (us.user, us.device), content_id, sent_ms, body };
         let message = tx.enqueue(new)?;

@@ -10,7 +10,7 @@ use super::reading::{STATE_INCOMING, STATE_READ_LATE};
 use super::waiting::Origin;
 use super::{Rows, Tx, to_sql};
 use crate::config::ChangeLimits;
-use crate::content::{Body, Reaction};
+use crate::content::{Body, Target};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::id::{ClientMsgId, MessageId, ThreadId, UserId};
@@ -50,6 +50,7 @@ impl Tx<'_> {
         self.forget_parcel_of(message)?;
         self.change("DELETE FROM reaction WHERE message_id = ?1", [message.0])?;
         self.change("DELETE FROM edit WHERE message_id = ?1", [message.0])?;
+        self.change("DELETE FROM vote WHERE message_id = ?1", [message.0])?;
         self.change_one(
             "UPDATE message SET kind = ?2, body = x'', version = NULL, reactions = 0, edits = 0, edited = NULL
              WHERE id = ?1",
@@ -73,14 +74,8 @@ impl Tx<'_> {
         let queued = rows.collect::<rusqlite::Result<Vec<_>>>()?;
         drop(statement);
         for (id, body) in queued {
-            let of_it = match Body::from_bytes(&body) {
-                Ok(Body::Edit(edit)) => edit.message == content_id,
-                Ok(Body::Reaction(Reaction { target, .. })) => {
-                    target.author == author && target.id == content_id
-                }
-                _ => false,
-            };
-            if of_it {
+            let changed = Body::from_bytes(&body).ok().and_then(|body| body.target(author));
+            if changed == Some(Target { author, id: content_id }) {
                 self.change_one("DELETE FROM outgoing WHERE id = ?1", [id])?;
             }
         }

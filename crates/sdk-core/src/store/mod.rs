@@ -33,6 +33,7 @@ mod thread;
 mod transaction;
 mod unknown;
 mod vault;
+mod vote;
 mod waiting;
 mod writer;
 

@@ -5,12 +5,12 @@ mod edit;
 mod message;
 mod reaction;
 mod receipt;
+mod vote;
 
 use super::envelope::Envelope;
 use crate::config::ChangeLimits;
 use crate::content::{Body, Content, Target};
-use crate::error::Result;
-use crate::id::MessageId;
+use crate::error::{Error, Result};
 use crate::store::{Found, Origin, Registered, Tx, VERSION, WaitsFor};
 
 /// A content that is being applied.
@@ -65,46 +65,33 @@ pub(super) fn apply_to(
     Ok(())
 }
 
-/// Applies a content that shows nothing itself.
+/// Applies a content that shows nothing itself. If it changes a message that has not arrived, it waits for it.
 pub(super) fn apply_change(tx: &mut Tx<'_>, applying: &Applying, body: Body) -> Result<()> {
+    let Some(target) = body.target(applying.origin.author) else { return keep_unknown(tx, applying, &body) };
+    let message = match tx.find(applying.origin.thread, target)? {
+        Found::Here(message) => message,
+        Found::Gone => return Ok(()),
+        Found::Missing => {
+            let waits_for = WaitsFor::Message(target);
+            return tx.keep_waiting(&applying.origin, waits_for, &body.to_bytes(), applying.now_ms);
+        }
+    };
     match &body {
-        Body::Reaction(content) => match found(tx, applying, content.target, &body)? {
-            Some(message) => reaction::apply(tx, applying, message, content),
-            None => Ok(()),
-        },
-        Body::Edit(edit) => {
-            // Only its author changes a message, so the content does not name one.
-            let target = Target { author: applying.origin.author, id: edit.message };
-            match found(tx, applying, target, &body)? {
-                Some(message) => edit::apply(tx, applying, message, edit),
-                None => Ok(()),
-            }
-        }
-        Body::Delete(id) => {
-            let target = Target { author: applying.origin.author, id: *id };
-            match found(tx, applying, target, &body)? {
-                Some(message) => delete::apply(tx, applying, message),
-                None => Ok(()),
-            }
-        }
+        Body::Reaction(content) => reaction::apply(tx, applying, message, content),
+        Body::Edit(edit) => edit::apply(tx, applying, message, edit),
+        Body::Delete(_) => delete::apply(tx, applying, message),
+        Body::Vote(vote) => vote::apply(tx, applying, message, vote),
+        _ => Err(Error::Bug("a change without an effect")),
+    }
+}
+
+fn keep_unknown(tx: &mut Tx<'_>, applying: &Applying, body: &Body) -> Result<()> {
+    match body {
         Body::Unknown(unknown) if body.kind().is_stored() => {
             let waits_for = WaitsFor::Version(VERSION);
             tx.keep_waiting(&applying.origin, waits_for, unknown.bytes(), applying.now_ms)
         }
-        Body::Unknown(_) => Ok(()),
-        // They are applied where they arrive.
-        Body::Text(_) | Body::Contact(_) | Body::Place(_) | Body::Receipt { .. } => Ok(()),
-    }
-}
-
-/// The message that a content changes. If it has not arrived, the content waits for it.
-fn found(tx: &mut Tx<'_>, applying: &Applying, target: Target, body: &Body) -> Result<Option<MessageId>> {
-    match tx.find(applying.origin.thread, target)? {
-        Found::Here(message) => Ok(Some(message)),
-        Found::Gone => Ok(None),
-        Found::Missing => {
-            tx.keep_waiting(&applying.origin, WaitsFor::Message(target), &body.to_bytes(), applying.now_ms)?;
-            Ok(None)
-        }
+        // The others are applied where they arrive.
+        _ => Ok(()),
     }
 }

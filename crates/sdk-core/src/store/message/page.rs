@@ -7,7 +7,7 @@ use super::{KIND_CONTENT, KIND_DELETED, STATE_FAILED};
 use crate::content::Body;
 use crate::error::{Error, Result, Storage};
 use crate::id::{ClientMsgId, MessageId, ThreadId, UserId};
-use crate::message::{Message, Page, Position, Quote};
+use crate::message::{Message, MessageBody, Page, Position, Quote};
 use crate::store::Rows;
 
 impl Rows<'_> {
@@ -123,6 +123,13 @@ impl Rows<'_> {
         self.messages(&sql, params![thread.as_bytes(), after.0, limit], self.read_mark(thread)?)
     }
 
+    /// Whether a thread has a message that has not failed. What is sent after it does not begin the thread.
+    pub(crate) fn has_begun(&self, thread: ThreadId) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM message WHERE thread_id = ?1 AND state <> ?2)";
+        let values = params![thread.as_bytes(), STATE_FAILED];
+        Ok(self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0))?)
+    }
+
     /// The message that was added last, in any thread. Later ones have higher ids.
     pub(crate) fn last_message(&self) -> Result<MessageId> {
         let sql = "SELECT coalesce(max(id), 0) FROM message";
@@ -190,6 +197,9 @@ impl Rows<'_> {
         let (mut message, quoted) = row.into_message(read_mark)?;
         if has_reactions {
             message.reactions = self.reaction_counts(message.id)?;
+        }
+        if let MessageBody::Poll(poll) = &mut message.body {
+            self.tally(message.id, poll)?;
         }
         if let Some(quoted) = quoted {
             let in_thread = self.message_of_thread(message.thread, quoted.author, quoted.id)?;

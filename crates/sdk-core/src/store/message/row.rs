@@ -75,12 +75,13 @@ impl Columns {
                 }
                 Ok(Body::Contact(Contact { card, is_forwarded: forwarded })) => {
                     is_forwarded = forwarded;
-                    MessageBody::Contact(card)
+                    MessageBody::Contact(Box::new(card))
                 }
                 Ok(Body::Place(Place { location, is_forwarded: forwarded })) => {
                     is_forwarded = forwarded;
                     MessageBody::Location(location)
                 }
+                Ok(Body::Poll(poll)) => MessageBody::Poll(Box::new(poll.into())),
                 _ => return Err(corrupt()),
             },
             KIND_UNKNOWN => MessageBody::NotUnderstood,

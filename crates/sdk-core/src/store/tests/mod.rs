@@ -18,6 +18,7 @@ mod search;
 mod sessions;
 mod threads;
 mod transactions;
+mod votes;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -14,7 +14,7 @@ pub(super) fn origin(author: UserId, order: i64) -> Origin {
     Origin { thread: THREAD, author, content_id: fresh_id(), sent_ms: 1000, order }
 }
 
-fn person(number: u32) -> UserId {
+pub(super) fn person(number: u32) -> UserId {
     let mut id = [0xee; 16];
     id[..4].copy_from_slice(&number.to_be_bytes());
     UserId::from_bytes(id)
