@@ -2,7 +2,7 @@
 
 use crate::allocation::{Limit, limited};
 use crate::content::{
-    Body, Choices, Contact, ContactCard, Content, Edit, EmojiSequence, Location, Place, Poll, Quote,
+    Body, Choices, Contact, ContactCard, Content, Edit, EmojiSequence, Location, Pin, Place, Poll, Quote,
     Reaction, ReceiptKind, Target, Text, Vote,
 };
 use crate::id::{ClientMsgId, ThreadId, UserId};
@@ -57,6 +57,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
             Poll::new("where?".to_owned(), vec!["here".to_owned(), "there".to_owned()], true).unwrap(),
         ),
         Body::Vote(Vote { target, choices: Choices::new(vec![0, 1]).unwrap() }),
+        Body::Pin(Pin { target, is_pinned: true }),
         // A kind of a later version.
         Body::from_bytes(&[0xba, 0x02, 0x01, 0x2a]).unwrap(),
     ];

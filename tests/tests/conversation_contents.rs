@@ -2,8 +2,11 @@
 
 #![cfg(test)]
 
-use sealpost_core::{ContactCard, Error, Location, Message, MessageBody};
-use sealpost_testkit::{Pair, history, when};
+use sealpost_core::{
+    ChangeKind, ContactCard, Error, Event, FailReason, History, InvalidContent, Location, Message,
+    MessageBody, MessageId, Thread,
+};
+use sealpost_testkit::{Pair, eventually, history, when, within};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn contact_cards_and_locations_are_sent_forwarded_and_replied_to() {
@@ -100,4 +103,64 @@ async fn a_poll_that_is_deleted_for_everyone_loses_its_votes() {
     when("the deletion", &pair.his, |message| message.body == MessageBody::Deleted).await;
     assert!(pair.his.votes(his, None, 10).await.unwrap().is_empty());
     assert_eq!(pair.his.vote(his, vec![0]).await.unwrap_err(), Error::WrongState);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_is_pinned_and_unpinned_for_both_sides() {
+    let pair = Pair::new().await;
+    let (hers, his) = pair.say("the address").await;
+    let (second, _) = pair.say("the time").await;
+    let pinned = async |thread: &Thread| -> Vec<String> {
+        let pinned = thread.pinned().await.unwrap();
+        pinned.iter().map(|message| message.text().unwrap().to_owned()).collect()
+    };
+    let both = async |expected: &[&str]| {
+        for thread in [&pair.hers, &pair.his] {
+            eventually("the pins", async || (pinned(thread).await == expected).then_some(())).await;
+        }
+    };
+    let mut events = pair.ben.client.events();
+    pair.hers.pin(hers).await.unwrap();
+    assert_eq!(pinned(&pair.hers).await, ["the address"]);
+    both(&["the address"]).await;
+    let is_pins = |event: Event| event == Event::PinsChanged(pair.his.id());
+    within("the event", async { while !is_pins(events.next().await.unwrap().unwrap()) {} }).await;
+    pair.hers.pin(second).await.unwrap();
+    both(&["the time", "the address"]).await;
+    pair.his.unpin(his).await.unwrap();
+    both(&["the time"]).await;
+    pair.hers.delete_for_everyone(second).await.unwrap();
+    both(&[]).await;
+    assert_eq!(pair.hers.pin(second).await.unwrap_err(), Error::WrongState);
+    assert_eq!(pair.hers.pin(MessageId(44_444)).await.unwrap_err(), Error::NotFound);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thread_has_at_most_32_pinned_messages() {
+    let pair = Pair::new().await;
+    for number in 0..33 {
+        let id = pair.hers.send_text(&number.to_string()).await.unwrap().id;
+        match pair.hers.pin(id).await {
+            Ok(()) if number < 32 => {}
+            Err(Error::InvalidContent(InvalidContent::TooManyPinned)) if number == 32 => {}
+            other => panic!("{number}: {other:?}"),
+        }
+    }
+    eventually("all pins", async || (pair.his.pinned().await.unwrap().len() == 32).then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reaction_that_is_refused_for_good_is_reported() {
+    let pair = Pair::new().await;
+    let (hers, _) = pair.say("hello").await;
+    let mut events = pair.ada.client.events();
+    pair.ben.client.delete_account(History::Keep).await.unwrap();
+    pair.hers.react(hers, "👍").await.unwrap();
+    let failed = Event::ChangeFailed {
+        thread: pair.hers.id(),
+        message: Some(hers),
+        change: ChangeKind::Reaction,
+        reason: FailReason::RecipientDeleted,
+    };
+    within("the event", async { while events.next().await.unwrap().unwrap() != failed {} }).await;
 }

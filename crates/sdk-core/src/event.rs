@@ -13,7 +13,7 @@ use tokio::sync::{broadcast, watch};
 
 use crate::health::{FailedPart, Part};
 use crate::id::{MessageId, ThreadId, UserId};
-use crate::message::{Message, Position};
+use crate::message::{FailReason, Message, Position};
 use crate::stream::{Source, Streamed};
 
 /// The number of events that are kept for a slow listener before it loses some.
@@ -43,6 +43,19 @@ pub enum Event {
         id: MessageId,
         /// Its previous position.
         position: Position,
+    },
+    /// Messages of this thread were pinned or unpinned. [`Thread::pinned`](crate::Thread::pinned) returns those that are pinned.
+    PinsChanged(ThreadId),
+    /// A change of a message was refused for good, and nobody else will see it. It is still shown on this device, except a pin.
+    ChangeFailed {
+        /// The thread.
+        thread: ThreadId,
+        /// The message that it was about; `None` if that is not here any more.
+        message: Option<MessageId>,
+        /// What it was.
+        change: ChangeKind,
+        /// Why it was refused.
+        reason: FailReason,
     },
     /// The safety number with this user has changed, or an unverified device was added to their account. Sends to a
     /// verified contact stop until the person accepts the change.
@@ -75,6 +88,22 @@ pub enum Event {
     PartFailed(FailedPart),
     /// A part of the client that could not do its work does it again.
     PartRecovered(Part),
+}
+
+/// A change of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ChangeKind {
+    /// [`Thread::react`](crate::Thread::react) or [`Thread::remove_reaction`](crate::Thread::remove_reaction).
+    Reaction,
+    /// [`Thread::edit`](crate::Thread::edit).
+    Edit,
+    /// [`Thread::delete_for_everyone`](crate::Thread::delete_for_everyone).
+    Deletion,
+    /// [`Thread::vote`](crate::Thread::vote).
+    Vote,
+    /// [`Thread::pin`](crate::Thread::pin) or [`Thread::unpin`](crate::Thread::unpin).
+    Pin,
 }
 
 /// The connection to the relay.

@@ -67,11 +67,12 @@ pub use client::{
 };
 pub use config::{ChangeLimits, Config, DatabaseKey, ProxyChoice, Trust};
 pub use content::{
-    ContactCard, Location, MAX_CARD_FIELD, MAX_OPTION, MAX_OPTIONS, MAX_PLACE_NAME, MAX_QUESTION, MAX_TEXT,
+    ContactCard, Location, MAX_CARD_FIELD, MAX_OPTION, MAX_OPTIONS, MAX_PINNED, MAX_PLACE_NAME, MAX_QUESTION,
+    MAX_TEXT,
 };
 pub use env::{Clock, SystemClock};
 pub use error::{Error, InvalidContent, Offline, Result, Storage};
-pub use event::{ConnectionState, Event, Events, Lagged};
+pub use event::{ChangeKind, ConnectionState, Event, Events, Lagged};
 pub use health::{FailedPart, Failure, Part};
 pub use id::{DeviceId, InvalidId, MessageId, ThreadId, UserId};
 pub use message::{

@@ -234,6 +234,37 @@ impl Thread {
         thread::restore(self.ctx(), self.id, message).await
     }
 
+    /// Pins a message of this thread for all its members. When this returns, it is on disk and shown, and will be sent.
+    ///
+    /// # Errors
+    /// [`Error::InvalidContent`](crate::Error::InvalidContent) if [`MAX_PINNED`](crate::MAX_PINNED) others are pinned,
+    /// [`Error::NotFound`](crate::Error::NotFound) if there is no such message in this thread,
+    /// [`Error::WrongState`](crate::Error::WrongState) if it could not be decrypted, was deleted or has failed,
+    /// [`Error::Storage`](crate::Error::Storage).
+    pub async fn pin(&self, message: MessageId) -> Result<()> {
+        send::change::pin(self.ctx(), self.id, message, true).await
+    }
+
+    /// Unpins a message of this thread for all its members.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`](crate::Error::NotFound) if there is no such message in this thread,
+    /// [`Error::WrongState`](crate::Error::WrongState) if it could not be decrypted, was deleted or has failed,
+    /// [`Error::Storage`](crate::Error::Storage).
+    pub async fn unpin(&self, message: MessageId) -> Result<()> {
+        send::change::pin(self.ctx(), self.id, message, false).await
+    }
+
+    /// The pinned messages of this thread, the one that was pinned last first; at most [`MAX_PINNED`](crate::MAX_PINNED). Listen to
+    /// [`Event::PinsChanged`](crate::Event::PinsChanged), and to events about the messages themselves.
+    ///
+    /// # Errors
+    /// [`Error::Storage`](crate::Error::Storage).
+    pub async fn pinned(&self) -> Result<Vec<Message>> {
+        let thread = self.id;
+        self.ctx().store.glance(move |rows| rows.pinned(thread)).await
+    }
+
     /// The newest [`PAGE`] messages, or those before a position, newest first.
     ///
     /// # Errors

@@ -73,6 +73,7 @@ impl Kind {
     pub(super) const LOCATION: Self = Self(17);
     pub(super) const POLL: Self = Self(18);
     pub(super) const VOTE: Self = Self(19);
+    pub(super) const PIN: Self = Self(31);
     /// Not in the table.
     pub(super) const LATER: Self = Self(0);
 

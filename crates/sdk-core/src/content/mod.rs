@@ -10,6 +10,7 @@ mod edit;
 mod kind;
 mod location;
 mod padding;
+mod pin;
 mod poll;
 mod quote;
 mod reaction;
@@ -30,6 +31,8 @@ pub(crate) use edit::Edit;
 pub(crate) use kind::Kind;
 pub(crate) use location::Place;
 pub use location::{Location, MAX_PLACE_NAME};
+pub use pin::MAX_PINNED;
+pub(crate) use pin::Pin;
 pub(crate) use poll::{Choices, Poll};
 pub use poll::{MAX_OPTION, MAX_OPTIONS, MAX_QUESTION};
 pub(crate) use quote::Quote;
@@ -81,6 +84,7 @@ pub(crate) enum Body {
     Place(Place),
     Poll(Poll),
     Vote(Vote),
+    Pin(Pin),
     /// A kind that a later version has introduced.
     Unknown(Unknown),
 }
@@ -161,6 +165,7 @@ impl Body {
             Self::Place(_) => Kind::LOCATION,
             Self::Poll(_) => Kind::POLL,
             Self::Vote(_) => Kind::VOTE,
+            Self::Pin(_) => Kind::PIN,
             Self::Unknown(unknown) => unknown.kind,
         }
     }
@@ -190,6 +195,7 @@ impl Body {
             Self::Edit(edit) => Some(Target { author, id: edit.message }),
             Self::Delete(id) => Some(Target { author, id: *id }),
             Self::Vote(vote) => Some(vote.target),
+            Self::Pin(pin) => Some(pin.target),
             Self::Text(_)
             | Self::Receipt { .. }
             | Self::Contact(_)
@@ -232,6 +238,7 @@ impl Body {
             Self::Place(place) => place.write(),
             Self::Poll(poll) => poll.write(),
             Self::Vote(vote) => of(vote.write()),
+            Self::Pin(pin) => of(pin.write()),
             Self::Unknown(_) => proto::Content::default(),
         }
     }
@@ -262,6 +269,7 @@ impl Body {
             }
             Some(proto::content::Body::Poll(poll)) => Poll::read(poll).map(Self::Poll),
             Some(proto::content::Body::Vote(vote)) => Vote::read(vote).map(Self::Vote),
+            Some(proto::content::Body::Pin(pin)) => Pin::read(pin).map(Self::Pin),
             None => Err(ContentError::Unknown),
         };
         match read {
@@ -293,6 +301,7 @@ impl fmt::Debug for Body {
             Self::Place(place) => place.fmt(f),
             Self::Poll(poll) => poll.fmt(f),
             Self::Vote(_) => f.write_str("Vote(..)"),
+            Self::Pin(pin) => write!(f, "Pin({})", pin.is_pinned),
             Self::Unknown(unknown) => unknown.fmt(f),
         }
     }

@@ -1,9 +1,9 @@
 //! Changes of messages: queued like what people write, and applied on this side in the same transaction.
 
 use super::queue::{checked, content_in, queue};
-use crate::content::{Body, Edit, EmojiSequence, Reaction, Target};
+use crate::content::{Body, Edit, EmojiSequence, Pin, Reaction, Target};
 use crate::context::Context;
-use crate::error::{Error, Result};
+use crate::error::{Error, InvalidContent, Result};
 use crate::id::{MessageId, ThreadId};
 use crate::store::{Origin, Tx};
 
@@ -44,6 +44,23 @@ pub(crate) async fn edit(ctx: &Context, thread: ThreadId, message: MessageId, te
             return Err(Error::WrongState);
         }
         Ok(Some(Body::Edit(Edit { message: id, text: text.clone() })))
+    };
+    queue(ctx, thread, work).await.map(drop)
+}
+
+/// Pins a message of the same thread for all its members, or unpins it.
+///
+/// # Errors
+/// [`Error::NotFound`] if there is no such message, [`Error::WrongState`] if it could not be read, or has failed;
+/// [`Error::InvalidContent`] if too many messages are pinned already.
+pub(crate) async fn pin(ctx: &Context, thread: ThreadId, message: MessageId, is_pinned: bool) -> Result<()> {
+    let work = move |tx: &mut Tx<'_>, ours: &Origin| {
+        let (author, id, _) = content_in(tx, thread, message)?;
+        if is_pinned && !tx.may_pin(thread, message)? {
+            return Err(InvalidContent::TooManyPinned.into());
+        }
+        tx.pin(message, ours, is_pinned)?;
+        Ok(Some(Body::Pin(Pin { target: Target { author, id }, is_pinned })))
     };
     queue(ctx, thread, work).await.map(drop)
 }

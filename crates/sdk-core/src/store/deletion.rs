@@ -51,6 +51,7 @@ impl Tx<'_> {
         self.change("DELETE FROM reaction WHERE message_id = ?1", [message.0])?;
         self.change("DELETE FROM edit WHERE message_id = ?1", [message.0])?;
         self.change("DELETE FROM vote WHERE message_id = ?1", [message.0])?;
+        self.forget_pin(origin.thread, message)?;
         self.change_one(
             "UPDATE message SET kind = ?2, body = x'', version = NULL, reactions = 0, edits = 0, edited = NULL
              WHERE id = ?1",

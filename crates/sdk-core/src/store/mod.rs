@@ -5,6 +5,7 @@
 //! inside it. A value that must not leave this device before it is on disk has the type [`Durable`].
 
 mod account;
+mod change;
 mod contact;
 mod deferred;
 mod deletion;
@@ -21,6 +22,7 @@ mod login;
 mod message;
 mod outgoing;
 mod parked;
+mod pin;
 mod pre_key;
 mod reaction;
 mod readers;

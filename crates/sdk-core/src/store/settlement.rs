@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{OptionalExtension as _, params};
 
-use super::message::STATE_FAILED;
+use super::message::{STATE_FAILED, position};
 use super::outgoing::{ACCEPTED, SEALED, TO_SEAL};
 use super::{OutgoingId, Tx, to_sql};
 use crate::error::{Offline, Result};
@@ -137,9 +137,11 @@ impl Tx<'_> {
         message: Option<MessageId>,
         reason: FailReason,
     ) -> Result<()> {
+        if message.is_none() {
+            self.fail_change(id, lane, reason)?;
+        }
         self.remove_outgoing(id, lane)?;
-        // A content that nobody sees fails silently. A message for which there is a receipt has arrived, whatever the relay
-        // says now.
+        // A message for which there is a receipt has arrived, whatever the relay says now.
         let Some(message) = message else { return Ok(()) };
         self.change_one(
             "UPDATE message SET state = CASE WHEN state IN (2, 3) THEN state ELSE ?2 END, cause = ?3
@@ -207,6 +209,9 @@ impl Tx<'_> {
         self.change_one("UPDATE outgoing SET state = ?2 WHERE id = ?1", [id.0, ACCEPTED])?;
         let awaits_receipt =
             message.map(|message| self.accept_message(message, epoch, server_seq)).transpose()?;
+        if message.is_none() {
+            self.accept_change(id, lane, position(epoch, server_seq)?)?;
+        }
         // The parcel is kept until the recipient has the message, in case the relay loses it. It is not kept if the recipient
         // has it already or sends no receipt for it, or if it was deleted for everyone.
         if awaits_receipt != Some(true) {

@@ -3,6 +3,7 @@
 mod delete;
 mod edit;
 mod message;
+mod pin;
 mod reaction;
 mod receipt;
 mod vote;
@@ -80,6 +81,7 @@ pub(super) fn apply_change(tx: &mut Tx<'_>, applying: &Applying, body: Body) -> 
         Body::Reaction(content) => reaction::apply(tx, applying, message, content),
         Body::Edit(edit) => edit::apply(tx, applying, message, edit),
         Body::Delete(_) => delete::apply(tx, applying, message),
+        Body::Pin(pin) => pin::apply(tx, applying, message, pin),
         Body::Vote(vote) => vote::apply(tx, applying, message, vote),
         _ => Err(Error::Bug("a change without an effect")),
     }

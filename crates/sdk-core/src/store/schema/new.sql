@@ -120,7 +120,11 @@ CREATE TABLE thread (
     read_position  INTEGER NOT NULL DEFAULT 0,     -- with read_id: up to here, messages have been read
     read_id        INTEGER NOT NULL DEFAULT 0,
     late_count     INTEGER NOT NULL DEFAULT 0,     -- the number of the newest late message
-    late_unread    INTEGER NOT NULL DEFAULT 0      -- how many of the unread messages are late
+    late_unread    INTEGER NOT NULL DEFAULT 0,     -- how many of the unread messages are late
+    timer          INTEGER NOT NULL DEFAULT 0,     -- seconds after which messages disappear; 0 never
+    timer_position INTEGER NOT NULL DEFAULT 0,     -- of the content that has set it
+    timer_pending  INTEGER,                        -- what ours set that is not accepted yet: as timer; NULL: none is queued
+    timer_pending_by BLOB CHECK (length(timer_pending_by) = 16)   -- the content of ours that has set it
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX thread_to_accept ON thread (thread_id) WHERE accepted = 0;
@@ -360,9 +364,14 @@ CREATE TABLE pin (
     thread_id  BLOB    NOT NULL REFERENCES thread (thread_id) ON DELETE CASCADE,
     message_id INTEGER NOT NULL REFERENCES message (id) ON DELETE CASCADE,
     pinned     INTEGER NOT NULL,               -- when; 0: no longer
-    position   INTEGER NOT NULL,
+    position   INTEGER NOT NULL,               -- of the content that has set it: the last one counts
+    pending    INTEGER,                        -- what ours set that is not accepted yet: as pinned; NULL: none is queued
+    pending_by BLOB    CHECK (length(pending_by) = 16),   -- the content of ours that has set it
     PRIMARY KEY (thread_id, message_id)
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX pin_shown   ON pin (thread_id, position) WHERE coalesce(pending, pinned) > 0;
+CREATE INDEX pin_message ON pin (message_id);
 
 -- Contents that show nothing and cannot be applied yet.
 CREATE TABLE waiting_content (

@@ -9,6 +9,7 @@ mod log;
 mod messages;
 mod outgoing;
 mod parked;
+mod pins;
 mod plans;
 mod positions;
 mod pre_keys;
