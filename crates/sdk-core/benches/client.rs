@@ -17,7 +17,7 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use figures::percentiles;
-use sealpost_core::{Client, Direction, Event, MessageId, Opened, Thread};
+use sealpost_core::{Client, Direction, Event, Folder, MessageId, Opened, Thread, ThreadsChange};
 use sealpost_testkit::{Party, PartyDisk, World, open_database};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -200,7 +200,30 @@ async fn threads() {
         })
         .await;
         print(&format!("page of 50 of {count} threads"), &percentiles(pages).to_string());
+        let views = repeat(200, async || {
+            ada.client.follow_threads(Folder::Chats, 50).next().await.expect("a view").expect("a page");
+        })
+        .await;
+        print(&format!("live list of {count} threads"), &percentiles(views).to_string());
+        print(&format!("change of a live list of {count}"), &percentiles(changes(&ada).await).to_string());
     }
+}
+
+/// Measures how long it takes from the commit of a new message until a live list shows it.
+async fn changes(ada: &Party) -> Vec<Duration> {
+    let thread = ada.client.threads().await.expect("threads").pop().expect("a thread");
+    let mut events = ada.client.events();
+    let mut view = ada.client.follow_threads(Folder::Chats, 50);
+    view.next().await.expect("a view").expect("a page");
+    let mut took = Vec::new();
+    for _ in 0..100 {
+        thread.send_text("a line that is new in the list").await.expect("queued");
+        while !matches!(events.next().await, Some(Ok(Event::MessageAdded(_)))) {}
+        let begun = Instant::now();
+        while !matches!(view.next().await, Some(Ok(ThreadsChange::Put(_)))) {}
+        took.push(begun.elapsed());
+    }
+    took
 }
 
 /// Inserts threads with ten messages each directly into the database.
@@ -210,7 +233,7 @@ fn fill(disk: &PartyDisk, threads: u32) {
         "BEGIN;
          CREATE TEMP TABLE n AS WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {threads})
             SELECT n, CAST(unhex(printf('%032x', n)) AS BLOB) AS name FROM n;
-         INSERT INTO contact SELECT name, 0 FROM n;
+         INSERT INTO contact (user_id, trust) SELECT name, 0 FROM n;
          INSERT INTO thread (thread_id, roster_version, created, activity, accepted, unread)
             SELECT name, 1, n, n, 1, 10 FROM n;
          INSERT INTO member (thread_id, user_id) SELECT name, name FROM n;

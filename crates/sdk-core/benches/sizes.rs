@@ -106,7 +106,7 @@ fn fill(disk: &PartyDisk, threads: u32, each: u32) {
          CREATE TEMP TABLE n AS WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {threads})
             SELECT n, CAST(unhex(printf('%032x', n)) AS BLOB) AS name FROM n;
          CREATE TEMP TABLE m AS WITH RECURSIVE m (m) AS (SELECT 1 UNION ALL SELECT m + 1 FROM m WHERE m < {each}) SELECT m FROM m;
-         INSERT INTO contact SELECT name, 0 FROM n;
+         INSERT INTO contact (user_id, trust) SELECT name, 0 FROM n;
          INSERT INTO thread (thread_id, roster_version, created, activity, accepted, unread)
             SELECT name, 1, n, n, 1, {each} FROM n;
          INSERT INTO member (thread_id, user_id) SELECT name, name FROM n;

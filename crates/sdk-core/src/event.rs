@@ -25,6 +25,9 @@ const CAPACITY: usize = 1024;
 pub enum Event {
     /// A thread was added to this device.
     ThreadAdded(ThreadId),
+    /// The list, the place in the list, or the settings of a thread have changed: whether it is pinned, muted, marked as unread or
+    /// accepted, its draft, or whether somebody in it is blocked.
+    ThreadChanged(ThreadId),
     /// A message was added, incoming or outgoing, or was restored after it was deleted on this device.
     MessageAdded(Message),
     /// The state, the position or the contents of a message have changed: it was, for example, edited, deleted for everyone, or

@@ -80,11 +80,13 @@ pub use message::{
     ReactionCount, Undecryptable, Version, Vote,
 };
 pub use sealpost_protocol::SessionPolicy;
-pub use store::{ThreadCursor, ThreadKind, TrustState, process_is_exiting};
+pub use store::{Folder, ThreadCursor, ThreadKind, TrustState, process_is_exiting};
 pub use view::PAGE;
 pub use view::arrivals::Arrivals;
-pub use view::feed::{Feed, Overview, ThreadPage, ThreadSummary, Update};
+pub use view::feed::{Feed, Overview, Update};
 pub use view::list::MessageList;
+pub use view::summary::{ThreadPage, ThreadSummary, UnreadTotals};
+pub use view::threads::{ThreadList, Threads, ThreadsChange};
 pub use view::timeline::{Change, Timeline};
 pub use view::waits::Waits;
 pub use waiting::{WaitReason, Waiting};

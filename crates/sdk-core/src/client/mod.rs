@@ -1,5 +1,6 @@
 //! The façade: handles that delegate.
 
+mod chats;
 mod contact;
 mod leaving;
 mod life;
@@ -11,7 +12,6 @@ mod thread;
 use std::fmt;
 use std::sync::Arc;
 
-use futures_util::stream::BoxStream;
 use tokio::sync::Mutex;
 
 pub use contact::Contact;
@@ -28,10 +28,9 @@ use crate::event::{ConnectionState, Events};
 use crate::health::FailedPart;
 use crate::id::{DeviceId, MessageId, ThreadId, UserId};
 use crate::message::Message;
-use crate::store::{Registered, ThreadCursor};
+use crate::store::Registered;
 use crate::sync::{State, Tasks};
-use crate::view::PAGE;
-use crate::view::feed::{Feed, ThreadPage, ThreadSummary};
+use crate::view::feed::Feed;
 
 /// The maximum number of messages, or threads, in a page.
 const MAX_PAGE: u32 = 500;
@@ -81,39 +80,6 @@ impl Client {
     pub async fn direct_thread(&self, user: UserId) -> Result<Thread> {
         let found = self.finish(move |ctx| async move { crate::thread::direct(&ctx, user).await }).await?;
         Ok(Thread::new(self.clone(), found.id))
-    }
-
-    /// The first [`PAGE`] threads, ordered by their newest message.
-    ///
-    /// # Errors
-    /// [`Error::Storage`].
-    pub async fn threads(&self) -> Result<Vec<Thread>> {
-        let read = self.inner.ctx.store.glance(|rows| rows.thread_page(None, PAGE)).await;
-        let (threads, _) = read?;
-        Ok(threads.into_iter().map(|listed| Thread::new(self.clone(), listed.id)).collect())
-    }
-
-    /// A page of the list of threads, with what a list shows of each: up to `limit` (at most 500), from the start or
-    /// after another page. A thread that moves up meanwhile may be on neither page.
-    ///
-    /// # Errors
-    /// [`Error::Storage`].
-    pub async fn thread_page(&self, after: Option<ThreadCursor>, limit: u32) -> Result<ThreadPage> {
-        let limit = limit.clamp(1, MAX_PAGE);
-        self.inner.ctx.store.glance(move |rows| ThreadPage::read(rows, after, limit)).await
-    }
-
-    /// The whole list of threads, ordered by their newest message. Pages are read only as far as they are consumed. A
-    /// thread that moves up meanwhile may be missing.
-    ///
-    /// # Errors
-    /// An item is [`Error::Storage`] if a page cannot be read; the stream then ends.
-    pub fn all_threads(&self) -> BoxStream<'static, Result<ThreadSummary>> {
-        let client = self.clone();
-        pages::flatten(move |after| {
-            let client = client.clone();
-            async move { client.thread_page(after, PAGE).await.map(|page| (page.threads, page.next)) }
-        })
     }
 
     /// A thread that exists on this device.

@@ -22,8 +22,8 @@ use crate::waiting::Waiting;
 /// A conversation.
 #[derive(Debug, Clone)]
 pub struct Thread {
-    client: Client,
-    id: ThreadId,
+    pub(super) client: Client,
+    pub(super) id: ThreadId,
 }
 
 impl Thread {
@@ -389,7 +389,7 @@ impl Thread {
         Waits::new(self.ctx(), self.id, message)
     }
 
-    fn ctx(&self) -> &Context {
+    pub(super) fn ctx(&self) -> &Context {
         &self.client.inner.ctx
     }
 }

@@ -170,6 +170,21 @@ impl Body {
         }
     }
 
+    /// Whether it contains a link that an app makes clickable.
+    pub(crate) fn has_link(&self) -> bool {
+        matches!(self, Self::Text(text) if text.has_link())
+    }
+
+    /// Whether [`Body::mentions`] can be true for a user.
+    pub(crate) const fn may_mention(&self) -> bool {
+        matches!(self, Self::Text(text) if text.quote.is_some())
+    }
+
+    /// Whether it is addressed to a user among others, so that the list of chats points it out.
+    pub(crate) fn mentions(&self, user: UserId) -> bool {
+        matches!(self, Self::Text(text) if text.mentions(user))
+    }
+
     pub(crate) const fn class(&self) -> Class {
         match self {
             Self::Receipt { .. } => Class::Receipt,
@@ -312,7 +327,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::id::UserId;
 
     fn content(body: Body) -> Content {
         Content {

@@ -1,6 +1,7 @@
 //! A text message, and what can accompany it: a quote, and the mark of a forwarded message.
 
 use super::{ContentError, Quote, proto};
+use crate::id::UserId;
 
 /// Maximum size of a text in bytes of UTF-8. It fits into one frame together with the handshake of a first message.
 pub const MAX_TEXT: usize = 48_000;
@@ -25,6 +26,22 @@ impl Text {
         }
     }
 
+    /// Whether the text contains a link that an app makes clickable.
+    pub(super) fn has_link(&self) -> bool {
+        let bytes = self.text.as_bytes();
+        [&b"http://"[..], b"https://"].iter().any(|scheme| {
+            bytes.windows(scheme.len().saturating_add(1)).any(|found| {
+                found.last().is_some_and(u8::is_ascii_graphic)
+                    && found.get(..scheme.len()).is_some_and(|found| found.eq_ignore_ascii_case(scheme))
+            })
+        })
+    }
+
+    /// Whether the text is addressed to a user among others: it replies to a message of theirs.
+    pub(super) fn mentions(&self, user: UserId) -> bool {
+        self.quote.as_ref().is_some_and(|quote| quote.author == user)
+    }
+
     /// # Errors
     /// [`ContentError::Malformed`] if it is longer than [`MAX_TEXT`], or its quote is.
     pub(super) fn read(
@@ -42,6 +59,17 @@ impl Text {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_link_has_a_scheme_and_something_behind_it() {
+        let has_link = |text: &str| Text::read(text.to_owned(), None, false).unwrap().has_link();
+        for text in ["https://example.org", "see HTTP://example.org/a", "(https://a)", "\u{fc}http://a"] {
+            assert!(has_link(text), "{text}");
+        }
+        for text in ["", "http://", "https:// example", "http:/example", "example.org", "https"] {
+            assert!(!has_link(text), "{text}");
+        }
+    }
 
     #[test]
     fn a_text_has_a_maximum_length() {

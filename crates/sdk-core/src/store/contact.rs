@@ -85,13 +85,16 @@ impl Rows<'_> {
             .prepare_cached("SELECT trust FROM contact WHERE user_id = ?1")?
             .query_row([user.as_bytes()], |row| row.get(0))
             .optional()?;
-        match trust {
-            None => Ok(None),
-            Some(0) => Ok(Some(TrustState::FirstUse)),
-            Some(1) => Ok(Some(TrustState::Verified)),
-            Some(2) => Ok(Some(TrustState::ChangedSinceVerified)),
-            Some(_) => Err(Error::Storage(Storage::Corrupt)),
-        }
+        trust.map(trust_from_stored).transpose()
+    }
+}
+
+pub(super) const fn trust_from_stored(trust: i64) -> Result<TrustState> {
+    match trust {
+        0 => Ok(TrustState::FirstUse),
+        1 => Ok(TrustState::Verified),
+        2 => Ok(TrustState::ChangedSinceVerified),
+        _ => Err(Error::Storage(Storage::Corrupt)),
     }
 }
 
@@ -170,7 +173,7 @@ impl Tx<'_> {
         match self
             .change("UPDATE contact SET trust = ?2 WHERE user_id = ?1", params![user.as_bytes(), trust])?
         {
-            1 => Ok(()),
+            1 => self.emit_threads_of(user),
             _ => Err(Error::NotFound),
         }
     }

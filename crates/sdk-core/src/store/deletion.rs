@@ -53,7 +53,7 @@ impl Tx<'_> {
         self.change("DELETE FROM vote WHERE message_id = ?1", [message.0])?;
         self.forget_pin(origin.thread, message)?;
         self.change_one(
-            "UPDATE message SET kind = ?2, body = x'', version = NULL, reactions = 0, edits = 0, edited = NULL
+            "UPDATE message SET kind = ?2, body = x'', version = NULL, reactions = 0, edits = 0, edited = NULL, links = 0
              WHERE id = ?1",
             params![message.0, KIND_DELETED],
         )?;

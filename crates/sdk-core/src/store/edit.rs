@@ -112,15 +112,19 @@ impl Tx<'_> {
             self.unindex(message)?;
         }
         self.change_one(
-            "UPDATE message SET body = ?2, edited = ?3,
+            "UPDATE message SET body = ?2, edited = ?3, links = ?4,
                 edits = (SELECT count(*) - 1 FROM edit WHERE message_id = ?1) WHERE id = ?1",
-            params![message.0, body, edited],
+            params![message.0, body, edited, has_link(&body)],
         )?;
         if is_new {
             self.index_late(message)?;
         }
         self.emit_changed(message)
     }
+}
+
+fn has_link(body: &[u8]) -> bool {
+    Body::from_bytes(body).is_ok_and(|body| body.has_link())
 }
 
 fn to_version((body, sent): (Vec<u8>, i64)) -> Result<Version> {

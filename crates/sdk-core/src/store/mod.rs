@@ -52,7 +52,7 @@ use crate::event::EventBus;
 
 pub(crate) use account::{Account, Clocks, Registered, Tokens};
 pub use contact::TrustState;
-pub use thread::{ThreadCursor, ThreadKind};
+pub use thread::{Folder, ThreadCursor, ThreadKind};
 
 pub(crate) use contact::Device;
 pub(crate) use deferred::{Deferred, NewDeferred};
@@ -69,7 +69,7 @@ pub(crate) use pre_key::PreKeys;
 pub(crate) use search::{INDEX_BATCH, INDEX_MERGE};
 pub(crate) use session::PeerSessions;
 pub(crate) use settlement::{Settled, Settlement};
-pub(crate) use thread::{Gap, Listed, Thread};
+pub(crate) use thread::{Gap, Listed, Other, Thread};
 pub(crate) use transaction::{Durable, Rows, Tx};
 pub(crate) use unknown::Kept;
 pub(crate) use waiting::{Found, Origin, WaitsFor};

@@ -37,10 +37,11 @@ pub(crate) enum Settlement {
 pub(crate) type Settled = (OutgoingId, Option<ClientMsgId>, Settlement);
 
 /// The accepted entries of a lane.
+#[derive(Default)]
 struct Accepted {
     places: Vec<(u64, u64)>,
-    /// The relay's time of the last one.
-    server_ms: u64,
+    /// The relay's time of the last one that is a message.
+    shown_ms: Option<u64>,
 }
 
 impl Tx<'_> {
@@ -60,15 +61,19 @@ impl Tx<'_> {
                 self.check_epoch(epoch)?;
                 current_epoch = Some(epoch);
             }
-            if let Some(lane) = self.accept(id, epoch, server_seq)? {
-                let lane = accepted.entry(lane).or_insert(Accepted { places: Vec::new(), server_ms });
+            if let Some((lane, is_shown)) = self.accept(id, epoch, server_seq)? {
+                let lane = accepted.entry(lane).or_default();
                 lane.places.push((epoch, server_seq));
-                lane.server_ms = server_ms;
+                if is_shown {
+                    lane.shown_ms = Some(server_ms);
+                }
             }
         }
-        for (lane, Accepted { places, server_ms }) in accepted {
+        for (lane, Accepted { places, shown_ms }) in accepted {
             self.account_for_all(lane, &places)?;
-            self.set_activity(lane, server_ms)?;
+            if let Some(shown_ms) = shown_ms {
+                self.set_activity(lane, shown_ms)?;
+            }
             self.end_lane(lane)?;
         }
         Ok(())
@@ -204,7 +209,7 @@ impl Tx<'_> {
 
     /// Records that the relay has stored an entry, whichever parcel it was in. Returns its lane, for which the caller writes
     /// the rest, or `None` if the entry was cancelled or settled before.
-    fn accept(&mut self, id: OutgoingId, epoch: u64, server_seq: u64) -> Result<Option<ThreadId>> {
+    fn accept(&mut self, id: OutgoingId, epoch: u64, server_seq: u64) -> Result<Option<(ThreadId, bool)>> {
         let Some((lane, message)) = self.pending(id)? else { return Ok(None) };
         self.change_one("UPDATE outgoing SET state = ?2 WHERE id = ?1", [id.0, ACCEPTED])?;
         let awaits_receipt =
@@ -217,6 +222,6 @@ impl Tx<'_> {
         if awaits_receipt != Some(true) {
             self.change_one("DELETE FROM outgoing WHERE id = ?1", [id.0])?;
         }
-        Ok(Some(lane))
+        Ok(Some((lane, message.is_some())))
     }
 }

@@ -7,14 +7,13 @@ use futures_util::Stream;
 use tokio::sync::watch;
 
 use super::PAGE;
+use super::summary::{ThreadPage, ThreadSummary};
 use super::watch::{Next, Watch};
 use crate::context::{Context, Failures};
 use crate::error::Result;
 use crate::event::{ConnectionState, Event};
 use crate::health::FailedPart;
-use crate::id::{ThreadId, UserId};
-use crate::message::Message;
-use crate::store::{Listed, Rows, ThreadCursor, ThreadKind, WeakStore};
+use crate::store::{Folder, Rows, ThreadCursor, WeakStore};
 use crate::stream::{Source, Streamed};
 use crate::sync::State;
 
@@ -23,51 +22,12 @@ use crate::sync::State;
 pub struct Overview {
     /// The state of the connection.
     pub connection: ConnectionState,
-    /// The first [`PAGE`](crate::PAGE) threads, ordered by their newest message.
+    /// The first [`PAGE`](crate::PAGE) chats: the pinned ones, then the others, ordered by their newest message.
     pub threads: Vec<ThreadSummary>,
     /// Where the next page of threads starts; none if there is none.
     pub next: Option<ThreadCursor>,
     /// The parts of the client that cannot do their work, with the reasons; normally none.
     pub failing: Vec<FailedPart>,
-}
-
-/// A thread in a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ThreadSummary {
-    /// The id of the thread.
-    pub id: ThreadId,
-    /// The kind of the thread.
-    pub kind: ThreadKind,
-    /// Its members, except ourselves.
-    pub others: Vec<UserId>,
-    /// When its newest message was stored, by the relay's clock, in milliseconds since the Unix epoch. The list is
-    /// ordered by this.
-    pub activity_ms: u64,
-    /// The number of unread messages.
-    pub unread: u64,
-    /// Its newest message; none in a new thread.
-    pub newest: Option<Message>,
-}
-
-/// A page of the list of threads.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ThreadPage {
-    /// Ordered by their newest message.
-    pub threads: Vec<ThreadSummary>,
-    /// Where the next page starts; none if there is none.
-    pub next: Option<ThreadCursor>,
-}
-
-impl ThreadPage {
-    pub(crate) fn read(rows: &Rows<'_>, after: Option<ThreadCursor>, limit: u32) -> Result<Self> {
-        let (threads, next) = rows.thread_page(after, limit)?;
-        let threads = threads.into_iter().map(|listed| {
-            let Listed { id, kind, others, activity_ms, unread, newest } = listed;
-            ThreadSummary { id, kind, others, activity_ms, unread, newest }
-        });
-        Ok(Self { threads: threads.collect(), next })
-    }
 }
 
 /// An update of a [`Feed`].
@@ -173,5 +133,5 @@ impl Updates {
 }
 
 fn first_page(rows: &Rows<'_>) -> Result<ThreadPage> {
-    ThreadPage::read(rows, None, PAGE)
+    ThreadPage::read(rows, Folder::Chats, None, PAGE)
 }

@@ -3,6 +3,8 @@
 pub(crate) mod arrivals;
 pub(crate) mod feed;
 pub(crate) mod list;
+pub(crate) mod summary;
+pub(crate) mod threads;
 pub(crate) mod timeline;
 pub(crate) mod waits;
 mod watch;

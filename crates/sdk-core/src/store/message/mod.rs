@@ -58,8 +58,8 @@ impl Tx<'_> {
     pub(super) fn insert_outgoing_message(&mut self, new: &NewOutgoing) -> Result<MessageId> {
         let (us, device) = new.us;
         self.change_one(
-            "INSERT INTO message (thread_id, content_id, author, device, kind, body, sent, position, state)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT INTO message (thread_id, content_id, author, device, kind, body, sent, position, state, links)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             params![
                 new.thread.as_bytes(),
                 new.content_id.as_bytes(),
@@ -70,10 +70,14 @@ impl Tx<'_> {
                 to_sql(new.sent_ms)?,
                 POSITION_PENDING,
                 STATE_QUEUED,
+                new.body.has_link(),
             ],
         )?;
         let id = MessageId(self.connection.last_insert_rowid());
         self.note_activity(new.thread, new.sent_ms)?;
+        if let Body::Text(text) = &new.body {
+            self.sent_draft(new.thread, &text.text)?;
+        }
         Ok(id)
     }
 
@@ -103,8 +107,9 @@ impl Tx<'_> {
     pub(crate) fn insert_incoming(&mut self, new: &NewIncoming) -> Result<MessageId> {
         // Its id will be the highest, so that it comes after another message with the same order.
         let at = Position { order: position(new.epoch, new.server_seq)?, id: i64::MAX };
-        let late = self.count_unread(new.thread, at, to_sql(new.server_ms)?)?;
-        self.put_incoming(None, new, late)?;
+        let mentions = self.mentions_us(&new.what)?;
+        let late = self.count_unread(new.thread, at, (to_sql(new.server_ms)?, mentions))?;
+        self.put_incoming(None, new, (late, mentions))?;
         let id = MessageId(self.connection.last_insert_rowid());
         if let Some(message) = self.message(id)? {
             self.emit(Event::MessageAdded(message));
@@ -119,8 +124,9 @@ impl Tx<'_> {
         self.moves(id)?;
         self.note_unread_removed(id)?;
         // Its id is that of the placeholder, and does not say when the content arrived. A late message has a number that does.
-        let late = self.count_unread(new.thread, Position::FIRST, 0)?;
-        self.put_incoming(Some(id), new, late)?;
+        let mentions = self.mentions_us(&new.what)?;
+        let late = self.count_unread(new.thread, Position::FIRST, (0, mentions))?;
+        self.put_incoming(Some(id), new, (late, mentions))?;
         self.index_late(id)?;
         if was_hidden && let Some(message) = self.message(id)? {
             self.moved.remove(&id);
@@ -131,17 +137,24 @@ impl Tx<'_> {
     }
 
     /// Inserts a row, or overwrites the one with this id. A late message has a number.
-    fn put_incoming(&mut self, id: Option<MessageId>, new: &NewIncoming, late: Option<i64>) -> Result<()> {
+    fn put_incoming(
+        &mut self,
+        id: Option<MessageId>,
+        new: &NewIncoming,
+        (late, mentions): (Option<i64>, bool),
+    ) -> Result<()> {
         let (kind, content_id, body, cause) = new.what.columns();
         self.change_one(
             "INSERT INTO message
-                (id, thread_id, content_id, author, device, kind, body, cause, sent, server_seq, position, state, late)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+                (id, thread_id, content_id, author, device, kind, body, cause, sent, server_seq, position, state, late,
+                 mentions, links, stored)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
              ON CONFLICT (id) DO UPDATE
                 SET content_id = excluded.content_id, author = excluded.author, device = excluded.device,
                     kind = excluded.kind, body = excluded.body, cause = excluded.cause, sent = excluded.sent,
                     server_seq = excluded.server_seq, position = excluded.position, state = excluded.state,
-                    late = excluded.late, hidden = NULL",
+                    late = excluded.late, mentions = excluded.mentions, links = excluded.links,
+                    stored = excluded.stored, hidden = NULL",
             params![
                 id.map(|id| id.0),
                 new.thread.as_bytes(),
@@ -156,6 +169,9 @@ impl Tx<'_> {
                 position(new.epoch, new.server_seq)?,
                 if late.is_some() { STATE_LATE } else { STATE_INCOMING },
                 late,
+                mentions,
+                new.what.has_link(),
+                to_sql(new.server_ms)?,
             ],
         )?;
         if kind == KIND_UNKNOWN {
@@ -163,6 +179,14 @@ impl Tx<'_> {
             self.set_version(id, VERSION)?;
         }
         Ok(())
+    }
+
+    /// Whether an incoming message is counted as one that mentions us.
+    fn mentions_us(&self, what: &Arrived) -> Result<bool> {
+        match what {
+            Arrived::Content(_, body) if body.may_mention() => Ok(body.mentions(self.our_account()?.1.user)),
+            _ => Ok(false),
+        }
     }
 
     /// Removes the placeholder of an envelope that could not be opened.
@@ -260,6 +284,10 @@ const fn kind_of(body: &Body) -> i64 {
 }
 
 impl Arrived {
+    fn has_link(&self) -> bool {
+        matches!(self, Self::Content(_, body) if body.has_link())
+    }
+
     /// Kind, content id, body and cause, as they are stored.
     fn columns(&self) -> (i64, Option<ClientMsgId>, Vec<u8>, Option<i64>) {
         match self {

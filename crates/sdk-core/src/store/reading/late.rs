@@ -67,6 +67,14 @@ impl Rows<'_> {
         Ok(marks.collect::<Result<_, _>>()?)
     }
 
+    /// How many unread late messages mention us.
+    pub(super) fn late_mentions(&self, thread: ThreadId) -> Result<i64> {
+        let sql = "SELECT count(*) FROM message WHERE thread_id = ?1 AND mentions = 1 AND state = 12 AND hidden IS NULL
+                       AND NOT EXISTS (SELECT 1 FROM late_mark AS mark WHERE mark.thread_id = message.thread_id
+                           AND mark.late >= message.late AND (mark.position, mark.id) >= (message.position, message.id))";
+        Ok(self.connection.prepare_cached(sql)?.query_row([thread.as_bytes()], |row| row.get(0))?)
+    }
+
     /// Whether a thread has late messages after a position, read or not.
     fn has_late_after(&self, thread: ThreadId, after: Position) -> Result<bool> {
         let sql = "SELECT EXISTS (SELECT 1 FROM message
@@ -199,17 +207,21 @@ impl Tx<'_> {
         )
     }
 
-    /// Counts a message as unread that is about to be added at a position. Returns its number if it is late. The thread was last
-    /// active at `at_ms`, or later.
+    /// Counts a message as unread that is about to be added at a position, and perhaps as one that mentions us. Returns its number if
+    /// it is late. The thread was last active at `at_ms`, or later. It returns to the list of chats from the archive, unless it is
+    /// muted, and to a list if it is in none.
     pub(in crate::store) fn count_unread(
         &mut self,
         thread: ThreadId,
         at: Position,
-        at_ms: i64,
+        (at_ms, mentions_us): (i64, bool),
     ) -> Result<Option<i64>> {
         self.change_one(
-            "UPDATE thread SET unread = unread + 1, activity = max(activity, ?2) WHERE thread_id = ?1",
-            params![thread.as_bytes(), at_ms],
+            "UPDATE thread SET unread = unread + 1, mentions = mentions + ?3, activity = max(activity, ?2),
+                folder = CASE WHEN folder = 3 THEN iif(request = 1, 2, 0)
+                              WHEN folder = 1 AND muted_until <= ?2 THEN 0 ELSE folder END
+             WHERE thread_id = ?1",
+            params![thread.as_bytes(), at_ms, mentions_us],
         )?;
         if at > self.read_mark(thread)? {
             return Ok(None);
@@ -224,8 +236,9 @@ impl Tx<'_> {
     /// Counts a message no longer as unread, which is unread and is about to be removed or replaced.
     pub(in crate::store) fn uncount_unread(&mut self, thread: ThreadId, id: MessageId) -> Result<()> {
         let sql = format!(
-            "UPDATE thread SET unread = max(unread - 1, 0), late_unread = max(late_unread - late.is_late, 0)
-             FROM (SELECT state = {STATE_LATE} AS is_late FROM message WHERE id = ?2) AS late WHERE thread_id = ?1"
+            "UPDATE thread SET unread = max(unread - 1, 0), late_unread = max(late_unread - late.is_late, 0),
+                 mentions = max(mentions - late.is_mention, 0)
+             FROM (SELECT state = {STATE_LATE} AS is_late, mentions AS is_mention FROM message WHERE id = ?2) AS late WHERE thread_id = ?1"
         );
         self.change_one(&sql, params![thread.as_bytes(), id.0])
     }

@@ -161,7 +161,31 @@ impl Tx<'_> {
         let up_to = self.position_of(up_to)?;
         let to_confirm = self.move_mark(thread, up_to, until, limit)?;
         self.mark_late(thread, up_to, until, limit)?;
+        self.set_marked_unread(thread, false)?;
+        self.count_mentions(thread)?;
         Ok(MarkedRead { to_confirm, more_due: self.are_any_receipts_due()? })
+    }
+
+    /// Counts the unread messages again that mention us.
+    fn count_mentions(&mut self, thread: ThreadId) -> Result<()> {
+        let sql = "SELECT mentions, late_unread FROM thread WHERE thread_id = ?1";
+        let (counted, late): (i64, i64) = self
+            .connection
+            .prepare_cached(sql)?
+            .query_row([thread.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        if counted == 0 {
+            return Ok(());
+        }
+        let mark = self.read_mark(thread)?;
+        let sql = "SELECT count(*) FROM message WHERE thread_id = ?1 AND mentions = 1 AND state = 10
+                   AND hidden IS NULL AND position >= ?2 AND (position, id) > (?2, ?3)";
+        let values = params![thread.as_bytes(), mark.order, mark.id];
+        let unread: i64 = self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0))?;
+        let late = if late > 0 { self.late_mentions(thread)? } else { 0 };
+        self.change_one(
+            "UPDATE thread SET mentions = ?2 WHERE thread_id = ?1",
+            params![thread.as_bytes(), unread.saturating_add(late)],
+        )
     }
 
     /// Moves the mark of a thread forward, never back. Returns the contents for which the caller queues receipts in the same

@@ -25,7 +25,8 @@ CREATE TABLE account (
     store_version    BLOB    NOT NULL DEFAULT x'', -- of the relay, the newest that was seen
     lost_pre_keys    INTEGER NOT NULL DEFAULT 0,   -- 1: the relay has one-time keys that are not here
     renewed_up_to    BLOB    CHECK (length(renewed_up_to) = 16),   -- a thread: sessions of later ones are to be renewed; NULL: of none
-    passed           INTEGER NOT NULL DEFAULT 0    -- a time that has passed according to both clocks
+    passed           INTEGER NOT NULL DEFAULT 0,   -- a time that has passed according to both clocks
+    notified_up_to   INTEGER NOT NULL DEFAULT 0    -- a message.id: newer ones are to be shown as notifications
 ) STRICT;
 
 CREATE TABLE signed_pre_key (
@@ -63,8 +64,13 @@ CREATE TABLE last_resort_use (
 
 CREATE TABLE contact (
     user_id BLOB    PRIMARY KEY CHECK (length(user_id) = 16),
-    trust   INTEGER NOT NULL                       -- 0 on first use, 1 verified, 2 changed since verified
+    trust   INTEGER NOT NULL,                      -- 0 on first use, 1 verified, 2 changed since verified
+    blocked   INTEGER,                             -- when the person blocked this user; NULL: not blocked
+    block_due INTEGER NOT NULL DEFAULT 0           -- 1: the relay is to be told
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX contact_block_due ON contact (user_id) WHERE block_due = 1;
+CREATE INDEX contact_blocked   ON contact (user_id) WHERE blocked IS NOT NULL;
 
 CREATE TABLE device (
     user_id         BLOB    NOT NULL REFERENCES contact (user_id),
@@ -115,8 +121,8 @@ CREATE TABLE thread (
     kind           INTEGER NOT NULL DEFAULT 1,     -- 1 direct
     activity       INTEGER NOT NULL DEFAULT 0,     -- when its newest message came to be, by the relay
     unread         INTEGER NOT NULL DEFAULT 0,
-    archived       INTEGER NOT NULL DEFAULT 0,
-    pinned         INTEGER NOT NULL DEFAULT 0,
+    folder         INTEGER NOT NULL DEFAULT 0,     -- 0 chats, 1 archive, 2 requests, 3 in no list
+    pinned         INTEGER NOT NULL DEFAULT 0,     -- rank among the pinned threads, the highest first; 0 not pinned
     read_position  INTEGER NOT NULL DEFAULT 0,     -- with read_id: up to here, messages have been read
     read_id        INTEGER NOT NULL DEFAULT 0,
     late_count     INTEGER NOT NULL DEFAULT 0,     -- the number of the newest late message
@@ -124,11 +130,18 @@ CREATE TABLE thread (
     timer          INTEGER NOT NULL DEFAULT 0,     -- seconds after which messages disappear; 0 never
     timer_position INTEGER NOT NULL DEFAULT 0,     -- of the content that has set it
     timer_pending  INTEGER,                        -- what ours set that is not accepted yet: as timer; NULL: none is queued
-    timer_pending_by BLOB CHECK (length(timer_pending_by) = 16)   -- the content of ours that has set it
+    timer_pending_by BLOB CHECK (length(timer_pending_by) = 16),  -- the content of ours that has set it
+    mentions       INTEGER NOT NULL DEFAULT 0,     -- unread messages that mention us
+    marked_unread  INTEGER NOT NULL DEFAULT 0,     -- 1: by the person
+    muted_until    INTEGER NOT NULL DEFAULT 0,     -- 0 not muted
+    draft          TEXT,
+    request        INTEGER NOT NULL DEFAULT 0,     -- 1: a stranger began it, and it was not accepted
+    clear_up_to    INTEGER                         -- a message.id: what is not newer is to be deleted
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX thread_to_accept ON thread (thread_id) WHERE accepted = 0;
-CREATE INDEX thread_list      ON thread (archived, pinned, activity, thread_id);
+CREATE INDEX thread_unread    ON thread (thread_id) WHERE unread > 0 OR marked_unread = 1;
+CREATE INDEX thread_list      ON thread (folder, pinned, activity, thread_id);
 
 -- The read receipts of a thread that are still to be queued: for the messages after this position, up to the thread's mark.
 CREATE TABLE read_receipt_due (
@@ -183,11 +196,18 @@ CREATE TABLE message (
     edits      INTEGER NOT NULL DEFAULT 0,         -- how many earlier versions of it there are
     edited     INTEGER,                            -- when its author wrote the present version; NULL: at first
     hidden     INTEGER,                            -- when it was deleted on this device; it can be restored
+    mentions   INTEGER NOT NULL DEFAULT 0,         -- 1: it mentions us
+    links      INTEGER NOT NULL DEFAULT 0,         -- 1: it contains a link
+    stored     INTEGER,                            -- when the relay stored it; NULL when not known
+    delivered  INTEGER,                            -- ours: when the first delivery receipt arrived
+    read       INTEGER,                            -- ours: when the first read receipt arrived
     UNIQUE (author, content_id)
 ) STRICT;
 
 CREATE INDEX message_page     ON message (thread_id, position, id);
 CREATE INDEX message_incoming ON message (thread_id, position) WHERE state = 10;
+CREATE INDEX message_mentions ON message (thread_id, position, id) WHERE mentions = 1;
+CREATE INDEX message_links    ON message (thread_id, position, id) WHERE links = 1;
 CREATE INDEX message_late     ON message (thread_id, position, id, late) WHERE state = 12;
 
 -- A content on its way out, whether or not a person sees it.
@@ -402,3 +422,11 @@ CREATE TABLE applied_content (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX applied_at ON applied_content (at);
+
+-- What the app shows as notifications, in the form in which it was told.
+CREATE TABLE notified (
+    message_id INTEGER PRIMARY KEY,
+    thread_id  BLOB    NOT NULL CHECK (length(thread_id) = 16),
+    kind       INTEGER NOT NULL,
+    edits      INTEGER NOT NULL
+) STRICT;

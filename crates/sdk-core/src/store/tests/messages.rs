@@ -132,7 +132,7 @@ async fn lists_use_their_indexes() {
         ),
         ("SELECT coalesce(max(id), 0) FROM message", "SEARCH message"),
         (
-            "SELECT thread_id FROM thread WHERE archived = 0 AND (pinned, activity, thread_id) < (1, 2, x'00')
+            "SELECT thread_id FROM thread WHERE folder = 0 AND (pinned, activity, thread_id) < (1, 2, x'00')
              ORDER BY pinned DESC, activity DESC, thread_id DESC LIMIT 50",
             "thread_list",
         ),

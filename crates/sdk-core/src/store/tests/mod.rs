@@ -1,6 +1,7 @@
 //! Tests of the store with a real encrypted file.
 
 mod changes;
+mod chats;
 mod commits;
 mod deferred;
 mod deletion;
@@ -27,7 +28,7 @@ use sealpost_protocol::IdentityKeyPair;
 use tempfile::TempDir;
 
 use super::reading::Moment;
-use super::{Footprint, NewOutgoing, OutgoingId, Registered, Store, Thread, Tokens};
+use super::{Folder, Footprint, NewOutgoing, OutgoingId, Registered, Store, Thread, Tokens};
 use crate::config::DatabaseKey;
 use crate::content::Body;
 use crate::event::{Event, EventBus, EventReceiver};

@@ -14,7 +14,7 @@ use crate::config::DatabaseKey;
 use crate::content::Body;
 use crate::id::{MessageId, ThreadId};
 use crate::store::vault::Vault;
-use crate::store::{Footprint, OutgoingId, Rows, Tx};
+use crate::store::{Folder, Footprint, OutgoingId, Rows, Tx};
 
 /// A connection with the settings of the writer, to a new database with one thread.
 fn connect(dir: &TempDir) -> Connection {
@@ -48,7 +48,7 @@ fn a_statement_is_prepared_once() {
         tx.forget_old_pre_keys(u64::from(round)).unwrap();
         let newest = rows.page(THREAD, None, 1 + round).unwrap().messages;
         rows.page_around(THREAD, newest[0].id, 1 + round).unwrap();
-        rows.thread_page(None, 1 + round).unwrap();
+        rows.thread_page(Folder::Chats, None, 1 + round).unwrap();
         rows.arrived_after(THREAD, MessageId(0), 1 + round).unwrap();
         rows.entries(THREAD, None, (1 + round, 1 << 20)).unwrap();
         rows.due_lanes(u64::from(round), 1 + round as usize).unwrap();
@@ -139,6 +139,47 @@ fn finding_due_entries_costs_the_same_however_much_is_queued() {
             assert!(rows.sealed_behind(LONG_LANE, OutgoingId(1), (256, 1 << 20)).unwrap().is_empty());
         }),
         ("what a message waits for", |rows| assert!(rows.waiting(THREAD, MessageId(10)).unwrap().is_some())),
+    ];
+    for (what, look) in looks {
+        let (of_few, of_many) = (steps(&mut few, look), steps(&mut many, look));
+        assert!(of_few > 0 && of_few == of_many, "{what}: {of_few} and {of_many} steps");
+    }
+}
+
+/// A connection to a database with this many chats, each with an unread message; every tenth is muted.
+fn listed(dir: &TempDir, threads: u32) -> Connection {
+    let connection = connect(dir);
+    let made = connection.execute_batch(&format!(
+        "BEGIN;
+         CREATE TEMP TABLE n AS WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {threads})
+            SELECT n, CAST(unhex(printf('%032x', n)) AS BLOB) AS name FROM n;
+         INSERT INTO contact (user_id, trust) SELECT name, 0 FROM n;
+         INSERT INTO thread (thread_id, roster_version, created, activity, accepted, unread, folder)
+            SELECT name, 1, n, n, 1, n > {threads} - 60, iif(n % 100 = 0, 1, 0) FROM n;
+         INSERT INTO member (thread_id, user_id) SELECT name, name FROM n;
+         INSERT INTO message (thread_id, content_id, author, device, kind, body, sent, server_seq, position, state)
+            SELECT name, name, name, 1, 1, x'520568656c6c6f', n, 1, n, 10 FROM n;
+         COMMIT;"
+    ));
+    made.unwrap();
+    connection
+}
+
+#[test]
+fn a_list_costs_the_same_however_many_threads_there_are() {
+    let (few, many) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (mut few, mut many) = (listed(&few, 200), listed(&many, 10_000));
+    type Look = fn(&Rows<'_>);
+    let looks: [(&str, Look); 4] = [
+        ("the first page", |rows| {
+            assert_eq!(rows.thread_page(Folder::Chats, None, 50).unwrap().0.len(), 50);
+        }),
+        ("the second page", |rows| {
+            let after = "0.110.00000000-0000-0000-0000-000000000000".parse().unwrap();
+            assert_eq!(rows.thread_page(Folder::Chats, Some(after), 50).unwrap().0.len(), 50);
+        }),
+        ("one thread", |rows| assert!(rows.listed_thread(ThreadId::from_bytes([0; 16])).unwrap().is_none())),
+        ("the badge", |rows| assert_eq!(rows.unread_totals(1).unwrap().0, 60)),
     ];
     for (what, look) in looks {
         let (of_few, of_many) = (steps(&mut few, look), steps(&mut many, look));

@@ -54,7 +54,7 @@ impl Fixture {
 
     /// The number of unread messages in the list of threads.
     async fn listed_unread(&self) -> u64 {
-        self.store.read(|rows| rows.thread_page(None, 1)).await.unwrap().0[0].unread
+        self.store.read(|rows| rows.thread_page(Folder::Chats, None, 1)).await.unwrap().0[0].unread
     }
 
     /// Marks messages as read, with at most `limit` receipts in a transaction. Returns what is to be confirmed, and how many rows

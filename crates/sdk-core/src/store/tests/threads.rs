@@ -142,7 +142,8 @@ async fn the_list_of_threads_follows_the_time_of_the_relay_page_by_page() {
     work.await.unwrap();
     let (mut seen, mut after) = (Vec::new(), None);
     loop {
-        let (page, next) = fixture.store.read(move |rows| rows.thread_page(after, 4)).await.unwrap();
+        let (page, next) =
+            fixture.store.read(move |rows| rows.thread_page(Folder::Chats, after, 4)).await.unwrap();
         seen.extend(page);
         after = next;
         if after.is_none() {
@@ -158,7 +159,7 @@ async fn the_list_of_threads_follows_the_time_of_the_relay_page_by_page() {
     let newest = first.newest.as_ref().unwrap().id;
     let work = fixture.store.write(move |tx| tx.mark_read(thread(15), newest, AFTER_ALL, 10).map(drop));
     work.await.unwrap();
-    let (page, _) = fixture.store.read(|rows| rows.thread_page(None, 1)).await.unwrap();
+    let (page, _) = fixture.store.read(|rows| rows.thread_page(Folder::Chats, None, 1)).await.unwrap();
     assert_eq!(page[0].unread, 0);
 }
 
@@ -168,7 +169,7 @@ async fn a_thread_written_to_with_a_wrong_clock_returns_to_its_position() {
     let new = NewOutgoing { sent_ms: 9_000_000, ..outgoing(Body::text("from the future")) };
     let id = fixture.store.write(move |tx| tx.enqueue(new)).await.unwrap().unwrap().id;
     let activity = async || {
-        let (page, _) = fixture.store.read(|rows| rows.thread_page(None, 1)).await.unwrap();
+        let (page, _) = fixture.store.read(|rows| rows.thread_page(Folder::Chats, None, 1)).await.unwrap();
         page[0].activity_ms
     };
     assert_eq!(activity().await, 9_000_000);

@@ -2,6 +2,7 @@
 
 mod list;
 mod places;
+mod state;
 
 use rusqlite::{OptionalExtension as _, params};
 
@@ -10,9 +11,9 @@ use crate::error::{Error, Result, Storage};
 use crate::event::Event;
 use crate::id::{ThreadId, UserId};
 
-pub use list::ThreadCursor;
+pub use list::{Folder, ThreadCursor};
 
-pub(crate) use list::Listed;
+pub(crate) use list::{Listed, Other};
 pub(crate) use places::Gap;
 
 /// What a thread is.
@@ -145,15 +146,6 @@ impl Tx<'_> {
         self.ensure_contact(user)?;
         let row = [thread.as_bytes(), user.as_bytes()];
         self.change_one("INSERT INTO member (thread_id, user_id) VALUES (?1, ?2)", row)
-    }
-
-    /// Records that a message was added to the thread at this time by the relay's clock, as far as it is known. The thread moves
-    /// up in the list.
-    pub(super) fn note_activity(&mut self, thread: ThreadId, at_ms: u64) -> Result<()> {
-        self.change_one(
-            "UPDATE thread SET activity = max(activity, ?2) WHERE thread_id = ?1",
-            params![thread.as_bytes(), to_sql(at_ms)?],
-        )
     }
 
     /// Records that the relay has stored a message of ours at this time. Nothing in the thread is newer, whatever the local clock

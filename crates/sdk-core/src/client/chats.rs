@@ -1,0 +1,160 @@
+//! The lists of threads, and what a person decides about a thread in them.
+
+use futures_util::stream::BoxStream;
+
+use super::{Client, MAX_PAGE, Thread, pages};
+use crate::content::MAX_TEXT;
+use crate::error::{Error, Result};
+use crate::id::ThreadId;
+use crate::store::{Folder, ThreadCursor};
+use crate::view::PAGE;
+use crate::view::summary::{ThreadPage, ThreadSummary, UnreadTotals};
+use crate::view::threads::Threads;
+
+impl Client {
+    /// The first [`PAGE`] chats: the pinned ones, then the others, ordered by their newest message.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub async fn threads(&self) -> Result<Vec<Thread>> {
+        let read = self.inner.ctx.store.glance(|rows| rows.thread_page(Folder::Chats, None, PAGE)).await;
+        let (threads, _) = read?;
+        Ok(threads.into_iter().map(|listed| Thread::new(self.clone(), listed.id)).collect())
+    }
+
+    /// A page of the list of chats, with what a list shows of each: up to `limit` (at most 500), from the start or
+    /// after another page. A thread that moves up meanwhile may be on neither page.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub async fn thread_page(&self, after: Option<ThreadCursor>, limit: u32) -> Result<ThreadPage> {
+        self.folder_page(Folder::Chats, after, limit).await
+    }
+
+    /// Like [`thread_page`](Self::thread_page), for any list.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub async fn folder_page(
+        &self,
+        folder: Folder,
+        after: Option<ThreadCursor>,
+        limit: u32,
+    ) -> Result<ThreadPage> {
+        let limit = limit.clamp(1, MAX_PAGE);
+        self.inner.ctx.store.glance(move |rows| ThreadPage::read(rows, folder, after, limit)).await
+    }
+
+    /// The whole list of chats, the first at the top. Pages are read only as far as they are consumed. A thread that moves up
+    /// meanwhile may be missing.
+    ///
+    /// # Errors
+    /// An item is [`Error::Storage`] if a page cannot be read; the stream then ends.
+    pub fn all_threads(&self) -> BoxStream<'static, Result<ThreadSummary>> {
+        let client = self.clone();
+        pages::flatten(move |after| {
+            let client = client.clone();
+            async move { client.thread_page(after, PAGE).await.map(|page| (page.threads, page.next)) }
+        })
+    }
+
+    /// A live view of a list of threads: a snapshot of the first `size` (at most 500), followed by changes.
+    /// [`ThreadList`](crate::ThreadList) applies them.
+    pub fn follow_threads(&self, folder: Folder, size: u32) -> Threads {
+        Threads::new(&self.inner.ctx, folder, size.clamp(1, MAX_PAGE))
+    }
+
+    /// How much is unread in the chats and in the archive, for a badge. Muted chats count only if a message in them mentions us,
+    /// and requests do not count.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub async fn unread_totals(&self) -> Result<UnreadTotals> {
+        let now_ms = self.inner.ctx.server_now_ms();
+        let (threads, messages) = self.inner.ctx.store.glance(move |rows| rows.unread_totals(now_ms)).await?;
+        Ok(UnreadTotals { threads, messages })
+    }
+
+    /// Pins exactly these chats, in this order. Chats in the archive are taken out of it.
+    ///
+    /// # Errors
+    /// [`Error::WrongState`] for a request or a deleted thread, [`Error::NotFound`], [`Error::Storage`].
+    pub async fn set_pinned_threads(&self, order: &[ThreadId]) -> Result<()> {
+        let order = order.to_vec();
+        self.inner.ctx.store.write(move |tx| tx.set_pinned_order(&order)).await
+    }
+}
+
+impl Thread {
+    /// What a list shows of the thread.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Storage`].
+    pub async fn summary(&self) -> Result<ThreadSummary> {
+        let id = self.id;
+        let listed = self.ctx().store.glance(move |rows| rows.listed_thread(id)).await?;
+        listed.map(ThreadSummary::from).ok_or(Error::NotFound)
+    }
+
+    /// Puts the chat into the archive, or takes it out. A new message takes it out, unless the chat is muted; so does what the
+    /// person writes. A pinned chat is no longer pinned.
+    ///
+    /// # Errors
+    /// [`Error::WrongState`] for a request or a deleted thread, [`Error::NotFound`], [`Error::Storage`].
+    pub async fn set_archived(&self, is_archived: bool) -> Result<()> {
+        let id = self.id;
+        self.ctx().store.write(move |tx| tx.set_archived(id, is_archived)).await
+    }
+
+    /// Pins the chat to the top of the list, below the chats that are already pinned, or ends that.
+    /// [`Client::set_pinned_threads`] changes the order. A chat in the archive is taken out of it.
+    ///
+    /// # Errors
+    /// [`Error::WrongState`] for a request or a deleted thread, [`Error::NotFound`], [`Error::Storage`].
+    pub async fn set_pinned(&self, is_pinned: bool) -> Result<()> {
+        let id = self.id;
+        self.ctx().store.write(move |tx| tx.set_pinned(id, is_pinned)).await
+    }
+
+    /// Mutes the chat until a time in milliseconds since the Unix epoch, [`u64::MAX`] for ever; `None` ends that. A muted chat is
+    /// not notified of, is not counted in the badge, and stays in the archive when a message arrives.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Storage`].
+    pub async fn set_muted_until(&self, until_ms: Option<u64>) -> Result<()> {
+        let (id, until_ms) = (self.id, until_ms.unwrap_or(0));
+        self.ctx().store.write(move |tx| tx.set_muted_until(id, until_ms)).await
+    }
+
+    /// Marks the chat as unread, as a reminder, or takes that mark away. [`mark_read`](Self::mark_read) takes it away, too. Nobody
+    /// else is told.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Storage`].
+    pub async fn set_marked_unread(&self, is_marked: bool) -> Result<()> {
+        let id = self.id;
+        self.ctx().store.write(move |tx| tx.set_marked_unread(id, is_marked)).await
+    }
+
+    /// Keeps what the person is writing; an empty text deletes it. When this returns, it is on disk. Sending exactly this text
+    /// deletes it in the same transaction. It does not move the chat in the list.
+    ///
+    /// # Errors
+    /// [`Error::TooLong`] above [`MAX_TEXT`] bytes, [`Error::NotFound`], [`Error::Storage`].
+    pub async fn set_draft(&self, text: &str) -> Result<()> {
+        if text.len() > MAX_TEXT {
+            return Err(Error::TooLong { max: MAX_TEXT });
+        }
+        let (id, draft) = (self.id, Some(text.to_owned()).filter(|text| !text.trim().is_empty()));
+        self.ctx().store.write(move |tx| tx.set_draft(id, draft.as_deref())).await
+    }
+
+    /// What the person was writing.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub async fn draft(&self) -> Result<Option<String>> {
+        let id = self.id;
+        self.ctx().store.glance(move |rows| rows.draft(id)).await
+    }
+}

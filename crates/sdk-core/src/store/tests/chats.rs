@@ -1,0 +1,213 @@
+//! Tests of the lists of threads: in which list a thread is, in which order, and what is shown of it.
+
+use super::messages::incoming;
+use super::*;
+use crate::content::{Quote, Text};
+use crate::error::Error;
+use crate::id::MessageId;
+use crate::store::{Arrived, Listed, NewIncoming, Settlement};
+
+const OTHER: ThreadId = ThreadId::from_bytes([4; 16]);
+const THIRD: ThreadId = ThreadId::from_bytes([5; 16]);
+
+/// A fixture with three chats: `THREAD`, then `OTHER`, then `THIRD` at the top.
+async fn three() -> Fixture {
+    let fixture = Fixture::new().await;
+    let work = fixture.store.write(|tx| {
+        for (id, n) in [(OTHER, 2), (THIRD, 3)] {
+            let peer = UserId::from_bytes([10 + n; 16]);
+            tx.put_thread(Thread { id, peer, roster_version: 1 }, n.into())?;
+        }
+        Ok(())
+    });
+    work.await.unwrap();
+    fixture
+}
+
+impl Fixture {
+    async fn folder(&self, folder: Folder) -> Vec<ThreadId> {
+        let page = self.store.read(move |rows| rows.thread_page(folder, None, 100)).await.unwrap();
+        page.0.into_iter().map(|listed| listed.id).collect()
+    }
+
+    async fn listed(&self, thread: ThreadId) -> Listed {
+        self.store.read(move |rows| rows.listed_thread(thread)).await.unwrap().unwrap()
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut crate::store::Tx<'_>) -> crate::Result<T> + Send + 'static,
+    ) -> crate::Result<T> {
+        self.store.write(work).await
+    }
+
+    /// Receives a message in a thread at this time of the relay.
+    async fn arrive(&self, thread: ThreadId, server_seq: u64, server_ms: u64) -> MessageId {
+        let new = NewIncoming { thread, server_ms, ..incoming("hello", server_seq) };
+        self.store.write(move |tx| tx.insert_incoming(&new)).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_message_takes_a_chat_out_of_the_archive_unless_it_is_muted() {
+    let fixture = three().await;
+    let work = fixture.write(|tx| {
+        tx.set_archived(OTHER, true)?;
+        tx.set_archived(THIRD, true)?;
+        tx.set_muted_until(THIRD, 5_000)
+    });
+    work.await.unwrap();
+    assert_eq!(fixture.folder(Folder::Archive).await, [THIRD, OTHER]);
+    fixture.arrive(OTHER, 1, 4_000).await;
+    fixture.arrive(THIRD, 1, 4_999).await;
+    assert_eq!(fixture.folder(Folder::Chats).await, [OTHER, THREAD]);
+    assert_eq!(fixture.folder(Folder::Archive).await, [THIRD]);
+    // It is muted no longer.
+    fixture.arrive(THIRD, 2, 5_000).await;
+    assert_eq!(fixture.folder(Folder::Chats).await, [THIRD, OTHER, THREAD]);
+}
+
+#[tokio::test]
+async fn a_message_of_ours_takes_a_chat_out_of_the_archive() {
+    let fixture = three().await;
+    fixture.write(|tx| tx.set_archived(THREAD, true)).await.unwrap();
+    fixture.enqueue("here again").await;
+    assert_eq!(fixture.folder(Folder::Archive).await, []);
+    assert_eq!(fixture.folder(Folder::Chats).await[0], THREAD);
+}
+
+#[tokio::test]
+async fn pinned_chats_stay_in_the_order_of_the_person() {
+    let fixture = three().await;
+    let mut events = fixture.events.subscribe();
+    for thread in [THREAD, OTHER] {
+        fixture.write(move |tx| tx.set_pinned(thread, true)).await.unwrap();
+    }
+    fixture.arrive(OTHER, 1, 9_000).await;
+    assert_eq!(fixture.folder(Folder::Chats).await, [THREAD, OTHER, THIRD]);
+    let changed = |events: &mut EventReceiver| {
+        let told = drain(events).into_iter().filter_map(|event| match event {
+            Event::ThreadChanged(thread) => Some(thread),
+            _ => None,
+        });
+        told.collect::<Vec<_>>()
+    };
+    assert!(changed(&mut events).contains(&OTHER));
+    fixture.write(|tx| tx.set_pinned_order(&[THIRD, OTHER])).await.unwrap();
+    assert_eq!(fixture.folder(Folder::Chats).await, [THIRD, OTHER, THREAD]);
+    assert_eq!(changed(&mut events), [THREAD, THIRD]);
+    // Nothing changes, so nothing is reported.
+    fixture.write(|tx| tx.set_pinned_order(&[THIRD, OTHER])).await.unwrap();
+    fixture.write(|tx| tx.set_pinned(OTHER, true)).await.unwrap();
+    assert_eq!(changed(&mut events), []);
+    // A chat in the archive is not pinned, and pinning takes it out.
+    fixture.write(|tx| tx.set_archived(THIRD, true)).await.unwrap();
+    assert!(!fixture.listed(THIRD).await.place.is_pinned());
+    fixture.write(|tx| tx.set_pinned(THIRD, true)).await.unwrap();
+    assert_eq!(fixture.folder(Folder::Chats).await, [OTHER, THIRD, THREAD]);
+    let unknown = ThreadId::from_bytes([77; 16]);
+    assert_eq!(fixture.write(move |tx| tx.set_pinned(unknown, true)).await, Err(Error::NotFound));
+    assert_eq!(fixture.write(move |tx| tx.set_archived(unknown, true)).await, Err(Error::NotFound));
+    assert_eq!(fixture.write(move |tx| tx.set_draft(unknown, None)).await, Err(Error::NotFound));
+}
+
+#[tokio::test]
+async fn reading_a_chat_does_not_move_it() {
+    let fixture = three().await;
+    fixture.arrive(THREAD, 1, 100).await;
+    fixture.arrive(OTHER, 1, 200).await;
+    let receipt = Body::Receipt { kind: crate::content::ReceiptKind::Read, messages: vec![fresh_id()] };
+    let work = fixture.write(|tx| {
+        tx.enqueue(outgoing(receipt))?;
+        let sql = "SELECT max(id) FROM outgoing";
+        Ok(OutgoingId(tx.rows.connection.query_row(sql, [], |row| row.get(0))?))
+    });
+    let entry = work.await.unwrap();
+    let accepted = Settlement::Accepted { epoch: 1, server_seq: 9, server_ms: 9_000 };
+    fixture.write(move |tx| tx.settle(entry, None, accepted)).await.unwrap();
+    assert_eq!(fixture.folder(Folder::Chats).await, [OTHER, THREAD, THIRD]);
+}
+
+#[tokio::test]
+async fn a_chat_marked_as_unread_is_read_again_when_it_is_read() {
+    let fixture = three().await;
+    let newest = fixture.arrive(THREAD, 1, 100).await;
+    fixture.write(move |tx| tx.mark_read(THREAD, newest, AFTER_ALL, 10)).await.unwrap();
+    fixture.write(|tx| tx.set_marked_unread(THREAD, true)).await.unwrap();
+    assert!(fixture.listed(THREAD).await.is_marked_unread);
+    let mut events = fixture.events.subscribe();
+    fixture.write(move |tx| tx.mark_read(THREAD, newest, AFTER_ALL, 10)).await.unwrap();
+    assert!(!fixture.listed(THREAD).await.is_marked_unread);
+    assert_eq!(drain(&mut events), [Event::ThreadChanged(THREAD)]);
+}
+
+#[tokio::test]
+async fn a_draft_is_kept_until_it_is_sent() {
+    let fixture = three().await;
+    fixture.write(|tx| tx.set_draft(THREAD, Some("see you "))).await.unwrap();
+    let Fixture { dir, store, events } = fixture;
+    drop(store);
+    let store = open(&dir, events.clone()).unwrap();
+    let fixture = Fixture { dir, store, events };
+    // An answer from elsewhere leaves it alone.
+    fixture.enqueue("on my way").await;
+    assert_eq!(fixture.listed(THREAD).await.draft.as_deref(), Some("see you "));
+    fixture.enqueue("see you").await;
+    assert_eq!(fixture.listed(THREAD).await.draft, None);
+    assert_eq!(fixture.store.read(|rows| rows.draft(THREAD)).await.unwrap(), None);
+}
+
+/// A reply to a message of ours.
+fn reply_to_us(server_seq: u64) -> NewIncoming {
+    let quote = Some(Box::new(Quote::new(US, fresh_id(), "ours")));
+    let body = Body::Text(Text { text: "yes".to_owned(), quote, is_forwarded: false });
+    NewIncoming { what: Arrived::Content(fresh_id(), body), ..incoming("", server_seq) }
+}
+
+#[tokio::test]
+async fn unread_mentions_are_counted_and_read() {
+    let fixture = Fixture::new().await;
+    let work = fixture.write(|tx| {
+        let first = tx.insert_incoming(&reply_to_us(10))?;
+        tx.insert_incoming(&incoming("not to us", 11))?;
+        let third = tx.insert_incoming(&reply_to_us(12))?;
+        tx.insert_incoming(&reply_to_us(13))?;
+        Ok((first, third))
+    });
+    let (first, third) = work.await.unwrap();
+    let counts = async || {
+        let listed = fixture.listed(THREAD).await;
+        (listed.unread, listed.mentions)
+    };
+    assert_eq!(counts().await, (4, 3));
+    fixture.write(move |tx| tx.mark_read(THREAD, first, AFTER_ALL, 10)).await.unwrap();
+    assert_eq!(counts().await, (3, 2));
+    // Hiding one counts as reading it.
+    fixture.write(move |tx| tx.hide(THREAD, third, 1)).await.unwrap();
+    assert_eq!(counts().await, (2, 1));
+    // A late one is counted until it is read itself.
+    fixture.write(|tx| tx.insert_incoming(&reply_to_us(5))).await.unwrap();
+    assert_eq!(counts().await, (3, 2));
+    let late = fixture.write(|tx| tx.insert_incoming(&reply_to_us(6))).await.unwrap();
+    fixture.write(move |tx| tx.mark_read(THREAD, late, AFTER_ALL, 10)).await.unwrap();
+    assert_eq!(counts().await, (2, 1));
+    let newest = fixture.store.read(|rows| rows.page(THREAD, None, 1)).await.unwrap().messages[0].id;
+    fixture.write(move |tx| tx.mark_read(THREAD, newest, AFTER_ALL, 10)).await.unwrap();
+    assert_eq!(counts().await, (0, 0));
+}
+
+#[tokio::test]
+async fn the_badge_counts_muted_chats_only_if_they_mention_us() {
+    let fixture = three().await;
+    fixture.arrive(THREAD, 1, 100).await;
+    fixture.arrive(THREAD, 2, 100).await;
+    fixture.arrive(OTHER, 1, 100).await;
+    let totals = async || fixture.store.read(|rows| rows.unread_totals(1_000)).await.unwrap();
+    assert_eq!(totals().await, (2, 3));
+    fixture.write(|tx| tx.set_muted_until(THREAD, u64::MAX)).await.unwrap();
+    assert_eq!(totals().await, (1, 1));
+    fixture.write(|tx| tx.set_marked_unread(THIRD, true)).await.unwrap();
+    assert_eq!(totals().await, (2, 1));
+    fixture.write(|tx| tx.insert_incoming(&reply_to_us(3))).await.unwrap();
+    assert_eq!(totals().await, (3, 4));
+}
