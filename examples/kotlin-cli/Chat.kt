@@ -104,7 +104,7 @@ private class Conversation(
 
     private fun show(message: Message) {
         val who = if (message.direction is Direction.Incoming) friend else name
-        println("${CLOCK.format(Instant.ofEpochMilli(message.sentAtMs))} $who: ${line(message)}")
+        println("${CLOCK.format(Instant.ofEpochMilli(message.sentMs))} $who: ${line(message)}")
     }
 
     /** Reads lines until the person quits. */

@@ -131,7 +131,7 @@ struct Conversation: Sendable {
 
     private func show(_ message: Message) {
         let isTheirs = if case .incoming = message.direction { true } else { false }
-        say("\(clock(message.sentAtMs)) \(isTheirs ? friend : name): \(line(message))")
+        say("\(clock(message.sentMs)) \(isTheirs ? friend : name): \(line(message))")
     }
 }
 

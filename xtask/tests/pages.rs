@@ -48,7 +48,7 @@ fn examples_are_compiled_by_tests() {
 
 #[test]
 fn every_error_has_a_row() {
-    let errors = read("crates/sdk-ffi/src/error.rs");
+    let errors = read("crates/sdk-ffi/src/error.rs") + &read("crates/sdk-ffi/src/error/content.rs");
     let codes =
         errors.lines().filter_map(|line| line.split_once("=> \"")?.1.split_once("\",")).map(|(code, _)| code);
     let page = read("docs/mobile.md");

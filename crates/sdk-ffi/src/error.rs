@@ -1,6 +1,10 @@
 //! The error type, and the only mapping from the errors of `sealpost-core`.
 
+mod content;
+
 use sealpost_core as core;
+
+pub use content::InvalidContentReason;
 
 /// The result of every call.
 pub(crate) type Result<T, E = SealpostError> = std::result::Result<T, E>;
@@ -42,6 +46,12 @@ pub enum SealpostError {
     TooLong {
         /// The maximum size of a text in bytes of UTF-8.
         max_bytes: u32,
+    },
+    /// Something that was to be sent is outside of its bounds, and recipients would refuse it. Nothing was sent.
+    #[error("it cannot be sent: {reason}")]
+    InvalidContent {
+        /// The reason.
+        reason: InvalidContentReason,
     },
     /// The database cannot be used.
     #[error("the database cannot be used: {reason}")]
@@ -85,7 +95,7 @@ impl From<core::Error> for SealpostError {
             core::Error::TooLong { max } => {
                 Self::TooLong { max_bytes: u32::try_from(max).unwrap_or(u32::MAX) }
             }
-            core::Error::InvalidContent(_) => Self::misuse("a content that is outside of its bounds"),
+            core::Error::InvalidContent(reason) => Self::InvalidContent { reason: reason.into() },
             core::Error::Storage(reason) => Self::Storage { reason: reason.into() },
             core::Error::Misuse(what) => Self::misuse(what),
             core::Error::Bug(what) => Self::bug(what),
@@ -128,6 +138,7 @@ impl SealpostError {
             Self::WrongState => "wrong_state",
             Self::EmptyText => "empty_text",
             Self::TooLong { .. } => "too_long",
+            Self::InvalidContent { reason } => reason.code(),
             Self::Storage { reason } => match reason {
                 StorageReason::WrongKey => "storage.wrong_key",
                 StorageReason::Corrupt => "storage.corrupt",

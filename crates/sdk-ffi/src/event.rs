@@ -2,16 +2,38 @@
 
 use sealpost_core as core;
 
-use crate::{ConnectionState, FailedPart, Message, MessageId, Overview, Part, Position, ThreadId, UserId};
+use crate::{
+    ConnectionState, FailedPart, Message, MessageId, Overview, Part, Position, ThreadId, UserId, millis,
+};
 
-/// Something has changed.
+/// An update of a `Feed`.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Enum)]
-pub enum Event {
+pub enum Update {
     /// The complete state: at the start, whenever the app was too slow, and after the client was suspended.
     Snapshot {
         /// The state, which replaces what was shown.
         overview: Overview,
     },
+    /// Something has changed since then.
+    Event {
+        /// The event.
+        event: Event,
+    },
+}
+
+impl Update {
+    /// None for an event that the binding does not know.
+    pub(crate) fn known(update: core::Update) -> Option<Self> {
+        Some(match update {
+            core::Update::Snapshot(overview) => Self::Snapshot { overview: overview.into() },
+            core::Update::Event(event) => Self::Event { event: Event::known(event)? },
+        })
+    }
+}
+
+/// Something has changed.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Enum)]
+pub enum Event {
     /// A thread was added to this device.
     ThreadAdded {
         /// The thread.
@@ -61,7 +83,7 @@ pub enum Event {
         relay_ms: i64,
     },
     /// The state of the connection has changed.
-    ConnectionChanged {
+    Connection {
         /// The present state.
         state: ConnectionState,
     },
@@ -79,11 +101,7 @@ pub enum Event {
 
 impl Event {
     /// None for an event that the binding does not know.
-    pub(crate) fn known(update: core::Update) -> Option<Self> {
-        let event = match update {
-            core::Update::Snapshot(overview) => return Some(Self::Snapshot { overview: overview.into() }),
-            core::Update::Event(event) => event,
-        };
+    fn known(event: core::Event) -> Option<Self> {
         Some(match event {
             core::Event::ThreadAdded(thread) => Self::ThreadAdded { thread },
             core::Event::MessageAdded(message) => Self::MessageAdded { message: message.into() },
@@ -97,10 +115,8 @@ impl Event {
             core::Event::MessagesMissing { thread, .. } => Self::MessagesMissing { thread },
             core::Event::RelayRestored => Self::RelayRestored,
             core::Event::DatabaseRestored => Self::DatabaseRestored,
-            core::Event::RelayClockWrong { relay_ms } => {
-                Self::RelayClockWrong { relay_ms: i64::try_from(relay_ms).unwrap_or(i64::MAX) }
-            }
-            core::Event::Connection(state) => Self::ConnectionChanged { state: state.into() },
+            core::Event::RelayClockWrong { relay_ms } => Self::RelayClockWrong { relay_ms: millis(relay_ms) },
+            core::Event::Connection(state) => Self::Connection { state: state.into() },
             core::Event::PartFailed(failed) => Self::PartFailed { failed: failed.into() },
             core::Event::PartRecovered(part) => Self::PartRecovered { part: part.into() },
             _ => return None,

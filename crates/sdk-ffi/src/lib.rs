@@ -3,7 +3,7 @@
 //! This API follows these rules:
 //!
 //! 1. **Two kinds of values cross the boundary:** records and enums (owned data, with one `From` each) and objects
-//!    (with a lifetime: [`Client`], [`Thread`], the subscriptions, [`CancelToken`]). There are no generics and no
+//!    (with a lifetime: [`Client`], [`Thread`], the views, [`CancelToken`]). There are no generics and no
 //!    lifetimes.
 //! 2. **The logger is the only callback.** Changes are pulled: a snapshot, followed by batches of changes. Swift
 //!    turns them into an `AsyncSequence`, and Kotlin into a `Flow`.
@@ -14,8 +14,11 @@
 //!    take long accepts a [`CancelToken`], and both languages behave the same.
 //! 5. **A panic is reported as an error,** and never ends the app: every function returns a `Result`.
 //! 6. **Secrets do not cross the boundary,** except the storage key, which the platform already protects.
-//! 7. **Everything that is added later has a default:** adding a field to [`Config`] or an argument to a call breaks
-//!    no app.
+//! 7. **Everything that is added later has a default:** adding a field to a record or an argument to a call breaks no
+//!    app. Without a default are only the fields that say which thing it is and of which kind: ids, positions, enums,
+//!    and the one value that a record exists for. No record gets another field of that kind.
+//! 8. **The words are those of `sealpost-core`:** a type, a method or a field has the same name there, in Kotlin and in
+//!    Swift.
 
 mod cancel;
 mod client;
@@ -32,28 +35,34 @@ mod push;
 mod registration;
 mod runtime;
 mod signals;
-mod subscription;
 mod thread;
+mod view;
 mod waiting;
 
 pub use cancel::CancelToken;
 pub use client::{Client, ConnectionState, Departure, History, TrustState};
-pub use config::Config;
-pub use error::{OfflineReason, SealpostError, StorageReason};
-pub use event::Event;
+pub use config::{ChangeLimits, Config};
+pub use error::{InvalidContentReason, OfflineReason, SealpostError, StorageReason};
+pub use event::{Event, Update};
 pub use health::{FailedPart, Part, PartFailure};
 pub use id::{MessageId, Position, ThreadCursor, ThreadId, UserId};
 pub use lists::{Overview, Page, ThreadPage, ThreadSummary};
 pub use log::{LogLevel, LogLine, Logger, set_logger};
-pub use message::{Delivery, Direction, FailReason, Message, MessageBody, UndecryptableCause};
+pub use message::{
+    ContactCard, Delivery, Direction, FailReason, Location, Message, MessageBody, Poll, PollOption, Quote,
+    Reaction, ReactionCount, UndecryptableCause, Version, Vote,
+};
 pub use push::{Fetched, fetch_for_push};
 pub use registration::{Opened, Registration, open_account};
-pub use subscription::{
-    ArrivalSubscription, Change, ClientSubscription, ThreadSubscription, WaitSubscription,
-};
 pub use thread::{Thread, ThreadKind};
+pub use view::{Arrivals, Change, Feed, Timeline, Waits};
 pub use waiting::{WaitReason, Waiting};
 
 use error::Result;
 
 uniffi::setup_scaffolding!("sealpost");
+
+/// A point in time, in milliseconds since the Unix epoch: signed, because both languages count time in signed numbers.
+fn millis(time: u64) -> i64 {
+    i64::try_from(time).unwrap_or(i64::MAX)
+}

@@ -2,7 +2,9 @@
 
 use sealpost_core as core;
 
-use crate::{ConnectionState, FailedPart, Message, Position, ThreadCursor, ThreadId, ThreadKind, UserId};
+use crate::{
+    ConnectionState, FailedPart, Message, Position, ThreadCursor, ThreadId, ThreadKind, UserId, millis,
+};
 
 /// What a list of threads shows.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
@@ -10,10 +12,13 @@ pub struct Overview {
     /// The state of the connection.
     pub connection: ConnectionState,
     /// The first 50 threads, ordered by their newest message.
+    #[uniffi(default = [])]
     pub threads: Vec<ThreadSummary>,
     /// Where the next page of threads starts; none if there is none.
+    #[uniffi(default = None)]
     pub next: Option<ThreadCursor>,
     /// The parts of the client that cannot do their work, with the reasons; normally none.
+    #[uniffi(default = [])]
     pub failing: Vec<FailedPart>,
 }
 
@@ -33,13 +38,17 @@ pub struct ThreadSummary {
     /// The kind of the thread.
     pub kind: ThreadKind,
     /// Its members, except ourselves.
+    #[uniffi(default = [])]
     pub others: Vec<UserId>,
     /// When its newest message was stored, by the relay's clock, in milliseconds since the Unix epoch. The list is
     /// ordered by this.
-    pub active_at_ms: i64,
+    #[uniffi(default = 0)]
+    pub activity_ms: i64,
     /// The number of unread messages.
+    #[uniffi(default = 0)]
     pub unread: u32,
     /// Its newest message; none in a new thread.
+    #[uniffi(default = None)]
     pub newest: Option<Message>,
 }
 
@@ -47,8 +56,10 @@ pub struct ThreadSummary {
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
 pub struct ThreadPage {
     /// Ordered by their newest message.
+    #[uniffi(default = [])]
     pub threads: Vec<ThreadSummary>,
     /// Where the next page starts; none if there is none.
+    #[uniffi(default = None)]
     pub next: Option<ThreadCursor>,
 }
 
@@ -58,7 +69,7 @@ impl From<core::ThreadSummary> for ThreadSummary {
             id: thread.id,
             kind: thread.kind.into(),
             others: thread.others,
-            active_at_ms: i64::try_from(thread.activity_ms).unwrap_or(i64::MAX),
+            activity_ms: millis(thread.activity_ms),
             unread: u32::try_from(thread.unread).unwrap_or(u32::MAX),
             newest: thread.newest.map(Message::from),
         }
@@ -75,10 +86,13 @@ impl From<core::ThreadPage> for ThreadPage {
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
 pub struct Page {
     /// Newest first.
+    #[uniffi(default = [])]
     pub messages: Vec<Message>,
     /// The position for `history` to read the page of older messages; none if there are none.
+    #[uniffi(default = None)]
     pub older: Option<Position>,
     /// The position for `history_after` to read the page of newer messages; none if there are none.
+    #[uniffi(default = None)]
     pub newer: Option<Position>,
 }
 

@@ -80,8 +80,10 @@ async fn cancelled(cancel: Option<Arc<CancelToken>>) {
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
 pub struct Fetched {
     /// The new messages, in the order in which they arrived.
+    #[uniffi(default = [])]
     pub messages: Vec<Message>,
     /// Whether everything that was waiting has been received. If not, the rest is received with the next connection.
+    #[uniffi(default = true)]
     pub complete: bool,
 }
 

@@ -2,16 +2,20 @@
 
 use sealpost_core as core;
 
+use crate::millis;
+
 /// What a queued message is waiting for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Record)]
 pub struct Waiting {
     /// Why it has not been sent.
     pub reason: WaitReason,
     /// How many attempts to send it have failed so far.
+    #[uniffi(default = 0)]
     pub attempts: u32,
     /// When the next attempt is made, in milliseconds since the Unix epoch by this device's clock. None if it is made
     /// as soon as the reason no longer applies.
-    pub next_at_ms: Option<i64>,
+    #[uniffi(default = None)]
+    pub next_ms: Option<i64>,
 }
 
 impl From<core::Waiting> for Waiting {
@@ -19,7 +23,7 @@ impl From<core::Waiting> for Waiting {
         Self {
             reason: waiting.reason.into(),
             attempts: waiting.attempts,
-            next_at_ms: waiting.next_ms.map(|at_ms| i64::try_from(at_ms).unwrap_or(i64::MAX)),
+            next_ms: waiting.next_ms.map(millis),
         }
     }
 }

@@ -81,11 +81,11 @@ pub(super) fn of_swift(generated: &str) -> Result<String, Error> {
         ("enum SealpostError", "func code() -> String  {\n", "\"misuse\""),
         ("enum SealpostError", "func retryable() -> Bool  {\n", "false"),
         ("enum SealpostError", "var description: String {\n", OTHER_VERSION_SAID),
-        ("enum MessageBody", "var debugDescription: String {\n", "\"MessageBody\""),
     ] {
         let question = format!("    guard libraryFits else {{ return {answer} }}\n");
         insert_after(&mut source, begin, function, &question)?;
     }
+    let mut source = with_described_types(&source)?;
     let [code, retryable, said] = OF_MISUSE;
     for (function, pattern, answer) in [
         ("func code() -> String  {\n", "case .Misuse", code),
@@ -98,9 +98,47 @@ pub(super) fn of_swift(generated: &str) -> Result<String, Error> {
     Ok(source)
 }
 
+/// A value that an app has created itself is described by its type if the library has another version.
+fn with_described_types(source: &str) -> Result<String, Error> {
+    let (mut described, mut name, mut count) = (String::new(), "", 0_usize);
+    for line in source.lines() {
+        described.push_str(line);
+        described.push('\n');
+        let declared = line.strip_prefix("public enum ").or_else(|| line.strip_prefix("public struct "));
+        name = declared.and_then(|rest| rest.split([':', ' ']).next()).unwrap_or(name);
+        if line.ends_with("var debugDescription: String {") {
+            count = count.saturating_add(1);
+            described.push_str(&format!("    guard libraryFits else {{ return \"{name}\" }}\n"));
+        }
+    }
+    if count == 0 { Err(unexpected("debugDescription")) } else { Ok(described) }
+}
+
+/// The texts of each record: its name, and the names of its fields.
+fn texts_of_records<'a>(source: &'a str, texts: &[&str]) -> Vec<(&'a str, Vec<&'a str>)> {
+    let mut records: Vec<(&str, Vec<&str>)> = Vec::new();
+    let mut is_record = false;
+    for line in source.lines() {
+        if let Some(name) = line.strip_prefix("data class ").and_then(|rest| rest.strip_suffix(" (")) {
+            records.push((name, Vec::new()));
+            is_record = true;
+        } else if line.starts_with(')') {
+            is_record = false;
+        } else if let Some((name, kind)) =
+            line.trim().strip_prefix("val ").filter(|_| is_record).and_then(name_and_type)
+            && texts.contains(&kind)
+            && let Some((_, fields)) = records.last_mut()
+        {
+            fields.push(name);
+        }
+    }
+    records
+}
+
 /// Every exported function first checks its texts and its tokens, before anything crosses the boundary.
 fn with_checked_arguments(source: &str) -> Result<String, Error> {
     let texts: Vec<_> = source.lines().filter_map(alias_of_text).chain(["kotlin.String"]).collect();
+    let records = texts_of_records(source, &texts);
     let mut checked = String::new();
     let mut checks = 0_usize;
     for line in source.lines() {
@@ -112,13 +150,17 @@ fn with_checked_arguments(source: &str) -> Result<String, Error> {
         }
         for argument in line.split_once('(').map_or("", |(_, rest)| rest).split(", ") {
             let Some((name, kind)) = name_and_type(argument) else { continue };
-            let check = match kind {
-                "CancelToken" => format!("requireOpen(`{name}`)"),
-                kind if texts.contains(&kind) => format!("requireText(\"{name}\", `{name}`)"),
-                _ => continue,
-            };
-            checks = checks.saturating_add(1);
-            checked.push_str(&format!("        {check}\n"));
+            let of_list = kind.strip_prefix("List<").and_then(|rest| rest.strip_suffix('>'));
+            let mut all = Vec::new();
+            if kind == "CancelToken" {
+                all.push(format!("requireOpen(`{name}`)"));
+            } else if texts.contains(&of_list.unwrap_or(kind)) {
+                all.push(format!("requireText(\"{name}\", `{name}`)"));
+            } else if let Some((_, fields)) = records.iter().find(|(record, _)| *record == kind) {
+                all.extend(fields.iter().map(|field| format!("requireText(\"{name}\", `{name}`.`{field}`)")));
+            }
+            checks = checks.saturating_add(all.len());
+            all.iter().for_each(|check| checked.push_str(&format!("        {check}\n")));
         }
     }
     if checks == 0 { Err(unexpected("function that takes a text")) } else { Ok(checked) }
@@ -182,6 +224,16 @@ sealed class SealpostException: kotlin.Exception() {
          */ fun `retryable`(): kotlin.Boolean {
     override fun toString(): String {
 }
+data class Card (
+    val `name`: kotlin.String
+    , 
+    val `user`: UserId? = null 
+    , 
+    val `age`: kotlin.UInt
+)
+{
+    override suspend fun `sendCard`(`card`: Card) : Message {
+    override suspend fun `ask`(`question`: kotlin.String, `options`: List<kotlin.String>) : Message {
 public typealias Cursor = kotlin.String
 public typealias MessageId = kotlin.Long
 public typealias UserId = kotlin.String
@@ -196,9 +248,15 @@ public typealias UserId = kotlin.String
         assert!(source.contains("CodingErrorAction.REPLACE"));
         let checks: Vec<_> =
             source.lines().map(str::trim).filter(|line| line.starts_with("require")).collect();
-        let texts = ["words", "user", "number", "before", "user"];
-        let expected = texts.map(|name| format!("requireText(\"{name}\", `{name}`)"));
-        assert_eq!(checks, [expected.as_slice(), &["requireOpen(`cancel`)".to_owned()]].concat());
+        let texts = ["words", "user", "number", "before", "user", "question", "options"];
+        let mut expected = texts.map(|name| format!("requireText(\"{name}\", `{name}`)")).to_vec();
+        let others = [
+            "requireOpen(`cancel`)",
+            "requireText(\"card\", `card`.`name`)",
+            "requireText(\"card\", `card`.`user`)",
+        ];
+        expected.splice(5..5, others.map(str::to_owned));
+        assert_eq!(checks, expected);
         let search = "List<Message> {\n        requireText(\"words\", `words`)\n            nativeLibrary().";
         assert!(source.contains(search), "{source}");
         let shortcuts = [
@@ -222,6 +280,8 @@ public func retryable() -> Bool  {
 public var description: String {
 public enum MessageBody: Equatable {
 public var debugDescription: String {
+public struct Quote: Equatable, Hashable {
+public var debugDescription: String {
 public func uniffiEnsureSealpostInitialized() {
         fatalError(\"UniFFI contract version mismatch: try cleaning and rebuilding your project\")
         fatalError(\"UniFFI API checksum mismatch: try cleaning and rebuilding your project\")
@@ -235,12 +295,12 @@ public func uniffiEnsureSealpostInitialized() {
         assert!(source.contains("{\n    try uniffiEnsureSealpostInitialized()\n"));
         assert!(source.contains("func uniffiEnsureSealpostInitialized() throws {"));
         assert!(source.contains("{ return \"not allowed now: \\(what)\" }"));
-        assert_eq!(source.matches("    guard libraryFits else { return ").count(), 4, "{source}");
-        assert!(
-            source.contains(
-                "debugDescription: String {\n    guard libraryFits else { return \"MessageBody\" }\n"
-            )
-        );
+        assert_eq!(source.matches("    guard libraryFits else { return ").count(), 5, "{source}");
+        for name in ["MessageBody", "Quote"] {
+            let guard =
+                format!("debugDescription: String {{\n    guard libraryFits else {{ return \"{name}\" }}\n");
+            assert!(source.contains(&guard), "{name}");
+        }
     }
 
     #[test]

@@ -44,7 +44,7 @@ extension Registration {
     }
 }
 
-extension ThreadSubscription {
+extension Timeline {
     /// The next changes: waits for at least one, and returns it with those that are queued behind it. The first call starts with
     /// a snapshot, unless one was taken before. While the client is suspended, the call waits. Returns `nil` when the client was
     /// shut down or is gone. Cancelling the task ends the wait without losing anything.
@@ -55,18 +55,18 @@ extension ThreadSubscription {
     }
 }
 
-extension ClientSubscription {
-    /// The next events: waits for at least one, and returns it with those that are queued behind it. The first call starts with
+extension Feed {
+    /// The next updates: waits for at least one, and returns it with those that are queued behind it. The first call starts with
     /// a snapshot, unless one was taken before. While the client is suspended, the call waits. Returns `nil` when the client was
     /// shut down or is gone. Cancelling the task ends the wait without losing anything.
     ///
     /// Throws `Storage`; the next call then tries again.
-    public func next() async throws -> [Event]? {
+    public func next() async throws -> [Update]? {
         try await cancellable { try await next(cancel: $0) }
     }
 }
 
-extension ArrivalSubscription {
+extension Arrivals {
     /// The next messages: waits for at least one, and returns it with those that are queued behind it. While the client is
     /// suspended, the call waits. Returns `nil` when the client was shut down or is gone. Cancelling the task ends the wait
     /// without losing anything.
@@ -77,7 +77,7 @@ extension ArrivalSubscription {
     }
 }
 
-extension WaitSubscription {
+extension Waits {
     /// Waits for the next change, and returns what the message is waiting for now, as an array of one element. While the client is
     /// suspended, the call waits. Returns `nil` when the message is no longer queued, or if the client was shut down or is gone.
     /// Cancelling the task ends the wait without losing anything.

@@ -41,9 +41,9 @@ extension Client {
         return answer
     }
 
-    /// All events of the client, beginning with a snapshot, until the client is shut down. A consumer that is too slow gets a fresh
+    /// All updates of the client, a snapshot followed by events, until the client is shut down. A consumer that is too slow gets a fresh
     /// snapshot, which includes what it missed.
-    public var events: Batches<Event> {
+    public var updates: Batches<Update> {
         Batches {
             let subscription = try self.subscribe()
             return { try await subscription.next() }

@@ -13,9 +13,22 @@ extension Message {
     }
 }
 
-/// Descriptions contain nothing that a person wrote, so that it cannot end up in a log.
-extension MessageBody: CustomStringConvertible, CustomReflectable {
+/// A value whose descriptions contain nothing that a person wrote, so that it cannot end up in a log.
+public protocol Redacted: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {}
+
+extension Redacted {
     public var description: String { debugDescription }
 
     public var customMirror: Mirror { Mirror(self, children: []) }
 }
+
+extension MessageBody: Redacted {}
+extension Quote: Redacted {}
+extension ReactionCount: Redacted {}
+extension Reaction: Redacted {}
+extension Version: Redacted {}
+extension ContactCard: Redacted {}
+extension Location: Redacted {}
+extension Poll: Redacted {}
+extension PollOption: Redacted {}
+extension Vote: Redacted {}

@@ -8,6 +8,16 @@ extension Thread {
         try await sendText(text: text)
     }
 
+    /// Sends a text in reply to a message of this thread. The reply contains the beginning of that message (`Message.quote`), which
+    /// recipients see even if they do not have the message itself.
+    ///
+    /// Throws what `sendText` throws, `NotFound` if there is no such message in this thread, and `WrongState` if it could not be
+    /// decrypted.
+    @discardableResult
+    public func reply(to message: MessageId, _ text: String) async throws -> Message {
+        try await reply(to: message, text: text)
+    }
+
     /// The changes in this thread, beginning with a snapshot of its newest messages, until the client is shut down. A consumer that is
     /// too slow gets a fresh snapshot, which includes what it missed.
     public var changes: Batches<Change> {

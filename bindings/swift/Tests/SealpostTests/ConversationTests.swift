@@ -90,7 +90,7 @@ extension SealpostTests {
                         let newest = try await hers.history().messages.first
                         #expect(newest?.direction == .outgoing(delivery: .queued))
                         let offline = try await hers.waits(for: queued.id).first { $0.reason == .notConnected }
-                        #expect(offline?.nextAtMs == .some(nil), "it is sent as soon as there is a connection")
+                        #expect(offline?.nextMs == .some(nil), "it is sent as soon as there is a connection")
                         #expect(try await hers.waiting(message: queued.id) == offline)
                         let untilSent = Task { try await hers.waits(for: queued.id).collect() }
                         try await world.relay.start()
@@ -208,7 +208,7 @@ extension SealpostTests {
                 for client in [other, try await registration.register()] {
                     #expect(await thrown { try await client.resume() }?.code() == "misuse")
                 }
-                #expect(try await other.events.collect() == [])
+                #expect(try await other.updates.collect() == [])
             }
         }
 
@@ -271,11 +271,11 @@ extension SealpostTests {
             try await world { world in
                 try await world.person("ben") { ben in
                     let ada = try await world.open("ada")
-                    let events = Task { try await ada.events.collect() }
+                    let events = Task { try await ada.updates.collect() }
                     // It needs its own view: a view that ends does not deliver what is still queued in it.
                     let told = Task {
-                        try await ada.events.first {
-                            if case .messageAdded(let added) = $0 { added.text == "hello" } else { false }
+                        try await ada.updates.first {
+                            if case .event(.messageAdded(let added)) = $0 { added.text == "hello" } else { false }
                         }
                     }
                     try await ada.useAndShutDown { ada in
@@ -297,7 +297,7 @@ extension SealpostTests {
                         Issue.record("it does not begin with a snapshot")
                         return
                     }
-                    #expect(seen.contains { if case .threadAdded = $0 { true } else { false } })
+                    #expect(seen.contains { if case .event(.threadAdded) = $0 { true } else { false } })
                 }
             }
         }

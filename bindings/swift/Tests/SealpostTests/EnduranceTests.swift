@@ -18,7 +18,7 @@ extension SealpostTests {
                                 case 0: try await hers.sendText("round \(round)")
                                 case 1: _ = try await ada.directThread(user: ben.id)
                                 case 2: for try await _ in hers.changes {}
-                                case 3: for try await _ in ada.events {}
+                                case 3: for try await _ in ada.updates {}
                                 case 4: _ = try await hers.history()
                                 default: _ = try await ada.search(words: "round")
                                 }

@@ -23,9 +23,9 @@ extension SealpostTests {
                             #expect(maxBytes < 1_000_000)
                         }
                         #expect(await thrown { try await thread.sendText("") } == .EmptyText)
-                        #expect(await thrown { try await thread.retryMessage(message: 4711) } == .NotFound)
+                        #expect(await thrown { try await thread.retry(message: 4711) } == .NotFound)
                         let sent = try await thread.sendText("this one did not fail")
-                        #expect(await thrown { try await thread.retryMessage(message: sent.id) } == .WrongState)
+                        #expect(await thrown { try await thread.retry(message: sent.id) } == .WrongState)
                         let view = try thread.subscribe()
                         _ = try await view.snapshot()
                         let token = try CancelToken()
@@ -71,7 +71,9 @@ extension SealpostTests {
             let errors: [SealpostError] =
                 offline.map { .Offline(reason: $0) } + storage.map { .Storage(reason: $0) } + [
                     .Unauthorized, .UnknownDevice, .NotFound, .RecipientDeleted, .WrongState, .EmptyText,
-                    .TooLong(maxBytes: 1), .InvalidArgument(argument: "user"), .Cancelled,
+                    .TooLong(maxBytes: 1), .InvalidContent(reason: .contactCard), .InvalidContent(reason: .location),
+                    .InvalidContent(reason: .poll), .InvalidContent(reason: .choices),
+                    .InvalidContent(reason: .other), .InvalidArgument(argument: "user"), .Cancelled,
                     .Misuse(what: "twice"), .Bug(what: "here"),
                 ]
             #expect(
@@ -80,8 +82,9 @@ extension SealpostTests {
                     "offline.untrusted", "storage.wrong_key", "storage.corrupt", "storage.newer",
                     "storage.no_folder", "storage.not_a_file", "storage.read_only", "storage.full",
                     "storage.in_use", "storage.io", "unauthorized", "unknown_device", "not_found",
-                    "recipient_deleted", "wrong_state", "empty_text", "too_long", "invalid_argument", "cancelled",
-                    "misuse", "bug",
+                    "recipient_deleted", "wrong_state", "empty_text", "too_long", "invalid_content.contact_card",
+                    "invalid_content.location", "invalid_content.poll", "invalid_content.choices",
+                    "invalid_content.other", "invalid_argument", "cancelled", "misuse", "bug",
                 ])
             #expect(
                 errors.filter { $0.retryable() }.map { $0.code() } == [
@@ -135,12 +138,22 @@ extension SealpostTests {
 
         @Test("descriptions do not contain what people write")
         func printing() {
-            let body = MessageBody.text(text: "between us")
-            var dumped = ""
-            dump(body, to: &dumped)
-            for printed in ["\(body)", String(reflecting: body), String(describing: [body]), dumped] {
-                #expect(printed.contains("Text(..)"))
-                #expect(!printed.contains("between us"))
+            let (secret, user) = ("between us", "00000000-0000-4000-8000-000000000000")
+            let values: [(any Redacted, String)] = [
+                (MessageBody.text(text: secret), "Text(..)"), (ContactCard(name: secret, email: secret), "ContactCard(..)"),
+                (Location(latitudeE7: 0, longitudeE7: 0, name: secret), "Location(..)"),
+                (Poll(question: secret, options: [PollOption(text: secret)]), "Poll("),
+                (PollOption(text: secret), "PollOption("), (Quote(author: user, text: secret), "Quote"),
+                (ReactionCount(emoji: secret), "ReactionCount("), (Reaction(author: user, emoji: secret), "Reaction"),
+                (Version(text: secret), "Version("), (Vote(author: user, choices: [7]), "Vote"),
+            ]
+            for (value, shown) in values {
+                var dumped = ""
+                dump(value, to: &dumped)
+                for printed in ["\(value)", String(reflecting: value), String(describing: [value]), dumped] {
+                    #expect(printed.contains(shown))
+                    #expect(!printed.contains(secret))
+                }
             }
         }
 
@@ -158,7 +171,7 @@ extension SealpostTests {
                         try await hers.sendText("still there")
                         let changes = try #require(try await view.next())
                         #expect(changes.contains { $0.shows("still there") })
-                        let looking = Task { for try await _ in ada.events {} }
+                        let looking = Task { for try await _ in ada.updates {} }
                         looking.cancel()
                         await #expect(throws: CancellationError.self) { try await looking.value }
                     }

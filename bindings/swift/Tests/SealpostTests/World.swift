@@ -102,6 +102,20 @@ func world(within patience: Duration = patience, _ test: (World) async throws ->
     try outcome.get()
 }
 
+/// Runs a test with two clients, given as their user ids and the thread of each with the other.
+func talk(_ test: (_ people: [UserId], _ hers: Sealpost.Thread, _ his: Sealpost.Thread) async throws -> Void) async throws {
+    try await world { world in
+        try await world.person("ada") { ada in
+            try await world.person("ben") { ben in
+                let people = [try ada.userId(), try ben.userId()]
+                let hers = try await ada.directThread(user: people[1])
+                let his = try await ben.directThread(user: people[0])
+                try await test(people, hers, his)
+            }
+        }
+    }
+}
+
 /// Waits until the check returns something.
 func eventually<Answer>(_ check: () async throws -> Answer?) async throws -> Answer {
     while true {
@@ -122,6 +136,11 @@ extension AsyncSequence {
 }
 
 extension Sealpost.Thread {
+    /// Waits until the newest page has such a message.
+    func shows(_ such: (Message) -> Bool) async throws -> Message {
+        try await eventually { try await history().messages.first(where: such) }
+    }
+
     /// The texts of the thread, oldest first.
     func texts() async throws -> [String?] {
         try await messages().map(\.text).collect().reversed()

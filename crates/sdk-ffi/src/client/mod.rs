@@ -14,8 +14,8 @@ pub use contact::TrustState;
 pub use leaving::{Departure, History};
 
 use crate::{
-    CancelToken, ClientSubscription, FailedPart, Message, MessageId, Result, Thread, ThreadCursor, ThreadId,
-    ThreadPage, ThreadSummary, UserId, runtime,
+    CancelToken, FailedPart, Feed, Message, MessageId, Result, Thread, ThreadCursor, ThreadId, ThreadPage,
+    ThreadSummary, UserId, runtime,
 };
 
 /// A registered device: its threads, its contacts, its connection. Its threads keep it alive; `shutdown` ends it.
@@ -101,8 +101,8 @@ impl Client {
     }
 
     /// A live view: a snapshot, followed by events.
-    pub fn subscribe(&self) -> Result<Arc<ClientSubscription>> {
-        runtime::enter(|| ClientSubscription::new(self.core.subscribe(), Arc::clone(&self.ended)))
+    pub fn subscribe(&self) -> Result<Arc<Feed>> {
+        runtime::enter(|| Feed::new(self.core.subscribe(), Arc::clone(&self.ended)))
     }
 
     /// The state of the connection.

@@ -24,6 +24,12 @@ fn every_error_of_the_client_keeps_its_meaning() {
         core::Storage::InUse,
         core::Storage::Io,
     ];
+    let contents = [
+        core::InvalidContent::ContactCard,
+        core::InvalidContent::Location,
+        core::InvalidContent::Poll,
+        core::InvalidContent::Choices,
+    ];
     let others = [
         core::Error::Unauthorized,
         core::Error::UnknownDevice,
@@ -36,7 +42,8 @@ fn every_error_of_the_client_keeps_its_meaning() {
         core::Error::Bug("here"),
     ];
     let offline = offline.map(core::Error::Offline).into_iter();
-    let all: Vec<_> = offline.chain(storage.map(core::Error::Storage)).chain(others).collect();
+    let all = offline.chain(storage.map(core::Error::Storage)).chain(others);
+    let all: Vec<_> = all.chain(contents.map(core::Error::InvalidContent)).collect();
     let mut codes = HashSet::new();
     for error in all {
         let ours = SealpostError::from(error.clone());

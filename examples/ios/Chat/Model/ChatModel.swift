@@ -102,10 +102,10 @@ final class ChatModel {
 
     /// The first thread. Waits for one if there is none.
     private func firstThread(of client: Client) async throws -> ThreadId? {
-        for try await event in client.events {
-            switch event {
+        for try await update in client.updates {
+            switch update {
             case .snapshot(let overview): if let thread = overview.threads.first { return thread.id }
-            case .threadAdded(let thread): return thread
+            case .event(.threadAdded(let thread)): return thread
             default: break
             }
         }

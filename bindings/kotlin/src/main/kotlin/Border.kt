@@ -31,6 +31,9 @@ internal fun requireText(argument: String, text: String?) {
     if (text != null && !Charsets.UTF_8.newEncoder().canEncode(text)) throw SealpostException.InvalidArgument(argument)
 }
 
+/** Rejects a list with such a text. */
+internal fun requireText(argument: String, texts: List<String>?): Unit = texts.orEmpty().forEach { requireText(argument, it) }
+
 /** If a closed token were only found when it is passed on, the arguments that were passed before it would leak. */
 internal fun requireOpen(token: CancelToken?) {
     if (token?.uniffiIsDestroyed == true) throw SealpostException.Misuse("the token was closed")

@@ -10,10 +10,10 @@ import kotlinx.coroutines.flow.flow
 import kotlinx.coroutines.flow.runningFold
 
 /**
- * All events of the client, beginning with a snapshot. Each collector has its own view, which is closed when it stops; the flow
+ * All updates of the client: a snapshot, followed by events. Each collector has its own view, which is closed when it stops; the flow
  * ends when the client is gone. A collector that is too slow gets a fresh snapshot, which includes what it missed.
  */
-public fun Client.events(): Flow<Event> = elements(this::subscribe, ClientSubscription::next)
+public fun Client.updates(): Flow<Update> = elements(this::subscribe, Feed::next)
 
 /**
  * What this thread shows, beginning with its newest messages, again after every change. A collector that is too slow misses
@@ -26,19 +26,19 @@ public fun Thread.shown(): Flow<MessageList> = changes().runningFold(MessageList
  * when it stops; the flow ends when the client is gone. A collector that is too slow gets a fresh snapshot, which includes what it
  * missed.
  */
-public fun Thread.changes(): Flow<Change> = elements(this::subscribe, ThreadSubscription::next)
+public fun Thread.changes(): Flow<Change> = elements(this::subscribe, Timeline::next)
 
 /**
  * Every message, incoming or outgoing, that is added to this thread while the flow is collected, exactly once. If the collector is
  * slow, the messages that it missed are read from the database.
  */
-public fun Thread.arrivals(): Flow<Message> = elements(this::subscribeArrivals, ArrivalSubscription::next)
+public fun Thread.arrivals(): Flow<Message> = elements(this::subscribeArrivals, Arrivals::next)
 
 /**
  * What a queued message is waiting for, beginning with the present state, again after every change. The flow ends when the message is
  * no longer queued: it was sent, has failed, or was cancelled. For a message that is not queued, it is empty.
  */
-public fun Thread.waits(message: MessageId): Flow<Waiting> = elements({ subscribeWaits(message) }, WaitSubscription::next)
+public fun Thread.waits(message: MessageId): Flow<Waiting> = elements({ subscribeWaits(message) }, Waits::next)
 
 /** The history of this thread, newest first, each message once. Pages are read only as far as they are collected. */
 public fun Thread.messages(pageSize: UInt = 50u): Flow<Message> = flow {

@@ -49,6 +49,11 @@ class BorderTest {
                 refusedAs("number") { ada.verifySafetyNumber(ben.userId(), HALF) }
                 ada.directThread(ben.userId()).use { hers ->
                     refusedAs("text") { hers.sendText(HALF) }
+                    refusedAs("text") { hers.reply(1, HALF) }
+                    refusedAs("emoji") { hers.react(1, HALF) }
+                    refusedAs("card") { hers.sendContact(ContactCard("Cyd", email = HALF)) }
+                    refusedAs("location") { hers.sendLocation(Location(0, 0, name = HALF)) }
+                    refusedAs("options") { hers.sendPoll("When?", listOf("today", HALF)) }
                     refusedAs("before") { hers.history(HALF) }
                     assertEquals(emptyList<String?>(), hers.texts())
                 }

@@ -134,7 +134,7 @@ class ConversationTest {
                         val queued = hers.sendText("while it is gone")
                         assertEquals(Direction.Outgoing(Delivery.Queued), hers.history().messages.first().direction)
                         val offline = hers.waits(queued.id).first { it.reason == WaitReason.NOT_CONNECTED }
-                        assertEquals(null, offline.nextAtMs, "it is sent as soon as there is a connection")
+                        assertEquals(null, offline.nextMs, "it is sent as soon as there is a connection")
                         assertEquals(offline, hers.waiting(queued.id))
                         val untilSent = async(start = CoroutineStart.UNDISPATCHED) { hers.waits(queued.id).toList() }
                         world.relay.start()
@@ -201,7 +201,7 @@ class ConversationTest {
             assertEquals(one.userId(), other.userId())
             one.shutdown()
             thrownBy<SealpostException.Misuse> { other.resume() }
-            assertEquals(emptyList<Event>(), other.events().toList())
+            assertEquals(emptyList<Update>(), other.updates().toList())
             registration.register().use { again -> thrownBy<SealpostException.Misuse> { again.resume() } }
             one.close()
             other.close()
@@ -258,9 +258,9 @@ class ConversationTest {
     fun `flows begin with a snapshot and end with the client`() = world { world ->
         world.person("ben") { ben ->
             val ada = world.open("ada")
-            val events = async { ada.events().toList() }
+            val events = async { ada.updates().toList() }
             // It needs its own view: a view that ends does not deliver what is still queued in it.
-            val told = async { ada.events().first { it is Event.MessageAdded && it.message.text == "hello" } }
+            val told = async { ada.updates().first { it is Update.Event && (it.event as? Event.MessageAdded)?.message?.text == "hello" } }
             ada.useAndShutDown {
                 it.directThread(ben.userId()).use { hers ->
                     val changes = async { hers.changes().take(2).toList() }
@@ -271,8 +271,8 @@ class ConversationTest {
                 }
             }
             val seen = events.await()
-            assertTrue(seen.first() is Event.Snapshot)
-            assertTrue(seen.any { it is Event.ThreadAdded })
+            assertTrue(seen.first() is Update.Snapshot)
+            assertTrue(seen.any { it is Update.Event && it.event is Event.ThreadAdded })
         }
     }
 }

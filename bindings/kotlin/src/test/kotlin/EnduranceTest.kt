@@ -32,7 +32,7 @@ class EnduranceTest {
                             0 -> hers.sendText("round $round")
                             1 -> cancellable { ada.directThread(ben.userId(), it) }.close()
                             2 -> hers.changes().collect { }
-                            3 -> ada.events().collect { }
+                            3 -> ada.updates().collect { }
                             4 -> hers.history()
                             else -> ada.search("round")
                         }

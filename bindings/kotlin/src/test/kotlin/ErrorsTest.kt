@@ -14,9 +14,9 @@ class ErrorsTest {
                     val long = mistake<SealpostException.TooLong>("too_long") { thread.sendText("x".repeat(10_000_000)) }
                     assertEquals("x".repeat(long.maxBytes.toInt()), thread.sendText("x".repeat(long.maxBytes.toInt())).text)
                     mistake<SealpostException.EmptyText>("empty_text") { thread.sendText("") }
-                    mistake<SealpostException.NotFound>("not_found") { thread.retryMessage(4711) }
+                    mistake<SealpostException.NotFound>("not_found") { thread.retry(4711) }
                     val sent = thread.sendText("this one did not fail")
-                    mistake<SealpostException.WrongState>("wrong_state") { thread.retryMessage(sent.id) }
+                    mistake<SealpostException.WrongState>("wrong_state") { thread.retry(sent.id) }
                     thread.subscribe().use { view ->
                         view.snapshot()
                         CancelToken().use { token ->
@@ -58,6 +58,7 @@ class ErrorsTest {
             StorageReason.entries.map { SealpostException.Storage(it) } +
             SealpostException.Unauthorized() + SealpostException.UnknownDevice() + SealpostException.NotFound() +
             SealpostException.RecipientDeleted() + SealpostException.WrongState() + SealpostException.EmptyText() + SealpostException.TooLong(1u) +
+            InvalidContentReason.entries.map { SealpostException.InvalidContent(it) } +
             SealpostException.InvalidArgument("user") + SealpostException.Cancelled() +
             SealpostException.Misuse("twice") + SealpostException.Bug("here")
         assertEquals(
@@ -66,7 +67,8 @@ class ErrorsTest {
                 "offline.untrusted", "storage.wrong_key", "storage.corrupt", "storage.newer",
                 "storage.no_folder", "storage.not_a_file", "storage.read_only", "storage.full", "storage.in_use",
                 "storage.io", "unauthorized", "unknown_device", "not_found", "recipient_deleted", "wrong_state", "empty_text",
-                "too_long", "invalid_argument", "cancelled", "misuse", "bug",
+                "too_long", "invalid_content.contact_card", "invalid_content.location", "invalid_content.poll",
+                "invalid_content.choices", "invalid_content.other", "invalid_argument", "cancelled", "misuse", "bug",
             ),
             codes.map { it.code() },
         )

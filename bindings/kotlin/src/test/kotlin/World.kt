@@ -86,6 +86,19 @@ fun world(block: suspend CoroutineScope.(World) -> Unit): Unit = World().use { w
     runBlocking(Dispatchers.Default) { withTimeout(PATIENCE) { block(world) } }
 }
 
+/** Runs a test with two clients, given as their user ids and the thread of each with the other. */
+fun talk(block: suspend (people: List<UserId>, hers: Thread, his: Thread) -> Unit): Unit = world { world ->
+    world.person("ada") { ada ->
+        world.person("ben") { ben ->
+            val people = listOf(ada.userId(), ben.userId())
+            ada.directThread(people[1]).use { hers -> ben.directThread(people[0]).use { his -> block(people, hers, his) } }
+        }
+    }
+}
+
+/** Waits until the newest page has such a message. */
+suspend fun Thread.shows(such: (Message) -> Boolean): Message = eventually { history().messages.firstOrNull(such) }
+
 /** Waits until the check returns something. */
 suspend fun <T : Any> eventually(check: suspend () -> T?): T {
     while (true) {

@@ -6,11 +6,12 @@ import io.github.sealpost.Event
 import io.github.sealpost.Message
 import io.github.sealpost.SealpostException
 import io.github.sealpost.ThreadId
+import io.github.sealpost.Update
 import io.github.sealpost.UserId
 import io.github.sealpost.cancellable
-import io.github.sealpost.events
 import io.github.sealpost.openClient
 import io.github.sealpost.shown
+import io.github.sealpost.updates
 import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.NonCancellable
 import kotlinx.coroutines.delay
@@ -117,10 +118,9 @@ class ChatModel(private val account: Account) {
 
 /** The first thread. Waits for one if there is none. */
 private suspend fun Client.firstThread(): ThreadId =
-    events().mapNotNull { event ->
-        when (event) {
-            is Event.Snapshot -> event.overview.threads.firstOrNull()?.id
-            is Event.ThreadAdded -> event.thread
-            else -> null
+    updates().mapNotNull { update ->
+        when (update) {
+            is Update.Snapshot -> update.overview.threads.firstOrNull()?.id
+            is Update.Event -> (update.event as? Event.ThreadAdded)?.thread
         }
     }.first()

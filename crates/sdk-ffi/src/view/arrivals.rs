@@ -11,18 +11,18 @@ use crate::{CancelToken, Message, Result};
 /// the order in which they were added. To be pulled by one consumer. Messages that a slow consumer missed, or that
 /// were added while the client was suspended, are read from the database.
 #[derive(Debug, uniffi::Object)]
-pub struct ArrivalSubscription {
+pub struct Arrivals {
     pull: Pull<core::Arrivals>,
 }
 
-impl ArrivalSubscription {
+impl Arrivals {
     pub(crate) fn new(arrivals: core::Arrivals, ended: Arc<CancelToken>) -> Arc<Self> {
         Arc::new(Self { pull: Pull::new(arrivals, ended) })
     }
 }
 
 #[uniffi::export]
-impl ArrivalSubscription {
+impl Arrivals {
     /// The next messages: waits for at least one, and returns it with those that are queued behind it. While the
     /// client is suspended, the call waits. Returns none if the client was shut down or is gone.
     ///

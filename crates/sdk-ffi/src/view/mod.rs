@@ -1,14 +1,14 @@
 //! Live views, each to be pulled by one consumer: a snapshot, followed by batches of changes.
 
 mod arrivals;
-mod client;
-mod thread;
+mod feed;
+mod timeline;
 mod waits;
 
-pub use arrivals::ArrivalSubscription;
-pub use client::ClientSubscription;
-pub use thread::ThreadSubscription;
-pub use waits::WaitSubscription;
+pub use arrivals::Arrivals;
+pub use feed::Feed;
+pub use timeline::Timeline;
+pub use waits::Waits;
 
 use sealpost_core as core;
 

@@ -10,18 +10,18 @@ use crate::{CancelToken, Result, Waiting};
 /// What a queued message is waiting for, to be pulled by one consumer: at the start, and again whenever it changes. It
 /// ends when the message is no longer queued.
 #[derive(Debug, uniffi::Object)]
-pub struct WaitSubscription {
+pub struct Waits {
     pull: Pull<core::Waits>,
 }
 
-impl WaitSubscription {
+impl Waits {
     pub(crate) fn new(waits: core::Waits, ended: Arc<CancelToken>) -> Arc<Self> {
         Arc::new(Self { pull: Pull::new(waits, ended) })
     }
 }
 
 #[uniffi::export]
-impl WaitSubscription {
+impl Waits {
     /// Waits for the next change, and returns what the message is waiting for now, as a list of one element. While the
     /// client is suspended, the call waits. Returns none when the message is no longer queued, or if the client was
     /// shut down or is gone.

@@ -11,18 +11,18 @@ use crate::{CancelToken, Page, Result};
 /// A live view of a thread, to be pulled by one consumer. Memory use is bounded: a consumer that is too slow gets a
 /// fresh snapshot, which includes what it missed.
 #[derive(Debug, uniffi::Object)]
-pub struct ThreadSubscription {
+pub struct Timeline {
     pull: Pull<core::Timeline>,
 }
 
-impl ThreadSubscription {
+impl Timeline {
     pub(crate) fn new(timeline: core::Timeline, ended: Arc<CancelToken>) -> Arc<Self> {
         Arc::new(Self { pull: Pull::new(timeline, ended) })
     }
 }
 
 #[uniffi::export]
-impl ThreadSubscription {
+impl Timeline {
     /// The newest messages. What `next` returns afterwards changed after it.
     ///
     /// Returns immediately, even while `next` waits. Throws `Storage`; `Misuse` while the client is suspended, or

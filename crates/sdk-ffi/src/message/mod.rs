@@ -2,7 +2,17 @@
 
 use sealpost_core as core;
 
-use crate::{MessageId, Position, ThreadId, UserId};
+mod body;
+mod change;
+mod poll;
+mod quote;
+
+pub use body::{ContactCard, Location, MessageBody, UndecryptableCause};
+pub use change::{Reaction, ReactionCount, Version};
+pub use poll::{Poll, PollOption, Vote};
+pub use quote::Quote;
+
+use crate::{MessageId, Position, ThreadId, UserId, millis};
 
 /// A message in a thread.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
@@ -21,7 +31,22 @@ pub struct Message {
     /// Its contents.
     pub body: MessageBody,
     /// When the author wrote it, in server time, in milliseconds since the Unix epoch.
-    pub sent_at_ms: i64,
+    #[uniffi(default = 0)]
+    pub sent_ms: i64,
+    /// The message that it replies to.
+    #[uniffi(default = None)]
+    pub quote: Option<Quote>,
+    /// Whether its author has forwarded it, that is, taken it from another message.
+    #[uniffi(default = false)]
+    pub is_forwarded: bool,
+    /// The emoji with which people have reacted to it, the most frequent first, at most 20. `Thread.reactions` returns who has
+    /// chosen which.
+    #[uniffi(default = [])]
+    pub reactions: Vec<ReactionCount>,
+    /// When its author wrote the present version, in server time, in milliseconds since the Unix epoch; none if it was not edited.
+    /// `Thread.versions` returns the earlier ones.
+    #[uniffi(default = None)]
+    pub edited_ms: Option<i64>,
 }
 
 impl From<core::Message> for Message {
@@ -33,7 +58,11 @@ impl From<core::Message> for Message {
             sender: message.sender,
             direction: message.direction.into(),
             body: message.body.into(),
-            sent_at_ms: i64::try_from(message.sent_ms).unwrap_or(i64::MAX),
+            sent_ms: millis(message.sent_ms),
+            quote: message.quote.map(|quote| Quote::from(*quote)),
+            is_forwarded: message.is_forwarded,
+            reactions: message.reactions.into_iter().map(ReactionCount::from).collect(),
+            edited_ms: message.edited_ms.map(millis),
         }
     }
 }
@@ -130,86 +159,6 @@ impl From<core::FailReason> for FailReason {
             core::FailReason::GivenUp => Self::GivenUp,
             core::FailReason::LoggedOut => Self::LoggedOut,
             _ => Self::Refused,
-        }
-    }
-}
-
-/// The contents of a message.
-#[derive(Clone, PartialEq, Eq, uniffi::Enum)]
-#[uniffi::export(Debug)]
-pub enum MessageBody {
-    /// A text.
-    Text {
-        /// The text.
-        text: String,
-    },
-    /// An envelope that could not be opened.
-    Undecryptable {
-        /// The reason.
-        cause: UndecryptableCause,
-    },
-}
-
-impl From<core::MessageBody> for MessageBody {
-    fn from(body: core::MessageBody) -> Self {
-        match body {
-            core::MessageBody::Text(text) => Self::Text { text },
-            core::MessageBody::Undecryptable(cause) => Self::Undecryptable { cause: cause.into() },
-            _ => Self::Undecryptable { cause: UndecryptableCause::UnknownContent },
-        }
-    }
-}
-
-/// Contains nothing that a person wrote, so that it cannot end up in a log.
-impl std::fmt::Debug for MessageBody {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Text { text: _ } => f.write_str("Text(..)"),
-            Self::Undecryptable { cause } => write!(f, "Undecryptable({cause:?})"),
-        }
-    }
-}
-
-/// Why a message could not be opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
-pub enum UndecryptableCause {
-    /// There is no session with the sending device.
-    NoSession,
-    /// It was sealed to a pre-key that does not exist (any more).
-    MissingPreKey,
-    /// No session can decrypt it: it was damaged, or its key is gone.
-    NotDecryptable,
-    /// Its version is not supported.
-    UnsupportedVersion,
-    /// Its bytes are not a message.
-    Malformed,
-    /// According to its content, it belongs elsewhere: the relay or the sender is not honest.
-    Misrouted,
-    /// It was decrypted, but this version does not understand its content.
-    UnknownContent,
-    /// It was decrypted, but it was sealed with an identity key that the sender no longer has: by an old device, or
-    /// by somebody who has its keys.
-    SenderKeyReplaced,
-    /// Another message was decrypted with its key: the sender was restored from an older copy of a database.
-    KeyUsedTwice,
-    /// A part of this database that it needs is damaged. It is kept for a while and tried again. If it can be read later, its
-    /// text takes the place of this message; if it is given up, the cause changes.
-    StorageDamaged,
-}
-
-impl From<core::Undecryptable> for UndecryptableCause {
-    fn from(cause: core::Undecryptable) -> Self {
-        match cause {
-            core::Undecryptable::NoSession => Self::NoSession,
-            core::Undecryptable::MissingPreKey => Self::MissingPreKey,
-            core::Undecryptable::UnsupportedVersion => Self::UnsupportedVersion,
-            core::Undecryptable::Malformed => Self::Malformed,
-            core::Undecryptable::Misrouted => Self::Misrouted,
-            core::Undecryptable::UnknownContent => Self::UnknownContent,
-            core::Undecryptable::SenderKeyReplaced => Self::SenderKeyReplaced,
-            core::Undecryptable::KeyUsedTwice => Self::KeyUsedTwice,
-            core::Undecryptable::StorageDamaged => Self::StorageDamaged,
-            _ => Self::NotDecryptable,
         }
     }
 }

@@ -1,0 +1,35 @@
+//! The history of a thread, in pages.
+
+use super::Thread;
+use crate::{MessageId, Page, Position, Result, runtime};
+
+#[uniffi::export]
+impl Thread {
+    /// The newest messages, or those before a position, newest first; at most 500.
+    ///
+    /// Throws `Storage`.
+    #[uniffi::method(default(before = None, limit = 50))]
+    pub async fn history(&self, before: Option<Position>, limit: u32) -> Result<Page> {
+        let core = self.core.clone();
+        runtime::run(async move { Ok(core.history_of(before, limit).await?.into()) }).await
+    }
+
+    /// The messages that directly follow a position, newest first; at most 500.
+    ///
+    /// Throws `Storage`.
+    #[uniffi::method(default(limit = 50))]
+    pub async fn history_after(&self, after: Position, limit: u32) -> Result<Page> {
+        let core = self.core.clone();
+        runtime::run(async move { Ok(core.history_after(after, limit).await?.into()) }).await
+    }
+
+    /// The messages around a message, including it; newest first, at most 500, half of them newer, if there are that
+    /// many. Use it to show a search result.
+    ///
+    /// Throws `NotFound` if it is not in this thread, and `Storage`.
+    #[uniffi::method(default(limit = 50))]
+    pub async fn history_around(&self, message: MessageId, limit: u32) -> Result<Page> {
+        let core = self.core.clone();
+        runtime::run(async move { Ok(core.history_around(message, limit).await?.into()) }).await
+    }
+}
