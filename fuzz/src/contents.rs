@@ -3,7 +3,7 @@
 use crate::allocation::{Limit, limited};
 use crate::content::{
     Body, Choices, Contact, ContactCard, Content, Edit, EmojiSequence, Location, Pin, Place, Poll, Quote,
-    Reaction, ReceiptKind, Target, Text, Vote,
+    Reaction, ReceiptKind, Target, Text, Timer, Vote,
 };
 use crate::id::{ClientMsgId, ThreadId, UserId};
 
@@ -58,6 +58,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         ),
         Body::Vote(Vote { target, choices: Choices::new(vec![0, 1]).unwrap() }),
         Body::Pin(Pin { target, is_pinned: true }),
+        Body::Timer(Timer::new(60).unwrap()),
         // A kind of a later version.
         Body::from_bytes(&[0xba, 0x02, 0x01, 0x2a]).unwrap(),
     ];
@@ -66,6 +67,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
             thread: ThreadId::from_bytes([3; 16]),
             id: ClientMsgId::from_bytes([4; 16]),
             sent_ms: 5,
+            timer: Timer::new(6).unwrap(),
             body,
         };
         let mut plaintext = content.to_plaintext().to_vec();

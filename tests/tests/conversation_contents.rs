@@ -25,7 +25,7 @@ async fn contact_cards_and_locations_are_sent_forwarded_and_replied_to() {
     };
     pair.hers.send_contact(card.clone()).await.unwrap();
     pair.hers.send_location(place.clone()).await.unwrap();
-    let is_place = |message: &Message| message.body == MessageBody::Location(place.clone());
+    let is_place = |message: &Message| message.body == MessageBody::Location(Box::new(place.clone()));
     let received = when("the place", &pair.his, is_place).await;
     let all = history(&pair.his).await;
     assert_eq!(all[0].body, MessageBody::Contact(Box::new(card.clone())));

@@ -39,6 +39,8 @@ pub(crate) struct Upkeep {
     pub(crate) receipts_due: Notify,
     /// There are messages that were deleted on this device.
     pub(crate) hidden: Notify,
+    /// There may be messages that disappear earlier than was known.
+    pub(crate) timers: Notify,
     /// There may be threads whose sessions are to be renewed.
     pub(crate) to_renew: Notify,
 }
@@ -193,6 +195,15 @@ impl Context {
     /// The relay's time, as far as we know it, in milliseconds.
     pub(crate) fn server_now_ms(&self) -> u64 {
         self.env.now_ms().saturating_add_signed(self.relay_clock.offset_ms.load(Ordering::Relaxed))
+    }
+
+    /// The relay's time, as it was stated since this process began, in milliseconds; none if it was not. It does not depend on our clock,
+    /// which can be set, and is late if the device was asleep in between.
+    pub(crate) fn stated_now_ms(&self) -> Option<u64> {
+        let (then_ms, at) = (*self.relay_clock.learnt.lock().unwrap_or_else(PoisonError::into_inner))?;
+        let passed_ms = u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let offset_ms = self.relay_clock.offset_ms.load(Ordering::Relaxed);
+        Some(then_ms.saturating_add_signed(offset_ms).saturating_add(passed_ms))
     }
 
     /// The relay's time that an `hlc` contains, in milliseconds, but not later than the present time.

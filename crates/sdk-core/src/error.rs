@@ -85,6 +85,9 @@ pub enum InvalidContent {
     /// Choices that the poll does not have, or several where only one is allowed.
     #[error("the poll does not allow these choices")]
     Choices,
+    /// A timer of more than [`MAX_TIMER_S`](crate::MAX_TIMER_S) seconds.
+    #[error("the timer is too long")]
+    Timer,
     /// More than [`MAX_PINNED`](crate::MAX_PINNED) pinned messages in a thread.
     #[error("too many messages are pinned")]
     TooManyPinned,

@@ -68,7 +68,7 @@ pub use client::{
 pub use config::{ChangeLimits, Config, DatabaseKey, ProxyChoice, Trust};
 pub use content::{
     ContactCard, Location, MAX_CARD_FIELD, MAX_OPTION, MAX_OPTIONS, MAX_PINNED, MAX_PLACE_NAME, MAX_QUESTION,
-    MAX_TEXT,
+    MAX_TEXT, MAX_TIMER_S,
 };
 pub use env::{Clock, SystemClock};
 pub use error::{Error, InvalidContent, Offline, Result, Storage};

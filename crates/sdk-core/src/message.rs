@@ -34,6 +34,11 @@ pub struct Message {
     pub edited_ms: Option<u64>,
     /// When the author wrote it, in server time, in milliseconds since the Unix epoch.
     pub sent_ms: u64,
+    /// How long after it was read the message disappears, in seconds; 0 if it does not ([`Thread::set_timer`](crate::Thread::set_timer)).
+    pub timer_s: u32,
+    /// When it disappears, in server time, in milliseconds since the Unix epoch; none as long as its timer does not run. The timer runs
+    /// from the time when the message was read on this device or, for one of ours, from the time when the relay accepted it.
+    pub expires_ms: Option<u64>,
     /// The sequence number that the relay assigned; none if the relay has not answered yet.
     pub server_seq: Option<u64>,
 }
@@ -325,7 +330,12 @@ pub enum MessageBody {
     /// A contact card.
     Contact(Box<ContactCard>),
     /// A place on the earth.
-    Location(Location),
+    Location(Box<Location>),
+    /// The sender has set the time after which messages of this thread disappear, as of this message.
+    TimerChanged {
+        /// The time after the message was read, in seconds; 0 if messages do not disappear any longer.
+        seconds: u32,
+    },
     /// A poll, and the votes in it so far.
     Poll(Box<Poll>),
     /// Something that a later version of the library can show. It is kept, and shown once the app is updated.
@@ -343,6 +353,7 @@ impl fmt::Debug for MessageBody {
             Self::Contact(_) => f.write_str("Contact(..)"),
             Self::Location(_) => f.write_str("Location(..)"),
             Self::Poll(_) => f.write_str("Poll(..)"),
+            Self::TimerChanged { seconds } => write!(f, "TimerChanged({seconds})"),
             Self::NotUnderstood => f.write_str("NotUnderstood"),
             Self::Deleted => f.write_str("Deleted"),
             Self::Undecryptable(cause) => write!(f, "Undecryptable({cause:?})"),

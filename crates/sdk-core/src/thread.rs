@@ -81,6 +81,7 @@ pub(crate) async fn mark_read(ctx: &Context, thread: ThreadId, up_to: MessageId)
     });
     let more_due = work.await?;
     ctx.outbox.notify_one();
+    ctx.upkeep.timers.notify_one();
     if more_due {
         ctx.upkeep.receipts_due.notify_one();
     }
@@ -154,6 +155,7 @@ pub(crate) async fn delete_for_me(ctx: &Context, thread: ThreadId, id: MessageId
 pub(crate) async fn restore(ctx: &Context, thread: ThreadId, id: MessageId) -> Result<()> {
     let now_ms = ctx.server_now_ms();
     let restored = ctx.store.write(move |tx| tx.restore(thread, id, now_ms)).await?;
+    ctx.upkeep.timers.notify_one();
     if restored { Ok(()) } else { Err(Error::NotFound) }
 }
 

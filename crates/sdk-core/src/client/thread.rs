@@ -234,6 +234,30 @@ impl Thread {
         thread::restore(self.ctx(), self.id, message).await
     }
 
+    /// Makes the messages that are sent into this thread from now on, by any member, disappear this many seconds after they were read;
+    /// 0: they stay. Everybody sees the change as a message ([`TimerChanged`](crate::MessageBody::TimerChanged)), except in a thread
+    /// that has no messages yet, where the first one has the timer. Does nothing if the timer is set to this already.
+    ///
+    /// The timer of a message runs from when it was read on this device or, for one of ours, from when the relay accepted it. The message
+    /// is then deleted with its reactions, votes, earlier versions and search terms. Times are the relay's, so that setting the clock of
+    /// the device changes nothing; after a restart, messages disappear once there is a connection.
+    ///
+    /// # Errors
+    /// [`Error::InvalidContent`](crate::Error::InvalidContent) above [`MAX_TIMER_S`](crate::MAX_TIMER_S),
+    /// [`Error::Storage`](crate::Error::Storage).
+    pub async fn set_timer(&self, seconds: u32) -> Result<()> {
+        send::timer::set_timer(self.ctx(), self.id, seconds).await
+    }
+
+    /// The time after which messages of this thread disappear once they were read, in seconds; 0 if they do not.
+    ///
+    /// # Errors
+    /// [`Error::Storage`](crate::Error::Storage).
+    pub async fn timer(&self) -> Result<u32> {
+        let thread = self.id;
+        Ok(self.ctx().store.glance(move |rows| rows.timer(thread)).await?.seconds())
+    }
+
     /// Pins a message of this thread for all its members. When this returns, it is on disk and shown, and will be sent.
     ///
     /// # Errors

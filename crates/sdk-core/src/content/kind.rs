@@ -69,6 +69,7 @@ impl Kind {
     pub(super) const REACTION: Self = Self(12);
     pub(super) const EDIT: Self = Self(13);
     pub(super) const DELETE: Self = Self(14);
+    pub(super) const TIMER_CHANGE: Self = Self(15);
     pub(super) const CONTACT_CARD: Self = Self(16);
     pub(super) const LOCATION: Self = Self(17);
     pub(super) const POLL: Self = Self(18);

@@ -17,6 +17,7 @@ mod reaction;
 mod receipt;
 mod target;
 mod text;
+mod timer;
 mod unknown;
 mod vote;
 
@@ -41,6 +42,8 @@ pub(crate) use receipt::{MAX_MESSAGES, ReceiptKind};
 pub(crate) use target::Target;
 pub use text::MAX_TEXT;
 pub(crate) use text::Text;
+pub use timer::MAX_TIMER_S;
+pub(crate) use timer::Timer;
 pub(crate) use unknown::Unknown;
 pub(crate) use vote::Vote;
 
@@ -65,6 +68,8 @@ pub(crate) struct Content {
     pub(crate) id: ClientMsgId,
     /// When the sender wrote it, in server time, in milliseconds.
     pub(crate) sent_ms: u64,
+    /// How long after it was read it disappears. Nobody sees the kinds for which it means nothing.
+    pub(crate) timer: Timer,
     pub(crate) body: Body,
 }
 
@@ -85,6 +90,7 @@ pub(crate) enum Body {
     Poll(Poll),
     Vote(Vote),
     Pin(Pin),
+    Timer(Timer),
     /// A kind that a later version has introduced.
     Unknown(Unknown),
 }
@@ -125,6 +131,7 @@ impl Content {
             thread: self.thread.as_bytes().to_vec(),
             id: self.id.as_bytes().to_vec(),
             sent_ms: self.sent_ms,
+            timer_s: self.timer.seconds(),
             ..self.body.write()
         };
         let mut bytes = Zeroizing::new(content.encode_to_vec());
@@ -142,6 +149,7 @@ impl Content {
             thread: ThreadId::from_slice(&content.thread).map_err(malformed)?,
             id: ClientMsgId::from_slice(&content.id).map_err(malformed)?,
             sent_ms: content.sent_ms,
+            timer: Timer::read(content.timer_s)?,
             body: Body::read(content, bytes)?,
         })
     }
@@ -166,6 +174,7 @@ impl Body {
             Self::Poll(_) => Kind::POLL,
             Self::Vote(_) => Kind::VOTE,
             Self::Pin(_) => Kind::PIN,
+            Self::Timer(_) => Kind::TIMER_CHANGE,
             Self::Unknown(unknown) => unknown.kind,
         }
     }
@@ -216,7 +225,16 @@ impl Body {
             | Self::Contact(_)
             | Self::Place(_)
             | Self::Poll(_)
+            | Self::Timer(_)
             | Self::Unknown(_) => None,
+        }
+    }
+
+    /// The timer that it sets for the messages that follow, if it sets one.
+    pub(crate) const fn sets_timer(&self) -> Option<Timer> {
+        match self {
+            Self::Timer(timer) => Some(*timer),
+            _ => None,
         }
     }
 
@@ -254,6 +272,7 @@ impl Body {
             Self::Poll(poll) => poll.write(),
             Self::Vote(vote) => of(vote.write()),
             Self::Pin(pin) => of(pin.write()),
+            Self::Timer(timer) => of(timer.write()),
             Self::Unknown(_) => proto::Content::default(),
         }
     }
@@ -285,6 +304,7 @@ impl Body {
             Some(proto::content::Body::Poll(poll)) => Poll::read(poll).map(Self::Poll),
             Some(proto::content::Body::Vote(vote)) => Vote::read(vote).map(Self::Vote),
             Some(proto::content::Body::Pin(pin)) => Pin::read(pin).map(Self::Pin),
+            Some(proto::content::Body::TimerChange(change)) => Timer::read(change.seconds).map(Self::Timer),
             None => Err(ContentError::Unknown),
         };
         match read {
@@ -316,6 +336,7 @@ impl fmt::Debug for Body {
             Self::Place(place) => place.fmt(f),
             Self::Poll(poll) => poll.fmt(f),
             Self::Vote(_) => f.write_str("Vote(..)"),
+            Self::Timer(timer) => timer.fmt(f),
             Self::Pin(pin) => write!(f, "Pin({})", pin.is_pinned),
             Self::Unknown(unknown) => unknown.fmt(f),
         }
@@ -333,6 +354,7 @@ mod tests {
             thread: ThreadId::from_bytes([1; 16]),
             id: ClientMsgId::from_bytes([2; 16]),
             sent_ms: 3,
+            timer: Timer::new(60).unwrap(),
             body,
         }
     }

@@ -20,8 +20,12 @@ pub(crate) struct Quote {
 impl Quote {
     /// Quotes as much of the text as fits.
     pub(crate) fn new(author: UserId, id: ClientMsgId, text: &str) -> Self {
-        let end = text.floor_char_boundary(MAX_QUOTE);
-        Self { author, id, text: text.get(..end).unwrap_or_default().to_owned() }
+        Self { author, id, text: Self::cut(text).to_owned() }
+    }
+
+    /// As much of the text as fits.
+    pub(crate) fn cut(text: &str) -> &str {
+        text.get(..text.floor_char_boundary(MAX_QUOTE)).unwrap_or_default()
     }
 
     pub(super) fn write(&self) -> proto::Quote {

@@ -4,7 +4,7 @@ use sealpost_wire as wire;
 use sealpost_wire::id::ToWire as _;
 use sealpost_wire::limits::MAX_COUNT;
 
-use crate::content::Content;
+use crate::content::{Content, Timer};
 use crate::error::Result;
 use crate::id::{ClientMsgId, DeviceId, InvalidId, ThreadId, UserId};
 use crate::message::Undecryptable;
@@ -91,7 +91,7 @@ impl Envelope {
     }
 
     /// The message that it becomes.
-    pub(super) const fn message(&self, what: Arrived, sent_ms: u64) -> NewIncoming {
+    pub(super) const fn message(&self, what: Arrived, sent_ms: u64, timer: Timer) -> NewIncoming {
         NewIncoming {
             thread: self.thread,
             author: self.sender,
@@ -99,6 +99,7 @@ impl Envelope {
             what,
             // The database stores signed numbers; a larger time is false in any case.
             sent_ms: if sent_ms > MAX_TIME { MAX_TIME } else { sent_ms },
+            timer,
             server_ms: self.server_ms,
             epoch: self.epoch,
             server_seq: self.server_seq,
@@ -108,7 +109,7 @@ impl Envelope {
     /// The message that represents it if it cannot be opened.
     pub(super) fn placeholder(&self, cause: Undecryptable, now_ms: u64) -> NewIncoming {
         let sent_ms = self.client_msg_id.time_ms().unwrap_or(now_ms);
-        self.message(Arrived::Undecryptable(cause), sent_ms)
+        self.message(Arrived::Undecryptable(cause), sent_ms, Timer::default())
     }
 }
 

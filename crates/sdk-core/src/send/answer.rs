@@ -203,8 +203,13 @@ pub(super) async fn settle(ctx: &Context, lane: ThreadId, to_settle: ToSettle) -
         matches!(settlement, Settlement::Failed(FailReason::NotAMember | FailReason::UnknownRecipient))
     };
     let threads_unknown = settled.iter().any(thread_unknown);
+    let upkeep = Arc::clone(&ctx.upkeep);
     let work = move |tx: &mut Tx<'_>| {
         tx.settle_all(&settled)?;
+        if tx.has_started_timers() {
+            let upkeep = Arc::clone(&upkeep);
+            tx.after_commit(move || upkeep.timers.notify_one());
+        }
         fault::at(Station::SettleBeforeCommit);
         Ok(if tx.is_lane_busy(lane)? { Left::Something } else { Left::Nothing })
     };

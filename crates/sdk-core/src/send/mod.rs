@@ -31,6 +31,7 @@ mod prepare;
 pub(crate) mod queue;
 mod seal;
 mod time;
+pub(crate) mod timer;
 pub(crate) mod wait;
 mod window;
 

@@ -213,8 +213,13 @@ impl Work<'_, '_> {
             self.tx.set_sent(outgoing.id, now_ms)?;
         }
         let sent_ms = outgoing.sent_ms.min(now_ms);
-        let content =
-            Content { thread: self.thread.id, id: outgoing.content_id, sent_ms, body: outgoing.body };
+        let content = Content {
+            thread: self.thread.id,
+            id: outgoing.content_id,
+            sent_ms,
+            timer: outgoing.timer,
+            body: outgoing.body,
+        };
         let client_msg_id = self.ctx.new_client_msg_id();
         let our_address = address(self.us.user, self.us.device)?;
         let local = local_device(self.account, &our_address);

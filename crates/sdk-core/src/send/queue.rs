@@ -28,7 +28,10 @@ pub(crate) async fn reply(ctx: &Context, thread: ThreadId, to: MessageId, text: 
     let text = checked(text)?.to_owned();
     let work = move |tx: &mut Tx<'_>| {
         let (author, id, body) = content_in(tx, thread, to)?;
+        // The text of a message that disappears would stay in the quote. It is shown as long as the message is there.
+        let stays = tx.message(to)?.is_none_or(|message| message.timer_s == 0);
         let quoted = body.quoted().ok_or(Error::WrongState)?;
+        let quoted = if stays { quoted } else { "" };
         let quote = Some(Box::new(Quote::new(author, id, quoted)));
         Ok(Body::Text(Text { text: text.clone(), quote, is_forwarded: false }))
     };

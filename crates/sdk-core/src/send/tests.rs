@@ -152,6 +152,7 @@ async fn a_message_is_sealed_once_for_each_device_of_all_other_members() {
         let ours = address(us.user, us.device)?;
         let thread = tx.thread(THREAD)?.unwrap();
         let content = Content {
+            timer: crate::content::Timer::default(),
             thread: THREAD,
             id: ClientMsgId::new(1, &[1; 10]),
             sent_ms: 1,

@@ -145,6 +145,11 @@ impl Tx<'_> {
             "UPDATE message SET state = ?2 WHERE id = ?1 AND state >= ?3",
             params![message.0, STATE_READ_LATE, STATE_INCOMING],
         )?;
+        self.change(
+            "UPDATE thread SET timer_due = 1
+             WHERE thread_id = (SELECT thread_id FROM message WHERE id = ?1 AND timer > 0 AND expires IS NULL)",
+            [message.0],
+        )?;
         Ok(())
     }
 }

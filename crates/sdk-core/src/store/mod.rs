@@ -32,6 +32,7 @@ mod search;
 mod session;
 mod settlement;
 mod thread;
+mod timer;
 mod transaction;
 mod unknown;
 mod vault;

@@ -16,7 +16,7 @@ use rusqlite::{OptionalExtension as _, params};
 
 use super::message::POSITION_PENDING;
 use super::{Durable, Rows, Tx, from_sql, to_sql};
-use crate::content::Body;
+use crate::content::{Body, Timer};
 use crate::error::{Error, Result, Storage};
 use crate::event::Event;
 use crate::id::{ClientMsgId, DeviceId, MessageId, ThreadId, UserId};
@@ -57,6 +57,7 @@ pub(crate) struct Outgoing {
     pub(crate) id: OutgoingId,
     pub(crate) content_id: ClientMsgId,
     pub(crate) sent_ms: u64,
+    pub(crate) timer: Timer,
     pub(crate) body: Body,
     pub(crate) attempts: u32,
     /// How often a parcel of it was refused, after which it was sealed anew.
@@ -141,7 +142,8 @@ impl Rows<'_> {
         after: Option<OutgoingId>,
         (limit, max_bytes): (u32, usize),
     ) -> Result<Vec<Entry>> {
-        let sql = "SELECT o.id, o.content_id, o.sent, o.body, o.state, o.attempts, o.refusals, p.client_msg_id, p.bytes
+        let sql = "SELECT o.id, o.content_id, o.sent, o.body, o.state, o.attempts, o.refusals, p.client_msg_id, p.bytes,
+                       o.timer
                    FROM outgoing AS o LEFT JOIN parcel AS p ON p.outgoing_id = o.id
                    WHERE o.lane = ?1 AND o.state < 3 AND o.id > ?2 ORDER BY o.id LIMIT ?3";
         let mut statement = self.connection.prepare_cached(sql)?;
@@ -166,6 +168,7 @@ impl Rows<'_> {
                     id,
                     content_id: ClientMsgId::from_slice(&row.get::<_, Vec<u8>>(1)?)?,
                     sent_ms: from_sql(row.get(2)?)?,
+                    timer: Timer::new(row.get(9)?).ok_or_else(corrupt)?,
                     body: Body::from_bytes(&body).map_err(|_| corrupt())?,
                     attempts: row.get(5)?,
                     refusals: row.get(6)?,
@@ -207,19 +210,23 @@ impl Rows<'_> {
 impl Tx<'_> {
     /// Queues a content. If people see it, it also becomes a message, which is returned.
     pub(crate) fn enqueue(&mut self, new: NewOutgoing) -> Result<Option<Message>> {
-        let message =
-            if new.body.kind().is_shown() { Some(self.insert_outgoing_message(&new)?) } else { None };
-        self.insert_outgoing(&new, message)?;
+        let (message, timer) = if new.body.kind().is_shown() {
+            let timer = self.timer_for(new.thread, &new.body)?;
+            (Some(self.insert_outgoing_message(&new, timer)?), timer)
+        } else {
+            (None, Timer::default())
+        };
+        self.insert_outgoing(&new, message, timer)?;
         let Some(id) = message else { return Ok(None) };
         let message = self.message(id)?.ok_or(Error::Bug("a queued message is not there"))?;
         self.emit(Event::MessageAdded(message.clone()));
         Ok(Some(message))
     }
 
-    fn insert_outgoing(&mut self, new: &NewOutgoing, message: Option<MessageId>) -> Result<()> {
+    fn insert_outgoing(&mut self, new: &NewOutgoing, message: Option<MessageId>, timer: Timer) -> Result<()> {
         self.change_one(
-            "INSERT INTO outgoing (lane, message_id, content_id, sent, class, body, state)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO outgoing (lane, message_id, content_id, sent, class, body, state, timer)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             params![
                 new.thread.as_bytes(),
                 message.map(|id| id.0),
@@ -228,6 +235,7 @@ impl Tx<'_> {
                 new.body.class().to_stored(),
                 new.body.to_bytes(),
                 TO_SEAL,
+                timer.seconds(),
             ],
         )?;
         self.change(
@@ -276,8 +284,8 @@ impl Tx<'_> {
             return Err(Error::NotFound);
         }
         self.change_one(
-            "INSERT INTO outgoing (lane, message_id, content_id, sent, class, body, state)
-             SELECT thread_id, id, content_id, sent, 1, body, 1 FROM message WHERE id = ?1",
+            "INSERT INTO outgoing (lane, message_id, content_id, sent, class, body, state, timer)
+             SELECT thread_id, id, content_id, sent, 1, body, 1, timer FROM message WHERE id = ?1",
             [id.0],
         )?;
         self.change(

@@ -61,7 +61,7 @@ impl Tx<'_> {
                 self.check_epoch(epoch)?;
                 current_epoch = Some(epoch);
             }
-            if let Some((lane, is_shown)) = self.accept(id, epoch, server_seq)? {
+            if let Some((lane, is_shown)) = self.accept(id, (epoch, server_seq), server_ms)? {
                 let lane = accepted.entry(lane).or_default();
                 lane.places.push((epoch, server_seq));
                 if is_shown {
@@ -148,6 +148,7 @@ impl Tx<'_> {
         self.remove_outgoing(id, lane)?;
         // A message for which there is a receipt has arrived, whatever the relay says now.
         let Some(message) = message else { return Ok(()) };
+        self.forget_pending_timer(lane, message)?;
         self.change_one(
             "UPDATE message SET state = CASE WHEN state IN (2, 3) THEN state ELSE ?2 END, cause = ?3
              WHERE id = ?1",
@@ -209,11 +210,17 @@ impl Tx<'_> {
 
     /// Records that the relay has stored an entry, whichever parcel it was in. Returns its lane, for which the caller writes
     /// the rest, or `None` if the entry was cancelled or settled before.
-    fn accept(&mut self, id: OutgoingId, epoch: u64, server_seq: u64) -> Result<Option<(ThreadId, bool)>> {
+    fn accept(
+        &mut self,
+        id: OutgoingId,
+        (epoch, server_seq): (u64, u64),
+        server_ms: u64,
+    ) -> Result<Option<(ThreadId, bool)>> {
         let Some((lane, message)) = self.pending(id)? else { return Ok(None) };
         self.change_one("UPDATE outgoing SET state = ?2 WHERE id = ?1", [id.0, ACCEPTED])?;
-        let awaits_receipt =
-            message.map(|message| self.accept_message(message, epoch, server_seq)).transpose()?;
+        let awaits_receipt = message
+            .map(|message| self.accept_message(message, (epoch, server_seq), server_ms))
+            .transpose()?;
         if message.is_none() {
             self.accept_change(id, lane, position(epoch, server_seq)?)?;
         }

@@ -40,6 +40,8 @@ pub(crate) struct Tx<'c> {
     /// Whether more has changed than the events report.
     pub(super) must_look: bool,
     pub(super) needed_in_file: bool,
+    /// Whether timers of messages were started.
+    pub(super) timers_started: bool,
     /// The previous positions of messages that have moved, until the changes are reported.
     pub(super) moved: BTreeMap<MessageId, Position>,
     pub(super) after_commit: Vec<AfterCommit>,
@@ -83,6 +85,7 @@ impl<'c> Tx<'c> {
             events: Vec::new(),
             must_look: false,
             needed_in_file: false,
+            timers_started: false,
             moved: BTreeMap::new(),
             after_commit: Vec::new(),
             parts,

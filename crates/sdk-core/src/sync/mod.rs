@@ -12,6 +12,7 @@ mod pause;
 mod purge;
 mod receipts;
 mod renewal;
+mod timers;
 mod upkeep;
 
 use std::future::Future;
@@ -117,6 +118,8 @@ impl Tasks {
         tasks.spawn(supervise(ctx.clone(), Part::Receiving, move || retry::run(c.clone())));
         let c = ctx.clone();
         tasks.spawn(supervise(ctx.clone(), Part::Search, move || purge::run(c.clone())));
+        let c = ctx.clone();
+        tasks.spawn(supervise(ctx.clone(), Part::Search, move || timers::run(c.clone())));
         let c = ctx.clone();
         tasks.spawn(supervise(ctx.clone(), Part::Sending, move || renewal::run(c.clone())));
         Self(tasks)

@@ -47,7 +47,7 @@ impl From<core::MessageBody> for MessageBody {
         match body {
             core::MessageBody::Text(text) => Self::Text { text },
             core::MessageBody::Contact(card) => Self::Contact { card: (*card).into() },
-            core::MessageBody::Location(location) => Self::Location { location: location.into() },
+            core::MessageBody::Location(location) => Self::Location { location: (*location).into() },
             core::MessageBody::Poll(poll) => Self::Poll { poll: (*poll).into() },
             core::MessageBody::Deleted => Self::Deleted,
             core::MessageBody::Undecryptable(cause) => Self::Undecryptable { cause: cause.into() },

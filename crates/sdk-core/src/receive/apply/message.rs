@@ -5,18 +5,23 @@ use crate::content::Content;
 use crate::error::Result;
 use crate::id::MessageId;
 use crate::receive::envelope::Envelope;
-use crate::store::{Arrived, Tx};
+use crate::store::{Arrived, Origin, Tx};
 
 /// If a message represents an envelope with this id that could not be opened, the content replaces it.
 pub(super) fn apply(
     tx: &mut Tx<'_>,
     envelope: &Envelope,
+    origin: &Origin,
     content: Content,
     placeholder: Option<MessageId>,
 ) -> Result<()> {
     let is_known = tx.message_of(envelope.sender, content.id)?.is_some()
         || tx.was_applied(envelope.sender, content.id)?;
-    let message = envelope.message(Arrived::Content(content.id, content.body), content.sent_ms);
+    let (sets, timer) = (content.body.sets_timer(), content.timer);
+    let message = envelope.message(Arrived::Content(content.id, content.body), content.sent_ms, timer);
+    if !is_known {
+        tx.apply_timer(origin, sets, timer)?;
+    }
     match (is_known, placeholder) {
         (true, Some(placeholder)) => tx.remove_placeholder(envelope.thread, placeholder),
         (true, None) => Ok(()),

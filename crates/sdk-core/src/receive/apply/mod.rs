@@ -42,7 +42,7 @@ pub(super) fn apply(
     }
     let origin = envelope.origin(&content)?;
     if kind.is_shown() {
-        message::apply(tx, envelope, content, placeholder)?;
+        message::apply(tx, envelope, &origin, content, placeholder)?;
         return apply_to(tx, &origin, (now_ms, limits));
     }
     if !tx.set_applied(origin.author, origin.content_id, now_ms)? {

@@ -110,6 +110,7 @@ impl Device {
 
 fn content(number: u8) -> Content {
     Content {
+        timer: crate::content::Timer::default(),
         thread: ThreadId::from_bytes([9; 16]),
         id: ClientMsgId::new(u64::from(number), &[number; 10]),
         sent_ms: 1_000,

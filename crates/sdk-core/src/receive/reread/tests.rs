@@ -37,6 +37,7 @@ async fn store() -> (tempfile::TempDir, Store, [MessageId; 3]) {
         let mut messages = [MessageId(0); 3];
         for (message, number) in messages.iter_mut().zip(1..) {
             *message = tx.insert_incoming(&NewIncoming {
+                timer: crate::content::Timer::default(),
                 thread: THREAD,
                 author: PEER,
                 device: DeviceId::PRIMARY,

@@ -7,7 +7,7 @@ use rusqlite::params;
 
 use super::reading::{STATE_INCOMING, STATE_LATE};
 use super::{NewOutgoing, Tx, VERSION, to_sql};
-use crate::content::{Body, ReceiptKind};
+use crate::content::{Body, ReceiptKind, Timer};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::id::{ClientMsgId, DeviceId, MessageId, ThreadId, UserId};
@@ -38,6 +38,7 @@ pub(crate) struct NewIncoming {
     pub(crate) device: DeviceId,
     pub(crate) what: Arrived,
     pub(crate) sent_ms: u64,
+    pub(crate) timer: Timer,
     /// When the relay stored it, by the relay's clock.
     pub(crate) server_ms: u64,
     pub(crate) epoch: u64,
@@ -55,11 +56,12 @@ pub(crate) enum Arrived {
 
 impl Tx<'_> {
     /// Inserts the row of an outgoing message.
-    pub(super) fn insert_outgoing_message(&mut self, new: &NewOutgoing) -> Result<MessageId> {
+    pub(super) fn insert_outgoing_message(&mut self, new: &NewOutgoing, timer: Timer) -> Result<MessageId> {
         let (us, device) = new.us;
         self.change_one(
-            "INSERT INTO message (thread_id, content_id, author, device, kind, body, sent, position, state, links)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            "INSERT INTO message (thread_id, content_id, author, device, kind, body, sent, position, state, links,
+                timer)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             params![
                 new.thread.as_bytes(),
                 new.content_id.as_bytes(),
@@ -71,6 +73,7 @@ impl Tx<'_> {
                 POSITION_PENDING,
                 STATE_QUEUED,
                 new.body.has_link(),
+                timer.seconds(),
             ],
         )?;
         let id = MessageId(self.connection.last_insert_rowid());
@@ -81,8 +84,14 @@ impl Tx<'_> {
         Ok(id)
     }
 
-    /// One of our messages was assigned its position. Returns whether a receipt for it is still to come.
-    pub(super) fn accept_message(&mut self, id: MessageId, epoch: u64, server_seq: u64) -> Result<bool> {
+    /// One of our messages was assigned its position, at this time by the relay's clock, from which its timer runs. Returns whether
+    /// a receipt for it is still to come.
+    pub(super) fn accept_message(
+        &mut self,
+        id: MessageId,
+        (epoch, server_seq): (u64, u64),
+        server_ms: u64,
+    ) -> Result<bool> {
         let found = self.message_or_hidden(id)?;
         let (mut message, is_hidden) = found.ok_or(Error::Bug("an outbox without a message"))?;
         let was = self.moved.remove(&id).unwrap_or(message.position);
@@ -91,6 +100,10 @@ impl Tx<'_> {
             "UPDATE message SET server_seq = ?2, position = ?3, state = max(state, ?4) WHERE id = ?1",
             params![id.0, to_sql(server_seq)?, order, STATE_SENT],
         )?;
+        message.expires_ms = self.start_timer(id, server_ms)?;
+        if let MessageBody::TimerChanged { seconds } = message.body {
+            self.settle_timer(id, order, seconds)?;
+        }
         message.position.order = order;
         message.server_seq = Some(server_seq);
         if message.direction == Direction::Outgoing(Delivery::Queued) {
@@ -147,14 +160,14 @@ impl Tx<'_> {
         self.change_one(
             "INSERT INTO message
                 (id, thread_id, content_id, author, device, kind, body, cause, sent, server_seq, position, state, late,
-                 mentions, links, stored)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
+                 mentions, links, stored, timer)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
              ON CONFLICT (id) DO UPDATE
                 SET content_id = excluded.content_id, author = excluded.author, device = excluded.device,
                     kind = excluded.kind, body = excluded.body, cause = excluded.cause, sent = excluded.sent,
                     server_seq = excluded.server_seq, position = excluded.position, state = excluded.state,
                     late = excluded.late, mentions = excluded.mentions, links = excluded.links,
-                    stored = excluded.stored, hidden = NULL",
+                    stored = excluded.stored, timer = excluded.timer, hidden = NULL",
             params![
                 id.map(|id| id.0),
                 new.thread.as_bytes(),
@@ -172,6 +185,7 @@ impl Tx<'_> {
                 mentions,
                 new.what.has_link(),
                 to_sql(new.server_ms)?,
+                new.timer.seconds(),
             ],
         )?;
         if kind == KIND_UNKNOWN {
@@ -200,11 +214,17 @@ impl Tx<'_> {
     /// Removes a message and its search terms; nothing else deletes messages.
     pub(super) fn delete_message(&mut self, thread: ThreadId, id: MessageId) -> Result<()> {
         let position = self.position_of(id)?;
-        self.unindex(id)?;
-        self.note_unread_removed(id)?;
-        self.change_one("DELETE FROM message WHERE id = ?1", [id.0])?;
+        self.delete_row(thread, id)?;
         self.emit(Event::MessageRemoved { thread, id, position });
         Ok(())
+    }
+
+    /// Deletes the row of a message, and what depends on it, without an event.
+    pub(super) fn delete_row(&mut self, thread: ThreadId, id: MessageId) -> Result<()> {
+        self.unindex(id)?;
+        self.note_unread_removed(id)?;
+        self.forget_pending_timer(thread, id)?;
+        self.change_one("DELETE FROM message WHERE id = ?1", [id.0])
     }
 
     /// A receipt reports the state of one of our messages. The state never goes back, except that a message that we

@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension as _, Params, params};
 
 use super::row::{COLUMNS, Columns, columns};
 use super::{KIND_CONTENT, KIND_DELETED, STATE_FAILED};
-use crate::content::Body;
+use crate::content::{self, Body};
 use crate::error::{Error, Result, Storage};
 use crate::id::{ClientMsgId, MessageId, ThreadId, UserId};
 use crate::message::{Message, MessageBody, Page, Position, Quote};
@@ -184,6 +184,16 @@ impl Rows<'_> {
         Ok(Some((UserId::from_slice(&author)?, ClientMsgId::from_slice(&content_id)?, body)))
     }
 
+    /// What a quote of a message shows. The quote itself is empty if the message disappears.
+    fn text_to_quote(&self, id: MessageId) -> Result<String> {
+        let sql =
+            format!("SELECT body FROM message WHERE id = ?1 AND kind = {KIND_CONTENT} AND hidden IS NULL");
+        let body: Option<Vec<u8>> =
+            self.connection.prepare_cached(&sql)?.query_row([id.0], |row| row.get(0)).optional()?;
+        let body = body.and_then(|body| Body::from_bytes(&body).ok());
+        Ok(body.as_ref().and_then(Body::quoted).map(content::Quote::cut).unwrap_or_default().to_owned())
+    }
+
     /// The messages that a query for [`COLUMNS`] of one thread finds.
     fn messages(&self, sql: &str, values: impl Params, read_mark: Position) -> Result<Vec<Message>> {
         let mut statement = self.connection.prepare_cached(sql)?;
@@ -204,7 +214,11 @@ impl Rows<'_> {
         if let Some(quoted) = quoted {
             let in_thread = self.message_of_thread(message.thread, quoted.author, quoted.id)?;
             let is_deleted = in_thread.map_or(Ok(false), |id| self.is_deleted(id))?;
-            let text = if is_deleted { String::new() } else { quoted.text };
+            let text = match in_thread {
+                _ if is_deleted => String::new(),
+                Some(id) if quoted.text.is_empty() => self.text_to_quote(id)?,
+                _ => quoted.text,
+            };
             message.quote = Some(Box::new(Quote { author: quoted.author, text, message: in_thread }));
         }
         Ok(message)

@@ -17,7 +17,7 @@ use crate::store::reading::{STATE_INCOMING, STATE_LATE, STATE_READ_LATE};
 pub(super) const COLUMNS: &str = "id, thread_id, author, kind, body, cause, sent, server_seq,
     iif(state = 12 AND EXISTS (SELECT 1 FROM late_mark AS mark WHERE mark.thread_id = message.thread_id
         AND mark.late >= message.late AND (mark.position, mark.id) >= (message.position, message.id)), 11, state),
-    position, reactions, edited, hidden FROM message";
+    position, reactions, edited, hidden, timer, expires FROM message";
 
 pub(super) struct Columns {
     id: i64,
@@ -35,6 +35,8 @@ pub(super) struct Columns {
     edited: Option<i64>,
     /// When it was deleted on this device.
     pub(super) hidden: Option<i64>,
+    timer: u32,
+    expires: Option<i64>,
 }
 
 pub(super) fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
@@ -52,6 +54,8 @@ pub(super) fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
         reactions: row.get(10)?,
         edited: row.get(11)?,
         hidden: row.get(12)?,
+        timer: row.get(13)?,
+        expires: row.get(14)?,
     })
 }
 
@@ -79,8 +83,9 @@ impl Columns {
                 }
                 Ok(Body::Place(Place { location, is_forwarded: forwarded })) => {
                     is_forwarded = forwarded;
-                    MessageBody::Location(location)
+                    MessageBody::Location(Box::new(location))
                 }
+                Ok(Body::Timer(timer)) => MessageBody::TimerChanged { seconds: timer.seconds() },
                 Ok(Body::Poll(poll)) => MessageBody::Poll(Box::new(poll.into())),
                 _ => return Err(corrupt()),
             },
@@ -111,6 +116,8 @@ impl Columns {
             reactions: Vec::new(),
             edited_ms: self.edited.map(from_sql).transpose()?,
             sent_ms: from_sql(self.sent)?,
+            timer_s: self.timer,
+            expires_ms: self.expires.map(from_sql).transpose()?,
             server_seq: self.server_seq.map(from_sql).transpose()?,
         };
         Ok((message, quoted))

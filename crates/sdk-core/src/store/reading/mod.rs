@@ -163,6 +163,7 @@ impl Tx<'_> {
         self.mark_late(thread, up_to, until, limit)?;
         self.set_marked_unread(thread, false)?;
         self.count_mentions(thread)?;
+        self.note_timers(thread)?;
         Ok(MarkedRead { to_confirm, more_due: self.are_any_receipts_due()? })
     }
 

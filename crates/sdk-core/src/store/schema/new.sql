@@ -136,12 +136,14 @@ CREATE TABLE thread (
     muted_until    INTEGER NOT NULL DEFAULT 0,     -- 0 not muted
     draft          TEXT,
     request        INTEGER NOT NULL DEFAULT 0,     -- 1: a stranger began it, and it was not accepted
-    clear_up_to    INTEGER                         -- a message.id: what is not newer is to be deleted
+    clear_up_to    INTEGER,                        -- a message.id: what is not newer is to be deleted
+    timer_due      INTEGER NOT NULL DEFAULT 0      -- 1: timers of messages that have been read are to be started
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX thread_to_accept ON thread (thread_id) WHERE accepted = 0;
 CREATE INDEX thread_unread    ON thread (thread_id) WHERE unread > 0 OR marked_unread = 1;
 CREATE INDEX thread_list      ON thread (folder, pinned, activity, thread_id);
+CREATE INDEX thread_timer_due ON thread (thread_id) WHERE timer_due = 1;
 
 -- The read receipts of a thread that are still to be queued: for the messages after this position, up to the thread's mark.
 CREATE TABLE read_receipt_due (
@@ -318,6 +320,8 @@ CREATE INDEX member_user ON member (user_id, thread_id);
 
 CREATE INDEX message_count   ON message (author, device, run, count) WHERE count IS NOT NULL;
 CREATE INDEX message_expires ON message (expires) WHERE expires IS NOT NULL;
+CREATE INDEX message_timer    ON message (thread_id, position, id) WHERE timer > 0 AND expires IS NULL AND state >= 10;
+CREATE INDEX message_timer_11 ON message (thread_id) WHERE timer > 0 AND expires IS NULL AND state = 11;
 
 -- How far the contents of a run of ours have come with a device. Not written yet.
 CREATE TABLE mark (

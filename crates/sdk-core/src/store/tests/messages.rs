@@ -11,6 +11,7 @@ pub(super) fn incoming(text: &str, server_seq: u64) -> NewIncoming {
         device: DeviceId::PRIMARY,
         what: Arrived::Content(fresh_id(), Body::text(text.to_owned())),
         sent_ms: 1000,
+        timer: crate::content::Timer::default(),
         server_ms: 1000,
         epoch: 1,
         server_seq,

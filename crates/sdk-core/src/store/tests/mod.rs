@@ -19,6 +19,7 @@ mod reading;
 mod search;
 mod sessions;
 mod threads;
+mod timers;
 mod transactions;
 mod votes;
 
