@@ -110,6 +110,18 @@ fn is_within(limit: Duration, written_ms: u64, now_ms: u64) -> bool {
     u128::from(now_ms.saturating_sub(written_ms)) <= limit.as_millis()
 }
 
+/// What happens to a thread that a stranger begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum MessageRequests {
+    /// It is a request, in a list of its own ([`Folder::Requests`](crate::Folder::Requests)), until the person accepts it or answers. Until
+    /// then, its sender gets no receipts, and the relay stores only a few messages of it.
+    #[default]
+    Ask,
+    /// It is accepted immediately, for programs that answer everyone.
+    AcceptAll,
+}
+
 /// The parameters of [`Client::open`](crate::Client::open).
 pub struct Config {
     pub(crate) database: PathBuf,
@@ -119,6 +131,7 @@ pub struct Config {
     pub(crate) proxy: ProxyChoice,
     pub(crate) policy: SessionPolicy,
     pub(crate) limits: ChangeLimits,
+    pub(crate) requests: MessageRequests,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -134,6 +147,7 @@ impl Config {
             proxy: ProxyChoice::default(),
             policy: SessionPolicy::default(),
             limits: ChangeLimits::default(),
+            requests: MessageRequests::default(),
             clock: Arc::new(SystemClock),
         }
     }
@@ -166,6 +180,13 @@ impl Config {
         self
     }
 
+    /// What happens to threads that strangers begin. Default: the person is asked.
+    #[must_use]
+    pub fn message_requests(mut self, requests: MessageRequests) -> Self {
+        self.requests = requests;
+        self
+    }
+
     /// Uses another clock than the operating system's.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
@@ -176,7 +197,8 @@ impl Config {
 
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { database: _, key, relay: _, trust: _, proxy: _, policy, limits: _, clock: _ } = self;
+        let Self { database: _, key, relay: _, trust: _, proxy: _, policy, limits: _, requests: _, clock: _ } =
+            self;
         f.debug_struct("Config").field("key", key).field("policy", policy).finish_non_exhaustive()
     }
 }

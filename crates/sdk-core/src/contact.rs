@@ -49,6 +49,15 @@ pub(crate) async fn accept(ctx: &Context, user: UserId) -> Result<()> {
     work.await
 }
 
+/// Blocks a user, or ends that.
+pub(crate) async fn set_blocked(ctx: &Context, user: UserId, is_blocked: bool) -> Result<()> {
+    let now_ms = ctx.server_now_ms();
+    if ctx.store.write(move |tx| tx.set_blocked(user, is_blocked, now_ms)).await? {
+        ctx.upkeep.to_accept.notify_one();
+    }
+    Ok(())
+}
+
 /// Whether anything may be sealed for this user.
 pub(crate) fn check(rows: &Rows<'_>, user: UserId) -> Result<Result<(), FailReason>> {
     Ok(match rows.trust(user)? {

@@ -11,7 +11,7 @@ use sealpost_protocol::{KnownKeys, SessionPolicy, UnixSeconds};
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::Instant;
 
-use crate::config::ChangeLimits;
+use crate::config::{ChangeLimits, MessageRequests};
 use crate::env::Env;
 use crate::event::{Event, EventBus};
 use crate::id::{ClientMsgId, DeviceId, UserId};
@@ -31,7 +31,7 @@ const JUMP_MS: u64 = 60_000;
 pub(crate) struct Upkeep {
     /// The relay runs low on our pre-keys.
     pub(crate) keys_low: Notify,
-    /// There may be a thread that others began.
+    /// There may be a thread that others began, or somebody who was blocked, of which the relay does not know.
     pub(crate) to_accept: Notify,
     /// There may be deferred envelopes to be tried again.
     pub(crate) to_retry: Notify,
@@ -68,6 +68,8 @@ pub(crate) struct Context {
     pub(crate) policy: SessionPolicy,
     /// How long messages can be changed.
     pub(crate) limits: ChangeLimits,
+    /// What happens to threads that strangers begin.
+    pub(crate) requests: MessageRequests,
     /// Wakes the dispatcher when something was queued.
     pub(crate) outbox: Arc<Notify>,
     /// Passes messages that are already sealed to the dispatcher.
@@ -168,7 +170,7 @@ impl Context {
         transport: Transport,
         env: Env,
         events: EventBus,
-        (policy, limits): (SessionPolicy, ChangeLimits),
+        (policy, limits, requests): (SessionPolicy, ChangeLimits, MessageRequests),
     ) -> Self {
         Self {
             store,
@@ -178,6 +180,7 @@ impl Context {
             events,
             policy,
             limits,
+            requests,
             outbox: Arc::default(),
             handover: Arc::default(),
             upkeep: Arc::default(),

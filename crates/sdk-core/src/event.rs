@@ -13,7 +13,7 @@ use tokio::sync::{broadcast, watch};
 
 use crate::health::{FailedPart, Part};
 use crate::id::{MessageId, ThreadId, UserId};
-use crate::message::{FailReason, Message, Position};
+use crate::message::{FailReason, Message, Position, Report};
 use crate::stream::{Source, Streamed};
 
 /// The number of events that are kept for a slow listener before it loses some.
@@ -28,6 +28,8 @@ pub enum Event {
     /// The list, the place in the list, or the settings of a thread have changed: whether it is pinned, muted, marked as unread or
     /// accepted, its draft, or whether somebody in it is blocked.
     ThreadChanged(ThreadId),
+    /// The person has reported a user ([`Contact::report`](crate::Contact::report)).
+    Reported(Box<Report>),
     /// A message was added, incoming or outgoing, or was restored after it was deleted on this device.
     MessageAdded(Message),
     /// The state, the position or the contents of a message have changed: it was, for example, edited, deleted for everyone, or

@@ -65,7 +65,7 @@ mod waiting;
 pub use client::{
     Client, Contact, Departure, Fetched, History, Opened, Thread, Unregistered, fetch_for_push,
 };
-pub use config::{ChangeLimits, Config, DatabaseKey, ProxyChoice, Trust};
+pub use config::{ChangeLimits, Config, DatabaseKey, MessageRequests, ProxyChoice, Trust};
 pub use content::{
     ContactCard, Location, MAX_CARD_FIELD, MAX_OPTION, MAX_OPTIONS, MAX_PINNED, MAX_PLACE_NAME, MAX_QUESTION,
     MAX_TEXT, MAX_TIMER_S,
@@ -77,7 +77,7 @@ pub use health::{FailedPart, Failure, Part};
 pub use id::{DeviceId, InvalidId, MessageId, ThreadId, UserId};
 pub use message::{
     Delivery, Direction, FailReason, Message, MessageBody, Page, Poll, PollOption, Position, Quote, Reaction,
-    ReactionCount, Undecryptable, Version, Vote,
+    ReactionCount, Report, Undecryptable, Version, Vote,
 };
 pub use sealpost_protocol::SessionPolicy;
 pub use store::{Folder, ThreadCursor, ThreadKind, TrustState, process_is_exiting};

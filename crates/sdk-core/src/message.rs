@@ -257,6 +257,20 @@ pub struct Page {
     pub newer: Option<Position>,
 }
 
+/// What a person reports about a user. It stays on this device unless the app sends it on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// Who is reported.
+    pub user: UserId,
+    /// The direct thread with them; none if there is none.
+    pub thread: Option<ThreadId>,
+    /// When it was made, in server time, in milliseconds since the Unix epoch.
+    pub made_ms: u64,
+    /// Their newest messages, the newest first, at most 10.
+    pub messages: Vec<Message>,
+}
+
 /// Whether a message is incoming or outgoing, and its state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {

@@ -117,6 +117,9 @@ pub(crate) fn queue_receipts(
     kind: ReceiptKind,
     messages: &[crate::id::ClientMsgId],
 ) -> Result<()> {
+    if !tx.may_answer(thread)? {
+        return Ok(());
+    }
     let (_, us) = tx.our_account()?;
     for messages in messages.chunks(MAX_MESSAGES) {
         tx.enqueue(NewOutgoing {
@@ -139,6 +142,18 @@ pub(crate) fn queue_delivery_receipts(
 ) -> Result<bool> {
     queue_receipts(ctx, tx, thread, ReceiptKind::Delivered, messages)?;
     Ok(true)
+}
+
+/// Accepts a message request.
+pub(crate) async fn accept_request(ctx: &Context, thread: ThreadId) -> Result<()> {
+    let work = ctx.store.write(move |tx| {
+        tx.kind(thread)?.ok_or(Error::NotFound)?;
+        tx.accept_request(thread)
+    });
+    if work.await? {
+        ctx.upkeep.to_accept.notify_one();
+    }
+    Ok(())
 }
 
 /// Hides a message on this device. It is deleted after a while, unless it is restored.

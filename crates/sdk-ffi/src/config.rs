@@ -78,7 +78,9 @@ impl Config {
         let key = Zeroizing::new(key);
         let bytes: Zeroizing<[u8; 32]> =
             Zeroizing::new(key.as_slice().try_into().map_err(|_| SealpostError::invalid("key"))?);
-        let config = core::Config::new(database, core::DatabaseKey::new(*bytes), relay);
+        let config = core::Config::new(database, core::DatabaseKey::new(*bytes), relay)
+            // The bindings have no list of requests yet.
+            .message_requests(core::MessageRequests::AcceptAll);
         let config = config.change_limits(self.change_limits.into());
         let config = match (self.proxy, self.system_proxy) {
             (Some(address), _) => config.proxy(core::ProxyChoice::Address(address)),

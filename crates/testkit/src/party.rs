@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sealpost_core::{
     Client, Config, ConnectionState, Contact, DatabaseKey, Delivery, Direction, Message, MessageBody,
-    MessageId, Opened, SessionPolicy, Thread,
+    MessageId, MessageRequests, Opened, SessionPolicy, Thread,
 };
 
 use crate::{ManualClock, eventually};
@@ -20,6 +20,7 @@ pub struct PartyDisk {
     relay: String,
     clock: Option<ManualClock>,
     policy: SessionPolicy,
+    requests: MessageRequests,
 }
 
 impl PartyDisk {
@@ -37,6 +38,7 @@ impl PartyDisk {
             relay: relay.to_owned(),
             clock: None,
             policy: SessionPolicy::default(),
+            requests: MessageRequests::AcceptAll,
         }
     }
 
@@ -58,6 +60,12 @@ impl PartyDisk {
         Self { policy, ..self }
     }
 
+    /// The same person, who is asked before a thread of a stranger is accepted. The others accept all threads.
+    #[must_use]
+    pub fn asking(self) -> Self {
+        Self { requests: MessageRequests::Ask, ..self }
+    }
+
     /// The database file.
     pub fn database(&self) -> &Path {
         &self.database
@@ -71,7 +79,7 @@ impl PartyDisk {
     /// The configuration with which this person opens the database.
     pub fn config(&self) -> Config {
         let config = Config::new(&self.database, DatabaseKey::new(self.key), &self.relay);
-        let config = config.session_policy(self.policy);
+        let config = config.session_policy(self.policy).message_requests(self.requests);
         match &self.clock {
             Some(clock) => config.clock(Arc::new(clock.clone())),
             None => config,

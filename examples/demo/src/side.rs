@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sealpost_core::{
     Client, Config, ConnectionState, DatabaseKey, Delivery, Direction, Error, Event, Message, MessageBody,
-    MessageId, Opened, Thread,
+    MessageId, MessageRequests, Opened, Thread,
 };
 use tokio::time::{sleep, timeout};
 
@@ -29,7 +29,7 @@ impl Side {
         let database = folder.join("account.db");
         let key: [u8; 32] =
             std::array::from_fn(|n| number.wrapping_mul(31).wrapping_add(n as u8).wrapping_mul(97));
-        match Client::open(Config::new(&database, DatabaseKey::new(key), relay)).await? {
+        match Client::open(config(&database, key, relay)).await? {
             Opened::Unregistered(new) => {
                 let client = new.register(&[]).await?;
                 let listener = Listener::listen(&client);
@@ -43,7 +43,7 @@ impl Side {
     pub(crate) async fn reopen(&mut self, relay: &str) -> Result<()> {
         self.client.suspend().await?;
         self.thread = None;
-        match Client::open(Config::new(&self.database, DatabaseKey::new(self.key), relay)).await? {
+        match Client::open(config(&self.database, self.key, relay)).await? {
             Opened::Ready(client) => {
                 self.listener.follow(&client);
                 self.client = client;
@@ -135,4 +135,9 @@ pub(crate) fn text(body: MessageBody) -> String {
         MessageBody::Text(text) => text,
         other => format!("{other:?}"),
     }
+}
+
+/// The two sides answer each other without asking anybody.
+fn config(database: &Path, key: [u8; 32], relay: &str) -> Config {
+    Config::new(database, DatabaseKey::new(key), relay).message_requests(MessageRequests::AcceptAll)
 }

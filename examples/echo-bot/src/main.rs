@@ -5,7 +5,7 @@
 use std::{env, error, fs, future, path::Path};
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use sealpost_core::{Client, Config, DatabaseKey, Direction, Event, Message, Update};
+use sealpost_core::{Client, Config, DatabaseKey, Direction, Event, Message, MessageRequests, Update};
 
 type Result<T> = std::result::Result<T, Box<dyn error::Error>>;
 
@@ -20,7 +20,9 @@ async fn main() -> Result<()> {
         fs::write(&key_file, rand::random::<[u8; 32]>())?;
     }
     let key = fs::read(key_file)?.try_into().map_err(|_| "the key file is damaged")?;
-    let config = Config::new(Path::new(folder).join("bot.db"), DatabaseKey::new(key), relay);
+    let config = Config::new(Path::new(folder).join("bot.db"), DatabaseKey::new(key), relay)
+        // It answers everyone.
+        .message_requests(MessageRequests::AcceptAll);
     let client = Client::open_or_register(config, &[]).await?;
     println!("{}", client.user_id());
     tokio::select! {

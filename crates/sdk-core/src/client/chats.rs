@@ -2,7 +2,7 @@
 
 use futures_util::stream::BoxStream;
 
-use super::{Client, MAX_PAGE, Thread, pages};
+use super::{Client, Contact, MAX_PAGE, Thread, pages};
 use crate::content::MAX_TEXT;
 use crate::error::{Error, Result};
 use crate::id::ThreadId;
@@ -73,6 +73,15 @@ impl Client {
         let now_ms = self.inner.ctx.server_now_ms();
         let (threads, messages) = self.inner.ctx.store.glance(move |rows| rows.unread_totals(now_ms)).await?;
         Ok(UnreadTotals { threads, messages })
+    }
+
+    /// The blocked users, those that were blocked last first.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub async fn blocked(&self) -> Result<Vec<Contact>> {
+        let blocked = self.inner.ctx.store.glance(|rows| rows.blocked()).await?;
+        Ok(blocked.into_iter().map(|user| self.contact(user)).collect())
     }
 
     /// Pins exactly these chats, in this order. Chats in the archive are taken out of it.
@@ -156,5 +165,14 @@ impl Thread {
     pub async fn draft(&self) -> Result<Option<String>> {
         let id = self.id;
         self.ctx().store.glance(move |rows| rows.draft(id)).await
+    }
+
+    /// Accepts a message request: the thread becomes a chat, its others get receipts for what is read from now on, and the relay stores
+    /// all their messages. Writing in the thread does the same. It does nothing if the thread is not a request.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Storage`].
+    pub async fn accept_request(&self) -> Result<()> {
+        crate::thread::accept_request(self.ctx(), self.id).await
     }
 }

@@ -3,8 +3,13 @@
 use super::Client;
 use crate::contact;
 use crate::error::Result;
+use crate::event::Event;
 use crate::id::UserId;
+use crate::message::Report;
 use crate::store::TrustState;
+
+/// How many messages a report contains.
+const MAX_REPORTED: u32 = 10;
 
 /// Another user.
 #[derive(Debug, Clone)]
@@ -57,5 +62,53 @@ impl Contact {
     /// [`Error::NotFound`](crate::Error::NotFound), [`Error::Storage`](crate::Error::Storage).
     pub async fn accept(&self) -> Result<()> {
         contact::accept(&self.client.inner.ctx, self.user).await
+    }
+
+    /// Blocks this user: nothing that they send in the direct thread arrives any more, neither on this device nor at the relay, and
+    /// they are told nothing: their messages stay queued, as if the thread had not been accepted. Nothing can be sent to them.
+    /// A request of theirs leaves the list. The relay is told as soon as it can be reached. What they send meanwhile is lost, even
+    /// if they are unblocked later.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`](crate::Error::Misuse) for oneself, [`Error::Storage`](crate::Error::Storage).
+    pub async fn block(&self) -> Result<()> {
+        contact::set_blocked(&self.client.inner.ctx, self.user, true).await
+    }
+
+    /// Ends a block. A request that was not accepted is a request again.
+    ///
+    /// # Errors
+    /// Those of [`block`](Self::block).
+    pub async fn unblock(&self) -> Result<()> {
+        contact::set_blocked(&self.client.inner.ctx, self.user, false).await
+    }
+
+    /// Whether this user is blocked.
+    ///
+    /// # Errors
+    /// [`Error::Storage`](crate::Error::Storage).
+    pub async fn is_blocked(&self) -> Result<bool> {
+        let user = self.user;
+        self.client.inner.ctx.store.glance(move |rows| rows.is_blocked(user)).await
+    }
+
+    /// What a person may want to show to those who run the service: the newest messages of this user in the direct thread, at most 10.
+    /// Nothing is sent, and nobody is told; the app decides what to do with it after it has asked the person. It
+    /// is usually followed by [`block`](Self::block). The contents are those that this device has; nothing proves them to others.
+    ///
+    /// # Errors
+    /// [`Error::Storage`](crate::Error::Storage).
+    pub async fn report(&self) -> Result<Report> {
+        let (ctx, user) = (&self.client.inner.ctx, self.user);
+        let made_ms = ctx.server_now_ms();
+        let work = ctx.store.write(move |tx| {
+            let thread = tx.thread_with(user)?.map(|thread| thread.id);
+            let messages =
+                thread.map_or(Ok(Vec::new()), |thread| tx.newest_of(thread, user, MAX_REPORTED))?;
+            let report = Report { user, thread, made_ms, messages };
+            tx.emit(Event::Reported(Box::new(report.clone())));
+            Ok(report)
+        });
+        work.await
     }
 }

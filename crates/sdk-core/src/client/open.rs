@@ -64,7 +64,7 @@ impl Client {
 
 /// Opens the database with everything around it, and returns the account in it.
 pub(crate) async fn open(config: Config, footprint: Footprint) -> Result<(Context, Option<StoredAccount>)> {
-    let Config { database, key, relay, trust, proxy, policy, limits, clock } = config;
+    let Config { database, key, relay, trust, proxy, policy, limits, requests, clock } = config;
     // Done here, where it cannot be cancelled: otherwise it would continue on another thread while the process may be
     // ending.
     store::prepare_for_exit()?;
@@ -81,7 +81,7 @@ pub(crate) async fn open(config: Config, footprint: Footprint) -> Result<(Contex
             return Err(error);
         }
     };
-    let ctx = Context::new(store, transport, Env::new(clock), events, (policy, limits));
+    let ctx = Context::new(store, transport, Env::new(clock), events, (policy, limits, requests));
     ctx.set_clocks(clocks);
     Ok((ctx, account))
 }

@@ -14,6 +14,7 @@ use super::apply::apply;
 use super::envelope::Envelope;
 use super::open::Opened;
 use crate::account::registration::address;
+use crate::config::MessageRequests;
 use crate::context::Context;
 use crate::error::{Error, Result, Storage};
 use crate::id::{ClientMsgId, DeviceId, MessageId, ThreadId, UserId};
@@ -159,7 +160,7 @@ impl Batch<'_, '_> {
     }
 
     fn defer_unhandled(&mut self, envelope: &Envelope) -> Result<()> {
-        if envelope.sender == self.us.user {
+        if envelope.sender == self.us.user || self.tx.is_discarded(envelope.thread, envelope.sender)? {
             return Ok(());
         }
         let part = self.tx.begin_part()?;
@@ -202,7 +203,11 @@ impl Batch<'_, '_> {
 
     fn begin_thread(&mut self, envelope: &Envelope, now_ms: u64) -> Result<()> {
         let (id, peer) = (envelope.thread, envelope.sender);
-        self.tx.put_thread(Thread { id, peer, roster_version: envelope.roster_version }, now_ms)
+        self.tx.put_thread(Thread { id, peer, roster_version: envelope.roster_version }, now_ms)?;
+        match self.ctx.requests {
+            MessageRequests::Ask => self.tx.set_request(id),
+            MessageRequests::AcceptAll => Ok(()),
+        }
     }
 
     /// Records what was processed and remains in effect.
@@ -233,6 +238,10 @@ impl Batch<'_, '_> {
             tracing::warn!("the relay delivered a message in our name, in an unknown thread");
             return Ok(handled);
         }
+        let is_discarded = self.tx.is_discarded(envelope.thread, envelope.sender)?;
+        if is_discarded && thread.is_none() {
+            return Ok(handled);
+        }
         let may_write = thread.is_none() || self.tx.is_other_member(envelope.thread, envelope.sender)?;
         let (opened, record) = if may_write {
             self.open(envelope, rng)?
@@ -253,11 +262,20 @@ impl Batch<'_, '_> {
         }
         let mut renewed = None;
         match opened {
+            // Its sender is blocked. The session advances, so that later messages can be opened if the person unblocks them.
+            opened if is_discarded => {
+                if matches!(opened, Opened::Content(_)) {
+                    self.tx.set_opened(ciphertext, now_ms)?;
+                }
+            }
             Opened::Undecryptable(cause) => {
                 handled.cause = Some(cause);
                 self.park(envelope, cause, now_ms)?;
                 // Its sender still uses a session that was ended here when this database turned out to be a copy.
-                if !handled.begun && self.tx.has_only_old_sessions(envelope.sender, envelope.sender_device)? {
+                if !handled.begun
+                    && self.tx.has_only_old_sessions(envelope.sender, envelope.sender_device)?
+                    && self.tx.may_answer(envelope.thread)?
+                {
                     self.tx.renew_session(envelope.thread, now_ms, self.ctx.new_client_msg_id())?;
                     handled.queued = true;
                 }
@@ -290,7 +308,9 @@ impl Batch<'_, '_> {
     /// sessions without an active one.
     fn renew_after_reuse(&mut self, envelope: &Envelope, now_ms: u64) -> Result<Option<SessionRecord>> {
         let since_ms = now_ms.saturating_sub(RENEWAL_MS);
-        if self.tx.has_reused_keys_since(envelope.thread, envelope.sender, since_ms)? {
+        if self.tx.has_reused_keys_since(envelope.thread, envelope.sender, since_ms)?
+            || !self.tx.may_answer(envelope.thread)?
+        {
             return Ok(None);
         }
         self.tx.renew_session(envelope.thread, now_ms, self.ctx.new_client_msg_id())?;

@@ -11,7 +11,7 @@ use crate::error::{Error, InvalidContent, Result};
 use crate::fault::{self, Station};
 use crate::id::{ClientMsgId, MessageId, ThreadId, UserId};
 use crate::message::{Delivery, Direction, Message};
-use crate::store::{NewOutgoing, Origin, POSITION_PENDING, Tx};
+use crate::store::{NewOutgoing, Origin, POSITION_PENDING, Thread, Tx};
 use crate::thread::queue_delivery_receipts;
 
 /// Queues a text. When this returns, the text is durable and will be sent.
@@ -124,8 +124,14 @@ pub(super) async fn queue(
     let (ctx_in_tx, mut rng) = (ctx.clone(), ctx.env.rng());
     let queued = ctx.store.write_repeatable(move |tx| {
         let (_, us) = tx.our_account()?;
-        if tx.thread(thread)?.is_none() {
-            return Err(Error::NotFound);
+        let Some(Thread { peer, .. }) = tx.thread(thread)? else { return Err(Error::NotFound) };
+        if tx.is_discarded(thread, peer)? {
+            return Err(Error::WrongState);
+        }
+        // Whoever answers has accepted.
+        if tx.accept_request(thread)? {
+            let ctx = ctx_in_tx.clone();
+            tx.after_commit(move || ctx.upkeep.to_accept.notify_one());
         }
         let ours = Origin { thread, author: us.user, content_id, sent_ms, order: POSITION_PENDING };
         let Some(body) = body(tx, &ours)? else { return Ok(None) };

@@ -27,6 +27,7 @@ mod pre_key;
 mod reaction;
 mod readers;
 mod reading;
+mod request;
 mod schema;
 mod search;
 mod session;
@@ -67,6 +68,7 @@ pub(crate) use message::{Arrived, NewIncoming, POSITION_PENDING, position as ord
 pub(crate) use outgoing::{Entry, NewOutgoing, Outgoing, OutgoingId, Parcel, SendProgress};
 pub(crate) use parked::{CiphertextId, EnvelopeName};
 pub(crate) use pre_key::PreKeys;
+pub(crate) use request::DueBlock;
 pub(crate) use search::{INDEX_BATCH, INDEX_MERGE};
 pub(crate) use session::PeerSessions;
 pub(crate) use settlement::{Settled, Settlement};

@@ -1,11 +1,13 @@
-//! Accepts threads that others started, at the relay. Until then, the relay stores only a few of their messages.
+//! Accepts threads that others started, at the relay, once the person has accepted them here. Until then, the relay stores only a
+//! few of their messages.
 //!
-//! The database records that a thread is to be accepted in the transaction that creates it, until the relay has answered.
+//! The database records that a thread is to be accepted until the relay has answered.
 
 use std::time::Duration;
 
 use tokio::time::sleep;
 
+use super::blocks;
 use crate::account::tokens;
 use crate::context::Context;
 use crate::error::{Error, Offline, Result};
@@ -26,7 +28,7 @@ pub(crate) async fn run(ctx: Context) {
     let mut failures = 0;
     loop {
         ctx.transport.online().await;
-        let outcome = accept_some(&ctx).await;
+        let outcome = tell_and_accept(&ctx).await;
         ctx.health.report(Part::Acceptance, &outcome);
         match outcome {
             Ok(Done::Nothing) => {
@@ -51,6 +53,12 @@ pub(crate) async fn run(ctx: Context) {
 enum Done {
     Nothing,
     Some,
+}
+
+/// Tells the relay first who is blocked.
+async fn tell_and_accept(ctx: &Context) -> Result<Done> {
+    blocks::tell(ctx).await?;
+    accept_some(ctx).await
 }
 
 /// Accepts all threads that are to be accepted. One that the relay refuses does not delay the others.

@@ -216,6 +216,7 @@ impl<'c> Connection<'c> {
                 tx.archive_all_sessions(UnixSeconds(now_ms / 1000))?;
                 let again = tx.resubmit_unproven(resubmit_from_ms)?;
                 tx.accept_again()?;
+                tx.tell_blocks_again()?;
                 tracing::info!(again, "the relay has a new epoch");
                 tx.emit(Event::RelayRestored);
             }

@@ -4,6 +4,7 @@
 //! Each task may be stopped at any time, because everything that matters is on disk. A task that panics is restarted.
 
 mod acceptance;
+mod blocks;
 mod connection;
 mod gaps;
 mod indexer;

@@ -191,6 +191,12 @@ impl Http {
         self.done(self.call(Method::POST, &format!("v1/threads/{id}/accept"), Some(token)).await?).await
     }
 
+    /// Blocks a user, or ends that. It may be repeated.
+    pub(crate) async fn set_blocked(&self, token: &str, user: UserId, is_blocked: bool) -> Result<()> {
+        let method = if is_blocked { Method::PUT } else { Method::DELETE };
+        self.done(self.call(method, &format!("v1/blocks/{user}"), Some(token)).await?).await
+    }
+
     /// Makes a call whose answer has no body.
     async fn done(&self, call: RequestBuilder) -> Result<()> {
         let response = self.send(call).await?;

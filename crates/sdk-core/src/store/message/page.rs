@@ -109,6 +109,14 @@ impl Rows<'_> {
         self.messages(&sql, params![thread.as_bytes(), before.order, before.id, limit], read_mark)
     }
 
+    /// The newest messages of an author in a thread, of at most 1,000 that are examined.
+    pub(crate) fn newest_of(&self, thread: ThreadId, author: UserId, limit: u32) -> Result<Vec<Message>> {
+        const EXAMINED: u32 = 1_000;
+        let newest = self.messages_before(thread, Position::LAST, EXAMINED, self.read_mark(thread)?)?;
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        Ok(newest.into_iter().filter(|message| message.sender == author).take(limit).collect())
+    }
+
     /// Up to `limit` messages of a thread that were added after another one, in that order, whatever their positions.
     pub(crate) fn arrived_after(
         &self,

@@ -16,6 +16,7 @@ mod positions;
 mod pre_keys;
 mod reactions;
 mod reading;
+mod requests;
 mod search;
 mod sessions;
 mod threads;

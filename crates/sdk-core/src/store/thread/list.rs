@@ -25,10 +25,10 @@ pub enum Folder {
 }
 
 /// In no list.
-pub(super) const UNLISTED: i64 = 3;
+pub(in crate::store) const UNLISTED: i64 = 3;
 
 impl Folder {
-    pub(super) const fn to_stored(self) -> i64 {
+    pub(in crate::store) const fn to_stored(self) -> i64 {
         match self {
             Self::Chats => 0,
             Self::Archive => 1,
@@ -216,7 +216,7 @@ impl Rows<'_> {
     }
 
     fn others_as_listed(&self, thread: ThreadId) -> Result<Vec<Other>> {
-        let sql = "SELECT m.user_id, c.trust, c.blocked IS NOT NULL FROM member AS m JOIN contact AS c USING (user_id)
+        let sql = "SELECT m.user_id, c.trust, coalesce(c.blocked, 0) > 0 FROM member AS m JOIN contact AS c USING (user_id)
                    WHERE m.thread_id = ?1 AND m.user_id IS NOT (SELECT user_id FROM account) ORDER BY m.user_id";
         let mut statement = self.connection.prepare_cached(sql)?;
         let rows = statement.query_map([thread.as_bytes()], |row| {

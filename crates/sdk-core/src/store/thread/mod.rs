@@ -13,6 +13,7 @@ use crate::id::{ThreadId, UserId};
 
 pub use list::{Folder, ThreadCursor};
 
+pub(super) use list::UNLISTED;
 pub(crate) use list::{Listed, Other};
 pub(crate) use places::Gap;
 
@@ -24,7 +25,7 @@ pub enum ThreadKind {
     Direct,
 }
 
-const DIRECT: i64 = 1;
+pub(super) const DIRECT: i64 = 1;
 
 impl ThreadKind {
     fn from_stored(kind: i64) -> Result<Self> {
@@ -97,8 +98,7 @@ impl Rows<'_> {
 
     /// Threads after this one for which the relay may not know that we have accepted them.
     pub(crate) fn threads_to_accept(&self, after: Option<ThreadId>, limit: u32) -> Result<Vec<ThreadId>> {
-        let sql =
-            "SELECT thread_id FROM thread WHERE accepted = 0 AND thread_id > ?1 ORDER BY thread_id LIMIT ?2";
+        let sql = "SELECT thread_id FROM thread WHERE accepted = 0 AND request = 0 AND thread_id > ?1 ORDER BY thread_id LIMIT ?2";
         let mut statement = self.connection.prepare_cached(sql)?;
         let after = after.as_ref().map_or(&[][..], |after| after.as_bytes());
         let rows = statement.query_map(params![after, limit], |row| row.get::<_, Vec<u8>>(0))?;
