@@ -213,7 +213,7 @@ async fn a_message_whose_kept_bytes_are_damaged_is_reported_as_missing_once() {
             missing.push((thread, first..=last));
         }
     }
-    assert_eq!(missing, [(hers.id(), 5..=5)]);
+    assert_eq!(missing, [(hers.id(), 3..=3)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

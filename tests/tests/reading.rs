@@ -47,7 +47,7 @@ async fn thousands_are_read_at_once_and_each_is_confirmed_once_even_after_a_rest
     let disk = all_confirmed(ada, &database).await;
     // As if the process had ended after three receipts.
     let rewound = database.execute_batch(
-        "DELETE FROM outgoing WHERE class = 3 AND id NOT IN (SELECT id FROM outgoing WHERE class = 3 ORDER BY id LIMIT 3);
+        "DELETE FROM mail WHERE id NOT IN (SELECT id FROM mail ORDER BY id LIMIT 3);
          INSERT INTO read_receipt_due
             SELECT thread_id, position, id FROM message ORDER BY position LIMIT 1 OFFSET 3 * 256 - 1;",
     );
@@ -73,7 +73,7 @@ async fn thousands_of_late_messages_are_read_at_once_and_confirmed_even_after_a_
 /// Makes the messages late that were read and confirmed, with a mark that reads them, and without their receipts.
 fn make_late_again(database: &Connection) {
     let made = database.execute_batch(
-        "DELETE FROM outgoing WHERE class = 3;
+        "DELETE FROM mail;
          UPDATE message SET state = 12, late = server_seq WHERE state = 11;
          INSERT INTO late_mark (thread_id, late, position, id)
             SELECT thread_id, late, position, id FROM message ORDER BY position DESC LIMIT 1;",
@@ -90,7 +90,7 @@ async fn all_confirmed(party: Party, database: &Connection) -> PartyDisk {
     })
     .await;
     let disk = party.close().await;
-    let mut statement = database.prepare("SELECT body FROM outgoing WHERE class = 3 ORDER BY id").unwrap();
+    let mut statement = database.prepare("SELECT body FROM mail ORDER BY id").unwrap();
     let bodies: Vec<Vec<u8>> =
         statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
     assert_eq!(bodies.len(), 8);

@@ -43,6 +43,8 @@ pub(crate) struct Upkeep {
     pub(crate) timers: Notify,
     /// There may be threads whose sessions are to be renewed.
     pub(crate) to_renew: Notify,
+    /// Mail was queued.
+    pub(crate) mail: Notify,
 }
 
 /// 2026-01-01. The time at a relay that supports this version cannot be earlier.

@@ -24,6 +24,12 @@ pub enum Station {
     SettleBeforeCommit,
     /// The message is settled; no event was emitted.
     SettleAfterCommit,
+    /// Mail is sealed; its transaction is not committed.
+    MailBeforeCommit,
+    /// The sealed mail and the advanced session are stored; nothing was sent.
+    MailAfterCommit,
+    /// The relay has answered mail; the answer is not stored.
+    MailAnswered,
     /// Envelopes have arrived; nothing was opened.
     Arrive,
     /// Envelopes are opened and applied; their transaction is not committed.
@@ -62,7 +68,7 @@ pub enum Station {
 
 impl Station {
     /// All stations, in the order of the paths.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 29] = [
         Self::QueueBeforeCommit,
         Self::QueueAfterCommit,
         Self::MeetBeforeCommit,
@@ -72,6 +78,9 @@ impl Station {
         Self::SubmitAnswered,
         Self::SettleBeforeCommit,
         Self::SettleAfterCommit,
+        Self::MailBeforeCommit,
+        Self::MailAfterCommit,
+        Self::MailAnswered,
         Self::Arrive,
         Self::ApplyBeforeCommit,
         Self::ApplyAfterCommit,
@@ -103,6 +112,9 @@ impl Station {
             Self::SubmitAnswered => "submit-answered",
             Self::SettleBeforeCommit => "settle-before-commit",
             Self::SettleAfterCommit => "settle-after-commit",
+            Self::MailBeforeCommit => "mail-before-commit",
+            Self::MailAfterCommit => "mail-after-commit",
+            Self::MailAnswered => "mail-answered",
             Self::Arrive => "arrive",
             Self::ApplyBeforeCommit => "apply-before-commit",
             Self::ApplyAfterCommit => "apply-after-commit",

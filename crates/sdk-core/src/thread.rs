@@ -8,7 +8,8 @@ use crate::context::Context;
 use crate::error::{Error, Offline, Result};
 use crate::id::{MessageId, ThreadId, UserId};
 use crate::message::{Delivery, Direction, Message, MessageBody, Page, Position};
-use crate::store::{NewOutgoing, Rows, Thread, Tx};
+use crate::send::mail;
+use crate::store::{NewMail, Rows, Thread, Tx};
 use crate::transport::CreatedThread;
 
 /// The direct thread with a user: the one in the database, or the one that the relay has or creates.
@@ -80,7 +81,6 @@ pub(crate) async fn mark_read(ctx: &Context, thread: ThreadId, up_to: MessageId)
         Ok(marked.more_due)
     });
     let more_due = work.await?;
-    ctx.outbox.notify_one();
     ctx.upkeep.timers.notify_one();
     if more_due {
         ctx.upkeep.receipts_due.notify_one();
@@ -102,14 +102,10 @@ pub(crate) async fn queue_due_receipt(ctx: &Context) -> Result<bool> {
         }
         Ok(true)
     });
-    let queued = step.await?;
-    if queued {
-        ctx.outbox.notify_one();
-    }
-    Ok(queued)
+    step.await
 }
 
-/// Queues receipts, which are sealed and sent in order like all other contents.
+/// Queues receipts, which are mail to the other members.
 pub(crate) fn queue_receipts(
     ctx: &Context,
     tx: &mut Tx<'_>,
@@ -120,28 +116,25 @@ pub(crate) fn queue_receipts(
     if !tx.may_answer(thread)? {
         return Ok(());
     }
-    let (_, us) = tx.our_account()?;
+    let others = tx.others(thread)?;
     for messages in messages.chunks(MAX_MESSAGES) {
-        tx.enqueue(NewOutgoing {
-            thread,
-            us: (us.user, us.device),
-            content_id: ctx.new_client_msg_id(),
-            sent_ms: ctx.server_now_ms(),
-            body: Body::Receipt { kind, messages: messages.to_vec() },
-        })?;
+        for to in others.iter().copied() {
+            let body = Body::Receipt { kind, messages: messages.to_vec() };
+            let (content_id, sent_ms) = (ctx.new_client_msg_id(), ctx.server_now_ms());
+            mail::queue(ctx, tx, &NewMail { thread, to, slot: None, content_id, sent_ms, body, due_ms: 0 })?;
+        }
     }
     Ok(())
 }
 
-/// Queues receipts for messages that have arrived. Returns true: the dispatcher must look for them.
+/// Queues receipts for messages that have arrived.
 pub(crate) fn queue_delivery_receipts(
     ctx: &Context,
     tx: &mut Tx<'_>,
     thread: ThreadId,
     messages: &[crate::id::ClientMsgId],
-) -> Result<bool> {
-    queue_receipts(ctx, tx, thread, ReceiptKind::Delivered, messages)?;
-    Ok(true)
+) -> Result<()> {
+    queue_receipts(ctx, tx, thread, ReceiptKind::Delivered, messages)
 }
 
 /// Accepts a message request.

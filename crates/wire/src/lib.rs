@@ -30,7 +30,7 @@ pub mod limits;
 pub mod login;
 pub mod reason;
 
-pub use coded::{SendMode, code_send};
+pub use coded::{SendMode, code_mail, code_send};
 pub use decode::{Decode, DecodeError, Field, decode};
 pub use generated::*;
 

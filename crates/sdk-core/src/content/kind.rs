@@ -1,35 +1,38 @@
 //! What each kind of content may do. This table is the only place that decides it; the paths ask it.
 
 /// It becomes a message that a person sees.
-const SHOWN: u8 = 1;
+const SHOWN: u16 = 1;
 /// Its author gets a delivery receipt. A content that shows nothing gets none, because a receipt would tell a stranger whether
 /// this device is in use.
-const CONFIRMED: u8 = 1 << 1;
+const CONFIRMED: u16 = 1 << 1;
 /// The relay wakes the recipient for it.
-const URGENT: u8 = 1 << 2;
+const URGENT: u16 = 1 << 2;
 /// The relay keeps it until the recipient has received it.
-const STORED: u8 = 1 << 3;
+const STORED: u16 = 1 << 3;
 /// It can begin a thread, and so come from a person whom this device does not know.
-const STRANGER: u8 = 1 << 4;
+const STRANGER: u16 = 1 << 4;
 /// It is accepted from the devices of our own account only.
-const OWN: u8 = 1 << 5;
+const OWN: u16 = 1 << 5;
 /// It is accepted in direct threads.
-const DIRECT: u8 = 1 << 6;
+const DIRECT: u16 = 1 << 6;
 /// It is accepted in groups.
-const GROUP: u8 = 1 << 7;
+const GROUP: u16 = 1 << 7;
+
+/// It is mail: it has no place in its thread.
+const MAIL: u16 = 1 << 8;
 
 /// In threads of either kind.
-const ANY: u8 = DIRECT | GROUP;
+const ANY: u16 = DIRECT | GROUP;
 /// What people write.
-const MESSAGE: u8 = SHOWN | CONFIRMED | URGENT | STORED | STRANGER | ANY;
+const MESSAGE: u16 = SHOWN | CONFIRMED | URGENT | STORED | STRANGER | ANY;
 /// What changes messages that are already there.
-const CHANGE: u8 = STORED | ANY;
+const CHANGE: u16 = STORED | ANY;
 
 /// Each kind: its field number in `content.proto`, its name, and what it may do. The kinds that this version does not read are
 /// here, too, so that a content of a later version is treated in the same way by all versions.
-const TABLE: [(u32, &str, u8); 22] = [
+const TABLE: [(u32, &str, u16); 22] = [
     (10, "text", MESSAGE),
-    (11, "receipt", STORED | ANY),
+    (11, "receipt", STORED | MAIL | ANY),
     (12, "reaction", CHANGE | URGENT),
     (13, "edit", CHANGE),
     (14, "delete", CHANGE),
@@ -38,22 +41,22 @@ const TABLE: [(u32, &str, u8); 22] = [
     (17, "location", MESSAGE),
     (18, "poll", MESSAGE & !STRANGER),
     (19, "vote", CHANGE),
-    (20, "call", URGENT | DIRECT),
-    (21, "typing", ANY),
-    (22, "profile", STORED | ANY),
-    (23, "distribution", STORED | GROUP),
-    (24, "retry request", STORED | ANY),
-    (25, "transcript", STORED | OWN | ANY),
-    (26, "account state", STORED | OWN | ANY),
-    (27, "bootstrap", STORED | OWN | ANY),
-    (28, "history", STORED | OWN | ANY),
-    (29, "null", STORED | ANY),
+    (20, "call", URGENT | MAIL | DIRECT),
+    (21, "typing", MAIL | ANY),
+    (22, "profile", STORED | MAIL | ANY),
+    (23, "distribution", STORED | MAIL | GROUP),
+    (24, "retry request", STORED | MAIL | ANY),
+    (25, "transcript", STORED | MAIL | OWN | ANY),
+    (26, "account state", STORED | MAIL | OWN | ANY),
+    (27, "bootstrap", STORED | MAIL | OWN | ANY),
+    (28, "history", STORED | MAIL | OWN | ANY),
+    (29, "null", STORED | MAIL | ANY),
     (30, "view once", MESSAGE & !STRANGER),
     (31, "pin", CHANGE),
 ];
 
 /// A kind that is not in the table: it is shown as not understood, so that the person knows that something is there.
-const NOT_IN_TABLE: u8 = SHOWN | CONFIRMED | URGENT | STORED | STRANGER | ANY;
+const NOT_IN_TABLE: u16 = SHOWN | CONFIRMED | URGENT | STORED | STRANGER | MAIL | ANY;
 
 /// The field numbers that are used, or can be used later, for bodies.
 const FIRST: u32 = 10;
@@ -103,6 +106,11 @@ impl Kind {
         self.may(STORED)
     }
 
+    /// Whether it is accepted as mail.
+    pub(crate) fn is_mail(self) -> bool {
+        self.may(MAIL)
+    }
+
     /// Whether it is accepted in a direct thread from this author.
     pub(crate) fn is_accepted(self, from_our_account: bool) -> bool {
         self.may(DIRECT) && (from_our_account || !self.may(OWN))
@@ -113,7 +121,7 @@ impl Kind {
         self.may(STRANGER)
     }
 
-    fn may(self, what: u8) -> bool {
+    fn may(self, what: u16) -> bool {
         let row = TABLE.iter().find(|(number, ..)| *number == self.0);
         row.map_or(NOT_IN_TABLE, |(.., may)| *may) & what != 0
     }
@@ -132,6 +140,8 @@ mod tests {
             assert!(!has(CONFIRMED) || has(STORED), "{name}: a receipt is for what the relay keeps");
             assert!(!has(STRANGER) || has(SHOWN), "{name}: a thread does not begin with nothing to see");
             assert!(!has(OWN) || !has(SHOWN | STRANGER | URGENT), "{name} is for our own devices");
+            assert!(!has(MAIL) || !has(SHOWN), "{name}: what is shown has a place in its thread");
+            assert!(has(MAIL) || has(STORED), "{name}: only mail is not stored");
             assert!((FIRST..=LAST).contains(&number), "{name}");
         }
         assert!(TABLE.is_sorted_by(|(a, ..), (b, ..)| a < b), "each number once");

@@ -11,7 +11,7 @@ use rand::rngs::StdRng;
 use sealpost_protocol::{Address, SessionRecord, UnixSeconds};
 
 use super::apply::apply;
-use super::envelope::Envelope;
+use super::envelope::{AnyEnvelope, Envelope, Source};
 use super::open::Opened;
 use crate::account::registration::address;
 use crate::config::MessageRequests;
@@ -22,12 +22,13 @@ use crate::message::Undecryptable;
 use crate::store::{Account, CiphertextId, Deferred, NewDeferred, PeerSessions, Registered, Thread, Tx};
 
 mod decrypt;
+mod mail;
 
 /// The minimum time between two sessions that are started because a device uses keys again, in milliseconds.
 const RENEWAL_MS: u64 = 3_600_000;
 
-/// Queues a delivery receipt for new texts of a thread. Returns whether the dispatcher must look for it.
-pub(crate) type Confirm = fn(&Context, &mut Tx<'_>, ThreadId, &[ClientMsgId]) -> Result<bool>;
+/// Queues a delivery receipt for new messages of a thread.
+pub(crate) type Confirm = fn(&Context, &mut Tx<'_>, ThreadId, &[ClientMsgId]) -> Result<()>;
 
 /// The work of one transaction. Sessions are loaded once, and stored at the end.
 pub(super) struct Batch<'b, 'c> {
@@ -104,7 +105,7 @@ impl Batch<'_, '_> {
     /// Processes one envelope. One that cannot be processed is deferred and never stops the others. Only a failure of
     /// the disk as a whole stops the batch, and then nothing of it has happened.
     pub(super) fn handle_or_defer(&mut self, envelope: &Envelope, rng: &mut StdRng) -> Result<()> {
-        match self.try_to_handle(envelope, rng)? {
+        match self.attempt(&envelope.source(), |batch| batch.handle(envelope, rng))? {
             Ok(_) => Ok(()),
             Err(error) => {
                 tracing::warn!(%error, "an envelope could not be processed, and is tried again later");
@@ -117,13 +118,19 @@ impl Batch<'_, '_> {
     pub(super) fn try_again(
         &mut self,
         deferred: &Deferred,
-        envelope: Option<&Envelope>,
+        envelope: Option<&AnyEnvelope>,
         rng: &mut StdRng,
     ) -> Result<()> {
-        let Some(envelope) = envelope else {
-            return self.tx.give_up_deferred(deferred.id, Undecryptable::Malformed);
+        let tried = match envelope {
+            None => return self.tx.give_up_deferred(deferred.id, Undecryptable::Malformed),
+            Some(AnyEnvelope::Post(envelope)) => {
+                self.attempt(&envelope.source(), |batch| batch.handle(envelope, rng))?
+            }
+            Some(AnyEnvelope::Mail(mail)) => {
+                self.attempt(&mail.source(), |batch| batch.handle_mail(mail, rng))?
+            }
         };
-        match self.try_to_handle(envelope, rng)? {
+        match tried {
             Ok(None) => self.tx.forget_deferred(deferred.id),
             Ok(Some(Undecryptable::StorageDamaged)) => self.tx.defer_again(deferred.id),
             Ok(Some(cause)) => self.tx.give_up_deferred(deferred.id, cause),
@@ -138,17 +145,17 @@ impl Batch<'_, '_> {
     ///
     /// # Errors
     /// Fails if no other envelope can be processed either.
-    fn try_to_handle(
+    fn attempt(
         &mut self,
-        envelope: &Envelope,
-        rng: &mut StdRng,
+        source: &Source<'_>,
+        handle: impl FnOnce(&mut Self) -> Result<Handled>,
     ) -> Result<Result<Option<Undecryptable>>> {
         let part = self.tx.begin_part()?;
-        match contained(|| self.handle(envelope, rng)) {
+        match contained(|| handle(self)) {
             Ok(handled) => {
                 self.tx.keep_part(part)?;
                 let cause = handled.cause;
-                self.note(envelope, handled);
+                self.note(source, handled);
                 Ok(Ok(cause))
             }
             Err(error) if stops_everything(&error) => Err(error),
@@ -192,8 +199,7 @@ impl Batch<'_, '_> {
         let deferred = NewDeferred {
             sender: envelope.sender,
             thread: envelope.thread,
-            epoch: envelope.epoch,
-            server_seq: envelope.server_seq,
+            place: Some((envelope.epoch, envelope.server_seq)),
             ciphertext: CiphertextId::of(&envelope.sealed.ciphertext),
             bytes: &envelope.to_frame().encode_to_vec(),
             message,
@@ -211,14 +217,14 @@ impl Batch<'_, '_> {
     }
 
     /// Records what was processed and remains in effect.
-    fn note(&mut self, envelope: &Envelope, handled: Handled) {
+    fn note(&mut self, source: &Source<'_>, handled: Handled) {
         if let Some(record) = handled.record
-            && let Some((_, sessions)) = self.sessions.get_mut(&(envelope.sender, envelope.sender_device))
+            && let Some((_, sessions)) = self.sessions.get_mut(&(source.sender, source.sender_device))
         {
             sessions.record = record;
         }
         if let Some(content_id) = handled.to_confirm {
-            self.delivered.entry(envelope.thread).or_default().push(content_id);
+            self.delivered.entry(source.thread).or_default().push(content_id);
         }
         self.begun |= handled.begun;
         self.queued |= handled.queued;
@@ -244,7 +250,7 @@ impl Batch<'_, '_> {
         }
         let may_write = thread.is_none() || self.tx.is_other_member(envelope.thread, envelope.sender)?;
         let (opened, record) = if may_write {
-            self.open(envelope, rng)?
+            self.open(&envelope.source(), rng)?
         } else {
             // Only members write into a thread.
             (Opened::Undecryptable(Undecryptable::Misrouted), None)
@@ -339,7 +345,7 @@ impl Batch<'_, '_> {
             self.tx.store_sessions(sessions)?;
         }
         for (thread, messages) in &self.delivered {
-            self.queued |= (self.confirm)(self.ctx, self.tx, *thread, messages)?;
+            (self.confirm)(self.ctx, self.tx, *thread, messages)?;
         }
         Ok(Finished { begun: self.begun, queued: self.queued, retry: self.tx.has_due_deferred()? })
     }

@@ -1,4 +1,4 @@
-//! Station 1, Arrive: a delivery whose fields are well-formed.
+//! Station 1, Arrive: deliveries whose fields are well-formed.
 
 use sealpost_wire as wire;
 use sealpost_wire::id::ToWire as _;
@@ -23,6 +23,80 @@ pub(super) struct Envelope {
     pub(super) roster_version: u64,
     pub(super) sealed: wire::Envelope,
     client_msg_id: ClientMsgId,
+}
+
+/// A ciphertext, and where the relay says that it comes from. Only what is inside is authenticated.
+pub(super) struct Source<'e> {
+    pub(super) thread: ThreadId,
+    pub(super) sender: UserId,
+    pub(super) sender_device: DeviceId,
+    pub(super) sealed: &'e wire::Envelope,
+}
+
+/// Delivered mail whose fields are well-formed. It has no position in its thread.
+pub(super) struct MailEnvelope {
+    /// Its number in our mailbox; 0 if it is ephemeral.
+    mail_seq: u64,
+    pub(super) thread: ThreadId,
+    pub(super) sender: UserId,
+    pub(super) sender_device: DeviceId,
+    pub(super) sealed: wire::Envelope,
+}
+
+/// A delivery of either kind.
+pub(super) enum AnyEnvelope {
+    Post(Envelope),
+    Mail(MailEnvelope),
+}
+
+impl MailEnvelope {
+    pub(super) fn parse(mail: wire::DeliverMail) -> Result<Self, InvalidId> {
+        Ok(Self {
+            mail_seq: mail.mail_seq,
+            thread: ThreadId::from_slice(&mail.thread_id)?,
+            sender: UserId::from_slice(&mail.sender_user_id)?,
+            sender_device: DeviceId::new(mail.sender_device_id)?,
+            sealed: mail.envelope.unwrap_or_default(),
+        })
+    }
+
+    /// Whether the relay has not stored it: it is worth nothing later.
+    pub(super) const fn is_ephemeral(&self) -> bool {
+        self.mail_seq == 0
+    }
+
+    pub(super) const fn source(&self) -> Source<'_> {
+        Source {
+            thread: self.thread,
+            sender: self.sender,
+            sender_device: self.sender_device,
+            sealed: &self.sealed,
+        }
+    }
+
+    /// Where its content comes from. It has no position, and counts as the first.
+    pub(super) fn origin(&self, content: &Content) -> Origin {
+        Origin {
+            thread: self.thread,
+            author: self.sender,
+            content_id: content.id,
+            sent_ms: content.sent_ms.min(MAX_TIME),
+            order: 0,
+        }
+    }
+
+    /// The frame again, to be kept.
+    pub(super) fn to_frame(&self) -> wire::Frame {
+        let mail = wire::DeliverMail {
+            mail_seq: self.mail_seq,
+            thread_id: self.thread.to_wire(),
+            sender_user_id: self.sender.to_wire(),
+            sender_device_id: self.sender_device.get(),
+            envelope: Some(self.sealed.clone()),
+            ..wire::DeliverMail::default()
+        };
+        wire::Frame { v: wire::FRAME_VERSION, id: 0, body: Some(wire::frame::Body::DeliverMail(mail)) }
+    }
 }
 
 /// The position that the relay states.
@@ -55,6 +129,15 @@ impl Envelope {
             roster_version: deliver.roster_version,
             sealed: deliver.envelope.unwrap_or_default(),
         })
+    }
+
+    pub(super) const fn source(&self) -> Source<'_> {
+        Source {
+            thread: self.thread,
+            sender: self.sender,
+            sender_device: self.sender_device,
+            sealed: &self.sealed,
+        }
     }
 
     /// The frame again, to be kept.

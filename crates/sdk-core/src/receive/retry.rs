@@ -1,9 +1,10 @@
 //! Tries envelopes again that could not be processed because of a fault on this side.
 
 use sealpost_wire as wire;
+use sealpost_wire::frame::Body;
 
 use super::batch::{Finished, in_batch};
-use super::envelope::{Envelope, place};
+use super::envelope::{AnyEnvelope, Envelope, MailEnvelope, place};
 use super::inbox::wake;
 use super::reread;
 use crate::context::Context;
@@ -62,9 +63,14 @@ fn try_again(ctx: &Context, tx: &mut Tx<'_>, deferred: &Deferred) -> Result<Fini
     in_batch(ctx, tx, queue_delivery_receipts, |work| work.try_again(deferred, envelope.as_ref(), &mut rng))
 }
 
-fn parse(ctx: &Context, deferred: &Deferred) -> Option<Envelope> {
+fn parse(ctx: &Context, deferred: &Deferred) -> Option<AnyEnvelope> {
     let frame: wire::Frame = wire::decode(deferred.bytes.clone().into()).ok()?;
-    let Some(wire::frame::Body::Deliver(deliver)) = frame.body else { return None };
-    let (place, server_ms) = (place(&deliver).ok()?, ctx.time_of_hlc(deliver.hlc));
-    Envelope::parse(place, deliver, server_ms).ok()
+    match frame.body? {
+        Body::Deliver(deliver) => {
+            let (place, server_ms) = (place(&deliver).ok()?, ctx.time_of_hlc(deliver.hlc));
+            Envelope::parse(place, deliver, server_ms).ok().map(AnyEnvelope::Post)
+        }
+        Body::DeliverMail(mail) => MailEnvelope::parse(mail).ok().map(AnyEnvelope::Mail),
+        _ => None,
+    }
 }

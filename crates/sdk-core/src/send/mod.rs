@@ -18,12 +18,15 @@
 //! station 3. After the commit, the same bytes are submitted until the relay has answered, so no message key is used for two
 //! plaintexts. Many entries of a thread are in flight at the same time, and none overtakes another ([`window`]). While some
 //! entries are submitted, the next ones are sealed in one transaction, and the answers that have arrived are settled in another.
+//!
+//! Contents without a place in a thread go the same way, but without lanes ([`mail`]).
 
 mod answer;
 mod backoff;
 pub(crate) mod change;
 pub(crate) mod dispatch;
 pub(crate) mod lane;
+pub(crate) mod mail;
 mod meet;
 mod plan;
 pub(crate) mod poll;

@@ -95,8 +95,19 @@ pub(super) fn address(
     if users.is_empty() {
         return Err(Error::Bug("a thread without other members"));
     }
+    address_users(rows, &users, skipped, policy, now)
+}
+
+/// The current devices of these people.
+pub(super) fn address_users(
+    rows: &Rows<'_>,
+    users: &[UserId],
+    skipped: &SkippedDevices,
+    policy: SessionPolicy,
+    now: UnixSeconds,
+) -> Result<Addressed> {
     let (mut recipients, mut members) = (Recipients::default(), Vec::with_capacity(users.len()));
-    for user in users {
+    for user in users.iter().copied() {
         if let Err(reason) = contact::check(rows, user)? {
             return Ok(Addressed::Blocked(reason));
         }

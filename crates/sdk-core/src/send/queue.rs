@@ -1,7 +1,5 @@
 //! Station 2, Queue: stores what the user writes, and seals it in the same transaction if it can be sent at once.
 
-use std::sync::Arc;
-
 use rand::rngs::StdRng;
 
 use super::prepare::{Prepared, seal_next};
@@ -12,7 +10,6 @@ use crate::fault::{self, Station};
 use crate::id::{ClientMsgId, MessageId, ThreadId, UserId};
 use crate::message::{Delivery, Direction, Message};
 use crate::store::{NewOutgoing, Origin, POSITION_PENDING, Thread, Tx};
-use crate::thread::queue_delivery_receipts;
 
 /// Queues a text. When this returns, the text is durable and will be sent.
 pub(crate) async fn send_text(ctx: &Context, thread: ThreadId, text: &str) -> Result<Message> {
@@ -154,30 +151,6 @@ pub(super) async fn queue(
         Ok(message)
     });
     queued.await
-}
-
-/// The number of messages from which on their receipt is sealed in the transaction that receives them. Few messages are shown sooner
-/// if their receipt is sealed afterwards.
-const MANY: usize = 4;
-
-/// Queues a delivery receipt in the transaction that receives the messages. If there are many, and it is next in its lane, it is
-/// sealed in this transaction, too, which saves another one. Returns whether the dispatcher must look for it.
-pub(crate) fn confirm_at_once(
-    ctx: &Context,
-    tx: &mut Tx<'_>,
-    thread: ThreadId,
-    messages: &[ClientMsgId],
-) -> Result<bool> {
-    let is_next = messages.len() >= MANY && !tx.is_lane_busy(thread)?;
-    queue_delivery_receipts(ctx, tx, thread, messages)?;
-    if is_next && let Some(mut sealed) = seal_at_once(ctx, tx, thread, &mut ctx.env.rng())? {
-        let handover = Arc::clone(&ctx.handover);
-        // Its answer is stored with the next batch.
-        sealed.is_awaited = false;
-        tx.after_commit(move || handover.put(thread, sealed));
-        return Ok(false);
-    }
-    Ok(true)
 }
 
 /// Seals the first entry of a lane, which saves a second transaction. Without a connection it stays unsealed, so that it can

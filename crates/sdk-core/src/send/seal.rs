@@ -4,7 +4,9 @@
 use bytes::Bytes;
 use prost::Message as _;
 use rand::rngs::StdRng;
-use sealpost_protocol::{Advanced, Ciphertext, EncryptError, LocalDevice, SkippedChange, UnixSeconds};
+use sealpost_protocol::{
+    Advanced, Ciphertext, EncryptError, LocalDevice, SessionRecord, SkippedChange, UnixSeconds,
+};
 use sealpost_wire as wire;
 use sealpost_wire::id::ToWire as _;
 
@@ -13,7 +15,7 @@ use crate::account::registration::address;
 use crate::content::Content;
 use crate::error::{Error, Result};
 use crate::id::ClientMsgId;
-use crate::store::Thread;
+use crate::store::{Device, PeerSessions, Thread};
 
 /// Space for what the frame adds around a `Send`.
 const MAX_SEND: usize = wire::limits::MAX_FRAME - 64;
@@ -23,7 +25,7 @@ const OPENS_NOWHERE: Bytes = Bytes::from_static(&[0]);
 
 /// The result of sealing.
 pub(super) enum Sealing {
-    /// The bytes of the `Send`, and for each recipient the changes to the skipped keys.
+    /// The bytes of the `Send` or `Mail`, and for each recipient the changes to the skipped keys.
     Sealed { send: Bytes, skipped: Vec<Vec<SkippedChange>> },
     /// With a copy for each device, it does not fit into a frame.
     TooLarge,
@@ -42,39 +44,21 @@ pub(super) fn seal(
     now: UnixSeconds,
     rng: &mut StdRng,
 ) -> Result<Sealing> {
-    let (plaintext, is_urgent) = (content.to_plaintext(), content.body.kind().is_urgent());
+    let is_urgent = content.body.kind().is_urgent();
     let Recipients { ready, skip } = recipients;
-    let mut copies = Vec::with_capacity(ready.len().saturating_add(skip.len()));
-    let mut advanced = Vec::with_capacity(ready.len());
-    let mut changes = Vec::with_capacity(ready.len());
-    for (device, sessions) in ready.iter_mut() {
-        let remote = address(device.user, device.device)?;
-        let Advanced { next, skipped, output } =
-            match sessions.record.encrypt(local, &remote, &plaintext, now, rng) {
-                Ok(sealed) => sealed,
-                Err(EncryptError::Bug(what)) => return Err(Error::Bug(what)),
-                Err(_) => {
-                    sessions.record = sessions.record.archive(now);
-                    let to_meet = ToMeet { user: device.user, devices: vec![device.device] };
-                    return Ok(Sealing::SpentSession(to_meet));
-                }
-            };
-        copies.push(wire::DeviceCopy {
-            user_id: device.user.to_wire(),
-            device_id: device.device.get(),
-            registration_id: device.registration_id,
-            envelope: Some(envelope(&output, is_urgent)),
-        });
-        advanced.push(next);
-        changes.push(skipped);
-    }
+    let form = wire::Envelope { urgent: is_urgent, ..wire::Envelope::default() };
+    let Copies { mut copies, advanced, changes } = match seal_each(content, &form, ready, local, now, rng)? {
+        Ok(copies) => copies,
+        Err(spent) => return Ok(Sealing::SpentSession(spent)),
+    };
     copies.extend(skip.iter().map(|skipped| wire::DeviceCopy {
         user_id: skipped.user.to_wire(),
         device_id: skipped.device.get(),
         registration_id: skipped.registration_id,
         envelope: Some(wire::Envelope {
+            kind: wire::envelope::SIGNAL,
             ciphertext: OPENS_NOWHERE,
-            ..envelope_of(wire::envelope::SIGNAL, is_urgent)
+            ..form.clone()
         }),
     }));
     let send = wire::Send {
@@ -88,23 +72,90 @@ pub(super) fn seal(
     if send.encoded_len() > MAX_SEND {
         return Ok(Sealing::TooLarge);
     }
-    for ((_, sessions), next) in ready.iter_mut().zip(advanced) {
-        sessions.record = next;
-    }
+    advance(ready, advanced);
     Ok(Sealing::Sealed { send: send.encode_to_vec().into(), skipped: changes })
 }
 
-fn envelope(ciphertext: &Ciphertext, is_urgent: bool) -> wire::Envelope {
+/// Seals a content for these devices and combines the copies into one `relay.v1.Mail`, whose envelopes are like `form`. Without an
+/// id, it is ephemeral. The sessions advance, as in [`seal`].
+pub(super) fn seal_mail(
+    client_msg_id: ClientMsgId,
+    content: &Content,
+    form: &wire::Envelope,
+    ready: &mut [(Device, PeerSessions)],
+    local: &LocalDevice<'_>,
+    now: UnixSeconds,
+    rng: &mut StdRng,
+) -> Result<Sealing> {
+    let Copies { copies, advanced, changes } = match seal_each(content, form, ready, local, now, rng)? {
+        Ok(copies) => copies,
+        Err(spent) => return Ok(Sealing::SpentSession(spent)),
+    };
+    let mail = wire::Mail {
+        client_msg_id: if form.ephemeral { Bytes::new() } else { client_msg_id.to_wire() },
+        thread_id: content.thread.to_wire(),
+        copies,
+    };
+    if mail.encoded_len() > MAX_SEND {
+        return Ok(Sealing::TooLarge);
+    }
+    advance(ready, advanced);
+    Ok(Sealing::Sealed { send: mail.encode_to_vec().into(), skipped: changes })
+}
+
+/// One ciphertext for each device, and what storing them requires.
+struct Copies {
+    copies: Vec<wire::DeviceCopy>,
+    advanced: Vec<SessionRecord>,
+    changes: Vec<Vec<SkippedChange>>,
+}
+
+/// Seals a content for each device, in envelopes like `form`. The sessions do not advance yet.
+fn seal_each(
+    content: &Content,
+    form: &wire::Envelope,
+    ready: &mut [(Device, PeerSessions)],
+    local: &LocalDevice<'_>,
+    now: UnixSeconds,
+    rng: &mut StdRng,
+) -> Result<Result<Copies, ToMeet>> {
+    let plaintext = content.to_plaintext();
+    let mut copies = Vec::with_capacity(ready.len());
+    let mut advanced = Vec::with_capacity(ready.len());
+    let mut changes = Vec::with_capacity(ready.len());
+    for (device, sessions) in ready.iter_mut() {
+        let remote = address(device.user, device.device)?;
+        let Advanced { next, skipped, output } =
+            match sessions.record.encrypt(local, &remote, &plaintext, now, rng) {
+                Ok(sealed) => sealed,
+                Err(EncryptError::Bug(what)) => return Err(Error::Bug(what)),
+                Err(_) => {
+                    sessions.record = sessions.record.archive(now);
+                    return Ok(Err(ToMeet { user: device.user, devices: vec![device.device] }));
+                }
+            };
+        copies.push(wire::DeviceCopy {
+            user_id: device.user.to_wire(),
+            device_id: device.device.get(),
+            registration_id: device.registration_id,
+            envelope: Some(envelope(&output, form)),
+        });
+        advanced.push(next);
+        changes.push(skipped);
+    }
+    Ok(Ok(Copies { copies, advanced, changes }))
+}
+
+fn advance(ready: &mut [(Device, PeerSessions)], advanced: Vec<SessionRecord>) {
+    for ((_, sessions), next) in ready.iter_mut().zip(advanced) {
+        sessions.record = next;
+    }
+}
+
+fn envelope(ciphertext: &Ciphertext, form: &wire::Envelope) -> wire::Envelope {
     let kind = match ciphertext {
         Ciphertext::Signal(_) => wire::envelope::SIGNAL,
         Ciphertext::PreKey(_) => wire::envelope::PRE_KEY,
     };
-    wire::Envelope {
-        ciphertext: Bytes::copy_from_slice(ciphertext.serialize()),
-        ..envelope_of(kind, is_urgent)
-    }
-}
-
-const fn envelope_of(kind: u32, urgent: bool) -> wire::Envelope {
-    wire::Envelope { kind, ciphertext: Bytes::new(), urgent, ephemeral: false, ttl_s: 0 }
+    wire::Envelope { kind, ciphertext: Bytes::copy_from_slice(ciphertext.serialize()), ..form.clone() }
 }

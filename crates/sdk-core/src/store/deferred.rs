@@ -37,7 +37,7 @@ pub(crate) struct Deferred {
     pub(crate) id: DeferredId,
     /// The number of attempts, including this one.
     pub(crate) tries: u32,
-    /// The `Deliver` frame.
+    /// The `Deliver` or `DeliverMail` frame.
     pub(crate) bytes: Vec<u8>,
 }
 
@@ -45,8 +45,8 @@ pub(crate) struct Deferred {
 pub(crate) struct NewDeferred<'e> {
     pub(crate) sender: UserId,
     pub(crate) thread: ThreadId,
-    pub(crate) epoch: u64,
-    pub(crate) server_seq: u64,
+    /// The epoch and sequence number in its thread; `None` for mail.
+    pub(crate) place: Option<(u64, u64)>,
     pub(crate) ciphertext: CiphertextId,
     pub(crate) bytes: &'e [u8],
     /// The message that represents it; `None` if that could not be stored either.
@@ -84,8 +84,8 @@ impl Tx<'_> {
                 new.ciphertext.as_bytes(),
                 new.bytes,
                 to_sql(now_ms)?,
-                to_sql(new.epoch)?,
-                to_sql(new.server_seq)?,
+                new.place.map(|(epoch, _)| to_sql(epoch)).transpose()?,
+                new.place.map(|(_, server_seq)| to_sql(server_seq)).transpose()?,
             ],
         )?;
         let of_sender = "SELECT min(id) FROM deferred WHERE sender = ?1

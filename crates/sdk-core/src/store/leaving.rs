@@ -143,6 +143,7 @@ impl Tx<'_> {
         for table in [
             "outgoing",
             "lane",
+            "mail",
             "session",
             "skipped_key",
             "signed_pre_key",
@@ -160,7 +161,17 @@ impl Tx<'_> {
 
     fn remove_history(&mut self) -> Result<()> {
         let newest = self.last_message()?;
-        for table in ["parked", "message", "seen_ahead", "thread", "device", "replaced_identity", "contact"] {
+        for table in [
+            "parked",
+            "message",
+            "seen_ahead",
+            "thread",
+            "device",
+            "replaced_identity",
+            "contact",
+            "privacy",
+            "last_seen",
+        ] {
             self.change(&format!("DELETE FROM {table}"), [])?;
         }
         self.change("INSERT INTO search (search) VALUES ('delete-all')", [])?;

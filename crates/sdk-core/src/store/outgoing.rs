@@ -355,7 +355,7 @@ impl Tx<'_> {
     pub(super) fn unseal_all(&mut self) -> Result<()> {
         self.change("DELETE FROM parcel WHERE outgoing_id IN (SELECT id FROM outgoing WHERE state = 2)", [])?;
         self.change("UPDATE outgoing SET state = 1 WHERE state = 2", [])?;
-        Ok(())
+        self.unseal_mail()
     }
 
     /// Deletes the parcel of a message that the recipient has, or that is too old to be submitted again, unless its
@@ -375,10 +375,10 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Makes all lanes due immediately, for example because there is a connection again.
+    /// Makes all lanes and mail due immediately, for example because there is a connection again.
     pub(crate) fn hurry_lanes(&mut self) -> Result<()> {
         self.change("UPDATE lane SET due = 0 WHERE due > 0", [])?;
-        Ok(())
+        self.hurry_mail()
     }
 
     /// Removes an entry, and its lane if that is empty then.

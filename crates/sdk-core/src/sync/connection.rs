@@ -19,9 +19,9 @@ use crate::error::{Error, Offline, Result};
 use crate::event::{ConnectionState, Event};
 use crate::fault::{self, Station};
 use crate::health::{Failure, Part};
-use crate::receive::inbox;
-use crate::send::queue::confirm_at_once;
+use crate::receive::inbox::{self, Delivered};
 use crate::store::Generation;
+use crate::thread::queue_delivery_receipts;
 use crate::transport::{self, Arrival, Arrivals, Listener, Socket};
 
 /// The least time between two tokens on one socket, however short the lifetime that the relay states.
@@ -245,7 +245,8 @@ impl<'c> Connection<'c> {
         // Everything that has arrived by now is processed in one transaction.
         while let Some(arrival) = next.take() {
             match arrival {
-                Arrival::Deliver(deliver) => batch.push(deliver),
+                Arrival::Deliver(deliver) => batch.push(Delivered::Post(deliver)),
+                Arrival::DeliverMail(mail) => batch.push(Delivered::Mail(mail)),
                 Arrival::QueueEmpty => drained = true,
                 Arrival::Synced(request) => {
                     self.gaps.answered(request);
@@ -279,11 +280,11 @@ impl<'c> Connection<'c> {
         Ok(())
     }
 
-    async fn receive(&self, batch: Vec<wire::Deliver>, socket: &Socket) -> Result<()> {
+    async fn receive(&self, batch: Vec<Delivered>, socket: &Socket) -> Result<()> {
         if batch.is_empty() {
             return Ok(());
         }
-        let handled = inbox::receive(self.ctx, batch, confirm_at_once).await?;
+        let handled = inbox::receive(self.ctx, batch, queue_delivery_receipts).await?;
         self.ctx.health.recovered(Part::Receiving);
         socket.acknowledge(handled).await?;
         fault::at(Station::Acknowledged);
@@ -356,7 +357,7 @@ async fn hello(ctx: &Context, token: &str, introduction: Introduction) -> Result
         epoch_seen: account.epoch,
         credit: wire::limits::MAX_CREDIT,
         max_batch_bytes: 0,
-        features: Vec::new(),
+        features: vec![wire::feature::MAIL.to_owned()],
         store_version: store_version.into(),
         generation,
     })

@@ -33,7 +33,7 @@ use crate::error::Error;
 use crate::event::{ConnectionState, Event, EventBus};
 use crate::health::{Failure, Part};
 use crate::receive::retry;
-use crate::send::dispatch;
+use crate::send::{dispatch, mail};
 use crate::store::AccountStatus;
 
 /// The pause before a task that panicked is restarted.
@@ -107,6 +107,8 @@ impl Tasks {
         let Self(mut tasks) = Self::start_connection(ctx, state);
         let c = ctx.clone();
         tasks.spawn(supervise(ctx.clone(), Part::Sending, move || dispatch::run(c.clone())));
+        let c = ctx.clone();
+        tasks.spawn(supervise(ctx.clone(), Part::Sending, move || mail::run(c.clone())));
         let c = ctx.clone();
         tasks.spawn(supervise(ctx.clone(), Part::Sending, move || receipts::run(c.clone())));
         let c = ctx.clone();

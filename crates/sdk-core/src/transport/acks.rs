@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use sealpost_wire as wire;
+use sealpost_wire::frame::Body;
 use tokio::time::Instant;
 
 /// The longest wait that the relay can ask for.
@@ -16,14 +16,14 @@ const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// The unconfirmed acknowledgements, by the ID of their frame.
 #[derive(Default)]
 pub(super) struct Acks {
-    unconfirmed: HashMap<u64, wire::Ack>,
+    unconfirmed: HashMap<u64, Body>,
     /// The refused ones, and when to repeat each.
     refused: Vec<(Instant, u64)>,
 }
 
 impl Acks {
     /// Records that this acknowledgement is being sent.
-    pub(super) fn sent(&mut self, id: u64, ack: &wire::Ack) {
+    pub(super) fn sent(&mut self, id: u64, ack: &Body) {
         self.unconfirmed.insert(id, ack.clone());
     }
 
@@ -44,7 +44,7 @@ impl Acks {
     }
 
     /// Waits until an acknowledgement must be repeated, and returns it. Never completes if there is none.
-    pub(super) async fn due(&mut self) -> (u64, wire::Ack) {
+    pub(super) async fn due(&mut self) -> (u64, Body) {
         loop {
             let next = self.refused.iter().enumerate().min_by_key(|(_, (due, _))| *due);
             let Some((place, (due, _))) = next else { return std::future::pending().await };
@@ -59,11 +59,13 @@ impl Acks {
 
 #[cfg(test)]
 mod tests {
+    use sealpost_wire as wire;
+
     use super::*;
 
-    fn ack(seq: u64) -> wire::Ack {
+    fn ack(seq: u64) -> Body {
         let key = wire::InboxKey { thread_id: vec![1; 16].into(), server_seq: seq };
-        wire::Ack { keys: vec![key], trimmed: 0 }
+        Body::Ack(wire::Ack { keys: vec![key], trimmed: 0 })
     }
 
     #[tokio::test(start_paused = true)]

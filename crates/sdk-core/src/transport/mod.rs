@@ -45,6 +45,14 @@ pub(crate) struct EnvelopeId {
     pub(crate) server_seq: u64,
 }
 
+/// What was handled and may be acknowledged.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Handled {
+    pub(crate) posts: Vec<EnvelopeId>,
+    /// The numbers of stored mail.
+    pub(crate) mail: Vec<u64>,
+}
+
 /// Why the relay did not fulfil a request.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub(crate) enum Error {
@@ -194,13 +202,32 @@ impl Socket {
         }
     }
 
+    /// Sends mail. Returns a future of the answer. The same parcel may be sent again until it is answered, unless it is ephemeral.
+    pub(crate) async fn submit_mail(
+        &self,
+        mail: &Durable<Parcel>,
+    ) -> Result<impl Future<Output = Result<wire::SendAck>> + use<>> {
+        let answer = self.send_mail(&mail.get().bytes).await?;
+        Ok(async move {
+            match answer.await? {
+                Body::SendAck(ack) => Ok(ack),
+                _ => Err(Offline::NotARelay.into()),
+            }
+        })
+    }
+
     /// Tells the relay that it may delete these envelopes.
-    pub(crate) async fn acknowledge(&self, handled: Durable<Vec<EnvelopeId>>) -> Result<()> {
-        for keys in handled.get().chunks(wire::limits::MAX_ACK_KEYS) {
+    pub(crate) async fn acknowledge(&self, handled: Durable<Handled>) -> Result<()> {
+        let Handled { posts, mail } = handled.get();
+        for keys in posts.chunks(wire::limits::MAX_ACK_KEYS) {
             let keys = keys
                 .iter()
                 .map(|id| wire::InboxKey { thread_id: id.thread.to_wire(), server_seq: id.server_seq });
-            self.acknowledge_later(wire::Ack { keys: keys.collect(), trimmed: 0 }).await?;
+            self.acknowledge_later(Body::Ack(wire::Ack { keys: keys.collect(), trimmed: 0 })).await?;
+        }
+        for mail_seqs in mail.chunks(wire::limits::MAX_ACK_KEYS) {
+            let mail_seqs = mail_seqs.to_vec();
+            self.acknowledge_later(Body::AckMail(wire::AckMail { mail_seqs })).await?;
         }
         Ok(())
     }
@@ -212,7 +239,7 @@ impl Socket {
 
     /// Acknowledges that this many rows were trimmed.
     pub(crate) async fn acknowledge_trimmed(&self, trimmed: u64) -> Result<()> {
-        self.acknowledge_later(wire::Ack { keys: Vec::new(), trimmed }).await
+        self.acknowledge_later(Body::Ack(wire::Ack { keys: Vec::new(), trimmed })).await
     }
 
     /// Requests the missing places. [`Arrival::Synced`] with the returned ID says that everything available has

@@ -30,6 +30,8 @@ pub(super) const PROBE_TIMEOUT: Duration = Duration::from_secs(4);
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(PING_INTERVAL_S as u64 + 15);
 /// Room for everything that the credit allows, and for frames that need no credit.
 const ARRIVALS: usize = MAX_CREDIT as usize * 2;
+/// Room that is not used for ephemeral mail, which is dropped instead.
+const RESERVED: usize = ARRIVALS - 64;
 const OUTGOING: usize = 64;
 /// How many frames that have arrived together are passed on together.
 const TOGETHER: usize = 64;
@@ -38,6 +40,7 @@ const TOGETHER: usize = 64;
 #[derive(Debug)]
 pub(crate) enum Arrival {
     Deliver(wire::Deliver),
+    DeliverMail(wire::DeliverMail),
     QueueEmpty,
     /// Everything that this request asked for has arrived, or does not exist.
     Synced(u64),
@@ -48,6 +51,13 @@ pub(crate) enum Arrival {
     StoreVersion(Bytes),
     /// The relay is shutting down. Clients are to wait for a random part of this before they reconnect.
     Reconnect(Duration),
+}
+
+impl Arrival {
+    /// Whether this is mail that the relay neither stores nor repeats.
+    pub(crate) fn is_ephemeral(&self) -> bool {
+        matches!(self, Self::DeliverMail(mail) if mail.mail_seq == 0)
+    }
 }
 
 /// The messages that arrive without a request, in order. The channel ends with the connection.
@@ -149,8 +159,7 @@ impl Pump {
                     None => Err(Offline::Unreachable.into()),
                 },
                 (id, ack) = self.acks.due() => {
-                    let body = Some(Body::Ack(ack));
-                    self.write(Leaving::Frame(wire::Frame { v: wire::FRAME_VERSION, id, body })).await
+                    self.write(Leaving::Frame(wire::Frame { v: wire::FRAME_VERSION, id, body: Some(ack) })).await
                 }
                 message = self.stream.next() => {
                     heard = Instant::now();
@@ -202,7 +211,7 @@ impl Pump {
         match leaving {
             Leaving::Encoded(bytes) => bytes,
             Leaving::Frame(frame) => {
-                if let (id @ 1.., Some(Body::Ack(ack))) = (frame.id, &frame.body) {
+                if let (id @ 1.., Some(ack @ (Body::Ack(_) | Body::AckMail(_)))) = (frame.id, &frame.body) {
                     self.acks.sent(id, ack);
                 }
                 frame.encode_to_vec()
@@ -288,6 +297,7 @@ impl Pump {
         }
         let arrival = match body {
             Body::Deliver(deliver) => Arrival::Deliver(deliver),
+            Body::DeliverMail(mail) => Arrival::DeliverMail(mail),
             Body::QueueEmpty(_) => Arrival::QueueEmpty,
             Body::Trimmed(trimmed) => Arrival::Trimmed(trimmed.total),
             Body::KeysLow(_) => Arrival::KeysLow,
@@ -318,6 +328,10 @@ impl Pump {
             let _ = waiting.send(body);
         }
         self.arrivals.drain(..).try_for_each(|arrival| {
+            // Ephemeral mail uses no credit, and leaves the room for what does.
+            if arrival.is_ephemeral() && self.arrived.capacity() <= RESERVED {
+                return Ok(());
+            }
             self.arrived.try_send(arrival).map_err(|full| match full {
                 mpsc::error::TrySendError::Full(_) => Offline::NotARelay.into(),
                 mpsc::error::TrySendError::Closed(_) => Offline::Unreachable.into(),

@@ -75,6 +75,14 @@ impl Socket {
         Ok(answers)
     }
 
+    /// Sends an encoded `Mail`. Returns a future of the answer.
+    pub(super) async fn send_mail(&self, mail: &[u8]) -> Result<impl Future<Output = Result<Body>> + use<>> {
+        let request = self.new_request();
+        let encoded = Leaving::Encoded(wire::code_mail(request.id, mail));
+        self.outgoing.send(encoded).await.map_err(|_| self.ended())?;
+        Ok(request.answer())
+    }
+
     /// A request with a new id.
     fn new_request(&self) -> Request {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
@@ -94,9 +102,9 @@ impl Socket {
     }
 
     /// Acknowledges without waiting. The task of the connection repeats this if the relay asks for it.
-    pub(super) async fn acknowledge_later(&self, ack: wire::Ack) -> Result<()> {
+    pub(super) async fn acknowledge_later(&self, ack: Body) -> Result<()> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        self.send(id, Body::Ack(ack)).await
+        self.send(id, ack).await
     }
 
     /// Requests what otherwise arrives without a request. Returns the id with which [`Arrival::Synced`] ends the answer.

@@ -8,7 +8,7 @@ mod reaction;
 mod receipt;
 mod vote;
 
-use super::envelope::Envelope;
+use super::envelope::{Envelope, MailEnvelope};
 use crate::config::ChangeLimits;
 use crate::content::{Body, Content, Target};
 use crate::error::{Error, Result};
@@ -34,11 +34,11 @@ pub(super) fn apply(
     if let Some(id) = placeholder.filter(|_| !kind.is_shown()) {
         tx.remove_placeholder(envelope.thread, id)?;
     }
-    if !kind.is_accepted(envelope.sender == us.user) {
+    if !kind.is_accepted(envelope.sender == us.user) || !kind.is_stored() {
         return Ok(());
     }
     if let Body::Receipt { kind, messages } = &content.body {
-        return receipt::apply(tx, envelope, us, *kind, messages);
+        return receipt::apply(tx, envelope.thread, us, *kind, messages);
     }
     let origin = envelope.origin(&content)?;
     if kind.is_shown() {
@@ -49,6 +49,28 @@ pub(super) fn apply(
         return Ok(());
     }
     apply_change(tx, &Applying { origin, now_ms, limits }, content.body)
+}
+
+/// Applies a content that has arrived as mail. A kind that does not belong there has no effect.
+pub(super) fn apply_mail(
+    tx: &mut Tx<'_>,
+    mail: &MailEnvelope,
+    content: Content,
+    us: Registered,
+    (now_ms, limits): (u64, ChangeLimits),
+) -> Result<()> {
+    let kind = content.body.kind();
+    let is_allowed = kind.is_mail() && kind.is_stored() != mail.is_ephemeral();
+    if !is_allowed || !kind.is_accepted(mail.sender == us.user) {
+        return Ok(());
+    }
+    if let Body::Receipt { kind, messages } = &content.body {
+        return receipt::apply(tx, mail.thread, us, *kind, messages);
+    }
+    if mail.is_ephemeral() || !tx.set_applied(mail.sender, content.id, now_ms)? {
+        return Ok(());
+    }
+    apply_change(tx, &Applying { origin: mail.origin(&content), now_ms, limits }, content.body)
 }
 
 /// Applies what has waited for a message that has arrived, or that is understood now.

@@ -2,20 +2,19 @@
 
 use crate::content::ReceiptKind;
 use crate::error::Result;
-use crate::id::ClientMsgId;
-use crate::receive::envelope::Envelope;
+use crate::id::{ClientMsgId, ThreadId};
 use crate::store::{Registered, Tx};
 
 pub(super) fn apply(
     tx: &mut Tx<'_>,
-    envelope: &Envelope,
+    thread: ThreadId,
     us: Registered,
     kind: ReceiptKind,
     messages: &[ClientMsgId],
 ) -> Result<()> {
     for message in messages {
         // A receipt for a message that is not ours, or not in this thread, has no effect.
-        tx.advance_delivery(envelope.thread, us.user, *message, kind)?;
+        tx.advance_delivery(thread, us.user, *message, kind)?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use crate::content::Content;
 use crate::error::{Error, Result};
 use crate::id::{DeviceId, UserId};
 use crate::message::Undecryptable;
-use crate::receive::envelope::Envelope;
+use crate::receive::envelope::Source;
 use crate::receive::open::{Changes, NamedPreKeys, Opened, Parsed, open, parse};
 use crate::store::{Device, PeerSessions, Tx};
 
@@ -17,15 +17,15 @@ impl Batch<'_, '_> {
     /// The opened content, and the advanced session; no session if nothing may change.
     pub(super) fn open(
         &mut self,
-        envelope: &Envelope,
+        source: &Source<'_>,
         rng: &mut StdRng,
     ) -> Result<(Opened, Option<SessionRecord>)> {
         let undecryptable = |cause| Ok((Opened::Undecryptable(cause), None));
-        let message = match parse(&envelope.sealed) {
+        let message = match parse(source.sealed) {
             Ok(message) => message,
             Err(cause) => return undecryptable(cause),
         };
-        let (user, device) = (envelope.sender, envelope.sender_device);
+        let (user, device) = (source.sender, source.sender_device);
         if !self.sessions.contains_key(&(user, device)) {
             let loaded = (address(user, device)?, self.tx.sessions(user, device)?);
             self.sessions.insert((user, device), loaded);
@@ -57,7 +57,7 @@ impl Batch<'_, '_> {
             return undecryptable(Undecryptable::SenderKeyReplaced);
         }
         if let Opened::Content(content) = &opened
-            && is_misrouted(envelope, content)
+            && is_misrouted(source, content)
         {
             // Nothing changes, so that the message can still be opened in its own thread.
             return undecryptable(Undecryptable::Misrouted);
@@ -91,8 +91,8 @@ fn is_senders(tx: &Tx<'_>, user: UserId, device: DeviceId, changes: &Changes) ->
 
 /// The relay states the thread and position of a message, and so does the sender inside the ciphertext. They must
 /// agree.
-fn is_misrouted(envelope: &Envelope, content: &Content) -> bool {
-    content.thread != envelope.thread
+fn is_misrouted(source: &Source<'_>, content: &Content) -> bool {
+    content.thread != source.thread
 }
 
 /// Whether an envelope that could not be opened could be, if there were more sessions with its sender.

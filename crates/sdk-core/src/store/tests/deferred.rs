@@ -34,7 +34,14 @@ fn defer(
     let ciphertext = CiphertextId::of(&bytes);
     let (epoch, server_seq) = (1, u64::from(name));
     tx.defer(
-        &NewDeferred { sender, thread: THREAD, epoch, server_seq, ciphertext, bytes: &bytes, message },
+        &NewDeferred {
+            sender,
+            thread: THREAD,
+            place: Some((epoch, server_seq)),
+            ciphertext,
+            bytes: &bytes,
+            message,
+        },
         50,
     )
 }
@@ -155,8 +162,14 @@ fn defer_unrepresented(tx: &mut Tx<'_>, thread: ThreadId, server_seq: u64) -> cr
     let body = Some(wire::frame::Body::Deliver(deliver));
     let bytes = wire::Frame { v: wire::FRAME_VERSION, id: 0, body }.encode_to_vec();
     let ciphertext = CiphertextId::of(&bytes);
-    let new =
-        NewDeferred { sender: PEER, thread, epoch: 1, server_seq, ciphertext, bytes: &bytes, message: None };
+    let new = NewDeferred {
+        sender: PEER,
+        thread,
+        place: Some((1, server_seq)),
+        ciphertext,
+        bytes: &bytes,
+        message: None,
+    };
     tx.defer(&new, 50)
 }
 

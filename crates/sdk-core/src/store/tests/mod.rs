@@ -7,6 +7,7 @@ mod deferred;
 mod deletion;
 mod generation;
 mod log;
+mod mail;
 mod messages;
 mod outgoing;
 mod parked;

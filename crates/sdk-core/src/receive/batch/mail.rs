@@ -1,0 +1,91 @@
+//! Stations 2 to 7 for mail. It has no position in its thread, and leaves no row of history: mail that cannot be opened is forgotten.
+
+use prost::Message as _;
+use rand::rngs::StdRng;
+
+use super::{Batch, Handled, stops_everything};
+use crate::error::Result;
+use crate::message::Undecryptable;
+use crate::receive::apply::apply_mail;
+use crate::receive::envelope::MailEnvelope;
+use crate::receive::open::Opened;
+use crate::store::{CiphertextId, NewDeferred};
+
+impl Batch<'_, '_> {
+    /// Processes mail. If it cannot be processed, it is deferred, unless it is ephemeral, and never stops anything else.
+    pub(in crate::receive) fn handle_or_defer_mail(
+        &mut self,
+        mail: &MailEnvelope,
+        rng: &mut StdRng,
+    ) -> Result<()> {
+        let Err(error) = self.attempt(&mail.source(), |batch| batch.handle_mail(mail, rng))? else {
+            return Ok(());
+        };
+        tracing::warn!(%error, "mail could not be processed");
+        if mail.is_ephemeral() {
+            return Ok(());
+        }
+        let part = self.tx.begin_part()?;
+        match self.defer_mail(mail) {
+            Ok(()) => self.tx.keep_part(part),
+            Err(error) if stops_everything(&error) => Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "mail could not be kept either");
+                self.tx.undo_part(part)
+            }
+        }
+    }
+
+    pub(super) fn handle_mail(&mut self, mail: &MailEnvelope, rng: &mut StdRng) -> Result<Handled> {
+        let mut handled = Handled::default();
+        // Mail begins no thread, and only members send it.
+        if self.tx.thread(mail.thread)?.is_none() || !self.tx.is_other_member(mail.thread, mail.sender)? {
+            return Ok(handled);
+        }
+        let ciphertext = CiphertextId::of(&mail.sealed.ciphertext);
+        if !mail.is_ephemeral() && self.tx.was_opened(ciphertext)? {
+            return Ok(handled);
+        }
+        let (opened, record) = self.open(&mail.source(), rng)?;
+        handled.record = record;
+        let now_ms = self.ctx.server_now_ms();
+        match opened {
+            // A copy of earlier mail.
+            Opened::Duplicate => {}
+            Opened::Undecryptable(_) if mail.is_ephemeral() => {}
+            Opened::Undecryptable(cause) => {
+                handled.cause = Some(cause);
+                if cause == Undecryptable::StorageDamaged {
+                    self.defer_mail(mail)?;
+                }
+                // Its sender still uses a session that was ended here when this database turned out to be a copy.
+                if self.tx.has_only_old_sessions(mail.sender, mail.sender_device)? {
+                    self.tx.renew_session(mail.thread, now_ms, self.ctx.new_client_msg_id())?;
+                    handled.queued = true;
+                }
+            }
+            Opened::Content(content) => {
+                if !mail.is_ephemeral() {
+                    self.tx.set_opened(ciphertext, now_ms)?;
+                }
+                // What a blocked person sends has no effect.
+                if !self.tx.is_blocked(mail.sender)? {
+                    apply_mail(self.tx, mail, content, self.us, (now_ms, self.ctx.limits))?;
+                }
+            }
+        }
+        Ok(handled)
+    }
+
+    fn defer_mail(&mut self, mail: &MailEnvelope) -> Result<()> {
+        let deferred = NewDeferred {
+            sender: mail.sender,
+            thread: mail.thread,
+            place: None,
+            ciphertext: CiphertextId::of(&mail.sealed.ciphertext),
+            bytes: &mail.to_frame().encode_to_vec(),
+            message: None,
+        };
+        self.tx.defer(&deferred, self.ctx.server_now_ms())
+    }
+}

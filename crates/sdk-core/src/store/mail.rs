@@ -1,0 +1,217 @@
+//! Mail on its way out: contents for the devices of one person, which have no place in a thread.
+//!
+//! Mail has no order and no lanes. Each piece is sealed, submitted and settled on its own, so it never stops or delays another, nor
+//! a message. As for messages, the same bytes are submitted under the same id until the relay has answered.
+
+use bytes::Bytes;
+use rusqlite::{OptionalExtension as _, params};
+
+use super::{Durable, Parcel, Rows, Tx, from_sql, to_sql};
+use crate::content::Body;
+use crate::error::Result;
+use crate::id::{ClientMsgId, ThreadId, UserId};
+
+/// Mail to be queued.
+pub(crate) struct NewMail {
+    /// The thread that both are members of.
+    pub(crate) thread: ThreadId,
+    /// It goes to all devices of this person.
+    pub(crate) to: UserId,
+    /// While it is not sealed, newer mail to the same person in the same slot of the thread replaces it, and is sent when it would
+    /// have been.
+    pub(crate) slot: Option<u8>,
+    pub(crate) content_id: ClientMsgId,
+    pub(crate) sent_ms: u64,
+    pub(crate) body: Body,
+    /// The local time before which it is not sealed, in milliseconds; 0 for at once.
+    pub(crate) due_ms: u64,
+}
+
+/// The id of queued mail on this device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct MailId(i64);
+
+/// Mail that is due.
+#[derive(Debug)]
+pub(crate) struct QueuedMail {
+    pub(crate) id: MailId,
+    pub(crate) thread: ThreadId,
+    pub(crate) to: UserId,
+    pub(crate) attempts: u32,
+    /// How often it was refused, after which it was sealed anew.
+    pub(crate) refusals: u32,
+    pub(crate) sent_ms: u64,
+    pub(crate) form: MailForm,
+}
+
+/// What is left to do for queued mail.
+#[derive(Debug)]
+pub(crate) enum MailForm {
+    ToSeal {
+        content_id: ClientMsgId,
+        body: Body,
+    },
+    Sealed(Durable<Parcel>),
+    /// The row is damaged.
+    Unreadable,
+}
+
+/// What becomes of mail that was submitted, or could not be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MailOutcome {
+    /// The relay has stored it, or never will.
+    Done,
+    /// The relay has stored nothing. It is sealed anew at this local time.
+    Anew { due_ms: u64, is_refusal: bool },
+    /// It is tried again at this local time, with the same bytes if it is sealed.
+    Later { due_ms: u64 },
+}
+
+/// The outcome of mail, and the parcel that it belongs to. There is none if the mail was not sealed.
+pub(crate) type SettledMail = (MailId, Option<ClientMsgId>, MailOutcome);
+
+impl Rows<'_> {
+    /// Whether any mail is due.
+    pub(crate) fn is_mail_due(&self, now_ms: u64) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM mail WHERE due <= ?1)";
+        Ok(self.connection.prepare_cached(sql)?.query_row([to_sql(now_ms)?], |row| row.get(0))?)
+    }
+
+    /// When the next mail becomes due that is not due yet, if there is any.
+    pub(crate) fn next_mail_due(&self, now_ms: u64) -> Result<Option<u64>> {
+        let sql = "SELECT min(due) FROM mail WHERE due > ?1";
+        let due: Option<i64> =
+            self.connection.prepare_cached(sql)?.query_row([to_sql(now_ms)?], |row| row.get(0))?;
+        due.map(from_sql).transpose()
+    }
+
+    /// Mail that is due, within the limits of number and bytes but at least one.
+    pub(crate) fn due_mail(&self, now_ms: u64, (limit, max_bytes): (u32, usize)) -> Result<Vec<QueuedMail>> {
+        let sql = "SELECT id, thread_id, recipient, attempts, refusals, sent, content_id, body, client_msg_id, bytes
+                   FROM mail WHERE due <= ?1 ORDER BY due, id LIMIT ?2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params![to_sql(now_ms)?, limit])?;
+        let (mut due, mut bytes) = (Vec::new(), 0_usize);
+        while bytes < max_bytes
+            && let Some(row) = rows.next()?
+        {
+            let sealed: Option<(Vec<u8>, Vec<u8>)> =
+                row.get::<_, Option<Vec<u8>>>(8)?.zip(row.get::<_, Option<Vec<u8>>>(9)?);
+            let form = match sealed {
+                Some((name, sealed)) => {
+                    bytes = bytes.saturating_add(sealed.len());
+                    let client_msg_id = ClientMsgId::from_slice(&name)?;
+                    MailForm::Sealed(Durable(Parcel { client_msg_id, bytes: Bytes::from(sealed) }))
+                }
+                None => {
+                    let body = row.get::<_, Vec<u8>>(7)?;
+                    bytes = bytes.saturating_add(body.len());
+                    match Body::from_bytes(&body) {
+                        Ok(body) => {
+                            let content_id = ClientMsgId::from_slice(&row.get::<_, Vec<u8>>(6)?)?;
+                            MailForm::ToSeal { content_id, body }
+                        }
+                        Err(_) => MailForm::Unreadable,
+                    }
+                }
+            };
+            due.push(QueuedMail {
+                id: MailId(row.get(0)?),
+                thread: ThreadId::from_slice(&row.get::<_, Vec<u8>>(1)?)?,
+                to: UserId::from_slice(&row.get::<_, Vec<u8>>(2)?)?,
+                attempts: row.get(3)?,
+                refusals: row.get(4)?,
+                sent_ms: from_sql(row.get(5)?)?,
+                form,
+            });
+        }
+        Ok(due)
+    }
+}
+
+impl Tx<'_> {
+    /// Queues mail, or replaces mail in the same slot. The caller wakes the task that sends it
+    /// ([`send::mail::queue`](crate::send::mail::queue)).
+    pub(crate) fn queue_mail(&mut self, new: &NewMail) -> Result<()> {
+        self.change_one(
+            "INSERT INTO mail (thread_id, recipient, slot, content_id, sent, body, due) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT (thread_id, recipient, slot) WHERE bytes IS NULL DO UPDATE
+                SET content_id = excluded.content_id, sent = excluded.sent, body = excluded.body",
+            params![
+                new.thread.as_bytes(),
+                new.to.as_bytes(),
+                new.slot,
+                new.content_id.as_bytes(),
+                to_sql(new.sent_ms)?,
+                new.body.to_bytes(),
+                to_sql(new.due_ms)?,
+            ],
+        )
+    }
+
+    /// Stores the parcel of mail. Only this parcel is submitted from then on.
+    pub(crate) fn set_mail_sealed(
+        &mut self,
+        id: MailId,
+        parcel: Parcel,
+        now_ms: u64,
+    ) -> Result<Durable<Parcel>> {
+        self.change_one(
+            "UPDATE mail SET client_msg_id = ?2, bytes = ?3, made = ?4 WHERE id = ?1 AND bytes IS NULL",
+            params![id.0, parcel.client_msg_id.as_bytes(), parcel.bytes.as_ref(), to_sql(now_ms)?],
+        )?;
+        Ok(Durable(parcel))
+    }
+
+    /// Records the outcome of mail. Does nothing if another process has changed its state since.
+    pub(crate) fn settle_mail(&mut self, (id, submitted, outcome): SettledMail) -> Result<()> {
+        let sql = "SELECT client_msg_id FROM mail WHERE id = ?1";
+        let now: Option<Option<Vec<u8>>> =
+            self.connection.prepare_cached(sql)?.query_row([id.0], |row| row.get(0)).optional()?;
+        let Some(now) = now else { return Ok(()) };
+        let is_unchanged = now.as_deref() == submitted.as_ref().map(|name| &name.as_bytes()[..]);
+        match outcome {
+            // Whichever parcel it was in.
+            MailOutcome::Done => self.change_one("DELETE FROM mail WHERE id = ?1", [id.0]),
+            _ if !is_unchanged => Ok(()),
+            MailOutcome::Anew { due_ms, is_refusal } => {
+                // Newer mail in its slot takes its place.
+                self.change(&format!("DELETE FROM mail AS old WHERE id = ?1 AND {IS_REPLACED}"), [id.0])?;
+                self.change(
+                    "UPDATE mail SET client_msg_id = NULL, bytes = NULL, made = NULL, due = ?2,
+                        attempts = attempts + 1, refusals = refusals + ?3 WHERE id = ?1",
+                    params![id.0, to_sql(due_ms)?, is_refusal],
+                )?;
+                Ok(())
+            }
+            MailOutcome::Later { due_ms } => self.change_one(
+                "UPDATE mail SET due = ?2, attempts = attempts + 1 WHERE id = ?1",
+                params![id.0, to_sql(due_ms)?],
+            ),
+        }
+    }
+
+    /// Makes mail that was put off due immediately, for example because there is a connection again.
+    pub(super) fn hurry_mail(&mut self) -> Result<()> {
+        self.change("UPDATE mail SET due = 0 WHERE due > 0 AND attempts > 0", [])?;
+        Ok(())
+    }
+
+    /// Seals all mail anew, because this database is an older copy, and the same message keys may have been used for other contents.
+    pub(super) fn unseal_mail(&mut self) -> Result<()> {
+        self.change(&format!("DELETE FROM mail AS old WHERE bytes IS NOT NULL AND {IS_REPLACED}"), [])?;
+        // Of several sealed pieces in one slot, the newest is kept.
+        self.change(
+            "DELETE FROM mail AS old WHERE slot IS NOT NULL AND EXISTS (SELECT 1 FROM mail WHERE thread_id = old.thread_id
+                AND recipient = old.recipient AND slot = old.slot AND id > old.id)",
+            [],
+        )?;
+        self.change("UPDATE mail SET client_msg_id = NULL, bytes = NULL, made = NULL", [])?;
+        Ok(())
+    }
+}
+
+/// Whether there is newer mail that is not sealed in the slot of `old`.
+const IS_REPLACED: &str =
+    "EXISTS (SELECT 1 FROM mail WHERE thread_id = old.thread_id AND recipient = old.recipient
+    AND slot = old.slot AND bytes IS NULL AND id <> old.id)";

@@ -1,0 +1,123 @@
+//! Tests of mail on its way out.
+
+use super::*;
+use crate::content::ReceiptKind;
+use crate::store::{MailForm, MailOutcome, NewMail, Parcel, QueuedMail};
+
+const OTHER: UserId = UserId::from_bytes([4; 16]);
+
+fn mail(to: UserId, slot: Option<u8>, n: u8, due_ms: u64) -> NewMail {
+    let body = Body::Receipt { kind: ReceiptKind::Read, messages: vec![ClientMsgId::from_bytes([n; 16])] };
+    NewMail { thread: THREAD, to, slot, content_id: fresh_id(), sent_ms: 5, body, due_ms }
+}
+
+impl Fixture {
+    async fn queue_mail(&self, new: NewMail) {
+        self.store.write(move |tx| tx.queue_mail(&new)).await.unwrap();
+    }
+
+    async fn due_mail(&self, now_ms: u64) -> Vec<QueuedMail> {
+        self.store.read(move |rows| rows.due_mail(now_ms, (10, 1 << 20))).await.unwrap()
+    }
+
+    async fn seal_mail(&self, mail: &QueuedMail) -> ClientMsgId {
+        let (id, client_msg_id) = (mail.id, fresh_id());
+        let parcel = Parcel { client_msg_id, bytes: vec![7; 40].into() };
+        self.store.write(move |tx| tx.set_mail_sealed(id, parcel, 9).map(drop)).await.unwrap();
+        client_msg_id
+    }
+
+    async fn settle_mail(&self, mail: &QueuedMail, parcel: Option<ClientMsgId>, outcome: MailOutcome) {
+        let settled = (mail.id, parcel, outcome);
+        self.store.write(move |tx| tx.settle_mail(settled)).await.unwrap();
+    }
+}
+
+/// The byte of which the id in the mail consists, and whether it is sealed.
+fn shown(due: &[QueuedMail]) -> Vec<Option<u8>> {
+    let body = |mail: &QueuedMail| match &mail.form {
+        MailForm::ToSeal { body: Body::Receipt { messages, .. }, .. } => Some(messages[0].as_bytes()[0]),
+        MailForm::Sealed(_) => None,
+        other => panic!("{other:?}"),
+    };
+    due.iter().map(body).collect()
+}
+
+#[tokio::test]
+async fn mail_is_due_at_its_time_whatever_else_waits() {
+    let fixture = Fixture::new().await;
+    fixture.queue_mail(mail(PEER, None, 1, 0)).await;
+    fixture.queue_mail(mail(PEER, None, 2, 100)).await;
+    fixture.queue_mail(mail(OTHER, None, 3, 0)).await;
+    assert_eq!(shown(&fixture.due_mail(99).await), [Some(1), Some(3)]);
+    assert_eq!(fixture.store.read(|rows| rows.next_mail_due(99)).await.unwrap(), Some(100));
+    let due = fixture.due_mail(99).await;
+    fixture.settle_mail(&due[0], None, MailOutcome::Later { due_ms: 50 }).await;
+    assert_eq!(shown(&fixture.due_mail(49).await), [Some(3)]);
+    assert_eq!(fixture.due_mail(50).await[1].attempts, 1);
+    // A connection again: what was put off is due, and what is not due yet is not.
+    fixture.store.write(|tx| tx.hurry_lanes()).await.unwrap();
+    assert_eq!(shown(&fixture.due_mail(49).await), [Some(1), Some(3)]);
+    assert!(!fixture.store.read(|rows| rows.is_lane_busy(THREAD)).await.unwrap(), "mail is in no lane");
+}
+
+#[tokio::test]
+async fn sealed_mail_keeps_its_bytes_until_it_is_answered() {
+    let fixture = Fixture::new().await;
+    fixture.queue_mail(mail(PEER, None, 1, 0)).await;
+    let first = fixture.due_mail(0).await.remove(0);
+    let parcel = fixture.seal_mail(&first).await;
+    fixture.settle_mail(&first, Some(parcel), MailOutcome::Later { due_ms: 0 }).await;
+    let sealed = |due: &[QueuedMail]| match &due[0].form {
+        MailForm::Sealed(parcel) => parcel.get().client_msg_id,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(sealed(&fixture.due_mail(0).await), parcel);
+    // A refusal of another parcel has no effect.
+    let anew = MailOutcome::Anew { due_ms: 0, is_refusal: true };
+    fixture.settle_mail(&first, Some(fresh_id()), anew).await;
+    assert_eq!(sealed(&fixture.due_mail(0).await), parcel);
+    fixture.settle_mail(&first, Some(parcel), anew).await;
+    let again = fixture.due_mail(0).await.remove(0);
+    assert_eq!((shown(std::slice::from_ref(&again)), again.refusals), (vec![Some(1)], 1));
+    fixture.settle_mail(&again, None, MailOutcome::Done).await;
+    assert!(fixture.due_mail(u64::MAX >> 2).await.is_empty());
+}
+
+#[tokio::test]
+async fn newer_mail_replaces_what_is_not_sealed_in_its_slot() {
+    let fixture = Fixture::new().await;
+    fixture.queue_mail(mail(PEER, Some(1), 1, 0)).await;
+    fixture.queue_mail(mail(PEER, Some(2), 2, 0)).await;
+    fixture.queue_mail(mail(OTHER, Some(1), 3, 0)).await;
+    fixture.queue_mail(mail(PEER, Some(1), 4, 1_000)).await;
+    assert_eq!(
+        shown(&fixture.due_mail(0).await),
+        [Some(4), Some(2), Some(3)],
+        "it is sent when the first would be"
+    );
+    let first = fixture.due_mail(0).await.remove(0);
+    let parcel = fixture.seal_mail(&first).await;
+    // What is sealed may be stored already.
+    fixture.queue_mail(mail(PEER, Some(1), 5, 0)).await;
+    assert_eq!(shown(&fixture.due_mail(0).await), [None, Some(2), Some(3), Some(5)]);
+    // It is not, and the newer one says all that it said.
+    let anew = MailOutcome::Anew { due_ms: 0, is_refusal: false };
+    fixture.settle_mail(&first, Some(parcel), anew).await;
+    assert_eq!(shown(&fixture.due_mail(0).await), [Some(2), Some(3), Some(5)]);
+}
+
+#[tokio::test]
+async fn a_copy_of_a_database_seals_all_mail_anew() {
+    let fixture = Fixture::new().await;
+    for n in [1, 2] {
+        fixture.queue_mail(mail(PEER, Some(1), n, 0)).await;
+        let newest = fixture.due_mail(0).await.pop().unwrap();
+        fixture.seal_mail(&newest).await;
+    }
+    fixture.queue_mail(mail(PEER, None, 3, 0)).await;
+    fixture.seal_mail(&fixture.due_mail(0).await[2]).await;
+    fixture.queue_mail(mail(OTHER, Some(1), 4, 0)).await;
+    fixture.store.write(|tx| tx.unseal_all()).await.unwrap();
+    assert_eq!(shown(&fixture.due_mail(0).await), [Some(2), Some(3), Some(4)]);
+}
