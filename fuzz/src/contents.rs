@@ -2,8 +2,9 @@
 
 use crate::allocation::{Limit, limited};
 use crate::content::{
-    Body, Choices, Contact, ContactCard, Content, Edit, EmojiSequence, Location, Pin, Place, Poll, Quote,
-    Reaction, ReceiptKind, Target, Text, Timer, Vote,
+    Body, Choices, Contact, ContactCard, Content, Edit, EmojiSequence, LinkPreview, Location, Markup,
+    Mention, Pin, Place, Poll, Quote, Reaction, ReceiptKind, StyledRange, Target, Text, TextRange, TextStyle,
+    Timer, Vote,
 };
 use crate::id::{ClientMsgId, ThreadId, UserId};
 
@@ -30,15 +31,39 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let target = Target { author: UserId::from_bytes([1; 16]), id: ClientMsgId::from_bytes([2; 16]) };
     let quote = Some(Box::new(Quote::new(target.author, target.id, "the quoted text")));
     let emoji = |text: &str| EmojiSequence::new(text.to_owned());
+    let range = TextRange { start: 2, length: 3 };
+    let markup = Markup {
+        styles: vec![StyledRange { range, style: TextStyle::Spoiler }],
+        mentions: vec![Mention { range, user: target.author }],
+        preview: None,
+    };
+    let preview =
+        LinkPreview { url: "https://a".to_owned(), title: "A".to_owned(), ..LinkPreview::default() };
     let bodies = [
-        Body::text("hello"),
-        Body::Text(Text { text: "a reply".to_owned(), quote, is_forwarded: false }),
-        Body::Text(Text { text: "a forwarded text".to_owned(), quote: None, is_forwarded: true }),
+        Body::Text(Text {
+            text: "https://a".to_owned(),
+            markup: Markup { preview: Some(Box::new(preview)), ..markup.clone() },
+            quote: None,
+            is_forwarded: false,
+        }),
+        Body::Text(Text {
+            text: "hello".to_owned(),
+            markup: Markup::default(),
+            quote: None,
+            is_forwarded: false,
+        }),
+        Body::Text(Text { text: "a reply".to_owned(), markup: markup.clone(), quote, is_forwarded: false }),
+        Body::Text(Text {
+            text: "a forwarded text".to_owned(),
+            markup: Markup::default(),
+            quote: None,
+            is_forwarded: true,
+        }),
         Body::Receipt { kind: ReceiptKind::Delivered, messages: vec![target.id; 3] },
         Body::Receipt { kind: ReceiptKind::Read, messages: Vec::new() },
         Body::Reaction(Reaction { target, emoji: emoji("👩‍❤️‍💋‍👨") }),
         Body::Reaction(Reaction { target, emoji: None }),
-        Body::Edit(Edit { message: target.id, text: "an edit".to_owned() }),
+        Body::Edit(Edit { message: target.id, text: "an edit".to_owned(), markup }),
         Body::Delete(target.id),
         Body::Contact(Contact {
             card: ContactCard { name: "Ada".to_owned(), user: Some(target.author), ..ContactCard::default() },

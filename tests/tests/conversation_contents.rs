@@ -3,8 +3,8 @@
 #![cfg(test)]
 
 use sealpost_core::{
-    ChangeKind, ContactCard, Error, Event, FailReason, History, InvalidContent, Location, Message,
-    MessageBody, MessageId, Thread,
+    ChangeKind, ContactCard, Error, Event, FailReason, History, InvalidContent, LinkPreview, Location,
+    Markup, Mention, Message, MessageBody, MessageId, StyledRange, TextRange, TextStyle, Thread,
 };
 use sealpost_testkit::{Pair, eventually, history, when, within};
 
@@ -163,4 +163,52 @@ async fn a_reaction_that_is_refused_for_good_is_reported() {
         reason: FailReason::RecipientDeleted,
     };
     within("the event", async { while events.next().await.unwrap().unwrap() != failed {} }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn styles_mentions_and_a_link_preview_arrive_with_the_text() {
+    let pair = Pair::new().await;
+    let ben = pair.ben.client.user_id();
+    let text = "🎈 @ben see https://example.org";
+    // What an app counts in UTF-16.
+    let name = TextRange::from_utf16(text, 3, 4).unwrap();
+    assert_eq!(name.of(text), Some("@ben"));
+    assert_eq!(TextRange::from_utf16(text, 1, 2), None, "inside of the balloon");
+    let markup = Markup {
+        styles: vec![StyledRange { range: name, style: TextStyle::Bold }],
+        mentions: vec![Mention { range: name, user: ben }],
+        preview: Some(Box::new(LinkPreview {
+            url: "https://example.org".to_owned(),
+            title: "Example".to_owned(),
+            thumbnail: vec![7; 1000],
+            ..LinkPreview::default()
+        })),
+    };
+    let sent = pair.hers.send_with(text, markup.clone()).await.unwrap();
+    assert_eq!(sent.markup.as_deref(), Some(&markup));
+    let received = when("the text", &pair.his, |message| message.text() == Some(text)).await;
+    assert_eq!(received.markup.as_deref(), Some(&markup));
+    assert_eq!(name.to_utf16(received.text().unwrap()), Some((3, 4)));
+
+    // An edit replaces all of it, and a forwarded text mentions nobody.
+    let forwarded = pair.his.forward(received.id).await.unwrap().markup.unwrap();
+    assert!(forwarded.mentions.is_empty() && forwarded.preview.is_some() && forwarded.styles.len() == 1);
+    let spoiler = StyledRange { range: TextRange { start: 0, length: 6 }, style: TextStyle::Spoiler };
+    let edited = Markup { styles: vec![spoiler], ..Markup::default() };
+    pair.hers.edit_with(sent.id, "secret", edited.clone()).await.unwrap();
+    let received = when("the edit", &pair.his, |message| message.text() == Some("secret")).await;
+    assert_eq!(received.markup.as_deref(), Some(&edited));
+    let reply = pair.his.reply_with(received.id, "secret", edited.clone()).await.unwrap();
+    assert!(reply.quote.is_some() && reply.markup.as_deref() == Some(&edited));
+    pair.hers.edit(sent.id, "plain").await.unwrap();
+    let received = when("the second edit", &pair.his, |message| message.text() == Some("plain")).await;
+    assert_eq!(received.markup, None);
+
+    let refused = Error::InvalidContent(InvalidContent::Markup);
+    assert_eq!(pair.hers.send_with("short", edited.clone()).await.unwrap_err(), refused);
+    assert_eq!(pair.hers.edit_with(sent.id, "short", edited).await.unwrap_err(), refused);
+    assert_eq!(
+        pair.hers.send_with("no link", Markup { styles: Vec::new(), ..markup }).await.unwrap_err(),
+        refused
+    );
 }

@@ -85,6 +85,10 @@ pub enum InvalidContent {
     /// Choices that the poll does not have, or several where only one is allowed.
     #[error("the poll does not allow these choices")]
     Choices,
+    /// [`Markup`](crate::Markup) with a range that is not within the text or begins or ends inside of a character, with mentions that
+    /// overlap, with two equal ranges, with the preview of a link that is not in the text, or with too much of something.
+    #[error("the styles, mentions or link preview do not fit the text")]
+    Markup,
     /// A timer of more than [`MAX_TIMER_S`](crate::MAX_TIMER_S) seconds.
     #[error("the timer is too long")]
     Timer,

@@ -67,8 +67,9 @@ pub use client::{
 };
 pub use config::{ChangeLimits, Config, DatabaseKey, MessageRequests, ProxyChoice, Trust};
 pub use content::{
-    ContactCard, Location, MAX_CARD_FIELD, MAX_OPTION, MAX_OPTIONS, MAX_PINNED, MAX_PLACE_NAME, MAX_QUESTION,
-    MAX_TEXT, MAX_TIMER_S,
+    ContactCard, LinkPreview, Location, MAX_CARD_FIELD, MAX_MENTIONS, MAX_OPTION, MAX_OPTIONS, MAX_PINNED,
+    MAX_PLACE_NAME, MAX_PREVIEW_DESCRIPTION, MAX_PREVIEW_THUMBNAIL, MAX_PREVIEW_TITLE, MAX_PREVIEW_URL,
+    MAX_QUESTION, MAX_STYLES, MAX_TEXT, MAX_TIMER_S, Markup, Mention, StyledRange, TextRange, TextStyle,
 };
 pub use env::{Clock, SystemClock};
 pub use error::{Error, InvalidContent, Offline, Result, Storage};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::content::{self, ContactCard, Location};
+use crate::content::{self, ContactCard, Location, Markup};
 use crate::id::{InvalidId, MessageId, ThreadId, UserId};
 
 /// A message in a thread.
@@ -22,6 +22,8 @@ pub struct Message {
     pub direction: Direction,
     /// Its contents.
     pub body: MessageBody,
+    /// The styles, mentions and link preview of its text; none if it has none of them.
+    pub markup: Option<Box<Markup>>,
     /// The message that it replies to.
     pub quote: Option<Box<Quote>>,
     /// Whether its author has forwarded it, that is, taken it from another message.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use futures_util::stream::BoxStream;
 
 use super::{Client, Contact, MAX_PAGE, pages};
-use crate::content::{ContactCard, Location};
+use crate::content::{ContactCard, Location, Markup};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::id::{MessageId, ThreadId, UserId};
@@ -63,7 +63,16 @@ impl Thread {
     /// [`Error::EmptyText`](crate::Error::EmptyText), [`Error::TooLong`](crate::Error::TooLong) above
     /// [`MAX_TEXT`](crate::MAX_TEXT) bytes, [`Error::Storage`](crate::Error::Storage).
     pub async fn send_text(&self, text: &str) -> Result<Message> {
-        send::queue::send_text(self.ctx(), self.id, text).await
+        send::queue::send_text(self.ctx(), self.id, text, Markup::default()).await
+    }
+
+    /// Like [`send_text`](Self::send_text), with styles, mentions and the preview of a link.
+    ///
+    /// # Errors
+    /// Those of [`send_text`](Self::send_text); [`Error::InvalidContent`](crate::Error::InvalidContent) if the markup does not fit the
+    /// text.
+    pub async fn send_with(&self, text: &str, markup: Markup) -> Result<Message> {
+        send::queue::send_text(self.ctx(), self.id, text, markup).await
     }
 
     /// Sends a text in reply to a message of this thread. The reply contains the beginning of that message
@@ -73,7 +82,15 @@ impl Thread {
     /// Those of [`send_text`](Self::send_text); [`Error::NotFound`](crate::Error::NotFound) if there is no such message in this
     /// thread, [`Error::WrongState`](crate::Error::WrongState) if it could not be decrypted.
     pub async fn reply(&self, to: MessageId, text: &str) -> Result<Message> {
-        send::queue::reply(self.ctx(), self.id, to, text).await
+        send::queue::reply(self.ctx(), self.id, to, (text, Markup::default())).await
+    }
+
+    /// Like [`reply`](Self::reply), with styles, mentions and the preview of a link.
+    ///
+    /// # Errors
+    /// Those of [`reply`](Self::reply); [`Error::InvalidContent`](crate::Error::InvalidContent) if the markup does not fit the text.
+    pub async fn reply_with(&self, to: MessageId, text: &str, markup: Markup) -> Result<Message> {
+        send::queue::reply(self.ctx(), self.id, to, (text, markup)).await
     }
 
     /// Sends the body of a message of any thread to this one, marked as [forwarded](Message::is_forwarded). What it replied to
@@ -189,7 +206,15 @@ impl Thread {
     /// [`Error::WrongState`](crate::Error::WrongState) if it is not our own text, has failed, or can no longer be edited,
     /// [`Error::Storage`](crate::Error::Storage).
     pub async fn edit(&self, message: MessageId, text: &str) -> Result<()> {
-        send::change::edit(self.ctx(), self.id, message, text).await
+        send::change::edit(self.ctx(), self.id, message, (text, Markup::default())).await
+    }
+
+    /// Like [`edit`](Self::edit), with styles, mentions and the preview of a link, which replace those of the message.
+    ///
+    /// # Errors
+    /// Those of [`edit`](Self::edit); [`Error::InvalidContent`](crate::Error::InvalidContent) if the markup does not fit the text.
+    pub async fn edit_with(&self, message: MessageId, text: &str, markup: Markup) -> Result<()> {
+        send::change::edit(self.ctx(), self.id, message, (text, markup)).await
     }
 
     /// The versions of a text message, the oldest first and the present one last; only that one if it was not edited.

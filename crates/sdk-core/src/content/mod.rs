@@ -9,6 +9,7 @@ mod delete;
 mod edit;
 mod kind;
 mod location;
+mod markup;
 mod padding;
 mod pin;
 mod poll;
@@ -26,12 +27,18 @@ use std::fmt;
 use prost::Message as _;
 use zeroize::Zeroizing;
 
+use markup::Written;
+
 pub(crate) use contact_card::Contact;
 pub use contact_card::{ContactCard, MAX_CARD_FIELD};
 pub(crate) use edit::Edit;
 pub(crate) use kind::Kind;
 pub(crate) use location::Place;
 pub use location::{Location, MAX_PLACE_NAME};
+pub use markup::{
+    LinkPreview, MAX_MENTIONS, MAX_PREVIEW_DESCRIPTION, MAX_PREVIEW_THUMBNAIL, MAX_PREVIEW_TITLE,
+    MAX_PREVIEW_URL, MAX_STYLES, Markup, Mention, StyledRange, TextRange, TextStyle,
+};
 pub use pin::MAX_PINNED;
 pub(crate) use pin::Pin;
 pub(crate) use poll::{Choices, Poll};
@@ -157,8 +164,9 @@ impl Content {
 
 impl Body {
     /// A text on its own.
+    #[cfg(test)]
     pub(crate) fn text(text: impl Into<String>) -> Self {
-        Self::Text(Text { text: text.into(), quote: None, is_forwarded: false })
+        Self::Text(Text { text: text.into(), markup: Markup::default(), quote: None, is_forwarded: false })
     }
 
     /// What it is, which decides what it may do.
@@ -186,7 +194,7 @@ impl Body {
 
     /// Whether [`Body::mentions`] can be true for a user.
     pub(crate) const fn may_mention(&self) -> bool {
-        matches!(self, Self::Text(text) if text.quote.is_some())
+        matches!(self, Self::Text(text) if text.quote.is_some() || !text.markup.mentions.is_empty())
     }
 
     /// Whether it is addressed to a user among others, so that the list of chats points it out.
@@ -252,7 +260,11 @@ impl Body {
     /// The same body, marked as forwarded and without what it replied to; none if it cannot be forwarded.
     pub(crate) fn forwarded(self) -> Option<Self> {
         match self {
-            Self::Text(text) => Some(Self::Text(Text { quote: None, is_forwarded: true, ..text })),
+            Self::Text(mut text) => {
+                // Those whom it named do not learn of it again.
+                text.markup.mentions.clear();
+                Some(Self::Text(Text { quote: None, is_forwarded: true, ..text }))
+            }
             Self::Contact(contact) => Some(Self::Contact(Contact { is_forwarded: true, ..contact })),
             Self::Place(place) => Some(Self::Place(Place { is_forwarded: true, ..place })),
             _ => None,
@@ -265,7 +277,7 @@ impl Body {
             Self::Text(text) => text.write(),
             Self::Receipt { kind, messages } => of(receipt::write(*kind, messages)),
             Self::Reaction(reaction) => of(reaction.write()),
-            Self::Edit(edit) => of(edit.write()),
+            Self::Edit(edit) => edit.write(),
             Self::Delete(message) => of(delete::write(*message)),
             Self::Contact(contact) => contact.write(),
             Self::Place(place) => place.write(),
@@ -287,13 +299,15 @@ impl Body {
 
     /// The body of a content that was decoded from these bytes.
     fn read(content: proto::Content, bytes: &[u8]) -> Result<Self, ContentError> {
+        let written =
+            Written { styles: content.styles, mentions: content.mentions, preview: content.preview };
         let read = match content.body {
             Some(proto::content::Body::Text(text)) => {
-                Text::read(text, content.quote, content.forwarded).map(Self::Text)
+                Text::read(text, written, content.quote, content.forwarded).map(Self::Text)
             }
             Some(proto::content::Body::Receipt(receipt)) => receipt::read(&receipt),
             Some(proto::content::Body::Reaction(reaction)) => Reaction::read(reaction).map(Self::Reaction),
-            Some(proto::content::Body::Edit(edit)) => Edit::read(edit).map(Self::Edit),
+            Some(proto::content::Body::Edit(edit)) => Edit::read(edit, written).map(Self::Edit),
             Some(proto::content::Body::Delete(delete)) => delete::read(&delete).map(Self::Delete),
             Some(proto::content::Body::ContactCard(card)) => {
                 Contact::read(card, content.forwarded).map(Self::Contact)
@@ -365,7 +379,7 @@ mod tests {
             let quote = quoted.map(|quoted| {
                 Box::new(Quote::new(UserId::from_bytes([4; 16]), ClientMsgId::from_bytes([5; 16]), &quoted))
             });
-            let content = content(Body::Text(Text { text, quote, is_forwarded }));
+            let content = content(Body::Text(Text { text, markup: Markup::default(), quote, is_forwarded }));
             prop_assert_eq!(Body::from_bytes(&content.body.to_bytes()), Ok(content.body.clone()));
             prop_assert_eq!(Content::from_plaintext(&content.to_plaintext()), Ok(content));
         }

@@ -1,6 +1,7 @@
 //! A text message, and what can accompany it: a quote, and the mark of a forwarded message.
 
-use super::{ContentError, Quote, proto};
+use super::markup::Written;
+use super::{ContentError, Markup, Quote, proto};
 use crate::id::UserId;
 
 /// Maximum size of a text in bytes of UTF-8. It fits into one frame together with the handshake of a first message.
@@ -10,6 +11,7 @@ pub const MAX_TEXT: usize = 48_000;
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Text {
     pub(crate) text: String,
+    pub(crate) markup: Markup,
     /// What it replies to.
     pub(crate) quote: Option<Box<Quote>>,
     /// Whether its author has taken it from another message.
@@ -18,7 +20,11 @@ pub(crate) struct Text {
 
 impl Text {
     pub(super) fn write(&self) -> proto::Content {
+        let Written { styles, mentions, preview } = self.markup.write();
         proto::Content {
+            styles,
+            mentions,
+            preview,
             body: Some(proto::content::Body::Text(self.text.clone())),
             quote: self.quote.as_ref().map(|quote| quote.write()),
             forwarded: self.is_forwarded,
@@ -37,22 +43,25 @@ impl Text {
         })
     }
 
-    /// Whether the text is addressed to a user among others: it replies to a message of theirs.
+    /// Whether the text is addressed to a user among others: it mentions them, or replies to a message of theirs.
     pub(super) fn mentions(&self, user: UserId) -> bool {
-        self.quote.as_ref().is_some_and(|quote| quote.author == user)
+        self.markup.mentions.iter().any(|mention| mention.user == user)
+            || self.quote.as_ref().is_some_and(|quote| quote.author == user)
     }
 
     /// # Errors
-    /// [`ContentError::Malformed`] if it is longer than [`MAX_TEXT`], or its quote is.
+    /// [`ContentError::Malformed`] if it is longer than [`MAX_TEXT`], or its quote or what accompanies it is too large.
     pub(super) fn read(
         text: String,
+        written: Written,
         quote: Option<proto::Quote>,
         is_forwarded: bool,
     ) -> Result<Self, ContentError> {
         if text.len() > MAX_TEXT {
             return Err(ContentError::Malformed);
         }
-        Ok(Self { text, quote: quote.map(Quote::read).transpose()?.map(Box::new), is_forwarded })
+        let markup = Markup::read(&text, written)?;
+        Ok(Self { text, markup, quote: quote.map(Quote::read).transpose()?.map(Box::new), is_forwarded })
     }
 }
 
@@ -60,9 +69,13 @@ impl Text {
 mod tests {
     use super::*;
 
+    fn read(text: String) -> Result<Text, ContentError> {
+        Text::read(text, Markup::default().write(), None, false)
+    }
+
     #[test]
     fn a_link_has_a_scheme_and_something_behind_it() {
-        let has_link = |text: &str| Text::read(text.to_owned(), None, false).unwrap().has_link();
+        let has_link = |text: &str| read(text.to_owned()).unwrap().has_link();
         for text in ["https://example.org", "see HTTP://example.org/a", "(https://a)", "\u{fc}http://a"] {
             assert!(has_link(text), "{text}");
         }
@@ -73,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_text_has_a_maximum_length() {
-        assert!(Text::read("a".repeat(MAX_TEXT), None, false).is_ok());
-        assert!(Text::read("a".repeat(MAX_TEXT + 1), None, false).is_err());
+        assert!(read("a".repeat(MAX_TEXT)).is_ok());
+        assert!(read("a".repeat(MAX_TEXT + 1)).is_err());
     }
 }

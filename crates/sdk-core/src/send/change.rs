@@ -1,7 +1,7 @@
 //! Changes of messages: queued like what people write, and applied on this side in the same transaction.
 
-use super::queue::{checked, content_in, queue};
-use crate::content::{Body, Edit, EmojiSequence, Pin, Reaction, Target};
+use super::queue::{checked_with, content_in, queue};
+use crate::content::{Body, Edit, EmojiSequence, Markup, Pin, Reaction, Target};
 use crate::context::Context;
 use crate::error::{Error, InvalidContent, Result};
 use crate::id::{MessageId, ThreadId};
@@ -35,15 +35,21 @@ pub(crate) async fn react(
 /// # Errors
 /// [`Error::NotFound`] if there is no such message, [`Error::WrongState`] if it is not ours, is not a text, has failed, or can no
 /// longer be edited; those of a text.
-pub(crate) async fn edit(ctx: &Context, thread: ThreadId, message: MessageId, text: &str) -> Result<()> {
-    let (text, limits) = (checked(text)?.to_owned(), ctx.limits);
+pub(crate) async fn edit(
+    ctx: &Context,
+    thread: ThreadId,
+    message: MessageId,
+    (text, markup): (&str, Markup),
+) -> Result<()> {
+    let (text, markup) = checked_with(text, markup)?;
+    let limits = ctx.limits;
     let work = move |tx: &mut Tx<'_>, ours: &Origin| {
         let (_, id, _) = content_in(tx, thread, message)?;
         // It is not applied either if the author is not us.
-        if !tx.edit(message, ours, &text, limits)? {
+        if !tx.edit(message, ours, (&text, &markup), limits)? {
             return Err(Error::WrongState);
         }
-        Ok(Some(Body::Edit(Edit { message: id, text: text.clone() })))
+        Ok(Some(Body::Edit(Edit { message: id, text: text.clone(), markup: markup.clone() })))
     };
     queue(ctx, thread, work).await.map(drop)
 }

@@ -3,7 +3,7 @@
 use rand::rngs::StdRng;
 
 use super::prepare::{Prepared, seal_next};
-use crate::content::{Body, Contact, ContactCard, Location, MAX_TEXT, Place, Quote, Text};
+use crate::content::{Body, Contact, ContactCard, Location, MAX_TEXT, Markup, Place, Quote, Text};
 use crate::context::{Context, HandedOver};
 use crate::error::{Error, InvalidContent, Result};
 use crate::fault::{self, Station};
@@ -12,8 +12,14 @@ use crate::message::{Delivery, Direction, Message};
 use crate::store::{NewOutgoing, Origin, POSITION_PENDING, Thread, Tx};
 
 /// Queues a text. When this returns, the text is durable and will be sent.
-pub(crate) async fn send_text(ctx: &Context, thread: ThreadId, text: &str) -> Result<Message> {
-    let body = Body::text(checked(text)?);
+pub(crate) async fn send_text(
+    ctx: &Context,
+    thread: ThreadId,
+    text: &str,
+    markup: Markup,
+) -> Result<Message> {
+    let (text, markup) = checked_with(text, markup)?;
+    let body = Body::Text(Text { text, markup, quote: None, is_forwarded: false });
     send_message(ctx, thread, move |_| Ok(body.clone())).await
 }
 
@@ -21,8 +27,13 @@ pub(crate) async fn send_text(ctx: &Context, thread: ThreadId, text: &str) -> Re
 ///
 /// # Errors
 /// [`Error::NotFound`] if there is no such message, [`Error::WrongState`] if it could not be read; those of [`send_text`].
-pub(crate) async fn reply(ctx: &Context, thread: ThreadId, to: MessageId, text: &str) -> Result<Message> {
-    let text = checked(text)?.to_owned();
+pub(crate) async fn reply(
+    ctx: &Context,
+    thread: ThreadId,
+    to: MessageId,
+    (text, markup): (&str, Markup),
+) -> Result<Message> {
+    let (text, markup) = checked_with(text, markup)?;
     let work = move |tx: &mut Tx<'_>| {
         let (author, id, body) = content_in(tx, thread, to)?;
         // The text of a message that disappears would stay in the quote. It is shown as long as the message is there.
@@ -30,7 +41,7 @@ pub(crate) async fn reply(ctx: &Context, thread: ThreadId, to: MessageId, text: 
         let quoted = body.quoted().ok_or(Error::WrongState)?;
         let quoted = if stays { quoted } else { "" };
         let quote = Some(Box::new(Quote::new(author, id, quoted)));
-        Ok(Body::Text(Text { text: text.clone(), quote, is_forwarded: false }))
+        Ok(Body::Text(Text { text: text.clone(), markup: markup.clone(), quote, is_forwarded: false }))
     };
     send_message(ctx, thread, work).await
 }
@@ -72,7 +83,14 @@ pub(crate) async fn send_location(ctx: &Context, thread: ThreadId, location: Loc
     send_message(ctx, thread, move |_| Ok(body.clone())).await
 }
 
-pub(super) fn checked(text: &str) -> Result<&str> {
+/// A text and what accompanies it, if it can be sent.
+pub(super) fn checked_with(text: &str, markup: Markup) -> Result<(String, Markup)> {
+    let text = checked(text)?.to_owned();
+    let markup = markup.for_sending(&text).ok_or(InvalidContent::Markup)?;
+    Ok((text, markup))
+}
+
+fn checked(text: &str) -> Result<&str> {
     if text.trim().is_empty() {
         return Err(Error::EmptyText);
     }

@@ -8,7 +8,7 @@ use rusqlite::{OptionalExtension as _, params};
 use super::waiting::Origin;
 use super::{Rows, Tx, from_sql, to_sql};
 use crate::config::ChangeLimits;
-use crate::content::{Body, Text};
+use crate::content::{Body, Markup, Text};
 use crate::error::{Error, Result, Storage};
 use crate::id::{MessageId, ThreadId};
 use crate::message::Version;
@@ -48,7 +48,7 @@ impl Tx<'_> {
         &mut self,
         message: MessageId,
         origin: &Origin,
-        text: &str,
+        (text, markup): (&str, &Markup),
         limits: ChangeLimits,
     ) -> Result<bool> {
         let content = self.content_of(origin.thread, message)?;
@@ -63,7 +63,7 @@ impl Tx<'_> {
              ON CONFLICT DO NOTHING",
             params![message.0, ORIGINAL, content_id.as_bytes(), shown, to_sql(sent_ms)?],
         )?;
-        let new = Body::Text(Text { text: text.to_owned(), ..old }).to_bytes();
+        let new = Body::Text(Text { text: text.to_owned(), markup: markup.clone(), ..old }).to_bytes();
         self.change(
             "INSERT INTO edit (message_id, position, content_id, body, sent) VALUES (?1, ?2, ?3, ?4, ?5)
              ON CONFLICT DO NOTHING",

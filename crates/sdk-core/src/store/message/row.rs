@@ -70,10 +70,11 @@ impl Columns {
         let corrupt = || Error::Storage(Storage::Corrupt);
         let cause = self.cause.unwrap_or(0);
         let position = Position { order: self.position, id: self.id };
-        let (mut quoted, mut is_forwarded) = (None, false);
+        let (mut quoted, mut is_forwarded, mut markup) = (None, false, None);
         let body = match self.kind {
             KIND_CONTENT => match Body::from_bytes(&self.body) {
-                Ok(Body::Text(Text { text, quote, is_forwarded: forwarded })) => {
+                Ok(Body::Text(Text { text, markup: with, quote, is_forwarded: forwarded })) => {
+                    markup = Some(Box::new(with)).filter(|with| !with.is_empty());
                     (quoted, is_forwarded) = (quote, forwarded);
                     MessageBody::Text(text)
                 }
@@ -111,6 +112,7 @@ impl Columns {
                 _ => return Err(corrupt()),
             },
             body,
+            markup,
             quote: None,
             is_forwarded,
             reactions: Vec::new(),

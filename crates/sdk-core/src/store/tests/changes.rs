@@ -7,10 +7,15 @@ use super::messages::incoming;
 use super::reactions::origin;
 use super::*;
 use crate::config::ChangeLimits;
+use crate::content::Markup;
 use crate::id::MessageId;
 use crate::message::{Message, MessageBody};
 
 const DAY_MS: u64 = 24 * 3_600_000;
+
+fn plain() -> Markup {
+    Markup::default()
+}
 
 impl Fixture {
     async fn shown(&self, id: MessageId) -> Option<Message> {
@@ -20,7 +25,7 @@ impl Fixture {
     /// Applies an edit of the peer at this position.
     async fn edit(&self, id: MessageId, order: i64, text: &str) -> bool {
         let (from, text) = (origin(PEER, order), text.to_owned());
-        let work = self.store.write(move |tx| tx.edit(id, &from, &text, ChangeLimits::default()));
+        let work = self.store.write(move |tx| tx.edit(id, &from, (&text, &plain()), ChangeLimits::default()));
         work.await.unwrap()
     }
 }
@@ -93,22 +98,22 @@ async fn changes_by_others_and_after_their_time_have_no_effect() {
     let limits = ChangeLimits::default();
     let work = fixture.store.write(move |tx| {
         let at = |author, sent_ms| crate::store::Origin { sent_ms, ..origin(author, 9) };
-        assert!(!tx.edit(id, &at(US, 1000), "of another", limits)?);
-        assert!(!tx.edit(id, &at(PEER, 1001 + DAY_MS), "late", limits)?);
-        assert!(!tx.edit(MessageId(999), &at(PEER, 1000), "nothing", limits)?);
+        assert!(!tx.edit(id, &at(US, 1000), ("of another", &plain()), limits)?);
+        assert!(!tx.edit(id, &at(PEER, 1001 + DAY_MS), ("late", &plain()), limits)?);
+        assert!(!tx.edit(MessageId(999), &at(PEER, 1000), ("nothing", &plain()), limits)?);
         assert!(!tx.delete_for_everyone(id, &at(US, 1000), limits)?);
         assert!(!tx.delete_for_everyone(id, &at(PEER, 1001 + 2 * DAY_MS), limits)?);
         let elsewhere = crate::store::Origin { thread: ThreadId::from_bytes([9; 16]), ..at(PEER, 1000) };
-        assert!(!tx.edit(id, &elsewhere, "in another thread", limits)?);
+        assert!(!tx.edit(id, &elsewhere, ("in another thread", &plain()), limits)?);
         assert!(!tx.delete_for_everyone(id, &elsewhere, limits)?);
         let none = ChangeLimits { max_edits: 0, ..limits };
-        assert!(!tx.edit(id, &at(PEER, 1000), "never", none)?);
+        assert!(!tx.edit(id, &at(PEER, 1000), ("never", &plain()), none)?);
         let short = ChangeLimits { edit_for: Duration::from_secs(1), ..limits };
-        assert!(!tx.edit(id, &at(PEER, 2001), "late", short)?);
+        assert!(!tx.edit(id, &at(PEER, 2001), ("late", &plain()), short)?);
         // A time before that of the message, or an enormous one.
-        assert!(tx.edit(id, &at(PEER, 0), "early", limits)?);
-        assert!(!tx.edit(id, &at(PEER, u64::MAX >> 1), "very late", limits)?);
-        assert!(tx.edit(id, &at(PEER, 1000 + DAY_MS), "just in time", limits)?);
+        assert!(tx.edit(id, &at(PEER, 0), ("early", &plain()), limits)?);
+        assert!(!tx.edit(id, &at(PEER, u64::MAX >> 1), ("very late", &plain()), limits)?);
+        assert!(tx.edit(id, &at(PEER, 1000 + DAY_MS), ("just in time", &plain()), limits)?);
         Ok(())
     });
     work.await.unwrap();

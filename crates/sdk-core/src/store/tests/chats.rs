@@ -160,7 +160,12 @@ async fn a_draft_is_kept_until_it_is_sent() {
 /// A reply to a message of ours.
 fn reply_to_us(server_seq: u64) -> NewIncoming {
     let quote = Some(Box::new(Quote::new(US, fresh_id(), "ours")));
-    let body = Body::Text(Text { text: "yes".to_owned(), quote, is_forwarded: false });
+    let body = Body::Text(Text {
+        text: "yes".to_owned(),
+        markup: crate::Markup::default(),
+        quote,
+        is_forwarded: false,
+    });
     NewIncoming { what: Arrived::Content(fresh_id(), body), ..incoming("", server_seq) }
 }
 

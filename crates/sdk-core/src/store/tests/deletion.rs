@@ -111,7 +111,11 @@ async fn the_changes_of_a_cancelled_message_are_not_sent() {
     let emoji = EmojiSequence::new("👍".to_owned());
     for message in [first, second] {
         let target = Target { author: US, id: message };
-        let edit = outgoing(Body::Edit(Edit { message, text: "edited".to_owned() }));
+        let edit = outgoing(Body::Edit(Edit {
+            message,
+            text: "edited".to_owned(),
+            markup: crate::Markup::default(),
+        }));
         let reaction = outgoing(Body::Reaction(Reaction { target, emoji: emoji.clone() }));
         fixture.store.write(move |tx| tx.enqueue(edit).and_then(|_| tx.enqueue(reaction))).await.unwrap();
     }

@@ -114,7 +114,7 @@ async fn a_message_disappears_with_all_that_belongs_to_it() {
     let work = fixture.store.write(move |tx| {
         tx.feed_index(10)?;
         tx.react(id, &origin(US, 2), "👍")?;
-        tx.edit(id, &origin(PEER, 3), "secret words", limits)?;
+        tx.edit(id, &origin(PEER, 3), ("secret words", &crate::Markup::default()), limits)?;
         tx.pin(id, &origin(PEER, 4), true)
     });
     work.await.unwrap();
@@ -221,7 +221,11 @@ async fn an_edit_of_a_message_that_disappeared_has_no_effect() {
     fixture.read_up_to(id).await;
     fixture.start_all(SOON).await;
     fixture.delete_expired(SOON + 60_000).await;
-    let edit = Body::Edit(Edit { message: content_id, text: "more secrets".to_owned() });
+    let edit = Body::Edit(Edit {
+        message: content_id,
+        text: "more secrets".to_owned(),
+        markup: crate::Markup::default(),
+    });
     let target = edit.target(PEER).unwrap();
     assert_eq!(fixture.store.read(move |rows| rows.find(THREAD, target)).await.unwrap(), Found::Gone);
     // Nor does a second copy of the message itself.
