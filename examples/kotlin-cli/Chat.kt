@@ -6,6 +6,7 @@ package io.github.sealpost.example.cli
 
 import io.github.sealpost.Change
 import io.github.sealpost.Client
+import io.github.sealpost.Config
 import io.github.sealpost.Delivery
 import io.github.sealpost.Direction
 import io.github.sealpost.Message
@@ -54,7 +55,7 @@ fun main(words: Array<String>) {
 }
 
 private suspend fun chat(home: Home, name: String, friend: String, relay: String) {
-    openClient(home.file(name, "db").path, home.key(name), relay).useAndShutDown { client ->
+    openClient(home.file(name, "db").path, home.key(name), relay, config = Config(acceptAllRequests = true)).useAndShutDown { client ->
         home.file(name, "id").writeText(client.userId())
         note("you are $name, user id ${client.userId()}")
         client.directThread(home.user(friend)).use { Conversation(client, it, name, friend).run() }

@@ -32,7 +32,9 @@ struct Chat {
     }
 
     private func run() async throws {
-        let client = try await openClient(database: home.file(name, "db").path, key: home.key(of: name), relay: relay)
+        let client = try await openClient(
+            database: home.file(name, "db").path, key: home.key(of: name), relay: relay,
+            config: Config(acceptAllRequests: true))
         try await client.useAndShutDown { client in
             try Data(client.userId().utf8).write(to: home.file(name, "id"))
             note("you are \(name), user id \(try client.userId())")

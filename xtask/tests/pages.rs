@@ -33,13 +33,15 @@ fn examples_are_compiled_by_tests() {
         "examples/ios/Chat/Model/ChatModel.swift",
         "examples/ios/Chat/Model/News.swift",
         "bindings/swift/Tests/SealpostTests/ReadmeTests.swift",
+        "bindings/swift/Tests/SealpostTests/RecipeTests.swift",
     ];
     let kotlin = [
         "examples/android/app/src/main/kotlin/model/ChatModel.kt",
         "examples/android/app/src/main/kotlin/model/News.kt",
         "bindings/kotlin/src/test/kotlin/ReadmeTest.kt",
+        "bindings/kotlin/src/test/kotlin/RecipesTest.kt",
     ];
-    for (page, count) in [("README.md", 1), ("docs/mobile.md", 3)] {
+    for (page, count) in [("README.md", 1), ("docs/mobile.md", 7)] {
         assert_eq!(examples(page, "swift", &swift, ""), count, "{page}");
         assert_eq!(examples(page, "kotlin", &kotlin, ""), count, "{page}");
     }

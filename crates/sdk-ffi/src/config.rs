@@ -22,6 +22,11 @@ pub struct Config {
     /// or Windows.
     #[uniffi(default = false)]
     pub system_proxy: bool,
+    /// Accept threads that strangers begin immediately, for programs that answer everyone. By default, such a thread is a request
+    /// (`Folder.Requests`) until the person accepts it or answers; until then, its sender gets no receipts, and the relay stores only a
+    /// few messages of it.
+    #[uniffi(default = false)]
+    pub accept_all_requests: bool,
     /// How long, and how often, messages can be changed.
     #[uniffi(default)]
     pub change_limits: ChangeLimits,
@@ -73,14 +78,17 @@ impl fmt::Debug for Config {
 }
 
 impl Config {
+    fn message_requests(&self) -> core::MessageRequests {
+        if self.accept_all_requests { core::MessageRequests::AcceptAll } else { core::MessageRequests::Ask }
+    }
+
     /// Combines this with the settings that have no default. The key is wiped after it was copied.
     pub(crate) fn into_core(self, database: String, key: Vec<u8>, relay: String) -> Result<core::Config> {
         let key = Zeroizing::new(key);
         let bytes: Zeroizing<[u8; 32]> =
             Zeroizing::new(key.as_slice().try_into().map_err(|_| SealpostError::invalid("key"))?);
         let config = core::Config::new(database, core::DatabaseKey::new(*bytes), relay)
-            // The bindings have no list of requests yet.
-            .message_requests(core::MessageRequests::AcceptAll);
+            .message_requests(self.message_requests());
         let config = config.change_limits(self.change_limits.into());
         let config = match (self.proxy, self.system_proxy) {
             (Some(address), _) => config.proxy(core::ProxyChoice::Address(address)),

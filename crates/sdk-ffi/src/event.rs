@@ -3,7 +3,8 @@
 use sealpost_core as core;
 
 use crate::{
-    ConnectionState, FailedPart, Message, MessageId, Overview, Part, Position, ThreadId, UserId, millis,
+    ConnectionState, FailReason, FailedPart, Message, MessageId, Overview, Part, Position, Report, ThreadId,
+    UserId, millis,
 };
 
 /// An update of a `Feed`.
@@ -39,6 +40,12 @@ pub enum Event {
         /// The thread.
         thread: ThreadId,
     },
+    /// The list, the place in the list, or the settings of a thread have changed: whether it is pinned, muted, marked as unread or
+    /// accepted, its draft, or whether somebody in it is blocked.
+    ThreadChanged {
+        /// The thread.
+        thread: ThreadId,
+    },
     /// A message was added, incoming or outgoing.
     MessageAdded {
         /// The message.
@@ -60,11 +67,32 @@ pub enum Event {
         /// Its previous position.
         position: Position,
     },
+    /// Messages of this thread were pinned or unpinned. `Thread.pinned` returns those that are pinned.
+    PinsChanged {
+        /// The thread.
+        thread: ThreadId,
+    },
+    /// A change of a message was refused for good, and nobody else will see it. It is still shown on this device, except a pin.
+    ChangeFailed {
+        /// The thread.
+        thread: ThreadId,
+        /// The message that it was about; none if that is not here any more.
+        message: Option<MessageId>,
+        /// What it was.
+        change: ChangeKind,
+        /// Why it was refused.
+        reason: FailReason,
+    },
     /// The safety number with this user has changed, or an unverified device was added to their account. Sends to a
     /// verified user stop until the person accepts the change.
     IdentityChanged {
         /// The user.
         user: UserId,
+    },
+    /// The person has reported a user (`Client.report`).
+    Reported {
+        /// What the report contains.
+        report: Report,
     },
     /// Messages of this thread are missing, because the relay no longer has them, or because this database is damaged and could
     /// neither store nor keep them.
@@ -104,6 +132,11 @@ impl Event {
     fn known(event: core::Event) -> Option<Self> {
         Some(match event {
             core::Event::ThreadAdded(thread) => Self::ThreadAdded { thread },
+            core::Event::ThreadChanged(thread) => Self::ThreadChanged { thread },
+            core::Event::PinsChanged(thread) => Self::PinsChanged { thread },
+            core::Event::ChangeFailed { thread, message, change, reason } => {
+                Self::ChangeFailed { thread, message, change: change.into(), reason: reason.into() }
+            }
             core::Event::MessageAdded(message) => Self::MessageAdded { message: message.into() },
             core::Event::MessageChanged { message, was } => {
                 Self::MessageChanged { message: message.into(), was }
@@ -112,6 +145,7 @@ impl Event {
                 Self::MessageRemoved { thread, id, position }
             }
             core::Event::IdentityChanged(user) => Self::IdentityChanged { user },
+            core::Event::Reported(report) => Self::Reported { report: (*report).into() },
             core::Event::MessagesMissing { thread, .. } => Self::MessagesMissing { thread },
             core::Event::RelayRestored => Self::RelayRestored,
             core::Event::DatabaseRestored => Self::DatabaseRestored,
@@ -121,5 +155,35 @@ impl Event {
             core::Event::PartRecovered(part) => Self::PartRecovered { part: part.into() },
             _ => return None,
         })
+    }
+}
+
+/// A change of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
+pub enum ChangeKind {
+    /// `Thread.react` or `Thread.remove_reaction`.
+    Reaction,
+    /// `Thread.edit`.
+    Edit,
+    /// `Thread.delete_for_everyone`.
+    Deletion,
+    /// `Thread.vote`.
+    Vote,
+    /// `Thread.pin` or `Thread.unpin`.
+    Pin,
+    /// A kind that this version of the binding does not know.
+    Other,
+}
+
+impl From<core::ChangeKind> for ChangeKind {
+    fn from(kind: core::ChangeKind) -> Self {
+        match kind {
+            core::ChangeKind::Reaction => Self::Reaction,
+            core::ChangeKind::Edit => Self::Edit,
+            core::ChangeKind::Deletion => Self::Deletion,
+            core::ChangeKind::Vote => Self::Vote,
+            core::ChangeKind::Pin => Self::Pin,
+            _ => Self::Other,
+        }
     }
 }

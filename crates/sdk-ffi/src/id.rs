@@ -31,7 +31,8 @@ uniffi::custom_type!(
 });
 
 uniffi::custom_type!(
-    /// The end of a page of the list of threads, where the next one starts.
+    /// The place of a thread in its list: the end of a page, where the next one starts. 64 characters: the thread with the greatest
+    /// place is the first.
     ThreadCursor, String, {
     remote,
     lower: |cursor| cursor.to_string(),

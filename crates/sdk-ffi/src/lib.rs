@@ -35,18 +35,19 @@ mod push;
 mod registration;
 mod runtime;
 mod signals;
+mod summary;
 mod thread;
 mod view;
 mod waiting;
 
 pub use cancel::CancelToken;
-pub use client::{Client, ConnectionState, Departure, History, TrustState};
+pub use client::{Client, ConnectionState, Departure, History, Report, TrustState};
 pub use config::{ChangeLimits, Config};
 pub use error::{InvalidContentReason, OfflineReason, SealpostError, StorageReason};
-pub use event::{Event, Update};
+pub use event::{ChangeKind, Event, Update};
 pub use health::{FailedPart, Part, PartFailure};
 pub use id::{MessageId, Position, ThreadCursor, ThreadId, UserId};
-pub use lists::{Overview, Page, ThreadPage, ThreadSummary};
+pub use lists::Page;
 pub use log::{LogLevel, LogLine, Logger, set_logger};
 pub use message::{
     ContactCard, Delivery, Direction, FailReason, Location, Message, MessageBody, Poll, PollOption, Quote,
@@ -54,8 +55,9 @@ pub use message::{
 };
 pub use push::{Fetched, fetch_for_push};
 pub use registration::{Opened, Registration, open_account};
+pub use summary::{Folder, Overview, ThreadPage, ThreadSummary, UnreadTotals};
 pub use thread::{Thread, ThreadKind};
-pub use view::{Arrivals, Change, Feed, Timeline, Waits};
+pub use view::{Arrivals, Change, Feed, Threads, ThreadsChange, Timeline, Waits};
 pub use waiting::{WaitReason, Waiting};
 
 use error::Result;

@@ -66,6 +66,17 @@ extension Feed {
     }
 }
 
+extension Threads {
+    /// The next changes: waits for at least one, and returns it with those that are ready behind it. The first is a snapshot. While
+    /// the client is suspended, the call waits. Returns `nil` when the client was shut down or is gone. Cancelling the task ends the
+    /// wait without losing anything.
+    ///
+    /// Throws `Storage`; the next call then tries again.
+    public func next() async throws -> [ThreadsChange]? {
+        try await cancellable { try await next(cancel: $0) }
+    }
+}
+
 extension Arrivals {
     /// The next messages: waits for at least one, and returns it with those that are queued behind it. While the client is
     /// suspended, the call waits. Returns `nil` when the client was shut down or is gone. Cancelling the task ends the wait

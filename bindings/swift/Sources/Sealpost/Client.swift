@@ -45,8 +45,17 @@ extension Client {
     /// snapshot, which includes what it missed.
     public var updates: Batches<Update> {
         Batches {
-            let subscription = try self.subscribe()
-            return { try await subscription.next() }
+            let view = try self.subscribe()
+            return { try await view.next() }
+        }
+    }
+
+    /// The changes of a list of threads, beginning with a snapshot of the first `size` of them (at most 500), until the client is shut
+    /// down. A consumer that is too slow gets a fresh snapshot.
+    public func threadsChanges(in folder: Folder = .chats, size: UInt32 = 50) -> Batches<ThreadsChange> {
+        Batches {
+            let threads = try self.followThreads(folder: folder, size: size)
+            return { try await threads.next() }
         }
     }
 }

@@ -32,3 +32,4 @@ extension Location: Redacted {}
 extension Poll: Redacted {}
 extension PollOption: Redacted {}
 extension Vote: Redacted {}
+extension ThreadSummary: Redacted {}

@@ -22,8 +22,8 @@ extension Thread {
     /// too slow gets a fresh snapshot, which includes what it missed.
     public var changes: Batches<Change> {
         Batches {
-            let subscription = try self.subscribe()
-            return { try await subscription.next() }
+            let view = try self.subscribe()
+            return { try await view.next() }
         }
     }
 
@@ -31,8 +31,8 @@ extension Thread {
     /// consumer is slow, the messages that it missed are read from the database.
     public var arrivals: Batches<Message> {
         Batches {
-            let subscription = try self.subscribeArrivals()
-            return { try await subscription.next() }
+            let view = try self.subscribeArrivals()
+            return { try await view.next() }
         }
     }
 
@@ -40,8 +40,8 @@ extension Thread {
     /// message is no longer queued: it was sent, has failed, or was cancelled. For a message that is not queued, it is empty.
     public func waits(for message: MessageId) -> Batches<Waiting> {
         Batches {
-            let subscription = try self.subscribeWaits(message: message)
-            return { try await subscription.next() }
+            let view = try self.subscribeWaits(message: message)
+            return { try await view.next() }
         }
     }
 

@@ -105,6 +105,30 @@ extension SealpostTests {
             }
         }
 
+        @Test("messages are pinned for everybody, and disappear after they were read")
+        func pinsAndTimers() async throws {
+            try await talk { _, hers, his in
+                let sent = try await hers.sendText("read me first")
+                let received = try await his.shows { $0.text == "read me first" }
+                try await his.pin(message: received.id)
+                try await until { try await hers.pinned().map(\.id) == [sent.id] }
+                try await hers.unpin(message: sent.id)
+                try await until { try await his.pinned().isEmpty }
+                try await hers.setTimer(seconds: 1)
+                #expect(try await hers.timer() == 1)
+                _ = try await his.shows { $0.body == .timerChanged(seconds: 1) }
+                try await hers.sendText("gone in a second")
+                let short = try await his.shows { $0.text == "gone in a second" }
+                #expect(short.timerS == 1)
+                #expect(short.expiresMs == nil)
+                try await his.markRead(upTo: short.id)
+                try await until { try await !his.texts().contains("gone in a second") }
+                try await until { try await !hers.texts().contains("gone in a second") }
+                let long = await thrown { try await hers.setTimer(seconds: .max) }
+                #expect(long == .InvalidContent(reason: .timer))
+            }
+        }
+
         @Test("what a later version has sent is shown as not understood")
         func laterVersion() async throws {
             try await world { world in

@@ -73,6 +73,7 @@ extension SealpostTests {
                     .Unauthorized, .UnknownDevice, .NotFound, .RecipientDeleted, .WrongState, .EmptyText,
                     .TooLong(maxBytes: 1), .InvalidContent(reason: .contactCard), .InvalidContent(reason: .location),
                     .InvalidContent(reason: .poll), .InvalidContent(reason: .choices),
+                    .InvalidContent(reason: .tooManyPinned), .InvalidContent(reason: .timer),
                     .InvalidContent(reason: .other), .InvalidArgument(argument: "user"), .Cancelled,
                     .Misuse(what: "twice"), .Bug(what: "here"),
                 ]
@@ -84,7 +85,8 @@ extension SealpostTests {
                     "storage.in_use", "storage.io", "unauthorized", "unknown_device", "not_found",
                     "recipient_deleted", "wrong_state", "empty_text", "too_long", "invalid_content.contact_card",
                     "invalid_content.location", "invalid_content.poll", "invalid_content.choices",
-                    "invalid_content.other", "invalid_argument", "cancelled", "misuse", "bug",
+                    "invalid_content.too_many_pinned", "invalid_content.timer", "invalid_content.other", "invalid_argument",
+                    "cancelled", "misuse", "bug",
                 ])
             #expect(
                 errors.filter { $0.retryable() }.map { $0.code() } == [

@@ -1,5 +1,6 @@
 //! A registered device.
 
+mod chats;
 mod connection;
 mod contact;
 mod leaving;
@@ -10,13 +11,10 @@ use std::sync::Arc;
 use sealpost_core as core;
 
 pub use connection::ConnectionState;
-pub use contact::TrustState;
+pub use contact::{Report, TrustState};
 pub use leaving::{Departure, History};
 
-use crate::{
-    CancelToken, FailedPart, Feed, Message, MessageId, Result, Thread, ThreadCursor, ThreadId, ThreadPage,
-    ThreadSummary, UserId, runtime,
-};
+use crate::{CancelToken, FailedPart, Feed, Message, MessageId, Result, Thread, ThreadId, UserId, runtime};
 
 /// A registered device: its threads, its contacts, its connection. Its threads keep it alive; `shutdown` ends it.
 #[derive(Debug, uniffi::Object)]
@@ -64,26 +62,6 @@ impl Client {
     pub async fn message(&self, id: MessageId) -> Result<Message> {
         let core = self.core.clone();
         runtime::run(async move { Ok(core.message(id).await?.into()) }).await
-    }
-
-    /// The first 50 threads, ordered by their newest message, with what a list shows of each.
-    ///
-    /// Throws `Storage`.
-    pub async fn threads(&self) -> Result<Vec<ThreadSummary>> {
-        let core = self.core.clone();
-        let page = runtime::run(async move { Ok(core.thread_page(None, core::PAGE).await?) }).await?;
-        Ok(ThreadPage::from(page).threads)
-    }
-
-    /// A page of the list of threads: up to `limit` (at most 500), from the start or after another page. A thread
-    /// that moves up meanwhile may be on neither page.
-    ///
-    /// Throws `Storage`.
-    #[uniffi::method(default(after = None, limit = 50))]
-    pub async fn thread_page(&self, after: Option<ThreadCursor>, limit: u32) -> Result<ThreadPage> {
-        let core = self.core.clone();
-        let page = runtime::run(async move { Ok(core.thread_page(after, limit).await?) }).await?;
-        Ok(page.into())
     }
 
     /// The messages that contain all of the given words, at most 500; those that arrived on this device last come

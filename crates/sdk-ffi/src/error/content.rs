@@ -18,6 +18,12 @@ pub enum InvalidContentReason {
     /// Choices that the poll does not have, or several where only one is allowed.
     #[error("the poll does not allow these choices")]
     Choices,
+    /// More than 32 pinned messages in a thread.
+    #[error("too many messages are pinned")]
+    TooManyPinned,
+    /// A timer of more than a year.
+    #[error("the timer is too long")]
+    Timer,
     /// Something else, which this version of the binding does not know.
     #[error("it is outside of its bounds")]
     Other,
@@ -30,6 +36,8 @@ impl InvalidContentReason {
             Self::Location => "invalid_content.location",
             Self::Poll => "invalid_content.poll",
             Self::Choices => "invalid_content.choices",
+            Self::TooManyPinned => "invalid_content.too_many_pinned",
+            Self::Timer => "invalid_content.timer",
             Self::Other => "invalid_content.other",
         }
     }
@@ -42,6 +50,8 @@ impl From<core::InvalidContent> for InvalidContentReason {
             core::InvalidContent::Location => Self::Location,
             core::InvalidContent::Poll => Self::Poll,
             core::InvalidContent::Choices => Self::Choices,
+            core::InvalidContent::TooManyPinned => Self::TooManyPinned,
+            core::InvalidContent::Timer => Self::Timer,
             _ => Self::Other,
         }
     }

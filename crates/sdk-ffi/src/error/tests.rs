@@ -29,6 +29,8 @@ fn every_error_of_the_client_keeps_its_meaning() {
         core::InvalidContent::Location,
         core::InvalidContent::Poll,
         core::InvalidContent::Choices,
+        core::InvalidContent::TooManyPinned,
+        core::InvalidContent::Timer,
     ];
     let others = [
         core::Error::Unauthorized,

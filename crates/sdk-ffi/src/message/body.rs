@@ -31,6 +31,11 @@ pub enum MessageBody {
         /// The poll.
         poll: Poll,
     },
+    /// The sender has set the time after which messages of this thread disappear, as of this message.
+    TimerChanged {
+        /// The time after the message was read, in seconds; 0 if messages do not disappear any longer.
+        seconds: u32,
+    },
     /// Something that a later version of the library can show. It is kept, and shown once the app is updated.
     NotUnderstood,
     /// Its author has deleted it for everyone.
@@ -49,6 +54,7 @@ impl From<core::MessageBody> for MessageBody {
             core::MessageBody::Contact(card) => Self::Contact { card: (*card).into() },
             core::MessageBody::Location(location) => Self::Location { location: (*location).into() },
             core::MessageBody::Poll(poll) => Self::Poll { poll: (*poll).into() },
+            core::MessageBody::TimerChanged { seconds } => Self::TimerChanged { seconds },
             core::MessageBody::Deleted => Self::Deleted,
             core::MessageBody::Undecryptable(cause) => Self::Undecryptable { cause: cause.into() },
             _ => Self::NotUnderstood,
@@ -64,6 +70,7 @@ impl fmt::Debug for MessageBody {
             Self::Contact { card: _ } => f.write_str("Contact(..)"),
             Self::Location { location: _ } => f.write_str("Location(..)"),
             Self::Poll { poll: _ } => f.write_str("Poll(..)"),
+            Self::TimerChanged { seconds } => write!(f, "TimerChanged({seconds})"),
             Self::NotUnderstood => f.write_str("NotUnderstood"),
             Self::Deleted => f.write_str("Deleted"),
             Self::Undecryptable { cause } => write!(f, "Undecryptable({cause:?})"),

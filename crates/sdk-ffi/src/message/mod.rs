@@ -47,6 +47,13 @@ pub struct Message {
     /// `Thread.versions` returns the earlier ones.
     #[uniffi(default = None)]
     pub edited_ms: Option<i64>,
+    /// How long after it was read the message disappears, in seconds; 0 if it does not (`Thread.set_timer`).
+    #[uniffi(default = 0)]
+    pub timer_s: u32,
+    /// When it disappears, in server time, in milliseconds since the Unix epoch; none as long as its timer does not run. The timer runs
+    /// from the time when the message was read on this device or, for one of ours, from the time when the relay accepted it.
+    #[uniffi(default = None)]
+    pub expires_ms: Option<i64>,
 }
 
 impl From<core::Message> for Message {
@@ -63,6 +70,8 @@ impl From<core::Message> for Message {
             is_forwarded: message.is_forwarded,
             reactions: message.reactions.into_iter().map(ReactionCount::from).collect(),
             edited_ms: message.edited_ms.map(millis),
+            timer_s: message.timer_s,
+            expires_ms: message.expires_ms.map(millis),
         }
     }
 }

@@ -1,9 +1,12 @@
 //! Threads.
 
 mod change;
+mod chat;
 mod history;
+mod pin;
 mod poll;
 mod send;
+mod timer;
 
 use std::sync::Arc;
 

@@ -2,11 +2,13 @@
 
 mod arrivals;
 mod feed;
+mod threads;
 mod timeline;
 mod waits;
 
 pub use arrivals::Arrivals;
 pub use feed::Feed;
+pub use threads::{Threads, ThreadsChange};
 pub use timeline::Timeline;
 pub use waits::Waits;
 

@@ -78,7 +78,10 @@ final class ChatModel {
             try await client.resume()
             return client
         }
-        let client = try await openClient(database: account.database, key: account.key(), relay: account.relay)
+        // There is only one conversation, so whoever begins it is answered; other apps have a list of requests.
+        let config = Config(acceptAllRequests: true)
+        let client = try await openClient(
+            database: account.database, key: account.key(), relay: account.relay, config: config)
         self.client = client
         me = try client.userId()
         return client

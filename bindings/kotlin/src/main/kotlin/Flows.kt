@@ -16,6 +16,20 @@ import kotlinx.coroutines.flow.runningFold
 public fun Client.updates(): Flow<Update> = elements(this::subscribe, Feed::next)
 
 /**
+ * What a list of threads shows, beginning with the first [size] of them (at most 500), again after every change. A collector that is
+ * too slow misses states, but never a change.
+ */
+public fun Client.shownThreads(folder: Folder = Folder.CHATS, size: UInt = 50u): Flow<ThreadList> =
+    threadsChanges(folder, size).runningFold(ThreadList()) { list, change -> list.after(change) }.drop(1).conflate()
+
+/**
+ * The changes of a list of threads, beginning with a snapshot of the first [size] of them (at most 500). Each collector has its own
+ * view, which is closed when it stops; the flow ends when the client is gone. A collector that is too slow gets a fresh snapshot.
+ */
+public fun Client.threadsChanges(folder: Folder = Folder.CHATS, size: UInt = 50u): Flow<ThreadsChange> =
+    elements({ followThreads(folder, size) }, Threads::next)
+
+/**
  * What this thread shows, beginning with its newest messages, again after every change. A collector that is too slow misses
  * states, but never a change.
  */

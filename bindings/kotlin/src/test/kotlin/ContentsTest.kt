@@ -89,6 +89,26 @@ class ContentsTest {
     }
 
     @Test
+    fun `messages are pinned for everybody, and disappear after they were read`() = talk { _, hers, his ->
+        val sent = hers.sendText("read me first")
+        val received = his.shows { it.text == "read me first" }
+        his.pin(received.id)
+        assertEquals(listOf(sent.id), eventually { hers.pinned().takeIf { it.isNotEmpty() } }.map { it.id })
+        hers.unpin(sent.id)
+        eventually { Unit.takeIf { his.pinned().isEmpty() } }
+        hers.setTimer(1u)
+        assertEquals(1u, hers.timer())
+        his.shows { it.body == MessageBody.TimerChanged(1u) }
+        hers.sendText("gone in a second")
+        val short = his.shows { it.text == "gone in a second" }
+        assertEquals(1u to null, short.timerS to short.expiresMs)
+        his.markRead(short.id)
+        eventually { Unit.takeIf { "gone in a second" !in his.texts() } }
+        eventually { Unit.takeIf { "gone in a second" !in hers.texts() } }
+        assertEquals("invalid_content.timer", thrownBy<SealpostException.InvalidContent> { hers.setTimer(UInt.MAX_VALUE) }.code())
+    }
+
+    @Test
     fun `what a later version has sent is shown as not understood`() = world { world ->
         world.person("ben") { ben ->
             world.person("ada") { ada ->
@@ -116,7 +136,7 @@ class ContentsTest {
     fun `the limits of changes are configured`() = world { world ->
         val limits = ChangeLimits(maxEdits = 1u, deleteForMs = 0u)
         world.person("ben") { ben ->
-            val config = Config(changeLimits = limits)
+            val config = Config(acceptAllRequests = true, changeLimits = limits)
             openClient(world.database("ada"), key("ada"), world.relay.url, config = config).useAndShutDown { ada ->
                 ada.directThread(ben.userId()).use { hers ->
                     val sent = hers.sendText("first")

@@ -68,7 +68,8 @@ class World : AutoCloseable {
 
     fun database(name: String): String = "$folder/$name.db"
 
-    suspend fun open(name: String): Client = openClient(database(name), key(name), relay.url)
+    /** Opens the client of somebody who answers everyone. */
+    suspend fun open(name: String): Client = openClient(database(name), key(name), relay.url, config = Config(acceptAllRequests = true))
 
     suspend fun <R> person(name: String, block: suspend (Client) -> R): R = open(name).useAndShutDown { block(it) }
 

@@ -84,10 +84,15 @@ pub struct ThreadCursor {
     thread: [u8; 16],
 }
 
-/// An opaque text, for callers that cannot keep a [`ThreadCursor`].
+/// Makes negative numbers sort first as text, too.
+const SIGN: u64 = 1 << 63;
+
+/// A text of 64 characters, which sort in the same order.
 impl fmt::Display for ThreadCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{}", self.pinned, self.activity, ThreadId::from_bytes(self.thread))
+        let Self { pinned, activity, thread } = *self;
+        let [pinned, activity] = [pinned, activity].map(|number| number.cast_unsigned() ^ SIGN);
+        write!(f, "{pinned:016x}{activity:016x}{:032x}", u128::from_be_bytes(thread))
     }
 }
 
@@ -95,11 +100,15 @@ impl FromStr for ThreadCursor {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let mut parts = text.splitn(3, '.');
-        let mut part = || parts.next().ok_or(InvalidId);
-        let number = |text: &str| text.parse().map_err(|_| InvalidId);
-        let (pinned, activity) = (number(part()?)?, number(part()?)?);
-        Ok(Self { pinned, activity, thread: *part()?.parse::<ThreadId>()?.as_bytes() })
+        let is_ours = text.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+        let (pinned, rest) =
+            text.split_at_checked(16).filter(|_| is_ours && text.len() == 64).ok_or(InvalidId)?;
+        let (activity, thread) = rest.split_at_checked(16).ok_or(InvalidId)?;
+        let number = |digits: &str| {
+            u64::from_str_radix(digits, 16).map(|number| (number ^ SIGN).cast_signed()).map_err(|_| InvalidId)
+        };
+        let thread = u128::from_str_radix(thread, 16).map_err(|_| InvalidId)?.to_be_bytes();
+        Ok(Self { pinned: number(pinned)?, activity: number(activity)?, thread })
     }
 }
 
@@ -227,5 +236,37 @@ impl Rows<'_> {
             Ok(Other { user: UserId::from_slice(&user)?, trust: trust_from_stored(trust)?, is_blocked })
         })
         .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn places_keep_their_order_as_text(pinned: [i64; 2], activity: [i64; 2], thread: [[u8; 16]; 2]) {
+            let [a, b] = [0, 1].map(|n| ThreadCursor { pinned: pinned[n], activity: activity[n], thread: thread[n] });
+            prop_assert_eq!(a.cmp(&b), a.to_string().cmp(&b.to_string()));
+            prop_assert_eq!(a.to_string().parse(), Ok(a));
+        }
+    }
+
+    #[test]
+    fn other_texts_are_not_places() {
+        let good = ThreadCursor { pinned: 0, activity: 7, thread: [0xab; 16] }.to_string();
+        for bad in [
+            "",
+            "0",
+            &good[1..],
+            &format!("{good}0"),
+            &good.replace('a', "A"),
+            &good.replace('0', "+"),
+            &"é".repeat(32),
+        ] {
+            assert_eq!(bad.parse::<ThreadCursor>(), Err(InvalidId), "{bad}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 package io.github.sealpost.example
 
 import io.github.sealpost.Client
+import io.github.sealpost.Config
 import io.github.sealpost.Direction
 import io.github.sealpost.Event
 import io.github.sealpost.Message
@@ -84,7 +85,9 @@ class ChatModel(private val account: Account) {
             it.resume()
             return it
         }
-        return openClient(account.database, account.key(), account.relay).also { opened ->
+        // There is only one conversation, so whoever begins it is answered; other apps have a list of requests.
+        val config = Config(acceptAllRequests = true)
+        return openClient(account.database, account.key(), account.relay, config = config).also { opened ->
             client = opened
             shown.update { it.copy(me = opened.userId()) }
         }

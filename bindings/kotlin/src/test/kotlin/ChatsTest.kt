@@ -1,0 +1,87 @@
+package io.github.sealpost
+
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertFalse
+import org.junit.jupiter.api.Assertions.assertTrue
+import org.junit.jupiter.api.Test
+
+/** The list of chats. Everything that it shows of a chat comes with the page. */
+class ChatsTest {
+    @Test
+    fun `a list that only follows changes equals the page`() = world { world ->
+        world.person("ada") { ada ->
+            world.person("ben") { ben ->
+                ada.followThreads(Folder.CHATS).use { view ->
+                    var list = ThreadList()
+                    suspend fun listWhen(shows: (List<ThreadSummary>) -> Boolean) {
+                        while (!shows(list.threads) || list != ThreadList(ada.folderPage(Folder.CHATS))) {
+                            checkNotNull(view.next()).forEach { list = list.after(it) }
+                        }
+                    }
+                    ada.directThread(ben.userId()).use { hers ->
+                        ben.directThread(ada.userId()).use { his ->
+                            his.sendText("hello")
+                            listWhen { it.firstOrNull()?.newest?.text == "hello" }
+                            val received = checkNotNull(list.threads[0].newest)
+                            assertEquals(UnreadTotals(1u, 1u), ada.unreadTotals())
+                            hers.markRead(received.id)
+                            listWhen { it[0].unread == 0u }
+                            ada.verifySafetyNumber(ben.userId(), ada.safetyNumber(ben.userId()))
+                            listWhen { it[0].trust == TrustState.VERIFIED }
+                            hers.setDraft("perhaps")
+                            assertEquals("perhaps", hers.draft())
+                            hers.setMarkedUnread(true)
+                            hers.setPinned(true)
+                            hers.setMutedUntil(Long.MAX_VALUE)
+                            listWhen { it[0].draft == "perhaps" && it[0].isMarkedUnread && it[0].isPinned && it[0].mutedUntilMs != null }
+                            assertEquals(list.threads[0], hers.summary())
+                            assertFalse("perhaps" in "$list", "a description must not contain what people write")
+                            hers.setArchived(true)
+                            listWhen { it.isEmpty() }
+                            assertEquals(listOf(hers.id()), ada.folderPage(Folder.ARCHIVE).threads.map { it.id })
+                            ada.setPinnedThreads(listOf(hers.id()))
+                            listWhen { it.singleOrNull()?.isPinned == true }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    @Test
+    fun `a stranger waits for the person, and can be blocked and reported`() = world { world ->
+        world.person("ada") { ada ->
+            openClient(world.database("ben"), key("ben"), world.relay.url).useAndShutDown { ben ->
+                ada.directThread(ben.userId()).use { hers ->
+                    hers.sendText("let me in")
+                    val request = eventually { ben.folderPage(Folder.REQUESTS).threads.singleOrNull { it.newest != null } }
+                    assertTrue(request.isRequest && ben.threads().isEmpty())
+                    ben.thread(request.id).use { his ->
+                        his.acceptRequest()
+                        assertEquals(listOf(request.id), ben.threads().map { it.id })
+                        val report = ben.report(ada.userId())
+                        assertEquals(listOf("let me in"), report.messages.map { it.text })
+                        assertEquals(request.id to ada.userId(), report.thread to report.user)
+                        ben.block(ada.userId())
+                        assertTrue(ben.isBlocked(ada.userId()) && his.summary().isBlocked)
+                        assertEquals(listOf(ada.userId()), ben.blocked())
+                        thrownBy<SealpostException.WrongState> { his.sendText("to nobody") }
+                        ben.unblock(ada.userId())
+                        assertFalse(ben.isBlocked(ada.userId()))
+                    }
+                }
+            }
+        }
+    }
+
+    @Test
+    fun `pages of a list are joined in their order`() {
+        val threads = (1..9).map { ThreadSummary("$it", "place $it", ThreadKind.DIRECT, TrustState.FIRST_USE) }.reversed()
+        val first = ThreadList(ThreadPage(threads.take(4), "place 6"))
+        assertEquals(ThreadList(threads), first.withNext(ThreadPage(threads.drop(4))))
+        assertEquals(first, first.after(ThreadsChange.Put(threads[5])), "it is in a page that was not read yet")
+        val moved = threads[2].copy(place = "place 99")
+        assertEquals(moved, first.after(ThreadsChange.Put(moved)).threads[0])
+        assertTrue(first.after(ThreadsChange.Removed("9")).threads.none { it.id == "9" })
+    }
+}

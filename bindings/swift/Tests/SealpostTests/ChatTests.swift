@@ -1,0 +1,105 @@
+import Sealpost
+import Testing
+
+extension SealpostTests {
+    /// The list of chats. Everything that it shows of a chat comes with the page.
+    @Suite struct ChatTests {
+        @Test("a list that only follows changes equals the page")
+        func liveList() async throws {
+            try await world { world in
+                try await world.person("ada") { ada in
+                    try await world.person("ben") { ben in
+                        var changes = ada.threadsChanges().makeAsyncIterator()
+                        var list = ThreadList()
+                        func listWhen(_ shows: ([ThreadSummary]) -> Bool) async throws {
+                            while true {
+                                let page = try await ada.folderPage(folder: .chats)
+                                if shows(list.threads), list == ThreadList(page: page) { return }
+                                list.apply(try #require(try await changes.next()))
+                            }
+                        }
+                        let hers = try await ada.directThread(user: ben.userId())
+                        let his = try await ben.directThread(user: ada.userId())
+                        try await his.sendText("hello")
+                        try await listWhen { $0.first?.newest?.text == "hello" }
+                        let received = try #require(list.threads[0].newest)
+                        #expect(try await ada.unreadTotals() == UnreadTotals(threads: 1, messages: 1))
+                        try await hers.markRead(upTo: received.id)
+                        try await listWhen { $0[0].unread == 0 }
+                        let number = try await ada.safetyNumber(user: ben.userId())
+                        _ = try await ada.verifySafetyNumber(user: ben.userId(), number: number)
+                        try await listWhen { $0[0].trust == .verified }
+                        try await hers.setDraft(text: "perhaps")
+                        #expect(try await hers.draft() == "perhaps")
+                        try await hers.setMarkedUnread(isMarked: true)
+                        try await hers.setPinned(isPinned: true)
+                        try await hers.setMutedUntil(untilMs: .max)
+                        try await listWhen {
+                            $0[0].draft == "perhaps" && $0[0].isMarkedUnread && $0[0].isPinned && $0[0].mutedUntilMs != nil
+                        }
+                        #expect(try await hers.summary() == list.threads[0])
+                        #expect(!"\(list)".contains("perhaps"))
+                        try await hers.setArchived(isArchived: true)
+                        try await listWhen(\.isEmpty)
+                        #expect(try await ada.folderPage(folder: .archive).threads.map(\.id) == [hers.id()])
+                        try await ada.setPinnedThreads(order: [hers.id()])
+                        try await listWhen { $0.count == 1 && $0[0].isPinned }
+                    }
+                }
+            }
+        }
+
+        @Test("a stranger waits for the person, and can be blocked and reported")
+        func requests() async throws {
+            try await world { world in
+                try await world.person("ada") { ada in
+                    let (database, relay) = (world.database("ben"), await world.relay.url)
+                    let ben = try await openClient(database: database, key: key("ben"), relay: relay)
+                    try await ben.useAndShutDown { ben in
+                        let hers = try await ada.directThread(user: ben.userId())
+                        try await hers.sendText("let me in")
+                        let request = try await eventually {
+                            try await ben.folderPage(folder: .requests).threads.first { $0.newest != nil }
+                        }
+                        #expect(request.isRequest)
+                        #expect(try await ben.threads().isEmpty)
+                        let his = try await ben.thread(id: request.id)
+                        try await his.acceptRequest()
+                        #expect(try await ben.threads().map(\.id) == [request.id])
+                        let stranger = try ada.userId()
+                        let report = try await ben.report(user: stranger)
+                        #expect(report.messages.map(\.text) == ["let me in"])
+                        #expect(report.thread == request.id)
+                        #expect(report.user == stranger)
+                        try await ben.block(user: stranger)
+                        #expect(try await ben.isBlocked(user: stranger))
+                        #expect(try await his.summary().isBlocked)
+                        #expect(try await ben.blocked() == [stranger])
+                        #expect(await thrown { try await his.sendText("to nobody") } == .WrongState)
+                        try await ben.unblock(user: stranger)
+                        #expect(try await !ben.isBlocked(user: stranger))
+                    }
+                }
+            }
+        }
+
+        @Test("pages of a list are joined in their order")
+        func joinedPages() {
+            let threads = (1...9).reversed().map {
+                ThreadSummary(id: "\($0)", place: "place \($0)", kind: .direct, trust: .firstUse)
+            }
+            let first = ThreadList(page: ThreadPage(threads: Array(threads[..<4]), next: "place 6"))
+            var list = first
+            list.add(ThreadPage(threads: Array(threads[4...])))
+            #expect(list == ThreadList(page: ThreadPage(threads: threads)))
+            list = first
+            list.apply(.put(thread: threads[5]))
+            #expect(list == first, "it is in a page that was not read yet")
+            let moved = ThreadSummary(id: "7", place: "place 99", kind: .direct, trust: .firstUse)
+            list.apply(.put(thread: moved))
+            #expect(list.threads.map(\.id) == ["7", "9", "8", "6"])
+            list.apply(.removed(thread: "9"))
+            #expect(list.threads.map(\.id) == ["7", "8", "6"])
+        }
+    }
+}
