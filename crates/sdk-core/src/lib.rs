@@ -77,8 +77,9 @@ pub use event::{ChangeKind, ConnectionState, Event, Events, Lagged};
 pub use health::{FailedPart, Failure, Part};
 pub use id::{DeviceId, InvalidId, MessageId, ThreadId, UserId};
 pub use message::{
-    Delivery, Direction, FailReason, Message, MessageBody, Page, Poll, PollOption, Position, Quote, Reaction,
-    ReactionCount, Report, Undecryptable, Version, Vote,
+    Delivery, Direction, FailReason, FoundRange, Hit, Hits, Message, MessageBody, Page, Poll, PollOption,
+    Position, Quote, Reaction, ReactionCount, Report, Search, SearchOrder, Undecryptable, UnreadDivider,
+    Version, Vote,
 };
 pub use sealpost_protocol::SessionPolicy;
 pub use store::{Folder, ThreadCursor, ThreadKind, TrustState, process_is_exiting};

@@ -6,6 +6,7 @@ use super::{Client, Contact, MAX_PAGE, Thread, pages};
 use crate::content::MAX_TEXT;
 use crate::error::{Error, Result};
 use crate::id::ThreadId;
+use crate::message::{Page, Position, UnreadDivider};
 use crate::store::{Folder, ThreadCursor};
 use crate::view::PAGE;
 use crate::view::summary::{ThreadPage, ThreadSummary, UnreadTotals};
@@ -174,5 +175,28 @@ impl Thread {
     /// [`Error::NotFound`], [`Error::Storage`].
     pub async fn accept_request(&self) -> Result<()> {
         crate::thread::accept_request(self.ctx(), self.id).await
+    }
+
+    /// Where the unread messages begin; none if all have been read. [`history_around`](Self::history_around) returns the page with
+    /// it. The person may be reading meanwhile, so ask once, when the thread is shown.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Storage`].
+    pub async fn unread_divider(&self) -> Result<Option<UnreadDivider>> {
+        let id = self.id;
+        let read = self.ctx().store.glance(move |rows| {
+            rows.kind(id)?.ok_or(Error::NotFound)?;
+            rows.unread_divider(id)
+        });
+        read.await
+    }
+
+    /// A page of the messages that contain a link (`http://` or `https://`), like [`history_of`](Self::history_of).
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub async fn links(&self, before: Option<Position>, limit: u32) -> Result<Page> {
+        let (id, limit) = (self.id, limit.clamp(1, MAX_PAGE));
+        self.ctx().store.glance(move |rows| rows.links(id, before, limit)).await
     }
 }

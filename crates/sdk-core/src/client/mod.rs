@@ -27,7 +27,7 @@ use crate::event::Event;
 use crate::event::{ConnectionState, Events};
 use crate::health::FailedPart;
 use crate::id::{DeviceId, MessageId, ThreadId, UserId};
-use crate::message::Message;
+use crate::message::{Hits, Message, Search};
 use crate::store::Registered;
 use crate::sync::{State, Tasks};
 use crate::view::feed::Feed;
@@ -116,8 +116,18 @@ impl Client {
     /// # Errors
     /// [`Error::Storage`].
     pub async fn search(&self, words: &str, limit: u32) -> Result<Vec<Message>> {
-        let words = words.to_owned();
-        self.inner.ctx.store.read(move |rows| rows.search(&words, limit.min(MAX_PAGE))).await
+        let found = self.find(Search::new(words), limit).await?;
+        Ok(found.hits.into_iter().map(|hit| hit.message).collect())
+    }
+
+    /// Like [`search`](Self::search), also in one thread, of one sender, or in a time, in another order, and with the places of the
+    /// words in the texts.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub async fn find(&self, search: Search, limit: u32) -> Result<Hits> {
+        let limit = limit.min(MAX_PAGE);
+        self.inner.ctx.store.read(move |rows| rows.find_messages(&search, limit)).await
     }
 
     /// All events from now on. Call this before reading the database, so that nothing is missed in between.

@@ -109,6 +109,20 @@ impl Rows<'_> {
         self.messages(&sql, params![thread.as_bytes(), before.order, before.id, limit], read_mark)
     }
 
+    /// Up to `limit` messages of a thread that contain a link, before a position or the newest.
+    pub(crate) fn links(&self, thread: ThreadId, before: Option<Position>, limit: u32) -> Result<Page> {
+        let sql = format!(
+            "SELECT {COLUMNS} WHERE thread_id = ?1 AND (position, id) < (?2, ?3) AND links = 1 AND hidden IS NULL
+             ORDER BY position DESC, id DESC LIMIT ?4"
+        );
+        let from = before.unwrap_or(Position::LAST);
+        let values = params![thread.as_bytes(), from.order, from.id, limit];
+        let messages = self.messages(&sql, values, self.read_mark(thread)?)?;
+        let older = messages.last().filter(|_| is_full(&messages, limit)).map(|message| message.position);
+        let newer = before.map(|before| messages.first().map_or(before, |message| message.position));
+        Ok(Page { messages, older, newer })
+    }
+
     /// The newest messages of an author in a thread, of at most 1,000 that are examined.
     pub(crate) fn newest_of(&self, thread: ThreadId, author: UserId, limit: u32) -> Result<Vec<Message>> {
         const EXAMINED: u32 = 1_000;

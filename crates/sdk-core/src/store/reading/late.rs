@@ -67,6 +67,19 @@ impl Rows<'_> {
         Ok(marks.collect::<Result<_, _>>()?)
     }
 
+    /// The first unread late message.
+    pub(super) fn first_late(&self, thread: ThreadId) -> Result<Option<Position>> {
+        let sql = "SELECT position, id FROM message WHERE thread_id = ?1 AND state = 12 AND hidden IS NULL
+                       AND NOT EXISTS (SELECT 1 FROM late_mark AS mark WHERE mark.thread_id = message.thread_id
+                           AND mark.late >= message.late AND (mark.position, mark.id) >= (message.position, message.id))
+                   ORDER BY position, id LIMIT 1";
+        let first = self
+            .connection
+            .prepare_cached(sql)?
+            .query_row([thread.as_bytes()], |row| Ok(Position { order: row.get(0)?, id: row.get(1)? }));
+        Ok(first.optional()?)
+    }
+
     /// How many unread late messages mention us.
     pub(super) fn late_mentions(&self, thread: ThreadId) -> Result<i64> {
         let sql = "SELECT count(*) FROM message WHERE thread_id = ?1 AND mentions = 1 AND state = 12 AND hidden IS NULL

@@ -17,7 +17,7 @@ use rusqlite::{OptionalExtension as _, params};
 use super::{Rows, Tx};
 use crate::error::{Error, Result};
 use crate::id::{ClientMsgId, MessageId, ThreadId};
-use crate::message::Position;
+use crate::message::{Position, UnreadDivider};
 
 /// Incoming, and read if the mark of its thread has reached it.
 pub(super) const STATE_INCOMING: i64 = 10;
@@ -109,6 +109,32 @@ impl Rows<'_> {
                        AND (position, id) > (?2, ?3) AND (position, id) <= (?4, ?5) LIMIT ?6)";
         let values = params![thread.as_bytes(), after.order, after.id, up_to.order, up_to.id, limit];
         Ok(self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0))?)
+    }
+
+    /// Where the unread messages of a thread begin; none if all have been read.
+    pub(crate) fn unread_divider(&self, thread: ThreadId) -> Result<Option<UnreadDivider>> {
+        let (unread, late) = self.unread_counts(thread)?;
+        if unread == 0 {
+            return Ok(None);
+        }
+        let mark = self.read_mark(thread)?;
+        let sql = "SELECT position, id FROM message WHERE thread_id = ?1 AND state = 10 AND position >= ?2
+                       AND (position, id) > (?2, ?3) AND hidden IS NULL ORDER BY position, id LIMIT 1";
+        let values = params![thread.as_bytes(), mark.order, mark.id];
+        let first = self
+            .connection
+            .prepare_cached(sql)?
+            .query_row(values, |row| Ok(Position { order: row.get(0)?, id: row.get(1)? }));
+        let first = match first.optional()? {
+            // A late message is among others that have been read, and shown as unread there.
+            None if late > 0 => self.first_late(thread)?,
+            first => first,
+        };
+        Ok(first.map(|position| UnreadDivider {
+            message: MessageId(position.id),
+            position,
+            unread: unread.into(),
+        }))
     }
 
     /// How many messages of a thread are unread, and how many of those are late.

@@ -7,6 +7,8 @@
 //! The index covers the messages between two ids. New messages extend it first. Older ones, such as after a migration
 //! that emptied the index, follow from the newest to the oldest.
 
+mod find;
+mod marks;
 mod text;
 
 use rusqlite::params;
@@ -15,11 +17,8 @@ use super::{Rows, Tx};
 use crate::content::Body;
 use crate::error::Result;
 use crate::id::MessageId;
-use crate::message::{Message, MessageBody};
-use text::{Query, terms};
+use text::terms;
 
-/// The number of candidates that may turn out not to match before a search returns what it has found.
-const MAX_MISSES: u32 = 500;
 /// How many messages are indexed in one transaction, so that others do not wait long for the writer.
 pub(crate) const INDEX_BATCH: u32 = 100;
 /// How many pages of the index are merged in one transaction, for the same reason.
@@ -41,28 +40,6 @@ impl Indexed {
 }
 
 impl Rows<'_> {
-    /// The messages that contain words beginning with the given ones and, anywhere, the given runs of characters of
-    /// scripts without spaces. The messages that arrived last come first.
-    pub(crate) fn search(&self, words: &str, limit: u32) -> Result<Vec<Message>> {
-        let Some(query) = Query::new(words) else { return Ok(Vec::new()) };
-        // The rows are in the order of the index itself, which is read no further than necessary.
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT rowid FROM search WHERE search MATCH ?1 ORDER BY rowid DESC")?;
-        let mut candidates = statement.query([query.expression()])?;
-        let (mut found, mut misses) = (Vec::new(), 0_u32);
-        while u32::try_from(found.len()).is_ok_and(|found| found < limit) && misses < MAX_MISSES {
-            let Some(row) = candidates.next()? else { break };
-            match self.message(MessageId(row.get(0)?))? {
-                Some(message) if matches!(&message.body, MessageBody::Text(text) if query.matches(text)) => {
-                    found.push(message);
-                }
-                _ => misses = misses.saturating_add(1),
-            }
-        }
-        Ok(found)
-    }
-
     /// Whether there are messages that the index does not cover.
     pub(crate) fn index_is_behind(&self) -> Result<bool> {
         let indexed = self.indexed()?;

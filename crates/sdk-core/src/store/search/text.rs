@@ -32,7 +32,7 @@ pub(super) struct Query {
 
 /// The text between separators.
 #[derive(Debug, PartialEq, Eq)]
-enum Part {
+pub(super) enum Part {
     /// A word of a script with spaces.
     Word(String),
     /// At least one character of a script without spaces, or symbols.
@@ -40,7 +40,7 @@ enum Part {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Class {
+pub(super) enum Class {
     Word,
     Unspaced,
     /// A mark that belongs to the preceding character.
@@ -78,6 +78,11 @@ impl Query {
             }
         }
         (!kept.is_empty()).then_some(Self { parts: kept })
+    }
+
+    /// What is searched for.
+    pub(super) fn parts(&self) -> &[Part] {
+        &self.parts
     }
 
     /// The FTS5 expression for the messages that may match. It consists of quoted terms only, so that nothing in a
@@ -137,7 +142,7 @@ fn pairs(run: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The normalised words and runs of a text, in order.
-fn parts(text: &str) -> Vec<Part> {
+pub(super) fn parts(text: &str) -> Vec<Part> {
     let mut parts = Vec::new();
     let mut open: Option<Part> = None;
     for c in fold(text).chars() {
@@ -154,7 +159,7 @@ fn parts(text: &str) -> Vec<Part> {
 }
 
 /// NFKC and full case folding (Unicode, section 3.13), without accents, vowel points and invisible characters.
-fn fold(text: &str) -> String {
+pub(super) fn fold(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
     }
@@ -196,7 +201,7 @@ fn plain_letters(c: char) -> impl Iterator<Item = char> {
 
 /// Accents, vowel points and invisible characters. Marks that make another letter (voiced kana, the vowels of Thai
 /// and of the scripts of India) are kept.
-const fn is_dropped(c: char) -> bool {
+pub(super) const fn is_dropped(c: char) -> bool {
     matches!(c,
         // Accents of Latin, Greek, Cyrillic; marks that enclose a symbol
         '\u{300}'..='\u{36f}' | '\u{483}'..='\u{489}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}'
@@ -213,7 +218,7 @@ const fn is_dropped(c: char) -> bool {
         | '\u{feff}' | '\u{1bca0}'..='\u{1bca3}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-fn class(c: char) -> Class {
+pub(super) fn class(c: char) -> Class {
     if c.is_ascii() {
         return if c.is_ascii_alphanumeric() { Class::Word } else { Class::Separator };
     }

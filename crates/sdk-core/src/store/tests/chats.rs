@@ -216,3 +216,51 @@ async fn the_badge_counts_muted_chats_only_if_they_mention_us() {
     fixture.write(|tx| tx.insert_incoming(&reply_to_us(3))).await.unwrap();
     assert_eq!(totals().await, (3, 4));
 }
+
+#[tokio::test]
+async fn the_divider_is_above_the_first_unread_message() {
+    let fixture = Fixture::new().await;
+    let divider = async || fixture.store.read(|rows| rows.unread_divider(THREAD)).await.unwrap();
+    assert_eq!(divider().await, None);
+    let work = fixture.write(|tx| {
+        let first = tx.insert_incoming(&incoming("one", 10))?;
+        let second = tx.insert_incoming(&incoming("two", 11))?;
+        let third = tx.insert_incoming(&incoming("three", 12))?;
+        Ok((first, second, third))
+    });
+    let (first, second, third) = work.await.unwrap();
+    fixture.write(move |tx| tx.mark_read(THREAD, first, AFTER_ALL, 10)).await.unwrap();
+    let at = divider().await.unwrap();
+    assert_eq!((at.message, at.unread), (second, 2));
+    fixture.write(move |tx| tx.hide(THREAD, second, 1)).await.unwrap();
+    assert_eq!(divider().await.unwrap().message, third);
+    fixture.write(move |tx| tx.mark_read(THREAD, third, AFTER_ALL, 10)).await.unwrap();
+    assert_eq!(divider().await, None);
+    // A late message is above others that have been read.
+    let late = fixture.write(|tx| tx.insert_incoming(&incoming("late", 5))).await.unwrap();
+    assert_eq!(divider().await.unwrap().message, late);
+}
+
+#[tokio::test]
+async fn messages_with_links_have_pages_of_their_own() {
+    let fixture = Fixture::new().await;
+    let work = fixture.write(|tx| {
+        for n in 1..=20 {
+            let text = if n % 4 == 0 { format!("https://example.org/{n}") } else { n.to_string() };
+            tx.insert_incoming(&incoming(&text, n))?;
+        }
+        tx.enqueue(outgoing(Body::text("http://ours.example"))).map(drop)
+    });
+    work.await.unwrap();
+    let (mut seen, mut before) = (Vec::new(), None);
+    loop {
+        let page = fixture.store.read(move |rows| rows.links(THREAD, before, 2)).await.unwrap();
+        seen.extend(page.messages.iter().filter_map(|message| message.text().map(str::to_owned)));
+        before = page.older;
+        if before.is_none() {
+            break;
+        }
+    }
+    let received = [20, 16, 12, 8, 4].map(|n| format!("https://example.org/{n}"));
+    assert_eq!(seen, [&["http://ours.example".to_owned()][..], &received].concat());
+}

@@ -110,6 +110,16 @@ async fn lists_use_their_indexes() {
             "USING COVERING INDEX message_incoming (thread_id=? AND position>? AND position<?)",
         ),
         (
+            "SELECT id FROM message WHERE thread_id = x'00' AND (position, id) < (1, 1) AND links = 1 AND hidden IS NULL
+             ORDER BY position DESC, id DESC LIMIT 50",
+            "message_links",
+        ),
+        (
+            "SELECT position, id FROM message WHERE thread_id = x'00' AND state = 10 AND position >= 1
+             AND (position, id) > (1, 1) AND hidden IS NULL ORDER BY position, id LIMIT 1",
+            "message_incoming",
+        ),
+        (
             "SELECT position, id, late FROM message WHERE thread_id = x'00' AND state = 12 AND position <= 1
              AND (position, id) <= (1, 1) AND late <= 5 ORDER BY position, id",
             "USING COVERING INDEX message_late (thread_id=? AND position<?)",

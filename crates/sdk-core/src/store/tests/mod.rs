@@ -43,6 +43,14 @@ const THREAD: ThreadId = ThreadId::from_bytes([3; 16]);
 /// A moment after the arrival of every message.
 const AFTER_ALL: Moment = Moment { message: crate::id::MessageId(i64::MAX), late: i64::MAX };
 
+impl super::Rows<'_> {
+    /// The newest messages with these words in all threads.
+    pub(crate) fn search(&self, words: &str, limit: u32) -> crate::Result<Vec<crate::Message>> {
+        let found = self.find_messages(&crate::message::Search::new(words), limit)?;
+        Ok(found.hits.into_iter().map(|hit| hit.message).collect())
+    }
+}
+
 /// A store with an account and one thread.
 struct Fixture {
     dir: TempDir,

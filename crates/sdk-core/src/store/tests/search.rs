@@ -1,5 +1,6 @@
 //! Tests of the search index: what is found, which messages the index covers, and that no deleted words remain in it.
 
+use crate::message::Search;
 use proptest::prelude::*;
 use rusqlite::types::Value;
 
@@ -334,4 +335,57 @@ proptest! {
             }
         });
     }
+}
+
+#[tokio::test]
+async fn a_search_is_limited_to_a_thread_a_sender_or_a_time_and_continues_where_it_ended() {
+    const OTHER: ThreadId = ThreadId::from_bytes([4; 16]);
+    let fixture = Fixture::new().await;
+    let work = fixture.store.write(|tx| {
+        tx.put_thread(Thread { id: OTHER, peer: UserId::from_bytes([12; 16]), roster_version: 1 }, 1)?;
+        for n in 1..=10 {
+            let thread = if n % 2 == 0 { OTHER } else { THREAD };
+            tx.insert_incoming(&NewIncoming { thread, sent_ms: n * 100, ..incoming("Caf\u{e9} word", n) })?;
+        }
+        tx.enqueue(outgoing(Body::text("word of ours")))?;
+        while tx.feed_index(100)? > 0 {}
+        Ok(())
+    });
+    work.await.unwrap();
+    let found = async |search: Search, limit| {
+        let hits = fixture.store.read(move |rows| rows.find_messages(&search, limit)).await.unwrap();
+        let sent: Vec<_> = hits.hits.iter().map(|hit| hit.message.sent_ms).collect();
+        (sent, hits.next)
+    };
+    let all = Search::new("word");
+    let in_other = Search { thread: Some(OTHER), ..all.clone() };
+    let (first, next) = found(in_other.clone(), 3).await;
+    assert_eq!(first, [1000, 800, 600]);
+    assert_eq!(found(Search { before: next, ..in_other.clone() }, 3).await, (vec![400, 200], None));
+    assert_eq!(found(Search { sender: Some(US), ..all.clone() }, 9).await, (vec![1000], None));
+    let time = Search { from_ms: Some(300), until_ms: Some(600), ..all.clone() };
+    assert_eq!(found(time.clone(), 9).await, (vec![500, 400, 300], None));
+    let nothing = Search { sender: Some(UserId::from_bytes([99; 16])), ..time };
+    assert_eq!(found(nothing, 9).await, (vec![], None));
+    let hits = fixture.store.read(move |rows| rows.find_messages(&Search::new("wor cafe"), 1)).await.unwrap();
+    let marks: Vec<_> =
+        hits.hits[0].marks.iter().map(|mark| (mark.start, mark.end, mark.utf16_start)).collect();
+    assert_eq!(marks, [(0, 5, 0), (6, 9, 5)]);
+}
+
+#[tokio::test]
+async fn the_best_of_the_newest_matches_contain_whole_words() {
+    let fixture = Fixture::new().await;
+    let work = fixture.store.write(|tx| {
+        for (n, text) in (1..).zip(["art", "party", "arts", "artful"]) {
+            tx.insert_incoming(&incoming(text, n))?;
+        }
+        while tx.feed_index(100)? > 0 {}
+        Ok(())
+    });
+    work.await.unwrap();
+    let search = Search { order: crate::message::SearchOrder::Best, ..Search::new("art") };
+    let hits = fixture.store.read(move |rows| rows.find_messages(&search, 2)).await.unwrap().hits;
+    let texts: Vec<_> = hits.iter().filter_map(|hit| hit.message.text()).collect();
+    assert_eq!(texts, ["art", "artful"]);
 }
